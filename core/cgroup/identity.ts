@@ -1,0 +1,129 @@
+/**
+ * Who a cgroup belongs to, told by its path alone: the container runtimes, the kubelet and systemd each name cgroups by a
+ * fixed pattern, below any prefix.
+ */
+
+export interface Identity {
+  readonly containerId?: string;
+  /** The word in the path: `docker`, `cri-containerd`, `crio`, `libpod`, `nerdctl`, `containerd`, …; absent for a bare id. */
+  readonly runtime?: string;
+  /** As in the Kubernetes API. A static pod's is 32 hex digits without dashes. */
+  readonly podUid?: string;
+  /** The pod's. */
+  readonly qos?: "guaranteed" | "burstable" | "besteffort";
+  /** The innermost systemd unit. A container's own scope is none, and neither is a slice around a container. */
+  readonly unit?: string;
+}
+
+const UID = "[0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32}";
+/** kubelet with the systemd driver; its `--cgroup-root` becomes a prefix (kind: `kubelet-kubepods-…`). */
+const POD_SLICE = new RegExp(
+  `(?:^|-)kubepods(?:-(burstable|besteffort))?-pod(${UID})\\.slice(?:$|:)`,
+);
+/** kubelet with the cgroupfs driver. */
+const POD_FOLDER = new RegExp(`^pod(${UID})$`);
+
+/**
+ * `docker-ID.scope`, `libpod-ID`, `ID`. The colon form is containerd's when the kubelet speaks systemd's and containerd
+ * cgroupfs' language: `kubepods-podUID.slice:cri-containerd:ID`.
+ */
+const CONTAINER = /^(?:(?:[^:]+:)?([a-z][a-z0-9_-]*?)[-:])?([0-9a-f]{64})(?:\.scope)?$/;
+
+const UNIT = /\.(?:service|scope|slice|socket|mount|swap)$/;
+
+interface Container {
+  readonly id: string;
+  readonly runtime?: string;
+}
+
+function containerOf(elements: readonly string[], at: number): Container | undefined {
+  const [, prefix, id] = CONTAINER.exec(elements[at]!) ?? [];
+  const parent = elements[at - 1];
+  if (id === undefined) {
+    // `ctr run` names both freely: /<namespace>/<id>. Only the default namespace can be told from any other folder.
+    return at === 1 && parent === "default"
+      ? { id: elements[at]!, runtime: "containerd" }
+      : undefined;
+  }
+  if (prefix === undefined) {
+    if (parent === "docker") return { id, runtime: "docker" };
+    return parent === "default" || parent === "k8s.io" ? { id, runtime: "containerd" } : { id };
+  }
+  // conmon is podman's and CRI-O's minder outside the container; `libpod-payload-` comes from `--cgroups=split`.
+  if (/(?:^|-)conmon$/.test(prefix)) return undefined;
+  return { id, runtime: prefix === "libpod-payload" ? "libpod" : prefix };
+}
+
+interface Pod {
+  readonly uid: string;
+  readonly qos?: "guaranteed" | "burstable" | "besteffort";
+}
+
+function podOf(elements: readonly string[], at: number): Pod | undefined {
+  const slice = POD_SLICE.exec(elements[at]!);
+  if (slice !== null) {
+    const qos = slice[1] as "burstable" | "besteffort" | undefined;
+    return { uid: slice[2]!.replaceAll("_", "-"), qos: qos ?? "guaranteed" };
+  }
+  const uid = POD_FOLDER.exec(elements[at]!)?.[1];
+  if (uid === undefined) return undefined;
+  const parent = elements[at - 1];
+  if (parent === "burstable" || parent === "besteffort") return { uid, qos: parent };
+  return parent === "kubepods" ? { uid, qos: "guaranteed" } : { uid };
+}
+
+/** The last element for which `find` answers, and where it stands. */
+function innermost<T>(
+  elements: readonly string[],
+  find: (elements: readonly string[], at: number) => T | undefined,
+): { value: T; at: number } | undefined {
+  for (let at = elements.length - 1; at >= 0; at--) {
+    const value = find(elements, at);
+    if (value !== undefined) return { value, at };
+  }
+  return undefined;
+}
+
+/** Of containers within containers it is the innermost. A pod's own cgroup has no container, also on a node that is one. */
+export function identify(cgroupPath: string): Identity {
+  const elements = cgroupPath.split("/").filter((element) => element !== "");
+  const pod = innermost(elements, podOf);
+  const found = innermost(elements, containerOf);
+  const container = found !== undefined && found.at >= (pod?.at ?? 0) ? found : undefined;
+  const unit = innermost(elements, (all, at) => {
+    const name = all[at]!;
+    if (!UNIT.test(name) || containerOf(all, at) !== undefined) return undefined;
+    if (container !== undefined && at < container.at && name.endsWith(".slice")) return undefined;
+    // systemd puts `_` ahead of names that begin with `_` or could be taken for a control file (memory.slice).
+    return name.replace(/^_/, "");
+  });
+  return {
+    ...(container && { containerId: container.value.id }),
+    ...(container?.value.runtime !== undefined && { runtime: container.value.runtime }),
+    ...(pod && { podUid: pod.value.uid }),
+    ...(pod?.value.qos !== undefined && { qos: pod.value.qos }),
+    ...(unit && { unit: unit.value }),
+  };
+}
+
+function slicePath(slice: string): string {
+  if (slice === "-.slice") return "";
+  const parts = slice.slice(0, -".slice".length).split("-");
+  return parts.map((_, index) => `/${parts.slice(0, index + 1).join("-")}.slice`).join("");
+}
+
+/**
+ * Where systemd puts a unit unless its file says otherwise (systemd.slice(5), systemd.special(7)): the fallback where
+ * systemd cannot be asked. A name without a suffix is a service, as for systemctl.
+ */
+export function unitPath(unit: string): string {
+  const name = UNIT.test(unit) ? unit : `${unit}.service`;
+  if (name.endsWith(".slice")) return slicePath(name) || "/";
+  if (name === "init.scope") return "/init.scope";
+  const [, template, instance] = /^([^@]+)@(.+)\.service$/.exec(name) ?? [];
+  if (template === undefined) return `/system.slice/${name}`;
+  const slice = template === "user"
+    ? `user-${instance}.slice`
+    : `system-${template.replaceAll("-", "\\x2d")}.slice`;
+  return `${slicePath(slice)}/${name}`;
+}

@@ -1,0 +1,49 @@
+/** `/proc/PID/mountinfo` (proc(5); kernel: fs/proc_namespace.c). */
+
+export interface Mount {
+  readonly id: number;
+  readonly parentId: number;
+  /** The part of the file system that is mounted; `/../..` and the like for a cgroup outside one's namespace. */
+  readonly root: string;
+  readonly mountPoint: string;
+  readonly options: readonly string[];
+  readonly fsType: string;
+  readonly source: string;
+  /** Of the file system: for cgroup v1 they name the controllers. */
+  readonly superOptions: readonly string[];
+}
+
+/** Undoes the `\040` notation in which the kernel writes blanks, tabs, newlines, backslashes and `#`. */
+function unescapeOctal(text: string): string {
+  return text.replace(
+    /\\([0-3][0-7]{2})/g,
+    (_, digits) => String.fromCharCode(parseInt(digits, 8)),
+  );
+}
+
+function parseLine(line: string): Mount | undefined {
+  // id parent major:minor root mount-point options [optional…] - type source super-options
+  const fields = line.split(" ");
+  const separator = fields.indexOf("-", 6);
+  if (separator < 0) return undefined;
+  const [id, parentId, , root, mountPoint, options] = fields;
+  const [fsType, source, superOptions] = fields.slice(separator + 1);
+  if (!/^\d+$/.test(id!) || !/^\d+$/.test(parentId!) || superOptions === undefined) {
+    return undefined;
+  }
+  return {
+    id: Number(id),
+    parentId: Number(parentId),
+    root: unescapeOctal(root!),
+    mountPoint: unescapeOctal(mountPoint!),
+    options: options!.split(","),
+    fsType: unescapeOctal(fsType!),
+    source: unescapeOctal(source!),
+    superOptions: superOptions.split(",").map(unescapeOctal),
+  };
+}
+
+/** In the order of the file, in which a later mount covers an earlier one on the same point. */
+export function parseMountinfo(text: string): Mount[] {
+  return text.split("\n").map(parseLine).filter((mount) => mount !== undefined);
+}

@@ -1,0 +1,35 @@
+/** `/proc/PID/cgroup` (cgroups(7)): one line for each hierarchy that the process is in. */
+
+export interface CgroupLine {
+  /** 0 is v2's. */
+  readonly hierarchyId: number;
+  /** v1 controllers, or `name=systemd` for a named hierarchy; empty for v2. */
+  readonly controllers: readonly string[];
+  /** As seen from the reader's cgroup namespace: beginning with `/..` for what lies outside it. */
+  readonly path: string;
+  /** The cgroup was removed while the process (a zombie, by then) was in it. */
+  readonly deleted: boolean;
+}
+
+// A cgroup's name may hold colons, but no newline; controllers and names of hierarchies hold neither.
+const LINE = /^(\d+):([^:]*):(\/.*)$/;
+
+const DELETED = " (deleted)";
+
+/** A live cgroup that is itself named `… (deleted)` cannot be told from a removed one: the kernel writes both alike. */
+export function parseProcCgroup(text: string): CgroupLine[] {
+  const lines: CgroupLine[] = [];
+  for (const line of text.split("\n")) {
+    const match = LINE.exec(line);
+    if (match === null) continue;
+    const [, hierarchyId, controllers, path] = match;
+    const deleted = path!.endsWith(DELETED);
+    lines.push({
+      hierarchyId: Number(hierarchyId),
+      controllers: controllers === "" ? [] : controllers!.split(","),
+      path: deleted ? path!.slice(0, -DELETED.length) : path!,
+      deleted,
+    });
+  }
+  return lines;
+}

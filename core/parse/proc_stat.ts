@@ -1,0 +1,31 @@
+/** `/proc/PID/stat` (proc(5)): what identifies a process. */
+
+export interface ProcStat {
+  readonly pid: number;
+  readonly comm: string;
+  readonly state: string;
+  readonly ppid: number;
+  /** Clock ticks after boot. */
+  readonly startTime: bigint;
+}
+
+/** Fields 5 to 21 lie between the parent's pid and the start time; some are negative. */
+const AFTER_COMM = /^ (\S) (\d+)(?: -?\d+){17} (\d{1,20}) /;
+
+/** The comm is not escaped and may hold `) Z 1 (` or a newline: it ends at the last parenthesis. */
+export function parseProcStat(text: string): ProcStat | undefined {
+  const open = text.indexOf(" (");
+  const close = text.lastIndexOf(")");
+  const pid = text.slice(0, open);
+  if (open < 0 || close < open + 2 || !/^\d+$/.test(pid)) return undefined;
+  const match = AFTER_COMM.exec(text.slice(close + 1));
+  if (match === null) return undefined;
+  const [, state, ppid, startTime] = match;
+  return {
+    pid: Number(pid),
+    comm: text.slice(open + 2, close),
+    state: state!,
+    ppid: Number(ppid),
+    startTime: BigInt(startTime!),
+  };
+}
