@@ -1,0 +1,61 @@
+/** The only place that reads the arguments and decides the exit code. */
+
+import { Command, CommanderError } from "@commander-js/extra-typings";
+import { OomkitError } from "../core/errors.ts";
+import { inspectCommand } from "./inspect.ts";
+import { OutputClosed, say } from "./output.ts";
+import { simulateCommand } from "./simulate.ts";
+import { type BuildInfo, versionText } from "./version.ts";
+import { watchCommand } from "./watch.ts";
+
+/** 0 fine, 1 the thing asked about is not fine, 2 it could not be told. */
+export type ExitCode = number;
+
+/** What a subcommand's action calls when it has finished. */
+export type Finish = (code: ExitCode) => void;
+
+const FINE = 0;
+const CANNOT_TELL = 2;
+
+export async function main(build?: BuildInfo): Promise<void> {
+  let code: ExitCode = FINE;
+  const finish = (result: ExitCode) => void (code = result);
+  const program = new Command("oomkit")
+    .description("See memory limits, follow them, act before the kernel does, and rehearse it.")
+    .version(versionText(build), "-V, --version")
+    .exitOverride()
+    .showSuggestionAfterError()
+    .enablePositionalOptions()
+    .configureOutput({ writeErr: (text) => say(oneLine(text)) });
+  for (const make of [inspectCommand, watchCommand, simulateCommand]) {
+    program.addCommand(make(finish).copyInheritedSettings(program));
+  }
+  try {
+    await program.parseAsync(Deno.args, { from: "user" });
+  } catch (error) {
+    code = failure(error);
+  }
+  Deno.exit(code);
+}
+
+/** commander puts its suggestion on a line of its own; a mistake gets one. */
+function oneLine(text: string): string {
+  const [first = "", ...rest] = text.trim().split("\n");
+  return first.startsWith("error: ")
+    ? [first.replace("error: ", "oomkit: "), ...rest].join(" ")
+    : text.trimEnd();
+}
+
+function failure(error: unknown): ExitCode {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? FINE : CANNOT_TELL;
+  if (error instanceof OutputClosed) return FINE;
+  if (error instanceof OomkitError) {
+    say(`oomkit: ${error.message}`);
+    return CANNOT_TELL;
+  }
+  const stack = Deno.env.get("OOMKIT_DEBUG") && error instanceof Error ? `\n${error.stack}` : "";
+  say(`oomkit: this is a bug: ${error}; please report it with OOMKIT_DEBUG=1${stack}`);
+  return CANNOT_TELL;
+}
+
+if (import.meta.main) await main();

@@ -1,0 +1,60 @@
+/** What all subcommands share: how an option is named in the environment, and the common options. */
+
+import { Command, InvalidArgumentError, Option } from "@commander-js/extra-typings";
+import { OomkitError } from "../core/errors.ts";
+
+/** An option that can also be given as OOMKIT_NAME. Order: default < environment < flag. */
+export function option<Flags extends string>(flags: Flags, description: string): Option<Flags> {
+  const created = new Option(flags, description);
+  return created.env(`OOMKIT_${created.name().replaceAll("-", "_").toUpperCase()}`);
+}
+
+/** Lets a unit parser's one line reach the user as commander's own. */
+export function parsed<T>(parse: (text: string) => T): (text: string) => T {
+  return (text) => {
+    try {
+      return parse(text);
+    } catch (error) {
+      throw error instanceof OomkitError ? new InvalidArgumentError(error.message) : error;
+    }
+  };
+}
+
+/** A list option: comma-separated, and repeatable. */
+export function parsedList<T>(parse: (text: string) => T): (text: string, before?: T[]) => T[] {
+  const one = parsed(parse);
+  return (text, before = []) => [...before, ...text.split(",").map((item) => one(item.trim()))];
+}
+
+export function oneOf<const T extends string>(choices: readonly T[]): (text: string) => T {
+  return (text) => {
+    const found = choices.find((choice) => choice === text);
+    if (found !== undefined) return found;
+    throw new OomkitError(`"${text}" is none of ${choices.join(", ")}`);
+  };
+}
+
+export const outputOption = option("--output <format>", "how results are printed")
+  .choices(["text", "json"] as const).default("text" as const);
+export const jsonOption = option("--json", "short for --output json");
+export const rootOption = option(
+  "--root <dir>",
+  "read the cgroup tree at DIR instead of the machine's (a cgroup mount, a copy, or a fake tree)",
+);
+export const colorOption = option("--color <when>", "colour in text")
+  .choices(["auto", "always", "never"] as const).default("auto" as const);
+
+/** A subcommand with the options that every one has. */
+export function subcommand(name: string, summary: string) {
+  return new Command(name).description(summary)
+    .addOption(outputOption).addOption(jsonOption).addOption(rootOption).addOption(colorOption);
+}
+
+export interface Common {
+  readonly output: "text" | "json";
+  readonly json?: true | undefined;
+  readonly root?: string | undefined;
+  readonly color: "auto" | "always" | "never";
+}
+
+export const wantsJson = (options: Common) => options.json === true || options.output === "json";

@@ -1,0 +1,44 @@
+/** stdout is for results, stderr for talk; both are written at once, so that nothing is lost on exit. */
+
+const encoder = new TextEncoder();
+
+function writeAll(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
+  let bytes = encoder.encode(text);
+  while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
+}
+
+/** The reader of stdout went away: an ordinary way to end, as in `oomkit watch … | head -1`. */
+export class OutputClosed extends Error {
+  override readonly name = "OutputClosed";
+}
+
+export function print(line: string): void {
+  try {
+    writeAll(Deno.stdout, `${line}\n`);
+  } catch (error) {
+    throw error instanceof Deno.errors.BrokenPipe ? new OutputClosed() : error;
+  }
+}
+
+/** Talk that nobody listens to is no reason to stop. */
+export function say(line: string): void {
+  try {
+    writeAll(Deno.stderr, `${line}\n`);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  }
+}
+
+/**
+ * Text from outside (process names, command lines, cgroup paths) made harmless for a terminal: control characters,
+ * escape sequences and direction marks become visible escapes.
+ */
+export function printable(text: string): string {
+  // deno-lint-ignore no-control-regex
+  return text.replace(/[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, (c) => {
+    const code = c.charCodeAt(0);
+    return code < 0x100
+      ? `\\x${code.toString(16).padStart(2, "0")}`
+      : `\\u${code.toString(16).padStart(4, "0")}`;
+  });
+}

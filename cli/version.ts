@@ -1,0 +1,23 @@
+import config from "../deno.json" with { type: "json" };
+
+/** How the executable was built; `scripts/compile.ts` hands it to `main`. */
+export interface BuildInfo {
+  /** Abbreviated, "-dirty" where the tree had changes. */
+  readonly commit: string;
+  /** Where the runtime base came from; only an "official" one is fit for a release. */
+  readonly denort: "official" | "DENORT_BIN" | "npm";
+  readonly target: string;
+  readonly deno: string;
+}
+
+export const VERSION = config.version;
+
+export function versionText(build: BuildInfo | undefined): string {
+  if (build === undefined) {
+    return `oomkit ${VERSION} (from source, Deno ${Deno.version.deno}, ${Deno.build.target})`;
+  }
+  const base = build.denort === "official"
+    ? ""
+    : `, runtime base from ${build.denort}: not for release`;
+  return `oomkit ${VERSION} (${build.commit}, Deno ${build.deno}, ${build.target}${base})`;
+}

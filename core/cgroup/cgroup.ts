@@ -1,0 +1,74 @@
+/** One memory cgroup: its identity is path and inode, and that it is gone is an ordinary outcome. */
+
+import type { Counters, Snapshot } from "../snapshot.ts";
+import { inodeOf, listDirectories, readText } from "./files.ts";
+import { directoryOf, type Hierarchy, join } from "./hierarchy.ts";
+
+export interface Cgroup {
+  readonly hierarchy: Hierarchy;
+  /** As the kernel names it: "/kubepods/burstable/…". */
+  readonly path: string;
+  readonly dir: string;
+  readonly inode: number;
+}
+
+/** `undefined` when there is no such cgroup, or none that can be seen from here. */
+export function openCgroup(hierarchy: Hierarchy, path: string): Cgroup | undefined {
+  const dir = directoryOf(hierarchy, path);
+  const inode = dir === undefined ? undefined : inodeOf(dir);
+  return inode === undefined ? undefined : { hierarchy, path, dir: dir!, inode };
+}
+
+/** False when it was removed, also when another has taken its place. */
+export function isThere(cgroup: Cgroup): boolean {
+  return inodeOf(cgroup.dir) === cgroup.inode;
+}
+
+/** `undefined` when the cgroup is gone. Throws `OomkitError` when a file may not be read. */
+export function readSnapshot(cgroup: Cgroup): Snapshot | undefined {
+  const snapshot = cgroup.hierarchy.dialect.snapshot(reader(cgroup));
+  return isThere(cgroup) ? snapshot : undefined;
+}
+
+/** `undefined` when the cgroup is gone. */
+export function readCounters(
+  cgroup: Cgroup,
+): { readonly local: Counters; readonly subtree: Counters } | undefined {
+  const counters = cgroup.hierarchy.dialect.counters(reader(cgroup));
+  return isThere(cgroup) ? counters : undefined;
+}
+
+/** The cgroup's own limit in bytes; `undefined` when it is gone or has no such file, as a v2 root has not. */
+export function readLimit(cgroup: Cgroup): number | undefined {
+  return cgroup.hierarchy.dialect.limit(reader(cgroup));
+}
+
+function reader(cgroup: Cgroup): (name: string) => string | undefined {
+  return (name) => readText(`${cgroup.dir}/${name}`);
+}
+
+export function parentOf(cgroup: Cgroup): Cgroup | undefined {
+  if (cgroup.path === cgroup.hierarchy.root) return undefined;
+  const path = cgroup.path.slice(0, cgroup.path.lastIndexOf("/")) || "/";
+  return openCgroup(cgroup.hierarchy, path);
+}
+
+/** From the parent up to the topmost that can be seen. */
+export function ancestorsOf(cgroup: Cgroup): Cgroup[] {
+  const chain: Cgroup[] = [];
+  for (let at = parentOf(cgroup); at; at = parentOf(at)) chain.push(at);
+  return chain;
+}
+
+/** In the order of their names; empty when the cgroup is gone. */
+export function childrenOf(cgroup: Cgroup): Cgroup[] {
+  return (listDirectories(cgroup.dir) ?? []).sort().flatMap((name) =>
+    openCgroup(cgroup.hierarchy, join(cgroup.path, name)) ?? []
+  );
+}
+
+/** The cgroup and everything beneath it, parents first; what vanishes meanwhile is left out. */
+export function* walk(cgroup: Cgroup, depth = Infinity): Generator<Cgroup> {
+  yield cgroup;
+  if (depth > 0) { for (const child of childrenOf(cgroup)) yield* walk(child, depth - 1); }
+}

@@ -1,0 +1,79 @@
+/** The only text I/O on cgroupfs and /proc: what is not there is `undefined`, what may not be read is an error. */
+
+import { OomkitError } from "../errors.ts";
+
+/**
+ * errno values that mean "not there": ENOENT and ENOTDIR before open, ENODEV and ESRCH after it (the cgroup or process
+ * went away in between), EOPNOTSUPP (95) for pressure files of a kernel with PSI switched off.
+ */
+const ABSENT = new Set([2, 3, 19, 20, 95]);
+const DENIED = new Set([1, 13]);
+
+/** Deno leaves `code` out for some errno values but always ends the text with "(os error N)". */
+export function errnoOf(error: unknown): number | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const found = /\(os error (\d+)\)/.exec(error.message);
+  return found ? Number(found[1]) : undefined;
+}
+
+/** Runs `action`; `undefined` when its object is absent; an {@link OomkitError} when it was refused or failed. */
+function ifPresent<T>(verb: string, path: string, action: () => T): T | undefined {
+  try {
+    return action();
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno !== undefined && ABSENT.has(errno)) return undefined;
+    if (errno !== undefined && DENIED.has(errno)) {
+      throw new OomkitError(
+        `cannot ${verb} ${path}: permission denied`,
+        "run as root or as its owner",
+      );
+    }
+    if (error instanceof Error) {
+      throw new OomkitError(`cannot ${verb} ${path}: ${error.message.split(" (os error")[0]}`);
+    }
+    throw error;
+  }
+}
+
+export function readText(path: string): string | undefined {
+  return ifPresent("read", path, () => Deno.readTextFileSync(path));
+}
+
+/** Like {@link readText}, but what may not be read counts as absent too: for what is only nice to know. */
+export function peekText(path: string): string | undefined {
+  try {
+    return readText(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The names of the directories in `dir`, unsorted; `undefined` when there is no such directory. */
+export function listDirectories(dir: string): string[] | undefined {
+  return ifPresent("list", dir, () => {
+    const names: string[] = [];
+    for (const entry of Deno.readDirSync(dir)) if (entry.isDirectory) names.push(entry.name);
+    return names;
+  });
+}
+
+/** The inode of a directory: with its path, the identity of a cgroup. `undefined` where there is none. */
+export function inodeOf(dir: string): number | undefined {
+  const info = ifPresent("look at", dir, () => Deno.statSync(dir));
+  return info?.isDirectory ? info.ino ?? undefined : undefined;
+}
+
+export function exists(path: string): boolean {
+  return ifPresent("look at", path, () => Deno.lstatSync(path)) !== undefined;
+}
+
+/** `path` with all symbolic links followed; `undefined` where it leads nowhere. */
+export function realPath(path: string): string | undefined {
+  return ifPresent("follow", path, () => Deno.realPathSync(path));
+}
+
+/** The target of a symbolic link such as /proc/self/ns/cgroup. */
+export function readLink(path: string): string | undefined {
+  return ifPresent("read", path, () => Deno.readLinkSync(path));
+}

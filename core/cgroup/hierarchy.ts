@@ -1,0 +1,190 @@
+/** Where the memory controller is on this machine, and how its paths map to directories. */
+
+import { isAbsolute, resolve } from "node:path";
+import { OomkitError } from "../errors.ts";
+import { type Mount, parseMountinfo } from "../parse/mountinfo.ts";
+import { type CgroupLine, parseProcCgroup } from "../parse/proc_cgroup.ts";
+import type { Dialect } from "./dialect.ts";
+import { exists, listDirectories, peekText, readLink, readText, realPath } from "./files.ts";
+import { v1 } from "./v1.ts";
+import { v2 } from "./v2.ts";
+
+export interface Hierarchy {
+  readonly dialect: Dialect;
+  /** Absolute directory. */
+  readonly mount: string;
+  /** The cgroup that `mount` shows: "/", or deeper where a container sees only a part. */
+  readonly root: string;
+  /** A kernel's cgroupfs; false for a directory that is only laid out like one. */
+  readonly kernel: boolean;
+  readonly writable: boolean;
+  /** v1 memory beside a cgroup2 mount. */
+  readonly hybrid: boolean;
+  /** Ancestors above `root` exist, or may exist, that cannot be seen from here. */
+  readonly hidden: boolean;
+  /** The path of this program's own cgroup, where that lies within the mount. */
+  readonly own?: string;
+}
+
+/** Inode numbers of the initial namespaces: kernel, include/linux/proc_ns.h. */
+const INITIAL_CGROUP_NAMESPACE = "cgroup:[4026531835]";
+const INITIAL_PID_NAMESPACE = "pid:[4026531836]";
+
+/** True outside of every container: own cgroup and pid namespaces are the machine's. */
+export function onHost(): boolean {
+  return readLink("/proc/self/ns/cgroup") === INITIAL_CGROUP_NAMESPACE &&
+    readLink("/proc/self/ns/pid") === INITIAL_PID_NAMESPACE;
+}
+
+/**
+ * Finds the memory hierarchy: the machine's own, or the one laid out at `root`.
+ * Throws {@link OomkitError} when there is none.
+ */
+export function discover(root?: string): Hierarchy {
+  if (Deno.build.os !== "linux") {
+    throw new OomkitError(
+      `cannot look for memory cgroups: this is ${Deno.build.os}`,
+      "oomkit needs Linux; --root DIR reads a copied or fake tree",
+    );
+  }
+  const mountinfo = readText("/proc/self/mountinfo");
+  if (mountinfo === undefined && root === undefined) {
+    throw new OomkitError(
+      "cannot look for memory cgroups: /proc/self/mountinfo is not there",
+      "mount /proc, or name the tree with --root DIR",
+    );
+  }
+  const mounts = parseMountinfo(mountinfo ?? "");
+  const lines = parseProcCgroup(peekText("/proc/self/cgroup") ?? "");
+  return root === undefined ? fromMounts(mounts, lines) : fromRoot(root, mounts, lines);
+}
+
+const isV1 = (m: Mount) => m.fsType === "cgroup" && m.superOptions.includes("memory");
+const isV2 = (m: Mount) => m.fsType === "cgroup2";
+
+function ownLine(lines: readonly CgroupLine[], dialect: Dialect): string | undefined {
+  const line = dialect.version === 1
+    ? lines.find((l) => l.controllers.includes("memory"))
+    : lines.find((l) => l.hierarchyId === 0);
+  return line?.deleted ? undefined : line?.path;
+}
+
+function fromMount(
+  mount: Mount,
+  mounts: readonly Mount[],
+  lines: readonly CgroupLine[],
+): Hierarchy {
+  const dialect = isV1(mount) ? v1 : v2;
+  const own = ownLine(lines, dialect);
+  const inside = own !== undefined && relativeTo(mount.root, own) !== undefined;
+  return {
+    dialect,
+    mount: mount.mountPoint,
+    root: mount.root,
+    kernel: true,
+    writable: mount.options.includes("rw") && mount.superOptions.includes("rw"),
+    hybrid: mounts.some(isV2) && dialect.version === 1,
+    hidden: mount.root !== "/" || readLink("/proc/self/ns/cgroup") !== INITIAL_CGROUP_NAMESPACE,
+    ...(inside ? { own } : {}),
+  };
+}
+
+function fromMounts(mounts: readonly Mount[], lines: readonly CgroupLine[]): Hierarchy {
+  const hasMemory = (m: Mount) =>
+    peekText(`${m.mountPoint}/cgroup.controllers`)?.split(/\s+/).includes("memory") ?? false;
+  const usable = mounts.filter((m) =>
+    (isV1(m) || (isV2(m) && hasMemory(m))) && exists(m.mountPoint)
+  );
+  const found = usable
+    .map((m) => fromMount(m, mounts, lines))
+    // The mount that shows most, and of those the one that a person would look in.
+    .toSorted((a, b) =>
+      Number(b.own !== undefined) - Number(a.own !== undefined) ||
+      a.root.length - b.root.length || a.mount.length - b.mount.length
+    )[0];
+  if (found) return found;
+  const v2Mount = mounts.find(isV2);
+  throw new OomkitError(
+    v2Mount
+      ? `cannot find memory cgroups: ${v2Mount.mountPoint} has no memory controller`
+      : "cannot find memory cgroups: no cgroup file system is mounted",
+    "enable the memory controller (cgroup_enable=memory), or name a tree with --root DIR",
+  );
+}
+
+function fromRoot(
+  root: string,
+  mounts: readonly Mount[],
+  lines: readonly CgroupLine[],
+): Hierarchy {
+  const dir = realPath(isAbsolute(root) ? root : resolve(root));
+  if (dir === undefined) {
+    throw new OomkitError(`cannot use --root ${root}: no such directory`);
+  }
+  const mount = mounts.findLast((m) => m.mountPoint === dir && (isV1(m) || isV2(m)));
+  if (mount) return fromMount(mount, mounts, lines);
+
+  for (const candidate of [dir, `${dir}/memory`]) {
+    if (candidate !== dir) {
+      const beneath = mounts.findLast((m) => m.mountPoint === candidate && isV1(m));
+      if (beneath) return fromMount(beneath, mounts, lines);
+    }
+    const dialect = layoutOf(candidate);
+    if (dialect === undefined) continue;
+    const within = mounts.findLast((m) =>
+      isWithin(m.mountPoint, candidate) && m.mountPoint !== "/"
+    );
+    const kernel = within !== undefined && (isV1(within) || isV2(within));
+    return {
+      dialect,
+      mount: candidate,
+      // A part of a real hierarchy keeps its real paths.
+      root: kernel ? join(within.root, candidate.slice(within.mountPoint.length)) : "/",
+      kernel,
+      writable: within?.options.includes("rw") ?? true,
+      hybrid: false,
+      hidden: kernel && candidate !== within.mountPoint,
+    };
+  }
+  throw new OomkitError(
+    `cannot use --root ${root}: neither it nor its subdirectories have memory.current or memory.usage_in_bytes`,
+    "name a directory laid out like /sys/fs/cgroup",
+  );
+}
+
+/** By its files, or by those of its children, since the root of a v2 hierarchy has no memory.current. */
+function layoutOf(dir: string): Dialect | undefined {
+  const children = (listDirectories(dir) ?? []).map((name) => `${dir}/${name}`);
+  for (const candidate of [dir, ...children]) {
+    if (exists(`${candidate}/memory.usage_in_bytes`)) return v1;
+    if (exists(`${candidate}/memory.current`)) return v2;
+  }
+  return undefined;
+}
+
+export function join(parent: string, child: string): string {
+  const relative = child.replace(/^\/+|\/+$/g, "");
+  if (relative === "") return parent;
+  return parent === "/" ? `/${relative}` : `${parent}/${relative}`;
+}
+
+const isWithin = (parent: string, path: string) =>
+  path === parent || path.startsWith(parent === "/" ? "/" : `${parent}/`);
+
+/** `path` without its leading `root`, as "/" or "/a/b"; `undefined` when it does not lie beneath. */
+export function relativeTo(root: string, path: string): string | undefined {
+  if (!isWithin(root, path)) return undefined;
+  return path.slice(root === "/" ? 0 : root.length) || "/";
+}
+
+/** The directory of a cgroup path; `undefined` when the path lies outside of what the mount shows. */
+export function directoryOf(hierarchy: Hierarchy, path: string): string | undefined {
+  const relative = relativeTo(hierarchy.root, path);
+  return relative === undefined ? undefined : join(hierarchy.mount, relative);
+}
+
+/** The cgroup path of a directory beneath the mount; `undefined` for any other. */
+export function pathOf(hierarchy: Hierarchy, dir: string): string | undefined {
+  const relative = relativeTo(hierarchy.mount, dir);
+  return relative === undefined ? undefined : join(hierarchy.root, relative);
+}

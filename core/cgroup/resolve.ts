@@ -1,0 +1,228 @@
+/** From what a person types to cgroups: paths, globs, `pid:`, `unit:`, `pod:`, container ids and runc names. */
+
+import { resolve as resolvePath } from "node:path";
+import { OomkitError } from "../errors.ts";
+import { parseProcCgroup } from "../parse/proc_cgroup.ts";
+import { type Cgroup, openCgroup, walk } from "./cgroup.ts";
+import { exists, listDirectories, peekText, readText, realPath } from "./files.ts";
+import { globBase, globDepth, globToRegExp, isGlob } from "./glob.ts";
+import { directoryOf, type Hierarchy, join, pathOf, relativeTo } from "./hierarchy.ts";
+import { identify, unitPath } from "./identity.ts";
+import { nearest } from "./nearest.ts";
+
+const UNIT = /\.(service|slice|scope|socket|mount|swap)$/;
+/** Shorter prefixes than this are more likely words than container ids; docker shows 12. */
+const CONTAINER_PREFIX = /^[0-9a-f]{4,64}$/;
+const RUNC_STATE = "/run/runc";
+
+/**
+ * The cgroups that `target` names; more than one only for a glob.
+ * Throws {@link OomkitError} when it names none, more than one thing, or something outside of the hierarchy.
+ */
+export function resolveTarget(hierarchy: Hierarchy, target: string): Cgroup[] {
+  const [, scheme, rest = ""] = /^(pid|unit|pod|id|runc):(.*)$/s.exec(target) ?? [];
+  if (target === "" || (scheme && rest === "")) {
+    throw new OomkitError(`cannot resolve target "${target}": it is empty`, "name a cgroup");
+  }
+  switch (scheme) {
+    case "pid":
+      return [byPid(hierarchy, rest)];
+    case "unit":
+      return [byUnit(hierarchy, rest)];
+    case "pod":
+      return [byIdentity(hierarchy, "podUid", rest.replaceAll("_", "-").toLowerCase(), target)];
+    case "id":
+      return [byIdentity(hierarchy, "containerId", rest, target)];
+    case "runc":
+      return [byRuncName(hierarchy, rest) ?? unknown(hierarchy, target)];
+  }
+  if (isGlob(target)) return byGlob(hierarchy, target);
+  if (target.startsWith("/")) return [byPath(hierarchy, target)];
+  if (/^\.\.?(\/|$)/.test(target)) return [byDirectory(hierarchy, resolvePath(target), target)];
+  if (UNIT.test(target) && !target.includes("/")) return [byUnit(hierarchy, target)];
+
+  const found = openCgroup(hierarchy, join(hierarchy.root, safe(target))) ??
+    byRuncName(hierarchy, target);
+  if (found) return [found];
+  return CONTAINER_PREFIX.test(target)
+    ? [byIdentity(hierarchy, "containerId", target, target)]
+    : [unknown(hierarchy, target)];
+}
+
+/** This program's own cgroup. Throws {@link OomkitError} where it cannot be seen. */
+export function ownCgroup(hierarchy: Hierarchy): Cgroup {
+  const path = hierarchy.own ?? (hierarchy.kernel ? undefined : hierarchy.root);
+  const cgroup = path === undefined ? undefined : openCgroup(hierarchy, path);
+  if (cgroup) return cgroup;
+  throw new OomkitError(
+    `cannot find the own cgroup: it does not lie within ${hierarchy.mount}`,
+    "name a target",
+  );
+}
+
+/** `..` would lead out of what the path says; the kernel has no cgroup of that name. */
+function safe(path: string): string {
+  if (path.split("/").includes("..") || path.includes("\0")) {
+    throw new OomkitError(
+      `cannot resolve target "${path}": a cgroup path has no ".."`,
+      "write the path from the root of the hierarchy",
+    );
+  }
+  return path;
+}
+
+function byPath(hierarchy: Hierarchy, path: string): Cgroup {
+  if (relativeTo(hierarchy.mount, path) !== undefined) return byDirectory(hierarchy, path, path);
+  const cgroup = openCgroup(hierarchy, safe(path).replace(/(.)\/+$/, "$1"));
+  if (cgroup) return cgroup;
+  const dir = directoryOf(hierarchy, path);
+  if (dir !== undefined && exists(dir)) return byDirectory(hierarchy, dir, path);
+  if (exists(path)) return byDirectory(hierarchy, path, path);
+  return unknown(hierarchy, path);
+}
+
+function byDirectory(hierarchy: Hierarchy, dir: string, target: string): Cgroup {
+  const real = realPath(dir);
+  if (real === undefined) return unknown(hierarchy, target);
+  const path = pathOf(hierarchy, real);
+  if (path === undefined) {
+    throw new OomkitError(
+      `cannot use ${target}: ${real === dir ? "it" : real} lies outside of the memory hierarchy`,
+      `name a cgroup beneath ${hierarchy.mount}`,
+    );
+  }
+  const cgroup = openCgroup(hierarchy, path);
+  if (cgroup) return cgroup;
+  throw new OomkitError(
+    `cannot use ${target}: it is not a directory`,
+    `name the cgroup itself, such as ${real.slice(0, real.lastIndexOf("/"))}`,
+  );
+}
+
+function byGlob(hierarchy: Hierarchy, target: string): Cgroup[] {
+  const glob = relativeTo(hierarchy.mount, target) === undefined
+    ? (target.startsWith("/") ? target : join(hierarchy.root, target))
+    : pathOf(hierarchy, target)!;
+  const base = openCgroup(hierarchy, safe(globBase(glob)));
+  const pattern = globToRegExp(glob);
+  const depth = globDepth(glob) - globDepth(globBase(glob));
+  const found = base ? [...walk(base, depth)].filter(({ path }) => pattern.test(path)) : [];
+  if (found.length > 0) return found;
+  throw new OomkitError(
+    `cannot resolve target "${target}": no cgroup matches`,
+    base ? `look at: oomkit inspect --tree ${base.path}` : `there is no ${globBase(glob)}`,
+  );
+}
+
+function byPid(hierarchy: Hierarchy, text: string): Cgroup {
+  const target = `pid:${text}`;
+  if (!/^[1-9]\d{0,9}$/.test(text)) {
+    throw new OomkitError(`cannot resolve target "${target}": "${text}" is no pid`);
+  }
+  const lines = readText(`/proc/${text}/cgroup`);
+  if (lines === undefined) {
+    throw new OomkitError(`cannot resolve target "${target}": there is no such process`);
+  }
+  const parsed = parseProcCgroup(lines);
+  const line = hierarchy.dialect.version === 1
+    ? parsed.find((l) => l.controllers.includes("memory"))
+    : parsed.find((l) => l.hierarchyId === 0);
+  const cgroup = line && !line.deleted ? openCgroup(hierarchy, line.path) : undefined;
+  if (cgroup) return cgroup;
+  throw new OomkitError(
+    `cannot resolve target "${target}": its cgroup ${
+      line?.path ?? "(none)"
+    } cannot be seen beneath ${hierarchy.mount}`,
+    "run where the whole hierarchy is mounted",
+  );
+}
+
+function byUnit(hierarchy: Hierarchy, unit: string): Cgroup {
+  const name = UNIT.test(unit) ? unit : `${unit}.service`;
+  const path = hierarchy.kernel ? controlGroup(name) ?? unitPath(name) : unitPath(name);
+  const cgroup = openCgroup(hierarchy, join(hierarchy.root, safe(path)));
+  if (cgroup) return cgroup;
+  const same = [...everything(hierarchy)].filter((c) => c.path.endsWith(`/${name}`));
+  if (same.length === 1) return same[0]!;
+  if (same.length > 1) return ambiguous(unit, same.map((c) => c.path));
+  return unknown(hierarchy, name);
+}
+
+/** What systemd says; `undefined` without systemd, or when the unit does not run. */
+function controlGroup(unit: string): string | undefined {
+  if (!exists("/run/systemd/system")) return undefined;
+  try {
+    const { success, stdout } = new Deno.Command("systemctl", {
+      args: ["show", "--property=ControlGroup", "--value", "--", unit],
+      stdin: "null",
+      stderr: "null",
+    }).outputSync();
+    return success ? new TextDecoder().decode(stdout).trim() || undefined : undefined;
+  } catch {
+    // No systemctl on this machine: the path is told by the name alone.
+    return undefined;
+  }
+}
+
+function byIdentity(
+  hierarchy: Hierarchy,
+  key: "containerId" | "podUid",
+  prefix: string,
+  target: string,
+): Cgroup {
+  const outermost = new Map<string, Cgroup>();
+  for (const cgroup of everything(hierarchy)) {
+    const id = identify(cgroup.path)[key];
+    // Parents come first, so that what a container makes beneath itself does not stand for it.
+    if (id?.startsWith(prefix) && !outermost.has(id)) outermost.set(id, cgroup);
+  }
+  const exact = outermost.get(prefix);
+  if (exact) return exact;
+  if (outermost.size === 1) return outermost.values().next().value!;
+  if (outermost.size > 1) return ambiguous(target, [...outermost.keys()]);
+  return unknown(hierarchy, target);
+}
+
+function byRuncName(hierarchy: Hierarchy, name: string): Cgroup | undefined {
+  const text = /^[\w+.-]+$/.test(name) ? peekText(`${RUNC_STATE}/${name}/state.json`) : undefined;
+  if (text === undefined) return undefined;
+  try {
+    const paths: Record<string, string> = JSON.parse(text).cgroup_paths ?? {};
+    const dir = paths["memory"] ?? paths[""];
+    const path = dir === undefined ? undefined : pathOf(hierarchy, dir);
+    return path === undefined ? undefined : openCgroup(hierarchy, path);
+  } catch {
+    // Half-written while runc starts the container: it is not there yet.
+    return undefined;
+  }
+}
+
+function* everything(hierarchy: Hierarchy): Generator<Cgroup> {
+  const root = openCgroup(hierarchy, hierarchy.root);
+  if (root) yield* walk(root);
+}
+
+function ambiguous(target: string, candidates: readonly string[]): never {
+  const shown = candidates.slice(0, 5).join(", ");
+  const rest = candidates.length > 5 ? ` and ${candidates.length - 5} more` : "";
+  throw new OomkitError(
+    `cannot resolve target "${target}": it is ambiguous between ${shown}${rest}`,
+    "write more of it",
+  );
+}
+
+function unknown(hierarchy: Hierarchy, target: string): never {
+  const word = target.replace(/^\w+:/, "").replace(/\/+$/, "").split("/").at(-1)!;
+  const names = new Map<string, string>();
+  for (const { path } of everything(hierarchy)) names.set(path.split("/").at(-1)!, path);
+  for (const name of hierarchy.kernel ? listDirectories(RUNC_STATE) ?? [] : []) {
+    names.set(name, name);
+  }
+  const near = nearest(word, names.keys()).map((name) => names.get(name)!);
+  throw new OomkitError(
+    `cannot resolve target "${target}": there is no such cgroup beneath ${hierarchy.mount}`,
+    near.length > 0
+      ? `did you mean ${near.join(" or ")}?`
+      : "give a cgroup path, a glob, pid:N, unit:NAME, pod:UID or a container id",
+  );
+}

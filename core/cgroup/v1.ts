@@ -1,0 +1,87 @@
+/** cgroup v1 memory controller: kernel, Documentation/admin-guide/cgroup-v1/memory.rst. Pure. */
+
+import { parseKeyed } from "../parse/keyed.ts";
+import { parseBytes, parseCount } from "../parse/numbers.ts";
+import type { Counters } from "../snapshot.ts";
+import { without } from "./absent.ts";
+import type { Dialect, ReadFile } from "./dialect.ts";
+
+/** v1 counts only for the cgroup itself, and does not count OOMs at all: it only notifies about them. */
+function readCounters(read: ReadFile): { local: Counters; subtree: Counters } {
+  const control = parseKeyed(read("memory.oom_control") ?? "");
+  return {
+    local: without({
+      max: parseCount(read("memory.failcnt")?.trim()),
+      oomKill: parseCount(control.get("oom_kill")),
+    }),
+    subtree: {},
+  };
+}
+
+function flag(value: string | undefined): boolean | undefined {
+  return value === "1" ? true : value === "0" ? false : undefined;
+}
+
+export const v1: Dialect = {
+  version: 1,
+  usageFile: "memory.usage_in_bytes",
+  limitFile: "memory.limit_in_bytes",
+  notifiesThresholds: true,
+
+  snapshot(read) {
+    const stat = parseKeyed(read("memory.stat") ?? "");
+    const control = parseKeyed(read("memory.oom_control") ?? "");
+    // Usage is that of the subtree, so the parts are too: the `total_` rows, without which there is no hierarchy.
+    const bytes = (key: string) => parseBytes(stat.get(`total_${key}`) ?? stat.get(key));
+    return without({
+      usage: parseBytes(read("memory.usage_in_bytes")),
+      peak: parseBytes(read("memory.max_usage_in_bytes")),
+      limits: without({
+        max: parseBytes(read("memory.limit_in_bytes")),
+        soft: parseBytes(read("memory.soft_limit_in_bytes")),
+        memsw: parseBytes(read("memory.memsw.limit_in_bytes")),
+      }),
+      stats: without({
+        // v1's `rss` is what v2 calls `anon`: anonymous memory and swap cache, not the sum of resident sets.
+        anon: bytes("rss"),
+        file: bytes("cache"),
+        shmem: bytes("shmem"),
+        kernel: parseBytes(read("memory.kmem.usage_in_bytes")),
+        sock: parseBytes(read("memory.kmem.tcp.usage_in_bytes")),
+        swap: bytes("swap"),
+        inactiveFile: bytes("inactive_file"),
+        activeFile: bytes("active_file"),
+        unevictable: bytes("unevictable"),
+      }),
+      ...readCounters(read),
+      oomKillDisabled: flag(control.get("oom_kill_disable")),
+      underOom: flag(control.get("under_oom")),
+      hierarchicalLimit: parseBytes(stat.get("hierarchical_memory_limit")),
+    });
+  },
+
+  counters: readCounters,
+  limit: (read) => parseBytes(read("memory.limit_in_bytes")),
+
+  triggers: ({ thresholds, pressure }) => [
+    { kind: "eventfd", file: "memory.oom_control", argument: "", tells: "oom" },
+    // A write of a process to the limit is an inotify event on v1 too, though no change made by the kernel is.
+    { kind: "inotify", file: "memory.limit_in_bytes" },
+    ...thresholds.map((bytes) => ({
+      kind: "eventfd" as const,
+      file: "memory.usage_in_bytes",
+      argument: String(bytes),
+      tells: "threshold" as const,
+    })),
+    ...pressure.map(({ level, mode }) => ({
+      kind: "eventfd" as const,
+      file: "memory.pressure_level",
+      argument: mode === "default" ? level : `${level},${mode}`,
+      tells: "pressure" as const,
+      level,
+    })),
+  ],
+
+  refusals: ({ psi }) =>
+    psi.length === 0 ? [] : ["a v1 memory cgroup has no PSI file; use --pressure"],
+};

@@ -1,0 +1,79 @@
+/** One epoll set for everything that the kernel can notify about; woken by an eventfd, so that it can always be ended. */
+
+import { check, errno, libc, SystemCallError } from "./libc.ts";
+import { type Fd, openEventfd, own, signalEventfd, takeEventfd } from "./fd.ts";
+
+// epoll(7)
+export const EPOLLIN = 0x001;
+export const EPOLLPRI = 0x002;
+export const EPOLLERR = 0x008;
+export const EPOLLHUP = 0x010;
+const EPOLL_CTL_ADD = 1;
+const EPOLL_CTL_DEL = 2;
+
+/** `struct epoll_event` is packed on x86-64 only (bits/epoll.h, __EPOLL_PACKED). */
+const EVENT_SIZE = Deno.build.arch === "x86_64" ? 12 : 16;
+const DATA_OFFSET = EVENT_SIZE - 8;
+/** More than this at once waits for the next call; nothing is lost. */
+const BATCH = 256;
+
+export interface Ready {
+  /** As given to `add`. */
+  readonly token: number;
+  readonly events: number;
+}
+
+export interface EpollSet extends Disposable {
+  /** Level-triggered. Throws `SystemCallError`; EPERM when the file has no poll, as a plain file has not. */
+  add(fd: Fd, events: number, token: number): void;
+  /** Harmless when `fd` is not in the set. */
+  remove(fd: Fd): void;
+  /** Waits for at least one; an empty list after `wake`. Only one call at a time. */
+  wait(): Promise<readonly Ready[]>;
+  /** Makes a pending `wait` return. */
+  wake(): void;
+  /** The set must not be waited for any more: `wake` and await it first. */
+  close(): void;
+}
+
+export function openEpoll(): EpollSet {
+  const epoll = own(check(libc().epoll_create1(0o2000000), "epoll_create1", "set"), "epoll");
+  const waker = openEventfd();
+  const WAKE_TOKEN = 0xffffffff;
+  const buffer = new Uint8Array(EVENT_SIZE * BATCH);
+  const view = new DataView(buffer.buffer);
+  const change = new Uint8Array(EVENT_SIZE);
+  const changeView = new DataView(change.buffer);
+
+  const add = (fd: Fd, events: number, token: number) => {
+    changeView.setUint32(0, events, true);
+    changeView.setUint32(DATA_OFFSET, token, true);
+    check(libc().epoll_ctl(epoll.number, EPOLL_CTL_ADD, fd.number, change), "epoll_ctl", fd.path);
+  };
+  add(waker, EPOLLIN, WAKE_TOKEN);
+
+  const close = () => {
+    epoll.close();
+    waker.close();
+  };
+  return {
+    add,
+    remove: (fd) => void libc().epoll_ctl(epoll.number, EPOLL_CTL_DEL, fd.number, change),
+    async wait() {
+      // errno is lost after a nonblocking call; EINTR is the only failure left, so look again at once.
+      let n = await libc().epoll_wait(epoll.number, buffer, BATCH, -1);
+      if (n < 0) n = libc().poll_epoll(epoll.number, buffer, BATCH, 0);
+      if (n < 0) throw new SystemCallError("epoll_wait", errno(), "set");
+      const ready: Ready[] = [];
+      for (let i = 0; i < n; i++) {
+        const token = view.getUint32(i * EVENT_SIZE + DATA_OFFSET, true);
+        if (token === WAKE_TOKEN) takeEventfd(waker);
+        else ready.push({ token, events: view.getUint32(i * EVENT_SIZE, true) });
+      }
+      return ready;
+    },
+    wake: () => signalEventfd(waker),
+    close,
+    [Symbol.dispose]: close,
+  };
+}

@@ -1,0 +1,69 @@
+/** File descriptors with an owner: `Deno.FsFile` does not tell its own, and the kernel must be told one. */
+
+import { check, cString, errno, libc, SystemCallError } from "./libc.ts";
+
+// fcntl(2), generic ABI: alike on x86-64 and arm64.
+export const O_RDONLY = 0;
+export const O_WRONLY = 1;
+export const O_RDWR = 2;
+export const O_NONBLOCK = 0o4000;
+const O_CLOEXEC = 0o2000000;
+
+export interface Fd extends Disposable {
+  readonly number: number;
+  /** For messages. */
+  readonly path: string;
+  close(): void;
+}
+
+/** Takes ownership of `number`; closing twice is harmless. */
+export function own(number: number, path: string): Fd {
+  let open = true;
+  const close = () => {
+    if (open) libc().close(number);
+    open = false;
+  };
+  return { number, path, close, [Symbol.dispose]: close };
+}
+
+/** Throws {@link SystemCallError}. */
+export function openFd(path: string, flags = O_RDONLY): Fd {
+  return own(check(libc().open(cString(path), flags | O_CLOEXEC, 0), "open", path), path);
+}
+
+/** A non-blocking eventfd(2) whose counter is 0. */
+export function openEventfd(): Fd {
+  const EFD_CLOEXEC_NONBLOCK = O_CLOEXEC | O_NONBLOCK;
+  return own(check(libc().eventfd(0, EFD_CLOEXEC_NONBLOCK), "eventfd", "counter"), "eventfd");
+}
+
+const counter = new BigUint64Array(1);
+
+/** Takes the counter of an eventfd and sets it to 0; 0n when nothing was signalled. */
+export function takeEventfd(fd: Fd): bigint {
+  return readInto(fd, counter) === 8 ? counter[0]! : 0n;
+}
+
+/** Adds 1 to the counter of an eventfd, and so wakes who waits for it. */
+export function signalEventfd(fd: Fd): void {
+  libc().write(fd.number, new BigUint64Array([1n]), 8n);
+}
+
+/**
+ * read(2). Returns the number of bytes, or `undefined` when there is nothing now (EAGAIN).
+ * Throws {@link SystemCallError} otherwise; `EPIPE` from /dev/kmsg means that records were overwritten.
+ */
+export function readInto(fd: Fd, buffer: ArrayBufferView<ArrayBuffer>): number | undefined {
+  const n = Number(libc().read(fd.number, buffer, BigInt(buffer.byteLength)));
+  if (n >= 0) return n;
+  const code = errno();
+  if (code === "EAGAIN") return undefined;
+  throw new SystemCallError("read", code, fd.path);
+}
+
+/** write(2) of the whole text at once, as control files want it. Throws {@link SystemCallError}. */
+export function writeText(fd: Fd, text: string | Uint8Array<ArrayBuffer>): void {
+  const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
+  const n = Number(libc().write(fd.number, bytes, BigInt(bytes.length)));
+  if (n === -1) throw new SystemCallError("write", errno(), fd.path);
+}

@@ -1,0 +1,52 @@
+/**
+ * Control files that stay open: pread(2) of an open cgroup file costs a seventh of opening it each time
+ * (`deno task bench`, docs/performance.md).
+ */
+
+import { libc } from "./libc.ts";
+import { type Fd, openFd } from "./fd.ts";
+
+export interface KeptFile extends Disposable {
+  /** The text, or `undefined` when the cgroup is gone (ENODEV) or the read failed. */
+  text(): string | undefined;
+  /**
+   * The decimal at the start, in place and without allocating; `Infinity` for `max`; `undefined` when there is none.
+   * Exact up to 2^53.
+   */
+  number(): number | undefined;
+  close(): void;
+}
+
+const decoder = new TextDecoder();
+/** memory.stat is the longest, below 4 KiB on 6.x; shared, because reads are synchronous. */
+const buffer = new Uint8Array(64 * 1024);
+const capacity = BigInt(buffer.length);
+const LETTER_M = 0x6d;
+
+/** Throws `SystemCallError` when it cannot be opened. */
+export function openKept(path: string): KeptFile {
+  const fd: Fd = openFd(path);
+  const { pread } = libc();
+  const fill = () => Number(pread(fd.number, buffer, capacity, 0n));
+  return {
+    text() {
+      const n = fill();
+      return n < 0 ? undefined : decoder.decode(buffer.subarray(0, n));
+    },
+    number() {
+      const n = fill();
+      if (n <= 0) return undefined;
+      if (buffer[0] === LETTER_M) return Infinity;
+      let value = 0;
+      let at = 0;
+      for (; at < n; at++) {
+        const digit = buffer[at]! - 0x30;
+        if (digit < 0 || digit > 9) break;
+        value = value * 10 + digit;
+      }
+      return at === 0 ? undefined : value;
+    },
+    close: fd.close,
+    [Symbol.dispose]: fd.close,
+  };
+}

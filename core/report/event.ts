@@ -1,0 +1,149 @@
+/**
+ * What happened, in the shape that leaves the program: one JSON line each, documented in docs/schema/event.schema.json.
+ * Names are the kernel's; sizes are bytes; what is not known is `null`, never 0.
+ */
+
+import { identify } from "../cgroup/identity.ts";
+
+/** What told us. No payload of it is trusted: it led to a read, and the read is what the event says. */
+export type Source =
+  | "eventfd"
+  | "inotify"
+  | "psi"
+  | "kmsg"
+  | "watchfs"
+  | "poll"
+  | "parent"
+  | "none";
+
+export interface Head {
+  readonly v: 1;
+  /** RFC 3339 with as many digits as are known. */
+  readonly ts: string;
+  /** Cgroup path. */
+  readonly cgroup: string;
+  readonly container_id: string | null;
+  readonly pod_uid: string | null;
+  readonly source: Source;
+}
+
+/** A process that the kernel killed, as the kernel log tells it. */
+export interface Victim {
+  readonly pid: number;
+  readonly comm: string;
+  readonly uid: number | null;
+  readonly anon_rss: number | null;
+  readonly file_rss: number | null;
+  readonly shmem_rss: number | null;
+  readonly oom_score_adj: number | null;
+}
+
+/** One line of the summary: what the kernel counted in one cgroup while it was watched. */
+export interface Tally {
+  readonly cgroup: string;
+  readonly container_id: string | null;
+  readonly pod_uid: string | null;
+  /** Differences of the kernel's own counters; `null` where it does not count. */
+  readonly max: bigint | null;
+  readonly high: bigint | null;
+  readonly oom: bigint | null;
+  readonly oom_kill: bigint | null;
+  readonly oom_group_kill: bigint | null;
+  /** `oom_kill` events told: fewer than counted where a group kill counts its first victim twice. */
+  readonly victims: number;
+  /** Bytes; the highest since the cgroup was made. */
+  readonly peak: number | null;
+  readonly limit: number | null;
+  readonly removed: boolean;
+}
+
+export type Body =
+  | {
+    readonly type: "threshold";
+    readonly threshold: number;
+    readonly direction: "above" | "below";
+    readonly usage: number | null;
+    readonly limit: number | null;
+  }
+  | {
+    readonly type: "pressure";
+    /** v1 `memory.pressure_level`. */
+    readonly level: "low" | "medium" | "critical" | null;
+    /** PSI: which line, and the microseconds stalled since the last event of it. */
+    readonly kind: "some" | "full" | null;
+    readonly stalled_us: bigint | null;
+    readonly usage: number | null;
+  }
+  | {
+    readonly type: "high" | "max" | "oom_group_kill";
+    readonly count: bigint;
+    readonly usage: number | null;
+  }
+  | {
+    readonly type: "oom";
+    readonly count: bigint;
+    readonly usage: number | null;
+    /** The cgroup whose limit was hit. */
+    readonly limit_owner: string | null;
+    readonly limit: number | null;
+  }
+  | {
+    readonly type: "oom_kill";
+    readonly victim: Victim | null;
+    readonly limit_owner: string | null;
+    readonly limit: number | null;
+    /** Whether a memory cgroup or the whole machine ran out; `null` when only the counter told. */
+    readonly scope: "cgroup" | "system" | null;
+    /** True when no counter could confirm it, since the cgroup was gone before it could be read. */
+    readonly inferred: boolean;
+  }
+  | { readonly type: "limit_changed"; readonly from: number | null; readonly to: number | null }
+  | { readonly type: "created" }
+  | { readonly type: "removed" }
+  | {
+    readonly type: "degraded";
+    /** The source that was refused, what stands in for it, and why. */
+    readonly wanted: string;
+    readonly using: string;
+    readonly reason: string;
+  }
+  | { readonly type: "summary"; readonly seconds: number; readonly cgroups: readonly Tally[] };
+
+export type OomkitEvent = Head & Body;
+export type EventType = Body["type"];
+
+export const EVENT_TYPES: readonly EventType[] = [
+  "threshold",
+  "pressure",
+  "high",
+  "max",
+  "oom",
+  "oom_kill",
+  "oom_group_kill",
+  "limit_changed",
+  "created",
+  "removed",
+  "degraded",
+  "summary",
+];
+
+/** @param at milliseconds since the epoch, with a fraction as far as it is known. */
+export function makeEvent(at: number, cgroup: string, source: Source, body: Body): OomkitEvent {
+  const { containerId, podUid } = identify(cgroup);
+  return {
+    v: 1,
+    ts: timestamp(at),
+    cgroup,
+    container_id: containerId ?? null,
+    pod_uid: podUid ?? null,
+    source,
+    ...body,
+  };
+}
+
+/** RFC 3339 in UTC with microseconds, which is what the kernel log has. */
+export function timestamp(at: number): string {
+  const whole = Math.floor(at);
+  const micros = Math.min(999, Math.floor((at - whole) * 1000));
+  return new Date(whole).toISOString().replace("Z", `${String(micros).padStart(3, "0")}Z`);
+}
