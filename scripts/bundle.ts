@@ -1,0 +1,21 @@
+/** One JavaScript file out of a TypeScript module and all that it imports. */
+
+import { Mistake } from "./terminal.ts";
+
+export const root = new URL("..", import.meta.url).pathname;
+
+/** The source map goes along, so that stack traces name the source. */
+export async function bundle(entry: string, output: string): Promise<void> {
+  await deno(["bundle", "--quiet", "--frozen", "--sourcemap=inline", "-o", output, entry]);
+}
+
+/**
+ * Runs this very Deno in the project's folder, its talk kept back for a failure.
+ * @throws Mistake with the last words of Deno, when it fails.
+ */
+export async function deno(args: string[], options: Deno.CommandOptions = {}): Promise<string> {
+  const command = new Deno.Command(Deno.execPath(), { cwd: root, ...options, args, stdin: "null" });
+  const { success, stdout, stderr } = await command.output();
+  if (success) return new TextDecoder().decode(stdout);
+  throw new Mistake(`deno ${args[0]} failed:\n${new TextDecoder().decode(stderr).trimEnd()}`);
+}

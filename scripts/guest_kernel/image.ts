@@ -1,0 +1,177 @@
+/** What is on the guest's disk: the programs of Debian that tests need, the libraries of each, and the files of one run. */
+
+import { basename, join, resolve } from "node:path";
+import type { Entry } from "./cpio.ts";
+
+export type Hierarchy = "v2" | "v1" | "hybrid";
+
+export interface Contents {
+  readonly cgroup: Hierarchy;
+  /** Program and arguments, run by the guest's shell with PATH as on a Debian machine. */
+  readonly command: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  /** Host paths by guest path; a folder comes with all that it holds. */
+  readonly files: Readonly<Record<string, string>>;
+  /** Programs by guest path, which need their shared libraries. */
+  readonly programs: Readonly<Record<string, string>>;
+  readonly disk: boolean;
+  /** Seconds after which the guest switches itself off. */
+  readonly limit: number;
+}
+
+/** In the order in which they must be loaded; the kernel package has them as modules, unlike ext4. */
+const diskModules = [
+  "drivers/virtio/virtio_ring.ko",
+  "drivers/virtio/virtio.ko",
+  "drivers/virtio/virtio_pci_legacy_dev.ko",
+  "drivers/virtio/virtio_pci_modern_dev.ko",
+  "drivers/virtio/virtio_pci.ko",
+  "drivers/block/virtio_blk.ko",
+];
+
+/** Mount points, and what tests expect to find. */
+const folders = ["/proc", "/sys", "/dev", "/run", "/mnt", "/disk", "/root", "/out", "/var/tmp"];
+
+const passwd = `root:x:0:0:root:/root:/bin/sh
+nobody:x:65534:65534:nobody:/nonexistent:/bin/false
+tester:x:1000:1000:tester:/home/tester:/bin/sh
+`;
+
+const group = "root:x:0:\nnogroup:x:65534:\ntester:x:1000:\n";
+
+export function imageEntries(contents: Contents, kernelVersion: string): Entry[] {
+  return [
+    ...folders.map((path): Entry => ({ kind: "folder", path })),
+    { kind: "folder", path: "/tmp", mode: 0o1777 },
+    { kind: "folder", path: "/home/tester" },
+    { kind: "link", path: "/sbin", to: "bin" },
+    { kind: "link", path: "/usr/bin", to: "../bin" },
+    { kind: "link", path: "/usr/sbin", to: "../bin" },
+    { kind: "text", path: "/etc/passwd", text: passwd },
+    { kind: "text", path: "/etc/group", text: group },
+    { kind: "text", path: "/etc/hosts", text: "127.0.0.1 localhost guest\n" },
+    { kind: "link", path: "/init", to: "guest/init" },
+    {
+      kind: "copy",
+      path: "/guest/init",
+      from: new URL("./init.sh", import.meta.url).pathname,
+      mode: 0o755,
+    },
+    { kind: "text", path: "/guest/settings", text: settingsText(contents) },
+    { kind: "text", path: "/guest/command", text: commandText(contents) },
+    ...busybox(),
+    ...programs(contents.programs),
+    ...Object.entries(contents.files).flatMap(([path, from]) => copies(path, from)),
+    ...(contents.disk ? modules(kernelVersion) : []),
+  ];
+}
+
+function settingsText({ cgroup, limit, disk }: Contents): string {
+  return `cgroup=${cgroup}\nlimit=${limit}\ndisk=${disk ? "yes" : "no"}\n`;
+}
+
+function commandText({ command, environment }: Contents): string {
+  const exports = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", HOME: "/root", ...environment };
+  const lines = Object.entries(exports).map(([name, value]) => `export ${name}=${quoted(value)}`);
+  return `${lines.join("\n")}\nexec ${command.map(quoted).join(" ")}\n`;
+}
+
+/** For a POSIX shell. */
+export function quoted(word: string): string {
+  return `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+function busybox(): Entry[] {
+  const from = findProgram("busybox");
+  if (from === undefined) throw new Error("cannot build the guest: busybox is not installed");
+  const applets = output(from, ["--list"]).split("\n").filter((name) => name !== "");
+  return [
+    { kind: "copy", path: "/bin/busybox", from, mode: 0o755 },
+    ...applets.filter((name) => name !== "busybox").map((name): Entry => ({
+      kind: "link",
+      path: `/bin/${name}`,
+      to: "busybox",
+    })),
+  ];
+}
+
+function programs(byPath: Contents["programs"]): Entry[] {
+  const libraries = new Set(Object.values(byPath).flatMap(librariesOf));
+  return [
+    ...Object.entries(byPath).map(([path, from]): Entry => ({
+      kind: "copy",
+      path,
+      from,
+      mode: 0o755,
+    })),
+    // A library goes where the loader of the host found it, whatever links lead there.
+    ...[...libraries].map((path): Entry => ({ kind: "copy", path, from: path, mode: 0o755 })),
+  ];
+}
+
+/** @returns absolute paths, the loader included; none for a static program. */
+function librariesOf(program: string): string[] {
+  const lines = output("ldd", [program]).split("\n");
+  return lines.flatMap((line) => line.match(/(?:=> )?(\/\S+) \(0x/)?.[1] ?? []);
+}
+
+function modules(kernelVersion: string): Entry[] {
+  const folder = `/lib/modules/${kernelVersion}/kernel`;
+  return diskModules.flatMap((module, index): Entry[] => {
+    // Newer Debian compresses them; a kernel that has the driver built in has no file.
+    const from = [`${folder}/${module}`, `${folder}/${module}.xz`].find(exists);
+    if (from === undefined) return [];
+    return [{ kind: "copy", path: `/guest/modules/${index}_${basename(from)}`, from }];
+  });
+}
+
+function copies(path: string, from: string): Entry[] {
+  const info = Deno.statSync(from);
+  if (!info.isDirectory) {
+    return [{ kind: "copy", path, from: resolve(from), mode: (info.mode ?? 0o644) & 0o7777 }];
+  }
+  return [...Deno.readDirSync(from)].flatMap(({ name }) =>
+    copies(join(path, name), join(from, name))
+  );
+}
+
+/** Looks in PATH and in the folders of the administrator, which PATH may lack. */
+export function findProgram(name: string): string | undefined {
+  const path = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin", "/sbin"];
+  return path.filter((folder) => folder !== "").map((folder) => join(folder, name)).find(exists);
+}
+
+export function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function output(program: string, args: string[]): string {
+  const { stdout } = new Deno.Command(program, { args, stderr: "null", env: { LC_ALL: "C" } })
+    .outputSync();
+  return new TextDecoder().decode(stdout);
+}
+
+/** @returns the newest cloud kernel of Debian with its version, if one is installed. */
+export function findKernel(folder = "/boot"): { path: string; version: string } | undefined {
+  const order = new Intl.Collator("en", { numeric: true });
+  const names = listed(folder).filter((name) => /^vmlinuz-.*-cloud-amd64$/.test(name));
+  const newest = names.sort(order.compare).at(-1);
+  return newest === undefined ? undefined : kernelAt(join(folder, newest));
+}
+
+export function kernelAt(path: string): { path: string; version: string } {
+  return { path, version: basename(path).replace(/^vmlinuz-/, "") };
+}
+
+function listed(folder: string): string[] {
+  try {
+    return [...Deno.readDirSync(folder)].map((entry) => entry.name);
+  } catch {
+    return [];
+  }
+}
