@@ -1,0 +1,112 @@
+import assert from "node:assert/strict";
+import { offences, rooms } from "../../scripts/layers.ts";
+
+/** One file, or several, must give exactly these offences, each told by what it begins with. */
+function gives(files: Record<string, string>, ...expected: string[]) {
+  const found = offences(files);
+  assert.equal(found.length, expected.length, found.join("\n"));
+  expected.forEach((start, index) => assert.ok(found[index]?.startsWith(start), found[index]));
+}
+
+Deno.test("core may not import cli, and says where and what it may import", () => {
+  gives(
+    {
+      "core/watch/watch.ts": 'import { a } from "./arm.ts";\nimport b from "../../cli/main.ts";\n',
+    },
+    "core/watch/watch.ts:2: core/watch imports cli/main.ts; besides itself it may import core/parse",
+  );
+});
+
+Deno.test("the unsafe room is open to four rooms only", () => {
+  const text = 'import { libc } from "../kernel/libc.ts";\n';
+  for (const room of ["cgroup", "watch", "act", "simulate"]) gives({ [`core/${room}/a.ts`]: text });
+  for (const room of ["parse", "policy", "report"]) {
+    gives({ [`core/${room}/a.ts`]: text }, `core/${room}/a.ts:1: core/${room} imports core/kernel`);
+  }
+  gives(
+    { "cli/a.ts": 'import "../core/kernel/libc.ts";\n' },
+    "cli/a.ts:1: cli imports core/kernel",
+  );
+});
+
+Deno.test("a type import counts, over several lines, and as a call", () => {
+  gives(
+    { "core/policy/a.ts": '\nimport type {\n  A,\n  B,\n} from "../cgroup/a.ts";\n' },
+    "core/policy/a.ts:5: core/policy imports core/cgroup/a.ts",
+  );
+  gives({ "core/parse/a.ts": 'const a: import("../act/a.ts").A = 1;\n' }, "core/parse/a.ts:1:");
+  gives({ "core/parse/a.ts": 'export { b } from "../act/a.ts";\n' }, "core/parse/a.ts:1:");
+  gives(
+    { "cli/a.ts": 'new Worker(new URL("../core/kernel/a.ts", import.meta.url));' },
+    "cli/a.ts:1:",
+  );
+});
+
+Deno.test("a file with rules of its own is still part of its folder", () => {
+  gives({ "core/cgroup/dialect.ts": 'import { v1 } from "./v1.ts";\n' });
+  gives({ "core/cgroup/v1.ts": 'import { dialect } from "./dialect.ts";\n' });
+  gives({ "core/cgroup/v1.ts": "Deno.cwd();\n" }, "core/cgroup/v1.ts:1: core/cgroup/v1.ts is pure");
+  gives({ "core/cgroup/files.ts": "Deno.cwd();\n" });
+});
+
+Deno.test("comments, strings and regular expressions are no code", () => {
+  gives({
+    "core/parse/a.ts": [
+      "// Deno.cwd()",
+      "/** Deno.cwd()",
+      ' * import "../act/a.ts" */',
+      'const glob = "/kubepods/**";',
+      "const quote = /[\"'/]/, path = 'Deno';",
+      "",
+    ].join("\n"),
+  });
+  gives(
+    { "core/parse/a.ts": 'const glob = "/**"; const a = 4 / 2; Deno.cwd(); // "*/"\n' },
+    "core/parse/a.ts:1: core/parse is pure and names Deno",
+  );
+  gives({ "core/parse/a.ts": "`${Deno.cwd()}`" }, "core/parse/a.ts:1: core/parse is pure");
+});
+
+Deno.test("a pure room imports no package that reaches out of the process", () => {
+  gives({ "core/policy/a.ts": 'import { join } from "node:path";\n' });
+  gives(
+    { "core/policy/a.ts": 'import { readFileSync } from "node:fs";\n' },
+    "core/policy/a.ts:1: core/policy is pure and imports node:fs",
+  );
+});
+
+Deno.test("the process, the unsafe calls and the packages have homes", () => {
+  gives({
+    "cli/main.ts": "Deno.exit(Deno.args.length);\n",
+    "core/kernel/libc.ts": "Deno.dlopen();\n",
+  });
+  gives({ "cli/watch.ts": "Deno.exit(1);\n" }, "cli/watch.ts:1: Deno.exit in cli; it belongs to");
+  gives(
+    { "core/act/a.ts": "new Deno.UnsafePointerView(p);\n" },
+    "core/act/a.ts:1: Deno.UnsafePointer",
+  );
+  gives(
+    { "core/act/a.ts": 'import "commander";\n' },
+    "core/act/a.ts:1: core/act imports commander",
+  );
+  gives({ "cli/a.ts": 'import "ajv";\n' }, "cli/a.ts:1: cli imports ajv");
+});
+
+Deno.test("the program does not lean on its tests and scripts, which lean on what they like", () => {
+  gives({ "cli/a.ts": 'import "../scripts/bundle.ts";\n' }, "cli/a.ts:1: cli imports scripts/");
+  gives({ "tests/a_test.ts": 'import "../core/kernel/libc.ts";\nDeno.exit();\n' });
+  gives({ "cli/version.ts": 'import config from "../deno.json" with { type: "json" };\n' });
+});
+
+Deno.test("no file is long, none has an empty name", () => {
+  gives({ "tests/a.ts": "\n".repeat(300) });
+  gives({ "tests/a.ts": "\n".repeat(301) }, "tests/a.ts:301: has 301 lines");
+  gives({ "core/act/utils.ts": "" }, "core/act/utils.ts:1: the name says nothing");
+});
+
+Deno.test("every rule names rooms that there are", () => {
+  const known = rooms.map((room) => room.at);
+  for (const room of rooms) {
+    for (const other of room.imports) assert.ok(known.includes(other), `${room.at}: ${other}`);
+  }
+});
