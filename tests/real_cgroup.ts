@@ -1,0 +1,115 @@
+/** Real memory cgroups beneath the tests' own, gone after use with everything in them, whatever happens. */
+
+export interface RealCgroup extends AsyncDisposable {
+  readonly version: 1 | 2;
+  /** As the kernel names it. */
+  readonly path: string;
+  readonly dir: string;
+  read(file: string): string;
+  write(file: string, text: string | number): void;
+  /** v1 `memory.limit_in_bytes`, v2 `memory.max`. */
+  limit(bytes: number): void;
+  /** A cgroup beneath, removed together with this one. On v2 no process may be in this one then. */
+  child(name: string): RealCgroup;
+}
+
+interface Own {
+  readonly version: 1 | 2;
+  readonly path: string;
+  readonly dir: string;
+}
+
+/** Found without the code under test. */
+function findOwn(): Own | string {
+  const lines = Deno.readTextFileSync("/proc/self/cgroup").split("\n");
+  const mounts = Deno.readTextFileSync("/proc/self/mountinfo").split("\n");
+  const v1 = mounts.find((line) => / - cgroup \S+ \S*\bmemory\b/.test(line));
+  const v2 = mounts.find((line) => / - cgroup2 /.test(line));
+  const mount = (v1 ?? v2)?.split(" ");
+  if (mount === undefined) return "no cgroup file system is mounted";
+  const own = v1
+    ? lines.find((line) => /^\d+:(?:[^:]*,)?memory[,:]/.test(line))
+    : lines.find((line) => line.startsWith("0::"));
+  if (own === undefined || mount[3] !== "/") return "the own cgroup cannot be seen";
+  const path = own.replace(/^\d+:[^:]*:/, "");
+  return { version: v1 ? 1 : 2, path, dir: `${mount[4]}${path === "/" ? "" : path}` };
+}
+
+/** Why no memory cgroup can be made here; `undefined` when one can. */
+export function whyNoRealCgroup(): string | undefined {
+  if (Deno.build.os !== "linux") return "this is not Linux";
+  const own = findOwn();
+  if (typeof own === "string") return own;
+  if (Deno.uid() !== 0) return "only root may make cgroups";
+  if (own.version === 1) return undefined;
+  const given = Deno.readTextFileSync(`${own.dir}/cgroup.subtree_control`).split(/\s+/);
+  return given.includes("memory") ? undefined : "the memory controller is not given to children";
+}
+
+let made = 0;
+
+/** @param name becomes part of `oomkit-test-NAME-PID-N`. */
+export function makeRealCgroup(name: string): RealCgroup {
+  const own = findOwn();
+  if (typeof own === "string") throw new Error(`cannot make a cgroup: ${own}`);
+  return make(own, `oomkit-test-${name}-${Deno.pid}-${++made}`);
+}
+
+function make(parent: Own, name: string): RealCgroup {
+  const dir = `${parent.dir}/${name}`;
+  const self = {
+    version: parent.version,
+    path: `${parent.path === "/" ? "" : parent.path}/${name}`,
+    dir,
+  };
+  const write = (file: string, text: string | number) =>
+    Deno.writeTextFileSync(`${dir}/${file}`, String(text), { create: false });
+  Deno.mkdirSync(dir);
+  return {
+    ...self,
+    write,
+    read: (file) => Deno.readTextFileSync(`${dir}/${file}`),
+    limit: (bytes) => write(self.version === 1 ? "memory.limit_in_bytes" : "memory.max", bytes),
+    child(childName) {
+      if (self.version === 2) write("cgroup.subtree_control", "+memory");
+      return make(self, childName);
+    },
+    [Symbol.asyncDispose]: () => empty(dir),
+  };
+}
+
+/** Ends what is in it, waits for that, and removes it with all that is beneath. */
+async function empty(dir: string): Promise<void> {
+  for (const name of directoriesIn(dir)) await empty(`${dir}/${name}`);
+  const deadline = performance.now() + 10_000;
+  for (;;) {
+    try {
+      for (const pid of Deno.readTextFileSync(`${dir}/cgroup.procs`).split("\n")) {
+        if (Number(pid) > 0) killIfThere(Number(pid));
+      }
+      return Deno.removeSync(dir);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return;
+      // EBUSY until the last process is gone: nothing tells when that is.
+      if (performance.now() > deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+}
+
+function directoriesIn(dir: string): string[] {
+  try {
+    return [...Deno.readDirSync(dir)].filter((e) => e.isDirectory).map((e) => e.name);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+}
+
+function killIfThere(pid: number): void {
+  try {
+    Deno.kill(pid, "SIGKILL");
+  } catch {
+    // Gone since it was read.
+  }
+}
