@@ -1,7 +1,8 @@
 /** One memory cgroup: its identity is path and inode, and that it is gone is an ordinary outcome. */
 
-import type { Counters, Snapshot } from "../snapshot.ts";
+import type { Counters, Pressure, Snapshot } from "../snapshot.ts";
 import { inodeOf, listDirectories, readText } from "./files.ts";
+import { parseBytes } from "../parse/numbers.ts";
 import { directoryOf, type Hierarchy, join } from "./hierarchy.ts";
 
 export interface Cgroup {
@@ -41,6 +42,21 @@ export function readCounters(
 /** The cgroup's own limit in bytes; `undefined` when it is gone or has no such file, as a v2 root has not. */
 export function readLimit(cgroup: Cgroup): number | undefined {
   return cgroup.hierarchy.dialect.limit(reader(cgroup));
+}
+
+/** The cgroup's own pressure; `undefined` when it is gone or there is no PSI. */
+export function readPressure(cgroup: Cgroup): Pressure | undefined {
+  return cgroup.hierarchy.dialect.pressure(reader(cgroup));
+}
+
+/** Usage in bytes, of this cgroup and everything beneath it; `undefined` when it is gone. */
+export function readUsage(cgroup: Cgroup): number | undefined {
+  return parseBytes(reader(cgroup)(cgroup.hierarchy.dialect.usageFile));
+}
+
+/** The highest usage ever, in bytes; `undefined` where the kernel does not keep it (v2 before 5.19). */
+export function readPeak(cgroup: Cgroup): number | undefined {
+  return parseBytes(reader(cgroup)(cgroup.hierarchy.dialect.peakFile));
 }
 
 function reader(cgroup: Cgroup): (name: string) => string | undefined {

@@ -1,6 +1,6 @@
 /** What cgroup v1 and v2 each have to say; after discovery nobody asks for the version. */
 
-import type { Counters, Snapshot } from "../snapshot.ts";
+import type { Counters, Pressure, Snapshot } from "../snapshot.ts";
 
 /** Text of one control file of one cgroup; `undefined` when it is not there. */
 export type ReadFile = (name: string) => string | undefined;
@@ -41,6 +41,7 @@ export interface Dialect {
   readonly version: 1 | 2;
   /** The file with the usage in bytes: what is read most often. */
   readonly usageFile: string;
+  readonly peakFile: string;
   /** Written to change the limit. */
   readonly limitFile: string;
   snapshot(read: ReadFile): Snapshot;
@@ -48,6 +49,8 @@ export interface Dialect {
   counters(read: ReadFile): { readonly local: Counters; readonly subtree: Counters };
   /** The limit alone; `Infinity` for none. */
   limit(read: ReadFile): number | undefined;
+  /** The pressure alone; absent where there is no PSI. */
+  pressure(read: ReadFile): Pressure | undefined;
   triggers(interests: Interests): Trigger[];
   /** Interests that this version cannot notify about, each with the reason; a poll has to stand in. */
   refusals(interests: Interests): string[];

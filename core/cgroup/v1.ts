@@ -25,6 +25,7 @@ function flag(value: string | undefined): boolean | undefined {
 export const v1: Dialect = {
   version: 1,
   usageFile: "memory.usage_in_bytes",
+  peakFile: "memory.max_usage_in_bytes",
   limitFile: "memory.limit_in_bytes",
   notifiesThresholds: true,
 
@@ -62,6 +63,8 @@ export const v1: Dialect = {
 
   counters: readCounters,
   limit: (read) => parseBytes(read("memory.limit_in_bytes")),
+
+  pressure: () => undefined,
 
   triggers: ({ thresholds, pressure }) => [
     { kind: "eventfd", file: "memory.oom_control", argument: "", tells: "oom" },

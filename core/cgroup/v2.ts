@@ -31,6 +31,7 @@ function flag(text: string | undefined): boolean | undefined {
 export const v2: Dialect = {
   version: 2,
   usageFile: "memory.current",
+  peakFile: "memory.peak",
   limitFile: "memory.max",
   notifiesThresholds: false,
 
@@ -71,6 +72,8 @@ export const v2: Dialect = {
 
   counters: readCounters,
   limit: (read) => parseBytes(read("memory.max")),
+
+  pressure: (read) => parsePressure(read("memory.pressure") ?? ""),
 
   triggers: ({ psi }) => [
     // memory.events.local is notified together with memory.events, and hierarchical events are in the latter only.

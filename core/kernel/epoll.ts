@@ -28,8 +28,8 @@ export interface EpollSet extends Disposable {
   add(fd: Fd, events: number, token: number): void;
   /** Harmless when `fd` is not in the set. */
   remove(fd: Fd): void;
-  /** Waits for at least one; an empty list after `wake`. Only one call at a time. */
-  wait(): Promise<readonly Ready[]>;
+  /** Waits for at least one, or for `wake`. Only one call at a time. */
+  wait(): Promise<{ readonly events: readonly Ready[]; readonly woken: boolean }>;
   /** Makes a pending `wait` return. */
   wake(): void;
   /** The set must not be waited for any more: `wake` and await it first. */
@@ -65,12 +65,13 @@ export function openEpoll(): EpollSet {
       if (n < 0) n = libc().poll_epoll(epoll.number, buffer, BATCH, 0);
       if (n < 0) throw new SystemCallError("epoll_wait", errno(), "set");
       const ready: Ready[] = [];
+      let woken = false;
       for (let i = 0; i < n; i++) {
         const token = view.getUint32(i * EVENT_SIZE + DATA_OFFSET, true);
-        if (token === WAKE_TOKEN) takeEventfd(waker);
+        if (token === WAKE_TOKEN) woken = takeEventfd(waker) > 0n;
         else ready.push({ token, events: view.getUint32(i * EVENT_SIZE, true) });
       }
-      return ready;
+      return { events: ready, woken };
     },
     wake: () => signalEventfd(waker),
     close,

@@ -67,3 +67,9 @@ export function writeText(fd: Fd, text: string | Uint8Array<ArrayBuffer>): void 
   const n = Number(libc().write(fd.number, bytes, BigInt(bytes.length)));
   if (n === -1) throw new SystemCallError("write", errno(), fd.path);
 }
+
+/** Throws {@link SystemCallError}. */
+export function seekToEnd(fd: Fd): void {
+  const SEEK_END = 2;
+  check(Number(libc().lseek(fd.number, 0n, SEEK_END)), "lseek", fd.path);
+}

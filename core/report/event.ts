@@ -72,6 +72,8 @@ export type Body =
     /** PSI: which line, and the microseconds stalled since the last event of it. */
     readonly kind: "some" | "full" | null;
     readonly stalled_us: bigint | null;
+    /** Notifications that came as one. */
+    readonly count: bigint;
     readonly usage: number | null;
   }
   | {

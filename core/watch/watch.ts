@@ -1,14 +1,25 @@
-/** Placeholder signatures; see the following commit. */
+/**
+ * Follows cgroups: one epoll set for all notifications, one timer for all polls. A wake leads to a fresh read, and what
+ * is told is the difference to the last one, so that coalesced, spurious and lost notifications do no harm.
+ */
 
+import { type Cgroup, isThere, openCgroup, walk } from "../cgroup/cgroup.ts";
 import type { Interests } from "../cgroup/dialect.ts";
-import type { Cgroup } from "../cgroup/cgroup.ts";
-import type { OomkitEvent } from "../report/event.ts";
+import { pathOf } from "../cgroup/hierarchy.ts";
+import { type Body, makeEvent, type OomkitEvent, type Source } from "../report/event.ts";
+import { createDeadChildren } from "./dead_children.ts";
+import { createKills, LOG_GRACE_MS, type Told } from "./kills.ts";
+import { createMember, disarm, type Member } from "./member.ts";
+import { createObserver } from "./observe.ts";
+import { type Hint, openSources } from "./sources.ts";
+import { tallyOf } from "./tally.ts";
+import { type TreeChanges, watchTree } from "./tree_changes.ts";
 
 export interface WatchOptions {
   readonly targets: readonly Cgroup[];
   /** Also everything beneath the targets, and what appears there later. */
   readonly recursive: boolean;
-  /** Thresholds in bytes, or in percent of the effective limit, are worked out per cgroup. */
+  /** In bytes, or in percent of each cgroup's effective limit. */
   readonly thresholds: readonly ({ readonly bytes: number } | { readonly percent: number })[];
   readonly pressure: Interests["pressure"];
   readonly psi: Interests["psi"];
@@ -16,17 +27,242 @@ export interface WatchOptions {
   readonly poll?: number;
 }
 
+export type Summary = OomkitEvent & { readonly type: "summary" };
+
 export interface Watching {
   /** For the start-up line: which sources are in use, and why not others. */
   readonly sources: readonly string[];
-  /** Resolves when nothing is left to watch. */
+  /** Resolves when no target is left; rejects when `emit` throws. */
   readonly done: Promise<void>;
   /** Reads everything once more, tells what is left to tell, ends with the summary, and frees everything. */
-  stop(): Promise<OomkitEvent & { type: "summary" }>;
+  stop(): Promise<Summary>;
 }
 
-/** Arms everything before it returns: what happens afterwards is told. Events come in order, from one loop. */
-export declare function startWatch(
+/** Notifications are not known to be lost, but a watcher that trusts them alone would never know (milliseconds). */
+const SWEEP_MS = 30_000;
+
+/** Arms everything before it returns: what happens afterwards is told, in order. */
+export function startWatch(
   options: WatchOptions,
   emit: (event: OomkitEvent) => void,
-): Watching;
+): Watching {
+  const started = performance.now();
+  const hierarchy = options.targets[0]!.hierarchy;
+  const members = new Map<string, Member>();
+  const retired = new Set<Member>();
+  const finished: Member[] = [];
+  const trees: TreeChanges[] = [];
+  const dead = createDeadChildren();
+  const done = Promise.withResolvers<void>();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let timerAt = Infinity;
+  let sweepAt = started + SWEEP_MS;
+  let stopping = false;
+
+  const tell = (cgroup: string, source: Source, body: Body) =>
+    emit(makeEvent(performance.timeOrigin + performance.now(), cgroup, source, body));
+
+  const sources = openSources(options, hierarchy, tell);
+  const covers = (path: string) =>
+    options.recursive &&
+    options.targets.some(({ path: target }) =>
+      path === target || target === "/" || path.startsWith(`${target}/`)
+    );
+  const tellKill = ({ cgroup, member, kill, inferred }: Told) => {
+    if (member) member.victims += 1;
+    const source = kill ? "kmsg" : inferred ? "parent" : member?.source ?? "poll";
+    observer.tellKill(cgroup, member, kill, inferred, source);
+  };
+  const kills = createKills({
+    members: function* () {
+      yield* retired;
+      yield* members.values();
+    },
+    covers,
+    hasLog: sources.log !== undefined,
+    tell: tellKill,
+  });
+  const observer = createObserver(options, kills, tell);
+
+  const add = (cgroup: Cgroup, isNew: boolean) => {
+    const isTarget = options.targets.some(({ path }) => path === cgroup.path);
+    dead.expect(cgroup);
+    const member = createMember(cgroup, { isTarget, wide: !options.recursive, isNew });
+    if (member === undefined) return;
+    members.set(cgroup.path, member);
+    if (isNew) tell(cgroup.path, "watchfs", { type: "created" });
+    observer.setThresholds(member);
+    sources.arm(member);
+    // What happened while it was being armed raised no notification.
+    look(member, "poll");
+  };
+
+  const look = (member: Member, source: Source) => {
+    const now = performance.now();
+    member.nextLook = Infinity;
+    if (!observer.refresh(member, source, now)) return retire(member, now);
+    if (observer.effectiveChanged(member)) sources.rearmThresholds(member);
+  };
+
+  const retire = (member: Member, now: number) => {
+    if (member.goneAt !== undefined) return;
+    member.goneAt = now;
+    members.delete(member.cgroup.path);
+    retired.add(member);
+    member.lost = dead.lost(member.cgroup, member.last.subtree.oomKill);
+    // v1 notifies of the removal itself once; whatever came besides was an OOM that nobody could read about any more.
+    const unread = Math.max(0, member.notified - member.oomsTold - 1);
+    member.suspected = member.lost === undefined ? member.suspected + unread : Number(member.lost);
+    if (unread > 0) observer.tellOom(member, BigInt(unread), "eventfd");
+  };
+
+  /** The log has had its time: what is still suspected is told as such, then the removal. */
+  const bury = (member: Member) => {
+    retired.delete(member);
+    sources.collect(member);
+    const late = Math.max(0, member.notified - member.oomsTold - 1);
+    if (late > 0) observer.tellOom(member, BigInt(late), "eventfd");
+    const certain = member.lost !== undefined;
+    if (certain || sources.log === undefined) {
+      const unseen = certain ? member.suspected : Math.min(1, member.suspected + late);
+      for (let n = 0; n < unseen; n++) {
+        tellKill({ cgroup: member.cgroup.path, member, inferred: true });
+      }
+    }
+    tell(member.cgroup.path, "watchfs", { type: "removed" });
+    sources.forget(member);
+    disarm(member);
+    finished.push(member);
+    const targetsLeft = [...members.values(), ...retired].some(({ isTarget }) => isTarget);
+    if (!targetsLeft) done.resolve();
+  };
+
+  /** Compares what is watched with what is there, at `dir` or everywhere. */
+  const reconcile = (dir: string | undefined) => {
+    const path = dir === undefined ? undefined : pathOf(hierarchy, dir);
+    const near = path === undefined ? members.values() : [members.get(path)].filter((m) => !!m);
+    for (const member of [...near]) if (!isThere(member.cgroup)) retire(member, performance.now());
+    if (!options.recursive) return;
+    const tops = path === undefined
+      ? options.targets.flatMap(({ path }) => openCgroup(hierarchy, path) ?? [])
+      : covers(path)
+      ? [openCgroup(hierarchy, path)].filter((c) => c !== undefined)
+      : [];
+    for (const top of tops) {
+      for (const cgroup of walk(top)) if (!members.has(cgroup.path)) add(cgroup, true);
+    }
+  };
+
+  const sweep = () => {
+    sweepAt = performance.now() + SWEEP_MS;
+    reconcile(undefined);
+    for (const member of [...members.values()]) look(member, "poll");
+  };
+
+  const settle = () => {
+    const now = performance.now();
+    let next = Math.min(sweepAt, kills.settle(now));
+    for (const member of [...retired]) {
+      const at = member.goneAt! + LOG_GRACE_MS;
+      if (at <= now) bury(member);
+      else next = Math.min(next, at);
+    }
+    for (const member of members.values()) {
+      next = Math.min(next, member.nextLook, member.nextGlance);
+    }
+    if (stopping || (timer !== undefined && timerAt <= next)) return;
+    clearTimeout(timer);
+    timerAt = next;
+    timer = setTimeout(guarded(tick), Math.max(1, next - now));
+  };
+
+  const tick = () => {
+    timer = undefined;
+    const now = performance.now();
+    if (sweepAt <= now) sweep();
+    for (const member of [...members.values()]) {
+      if (member.nextLook <= now) look(member, member.source);
+      if (member.nextGlance <= now) observer.glance(member, now);
+    }
+    readLog();
+    settle();
+  };
+
+  const readLog = () => {
+    for (const kill of sources.log?.read() ?? []) kills.logged(kill, performance.now());
+  };
+
+  /** What throws outside of anybody's call ends the watch instead of the process. */
+  const guarded = <A extends unknown[]>(action: (...args: A) => void) => (...args: A) => {
+    try {
+      action(...args);
+    } catch (error) {
+      done.reject(error);
+    }
+  };
+
+  const hint = guarded((dir: string | undefined) => {
+    if (stopping) return;
+    reconcile(dir);
+    settle();
+  });
+  for (const [dirs, recursive] of sources.treeDirs()) {
+    const reason = sources.tryTree(() => trees.push(watchTree(dirs, recursive, hint)));
+    if (reason) tell(hierarchy.root, "none", reason);
+  }
+  for (const target of options.targets) {
+    for (const cgroup of options.recursive ? walk(target) : [target]) {
+      if (!members.has(cgroup.path)) add(cgroup, false);
+    }
+  }
+  if (members.size === 0) done.resolve();
+
+  const wake = guarded((touched: ReadonlyMap<Member, Hint>, overflow: boolean) => {
+    for (const [member, hint] of touched) {
+      look(member, hint.source);
+      // A removal signals every eventfd: what is gone has no pressure.
+      if (member.goneAt === undefined) observer.tellPressure(member, hint);
+    }
+    readLog();
+    if (overflow) sweep();
+    settle();
+  });
+  const loop = sources.follow(wake);
+  settle();
+
+  return {
+    sources: sources.described(),
+    done: done.promise,
+    async stop() {
+      stopping = true;
+      clearTimeout(timer);
+      sources.wakeUp();
+      await loop;
+      // A notified OOM whose kill is still under way: the counter and the log follow within milliseconds.
+      const patience = performance.now() + LOG_GRACE_MS;
+      for (;;) {
+        for (const member of [...members.values()]) look(member, "poll");
+        readLog();
+        settle();
+        const open = retired.size > 0 ||
+          [...members.values()].some((m) => m.due > 0n || m.suspected > 0);
+        if (!open || performance.now() > patience + 20) break;
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      for (const member of [...retired]) bury(member);
+      observer.flush(members.values());
+      const cgroups = [...members.values(), ...finished].flatMap((member) => tallyOf(member) ?? []);
+      for (const tree of trees) tree.close();
+      await Promise.all(trees.map((tree) => tree.done));
+      for (const member of members.values()) disarm(member);
+      sources.close();
+      done.resolve();
+      const seconds = Math.round(performance.now() - started) / 1000;
+      const summary: Body = { type: "summary", seconds, cgroups };
+      const path = options.targets.length === 1 ? options.targets[0]!.path : hierarchy.root;
+      const event = makeEvent(performance.timeOrigin + performance.now(), path, "none", summary);
+      emit(event);
+      return event as Summary;
+    },
+  };
+}

@@ -1,0 +1,102 @@
+/** The one place that tells the kernel what to notify about. */
+
+import type { Cgroup } from "../cgroup/cgroup.ts";
+import type { Trigger } from "../cgroup/dialect.ts";
+import { EPOLLIN, EPOLLPRI, type EpollSet } from "../kernel/epoll.ts";
+import { type Fd, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } from "../kernel/fd.ts";
+import { openEventfd, openFd, writeText } from "../kernel/fd.ts";
+import { addWatch, IN_MODIFY, removeWatch } from "../kernel/inotify.ts";
+import { SystemCallError } from "../kernel/libc.ts";
+
+/** Something armed: what will wake, and how to undo it. */
+export interface Armed {
+  readonly trigger: Trigger;
+  /** An eventfd or a pressure file; absent for inotify, whose events carry the watch instead. */
+  readonly fd?: Fd;
+  readonly watch?: number;
+  disarm(): void;
+}
+
+/** Where wakes arrive. Tokens are the watcher's own, one for each eventfd or pressure file. */
+export interface Bench {
+  readonly epoll: EpollSet;
+  readonly inotify: Fd | undefined;
+}
+
+/**
+ * Throws `SystemCallError`: EACCES without the right, EROFS on a read-only mount, ENOENT when the kernel has no such
+ * file, EOPNOTSUPP where v1 notifications are refused (PREEMPT_RT) or PSI is off, ENODEV when the cgroup is gone.
+ */
+export function arm(cgroup: Cgroup, trigger: Trigger, token: number, bench: Bench): Armed {
+  if (trigger.kind !== "inotify" && !cgroup.hierarchy.kernel) {
+    // A write would be kept as text in a plain file, and never be answered.
+    throw new SystemCallError("arm", "ENOTSUP", `${cgroup.dir}/${trigger.file}`);
+  }
+  switch (trigger.kind) {
+    case "eventfd":
+      return armEventfd(cgroup, trigger, token, bench);
+    case "psi":
+      return armPsi(cgroup, trigger, token, bench);
+    case "inotify":
+      return armInotify(cgroup, trigger, bench);
+  }
+}
+
+function armEventfd(
+  cgroup: Cgroup,
+  trigger: Extract<Trigger, { kind: "eventfd" }>,
+  token: number,
+  { epoll }: Bench,
+): Armed {
+  const fd = openEventfd();
+  try {
+    // The kernel needs the control file only while it registers.
+    using file = openFd(`${cgroup.dir}/${trigger.file}`, O_RDONLY);
+    using control = openFd(`${cgroup.dir}/cgroup.event_control`, O_WRONLY);
+    writeText(control, `${fd.number} ${file.number} ${trigger.argument}`);
+    epoll.add(fd, EPOLLIN, token);
+  } catch (error) {
+    fd.close();
+    throw error;
+  }
+  return { trigger, fd, disarm: release(fd, epoll) };
+}
+
+function armPsi(
+  cgroup: Cgroup,
+  trigger: Extract<Trigger, { kind: "psi" }>,
+  token: number,
+  { epoll }: Bench,
+): Armed {
+  const { kind, stall, window } = trigger.psi;
+  const fd = openFd(`${cgroup.dir}/${trigger.file}`, O_RDWR | O_NONBLOCK);
+  try {
+    // The kernel wants the NUL too: Documentation/accounting/psi.rst.
+    writeText(fd, `${kind} ${stall} ${window}\0`);
+    epoll.add(fd, EPOLLPRI, token);
+  } catch (error) {
+    fd.close();
+    throw error;
+  }
+  return { trigger, fd, disarm: release(fd, epoll) };
+}
+
+/** Once only: afterwards the descriptor's number may be another one's. */
+function release(fd: Fd, epoll: EpollSet): () => void {
+  let held = true;
+  return () => {
+    if (held) epoll.remove(fd);
+    held = false;
+    fd.close();
+  };
+}
+
+function armInotify(
+  cgroup: Cgroup,
+  trigger: Extract<Trigger, { kind: "inotify" }>,
+  { inotify }: Bench,
+): Armed {
+  if (inotify === undefined) throw new SystemCallError("inotify_init1", "EMFILE", cgroup.dir);
+  const watch = addWatch(inotify, `${cgroup.dir}/${trigger.file}`, IN_MODIFY);
+  return { trigger, watch, disarm: () => removeWatch(inotify, watch) };
+}

@@ -1,0 +1,52 @@
+/** /dev/kmsg from now on: kernel, Documentation/ABI/testing/dev-kmsg. */
+
+import { type Fd, O_NONBLOCK, O_RDONLY, openFd, readInto, seekToEnd } from "../kernel/fd.ts";
+import { SystemCallError } from "../kernel/libc.ts";
+import { parseKmsgRecord } from "../parse/kmsg.ts";
+import { createKillLog, type LoggedKill } from "./kill_log.ts";
+
+export interface KernelLog extends Disposable {
+  /** To be waited for. */
+  readonly fd: Fd;
+  /** The kills logged since the last call. */
+  read(): LoggedKill[];
+}
+
+/** A record is at most 8 KiB (CONSOLE_EXT_LOG_MAX); a shorter buffer would get EINVAL. */
+const RECORD_MAX = 8192;
+
+/** Throws `SystemCallError` where it may not be read, or is not there. */
+export function openKernelLog(): KernelLog {
+  const fd = openFd("/dev/kmsg", O_RDONLY | O_NONBLOCK);
+  seekToEnd(fd);
+  const buffer = new Uint8Array(RECORD_MAX);
+  const decoder = new TextDecoder();
+  const kills = createKillLog();
+
+  /** One record; "" when there is no more, `undefined` when records were overwritten before they could be read. */
+  const next = (): string | undefined => {
+    try {
+      const n = readInto(fd, buffer);
+      return n === undefined ? "" : decoder.decode(buffer.subarray(0, n));
+    } catch (error) {
+      if (error instanceof SystemCallError && error.code === "EPIPE") return undefined;
+      throw error;
+    }
+  };
+
+  return {
+    fd,
+    read() {
+      const found: LoggedKill[] = [];
+      for (let text = next(); text !== ""; text = next()) {
+        const record = text === undefined ? undefined : parseKmsgRecord(text);
+        // Whoever may write to /dev/kmsg could forge a kill; the kernel's own facility is 0.
+        if (record?.facility !== 0) continue;
+        const kill = kills.take(record.message, record.timestamp);
+        if (kill) found.push(kill);
+      }
+      return found;
+    },
+    [Symbol.dispose]: fd.close,
+  };
+}

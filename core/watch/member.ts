@@ -1,0 +1,154 @@
+/** One watched cgroup: what was last seen of it, what is armed, and what has still to be told. */
+
+import { readAncestry } from "../cgroup/ancestry.ts";
+import { type Cgroup, readSnapshot } from "../cgroup/cgroup.ts";
+import { type KeptFile, openKept } from "../kernel/kept_file.ts";
+import { SystemCallError } from "../kernel/libc.ts";
+import type { EffectiveLimit } from "../policy/limits.ts";
+import type { Source } from "../report/event.ts";
+import type { Counters } from "../snapshot.ts";
+import type { Armed } from "./arm.ts";
+
+/** Of this cgroup alone, and of everything beneath it. */
+export interface BothCounters {
+  readonly local: Counters;
+  readonly subtree: Counters;
+}
+
+export interface Threshold {
+  readonly bytes: number;
+  above: boolean;
+}
+
+export interface Member {
+  readonly cgroup: Cgroup;
+  /** Named by the user, not found beneath one that was. */
+  readonly isTarget: boolean;
+  /** Its kills are those of its whole subtree, since nobody watches the cgroups beneath it. */
+  readonly wide: boolean;
+  /** As the watch began; all zero for a cgroup that was made later. */
+  readonly first: BothCounters;
+  last: BothCounters;
+  /** Bytes; the cgroup's own. */
+  limit: number | undefined;
+  effective: EffectiveLimit;
+  usage: number | undefined;
+  peak: number | undefined;
+  thresholds: Threshold[];
+  armed: Armed[];
+  /** Only where thresholds are polled. */
+  usageFile?: KeptFile;
+  usageReadAt: number;
+  /** How it is notified of OOMs; `poll` where it is not. */
+  source: Source;
+  /** Milliseconds of the watch's clock; `Infinity` when nothing is to be done but wait. */
+  nextLook: number;
+  /** The same for usage alone, where thresholds are polled. */
+  nextGlance: number;
+  /** When `max` and `high` were last told: a thrashing cgroup raises them hundreds of times a second. */
+  toldAt: number;
+  toldMax: bigint;
+  toldHigh: bigint;
+  /** Kills counted but not told; negative when the kernel log was ahead of the counter. */
+  due: bigint;
+  dueSince: number;
+  /** `oom_kill` events told. */
+  victims: number;
+  /** Signs of kills that no counter has shown yet; what a removal would take with it. */
+  suspected: number;
+  /** v1: notifications of the OOM eventfd; the removal is one of them. */
+  notified: number;
+  /** v1: those told as `oom`. */
+  oomsTold: number;
+  lastOomAt: number;
+  /** v2: kills that its removal took along, as its parent counts them. */
+  lost: bigint | undefined;
+  /** When it was found to be gone. */
+  goneAt: number | undefined;
+}
+
+/** The counters that count for a member's events. */
+export function counting(member: Pick<Member, "wide" | "cgroup">, both: BothCounters): Counters {
+  const hasSubtree = both.subtree.oomKill !== undefined;
+  return hasSubtree && (member.wide || both.local.oomKill === undefined)
+    ? both.subtree
+    : both.local;
+}
+
+/** What the kernel would have counted for a cgroup that was only just made. */
+const zeroed = ({ local, subtree }: BothCounters): BothCounters => {
+  const zero = (counters: Counters): Counters =>
+    Object.fromEntries(Object.keys(counters).map((key) => [key, 0n]));
+  return { local: zero(local), subtree: zero(subtree) };
+};
+
+/**
+ * Reads a cgroup for the first time; `undefined` when it is gone.
+ * @param isNew made after the watch began, so that all it has counted is news.
+ */
+export function createMember(
+  cgroup: Cgroup,
+  { isTarget, wide, isNew }: { isTarget: boolean; wide: boolean; isNew: boolean },
+): Member | undefined {
+  const snapshot = readSnapshot(cgroup);
+  if (snapshot === undefined) return undefined;
+  const now: BothCounters = { local: snapshot.local, subtree: snapshot.subtree };
+  const first = isNew ? zeroed(now) : now;
+  const mine = counting({ wide, cgroup }, first);
+  return {
+    cgroup,
+    isTarget,
+    wide,
+    first,
+    last: first,
+    limit: snapshot.limits.max,
+    effective: readAncestry(cgroup).limit,
+    usage: snapshot.usage,
+    peak: snapshot.peak,
+    thresholds: [],
+    armed: [],
+    usageReadAt: -Infinity,
+    source: "poll",
+    nextLook: Infinity,
+    nextGlance: Infinity,
+    toldAt: -Infinity,
+    toldMax: mine.max ?? 0n,
+    toldHigh: mine.high ?? 0n,
+    due: 0n,
+    dueSince: Infinity,
+    victims: 0,
+    suspected: 0,
+    notified: 0,
+    oomsTold: 0,
+    lastOomAt: -Infinity,
+    lost: undefined,
+    goneAt: undefined,
+  };
+}
+
+/** Thresholds in bytes and percent of the effective limit, ascending; a percentage of no limit is none. */
+export function thresholdsOf(
+  wanted: readonly ({ readonly bytes: number } | { readonly percent: number })[],
+  limit: number,
+): number[] {
+  const bytes = wanted.map((t) => "bytes" in t ? t.bytes : Math.floor(limit * t.percent / 100));
+  return [...new Set(bytes.filter(Number.isFinite))].sort((a, b) => a - b);
+}
+
+/** Keeps the usage file open for polling. Leaves it out when descriptors run short or the cgroup is gone. */
+export function keepUsageFile(member: Member): void {
+  try {
+    member.usageFile ??= openKept(
+      `${member.cgroup.dir}/${member.cgroup.hierarchy.dialect.usageFile}`,
+    );
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+  }
+}
+
+export function disarm(member: Member): void {
+  for (const armed of member.armed) armed.disarm();
+  member.armed = [];
+  member.usageFile?.close();
+  delete member.usageFile;
+}

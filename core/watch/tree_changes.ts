@@ -1,0 +1,28 @@
+/** Cgroups that come and go, through `Deno.watchFs`: its events are hints to look, nothing more. */
+
+export interface TreeChanges {
+  /** Resolves when it has ended. */
+  readonly done: Promise<void>;
+  close(): void;
+}
+
+/**
+ * Calls `hint` with the directory of every change beneath `dirs`, and with `undefined` when the kernel dropped events and
+ * everything has to be looked at. Throws what `Deno.watchFs` throws: NotFound, or an Error when inotify's limits are met.
+ */
+export function watchTree(
+  dirs: readonly string[],
+  recursive: boolean,
+  hint: (dir: string | undefined) => void,
+): TreeChanges {
+  const watcher = Deno.watchFs([...dirs], { recursive });
+  const follow = async () => {
+    for await (const event of watcher) {
+      if (event.flag === "rescan") hint(undefined);
+      else if (event.kind === "create" || event.kind === "remove" || event.kind === "rename") {
+        for (const path of event.paths) hint(path);
+      }
+    }
+  };
+  return { done: follow(), close: () => watcher.close() };
+}
