@@ -10,8 +10,9 @@ export interface KmsgRecord {
   readonly timestamp: bigint;
   readonly message: string;
   /**
-   * The message goes on from the record before. A kernel line in several pieces (`oom-kill:` is one) comes apart when it
-   * grows past the 1,000 or so bytes of a record, or when another CPU speaks between two pieces.
+   * The message goes on from the record before. A kernel line in several pieces (`oom-kill:` is one, a piece for each path)
+   * comes apart when it grows past the 1,000 or so bytes of a record, or when another CPU speaks between two pieces. A
+   * single piece that is longer than a record is cut there, without a mark.
    */
   readonly continuation: boolean;
   /** The `KEY=value` lines that follow some records. */
@@ -56,4 +57,14 @@ export function parseKmsgRecord(text: string): KmsgRecord | undefined {
     continuation: flags === "c" || flags === "+",
     dictionary,
   };
+}
+
+/**
+ * A continuation together with the record before it, under that one's number and time; any other record as it is. Given
+ * each result with the next record, this puts lines together again that the kernel wrote in pieces. Where another CPU's
+ * record came in between, the line stays in pieces: nothing tells whose continuation it is.
+ */
+export function joinContinuation(last: KmsgRecord | undefined, record: KmsgRecord): KmsgRecord {
+  if (last === undefined || !record.continuation) return record;
+  return { ...last, message: last.message + record.message };
 }

@@ -59,24 +59,27 @@ const COMM_MAX = 15;
 
 /**
  * Two paths joined by `separator`, of which one is the other or lies beneath it: that tells which of several separators
- * is the kernel's. `[first, second]`, or `undefined` if there is no separator at all.
+ * is the kernel's. Where more than one would do, the longest ancestor is the least likely to be a coincidence.
  */
 function splitPaths(
   text: string,
   separator: string,
-  related: (first: string, second: string) => boolean,
+  ancestor: "first" | "second",
 ): [string, string] | undefined {
+  let found: [string, string] | undefined;
   let fallback: [string, string] | undefined;
   for (let at = text.indexOf(separator); at >= 0; at = text.indexOf(separator, at + 1)) {
     const split: [string, string] = [text.slice(0, at), text.slice(at + separator.length)];
-    if (related(...split)) return split;
     fallback ??= split;
+    if (ancestor === "first" && isWithin(split[1], split[0])) found = split;
+    if (ancestor === "second" && isWithin(split[0], split[1])) found ??= split;
   }
-  return fallback;
+  return found ?? fallback;
 }
 
+/** Of a root that would be true of every path; but then the root has no limit to hit. */
 function isWithin(path: string, ancestor: string): boolean {
-  return path === ancestor || path.startsWith(ancestor.endsWith("/") ? ancestor : `${ancestor}/`);
+  return ancestor.length > 1 && (path === ancestor || path.startsWith(`${ancestor}/`));
 }
 
 /**
@@ -101,7 +104,7 @@ function parseOomKill(message: string): OomKill | undefined {
   let taskMemcg: string | undefined;
   if (oomAt >= 0 && (taskAt < 0 || oomAt < taskAt)) {
     const paths = context.slice(oomAt + ",oom_memcg=".length);
-    [oomMemcg, taskMemcg] = splitPaths(paths, ",task_memcg=", (oom, of) => isWithin(of, oom)) ??
+    [oomMemcg, taskMemcg] = splitPaths(paths, ",task_memcg=", "first") ??
       [paths, undefined];
   } else if (taskAt >= 0) {
     taskMemcg = context.slice(taskAt + ",task_memcg=".length);
@@ -187,6 +190,6 @@ export function parseOomMessage(message: string): OomMessage | undefined {
   if (match !== null) return { kind: "group", memcg: match[1]! };
   match = /^Task in (\/.*)$/s.exec(message);
   const separator = " killed as a result of limit of ";
-  const paths = splitPaths(match?.[1] ?? "", separator, (task, oom) => isWithin(task, oom));
+  const paths = splitPaths(match?.[1] ?? "", separator, "second");
   return paths && { kind: "task-in", taskMemcg: paths[0], oomMemcg: paths[1] };
 }

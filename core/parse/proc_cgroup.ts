@@ -11,8 +11,9 @@ export interface CgroupLine {
   readonly deleted: boolean;
 }
 
-// A cgroup's name may hold colons, but no newline; controllers and names of hierarchies hold neither.
-const LINE = /^(\d+):([^:]*):(\/.*)$/;
+// A cgroup's name may hold colons and any other character but a newline (U+2028 and \r, which end a line for a plain dot,
+// among them); controllers and names of hierarchies hold no colon.
+const LINE = /^(\d+):([^:]*):(\/.*)$/s;
 
 const DELETED = " (deleted)";
 

@@ -1,0 +1,135 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { joinContinuation, type KmsgRecord, parseKmsgRecord } from "../../../core/parse/kmsg.ts";
+import { parseOomMessage } from "../../../core/parse/oom_message.ts";
+import { fixture, KERNELS } from "./fixture.ts";
+
+Deno.test("a record of a real kill reads as the kernel wrote it", () => {
+  const [record] = fixture("6.18-v1", "kmsg").split("\n");
+  assert.deepEqual(parseKmsgRecord(`${record}\n`), {
+    priority: 4,
+    facility: 0,
+    sequence: 1046n,
+    timestamp: 1833314319n,
+    message:
+      "tail invoked oom-killer: gfp_mask=0x100cca(GFP_HIGHUSER_MOVABLE), order=0, oom_score_adj=0",
+    continuation: false,
+    dictionary: new Map(),
+  });
+});
+
+Deno.test("escapes are undone byte by byte, into UTF-8", () => {
+  const [record] = fixture("6.18-v1", "kmsg_newline").split("\n");
+  assert.ok(parseKmsgRecord(record!)?.message.startsWith("a)\n\\ ä (b invoked oom-killer: "));
+});
+
+Deno.test("half a character at the end of a comm does no harm", () => {
+  assert.equal(parseKmsgRecord("6,1,2,-;task=\\xc3,pid=1")?.message, "task=\ufffd,pid=1");
+});
+
+Deno.test("the lines after the message are its dictionary", () => {
+  const record = parseKmsgRecord(
+    "6,343,1283627,-;virtio_net: up\n SUBSYSTEM=virtio\n DEVICE=+virtio:a=b\n broken\n",
+  );
+  assert.deepEqual([...record!.dictionary], [["SUBSYSTEM", "virtio"], ["DEVICE", "+virtio:a=b"]]);
+  assert.equal(record!.message, "virtio_net: up");
+});
+
+Deno.test("what a program wrote is told from what the kernel wrote", () => {
+  assert.equal(parseKmsgRecord("12,1,2,-;oom-kill: so I say")?.facility, 1);
+  assert.equal(parseKmsgRecord("3,1,2,-;x")?.facility, 0);
+});
+
+Deno.test("fields that newer kernels add to the header are passed over", () => {
+  assert.equal(
+    parseKmsgRecord("6,1,2,-,caller=T4711,cpu=0;text; with semicolon")?.message,
+    "text; with semicolon",
+  );
+});
+
+Deno.test("a line that was too long for one record is put together again", () => {
+  for (const kernel of KERNELS) {
+    let last: KmsgRecord | undefined;
+    const summaries = [];
+    let pieces = 0;
+    for (const text of fixture(kernel, "kmsg_long").trimEnd().split("\n")) {
+      const record = parseKmsgRecord(text)!;
+      if (record.continuation) pieces++;
+      last = joinContinuation(last, record);
+      const message = parseOomMessage(last.message);
+      if (message?.kind === "oom-kill") summaries.push(message);
+    }
+    assert.equal(pieces, 2, kernel);
+    assert.equal(summaries.length, 1);
+    const [{ oomMemcg, taskMemcg, task, global }] = summaries as [typeof summaries[0]];
+    assert.deepEqual([task, global], ["tail", false]);
+    assert.equal(oomMemcg, `/oomkit-capture/${"n".repeat(240)}`);
+    assert.ok(taskMemcg!.startsWith(`${oomMemcg}/${"n".repeat(240)}/`));
+    assert.equal(last?.continuation, false);
+  }
+});
+
+Deno.test("a joined record keeps the number and time of its beginning", () => {
+  const first = parseKmsgRecord("6,10,100,-;oom-kill:")!;
+  const second = parseKmsgRecord("4,11,101,c;rest")!;
+  assert.deepEqual(joinContinuation(first, second), { ...first, message: "oom-kill:rest" });
+  assert.equal(joinContinuation(undefined, second), second);
+  assert.equal(joinContinuation(first, first), first);
+});
+
+Deno.test("what is no record is undefined", () => {
+  for (
+    const text of [
+      "",
+      "\n",
+      "6,1,2,-",
+      " SUBSYSTEM=x",
+      "6,1,-;x",
+      "a,1,2,-;x",
+      "<6>[ 1.0] x",
+      "-6,1,2,-;x",
+    ]
+  ) {
+    assert.equal(parseKmsgRecord(text), undefined);
+  }
+});
+
+Deno.test("arbitrary text never throws", () => {
+  fc.assert(fc.property(fc.string({ unit: "binary" }), (text) => {
+    parseKmsgRecord(text);
+    parseKmsgRecord(`6,1,2,-;${text}`);
+  }));
+});
+
+Deno.test("any message reads back from the kernel's escaping", () => {
+  const escape = (message: string) =>
+    [...new TextEncoder().encode(message)].map((byte) =>
+      byte < 0x20 || byte >= 0x7f || byte === 0x5c
+        ? `\\x${byte.toString(16).padStart(2, "0")}`
+        : String.fromCharCode(byte)
+    ).join("");
+  const u64 = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });
+  const message = fc.string({ unit: "grapheme" });
+  fc.assert(
+    fc.property(
+      fc.nat({ max: 191 }),
+      u64,
+      u64,
+      message,
+      (priority, sequence, timestamp, message) => {
+        const record = parseKmsgRecord(
+          `${priority},${sequence},${timestamp},-;${escape(message)}\n`,
+        );
+        assert.deepEqual(record, {
+          priority,
+          facility: priority >> 3,
+          sequence,
+          timestamp,
+          message,
+          continuation: false,
+          dictionary: new Map(),
+        });
+      },
+    ),
+  );
+});

@@ -1,0 +1,149 @@
+/** Comms and cgroup names are whatever their owners chose: no choice may change what is read. */
+
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { parseKmsgRecord } from "../../../core/parse/kmsg.ts";
+import { parseOomMessage } from "../../../core/parse/oom_message.ts";
+import { fixture } from "./fixture.ts";
+
+const comm = fc.oneof(
+  fc.string({ unit: "grapheme", maxLength: 15 }).map((text) => text.slice(0, 15)),
+  fc.constantFrom(
+    "a,pid=9,uid=1",
+    "foo) Z 1",
+    "a,task=b",
+    "foo) total-vm:1",
+    ",task=,task=x",
+    "(sd-pam)",
+    "",
+  ),
+);
+// Anything but a slash and a newline may be in a name; what ends in ",task=…" cannot be told from the comm's.
+const name = fc.oneof(
+  fc.stringMatching(/^[^/\n\0]{1,20}$/),
+  fc.constantFrom(
+    "a,oom_memcg=",
+    ",task_memcg=",
+    "x killed as a result of limit of ",
+    "x,pid=1,uid=2",
+    "(deleted)",
+  ),
+).filter((text) => !text.includes(",task="));
+const path = fc.array(name, { minLength: 1, maxLength: 4 }).map((names) => `/${names.join("/")}`);
+
+/** A path that imitates a separator more than once can be built so that two readings make sense. */
+function imitatesOnce(path: string): boolean {
+  return [",task_memcg=", " killed as a result of limit of "].every((separator) =>
+    path.split(separator).length <= 2
+  );
+}
+const id = fc.nat({ max: 4194304 });
+
+Deno.test("any comm, in any cgroup, by any ancestor's limit, reads back from a summary", () => {
+  const beneath = fc.array(name, { maxLength: 3 }).map((names) =>
+    names.map((each) => `/${each}`).join("")
+  );
+  fc.assert(
+    fc.property(name, path, beneath, comm, id, id, (cpuset, oomMemcg, rest, task, pid, uid) => {
+      const taskMemcg = oomMemcg + rest;
+      fc.pre(imitatesOnce(taskMemcg));
+      const text =
+        `oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=${cpuset},mems_allowed=0-1,` +
+        `oom_memcg=${oomMemcg},task_memcg=${taskMemcg},task=${task},pid=${pid},uid=${uid}`;
+      assert.deepEqual(parseOomMessage(text), {
+        kind: "oom-kill",
+        constraint: "CONSTRAINT_MEMCG",
+        global: false,
+        oomMemcg,
+        taskMemcg,
+        task,
+        pid,
+        uid,
+      });
+      const old = parseOomMessage(
+        `Task in ${taskMemcg} killed as a result of limit of ${oomMemcg}`,
+      );
+      assert.deepEqual(old, { kind: "task-in", taskMemcg, oomMemcg });
+    }),
+  );
+});
+
+Deno.test("any comm, in any cgroup, reads back from a system-wide summary", () => {
+  fc.assert(fc.property(name, path, comm, id, (cpuset, taskMemcg, task, pid) => {
+    const text =
+      `oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=${cpuset},mems_allowed=0,` +
+      `global_oom,task_memcg=${taskMemcg},task=${task},pid=${pid},uid=0`;
+    const summary = parseOomMessage(text);
+    assert.ok(summary?.kind === "oom-kill");
+    assert.deepEqual([
+      summary.global,
+      summary.oomMemcg,
+      summary.taskMemcg,
+      summary.task,
+      summary.pid,
+    ], [
+      true,
+      undefined,
+      taskMemcg,
+      task,
+      pid,
+    ]);
+  }));
+});
+
+Deno.test("any comm reads back from the lines that name only it", () => {
+  fc.assert(fc.property(comm, id, fc.nat(), (comm, pid, kilobytes) => {
+    const figures = `total-vm:${kilobytes}kB, anon-rss:1kB, file-rss:2kB, shmem-rss:3kB`;
+    for (const prefix of ["", "Out of memory: ", "Memory cgroup out of memory: "]) {
+      const killed = parseOomMessage(
+        `${prefix}Killed process ${pid} (${comm}) ${figures}, UID:5 pgtables:6kB oom_score_adj:7`,
+      );
+      assert.ok(killed?.kind === "killed");
+      assert.deepEqual([killed.comm, killed.pid, killed.totalVm], [comm, pid, kilobytes * 1024]);
+      assert.deepEqual([killed.anonRss, killed.uid, killed.pgtables, killed.oomScoreAdj], [
+        1024,
+        5,
+        6144,
+        7,
+      ]);
+    }
+    const reaped = parseOomMessage(
+      `oom_reaper: reaped process ${pid} (${comm}), now anon-rss:0kB, file-rss:0kB, shmem-rss:0kB`,
+    );
+    assert.deepEqual(reaped, { kind: "reaped", pid, comm });
+    const invoked = parseOomMessage(
+      `${comm} invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=-3`,
+    );
+    assert.deepEqual(invoked, { kind: "invoked", comm, oomScoreAdj: -3 });
+  }));
+});
+
+Deno.test("arbitrary text, also after the killer's own words, never throws", () => {
+  const start = fc.constantFrom(
+    "",
+    "oom-kill:",
+    "Task in /",
+    "Tasks in /",
+    "Killed process 1 (",
+    "oom_reaper: ",
+  );
+  fc.assert(
+    fc.property(
+      start,
+      fc.string({ unit: "binary" }),
+      (start, text) => void parseOomMessage(start + text),
+    ),
+  );
+});
+
+Deno.test("a real line cut anywhere gives the whole truth or none of the victim's numbers", () => {
+  for (const file of ["kmsg", "kmsg_hostile"]) {
+    const line = fixture("6.18-v1", file).split("\n").find((text) => text.includes("oom-kill:"))!;
+    const { message } = parseKmsgRecord(line)!;
+    for (let end = 0; end < message.length; end++) {
+      const parsed = parseOomMessage(message.slice(0, end));
+      // The kernel writes `,task=…,pid=…,uid=…` at one go: only a hostile comm that ends a cut line could deceive.
+      if (parsed?.kind === "oom-kill") assert.equal(parsed.pid, 9);
+    }
+  }
+});

@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { parseProcCgroup } from "../../../core/parse/proc_cgroup.ts";
+import { fixture } from "./fixture.ts";
+
+Deno.test("a hybrid machine's lines are all there, the named hierarchy and v2's among them", () => {
+  const lines = parseProcCgroup(fixture("6.18-v1", "proc/cgroup"));
+  assert.equal(lines.length, 10);
+  assert.deepEqual(lines[0], {
+    hierarchyId: 9,
+    controllers: ["name=systemd"],
+    path: "/",
+    deleted: false,
+  });
+  assert.deepEqual(lines.find(({ controllers }) => controllers.includes("memory")), {
+    hierarchyId: 4,
+    controllers: ["memory"],
+    path: "/oomkit-capture/victim",
+    deleted: false,
+  });
+  assert.deepEqual(lines[9], { hierarchyId: 0, controllers: [], path: "/", deleted: false });
+});
+
+Deno.test("v2 has one line without controllers", () => {
+  assert.deepEqual(parseProcCgroup(fixture("6.1-v2", "proc/cgroup")), [
+    { hierarchyId: 0, controllers: [], path: "/oomkit-capture/victim", deleted: false },
+  ]);
+});
+
+Deno.test("controllers mounted together are told apart, and colons stay in the path", () => {
+  assert.deepEqual(parseProcCgroup("3:cpu,cpuacct:/kubepods-podx.slice:cri-containerd:1\n"), [
+    {
+      hierarchyId: 3,
+      controllers: ["cpu", "cpuacct"],
+      path: "/kubepods-podx.slice:cri-containerd:1",
+      deleted: false,
+    },
+  ]);
+});
+
+Deno.test("a removed cgroup is told, and a path outside the namespace stays as it is", () => {
+  const [line] = parseProcCgroup("0::/../../a b (deleted)\n");
+  assert.deepEqual(line, { hierarchyId: 0, controllers: [], path: "/../../a b", deleted: true });
+});
+
+Deno.test("characters that end a line elsewhere do not end one here", () => {
+  for (const odd of ["\r", "\u2028", "\u2029"]) {
+    assert.equal(parseProcCgroup(`0::/a${odd}b\n`)[0]?.path, `/a${odd}b`);
+  }
+});
+
+Deno.test("lines of another shape are skipped", () => {
+  assert.deepEqual(parseProcCgroup("\n0:\n0::\n0::relative\n:memory:/a\nx:memory:/a\n"), []);
+});
+
+Deno.test("arbitrary text never throws", () => {
+  fc.assert(fc.property(fc.string({ unit: "binary" }), (text) => void parseProcCgroup(text)));
+});
+
+Deno.test("any cgroup name but one with a newline reads back", () => {
+  const line = fc.record({
+    hierarchyId: fc.nat({ max: 99 }),
+    controllers: fc.uniqueArray(fc.constantFrom("memory", "cpu", "pids", "name=a.b"), {
+      maxLength: 3,
+    }),
+    path: fc.string({ unit: "grapheme" }).map((name) => `/${name.replaceAll("\n", "")}`)
+      .filter((path) => !path.endsWith(" (deleted)")),
+    deleted: fc.boolean(),
+  }, { noNullPrototype: true });
+  fc.assert(fc.property(fc.array(line), (lines) => {
+    const text = lines.map(({ hierarchyId, controllers, path, deleted }) =>
+      `${hierarchyId}:${controllers.join(",")}:${path}${deleted ? " (deleted)" : ""}\n`
+    ).join("");
+    assert.deepEqual(parseProcCgroup(text), lines);
+  }));
+});

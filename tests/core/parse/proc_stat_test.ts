@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { parseProcStat } from "../../../core/parse/proc_stat.ts";
+import { fixture } from "./fixture.ts";
+
+Deno.test("a live process reads as the kernel wrote it, its hostile name included", () => {
+  assert.deepEqual(parseProcStat(fixture("6.18-v1", "proc/stat")), {
+    pid: 14839,
+    comm: "a) Z 1 (b\n\\c",
+    state: "S",
+    ppid: 14731,
+    startTime: 184749n,
+  });
+  assert.equal(parseProcStat(fixture("6.1-v2", "proc/stat"))?.startTime, 2591n);
+});
+
+Deno.test("a cut text is no process", () => {
+  const text = fixture("6.18-v1", "proc/stat");
+  const end = text.indexOf(" 184749 ") + " 184749".length;
+  for (let kept = 0; kept <= end; kept++) {
+    assert.equal(parseProcStat(text.slice(0, kept)), undefined);
+  }
+});
+
+Deno.test("arbitrary text never throws", () => {
+  fc.assert(fc.property(fc.string({ unit: "binary" }), (text) => void parseProcStat(text)));
+});
+
+Deno.test("any name reads back, one that imitates the rest of the line included", () => {
+  const comm = fc.oneof(
+    fc.string({ unit: "binary", maxLength: 15 }),
+    fc.string({ unit: fc.constantFrom(")", "(", " ", "Z", "1"), maxLength: 15 }),
+  );
+  const startTime = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });
+  fc.assert(fc.property(comm, fc.nat(), fc.nat(), startTime, (comm, pid, ppid, startTime) => {
+    const between = Array(17).fill("-1").join(" ");
+    const text = `${pid} (${comm}) S ${ppid} ${between} ${startTime} 6864896 1484\n`;
+    assert.deepEqual(parseProcStat(text), { pid, comm, state: "S", ppid, startTime });
+  }));
+});
