@@ -1,8 +1,9 @@
 /** One JavaScript file out of a TypeScript module and all that it imports. */
 
+import { fileURLToPath } from "node:url";
 import { Mistake } from "./terminal.ts";
 
-export const root = new URL("..", import.meta.url).pathname;
+export const root = fileURLToPath(new URL("..", import.meta.url));
 
 /** The source map goes along, so that stack traces name the source. */
 export async function bundle(entry: string, output: string): Promise<void> {

