@@ -27,15 +27,22 @@ export async function main(build?: BuildInfo): Promise<void> {
     .showSuggestionAfterError()
     .enablePositionalOptions()
     .configureOutput({ writeErr: (text) => say(oneLine(text)) });
-  for (const make of [inspectCommand, watchCommand, simulateCommand]) {
-    program.addCommand(make(finish).copyInheritedSettings(program));
-  }
+  const { own, command } = splitCommand(Deno.args);
+  const commands = [inspectCommand(finish), watchCommand(finish, command), simulateCommand(finish)];
+  for (const each of commands) program.addCommand(each.copyInheritedSettings(program));
   try {
-    await program.parseAsync(Deno.args, { from: "user" });
+    await program.parseAsync(own, { from: "user" });
   } catch (error) {
     code = failure(error);
   }
   Deno.exit(code);
+}
+
+/** What stands behind `--` after `watch` is a command line of somebody else's; commander would mix the two. */
+function splitCommand(args: readonly string[]): { own: string[]; command?: string[] } {
+  const at = args.indexOf("--");
+  if (at < 0 || !args.slice(0, at).includes("watch")) return { own: [...args] };
+  return { own: args.slice(0, at), command: args.slice(at + 1) };
 }
 
 /** commander puts its suggestion on a line of its own; a mistake gets one. */

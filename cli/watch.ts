@@ -1,6 +1,125 @@
+import { readAncestry } from "../core/cgroup/ancestry.ts";
+import type { Cgroup } from "../core/cgroup/cgroup.ts";
+import { discover } from "../core/cgroup/hierarchy.ts";
+import { ownCgroup, resolveTarget } from "../core/cgroup/resolve.ts";
+import { OomkitError } from "../core/errors.ts";
+import type { EventType, OomkitEvent } from "../core/report/event.ts";
+import { toJson } from "../core/report/json.ts";
+import { startWatch, type WatchOptions } from "../core/watch/watch.ts";
+import { eventText } from "./event_text.ts";
 import type { Finish } from "./main.ts";
-import { subcommand } from "./options.ts";
+import { wantsJson } from "./options.ts";
+import { print, printable, say } from "./output.ts";
+import { ENDING, onSignals } from "./signals.ts";
+import { chooseStyle } from "./style.ts";
+import { watchBase, type WatchFlags } from "./watch_options.ts";
+import { runWatched } from "./watch_run.ts";
 
-export function watchCommand(finish: Finish) {
-  return subcommand("watch", "(not built yet)").action(() => finish(2));
+/** @param command what stood behind `--` on the command line. */
+export function watchCommand(finish: Finish, command: readonly string[] | undefined) {
+  return watchBase()
+    .argument("[targets...]", "cgroups; none: the own one, or that of the command")
+    .usage("[options] [targets...] | [options] -- command…")
+    .addHelpText("after", HELP)
+    .action(async (targets, flags) => {
+      if (command === undefined) {
+        const { limit, report } = flags;
+        if (limit !== undefined || report !== undefined) {
+          throw new OomkitError(
+            `cannot use --${limit !== undefined ? "limit" : "report"} without a command`,
+            "write: oomkit watch --limit 512M -- make",
+          );
+        }
+        finish(await watchTargets(targets, flags));
+      } else {
+        if (targets.length > 0 || command.length === 0) {
+          throw new OomkitError(
+            targets.length > 0
+              ? `cannot watch ${targets[0]} and a command at once`
+              : "cannot run a command: none stands behind --",
+            "write: oomkit watch -- make",
+          );
+        }
+        finish(await runWatched(command, flags));
+      }
+    });
+}
+
+const HELP = `
+Targets: a cgroup path, a directory, a glob ('/kubepods/**'), pid:N, unit:NAME, pod:UID, a container id or its beginning,
+a runc name. The watch ends when all targets are removed, on Ctrl-C, or by --for and --until.
+
+Event types: threshold pressure high max oom oom_kill oom_group_kill limit_changed created removed degraded summary
+
+Exit: 0; 1 when --fail-on saw something or --until did not; 2 when it could not be told. With a command: the command's.`;
+
+/** The parts of the options that both ways of watching share. */
+export function watchOptions(flags: WatchFlags, targets: readonly Cgroup[]): WatchOptions {
+  return {
+    targets,
+    recursive: flags.recursive === true,
+    thresholds: flags.threshold ?? [],
+    pressure: flags.pressure ?? [],
+    psi: flags.psi ?? [],
+    ...(flags.poll === undefined ? {} : { poll: flags.poll }),
+  };
+}
+
+/** A percentage of no limit is no threshold; better said than waited for. */
+export function complainOfPercentages(options: WatchOptions, limits: ReadonlyMap<string, number>) {
+  if (!options.thresholds.some((threshold) => "percent" in threshold)) return;
+  for (const [path, limit] of limits) {
+    if (Number.isFinite(limit)) continue;
+    throw new OomkitError(
+      `cannot watch ${printable(path)} for a percentage: neither it nor an ancestor has a limit`,
+      "give the threshold as a size, such as --threshold 480M",
+    );
+  }
+}
+
+async function watchTargets(targets: readonly string[], flags: WatchFlags): Promise<number> {
+  const hierarchy = discover(flags.root);
+  const cgroups = targets.length === 0
+    ? [ownCgroup(hierarchy)]
+    : targets.flatMap((target) => resolveTarget(hierarchy, target));
+  const unique = [...new Map(cgroups.map((cgroup) => [cgroup.path, cgroup])).values()];
+  const options = watchOptions(flags, unique);
+  if (!options.recursive) {
+    const limits = unique.map((c) => [c.path, readAncestry(c).limit.bytes] as const);
+    complainOfPercentages(options, new Map(limits));
+  }
+
+  const json = wantsJson(flags);
+  const style = chooseStyle(flags.color);
+  const seen = new Set<EventType>();
+  const { promise: reached, resolve: reach } = Promise.withResolvers<void>();
+  const until = new Set(flags.until);
+  let ended = false;
+  const emit = (event: OomkitEvent) => {
+    // After the last awaited event only the summary follows.
+    if (ended && event.type !== "summary") return;
+    seen.add(event.type);
+    print(json ? toJson(event) : eventText(event, style));
+    if (until.has(event.type)) reach();
+    ended = until.has(event.type);
+  };
+
+  const watching = startWatch(options, emit);
+  const { version } = hierarchy.dialect;
+  const what = unique.length === 1 ? printable(unique[0]!.path) : `${unique.length} cgroups`;
+  const beneath = options.recursive ? " and all beneath" : "";
+  say(`watching ${what}${beneath} (cgroup v${version}): ${watching.sources.join("; ")}`);
+
+  const offSignals = onSignals(ENDING, () => reach());
+  const timer = flags.for === undefined ? undefined : setTimeout(reach, flags.for);
+  try {
+    await Promise.race([watching.done, reached]);
+    await watching.stop();
+  } finally {
+    clearTimeout(timer);
+    offSignals();
+  }
+  const failed = flags.failOn?.some((type) => seen.has(type)) ?? false;
+  const missed = until.size > 0 && ![...until].some((type) => seen.has(type));
+  return failed || missed ? 1 : 0;
 }

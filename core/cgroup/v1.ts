@@ -11,11 +11,21 @@ function readCounters(read: ReadFile): { local: Counters; subtree: Counters } {
   const control = parseKeyed(read("memory.oom_control") ?? "");
   return {
     local: without({
-      max: parseCount(read("memory.failcnt")?.trim()),
+      max: limitHits(read),
       oomKill: parseCount(control.get("oom_kill")),
     }),
     subtree: {},
   };
+}
+
+/**
+ * Where memory and swap together have the same limit it is hit first and counts in its own file; v2 has one counter for
+ * both.
+ */
+function limitHits(read: ReadFile): bigint | undefined {
+  const memory = parseCount(read("memory.failcnt")?.trim());
+  const withSwap = parseCount(read("memory.memsw.failcnt")?.trim());
+  return memory === undefined ? undefined : memory + (withSwap ?? 0n);
 }
 
 function flag(value: string | undefined): boolean | undefined {

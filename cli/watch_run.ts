@@ -1,0 +1,150 @@
+/** `oomkit watch -- command…`: what a CI job needs to know about its build. */
+
+import { readAncestry } from "../core/cgroup/ancestry.ts";
+import type { Cgroup } from "../core/cgroup/cgroup.ts";
+import { discover, type Hierarchy } from "../core/cgroup/hierarchy.ts";
+import { ownCgroup } from "../core/cgroup/resolve.ts";
+import { OomkitError } from "../core/errors.ts";
+import type { EventType, OomkitEvent } from "../core/report/event.ts";
+import { toJson } from "../core/report/json.ts";
+import { judge, type RunReport } from "../core/report/run.ts";
+import { makeSandbox, type Sandbox } from "../core/simulate/sandbox.ts";
+import { startWatch, type Watching } from "../core/watch/watch.ts";
+import { eventText } from "./event_text.ts";
+import { printable, say } from "./output.ts";
+import { onSignals } from "./signals.ts";
+import { chooseStyle } from "./style.ts";
+import { formatBytes, formatPercent } from "./units.ts";
+import { complainOfPercentages, watchOptions } from "./watch.ts";
+import type { WatchFlags } from "./watch_options.ts";
+
+/** Not SIGINT on a terminal: there the whole foreground group gets it from the kernel already. */
+const PASSED_ON: readonly Deno.Signal[] = ["SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"];
+
+/** Returns the command's exit code: 128 + N for signal N, as a shell says it. */
+export async function runWatched(command: readonly string[], flags: WatchFlags): Promise<number> {
+  const hierarchy = discover(flags.root);
+  const { sandbox, cgroup } = findPlace(hierarchy, flags.limit);
+  try {
+    const options = watchOptions(flags, [cgroup]);
+    complainOfPercentages(options, new Map([[cgroup.path, readAncestry(cgroup).limit.bytes]]));
+    const events: OomkitEvent[] = [];
+    const style = chooseStyle(flags.color);
+    const watching = startWatch(options, (event) => {
+      events.push(event);
+      if (isNews(event, flags)) say(eventText(event, style));
+    });
+    const status = await run(command, sandbox, watching);
+    const ancestry = readAncestry(cgroup);
+    const summary = await watching.stop();
+    const report = judge({
+      command,
+      status,
+      events,
+      summary,
+      ancestry,
+      own: sandbox === undefined,
+    });
+    say(verdictLine(report));
+    if (flags.report !== undefined) writeReport(flags.report, report);
+    const seen = new Set<EventType>(events.map(({ type }) => type));
+    const failed = flags.failOn?.some((type) => seen.has(type)) ?? false;
+    return failed && status.code === 0 ? 1 : status.code;
+  } finally {
+    await sandbox?.remove();
+  }
+}
+
+/** A cgroup of its own, or the reason why the own one has to do. */
+function findPlace(
+  hierarchy: Hierarchy,
+  limit: number | undefined,
+): { readonly sandbox?: Sandbox; readonly cgroup: Cgroup } {
+  const made = makeSandbox(hierarchy, {
+    prefix: "oomkit-run",
+    ...(limit === undefined ? {} : { limit }),
+  });
+  if (!("refused" in made)) return { sandbox: made, cgroup: made.cgroup };
+  const without = limit === undefined ? "" : ` and without the limit of ${formatBytes(limit)}`;
+  say(`oomkit: running in the own cgroup${without}: ${made.refused}`);
+  return { cgroup: ownCgroup(hierarchy) };
+}
+
+/** What is worth a line between the command's own. */
+function isNews({ type }: OomkitEvent, flags: WatchFlags): boolean {
+  if (type === "threshold") return flags.threshold !== undefined;
+  if (type === "pressure") return flags.pressure !== undefined || flags.psi !== undefined;
+  return type === "oom" || type === "oom_kill" || type === "oom_group_kill";
+}
+
+/**
+ * The shell moves itself and then becomes the command, so that every page of the command is charged to the cgroup from
+ * the first on, and no process stands between.
+ */
+const ENTER = 'echo 0 > "$1" || exit 125; shift; exec "$@"';
+
+async function run(
+  command: readonly string[],
+  sandbox: Sandbox | undefined,
+  watching: Watching,
+): Promise<Deno.CommandStatus> {
+  const [program, ...args] = command;
+  const [exec, execArgs] = sandbox
+    ? ["/bin/sh", ["-c", ENTER, "oomkit", sandbox.procsFile, ...command]]
+    : [program!, args];
+  let child: Deno.ChildProcess;
+  try {
+    child = new Deno.Command(exec, {
+      args: execArgs,
+      stdin: "inherit",
+      stdout: "inherit",
+      stderr: "inherit",
+    }).spawn();
+  } catch (error) {
+    await watching.stop();
+    const why = error instanceof Deno.errors.NotFound ? "there is no such program" : error;
+    throw new OomkitError(`cannot run ${printable(program!)}: ${why}`);
+  }
+  const passOn = (signal: Deno.Signal) => {
+    try {
+      child.kill(signal);
+    } catch {
+      // It has ended meanwhile; its status is on the way.
+    }
+  };
+  const passed = Deno.stdin.isTerminal() ? PASSED_ON : [...PASSED_ON, "SIGINT" as const];
+  const offSignals = onSignals(passed, passOn);
+  const offInterrupt = onSignals(["SIGINT"], () => {});
+  try {
+    return await child.status;
+  } finally {
+    offSignals();
+    offInterrupt();
+  }
+}
+
+function verdictLine(report: RunReport): string {
+  const { peak, limit, headroom } = report;
+  const share = limit === null || headroom === null
+    ? "no limit"
+    : `${formatBytes(limit)} limit, headroom ${formatBytes(headroom)} (${
+      formatPercent(100 * headroom / limit)
+    })`;
+  const scope = report.own_cgroup ? " of the whole own cgroup" : "";
+  const owner = report.limit_owner !== null && report.limit_owner !== report.cgroup
+    ? ` set by ${printable(report.limit_owner)}`
+    : "";
+  return `oomkit: ${printable(report.command[0]!)} ${report.ending}; ${
+    printable(report.verdict_text)
+  }; ` +
+    `peak${scope} ${formatBytes(peak ?? undefined)}, ${share}${owner}`;
+}
+
+function writeReport(file: string, report: RunReport): void {
+  try {
+    Deno.writeTextFileSync(file, `${toJson(report, 2)}\n`);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : error;
+    throw new OomkitError(`cannot write the report to ${file}: ${why}`, "name a writable file");
+  }
+}
