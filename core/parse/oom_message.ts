@@ -77,9 +77,8 @@ function splitPaths(
   return found ?? fallback;
 }
 
-/** Of a root that would be true of every path; but then the root has no limit to hit. */
 function isWithin(path: string, ancestor: string): boolean {
-  return ancestor.length > 1 && (path === ancestor || path.startsWith(`${ancestor}/`));
+  return path === ancestor || path.startsWith(`${ancestor}/`);
 }
 
 /**
@@ -114,7 +113,8 @@ function parseOomKill(message: string): OomKill | undefined {
     constraint: ends[1]!,
     global: oomMemcg === undefined,
     ...(oomMemcg === undefined ? {} : { oomMemcg }),
-    ...(taskMemcg === undefined ? {} : { taskMemcg }),
+    // Empty where the piece with the path went missing between two records.
+    ...(taskMemcg === undefined || taskMemcg === "" ? {} : { taskMemcg }),
     task,
     pid: Number(ends[3]),
     uid: Number(ends[4]),
@@ -191,5 +191,6 @@ export function parseOomMessage(message: string): OomMessage | undefined {
   match = /^Task in (\/.*)$/s.exec(message);
   const separator = " killed as a result of limit of ";
   const paths = splitPaths(match?.[1] ?? "", separator, "second");
-  return paths && { kind: "task-in", taskMemcg: paths[0], oomMemcg: paths[1] };
+  if (paths === undefined || paths.includes("")) return undefined;
+  return { kind: "task-in", taskMemcg: paths[0], oomMemcg: paths[1] };
 }

@@ -77,6 +77,11 @@ Deno.test("a container that shares a service's cgroup tells both", () => {
       runtime: "docker",
       unit: "nginx.service",
     },
+    [`/system.slice/docker-${ID}.scope/a.slice`]: {
+      containerId: ID,
+      runtime: "docker",
+      unit: "a.slice",
+    },
   });
 });
 

@@ -29,7 +29,7 @@ Deno.test("half a character at the end of a comm does no harm", () => {
 
 Deno.test("the lines after the message are its dictionary", () => {
   const record = parseKmsgRecord(
-    "6,343,1283627,-;virtio_net: up\n SUBSYSTEM=virtio\n DEVICE=+virtio:a=b\n broken\n",
+    "6,343,1283627,-;virtio_net: up\n SUBSYSTEM=virtio\n DEVICE=+virtio:a=b\n broken\nnot=indented\n",
   );
   assert.deepEqual([...record!.dictionary], [["SUBSYSTEM", "virtio"], ["DEVICE", "+virtio:a=b"]]);
   assert.equal(record!.message, "virtio_net: up");

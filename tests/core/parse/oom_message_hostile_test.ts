@@ -13,6 +13,7 @@ const comm = fc.oneof(
     "foo) Z 1",
     "a,task=b",
     "foo) total-vm:1",
+    "a), now (b",
     ",task=,task=x",
     "(sd-pam)",
     "",
@@ -89,6 +90,38 @@ Deno.test("any comm, in any cgroup, reads back from a system-wide summary", () =
       pid,
     ]);
   }));
+});
+
+Deno.test("paths that hold a separator are cut where one path is the other's ancestor", () => {
+  const summary = (oom: string, of: string, task: string) =>
+    `oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,` +
+    `oom_memcg=${oom},task_memcg=${of},task=${task},pid=7,uid=0`;
+  for (
+    const [oom, of] of [
+      ["/a,task_memcg=/a/b", "/a,task_memcg=/a/b"],
+      ["/a", "/a/b,task=c/dddddddddddddddd"],
+      ["/a", "/a/,oom_memcg=/b"],
+    ] as const
+  ) {
+    const message = parseOomMessage(summary(oom, of, "x"));
+    assert.ok(message?.kind === "oom-kill");
+    assert.deepEqual([message.oomMemcg, message.taskMemcg, message.task], [oom, of, "x"]);
+  }
+  const odd = "/a/b killed as a result of limit of /a";
+  assert.deepEqual(parseOomMessage(`Task in ${odd} killed as a result of limit of ${odd}`), {
+    kind: "task-in",
+    taskMemcg: odd,
+    oomMemcg: odd,
+  });
+});
+
+Deno.test("a summary whose path went missing between two records keeps the rest", () => {
+  const message = parseOomMessage(
+    "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0," +
+      "oom_memcg=/a,task_memcg=,task=tail,pid=7,uid=0",
+  );
+  assert.ok(message?.kind === "oom-kill");
+  assert.deepEqual([message.oomMemcg, "taskMemcg" in message, message.pid], ["/a", false, 7]);
 });
 
 Deno.test("any comm reads back from the lines that name only it", () => {

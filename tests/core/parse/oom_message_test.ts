@@ -184,6 +184,7 @@ Deno.test("other lines, and lines cut short, are none of the OOM killer's", () =
     "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/a,task_memcg=",
     "Tasks in /a",
     "Task in /a killed",
+    "Task in /a killed as a result of limit of ",
     "Killed process",
     "I say: Memory cgroup out of memory: Killed process 1 (init) total-vm:1kB",
     "systemd: Killed process 1 (init)",

@@ -28,11 +28,11 @@ Deno.test("v2 has one line without controllers", () => {
 });
 
 Deno.test("controllers mounted together are told apart, and colons stay in the path", () => {
-  assert.deepEqual(parseProcCgroup("3:cpu,cpuacct:/kubepods-podx.slice:cri-containerd:1\n"), [
+  assert.deepEqual(parseProcCgroup("3:cpu,cpuacct:/a:/kubepods-podx.slice:cri-containerd:1\n"), [
     {
       hierarchyId: 3,
       controllers: ["cpu", "cpuacct"],
-      path: "/kubepods-podx.slice:cri-containerd:1",
+      path: "/a:/kubepods-podx.slice:cri-containerd:1",
       deleted: false,
     },
   ]);
