@@ -2,6 +2,7 @@
 
 import { Command, CommanderError } from "@commander-js/extra-typings";
 import { OomkitError } from "../core/errors.ts";
+import { allocateCommand } from "./allocate.ts";
 import { inspectCommand } from "./inspect.ts";
 import { OutputClosed, say } from "./output.ts";
 import { simulateCommand } from "./simulate.ts";
@@ -30,6 +31,7 @@ export async function main(build?: BuildInfo): Promise<void> {
   const { own, command } = splitCommand(Deno.args);
   const commands = [inspectCommand(finish), watchCommand(finish, command), simulateCommand(finish)];
   for (const each of commands) program.addCommand(each.copyInheritedSettings(program));
+  program.addCommand(allocateCommand(finish).copyInheritedSettings(program), { hidden: true });
   try {
     await program.parseAsync(own, { from: "user" });
   } catch (error) {

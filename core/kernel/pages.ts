@@ -7,6 +7,8 @@ const PROT_READ_WRITE = 0x3;
 const MAP_SHARED = 0x01;
 const MAP_PRIVATE = 0x02;
 const MAP_ANONYMOUS = 0x20;
+/** More is reserved than is ever touched: it must not count against what may be committed. */
+const MAP_NORESERVE = 0x4000;
 const MADV_NOHUGEPAGE = 15;
 
 /** A mapping whose pages are charged when they are first touched, to the cgroup that the toucher is in. */
@@ -23,12 +25,13 @@ function map(size: number, flags: number, fd: number): Pages {
     throw new SystemCallError("mmap", errno(), `${size} bytes`);
   }
   const base = Deno.UnsafePointer.value(address);
+  const { memset } = libc();
   // With 2 MiB pages one touch would charge 512 pages, and a small limit would be met in one step.
   libc().madvise(address, BigInt(size), MADV_NOHUGEPAGE);
   return {
     size,
     touch(offset, length) {
-      libc().memset(Deno.UnsafePointer.create(base + BigInt(offset)), 1, BigInt(length));
+      memset(base + BigInt(offset), 1, BigInt(length));
     },
     free: () => void libc().munmap(address, BigInt(size)),
   };
@@ -36,12 +39,12 @@ function map(size: number, flags: number, fd: number): Pages {
 
 /** Anonymous pages: `anon`. Throws `SystemCallError` (ENOMEM beyond what may be overcommitted). */
 export function mapAnonymous(size: number): Pages {
-  return map(size, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+  return map(size, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
 }
 
 /** Shared anonymous pages: `shmem`. */
 export function mapShared(size: number): Pages {
-  return map(size, MAP_SHARED | MAP_ANONYMOUS, -1);
+  return map(size, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1);
 }
 
 /** The pages of a file, which must be at least `size` bytes long: `file`. */

@@ -1,0 +1,124 @@
+/** How the usage of a fake cgroup moves: curves over elapsed time, and what a kernel would count along them. Pure. */
+
+export const SHAPES = ["linear", "steps", "saw-tooth", "leak"] as const;
+/**
+ * `linear` and `steps` grow until the limit; `saw-tooth` is a program with a garbage collector, which frees in time;
+ * `leak` is one that frees a little less each time.
+ */
+export type Shape = typeof SHAPES[number];
+
+export interface Curve {
+  readonly shape: Shape;
+  /** Bytes. */
+  readonly limit: number;
+  /** Bytes a second, while it grows. */
+  readonly rate: number;
+  /** Bytes; it grows no further, and nothing is killed. */
+  readonly stopAt?: number;
+  /** Milliseconds from a kill until growth begins anew, as a restarted container would; once only without. */
+  readonly restart?: number;
+}
+
+export interface Moment {
+  /** Bytes. */
+  readonly usage: number;
+  /** The highest usage so far. */
+  readonly peak: number;
+  /** How often the limit was hit, an allocation failed, and a process was killed so far. */
+  readonly max: bigint;
+  readonly oom: bigint;
+  readonly oomKill: bigint;
+  /** Whether there is a process now. */
+  readonly alive: boolean;
+}
+
+/** Shares of the limit. A garbage collector runs late and leaves what is in use; a leak keeps a tenth more each time. */
+const COLLECT_AT = 0.9;
+const KEPT = 0.4;
+const LEAKED = 0.1;
+const STEPS = 8;
+/** At the limit the kernel reclaims several times before it gives up. */
+const MAX_PER_OOM = 5n;
+
+/** @param elapsed milliseconds since the beginning; never negative. */
+export function growthAt(curve: Curve, elapsed: number): Moment {
+  const life = lifetime(curve);
+  const period = curve.restart === undefined ? Infinity : life + curve.restart;
+  const round = period === Infinity ? 0 : Math.floor(elapsed / period);
+  const within = period === Infinity ? elapsed : elapsed - round * period;
+  const alive = within < life;
+  const kills = BigInt(round) + (alive ? 0n : 1n);
+  const usage = alive ? usageAt(curve, within) : 0;
+  return {
+    usage,
+    peak: kills > 0n ? curve.limit : peakAt(curve, within),
+    max: kills * MAX_PER_OOM,
+    oom: kills,
+    oomKill: kills,
+    alive,
+  };
+}
+
+/** Milliseconds until the limit is hit; `Infinity` when it never is. */
+export function lifetime(curve: Curve): number {
+  const { shape, limit, rate, stopAt = Infinity } = curve;
+  if (stopAt < limit) return Infinity;
+  switch (shape) {
+    case "linear":
+    case "steps":
+      return limit / rate * 1000;
+    case "saw-tooth":
+      return Infinity;
+    case "leak": {
+      let life = 0;
+      for (let tooth = 0;; tooth++) {
+        const { from, to } = toothOf(curve, tooth);
+        if (from >= to) return life + (limit - from) / rate * 1000;
+        life += (to - from) / rate * 1000;
+      }
+    }
+  }
+}
+
+function usageAt({ shape, limit, rate, stopAt = Infinity }: Curve, elapsed: number): number {
+  const grown = rate * elapsed / 1000;
+  switch (shape) {
+    case "linear":
+      return Math.floor(Math.min(grown, stopAt, limit));
+    case "steps": {
+      const step = limit / STEPS;
+      return Math.floor(Math.min(Math.floor(grown / step) * step, stopAt, limit));
+    }
+    case "saw-tooth":
+    case "leak":
+      return Math.floor(Math.min(teethAt({ shape, limit, rate }, grown), stopAt, limit));
+  }
+}
+
+/** From where to where the usage grows between two collections. A leak has lost when nothing can be collected. */
+function toothOf({ shape, limit }: Curve, tooth: number): { from: number; to: number } {
+  const to = COLLECT_AT * limit;
+  if (tooth === 0) return { from: 0, to };
+  const kept = KEPT + (shape === "leak" ? LEAKED * (tooth - 1) : 0);
+  return { from: Math.min(kept * limit, to), to };
+}
+
+/** @param grown bytes allocated altogether, those that were collected included. */
+function teethAt(curve: Curve, grown: number): number {
+  let left = grown;
+  for (let tooth = 0;; tooth++) {
+    const { from, to } = toothOf(curve, tooth);
+    if (left < to - from || from >= to) return from + left;
+    left -= to - from;
+    // From the second tooth on a saw-tooth repeats itself.
+    if (curve.shape === "saw-tooth" && tooth > 0) left %= to - from;
+  }
+}
+
+function peakAt(curve: Curve, elapsed: number): number {
+  const { shape, limit, rate, stopAt = Infinity } = curve;
+  if (shape === "linear" || shape === "steps") return usageAt(curve, elapsed);
+  const grown = rate * elapsed / 1000;
+  const collected = grown >= COLLECT_AT * limit ? COLLECT_AT * limit : 0;
+  return Math.floor(Math.min(Math.max(collected, teethAt(curve, grown)), stopAt, limit));
+}

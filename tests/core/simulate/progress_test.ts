@@ -1,0 +1,44 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { memoryLine, parseProgress, progressLine } from "../../../core/simulate/progress.ts";
+
+const whole = fc.nat(Number.MAX_SAFE_INTEGER);
+const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+
+Deno.test("a line about memory is read as it was written, whatever the numbers", () => {
+  const words = fc.constantFrom("used" as const, "entered" as const);
+  fc.assert(fc.property(words, whole, whole, whole, (what, at, allocated, usage) => {
+    const line = text(memoryLine(what, at, allocated, usage));
+    assert.ok(line.endsWith("\n"));
+    assert.deepEqual(parseProgress(line.trimEnd()), { what, at, allocated, usage });
+  }));
+});
+
+Deno.test("an unknown usage stays unknown", () => {
+  const line = text(memoryLine("used", 1, 4096, undefined)).trimEnd();
+  assert.deepEqual(parseProgress(line), { what: "used", at: 1, allocated: 4096 });
+});
+
+Deno.test("the other lines are read as they were written", () => {
+  const read = (line: string) => parseProgress(line.trimEnd());
+  assert.deepEqual(read(progressLine("ready", 7)), { what: "ready", at: 7 });
+  assert.deepEqual(read(progressLine("done", 7, "stop")), { what: "done", at: 7, why: "stop" });
+  assert.deepEqual(read(progressLine("signal", 7, "SIGUSR1")), {
+    what: "signal",
+    at: 7,
+    signal: "SIGUSR1",
+  });
+});
+
+Deno.test("what no allocator writes is nothing", () => {
+  const lines = [
+    "",
+    "used",
+    "used 1 2",
+    "used 1 2 3 4",
+    "used x 1 2",
+    "signal 1 SIGKILL",
+    "done 1 no",
+  ];
+  for (const line of lines) assert.equal(parseProgress(line), undefined, line);
+});
