@@ -7,6 +7,7 @@ export interface Link {
   readonly path: string;
   readonly limit?: number | undefined;
   readonly usage?: number | undefined;
+  readonly workingSet?: number | undefined;
 }
 
 export interface EffectiveLimit {
@@ -46,18 +47,40 @@ export interface Headroom {
   readonly bytes: number;
   /** Of the limit that is `owner`'s. */
   readonly percent: number;
-  /** Whose limit is hit next: not always the tightest one, since siblings use up a parent's. */
-  readonly owner: string;
+  /** Bytes; the limit that is hit next. */
+  readonly limit: number;
+  /**
+   * Whose limit is hit next: not always the tightest one, since siblings use up a parent's. Absent for an ancestor that
+   * cannot be seen; what is left is then at most this, since its other children cannot be seen either.
+   */
+  readonly owner?: string;
 }
 
-/** What is left until somebody's limit in the ancestry is hit; `undefined` when nobody has one. */
-export function headroom(chain: readonly Link[]): Headroom | undefined {
+/**
+ * What is left until somebody's limit in the ancestry is hit; `undefined` when nobody has one. Of equals it is the
+ * nearest cgroup's, as the kernel charges from the cgroup up (kernel: mm/page_counter.c, page_counter_try_charge).
+ *
+ * @param base what of the memory counts as used up.
+ * @param hierarchical as for {@link effectiveLimit}.
+ */
+export function headroom(
+  chain: readonly Link[],
+  base: "usage" | "workingSet" = "usage",
+  hierarchical?: number,
+): Headroom | undefined {
   let least: Headroom | undefined;
-  for (const { path, limit, usage } of chain) {
-    if (limit === undefined || limit === Infinity || usage === undefined) continue;
-    const bytes = Math.max(0, limit - usage);
-    if (least && least.bytes <= bytes) continue;
-    least = { bytes, percent: limit === 0 ? 0 : 100 * bytes / limit, owner: path };
+  const consider = (limit: number | undefined, used: number | undefined, owner?: string) => {
+    if (limit === undefined || limit === Infinity || used === undefined) return;
+    const bytes = Math.max(0, limit - used);
+    if (least && least.bytes <= bytes) return;
+    const percent = limit === 0 ? 0 : 100 * bytes / limit;
+    least = { bytes, percent, limit, ...(owner === undefined ? {} : { owner }) };
+  };
+  for (const link of chain) consider(link.limit, link[base], link.path);
+  if (hierarchical !== undefined && effectiveLimit(chain, hierarchical).owner === undefined) {
+    // It holds at least what its part that can be seen holds.
+    const used = chain.map((link) => link[base]).filter((bytes) => bytes !== undefined);
+    if (used.length > 0) consider(hierarchical, Math.max(...used));
   }
   return least;
 }
