@@ -1,37 +1,53 @@
 /** A cgroup's limit in the light of its ancestors'. */
 
+import { parseKeyed } from "../parse/keyed.ts";
+import { parseBytes } from "../parse/numbers.ts";
 import {
   type EffectiveLimit,
   effectiveLimit,
   type Headroom,
   headroom,
   type Link,
+  workingSet,
 } from "../policy/limits.ts";
-import { parseBytes } from "../parse/numbers.ts";
-import { parseKeyed } from "../parse/keyed.ts";
-import { ancestorsOf, type Cgroup, readLimit } from "./cgroup.ts";
+import { ancestorsOf, type Cgroup } from "./cgroup.ts";
 import { peekText } from "./files.ts";
+import { without } from "./absent.ts";
 
 export interface Ancestry {
   /** The cgroup itself, then its ancestors, nearest first. */
   readonly chain: readonly Link[];
   readonly limit: EffectiveLimit;
   readonly headroom?: Headroom;
-}
-
-function link(cgroup: Cgroup): Link {
-  return {
-    path: cgroup.path,
-    limit: readLimit(cgroup),
-    usage: parseBytes(peekText(`${cgroup.dir}/${cgroup.hierarchy.dialect.usageFile}`)),
-  };
+  /** What is left by the working set, which is what remains once the kernel has dropped idle page cache. */
+  readonly workingSetHeadroom?: Headroom;
+  /** False when an ancestor that cannot be seen from here may be tighter than `limit`. */
+  readonly certain: boolean;
 }
 
 export function readAncestry(cgroup: Cgroup): Ancestry {
-  const chain = [cgroup, ...ancestorsOf(cgroup)].map(link);
+  const chain = [cgroup, ...ancestorsOf(cgroup)].map(readLink);
   // Only v1 has the row; it counts ancestors in that a container's mount does not show.
   const stat = cgroup.hierarchy.hidden ? peekText(`${cgroup.dir}/memory.stat`) : undefined;
   const hierarchical = parseBytes(parseKeyed(stat ?? "").get("hierarchical_memory_limit"));
-  const left = headroom(chain);
-  return { chain, limit: effectiveLimit(chain, hierarchical), ...(left ? { headroom: left } : {}) };
+  return without({
+    chain,
+    limit: effectiveLimit(chain, hierarchical),
+    headroom: headroom(chain, "usage", hierarchical),
+    workingSetHeadroom: headroom(chain, "workingSet", hierarchical),
+    certain: !cgroup.hierarchy.hidden || hierarchical !== undefined,
+  });
+}
+
+/** An ancestor that may not be read is as good as one that cannot be seen. */
+function readLink(cgroup: Cgroup): Link {
+  const { dialect } = cgroup.hierarchy;
+  const peek = (name: string) => peekText(`${cgroup.dir}/${name}`);
+  const limit = dialect.limit(peek);
+  const usage = parseBytes(peek(dialect.usageFile));
+  // The working set costs a memory.stat, and without a limit nobody asks for it.
+  if (limit === undefined || limit === Infinity) return { path: cgroup.path, limit, usage };
+  const files = ["memory.stat", dialect.usageFile];
+  const part = dialect.snapshot((name) => files.includes(name) ? peek(name) : undefined);
+  return { path: cgroup.path, limit, usage, workingSet: workingSet(part) };
 }

@@ -1,7 +1,7 @@
 /** One memory cgroup: its identity is path and inode, and that it is gone is an ordinary outcome. */
 
 import type { Counters, Pressure, Snapshot } from "../snapshot.ts";
-import { inodeOf, listDirectories, readText } from "./files.ts";
+import { inodeOf, peekDirectories, readText } from "./files.ts";
 import { parseBytes } from "../parse/numbers.ts";
 import { directoryOf, type Hierarchy, join } from "./hierarchy.ts";
 
@@ -76,9 +76,9 @@ export function ancestorsOf(cgroup: Cgroup): Cgroup[] {
   return chain;
 }
 
-/** In the order of their names; empty when the cgroup is gone. */
+/** In the order of their names; empty when the cgroup is gone, or may not be looked into. */
 export function childrenOf(cgroup: Cgroup): Cgroup[] {
-  return (listDirectories(cgroup.dir) ?? []).sort().flatMap((name) =>
+  return (peekDirectories(cgroup.dir) ?? []).sort().flatMap((name) =>
     openCgroup(cgroup.hierarchy, join(cgroup.path, name)) ?? []
   );
 }

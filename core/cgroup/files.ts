@@ -40,13 +40,23 @@ export function readText(path: string): string | undefined {
   return ifPresent("read", path, () => Deno.readTextFileSync(path));
 }
 
+function peek<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof OomkitError) return undefined;
+    throw error;
+  }
+}
+
 /** Like {@link readText}, but what may not be read counts as absent too: for what is only nice to know. */
 export function peekText(path: string): string | undefined {
-  try {
-    return readText(path);
-  } catch {
-    return undefined;
-  }
+  return peek(() => readText(path));
+}
+
+/** Like {@link listDirectories}, in the same spirit. */
+export function peekDirectories(dir: string): string[] | undefined {
+  return peek(() => listDirectories(dir));
 }
 
 /** The names of the directories in `dir`, unsorted; `undefined` when there is no such directory. */
@@ -77,3 +87,26 @@ export function realPath(path: string): string | undefined {
 export function readLink(path: string): string | undefined {
   return ifPresent("read", path, () => Deno.readLinkSync(path));
 }
+
+/** Opens `path` and closes it again: why that is refused, in one line; `undefined` when it is not. */
+export function canOpen(path: string, { write = false }): string | undefined {
+  try {
+    Deno.openSync(path, { read: !write, write }).close();
+    return undefined;
+  } catch (error) {
+    return `cannot ${write ? "write" : "read"} ${path}: ${reason(error)}`;
+  }
+}
+
+/** Puts an inotify watch on `path` and takes it off again: why that is refused; `undefined` when it is not. */
+export function canWatch(path: string): string | undefined {
+  try {
+    Deno.watchFs(path).close();
+    return undefined;
+  } catch (error) {
+    return `cannot watch it: ${reason(error)}`;
+  }
+}
+
+const reason = (error: unknown) =>
+  error instanceof Error ? error.message.split(/ \(os error|: open '/)[0]! : String(error);

@@ -22,6 +22,11 @@ export interface Hierarchy {
   readonly hybrid: boolean;
   /** Ancestors above `root` exist, or may exist, that cannot be seen from here. */
   readonly hidden: boolean;
+  /**
+   * The paths in /proc/PID/cgroup do not count from the cgroup that the mount's do: this is a cgroup namespace that still
+   * uses a mount from outside of it.
+   */
+  readonly shifted: boolean;
   /** The path of this program's own cgroup, where that lies within the mount. */
   readonly own?: string;
 }
@@ -30,10 +35,20 @@ export interface Hierarchy {
 const INITIAL_CGROUP_NAMESPACE = "cgroup:[4026531835]";
 const INITIAL_PID_NAMESPACE = "pid:[4026531836]";
 
+/** Kernels before 4.6 have no cgroup namespaces, and so only the initial one. */
+function inInitialCgroupNamespace(): boolean {
+  return (readLink("/proc/self/ns/cgroup") ?? INITIAL_CGROUP_NAMESPACE) ===
+    INITIAL_CGROUP_NAMESPACE;
+}
+
+/** Where pid 1 is the machine's init, which the kernel never kills. */
+export function inInitialPidNamespace(): boolean {
+  return (readLink("/proc/self/ns/pid") ?? INITIAL_PID_NAMESPACE) === INITIAL_PID_NAMESPACE;
+}
+
 /** True outside of every container: own cgroup and pid namespaces are the machine's. */
 export function onHost(): boolean {
-  return readLink("/proc/self/ns/cgroup") === INITIAL_CGROUP_NAMESPACE &&
-    readLink("/proc/self/ns/pid") === INITIAL_PID_NAMESPACE;
+  return inInitialCgroupNamespace() && inInitialPidNamespace();
 }
 
 /**
@@ -41,7 +56,7 @@ export function onHost(): boolean {
  * Throws {@link OomkitError} when there is none.
  */
 export function discover(root?: string): Hierarchy {
-  if (Deno.build.os !== "linux") {
+  if (Deno.build.os !== "linux" && root === undefined) {
     throw new OomkitError(
       `cannot look for memory cgroups: this is ${Deno.build.os}`,
       "oomkit needs Linux; --root DIR reads a copied or fake tree",
@@ -62,11 +77,14 @@ export function discover(root?: string): Hierarchy {
 const isV1 = (m: Mount) => m.fsType === "cgroup" && m.superOptions.includes("memory");
 const isV2 = (m: Mount) => m.fsType === "cgroup2";
 
-function ownLine(lines: readonly CgroupLine[], dialect: Dialect): string | undefined {
-  const line = dialect.version === 1
+/** Of the lines of /proc/PID/cgroup the one that says where its memory is charged. */
+export function memoryLine(
+  lines: readonly CgroupLine[],
+  dialect: Dialect,
+): CgroupLine | undefined {
+  return dialect.version === 1
     ? lines.find((l) => l.controllers.includes("memory"))
     : lines.find((l) => l.hierarchyId === 0);
-  return line?.deleted ? undefined : line?.path;
 }
 
 function fromMount(
@@ -75,17 +93,19 @@ function fromMount(
   lines: readonly CgroupLine[],
 ): Hierarchy {
   const dialect = isV1(mount) ? v1 : v2;
-  const own = ownLine(lines, dialect);
-  const inside = own !== undefined && relativeTo(mount.root, own) !== undefined;
+  const own = memoryLine(lines, dialect);
+  const shifted = mount.root.startsWith("/..");
+  const inside = own && !own.deleted && !shifted && relativeTo(mount.root, own.path) !== undefined;
   return {
     dialect,
     mount: mount.mountPoint,
-    root: mount.root,
+    root: shifted ? "/" : mount.root,
     kernel: true,
     writable: mount.options.includes("rw") && mount.superOptions.includes("rw"),
     hybrid: mounts.some(isV2) && dialect.version === 1,
-    hidden: mount.root !== "/" || readLink("/proc/self/ns/cgroup") !== INITIAL_CGROUP_NAMESPACE,
-    ...(inside ? { own } : {}),
+    hidden: !shifted && (mount.root !== "/" || !inInitialCgroupNamespace()),
+    shifted,
+    ...(inside ? { own: own.path } : {}),
   };
 }
 
@@ -143,6 +163,7 @@ function fromRoot(
       kernel,
       writable: within?.options.includes("rw") ?? true,
       hybrid: false,
+      shifted: false,
       hidden: kernel && candidate !== within.mountPoint,
     };
   }

@@ -2,11 +2,15 @@
 
 import { parseCmdline } from "../parse/cmdline.ts";
 import { parseProcStat } from "../parse/proc_stat.ts";
-import { parseProcStatus } from "../parse/proc_status.ts";
+import { parseProcStatus, type ProcStatus } from "../parse/proc_status.ts";
 import type { Process } from "../snapshot.ts";
 import { without } from "./absent.ts";
 import { type Cgroup, walk } from "./cgroup.ts";
-import { peekText, readText } from "./files.ts";
+import { listDirectories, peekText, readText } from "./files.ts";
+
+function parsePids(text: string): number[] {
+  return text.split("\n").filter((line) => /^\d+$/.test(line)).map(Number);
+}
 
 /**
  * The pids in cgroup.procs, as this program's pid namespace knows them; those outside of it read as 0 and are left out.
@@ -15,32 +19,40 @@ import { peekText, readText } from "./files.ts";
 export function pidsOf(cgroup: Cgroup): number[] | undefined {
   const text = readText(`${cgroup.dir}/cgroup.procs`);
   if (text === undefined) return undefined;
-  const pids = text.split("\n").map(Number).filter((pid) => Number.isInteger(pid) && pid > 0);
   // The kernel does not promise an order, nor that a pid comes but once.
-  return [...new Set(pids)].sort((a, b) => a - b);
+  return [...new Set(parsePids(text))].filter((pid) => pid > 0).sort((a, b) => a - b);
 }
 
-/** What vanishes meanwhile is left out. */
-export function processesIn(cgroup: Cgroup): Process[] {
-  const found: Process[] = [];
+export interface Population {
+  /** What vanishes meanwhile is left out. */
+  readonly processes: readonly Process[];
+  /** How many there are of which nothing can be told: of another pid namespace, or hidden by /proc's mount option. */
+  readonly unseen: number;
+}
+
+export function populationOf(cgroup: Cgroup): Population {
+  const processes: Process[] = [];
+  let unseen = 0;
   for (const each of walk(cgroup)) {
-    for (const pid of pidsOf(each) ?? []) {
-      const process = readProcess(pid, each.path);
-      if (process) found.push(process);
+    const readPids = () => parsePids(peekText(`${each.dir}/cgroup.procs`) ?? "");
+    const missing: number[] = [];
+    for (const pid of new Set(readPids())) {
+      const process = pid === 0 ? undefined : readProcess(pid, each.path);
+      if (process) processes.push(process);
+      else missing.push(pid);
     }
+    // One that ended meanwhile is in the file no longer, one that is only hidden still is.
+    if (missing.length > 0) unseen += readPids().filter((pid) => missing.includes(pid)).length;
   }
-  return found;
+  return { processes, unseen };
 }
 
 /** `undefined` when the process is gone. What may not be read of it is absent. */
 export function readProcess(pid: number, cgroup: string): Process | undefined {
   const stat = parseProcStat(peekText(`/proc/${pid}/stat`) ?? "");
-  const status = parseProcStatus(peekText(`/proc/${pid}/status`) ?? "");
   if (stat === undefined) return undefined;
-  const number = (file: string) => {
-    const text = peekText(`/proc/${pid}/${file}`)?.trim();
-    return text === undefined || !/^-?\d+$/.test(text) ? undefined : Number(text);
-  };
+  const status = parseProcStatus(peekText(`/proc/${pid}/status`) ?? "");
+  const memory = stat.state === "Z" && status.rss === undefined ? memoryOfThreads(pid) : status;
   return without({
     pid,
     startTime: stat.startTime,
@@ -48,11 +60,33 @@ export function readProcess(pid: number, cgroup: string): Process | undefined {
     state: stat.state,
     cmdline: parseCmdline(peekText(`/proc/${pid}/cmdline`) ?? ""),
     nsPids: status.nsPids,
-    rss: status.rss,
-    swap: status.swap,
-    pageTables: status.pageTables,
-    oomScore: number("oom_score"),
-    oomScoreAdj: number("oom_score_adj"),
+    rss: memory.rss,
+    swap: memory.swap,
+    pageTables: memory.pageTables,
+    oomScore: readNumber(pid, "oom_score"),
+    oomScoreAdj: readNumber(pid, "oom_score_adj"),
     cgroup,
   });
+}
+
+/** When the main thread has ended before the others it is a zombie without memory, and theirs is what counts. */
+function memoryOfThreads(pid: number): Pick<ProcStatus, "rss" | "swap" | "pageTables"> {
+  for (const tid of listDirectories(`/proc/${pid}/task`) ?? []) {
+    const status = parseProcStatus(peekText(`/proc/${pid}/task/${tid}/status`) ?? "");
+    if (status.rss !== undefined) return status;
+  }
+  return {};
+}
+
+function readNumber(pid: number, file: string): number | undefined {
+  const text = peekText(`/proc/${pid}/${file}`)?.trim();
+  return text === undefined || !/^-?\d+$/.test(text) ? undefined : Number(text);
+}
+
+/** The pids of the machine, or of this pid namespace, with the kernel's badness over the machine's memory. */
+export function oomScores(): { readonly pid: number; readonly score: number }[] {
+  return (listDirectories("/proc") ?? [])
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => ({ pid: Number(name), score: readNumber(Number(name), "oom_score") }))
+    .filter((each): each is { pid: number; score: number } => each.score !== undefined);
 }

@@ -6,9 +6,10 @@ import { parseProcCgroup } from "../parse/proc_cgroup.ts";
 import { type Cgroup, openCgroup, walk } from "./cgroup.ts";
 import { exists, listDirectories, peekText, readText, realPath } from "./files.ts";
 import { globBase, globDepth, globToRegExp, isGlob } from "./glob.ts";
-import { directoryOf, type Hierarchy, join, pathOf, relativeTo } from "./hierarchy.ts";
+import { directoryOf, type Hierarchy, join, memoryLine, pathOf, relativeTo } from "./hierarchy.ts";
 import { identify, unitPath } from "./identity.ts";
 import { nearest } from "./nearest.ts";
+import { pidsOf } from "./processes.ts";
 
 const UNIT = /\.(service|slice|scope|socket|mount|swap)$/;
 /** Shorter prefixes than this are more likely words than container ids; docker shows 12. */
@@ -41,7 +42,7 @@ export function resolveTarget(hierarchy: Hierarchy, target: string): Cgroup[] {
   if (/^\.\.?(\/|$)/.test(target)) return [byDirectory(hierarchy, resolvePath(target), target)];
   if (UNIT.test(target) && !target.includes("/")) return [byUnit(hierarchy, target)];
 
-  const found = openCgroup(hierarchy, join(hierarchy.root, safe(target))) ??
+  const found = open(hierarchy, join(hierarchy.root, safe(target)), target) ??
     byRuncName(hierarchy, target);
   if (found) return [found];
   return CONTAINER_PREFIX.test(target)
@@ -52,7 +53,7 @@ export function resolveTarget(hierarchy: Hierarchy, target: string): Cgroup[] {
 /** This program's own cgroup. Throws {@link OomkitError} where it cannot be seen. */
 export function ownCgroup(hierarchy: Hierarchy): Cgroup {
   const path = hierarchy.own ?? (hierarchy.kernel ? undefined : hierarchy.root);
-  const cgroup = path === undefined ? undefined : openCgroup(hierarchy, path);
+  const cgroup = path === undefined ? holderOf(hierarchy, Deno.pid) : openCgroup(hierarchy, path);
   if (cgroup) return cgroup;
   throw new OomkitError(
     `cannot find the own cgroup: it does not lie within ${hierarchy.mount}`,
@@ -71,14 +72,24 @@ function safe(path: string): string {
   return path;
 }
 
-function byPath(hierarchy: Hierarchy, path: string): Cgroup {
-  if (relativeTo(hierarchy.mount, path) !== undefined) return byDirectory(hierarchy, path, path);
-  const cgroup = openCgroup(hierarchy, safe(path).replace(/(.)\/+$/, "$1"));
-  if (cgroup) return cgroup;
-  const dir = directoryOf(hierarchy, path);
-  if (dir !== undefined && exists(dir)) return byDirectory(hierarchy, dir, path);
-  if (exists(path)) return byDirectory(hierarchy, path, path);
-  return unknown(hierarchy, path);
+/** A tree that is not the kernel's may hold symbolic links, and those may lead out of it. */
+function open(hierarchy: Hierarchy, path: string, target: string): Cgroup | undefined {
+  const cgroup = openCgroup(hierarchy, path);
+  return cgroup && !hierarchy.kernel ? byDirectory(hierarchy, cgroup.dir, target) : cgroup;
+}
+
+function byPath(hierarchy: Hierarchy, target: string): Cgroup {
+  const names = safe(target).split("/").filter((name) => name !== "" && name !== ".");
+  const path = `/${names.join("/")}`;
+  if (relativeTo(hierarchy.mount, path) !== undefined) return byDirectory(hierarchy, path, target);
+  // Where only a part of the hierarchy is mounted, "/" may be meant as seen from there.
+  for (const full of [path, join(hierarchy.root, path)]) {
+    const cgroup = open(hierarchy, full, target);
+    if (cgroup) return cgroup;
+    const dir = directoryOf(hierarchy, full);
+    if (dir !== undefined && exists(dir)) return byDirectory(hierarchy, dir, target);
+  }
+  return exists(path) ? byDirectory(hierarchy, path, target) : unknown(hierarchy, target);
 }
 
 function byDirectory(hierarchy: Hierarchy, dir: string, target: string): Cgroup {
@@ -87,7 +98,7 @@ function byDirectory(hierarchy: Hierarchy, dir: string, target: string): Cgroup 
   const path = pathOf(hierarchy, real);
   if (path === undefined) {
     throw new OomkitError(
-      `cannot use ${target}: ${real === dir ? "it" : real} lies outside of the memory hierarchy`,
+      `cannot use ${target}: ${real === target ? "it" : real} lies outside of the memory hierarchy`,
       `name a cgroup beneath ${hierarchy.mount}`,
     );
   }
@@ -100,9 +111,13 @@ function byDirectory(hierarchy: Hierarchy, dir: string, target: string): Cgroup 
 }
 
 function byGlob(hierarchy: Hierarchy, target: string): Cgroup[] {
-  const glob = relativeTo(hierarchy.mount, target) === undefined
-    ? (target.startsWith("/") ? target : join(hierarchy.root, target))
-    : pathOf(hierarchy, target)!;
+  const literal = openCgroup(hierarchy, join(hierarchy.root, safe(target)));
+  if (literal) return [literal];
+  const glob = relativeTo(hierarchy.mount, target) !== undefined
+    ? pathOf(hierarchy, target)!
+    : relativeTo(hierarchy.root, target) !== undefined
+    ? target
+    : join(hierarchy.root, target);
   const base = openCgroup(hierarchy, safe(globBase(glob)));
   const pattern = globToRegExp(glob);
   const depth = globDepth(glob) - globDepth(globBase(glob));
@@ -123,11 +138,12 @@ function byPid(hierarchy: Hierarchy, text: string): Cgroup {
   if (lines === undefined) {
     throw new OomkitError(`cannot resolve target "${target}": there is no such process`);
   }
-  const parsed = parseProcCgroup(lines);
-  const line = hierarchy.dialect.version === 1
-    ? parsed.find((l) => l.controllers.includes("memory"))
-    : parsed.find((l) => l.hierarchyId === 0);
-  const cgroup = line && !line.deleted ? openCgroup(hierarchy, line.path) : undefined;
+  const line = memoryLine(parseProcCgroup(lines), hierarchy.dialect);
+  const cgroup = hierarchy.shifted || !hierarchy.kernel
+    ? holderOf(hierarchy, Number(text))
+    : line && !line.deleted
+    ? openCgroup(hierarchy, line.path)
+    : undefined;
   if (cgroup) return cgroup;
   throw new OomkitError(
     `cannot resolve target "${target}": its cgroup ${
@@ -135,6 +151,12 @@ function byPid(hierarchy: Hierarchy, text: string): Cgroup {
     } cannot be seen beneath ${hierarchy.mount}`,
     "run where the whole hierarchy is mounted",
   );
+}
+
+/** Found by looking, where the path in /proc/PID/cgroup does not say it. */
+function holderOf(hierarchy: Hierarchy, pid: number): Cgroup | undefined {
+  for (const cgroup of everything(hierarchy)) if (pidsOf(cgroup)?.includes(pid)) return cgroup;
+  return undefined;
 }
 
 function byUnit(hierarchy: Hierarchy, unit: string): Cgroup {

@@ -1,0 +1,56 @@
+/** What cannot be seen of a cgroup from here, and why: a container shows a part of the truth. */
+
+import type { Ancestry } from "./ancestry.ts";
+import type { Cgroup } from "./cgroup.ts";
+import type { Hierarchy } from "./hierarchy.ts";
+import type { Inspection } from "./inspection.ts";
+
+/** One line each: what, then why. */
+export function blindSpots(found: Omit<Inspection, "cannotSee">): string[] {
+  const { cgroup, ancestry, members, fate } = found;
+  const { hierarchy } = cgroup;
+  return [
+    ...ancestors(hierarchy, ancestry),
+    ...(hierarchy.kernel ? missingFiles(found) : [
+      `whether pids mean these processes: ${hierarchy.mount} is no kernel's, so they are taken for this machine's`,
+    ]),
+    ...(members && members.unseen > 0
+      ? [
+        `${members.unseen} of its processes: they are outside of this pid namespace, or /proc hides them`,
+      ]
+      : []),
+    ...(fate?.scope === "machine" && fate.candidates.length === 0 && hierarchy.kernel
+      ? ["who would die if the machine runs out: its processes are outside of this container"]
+      : []),
+  ];
+}
+
+function ancestors(hierarchy: Hierarchy, { certain }: Ancestry): string[] {
+  if (!hierarchy.hidden) return [];
+  const why = hierarchy.root === "/"
+    ? `the ancestors of /: it is the top of this cgroup namespace`
+    : `the ancestors of ${hierarchy.root}: only this part of the hierarchy is mounted`;
+  return [
+    certain
+      ? `${why}; their tightest limit is known, their usage is not`
+      : `${why}; one of them may have a tighter limit`,
+  ];
+}
+
+function missingFiles({ cgroup, snapshot, damaged }: Omit<Inspection, "cannotSee">): string[] {
+  const { dialect } = cgroup.hierarchy;
+  if (dialect.version === 1 || damaged.length > 0) return [];
+  if (snapshot.usage === undefined) return [usageReason(cgroup)];
+  return [
+    ...(snapshot.peak === undefined ? ["its peak: memory.peak came with Linux 5.19"] : []),
+    ...(snapshot.pressure === undefined
+      ? ["its pressure: PSI is switched off; psi=1 on the kernel command line switches it on"]
+      : []),
+  ];
+}
+
+function usageReason({ path, hierarchy }: Cgroup): string {
+  return path === hierarchy.root && !hierarchy.hidden
+    ? "the usage of the root: the kernel counts it for the machine, not for the cgroup"
+    : "its usage: the memory controller is not switched on for it; an ancestor is charged";
+}

@@ -1,0 +1,68 @@
+/** The machine beneath all cgroups: what is the limit where no cgroup has one. */
+
+import { parseKeyed } from "../parse/keyed.ts";
+import { type Meminfo, parseMeminfo } from "../parse/meminfo.ts";
+import { parseCount } from "../parse/numbers.ts";
+import { parsePressure } from "../parse/pressure.ts";
+import { parseProcCgroup } from "../parse/proc_cgroup.ts";
+import { type Candidate, rankVictims } from "../policy/victim.ts";
+import type { Pressure, Process } from "../snapshot.ts";
+import { without } from "./absent.ts";
+import { peekText } from "./files.ts";
+import { type Hierarchy, inInitialPidNamespace, memoryLine } from "./hierarchy.ts";
+import { oomScores, readProcess } from "./processes.ts";
+
+export interface Machine {
+  /** Its release, such as 6.1.0-18-amd64. */
+  readonly kernel: string;
+  readonly hostname?: string;
+  readonly memory: Meminfo;
+  /** Of the whole machine, also where cgroups have none of their own. */
+  readonly pressure?: Pressure;
+  /** Processes that the kernel killed since boot, by whichever limit: `oom_kill` in /proc/vmstat (since 4.13). */
+  readonly oomKill?: bigint;
+}
+
+export function readMachine(): Machine {
+  return without({
+    kernel: Deno.osRelease(),
+    hostname: peekText("/proc/sys/kernel/hostname")?.trim() || undefined,
+    memory: readMeminfo(),
+    pressure: parsePressure(peekText("/proc/pressure/memory") ?? ""),
+    oomKill: parseCount(parseKeyed(peekText("/proc/vmstat") ?? "").get("oom_kill")),
+  });
+}
+
+/** All of it absent where there is no /proc. */
+export function readMeminfo(): Meminfo {
+  return parseMeminfo(peekText("/proc/meminfo") ?? "");
+}
+
+/** Bytes of memory and swap: what the kernel weighs badness against when the machine itself runs out. */
+export function machineCapacity({ total, swapTotal }: Meminfo): number | undefined {
+  return total === undefined || swapTotal === undefined ? undefined : total + swapTotal;
+}
+
+/**
+ * The likeliest victims of an OOM of the machine, the likeliest first. Only those with the highest oom_score are looked
+ * at closely: it is the same badness, in thousandths.
+ *
+ * @param atLeast how many are wanted.
+ */
+export function machineCandidates(
+  hierarchy: Hierarchy,
+  capacity: number,
+  atLeast: number,
+): Candidate[] {
+  const scores = oomScores().filter(({ score }) => score > 0).sort((a, b) => b.score - a.score);
+  const lowest = scores[atLeast - 1]?.score ?? 0;
+  const processes = scores.filter(({ score }) => score >= lowest)
+    .map(({ pid }) => readProcess(pid, cgroupOf(pid, hierarchy)))
+    .filter((process): process is Process => process !== undefined);
+  return rankVictims(processes, capacity, { pidOneIsInit: inInitialPidNamespace() });
+}
+
+function cgroupOf(pid: number, { dialect }: Hierarchy): string {
+  const lines = parseProcCgroup(peekText(`/proc/${pid}/cgroup`) ?? "");
+  return memoryLine(lines, dialect)?.path ?? "/";
+}

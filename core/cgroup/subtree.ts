@@ -1,0 +1,59 @@
+/** A cgroup and what is beneath it, the largest first: where in a tree the memory is. */
+
+import type { Snapshot } from "../snapshot.ts";
+import { type Cgroup, childrenOf, isThere, readUsage } from "./cgroup.ts";
+import { peekText } from "./files.ts";
+
+export interface Branch {
+  readonly cgroup: Cgroup;
+  /** 0 for the cgroup that was asked for. */
+  readonly depth: number;
+  readonly snapshot: Snapshot;
+  readonly children: readonly Branch[];
+  /** Children that `top` left out, the smallest; none of them when `depth` was reached. */
+  readonly leftOut: number;
+}
+
+/**
+ * `undefined` when the cgroup is gone; what vanishes beneath it meanwhile is left out. What may not be read is absent.
+ *
+ * @param options.depth how far down; 0 is the cgroup itself.
+ * @param options.top how many children of each cgroup.
+ */
+export function readSubtree(
+  cgroup: Cgroup,
+  options: { readonly depth: number; readonly top: number },
+  depth = 0,
+): Branch | undefined {
+  const peek = (name: string) => peekText(`${cgroup.dir}/${name}`);
+  const snapshot = cgroup.hierarchy.dialect.snapshot(peek);
+  const children = depth < options.depth ? bySize(childrenOf(cgroup)) : [];
+  const shown = children.slice(0, options.top)
+    .map((child) => readSubtree(child, options, depth + 1))
+    .filter((branch) => branch !== undefined);
+  if (!isThere(cgroup)) return undefined;
+  const leftOut = Math.max(0, children.length - options.top);
+  return { cgroup, depth, snapshot, children: shown, leftOut };
+}
+
+/** Those without a usage, where the controller is off, come last. */
+function bySize(cgroups: readonly Cgroup[]): Cgroup[] {
+  return cgroups
+    .map((cgroup) => ({ cgroup, usage: peekUsage(cgroup) }))
+    .sort((a, b) => b.usage - a.usage || (a.cgroup.path < b.cgroup.path ? -1 : 1))
+    .map(({ cgroup }) => cgroup);
+}
+
+function peekUsage(cgroup: Cgroup): number {
+  try {
+    return readUsage(cgroup) ?? -1;
+  } catch {
+    return -1;
+  }
+}
+
+/** In the order in which they are shown: each before what is beneath it. */
+export function* flatten(branch: Branch): Generator<Branch> {
+  yield branch;
+  for (const child of branch.children) yield* flatten(child);
+}
