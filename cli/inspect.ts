@@ -1,6 +1,193 @@
-import type { Finish } from "./main.ts";
-import { subcommand } from "./options.ts";
+/** `oomkit inspect`: what is the limit here, who set it, how much is left, who would die. */
+
+import type { Cgroup } from "../core/cgroup/cgroup.ts";
+import { openCgroup } from "../core/cgroup/cgroup.ts";
+import { discover, type Hierarchy, onHost } from "../core/cgroup/hierarchy.ts";
+import { inspect, type Inspection } from "../core/cgroup/inspection.ts";
+import { readMachine } from "../core/cgroup/machine.ts";
+import { type Requirement, REQUIREMENTS } from "../core/cgroup/rehearse.ts";
+import { ownCgroup, resolveTarget } from "../core/cgroup/resolve.ts";
+import { type Branch, readSubtree } from "../core/cgroup/subtree.ts";
+import { OomkitError } from "../core/errors.ts";
+import { inspectDocument } from "../core/report/inspect.ts";
+import { toJson } from "../core/report/json.ts";
+import { check, checkLines } from "./inspect_check.ts";
+import { nodeLines } from "./inspect_node.ts";
+import { inspectionLines } from "./inspect_text.ts";
+import { treeLines } from "./inspect_tree.ts";
+import type { Look } from "./look.ts";
+import type { ExitCode, Finish } from "./main.ts";
+import {
+  type Common,
+  oneOf,
+  option,
+  parsed,
+  parsedList,
+  parseWhole,
+  subcommand,
+  wantsJson,
+} from "./options.ts";
+import { print, printable, say } from "./output.ts";
+import { chooseStyle, terminalWidth } from "./style.ts";
+import { parseSizeOrPercent } from "./units.ts";
+
+const requirements = Object.keys(REQUIREMENTS) as Requirement[];
 
 export function inspectCommand(finish: Finish) {
-  return subcommand("inspect", "(not built yet)").action(() => finish(2));
+  return subcommand("inspect", "show limits, who set them, what is left, and who would die")
+    .argument("[target...]", "cgroup path, glob, pid:N, unit:NAME, pod:UID or container id")
+    .addOption(option("--tree", "a table of everything beneath, the largest first"))
+    .addOption(option("--depth <levels>", "of the tree").argParser(parsed(parseWhole(0))))
+    .addOption(
+      option("--top <count>", "children shown of each cgroup").argParser(parsed(parseWhole(1))),
+    )
+    .addOption(
+      option("--processes <count>", "how many to show, or all (8 in text, all in JSON)")
+        .argParser(parsed((text) => text === "all" ? Infinity : parseWhole(0)(text))),
+    )
+    .addOption(option("--check", "say whether it is fit: exit 0 yes, 1 no, 2 cannot tell"))
+    .addOption(
+      option("--min-headroom <amount>", "check: at least so much is left, such as 512M or 20%")
+        .argParser(parsed(parseSizeOrPercent)),
+    )
+    .addOption(
+      option("--max-usage <amount>", "check: at most so much is in use, such as 80% or 1G")
+        .argParser(parsed(parseSizeOrPercent)),
+    )
+    .addOption(
+      option("--require <list>", `check: ${requirements.join(", ")}`)
+        .argParser(parsedList(oneOf(requirements))),
+    )
+    .addHelpText("after", requirementHelp())
+    .action((targets, options, command) => {
+      const given = (name: string) => command.getOptionValueSource(name) === "cli";
+      const idle = ["minHeadroom", "maxUsage", "require"].find(given);
+      if (idle !== undefined && !options.check) {
+        throw new OomkitError(`cannot use --${kebab(idle)} alone: it is a check`, "add --check");
+      }
+      finish(run(targets, options));
+    });
+}
+
+function requirementHelp(): string {
+  const width = Math.max(...requirements.map((name) => name.length));
+  const lines = requirements.map((name) => `  ${name.padEnd(width)}  ${REQUIREMENTS[name]}`);
+  return `\nWhat --require can ask for:\n${lines.join("\n")}`;
+}
+
+const kebab = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
+interface Options extends Common {
+  readonly tree?: true | undefined;
+  readonly depth?: number | undefined;
+  readonly top?: number | undefined;
+  readonly processes?: number | undefined;
+  readonly check?: true | undefined;
+  readonly minHeadroom?: ReturnType<typeof parseSizeOrPercent> | undefined;
+  readonly maxUsage?: ReturnType<typeof parseSizeOrPercent> | undefined;
+  readonly require?: Requirement[] | undefined;
+}
+
+interface Shown {
+  readonly inspection: Inspection;
+  readonly tree?: Branch;
+}
+
+function run(names: readonly string[], options: Options): ExitCode {
+  if (options.check && !options.minHeadroom && !options.maxUsage && !options.require) {
+    throw new OomkitError(
+      "cannot check: nothing is asked for",
+      "add --min-headroom, --max-usage or --require",
+    );
+  }
+  const hierarchy = discover(options.root);
+  const node = names.length === 0 && options.root === undefined && onHost();
+  const said: string[] = [];
+  const shown = collect(hierarchy, names, node, options, (line) => {
+    said.push(line);
+    say(`oomkit: ${printable(line)}`);
+  });
+  const machine = readMachine();
+  const look: Look = { style: chooseStyle(options.color), width: terminalWidth() };
+  const checked = options.check
+    ? check(
+      { ...options, require: options.require ?? [] },
+      shown.map(({ inspection }) => inspection),
+      machine,
+      { wholeMachine: node, missing: said },
+    )
+    : undefined;
+
+  if (wantsJson(options)) {
+    const found = { at: Date.now(), hierarchy, machine, targets: shown };
+    print(toJson(inspectDocument(checked ? { ...found, checked } : found), 2));
+  } else if (checked) {
+    print(checkLines(checked, look.style).join("\n"));
+  } else {
+    const blocks = shown.map(({ inspection, tree }) =>
+      node && tree
+        ? nodeLines(inspection, tree, machine, look)
+        : tree
+        ? treeLines(tree, look)
+        : inspectionLines(inspection, machine, look)
+    );
+    if (blocks.length > 0) print(blocks.map((lines) => lines.join("\n")).join("\n\n"));
+  }
+  if (checked) return { ok: 0, not_ok: 1, unknown: 2 }[checked.verdict];
+  return said.length > 0 ? 2 : 0;
+}
+
+/** What can be shown is shown; each target that cannot gets its line. */
+function collect(
+  hierarchy: Hierarchy,
+  names: readonly string[],
+  node: boolean,
+  options: Options,
+  complain: (line: string) => void,
+): Shown[] {
+  const shown: Shown[] = [];
+  const tell = (each: Cgroup, wasNamed: boolean) => {
+    const found = look(each, node, options);
+    if (found) shown.push(found);
+    else if (wasNamed) complain(`cannot inspect ${each.path}: it was removed meanwhile`);
+    for (const line of found?.inspection.damaged ?? []) complain(line);
+  };
+  const attempt = (action: () => void) => {
+    try {
+      action();
+    } catch (error) {
+      if (!(error instanceof OomkitError)) throw error;
+      complain(error.message);
+    }
+  };
+  const seen = new Set<string>();
+  if (names.length === 0) attempt(() => tell(withoutTarget(hierarchy, node, options), true));
+  for (const name of names) {
+    attempt(() => {
+      const cgroups = resolveTarget(hierarchy, name);
+      for (const each of cgroups) {
+        if (seen.has(each.path)) continue;
+        seen.add(each.path);
+        // Of what a glob found, anything may be gone by now.
+        attempt(() => tell(each, cgroups.length === 1));
+      }
+    });
+  }
+  return shown;
+}
+
+function withoutTarget(hierarchy: Hierarchy, node: boolean, { root }: Options): Cgroup {
+  const top = node || root !== undefined ? openCgroup(hierarchy, hierarchy.root) : undefined;
+  return top ?? ownCgroup(hierarchy);
+}
+
+function look(cgroup: Cgroup, node: boolean, options: Options): Shown | undefined {
+  const json = wantsJson(options);
+  const needless = !json && (options.check || (options.tree && !node));
+  const inspection = inspect(cgroup, needless ? 0 : options.processes ?? (json ? Infinity : 8));
+  if (inspection === undefined) return undefined;
+  if (!options.tree && !node) return { inspection };
+  const depth = options.depth ?? (node && !options.tree ? 2 : Infinity);
+  const tree = readSubtree(cgroup, { depth, top: options.top ?? (json ? Infinity : 10) });
+  return tree && { inspection, tree };
 }

@@ -26,6 +26,15 @@ export function parsedList<T>(parse: (text: string) => T): (text: string, before
   return (text, before = []) => [...before, ...text.split(",").map((item) => one(item.trim()))];
 }
 
+/** A whole number of at least `least`. */
+export function parseWhole(least: number): (text: string) => number {
+  return (text) => {
+    const number = /^\d{1,9}$/.test(text.trim()) ? Number(text) : undefined;
+    if (number !== undefined && number >= least) return number;
+    throw new OomkitError(`"${text}" is no whole number from ${least} up`);
+  };
+}
+
 export function oneOf<const T extends string>(choices: readonly T[]): (text: string) => T {
   return (text) => {
     const found = choices.find((choice) => choice === text);

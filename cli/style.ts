@@ -9,3 +9,14 @@ export function chooseStyle(when: "auto" | "always" | "never"): Style {
     (when === "auto" && !Deno.env.get("NO_COLOR") && Deno.stdout.isTerminal());
   return (format, text) => wanted ? styleText(format, text, { validateStream: false }) : text;
 }
+
+/** Columns of the terminal, 80 where there is none. A bare pty says 0, and a narrow one must still be readable. */
+export function terminalWidth(): number {
+  if (!Deno.stdout.isTerminal()) return 80;
+  try {
+    const { columns } = Deno.consoleSize();
+    return columns === 0 ? 80 : Math.max(40, columns);
+  } catch {
+    return 80;
+  }
+}

@@ -1,0 +1,52 @@
+/** The sentence that says who would die. */
+
+import type { Fate } from "../core/cgroup/fate.ts";
+import type { Inspection } from "../core/cgroup/inspection.ts";
+import { printable } from "./output.ts";
+
+export function fateSentence(
+  fate: Fate,
+  { cgroup, ancestry }: Pick<Inspection, "cgroup" | "ancestry">,
+): string {
+  const when = occasion(fate, cgroup.path, ancestry.certain);
+  if (fate.waits) {
+    return `${when}, nobody is killed: the kernel's killer is switched off there, and whoever needs memory waits.`;
+  }
+  if (fate.victim === undefined) return nobody(fate, when);
+  const { process } = fate.victim;
+  const where = process.cgroup === cgroup.path ? "" : `, in ${printable(process.cgroup)}`;
+  const hedge = fate.scope === "hidden" || (fate.population?.unseen ?? 0) > 0
+    ? ", or somebody who cannot be seen from here"
+    : "";
+  const along = fate.group && fate.group.processes > 1
+    ? `, and with it all ${fate.group.processes} processes of ${
+      printable(fate.group.path)
+    } (oom.group)`
+    : "";
+  return `${when}, the kernel would kill pid ${process.pid} (${
+    printable(process.comm)
+  })${where}${along}${hedge}.`;
+}
+
+function occasion({ scope, owner }: Fate, path: string, certain: boolean): string {
+  switch (scope) {
+    case "cgroup":
+      return owner === path ? "If its limit is hit" : `If the limit of ${printable(owner!)} is hit`;
+    case "hidden":
+      return "If the limit of its hidden ancestor is hit";
+    case "machine":
+      return certain
+        ? "No limit here: if the machine runs out"
+        : "If a hidden ancestor or the machine runs out";
+  }
+}
+
+function nobody({ scope, population }: Fate, when: string): string {
+  if (population && population.unseen > 0) {
+    return `${when}, it cannot be told who would die: no process there can be seen from here.`;
+  }
+  if (scope === "machine") return `${when}, it cannot be told from here who would die.`;
+  return population?.processes.length === 0
+    ? `${when}, nobody would die: no process is there.`
+    : `${when}, nobody would die: every process there is protected.`;
+}
