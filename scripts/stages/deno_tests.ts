@@ -1,0 +1,71 @@
+/** Runs `deno test` and says what came of it. */
+
+import { join } from "node:path";
+import { root, withoutBacktrace } from "../bundle.ts";
+import { countTests } from "./junit.ts";
+import type { Outcome } from "./outcome.ts";
+
+export interface DenoTests {
+  readonly what: string;
+  /** Folders or files, relative to the project. */
+  readonly paths: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Seconds after which the tests are ended, and have failed. */
+  readonly limit: number;
+  readonly signal: AbortSignal;
+}
+
+export async function denoTests(tests: DenoTests): Promise<Outcome> {
+  const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  try {
+    const report = join(folder, "junit.xml");
+    const late = AbortSignal.timeout(tests.limit * 1000);
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: [
+        "test",
+        "-A",
+        "--quiet",
+        "--frozen",
+        "--no-check",
+        `--junit-path=${report}`,
+        ...tests.paths,
+      ],
+      cwd: root,
+      env: { NO_COLOR: "1", ...withoutBacktrace, ...tests.environment },
+      stdin: "null",
+      signal: AbortSignal.any([late, tests.signal]),
+    }).output();
+    const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+    const end = late.aborted ? `${said}\nended after ${tests.limit} s` : said;
+    return outcomeOf(tests.what, code, readIfThere(report), end);
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+}
+
+/**
+ * @param report JUnit; empty when the run ended before it could be written.
+ * @param said all that the run printed
+ */
+export function outcomeOf(what: string, code: number, report: string, said: string): Outcome {
+  const { passed, failed, ignored } = countTests(report);
+  const skipped = ignored.map((name) => `"${name}" is ignored`);
+  if (code === 0 && passed + failed > 0) return { what, passed, failed, skipped };
+  // A module that throws when it is loaded is in no report, only in the code; so is a run without a single test.
+  return { what, passed, failed: Math.max(failed, 1), skipped, failures: failuresIn(said) };
+}
+
+/** From the first error on: what passed before is only counted. */
+function failuresIn(said: string): string {
+  const errors = said.indexOf("\n ERRORS \n");
+  return (errors < 0 ? said : said.slice(errors)).trim();
+}
+
+function readIfThere(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "";
+    throw error;
+  }
+}

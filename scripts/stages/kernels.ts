@@ -1,0 +1,99 @@
+/** The tests on real kernels: this machine's where it has the memory controller, and an emulated one. */
+
+import { join } from "node:path";
+import { parseMountinfo } from "../../core/parse/mountinfo.ts";
+import { root } from "../bundle.ts";
+import { obstacle, runTestsInGuest } from "../guest_kernel/guest.ts";
+import { testFiles } from "../guest_kernel/test_files.ts";
+import { denoTests, outcomeOf } from "./deno_tests.ts";
+import { missing, type Outcome } from "./outcome.ts";
+
+export type Version = "v1" | "v2";
+
+const folder = "tests/kernel";
+const launcher = join(root, "scripts/oomkit");
+export const executable = join(root, "dist/oomkit");
+
+/** Seconds. The emulated machine is some ten times slower. */
+const hostLimit = 150;
+const guestLimit = 300;
+
+/** Why this machine's own kernel cannot serve; undefined if it can. */
+export function hostObstacle(version: Version): string | undefined {
+  if (Deno.uid() !== 0) return "this user is not root";
+  const found = memoryController();
+  if (found === version) return undefined;
+  return `this machine has ${found === undefined ? "no memory controller" : `it on ${found}`}`;
+}
+
+/** Not by the program's own discovery: if that were wrong, its tests would be left out. */
+function memoryController(): Version | undefined {
+  const mounts = parseMountinfo(Deno.readTextFileSync("/proc/self/mountinfo"));
+  if (mounts.some((m) => m.fsType === "cgroup" && m.superOptions.includes("memory"))) return "v1";
+  const unified = mounts.find((m) => m.fsType === "cgroup2");
+  if (unified === undefined) return undefined;
+  const controllers = Deno.readTextFileSync(join(unified.mountPoint, "cgroup.controllers"));
+  return controllers.split(/\s/).includes("memory") ? "v2" : undefined;
+}
+
+export function throughLauncher(version: Version, signal: AbortSignal): Promise<Outcome> {
+  return onHost(`real ${version}, launcher`, launcher, noTests(), signal);
+}
+
+export function throughExecutable(version: Version, signal: AbortSignal): Promise<Outcome> {
+  return onHost(`real ${version}, executable`, executable, noTests() ?? noExecutable(), signal);
+}
+
+async function onHost(
+  what: string,
+  program: string,
+  reason: string | undefined,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  if (reason !== undefined) return missing(what, reason);
+  const environment = { OOMKIT_BIN: program };
+  return await denoTests({ what, paths: [folder], environment, limit: hostLimit, signal });
+}
+
+export function guestObstacle(): string | undefined {
+  return noTests() ?? obstacle() ?? noExecutable();
+}
+
+/** Through the executable, as there are no sources in the guest. */
+export async function inGuest(version: Version, signal: AbortSignal): Promise<Outcome> {
+  const what = `real ${version}, executable, guest`;
+  const out = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  const report = join(out, "junit.xml");
+  const pieces: BlobPart[] = [];
+  try {
+    const outcome = await runTestsInGuest(testFiles(join(root, folder)), {
+      cgroup: version,
+      executable,
+      limit: guestLimit,
+      disk: 256,
+      out,
+      signal,
+      onOutput: (_, bytes) => pieces.push(bytes as BlobPart),
+    }, ["--quiet", "--junit-path=/out/junit.xml"]);
+    const said = await new Blob(pieces).text();
+    if (outcome.code !== undefined) {
+      return outcomeOf(what, outcome.code, Deno.readTextFileSync(report), said);
+    }
+    return outcomeOf(what, 2, "", [said, outcome.console, outcome.failure].join("\n"));
+  } finally {
+    Deno.removeSync(out, { recursive: true });
+  }
+}
+
+function noTests(): string | undefined {
+  return testFiles(join(root, folder)).length > 0 ? undefined : `${folder} holds no tests`;
+}
+
+function noExecutable(): string | undefined {
+  try {
+    Deno.statSync(executable);
+    return undefined;
+  } catch {
+    return "there is no executable; deno task compile";
+  }
+}

@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+import { outcomeOf } from "../../scripts/stages/deno_tests.ts";
+import { countTests } from "../../scripts/stages/junit.ts";
+import { lastLine, missing, total } from "../../scripts/stages/outcome.ts";
+
+/** As `deno test --junit-path` writes it: five tests, of which one failed in a step and one holds an ignored step. */
+const report = `<?xml version="1.0" encoding="UTF-8"?>
+<testsuites name="deno test" tests="7" failures="2" errors="0" time="0.062">
+    <testsuite name="./a_test.ts" tests="7" disabled="2" errors="0" failures="2">
+        <testcase name="works" classname="./a_test.ts" time="0.000" line="3" col="6">
+        </testcase>
+        <testcase name="needs v1" classname="./a_test.ts" time="0.000" line="4" col="6">
+            <skipped/>
+        </testcase>
+        <testcase name="fails" classname="./a_test.ts" time="0.001" line="5" col="6">
+            <failure message="1 test step failed">1 test step failed.</failure>
+        </testcase>
+        <testcase name="a &quot;b&quot; &lt;skipped/&gt;" classname="./a_test.ts" time="0.000" line="6" col="6">
+        </testcase>
+        <testcase name="fails &gt; inner" classname="./a_test.ts" time="0.000" line="5" col="43">
+            <failure message="Uncaught">&lt;skipped/&gt; at file:///a_test.ts:5:43</failure>
+        </testcase>
+        <testcase name="a &quot;b&quot; &lt;skipped/&gt; &gt; one" classname="./a_test.ts" time="0.000" line="6" col="60">
+        </testcase>
+        <testcase name="a &quot;b&quot; &lt;skipped/&gt; &gt; two" classname="./a_test.ts" time="0.000" line="6" col="91">
+            <skipped/>
+        </testcase>
+    </testsuite>
+    <testsuite name="./b_test.ts" tests="1" disabled="0" errors="0" failures="0">
+        <testcase name="fails &gt; is only a name here" classname="./b_test.ts" time="0.000" line="3" col="6">
+        </testcase>
+    </testsuite>
+</testsuites>
+`;
+
+Deno.test("tests are counted, steps with their test, ignored ones by name", () => {
+  assert.deepEqual(countTests(report), {
+    passed: 3,
+    failed: 1,
+    ignored: ["needs v1", 'a "b" <skipped/> > two'],
+  });
+  assert.deepEqual(countTests(""), { passed: 0, failed: 0, ignored: [] });
+});
+
+Deno.test("a run that failed without a failing test counts one failure, and shows all it said", () => {
+  const passing = report.replaceAll(/<failure.*<\/failure>/g, "");
+  const outcome = outcomeOf("unit", 1, passing, "said");
+  assert.equal(outcome.failed, 1);
+  assert.equal(outcome.failures, "said");
+  assert.equal(outcomeOf("unit", 0, "", "no tests").failed, 1);
+});
+
+Deno.test("failures are shown from the first error on", () => {
+  const { failures } = outcomeOf(
+    "unit",
+    1,
+    report,
+    "works ... ok\n\n ERRORS \n\nfails => a_test.ts",
+  );
+  assert.equal(failures, "ERRORS \n\nfails => a_test.ts");
+});
+
+Deno.test("what did not run is skipped, and in CI has failed", () => {
+  const outcomes = [
+    outcomeOf("unit", 0, report.replaceAll(/<failure.*<\/failure>/g, ""), ""),
+    missing("real v2", "there is no emulator"),
+  ];
+  assert.equal(lastLine(total(outcomes, false)), "4 passed, 0 failed, 3 skipped");
+  assert.equal(lastLine(total(outcomes, true)), "4 passed, 3 failed, 0 skipped");
+});
+
+function runner(...args: string[]) {
+  const { code, stdout, stderr } = new Deno.Command("scripts/test", { args }).outputSync();
+  const text = new TextDecoder();
+  return { code, out: text.decode(stdout), err: text.decode(stderr) };
+}
+
+Deno.test("the runner's last line is the sum of the chosen stages", () => {
+  const { code, out } = runner("--only", "layers");
+  assert.equal(code, 0, out);
+  assert.match(out, /^ok {5} layers: 1 passed, 0 failed, 0 skipped, \d+\.\d s\n/);
+  assert.ok(out.endsWith("\n1 passed, 0 failed, 0 skipped\n"), out);
+});
+
+Deno.test("a stage that there is not is one line", () => {
+  const { code, err } = runner("--only", "layers,foo");
+  assert.equal(code, 2);
+  assert.match(err, /^test: cannot run the stage "foo": it must be one of fmt, lint, [^\n]*\n$/);
+});
