@@ -33,7 +33,8 @@ const unitLimit = 180;
 if (import.meta.main) await run("test", main);
 
 async function main(): Promise<number> {
-  const stages = stagesUnder(interruption());
+  const signal = interruption();
+  const stages = stagesUnder(signal);
   const chosen = choice(Object.keys(stages));
   const strict = Deno.env.get("CI") === "true";
   const outcomes: Outcome[] = [];
@@ -43,6 +44,7 @@ async function main(): Promise<number> {
       if (Deno.stderr.isTerminal()) note(`running ${name} …`);
       const start = performance.now();
       const outcome = await part();
+      if (signal.aborted) throw new Mistake(`interrupted in the stage "${name}"`);
       show(outcome, (performance.now() - start) / 1000, strict);
       outcomes.push(outcome);
     }
@@ -128,7 +130,7 @@ function isFolder(path: string): boolean {
   }
 }
 
-/** Passes on to whatever runs: it ends, and is counted as failed. */
+/** Passes on to whatever runs, so that it ends. */
 function interruption(): AbortSignal {
   const controller = new AbortController();
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {

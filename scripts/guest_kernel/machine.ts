@@ -63,6 +63,7 @@ async function runIn(folder: string, machine: Machine, contents: Contents): Prom
   const qemu = tied("qemu-system-x86_64", arguments_(folder, machine)).spawn();
   const end = () => qemu.kill("SIGKILL");
   signal.addEventListener("abort", end, { once: true });
+  if (signal.aborted) end();
 
   try {
     const pieces: Uint8Array[] = [];
