@@ -16,7 +16,7 @@ export function limitLines(found: Inspection, machine: Machine, look: Look): str
   const next = hitNext(ancestry);
   return [
     ...barLine(found, machine, look),
-    ...textLines("limit", whose(path, ancestry, machine), look),
+    ...textLines("limit", whose(ancestry, machine), look),
     ...textLines("left", left(ancestry), look),
     ...(next === undefined ? [] : textLines("hit first", next, look)),
     ...ancestryLines(path, ancestry, look),
@@ -48,22 +48,25 @@ function barLine(
   return [look.style(fullness(percent), drawn) + words];
 }
 
-function whose(path: string, { limit, certain, chain }: Ancestry, machine: Machine): string {
+function whose(ancestry: Ancestry, machine: Machine): string {
+  const { limit, certain, chain, unreadable } = ancestry;
+  const [unread] = unreadable;
+  const unsure = unread === undefined
+    ? "an ancestor that cannot be seen may be tighter"
+    : `the limit of ${printable(unread)} cannot be read`;
   if (limit.bytes === Infinity) {
     const total = machine.memory.total;
     return certain
       ? `none, neither here nor above; the machine has ${formatBytes(total)}`
-      : "none that can be seen; an ancestor that cannot be seen may have one";
+      : `none that can be seen; ${unsure}`;
   }
   const size = formatBytes(limit.bytes);
   if (limit.owner === undefined) return `${size}, set by ${HIDDEN}`;
-  if (limit.owner === path) {
-    return `${size}, its own${certain ? "" : "; an ancestor that cannot be seen may be tighter"}`;
-  }
   const up = chain.findIndex((link) => link.path === limit.owner);
-  return `${size}, set by ${printable(limit.owner)}, ${
-    up === 1 ? "its parent" : `${up} levels up`
-  }`;
+  const who = up === 0
+    ? "its own"
+    : `set by ${printable(limit.owner)}, ${up === 1 ? "its parent" : `${up} levels up`}`;
+  return `${size}, ${who}${certain ? "" : `; ${unsure}`}`;
 }
 
 function left({ headroom, workingSetHeadroom, limit }: Ancestry): string {

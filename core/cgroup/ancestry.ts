@@ -10,8 +10,8 @@ import {
   type Link,
   workingSet,
 } from "../policy/limits.ts";
-import { ancestorsOf, type Cgroup } from "./cgroup.ts";
-import { peekText } from "./files.ts";
+import { ancestorsOf, type Cgroup, peekReader } from "./cgroup.ts";
+import { exists } from "./files.ts";
 import { without } from "./absent.ts";
 
 export interface Ancestry {
@@ -21,28 +21,34 @@ export interface Ancestry {
   readonly headroom?: Headroom;
   /** What is left by the working set, which is what remains once the kernel has dropped idle page cache. */
   readonly workingSetHeadroom?: Headroom;
-  /** False when an ancestor that cannot be seen from here may be tighter than `limit`. */
+  /** False when one that cannot be seen or read may be tighter than `limit`. */
   readonly certain: boolean;
+  /** Paths of those whose limit is there, but cannot be read or understood. */
+  readonly unreadable: readonly string[];
 }
 
 export function readAncestry(cgroup: Cgroup): Ancestry {
-  const chain = [cgroup, ...ancestorsOf(cgroup)].map(readLink);
+  const line = [cgroup, ...ancestorsOf(cgroup)];
+  const chain = line.map(readLink);
+  const unreadable = line.filter((each, at) =>
+    chain[at]!.limit === undefined && exists(`${each.dir}/${each.hierarchy.dialect.limitFile}`)
+  ).map(({ path }) => path);
   // Only v1 has the row; it counts ancestors in that a container's mount does not show.
-  const stat = cgroup.hierarchy.hidden ? peekText(`${cgroup.dir}/memory.stat`) : undefined;
+  const stat = cgroup.hierarchy.hidden ? peekReader(cgroup)("memory.stat") : undefined;
   const hierarchical = parseBytes(parseKeyed(stat ?? "").get("hierarchical_memory_limit"));
   return without({
     chain,
     limit: effectiveLimit(chain, hierarchical),
     headroom: headroom(chain, "usage", hierarchical),
     workingSetHeadroom: headroom(chain, "workingSet", hierarchical),
-    certain: !cgroup.hierarchy.hidden || hierarchical !== undefined,
+    certain: unreadable.length === 0 && (!cgroup.hierarchy.hidden || hierarchical !== undefined),
+    unreadable,
   });
 }
 
-/** An ancestor that may not be read is as good as one that cannot be seen. */
 function readLink(cgroup: Cgroup): Link {
   const { dialect } = cgroup.hierarchy;
-  const peek = (name: string) => peekText(`${cgroup.dir}/${name}`);
+  const peek = peekReader(cgroup);
   const limit = dialect.limit(peek);
   const usage = parseBytes(peek(dialect.usageFile));
   // The working set costs a memory.stat, and without a limit nobody asks for it.

@@ -25,12 +25,14 @@ export function blindSpots(found: Omit<Inspection, "cannotSee">): string[] {
   ];
 }
 
-function ancestors(hierarchy: Hierarchy, { certain }: Ancestry): string[] {
-  if (!hierarchy.hidden) return [];
+function ancestors(hierarchy: Hierarchy, { certain, unreadable }: Ancestry): string[] {
+  const unread = unreadable.map((path) => `the limit of ${path}: it cannot be read`);
+  if (!hierarchy.hidden) return unread;
   const why = hierarchy.root === "/"
     ? `the ancestors of /: it is the top of this cgroup namespace`
     : `the ancestors of ${hierarchy.root}: only this part of the hierarchy is mounted`;
   return [
+    ...unread,
     certain
       ? `${why}; their tightest limit is known, their usage is not`
       : `${why}; one of them may have a tighter limit`,

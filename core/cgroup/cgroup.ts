@@ -1,7 +1,9 @@
 /** One memory cgroup: its identity is path and inode, and that it is gone is an ordinary outcome. */
 
 import type { Counters, Pressure, Snapshot } from "../snapshot.ts";
-import { inodeOf, peekDirectories, readText } from "./files.ts";
+import { damageOf } from "./damage.ts";
+import type { ReadFile } from "./dialect.ts";
+import { inodeOf, peekDirectories, peekText, readText } from "./files.ts";
 import { parseBytes } from "../parse/numbers.ts";
 import { directoryOf, type Hierarchy, join } from "./hierarchy.ts";
 
@@ -57,6 +59,14 @@ export function readUsage(cgroup: Cgroup): number | undefined {
 /** The highest usage ever, in bytes; `undefined` where the kernel does not keep it (v2 before 5.19). */
 export function readPeak(cgroup: Cgroup): number | undefined {
   return parseBytes(reader(cgroup)(cgroup.hierarchy.dialect.peakFile));
+}
+
+/** For what is only nice to know: what may not be read, or is not what a kernel writes, counts as absent. */
+export function peekReader(cgroup: Cgroup): ReadFile {
+  return (name) => {
+    const text = peekText(`${cgroup.dir}/${name}`);
+    return text === undefined || damageOf(name, text) !== undefined ? undefined : text;
+  };
 }
 
 function reader(cgroup: Cgroup): (name: string) => string | undefined {

@@ -54,6 +54,8 @@ export interface Dialect {
   triggers(interests: Interests): Trigger[];
   /** Interests that this version cannot notify about, each with the reason; a poll has to stand in. */
   refusals(interests: Interests): string[];
+  /** True when counters exist for a cgroup and everything beneath it, so that a parent knows of removed children. */
+  readonly countsSubtree: boolean;
   /** True when crossing a usage threshold wakes; false when a poll has to look. */
   readonly notifiesThresholds: boolean;
 }

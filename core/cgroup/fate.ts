@@ -8,8 +8,7 @@ import {
   rankVictims,
 } from "../policy/victim.ts";
 import type { Ancestry } from "./ancestry.ts";
-import { type Cgroup, openCgroup } from "./cgroup.ts";
-import { peekText } from "./files.ts";
+import { type Cgroup, openCgroup, peekReader } from "./cgroup.ts";
 import { type Hierarchy, inInitialPidNamespace, onHost } from "./hierarchy.ts";
 import { machineCandidates, machineCapacity, readMeminfo } from "./machine.ts";
 import { type Population, populationOf } from "./processes.ts";
@@ -54,7 +53,7 @@ function ofCgroup(hierarchy: Hierarchy, path: string): Fate | undefined {
   const owner = openCgroup(hierarchy, path);
   if (owner === undefined) return undefined;
   const population = populationOf(owner);
-  const snapshot = hierarchy.dialect.snapshot((name) => peekText(`${owner.dir}/${name}`));
+  const snapshot = hierarchy.dialect.snapshot(peekReader(owner));
   const capacity = oomCapacity(snapshot.limits, swapTotal());
   const candidates = capacity === undefined
     ? []
@@ -115,8 +114,9 @@ function victimOf(hierarchy: Hierarchy, candidates: readonly Candidate[], owner:
 function hasGroup(hierarchy: Hierarchy, path: string): boolean {
   const cgroup = openCgroup(hierarchy, path);
   if (cgroup === undefined) return false;
+  const peek = peekReader(cgroup);
   const snapshot = hierarchy.dialect.snapshot((name) =>
-    name === "memory.oom.group" ? peekText(`${cgroup.dir}/${name}`) : undefined
+    name === "memory.oom.group" ? peek(name) : undefined
   );
   return snapshot.oomGroup === true;
 }

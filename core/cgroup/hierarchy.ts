@@ -110,10 +110,8 @@ function fromMount(
 }
 
 function fromMounts(mounts: readonly Mount[], lines: readonly CgroupLine[]): Hierarchy {
-  const hasMemory = (m: Mount) =>
-    peekText(`${m.mountPoint}/cgroup.controllers`)?.split(/\s+/).includes("memory") ?? false;
   const usable = mounts.filter((m) =>
-    (isV1(m) || (isV2(m) && hasMemory(m))) && exists(m.mountPoint)
+    (isV1(m) || (isV2(m) && hasMemory(m.mountPoint))) && exists(m.mountPoint)
   );
   const found = usable
     .map((m) => fromMount(m, mounts, lines))
@@ -175,12 +173,16 @@ function fromRoot(
 
 /** By its files, or by those of its children, since the root of a v2 hierarchy has no memory.current. */
 function layoutOf(dir: string): Dialect | undefined {
+  if (exists(`${dir}/memory.usage_in_bytes`)) return v1;
   const children = (listDirectories(dir) ?? []).map((name) => `${dir}/${name}`);
-  for (const candidate of [dir, ...children]) {
-    if (exists(`${candidate}/memory.usage_in_bytes`)) return v1;
-    if (exists(`${candidate}/memory.current`)) return v2;
-  }
-  return undefined;
+  return hasMemory(dir) || [dir, ...children].some((each) => exists(`${each}/memory.current`))
+    ? v2
+    : undefined;
+}
+
+/** Of v2: whether the memory controller is this hierarchy's, and not a v1 hierarchy's. */
+function hasMemory(dir: string): boolean {
+  return peekText(`${dir}/cgroup.controllers`)?.split(/\s+/).includes("memory") ?? false;
 }
 
 export function join(parent: string, child: string): string {

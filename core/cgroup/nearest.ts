@@ -1,12 +1,20 @@
 /** Names that a misspelt one may have meant. Pure. */
 
-/** The closest of `names` by edit distance, closest first; only those within a third of the word's length. */
+/**
+ * The closest of `names` by edit distance, closest first; only those within a third of the word's length, and none that
+ * is clearly further than the best.
+ */
 export function nearest(word: string, names: Iterable<string>, most = 3): string[] {
   const tolerance = Math.max(1, Math.ceil(word.length / 3));
-  return [...new Set(names)]
-    .map((name) => ({ name, distance: name.includes(word) ? 0.5 : editDistance(word, name) }))
+  const near = [...new Set(names)]
+    .map((name) => ({
+      name,
+      distance: name !== word && name.includes(word) ? 0.5 : editDistance(word, name),
+    }))
     .filter(({ distance }) => distance <= tolerance)
-    .sort((a, b) => a.distance - b.distance || a.name.length - b.name.length)
+    .sort((a, b) => a.distance - b.distance || a.name.length - b.name.length);
+  return near
+    .filter(({ distance }) => distance <= near[0]!.distance + 1)
     .slice(0, most)
     .map(({ name }) => name);
 }

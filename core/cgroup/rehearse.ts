@@ -3,7 +3,7 @@
 import { parsePressure } from "../parse/pressure.ts";
 import type { Verdict } from "../policy/check.ts";
 import { readAncestry } from "./ancestry.ts";
-import { ancestorsOf, type Cgroup, childrenOf, readCounters, walk } from "./cgroup.ts";
+import { ancestorsOf, type Cgroup, childrenOf, peekReader, readCounters, walk } from "./cgroup.ts";
 import { canOpen, canWatch, peekText } from "./files.ts";
 import { readMeminfo } from "./machine.ts";
 
@@ -44,10 +44,12 @@ const isVersion = (wanted: 1 | 2) => ({ hierarchy: { dialect, mount } }: Cgroup)
 
 const REHEARSALS: Readonly<Record<Requirement, (cgroup: Cgroup) => Rehearsal>> = {
   limit(cgroup) {
-    const { limit, certain } = readAncestry(cgroup);
+    const { limit, certain, unreadable } = readAncestry(cgroup);
     if (limit.bytes !== Infinity) {
       return ok(`limited by ${limit.owner ?? "an ancestor that cannot be seen"}`);
     }
+    const [path] = unreadable;
+    if (path !== undefined) return unknown(`the limit of ${path} cannot be read`);
     return certain
       ? notOk("no limit, neither its own nor an ancestor's")
       : unknown("no limit that can be seen; its ancestors cannot be seen from here");
@@ -96,14 +98,14 @@ const REHEARSALS: Readonly<Record<Requirement, (cgroup: Cgroup) => Rehearsal>> =
     if (swapTotal === undefined) return unknown("/proc/meminfo does not tell of swap");
     if (swapTotal === 0) return ok("the machine has no swap");
     const barred = [cgroup, ...ancestorsOf(cgroup)].find((each) => {
-      const { limits } = each.hierarchy.dialect.snapshot((name) => peekText(`${each.dir}/${name}`));
+      const { limits } = each.hierarchy.dialect.snapshot(peekReader(each));
       return limits.swap === 0 || (limits.memsw !== undefined && limits.memsw === limits.max);
     });
     return barred ? ok(`${barred.path} may not swap`) : notOk("the machine has swap, and no limit");
   },
 
   killer(cgroup) {
-    const snapshot = cgroup.hierarchy.dialect.snapshot((name) => peekText(`${cgroup.dir}/${name}`));
+    const snapshot = cgroup.hierarchy.dialect.snapshot(peekReader(cgroup));
     return snapshot.oomKillDisabled
       ? notOk(`oom_kill_disable is set${snapshot.underOom ? ", and tasks are waiting now" : ""}`)
       : ok("the kernel's OOM killer is on");

@@ -1,8 +1,8 @@
 /** A cgroup and what is beneath it, the largest first: where in a tree the memory is. */
 
 import type { Snapshot } from "../snapshot.ts";
-import { type Cgroup, childrenOf, isThere, readUsage } from "./cgroup.ts";
-import { peekText } from "./files.ts";
+import { parseBytes } from "../parse/numbers.ts";
+import { type Cgroup, childrenOf, isThere, peekReader } from "./cgroup.ts";
 
 export interface Branch {
   readonly cgroup: Cgroup;
@@ -25,8 +25,7 @@ export function readSubtree(
   options: { readonly depth: number; readonly top: number },
   depth = 0,
 ): Branch | undefined {
-  const peek = (name: string) => peekText(`${cgroup.dir}/${name}`);
-  const snapshot = cgroup.hierarchy.dialect.snapshot(peek);
+  const snapshot = cgroup.hierarchy.dialect.snapshot(peekReader(cgroup));
   const children = depth < options.depth ? bySize(childrenOf(cgroup)) : [];
   const shown = children.slice(0, options.top)
     .map((child) => readSubtree(child, options, depth + 1))
@@ -39,17 +38,13 @@ export function readSubtree(
 /** Those without a usage, where the controller is off, come last. */
 function bySize(cgroups: readonly Cgroup[]): Cgroup[] {
   return cgroups
-    .map((cgroup) => ({ cgroup, usage: peekUsage(cgroup) }))
+    .map((cgroup) => ({ cgroup, usage: usageOf(cgroup) ?? -1 }))
     .sort((a, b) => b.usage - a.usage || (a.cgroup.path < b.cgroup.path ? -1 : 1))
     .map(({ cgroup }) => cgroup);
 }
 
-function peekUsage(cgroup: Cgroup): number {
-  try {
-    return readUsage(cgroup) ?? -1;
-  } catch {
-    return -1;
-  }
+function usageOf(cgroup: Cgroup): number | undefined {
+  return parseBytes(peekReader(cgroup)(cgroup.hierarchy.dialect.usageFile));
 }
 
 /** In the order in which they are shown: each before what is beneath it. */

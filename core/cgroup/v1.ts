@@ -37,6 +37,7 @@ export const v1: Dialect = {
   usageFile: "memory.usage_in_bytes",
   peakFile: "memory.max_usage_in_bytes",
   limitFile: "memory.limit_in_bytes",
+  countsSubtree: false,
   notifiesThresholds: true,
 
   snapshot(read) {

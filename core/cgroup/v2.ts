@@ -33,6 +33,7 @@ export const v2: Dialect = {
   usageFile: "memory.current",
   peakFile: "memory.peak",
   limitFile: "memory.max",
+  countsSubtree: true,
   notifiesThresholds: false,
 
   snapshot(read) {
