@@ -1,0 +1,58 @@
+import assert from "node:assert/strict";
+import { readAncestry } from "../../../core/cgroup/ancestry.ts";
+import { openCgroup } from "../../../core/cgroup/cgroup.ts";
+import { discover } from "../../../core/cgroup/hierarchy.ts";
+import { makeTree, type Tree } from "../../trees.ts";
+
+const open = (tree: Tree, path: string) => openCgroup(discover(tree.dir), path)!;
+
+Deno.test("a limit above counts, and the ancestor is named", () => {
+  using tree = makeTree(2, {
+    "/pod": { "memory.max": 1000, "memory.current": 700, "memory.stat": "inactive_file 200\n" },
+    "/pod/c": { "memory.current": 400 },
+  });
+  const { limit, headroom, workingSetHeadroom, certain, chain } = readAncestry(
+    open(tree, "/pod/c"),
+  );
+  assert.deepEqual(limit, { bytes: 1000, owner: "/pod" });
+  assert.deepEqual(headroom, { bytes: 300, percent: 30, limit: 1000, owner: "/pod" });
+  assert.equal(workingSetHeadroom?.bytes, 500);
+  assert.equal(certain, true);
+  assert.deepEqual(chain.map(({ path }) => path), ["/pod/c", "/pod", "/"]);
+});
+
+Deno.test("no limit anywhere is certain when everything can be seen", () => {
+  using tree = makeTree(1, { "/a": {} });
+  const { limit, headroom, certain } = readAncestry(open(tree, "/a"));
+  assert.deepEqual([limit, headroom, certain], [{ bytes: Infinity }, undefined, true]);
+});
+
+Deno.test("v1 reveals the limit of an ancestor that cannot be seen, v2 does not", () => {
+  const stat = "total_inactive_file 0\nhierarchical_memory_limit 67108864\n";
+  using one = makeTree(1, { "/c": { "memory.stat": stat, "memory.usage_in_bytes": 67000000 } });
+  const hidden = { ...discover(one.dir), hidden: true };
+  const known = readAncestry(openCgroup(hidden, "/c")!);
+  assert.deepEqual(known.limit, { bytes: 67108864 });
+  assert.equal(known.headroom?.bytes, 108864);
+  assert.equal(known.headroom?.owner, undefined);
+  assert.equal(known.certain, true);
+
+  using two = makeTree(2, { "/c": { "memory.max": 1000 } });
+  const unknown = readAncestry(openCgroup({ ...discover(two.dir), hidden: true }, "/c")!);
+  assert.deepEqual(unknown.limit, { bytes: 1000, owner: "/c" });
+  assert.equal(unknown.certain, false);
+});
+
+Deno.test("a torn limit of an ancestor makes uncertain, and does not count as a number", () => {
+  using tree = makeTree(2, { "/a": { "memory.max": "104" }, "/a/b": { "memory.max": 5000 } });
+  const { limit, certain, unreadable } = readAncestry(open(tree, "/a/b"));
+  assert.deepEqual(limit, { bytes: 5000, owner: "/a/b" });
+  assert.equal(certain, false);
+  assert.deepEqual(unreadable, ["/a"]);
+});
+
+Deno.test("a v2 root has no limit file, and that is certain", () => {
+  using tree = makeTree(2);
+  const { limit, certain } = readAncestry(open(tree, "/"));
+  assert.deepEqual([limit, certain], [{ bytes: Infinity }, true]);
+});

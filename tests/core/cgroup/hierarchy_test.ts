@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import { OomkitError } from "../../../core/errors.ts";
+import { directoryOf, discover, join, pathOf, relativeTo } from "../../../core/cgroup/hierarchy.ts";
+import { makeTree } from "../../trees.ts";
+
+Deno.test("a directory laid out like v1 or v2 is known by its files", () => {
+  for (const version of [1, 2] as const) {
+    using tree = makeTree(version, { "/a": {} });
+    const hierarchy = discover(tree.dir);
+    assert.equal(hierarchy.dialect.version, version);
+    assert.equal(hierarchy.mount, tree.dir);
+    assert.equal(hierarchy.root, "/");
+    assert.equal(hierarchy.kernel, false);
+    assert.equal(hierarchy.hidden, false);
+    assert.equal(hierarchy.own, undefined);
+  }
+});
+
+Deno.test("the memory controller's directory may lie beneath the named one", () => {
+  const parent = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "oomkit-test-" }));
+  using tree = makeTree(1);
+  Deno.renameSync(tree.dir, `${parent}/memory`);
+  try {
+    assert.equal(discover(parent).mount, `${parent}/memory`);
+  } finally {
+    Deno.renameSync(`${parent}/memory`, tree.dir);
+    Deno.removeSync(parent);
+  }
+});
+
+Deno.test("a directory that is none, or looks like no tree, is one line that says what would be right", () => {
+  const empty = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  try {
+    for (const dir of [empty, `${empty}/nothing`, "/dev/null"]) {
+      assert.throws(() => discover(dir), (error) => {
+        assert.ok(error instanceof OomkitError, String(error));
+        assert.match(error.message, /^cannot use --root [^\n]*$/);
+        return true;
+      });
+    }
+  } finally {
+    Deno.removeSync(empty);
+  }
+});
+
+Deno.test("paths and directories map both ways, also where only a part is mounted", () => {
+  using tree = makeTree(2);
+  const whole = discover(tree.dir);
+  assert.equal(directoryOf(whole, "/a/b"), `${tree.dir}/a/b`);
+  assert.equal(directoryOf(whole, "/"), tree.dir);
+  assert.equal(pathOf(whole, `${tree.dir}/a`), "/a");
+  assert.equal(pathOf(whole, `${tree.dir}x`), undefined);
+  const part = { ...whole, root: "/docker/1" };
+  assert.equal(directoryOf(part, "/docker/1/a"), `${tree.dir}/a`);
+  assert.equal(directoryOf(part, "/docker/1"), tree.dir);
+  assert.equal(directoryOf(part, "/docker/12"), undefined);
+  assert.equal(pathOf(part, tree.dir), "/docker/1");
+});
+
+Deno.test("joining and cutting a path leaves no double and no trailing slash", () => {
+  assert.equal(join("/", "/a/"), "/a");
+  assert.equal(join("/a", ""), "/a");
+  assert.equal(join("/", ""), "/");
+  assert.equal(relativeTo("/a", "/a"), "/");
+  assert.equal(relativeTo("/", "/a/b"), "/a/b");
+  assert.equal(relativeTo("/a", "/ab"), undefined);
+});

@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import { openCgroup } from "../../../core/cgroup/cgroup.ts";
+import { discover } from "../../../core/cgroup/hierarchy.ts";
+import { pidsOf, populationOf, readProcess } from "../../../core/cgroup/processes.ts";
+import { makeTree } from "../../trees.ts";
+
+Deno.test("pids come once, in order, without those of other pid namespaces", () => {
+  using tree = makeTree(1, { "/a": { "cgroup.procs": "30\n7\n0\n30\nx\n" } });
+  assert.deepEqual(pidsOf(openCgroup(discover(tree.dir), "/a")!), [7, 30]);
+});
+
+Deno.test("a process is told with what the kernel weighs", () => {
+  const self = readProcess(Deno.pid, "/a")!;
+  assert.equal(self.pid, Deno.pid);
+  assert.equal(self.cgroup, "/a");
+  assert.ok(self.rss! > 1024 ** 2);
+  assert.ok(self.pageTables! > 0);
+  assert.ok(self.startTime > 0n);
+  assert.equal(self.nsPids.at(-1), Deno.pid);
+  assert.ok(self.cmdline.length > 1);
+  assert.equal(readProcess(2147483647, "/a"), undefined);
+});
+
+Deno.test("those of a subtree are told with their own cgroup, and the unseen are counted", () => {
+  using tree = makeTree(2, {
+    "/a": { "cgroup.procs": "0\n0\n2147483647\n" },
+    "/a/b": { "cgroup.procs": Deno.pid },
+  });
+  const { processes, unseen } = populationOf(openCgroup(discover(tree.dir), "/a")!);
+  assert.deepEqual(processes.map(({ pid, cgroup }) => [pid, cgroup]), [[Deno.pid, "/a/b"]]);
+  assert.equal(unseen, 3);
+});

@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { v1 } from "../../../core/cgroup/v1.ts";
+import { fixture, type Kernel } from "../parse/fixture.ts";
+
+const folder = (kernel: Kernel, name: string) => (file: string) => {
+  try {
+    return fixture(kernel, `${name}/${file}`);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+};
+
+Deno.test("v1 tells the subtree's memory, since its usage is the subtree's too", () => {
+  const snapshot = v1.snapshot(folder("6.18-v1", "limited"));
+  assert.deepEqual(snapshot, {
+    usage: 4837376,
+    peak: 20971520,
+    limits: { max: 20971520, soft: Infinity, memsw: Infinity },
+    stats: {
+      anon: 4358144,
+      file: 12288,
+      shmem: 0,
+      kernel: 253952,
+      sock: 0,
+      swap: 0,
+      inactiveFile: 4096,
+      activeFile: 8192,
+      unevictable: 0,
+    },
+    local: { max: 508n, oomKill: 0n },
+    subtree: {},
+    oomKillDisabled: false,
+    underOom: false,
+    hierarchicalLimit: 20971520,
+  });
+});
+
+Deno.test("v1 counts a kill in the victim's own cgroup, and a hit limit in the owner's", () => {
+  assert.deepEqual(v1.counters(folder("6.1-v1", "victim")).local, { max: 0n, oomKill: 3n });
+  assert.deepEqual(v1.counters(folder("6.1-v1", "limited")).local, { max: 335n, oomKill: 0n });
+});
+
+Deno.test("v1 sees an ancestor's limit in its own memory.stat", () => {
+  const { limits, hierarchicalLimit } = v1.snapshot(folder("6.1-v1", "victim"));
+  assert.equal(limits.max, Infinity);
+  assert.equal(hierarchicalLimit, 20971520);
+});
+
+Deno.test("of v1 files that are not there nothing is made up", () => {
+  assert.deepEqual(v1.snapshot(() => undefined), {
+    limits: {},
+    stats: {},
+    local: {},
+    subtree: {},
+  });
+  assert.equal(v1.limit(() => undefined), undefined);
+});
+
+Deno.test("without a hierarchy there are no total_ rows, and the cgroup's own are taken", () => {
+  const stat = "cache 7\nrss 5\ninactive_file 3\n";
+  const { stats } = v1.snapshot((file) => file === "memory.stat" ? stat : undefined);
+  assert.deepEqual(stats, { anon: 5, file: 7, inactiveFile: 3 });
+});
+
+Deno.test("v1 is told of OOMs, thresholds and pressure levels, and refuses PSI", () => {
+  const psi = [{ kind: "some", stall: 1, window: 2 }] as const;
+  const pressure = [{ level: "low", mode: "default" }, { level: "medium", mode: "local" }] as const;
+  const triggers = v1.triggers({ thresholds: [4096], pressure, psi });
+  assert.deepEqual(
+    triggers.filter((each) => each.kind === "eventfd").map((each) => [each.file, each.argument]),
+    [
+      ["memory.oom_control", ""],
+      ["memory.usage_in_bytes", "4096"],
+      ["memory.pressure_level", "low"],
+      ["memory.pressure_level", "medium,local"],
+    ],
+  );
+  assert.equal(v1.refusals({ thresholds: [], pressure, psi }).length, 1);
+  assert.deepEqual(v1.refusals({ thresholds: [], pressure, psi: [] }), []);
+});

@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { v2 } from "../../../core/cgroup/v2.ts";
+import { fixture } from "../parse/fixture.ts";
+
+const folder = (name: string) => (file: string) => fixture("6.1-v2", `${name}/${file}`);
+
+Deno.test("v2 tells everything that a kernel writes", () => {
+  assert.deepEqual(v2.snapshot(folder("limited")), {
+    usage: 4562944,
+    peak: 20971520,
+    limits: { max: 20971520, high: Infinity, low: 0, min: 0, swap: 0 },
+    stats: {
+      anon: 4280320,
+      file: 0,
+      shmem: 0,
+      kernel: 86016,
+      slab: 3528,
+      slabReclaimable: 0,
+      kernelStack: 0,
+      pageTables: 16384,
+      sock: 0,
+      swap: 0,
+      inactiveFile: 0,
+      activeFile: 0,
+      unevictable: 0,
+    },
+    local: { max: 29186n, high: 0n, oom: 1714n, oomKill: 0n, oomGroupKill: 0n },
+    subtree: { max: 29248n, high: 0n, oom: 1716n, oomKill: 8n, oomGroupKill: 1n },
+    pressure: {
+      some: { avg10: 4.86, avg60: 2.13, avg300: 0.51, total: 1391836n },
+      full: { avg10: 4.86, avg60: 2.13, avg300: 0.51, total: 1391836n },
+    },
+    oomGroup: false,
+  });
+});
+
+Deno.test("v2 tells whether one victim takes all along, and keeps own and subtree counters apart", () => {
+  const { oomGroup, local } = v2.snapshot(folder("group"));
+  assert.equal(oomGroup, true);
+  assert.deepEqual(local, { max: 27n, high: 0n, oom: 1n, oomKill: 4n, oomGroupKill: 1n });
+});
+
+Deno.test("of v2 files that are not there, as at the root, nothing is made up", () => {
+  assert.deepEqual(v2.snapshot(() => undefined), {
+    limits: {},
+    stats: {},
+    local: {},
+    subtree: {},
+  });
+  assert.equal(v2.limit(() => undefined), undefined);
+  assert.equal(v2.limit(() => "max\n"), Infinity);
+});
+
+Deno.test("PSI that is switched off is no pressure of zero", () => {
+  const read = (file: string) => file === "memory.pressure" ? "" : folder("limited")(file);
+  assert.equal(v2.snapshot(read).pressure, undefined);
+});
+
+Deno.test("v2 is told by inotify and PSI, and refuses pressure levels", () => {
+  const psi = [{ kind: "full", stall: 100, window: 1000 }] as const;
+  const triggers = v2.triggers({ thresholds: [4096], pressure: [], psi });
+  assert.deepEqual(
+    triggers.filter((each) => each.kind === "psi").map((each) => each.psi),
+    [...psi],
+  );
+  assert.ok(triggers.some((each) => each.kind === "inotify" && each.file === "memory.events"));
+  const pressure = [{ level: "low", mode: "default" }] as const;
+  assert.equal(v2.refusals({ thresholds: [], pressure, psi }).length, 1);
+});
