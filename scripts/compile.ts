@@ -7,7 +7,7 @@
 
 import { parseArgs } from "node:util";
 import { join, relative, resolve } from "node:path";
-import { bundle, deno, root } from "./bundle.ts";
+import { bundle, deno, root, succeed } from "./bundle.ts";
 import { neutral } from "./neutral_bundle.ts";
 import { type Base, chooseBase, hostTarget, type Target, targets, wishes } from "./runtime_base.ts";
 import { Mistake, note, run } from "./terminal.ts";
@@ -65,7 +65,7 @@ function parsed(args: string[]) {
 
 /** No time of day, no path of this machine: the same commit gives the same bytes. */
 function entryText(base: Base, target: Target): string {
-  const build = { commit: commit(), denort: base.kind, target, deno: Deno.version.deno };
+  const build = { commit: commit(), denort: base.kind, target, deno: compilerVersion(base) };
   return `import { main } from "../cli/main.ts";\nawait main(${JSON.stringify(build)});\n`;
 }
 
@@ -92,15 +92,21 @@ function git(...args: string[]): string | undefined {
   }
 }
 
+function compilerVersion(base: Base): string {
+  return base.kind === "npm" ? base.deno : Deno.version.deno;
+}
+
 async function compile(base: Base, target: Target, output: string): Promise<void> {
   const flags = ["-A", "--quiet", "--frozen", "--no-check", "--no-code-cache", "--target", target];
   const signal = AbortSignal.timeout(compileTimeout * 1000);
   const environment = base.kind === "official" ? {} : { DENORT_BIN: base.path };
+  const version = compilerVersion(base);
+  const [program, ...first]: [string, ...string[]] = version === Deno.version.deno
+    ? [Deno.execPath()]
+    : ["npx", "-y", `deno@${version}`];
+  const args = [...first, "compile", ...flags, "-o", output, join(dist, "oomkit.js")];
   try {
-    await deno(["compile", ...flags, "-o", output, join(dist, "oomkit.js")], {
-      env: environment,
-      signal,
-    });
+    await succeed(program, args, { env: environment, signal });
   } catch (error) {
     if (!(error instanceof Mistake)) throw error;
     if (base.kind !== "official") throw error;

