@@ -106,11 +106,19 @@ export function eventFacts(event: OomkitEvent): string {
 const usageNow = ({ usage }: { readonly usage: number | null }) => `usage ${bytes(usage)}`;
 const limitText = (limit: number | null) => limit === null ? "none" : bytes(limit);
 
-function atLimit(event: { readonly limit_owner: string | null; readonly limit: number | null }) {
-  const { limit, limit_owner: owner } = event;
+function atLimit(
+  { cgroup, limit, limit_owner: owner }: {
+    readonly cgroup: string;
+    readonly limit_owner: string | null;
+    readonly limit: number | null;
+  },
+): string {
   if (owner === null && limit === null) return "";
   const size = limit === null ? "" : ` (${bytes(limit)})`;
-  return owner === null ? ` at the limit${size}` : ` at the limit of ${printable(owner)}${size}`;
+  if (owner === null) return ` at the limit${size}`;
+  return owner === cgroup
+    ? ` at its own limit${size}`
+    : ` at the limit of ${printable(owner)}${size}`;
 }
 
 /** Kernel, Documentation/admin-guide/cgroup-v1/memory.rst, section 11, in a few words each. */

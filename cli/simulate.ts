@@ -1,6 +1,136 @@
+import { discover, type Hierarchy } from "../core/cgroup/hierarchy.ts";
+import { OomkitError } from "../core/errors.ts";
+import { toJson } from "../core/report/json.ts";
+import { simulateFake } from "../core/simulate/fake_simulation.ts";
+import type { Curve } from "../core/simulate/growth.ts";
+import { removeLeftovers } from "../core/simulate/leftovers.ts";
+import type { Plan } from "../core/simulate/plan.ts";
+import { simulate } from "../core/simulate/simulation.ts";
+import {
+  clock,
+  simulationEvent,
+  type Tell,
+  type Verdict,
+} from "../core/simulate/simulation_event.ts";
+import { ownStage, roomFor, sandboxStage } from "../core/simulate/stage.ts";
 import type { Finish } from "./main.ts";
-import { subcommand } from "./options.ts";
+import { wantsJson } from "./options.ts";
+import { print } from "./output.ts";
+import { selfCommand } from "./self_command.ts";
+import { ENDING, onSignals } from "./signals.ts";
+import { simulateBase, type SimulateFlags } from "./simulate_options.ts";
+import { checkRoom, limitOf, planOf } from "./simulate_plan.ts";
+import { createTimeline } from "./simulate_text.ts";
+import { chooseStyle } from "./style.ts";
+import { verdictText } from "./verdict_text.ts";
 
 export function simulateCommand(finish: Finish) {
-  return subcommand("simulate", "(not built yet)").action(() => finish(2));
+  return simulateBase()
+    .addHelpText("after", HELP)
+    .action(async (flags) => finish(await run(flags)));
+}
+
+const HELP = `
+A cgroup oomkit-sim-… with the limit is made beneath the own one, an allocator moves in and grows, and the watch tells what the
+kernel does about it. Nothing outside of that cgroup is touched, and it is removed on every way out. Without the right to
+make cgroups the same is played on a fake tree.
+
+Exit: 0 when it ended as the options lead to (or as --expect says), 1 when not, 2 when it could not be told.`;
+
+async function run(flags: SimulateFlags): Promise<number> {
+  const json = wantsJson(flags);
+  const style = chooseStyle(flags.color);
+  const timeline = createTimeline(print, style);
+  const tell: Tell = (event) => json ? print(toJson(event)) : timeline.add(event);
+  const interrupt = new AbortController();
+  const offSignals = onSignals(ENDING, () => interrupt.abort());
+  try {
+    const verdict = await play(flags, tell, interrupt.signal);
+    timeline.flush();
+    if (json) print(toJson(verdict));
+    else for (const line of verdictText(verdict, verdict.cgroup, style)) print(line);
+    return verdict.as_expected ? 0 : 1;
+  } finally {
+    timeline.close();
+    offSignals();
+  }
+}
+
+type Judged = ReturnType<typeof simulationEvent<Verdict>>;
+
+async function play(flags: SimulateFlags, tell: Tell, interrupted: AbortSignal): Promise<Judged> {
+  const limit = limitOf(flags);
+  if (flags.fake !== undefined) {
+    return await playFake(flags, limit!, "--fake asks for it", tell, interrupted);
+  }
+  if (flags.fakeVersion !== undefined) {
+    throw new OomkitError("cannot use --fake-version without --fake", "name a folder: --fake DIR");
+  }
+  const program = selfCommand();
+  if (limit === undefined) {
+    const stage = ownStage(discover(flags.root));
+    const verdict = await simulate(planOf(flags, stage.limit), stage, program, tell, interrupted);
+    return simulationEvent(clock(), stage.cgroup.path, verdict);
+  }
+
+  const plan = planOf(flags, limit);
+  const hierarchy = findHierarchy(flags);
+  if (typeof hierarchy === "string") {
+    return await playFake(flags, limit, hierarchy, tell, interrupted);
+  }
+  await sweep(hierarchy, tell);
+  checkRoom(limit, roomFor(hierarchy));
+  const stage = sandboxStage(hierarchy, limit, flags.group === true);
+  if ("refused" in stage) return await playFake(flags, limit, stage.refused, tell, interrupted);
+  const verdict = await simulate(plan, stage, program, tell, interrupted);
+  return simulationEvent(clock(), stage.cgroup.path, verdict);
+}
+
+/** Without any memory cgroups there still is something to show; a wrong --root is a mistake. */
+function findHierarchy({ root }: SimulateFlags): Hierarchy | string {
+  try {
+    return discover(root);
+  } catch (error) {
+    if (root !== undefined || !(error instanceof OomkitError)) throw error;
+    return error.message;
+  }
+}
+
+async function sweep(hierarchy: Hierarchy, tell: Tell): Promise<void> {
+  const { removed, failed } = await removeLeftovers(hierarchy);
+  for (const path of removed) {
+    tell(simulationEvent(clock(), path, { type: "leftover", removed: true, reason: null }));
+  }
+  for (const reason of failed) {
+    tell(simulationEvent(clock(), hierarchy.root, { type: "leftover", removed: false, reason }));
+  }
+}
+
+/** Slow enough to be watched by a person: from nothing to the limit in three seconds. */
+const FAKE_SECONDS = 3;
+/** A kept-up tree plays on, as a container that is restarted would. */
+const FAKE_RESTART_MS = 2000;
+
+async function playFake(
+  flags: SimulateFlags,
+  limit: number,
+  reason: string,
+  tell: Tell,
+  interrupted: AbortSignal,
+): Promise<Judged> {
+  const plan: Plan = planOf({ ...flags, kind: "anon" }, limit);
+  const keptUp = flags.fake !== undefined && flags.expect === undefined;
+  const curve: Curve = {
+    shape: flags.growth,
+    limit,
+    rate: flags.rate ?? limit / FAKE_SECONDS,
+    ...(plan.stopAt !== undefined && { stopAt: plan.stopAt }),
+    ...(keptUp && { restart: FAKE_RESTART_MS }),
+  };
+  const version = flags.fakeVersion === "1" ? 1 : 2;
+  const { fake: dir } = flags;
+  const expected = keptUp ? null : plan.expected;
+  const place = { version, curve, reason, ...(dir !== undefined && { dir }) } as const;
+  const { verdict, cgroup } = await simulateFake({ ...plan, expected }, place, tell, interrupted);
+  return simulationEvent(clock(), cgroup, verdict);
 }

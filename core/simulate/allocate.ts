@@ -57,8 +57,7 @@ export async function allocate(allocation: Allocation): Promise<void> {
   answerSignals(allocation, inbox);
   if (allocation.enter !== undefined) enter(allocation.enter);
   Deno.stdout.writeSync(memoryLine("entered", microseconds(), 0, usage.number()));
-  const ending = await fillAndHold(allocation, pages, usage, inbox);
-  say(progressLine("done", microseconds(), ending));
+  await fillAndHold(allocation, pages, usage, inbox);
 }
 
 function say(text: string): void {
@@ -123,12 +122,15 @@ async function fillAndHold(
   pages: Pages,
   usage: KeptFile,
   inbox: Inbox,
-): Promise<Ending> {
+): Promise<void> {
   for (;;) {
     const ending = await fill(allocation, pages, usage, inbox);
-    if (ending !== "signal") await delay(allocation.hold, inbox.bell.signal);
-    if (inbox.reply === undefined) return ending;
-    if (inbox.reply === "exit") return "signal";
+    if (ending !== "signal") {
+      say(progressLine("done", microseconds(), ending));
+      await delay(allocation.hold, inbox.bell.signal);
+      if (inbox.reply === undefined) return;
+    }
+    if (inbox.reply === "exit") return say(progressLine("done", microseconds(), "signal"));
     pages.free();
     pages = mapKind(allocation, allocation.most);
     Deno.stdout.writeSync(memoryLine("used", microseconds(), 0, usage.number()));
@@ -167,6 +169,8 @@ async function fill(
 }
 
 function answerSignals({ onSignal }: Allocation, inbox: Inbox): void {
+  // A terminal sends these to the whole foreground group; the parent decides what comes of them.
+  for (const name of ["SIGINT", "SIGHUP"] as const) Deno.addSignalListener(name, () => {});
   if (onSignal === undefined) return;
   for (const name of ANSWERED_SIGNALS) {
     Deno.addSignalListener(name, () => {

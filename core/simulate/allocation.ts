@@ -49,5 +49,4 @@ export type Progress =
     readonly at: number;
   }
   | { readonly what: "signal"; readonly signal: AnsweredSignal; readonly at: number }
-  | { readonly what: "done"; readonly why: Ending; readonly at: number }
-  | { readonly what: "error"; readonly message: string; readonly at: number };
+  | { readonly what: "done"; readonly why: Ending; readonly at: number };

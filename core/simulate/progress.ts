@@ -46,8 +46,8 @@ export function memoryLine(
 }
 
 /** Everything that is not about memory. */
-export function progressLine(what: "ready" | "signal" | "done" | "error", at: number, rest = "") {
-  const words = [what, String(at), rest.replaceAll("\n", " ")].filter((word) => word !== "");
+export function progressLine(what: "ready" | "signal" | "done", at: number, rest = "") {
+  const words = [what, String(at), rest].filter((word) => word !== "");
   return `${words.join(" ")}\n`;
 }
 
@@ -73,8 +73,6 @@ export function parseProgress(text: string): Progress | undefined {
       const why = (["stop", "most", "signal"] satisfies Ending[]).find((word) => word === rest);
       return why && { what, at, why };
     }
-    case "error":
-      return { what, at, message: rest };
   }
   return undefined;
 }

@@ -1,0 +1,119 @@
+/** The verdict of a simulation, for a reader who has never seen an OOM. */
+
+import type { Crossing, Ended, Verdict } from "../core/simulate/simulation_event.ts";
+import { printable } from "./output.ts";
+import type { Style } from "./style.ts";
+import { formatBytes, formatDuration } from "./units.ts";
+
+const LABEL_WIDTH = 10;
+
+/** @param cgroup the path of the one that it took place in. */
+export function verdictText(verdict: Verdict, cgroup: string, style: Style): string[] {
+  const lines: [string, string][] = [
+    ["limit", limitText(verdict, cgroup)],
+    ["exit", verdict.processes.map(exitText).join("; ")],
+    ["witnesses", witnessText(verdict)],
+    ["in time", timeText(verdict)],
+  ];
+  const colour = verdict.as_expected ? "green" : "red";
+  return [
+    "",
+    `${style(["bold", colour], "verdict".padEnd(LABEL_WIDTH))}${style("bold", headline(verdict))}`,
+    ...lines.filter(([, text]) => text !== "")
+      .map(([name, text]) => `${style("bold", name.padEnd(LABEL_WIDTH))}${text}`),
+  ];
+}
+
+function headline(verdict: Verdict): string {
+  const surprise = verdict.as_expected
+    ? ""
+    : `; that is not what was expected (${
+      verdict.expected === "survive" ? "to survive" : verdict.expected ?? "no failure"
+    })`;
+  return `${what(verdict)}${surprise}`;
+}
+
+function what(verdict: Verdict): string {
+  const { outcome, processes, fake } = verdict;
+  const victims = processes.filter(({ oom_killed }) => oom_killed === true);
+  switch (outcome) {
+    case "oom_kill":
+      if (fake) return "out of memory: a kernel would have killed here, but no process has died";
+      return victims.length === 0
+        ? "the kernel's OOM killer struck, but none of the allocators"
+        : `the kernel's OOM killer ended ${pidText(victims)} with SIGKILL`;
+    case "survived":
+      return fake
+        ? "nothing would have been killed"
+        : `nothing was killed: ${pidText(processes)} lived on`;
+    case "interrupted":
+      return "interrupted before the kernel had to kill";
+    case "failed":
+      return `the kernel's OOM killer did nothing, and yet ${pidText(processes)} failed`;
+  }
+}
+
+function pidText(processes: readonly Ended[]): string {
+  const pids = processes.map(({ pid }) => pid).join(", ");
+  return processes.length === 1 ? `pid ${pids}` : `pids ${pids}`;
+}
+
+function limitText(verdict: Verdict, cgroup: string): string {
+  const { limit, limit_owner: owner, peak, limit_hits: hits } = verdict;
+  const whose = owner === null
+    ? ""
+    : owner === cgroup
+    ? ", the cgroup's own"
+    : ` of ${printable(owner)}`;
+  const size = limit === null ? "none" : `${formatBytes(limit)}${whose}`;
+  const top = peak === null ? "" : `; usage peaked at ${formatBytes(peak)}`;
+  const often = hits === null || hits === 0n
+    ? ""
+    : `, the limit was hit ${hits} ${hits === 1n ? "time" : "times"}`;
+  return `${size}${top}${often}`;
+}
+
+function exitText({ pid, exit_code: code, signal, oom_killed: killed }: Ended): string {
+  const how = signal === null ? "" : code === 137 ? " = 128 + 9, SIGKILL" : ` (${signal})`;
+  const by = killed === true
+    ? ", sent by the kernel"
+    : signal === "SIGKILL" && killed === false
+    ? ", not sent by the OOM killer"
+    : "";
+  return `pid ${pid} status ${code}${how}${by}`;
+}
+
+function witnessText(verdict: Verdict): string {
+  const { kills_counted: counted, kills_logged: logged, group_kills: group, agree } = verdict;
+  const kills = (n: bigint | number) => `${n} ${BigInt(n) === 1n ? "kill" : "kills"}`;
+  const together = group !== null && group > 0n ? `, ${group} of them of the whole group` : "";
+  if (counted === null) {
+    return logged === null
+      ? "neither counter nor kernel log can be read"
+      : `kernel log: ${kills(logged)}`;
+  }
+  if (logged === null) {
+    const why = verdict.fake ? "" : "; the kernel log cannot be read";
+    return `the cgroup's oom_kill counter: ${kills(counted)}${together}${why}`;
+  }
+  return agree === true
+    ? `the cgroup's oom_kill counter and the kernel log agree: ${kills(logged)}${together}`
+    : `they disagree: the cgroup's oom_kill counter says ${counted}, the kernel log ${logged}`;
+}
+
+function timeText({ lasted_ms: lasted, crossings, limit }: Verdict): string {
+  if (lasted === null) return "";
+  const told = crossings.map((crossing) => crossingText(crossing, limit));
+  return [
+    `${formatDuration(lasted)} from the first page to the last`,
+    ...(told.length === 0 ? [] : [`told of ${told.join(", of ")}`]),
+  ].join("; ");
+}
+
+function crossingText({ threshold, left_ms: left }: Crossing, limit: number | null): string {
+  const share = limit === null
+    ? formatBytes(threshold)
+    : `${Math.round(1000 * threshold / limit) / 10}%`;
+  if (left === null) return share;
+  return `${share} ${formatDuration(Math.abs(left))} ${left < 0 ? "after" : "before"} that`;
+}

@@ -1,0 +1,73 @@
+/** From the lines of the allocators to the few steps that are told. */
+
+import { microseconds } from "../kernel/clock.ts";
+import type { Progress } from "./allocation.ts";
+import { createCoalescer } from "./coalesce.ts";
+import { clock, type SimulationBody } from "./simulation_event.ts";
+
+export interface Course {
+  hear(pid: number, progress: Progress): void;
+  /** Tells of the last step of a process, where it has not been told. */
+  conclude(pid: number): void;
+  /** Milliseconds since the epoch, by the clock of the watch: when the first allocator moved in, and the last sign of life. */
+  readonly began: number | undefined;
+  readonly last: number | undefined;
+}
+
+/** @param scale bytes that are the whole. */
+export function createCourse(
+  scale: number,
+  say: (at: number, body: SimulationBody) => void,
+): Course {
+  // The runtime's clock starts at a whole millisecond of the wall clock and is not set with it.
+  const skew = microseconds() / 1000 - clock();
+  const isNews = createCoalescer(scale);
+  const untold = new Map<number, () => void>();
+  let toldUsage = 0;
+  let began: number | undefined;
+  let last: number | undefined;
+
+  const hear = (pid: number, progress: Progress) => {
+    const at = progress.at / 1000 - skew;
+    switch (progress.what) {
+      case "ready":
+        return;
+      case "entered":
+        began = Math.min(began ?? at, at);
+        return say(at, { type: "entered", pid, usage: progress.usage ?? null });
+      case "used": {
+        last = Math.max(last ?? at, at);
+        const { allocated, usage = null } = progress;
+        const size = usage ?? allocated;
+        const isRow = isNews(size);
+        // The last step of all tells how far it came, unless a row has told nearly the same.
+        if (!isRow && Math.abs(size - toldUsage) < scale / 64) return void untold.delete(pid);
+        untold.set(pid, () => {
+          toldUsage = size;
+          say(at, { type: "step", pid, allocated, usage });
+        });
+        if (isRow) conclude(pid);
+        return;
+      }
+      case "signal":
+        return say(at, { type: "signal", pid, signal: progress.signal });
+      case "done":
+        conclude(pid);
+        return say(at, { type: "finished", pid, why: progress.why });
+    }
+  };
+  const conclude = (pid: number) => {
+    untold.get(pid)?.();
+    untold.delete(pid);
+  };
+  return {
+    hear,
+    conclude,
+    get began() {
+      return began;
+    },
+    get last() {
+      return last;
+    },
+  };
+}

@@ -1,0 +1,95 @@
+/** What is to be simulated, and what that means for the allocators and for the watch. */
+
+import type { WatchOptions } from "../watch/watch.ts";
+import type { Allocation, Kind, SignalReply } from "./allocation.ts";
+import type { Expectation, Start } from "./simulation_event.ts";
+import type { Stage } from "./stage.ts";
+
+/** Sizes are bytes, times milliseconds. */
+export interface Plan {
+  readonly kind: Kind;
+  /** A second, of all processes together; as fast as it goes without. */
+  readonly rate?: number;
+  /** What is touched at once. */
+  readonly step: number;
+  /** Of usage. */
+  readonly stopAt?: number;
+  /** What each process allocates at most. */
+  readonly most: number;
+  readonly hold: number;
+  readonly processes: number;
+  readonly onSignal?: SignalReply;
+  readonly http?: { readonly hostname: string; readonly port: number };
+  /** A folder on a disk, for `file`. */
+  readonly folder?: string;
+  /** Ends it, whatever it has come to. */
+  readonly for?: number;
+  readonly thresholds: WatchOptions["thresholds"];
+  readonly expected: Expectation | null;
+}
+
+/**
+ * As many progress lines as a pipe holds (64 KiB, some 50 bytes each), so that an allocator never waits for its reader.
+ */
+const MOST_REPORTS = 1024;
+
+/** One for each process; the port can only be one's. */
+export function allocationsOf(plan: Plan, stage: Stage): Allocation[] {
+  const { kind, rate, step, stopAt, most, hold, processes, onSignal, http, folder } = plan;
+  const { dir, hierarchy } = stage.cgroup;
+  const allocation: Allocation = {
+    kind,
+    usageFile: `${dir}/${hierarchy.dialect.usageFile}`,
+    most,
+    step,
+    report: Math.max(step, Math.ceil(most / MOST_REPORTS)),
+    hold,
+    parent: Deno.pid,
+    ...(stage.sandbox && { enter: stage.sandbox.procsFile }),
+    ...(stopAt !== undefined && { stopAt }),
+    ...(rate !== undefined && { rate: rate / processes }),
+    ...(onSignal && { onSignal }),
+    ...(folder !== undefined && { folder }),
+  };
+  const first = http ? { ...allocation, http } : allocation;
+  return Array.from({ length: processes }, (_, index) => index === 0 ? first : allocation);
+}
+
+/** Pressure is v1's own; on v2 a PSI trigger tells of stalls too late to be of use here. */
+export function watchOptions(plan: Plan, { cgroup, sandbox }: Stage): WatchOptions {
+  const levels = ["low", "medium", "critical"] as const;
+  const hasLevels = cgroup.hierarchy.kernel && cgroup.hierarchy.dialect.version === 1;
+  return {
+    targets: [cgroup],
+    recursive: false,
+    thresholds: plan.thresholds,
+    pressure: hasLevels && sandbox
+      ? levels.map((level) => ({ level, mode: "local" as const }))
+      : [],
+    psi: [],
+  };
+}
+
+export function startOf(
+  plan: Plan,
+  stage: Stage,
+  pids: readonly number[],
+  sources: readonly string[],
+): Start {
+  return {
+    type: "start",
+    hierarchy: stage.cgroup.hierarchy.dialect.version,
+    fake: null,
+    root: null,
+    limit: stage.limit ?? null,
+    limit_owner: stage.limitOwner ?? null,
+    kind: plan.kind,
+    rate: plan.rate ?? null,
+    step: plan.step,
+    stop_at: plan.stopAt ?? null,
+    pids,
+    swap_off: stage.sandbox?.swapOff ?? null,
+    group_kill: stage.sandbox?.groupKill ?? false,
+    sources,
+  };
+}

@@ -1,0 +1,149 @@
+/** A simulation from the first page to the verdict: allocators, the watch that follows them, and what both tell. */
+
+import { OomkitError } from "../errors.ts";
+import type { OomkitEvent } from "../report/event.ts";
+import { startWatch, type Summary, type Watching } from "../watch/watch.ts";
+import { type Allocator, type Exit, startAllocator } from "./allocator.ts";
+import { type Course, createCourse } from "./course.ts";
+import { judge } from "./judge.ts";
+import { allocationsOf, type Plan, startOf, watchOptions } from "./plan.ts";
+import {
+  clock,
+  type SimulationBody,
+  simulationEvent,
+  startFirst,
+  type Tell,
+  type Verdict,
+} from "./simulation_event.ts";
+import type { Stage } from "./stage.ts";
+
+type Say = (at: number, body: SimulationBody) => void;
+type Cut = "interrupt" | "time";
+
+/** The exit code of this program when it could not do what it was asked to. */
+const CANNOT = 2;
+
+/**
+ * Runs `plan` on `stage` and removes the sandbox before it returns or throws.
+ *
+ * @param program the words that start this program.
+ * @param interrupted ends it early; the verdict is then about what was so far.
+ * Throws {@link OomkitError} when the allocators cannot start, and whatever `tell` throws.
+ */
+export async function simulate(
+  plan: Plan,
+  stage: Stage,
+  program: readonly string[],
+  tell: Tell,
+  interrupted: AbortSignal,
+): Promise<Verdict> {
+  const events: OomkitEvent[] = [];
+  const tellInOrder = startFirst(tell);
+  const say: Say = (at, body) => tellInOrder(simulationEvent(at, stage.cgroup.path, body));
+  const crew: Allocator[] = [];
+  let watching: Watching | undefined;
+  let summary: Summary | undefined;
+  try {
+    watching = startWatch(watchOptions(plan, stage), (event) => {
+      events.push(event);
+      // The verdict is the summary.
+      if (event.type !== "summary") tellInOrder(event);
+    });
+    const course = createCourse(stage.limit ?? plan.stopAt ?? plan.most, say);
+    const { exits, cut } = await run(
+      plan,
+      stage,
+      program,
+      watching,
+      crew,
+      course,
+      say,
+      interrupted,
+    );
+    const told = summary = await watching.stop();
+    return judge({
+      expected: plan.expected,
+      fake: false,
+      exits,
+      cut,
+      events,
+      tally: told.cgroups[0],
+      // The watch names its sources; this one it has, or something stands in for it.
+      hasLog: watching.sources.some((source) => source.startsWith("kernel log:")),
+      limit: stage.limit ?? null,
+      limitOwner: stage.limitOwner ?? null,
+      began: course.began,
+      last: course.last,
+    });
+  } finally {
+    for (const each of crew) each.kill();
+    await Promise.allSettled(crew.map(({ exit }) => exit));
+    if (summary === undefined) await watching?.stop().catch(() => {});
+    await stage.sandbox?.remove();
+  }
+}
+
+async function run(
+  plan: Plan,
+  stage: Stage,
+  program: readonly string[],
+  watching: Watching,
+  crew: Allocator[],
+  course: Course,
+  say: Say,
+  interrupted: AbortSignal,
+): Promise<{ exits: Exit[]; cut: Cut | undefined }> {
+  // The watch ends by itself only when the cgroup is removed by somebody else: the allocators' ends tell the rest.
+  const broken = watching.done.then(() => new Promise<never>(() => {}));
+  for (const allocation of allocationsOf(plan, stage)) {
+    crew.push(startAllocator(program, allocation, course.hear));
+  }
+  const exits = Promise.all(crew.map((each) => endOf(each, course, say)));
+  // Whichever of them fails first is thrown below; the others must not count as unheard.
+  exits.catch(() => {});
+  broken.catch(() => {});
+  let cut: Cut | undefined = await Promise.race([
+    broken,
+    aborted(interrupted),
+    exits.then(() => undefined),
+    ready(crew),
+  ]);
+  if (cut === undefined) {
+    say(clock(), startOf(plan, stage, crew.map(({ pid }) => pid), watching.sources));
+    for (const each of crew) await each.begin();
+    const timer = plan.for === undefined
+      ? new AbortController().signal
+      : AbortSignal.timeout(plan.for);
+    cut = await Promise.race([
+      broken,
+      exits.then(() => undefined),
+      aborted(interrupted),
+      aborted(timer).then(() => "time" as const),
+    ]);
+  }
+  for (const each of crew) each.kill();
+  return { exits: await exits, cut };
+}
+
+async function ready(crew: readonly Allocator[]): Promise<undefined> {
+  const all = await Promise.all(crew.map((each) => each.ready));
+  // One that ended instead tells why by its exit, which `endOf` throws.
+  if (!all.every(Boolean)) await new Promise<never>(() => {});
+}
+
+function aborted(signal: AbortSignal): Promise<"interrupt"> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve("interrupt");
+    else signal.addEventListener("abort", () => resolve("interrupt"), { once: true });
+  });
+}
+
+async function endOf(allocator: Allocator, course: Course, say: Say): Promise<Exit> {
+  const exit = await allocator.exit;
+  if (exit.code === CANNOT && exit.complaint !== undefined) {
+    throw new OomkitError(exit.complaint.replace(/^oomkit: /, ""));
+  }
+  course.conclude(exit.pid);
+  say(clock(), { type: "exit", pid: exit.pid, exit_code: exit.code, signal: exit.signal });
+  return exit;
+}
