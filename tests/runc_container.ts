@@ -1,0 +1,151 @@
+/** A real container by runc, with the machine's own programs in it, beneath a cgroup of the tests. */
+
+import { dirname } from "node:path";
+import type { RealCgroup } from "./real_cgroup.ts";
+import { oomkitForEveryone, type Ran } from "./run_oomkit.ts";
+
+/** Why no container can be started here; `undefined` when one can. */
+export function whyNoRunc(): string | undefined {
+  try {
+    const { success } = new Deno.Command("runc", { args: ["--version"] }).outputSync();
+    return success ? undefined : "runc does not work";
+  } catch {
+    return "runc is not installed";
+  }
+}
+
+export interface ContainerOptions {
+  readonly parent: RealCgroup;
+  /** Bytes. */
+  readonly limit: number;
+  /** False leaves it in the machine's cgroup namespace, as older runtimes do. */
+  readonly cgroupNamespace: boolean;
+}
+
+export interface Container extends AsyncDisposable {
+  readonly name: string;
+  /** The cgroup, as the machine names it. */
+  readonly path: string;
+  /** Runs the program in it, beside its own process. */
+  oomkit(args: readonly string[]): Promise<Ran>;
+}
+
+let made = 0;
+
+/** The container's own process does nothing but wait; resolves when it runs. */
+export async function startContainer(options: ContainerOptions): Promise<Container> {
+  const name = `oomkit-test-${Deno.pid}-${++made}`;
+  const everyone = await oomkitForEveryone();
+  const bundle = Deno.makeTempDirSync({ prefix: "oomkit-test-bundle-" });
+  const [program, ...flags] = everyone.program as [string, ...string[]];
+  const script = flags.at(-1) ?? program;
+  for (const dir of ["proc", "sys", "dev", "tmp", "program"]) {
+    Deno.mkdirSync(`${bundle}/rootfs/${dir}`, { recursive: true });
+  }
+  const binds = [
+    ...["/bin", "/sbin", "/usr", "/lib", "/lib64", "/etc"].filter(isDirectory).map((
+      dir,
+    ) => [dir, dir]),
+    [program, "/program/oomkit"],
+    [script, "/program/oomkit.js"],
+  ] as [string, string][];
+  Deno.writeTextFileSync(`${bundle}/config.json`, JSON.stringify(configOf(name, binds, options)));
+  const child = new Deno.Command("runc", {
+    args: ["run", "--no-pivot", "--bundle", bundle, name],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const stdout = child.stdout.getReader();
+  const { done } = await stdout.read();
+  await stdout.cancel();
+  if (done) throw new Error(`cannot start a container: ${await new Response(child.stderr).text()}`);
+  const inside = [
+    `/program/oomkit`,
+    ...flags.slice(0, -1),
+    ...(flags.length > 0 ? ["/program/oomkit.js"] : []),
+  ];
+  return {
+    name,
+    path: `${options.parent.path}/${name}`,
+    oomkit: (args) =>
+      runc(["exec", "--env", "NO_COLOR=1", "--env", "DENO_DIR=/tmp", name, ...inside, ...args]),
+    async [Symbol.asyncDispose]() {
+      await runc(["delete", "--force", name]);
+      await child.status;
+      await child.stderr.cancel();
+      everyone[Symbol.dispose]();
+      Deno.removeSync(bundle, { recursive: true });
+      removeElsewhere(options.parent);
+    },
+  };
+}
+
+async function runc(args: string[]): Promise<Ran> {
+  const { code, stdout, stderr } = await new Deno.Command("runc", { args, stdin: "null" }).output();
+  const decoder = new TextDecoder();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+function configOf(
+  name: string,
+  binds: readonly (readonly [string, string])[],
+  { parent, limit, cgroupNamespace }: ContainerOptions,
+) {
+  const readOnly = ["nosuid", "nodev", "ro"];
+  // A relative path lies beneath runc's own cgroup in each v1 hierarchy; v2 has but one.
+  const cgroup = parent.version === 1
+    ? parent.dir.slice(parent.dir.lastIndexOf("/") + 1)
+    : parent.path;
+  return {
+    ociVersion: "1.0.2",
+    root: { path: "rootfs" },
+    process: {
+      args: ["/bin/sh", "-c", "echo ready; exec sleep 1000"],
+      cwd: "/",
+      env: ["PATH=/usr/bin:/bin:/sbin"],
+      user: { uid: 0, gid: 0 },
+    },
+    mounts: [
+      { destination: "/proc", type: "proc", source: "proc" },
+      { destination: "/dev", type: "tmpfs", source: "tmpfs" },
+      { destination: "/tmp", type: "tmpfs", source: "tmpfs" },
+      { destination: "/sys", type: "sysfs", source: "sysfs", options: readOnly },
+      { destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options: readOnly },
+      ...binds.map(([source, destination]) => ({
+        destination,
+        type: "bind",
+        source,
+        options: ["bind", "ro"],
+      })),
+    ],
+    linux: {
+      cgroupsPath: `${cgroup}/${name}`,
+      resources: { memory: { limit } },
+      namespaces: ["pid", "mount", "ipc", "uts", ...(cgroupNamespace ? ["cgroup"] : [])]
+        .map((type) => ({ type })),
+    },
+  };
+}
+
+/** runc makes the parent in every v1 hierarchy and leaves it there; beneath the memory hierarchy it is the test's own. */
+function removeElsewhere(parent: RealCgroup): void {
+  if (parent.version === 2) return;
+  const name = parent.dir.slice(parent.dir.lastIndexOf("/") + 1);
+  const base = dirname(parent.dir.slice(0, parent.dir.length - parent.path.length));
+  for (const line of Deno.readTextFileSync("/proc/self/cgroup").trim().split("\n")) {
+    const [, controllers, own] = /^\d+:([^:]*):(.*)$/.exec(line)!;
+    const mount = controllers === "" ? "unified" : controllers!.replace("name=", "");
+    const dir = `${base}/${mount}${own === "/" ? "" : own}/${name}`;
+    if (dir === parent.dir || !isDirectory(dir)) continue;
+    Deno.removeSync(dir);
+  }
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
+  }
+}
