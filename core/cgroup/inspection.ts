@@ -58,9 +58,9 @@ export function inspect(cgroup: Cgroup, processes: number): Inspection | undefin
 }
 
 function membersOf(cgroup: Cgroup, fate: Fate, most: number): Members {
-  const { path, hierarchy } = cgroup;
+  const { path } = cgroup;
   // A look at every process of a machine takes long; those that matter are known already.
-  if (path === "/" && hierarchy.kernel && fate.candidates.length > 0 && most !== Infinity) {
+  if (path === "/" && fate.scope === "machine" && fate.candidates.length > 0 && most !== Infinity) {
     const likeliest = fate.candidates.map(({ process, badness }) => ({ ...process, badness }));
     return { processes: likeliest.slice(0, most), unseen: 0 };
   }

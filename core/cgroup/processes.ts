@@ -24,7 +24,7 @@ export function pidsOf(cgroup: Cgroup): number[] | undefined {
 }
 
 export interface Population {
-  /** What vanishes meanwhile is left out. */
+  /** What vanishes meanwhile is left out, and so is this program, which is gone before anybody reads of it. */
   readonly processes: readonly Process[];
   /** How many there are of which nothing can be told: of another pid namespace, or hidden by /proc's mount option. */
   readonly unseen: number;
@@ -37,6 +37,7 @@ export function populationOf(cgroup: Cgroup): Population {
     const readPids = () => parsePids(peekText(`${each.dir}/cgroup.procs`) ?? "");
     const missing: number[] = [];
     for (const pid of new Set(readPids())) {
+      if (pid === Deno.pid) continue;
       const process = pid === 0 ? undefined : readProcess(pid, each.path);
       if (process) processes.push(process);
       else missing.push(pid);
@@ -83,10 +84,13 @@ function readNumber(pid: number, file: string): number | undefined {
   return text === undefined || !/^-?\d+$/.test(text) ? undefined : Number(text);
 }
 
-/** The pids of the machine, or of this pid namespace, with the kernel's badness over the machine's memory. */
+/**
+ * The pids of the machine, or of this pid namespace, with the kernel's badness over the machine's memory; this program
+ * is left out.
+ */
 export function oomScores(): { readonly pid: number; readonly score: number }[] {
   return (listDirectories("/proc") ?? [])
-    .filter((name) => /^\d+$/.test(name))
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== Deno.pid)
     .map((name) => ({ pid: Number(name), score: readNumber(Number(name), "oom_score") }))
     .filter((each): each is { pid: number; score: number } => each.score !== undefined);
 }

@@ -21,12 +21,12 @@ Deno.test("a process is told with what the kernel weighs", () => {
   assert.equal(readProcess(2147483647, "/a"), undefined);
 });
 
-Deno.test("those of a subtree are told with their own cgroup, and the unseen are counted", () => {
+Deno.test("those of a subtree are told with their own cgroup, this program itself is not, and the unseen are counted", () => {
   using tree = makeTree(2, {
     "/a": { "cgroup.procs": "0\n0\n2147483647\n" },
-    "/a/b": { "cgroup.procs": Deno.pid },
+    "/a/b": { "cgroup.procs": `${Deno.ppid}\n${Deno.pid}\n` },
   });
   const { processes, unseen } = populationOf(openCgroup(discover(tree.dir), "/a")!);
-  assert.deepEqual(processes.map(({ pid, cgroup }) => [pid, cgroup]), [[Deno.pid, "/a/b"]]);
+  assert.deepEqual(processes.map(({ pid, cgroup }) => [pid, cgroup]), [[Deno.ppid, "/a/b"]]);
   assert.equal(unseen, 3);
 });
