@@ -140,7 +140,7 @@ function pressureFacts(event: OomkitEvent & { type: "pressure" }): string {
 function killFacts(event: OomkitEvent & { type: "oom_kill" }): string {
   const { victim } = event;
   const who = victim === null
-    ? "a process was killed, which one is not known"
+    ? "a process (which one is not known) killed"
     : `pid ${victim.pid} (${printable(victim.comm)}) killed`;
   const why = event.scope === "system" ? " because the machine ran out" : atLimit(event);
   const parts = victim === null ? [] : [

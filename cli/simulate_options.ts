@@ -67,7 +67,7 @@ export function simulateBase() {
         .argParser(parsed((text) => positive("step", text, parseSize(text)))),
     )
     .addOption(
-      option("--stop-at <size|%>", "stop before usage exceeds this: 18M, 90%")
+      option("--stop-at <size|%>", "stop when usage comes up to this: 18M, 90%")
         .argParser(parsed(parseSizeOrPercent)),
     )
     .addOption(

@@ -196,10 +196,14 @@ function heading(start: Start, cgroup: string, style: Style): string[] {
     `${label("allocator")}${pids}: ${start.kind}, ${
       formatBytes(start.step)
     } at a time, ${pace}${stop}`,
+    ...(start.kind === "file" ? [`${" ".repeat(LABEL_WIDTH)}${PAGE_CACHE}`] : []),
     ...wrap(start.sources.join("; "), label("watching")),
     "",
   ];
 }
+
+const PAGE_CACHE =
+  "page cache can be written back and dropped: reclaim keeps up, and the limit alone kills nobody";
 
 const TEXT_WIDTH = 90;
 

@@ -11,7 +11,7 @@ const LABEL_WIDTH = 10;
 export function verdictText(verdict: Verdict, cgroup: string, style: Style): string[] {
   const lines: [string, string][] = [
     ["limit", limitText(verdict, cgroup)],
-    ["exit", verdict.processes.map(exitText).join("; ")],
+    ["exit", exitTexts(verdict)],
     ["witnesses", witnessText(verdict)],
     ["in time", timeText(verdict)],
   ];
@@ -45,13 +45,19 @@ function what(verdict: Verdict): string {
     case "survived":
       return fake
         ? "nothing would have been killed"
-        : `nothing was killed: ${pidText(processes)} lived on`;
+        : `the kernel killed nothing: ${pidText(processes)} ${HOW_LIVED[verdict.ended_by]}`;
     case "interrupted":
       return "interrupted before the kernel had to kill";
     case "failed":
       return `the kernel's OOM killer did nothing, and yet ${pidText(processes)} failed`;
   }
 }
+
+const HOW_LIVED = {
+  itself: "ended by itself",
+  time: "lived until the time was over",
+  interrupt: "lived until it was interrupted",
+} as const;
 
 function pidText(processes: readonly Ended[]): string {
   const pids = processes.map(({ pid }) => pid).join(", ");
@@ -73,14 +79,26 @@ function limitText(verdict: Verdict, cgroup: string): string {
   return `${size}${top}${often}`;
 }
 
-function exitText({ pid, exit_code: code, signal, oom_killed: killed }: Ended): string {
+/** Those that ended alike stand together. */
+function exitTexts({ processes, ended_by: by }: Verdict): string {
+  const groups = Map.groupBy(processes, (process) => exitText(process, by));
+  if (groups.size === 1) return [...groups.keys()][0]!;
+  return [...groups].map(([text, those]) => `${pidText(those)}: ${text}`).join("; ");
+}
+
+function exitText(
+  { exit_code: code, signal, oom_killed: killed }: Ended,
+  endedBy: Verdict["ended_by"],
+): string {
   const how = signal === null ? "" : code === 137 ? " = 128 + 9, SIGKILL" : ` (${signal})`;
   const by = killed === true
     ? ", sent by the kernel"
-    : signal === "SIGKILL" && killed === false
+    : signal !== "SIGKILL" || killed === null
+    ? ""
+    : endedBy === "itself"
     ? ", not sent by the OOM killer"
-    : "";
-  return `pid ${pid} status ${code}${how}${by}`;
+    : ", sent by oomkit itself";
+  return `status ${code}${how}${by}`;
 }
 
 function witnessText(verdict: Verdict): string {

@@ -25,6 +25,8 @@ const SIGKILL = 9;
 const WARM_UP_ROUNDS = 4000;
 const WARM_UP_BYTES = 1024 ** 2;
 const PAGE = 4096;
+/** The kernel charges in batches of 64 pages (mm/memcontrol.c, MEMCG_CHARGE_BATCH): a step may count so much. */
+const CHARGE_BATCH = 64 * PAGE;
 /** Between looks at signals and HTTP requests, while it allocates as fast as it can. */
 const BURST_MS = 2;
 
@@ -157,7 +159,7 @@ async function fill(
     const due = rate === undefined ? Infinity : rate * (now - began) / 1000;
     const pause = inbox.attentive || rate !== undefined ? now + BURST_MS : Infinity;
     while (spot.offset + step <= due) {
-      if ((used ?? spot.offset) + step > stopAt) return "stop";
+      if ((used ?? spot.offset) + Math.max(step, CHARGE_BATCH) > stopAt) return "stop";
       if (spot.offset + step > most) return "most";
       used = takeStep(spot, pages, usage, step, report, Deno.stdout);
       if (pause !== Infinity && performance.now() > pause) break;

@@ -19,7 +19,7 @@ export interface Allocator {
   readonly ready: Promise<boolean>;
   /** Lets it move in and begin. */
   begin(): Promise<void>;
-  /** All of its progress was told before. */
+  /** All of its progress was told before. Rejects with what `tell` throws. */
   readonly exit: Promise<Exit>;
   kill(): void;
 }
@@ -47,8 +47,8 @@ export function startAllocator(
   });
   const complaint = lastLine(child.stderr);
   const exit = (async () => {
-    const { code, signal } = await child.status;
-    await heard;
+    // What `tell` throws must end the simulation at once, not when the allocator has ended.
+    const [{ code, signal }] = await Promise.all([child.status, heard]);
     ready.resolve(false);
     await child.stdin.close().catch(() => {});
     const last = await complaint;

@@ -98,7 +98,7 @@ export async function simulateFake(
 }
 
 interface Played {
-  /** Milliseconds after the beginning: the last moment at which there was a process. */
+  /** Milliseconds after the beginning: the last moment before the first kill. */
   readonly last: number;
   readonly cut: "interrupt" | "time" | undefined;
 }
@@ -117,7 +117,8 @@ async function play(
   for (;;) {
     const elapsed = performance.now() - began;
     const moment = growthAt(curve, elapsed);
-    if (moment.alive) last = elapsed;
+    // Of several lives the first counts.
+    if (moment.alive && moment.oomKill === 0n) last = elapsed;
     update(stateOf(curve, moment));
     if (isNews(moment.usage)) {
       say(clock(), { type: "step", pid: null, allocated: null, usage: moment.usage });

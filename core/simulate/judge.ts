@@ -36,6 +36,7 @@ export function judge(testimony: Testimony): Verdict {
     outcome,
     expected,
     as_expected: isExpected(outcome, expected),
+    ended_by: testimony.cut ?? "itself",
     fake,
     processes,
     kills_counted: counted,

@@ -29,9 +29,10 @@ export interface Plan {
 }
 
 /**
- * As many progress lines as a pipe holds (64 KiB, some 50 bytes each), so that an allocator never waits for its reader.
+ * Progress lines on the way to the limit. A pipe holds ten times as many, so that an allocator never waits for its reader;
+ * and reading them must not keep the watch, which has the same thread, from being in time.
  */
-const MOST_REPORTS = 1024;
+const MOST_REPORTS = 128;
 
 /** One for each process; the port can only be one's. */
 export function allocationsOf(plan: Plan, stage: Stage): Allocation[] {
@@ -42,7 +43,7 @@ export function allocationsOf(plan: Plan, stage: Stage): Allocation[] {
     usageFile: `${dir}/${hierarchy.dialect.usageFile}`,
     most,
     step,
-    report: Math.max(step, Math.ceil(most / MOST_REPORTS)),
+    report: Math.max(step, Math.ceil((stage.limit ?? most) / MOST_REPORTS)),
     hold,
     parent: Deno.pid,
     ...(stage.sandbox && { enter: stage.sandbox.procsFile }),

@@ -1,7 +1,7 @@
 /** A simulation from the first page to the verdict: allocators, the watch that follows them, and what both tell. */
 
 import { OomkitError } from "../errors.ts";
-import type { OomkitEvent } from "../report/event.ts";
+import { makeEvent, type OomkitEvent } from "../report/event.ts";
 import { startWatch, type Summary, type Watching } from "../watch/watch.ts";
 import { type Allocator, type Exit, startAllocator } from "./allocator.ts";
 import { type Course, createCourse } from "./course.ts";
@@ -49,6 +49,11 @@ export async function simulate(
       // The verdict is the summary.
       if (event.type !== "summary") tellInOrder(event);
     });
+    if (stage.lacks) {
+      tellInOrder(
+        makeEvent(clock(), stage.cgroup.path, "none", { type: "degraded", ...stage.lacks }),
+      );
+    }
     const course = createCourse(stage.limit ?? plan.stopAt ?? plan.most, say);
     const { exits, cut } = await run(
       plan,

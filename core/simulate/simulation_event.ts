@@ -64,6 +64,8 @@ export interface Verdict {
   /** `--expect`, or what the options lead to; `null` when anything may come of them. */
   readonly expected: Expectation | null;
   readonly as_expected: boolean;
+  /** What ended it: the processes themselves (or the kernel), `--for`, or a signal to this program. */
+  readonly ended_by: "itself" | "time" | "interrupt";
   readonly fake: boolean;
   readonly processes: readonly Ended[];
   /** The kernel's counter; with `memory.oom.group` the first victim counts twice. */

@@ -18,6 +18,8 @@ export interface Stage {
   /** The effective limit in bytes; absent for none. */
   readonly limit?: number;
   readonly limitOwner?: string;
+  /** Something was asked for that is not to be had here. */
+  readonly lacks?: { readonly wanted: string; readonly using: string; readonly reason: string };
 }
 
 /** A cgroup with a limit of its own (bytes), or why there can be none. */
@@ -26,7 +28,10 @@ export function sandboxStage(hierarchy: Hierarchy, limit: number, group: boolean
   if (denied !== undefined) return { refused: denied };
   const sandbox = makeSandbox(hierarchy, { prefix: "oomkit-sim", limit, group });
   if ("refused" in sandbox) return sandbox;
-  return { cgroup: sandbox.cgroup, sandbox, limit, limitOwner: sandbox.cgroup.path };
+  const stage = { cgroup: sandbox.cgroup, sandbox, limit, limitOwner: sandbox.cgroup.path };
+  if (!group || sandbox.groupKill) return stage;
+  const reason = `cgroup v${hierarchy.dialect.version} has no such file here`;
+  return { ...stage, lacks: { wanted: "memory.oom.group", using: "one kill at a time", reason } };
 }
 
 /** The own cgroup as it is. Throws {@link OomkitError} where it cannot be seen. */

@@ -49,7 +49,7 @@ Deno.test("a kill that only the counter told names no victim", () => {
   const body: Body = { ...kill, victim: null, limit_owner: null, limit: null, scope: null };
   assert.equal(
     eventFacts(makeEvent(at, "/a", "poll", body)),
-    "a process was killed, which one is not known",
+    "a process (which one is not known) killed",
   );
 });
 
