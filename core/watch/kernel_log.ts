@@ -2,7 +2,7 @@
 
 import { type Fd, O_NONBLOCK, O_RDONLY, openFd, readInto, seekToEnd } from "../kernel/fd.ts";
 import { SystemCallError } from "../kernel/libc.ts";
-import { parseKmsgRecord } from "../parse/kmsg.ts";
+import { joinContinuation, type KmsgRecord, parseKmsgRecord } from "../parse/kmsg.ts";
 import { createKillLog, type LoggedKill } from "./kill_log.ts";
 
 export interface KernelLog extends Disposable {
@@ -22,6 +22,7 @@ export function openKernelLog(): KernelLog {
   const buffer = new Uint8Array(RECORD_MAX);
   const decoder = new TextDecoder();
   const kills = createKillLog();
+  let last: KmsgRecord | undefined;
 
   /** One record; "" when there is no more, `undefined` when records were overwritten before they could be read. */
   const next = (): string | undefined => {
@@ -42,7 +43,9 @@ export function openKernelLog(): KernelLog {
         const record = text === undefined ? undefined : parseKmsgRecord(text);
         // Whoever may write to /dev/kmsg could forge a kill; the kernel's own facility is 0.
         if (record?.facility !== 0) continue;
-        const kill = kills.take(record.message, record.timestamp);
+        // A long summary is written in pieces; each longer whole replaces the one before.
+        last = joinContinuation(last, record);
+        const kill = kills.take(last.message, last.timestamp);
         if (kill) found.push(kill);
       }
       return found;

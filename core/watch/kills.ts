@@ -4,7 +4,7 @@
  */
 
 import type { LoggedKill } from "./kill_log.ts";
-import type { Member } from "./member.ts";
+import { type Member, notePids } from "./member.ts";
 
 export interface Told {
   /** The victim's cgroup. */
@@ -16,14 +16,20 @@ export interface Told {
   readonly inferred: boolean;
 }
 
+/** How late the kernel tells of a counter that has risen: it notifies a file at most once in 10 ms. */
+export const NOTIFIED_WITHIN_MS = 20;
+
 /** The log line follows the counter within microseconds; longer than this nobody waits for it (milliseconds). */
 export const LOG_GRACE_MS = 250;
+
+/** A kill without a cgroup waits this long for those that can be told for certain, before it gets what they leave. */
+const ELIMINATE_MS = 30;
 
 export interface Kills {
   /** The kernel log told of a kill. */
   logged(kill: LoggedKill, now: number): void;
-  /** A counter rose. */
-  counted(member: Member, kills: bigint, now: number): void;
+  /** A counter rose; its kills were logged no earlier than `from`. */
+  counted(member: Member, kills: bigint, now: number, from: number): void;
   /** Tells what can be told; returns when to look again, `Infinity` when nothing is open. */
   settle(now: number): number;
 }
@@ -38,13 +44,21 @@ export interface KillsOptions {
   tell(told: Told): void;
 }
 
+interface Open {
+  readonly kill: LoggedKill;
+  /** When it was read. */
+  readonly at: number;
+}
+
 export function createKills({ members, covers, hasLog, tell }: KillsOptions): Kills {
-  let open: { readonly kill: LoggedKill; readonly at: number }[] = [];
+  let open: Open[] = [];
 
   /** An OOM is notified at the victim's cgroup and at its ancestors; one kill explains them all. */
   const explain = (cgroup: string) => {
     for (const member of members()) {
-      if (member.suspected > 0 && isBeneath(cgroup, member.cgroup.path)) member.suspected -= 1;
+      if (!isBeneath(cgroup, member.cgroup.path)) continue;
+      if (member.suspected > 0) member.suspected -= 1;
+      else member.doubtful = false;
     }
   };
 
@@ -57,31 +71,51 @@ export function createKills({ members, covers, hasLog, tell }: KillsOptions): Ki
     if (!kill.again) tell({ cgroup, member, kill, inferred: false });
   };
 
+  /** The member that is known to have had the victim in it. */
+  const home = ({ kill }: Open): Member | undefined => {
+    const isHome = (m: Member) => m.pids.has(kill.victim.pid);
+    const known = [...members()].find(isHome);
+    if (known) return known;
+    const near = [...members()].filter((m) => m.goneAt === undefined && isSuspicious(m));
+    near.forEach(notePids);
+    return near.find(isHome);
+  };
+
+  /** The member that the victim was in, by the time at which it can have been killed. */
+  const suspect = ({ kill, at }: Open): Member | undefined => {
+    const since = (m: Member) => m.goneAt === undefined ? Math.abs(m.dueSince - at) : m.goneAt - at;
+    return [...members()]
+      .filter((m) => kill.group === undefined || isBeneath(m.cgroup.path, kill.group))
+      .filter((m) => m.due > 0n ? at >= m.dueFrom : isSuspicious(m) && at >= m.readAt)
+      .filter((m) => m.goneAt === undefined ? m.due > 0n : at <= m.goneAt)
+      .toSorted((a, b) => since(a) - since(b))[0];
+  };
+
   /** True when the kill needs no more attention. */
-  const place = (kill: LoggedKill): boolean => {
-    const all = [...members()];
-    if (kill.cgroup !== undefined) {
-      const member = closest(all, kill.cgroup);
+  const place = (logged: Open, now: number): boolean => {
+    const { kill, at } = logged;
+    if (kill.cgroup === undefined) {
+      const member = home(logged) ?? (now - at >= ELIMINATE_MS ? suspect(logged) : undefined);
       if (member) settleMember(member, kill);
-      else if (covers(kill.cgroup)) tell({ cgroup: kill.cgroup, kill, inferred: false });
-      return true;
+      return member !== undefined;
     }
-    const within = (m: Member) => kill.group === undefined || isBeneath(m.cgroup.path, kill.group);
-    const member = all.find((m) => m.due > 0n && within(m)) ??
-      all.find((m) => m.suspected > 0 && m.goneAt !== undefined && within(m));
+    const member = closest([...members()], kill.cgroup);
     if (member) settleMember(member, kill);
-    return member !== undefined;
+    else if (covers(kill.cgroup)) tell({ cgroup: kill.cgroup, kill, inferred: false });
+    return true;
   };
 
   return {
     logged: (kill, now) => void open.push({ kill, at: now }),
-    counted(member, kills, now) {
+    counted(member, kills, now, from) {
+      if (member.due <= 0n) member.dueFrom = from;
       member.due += kills;
       if (member.due > 0n) member.dueSince = now;
     },
     settle(now) {
-      open = open.filter(({ kill, at }) => !place(kill) && now - at < LOG_GRACE_MS);
-      let next = open.reduce((soonest, { at }) => Math.min(soonest, at + LOG_GRACE_MS), Infinity);
+      open = open.filter((o) => !place(o, now) && now - o.at < LOG_GRACE_MS);
+      const wait = ({ at }: Open) => at + (now - at < ELIMINATE_MS ? ELIMINATE_MS : LOG_GRACE_MS);
+      let next = open.reduce((soonest, o) => Math.min(soonest, wait(o)), Infinity);
       for (const member of members()) {
         const patience = hasLog ? LOG_GRACE_MS : 0;
         if (member.due > 0n && now - member.dueSince >= patience) {
@@ -98,6 +132,8 @@ export function createKills({ members, covers, hasLog, tell }: KillsOptions): Ki
   };
 }
 
+const isSuspicious = (m: Member) => m.due > 0n || m.suspected > 0 || m.doubtful;
+
 const countsSubtree = (member: Member) => member.last.subtree.oomKill !== undefined;
 
 const isBeneath = (path: string, ancestor: string) =>
@@ -110,7 +146,7 @@ const isBeneath = (path: string, ancestor: string) =>
 function closest(members: readonly Member[], path: string): Member | undefined {
   const exact = members.filter((m) => m.cgroup.path === path);
   if (exact.length > 0) {
-    return exact.find((m) => m.goneAt !== undefined && (m.suspected > 0 || m.due > 0n)) ??
+    return exact.find((m) => m.goneAt !== undefined && isSuspicious(m)) ??
       exact.find((m) => m.goneAt === undefined) ?? exact[0];
   }
   return members

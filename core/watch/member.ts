@@ -2,6 +2,7 @@
 
 import { readAncestry } from "../cgroup/ancestry.ts";
 import { type Cgroup, readSnapshot } from "../cgroup/cgroup.ts";
+import { pidsOf } from "../cgroup/processes.ts";
 import { type KeptFile, openKept } from "../kernel/kept_file.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import type { EffectiveLimit } from "../policy/limits.ts";
@@ -49,13 +50,21 @@ export interface Member {
   toldAt: number;
   toldMax: bigint;
   toldHigh: bigint;
+  /** When the counters were last read; nothing was killed unseen before. */
+  readAt: number;
   /** Kills counted but not told; negative when the kernel log was ahead of the counter. */
   due: bigint;
   dueSince: number;
+  /** The earliest that those kills can have been logged. */
+  dueFrom: number;
   /** `oom_kill` events told. */
   victims: number;
   /** Signs of kills that no counter has shown yet; what a removal would take with it. */
   suspected: number;
+  /** It is gone, and what was left of its notifications may have been the removal or one more OOM. */
+  doubtful: boolean;
+  /** Its processes as seen when it last came near a kill: they are listed until they have given up their memory. */
+  readonly pids: Set<number>;
   /** v1: notifications of the OOM eventfd; the removal is one of them. */
   notified: number;
   /** v1: those told as `oom`. */
@@ -82,18 +91,36 @@ const zeroed = ({ local, subtree }: BothCounters): BothCounters => {
   return { local: zero(local), subtree: zero(subtree) };
 };
 
-/**
- * Reads a cgroup for the first time; `undefined` when it is gone.
- * @param isNew made after the watch began, so that all it has counted is news.
- */
-export function createMember(
-  cgroup: Cgroup,
-  { isTarget, wide, isNew }: { isTarget: boolean; wide: boolean; isNew: boolean },
-): Member | undefined {
+interface Origin {
+  readonly isTarget: boolean;
+  readonly wide: boolean;
+  /** Made after the watch began, so that all it has counted is news. */
+  readonly isNew: boolean;
+}
+
+/** Reads a cgroup for the first time; `undefined` when it is gone. */
+export function createMember(cgroup: Cgroup, origin: Origin): Member | undefined {
   const snapshot = readSnapshot(cgroup);
   if (snapshot === undefined) return undefined;
   const now: BothCounters = { local: snapshot.local, subtree: snapshot.subtree };
-  const first = isNew ? zeroed(now) : now;
+  return {
+    ...blankMember(cgroup, origin, origin.isNew ? zeroed(now) : now),
+    limit: snapshot.limits.max,
+    effective: readAncestry(cgroup).limit,
+    usage: snapshot.usage,
+    peak: snapshot.peak,
+  };
+}
+
+/** A cgroup that came and went before anything of it could be read. */
+export function createGhost(cgroup: Cgroup): Member {
+  return blankMember(cgroup, { isTarget: false, wide: false, isNew: true }, {
+    local: {},
+    subtree: cgroup.hierarchy.dialect.countsSubtree ? { oomKill: 0n } : {},
+  });
+}
+
+function blankMember(cgroup: Cgroup, { isTarget, wide }: Origin, first: BothCounters): Member {
   const mine = counting({ wide, cgroup }, first);
   return {
     cgroup,
@@ -101,10 +128,10 @@ export function createMember(
     wide,
     first,
     last: first,
-    limit: snapshot.limits.max,
-    effective: readAncestry(cgroup).limit,
-    usage: snapshot.usage,
-    peak: snapshot.peak,
+    limit: undefined,
+    effective: { bytes: Infinity },
+    usage: undefined,
+    peak: undefined,
     thresholds: [],
     armed: [],
     usageReadAt: -Infinity,
@@ -114,10 +141,14 @@ export function createMember(
     toldAt: -Infinity,
     toldMax: mine.max ?? 0n,
     toldHigh: mine.high ?? 0n,
+    readAt: -Infinity,
     due: 0n,
     dueSince: Infinity,
+    dueFrom: -Infinity,
     victims: 0,
     suspected: 0,
+    doubtful: false,
+    pids: new Set(),
     notified: 0,
     oomsTold: 0,
     lastOomAt: -Infinity,
@@ -151,4 +182,9 @@ export function disarm(member: Member): void {
   member.armed = [];
   member.usageFile?.close();
   delete member.usageFile;
+}
+
+/** Remembers who is in it now. */
+export function notePids(member: Member): void {
+  for (const pid of pidsOf(member.cgroup) ?? []) member.pids.add(pid);
 }

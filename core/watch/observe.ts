@@ -14,8 +14,8 @@ import {
 import { nextLook } from "../policy/pace.ts";
 import type { Body, Source } from "../report/event.ts";
 import type { LoggedKill } from "./kill_log.ts";
-import type { Kills } from "./kills.ts";
-import { counting, type Member, thresholdsOf } from "./member.ts";
+import { type Kills, NOTIFIED_WITHIN_MS } from "./kills.ts";
+import { counting, type Member, notePids, thresholdsOf } from "./member.ts";
 import type { Hint } from "./sources.ts";
 import { finite } from "./tally.ts";
 import type { WatchOptions } from "./watch.ts";
@@ -26,6 +26,12 @@ const REPEAT_MS = 1000;
 const KILL_FOLLOWS_MS = 25;
 /** An OOM whose kill has not come by then ended otherwise: memory was freed in time. */
 const SUSPICION_MS = 1000;
+/** Before this no kill that is counted now can have been logged: it would have been noticed. */
+function loggedFrom(member: Member, now: number): number {
+  const isPolled = member.source === "poll";
+  return isPolled ? member.readAt : Math.max(member.readAt, now - NOTIFIED_WITHIN_MS);
+}
+
 /** How often a cgroup is read whose notifications were refused, unless told otherwise. */
 export const FALLBACK_POLL_MS = 100;
 
@@ -173,13 +179,15 @@ export function createObserver(
       if (ooms > 0n) {
         member.lastOomAt = now;
         member.suspected += Number(ooms);
+        notePids(member);
         tellOom(member, ooms, source);
       }
       const groups = rise(after.oomGroupKill, before.oomGroupKill);
       if (groups > 0n) {
         tell(cgroup.path, source, { type: "oom_group_kill", count: groups, usage: usage ?? null });
       }
-      if (oomKills > 0n) kills.counted(member, oomKills, now);
+      if (oomKills > 0n) kills.counted(member, oomKills, now, loggedFrom(member, now));
+      member.readAt = now;
 
       const limit = readLimit(cgroup);
       if (limit !== undefined && limit !== member.limit) {

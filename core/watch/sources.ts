@@ -1,6 +1,6 @@
 /** What a watch is woken by: opens it, arms it, and says what stands in where it is refused. */
 
-import { type Cgroup, parentOf } from "../cgroup/cgroup.ts";
+import { type Cgroup, isThere, parentOf } from "../cgroup/cgroup.ts";
 import type { Interests, PressureLevel, Trigger } from "../cgroup/dialect.ts";
 import { readPressure } from "../cgroup/cgroup.ts";
 import type { Hierarchy } from "../cgroup/hierarchy.ts";
@@ -121,7 +121,7 @@ export function openSources(
       return true;
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
-      // Gone, or a kernel without this file: the one is noticed by itself, the other is told.
+      if (!isThere(cgroup)) return false;
       const using = tellsOom(trigger) || trigger.kind === "eventfd" && trigger.tells === "threshold"
         ? pollText
         : "nothing";
@@ -159,7 +159,7 @@ export function openSources(
   /** v2: a removed cgroup's last events are seen at its parent only. */
   const armParent = (member: Member) => {
     const parent = parentOf(member.cgroup);
-    if (member.isTarget && parent && hierarchy.dialect.version === 2) {
+    if (member.isTarget && parent && hierarchy.dialect.countsSubtree) {
       armOne(member, parent, { kind: "inotify", file: "memory.events" });
     }
   };

@@ -3,13 +3,19 @@
  * is told is the difference to the last one, so that coalesced, spurious and lost notifications do no harm.
  */
 
-import { type Cgroup, isThere, openCgroup, walk } from "../cgroup/cgroup.ts";
+import { type Cgroup, isThere, openCgroup, parentOf, walk } from "../cgroup/cgroup.ts";
 import type { Interests } from "../cgroup/dialect.ts";
-import { pathOf } from "../cgroup/hierarchy.ts";
-import { type Body, makeEvent, type OomkitEvent, type Source } from "../report/event.ts";
+import { directoryOf, pathOf } from "../cgroup/hierarchy.ts";
+import {
+  type Body,
+  makeEvent,
+  type OomkitEvent,
+  type Source,
+  type Tally,
+} from "../report/event.ts";
 import { createDeadChildren } from "./dead_children.ts";
 import { createKills, LOG_GRACE_MS, type Told } from "./kills.ts";
-import { createMember, disarm, type Member } from "./member.ts";
+import { createGhost, createMember, disarm, type Member, notePids } from "./member.ts";
 import { createObserver } from "./observe.ts";
 import { type Hint, openSources } from "./sources.ts";
 import { tallyOf } from "./tally.ts";
@@ -50,7 +56,9 @@ export function startWatch(
   const hierarchy = options.targets[0]!.hierarchy;
   const members = new Map<string, Member>();
   const retired = new Set<Member>();
-  const finished: Member[] = [];
+  const finished: Tally[] = [];
+  /** Paths lately buried, since hints of one removal come in several pieces. */
+  const buried: string[] = [];
   const trees: TreeChanges[] = [];
   const dead = createDeadChildren();
   const done = Promise.withResolvers<void>();
@@ -70,6 +78,7 @@ export function startWatch(
     );
   const tellKill = ({ cgroup, member, kill, inferred }: Told) => {
     if (member) member.victims += 1;
+    else dead.told(cgroup);
     const source = kill ? "kmsg" : inferred ? "parent" : member?.source ?? "poll";
     observer.tellKill(cgroup, member, kill, inferred, source);
   };
@@ -85,14 +94,18 @@ export function startWatch(
   const observer = createObserver(options, kills, tell);
 
   const add = (cgroup: Cgroup, isNew: boolean) => {
+    // A kill logged before this cannot be its own, unless its counter says so.
+    readLog();
     const isTarget = options.targets.some(({ path }) => path === cgroup.path);
-    dead.expect(cgroup);
+    dead.expect(parentOf(cgroup));
+    if (options.recursive) dead.expect(cgroup, isNew);
     const member = createMember(cgroup, { isTarget, wide: !options.recursive, isNew });
     if (member === undefined) return;
     members.set(cgroup.path, member);
     if (isNew) tell(cgroup.path, "watchfs", { type: "created" });
     observer.setThresholds(member);
     sources.arm(member);
+    if (isNew) notePids(member);
     // What happened while it was being armed raised no notification.
     look(member, "poll");
   };
@@ -100,48 +113,71 @@ export function startWatch(
   const look = (member: Member, source: Source) => {
     const now = performance.now();
     member.nextLook = Infinity;
-    if (!observer.refresh(member, source, now)) return retire(member, now);
+    if (!observer.refresh(member, source, now)) return retire(member);
     if (observer.effectiveChanged(member)) sources.rearmThresholds(member);
   };
 
-  const retire = (member: Member, now: number) => {
+  /** Its kills are logged before it can be removed: those read until now may be its own, later ones are not. */
+  const retire = (member: Member) => {
     if (member.goneAt !== undefined) return;
-    member.goneAt = now;
+    readLog();
+    member.goneAt = performance.now();
     members.delete(member.cgroup.path);
     retired.add(member);
     member.lost = dead.lost(member.cgroup, member.last.subtree.oomKill);
-    // v1 notifies of the removal itself once; whatever came besides was an OOM that nobody could read about any more.
-    const unread = Math.max(0, member.notified - member.oomsTold - 1);
-    member.suspected = member.lost === undefined ? member.suspected + unread : Number(member.lost);
-    if (unread > 0) observer.tellOom(member, BigInt(unread), "eventfd");
+    if (member.lost !== undefined) {
+      member.suspected = Number(member.lost);
+      return;
+    }
+    // v1 notifies of the removal itself once, sooner or later; what came besides was an OOM that nobody could read about.
+    sources.collect(member);
+    const unread = member.notified - member.oomsTold;
+    member.doubtful = unread > 0 || member.source === "poll";
+    if (unread > 1) tellUnread(member, unread - 1);
+  };
+
+  const tellUnread = (member: Member, ooms: number) => {
+    member.suspected += ooms;
+    observer.tellOom(member, BigInt(ooms), "eventfd");
   };
 
   /** The log has had its time: what is still suspected is told as such, then the removal. */
   const bury = (member: Member) => {
     retired.delete(member);
     sources.collect(member);
-    const late = Math.max(0, member.notified - member.oomsTold - 1);
-    if (late > 0) observer.tellOom(member, BigInt(late), "eventfd");
-    const certain = member.lost !== undefined;
-    if (certain || sources.log === undefined) {
-      const unseen = certain ? member.suspected : Math.min(1, member.suspected + late);
-      for (let n = 0; n < unseen; n++) {
-        tellKill({ cgroup: member.cgroup.path, member, inferred: true });
-      }
+    const unread = member.notified - member.oomsTold - 1;
+    if (unread > 0) tellUnread(member, unread);
+    // Without the log a suspicion is all there will ever be; with it, no line was no kill.
+    const unseen = member.lost !== undefined
+      ? member.suspected
+      : sources.log === undefined
+      ? Math.min(1, member.suspected)
+      : 0;
+    for (let n = 0; n < unseen; n++) {
+      tellKill({ cgroup: member.cgroup.path, member, inferred: true });
     }
     tell(member.cgroup.path, "watchfs", { type: "removed" });
     sources.forget(member);
     disarm(member);
-    finished.push(member);
+    finished.push(...[tallyOf(member)].filter((tally) => tally !== undefined));
+    if (buried.push(member.cgroup.path) > 50) buried.shift();
     const targetsLeft = [...members.values(), ...retired].some(({ isTarget }) => isTarget);
     if (!targetsLeft) done.resolve();
+  };
+
+  /** A cgroup that was created and is gone again: on v1 only the log can tell of a kill in it, on v2 its parent. */
+  const haunt = (path: string) => {
+    if (buried.includes(path) || [...retired].some(({ cgroup }) => cgroup.path === path)) return;
+    const ghost = createGhost({ hierarchy, path, dir: directoryOf(hierarchy, path)!, inode: 0 });
+    tell(path, "watchfs", { type: "created" });
+    retire(ghost);
   };
 
   /** Compares what is watched with what is there, at `dir` or everywhere. */
   const reconcile = (dir: string | undefined) => {
     const path = dir === undefined ? undefined : pathOf(hierarchy, dir);
     const near = path === undefined ? members.values() : [members.get(path)].filter((m) => !!m);
-    for (const member of [...near]) if (!isThere(member.cgroup)) retire(member, performance.now());
+    for (const member of [...near]) if (!isThere(member.cgroup)) retire(member);
     if (!options.recursive) return;
     const tops = path === undefined
       ? options.targets.flatMap(({ path }) => openCgroup(hierarchy, path) ?? [])
@@ -151,6 +187,7 @@ export function startWatch(
     for (const top of tops) {
       for (const cgroup of walk(top)) if (!members.has(cgroup.path)) add(cgroup, true);
     }
+    if (path !== undefined && tops.length === 0 && covers(path)) haunt(path);
   };
 
   const sweep = () => {
@@ -160,6 +197,7 @@ export function startWatch(
   };
 
   const settle = () => {
+    readLog();
     const now = performance.now();
     let next = Math.min(sweepAt, kills.settle(now));
     for (const member of [...retired]) {
@@ -184,7 +222,6 @@ export function startWatch(
       if (member.nextLook <= now) look(member, member.source);
       if (member.nextGlance <= now) observer.glance(member, now);
     }
-    readLog();
     settle();
   };
 
@@ -223,7 +260,6 @@ export function startWatch(
       // A removal signals every eventfd: what is gone has no pressure.
       if (member.goneAt === undefined) observer.tellPressure(member, hint);
     }
-    readLog();
     if (overflow) sweep();
     settle();
   });
@@ -242,7 +278,6 @@ export function startWatch(
       const patience = performance.now() + LOG_GRACE_MS;
       for (;;) {
         for (const member of [...members.values()]) look(member, "poll");
-        readLog();
         settle();
         const open = retired.size > 0 ||
           [...members.values()].some((m) => m.due > 0n || m.suspected > 0);
@@ -251,7 +286,8 @@ export function startWatch(
       }
       for (const member of [...retired]) bury(member);
       observer.flush(members.values());
-      const cgroups = [...members.values(), ...finished].flatMap((member) => tallyOf(member) ?? []);
+      const cgroups = [...members.values()].flatMap((member) => tallyOf(member) ?? []);
+      cgroups.push(...finished);
       for (const tree of trees) tree.close();
       await Promise.all(trees.map((tree) => tree.done));
       for (const member of members.values()) disarm(member);

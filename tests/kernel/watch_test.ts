@@ -1,0 +1,209 @@
+/** `oomkit watch` against real kernels: what it tells is what the kernel did, no more and no less. */
+
+import assert from "node:assert/strict";
+import { makeRealCgroup, type RealCgroup, whyNoRealCgroup } from "../real_cgroup.ts";
+import { type Json, startWatched, type Watched } from "../watched.ts";
+
+const why = whyNoRealCgroup();
+const MIB = 1024 * 1024;
+
+function kernelTest(name: string, run: () => Promise<void>): void {
+  Deno.test({
+    name: why ? `${name} (not run: ${why})` : name,
+    ignore: why !== undefined,
+    fn: run,
+  });
+}
+
+/** A shell that moves in and then becomes a process that eats without end; resolves when it is dead. */
+async function eatToDeath(cgroup: RealCgroup): Promise<{ pid: number; code: number }> {
+  const child = new Deno.Command("sh", {
+    args: ["-c", 'echo 0 > "$0/cgroup.procs" && exec tail /dev/zero', cgroup.dir],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  const { code } = await child.status;
+  return { pid: child.pid, code };
+}
+
+async function liveAndLeave(cgroup: RealCgroup): Promise<void> {
+  await new Deno.Command("sh", {
+    args: ["-c", 'echo 0 > "$0/cgroup.procs" && exec true', cgroup.dir],
+  }).output();
+}
+
+const kills = (events: readonly Json[]) => events.filter(({ type }) => type === "oom_kill");
+const summaryOf = (events: readonly Json[]) => events.at(-1);
+const killOf = (pid: number) => (event: Json) =>
+  event.type === "oom_kill" && event.victim?.pid === pid;
+
+kernelTest("one kill is told once, with the pid, the name and the owner of the limit", async () => {
+  await using cgroup = makeRealCgroup("one");
+  cgroup.limit(20 * MIB);
+  await using watched = await startWatched(["--threshold", "50%,90%", cgroup.path]);
+  const { pid, code } = await eatToDeath(cgroup);
+  assert.equal(code, 137);
+  const kill = await watched.next(killOf(pid));
+  assert.equal(kill.victim.comm, "tail");
+  assert.equal(kill.limit_owner, cgroup.path);
+  assert.equal(kill.limit, 20 * MIB);
+  assert.equal(kill.cgroup, cgroup.path);
+  const events = await watched.stop();
+  assert.equal(kills(events).length, 1);
+  const rises = events.filter((e) => e.type === "threshold" && e.direction === "above");
+  assert.deepEqual(rises.map((e) => e.threshold), [10 * MIB, 18 * MIB]);
+  const types = events.map(({ type }) => type);
+  assert.ok(types.indexOf("oom") < types.indexOf("oom_kill"), "the OOM comes before the kill");
+  const [tally] = summaryOf(events).cgroups;
+  assert.equal(tally.oom_kill, 1);
+  assert.equal(tally.victims, 1);
+  assert.ok(tally.peak >= 18 * MIB && tally.peak <= 20 * MIB, `peak ${tally.peak}`);
+});
+
+kernelTest("three kills in a row in one cgroup are three, each with its pid", async () => {
+  await using cgroup = makeRealCgroup("three");
+  cgroup.limit(10 * MIB);
+  await using watched = await startWatched([cgroup.path]);
+  const pids: number[] = [];
+  for (let n = 0; n < 3; n++) pids.push((await eatToDeath(cgroup)).pid);
+  for (const pid of pids) await watched.next(killOf(pid));
+  const events = await watched.stop();
+  assert.deepEqual(kills(events).map((e) => e.victim.pid), pids);
+  assert.equal(summaryOf(events).cgroups[0].oom_kill, 3);
+});
+
+kernelTest("a clean exit and the removal of the cgroup are no OOM", async () => {
+  const cgroup = makeRealCgroup("clean");
+  cgroup.limit(20 * MIB);
+  await using watched = await startWatched(["--pressure", "low", cgroup.path].slice(
+    cgroup.version === 1 ? 0 : 2,
+  ));
+  await liveAndLeave(cgroup);
+  await cgroup[Symbol.asyncDispose]();
+  const { code, events } = await watched.ended();
+  assert.equal(code, 0);
+  assert.deepEqual(events.map(({ type }) => type), ["removed", "summary"]);
+  assert.equal(summaryOf(events).cgroups[0].oom_kill, 0);
+});
+
+kernelTest("an OOM and the removal right after it, 50 times, are 50 kills", async () => {
+  await using parent = makeRealCgroup("fifty");
+  await using watched = await startWatched(["--recursive", parent.path]);
+  const pids: number[] = [];
+  for (let n = 0; n < 50; n++) {
+    const child = parent.child(`c${n}`);
+    child.limit(4 * MIB);
+    pids.push((await eatToDeath(child)).pid);
+    await child[Symbol.asyncDispose]();
+  }
+  const events = await stopAfterRemovals(watched, 50);
+  const told = kills(events).map((e) => e.victim?.pid ?? null);
+  assert.equal(told.length, 50);
+  assert.deepEqual(new Set(told), new Set(pids));
+  assert.ok(kills(events).every((e) => e.cgroup !== parent.path), "each is told in its own cgroup");
+});
+
+async function stopAfterRemovals(watched: Watched, count: number): Promise<readonly Json[]> {
+  for (let n = 0; n < count; n++) {
+    const removed = new Set<string>();
+    await watched.next((e) => {
+      if (e.type === "removed") removed.add(e.cgroup);
+      return e.type === "removed" && e.cgroup.endsWith(`/c${n}`);
+    });
+  }
+  return await watched.stop();
+}
+
+kernelTest(
+  "under a parent with the same limit one kill is one, and the owner is named",
+  async () => {
+    await using parent = makeRealCgroup("pod");
+    const child = parent.child("container");
+    parent.limit(16 * MIB);
+    child.limit(16 * MIB);
+    await using watched = await startWatched(["--recursive", parent.path]);
+    const { pid } = await eatToDeath(child);
+    const kill = await watched.next(killOf(pid));
+    const events = await watched.stop();
+    assert.equal(kills(events).length, 1);
+    assert.equal(kill.cgroup, child.path);
+    // Equal limits: whose counter was full first is the kernel's to say, and v2 counts it there.
+    const owner = parent.version === 2
+      ? (/^oom 1$/m.test(parent.read("memory.events.local")) ? parent.path : child.path)
+      : kill.limit_owner;
+    assert.equal(kill.limit_owner, owner);
+    assert.ok([parent.path, child.path].includes(kill.limit_owner), kill.limit_owner);
+  },
+);
+
+kernelTest("a parent's limit is told as the parent's, not as the child's", async () => {
+  await using parent = makeRealCgroup("owner");
+  const child = parent.child("free");
+  parent.limit(16 * MIB);
+  await using watched = await startWatched([child.path]);
+  const { pid } = await eatToDeath(child);
+  const kill = await watched.next(killOf(pid));
+  assert.equal(kill.limit_owner, parent.path);
+  assert.equal(kill.limit, 16 * MIB);
+  assert.equal(kills(await watched.stop()).length, 1);
+});
+
+kernelTest("a limit that is changed is told", async () => {
+  await using cgroup = makeRealCgroup("change");
+  cgroup.limit(20 * MIB);
+  await using watched = await startWatched([cgroup.path]);
+  cgroup.limit(30 * MIB);
+  const change = await watched.next(({ type }) => type === "limit_changed");
+  assert.equal(change.from, 20 * MIB);
+  assert.equal(change.to, 30 * MIB);
+});
+
+kernelTest("cgroups that come and go beneath a recursive target are told", async () => {
+  await using parent = makeRealCgroup("tree");
+  await using watched = await startWatched(["--recursive", parent.path]);
+  const child = parent.child("late");
+  const at = (type: string) => (e: Json) => e.type === type && e.cgroup === child.path;
+  await watched.next(at("created"));
+  await child[Symbol.asyncDispose]();
+  await watched.next(at("removed"));
+});
+
+kernelTest(
+  "a threshold is told when usage is above it already, and when it falls below",
+  async () => {
+    await using cgroup = makeRealCgroup("above");
+    const { startHungryProcess } = await import("../hungry_process.ts");
+    await using eater = await startHungryProcess(cgroup);
+    await eater.feed(12 * MIB);
+    await using watched = await startWatched(["--threshold", "8M", cgroup.path]);
+    const crossing = (direction: string) => (e: Json) =>
+      e.type === "threshold" && e.direction === direction && e.threshold === 8 * MIB;
+    await watched.next(crossing("above"));
+    await eater[Symbol.asyncDispose]();
+    const below = await watched.next(crossing("below"));
+    assert.ok(below.usage < 8 * MIB);
+  },
+);
+
+kernelTest("a forced poll tells the same kill, and says that it polls", async () => {
+  await using cgroup = makeRealCgroup("poll");
+  cgroup.limit(10 * MIB);
+  await using watched = await startWatched(["--poll", "20ms", cgroup.path]);
+  assert.match(watched.startLine, /poll every 20 ms/);
+  const { pid } = await eatToDeath(cgroup);
+  await watched.next(killOf(pid));
+  assert.equal(kills(await watched.stop()).length, 1);
+});
+
+kernelTest("--until ends the watch, and --fail-on makes it exit with 1", async () => {
+  await using cgroup = makeRealCgroup("until");
+  cgroup.limit(10 * MIB);
+  await using watched = await startWatched(
+    ["--until", "oom_kill", "--fail-on", "oom_kill", cgroup.path],
+  );
+  await eatToDeath(cgroup);
+  const { code, events } = await watched.ended();
+  assert.equal(code, 1);
+  assert.equal(summaryOf(events).type, "summary");
+});

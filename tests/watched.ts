@@ -1,0 +1,104 @@
+/** Runs `oomkit watch --json` beside a test and hands out its events. */
+
+import { oomkit } from "./run_oomkit.ts";
+
+// deno-lint-ignore no-explicit-any
+export type Json = any;
+
+export interface Watched extends AsyncDisposable {
+  readonly pid: number;
+  /** Every event so far. */
+  readonly events: readonly Json[];
+  /** What stderr said when the watch began. */
+  readonly startLine: string;
+  /** The first event, past or to come, for which `wanted` holds. Rejects when the program ends without one. */
+  next(wanted: (event: Json) => boolean): Promise<Json>;
+  /** Ends the program as Ctrl-C does, and returns all its events, the summary last. */
+  stop(): Promise<readonly Json[]>;
+  /** Waits for it to end by itself. */
+  ended(): Promise<{ readonly code: number; readonly events: readonly Json[] }>;
+}
+
+/** Returns once everything is armed. */
+export async function startWatched(
+  args: readonly string[],
+  program: readonly string[] = oomkit(),
+): Promise<Watched> {
+  const [command, ...rest] = [...program, "watch", "--json", ...args];
+  const child = new Deno.Command(command!, {
+    args: rest,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    env: { NO_COLOR: "1" },
+  }).spawn();
+  const events: Json[] = [];
+  let waiting: { wanted: (event: Json) => boolean; resolve: (event: Json) => void }[] = [];
+  let stderr = "";
+  const armed = Promise.withResolvers<void>();
+
+  const readErrors = async () => {
+    for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
+      stderr += text;
+      if (stderr.includes("\n")) armed.resolve();
+    }
+    armed.resolve();
+  };
+  const readEvents = async () => {
+    let rest = "";
+    for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop()!;
+      for (const line of lines) {
+        const event = JSON.parse(line);
+        events.push(event);
+        waiting = waiting.filter(({ wanted, resolve }) => !wanted(event) || resolve(event));
+      }
+    }
+  };
+  const output = Promise.all([readErrors(), readEvents()]);
+  const finished = (async () => {
+    const { code } = await child.status;
+    await output;
+    return code;
+  })();
+  await armed.promise;
+  const { code } = await Promise.race([finished.then((code) => ({ code })), { code: undefined }]);
+  if (code !== undefined && events.length === 0) {
+    throw new Error(`watch ended with ${code}: ${stderr}`);
+  }
+
+  const end = (signal: Deno.Signal) => {
+    try {
+      child.kill(signal);
+    } catch {
+      // It has ended by itself.
+    }
+  };
+  return {
+    pid: child.pid,
+    events,
+    startLine: stderr,
+    async next(wanted) {
+      const found = events.find(wanted);
+      if (found) return found;
+      const { promise, resolve } = Promise.withResolvers<Json>();
+      waiting.push({ wanted, resolve });
+      const event = await Promise.race([promise, finished.then(() => undefined)]);
+      if (event === undefined) throw new Error(`watch ended before the event came: ${stderr}`);
+      return event;
+    },
+    async stop() {
+      end("SIGINT");
+      await finished;
+      return events;
+    },
+    async ended() {
+      return { code: await finished, events };
+    },
+    async [Symbol.asyncDispose]() {
+      end("SIGKILL");
+      await finished;
+    },
+  };
+}
