@@ -17,7 +17,7 @@ export function limitLines(found: Inspection, machine: Machine, look: Look): str
   return [
     ...barLine(found, machine, look),
     ...textLines("limit", whose(ancestry, machine), look),
-    ...textLines("left", left(ancestry), look),
+    ...textLines("left", left(ancestry, machine), look),
     ...(next === undefined ? [] : textLines("hit first", next, look)),
     ...ancestryLines(path, ancestry, look),
   ];
@@ -69,9 +69,11 @@ function whose(ancestry: Ancestry, machine: Machine): string {
   return `${size}, ${who}${certain ? "" : `; ${unsure}`}`;
 }
 
-function left({ headroom, workingSetHeadroom, limit }: Ancestry): string {
+function left({ headroom, workingSetHeadroom, limit }: Ancestry, { memory }: Machine): string {
   if (headroom === undefined) {
-    return limit.bytes === Infinity ? "as much as the machine has" : "not known";
+    return limit.bytes === Infinity
+      ? `${formatBytes(memory.available)}, which is what the machine has`
+      : "not known";
   }
   const amount = (room: Headroom) => `${formatBytes(room.bytes)} (${formatPercent(room.percent)})`;
   const most = headroom.owner === undefined ? "at most " : "";

@@ -4,7 +4,14 @@ import { identify } from "../core/cgroup/identity.ts";
 import type { Inspection } from "../core/cgroup/inspection.ts";
 import type { Machine } from "../core/cgroup/machine.ts";
 import { reclaimable, workingSet } from "../core/policy/limits.ts";
-import type { Counters, Limits, MemoryStats, Pressure, PressureLine } from "../core/snapshot.ts";
+import type {
+  Counters,
+  Limits,
+  MemoryStats,
+  Pressure,
+  PressureLine,
+  Snapshot,
+} from "../core/snapshot.ts";
 import { fateSentence } from "./inspect_fate.ts";
 import { processLines } from "./inspect_processes.ts";
 import { limitLines } from "./inspect_limit.ts";
@@ -30,10 +37,10 @@ export function inspectionLines(found: Inspection, machine: Machine, look: Look)
       `peak ${formatBytes(snapshot.peak)}`,
     ]),
     ...rows("memory", memoryItems(snapshot.stats)),
-    ...rows("limits", limitItems(snapshot.limits)),
+    ...rows("limits", [...limitItems(snapshot.limits), ...stateItems(snapshot)]),
     ...rows("counted", counterItems(snapshot.local)),
-    ...rows("beneath", counterItems(snapshot.subtree)),
-    ...rows("pressure", pressureItems(snapshot.pressure)),
+    ...rows("in subtree", subtreeItems(snapshot)),
+    ...rows("pressure", pressureOf(found, machine)),
     ...found.cannotSee.flatMap((line) => textLines("unseen", printable(line), look)),
     ...(fate ? ["", ...processLines(found, look)] : []),
     ...(fate
@@ -90,6 +97,13 @@ const limitItems = (limits: Limits) =>
     ["memory+swap", bytes(limits.memsw)],
   ]);
 
+/** Only what is out of the ordinary. */
+const stateItems = ({ oomGroup, oomKillDisabled, underOom }: Snapshot) => [
+  ...(oomGroup ? ["oom.group on: one dies, all die"] : []),
+  ...(oomKillDisabled ? ["killer off: at the limit all wait"] : []),
+  ...(underOom ? ["under OOM now"] : []),
+];
+
 const counterItems = (counters: Counters) =>
   known([
     ["limit hit", counters.max?.toString()],
@@ -98,6 +112,18 @@ const counterItems = (counters: Counters) =>
     ["oom_kill", counters.oomKill?.toString()],
     ["oom_group_kill", counters.oomGroupKill?.toString()],
   ]);
+
+/** Only where something was counted beneath: the subtree's counters include the cgroup's own. */
+function subtreeItems({ local, subtree }: Snapshot): string[] {
+  const items = counterItems(subtree);
+  return items.join() === counterItems(local).join() ? [] : items;
+}
+
+/** Where the cgroup has none of its own, the machine's is better than nothing. */
+function pressureOf({ cgroup, snapshot }: Inspection, machine: Machine): string[] {
+  if (snapshot.pressure || !cgroup.hierarchy.kernel) return pressureItems(snapshot.pressure);
+  return pressureItems(machine.pressure).map((item) => `machine ${item}`);
+}
 
 export const pressureItems = (pressure: Pressure | undefined) =>
   known([["some", stall(pressure?.some)], ["full", stall(pressure?.full)]]);

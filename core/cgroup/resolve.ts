@@ -240,7 +240,9 @@ function unknown(hierarchy: Hierarchy, target: string): never {
   for (const name of hierarchy.kernel ? listDirectories(RUNC_STATE) ?? [] : []) {
     names.set(name, name);
   }
-  const near = nearest(word, names.keys()).map((name) => names.get(name)!);
+  const near = /^\d{1,10}$/.test(target) && exists(`/proc/${target}`)
+    ? [`pid:${target}`]
+    : nearest(word, names.keys()).map((name) => names.get(name)!);
   throw new OomkitError(
     `cannot resolve target "${target}": there is no such cgroup beneath ${hierarchy.mount}`,
     near.length > 0

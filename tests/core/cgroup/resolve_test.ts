@@ -93,6 +93,7 @@ Deno.test("an unknown name suggests the nearest", () => {
   using tree = kubernetes();
   assert.match(refusal(tree, "/sytem.slice"), /did you mean \/system\.slice\?/);
   assert.match(refusal(tree, "unit:ngnix"), /did you mean \/system\.slice\/nginx\.service\?/);
+  assert.match(refusal(tree, String(Deno.pid)), /did you mean pid:\d+\?/);
   assert.match(refusal(tree, "postgres"), /give a cgroup path, a glob, pid:N/);
 });
 
