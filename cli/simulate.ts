@@ -15,7 +15,7 @@ import {
 import { ownStage, roomFor, sandboxStage } from "../core/simulate/stage.ts";
 import type { Finish } from "./main.ts";
 import { wantsJson } from "./options.ts";
-import { print } from "./output.ts";
+import { OutputClosed, print } from "./output.ts";
 import { selfCommand } from "./self_command.ts";
 import { ENDING, onSignals } from "./signals.ts";
 import { simulateBase, type SimulateFlags } from "./simulate_options.ts";
@@ -40,12 +40,14 @@ Exit: 0 when it ended as the options lead to (or as --expect says), 1 when not, 
 async function run(flags: SimulateFlags): Promise<number> {
   const json = wantsJson(flags);
   const style = chooseStyle(flags.color);
-  const timeline = createTimeline(print, style);
-  const tell: Tell = (event) => json ? print(toJson(event)) : timeline.add(event);
   const interrupt = new AbortController();
+  const timeline = createTimeline(print, style, (error) => interrupt.abort(error));
+  const tell: Tell = (event) => json ? print(toJson(event)) : timeline.add(event);
   const offSignals = onSignals(ENDING, () => interrupt.abort());
   try {
     const verdict = await play(flags, tell, interrupt.signal);
+    // A timer has nobody to throw to: what it could not print is thrown once everything is cleaned up.
+    if (interrupt.signal.reason instanceof OutputClosed) throw interrupt.signal.reason;
     timeline.flush();
     if (json) print(toJson(verdict));
     else for (const line of verdictText(verdict, verdict.cgroup, style)) print(line);

@@ -17,23 +17,31 @@ export interface Timeline {
 }
 
 /**
- * Steps come by a pipe and events by the watch: rows wait this long (milliseconds), so that they can be put in order. Nobody
- * sees the delay.
+ * Steps come by a pipe and events by the watch: rows wait until they are so old (milliseconds), so that they can be put in
+ * order. Nobody minds the delay.
  */
-const PATIENCE_MS = 40;
+const PATIENCE_MS = 100;
 
-export function createTimeline(print: (line: string) => void, style: Style): Timeline {
+/** @param fail is told what `print` throws while nobody waits for it. */
+export function createTimeline(
+  print: (line: string) => void,
+  style: Style,
+  fail: (error: unknown) => void,
+): Timeline {
   let waiting: SimulationEvent[] = [];
   let timer: ReturnType<typeof setTimeout> | undefined;
   let scale: number | undefined;
   let began: number | undefined;
   const isNews = createNewsSense();
 
-  const flush = () => {
+  const flush = (until = Infinity) => {
     clearTimeout(timer);
     timer = undefined;
-    const rows = causesFirst(waiting.toSorted((a, b) => momentOf(a.ts) - momentOf(b.ts)));
-    waiting = [];
+    const sorted = causesFirst(waiting.toSorted((a, b) => momentOf(a.ts) - momentOf(b.ts)));
+    const ripe = sorted.findIndex(({ ts }) => momentOf(ts) > until);
+    const rows = ripe < 0 ? sorted : sorted.slice(0, ripe);
+    waiting = sorted.slice(rows.length);
+    if (waiting.length > 0) schedule();
     for (const event of rows) {
       if (!isNews(event)) continue;
       if (event.type === "entered" || event.type === "start" && event.fake !== null) {
@@ -43,11 +51,20 @@ export function createTimeline(print: (line: string) => void, style: Style): Tim
       for (const line of textOf(event, scale, began, style)) print(line);
     }
   };
+  const schedule = () => {
+    timer ??= setTimeout(() => {
+      try {
+        flush(Date.now() - PATIENCE_MS);
+      } catch (error) {
+        fail(error);
+      }
+    }, PATIENCE_MS);
+  };
   return {
     add(event) {
       waiting.push(event);
       if (event.type === "start") flush();
-      else timer ??= setTimeout(flush, PATIENCE_MS);
+      else schedule();
     },
     flush,
     close: () => clearTimeout(timer),

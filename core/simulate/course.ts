@@ -36,10 +36,12 @@ export function createCourse(
         began = Math.min(began ?? at, at);
         return say(at, { type: "entered", pid, usage: progress.usage ?? null });
       case "used": {
+        // Each pipe is read for itself: what one process tells may be older than what another has told already.
+        const isStale = last !== undefined && at < last;
         last = Math.max(last ?? at, at);
         const { allocated, usage = null } = progress;
         const size = usage ?? allocated;
-        const isRow = isNews(size);
+        const isRow = !isStale && isNews(size);
         // The last step of all tells how far it came, unless a row has told nearly the same.
         if (!isRow && Math.abs(size - toldUsage) < scale / 64) return void untold.delete(pid);
         untold.set(pid, () => {

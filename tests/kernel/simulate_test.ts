@@ -69,14 +69,17 @@ real("shared memory is killed like anonymous memory", async () => {
 });
 
 real("a slow allocator is told at both thresholds, in time and in order", async () => {
-  const run = await simulateJson(["--mb", "8", "--rate", "20M/s"]);
+  const run = await simulateJson(["--mb", "8", "--rate", "4M/s"]);
   assertOneKill(run, 8 * MIB);
   const above = run.ofType("threshold").filter(({ direction }) => direction === "above");
   const thresholds = [...new Set(above.map(({ threshold }) => threshold))];
   assert.deepEqual(thresholds, [Math.floor(0.65 * 8 * MIB), Math.floor(0.9 * 8 * MIB)]);
   const { lasted_ms: lasted, crossings } = run.verdict;
-  assert.ok(lasted > 250 && lasted < 2000, `8 MiB at 20 MiB/s took ${lasted} ms`);
-  assert.ok(crossings[0].left_ms > crossings[1].left_ms && crossings[1].left_ms > 0);
+  assert.ok(lasted > 1500 && lasted < 8000, `8 MiB at 4 MiB/s took ${lasted} ms`);
+  // v2 has no threshold to notify of, and a poll on an emulated machine comes when it comes.
+  const [first, second] = crossings;
+  assert.ok(first.left_ms >= second.left_ms);
+  if (version === 1) assert.ok(second.left_ms > 0, `told ${-second.left_ms} ms late`);
 });
 
 real("three processes die one by one, or as a group where the kernel has groups", async () => {
@@ -223,13 +226,17 @@ real("the allocator answers /healthz while it fills, and a port in use is one li
   assert.deepEqual([response.status, await response.text()], [200, "ok\n"]);
 });
 
-real("a reader who goes away leaves nothing behind", async () => {
-  const before = sandboxes();
-  const shell = ['"$@" simulate --mb 64 --rate 8M/s --json | head -n 1', "sh"];
-  const { stdout } = await new Deno.Command("sh", { args: ["-c", ...shell, ...oomkit()] }).output();
-  assert.equal(JSON.parse(new TextDecoder().decode(stdout)).type, "start");
-  assert.deepEqual(sandboxes(), before);
-});
+for (const output of ["json", "text"]) {
+  real(`a reader of ${output} who goes away leaves nothing behind`, async () => {
+    const before = sandboxes();
+    const line = `"$@" simulate --mb 64 --rate 16M/s --output ${output} | head -n 1`;
+    const command = new Deno.Command("sh", { args: ["-c", line, "sh", ...oomkit()] });
+    const { stdout, stderr } = await command.output();
+    assert.match(new TextDecoder().decode(stdout), /^(simulate .*|\{.*"type":"start".*\})\n$/);
+    assert.equal(new TextDecoder().decode(stderr), "");
+    assert.deepEqual(sandboxes(), before);
+  });
+}
 
 function sandboxes(): string[] {
   const hierarchy = discover();
