@@ -14,7 +14,11 @@ export function fateSentence(
   }
   if (fate.victim === undefined) return nobody(fate, when);
   const { process } = fate.victim;
-  const where = process.cgroup === cgroup.path ? "" : `, in ${printable(process.cgroup)}`;
+  const where = process.cgroup === cgroup.path
+    ? ""
+    : process.cgroup === "/"
+    ? ", in the root cgroup"
+    : `, in ${printable(process.cgroup)}`;
   const hedge = fate.scope === "hidden" || (fate.population?.unseen ?? 0) > 0
     ? ", or somebody who cannot be seen from here"
     : "";

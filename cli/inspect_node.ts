@@ -35,7 +35,7 @@ export function nodeLines(found: Inspection, tree: Branch, machine: Machine, loo
     ...rows("killed", [
       oomKill === undefined ? "not counted" : `${oomKill} since boot, by whichever limit`,
     ]),
-    ...(found.members ? ["", ...processLines(found, look)] : []),
+    ...processLines(found, look),
     ...(found.fate
       ? ["", ...wrap(fateSentence(found.fate, found), width).map((line) => style("bold", line))]
       : []),

@@ -6,6 +6,7 @@ import { printable } from "./output.ts";
 import { tabulate } from "./table.ts";
 import { formatBytes } from "./units.ts";
 
+/** After an empty line; nothing at all when there are none. */
 export function processLines({ members, fate }: Inspection, { style, width }: Look): string[] {
   if (members === undefined || members.processes.length === 0) return [];
   const { processes, total } = members;
@@ -39,6 +40,7 @@ export function processLines({ members, fate }: Inspection, { style, width }: Lo
     ? [`and ${total - processes.length} more; --processes all shows them`]
     : [];
   return [
+    "",
     style("dim", titles!),
     ...lines.map((line, at) => processes[at]!.pid === victim ? style("red", line) : line),
     ...more.map((line) => style("dim", `  ${line}`)),

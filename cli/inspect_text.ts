@@ -42,7 +42,7 @@ export function inspectionLines(found: Inspection, machine: Machine, look: Look)
     ...rows("in subtree", subtreeItems(snapshot)),
     ...rows("pressure", pressureOf(found, machine)),
     ...found.cannotSee.flatMap((line) => textLines("unseen", printable(line), look)),
-    ...(fate ? ["", ...processLines(found, look)] : []),
+    ...processLines(found, look),
     ...(fate
       ? ["", ...wrap(fateSentence(fate, found), width).map((line) => style("bold", line))]
       : []),

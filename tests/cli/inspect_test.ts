@@ -113,6 +113,9 @@ Deno.test("a limit of a sibling-filled parent is hit first, though it is not the
   const { stdout } = await runOomkit(["inspect", "--root", tree.dir, "/p/c"]);
   assert.match(stdout, /limit +64\.0 MiB, its own/);
   assert.match(stdout, /hit first +the 100\.0 MiB of \/p/);
+  const { document } = await inspectJson(["--root", tree.dir, "/p/c"]);
+  assert.equal(document.targets[0].effective_limit.owner, "/p/c");
+  assert.equal(document.targets[0].at_limit.owner, "/p");
 });
 
 Deno.test("a tree is sorted by usage, and --depth and --top bound it", async () => {
