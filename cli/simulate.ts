@@ -63,7 +63,7 @@ type Judged = ReturnType<typeof simulationEvent<Verdict>>;
 async function play(flags: SimulateFlags, tell: Tell, interrupted: AbortSignal): Promise<Judged> {
   const limit = limitOf(flags);
   if (flags.fake !== undefined) {
-    return await playFake(flags, limit!, "--fake asks for it", tell, interrupted);
+    return await playFake(flags, limit!, 2, "--fake asks for it", tell, interrupted);
   }
   if (flags.fakeVersion !== undefined) {
     throw new OomkitError("cannot use --fake-version without --fake", "name a folder: --fake DIR");
@@ -78,12 +78,15 @@ async function play(flags: SimulateFlags, tell: Tell, interrupted: AbortSignal):
   const plan = planOf(flags, limit);
   const hierarchy = findHierarchy(flags);
   if (typeof hierarchy === "string") {
-    return await playFake(flags, limit, hierarchy, tell, interrupted);
+    return await playFake(flags, limit, 2, hierarchy, tell, interrupted);
   }
   await sweep(hierarchy, tell);
   checkRoom(limit, roomFor(hierarchy));
   const stage = sandboxStage(hierarchy, limit, flags.group === true);
-  if ("refused" in stage) return await playFake(flags, limit, stage.refused, tell, interrupted);
+  if ("refused" in stage) {
+    const { version } = hierarchy.dialect;
+    return await playFake(flags, limit, version, stage.refused, tell, interrupted);
+  }
   const verdict = await simulate(plan, stage, program, tell, interrupted);
   return simulationEvent(clock(), stage.cgroup.path, verdict);
 }
@@ -116,6 +119,7 @@ const FAKE_RESTART_MS = 2000;
 async function playFake(
   flags: SimulateFlags,
   limit: number,
+  likely: 1 | 2,
   reason: string,
   tell: Tell,
   interrupted: AbortSignal,
@@ -129,7 +133,7 @@ async function playFake(
     ...(plan.stopAt !== undefined && { stopAt: plan.stopAt }),
     ...(keptUp && { restart: FAKE_RESTART_MS }),
   };
-  const version = flags.fakeVersion === "1" ? 1 : 2;
+  const version = flags.fakeVersion === undefined ? likely : flags.fakeVersion === "1" ? 1 : 2;
   const { fake: dir } = flags;
   const expected = keptUp ? null : plan.expected;
   const place = { version, curve, reason, ...(dir !== undefined && { dir }) } as const;

@@ -79,7 +79,7 @@ export function simulateBase() {
     )
     .addOption(option("--group", "the kernel is to kill all of them at once (memory.oom.group)"))
     .addOption(
-      option("--on-signal <what>", "upon SIGUSR1, SIGUSR2, SIGTERM: free and start again, …")
+      option("--on-signal <what>", "upon SIGUSR1, SIGUSR2 and SIGTERM: free all and start again, …")
         .choices(SIGNAL_REPLIES),
     )
     .addOption(

@@ -84,14 +84,15 @@ function causesFirst(events: readonly SimulationEvent[]): SimulationEvent[] {
 const LEVELS = [null, "low", "medium", "critical"];
 
 /**
- * One screen shows what is new: pressure when it rises, since a level tells of all those beneath it too, over and over; and
- * no falling usage after a kill, which is what a kill is for.
+ * One screen shows what is new: pressure when it rises, since a level tells of all those beneath it too, over and over; after a
+ * kill neither falling usage, which is what a kill is for, nor what was counted on the way to it.
  */
 function createNewsSense(): (event: SimulationEvent) => boolean {
   let highest = 0;
   let killed = false;
   return (event) => {
     if (event.type === "oom_kill") killed = true;
+    if (event.type === "max") return !killed;
     if (event.type === "threshold") return !(killed && event.direction === "below");
     if (event.type !== "pressure" || event.level === null) return true;
     const level = LEVELS.indexOf(event.level);
@@ -137,7 +138,7 @@ function row(
         formatBytes(event.usage ?? undefined)
       } in use${event.allocated === null ? "" : style("dim", `, ${touched(event)}`)}`;
     case "entered":
-      return named("enter", `pid ${event.pid} moved in and begins to allocate`);
+      return named("enter", `pid ${event.pid} begins to allocate`);
     case "signal":
       return named("signal", `pid ${event.pid} got ${event.signal}`);
     case "finished":

@@ -13,7 +13,7 @@ export function verdictText(verdict: Verdict, cgroup: string, style: Style): str
     ["limit", limitText(verdict, cgroup)],
     ["exit", exitTexts(verdict)],
     ["witnesses", witnessText(verdict)],
-    ["in time", timeText(verdict)],
+    ["time", timeText(verdict)],
   ];
   const colour = verdict.as_expected ? "green" : "red";
   return [

@@ -5,6 +5,7 @@ import { OomkitError } from "../errors.ts";
 import { reasonOf } from "./control.ts";
 import { type FakeFiles, type FakeState, v1Files, v2Files, v2RootFiles } from "./fake_files.ts";
 import { isGone, parseSandboxName, sandboxName, self } from "./sandbox_name.ts";
+import { makeTemporaryFolder } from "./temporary_folder.ts";
 
 export interface FakeTree {
   /** For `--root`. */
@@ -39,7 +40,7 @@ const IDLE: FakeState = {
 export function makeFakeTree(version: 1 | 2, state: FakeState, dir?: string): FakeTree {
   const made: string[] = [];
   const files = new Map<string, FakeFile>();
-  const root = dir ?? Deno.makeTempDirSync({ prefix: "oomkit-sim-fake-" });
+  const root = dir ?? makeTemporaryFolder();
   if (dir === undefined || claim(root)) made.push(root);
 
   const write = (folder: string, contents: FakeFiles) => {

@@ -24,25 +24,32 @@ export function findParent(hierarchy: Hierarchy): Cgroup | Refusal {
   }
   const denied = mayWrite(`${own.dir}/cgroup.procs`);
   if (hierarchy.dialect.version === 1) {
-    return denied === undefined ? own : { refused: `${own.dir}/cgroup.procs: ${denied}` };
+    return denied === undefined ? own : { refused: notPermitted(own, denied) };
   }
   const reasons: string[] = [];
   for (const candidate of [own, ...ancestorsOf(own)]) {
-    const reason = mayWrite(`${candidate.dir}/cgroup.procs`) ?? withoutMemory(candidate);
-    if (reason === undefined) return candidate;
-    reasons.push(`${candidate.path}: ${reason}`);
+    const closed = mayWrite(`${candidate.dir}/cgroup.procs`);
+    const lacking = closed === undefined ? withoutMemory(candidate) : undefined;
+    if (closed === undefined && lacking === undefined) return candidate;
+    reasons.push(
+      closed === undefined ? `${candidate.path} ${lacking}` : notPermitted(candidate, closed),
+    );
   }
   const session = denied !== undefined && /\/session-[^/]+\.scope$/.test(own.path);
   const hint = session ? "; `systemd-run --user --scope` gives a delegated one" : "";
   return { refused: `${reasons[0]}${hint}` };
 }
 
+const notPermitted = ({ dir }: Cgroup, why: string) =>
+  `no right to make a cgroup (${dir}/cgroup.procs: ${why})`;
+
 /** Why the children of a v2 cgroup have no memory controller; `undefined` when they have, or now have. */
 function withoutMemory({ dir }: Cgroup): string | undefined {
   const words = (name: string) => (peekText(`${dir}/${name}`) ?? "").split(/\s+/);
   if (words("cgroup.subtree_control").includes("memory")) return undefined;
-  if (!words("cgroup.controllers").includes("memory")) return "no memory controller";
+  if (!words("cgroup.controllers").includes("memory")) return "has no memory controller";
   // Only the real root has no cgroup.type, and only it may have both processes and controllers for its children.
   if (exists(`${dir}/cgroup.type`)) return "does not hand memory on to its children";
-  return writeControl(`${dir}/cgroup.subtree_control`, "+memory");
+  const failure = writeControl(`${dir}/cgroup.subtree_control`, "+memory");
+  return failure && `cannot hand memory on to its children: ${failure}`;
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { openCgroup } from "../../core/cgroup/cgroup.ts";
 import { discover } from "../../core/cgroup/hierarchy.ts";
-import { whyNoRealCgroup } from "../real_cgroup.ts";
+import { makeRealCgroup, whyNoRealCgroup } from "../real_cgroup.ts";
 import { oomkit, runOomkit } from "../run_oomkit.ts";
 import { type Simulated, simulateJson, startSimulation } from "../simulation.ts";
 
@@ -225,6 +225,24 @@ real("the allocator answers /healthz while it fills, and a port in use is one li
   const response = await fetch(`http://127.0.0.1:${port}/healthz`);
   assert.deepEqual([response.status, await response.text()], [200, "ok\n"]);
 });
+
+real(
+  "here, in a cgroup with a limit, the allocator dies and the program lives to tell",
+  async () => {
+    await using cgroup = makeRealCgroup("here");
+    cgroup.limit(400 * MIB);
+    const enter = ["sh", "-c", 'echo 0 > "$1" && shift && exec "$@"', "sh"];
+    const wrap = [...enter, `${cgroup.dir}/cgroup.procs`];
+    const run = await simulateJson(["--here", "--rate", "1G/s"], { wrap });
+    const { start, verdict } = run;
+    assert.equal(run.code, 0, run.stderr);
+    assert.deepEqual([start.cgroup, start.limit, start.swap_off], [cgroup.path, 400 * MIB, null]);
+    assert.deepEqual([verdict.outcome, verdict.kills_counted], ["oom_kill", 1]);
+    assert.deepEqual(run.ofType("oom_kill").map(({ victim }) => victim.pid), start.pids);
+    const spared = await simulateJson(["--here", "--stop-at", "70%"], { wrap });
+    assert.equal(spared.verdict.outcome, "survived");
+  },
+);
 
 for (const output of ["json", "text"]) {
   real(`a reader of ${output} who goes away leaves nothing behind`, async () => {

@@ -1,0 +1,134 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { type Body, makeEvent, type Tally } from "../../../core/report/event.ts";
+import type { Exit } from "../../../core/simulate/allocator.ts";
+import { judge, type Testimony } from "../../../core/simulate/judge.ts";
+
+const tally: Tally = {
+  cgroup: "/s",
+  container_id: null,
+  pod_uid: null,
+  max: 3n,
+  high: 0n,
+  oom: 1n,
+  oom_kill: 1n,
+  oom_group_kill: 0n,
+  victims: 1,
+  peak: 1000,
+  limit: 1000,
+  removed: false,
+};
+const killed: Exit = { pid: 7, code: 137, signal: "SIGKILL" };
+const left: Exit = { pid: 7, code: 0, signal: null };
+
+function kill(pid: number | undefined) {
+  const victim = pid === undefined ? null : {
+    pid,
+    comm: "x",
+    uid: 0,
+    anon_rss: null,
+    file_rss: null,
+    shmem_rss: null,
+    oom_score_adj: null,
+  };
+  const body: Body = {
+    type: "oom_kill",
+    victim,
+    limit_owner: "/s",
+    limit: 1000,
+    scope: "cgroup",
+    inferred: false,
+  };
+  return makeEvent(1000, "/s", "kmsg", body);
+}
+
+function testify(changes: Partial<Testimony> = {}): Testimony {
+  return {
+    expected: "oom_kill",
+    fake: false,
+    exits: [killed],
+    cut: undefined,
+    events: [kill(7)],
+    tally,
+    hasLog: true,
+    limit: 1000,
+    limitOwner: "/s",
+    began: 100,
+    last: 200,
+    ...changes,
+  };
+}
+
+Deno.test("a kill that exit status, counter and log tell alike is agreed upon", () => {
+  const verdict = judge(testify());
+  assert.deepEqual(
+    [verdict.outcome, verdict.as_expected, verdict.agree, verdict.processes[0]!.oom_killed],
+    ["oom_kill", true, true, true],
+  );
+});
+
+Deno.test("status 137 alone is no OOM", () => {
+  const verdict = judge(testify({ events: [], tally: { ...tally, oom_kill: 0n, victims: 0 } }));
+  assert.deepEqual([verdict.outcome, verdict.as_expected], ["failed", false]);
+  assert.equal(verdict.processes[0]!.oom_killed, false);
+});
+
+Deno.test("without a log the counter convicts who died of SIGKILL", () => {
+  const verdict = judge(testify({ events: [kill(undefined)], hasLog: false }));
+  assert.deepEqual([verdict.kills_logged, verdict.agree], [null, null]);
+  assert.equal(verdict.processes[0]!.oom_killed, true);
+});
+
+Deno.test("without log and counter nobody can say who sent the signal", () => {
+  const verdict = judge(testify({ events: [], hasLog: false, tally: undefined }));
+  assert.equal(verdict.processes[0]!.oom_killed, null);
+});
+
+Deno.test("a group kill counts its first victim twice, and that is no disagreement", () => {
+  const exits = [1, 2, 3].map((pid) => ({ ...killed, pid }));
+  const events = exits.map(({ pid }) => kill(pid));
+  const group = { ...tally, oom_kill: 4n, oom_group_kill: 1n };
+  assert.equal(judge(testify({ exits, events, tally: group })).agree, true);
+  assert.equal(judge(testify({ exits, events, tally: { ...group, oom_kill: 6n } })).agree, false);
+});
+
+Deno.test("who lives, by itself or until the time is over, has survived", () => {
+  const quiet = { events: [], tally: { ...tally, oom_kill: 0n }, expected: "survive" as const };
+  assert.equal(judge(testify({ ...quiet, exits: [left] })).as_expected, true);
+  assert.equal(judge(testify({ ...quiet, cut: "time" })).as_expected, true);
+  assert.equal(judge(testify({ ...quiet, cut: "interrupt" })).as_expected, false);
+});
+
+Deno.test("what user space had to act is counted from the telling to the last page, also when that is negative", () => {
+  const threshold = (at: number, bytes: number) =>
+    makeEvent(at, "/s", "eventfd", {
+      type: "threshold",
+      threshold: bytes,
+      direction: "above",
+      usage: bytes,
+      limit: 1000,
+    });
+  const events = [threshold(150, 650), threshold(201.5, 900), threshold(300, 650), kill(7)];
+  assert.deepEqual(judge(testify({ events })).crossings, [
+    { threshold: 650, after_ms: 50, left_ms: 50 },
+    { threshold: 900, after_ms: 101.5, left_ms: -1.5 },
+  ]);
+});
+
+Deno.test("an expectation is met exactly when the outcome is its own", () => {
+  const outcomes = fc.record({
+    expected: fc.constantFrom("oom_kill" as const, "survive" as const, null),
+    cut: fc.constantFrom("interrupt" as const, "time" as const, undefined),
+    exits: fc.array(fc.constantFrom(killed, left), { maxLength: 3 }),
+    events: fc.constantFrom([], [kill(7)]),
+  }, { noNullPrototype: true });
+  fc.assert(fc.property(outcomes, (changes) => {
+    const kills = { ...tally, oom_kill: BigInt(changes.events.length) };
+    const { outcome, as_expected: met } = judge(testify({ ...changes, tally: kills }));
+    const wanted = { oom_kill: ["oom_kill"], survive: ["survived"] };
+    const right = changes.expected === null
+      ? outcome !== "failed"
+      : wanted[changes.expected].includes(outcome);
+    assert.equal(met, right);
+  }));
+});
