@@ -9,8 +9,8 @@ export interface Watched extends AsyncDisposable {
   readonly pid: number;
   /** Every event so far. */
   readonly events: readonly Json[];
-  /** What stderr said when the watch began. */
-  readonly startLine: string;
+  /** What stderr has said so far; one line once everything is armed. */
+  readonly stderr: string;
   /** The first event, past or to come, for which `wanted` holds. Rejects when the program ends without one. */
   next(wanted: (event: Json) => boolean): Promise<Json>;
   /** Ends the program as Ctrl-C does, and returns all its events, the summary last. */
@@ -78,7 +78,9 @@ export async function startWatched(
   return {
     pid: child.pid,
     events,
-    startLine: stderr,
+    get stderr() {
+      return stderr;
+    },
     async next(wanted) {
       const found = events.find(wanted);
       if (found) return found;

@@ -32,6 +32,8 @@ export interface Kills {
   counted(member: Member, kills: bigint, now: number, from: number): void;
   /** Tells what can be told; returns when to look again, `Infinity` when nothing is open. */
   settle(now: number): number;
+  /** Whether a logged kill waits for its cgroup. */
+  waiting(): boolean;
 }
 
 export interface KillsOptions {
@@ -39,6 +41,8 @@ export interface KillsOptions {
   members(): Iterable<Member>;
   /** True when `path` lies beneath a recursively watched target. */
   covers(path: string): boolean;
+  /** A kill was told in a removed cgroup that had nothing open. */
+  explain(cgroup: string): void;
   /** Whether the kernel log is being read, and so worth waiting for. */
   readonly hasLog: boolean;
   tell(told: Told): void;
@@ -50,11 +54,15 @@ interface Open {
   readonly at: number;
 }
 
-export function createKills({ members, covers, hasLog, tell }: KillsOptions): Kills {
+export function createKills(
+  { members, covers, explain: explainRemoved, hasLog, tell }: KillsOptions,
+): Kills {
   let open: Open[] = [];
 
   /** An OOM is notified at the victim's cgroup and at its ancestors; one kill explains them all. */
-  const explain = (cgroup: string) => {
+  const explain = (cgroup: string, own?: Member) => {
+    // What a removed cgroup has lost may have been counted for a sibling that went at the same time.
+    if (own?.goneAt !== undefined && !isSuspicious(own)) explainRemoved(cgroup);
     for (const member of members()) {
       if (!isBeneath(cgroup, member.cgroup.path)) continue;
       if (member.suspected > 0) member.suspected -= 1;
@@ -66,8 +74,8 @@ export function createKills({ members, covers, hasLog, tell }: KillsOptions): Ki
     const cgroup = kill.cgroup ?? member.cgroup.path;
     // v1 counts a kill in the victim's own cgroup only.
     const isCounted = cgroup === member.cgroup.path || (member.wide && countsSubtree(member));
+    explain(cgroup, member);
     if (isCounted) member.due -= 1n;
-    explain(cgroup);
     if (!kill.again) tell({ cgroup, member, kill, inferred: false });
   };
 
@@ -129,6 +137,7 @@ export function createKills({ members, covers, hasLog, tell }: KillsOptions): Ki
       }
       return next;
     },
+    waiting: () => open.length > 0,
   };
 }
 

@@ -107,7 +107,7 @@ export function openSources(
   /** inotify watches; several targets can share that of their parent. */
   const watches = new Map<number, Set<Member>>();
 
-  const armOne = (member: Member, cgroup: Cgroup, trigger: Trigger): boolean => {
+  const armOne = (member: Member, cgroup: Cgroup, trigger: Trigger, optional = false): boolean => {
     const token = nextToken++;
     try {
       const armed = arm(cgroup, trigger, token, bench!);
@@ -125,7 +125,7 @@ export function openSources(
       const using = tellsOom(trigger) || trigger.kind === "eventfd" && trigger.tells === "threshold"
         ? pollText
         : "nothing";
-      if (trigger.file !== hierarchy.dialect.limitFile) {
+      if (!optional && trigger.file !== hierarchy.dialect.limitFile) {
         refuse(cgroup.path, describe(trigger), using, reasonOf(error));
       }
       return false;
@@ -160,7 +160,8 @@ export function openSources(
   const armParent = (member: Member) => {
     const parent = parentOf(member.cgroup);
     if (member.isTarget && parent && hierarchy.dialect.countsSubtree) {
-      armOne(member, parent, { kind: "inotify", file: "memory.events" });
+      // The root has no such file; then the removal itself is the only hint.
+      armOne(member, parent, { kind: "inotify", file: "memory.events" }, true);
     }
   };
 

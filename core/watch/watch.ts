@@ -3,9 +3,11 @@
  * is told is the difference to the last one, so that coalesced, spurious and lost notifications do no harm.
  */
 
+import { basename } from "node:path";
 import { type Cgroup, isThere, openCgroup, parentOf, walk } from "../cgroup/cgroup.ts";
 import type { Interests } from "../cgroup/dialect.ts";
-import { directoryOf, pathOf } from "../cgroup/hierarchy.ts";
+import { exists, inodeOf } from "../cgroup/files.ts";
+import { pathOf } from "../cgroup/hierarchy.ts";
 import {
   type Body,
   makeEvent,
@@ -15,8 +17,9 @@ import {
 } from "../report/event.ts";
 import { createDeadChildren } from "./dead_children.ts";
 import { createKills, LOG_GRACE_MS, type Told } from "./kills.ts";
-import { createGhost, createMember, disarm, type Member, notePids } from "./member.ts";
+import { createMember, disarm, type Member, notePids } from "./member.ts";
 import { createObserver } from "./observe.ts";
+import { createRemovals } from "./removals.ts";
 import { type Hint, openSources } from "./sources.ts";
 import { tallyOf } from "./tally.ts";
 import { type TreeChanges, watchTree } from "./tree_changes.ts";
@@ -47,6 +50,10 @@ export interface Watching {
 /** Notifications are not known to be lost, but a watcher that trusts them alone would never know (milliseconds). */
 const SWEEP_MS = 30_000;
 
+/** Longer than a queued hint takes to arrive (milliseconds). */
+const QUIET_MS = 20;
+const STOP_WITHIN_MS = 2000;
+
 /** Arms everything before it returns: what happens afterwards is told, in order. */
 export function startWatch(
   options: WatchOptions,
@@ -57,15 +64,15 @@ export function startWatch(
   const members = new Map<string, Member>();
   const retired = new Set<Member>();
   const finished: Tally[] = [];
-  /** Paths lately buried, since hints of one removal come in several pieces. */
-  const buried: string[] = [];
   const trees: TreeChanges[] = [];
-  const dead = createDeadChildren();
+  const parents = createDeadChildren();
   const done = Promise.withResolvers<void>();
   let timer: ReturnType<typeof setTimeout> | undefined;
   let timerAt = Infinity;
   let sweepAt = started + SWEEP_MS;
-  let stopping = false;
+  let closed = false;
+  /** When something last woke us. */
+  let wokenAt = started;
 
   const tell = (cgroup: string, source: Source, body: Body) =>
     emit(makeEvent(performance.timeOrigin + performance.now(), cgroup, source, body));
@@ -78,7 +85,7 @@ export function startWatch(
     );
   const tellKill = ({ cgroup, member, kill, inferred }: Told) => {
     if (member) member.victims += 1;
-    else dead.told(cgroup);
+    else removals.explain(cgroup);
     const source = kill ? "kmsg" : inferred ? "parent" : member?.source ?? "poll";
     observer.tellKill(cgroup, member, kill, inferred, source);
   };
@@ -88,6 +95,7 @@ export function startWatch(
       yield* members.values();
     },
     covers,
+    explain: (cgroup) => void removals.release(cgroup),
     hasLog: sources.log !== undefined,
     tell: tellKill,
   });
@@ -97,8 +105,8 @@ export function startWatch(
     // A kill logged before this cannot be its own, unless its counter says so.
     readLog();
     const isTarget = options.targets.some(({ path }) => path === cgroup.path);
-    dead.expect(parentOf(cgroup));
-    if (options.recursive) dead.expect(cgroup, isNew);
+    parents.expect(parentOf(cgroup));
+    if (options.recursive) parents.expect(cgroup, isNew);
     const member = createMember(cgroup, { isTarget, wide: !options.recursive, isNew });
     if (member === undefined) return;
     members.set(cgroup.path, member);
@@ -117,60 +125,28 @@ export function startWatch(
     if (observer.effectiveChanged(member)) sources.rearmThresholds(member);
   };
 
-  /** Its kills are logged before it can be removed: those read until now may be its own, later ones are not. */
-  const retire = (member: Member) => {
-    if (member.goneAt !== undefined) return;
-    readLog();
-    member.goneAt = performance.now();
-    members.delete(member.cgroup.path);
-    retired.add(member);
-    member.lost = dead.lost(member.cgroup, member.last.subtree.oomKill);
-    if (member.lost !== undefined) {
-      member.suspected = Number(member.lost);
-      return;
-    }
-    // v1 notifies of the removal itself once, sooner or later; what came besides was an OOM that nobody could read about.
-    sources.collect(member);
-    const unread = member.notified - member.oomsTold;
-    member.doubtful = unread > 0 || member.source === "poll";
-    if (unread > 1) tellUnread(member, unread - 1);
+  const readLog = () => {
+    for (const kill of sources.log?.read() ?? []) kills.logged(kill, performance.now());
   };
 
-  const tellUnread = (member: Member, ooms: number) => {
-    member.suspected += ooms;
-    observer.tellOom(member, BigInt(ooms), "eventfd");
-  };
-
-  /** The log has had its time: what is still suspected is told as such, then the removal. */
+  const removals = createRemovals({
+    retired,
+    parents,
+    sources,
+    readLog,
+    tell,
+    tellOom: (member, count, source) => observer.tellOom(member, count, source),
+    tellKill,
+  });
   const bury = (member: Member) => {
-    retired.delete(member);
-    sources.collect(member);
-    const unread = member.notified - member.oomsTold - 1;
-    if (unread > 0) tellUnread(member, unread);
-    // Without the log a suspicion is all there will ever be; with it, no line was no kill.
-    const unseen = member.lost !== undefined
-      ? member.suspected
-      : sources.log === undefined
-      ? Math.min(1, member.suspected)
-      : 0;
-    for (let n = 0; n < unseen; n++) {
-      tellKill({ cgroup: member.cgroup.path, member, inferred: true });
-    }
-    tell(member.cgroup.path, "watchfs", { type: "removed" });
-    sources.forget(member);
-    disarm(member);
+    removals.bury(member);
     finished.push(...[tallyOf(member)].filter((tally) => tally !== undefined));
-    if (buried.push(member.cgroup.path) > 50) buried.shift();
     const targetsLeft = [...members.values(), ...retired].some(({ isTarget }) => isTarget);
     if (!targetsLeft) done.resolve();
   };
-
-  /** A cgroup that was created and is gone again: on v1 only the log can tell of a kill in it, on v2 its parent. */
-  const haunt = (path: string) => {
-    if (buried.includes(path) || [...retired].some(({ cgroup }) => cgroup.path === path)) return;
-    const ghost = createGhost({ hierarchy, path, dir: directoryOf(hierarchy, path)!, inode: 0 });
-    tell(path, "watchfs", { type: "created" });
-    retire(ghost);
+  const retire = (member: Member) => {
+    members.delete(member.cgroup.path);
+    removals.retire(member);
   };
 
   /** Compares what is watched with what is there, at `dir` or everywhere. */
@@ -187,7 +163,10 @@ export function startWatch(
     for (const top of tops) {
       for (const cgroup of walk(top)) if (!members.has(cgroup.path)) add(cgroup, true);
     }
-    if (path !== undefined && tops.length === 0 && covers(path)) haunt(path);
+    if (path === undefined || tops.length > 0 || !covers(path)) return;
+    // Removing a cgroup is seen as changes to its files as well; every cgroup has files of the same names.
+    const namesake = `${options.targets[0]!.dir}/${basename(path)}`;
+    if (!exists(namesake) || inodeOf(namesake) !== undefined) removals.haunt(hierarchy, path);
   };
 
   const sweep = () => {
@@ -208,7 +187,7 @@ export function startWatch(
     for (const member of members.values()) {
       next = Math.min(next, member.nextLook, member.nextGlance);
     }
-    if (stopping || (timer !== undefined && timerAt <= next)) return;
+    if (closed || (timer !== undefined && timerAt <= next)) return;
     clearTimeout(timer);
     timerAt = next;
     timer = setTimeout(guarded(tick), Math.max(1, next - now));
@@ -225,10 +204,6 @@ export function startWatch(
     settle();
   };
 
-  const readLog = () => {
-    for (const kill of sources.log?.read() ?? []) kills.logged(kill, performance.now());
-  };
-
   /** What throws outside of anybody's call ends the watch instead of the process. */
   const guarded = <A extends unknown[]>(action: (...args: A) => void) => (...args: A) => {
     try {
@@ -239,7 +214,8 @@ export function startWatch(
   };
 
   const hint = guarded((dir: string | undefined) => {
-    if (stopping) return;
+    if (closed) return;
+    wokenAt = performance.now();
     reconcile(dir);
     settle();
   });
@@ -255,6 +231,7 @@ export function startWatch(
   if (members.size === 0) done.resolve();
 
   const wake = guarded((touched: ReadonlyMap<Member, Hint>, overflow: boolean) => {
+    wokenAt = performance.now();
     for (const [member, hint] of touched) {
       look(member, hint.source);
       // A removal signals every eventfd: what is gone has no pressure.
@@ -266,24 +243,34 @@ export function startWatch(
   const loop = sources.follow(wake);
   settle();
 
+  /**
+   * Waits for what is on its way: hints that are queued, the kill that follows a notified OOM, the line that follows a
+   * counter. Bounded, since on a busy node there is always something.
+   */
+  const quiet = async () => {
+    const deadline = performance.now() + STOP_WITHIN_MS;
+    // However long the last wake was ago: what came while we were busy has had no turn yet.
+    wokenAt = performance.now();
+    for (let now = wokenAt; now < deadline; now = performance.now()) {
+      const isOpen = retired.size > 0 || kills.waiting() ||
+        [...members.values()].some((m) => m.due > 0n || m.suspected > 0);
+      if (now - wokenAt > (isOpen ? LOG_GRACE_MS + QUIET_MS : QUIET_MS)) return;
+      await new Promise((resolve) => setTimeout(resolve, QUIET_MS / 2));
+    }
+  };
+
   return {
     sources: sources.described(),
     done: done.promise,
     async stop() {
-      stopping = true;
+      for (const member of [...members.values()]) look(member, "poll");
+      settle();
+      await quiet();
+      closed = true;
       clearTimeout(timer);
       sources.wakeUp();
       await loop;
-      // A notified OOM whose kill is still under way: the counter and the log follow within milliseconds.
-      const patience = performance.now() + LOG_GRACE_MS;
-      for (;;) {
-        for (const member of [...members.values()]) look(member, "poll");
-        settle();
-        const open = retired.size > 0 ||
-          [...members.values()].some((m) => m.due > 0n || m.suspected > 0);
-        if (!open || performance.now() > patience + 20) break;
-        await new Promise((resolve) => setTimeout(resolve, 10));
-      }
+      settle();
       for (const member of [...retired]) bury(member);
       observer.flush(members.values());
       const cgroups = [...members.values()].flatMap((member) => tallyOf(member) ?? []);

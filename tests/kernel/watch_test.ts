@@ -190,7 +190,7 @@ kernelTest("a forced poll tells the same kill, and says that it polls", async ()
   await using cgroup = makeRealCgroup("poll");
   cgroup.limit(10 * MIB);
   await using watched = await startWatched(["--poll", "20ms", cgroup.path]);
-  assert.match(watched.startLine, /poll every 20 ms/);
+  assert.match(watched.stderr, /poll every 20 ms/);
   const { pid } = await eatToDeath(cgroup);
   await watched.next(killOf(pid));
   assert.equal(kills(await watched.stop()).length, 1);
