@@ -48,6 +48,9 @@ export interface KillsOptions {
   tell(told: Told): void;
 }
 
+/** Cgroups that vanish before they are armed never claim their kills. */
+const EARLY_MAX = 1000;
+
 interface Open {
   readonly kill: LoggedKill;
   /** When it was read. */
@@ -58,23 +61,27 @@ export function createKills(
   { members, covers, explain: explainRemoved, hasLog, tell }: KillsOptions,
 ): Kills {
   let open: Open[] = [];
+  /** Kills told in cgroups that were not armed yet: their counters will show them once more. */
+  const early = new Map<string, bigint>();
 
   /** An OOM is notified at the victim's cgroup and at its ancestors; one kill explains them all. */
-  const explain = (cgroup: string, own?: Member) => {
+  const explain = (cgroup: string, own: Member, now: number) => {
     // What a removed cgroup has lost may have been counted for a sibling that went at the same time.
-    if (own?.goneAt !== undefined && !isSuspicious(own)) explainRemoved(cgroup);
+    if (own.goneAt !== undefined && !isSuspicious(own)) explainRemoved(cgroup);
+    if (own.suspected > 0 || !own.doubtful) own.suspected -= 1;
+    else own.doubtful = false;
+    own.lastOomAt = now;
     for (const member of members()) {
-      if (!isBeneath(cgroup, member.cgroup.path)) continue;
+      if (member === own || !isBeneath(cgroup, member.cgroup.path)) continue;
       if (member.suspected > 0) member.suspected -= 1;
-      else member.doubtful = false;
     }
   };
 
-  const settleMember = (member: Member, kill: LoggedKill) => {
+  const settleMember = (member: Member, kill: LoggedKill, now: number) => {
     const cgroup = kill.cgroup ?? member.cgroup.path;
     // v1 counts a kill in the victim's own cgroup only.
     const isCounted = cgroup === member.cgroup.path || (member.wide && countsSubtree(member));
-    explain(cgroup, member);
+    explain(cgroup, member, now);
     if (isCounted) member.due -= 1n;
     if (!kill.again) tell({ cgroup, member, kill, inferred: false });
   };
@@ -96,7 +103,7 @@ export function createKills(
       .filter((m) => kill.group === undefined || isBeneath(m.cgroup.path, kill.group))
       .filter((m) => m.due > 0n ? at >= m.dueFrom : isSuspicious(m) && at >= m.readAt)
       .filter((m) => m.goneAt === undefined ? m.due > 0n : at <= m.goneAt)
-      .toSorted((a, b) => since(a) - since(b))[0];
+      .toSorted((a, b) => evidence(b) - evidence(a) || since(a) - since(b))[0];
   };
 
   /** True when the kill needs no more attention. */
@@ -104,18 +111,25 @@ export function createKills(
     const { kill, at } = logged;
     if (kill.cgroup === undefined) {
       const member = home(logged) ?? (now - at >= ELIMINATE_MS ? suspect(logged) : undefined);
-      if (member) settleMember(member, kill);
+      if (member) settleMember(member, kill, now);
       return member !== undefined;
     }
     const member = closest([...members()], kill.cgroup);
-    if (member) settleMember(member, kill);
-    else if (covers(kill.cgroup)) tell({ cgroup: kill.cgroup, kill, inferred: false });
+    if (member) settleMember(member, kill, now);
+    else if (covers(kill.cgroup)) {
+      if (early.size > EARLY_MAX) early.clear();
+      early.set(kill.cgroup, (early.get(kill.cgroup) ?? 0n) + 1n);
+      if (!kill.again) tell({ cgroup: kill.cgroup, kill, inferred: false });
+    }
     return true;
   };
 
   return {
     logged: (kill, now) => void open.push({ kill, at: now }),
     counted(member, kills, now, from) {
+      const known = early.get(member.cgroup.path);
+      if (known !== undefined) member.due -= known;
+      early.delete(member.cgroup.path);
       if (member.due <= 0n) member.dueFrom = from;
       member.due += kills;
       if (member.due > 0n) member.dueSince = now;
@@ -128,7 +142,7 @@ export function createKills(
         const patience = hasLog ? LOG_GRACE_MS : 0;
         if (member.due > 0n && now - member.dueSince >= patience) {
           for (; member.due > 0n; member.due -= 1n) {
-            explain(member.cgroup.path);
+            explain(member.cgroup.path, member, now);
             tell({ cgroup: member.cgroup.path, member, inferred: false });
           }
         } else if (member.due > 0n) {
@@ -140,6 +154,9 @@ export function createKills(
     waiting: () => open.length > 0,
   };
 }
+
+/** A counter is proof, a notified OOM a sign, and a doubt only a doubt. */
+const evidence = (m: Member) => m.due > 0n ? 2 : m.suspected > 0 ? 1 : 0;
 
 const isSuspicious = (m: Member) => m.due > 0n || m.suspected > 0 || m.doubtful;
 

@@ -59,7 +59,10 @@ export interface Member {
   dueFrom: number;
   /** `oom_kill` events told. */
   victims: number;
-  /** Signs of kills that no counter has shown yet; what a removal would take with it. */
+  /**
+   * Signs of kills that no counter has shown yet, which a removal would take with it; negative when kills were told
+   * before the OOM behind them was notified.
+   */
   suspected: number;
   /** It is gone, and what was left of its notifications may have been the removal or one more OOM. */
   doubtful: boolean;
@@ -69,6 +72,7 @@ export interface Member {
   notified: number;
   /** v1: those told as `oom`. */
   oomsTold: number;
+  /** When an OOM or a kill was last heard of. */
   lastOomAt: number;
   /** v2: kills that its removal took along, as its parent counts them. */
   lost: bigint | undefined;

@@ -195,10 +195,8 @@ export function createObserver(
         member.limit = limit;
         tell(cgroup.path, source, { type: "limit_changed", from, to: finite(limit) });
       }
-      if (member.suspected > 0) {
-        if (now - member.lastOomAt > SUSPICION_MS) member.suspected = 0;
-        else member.nextLook = Math.min(member.nextLook, now + KILL_FOLLOWS_MS);
-      }
+      if (now - member.lastOomAt > SUSPICION_MS) member.suspected = 0;
+      if (member.suspected > 0) member.nextLook = Math.min(member.nextLook, now + KILL_FOLLOWS_MS);
       const pace = options.poll ?? (member.source === "poll" ? FALLBACK_POLL_MS : Infinity);
       member.nextLook = Math.min(member.nextLook, now + pace);
       return true;

@@ -66,9 +66,9 @@ export function createRemovals(
       // v1 notifies of the removal itself once, sooner or later; what came besides was an OOM that nobody could read about.
       sources.collect(member);
       const unread = member.notified - member.oomsTold;
-      const neverRead = member.readAt === -Infinity;
-      member.doubtful = unread > 0 || neverRead || member.source === "poll";
       if (unread > 1) tellUnread(member, unread - 1);
+      const neverRead = member.readAt === -Infinity || member.source === "poll";
+      member.doubtful = member.suspected >= 0 && (unread > 0 || neverRead);
     },
 
     haunt(hierarchy, path) {
