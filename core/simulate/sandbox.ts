@@ -80,7 +80,7 @@ function furnish(cgroup: Cgroup, { limit, group = false }: SandboxOptions): Sand
   return {
     cgroup,
     procsFile: `${dir}/cgroup.procs`,
-    swapOff: switchSwapOff(dir, limit) || withoutSwap(),
+    swapOff: switchSwapOff(dir, limit),
     groupKill: group && exists(groupFile) && writeControl(groupFile, "1") === undefined,
     remove: () => removeCgroup(cgroup),
   };
@@ -94,6 +94,8 @@ function switchSwapOff(dir: string, limit: number | undefined): boolean {
   const done = (name: string, value: string) =>
     exists(`${dir}/${name}`) && writeControl(`${dir}/${name}`, value) === undefined;
   if (done("memory.swap.max", "0")) return true;
+  // The joint limit is charged first and takes over `memory.failcnt`: without swap it would only hide the hits.
+  if (withoutSwap()) return true;
   const together = limit !== undefined && done("memory.memsw.limit_in_bytes", String(limit));
   return done("memory.swappiness", "0") || together;
 }
