@@ -85,9 +85,7 @@ function left({ headroom, workingSetHeadroom, limit }: Ancestry, { memory }: Mac
 function hitNext({ headroom, limit }: Ancestry): string | undefined {
   if (headroom === undefined || headroom.owner === limit.owner) return undefined;
   const owner = headroom.owner === undefined ? HIDDEN : printable(headroom.owner);
-  return `the ${
-    formatBytes(headroom.limit)
-  } of ${owner}, though they are more: others use them too`;
+  return `the ${formatBytes(headroom.limit)} of ${owner}: wider, but shared with others`;
 }
 
 /** Where more than one limit counts, all of them, so that one sees which is how full. */

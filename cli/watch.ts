@@ -94,14 +94,10 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
   const seen = new Set<EventType>();
   const { promise: reached, resolve: reach } = Promise.withResolvers<void>();
   const until = new Set(flags.until);
-  let ended = false;
   const emit = (event: OomkitEvent) => {
-    // After the last awaited event only the summary follows.
-    if (ended && event.type !== "summary") return;
     seen.add(event.type);
     print(json ? toJson(event) : eventText(event, style));
     if (until.has(event.type)) reach();
-    ended = until.has(event.type);
   };
 
   const watching = startWatch(options, emit);

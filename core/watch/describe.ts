@@ -38,3 +38,13 @@ export function reasonOf(error: unknown): string {
   }
   return error instanceof Error ? error.message : String(error);
 }
+
+/** "events: inotify on a" and "events: inotify on b" become one, in the order of the first of each. */
+export function joinFiles(lines: Iterable<string>): string[] {
+  const files = new Map<string, string[]>();
+  for (const line of lines) {
+    const [what, file] = line.split(" on ", 2);
+    files.set(what!, [...files.get(what!) ?? [], ...file === undefined ? [] : [file]]);
+  }
+  return [...files].map(([what, on]) => on.length === 0 ? what : `${what} on ${on.join(", ")}`);
+}

@@ -11,7 +11,7 @@ import { SystemCallError } from "../kernel/libc.ts";
 import type { Body, Source } from "../report/event.ts";
 import { arm, type Armed, type Bench } from "./arm.ts";
 import { type KernelLog, openKernelLog } from "./kernel_log.ts";
-import { describe, reasonOf, tellsOom } from "./describe.ts";
+import { describe, joinFiles, reasonOf, tellsOom } from "./describe.ts";
 import { keepUsageFile, type Member } from "./member.ts";
 import { FALLBACK_POLL_MS } from "./observe.ts";
 import type { WatchOptions } from "./watch.ts";
@@ -255,7 +255,7 @@ export function openSources(
     },
 
     wakeUp: () => epoll?.wake(),
-    described: () => [...described],
+    described: () => joinFiles(described),
     close() {
       log?.[Symbol.dispose]();
       inotify?.close();
