@@ -2,8 +2,15 @@
 
 /** A JavaScript timer is about 1.2 ms late on an idle machine, so that a shorter sleep only burns CPU. */
 const SHORTEST_MS = 5;
-/** An idle cgroup: how late the first crossing may be told at most. */
-const LONGEST_MS = 1000;
+/** How late the first crossing of an idle cgroup may be told: at best, and at worst where there are many. */
+const IDLE_MS = { best: 50, worst: 1000 };
+/** A look costs some 2 µs (docs/performance.md): so far apart, all looks together stay below half a percent of a core. */
+const IDLE_MS_EACH = 0.5;
+
+/** The longest time between two looks at one of `count` cgroups, in milliseconds. */
+export function longestLook(count: number): number {
+  return Math.min(IDLE_MS.worst, Math.max(IDLE_MS.best, IDLE_MS_EACH * count));
+}
 
 /**
  * Milliseconds until the next look: half of the time that the distance to the next threshold lasts at the present fill
@@ -11,8 +18,9 @@ const LONGEST_MS = 1000;
  *
  * @param distance bytes to the next threshold above; `Infinity` when there is none.
  * @param rate bytes per second since the last look; 0 or less when it does not grow.
+ * @param longest milliseconds, see {@link longestLook}.
  */
-export function nextLook(distance: number, rate: number): number {
-  if (rate <= 0) return LONGEST_MS;
-  return Math.min(LONGEST_MS, Math.max(SHORTEST_MS, 500 * distance / rate));
+export function nextLook(distance: number, rate: number, longest: number): number {
+  if (rate <= 0) return longest;
+  return Math.min(longest, Math.max(SHORTEST_MS, 500 * distance / rate));
 }

@@ -101,7 +101,7 @@ export function createKills(
     const since = (m: Member) => m.goneAt === undefined ? Math.abs(m.dueSince - at) : m.goneAt - at;
     return [...members()]
       .filter((m) => kill.group === undefined || isBeneath(m.cgroup.path, kill.group))
-      .filter((m) => m.due > 0n ? at >= m.dueFrom : isSuspicious(m) && at >= m.readAt)
+      .filter((m) => m.due > 0n ? kill.group || at >= m.dueFrom : isSuspicious(m) && at >= m.readAt)
       .filter((m) => m.goneAt === undefined ? m.due > 0n : at <= m.goneAt)
       .toSorted((a, b) => evidence(b) - evidence(a) || since(a) - since(b))[0];
   };

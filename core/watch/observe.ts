@@ -11,7 +11,7 @@ import {
   readPressure,
   readUsage,
 } from "../cgroup/cgroup.ts";
-import { nextLook } from "../policy/pace.ts";
+import { longestLook, nextLook } from "../policy/pace.ts";
 import type { Body, Source } from "../report/event.ts";
 import type { LoggedKill } from "./kill_log.ts";
 import { type Kills, NOTIFIED_WITHIN_MS } from "./kills.ts";
@@ -60,6 +60,8 @@ export function createObserver(
   options: WatchOptions,
   kills: Kills,
   tell: (cgroup: string, source: Source, body: Body) => void,
+  /** How many cgroups are watched. */
+  watched: () => number,
 ): Observer {
   /** v2 counts an OOM where the limit is, which may be an ancestor that is not watched: path → `oom` last seen. */
   const ancestorOoms = new Map<string, bigint>();
@@ -217,7 +219,7 @@ export function createObserver(
       }
       member.usageReadAt = now;
       const above = member.thresholds.find(({ bytes }) => bytes > usage)?.bytes ?? Infinity;
-      member.nextGlance = now + nextLook(above - usage, rate);
+      member.nextGlance = now + nextLook(above - usage, rate, longestLook(watched()));
     },
 
     setThresholds(member) {

@@ -86,6 +86,11 @@ export function startWatch(
   const tellKill = ({ cgroup, member, kill, inferred }: Told) => {
     if (member) member.victims += 1;
     else removals.explain(cgroup);
+    if (kill && member && member.goneAt === undefined) {
+      // The OOM was notified before its kill was logged, but the log may have been read first.
+      sources.collect(member);
+      look(member, member.source);
+    }
     const source = kill ? "kmsg" : inferred ? "parent" : member?.source ?? "poll";
     observer.tellKill(cgroup, member, kill, inferred, source);
   };
@@ -99,7 +104,7 @@ export function startWatch(
     hasLog: sources.log !== undefined,
     tell: tellKill,
   });
-  const observer = createObserver(options, kills, tell);
+  const observer = createObserver(options, kills, tell, () => members.size);
 
   const add = (cgroup: Cgroup, isNew: boolean) => {
     // A kill logged before this cannot be its own, unless its counter says so.
