@@ -1,0 +1,63 @@
+/** The commands, as commander knows them. Each has a module of its own, loaded only when it is called. */
+
+import { Command, CommanderError, type CommandUnknownOpts } from "@commander-js/extra-typings";
+import type { Finish } from "./main.ts";
+import { say } from "./output.ts";
+
+/** @param behind what stood behind `--` on the command line. */
+type Load = (finish: Finish, behind?: readonly string[]) => Promise<CommandUnknownOpts>;
+
+/** In the order of the help. */
+const loaders: ReadonlyMap<string, Load> = new Map<string, Load>([
+  ["inspect", async (finish) => (await import("./inspect.ts")).inspectCommand(finish)],
+  ["watch", async (finish, behind) => (await import("./watch.ts")).watchCommand(finish, behind)],
+  ["simulate", async (finish) => (await import("./simulate.ts")).simulateCommand(finish)],
+  ["__allocate", async (finish) => (await import("./allocate.ts")).allocateCommand(finish)],
+]);
+
+/**
+ * Runs the command that `args` name. A mistake in them is told here.
+ * @throws what the command throws.
+ */
+export async function runProgram(
+  args: readonly string[],
+  version: string,
+  finish: Finish,
+): Promise<void> {
+  const program = new Command("oomkit")
+    .description("See memory limits, follow them, act before the kernel does, and rehearse it.")
+    .version(version, "-V, --version")
+    .exitOverride()
+    .showSuggestionAfterError()
+    .enablePositionalOptions()
+    .configureOutput({ writeErr: (text) => say(oneLine(text)) });
+  const { own, behind } = splitCommand(args);
+  const called = loaders.has(own[0] ?? "") ? own[0] : undefined;
+  for (const [name, load] of loaders) {
+    // Help and suggestions need them all.
+    if (called !== undefined && called !== name) continue;
+    const command = (await load(finish, behind)).copyInheritedSettings(program);
+    program.addCommand(command, { hidden: name.startsWith("__") });
+  }
+  try {
+    await program.parseAsync(own, { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    finish(error.exitCode === 0 ? 0 : 2);
+  }
+}
+
+/** What stands behind `--` after `watch` is a command line of somebody else's; commander would mix the two. */
+function splitCommand(args: readonly string[]): { own: string[]; behind?: string[] } {
+  const at = args.indexOf("--");
+  if (at < 0 || !args.slice(0, at).includes("watch")) return { own: [...args] };
+  return { own: args.slice(0, at), behind: args.slice(at + 1) };
+}
+
+/** commander puts its suggestion on a line of its own; a mistake gets one. */
+function oneLine(text: string): string {
+  const [first = "", ...rest] = text.trim().split("\n");
+  return first.startsWith("error: ")
+    ? [first.replace("error: ", "oomkit: "), ...rest].join(" ")
+    : text.trimEnd();
+}

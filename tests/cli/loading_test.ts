@@ -1,0 +1,61 @@
+/** What each command loads before it does anything: parsing code is most of its start-up time. */
+
+import assert from "node:assert/strict";
+
+const root = new URL("../../", import.meta.url);
+
+interface Module {
+  readonly specifier: string;
+  readonly dependencies?: readonly {
+    readonly isDynamic?: boolean;
+    /** Absent for what is imported as a type only. */
+    readonly code?: { readonly specifier: string };
+  }[];
+}
+
+async function modules(): Promise<Map<string, Module>> {
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["info", "--quiet", "--json", "cli/main.ts"],
+    cwd: root,
+    stderr: "null",
+  }).output();
+  const found: Module[] = JSON.parse(new TextDecoder().decode(stdout)).modules;
+  return new Map(found.map((module) => [module.specifier, module]));
+}
+
+const known = await modules();
+
+/** Packages by their specifier, our own by their path. */
+function loadedBy(path: string): string[] {
+  const seen = new Set([new URL(path, root).href]);
+  for (const specifier of seen) {
+    for (const { isDynamic, code } of known.get(specifier)?.dependencies ?? []) {
+      if (!isDynamic && code !== undefined) seen.add(code.specifier);
+    }
+  }
+  return [...seen].map((specifier) => specifier.replace(root.href, ""));
+}
+
+Deno.test("--version loads its own few modules and no package", () => {
+  assert.deepEqual(loadedBy("cli/main.ts").toSorted(), [
+    "cli/main.ts",
+    "cli/output.ts",
+    "cli/version.ts",
+    "core/errors.ts",
+    "deno.json",
+  ]);
+});
+
+Deno.test("no command loads what only another one needs", () => {
+  const foreign: Record<string, RegExp> = {
+    "cli/program.ts": /^core\/(?!errors)/,
+    "cli/inspect.ts": /^core\/(watch|simulate|kernel|act)\/|valibot|^cli\/(watch|simulate|event)/,
+    "cli/watch.ts": /valibot|^cli\/(inspect|simulate)/,
+    "cli/simulate.ts": /valibot|^cli\/(inspect|watch)/,
+  };
+  for (const [path, pattern] of Object.entries(foreign)) {
+    const loaded = loadedBy(path);
+    assert.ok(loaded.length > 2, `${path} loads ${loaded}`);
+    assert.deepEqual(loaded.filter((each) => pattern.test(each)), [], path);
+  }
+});
