@@ -61,6 +61,8 @@ export function createKills(
   { members, covers, explain: explainRemoved, hasLog, tell }: KillsOptions,
 ): Kills {
   let open: Open[] = [];
+  /** While these are being placed. */
+  let unplaced: Open[] = [];
   /** Kills told in cgroups that were not armed yet: their counters will show them once more. */
   const early = new Map<string, bigint>();
 
@@ -97,20 +99,32 @@ export function createKills(
   };
 
   /** The member that the victim was in, by the time at which it can have been killed. */
-  const suspect = ({ kill, at }: Open): Member | undefined => {
-    const since = (m: Member) => m.goneAt === undefined ? Math.abs(m.dueSince - at) : m.goneAt - at;
+  const suspect = (logged: Open): Member | undefined => {
+    const { kill, at } = logged;
+    const since = (m: Member, at: number) => Math.abs((m.goneAt ?? m.dueSince) - at);
+    const isNearest = (m: Member) =>
+      !unplaced.some((o) => o !== logged && !o.kill.cgroup && since(m, o.at) < since(m, at));
+    const fits = (m: Member) => {
+      if (m.due > 0n) return kill.group || (at >= m.dueFrom && isNearest(m));
+      return isSuspicious(m) && m.goneAt !== undefined && at >= m.readAt && at <= m.goneAt;
+    };
     return [...members()]
       .filter((m) => kill.group === undefined || isBeneath(m.cgroup.path, kill.group))
-      .filter((m) => m.due > 0n ? kill.group || at >= m.dueFrom : isSuspicious(m) && at >= m.readAt)
-      .filter((m) => m.goneAt === undefined ? m.due > 0n : at <= m.goneAt)
-      .toSorted((a, b) => evidence(b) - evidence(a) || since(a) - since(b))[0];
+      .filter(fits)
+      .toSorted((a, b) => evidence(b) - evidence(a) || since(a, at) - since(b, at))[0];
   };
+
+  /** The times said nothing: what is left on the one side belongs to what is left on the other. */
+  const leftOver = (): Member | undefined =>
+    [...members()].find((m) => m.goneAt !== undefined && m.victims === 0 && isSuspicious(m));
 
   /** True when the kill needs no more attention. */
   const place = (logged: Open, now: number): boolean => {
     const { kill, at } = logged;
     if (kill.cgroup === undefined) {
-      const member = home(logged) ?? (now - at >= ELIMINATE_MS ? suspect(logged) : undefined);
+      const waited = now - at;
+      const member = home(logged) ?? (waited >= ELIMINATE_MS ? suspect(logged) : undefined) ??
+        (waited >= LOG_GRACE_MS / 2 ? leftOver() : undefined);
       if (member) settleMember(member, kill, now);
       return member !== undefined;
     }
@@ -135,8 +149,16 @@ export function createKills(
       if (member.due > 0n) member.dueSince = now;
     },
     settle(now) {
-      open = open.filter((o) => !place(o, now) && now - o.at < LOG_GRACE_MS);
-      const wait = ({ at }: Open) => at + (now - at < ELIMINATE_MS ? ELIMINATE_MS : LOG_GRACE_MS);
+      // Telling one kill can lead to reading the next from the log.
+      unplaced = open;
+      open = [];
+      for (const o of unplaced.slice()) {
+        if (place(o, now)) unplaced = unplaced.filter((other) => other !== o);
+        else if (now - o.at < LOG_GRACE_MS) open.push(o);
+      }
+      unplaced = [];
+      const wait = ({ at }: Open) =>
+        at + ([ELIMINATE_MS, LOG_GRACE_MS / 2].find((ms) => now - at < ms) ?? LOG_GRACE_MS);
       let next = open.reduce((soonest, o) => Math.min(soonest, wait(o)), Infinity);
       for (const member of members()) {
         const patience = hasLog ? LOG_GRACE_MS : 0;
