@@ -79,7 +79,8 @@ export function createKills(
     }
   };
 
-  const settleMember = (member: Member, kill: LoggedKill, now: number) => {
+  const settleMember = (member: Member, { kill, at }: Open, now: number) => {
+    if (at < member.since) return;
     const cgroup = kill.cgroup ?? member.cgroup.path;
     // v1 counts a kill in the victim's own cgroup only.
     const isCounted = cgroup === member.cgroup.path || (member.wide && countsSubtree(member));
@@ -125,11 +126,11 @@ export function createKills(
       const waited = now - at;
       const member = home(logged) ?? (waited >= ELIMINATE_MS ? suspect(logged) : undefined) ??
         (waited >= LOG_GRACE_MS / 2 ? leftOver() : undefined);
-      if (member) settleMember(member, kill, now);
+      if (member) settleMember(member, logged, now);
       return member !== undefined;
     }
     const member = closest([...members()], kill.cgroup);
-    if (member) settleMember(member, kill, now);
+    if (member) settleMember(member, logged, now);
     else if (covers(kill.cgroup)) {
       if (early.size > EARLY_MAX) early.clear();
       early.set(kill.cgroup, (early.get(kill.cgroup) ?? 0n) + 1n);

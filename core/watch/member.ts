@@ -50,6 +50,8 @@ export interface Member {
   toldAt: number;
   toldMax: bigint;
   toldHigh: bigint;
+  /** Kills logged before this are in the counters that it began with; `-Infinity` for a cgroup that was made later. */
+  readonly since: number;
   /** When the counters were last read; nothing was killed unseen before. */
   readAt: number;
   /** Kills counted but not told; negative when the kernel log was ahead of the counter. */
@@ -104,11 +106,13 @@ interface Origin {
 
 /** Reads a cgroup for the first time; `undefined` when it is gone. */
 export function createMember(cgroup: Cgroup, origin: Origin): Member | undefined {
+  const since = origin.isNew ? -Infinity : performance.now();
   const snapshot = readSnapshot(cgroup);
   if (snapshot === undefined) return undefined;
   const now: BothCounters = { local: snapshot.local, subtree: snapshot.subtree };
   return {
     ...blankMember(cgroup, origin, origin.isNew ? zeroed(now) : now),
+    since,
     limit: snapshot.limits.max,
     effective: readAncestry(cgroup).limit,
     usage: snapshot.usage,
@@ -145,6 +149,7 @@ function blankMember(cgroup: Cgroup, { isTarget, wide }: Origin, first: BothCoun
     toldAt: -Infinity,
     toldMax: mine.max ?? 0n,
     toldHigh: mine.high ?? 0n,
+    since: -Infinity,
     readAt: -Infinity,
     due: 0n,
     dueSince: Infinity,
