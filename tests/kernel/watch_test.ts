@@ -207,3 +207,19 @@ kernelTest("--until ends the watch, and --fail-on makes it exit with 1", async (
   assert.equal(code, 1);
   assert.equal(summaryOf(events).type, "summary");
 });
+
+kernelTest("of kills that come while a watch is armed, as many are told as it counts", async () => {
+  await using parent = makeRealCgroup("early");
+  const children = Array.from({ length: 40 }, (_, n) => parent.child(`c${n}`));
+  for (const child of children) child.limit(4 * MIB);
+  let armed = false;
+  const killing = (async () => {
+    for (let n = 0; !armed; n = (n + 7) % children.length) await eatToDeath(children[n]!);
+  })();
+  await using watched = await startWatched(["--recursive", parent.path]);
+  armed = true;
+  await killing;
+  const events = await watched.stop();
+  const counted = summaryOf(events).cgroups.map((tally: Json) => tally.oom_kill);
+  assert.equal(kills(events).length, counted.reduce((sum: number, n: number) => sum + n, 0));
+});
