@@ -1,13 +1,40 @@
-/** One JavaScript file out of a TypeScript module and all that it imports. */
+/** JavaScript files out of a TypeScript module and all that it imports. */
 
+import { join, parse } from "node:path";
 import { fileURLToPath } from "node:url";
+import { neutralBundle } from "./neutral_bundle.ts";
 import { Mistake } from "./terminal.ts";
 
 export const root = fileURLToPath(new URL("..", import.meta.url));
 
-/** The source map goes along, so that stack traces name the source. */
-export async function bundle(entry: string, output: string): Promise<void> {
-  await deno(["bundle", "--quiet", "--frozen", "--sourcemap=inline", "-o", output, entry]);
+/**
+ * One file for the entry, and one for each part that is imported later or that parts share: no command parses the code
+ * of another. Not minified, which gains little and costs the names in stack traces. The source maps lie beside the files
+ * and are read for a stack trace only; inline they would be taken apart at each start (docs/performance.md).
+ *
+ * @param folder the files go there; nothing else may be in it
+ * @returns the path of the entry's file
+ */
+export async function bundle(entry: string, folder: string): Promise<string> {
+  const split = ["--code-splitting", "--sourcemap=linked"];
+  await deno(["bundle", "--quiet", "--frozen", ...split, `--outdir=${folder}`, entry]);
+  const entryFile = `${parse(entry).name}.js`;
+  for (const [name, text] of Object.entries(neutralBundle(takeAll(folder), entryFile))) {
+    Deno.writeTextFileSync(join(folder, name), text);
+    // The executable carries the times of its files.
+    Deno.utimeSync(join(folder, name), 0, 0);
+  }
+  return join(folder, entryFile);
+}
+
+/** The files in `folder`, which is empty afterwards. */
+function takeAll(folder: string): Record<string, string> {
+  const files: Record<string, string> = {};
+  for (const { name } of [...Deno.readDirSync(folder)]) {
+    files[name] = Deno.readTextFileSync(join(folder, name));
+    Deno.removeSync(join(folder, name));
+  }
+  return files;
 }
 
 /** The stack of Deno itself says nothing about our sources; some environments ask for it everywhere. */

@@ -1,21 +1,17 @@
 /**
  * Builds the executable: `deno task compile [--target TARGET] [--denort=npm] [--output FILE]`.
  *
- * Bundled first, as the packages then cost 8 ms at start-up and not 17, and 3 MB and not 10. Without a code cache: the
- * program would keep it under a name in TMPDIR that anybody can take first, which is nothing for a daemon of root's.
+ * Bundled first, into files of which each command loads only its own: see bundle.ts and docs/performance.md.
  */
 
 import { parseArgs } from "node:util";
 import { join, relative, resolve } from "node:path";
-import { bundle, deno, root, succeed } from "./bundle.ts";
-import { neutral } from "./neutral_bundle.ts";
+import { bundle, deno, root } from "./bundle.ts";
+import { compilerVersion, makeExecutable } from "./executable.ts";
 import { type Base, chooseBase, hostTarget, type Target, targets, wishes } from "./runtime_base.ts";
 import { Mistake, note, run } from "./terminal.ts";
 
 const dist = join(root, "dist");
-
-/** Seconds; the official base is 40 MB, and a network that swallows packets gives no error at all. */
-const compileTimeout = 180;
 
 if (import.meta.main) await run("compile", main);
 
@@ -29,13 +25,19 @@ async function main(): Promise<number> {
   });
   note("compile: checking the types");
   await deno(["check", "--quiet", "--frozen", "cli/main.ts"]);
-  note("compile: bundling");
   Deno.mkdirSync(dist, { recursive: true });
-  Deno.writeTextFileSync(join(dist, "entry.ts"), entryText(base, target));
-  await bundle(join(dist, "entry.ts"), join(dist, "oomkit.js"));
-  makeReproducible(join(dist, "oomkit.js"));
-  note(`compile: putting it on the ${base.kind} runtime base`);
-  await compile(base, target, output);
+  // Of its own, so that two runs do not meet; the depth is part of the source maps.
+  const work = Deno.makeTempDirSync({ dir: dist, prefix: "build-" });
+  try {
+    note("compile: bundling");
+    Deno.writeTextFileSync(join(work, "oomkit.ts"), entryText(base, target));
+    const folder = join(work, "bundle");
+    const script = await bundle(join(work, "oomkit.ts"), folder);
+    note(`compile: putting it on the ${base.kind} runtime base`);
+    await makeExecutable({ base, target, script, folder, output });
+  } finally {
+    Deno.removeSync(work, { recursive: true });
+  }
   note(`compile: ${relative(Deno.cwd(), output)}, ${base.kind} runtime base, ${target}`);
   return 0;
 }
@@ -66,13 +68,7 @@ function parsed(args: string[]) {
 /** No time of day, no path of this machine: the same commit gives the same bytes. */
 function entryText(base: Base, target: Target): string {
   const build = { commit: commit(), denort: base.kind, target, deno: compilerVersion(base) };
-  return `import { main } from "../cli/main.ts";\nawait main(${JSON.stringify(build)});\n`;
-}
-
-/** The executable carries the time of its file. */
-function makeReproducible(path: string): void {
-  Deno.writeTextFileSync(path, neutral(Deno.readTextFileSync(path)));
-  Deno.utimeSync(path, 0, 0);
+  return `import { main } from "../../cli/main.ts";\nawait main(${JSON.stringify(build)});\n`;
 }
 
 function commit(): string {
@@ -90,39 +86,4 @@ function git(...args: string[]): string | undefined {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
   }
-}
-
-function compilerVersion(base: Base): string {
-  return base.kind === "npm" ? base.deno : Deno.version.deno;
-}
-
-async function compile(base: Base, target: Target, output: string): Promise<void> {
-  const flags = ["-A", "--quiet", "--frozen", "--no-check", "--no-code-cache", "--target", target];
-  const signal = AbortSignal.timeout(compileTimeout * 1000);
-  const environment = base.kind === "official" ? {} : { DENORT_BIN: base.path };
-  const version = compilerVersion(base);
-  const [program, ...first]: [string, ...string[]] = version === Deno.version.deno
-    ? [Deno.execPath()]
-    : ["npx", "-y", `deno@${version}`];
-  const args = [...first, "compile", ...flags, "-o", output, join(dist, "oomkit.js")];
-  try {
-    await succeed(program, args, { env: environment, signal });
-  } catch (error) {
-    if (!(error instanceof Mistake)) throw error;
-    if (base.kind !== "official") throw error;
-    const late = signal.aborted ? `no answer within ${compileTimeout} s` : undefined;
-    const cause = late ?? baseFailure(error.message);
-    if (cause === undefined) throw error;
-    throw new Mistake(
-      `cannot get the official runtime base for ${target}: ${cause}; connect this machine to Deno's site, ` +
-        "or set DENORT_BIN to a denort executable, or take --denort=npm (for building and testing)",
-    );
-  }
-}
-
-/** @returns the innermost cause that Deno tells, if it was the base that failed. */
-export function baseFailure(said: string): string | undefined {
-  if (!/base binary/i.test(said)) return undefined;
-  const [report = ""] = said.split(/^Stack backtrace/m);
-  return [...report.matchAll(/^ *\d+: (.+)$/gm)].at(-1)?.[1] ?? report.trim().split("\n").at(-1);
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { baseFailure } from "../../scripts/compile.ts";
+import { baseFailure } from "../../scripts/executable.ts";
 import { chooseBase, type Target } from "../../scripts/runtime_base.ts";
 import { Mistake } from "../../scripts/terminal.ts";
 

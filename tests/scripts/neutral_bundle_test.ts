@@ -1,28 +1,42 @@
 import assert from "node:assert/strict";
-import { neutral } from "../../scripts/neutral_bundle.ts";
+import { neutralBundle } from "../../scripts/neutral_bundle.ts";
 
-const mark = "//# sourceMappingURL=data:application/json;base64,";
-
-function bundleFrom(cache: string): string {
-  const map = {
-    version: 3,
-    sources: [`${cache}/npm/registry.example/a/1.0.0/b.js`, "../cli/main.ts"],
+/** As the bundler makes it where packages are cached in `cache`. */
+function bundleFrom(cache: string, hash: string) {
+  const path = `${cache}/npm/registry.example/a/1.0.0/b.js`;
+  const map = { version: 3, sources: [path, "../cli/main.ts"], sourcesContent: ["b", "m"] };
+  return {
+    "entry.js":
+      `// dist/build-${hash}/entry.ts\nawait import("./later-${hash}.js");\n//# sourceMappingURL=entry.js.map\n`,
+    [`later-${hash}.js`]:
+      `// ${path}\nf("// x/npm/y/z", "./no.js");\n//# sourceMappingURL=later-${hash}.js.map\n`,
+    [`later-${hash}.js.map`]: JSON.stringify(map),
+    "forgotten.js": "",
   };
-  const text = btoa(JSON.stringify(map));
-  return `// ${cache}/npm/registry.example/a/1.0.0/b.js\nf("// x/npm/y/z");\n// cli/main.ts\n${mark}${text}\n`;
 }
 
 Deno.test("a bundle tells nothing about the machine that made it", () => {
-  const one = neutral(bundleFrom("../../root/.cache/deno"));
-  assert.equal(one, neutral(bundleFrom("../.deno")));
-  const [comment, code, own, map = ""] = one.split("\n");
-  assert.equal(comment, "// npm/a/1.0.0/b.js");
-  assert.equal(code, 'f("// x/npm/y/z");');
-  assert.equal(own, "// cli/main.ts");
-  const { sources } = JSON.parse(atob(map.slice(mark.length)));
-  assert.deepEqual(sources, ["npm/a/1.0.0/b.js", "../cli/main.ts"]);
+  const files = neutralBundle(bundleFrom("../../root/.cache/deno", "ABCDEFG1"), "entry.js");
+  assert.deepEqual(files, neutralBundle(bundleFrom("../.deno", "2BCDEFGH"), "entry.js"));
+  assert.deepEqual(files, {
+    "entry.js": '// entry.ts\nawait import("./later-1.js");\n//# sourceMappingURL=entry.js.map\n',
+    "later-1.js":
+      '// npm/a/1.0.0/b.js\nf("// x/npm/y/z", "./no.js");\n//# sourceMappingURL=later-1.js.map\n',
+    "later-1.js.map": '{"version":3,"sources":["npm/a/1.0.0/b.js","../cli/main.ts"]}',
+  });
 });
 
-Deno.test("a bundle without a source map is left without one", () => {
-  assert.equal(neutral("// cli/main.ts\nf();\n"), "// cli/main.ts\nf();\n");
+Deno.test("files that two parts share are each renamed once, wherever they are named", () => {
+  const files = neutralBundle({
+    "entry.js": 'import("./one-AAAAAAAA.js"); import("./two-BBBBBBBB.js");',
+    "one-AAAAAAAA.js": 'import { x } from "./chunk-CCCCCCCC.js";',
+    "two-BBBBBBBB.js": 'import "./chunk-CCCCCCCC.js";\nimport "./one-AAAAAAAA.js";',
+    "chunk-CCCCCCCC.js": "export const x = 1;",
+  }, "entry.js");
+  assert.deepEqual(files, {
+    "entry.js": 'import("./one-1.js"); import("./two-2.js");',
+    "one-1.js": 'import { x } from "./chunk-3.js";',
+    "two-2.js": 'import "./chunk-3.js";\nimport "./one-1.js";',
+    "chunk-3.js": "export const x = 1;",
+  });
 });
