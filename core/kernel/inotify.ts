@@ -4,13 +4,20 @@ import { check, cString, libc } from "./libc.ts";
 import { type Fd, own, readInto } from "./fd.ts";
 
 export const IN_MODIFY = 0x2;
-export const IN_IGNORED = 0x8000;
+export const IN_MOVED_FROM = 0x40;
+export const IN_MOVED_TO = 0x80;
+export const IN_CREATE = 0x100;
+export const IN_DELETE = 0x200;
 export const IN_Q_OVERFLOW = 0x4000;
+export const IN_ONLYDIR = 0x1000000;
+export const IN_ISDIR = 0x40000000;
 
 export interface InotifyEvent {
   /** The watch that `addWatch` returned; -1 on overflow. */
   readonly watch: number;
   readonly mask: number;
+  /** Of the entry that changed in a watched directory; "" for a watched file itself. */
+  readonly name: string;
 }
 
 /** A non-blocking inotify instance. Throws `SystemCallError`; EMFILE beyond fs.inotify.max_user_instances. */
@@ -34,14 +41,20 @@ export function removeWatch(inotify: Fd, watch: number): void {
 
 const buffer = new Uint8Array(16 * 1024);
 const view = new DataView(buffer.buffer);
+const decoder = new TextDecoder();
+const NAME_OFFSET = 16;
 
 /** Everything that waits; empty when nothing does. */
 export function readInotify(inotify: Fd): InotifyEvent[] {
   const events: InotifyEvent[] = [];
   for (let n = readInto(inotify, buffer); n !== undefined && n > 0; n = readInto(inotify, buffer)) {
     // struct inotify_event: int wd; u32 mask, cookie, len; char name[len]
-    for (let at = 0; at + 16 <= n; at += 16 + view.getUint32(at + 12, true)) {
-      events.push({ watch: view.getInt32(at, true), mask: view.getUint32(at + 4, true) });
+    for (let at = 0; at + NAME_OFFSET <= n;) {
+      const end = at + NAME_OFFSET + view.getUint32(at + 12, true);
+      // Padded with NULs to the alignment of the next event.
+      const name = decoder.decode(buffer.subarray(at + NAME_OFFSET, end)).replace(/\0+$/, "");
+      events.push({ watch: view.getInt32(at, true), mask: view.getUint32(at + 4, true), name });
+      at = end;
     }
   }
   return events;

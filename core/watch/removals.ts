@@ -74,7 +74,7 @@ export function createRemovals(
     haunt(hierarchy, path) {
       if (buried.includes(path) || [...retired].some(({ cgroup }) => cgroup.path === path)) return;
       const ghost = createGhost({ hierarchy, path, dir: directoryOf(hierarchy, path)!, inode: 0 });
-      tell(path, "watchfs", { type: "created" });
+      tell(path, sources.trees.source, { type: "created" });
       removals.retire(ghost);
     },
 
@@ -92,7 +92,7 @@ export function createRemovals(
       for (let n = 0; n < unseen; n++) {
         tellKill({ cgroup: member.cgroup.path, member, inferred: true });
       }
-      tell(member.cgroup.path, "watchfs", { type: "removed" });
+      tell(member.cgroup.path, sources.trees.source, { type: "removed" });
       sources.forget(member);
       disarm(member);
       if (buried.push(member.cgroup.path) > REMEMBERED) buried.shift();

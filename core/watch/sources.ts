@@ -14,6 +14,7 @@ import { type KernelLog, openKernelLog } from "./kernel_log.ts";
 import { describe, joinFiles, reasonOf, tellsOom } from "./describe.ts";
 import { keepUsageFile, type Member } from "./member.ts";
 import { FALLBACK_POLL_MS } from "./observe.ts";
+import { createTrees, type Trees } from "./trees.ts";
 import type { WatchOptions } from "./watch.ts";
 
 /** Why a member was woken. Only `source` reaches an event; the rest says what to read again. */
@@ -29,7 +30,14 @@ interface Stall {
   total: bigint;
 }
 
-type Degraded = Extract<Body, { type: "degraded" }>;
+/** What came in one batch. */
+export interface Batch {
+  readonly touched: ReadonlyMap<Member, Hint>;
+  /** Directories of cgroups that came or went, in order. */
+  readonly changed: readonly string[];
+  /** The kernel dropped events. */
+  readonly overflow: boolean;
+}
 
 export interface Sources {
   readonly log: KernelLog | undefined;
@@ -39,15 +47,12 @@ export interface Sources {
   /** Takes what its OOM eventfd still holds. */
   collect(member: Member): void;
   forget(member: Member): void;
-  /** Directories to follow for cgroups that come and go, and whether with all beneath them. */
-  treeDirs(): (readonly [dirs: string[], recursive: boolean])[];
-  /** Runs `start`; what to tell when it was refused. */
-  tryTree(start: () => void): Degraded | undefined;
+  readonly trees: Trees;
   /** Calls `wake` for every batch until `wakeUp`. */
-  follow(wake: (touched: ReadonlyMap<Member, Hint>, overflow: boolean) => void): Promise<void>;
+  follow(wake: (batch: Batch) => void): Promise<void>;
   wakeUp(): void;
   described(): string[];
-  close(): void;
+  close(): Promise<void>;
 }
 
 const LOG_TOKEN = 1;
@@ -82,6 +87,7 @@ export function openSources(
   const inotify = epoll && attempt("inotify", pollText, openInotify);
   if (epoll && inotify) epoll.add(inotify, EPOLLIN, INOTIFY_TOKEN);
   const bench: Bench | undefined = epoll && { epoll, inotify };
+  const trees = createTrees(options, inotify, (line) => described.add(line), refuse);
   if (!notified) described.add(pollText);
 
   const log = hierarchy.kernel ? openLog() : undefined;
@@ -181,6 +187,8 @@ export function openSources(
         }
       }
       if (bench) armParent(member);
+      const leave = options.recursive ? trees.follow(member.cgroup) : undefined;
+      if (leave) member.armed.push({ trigger: { kind: "inotify", file: "." }, disarm: leave });
       if (!hierarchy.dialect.notifiesThresholds || !armedThresholds) pollThresholds(member);
     },
 
@@ -206,27 +214,7 @@ export function openSources(
       for (const [token, slot] of slots) if (slot.member === member) slots.delete(token);
     },
 
-    treeDirs() {
-      const tops = options.targets.map(({ dir }) => dir);
-      const parents = options.targets.flatMap((target) => parentOf(target)?.dir ?? []);
-      const dirs = [...new Set(parents)].filter((dir) => !tops.includes(dir));
-      return [
-        ...(options.recursive ? [[tops, true] as const] : []),
-        ...(dirs.length > 0 ? [[dirs, false] as const] : []),
-      ];
-    },
-
-    tryTree(start) {
-      try {
-        start();
-        described.add("cgroups that come and go: watchFs");
-        return undefined;
-      } catch (error) {
-        const reason = reasonOf(error);
-        described.add(`a sweep every 30 s instead of watchFs: ${reason}`);
-        return { type: "degraded", wanted: "watchFs", using: "a sweep every 30 s", reason };
-      }
-    },
+    trees,
 
     async follow(wake) {
       if (!epoll) return;
@@ -234,6 +222,7 @@ export function openSources(
         const ready = await epoll.wait();
         going = !ready.woken;
         const touched = new Map<Member, Hint>();
+        const changed: string[] = [];
         let overflow = false;
         const touch = (member: Member, source: Source): Hint => {
           const hint = touched.get(member) ?? { source, levels: [], psi: [] };
@@ -242,21 +231,23 @@ export function openSources(
         };
         for (const { token, events } of ready.events) {
           if (token === INOTIFY_TOKEN) {
-            for (const { watch, mask } of readInotify(inotify!)) {
-              if (mask & IN_Q_OVERFLOW) overflow = true;
-              for (const member of watches.get(watch) ?? []) touch(member, "inotify");
+            for (const event of readInotify(inotify!)) {
+              if (event.mask & IN_Q_OVERFLOW) overflow = true;
+              changed.push(...[trees.changed(event)].filter((dir) => dir !== undefined));
+              for (const member of watches.get(event.watch) ?? []) touch(member, "inotify");
             }
           }
           const slot = slots.get(token);
           if (slot) wakeSlot(slot, events, touch);
         }
-        wake(touched, overflow);
+        wake({ touched, changed, overflow });
       }
     },
 
     wakeUp: () => epoll?.wake(),
     described: () => joinFiles(described),
-    close() {
+    async close() {
+      await trees.close();
       log?.[Symbol.dispose]();
       inotify?.close();
       epoll?.close();

@@ -1,4 +1,7 @@
-/** Cgroups that come and go, through `Deno.watchFs`: its events are hints to look, nothing more. */
+/**
+ * Cgroups that come and go, through `Deno.watchFs`, where there is no inotify instance of our own: its events are hints to
+ * look, nothing more, and some are dropped (see directories.ts).
+ */
 
 export interface TreeChanges {
   /** Resolves when it has ended. */

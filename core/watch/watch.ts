@@ -3,10 +3,8 @@
  * is told is the difference to the last one, so that coalesced, spurious and lost notifications do no harm.
  */
 
-import { basename } from "node:path";
 import { type Cgroup, isThere, openCgroup, parentOf, walk } from "../cgroup/cgroup.ts";
 import type { Interests } from "../cgroup/dialect.ts";
-import { exists, inodeOf } from "../cgroup/files.ts";
 import { pathOf } from "../cgroup/hierarchy.ts";
 import {
   type Body,
@@ -20,9 +18,8 @@ import { createKills, LOG_GRACE_MS, type Told } from "./kills.ts";
 import { createMember, disarm, type Member, notePids } from "./member.ts";
 import { createObserver } from "./observe.ts";
 import { createRemovals } from "./removals.ts";
-import { type Hint, openSources } from "./sources.ts";
+import { type Batch, openSources } from "./sources.ts";
 import { tallyOf } from "./tally.ts";
-import { type TreeChanges, watchTree } from "./tree_changes.ts";
 
 export interface WatchOptions {
   readonly targets: readonly Cgroup[];
@@ -64,7 +61,6 @@ export function startWatch(
   const members = new Map<string, Member>();
   const retired = new Set<Member>();
   const finished: Tally[] = [];
-  const trees: TreeChanges[] = [];
   const parents = createDeadChildren();
   const done = Promise.withResolvers<void>();
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -115,7 +111,7 @@ export function startWatch(
     const member = createMember(cgroup, { isTarget, wide: !options.recursive, isNew });
     if (member === undefined) return;
     members.set(cgroup.path, member);
-    if (isNew) tell(cgroup.path, "watchfs", { type: "created" });
+    if (isNew) tell(cgroup.path, sources.trees.source, { type: "created" });
     observer.setThresholds(member);
     sources.arm(member);
     if (isNew) notePids(member);
@@ -124,6 +120,7 @@ export function startWatch(
   };
 
   const look = (member: Member, source: Source) => {
+    if (member.goneAt !== undefined) return;
     const now = performance.now();
     member.nextLook = Infinity;
     if (!observer.refresh(member, source, now)) return retire(member);
@@ -168,10 +165,9 @@ export function startWatch(
     for (const top of tops) {
       for (const cgroup of walk(top)) if (!members.has(cgroup.path)) add(cgroup, true);
     }
-    if (path === undefined || tops.length > 0 || !covers(path)) return;
-    // Removing a cgroup is seen as changes to its files as well; every cgroup has files of the same names.
-    const namesake = `${options.targets[0]!.dir}/${basename(path)}`;
-    if (!exists(namesake) || inodeOf(namesake) !== undefined) removals.haunt(hierarchy, path);
+    const isGone = path !== undefined && tops.length === 0 && covers(path);
+    // watchFs tells of files too, and nothing is left that could be asked what it was.
+    if (isGone && sources.trees.source === "inotify") removals.haunt(hierarchy, path);
   };
 
   const sweep = () => {
@@ -224,10 +220,7 @@ export function startWatch(
     reconcile(dir);
     settle();
   });
-  for (const [dirs, recursive] of sources.treeDirs()) {
-    const reason = sources.tryTree(() => trees.push(watchTree(dirs, recursive, hint)));
-    if (reason) tell(hierarchy.root, "none", reason);
-  }
+  sources.trees.start(hint);
   for (const target of options.targets) {
     for (const cgroup of options.recursive ? walk(target) : [target]) {
       if (!members.has(cgroup.path)) add(cgroup, false);
@@ -235,8 +228,9 @@ export function startWatch(
   }
   if (members.size === 0) done.resolve();
 
-  const wake = guarded((touched: ReadonlyMap<Member, Hint>, overflow: boolean) => {
+  const wake = guarded(({ touched, changed, overflow }: Batch) => {
     wokenAt = performance.now();
+    for (const dir of changed) reconcile(dir);
     for (const [member, hint] of touched) {
       look(member, hint.source);
       // A removal signals every eventfd: what is gone has no pressure.
@@ -280,10 +274,8 @@ export function startWatch(
       observer.flush(members.values());
       const cgroups = [...members.values()].flatMap((member) => tallyOf(member) ?? []);
       cgroups.push(...finished);
-      for (const tree of trees) tree.close();
-      await Promise.all(trees.map((tree) => tree.done));
       for (const member of members.values()) disarm(member);
-      sources.close();
+      await sources.close();
       done.resolve();
       const seconds = Math.round(performance.now() - started) / 1000;
       const summary: Body = { type: "summary", seconds, cgroups };
