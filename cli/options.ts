@@ -1,6 +1,11 @@
 /** What all subcommands share: how an option is named in the environment, and the common options. */
 
-import { Command, InvalidArgumentError, Option } from "@commander-js/extra-typings";
+import {
+  Command,
+  type CommandUnknownOpts,
+  InvalidArgumentError,
+  Option,
+} from "@commander-js/extra-typings";
 import { OomkitError } from "../core/errors.ts";
 
 /** An option that can also be given as OOMKIT_NAME. Order: default < environment < flag. */
@@ -56,7 +61,43 @@ export const colorOption = option("--color <when>", "colour in text")
 /** A subcommand with the options that every one has. */
 export function subcommand(name: string, summary: string) {
   return new Command(name).description(summary)
-    .addOption(outputOption).addOption(jsonOption).addOption(rootOption).addOption(colorOption);
+    .addOption(outputOption).addOption(jsonOption).addOption(rootOption).addOption(colorOption)
+    .hook("preAction", (_, command) => {
+      readSwitches(command);
+      const differ = command.getOptionValue("json") === true &&
+        command.getOptionValue("output") === "text";
+      if (!differ || preferFlag(command, "json", "output")) return;
+      throw new OomkitError("cannot use --json and --output text at once", "give one of them");
+    });
+}
+
+const YES = ["1", "true", "yes", "on"];
+const NO = ["", "0", "false", "no", "off"];
+
+/** An option without a value is given by a variable that says yes; to commander any value of it does. */
+function readSwitches(command: CommandUnknownOpts): void {
+  for (const each of command.options) {
+    const name = each.attributeName();
+    if (!each.isBoolean() || command.getOptionValueSource(name) !== "env") continue;
+    const said = Deno.env.get(each.envVar!)!.trim().toLowerCase();
+    if (YES.includes(said)) continue;
+    if (!NO.includes(said)) {
+      throw new OomkitError(`cannot use ${each.envVar}="${said}"`, "say 1 or 0, yes or no");
+    }
+    command.setOptionValueWithSource(name, undefined, "default");
+  }
+}
+
+const SOURCES = ["default", "env", "cli"];
+
+/** Of two options that say the same thing, drops the one given less directly; false when both are given alike. */
+export function preferFlag(command: CommandUnknownOpts, one: string, other: string): boolean {
+  const rank = (name: string) => SOURCES.indexOf(command.getOptionValueSource(name) ?? "default");
+  const lead = rank(one) - rank(other);
+  if (lead !== 0) {
+    command.setOptionValueWithSource(lead > 0 ? other : one, undefined, "default");
+  }
+  return lead !== 0;
 }
 
 export interface Common {
