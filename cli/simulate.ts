@@ -62,11 +62,19 @@ type Judged = ReturnType<typeof simulationEvent<Verdict>>;
 
 async function play(flags: SimulateFlags, tell: Tell, interrupted: AbortSignal): Promise<Judged> {
   const limit = limitOf(flags);
+  if (flags.fake !== undefined && flags.here === true) {
+    throw new OomkitError("cannot use --here and --fake at once", "give one of them");
+  }
   if (flags.fake !== undefined) {
     return await playFake(flags, limit!, 2, "--fake asks for it", tell, interrupted);
   }
-  if (flags.fakeVersion !== undefined) {
-    throw new OomkitError("cannot use --fake-version without --fake", "name a folder: --fake DIR");
+  const idle = flags.growth !== undefined
+    ? "--growth"
+    : flags.fakeVersion !== undefined
+    ? "--fake-version"
+    : undefined;
+  if (idle !== undefined) {
+    throw new OomkitError(`cannot use ${idle} without --fake`, "name a folder: --fake DIR");
   }
   const program = selfCommand();
   if (limit === undefined) {
@@ -127,7 +135,7 @@ async function playFake(
   const plan: Plan = planOf({ ...flags, kind: "anon" }, limit);
   const keptUp = flags.fake !== undefined && flags.expect === undefined;
   const curve: Curve = {
-    shape: flags.growth,
+    shape: flags.growth ?? "linear",
     limit,
     rate: flags.rate ?? limit / FAKE_SECONDS,
     ...(plan.stopAt !== undefined && { stopAt: plan.stopAt }),

@@ -3,7 +3,7 @@
 import { OomkitError } from "../core/errors.ts";
 import { KINDS, SIGNAL_REPLIES } from "../core/simulate/allocation.ts";
 import { SHAPES } from "../core/simulate/growth.ts";
-import { option, parsed, parsedList, subcommand } from "./options.ts";
+import { option, parsed, parsedList, preferFlag, subcommand } from "./options.ts";
 import { parseDuration, parseRate, parseSize, parseSizeOrPercent } from "./units.ts";
 
 const MIB = 1024 ** 2;
@@ -106,9 +106,9 @@ export function simulateBase() {
         .choices(["1", "2"] as const),
     )
     .addOption(
-      option("--growth <shape>", "how usage moves on a fake tree").choices(SHAPES)
-        .default("linear" as const),
-    );
+      option("--growth <shape>", "how usage moves on a fake tree (linear)").choices(SHAPES),
+    )
+    .hook("preAction", (_, command) => void preferFlag(command, "mb", "limit"));
 }
 
 export type SimulateFlags = ReturnType<ReturnType<typeof simulateBase>["opts"]>;

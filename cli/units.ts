@@ -25,13 +25,13 @@ function cannot(what: string, text: string, why: string, hint: string): OomkitEr
  * @throws {OomkitError} for anything else, and for 2^53 and more, which no longer is exact
  */
 export function parseSize(text: string, { allowMax = false } = {}): number {
-  return readSize("size", text, allowMax);
+  const fail = (why: string) =>
+    cannot("size", text, why, allowMax ? `${SIZE_HINT}, or max` : SIZE_HINT);
+  return readSize(text, allowMax, fail);
 }
 
-function readSize(what: string, text: string, allowMax: boolean): number {
+function readSize(text: string, allowMax: boolean, fail: (why: string) => OomkitError): number {
   const trimmed = text.trim();
-  const fail = (why: string) =>
-    cannot(what, text, why, allowMax ? `${SIZE_HINT}, or max` : SIZE_HINT);
   if (trimmed.toLowerCase() === "max") {
     if (allowMax) return Infinity;
     throw fail("a limit is needed here");
@@ -107,8 +107,11 @@ export function parseSizeOrPercent(text: string): SizeOrPercent {
  * @throws {OomkitError} as `parseSize` does, and for 0, at which nothing would ever happen
  */
 export function parseRate(text: string): number {
-  const rate = readSize("rate", text.trim().replace(/ ?\/s$/i, ""), false);
-  if (rate === 0) throw cannot("rate", text, "it is zero", "use a rate such as 10M/s");
+  const fail = (why: string) => cannot("rate", text, why, "use a rate such as 10M/s");
+  const size = text.trim().replace(/ ?\/s$/i, "");
+  if (size.toLowerCase() === "max") throw fail("not a number with a unit");
+  const rate = readSize(size, false, fail);
+  if (rate === 0) throw fail("it is zero");
   return rate;
 }
 

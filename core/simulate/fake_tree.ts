@@ -97,8 +97,11 @@ function claim(dir: string): boolean {
     Deno.mkdirSync(dir);
     return true;
   } catch (error) {
+    const ENOENT = 2;
     const EEXIST = 17;
-    if (errnoOf(error) !== EEXIST) return fail(reasonOf(error));
+    const errno = errnoOf(error);
+    if (errno === ENOENT) return fail("the folder to make it in is not there");
+    if (errno !== EEXIST) return fail(reasonOf(error));
   }
   if (!Deno.statSync(dir).isDirectory) return fail("it is a file");
   const names = [...Deno.readDirSync(dir)].map(({ name }) => name);
