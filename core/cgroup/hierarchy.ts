@@ -5,7 +5,15 @@ import { OomkitError } from "../errors.ts";
 import { type Mount, parseMountinfo } from "../parse/mountinfo.ts";
 import { type CgroupLine, parseProcCgroup } from "../parse/proc_cgroup.ts";
 import type { Dialect } from "./dialect.ts";
-import { exists, listDirectories, peekText, readLink, readText, realPath } from "./files.ts";
+import {
+  exists,
+  inodeOf,
+  listDirectories,
+  peekText,
+  readLink,
+  readText,
+  realPath,
+} from "./files.ts";
 import { v1 } from "./v1.ts";
 import { v2 } from "./v2.ts";
 
@@ -135,9 +143,16 @@ function fromRoot(
   mounts: readonly Mount[],
   lines: readonly CgroupLine[],
 ): Hierarchy {
+  const hint = "name a directory laid out like /sys/fs/cgroup";
   const dir = realPath(isAbsolute(root) ? root : resolve(root));
-  if (dir === undefined) {
-    throw new OomkitError(`cannot use --root ${root}: no such directory`);
+  if (root === "" || dir === undefined) {
+    throw new OomkitError(
+      `cannot use --root ${root === "" ? '""' : root}: no such directory`,
+      hint,
+    );
+  }
+  if (inodeOf(dir) === undefined) {
+    throw new OomkitError(`cannot use --root ${root}: it is not a directory`, hint);
   }
   const mount = mounts.findLast((m) => m.mountPoint === dir && (isV1(m) || isV2(m)));
   if (mount) return fromMount(mount, mounts, lines);
@@ -167,7 +182,7 @@ function fromRoot(
   }
   throw new OomkitError(
     `cannot use --root ${root}: neither it nor its subdirectories have memory.current or memory.usage_in_bytes`,
-    "name a directory laid out like /sys/fs/cgroup",
+    hint,
   );
 }
 

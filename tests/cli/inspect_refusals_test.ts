@@ -32,6 +32,8 @@ Deno.test("every mistake in a target gets one line and exit 2", async () => {
     assert.match(await refused(["--root", t.dir, target]), message);
   }
   assert.match(await refused(["--root", `${t.dir}/nothing`]), /no such directory/);
+  assert.match(await refused(["--root", ""]), /--root "": no such directory; name/);
+  assert.match(await refused(["--root", `${t.dir}/a/memory.max`]), /it is not a directory; name/);
 });
 
 Deno.test("every mistake in an option gets one line and exit 2", async () => {
