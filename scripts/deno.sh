@@ -62,6 +62,10 @@ deno_from_npx() {
   [ -x "$deno" ] || fail "cannot find the Deno $pinned that npx ran: it says $deno; install Deno"
 }
 
+# Deno looks for itself in /proc before any program of ours can say a word.
+[ -e /proc/self/exe ] || [ "$(uname -s 2>/dev/null)" != Linux ] ||
+  fail "cannot start: /proc is not mounted, and Deno needs it; mount it: mount -t proc proc /proc"
+
 # Machines behind a certificate authority of their own need the system's store, others may lack one.
 export DENO_TLS_CA_STORE="${DENO_TLS_CA_STORE:-mozilla,system}"
 export DENO_NO_UPDATE_CHECK=1

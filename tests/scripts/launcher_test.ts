@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 const pinned = "2.7.11";
 
 /** The programs that a launcher itself needs; a machine without these is none. */
-const basics = ["readlink", "head", "grep", "sed", "tail"];
+const basics = ["readlink", "head", "grep", "sed", "tail", "uname"];
 
 /** A copy of the launcher beside a program that tells about itself, under a path with a blank. */
 const program = `
@@ -164,4 +164,34 @@ Deno.test("without a home the program starts all the same", () => {
     assert.equal(code, 5, err);
     assert.equal(err, "");
   }
+});
+
+/** Without its parent's mounts being touched, takes /proc away from what follows. */
+const withoutProc = ["unshare", "--mount", "sh", "-c", 'umount -l /proc && exec "$0" "$@"'];
+const mayTakeProcAway = Deno.build.os === "linux" &&
+  new Deno.Command("sh", {
+    args: ["-c", `${withoutProc.slice(0, 4).join(" ")} 'umount -l /proc'`],
+    stdout: "null",
+    stderr: "null",
+  }).outputSync().success;
+
+Deno.test({
+  name: "without /proc, which no Deno can do without, a launcher says so in one line",
+  ignore: !mayTakeProcAway,
+  fn: () => {
+    using here = tree();
+    const [unshare, ...rest] = withoutProc;
+    const { code, err } = outcome(
+      new Deno.Command(unshare!, {
+        args: [...rest, here.launcher, "inspect"],
+        stdout: "piped",
+        stderr: "piped",
+      }),
+    );
+    assert.equal(code, 2);
+    assert.equal(
+      err,
+      "oomkit: cannot start: /proc is not mounted, and Deno needs it; mount it: mount -t proc proc /proc\n",
+    );
+  },
 });
