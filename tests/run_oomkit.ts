@@ -60,7 +60,7 @@ export async function oomkitForEveryone(): Promise<Everyone> {
     env: { DENO_DIR: cache, HOME: cache },
     [Symbol.dispose]: () => Deno.removeSync(dir, { recursive: true }),
   };
-  if (executable) return { ...everyone, program: [executable] };
+  if (executable && isElf(executable)) return { ...everyone, program: [executable] };
   const bundle = `${dir}/oomkit.js`;
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["bundle", "--quiet", "-o", bundle, "cli/main.ts"],
@@ -70,4 +70,12 @@ export async function oomkitForEveryone(): Promise<Everyone> {
   Deno.chmodSync(bundle, 0o644);
   const program = [Deno.execPath(), "run", "-A", "--quiet", "--no-config", bundle];
   return { ...everyone, program };
+}
+
+/** A launcher is a script, of no use away from its folder. */
+function isElf(path: string): boolean {
+  using file = Deno.openSync(path);
+  const magic = new Uint8Array(4);
+  file.readSync(magic);
+  return decoder.decode(magic.subarray(1)) === "ELF";
 }

@@ -79,7 +79,8 @@ kernelTest("who is named is who dies, also in a sibling's cgroup", async () => {
   await using large = await startHungryProcess(a);
   await using marked = await startHungryProcess(b, { oomScoreAdj: 1000 });
   await large.feed(20 * MIB);
-  await marked.feed(5 * MIB);
+  // As much as is fed before its death is noticed must not be the end of the other one.
+  await marked.feed(24 * MIB);
   const found = await inspectOne(a.path);
   assert.equal(found.at_limit.owner, parent.path);
   assert.equal(found.at_limit.victim.pid, marked.pid);
