@@ -31,11 +31,13 @@ export function simulateCommand(finish: Finish) {
 }
 
 const HELP = `
-A cgroup oomkit-sim-… with the limit is made beneath the own one, an allocator moves in and grows, and the watch tells what the
-kernel does about it. Nothing outside of that cgroup is touched, and it is removed on every way out. Without the right to
-make cgroups the same is played on a fake tree.
+A cgroup oomkit-sim-… with the limit is made beneath the own one, an allocator
+moves in and grows, and the watch tells what the kernel does about it. Nothing
+outside of that cgroup is touched, and it is removed on every way out. Without
+the right to make cgroups the same is played on a fake tree.
 
-Exit: 0 when it ended as the options lead to (or as --expect says), 1 when not, 2 when it could not be told.`;
+Exit: 0 when it ended as the options lead to (or as --expect says), 1 when not,
+2 when it could not be told.`;
 
 async function run(flags: SimulateFlags): Promise<number> {
   const json = wantsJson(flags);
