@@ -33,9 +33,7 @@ export function readAncestry(cgroup: Cgroup): Ancestry {
   const unreadable = line.filter((each, at) =>
     chain[at]!.limit === undefined && exists(`${each.dir}/${each.hierarchy.dialect.limitFile}`)
   ).map(({ path }) => path);
-  // Only v1 has the row; it counts ancestors in that a container's mount does not show.
-  const stat = cgroup.hierarchy.hidden ? peekReader(cgroup)("memory.stat") : undefined;
-  const hierarchical = parseBytes(parseKeyed(stat ?? "").get("hierarchical_memory_limit"));
+  const hierarchical = readHierarchical(cgroup);
   return without({
     chain,
     limit: effectiveLimit(chain, hierarchical),
@@ -46,14 +44,44 @@ export function readAncestry(cgroup: Cgroup): Ancestry {
   });
 }
 
+/** What was read of the cgroups above one, by its parent's path. */
+export type LinksAbove = Map<string, readonly Link[]>;
+
+/**
+ * Nothing but {@link Ancestry.limit}, and without the working sets, for where it is asked for again and again.
+ *
+ * @param known lets a round over many cgroups read their common ancestors once; is added to.
+ */
+export function readEffectiveLimit(cgroup: Cgroup, known: LinksAbove = new Map()): EffectiveLimit {
+  const parent = cgroup.path.slice(0, cgroup.path.lastIndexOf("/"));
+  const above = known.get(parent) ?? ancestorsOf(cgroup).map(readLimitAndUsage);
+  known.set(parent, above);
+  return effectiveLimit([readLimitAndUsage(cgroup), ...above], readHierarchical(cgroup));
+}
+
+/** Only v1 has the row; it counts ancestors in that a container's mount does not show. */
+function readHierarchical(cgroup: Cgroup): number | undefined {
+  const stat = cgroup.hierarchy.hidden ? peekReader(cgroup)("memory.stat") : undefined;
+  return parseBytes(parseKeyed(stat ?? "").get("hierarchical_memory_limit"));
+}
+
+function readLimitAndUsage(cgroup: Cgroup): Link {
+  const { dialect } = cgroup.hierarchy;
+  const peek = peekReader(cgroup);
+  return {
+    path: cgroup.path,
+    limit: dialect.limit(peek),
+    usage: parseBytes(peek(dialect.usageFile)),
+  };
+}
+
 function readLink(cgroup: Cgroup): Link {
   const { dialect } = cgroup.hierarchy;
   const peek = peekReader(cgroup);
-  const limit = dialect.limit(peek);
-  const usage = parseBytes(peek(dialect.usageFile));
+  const link = readLimitAndUsage(cgroup);
   // The working set costs a memory.stat, and without a limit nobody asks for it.
-  if (limit === undefined || limit === Infinity) return { path: cgroup.path, limit, usage };
+  if (link.limit === undefined || link.limit === Infinity) return link;
   const files = ["memory.stat", dialect.usageFile];
   const part = dialect.snapshot((name) => files.includes(name) ? peek(name) : undefined);
-  return { path: cgroup.path, limit, usage, workingSet: workingSet(part) };
+  return { ...link, workingSet: workingSet(part) };
 }

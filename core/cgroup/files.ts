@@ -59,6 +59,11 @@ export function peekDirectories(dir: string): string[] | undefined {
   return peek(() => listDirectories(dir));
 }
 
+/** How many names a directory has: on kernfs its own two and one for each directory in it. */
+export function linksOf(dir: string): number | undefined {
+  return peek(() => ifPresent("look at", dir, () => Deno.statSync(dir)))?.nlink ?? undefined;
+}
+
 /** The names of the directories in `dir`, unsorted; `undefined` when there is no such directory. */
 export function listDirectories(dir: string): string[] | undefined {
   return ifPresent("list", dir, () => {

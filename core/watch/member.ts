@@ -1,6 +1,6 @@
 /** One watched cgroup: what was last seen of it, what is armed, and what has still to be told. */
 
-import { readAncestry } from "../cgroup/ancestry.ts";
+import { readEffectiveLimit } from "../cgroup/ancestry.ts";
 import { type Cgroup, readSnapshot } from "../cgroup/cgroup.ts";
 import { pidsOf } from "../cgroup/processes.ts";
 import { type KeptFile, openKept } from "../kernel/kept_file.ts";
@@ -114,7 +114,7 @@ export function createMember(cgroup: Cgroup, origin: Origin): Member | undefined
     ...blankMember(cgroup, origin, origin.isNew ? zeroed(now) : now),
     since,
     limit: snapshot.limits.max,
-    effective: readAncestry(cgroup).limit,
+    effective: readEffectiveLimit(cgroup),
     usage: snapshot.usage,
     peak: snapshot.peak,
   };

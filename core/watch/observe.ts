@@ -1,6 +1,6 @@
 /** Reads a watched cgroup again and tells what is different. */
 
-import { readAncestry } from "../cgroup/ancestry.ts";
+import { type LinksAbove, readEffectiveLimit } from "../cgroup/ancestry.ts";
 import {
   ancestorsOf,
   type Cgroup,
@@ -42,7 +42,7 @@ export interface Observer {
   glance(member: Member, now: number): void;
   setThresholds(member: Member): void;
   /** True when the effective limit is another one, and thresholds in percent have been worked out anew. */
-  effectiveChanged(member: Member): boolean;
+  effectiveChanged(member: Member, known?: LinksAbove): boolean;
   tellOom(member: Member, count: bigint, source: Source): void;
   tellPressure(member: Member, hint: Hint): void;
   tellKill(
@@ -231,9 +231,9 @@ export function createObserver(
       }));
     },
 
-    effectiveChanged(member) {
+    effectiveChanged(member, known) {
       if (!options.thresholds.some((threshold) => "percent" in threshold)) return false;
-      const effective = readAncestry(member.cgroup).limit;
+      const effective = readEffectiveLimit(member.cgroup, known);
       const changed = effective.bytes !== member.effective.bytes;
       member.effective = effective;
       if (changed) observer.setThresholds(member);

@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
-import { readAncestry } from "../../../core/cgroup/ancestry.ts";
+import {
+  type LinksAbove,
+  readAncestry,
+  readEffectiveLimit,
+} from "../../../core/cgroup/ancestry.ts";
 import { openCgroup } from "../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
 import { makeTree, type Tree } from "../../trees.ts";
@@ -55,4 +59,21 @@ Deno.test("a v2 root has no limit file, and that is certain", () => {
   using tree = makeTree(2);
   const { limit, certain } = readAncestry(open(tree, "/"));
   assert.deepEqual([limit, certain], [{ bytes: Infinity }, true]);
+});
+
+Deno.test("the effective limit alone is the same, and a round reads common ancestors once", () => {
+  using tree = makeTree(2, {
+    "/pod": { "memory.max": 1000 },
+    "/pod/a": { "memory.max": 500 },
+    "/pod/b": {},
+    "/free": {},
+  });
+  const known: LinksAbove = new Map();
+  for (const path of ["/", "/pod", "/pod/a", "/pod/b", "/free"]) {
+    const cgroup = open(tree, path);
+    assert.deepEqual(readEffectiveLimit(cgroup, known), readAncestry(cgroup).limit, path);
+  }
+  tree.write("/pod", "memory.max", 700);
+  assert.equal(readEffectiveLimit(open(tree, "/pod/b"), known).bytes, 1000);
+  assert.equal(readEffectiveLimit(open(tree, "/pod/b")).bytes, 700);
 });
