@@ -1,5 +1,7 @@
 /** stdout is for results, stderr for talk; both are written at once, so that nothing is lost on exit. */
 
+import { OomkitError } from "../core/errors.ts";
+
 const encoder = new TextEncoder();
 
 function writeAll(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
@@ -16,7 +18,9 @@ export function print(line: string): void {
   try {
     writeAll(Deno.stdout, `${line}\n`);
   } catch (error) {
-    throw error instanceof Deno.errors.BrokenPipe ? new OutputClosed() : error;
+    if (error instanceof Deno.errors.BrokenPipe) throw new OutputClosed();
+    const why = error instanceof Error ? error.message.split(" (os error")[0] : error;
+    throw new OomkitError(`cannot write to stdout: ${why}`);
   }
 }
 

@@ -1,5 +1,5 @@
 /** The signals by which a person or a supervisor ends a program. */
-export const ENDING: readonly Deno.Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
+export const ENDING: readonly Deno.Signal[] = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"];
 
 /** Calls `act` for each of `signals`; the returned function takes the handlers off again. */
 export function onSignals(

@@ -21,12 +21,15 @@ export function watchCommand(finish: Finish, command: readonly string[] | undefi
     .argument("[targets...]", "cgroups; none: the own one, or that of the command")
     .usage("[options] [targets...] | [options] -- command…")
     .addHelpText("after", HELP)
-    .action(async (targets, flags) => {
+    .action(async (targets, flags, self) => {
+      // A variable may be meant for another call; what stands on the command line is meant.
+      const given = (names: readonly ("limit" | "report" | "for" | "until" | "recursive")[]) =>
+        names.find((name) => self.getOptionValueSource(name) === "cli");
       if (command === undefined) {
-        const { limit, report } = flags;
-        if (limit !== undefined || report !== undefined) {
+        const alien = given(["limit", "report"]);
+        if (alien !== undefined) {
           throw new OomkitError(
-            `cannot use --${limit !== undefined ? "limit" : "report"} without a command`,
+            `cannot use --${alien} without a command`,
             "write: oomkit watch --limit 512M -- make",
           );
         }
@@ -40,18 +43,30 @@ export function watchCommand(finish: Finish, command: readonly string[] | undefi
             "write: oomkit watch -- make",
           );
         }
+        const alien = wantsJson(flags) && self.getOptionValueSource("output") !== "env"
+          ? "json"
+          : given(["for", "until", "recursive"]);
+        if (alien !== undefined) {
+          throw new OomkitError(
+            `cannot use --${alien} with a command: the watch lasts as long as it does, and stdout is its own`,
+            "write: oomkit watch --report FILE -- make",
+          );
+        }
         finish(await runWatched(command, flags));
       }
     });
 }
 
 const HELP = `
-Targets: a cgroup path, a directory, a glob ('/kubepods/**'), pid:N, unit:NAME, pod:UID, a container id or its beginning,
-a runc name. The watch ends when all targets are removed, on Ctrl-C, or by --for and --until.
+Targets: a cgroup path, a directory, a glob ('/kubepods/**'), pid:N, unit:NAME,
+pod:UID, a container id or its beginning, a runc name. The watch ends when all
+targets are removed, on Ctrl-C, or by --for and --until.
 
-Event types: threshold pressure high max oom oom_kill oom_group_kill limit_changed created removed degraded summary
+Event types: threshold pressure high max oom oom_kill oom_group_kill
+limit_changed created removed degraded summary
 
-Exit: 0; 1 when --fail-on saw something or --until did not; 2 when it could not be told. With a command: the command's.`;
+Exit: 0; 1 when --fail-on saw something or --until did not; 2 when it could not
+be told. With a command: the command's.`;
 
 /** The parts of the options that both ways of watching share. */
 export function watchOptions(flags: WatchFlags, targets: readonly Cgroup[]): WatchOptions {

@@ -43,6 +43,15 @@ function parsePoll(text: string): number {
   throw new OomkitError(`cannot poll every "${text}"`, `it must be at least ${SHORTEST_POLL_MS}ms`);
 }
 
+/** Below it not even the shell that becomes the command could start. */
+const SMALLEST_LIMIT = 1024 * 1024;
+
+function parseLimit(text: string): number {
+  const limit = parseSize(text);
+  if (limit >= SMALLEST_LIMIT) return limit;
+  throw new OomkitError(`cannot limit a command to "${text}"`, "it must be at least 1M");
+}
+
 const eventTypes = parsedList<EventType>(oneOf(EVENT_TYPES));
 
 export function watchBase() {
@@ -79,7 +88,7 @@ export function watchBase() {
     )
     .addOption(
       option("--limit <size>", "with a command: the limit of its cgroup")
-        .argParser(parsed((text) => parseSize(text))),
+        .argParser(parsed(parseLimit)),
     )
     .addOption(option("--report <file>", "with a command: write the verdict there, as JSON"));
 }

@@ -24,6 +24,8 @@ const PASSED_ON: readonly Deno.Signal[] = ["SIGTERM", "SIGHUP", "SIGQUIT", "SIGU
 /** Returns the command's exit code: 128 + N for signal N, as a shell says it. */
 export async function runWatched(command: readonly string[], flags: WatchFlags): Promise<number> {
   const hierarchy = discover(flags.root);
+  using report = flags.report === undefined ? undefined : openReport(flags.report);
+  const signals = collectSignals();
   const { sandbox, cgroup } = findPlace(hierarchy, flags.limit);
   try {
     const options = watchOptions(flags, [cgroup]);
@@ -34,10 +36,10 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
       events.push(event);
       if (isNews(event, flags)) say(eventText(event, style));
     });
-    const status = await run(command, sandbox, watching);
+    const status = await run(command, sandbox, watching, signals);
     const ancestry = readAncestry(cgroup);
     const summary = await watching.stop();
-    const report = judge({
+    const verdict = judge({
       command,
       status,
       events,
@@ -45,14 +47,54 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
       ancestry,
       own: sandbox === undefined,
     });
-    say(verdictLine(report));
-    if (flags.report !== undefined) writeReport(flags.report, report);
+    say(verdictLine(verdict));
+    report?.writeSync(new TextEncoder().encode(`${toJson(verdict, 2)}\n`));
     const seen = new Set<EventType>(events.map(({ type }) => type));
     const failed = flags.failOn?.some((type) => seen.has(type)) ?? false;
     return failed && status.code === 0 ? 1 : status.code;
   } finally {
     await sandbox?.remove();
+    signals.off();
   }
+}
+
+/** Before the command runs, so that a name that cannot be written costs nobody a build. */
+function openReport(file: string): Deno.FsFile {
+  try {
+    return Deno.openSync(file, { write: true, create: true, truncate: true });
+  } catch (error) {
+    const why = error instanceof Error ? error.message.split(" (os error")[0] : error;
+    throw new OomkitError(`cannot write the report to ${file}: ${why}`, "name a writable file");
+  }
+}
+
+interface Signals {
+  /** From now on signals go to `child`, those that came before it first. */
+  passTo(child: Deno.ChildProcess): void;
+  off(): void;
+}
+
+/** Handled before there is anything that could be left behind: without a handler a signal would end us on the spot. */
+function collectSignals(): Signals {
+  const early: Deno.Signal[] = [];
+  let pass = (signal: Deno.Signal) => void early.push(signal);
+  const isOnTerminal = Deno.stdin.isTerminal();
+  const off = onSignals([...PASSED_ON, "SIGINT"], (signal) => {
+    if (signal !== "SIGINT" || !isOnTerminal) pass(signal);
+  });
+  return {
+    off,
+    passTo(child) {
+      pass = (signal) => {
+        try {
+          child.kill(signal);
+        } catch {
+          // It has ended meanwhile; its status is on the way.
+        }
+      };
+      early.forEach(pass);
+    },
+  };
 }
 
 /** A cgroup of its own, or the reason why the own one has to do. */
@@ -87,6 +129,7 @@ async function run(
   command: readonly string[],
   sandbox: Sandbox | undefined,
   watching: Watching,
+  signals: Signals,
 ): Promise<Deno.CommandStatus> {
   const [program, ...args] = command;
   const [exec, execArgs] = sandbox
@@ -105,22 +148,8 @@ async function run(
     const why = error instanceof Deno.errors.NotFound ? "there is no such program" : error;
     throw new OomkitError(`cannot run ${printable(program!)}: ${why}`);
   }
-  const passOn = (signal: Deno.Signal) => {
-    try {
-      child.kill(signal);
-    } catch {
-      // It has ended meanwhile; its status is on the way.
-    }
-  };
-  const passed = Deno.stdin.isTerminal() ? PASSED_ON : [...PASSED_ON, "SIGINT" as const];
-  const offSignals = onSignals(passed, passOn);
-  const offInterrupt = onSignals(["SIGINT"], () => {});
-  try {
-    return await child.status;
-  } finally {
-    offSignals();
-    offInterrupt();
-  }
+  signals.passTo(child);
+  return await child.status;
 }
 
 function verdictLine(report: RunReport): string {
@@ -138,13 +167,4 @@ function verdictLine(report: RunReport): string {
     printable(report.verdict_text)
   }; ` +
     `peak${scope} ${formatBytes(peak ?? undefined)}, ${share}${owner}`;
-}
-
-function writeReport(file: string, report: RunReport): void {
-  try {
-    Deno.writeTextFileSync(file, `${toJson(report, 2)}\n`);
-  } catch (error) {
-    const why = error instanceof Error ? error.message : error;
-    throw new OomkitError(`cannot write the report to ${file}: ${why}`, "name a writable file");
-  }
 }

@@ -2,7 +2,7 @@
 
 import type { Ancestry } from "../cgroup/ancestry.ts";
 import { without } from "../cgroup/absent.ts";
-import type { OomkitEvent, Victim } from "./event.ts";
+import type { OomkitEvent, Tally, Victim } from "./event.ts";
 import { timestamp } from "./event.ts";
 
 export interface RunReport {
@@ -26,7 +26,8 @@ export interface RunReport {
   readonly oom: bigint | null;
   readonly oom_kill: bigint | null;
   readonly kills: readonly { readonly cgroup: string; readonly victim: Victim | null }[];
-  readonly verdict: "fine" | "limit_hit" | "oom_killed";
+  /** `unknown` where the counters could not be read. */
+  readonly verdict: "fine" | "limit_hit" | "oom_killed" | "unknown";
   /** The same two in words. */
   readonly ending: string;
   readonly verdict_text: string;
@@ -49,8 +50,7 @@ export function judge({ command, status, events, summary, ancestry, own }: RunFa
   const { bytes, owner } = without({ ...ancestry.limit });
   const limit = bytes === Infinity ? null : bytes ?? null;
   const peak = tally?.peak ?? null;
-  const limitHit = (tally?.max ?? 0n) > 0n;
-  const verdict = kills.length > 0 ? "oom_killed" : limitHit ? "limit_hit" : "fine";
+  const verdict = verdictOf(kills.length, tally);
   return {
     v: 1,
     ts: timestamp(performance.timeOrigin + performance.now()),
@@ -74,7 +74,14 @@ export function judge({ command, status, events, summary, ancestry, own }: RunFa
   };
 }
 
+function verdictOf(kills: number, tally: Tally | undefined): RunReport["verdict"] {
+  if (kills > 0) return "oom_killed";
+  if (tally === undefined || tally.oom_kill === null || tally.max === null) return "unknown";
+  return tally.max > 0n ? "limit_hit" : "fine";
+}
+
 function verdictText(verdict: RunReport["verdict"], kills: RunReport["kills"]): string {
+  if (verdict === "unknown") return "whether something was killed cannot be told";
   if (verdict === "fine") return "no OOM kill";
   if (verdict === "limit_hit") {
     return "no OOM kill, but the limit was hit and the kernel had to reclaim";
