@@ -1,57 +1,146 @@
 /**
- * Kills that a removed cgroup took with it. Its own counter is gone, but its parent's (v2 `memory.events`) counts the
- * whole subtree for ever: what neither the parent itself nor its living children account for happened in dead ones.
+ * Kills that removed cgroups took with them. Their own counters are gone, but their parent's (v2 `memory.events`) counts
+ * the whole subtree for ever: what neither the parent itself nor its living children account for happened in dead ones.
+ * That is a sum over all of them, so it is kept by parent, as a pool from which each kill is taken once it is told.
  */
 
-import { type Cgroup, childrenOf, parentOf, readCounters } from "../cgroup/cgroup.ts";
+import { type Cgroup, childrenOf, readCounters } from "../cgroup/cgroup.ts";
+import type { BothCounters } from "./member.ts";
+
+export interface Pool {
+  /** Kills that no counter has shown and nobody has told; negative while a kill was told before its cgroup was read. */
+  untold(): bigint;
+  /** So many of them are told. */
+  take(kills: bigint): void;
+}
+
+/** What is gone, as far as it is accounted for. */
+export interface Gone {
+  readonly cgroup: Cgroup;
+  readonly pool: Pool;
+  readonly wide: boolean;
+  readonly last: BothCounters;
+  /** Told ahead of the counter. */
+  readonly ahead: bigint;
+}
 
 export interface DeadChildren {
   /**
-   * Takes the present state of `parent` as known. To be called before a child of it may be removed.
+   * To be called before a child of `parent` may be removed. `undefined` where no parent can tell: on v1, and at the root.
    * @param isNew made while it was being watched, so that nothing is known of its dead children yet.
    */
-  expect(parent: Cgroup | undefined, isNew?: boolean): void;
+  expect(parent: Cgroup | undefined, isNew?: boolean): Pool | undefined;
+  /** A watched child is gone: what was read of it, and what was told ahead of its counter, is no secret. */
+  gone(child: Gone): void;
+  /** A child of `parent` that nobody watches is gone, while all that are watched are there. */
+  ignore(parent: Cgroup | undefined): void;
+  /** `kills` were told in `path`, of which nothing is read yet; negative when that is made up for. */
+  ahead(path: string, kills: bigint): void;
   /**
-   * Kills in `child`, which is gone, beyond those last read of it; `undefined` where no parent can tell: on v1, at the
-   * root of the hierarchy, or when the parent is gone as well.
-   * @param lastRead the child's `oom_kill` of its subtree, as last read.
+   * Reads the parents of what is gone. A child that is gone unnoticed would look like one with secrets: each time
+   * `notice` reports all that are gone beneath the parent, and it is read again.
    */
-  lost(child: Cgroup, lastRead: bigint | undefined): bigint | undefined;
-  /** A kill in a cgroup that was never watched, and is gone, has been told by other means. */
-  told(path: string): void;
+  settle(notice: (parent: Cgroup) => void): void;
+}
+
+interface Account extends Pool {
+  readonly parent: Cgroup;
+  /** The parent's count when the watch began: as long as it stands still, nobody can have been killed unseen. */
+  readonly quiet: bigint;
+  /** In dead children, as last read. */
+  dead: bigint;
+  /** What was read of children that have gone since. */
+  read: bigint;
+  balance: bigint;
+  /** Who goes on with it when the parent is gone as well. */
+  heir?: Account;
 }
 
 export function createDeadChildren(): DeadChildren {
-  /** By the parent's path and inode: kills in dead children that are accounted for. */
-  const accounted = new Map<string, bigint>();
+  const accounts = new Map<string, Account>();
+  const byPath = new Map<string, Account>();
+  const unsettled = new Set<Account>();
   const key = (parent: Cgroup) => `${parent.inode} ${parent.path}`;
-  const byPath = new Map<string, string>();
+  const current = (account: Account): Account => account.heir ? current(account.heir) : account;
+  const bequeath = (account: Account, heir: Account) => {
+    heir.balance += account.balance - account.read;
+    account.heir = heir;
+    unsettled.delete(account);
+    accounts.delete(key(account.parent));
+    if (byPath.get(account.parent.path) === account) byPath.delete(account.parent.path);
+  };
+  /** False when the parent could not be read. */
+  const settle = (account: Account): boolean => {
+    const isQuiet = readCounters(account.parent)?.subtree.oomKill === account.quiet;
+    const dead = isQuiet ? account.dead + account.read : inDeadChildren(account.parent);
+    if (dead === undefined) return false;
+    account.balance += dead - account.dead - account.read;
+    account.dead = dead;
+    account.read = 0n;
+    return true;
+  };
+
   return {
     expect(parent, isNew = false) {
-      if (parent === undefined || accounted.has(key(parent))) return;
+      if (parent === undefined) return undefined;
+      const known = accounts.get(key(parent));
+      if (known) return known;
+      const quiet = isNew ? 0n : readCounters(parent)?.subtree.oomKill;
       const dead = inDeadChildren(parent);
-      if (dead === undefined) return;
-      accounted.set(key(parent), isNew ? 0n : dead);
-      byPath.set(parent.path, key(parent));
+      if (dead === undefined || quiet === undefined) return undefined;
+      const account: Account = {
+        parent,
+        quiet,
+        dead: isNew ? 0n : dead,
+        read: 0n,
+        balance: 0n,
+        untold: () => current(account).balance,
+        take: (kills) => void (current(account).balance -= kills),
+      };
+      accounts.set(key(parent), account);
+      byPath.set(parent.path, account);
+      return account;
     },
-    told(path) {
+
+    gone({ cgroup, pool, wide, last, ahead }) {
+      const account = current(pool as Account);
+      const own = wide ? undefined : accounts.get(key(cgroup));
+      account.balance -= ahead;
+      account.read += own && last.local.oomKill !== undefined
+        ? last.local.oomKill + own.dead
+        : last.subtree.oomKill ?? 0n;
+      if (own) bequeath(own, account);
+      unsettled.add(account);
+    },
+
+    ignore(parent) {
+      const account = parent && accounts.get(key(parent));
+      const dead = account && account.read === 0n && !unsettled.has(account)
+        ? inDeadChildren(account.parent)
+        : undefined;
+      if (dead !== undefined) account!.dead = dead;
+    },
+
+    ahead(path, kills) {
       const names = path.split("/");
       while (names.length > 1) {
         names.pop();
-        const parent = byPath.get(names.join("/") || "/");
-        if (parent === undefined) continue;
-        accounted.set(parent, accounted.get(parent)! + 1n);
+        const account = byPath.get(names.join("/") || "/");
+        if (account === undefined) continue;
+        account.balance -= kills;
         return;
       }
     },
-    lost(child, lastRead) {
-      const parent = parentOf(child);
-      const known = parent && accounted.get(key(parent));
-      const dead = parent && inDeadChildren(parent);
-      if (known === undefined || dead === undefined || lastRead === undefined) return undefined;
-      accounted.set(key(parent!), dead);
-      const lost = dead - known - lastRead;
-      return lost > 0n ? lost : 0n;
+
+    settle(notice) {
+      const unread: Account[] = [];
+      // What is noticed becomes unsettled again, and is settled in the next turn.
+      for (let [account] = unsettled; account; [account] = unsettled) {
+        unsettled.delete(account);
+        if (settle(account)) notice(account.parent);
+        else unread.push(account);
+      }
+      for (const account of unread) if (account.heir === undefined) unsettled.add(account);
     },
   };
 }

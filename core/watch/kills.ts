@@ -30,6 +30,10 @@ export interface Kills {
   logged(kill: LoggedKill, now: number): void;
   /** A counter rose; its kills were logged no earlier than `from`. */
   counted(member: Member, kills: bigint, now: number, from: number): void;
+  /** It is watched now: what was told of it before is not told again. */
+  adopt(member: Member): void;
+  /** A kill in a removed cgroup is known only because nothing else accounts for it. */
+  infer(member: Member, now: number): void;
   /** Tells what can be told; returns when to look again, `Infinity` when nothing is open. */
   settle(now: number): number;
   /** Whether a logged kill waits for its cgroup. */
@@ -41,8 +45,8 @@ export interface KillsOptions {
   members(): Iterable<Member>;
   /** True when `path` lies beneath a recursively watched target. */
   covers(path: string): boolean;
-  /** A kill was told in a removed cgroup that had nothing open. */
-  explain(cgroup: string): void;
+  /** So many kills were told in a cgroup that is not watched (yet); negative when it is now. */
+  ahead(cgroup: string, kills: bigint): void;
   /** Whether the kernel log is being read, and so worth waiting for. */
   readonly hasLog: boolean;
   tell(told: Told): void;
@@ -58,7 +62,7 @@ interface Open {
 }
 
 export function createKills(
-  { members, covers, explain: explainRemoved, hasLog, tell }: KillsOptions,
+  { members, covers, ahead, hasLog, tell }: KillsOptions,
 ): Kills {
   let open: Open[] = [];
   /** While these are being placed. */
@@ -68,8 +72,6 @@ export function createKills(
 
   /** An OOM is notified at the victim's cgroup and at its ancestors; one kill explains them all. */
   const explain = (cgroup: string, own: Member, now: number) => {
-    // What a removed cgroup has lost may have been counted for a sibling that went at the same time.
-    if (own.goneAt !== undefined && !isSuspicious(own)) explainRemoved(cgroup);
     if (own.suspected > 0 || !own.doubtful) own.suspected -= 1;
     else own.doubtful = false;
     own.lastOomAt = now;
@@ -79,13 +81,21 @@ export function createKills(
     }
   };
 
+  /** It is told once, though each watched cgroup around it counts it, too. */
+  const balance = (cgroup: string, own: Member) => {
+    for (const member of members()) {
+      const isAround = member.wide && countsSubtree(member) &&
+        isBeneath(cgroup, member.cgroup.path);
+      // v1 counts a kill in the victim's own cgroup only.
+      if (member === own ? isAround || cgroup === member.cgroup.path : isAround) account(member);
+    }
+  };
+
   const settleMember = (member: Member, { kill, at }: Open, now: number) => {
     if (at < member.since) return;
     const cgroup = kill.cgroup ?? member.cgroup.path;
-    // v1 counts a kill in the victim's own cgroup only.
-    const isCounted = cgroup === member.cgroup.path || (member.wide && countsSubtree(member));
     explain(cgroup, member, now);
-    if (isCounted) member.due -= 1n;
+    balance(cgroup, member);
     if (!kill.again) tell({ cgroup, member, kill, inferred: false });
   };
 
@@ -100,13 +110,15 @@ export function createKills(
   };
 
   /** The member that the victim was in, by the time at which it can have been killed. */
-  const suspect = (logged: Open): Member | undefined => {
+  const suspect = (logged: Open, now: number): Member | undefined => {
     const { kill, at } = logged;
     const since = (m: Member, at: number) => Math.abs((m.goneAt ?? m.dueSince) - at);
     const isNearest = (m: Member) =>
       !unplaced.some((o) => o !== logged && !o.kill.cgroup && since(m, o.at) < since(m, at));
     const fits = (m: Member) => {
-      if (m.due > 0n) return kill.group || (at >= m.dueFrom && isNearest(m));
+      // A counter that rose just now has its own line on the way.
+      const isSettled = now - m.dueSince >= ELIMINATE_MS / 2;
+      if (m.due > 0n) return kill.group || (at >= m.dueFrom && isSettled && isNearest(m));
       return isSuspicious(m) && m.goneAt !== undefined && at >= m.readAt && at <= m.goneAt;
     };
     return [...members()]
@@ -115,17 +127,26 @@ export function createKills(
       .toSorted((a, b) => evidence(b) - evidence(a) || since(a, at) - since(b, at))[0];
   };
 
-  /** The times said nothing: what is left on the one side belongs to what is left on the other. */
-  const leftOver = (): Member | undefined =>
-    [...members()].find((m) => m.goneAt !== undefined && m.victims === 0 && isSuspicious(m));
+  /**
+   * The times said nothing: what is left on the one side belongs to what is left on the other. Of cgroups that went at
+   * the same time a parent's counter may have laid one's kill at another's door, so that the one without a victim comes
+   * first.
+   */
+  const leftOver = ({ at }: Open): Member | undefined => {
+    const gone = [...members()].filter((m) => m.goneAt !== undefined);
+    const blamed = gone.find((m) => m.suspected > 0 || (m.doubtful && m.victims === 0));
+    if (blamed === undefined || !countsSubtree(blamed)) return blamed;
+    return gone.filter((m) => m.victims === 0 && at <= m.goneAt!)
+      .toSorted((a, b) => a.goneAt! - b.goneAt!)[0] ?? blamed;
+  };
 
   /** True when the kill needs no more attention. */
   const place = (logged: Open, now: number): boolean => {
     const { kill, at } = logged;
     if (kill.cgroup === undefined) {
       const waited = now - at;
-      const member = home(logged) ?? (waited >= ELIMINATE_MS ? suspect(logged) : undefined) ??
-        (waited >= LOG_GRACE_MS / 2 ? leftOver() : undefined);
+      const member = home(logged) ?? (waited >= ELIMINATE_MS ? suspect(logged, now) : undefined) ??
+        (waited >= LOG_GRACE_MS / 2 ? leftOver(logged) : undefined);
       if (member) settleMember(member, logged, now);
       return member !== undefined;
     }
@@ -134,6 +155,7 @@ export function createKills(
     else if (covers(kill.cgroup)) {
       if (early.size > EARLY_MAX) early.clear();
       early.set(kill.cgroup, (early.get(kill.cgroup) ?? 0n) + 1n);
+      ahead(kill.cgroup, 1n);
       if (!kill.again) tell({ cgroup: kill.cgroup, kill, inferred: false });
     }
     return true;
@@ -141,10 +163,21 @@ export function createKills(
 
   return {
     logged: (kill, now) => void open.push({ kill, at: now }),
+    adopt(member) {
+      const { path } = member.cgroup;
+      const known = early.get(path);
+      if (known === undefined) return;
+      early.delete(path);
+      ahead(path, -known);
+      member.due -= known;
+    },
+    infer(member, now) {
+      const cgroup = member.cgroup.path;
+      explain(cgroup, member, now);
+      balance(cgroup, member);
+      tell({ cgroup, member, inferred: true });
+    },
     counted(member, kills, now, from) {
-      const known = early.get(member.cgroup.path);
-      if (known !== undefined) member.due -= known;
-      early.delete(member.cgroup.path);
       if (member.due <= 0n) member.dueFrom = from;
       member.due += kills;
       if (member.due > 0n) member.dueSince = now;
@@ -161,15 +194,22 @@ export function createKills(
       const wait = ({ at }: Open) =>
         at + ([ELIMINATE_MS, LOG_GRACE_MS / 2].find((ms) => now - at < ms) ?? LOG_GRACE_MS);
       let next = open.reduce((soonest, o) => Math.min(soonest, wait(o)), Infinity);
-      for (const member of members()) {
-        const patience = hasLog ? LOG_GRACE_MS : 0;
-        if (member.due > 0n && now - member.dueSince >= patience) {
-          for (; member.due > 0n; member.due -= 1n) {
-            explain(member.cgroup.path, member, now);
-            tell({ cgroup: member.cgroup.path, member, inferred: false });
-          }
-        } else if (member.due > 0n) {
-          next = Math.min(next, member.dueSince + patience);
+      const all = [...members()];
+      const innermostFirst = all.filter(({ due }) => due > 0n)
+        .toSorted((a, b) => b.cgroup.path.length - a.cgroup.path.length);
+      for (const member of innermostFirst) {
+        const cgroup = member.cgroup.path;
+        const isAround = member.wide &&
+          all.some((other) => other !== member && isBeneath(other.cgroup.path, cgroup));
+        const until = member.dueSince + (hasLog || isAround ? LOG_GRACE_MS : 0);
+        if (now < until) next = Math.min(next, until);
+        while (now >= until && member.due > 0n) {
+          // The log told more in removed siblings than there were: this one was taken for one of them.
+          const isTold = member.pool !== undefined && member.pool.untold() < 0n;
+          if (isTold) member.pool!.take(-1n);
+          explain(cgroup, member, now);
+          balance(cgroup, member);
+          if (!isTold) tell({ cgroup, member, inferred: false });
         }
       }
       return next;
@@ -181,7 +221,18 @@ export function createKills(
 /** A counter is proof, a notified OOM a sign, and a doubt only a doubt. */
 const evidence = (m: Member) => m.due > 0n ? 2 : m.suspected > 0 ? 1 : 0;
 
-const isSuspicious = (m: Member) => m.due > 0n || m.suspected > 0 || m.doubtful;
+/** Of a removed v2 cgroup the parent knows better. */
+const isSuspicious = (m: Member) =>
+  m.due > 0n || (m.goneAt !== undefined && m.pool ? m.pool.untold() > 0n : hasSigns(m));
+
+const hasSigns = (m: Member) => m.suspected > 0 || m.doubtful;
+
+/** One of its kills is told. */
+function account(member: Member): void {
+  if (member.goneAt !== undefined && member.due <= 0n) member.unread += 1n;
+  if (member.goneAt !== undefined && member.due <= 0n && member.pool) member.pool.take(1n);
+  else member.due -= 1n;
+}
 
 const countsSubtree = (member: Member) => member.last.subtree.oomKill !== undefined;
 

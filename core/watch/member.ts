@@ -9,6 +9,7 @@ import type { EffectiveLimit } from "../policy/limits.ts";
 import type { Source } from "../report/event.ts";
 import type { Counters } from "../snapshot.ts";
 import type { Armed } from "./arm.ts";
+import type { Pool } from "./dead_children.ts";
 
 /** Of this cgroup alone, and of everything beneath it. */
 export interface BothCounters {
@@ -27,6 +28,8 @@ export interface Member {
   readonly isTarget: boolean;
   /** Its kills are those of its whole subtree, since nobody watches the cgroups beneath it. */
   readonly wide: boolean;
+  /** v2: where its kills are accounted for once it is gone. */
+  readonly pool?: Pool;
   /** As the watch began; all zero for a cgroup that was made later. */
   readonly first: BothCounters;
   last: BothCounters;
@@ -76,8 +79,8 @@ export interface Member {
   oomsTold: number;
   /** When an OOM or a kill was last heard of. */
   lastOomAt: number;
-  /** v2: kills that its removal took along, as its parent counts them. */
-  lost: bigint | undefined;
+  /** Kills told of it that it took along before its counter could be read. */
+  unread: bigint;
   /** When it was found to be gone. */
   goneAt: number | undefined;
 }
@@ -102,6 +105,7 @@ interface Origin {
   readonly wide: boolean;
   /** Made after the watch began, so that all it has counted is news. */
   readonly isNew: boolean;
+  readonly pool: Pool | undefined;
 }
 
 /** Reads a cgroup for the first time; `undefined` when it is gone. */
@@ -121,19 +125,22 @@ export function createMember(cgroup: Cgroup, origin: Origin): Member | undefined
 }
 
 /** A cgroup that came and went before anything of it could be read. */
-export function createGhost(cgroup: Cgroup): Member {
-  return blankMember(cgroup, { isTarget: false, wide: false, isNew: true }, {
-    local: {},
-    subtree: cgroup.hierarchy.dialect.countsSubtree ? { oomKill: 0n } : {},
-  });
+export function createGhost(cgroup: Cgroup, pool: Pool | undefined): Member {
+  const origin = { isTarget: false, wide: false, isNew: true, pool };
+  return blankMember(cgroup, origin, { local: {}, subtree: {} });
 }
 
-function blankMember(cgroup: Cgroup, { isTarget, wide }: Origin, first: BothCounters): Member {
+function blankMember(
+  cgroup: Cgroup,
+  { isTarget, wide, pool }: Origin,
+  first: BothCounters,
+): Member {
   const mine = counting({ wide, cgroup }, first);
   return {
     cgroup,
     isTarget,
     wide,
+    ...(pool && { pool }),
     first,
     last: first,
     limit: undefined,
@@ -161,7 +168,7 @@ function blankMember(cgroup: Cgroup, { isTarget, wide }: Origin, first: BothCoun
     notified: 0,
     oomsTold: 0,
     lastOomAt: -Infinity,
-    lost: undefined,
+    unread: 0n,
     goneAt: undefined,
   };
 }

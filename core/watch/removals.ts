@@ -3,11 +3,12 @@
  * alone, so that it is kept for a while before its removal is told.
  */
 
+import { type Cgroup, parentOf } from "../cgroup/cgroup.ts";
 import type { Hierarchy } from "../cgroup/hierarchy.ts";
 import { directoryOf } from "../cgroup/hierarchy.ts";
 import type { Body, Source } from "../report/event.ts";
-import type { DeadChildren } from "./dead_children.ts";
-import type { Told } from "./kills.ts";
+import type { DeadChildren, Pool } from "./dead_children.ts";
+import type { Kills } from "./kills.ts";
 import { createGhost, disarm, type Member } from "./member.ts";
 import type { Sources } from "./sources.ts";
 
@@ -18,34 +19,38 @@ export interface Removals {
   haunt(hierarchy: Hierarchy, path: string): void;
   /** The log has had its time: tells what is still suspected, then the removal. */
   bury(member: Member): void;
-  /** A kill in a cgroup that was never watched has been told. */
-  explain(path: string): void;
-  /** Takes one suspicion off a removed sibling of `path`; false when there is none. */
-  release(path: string): boolean;
 }
 
 export interface RemovalsOptions {
   readonly retired: Set<Member>;
   readonly parents: DeadChildren;
   readonly sources: Sources;
+  readonly kills: Kills;
   readLog(): void;
   tell(cgroup: string, source: Source, body: Body): void;
   tellOom(member: Member, count: bigint, source: Source): void;
-  tellKill(told: Told): void;
 }
 
 /** Hints of one removal come in several pieces; as many paths are remembered as may come and go meanwhile. */
 const REMEMBERED = 50;
 
 export function createRemovals(
-  { retired, parents, sources, readLog, tell, tellOom, tellKill }: RemovalsOptions,
+  { retired, parents, sources, kills, readLog, tell, tellOom }: RemovalsOptions,
 ): Removals {
   const buried: string[] = [];
-  const parentPath = (path: string) => path.slice(0, path.lastIndexOf("/"));
 
   const tellUnread = (member: Member, ooms: number) => {
     member.suspected += ooms;
     tellOom(member, BigInt(ooms), "eventfd");
+  };
+
+  /** How many of the untold kills of removed siblings are most likely its own. */
+  const shareOf = (member: Member, pool: Pool): bigint => {
+    const wants = ({ victims, suspected, readAt }: Member) =>
+      victims === 0 && (suspected > 0 || readAt === -Infinity);
+    const others = [...retired].filter((m) => m !== member && wants(m) && m.pool === pool).length;
+    const left = pool.untold() - BigInt(others);
+    return left <= 0n && pool.untold() > 0n && wants(member) ? 1n : left;
   };
 
   const removals: Removals = {
@@ -55,12 +60,11 @@ export function createRemovals(
       readLog();
       member.goneAt = performance.now();
       retired.add(member);
-      member.lost = parents.lost(member.cgroup, member.last.subtree.oomKill);
-      if (member.lost !== undefined) {
-        // Kills that the log told ahead of the counter are among the lost ones; so may be a sibling's, gone as well.
-        let untold = Number(member.lost + (member.due < 0n ? member.due : 0n));
-        while (untold < 0 && removals.release(member.cgroup.path)) untold += 1;
-        member.suspected = Math.max(0, untold);
+      if (member.due < 0n) member.unread -= member.due;
+      if (member.pool) {
+        const { cgroup, pool, wide, last } = member;
+        parents.gone({ cgroup, pool, wide, last, ahead: member.unread });
+        if (member.due < 0n) member.due = 0n;
         return;
       }
       // v1 notifies of the removal itself once, sooner or later; what came besides was an OOM that nobody could read about.
@@ -73,43 +77,26 @@ export function createRemovals(
 
     haunt(hierarchy, path) {
       if (buried.includes(path) || [...retired].some(({ cgroup }) => cgroup.path === path)) return;
-      const ghost = createGhost({ hierarchy, path, dir: directoryOf(hierarchy, path)!, inode: 0 });
+      const cgroup: Cgroup = { hierarchy, path, dir: directoryOf(hierarchy, path)!, inode: 0 };
+      const ghost = createGhost(cgroup, parents.expect(parentOf(cgroup)));
       tell(path, sources.trees.source, { type: "created" });
+      kills.adopt(ghost);
       removals.retire(ghost);
     },
 
     bury(member) {
-      retired.delete(member);
       sources.collect(member);
       const unread = member.notified - member.oomsTold - 1;
       if (unread > 0) tellUnread(member, unread);
       // Without the log a suspicion is all there will ever be; with it, no line was no kill.
-      const unseen = member.lost !== undefined
-        ? member.suspected
-        : sources.log === undefined
-        ? Math.min(1, member.suspected)
-        : 0;
-      for (let n = 0; n < unseen; n++) {
-        tellKill({ cgroup: member.cgroup.path, member, inferred: true });
-      }
+      const onSuspicion = sources.log === undefined && member.suspected > 0 ? 1n : 0n;
+      const unseen = member.pool ? shareOf(member, member.pool) : onSuspicion;
+      for (let n = 0n; n < unseen; n++) kills.infer(member, performance.now());
+      retired.delete(member);
       tell(member.cgroup.path, sources.trees.source, { type: "removed" });
       sources.forget(member);
       disarm(member);
       if (buried.push(member.cgroup.path) > REMEMBERED) buried.shift();
-    },
-
-    explain(path) {
-      if (!removals.release(path)) parents.told(path);
-    },
-
-    release(path) {
-      for (const member of retired) {
-        if (member.lost === undefined || member.suspected <= 0) continue;
-        if (parentPath(member.cgroup.path) !== parentPath(path)) continue;
-        member.suspected -= 1;
-        return true;
-      }
-      return false;
     },
   };
   return removals;

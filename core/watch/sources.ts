@@ -48,6 +48,8 @@ export interface Sources {
   collect(member: Member): void;
   forget(member: Member): void;
   readonly trees: Trees;
+  /** What inotify has to say right now; nobody will be woken for it. */
+  drain(): Batch;
   /** Calls `wake` for every batch until `wakeUp`. */
   follow(wake: (batch: Batch) => void): Promise<void>;
   wakeUp(): void;
@@ -138,6 +140,17 @@ export function openSources(
     }
   };
 
+  const readNotices = (touch: (member: Member, source: Source) => void): Omit<Batch, "touched"> => {
+    const events = inotify ? readInotify(inotify) : [];
+    for (const { watch } of events) {
+      for (const member of watches.get(watch) ?? []) touch(member, "inotify");
+    }
+    return {
+      changed: events.map(trees.changed).filter((dir) => dir !== undefined),
+      overflow: events.some(({ mask }) => mask & IN_Q_OVERFLOW),
+    };
+  };
+
   const release = (member: Member, armed: Armed, token: number) => {
     slots.delete(token);
     const sharers = armed.watch === undefined ? undefined : watches.get(armed.watch);
@@ -216,31 +229,22 @@ export function openSources(
 
     trees,
 
+    drain() {
+      const { touched, touch } = createTouched();
+      return { touched, ...readNotices(touch) };
+    },
+
     async follow(wake) {
       if (!epoll) return;
       for (let going = true; going;) {
         const ready = await epoll.wait();
         going = !ready.woken;
-        const touched = new Map<Member, Hint>();
-        const changed: string[] = [];
-        let overflow = false;
-        const touch = (member: Member, source: Source): Hint => {
-          const hint = touched.get(member) ?? { source, levels: [], psi: [] };
-          touched.set(member, hint);
-          return hint;
-        };
+        const { touched, touch } = createTouched();
         for (const { token, events } of ready.events) {
-          if (token === INOTIFY_TOKEN) {
-            for (const event of readInotify(inotify!)) {
-              if (event.mask & IN_Q_OVERFLOW) overflow = true;
-              changed.push(...[trees.changed(event)].filter((dir) => dir !== undefined));
-              for (const member of watches.get(event.watch) ?? []) touch(member, "inotify");
-            }
-          }
           const slot = slots.get(token);
           if (slot) wakeSlot(slot, events, touch);
         }
-        wake({ touched, changed, overflow });
+        wake({ touched, ...readNotices(touch) });
       }
     },
 
@@ -255,10 +259,24 @@ export function openSources(
   };
 }
 
+type Touch = (member: Member, source: Source) => Hint;
+
+function createTouched(): { readonly touched: Map<Member, Hint>; readonly touch: Touch } {
+  const touched = new Map<Member, Hint>();
+  return {
+    touched,
+    touch(member, source) {
+      const hint = touched.get(member) ?? { source, levels: [], psi: [] };
+      touched.set(member, hint);
+      return hint;
+    },
+  };
+}
+
 function wakeSlot(
   { member, armed, stall }: { member: Member; armed: Armed; stall?: Stall },
   events: number,
-  touch: (member: Member, source: Source) => Hint,
+  touch: Touch,
 ): void {
   if (stall) {
     // A removed cgroup's pressure file is in error for ever: left in the set it would spin.

@@ -14,6 +14,7 @@ export function tallyOf(member: Member): Tally | undefined {
     const after = last[key];
     return after === undefined ? null : after - (first[key] ?? 0n);
   };
+  const kills = rise("oomKill");
   const { containerId, podUid } = identify(member.cgroup.path);
   const now = member.goneAt === undefined ? readSnapshot(member.cgroup) : undefined;
   const tally: Tally = {
@@ -25,7 +26,7 @@ export function tallyOf(member: Member): Tally | undefined {
     // v1 does not count OOMs; what was notified is all there is.
     oom: rise("oom") ??
       (member.notified > 0 || member.source === "eventfd" ? BigInt(member.oomsTold) : null),
-    oom_kill: rise("oomKill"),
+    oom_kill: kills === null && member.unread === 0n ? null : (kills ?? 0n) + member.unread,
     oom_group_kill: rise("oomGroupKill"),
     victims: member.victims,
     peak: now?.peak ?? member.peak ?? null,

@@ -3,9 +3,8 @@
  * is told is the difference to the last one, so that coalesced, spurious and lost notifications do no harm.
  */
 
-import { type Cgroup, isThere, openCgroup, parentOf, walk } from "../cgroup/cgroup.ts";
+import { type Cgroup, parentOf, walk } from "../cgroup/cgroup.ts";
 import type { Interests } from "../cgroup/dialect.ts";
-import { pathOf } from "../cgroup/hierarchy.ts";
 import {
   type Body,
   makeEvent,
@@ -13,6 +12,7 @@ import {
   type Source,
   type Tally,
 } from "../report/event.ts";
+import { createCensus } from "./census.ts";
 import { createDeadChildren } from "./dead_children.ts";
 import { createKills, LOG_GRACE_MS, type Told } from "./kills.ts";
 import { createMember, disarm, type Member, notePids } from "./member.ts";
@@ -81,7 +81,6 @@ export function startWatch(
     );
   const tellKill = ({ cgroup, member, kill, inferred }: Told) => {
     if (member) member.victims += 1;
-    else removals.explain(cgroup);
     if (kill && member && member.goneAt === undefined) {
       // The OOM was notified before its kill was logged, but the log may have been read first.
       sources.collect(member);
@@ -96,7 +95,7 @@ export function startWatch(
       yield* members.values();
     },
     covers,
-    explain: (cgroup) => void removals.release(cgroup),
+    ahead: parents.ahead,
     hasLog: sources.log !== undefined,
     tell: tellKill,
   });
@@ -106,11 +105,12 @@ export function startWatch(
     // A kill logged before this cannot be its own, unless its counter says so.
     readLog();
     const isTarget = options.targets.some(({ path }) => path === cgroup.path);
-    parents.expect(parentOf(cgroup));
-    if (options.recursive) parents.expect(cgroup, isNew);
-    const member = createMember(cgroup, { isTarget, wide: !options.recursive, isNew });
+    const pool = parents.expect(parentOf(cgroup));
+    const member = createMember(cgroup, { isTarget, wide: !options.recursive, isNew, pool });
     if (member === undefined) return;
+    if (options.recursive) parents.expect(cgroup, isNew);
     members.set(cgroup.path, member);
+    kills.adopt(member);
     if (isNew) tell(cgroup.path, sources.trees.source, { type: "created" });
     observer.setThresholds(member);
     sources.arm(member);
@@ -135,10 +135,10 @@ export function startWatch(
     retired,
     parents,
     sources,
+    kills,
     readLog,
     tell,
     tellOom: (member, count, source) => observer.tellOom(member, count, source),
-    tellKill,
   });
   const bury = (member: Member) => {
     removals.bury(member);
@@ -151,37 +151,50 @@ export function startWatch(
     removals.retire(member);
   };
 
-  /** Compares what is watched with what is there, at `dir` or everywhere. */
-  const reconcile = (dir: string | undefined) => {
-    const path = dir === undefined ? undefined : pathOf(hierarchy, dir);
-    const near = path === undefined ? members.values() : [members.get(path)].filter((m) => !!m);
-    for (const member of [...near]) if (!isThere(member.cgroup)) retire(member);
-    if (!options.recursive) return;
-    const tops = path === undefined
-      ? options.targets.flatMap(({ path }) => openCgroup(hierarchy, path) ?? [])
-      : covers(path)
-      ? [openCgroup(hierarchy, path)].filter((c) => c !== undefined)
-      : [];
-    for (const top of tops) {
-      for (const cgroup of walk(top)) if (!members.has(cgroup.path)) add(cgroup, true);
-    }
-    const isGone = path !== undefined && tops.length === 0 && covers(path);
+  const census = createCensus({
+    ...options,
+    hierarchy,
+    members,
+    parents,
+    covers,
+    add: (cgroup) => add(cgroup, true),
+    retire,
     // watchFs tells of files too, and nothing is left that could be asked what it was.
-    if (isGone && sources.trees.source === "inotify") removals.haunt(hierarchy, path);
-  };
+    haunt: (path) => sources.trees.source === "inotify" && removals.haunt(hierarchy, path),
+  });
 
   const sweep = () => {
     sweepAt = performance.now() + SWEEP_MS;
-    reconcile(undefined);
+    census.take(undefined);
     for (const member of [...members.values()]) look(member, "poll");
+  };
+
+  const take = ({ touched, changed, overflow }: Batch) => {
+    for (const dir of changed) census.take(dir);
+    for (const [member, hint] of touched) {
+      look(member, hint.source);
+      // A removal signals every eventfd: what is gone has no pressure.
+      if (member.goneAt === undefined) observer.tellPressure(member, hint);
+    }
+    if (overflow) sweep();
+  };
+
+  /** What is known by now, though nobody was woken for it yet. */
+  const catchUp = (parent: Cgroup) => {
+    take(sources.drain());
+    census.retireGone(parent);
+    readLog();
   };
 
   const settle = () => {
     readLog();
+    parents.settle(catchUp);
     const now = performance.now();
     let next = Math.min(sweepAt, kills.settle(now));
     for (const member of [...retired]) {
-      const at = member.goneAt! + LOG_GRACE_MS;
+      // A kill without a cgroup may still turn out to be the one that is missing.
+      const isOpen = kills.waiting() && member.pool !== undefined && member.pool.untold() > 0n;
+      const at = member.goneAt! + LOG_GRACE_MS * (isOpen ? 2 : 1);
       if (at <= now) bury(member);
       else next = Math.min(next, at);
     }
@@ -217,7 +230,7 @@ export function startWatch(
   const hint = guarded((dir: string | undefined) => {
     if (closed) return;
     wokenAt = performance.now();
-    reconcile(dir);
+    census.take(dir);
     settle();
   });
   sources.trees.start(hint);
@@ -228,15 +241,9 @@ export function startWatch(
   }
   if (members.size === 0) done.resolve();
 
-  const wake = guarded(({ touched, changed, overflow }: Batch) => {
+  const wake = guarded((batch: Batch) => {
     wokenAt = performance.now();
-    for (const dir of changed) reconcile(dir);
-    for (const [member, hint] of touched) {
-      look(member, hint.source);
-      // A removal signals every eventfd: what is gone has no pressure.
-      if (member.goneAt === undefined) observer.tellPressure(member, hint);
-    }
-    if (overflow) sweep();
+    take(batch);
     settle();
   });
   const loop = sources.follow(wake);
