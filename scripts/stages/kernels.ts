@@ -16,7 +16,7 @@ export const executable = join(root, "dist/oomkit");
 
 /** Seconds. The emulated machine is some ten times slower. */
 const hostLimit = 150;
-const guestLimit = 300;
+const guestLimit = 480;
 
 /** Why this machine's own kernel cannot serve; undefined if it can. */
 export function hostObstacle(version: Version): string | undefined {
