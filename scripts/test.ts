@@ -11,6 +11,7 @@ import { parseArgs } from "node:util";
 import { root } from "./bundle.ts";
 import { check, compile } from "./stages/checks.ts";
 import { denoTests } from "./stages/deno_tests.ts";
+import { executableTests } from "./stages/executable_tests.ts";
 import {
   executable,
   guestObstacle,
@@ -64,7 +65,7 @@ function stagesUnder(signal: AbortSignal): Record<string, Part[]> {
       () => check("layers", ["run", "--allow-read", "--no-check", "scripts/layers.ts"], signal),
     ],
     unit: [() => denoTests({ what: "unit", paths: folders, limit: unitLimit, signal })],
-    compile: [() => compile(executable, signal)],
+    compile: [() => compile(executable, signal), () => executableTests(signal)],
     v1: kernelParts("v1", signal),
     v2: kernelParts("v2", signal),
   };

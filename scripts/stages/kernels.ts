@@ -89,7 +89,7 @@ function noTests(): string | undefined {
   return testFiles(join(root, folder)).length > 0 ? undefined : `${folder} holds no tests`;
 }
 
-function noExecutable(): string | undefined {
+export function noExecutable(): string | undefined {
   try {
     Deno.statSync(executable);
     return undefined;

@@ -1,0 +1,63 @@
+/** Real cgroups to measure on: beneath our own, limited, and removed on every way out. */
+
+import { type Cgroup, childrenOf, openCgroup } from "../../core/cgroup/cgroup.ts";
+import { discover, join } from "../../core/cgroup/hierarchy.ts";
+import { OomkitError } from "../../core/errors.ts";
+import { removeCgroup } from "../../core/simulate/remove_cgroup.ts";
+import { findParent } from "../../core/simulate/sandbox_parent.ts";
+import { Mistake } from "../terminal.ts";
+
+const prefix = "oomkit-bench-";
+const limit = 256 * 1024 ** 2;
+
+/** A cgroup of our own; {@link removeBenchCgroups} takes it away. */
+export function makeBenchCgroup(): Cgroup {
+  const parent = findBenchParent();
+  const made = makeChild(parent, `${prefix}${Deno.pid}`);
+  Deno.writeTextFileSync(`${made.dir}/${made.hierarchy.dialect.limitFile}`, String(limit));
+  return made;
+}
+
+/** `count` cgroups beneath `parent`, all of which have the memory controller. */
+export function makeChildren(parent: Cgroup, count: number): Cgroup[] {
+  if (parent.hierarchy.dialect.version === 2) {
+    Deno.writeTextFileSync(`${parent.dir}/cgroup.subtree_control`, "+memory");
+  }
+  return Array.from({ length: count }, (_, n) => makeChild(parent, `n${n}`));
+}
+
+/** Ours, and what an earlier run left when it was killed. */
+export async function removeBenchCgroups(): Promise<void> {
+  for (const each of childrenOf(findBenchParent())) {
+    const name = each.path.slice(each.path.lastIndexOf("/") + 1);
+    const pid = name.startsWith(prefix) ? Number(name.slice(prefix.length)) : NaN;
+    if (pid === Deno.pid || (Number.isSafeInteger(pid) && !isRunning(pid))) {
+      await removeCgroup(each);
+    }
+  }
+}
+
+function findBenchParent(): Cgroup {
+  try {
+    const parent = findParent(discover(undefined));
+    if (!("refused" in parent)) return parent;
+    throw new Mistake(`cannot make cgroups to measure on: ${parent.refused}`);
+  } catch (error) {
+    if (!(error instanceof OomkitError)) throw error;
+    throw new Mistake(error.message);
+  }
+}
+
+function makeChild(parent: Cgroup, name: string): Cgroup {
+  Deno.mkdirSync(`${parent.dir}/${name}`);
+  return openCgroup(parent.hierarchy, join(parent.path, name))!;
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    Deno.statSync(`/proc/${pid}`);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,79 @@
+/** From the kernel's notification to what is told of it: inside of the program, and at a reader of its output. */
+
+import type { Cgroup } from "../../core/cgroup/cgroup.ts";
+import { microseconds } from "../../core/kernel/clock.ts";
+import { EPOLLIN, openEpoll } from "../../core/kernel/epoll.ts";
+import { openEventfd, signalEventfd, takeEventfd } from "../../core/kernel/fd.ts";
+import { makeBenchCgroup, makeChildren } from "./cgroups.ts";
+import { type Row, summarize, tableLines } from "./statistics.ts";
+import { startWatch } from "./watching.ts";
+
+const SIGNALS = 1000;
+const WRITES = 200;
+/** Milliseconds between two: what waits has to be waiting again, and kernfs notifies a file once in 10 ms. */
+const PAUSE = 30;
+
+export async function latency(): Promise<string[]> {
+  const [cgroup] = makeChildren(makeBenchCgroup(), 1);
+  const woken = await signalled();
+  const { told, read } = await limitChanged(cgroup!);
+  const row = (what: string, times: number[], remark: string): Row => ({
+    what,
+    summary: summarize(times),
+    remark,
+  });
+  return tableLines("notification to event", "µs", [
+    row("eventfd signalled → waiter runs", woken, "core/kernel/epoll.ts"),
+    row("limit written → ts of limit_changed", told, "oomkit watch --json, inotify"),
+    row("limit written → line at the reader", read, "through a pipe"),
+  ]);
+}
+
+/** Microseconds, within one process: the wait is in another thread, as in production. */
+async function signalled(): Promise<number[]> {
+  using epoll = openEpoll();
+  using eventfd = openEventfd();
+  epoll.add(eventfd, EPOLLIN, 1);
+  const times: number[] = [];
+  for (let n = -20; n < SIGNALS; n++) {
+    const waiting = epoll.wait();
+    await pause(2);
+    const start = performance.now();
+    signalEventfd(eventfd);
+    await waiting;
+    if (n >= 0) times.push(1000 * (performance.now() - start));
+    takeEventfd(eventfd);
+  }
+  return times;
+}
+
+/** Microseconds from just before the write; by the wall clock, as two processes take part. */
+async function limitChanged(cgroup: Cgroup): Promise<{ told: number[]; read: number[] }> {
+  const file = `${cgroup.dir}/${cgroup.hierarchy.dialect.limitFile}`;
+  const limits = [64, 65].map((mebibytes) => mebibytes * 1024 ** 2);
+  const told: number[] = [];
+  const read: number[] = [];
+  await using watch = await startWatch([cgroup.path]);
+  for (let n = -5; n < WRITES; n++) {
+    await pause(PAUSE);
+    const start = microseconds();
+    Deno.writeTextFileSync(file, String(limits[Math.abs(n) % 2]));
+    const { line, at } = await watch.nextLine();
+    const event = JSON.parse(line);
+    if (event.type !== "limit_changed") throw new Error(`expected limit_changed, got ${line}`);
+    if (n < 0) continue;
+    told.push(microsecondsOf(event.ts) - start);
+    read.push(at - start);
+  }
+  return { told, read };
+}
+
+/** Since the epoch, of RFC 3339 with up to six digits behind the point. */
+function microsecondsOf(timestamp: string): number {
+  const [, seconds = "", fraction = ""] = /^(.*:\d\d)(?:\.(\d+))?Z$/.exec(timestamp) ?? [];
+  return Date.parse(`${seconds}Z`) * 1000 + Number(fraction.padEnd(6, "0"));
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}

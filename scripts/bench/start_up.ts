@@ -1,0 +1,108 @@
+/** From the start of a process to its end: the executable against an empty program on the same runtime base. */
+
+import { join } from "node:path";
+import { root } from "../bundle.ts";
+import { makeExecutable } from "../executable.ts";
+import { chooseBase, hostTarget } from "../runtime_base.ts";
+import { Mistake } from "../terminal.ts";
+import { makeBenchCgroup, makeChildren } from "./cgroups.ts";
+import { against, type Row, summarize, tableLines } from "./statistics.ts";
+
+const RUNS = 40;
+const VERSION_TARGET = 1.5;
+const INSPECT_TARGET = 2;
+
+/** `OOMKIT_BIN`, or what `deno task compile` has made. */
+export const executable = Deno.env.get("OOMKIT_BIN") ?? join(root, "dist/oomkit");
+
+export async function startUp(): Promise<string[]> {
+  const folder = Deno.makeTempDirSync({ prefix: "oomkit-bench-" });
+  try {
+    const empty = await makeEmptyProgram(join(folder, "empty"), versionOf(executable));
+    const [cgroup] = makeChildren(makeBenchCgroup(), 1);
+    const times = measureInTurn({
+      empty: [empty],
+      version: [executable, "--version"],
+      inspect: [executable, "inspect", cgroup!.path],
+      help: [executable, "--help"],
+      node: [executable, "inspect"],
+    }, RUNS);
+    return tableLines("start-up", "ms", rows(times));
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+}
+
+function rows(times: Readonly<Record<string, readonly number[]>>): Row[] {
+  const row = (name: string, what: string, target?: number): Row => {
+    const summary = summarize(times[name]!);
+    const ratio = summary.median / summarize(times["empty"]!).median;
+    const remark = target === undefined ? `${ratio.toFixed(2)} ×` : against(target, ratio, "×");
+    return { what, summary, remark };
+  };
+  return [
+    row("empty", "an empty compiled program"),
+    row("version", "oomkit --version", VERSION_TARGET),
+    row("inspect", "oomkit inspect <one cgroup>", INSPECT_TARGET),
+    row("help", "oomkit --help"),
+    row("node", "oomkit inspect, without a target"),
+  ];
+}
+
+/** Milliseconds of each run. In turn, so that whatever else the machine does meets all alike. */
+export function measureInTurn<Name extends string>(
+  commands: Readonly<Record<Name, readonly string[]>>,
+  runs: number,
+): Record<Name, number[]> {
+  const names = Object.keys(commands) as Name[];
+  const times = Object.fromEntries(names.map((name) => [name, []])) as unknown as Record<
+    Name,
+    number[]
+  >;
+  for (let run = 0; run < runs; run++) {
+    for (const name of names) times[name].push(millisecondsOf(commands[name]));
+  }
+  return times;
+}
+
+function millisecondsOf([program, ...args]: readonly string[]): number {
+  const command = new Deno.Command(program!, {
+    args,
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  });
+  const start = performance.now();
+  const { success } = command.outputSync();
+  const time = performance.now() - start;
+  if (success) return time;
+  throw new Mistake(`cannot measure ${[program, ...args].join(" ")}: it fails`);
+}
+
+/** @param version of the executable to compare with, which tells its runtime base */
+export async function makeEmptyProgram(output: string, version: string): Promise<string> {
+  const script = `${output}.js`;
+  Deno.writeTextFileSync(script, "");
+  const target = hostTarget();
+  if (target === undefined) throw new Mistake(`cannot compile for ${Deno.build.target}`);
+  const base = await chooseBase({
+    wish: version.includes("runtime base from npm") ? "npm" : undefined,
+    target,
+    environment: Deno.env.get("DENORT_BIN"),
+    cacheFolder: join(root, "dist/denort"),
+  });
+  await makeExecutable({ base, target, script, output });
+  return output;
+}
+
+/** @throws Mistake when there is no such executable. */
+export function versionOf(program: string): string {
+  try {
+    const { stdout } = new Deno.Command(program, { args: ["--version"] }).outputSync();
+    return new TextDecoder().decode(stdout).trim();
+  } catch (error) {
+    throw new Mistake(
+      `cannot run ${program}: ${(error as Error).name}; deno task compile makes it`,
+    );
+  }
+}
