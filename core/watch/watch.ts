@@ -3,6 +3,7 @@
  * is told is the difference to the last one, so that coalesced, spurious and lost notifications do no harm.
  */
 
+import type { LinksAbove } from "../cgroup/ancestry.ts";
 import { type Cgroup, parentOf, walk } from "../cgroup/cgroup.ts";
 import type { Interests } from "../cgroup/dialect.ts";
 import {
@@ -119,12 +120,12 @@ export function startWatch(
     look(member, "poll");
   };
 
-  const look = (member: Member, source: Source) => {
+  const look = (member: Member, source: Source, known?: LinksAbove) => {
     if (member.goneAt !== undefined) return;
     const now = performance.now();
     member.nextLook = Infinity;
     if (!observer.refresh(member, source, now)) return retire(member);
-    if (observer.effectiveChanged(member)) sources.rearmThresholds(member);
+    if (observer.effectiveChanged(member, known)) sources.rearmThresholds(member);
   };
 
   const readLog = () => {
@@ -166,7 +167,8 @@ export function startWatch(
   const sweep = () => {
     sweepAt = performance.now() + SWEEP_MS;
     census.take(undefined);
-    for (const member of [...members.values()]) look(member, "poll");
+    const known: LinksAbove = new Map();
+    for (const member of [...members.values()]) look(member, "poll", known);
   };
 
   const take = ({ touched, changed, overflow }: Batch) => {
