@@ -16,7 +16,7 @@ import { type Pages } from "../kernel/pages.ts";
 import { dieWithParent } from "../kernel/process.ts";
 import { type Allocation, ANSWERED_SIGNALS, type Ending } from "./allocation.ts";
 import { mapKind } from "./allocated_pages.ts";
-import { writeControl } from "./control.ts";
+import { writeControl } from "../act/control.ts";
 import { delay } from "./delay.ts";
 import { memoryLine, progressLine } from "./progress.ts";
 

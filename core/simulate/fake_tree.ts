@@ -2,7 +2,7 @@
 
 import { errnoOf } from "../cgroup/files.ts";
 import { OomkitError } from "../errors.ts";
-import { reasonOf } from "./control.ts";
+import { reasonOf } from "../act/control.ts";
 import { type FakeFiles, type FakeState, v1Files, v2Files, v2RootFiles } from "./fake_files.ts";
 import { isGone, parseSandboxName, sandboxName, self } from "./sandbox_name.ts";
 import { makeTemporaryFolder } from "./temporary_folder.ts";

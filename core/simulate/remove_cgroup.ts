@@ -6,7 +6,7 @@ import { errnoOf, exists } from "../cgroup/files.ts";
 import { pidsOf } from "../cgroup/processes.ts";
 import { OomkitError } from "../errors.ts";
 import { openPidfd, signalPidfd } from "../kernel/process.ts";
-import { reasonOf, writeControl } from "./control.ts";
+import { reasonOf, writeControl } from "../act/control.ts";
 
 const SIGKILL = 9;
 const ENOENT = 2;

@@ -5,7 +5,7 @@ import { errnoOf, exists, peekText } from "../cgroup/files.ts";
 import { type Hierarchy, join } from "../cgroup/hierarchy.ts";
 import { OomkitError } from "../errors.ts";
 import { parseMeminfo } from "../parse/meminfo.ts";
-import { reasonOf, writeControl } from "./control.ts";
+import { reasonOf, writeControl } from "../act/control.ts";
 import { removeCgroup } from "./remove_cgroup.ts";
 import { sandboxName, type SandboxPrefix, self } from "./sandbox_name.ts";
 import { findParent, type Refusal } from "./sandbox_parent.ts";

@@ -3,7 +3,7 @@
 import { ancestorsOf, type Cgroup, openCgroup } from "../cgroup/cgroup.ts";
 import { exists, peekText } from "../cgroup/files.ts";
 import type { Hierarchy } from "../cgroup/hierarchy.ts";
-import { mayWrite, writeControl } from "./control.ts";
+import { mayWrite, writeControl } from "../act/control.ts";
 
 export interface Refusal {
   /** Why there is no sandbox, to be put behind "since" or a colon. */

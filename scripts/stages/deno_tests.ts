@@ -58,7 +58,23 @@ export function outcomeOf(what: string, code: number, report: string, said: stri
 /** From the first error on: what passed before is only counted. */
 function failuresIn(said: string): string {
   const errors = said.indexOf("\n ERRORS \n");
-  return (errors < 0 ? said : said.slice(errors)).trim();
+  return brief((errors < 0 ? said : said.slice(errors)).trim());
+}
+
+const WIDEST = 400;
+const FIRST = 6;
+const LAST = 12;
+
+/** A test that shows all that a program printed must not hide the next failure. */
+function brief(text: string): string {
+  const narrow = (line: string) =>
+    line.length > WIDEST ? `${line.slice(0, WIDEST / 2)} … ${line.slice(-WIDEST / 2)}` : line;
+  return text.split("\n\n").map((block) => {
+    const lines = block.split("\n").map(narrow);
+    const hidden = lines.length - FIRST - LAST;
+    if (hidden < 2) return lines.join("\n");
+    return [...lines.slice(0, FIRST), `… ${hidden} lines …`, ...lines.slice(-LAST)].join("\n");
+  }).join("\n\n");
 }
 
 function readIfThere(path: string): string {

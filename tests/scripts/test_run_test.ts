@@ -50,6 +50,13 @@ Deno.test("a run that failed without a failing test counts one failure, and show
   assert.equal(outcomeOf("unit", 0, "", "no tests").failed, 1);
 });
 
+Deno.test("of a failure that shows a whole log, the ends are kept, line by line", () => {
+  const log = Array.from({ length: 100 }, (_, n) => `line ${n} ${"x".repeat(1000)}`).join("\n");
+  const { failures } = outcomeOf("unit", 1, "", `\n ERRORS \n\n${log}\n\nnext => b_test.ts`);
+  assert.match(failures!, /^ERRORS \n\nline 0 x[^]*… 82 lines …\nline 88 x[^]*next => b_test.ts$/);
+  assert.ok(failures!.length < 10_000);
+});
+
 Deno.test("failures are shown from the first error on", () => {
   const { failures } = outcomeOf(
     "unit",

@@ -1,4 +1,4 @@
-/** Writing to control files of cgroups that are our own. */
+/** Writing to control files. */
 
 import { errnoOf } from "../cgroup/files.ts";
 

@@ -1,0 +1,26 @@
+/** The program's own standing with the kernel's OOM killer: proc(5), /proc/PID/oom_score_adj. */
+
+import { peekText } from "../cgroup/files.ts";
+import { writeControl } from "./control.ts";
+
+const FILE = "/proc/self/oom_score_adj";
+
+export interface OwnScore {
+  /** Why it is as it was; absent when it was set. */
+  readonly refused?: string;
+  /** Puts back what was there before. */
+  restore(): void;
+}
+
+/**
+ * Sets oom_score_adj of this program. Lowering it takes CAP_SYS_RESOURCE. Children started meanwhile inherit it, and may
+ * raise theirs.
+ *
+ * @param adj -1000 (never killed) to 1000.
+ */
+export function setOwnScore(adj: number): OwnScore {
+  const before = peekText(FILE);
+  const refused = before === undefined ? "/proc is not readable" : writeControl(FILE, String(adj));
+  if (refused !== undefined) return { refused, restore() {} };
+  return { restore: () => void writeControl(FILE, before!) };
+}
