@@ -20,21 +20,26 @@ export interface ContainerOptions {
   readonly limit: number;
   /** False leaves it in the machine's cgroup namespace, as older runtimes do. */
   readonly cgroupNamespace: boolean;
+  /** Its name, and the last part of its cgroup's path, as Docker's 64 hex digits are; none: one of the tests' own. */
+  readonly id?: string;
 }
 
+/** Disposing of it twice does no harm. */
 export interface Container extends AsyncDisposable {
   readonly name: string;
   /** The cgroup, as the machine names it. */
   readonly path: string;
   /** Runs the program in it, beside its own process. */
   oomkit(args: readonly string[]): Promise<Ran>;
+  /** Runs one of the machine's programs in it. */
+  exec(args: readonly string[]): Promise<Ran & { /** As the machine knows it. */ pid: number }>;
 }
 
 let made = 0;
 
 /** The container's own process does nothing but wait; resolves when it runs. */
 export async function startContainer(options: ContainerOptions): Promise<Container> {
-  const name = `oomkit-test-${Deno.pid}-${++made}`;
+  const name = options.id ?? `oomkit-test-${Deno.pid}-${++made}`;
   const everyone = await oomkitForEveryone();
   const bundle = Deno.makeTempDirSync({ prefix: "oomkit-test-bundle-" });
   const [program, ...flags] = everyone.program as [string, ...string[]];
@@ -65,12 +70,20 @@ export async function startContainer(options: ContainerOptions): Promise<Contain
     ...flags.slice(0, -1),
     ...(flags.length > 0 ? ["/program/oomkit.js"] : []),
   ];
+  let ended = false;
   return {
     name,
     path: `${options.parent.path}/${name}`,
     oomkit: (args) =>
       runc(["exec", "--env", "NO_COLOR=1", "--env", "DENO_DIR=/tmp", name, ...inside, ...args]),
+    async exec(args) {
+      const pidFile = `${bundle}/pid`;
+      const ran = await runc(["exec", "--pid-file", pidFile, name, ...args]);
+      return { ...ran, pid: Number(Deno.readTextFileSync(pidFile)) };
+    },
     async [Symbol.asyncDispose]() {
+      if (ended) return;
+      ended = true;
       await runc(["delete", "--force", name]);
       await child.status;
       await child.stderr.cancel();

@@ -1,6 +1,11 @@
 /** Runs `oomkit watch --json` beside a test and hands out its events. */
 
+import assert from "node:assert/strict";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import schema from "../docs/schema/event.schema.json" with { type: "json" };
 import { oomkit } from "./run_oomkit.ts";
+
+const isEvent = new Ajv2020({ allErrors: true, allowUnionTypes: true }).compile(schema);
 
 // deno-lint-ignore no-explicit-any
 export type Json = any;
@@ -13,9 +18,9 @@ export interface Watched extends AsyncDisposable {
   readonly stderr: string;
   /** The first event, past or to come, for which `wanted` holds. Rejects when the program ends without one. */
   next(wanted: (event: Json) => boolean): Promise<Json>;
-  /** Ends the program as Ctrl-C does, and returns all its events, the summary last. */
+  /** Ends the program as Ctrl-C does, and returns all its events, the summary last. Throws when one does not fit the schema. */
   stop(): Promise<readonly Json[]>;
-  /** Waits for it to end by itself. */
+  /** Waits for it to end by itself. Throws as `stop` does. */
   ended(): Promise<{ readonly code: number; readonly events: readonly Json[] }>;
 }
 
@@ -93,14 +98,25 @@ export async function startWatched(
     async stop() {
       end("SIGINT");
       await finished;
+      assertDocumented(events);
       return events;
     },
     async ended() {
-      return { code: await finished, events };
+      const code = await finished;
+      assertDocumented(events);
+      return { code, events };
     },
     async [Symbol.asyncDispose]() {
       end("SIGKILL");
       await finished;
     },
   };
+}
+
+function assertDocumented(events: readonly Json[]): void {
+  for (const event of events) {
+    if (isEvent(event)) continue;
+    const errors = JSON.stringify(isEvent.errors, null, 1);
+    assert.fail(`this event does not fit the schema: ${JSON.stringify(event)}\n${errors}`);
+  }
 }

@@ -1,0 +1,195 @@
+/** `oomkit watch -- command`: the command is not disturbed, and what became of it is told. */
+
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import { openCgroup } from "../../core/cgroup/cgroup.ts";
+import { discover } from "../../core/cgroup/hierarchy.ts";
+import schema from "../../docs/schema/run.schema.json" with { type: "json" };
+import { kernelTest, MIB } from "../kernel_cases.ts";
+import { oomkit } from "../run_oomkit.ts";
+import type { Json } from "../watched.ts";
+
+const isReport = new Ajv2020({ allErrors: true, allowUnionTypes: true }).compile(schema);
+
+interface Run {
+  readonly code: number;
+  readonly stdout: Uint8Array;
+  readonly stderr: string;
+  readonly report: Json;
+}
+
+interface Running extends AsyncDisposable {
+  readonly pid: number;
+  /** Resolves with what the command has printed so far, once that holds this. */
+  printed(text: string): Promise<string>;
+  /** Everything, when it has ended. Throws unless its report fits the schema and its cgroup is gone. */
+  ended(): Promise<Run>;
+}
+
+function start(args: readonly string[], stdin?: Uint8Array<ArrayBuffer>): Running {
+  const dir = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  const file = `${dir}/report.json`;
+  const [program, ...rest] = [...oomkit(), "watch", "--report", file, ...args];
+  const child = new Deno.Command(program!, {
+    args: rest,
+    stdin: stdin ? "piped" : "null",
+    stdout: "piped",
+    stderr: "piped",
+    env: { NO_COLOR: "1" },
+  }).spawn();
+  const fed = stdin && new Blob([stdin]).stream().pipeTo(child.stdin);
+  const [first, all] = child.stdout.tee();
+  const reader = first.pipeThrough(new TextDecoderStream()).getReader();
+  const output = Promise.all([
+    child.status,
+    new Response(all).bytes(),
+    new Response(child.stderr).text(),
+  ]);
+  let text = "";
+  return {
+    pid: child.pid,
+    async printed(wanted) {
+      while (!text.includes(wanted)) {
+        const { done, value } = await reader.read();
+        if (done) throw new Error(`it never printed "${wanted}", only "${text}"`);
+        text += value;
+      }
+      return text;
+    },
+    async ended() {
+      await reader.cancel();
+      const [{ code }, stdout, stderr] = await output;
+      await fed;
+      const report: Json = JSON.parse(Deno.readTextFileSync(file));
+      const fits: boolean = isReport(report);
+      assert.ok(fits, JSON.stringify(isReport.errors, null, 1));
+      assert.equal(report.own_cgroup, false, stderr);
+      assert.equal(openCgroup(discover(), report.cgroup), undefined, "its cgroup is left behind");
+      return { code, stdout, stderr, report };
+    },
+    async [Symbol.asyncDispose]() {
+      try {
+        // It ends the command and removes the cgroup; SIGKILL would leave both behind.
+        child.kill("SIGTERM");
+      } catch { /* it has ended */ }
+      await output;
+      Deno.removeSync(dir, { recursive: true });
+    },
+  };
+}
+
+async function run(args: readonly string[], stdin?: Uint8Array<ArrayBuffer>): Promise<Run> {
+  await using running = start(args, stdin);
+  return await running.ended();
+}
+
+const isAlive = (pid: number) => {
+  try {
+    return !/^State:\s+[ZX]/m.test(Deno.readTextFileSync(`/proc/${pid}/status`));
+  } catch {
+    return false;
+  }
+};
+
+for (const wanted of [0, 7]) {
+  kernelTest(`a command that exits with ${wanted} does so when it is watched, too`, async () => {
+    const command = ["sh", "-c", `exit ${wanted}`];
+    const { code, report, stderr } = await run(["--limit", "64M", "--", ...command]);
+    assert.equal(code, wanted);
+    assert.deepEqual(report.command, command);
+    assert.deepEqual([report.exit_code, report.signal], [wanted, null]);
+    assert.deepEqual([report.verdict, report.oom_kill, report.kills], ["fine", 0, []]);
+    assert.deepEqual([report.limit, report.limit_owner], [64 * MIB, report.cgroup]);
+    assert.ok(report.peak > 0 && report.peak < 64 * MIB, `peak ${report.peak}`);
+    assert.equal(report.headroom, 64 * MIB - report.peak);
+    assert.match(stderr, new RegExp(`^oomkit: sh exited with ${wanted}; no OOM kill; peak .*\\n$`));
+  });
+}
+
+kernelTest(
+  "a command that dies of its limit is 137, and the report says who, when full",
+  async () => {
+    const script = "echo $$; exec tail /dev/zero";
+    const { code, stdout, stderr, report } = await run([
+      "--limit",
+      "20M",
+      "--",
+      "sh",
+      "-c",
+      script,
+    ]);
+    const pid = Number(new TextDecoder().decode(stdout));
+    assert.equal(code, 137);
+    assert.deepEqual([report.exit_code, report.signal], [137, "SIGKILL"]);
+    assert.equal(report.verdict, "oom_killed");
+    assert.equal(report.oom_kill, 1);
+    assert.deepEqual(
+      report.kills.map(({ cgroup, victim }: Json) => [cgroup, victim.pid, victim.comm]),
+      [
+        [report.cgroup, pid, "tail"],
+      ],
+    );
+    assert.deepEqual([report.limit, report.limit_owner], [20 * MIB, report.cgroup]);
+    assert.ok(report.peak > 19 * MIB && report.peak <= 20 * MIB, `peak ${report.peak}`);
+    assert.equal(report.headroom, 20 * MIB - report.peak);
+    assert.ok(report.max >= 1);
+    assert.match(stderr, new RegExp(`oom_kill .*pid ${pid} \\(tail\\) killed at its own limit`));
+  },
+);
+
+kernelTest("137 without an OOM is called no OOM", async () => {
+  const { code, report } = await run(["--", "sh", "-c", "kill -KILL $$"]);
+  assert.equal(code, 137);
+  assert.deepEqual([report.signal, report.verdict, report.kills], ["SIGKILL", "fine", []]);
+});
+
+kernelTest("a command survives the OOM of its child, and its own exit code counts", async () => {
+  const script = "tail /dev/zero; echo child $?; exit 3";
+  const { code, stdout, report } = await run(["--limit", "20M", "--", "sh", "-c", script]);
+  assert.equal(code, 3);
+  assert.equal(new TextDecoder().decode(stdout), "child 137\n");
+  assert.deepEqual([report.verdict, report.oom_kill, report.exit_code], ["oom_killed", 1, 3]);
+});
+
+kernelTest("what goes in and out of a command is not touched", async () => {
+  const bytes = new Uint8Array(300_000).map((_, n) => (n * 31 + (n >> 8)) & 0xff);
+  const { code, stdout, stderr } = await run(
+    ["--", "sh", "-c", 'cat; printf "own words\\n" >&2'],
+    bytes,
+  );
+  assert.equal(code, 0);
+  assert.ok(Buffer.from(stdout).equals(bytes), `${stdout.length} of ${bytes.length} bytes`);
+  assert.match(stderr, /^own words\noomkit: sh exited with 0; [^\n]*\n$/);
+});
+
+for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  kernelTest(`${signal} reaches the command, whose own answer counts`, async () => {
+    const name = signal.slice(3);
+    const script = `trap 'echo got ${name}; exit 5' ${name}; echo ready; sleep 1000 & wait; exit 1`;
+    await using running = start(["--", "sh", "-c", script]);
+    await running.printed("ready\n");
+    Deno.kill(running.pid, signal);
+    const { code, stdout, report } = await running.ended();
+    assert.equal(new TextDecoder().decode(stdout), `ready\ngot ${name}\n`);
+    assert.equal(code, 5);
+    assert.deepEqual([report.exit_code, report.signal, report.verdict], [5, null, "fine"]);
+  });
+}
+
+kernelTest("a command that does not answer SIGTERM dies of it, and 143 is told", async () => {
+  await using running = start(["--", "sh", "-c", "echo ready; exec sleep 1000"]);
+  await running.printed("ready\n");
+  Deno.kill(running.pid, "SIGTERM");
+  const { code, report } = await running.ended();
+  assert.equal(code, 143);
+  assert.deepEqual([report.exit_code, report.signal], [143, "SIGTERM"]);
+});
+
+kernelTest("what a command leaves running ends with it", async () => {
+  const { code, stdout } = await run(["--", "sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!"]);
+  assert.equal(code, 0);
+  const pid = Number(new TextDecoder().decode(stdout));
+  assert.ok(pid > 0);
+  assert.equal(isAlive(pid), false);
+});

@@ -1,0 +1,152 @@
+/** `oomkit watch` and what the kernel tells ahead of an OOM: each version its own, and what it lacks is said. */
+
+import assert from "node:assert/strict";
+import { eatToDeath, kernelTest, killOf, MIB, noCgroup, ofType, version } from "../kernel_cases.ts";
+import { makeRealCgroup, type RealCgroup } from "../real_cgroup.ts";
+import { startWatched } from "../watched.ts";
+
+const onlyV1 = noCgroup ?? (version === 1 ? undefined : "cgroup v2 has no pressure levels");
+const onlyV2 = noCgroup ?? (version === 2 ? undefined : "cgroup v1 has no such thing");
+
+/** Eats without end, and is gone when the cgroup is. */
+function startEater(cgroup: RealCgroup): AsyncDisposable {
+  const child = new Deno.Command("sh", {
+    args: ["-c", 'echo 0 > "$0/cgroup.procs" && exec tail /dev/zero', cgroup.dir],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  return {
+    async [Symbol.asyncDispose]() {
+      try {
+        child.kill("SIGKILL");
+      } catch { /* already gone */ }
+      await child.status;
+    },
+  };
+}
+
+kernelTest("every pressure level is told on the way to an OOM", async () => {
+  await using cgroup = makeRealCgroup("levels");
+  cgroup.limit(24 * MIB);
+  await using watched = await startWatched(["--pressure", "low,medium,critical", cgroup.path]);
+  const { pid } = await eatToDeath(cgroup);
+  await watched.next(killOf(pid));
+  // Who listens for a level is told of all above it too (kernel, cgroup-v1/memory.rst).
+  for (const level of ["low", "medium", "critical"]) {
+    const told = await watched.next((e) => e.type === "pressure" && e.level === level);
+    assert.equal(told.cgroup, cgroup.path);
+    assert.equal(told.source, "eventfd");
+    assert.equal(told.kind, null);
+  }
+  const events = await watched.stop();
+  assert.deepEqual(ofType(events, "degraded"), []);
+  assert.equal(ofType(events, "oom_kill").length, 1);
+}, onlyV1);
+
+const diskDir = findDisk();
+const noDisk = onlyV1 ??
+  (diskDir ? undefined : "there is no disk whose page cache can be reclaimed");
+
+/** Files of an initramfs or a tmpfs cannot be reclaimed. */
+function findDisk(): string | undefined {
+  const mounts = Deno.readTextFileSync("/proc/self/mountinfo").split("\n");
+  const onDisk = (dir: string) =>
+    mounts.some((line) => line.includes(` ${dir} `) && / - ext4 /.test(line));
+  return ["/disk", "/var/tmp", "/"].find(onDisk)?.replace(/^\/$/, "/var/tmp");
+}
+
+kernelTest("a cgroup full of page cache is told as low pressure, and as no OOM", async () => {
+  await using cgroup = makeRealCgroup("cache");
+  cgroup.limit(16 * MIB);
+  const file = Deno.makeTempFileSync({ dir: diskDir!, prefix: "oomkit-test-" });
+  try {
+    await using watched = await startWatched(["--pressure", "low", cgroup.path]);
+    const { success } = await new Deno.Command("sh", {
+      args: [
+        "-c",
+        'echo 0 > "$0/cgroup.procs" && dd if=/dev/zero of="$1" bs=65536 count=768 conv=fsync',
+        cgroup.dir,
+        file,
+      ],
+      stdin: "null",
+    }).output();
+    assert.ok(success);
+    const told = await watched.next(({ type }) => type === "pressure");
+    assert.equal(told.level, "low");
+    const events = await watched.stop();
+    assert.deepEqual(ofType(events, "oom"), []);
+    assert.deepEqual(ofType(events, "oom_kill"), []);
+    assert.ok(ofType(events, "max").length >= 1, "its limit was hit, though nothing came of it");
+  } finally {
+    Deno.removeSync(file);
+  }
+}, noDisk);
+
+kernelTest("memory.high is told as high, and the stalls that it makes as PSI", async () => {
+  await using cgroup = makeRealCgroup("high");
+  cgroup.write("memory.high", 8 * MIB);
+  await using watched = await startWatched(
+    ["--psi", "some:5ms/500ms,full:5ms/500ms", cgroup.path],
+  );
+  await using _eater = startEater(cgroup);
+  const high = await watched.next(({ type }) => type === "high");
+  assert.equal(high.cgroup, cgroup.path);
+  assert.ok(high.count >= 1);
+  assert.ok(high.usage > 7 * MIB, `usage ${high.usage}`);
+  // One process alone: while it stalls all do.
+  for (const kind of ["some", "full"]) {
+    const stall = await watched.next((e) => e.type === "pressure" && e.kind === kind);
+    assert.equal(stall.source, "psi");
+    assert.equal(stall.level, null);
+    assert.ok(stall.stalled_us >= 5000, `stalled for ${stall.stalled_us} µs`);
+  }
+  const events = await watched.stop();
+  for (const type of ["degraded", "oom", "oom_kill"]) assert.deepEqual(ofType(events, type), []);
+  const [tally] = events.at(-1).cgroups;
+  const told = ofType(events, "high").reduce((sum, { count }) => sum + count, 0);
+  assert.equal(told, tally.high, "as many as the kernel counted");
+}, onlyV2);
+
+kernelTest("a watch in which nothing stalls tells of no stall", async () => {
+  await using cgroup = makeRealCgroup("idle");
+  await using watched = await startWatched(["--psi", "some:5ms/500ms", "--for", "1s", cgroup.path]);
+  // What was armed fires once at first, which means nothing.
+  const { code, events } = await watched.ended();
+  assert.equal(code, 0);
+  assert.deepEqual(events.map(({ type }) => type), ["summary"]);
+}, onlyV2);
+
+kernelTest("what this version lacks is told once as degraded, and the watch goes on", async () => {
+  await using parent = makeRealCgroup("lack");
+  const children = ["a", "b"].map((name) => parent.child(name));
+  for (const child of children) child.limit(10 * MIB);
+  const [args, reason] = parent.version === 1
+    ? [["--psi", "some:150ms/1s,full:50ms/2s"], /v1 .*PSI.*--pressure/]
+    : [["--pressure", "low,critical:hierarchy"], /v1 only.*--psi/];
+  await using watched = await startWatched([...args, ...children.map(({ path }) => path)]);
+  for (const child of children) {
+    const { pid } = await eatToDeath(child);
+    assert.equal((await watched.next(killOf(pid))).cgroup, child.path);
+  }
+  const events = await watched.stop();
+  const [degraded, ...more] = ofType(events, "degraded");
+  assert.deepEqual(more, []);
+  assert.equal(degraded.wanted, "pressure");
+  assert.equal(degraded.using, "nothing");
+  assert.match(degraded.reason, reason);
+  assert.deepEqual(ofType(events, "pressure"), []);
+  assert.equal(ofType(events, "oom_kill").length, 2);
+});
+
+kernelTest("what both versions were asked for at once, the one here tells", async () => {
+  await using cgroup = makeRealCgroup("both");
+  cgroup.limit(24 * MIB);
+  const both = ["--pressure", "low", "--psi", "some:1ms/500ms"];
+  await using watched = await startWatched([...both, cgroup.path]);
+  const { pid } = await eatToDeath(cgroup);
+  await watched.next(killOf(pid));
+  const pressure = await watched.next(({ type }) => type === "pressure");
+  assert.equal(pressure.source, cgroup.version === 1 ? "eventfd" : "psi");
+  assert.equal(ofType(await watched.stop(), "degraded").length, 1);
+});

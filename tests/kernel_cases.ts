@@ -1,0 +1,47 @@
+/** What tests on a real kernel have in common. */
+
+import { makeRealCgroup, type RealCgroup, whyNoRealCgroup } from "./real_cgroup.ts";
+import type { Json } from "./watched.ts";
+
+export const MIB = 1024 ** 2;
+
+/** Why none of them can run here. */
+export const noCgroup = whyNoRealCgroup();
+
+/** Of the kernel here; `undefined` where no cgroup can be made. */
+export const version = noCgroup === undefined ? await versionHere() : undefined;
+
+async function versionHere(): Promise<1 | 2> {
+  await using cgroup = makeRealCgroup("version");
+  return cgroup.version;
+}
+
+/** Run where nothing speaks against it; else its name says why not. */
+export function kernelTest(name: string, run: () => Promise<void>, why = noCgroup): void {
+  Deno.test({
+    name: why ? `${name} (not run: ${why})` : name,
+    ignore: why !== undefined,
+    fn: run,
+  });
+}
+
+/** A shell that moves in and then becomes a process that eats without end; resolves when it is dead. */
+export async function eatToDeath(cgroup: RealCgroup): Promise<{ pid: number; code: number }> {
+  const child = new Deno.Command("sh", {
+    args: ["-c", 'echo 0 > "$0/cgroup.procs" && exec tail /dev/zero', cgroup.dir],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  const { code } = await child.status;
+  return { pid: child.pid, code };
+}
+
+export const ofType = (events: readonly Json[], type: string): Json[] =>
+  events.filter((event) => event.type === type);
+
+export const killOf = (pid: number) => (event: Json) =>
+  event.type === "oom_kill" && event.victim?.pid === pid;
+
+export const victimsOf = (events: readonly Json[]): (number | null)[] =>
+  ofType(events, "oom_kill").map(({ victim }) => victim?.pid ?? null);
