@@ -65,7 +65,13 @@ export function inspectCommand(finish: Finish) {
       if (idle !== undefined && !options.check) {
         throw new OomkitError(`cannot use --${kebab(idle)} alone: it is a check`, "add --check");
       }
-      finish(run(targets, options));
+      const node = targets.length === 0 && options.root === undefined && onHost();
+      const ofTree = ["depth", "top"].find(given);
+      // The machine is shown as a tree anyway.
+      if (ofTree !== undefined && !options.tree && !node) {
+        throw new OomkitError(`cannot use --${ofTree} alone: it is of a tree`, "add --tree");
+      }
+      finish(run(targets, node, options));
     });
 }
 
@@ -93,7 +99,8 @@ interface Shown {
   readonly tree?: Branch;
 }
 
-function run(names: readonly string[], options: Options): ExitCode {
+/** @param node the whole machine is meant. */
+function run(names: readonly string[], node: boolean, options: Options): ExitCode {
   if (options.check && !options.minHeadroom && !options.maxUsage && !options.require) {
     throw new OomkitError(
       "cannot check: nothing is asked for",
@@ -101,7 +108,6 @@ function run(names: readonly string[], options: Options): ExitCode {
     );
   }
   const hierarchy = discover(options.root);
-  const node = names.length === 0 && options.root === undefined && onHost();
   const said: string[] = [];
   const shown = collect(hierarchy, names, node, options, (line) => {
     said.push(line);

@@ -1,8 +1,9 @@
 /** The commands, as commander knows them. Each has a module of its own, loaded only when it is called. */
 
 import { Command, CommanderError, type CommandUnknownOpts } from "@commander-js/extra-typings";
+import { OomkitError, shortened } from "../core/errors.ts";
 import type { Finish } from "./main.ts";
-import { say } from "./output.ts";
+import { printable, say } from "./output.ts";
 
 /** @param behind what stood behind `--` on the command line. */
 type Load = (finish: Finish, behind?: readonly string[]) => Promise<CommandUnknownOpts>;
@@ -14,6 +15,8 @@ const loaders: ReadonlyMap<string, Load> = new Map<string, Load>([
   ["simulate", async (finish) => (await import("./simulate.ts")).simulateCommand(finish)],
   ["__allocate", async (finish) => (await import("./allocate.ts")).allocateCommand(finish)],
 ]);
+
+const visible = [...loaders.keys()].filter((name) => !name.startsWith("__"));
 
 /**
  * Runs the command that `args` name. A mistake in them is told here.
@@ -32,6 +35,8 @@ export async function runProgram(
     .enablePositionalOptions()
     .configureOutput({ writeErr: (text) => say(oneLine(text)) });
   const { own, behind } = splitCommand(args);
+  const mistake = await misplaced(own);
+  if (mistake !== undefined) throw mistake;
   const called = loaders.has(own[0] ?? "") ? own[0] : undefined;
   for (const [name, load] of loaders) {
     // Help and suggestions need them all.
@@ -52,6 +57,45 @@ function splitCommand(args: readonly string[]): { own: string[]; behind?: string
   const at = args.indexOf("--");
   if (at < 0 || !args.slice(0, at).includes("watch")) return { own: [...args] };
   return { own: args.slice(0, at), behind: args.slice(at + 1) };
+}
+
+const HELP_OR_VERSION = ["-h", "--help", "-V", "--version"];
+
+/** commander would answer a word that is no command with the whole usage, and an option ahead of one with a riddle. */
+async function misplaced(args: readonly string[]): Promise<OomkitError | undefined> {
+  const [first = "", second = ""] = args;
+  if (first.startsWith("-")) {
+    return HELP_OR_VERSION.includes(first) || first === "--" ? undefined : tooEarly(args);
+  }
+  const word = first === "help" ? second : first;
+  return word === "" || word.startsWith("-") || loaders.has(word)
+    ? undefined
+    : await noCommand(word);
+}
+
+function tooEarly(args: readonly string[]): OomkitError {
+  const [first] = args;
+  const at = args.findIndex((arg) => visible.includes(arg));
+  if (at < 0) {
+    return new OomkitError(
+      `cannot use ${printable(shortened(first!))}: no command stands ahead of it`,
+      `the commands are ${visible.join(", ")}`,
+    );
+  }
+  return new OomkitError(
+    `cannot use ${printable(shortened(first!))} ahead of the command: its options stand behind it`,
+    `write: oomkit ${args[at]} ${printable(args.slice(0, at).join(" "))}`,
+  );
+}
+
+async function noCommand(word: string): Promise<OomkitError> {
+  const { nearest } = await import("../core/cgroup/nearest.ts");
+  const [near] = nearest(word, visible, 1);
+  const all = `the commands are ${visible.join(", ")}`;
+  return new OomkitError(
+    `cannot find the command "${printable(shortened(word))}": there is none of that name`,
+    near === undefined ? all : `did you mean ${near}? (${all})`,
+  );
 }
 
 /** commander puts its suggestion on a line of its own; a mistake gets one. */

@@ -10,3 +10,13 @@ export class OomkitError extends Error {
     super(hint === undefined ? message : `${message}; ${hint}`);
   }
 }
+
+/** The longest paths that are in use, those of pods under systemd, have some 200 characters. */
+const SHOWN = 200;
+
+/** A name as a message shows it: of one that fills a screen the ends are enough to know it by. */
+export function shortened(name: string): string {
+  if (name.length <= SHOWN) return name;
+  const half = Math.floor((SHOWN - 1) / 2);
+  return `${name.slice(0, half)}…${name.slice(-half)}`;
+}

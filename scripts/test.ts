@@ -2,6 +2,7 @@
  * Runs every test that can run on this machine, and names the others with the reason.
  *
  *     scripts/test [--only fmt,lint,check,layers,unit,compile,v1,v2]
+ *     scripts/test --help
  *
  * With CI=true what could not run counts as failed. Stages run one after the other: the tests on real kernels measure
  * time, and two cores are few.
@@ -34,9 +35,14 @@ const unitLimit = 180;
 if (import.meta.main) await run("test", main);
 
 async function main(): Promise<number> {
+  const { only, help } = parsed();
   const signal = interruption();
   const stages = stagesUnder(signal);
-  const chosen = choice(Object.keys(stages));
+  if (help) {
+    say(usage(Object.keys(stages)));
+    return 0;
+  }
+  const chosen = choice(only, Object.keys(stages));
   const strict = Deno.env.get("CI") === "true";
   const outcomes: Outcome[] = [];
   for (const [name, parts] of Object.entries(stages)) {
@@ -102,19 +108,33 @@ function show(outcome: Outcome, seconds: number, strict: boolean): void {
   if (failures !== undefined) say(failures);
 }
 
-function choice(known: string[]): string[] {
-  const { values } = parsed();
-  const names = values.only === undefined ? known : values.only.split(",");
+function usage(stages: readonly string[]): string {
+  return `Usage: scripts/test [--only STAGE,…]
+
+Runs every test that can run on this machine, and names the others with the reason.
+
+  --only STAGE,…  only these stages: ${stages.join(", ")}
+  --help          this text
+
+With CI=true in the environment, what could not run counts as failed.
+Exit: 0 when nothing failed, 1 when something did, 2 for a mistake in the arguments.`;
+}
+
+function choice(only: string | undefined, known: string[]): string[] {
+  const names = only === undefined ? known : only.split(",");
   const unknown = names.find((name) => !known.includes(name));
   if (unknown === undefined) return names;
   throw new Mistake(`cannot run the stage "${unknown}": it must be one of ${known.join(", ")}`);
 }
 
-function parsed() {
+function parsed(): { readonly only?: string; readonly help?: boolean } {
+  const options = { only: { type: "string" }, help: { type: "boolean", short: "h" } } as const;
   try {
-    return parseArgs({ args: Deno.args, options: { only: { type: "string" } } });
+    return parseArgs({ args: Deno.args, options }).values;
   } catch (error) {
-    throw new Mistake(`${(error as Error).message}; known is --only`);
+    // What node:util adds after its first sentence is advice on positional arguments, of which there are none.
+    const [what] = (error as Error).message.split(/\.(?: |$)|\n/);
+    throw new Mistake(`${what}; known are --only STAGE,… and --help`);
   }
 }
 

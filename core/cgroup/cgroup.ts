@@ -3,7 +3,15 @@
 import type { Counters, Pressure, Snapshot } from "../snapshot.ts";
 import { damageOf } from "./damage.ts";
 import type { ReadFile } from "./dialect.ts";
-import { inodeOf, linksOf, peekDirectories, peekText, readText } from "./files.ts";
+import {
+  inodeOf,
+  linksOf,
+  peekDirectories,
+  peekRegularText,
+  peekText,
+  readRegularText,
+  readText,
+} from "./files.ts";
 import { parseBytes } from "../parse/numbers.ts";
 import { directoryOf, type Hierarchy, join } from "./hierarchy.ts";
 
@@ -61,16 +69,26 @@ export function readPeak(cgroup: Cgroup): number | undefined {
   return parseBytes(reader(cgroup)(cgroup.hierarchy.dialect.peakFile));
 }
 
+/** The text of one control file; `undefined` when it is not there. Throws `OomkitError` when it may not be read. */
+export function readControl({ dir, hierarchy }: Cgroup, name: string): string | undefined {
+  return (hierarchy.kernel ? readText : readRegularText)(`${dir}/${name}`);
+}
+
+/** Like {@link readControl}, but what may not be read counts as absent too. */
+export function peekControl({ dir, hierarchy }: Cgroup, name: string): string | undefined {
+  return (hierarchy.kernel ? peekText : peekRegularText)(`${dir}/${name}`);
+}
+
 /** For what is only nice to know: what may not be read, or is not what a kernel writes, counts as absent. */
 export function peekReader(cgroup: Cgroup): ReadFile {
   return (name) => {
-    const text = peekText(`${cgroup.dir}/${name}`);
+    const text = peekControl(cgroup, name);
     return text === undefined || damageOf(name, text) !== undefined ? undefined : text;
   };
 }
 
-function reader(cgroup: Cgroup): (name: string) => string | undefined {
-  return (name) => readText(`${cgroup.dir}/${name}`);
+function reader(cgroup: Cgroup): ReadFile {
+  return (name) => readControl(cgroup, name);
 }
 
 export function parentOf(cgroup: Cgroup): Cgroup | undefined {

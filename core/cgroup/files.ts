@@ -1,6 +1,6 @@
 /** The only text I/O on cgroupfs and /proc: what is not there is `undefined`, what may not be read is an error. */
 
-import { OomkitError } from "../errors.ts";
+import { OomkitError, shortened } from "../errors.ts";
 
 /**
  * errno values that mean "not there": ENOENT and ENOTDIR before open, ENODEV and ESRCH after it (the cgroup or process
@@ -8,6 +8,7 @@ import { OomkitError } from "../errors.ts";
  */
 const ABSENT = new Set([2, 3, 19, 20, 95]);
 const DENIED = new Set([1, 13]);
+const ENAMETOOLONG = 36;
 
 /** Deno leaves `code` out for some errno values but always ends the text with "(os error N)". */
 export function errnoOf(error: unknown): number | undefined {
@@ -29,6 +30,12 @@ function ifPresent<T>(verb: string, path: string, action: () => T): T | undefine
         "run as root or as its owner",
       );
     }
+    if (errno === ENAMETOOLONG) {
+      throw new OomkitError(
+        `cannot ${verb} ${shortened(path)}: the name is too long`,
+        "a name has at most 255 bytes, a path 4095",
+      );
+    }
     if (error instanceof Error) {
       throw new OomkitError(`cannot ${verb} ${path}: ${error.message.split(" (os error")[0]}`);
     }
@@ -38,6 +45,20 @@ function ifPresent<T>(verb: string, path: string, action: () => T): T | undefine
 
 export function readText(path: string): string | undefined {
   return ifPresent("read", path, () => Deno.readTextFileSync(path));
+}
+
+/**
+ * Like {@link readText}, for a tree that anybody may have laid out: a FIFO in the place of a control file would be
+ * waited for, and a device never end. Costs another system call, which a kernel's own tree need not pay.
+ */
+export function readRegularText(path: string): string | undefined {
+  const info = ifPresent("look at", path, () => Deno.statSync(path));
+  if (info === undefined) return undefined;
+  if (info.isFile) return readText(path);
+  throw new OomkitError(
+    `cannot read ${path}: it is no regular file`,
+    "put a copy of a control file there, or nothing",
+  );
 }
 
 function peek<T>(read: () => T): T | undefined {
@@ -52,6 +73,11 @@ function peek<T>(read: () => T): T | undefined {
 /** Like {@link readText}, but what may not be read counts as absent too: for what is only nice to know. */
 export function peekText(path: string): string | undefined {
   return peek(() => readText(path));
+}
+
+/** Like {@link readRegularText}, in the same spirit. */
+export function peekRegularText(path: string): string | undefined {
+  return peek(() => readRegularText(path));
 }
 
 /** Like {@link listDirectories}, in the same spirit. */
@@ -95,11 +121,14 @@ export function readLink(path: string): string | undefined {
 
 /** Opens `path` and closes it again: why that is refused, in one line; `undefined` when it is not. */
 export function canOpen(path: string, { write = false }): string | undefined {
+  const verb = write ? "write" : "read";
   try {
+    // To open one would wait for somebody at its other end.
+    if (Deno.statSync(path).isFifo) return `cannot ${verb} ${path}: it is a FIFO`;
     Deno.openSync(path, { read: !write, write }).close();
     return undefined;
   } catch (error) {
-    return `cannot ${write ? "write" : "read"} ${path}: ${reason(error)}`;
+    return `cannot ${verb} ${path}: ${reason(error)}`;
   }
 }
 
@@ -114,4 +143,4 @@ export function canWatch(path: string): string | undefined {
 }
 
 const reason = (error: unknown) =>
-  error instanceof Error ? error.message.split(/ \(os error|: open '/)[0]! : String(error);
+  error instanceof Error ? error.message.split(/ \(os error|: (?:open|stat) '/)[0]! : String(error);

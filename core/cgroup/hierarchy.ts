@@ -9,6 +9,7 @@ import {
   exists,
   inodeOf,
   listDirectories,
+  peekRegularText,
   peekText,
   readLink,
   readText,
@@ -197,7 +198,7 @@ function layoutOf(dir: string): Dialect | undefined {
 
 /** Of v2: whether the memory controller is this hierarchy's, and not a v1 hierarchy's. */
 function hasMemory(dir: string): boolean {
-  return peekText(`${dir}/cgroup.controllers`)?.split(/\s+/).includes("memory") ?? false;
+  return peekRegularText(`${dir}/cgroup.controllers`)?.split(/\s+/).includes("memory") ?? false;
 }
 
 export function join(parent: string, child: string): string {

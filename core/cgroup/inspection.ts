@@ -4,10 +4,9 @@ import { rankVictims } from "../policy/victim.ts";
 import type { Process, Snapshot } from "../snapshot.ts";
 import { type Ancestry, readAncestry } from "./ancestry.ts";
 import { blindSpots } from "./blind_spots.ts";
-import { type Cgroup, isThere } from "./cgroup.ts";
+import { type Cgroup, isThere, readControl } from "./cgroup.ts";
 import { damageOf } from "./damage.ts";
 import { type Fate, foresee } from "./fate.ts";
-import { readText } from "./files.ts";
 import { inInitialPidNamespace } from "./hierarchy.ts";
 import { type Population, populationOf } from "./processes.ts";
 import { without } from "./absent.ts";
@@ -42,11 +41,10 @@ export interface Members {
 export function inspect(cgroup: Cgroup, processes: number): Inspection | undefined {
   const damaged = new Set<string>();
   const snapshot = cgroup.hierarchy.dialect.snapshot((name) => {
-    const path = `${cgroup.dir}/${name}`;
-    const text = readText(path);
+    const text = readControl(cgroup, name);
     const damage = text === undefined ? undefined : damageOf(name, text);
     if (damage === undefined) return text;
-    damaged.add(`cannot understand ${path}: ${damage}`);
+    damaged.add(`cannot understand ${cgroup.dir}/${name}: ${damage}`);
     return undefined;
   });
   const ancestry = readAncestry(cgroup);

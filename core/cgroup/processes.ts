@@ -5,8 +5,8 @@ import { parseProcStat } from "../parse/proc_stat.ts";
 import { parseProcStatus, type ProcStatus } from "../parse/proc_status.ts";
 import type { Process } from "../snapshot.ts";
 import { without } from "./absent.ts";
-import { type Cgroup, walk } from "./cgroup.ts";
-import { listDirectories, peekText, readText } from "./files.ts";
+import { type Cgroup, peekControl, readControl, walk } from "./cgroup.ts";
+import { listDirectories, peekText } from "./files.ts";
 
 function parsePids(text: string): number[] {
   return text.split("\n").filter((line) => /^\d+$/.test(line)).map(Number);
@@ -17,7 +17,7 @@ function parsePids(text: string): number[] {
  * `undefined` when the cgroup is gone.
  */
 export function pidsOf(cgroup: Cgroup): number[] | undefined {
-  const text = readText(`${cgroup.dir}/cgroup.procs`);
+  const text = readControl(cgroup, "cgroup.procs");
   if (text === undefined) return undefined;
   // The kernel does not promise an order, nor that a pid comes but once.
   return [...new Set(parsePids(text))].filter((pid) => pid > 0).sort((a, b) => a - b);
@@ -34,7 +34,7 @@ export function populationOf(cgroup: Cgroup): Population {
   const processes: Process[] = [];
   let unseen = 0;
   for (const each of walk(cgroup)) {
-    const readPids = () => parsePids(peekText(`${each.dir}/cgroup.procs`) ?? "");
+    const readPids = () => parsePids(peekControl(each, "cgroup.procs") ?? "");
     const missing: number[] = [];
     for (const pid of new Set(readPids())) {
       if (pid === Deno.pid) continue;

@@ -3,7 +3,15 @@
 import { parsePressure } from "../parse/pressure.ts";
 import type { Verdict } from "../policy/check.ts";
 import { readAncestry } from "./ancestry.ts";
-import { ancestorsOf, type Cgroup, childrenOf, peekReader, readCounters, walk } from "./cgroup.ts";
+import {
+  ancestorsOf,
+  type Cgroup,
+  childrenOf,
+  peekControl,
+  peekReader,
+  readCounters,
+  walk,
+} from "./cgroup.ts";
 import { canOpen, canWatch, peekText } from "./files.ts";
 import { readMeminfo } from "./machine.ts";
 
@@ -55,9 +63,10 @@ const REHEARSALS: Readonly<Record<Requirement, (cgroup: Cgroup) => Rehearsal>> =
       : unknown("no limit that can be seen; its ancestors cannot be seen from here");
   },
 
-  psi({ dir, hierarchy: { dialect } }) {
-    const path = dialect.version === 2 ? `${dir}/memory.pressure` : "/proc/pressure/memory";
-    return parsePressure(peekText(path) ?? "")
+  psi(cgroup) {
+    const isOwn = cgroup.hierarchy.dialect.version === 2;
+    const path = isOwn ? `${cgroup.dir}/memory.pressure` : "/proc/pressure/memory";
+    return parsePressure((isOwn ? peekControl(cgroup, "memory.pressure") : peekText(path)) ?? "")
       ? ok(`${path} is there`)
       : notOk(`${path} tells nothing: PSI is not built in, or needs psi=1 on the command line`);
   },

@@ -1,7 +1,7 @@
 /** From what a person types to cgroups: paths, globs, `pid:`, `unit:`, `pod:`, container ids and runc names. */
 
 import { resolve as resolvePath } from "node:path";
-import { OomkitError } from "../errors.ts";
+import { OomkitError, shortened } from "../errors.ts";
 import { parseProcCgroup } from "../parse/proc_cgroup.ts";
 import { type Cgroup, openCgroup, walk } from "./cgroup.ts";
 import { exists, listDirectories, peekText, readText, realPath } from "./files.ts";
@@ -65,7 +65,7 @@ export function ownCgroup(hierarchy: Hierarchy): Cgroup {
 function safe(path: string): string {
   if (path.split("/").includes("..") || path.includes("\0")) {
     throw new OomkitError(
-      `cannot resolve target "${path}": a cgroup path has no ".."`,
+      `cannot resolve target "${shortened(path)}": a cgroup path has no ".."`,
       "write the path from the root of the hierarchy",
     );
   }
@@ -124,15 +124,17 @@ function byGlob(hierarchy: Hierarchy, target: string): Cgroup[] {
   const found = base ? [...walk(base, depth)].filter(({ path }) => pattern.test(path)) : [];
   if (found.length > 0) return found;
   throw new OomkitError(
-    `cannot resolve target "${target}": no cgroup matches`,
-    base ? `look at: oomkit inspect --tree ${base.path}` : `there is no ${globBase(glob)}`,
+    `cannot resolve target "${shortened(target)}": no cgroup matches`,
+    base
+      ? `look at: oomkit inspect --tree ${base.path}`
+      : `there is no ${shortened(globBase(glob))}`,
   );
 }
 
 function byPid(hierarchy: Hierarchy, text: string): Cgroup {
   const target = `pid:${text}`;
   if (!/^[1-9]\d{0,9}$/.test(text)) {
-    throw new OomkitError(`cannot resolve target "${target}": "${text}" is no pid`);
+    throw new OomkitError(`cannot resolve target "pid:${shortened(text)}": that is no pid`);
   }
   const lines = readText(`/proc/${text}/cgroup`);
   if (lines === undefined) {
@@ -244,7 +246,9 @@ function unknown(hierarchy: Hierarchy, target: string): never {
     ? [`pid:${target}`]
     : nearest(word, names.keys()).map((name) => names.get(name)!);
   throw new OomkitError(
-    `cannot resolve target "${target}": there is no such cgroup beneath ${hierarchy.mount}`,
+    `cannot resolve target "${
+      shortened(target)
+    }": there is no such cgroup beneath ${hierarchy.mount}`,
     near.length > 0
       ? `did you mean ${near.join(" or ")}?`
       : "give a cgroup path, a glob, pid:N, unit:NAME, pod:UID or a container id",

@@ -4,7 +4,7 @@
  */
 
 import { libc } from "./libc.ts";
-import { type Fd, openFd } from "./fd.ts";
+import { type Fd, O_NONBLOCK, O_RDONLY, openFd } from "./fd.ts";
 
 export interface KeptFile extends Disposable {
   /** The text, or `undefined` when the cgroup is gone (ENODEV) or the read failed. */
@@ -25,7 +25,8 @@ const LETTER_M = 0x6d;
 
 /** Throws `SystemCallError` when it cannot be opened. */
 export function openKept(path: string): KeptFile {
-  const fd: Fd = openFd(path);
+  // Means nothing to a control file, and spares a watch of a copied tree the wait for a FIFO's other end.
+  const fd: Fd = openFd(path, O_RDONLY | O_NONBLOCK);
   const { pread } = libc();
   const fill = () => Number(pread(fd.number, buffer, capacity, 0n));
   return {

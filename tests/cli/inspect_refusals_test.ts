@@ -49,6 +49,8 @@ Deno.test("every mistake in an option gets one line and exit 2", async () => {
     [["--check"], /nothing is asked for/],
     [["--max-usage", "80%"], /add --check/],
     [["--depth", "-1"], /depth/],
+    [["--depth", "1"], /cannot use --depth alone: it is of a tree; add --tree/],
+    [["--top", "1"], /cannot use --top alone: it is of a tree; add --tree/],
     [["--top", "0"], /from 1 up/],
     [["--processes", "many"], /no whole number/],
     [["--tre"], /--tree/],
@@ -57,6 +59,17 @@ Deno.test("every mistake in an option gets one line and exit 2", async () => {
   for (const [args, message] of cases) {
     assert.match(await refused(["--root", t.dir, "/a", ...args]), message, args.join(" "));
   }
+});
+
+Deno.test("a name that is too long is shown by its ends", async () => {
+  using t = tree();
+  const name = "/begin" + "x".repeat(5000) + "end";
+  for (const args of [[name], [name.slice(1)], [`${name}/*`], ["--root", name]]) {
+    const line = await refused(["--root", t.dir, ...args]);
+    assert.match(line, /begin.*x….*xend/);
+    assert.ok(line.length < 500, `${line.length} characters for ${args.length} arguments`);
+  }
+  assert.match(await refused(["--root", t.dir, name]), /the name is too long; a name has at most/);
 });
 
 Deno.test("of several targets the good ones are shown, and each bad one gets its line", async () => {

@@ -94,3 +94,24 @@ Deno.test("a stage that there is not is one line", () => {
   assert.equal(code, 2);
   assert.match(err, /^test: cannot run the stage "foo": it must be one of fmt, lint, [^\n]*\n$/);
 });
+
+Deno.test("--help tells how to call it, and runs nothing", () => {
+  for (const flag of ["--help", "-h"]) {
+    const { code, out, err } = runner(flag);
+    assert.equal(code, 0);
+    assert.equal(err, "");
+    assert.match(
+      out,
+      /^Usage: scripts\/test \[--only STAGE,…\]\n[^]*only these stages: fmt, lint, check/,
+    );
+  }
+});
+
+Deno.test("an argument that there is not is one line", () => {
+  for (const args of [["--nosuch"], ["nosuch"], ["--only"]]) {
+    const { code, out, err } = runner(...args);
+    assert.equal(code, 2);
+    assert.equal(out, "");
+    assert.match(err, /^test: [^\n]+; known are --only STAGE,… and --help\n$/);
+  }
+});

@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import { runOomkit } from "../run_oomkit.ts";
+
+/** One line on stderr, nothing on stdout, exit 2. */
+async function refused(...args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await runOomkit(args);
+  assert.equal(code, 2, stderr);
+  assert.equal(stdout, "");
+  assert.match(stderr, /^oomkit: [^\n]+\n$/);
+  return stderr;
+}
+
+Deno.test("a word that is no command is named, with the commands that there are", async () => {
+  for (const args of [["nosuch"], ["help", "nosuch"], ["nosuch", "--json", "/a"]]) {
+    assert.equal(
+      await refused(...args),
+      'oomkit: cannot find the command "nosuch": there is none of that name; ' +
+        "the commands are inspect, watch, simulate\n",
+    );
+  }
+});
+
+Deno.test("a misspelt command is answered with the nearest one", async () => {
+  for (const args of [["inspct"], ["help", "inspct"]]) {
+    assert.match(
+      await refused(...args),
+      /"inspct": [^;]*; did you mean inspect\? \(the commands are inspect, watch, simulate\)$/m,
+    );
+  }
+});
+
+Deno.test("the hidden command is no suggestion, and control characters of a word are shown as such", async () => {
+  assert.doesNotMatch(await refused("__alocate"), /did you mean/);
+  assert.match(await refused("in\nspect\x1b[31m"), /"in\\x0aspect\\x1b\[31m"/);
+});
+
+Deno.test("an option ahead of the command is told where it belongs", async () => {
+  const cases: [string[], string][] = [
+    [["--output", "json", "inspect", "/a"], "write: oomkit inspect --output json"],
+    [["--json", "watch"], "write: oomkit watch --json"],
+    [["-r", "watch"], "write: oomkit watch -r"],
+  ];
+  for (const [args, hint] of cases) {
+    const line = await refused(...args);
+    assert.ok(
+      line.startsWith(`oomkit: cannot use ${args[0]} ahead of the command: its options stand`),
+      line,
+    );
+    assert.ok(line.endsWith(`${hint}\n`), line);
+  }
+});
+
+Deno.test("an option without any command is told the commands", async () => {
+  assert.equal(
+    await refused("--json"),
+    "oomkit: cannot use --json: no command stands ahead of it; " +
+      "the commands are inspect, watch, simulate\n",
+  );
+});
+
+Deno.test("help of the program and of a command is still the help", async () => {
+  for (const args of [["help"], ["--help"], ["-h"]]) {
+    const { code, stdout } = await runOomkit(args);
+    assert.equal(code, 0);
+    assert.match(stdout, /^Usage: oomkit \[options\]/);
+  }
+  for (const args of [["help", "watch"], ["watch", "--help"]]) {
+    const { code, stdout } = await runOomkit(args);
+    assert.equal(code, 0);
+    assert.match(stdout, /^Usage: oomkit watch /);
+  }
+});
