@@ -1,10 +1,11 @@
 /** `oomkit watch -- command…`: what a CI job needs to know about its build. */
 
+import { obstacleToRun } from "../core/act/program.ts";
 import { readAncestry } from "../core/cgroup/ancestry.ts";
 import type { Cgroup } from "../core/cgroup/cgroup.ts";
 import { discover, type Hierarchy } from "../core/cgroup/hierarchy.ts";
 import { ownCgroup } from "../core/cgroup/resolve.ts";
-import { OomkitError } from "../core/errors.ts";
+import { OomkitError, shortened } from "../core/errors.ts";
 import type { EventType, OomkitEvent } from "../core/report/event.ts";
 import { toJson } from "../core/report/json.ts";
 import { judge, type RunReport } from "../core/report/run.ts";
@@ -21,8 +22,17 @@ import type { WatchFlags } from "./watch_options.ts";
 /** Not SIGINT on a terminal: there the whole foreground group gets it from the kernel already. */
 const PASSED_ON: readonly Deno.Signal[] = ["SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"];
 
-/** Returns the command's exit code: 128 + N for signal N, as a shell says it. */
+/**
+ * Returns the command's exit code as a shell says it: 128 + N for signal N, 127 and 126 for one that cannot be run. Of
+ * that nothing is told but the reason.
+ */
 export async function runWatched(command: readonly string[], flags: WatchFlags): Promise<number> {
+  const program = command[0]!;
+  const obstacle = obstacleToRun(program, Deno.env.get("PATH"));
+  if (obstacle !== undefined) {
+    say(`oomkit: cannot run ${printable(shortened(program)) || '""'}: ${obstacle.reason}`);
+    return obstacle.status;
+  }
   const hierarchy = discover(flags.root);
   using report = flags.report === undefined ? undefined : openReport(flags.report);
   const signals = collectSignals();
@@ -64,7 +74,10 @@ function openReport(file: string): Deno.FsFile {
     return Deno.openSync(file, { write: true, create: true, truncate: true });
   } catch (error) {
     const why = error instanceof Error ? error.message.split(" (os error")[0] : error;
-    throw new OomkitError(`cannot write the report to ${file}: ${why}`, "name a writable file");
+    throw new OomkitError(
+      `cannot write the report to ${shortened(file)}: ${why}`,
+      "name a writable file",
+    );
   }
 }
 

@@ -1,12 +1,13 @@
 /** Processes as the kernel names them: what a pid alone cannot say safely. */
 
-import { check, errno, libc, SystemCallError } from "./libc.ts";
+import { check, cString, errno, libc, SystemCallError } from "./libc.ts";
 import { type Fd, own } from "./fd.ts";
 
 // asm-generic/unistd.h; the same numbers on x86-64 and arm64.
 const SYS_PIDFD_SEND_SIGNAL = 424n;
 const SYS_PIDFD_OPEN = 434n;
 const PR_SET_PDEATHSIG = 1;
+const X_OK = 1;
 
 /** Holds on to a process, so that its pid cannot come to mean another; `undefined` when it is gone. */
 export function openPidfd(pid: number): Fd | undefined {
@@ -35,4 +36,13 @@ export function signalPidfd(pidfd: Fd, signal: number): boolean {
 export function dieWithParent(signal: number): number {
   check(libc().prctl(PR_SET_PDEATHSIG, BigInt(signal), 0n, 0n, 0n), "prctl", "PR_SET_PDEATHSIG");
   return libc().getppid();
+}
+
+/** Whether the kernel would let this user execute it: mode bits alone do not know of groups, ACLs and capabilities. */
+export function isExecutable(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile && libc().access(cString(path), X_OK) === 0;
+  } catch {
+    return false;
+  }
 }
