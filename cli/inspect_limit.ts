@@ -3,7 +3,7 @@
 import type { Ancestry } from "../core/cgroup/ancestry.ts";
 import type { Inspection } from "../core/cgroup/inspection.ts";
 import type { Machine } from "../core/cgroup/machine.ts";
-import type { Headroom, Link } from "../core/policy/limits.ts";
+import type { Brake, Headroom, Link } from "../core/policy/limits.ts";
 import { fullness, type Look, textLines } from "./look.ts";
 import { printable } from "./output.ts";
 import { bar, tabulate } from "./table.ts";
@@ -17,6 +17,7 @@ export function limitLines(found: Inspection, machine: Machine, look: Look): str
   return [
     ...barLine(found, machine, look),
     ...textLines("limit", whose(ancestry, machine), look),
+    ...(ancestry.high === undefined ? [] : textLines("high", slowed(ancestry.high), look)),
     ...textLines("left", left(ancestry, machine), look),
     ...(next === undefined ? [] : textLines("hit first", next, look)),
     ...ancestryLines(path, ancestry, look),
@@ -68,6 +69,10 @@ function whose(ancestry: Ancestry, machine: Machine): string {
     : `set by ${printable(limit.owner)}, ${up === 1 ? "its parent" : `${up} levels up`}`;
   return `${size}, ${who}${certain ? "" : `; ${unsure}`}`;
 }
+
+/** Seldom looked for where something is slow, and no limit that kills tells of it. */
+const slowed = ({ bytes, owner }: Brake) =>
+  `slowed down from ${formatBytes(bytes)} on (memory.high of ${printable(owner)})`;
 
 function left({ headroom, workingSetHeadroom, limit }: Ancestry, { memory }: Machine): string {
   if (headroom === undefined) {

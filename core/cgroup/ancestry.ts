@@ -3,6 +3,8 @@
 import { parseKeyed } from "../parse/keyed.ts";
 import { parseBytes } from "../parse/numbers.ts";
 import {
+  type Brake,
+  effectiveHigh,
   type EffectiveLimit,
   effectiveLimit,
   type Headroom,
@@ -18,6 +20,8 @@ export interface Ancestry {
   /** The cgroup itself, then its ancestors, nearest first. */
   readonly chain: readonly Link[];
   readonly limit: EffectiveLimit;
+  /** Where allocators are slowed down before the limit is hit. */
+  readonly high?: Brake;
   readonly headroom?: Headroom;
   /** What is left by the working set, which is what remains once the kernel has dropped idle page cache. */
   readonly workingSetHeadroom?: Headroom;
@@ -34,9 +38,11 @@ export function readAncestry(cgroup: Cgroup): Ancestry {
     chain[at]!.limit === undefined && exists(`${each.dir}/${each.hierarchy.dialect.limitFile}`)
   ).map(({ path }) => path);
   const hierarchical = readHierarchical(cgroup);
+  const limit = effectiveLimit(chain, hierarchical);
   return without({
     chain,
-    limit: effectiveLimit(chain, hierarchical),
+    limit,
+    high: effectiveHigh(chain, limit.bytes),
     headroom: headroom(chain, "usage", hierarchical),
     workingSetHeadroom: headroom(chain, "workingSet", hierarchical),
     certain: unreadable.length === 0 && (!cgroup.hierarchy.hidden || hierarchical !== undefined),
@@ -80,8 +86,8 @@ function readLink(cgroup: Cgroup): Link {
   const peek = peekReader(cgroup);
   const link = readLimitAndUsage(cgroup);
   // The working set costs a memory.stat, and without a limit nobody asks for it.
-  if (link.limit === undefined || link.limit === Infinity) return link;
-  const files = ["memory.stat", dialect.usageFile];
+  const isLimited = link.limit !== undefined && link.limit !== Infinity;
+  const files = ["memory.high", ...(isLimited ? ["memory.stat", dialect.usageFile] : [])];
   const part = dialect.snapshot((name) => files.includes(name) ? peek(name) : undefined);
-  return { ...link, workingSet: workingSet(part) };
+  return { ...link, ...without({ high: part.limits.high, workingSet: workingSet(part) }) };
 }

@@ -6,6 +6,8 @@ import type { Snapshot } from "../snapshot.ts";
 export interface Link {
   readonly path: string;
   readonly limit?: number | undefined;
+  /** v2 memory.high; `Infinity` for none. */
+  readonly high?: number | undefined;
   readonly usage?: number | undefined;
   readonly workingSet?: number | undefined;
 }
@@ -41,6 +43,31 @@ export function effectiveLimit(chain: readonly Link[], hierarchical?: number): E
 
 const more = (a: number | undefined, b: number | undefined) =>
   a !== undefined && b !== undefined && a > b;
+
+/** Where the kernel begins to slow allocators down: v2 memory.high. */
+export interface Brake {
+  /** Bytes. */
+  readonly bytes: number;
+  /** The cgroup that sets it. */
+  readonly owner: string;
+}
+
+/**
+ * The tightest memory.high from a cgroup up; of equals the nearest. `undefined` where none lies below `limit`: memory
+ * that is killed for is slowed down by nobody.
+ *
+ * @param chain the cgroup itself, then its ancestors, nearest first.
+ * @param limit bytes, of {@link effectiveLimit}.
+ */
+export function effectiveHigh(chain: readonly Link[], limit: number): Brake | undefined {
+  let tightest: Brake | undefined;
+  for (const { path, high } of chain) {
+    if (high !== undefined && high < (tightest?.bytes ?? limit)) {
+      tightest = { bytes: high, owner: path };
+    }
+  }
+  return tightest;
+}
 
 export interface Headroom {
   /** Never negative, though usage may lie above a limit that was lowered. */

@@ -94,6 +94,7 @@ function targetOf(found: Inspection, tree: Branch | undefined) {
       owner: ancestry.limit.owner ?? null,
       certain: ancestry.certain,
     },
+    effective_high: ancestry.high ?? null,
     ancestry: ancestry.chain.map(({ path, limit, usage }) => ({
       cgroup: path,
       limit: limitOf(limit),

@@ -118,6 +118,24 @@ Deno.test("a limit of a sibling-filled parent is hit first, though it is not the
   assert.equal(document.targets[0].at_limit.owner, "/p");
 });
 
+Deno.test("an ancestor's memory.high is told where it slows down before the limit kills", async () => {
+  using tree = makeTree(2, {
+    "/p": { "memory.high": 32 * MIB },
+    "/p/c": { "memory.max": 64 * MIB, "memory.high": 64 * MIB },
+    "/p/c/tight": { "memory.max": 16 * MIB },
+  });
+  const { stdout } = await runOomkit(["inspect", "--root", tree.dir, "/p/c"]);
+  assert.match(stdout, /^high +slowed down from 32\.0 MiB on \(memory\.high of \/p\)$/m);
+  const { document } = await inspectJson(["--root", tree.dir, "/p/c", "/p/c/tight"]);
+  const [slowed, killed] = document.targets;
+  assert.deepEqual(slowed.effective_high, { bytes: 32 * MIB, owner: "/p" });
+  assert.equal(killed.effective_high, null);
+  assert.doesNotMatch(
+    (await runOomkit(["inspect", "--root", tree.dir, "/p/c/tight"])).stdout,
+    /slowed/,
+  );
+});
+
 Deno.test("a tree is sorted by usage, and --depth and --top bound it", async () => {
   using tree = makeTree(1, {
     "/small": { "memory.usage_in_bytes": 1 * MIB },

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { effectiveLimit, headroom, reclaimable, workingSet } from "../../../core/policy/limits.ts";
+import {
+  effectiveHigh,
+  effectiveLimit,
+  headroom,
+  reclaimable,
+  workingSet,
+} from "../../../core/policy/limits.ts";
 
 const MIB = 1024 ** 2;
 
@@ -62,6 +68,18 @@ Deno.test("usage above a limit that was lowered leaves nothing, and a limit of n
     limit: 0,
     owner: "/a",
   });
+});
+
+Deno.test("the tightest memory.high below the limit slows down, and of equals the nearest", () => {
+  const chain = [{ path: "/a/b", high: 50 }, { path: "/a", high: 30 }, { path: "/", high: 30 }];
+  assert.deepEqual(effectiveHigh(chain, 100), { bytes: 30, owner: "/a" });
+  assert.deepEqual(effectiveHigh(chain, Infinity), { bytes: 30, owner: "/a" });
+  assert.deepEqual(effectiveHigh(chain.slice(0, 1), 51), { bytes: 50, owner: "/a/b" });
+});
+
+Deno.test("a memory.high that is not there, not set, or not below the limit slows nothing down", () => {
+  assert.equal(effectiveHigh([{ path: "/a" }, { path: "/", high: Infinity }], Infinity), undefined);
+  assert.equal(effectiveHigh([{ path: "/a", high: 50 }], 50), undefined);
 });
 
 const link = fc.record({
