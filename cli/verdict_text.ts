@@ -103,8 +103,14 @@ function exitText(
 
 function witnessText(verdict: Verdict): string {
   const { kills_counted: counted, kills_logged: logged, group_kills: group, agree } = verdict;
-  const kills = (n: bigint | number) => `${n} ${BigInt(n) === 1n ? "kill" : "kills"}`;
-  const together = group !== null && group > 0n ? `, ${group} of them of the whole group` : "";
+  const count = (n: bigint | number, one: string, many: string) =>
+    `${n} ${BigInt(n) === 1n ? one : many}`;
+  const kills = (n: bigint | number) => count(n, "kill", "kills");
+  const together = group === null || group === 0n
+    ? undefined
+    : `the whole cgroup was killed at once${
+      group === 1n ? "" : `, ${group} times`
+    } (memory.oom.group)`;
   if (counted === null) {
     return logged === null
       ? "neither counter nor kernel log can be read"
@@ -112,10 +118,15 @@ function witnessText(verdict: Verdict): string {
   }
   if (logged === null) {
     const why = verdict.fake ? "" : "; the kernel log cannot be read";
-    return `the cgroup's oom_kill counter: ${kills(counted)}${together}${why}`;
+    // The counter has the first victim of a group twice, so that it cannot say how many processes there were.
+    return `the cgroup's oom_kill counter: ${together ?? kills(counted)}${why}`;
   }
   return agree === true
-    ? `the cgroup's oom_kill counter and the kernel log agree: ${kills(logged)}${together}`
+    ? `the cgroup's oom_kill counter and the kernel log agree: ${
+      together === undefined
+        ? kills(logged)
+        : `${together}, ${count(logged, "process", "processes")}`
+    }`
     : `they disagree: the cgroup's oom_kill counter says ${counted}, the kernel log ${logged}`;
 }
 
