@@ -1,0 +1,97 @@
+/** `oomkit watch` when it is held up, has much to watch, and has watched for long. */
+
+import assert from "node:assert/strict";
+import { eatToDeath, kernelTest, killOf, MIB, ofType, victimsOf } from "../kernel_cases.ts";
+import { makeRealCgroup, type RealCgroup } from "../real_cgroup.ts";
+import { type Json, startWatched, type Watched } from "../watched.ts";
+
+const MANY = 200;
+
+/** Resolves when the kernel has stopped all of its threads. */
+async function suspend(pid: number): Promise<void> {
+  Deno.kill(pid, "SIGSTOP");
+  const states = () =>
+    [...Deno.readDirSync(`/proc/${pid}/task`)].map(({ name }) =>
+      /^State:\s+(\w)/m.exec(Deno.readTextFileSync(`/proc/${pid}/task/${name}/status`))![1]
+    );
+  while (states().some((state) => state !== "T")) await new Promise((next) => setTimeout(next));
+}
+
+kernelTest("what happens while the watch is suspended is told when it goes on", async () => {
+  await using parent = makeRealCgroup("suspended");
+  const stays = parent.child("stays");
+  const goes = parent.child("goes");
+  for (const child of [stays, goes]) child.limit(10 * MIB);
+  await using watched = await startWatched(["--recursive", parent.path]);
+  await suspend(watched.pid);
+  const pids: number[] = [];
+  for (const child of [stays, stays, goes]) pids.push((await eatToDeath(child)).pid);
+  await goes[Symbol.asyncDispose]();
+  assert.deepEqual(watched.events, []);
+  Deno.kill(watched.pid, "SIGCONT");
+  for (const pid of pids) await watched.next(killOf(pid));
+  await watched.next((e) => e.type === "removed" && e.cgroup === goes.path);
+  const events = await watched.stop();
+  assert.deepEqual(victimsOf(events).sort(), pids.sort());
+  const perCgroup = ({ path }: RealCgroup) =>
+    ofType(events, "oom_kill").filter(({ cgroup }) => cgroup === path).length;
+  assert.deepEqual([perCgroup(stays), perCgroup(goes)], [2, 1]);
+});
+
+kernelTest(`of ${MANY} cgroups the one that runs out of memory is told, and no other`, async () => {
+  await using parent = makeRealCgroup("many");
+  const children = Array.from({ length: MANY }, (_, n) => parent.child(`c${n}`));
+  for (const child of children) child.limit(10 * MIB);
+  await using watched = await startWatched(["--recursive", parent.path]);
+  const unlucky = children[137]!;
+  const { pid } = await eatToDeath(unlucky);
+  const kill = await watched.next(killOf(pid));
+  assert.equal(kill.cgroup, unlucky.path);
+  assert.equal(kill.limit_owner, unlucky.path);
+  const events = await watched.stop();
+  assert.deepEqual(victimsOf(events), [pid]);
+  const summary = events.at(-1);
+  const concerned = new Set(events.filter((e) => e !== summary).map(({ cgroup }) => cgroup));
+  assert.deepEqual([...concerned], [unlucky.path]);
+  // Beside the target itself, of which somebody asked, only where something happened.
+  const tallies = summary.cgroups.map((tally: Json) => [tally.cgroup, tally.victims]);
+  assert.deepEqual(tallies.toSorted(), [[parent.path, 0], [unlucky.path, 1]]);
+});
+
+/** A cgroup that comes and goes; resolves when its end was told. */
+async function comeAndGo(parent: RealCgroup, name: string, watched: Watched): Promise<void> {
+  const child = parent.child(name);
+  child.limit(10 * MIB);
+  await child[Symbol.asyncDispose]();
+  await watched.next((e) => e.type === "removed" && e.cgroup === child.path);
+}
+
+/** Once it is through with all that it has told. */
+async function countDescriptors(watched: Watched, bystander: RealCgroup): Promise<number> {
+  const to = ++limitInMib * MIB;
+  bystander.limit(to);
+  await watched.next((e) => e.type === "limit_changed" && e.to === to);
+  return [...Deno.readDirSync(`/proc/${watched.pid}/fd`)].length;
+}
+let limitInMib = 10;
+
+kernelTest(`after ${MANY} cgroups that came and went no descriptor is left open`, async () => {
+  await using parent = makeRealCgroup("leak");
+  const bystander = parent.child("bystander");
+  const interests = parent.version === 1
+    ? ["--pressure", "low"]
+    : ["--psi", "some:150ms/1s", "--threshold", "8M"];
+  await using watched = await startWatched(["--recursive", ...interests, parent.path]);
+  // What is opened only once is open after the first.
+  await comeAndGo(parent, "first", watched);
+  const before = await countDescriptors(watched, bystander);
+  await Promise.all(Array.from({ length: MANY }, (_, n) => comeAndGo(parent, `c${n}`, watched)));
+  const after = await countDescriptors(watched, bystander);
+  assert.ok(after <= before, `${before} descriptors before, ${after} after`);
+  const events = await watched.stop();
+  for (const type of ["created", "removed"]) {
+    assert.equal(new Set(ofType(events, type).map(({ cgroup }) => cgroup)).size, MANY + 1, type);
+    assert.equal(ofType(events, type).length, MANY + 1, type);
+  }
+  assert.deepEqual(ofType(events, "oom_kill"), []);
+});
