@@ -199,11 +199,17 @@ export function createKills(
         .toSorted((a, b) => b.cgroup.path.length - a.cgroup.path.length);
       for (const member of innermostFirst) {
         const cgroup = member.cgroup.path;
-        const isAround = member.wide &&
-          all.some((other) => other !== member && isBeneath(other.cgroup.path, cgroup));
+        const beneath = member.wide
+          ? all.filter((other) => other !== member && isBeneath(other.cgroup.path, cgroup))
+          : [];
+        const isAround = beneath.length > 0;
+        // What they still wait with is in its own count as well, and theirs to tell.
+        const claimed = countsSubtree(member)
+          ? beneath.reduce((sum, { due }) => due > 0n ? sum + due : sum, 0n)
+          : 0n;
         const until = member.dueSince + (hasLog || isAround ? LOG_GRACE_MS : 0);
         if (now < until) next = Math.min(next, until);
-        while (now >= until && member.due > 0n) {
+        while (now >= until && member.due > claimed) {
           // The log told more in removed siblings than there were: this one was taken for one of them.
           const isTold = member.pool !== undefined && member.pool.untold() < 0n;
           if (isTold) member.pool!.take(-1n);
