@@ -5,19 +5,26 @@ import type { Json } from "./watched.ts";
 
 export const MIB = 1024 ** 2;
 
-/** Why none of them can run here. */
-export const noCgroup = whyNoRealCgroup();
+const noCgroup = whyNoRealCgroup();
 
-/** Of the kernel here; `undefined` where no cgroup can be made. */
-export const version = noCgroup === undefined ? await versionHere() : undefined;
+const version = noCgroup === undefined ? await versionHere() : undefined;
 
 async function versionHere(): Promise<1 | 2> {
   await using cgroup = makeRealCgroup("version");
   return cgroup.version;
 }
 
+export interface Needs {
+  /** Of what only one version has there is nothing to test on the other, where the test counts as none. */
+  readonly only?: 1 | 2;
+  /** Why it cannot run here. */
+  readonly why?: string | undefined;
+}
+
 /** Run where nothing speaks against it; else its name says why not. */
-export function kernelTest(name: string, run: () => Promise<void>, why = noCgroup): void {
+export function kernelTest(name: string, run: () => Promise<void>, needs: Needs = {}): void {
+  const why = noCgroup ?? needs.why;
+  if (version !== undefined && needs.only !== undefined && needs.only !== version) return;
   Deno.test({
     name: why ? `${name} (not run: ${why})` : name,
     ignore: why !== undefined,

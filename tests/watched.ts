@@ -16,13 +16,16 @@ export interface Watched extends AsyncDisposable {
   readonly events: readonly Json[];
   /** What stderr has said so far; one line once everything is armed. */
   readonly stderr: string;
-  /** The first event, past or to come, for which `wanted` holds. Rejects when the program ends without one. */
+  /** The first event, past or to come, for which `wanted` holds. Rejects when the program ends, or is silent, without one. */
   next(wanted: (event: Json) => boolean): Promise<Json>;
   /** Ends the program as Ctrl-C does, and returns all its events, the summary last. Throws when one does not fit the schema. */
   stop(): Promise<readonly Json[]>;
   /** Waits for it to end by itself. Throws as `stop` does. */
   ended(): Promise<{ readonly code: number; readonly events: readonly Json[] }>;
 }
+
+/** A test that waits for what never comes shall say so, and clean up. Nothing takes as long, in an emulated machine neither. */
+const SILENCE_MS = 30_000;
 
 /** Returns once everything is armed. */
 export async function startWatched(
@@ -91,9 +94,13 @@ export async function startWatched(
       if (found) return found;
       const { promise, resolve } = Promise.withResolvers<Json>();
       waiting.push({ wanted, resolve });
-      const event = await Promise.race([promise, finished.then(() => undefined)]);
-      if (event === undefined) throw new Error(`watch ended before the event came: ${stderr}`);
-      return event;
+      const late = Promise.withResolvers<undefined>();
+      const timer = setTimeout(late.resolve, SILENCE_MS);
+      const event = await Promise.race([promise, late.promise, finished.then(() => undefined)]);
+      clearTimeout(timer);
+      if (event !== undefined) return event;
+      const types = events.map(({ type }) => type).join(" ") || "nothing";
+      throw new Error(`the event did not come, only ${types}: ${stderr}`);
     },
     async stop() {
       end("SIGINT");

@@ -166,7 +166,7 @@ kernelTest("what goes in and out of a command is not touched", async () => {
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   kernelTest(`${signal} reaches the command, whose own answer counts`, async () => {
     const name = signal.slice(3);
-    const script = `trap 'echo got ${name}; exit 5' ${name}; echo ready; sleep 1000 & wait; exit 1`;
+    const script = `trap 'echo got ${name}; exit 5' ${name}; echo ready; sleep 30 & wait; exit 1`;
     await using running = start(["--", "sh", "-c", script]);
     await running.printed("ready\n");
     Deno.kill(running.pid, signal);
@@ -178,7 +178,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
 }
 
 kernelTest("a command that does not answer SIGTERM dies of it, and 143 is told", async () => {
-  await using running = start(["--", "sh", "-c", "echo ready; exec sleep 1000"]);
+  await using running = start(["--", "sh", "-c", "echo ready; exec sleep 30"]);
   await running.printed("ready\n");
   Deno.kill(running.pid, "SIGTERM");
   const { code, report } = await running.ended();
@@ -187,7 +187,7 @@ kernelTest("a command that does not answer SIGTERM dies of it, and 143 is told",
 });
 
 kernelTest("what a command leaves running ends with it", async () => {
-  const { code, stdout } = await run(["--", "sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!"]);
+  const { code, stdout } = await run(["--", "sh", "-c", "sleep 30 >/dev/null 2>&1 & echo $!"]);
   assert.equal(code, 0);
   const pid = Number(new TextDecoder().decode(stdout));
   assert.ok(pid > 0);

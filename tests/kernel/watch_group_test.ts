@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { type HungryProcess, startHungryProcess } from "../hungry_process.ts";
-import { kernelTest, killOf, MIB, noCgroup, ofType, version, victimsOf } from "../kernel_cases.ts";
+import { kernelTest, killOf, MIB, ofType, victimsOf } from "../kernel_cases.ts";
 import { makeRealCgroup } from "../real_cgroup.ts";
 import { startWatched } from "../watched.ts";
 
@@ -57,7 +57,7 @@ kernelTest(
       assert.doesNotMatch(Deno.readTextFileSync(`/proc/${pid}/status`), /^State:\s+[ZX]/m);
     }
   },
-  noCgroup ?? (version === 1 ? "cgroup v1 has no memory.oom.group" : undefined),
+  { only: 2 },
 );
 
 kernelTest("without a group three that die of one limit are three OOMs and kills", async () => {
