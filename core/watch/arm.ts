@@ -51,8 +51,8 @@ function armEventfd(
   const fd = openEventfd();
   try {
     // The kernel needs the control file only while it registers.
-    using file = openFd(`${cgroup.dir}/${trigger.file}`, O_RDONLY | O_NONBLOCK);
-    using control = openFd(`${cgroup.dir}/cgroup.event_control`, O_WRONLY | O_NONBLOCK);
+    using file = openFd(`${cgroup.dir}/${trigger.file}`, O_RDONLY);
+    using control = openFd(`${cgroup.dir}/cgroup.event_control`, O_WRONLY);
     writeText(control, `${fd.number} ${file.number} ${trigger.argument}`);
     epoll.add(fd, EPOLLIN, token);
   } catch (error) {

@@ -178,6 +178,21 @@ Deno.test("an account outlives its parent: the grandparent goes on with it", () 
   assert.deepEqual([outer.untold(), inner.untold()], [0n, 0n]);
 });
 
+Deno.test("what a parent's account had found by then goes to the grandparent, once", () => {
+  using f = family("/p/a", "/p/a/b");
+  const parents = createDeadChildren();
+  const outer = parents.expect(f.open("/p"))!;
+  const inner = parents.expect(f.open("/p/a"))!;
+  count(f.tree, "/p", { subtree: 1 });
+  count(f.tree, "/p/a", { subtree: 1 });
+  parents.gone(f.remove("/p/a/b", inner));
+  parents.settle(nothing);
+  assert.deepEqual([outer.untold(), inner.untold()], [0n, 1n]);
+  parents.gone(f.remove("/p/a", outer));
+  parents.settle(nothing);
+  assert.deepEqual([outer.untold(), inner.untold()], [1n, 1n]);
+});
+
 Deno.test("a parent that is made anew has an account of its own", () => {
   using f = family("/p/a");
   const parents = createDeadChildren();

@@ -58,6 +58,11 @@ Deno.test("a summary that the kernel held back leaves the cgroup out, rather tha
   ]);
 });
 
+Deno.test("a summary serves one kill, though a pid came round before the next", () => {
+  const kills = take([summary(7), killed(7), killed(7)]);
+  assert.deepEqual(kills.map(({ cgroup }) => cgroup), ["/pod/c", undefined]);
+});
+
 Deno.test("a summary of another victim is not this one's", () => {
   const [kill] = take([summary(7), killed(8)]);
   assert.equal(kill!.cgroup, undefined);
