@@ -58,12 +58,15 @@ kernelTest(`of ${MANY} cgroups the one that runs out of memory is told, and no o
   assert.deepEqual(tallies.toSorted(), [[parent.path, 0], [unlucky.path, 1]]);
 });
 
-/** A cgroup that comes and goes; resolves when its end was told. */
+/** A cgroup that comes, goes once everything in it is armed, and whose end was told when this resolves. */
 async function comeAndGo(parent: RealCgroup, name: string, watched: Watched): Promise<void> {
   const child = parent.child(name);
+  const told = (type: string) => watched.next((e) => e.type === type && e.cgroup === child.path);
+  await told("created");
   child.limit(10 * MIB);
+  await told("limit_changed");
   await child[Symbol.asyncDispose]();
-  await watched.next((e) => e.type === "removed" && e.cgroup === child.path);
+  await told("removed");
 }
 
 /** Once it is through with all that it has told. */

@@ -106,15 +106,6 @@ kernelTest("memory.high is told as high, and the stalls that it makes as PSI", a
   assert.equal(told, tally.high, "as many as the kernel counted");
 }, { only: 2 });
 
-kernelTest("a watch in which nothing stalls tells of no stall", async () => {
-  await using cgroup = makeRealCgroup("idle");
-  await using watched = await startWatched(["--psi", "some:5ms/500ms", "--for", "1s", cgroup.path]);
-  // What was armed fires once at first, which means nothing.
-  const { code, events } = await watched.ended();
-  assert.equal(code, 0);
-  assert.deepEqual(events.map(({ type }) => type), ["summary"]);
-}, { only: 2 });
-
 kernelTest("what this version lacks is told once as degraded, and the watch goes on", async () => {
   await using parent = makeRealCgroup("lack");
   const children = ["a", "b"].map((name) => parent.child(name));
@@ -139,11 +130,12 @@ kernelTest("what this version lacks is told once as degraded, and the watch goes
 
 kernelTest("what both versions were asked for at once, the one here tells", async () => {
   await using cgroup = makeRealCgroup("both");
-  cgroup.limit(24 * MIB);
-  const both = ["--pressure", "low", "--psi", "some:1ms/500ms"];
+  // Of a kill alone PSI need not tell: the stalls before it can be too short.
+  if (cgroup.version === 1) cgroup.limit(24 * MIB);
+  else cgroup.write("memory.high", 8 * MIB);
+  const both = ["--pressure", "low", "--psi", "some:5ms/500ms"];
   await using watched = await startWatched([...both, cgroup.path]);
-  const { pid } = await eatToDeath(cgroup);
-  await watched.next(killOf(pid));
+  await using _eater = startEater(cgroup);
   const pressure = await watched.next(({ type }) => type === "pressure");
   assert.equal(pressure.source, cgroup.version === 1 ? "eventfd" : "psi");
   assert.equal(ofType(await watched.stop(), "degraded").length, 1);
