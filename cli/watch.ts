@@ -115,13 +115,14 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
     if (until.has(event.type)) reach();
   };
 
+  // Before anybody is told that the watch has begun: what ends it from then on must find its summary.
+  const offSignals = onSignals(ENDING, () => reach());
   const watching = startWatch(options, emit);
   const { version } = hierarchy.dialect;
   const what = unique.length === 1 ? printable(unique[0]!.path) : `${unique.length} cgroups`;
   const beneath = options.recursive ? " and all beneath" : "";
   say(`watching ${what}${beneath} (cgroup v${version}): ${watching.sources.join("; ")}`);
 
-  const offSignals = onSignals(ENDING, () => reach());
   const timer = flags.for === undefined ? undefined : setTimeout(reach, flags.for);
   try {
     await Promise.race([watching.done, reached]);
