@@ -70,6 +70,30 @@ export function readProcess(pid: number, cgroup: string): Process | undefined {
   });
 }
 
+/**
+ * No more of a process than the OOM killer weighs, where every read counts; its command line only when it is asked for, since
+ * that takes a lock of the process which it may be holding itself. `undefined` when it is gone.
+ */
+export function readCandidate(pid: number, cgroup: string, withCmdline: boolean): Process | undefined {
+  const text = peekText(`/proc/${pid}/status`);
+  if (text === undefined) return undefined;
+  const status = parseProcStatus(text);
+  const memory = status.state === "Z" && status.rss === undefined ? memoryOfThreads(pid) : status;
+  return without({
+    pid,
+    startTime: 0n,
+    comm: status.name ?? "",
+    state: status.state ?? "",
+    cmdline: withCmdline ? parseCmdline(peekText(`/proc/${pid}/cmdline`) ?? "") : [],
+    nsPids: status.nsPids,
+    rss: memory.rss,
+    swap: memory.swap,
+    pageTables: memory.pageTables,
+    oomScoreAdj: readNumber(pid, "oom_score_adj"),
+    cgroup,
+  });
+}
+
 /** When the main thread has ended before the others it is a zombie without memory, and theirs is what counts. */
 function memoryOfThreads(pid: number): Pick<ProcStatus, "rss" | "swap" | "pageTables"> {
   for (const tid of listDirectories(`/proc/${pid}/task`) ?? []) {

@@ -23,15 +23,28 @@ export interface Ready {
   readonly events: number;
 }
 
+export interface Wakes {
+  readonly events: readonly Ready[];
+  readonly woken: boolean;
+}
+
 export interface EpollSet extends Disposable {
   /** Level-triggered. Throws `SystemCallError`; EPERM when the file has no poll, as a plain file has not. */
   add(fd: Fd, events: number, token: number): void;
   /** Harmless when `fd` is not in the set. */
   remove(fd: Fd): void;
   /** Waits for at least one, or for `wake`. Only one call at a time. */
-  wait(): Promise<{ readonly events: readonly Ready[]; readonly woken: boolean }>;
+  wait(): Promise<Wakes>;
+  /**
+   * The same, but this thread does nothing else meanwhile: a wake arrives in a third of the time (docs/performance.md).
+   *
+   * @param timeout milliseconds, whole; -1 waits for ever.
+   */
+  block(timeout: number): Wakes;
   /** Makes a pending `wait` return. */
   wake(): void;
+  /** The number of the eventfd that `wake` signals, for another thread of this process. */
+  readonly waker: number;
   /** The set must not be waited for any more: `wake` and await it first. */
   close(): void;
 }
@@ -52,6 +65,16 @@ export function openEpoll(): EpollSet {
   };
   add(waker, EPOLLIN, WAKE_TOKEN);
 
+  const take = (n: number): Wakes => {
+    const events: Ready[] = [];
+    let woken = false;
+    for (let i = 0; i < n; i++) {
+      const token = view.getUint32(i * EVENT_SIZE + DATA_OFFSET, true);
+      if (token === WAKE_TOKEN) woken = takeEventfd(waker) > 0n;
+      else events.push({ token, events: view.getUint32(i * EVENT_SIZE, true) });
+    }
+    return { events, woken };
+  };
   const close = () => {
     epoll.close();
     waker.close();
@@ -64,16 +87,15 @@ export function openEpoll(): EpollSet {
       let n = await libc().epoll_wait(epoll.number, buffer, BATCH, -1);
       if (n < 0) n = libc().poll_epoll(epoll.number, buffer, BATCH, 0);
       if (n < 0) throw new SystemCallError("epoll_wait", errno(), "set");
-      const ready: Ready[] = [];
-      let woken = false;
-      for (let i = 0; i < n; i++) {
-        const token = view.getUint32(i * EVENT_SIZE + DATA_OFFSET, true);
-        if (token === WAKE_TOKEN) woken = takeEventfd(waker) > 0n;
-        else ready.push({ token, events: view.getUint32(i * EVENT_SIZE, true) });
-      }
-      return { events: ready, woken };
+      return take(n);
+    },
+    block(timeout) {
+      const n = libc().poll_epoll(epoll.number, buffer, BATCH, timeout);
+      // EINTR: nothing has come, and who asks again loses nothing.
+      return take(Math.max(0, n));
     },
     wake: () => signalEventfd(waker),
+    waker: waker.number,
     close,
     [Symbol.dispose]: close,
   };

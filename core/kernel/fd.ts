@@ -7,6 +7,8 @@ export const O_RDONLY = 0;
 export const O_WRONLY = 1;
 export const O_RDWR = 2;
 export const O_NONBLOCK = 0o4000;
+/** Its value differs: 0o40000 on arm64 (arch/arm64/include/uapi/asm/fcntl.h), 0o200000 elsewhere. */
+const O_DIRECTORY = Deno.build.arch === "aarch64" ? 0o40000 : 0o200000;
 const O_CLOEXEC = 0o2000000;
 
 export interface Fd extends Disposable {
@@ -29,6 +31,21 @@ export function own(number: number, path: string): Fd {
 /** Throws {@link SystemCallError}. */
 export function openFd(path: string, flags = O_RDONLY): Fd {
   return own(check(libc().open(cString(path), flags | O_CLOEXEC, 0), "open", path), path);
+}
+
+/**
+ * Holds on to a directory: what is opened by {@link openIn} is in this very directory, also when another takes its name.
+ * Throws {@link SystemCallError}.
+ */
+export function openDirectory(path: string): Fd {
+  return openFd(path, O_RDONLY | O_DIRECTORY);
+}
+
+/** Throws {@link SystemCallError}; ENOENT and ENODEV when the directory was removed. */
+export function openIn(directory: Fd, name: string, flags = O_RDONLY): Fd {
+  const path = `${directory.path}/${name}`;
+  const number = libc().openat(directory.number, cString(name), flags | O_CLOEXEC, 0);
+  return own(check(number, "open", path), path);
 }
 
 /** A non-blocking eventfd(2) whose counter is 0. */

@@ -4,7 +4,7 @@
  */
 
 import { libc } from "./libc.ts";
-import { type Fd, O_NONBLOCK, O_RDONLY, openFd } from "./fd.ts";
+import { type Fd, O_NONBLOCK, O_RDONLY, openFd, openIn } from "./fd.ts";
 
 export interface KeptFile extends Disposable {
   /** The text, or `undefined` when the cgroup is gone (ENODEV) or the read failed. */
@@ -26,7 +26,15 @@ const LETTER_M = 0x6d;
 /** Throws `SystemCallError` when it cannot be opened. */
 export function openKept(path: string): KeptFile {
   // Means nothing to a control file, and spares a watch of a copied tree the wait for a FIFO's other end.
-  const fd: Fd = openFd(path, O_RDONLY | O_NONBLOCK);
+  return keep(openFd(path, O_RDONLY | O_NONBLOCK));
+}
+
+/** The same of a file in a directory that is held. */
+export function openKeptIn(directory: Fd, name: string): KeptFile {
+  return keep(openIn(directory, name, O_RDONLY | O_NONBLOCK));
+}
+
+function keep(fd: Fd): KeptFile {
   const { pread } = libc();
   const fill = () => Number(pread(fd.number, buffer, capacity, 0n));
   return {

@@ -6,6 +6,7 @@ import { type Fd, own } from "./fd.ts";
 // asm-generic/unistd.h; the same numbers on x86-64 and arm64.
 const SYS_PIDFD_SEND_SIGNAL = 424n;
 const SYS_PIDFD_OPEN = 434n;
+const SYS_PROCESS_MRELEASE = 448n;
 const PR_SET_PDEATHSIG = 1;
 const X_OK = 1;
 
@@ -27,6 +28,14 @@ export function signalPidfd(pidfd: Fd, signal: number): boolean {
   const code = errno();
   if (code === "ESRCH") return false;
   throw new SystemCallError("pidfd_send_signal", code, pidfd.path);
+}
+
+/**
+ * Frees the memory of a process that has been killed, without waiting for the process to do it (process_mrelease(2), Linux
+ * 5.15); on another thread, since it takes some 30 ms a GiB. Where the kernel has no such call the process does it itself.
+ */
+export function releaseMemory(pidfd: Fd): void {
+  void libc().syscall_elsewhere(SYS_PROCESS_MRELEASE, BigInt(pidfd.number), 0n, 0n, 0n);
 }
 
 /**

@@ -1,0 +1,13 @@
+/** Extended attributes: xattr(7). */
+
+import { cString, libc } from "./libc.ts";
+import type { Fd } from "./fd.ts";
+
+const buffer = new Uint8Array(256);
+const decoder = new TextDecoder();
+
+/** `undefined` when there is none of that name, or the file system knows none. */
+export function readAttribute(file: Fd, name: string): string | undefined {
+  const n = Number(libc().fgetxattr(file.number, cString(name), buffer, BigInt(buffer.length)));
+  return n < 0 ? undefined : decoder.decode(buffer.subarray(0, n));
+}

@@ -1,0 +1,55 @@
+/** Where the levels of a guard lie below a limit. Pure. */
+
+const MIB = 1024 ** 2;
+
+/** How far below the limit the last level lies: `limit × ratio`, but no less than `min` and no more than `max` bytes. */
+export interface Margin {
+  readonly ratio: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+/** oom-guard's: enough where crossing the threshold wakes (docs/performance.md, race). */
+export const NOTIFIED_MARGIN: Margin = { ratio: 0.02, min: MIB, max: 30 * MIB };
+
+/**
+ * Behind memory.high the kernel slows the allocator the more, the further it is above, in proportion to memory.high
+ * (kernel, mm/memcontrol.c, calculate_overage): 2 % let a 64 MiB cgroup through to its limit in 40 ms, 5 % hold it for 0.85 s,
+ * longer than a wake that is lost and a poll every 100 ms. For the same reason there is no cap of a few MiB.
+ */
+export const TRIPWIRE_MARGIN: Margin = { ratio: 0.05, min: 3 * MIB, max: 512 * MIB };
+
+export type Level = "warn" | "critical" | "threshold";
+export const LEVELS: readonly Level[] = ["warn", "critical", "threshold"];
+
+/** Bytes, each where its level begins. */
+export type Bounds = Readonly<Record<Level, number>>;
+
+/** @param warn percent of the limit. @param critical percent of the limit. */
+export interface LevelPolicy {
+  readonly warn: number;
+  readonly critical: number;
+  readonly margin: Margin;
+}
+
+/**
+ * `undefined` when the margin leaves nothing of the limit, or there is no limit. The threshold is the last of the three, also
+ * where a small limit's margin begins below the percentages.
+ *
+ * @param limit bytes.
+ */
+export function boundsOf(
+  limit: number,
+  { warn, critical, margin }: LevelPolicy,
+): Bounds | undefined {
+  const kept = Math.min(margin.max, Math.max(margin.min, Math.floor(limit * margin.ratio)));
+  const threshold = limit - kept;
+  if (!Number.isFinite(limit) || threshold <= 0) return undefined;
+  const share = (percent: number) => Math.min(threshold, Math.floor(limit * percent / 100));
+  return { warn: share(warn), critical: share(critical), threshold };
+}
+
+/** The highest level that `value` has reached; `undefined` below all of them. */
+export function levelOf(bounds: Bounds, value: number): Level | undefined {
+  return LEVELS.findLast((level) => value >= bounds[level]);
+}

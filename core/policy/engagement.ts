@@ -1,0 +1,118 @@
+/**
+ * What to do about a cgroup that has reached its threshold, from the first look until there is nothing more to do. Pure: who
+ * calls it looks, does what it says, and calls it again.
+ */
+
+/** What the cgroup looks like right now; bytes. */
+export interface Sight {
+  /** Of the level's base. */
+  readonly value: number;
+  readonly threshold: number;
+  readonly usage: number;
+  readonly limit: number;
+  /** Page cache that the kernel can take back; `undefined` when it is not known. */
+  readonly reclaimable: number | undefined;
+  /** Bytes per second at which usage rises; 0 or less when it does not, `undefined` after a single look. */
+  readonly rate: number | undefined;
+  /** The process that was struck last. */
+  readonly victim: "none" | "alive" | "dead";
+}
+
+export interface Patience {
+  /** Whether to make the kernel give back page cache before anything dies for it. */
+  readonly reclaim: boolean;
+  /** Milliseconds between asking a process to end and ending it; 0 ends it at once. */
+  readonly grace: number;
+  /** Milliseconds for a killed process to be gone, before the next one is taken. */
+  readonly death: number;
+}
+
+/** A process that has been killed gives back 1 GiB in some 50 ms; more than this and it hangs in the kernel. */
+export const DEATH_MS = 500;
+/** Until the limit is met at the present rate: less, and nothing but a kill comes in time (milliseconds). */
+const TOO_LATE_MS = 20;
+/** How often to look while something is under way (milliseconds). */
+const LOOK_MS = 2;
+/** The kernel takes back 64 MiB of page cache in some 20 ms; what is not back by then is not coming. */
+const RECLAIM_MS = 1000;
+
+export type Phase = "reached" | "reclaiming" | "asked" | "killed" | "spared";
+
+export interface Engagement {
+  readonly phase: Phase;
+  readonly since: number;
+}
+
+/** Why it ended. */
+export type End =
+  /** Usage is below the threshold. */
+  | "recovered"
+  /** What filled it can be taken back, which the kernel does by itself before it kills. */
+  | "reclaimable";
+
+export type Step =
+  | { readonly do: "reclaim" }
+  /** Choose a victim and ask it to end; or kill it, when there is no grace. */
+  | { readonly do: "strike" }
+  /** The one that was asked has had its time: kill it. */
+  | { readonly do: "escalate" }
+  | { readonly do: "wait"; readonly until: number }
+  | { readonly do: "end"; readonly why: End };
+
+export function engage(now: number): Engagement {
+  return { phase: "reached", since: now };
+}
+
+/** @param now milliseconds of a clock that does not go backwards. */
+export function pursue(
+  engagement: Engagement,
+  sight: Sight,
+  patience: Patience,
+  now: number,
+): { readonly engagement: Engagement; readonly step: Step } {
+  const stay = (step: Step) => ({ engagement, step });
+  const go = (phase: Phase, step: Step) => ({ engagement: { phase, since: now }, step });
+  const look: Step = { do: "wait", until: now + LOOK_MS };
+  const strike = () => go(patience.grace > 0 ? "asked" : "killed", { do: "strike" });
+  const over = now - engagement.since;
+
+  // A victim on its way out is still in the usage, and one that is asked may free enough to live.
+  if (sight.value < sight.threshold && sight.victim !== "alive") {
+    return stay({ do: "end", why: "recovered" });
+  }
+  switch (engagement.phase) {
+    case "reached":
+      if (!isCache(sight) || !patience.reclaim) return strike();
+      return isTooLate(sight) ? strike() : go("reclaiming", { do: "reclaim" });
+    case "reclaiming":
+      if (!isCache(sight) || isTooLate(sight)) return strike();
+      return over < RECLAIM_MS ? stay(look) : go("spared", { do: "end", why: "reclaimable" });
+    case "spared":
+      return isCache(sight) ? stay(look) : strike();
+    case "asked":
+      if (sight.victim !== "alive") return strike();
+      if (sight.value < sight.threshold) return stay(look);
+      return over >= patience.grace || isTooLate(sight) || isNearlyFull(sight)
+        ? go("killed", { do: "escalate" })
+        : stay(look);
+    case "killed":
+      if (sight.victim === "alive") return over < patience.death ? stay(look) : strike();
+      return strike();
+  }
+}
+
+/** Without what the kernel can take back, usage would be below the threshold. */
+function isCache({ usage, reclaimable, threshold }: Sight): boolean {
+  return reclaimable !== undefined && usage - reclaimable < threshold;
+}
+
+/** At this rate the limit is met, and what could be taken back is used up, before anything gentle has worked. */
+function isTooLate({ usage, limit, reclaimable, rate }: Sight): boolean {
+  if (rate === undefined || rate <= 0) return false;
+  return 1000 * (limit - usage + (reclaimable ?? 0)) / rate < TOO_LATE_MS;
+}
+
+/** Less than a quarter of the margin is left. */
+function isNearlyFull({ usage, limit, threshold }: Sight): boolean {
+  return limit - usage < (limit - threshold) / 4;
+}
