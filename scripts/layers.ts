@@ -18,6 +18,7 @@ interface Room {
 const nouns = ["core/snapshot.ts", "core/errors.ts"];
 const pureRooms = ["core/parse", "core/policy", ...nouns];
 const actingRooms = ["core/cgroup", "core/kernel", "core/watch", "core/act", "core/report"];
+const programs = ["core/guard", "core/simulate"];
 
 export const rooms: readonly Room[] = [
   { at: "core/snapshot.ts", imports: ["core/errors.ts"], pure: true },
@@ -32,10 +33,11 @@ export const rooms: readonly Room[] = [
   { at: "core/report", imports: [...pureRooms, "core/cgroup"] },
   { at: "core/watch", imports: [...pureRooms, "core/cgroup", "core/kernel", "core/report"] },
   { at: "core/act", imports: [...pureRooms, "core/cgroup", "core/kernel"] },
+  { at: "core/guard", imports: [...pureRooms, ...actingRooms] },
   { at: "core/simulate", imports: [...pureRooms, ...actingRooms] },
   {
     at: "cli",
-    imports: [...pureRooms, ...actingRooms.filter((at) => at !== "core/kernel"), "core/simulate"],
+    imports: [...pureRooms, ...actingRooms.filter((at) => at !== "core/kernel"), ...programs],
   },
 ];
 

@@ -71,10 +71,15 @@ export function readProcess(pid: number, cgroup: string): Process | undefined {
 }
 
 /**
- * No more of a process than the OOM killer weighs, where every read counts; its command line only when it is asked for, since
- * that takes a lock of the process which it may be holding itself. `undefined` when it is gone.
+ * No more of a process than the OOM killer weighs, where every read counts. `undefined` when it is gone.
+ *
+ * @param withCmdline its command line too, which takes a lock of the process that it may be holding itself.
  */
-export function readCandidate(pid: number, cgroup: string, withCmdline: boolean): Process | undefined {
+export function readCandidate(
+  pid: number,
+  cgroup: string,
+  withCmdline: boolean,
+): Process | undefined {
   const text = peekText(`/proc/${pid}/status`);
   if (text === undefined) return undefined;
   const status = parseProcStatus(text);
@@ -84,7 +89,7 @@ export function readCandidate(pid: number, cgroup: string, withCmdline: boolean)
     startTime: 0n,
     comm: status.name ?? "",
     state: status.state ?? "",
-    cmdline: withCmdline ? parseCmdline(peekText(`/proc/${pid}/cmdline`) ?? "") : [],
+    cmdline: withCmdline ? commandLineOf(pid) : [],
     nsPids: status.nsPids,
     rss: memory.rss,
     swap: memory.swap,
@@ -92,6 +97,11 @@ export function readCandidate(pid: number, cgroup: string, withCmdline: boolean)
     oomScoreAdj: readNumber(pid, "oom_score_adj"),
     cgroup,
   });
+}
+
+/** Empty for a kernel thread, and for what is gone. */
+export function commandLineOf(pid: number): string[] {
+  return parseCmdline(peekText(`/proc/${pid}/cmdline`) ?? "");
 }
 
 /** When the main thread has ended before the others it is a zombie without memory, and theirs is what counts. */

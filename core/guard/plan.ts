@@ -1,6 +1,6 @@
 /** What a guard is asked to do: plain data, so that it can be handed to another thread. */
 
-import type { Level, LevelPolicy } from "../policy/bounds.ts";
+import { type Level, type LevelPolicy, LEVELS } from "../policy/bounds.ts";
 import type { Preferences } from "../policy/choose.ts";
 import type { Patience } from "../policy/engagement.ts";
 import type { Rearming } from "../policy/levels.ts";
@@ -14,7 +14,10 @@ export type Action =
   | { readonly kind: "process" }
   /** Everything in the victim's container. */
   | { readonly kind: "container" }
+  /** A command for `sh -c`, with the event on stdin. */
   | { readonly kind: "exec"; readonly command: string };
+
+export type Deed = "process" | "container";
 
 /**
  * How to be in time. `notify` changes nothing; `tripwire` sets memory.high (v2), `hold` switches the kernel's killer off (v1),
@@ -23,33 +26,29 @@ export type Action =
 export type Mode = "notify" | "tripwire" | "hold";
 
 export interface GuardPlan {
-  /** `--root`; the machine's own hierarchy without it. */
-  readonly root?: string;
-  /** Cgroup paths. */
-  readonly targets: readonly string[];
-  /** Also everything beneath them, and what appears there later. */
-  readonly recursive: boolean;
   readonly levels: LevelPolicy;
   readonly rearming: Rearming;
   readonly patience: Patience;
   readonly base: "usage" | "working-set";
   readonly actions: Readonly<Record<Level, readonly Action[]>>;
   readonly preferences: Preferences;
-  readonly mode: Mode;
   /** Also soft limits: v1 memory.soft_limit_in_bytes, v2 memory.high. */
   readonly softLimit: boolean;
   /** Everything but the deed itself. */
   readonly dryRun: boolean;
-  /** Read at least this often, in milliseconds, where nothing notifies. */
+  /** Look at least this often, in milliseconds, instead of being notified. */
   readonly poll?: number;
-  /** Milliseconds between two walks over everything. */
-  readonly walkEvery: number;
-  /** Milliseconds until everything is armed afresh. */
-  readonly rearmEvery: number;
+  /** The guard itself and who started it: never victims. */
+  readonly untouchable: ReadonlySet<number>;
 }
 
-/** Whether anything is to die. */
-export function kills(actions: readonly Action[]): "process" | "container" | undefined {
-  const found = actions.find(({ kind }) => kind === "process" || kind === "container");
-  return found?.kind as "process" | "container" | undefined;
+/** What is to die at a level. */
+export function deedOf(actions: readonly Action[]): Deed | undefined {
+  return actions.map(({ kind }) => kind)
+    .find((kind): kind is Deed => kind === "process" || kind === "container");
+}
+
+/** The lowest level at which something is to die; `undefined` where nothing is. */
+export function deadlyLevel(actions: GuardPlan["actions"]): Level | undefined {
+  return LEVELS.find((level) => deedOf(actions[level]) !== undefined);
 }

@@ -28,6 +28,11 @@ export function own(number: number, path: string): Fd {
   return { number, path, close, [Symbol.dispose]: close };
 }
 
+/** One that another thread of this process owns; closing it here does nothing. */
+export function lend(number: number, path: string): Fd {
+  return { number, path, close() {}, [Symbol.dispose]() {} };
+}
+
 /** Throws {@link SystemCallError}. */
 export function openFd(path: string, flags = O_RDONLY): Fd {
   return own(check(libc().open(cString(path), flags | O_CLOEXEC, 0), "open", path), path);
@@ -83,6 +88,20 @@ export function writeText(fd: Fd, text: string | Uint8Array<ArrayBuffer>): void 
   const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
   const n = Number(libc().write(fd.number, bytes, BigInt(bytes.length)));
   if (n === -1) throw new SystemCallError("write", errno(), fd.path);
+}
+
+/**
+ * write(2) on another thread, for what takes the kernel long; nobody hears how it ended. `text` must stay as it is.
+ */
+export function writeElsewhere(fd: Fd, text: Uint8Array<ArrayBuffer>): void {
+  void libc().write_elsewhere(fd.number, text, BigInt(text.length));
+}
+
+/** The inode of an open file. Throws {@link SystemCallError}. */
+export function inodeOfFd(fd: Fd): number {
+  // Through /proc: struct stat has another layout on each architecture.
+  const info = Deno.statSync(`/proc/self/fd/${fd.number}`);
+  return info.ino ?? 0;
 }
 
 /** Throws {@link SystemCallError}. */

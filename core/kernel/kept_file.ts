@@ -7,6 +7,8 @@ import { libc } from "./libc.ts";
 import { type Fd, O_NONBLOCK, O_RDONLY, openFd, openIn } from "./fd.ts";
 
 export interface KeptFile extends Disposable {
+  /** For an epoll set. */
+  readonly fd: Fd;
   /** The text, or `undefined` when the cgroup is gone (ENODEV) or the read failed. */
   text(): string | undefined;
   /**
@@ -38,6 +40,7 @@ function keep(fd: Fd): KeptFile {
   const { pread } = libc();
   const fill = () => Number(pread(fd.number, buffer, capacity, 0n));
   return {
+    fd,
     text() {
       const n = fill();
       return n < 0 ? undefined : decoder.decode(buffer.subarray(0, n));

@@ -30,6 +30,17 @@ export function signalPidfd(pidfd: Fd, signal: number): boolean {
   throw new SystemCallError("pidfd_send_signal", code, pidfd.path);
 }
 
+const pollfd = new Uint8Array(8);
+const pollfdView = new DataView(pollfd.buffer);
+const POLLIN = 1;
+
+/** Whether the process that is held has ended, also when nobody has waited for it yet: pidfd_open(2). */
+export function hasEnded(pidfd: Fd): boolean {
+  pollfdView.setInt32(0, pidfd.number, true);
+  pollfdView.setInt16(4, POLLIN, true);
+  return libc().poll(pollfd, 1n, 0) === 1;
+}
+
 /**
  * Frees the memory of a process that has been killed, without waiting for the process to do it (process_mrelease(2), Linux
  * 5.15); on another thread, since it takes some 30 ms a GiB. Where the kernel has no such call the process does it itself.

@@ -1,12 +1,13 @@
 /**
- * What to do about a cgroup that has reached its threshold, from the first look until there is nothing more to do. Pure: who
- * calls it looks, does what it says, and calls it again.
+ * What to do about a cgroup that has reached the level at which something is to die, from the first look until there is
+ * nothing more to do. Pure: who calls it looks, does what it says, and calls it again.
  */
 
 /** What the cgroup looks like right now; bytes. */
 export interface Sight {
   /** Of the level's base. */
   readonly value: number;
+  /** Where the level begins. */
   readonly threshold: number;
   readonly usage: number;
   readonly limit: number;
@@ -23,7 +24,7 @@ export interface Patience {
   readonly reclaim: boolean;
   /** Milliseconds between asking a process to end and ending it; 0 ends it at once. */
   readonly grace: number;
-  /** Milliseconds for a killed process to be gone, before the next one is taken. */
+  /** Milliseconds for a killed process to be gone and its memory free, before the next one is taken. */
   readonly death: number;
 }
 
@@ -35,6 +36,11 @@ const TOO_LATE_MS = 20;
 const LOOK_MS = 2;
 /** The kernel takes back 64 MiB of page cache in some 20 ms; what is not back by then is not coming. */
 const RECLAIM_MS = 1000;
+/**
+ * How often to look at a cgroup that is full of page cache (milliseconds). It may stay so for weeks; what fills it with
+ * something else meanwhile has to push the cache out first.
+ */
+const SPARED_LOOK_MS = 10;
 
 export type Phase = "reached" | "reclaiming" | "asked" | "killed" | "spared";
 
@@ -43,9 +49,9 @@ export interface Engagement {
   readonly since: number;
 }
 
-/** Why it ended. */
+/** Why nothing died, or nothing more. */
 export type End =
-  /** Usage is below the threshold. */
+  /** Usage is below the level. */
   | "recovered"
   /** What filled it can be taken back, which the kernel does by itself before it kills. */
   | "reclaimable";
@@ -57,7 +63,9 @@ export type Step =
   /** The one that was asked has had its time: kill it. */
   | { readonly do: "escalate" }
   | { readonly do: "wait"; readonly until: number }
-  | { readonly do: "end"; readonly why: End };
+  /** Nothing is to be done while it stays like this; look again. */
+  | { readonly do: "spare"; readonly until: number }
+  | { readonly do: "end" };
 
 export function engage(now: number): Engagement {
   return { phase: "reached", since: now };
@@ -72,36 +80,39 @@ export function pursue(
 ): { readonly engagement: Engagement; readonly step: Step } {
   const stay = (step: Step) => ({ engagement, step });
   const go = (phase: Phase, step: Step) => ({ engagement: { phase, since: now }, step });
-  const look: Step = { do: "wait", until: now + LOOK_MS };
+  const look: Step = { do: "wait", until: now + (engagement.phase === "killed" ? 1 : LOOK_MS) };
   const strike = () => go(patience.grace > 0 ? "asked" : "killed", { do: "strike" });
   const over = now - engagement.since;
 
   // A victim on its way out is still in the usage, and one that is asked may free enough to live.
-  if (sight.value < sight.threshold && sight.victim !== "alive") {
-    return stay({ do: "end", why: "recovered" });
-  }
+  if (sight.value < sight.threshold && sight.victim !== "alive") return stay({ do: "end" });
   switch (engagement.phase) {
     case "reached":
       if (!isCache(sight) || !patience.reclaim) return strike();
       return isTooLate(sight) ? strike() : go("reclaiming", { do: "reclaim" });
     case "reclaiming":
       if (!isCache(sight) || isTooLate(sight)) return strike();
-      return over < RECLAIM_MS ? stay(look) : go("spared", { do: "end", why: "reclaimable" });
+      return over < RECLAIM_MS ? stay(look) : go("spared", { do: "spare", until: now + LOOK_MS });
     case "spared":
-      return isCache(sight) ? stay(look) : strike();
+      return isCache(sight) ? stay({ do: "spare", until: now + SPARED_LOOK_MS }) : strike();
     case "asked":
       if (sight.victim !== "alive") return strike();
-      if (sight.value < sight.threshold) return stay(look);
+      if (sight.value < sight.threshold) {
+        return over >= patience.grace ? stay({ do: "end" }) : stay(look);
+      }
       return over >= patience.grace || isTooLate(sight) || isNearlyFull(sight)
         ? go("killed", { do: "escalate" })
         : stay(look);
     case "killed":
-      if (sight.victim === "alive") return over < patience.death ? stay(look) : strike();
-      return strike();
+      // Dying, it is still in the usage; what rises meanwhile is somebody else's doing, whom the kernel would take next.
+      if (isRising(sight) && (sight.victim === "dead" || isNearlyFull(sight))) return strike();
+      return over < patience.death ? stay(look) : strike();
   }
 }
 
-/** Without what the kernel can take back, usage would be below the threshold. */
+const isRising = ({ rate }: Sight) => rate !== undefined && rate > 0;
+
+/** Without what the kernel can take back, usage would be below the level. */
 function isCache({ usage, reclaimable, threshold }: Sight): boolean {
   return reclaimable !== undefined && usage - reclaimable < threshold;
 }

@@ -19,8 +19,14 @@ export function longestLook(count: number): number {
  * @param distance bytes to the next threshold above; `Infinity` when there is none.
  * @param rate bytes per second since the last look; 0 or less when it does not grow.
  * @param longest milliseconds, see {@link longestLook}.
+ * @param shortest milliseconds; a thread that waits in epoll_wait(2) instead of on a timer is back after 1.
  */
-export function nextLook(distance: number, rate: number, longest: number): number {
+export function nextLook(
+  distance: number,
+  rate: number,
+  longest: number,
+  shortest = SHORTEST_MS,
+): number {
   if (rate <= 0) return longest;
-  return Math.min(longest, Math.max(SHORTEST_MS, 500 * distance / rate));
+  return Math.min(longest, Math.max(shortest, 500 * distance / rate));
 }

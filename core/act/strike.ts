@@ -1,0 +1,97 @@
+/** The deed itself. With `dryRun` everything is done but the last call. */
+
+import { type Cgroup, peekControl, walk } from "../cgroup/cgroup.ts";
+import { writeControl } from "./control.ts";
+import { freezerOf } from "./freezer.ts";
+import { inodeOfFd, O_WRONLY, openDirectory, openIn, writeText } from "../kernel/fd.ts";
+import { SystemCallError } from "../kernel/libc.ts";
+import { openPidfd, releaseMemory, signalPidfd } from "../kernel/process.ts";
+import { type Held, isStillIn, pidsIn } from "./held.ts";
+
+export const SIGKILL = 9;
+export const SIGTERM = 15;
+
+/** Why it was not done; `undefined` when it was. `gone` is an ordinary outcome: try the next one. */
+export type Failure = "gone" | { readonly reason: string } | undefined;
+
+export function strikeProcess(held: Held, signal: number, dryRun: boolean): Failure {
+  if (!isStillIn(held)) return "gone";
+  try {
+    if (!signalPidfd(held.pidfd, dryRun ? 0 : signal)) return "gone";
+  } catch (error) {
+    if (error instanceof SystemCallError) return { reason: `${error.call}: ${error.code}` };
+    throw error;
+  }
+  if (!dryRun && signal === SIGKILL) releaseMemory(held.pidfd);
+  return undefined;
+}
+
+/**
+ * Ends everything in a cgroup and beneath. v2 has a file for it, against which no fork helps (cgroup.kill, Linux 5.14);
+ * elsewhere this is one round, to be repeated until {@link isEmpty}.
+ *
+ * @param freeze stop them all first, which keeps a fork bomb from being faster.
+ * @param untouchable pids that are left alone.
+ */
+export function strikeAll(
+  cgroup: Cgroup,
+  dryRun: boolean,
+  untouchable: ReadonlySet<number>,
+  freeze: boolean,
+): Failure {
+  try {
+    using directory = openDirectory(cgroup.dir);
+    if (inodeOfFd(directory) !== cgroup.inode) return "gone";
+    if (holdsNone(cgroup, untouchable)) {
+      using file = openIn(directory, "cgroup.kill", O_WRONLY);
+      if (!dryRun) writeText(file, "1");
+      return undefined;
+    }
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+    // v1, or older than 5.14.
+    if (error.code !== "ENOENT") return { reason: `${error.call} cgroup.kill: ${error.code}` };
+  }
+  const freezer = freeze && !dryRun ? freezerOf(cgroup) : undefined;
+  if (freezer) writeControl(freezer.file, freezer.frozen);
+  try {
+    return strikeEach(cgroup, dryRun, untouchable);
+  } finally {
+    // A frozen process dies when it thaws.
+    if (freezer) writeControl(freezer.file, freezer.thawed);
+  }
+}
+
+/** cgroup.kill spares nobody. */
+function holdsNone(cgroup: Cgroup, untouchable: ReadonlySet<number>): boolean {
+  return [...walk(cgroup)].every((each) => pidsOf(each).every((pid) => !untouchable.has(pid)));
+}
+
+function strikeEach(cgroup: Cgroup, dryRun: boolean, untouchable: ReadonlySet<number>): Failure {
+  let failure: Failure;
+  for (const each of walk(cgroup)) {
+    const held = pidsOf(each).filter((pid) => !untouchable.has(pid))
+      .map((pid) => ({ pid, pidfd: openPidfd(pid) }));
+    // Held first, then asked once more who is in it: no pid can come to mean another in between.
+    const still = new Set(pidsOf(each));
+    for (const { pid, pidfd } of held) {
+      if (pidfd === undefined) continue;
+      try {
+        if (still.has(pid)) signalPidfd(pidfd, dryRun ? 0 : SIGKILL);
+      } catch (error) {
+        if (!(error instanceof SystemCallError)) throw error;
+        failure = { reason: `${error.call}: ${error.code}` };
+      } finally {
+        pidfd.close();
+      }
+    }
+  }
+  return failure;
+}
+
+const pidsOf = (cgroup: Cgroup) => [...pidsIn(peekControl(cgroup, "cgroup.procs") ?? "")];
+
+/** Whether nobody is left but those that may not be touched. */
+export function isEmpty(cgroup: Cgroup, untouchable: ReadonlySet<number>): boolean {
+  return [...walk(cgroup)].every((each) => pidsOf(each).every((pid) => untouchable.has(pid)));
+}

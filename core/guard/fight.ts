@@ -1,0 +1,325 @@
+/** One ward at the level at which something is to die: aiming, reclaiming, striking, and what became of it. */
+
+import { isEmpty, SIGKILL, SIGTERM, strikeAll, strikeProcess } from "../act/strike.ts";
+import { startReclaim } from "../act/reclaim.ts";
+import type { Cgroup } from "../cgroup/cgroup.ts";
+import { hasEnded } from "../kernel/process.ts";
+import type { Level } from "../policy/bounds.ts";
+import { pursue, type Sight } from "../policy/engagement.ts";
+import { type Pick, takeAim } from "./aim.ts";
+import type { Blow, Message } from "./messages.ts";
+import { deedOf, type GuardPlan } from "./plan.ts";
+import { clock } from "./sentry.ts";
+import { type OpenBlow, statOf, type Ward } from "./ward.ts";
+
+export interface Fight {
+  /** Finds out ahead of time whom to strike, unless that is known. */
+  aim(ward: Ward, now: number, reached: Level, anew: boolean): void;
+  /** Does the next step, and says when to look again. */
+  proceed(ward: Ward, now: number): void;
+  /** Tells of what is open, and forgets it. */
+  abandon(ward: Ward, now: number): void;
+}
+
+export interface FightOptions {
+  readonly plan: GuardPlan;
+  readonly wards: () => Iterable<Ward>;
+  readonly say: (message: Message) => void;
+}
+
+/** An aim that is older is taken anew, while the threshold is far enough to do so (milliseconds). */
+const AIM_MS = 1000;
+const FAR_MS = 5000;
+/** With less left than this until the limit is met, an older aim has to do (milliseconds). */
+const HURRY_MS = 10;
+/** With less left than this, what was read of memory.stat has to do (milliseconds). */
+const RUSH_MS = 2;
+/** But no older than this (milliseconds). */
+const STAT_MS = 5;
+/** Where nobody can be struck, somebody may come (milliseconds). */
+const IDLE_MS = 100;
+/** Rounds over a cgroup that does not get empty before its processes are stopped first. */
+const FREEZE_AFTER = 2;
+
+export function createFight(options: FightOptions): Fight {
+  const { plan, wards, say } = options;
+
+  const msUntilLimit = ({ rate, usage, spec: { limit } }: Ward) =>
+    rate === undefined || rate <= 0 ? Infinity : 1000 * (limit - usage) / rate;
+
+  const takeAimAt = (ward: Ward, mark: number) => {
+    const { spec, scope, measured, usageFile } = ward;
+    const isPressed = () => (usageFile.number() ?? 0) >= mark;
+    const aim = takeAim(scope, measured.path, spec.capacity, plan, isPressed);
+    if (aim === undefined || (aim.isPartial && ward.aim)) return aim?.close();
+    loosen(ward);
+    ward.aim = aim;
+  };
+
+  /** What is struck stays held until it is told of. */
+  const loosen = (ward: Ward) => {
+    const kept = new Set(ward.blows.map(({ pick }) => pick));
+    ward.aim?.close((pick) => !kept.has(pick));
+    ward.aim = undefined;
+  };
+
+  const aim = (ward: Ward, now: number, reached: Level, anew: boolean) => {
+    const { threshold } = ward.spec.bounds;
+    const isStale = ward.aim === undefined ||
+      (now - ward.aim.at > AIM_MS && msUntilLimit(ward) < FAR_MS);
+    if (anew || isStale) takeAimAt(ward, threshold);
+    if (reached !== "warn" && msUntilLimit(ward) < FAR_MS) readStat(ward, now);
+  };
+
+  const readStat = (ward: Ward, now: number) => {
+    ward.stat = ward.statFile.text() ?? "";
+    ward.statAt = now;
+  };
+
+  const see = (ward: Ward, now: number): Sight => {
+    const { level } = ward.engagement!;
+    const { limit, bounds } = ward.spec;
+    const { usage, rate } = ward;
+    // Half a margin of page cache that came since counts less than the time that it takes to see it.
+    const age = now - ward.statAt;
+    if (age > STAT_MS || (age > 0 && msUntilLimit(ward) > RUSH_MS)) readStat(ward, now);
+    const { inactiveFile = 0, reclaimable } = statOf(ward.stat);
+    const value = plan.base === "usage" ? usage : Math.max(0, usage - inactiveFile);
+    const last = ward.blows.at(-1);
+    const victim = last === undefined ? "none" : isAlive(last, now) ? "alive" : "dead";
+    return { value, threshold: bounds[level], usage, limit, reclaimable, rate, victim };
+  };
+
+  const isAlive = (open: OpenBlow, now: number): boolean => {
+    if (open.diedAfter !== undefined) return false;
+    const isOver = open.whole ? isEmpty(open.whole, plan.untouchable) : hasEnded(open.pick.pidfd);
+    if (!isOver) return true;
+    open.diedAfter = now - open.since;
+    return false;
+  };
+
+  const proceed = (ward: Ward, now: number) => {
+    const engagement = ward.engagement!;
+    const { engagement: state, step } = pursue(
+      engagement.state,
+      see(ward, now),
+      plan.patience,
+      now,
+    );
+    switch (step.do) {
+      case "strike":
+        if (isTaken(ward)) return void (ward.nextLook = now + 1);
+        engagement.state = state;
+        ward.nextLook = now + 1;
+        return strike(ward, now);
+      case "escalate":
+        escalate(ward, now);
+        ward.nextLook = now + 1;
+        break;
+      case "reclaim":
+        ward.reclaim = { before: ward.usage, since: now };
+        if (!plan.dryRun) {
+          startReclaim(ward.directory, ward.usage - ward.spec.bounds[engagement.level]);
+        }
+        ward.nextLook = now;
+        break;
+      case "spare":
+        endReclaim(ward, now);
+        letGo(ward, "reclaimable");
+        ward.nextLook = step.until;
+        break;
+      case "wait":
+        again(ward, now);
+        ward.nextLook = step.until;
+        break;
+      case "end":
+        endReclaim(ward, now);
+        if (ward.blows.length === 0) letGo(ward, "recovered");
+        abandon(ward, now);
+        ward.nextLook = now + 1;
+        return;
+    }
+    engagement.state = state;
+  };
+
+  /** Another round over a cgroup that is being emptied. */
+  const again = (ward: Ward, now: number) => {
+    const last = ward.blows.at(-1);
+    if (last?.whole === undefined || !isAlive(last, now) || plan.dryRun) return;
+    last.rounds += 1;
+    strikeAll(last.whole, false, plan.untouchable, last.rounds > FREEZE_AFTER);
+  };
+
+  /** Wards that overlap have the same processes: what one has struck counts for the other. */
+  const isTaken = (ward: Ward) => {
+    for (const other of wards()) {
+      if (other === ward || other.blows.length === 0) continue;
+      if (overlap(other.scope.path, ward.scope.path)) return true;
+    }
+    return false;
+  };
+
+  const strike = (ward: Ward, now: number) => {
+    endReclaim(ward, now);
+    const level = ward.engagement!.level;
+    const deed = deedOf(plan.actions[level])!;
+    const isOld = ward.aim !== undefined && now - ward.aim.at > AIM_MS / 10;
+    if (ward.aim === undefined || (isOld && msUntilLimit(ward) > HURRY_MS)) aimNow(ward);
+    let failure = attempt(ward, now, deed);
+    if (failure === "gone") {
+      aimNow(ward);
+      failure = attempt(ward, now, deed);
+    }
+    if (failure === undefined) return;
+    if (failure === "gone" && ward.blows.some((open) => isAlive(open, now))) return;
+    const reason = failure === "gone" ? "there is no process that may be taken" : failure.reason;
+    if (ward.failure !== reason) fail(ward, now, deed, reason);
+    ward.failure = reason;
+    abandon(ward, now);
+    ward.idleUntil = ward.nextLook = now + IDLE_MS;
+  };
+
+  const aimNow = (ward: Ward) => {
+    const { limit, bounds } = ward.spec;
+    takeAimAt(ward, limit - (limit - bounds.threshold) / 2);
+  };
+
+  /** Strikes the first that still is where it was. */
+  const attempt = (ward: Ward, now: number, deed: "process" | "container") => {
+    for (const pick of ward.aim?.picks ?? []) {
+      if (ward.blows.some((open) => open.pick === pick)) continue;
+      const whole = deed === "container" ? pick.container : pick.group;
+      const signal = plan.patience.grace > 0 && whole === undefined ? SIGTERM : SIGKILL;
+      const failure = whole
+        ? strikeAll(whole, plan.dryRun, plan.untouchable, false)
+        : strikeProcess(pick, signal, plan.dryRun);
+      if (failure === "gone") continue;
+      if (failure) return failure;
+      struck(ward, now, pick, whole, deed, signal);
+      return undefined;
+    }
+    return "gone" as const;
+  };
+
+  const struck = (
+    ward: Ward,
+    now: number,
+    pick: Pick,
+    whole: Cgroup | undefined,
+    deed: Blow["deed"],
+    signal: number,
+  ) => {
+    ward.blows.push({
+      pick,
+      whole,
+      since: now,
+      blow: blowOf(ward, deed, {
+        signal: signal === SIGTERM ? "SIGTERM" : "SIGKILL",
+        victim: pick.weighed,
+        container: whole?.path,
+        struckAfter: performance.now() - now,
+      }),
+      rounds: 1,
+      diedAfter: undefined,
+    });
+    if (plan.dryRun) abandon(ward, now, "would");
+  };
+
+  const blowOf = (
+    ward: Ward,
+    deed: Blow["deed"],
+    rest: Part<Blow, "signal" | "victim" | "container" | "struckAfter">,
+  ): OpenBlow["blow"] => {
+    const { level } = ward.engagement!;
+    return {
+      deed,
+      level,
+      candidates: ward.aim?.candidates ?? [],
+      before: ward.usage,
+      limit: ward.spec.limit,
+      threshold: ward.spec.bounds[level],
+      stat: ward.stat,
+      ...rest,
+    };
+  };
+
+  const escalate = (ward: Ward, now: number) => {
+    const open = ward.blows.at(-1);
+    if (open === undefined) return;
+    tell(ward, open, "alive", "it did not end within the grace");
+    ward.blows.pop();
+    const failure = strikeProcess(open.pick, SIGKILL, plan.dryRun);
+    if (failure === undefined) struck(ward, now, open.pick, undefined, open.blow.deed, SIGKILL);
+  };
+
+  const fail = (ward: Ward, now: number, deed: Blow["deed"], reason: string) => {
+    const blow = blowOf(ward, deed, {
+      signal: plan.patience.grace > 0 ? "SIGTERM" : "SIGKILL",
+      victim: undefined,
+      container: undefined,
+      struckAfter: performance.now() - now,
+    });
+    const rest = { after: ward.usage, diedAfter: undefined, freedAfter: undefined };
+    const { id } = ward.spec;
+    say({ say: "blow", id, at: clock(), blow: { ...blow, ...rest, outcome: "failed", reason } });
+  };
+
+  const tell = (ward: Ward, open: OpenBlow, outcome: Blow["outcome"], reason?: string) => {
+    const { blow, diedAfter } = open;
+    const freedAfter = diedAfter === undefined ? undefined : performance.now() - open.since;
+    const rest = { after: ward.usage, diedAfter, freedAfter, outcome, reason };
+    say({ say: "blow", id: ward.spec.id, at: clock(), blow: { ...blow, ...rest } });
+  };
+
+  const abandon = (ward: Ward, now: number, outcome?: Blow["outcome"]) => {
+    for (const open of ward.blows) {
+      tell(ward, open, outcome ?? (isAlive(open, now) ? "alive" : "died"));
+    }
+    const struck = ward.blows.splice(0).map(({ pick }) => pick);
+    ward.aim?.close((pick) => !struck.includes(pick));
+    ward.aim = undefined;
+    for (const { pidfd, home } of struck) {
+      pidfd.close();
+      home.close();
+    }
+    ward.engagement = undefined;
+  };
+
+  const endReclaim = (ward: Ward, now: number) => {
+    if (ward.reclaim === undefined) return;
+    const { before, since } = ward.reclaim;
+    ward.reclaim = undefined;
+    const { level } = ward.engagement!;
+    const lasted = now - since;
+    say({
+      say: "reclaimed",
+      id: ward.spec.id,
+      at: clock(),
+      level,
+      before,
+      after: ward.usage,
+      lasted,
+    });
+  };
+
+  const letGo = (ward: Ward, why: "recovered" | "reclaimable") => {
+    if (ward.letGo) return;
+    ward.letGo = true;
+    const { id } = ward.spec;
+    const { level } = ward.engagement!;
+    const { reclaimable } = statOf(ward.stat);
+    say({ say: "let_go", id, at: clock(), level, why, usage: ward.usage, reclaimable });
+  };
+
+  return { aim, proceed, abandon };
+}
+
+/** TypeScript's own `Pick`; that name is taken here. */
+type Part<T, K extends keyof T> = { readonly [P in K]: T[P] };
+
+/** Whether one lies within the other. */
+export function overlap(one: string, other: string): boolean {
+  const within = (inner: string, outer: string) =>
+    inner === outer || outer === "/" || inner.startsWith(`${outer}/`);
+  return within(one, other) || within(other, one);
+}

@@ -1,0 +1,187 @@
+/**
+ * Looks, decides and strikes. It runs in a thread of its own in which nothing else happens: no directory is listed here for
+ * its own sake, nothing is armed, printed or sent to anybody but the main thread, and that after the deed.
+ */
+
+import type { JoinedEpoll } from "../kernel/epoll.ts";
+import { EPOLLPRI } from "../kernel/epoll.ts";
+import { lend, takeEventfd } from "../kernel/fd.ts";
+import { levelOf, LEVELS } from "../policy/bounds.ts";
+import { engage } from "../policy/engagement.ts";
+import { nextRing, ring } from "../policy/levels.ts";
+import { longestLook, nextLook } from "../policy/pace.ts";
+import { createFight } from "./fight.ts";
+import type { Message, WardSpec } from "./messages.ts";
+import { deadlyLevel, deedOf, type GuardPlan } from "./plan.ts";
+import { closeWard, openWard, statOf, type Ward } from "./ward.ts";
+
+export interface Sentry {
+  adopt(spec: WardSpec): void;
+  rebound(id: number, spec: Partial<WardSpec>): void;
+  drop(id: number): void;
+  /** Waits, and does what is to be done; how often it was woken by the main thread meanwhile. */
+  turn(): number;
+  close(): void;
+}
+
+/** How long it may be that nothing wakes, where everything notifies: what is lost is found by then (milliseconds). */
+const SWEEP_MS = 1000;
+/** epoll_wait(2) takes whole milliseconds. */
+const SHORTEST_MS = 1;
+/** Two looks that are closer than this say nothing of the rate (milliseconds). */
+const RATE_MS = 0.2;
+/** The tokens of the main thread's eventfds are below this. */
+export const FIRST_SENTRY_TOKEN = 0x40000000;
+
+export function createSentry(
+  plan: GuardPlan,
+  epoll: JoinedEpoll,
+  post: (message: Message) => void,
+): Sentry {
+  const wards = new Map<number, Ward>();
+  /** Who is meant by a token of the epoll set. */
+  const tokens = new Map<number, { readonly ward: Ward; wake(): void }>();
+  let nextToken = FIRST_SENTRY_TOKEN;
+  const deadly = deadlyLevel(plan.actions);
+  const outbox: Message[] = [];
+  const say = (message: Message) => void outbox.push(message);
+
+  const fight = createFight({
+    plan,
+    wards: wards.values.bind(wards),
+    say,
+  });
+
+  const look = (ward: Ward, now: number) => {
+    const usage = ward.usageFile.number();
+    if (usage === undefined) return vanish(ward);
+    measure(ward, usage, now);
+    if (ward.engagement) fight.proceed(ward, now);
+    else watchLevels(ward, now);
+  };
+
+  const watchLevels = (ward: Ward, now: number) => {
+    const { bounds } = ward.spec;
+    const value = valueOf(ward);
+    const { bells, level } = ring(ward.bells, bounds, value, now, plan.rearming);
+    ward.bells = bells;
+    const reached = levelOf(bounds, value);
+    // Without regard to hysteresis: what is put off at the last level is lost. Nothing happens in a rehearsal, so that once is enough.
+    const mayEngage = now >= ward.idleUntil && (!plan.dryRun || level !== undefined);
+    if (reached && mayEngage) {
+      const at = LEVELS.slice(0, LEVELS.indexOf(reached) + 1)
+        .findLast((each) => deedOf(plan.actions[each]) !== undefined);
+      if (at) ward.engagement = { state: engage(now), level: at, since: now };
+    }
+    if (ward.engagement) fight.proceed(ward, now);
+    else if (deadly && reached) fight.aim(ward, now, reached, level === "critical");
+    if (!reached) {
+      ward.letGo = false;
+      ward.failure = undefined;
+    }
+    if (level) {
+      const { id } = ward.spec;
+      say({ say: "level", id, at: clock(), level, usage: ward.usage, value, rate: ward.rate });
+    }
+    if (!ward.engagement) schedule(ward, value, now);
+  };
+
+  const schedule = (ward: Ward, value: number, now: number) => {
+    const { bounds, limit } = ward.spec;
+    const isNotified = ward.eventfds.length > 0 && plan.poll === undefined;
+    const longest = isNotified ? SWEEP_MS : plan.poll ?? longestLook(wards.size);
+    const above = [bounds.warn, bounds.critical, bounds.threshold, limit].find((at) => at > value);
+    const wait = nextLook((above ?? Infinity) - value, ward.rate ?? 0, longest, SHORTEST_MS);
+    const again = nextRing(ward.bells, bounds, value, plan.rearming);
+    ward.nextLook = Math.max(ward.idleUntil, Math.min(now + wait, Math.max(now, again)));
+  };
+
+  const valueOf = (ward: Ward): number => {
+    if (plan.base === "usage" || ward.usage < ward.spec.bounds.warn) return ward.usage;
+    const { inactiveFile = 0 } = statOf(ward.statFile.text() ?? "");
+    return Math.max(0, ward.usage - inactiveFile);
+  };
+
+  const vanish = (ward: Ward) => {
+    const { id } = ward.spec;
+    drop(id);
+    say({ say: "gone", id, at: clock() });
+  };
+
+  const bindEventfds = (ward: Ward, { eventfds }: Pick<WardSpec, "eventfds">) => {
+    ward.eventfds = eventfds.map(({ fd, token }) => {
+      const eventfd = lend(fd, "eventfd");
+      tokens.set(token, { ward, wake: () => void takeEventfd(eventfd) });
+      return eventfd;
+    });
+  };
+
+  const drop = (id: number) => {
+    const ward = wards.get(id);
+    if (ward === undefined) return;
+    fight.abandon(ward, performance.now());
+    wards.delete(id);
+    for (const [token, { ward: of }] of tokens) if (of === ward) tokens.delete(token);
+    if (ward.events) epoll.remove(ward.events.fd);
+    closeWard(ward);
+  };
+
+  return {
+    adopt(spec) {
+      drop(spec.id);
+      const ward = openWard(spec);
+      if (ward === undefined) return void post({ say: "gone", id: spec.id, at: clock() });
+      wards.set(spec.id, ward);
+      bindEventfds(ward, spec);
+      const { events } = ward;
+      if (events) {
+        const token = nextToken++;
+        // To have read it is what arms it: kernel, fs/kernfs/file.c, kernfs_generic_poll.
+        const wake = () => void events.file.text();
+        wake();
+        epoll.add(events.fd, EPOLLPRI, token);
+        tokens.set(token, { ward, wake });
+      }
+    },
+    rebound(id, spec) {
+      const ward = wards.get(id);
+      if (ward === undefined) return;
+      for (const { token } of ward.spec.eventfds) tokens.delete(token);
+      ward.spec = { ...ward.spec, ...spec };
+      bindEventfds(ward, ward.spec);
+      ward.nextLook = -Infinity;
+    },
+    drop,
+    turn() {
+      let next = performance.now() + SWEEP_MS;
+      for (const ward of wards.values()) if (ward.nextLook < next) next = ward.nextLook;
+      const timeout = Math.max(0, Math.ceil(next - performance.now()));
+      const { events, woken } = epoll.block(timeout);
+      const now = performance.now();
+      for (const { token } of events) {
+        const meant = tokens.get(token);
+        meant?.wake();
+        if (meant) meant.ward.nextLook = -Infinity;
+      }
+      for (const ward of [...wards.values()]) if (ward.nextLook <= now) look(ward, now);
+      for (const message of outbox.splice(0)) post(message);
+      return woken;
+    },
+    close() {
+      for (const id of [...wards.keys()]) drop(id);
+    },
+  };
+}
+
+/** Milliseconds since the epoch; `performance.now()` counts from each thread's own beginning. */
+export function clock(): number {
+  return performance.timeOrigin + performance.now();
+}
+
+function measure(ward: Ward, usage: number, now: number): void {
+  const over = now - ward.usageAt;
+  if (over < RATE_MS) return void (ward.usage = usage);
+  if (Number.isFinite(over)) ward.rate = 1000 * (usage - ward.usage) / over;
+  ward.usage = usage;
+  ward.usageAt = now;
+}

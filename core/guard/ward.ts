@@ -1,0 +1,140 @@
+/** One guarded cgroup, as the sentry knows it: what is kept open, and what it was last seen to be. */
+
+import { type Cgroup } from "../cgroup/cgroup.ts";
+import { type Fd, inodeOfFd, lend, openDirectory } from "../kernel/fd.ts";
+import { type KeptFile, openKeptIn } from "../kernel/kept_file.ts";
+import { SystemCallError } from "../kernel/libc.ts";
+import { parseKeyed } from "../parse/keyed.ts";
+import { parseBytes } from "../parse/numbers.ts";
+import type { Level } from "../policy/bounds.ts";
+import type { Engagement } from "../policy/engagement.ts";
+import { type Bells, freshBells } from "../policy/levels.ts";
+import type { Aim, Pick } from "./aim.ts";
+import { type Blow, unflatten, type WardSpec } from "./messages.ts";
+
+/** A blow whose outcome is not known yet. */
+export interface OpenBlow {
+  readonly pick: Pick;
+  /** What is ended as a whole; `undefined` for a single process. */
+  readonly whole: Cgroup | undefined;
+  readonly blow: Omit<Blow, "after" | "outcome" | "reason" | "diedAfter" | "freedAfter">;
+  /** Milliseconds of this thread's clock. */
+  readonly since: number;
+  rounds: number;
+  diedAfter: number | undefined;
+}
+
+export interface Ward {
+  spec: WardSpec;
+  readonly scope: Cgroup;
+  readonly measured: Cgroup;
+  /** The very cgroup that was named, also when another takes its name. */
+  readonly directory: Fd;
+  readonly usageFile: KeptFile;
+  readonly statFile: KeptFile;
+  /** v2 memory.events, in the epoll set; read to be woken again. */
+  readonly events: { readonly fd: Fd; readonly file: KeptFile } | undefined;
+  eventfds: Fd[];
+  bells: Bells;
+  /** Bytes, and when they were read; `NaN` before the first look. */
+  usage: number;
+  usageAt: number;
+  rate: number | undefined;
+  nextLook: number;
+  /** The text of memory.stat, and when it was read. */
+  stat: string;
+  statAt: number;
+  aim: Aim | undefined;
+  engagement: { state: Engagement; readonly level: Level; readonly since: number } | undefined;
+  /** Told of already, so that it is not told at every look. */
+  letGo: boolean;
+  /** In the order in which they were struck; each is told of once it is over. */
+  blows: OpenBlow[];
+  reclaim: { readonly before: number; readonly since: number } | undefined;
+  /** Told of last, so that it is not told at every look. */
+  failure: string | undefined;
+  /** Nobody could be struck: look again no sooner than this. */
+  idleUntil: number;
+}
+
+/** `undefined` when the cgroup is gone, or another has its name. */
+export function openWard(spec: WardSpec): Ward | undefined {
+  const measured = unflatten(spec.measured);
+  const { dialect } = measured.hierarchy;
+  const opened: { close(): void }[] = [];
+  const keep = <T extends { close(): void }>(file: T): T => {
+    opened.push(file);
+    return file;
+  };
+  try {
+    const directory = keep(openDirectory(measured.dir));
+    if (inodeOfFd(directory) !== measured.inode) {
+      directory.close();
+      return undefined;
+    }
+    return {
+      spec,
+      scope: unflatten(spec.scope),
+      measured,
+      directory,
+      usageFile: keep(openKeptIn(directory, dialect.usageFile)),
+      statFile: keep(openKeptIn(directory, "memory.stat")),
+      events: dialect.version === 2 ? openEvents(directory, keep) : undefined,
+      eventfds: spec.eventfds.map(({ fd }) => lend(fd, "eventfd")),
+      bells: freshBells,
+      usage: NaN,
+      usageAt: -Infinity,
+      rate: undefined,
+      nextLook: -Infinity,
+      stat: "",
+      statAt: -Infinity,
+      aim: undefined,
+      engagement: undefined,
+      letGo: false,
+      blows: [],
+      reclaim: undefined,
+      failure: undefined,
+      idleUntil: -Infinity,
+    };
+  } catch (error) {
+    for (const file of opened) file.close();
+    if (error instanceof SystemCallError) return undefined;
+    throw error;
+  }
+}
+
+/** The root has none. */
+function openEvents(
+  directory: Fd,
+  keep: <T extends { close(): void }>(file: T) => T,
+): Ward["events"] {
+  try {
+    const file = keep(openKeptIn(directory, "memory.events"));
+    return { fd: file.fd, file };
+  } catch (error) {
+    if (error instanceof SystemCallError) return undefined;
+    throw error;
+  }
+}
+
+export function closeWard(ward: Ward): void {
+  ward.aim?.close();
+  ward.events?.file.close();
+  ward.statFile.close();
+  ward.usageFile.close();
+  ward.directory.close();
+}
+
+/** Bytes of memory.stat; the rows of v1 that count what lies beneath come first. */
+export function statOf(text: string) {
+  const rows = parseKeyed(text);
+  const bytes = (key: string) => parseBytes(rows.get(`total_${key}`) ?? rows.get(key));
+  const inactiveFile = bytes("inactive_file");
+  const activeFile = bytes("active_file");
+  return {
+    inactiveFile,
+    reclaimable: inactiveFile === undefined || activeFile === undefined
+      ? undefined
+      : inactiveFile + activeFile,
+  };
+}
