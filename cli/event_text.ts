@@ -1,6 +1,7 @@
 /** One event as one line of text: when, what, where, and the facts. */
 
 import type { OomkitEvent, Tally } from "../core/report/event.ts";
+import { guardFacts } from "./guard_text.ts";
 import { printable } from "./output.ts";
 import type { Style } from "./style.ts";
 import { formatBytes, formatDuration, formatPercent } from "./units.ts";
@@ -15,6 +16,11 @@ const FORMATS: Readonly<Record<OomkitEvent["type"], Format>> = {
   oom: "red",
   oom_kill: ["bold", "red"],
   oom_group_kill: ["bold", "red"],
+  guarding: "cyan",
+  level: "yellow",
+  action: ["bold", "magenta"],
+  let_go: "green",
+  restored: "cyan",
   limit_changed: "cyan",
   created: "green",
   removed: "dim",
@@ -90,6 +96,12 @@ export function eventFacts(event: OomkitEvent): string {
       return killFacts(event);
     case "oom_group_kill":
       return `everything in the cgroup killed at once${times(event.count)} (memory.oom.group)`;
+    case "guarding":
+    case "level":
+    case "action":
+    case "let_go":
+    case "restored":
+      return guardFacts(event);
     case "limit_changed":
       return `limit ${limitText(event.from)} → ${limitText(event.to)}`;
     case "created":

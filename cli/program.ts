@@ -12,6 +12,7 @@ type Load = (finish: Finish, behind?: readonly string[]) => Promise<CommandUnkno
 const loaders: ReadonlyMap<string, Load> = new Map<string, Load>([
   ["inspect", async (finish) => (await import("./inspect.ts")).inspectCommand(finish)],
   ["watch", async (finish, behind) => (await import("./watch.ts")).watchCommand(finish, behind)],
+  ["guard", async (finish) => (await import("./guard.ts")).guardCommand(finish)],
   ["simulate", async (finish) => (await import("./simulate.ts")).simulateCommand(finish)],
   ["__allocate", async (finish) => (await import("./allocate.ts")).allocateCommand(finish)],
 ]);

@@ -99,6 +99,14 @@ export function listDirectories(dir: string): string[] | undefined {
   });
 }
 
+/** The names of the files in `dir`, unsorted; `undefined` when there is no such directory. */
+export function listFiles(dir: string): string[] | undefined {
+  return ifPresent("list", dir, () => {
+    const entries = [...Deno.readDirSync(dir)];
+    return entries.filter(({ isFile }) => isFile).map(({ name }) => name);
+  });
+}
+
 /** The inode of a directory: with its path, the identity of a cgroup. `undefined` where there is none. */
 export function inodeOf(dir: string): number | undefined {
   const info = ifPresent("look at", dir, () => Deno.statSync(dir));

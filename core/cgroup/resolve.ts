@@ -110,16 +110,31 @@ function byDirectory(hierarchy: Hierarchy, dir: string, target: string): Cgroup 
   );
 }
 
-function byGlob(hierarchy: Hierarchy, target: string): Cgroup[] {
-  const literal = openCgroup(hierarchy, join(hierarchy.root, safe(target)));
-  if (literal) return [literal];
+export interface Glob {
+  readonly glob: string;
+  /** On whole paths. */
+  readonly pattern: RegExp;
+  /** Beneath it lies all that can match; `undefined` where there is no such cgroup. */
+  readonly base: Cgroup | undefined;
+}
+
+/** `undefined` for what is no glob, or is the very name of a cgroup. */
+export function parseGlob(hierarchy: Hierarchy, target: string): Glob | undefined {
+  if (/^(pid|unit|pod|id|runc):/.test(target) || !isGlob(target)) return undefined;
+  if (openCgroup(hierarchy, join(hierarchy.root, safe(target)))) return undefined;
   const glob = relativeTo(hierarchy.mount, target) !== undefined
     ? pathOf(hierarchy, target)!
     : relativeTo(hierarchy.root, target) !== undefined
     ? target
     : join(hierarchy.root, target);
   const base = openCgroup(hierarchy, safe(globBase(glob)));
-  const pattern = globToRegExp(glob);
+  return { glob, pattern: globToRegExp(glob), base };
+}
+
+function byGlob(hierarchy: Hierarchy, target: string): Cgroup[] {
+  const parsed = parseGlob(hierarchy, target);
+  if (parsed === undefined) return [openCgroup(hierarchy, join(hierarchy.root, safe(target)))!];
+  const { glob, pattern, base } = parsed;
   const depth = globDepth(glob) - globDepth(globBase(glob));
   const found = base ? [...walk(base, depth)].filter(({ path }) => pattern.test(path)) : [];
   if (found.length > 0) return found;

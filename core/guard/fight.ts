@@ -1,6 +1,7 @@
 /** One ward at the level at which something is to die: aiming, reclaiming, striking, and what became of it. */
 
 import { isEmpty, SIGKILL, SIGTERM, strikeAll, strikeProcess } from "../act/strike.ts";
+import { isStillIn } from "../act/held.ts";
 import { startReclaim } from "../act/reclaim.ts";
 import type { Cgroup } from "../cgroup/cgroup.ts";
 import { hasEnded } from "../kernel/process.ts";
@@ -9,8 +10,8 @@ import { pursue, type Sight } from "../policy/engagement.ts";
 import { type Pick, takeAim } from "./aim.ts";
 import type { Blow, Message } from "./messages.ts";
 import { deedOf, type GuardPlan } from "./plan.ts";
-import { clock } from "./sentry.ts";
-import { type OpenBlow, statOf, type Ward } from "./ward.ts";
+import { headOf } from "./sentry.ts";
+import { cacheOf, type OpenBlow, type Ward } from "./ward.ts";
 
 export interface Fight {
   /** Finds out ahead of time whom to strike, unless that is known. */
@@ -22,7 +23,7 @@ export interface Fight {
 }
 
 export interface FightOptions {
-  readonly plan: GuardPlan;
+  readonly plan: () => GuardPlan;
   readonly wards: () => Iterable<Ward>;
   readonly say: (message: Message) => void;
 }
@@ -30,8 +31,10 @@ export interface FightOptions {
 /** An aim that is older is taken anew, while the threshold is far enough to do so (milliseconds). */
 const AIM_MS = 1000;
 const FAR_MS = 5000;
+/** An aim as young as this is as good as a new one (milliseconds). */
+const FRESH_MS = 100;
 /** With less left than this until the limit is met, an older aim has to do (milliseconds). */
-const HURRY_MS = 10;
+const HURRY_MS = 20;
 /** With less left than this, what was read of memory.stat has to do (milliseconds). */
 const RUSH_MS = 2;
 /** But no older than this (milliseconds). */
@@ -50,7 +53,7 @@ export function createFight(options: FightOptions): Fight {
   const takeAimAt = (ward: Ward, mark: number) => {
     const { spec, scope, measured, usageFile } = ward;
     const isPressed = () => (usageFile.number() ?? 0) >= mark;
-    const aim = takeAim(scope, measured.path, spec.capacity, plan, isPressed);
+    const aim = takeAim(scope, measured.path, spec.capacity, plan(), isPressed);
     if (aim === undefined || (aim.isPartial && ward.aim)) return aim?.close();
     loosen(ward);
     ward.aim = aim;
@@ -65,14 +68,20 @@ export function createFight(options: FightOptions): Fight {
 
   const aim = (ward: Ward, now: number, reached: Level, anew: boolean) => {
     const { threshold } = ward.spec.bounds;
-    const isStale = ward.aim === undefined ||
-      (now - ward.aim.at > AIM_MS && msUntilLimit(ward) < FAR_MS);
-    if (anew || isStale) takeAimAt(ward, threshold);
-    if (reached !== "warn" && msUntilLimit(ward) < FAR_MS) readStat(ward, now);
+    const age = ward.aim === undefined ? Infinity : now - ward.aim.at;
+    const left = msUntilLimit(ward);
+    const isStale = (anew && age > FRESH_MS) || (age > AIM_MS && left < FAR_MS);
+    // An aim takes milliseconds, in which the level would be crossed unseen.
+    if (ward.aim === undefined || (isStale && left > HURRY_MS)) takeAimAt(ward, threshold);
+    else if (reached === "warn" || left > FAR_MS) return;
+    // What the blow will need is read once before it: the second time takes a third.
+    else if (ward.aim.picks[0] && !isStillIn(ward.aim.picks[0])) takeAimAt(ward, threshold);
+    if (reached !== "warn" && left < FAR_MS) readStat(ward, now);
   };
 
   const readStat = (ward: Ward, now: number) => {
     ward.stat = ward.statFile.text() ?? "";
+    ward.cache = cacheOf(ward.stat);
     ward.statAt = now;
   };
 
@@ -83,8 +92,8 @@ export function createFight(options: FightOptions): Fight {
     // Half a margin of page cache that came since counts less than the time that it takes to see it.
     const age = now - ward.statAt;
     if (age > STAT_MS || (age > 0 && msUntilLimit(ward) > RUSH_MS)) readStat(ward, now);
-    const { inactiveFile = 0, reclaimable } = statOf(ward.stat);
-    const value = plan.base === "usage" ? usage : Math.max(0, usage - inactiveFile);
+    const { inactiveFile = 0, reclaimable } = ward.cache;
+    const value = plan().base === "usage" ? usage : Math.max(0, usage - inactiveFile);
     const last = ward.blows.at(-1);
     const victim = last === undefined ? "none" : isAlive(last, now) ? "alive" : "dead";
     return { value, threshold: bounds[level], usage, limit, reclaimable, rate, victim };
@@ -92,7 +101,7 @@ export function createFight(options: FightOptions): Fight {
 
   const isAlive = (open: OpenBlow, now: number): boolean => {
     if (open.diedAfter !== undefined) return false;
-    const isOver = open.whole ? isEmpty(open.whole, plan.untouchable) : hasEnded(open.pick.pidfd);
+    const isOver = open.whole ? isEmpty(open.whole, plan().untouchable) : hasEnded(open.pick.pidfd);
     if (!isOver) return true;
     open.diedAfter = now - open.since;
     return false;
@@ -103,7 +112,7 @@ export function createFight(options: FightOptions): Fight {
     const { engagement: state, step } = pursue(
       engagement.state,
       see(ward, now),
-      plan.patience,
+      plan().patience,
       now,
     );
     switch (step.do) {
@@ -118,7 +127,7 @@ export function createFight(options: FightOptions): Fight {
         break;
       case "reclaim":
         ward.reclaim = { before: ward.usage, since: now };
-        if (!plan.dryRun) {
+        if (!plan().dryRun) {
           startReclaim(ward.directory, ward.usage - ward.spec.bounds[engagement.level]);
         }
         ward.nextLook = now;
@@ -145,9 +154,9 @@ export function createFight(options: FightOptions): Fight {
   /** Another round over a cgroup that is being emptied. */
   const again = (ward: Ward, now: number) => {
     const last = ward.blows.at(-1);
-    if (last?.whole === undefined || !isAlive(last, now) || plan.dryRun) return;
+    if (last?.whole === undefined || !isAlive(last, now) || plan().dryRun) return;
     last.rounds += 1;
-    strikeAll(last.whole, false, plan.untouchable, last.rounds > FREEZE_AFTER);
+    strikeAll(last.whole, false, plan().untouchable, last.rounds > FREEZE_AFTER);
   };
 
   /** Wards that overlap have the same processes: what one has struck counts for the other. */
@@ -162,8 +171,8 @@ export function createFight(options: FightOptions): Fight {
   const strike = (ward: Ward, now: number) => {
     endReclaim(ward, now);
     const level = ward.engagement!.level;
-    const deed = deedOf(plan.actions[level])!;
-    const isOld = ward.aim !== undefined && now - ward.aim.at > AIM_MS / 10;
+    const deed = deedOf(plan().actions[level])!;
+    const isOld = ward.aim !== undefined && now - ward.aim.at > FRESH_MS;
     if (ward.aim === undefined || (isOld && msUntilLimit(ward) > HURRY_MS)) aimNow(ward);
     let failure = attempt(ward, now, deed);
     if (failure === "gone") {
@@ -189,10 +198,10 @@ export function createFight(options: FightOptions): Fight {
     for (const pick of ward.aim?.picks ?? []) {
       if (ward.blows.some((open) => open.pick === pick)) continue;
       const whole = deed === "container" ? pick.container : pick.group;
-      const signal = plan.patience.grace > 0 && whole === undefined ? SIGTERM : SIGKILL;
+      const signal = plan().patience.grace > 0 && whole === undefined ? SIGTERM : SIGKILL;
       const failure = whole
-        ? strikeAll(whole, plan.dryRun, plan.untouchable, false)
-        : strikeProcess(pick, signal, plan.dryRun);
+        ? strikeAll(whole, plan().dryRun, plan().untouchable, false)
+        : strikeProcess(pick, signal, plan().dryRun);
       if (failure === "gone") continue;
       if (failure) return failure;
       struck(ward, now, pick, whole, deed, signal);
@@ -222,7 +231,7 @@ export function createFight(options: FightOptions): Fight {
       rounds: 1,
       diedAfter: undefined,
     });
-    if (plan.dryRun) abandon(ward, now, "would");
+    if (plan().dryRun) abandon(ward, now, "would");
   };
 
   const blowOf = (
@@ -248,27 +257,26 @@ export function createFight(options: FightOptions): Fight {
     if (open === undefined) return;
     tell(ward, open, "alive", "it did not end within the grace");
     ward.blows.pop();
-    const failure = strikeProcess(open.pick, SIGKILL, plan.dryRun);
+    const failure = strikeProcess(open.pick, SIGKILL, plan().dryRun);
     if (failure === undefined) struck(ward, now, open.pick, undefined, open.blow.deed, SIGKILL);
   };
 
   const fail = (ward: Ward, now: number, deed: Blow["deed"], reason: string) => {
     const blow = blowOf(ward, deed, {
-      signal: plan.patience.grace > 0 ? "SIGTERM" : "SIGKILL",
+      signal: plan().patience.grace > 0 ? "SIGTERM" : "SIGKILL",
       victim: undefined,
       container: undefined,
       struckAfter: performance.now() - now,
     });
     const rest = { after: ward.usage, diedAfter: undefined, freedAfter: undefined };
-    const { id } = ward.spec;
-    say({ say: "blow", id, at: clock(), blow: { ...blow, ...rest, outcome: "failed", reason } });
+    say({ say: "blow", ...headOf(ward), blow: { ...blow, ...rest, outcome: "failed", reason } });
   };
 
   const tell = (ward: Ward, open: OpenBlow, outcome: Blow["outcome"], reason?: string) => {
     const { blow, diedAfter } = open;
     const freedAfter = diedAfter === undefined ? undefined : performance.now() - open.since;
     const rest = { after: ward.usage, diedAfter, freedAfter, outcome, reason };
-    say({ say: "blow", id: ward.spec.id, at: clock(), blow: { ...blow, ...rest } });
+    say({ say: "blow", ...headOf(ward), blow: { ...blow, ...rest } });
   };
 
   const abandon = (ward: Ward, now: number, outcome?: Blow["outcome"]) => {
@@ -291,24 +299,15 @@ export function createFight(options: FightOptions): Fight {
     ward.reclaim = undefined;
     const { level } = ward.engagement!;
     const lasted = now - since;
-    say({
-      say: "reclaimed",
-      id: ward.spec.id,
-      at: clock(),
-      level,
-      before,
-      after: ward.usage,
-      lasted,
-    });
+    say({ say: "reclaimed", ...headOf(ward), level, before, after: ward.usage, lasted });
   };
 
   const letGo = (ward: Ward, why: "recovered" | "reclaimable") => {
     if (ward.letGo) return;
     ward.letGo = true;
-    const { id } = ward.spec;
     const { level } = ward.engagement!;
-    const { reclaimable } = statOf(ward.stat);
-    say({ say: "let_go", id, at: clock(), level, why, usage: ward.usage, reclaimable });
+    const { reclaimable } = ward.cache;
+    say({ say: "let_go", ...headOf(ward), level, why, usage: ward.usage, reclaimable });
   };
 
   return { aim, proceed, abandon };

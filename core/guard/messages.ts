@@ -96,8 +96,12 @@ export interface Blow {
   readonly freedAfter: number | undefined;
 }
 
+/** What made the sentry look: a threshold's eventfd, POLLPRI on memory.events, or the time. */
+export type Wake = "eventfd" | "pollpri" | "poll";
+
 interface Report {
   readonly id: number;
+  readonly wake: Wake;
   /** Milliseconds since the epoch, with a fraction. */
   readonly at: number;
 }
@@ -107,6 +111,8 @@ export type Message =
     readonly say: "ready";
     /** How the thread is scheduled, and why not better. */
     readonly scheduling: string;
+    /** False where the way was not rehearsed, so that the first time is the slowest. */
+    readonly rehearsed: boolean;
   }
   | Report & {
     readonly say: "level";

@@ -1,6 +1,6 @@
 /** What a guard is asked to do: plain data, so that it can be handed to another thread. */
 
-import { type Level, type LevelPolicy, LEVELS } from "../policy/bounds.ts";
+import { type Level, LEVELS, type Margin } from "../policy/bounds.ts";
 import type { Preferences } from "../policy/choose.ts";
 import type { Patience } from "../policy/engagement.ts";
 import type { Rearming } from "../policy/levels.ts";
@@ -26,7 +26,13 @@ export type Deed = "process" | "container";
 export type Mode = "notify" | "tripwire" | "hold";
 
 export interface GuardPlan {
-  readonly levels: LevelPolicy;
+  readonly levels: {
+    /** Percent of the limit. */
+    readonly warn: number;
+    readonly critical: number;
+    /** Without one it is that of the mode. */
+    readonly margin?: Margin;
+  };
   readonly rearming: Rearming;
   readonly patience: Patience;
   readonly base: "usage" | "working-set";

@@ -11,11 +11,13 @@ import { engage } from "../policy/engagement.ts";
 import { nextRing, ring } from "../policy/levels.ts";
 import { longestLook, nextLook } from "../policy/pace.ts";
 import { createFight } from "./fight.ts";
-import type { Message, WardSpec } from "./messages.ts";
+import type { Message, Wake, WardSpec } from "./messages.ts";
 import { deadlyLevel, deedOf, type GuardPlan } from "./plan.ts";
-import { closeWard, openWard, statOf, type Ward } from "./ward.ts";
+import { cacheOf, closeWard, openWard, type Ward } from "./ward.ts";
 
 export interface Sentry {
+  /** What is to be done from now on. */
+  assume(plan: GuardPlan): void;
   adopt(spec: WardSpec): void;
   rebound(id: number, spec: Partial<WardSpec>): void;
   drop(id: number): void;
@@ -34,20 +36,21 @@ const RATE_MS = 0.2;
 export const FIRST_SENTRY_TOKEN = 0x40000000;
 
 export function createSentry(
-  plan: GuardPlan,
+  first: GuardPlan,
   epoll: JoinedEpoll,
   post: (message: Message) => void,
 ): Sentry {
+  let plan = first;
+  let deadly = deadlyLevel(plan.actions);
   const wards = new Map<number, Ward>();
   /** Who is meant by a token of the epoll set. */
-  const tokens = new Map<number, { readonly ward: Ward; wake(): void }>();
+  const tokens = new Map<number, { readonly ward: Ward; readonly by: Wake; take(): void }>();
   let nextToken = FIRST_SENTRY_TOKEN;
-  const deadly = deadlyLevel(plan.actions);
   const outbox: Message[] = [];
   const say = (message: Message) => void outbox.push(message);
 
   const fight = createFight({
-    plan,
+    plan: () => plan,
     wards: wards.values.bind(wards),
     say,
   });
@@ -80,8 +83,8 @@ export function createSentry(
       ward.failure = undefined;
     }
     if (level) {
-      const { id } = ward.spec;
-      say({ say: "level", id, at: clock(), level, usage: ward.usage, value, rate: ward.rate });
+      const { usage, rate } = ward;
+      say({ say: "level", ...headOf(ward), level, usage, value, rate });
     }
     if (!ward.engagement) schedule(ward, value, now);
   };
@@ -98,20 +101,20 @@ export function createSentry(
 
   const valueOf = (ward: Ward): number => {
     if (plan.base === "usage" || ward.usage < ward.spec.bounds.warn) return ward.usage;
-    const { inactiveFile = 0 } = statOf(ward.statFile.text() ?? "");
+    const { inactiveFile = 0 } = cacheOf(ward.statFile.text() ?? "");
     return Math.max(0, ward.usage - inactiveFile);
   };
 
   const vanish = (ward: Ward) => {
-    const { id } = ward.spec;
-    drop(id);
-    say({ say: "gone", id, at: clock() });
+    const head = headOf(ward);
+    drop(head.id);
+    say({ say: "gone", ...head });
   };
 
   const bindEventfds = (ward: Ward, { eventfds }: Pick<WardSpec, "eventfds">) => {
     ward.eventfds = eventfds.map(({ fd, token }) => {
       const eventfd = lend(fd, "eventfd");
-      tokens.set(token, { ward, wake: () => void takeEventfd(eventfd) });
+      tokens.set(token, { ward, by: "eventfd", take: () => void takeEventfd(eventfd) });
       return eventfd;
     });
   };
@@ -127,20 +130,26 @@ export function createSentry(
   };
 
   return {
+    assume(next) {
+      plan = next;
+      deadly = deadlyLevel(plan.actions);
+    },
     adopt(spec) {
       drop(spec.id);
       const ward = openWard(spec);
-      if (ward === undefined) return void post({ say: "gone", id: spec.id, at: clock() });
+      if (ward === undefined) {
+        return void post({ say: "gone", id: spec.id, wake: "poll", at: clock() });
+      }
       wards.set(spec.id, ward);
       bindEventfds(ward, spec);
       const { events } = ward;
       if (events) {
         const token = nextToken++;
         // To have read it is what arms it: kernel, fs/kernfs/file.c, kernfs_generic_poll.
-        const wake = () => void events.file.text();
-        wake();
+        const take = () => void events.file.text();
+        take();
         epoll.add(events.fd, EPOLLPRI, token);
-        tokens.set(token, { ward, wake });
+        tokens.set(token, { ward, by: "pollpri", take });
       }
     },
     rebound(id, spec) {
@@ -160,10 +169,17 @@ export function createSentry(
       const now = performance.now();
       for (const { token } of events) {
         const meant = tokens.get(token);
-        meant?.wake();
-        if (meant) meant.ward.nextLook = -Infinity;
+        if (meant === undefined) continue;
+        meant.ward.nextLook = -Infinity;
+        if (!meant.ward.engagement) meant.ward.wake = meant.by;
       }
-      for (const ward of [...wards.values()]) if (ward.nextLook <= now) look(ward, now);
+      for (const ward of [...wards.values()]) {
+        if (ward.nextLook > now) continue;
+        look(ward, now);
+        if (!ward.engagement) ward.wake = "poll";
+      }
+      // Until it is taken it wakes again; the deed comes first.
+      for (const { token } of events) tokens.get(token)?.take();
       for (const message of outbox.splice(0)) post(message);
       return woken;
     },
@@ -171,6 +187,11 @@ export function createSentry(
       for (const id of [...wards.keys()]) drop(id);
     },
   };
+}
+
+/** What every report on a ward begins with. */
+export function headOf({ spec: { id }, wake }: Ward) {
+  return { id, wake, at: clock() };
 }
 
 /** Milliseconds since the epoch; `performance.now()` counts from each thread's own beginning. */

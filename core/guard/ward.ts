@@ -10,7 +10,7 @@ import type { Level } from "../policy/bounds.ts";
 import type { Engagement } from "../policy/engagement.ts";
 import { type Bells, freshBells } from "../policy/levels.ts";
 import type { Aim, Pick } from "./aim.ts";
-import { type Blow, unflatten, type WardSpec } from "./messages.ts";
+import { type Blow, unflatten, type Wake, type WardSpec } from "./messages.ts";
 
 /** A blow whose outcome is not known yet. */
 export interface OpenBlow {
@@ -41,8 +41,11 @@ export interface Ward {
   usageAt: number;
   rate: number | undefined;
   nextLook: number;
-  /** The text of memory.stat, and when it was read. */
+  /** What made the last look that led to something. */
+  wake: Wake;
+  /** The text of memory.stat, what it says, and when it was read. */
   stat: string;
+  cache: Cache;
   statAt: number;
   aim: Aim | undefined;
   engagement: { state: Engagement; readonly level: Level; readonly since: number } | undefined;
@@ -86,7 +89,9 @@ export function openWard(spec: WardSpec): Ward | undefined {
       usageAt: -Infinity,
       rate: undefined,
       nextLook: -Infinity,
+      wake: "poll",
       stat: "",
+      cache: {},
       statAt: -Infinity,
       aim: undefined,
       engagement: undefined,
@@ -125,16 +130,20 @@ export function closeWard(ward: Ward): void {
   ward.directory.close();
 }
 
-/** Bytes of memory.stat; the rows of v1 that count what lies beneath come first. */
-export function statOf(text: string) {
+/** What memory.stat says of page cache, bytes. */
+export interface Cache {
+  readonly inactiveFile?: number;
+  readonly reclaimable?: number;
+}
+
+/** The rows of v1 that count what lies beneath come first. */
+export function cacheOf(text: string): Cache {
   const rows = parseKeyed(text);
   const bytes = (key: string) => parseBytes(rows.get(`total_${key}`) ?? rows.get(key));
   const inactiveFile = bytes("inactive_file");
   const activeFile = bytes("active_file");
-  return {
-    inactiveFile,
-    reclaimable: inactiveFile === undefined || activeFile === undefined
-      ? undefined
-      : inactiveFile + activeFile,
-  };
+  if (inactiveFile === undefined) return {};
+  return activeFile === undefined
+    ? { inactiveFile }
+    : { inactiveFile, reclaimable: inactiveFile + activeFile };
 }

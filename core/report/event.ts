@@ -14,6 +14,8 @@ export type Source =
   | "watchfs"
   | "poll"
   | "parent"
+  /** POLLPRI on memory.events. */
+  | "pollpri"
   | "none";
 
 export interface Head {
@@ -57,7 +59,100 @@ export interface Tally {
   readonly removed: boolean;
 }
 
+/** A process as a guard weighed it. */
+export interface Weighed {
+  readonly pid: number;
+  readonly comm: string;
+  readonly cmdline: readonly string[];
+  readonly cgroup: string;
+  readonly rss: number | null;
+  readonly oom_score_adj: number | null;
+  /** Bytes: the kernel's own weight, see `inspect`. */
+  readonly badness: number;
+  readonly standing: "preferred" | "ordinary" | "avoided" | "spared";
+  readonly because: string | null;
+}
+
+export type Level = "warn" | "critical" | "threshold";
+
+/** What a guard did, or would have done. Sizes are bytes, times milliseconds since the level was seen to be reached. */
+export interface ActionBody {
+  readonly type: "action";
+  readonly action: "signal" | "reclaim" | "process" | "container" | "exec";
+  readonly level: Level;
+  readonly mode: "notify" | "tripwire" | "hold";
+  readonly dry_run: boolean;
+  readonly signal: string | null;
+  readonly victim: Weighed | null;
+  /** The cgroup that was ended as a whole. */
+  readonly container: string | null;
+  /** The first few, in the order in which they would be taken; those that are spared at the end. */
+  readonly candidates: readonly Weighed[];
+  readonly usage_before: number;
+  readonly usage_after: number | null;
+  readonly limit: number;
+  readonly threshold: number;
+  /**
+   * `died` of it; `alive` in spite of it; `signalled`; `freed` by reclaim; `done` by a hook; `would` have been done;
+   * `failed`, for the `reason`.
+   */
+  readonly outcome: "died" | "alive" | "signalled" | "freed" | "done" | "would" | "failed";
+  readonly reason: string | null;
+  /** Processes that got the signal. */
+  readonly count: number | null;
+  readonly freed: number | null;
+  readonly struck_ms: number | null;
+  readonly died_ms: number | null;
+  readonly freed_ms: number | null;
+}
+
 export type Body =
+  | ActionBody
+  | {
+    /** A guard has armed it, or armed it anew. */
+    readonly type: "guarding";
+    readonly limit: number;
+    readonly limit_owner: string | null;
+    /** Bytes at which each level begins. */
+    readonly warn: number;
+    readonly critical: number;
+    readonly threshold: number;
+    readonly base: "usage" | "working-set";
+    readonly mode: "notify" | "tripwire" | "hold";
+    readonly actions: Readonly<Record<Level, readonly string[]>>;
+    readonly dry_run: boolean;
+  }
+  | {
+    readonly type: "level";
+    readonly level: Level;
+    readonly usage: number;
+    /** The same in the guard's base. */
+    readonly value: number;
+    readonly base: "usage" | "working-set";
+    readonly threshold: number;
+    readonly limit: number;
+    /** Bytes a second. */
+    readonly rate: number | null;
+  }
+  | {
+    /** The level was reached, and nothing had to die. */
+    readonly type: "let_go";
+    readonly level: Level;
+    readonly why: "recovered" | "reclaimable";
+    readonly usage: number;
+    readonly reclaimable: number | null;
+    readonly limit: number;
+    readonly threshold: number;
+  }
+  | {
+    /** What a guard had changed was put back; or not, for the reason. */
+    readonly type: "restored";
+    readonly file: string;
+    readonly set: string;
+    readonly before: string;
+    readonly outcome: "restored" | "gone" | "left" | "failed";
+    readonly reason: string | null;
+  }
   | {
     readonly type: "threshold";
     readonly threshold: number;
@@ -122,6 +217,11 @@ export const EVENT_TYPES: readonly EventType[] = [
   "oom",
   "oom_kill",
   "oom_group_kill",
+  "guarding",
+  "level",
+  "action",
+  "let_go",
+  "restored",
   "limit_changed",
   "created",
   "removed",

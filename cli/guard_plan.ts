@@ -1,0 +1,167 @@
+/** From flags and variables to a plan. */
+
+import { OomkitError } from "../core/errors.ts";
+import { type Action, deadlyLevel, type GuardPlan, type Mode } from "../core/guard/plan.ts";
+import { type Margin, NOTIFIED_MARGIN, TRIPWIRE_MARGIN } from "../core/policy/bounds.ts";
+import { type GuardFlags, parseSignal } from "./guard_options.ts";
+import { say } from "./output.ts";
+import { parseDuration } from "./units.ts";
+
+export interface Planned {
+  readonly plan: GuardPlan;
+  readonly mode: Mode | "auto";
+  readonly walkEvery: number;
+  readonly rearmEvery: number;
+  readonly isPod: boolean;
+}
+
+/** OOMHero looks every second. */
+const POD_WALK_MS = 1000;
+
+/** @param sourceOf where an option's value came from. @param untouchable pids that are never taken. */
+export function planOf(
+  flags: GuardFlags,
+  sourceOf: (name: string) => string | undefined,
+  targets: readonly string[],
+  untouchable: ReadonlySet<number>,
+): Planned {
+  const isGiven = (name: string) => (sourceOf(name) ?? "default") !== "default";
+  const hero = heroOf((name) => Deno.env.get(name), isGiven);
+  const warn = hero.warn ?? flags.warn;
+  const critical = hero.critical ?? flags.critical;
+  if (warn > critical) {
+    throw new OomkitError(
+      `cannot use --warn ${warn}% and --critical ${critical}%: they are out of order`,
+      "the first level must not lie above the second",
+    );
+  }
+  if (flags.policy !== undefined && flags.onThreshold !== undefined) {
+    throw new OomkitError("cannot use --policy and --on-threshold at once", "give one of them");
+  }
+  const actions = {
+    warn: flags.onWarn ?? hero.onWarn ?? [],
+    critical: flags.onCritical ?? hero.onCritical ?? [],
+    threshold: flags.onThreshold ?? (flags.policy === undefined ? [] : [{ kind: flags.policy }]),
+  };
+  for (const [level, list] of Object.entries(actions)) checkActions(level, list);
+  const mode = flags.mode;
+  const margin = marginOf(flags, mode);
+  const isPod = flags.pod === true || (hero.isUsed && targets.length === 0);
+  if (isPod && targets.length > 0) {
+    throw new OomkitError(`cannot guard ${targets[0]} and a pod at once`, "give one of them");
+  }
+  if (isPod && mode !== "auto" && mode !== "notify") {
+    throw new OomkitError(
+      `cannot use --mode ${mode} with --pod: other containers' cgroups are not changed`,
+      "use notify",
+    );
+  }
+  const plan: GuardPlan = {
+    levels: { warn, critical, ...(margin ? { margin } : {}) },
+    rearming: {
+      hysteresis: flags.hysteresis / 100,
+      cooldown: hero.cooldown ?? flags.cooldown,
+      repeat: flags.repeat === true || hero.isUsed,
+    },
+    patience: {
+      reclaim: flags.reclaim,
+      grace: flags.grace,
+      death: flags.guardMs ?? flags.patience,
+    },
+    base: flags.base,
+    actions,
+    preferences: {
+      prefer: flags.prefer ?? [],
+      avoid: flags.avoid ?? [],
+      ignore: flags.ignore ?? [],
+    },
+    softLimit: flags.softLimit === true || flags.openSoftLimit === true ||
+      flags.openSoftLimit === "true",
+    dryRun: flags.dryRun === true,
+    ...(flags.poll === undefined ? {} : { poll: flags.poll }),
+    untouchable,
+  };
+  if (plan.dryRun && mode !== "auto" && mode !== "notify") {
+    say(`nothing is changed in a dry run: notify instead of ${mode}`);
+  }
+  const seconds = (count: number | undefined) => count === undefined ? undefined : count * 1000;
+  return {
+    plan,
+    mode: isPod ? "notify" : mode,
+    walkEvery: isPod && !isGiven("walkEvery")
+      ? POD_WALK_MS
+      : seconds(flags.walkIntervalSeconds) ?? flags.walkEvery,
+    rearmEvery: seconds(flags.inotifyResetSeconds) ?? flags.rearmEvery,
+    isPod,
+  };
+}
+
+function checkActions(level: string, actions: readonly Action[]): void {
+  const deeds = actions.filter(({ kind }) => kind === "process" || kind === "container");
+  if (deeds.length > 1) {
+    throw new OomkitError(
+      `cannot use both process and container at ${level}`,
+      "container ends the process too",
+    );
+  }
+}
+
+/** What is given of it; the rest is that of the mode. `undefined` when nothing is. */
+function marginOf(flags: GuardFlags, mode: string): Margin | undefined {
+  const { marginRatio, minMargin, maxMargin } = flags;
+  if ([marginRatio, minMargin, maxMargin].every((each) => each === undefined)) return undefined;
+  const usual = mode === "tripwire" ? TRIPWIRE_MARGIN : NOTIFIED_MARGIN;
+  const margin = {
+    ratio: marginRatio ?? usual.ratio,
+    min: minMargin ?? usual.min,
+    max: maxMargin ?? Math.max(usual.max, minMargin ?? 0),
+  };
+  if (margin.min <= margin.max) return margin;
+  throw new OomkitError(
+    `cannot use --min-margin ${minMargin} and --max-margin ${maxMargin}: they are out of order`,
+    "the least must not be more than the most",
+  );
+}
+
+interface Hero {
+  /** Whether any of its variables is there. */
+  readonly isUsed: boolean;
+  readonly warn?: number;
+  readonly critical?: number;
+  readonly onWarn?: readonly Action[];
+  readonly onCritical?: readonly Action[];
+  readonly cooldown?: number;
+}
+
+/** OOMHero's own variables; a flag, or a variable of oomkit's, counts for more. */
+function heroOf(
+  env: (name: string) => string | undefined,
+  isGiven: (name: string) => boolean,
+): Hero {
+  const names = ["WARNING", "CRITICAL", "WARNING_SIGNAL", "CRITICAL_SIGNAL"];
+  if (names.every((name) => env(name) === undefined)) return { isUsed: false };
+  const cooldown = env("COOLDOWN");
+  const percent = (name: string, option: string) => {
+    const value = env(name);
+    if (value === undefined || isGiven(option)) return {};
+    const number = /^\d+$/.test(value.trim()) ? Number(value) : NaN;
+    if (number >= 1 && number <= 100) return { [option]: number };
+    say(`${name}="${value}" is no percentage from 1 to 100; as with OOMHero it is passed over`);
+    return {};
+  };
+  const signal = (name: string, usual: Deno.Signal): Action[] => [
+    { kind: "signal", signal: env(name) === undefined ? usual : parseSignal(env(name)!) },
+  ];
+  return {
+    isUsed: true,
+    ...percent("WARNING", "warn"),
+    ...percent("CRITICAL", "critical"),
+    onWarn: signal("WARNING_SIGNAL", "SIGUSR1"),
+    onCritical: signal("CRITICAL_SIGNAL", "SIGUSR2"),
+    ...(cooldown === undefined || isGiven("cooldown") ? {} : {
+      cooldown: parseDuration(/^\d+$/.test(cooldown.trim()) ? `${cooldown.trim()}s` : cooldown),
+    }),
+  };
+}
+
+export const isDeadly = (plan: GuardPlan) => deadlyLevel(plan.actions) !== undefined;

@@ -1,0 +1,203 @@
+/**
+ * What a guard has changed, on disk before it is changed, so that it can be put back by anybody: by the guard as it ends, by
+ * the next one, by `oomkit guard --release`. One file for each guard, named after its pid and start time.
+ */
+
+import { OomkitError } from "../errors.ts";
+import { exists, inodeOf, listFiles, peekText } from "../cgroup/files.ts";
+import { parseProcStat } from "../parse/proc_stat.ts";
+import { reasonOf, writeControl } from "./control.ts";
+
+export interface Change {
+  /** The cgroup's directory and its inode: another of that name is not touched. */
+  readonly dir: string;
+  readonly inode: number;
+  readonly file: string;
+  readonly before: string;
+  /** As the kernel shows it once it is set. */
+  readonly set: string;
+}
+
+/** What became of one change. `left`: somebody has changed it since, and it is his now. */
+export interface Restored extends Change {
+  readonly outcome: "restored" | "gone" | "left" | "failed";
+  readonly reason?: string;
+}
+
+export interface Journal {
+  /**
+   * Changes a control file. Returns why it could not, or `undefined` when it did. What it was when this journal changed it
+   * first is put back in the end.
+   */
+  change(dir: string, inode: number, file: string, value: string): string | undefined;
+  /** Whether `value` is there because of this journal. */
+  isOurs(dir: string, file: string, value: string): boolean;
+  /** Puts back one, or all, the last one first. */
+  restore(dir?: string, file?: string): Restored[];
+}
+
+/** The folder of the journals. Root's is not swept before a reboot, which takes all cgroups along. */
+export function journalFolder(): string {
+  const own = Deno.env.get("XDG_RUNTIME_DIR");
+  return Deno.env.get("OOMKIT_STATE_DIR") ??
+    (Deno.uid() === 0 || own === undefined ? "/run/oomkit" : `${own}/oomkit`);
+}
+
+/** Throws {@link OomkitError} when nothing can be written there. */
+export function openJournal(folder: string): Journal {
+  const path = `${folder}/guard-${Deno.pid}-${startTime(Deno.pid)}.json`;
+  let changes: Change[] = [];
+  const save = () => {
+    if (changes.length === 0) return removeFile(path);
+    writeAtOnce(folder, path, JSON.stringify(changes));
+  };
+  return {
+    change(dir, inode, file, value) {
+      const known = changes.find((change) => change.dir === dir && change.file === file);
+      const now = peekText(`${dir}/${file}`)?.trim();
+      if (now === undefined) return "there is no such file";
+      const other = holderOf(folder, path, dir, file);
+      if (other !== undefined) return `the guard with pid ${other} has changed it`;
+      const rest = changes.filter((change) => change !== known);
+      // Somebody else's value of meanwhile is what is put back.
+      const before = known && now === known.set ? known.before : settable(file, now);
+      changes = [...rest, { dir, inode, file, before, set: value }];
+      save();
+      const refused = inodeOf(dir) === inode ? writeControl(`${dir}/${file}`, value) : "it is gone";
+      if (refused !== undefined) {
+        changes = known ? [...rest, known] : rest;
+        save();
+        return refused;
+      }
+      const set = settable(file, peekText(`${dir}/${file}`)?.trim() ?? value);
+      if (set !== value) {
+        // The kernel rounds to whole pages.
+        changes = changes.map((change) =>
+          change.dir === dir && change.file === file ? { ...change, set } : change
+        );
+        save();
+      }
+      return undefined;
+    },
+    isOurs: (dir, file, value) =>
+      changes.some((change) => change.dir === dir && change.file === file && change.set === value),
+    restore(dir, file) {
+      const meant = changes.filter((change) =>
+        (dir === undefined || change.dir === dir) && (file === undefined || change.file === file)
+      );
+      const done = meant.toReversed().map(putBack);
+      changes = changes.filter((change) => !meant.includes(change));
+      save();
+      return done;
+    },
+  };
+}
+
+/** Puts back what guards have left that are there no longer. */
+export function restoreLeftovers(folder: string): Restored[] {
+  return journals(folder).filter(({ owner }) => owner === undefined).flatMap(({ path }) => {
+    const done = readJournal(path).toReversed().map(putBack);
+    if (done.every(({ outcome }) => outcome !== "failed")) removeFile(path);
+    return done;
+  });
+}
+
+/** The pids of guards that run and have changed something. */
+export function livingOwners(folder: string): number[] {
+  return journals(folder).flatMap(({ owner }) => owner ?? []);
+}
+
+/** Nothing else is ever changed, whatever somebody may have put into the folder. */
+const CHANGEABLE = ["memory.high", "memory.oom_control"];
+
+function isChange(each: unknown): each is Change {
+  const { dir, inode, file, before, set } = each as Partial<Change>;
+  return typeof dir === "string" && typeof inode === "number" && typeof before === "string" &&
+    typeof set === "string" && CHANGEABLE.includes(file ?? "") && exists(`${dir}/cgroup.procs`);
+}
+
+function putBack(change: Change): Restored {
+  const { dir, inode, file, before, set } = change;
+  if (inodeOf(dir) !== inode) return { ...change, outcome: "gone" };
+  const path = `${dir}/${file}`;
+  const now = peekText(path)?.trim();
+  if (now === undefined) return { ...change, outcome: "gone" };
+  if (settable(file, now) === before) return { ...change, outcome: "restored" };
+  if (settable(file, now) !== set) return { ...change, outcome: "left" };
+  const reason = writeControl(path, before);
+  return reason === undefined
+    ? { ...change, outcome: "restored" }
+    : { ...change, outcome: "failed", reason };
+}
+
+/** v1's memory.oom_control shows more than what can be written to it. */
+function settable(file: string, text: string): string {
+  if (file !== "memory.oom_control") return text;
+  return /^oom_kill_disable (\d)/m.exec(text)?.[1] ?? text;
+}
+
+interface Found {
+  readonly path: string;
+  /** `undefined` when it has ended. */
+  readonly owner: number | undefined;
+}
+
+function journals(folder: string): Found[] {
+  return (listFiles(folder) ?? []).flatMap((name) => {
+    const [, pid, since] = /^guard-(\d+)-(\d+)\.json$/.exec(name) ?? [];
+    if (pid === undefined) return [];
+    const lives = startTime(Number(pid)) === since;
+    return { path: `${folder}/${name}`, owner: lives ? Number(pid) : undefined };
+  });
+}
+
+function holderOf(folder: string, own: string, dir: string, file: string): number | undefined {
+  return journals(folder).find(({ path, owner }) =>
+    owner !== undefined && path !== own &&
+    readJournal(path).some((change) => change.dir === dir && change.file === file)
+  )?.owner;
+}
+
+function readJournal(path: string): Change[] {
+  try {
+    if (Deno.lstatSync(path).uid !== Deno.uid()) return [];
+    return JSON.parse(peekText(path) ?? "[]").filter(isChange);
+  } catch {
+    // It is written at once and in whole; this is somebody else's.
+    return [];
+  }
+}
+
+function startTime(pid: number): string {
+  return String(parseProcStat(peekText(`/proc/${pid}/stat`) ?? "")?.startTime ?? "");
+}
+
+/** Either as it was or as it is to be, whatever happens meanwhile. */
+function writeAtOnce(folder: string, path: string, text: string): void {
+  try {
+    Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const temporary = `${path}.new`;
+    using file = Deno.openSync(temporary, {
+      write: true,
+      create: true,
+      truncate: true,
+      mode: 0o600,
+    });
+    file.writeSync(new TextEncoder().encode(text));
+    file.syncDataSync();
+    Deno.renameSync(temporary, path);
+  } catch (error) {
+    throw new OomkitError(
+      `cannot record in ${folder} what is changed: ${reasonOf(error)}`,
+      "name a folder that can be written with OOMKIT_STATE_DIR, or use --mode notify",
+    );
+  }
+}
+
+function removeFile(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}

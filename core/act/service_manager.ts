@@ -1,0 +1,32 @@
+/** Telling the service manager how it goes: sd_notify(3), sd_watchdog_enabled(3). */
+
+import { openDatagram } from "../kernel/datagram.ts";
+
+export interface ServiceManager {
+  /** From now on it is told every half of its watchdog's time, for as long as `isAlive` holds. */
+  ready(status: string, isAlive: () => boolean): void;
+  stopping(): void;
+}
+
+/** `undefined` unless the environment asks for it. */
+export function openServiceManager(): ServiceManager | undefined {
+  const path = Deno.env.get("NOTIFY_SOCKET");
+  const socket = path ? openDatagram(path) : undefined;
+  if (socket === undefined) return undefined;
+  let timer: ReturnType<typeof setInterval> | undefined;
+  return {
+    ready(status, isAlive) {
+      socket.send(`READY=1\nSTATUS=${status.replaceAll("\n", " ")}`);
+      const micros = Number(Deno.env.get("WATCHDOG_USEC"));
+      const meant = Number(Deno.env.get("WATCHDOG_PID") ?? Deno.pid) === Deno.pid;
+      if (!(micros > 0) || !meant) return;
+      timer = setInterval(() => {
+        if (isAlive()) socket.send("WATCHDOG=1");
+      }, micros / 2000);
+    },
+    stopping() {
+      clearInterval(timer);
+      socket.send("STOPPING=1");
+    },
+  };
+}

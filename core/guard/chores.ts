@@ -1,0 +1,164 @@
+/** What a guard does that may take its time: signals, reclaim and hooks. */
+
+import { runHook } from "../act/hook.ts";
+import { startReclaim } from "../act/reclaim.ts";
+import { signalAll } from "../act/signal_all.ts";
+import { readUsage } from "../cgroup/cgroup.ts";
+import { openDirectory } from "../kernel/fd.ts";
+import { SystemCallError } from "../kernel/libc.ts";
+import type { Level } from "../policy/bounds.ts";
+import { type ActionBody, type Body, makeEvent, type Source } from "../report/event.ts";
+import { toJson } from "../report/json.ts";
+import { blowBody, emptyAction } from "./bodies.ts";
+import type { Blow } from "./messages.ts";
+import type { Action, GuardPlan } from "./plan.ts";
+import type { Entry } from "./roster.ts";
+
+export interface Chores {
+  /** Everything that is asked for at a level but the deadly. */
+  atLevel(entry: Entry, level: Level, usage: number): void;
+  /** Hooks of a level that is deadly, too. */
+  afterBlow(entry: Entry, blow: Blow): void;
+  /** Waits for hooks that still run. */
+  finish(): Promise<void>;
+}
+
+/** Hooks at once: beyond it they are not run, and that is told. */
+const MOST_HOOKS = 16;
+/** How long to wait for what the kernel can give back at a level that is not deadly (milliseconds). */
+const RECLAIM_MS = 1000;
+const RECLAIM_LOOK_MS = 50;
+
+export function createChores(
+  { plan, hookTimeout }: { readonly plan: GuardPlan; readonly hookTimeout: number },
+  tell: (cgroup: string, source: Source, body: Body) => void,
+): Chores {
+  /** When a process got a signal last, by pid and level: wards may overlap. */
+  const signalled = new Map<string, number>();
+  const running = new Set<Promise<void>>();
+
+  const base = (entry: Entry, level: Level, usage: number, action: ActionBody["action"]) => ({
+    ...emptyAction,
+    action,
+    level,
+    mode: entry.spec.mode,
+    dry_run: plan.dryRun,
+    usage_before: usage,
+    limit: entry.spec.limit,
+    threshold: entry.spec.bounds[level],
+  });
+
+  const sendSignal = (entry: Entry, level: Level, usage: number, signal: Deno.Signal) => {
+    const now = performance.now();
+    for (const [key, at] of signalled) if (now - at > plan.rearming.cooldown) signalled.delete(key);
+    const isSpared = (pid: number) =>
+      plan.untouchable.has(pid) || pid === 1 || signalled.has(`${pid} ${level}`);
+    const { pids, unhandled, refused } = signalAll(entry.cgroup, signal, isSpared, plan.dryRun);
+    for (const pid of pids) signalled.set(`${pid} ${level}`, now);
+    const nobody = unhandled > 0
+      ? `none of its ${unhandled} processes handles ${signal}`
+      : "there is nobody";
+    tell(entry.cgroup.path, "none", {
+      ...base(entry, level, usage, "signal"),
+      signal,
+      count: pids.length,
+      outcome: pids.length === 0 ? "failed" : plan.dryRun ? "would" : "signalled",
+      reason: pids.length === 0 ? refused ?? nobody : refused ?? null,
+    });
+  };
+
+  const reclaim = async (entry: Entry, level: Level, usage: number) => {
+    const body = base(entry, level, usage, "reclaim");
+    if (plan.dryRun) return tell(entry.cgroup.path, "none", { ...body, outcome: "would" });
+    const started = performance.now();
+    const wanted = entry.spec.bounds[level];
+    const refused = askBack(entry, usage - wanted);
+    if (refused) {
+      return tell(entry.cgroup.path, "none", { ...body, outcome: "failed", reason: refused });
+    }
+    let after = usage;
+    while (performance.now() - started < RECLAIM_MS) {
+      await new Promise((resolve) => setTimeout(resolve, RECLAIM_LOOK_MS));
+      after = readUsage(entry.measured) ?? 0;
+      if (after < wanted) break;
+    }
+    tell(entry.cgroup.path, "none", {
+      ...body,
+      outcome: "freed",
+      usage_after: after,
+      freed: Math.max(0, usage - after),
+      freed_ms: Math.round(performance.now() - started),
+    });
+  };
+
+  const hook = async (entry: Entry, level: Level, usage: number, command: string, about: Body) => {
+    const body = base(entry, level, usage, "exec");
+    const finish = (rest: Pick<ActionBody, "outcome" | "reason">) =>
+      tell(entry.cgroup.path, "none", { ...body, ...rest });
+    if (plan.dryRun) return finish({ outcome: "would", reason: command });
+    const at = performance.timeOrigin + performance.now();
+    const text = toJson(makeEvent(at, entry.cgroup.path, "none", about));
+    const end = await runHook(command, text, hookTimeout);
+    if ("failed" in end) finish({ outcome: "failed", reason: end.failed });
+    else if (end.code !== 0) finish({ outcome: "failed", reason: `it exited with ${end.code}` });
+    else finish({ outcome: "done", reason: null });
+  };
+
+  const start = (entry: Entry, level: Level, usage: number, work: () => Promise<void>) => {
+    if (running.size >= MOST_HOOKS) {
+      const reason = `${MOST_HOOKS} are under way already`;
+      const body = base(entry, level, usage, "exec");
+      return tell(entry.cgroup.path, "none", { ...body, outcome: "failed", reason });
+    }
+    const promise = work().finally(() => running.delete(promise));
+    running.add(promise);
+  };
+
+  const runHooks = (entry: Entry, level: Level, usage: number, about: Body) => {
+    for (const action of plan.actions[level]) {
+      if (action.kind !== "exec") continue;
+      start(entry, level, usage, () => hook(entry, level, usage, action.command, about));
+    }
+  };
+
+  return {
+    atLevel(entry, level, usage) {
+      const about: Body = {
+        type: "level",
+        level,
+        usage,
+        value: usage,
+        base: plan.base,
+        threshold: entry.spec.bounds[level],
+        limit: entry.spec.limit,
+        rate: null,
+      };
+      for (const action of plan.actions[level]) {
+        if (action.kind === "signal") sendSignal(entry, level, usage, action.signal);
+        if (action.kind === "reclaim") {
+          start(entry, level, usage, () => reclaim(entry, level, usage));
+        }
+      }
+      if (!isDeadly(plan.actions[level])) runHooks(entry, level, usage, about);
+    },
+    afterBlow(entry, blow) {
+      runHooks(entry, blow.level, blow.before, blowBody(entry, blow, plan));
+    },
+    async finish() {
+      await Promise.all(running);
+    },
+  };
+}
+
+const isDeadly = (actions: readonly Action[]) =>
+  actions.some(({ kind }) => kind === "process" || kind === "container");
+
+function askBack({ measured }: Entry, bytes: number): string | undefined {
+  try {
+    using directory = openDirectory(measured.dir);
+    return startReclaim(directory, bytes);
+  } catch (error) {
+    if (error instanceof SystemCallError) return `${error.call}: ${error.code}`;
+    throw error;
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * The thread of the sentry. It waits in epoll_wait(2) itself: a message is taken only when the main thread has woken it, one
+ * for each wake.
+ */
+
+import { joinEpoll } from "../kernel/epoll.ts";
+import { goFirst, goRealtime } from "../kernel/scheduling.ts";
+import type { Message, Order } from "./messages.ts";
+import { rehearse, REHEARSED } from "./rehearsal.ts";
+import { createSentry } from "./sentry.ts";
+
+const thread = self as unknown as {
+  onmessage: (event: MessageEvent<Order>) => void;
+  postMessage(message: Message): void;
+  close(): void;
+};
+
+const inbox: Order[] = [];
+let arrived = () => {};
+thread.onmessage = ({ data }) => {
+  inbox.push(data);
+  arrived();
+};
+
+async function nextOrder(): Promise<Order> {
+  while (inbox.length === 0) await new Promise<void>((resolve) => arrived = resolve);
+  return inbox.shift()!;
+}
+
+async function serve(): Promise<void> {
+  const begin = await nextOrder();
+  if (begin.order !== "begin") throw new Error(`expected begin, got ${begin.order}`);
+  const epoll = joinEpoll(begin.epoll);
+  let post = (_: Message) => {};
+  const sentry = createSentry(REHEARSED, epoll, (message) => post(message));
+  const rehearsed = rehearse(sentry, epoll);
+  sentry.assume(begin.plan);
+  post = (message) => thread.postMessage(message);
+  post({ say: "ready", scheduling: scheduling(), rehearsed });
+  for (;;) {
+    Atomics.add(begin.heartbeat, 0, 1);
+    for (let woken = sentry.turn(); woken > 0; woken--) {
+      const order = await nextOrder();
+      switch (order.order) {
+        case "adopt":
+          sentry.adopt(order.ward);
+          break;
+        case "rebound":
+          sentry.rebound(order.id, order.spec);
+          break;
+        case "drop":
+          sentry.drop(order.id);
+          break;
+        case "stop":
+          sentry.close();
+          post({ say: "stopped" });
+          return thread.close();
+      }
+    }
+  }
+}
+
+function scheduling(): string {
+  const refused = goRealtime();
+  if (refused === undefined) return "SCHED_FIFO";
+  return goFirst() === undefined
+    ? `nice -20 (SCHED_FIFO: ${refused})`
+    : `no priority (SCHED_FIFO: ${refused})`;
+}
+
+await serve();

@@ -1,0 +1,36 @@
+/** The event of Tencent's oom-guard, byte for byte as its document shows it. */
+
+import type { ActionBody, Head } from "./event.ts";
+
+/** oom-guard's policies, as its events name them. */
+const POLICIES = { process: "Process", container: "Container" } as const;
+
+export interface Surroundings {
+  readonly hostname: string;
+  /** Directories, where paths are cgroup paths. */
+  directoryOf(path: string): string;
+  /** memory.stat as it was when it was decided. */
+  readonly stat: string;
+}
+
+/** `undefined` for what oom-guard has no event for: it tells of processes and containers that were ended. */
+export function oomGuardEvent(event: Head & ActionBody, around: Surroundings): string | undefined {
+  const { action, victim, outcome } = event;
+  if ((action !== "process" && action !== "container") || outcome !== "died") return undefined;
+  return JSON.stringify({
+    hostname: around.hostname,
+    timestamp: nanoseconds(event.ts),
+    oomcgroup: around.directoryOf(event.cgroup),
+    proccgroup: around.directoryOf(event.container ?? victim?.cgroup ?? event.cgroup),
+    threshold: event.threshold,
+    usage: event.usage_before,
+    killed: victim === null ? "" : `${victim.pid}(${victim.comm}) `,
+    stats: around.stat.replaceAll("\n", "|"),
+    policy: POLICIES[action],
+  });
+}
+
+/** oom-guard, being Go, writes nine digits. */
+function nanoseconds(ts: string): string {
+  return ts.replace(/\.(\d+)Z$/, (_, digits: string) => `.${digits.padEnd(9, "0")}Z`);
+}
