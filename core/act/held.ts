@@ -17,14 +17,20 @@ export function pidsIn(text: string): Set<number> {
   return pids;
 }
 
+/**
+ * Whether the process that is held is in its cgroup at this moment. One that moved out is in the file no longer, and another
+ * that has its pid by now is not what the pidfd holds.
+ */
+export function isStillIn({ home, pid }: Held): boolean {
+  return pidsAt(home).has(pid);
+}
+
 const buffer = new Uint8Array(64 * 1024);
 const LINE_FEED = 0x0a;
 
-/**
- * Whether the process that is held is in its cgroup at this moment. One that moved out is in the file no longer, and
- * another that has its pid by now is not what the pidfd holds.
- */
-export function isStillIn({ home, pid }: Held): boolean {
+/** The pids in the cgroup whose directory this is; none when it is gone. */
+export function pidsAt(home: Fd): ReadonlySet<number> {
+  const pids = new Set<number>();
   try {
     // Opened anew: what v1 tells of pids is as old as the open file.
     using file = openIn(home, "cgroup.procs");
@@ -32,14 +38,16 @@ export function isStillIn({ home, pid }: Held): boolean {
     for (let n = readInto(file, buffer) ?? 0; n > 0; n = readInto(file, buffer) ?? 0) {
       for (let at = 0; at < n; at++) {
         const byte = buffer[at]!;
-        if (byte !== LINE_FEED) number = number * 10 + byte - 0x30;
-        else if (number === pid) return true;
-        else number = 0;
+        if (byte !== LINE_FEED) {
+          number = number * 10 + byte - 0x30;
+          continue;
+        }
+        pids.add(number);
+        number = 0;
       }
     }
-    return false;
   } catch (error) {
-    if (error instanceof SystemCallError) return false;
-    throw error;
+    if (!(error instanceof SystemCallError)) throw error;
   }
+  return pids;
 }

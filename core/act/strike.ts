@@ -10,6 +10,8 @@ import { type Held, isStillIn, pidsIn } from "./held.ts";
 
 export const SIGKILL = 9;
 export const SIGTERM = 15;
+export const SIGCONT = 18;
+export const SIGSTOP = 19;
 
 /** Why it was not done; `undefined` when it was. `gone` is an ordinary outcome: try the next one. */
 export type Failure = "gone" | { readonly reason: string } | undefined;
@@ -35,6 +37,7 @@ export function strikeProcess(held: Held, signal: number, dryRun: boolean): Fail
  */
 export function strikeAll(
   cgroup: Cgroup,
+  signal: number,
   dryRun: boolean,
   untouchable: ReadonlySet<number>,
   freeze: boolean,
@@ -42,7 +45,7 @@ export function strikeAll(
   try {
     using directory = openDirectory(cgroup.dir);
     if (inodeOfFd(directory) !== cgroup.inode) return "gone";
-    if (holdsNone(cgroup, untouchable)) {
+    if (signal === SIGKILL && holdsNone(cgroup, untouchable)) {
       using file = openIn(directory, "cgroup.kill", O_WRONLY);
       if (!dryRun) writeText(file, "1");
       return undefined;
@@ -55,7 +58,7 @@ export function strikeAll(
   const freezer = freeze && !dryRun ? freezerOf(cgroup) : undefined;
   if (freezer) writeControl(freezer.file, freezer.frozen);
   try {
-    return strikeEach(cgroup, dryRun, untouchable);
+    return strikeEach(cgroup, dryRun ? 0 : signal, untouchable);
   } finally {
     // A frozen process dies when it thaws.
     if (freezer) writeControl(freezer.file, freezer.thawed);
@@ -67,7 +70,7 @@ function holdsNone(cgroup: Cgroup, untouchable: ReadonlySet<number>): boolean {
   return [...walk(cgroup)].every((each) => pidsOf(each).every((pid) => !untouchable.has(pid)));
 }
 
-function strikeEach(cgroup: Cgroup, dryRun: boolean, untouchable: ReadonlySet<number>): Failure {
+function strikeEach(cgroup: Cgroup, signal: number, untouchable: ReadonlySet<number>): Failure {
   let failure: Failure;
   for (const each of walk(cgroup)) {
     const held = pidsOf(each).filter((pid) => !untouchable.has(pid))
@@ -77,7 +80,7 @@ function strikeEach(cgroup: Cgroup, dryRun: boolean, untouchable: ReadonlySet<nu
     for (const { pid, pidfd } of held) {
       if (pidfd === undefined) continue;
       try {
-        if (still.has(pid)) signalPidfd(pidfd, dryRun ? 0 : SIGKILL);
+        if (still.has(pid)) signalPidfd(pidfd, signal);
       } catch (error) {
         if (!(error instanceof SystemCallError)) throw error;
         failure = { reason: `${error.call}: ${error.code}` };

@@ -21,6 +21,8 @@ import type { GuardPlan } from "./plan.ts";
 /** A process that is held, and the cgroup that it was in. */
 export interface Pick extends Held {
   readonly weighed: Weighed;
+  /** By somebody else, before. */
+  readonly isStopped: boolean;
   /** What dies as a whole together with it: of memory.oom.group, or its container where that is asked for. */
   readonly group: Cgroup | undefined;
   readonly container: Cgroup;
@@ -169,6 +171,7 @@ function hold(
   return {
     pid: process.pid,
     weighed: weighed({ ...process, cmdline }, choice),
+    isStopped: process.state === "T" || process.state === "t",
     pidfd,
     home,
     group: group === undefined ? undefined : cgroups.get(group),

@@ -1,17 +1,16 @@
-/** One ward at the level at which something is to die: aiming, reclaiming, striking, and what became of it. */
+/** One ward at the level at which something is to die: aiming, reclaiming, striking. */
 
-import { isEmpty, SIGKILL, SIGTERM, strikeAll, strikeProcess } from "../act/strike.ts";
 import { isStillIn } from "../act/held.ts";
 import { startReclaim } from "../act/reclaim.ts";
-import type { Cgroup } from "../cgroup/cgroup.ts";
-import { hasEnded } from "../kernel/process.ts";
+import { type Failure, SIGKILL, SIGTERM, strikeAll, strikeProcess } from "../act/strike.ts";
 import type { Level } from "../policy/bounds.ts";
 import { pursue, type Sight } from "../policy/engagement.ts";
 import { type Pick, takeAim } from "./aim.ts";
-import type { Blow, Message } from "./messages.ts";
-import { deedOf, type GuardPlan } from "./plan.ts";
+import { createBlows } from "./blows.ts";
+import type { Message } from "./messages.ts";
+import { type Deed, deedOf, type GuardPlan } from "./plan.ts";
 import { headOf } from "./sentry.ts";
-import { cacheOf, type OpenBlow, type Ward } from "./ward.ts";
+import { cacheOf, type Ward } from "./ward.ts";
 
 export interface Fight {
   /** Finds out ahead of time whom to strike, unless that is known. */
@@ -41,8 +40,8 @@ const RUSH_MS = 2;
 const STAT_MS = 5;
 /** Where nobody can be struck, somebody may come (milliseconds). */
 const IDLE_MS = 100;
-/** Rounds over a cgroup that does not get empty before its processes are stopped first. */
-const FREEZE_AFTER = 2;
+/** With less left than this the limit is met before a victim's memory is free (milliseconds). */
+const PAUSE_MS = 5;
 
 export function createFight(options: FightOptions): Fight {
   const { plan, wards, say } = options;
@@ -50,20 +49,15 @@ export function createFight(options: FightOptions): Fight {
   const msUntilLimit = ({ rate, usage, spec: { limit } }: Ward) =>
     rate === undefined || rate <= 0 ? Infinity : 1000 * (limit - usage) / rate;
 
+  const blows = createBlows(plan, say);
+
   const takeAimAt = (ward: Ward, mark: number) => {
     const { spec, scope, measured, usageFile } = ward;
     const isPressed = () => (usageFile.number() ?? 0) >= mark;
     const aim = takeAim(scope, measured.path, spec.capacity, plan(), isPressed);
     if (aim === undefined || (aim.isPartial && ward.aim)) return aim?.close();
-    loosen(ward);
+    blows.loosen(ward);
     ward.aim = aim;
-  };
-
-  /** What is struck stays held until it is told of. */
-  const loosen = (ward: Ward) => {
-    const kept = new Set(ward.blows.map(({ pick }) => pick));
-    ward.aim?.close((pick) => !kept.has(pick));
-    ward.aim = undefined;
   };
 
   const aim = (ward: Ward, now: number, reached: Level, anew: boolean) => {
@@ -95,16 +89,8 @@ export function createFight(options: FightOptions): Fight {
     const { inactiveFile = 0, reclaimable } = ward.cache;
     const value = plan().base === "usage" ? usage : Math.max(0, usage - inactiveFile);
     const last = ward.blows.at(-1);
-    const victim = last === undefined ? "none" : isAlive(last, now) ? "alive" : "dead";
+    const victim = last === undefined ? "none" : blows.isAlive(last, now) ? "alive" : "dead";
     return { value, threshold: bounds[level], usage, limit, reclaimable, rate, victim };
-  };
-
-  const isAlive = (open: OpenBlow, now: number): boolean => {
-    if (open.diedAfter !== undefined) return false;
-    const isOver = open.whole ? isEmpty(open.whole, plan().untouchable) : hasEnded(open.pick.pidfd);
-    if (!isOver) return true;
-    open.diedAfter = now - open.since;
-    return false;
   };
 
   const proceed = (ward: Ward, now: number) => {
@@ -138,25 +124,17 @@ export function createFight(options: FightOptions): Fight {
         ward.nextLook = step.until;
         break;
       case "wait":
-        again(ward, now);
+        blows.keepAt(ward, now);
         ward.nextLook = step.until;
         break;
       case "end":
         endReclaim(ward, now);
         if (ward.blows.length === 0) letGo(ward, "recovered");
-        abandon(ward, now);
+        blows.abandon(ward, now);
         ward.nextLook = now + 1;
         return;
     }
     engagement.state = state;
-  };
-
-  /** Another round over a cgroup that is being emptied. */
-  const again = (ward: Ward, now: number) => {
-    const last = ward.blows.at(-1);
-    if (last?.whole === undefined || !isAlive(last, now) || plan().dryRun) return;
-    last.rounds += 1;
-    strikeAll(last.whole, false, plan().untouchable, last.rounds > FREEZE_AFTER);
   };
 
   /** Wards that overlap have the same processes: what one has struck counts for the other. */
@@ -180,11 +158,11 @@ export function createFight(options: FightOptions): Fight {
       failure = attempt(ward, now, deed);
     }
     if (failure === undefined) return;
-    if (failure === "gone" && ward.blows.some((open) => isAlive(open, now))) return;
+    if (failure === "gone" && ward.blows.some((open) => blows.isAlive(open, now))) return;
     const reason = failure === "gone" ? "there is no process that may be taken" : failure.reason;
-    if (ward.failure !== reason) fail(ward, now, deed, reason);
+    if (ward.failure !== reason) blows.fail(ward, now, deed, reason);
     ward.failure = reason;
-    abandon(ward, now);
+    blows.abandon(ward, now);
     ward.idleUntil = ward.nextLook = now + IDLE_MS;
   };
 
@@ -194,103 +172,35 @@ export function createFight(options: FightOptions): Fight {
   };
 
   /** Strikes the first that still is where it was. */
-  const attempt = (ward: Ward, now: number, deed: "process" | "container") => {
+  const attempt = (ward: Ward, now: number, deed: Deed): Failure => {
+    const signal = plan().patience.grace > 0 ? SIGTERM : SIGKILL;
     for (const pick of ward.aim?.picks ?? []) {
-      if (ward.blows.some((open) => open.pick === pick)) continue;
-      const whole = deed === "container" ? pick.container : pick.group;
-      const signal = plan().patience.grace > 0 && whole === undefined ? SIGTERM : SIGKILL;
-      const failure = whole
-        ? strikeAll(whole, plan().dryRun, plan().untouchable, false)
-        : strikeProcess(pick, signal, plan().dryRun);
+      if (ward.blows.some((open) => open.pick.pid === pick.pid)) continue;
+      const failure = blow(pick, deed, signal);
       if (failure === "gone") continue;
       if (failure) return failure;
-      struck(ward, now, pick, whole, deed, signal);
+      const isUrgent = signal === SIGKILL && msUntilLimit(ward) < PAUSE_MS;
+      if (isUrgent && ward.spec.mode === "notify") blows.pauseOthers(ward, pick, now);
+      blows.open(ward, now, pick, deed, signal);
       return undefined;
     }
-    return "gone" as const;
+    return "gone";
   };
 
-  const struck = (
-    ward: Ward,
-    now: number,
-    pick: Pick,
-    whole: Cgroup | undefined,
-    deed: Blow["deed"],
-    signal: number,
-  ) => {
-    ward.blows.push({
-      pick,
-      whole,
-      since: now,
-      blow: blowOf(ward, deed, {
-        signal: signal === SIGTERM ? "SIGTERM" : "SIGKILL",
-        victim: pick.weighed,
-        container: whole?.path,
-        struckAfter: performance.now() - now,
-      }),
-      rounds: 1,
-      diedAfter: undefined,
-    });
-    if (plan().dryRun) abandon(ward, now, "would");
-  };
-
-  const blowOf = (
-    ward: Ward,
-    deed: Blow["deed"],
-    rest: Part<Blow, "signal" | "victim" | "container" | "struckAfter">,
-  ): OpenBlow["blow"] => {
-    const { level } = ward.engagement!;
-    return {
-      deed,
-      level,
-      candidates: ward.aim?.candidates ?? [],
-      before: ward.usage,
-      limit: ward.spec.limit,
-      threshold: ward.spec.bounds[level],
-      stat: ward.stat,
-      ...rest,
-    };
+  const blow = (pick: Pick, deed: Deed, signal: number): Failure => {
+    const { dryRun, untouchable } = plan();
+    const whole = wholeOf(pick, deed);
+    return whole
+      ? strikeAll(whole, signal, dryRun, untouchable, false)
+      : strikeProcess(pick, signal, dryRun);
   };
 
   const escalate = (ward: Ward, now: number) => {
     const open = ward.blows.at(-1);
     if (open === undefined) return;
-    tell(ward, open, "alive", "it did not end within the grace");
-    ward.blows.pop();
-    const failure = strikeProcess(open.pick, SIGKILL, plan().dryRun);
-    if (failure === undefined) struck(ward, now, open.pick, undefined, open.blow.deed, SIGKILL);
-  };
-
-  const fail = (ward: Ward, now: number, deed: Blow["deed"], reason: string) => {
-    const blow = blowOf(ward, deed, {
-      signal: plan().patience.grace > 0 ? "SIGTERM" : "SIGKILL",
-      victim: undefined,
-      container: undefined,
-      struckAfter: performance.now() - now,
-    });
-    const rest = { after: ward.usage, diedAfter: undefined, freedAfter: undefined };
-    say({ say: "blow", ...headOf(ward), blow: { ...blow, ...rest, outcome: "failed", reason } });
-  };
-
-  const tell = (ward: Ward, open: OpenBlow, outcome: Blow["outcome"], reason?: string) => {
-    const { blow, diedAfter } = open;
-    const freedAfter = diedAfter === undefined ? undefined : performance.now() - open.since;
-    const rest = { after: ward.usage, diedAfter, freedAfter, outcome, reason };
-    say({ say: "blow", ...headOf(ward), blow: { ...blow, ...rest } });
-  };
-
-  const abandon = (ward: Ward, now: number, outcome?: Blow["outcome"]) => {
-    for (const open of ward.blows) {
-      tell(ward, open, outcome ?? (isAlive(open, now) ? "alive" : "died"));
-    }
-    const struck = ward.blows.splice(0).map(({ pick }) => pick);
-    ward.aim?.close((pick) => !struck.includes(pick));
-    ward.aim = undefined;
-    for (const { pidfd, home } of struck) {
-      pidfd.close();
-      home.close();
-    }
-    ward.engagement = undefined;
+    const { pick, blow: { deed } } = open;
+    blows.giveUp(ward, open, "it did not end within the grace");
+    if (blow(pick, deed, SIGKILL) === undefined) blows.open(ward, now, pick, deed, SIGKILL);
   };
 
   const endReclaim = (ward: Ward, now: number) => {
@@ -310,15 +220,17 @@ export function createFight(options: FightOptions): Fight {
     say({ say: "let_go", ...headOf(ward), level, why, usage: ward.usage, reclaimable });
   };
 
-  return { aim, proceed, abandon };
+  return { aim, proceed, abandon: blows.abandon };
 }
-
-/** TypeScript's own `Pick`; that name is taken here. */
-type Part<T, K extends keyof T> = { readonly [P in K]: T[P] };
 
 /** Whether one lies within the other. */
 export function overlap(one: string, other: string): boolean {
   const within = (inner: string, outer: string) =>
     inner === outer || outer === "/" || inner.startsWith(`${outer}/`);
   return within(one, other) || within(other, one);
+}
+
+/** What dies together with a victim. */
+export function wholeOf({ container, group }: Pick, deed: Deed) {
+  return deed === "container" ? container : group;
 }

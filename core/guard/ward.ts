@@ -1,6 +1,6 @@
 /** One guarded cgroup, as the sentry knows it: what is kept open, and what it was last seen to be. */
 
-import { type Cgroup } from "../cgroup/cgroup.ts";
+import type { Cgroup } from "../cgroup/cgroup.ts";
 import { type Fd, inodeOfFd, lend, openDirectory } from "../kernel/fd.ts";
 import { type KeptFile, openKeptIn } from "../kernel/kept_file.ts";
 import { SystemCallError } from "../kernel/libc.ts";
@@ -15,8 +15,6 @@ import { type Blow, unflatten, type Wake, type WardSpec } from "./messages.ts";
 /** A blow whose outcome is not known yet. */
 export interface OpenBlow {
   readonly pick: Pick;
-  /** What is ended as a whole; `undefined` for a single process. */
-  readonly whole: Cgroup | undefined;
   readonly blow: Omit<Blow, "after" | "outcome" | "reason" | "diedAfter" | "freedAfter">;
   /** Milliseconds of this thread's clock. */
   readonly since: number;
@@ -54,6 +52,9 @@ export interface Ward {
   /** In the order in which they were struck; each is told of once it is over. */
   blows: OpenBlow[];
   reclaim: { readonly before: number; readonly since: number } | undefined;
+  /** Stopped beside a victim, and since when. */
+  readonly paused: Pick[];
+  pausedAt: number;
   /** Told of last, so that it is not told at every look. */
   failure: string | undefined;
   /** Nobody could be struck: look again no sooner than this. */
@@ -98,6 +99,8 @@ export function openWard(spec: WardSpec): Ward | undefined {
       letGo: false,
       blows: [],
       reclaim: undefined,
+      paused: [],
+      pausedAt: -Infinity,
       failure: undefined,
       idleUntil: -Infinity,
     };

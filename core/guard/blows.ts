@@ -1,0 +1,184 @@
+/** What was struck, until it is known what became of it. */
+
+import { pidsAt } from "../act/held.ts";
+import { isEmpty, SIGCONT, SIGKILL, SIGSTOP, SIGTERM, strikeAll } from "../act/strike.ts";
+import { SystemCallError } from "../kernel/libc.ts";
+import { hasEnded, signalPidfd } from "../kernel/process.ts";
+import type { Pick } from "./aim.ts";
+import { wholeOf } from "./fight.ts";
+import type { Blow, Message } from "./messages.ts";
+import type { Deed, GuardPlan } from "./plan.ts";
+import { headOf } from "./sentry.ts";
+import type { OpenBlow, Ward } from "./ward.ts";
+
+export interface Blows {
+  open(ward: Ward, now: number, pick: Pick, deed: Deed, signal: number): void;
+  isAlive(open: OpenBlow, now: number): boolean;
+  /** Strikes what has not died yet once more, where that helps, and lets those go on that were paused for long enough. */
+  keepAt(ward: Ward, now: number): void;
+  /**
+   * Stops who allocates beside the victim, until its memory is free: it takes milliseconds, in which they would meet the
+   * limit, and the kernel would take one of them too.
+   */
+  pauseOthers(ward: Ward, victim: Pick, now: number): void;
+  /** Tells that it did not work. */
+  giveUp(ward: Ward, open: OpenBlow, reason: string): void;
+  /** Tells that nobody could be struck. */
+  fail(ward: Ward, now: number, deed: Deed, reason: string): void;
+  /** Lets go of the aim; what is struck stays held until it is told of. */
+  loosen(ward: Ward): void;
+  /** Tells of everything that is open, and lets go of it. */
+  abandon(ward: Ward, now: number): void;
+}
+
+/** Rounds over a cgroup that does not get empty before its processes are stopped first. */
+const FREEZE_AFTER = 2;
+/** A gigabyte is free after 50 ms. */
+const LONGEST_PAUSE_MS = 200;
+
+export function createBlows(plan: () => GuardPlan, say: (message: Message) => void): Blows {
+  const isAlive = (open: OpenBlow, now: number): boolean => {
+    if (open.diedAfter !== undefined) return false;
+    const whole = wholeOf(open.pick, open.blow.deed);
+    const isOver = whole ? isEmpty(whole, plan().untouchable) : hasEnded(open.pick.pidfd);
+    if (!isOver) return true;
+    open.diedAfter = now - open.since;
+    return false;
+  };
+
+  const resume = (ward: Ward) => {
+    for (const { pidfd } of ward.paused.splice(0)) send(pidfd, SIGCONT);
+  };
+
+  const describe = (
+    ward: Ward,
+    deed: Deed,
+    rest: Pick_<Blow, "signal" | "victim" | "container" | "struckAfter">,
+  ): OpenBlow["blow"] => {
+    const { level } = ward.engagement!;
+    return {
+      deed,
+      level,
+      candidates: ward.aim?.candidates ?? [],
+      before: ward.usage,
+      limit: ward.spec.limit,
+      threshold: ward.spec.bounds[level],
+      stat: ward.stat,
+      ...rest,
+    };
+  };
+
+  const tell = (ward: Ward, open: OpenBlow, outcome: Blow["outcome"], reason?: string) => {
+    const { blow, diedAfter } = open;
+    const freedAfter = diedAfter === undefined ? undefined : performance.now() - open.since;
+    const rest = { after: ward.usage, diedAfter, freedAfter, outcome, reason };
+    say({ say: "blow", ...headOf(ward), blow: { ...blow, ...rest } });
+  };
+
+  const loosen = (ward: Ward) => {
+    const kept = new Set([...ward.blows.map(({ pick }) => pick), ...ward.paused]);
+    ward.aim?.close((pick) => !kept.has(pick));
+    ward.aim = undefined;
+  };
+
+  return {
+    isAlive,
+    loosen,
+    open(ward, now, pick, deed, signal) {
+      const open: OpenBlow = {
+        pick,
+        since: now,
+        blow: describe(ward, deed, {
+          signal: nameOf(signal),
+          victim: pick.weighed,
+          container: wholeOf(pick, deed)?.path,
+          struckAfter: performance.now() - now,
+        }),
+        rounds: 1,
+        diedAfter: undefined,
+      };
+      ward.blows.push(open);
+      if (!plan().dryRun) return;
+      tell(ward, open, "would");
+      ward.blows = [];
+      ward.engagement = undefined;
+      release([pick]);
+      ward.aim?.close((each) => each !== pick);
+      ward.aim = undefined;
+    },
+
+    keepAt(ward, now) {
+      if (ward.paused.length > 0 && now - ward.pausedAt > LONGEST_PAUSE_MS) resume(ward);
+      const last = ward.blows.at(-1);
+      const whole = last && wholeOf(last.pick, last.blow.deed);
+      if (!last || !whole || last.blow.signal === "SIGTERM" || !isAlive(last, now)) return;
+      last.rounds += 1;
+      strikeAll(whole, SIGKILL, false, plan().untouchable, last.rounds > FREEZE_AFTER);
+    },
+
+    pauseOthers(ward, victim, now) {
+      if (plan().dryRun) return;
+      const others = (ward.aim?.picks ?? []).filter((pick) =>
+        pick !== victim && !pick.isStopped && !ward.paused.includes(pick) &&
+        !ward.blows.some((open) => open.pick === pick)
+      );
+      const homes = new Map<string, ReadonlySet<number>>();
+      for (const pick of others) {
+        const { cgroup } = pick.weighed;
+        const pids = homes.get(cgroup) ?? pidsAt(pick.home);
+        homes.set(cgroup, pids);
+        if (pids.has(pick.pid) && send(pick.pidfd, SIGSTOP)) ward.paused.push(pick);
+      }
+      ward.pausedAt = now;
+    },
+
+    giveUp(ward, open, reason) {
+      tell(ward, open, "alive", reason);
+      ward.blows = ward.blows.filter((each) => each !== open);
+    },
+
+    fail(ward, now, deed, reason) {
+      const blow = describe(ward, deed, {
+        signal: nameOf(plan().patience.grace > 0 ? SIGTERM : SIGKILL),
+        victim: undefined,
+        container: undefined,
+        struckAfter: performance.now() - now,
+      });
+      const rest = { after: ward.usage, diedAfter: undefined, freedAfter: undefined };
+      say({ say: "blow", ...headOf(ward), blow: { ...blow, ...rest, outcome: "failed", reason } });
+    },
+
+    abandon(ward, now) {
+      const kept = new Set([...ward.blows.map(({ pick }) => pick), ...ward.paused]);
+      resume(ward);
+      for (const open of ward.blows) tell(ward, open, isAlive(open, now) ? "alive" : "died");
+      ward.blows = [];
+      ward.engagement = undefined;
+      ward.aim?.close((pick) => !kept.has(pick));
+      ward.aim = undefined;
+      release(kept);
+    },
+  };
+}
+
+/** TypeScript's own `Pick`; that name is taken here. */
+type Pick_<T, K extends keyof T> = { readonly [P in K]: T[P] };
+
+const nameOf = (signal: number) => signal === SIGTERM ? "SIGTERM" : "SIGKILL";
+
+function release(picks: Iterable<Pick>): void {
+  for (const { pidfd, home } of picks) {
+    pidfd.close();
+    home.close();
+  }
+}
+
+/** False when it is gone, or may not be signalled. */
+function send(pidfd: Pick["pidfd"], signal: number): boolean {
+  try {
+    return signalPidfd(pidfd, signal);
+  } catch (error) {
+    if (error instanceof SystemCallError) return false;
+    throw error;
+  }
+}
