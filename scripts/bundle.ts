@@ -8,16 +8,21 @@ import { Mistake } from "./terminal.ts";
 export const root = fileURLToPath(new URL("..", import.meta.url));
 
 /**
- * One file for the entry, and one for each part that is imported later or that parts share: no command parses the code
+ * One file for each entry, and one for each part that is imported later or that parts share: no command parses the code
  * of another. Not minified, which gains little and costs the names in stack traces. The source maps lie beside the files
  * and are read for a stack trace only; inline they would be taken apart at each start (docs/performance.md).
  *
  * @param folder the files go there; nothing else may be in it
+ * @param others entries beside the first, in the same folder: what it starts as a Worker
  * @returns the path of the entry's file
  */
-export async function bundle(entry: string, folder: string): Promise<string> {
+export async function bundle(
+  entry: string,
+  folder: string,
+  others: readonly string[] = [],
+): Promise<string> {
   const split = ["--code-splitting", "--sourcemap=linked"];
-  await deno(["bundle", "--quiet", "--frozen", ...split, `--outdir=${folder}`, entry]);
+  await deno(["bundle", "--quiet", "--frozen", ...split, `--outdir=${folder}`, entry, ...others]);
   const entryFile = `${parse(entry).name}.js`;
   for (const [name, text] of Object.entries(neutralBundle(takeAll(folder), entryFile))) {
     Deno.writeTextFileSync(join(folder, name), text);

@@ -13,6 +13,9 @@ import { Mistake, note, run } from "./terminal.ts";
 
 const dist = join(root, "dist");
 
+/** Each is loaded by its name, beside whatever the bundler makes of its caller: `sentryScript` in core/guard/guard.ts. */
+const workerModules = { "sentry_worker.ts": "core/guard/sentry_worker.ts" };
+
 if (import.meta.main) await run("compile", main);
 
 async function main(): Promise<number> {
@@ -24,7 +27,7 @@ async function main(): Promise<number> {
     cacheFolder: join(dist, "denort"),
   });
   note("compile: checking the types");
-  await deno(["check", "--quiet", "--frozen", "cli/main.ts"]);
+  await deno(["check", "--quiet", "--frozen", "cli/main.ts", ...Object.values(workerModules)]);
   Deno.mkdirSync(dist, { recursive: true });
   // Of its own, so that two runs do not meet; the depth is part of the source maps.
   const work = Deno.makeTempDirSync({ dir: dist, prefix: "build-" });
@@ -32,7 +35,11 @@ async function main(): Promise<number> {
     note("compile: bundling");
     Deno.writeTextFileSync(join(work, "oomkit.ts"), entryText(base, target));
     const folder = join(work, "bundle");
-    const script = await bundle(join(work, "oomkit.ts"), folder);
+    const workers = Object.entries(workerModules).map(([name, module]) => {
+      Deno.writeTextFileSync(join(work, name), `import "../../${module}";\n`);
+      return join(work, name);
+    });
+    const script = await bundle(join(work, "oomkit.ts"), folder, workers);
     note(`compile: putting it on the ${base.kind} runtime base`);
     await makeExecutable({ base, target, script, folder, output });
   } finally {
