@@ -33,6 +33,41 @@ const victim = {
   shmem_rss: 0,
   oom_score_adj: -1000,
 };
+const weighed = {
+  pid: 7,
+  comm: "x",
+  cmdline: ["x", ""],
+  cgroup: "/a/b",
+  rss: null,
+  oom_score_adj: null,
+  badness: -4096,
+  standing: "ordinary",
+  because: null,
+} as const;
+const action = {
+  type: "action",
+  action: "process",
+  level: "threshold",
+  mode: "tripwire",
+  dry_run: false,
+  signal: "SIGKILL",
+  victim: weighed,
+  container: null,
+  candidates: [weighed, { ...weighed, rss: 1, standing: "spared", because: "--ignore x" }],
+  usage_before: 2,
+  usage_after: 0,
+  limit: 3,
+  threshold: 1,
+  outcome: "died",
+  reason: null,
+  count: null,
+  freed: 2,
+  struck_ms: 0.123,
+  died_ms: 1.5,
+  freed_ms: 2,
+} as const;
+const let_go = { type: "let_go", level: "threshold", limit: 3, threshold: 1 } as const;
+const restored = { type: "restored", file: "memory.high", set: "4096", before: "max" } as const;
 const summary = { type: "summary", seconds: 0.5, cgroups: [tally] } as const;
 
 const bodies: readonly Body[] = [
@@ -52,6 +87,34 @@ const bodies: readonly Body[] = [
     inferred: true,
   },
   { type: "oom_group_kill", count: 1n, usage: 1 },
+  {
+    type: "guarding",
+    limit: 4,
+    limit_owner: null,
+    warn: 1,
+    critical: 2,
+    threshold: 3,
+    base: "working-set",
+    mode: "hold",
+    actions: { warn: [], critical: ["signal:SIGUSR2", "exec:true"], threshold: ["process"] },
+    dry_run: true,
+  },
+  {
+    type: "level",
+    level: "warn",
+    usage: 2,
+    value: 1,
+    base: "usage",
+    threshold: 1,
+    limit: 3,
+    rate: -5,
+  },
+  action,
+  { ...action, victim: null, candidates: [], outcome: "failed", reason: "nobody", mode: "notify" },
+  { ...let_go, why: "recovered", usage: 0, reclaimable: null },
+  { ...let_go, why: "reclaimable", usage: 2, reclaimable: 2 },
+  { ...restored, outcome: "restored", reason: null },
+  { ...restored, file: "memory.oom_control", outcome: "failed", reason: "busy" },
   { type: "limit_changed", from: null, to: 1 },
   { type: "created" },
   { type: "removed" },
@@ -66,6 +129,17 @@ Deno.test("events of every type fit the published schema, and no other type does
     assert.ok(isEvent(event), `${body.type}: ${JSON.stringify(isEvent.errors)}`);
   }
   assert.deepEqual(new Set(bodies.map(({ type }) => type)), new Set(EVENT_TYPES));
+});
+
+Deno.test("an event that lacks a field, or has one that is not described, does not fit", () => {
+  for (const body of bodies) {
+    const event: Record<string, unknown> = JSON.parse(toJson(makeEvent(1, "/a", "pollpri", body)));
+    assert.ok(!isEvent({ ...event, other: null }), `${body.type} with another field`);
+    for (const name of Object.keys(event)) {
+      const { [name]: _, ...rest } = event;
+      assert.ok(!isEvent(rest), `${body.type} without ${name}`);
+    }
+  }
 });
 
 Deno.test("the report of a command fits the published schema", () => {
