@@ -4,8 +4,10 @@ import { ownLineage } from "../core/cgroup/lineage.ts";
 import { cgroupsOfProcesses } from "../core/cgroup/pod.ts";
 import { ownCgroup, parseGlob, resolveTarget } from "../core/cgroup/resolve.ts";
 import { OomkitError } from "../core/errors.ts";
-import { type Guarding, type Scope, startGuard } from "../core/guard/guard.ts";
+import { type Guarding, startGuard } from "../core/guard/guard.ts";
 import { deadlyLevel, type GuardPlan } from "../core/guard/plan.ts";
+import { whyNoSignal } from "../core/guard/reach.ts";
+import type { Scope } from "../core/guard/scope.ts";
 import type { OomkitEvent } from "../core/report/event.ts";
 import { toJson } from "../core/report/json.ts";
 import { oomGuardEvent } from "../core/report/oom_guard.ts";
@@ -94,7 +96,7 @@ async function guard(
   const hierarchy = isPod ? undefined : discover(flags.root);
   if (hierarchy) checkMode(hierarchy, plan, mode);
   const scopes = hierarchy ? scopesOf(hierarchy, targets, flags.recursive === true) : [];
-  checkPreferences(plan, scopes);
+  if (!isPod) checkPreferences(plan, scopes);
 
   const json = wantsJson(flags);
   const style = chooseStyle(flags.color);
@@ -135,7 +137,11 @@ async function guard(
       stateFolder: journalFolder(),
       release: [...selfCommand(), "guard", "--release"],
     }, emit);
-    checkReach(guarding, plan, scopes);
+    checkReach(guarding, scopes, plan, mode);
+    for (const entry of flags.explain && !json ? guarding.entries : []) {
+      print(`who would be taken in ${printable(entry.cgroup.path)} now:`);
+      explain(guarding.candidates(entry), style);
+    }
     const line = startLine(guarding, plan);
     say(line);
     manager?.ready(line, guarding.isAlive);
@@ -193,17 +199,38 @@ function scopesOf(hierarchy: Hierarchy, targets: readonly string[], recursive: b
   return scopes;
 }
 
-/** A target that can never be guarded is a mistake; one of many without a limit is not. */
-function checkReach({ entries }: Guarding, _plan: GuardPlan, scopes: readonly Scope[]) {
-  for (const { cgroup, recursive } of scopes) {
-    if (recursive || entries.some((entry) => entry.cgroup.path === cgroup.path)) continue;
-    throw new OomkitError(
-      `cannot guard ${
-        printable(cgroup.path)
-      }: neither it nor an ancestor has a limit that leaves room for the margin`,
-      "set a limit, or look at: oomkit inspect",
-    );
+/** A target that can never be guarded as it was asked for is a mistake; one of many is not. */
+function checkReach(
+  { entries }: Guarding,
+  scopes: readonly Scope[],
+  plan: GuardPlan,
+  mode: string,
+) {
+  for (const { cgroup: { path }, recursive } of scopes) {
+    if (recursive) continue;
+    const entry = entries.find((each) => each.cgroup.path === path);
+    if (entry === undefined) {
+      throw new OomkitError(
+        `cannot guard ${
+          printable(path)
+        }: neither it nor an ancestor has a limit that leaves room for the margin`,
+        "set a limit, or look at: oomkit inspect",
+      );
+    }
+    const refused = deadlyLevel(plan.actions) && whyNoSignal(entry.cgroup, plan.untouchable);
+    if (refused) {
+      throw new OomkitError(
+        `cannot end the processes of ${printable(path)}: ${refused}`,
+        "run as root or as their owner",
+      );
+    }
   }
+  const isMeant = mode !== "auto" && !plan.dryRun && entries.length > 0;
+  if (!isMeant || entries.some(({ spec }) => spec.mode === mode)) return;
+  throw new OomkitError(
+    `cannot use --mode ${mode}: it could not be set up in any of ${entries.length} cgroups, for the reasons above`,
+    "use --mode auto for what works",
+  );
 }
 
 function startLine({ entries, scheduling, sources }: Guarding, plan: GuardPlan): string {

@@ -1,8 +1,8 @@
 /** Who would be taken, in words. */
 
 import { populationOf } from "../core/cgroup/processes.ts";
-import type { Scope } from "../core/guard/guard.ts";
 import type { GuardPlan } from "../core/guard/plan.ts";
+import type { Scope } from "../core/guard/scope.ts";
 import type { Weighed } from "../core/report/event.ts";
 import { print, printable, say } from "./output.ts";
 import type { Style } from "./style.ts";

@@ -13,7 +13,7 @@ import { Mistake, note, run } from "./terminal.ts";
 
 const dist = join(root, "dist");
 
-/** Each is loaded by its name, beside whatever the bundler makes of its caller: `sentryScript` in core/guard/guard.ts. */
+/** Each is loaded by its name, beside whatever the bundler makes of its caller: `sentryScript` in core/guard/thread.ts. */
 const workerModules = { "sentry_worker.ts": "core/guard/sentry_worker.ts" };
 
 if (import.meta.main) await run("compile", main);

@@ -30,8 +30,8 @@ export interface Journal {
    * first is put back in the end.
    */
   change(dir: string, inode: number, file: string, value: string): string | undefined;
-  /** Whether `value` is there because of this journal. */
-  isOurs(dir: string, file: string, value: string): boolean;
+  /** Whether what the file says now is what this journal has set. */
+  isOurs(dir: string, file: string): boolean;
   /** Puts back one, or all, the last one first. */
   restore(dir?: string, file?: string): Restored[];
 }
@@ -54,13 +54,14 @@ export function openJournal(folder: string): Journal {
   return {
     change(dir, inode, file, value) {
       const known = changes.find((change) => change.dir === dir && change.file === file);
-      const now = peekText(`${dir}/${file}`)?.trim();
-      if (now === undefined) return "there is no such file";
+      const text = peekText(`${dir}/${file}`)?.trim();
+      if (text === undefined) return "there is no such file";
+      const now = settable(file, text);
       const other = holderOf(folder, path, dir, file);
       if (other !== undefined) return `the guard with pid ${other} has changed it`;
       const rest = changes.filter((change) => change !== known);
       // Somebody else's value of meanwhile is what is put back.
-      const before = known && now === known.set ? known.before : settable(file, now);
+      const before = known && now === known.set ? known.before : now;
       changes = [...rest, { dir, inode, file, before, set: value }];
       save();
       const refused = inodeOf(dir) === inode ? writeControl(`${dir}/${file}`, value) : "it is gone";
@@ -79,8 +80,10 @@ export function openJournal(folder: string): Journal {
       }
       return undefined;
     },
-    isOurs: (dir, file, value) =>
-      changes.some((change) => change.dir === dir && change.file === file && change.set === value),
+    isOurs(dir, file) {
+      const now = settable(file, peekText(`${dir}/${file}`)?.trim() ?? "");
+      return changes.some((each) => each.dir === dir && each.file === file && each.set === now);
+    },
     restore(dir, file) {
       const meant = changes.filter((change) =>
         (dir === undefined || change.dir === dir) && (file === undefined || change.file === file)

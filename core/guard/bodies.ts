@@ -122,7 +122,7 @@ export const emptyAction = {
   freed_ms: null,
 } as const;
 
-function toldOf({ rss, oomScoreAdj, because, ...rest }: Weighed): ToldWeighed {
+export function toldOf({ rss, oomScoreAdj, because, ...rest }: Weighed): ToldWeighed {
   const { pid, comm, cmdline, cgroup, badness, standing } = rest;
   return {
     pid,

@@ -9,6 +9,7 @@ import { type Pick, takeAim } from "./aim.ts";
 import { createBlows } from "./blows.ts";
 import type { Message } from "./messages.ts";
 import { type Deed, deedOf, type GuardPlan } from "./plan.ts";
+import { overlap } from "./scope.ts";
 import { headOf } from "./sentry.ts";
 import { cacheOf, type Ward } from "./ward.ts";
 
@@ -221,13 +222,6 @@ export function createFight(options: FightOptions): Fight {
   };
 
   return { aim, proceed, abandon: blows.abandon };
-}
-
-/** Whether one lies within the other. */
-export function overlap(one: string, other: string): boolean {
-  const within = (inner: string, outer: string) =>
-    inner === outer || outer === "/" || inner.startsWith(`${outer}/`);
-  return within(one, other) || within(other, one);
 }
 
 /** What dies together with a victim. */

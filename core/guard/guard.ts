@@ -6,23 +6,25 @@
 import { openJournal, type Restored, restoreLeftovers } from "../act/journal.ts";
 import { type Minder, startMinder } from "../act/minder.ts";
 import { setOwnScore } from "../act/own_score.ts";
-import { type Cgroup, isThere, openCgroup, readControl, walk } from "../cgroup/cgroup.ts";
-import { openEpoll } from "../kernel/epoll.ts";
-import { type Body, makeEvent, type OomkitEvent, type Source } from "../report/event.ts";
+import { type Cgroup, isThere, openCgroup } from "../cgroup/cgroup.ts";
+import { OomkitError } from "../errors.ts";
+import {
+  type Body,
+  makeEvent,
+  type OomkitEvent,
+  type Source,
+  type Weighed,
+} from "../report/event.ts";
 import { startWatch, type Watching } from "../watch/watch.ts";
-import { blowBody, guardingBody, letGoBody, levelBody, reclaimedBody } from "./bodies.ts";
+import { takeAim } from "./aim.ts";
+import { blowBody, guardingBody, letGoBody, levelBody, reclaimedBody, toldOf } from "./bodies.ts";
 import { createChores } from "./chores.ts";
-import type { Message, Order } from "./messages.ts";
+import { createHoldWatchdog } from "./hold_watchdog.ts";
 import { deadlyLevel, type GuardPlan, type Mode } from "./plan.ts";
+import { whyNoSignal } from "./reach.ts";
 import { createRoster, type Entry } from "./roster.ts";
-
-/** A part of the hierarchy in which cgroups are guarded. */
-export interface Scope {
-  readonly cgroup: Cgroup;
-  /** Also everything beneath, and what appears there later; of a glob, what fits it. */
-  readonly recursive: boolean;
-  readonly pattern?: RegExp;
-}
+import { candidatesIn, isWithin, type Scope, scopeOf } from "./scope.ts";
+import { type Report, startSentryThread } from "./thread.ts";
 
 export interface GuardOptions {
   readonly plan: GuardPlan;
@@ -49,19 +51,25 @@ export interface Guarding {
   readonly sources: readonly string[];
   /** Resolves when nothing is left that could be guarded; rejects when the guard cannot go on. */
   readonly done: Promise<void>;
+  /** Who would be taken in it now, the first first. */
+  candidates(entry: Entry): readonly Weighed[];
   /** Whether the sentry has turned since this was asked last. */
   isAlive(): boolean;
   /** Puts everything back, and ends with the summary. */
   stop(): Promise<void>;
 }
 
-const STOP_WITHIN_MS = 2000;
 const WATCHDOG_MS = 200;
+/** The sentry turns once a second at least; a machine that swaps may stand still for longer. */
+const SILENCE_MS = 30_000;
+/** What others do to memory.high and memory.oom_control is found by looking (milliseconds). */
+const REFRESH_MS = 10_000;
 
 /**
  * Guards from the moment that it resolves.
  *
  * @param emit gets memory.stat along with each kill.
+ * Throws {@link OomkitError} when the sentry cannot run, or nothing can be recorded where that is needed.
  */
 export async function startGuard(
   options: GuardOptions,
@@ -69,164 +77,136 @@ export async function startGuard(
 ): Promise<Guarding> {
   const { plan, scopes } = options;
   const ended = Promise.withResolvers<void>();
+  const isDeadly = deadlyLevel(plan.actions) !== undefined;
   const tell = (cgroup: string, source: Source, body: Body, at?: number, stat?: string) =>
     emit(makeEvent(at ?? performance.timeOrigin + performance.now(), cgroup, source, body), stat);
-  const tellRestored = (restored: readonly Restored[]) => {
-    for (const { dir, file, set, before, outcome, reason } of restored) {
-      tell(pathOf(dir), "none", {
-        type: "restored",
-        file,
-        set,
-        before,
-        outcome,
-        reason: reason ?? null,
-      });
-    }
+  const told = new Set<string>();
+  const refuse = (cgroup: string, wanted: string, using: string, reason: string) => {
+    const key = `${cgroup} ${wanted} ${reason}`;
+    if (!told.has(key)) tell(cgroup, "none", { type: "degraded", wanted, using, reason });
+    told.add(key);
   };
-  const pathOf = (dir: string) => {
-    const mount = scopes[0]?.cgroup.hierarchy.mount ?? "";
-    return dir.startsWith(`${mount}/`) ? dir.slice(mount.length) : dir;
+  const tellRestored = (restored: readonly Restored[]) => {
+    for (const { dir, file, set, before, outcome, reason = null } of restored) {
+      tell(pathIn(scopes, dir), "none", { type: "restored", file, set, before, outcome, reason });
+    }
   };
   tellRestored(restoreLeftovers(options.stateFolder));
 
-  const degraded = new Set<string>();
-  const refuse = (cgroup: string, wanted: string, using: string, reason: string) => {
-    const key = `${cgroup} ${wanted} ${reason}`;
-    if (!degraded.has(key)) tell(cgroup, "none", { type: "degraded", wanted, using, reason });
-    degraded.add(key);
-  };
-
-  const epoll = openEpoll();
-  const heartbeat = new Int32Array(new SharedArrayBuffer(4));
-  const worker = new Worker(new URL(sentryScript(), import.meta.url), { type: "module" });
-  const order = (order: Order) => {
-    worker.postMessage(order);
-    epoll.wake();
-  };
-  let minder: Minder | undefined;
   const files = openJournal(options.stateFolder);
-  const journal = {
+  let minder: Minder | undefined;
+  const journal: typeof files = {
     ...files,
-    change(...change: Parameters<typeof files.change>) {
+    change(...change) {
       minder ??= startMinder(options.release);
       return files.change(...change);
     },
   };
+  const thread = startSentryThread(plan, (report) => take(report));
+  thread.failed.catch(ended.reject);
+  const { scheduling, rehearsed } = await thread.ready;
+  if (!rehearsed) refuse("/", "a rehearsal", "nothing", "the own cgroup cannot be seen");
+  const score = setOwnScore(-900);
+  if (score.refused && isDeadly) refuse("/", "oom_score_adj -900", "what it was", score.refused);
+
   const roster = createRoster({
     ...options,
-    epoll,
+    epoll: thread.epoll,
     journal,
-    order,
+    order: thread.order,
     tell: (entry) => tell(entry.cgroup.path, "none", guardingBody(entry, plan)),
     refuse: (cgroup, ...rest) => refuse(cgroup.path, ...rest),
   });
   const chores = createChores(options, tell);
-
-  const ready = Promise.withResolvers<Message & { say: "ready" }>();
-  const stopped = Promise.withResolvers<void>();
-  worker.onerror = (event) => {
-    event.preventDefault();
-    const error = new Error(`the sentry failed: ${event.message}`);
-    ready.reject(error);
-    ended.reject(error);
-    stopped.resolve();
+  const letLoose = (entry: Entry, reason: string) => {
+    tellRestored(files.restore(entry.measured.dir, "memory.oom_control"));
+    refuse(entry.cgroup.path, "hold", "the kernel's killer", reason);
   };
-  worker.onmessage = ({ data }: MessageEvent<Message>) => {
-    if (data.say === "ready") return ready.resolve(data);
-    if (data.say === "stopped") return stopped.resolve();
-    const entry = roster.get(data.id);
+
+  const take = (report: Report) => {
+    const entry = roster.get(report.id);
     if (entry === undefined) return;
     const { path } = entry.cgroup;
-    switch (data.say) {
+    const say = (body: Body, stat?: string) => tell(path, report.wake, body, report.at, stat);
+    switch (report.say) {
       case "level":
-        tell(path, data.wake, levelBody(entry, data, plan), data.at);
-        return chores.atLevel(entry, data.level, data.usage);
-      case "blow":
-        tell(path, data.wake, blowBody(entry, data.blow, plan), data.at, data.blow.stat);
-        if (data.blow.outcome === "failed" && entry.spec.mode === "hold") {
-          letLoose(entry, data.blow.reason!);
-        }
-        return chores.afterBlow(entry, data.blow);
+        say(levelBody(entry, report, plan));
+        return chores.atLevel(entry, report.level, report.usage);
+      case "blow": {
+        const { blow } = report;
+        say(blowBody(entry, blow, plan), blow.stat);
+        const isHeld = blow.outcome === "failed" && entry.spec.mode === "hold";
+        if (isHeld) letLoose(entry, blow.reason ?? "nobody could be ended");
+        return chores.afterBlow(entry, blow);
+      }
       case "reclaimed":
-        return tell(path, data.wake, reclaimedBody(entry, data, plan), data.at);
+        return say(reclaimedBody(entry, report, plan));
       case "let_go":
-        return tell(path, data.wake, letGoBody(entry, data), data.at);
+        return say(letGoBody(entry, report));
       case "gone":
         if (!isThere(entry.cgroup)) roster.forget(path);
     }
   };
-  order({ order: "begin", plan, epoll: epoll.shared, heartbeat });
-  const { scheduling, rehearsed } = await ready.promise;
-  if (!rehearsed) refuse("/", "a rehearsal", "nothing", "the own cgroup cannot be seen");
-  const score = setOwnScore(-900);
-  if (score.refused && deadlyLevel(plan.actions)) {
-    refuse("/", "oom_score_adj -900", "what it was", score.refused);
-  }
 
-  /** What may be guarded, as it is there now. */
-  const candidates = function* (): Generator<{ cgroup: Cgroup; isNamed: boolean }> {
-    for (const cgroup of options.findCgroups?.() ?? []) yield { cgroup, isNamed: true };
-    for (const { cgroup: { hierarchy, path }, recursive, pattern } of scopes) {
-      const top = openCgroup(hierarchy, path);
-      if (top === undefined) continue;
-      for (const cgroup of recursive ? walk(top) : [top]) {
-        if (pattern && !pattern.test(cgroup.path)) continue;
-        yield { cgroup, isNamed: cgroup.path === path };
-      }
-    }
-  };
-  const covers = (path: string) =>
-    scopes.find((scope) => {
-      const at = scope.cgroup.path;
-      const isWithin = path === at ||
-        (scope.recursive && path.startsWith(at === "/" ? "/" : `${at}/`));
-      return isWithin && (scope.pattern?.test(path) ?? true);
-    });
   const considerAll = () => {
     const there = new Set<string>();
-    for (const { cgroup, isNamed } of candidates()) {
+    const found = (options.findCgroups?.() ?? []).map((cgroup) => ({ cgroup, isNamed: true }));
+    for (const { cgroup, isNamed } of [...found, ...candidatesIn(scopes)]) {
       there.add(cgroup.path);
       roster.consider(cgroup, isNamed);
     }
-    for (const { cgroup } of roster.all()) if (!there.has(cgroup.path)) roster.forget(cgroup.path);
+    for (const { cgroup: { path } } of roster.all()) if (!there.has(path)) roster.forget(path);
   };
 
   let stopping = false;
   const follow = (event: OomkitEvent) => {
-    const scope = covers(event.cgroup);
+    const scope = scopeOf(scopes, event.cgroup);
     if (event.type === "summary" || event.type === "degraded" || scope) emit(event);
     if (!scope || stopping) return;
     if (event.type === "removed") roster.forget(event.cgroup);
     if (event.type !== "created" && event.type !== "limit_changed") return;
     const cgroup = openCgroup(scope.cgroup.hierarchy, event.cgroup);
-    if (cgroup) roster.consider(cgroup, cgroup.path === scope.cgroup.path);
+    const isNamed = scope.pattern === undefined && event.cgroup === scope.cgroup.path;
+    if (cgroup) roster.consider(cgroup, isNamed);
   };
   const watching = startFollowing(scopes, follow);
-  considerAll();
   watching?.done.then(ended.resolve, ended.reject);
-
-  /** Under `hold` nobody dies, and so nobody goes on unless the guard does something. */
-  const waits = new Map<Entry, number>();
-  const letLoose = (entry: Entry, reason: string) => {
-    tellRestored(files.restore(entry.measured.dir, "memory.oom_control"));
-    refuse(entry.cgroup.path, "hold", "the kernel's killer", reason);
-  };
-  const watchdog = setInterval(() => {
-    for (const entry of roster.all()) {
-      if (entry.spec.mode !== "hold") continue;
-      const waiting = /^under_oom 1$/m.test(
-        readControl(entry.measured, "memory.oom_control") ?? "",
-      );
-      if (!waiting) waits.delete(entry);
-      else if (!waits.has(entry)) waits.set(entry, performance.now());
-      else if (performance.now() - waits.get(entry)! > options.holdTimeout) {
-        waits.delete(entry);
-        letLoose(entry, `its allocators have been waiting for more than ${options.holdTimeout} ms`);
-      }
+  considerAll();
+  for (const entry of roster.all()) {
+    for (const [wanted, using, reason] of isDeadly ? doubts(entry, plan) : []) {
+      refuse(entry.cgroup.path, wanted, using, reason);
     }
-  }, WATCHDOG_MS);
-  const walking = setInterval(considerAll, options.walkEvery);
-  const rearming = setInterval(() => roster.rearm(), options.rearmEvery);
+  }
+
+  const checkHolds = createHoldWatchdog(options.holdTimeout, letLoose);
+  let lastBeat = { at: performance.now(), count: 0 };
+  const checkSentry = () => {
+    const count = thread.beats();
+    if (count !== lastBeat.count) lastBeat = { at: performance.now(), count };
+    if (performance.now() - lastBeat.at < SILENCE_MS) return;
+    ended.reject(new OomkitError(`the sentry has not turned for ${SILENCE_MS / 1000} s`));
+  };
+  const refresh = () => {
+    for (const { cgroup, isNamed, spec } of roster.all()) {
+      if (spec.mode !== "notify") roster.consider(cgroup, isNamed);
+    }
+  };
+  /** What throws outside of anybody's call ends the guard instead of the process. */
+  const every = (ms: number, action: () => void) =>
+    setInterval(() => {
+      try {
+        action();
+      } catch (error) {
+        ended.reject(error);
+      }
+    }, ms);
+  const timers = [
+    every(WATCHDOG_MS, checkSentry),
+    every(WATCHDOG_MS, () => checkHolds(roster.all())),
+    every(REFRESH_MS, refresh),
+    every(options.walkEvery, considerAll),
+    every(options.rearmEvery, () => roster.rearm()),
+  ];
 
   let beats = 0;
   return {
@@ -234,34 +214,51 @@ export async function startGuard(
     scheduling,
     sources: watching?.sources ?? [],
     done: ended.promise,
+    candidates({ cgroup, measured, spec }) {
+      const aim = takeAim(cgroup, measured.path, spec.capacity, plan, () => false);
+      aim?.close();
+      return (aim?.candidates ?? []).map(toldOf);
+    },
     isAlive() {
-      const now = Atomics.load(heartbeat, 0);
-      const alive = now !== beats;
-      beats = now;
-      return alive;
+      const before = beats;
+      beats = thread.beats();
+      return beats !== before;
     },
     async stop() {
       stopping = true;
-      for (const timer of [watchdog, walking, rearming]) clearInterval(timer);
-      order({ order: "stop" });
-      const late = setTimeout(stopped.resolve, STOP_WITHIN_MS);
-      await stopped.promise;
-      clearTimeout(late);
-      worker.terminate();
+      timers.forEach(clearInterval);
+      await thread.stop();
       tellRestored(files.restore());
       roster.close();
       await minder?.dismiss();
       await chores.finish();
       score.restore();
       await watching?.stop();
-      epoll.close();
+      thread.close();
     },
   };
 }
 
-/** Beside its source, and beside the file that it is bundled into. */
-function sentryScript(): string {
-  return import.meta.url.endsWith(".ts") ? "./sentry_worker.ts" : "./sentry_worker.js";
+/** What may keep a guard from its work there: what is wanted, what it is instead, and why. */
+function doubts(
+  { cgroup, measured, spec: { mode } }: Entry,
+  { untouchable }: GuardPlan,
+): [string, string, string][] {
+  const { own } = cgroup.hierarchy;
+  const isInside = mode === "tripwire" && own !== undefined && isWithin(own, measured.path);
+  const slowed = "oomkit runs in it, and is slowed down as well when it needs memory itself";
+  const refused = whyNoSignal(cgroup, untouchable);
+  return [
+    ...isInside
+      ? [["a guard from outside", "one from within", slowed] as [string, string, string]]
+      : [],
+    ...refused ? [["to end its processes", "nothing", refused] as [string, string, string]] : [],
+  ];
+}
+
+function pathIn(scopes: readonly Scope[], dir: string): string {
+  const mount = scopes[0]?.cgroup.hierarchy.mount ?? "";
+  return dir.startsWith(`${mount}/`) ? dir.slice(mount.length) : dir;
 }
 
 /** The kernel's own events, which are also what tells of cgroups that come and go and of limits that change. */

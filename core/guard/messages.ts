@@ -37,7 +37,12 @@ export interface WardSpec {
   /** What badness is weighed against, bytes: see `oomCapacity`. */
   readonly capacity: number;
   /** Usage thresholds of v1, armed already; the tokens are those of the epoll set. */
-  readonly eventfds: readonly { readonly token: number; readonly fd: number }[];
+  readonly eventfds: readonly {
+    readonly token: number;
+    readonly fd: number;
+    /** It tells that the kernel reclaims, which concerns only who is full of page cache. */
+    readonly isHint: boolean;
+  }[];
 }
 
 export type Order =

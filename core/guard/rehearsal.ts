@@ -42,7 +42,7 @@ export function rehearse(sentry: Sentry, epoll: JoinedEpoll): boolean {
   using eventfd = openEventfd();
   epoll.add(eventfd, EPOLLIN, TOKEN);
   const cgroup = flatten(own);
-  const eventfds = [{ token: TOKEN, fd: eventfd.number }];
+  const eventfds = [{ token: TOKEN, fd: eventfd.number, isHint: false }];
   const spec = { limit: 2 ** 53, capacity: 2 ** 53, mode: "notify", eventfds } as const;
   sentry.adopt({ id: ID, measured: cgroup, scope: cgroup, bounds: AWAY, ...spec });
   const end = performance.now() + MOST_MS;

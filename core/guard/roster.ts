@@ -13,6 +13,7 @@ import { arm, type Armed } from "../watch/arm.ts";
 import { reasonOf } from "../watch/describe.ts";
 import { flatten, type Order, type WardSpec } from "./messages.ts";
 import { deadlyLevel, type GuardPlan, type Mode } from "./plan.ts";
+import { isWithin } from "./scope.ts";
 
 export interface Entry {
   readonly id: number;
@@ -62,7 +63,8 @@ export function createRoster(options: RosterOptions): Roster {
     const found = limitOf(cgroup, isNamed, plan.softLimit);
     if (found === undefined) return forget(cgroup.path);
     const isUnchanged = same?.spec.limit === found.limit &&
-      same.measured.inode === found.measured.inode && same.spec.capacity === found.capacity;
+      same.measured.inode === found.measured.inode && same.spec.capacity === found.capacity &&
+      isAsSet(same);
     if (isUnchanged && !anew) return;
     const mode = modeOf(found);
     const bounds = boundsOf(found.limit, { ...plan.levels, margin: marginOf(mode) });
@@ -72,7 +74,7 @@ export function createRoster(options: RosterOptions): Roster {
     }
     const settled = settle(found.measured, mode, bounds.threshold);
     const armed = armAll(found.measured, bounds);
-    const eventfds = armed.map(({ token, fd }) => ({ token, fd: fd.number }));
+    const eventfds = armed.map(({ token, fd, isHint }) => ({ token, fd: fd.number, isHint }));
     const { limit, capacity } = found;
     const spec: WardSpec = {
       id: same?.id ?? nextId++,
@@ -107,6 +109,10 @@ export function createRoster(options: RosterOptions): Roster {
     if (!isUnchanged || same?.spec.mode !== settled) tell(entry);
   };
 
+  /** False when somebody has undone what the mode needs, as systemd does when it is reloaded. */
+  const isAsSet = ({ measured: { dir }, spec: { mode } }: Entry) =>
+    mode === "notify" || journal.isOurs(dir, fileOf(mode));
+
   const modeOf = ({ measured, isSoft }: Found): Mode => {
     if (options.mode !== "auto") return options.mode;
     const isV2 = measured.hierarchy.dialect.version === 2;
@@ -121,9 +127,15 @@ export function createRoster(options: RosterOptions): Roster {
   const settle = (measured: Cgroup, mode: Mode, threshold: number): Mode => {
     if (mode === "notify" || plan.dryRun) return mode === "notify" ? mode : "notify";
     const { dir, inode } = measured;
-    const [file, value] = mode === "tripwire"
-      ? ["memory.high", String(Math.floor(threshold / PAGE) * PAGE)]
-      : ["memory.oom_control", "1"];
+    if (
+      mode === "hold" && measured.hierarchy.own !== undefined &&
+      isWithin(measured.hierarchy.own, measured.path)
+    ) {
+      refuse(measured, mode, "notify", "oomkit runs in it, and would be held as well");
+      return "notify";
+    }
+    const file = fileOf(mode);
+    const value = mode === "tripwire" ? String(Math.floor(threshold / PAGE) * PAGE) : "1";
     const brake = mode === "tripwire" ? ownHigh(measured, journal) : undefined;
     if (brake !== undefined && brake <= threshold) {
       refuse(
@@ -134,7 +146,7 @@ export function createRoster(options: RosterOptions): Roster {
       );
       return "notify";
     }
-    const refused = journal.change(dir, inode, file!, value!);
+    const refused = journal.change(dir, inode, file, value);
     if (refused === undefined) return mode;
     if (isThere(measured)) refuse(measured, mode, "notify", `${dir}/${file}: ${refused}`);
     return "notify";
@@ -150,7 +162,7 @@ export function createRoster(options: RosterOptions): Roster {
         const token = nextToken++;
         try {
           const armed = arm(measured, trigger, token, { epoll, inotify: undefined });
-          return [{ token, armed, fd: armed.fd! }];
+          return [{ token, armed, fd: armed.fd!, isHint: trigger.tells === "pressure" }];
         } catch (error) {
           if (!(error instanceof SystemCallError)) throw error;
           const isHint = trigger.tells === "pressure";
@@ -186,6 +198,8 @@ export function createRoster(options: RosterOptions): Roster {
     },
   };
 }
+
+const fileOf = (mode: Mode) => mode === "tripwire" ? "memory.high" : "memory.oom_control";
 
 interface Found {
   readonly measured: Cgroup;
@@ -223,7 +237,5 @@ function capacityOf({ limits }: Snapshot, hard: number): number {
 /** v2 memory.high as somebody else has set it. */
 function ownHigh(cgroup: Cgroup, journal: Journal): number | undefined {
   const high = readSnapshot(cgroup)?.limits.high;
-  return high === undefined || journal.isOurs(cgroup.dir, "memory.high", String(high))
-    ? undefined
-    : high;
+  return high === undefined || journal.isOurs(cgroup.dir, "memory.high") ? undefined : high;
 }

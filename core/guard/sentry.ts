@@ -32,6 +32,8 @@ const SWEEP_MS = 1000;
 const SHORTEST_MS = 1;
 /** Two looks that are closer than this say nothing of the rate (milliseconds). */
 const RATE_MS = 0.2;
+/** No two hints within this time (milliseconds). */
+const HINT_MS = 2;
 /** The tokens of the main thread's eventfds are below this. */
 export const FIRST_SENTRY_TOKEN = 0x40000000;
 
@@ -44,7 +46,10 @@ export function createSentry(
   let deadly = deadlyLevel(plan.actions);
   const wards = new Map<number, Ward>();
   /** Who is meant by a token of the epoll set. */
-  const tokens = new Map<number, { readonly ward: Ward; readonly by: Wake; take(): void }>();
+  const tokens = new Map<
+    number,
+    { readonly ward: Ward; readonly by: Wake; readonly isHint?: boolean; take(): void }
+  >();
   let nextToken = FIRST_SENTRY_TOKEN;
   const outbox: Message[] = [];
   const say = (message: Message) => void outbox.push(message);
@@ -91,7 +96,7 @@ export function createSentry(
 
   const schedule = (ward: Ward, value: number, now: number) => {
     const { bounds, limit } = ward.spec;
-    const isNotified = ward.eventfds.length > 0 && plan.poll === undefined;
+    const isNotified = ward.spec.eventfds.some(({ isHint }) => !isHint);
     const longest = isNotified ? SWEEP_MS : plan.poll ?? longestLook(wards.size);
     const above = [bounds.warn, bounds.critical, bounds.threshold, limit].find((at) => at > value);
     const wait = nextLook((above ?? Infinity) - value, ward.rate ?? 0, longest, SHORTEST_MS);
@@ -105,6 +110,12 @@ export function createSentry(
     return Math.max(0, ward.usage - inactiveFile);
   };
 
+  /** The kernel reclaims hundreds of times a second from who reads many files. */
+  const hasten = (ward: Ward) => {
+    if (!ward.engagement) return;
+    ward.nextLook = Math.min(ward.nextLook, ward.usageAt + HINT_MS);
+  };
+
   const vanish = (ward: Ward) => {
     const head = headOf(ward);
     drop(head.id);
@@ -112,9 +123,9 @@ export function createSentry(
   };
 
   const bindEventfds = (ward: Ward, { eventfds }: Pick<WardSpec, "eventfds">) => {
-    ward.eventfds = eventfds.map(({ fd, token }) => {
+    ward.eventfds = eventfds.map(({ fd, token, isHint }) => {
       const eventfd = lend(fd, "eventfd");
-      tokens.set(token, { ward, by: "eventfd", take: () => void takeEventfd(eventfd) });
+      tokens.set(token, { ward, by: "eventfd", isHint, take: () => void takeEventfd(eventfd) });
       return eventfd;
     });
   };
@@ -170,7 +181,8 @@ export function createSentry(
       for (const { token } of events) {
         const meant = tokens.get(token);
         if (meant === undefined) continue;
-        meant.ward.nextLook = -Infinity;
+        if (meant.isHint) hasten(meant.ward);
+        else meant.ward.nextLook = -Infinity;
         if (!meant.ward.engagement) meant.ward.wake = meant.by;
       }
       for (const ward of [...wards.values()]) {

@@ -1,0 +1,31 @@
+/** Asked before it matters: whether a guard could do what it is there for. */
+
+import { pidsIn } from "../act/held.ts";
+import { type Cgroup, peekControl, walk } from "../cgroup/cgroup.ts";
+import { SystemCallError } from "../kernel/libc.ts";
+import { openPidfd, signalPidfd } from "../kernel/process.ts";
+
+/** Enough to know; in a crowd they are of the same user. */
+const ASKED = 20;
+
+/**
+ * Why none of the processes in a cgroup may be signalled; `undefined` when one may, or when there is none that could be asked.
+ */
+export function whyNoSignal(cgroup: Cgroup, untouchable: ReadonlySet<number>): string | undefined {
+  let refused: string | undefined;
+  let asked = 0;
+  for (const each of walk(cgroup)) {
+    for (const pid of pidsIn(peekControl(each, "cgroup.procs") ?? "")) {
+      if (untouchable.has(pid)) continue;
+      if (++asked > ASKED) return refused;
+      try {
+        using pidfd = openPidfd(pid);
+        if (pidfd && signalPidfd(pidfd, 0)) return undefined;
+      } catch (error) {
+        if (!(error instanceof SystemCallError)) throw error;
+        refused = `${error.call} ${pid}: ${error.code}`;
+      }
+    }
+  }
+  return refused;
+}
