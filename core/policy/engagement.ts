@@ -84,8 +84,12 @@ export function pursue(
   const strike = () => go(patience.grace > 0 ? "asked" : "killed", { do: "strike" });
   const over = now - engagement.since;
 
-  // A victim on its way out is still in the usage, and one that is asked may free enough to live.
-  if (sight.value < sight.threshold && sight.victim !== "alive") return stay({ do: "end" });
+  if (sight.value < sight.threshold) {
+    // A victim on its way out is still in the usage, and one that is asked may free enough to live. How long it takes to be
+    // gone is nobody else's fault.
+    const time = engagement.phase === "asked" ? patience.grace : patience.death;
+    return stay(sight.victim !== "alive" || over >= time ? { do: "end" } : look);
+  }
   switch (engagement.phase) {
     case "reached":
       if (!isCache(sight) || !patience.reclaim) return strike();
@@ -97,9 +101,6 @@ export function pursue(
       return isCache(sight) ? stay({ do: "spare", until: now + SPARED_LOOK_MS }) : strike();
     case "asked":
       if (sight.victim !== "alive") return strike();
-      if (sight.value < sight.threshold) {
-        return over >= patience.grace ? stay({ do: "end" }) : stay(look);
-      }
       return over >= patience.grace || isTooLate(sight) || isNearlyFull(sight)
         ? go("killed", { do: "escalate" })
         : stay(look);

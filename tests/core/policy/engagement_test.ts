@@ -1,0 +1,245 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import {
+  engage,
+  type Engagement,
+  type Patience,
+  pursue,
+  type Sight,
+  type Step,
+} from "../../../core/policy/engagement.ts";
+
+const MIB = 1024 ** 2;
+const hasty: Patience = { reclaim: true, grace: 0, death: 500 };
+const kind: Patience = { ...hasty, grace: 100 };
+
+/** Just over the level, nothing to take back, standing still, nobody struck yet. */
+const full: Sight = {
+  value: 98 * MIB,
+  threshold: 98 * MIB,
+  usage: 98 * MIB,
+  limit: 100 * MIB,
+  reclaimable: 0,
+  rate: 0,
+  victim: "none",
+};
+const calm: Sight = { ...full, value: 97 * MIB, usage: 97 * MIB };
+const cached: Sight = { ...full, reclaimable: 50 * MIB };
+const rising: Partial<Sight> = { rate: 1 };
+/** Half a margin in 10 ms. */
+const racing: Partial<Sight> = { rate: 100 * MIB };
+
+/** What is done at each of these times, `wait` and `spare` without their time. */
+function steps(patience: Patience, ...course: readonly (readonly [number, Sight])[]): string[] {
+  let engagement = engage(0);
+  return course.map(([now, sight]) => {
+    const result = pursue(engagement, sight, patience, now);
+    engagement = result.engagement;
+    return result.step.do;
+  });
+}
+
+const alive = (sight: Sight, more: Partial<Sight> = {}): Sight => ({
+  ...sight,
+  victim: "alive",
+  ...more,
+});
+const dead = (sight: Sight, more: Partial<Sight> = {}): Sight => ({
+  ...sight,
+  victim: "dead",
+  ...more,
+});
+
+Deno.test("what is full of what cannot be taken back is struck at once", () => {
+  assert.deepEqual(steps(hasty, [0, full]), ["strike"]);
+  assert.deepEqual(steps(hasty, [0, { ...full, reclaimable: undefined }]), ["strike"]);
+});
+
+Deno.test("what has fallen below the level before the first look is let go", () => {
+  assert.deepEqual(steps(hasty, [0, calm]), ["end"]);
+});
+
+Deno.test("page cache is taken back first, and what that makes room in is let go", () => {
+  assert.deepEqual(steps(hasty, [0, cached], [2, cached], [20, calm]), ["reclaim", "wait", "end"]);
+});
+
+Deno.test("page cache that does not go in a second is left to the kernel, as long as it is that", () => {
+  const course = steps(hasty, [0, cached], [999, cached], [1000, cached], [9000, cached]);
+  assert.deepEqual(course, ["reclaim", "wait", "spare", "spare"]);
+  assert.deepEqual(steps(hasty, [0, cached], [1000, cached], [9000, full]).at(-1), "strike");
+  assert.deepEqual(steps(hasty, [0, cached], [1000, cached], [9000, calm]).at(-1), "end");
+});
+
+Deno.test("nothing is taken back where that is not wanted, or comes too late", () => {
+  assert.deepEqual(steps({ ...hasty, reclaim: false }, [0, cached]), ["strike"]);
+  const fast = { ...cached, rate: 5000 * MIB };
+  assert.deepEqual(steps(hasty, [0, fast]), ["strike"]);
+  assert.deepEqual(steps(hasty, [0, cached], [2, fast]), ["reclaim", "strike"]);
+});
+
+Deno.test("the cache that turns into something else while it is taken back is struck", () => {
+  assert.deepEqual(steps(hasty, [0, cached], [2, full]), ["reclaim", "strike"]);
+});
+
+Deno.test("who was asked to end is killed when the grace is over, and not before", () => {
+  const asked = alive(full);
+  assert.deepEqual(steps(kind, [0, full], [99, asked], [100, asked]), [
+    "strike",
+    "wait",
+    "escalate",
+  ]);
+});
+
+Deno.test("the grace is cut short when the limit is near, in time or in bytes", () => {
+  assert.deepEqual(steps(kind, [0, full], [2, alive(full, racing)]), ["strike", "wait"]);
+  assert.deepEqual(steps(kind, [0, full], [2, alive(full, { rate: 200 * MIB })]), [
+    "strike",
+    "escalate",
+  ]);
+  const narrow = { usage: 99.5 * MIB, value: 99.5 * MIB };
+  assert.deepEqual(steps(kind, [0, full], [2, alive(full, narrow)]), ["strike", "wait"]);
+  const least = { usage: 99.5 * MIB + 1, value: 99.5 * MIB + 1 };
+  assert.deepEqual(steps(kind, [0, full], [2, alive(full, least)]), ["strike", "escalate"]);
+});
+
+Deno.test("who was asked and frees enough may live", () => {
+  assert.deepEqual(steps(kind, [0, full], [50, alive(calm)], [100, alive(calm)]), [
+    "strike",
+    "wait",
+    "end",
+  ]);
+});
+
+Deno.test("where the one that was asked has ended and that was not enough, the next one is asked", () => {
+  const course = steps(kind, [0, full], [10, dead(full)], [109, alive(full)], [110, alive(full)]);
+  assert.deepEqual(course, ["strike", "strike", "wait", "escalate"]);
+});
+
+Deno.test("a victim on its way out is waited for, and then the next one is taken", () => {
+  const dying = alive(full);
+  const course = steps(hasty, [0, full], [1, dying], [499, dying], [500, dying], [501, dying]);
+  assert.deepEqual(course, ["strike", "wait", "wait", "strike", "wait"]);
+});
+
+Deno.test("the next one is taken at once when usage rises with the victim dead, or with it dying and the limit near", () => {
+  assert.deepEqual(steps(hasty, [0, full], [1, dead(full, rising)]), ["strike", "strike"]);
+  assert.deepEqual(steps(hasty, [0, full], [1, alive(full, rising)]), ["strike", "wait"]);
+  const near = { usage: 99.9 * MIB, value: 99.9 * MIB };
+  assert.deepEqual(steps(hasty, [0, full], [1, alive(full, { ...near, ...rising })]), [
+    "strike",
+    "strike",
+  ]);
+  assert.deepEqual(steps(hasty, [0, full], [1, alive(full, near)]), ["strike", "wait"]);
+});
+
+Deno.test("once there is room again nobody else is taken, however long the killed one takes to be gone", () => {
+  const course = steps(hasty, [0, full], [1, alive(calm)], [499, alive(calm)], [500, alive(calm)]);
+  assert.deepEqual(course, ["strike", "wait", "wait", "end"]);
+});
+
+Deno.test("what is dead and has left room is over", () => {
+  assert.deepEqual(steps(hasty, [0, full], [1, dead(full)], [2, dead(calm)]), [
+    "strike",
+    "wait",
+    "end",
+  ]);
+});
+
+const limit = fc.integer({ min: 2 * MIB, max: 2 ** 40 });
+const share = fc.double({ min: 0, max: 1, noNaN: true });
+const sight: fc.Arbitrary<Sight> = fc.record({
+  limit,
+  margin: share,
+  used: share,
+  cache: fc.option(share, { nil: undefined }),
+  inactive: share,
+  rate: fc.option(fc.integer({ min: -(2 ** 40), max: 2 ** 40 }), { nil: undefined }),
+  victim: fc.constantFrom<Sight["victim"]>("none", "alive", "dead"),
+}).map(({ limit, margin, used, cache, inactive, rate, victim }) => {
+  const usage = Math.floor(limit * used);
+  const reclaimable = cache === undefined ? undefined : Math.floor(usage * cache);
+  return {
+    value: usage - Math.floor((reclaimable ?? 0) * inactive),
+    threshold: 1 + Math.floor((limit - 2) * margin),
+    usage,
+    limit,
+    reclaimable,
+    rate,
+    victim,
+  };
+});
+const course = fc.array(fc.tuple(sight, fc.nat(300)), { maxLength: 30 });
+const patience = fc.record({ reclaim: fc.boolean(), grace: fc.nat(1000), death: fc.nat(1000) });
+
+/** Calls `see` for each look of a whole course. */
+function follow(
+  patience: Patience,
+  course: readonly (readonly [Sight, number])[],
+  see: (step: Step, sight: Sight, now: number) => void = () => {},
+): { engagement: Engagement; now: number } {
+  let now = 0;
+  let engagement = engage(now);
+  for (const [sight, wait] of course) {
+    const result = pursue(engagement, sight, patience, now += wait);
+    engagement = result.engagement;
+    see(result.step, sight, now);
+  }
+  return { engagement, now };
+}
+
+Deno.test("whatever is seen, the next look is to come, and within 10 ms", () => {
+  fc.assert(fc.property(patience, course, (patience, course) => {
+    follow(patience, course, (step, _, now) => {
+      if ("until" in step) assert.ok(step.until > now && step.until <= now + 10, step.do);
+    });
+  }));
+});
+
+Deno.test("nobody is struck or killed while there is room below the level", () => {
+  fc.assert(fc.property(patience, course, (patience, course) => {
+    follow(patience, course, (step, sight) => {
+      if (sight.value < sight.threshold) {
+        assert.ok(step.do === "wait" || step.do === "spare" || step.do === "end", step.do);
+      }
+    });
+  }));
+});
+
+Deno.test("whatever came before, usage that rises above the level with nobody alive is struck in bounded time", () => {
+  const risen = sight.map((seen) => ({
+    ...seen,
+    usage: seen.limit,
+    value: seen.limit,
+    reclaimable: 0,
+    rate: Math.max(1, Math.abs(seen.rate ?? 1)),
+  }));
+  const victim = fc.constantFrom<Sight["victim"]>("none", "dead");
+  fc.assert(fc.property(patience, course, risen, victim, (patience, course, risen, victim) => {
+    let { engagement, now } = follow(patience, course);
+    const late = now + patience.death + 2;
+    for (let step: Step["do"] = "wait"; step !== "strike";) {
+      assert.ok(now <= late, `still ${engagement.phase} after ${now} ms`);
+      const result = pursue(engagement, { ...risen, victim }, patience, now);
+      engagement = result.engagement;
+      step = result.step.do;
+      if ("until" in result.step) now = result.step.until;
+    }
+  }));
+});
+
+Deno.test("a victim that lives on with no room made is killed after the grace, and followed by another", () => {
+  fc.assert(fc.property(patience, (patience) => {
+    let engagement = engage(0);
+    const done: string[] = [];
+    const end = patience.grace + patience.death + 10;
+    for (let now = 0; now <= end;) {
+      const seen = done.length === 0 ? full : alive(full);
+      const result = pursue(engagement, seen, patience, now);
+      engagement = result.engagement;
+      if ("until" in result.step) now = result.step.until;
+      else now += done.push(result.step.do) && 1;
+    }
+    const expected = patience.grace > 0 ? ["strike", "escalate", "strike"] : ["strike", "strike"];
+    assert.deepEqual(done.slice(0, expected.length), expected);
+  }));
+});
