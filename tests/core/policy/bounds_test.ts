@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import {
+  boundsOf,
+  levelOf,
+  LEVELS,
+  NOTIFIED_MARGIN,
+  TRIPWIRE_MARGIN,
+} from "../../../core/policy/bounds.ts";
+
+const MIB = 1024 ** 2;
+const usual = { warn: 65, critical: 90, margin: NOTIFIED_MARGIN };
+const braked = { ...usual, margin: TRIPWIRE_MARGIN };
+const kept = (limit: number, policy = usual) => limit - boundsOf(limit, policy)!.threshold;
+
+Deno.test("of 200 MiB oom-guard's threshold is 205520896 bytes", () => {
+  assert.deepEqual(boundsOf(209715200, usual), {
+    warn: 136314880,
+    critical: 188743680,
+    threshold: 205520896,
+  });
+});
+
+Deno.test("the margin is a fiftieth of the limit, but at least 1 MiB and at most 30 MiB", () => {
+  assert.equal(kept(1000 * MIB), 20 * MIB);
+  assert.equal(kept(20 * MIB), MIB);
+  assert.equal(kept(50 * MIB), MIB);
+  assert.equal(kept(1500 * MIB), 30 * MIB);
+  assert.equal(kept(1024 ** 4), 30 * MIB);
+});
+
+Deno.test("behind a tripwire the margin is a twentieth, at least 3 MiB and at most 512 MiB", () => {
+  assert.equal(kept(1000 * MIB, braked), 50 * MIB);
+  assert.equal(kept(20 * MIB, braked), 3 * MIB);
+  assert.equal(kept(1024 ** 4, braked), 512 * MIB);
+});
+
+Deno.test("a limit of which the margin leaves nothing, or that is none, has no levels", () => {
+  assert.equal(boundsOf(MIB, usual), undefined);
+  assert.equal(boundsOf(0, usual), undefined);
+  assert.equal(boundsOf(Infinity, usual), undefined);
+  assert.equal(boundsOf(NaN, usual), undefined);
+  assert.equal(boundsOf(MIB + 1, usual)?.threshold, 1);
+});
+
+Deno.test("where a small limit's margin is wide, the percentages end at the threshold", () => {
+  assert.deepEqual(boundsOf(2 * MIB, usual), { warn: MIB, critical: MIB, threshold: MIB });
+  assert.equal(boundsOf(1000 * MIB, { ...usual, critical: 100 })?.critical, 980 * MIB);
+});
+
+Deno.test("a level is reached at the byte at which it begins, and the highest one counts", () => {
+  const bounds = { warn: 10, critical: 20, threshold: 30 };
+  const levels = [9, 10, 19, 20, 29, 30, 99].map((value) => levelOf(bounds, value));
+  assert.deepEqual(levels, [
+    undefined,
+    "warn",
+    "warn",
+    "critical",
+    "critical",
+    "threshold",
+    "threshold",
+  ]);
+  assert.equal(levelOf({ warn: 10, critical: 10, threshold: 10 }, 10), "threshold");
+});
+
+const limit = fc.oneof(fc.integer({ min: 1, max: 2 ** 40 }), fc.integer({ min: 1, max: 64 * MIB }));
+const percents = fc.tuple(fc.double({ min: 0.1, max: 100, noNaN: true }), fc.nat(100))
+  .map(([one, other]) => [Math.min(one, other), Math.max(one, other)] as const);
+const margin = fc.record({
+  ratio: fc.double({ min: 0.001, max: 0.999, noNaN: true }),
+  min: fc.integer({ min: 1, max: 64 * MIB }),
+  max: fc.nat(1024 * MIB),
+}).map((each) => ({ ...each, max: each.min + each.max }));
+
+Deno.test("whatever the policy, warn <= critical <= threshold < limit, in whole bytes", () => {
+  fc.assert(fc.property(limit, percents, margin, (limit, [warn, critical], margin) => {
+    const bounds = boundsOf(limit, { warn, critical, margin });
+    if (bounds === undefined) return assert.ok(limit <= Math.max(margin.min, limit * margin.ratio));
+    const { threshold } = bounds;
+    assert.ok(bounds.warn <= bounds.critical && bounds.critical <= threshold);
+    assert.ok(0 < threshold && threshold < limit);
+    assert.ok(LEVELS.every((level) => Number.isSafeInteger(bounds[level])));
+    assert.ok(limit - threshold >= margin.min && limit - threshold <= margin.max);
+  }));
+});

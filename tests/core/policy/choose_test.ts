@@ -1,0 +1,150 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { type Attribute, chooseVictim, type Field } from "../../../core/policy/choose.ts";
+import { rankVictims } from "../../../core/policy/victim.ts";
+import type { Process } from "../../../core/snapshot.ts";
+
+const MIB = 1024 ** 2;
+const nobody = { prefer: [], avoid: [], ignore: [] };
+
+function process(pid: number, fields: Partial<Process> = {}): Process {
+  return {
+    pid,
+    startTime: BigInt(pid),
+    comm: `p${pid}`,
+    cmdline: [],
+    nsPids: [pid],
+    state: "S",
+    rss: MIB,
+    oomScoreAdj: 0,
+    cgroup: "/a",
+    ...fields,
+  };
+}
+
+const field = (processes: readonly Process[], rest: Partial<Field> = {}): Field => ({
+  processes,
+  capacity: 64 * MIB,
+  pidOneIsInit: true,
+  untouchable: new Set(),
+  attributes: new Map(),
+  ...rest,
+});
+const marked = (attributes: Record<string, Attribute>) => ({
+  attributes: new Map(Object.entries(attributes)),
+});
+const order = (...args: Parameters<typeof chooseVictim>) =>
+  chooseVictim(...args).choices.map(({ process: { pid } }) => pid);
+
+const small = process(10, { cmdline: ["/usr/bin/cache", "--size", "1"] });
+const middle = process(11, { rss: 2 * MIB, cmdline: ["postgres:", "writer"], cgroup: "/a/db" });
+const large = process(12, { rss: 3 * MIB, comm: "java", cgroup: "/a/web" });
+const all = [small, middle, large];
+
+Deno.test("with no wishes it is the kernel's order", () => {
+  assert.deepEqual(order(field(all), nobody), [12, 11, 10]);
+});
+
+Deno.test("the preferred go first and the avoided last, each in the kernel's order", () => {
+  const four = [...all, process(13, { rss: 4 * MIB, cmdline: ["cached"] })];
+  assert.deepEqual(order(field(four), { ...nobody, prefer: [/cache/u] }), [13, 10, 12, 11]);
+  assert.deepEqual(order(field(four), { ...nobody, avoid: [/java|cached/u] }), [11, 10, 13, 12]);
+});
+
+Deno.test("the avoided is taken where nobody else is left, the ignored never", () => {
+  assert.deepEqual(order(field([large]), { ...nobody, avoid: [/java/u] }), [12]);
+  const { choices, spared } = chooseVictim(field([large]), { ...nobody, ignore: [/java/u] });
+  assert.deepEqual(choices, []);
+  assert.deepEqual(spared, [{ process: large, because: "--ignore java" }]);
+});
+
+Deno.test("an expression is held against the words of the command line, joined, and the cgroup's path", () => {
+  assert.deepEqual(
+    order(field(all), { ...nobody, prefer: [/^\/usr\/bin\/cache --size 1$/u] })[0],
+    10,
+  );
+  assert.deepEqual(order(field(all), { ...nobody, prefer: [/^\/a\/db$/u] })[0], 11);
+});
+
+Deno.test("without a command line the comm stands for it, and beside one it does not", () => {
+  assert.deepEqual(order(field(all), { ...nobody, ignore: [/^java$/u] }), [11, 10]);
+  assert.deepEqual(order(field(all), { ...nobody, ignore: [/^p11$/u] }), [12, 11, 10]);
+});
+
+Deno.test("who is both avoided and preferred is avoided, and whoever is ignored is nothing else", () => {
+  const both = { ...nobody, avoid: [/java/u], prefer: [/java/u] };
+  assert.deepEqual(order(field(all), both), [11, 10, 12]);
+  assert.deepEqual(order(field(all), { ...both, ignore: [/java/u] }), [11, 10]);
+});
+
+Deno.test("a cgroup's own attribute counts for its processes, but less than an expression", () => {
+  const prefers = field(all, marked({ "/a": "prefer" }));
+  assert.deepEqual(order(prefers, nobody), [10, 12, 11]);
+  assert.deepEqual(order(field(all, marked({ "/a/web": "avoid" })), nobody), [11, 10, 12]);
+  assert.deepEqual(order(field(all, marked({ "/a/web": "omit" })), nobody), [11, 10]);
+  assert.deepEqual(order(prefers, { ...nobody, avoid: [/cache/u] }), [12, 11, 10]);
+  const shy = field(all, marked({ "/a/web": "avoid" }));
+  assert.deepEqual(order(shy, { ...nobody, prefer: [/java/u] }), [12, 11, 10]);
+});
+
+Deno.test("no attribute and no wish brings back a process that may not be taken", () => {
+  const zombie = process(14, { state: "Z" });
+  delete (zombie as { rss?: number }).rss;
+  const processes = [process(1), process(13, { oomScoreAdj: -1000 }), zombie, process(15)];
+  const safe = field(processes, { ...marked({ "/a": "prefer" }), untouchable: new Set([15]) });
+  const { choices, spared } = chooseVictim(safe, { ...nobody, prefer: [/./u] });
+  assert.deepEqual(choices, []);
+  assert.deepEqual(spared.map(({ process: { pid }, because }) => [pid, because]), [
+    [1, "it is the machine's init"],
+    [13, "oom_score_adj is -1000"],
+    [14, "it has no memory of its own"],
+    [15, "it is oomkit itself, or started it"],
+  ]);
+});
+
+Deno.test("pid 1 of a container's own namespace is a process like any other", () => {
+  assert.deepEqual(order(field([process(1)], { pidOneIsInit: false }), nobody), [1]);
+});
+
+Deno.test("each says what gave it its standing", () => {
+  const wishes = { prefer: [/x/u, /postgres/u], avoid: [/cache/u], ignore: [] };
+  const { choices } = chooseVictim(field(all, marked({ "/a/web": "prefer" })), wishes);
+  assert.deepEqual(choices.map(({ standing, because }) => [standing, because]), [
+    ["preferred", "its cgroup has oomd_prefer"],
+    ["preferred", "--prefer postgres"],
+    ["avoided", "--avoid cache"],
+  ]);
+});
+
+const somebody = fc.record({
+  rss: fc.option(fc.nat(64 * MIB), { nil: undefined }),
+  oomScoreAdj: fc.integer({ min: -1000, max: 1000 }),
+  comm: fc.constantFrom("a", "b", "c", "d"),
+  cgroup: fc.constantFrom("/x", "/x/y", "/x/z"),
+});
+const wish = fc.subarray([/^a$/u, /^b$/u, /\/y$/u]);
+const wishes = fc.record({ prefer: wish, avoid: wish, ignore: wish });
+const attributes = fc.dictionary(
+  fc.constantFrom("/x", "/x/y", "/x/z"),
+  fc.constantFrom<Attribute>("prefer", "avoid", "omit"),
+);
+
+Deno.test("everybody is either a choice or spared, and wishes never add anybody to the kernel's choices", () => {
+  fc.assert(
+    fc.property(fc.array(somebody), wishes, attributes, fc.nat(8), (fields, wishes, marks, own) => {
+      const processes = fields.map(({ rss, ...rest }, at) => {
+        const made = process(at + 1, rest);
+        if (rss === undefined) delete (made as { rss?: number }).rss;
+        return rss === undefined ? made : { ...made, rss };
+      });
+      const place = field(processes, { ...marked(marks), untouchable: new Set([own]) });
+      const { choices, spared } = chooseVictim(place, wishes);
+      const everybody = [...choices, ...spared].map(({ process: { pid } }) => pid);
+      assert.deepEqual(everybody.toSorted((a, b) => a - b), processes.map(({ pid }) => pid));
+      const kernels = new Set(
+        rankVictims(processes, place.capacity).map(({ process: { pid } }) => pid),
+      );
+      for (const { process: { pid } } of choices) assert.ok(kernels.has(pid) && pid !== own);
+    }),
+  );
+});
