@@ -97,7 +97,7 @@ export function simulateBase() {
     )
     .addOption(
       option("--expect <outcome>", "exit 1 unless it ends so")
-        .choices(["oom_kill", "survive"] as const),
+        .choices(["oom_kill", "user_kill", "survive"] as const),
     )
     .addOption(option("--here", "in the own cgroup, as a program that leaks in a container does"))
     .addOption(option("--fake <dir>", "keep a fake cgroup tree up at DIR instead, for --root DIR"))

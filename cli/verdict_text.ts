@@ -46,6 +46,10 @@ function what(verdict: Verdict): string {
       return fake
         ? "nothing would have been killed"
         : `the kernel killed nothing: ${pidText(processes)} ${HOW_LIVED[verdict.ended_by]}`;
+    case "user_kill":
+      return `user space won: ${pidText(processes)} ${
+        processes.length === 1 ? "was" : "were"
+      } ended before the kernel's OOM killer had to`;
     case "interrupted":
       return "interrupted before the kernel had to kill";
     case "failed":

@@ -62,14 +62,18 @@ function outcomeOf(
   if (kills > 0 || (counted !== null && counted > 0n)) return "oom_kill";
   if (cut === "interrupt") return "interrupted";
   if (cut === "time") return "survived";
-  return fake || exits.every(({ code }) => code === 0) ? "survived" : "failed";
+  if (fake || exits.every(({ code }) => code === 0)) return "survived";
+  // Of the kernel's innocence there must be a witness.
+  const byHand = exits.some(({ signal }) => signal === "SIGKILL" || signal === "SIGTERM");
+  return byHand && counted !== null ? "user_kill" : "failed";
 }
 
 /** Where anything may come of the options, only a failure is not as expected. */
 function isExpected(outcome: Outcome, expected: Expectation | null): boolean {
   switch (expected) {
     case "oom_kill":
-      return outcome === "oom_kill";
+    case "user_kill":
+      return outcome === expected;
     case "survive":
       return outcome === "survived";
     case null:

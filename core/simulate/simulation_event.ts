@@ -55,8 +55,9 @@ export interface Ended {
   readonly oom_killed: boolean | null;
 }
 
-export type Outcome = "oom_kill" | "survived" | "interrupted" | "failed";
-export type Expectation = "oom_kill" | "survive";
+/** `user_kill`: somebody in user space ended it by a signal, and the kernel's killer had nothing to do. */
+export type Outcome = "oom_kill" | "user_kill" | "survived" | "interrupted" | "failed";
+export type Expectation = "oom_kill" | "user_kill" | "survive";
 
 export interface Verdict {
   readonly type: "verdict";

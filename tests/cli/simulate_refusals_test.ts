@@ -27,7 +27,7 @@ const MISTAKES: readonly (readonly [string, RegExp])[] = [
   ["--on-signal die", /Allowed choices/],
   ["--http 80801", /names no port/],
   ["--http nowhere", /names no port/],
-  ["--expect boom", /Allowed choices are oom_kill, survive/],
+  ["--expect boom", /Allowed choices are oom_kill, user_kill, survive/],
   ["--threshold 120%", /out of range/],
   ["--here --mb 20", /cannot set a limit on the own cgroup/],
   ["--fake /dev/null", /it is a file/],

@@ -67,10 +67,23 @@ Deno.test("a kill that exit status, counter and log tell alike is agreed upon", 
   );
 });
 
-Deno.test("status 137 alone is no OOM", () => {
-  const verdict = judge(testify({ events: [], tally: { ...tally, oom_kill: 0n, victims: 0 } }));
-  assert.deepEqual([verdict.outcome, verdict.as_expected], ["failed", false]);
+Deno.test("status 137 alone is no OOM: somebody in user space was faster", () => {
+  const nobody = { events: [], tally: { ...tally, oom_kill: 0n, victims: 0 } };
+  const verdict = judge(testify(nobody));
+  assert.deepEqual([verdict.outcome, verdict.as_expected], ["user_kill", false]);
   assert.equal(verdict.processes[0]!.oom_killed, false);
+  assert.equal(judge(testify({ ...nobody, expected: "user_kill" })).as_expected, true);
+});
+
+Deno.test("an allocator that ends in failure by itself was killed by nobody", () => {
+  const exits = [{ pid: 7, code: 1, signal: null }];
+  const tallied = { ...tally, oom_kill: 0n, victims: 0 };
+  assert.equal(judge(testify({ events: [], exits, tally: tallied })).outcome, "failed");
+});
+
+Deno.test("without a counter nobody can tell that the kernel was not it", () => {
+  const verdict = judge(testify({ events: [], tally: undefined }));
+  assert.equal(verdict.outcome, "failed");
 });
 
 Deno.test("without a log the counter convicts who died of SIGKILL", () => {
