@@ -89,7 +89,9 @@ export function openJournal(folder: string): Journal {
         (dir === undefined || change.dir === dir) && (file === undefined || change.file === file)
       );
       const done = meant.toReversed().map(putBack);
-      changes = changes.filter((change) => !meant.includes(change));
+      // What could not be put back stays on record for the next time.
+      const failed = meant.filter((_, at) => done.at(-1 - at)?.outcome === "failed");
+      changes = changes.filter((change) => !meant.includes(change) || failed.includes(change));
       save();
       return done;
     },
@@ -114,7 +116,7 @@ export function livingOwners(folder: string): number[] {
 const CHANGEABLE = ["memory.high", "memory.oom_control"];
 
 function isChange(each: unknown): each is Change {
-  const { dir, inode, file, before, set } = each as Partial<Change>;
+  const { dir, inode, file, before, set } = (each ?? {}) as Partial<Change>;
   return typeof dir === "string" && typeof inode === "number" && typeof before === "string" &&
     typeof set === "string" && CHANGEABLE.includes(file ?? "") && exists(`${dir}/cgroup.procs`);
 }
@@ -148,10 +150,21 @@ interface Found {
 function journals(folder: string): Found[] {
   return (listFiles(folder) ?? []).flatMap((name) => {
     const [, pid, since] = /^guard-(\d+)-(\d+)\.json$/.exec(name) ?? [];
-    if (pid === undefined) return [];
+    const path = `${folder}/${name}`;
+    if (pid === undefined || !isOwn(path)) return [];
     const lives = startTime(Number(pid)) === since;
-    return { path: `${folder}/${name}`, owner: lives ? Number(pid) : undefined };
+    return { path, owner: lives ? Number(pid) : undefined };
   });
+}
+
+/** Another user's is believed in nothing, and left to him. */
+function isOwn(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).uid === Deno.uid();
+  } catch {
+    // Its guard has just ended.
+    return false;
+  }
 }
 
 function holderOf(folder: string, own: string, dir: string, file: string): number | undefined {
@@ -163,7 +176,6 @@ function holderOf(folder: string, own: string, dir: string, file: string): numbe
 
 function readJournal(path: string): Change[] {
   try {
-    if (Deno.lstatSync(path).uid !== Deno.uid()) return [];
     return JSON.parse(peekText(path) ?? "[]").filter(isChange);
   } catch {
     // It is written at once and in whole; this is somebody else's.
