@@ -34,3 +34,13 @@ cat /tmp/armed
 wait $watch
 /oomkit watch --limit 32M -- sh -c 'echo building; exec tail /dev/zero'
 echo "exit $?"
+/oomkit guard 223d4795 --policy process --explain >/tmp/guard 2>&1 &
+guard=$!
+until grep -q '^guarding' /tmp/guard; do sleep 0.1; done
+(echo 0 >"$container/cgroup.procs" && exec tail /dev/zero)
+until grep -q ' action ' /tmp/guard; do sleep 0.1; done
+kill -INT $guard
+wait $guard
+echo "exit $?"
+cat /tmp/guard
+cat "$container/memory.events"

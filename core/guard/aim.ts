@@ -82,7 +82,7 @@ export function takeAim(
   return isThere(scope)
     ? {
       picks,
-      candidates: told(ranking),
+      candidates: told(ranking, picks),
       at: performance.now(),
       isPartial: field.isPartial,
       close,
@@ -205,8 +205,12 @@ function openHome(cgroup: Cgroup): Fd | undefined {
   }
 }
 
-function told({ choices, spared }: Ranking): Weighed[] {
-  const first = choices.slice(0, TOLD).map((choice) => weighed(choice.process, choice));
+/** Of those that are held more is known. */
+function told({ choices, spared }: Ranking, picks: readonly Pick[]): Weighed[] {
+  const held = new Map(picks.map((pick) => [pick.pid, pick.weighed]));
+  const first = choices.slice(0, TOLD).map((choice) =>
+    held.get(choice.process.pid) ?? weighed(choice.process, choice)
+  );
   const rest = spared.slice(0, TOLD - first.length).map(({ process, because }) =>
     weighed(process, { badness: 0, standing: "spared", because })
   );
