@@ -13,15 +13,25 @@ export interface HungryProcess extends AsyncDisposable {
 const SCRIPT = `
 echo 0 > "$1/cgroup.procs"
 [ -z "$2" ] || echo "$2" > /proc/self/oom_score_adj
+eval "$3"
 echo ready
-exec tail -c 1000000000 >/dev/null`;
+exec tail -c "$4" >/dev/null`;
+
+export interface HungryOptions {
+  readonly oomScoreAdj?: number;
+  /** What the shell does before it becomes the allocator: `trap "" TERM`, which that inherits. */
+  readonly before?: string;
+  /** Stands on its command line, and is otherwise of no account as long as it is more than it is fed. */
+  readonly most?: number;
+}
 
 export async function startHungryProcess(
-  cgroup: RealCgroup,
-  options: { readonly oomScoreAdj?: number } = {},
+  cgroup: Pick<RealCgroup, "dir">,
+  options: HungryOptions = {},
 ): Promise<HungryProcess> {
+  const { oomScoreAdj = "", before = "", most = 1_000_000_000 } = options;
   const child = new Deno.Command("sh", {
-    args: ["-c", SCRIPT, "hungry", cgroup.dir, String(options.oomScoreAdj ?? "")],
+    args: ["-c", SCRIPT, "hungry", cgroup.dir, String(oomScoreAdj), before, String(most)],
     stdin: "piped",
     stdout: "piped",
     stderr: "null",

@@ -1,0 +1,124 @@
+/** Runs `oomkit guard --json` beside a test, and what its tests have in common. */
+
+import type { HungryProcess } from "./hungry_process.ts";
+import type { RealCgroup } from "./real_cgroup.ts";
+import { type Json, startTelling, type Telling } from "./telling.ts";
+
+export interface GuardedOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** Where it records what it changes; none: one of its own. */
+  readonly stateFolder?: string;
+  readonly json?: boolean;
+  readonly program?: readonly string[];
+}
+
+/** Returns once it guards. */
+export async function startGuarded(
+  args: readonly string[],
+  { env = {}, stateFolder, json = true, ...rest }: GuardedOptions = {},
+): Promise<Telling> {
+  const own = stateFolder === undefined ? makeStateFolder() : undefined;
+  const words = ["guard", ...(json ? ["--json"] : []), ...args];
+  const guarded = await startTelling(words, {
+    // What it has to say of its arguments comes before.
+    armed: /guarding .*\n/,
+    env: { OOMKIT_STATE_DIR: stateFolder ?? own!.path, ...env },
+    ...rest,
+  }).catch((error) => {
+    own?.[Symbol.dispose]();
+    throw error;
+  });
+  return {
+    ...guarded,
+    get stderr() {
+      return guarded.stderr;
+    },
+    async [Symbol.asyncDispose]() {
+      await guarded[Symbol.asyncDispose]();
+      own?.[Symbol.dispose]();
+    },
+  };
+}
+
+export interface StateFolder extends Disposable {
+  readonly path: string;
+  readonly env: { readonly OOMKIT_STATE_DIR: string };
+  /** Every change that is recorded. */
+  changes(): Json[];
+}
+
+export function makeStateFolder(): StateFolder {
+  const path = Deno.makeTempDirSync({ prefix: "oomkit-test-state-" });
+  return {
+    path,
+    env: { OOMKIT_STATE_DIR: path },
+    changes: () =>
+      [...Deno.readDirSync(path)].filter(({ name }) => name.endsWith(".json"))
+        .flatMap(({ name }) => JSON.parse(Deno.readTextFileSync(`${path}/${name}`))),
+    [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }),
+  };
+}
+
+/** Feeds it until it has so much, or is dead. */
+export async function feedWhileItLives(process: HungryProcess, bytes: number): Promise<void> {
+  await process.feed(bytes).catch(() => {});
+}
+
+/** Feeds it little by little, as who is in no hurry fills a cgroup, until that is enough or it is dead. */
+export async function feedSlowly(process: HungryProcess, isEnough: () => boolean): Promise<void> {
+  let lives = true;
+  while (lives && !isEnough()) {
+    await process.feed(64 * 1024).catch(() => lives = false);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
+/** How many the kernel itself has killed there. */
+export function kernelKills(cgroup: RealCgroup): number {
+  const text = cgroup.read(cgroup.version === 1 ? "memory.oom_control" : "memory.events");
+  return Number(/^oom_kill (\d+)$/m.exec(text)![1]);
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    return !/^State:\s+[ZX]/m.test(Deno.readTextFileSync(`/proc/${pid}/status`));
+  } catch {
+    return false;
+  }
+}
+
+export function childrenOf(pid: number): number[] {
+  return [...Deno.readDirSync("/proc")].map(({ name }) => Number(name)).filter((child) => {
+    try {
+      const status = child > 0 ? Deno.readTextFileSync(`/proc/${child}/status`) : "";
+      return Number(/^PPid:\s+(\d+)$/m.exec(status)?.[1]) === pid;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** For what nothing tells of. Throws when it does not come to be. */
+export async function until(what: string, isSo: () => boolean): Promise<void> {
+  const deadline = performance.now() + 30_000;
+  while (!isSo()) {
+    if (performance.now() > deadline) throw new Error(`it never came to be that ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+export const pidsOf = (cgroup: Pick<RealCgroup, "dir">): number[] =>
+  Deno.readTextFileSync(`${cgroup.dir}/cgroup.procs`).split("\n").filter((pid) => pid !== "")
+    .map(Number);
+
+/** What a guard did to a process, or to all of them. */
+export const isDeed = (event: Json): boolean =>
+  event.type === "action" && (event.action === "process" || event.action === "container");
+
+export const isLevel = (wanted: string) => ({ type, level }: Json): boolean =>
+  type === "level" && level === wanted;
+
+export const deedsOf = (events: readonly Json[]): Json[] => events.filter(isDeed);
+
+/** The usual threshold lies 1 MiB below a small limit; this one leaves room to stay between the two. */
+export const WIDE = ["--margin-ratio", "0.3"] as const;
