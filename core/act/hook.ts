@@ -4,8 +4,8 @@
 export type HookEnd = { readonly code: number } | { readonly failed: string };
 
 /**
- * Runs `sh -c command` with `text` on its stdin, and ends it when it takes too long. It is given the OOM score that the guard
- * had before it protected itself.
+ * Runs `sh -c command` with `text` on its stdin, and ends it, with all that it has started, when it takes too long. It is given
+ * an OOM score of 0, as the guard has protected itself.
  *
  * @param timeout milliseconds.
  */
@@ -17,6 +17,8 @@ export async function runHook(command: string, text: string, timeout: number): P
       stdin: "piped",
       stdout: "null",
       stderr: "inherit",
+      // A process group of its own, so that none of it is left behind.
+      detached: true,
     }).spawn();
   } catch (error) {
     return { failed: `sh cannot be run: ${error instanceof Error ? error.message : error}` };
@@ -28,16 +30,22 @@ export async function runHook(command: string, text: string, timeout: number): P
   };
   // One that does not read its stdin is as good as one that does.
   const fed = feed().catch(() => {});
+  const ended = Promise.all([child.status, fed]);
   const late = Promise.withResolvers<undefined>();
   const timer = setTimeout(late.resolve, timeout);
-  const status = await Promise.race([child.status, late.promise]);
+  const [status] = await Promise.race([ended, late.promise]) ?? [];
   clearTimeout(timer);
-  if (status === undefined) {
-    child.kill("SIGKILL");
-    await child.status;
+  if (status !== undefined) return { code: status.code };
+  killGroup(child.pid);
+  await ended;
+  return { failed: `it took longer than ${timeout} ms and was ended` };
+}
+
+function killGroup(leader: number): void {
+  try {
+    Deno.kill(-leader, "SIGKILL");
+  } catch (error) {
+    // It has just ended by itself.
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
-  await fed;
-  return status === undefined
-    ? { failed: `it took longer than ${timeout} ms and was ended` }
-    : { code: status.code };
 }
