@@ -101,7 +101,9 @@ export function createSentry(
     const above = [bounds.warn, bounds.critical, bounds.threshold, limit].find((at) => at > value);
     const wait = nextLook((above ?? Infinity) - value, ward.rate ?? 0, longest, SHORTEST_MS);
     const again = nextRing(ward.bells, bounds, value, plan.rearming);
-    ward.nextLook = Math.max(ward.idleUntil, Math.min(now + wait, Math.max(now, again)));
+    // Those at rest are looked at together, in one turn.
+    const at = wait < longest ? now + wait : longest * (Math.floor(now / longest) + 1);
+    ward.nextLook = Math.max(ward.idleUntil, Math.min(at, Math.max(now, again)));
   };
 
   const valueOf = (ward: Ward): number => {
