@@ -41,6 +41,8 @@ const RUSH_MS = 2;
 const STAT_MS = 5;
 /** Where nobody can be struck, somebody may come (milliseconds). */
 const IDLE_MS = 100;
+/** To ask costs some 0.1 ms a process; twice as long each time, but no longer than this (milliseconds). */
+const LONGEST_IDLE_MS = 1000;
 /** With less left than this the limit is met before a victim's memory is free (milliseconds). */
 const PAUSE_MS = 5;
 
@@ -164,7 +166,8 @@ export function createFight(options: FightOptions): Fight {
     if (ward.failure !== reason) blows.fail(ward, now, deed, reason);
     ward.failure = reason;
     blows.abandon(ward, now);
-    ward.idleUntil = ward.nextLook = now + IDLE_MS;
+    ward.idleFor = Math.min(LONGEST_IDLE_MS, Math.max(IDLE_MS, 2 * ward.idleFor));
+    ward.idleUntil = ward.nextLook = now + ward.idleFor;
   };
 
   const aimNow = (ward: Ward) => {

@@ -86,6 +86,7 @@ export function createSentry(
     if (!reached) {
       ward.letGo = false;
       ward.failure = undefined;
+      ward.idleFor = 0;
     }
     if (level) {
       const { usage, rate } = ward;

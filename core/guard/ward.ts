@@ -59,6 +59,8 @@ export interface Ward {
   failure: string | undefined;
   /** Nobody could be struck: look again no sooner than this. */
   idleUntil: number;
+  /** Milliseconds, the last time. */
+  idleFor: number;
 }
 
 /** `undefined` when the cgroup is gone, or another has its name. */
@@ -103,6 +105,7 @@ export function openWard(spec: WardSpec): Ward | undefined {
       pausedAt: -Infinity,
       failure: undefined,
       idleUntil: -Infinity,
+      idleFor: 0,
     };
   } catch (error) {
     for (const file of opened) file.close();

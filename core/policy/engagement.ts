@@ -20,7 +20,7 @@ export interface Sight {
 }
 
 export interface Patience {
-  /** Whether to make the kernel give back page cache before anything dies for it. */
+  /** Whether to make the kernel give back page cache; else it is left to do so by itself at the limit. */
   readonly reclaim: boolean;
   /** Milliseconds between asking a process to end and ending it; 0 ends it at once. */
   readonly grace: number;
@@ -82,6 +82,7 @@ export function pursue(
   const go = (phase: Phase, step: Step) => ({ engagement: { phase, since: now }, step });
   const look: Step = { do: "wait", until: now + (engagement.phase === "killed" ? 1 : LOOK_MS) };
   const strike = () => go(patience.grace > 0 ? "asked" : "killed", { do: "strike" });
+  const spare = () => go("spared", { do: "spare", until: now + SPARED_LOOK_MS });
   const over = now - engagement.since;
 
   if (sight.value < sight.threshold) {
@@ -92,11 +93,11 @@ export function pursue(
   }
   switch (engagement.phase) {
     case "reached":
-      if (!isCache(sight) || !patience.reclaim) return strike();
-      return isTooLate(sight) ? strike() : go("reclaiming", { do: "reclaim" });
+      if (!isCache(sight) || isTooLate(sight)) return strike();
+      return patience.reclaim ? go("reclaiming", { do: "reclaim" }) : spare();
     case "reclaiming":
       if (!isCache(sight) || isTooLate(sight)) return strike();
-      return over < RECLAIM_MS ? stay(look) : go("spared", { do: "spare", until: now + LOOK_MS });
+      return over < RECLAIM_MS ? stay(look) : spare();
     case "spared":
       return isCache(sight) ? stay({ do: "spare", until: now + SPARED_LOOK_MS }) : strike();
     case "asked":

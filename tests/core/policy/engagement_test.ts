@@ -70,8 +70,16 @@ Deno.test("page cache that does not go in a second is left to the kernel, as lon
   assert.deepEqual(steps(hasty, [0, cached], [1000, cached], [9000, calm]).at(-1), "end");
 });
 
-Deno.test("nothing is taken back where that is not wanted, or comes too late", () => {
-  assert.deepEqual(steps({ ...hasty, reclaim: false }, [0, cached]), ["strike"]);
+Deno.test("where nothing is to be taken back, page cache is left to the kernel all the same", () => {
+  const passive = { ...hasty, reclaim: false };
+  assert.deepEqual(steps(passive, [0, cached], [2, cached], [4, full]), [
+    "spare",
+    "spare",
+    "strike",
+  ]);
+});
+
+Deno.test("nothing is taken back where that comes too late", () => {
   const fast = { ...cached, rate: 5000 * MIB };
   assert.deepEqual(steps(hasty, [0, fast]), ["strike"]);
   assert.deepEqual(steps(hasty, [0, cached], [2, fast]), ["reclaim", "strike"]);
