@@ -163,11 +163,12 @@ export async function startGuard(
     const scope = scopeOf(scopes, event.cgroup);
     if (event.type === "summary" || event.type === "degraded" || scope) emit(event);
     if (!scope || stopping) return;
-    if (event.type === "removed") roster.forget(event.cgroup);
-    if (event.type !== "created" && event.type !== "limit_changed") return;
+    if (!["created", "removed", "limit_changed"].includes(event.type)) return;
+    // Also of one that is told as removed: another may have its name already, and be guarded by it.
     const cgroup = openCgroup(scope.cgroup.hierarchy, event.cgroup);
     const isNamed = scope.pattern === undefined && event.cgroup === scope.cgroup.path;
     if (cgroup) roster.consider(cgroup, isNamed);
+    else roster.forget(event.cgroup);
   };
   const watching = startFollowing(scopes, follow);
   watching?.done.then(ended.resolve, ended.reject);
