@@ -33,8 +33,11 @@ export function createChores(
   { plan, hookTimeout }: { readonly plan: GuardPlan; readonly hookTimeout: number },
   tell: (cgroup: string, source: Source, body: Body) => void,
 ): Chores {
-  /** When a process got a signal last, by pid and level: wards may overlap. */
-  const signalled = new Map<string, number>();
+  /**
+   * When a process got a signal last, and for which ward, by pid and level: wards may overlap. How often one of them asks for it
+   * is the sentry's to say, by its own clock.
+   */
+  const signalled = new Map<string, { readonly at: number; readonly ward: number }>();
   const running = new Set<Promise<void>>();
 
   const base = (entry: Entry, level: Level, usage: number, action: ActionBody["action"]) => ({
@@ -50,11 +53,14 @@ export function createChores(
 
   const sendSignal = (entry: Entry, level: Level, usage: number, signal: Deno.Signal) => {
     const now = performance.now();
-    for (const [key, at] of signalled) if (now - at > plan.rearming.cooldown) signalled.delete(key);
+    for (const [key, { at }] of signalled) {
+      if (now - at > plan.rearming.cooldown) signalled.delete(key);
+    }
     const isSpared = (pid: number) =>
-      plan.untouchable.has(pid) || pid === 1 || signalled.has(`${pid} ${level}`);
+      plan.untouchable.has(pid) || pid === 1 ||
+      (signalled.get(`${pid} ${level}`)?.ward ?? entry.id) !== entry.id;
     const { pids, unhandled, refused } = signalAll(entry.cgroup, signal, isSpared, plan.dryRun);
-    for (const pid of pids) signalled.set(`${pid} ${level}`, now);
+    for (const pid of pids) signalled.set(`${pid} ${level}`, { at: now, ward: entry.id });
     const nobody = unhandled > 0
       ? `none of its ${unhandled} processes handles ${signal}`
       : "there is nobody";
