@@ -54,9 +54,18 @@ export function makeStateFolder(): StateFolder {
     env: { OOMKIT_STATE_DIR: path },
     changes: () =>
       [...Deno.readDirSync(path)].filter(({ name }) => name.endsWith(".json"))
-        .flatMap(({ name }) => JSON.parse(Deno.readTextFileSync(`${path}/${name}`))),
+        .flatMap(({ name }) => JSON.parse(textOf(`${path}/${name}`) ?? "[]")),
     [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }),
   };
+}
+
+function textOf(path: string): string | undefined {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
 }
 
 /** Feeds it until it has so much, or is dead. */
@@ -65,7 +74,10 @@ export async function feedWhileItLives(process: HungryProcess, bytes: number): P
 }
 
 /** Feeds it little by little, as who is in no hurry fills a cgroup, until that is enough or it is dead. */
-export async function feedSlowly(process: HungryProcess, isEnough: () => boolean): Promise<void> {
+export async function feedSlowly(
+  process: Pick<HungryProcess, "feed">,
+  isEnough: () => boolean,
+): Promise<void> {
   let lives = true;
   while (lives && !isEnough()) {
     await process.feed(64 * 1024).catch(() => lives = false);
