@@ -1,5 +1,6 @@
 /**
- * Measures on this machine what docs/performance.md tells: `deno task bench [start-up] [sweep] [latency] [idle]`.
+ * Measures on this machine what docs/performance.md tells: `deno task bench [start-up] [sweep] [latency] [idle]
+ * [race]`. What follows the first `--option` is for the race: scripts/bench/race_cells.ts.
  *
  * Of the executable: `deno task compile` first. Needs the right to make cgroups; they are called oomkit-bench-… and are
  * removed on every way out.
@@ -8,19 +9,25 @@
 import { removeBenchCgroups } from "./bench/cgroups.ts";
 import { idle } from "./bench/idle.ts";
 import { latency } from "./bench/latency.ts";
+import { race } from "./bench/race.ts";
 import { executable, startUp, versionOf } from "./bench/start_up.ts";
 import { sweep } from "./bench/sweep.ts";
 import { Mistake, run, say } from "./terminal.ts";
+
+const firstOption = Deno.args.findIndex((arg) => arg.startsWith("-"));
+const named = firstOption < 0 ? Deno.args : Deno.args.slice(0, firstOption);
+const options = Deno.args.slice(named.length);
 
 const benches: Readonly<Record<string, () => Promise<string[]>>> = {
   "start-up": startUp,
   sweep,
   latency,
   idle,
+  race: () => race(options),
 };
 
 await run("bench", async () => {
-  const names = Deno.args.length === 0 ? Object.keys(benches) : Deno.args;
+  const names = named.length === 0 ? Object.keys(benches) : named;
   const unknown = names.find((name) => benches[name] === undefined);
   if (unknown !== undefined) {
     const known = Object.keys(benches).join(", ");

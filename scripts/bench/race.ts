@@ -1,0 +1,176 @@
+/**
+ * `oomkit guard` against the kernel's killer: a new cgroup is filled in each run, and it is counted who kills first.
+ *
+ * The crossing of the threshold and the last page are told by the filler, which looks at usage after each 32 KiB. On v1 usage
+ * counts what each CPU has taken in advance, up to 64 pages, so that the threshold is seen too early rather than too late: the
+ * time to the last page is an upper bound. Memory is free when usage is below half of the limit, with a guard and without.
+ */
+
+import { type Cgroup, openCgroup } from "../../core/cgroup/cgroup.ts";
+import { peekText } from "../../core/cgroup/files.ts";
+import { join } from "../../core/cgroup/hierarchy.ts";
+import { openEpoll } from "../../core/kernel/epoll.ts";
+import { goRealtime } from "../../core/kernel/scheduling.ts";
+import { Mistake, note } from "../terminal.ts";
+import { makeBenchCgroup } from "./cgroups.ts";
+import {
+  type Cell,
+  cellName,
+  cellsOf,
+  hasKernelRuns,
+  isSameSight,
+  MIB,
+  parseRaceOptions,
+} from "./race_cells.ts";
+import { endChildren } from "./race_children.ts";
+import { STEP } from "./race_filler.ts";
+import { type RaceGuard, startRaceGuard } from "./race_guard.ts";
+import { mapLog } from "./race_memory.ts";
+import { race as raceOnce, type Run, type Stage } from "./race_run.ts";
+import { stress } from "./race_stress.ts";
+import { hasWon, type Raced, raceLines, targetLines } from "./race_table.ts";
+
+const MOST_FILLERS = 4;
+const LARGEST = 1.5 * 512 * MIB;
+/** Each lasts until a deadline: so many in one cell say enough. */
+const MOST_STUCK = 3;
+
+export async function race(args: readonly string[]): Promise<string[]> {
+  const options = parseRaceOptions(args);
+  const bench = makeBenchCgroup();
+  const { version, limitFile } = bench.hierarchy.dialect;
+  const cells = cellsOf(version, options).filter(isPossible);
+  if (cells.length === 0) throw new Mistake("cannot race: nothing has all of these words");
+  Deno.writeTextFileSync(`${bench.dir}/${limitFile}`, version === 1 ? "-1" : "max");
+  const guardedParent = makeParent(bench, "guarded");
+  const aloneParent = makeParent(bench, "alone");
+  // Not on a disk, whose writeback would take part in the race.
+  const folder = Deno.makeTempDirSync({
+    prefix: "oomkit-bench-",
+    ...(isFolder("/dev/shm") && { dir: "/dev/shm" }),
+  });
+  const leave = () => {
+    endChildren();
+    Deno.removeSync(folder, { recursive: true });
+  };
+  const onSignal = () => {
+    isInterrupted = true;
+    leave();
+  };
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  for (const signal of signals) Deno.addSignalListener(signal, onSignal);
+  using epoll = openEpoll();
+  const cores = navigator.hardwareConcurrency;
+  const isTimed = !isEmulated();
+  const started = performance.now();
+  try {
+    const refused = goRealtime();
+    if (refused) note(`race: memory may be seen to be free late (SCHED_FIFO: ${refused})`);
+    const logs = makeLogs(folder);
+    const raced: Raced[] = [];
+    for (const mode of new Set(cells.map((cell) => cell.mode))) {
+      await using guard = await startRaceGuard(mode, guardedParent, folder);
+      note(`race: ${guard.said}`);
+      for (const cell of cells.filter((each) => each.mode === mode)) {
+        const before = raced.find((each) => isSameSight(each.cell, cell));
+        const withKernel = hasKernelRuns(cell) && before === undefined;
+        const arena: Arena = {
+          guarded: { parent: guardedParent, epoll, logs },
+          alone: withKernel ? { parent: aloneParent, epoll, logs } : undefined,
+          guard,
+          cores,
+        };
+        const { guarded, alone } = await raceCell(cell, options.runs, arena);
+        raced.push({ cell, guarded, alone: before?.alone ?? alone });
+        const wins = guarded.filter(hasWon).length;
+        note(`race: ${mode}, ${cellName(cell, cores)}: ${wins} of ${guarded.length}`);
+      }
+    }
+    const minutes = (performance.now() - started) / 60_000;
+    return [
+      `guard against the kernel's killer, ${options.runs} runs each, ${minutes.toFixed(1)} minutes`,
+      ...isTimed ? [] : ["this machine is emulated: wins count here, times do not"],
+      ...raceLines(raced, version, cores),
+      "",
+      ...targetLines(raced, version === 1 ? ["notify", "hold"] : ["tripwire"], isTimed),
+    ];
+  } catch (error) {
+    await unlessInterrupted();
+    throw error;
+  } finally {
+    for (const signal of signals) Deno.removeSignalListener(signal, onSignal);
+    leave();
+  }
+}
+
+let isInterrupted = false;
+
+/** Whatever was under way then fails; scripts/bench.ts ends it once the cgroups are gone. */
+async function unlessInterrupted(): Promise<void> {
+  if (isInterrupted) await new Promise(() => {});
+}
+
+interface Arena {
+  readonly guarded: Stage;
+  readonly alone: Stage | undefined;
+  readonly guard: RaceGuard;
+  readonly cores: number;
+}
+
+/** In turn, so that whatever else the machine does meets both alike. */
+async function raceCell(
+  cell: Cell,
+  runs: number,
+  { guarded, alone, guard, cores }: Arena,
+): Promise<Omit<Raced, "cell">> {
+  await using _stress = await stress(cell.condition, cores, guarded.parent, guard);
+  const results: { guarded: Run[]; alone: Run[] } = { guarded: [], alone: [] };
+  for (let run = 0; run < runs; run++) {
+    await unlessInterrupted();
+    results.guarded.push(await raceOnce(guarded, cell, guard));
+    if (alone) results.alone.push(await raceOnce(alone, cell, undefined));
+    if (results.guarded.filter(({ isStuck }) => isStuck).length >= MOST_STUCK) break;
+  }
+  return results;
+}
+
+function makeParent(bench: Cgroup, name: string): Cgroup {
+  const handOn = (dir: string) => {
+    if (bench.hierarchy.dialect.version === 2) {
+      Deno.writeTextFileSync(`${dir}/cgroup.subtree_control`, "+memory");
+    }
+  };
+  handOn(bench.dir);
+  Deno.mkdirSync(`${bench.dir}/${name}`);
+  handOn(`${bench.dir}/${name}`);
+  return openCgroup(bench.hierarchy, join(bench.path, name))!;
+}
+
+function makeLogs(folder: string): Stage["logs"] {
+  return Array.from({ length: MOST_FILLERS }, (_, n) => {
+    const path = `${folder}/log${n}`;
+    // Written here, so that it is not charged to a cgroup that is filled.
+    Deno.writeFileSync(path, new Uint8Array(16 * (LARGEST / STEP + 2)));
+    return { path, entries: mapLog(path) };
+  });
+}
+
+function isPossible({ condition, mode }: Cell): boolean {
+  if (condition !== "huge") return true;
+  const setting = peekText("/sys/kernel/mm/transparent_hugepage/enabled") ?? "[never]";
+  if (!setting.includes("[never]")) return true;
+  note(`race: ${mode} without 2 MiB pages, which this kernel does not give`);
+  return false;
+}
+
+function isEmulated(): boolean {
+  return /^model name\s*:.*QEMU/m.test(peekText("/proc/cpuinfo") ?? "");
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,114 @@
+/**
+ * Fills a cgroup until it is killed, and leaves word of when each step was done in memory that outlives it. What the
+ * allocator of `simulate` does to be small counts here too (core/simulate/allocate.ts); beyond it, this one can fill most of
+ * a cgroup at full speed and only the rest slowly, and can take pages of 2 MiB.
+ */
+
+import { microseconds } from "../../core/kernel/clock.ts";
+import { type KeptFile, openKept } from "../../core/kernel/kept_file.ts";
+import { dieWithParent } from "../../core/kernel/process.ts";
+import { HUGE_PAGE, mapLog, mapPages } from "./race_memory.ts";
+
+/** Sizes are bytes. */
+export interface Filling {
+  /** The pid that it must not outlive. */
+  readonly parent: number;
+  readonly procsFile: string;
+  readonly usageFile: string;
+  readonly log: string;
+  readonly most: number;
+  readonly isHuge: boolean;
+  /** A second; only from the given usage on. */
+  readonly slow?: { readonly rate: number; readonly from: number };
+}
+
+/** Takes some 13 µs at full speed: so exact is what is told of the last page. */
+export const STEP = 32 * 1024;
+const SIGKILL = 9;
+const WARM_UP_ROUNDS = 4000;
+const PAGE = 4096;
+/** A sleep that is shorter is too inexact. */
+const SHORTEST_SLEEP_MS = 1;
+
+interface Course {
+  readonly touch: (offset: number, length: number) => void;
+  readonly usage: KeptFile;
+  readonly log: Float64Array;
+  readonly step: number;
+  readonly most: number;
+  readonly slow: Filling["slow"];
+}
+
+function fill(course: Course): void {
+  const { step, most, slow } = course;
+  let used = 0;
+  let due = 0;
+  for (let offset = 0; offset + step <= most; offset += step) {
+    if (slow && used >= slow.from) due = pace(due, step, slow.rate);
+    used = step === HUGE_PAGE ? takeHuge(course, offset, used) : take(course, offset, step);
+  }
+}
+
+/** Leaves word of when it begins, too: it may be killed before the end. Returns the usage after it. */
+function take({ touch, usage, log }: Course, offset: number, length: number): number {
+  const entry = log[0]! + 1;
+  log[2 * entry] = microseconds();
+  touch(offset, length);
+  const used = usage.number() ?? 0;
+  log[2 * entry] = microseconds();
+  log[2 * entry + 1] = used;
+  log[0] = entry;
+  return used;
+}
+
+/** One byte brings the whole page, unless there is no room for it: then the kernel gives small ones. */
+function takeHuge(course: Course, offset: number, before: number): number {
+  let used = take(course, offset, 1);
+  if (used - before >= HUGE_PAGE / 2) return used;
+  for (let at = 0; at < HUGE_PAGE; at += STEP) used = take(course, offset + at, STEP);
+  return used;
+}
+
+const never = new Int32Array(new SharedArrayBuffer(4));
+
+/** @returns when the next step is due, by `performance.now()`. */
+function pace(due: number, step: number, rate: number): number {
+  const each = 1000 * step / rate;
+  if (due === 0) return performance.now() + each;
+  const left = due - performance.now();
+  if (left >= SHORTEST_SLEEP_MS) Atomics.wait(never, 0, 0, left);
+  else while (performance.now() < due);
+  return due + each;
+}
+
+/** So that nothing but the pages is charged to the cgroup: all code has run, and the heap has its size. */
+function warmUp(usage: KeptFile, log: Float64Array): void {
+  const bytes = WARM_UP_ROUNDS / 8 * PAGE;
+  for (let round = 0; round < 8; round++) {
+    log.fill(0);
+    const touch = mapPages(bytes, false);
+    const slow = { rate: 1024 ** 4, from: round % 2 === 0 ? 0 : Infinity };
+    fill({ touch, usage, log, step: PAGE, most: bytes, slow });
+  }
+  log.fill(0);
+  Atomics.wait(never, 0, 0, SHORTEST_SLEEP_MS);
+}
+
+if (import.meta.main) {
+  const filling: Filling = JSON.parse(Deno.args[0]!);
+  const { parent, procsFile, usageFile, log: path, most, isHuge, slow } = filling;
+  if (dieWithParent(SIGKILL) !== parent) Deno.exit(1);
+  // The first to die, should the whole machine run out instead.
+  Deno.writeTextFileSync("/proc/self/oom_score_adj", "1000");
+  const log = mapLog(path);
+  const usage = openKept(usageFile);
+  warmUp(usage, log);
+  const touch = mapPages(most, isHuge);
+  const step = isHuge ? HUGE_PAGE : STEP;
+  Deno.stdout.writeSync(new TextEncoder().encode("ready\n"));
+  if (Deno.stdin.readSync(new Uint8Array(8)) !== null) {
+    Deno.writeTextFileSync(procsFile, "0");
+    fill({ touch, usage, log, step, most, slow });
+    Atomics.wait(never, 0, 0, 60_000);
+  }
+}

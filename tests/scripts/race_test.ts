@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import { cellName, cellsOf, parseRaceOptions } from "../../scripts/bench/race_cells.ts";
+import type { Run } from "../../scripts/bench/race_run.ts";
+import { raceLines, targetLines } from "../../scripts/bench/race_table.ts";
+
+const MIB = 1024 ** 2;
+
+const won: Run = {
+  limit: 64 * MIB,
+  threshold: 62 * MIB,
+  kernelKills: 0,
+  killed: 1,
+  isStuck: false,
+  peak: 63 * MIB,
+  struck: 0.2,
+  lastPage: 0.1,
+  free: 3,
+};
+const lost: Run = {
+  ...won,
+  kernelKills: 1,
+  killed: 0,
+  peak: 64 * MIB,
+  struck: undefined,
+  lastPage: undefined,
+  free: undefined,
+};
+const [cell] = cellsOf(1, parseRaceOptions(["--only", "64,unthrottled,idle,notify"]));
+
+Deno.test("a race is of all cells, or of those that have the words of each kind that is named", () => {
+  const names = (version: 1 | 2, only: string) =>
+    cellsOf(version, { runs: 1, only: only.split(",") }).map((each) =>
+      `${each.mode} ${cellName(each, 2)}`
+    );
+  assert.equal(cellsOf(1, parseRaceOptions([])).length, 24);
+  assert.deepEqual(names(1, "512,10,100,hold"), [
+    "hold 512 MiB, 10 MiB/s",
+    "hold 512 MiB, 100 MiB/s",
+  ]);
+  assert.deepEqual(names(2, "busy,tripwire"), [
+    "tripwire 64 MiB, unthrottled, 4 busy processes on 2 cores",
+  ]);
+  assert.throws(() => names(1, "tripwire"), /cannot race "tripwire" on cgroup v1/);
+});
+
+Deno.test("a race takes a number of runs, and nothing that it does not know", () => {
+  assert.deepEqual(parseRaceOptions(["--runs", "5", "--only=64"]), { runs: 5, only: ["64"] });
+  assert.equal(parseRaceOptions([]).runs, 30);
+  assert.throws(() => parseRaceOptions(["--runs", "0"]), /takes a whole number/);
+  assert.throws(() => parseRaceOptions(["--fast"]), /race takes --runs and --only/);
+});
+
+Deno.test("what was needed of the margin is unknown once usage was at the limit", () => {
+  const row = (guarded: Run[]) => raceLines([{ cell: cell!, guarded, alone: [] }], 1, 2).at(-1)!;
+  assert.match(row([won, won]), /2\/2 +0 +1 +1\.00 of 2\.00 MiB/);
+  assert.match(row([won, lost]), /1\/2 +1 +0–1 +unknown, over 2\.00 MiB/);
+});
+
+Deno.test("a kill by the kernel misses the target, and so does a run in which nobody dies", () => {
+  const lines = (guarded: Run[]) =>
+    targetLines([{ cell: cell!, guarded, alone: [{ ...lost, free: 5 }] }], ["notify"], true);
+  assert.equal(lines([won])[0], "the kernel's kills in 1 runs: 0 (target 0: met)");
+  assert.match(lines([won]).at(-1)!, /3\.00 ms \(target 5 ms: met\)/);
+  assert.match(lines([won, lost])[0]!, /in 2 runs: 1 \(target 0: missed\)/);
+  assert.match(lines([{ ...won, killed: 0, isStuck: true }])[0]!, /in 1 nobody was killed in time/);
+});
