@@ -85,7 +85,10 @@ export function openWard(spec: WardSpec): Ward | undefined {
       directory,
       usageFile: keep(openKeptIn(directory, dialect.usageFile)),
       statFile: keep(openKeptIn(directory, "memory.stat")),
-      events: dialect.version === 2 ? openEvents(directory, keep) : undefined,
+      // A plain file of that name tells nothing, and epoll_ctl(2) refuses it.
+      events: dialect.version === 2 && measured.hierarchy.kernel
+        ? openEvents(directory, keep)
+        : undefined,
       eventfds: spec.eventfds.map(({ fd }) => lend(fd, "eventfd")),
       bells: freshBells,
       usage: NaN,
