@@ -1,5 +1,6 @@
 /** Who would be taken, in words. */
 
+import { walk } from "../core/cgroup/cgroup.ts";
 import { populationOf } from "../core/cgroup/processes.ts";
 import type { GuardPlan } from "../core/guard/plan.ts";
 import type { Scope } from "../core/guard/scope.ts";
@@ -35,10 +36,10 @@ export function checkPreferences({ preferences }: GuardPlan, scopes: readonly Sc
   const all = Object.entries(preferences);
   if (all.every(([, list]) => list.length === 0)) return;
   const processes = scopes.flatMap(({ cgroup }) => populationOf(cgroup).processes);
-  const texts = processes.flatMap(({ cmdline, comm, cgroup }) => [
-    cmdline.length > 0 ? cmdline.join(" ") : comm,
-    cgroup,
-  ]);
+  const texts = [
+    ...processes.map(({ cmdline, comm }) => cmdline.length > 0 ? cmdline.join(" ") : comm),
+    ...scopes.flatMap(({ cgroup }) => [...walk(cgroup)].map(({ path }) => path)),
+  ];
   for (const [name, list] of all) {
     for (const expression of list) {
       if (texts.some((text) => expression.test(text))) continue;
