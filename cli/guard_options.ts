@@ -153,7 +153,7 @@ export function guardBase() {
     .addOption(
       flag(
         "--no-reclaim",
-        "do not make the kernel give back page cache before something dies for it",
+        "leave page cache to the kernel instead of asking it back first",
       ),
     )
     .addOption(flag("--mode <mode>", "how to be in time").choices(MODES).default("auto" as const))
@@ -209,7 +209,11 @@ export function guardBase() {
       flag("--event-format <format>", "oom-guard: one line for each kill, as oom-guard writes it")
         .choices(["oomkit", "oom-guard"] as const).default("oomkit" as const),
     )
-    .addOption(flag("--webhook-url <url>", "POST oom-guard's JSON there for each kill"))
+    .addOption(
+      flag("--webhook-url <url>", "POST oom-guard's JSON there for each kill").argParser(
+        parsed(parseUrl),
+      ),
+    )
     .addOption(
       flag("--walkIntervalSeconds <n>", "oom-guard's --walk-every").argParser(parsed(parseWhole(1)))
         .hideHelp(),
@@ -228,10 +232,20 @@ export function guardBase() {
         parsed(oneOf(["true", "false"])),
       ).hideHelp(),
     )
+    .addOption(flag("--v <n>", "oom-guard's; there is one way to log").hideHelp())
+    .addOption(
+      flag("--logtostderr [yes]", "oom-guard's; there is one place to log to").hideHelp(),
+    )
     .addOption(
       flag("--port <n>", "oom-guard's; only 0, which is none").argParser(parsed(parsePort))
         .hideHelp(),
     );
+}
+
+function parseUrl(text: string): string {
+  const scheme = URL.canParse(text) ? new URL(text).protocol : undefined;
+  if (scheme === "http:" || scheme === "https:") return text;
+  throw new OomkitError(`cannot report to "${text}"`, "use a URL such as http://localhost/message");
 }
 
 function parsePort(text: string): number {

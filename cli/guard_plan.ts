@@ -5,7 +5,7 @@ import { type Action, deadlyLevel, type GuardPlan, type Mode } from "../core/gua
 import { type Margin, NOTIFIED_MARGIN, TRIPWIRE_MARGIN } from "../core/policy/bounds.ts";
 import { type GuardFlags, parseSignal } from "./guard_options.ts";
 import { say } from "./output.ts";
-import { parseDuration } from "./units.ts";
+import { formatBytes, parseDuration } from "./units.ts";
 
 export interface Planned {
   readonly plan: GuardPlan;
@@ -116,9 +116,16 @@ function marginOf(flags: GuardFlags, mode: string): Margin | undefined {
     min: minMargin ?? usual.min,
     max: maxMargin ?? Math.max(usual.max, minMargin ?? 0),
   };
+  const [least, most] = [margin.min, margin.max].map(formatBytes);
+  if (margin.max === 0) {
+    throw new OomkitError(
+      `cannot use --max-margin ${most}: the threshold would be the limit`,
+      "leave some room, such as 30M",
+    );
+  }
   if (margin.min <= margin.max) return margin;
   throw new OomkitError(
-    `cannot use --min-margin ${minMargin} and --max-margin ${maxMargin}: they are out of order`,
+    `cannot use --min-margin ${least} and --max-margin ${most}: they are out of order`,
     "the least must not be more than the most",
   );
 }
@@ -149,9 +156,13 @@ function heroOf(
     say(`${name}="${value}" is no percentage from 1 to 100; as with OOMHero it is passed over`);
     return {};
   };
-  const signal = (name: string, usual: Deno.Signal): Action[] => [
-    { kind: "signal", signal: env(name) === undefined ? usual : parseSignal(env(name)!) },
-  ];
+  const signal = (name: string, usual: Deno.Signal): Action[] => {
+    const value = env(name);
+    return [{
+      kind: "signal",
+      signal: value === undefined ? usual : named(name, value, parseSignal),
+    }];
+  };
   return {
     isUsed: true,
     ...percent("WARNING", "warn"),
@@ -159,9 +170,24 @@ function heroOf(
     onWarn: signal("WARNING_SIGNAL", "SIGUSR1"),
     onCritical: signal("CRITICAL_SIGNAL", "SIGUSR2"),
     ...(cooldown === undefined || isGiven("cooldown") ? {} : {
-      cooldown: parseDuration(/^\d+$/.test(cooldown.trim()) ? `${cooldown.trim()}s` : cooldown),
+      cooldown: named(
+        "COOLDOWN",
+        cooldown,
+        (text) => parseDuration(/^\d+$/.test(text.trim()) ? `${text.trim()}s` : text),
+      ),
     }),
   };
+}
+
+/** Says of what is wrong in a variable which one it is. */
+function named<T>(name: string, text: string, parse: (text: string) => T): T {
+  try {
+    return parse(text);
+  } catch (error) {
+    throw error instanceof OomkitError
+      ? new OomkitError(`cannot use ${name}: ${error.message}`)
+      : error;
+  }
 }
 
 export const isDeadly = (plan: GuardPlan) => deadlyLevel(plan.actions) !== undefined;
