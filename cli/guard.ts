@@ -1,4 +1,5 @@
 import { journalFolder, livingOwners, restoreLeftovers } from "../core/act/journal.ts";
+import { openCgroup } from "../core/cgroup/cgroup.ts";
 import { directoryOf, discover, type Hierarchy } from "../core/cgroup/hierarchy.ts";
 import { ownLineage } from "../core/cgroup/lineage.ts";
 import { cgroupsOfProcesses } from "../core/cgroup/pod.ts";
@@ -26,7 +27,7 @@ import { chooseStyle } from "./style.ts";
 
 export function guardCommand(finish: Finish) {
   return guardBase()
-    .argument("[targets...]", "cgroups; none: the own one")
+    .argument("[targets...]", "cgroups; none: the own one, or all beneath --root")
     .addHelpText("after", HELP)
     .action(async (targets, flags, self) => {
       const source = (name: string) => self.getOptionValueSource(name);
@@ -95,7 +96,8 @@ async function guard(
   );
   const hierarchy = isPod ? undefined : discover(flags.root);
   if (hierarchy) checkMode(hierarchy, plan, mode);
-  const scopes = hierarchy ? scopesOf(hierarchy, targets, flags.recursive === true) : [];
+  if (hierarchy) checkTree(hierarchy, plan);
+  const scopes = hierarchy ? scopesOf(hierarchy, targets, flags) : [];
   if (!isPod) checkPreferences(plan, scopes);
 
   const json = wantsJson(flags);
@@ -183,7 +185,28 @@ function checkMode(
   if (!writable) wrong("the cgroup file system is read-only", "use notify");
 }
 
-function scopesOf(hierarchy: Hierarchy, targets: readonly string[], recursive: boolean): Scope[] {
+/** The pids in a copy of a tree, or in one that was made up, are anybody's on this machine. */
+function checkTree({ kernel }: Hierarchy, { actions, dryRun }: GuardPlan) {
+  if (kernel || dryRun) return;
+  const harmful = Object.values(actions).flat().find(({ kind }) =>
+    kind !== "noop" && kind !== "exec"
+  );
+  if (harmful === undefined) return;
+  throw new OomkitError(
+    `cannot use ${harmful.kind} here: this tree is not a kernel's, and its pids may be anybody's`,
+    "add --dry-run",
+  );
+}
+
+function scopesOf(
+  hierarchy: Hierarchy,
+  targets: readonly string[],
+  flags: GuardFlags,
+): Scope[] {
+  const recursive = flags.recursive === true;
+  // As with oom-guard, a tree that is named without a target is guarded as a whole.
+  const whole = flags.root === undefined ? undefined : openCgroup(hierarchy, hierarchy.root);
+  if (targets.length === 0 && whole) return [{ cgroup: whole, recursive: true }];
   if (targets.length === 0) return [{ cgroup: ownCgroup(hierarchy), recursive }];
   const scopes = targets.flatMap((target): Scope[] => {
     const glob = parseGlob(hierarchy, target);
