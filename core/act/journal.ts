@@ -4,7 +4,7 @@
  */
 
 import { OomkitError } from "../errors.ts";
-import { exists, inodeOf, listFiles, peekText } from "../cgroup/files.ts";
+import { exists, inodeOf, peekFiles, peekText } from "../cgroup/files.ts";
 import { parseProcStat } from "../parse/proc_stat.ts";
 import { reasonOf, writeControl } from "./control.ts";
 
@@ -148,7 +148,7 @@ interface Found {
 }
 
 function journals(folder: string): Found[] {
-  return (listFiles(folder) ?? []).flatMap((name) => {
+  return (peekFiles(folder) ?? []).flatMap((name) => {
     const [, pid, since] = /^guard-(\d+)-(\d+)\.json$/.exec(name) ?? [];
     const path = `${folder}/${name}`;
     if (pid === undefined || !isOwn(path)) return [];

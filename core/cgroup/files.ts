@@ -99,12 +99,13 @@ export function listDirectories(dir: string): string[] | undefined {
   });
 }
 
-/** The names of the files in `dir`, unsorted; `undefined` when there is no such directory. */
-export function listFiles(dir: string): string[] | undefined {
-  return ifPresent("list", dir, () => {
+/** The names of the files in `dir`, unsorted; `undefined` when it is not there, or may not be looked into. */
+export function peekFiles(dir: string): string[] | undefined {
+  const list = () => {
     const entries = [...Deno.readDirSync(dir)];
     return entries.filter(({ isFile }) => isFile).map(({ name }) => name);
-  });
+  };
+  return peek(() => ifPresent("list", dir, list));
 }
 
 /** The inode of a directory: with its path, the identity of a cgroup. `undefined` where there is none. */
