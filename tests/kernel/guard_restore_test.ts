@@ -209,12 +209,13 @@ kernelTest("under hold, where nobody may be killed, the kernel's killer is let l
   using state = makeStateFolder();
   await using guarded = await startChanging(cgroup, state, ["--ignore", "."]);
   await using process = await startHungryProcess(cgroup);
-  await feedWhileItLives(process, 2 * LIMIT);
-  assert.equal((await process.status).signal, "SIGKILL");
+  const fed = feedWhileItLives(process, 2 * LIMIT);
   const failed = await guarded.next(isDeed);
   assert.deepEqual([failed.outcome, failed.victim], ["failed", null]);
   await guarded.next(({ type, outcome }) => type === "restored" && outcome === "restored");
   await guarded.next(({ type, wanted }) => type === "degraded" && wanted === "hold");
   assert.equal(isChanged(cgroup), false);
+  assert.equal((await process.status).signal, "SIGKILL");
+  await fed;
   assert.equal(kernelKills(cgroup), 1);
 }, { only: 1 });
