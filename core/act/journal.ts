@@ -6,7 +6,7 @@
 import { OomkitError } from "../errors.ts";
 import { exists, inodeOf, peekFiles, peekText } from "../cgroup/files.ts";
 import { parseProcStat } from "../parse/proc_stat.ts";
-import { reasonOf, writeControl } from "./control.ts";
+import { mayWrite, reasonOf, writeControl } from "./control.ts";
 
 export interface Change {
   /** The cgroup's directory and its inode: another of that name is not touched. */
@@ -16,6 +16,8 @@ export interface Change {
   readonly before: string;
   /** As the kernel shows it once it is set. */
   readonly set: string;
+  /** What was set before that, which it still is when the guard ended in between. */
+  readonly earlier?: string;
 }
 
 /** What became of one change. `left`: somebody has changed it since, and it is his now. */
@@ -47,8 +49,11 @@ export function journalFolder(): string {
 export function openJournal(folder: string): Journal {
   const path = `${folder}/guard-${Deno.pid}-${startTime(Deno.pid)}.json`;
   let changes: Change[] = [];
+  let isSaved = false;
   const save = () => {
-    if (changes.length === 0) return removeFile(path);
+    if (changes.length === 0 && !isSaved) return;
+    isSaved = changes.length > 0;
+    if (!isSaved) return removeFile(path);
     writeAtOnce(folder, path, JSON.stringify(changes));
   };
   return {
@@ -57,12 +62,15 @@ export function openJournal(folder: string): Journal {
       const text = peekText(`${dir}/${file}`)?.trim();
       if (text === undefined) return "there is no such file";
       const now = settable(file, text);
+      const denied = mayWrite(`${dir}/${file}`);
+      if (denied !== undefined) return denied;
       const other = holderOf(folder, path, dir, file);
       if (other !== undefined) return `the guard with pid ${other} has changed it`;
       const rest = changes.filter((change) => change !== known);
       // Somebody else's value of meanwhile is what is put back.
       const before = known && now === known.set ? known.before : now;
-      changes = [...rest, { dir, inode, file, before, set: value }];
+      const earlier = known && { earlier: known.set };
+      changes = [...rest, { dir, inode, file, before, set: value, ...earlier }];
       save();
       const refused = inodeOf(dir) === inode ? writeControl(`${dir}/${file}`, value) : "it is gone";
       if (refused !== undefined) {
@@ -122,13 +130,13 @@ function isChange(each: unknown): each is Change {
 }
 
 function putBack(change: Change): Restored {
-  const { dir, inode, file, before, set } = change;
+  const { dir, inode, file, before, set, earlier } = change;
   if (inodeOf(dir) !== inode) return { ...change, outcome: "gone" };
   const path = `${dir}/${file}`;
   const now = peekText(path)?.trim();
   if (now === undefined) return { ...change, outcome: "gone" };
   if (settable(file, now) === before) return { ...change, outcome: "restored" };
-  if (settable(file, now) !== set) return { ...change, outcome: "left" };
+  if (![set, earlier].includes(settable(file, now))) return { ...change, outcome: "left" };
   const reason = writeControl(path, before);
   return reason === undefined
     ? { ...change, outcome: "restored" }

@@ -47,7 +47,8 @@ export interface Roster {
   close(): void;
 }
 
-const PAGE = 4096;
+/** The kernel rounds to pages, of which these are the largest (arm64); so what is set is what is read. */
+const PAGE = 65536;
 
 export function createRoster(options: RosterOptions): Roster {
   const { plan, epoll, journal, order, tell, refuse } = options;

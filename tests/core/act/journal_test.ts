@@ -152,6 +152,16 @@ Deno.test("another cgroup of the same name is neither changed nor restored", () 
   assert.equal(place.get(), "2000");
 });
 
+Deno.test("a second change is recorded with the first, which may still be there when it fails", () => {
+  using place = makePlace();
+  const journal = openJournal(place.folder);
+  journal.change(place.dir, place.inode, "memory.high", "2000");
+  journal.change(place.dir, place.inode, "memory.high", "3000");
+  const [name] = place.journals();
+  const [change] = JSON.parse(Deno.readTextFileSync(`${place.folder}/${name}`));
+  assert.deepEqual([change.before, change.set, change.earlier], ["1000", "3000", "2000"]);
+});
+
 Deno.test("a change that is refused is told, and leaves no record", () => {
   using place = makePlace();
   const journal = openJournal(place.folder);
@@ -210,6 +220,14 @@ Deno.test("what a dead guard has left is put back, the last change first, and it
   assert.deepEqual(outcomes(restoreLeftovers(place.folder)), ["restored", "restored"]);
   assert.equal(place.get(), "1000");
   assert.deepEqual(place.journals(), []);
+});
+
+Deno.test("a guard that ended between record and change has left what it had set before", () => {
+  using place = makePlace();
+  place.set("3000");
+  place.leave(Deno.pid, DEAD, [changed(place, { earlier: "3000" })]);
+  assert.deepEqual(outcomes(restoreLeftovers(place.folder)), ["restored"]);
+  assert.equal(place.get(), "1000");
 });
 
 Deno.test("a leftover that cannot be put back is kept for the next time", () => {
