@@ -23,7 +23,7 @@ export function candidateText(each: Weighed, at: number): string {
     `rss ${formatBytes(rss ?? undefined)}`,
     oom_score_adj ? `oom_score_adj ${oom_score_adj}` : "",
     standing === "ordinary" || standing === "spared" ? "" : standing,
-    because ?? "",
+    printable(because ?? ""),
   ];
   const shown = printable(line.length > 60 ? `${line.slice(0, 59)}…` : line);
   return `${rank.padStart(2)}  pid ${pid} (${printable(comm)})  ${

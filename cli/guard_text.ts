@@ -73,7 +73,9 @@ function actionFacts(event: ActionBody): string {
         }`
         : `reclaim at ${level} ${outcome === "would" ? "would be asked for" : "failed"}${why}`;
     case "exec":
-      return `hook at ${level} ${outcome === "done" ? "ran" : outcome}${why}`;
+      return `hook at ${level} ${
+        outcome === "done" ? "ran" : outcome === "would" ? "would run" : outcome
+      }${why}`;
     default:
       return blowFacts(event) + why;
   }
