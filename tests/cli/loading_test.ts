@@ -49,9 +49,11 @@ Deno.test("--version loads its own few modules and no package", () => {
 Deno.test("no command loads what only another one needs", () => {
   const foreign: Record<string, RegExp> = {
     "cli/program.ts": /^core\/(?!errors)/,
-    "cli/inspect.ts": /^core\/(watch|simulate|kernel|act)\/|valibot|^cli\/(watch|simulate|event)/,
-    "cli/watch.ts": /valibot|^cli\/(inspect|simulate)/,
-    "cli/simulate.ts": /valibot|^cli\/(inspect|watch)/,
+    "cli/inspect.ts":
+      /^core\/(watch|simulate|kernel|act|guard)\/|valibot|^cli\/(watch|simulate|guard|event)/,
+    "cli/watch.ts": /valibot|^cli\/(inspect|simulate|guard(?!_text))|^core\/guard\//,
+    "cli/simulate.ts": /valibot|^cli\/(inspect|watch|guard(?!_text))|^core\/guard\//,
+    "cli/guard.ts": /valibot|^cli\/(inspect|simulate|watch)|^core\/simulate\//,
   };
   for (const [path, pattern] of Object.entries(foreign)) {
     const loaded = loadedBy(path);
