@@ -85,6 +85,15 @@ Deno.test("nothing is taken back where that comes too late", () => {
   assert.deepEqual(steps(hasty, [0, cached], [2, fast]), ["reclaim", "strike"]);
 });
 
+Deno.test("a limit that is met soon is not too near while there is cache to be used up first", () => {
+  assert.deepEqual(steps(hasty, [0, { ...cached, rate: 200 * MIB }]), ["reclaim"]);
+});
+
+Deno.test("what is spared is looked at every 10 ms, as it may stay so for weeks", () => {
+  const { engagement } = pursue({ phase: "reclaiming", since: 0 }, cached, hasty, 1000);
+  assert.deepEqual(pursue(engagement, cached, hasty, 2000).step, { do: "spare", until: 2010 });
+});
+
 Deno.test("the cache that turns into something else while it is taken back is struck", () => {
   assert.deepEqual(steps(hasty, [0, cached], [2, full]), ["reclaim", "strike"]);
 });

@@ -51,6 +51,21 @@ Deno.test("a level that was left and is reached again within the cooldown rings 
   ]);
 });
 
+Deno.test("when the next ring may be is known beforehand, also without any change of usage", () => {
+  const after = (rearming: Rearming, ...values: readonly number[]) => {
+    let bells = freshBells;
+    for (const [at, value] of values.entries()) {
+      bells = ring(bells, bounds, value, at, rearming).bells;
+    }
+    return nextRing(bells, bounds, values.at(-1)!, rearming);
+  };
+  assert.equal(after(once, 650), Infinity);
+  assert.equal(after(once, 650, 0, 650), 100);
+  assert.equal(after({ ...once, repeat: true }, 650), 100);
+  assert.equal(after({ ...once, repeat: true }, 980), Infinity);
+  assert.equal(after({ ...once, repeat: true }, 0), Infinity);
+});
+
 Deno.test("the last level knows no cooldown", () => {
   assert.deepEqual(rings(once, [0, 980], [1, 0], [2, 980]), [[0, "threshold"], [2, "threshold"]]);
 });
