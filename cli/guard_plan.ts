@@ -1,8 +1,9 @@
 /** From flags and variables to a plan. */
 
+import { without } from "../core/cgroup/absent.ts";
 import { OomkitError } from "../core/errors.ts";
 import { type Action, deadlyLevel, type GuardPlan, type Mode } from "../core/guard/plan.ts";
-import { type Margin, NOTIFIED_MARGIN, TRIPWIRE_MARGIN } from "../core/policy/bounds.ts";
+import type { Margin } from "../core/policy/bounds.ts";
 import { type GuardFlags, parseSignal } from "./guard_options.ts";
 import { say } from "./output.ts";
 import { formatBytes, parseDuration } from "./units.ts";
@@ -45,7 +46,7 @@ export function planOf(
   };
   for (const [level, list] of Object.entries(actions)) checkActions(level, list);
   const mode = flags.mode;
-  const margin = marginOf(flags, mode);
+  const margin = marginOf(flags);
   const isPod = flags.pod === true || (hero.isUsed && targets.length === 0);
   if (isPod && targets.length > 0) {
     throw new OomkitError(`cannot guard ${targets[0]} and a pod at once`, "give one of them");
@@ -57,7 +58,7 @@ export function planOf(
     );
   }
   const plan: GuardPlan = {
-    levels: { warn, critical, ...(margin ? { margin } : {}) },
+    levels: { warn, critical, margin },
     rearming: {
       hysteresis: flags.hysteresis / 100,
       cooldown: hero.cooldown ?? flags.cooldown,
@@ -106,28 +107,25 @@ function checkActions(level: string, actions: readonly Action[]): void {
   }
 }
 
-/** What is given of it; the rest is that of the mode. `undefined` when nothing is. */
-function marginOf(flags: GuardFlags, mode: string): Margin | undefined {
-  const { marginRatio, minMargin, maxMargin } = flags;
-  if ([marginRatio, minMargin, maxMargin].every((each) => each === undefined)) return undefined;
-  const usual = mode === "tripwire" ? TRIPWIRE_MARGIN : NOTIFIED_MARGIN;
-  const margin = {
-    ratio: marginRatio ?? usual.ratio,
-    min: minMargin ?? usual.min,
-    max: maxMargin ?? Math.max(usual.max, minMargin ?? 0),
-  };
-  const [least, most] = [margin.min, margin.max].map(formatBytes);
-  if (margin.max === 0) {
+/** What is given of it. */
+function marginOf(
+  { marginRatio: ratio, minMargin: min, maxMargin: max }: GuardFlags,
+): Partial<Margin> {
+  if (max === 0) {
     throw new OomkitError(
-      `cannot use --max-margin ${most}: the threshold would be the limit`,
+      "cannot use --max-margin 0 B: the threshold would be the limit",
       "leave some room, such as 30M",
     );
   }
-  if (margin.min <= margin.max) return margin;
-  throw new OomkitError(
-    `cannot use --min-margin ${least} and --max-margin ${most}: they are out of order`,
-    "the least must not be more than the most",
-  );
+  if (min !== undefined && max !== undefined && min > max) {
+    throw new OomkitError(
+      `cannot use --min-margin ${formatBytes(min)} and --max-margin ${
+        formatBytes(max)
+      }: they are out of order`,
+      "the least must not be more than the most",
+    );
+  }
+  return without({ ratio, min, max });
 }
 
 interface Hero {

@@ -144,7 +144,8 @@ export type Message =
   }
   /** The cgroup is there no longer. */
   | Report & { readonly say: "gone" }
-  | { readonly say: "stopped" };
+  | { readonly say: "stopped" }
+  | { readonly say: "failed"; readonly why: string };
 
 export function weighed(
   process: Process,

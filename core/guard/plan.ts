@@ -30,8 +30,8 @@ export interface GuardPlan {
     /** Percent of the limit. */
     readonly warn: number;
     readonly critical: number;
-    /** Without one it is that of the mode. */
-    readonly margin?: Margin;
+    /** What is not given of it is that of the mode. */
+    readonly margin: Partial<Margin>;
   };
   readonly rearming: Rearming;
   readonly patience: Patience;

@@ -19,7 +19,7 @@ const TOKEN = 1;
 const ID = -1;
 
 export const REHEARSED: GuardPlan = {
-  levels: { warn: 0, critical: 0 },
+  levels: { warn: 0, critical: 0, margin: {} },
   rearming: { hysteresis: 0, cooldown: 0, repeat: false },
   patience: { reclaim: true, grace: 0, death: 0 },
   base: "usage",

@@ -6,7 +6,7 @@ import { readMeminfo } from "../cgroup/machine.ts";
 import type { Journal } from "../act/journal.ts";
 import type { EpollSet } from "../kernel/epoll.ts";
 import { SystemCallError } from "../kernel/libc.ts";
-import { boundsOf, type Margin, NOTIFIED_MARGIN, TRIPWIRE_MARGIN } from "../policy/bounds.ts";
+import { boundsOf, marginOf, NOTIFIED_MARGIN, TRIPWIRE_MARGIN } from "../policy/bounds.ts";
 import { oomCapacity } from "../policy/victim.ts";
 import type { Snapshot } from "../snapshot.ts";
 import { arm, type Armed } from "../watch/arm.ts";
@@ -68,7 +68,9 @@ export function createRoster(options: RosterOptions): Roster {
       isAsSet(same);
     if (isUnchanged && !anew) return;
     const mode = modeOf(found);
-    const bounds = boundsOf(found.limit, { ...plan.levels, margin: marginOf(mode) });
+    const usual = mode === "tripwire" ? TRIPWIRE_MARGIN : NOTIFIED_MARGIN;
+    const margin = marginOf(usual, plan.levels.margin);
+    const bounds = boundsOf(found.limit, { ...plan.levels, margin });
     if (bounds === undefined) {
       refuse(cgroup, "a guard", "nothing", "the margin leaves nothing of its limit");
       return forget(cgroup.path);
@@ -120,9 +122,6 @@ export function createRoster(options: RosterOptions): Roster {
     // Nothing is changed for what only tells; and above a memory.high of its own the kernel brakes already.
     return isV2 && isDeadly && !plan.dryRun && !isSoft ? "tripwire" : "notify";
   };
-
-  const marginOf = (mode: Mode): Margin =>
-    plan.levels.margin ?? (mode === "tripwire" ? TRIPWIRE_MARGIN : NOTIFIED_MARGIN);
 
   /** Changes the cgroup as the mode asks for; the mode that it is in then. */
   const settle = (measured: Cgroup, mode: Mode, threshold: number): Mode => {

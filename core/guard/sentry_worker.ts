@@ -68,4 +68,9 @@ function scheduling(): string {
     : `no priority (SCHED_FIFO: ${refused})`;
 }
 
-await serve();
+try {
+  await serve();
+} catch (error) {
+  // Uncaught it would be printed here, with its stack, over whatever the main thread has to say of it.
+  thread.postMessage({ say: "failed", why: String(error) });
+}

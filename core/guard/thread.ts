@@ -6,7 +6,7 @@ import type { Message, Order } from "./messages.ts";
 import type { GuardPlan } from "./plan.ts";
 
 type Ready = Extract<Message, { say: "ready" }>;
-export type Report = Exclude<Message, { say: "ready" | "stopped" }>;
+export type Report = Exclude<Message, { say: "ready" | "stopped" | "failed" }>;
 
 export interface SentryThread {
   /** Filled here, waited for there. */
@@ -36,16 +36,20 @@ export function startSentryThread(
   // Asked for only once it is ready.
   failed.promise.catch(() => {});
   const worker = new Worker(new URL(sentryScript(), import.meta.url), { type: "module" });
-  worker.onerror = (event) => {
-    event.preventDefault();
-    const error = new OomkitError(`the sentry failed: ${event.message}`);
+  const fail = (why: string) => {
+    const error = new OomkitError(`the sentry failed: ${why}`);
     ready.reject(error);
     failed.reject(error);
     stopped.resolve();
   };
+  worker.onerror = (event) => {
+    event.preventDefault();
+    fail(event.message);
+  };
   worker.onmessage = ({ data }: MessageEvent<Message>) => {
     if (data.say === "ready") ready.resolve(data);
     else if (data.say === "stopped") stopped.resolve();
+    else if (data.say === "failed") fail(data.why);
     else onReport(data);
   };
   const order = (order: Order) => {

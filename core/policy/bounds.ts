@@ -19,6 +19,12 @@ export const NOTIFIED_MARGIN: Margin = { ratio: 0.02, min: MIB, max: 30 * MIB };
  */
 export const TRIPWIRE_MARGIN: Margin = { ratio: 0.05, min: 3 * MIB, max: 512 * MIB };
 
+/** What is given of a margin, and the usual for the rest; where only one end is given the other one makes room. */
+export function marginOf(usual: Margin, given: Partial<Margin>): Margin {
+  const min = given.min ?? Math.min(usual.min, given.max ?? Infinity);
+  return { ratio: given.ratio ?? usual.ratio, min, max: given.max ?? Math.max(usual.max, min) };
+}
+
 export type Level = "warn" | "critical" | "threshold";
 export const LEVELS: readonly Level[] = ["warn", "critical", "threshold"];
 

@@ -4,6 +4,7 @@ import {
   boundsOf,
   levelOf,
   LEVELS,
+  marginOf,
   NOTIFIED_MARGIN,
   TRIPWIRE_MARGIN,
 } from "../../../core/policy/bounds.ts";
@@ -46,6 +47,14 @@ Deno.test("a limit of which the margin leaves nothing, or that is none, has no l
 Deno.test("where a small limit's margin is wide, the percentages end at the threshold", () => {
   assert.deepEqual(boundsOf(2 * MIB, usual), { warn: MIB, critical: MIB, threshold: MIB });
   assert.equal(boundsOf(1000 * MIB, { ...usual, critical: 100 })?.critical, 980 * MIB);
+});
+
+Deno.test("what is not given of a margin is the mode's, and makes room for what is given", () => {
+  const own = { ratio: 0.02, min: MIB, max: 30 * MIB };
+  assert.deepEqual(marginOf(own, {}), own);
+  assert.deepEqual(marginOf(own, { ratio: 0.1 }), { ...own, ratio: 0.1 });
+  assert.deepEqual(marginOf(own, { min: 64 * MIB }), { ratio: 0.02, min: 64 * MIB, max: 64 * MIB });
+  assert.deepEqual(marginOf(own, { max: 1024 }), { ratio: 0.02, min: 1024, max: 1024 });
 });
 
 Deno.test("a level is reached at the byte at which it begins, and the highest one counts", () => {
