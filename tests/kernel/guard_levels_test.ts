@@ -83,7 +83,7 @@ kernelTest("who frees its memory when it is asked to end lives", async () => {
   const flags = ["--mb", "48", "--rate", "4M/s", "--on-signal", "free"];
   await using simulation = startSimulation(flags);
   const { cgroup, pids } = await simulation.next("start");
-  const words = ["--policy", "process", "--grace", "1s", ...WIDE, cgroup];
+  const words = ["--policy", "process", "--grace", "3s", ...WIDE, cgroup];
   await using guarded = await startGuarded(words);
   const asked = await guarded.next(isDeed);
   assert.deepEqual([asked.signal, asked.outcome], ["SIGTERM", "alive"]);
@@ -111,7 +111,7 @@ kernelTest(
     try {
       await lines.read();
       await deaf.feed(LIMIT * 3 / 4);
-      const flags = ["--on-warn", "signal", "--repeat", "--cooldown", "600ms"];
+      const flags = ["--on-warn", "signal", "--repeat", "--cooldown", "1200ms"];
       await using guarded = await startGuarded([...flags, cgroup.path]);
       const nth = (n: number) => guarded.next(() => ofType(guarded.events, "action").length > n);
       await nth(2);
@@ -120,9 +120,10 @@ kernelTest(
       for (const { signal, outcome, count, level } of actions) {
         assert.deepEqual([signal, outcome, count, level], ["SIGUSR1", "signalled", 1, "warn"]);
       }
-      const times = actions.map(({ ts }) => Date.parse(ts));
+      // Told by the sentry itself: the main thread may be late with what it does upon it.
+      const times = ofType(guarded.events, "level").map(({ ts }) => Date.parse(ts));
       for (const [n, at] of times.slice(1).entries()) {
-        assert.ok(at - times[n]! > 400, `${at - times[n]!} ms after the last`);
+        assert.ok(at - times[n]! > 600, `${at - times[n]!} ms after the last`);
       }
       let said = "";
       while (!said.includes("usr1")) said += (await lines.read()).value ?? assert.fail("it died");
