@@ -27,7 +27,7 @@ import { STEP } from "./race_filler.ts";
 import { type RaceGuard, startRaceGuard } from "./race_guard.ts";
 import { mapLog } from "./race_memory.ts";
 import { race as raceOnce, type Run, type Stage } from "./race_run.ts";
-import { stress } from "./race_stress.ts";
+import { isEmulated, stress } from "./race_stress.ts";
 import { hasWon, type Raced, raceLines, targetLines } from "./race_table.ts";
 
 const MOST_FILLERS = 4;
@@ -161,10 +161,6 @@ function isPossible({ condition, mode }: Cell): boolean {
   if (!setting.includes("[never]")) return true;
   note(`race: ${mode} without 2 MiB pages, which this kernel does not give`);
   return false;
-}
-
-function isEmulated(): boolean {
-  return /^model name\s*:.*QEMU/m.test(peekText("/proc/cpuinfo") ?? "");
 }
 
 function isFolder(path: string): boolean {

@@ -181,8 +181,9 @@ async function timeFree(
     await begin();
     for (const deadline = performance.now() + LONGEST_MS; performance.now() < deadline;) {
       set.block(armed ? SWEEP_MS : 1);
-      const used = usage.number() ?? 0;
-      if (used < mark && usageAt(log, log[0]!) >= mark) return microseconds();
+      // In this order: on its way up usage may pass the mark between the two.
+      const wasAbove = usageAt(log, log[0]!) >= mark;
+      if (wasAbove && (usage.number() ?? 0) < mark) return microseconds();
       if (armed && "fd" in armed) takeEventfd(armed.fd);
     }
     return undefined;

@@ -1,6 +1,7 @@
 /** What else the machine does while it is raced. Of shells, which end by themselves when this program is gone. */
 
 import { type Cgroup, openCgroup } from "../../core/cgroup/cgroup.ts";
+import { peekText } from "../../core/cgroup/files.ts";
 import { join } from "../../core/cgroup/hierarchy.ts";
 import { removeCgroup } from "../../core/simulate/remove_cgroup.ts";
 import { Mistake } from "../terminal.ts";
@@ -17,9 +18,13 @@ const GUARDED_WITHIN_MS = 60_000;
 const SETTLE_MS = 500;
 
 const SPIN = "while kill -0 $0; do i=0; while [ $i -lt 10000 ]; do i=$((i+1)); done; done";
-/** dd fills a buffer as large as its block. A second between two leaves the machine half idle: busy is another condition. */
+/** dd fills a buffer as large as its block. The pause leaves the machine half idle: busy is another condition. */
 const CYCLE = `echo 0 >"$DIR/cgroup.procs" && while kill -0 $0; do
-  dd if=/dev/zero of=/dev/null bs=${OTHER_MIB}M count=1; sleep 1; done`;
+  dd if=/dev/zero of=/dev/null bs=${OTHER_MIB}M count=1; sleep $PAUSE; done`;
+
+export function isEmulated(): boolean {
+  return /^model name\s*:.*QEMU/m.test(peekText("/proc/cpuinfo") ?? "");
+}
 
 export async function stress(
   condition: Condition,
@@ -57,7 +62,9 @@ async function cycle(parent: Cgroup, guard: RaceGuard | undefined): Promise<Asyn
       throw new Mistake(`cannot race: ${path} is not guarded`);
     }
   }
-  const children = cgroups.map(({ dir }) => shell(CYCLE, { DIR: dir }));
+  const children = cgroups.map(({ dir }) =>
+    shell(CYCLE, { DIR: dir, PAUSE: isEmulated() ? "20" : "1" })
+  );
   await pause(SETTLE_MS);
   return {
     async [Symbol.asyncDispose]() {
