@@ -18,7 +18,6 @@ import {
   cellName,
   cellsOf,
   hasKernelRuns,
-  isSameSight,
   MIB,
   parseRaceOptions,
 } from "./race_cells.ts";
@@ -72,16 +71,14 @@ export async function race(args: readonly string[]): Promise<string[]> {
       await using guard = await startRaceGuard(mode, guardedParent, folder);
       note(`race: ${guard.said}`);
       for (const cell of cells.filter((each) => each.mode === mode)) {
-        const before = raced.find((each) => isSameSight(each.cell, cell));
-        const withKernel = hasKernelRuns(cell) && before === undefined;
         const arena: Arena = {
           guarded: { parent: guardedParent, epoll, logs },
-          alone: withKernel ? { parent: aloneParent, epoll, logs } : undefined,
+          alone: hasKernelRuns(cell) ? { parent: aloneParent, epoll, logs } : undefined,
           guard,
           cores,
         };
         const { guarded, alone } = await raceCell(cell, options.runs, arena);
-        raced.push({ cell, guarded, alone: before?.alone ?? alone });
+        raced.push({ cell, guarded, alone });
         const wins = guarded.filter(hasWon).length;
         note(`race: ${mode}, ${cellName(cell, cores)}: ${wins} of ${guarded.length}`);
       }

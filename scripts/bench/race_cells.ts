@@ -98,7 +98,3 @@ export function fillersOf({ condition }: Cell): number {
 export function hasKernelRuns({ rate }: Cell): boolean {
   return rate === undefined;
 }
-
-export function isSameSight(one: Cell, other: Cell): boolean {
-  return one.limit === other.limit && one.rate === other.rate && one.condition === other.condition;
-}

@@ -45,7 +45,8 @@ const LONGEST_MS = 20_000;
 const TOLD_WITHIN_MS = 2000;
 /** Between two that are told of together, once memory is free. */
 const TOGETHER_MS = 2;
-/** What a slow filler takes slowly: a second, but no more than this share of the limit. */
+/** What a slow filler takes slowly: so many seconds, but no more than this share of the limit. */
+const SLOW_SECONDS = 0.5;
 const SLOW_SHARE = 0.15;
 const SWEEP_MS = 100;
 
@@ -130,7 +131,7 @@ function fillingOf(cgroup: Cgroup, cell: Cell, threshold: number, log: string): 
     most: 1.5 * limit,
     isHuge: cell.condition === "huge",
     ...(rate !== undefined &&
-      { slow: { rate, from: threshold - Math.min(rate, SLOW_SHARE * limit) } }),
+      { slow: { rate, from: threshold - Math.min(SLOW_SECONDS * rate, SLOW_SHARE * limit) } }),
   };
 }
 
