@@ -5,8 +5,8 @@ import { writeControl } from "./control.ts";
 import { freezerOf } from "./freezer.ts";
 import { inodeOfFd, O_WRONLY, openDirectory, openIn, writeText } from "../kernel/fd.ts";
 import { SystemCallError } from "../kernel/libc.ts";
-import { openPidfd, releaseMemory, signalPidfd } from "../kernel/process.ts";
-import { type Held, isStillIn, pidsIn } from "./held.ts";
+import { openPidfd, signalPidfd } from "../kernel/process.ts";
+import { type Held, pidsIn } from "./held.ts";
 
 export const SIGKILL = 9;
 export const SIGTERM = 15;
@@ -16,15 +16,20 @@ export const SIGSTOP = 19;
 /** Why it was not done; `undefined` when it was. `gone` is an ordinary outcome: try the next one. */
 export type Failure = "gone" | { readonly reason: string } | undefined;
 
-export function strikeProcess(held: Held, signal: number, dryRun: boolean): Failure {
-  if (!isStillIn(held)) return "gone";
+/** @param present the pids that are in its cgroup at this moment: who has moved out is not struck. */
+export function strikeProcess(
+  { pid, pidfd }: Held,
+  present: ReadonlySet<number>,
+  signal: number,
+  dryRun: boolean,
+): Failure {
+  if (!present.has(pid)) return "gone";
   try {
-    if (!signalPidfd(held.pidfd, dryRun ? 0 : signal)) return "gone";
+    if (!signalPidfd(pidfd, dryRun ? 0 : signal)) return "gone";
   } catch (error) {
     if (error instanceof SystemCallError) return { reason: `${error.call}: ${error.code}` };
     throw error;
   }
-  if (!dryRun && signal === SIGKILL) releaseMemory(held.pidfd);
   return undefined;
 }
 

@@ -44,28 +44,29 @@ export interface Aim {
 const PICKS = 8;
 const TOLD = 10;
 
-/**
- * @param pressed asked between two processes; once it says yes, what is known by then has to do.
- * @returns `undefined` when there is nobody, or the cgroup is gone.
- */
-export function takeAim(
-  scope: Cgroup,
-  owner: string,
-  capacity: number,
-  plan: GuardPlan,
-  pressed: () => boolean,
-): Aim | undefined {
-  const field = lookAround(scope, plan, pressed);
-  const ranking = chooseVictim(
-    {
-      processes: field.processes,
-      capacity,
-      pidOneIsInit: inInitialPidNamespace(),
-      untouchable: plan.untouchable,
-      attributes: field.attributes,
-    },
-    plan.preferences,
-  );
+export interface Aiming {
+  readonly plan: GuardPlan;
+  /** Path of the cgroup whose limit it is. */
+  readonly owner: string;
+  /** Bytes, see `oomCapacity`. */
+  readonly capacity: number;
+  /** Asked between two processes; once it says yes, what is known by then has to do. */
+  pressed(): boolean;
+  /** Pids that are passed over. */
+  readonly struck: ReadonlySet<number>;
+}
+
+/** @returns `undefined` when the cgroup is gone. */
+export function takeAim(scope: Cgroup, aiming: Aiming): Aim | undefined {
+  const { plan, owner, capacity } = aiming;
+  const rank = (field: Field) =>
+    chooseVictim({ ...field, capacity, untouchable: plan.untouchable }, plan.preferences);
+  let field = lookAround(scope, aiming);
+  let ranking = rank(field);
+  if (field.isPartial && ranking.choices.length === 0) {
+    field = lookAround(scope, { ...aiming, pressed: () => false });
+    ranking = rank(field);
+  }
   const byPath = new Map(field.cgroups.map((cgroup) => [cgroup.path, cgroup]));
   const picks: Pick[] = [];
   for (const choice of ranking.choices.slice(0, PICKS)) {
@@ -94,14 +95,12 @@ interface Field {
   readonly cgroups: readonly Cgroup[];
   readonly processes: readonly Process[];
   readonly attributes: ReadonlyMap<string, Attribute>;
+  readonly pidOneIsInit: boolean;
   readonly isPartial: boolean;
 }
 
-function lookAround(
-  scope: Cgroup,
-  { preferences, untouchable }: GuardPlan,
-  pressed: () => boolean,
-): Field {
+function lookAround(scope: Cgroup, { plan, pressed, struck }: Aiming): Field {
+  const { preferences, untouchable } = plan;
   const withCmdline = Object.values(preferences).some(({ length }) => length > 0);
   const cgroups: Cgroup[] = [];
   const processes: Process[] = [];
@@ -114,6 +113,7 @@ function lookAround(
     const attribute = preferenceOf(cgroup, guardedBy) ?? inherited;
     if (attribute) attributes.set(cgroup.path, attribute);
     for (const pid of pidsIn(peekControl(cgroup, "cgroup.procs") ?? "")) {
+      if (struck.has(pid)) continue;
       if (processes.length > 0 && pressed()) isPartial = true;
       if (isPartial) break;
       const process = readCandidate(pid, cgroup.path, withCmdline && !untouchable.has(pid));
@@ -121,7 +121,7 @@ function lookAround(
     }
     if (isPartial) break;
   }
-  return { cgroups, processes, attributes, isPartial };
+  return { cgroups, processes, attributes, pidOneIsInit: inInitialPidNamespace(), isPartial };
 }
 
 function uidOf({ dir }: Cgroup): number {

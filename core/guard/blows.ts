@@ -3,7 +3,7 @@
 import { pidsAt } from "../act/held.ts";
 import { isEmpty, SIGCONT, SIGKILL, SIGSTOP, SIGTERM, strikeAll } from "../act/strike.ts";
 import { SystemCallError } from "../kernel/libc.ts";
-import { hasEnded, signalPidfd } from "../kernel/process.ts";
+import { hasEnded, releaseMemory, signalPidfd } from "../kernel/process.ts";
 import type { Pick } from "./aim.ts";
 import { wholeOf } from "./fight.ts";
 import type { Blow, Message } from "./messages.ts";
@@ -12,15 +12,25 @@ import { headOf } from "./sentry.ts";
 import type { OpenBlow, Ward } from "./ward.ts";
 
 export interface Blows {
-  open(ward: Ward, now: number, pick: Pick, deed: Deed, signal: number): void;
+  /** @param struckAfter milliseconds since `now`. */
+  open(
+    ward: Ward,
+    now: number,
+    pick: Pick,
+    deed: Deed,
+    signal: number,
+    struckAfter: number,
+  ): void;
   isAlive(open: OpenBlow, now: number): boolean;
   /** Strikes what has not died yet once more, where that helps, and lets those go on that were paused for long enough. */
   keepAt(ward: Ward, now: number): void;
   /**
    * Stops who allocates beside the victim, until its memory is free: it takes milliseconds, in which they would meet the
    * limit, and the kernel would take one of them too.
+   *
+   * @param present the pids that are in the victim's cgroup.
    */
-  pauseOthers(ward: Ward, victim: Pick, now: number): void;
+  pauseOthers(ward: Ward, victim: Pick, present: ReadonlySet<number>, now: number): void;
   /** Tells that it did not work. */
   giveUp(ward: Ward, open: OpenBlow, reason: string): void;
   /** Tells that nobody could be struck. */
@@ -84,7 +94,7 @@ export function createBlows(plan: () => GuardPlan, say: (message: Message) => vo
   return {
     isAlive,
     loosen,
-    open(ward, now, pick, deed, signal) {
+    open(ward, now, pick, deed, signal, struckAfter) {
       const open: OpenBlow = {
         pick,
         since: now,
@@ -92,13 +102,16 @@ export function createBlows(plan: () => GuardPlan, say: (message: Message) => vo
           signal: nameOf(signal),
           victim: pick.weighed,
           container: wholeOf(pick, deed)?.path,
-          struckAfter: performance.now() - now,
+          struckAfter,
         }),
         rounds: 1,
         diedAfter: undefined,
       };
       ward.blows.push(open);
-      if (!plan().dryRun) return;
+      if (!plan().dryRun) {
+        if (signal === SIGKILL && !wholeOf(pick, deed)) releaseMemory(pick.pidfd);
+        return;
+      }
       tell(ward, open, "would");
       ward.blows = [];
       ward.engagement = undefined;
@@ -116,13 +129,13 @@ export function createBlows(plan: () => GuardPlan, say: (message: Message) => vo
       strikeAll(whole, SIGKILL, false, plan().untouchable, last.rounds > FREEZE_AFTER);
     },
 
-    pauseOthers(ward, victim, now) {
+    pauseOthers(ward, victim, present, now) {
       if (plan().dryRun) return;
       const others = (ward.aim?.picks ?? []).filter((pick) =>
         pick !== victim && !pick.isStopped && !ward.paused.includes(pick) &&
         !ward.blows.some((open) => open.pick === pick)
       );
-      const homes = new Map<string, ReadonlySet<number>>();
+      const homes = new Map([[victim.weighed.cgroup, present]]);
       for (const pick of others) {
         const { cgroup } = pick.weighed;
         const pids = homes.get(cgroup) ?? pidsAt(pick.home);

@@ -1,6 +1,6 @@
 /** One ward at the level at which something is to die: aiming, reclaiming, striking. */
 
-import { isStillIn } from "../act/held.ts";
+import { isStillIn, pidsAt } from "../act/held.ts";
 import { startReclaim } from "../act/reclaim.ts";
 import { type Failure, SIGKILL, SIGTERM, strikeAll, strikeProcess } from "../act/strike.ts";
 import type { Level } from "../policy/bounds.ts";
@@ -57,7 +57,13 @@ export function createFight(options: FightOptions): Fight {
   const takeAimAt = (ward: Ward, mark: number) => {
     const { spec, scope, measured, usageFile } = ward;
     const isPressed = () => (usageFile.number() ?? 0) >= mark;
-    const aim = takeAim(scope, measured.path, spec.capacity, plan(), isPressed);
+    const aim = takeAim(scope, {
+      plan: plan(),
+      owner: measured.path,
+      capacity: spec.capacity,
+      pressed: isPressed,
+      struck: new Set(ward.blows.map(({ pick }) => pick.pid)),
+    });
     if (aim === undefined || (aim.isPartial && ward.aim)) return aim?.close();
     blows.loosen(ward);
     ward.aim = aim;
@@ -79,6 +85,13 @@ export function createFight(options: FightOptions): Fight {
   const readStat = (ward: Ward, now: number) => {
     ward.stat = ward.statFile.text() ?? "";
     ward.cache = cacheOf(ward.stat);
+    const over = now - ward.statAt;
+    const unreclaimable = ward.usage - (ward.cache.reclaimable ?? 0);
+    // What was read long ago says nothing of the rate.
+    ward.unreclaimableRate = over > 0 && over < FAR_MS
+      ? 1000 * (unreclaimable - ward.unreclaimable) / over
+      : undefined;
+    ward.unreclaimable = unreclaimable;
     ward.statAt = now;
   };
 
@@ -91,9 +104,23 @@ export function createFight(options: FightOptions): Fight {
     if (age > STAT_MS || (age > 0 && msUntilLimit(ward) > RUSH_MS)) readStat(ward, now);
     const { inactiveFile = 0, reclaimable } = ward.cache;
     const value = plan().base === "usage" ? usage : Math.max(0, usage - inactiveFile);
-    const last = ward.blows.at(-1);
-    const victim = last === undefined ? "none" : blows.isAlive(last, now) ? "alive" : "dead";
-    return { value, threshold: bounds[level], usage, limit, reclaimable, rate, victim };
+    const { unreclaimableRate } = ward;
+    return {
+      value,
+      threshold: bounds[level],
+      usage,
+      limit,
+      reclaimable,
+      rate,
+      unreclaimableRate,
+      waits: ward.spec.mode === "hold",
+      victim: victimIn(ward, now),
+    };
+  };
+
+  const victimIn = (ward: Ward, now: number): Sight["victim"] => {
+    if (ward.blows.length === 0) return "none";
+    return ward.blows.some((open) => blows.isAlive(open, now)) ? "alive" : "dead";
   };
 
   const proceed = (ward: Ward, now: number) => {
@@ -180,23 +207,30 @@ export function createFight(options: FightOptions): Fight {
     const signal = plan().patience.grace > 0 ? SIGTERM : SIGKILL;
     for (const pick of ward.aim?.picks ?? []) {
       if (ward.blows.some((open) => open.pick.pid === pick.pid)) continue;
-      const failure = blow(pick, deed, signal);
+      const present = pidsAt(pick.home);
+      const failure = blow(pick, present, deed, signal);
       if (failure === "gone") continue;
       if (failure) return failure;
+      const struckAfter = performance.now() - now;
       const isUrgent = signal === SIGKILL && msUntilLimit(ward) < PAUSE_MS;
-      if (isUrgent && ward.spec.mode === "notify") blows.pauseOthers(ward, pick, now);
-      blows.open(ward, now, pick, deed, signal);
+      if (isUrgent && ward.spec.mode === "notify") blows.pauseOthers(ward, pick, present, now);
+      blows.open(ward, now, pick, deed, signal, struckAfter);
       return undefined;
     }
     return "gone";
   };
 
-  const blow = (pick: Pick, deed: Deed, signal: number): Failure => {
+  const blow = (
+    pick: Pick,
+    present: ReadonlySet<number>,
+    deed: Deed,
+    signal: number,
+  ): Failure => {
     const { dryRun, untouchable } = plan();
     const whole = wholeOf(pick, deed);
     return whole
       ? strikeAll(whole, signal, dryRun, untouchable, false)
-      : strikeProcess(pick, signal, dryRun);
+      : strikeProcess(pick, present, signal, dryRun);
   };
 
   const escalate = (ward: Ward, now: number) => {
@@ -204,7 +238,8 @@ export function createFight(options: FightOptions): Fight {
     if (open === undefined) return;
     const { pick, blow: { deed } } = open;
     blows.giveUp(ward, open, "it did not end within the grace");
-    if (blow(pick, deed, SIGKILL) === undefined) blows.open(ward, now, pick, deed, SIGKILL);
+    if (blow(pick, pidsAt(pick.home), deed, SIGKILL) !== undefined) return;
+    blows.open(ward, now, pick, deed, SIGKILL, performance.now() - now);
   };
 
   const endReclaim = (ward: Ward, now: number) => {

@@ -216,7 +216,10 @@ export async function startGuard(
     sources: watching?.sources ?? [],
     done: ended.promise,
     candidates({ cgroup, measured, spec }) {
-      const aim = takeAim(cgroup, measured.path, spec.capacity, plan, () => false);
+      const pressed = () => false;
+      const { capacity } = spec;
+      const aiming = { plan, owner: measured.path, capacity, pressed, struck: new Set<number>() };
+      const aim = takeAim(cgroup, aiming);
       aim?.close();
       return (aim?.candidates ?? []).map(toldOf);
     },

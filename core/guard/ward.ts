@@ -45,6 +45,9 @@ export interface Ward {
   stat: string;
   cache: Cache;
   statAt: number;
+  /** Bytes of usage that cannot be taken back, as memory.stat was read last, and how they rise, in bytes per second. */
+  unreclaimable: number;
+  unreclaimableRate: number | undefined;
   aim: Aim | undefined;
   engagement: { state: Engagement; readonly level: Level; readonly since: number } | undefined;
   /** Told of already, so that it is not told at every look. */
@@ -99,6 +102,8 @@ export function openWard(spec: WardSpec): Ward | undefined {
       stat: "",
       cache: {},
       statAt: -Infinity,
+      unreclaimable: NaN,
+      unreclaimableRate: undefined,
       aim: undefined,
       engagement: undefined,
       letGo: false,

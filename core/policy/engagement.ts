@@ -15,7 +15,11 @@ export interface Sight {
   readonly reclaimable: number | undefined;
   /** Bytes per second at which usage rises; 0 or less when it does not, `undefined` after a single look. */
   readonly rate: number | undefined;
-  /** The process that was struck last. */
+  /** The same of what cannot be taken back: who fills page cache fast is in nobody's way. */
+  readonly unreclaimableRate: number | undefined;
+  /** Under `hold` an allocator that meets the limit waits there. */
+  readonly waits: boolean;
+  /** Those that were struck: alive while one of them is. */
   readonly victim: "none" | "alive" | "dead";
 }
 
@@ -41,6 +45,9 @@ const RECLAIM_MS = 1000;
  * something else meanwhile has to push the cache out first.
  */
 const SPARED_LOOK_MS = 10;
+
+/** Between the death of a process and the last of its memory (milliseconds). */
+const SETTLE_MS = 10;
 
 export type Phase = "reached" | "reclaiming" | "asked" | "killed" | "spared";
 
@@ -107,10 +114,14 @@ export function pursue(
         : stay(look);
     case "killed":
       // Dying, it is still in the usage; what rises meanwhile is somebody else's doing, whom the kernel would take next.
-      if (isRising(sight) && (sight.victim === "dead" || isNearlyFull(sight))) return strike();
+      if (sight.victim === "dead" && (isRising(sight) || isSettled(sight, over))) return strike();
+      if (isRising(sight) && isPressing(sight)) return strike();
       return over < patience.death ? stay(look) : strike();
   }
 }
+
+/** All that the dead have had is free, and it was not enough. */
+const isSettled = ({ rate }: Sight, over: number) => over >= SETTLE_MS && (rate ?? 0) >= 0;
 
 const isRising = ({ rate }: Sight) => rate !== undefined && rate > 0;
 
@@ -120,10 +131,16 @@ function isCache({ usage, reclaimable, threshold }: Sight): boolean {
 }
 
 /** At this rate the limit is met, and what could be taken back is used up, before anything gentle has worked. */
-function isTooLate({ usage, limit, reclaimable, rate }: Sight): boolean {
+function isTooLate(sight: Sight): boolean {
+  const { usage, limit, reclaimable } = sight;
+  // Without page cache the two are the same, and the one is known sooner.
+  const rate = sight.unreclaimableRate ?? (isCache(sight) ? undefined : sight.rate);
   if (rate === undefined || rate <= 0) return false;
   return 1000 * (limit - usage + (reclaimable ?? 0)) / rate < TOO_LATE_MS;
 }
+
+/** The limit would be met before the memory of who is dying is free, and somebody else would be killed for it. */
+const isPressing = (sight: Sight) => !sight.waits && isNearlyFull(sight);
 
 /** Less than a quarter of the margin is left. */
 function isNearlyFull({ usage, limit, threshold }: Sight): boolean {

@@ -61,6 +61,22 @@ kernelTest("a cgroup full of page cache is let go, and nobody dies for a file", 
   }
 }, { why: disk === undefined ? "there is no disk" : undefined });
 
+kernelTest("who writes a file as fast as the machine can is not killed for it", async () => {
+  await using cgroup = makeRealCgroup("writer");
+  cgroup.limit(LIMIT);
+  await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
+  const folder = Deno.makeTempDirSync({ dir: disk!, prefix: "oomkit-test-" });
+  try {
+    const write = `echo 0 > "$0/cgroup.procs" && exec dd if=/dev/zero of="$1" bs=65536 count=1600`;
+    const args = ["-c", write, cgroup.dir, `${folder}/file`];
+    const { code } = await new Deno.Command("sh", { args, stderr: "null" }).output();
+    assert.equal(code, 0);
+    assert.deepEqual(deedsOf(await guarded.stop()), []);
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+}, { why: disk === undefined ? "there is no disk" : undefined });
+
 /** What it is fed becomes a file, and page cache of its cgroup. */
 function startWriter(cgroup: RealCgroup, file: string) {
   const child = new Deno.Command("sh", {

@@ -21,6 +21,8 @@ const full: Sight = {
   limit: 100 * MIB,
   reclaimable: 0,
   rate: 0,
+  unreclaimableRate: undefined,
+  waits: false,
   victim: "none",
 };
 const calm: Sight = { ...full, value: 97 * MIB, usage: 97 * MIB };
@@ -80,13 +82,26 @@ Deno.test("where nothing is to be taken back, page cache is left to the kernel a
 });
 
 Deno.test("nothing is taken back where that comes too late", () => {
-  const fast = { ...cached, rate: 5000 * MIB };
+  const fast = { ...cached, unreclaimableRate: 5000 * MIB };
   assert.deepEqual(steps(hasty, [0, fast]), ["strike"]);
   assert.deepEqual(steps(hasty, [0, cached], [2, fast]), ["reclaim", "strike"]);
 });
 
+Deno.test("who fills page cache is let go, however fast, for as long as it is not known to be anything else", () => {
+  const writer = { ...cached, rate: 5000 * MIB };
+  assert.deepEqual(steps(hasty, [0, writer]), ["reclaim"]);
+  assert.deepEqual(steps(hasty, [0, { ...writer, unreclaimableRate: 0 }]), ["reclaim"]);
+});
+
+Deno.test("nobody else is taken beside the dying where allocators wait at the limit", () => {
+  const near = { usage: 99.9 * MIB, value: 99.9 * MIB, ...rising };
+  const held: Sight = { ...full, waits: true };
+  assert.deepEqual(steps(hasty, [0, held], [1, alive(held, near)]), ["strike", "wait"]);
+  assert.deepEqual(steps(hasty, [0, held], [1, dead(held, near)]), ["strike", "strike"]);
+});
+
 Deno.test("a limit that is met soon is not too near while there is cache to be used up first", () => {
-  assert.deepEqual(steps(hasty, [0, { ...cached, rate: 200 * MIB }]), ["reclaim"]);
+  assert.deepEqual(steps(hasty, [0, { ...cached, unreclaimableRate: 200 * MIB }]), ["reclaim"]);
 });
 
 Deno.test("what is spared is looked at every 10 ms, as it may stay so for weeks", () => {
@@ -171,8 +186,10 @@ const sight: fc.Arbitrary<Sight> = fc.record({
   cache: fc.option(share, { nil: undefined }),
   inactive: share,
   rate: fc.option(fc.integer({ min: -(2 ** 40), max: 2 ** 40 }), { nil: undefined }),
+  unreclaimableRate: fc.option(fc.integer({ min: -(2 ** 40), max: 2 ** 40 }), { nil: undefined }),
+  waits: fc.boolean(),
   victim: fc.constantFrom<Sight["victim"]>("none", "alive", "dead"),
-}).map(({ limit, margin, used, cache, inactive, rate, victim }) => {
+}).map(({ limit, margin, used, cache, inactive, ...rest }) => {
   const usage = Math.floor(limit * used);
   const reclaimable = cache === undefined ? undefined : Math.floor(usage * cache);
   return {
@@ -181,8 +198,7 @@ const sight: fc.Arbitrary<Sight> = fc.record({
     usage,
     limit,
     reclaimable,
-    rate,
-    victim,
+    ...rest,
   };
 });
 const course = fc.array(fc.tuple(sight, fc.nat(300)), { maxLength: 30 });
