@@ -4,6 +4,7 @@ import { walk } from "../core/cgroup/cgroup.ts";
 import { populationOf } from "../core/cgroup/processes.ts";
 import type { GuardPlan } from "../core/guard/plan.ts";
 import type { Scope } from "../core/guard/scope.ts";
+import { matchedLine } from "../core/policy/choose.ts";
 import type { Weighed } from "../core/report/event.ts";
 import { print, printable, say } from "./output.ts";
 import type { Style } from "./style.ts";
@@ -37,7 +38,7 @@ export function checkPreferences({ preferences }: GuardPlan, scopes: readonly Sc
   if (all.every(([, list]) => list.length === 0)) return;
   const processes = scopes.flatMap(({ cgroup }) => populationOf(cgroup).processes);
   const texts = [
-    ...processes.map(({ cmdline, comm }) => cmdline.length > 0 ? cmdline.join(" ") : comm),
+    ...processes.map(matchedLine),
     ...scopes.flatMap(({ cgroup }) => [...walk(cgroup)].map(({ path }) => path)),
   ];
   for (const [name, list] of all) {

@@ -58,3 +58,8 @@ export function deedOf(actions: readonly Action[]): Deed | undefined {
 export function deadlyLevel(actions: GuardPlan["actions"]): Level | undefined {
   return LEVELS.find((level) => deedOf(actions[level]) !== undefined);
 }
+
+/** The levels at which anything is asked for; who asks for `noop` does not want what is done below. */
+export function actingLevels(actions: GuardPlan["actions"]): ReadonlySet<Level> {
+  return new Set(LEVELS.filter((level) => actions[level].length > 0));
+}

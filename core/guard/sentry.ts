@@ -12,7 +12,7 @@ import { nextRing, ring } from "../policy/levels.ts";
 import { longestLook, nextLook } from "../policy/pace.ts";
 import { createFight } from "./fight.ts";
 import type { Message, Wake, WardSpec } from "./messages.ts";
-import { deadlyLevel, deedOf, type GuardPlan } from "./plan.ts";
+import { actingLevels, deadlyLevel, deedOf, type GuardPlan } from "./plan.ts";
 import { cacheOf, closeWard, openWard, type Ward } from "./ward.ts";
 
 export interface Sentry {
@@ -44,6 +44,7 @@ export function createSentry(
 ): Sentry {
   let plan = first;
   let deadly = deadlyLevel(plan.actions);
+  let acting = actingLevels(plan.actions);
   const wards = new Map<number, Ward>();
   /** Who is meant by a token of the epoll set. */
   const tokens = new Map<
@@ -71,24 +72,24 @@ export function createSentry(
   const watchLevels = (ward: Ward, now: number) => {
     const { bounds } = ward.spec;
     const value = valueOf(ward);
-    const { bells, level } = ring(ward.bells, bounds, value, now, plan.rearming);
+    const { bells, levels } = ring(ward.bells, bounds, value, now, plan.rearming, acting);
     ward.bells = bells;
     const reached = levelOf(bounds, value);
     // Without regard to hysteresis: what is put off at the last level is lost. Nothing happens in a rehearsal, so that once is enough.
-    const mayEngage = now >= ward.idleUntil && (!plan.dryRun || level !== undefined);
+    const mayEngage = now >= ward.idleUntil && (!plan.dryRun || levels.length > 0);
     if (reached && mayEngage) {
       const at = LEVELS.slice(0, LEVELS.indexOf(reached) + 1)
         .findLast((each) => deedOf(plan.actions[each]) !== undefined);
       if (at) ward.engagement = { state: engage(now), level: at, since: now };
     }
     if (ward.engagement) fight.proceed(ward, now);
-    else if (deadly && reached) fight.aim(ward, now, reached, level === "critical");
+    else if (deadly && reached) fight.aim(ward, now, reached, levels.includes("critical"));
     if (!reached) {
       ward.letGo = false;
       ward.failure = undefined;
       ward.idleFor = 0;
     }
-    if (level) {
+    for (const level of levels) {
       const { usage, rate } = ward;
       say({ say: "level", ...headOf(ward), level, usage, value, rate });
     }
@@ -101,7 +102,7 @@ export function createSentry(
     const longest = isNotified ? SWEEP_MS : plan.poll ?? longestLook(wards.size);
     const above = [bounds.warn, bounds.critical, bounds.threshold, limit].find((at) => at > value);
     const wait = nextLook((above ?? Infinity) - value, ward.rate ?? 0, longest, SHORTEST_MS);
-    const again = nextRing(ward.bells, bounds, value, plan.rearming);
+    const again = nextRing(ward.bells, bounds, value, plan.rearming, acting);
     // Those at rest are looked at together, in one turn.
     const at = wait < longest ? now + wait : longest * (Math.floor(now / longest) + 1);
     ward.nextLook = Math.max(ward.idleUntil, Math.min(at, Math.max(now, again)));
@@ -147,6 +148,7 @@ export function createSentry(
     assume(next) {
       plan = next;
       deadly = deadlyLevel(plan.actions);
+      acting = actingLevels(plan.actions);
     },
     adopt(spec) {
       drop(spec.id);

@@ -3,7 +3,7 @@
 import type { Process } from "../snapshot.ts";
 import { type Candidate, rankVictims } from "./victim.ts";
 
-/** Regular expressions on the whole command line (words joined by a space) or the cgroup's path. */
+/** Regular expressions on the command line as {@link matchedLine} gives it, or the cgroup's path. */
 export interface Preferences {
   readonly prefer: readonly RegExp[];
   readonly avoid: readonly RegExp[];
@@ -93,8 +93,22 @@ function standingOf(
   return { standing: "ordinary", because: undefined };
 }
 
+/** Characters; what /proc gave of a command line before Linux 4.2. */
+const LONGEST_LINE = 4096;
+
+/**
+ * What expressions are held against: the command line, its words joined by a space, cut off after 4096 characters; the comm
+ * where there is none. They run in the thread that must be in time, and how long they backtrack must not be for a guarded
+ * process to say, whose arguments may be megabytes.
+ */
+export function matchedLine({ cmdline, comm }: Pick<Process, "cmdline" | "comm">): string {
+  if (cmdline.length === 0) return comm;
+  // Each word but the first takes a space at least, so that no more of them can be in it.
+  return cmdline.slice(0, LONGEST_LINE + 1).join(" ").slice(0, LONGEST_LINE);
+}
+
 function matching(process: Process, expressions: readonly RegExp[]): RegExp | undefined {
   if (expressions.length === 0) return undefined;
-  const line = process.cmdline.length > 0 ? process.cmdline.join(" ") : process.comm;
+  const line = matchedLine(process);
   return expressions.find((each) => each.test(line) || each.test(process.cgroup));
 }

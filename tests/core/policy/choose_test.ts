@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type Attribute, chooseVictim, type Field } from "../../../core/policy/choose.ts";
+import {
+  type Attribute,
+  chooseVictim,
+  type Field,
+  matchedLine,
+} from "../../../core/policy/choose.ts";
 import { rankVictims } from "../../../core/policy/victim.ts";
 import type { Process } from "../../../core/snapshot.ts";
 
@@ -69,6 +74,32 @@ Deno.test("an expression is held against the words of the command line, joined, 
 Deno.test("without a command line the comm stands for it, and beside one it does not", () => {
   assert.deepEqual(order(field(all), { ...nobody, ignore: [/^java$/u] }), [11, 10]);
   assert.deepEqual(order(field(all), { ...nobody, ignore: [/^p11$/u] }), [12, 11, 10]);
+});
+
+Deno.test("what lies beyond the first 4096 characters of a command line does not match", () => {
+  const padded = (length: number) =>
+    process(20, { rss: 4 * MIB, cmdline: ["x".repeat(length), "needle"] });
+  const within = 4096 - " needle".length;
+  const preferring = (each: Process) =>
+    chooseVictim(field([each]), { ...nobody, prefer: [/needle/u] }).choices[0]!.standing;
+  assert.equal(preferring(padded(within)), "preferred");
+  assert.equal(preferring(padded(within + 1)), "ordinary");
+});
+
+Deno.test("what is matched is the beginning of the joined words, however many they are", () => {
+  const words = fc.array(fc.string({ maxLength: 3 }), {
+    minLength: 1,
+    maxLength: 10_000,
+    size: "max",
+  });
+  fc.assert(
+    fc.property(words, (cmdline) => {
+      assert.equal(matchedLine({ cmdline, comm: "c" }), cmdline.join(" ").slice(0, 4096));
+    }),
+    { numRuns: 20 },
+  );
+  const cmdline = Array.from({ length: 10_000 }, () => "");
+  assert.equal(matchedLine({ cmdline, comm: "c" }), " ".repeat(4096));
 });
 
 Deno.test("who is both avoided and preferred is avoided, and whoever is ignored is nothing else", () => {

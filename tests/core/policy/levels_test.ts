@@ -1,20 +1,27 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type Level, levelOf } from "../../../core/policy/bounds.ts";
+import { actingLevels } from "../../../core/guard/plan.ts";
+import { type Level, levelOf, LEVELS } from "../../../core/policy/bounds.ts";
 import { freshBells, nextRing, type Rearming, ring } from "../../../core/policy/levels.ts";
 
 const bounds = { warn: 650, critical: 900, threshold: 980 };
 const once: Rearming = { hysteresis: 0.05, cooldown: 100, repeat: false };
+const all: ReadonlySet<Level> = new Set(LEVELS);
+/** As OOMHero has it. */
+const lower: ReadonlySet<Level> = new Set<Level>(["warn", "critical"]);
+
+type Course = readonly (readonly [at: number, value: number])[];
 
 /** What rings, by time, when usage takes these values at these times. */
-function rings(rearming: Rearming, ...course: readonly (readonly [at: number, value: number])[]) {
+function ringsAmong(acting: ReadonlySet<Level>, rearming: Rearming, ...course: Course) {
   let bells = freshBells;
   return course.flatMap(([at, value]) => {
-    const result = ring(bells, bounds, value, at, rearming);
+    const result = ring(bells, bounds, value, at, rearming, acting);
     bells = result.bells;
-    return result.level === undefined ? [] : [[at, result.level]];
+    return result.levels.map((level) => [at, level]);
   });
 }
+const rings = ringsAmong.bind(undefined, all);
 
 Deno.test("a level rings when it is reached, and not again while usage stays above it", () => {
   const course = [0, 1, 2, 1000, 5000].map((at) => [at, 700] as const);
@@ -55,26 +62,67 @@ Deno.test("when the next ring may be is known beforehand, also without any chang
   const after = (rearming: Rearming, ...values: readonly number[]) => {
     let bells = freshBells;
     for (const [at, value] of values.entries()) {
-      bells = ring(bells, bounds, value, at, rearming).bells;
+      bells = ring(bells, bounds, value, at, rearming, lower).bells;
     }
-    return nextRing(bells, bounds, values.at(-1)!, rearming);
+    return nextRing(bells, bounds, values.at(-1)!, rearming, lower);
   };
   assert.equal(after(once, 650), Infinity);
   assert.equal(after(once, 650, 0, 650), 100);
   assert.equal(after({ ...once, repeat: true }, 650), 100);
-  assert.equal(after({ ...once, repeat: true }, 980), Infinity);
+  assert.equal(after(once, 980), Infinity);
+  assert.equal(after(once, 980, 0, 980), 100);
+  assert.equal(after({ ...once, repeat: true }, 980), 100);
+  // Critical rang first, and is due first though the threshold has been reached.
+  assert.equal(after({ ...once, repeat: true }, 900, 980), 100);
+  assert.equal(after(once, 900, 980, 0, 980), 100);
   assert.equal(after({ ...once, repeat: true }, 0), Infinity);
 });
 
-Deno.test("the last level knows no cooldown", () => {
-  assert.deepEqual(rings(once, [0, 980], [1, 0], [2, 980]), [[0, "threshold"], [2, "threshold"]]);
-});
-
-Deno.test("with repeat, a level rings each time the cooldown is over, but the last one does not", () => {
+Deno.test("with repeat, a level rings each time the cooldown is over, the last one too", () => {
   const repeat = { ...once, repeat: true };
   const at = (value: number) => [0, 50, 100, 150, 200].map((at) => [at, value] as const);
-  assert.deepEqual(rings(repeat, ...at(700)).map(([at]) => at), [0, 100, 200]);
-  assert.deepEqual(rings(repeat, ...at(990)).map(([at]) => at), [0]);
+  for (const value of [700, 920, 990]) {
+    assert.deepEqual(rings(repeat, ...at(value)).map(([at]) => at), [0, 100, 200]);
+  }
+});
+
+Deno.test("who jumps to a level without actions is told of the nearest one below that has some, too", () => {
+  assert.deepEqual(ringsAmong(lower, once, [0, 990], [200, 990]), [[0, "critical"], [
+    0,
+    "threshold",
+  ]]);
+  const warn = new Set<Level>(["warn"]);
+  assert.deepEqual(ringsAmong(warn, once, [0, 920]), [[0, "warn"], [0, "critical"]]);
+  assert.deepEqual(ringsAmong(warn, once, [0, 990]), [[0, "warn"], [0, "threshold"]]);
+  assert.deepEqual(ringsAmong(new Set(), once, [0, 990]), [[0, "threshold"]]);
+});
+
+Deno.test("a level acts where anything is asked for, be it noop", () => {
+  const signal = { kind: "signal", signal: "SIGUSR1" } as const;
+  const acting = (threshold: readonly { kind: "noop" }[]) =>
+    actingLevels({ warn: [signal], critical: [], threshold });
+  assert.deepEqual(acting([]), new Set(["warn"]));
+  assert.deepEqual(acting([{ kind: "noop" }]), new Set(["warn", "threshold"]));
+  assert.deepEqual(ringsAmong(acting([{ kind: "noop" }]), once, [0, 990]), [[0, "threshold"]]);
+});
+
+Deno.test("who climbs to a level without actions is not acted on again", () => {
+  assert.deepEqual(ringsAmong(lower, once, [0, 900], [500, 980]), [[0, "critical"], [
+    500,
+    "threshold",
+  ]]);
+});
+
+Deno.test("with repeat, what is done below goes on at a level without actions, at its own pace", () => {
+  const repeat = { ...once, repeat: true };
+  const course = [[0, 920], [30, 990], [100, 990], [130, 990], [199, 990], [200, 990]] as const;
+  assert.deepEqual(ringsAmong(lower, repeat, ...course), [
+    [0, "critical"],
+    [30, "threshold"],
+    [100, "critical"],
+    [130, "threshold"],
+    [200, "critical"],
+  ]);
 });
 
 Deno.test("cooldowns are each level's own", () => {
@@ -86,64 +134,90 @@ const course = fc.array(fc.tuple(fc.nat(60), value), { maxLength: 60 }).map((ste
   let at = 0;
   return steps.map(([wait, value]) => [at += wait, value] as const);
 });
+const among = fc.subarray([...LEVELS]).map((levels): ReadonlySet<Level> => new Set(levels));
 const rearming = fc.record({
   hysteresis: fc.double({ min: 0, max: 1, noNaN: true }),
   cooldown: fc.nat(200),
   repeat: fc.boolean(),
 });
 
-Deno.test("no course makes warn or critical ring twice within the cooldown, and only what is reached rings", () => {
-  fc.assert(fc.property(course, rearming, (course, rearming) => {
+Deno.test("no course makes a level ring twice within the cooldown, and only what is reached and heard rings", () => {
+  fc.assert(fc.property(course, rearming, among, (course, rearming, acting) => {
     const last = new Map<Level, number>();
     let bells = freshBells;
     for (const [at, value] of course) {
-      const result = ring(bells, bounds, value, at, rearming);
+      const result = ring(bells, bounds, value, at, rearming, acting);
       bells = result.bells;
-      const { level } = result;
-      if (level === undefined) continue;
-      assert.equal(level, levelOf(bounds, value));
-      if (level === "threshold") continue;
-      assert.ok(at - (last.get(level) ?? -Infinity) >= rearming.cooldown, `${level} at ${at}`);
-      last.set(level, at);
+      const reached = levelOf(bounds, value);
+      const doer = LEVELS.findLast((level) => acting.has(level) && value >= bounds[level]);
+      for (const level of result.levels) {
+        assert.ok(level === reached || level === doer, level);
+        assert.ok(at - (last.get(level) ?? -Infinity) >= rearming.cooldown, `${level} at ${at}`);
+        last.set(level, at);
+      }
     }
   }));
 });
 
 Deno.test("without repeat a level rings twice only if usage was below it in between", () => {
-  fc.assert(fc.property(course, rearming, (course, rearming) => {
+  fc.assert(fc.property(course, rearming, among, (course, rearming, acting) => {
     const leftSince = new Map<Level, boolean>();
     let bells = freshBells;
     for (const [at, value] of course) {
-      const result = ring(bells, bounds, value, at, { ...rearming, repeat: false });
+      const result = ring(bells, bounds, value, at, { ...rearming, repeat: false }, acting);
       bells = result.bells;
       for (const level of leftSince.keys()) if (value < bounds[level]) leftSince.set(level, true);
-      if (result.level === undefined) continue;
-      assert.ok(leftSince.get(result.level) ?? true, `${result.level} at ${at}`);
-      leftSince.set(result.level, false);
+      for (const level of result.levels) {
+        assert.ok(leftSince.get(level) ?? true, `${level} at ${at}`);
+        leftSince.set(level, false);
+      }
     }
   }));
 });
 
 Deno.test("what first reaches the last level rings, whatever came before below it", () => {
-  fc.assert(fc.property(course, rearming, (course, rearming) => {
+  fc.assert(fc.property(course, rearming, among, (course, rearming, acting) => {
     let bells = freshBells;
     for (const [at, value] of course) {
       const below = Math.min(value, bounds.threshold - 1);
-      bells = ring(bells, bounds, below, at, rearming).bells;
+      bells = ring(bells, bounds, below, at, rearming, acting).bells;
     }
-    assert.equal(ring(bells, bounds, bounds.threshold, 1e9, rearming).level, "threshold");
+    const { levels } = ring(bells, bounds, bounds.threshold, 1e9, rearming, acting);
+    assert.equal(levels.at(-1), "threshold");
+  }));
+});
+
+Deno.test("with repeat, something is done each time the cooldown is over, however high usage is", () => {
+  fc.assert(fc.property(course, value, rearming, among, (course, value, rearming, acting) => {
+    const doer = LEVELS.findLast((level) => acting.has(level) && value >= bounds[level]);
+    fc.pre(doer !== undefined);
+    const repeat = { ...rearming, repeat: true };
+    let bells = freshBells;
+    let now = 0;
+    for (const [at, value] of course) {
+      bells = ring(bells, bounds, value, now = at, repeat, acting).bells;
+    }
+    for (let times = 0; times < 3; times++) {
+      const result = ring(bells, bounds, value, now += repeat.cooldown, repeat, acting);
+      bells = result.bells;
+      assert.ok(result.levels.includes(doer!));
+    }
   }));
 });
 
 Deno.test("nothing rings before the time at which it may, as long as usage stays as it is", () => {
   const later = fc.integer({ min: 0, max: 500 });
-  fc.assert(fc.property(course, value, rearming, later, (course, value, rearming, wait) => {
-    let bells = freshBells;
-    let now = 0;
-    for (const [at, value] of course) bells = ring(bells, bounds, value, now = at, rearming).bells;
-    bells = ring(bells, bounds, value, now, rearming).bells;
-    const next = nextRing(bells, bounds, value, rearming);
-    const { level } = ring(bells, bounds, value, now + wait, rearming);
-    assert.equal(level !== undefined, now + wait >= next);
-  }));
+  fc.assert(
+    fc.property(course, value, rearming, among, later, (course, value, rearming, acting, wait) => {
+      let bells = freshBells;
+      let now = 0;
+      for (const [at, value] of course) {
+        bells = ring(bells, bounds, value, now = at, rearming, acting).bells;
+      }
+      bells = ring(bells, bounds, value, now, rearming, acting).bells;
+      const next = nextRing(bells, bounds, value, rearming, acting);
+      const { levels } = ring(bells, bounds, value, now + wait, rearming, acting);
+      assert.equal(levels.length > 0, now + wait >= next);
+    }),
+  );
 });
