@@ -1,5 +1,8 @@
 /** A command of the user's that is told of an event. */
 
+/** What has been killed may take a while to be gone where the machine is short of memory; nobody waits longer (milliseconds). */
+const GONE_WITHIN_MS = 1000;
+
 /** How it ended: its exit code, or why there is none. */
 export type HookEnd = { readonly code: number } | { readonly failed: string };
 
@@ -8,8 +11,14 @@ export type HookEnd = { readonly code: number } | { readonly failed: string };
  * an OOM score of 0, as the guard has protected itself.
  *
  * @param timeout milliseconds.
+ * @param ending ends it before that; its reason is what is told.
  */
-export async function runHook(command: string, text: string, timeout: number): Promise<HookEnd> {
+export async function runHook(
+  command: string,
+  text: string,
+  timeout: number,
+  ending?: AbortSignal,
+): Promise<HookEnd> {
   let child: Deno.ChildProcess;
   try {
     child = new Deno.Command("sh", {
@@ -23,22 +32,35 @@ export async function runHook(command: string, text: string, timeout: number): P
   } catch (error) {
     return { failed: `sh cannot be run: ${error instanceof Error ? error.message : error}` };
   }
+  const writer = child.stdin.getWriter();
   const feed = async () => {
-    const writer = child.stdin.getWriter();
     await writer.write(new TextEncoder().encode(`${text}\n`));
     await writer.close();
   };
   // One that does not read its stdin is as good as one that does.
   const fed = feed().catch(() => {});
   const ended = Promise.all([child.status, fed]);
-  const late = Promise.withResolvers<undefined>();
-  const timer = setTimeout(late.resolve, timeout);
-  const [status] = await Promise.race([ended, late.promise]) ?? [];
+  const late = Promise.withResolvers<string>();
+  const timer = setTimeout(() => late.resolve(`it took longer than ${timeout} ms`), timeout);
+  const stop = () => late.resolve(String(ending?.reason));
+  ending?.addEventListener("abort", stop);
+  if (ending?.aborted) stop();
+  const end = await Promise.race([ended, late.promise]);
   clearTimeout(timer);
-  if (status !== undefined) return { code: status.code };
+  ending?.removeEventListener("abort", stop);
+  if (typeof end !== "string") return { code: end[0].code };
+  // Not waited for: who left the group and keeps the pipe without reading it would be waited for as long as it lives.
+  writer.abort().catch(() => {});
   killGroup(child.pid);
-  await ended;
-  return { failed: `it took longer than ${timeout} ms and was ended` };
+  await within(GONE_WITHIN_MS, child.status);
+  return { failed: `${end} and was ended` };
+}
+
+async function within(ms: number, promise: Promise<unknown>): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, ms);
+  await Promise.race([promise, late.promise]);
+  clearTimeout(timer);
 }
 
 function killGroup(leader: number): void {

@@ -19,12 +19,16 @@ export interface Chores {
   atLevel(entry: Entry, level: Level, usage: number): void;
   /** Hooks of a level that is deadly, too. */
   afterBlow(entry: Entry, blow: Blow): void;
-  /** Waits for hooks that still run. */
+  /** Waits for hooks that still run, but not for long; then they are ended, and that is told. */
   finish(): Promise<void>;
 }
 
 /** Hooks at once: beyond it they are not run, and that is told. */
 const MOST_HOOKS = 16;
+/** A guard that has put everything back keeps nobody waiting for its end longer than this (milliseconds). */
+const FINISH_MS = 2000;
+/** And until what was killed then is gone. */
+const KILLED_MS = 1500;
 /** How long to wait for what the kernel can give back at a level that is not deadly (milliseconds). */
 const RECLAIM_MS = 1000;
 const RECLAIM_LOOK_MS = 50;
@@ -39,6 +43,7 @@ export function createChores(
    */
   const signalled = new Map<string, { readonly at: number; readonly ward: number }>();
   const running = new Set<Promise<void>>();
+  const ending = new AbortController();
 
   const base = (entry: Entry, level: Level, usage: number, action: ActionBody["action"]) => ({
     ...emptyAction,
@@ -104,7 +109,7 @@ export function createChores(
     if (plan.dryRun) return finish({ outcome: "would", reason: command });
     const at = performance.timeOrigin + performance.now();
     const text = toJson(makeEvent(at, entry.cgroup.path, "none", about));
-    const end = await runHook(command, text, hookTimeout);
+    const end = await runHook(command, text, hookTimeout, ending.signal);
     if ("failed" in end) finish({ outcome: "failed", reason: end.failed });
     else if (end.code !== 0) finish({ outcome: "failed", reason: `it exited with ${end.code}` });
     else finish({ outcome: "done", reason: null });
@@ -151,9 +156,18 @@ export function createChores(
       runHooks(entry, blow.level, blow.before, blowBody(entry, blow, plan));
     },
     async finish() {
-      await Promise.all(running);
+      if (await areDone(running, FINISH_MS)) return;
+      ending.abort("it still ran when the guard ended");
+      await areDone(running, KILLED_MS);
     },
   };
+}
+
+async function areDone(running: Iterable<Promise<void>>, ms: number): Promise<boolean> {
+  const late = Promise.withResolvers<false>();
+  const timer = setTimeout(() => late.resolve(false), ms);
+  const done = Promise.all(running).then(() => true);
+  return await Promise.race([done, late.promise]).finally(() => clearTimeout(timer));
 }
 
 const isDeadly = (actions: readonly Action[]) =>

@@ -75,6 +75,28 @@ Deno.test("a hook that takes too long is ended with all that it has started, rea
   });
 });
 
+Deno.test("one that left the group and keeps the pipe unread is not waited for", async () => {
+  await withFolder(async (dir) => {
+    const command = `exec 3<&0; setsid sleep 1000 <&3 & echo $! > '${dir}/pid'; wait`;
+    const long = "x".repeat(1024 ** 2);
+    const end = await runHook(command, long, 300);
+    // It has not been ended with the group; the pipe is let go of with it.
+    Deno.kill(Number(read(`${dir}/pid`)), "SIGKILL");
+    assert.deepEqual(end, { failed: "it took longer than 300 ms and was ended" });
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  });
+});
+
+Deno.test("a hook is ended before its time when it is asked for, with the reason", async () => {
+  const ending = new AbortController();
+  const end = runHook("sleep 1000", EVENT, AMPLE, ending.signal);
+  ending.abort("it was in the way");
+  assert.deepEqual(await end, { failed: "it was in the way and was ended" });
+  assert.deepEqual(await runHook("sleep 1000", EVENT, AMPLE, ending.signal), {
+    failed: "it was in the way and was ended",
+  });
+});
+
 Deno.test("what a hook leaves running goes on after it", async () => {
   await withFolder(async (dir) => {
     const [go, done] = [`${dir}/go`, `${dir}/done`];
