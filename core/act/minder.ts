@@ -9,7 +9,8 @@ export interface Minder {
   dismiss(): Promise<void>;
 }
 
-const SCRIPT = 'trap "" INT TERM HUP QUIT; cat; exec "$@"';
+/** It waits with what every shell has in itself: a child for that would be left behind when it is dismissed. */
+const SCRIPT = 'trap "" INT TERM HUP QUIT; while read -r _; do :; done; exec "$@"';
 
 /** @param release the command that puts things back. `undefined` where there is no shell. */
 export function startMinder(release: readonly string[]): Minder | undefined {
@@ -19,11 +20,17 @@ export function startMinder(release: readonly string[]): Minder | undefined {
       stdin: "piped",
       stdout: "null",
       stderr: "null",
+      // Deno ends its other children along with itself when an exception ends it, which is when this one is needed most.
+      detached: true,
     }).spawn();
     return {
       pid: child.pid,
       async dismiss() {
-        child.kill("SIGKILL");
+        try {
+          child.kill("SIGKILL");
+        } catch {
+          // Somebody has ended it before.
+        }
         await child.status;
         await child.stdin.close().catch(() => {});
       },
