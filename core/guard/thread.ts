@@ -12,7 +12,7 @@ export interface SentryThread {
   /** Filled here, waited for there. */
   readonly epoll: EpollSet;
   readonly ready: Promise<Ready>;
-  /** Rejects when the thread ends by itself. */
+  /** Rejects when the thread ends by itself, or nobody can take what it reports. */
   readonly failed: Promise<never>;
   order(order: Order): void;
   /** How often it has turned. */
@@ -46,11 +46,19 @@ export function startSentryThread(
     event.preventDefault();
     fail(event.message);
   };
+  const take = (report: Report) => {
+    try {
+      onReport(report);
+    } catch (error) {
+      // Thrown on from here it would end the process with everything as it was set.
+      failed.reject(error);
+    }
+  };
   worker.onmessage = ({ data }: MessageEvent<Message>) => {
     if (data.say === "ready") ready.resolve(data);
     else if (data.say === "stopped") stopped.resolve();
     else if (data.say === "failed") fail(data.why);
-    else onReport(data);
+    else take(data);
   };
   const order = (order: Order) => {
     worker.postMessage(order);
