@@ -16,6 +16,7 @@ import { openWebhook } from "../core/report/webhook.ts";
 import { openServiceManager } from "../core/act/service_manager.ts";
 import { eventText } from "./event_text.ts";
 import { checkPreferences, explain } from "./guard_explain.ts";
+import { catchFaults, openGuardOutput } from "./guard_output.ts";
 import { guardBase, type GuardFlags } from "./guard_options.ts";
 import { planOf } from "./guard_plan.ts";
 import type { Finish } from "./main.ts";
@@ -123,6 +124,8 @@ async function guard(
   // Before anybody is told that the guard has begun: what ends it from then on must put back what it has changed.
   const { promise: asked, resolve: end } = Promise.withResolvers<void>();
   const offSignals = onSignals(ENDING, () => end());
+  const faults = catchFaults();
+  const output = openGuardOutput();
   const manager = openServiceManager();
   let guarding: Guarding | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -148,14 +151,21 @@ async function guard(
     say(line);
     manager?.ready(line, guarding.isAlive);
     if (flags.for !== undefined) timer = setTimeout(end, flags.for);
-    await Promise.race([guarding.done, asked]);
+    await Promise.race([guarding.done, asked, output.broken, faults.thrown]);
   } finally {
     clearTimeout(timer);
     manager?.stopping();
-    await guarding?.stop();
-    await webhook?.close();
-    offSignals();
+    try {
+      await guarding?.stop();
+    } finally {
+      await webhook?.close();
+      await output.close();
+      faults.off();
+      offSignals();
+    }
   }
+  // What was thrown on the way out is no ordinary end either.
+  await Promise.race([faults.thrown, Promise.resolve()]);
   return 0;
 }
 

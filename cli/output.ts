@@ -1,4 +1,4 @@
-/** stdout is for results, stderr for talk; both are written at once, so that nothing is lost on exit. */
+/** stdout is for results, stderr for talk; both are written at once, so that nothing is lost on exit, unless diverted. */
 
 import { OomkitError } from "../core/errors.ts";
 
@@ -14,18 +14,34 @@ export class OutputClosed extends Error {
   override readonly name = "OutputClosed";
 }
 
+/** What a failed write to stdout means to the user. */
+export function outputError(error: unknown): OutputClosed | OomkitError {
+  if (error instanceof Deno.errors.BrokenPipe) return new OutputClosed();
+  const why = error instanceof Error ? error.message.split(" (os error")[0] : error;
+  return new OomkitError(`cannot write to stdout: ${why}`);
+}
+
+type Write = (line: string) => void;
+
+let diverted: { readonly print: Write; readonly say: Write } | undefined;
+
+/** For a command that must not wait for its readers: all that is printed and said goes there, until `undefined` is given. */
+export function divertOutput(to: { readonly print: Write; readonly say: Write } | undefined): void {
+  diverted = to;
+}
+
 export function print(line: string): void {
+  if (diverted) return diverted.print(line);
   try {
     writeAll(Deno.stdout, `${line}\n`);
   } catch (error) {
-    if (error instanceof Deno.errors.BrokenPipe) throw new OutputClosed();
-    const why = error instanceof Error ? error.message.split(" (os error")[0] : error;
-    throw new OomkitError(`cannot write to stdout: ${why}`);
+    throw outputError(error);
   }
 }
 
 /** Talk that nobody listens to is no reason to stop. */
 export function say(line: string): void {
+  if (diverted) return diverted.say(line);
   try {
     writeAll(Deno.stderr, `${line}\n`);
   } catch (error) {
