@@ -32,6 +32,8 @@ export interface Journal {
    * first is put back in the end.
    */
   change(dir: string, inode: number, file: string, value: string): string | undefined;
+  /** The pid of another guard that runs and has changed it. */
+  holder(dir: string, file: string): number | undefined;
   /** Whether what the file says now is what this journal has set. */
   isOurs(dir: string, file: string): boolean;
   /** Puts back one, or all, the last one first. */
@@ -88,6 +90,7 @@ export function openJournal(folder: string): Journal {
       }
       return undefined;
     },
+    holder: (dir, file) => holderOf(folder, path, dir, file),
     isOurs(dir, file) {
       const now = settable(file, peekText(`${dir}/${file}`)?.trim() ?? "");
       return changes.some((each) => each.dir === dir && each.file === file && each.set === now);

@@ -10,6 +10,7 @@ import { readPreference } from "../cgroup/preference.ts";
 import { commandLineOf, readCandidate } from "../cgroup/processes.ts";
 import { type Held, pidsIn } from "../act/held.ts";
 import { type Fd, inodeOfFd, openDirectory } from "../kernel/fd.ts";
+import { type KeptFile, openKept } from "../kernel/kept_file.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { openPidfd } from "../kernel/process.ts";
 import { type Attribute, type Choice, chooseVictim, type Ranking } from "../policy/choose.ts";
@@ -17,15 +18,20 @@ import { groupOf } from "../policy/victim.ts";
 import type { Process } from "../snapshot.ts";
 import { type Weighed, weighed } from "./messages.ts";
 import type { GuardPlan } from "./plan.ts";
+import { isWithin } from "./scope.ts";
 
 /** A process that is held, and the cgroup that it was in. */
 export interface Pick extends Held {
   readonly weighed: Weighed;
+  /** `undefined` where it may not be read. */
+  readonly statm: KeptFile | undefined;
   /** By somebody else, before. */
   readonly isStopped: boolean;
   /** What dies as a whole together with it: of memory.oom.group, or its container where that is asked for. */
   readonly group: Cgroup | undefined;
   readonly container: Cgroup;
+  /** Who is left alone when the group dies: the kernel spares oom_score_adj -1000 there too. */
+  readonly groupSpares: ReadonlySet<number>;
 }
 
 export interface Aim {
@@ -36,6 +42,8 @@ export interface Aim {
   readonly at: number;
   /** The level left no time to look at all. */
   readonly isPartial: boolean;
+  /** Whom the kernel would take, where that is nobody whom this guard may take. */
+  readonly outside: Weighed | undefined;
   /** Lets go of all picks, or of those that fit. */
   close(which?: (pick: Pick) => boolean): void;
 }
@@ -46,8 +54,8 @@ const TOLD = 10;
 
 export interface Aiming {
   readonly plan: GuardPlan;
-  /** Path of the cgroup whose limit it is. */
-  readonly owner: string;
+  /** The cgroup whose limit it is: in it the kernel looks for its victim. */
+  readonly measured: Cgroup;
   /** Bytes, see `oomCapacity`. */
   readonly capacity: number;
   /** Asked between two processes; once it says yes, what is known by then has to do. */
@@ -58,25 +66,27 @@ export interface Aiming {
 
 /** @returns `undefined` when the cgroup is gone. */
 export function takeAim(scope: Cgroup, aiming: Aiming): Aim | undefined {
-  const { plan, owner, capacity } = aiming;
+  const { plan, capacity } = aiming;
   const rank = (field: Field) =>
     chooseVictim({ ...field, capacity, untouchable: plan.untouchable }, plan.preferences);
-  let field = lookAround(scope, aiming);
+  let field = lookAround(aiming);
   let ranking = rank(field);
   if (field.isPartial && ranking.choices.length === 0) {
-    field = lookAround(scope, { ...aiming, pressed: () => false });
+    field = lookAround({ ...aiming, pressed: () => false });
     ranking = rank(field);
   }
-  const byPath = new Map(field.cgroups.map((cgroup) => [cgroup.path, cgroup]));
+  const isInside = ({ process }: Choice) => isWithin(process.cgroup, scope.path);
+  const [first] = ranking.choices;
+  const outside = first && !isInside(first) ? weighed(first.process, first) : undefined;
+  const inside = outside ? [] : ranking.choices.filter(isInside);
   const picks: Pick[] = [];
-  for (const choice of ranking.choices.slice(0, PICKS)) {
-    const pick = hold(choice, byPath, scope, owner, field.isPartial);
+  for (const choice of inside.slice(0, PICKS)) {
+    const pick = hold(choice, field, scope, aiming);
     if (pick) picks.push(pick);
   }
   const close = (which: (pick: Pick) => boolean = () => true) => {
     for (const pick of picks.filter(which)) {
-      pick.pidfd.close();
-      pick.home.close();
+      release(pick);
     }
   };
   if (!isThere(scope)) close();
@@ -86,6 +96,7 @@ export function takeAim(scope: Cgroup, aiming: Aiming): Aim | undefined {
       candidates: told(ranking, picks),
       at: performance.now(),
       isPartial: field.isPartial,
+      outside,
       close,
     }
     : undefined;
@@ -99,15 +110,40 @@ interface Field {
   readonly isPartial: boolean;
 }
 
-function lookAround(scope: Cgroup, { plan, pressed, struck }: Aiming): Field {
+/** What was held of it. */
+export function release({ pidfd, home, statm }: Pick): void {
+  pidfd.close();
+  home.close();
+  statm?.close();
+}
+
+const STANDINGS = ["preferred", "ordinary", "avoided", "spared"] as const;
+
+/** The picks as they are to be taken now: who has grown since the aim was taken comes first among equals. */
+export function inOrder(picks: readonly Pick[]): readonly Pick[] {
+  if (picks.length < 2) return picks;
+  const weights = new Map(picks.map((pick) => [pick, weightNow(pick)]));
+  const standing = (pick: Pick) => STANDINGS.indexOf(pick.weighed.standing);
+  return picks.toSorted((a, b) => standing(a) - standing(b) || weights.get(b)! - weights.get(a)!);
+}
+
+/** Its badness with what it has in memory now: proc(5), /proc/PID/statm, the second number, in pages. */
+function weightNow({ statm, weighed: { badness, rss } }: Pick): number {
+  const pages = Number(statm?.text()?.split(" ")[1]);
+  return Number.isFinite(pages) && rss !== undefined ? badness - rss + pages * PAGE : badness;
+}
+
+const PAGE = 4096;
+
+function lookAround({ measured: top, plan, pressed, struck }: Aiming): Field {
   const { preferences, untouchable } = plan;
   const withCmdline = Object.values(preferences).some(({ length }) => length > 0);
   const cgroups: Cgroup[] = [];
   const processes: Process[] = [];
   const attributes = new Map<string, Attribute>();
-  const guardedBy = uidOf(scope);
+  const guardedBy = uidOf(top);
   let isPartial = false;
-  for (const cgroup of walk(scope)) {
+  for (const cgroup of walk(top)) {
     cgroups.push(cgroup);
     const inherited = attributes.get(cgroup.path.slice(0, cgroup.path.lastIndexOf("/")));
     const attribute = preferenceOf(cgroup, guardedBy) ?? inherited;
@@ -145,38 +181,49 @@ function preferenceOf(cgroup: Cgroup, guardedBy: number): Attribute | undefined 
 
 function hold(
   choice: Choice,
-  cgroups: ReadonlyMap<string, Cgroup>,
+  { cgroups, processes, isPartial }: Field,
   scope: Cgroup,
-  owner: string,
-  isPressed: boolean,
+  { measured, plan }: Aiming,
 ): Pick | undefined {
   const { process } = choice;
-  const cgroup = cgroups.get(process.cgroup)!;
-  const home = openHome(cgroup);
+  const { pid } = process;
+  const byPath = new Map(cgroups.map((cgroup) => [cgroup.path, cgroup]));
+  const home = openHome(byPath.get(process.cgroup)!);
   if (home === undefined) return undefined;
-  const pidfd = openPidfd(process.pid);
+  const pidfd = openPidfd(pid);
   if (pidfd === undefined) {
     home.close();
     return undefined;
   }
   // To read it takes a lock of the process, which it holds while it allocates.
-  const cmdline = process.cmdline.length > 0 || isPressed
-    ? process.cmdline
-    : commandLineOf(process.pid);
+  const isKnown = process.cmdline.length > 0 || isPartial;
+  const cmdline = isKnown ? process.cmdline : commandLineOf(pid);
   const hasGroup = (path: string) => {
-    const at = cgroups.get(path);
+    const at = byPath.get(path);
     return at !== undefined && peekControl(at, "memory.oom.group")?.trim() === "1";
   };
-  const group = groupOf(process.cgroup, owner, hasGroup);
+  const group = groupOf(process.cgroup, measured.path, hasGroup);
+  const immune = processes.filter(({ oomScoreAdj }) => oomScoreAdj === -1000);
   return {
-    pid: process.pid,
+    pid,
     weighed: weighed({ ...process, cmdline }, choice),
     isStopped: process.state === "T" || process.state === "t",
     pidfd,
     home,
-    group: group === undefined ? undefined : cgroups.get(group),
-    container: containerAround(process.cgroup, cgroups, scope),
+    statm: peekKept(`/proc/${pid}/statm`),
+    group: group === undefined ? undefined : byPath.get(group),
+    groupSpares: new Set([...plan.untouchable, ...immune.map(({ pid }) => pid)]),
+    container: containerAround(process.cgroup, byPath, scope),
   };
+}
+
+function peekKept(path: string): KeptFile | undefined {
+  try {
+    return openKept(path);
+  } catch (error) {
+    if (error instanceof SystemCallError) return undefined;
+    throw error;
+  }
 }
 
 /** The outermost cgroup of a container from the guarded one down to the victim's; the guarded one where there is none. */

@@ -4,8 +4,8 @@ import { pidsAt } from "../act/held.ts";
 import { isEmpty, SIGCONT, SIGKILL, SIGSTOP, SIGTERM, strikeAll } from "../act/strike.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { hasEnded, releaseMemory, signalPidfd } from "../kernel/process.ts";
-import type { Pick } from "./aim.ts";
-import { wholeOf } from "./fight.ts";
+import { type Pick, release } from "./aim.ts";
+import { sparedBy, wholeOf } from "./fight.ts";
 import type { Blow, Message } from "./messages.ts";
 import type { Deed, GuardPlan } from "./plan.ts";
 import { headOf } from "./sentry.ts";
@@ -37,7 +37,7 @@ export interface Blows {
   fail(ward: Ward, now: number, deed: Deed, reason: string): void;
   /** Lets go of the aim; what is struck stays held until it is told of. */
   loosen(ward: Ward): void;
-  /** Tells of everything that is open, and lets go of it. */
+  /** Tells of everything that is open, and lets go of it and of the aim. */
   abandon(ward: Ward, now: number): void;
 }
 
@@ -50,7 +50,9 @@ export function createBlows(plan: () => GuardPlan, say: (message: Message) => vo
   const isAlive = (open: OpenBlow, now: number): boolean => {
     if (open.diedAfter !== undefined) return false;
     const whole = wholeOf(open.pick, open.blow.deed);
-    const isOver = whole ? isEmpty(whole, plan().untouchable) : hasEnded(open.pick.pidfd);
+    const isOver = whole
+      ? isEmpty(whole, sparedBy(open.pick, open.blow.deed, plan()))
+      : hasEnded(open.pick.pidfd);
     if (!isOver) return true;
     open.diedAfter = now - open.since;
     return false;
@@ -109,13 +111,13 @@ export function createBlows(plan: () => GuardPlan, say: (message: Message) => vo
       };
       ward.blows.push(open);
       if (!plan().dryRun) {
-        if (signal === SIGKILL && !wholeOf(pick, deed)) releaseMemory(pick.pidfd);
+        if (signal === SIGKILL) releaseMemory(pick.pidfd);
         return;
       }
       tell(ward, open, "would");
       ward.blows = [];
       ward.engagement = undefined;
-      release([pick]);
+      release(pick);
       ward.aim?.close((each) => each !== pick);
       ward.aim = undefined;
     },
@@ -126,7 +128,8 @@ export function createBlows(plan: () => GuardPlan, say: (message: Message) => vo
       const whole = last && wholeOf(last.pick, last.blow.deed);
       if (!last || !whole || last.blow.signal === "SIGTERM" || !isAlive(last, now)) return;
       last.rounds += 1;
-      strikeAll(whole, SIGKILL, false, plan().untouchable, last.rounds > FREEZE_AFTER);
+      const spared = sparedBy(last.pick, last.blow.deed, plan());
+      strikeAll(whole, SIGKILL, false, spared, last.rounds > FREEZE_AFTER);
     },
 
     pauseOthers(ward, victim, present, now) {
@@ -166,10 +169,9 @@ export function createBlows(plan: () => GuardPlan, say: (message: Message) => vo
       resume(ward);
       for (const open of ward.blows) tell(ward, open, isAlive(open, now) ? "alive" : "died");
       ward.blows = [];
-      ward.engagement = undefined;
       ward.aim?.close((pick) => !kept.has(pick));
       ward.aim = undefined;
-      release(kept);
+      for (const pick of kept) release(pick);
     },
   };
 }
@@ -178,13 +180,6 @@ export function createBlows(plan: () => GuardPlan, say: (message: Message) => vo
 type Pick_<T, K extends keyof T> = { readonly [P in K]: T[P] };
 
 const nameOf = (signal: number) => signal === SIGTERM ? "SIGTERM" : "SIGKILL";
-
-function release(picks: Iterable<Pick>): void {
-  for (const { pidfd, home } of picks) {
-    pidfd.close();
-    home.close();
-  }
-}
 
 /** False when it is gone, or may not be signalled. */
 function send(pidfd: Pick["pidfd"], signal: number): boolean {

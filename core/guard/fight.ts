@@ -5,7 +5,7 @@ import { startReclaim } from "../act/reclaim.ts";
 import { type Failure, SIGKILL, SIGTERM, strikeAll, strikeProcess } from "../act/strike.ts";
 import type { Level } from "../policy/bounds.ts";
 import { pursue, type Sight } from "../policy/engagement.ts";
-import { type Pick, takeAim } from "./aim.ts";
+import { inOrder, type Pick, takeAim } from "./aim.ts";
 import { createBlows } from "./blows.ts";
 import type { Message } from "./messages.ts";
 import { type Deed, deedOf, type GuardPlan } from "./plan.ts";
@@ -43,6 +43,8 @@ const STAT_MS = 5;
 const IDLE_MS = 100;
 /** To ask costs some 0.1 ms a process; twice as long each time, but no longer than this (milliseconds). */
 const LONGEST_IDLE_MS = 1000;
+/** How often to tell of what is reclaimed and let go (milliseconds). */
+const TOLD_MS = 1000;
 /** With less left than this the limit is met before a victim's memory is free (milliseconds). */
 const PAUSE_MS = 5;
 
@@ -59,7 +61,7 @@ export function createFight(options: FightOptions): Fight {
     const isPressed = () => (usageFile.number() ?? 0) >= mark;
     const aim = takeAim(scope, {
       plan: plan(),
-      owner: measured.path,
+      measured: scope.path === measured.path ? scope : measured,
       capacity: spec.capacity,
       pressed: isPressed,
       struck: new Set(ward.blows.map(({ pick }) => pick.pid)),
@@ -78,7 +80,7 @@ export function createFight(options: FightOptions): Fight {
     if (ward.aim === undefined || (isStale && left > HURRY_MS)) takeAimAt(ward, threshold);
     else if (reached === "warn" || left > FAR_MS) return;
     // What the blow will need is read once before it: the second time takes a third.
-    else if (ward.aim.picks[0] && !isStillIn(ward.aim.picks[0])) takeAimAt(ward, threshold);
+    else if (!inOrder(ward.aim.picks).slice(0, 1).every(isStillIn)) takeAimAt(ward, threshold);
     if (reached !== "warn" && left < FAR_MS) readStat(ward, now);
   };
 
@@ -150,7 +152,12 @@ export function createFight(options: FightOptions): Fight {
         break;
       case "spare":
         endReclaim(ward, now);
-        letGo(ward, "reclaimable");
+        if (ward.blows.length > 0) blows.abandon(ward, now);
+        else letGo(ward, "reclaimable");
+        ward.nextLook = step.until;
+        break;
+      case "stall":
+        if (ward.blows.length > 0) blows.abandon(ward, now);
         ward.nextLook = step.until;
         break;
       case "wait":
@@ -159,8 +166,10 @@ export function createFight(options: FightOptions): Fight {
         break;
       case "end":
         endReclaim(ward, now);
-        if (ward.blows.length === 0) letGo(ward, "recovered");
-        blows.abandon(ward, now);
+        if (ward.blows.length === 0 && engagement.state.phase !== "stalled") {
+          letGo(ward, "recovered");
+        }
+        abandon(ward, now);
         ward.nextLook = now + 1;
         return;
     }
@@ -170,7 +179,9 @@ export function createFight(options: FightOptions): Fight {
   /** Wards that overlap have the same processes: what one has struck counts for the other. */
   const isTaken = (ward: Ward) => {
     for (const other of wards()) {
-      if (other === ward || other.blows.length === 0) continue;
+      // Who was only asked may take his time, which another cgroup may not have.
+      const isStriking = other.blows.some(({ blow }) => blow.signal === "SIGKILL");
+      if (other === ward || !isStriking) continue;
       if (overlap(other.scope.path, ward.scope.path)) return true;
     }
     return false;
@@ -189,10 +200,10 @@ export function createFight(options: FightOptions): Fight {
     }
     if (failure === undefined) return;
     if (failure === "gone" && ward.blows.some((open) => blows.isAlive(open, now))) return;
-    const reason = failure === "gone" ? "there is no process that may be taken" : failure.reason;
+    const reason = failure === "gone" ? whyNobody(ward) : failure.reason;
     if (ward.failure !== reason) blows.fail(ward, now, deed, reason);
     ward.failure = reason;
-    blows.abandon(ward, now);
+    abandon(ward, now);
     ward.idleFor = Math.min(LONGEST_IDLE_MS, Math.max(IDLE_MS, 2 * ward.idleFor));
     ward.idleUntil = ward.nextLook = now + ward.idleFor;
   };
@@ -205,7 +216,7 @@ export function createFight(options: FightOptions): Fight {
   /** Strikes the first that still is where it was. */
   const attempt = (ward: Ward, now: number, deed: Deed): Failure => {
     const signal = plan().patience.grace > 0 ? SIGTERM : SIGKILL;
-    for (const pick of ward.aim?.picks ?? []) {
+    for (const pick of inOrder(ward.aim?.picks ?? [])) {
       if (ward.blows.some((open) => open.pick.pid === pick.pid)) continue;
       const present = pidsAt(pick.home);
       const failure = blow(pick, present, deed, signal);
@@ -226,18 +237,20 @@ export function createFight(options: FightOptions): Fight {
     deed: Deed,
     signal: number,
   ): Failure => {
-    const { dryRun, untouchable } = plan();
+    const { dryRun } = plan();
     const whole = wholeOf(pick, deed);
-    return whole
-      ? strikeAll(whole, signal, dryRun, untouchable, false)
-      : strikeProcess(pick, present, signal, dryRun);
+    // Whoever fills it first: to go through a cgroup takes a millisecond, in which it would meet the limit.
+    const first = strikeProcess(pick, present, signal, dryRun);
+    return whole && (first === undefined || first === "gone")
+      ? strikeAll(whole, signal, dryRun, sparedBy(pick, deed, plan()), false)
+      : first;
   };
 
   const escalate = (ward: Ward, now: number) => {
     const open = ward.blows.at(-1);
     if (open === undefined) return;
     const { pick, blow: { deed } } = open;
-    blows.giveUp(ward, open, "it did not end within the grace");
+    blows.giveUp(ward, open, "it did not end within the grace, or before the limit came near");
     if (blow(pick, pidsAt(pick.home), deed, SIGKILL) !== undefined) return;
     blows.open(ward, now, pick, deed, SIGKILL, performance.now() - now);
   };
@@ -248,18 +261,37 @@ export function createFight(options: FightOptions): Fight {
     ward.reclaim = undefined;
     const { level } = ward.engagement!;
     const lasted = now - since;
+    // A tripwire over a stream of page cache reclaims dozens of times a second.
+    if (now - ward.reclaimToldAt < TOLD_MS) return;
+    ward.reclaimToldAt = now;
     say({ say: "reclaimed", ...headOf(ward), level, before, after: ward.usage, lasted });
   };
 
   const letGo = (ward: Ward, why: "recovered" | "reclaimable") => {
-    if (ward.letGo) return;
-    ward.letGo = true;
+    if (performance.now() - ward.letGoToldAt < TOLD_MS) return;
+    ward.letGoToldAt = performance.now();
     const { level } = ward.engagement!;
     const { reclaimable } = ward.cache;
     say({ say: "let_go", ...headOf(ward), level, why, usage: ward.usage, reclaimable });
   };
 
-  return { aim, proceed, abandon: blows.abandon };
+  const abandon = (ward: Ward, now: number) => {
+    blows.abandon(ward, now);
+    ward.engagement = undefined;
+  };
+
+  return { aim, proceed, abandon };
+}
+
+function whyNobody({ aim }: Ward): string {
+  if (aim?.outside === undefined) return "there is no process that may be taken";
+  const { pid, comm, cgroup } = aim.outside;
+  return `the kernel would take pid ${pid} (${comm}) in ${cgroup}, which is not guarded`;
+}
+
+/** Who is left alone when all of it dies. */
+export function sparedBy({ group, groupSpares }: Pick, deed: Deed, { untouchable }: GuardPlan) {
+  return deed === "process" && group ? groupSpares : untouchable;
 }
 
 /** What dies together with a victim. */

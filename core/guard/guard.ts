@@ -15,7 +15,6 @@ import {
   type Source,
   type Weighed,
 } from "../report/event.ts";
-import { startWatch, type Watching } from "../watch/watch.ts";
 import { takeAim } from "./aim.ts";
 import { blowBody, guardingBody, letGoBody, levelBody, reclaimedBody, toldOf } from "./bodies.ts";
 import { createChores } from "./chores.ts";
@@ -23,6 +22,7 @@ import { createHoldWatchdog } from "./hold_watchdog.ts";
 import { deadlyLevel, type GuardPlan, type Mode } from "./plan.ts";
 import { whyNoSignal } from "./reach.ts";
 import { createRoster, type Entry } from "./roster.ts";
+import { createFollowing } from "./following.ts";
 import { candidatesIn, isWithin, type Scope, scopeOf } from "./scope.ts";
 import { type Report, startSentryThread } from "./thread.ts";
 
@@ -49,8 +49,8 @@ export interface Guarding {
   /** For the start-up line. */
   readonly scheduling: string;
   readonly sources: readonly string[];
-  /** Resolves when nothing is left that could be guarded; rejects when the guard cannot go on. */
-  readonly done: Promise<void>;
+  /** Rejects when the guard cannot go on. */
+  readonly done: Promise<never>;
   /** Who would be taken in it now, the first first. */
   candidates(entry: Entry): readonly Weighed[];
   /** Whether the sentry has turned since this was asked last. */
@@ -76,7 +76,9 @@ export async function startGuard(
   emit: (event: OomkitEvent, stat?: string) => void,
 ): Promise<Guarding> {
   const { plan, scopes } = options;
-  const ended = Promise.withResolvers<void>();
+  const ended = Promise.withResolvers<never>();
+  // Asked for only once everything stands.
+  ended.promise.catch(() => {});
   const isDeadly = deadlyLevel(plan.actions) !== undefined;
   const tell = (cgroup: string, source: Source, body: Body, at?: number, stat?: string) =>
     emit(makeEvent(at ?? performance.timeOrigin + performance.now(), cgroup, source, body), stat);
@@ -115,7 +117,9 @@ export async function startGuard(
     journal,
     order: thread.order,
     tell: (entry) => tell(entry.cgroup.path, "none", guardingBody(entry, plan)),
+    tellRestored,
     refuse: (cgroup, ...rest) => refuse(cgroup.path, ...rest),
+    fail: ended.reject,
   });
   const chores = createChores(options, tell);
   const letLoose = (entry: Entry, reason: string) => {
@@ -143,6 +147,9 @@ export async function startGuard(
         return say(reclaimedBody(entry, report, plan));
       case "let_go":
         return say(letGoBody(entry, report));
+      case "refused":
+        refuse(path, "a guard", "nothing", report.why);
+        return roster.forget(path);
       case "gone":
         if (!isThere(entry.cgroup)) roster.forget(path);
     }
@@ -161,7 +168,8 @@ export async function startGuard(
   let stopping = false;
   const follow = (event: OomkitEvent) => {
     const scope = scopeOf(scopes, event.cgroup);
-    if (event.type === "summary" || event.type === "degraded" || scope) emit(event);
+    const isGeneral = event.type === "summary" ? stopping : event.type === "degraded";
+    if (isGeneral || (scope && event.type !== "summary")) emit(event);
     if (!scope || stopping) return;
     if (!["created", "removed", "limit_changed"].includes(event.type)) return;
     // Also of one that is told as removed: another may have its name already, and be guarded by it.
@@ -170,9 +178,10 @@ export async function startGuard(
     if (cgroup) roster.consider(cgroup, isNamed);
     else roster.forget(event.cgroup);
   };
-  const watching = startFollowing(scopes, follow);
-  watching?.done.then(ended.resolve, ended.reject);
+  const following = createFollowing(scopes, follow, ended.reject);
+  following.renew();
   considerAll();
+  await roster.armed();
   for (const entry of roster.all()) {
     for (const [wanted, using, reason] of isDeadly ? doubts(entry, plan) : []) {
       refuse(entry.cgroup.path, wanted, using, reason);
@@ -188,8 +197,18 @@ export async function startGuard(
     ended.reject(new OomkitError(`the sentry has not turned for ${SILENCE_MS / 1000} s`));
   };
   const refresh = () => {
-    for (const { cgroup, isNamed, spec } of roster.all()) {
-      if (spec.mode !== "notify") roster.consider(cgroup, isNamed);
+    for (const { cgroup, isNamed, wanted, spec } of roster.all()) {
+      if (wanted !== "notify") roster.consider(cgroup, isNamed, spec.mode !== wanted);
+    }
+  };
+  /** What no notification tells: the limit of an ancestor, and a target that is made anew. */
+  const glance = () => {
+    for (const { cgroup, measured, isNamed } of roster.all()) {
+      if (measured.path !== cgroup.path) roster.consider(cgroup, isNamed);
+    }
+    if (following.isStale()) {
+      following.renew();
+      considerAll();
     }
   };
   /** What throws outside of anybody's call ends the guard instead of the process. */
@@ -204,21 +223,24 @@ export async function startGuard(
   const timers = [
     every(WATCHDOG_MS, checkSentry),
     every(WATCHDOG_MS, () => checkHolds(roster.all())),
+    every(WATCHDOG_MS, glance),
     every(REFRESH_MS, refresh),
     every(options.walkEvery, considerAll),
-    every(options.rearmEvery, () => roster.rearm()),
+    every(options.rearmEvery, () => {
+      for (const { cgroup, isNamed } of roster.all()) roster.consider(cgroup, isNamed, true);
+    }),
   ];
 
   let beats = 0;
   return {
     entries: roster.all(),
     scheduling,
-    sources: watching?.sources ?? [],
+    sources: following.sources(),
     done: ended.promise,
     candidates({ cgroup, measured, spec }) {
       const pressed = () => false;
       const { capacity } = spec;
-      const aiming = { plan, owner: measured.path, capacity, pressed, struck: new Set<number>() };
+      const aiming = { plan, measured, capacity, pressed, struck: new Set<number>() };
       const aim = takeAim(cgroup, aiming);
       aim?.close();
       return (aim?.candidates ?? []).map(toldOf);
@@ -231,14 +253,26 @@ export async function startGuard(
     async stop() {
       stopping = true;
       timers.forEach(clearInterval);
-      await thread.stop();
-      tellRestored(files.restore());
-      roster.close();
-      await minder?.dismiss();
-      await chores.finish();
-      score.restore();
-      await watching?.stop();
-      thread.close();
+      const steps = [
+        () => thread.stop(),
+        () => tellRestored(files.restore()),
+        () => roster.close(),
+        () => minder?.dismiss(),
+        () => chores.finish(),
+        () => score.restore(),
+        () => following.stop(),
+        () => thread.close(),
+      ];
+      // Whatever one of them throws, the others are no less due.
+      const failures: unknown[] = [];
+      for (const step of steps) {
+        try {
+          await step();
+        } catch (error) {
+          failures.push(error);
+        }
+      }
+      if (failures.length > 0) throw failures[0];
     },
   };
 }
@@ -263,19 +297,4 @@ function doubts(
 function pathIn(scopes: readonly Scope[], dir: string): string {
   const mount = scopes[0]?.cgroup.hierarchy.mount ?? "";
   return dir.startsWith(`${mount}/`) ? dir.slice(mount.length) : dir;
-}
-
-/** The kernel's own events, which are also what tells of cgroups that come and go and of limits that change. */
-function startFollowing(
-  scopes: readonly Scope[],
-  follow: (event: OomkitEvent) => void,
-): Watching | undefined {
-  if (scopes.length === 0) return undefined;
-  return startWatch({
-    targets: scopes.map(({ cgroup }) => cgroup),
-    recursive: scopes.some(({ recursive }) => recursive),
-    thresholds: [],
-    pressure: [],
-    psi: [],
-  }, follow);
 }

@@ -142,6 +142,8 @@ export type Message =
     readonly usage: number;
     readonly reclaimable: number | undefined;
   }
+  /** It cannot be guarded. */
+  | Report & { readonly say: "refused"; readonly why: string }
   /** The cgroup is there no longer. */
   | Report & { readonly say: "gone" }
   | { readonly say: "stopped" }

@@ -1,27 +1,24 @@
 /** Which cgroups are guarded: their limits followed, armed, and handed to the sentry. */
 
-import { readEffectiveLimit } from "../cgroup/ancestry.ts";
-import { type Cgroup, isThere, openCgroup, readSnapshot } from "../cgroup/cgroup.ts";
-import { readMeminfo } from "../cgroup/machine.ts";
-import type { Journal } from "../act/journal.ts";
+import type { Journal, Restored } from "../act/journal.ts";
+import type { Cgroup } from "../cgroup/cgroup.ts";
 import type { EpollSet } from "../kernel/epoll.ts";
-import { SystemCallError } from "../kernel/libc.ts";
 import { boundsOf, marginOf, NOTIFIED_MARGIN, TRIPWIRE_MARGIN } from "../policy/bounds.ts";
-import { oomCapacity } from "../policy/victim.ts";
-import type { Snapshot } from "../snapshot.ts";
-import { arm, type Armed } from "../watch/arm.ts";
-import { reasonOf } from "../watch/describe.ts";
+import { type ArmedEventfd, createArming } from "./arming.ts";
+import { limitOf } from "./limit.ts";
 import { flatten, type Order, type WardSpec } from "./messages.ts";
+import { createModes } from "./modes.ts";
 import { deadlyLevel, type GuardPlan, type Mode } from "./plan.ts";
-import { isWithin } from "./scope.ts";
 
 export interface Entry {
   readonly id: number;
   readonly cgroup: Cgroup;
   readonly measured: Cgroup;
   readonly isNamed: boolean;
+  /** What was asked for; `spec.mode` is what could be had. */
+  readonly wanted: Mode;
   readonly spec: WardSpec;
-  armed: Armed[];
+  armed: readonly ArmedEventfd[];
 }
 
 export interface RosterOptions {
@@ -32,147 +29,95 @@ export interface RosterOptions {
   order(order: Order): void;
   /** It is guarded from now on, or otherwise than before. */
   tell(entry: Entry): void;
+  tellRestored(restored: readonly Restored[]): void;
   /** What was asked for cannot be had there, and what stands in. */
   refuse(cgroup: Cgroup, wanted: string, using: string, reason: string): void;
+  /** What goes wrong where nobody waits for it. */
+  fail(error: unknown): void;
 }
 
 export interface Roster {
-  /** Guards it, guards it otherwise, or no longer: as its limit is now. */
-  consider(cgroup: Cgroup, isNamed: boolean): void;
+  /** Guards it, guards it otherwise, or no longer: as its limit is now. `anew` arms it afresh in any case. */
+  consider(cgroup: Cgroup, isNamed: boolean, anew?: boolean): void;
   forget(path: string): void;
   get(id: number): Entry | undefined;
   all(): Entry[];
-  /** Arms everything afresh. */
-  rearm(): void;
+  /** Resolves when all that is being armed now is armed. */
+  armed(): Promise<void>;
   close(): void;
 }
 
-/** The kernel rounds to pages, of which these are the largest (arm64); so what is set is what is read. */
-const PAGE = 65536;
-
 export function createRoster(options: RosterOptions): Roster {
-  const { plan, epoll, journal, order, tell, refuse } = options;
+  const { plan, journal, order, tell, tellRestored, refuse } = options;
   const entries = new Map<string, Entry>();
-  let nextId = 1;
-  let nextToken = 1;
+  const underway = new Set<Promise<void>>();
   const isDeadly = deadlyLevel(plan.actions) !== undefined;
+  const modes = createModes(plan, options.mode, journal, refuse);
+  const armAll = createArming(options.epoll, refuse);
+  let nextId = 1;
 
   const consider = (cgroup: Cgroup, isNamed: boolean, anew = false) => {
     const known = entries.get(cgroup.path);
-    const same = known && known.cgroup.inode === cgroup.inode ? known : undefined;
+    const same = known?.cgroup.inode === cgroup.inode ? known : undefined;
     if (known && !same) forget(cgroup.path);
     const found = limitOf(cgroup, isNamed, plan.softLimit);
     if (found === undefined) return forget(cgroup.path);
-    const isUnchanged = same?.spec.limit === found.limit &&
-      same.measured.inode === found.measured.inode && same.spec.capacity === found.capacity &&
-      isAsSet(same);
+    const { measured, limit, capacity } = found;
+    const isSameFile = same?.measured.inode === measured.inode;
+    const isUnchanged = same !== undefined && isSameFile && same.spec.limit === limit &&
+      same.spec.capacity === capacity && modes.isAsSet(measured, same.spec.mode);
     if (isUnchanged && !anew) return;
-    const mode = modeOf(found);
-    const usual = mode === "tripwire" ? TRIPWIRE_MARGIN : NOTIFIED_MARGIN;
+    const wanted = modes.wanted(found);
+    const usual = wanted === "tripwire" ? TRIPWIRE_MARGIN : NOTIFIED_MARGIN;
     const margin = marginOf(usual, plan.levels.margin);
-    const bounds = boundsOf(found.limit, { ...plan.levels, margin });
+    const bounds = boundsOf(limit, { ...plan.levels, margin });
     if (bounds === undefined) {
       refuse(cgroup, "a guard", "nothing", "the margin leaves nothing of its limit");
       return forget(cgroup.path);
     }
-    const settled = settle(found.measured, mode, bounds.threshold);
-    const armed = armAll(found.measured, bounds);
-    const eventfds = armed.map(({ token, fd, isHint }) => ({ token, fd: fd.number, isHint }));
-    const { limit, capacity } = found;
-    const spec: WardSpec = {
-      id: same?.id ?? nextId++,
-      measured: flatten(found.measured),
-      scope: flatten(cgroup),
-      limit,
-      capacity,
-      bounds,
-      mode: settled,
-      eventfds,
-    };
-    const isSameFile = same?.measured.inode === found.measured.inode;
-    order(
-      same && isSameFile
-        ? {
-          order: "rebound",
-          id: same.id,
-          spec: { limit, capacity, bounds, mode: settled, eventfds },
-        }
-        : { order: "adopt", ward: spec },
-    );
-    for (const old of same?.armed ?? []) old.disarm();
-    const entry = {
-      id: spec.id,
-      cgroup,
-      measured: found.measured,
-      isNamed,
-      spec,
-      armed: armed.map((each) => each.armed),
-    };
+    // Its old notifications lead to a look as well, until it has those for the new limit.
+    const armed = isSameFile ? same.armed : [];
+    if (same && !isSameFile) leave(same);
+    const mode = modes.settle(measured, wanted, bounds.threshold);
+    const id = same?.id ?? nextId++;
+    const part = { limit, capacity, bounds, mode, eventfds: armed.map(numbersOf) };
+    const spec: WardSpec = { id, measured: flatten(measured), scope: flatten(cgroup), ...part };
+    order(isSameFile ? { order: "rebound", id, spec: part } : { order: "adopt", ward: spec });
+    const entry: Entry = { id, cgroup, measured, isNamed, wanted, spec, armed };
     entries.set(cgroup.path, entry);
-    if (!isUnchanged || same?.spec.mode !== settled) tell(entry);
-  };
-
-  /** False when somebody has undone what the mode needs, as systemd does when it is reloaded. */
-  const isAsSet = ({ measured: { dir }, spec: { mode } }: Entry) =>
-    mode === "notify" || journal.isOurs(dir, fileOf(mode));
-
-  const modeOf = ({ measured, isSoft }: Found): Mode => {
-    if (options.mode !== "auto") return options.mode;
-    const isV2 = measured.hierarchy.dialect.version === 2;
-    // Nothing is changed for what only tells; and above a memory.high of its own the kernel brakes already.
-    return isV2 && isDeadly && !plan.dryRun && !isSoft ? "tripwire" : "notify";
-  };
-
-  /** Changes the cgroup as the mode asks for; the mode that it is in then. */
-  const settle = (measured: Cgroup, mode: Mode, threshold: number): Mode => {
-    if (mode === "notify" || plan.dryRun) return mode === "notify" ? mode : "notify";
-    const { dir, inode } = measured;
-    if (
-      mode === "hold" && measured.hierarchy.own !== undefined &&
-      isWithin(measured.hierarchy.own, measured.path)
-    ) {
-      refuse(measured, mode, "notify", "oomkit runs in it, and would be held as well");
-      return "notify";
+    const isNews = !isUnchanged || same.spec.mode !== mode;
+    if (plan.poll !== undefined || !measured.hierarchy.dialect.notifiesThresholds) {
+      if (isNews) tell(entry);
+      return;
     }
-    const file = fileOf(mode);
-    const value = mode === "tripwire" ? String(Math.floor(threshold / PAGE) * PAGE) : "1";
-    const brake = mode === "tripwire" ? ownHigh(measured, journal) : undefined;
-    if (brake !== undefined && brake <= threshold) {
-      refuse(
-        measured,
-        "tripwire",
-        "notify",
-        `its own memory.high of ${brake} slows it down before`,
-      );
-      return "notify";
-    }
-    const refused = journal.change(dir, inode, file, value);
-    if (refused === undefined) return mode;
-    if (isThere(measured)) refuse(measured, mode, "notify", `${dir}/${file}: ${refused}`);
-    return "notify";
+    follow(arm(entry, isNews));
   };
 
-  const armAll = (measured: Cgroup, bounds: WardSpec["bounds"]) => {
-    if (plan.poll !== undefined || !measured.hierarchy.dialect.notifiesThresholds) return [];
-    const thresholds = [...new Set([bounds.warn, bounds.critical, bounds.threshold])];
-    const pressure = isDeadly ? [{ level: "low", mode: "local" } as const] : [];
-    return measured.hierarchy.dialect.triggers({ thresholds, pressure, psi: [] }).flatMap(
-      (trigger) => {
-        if (trigger.kind !== "eventfd" || trigger.tells === "oom") return [];
-        const token = nextToken++;
-        try {
-          const armed = arm(measured, trigger, token, { epoll, inotify: undefined });
-          return [{ token, armed, fd: armed.fd!, isHint: trigger.tells === "pressure" }];
-        } catch (error) {
-          if (!(error instanceof SystemCallError)) throw error;
-          const isHint = trigger.tells === "pressure";
-          if (isThere(measured) && !isHint) {
-            refuse(measured, "a notification at the threshold", "a poll", reasonOf(error));
-          }
-          return [];
-        }
-      },
+  /** In the meantime the sentry looks at it by itself. */
+  const arm = async (entry: Entry, isNews: boolean) => {
+    const { id, cgroup, measured, spec } = entry;
+    const fresh = await armAll(measured, spec.bounds, isDeadly);
+    if (entries.get(cgroup.path) !== entry) return disarm(fresh);
+    order({ order: "rebound", id, spec: { ...spec, eventfds: fresh.map(numbersOf) } });
+    disarm(entry.armed);
+    entry.armed = fresh;
+    if (isNews) tell(entry);
+  };
+
+  const follow = (work: Promise<void>) => {
+    const followed = work.catch(options.fail).finally(() => underway.delete(followed));
+    underway.add(followed);
+  };
+
+  /** Ends what was set up for it, unless another one stands on the same limit. */
+  const leave = (entry: Entry) => {
+    disarm(entry.armed);
+    entry.armed = [];
+    const { dir } = entry.measured;
+    const isShared = [...entries.values()].some((other) =>
+      other !== entry && other.measured.dir === dir
     );
+    if (!isShared) tellRestored(journal.restore(dir));
   };
 
   const forget = (path: string) => {
@@ -180,62 +125,30 @@ export function createRoster(options: RosterOptions): Roster {
     if (entry === undefined) return;
     entries.delete(path);
     order({ order: "drop", id: entry.id });
-    for (const armed of entry.armed) armed.disarm();
-    journal.restore(entry.measured.dir);
+    leave(entry);
   };
 
   return {
-    consider: (cgroup, isNamed) => consider(cgroup, isNamed),
+    consider,
     forget,
     get: (id) => [...entries.values()].find((entry) => entry.id === id),
     all: () => [...entries.values()],
-    rearm() {
-      for (const { cgroup, isNamed } of [...entries.values()]) consider(cgroup, isNamed, true);
+    async armed() {
+      await Promise.all(underway);
     },
     close() {
-      for (const { armed } of entries.values()) for (const each of armed) each.disarm();
+      for (const { armed } of entries.values()) disarm(armed);
       entries.clear();
     },
   };
 }
 
-const fileOf = (mode: Mode) => mode === "tripwire" ? "memory.high" : "memory.oom_control";
+const numbersOf = ({ token, armed, isHint }: ArmedEventfd) => ({
+  token,
+  fd: armed.fd!.number,
+  isHint,
+});
 
-interface Found {
-  readonly measured: Cgroup;
-  readonly limit: number;
-  readonly capacity: number;
-  readonly isSoft: boolean;
-}
-
-/**
- * Of a cgroup that was named the limit that counts, whoever set it; of one beneath it its own alone, since that of another
- * is guarded there. `undefined` when there is none.
- */
-function limitOf(cgroup: Cgroup, isNamed: boolean, soft: boolean): Found | undefined {
-  const own = readSnapshot(cgroup);
-  if (own === undefined) return undefined;
-  const effective = isNamed ? readEffectiveLimit(cgroup) : undefined;
-  const owner = effective?.owner === undefined || effective.owner === cgroup.path
-    ? undefined
-    : openCgroup(cgroup.hierarchy, effective.owner);
-  const measured = owner ?? cgroup;
-  const snapshot = owner ? readSnapshot(owner) : own;
-  if (snapshot === undefined) return undefined;
-  const hard = effective?.bytes ?? own.limits.max ?? Infinity;
-  const softLimit = soft ? snapshot.limits.soft ?? snapshot.limits.high ?? Infinity : Infinity;
-  const limit = Math.min(hard, softLimit);
-  if (!Number.isFinite(limit) || limit <= 0) return undefined;
-  return { measured, limit, capacity: capacityOf(snapshot, hard), isSoft: softLimit < hard };
-}
-
-function capacityOf({ limits }: Snapshot, hard: number): number {
-  const capacity = oomCapacity({ ...limits, max: hard }, readMeminfo().swapTotal);
-  return capacity !== undefined && Number.isFinite(capacity) ? capacity : hard;
-}
-
-/** v2 memory.high as somebody else has set it. */
-function ownHigh(cgroup: Cgroup, journal: Journal): number | undefined {
-  const high = readSnapshot(cgroup)?.limits.high;
-  return high === undefined || journal.isOurs(cgroup.dir, "memory.high") ? undefined : high;
+function disarm(all: readonly ArmedEventfd[]): void {
+  for (const { armed } of all) armed.disarm();
 }

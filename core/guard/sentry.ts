@@ -6,6 +6,7 @@
 import type { JoinedEpoll } from "../kernel/epoll.ts";
 import { EPOLLPRI } from "../kernel/epoll.ts";
 import { lend, takeEventfd } from "../kernel/fd.ts";
+import { SystemCallError } from "../kernel/libc.ts";
 import { levelOf, LEVELS } from "../policy/bounds.ts";
 import { engage } from "../policy/engagement.ts";
 import { nextRing, ring } from "../policy/levels.ts";
@@ -71,7 +72,7 @@ export function createSentry(
 
   const watchLevels = (ward: Ward, now: number) => {
     const { bounds } = ward.spec;
-    const value = valueOf(ward);
+    const value = valueOf(ward, now);
     const { bells, levels } = ring(ward.bells, bounds, value, now, plan.rearming, acting);
     ward.bells = bells;
     const reached = levelOf(bounds, value);
@@ -85,7 +86,6 @@ export function createSentry(
     if (ward.engagement) fight.proceed(ward, now);
     else if (deadly && reached) fight.aim(ward, now, reached, levels.includes("critical"));
     if (!reached) {
-      ward.letGo = false;
       ward.failure = undefined;
       ward.idleFor = 0;
     }
@@ -98,25 +98,34 @@ export function createSentry(
 
   const schedule = (ward: Ward, value: number, now: number) => {
     const { bounds, limit } = ward.spec;
-    const isNotified = ward.spec.eventfds.some(({ isHint }) => !isHint);
+    const { rate = 0 } = plan.base === "usage" ? ward : { rate: ward.valueRate };
+    // What the kernel notifies of is usage, which may stand still while the working set in it grows.
+    const isNotified = ward.spec.eventfds.some(({ isHint }) => !isHint) &&
+      (plan.base === "usage" || value < bounds.warn);
     const longest = isNotified ? SWEEP_MS : plan.poll ?? longestLook(wards.size);
     const above = [bounds.warn, bounds.critical, bounds.threshold, limit].find((at) => at > value);
-    const wait = nextLook((above ?? Infinity) - value, ward.rate ?? 0, longest, SHORTEST_MS);
+    const wait = nextLook((above ?? Infinity) - value, rate, longest, SHORTEST_MS);
     const again = nextRing(ward.bells, bounds, value, plan.rearming, acting);
     // Those at rest are looked at together, in one turn.
     const at = wait < longest ? now + wait : longest * (Math.floor(now / longest) + 1);
     ward.nextLook = Math.max(ward.idleUntil, Math.min(at, Math.max(now, again)));
   };
 
-  const valueOf = (ward: Ward): number => {
+  const valueOf = (ward: Ward, now: number): number => {
     if (plan.base === "usage" || ward.usage < ward.spec.bounds.warn) return ward.usage;
     const { inactiveFile = 0 } = cacheOf(ward.statFile.text() ?? "");
-    return Math.max(0, ward.usage - inactiveFile);
+    const value = Math.max(0, ward.usage - inactiveFile);
+    const over = now - ward.valueAt;
+    if (over < RATE_MS) return value;
+    ward.valueRate = Number.isFinite(over) ? 1000 * (value - ward.value) / over : undefined;
+    ward.value = value;
+    ward.valueAt = now;
+    return value;
   };
 
   /** The kernel reclaims hundreds of times a second from who reads many files. */
   const hasten = (ward: Ward) => {
-    if (!ward.engagement) return;
+    if (!ward.engagement && plan.base === "usage") return;
     ward.nextLook = Math.min(ward.nextLook, ward.usageAt + HINT_MS);
   };
 
@@ -124,6 +133,18 @@ export function createSentry(
     const head = headOf(ward);
     drop(head.id);
     say({ say: "gone", ...head });
+  };
+
+  /** Where descriptors run short it is there, and yet cannot be guarded. */
+  const open = (spec: WardSpec): Ward | undefined => {
+    try {
+      return openWard(spec);
+    } catch (error) {
+      if (!(error instanceof SystemCallError)) throw error;
+      const head = { id: spec.id, wake: "poll", at: clock() } as const;
+      post({ say: "refused", ...head, why: error.message });
+      return undefined;
+    }
   };
 
   const bindEventfds = (ward: Ward, { eventfds }: Pick<WardSpec, "eventfds">) => {
@@ -152,7 +173,7 @@ export function createSentry(
     },
     adopt(spec) {
       drop(spec.id);
-      const ward = openWard(spec);
+      const ward = open(spec);
       if (ward === undefined) {
         return void post({ say: "gone", id: spec.id, wake: "poll", at: clock() });
       }

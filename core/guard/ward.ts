@@ -38,6 +38,10 @@ export interface Ward {
   usage: number;
   usageAt: number;
   rate: number | undefined;
+  /** The same of the base, where that is not usage. */
+  value: number;
+  valueAt: number;
+  valueRate: number | undefined;
   nextLook: number;
   /** What made the last look that led to something. */
   wake: Wake;
@@ -50,10 +54,11 @@ export interface Ward {
   unreclaimableRate: number | undefined;
   aim: Aim | undefined;
   engagement: { state: Engagement; readonly level: Level; readonly since: number } | undefined;
-  /** Told of already, so that it is not told at every look. */
-  letGo: boolean;
+  /** Told of last, so that it is not told at every look. */
+  letGoToldAt: number;
   /** In the order in which they were struck; each is told of once it is over. */
   blows: OpenBlow[];
+  reclaimToldAt: number;
   reclaim: { readonly before: number; readonly since: number } | undefined;
   /** Stopped beside a victim, and since when. */
   readonly paused: Pick[];
@@ -66,7 +71,7 @@ export interface Ward {
   idleFor: number;
 }
 
-/** `undefined` when the cgroup is gone, or another has its name. */
+/** `undefined` when the cgroup is gone, or another has its name. Throws `SystemCallError` when descriptors run short. */
 export function openWard(spec: WardSpec): Ward | undefined {
   const measured = unflatten(spec.measured);
   const { dialect } = measured.hierarchy;
@@ -97,6 +102,9 @@ export function openWard(spec: WardSpec): Ward | undefined {
       usage: NaN,
       usageAt: -Infinity,
       rate: undefined,
+      value: NaN,
+      valueAt: -Infinity,
+      valueRate: undefined,
       nextLook: -Infinity,
       wake: "poll",
       stat: "",
@@ -106,8 +114,9 @@ export function openWard(spec: WardSpec): Ward | undefined {
       unreclaimableRate: undefined,
       aim: undefined,
       engagement: undefined,
-      letGo: false,
+      letGoToldAt: -Infinity,
       blows: [],
+      reclaimToldAt: -Infinity,
       reclaim: undefined,
       paused: [],
       pausedAt: -Infinity,
@@ -117,10 +126,12 @@ export function openWard(spec: WardSpec): Ward | undefined {
     };
   } catch (error) {
     for (const file of opened) file.close();
-    if (error instanceof SystemCallError) return undefined;
+    if (error instanceof SystemCallError && !isShortage(error)) return undefined;
     throw error;
   }
 }
+
+const isShortage = ({ code }: SystemCallError) => code === "EMFILE" || code === "ENFILE";
 
 /** The root has none. */
 function openEvents(

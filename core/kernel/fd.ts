@@ -97,6 +97,11 @@ export function writeElsewhere(fd: Fd, text: Uint8Array<ArrayBuffer>): void {
   void libc().write_elsewhere(fd.number, text, BigInt(text.length));
 }
 
+/** write(2) on another thread: the result, -1 without a reason when it failed. `text` and `fd` must last until then. */
+export async function writeMeanwhile(fd: Fd, text: Uint8Array<ArrayBuffer>): Promise<number> {
+  return Number(await libc().write_elsewhere(fd.number, text, BigInt(text.length)));
+}
+
 /** The inode of an open file. Throws {@link SystemCallError}. */
 export function inodeOfFd(fd: Fd): number {
   // Through /proc: struct stat has another layout on each architecture.

@@ -49,11 +49,13 @@ const SPARED_LOOK_MS = 10;
 /** Between the death of a process and the last of its memory (milliseconds). */
 const SETTLE_MS = 10;
 
-export type Phase = "reached" | "reclaiming" | "asked" | "killed" | "spared";
+export type Phase = "reached" | "reclaiming" | "asked" | "killed" | "spared" | "stalled";
 
 export interface Engagement {
   readonly phase: Phase;
   readonly since: number;
+  /** Bytes in use as the phase began. */
+  readonly usage: number;
 }
 
 /** Why nothing died, or nothing more. */
@@ -70,12 +72,14 @@ export type Step =
   /** The one that was asked has had its time: kill it. */
   | { readonly do: "escalate" }
   | { readonly do: "wait"; readonly until: number }
-  /** Nothing is to be done while it stays like this; look again. */
+  /** It is page cache: nothing is to be done while it stays like this; look again. */
   | { readonly do: "spare"; readonly until: number }
+  /** Who was killed has freed too little, and nobody takes more: nobody else is to die for nothing; look again. */
+  | { readonly do: "stall"; readonly until: number }
   | { readonly do: "end" };
 
 export function engage(now: number): Engagement {
-  return { phase: "reached", since: now };
+  return { phase: "reached", since: now, usage: 0 };
 }
 
 /** @param now milliseconds of a clock that does not go backwards. */
@@ -86,7 +90,10 @@ export function pursue(
   now: number,
 ): { readonly engagement: Engagement; readonly step: Step } {
   const stay = (step: Step) => ({ engagement, step });
-  const go = (phase: Phase, step: Step) => ({ engagement: { phase, since: now }, step });
+  const go = (phase: Phase, step: Step) => ({
+    engagement: { phase, since: now, usage: sight.usage },
+    step,
+  });
   const look: Step = { do: "wait", until: now + (engagement.phase === "killed" ? 1 : LOOK_MS) };
   const strike = () => go(patience.grace > 0 ? "asked" : "killed", { do: "strike" });
   const spare = () => go("spared", { do: "spare", until: now + SPARED_LOOK_MS });
@@ -114,16 +121,36 @@ export function pursue(
         : stay(look);
     case "killed":
       // Dying, it is still in the usage; what rises meanwhile is somebody else's doing, whom the kernel would take next.
-      if (sight.victim === "dead" && (isRising(sight) || isSettled(sight, over))) return strike();
-      if (isRising(sight) && isPressing(sight)) return strike();
-      return over < patience.death ? stay(look) : strike();
+      if (sight.victim === "alive") {
+        const isNext = isRising(sight) && isPressing(sight);
+        return isNext || over >= patience.death ? strike() : stay(look);
+      }
+      if (isRising(sight) && !isCache(sight)) return strike();
+      if (!isSettled(sight, over)) return stay(look);
+      if (isCache(sight)) return spare();
+      return isStuck(sight)
+        ? strike()
+        : go("stalled", { do: "stall", until: now + SPARED_LOOK_MS });
+    case "stalled":
+      if (isCache(sight)) return spare();
+      return isStuck(sight) || hasGrown(sight, engagement.usage)
+        ? strike()
+        : stay({ do: "stall", until: now + SPARED_LOOK_MS });
   }
 }
 
 /** All that the dead have had is free, and it was not enough. */
 const isSettled = ({ rate }: Sight, over: number) => over >= SETTLE_MS && (rate ?? 0) >= 0;
 
-const isRising = ({ rate }: Sight) => rate !== undefined && rate > 0;
+/** Fast enough to use up the margin within a second; what is slower is seen by how much it comes to. */
+const isRising = ({ rate, limit, threshold }: Sight) =>
+  rate !== undefined && rate > limit - threshold;
+
+const hasGrown = ({ usage, limit, threshold }: Sight, since: number) =>
+  usage - since > (limit - threshold) / 8;
+
+/** Who needs more waits for it at the limit. */
+const isStuck = (sight: Sight) => sight.waits && isNearlyFull(sight);
 
 /** Without what the kernel can take back, usage would be below the level. */
 function isCache({ usage, reclaimable, threshold }: Sight): boolean {

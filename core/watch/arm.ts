@@ -4,7 +4,7 @@ import type { Cgroup } from "../cgroup/cgroup.ts";
 import type { Trigger } from "../cgroup/dialect.ts";
 import { EPOLLIN, EPOLLPRI, type EpollSet } from "../kernel/epoll.ts";
 import { type Fd, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } from "../kernel/fd.ts";
-import { openEventfd, openFd, writeText } from "../kernel/fd.ts";
+import { openEventfd, openFd, writeMeanwhile, writeText } from "../kernel/fd.ts";
 import { addWatch, IN_MODIFY, removeWatch } from "../kernel/inotify.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 
@@ -42,9 +42,36 @@ export function arm(cgroup: Cgroup, trigger: Trigger, token: number, bench: Benc
   }
 }
 
+type EventfdTrigger = Extract<Trigger, { kind: "eventfd" }>;
+
+/**
+ * Like {@link arm}, but this thread goes on meanwhile: to register a threshold the kernel waits some 15 ms for all CPUs
+ * (synchronize_rcu), which many can do at once.
+ */
+export async function armMeanwhile(
+  cgroup: Cgroup,
+  trigger: EventfdTrigger,
+  token: number,
+  { epoll }: Pick<Bench, "epoll">,
+): Promise<Armed> {
+  const fd = openEventfd();
+  try {
+    using file = openFd(`${cgroup.dir}/${trigger.file}`, O_RDONLY);
+    using control = openFd(`${cgroup.dir}/cgroup.event_control`, O_WRONLY);
+    const text = new TextEncoder().encode(`${fd.number} ${file.number} ${trigger.argument}`);
+    // Which error it was is known only to the thread that made the call.
+    if (await writeMeanwhile(control, text) < 0) writeText(control, text);
+    epoll.add(fd, EPOLLIN, token);
+  } catch (error) {
+    fd.close();
+    throw error;
+  }
+  return { trigger, fd, disarm: release(fd, epoll) };
+}
+
 function armEventfd(
   cgroup: Cgroup,
-  trigger: Extract<Trigger, { kind: "eventfd" }>,
+  trigger: EventfdTrigger,
   token: number,
   { epoll }: Bench,
 ): Armed {

@@ -47,16 +47,15 @@ function gather(): Crowd {
   };
 }
 
-const calm: Aiming = {
+const calm: Omit<Aiming, "measured"> = {
   plan: REHEARSED,
-  owner: "/",
   capacity: 2 ** 30,
   pressed: () => false,
   struck: new Set(),
 };
 
 function aimed(crowd: Crowd, aiming: Partial<Aiming> = {}) {
-  const aim = takeAim(crowd.cgroup, { ...calm, ...aiming });
+  const aim = takeAim(crowd.cgroup, { ...calm, measured: crowd.cgroup, ...aiming });
   aim?.close();
   return aim?.picks.map(({ pid }) => pid).sort();
 }
@@ -80,15 +79,24 @@ Deno.test("however little time there is, it is taken until there is somebody who
   assert.deepEqual(aimed(crowd, { plan, pressed: () => true }), [other]);
 });
 
+Deno.test("where the kernel would take somebody who is not guarded, nobody else dies for him", async () => {
+  await using crowd = gather();
+  const scope = { ...crowd.cgroup, path: "/elsewhere" };
+  const aim = takeAim(scope, { ...calm, measured: crowd.cgroup })!;
+  assert.deepEqual(aim.picks, []);
+  assert.ok(crowd.pids.includes(aim.outside!.pid));
+  aim.close();
+});
+
 Deno.test("a cgroup that was replaced under its name is not aimed at", async () => {
   await using crowd = gather();
   const replaced = { ...crowd.cgroup, inode: crowd.cgroup.inode + 1 };
-  assert.equal(takeAim(replaced, calm), undefined);
+  assert.equal(takeAim(replaced, { ...calm, measured: replaced }), undefined);
 });
 
 Deno.test("who has left the cgroup is not in it any more, whatever was known", async () => {
   await using crowd = gather();
-  const aim = takeAim(crowd.cgroup, calm)!;
+  const aim = takeAim(crowd.cgroup, { ...calm, measured: crowd.cgroup })!;
   const [pick] = aim.picks;
   assert.equal(isStillIn(pick!), true);
   crowd.list(...crowd.pids.filter((pid) => pid !== pick!.pid));

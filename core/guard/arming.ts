@@ -1,0 +1,66 @@
+/** The kernel's notifications for a guarded cgroup: usage thresholds, on v1. */
+
+import { type Cgroup, isThere } from "../cgroup/cgroup.ts";
+import type { EpollSet } from "../kernel/epoll.ts";
+import { SystemCallError } from "../kernel/libc.ts";
+import type { Bounds } from "../policy/bounds.ts";
+import { type Armed, armMeanwhile } from "../watch/arm.ts";
+import { reasonOf } from "../watch/describe.ts";
+
+export interface ArmedEventfd {
+  readonly token: number;
+  readonly armed: Armed;
+  /** It tells that the kernel reclaims, which concerns only who is full of page cache. */
+  readonly isHint: boolean;
+}
+
+/** Cgroups at once; each takes a thread for each of its thresholds. */
+const AT_ONCE = 16;
+
+/**
+ * @param refuse told why a threshold cannot be notified.
+ * @returns arms one cgroup; resolves to nothing where the kernel has no such notifications, or refuses them.
+ */
+export function createArming(
+  epoll: EpollSet,
+  refuse: (cgroup: Cgroup, wanted: string, using: string, reason: string) => void,
+): (cgroup: Cgroup, bounds: Bounds, withHints: boolean) => Promise<ArmedEventfd[]> {
+  let nextToken = 1;
+  let underway = 0;
+  const waiting: (() => void)[] = [];
+
+  const armOne = async (
+    cgroup: Cgroup,
+    trigger: Parameters<typeof armMeanwhile>[1],
+  ): Promise<ArmedEventfd[]> => {
+    const token = nextToken++;
+    const isHint = trigger.tells === "pressure";
+    try {
+      return [{ token, armed: await armMeanwhile(cgroup, trigger, token, { epoll }), isHint }];
+    } catch (error) {
+      if (!(error instanceof SystemCallError)) throw error;
+      if (!isHint && isThere(cgroup)) {
+        refuse(cgroup, "a notification at the threshold", "a poll", reasonOf(error));
+      }
+      return [];
+    }
+  };
+
+  return async (cgroup, { warn, critical, threshold }, withHints) => {
+    const { dialect } = cgroup.hierarchy;
+    if (!dialect.notifiesThresholds) return [];
+    if (underway >= AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve));
+    underway += 1;
+    try {
+      const thresholds = [...new Set([threshold, critical, warn])];
+      const pressure = withHints ? [{ level: "low", mode: "local" } as const] : [];
+      const triggers = dialect.triggers({ thresholds, pressure, psi: [] }).flatMap((trigger) =>
+        trigger.kind === "eventfd" && trigger.tells !== "oom" ? [trigger] : []
+      );
+      return (await Promise.all(triggers.map((trigger) => armOne(cgroup, trigger)))).flat();
+    } finally {
+      underway -= 1;
+      waiting.shift()?.();
+    }
+  };
+}
