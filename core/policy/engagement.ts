@@ -46,6 +46,8 @@ const RECLAIM_MS = 1000;
  */
 const SPARED_LOOK_MS = 10;
 
+/** How long to wait for the end of who was killed, where there is room again (milliseconds). */
+const LINGER_MS = 5000;
 /** Between the death of a process and the last of its memory (milliseconds). */
 const SETTLE_MS = 10;
 
@@ -102,7 +104,7 @@ export function pursue(
   if (sight.value < sight.threshold) {
     // A victim on its way out is still in the usage, and one that is asked may free enough to live. How long it takes to be
     // gone is nobody else's fault.
-    const time = engagement.phase === "asked" ? patience.grace : patience.death;
+    const time = engagement.phase === "asked" ? patience.grace : LINGER_MS;
     return stay(sight.victim !== "alive" || over >= time ? { do: "end" } : look);
   }
   switch (engagement.phase) {

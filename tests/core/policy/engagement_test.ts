@@ -191,7 +191,10 @@ Deno.test("the next one is taken at once when usage rises with the victim dead, 
 });
 
 Deno.test("once there is room again nobody else is taken, however long the killed one takes to be gone", () => {
-  const course = steps(hasty, [0, full], [1, alive(calm)], [499, alive(calm)], [500, alive(calm)]);
+  const course = steps(hasty, [0, full], [1, alive(calm)], [4999, alive(calm)], [
+    5000,
+    alive(calm),
+  ]);
   assert.deepEqual(course, ["strike", "wait", "wait", "end"]);
 });
 
