@@ -122,12 +122,13 @@ kernelTest("a guard whose reader goes away puts back what it has changed", async
 const main = new URL("../../cli/main.ts", import.meta.url).href;
 const config = new URL("../../deno.json", import.meta.url).pathname;
 
-for (
-  const [what, fault] of [
-    ["an exception", "setTimeout(() => { throw new Error('boom'); })"],
-    ["a rejection", "Promise.reject(new Error('boom'))"],
-  ] as const
-) {
+const faults = [
+  ["an exception", "setTimeout(() => { throw new Error('boom'); })"],
+  ["a rejection", "Promise.reject(new Error('boom'))"],
+] as const;
+
+// The executable throws nothing on request; where only that is, there is nothing to test.
+for (const [what, fault] of import.meta.url.endsWith(".ts") ? faults : []) {
   kernelTest(`${what} that nobody catches ends a guard in order`, async () => {
     await using cgroup = makeRealCgroup("fault");
     using state = makeStateFolder();
@@ -149,5 +150,5 @@ for (
     } finally {
       Deno.removeSync(dir, { recursive: true });
     }
-  }, { why: Deno.env.get("OOMKIT_BIN") && "an executable throws nothing on request" });
+  });
 }
