@@ -20,10 +20,10 @@ import { blowBody, guardingBody, letGoBody, levelBody, reclaimedBody, toldOf } f
 import { createChores } from "./chores.ts";
 import { createHoldWatchdog } from "./hold_watchdog.ts";
 import { deadlyLevel, type GuardPlan, type Mode } from "./plan.ts";
-import { whyNoSignal } from "./reach.ts";
+import { doubts } from "./reach.ts";
 import { createRoster, type Entry } from "./roster.ts";
 import { createFollowing } from "./following.ts";
-import { candidatesIn, isWithin, type Scope, scopeOf } from "./scope.ts";
+import { candidatesIn, type Scope, scopeOf } from "./scope.ts";
 import { type Report, startSentryThread } from "./thread.ts";
 
 export interface GuardOptions {
@@ -255,7 +255,12 @@ export async function startGuard(
       timers.forEach(clearInterval);
       const steps = [
         () => thread.stop(),
-        () => tellRestored(files.restore()),
+        () => {
+          const restored = files.restore();
+          // Where it cannot be put back now, the minder tries once more afterwards.
+          if (restored.some(({ outcome }) => outcome === "failed")) minder = undefined;
+          tellRestored(restored);
+        },
         () => roster.close(),
         () => minder?.dismiss(),
         () => chores.finish(),
@@ -275,23 +280,6 @@ export async function startGuard(
       if (failures.length > 0) throw failures[0];
     },
   };
-}
-
-/** What may keep a guard from its work there: what is wanted, what it is instead, and why. */
-function doubts(
-  { cgroup, measured, spec: { mode } }: Entry,
-  { untouchable }: GuardPlan,
-): [string, string, string][] {
-  const { own } = cgroup.hierarchy;
-  const isInside = mode === "tripwire" && own !== undefined && isWithin(own, measured.path);
-  const slowed = "oomkit runs in it, and is slowed down as well when it needs memory itself";
-  const refused = whyNoSignal(cgroup, untouchable);
-  return [
-    ...isInside
-      ? [["a guard from outside", "one from within", slowed] as [string, string, string]]
-      : [],
-    ...refused ? [["to end its processes", "nothing", refused] as [string, string, string]] : [],
-  ];
 }
 
 function pathIn(scopes: readonly Scope[], dir: string): string {

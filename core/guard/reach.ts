@@ -4,6 +4,9 @@ import { pidsIn } from "../act/held.ts";
 import { type Cgroup, peekControl, walk } from "../cgroup/cgroup.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { openPidfd, signalPidfd } from "../kernel/process.ts";
+import type { GuardPlan } from "./plan.ts";
+import type { Entry } from "./roster.ts";
+import { isWithin } from "./scope.ts";
 
 /** Enough to know; in a crowd they are of the same user. */
 const ASKED = 20;
@@ -28,4 +31,21 @@ export function whyNoSignal(cgroup: Cgroup, untouchable: ReadonlySet<number>): s
     }
   }
   return refused;
+}
+
+/** What may keep a guard from its work there: what is wanted, what it is instead, and why. */
+export function doubts(
+  { cgroup, measured, spec: { mode } }: Entry,
+  { untouchable }: GuardPlan,
+): [string, string, string][] {
+  const { own } = cgroup.hierarchy;
+  const isInside = mode === "tripwire" && own !== undefined && isWithin(own, measured.path);
+  const slowed = "oomkit runs in it, and is slowed down as well when it needs memory itself";
+  const refused = whyNoSignal(cgroup, untouchable);
+  return [
+    ...isInside
+      ? [["a guard from outside", "one from within", slowed] as [string, string, string]]
+      : [],
+    ...refused ? [["to end its processes", "nothing", refused] as [string, string, string]] : [],
+  ];
 }
