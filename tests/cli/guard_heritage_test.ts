@@ -16,7 +16,7 @@ const makeV1 = (): Tree => {
 /** No tree here is a kernel's, so that it must be a dry run. */
 const guard = (args: readonly string[], env: Record<string, string> = {}) =>
   runOomkit(["guard", "--for", "1ms", "--json", "--dry-run", ...args], {
-    env: { OOMKIT_STATE_DIR: "/nonexistent", ...env },
+    env: { OOMKIT_STATE_DIR: "/dev/null/nowhere", ...env },
     wrap: ["timeout", "60"],
   });
 

@@ -18,7 +18,7 @@ type Case = readonly [args: readonly string[], message: RegExp, env?: Record<str
 /** Ends by itself where it is not refused, so that a test of it can fail. */
 const guard = (args: readonly string[], env: Record<string, string> = {}) =>
   runOomkit(["guard", "--for", "1ms", ...args], {
-    env: { OOMKIT_STATE_DIR: "/nonexistent", ...env },
+    env: { OOMKIT_STATE_DIR: "/dev/null/nowhere", ...env },
     wrap: ["timeout", "60"],
   });
 
