@@ -23,7 +23,7 @@ import { isWithin } from "./scope.ts";
 /** A process that is held, and the cgroup that it was in. */
 export interface Pick extends Held {
   readonly weighed: Weighed;
-  /** `undefined` where it may not be read. */
+  /** `undefined` where it may not be read, or there is nobody to compare it with. */
   readonly statm: KeptFile | undefined;
   /** By somebody else, before. */
   readonly isStopped: boolean;
@@ -36,7 +36,7 @@ export interface Pick extends Held {
 
 export interface Aim {
   /** The first is taken first. */
-  readonly picks: readonly Pick[];
+  picks: readonly Pick[];
   /** The first few of all, those that are spared at the end. */
   readonly candidates: readonly Weighed[];
   readonly at: number;
@@ -47,6 +47,9 @@ export interface Aim {
   /** Lets go of all picks, or of those that fit. */
   close(which?: (pick: Pick) => boolean): void;
 }
+
+/** It stays the same for as long as this program runs. */
+const pidOneIsInit = inInitialPidNamespace();
 
 /** Several allocators at once can need more than one; who is beyond these is looked for again. */
 const PICKS = 8;
@@ -81,7 +84,7 @@ export function takeAim(scope: Cgroup, aiming: Aiming): Aim | undefined {
   const inside = outside ? [] : ranking.choices.filter(isInside);
   const picks: Pick[] = [];
   for (const choice of inside.slice(0, PICKS)) {
-    const pick = hold(choice, field, scope, aiming);
+    const pick = hold(choice, field, scope, aiming, inside.length > 1);
     if (pick) picks.push(pick);
   }
   const close = (which: (pick: Pick) => boolean = () => true) => {
@@ -89,8 +92,9 @@ export function takeAim(scope: Cgroup, aiming: Aiming): Aim | undefined {
       release(pick);
     }
   };
-  if (!isThere(scope)) close();
-  return isThere(scope)
+  const isHere = isThere(scope);
+  if (!isHere) close();
+  return isHere
     ? {
       picks,
       candidates: told(ranking, picks),
@@ -157,7 +161,7 @@ function lookAround({ measured: top, plan, pressed, struck }: Aiming): Field {
     }
     if (isPartial) break;
   }
-  return { cgroups, processes, attributes, pidOneIsInit: inInitialPidNamespace(), isPartial };
+  return { cgroups, processes, attributes, pidOneIsInit, isPartial };
 }
 
 function uidOf({ dir }: Cgroup): number {
@@ -183,7 +187,8 @@ function hold(
   choice: Choice,
   { cgroups, processes, isPartial }: Field,
   scope: Cgroup,
-  { measured, plan }: Aiming,
+  { measured, plan, pressed }: Aiming,
+  hasRivals: boolean,
 ): Pick | undefined {
   const { process } = choice;
   const { pid } = process;
@@ -195,22 +200,22 @@ function hold(
     home.close();
     return undefined;
   }
-  // To read it takes a lock of the process, which it holds while it allocates.
-  const isKnown = process.cmdline.length > 0 || isPartial;
-  const cmdline = isKnown ? process.cmdline : commandLineOf(pid);
   const hasGroup = (path: string) => {
     const at = byPath.get(path);
     return at !== undefined && peekControl(at, "memory.oom.group")?.trim() === "1";
   };
   const group = groupOf(process.cgroup, measured.path, hasGroup);
   const immune = processes.filter(({ oomScoreAdj }) => oomScoreAdj === -1000);
+  // To read it takes a lock of the process, which it holds while it allocates.
+  const isKnown = process.cmdline.length > 0 || isPartial || pressed();
+  const cmdline = isKnown ? process.cmdline : commandLineOf(pid);
   return {
     pid,
     weighed: weighed({ ...process, cmdline }, choice),
     isStopped: process.state === "T" || process.state === "t",
     pidfd,
     home,
-    statm: peekKept(`/proc/${pid}/statm`),
+    statm: hasRivals ? peekKept(`/proc/${pid}/statm`) : undefined,
     group: group === undefined ? undefined : byPath.get(group),
     groupSpares: new Set([...plan.untouchable, ...immune.map(({ pid }) => pid)]),
     container: containerAround(process.cgroup, byPath, scope),

@@ -5,7 +5,7 @@ import { isEmpty, SIGCONT, SIGKILL, SIGSTOP, SIGTERM, strikeAll } from "../act/s
 import { SystemCallError } from "../kernel/libc.ts";
 import { hasEnded, releaseMemory, signalPidfd } from "../kernel/process.ts";
 import { type Pick, release } from "./aim.ts";
-import { sparedBy, wholeOf } from "./fight.ts";
+import { sparedBy, wholeOf } from "./casualties.ts";
 import type { Blow, Message } from "./messages.ts";
 import type { Deed, GuardPlan } from "./plan.ts";
 import { headOf } from "./sentry.ts";

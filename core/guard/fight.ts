@@ -6,6 +6,7 @@ import { type Failure, SIGKILL, SIGTERM, strikeAll, strikeProcess } from "../act
 import type { Level } from "../policy/bounds.ts";
 import { pursue, type Sight } from "../policy/engagement.ts";
 import { inOrder, type Pick, takeAim } from "./aim.ts";
+import { sparedBy, wholeOf, whyNobody } from "./casualties.ts";
 import { createBlows } from "./blows.ts";
 import type { Message } from "./messages.ts";
 import { type Deed, deedOf, type GuardPlan } from "./plan.ts";
@@ -35,6 +36,8 @@ const FAR_MS = 5000;
 const FRESH_MS = 100;
 /** With less left than this until the limit is met, an older aim has to do (milliseconds). */
 const HURRY_MS = 20;
+/** What it takes to look at one of those who are held, with much to spare (milliseconds). */
+const RANK_MS = 0.4;
 /** With less left than this, what was read of memory.stat has to do (milliseconds). */
 const RUSH_MS = 2;
 /** But no older than this (milliseconds). */
@@ -80,8 +83,17 @@ export function createFight(options: FightOptions): Fight {
     if (ward.aim === undefined || (isStale && left > HURRY_MS)) takeAimAt(ward, threshold);
     else if (reached === "warn" || left > FAR_MS) return;
     // What the blow will need is read once before it: the second time takes a third.
-    else if (!inOrder(ward.aim.picks).slice(0, 1).every(isStillIn)) takeAimAt(ward, threshold);
+    else {
+      rank(ward);
+      if (!ward.aim.picks.slice(0, 1).every(isStillIn)) takeAimAt(ward, threshold);
+    }
     if (reached !== "warn" && left < FAR_MS) readStat(ward, now);
+  };
+
+  /** Anew, by who has grown since; where there is no time for that, by what is known. */
+  const rank = (ward: Ward) => {
+    const { aim } = ward;
+    if (aim && msUntilLimit(ward) > RANK_MS * aim.picks.length) aim.picks = inOrder(aim.picks);
   };
 
   const readStat = (ward: Ward, now: number) => {
@@ -216,7 +228,8 @@ export function createFight(options: FightOptions): Fight {
   /** Strikes the first that still is where it was. */
   const attempt = (ward: Ward, now: number, deed: Deed): Failure => {
     const signal = plan().patience.grace > 0 ? SIGTERM : SIGKILL;
-    for (const pick of inOrder(ward.aim?.picks ?? [])) {
+    rank(ward);
+    for (const pick of ward.aim?.picks ?? []) {
       if (ward.blows.some((open) => open.pick.pid === pick.pid)) continue;
       const present = pidsAt(pick.home);
       const failure = blow(pick, present, deed, signal);
@@ -281,20 +294,4 @@ export function createFight(options: FightOptions): Fight {
   };
 
   return { aim, proceed, abandon };
-}
-
-function whyNobody({ aim }: Ward): string {
-  if (aim?.outside === undefined) return "there is no process that may be taken";
-  const { pid, comm, cgroup } = aim.outside;
-  return `the kernel would take pid ${pid} (${comm}) in ${cgroup}, which is not guarded`;
-}
-
-/** Who is left alone when all of it dies. */
-export function sparedBy({ group, groupSpares }: Pick, deed: Deed, { untouchable }: GuardPlan) {
-  return deed === "process" && group ? groupSpares : untouchable;
-}
-
-/** What dies together with a victim. */
-export function wholeOf({ container, group }: Pick, deed: Deed) {
-  return deed === "container" ? container : group;
 }
