@@ -178,7 +178,7 @@ real("an allocator that is killed by somebody else was not killed by the kernel"
   Deno.kill(pids[0], "SIGKILL");
   const run = await running.end();
   assert.equal(run.code, 1);
-  assert.deepEqual([run.verdict.outcome, run.verdict.kills_counted], ["failed", 0]);
+  assert.deepEqual([run.verdict.outcome, run.verdict.kills_counted], ["user_kill", 0]);
   assert.equal(run.verdict.processes[0].oom_killed, false);
   assertGone(run);
 });
