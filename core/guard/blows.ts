@@ -6,7 +6,7 @@ import { SystemCallError } from "../kernel/libc.ts";
 import { hasEnded, releaseMemory, signalPidfd } from "../kernel/process.ts";
 import { type Pick, release } from "./aim.ts";
 import { sparedBy, wholeOf } from "./casualties.ts";
-import type { Blow, Message } from "./messages.ts";
+import type { Blow, Message, Weighed } from "./messages.ts";
 import type { Deed, GuardPlan } from "./plan.ts";
 import { headOf } from "./sentry.ts";
 import type { OpenBlow, Ward } from "./ward.ts";
@@ -34,7 +34,12 @@ export interface Blows {
   /** Tells that it did not work. */
   giveUp(ward: Ward, open: OpenBlow, reason: string): void;
   /** Tells that nobody could be struck. */
-  fail(ward: Ward, now: number, deed: Deed, reason: string): void;
+  fail(
+    ward: Ward,
+    now: number,
+    deed: Deed,
+    why: { readonly reason: string; readonly candidates: readonly Weighed[] },
+  ): void;
   /** Lets go of the aim; what is struck stays held until it is told of. */
   loosen(ward: Ward): void;
   /** Tells of everything that is open, and lets go of it and of the aim. */
@@ -153,7 +158,7 @@ export function createBlows(plan: () => GuardPlan, say: (message: Message) => vo
       ward.blows = ward.blows.filter((each) => each !== open);
     },
 
-    fail(ward, now, deed, reason) {
+    fail(ward, now, deed, why) {
       const blow = describe(ward, deed, {
         signal: nameOf(plan().patience.grace > 0 ? SIGTERM : SIGKILL),
         victim: undefined,
@@ -161,7 +166,7 @@ export function createBlows(plan: () => GuardPlan, say: (message: Message) => vo
         struckAfter: performance.now() - now,
       });
       const rest = { after: ward.usage, diedAfter: undefined, freedAfter: undefined };
-      say({ say: "blow", ...headOf(ward), blow: { ...blow, ...rest, outcome: "failed", reason } });
+      say({ say: "blow", ...headOf(ward), blow: { ...blow, ...rest, outcome: "failed", ...why } });
     },
 
     abandon(ward, now) {

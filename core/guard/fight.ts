@@ -213,9 +213,12 @@ export function createFight(options: FightOptions): Fight {
     if (failure === undefined) return;
     if (failure === "gone" && ward.blows.some((open) => blows.isAlive(open, now))) return;
     const reason = failure === "gone" ? whyNobody(ward) : failure.reason;
-    if (ward.failure !== reason) blows.fail(ward, now, deed, reason);
+    const candidates = ward.aim?.candidates ?? [];
+    // What went before is told before.
+    blows.abandon(ward, now);
+    if (ward.failure !== reason) blows.fail(ward, now, deed, { reason, candidates });
     ward.failure = reason;
-    abandon(ward, now);
+    ward.engagement = undefined;
     ward.idleFor = Math.min(LONGEST_IDLE_MS, Math.max(IDLE_MS, 2 * ward.idleFor));
     ward.idleUntil = ward.nextLook = now + ward.idleFor;
   };
