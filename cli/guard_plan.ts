@@ -2,7 +2,7 @@
 
 import { without } from "../core/cgroup/absent.ts";
 import { OomkitError } from "../core/errors.ts";
-import { type Action, deadlyLevel, type GuardPlan, type Mode } from "../core/guard/plan.ts";
+import { type Action, type GuardPlan, type Mode } from "../core/guard/plan.ts";
 import type { Margin } from "../core/policy/bounds.ts";
 import { type GuardFlags, parseSignal } from "./guard_options.ts";
 import { say } from "./output.ts";
@@ -187,5 +187,3 @@ function named<T>(name: string, text: string, parse: (text: string) => T): T {
       : error;
   }
 }
-
-export const isDeadly = (plan: GuardPlan) => deadlyLevel(plan.actions) !== undefined;

@@ -99,6 +99,11 @@ export function readCandidate(
   });
 }
 
+/** `undefined` when the process is gone. */
+export function oomScoreAdjOf(pid: number): number | undefined {
+  return readNumber(pid, "oom_score_adj");
+}
+
 /** Empty for a kernel thread, and for what is gone. */
 export function commandLineOf(pid: number): string[] {
   return parseCmdline(peekText(`/proc/${pid}/cmdline`) ?? "");

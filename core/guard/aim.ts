@@ -7,13 +7,19 @@ import { type Cgroup, isThere, peekControl, walk } from "../cgroup/cgroup.ts";
 import { inInitialPidNamespace } from "../cgroup/hierarchy.ts";
 import { identify } from "../cgroup/identity.ts";
 import { readPreference } from "../cgroup/preference.ts";
-import { commandLineOf, readCandidate } from "../cgroup/processes.ts";
+import { commandLineOf, oomScoreAdjOf, readCandidate } from "../cgroup/processes.ts";
 import { type Held, pidsIn } from "../act/held.ts";
 import { type Fd, inodeOfFd, openDirectory } from "../kernel/fd.ts";
 import { type KeptFile, openKept } from "../kernel/kept_file.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { openPidfd } from "../kernel/process.ts";
-import { type Attribute, type Choice, chooseVictim, type Ranking } from "../policy/choose.ts";
+import {
+  type Attribute,
+  type Choice,
+  chooseVictim,
+  type Ranking,
+  STANDINGS,
+} from "../policy/choose.ts";
 import { groupOf } from "../policy/victim.ts";
 import type { Process } from "../snapshot.ts";
 import { type Weighed, weighed } from "./messages.ts";
@@ -121,13 +127,11 @@ export function release({ pidfd, home, statm }: Pick): void {
   statm?.close();
 }
 
-const STANDINGS = ["preferred", "ordinary", "avoided", "spared"] as const;
-
 /** The picks as they are to be taken now: who has grown since the aim was taken comes first among equals. */
 export function inOrder(picks: readonly Pick[]): readonly Pick[] {
   if (picks.length < 2) return picks;
   const weights = new Map(picks.map((pick) => [pick, weightNow(pick)]));
-  const standing = (pick: Pick) => STANDINGS.indexOf(pick.weighed.standing);
+  const standing = ({ weighed }: Pick) => STANDINGS.findIndex((each) => each === weighed.standing);
   return picks.toSorted((a, b) => standing(a) - standing(b) || weights.get(b)! - weights.get(a)!);
 }
 
@@ -185,7 +189,7 @@ function preferenceOf(cgroup: Cgroup, guardedBy: number): Attribute | undefined 
 
 function hold(
   choice: Choice,
-  { cgroups, processes, isPartial }: Field,
+  { cgroups, isPartial }: Field,
   scope: Cgroup,
   { measured, plan, pressed }: Aiming,
   hasRivals: boolean,
@@ -204,8 +208,8 @@ function hold(
     const at = byPath.get(path);
     return at !== undefined && peekControl(at, "memory.oom.group")?.trim() === "1";
   };
-  const group = groupOf(process.cgroup, measured.path, hasGroup);
-  const immune = processes.filter(({ oomScoreAdj }) => oomScoreAdj === -1000);
+  const groupPath = groupOf(process.cgroup, measured.path, hasGroup);
+  const group = groupPath === undefined ? undefined : byPath.get(groupPath);
   // To read it takes a lock of the process, which it holds while it allocates.
   const isKnown = process.cmdline.length > 0 || isPartial || pressed();
   const cmdline = isKnown ? process.cmdline : commandLineOf(pid);
@@ -216,10 +220,18 @@ function hold(
     pidfd,
     home,
     statm: hasRivals ? peekKept(`/proc/${pid}/statm`) : undefined,
-    group: group === undefined ? undefined : byPath.get(group),
-    groupSpares: new Set([...plan.untouchable, ...immune.map(({ pid }) => pid)]),
+    group,
+    groupSpares: new Set([...plan.untouchable, ...group ? immuneIn(group) : []]),
     container: containerAround(process.cgroup, byPath, scope),
   };
+}
+
+/** Whom the kernel spares also when all of a cgroup dies; asked of all, however many were looked at before. */
+function immuneIn(group: Cgroup): number[] {
+  const pids = [...walk(group)].flatMap((each) => [
+    ...pidsIn(peekControl(each, "cgroup.procs") ?? ""),
+  ]);
+  return pids.filter((pid) => oomScoreAdjOf(pid) === -1000);
 }
 
 function peekKept(path: string): KeptFile | undefined {

@@ -247,19 +247,15 @@ export function createFight(options: FightOptions): Fight {
     return "gone";
   };
 
-  const blow = (
-    pick: Pick,
-    present: ReadonlySet<number>,
-    deed: Deed,
-    signal: number,
-  ): Failure => {
+  const blow = (pick: Pick, present: ReadonlySet<number>, deed: Deed, signal: number) => {
     const { dryRun } = plan();
     const whole = wholeOf(pick, deed);
-    // Whoever fills it first: to go through a cgroup takes a millisecond, in which it would meet the limit.
-    const first = strikeProcess(pick, present, signal, dryRun);
-    return whole && (first === undefined || first === "gone")
-      ? strikeAll(whole, signal, dryRun, sparedBy(pick, deed, plan()), false)
-      : first;
+    // Whoever fills it first: to go through a cgroup takes a millisecond, in which it would meet the limit. But nobody is
+    // asked twice: to many a program a second SIGTERM means to leave everything as it is.
+    const isFirst = !whole || signal === SIGKILL;
+    const first: Failure = isFirst ? strikeProcess(pick, present, signal, dryRun) : undefined;
+    if (!whole || (first !== undefined && first !== "gone")) return first;
+    return strikeAll(whole, signal, dryRun, sparedBy(pick, deed, plan()), false);
   };
 
   const escalate = (ward: Ward, now: number) => {

@@ -41,7 +41,8 @@ export interface Field {
   readonly attributes: ReadonlyMap<string, Attribute>;
 }
 
-const STANDINGS = ["preferred", "ordinary", "avoided"] as const;
+/** In the order in which they are taken. */
+export const STANDINGS = ["preferred", "ordinary", "avoided"] as const;
 
 export function chooseVictim(field: Field, preferences: Preferences): Ranking {
   const spared: Spared[] = [];

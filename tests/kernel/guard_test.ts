@@ -184,6 +184,20 @@ kernelTest("a cgroup that dies as a whole is ended as a whole", async () => {
   assert.equal(kernelKills(cgroup), 0);
 }, { only: 2 });
 
+kernelTest("who may not be killed outlives the cgroup that dies as a whole", async () => {
+  await using cgroup = makeRealCgroup("immune");
+  cgroup.limit(LIMIT);
+  cgroup.write("memory.oom.group", 1);
+  await using immune = await startHungryProcess(cgroup, { oomScoreAdj: -1000 });
+  await using small = await startHungryProcess(cgroup);
+  await using big = await startHungryProcess(cgroup);
+  await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
+  await feedWhileItLives(big, LIMIT);
+  assert.equal((await guarded.next(isDeed)).outcome, "died");
+  for (const { status } of [small, big]) assert.equal((await status).signal, "SIGKILL");
+  assert.ok(isAlive(immune.pid));
+}, { only: 2 });
+
 kernelTest("who has moved out since it was aimed at is not hit", async () => {
   await using cgroup = makeRealCgroup("left");
   await using elsewhere = makeRealCgroup("arrived");
