@@ -37,29 +37,6 @@ kernelTest("everything in a cgroup and beneath it is ended together with the vic
   assert.equal(kernelKills(cgroup), 0);
 });
 
-/** Grows to 28 MB, says so, and a line for each SIGTERM. */
-const TERM_COUNTER = `
-echo 0 > "$0/cgroup.procs"
-trap "echo term" TERM
-x=$(head -c 7000000 /dev/zero | tr "\\0" a)
-x="$x$x$x$x"
-while :; do sleep 1000 & wait $!; done`;
-
-kernelTest("nobody in a container is asked to end twice, the victim neither", async () => {
-  await using cgroup = makeRealCgroup("asked");
-  cgroup.limit(128 * MIB);
-  const flags = ["--policy", "container", "--grace", "1s", "--margin-ratio", "0.8"];
-  const wide = ["--max-margin", "128M", "--warn", "10%", "--critical", "15%"];
-  await using guarded = await startGuarded([...flags, ...wide, cgroup.path]);
-  const args = ["-c", TERM_COUNTER, cgroup.dir];
-  const asked = new Deno.Command("sh", { args, stdin: "null", stdout: "piped" }).spawn();
-  const { stdout, signal } = await asked.output();
-  assert.equal(signal, "SIGKILL");
-  assert.equal(new TextDecoder().decode(stdout), "term\n");
-  const deeds = deedsOf(await guarded.stop());
-  assert.deepEqual(deeds.map((deed) => deed.signal), ["SIGTERM", "SIGKILL"]);
-});
-
 const noRunc = whyNoRunc();
 
 /** 64 KiB at a time: as fast as it goes there is nothing to be told by. */
