@@ -1,0 +1,153 @@
+/** A bounded queue to a receiver that may be away: tried again until it is delivered, or until there is no more room for it. */
+
+import type { ReporterCounts } from "./reporter.ts";
+
+/** What came of one try. `later`: the receiver may take it another time; `never`: it will not. */
+export type Attempt =
+  | { readonly is: "done" }
+  /** @property after milliseconds that the receiver asked for. */
+  | { readonly is: "later"; readonly why: string; readonly after?: number }
+  | { readonly is: "never"; readonly why: string };
+
+export interface Delivery<T> {
+  /** Queued; where there is no room the oldest that waits is dropped, and that is counted and told. */
+  send(item: T): void;
+  counts(): ReporterCounts;
+  /** Tries what is left for a while; what is left then is dropped, and told. */
+  close(): Promise<void>;
+}
+
+export interface DeliveryOptions<T> {
+  /** For talk: "report to http://…". */
+  readonly what: string;
+  /** What it throws counts as `later`. */
+  deliver(item: T, ending: AbortSignal): Promise<Attempt>;
+  /** Told of the first failure of each kind in a row, of the end of an outage, and of what was dropped. */
+  complain(line: string): void;
+  /** Items that may wait. */
+  readonly most?: number;
+  /** Milliseconds for what is left in the end. */
+  readonly closeWithin?: number;
+  /** For tests: at least 0, less than 1. */
+  readonly random?: () => number;
+  /** For tests: resolves after so many milliseconds, or once `ending` is aborted. */
+  readonly sleep?: (ms: number, ending: AbortSignal) => Promise<void>;
+}
+
+const MOST_WAITING = 1000;
+const CLOSE_WITHIN_MS = 5000;
+const FIRST_PAUSE_MS = 500;
+/** A receiver that asks for more is asked again after this. */
+const LONGEST_PAUSE_MS = 30_000;
+/** Reasons that were told in an outage; a hostile receiver can make up as many as it likes. */
+const MOST_REASONS = 5;
+
+export function openDelivery<T>(options: DeliveryOptions<T>): Delivery<T> {
+  const { what, complain, most = MOST_WAITING, closeWithin = CLOSE_WITHIN_MS } = options;
+  const { random = Math.random, sleep = sleepFor } = options;
+  const queue: T[] = [];
+  const ending = new AbortController();
+  let working: Promise<void> | undefined;
+  let underway = 0;
+  const count = { delivered: 0, dropped: 0, failed: 0 };
+  /** Since the last success. */
+  let failures = 0;
+  let droppedSince = 0;
+  const reasons = new Set<string>();
+
+  const attempt = async (item: T): Promise<Attempt> => {
+    try {
+      return await options.deliver(item, ending.signal);
+    } catch (error) {
+      return { is: "later", why: error instanceof Error ? error.message : String(error) };
+    }
+  };
+
+  const complainOnce = (why: string) => {
+    if (reasons.size >= MOST_REASONS || reasons.has(why)) return;
+    reasons.add(why);
+    complain(`cannot ${what}: ${why}`);
+  };
+
+  const drop = (items: number) => {
+    count.dropped += items;
+    droppedSince += items;
+  };
+
+  const recovered = () => {
+    const dropped = droppedSince > 0 ? `; ${reports(droppedSince)} dropped meanwhile` : "";
+    if (failures > 0) complain(`can ${what} again, after ${failures} failed tries${dropped}`);
+    failures = 0;
+    droppedSince = 0;
+    reasons.clear();
+  };
+
+  /** Resolves when it is out of the way. */
+  const bring = async (item: T) => {
+    for (;;) {
+      const result = await attempt(item);
+      if (result.is === "done") {
+        count.delivered += 1;
+        return recovered();
+      }
+      count.failed += 1;
+      // In the end it is not the receiver that is at fault.
+      if (!ending.signal.aborted) complainOnce(result.why);
+      if (result.is === "never" || ending.signal.aborted) return drop(1);
+      failures += 1;
+      const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(failures - 1, 10));
+      // Jitter, so that a thousand nodes do not all come back at once; but no sooner than was asked for.
+      const jittered = pause * (0.5 + random() / 2);
+      await sleep(Math.min(LONGEST_PAUSE_MS, Math.max(result.after ?? 0, jittered)), ending.signal);
+      if (ending.signal.aborted) return drop(1);
+    }
+  };
+
+  const work = async () => {
+    for (let item = queue.shift(); item !== undefined; item = queue.shift()) {
+      underway = 1;
+      await bring(item);
+      underway = 0;
+    }
+    working = undefined;
+  };
+
+  return {
+    send(item) {
+      if (ending.signal.aborted) return drop(1);
+      if (queue.length >= most) {
+        queue.shift();
+        drop(1);
+        complainOnce(`${most} reports are waiting, and the oldest are dropped`);
+      }
+      queue.push(item);
+      working ??= work();
+    },
+    counts: () => ({ waiting: queue.length + underway, ...count }),
+    async close() {
+      const giveUp = () => {
+        drop(queue.length);
+        queue.length = 0;
+        ending.abort(new Error("the end has come"));
+      };
+      const timer = setTimeout(giveUp, closeWithin);
+      await working;
+      clearTimeout(timer);
+      ending.abort();
+      if (droppedSince > 0) complain(`could not ${what}: ${reports(droppedSince)} dropped`);
+      droppedSince = 0;
+    },
+  };
+}
+
+const reports = (count: number) => count === 1 ? "1 report was" : `${count} reports were`;
+
+async function sleepFor(ms: number, ending: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  const stop = () => resolve();
+  ending.addEventListener("abort", stop);
+  await promise;
+  clearTimeout(timer);
+  ending.removeEventListener("abort", stop);
+}
