@@ -55,7 +55,7 @@ export function inspectCommand(finish: Finish) {
         .argParser(parsed(parseSizeOrPercent)),
     )
     .addOption(
-      option("--require <list>", `check: ${requirements.join(", ")}`)
+      option("--require <requirements>", `check: ${requirements.join(", ")}`)
         .argParser(parsedList(oneOf(requirements))),
     )
     .addHelpText("after", requirementHelp())

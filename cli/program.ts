@@ -14,6 +14,10 @@ const loaders: ReadonlyMap<string, Load> = new Map<string, Load>([
   ["watch", async (finish, behind) => (await import("./watch.ts")).watchCommand(finish, behind)],
   ["guard", async (finish) => (await import("./guard.ts")).guardCommand(finish)],
   ["simulate", async (finish) => (await import("./simulate.ts")).simulateCommand(finish)],
+  [
+    "completions",
+    async (finish) => (await import("./completions.ts")).completionsCommand(finish, wholeProgram),
+  ],
   ["__allocate", async (finish) => (await import("./allocate.ts")).allocateCommand(finish)],
 ]);
 
@@ -28,23 +32,10 @@ export async function runProgram(
   version: string,
   finish: Finish,
 ): Promise<void> {
-  const program = new Command("oomkit")
-    .description("See memory limits, follow them, act before the kernel does, and rehearse it.")
-    .version(version, "-V, --version")
-    .exitOverride()
-    .showSuggestionAfterError()
-    .enablePositionalOptions()
-    .configureOutput({ writeErr: (text) => say(oneLine(text)) });
   const { own, behind } = splitCommand(args);
   const mistake = await misplaced(own);
   if (mistake !== undefined) throw mistake;
-  const called = loaders.has(own[0] ?? "") ? own[0] : undefined;
-  for (const [name, load] of loaders) {
-    // Help and suggestions need them all.
-    if (called !== undefined && called !== name) continue;
-    const command = (await load(finish, behind)).copyInheritedSettings(program);
-    program.addCommand(command, { hidden: name.startsWith("__") });
-  }
+  const program = await programOf(version, finish, behind, own[0]);
   try {
     await program.parseAsync(own, { from: "user" });
   } catch (error) {
@@ -53,8 +44,33 @@ export async function runProgram(
   }
 }
 
+/** All commands, for those who want to know them rather than to run one. */
+export const wholeProgram = (): Promise<Command> => programOf("", () => {});
+
+/** @param called only this one is loaded; where there is none of the name, help and suggestions need them all. */
+async function programOf(
+  version: string,
+  finish: Finish,
+  behind?: readonly string[],
+  called?: string,
+): Promise<Command> {
+  const program = new Command("oomkit")
+    .description("See memory limits, follow them, act before the kernel does, and rehearse it.")
+    .version(version, "-V, --version")
+    .exitOverride()
+    .showSuggestionAfterError()
+    .enablePositionalOptions()
+    .configureOutput({ writeErr: (text) => say(oneLine(text)) });
+  for (const [name, load] of loaders) {
+    if (called !== undefined && loaders.has(called) && called !== name) continue;
+    const command = (await load(finish, behind)).copyInheritedSettings(program);
+    program.addCommand(command, { hidden: name.startsWith("__") });
+  }
+  return program;
+}
+
 /** What stands behind `--` after `watch` is a command line of somebody else's; commander would mix the two. */
-function splitCommand(args: readonly string[]): { own: string[]; behind?: string[] } {
+export function splitCommand(args: readonly string[]): { own: string[]; behind?: string[] } {
   const at = args.indexOf("--");
   if (at < 0 || !args.slice(0, at).includes("watch")) return { own: [...args] };
   return { own: args.slice(0, at), behind: args.slice(at + 1) };

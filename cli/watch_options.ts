@@ -6,7 +6,7 @@ import { EVENT_TYPES, type EventType } from "../core/report/event.ts";
 import { oneOf, option, parsed, parsedList, subcommand } from "./options.ts";
 import { parseDuration, parseSize, parseSizeOrPercent } from "./units.ts";
 
-const LEVELS: readonly PressureLevel[] = ["low", "medium", "critical"];
+export const LEVELS: readonly PressureLevel[] = ["low", "medium", "critical"];
 const MODES: readonly PressureMode[] = ["default", "local", "hierarchy"];
 
 /** `medium` or `medium:hierarchy`. */
@@ -62,7 +62,10 @@ export function watchBase() {
         .argParser(parsedList(parseSizeOrPercent)),
     )
     .addOption(
-      option("--pressure <list>", "cgroup v1 pressure levels: low,medium:local,critical:hierarchy")
+      option(
+        "--pressure <pressures>",
+        "cgroup v1 pressure levels: low,medium:local,critical:hierarchy",
+      )
         .argParser(parsedList(parsePressureLevel)),
     )
     .addOption(

@@ -55,9 +55,11 @@ Deno.test("no command loads what only another one needs", () => {
     "cli/simulate.ts": /valibot|^cli\/(inspect|watch|guard(?!_text))|^core\/guard\//,
     "cli/guard.ts": /valibot|^cli\/(inspect|simulate|watch)|^core\/simulate\//,
   };
+  const ofCompletions = /^cli\/(completions|definitions|value_words)/;
   for (const [path, pattern] of Object.entries(foreign)) {
     const loaded = loadedBy(path);
     assert.ok(loaded.length > 2, `${path} loads ${loaded}`);
     assert.deepEqual(loaded.filter((each) => pattern.test(each)), [], path);
+    assert.deepEqual(loaded.filter((each) => ofCompletions.test(each)), [], path);
   }
 });

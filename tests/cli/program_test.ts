@@ -15,7 +15,7 @@ Deno.test("a word that is no command is named, with the commands that there are"
     assert.equal(
       await refused(...args),
       'oomkit: cannot find the command "nosuch": there is none of that name; ' +
-        "the commands are inspect, watch, guard, simulate\n",
+        "the commands are inspect, watch, guard, simulate, completions\n",
     );
   }
 });
@@ -24,7 +24,7 @@ Deno.test("a misspelt command is answered with the nearest one", async () => {
   for (const args of [["inspct"], ["help", "inspct"]]) {
     assert.match(
       await refused(...args),
-      /"inspct": [^;]*; did you mean inspect\? \(the commands are inspect, watch, guard, simulate\)$/m,
+      /"inspct": [^;]*; did you mean inspect\? \(the commands are inspect, watch, guard, simulate, completions\)$/m,
     );
   }
 });
@@ -54,7 +54,7 @@ Deno.test("an option without any command is told the commands", async () => {
   assert.equal(
     await refused("--json"),
     "oomkit: cannot use --json: no command stands ahead of it; " +
-      "the commands are inspect, watch, guard, simulate\n",
+      "the commands are inspect, watch, guard, simulate, completions\n",
   );
 });
 

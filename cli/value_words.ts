@@ -1,0 +1,30 @@
+/** What the value of an option can be, told by the placeholder in its flags: `--report <file>` takes a file. */
+
+import { REQUIREMENTS } from "../core/cgroup/rehearse.ts";
+import { EVENT_TYPES } from "../core/report/event.ts";
+import type { OptionDefinition } from "./definitions.ts";
+import { LEVELS } from "./watch_options.ts";
+
+export type ValueWords =
+  | { readonly kind: "file" | "folder" | "free" }
+  /** One of them, or a comma-separated list of them. */
+  | { readonly kind: "word" | "list"; readonly words: readonly string[] };
+
+const BY_PLACEHOLDER: Readonly<Record<string, ValueWords>> = {
+  file: { kind: "file" },
+  dir: { kind: "folder" },
+  types: { kind: "list", words: EVENT_TYPES },
+  requirements: { kind: "list", words: Object.keys(REQUIREMENTS) },
+  pressures: { kind: "list", words: LEVELS },
+  actions: {
+    kind: "list",
+    words: ["noop", "signal", "reclaim", "process", "container", "exec:"],
+  },
+};
+
+/** @returns undefined for a switch, or where the value may be left out: the next word is another matter then. */
+export function valueWords({ value, choices }: OptionDefinition): ValueWords | undefined {
+  if (value === undefined || value.optional) return undefined;
+  if (choices.length > 0) return { kind: "word", words: choices };
+  return BY_PLACEHOLDER[value.name.toLowerCase()] ?? { kind: "free" };
+}

@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import { Command, Option } from "@commander-js/extra-typings";
+import { commandOf } from "../../cli/definitions.ts";
+import { parsed, parsedList } from "../../cli/options.ts";
+import { wholeProgram } from "../../cli/program.ts";
+import { valueWords } from "../../cli/value_words.ts";
+import { runOomkit } from "../run_oomkit.ts";
+
+Deno.test("a script is printed for each of the three shells, and for no other", async () => {
+  const heads = { bash: "# bash completion", zsh: "#compdef oomkit", fish: "# fish completion" };
+  for (const [shell, head] of Object.entries(heads)) {
+    const { code, stdout, stderr } = await runOomkit(["completions", shell]);
+    assert.equal(code, 0, stderr);
+    assert.ok(stdout.startsWith(head), stdout.slice(0, 50));
+    assert.equal(stderr, "");
+  }
+  const { code, stdout, stderr } = await runOomkit(["completions", "tcsh"]);
+  assert.equal(code, 2);
+  assert.equal(stdout, "");
+  assert.match(stderr, /^oomkit: [^\n]*'tcsh' is invalid[^\n]*bash, zsh, fish\.\n$/);
+  assert.match(
+    (await runOomkit(["completions"])).stderr,
+    /^oomkit: missing required argument 'shell'\n$/,
+  );
+});
+
+Deno.test("no script names the hidden command or a hidden option", async () => {
+  for (const shell of ["bash", "zsh", "fish"]) {
+    assert.doesNotMatch(
+      (await runOomkit(["completions", shell])).stdout,
+      /__allocate|walkInterval|logtostderr/,
+    );
+  }
+});
+
+Deno.test("every word that is offered for an option is one that it takes", async () => {
+  const program = await wholeProgram();
+  let checked = 0;
+  for (const command of program.commands) {
+    const definitions = new Map(commandOf(command).options.map((each) => [each.long, each]));
+    for (const option of command.options) {
+      const values = valueWords(definitions.get(option.long!)!);
+      if (values === undefined || !("words" in values)) continue;
+      for (const word of values.words) {
+        // What ends in a colon is completed by hand.
+        const text = word.endsWith(":") ? `${word}true` : word;
+        assert.doesNotThrow(
+          () => option.parseArg!(text, undefined as never),
+          `${option.flags} ${text}`,
+        );
+        checked++;
+      }
+    }
+  }
+  assert.ok(checked > 50, `${checked} words`);
+});
+
+Deno.test("an option that adds to what it was given before is told from one that replaces it", () => {
+  const command = new Command()
+    .addOption(new Option("--one <x>").argParser(parsed((text) => text)))
+    .addOption(new Option("--many <x>").argParser(parsedList((text) => text)))
+    .addOption(new Option("--choice <x>").choices(["a", "b"]))
+    .addOption(new Option("--switch"));
+  const repeatable = commandOf(command).options.filter((each) => each.repeatable);
+  assert.deepEqual(repeatable.map(({ long }) => long), ["--many"]);
+});

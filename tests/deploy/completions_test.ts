@@ -1,0 +1,154 @@
+/** The completions, really loaded: what a person types, and what the Tab key makes of it. */
+
+import assert from "node:assert/strict";
+import { runOomkit } from "../run_oomkit.ts";
+import { makeTree } from "../trees.ts";
+import { openShell } from "./typed.ts";
+
+function isInstalled(program: string): boolean {
+  const folders = Deno.env.get("PATH")?.split(":") ?? [];
+  return folders.some((folder) => {
+    try {
+      return Deno.statSync(`${folder}/${program}`).isFile;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** @param dir of a tree, with the cgroups /kubepods/pod1 and /lonely. */
+const CASES = (dir: string): Record<string, [typed: string, completed: string][]> => ({
+  "a command": [
+    ["oomkit gu", "oomkit guard"],
+    ["oomkit compl", "oomkit completions"],
+    ["oomkit --vers", "oomkit --version"],
+    ["oomkit help wat", "oomkit help watch"],
+    ["oomkit completions f", "oomkit completions fish"],
+  ],
+  "an option of that command": [
+    ["oomkit inspect --min-h", "oomkit inspect --min-headroom"],
+    ["oomkit guard --on-crit", "oomkit guard --on-critical"],
+    ["oomkit watch /a --fail", "oomkit watch /a --fail-on"],
+  ],
+  "no option of another one, and no hidden one": [
+    ["oomkit inspect --polic", "oomkit inspect --polic"],
+    ["oomkit guard --walkI", "oomkit guard --walkI"],
+  ],
+  "a choice": [
+    ["oomkit inspect --output j", "oomkit inspect --output json"],
+    ["oomkit inspect --output=j", "oomkit inspect --output=json"],
+    ["oomkit guard --policy cont", "oomkit guard --policy container"],
+    ["oomkit simulate --json --kind sh", "oomkit simulate --json --kind shmem"],
+  ],
+  "an item of a list": [
+    ["oomkit watch --until lim", "oomkit watch --until limit_changed"],
+    ["oomkit watch --until oom,lim", "oomkit watch --until oom,limit_changed"],
+    ["oomkit watch --until=oom,lim", "oomkit watch --until=oom,limit_changed"],
+    ["oomkit inspect --require psi,swap", "oomkit inspect --require psi,swap-off"],
+  ],
+  "a file, and a folder": [
+    [`oomkit watch --report ${dir}/memory.st`, `oomkit watch --report ${dir}/memory.stat`],
+    [`oomkit inspect --root ${dir}/kub`, `oomkit inspect --root ${dir}/kubepods/`],
+  ],
+  "no file where none is meant": [
+    [`oomkit watch --for ${dir}/memory.st`, `oomkit watch --for ${dir}/memory.st`],
+  ],
+  "a cgroup": [
+    [`oomkit inspect --root ${dir} /kub`, `oomkit inspect --root ${dir} /kubepods/`],
+    [`oomkit watch --root=${dir} -r /kubepods/p`, `oomkit watch --root=${dir} -r /kubepods/pod1`],
+    [`oomkit guard --root ${dir} /lo`, `oomkit guard --root ${dir} /lonely`],
+    ["oomkit inspect un", "oomkit inspect unit:"],
+  ],
+  "a cgroup with a name that means something to the shell": [
+    [
+      `oomkit inspect --root ${dir} /dev`,
+      String.raw`oomkit inspect --root ${dir} /dev-a\\x2db.slice`,
+    ],
+    [`oomkit inspect --root ${dir} /ev`, String.raw`oomkit inspect --root ${dir} /evil\ \;id`],
+  ],
+  "the command behind --": [
+    ["oomkit watch -- setpr", "oomkit watch -- setpriv"],
+    [`oomkit watch -- cat ${dir}/memory.st`, `oomkit watch -- cat ${dir}/memory.stat`],
+  ],
+});
+
+const tree = () =>
+  makeTree(2, {
+    "/kubepods": {},
+    "/kubepods/pod1": {},
+    "/lonely": {},
+    "/dev-a\\x2db.slice": {},
+    "/evil ;id": {},
+  });
+
+async function writeScript(shell: string): Promise<string> {
+  const { code, stdout, stderr } = await runOomkit(["completions", shell]);
+  assert.equal(code, 0, stderr);
+  const file = Deno.makeTempFileSync({ prefix: "oomkit-test-" });
+  Deno.writeTextFileSync(file, stdout);
+  return file;
+}
+
+/** zsh adds what may come next (a value, an item, a child) and takes it away when a space is typed instead. */
+const withoutOffers = (shell: string, line: string) =>
+  shell === "zsh" ? line.replace(/[=,/ ]$/, "") : line.trimEnd();
+
+for (const shell of ["bash", "zsh"] as const) {
+  const reason = [shell, "script"].find((program) => !isInstalled(program));
+  const name = `${shell} completes what is typed`;
+  const test = async (t: Deno.TestContext) => {
+    using place = tree();
+    const file = await writeScript(shell);
+    try {
+      await using typed = await openShell(shell, file);
+      for (const [what, cases] of Object.entries(CASES(place.dir))) {
+        await t.step(what, async () => {
+          for (const [line, completed] of cases) {
+            const got = await typed.complete(line);
+            assert.equal(withoutOffers(shell, got), withoutOffers(shell, completed));
+          }
+        });
+      }
+    } finally {
+      Deno.removeSync(file);
+    }
+  };
+  if (reason === undefined) Deno.test(name, test);
+  else Deno.test.ignore(`${name} [${reason} is not installed]`, test);
+}
+
+async function fish(file: string, line: string): Promise<string[]> {
+  const { stdout, stderr } = await new Deno.Command("fish", {
+    args: ["--no-config", "-c", `source ${file}; complete -C "$argv"`, line],
+    stdin: "null",
+  }).output();
+  assert.equal(new TextDecoder().decode(stderr), "");
+  const lines = new TextDecoder().decode(stdout).split("\n").filter((each) => each !== "");
+  return lines.map((each) => each.split("\t")[0]!);
+}
+
+const name = "fish completes what is typed";
+const test = async (t: Deno.TestContext) => {
+  using place = tree();
+  const file = await writeScript("fish");
+  try {
+    for (const [what, cases] of Object.entries(CASES(place.dir))) {
+      await t.step(what, async () => {
+        for (const [line, completed] of cases) {
+          const candidates = await fish(file, line);
+          const word = completed.split(" ").at(-1)!;
+          if (what.includes("means something")) {
+            // fish lists the name as it is, and quotes it when it is taken.
+            assert.equal(candidates.length, 1, line);
+            continue;
+          }
+          assert.deepEqual(candidates, line === completed ? [] : [word], line);
+        }
+      });
+    }
+  } finally {
+    Deno.removeSync(file);
+  }
+};
+if (isInstalled("fish")) Deno.test(name, test);
+else Deno.test.ignore(`${name} [fish is not installed]`, test);

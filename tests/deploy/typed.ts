@@ -1,0 +1,77 @@
+/** An interactive shell on a terminal of its own: what is typed into it, and what the line is then. */
+
+const encoder = new TextEncoder();
+
+/** Which key shows the line, in a shell's own words; what it prints stands between \x02 and \x03. */
+const SHELLS = {
+  bash: {
+    command: "bash --norc --noprofile -i",
+    start: [
+      `bind 'set bell-style none'`,
+      `bind 'set enable-bracketed-paste off'`,
+      `bind -x '"\\C-g": printf "\\002%s\\003" "$READLINE_LINE"'`,
+    ],
+  },
+  zsh: {
+    command: "zsh -f -i",
+    start: [
+      "unsetopt beep prompt_cr",
+      "autoload -U compinit && compinit -u -D",
+      `show() { printf "\\002%s\\003" "$BUFFER" }`,
+      "zle -N show && bindkey '^G' show",
+      "bindkey '^U' kill-whole-line",
+    ],
+  },
+} as const;
+
+export interface TypedShell extends AsyncDisposable {
+  /** @returns the line once the Tab key was pressed behind `typed`. */
+  complete(typed: string): Promise<string>;
+}
+
+/** @param source a script that the shell loads first. */
+export async function openShell(shell: keyof typeof SHELLS, source: string): Promise<TypedShell> {
+  const { command, start } = SHELLS[shell];
+  const child = new Deno.Command("script", {
+    args: ["--quiet", "--return", "--command", command, "/dev/null"],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "null",
+    env: { TERM: "dumb", PS1: "", HISTFILE: "/dev/null" },
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  const type = (text: string) => writer.write(encoder.encode(text));
+  let shown = "";
+  const line = async () => {
+    for (;;) {
+      const [from, to] = [shown.indexOf("\x02"), shown.indexOf("\x03")];
+      if (from >= 0 && to > from) {
+        const found = shown.slice(from + 1, to);
+        shown = shown.slice(to + 1);
+        return found;
+      }
+      const { value, done } = await reader.read();
+      if (done) throw new Error(`${shell} ended: ${shown}`);
+      shown += value;
+    }
+  };
+  // Not as one piece: what is typed ahead of a prompt is echoed twice. The quotes keep the echo from being the answer.
+  for (const each of [...start, `source ${source}`]) await type(`${each}\n`);
+  await type(`printf '\\002%s\\003' 'be''gun'\n`);
+  while (await line() !== "begun");
+  return {
+    async complete(typed) {
+      await type(`${typed}\t\x07`);
+      const completed = await line();
+      await type("\x15");
+      return completed;
+    },
+    async [Symbol.asyncDispose]() {
+      await type("\x15exit\n");
+      await writer.close().catch(() => {});
+      await reader.cancel();
+      await child.status;
+    },
+  };
+}
