@@ -1,0 +1,146 @@
+/** One Event that is told of once or more: made on the first time, and its count raised from then on. */
+
+import type { OomkitEvent } from "../report/event.ts";
+import type { Answer, KubernetesApi } from "./api.ts";
+import {
+  eventObject,
+  fitMessage,
+  type Involved,
+  makeNaming,
+  nodeObject,
+  podObject,
+} from "./event_object.ts";
+import type { Pod } from "./pod.ts";
+import type { Pods } from "./pods.ts";
+
+/** What the server is to know. The poster keeps the last three. */
+export interface Telling {
+  readonly reason: string;
+  readonly podUid: string | null;
+  readonly containerId: string | null;
+  /** Of the latest. */
+  cgroup: string;
+  message: string;
+  /** Somebody's format, which must not be cut. */
+  isJson: boolean;
+  count: number;
+  first: string;
+  last: string;
+  involved: Involved | undefined;
+  /** The Event's, once it was tried. */
+  name: string | undefined;
+  isPosted: boolean;
+}
+
+export interface EventPoster {
+  /** `told`: of its count, what the server was told. */
+  send(telling: Telling, ending: AbortSignal): Promise<{ answer: Answer; told: number }>;
+  podOf(event: OomkitEvent): Pod | undefined;
+  end(): void;
+}
+
+/** Bytes: what a server takes of newer clients. */
+const MOST_MESSAGE = 1023;
+/** Milliseconds for the pods to become known, once; until then what is about a pod waits for them. */
+const PODS_WITHIN_MS = 10_000;
+
+/** @param pods absent: everything is told of on the Node. */
+export function openEventPoster(
+  api: KubernetesApi,
+  pods: Pods | undefined,
+  node: string,
+  component: string,
+): EventPoster {
+  const newName = makeNaming(() =>
+    BigInt(Date.now()) * 1_000_000n + BigInt(Math.floor(Math.random() * 1e6))
+  );
+  const patience = openPatience(pods);
+
+  const find = (uid: string | null) => uid === null ? undefined : pods?.get(uid);
+
+  const involvedIn = async (telling: Telling, ending: AbortSignal): Promise<Involved> => {
+    if (telling.involved?.object.fieldPath !== undefined) return telling.involved;
+    if (telling.podUid !== null) await patience.wait(ending);
+    const pod = find(telling.podUid);
+    if (pod === undefined) return telling.involved ??= nodeObject(node);
+    // Its container may have become known since.
+    const fieldPath = pod.containers.get(telling.containerId ?? "")?.fieldPath;
+    return telling.involved = podObject(pod, fieldPath);
+  };
+
+  const post = async (telling: Telling, ending: AbortSignal) => {
+    const involved = await involvedIn(telling, ending);
+    const isFirstTry = telling.name === undefined;
+    const name = telling.name ??= newName(involved.object.name);
+    const { namespace } = involved;
+    const told = telling.count;
+    const happening = { ...telling, message: messageOf(telling, involved) };
+    const body = eventObject(name, involved, happening, component, node);
+    const answer = await api.send({ verb: "create", resource: "events", namespace, body }, ending);
+    if (answer.is === "exists") {
+      // The answer to an earlier try was lost; what was counted since is not known there yet.
+      if (!isFirstTry) return await patch(telling, involved, name, ending);
+      telling.name = undefined;
+      return { answer: { is: "busy", why: answer.why } as const, told };
+    }
+    return { answer, told };
+  };
+
+  const patch = async (
+    telling: Telling,
+    involved: Involved,
+    name: string,
+    ending: AbortSignal,
+  ) => {
+    const { count, last: lastTimestamp } = telling;
+    const body = { count, lastTimestamp, message: messageOf(telling, involved) };
+    const { namespace } = involved;
+    const answer = await api.send(
+      { verb: "patch", resource: "events", namespace, name, body },
+      ending,
+    );
+    return { answer, told: count };
+  };
+
+  return {
+    async send(telling, ending) {
+      const { involved, name } = telling;
+      if (telling.isPosted && involved !== undefined && name !== undefined) {
+        const result = await patch(telling, involved, name, ending);
+        if (result.answer.is !== "missing") return result;
+        // Somebody has deleted it, or it was past its time to live.
+        telling.isPosted = false;
+        telling.name = undefined;
+      }
+      const result = await post(telling, ending);
+      telling.isPosted = result.answer.is === "ok";
+      return result;
+    },
+    podOf: ({ pod_uid }) => find(pod_uid),
+    end: patience.end,
+  };
+}
+
+function messageOf({ message, isJson, cgroup }: Telling, { object }: Involved): string {
+  if (isJson) return message;
+  return fitMessage(object.kind === "Node" ? `${message} (${cgroup})` : message, MOST_MESSAGE);
+}
+
+function openPatience(pods: Pods | undefined) {
+  const over = Promise.withResolvers<void>();
+  const timer = setTimeout(over.resolve, PODS_WITHIN_MS);
+  const end = () => {
+    clearTimeout(timer);
+    over.resolve();
+  };
+  if (pods === undefined) end();
+  else pods.ready.then(end);
+  return {
+    async wait(ending: AbortSignal): Promise<void> {
+      ending.addEventListener("abort", end);
+      if (!ending.aborted) await over.promise;
+      ending.removeEventListener("abort", end);
+    },
+    end,
+  };
+}
