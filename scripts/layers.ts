@@ -18,7 +18,7 @@ interface Room {
 const nouns = ["core/snapshot.ts", "core/errors.ts"];
 const pureRooms = ["core/parse", "core/policy", ...nouns];
 const actingRooms = ["core/cgroup", "core/kernel", "core/watch", "core/act", "core/report"];
-const programs = ["core/guard", "core/simulate"];
+const programs = ["core/guard", "core/simulate", "core/kubernetes"];
 
 export const rooms: readonly Room[] = [
   { at: "core/snapshot.ts", imports: ["core/errors.ts"], pure: true },
@@ -35,6 +35,7 @@ export const rooms: readonly Room[] = [
   { at: "core/act", imports: [...pureRooms, "core/cgroup", "core/kernel"] },
   { at: "core/guard", imports: [...pureRooms, ...actingRooms] },
   { at: "core/simulate", imports: [...pureRooms, ...actingRooms] },
+  { at: "core/kubernetes", imports: ["core/errors.ts", "core/report"] },
   {
     at: "cli",
     imports: [...pureRooms, ...actingRooms.filter((at) => at !== "core/kernel"), ...programs],
