@@ -1,27 +1,22 @@
-import { journalFolder, livingOwners, restoreLeftovers } from "../core/act/journal.ts";
-import { openCgroup } from "../core/cgroup/cgroup.ts";
-import { directoryOf, discover, type Hierarchy } from "../core/cgroup/hierarchy.ts";
-import { ownLineage } from "../core/cgroup/lineage.ts";
+import { openServiceManager } from "../core/act/service_manager.ts";
+import { journalFolder } from "../core/act/journal.ts";
 import { cgroupsOfProcesses } from "../core/cgroup/pod.ts";
-import { ownCgroup, parseGlob, resolveTarget } from "../core/cgroup/resolve.ts";
 import { OomkitError } from "../core/errors.ts";
 import { type Guarding, startGuard } from "../core/guard/guard.ts";
-import { deadlyLevel, type GuardPlan } from "../core/guard/plan.ts";
-import { whyNoSignal } from "../core/guard/reach.ts";
-import type { Scope } from "../core/guard/scope.ts";
+import { isDeadly } from "../core/guard/plan.ts";
 import type { OomkitEvent } from "../core/report/event.ts";
 import { toJson } from "../core/report/json.ts";
-import { oomGuardEvent } from "../core/report/oom_guard.ts";
-import { openWebhook } from "../core/report/webhook.ts";
-import { openServiceManager } from "../core/act/service_manager.ts";
 import { eventText } from "./event_text.ts";
-import { checkPreferences, explain } from "./guard_explain.ts";
+import { explain } from "./guard_explain.ts";
+import { checkReach } from "./guard_checks.ts";
 import { catchFaults, openGuardOutput } from "./guard_output.ts";
 import { guardBase, type GuardFlags } from "./guard_options.ts";
-import { planOf } from "./guard_plan.ts";
+import { release } from "./guard_release.ts";
+import { type GuardSetup, setUp } from "./guard_setup.ts";
 import type { Finish } from "./main.ts";
-import { wantsJson } from "./options.ts";
+import { configFileOf, targetsOf, wantsJson } from "./options.ts";
 import { print, printable, say } from "./output.ts";
+import { openReporters } from "./reporters.ts";
 import { selfCommand } from "./self_command.ts";
 import { ENDING, onSignals } from "./signals.ts";
 import { chooseStyle } from "./style.ts";
@@ -30,10 +25,29 @@ export function guardCommand(finish: Finish) {
   return guardBase()
     .argument("[targets...]", "cgroups; none: the own one, or all beneath --root")
     .addHelpText("after", HELP)
-    .action(async (targets, flags, self) => {
-      const source = (name: string) => self.getOptionValueSource(name);
-      finish(flags.release ? release(targets, flags) : await guard(targets, flags, source));
+    .action(async (named, flags, self) => {
+      const asked: Asked = {
+        targets: targetsOf(self, named),
+        flags,
+        file: configFileOf(self),
+        sourceOf: (name) => self.getOptionValueSource(name),
+      };
+      // What follows the word "guard".
+      const again = () => readAgain(self.parent!.args.slice(1));
+      if (flags.release) finish(release(named, flags));
+      else if (flags.checkConfig) {
+        const { checkConfig } = await import("./guard_check_config.ts");
+        finish(await checkConfig(asked));
+      } else finish(await guard(asked, again));
     });
+}
+
+/** What the command line, the variables and the configuration say together. */
+export interface Asked {
+  readonly targets: readonly string[];
+  readonly flags: GuardFlags;
+  readonly file: ReturnType<typeof configFileOf>;
+  sourceOf(name: string): string | undefined;
 }
 
 const HELP = `
@@ -55,66 +69,38 @@ when something is to be killed, else notify.
 The variables of OOMHero work as they stand: WARNING, CRITICAL, WARNING_SIGNAL,
 CRITICAL_SIGNAL, COOLDOWN; so do oom-guard's flags.
 
+SIGHUP reads the configuration again, and opens --log-file anew.
+
 Exit: 0; 2 when what was asked for cannot be done.`;
 
-/** Puts back what others have left. */
-function release(targets: readonly string[], flags: GuardFlags): number {
-  if (targets.length > 0) {
-    throw new OomkitError(
-      `cannot release ${targets[0]}: everything that guards have left is put back at once`,
-      "write: oomkit guard --release",
-    );
-  }
-  const folder = journalFolder();
-  const restored = restoreLeftovers(folder);
-  for (const each of restored) {
-    const { dir, file, before, outcome, reason } = each;
-    if (wantsJson(flags)) print(toJson(each));
-    else {print(
-        `${outcome.padEnd(8)}  ${printable(dir)}/${file}: ${before}${reason ? ` (${reason})` : ""}`,
-      );}
-  }
-  for (const pid of livingOwners(folder)) {
-    say(
-      `the guard with pid ${pid} is at work; what it has changed it puts back itself when it ends`,
-    );
-  }
-  if (restored.length === 0) say("there was nothing to put back");
-  return restored.some(({ outcome }) => outcome === "failed") ? 2 : 0;
+/** The same command line once more, beside what the configuration says now. */
+async function readAgain(args: readonly string[]): Promise<Asked> {
+  const read = Promise.withResolvers<Asked>();
+  const command = guardBase().argument("[targets...]").exitOverride()
+    .action((named, flags, self) => {
+      read.resolve({
+        targets: targetsOf(self, named),
+        flags,
+        file: configFileOf(self),
+        sourceOf: (name) => self.getOptionValueSource(name),
+      });
+    });
+  await command.parseAsync([...args], { from: "user" });
+  return await read.promise;
 }
 
-async function guard(
-  targets: readonly string[],
-  flags: GuardFlags,
-  sourceOf: (name: string) => string | undefined,
-): Promise<number> {
-  const untouchable = ownLineage();
-  const { plan, mode, walkEvery, rearmEvery, isPod } = planOf(
-    flags,
-    sourceOf,
-    targets,
-    untouchable,
-  );
-  const hierarchy = isPod ? undefined : discover(flags.root);
-  if (hierarchy) checkMode(hierarchy, plan, mode);
-  if (hierarchy) checkTree(hierarchy, plan);
-  const scopes = hierarchy ? scopesOf(hierarchy, targets, flags) : [];
-  if (!isPod) checkPreferences(plan, scopes);
-
+async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<number> {
+  const { flags } = asked;
   const json = wantsJson(flags);
   const style = chooseStyle(flags.color);
-  const webhook = flags.webhookUrl === undefined ? undefined : openWebhook(flags.webhookUrl, say);
-  const around = {
-    hostname: Deno.hostname(),
-    directoryOf: (path: string) => (hierarchy && directoryOf(hierarchy, path)) ?? path,
-  };
+
+  const reporters = openReporters(flags);
+  const { podLabels } = reporters;
+  let setup = setUp(asked, podLabels);
   const emit = (event: OomkitEvent, stat = "") => {
-    const foreign = event.type === "action" && (webhook || flags.eventFormat === "oom-guard")
-      ? oomGuardEvent(event, { ...around, stat })
-      : undefined;
-    if (foreign) webhook?.send(foreign);
+    const foreign = reporters.report(event, stat, setup.directoryOf);
     if (flags.eventFormat === "oom-guard") {
-      if (foreign) print(foreign);
+      if (foreign !== undefined) print(foreign);
       return;
     }
     print(json ? toJson(event) : eventText(event, style));
@@ -122,8 +108,26 @@ async function guard(
   };
 
   // Before anybody is told that the guard has begun: what ends it from then on must put back what it has changed.
-  const { promise: asked, resolve: end } = Promise.withResolvers<void>();
-  const offSignals = onSignals(ENDING, () => end());
+  const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+  const reload = async () => {
+    reporters.reopen();
+    try {
+      setup = setUp(await readAgain(), podLabels);
+      await guarding?.assume(setup);
+      const line = guarding ? startLine(guarding, setup) : "";
+      say(`read again: ${line}`);
+      manager?.status(line);
+    } catch (error) {
+      // What held before holds on: a mistake in a file must not leave anything unguarded.
+      if (!isMistake(error)) throw error;
+      say(`oomkit: nothing is changed: ${error.message}`);
+    }
+  };
+  const offSignals = onSignals(ENDING, (signal) => {
+    // On a terminal it is the end of the terminal.
+    if (signal !== "SIGHUP" || Deno.stdin.isTerminal()) return end();
+    reload().catch(faults.fail);
+  });
   const faults = catchFaults();
   const output = openGuardOutput();
   const manager = openServiceManager();
@@ -131,34 +135,32 @@ async function guard(
   let timer: ReturnType<typeof setTimeout> | undefined;
   try {
     guarding = await startGuard({
-      plan,
-      mode,
-      scopes,
-      ...(isPod ? { findCgroups: () => cgroupsOfProcesses(untouchable) } : {}),
-      walkEvery,
-      rearmEvery,
+      ...setup,
+      ...(setup.isPod ? { findCgroups: () => cgroupsOfProcesses(setup.untouchable) } : {}),
       hookTimeout: flags.hookTimeout,
       holdTimeout: flags.holdTimeout,
       stateFolder: journalFolder(),
       release: [...selfCommand(), "guard", "--release"],
     }, emit);
-    checkReach(guarding, scopes, plan, mode);
-    for (const entry of flags.explain && !json ? guarding.entries : []) {
+    const { entries, isAlive } = guarding;
+
+    checkReach(guarding, setup);
+    for (const entry of flags.explain && !json ? entries() : []) {
       print(`who would be taken in ${printable(entry.cgroup.path)} now:`);
       explain(guarding.candidates(entry), style);
     }
-    const line = startLine(guarding, plan);
+    const line = startLine(guarding, setup);
     say(line);
-    manager?.ready(line, guarding.isAlive);
+    manager?.ready(line, isAlive);
     if (flags.for !== undefined) timer = setTimeout(end, flags.for);
-    await Promise.race([guarding.done, asked, output.broken, faults.thrown]);
+    await Promise.race([guarding.done, ended, output.broken, faults.thrown]);
   } finally {
     clearTimeout(timer);
     manager?.stopping();
     try {
       await guarding?.stop();
     } finally {
-      await webhook?.close();
+      await reporters.close();
       await output.close();
       faults.off();
       offSignals();
@@ -169,110 +171,20 @@ async function guard(
   return 0;
 }
 
-/** A mode that is named is meant; only `auto` may take a quieter one. */
-function checkMode(
-  { dialect: { version }, writable, kernel }: Hierarchy,
-  plan: GuardPlan,
-  mode: string,
-) {
-  const wrong = (why: string, right: string) => {
-    throw new OomkitError(`cannot use --mode ${mode}: ${why}`, right);
-  };
-  if (mode === "auto" || mode === "notify") return;
-  if (mode === "tripwire" && version === 1) {
-    wrong("cgroup v1 has no memory.high", "use hold or notify");
-  }
-  if (mode === "hold" && version === 2) {
-    wrong("cgroup v2 cannot switch the killer off", "use tripwire or notify");
-  }
-  if (mode === "hold" && deadlyLevel(plan.actions) === undefined) {
-    wrong(
-      "nothing is to be killed, and the allocators would wait for ever",
-      "add --policy process",
-    );
-  }
-  if (!kernel) wrong("this tree is not a kernel's", "use notify");
-  if (!writable) wrong("the cgroup file system is read-only", "use notify");
+/** commander's own have a code. */
+function isMistake(error: unknown): error is Error {
+  return error instanceof OomkitError || (error instanceof Error && "exitCode" in error);
 }
 
-/** The pids in a copy of a tree, or in one that was made up, are anybody's on this machine. */
-function checkTree({ kernel }: Hierarchy, { actions, dryRun }: GuardPlan) {
-  if (kernel || dryRun) return;
-  const harmful = Object.values(actions).flat().find(({ kind }) =>
-    kind !== "noop" && kind !== "exec"
-  );
-  if (harmful === undefined) return;
-  throw new OomkitError(
-    `cannot use ${harmful.kind} here: this tree is not a kernel's, and its pids may be anybody's`,
-    "add --dry-run",
-  );
-}
-
-function scopesOf(
-  hierarchy: Hierarchy,
-  targets: readonly string[],
-  flags: GuardFlags,
-): Scope[] {
-  const recursive = flags.recursive === true;
-  // As with oom-guard, a tree that is named without a target is guarded as a whole.
-  const whole = flags.root === undefined ? undefined : openCgroup(hierarchy, hierarchy.root);
-  if (targets.length === 0 && whole) return [{ cgroup: whole, recursive: true }];
-  if (targets.length === 0) return [{ cgroup: ownCgroup(hierarchy), recursive }];
-  const scopes = targets.flatMap((target): Scope[] => {
-    const glob = parseGlob(hierarchy, target);
-    if (glob === undefined) {
-      return resolveTarget(hierarchy, target).map((cgroup) => ({ cgroup, recursive }));
-    }
-    // What fits may yet come; where it would be must be there.
-    if (glob.base === undefined) {
-      return resolveTarget(hierarchy, target).map((cgroup) => ({ cgroup, recursive }));
-    }
-    return [{ cgroup: glob.base, recursive: true, pattern: glob.pattern }];
-  });
-  return scopes;
-}
-
-/** A target that can never be guarded as it was asked for is a mistake; one of many is not. */
-function checkReach(
-  { entries }: Guarding,
-  scopes: readonly Scope[],
-  plan: GuardPlan,
-  mode: string,
-) {
-  for (const { cgroup: { path }, recursive } of scopes) {
-    if (recursive) continue;
-    const entry = entries.find((each) => each.cgroup.path === path);
-    if (entry === undefined) {
-      throw new OomkitError(
-        `cannot guard ${
-          printable(path)
-        }: neither it nor an ancestor has a limit that leaves room for the margin`,
-        "set a limit, or look at: oomkit inspect",
-      );
-    }
-    const refused = deadlyLevel(plan.actions) && whyNoSignal(entry.cgroup, plan.untouchable);
-    if (refused) {
-      throw new OomkitError(
-        `cannot end the processes of ${printable(path)}: ${refused}`,
-        "run as root or as their owner",
-      );
-    }
-  }
-  const isMeant = mode !== "auto" && !plan.dryRun && entries.length > 0;
-  if (!isMeant || entries.some(({ spec }) => spec.mode === mode)) return;
-  throw new OomkitError(
-    `cannot use --mode ${mode}: it could not be set up in any of ${entries.length} cgroups, for the reasons above`,
-    "use --mode auto for what works",
-  );
-}
-
-function startLine({ entries, scheduling, sources }: Guarding, plan: GuardPlan): string {
-  const modes = [...new Set(entries.map(({ spec }) => spec.mode))];
-  const what = entries.length === 1 ? "1 cgroup" : `${entries.length} cgroups`;
-  const deadly = deadlyLevel(plan.actions) === undefined ? ", nothing is killed" : "";
-  const rehearsal = plan.dryRun ? ", dry run" : "";
+function startLine({ entries, scheduling, sources }: Guarding, { plans }: GuardSetup): string {
+  const all = entries();
+  const modes = [...new Set(all.map(({ spec }) => spec.mode))];
+  const what = all.length === 1 ? "1 cgroup" : `${all.length} cgroups`;
+  const rules = plans.all.length > 1 ? ` under ${plans.all.length - 1} rules` : "";
+  const deadly = isDeadly(plans) ? "" : ", nothing is killed";
+  const rehearsal = plans.all.some(({ dryRun }) => dryRun) ? ", dry run" : "";
   const mode = modes.length === 0 ? "" : `, ${modes.join(" and ")}`;
-  return `guarding ${what}${mode}${rehearsal}${deadly}; sentry: ${scheduling}; ${
-    sources.join("; ")
+  return `guarding ${what}${rules}${mode}${rehearsal}${deadly}; sentry: ${scheduling}; ${
+    sources().join("; ")
   }`;
 }

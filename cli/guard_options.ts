@@ -4,6 +4,7 @@ import { SENDABLE } from "../core/act/signal_all.ts";
 import { OomkitError } from "../core/errors.ts";
 import type { Action } from "../core/guard/plan.ts";
 import { oneOf, option, parsed, parseWhole, subcommand } from "./options.ts";
+import { withReports } from "./report_options.ts";
 import { parseDuration, parsePercent, parseSize } from "./units.ts";
 
 const PLAIN = ["noop", "reclaim", "process", "container"] as const;
@@ -92,7 +93,7 @@ const MODES = ["auto", "notify", "tripwire", "hold"] as const;
 
 export function guardBase() {
   const flag = option;
-  return subcommand("guard", "act before the kernel's OOM killer does")
+  return withReports(subcommand("guard", "act before the kernel's OOM killer does"))
     .addOption(flag("-r, --recursive", "guard everything beneath the targets as well"))
     .addOption(flag("--pod", "guard the containers of a pod with a shared process namespace"))
     .addOption(
@@ -204,15 +205,13 @@ export function guardBase() {
     .addOption(flag("--dry-run", "do everything but the deed"))
     .addOption(flag("--explain", "print who would be taken, with the values that decide"))
     .addOption(flag("--for <duration>", "end after this time").argParser(parsed(parseDuration)))
+    .addOption(
+      flag("--check-config", "print what the configuration comes to, and end"),
+    )
     .addOption(flag("--release", "put back what guards have left, and end"))
     .addOption(
       flag("--event-format <format>", "oom-guard: one line for each kill, as oom-guard writes it")
         .choices(["oomkit", "oom-guard"] as const).default("oomkit" as const),
-    )
-    .addOption(
-      flag("--webhook-url <url>", "POST oom-guard's JSON there for each kill").argParser(
-        parsed(parseUrl),
-      ),
     )
     .addOption(
       flag("--walkIntervalSeconds <n>", "oom-guard's --walk-every").argParser(parsed(parseWhole(1)))
@@ -237,24 +236,18 @@ export function guardBase() {
       flag("--logtostderr [yes]", "oom-guard's; there is one place to log to").hideHelp(),
     )
     .addOption(
-      flag("--port <n>", "oom-guard's; only 0, which is none").argParser(parsed(parsePort))
+      flag("--port <n>", "oom-guard's --listen on this machine alone; 0 is none").argParser(
+        parsed(parsePort),
+      )
         .hideHelp(),
     );
 }
 
-function parseUrl(text: string): string {
-  const scheme = URL.canParse(text) ? new URL(text).protocol : undefined;
-  if (scheme === "http:" || scheme === "https:") return text;
-  throw new OomkitError(`cannot report to "${text}"`, "use a URL such as http://localhost/message");
-}
-
+/** oom-guard serves on it; 0 is none. */
 function parsePort(text: string): number {
   const port = parseWhole(0)(text);
-  if (port === 0) return port;
-  throw new OomkitError(
-    `cannot listen on port ${port}: there is nothing to be served yet`,
-    "use 0",
-  );
+  if (port < 65536) return port;
+  throw new OomkitError(`"${text}" is no port`, "use 1 to 65535, or 0 for none");
 }
 
 export type GuardFlags = ReturnType<ReturnType<typeof guardBase>["opts"]>;

@@ -29,6 +29,8 @@ export function openGuardOutput(): Pick<EventWriter, "broken" | "close"> {
 export interface Faults {
   /** Rejects with the first one. */
   readonly thrown: Promise<never>;
+  /** As if it had been thrown where nobody waits. */
+  fail(error: unknown): void;
   /** Lets the next one end the process again. */
   off(): void;
 }
@@ -49,6 +51,7 @@ export function catchFaults(): Faults {
   globalThis.addEventListener("unhandledrejection", onRejection);
   return {
     thrown: thrown.promise,
+    fail: thrown.reject,
     off() {
       globalThis.removeEventListener("error", onError);
       globalThis.removeEventListener("unhandledrejection", onRejection);

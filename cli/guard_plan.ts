@@ -2,15 +2,15 @@
 
 import { without } from "../core/cgroup/absent.ts";
 import { OomkitError } from "../core/errors.ts";
-import { type Action, type GuardPlan, type Mode } from "../core/guard/plan.ts";
+import { type Action, deadlyLevel, type GuardPlan, type Plans } from "../core/guard/plan.ts";
 import type { Margin } from "../core/policy/bounds.ts";
+import type { LabelsOf, Rule } from "./config_rules.ts";
 import { type GuardFlags, parseSignal } from "./guard_options.ts";
 import { say } from "./output.ts";
 import { formatBytes, parseDuration } from "./units.ts";
 
 export interface Planned {
   readonly plan: GuardPlan;
-  readonly mode: Mode | "auto";
   readonly walkEvery: number;
   readonly rearmEvery: number;
   readonly isPod: boolean;
@@ -58,6 +58,7 @@ export function planOf(
     );
   }
   const plan: GuardPlan = {
+    mode: isPod ? "notify" : mode,
     levels: { warn, critical, margin },
     rearming: {
       hysteresis: flags.hysteresis / 100,
@@ -88,13 +89,56 @@ export function planOf(
   const seconds = (count: number | undefined) => count === undefined ? undefined : count * 1000;
   return {
     plan,
-    mode: isPod ? "notify" : mode,
     walkEvery: isPod && !isGiven("walkEvery")
       ? POD_WALK_MS
       : seconds(flags.walkIntervalSeconds) ?? flags.walkEvery,
     rearmEvery: seconds(flags.inotifyResetSeconds) ?? flags.rearmEvery,
     isPod,
   };
+}
+
+/**
+ * The plans of all rules, in their order, and last that of the rest.
+ *
+ * @param labelsOf of a pod; `undefined` while they are not known.
+ */
+export function plansOf(
+  usual: GuardPlan,
+  rules: readonly Rule[],
+  planUnder: (rule: Rule) => GuardPlan,
+  labelsOf: LabelsOf,
+): Plans {
+  const all = [...rules.map(planUnder), usual];
+  return {
+    all,
+    choose({ path }) {
+      const at = rules.findIndex((rule) => rule.fits(path, labelsOf));
+      if (at < 0) return rules.length;
+      return rules[at]!.isExempt ? undefined : at;
+    },
+  };
+}
+
+/** What the flags say where a rule says nothing else. */
+export function underRule(
+  flags: GuardFlags,
+  sourceOf: (name: string) => string | undefined,
+  rule: Rule,
+): { readonly flags: GuardFlags; sourceOf(name: string): string | undefined } {
+  const usual: Partial<GuardFlags> = { ...flags };
+  // Two words for the same thing.
+  if (rule.flags.policy !== undefined) delete usual.onThreshold;
+  if (rule.flags.onThreshold !== undefined) delete usual.policy;
+  return {
+    flags: { ...usual, ...rule.flags } as GuardFlags,
+    sourceOf: (name) => name in rule.flags ? "config" : sourceOf(name),
+  };
+}
+
+/** Nothing waits for ever where nothing is killed, unless the rule itself says so. */
+export function namedBy(rule: Rule, plan: GuardPlan): GuardPlan {
+  const isMeant = rule.flags.mode !== undefined || deadlyLevel(plan.actions) !== undefined;
+  return { ...plan, rule: rule.name, mode: isMeant ? plan.mode : "auto" };
 }
 
 function checkActions(level: string, actions: readonly Action[]): void {

@@ -51,9 +51,10 @@ function guardingFacts(event: Extract<GuardEvent, { type: "guarding" }>): string
     return `${name} ${formatBytes(bytes)} ${list}`;
   };
   const dry = event.dry_run ? ", dry run" : "";
+  const rule = event.rule === null ? "" : `, by the rule "${printable(event.rule)}"`;
   return `limit ${formatBytes(limit)}${whose}, ${mode}${dry}: ${level("warn", warn)}, ${
     level("critical", critical)
-  }, ${level("threshold", threshold)}`;
+  }, ${level("threshold", threshold)}${rule}`;
 }
 
 function actionFacts(event: ActionBody): string {

@@ -7,6 +7,7 @@ import {
   Option,
 } from "@commander-js/extra-typings";
 import { OomkitError } from "../core/errors.ts";
+import type { ConfigFile } from "./config.ts";
 
 /** An option that can also be given as OOMKIT_NAME. Order: default < environment < flag. */
 export function option<Flags extends string>(flags: Flags, description: string): Option<Flags> {
@@ -51,6 +52,10 @@ export function oneOf<const T extends string>(choices: readonly T[]): (text: str
 export const outputOption = option("--output <format>", "how results are printed")
   .choices(["text", "json"] as const).default("text" as const);
 export const jsonOption = option("--json", "short for --output json");
+export const configOption = option(
+  "--config <file>",
+  "read options from this TOML file (/etc/oomkit/config.toml, if it is there)",
+);
 export const rootOption = option(
   "--root <dir>",
   "read the cgroup tree at DIR instead of the machine's (a cgroup mount, a copy, or a fake tree)",
@@ -62,8 +67,10 @@ export const colorOption = option("--color <when>", "colour in text")
 export function subcommand(name: string, summary: string) {
   return new Command(name).description(summary)
     .addOption(outputOption).addOption(jsonOption).addOption(rootOption).addOption(colorOption)
-    .hook("preAction", (_, command) => {
+    .addOption(configOption)
+    .hook("preAction", async (_, command) => {
       readSwitches(command);
+      await configure(command);
       const differ = command.getOptionValue("json") === true &&
         command.getOptionValue("output") === "text";
       if (!differ || preferFlag(command, "json", "output")) return;
@@ -73,6 +80,45 @@ export function subcommand(name: string, summary: string) {
 
 const YES = ["1", "true", "yes", "on"];
 const NO = ["", "0", "false", "no", "off"];
+
+const USUAL_CONFIG = "/etc/oomkit/config.toml";
+
+function isThere(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    // Whatever keeps one from looking at it keeps one from reading it.
+    return false;
+  }
+}
+
+/** The file that a command was configured by. */
+const files = new WeakMap<object, ConfigFile>();
+
+async function configure(command: CommandUnknownOpts): Promise<void> {
+  const named: unknown = command.getOptionValue("config");
+  // Without a file nothing of this is loaded.
+  if (named === undefined && !isThere(USUAL_CONFIG)) return;
+  const { applyConfig, readConfig } = await import("./config.ts");
+  const file = await readConfig(typeof named === "string" ? named : USUAL_CONFIG);
+  files.set(command, file);
+  applyConfig(command, file);
+}
+
+export function configFileOf(command: CommandUnknownOpts): ConfigFile | undefined {
+  return files.get(command);
+}
+
+/** Those of the command line; where there are none, those of the configuration. */
+export function targetsOf(
+  command: CommandUnknownOpts,
+  named: readonly string[],
+): readonly string[] {
+  const file = files.get(command);
+  if (named.length > 0 || file === undefined) return named;
+  return (file.content[command.name()] as { targets?: string[] } | undefined)?.targets ?? named;
+}
 
 /** An option without a value is given by a variable that says yes; to commander any value of it does. */
 function readSwitches(command: CommandUnknownOpts): void {
@@ -88,7 +134,7 @@ function readSwitches(command: CommandUnknownOpts): void {
   }
 }
 
-const SOURCES = ["default", "env", "cli"];
+const SOURCES = ["default", "config", "env", "cli"];
 
 /** Of two options that say the same thing, drops the one given less directly; false when both are given alike. */
 export function preferFlag(command: CommandUnknownOpts, one: string, other: string): boolean {
@@ -105,6 +151,7 @@ export interface Common {
   readonly json?: true | undefined;
   readonly root?: string | undefined;
   readonly color: "auto" | "always" | "never";
+  readonly config?: string | undefined;
 }
 
 export const wantsJson = (options: Common) => options.json === true || options.output === "json";

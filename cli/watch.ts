@@ -8,8 +8,9 @@ import { toJson } from "../core/report/json.ts";
 import { startWatch, type WatchOptions } from "../core/watch/watch.ts";
 import { eventText } from "./event_text.ts";
 import type { Finish } from "./main.ts";
-import { wantsJson } from "./options.ts";
+import { targetsOf, wantsJson } from "./options.ts";
 import { print, printable, say } from "./output.ts";
+import { openReporters } from "./reporters.ts";
 import { ENDING, onSignals } from "./signals.ts";
 import { chooseStyle } from "./style.ts";
 import { watchBase, type WatchFlags } from "./watch_options.ts";
@@ -33,7 +34,7 @@ export function watchCommand(finish: Finish, command: readonly string[] | undefi
             "write: oomkit watch --limit 512M -- make",
           );
         }
-        finish(await watchTargets(targets, flags));
+        finish(await watchTargets(targetsOf(self, targets), flags));
       } else {
         if (targets.length > 0 || command.length === 0) {
           throw new OomkitError(
@@ -106,17 +107,22 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
 
   const json = wantsJson(flags);
   const style = chooseStyle(flags.color);
+  const reporters = openReporters(flags);
   const seen = new Set<EventType>();
   const { promise: reached, resolve: reach } = Promise.withResolvers<void>();
   const until = new Set(flags.until);
   const emit = (event: OomkitEvent) => {
     seen.add(event.type);
     print(json ? toJson(event) : eventText(event, style));
+    reporters.report(event, "", () => event.cgroup);
     if (until.has(event.type)) reach();
   };
 
   // Before anybody is told that the watch has begun: what ends it from then on must find its summary.
-  const offSignals = onSignals(ENDING, () => reach());
+  const offSignals = onSignals(ENDING, (signal) => {
+    if (signal === "SIGHUP" && !Deno.stdin.isTerminal() && flags.logFile) reporters.reopen();
+    else reach();
+  });
   const watching = startWatch(options, emit);
   const { version } = hierarchy.dialect;
   const what = unique.length === 1 ? printable(unique[0]!.path) : `${unique.length} cgroups`;
@@ -129,6 +135,7 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
     await watching.stop();
   } finally {
     clearTimeout(timer);
+    await reporters.close();
     offSignals();
   }
   const failed = flags.failOn?.some((type) => seen.has(type)) ?? false;

@@ -4,6 +4,7 @@ import type { PressureLevel, PressureMode, PsiTrigger } from "../core/cgroup/dia
 import { OomkitError } from "../core/errors.ts";
 import { EVENT_TYPES, type EventType } from "../core/report/event.ts";
 import { oneOf, option, parsed, parsedList, subcommand } from "./options.ts";
+import { withReports } from "./report_options.ts";
 import { parseDuration, parseSize, parseSizeOrPercent } from "./units.ts";
 
 export const LEVELS: readonly PressureLevel[] = ["low", "medium", "critical"];
@@ -55,7 +56,9 @@ function parseLimit(text: string): number {
 const eventTypes = parsedList<EventType>(oneOf(EVENT_TYPES));
 
 export function watchBase() {
-  return subcommand("watch", "tell what happens, as it happens, by the kernel's own notifications")
+  return withReports(
+    subcommand("watch", "tell what happens, as it happens, by the kernel's own notifications"),
+  )
     .addOption(option("-r, --recursive", "follow everything beneath the targets as well"))
     .addOption(
       option("--threshold <list>", "tell when usage crosses these: 65%,90%,480M")

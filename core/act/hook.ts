@@ -12,17 +12,20 @@ export type HookEnd = { readonly code: number } | { readonly failed: string };
  *
  * @param timeout milliseconds.
  * @param ending ends it before that; its reason is what is told.
+ * @param env beside what the guard itself has.
  */
 export async function runHook(
   command: string,
   text: string,
   timeout: number,
   ending?: AbortSignal,
+  env: Readonly<Record<string, string>> = {},
 ): Promise<HookEnd> {
   let child: Deno.ChildProcess;
   try {
     child = new Deno.Command("sh", {
       args: ["-c", 'echo 0 2>/dev/null > /proc/self/oom_score_adj; eval "$0"', command],
+      env: { ...env },
       stdin: "piped",
       stdout: "null",
       stderr: "inherit",

@@ -5,6 +5,8 @@ import { openDatagram } from "../kernel/datagram.ts";
 export interface ServiceManager {
   /** From now on it is told every half of its watchdog's time, for as long as `isAlive` holds. */
   ready(status: string, isAlive: () => boolean): void;
+  /** In one line, for `systemctl status`. */
+  status(line: string): void;
   stopping(): void;
 }
 
@@ -16,7 +18,7 @@ export function openServiceManager(): ServiceManager | undefined {
   let timer: ReturnType<typeof setInterval> | undefined;
   return {
     ready(status, isAlive) {
-      socket.send(`READY=1\nSTATUS=${status.replaceAll("\n", " ")}`);
+      socket.send(`READY=1\nSTATUS=${oneLine(status)}`);
       const micros = Number(Deno.env.get("WATCHDOG_USEC"));
       const meant = Number(Deno.env.get("WATCHDOG_PID") ?? Deno.pid) === Deno.pid;
       if (!(micros > 0) || !meant) return;
@@ -24,9 +26,14 @@ export function openServiceManager(): ServiceManager | undefined {
         if (isAlive()) socket.send("WATCHDOG=1");
       }, micros / 2000);
     },
+    status(line) {
+      socket.send(`STATUS=${oneLine(line)}`);
+    },
     stopping() {
       clearInterval(timer);
       socket.send("STOPPING=1");
     },
   };
 }
+
+const oneLine = (text: string) => text.replaceAll("\n", " ");

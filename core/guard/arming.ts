@@ -3,7 +3,7 @@
 import { type Cgroup, isThere } from "../cgroup/cgroup.ts";
 import type { EpollSet } from "../kernel/epoll.ts";
 import { SystemCallError } from "../kernel/libc.ts";
-import type { Bounds } from "../policy/bounds.ts";
+import { type Bounds, earlyMark } from "../policy/bounds.ts";
 import { type Armed, armMeanwhile } from "../watch/arm.ts";
 import { reasonOf } from "../watch/describe.ts";
 
@@ -24,7 +24,7 @@ const AT_ONCE = 16;
 export function createArming(
   epoll: EpollSet,
   refuse: (cgroup: Cgroup, wanted: string, using: string, reason: string) => void,
-): (cgroup: Cgroup, bounds: Bounds, withHints: boolean) => Promise<ArmedEventfd[]> {
+): (cgroup: Cgroup, bounds: Bounds, isDeadly: boolean) => Promise<ArmedEventfd[]> {
   let nextToken = 1;
   let underway = 0;
   const waiting: (() => void)[] = [];
@@ -46,14 +46,15 @@ export function createArming(
     }
   };
 
-  return async (cgroup, { warn, critical, threshold }, withHints) => {
+  return async (cgroup, { warn, critical, threshold }, isDeadly) => {
     const { dialect } = cgroup.hierarchy;
     if (!dialect.notifiesThresholds) return [];
     if (underway >= AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve));
     underway += 1;
     try {
-      const thresholds = [...new Set([threshold, critical, warn])];
-      const pressure = withHints ? [{ level: "low", mode: "local" } as const] : [];
+      const early = isDeadly ? [earlyMark(threshold, navigator.hardwareConcurrency)] : [];
+      const thresholds = [...new Set([threshold, ...early, critical, warn])];
+      const pressure = isDeadly ? [{ level: "low", mode: "local" } as const] : [];
       const triggers = dialect.triggers({ thresholds, pressure, psi: [] }).flatMap((trigger) =>
         trigger.kind === "eventfd" && trigger.tells !== "oom" ? [trigger] : []
       );

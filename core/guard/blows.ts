@@ -7,7 +7,7 @@ import { hasEnded, releaseMemory, signalPidfd } from "../kernel/process.ts";
 import { type Pick, release } from "./aim.ts";
 import { sparedBy, wholeOf } from "./casualties.ts";
 import type { Blow, Message, Weighed } from "./messages.ts";
-import type { Deed, GuardPlan } from "./plan.ts";
+import type { Deed } from "./plan.ts";
 import { headOf } from "./sentry.ts";
 import type { OpenBlow, Ward } from "./ward.ts";
 
@@ -21,7 +21,7 @@ export interface Blows {
     signal: number,
     struckAfter: number,
   ): void;
-  isAlive(open: OpenBlow, now: number): boolean;
+  isAlive(ward: Ward, open: OpenBlow, now: number): boolean;
   /** Strikes what has not died yet once more, where that helps, and lets those go on that were paused for long enough. */
   keepAt(ward: Ward, now: number): void;
   /**
@@ -51,12 +51,12 @@ const FREEZE_AFTER = 2;
 /** A gigabyte is free after 50 ms. */
 const LONGEST_PAUSE_MS = 200;
 
-export function createBlows(plan: () => GuardPlan, say: (message: Message) => void): Blows {
-  const isAlive = (open: OpenBlow, now: number): boolean => {
+export function createBlows(say: (message: Message) => void): Blows {
+  const isAlive = (ward: Ward, open: OpenBlow, now: number): boolean => {
     if (open.diedAfter !== undefined) return false;
     const whole = wholeOf(open.pick, open.blow.deed);
     const isOver = whole
-      ? isEmpty(whole, sparedBy(open.pick, open.blow.deed, plan()))
+      ? isEmpty(whole, sparedBy(open.pick, open.blow.deed, ward.orders))
       : hasEnded(open.pick.pidfd);
     if (!isOver) return true;
     open.diedAfter = now - open.since;
@@ -115,7 +115,7 @@ export function createBlows(plan: () => GuardPlan, say: (message: Message) => vo
         diedAfter: undefined,
       };
       ward.blows.push(open);
-      if (!plan().dryRun) {
+      if (!ward.orders.dryRun) {
         if (signal === SIGKILL) releaseMemory(pick.pidfd);
         return;
       }
@@ -131,14 +131,14 @@ export function createBlows(plan: () => GuardPlan, say: (message: Message) => vo
       if (ward.paused.length > 0 && now - ward.pausedAt > LONGEST_PAUSE_MS) resume(ward);
       const last = ward.blows.at(-1);
       const whole = last && wholeOf(last.pick, last.blow.deed);
-      if (!last || !whole || last.blow.signal === "SIGTERM" || !isAlive(last, now)) return;
+      if (!last || !whole || last.blow.signal === "SIGTERM" || !isAlive(ward, last, now)) return;
       last.rounds += 1;
-      const spared = sparedBy(last.pick, last.blow.deed, plan());
+      const spared = sparedBy(last.pick, last.blow.deed, ward.orders);
       strikeAll(whole, SIGKILL, false, spared, last.rounds > FREEZE_AFTER);
     },
 
     pauseOthers(ward, victim, present, now) {
-      if (plan().dryRun) return;
+      if (ward.orders.dryRun) return;
       const others = (ward.aim?.picks ?? []).filter((pick) =>
         pick !== victim && !pick.isStopped && !ward.paused.includes(pick) &&
         !ward.blows.some((open) => open.pick === pick)
@@ -160,7 +160,7 @@ export function createBlows(plan: () => GuardPlan, say: (message: Message) => vo
 
     fail(ward, now, deed, why) {
       const blow = describe(ward, deed, {
-        signal: nameOf(plan().patience.grace > 0 ? SIGTERM : SIGKILL),
+        signal: nameOf(ward.orders.patience.grace > 0 ? SIGTERM : SIGKILL),
         victim: undefined,
         container: undefined,
         struckAfter: performance.now() - now,
@@ -172,7 +172,7 @@ export function createBlows(plan: () => GuardPlan, say: (message: Message) => vo
     abandon(ward, now) {
       const kept = new Set([...ward.blows.map(({ pick }) => pick), ...ward.paused]);
       resume(ward);
-      for (const open of ward.blows) tell(ward, open, isAlive(open, now) ? "alive" : "died");
+      for (const open of ward.blows) tell(ward, open, isAlive(ward, open, now) ? "alive" : "died");
       ward.blows = [];
       ward.aim?.close((pick) => !kept.has(pick));
       ward.aim = undefined;

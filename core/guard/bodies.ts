@@ -2,15 +2,16 @@
 
 import type { Body, Weighed as ToldWeighed } from "../report/event.ts";
 import type { Blow, Message, Weighed } from "./messages.ts";
-import type { Action, GuardPlan } from "./plan.ts";
+import type { Action } from "./plan.ts";
 import type { Entry } from "./roster.ts";
 
 type Of<Say extends Message["say"]> = Extract<Message, { say: Say }>;
 
-export function guardingBody({ measured, spec }: Entry, plan: GuardPlan): Body {
+export function guardingBody({ measured, spec, plan }: Entry): Body {
   const { warn, critical, threshold } = plan.actions;
   return {
     type: "guarding",
+    rule: plan.rule ?? null,
     limit: spec.limit,
     limit_owner: measured.path,
     ...spec.bounds,
@@ -36,7 +37,7 @@ export function actionText(action: Action): string {
   }
 }
 
-export function levelBody({ spec }: Entry, said: Of<"level">, { base }: GuardPlan): Body {
+export function levelBody({ spec, plan: { base } }: Entry, said: Of<"level">): Body {
   const { level, usage, value, rate } = said;
   return {
     type: "level",
@@ -62,7 +63,7 @@ export function letGoBody({ spec }: Entry, { level, why, usage, reclaimable }: O
   };
 }
 
-export function blowBody({ spec }: Entry, blow: Blow, { dryRun }: GuardPlan): Body {
+export function blowBody({ spec, plan: { dryRun } }: Entry, blow: Blow): Body {
   const { before, after } = blow;
   return {
     type: "action",
@@ -88,7 +89,7 @@ export function blowBody({ spec }: Entry, blow: Blow, { dryRun }: GuardPlan): Bo
   };
 }
 
-export function reclaimedBody({ spec }: Entry, said: Of<"reclaimed">, { dryRun }: GuardPlan): Body {
+export function reclaimedBody({ spec, plan: { dryRun } }: Entry, said: Of<"reclaimed">): Body {
   const { level, before, after, lasted } = said;
   return {
     ...emptyAction,

@@ -8,10 +8,11 @@ import { openDirectory } from "../kernel/fd.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import type { Level } from "../policy/bounds.ts";
 import { type ActionBody, type Body, makeEvent, type Source } from "../report/event.ts";
+import { environmentOf } from "../report/environment.ts";
 import { toJson } from "../report/json.ts";
 import { blowBody, emptyAction } from "./bodies.ts";
 import type { Blow } from "./messages.ts";
-import type { Action, GuardPlan } from "./plan.ts";
+import type { Action } from "./plan.ts";
 import type { Entry } from "./roster.ts";
 
 export interface Chores {
@@ -34,14 +35,14 @@ const RECLAIM_MS = 1000;
 const RECLAIM_LOOK_MS = 50;
 
 export function createChores(
-  { plan, hookTimeout }: { readonly plan: GuardPlan; readonly hookTimeout: number },
+  { hookTimeout }: { readonly hookTimeout: number },
   tell: (cgroup: string, source: Source, body: Body) => void,
 ): Chores {
   /**
-   * When a process got a signal last, and for which ward, by pid and level: wards may overlap. How often one of them asks for it
+   * Until when a process is not to get a signal again, and for which ward it got one, by pid and level: wards may overlap. How often one of them asks for it
    * is the sentry's to say, by its own clock.
    */
-  const signalled = new Map<string, { readonly at: number; readonly ward: number }>();
+  const signalled = new Map<string, { readonly until: number; readonly ward: number }>();
   const running = new Set<Promise<void>>();
   const ending = new AbortController();
 
@@ -50,7 +51,7 @@ export function createChores(
     action,
     level,
     mode: entry.spec.mode,
-    dry_run: plan.dryRun,
+    dry_run: entry.plan.dryRun,
     usage_before: usage,
     limit: entry.spec.limit,
     threshold: entry.spec.bounds[level],
@@ -58,14 +59,16 @@ export function createChores(
 
   const sendSignal = (entry: Entry, level: Level, usage: number, signal: Deno.Signal) => {
     const now = performance.now();
-    for (const [key, { at }] of signalled) {
-      if (now - at > plan.rearming.cooldown) signalled.delete(key);
+    const { untouchable, rearming, dryRun } = entry.plan;
+    for (const [key, { until }] of signalled) {
+      if (now > until) signalled.delete(key);
     }
+    const until = now + rearming.cooldown;
     const isSpared = (pid: number) =>
-      plan.untouchable.has(pid) || pid === 1 ||
+      untouchable.has(pid) || pid === 1 ||
       (signalled.get(`${pid} ${level}`)?.ward ?? entry.id) !== entry.id;
-    const { pids, unhandled, refused } = signalAll(entry.cgroup, signal, isSpared, plan.dryRun);
-    for (const pid of pids) signalled.set(`${pid} ${level}`, { at: now, ward: entry.id });
+    const { pids, unhandled, refused } = signalAll(entry.cgroup, signal, isSpared, dryRun);
+    for (const pid of pids) signalled.set(`${pid} ${level}`, { until, ward: entry.id });
     const nobody = unhandled > 0
       ? `none of its ${unhandled} processes handles ${signal}`
       : "there is nobody";
@@ -73,14 +76,14 @@ export function createChores(
       ...base(entry, level, usage, "signal"),
       signal,
       count: pids.length,
-      outcome: pids.length === 0 ? "failed" : plan.dryRun ? "would" : "signalled",
+      outcome: pids.length === 0 ? "failed" : dryRun ? "would" : "signalled",
       reason: pids.length === 0 ? refused ?? nobody : refused ?? null,
     });
   };
 
   const reclaim = async (entry: Entry, level: Level, usage: number) => {
     const body = base(entry, level, usage, "reclaim");
-    if (plan.dryRun) return tell(entry.cgroup.path, "none", { ...body, outcome: "would" });
+    if (entry.plan.dryRun) return tell(entry.cgroup.path, "none", { ...body, outcome: "would" });
     const started = performance.now();
     const wanted = entry.spec.bounds[level];
     const refused = askBack(entry, usage - wanted);
@@ -106,10 +109,16 @@ export function createChores(
     const body = base(entry, level, usage, "exec");
     const finish = (rest: Pick<ActionBody, "outcome" | "reason">) =>
       tell(entry.cgroup.path, "none", { ...body, ...rest });
-    if (plan.dryRun) return finish({ outcome: "would", reason: command });
+    if (entry.plan.dryRun) return finish({ outcome: "would", reason: command });
     const at = performance.timeOrigin + performance.now();
-    const text = toJson(makeEvent(at, entry.cgroup.path, "none", about));
-    const end = await runHook(command, text, hookTimeout, ending.signal);
+    const event = makeEvent(at, entry.cgroup.path, "none", about);
+    const end = await runHook(
+      command,
+      toJson(event),
+      hookTimeout,
+      ending.signal,
+      environmentOf(event),
+    );
     if ("failed" in end) finish({ outcome: "failed", reason: end.failed });
     else if (end.code !== 0) finish({ outcome: "failed", reason: `it exited with ${end.code}` });
     else finish({ outcome: "done", reason: null });
@@ -126,7 +135,7 @@ export function createChores(
   };
 
   const runHooks = (entry: Entry, level: Level, usage: number, about: Body) => {
-    for (const action of plan.actions[level]) {
+    for (const action of entry.plan.actions[level]) {
       if (action.kind !== "exec") continue;
       start(entry, level, usage, () => hook(entry, level, usage, action.command, about));
     }
@@ -139,21 +148,21 @@ export function createChores(
         level,
         usage,
         value: usage,
-        base: plan.base,
+        base: entry.plan.base,
         threshold: entry.spec.bounds[level],
         limit: entry.spec.limit,
         rate: null,
       };
-      for (const action of plan.actions[level]) {
+      for (const action of entry.plan.actions[level]) {
         if (action.kind === "signal") sendSignal(entry, level, usage, action.signal);
         if (action.kind === "reclaim") {
           start(entry, level, usage, () => reclaim(entry, level, usage));
         }
       }
-      if (!isDeadly(plan.actions[level])) runHooks(entry, level, usage, about);
+      if (!isDeadly(entry.plan.actions[level])) runHooks(entry, level, usage, about);
     },
     afterBlow(entry, blow) {
-      runHooks(entry, blow.level, blow.before, blowBody(entry, blow, plan));
+      runHooks(entry, blow.level, blow.before, blowBody(entry, blow));
     },
     async finish() {
       if (await areDone(running, FINISH_MS)) return;

@@ -9,7 +9,7 @@ import { inOrder, type Pick, takeAim } from "./aim.ts";
 import { sparedBy, wholeOf, whyNobody } from "./casualties.ts";
 import { createBlows } from "./blows.ts";
 import type { Message } from "./messages.ts";
-import { type Deed, deedOf, type GuardPlan } from "./plan.ts";
+import { type Deed, deedOf } from "./plan.ts";
 import { overlap } from "./scope.ts";
 import { headOf } from "./sentry.ts";
 import { cacheOf, type Ward } from "./ward.ts";
@@ -24,7 +24,6 @@ export interface Fight {
 }
 
 export interface FightOptions {
-  readonly plan: () => GuardPlan;
   readonly wards: () => Iterable<Ward>;
   readonly say: (message: Message) => void;
 }
@@ -52,18 +51,18 @@ const TOLD_MS = 1000;
 const PAUSE_MS = 5;
 
 export function createFight(options: FightOptions): Fight {
-  const { plan, wards, say } = options;
+  const { wards, say } = options;
 
   const msUntilLimit = ({ rate, usage, spec: { limit } }: Ward) =>
     rate === undefined || rate <= 0 ? Infinity : 1000 * (limit - usage) / rate;
 
-  const blows = createBlows(plan, say);
+  const blows = createBlows(say);
 
   const takeAimAt = (ward: Ward, mark: number) => {
     const { spec, scope, measured, usageFile } = ward;
     const isPressed = () => (usageFile.number() ?? 0) >= mark;
     const aim = takeAim(scope, {
-      plan: plan(),
+      plan: ward.orders,
       measured: scope.path === measured.path ? scope : measured,
       capacity: spec.capacity,
       pressed: isPressed,
@@ -117,7 +116,7 @@ export function createFight(options: FightOptions): Fight {
     const age = now - ward.statAt;
     if (age > STAT_MS || (age > 0 && msUntilLimit(ward) > RUSH_MS)) readStat(ward, now);
     const { inactiveFile = 0, reclaimable } = ward.cache;
-    const value = plan().base === "usage" ? usage : Math.max(0, usage - inactiveFile);
+    const value = ward.orders.base === "usage" ? usage : Math.max(0, usage - inactiveFile);
     const { unreclaimableRate } = ward;
     return {
       value,
@@ -134,7 +133,7 @@ export function createFight(options: FightOptions): Fight {
 
   const victimIn = (ward: Ward, now: number): Sight["victim"] => {
     if (ward.blows.length === 0) return "none";
-    return ward.blows.some((open) => blows.isAlive(open, now)) ? "alive" : "dead";
+    return ward.blows.some((open) => blows.isAlive(ward, open, now)) ? "alive" : "dead";
   };
 
   const proceed = (ward: Ward, now: number) => {
@@ -142,7 +141,7 @@ export function createFight(options: FightOptions): Fight {
     const { engagement: state, step } = pursue(
       engagement.state,
       see(ward, now),
-      plan().patience,
+      ward.orders.patience,
       now,
     );
     switch (step.do) {
@@ -157,7 +156,7 @@ export function createFight(options: FightOptions): Fight {
         break;
       case "reclaim":
         ward.reclaim = { before: ward.usage, since: now };
-        if (!plan().dryRun) {
+        if (!ward.orders.dryRun) {
           startReclaim(ward.directory, ward.usage - ward.spec.bounds[engagement.level]);
         }
         ward.nextLook = now;
@@ -202,7 +201,7 @@ export function createFight(options: FightOptions): Fight {
   const strike = (ward: Ward, now: number) => {
     endReclaim(ward, now);
     const level = ward.engagement!.level;
-    const deed = deedOf(plan().actions[level])!;
+    const deed = deedOf(ward.orders.actions[level])!;
     const isOld = ward.aim !== undefined && now - ward.aim.at > FRESH_MS;
     if (ward.aim === undefined || (isOld && msUntilLimit(ward) > HURRY_MS)) aimNow(ward);
     let failure = attempt(ward, now, deed);
@@ -211,7 +210,7 @@ export function createFight(options: FightOptions): Fight {
       failure = attempt(ward, now, deed);
     }
     if (failure === undefined) return;
-    if (failure === "gone" && ward.blows.some((open) => blows.isAlive(open, now))) return;
+    if (failure === "gone" && ward.blows.some((open) => blows.isAlive(ward, open, now))) return;
     const reason = failure === "gone" ? whyNobody(ward) : failure.reason;
     const candidates = ward.aim?.candidates ?? [];
     // What went before is told before.
@@ -230,12 +229,12 @@ export function createFight(options: FightOptions): Fight {
 
   /** Strikes the first that still is where it was. */
   const attempt = (ward: Ward, now: number, deed: Deed): Failure => {
-    const signal = plan().patience.grace > 0 ? SIGTERM : SIGKILL;
+    const signal = ward.orders.patience.grace > 0 ? SIGTERM : SIGKILL;
     rank(ward);
     for (const pick of ward.aim?.picks ?? []) {
       if (ward.blows.some((open) => open.pick.pid === pick.pid)) continue;
       const present = pidsAt(pick.home);
-      const failure = blow(pick, present, deed, signal);
+      const failure = blow(ward, pick, present, deed, signal);
       if (failure === "gone") continue;
       if (failure) return failure;
       const struckAfter = performance.now() - now;
@@ -247,15 +246,21 @@ export function createFight(options: FightOptions): Fight {
     return "gone";
   };
 
-  const blow = (pick: Pick, present: ReadonlySet<number>, deed: Deed, signal: number) => {
-    const { dryRun } = plan();
+  const blow = (
+    ward: Ward,
+    pick: Pick,
+    present: ReadonlySet<number>,
+    deed: Deed,
+    signal: number,
+  ) => {
+    const { dryRun } = ward.orders;
     const whole = wholeOf(pick, deed);
     // Whoever fills it first: to go through a cgroup takes a millisecond, in which it would meet the limit. But nobody is
     // asked twice: to many a program a second SIGTERM means to leave everything as it is.
     const isFirst = !whole || signal === SIGKILL;
     const first: Failure = isFirst ? strikeProcess(pick, present, signal, dryRun) : undefined;
     if (!whole || (first !== undefined && first !== "gone")) return first;
-    return strikeAll(whole, signal, dryRun, sparedBy(pick, deed, plan()), false);
+    return strikeAll(whole, signal, dryRun, sparedBy(pick, deed, ward.orders), false);
   };
 
   const escalate = (ward: Ward, now: number) => {
@@ -263,7 +268,7 @@ export function createFight(options: FightOptions): Fight {
     if (open === undefined) return;
     const { pick, blow: { deed } } = open;
     blows.giveUp(ward, open, "it did not end within the grace, or before the limit came near");
-    if (blow(pick, pidsAt(pick.home), deed, SIGKILL) !== undefined) return;
+    if (blow(ward, pick, pidsAt(pick.home), deed, SIGKILL) !== undefined) return;
     blows.open(ward, now, pick, deed, SIGKILL, performance.now() - now);
   };
 

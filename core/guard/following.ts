@@ -17,12 +17,12 @@ export interface Following {
 
 /** A watch of its targets ends with them; a guard waits for them to come again, as a service's cgroup does. */
 export function createFollowing(
-  scopes: readonly Scope[],
+  scopes: () => readonly Scope[],
   follow: (event: OomkitEvent) => void,
   fail: (error: unknown) => void,
 ): Following {
   let watching: Watching | undefined;
-  let targets = there(scopes);
+  let targets = there(scopes());
   let sources: readonly string[] = [];
   const ending = new Set<Promise<unknown>>();
 
@@ -34,17 +34,17 @@ export function createFollowing(
 
   return {
     isStale() {
-      const now = there(scopes);
+      const now = there(scopes());
       return now.length !== targets.length || !targets.every(isThere);
     },
     renew() {
       end(watching);
       watching = undefined;
-      targets = there(scopes);
+      targets = there(scopes());
       if (targets.length === 0) return;
       watching = startWatch({
         targets,
-        recursive: scopes.some(({ recursive }) => recursive),
+        recursive: scopes().some(({ recursive }) => recursive),
         thresholds: [],
         pressure: [],
         psi: [],

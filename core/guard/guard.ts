@@ -19,7 +19,7 @@ import { takeAim } from "./aim.ts";
 import { blowBody, guardingBody, letGoBody, levelBody, reclaimedBody, toldOf } from "./bodies.ts";
 import { createChores } from "./chores.ts";
 import { createHoldWatchdog } from "./hold_watchdog.ts";
-import { deadlyLevel, type GuardPlan, type Mode } from "./plan.ts";
+import { isDeadly, type Plans } from "./plan.ts";
 import { doubts } from "./reach.ts";
 import { createRoster, type Entry } from "./roster.ts";
 import { createFollowing } from "./following.ts";
@@ -27,8 +27,7 @@ import { candidatesIn, type Scope, scopeOf } from "./scope.ts";
 import { type Report, startSentryThread } from "./thread.ts";
 
 export interface GuardOptions {
-  readonly plan: GuardPlan;
-  readonly mode: Mode | "auto";
+  readonly plans: Plans;
   readonly scopes: readonly Scope[];
   /** OOMHero's way: the cgroups of all processes that can be seen, instead of scopes. */
   readonly findCgroups?: () => readonly Cgroup[];
@@ -45,14 +44,18 @@ export interface GuardOptions {
 }
 
 export interface Guarding {
-  readonly entries: readonly Entry[];
+  entries(): readonly Entry[];
   /** For the start-up line. */
   readonly scheduling: string;
-  readonly sources: readonly string[];
+  sources(): readonly string[];
   /** Rejects when the guard cannot go on. */
   readonly done: Promise<never>;
   /** Who would be taken in it now, the first first. */
   candidates(entry: Entry): readonly Weighed[];
+  /** Guards by other plans, and elsewhere, from now on. */
+  assume(next: Pick<GuardOptions, "plans" | "scopes">): Promise<void>;
+  /** Milliseconds since the sentry was seen to turn last. */
+  silentFor(): number;
   /** Whether the sentry has turned since this was asked last. */
   isAlive(): boolean;
   /** Puts everything back, and ends with the summary. */
@@ -75,11 +78,10 @@ export async function startGuard(
   options: GuardOptions,
   emit: (event: OomkitEvent, stat?: string) => void,
 ): Promise<Guarding> {
-  const { plan, scopes } = options;
+  let { plans, scopes } = options;
   const ended = Promise.withResolvers<never>();
   // Asked for only once everything stands.
   ended.promise.catch(() => {});
-  const isDeadly = deadlyLevel(plan.actions) !== undefined;
   const tell = (cgroup: string, source: Source, body: Body, at?: number, stat?: string) =>
     emit(makeEvent(at ?? performance.timeOrigin + performance.now(), cgroup, source, body), stat);
   const told = new Set<string>();
@@ -104,19 +106,21 @@ export async function startGuard(
       return files.change(...change);
     },
   };
-  const thread = startSentryThread(plan, (report) => take(report));
+  const thread = startSentryThread(plans.all, (report) => take(report));
   thread.failed.catch(ended.reject);
   const { scheduling, rehearsed } = await thread.ready;
   if (!rehearsed) refuse("/", "a rehearsal", "nothing", "the own cgroup cannot be seen");
   const score = setOwnScore(-900);
-  if (score.refused && isDeadly) refuse("/", "oom_score_adj -900", "what it was", score.refused);
+  if (score.refused && isDeadly(plans)) {
+    refuse("/", "oom_score_adj -900", "what it was", score.refused);
+  }
 
   const roster = createRoster({
     ...options,
     epoll: thread.epoll,
     journal,
     order: thread.order,
-    tell: (entry) => tell(entry.cgroup.path, "none", guardingBody(entry, plan)),
+    tell: (entry) => tell(entry.cgroup.path, "none", guardingBody(entry)),
     tellRestored,
     refuse: (cgroup, ...rest) => refuse(cgroup.path, ...rest),
     fail: ended.reject,
@@ -134,17 +138,17 @@ export async function startGuard(
     const say = (body: Body, stat?: string) => tell(path, report.wake, body, report.at, stat);
     switch (report.say) {
       case "level":
-        say(levelBody(entry, report, plan));
+        say(levelBody(entry, report));
         return chores.atLevel(entry, report.level, report.usage);
       case "blow": {
         const { blow } = report;
-        say(blowBody(entry, blow, plan), blow.stat);
+        say(blowBody(entry, blow), blow.stat);
         const isHeld = blow.outcome === "failed" && entry.spec.mode === "hold";
         if (isHeld) letLoose(entry, blow.reason ?? "nobody could be ended");
         return chores.afterBlow(entry, blow);
       }
       case "reclaimed":
-        return say(reclaimedBody(entry, report, plan));
+        return say(reclaimedBody(entry, report));
       case "let_go":
         return say(letGoBody(entry, report));
       case "refused":
@@ -178,12 +182,12 @@ export async function startGuard(
     if (cgroup) roster.consider(cgroup, isNamed);
     else roster.forget(event.cgroup);
   };
-  const following = createFollowing(scopes, follow, ended.reject);
+  const following = createFollowing(() => scopes, follow, ended.reject);
   following.renew();
   considerAll();
   await roster.armed();
   for (const entry of roster.all()) {
-    for (const [wanted, using, reason] of isDeadly ? doubts(entry, plan) : []) {
+    for (const [wanted, using, reason] of isDeadly(plans) ? doubts(entry) : []) {
       refuse(entry.cgroup.path, wanted, using, reason);
     }
   }
@@ -233,11 +237,11 @@ export async function startGuard(
 
   let beats = 0;
   return {
-    entries: roster.all(),
+    entries: roster.all,
     scheduling,
-    sources: following.sources(),
+    sources: following.sources,
     done: ended.promise,
-    candidates({ cgroup, measured, spec }) {
+    candidates({ cgroup, measured, spec, plan }) {
       const pressed = () => false;
       const { capacity } = spec;
       const aiming = { plan, measured, capacity, pressed, struck: new Set<number>() };
@@ -245,6 +249,14 @@ export async function startGuard(
       aim?.close();
       return (aim?.candidates ?? []).map(toldOf);
     },
+    async assume(next) {
+      ({ plans, scopes } = next);
+      roster.assume(plans);
+      following.renew();
+      considerAll();
+      await roster.armed();
+    },
+    silentFor: () => performance.now() - lastBeat.at,
     isAlive() {
       const before = beats;
       beats = thread.beats();

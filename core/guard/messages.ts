@@ -26,6 +26,8 @@ export function unflatten({ hierarchy: { version, ...rest }, ...cgroup }: FlatCg
 /** One guarded cgroup. */
 export interface WardSpec {
   readonly id: number;
+  /** Which of the plans that were told. */
+  readonly plan: number;
   /** Whose usage and limit count: the cgroup itself, or an ancestor whose limit is the tighter one. */
   readonly measured: FlatCgroup;
   /** Where victims are taken from: the cgroup that was named, and everything beneath it. */
@@ -48,17 +50,19 @@ export interface WardSpec {
 export type Order =
   | {
     readonly order: "begin";
-    readonly plan: GuardPlan;
+    readonly plans: readonly GuardPlan[];
     readonly epoll: SharedEpoll;
     /** Rises with each turn: a sentry that hangs can be told from one that has nothing to do. */
     readonly heartbeat: Int32Array;
   }
+  /** From now on wards name these; those that are there keep theirs until they are told otherwise. */
+  | { readonly order: "plans"; readonly plans: readonly GuardPlan[] }
   | { readonly order: "adopt"; readonly ward: WardSpec }
   /** Its limit has changed, and with it what is armed. */
   | {
     readonly order: "rebound";
     readonly id: number;
-    readonly spec: Pick<WardSpec, "limit" | "bounds" | "mode" | "capacity" | "eventfds">;
+    readonly spec: Omit<WardSpec, "id" | "measured" | "scope">;
   }
   | { readonly order: "drop"; readonly id: number }
   | { readonly order: "stop" };

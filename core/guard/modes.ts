@@ -9,7 +9,7 @@ import { isWithin } from "./scope.ts";
 
 export interface Modes {
   /** What is asked for there. */
-  wanted(limit: GuardedLimit): Mode;
+  wanted(limit: GuardedLimit, plan: GuardPlan): Mode;
   /** Changes the cgroup as `mode` asks for; the mode that it is in then. */
   settle(measured: Cgroup, mode: Mode, threshold: number): Mode;
   /** False when somebody has undone what the mode needs, as systemd does when it is reloaded. */
@@ -20,8 +20,6 @@ export interface Modes {
 const PAGE = 65536;
 
 export function createModes(
-  plan: GuardPlan,
-  asked: Mode | "auto",
   journal: Journal,
   refuse: (cgroup: Cgroup, wanted: string, using: string, reason: string) => void,
 ): Modes {
@@ -50,9 +48,9 @@ export function createModes(
   };
 
   return {
-    wanted({ measured }) {
+    wanted({ measured }, plan) {
       if (plan.dryRun) return "notify";
-      if (asked !== "auto") return asked;
+      if (plan.mode !== "auto") return plan.mode;
       const isV2 = measured.hierarchy.dialect.version === 2;
       // Nothing is changed for what only tells; and the soft limit of v2 is the very file that it would take.
       const isDeadly = deadlyLevel(plan.actions) !== undefined;

@@ -1,5 +1,6 @@
 /** What a guard is asked to do: plain data, so that it can be handed to another thread. */
 
+import type { Cgroup } from "../cgroup/cgroup.ts";
 import { type Level, LEVELS, type Margin } from "../policy/bounds.ts";
 import type { Preferences } from "../policy/choose.ts";
 import type { Patience } from "../policy/engagement.ts";
@@ -25,7 +26,11 @@ export type Deed = "process" | "container";
  */
 export type Mode = "notify" | "tripwire" | "hold";
 
+/** What is to be done in a cgroup. Different ones may have different plans. */
 export interface GuardPlan {
+  /** The rule that it comes from; absent for what holds where no rule does. */
+  readonly rule?: string;
+  readonly mode: Mode | "auto";
   readonly levels: {
     /** Percent of the limit. */
     readonly warn: number;
@@ -62,4 +67,21 @@ export function deadlyLevel(actions: GuardPlan["actions"]): Level | undefined {
 /** The levels at which anything is asked for; who asks for `noop` does not want what is done below. */
 export function actingLevels(actions: GuardPlan["actions"]): ReadonlySet<Level> {
   return new Set(LEVELS.filter((level) => actions[level].length > 0));
+}
+
+/** Which plan holds where. */
+export interface Plans {
+  readonly all: readonly GuardPlan[];
+  /** An index into `all`; `undefined` for what is not to be guarded. */
+  choose(cgroup: Cgroup): number | undefined;
+}
+
+/** The same everywhere. */
+export function onePlan(plan: GuardPlan): Plans {
+  return { all: [plan], choose: () => 0 };
+}
+
+/** Whether anything is to die under any of them. */
+export function isDeadly(plans: Pick<Plans, "all">): boolean {
+  return plans.all.some(({ actions }) => deadlyLevel(actions) !== undefined);
 }

@@ -4,7 +4,6 @@ import { pidsIn } from "../act/held.ts";
 import { type Cgroup, peekControl, walk } from "../cgroup/cgroup.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { openPidfd, signalPidfd } from "../kernel/process.ts";
-import type { GuardPlan } from "./plan.ts";
 import type { Entry } from "./roster.ts";
 import { isWithin } from "./scope.ts";
 
@@ -35,8 +34,7 @@ export function whyNoSignal(cgroup: Cgroup, untouchable: ReadonlySet<number>): s
 
 /** What may keep a guard from its work there: what is wanted, what it is instead, and why. */
 export function doubts(
-  { cgroup, measured, spec: { mode } }: Entry,
-  { untouchable }: GuardPlan,
+  { cgroup, measured, spec: { mode }, plan: { untouchable } }: Entry,
 ): [string, string, string][] {
   const { own } = cgroup.hierarchy;
   const isInside = mode === "tripwire" && own !== undefined && isWithin(own, measured.path);

@@ -19,6 +19,7 @@ const TOKEN = 1;
 const ID = -1;
 
 export const REHEARSED: GuardPlan = {
+  mode: "notify",
   levels: { warn: 0, critical: 0, margin: {} },
   rearming: { hysteresis: 0, cooldown: 0, repeat: false },
   patience: { reclaim: true, grace: 0, death: 0 },
@@ -44,7 +45,7 @@ export function rehearse(sentry: Sentry, epoll: JoinedEpoll): boolean {
   const cgroup = flatten(own);
   const eventfds = [{ token: TOKEN, fd: eventfd.number, isHint: false }];
   const spec = { limit: 2 ** 53, capacity: 2 ** 53, mode: "notify", eventfds } as const;
-  sentry.adopt({ id: ID, measured: cgroup, scope: cgroup, bounds: AWAY, ...spec });
+  sentry.adopt({ id: ID, plan: 0, measured: cgroup, scope: cgroup, bounds: AWAY, ...spec });
   const end = performance.now() + MOST_MS;
   for (let round = 0; round < ROUNDS && performance.now() < end; round++) {
     sentry.rebound(ID, { bounds: round % 2 === 0 ? REACHED : AWAY });

@@ -8,13 +8,14 @@ import { type ArmedEventfd, createArming } from "./arming.ts";
 import { limitOf } from "./limit.ts";
 import { flatten, type Order, type WardSpec } from "./messages.ts";
 import { createModes } from "./modes.ts";
-import { deadlyLevel, type GuardPlan, type Mode } from "./plan.ts";
+import { deadlyLevel, type GuardPlan, type Mode, type Plans } from "./plan.ts";
 
 export interface Entry {
   readonly id: number;
   readonly cgroup: Cgroup;
   readonly measured: Cgroup;
   readonly isNamed: boolean;
+  readonly plan: GuardPlan;
   /** What was asked for; `spec.mode` is what could be had. */
   readonly wanted: Mode;
   readonly spec: WardSpec;
@@ -22,8 +23,7 @@ export interface Entry {
 }
 
 export interface RosterOptions {
-  readonly plan: GuardPlan;
-  readonly mode: Mode | "auto";
+  readonly plans: Plans;
   readonly epoll: EpollSet;
   readonly journal: Journal;
   order(order: Order): void;
@@ -40,6 +40,8 @@ export interface Roster {
   /** Guards it, guards it otherwise, or no longer: as its limit is now. `anew` arms it afresh in any case. */
   consider(cgroup: Cgroup, isNamed: boolean, anew?: boolean): void;
   forget(path: string): void;
+  /** From now on; what is guarded already is to be considered anew. */
+  assume(plans: Plans): void;
   get(id: number): Entry | undefined;
   all(): Entry[];
   /** Resolves when all that is being armed now is armed. */
@@ -48,11 +50,11 @@ export interface Roster {
 }
 
 export function createRoster(options: RosterOptions): Roster {
-  const { plan, journal, order, tell, tellRestored, refuse } = options;
+  const { journal, order, tell, tellRestored, refuse } = options;
   const entries = new Map<string, Entry>();
   const underway = new Set<Promise<void>>();
-  const isDeadly = deadlyLevel(plan.actions) !== undefined;
-  const modes = createModes(plan, options.mode, journal, refuse);
+  let { plans } = options;
+  const modes = createModes(journal, refuse);
   const armAll = createArming(options.epoll, refuse);
   let nextId = 1;
 
@@ -60,14 +62,17 @@ export function createRoster(options: RosterOptions): Roster {
     const known = entries.get(cgroup.path);
     const same = known?.cgroup.inode === cgroup.inode ? known : undefined;
     if (known && !same) forget(cgroup.path);
-    const found = limitOf(cgroup, isNamed, plan.softLimit);
-    if (found === undefined) return forget(cgroup.path);
+    const number = plans.choose(cgroup);
+    const plan = number === undefined ? undefined : plans.all[number];
+    const found = plan && limitOf(cgroup, isNamed, plan.softLimit);
+    if (number === undefined || !plan || !found) return forget(cgroup.path);
     const { measured, limit, capacity } = found;
     const isSameFile = same?.measured.inode === measured.inode;
-    const isUnchanged = same !== undefined && isSameFile && same.spec.limit === limit &&
-      same.spec.capacity === capacity && modes.isAsSet(measured, same.spec.mode);
+    const isUnchanged = same !== undefined && isSameFile && same.plan === plan &&
+      same.spec.limit === limit && same.spec.capacity === capacity &&
+      modes.isAsSet(measured, same.spec.mode);
     if (isUnchanged && !anew) return;
-    const wanted = modes.wanted(found);
+    const wanted = modes.wanted(found, plan);
     const usual = wanted === "tripwire" ? TRIPWIRE_MARGIN : NOTIFIED_MARGIN;
     const margin = marginOf(usual, plan.levels.margin);
     const bounds = boundsOf(limit, { ...plan.levels, margin });
@@ -78,12 +83,13 @@ export function createRoster(options: RosterOptions): Roster {
     // Its old notifications lead to a look as well, until it has those for the new limit.
     const armed = isSameFile ? same.armed : [];
     if (same && !isSameFile) leave(same);
+    else if (same && same.wanted !== wanted) putBack(same);
     const mode = modes.settle(measured, wanted, bounds.threshold);
     const id = same?.id ?? nextId++;
-    const part = { limit, capacity, bounds, mode, eventfds: armed.map(numbersOf) };
+    const part = { plan: number, limit, capacity, bounds, mode, eventfds: armed.map(numbersOf) };
     const spec: WardSpec = { id, measured: flatten(measured), scope: flatten(cgroup), ...part };
     order(isSameFile ? { order: "rebound", id, spec: part } : { order: "adopt", ward: spec });
-    const entry: Entry = { id, cgroup, measured, isNamed, wanted, spec, armed };
+    const entry: Entry = { id, cgroup, measured, isNamed, plan, wanted, spec, armed };
     entries.set(cgroup.path, entry);
     const isNews = !isUnchanged || same.spec.mode !== mode;
     if (plan.poll !== undefined || !measured.hierarchy.dialect.notifiesThresholds) {
@@ -95,7 +101,8 @@ export function createRoster(options: RosterOptions): Roster {
 
   /** In the meantime the sentry looks at it by itself. */
   const arm = async (entry: Entry, isNews: boolean) => {
-    const { id, cgroup, measured, spec } = entry;
+    const { id, cgroup, measured, spec, plan } = entry;
+    const isDeadly = deadlyLevel(plan.actions) !== undefined;
     const fresh = await armAll(measured, spec.bounds, isDeadly);
     if (entries.get(cgroup.path) !== entry) return disarm(fresh);
     order({ order: "rebound", id, spec: { ...spec, eventfds: fresh.map(numbersOf) } });
@@ -109,10 +116,15 @@ export function createRoster(options: RosterOptions): Roster {
     underway.add(followed);
   };
 
-  /** Ends what was set up for it, unless another one stands on the same limit. */
+  /** Ends what was set up for it. */
   const leave = (entry: Entry) => {
     disarm(entry.armed);
     entry.armed = [];
+    putBack(entry);
+  };
+
+  /** What was changed for it, unless another one stands on the same limit. */
+  const putBack = (entry: Entry) => {
     const { dir } = entry.measured;
     const isShared = [...entries.values()].some((other) =>
       other !== entry && other.measured.dir === dir
@@ -131,6 +143,10 @@ export function createRoster(options: RosterOptions): Roster {
   return {
     consider,
     forget,
+    assume(next) {
+      plans = next;
+      order({ order: "plans", plans: next.all });
+    },
     get: (id) => [...entries.values()].find((entry) => entry.id === id),
     all: () => [...entries.values()],
     async armed() {

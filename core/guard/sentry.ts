@@ -13,12 +13,12 @@ import { nextRing, ring } from "../policy/levels.ts";
 import { longestLook, nextLook } from "../policy/pace.ts";
 import { createFight } from "./fight.ts";
 import type { Message, Wake, WardSpec } from "./messages.ts";
-import { actingLevels, deadlyLevel, deedOf, type GuardPlan } from "./plan.ts";
-import { cacheOf, closeWard, openWard, type Ward } from "./ward.ts";
+import { deedOf, type GuardPlan } from "./plan.ts";
+import { cacheOf, closeWard, openWard, ordersOf, type Ward } from "./ward.ts";
 
 export interface Sentry {
-  /** What is to be done from now on. */
-  assume(plan: GuardPlan): void;
+  /** What wards are meant by the number of their plan from now on. */
+  assume(plans: readonly GuardPlan[]): void;
   adopt(spec: WardSpec): void;
   rebound(id: number, spec: Partial<WardSpec>): void;
   drop(id: number): void;
@@ -31,6 +31,10 @@ export interface Sentry {
 const SWEEP_MS = 1000;
 /** epoll_wait(2) takes whole milliseconds. */
 const SHORTEST_MS = 1;
+/** What would be crossed sooner than this is not slept for. */
+const SPIN_MS = 1;
+/** But no longer than this after a notification: growth may have ended. */
+const LONGEST_SPIN_MS = 2;
 /** Two looks that are closer than this say nothing of the rate (milliseconds). */
 const RATE_MS = 0.2;
 /** No two hints within this time (milliseconds). */
@@ -39,13 +43,11 @@ const HINT_MS = 2;
 export const FIRST_SENTRY_TOKEN = 0x40000000;
 
 export function createSentry(
-  first: GuardPlan,
+  first: readonly GuardPlan[],
   epoll: JoinedEpoll,
   post: (message: Message) => void,
 ): Sentry {
-  let plan = first;
-  let deadly = deadlyLevel(plan.actions);
-  let acting = actingLevels(plan.actions);
+  let orders = first.map(ordersOf);
   const wards = new Map<number, Ward>();
   /** Who is meant by a token of the epoll set. */
   const tokens = new Map<
@@ -57,7 +59,6 @@ export function createSentry(
   const say = (message: Message) => void outbox.push(message);
 
   const fight = createFight({
-    plan: () => plan,
     wards: wards.values.bind(wards),
     say,
   });
@@ -71,20 +72,20 @@ export function createSentry(
   };
 
   const watchLevels = (ward: Ward, now: number) => {
-    const { bounds } = ward.spec;
+    const { spec: { bounds }, orders: { rearming, acting, actions, dryRun, isDeadly } } = ward;
     const value = valueOf(ward, now);
-    const { bells, levels } = ring(ward.bells, bounds, value, now, plan.rearming, acting);
+    const { bells, levels } = ring(ward.bells, bounds, value, now, rearming, acting);
     ward.bells = bells;
     const reached = levelOf(bounds, value);
     // Without regard to hysteresis: what is put off at the last level is lost. Nothing happens in a rehearsal, so that once is enough.
-    const mayEngage = now >= ward.idleUntil && (!plan.dryRun || levels.length > 0);
+    const mayEngage = now >= ward.idleUntil && (!dryRun || levels.length > 0);
     if (reached && mayEngage) {
       const at = LEVELS.slice(0, LEVELS.indexOf(reached) + 1)
-        .findLast((each) => deedOf(plan.actions[each]) !== undefined);
+        .findLast((each) => deedOf(actions[each]) !== undefined);
       if (at) ward.engagement = { state: engage(now), level: at, since: now };
     }
     if (ward.engagement) fight.proceed(ward, now);
-    else if (deadly && reached) fight.aim(ward, now, reached, levels.includes("critical"));
+    else if (isDeadly && reached) fight.aim(ward, now, reached, levels.includes("critical"));
     if (!reached) {
       ward.failure = undefined;
       ward.idleFor = 0;
@@ -97,22 +98,27 @@ export function createSentry(
   };
 
   const schedule = (ward: Ward, value: number, now: number) => {
-    const { bounds, limit } = ward.spec;
-    const { rate = 0 } = plan.base === "usage" ? ward : { rate: ward.valueRate };
+    const { spec: { bounds, limit }, orders } = ward;
+    const { base, poll, rearming, acting, isDeadly } = orders;
+    const { rate = 0 } = base === "usage" ? ward : { rate: ward.valueRate };
     // What the kernel notifies of is usage, which may stand still while the working set in it grows.
     const isNotified = ward.spec.eventfds.some(({ isHint }) => !isHint) &&
-      (plan.base === "usage" || value < bounds.warn);
-    const longest = isNotified ? SWEEP_MS : plan.poll ?? longestLook(wards.size);
+      (base === "usage" || value < bounds.warn);
+    const longest = isNotified ? SWEEP_MS : poll ?? longestLook(wards.size);
+    const left = bounds.threshold - value;
+    const isNear = isDeadly && left > 0 && 1000 * left < SPIN_MS * rate;
+    if (isNear && now < ward.spinUntil) return void (ward.nextLook = now);
     const above = [bounds.warn, bounds.critical, bounds.threshold, limit].find((at) => at > value);
     const wait = nextLook((above ?? Infinity) - value, rate, longest, SHORTEST_MS);
-    const again = nextRing(ward.bells, bounds, value, plan.rearming, acting);
+    const again = nextRing(ward.bells, bounds, value, rearming, acting);
     // Those at rest are looked at together, in one turn.
     const at = wait < longest ? now + wait : longest * (Math.floor(now / longest) + 1);
     ward.nextLook = Math.max(ward.idleUntil, Math.min(at, Math.max(now, again)));
   };
 
   const valueOf = (ward: Ward, now: number): number => {
-    if (plan.base === "usage" || ward.usage < ward.spec.bounds.warn) return ward.usage;
+    const isUsage = ward.orders.base === "usage";
+    if (isUsage || ward.usage < ward.spec.bounds.warn) return ward.usage;
     const { inactiveFile = 0 } = cacheOf(ward.statFile.text() ?? "");
     const value = Math.max(0, ward.usage - inactiveFile);
     const over = now - ward.valueAt;
@@ -125,7 +131,7 @@ export function createSentry(
 
   /** The kernel reclaims hundreds of times a second from who reads many files. */
   const hasten = (ward: Ward) => {
-    if (!ward.engagement && plan.base === "usage") return;
+    if (!ward.engagement && ward.orders.base === "usage") return;
     ward.nextLook = Math.min(ward.nextLook, ward.usageAt + HINT_MS);
   };
 
@@ -138,7 +144,7 @@ export function createSentry(
   /** Where descriptors run short it is there, and yet cannot be guarded. */
   const open = (spec: WardSpec): Ward | undefined => {
     try {
-      return openWard(spec);
+      return openWard(spec, orders[spec.plan]!);
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
       const head = { id: spec.id, wake: "poll", at: clock() } as const;
@@ -166,10 +172,8 @@ export function createSentry(
   };
 
   return {
-    assume(next) {
-      plan = next;
-      deadly = deadlyLevel(plan.actions);
-      acting = actingLevels(plan.actions);
+    assume(plans) {
+      orders = plans.map(ordersOf);
     },
     adopt(spec) {
       drop(spec.id);
@@ -194,6 +198,10 @@ export function createSentry(
       if (ward === undefined) return;
       for (const { token } of ward.spec.eventfds) tokens.delete(token);
       ward.spec = { ...ward.spec, ...spec };
+      const next = orders[ward.spec.plan]!;
+      // What is under way was begun under other orders.
+      if (next !== ward.orders) fight.abandon(ward, performance.now());
+      ward.orders = next;
       bindEventfds(ward, ward.spec);
       ward.nextLook = -Infinity;
     },
@@ -209,6 +217,7 @@ export function createSentry(
         if (meant === undefined) continue;
         if (meant.isHint) hasten(meant.ward);
         else meant.ward.nextLook = -Infinity;
+        if (meant.by === "eventfd" && !meant.isHint) meant.ward.spinUntil = now + LONGEST_SPIN_MS;
         if (!meant.ward.engagement) meant.ward.wake = meant.by;
       }
       for (const ward of [...wards.values()]) {

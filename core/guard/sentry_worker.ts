@@ -32,9 +32,9 @@ async function serve(): Promise<void> {
   if (begin.order !== "begin") throw new Error(`expected begin, got ${begin.order}`);
   const epoll = joinEpoll(begin.epoll);
   let post = (_: Message) => {};
-  const sentry = createSentry(REHEARSED, epoll, (message) => post(message));
+  const sentry = createSentry([REHEARSED], epoll, (message) => post(message));
   const rehearsed = rehearse(sentry, epoll);
-  sentry.assume(begin.plan);
+  sentry.assume(begin.plans);
   post = (message) => thread.postMessage(message);
   post({ say: "ready", scheduling: scheduling(), rehearsed });
   for (;;) {
@@ -42,6 +42,9 @@ async function serve(): Promise<void> {
     for (let woken = sentry.turn(); woken > 0; woken--) {
       const order = await nextOrder();
       switch (order.order) {
+        case "plans":
+          sentry.assume(order.plans);
+          break;
         case "adopt":
           sentry.adopt(order.ward);
           break;

@@ -25,7 +25,7 @@ export interface SentryThread {
 const STOP_WITHIN_MS = 2000;
 
 export function startSentryThread(
-  plan: GuardPlan,
+  plans: readonly GuardPlan[],
   onReport: (report: Report) => void,
 ): SentryThread {
   const epoll = openEpoll();
@@ -65,7 +65,7 @@ export function startSentryThread(
     // It waits in epoll_wait(2) and hears nothing.
     epoll.wake();
   };
-  order({ order: "begin", plan, epoll: epoll.shared, heartbeat });
+  order({ order: "begin", plans, epoll: epoll.shared, heartbeat });
   return {
     epoll,
     ready: ready.promise,

@@ -11,6 +11,7 @@ import type { Engagement } from "../policy/engagement.ts";
 import { type Bells, freshBells } from "../policy/levels.ts";
 import type { Aim, Pick } from "./aim.ts";
 import { type Blow, unflatten, type Wake, type WardSpec } from "./messages.ts";
+import { actingLevels, deadlyLevel, type GuardPlan } from "./plan.ts";
 
 /** A blow whose outcome is not known yet. */
 export interface OpenBlow {
@@ -22,8 +23,20 @@ export interface OpenBlow {
   diedAfter: number | undefined;
 }
 
+/** A plan, and what follows from it. */
+export interface Orders extends GuardPlan {
+  readonly acting: ReadonlySet<Level>;
+  readonly isDeadly: boolean;
+}
+
+export function ordersOf(plan: GuardPlan): Orders {
+  const isDeadly = deadlyLevel(plan.actions) !== undefined;
+  return { ...plan, acting: actingLevels(plan.actions), isDeadly };
+}
+
 export interface Ward {
   spec: WardSpec;
+  orders: Orders;
   readonly scope: Cgroup;
   readonly measured: Cgroup;
   /** The very cgroup that was named, also when another takes its name. */
@@ -43,6 +56,8 @@ export interface Ward {
   valueAt: number;
   valueRate: number | undefined;
   nextLook: number;
+  /** Until then it is looked at without a pause where the threshold is near. */
+  spinUntil: number;
   /** What made the last look that led to something. */
   wake: Wake;
   /** The text of memory.stat, what it says, and when it was read. */
@@ -72,7 +87,7 @@ export interface Ward {
 }
 
 /** `undefined` when the cgroup is gone, or another has its name. Throws `SystemCallError` when descriptors run short. */
-export function openWard(spec: WardSpec): Ward | undefined {
+export function openWard(spec: WardSpec, orders: Orders): Ward | undefined {
   const measured = unflatten(spec.measured);
   const { dialect } = measured.hierarchy;
   const opened: { close(): void }[] = [];
@@ -88,6 +103,7 @@ export function openWard(spec: WardSpec): Ward | undefined {
     }
     return {
       spec,
+      orders,
       scope: unflatten(spec.scope),
       measured,
       directory,
@@ -106,6 +122,7 @@ export function openWard(spec: WardSpec): Ward | undefined {
       valueAt: -Infinity,
       valueRate: undefined,
       nextLook: -Infinity,
+      spinUntil: -Infinity,
       wake: "poll",
       stat: "",
       cache: {},

@@ -55,6 +55,21 @@ export function boundsOf(
   return { warn: share(warn), critical: share(critical), threshold };
 }
 
+/** Kernel, mm/memcontrol-v1.c: thresholds are looked at once per 128 page events of a CPU (THRESHOLDS_EVENTS_TARGET), here of 4 KiB. */
+const LATE_PER_CPU = 128 * 4096;
+/** More CPUs than this do not fill one cgroup at the same time in earnest. */
+const MOST_FILLING = 4;
+
+/**
+ * The kernel tells of a crossing after up to 512 KiB have been taken beyond it, on each CPU. Told of this mark, a guard is awake
+ * by the time that `threshold` is crossed, and has not spent its margin on being told.
+ *
+ * @returns bytes.
+ */
+export function earlyMark(threshold: number, cpus: number): number {
+  return Math.max(1, threshold - Math.min(cpus, MOST_FILLING) * LATE_PER_CPU);
+}
+
 /** The highest level that `value` has reached; `undefined` below all of them. */
 export function levelOf(bounds: Bounds, value: number): Level | undefined {
   return LEVELS.findLast((level) => value >= bounds[level]);

@@ -111,6 +111,8 @@ export type Body =
   | {
     /** A guard has armed it, or armed it anew. */
     readonly type: "guarding";
+    /** The rule of the configuration that holds here. */
+    readonly rule: string | null;
     readonly limit: number;
     readonly limit_owner: string | null;
     /** Bytes at which each level begins. */

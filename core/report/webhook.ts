@@ -1,66 +1,160 @@
-/** Events to a URL, one POST each. */
+/** Events to a URL or a unix socket, one POST each. */
 
-export interface Webhook {
-  /** Queued; what does not fit is dropped, and that is told. */
-  send(body: string): void;
-  /** Waits for what is on its way, but not for long. */
-  close(): Promise<void>;
+import { OomkitError, shortened } from "../errors.ts";
+import { type Attempt, openDelivery } from "./delivery.ts";
+import type { OomkitEvent } from "./event.ts";
+import type { Reporter } from "./reporter.ts";
+
+/** A body and what it is. */
+export interface Letter {
+  readonly body: string;
+  /** Its media type. */
+  readonly type: string;
 }
 
-const MOST_WAITING = 100;
+export interface WebhookOptions {
+  /** `http://…`, `https://…`, or `unix:/path/of.sock`, whose resource follows a second colon: `unix:/run/x.sock:/events`. */
+  readonly url: string;
+  /** `undefined` for an event that this receiver is not told of. */
+  write(event: OomkitEvent, stat: string): Letter | undefined;
+  readonly headers?: readonly (readonly [string, string])[];
+  /** Signs each body: HMAC-SHA256. */
+  readonly secret?: Uint8Array<ArrayBuffer>;
+  /** PEM, beside the authorities that are known anyway. */
+  readonly caCerts?: readonly string[];
+  /** Milliseconds for one try. */
+  readonly timeout?: number;
+  /** Milliseconds for all that is left in the end. */
+  readonly closeWithin?: number;
+  complain(line: string): void;
+}
+
 const TIMEOUT_MS = 5000;
 
-/**
- * @param complain told once of each kind of failure.
- * @param timeout milliseconds for one of them, and for all that are left in the end.
- */
-export function openWebhook(
-  url: string,
-  complain: (line: string) => void,
-  timeout = TIMEOUT_MS,
-): Webhook {
-  const queue: string[] = [];
-  const told = new Set<string>();
-  const ending = new AbortController();
-  let working: Promise<void> | undefined;
-  const complainOnce = (why: string) => {
-    if (!told.has(why)) complain(`cannot report to ${url}: ${why}`);
-    told.add(why);
-  };
-  const post = async (body: string) => {
+/** Beside the body's own media type. The signature is of the body's bytes, in hexadecimal digits, behind `sha256=`. */
+export const SIGNATURE_HEADER = "x-oomkit-signature";
+
+/** Throws {@link OomkitError} for a URL that cannot be one, or certificates that cannot be read. */
+export function openWebhook(options: WebhookOptions): Reporter {
+  const { write, headers = [], secret, timeout = TIMEOUT_MS, closeWithin, complain } = options;
+  const { url, socket } = addressOf(options.url);
+  const client = clientFor(options, socket);
+  const key = secret === undefined ? undefined : crypto.subtle.importKey(
+    "raw",
+    secret,
+    { name: "HMAC", hash: "SHA-256" },
+    false,
+    ["sign"],
+  );
+  const post = async ({ body, type }: Letter, ending: AbortSignal): Promise<Attempt> => {
+    const bytes = new TextEncoder().encode(body);
+    const all = new Headers([...headers.map(([name, value]): [string, string] => [name, value])]);
+    all.set("content-type", type);
+    if (key) all.set(SIGNATURE_HEADER, `sha256=${await signatureOf(await key, bytes)}`);
     try {
       const answer = await fetch(url, {
         method: "POST",
-        body,
-        headers: { "content-type": "application/json" },
-        signal: AbortSignal.any([AbortSignal.timeout(timeout), ending.signal]),
-        redirect: "error",
+        body: bytes,
+        headers: all,
+        ...(client ? { client } : {}),
+        signal: AbortSignal.any([AbortSignal.timeout(timeout), ending]),
+        // Where it leads to is not what was asked for, and may be anybody's.
+        redirect: "manual",
       });
+      // However much of it there may be.
       await answer.body?.cancel();
-      if (!answer.ok) complainOnce(`it answered ${answer.status}`);
+      return attemptOf(answer);
     } catch (error) {
-      complainOnce(error instanceof Error ? error.message : String(error));
+      return { is: "later", why: reasonOf(error, timeout) };
     }
   };
-  const work = async () => {
-    for (let body = queue.shift(); body !== undefined; body = queue.shift()) await post(body);
-    working = undefined;
-  };
+  const delivery = openDelivery<Letter>({
+    what: `report to ${shortened(withoutPassword(options.url))}`,
+    deliver: post,
+    complain,
+    ...(closeWithin === undefined ? {} : { closeWithin }),
+  });
   return {
-    send(body) {
-      if (queue.length >= MOST_WAITING) return complainOnce(`${MOST_WAITING} are waiting already`);
-      queue.push(body);
-      working ??= work();
+    name: "webhook",
+    report(event, stat) {
+      const letter = write(event, stat);
+      if (letter !== undefined) delivery.send(letter);
     },
+    counts: delivery.counts,
     async close() {
-      const giveUp = () => {
-        if (queue.length > 0) complainOnce(`${queue.length} were waiting still`);
-        queue.length = 0;
-        ending.abort(new Error("the guard has ended"));
-      };
-      const timer = setTimeout(giveUp, timeout);
-      await working;
-      clearTimeout(timer);
+      await delivery.close();
+      client?.close();
     },
   };
+}
+
+/** What would not become better by being sent again is not sent again: RFC 9110, 15.5. */
+function attemptOf(answer: Response): Attempt {
+  if (answer.ok) return { is: "done" };
+  const why = `it answered ${answer.status}`;
+  if ([400, 405, 406, 411, 413, 414, 415, 422].includes(answer.status)) return { is: "never", why };
+  const seconds = Number(answer.headers.get("retry-after") ?? NaN);
+  return { is: "later", why, ...(seconds > 0 ? { after: 1000 * seconds } : {}) };
+}
+
+async function signatureOf(key: CryptoKey, bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  return new Uint8Array(await crypto.subtle.sign("HMAC", key, bytes)).toHex();
+}
+
+interface Address {
+  readonly url: string;
+  /** The path of a unix socket. */
+  readonly socket?: string;
+}
+
+function addressOf(text: string): Address {
+  const [, socket, resource = "/"] = /^unix:(\/[^:]+)(?::(\/.*))?$/.exec(text) ?? [];
+  if (socket !== undefined) return { url: `http://localhost${resource}`, socket };
+  const scheme = URL.canParse(text) ? new URL(text).protocol : undefined;
+  if (scheme === "http:" || scheme === "https:") return { url: text };
+  throw new OomkitError(
+    `cannot report to "${shortened(text)}": it is no URL`,
+    "use one such as http://localhost/message, or unix:/run/events.sock",
+  );
+}
+
+/** Checks what {@link openWebhook} would refuse. */
+export function checkWebhookUrl(text: string): string {
+  addressOf(text);
+  return text;
+}
+
+function clientFor(
+  { caCerts }: WebhookOptions,
+  socket: string | undefined,
+): Deno.HttpClient | undefined {
+  if (caCerts === undefined && socket === undefined) return undefined;
+  try {
+    return Deno.createHttpClient({
+      ...(caCerts ? { caCerts: [...caCerts] } : {}),
+      ...(socket === undefined ? {} : { proxy: { transport: "unix", path: socket } }),
+    });
+  } catch (error) {
+    throw new OomkitError(
+      `cannot use the certificates for the webhook: ${reasonOf(error, 0)}`,
+      "name a file of certificates in PEM form",
+    );
+  }
+}
+
+function withoutPassword(text: string): string {
+  if (!URL.canParse(text)) return text;
+  const url = new URL(text);
+  if (url.username === "" && url.password === "") return text;
+  url.username = url.password = "";
+  return url.href;
+}
+
+/** Deno names the URL in front, and the errno behind. */
+function reasonOf(error: unknown, timeout: number): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error.name === "TimeoutError") return `it did not answer within ${timeout} ms`;
+  return error.message
+    .replace(/^error sending request (?:from \S+ )?for (?:url )?\(?\S+?\)?(?: \([^)]*\))?: /, "")
+    .replace(/ \(os error \d+\)$/, "");
 }

@@ -1,0 +1,46 @@
+/** In which line of a TOML file something stands; its parser tells that of what is no TOML only. Pure. */
+
+/** The names of tables and the key, and the number of an item in an array of tables: `["guard", "rule", 1, "warn"]`. */
+export type Place = readonly (string | number)[];
+
+/** Counted from 1. The line of the table where the key cannot be found in it; `undefined` where neither can. */
+export function lineOf(text: string, place: Place): number | undefined {
+  let table: Place = [];
+  const counts = new Map<string, number>();
+  let best: { readonly line: number; readonly depth: number } | undefined;
+  const consider = (line: number, found: Place) => {
+    const isOnTheWay = found.length <= place.length &&
+      found.every((part, at) => part === place[at]);
+    if (isOnTheWay && found.length > (best?.depth ?? 0)) best = { line, depth: found.length };
+  };
+  for (const [at, line] of text.split("\n").entries()) {
+    const [, open, header] = /^\s*(\[\[?)([^\]]+)\]/.exec(line) ?? [];
+    const [, key] = /^\s*((?:[\w.-]|"[^"]*"|'[^']*')+)\s*=/.exec(line) ?? [];
+    if (header !== undefined) {
+      table = numbered(partsOf(header), counts, open === "[[");
+      consider(at + 1, table);
+    } else if (key !== undefined) {
+      consider(at + 1, [...table, ...partsOf(key)]);
+    }
+  }
+  return best?.line;
+}
+
+/** With the number of the item of each array of tables that it lies in. */
+function numbered(names: readonly string[], counts: Map<string, number>, isItem: boolean): Place {
+  const place: (string | number)[] = [];
+  names.forEach((name, at) => {
+    place.push(name);
+    const path = names.slice(0, at + 1).join(".");
+    if (isItem && at === names.length - 1) counts.set(path, (counts.get(path) ?? -1) + 1);
+    const count = counts.get(path);
+    if (count !== undefined) place.push(count);
+  });
+  return place;
+}
+
+function partsOf(dotted: string): string[] {
+  return [...dotted.matchAll(/"([^"]*)"|'([^']*)'|([\w-]+)/g)].map(([, double, single, bare]) =>
+    double ?? single ?? bare ?? ""
+  );
+}

@@ -1,0 +1,167 @@
+/** `[[guard.rule]]`: which cgroups are guarded otherwise than the rest, and how. The first that fits holds. */
+
+import { globToRegExp } from "../core/cgroup/glob.ts";
+import { identify } from "../core/cgroup/identity.ts";
+import { nearest } from "../core/cgroup/nearest.ts";
+import {
+  type ConfigFile,
+  isTable,
+  keyOf,
+  mistakeAt,
+  optionNamed,
+  type Table,
+  tableOf,
+  valueOf,
+} from "./config.ts";
+import { guardBase, type GuardFlags } from "./guard_options.ts";
+import { printable } from "./output.ts";
+
+/** What a rule may say of the cgroups that it fits: the long names of guard's options. */
+export const RULE_OPTIONS = [
+  "warn",
+  "critical",
+  "margin-ratio",
+  "min-margin",
+  "max-margin",
+  "base",
+  "on-warn",
+  "on-critical",
+  "on-threshold",
+  "policy",
+  "mode",
+  "grace",
+  "patience",
+  "no-reclaim",
+  "prefer",
+  "avoid",
+  "ignore",
+  "soft-limit",
+  "hysteresis",
+  "cooldown",
+  "repeat",
+  "poll",
+] as const;
+
+/** What says where a rule holds; all that is given must fit. */
+export const SELECTORS = ["cgroup", "unit", "pod-labels"] as const;
+
+/** And what else it may have: its name, and that nothing is guarded where it fits. */
+export const RULE_WORDS = ["name", "exempt"] as const;
+
+export interface Rule {
+  /** Its own, or its number. */
+  readonly name: string;
+  /** Counted from 1. */
+  readonly number: number;
+  readonly isExempt: boolean;
+  /** The labels of the pod that a path belongs to are asked for only where the rule wants some. */
+  fits(path: string, labelsOf: LabelsOf): boolean;
+  /** In words, for people. */
+  readonly where: string;
+  readonly needsLabels: boolean;
+  /** By the names that commander gives them. */
+  readonly flags: Partial<GuardFlags>;
+}
+
+/** Labels of a pod; `undefined` when they are not known. */
+export type LabelsOf = (podUid: string) => Readonly<Record<string, string>> | undefined;
+
+type Refuse = (key: string | undefined, what: string, right?: string) => never;
+
+/** Throws {@link OomkitError} with the line of what cannot be meant. */
+export function rulesOf(file: ConfigFile): Rule[] {
+  const listed = tableOf(file, "guard")["rule"];
+  if (listed === undefined) return [];
+  if (!Array.isArray(listed) || !listed.every(isTable)) {
+    throw mistakeAt(file, ["guard", "rule"], "rule is no list of tables", "write [[guard.rule]]");
+  }
+  const rules = listed.map((table: Table, at) =>
+    ruleOf(table, at + 1, (key, what, right) => {
+      throw mistakeAt(file, ["guard", "rule", at, ...key === undefined ? [] : [key]], what, right);
+    })
+  );
+  for (const [at, { name }] of rules.entries()) {
+    if (rules.findIndex((other) => other.name === name) === at) continue;
+    throw mistakeAt(file, ["guard", "rule", at, "name"], `there is a rule "${name}" already`);
+  }
+  return rules;
+}
+
+function ruleOf(table: Table, number: number, refuse: Refuse): Rule {
+  const definitions = guardBase();
+  const flags: Record<string, unknown> = {};
+  const known = [...RULE_WORDS, ...SELECTORS, ...RULE_OPTIONS.map((name) => keyOf(`--${name}`))];
+  for (const [key, value] of Object.entries(table)) {
+    if ([...RULE_WORDS, ...SELECTORS].some((word) => word === key)) continue;
+    if (!RULE_OPTIONS.some((name) => name === key || name === `no-${key}`)) {
+      const [near] = nearest(key, known, 1);
+      const right = near === undefined ? `a rule has ${known.join(", ")}` : `did you mean ${near}?`;
+      refuse(key, `a rule has no "${printable(key)}"`, right);
+    }
+    const report = (what: string, right?: string) => refuse(key, what, right);
+    const option = optionNamed(definitions, key, report);
+    flags[option.attributeName()] = valueOf(option, key, value, report);
+  }
+  const name = table["name"] ?? `rule ${number}`;
+  if (typeof name !== "string" || name === "") return refuse("name", "name is a text");
+  const exempt = table["exempt"] ?? false;
+  if (typeof exempt !== "boolean") return refuse("exempt", "exempt is true or false");
+  const policy = Object.keys(table).find((key) => RULE_OPTIONS.some((each) => each === key));
+  if (exempt && policy !== undefined) {
+    return refuse(policy, `${policy} means nothing where nothing is guarded`, "drop one of them");
+  }
+  return { name, number, isExempt: exempt, flags, ...placesOf(table, refuse) };
+}
+
+function placesOf(table: Table, refuse: Refuse): Pick<Rule, "fits" | "where" | "needsLabels"> {
+  const cgroups = textsOf(table, "cgroup", refuse);
+  const units = textsOf(table, "unit", refuse);
+  const labels = labelsOf(table, refuse);
+  if (cgroups === undefined && units === undefined && labels === undefined) {
+    return refuse(undefined, "the rule does not say where it holds", `add ${SELECTORS.join(", ")}`);
+  }
+  const relative = cgroups?.find((glob) => !glob.startsWith("/"));
+  if (relative !== undefined) {
+    refuse("cgroup", `"${printable(relative)}" is no path`, "begin with /, such as /kubepods/**");
+  }
+  const paths = cgroups?.map(globToRegExp);
+  const names = units?.map(globToRegExp);
+  const said = [
+    ...cgroups ? [cgroups.join(" or ")] : [],
+    ...units ? [`unit ${units.join(" or ")}`] : [],
+    ...labels ? [`pods with ${labels.map(([key, value]) => `${key}=${value}`).join(", ")}`] : [],
+  ];
+  return {
+    where: said.join(" and "),
+    needsLabels: labels !== undefined,
+    fits(path, labelsOfPod) {
+      if (paths && !paths.some((each) => each.test(path))) return false;
+      // A unit has all that lies beneath it.
+      const isOfUnit = () => path.split("/").some((part) => names!.some((each) => each.test(part)));
+      if (names && !isOfUnit()) return false;
+      if (labels === undefined) return true;
+      const { podUid } = identify(path);
+      const found = podUid === undefined ? undefined : labelsOfPod(podUid);
+      return found !== undefined && labels.every(([key, value]) => found[key] === value);
+    },
+  };
+}
+
+function textsOf(table: Table, key: string, refuse: Refuse): string[] | undefined {
+  const value = table[key];
+  if (value === undefined) return undefined;
+  const list = Array.isArray(value) ? value : [value];
+  const isText = (item: unknown): item is string => typeof item === "string" && item !== "";
+  if (list.length > 0 && list.every(isText)) return list;
+  return refuse(key, `${key} is a text, or a list of texts`);
+}
+
+function labelsOf(table: Table, refuse: Refuse): [string, string][] | undefined {
+  const value = table["pod-labels"];
+  if (value === undefined) return undefined;
+  const entries = isTable(value) ? Object.entries(value) : [];
+  const isText = (entry: [string, unknown]): entry is [string, string] =>
+    typeof entry[1] === "string";
+  if (entries.length > 0 && entries.every(isText)) return entries;
+  return refuse("pod-labels", "pod-labels is a table of texts", 'write { app = "postgres" }');
+}

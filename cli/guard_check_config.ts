@@ -1,0 +1,114 @@
+/** `oomkit guard --check-config`: what the configuration comes to, and which rule each cgroup falls under. */
+
+import { actionText } from "../core/guard/bodies.ts";
+import { limitOf } from "../core/guard/limit.ts";
+import type { GuardPlan } from "../core/guard/plan.ts";
+import { candidatesIn } from "../core/guard/scope.ts";
+import { toJson } from "../core/report/json.ts";
+import type { Asked } from "./guard.ts";
+import { setUp } from "./guard_setup.ts";
+import { wantsJson } from "./options.ts";
+import { print, printable } from "./output.ts";
+import { checkOtherTables } from "./config_check.ts";
+import { formatBytes } from "./units.ts";
+
+/** The exit code; what is wrong is thrown. */
+export async function checkConfig(asked: Asked): Promise<number> {
+  const { file, flags } = asked;
+  if (file) await checkOtherTables(file);
+  const { plans, scopes, rules } = setUp(asked, undefined);
+  const cgroups = [...candidatesIn(scopes)].map(({ cgroup, isNamed }) => {
+    const number = plans.choose(cgroup);
+    const plan = number === undefined ? undefined : plans.all[number]!;
+    const found = plan && limitOf(cgroup, isNamed, plan.softLimit);
+    return { path: cgroup.path, plan, limit: found?.limit };
+  });
+  const ruleOf = (plan: GuardPlan | undefined, path: string) =>
+    plan ? plan.rule : rules.find((rule) => rule.fits(path, () => undefined))?.name;
+  if (wantsJson(flags)) {
+    print(toJson({
+      v: 1,
+      file: file?.path ?? null,
+      rules: plans.all.map((plan, at) => ({
+        name: plan.rule ?? null,
+        where: rules[at]?.where ?? null,
+        exempt: rules[at]?.isExempt ?? false,
+        ...toldOf(plan),
+      })),
+      cgroups: cgroups.map(({ path, plan, limit }) => ({
+        cgroup: path,
+        rule: ruleOf(plan, path) ?? null,
+        limit: limit ?? null,
+        guarded: limit !== undefined,
+      })),
+    }));
+    return 0;
+  }
+  print(
+    `configuration  ${file ? printable(file.path) : "none; the defaults, variables and flags"}`,
+  );
+  for (const [at, plan] of plans.all.entries()) {
+    const rule = rules[at];
+    const name = plan.rule === undefined ? "the rest" : `rule "${printable(plan.rule)}"`;
+    print(`${name}${rule ? `: ${printable(rule.where)}` : ""}`);
+    print(`    ${rule?.isExempt ? "not guarded" : planText(plan)}`);
+  }
+  for (const { path, plan, limit } of cgroups) {
+    const rule = ruleOf(plan, path);
+    const by = rule === undefined ? "the rest" : `rule "${printable(rule)}"`;
+    const state = plan === undefined
+      ? "not guarded"
+      : limit === undefined
+      ? "not guarded: no limit"
+      : `limit ${formatBytes(limit)}`;
+    print(`${printable(path)}: ${by}, ${state}`);
+  }
+  return 0;
+}
+
+/** In its JSON form; `null` for what the mode decides. */
+function toldOf({ mode, levels, base, actions, patience, rearming, preferences }: GuardPlan) {
+  const { ratio = null, min = null, max = null } = levels.margin;
+  const sources = (list: readonly RegExp[]) => list.map(({ source }) => source);
+  const { prefer, avoid, ignore } = preferences;
+  return {
+    mode,
+    warn: levels.warn,
+    critical: levels.critical,
+    margin: { ratio, min, max },
+    base,
+    actions: {
+      warn: actions.warn.map(actionText),
+      critical: actions.critical.map(actionText),
+      threshold: actions.threshold.map(actionText),
+    },
+    reclaim: patience.reclaim,
+    grace_ms: patience.grace,
+    patience_ms: patience.death,
+    hysteresis: rearming.hysteresis,
+    cooldown_ms: rearming.cooldown,
+    repeat: rearming.repeat,
+    prefer: sources(prefer),
+    avoid: sources(avoid),
+    ignore: sources(ignore),
+  };
+}
+
+function planText(plan: GuardPlan): string {
+  const { mode, levels: { warn, critical, margin }, base, actions, patience } = plan;
+  const words = (list: GuardPlan["actions"]["warn"]) => list.map(actionText).join("+") || "noop";
+  const margins = [
+    ...margin.ratio === undefined ? [] : [`${margin.ratio * 100}%`],
+    ...margin.min === undefined ? [] : [`at least ${formatBytes(margin.min)}`],
+    ...margin.max === undefined ? [] : [`at most ${formatBytes(margin.max)}`],
+  ];
+  return [
+    `mode ${mode}`,
+    `warn ${warn}% ${words(actions.warn)}`,
+    `critical ${critical}% ${words(actions.critical)}`,
+    `threshold ${words(actions.threshold)}`,
+    `margin ${margins.join(", ") || "as the mode has it"}`,
+    `base ${base}`,
+    ...patience.grace > 0 ? [`grace ${patience.grace} ms`] : [],
+  ].join(", ");
+}

@@ -1,0 +1,116 @@
+/** What a guard was asked for and cannot do, said before it begins. */
+
+import type { Hierarchy } from "../core/cgroup/hierarchy.ts";
+import { OomkitError } from "../core/errors.ts";
+import type { Guarding } from "../core/guard/guard.ts";
+import { deadlyLevel, type GuardPlan, type Plans } from "../core/guard/plan.ts";
+import { whyNoSignal } from "../core/guard/reach.ts";
+import { candidatesIn, type Scope } from "../core/guard/scope.ts";
+import type { Rule } from "./config_rules.ts";
+import type { GuardSetup } from "./guard_setup.ts";
+import { printable, say } from "./output.ts";
+
+/** A mode that is named is meant; only `auto` may take a quieter one. */
+export function checkMode(
+  { dialect: { version }, writable, kernel }: Hierarchy,
+  { mode, actions, rule }: GuardPlan,
+): void {
+  const wrong = (why: string, right: string) => {
+    throw new OomkitError(`cannot use --mode ${mode}${inRule(rule)}: ${why}`, right);
+  };
+  if (mode === "auto" || mode === "notify") return;
+  if (mode === "tripwire" && version === 1) {
+    wrong("cgroup v1 has no memory.high", "use hold or notify");
+  }
+  if (mode === "hold" && version === 2) {
+    wrong("cgroup v2 cannot switch the killer off", "use tripwire or notify");
+  }
+  if (mode === "hold" && deadlyLevel(actions) === undefined) {
+    wrong(
+      "nothing is to be killed, and the allocators would wait for ever",
+      "add --policy process",
+    );
+  }
+  if (!kernel) wrong("this tree is not a kernel's", "use notify");
+  if (!writable) wrong("the cgroup file system is read-only", "use notify");
+}
+
+/** The pids in a copy of a tree, or in one that was made up, are anybody's on this machine. */
+export function checkTree({ kernel }: Hierarchy, { actions, dryRun, rule }: GuardPlan): void {
+  if (kernel || dryRun) return;
+  const harmful = Object.values(actions).flat().find(({ kind }) =>
+    kind !== "noop" && kind !== "exec"
+  );
+  if (harmful === undefined) return;
+  throw new OomkitError(
+    `cannot use ${harmful.kind} here${
+      inRule(rule)
+    }: this tree is not a kernel's, and its pids may be anybody's`,
+    "add --dry-run",
+  );
+}
+
+const inRule = (rule: string | undefined) =>
+  rule === undefined ? "" : ` in the rule "${printable(rule)}"`;
+
+/** A rule that fits nothing may be misspelt; better said than found out. */
+export function checkRules(
+  rules: readonly Rule[],
+  scopes: readonly Scope[],
+  plans: Plans,
+  hasLabels: boolean,
+): void {
+  const blind = rules.find(({ needsLabels }) => needsLabels);
+  if (blind && !hasLabels) {
+    say(`${named(blind)} cannot fit anything: the labels of pods are known with --kubernetes only`);
+  }
+  const cgroups = [...candidatesIn(scopes)].map(({ cgroup }) => cgroup);
+  const used = new Set(cgroups.map((cgroup) => plans.choose(cgroup)));
+  for (const rule of rules) {
+    // Of pods nothing is known yet.
+    if (rule.needsLabels || (!rule.isExempt && used.has(rule.number - 1))) continue;
+    const fitting = cgroups.filter(({ path }) => rule.fits(path, () => undefined));
+    if (rule.isExempt && fitting.length > 0) continue;
+    say(
+      fitting.length === 0
+        ? `${named(rule)} (${printable(rule.where)}) fits no cgroup that is there now`
+        : `${named(rule)} (${printable(rule.where)}) never holds: an earlier one fits all it fits`,
+    );
+  }
+}
+
+const named = ({ name }: Rule) => `the rule "${printable(name)}"`;
+
+/** A target that can never be guarded as it was asked for is a mistake; one of many is not. */
+export function checkReach(guarding: Guarding, { scopes, plans, usual }: GuardSetup): void {
+  const entries = guarding.entries();
+  for (const { cgroup, recursive } of scopes) {
+    const isExempt = plans.choose(cgroup) === undefined;
+    if (recursive || isExempt) continue;
+    const entry = entries.find((each) => each.cgroup.path === cgroup.path);
+    if (entry === undefined) {
+      throw new OomkitError(
+        `cannot guard ${
+          printable(cgroup.path)
+        }: neither it nor an ancestor has a limit that leaves room for the margin`,
+        "set a limit, or look at: oomkit inspect",
+      );
+    }
+    const { actions, untouchable } = entry.plan;
+    const refused = deadlyLevel(actions) && whyNoSignal(entry.cgroup, untouchable);
+    if (refused) {
+      throw new OomkitError(
+        `cannot end the processes of ${printable(cgroup.path)}: ${refused}`,
+        "run as root or as their owner",
+      );
+    }
+  }
+  const { mode, dryRun } = usual;
+  const meant = entries.filter(({ plan }) => plan === usual);
+  if (mode === "auto" || dryRun || meant.length === 0) return;
+  if (meant.some(({ spec }) => spec.mode === mode)) return;
+  throw new OomkitError(
+    `cannot use --mode ${mode}: it could not be set up in any of ${meant.length} cgroups, for the reasons above`,
+    "use --mode auto for what works",
+  );
+}

@@ -1,0 +1,33 @@
+/** `oomkit guard --release`: puts back what others have left. */
+
+import { journalFolder, livingOwners, restoreLeftovers } from "../core/act/journal.ts";
+import { OomkitError } from "../core/errors.ts";
+import { toJson } from "../core/report/json.ts";
+import type { GuardFlags } from "./guard_options.ts";
+import { wantsJson } from "./options.ts";
+import { print, printable, say } from "./output.ts";
+
+/** The exit code. */
+export function release(targets: readonly string[], flags: GuardFlags): number {
+  if (targets.length > 0) {
+    throw new OomkitError(
+      `cannot release ${targets[0]}: everything that guards have left is put back at once`,
+      "write: oomkit guard --release",
+    );
+  }
+  const folder = journalFolder();
+  const restored = restoreLeftovers(folder);
+  for (const each of restored) {
+    const { dir, file, before, outcome, reason } = each;
+    const why = reason ? ` (${reason})` : "";
+    if (wantsJson(flags)) print(toJson(each));
+    else print(`${outcome.padEnd(8)}  ${printable(dir)}/${file}: ${before}${why}`);
+  }
+  for (const pid of livingOwners(folder)) {
+    say(
+      `the guard with pid ${pid} is at work; what it has changed it puts back itself when it ends`,
+    );
+  }
+  if (restored.length === 0) say("there was nothing to put back");
+  return restored.some(({ outcome }) => outcome === "failed") ? 2 : 0;
+}

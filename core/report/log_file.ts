@@ -1,0 +1,90 @@
+/** Events to a file, one JSON line each. */
+
+import { OomkitError, shortened } from "../errors.ts";
+import { openDelivery } from "./delivery.ts";
+import { toJson } from "./json.ts";
+import type { Reporter } from "./reporter.ts";
+
+export interface LogFile extends Reporter {
+  /** For who has moved the file away: what comes from now on goes to a new one of that name. */
+  reopen(): void;
+}
+
+/** Lines that may wait for a disk that is full. */
+const MOST_WAITING = 10_000;
+const encoder = new TextEncoder();
+
+/** Throws {@link OomkitError} when it cannot be opened. */
+export function openLogFile(path: string, complain: (line: string) => void): LogFile {
+  let file: Deno.FsFile | undefined = open(path);
+  /** A line whose end could not be written. */
+  let isTorn = false;
+  let isStale = false;
+
+  const write = async (line: string) => {
+    if (isStale || file === undefined) {
+      isStale = false;
+      file?.close();
+      file = undefined;
+      file = open(path);
+      isTorn = false;
+    }
+    let bytes = encoder.encode(isTorn ? `\n${line}\n` : `${line}\n`);
+    while (bytes.length > 0) {
+      const written = await file.write(bytes);
+      isTorn = written < bytes.length;
+      bytes = bytes.subarray(written);
+    }
+  };
+
+  const delivery = openDelivery<string>({
+    what: `write to ${shortened(path)}`,
+    most: MOST_WAITING,
+    complain,
+    async deliver(line) {
+      try {
+        await write(line);
+        return { is: "done" };
+      } catch (error) {
+        return { is: "later", why: reasonOf(error) };
+      }
+    },
+  });
+  return {
+    name: "log",
+    report: (event) => delivery.send(toJson(event)),
+    counts: delivery.counts,
+    reopen: () => void (isStale = true),
+    async close() {
+      await delivery.close();
+      file?.close();
+    },
+  };
+}
+
+function open(path: string): Deno.FsFile {
+  try {
+    // To open one waits until somebody reads it.
+    if (isFifo(path)) throw new Error("it is a FIFO");
+    return Deno.openSync(path, { append: true, create: true, mode: 0o640 });
+  } catch (error) {
+    throw new OomkitError(
+      `cannot open the log file ${shortened(path)}: ${reasonOf(error)}`,
+      "name a writable file",
+    );
+  }
+}
+
+function isFifo(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFifo === true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.message.split(" (os error")[0] ?? error.message;
+}
