@@ -67,10 +67,15 @@ export function openKubernetesApi(options: ApiOptions): KubernetesApi {
     troubles.forEach((each) => told.add(each));
   };
 
-  const ask = (request: ApiRequest, bearer: string | undefined, signal: AbortSignal) =>
+  const ask = (
+    request: ApiRequest,
+    client: Deno.HttpClient,
+    bearer: string | undefined,
+    signal: AbortSignal,
+  ) =>
     fetch(url + pathOf(request), {
       method: METHODS[request.verb],
-      client: trust.client(),
+      client,
       redirect: "manual",
       signal,
       headers: {
@@ -85,14 +90,15 @@ export function openKubernetesApi(options: ApiOptions): KubernetesApi {
   /** A token that is not accepted may have just been replaced: read again, and asked again with another, once. */
   const askTwice = async (request: ApiRequest, signal: AbortSignal) => {
     const bearer = token?.current();
+    const client = trust.client();
     complainOfFiles();
-    const response = await ask(request, bearer, signal);
+    const response = await ask(request, client, bearer, signal);
     if (response.status !== 401 || token === undefined) return response;
     const fresh = token.again();
     complainOfFiles();
     if (fresh === bearer) return response;
     await response.body?.cancel();
-    return await ask(request, fresh, signal);
+    return await ask(request, client, fresh, signal);
   };
 
   const failed = async (request: ApiRequest, response: Response): Promise<Failure> => {

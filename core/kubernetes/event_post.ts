@@ -70,19 +70,14 @@ export function openEventPoster(
 
   const post = async (telling: Telling, ending: AbortSignal) => {
     const involved = await involvedIn(telling, ending);
-    const isFirstTry = telling.name === undefined;
     const name = telling.name ??= newName(involved.object.name);
     const { namespace } = involved;
     const told = telling.count;
     const happening = { ...telling, message: messageOf(telling, involved) };
     const body = eventObject(name, involved, happening, component, node);
     const answer = await api.send({ verb: "create", resource: "events", namespace, body }, ending);
-    if (answer.is === "exists") {
-      // The answer to an earlier try was lost; what was counted since is not known there yet.
-      if (!isFirstTry) return await patch(telling, involved, name, ending);
-      telling.name = undefined;
-      return { answer: { is: "busy", why: answer.why } as const, told };
-    }
+    // The answer to an earlier try was lost (fetch tries twice by itself); what was counted since is not known there yet.
+    if (answer.is === "exists") return await patch(telling, involved, name, ending);
     return { answer, told };
   };
 

@@ -1,0 +1,50 @@
+/** Certificates of this machine's own, made by `openssl` (Debian: openssl). */
+
+export interface Certificates {
+  /** The authority's, in PEM. */
+  readonly ca: string;
+  /** For 127.0.0.1, ::1 and localhost, signed by it. */
+  readonly cert: string;
+  readonly key: string;
+}
+
+const made = new Map<string, Promise<Certificates>>();
+
+/** @param name of the authority; the same ones for the same name. */
+export function certificates(name = "oomkit test CA"): Promise<Certificates> {
+  const before = made.get(name) ?? make(name);
+  made.set(name, before);
+  return before;
+}
+
+async function make(name: string): Promise<Certificates> {
+  const folder = await Deno.makeTempDir({ prefix: "oomkit-certificates-" });
+  const openssl = async (...args: string[]) => {
+    const { success, stderr } = await new Deno.Command("openssl", { args, cwd: folder }).output();
+    if (!success) throw new Error(`openssl ${args[0]}: ${new TextDecoder().decode(stderr)}`);
+  };
+  const newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+  try {
+    await openssl(
+      ...["req", "-x509", ...newKey, "-days", "2", "-subj", `/CN=${name}`],
+      ...["-keyout", "ca.key", "-out", "ca.crt"],
+      ...["-addext", "keyUsage=critical,keyCertSign"],
+    );
+    await openssl(
+      ...["req", ...newKey, "-subj", "/CN=kube-apiserver", "-keyout", "key", "-out", "csr"],
+    );
+    await Deno.writeTextFile(
+      `${folder}/extensions`,
+      "subjectAltName=IP:127.0.0.1,IP:::1,DNS:localhost\n" +
+        "extendedKeyUsage=serverAuth\nbasicConstraints=CA:FALSE\n",
+    );
+    await openssl(
+      ...["x509", "-req", "-in", "csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial"],
+      ...["-days", "2", "-extfile", "extensions", "-out", "cert"],
+    );
+    const read = (file: string) => Deno.readTextFile(`${folder}/${file}`);
+    return { ca: await read("ca.crt"), cert: await read("cert"), key: await read("key") };
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
