@@ -11,7 +11,9 @@ import { type Branch, readSubtree } from "../core/cgroup/subtree.ts";
 import { OomkitError } from "../core/errors.ts";
 import { inspectDocument } from "../core/report/inspect.ts";
 import { toJson } from "../core/report/json.ts";
+import { CI_SERVICES, withoutCommands } from "./annotate.ts";
 import { check, checkLines } from "./inspect_check.ts";
+import { type CheckTelling, type CiFlags, openCheckTelling } from "./inspect_ci.ts";
 import { nodeLines } from "./inspect_node.ts";
 import { inspectionLines } from "./inspect_text.ts";
 import { treeLines } from "./inspect_tree.ts";
@@ -58,10 +60,15 @@ export function inspectCommand(finish: Finish) {
       option("--require <requirements>", `check: ${requirements.join(", ")}`)
         .argParser(parsedList(oneOf(requirements))),
     )
-    .addHelpText("after", requirementHelp())
+    .addOption(
+      option("--annotate <service>", "check: tell what is wrong to a CI service, on stderr")
+        .choices(CI_SERVICES),
+    )
+    .addOption(option("--junit <file>", "check: write the findings there, as JUnit XML"))
+    .addHelpText("after", requirementHelp() + CI_HELP)
     .action((targets, options, command) => {
       const given = (name: string) => command.getOptionValueSource(name) === "cli";
-      const idle = ["minHeadroom", "maxUsage", "require"].find(given);
+      const idle = ["minHeadroom", "maxUsage", "require", "annotate", "junit"].find(given);
       if (idle !== undefined && !options.check) {
         throw new OomkitError(`cannot use --${kebab(idle)} alone: it is a check`, "add --check");
       }
@@ -81,9 +88,15 @@ function requirementHelp(): string {
   return `\nWhat --require can ask for:\n${lines.join("\n")}`;
 }
 
+const CI_HELP = `
+
+In CI: --annotate github shows findings on the page of the run, gitlab as a
+section of the job's log; GitLab's pages show them by --junit, named as
+artifacts:reports:junit.`;
+
 const kebab = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
-interface Options extends Common {
+interface Options extends Common, CiFlags {
   readonly tree?: true | undefined;
   readonly depth?: number | undefined;
   readonly top?: number | undefined;
@@ -107,11 +120,27 @@ function run(names: readonly string[], node: boolean, options: Options): ExitCod
       "add --min-headroom, --max-usage or --require",
     );
   }
+  using telling = options.check ? openCheckTelling(options) : undefined;
+  try {
+    return show(names, node, options, telling);
+  } catch (error) {
+    telling?.fail(error);
+    throw error;
+  }
+}
+
+function show(
+  names: readonly string[],
+  node: boolean,
+  options: Options,
+  telling: CheckTelling | undefined,
+): ExitCode {
+  const service = options.check && options.annotate;
   const hierarchy = discover(options.root);
   const said: string[] = [];
   const shown = collect(hierarchy, names, node, options, (line) => {
     said.push(line);
-    say(`oomkit: ${printable(line)}`);
+    say(withoutCommands(service, `oomkit: ${printable(line)}`));
   });
   const machine = readMachine();
   const look: Look = { style: chooseStyle(options.color), width: terminalWidth() };
@@ -124,20 +153,26 @@ function run(names: readonly string[], node: boolean, options: Options): ExitCod
     )
     : undefined;
 
-  if (wantsJson(options)) {
-    const found = { at: Date.now(), hierarchy, machine, targets: shown };
-    print(toJson(inspectDocument(checked ? { ...found, checked } : found), 2));
-  } else if (checked) {
-    print(checkLines(checked, look.style).join("\n"));
-  } else {
-    const blocks = shown.map(({ inspection, tree }) =>
-      node && tree
-        ? nodeLines(inspection, tree, machine, look)
-        : tree
-        ? treeLines(tree, look)
-        : inspectionLines(inspection, machine, look)
-    );
-    if (blocks.length > 0) print(blocks.map((lines) => lines.join("\n")).join("\n\n"));
+  try {
+    if (wantsJson(options)) {
+      const found = { at: Date.now(), hierarchy, machine, targets: shown };
+      const document = toJson(inspectDocument(checked ? { ...found, checked } : found), 2);
+      print(withoutCommands(service, document));
+    } else if (checked) {
+      print(withoutCommands(service, checkLines(checked, look.style).join("\n")));
+    } else {
+      const blocks = shown.map(({ inspection, tree }) =>
+        node && tree
+          ? nodeLines(inspection, tree, machine, look)
+          : tree
+          ? treeLines(tree, look)
+          : inspectionLines(inspection, machine, look)
+      );
+      if (blocks.length > 0) print(blocks.map((lines) => lines.join("\n")).join("\n\n"));
+    }
+  } finally {
+    // Also where nobody reads stdout any more.
+    if (checked) telling?.tell(checked);
   }
   if (checked) return { ok: 0, not_ok: 1, unknown: 2 }[checked.verdict];
   return said.length > 0 ? 2 : 0;

@@ -24,10 +24,11 @@ export function watchCommand(finish: Finish, command: readonly string[] | undefi
     .addHelpText("after", HELP)
     .action(async (targets, flags, self) => {
       // A variable may be meant for another call; what stands on the command line is meant.
-      const given = (names: readonly ("limit" | "report" | "for" | "until" | "recursive")[]) =>
+      type Name = "limit" | "report" | "annotate" | "for" | "until" | "recursive";
+      const given = (names: readonly Name[]) =>
         names.find((name) => self.getOptionValueSource(name) === "cli");
       if (command === undefined) {
-        const alien = given(["limit", "report"]);
+        const alien = given(["limit", "report", "annotate"]);
         if (alien !== undefined) {
           throw new OomkitError(
             `cannot use --${alien} without a command`,
@@ -67,7 +68,10 @@ Event types: threshold pressure high max oom oom_kill oom_group_kill
 limit_changed created removed degraded summary
 
 Exit: 0; 1 when --fail-on saw something or --until did not; 2 when it could not
-be told. With a command: the command's.`;
+be told. With a command: the command's.
+
+In CI: --annotate github shows the verdict on the page of the run, gitlab as a
+section of the job's log; on stderr, since stdout is the command's.`;
 
 /** The parts of the options that both ways of watching share. */
 export function watchOptions(flags: WatchFlags, targets: readonly Cgroup[]): WatchOptions {

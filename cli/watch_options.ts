@@ -3,6 +3,7 @@
 import type { PressureLevel, PressureMode, PsiTrigger } from "../core/cgroup/dialect.ts";
 import { OomkitError } from "../core/errors.ts";
 import { EVENT_TYPES, type EventType } from "../core/report/event.ts";
+import { CI_SERVICES } from "./annotate.ts";
 import { oneOf, option, parsed, parsedList, subcommand } from "./options.ts";
 import { withReports } from "./report_options.ts";
 import { parseDuration, parseSize, parseSizeOrPercent } from "./units.ts";
@@ -96,7 +97,11 @@ export function watchBase() {
       option("--limit <size>", "with a command: the limit of its cgroup")
         .argParser(parsed(parseLimit)),
     )
-    .addOption(option("--report <file>", "with a command: write the verdict there, as JSON"));
+    .addOption(option("--report <file>", "with a command: write the verdict there, as JSON"))
+    .addOption(
+      option("--annotate <service>", "with a command: tell the verdict to a CI service, on stderr")
+        .choices(CI_SERVICES),
+    );
 }
 
 export type WatchFlags = ReturnType<ReturnType<typeof watchBase>["opts"]>;

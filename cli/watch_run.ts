@@ -11,8 +11,11 @@ import { toJson } from "../core/report/json.ts";
 import { judge, type RunReport } from "../core/report/run.ts";
 import { makeSandbox, type Sandbox } from "../core/simulate/sandbox.ts";
 import { startWatch, type Watching } from "../core/watch/watch.ts";
+import { annotationLines } from "./annotate.ts";
 import { eventText } from "./event_text.ts";
 import { printable, say } from "./output.ts";
+import { openResultFile } from "./result_file.ts";
+import { runAnnotation } from "./run_annotation.ts";
 import { onSignals } from "./signals.ts";
 import { chooseStyle } from "./style.ts";
 import { formatBytes, formatPercent } from "./units.ts";
@@ -34,7 +37,9 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
     return obstacle.status;
   }
   const hierarchy = discover(flags.root);
-  using report = flags.report === undefined ? undefined : openReport(flags.report);
+  using report = flags.report === undefined
+    ? undefined
+    : openResultFile(flags.report, "the report");
   const signals = collectSignals();
   const { sandbox, cgroup } = findPlace(hierarchy, flags.limit);
   try {
@@ -57,27 +62,19 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
       ancestry,
       own: sandbox === undefined,
     });
-    say(verdictLine(verdict));
-    report?.writeSync(new TextEncoder().encode(`${toJson(verdict, 2)}\n`));
+    const line = verdictLine(verdict);
+    say(`oomkit: ${line}`);
     const seen = new Set<EventType>(events.map(({ type }) => type));
-    const failed = flags.failOn?.some((type) => seen.has(type)) ?? false;
-    return failed && status.code === 0 ? 1 : status.code;
+    const failedBy = flags.failOn?.filter((type) => seen.has(type)) ?? [];
+    if (flags.annotate !== undefined) {
+      const annotation = runAnnotation(verdict, line, failedBy);
+      annotationLines(flags.annotate, [annotation], Date.now()).forEach(say);
+    }
+    report?.write(`${toJson(verdict, 2)}\n`);
+    return failedBy.length > 0 && status.code === 0 ? 1 : status.code;
   } finally {
     await sandbox?.remove();
     signals.off();
-  }
-}
-
-/** Before the command runs, so that a name that cannot be written costs nobody a build. */
-function openReport(file: string): Deno.FsFile {
-  try {
-    return Deno.openSync(file, { write: true, create: true, truncate: true });
-  } catch (error) {
-    const why = error instanceof Error ? error.message.split(" (os error")[0] : error;
-    throw new OomkitError(
-      `cannot write the report to ${shortened(file)}: ${why}`,
-      "name a writable file",
-    );
   }
 }
 
@@ -176,8 +173,6 @@ function verdictLine(report: RunReport): string {
   const owner = report.limit_owner !== null && report.limit_owner !== report.cgroup
     ? ` set by ${printable(report.limit_owner)}`
     : "";
-  return `oomkit: ${printable(report.command[0]!)} ${report.ending}; ${
-    printable(report.verdict_text)
-  }; ` +
+  return `${printable(report.command[0]!)} ${report.ending}; ${printable(report.verdict_text)}; ` +
     `peak${scope} ${formatBytes(peak ?? undefined)}, ${share}${owner}`;
 }
