@@ -31,6 +31,9 @@ export const rooms: readonly Room[] = [
   { at: "core/cgroup/identity.ts", imports: ["core/cgroup", ...pureRooms], pure: true },
   { at: "core/cgroup", imports: [...pureRooms, "core/kernel"] },
   { at: "core/report", imports: [...pureRooms, "core/cgroup"] },
+  { at: "core/metrics/text.ts", imports: ["core/metrics"], pure: true },
+  { at: "core/metrics/listen.ts", imports: ["core/metrics", ...nouns], pure: true },
+  { at: "core/metrics", imports: [...pureRooms, "core/cgroup", "core/report"] },
   { at: "core/watch", imports: [...pureRooms, "core/cgroup", "core/kernel", "core/report"] },
   { at: "core/act", imports: [...pureRooms, "core/cgroup", "core/kernel"] },
   { at: "core/guard", imports: [...pureRooms, ...actingRooms] },
@@ -38,7 +41,12 @@ export const rooms: readonly Room[] = [
   { at: "core/kubernetes", imports: ["core/errors.ts", "core/report"] },
   {
     at: "cli",
-    imports: [...pureRooms, ...actingRooms.filter((at) => at !== "core/kernel"), ...programs],
+    imports: [
+      ...pureRooms,
+      ...actingRooms.filter((at) => at !== "core/kernel"),
+      ...programs,
+      "core/metrics",
+    ],
   },
 ];
 

@@ -1,0 +1,100 @@
+/**
+ * Prometheus' text exposition format 0.0.4 (prometheus.io/docs/instrumenting/exposition_formats). Pure.
+ *
+ * What is not known has no series: neither zero nor NaN.
+ */
+
+export interface Definition {
+  readonly name: string;
+  readonly type: "counter" | "gauge" | "histogram";
+  readonly help: string;
+}
+
+export interface Sample {
+  /** As {@link labels} writes them. */
+  readonly labels: string;
+  readonly value: number | bigint | undefined;
+}
+
+export interface HistogramSample {
+  readonly labels: string;
+  /** Upper bounds, ascending, without the infinite one. */
+  readonly bounds: readonly number[];
+  /** Observations in each bucket alone; the last is that beyond all bounds. */
+  readonly counts: readonly number[];
+  readonly sum: number;
+}
+
+export interface Family extends Definition {
+  readonly samples: readonly (Sample | HistogramSample)[];
+}
+
+export const CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
+
+/** `a="1",b="2"`, in the order given; a label whose value is not known is left out. */
+export function labels(pairs: Readonly<Record<string, string | null | undefined>>): string {
+  return Object.entries(pairs).flatMap(([name, value]) =>
+    value === undefined || value === null ? [] : [`${name}="${escapeValue(value)}"`]
+  ).join();
+}
+
+/** A family of which nothing is known is left out as a whole. */
+export function renderText(families: Iterable<Family>): string {
+  let text = "";
+  for (const family of families) text += renderFamily(family);
+  return text;
+}
+
+function renderFamily({ name, type, help, samples }: Family): string {
+  let body = "";
+  const seen = new Set<string>();
+  for (const sample of samples) {
+    // Two series of the same labels would make Prometheus refuse the whole scrape.
+    if (seen.has(sample.labels)) continue;
+    const lines = "counts" in sample ? renderHistogram(name, sample) : renderSample(name, sample);
+    if (lines !== "") seen.add(sample.labels);
+    body += lines;
+  }
+  return body && `# HELP ${name} ${escapeHelp(help)}\n# TYPE ${name} ${type}\n${body}`;
+}
+
+function renderSample(name: string, { labels, value }: Sample): string {
+  if (value === undefined || Number.isNaN(value)) return "";
+  return line(name, labels, value);
+}
+
+function renderHistogram(name: string, sample: HistogramSample): string {
+  const { labels, bounds, counts, sum } = sample;
+  const ahead = labels === "" ? "" : `${labels},`;
+  let below = 0;
+  let text = "";
+  for (const [at, count] of counts.entries()) {
+    below += count;
+    text += line(`${name}_bucket`, `${ahead}le="${number(bounds[at] ?? Infinity)}"`, below);
+  }
+  return text + line(`${name}_sum`, labels, sum) + line(`${name}_count`, labels, below);
+}
+
+function line(name: string, labels: string, value: number | bigint): string {
+  return `${name}${labels && `{${labels}}`} ${number(value)}\n`;
+}
+
+function number(value: number | bigint): string {
+  if (value === Infinity) return "+Inf";
+  return value === -Infinity ? "-Inf" : String(value);
+}
+
+const SPECIAL = /["\\\n\0]/g;
+/** Prometheus' own lexer takes NUL for the end of the text. */
+const ESCAPES: Readonly<Record<string, string>> = {
+  '"': '\\"',
+  "\\": "\\\\",
+  "\n": "\\n",
+  "\0": "\ufffd",
+};
+
+/** Half a surrogate pair has no UTF-8; two of them must not be told apart here and be the same over there. */
+const escapeValue = (value: string) =>
+  value.toWellFormed().replace(SPECIAL, (character) => ESCAPES[character]!);
+
+const escapeHelp = (help: string) => help.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
