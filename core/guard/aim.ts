@@ -44,7 +44,7 @@ export interface Aim {
   /** The first is taken first. */
   picks: readonly Pick[];
   /** The first few of all, those that are spared at the end. */
-  readonly candidates: readonly Weighed[];
+  candidates: readonly Weighed[];
   readonly at: number;
   /** The level left no time to look at all. */
   readonly isPartial: boolean;
@@ -93,23 +93,19 @@ export function takeAim(scope: Cgroup, aiming: Aiming): Aim | undefined {
     const pick = hold(choice, field, scope, aiming, inside.length > 1);
     if (pick) picks.push(pick);
   }
-  const close = (which: (pick: Pick) => boolean = () => true) => {
-    for (const pick of picks.filter(which)) {
-      release(pick);
-    }
+  if (!isThere(scope)) {
+    picks.forEach(release);
+    return undefined;
+  }
+  const aim: Aim = {
+    picks,
+    candidates: told(ranking, picks),
+    at: performance.now(),
+    isPartial: field.isPartial,
+    outside,
+    close: (which = () => true) => aim.picks.filter(which).forEach(release),
   };
-  const isHere = isThere(scope);
-  if (!isHere) close();
-  return isHere
-    ? {
-      picks,
-      candidates: told(ranking, picks),
-      at: performance.now(),
-      isPartial: field.isPartial,
-      outside,
-      close,
-    }
-    : undefined;
+  return aim;
 }
 
 interface Field {

@@ -42,7 +42,7 @@ export interface Blows {
   ): void;
   /** Lets go of the aim; what is struck stays held until it is told of. */
   loosen(ward: Ward): void;
-  /** Tells of everything that is open, and lets go of it and of the aim. */
+  /** Tells of everything that is open, and lets go of it. The aim at the others stays. */
   abandon(ward: Ward, now: number): void;
 }
 
@@ -170,13 +170,19 @@ export function createBlows(say: (message: Message) => void): Blows {
     },
 
     abandon(ward, now) {
-      const kept = new Set([...ward.blows.map(({ pick }) => pick), ...ward.paused]);
+      const struck = new Set(ward.blows.map(({ pick }) => pick));
+      const kept = new Set([...struck, ...ward.paused]);
       resume(ward);
       for (const open of ward.blows) tell(ward, open, isAlive(ward, open, now) ? "alive" : "died");
       ward.blows = [];
-      ward.aim?.close((pick) => !kept.has(pick));
-      ward.aim = undefined;
-      for (const pick of kept) release(pick);
+      const { aim } = ward;
+      if (aim) {
+        // Of several allocators the next one is due within a millisecond.
+        aim.picks = aim.picks.filter((pick) => !struck.has(pick));
+        const pids = new Set([...struck].map(({ pid }) => pid));
+        aim.candidates = aim.candidates.filter(({ pid }) => !pids.has(pid));
+      }
+      for (const pick of kept) if (!aim?.picks.includes(pick)) release(pick);
     },
   };
 }

@@ -56,6 +56,9 @@ export function createFight(options: FightOptions): Fight {
   const msUntilLimit = ({ rate, usage, spec: { limit } }: Ward) =>
     rate === undefined || rate <= 0 ? Infinity : 1000 * (limit - usage) / rate;
 
+  const msAtWorst = ({ steepest, usage, spec: { limit } }: Ward) =>
+    steepest <= 0 ? Infinity : 1000 * (limit - usage) / steepest;
+
   const blows = createBlows(say);
 
   const takeAimAt = (ward: Ward, mark: number) => {
@@ -238,7 +241,7 @@ export function createFight(options: FightOptions): Fight {
       if (failure === "gone") continue;
       if (failure) return failure;
       const struckAfter = performance.now() - now;
-      const isUrgent = signal === SIGKILL && msUntilLimit(ward) < PAUSE_MS;
+      const isUrgent = signal === SIGKILL && msAtWorst(ward) < PAUSE_MS;
       if (isUrgent && ward.spec.mode === "notify") blows.pauseOthers(ward, pick, present, now);
       blows.open(ward, now, pick, deed, signal, struckAfter);
       return undefined;

@@ -37,6 +37,14 @@ const SPIN_MS = 1;
 const LONGEST_SPIN_MS = 2;
 /** Two looks that are closer than this say nothing of the rate (milliseconds). */
 const RATE_MS = 0.2;
+/**
+ * And those that are closer than that say something only of growth beyond what the kernel takes ahead at once: 256 KiB on each
+ * CPU (kernel, mm/memcontrol.c, MEMCG_CHARGE_BATCH).
+ */
+const SURE_RATE_MS = 1;
+const SURE_GROWTH = 1024 ** 2;
+/** An allocator that stood still for a moment, for want of a CPU, goes on as before (milliseconds). */
+const STEEP_MS = 250;
 /** No two hints within this time (milliseconds). */
 const HINT_MS = 2;
 /** The tokens of the main thread's eventfds are below this. */
@@ -200,7 +208,11 @@ export function createSentry(
       ward.spec = { ...ward.spec, ...spec };
       const next = orders[ward.spec.plan]!;
       // What is under way was begun under other orders.
-      if (next !== ward.orders) fight.abandon(ward, performance.now());
+      if (next !== ward.orders) {
+        fight.abandon(ward, performance.now());
+        ward.aim?.close();
+        ward.aim = undefined;
+      }
       ward.orders = next;
       bindEventfds(ward, ward.spec);
       ward.nextLook = -Infinity;
@@ -247,9 +259,18 @@ export function clock(): number {
 }
 
 function measure(ward: Ward, usage: number, now: number): void {
-  const over = now - ward.usageAt;
-  if (over < RATE_MS) return void (ward.usage = usage);
-  if (Number.isFinite(over)) ward.rate = 1000 * (usage - ward.usage) / over;
   ward.usage = usage;
+  const over = now - ward.usageAt;
+  const growth = usage - ward.usageThen;
+  if (over < RATE_MS || (over < SURE_RATE_MS && Math.abs(growth) < SURE_GROWTH)) return;
+  if (Number.isFinite(over)) {
+    const rate = 1000 * growth / over;
+    ward.rate = rate;
+    if (rate >= ward.steepest || now - ward.steepestAt > STEEP_MS) {
+      ward.steepest = rate;
+      ward.steepestAt = now;
+    }
+  }
+  ward.usageThen = usage;
   ward.usageAt = now;
 }

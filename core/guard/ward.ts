@@ -51,6 +51,11 @@ export interface Ward {
   usage: number;
   usageAt: number;
   rate: number | undefined;
+  /** What usage was then: the rate is told by two looks that are far enough apart. */
+  usageThen: number;
+  /** The highest rate of late, and when it was seen. */
+  steepest: number;
+  steepestAt: number;
   /** The same of the base, where that is not usage. */
   value: number;
   valueAt: number;
@@ -118,6 +123,9 @@ export function openWard(spec: WardSpec, orders: Orders): Ward | undefined {
       usage: NaN,
       usageAt: -Infinity,
       rate: undefined,
+      usageThen: NaN,
+      steepest: 0,
+      steepestAt: -Infinity,
       value: NaN,
       valueAt: -Infinity,
       valueRate: undefined,
