@@ -12,7 +12,7 @@ import type { Message } from "./messages.ts";
 import { type Deed, deedOf } from "./plan.ts";
 import { overlap } from "./scope.ts";
 import { headOf } from "./sentry.ts";
-import { cacheOf, type Ward } from "./ward.ts";
+import { cacheOf, msAtWorst, msUntilLimit, type Ward } from "./ward.ts";
 
 export interface Fight {
   /** Finds out ahead of time whom to strike, unless that is known. */
@@ -52,12 +52,6 @@ const PAUSE_MS = 5;
 
 export function createFight(options: FightOptions): Fight {
   const { wards, say } = options;
-
-  const msUntilLimit = ({ rate, usage, spec: { limit } }: Ward) =>
-    rate === undefined || rate <= 0 ? Infinity : 1000 * (limit - usage) / rate;
-
-  const msAtWorst = ({ steepest, usage, spec: { limit } }: Ward) =>
-    steepest <= 0 ? Infinity : 1000 * (limit - usage) / steepest;
 
   const blows = createBlows(say);
 

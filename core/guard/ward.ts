@@ -180,6 +180,16 @@ export function closeWard(ward: Ward): void {
   ward.directory.close();
 }
 
+/** Milliseconds until usage is at the limit at the present rate; `Infinity` where it does not grow. */
+export function msUntilLimit({ rate, usage, spec: { limit } }: Ward): number {
+  return rate === undefined || rate <= 0 ? Infinity : 1000 * (limit - usage) / rate;
+}
+
+/** The same at the highest rate of late. */
+export function msAtWorst({ steepest, usage, spec: { limit } }: Ward): number {
+  return steepest <= 0 ? Infinity : 1000 * (limit - usage) / steepest;
+}
+
 /** What memory.stat says of page cache, bytes. */
 export interface Cache {
   readonly inactiveFile?: number;

@@ -75,8 +75,11 @@ export function openDelivery<T>(options: DeliveryOptions<T>): Delivery<T> {
   };
 
   const recovered = () => {
-    const dropped = droppedSince > 0 ? `; ${reports(droppedSince)} dropped meanwhile` : "";
+    const dropped = droppedSince > 0 ? `; ${reports(droppedSince)} dropped` : "";
     if (failures > 0) complain(`can ${what} again, after ${failures} failed tries${dropped}`);
+    // Of a receiver that is too slow it is known in the end only.
+    else if (queue.length > 0) return;
+    else if (droppedSince > 0) complain(`could not ${what} fast enough${dropped}`);
     failures = 0;
     droppedSince = 0;
     reasons.clear();

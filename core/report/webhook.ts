@@ -1,7 +1,7 @@
 /** Events to a URL or a unix socket, one POST each. */
 
 import { OomkitError, shortened } from "../errors.ts";
-import { type Attempt, openDelivery } from "./delivery.ts";
+import { type Attempt, type DeliveryOptions, openDelivery } from "./delivery.ts";
 import type { OomkitEvent } from "./event.ts";
 import type { Reporter } from "./reporter.ts";
 
@@ -27,6 +27,8 @@ export interface WebhookOptions {
   /** Milliseconds for all that is left in the end. */
   readonly closeWithin?: number;
   complain(line: string): void;
+  /** For tests, and how many may wait. */
+  readonly queue?: Pick<DeliveryOptions<Letter>, "sleep" | "random" | "most">;
 }
 
 const TIMEOUT_MS = 5000;
@@ -72,6 +74,7 @@ export function openWebhook(options: WebhookOptions): Reporter {
     what: `report to ${shortened(withoutPassword(options.url))}`,
     deliver: post,
     complain,
+    ...options.queue,
     ...(closeWithin === undefined ? {} : { closeWithin }),
   });
   return {

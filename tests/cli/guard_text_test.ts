@@ -57,6 +57,7 @@ const nobody = {
 
 const guarding: Body = {
   type: "guarding",
+  rule: null,
   limit: 64 * MIB,
   limit_owner: "/a",
   warn: 41.6 * MIB,

@@ -6,18 +6,19 @@ import type { Body } from "../../../core/report/event.ts";
 
 const LONG = 60_000;
 
-const entry = {
+const entryUnder = (plan: Partial<GuardPlan>) => ({
   id: 1,
+  plan,
   cgroup: { path: "/a" },
   spec: { mode: "notify", limit: 100, bounds: { warn: 65, critical: 90, threshold: 98 } },
-} as unknown as Entry;
+} as unknown as Entry);
 
 async function finishWith(command: string): Promise<{ told: readonly Body[]; ms: number }> {
   const actions = { warn: [{ kind: "exec", command }], critical: [], threshold: [] };
   const plan = { actions, base: "usage", dryRun: false } as unknown as GuardPlan;
   const told: Body[] = [];
-  const chores = createChores({ plan, hookTimeout: LONG }, (_, __, body) => void told.push(body));
-  chores.atLevel(entry, "warn", 70);
+  const chores = createChores({ hookTimeout: LONG }, (_, __, body) => void told.push(body));
+  chores.atLevel(entryUnder(plan), "warn", 70);
   const started = performance.now();
   await chores.finish();
   return { told, ms: performance.now() - started };

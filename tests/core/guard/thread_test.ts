@@ -21,7 +21,7 @@ Deno.test("a report that nobody can take ends the guard by its own error, not th
   const real = globalThis.Worker;
   globalThis.Worker = FakeWorker as unknown as typeof Worker;
   try {
-    const thread = startSentryThread({} as GuardPlan, () => {
+    const thread = startSentryThread([] as GuardPlan[], () => {
       throw new OutputClosed();
     });
     FakeWorker.last.onmessage!(new MessageEvent("message", { data: { say: "gone", id: 1 } }));

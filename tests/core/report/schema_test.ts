@@ -89,6 +89,7 @@ const bodies: readonly Body[] = [
   { type: "oom_group_kill", count: 1n, usage: 1 },
   {
     type: "guarding",
+    rule: "databases",
     limit: 4,
     limit_owner: null,
     warn: 1,
