@@ -76,12 +76,13 @@ function operandOf(operand: Argument): OperandDefinition {
 }
 
 function optionOf(option: Option): OptionDefinition {
-  const [, bracket, name] = /([<[])([^>\]]+)/.exec(option.flags) ?? [];
+  const [, required, optional] = /<(.+)>$|\[(.+)\]$/.exec(option.flags) ?? [];
+  const name = required ?? optional;
   const byDefault = option.defaultValueDescription ?? option.defaultValue;
   return {
     short: option.short,
     long: option.long!,
-    value: name === undefined ? undefined : { name, optional: bracket === "[" },
+    value: name === undefined ? undefined : { name, optional: required === undefined },
     description: option.description,
     choices: option.argChoices ?? [],
     repeatable: readsWhatCameBefore(option),

@@ -7,14 +7,15 @@ import { LEVELS } from "./watch_options.ts";
 
 export type ValueWords =
   | { readonly kind: "file" | "folder" | "free" }
-  /** One of them, or a comma-separated list of them. */
-  | { readonly kind: "word" | "list"; readonly words: readonly string[] };
+  | { readonly kind: "word"; readonly words: readonly string[] }
+  /** A comma-separated list of them; of others too, unless it is closed. */
+  | { readonly kind: "list"; readonly words: readonly string[]; readonly isClosed?: true };
 
 const BY_PLACEHOLDER: Readonly<Record<string, ValueWords>> = {
   file: { kind: "file" },
   dir: { kind: "folder" },
   types: { kind: "list", words: EVENT_TYPES },
-  requirements: { kind: "list", words: Object.keys(REQUIREMENTS) },
+  requirements: { kind: "list", words: Object.keys(REQUIREMENTS), isClosed: true },
   pressures: { kind: "list", words: LEVELS },
   actions: {
     kind: "list",

@@ -1,0 +1,74 @@
+/**
+ * What is written out of the definitions of the commands: the man page, the table of all options, and the JSON Schema of
+ * the configuration file. `deno run -A scripts/reference.ts` writes them; with `--check` it says which are not up to date.
+ */
+
+import { join } from "node:path";
+import { commandOf, definitionsOf } from "../cli/definitions.ts";
+import { wholeProgram } from "../cli/program.ts";
+import { VERSION } from "../cli/version.ts";
+import { root, withoutBacktrace } from "./bundle.ts";
+import { configSchema } from "./reference/config_schema.ts";
+import { manPage } from "./reference/man_page.ts";
+import { optionsPage } from "./reference/options_page.ts";
+import { shared } from "./reference/shared_options.ts";
+import { Mistake, note, run, say } from "./terminal.ts";
+
+/** @returns the text of each file, by its path in the project. */
+export async function reference(): Promise<Record<string, string>> {
+  const program = await wholeProgram();
+  const commands = shared(definitionsOf(program));
+  return {
+    "docs/man/oomkit.1": manPage(commands, commandOf(program), VERSION),
+    "docs/options.md": await formatted(optionsPage(commands, program), "md"),
+    "docs/schema/config.schema.json": await formatted(
+      JSON.stringify(configSchema(program)),
+      "json",
+    ),
+  };
+}
+
+/** As `deno fmt` would, so that it has nothing to say about them. */
+async function formatted(text: string, extension: string): Promise<string> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["fmt", "--quiet", `--ext=${extension}`, "-"],
+    cwd: root,
+    env: withoutBacktrace,
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(text));
+  await writer.close();
+  const { success, stdout, stderr } = await child.output();
+  if (!success) throw new Mistake(`deno fmt failed:\n${new TextDecoder().decode(stderr)}`);
+  return new TextDecoder().decode(stdout);
+}
+
+function textOf(path: string): string | undefined {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+if (import.meta.main) {
+  await run("reference", async () => {
+    const [mode, ...rest] = Deno.args;
+    if (rest.length > 0 || (mode !== undefined && mode !== "--check")) {
+      throw new Mistake("write: scripts/reference.ts [--check]");
+    }
+    let stale = 0;
+    for (const [path, text] of Object.entries(await reference())) {
+      const file = join(root, path);
+      if (textOf(file) === text) continue;
+      stale++;
+      if (mode === "--check") say(`${path} is not up to date: deno run -A scripts/reference.ts`);
+      else Deno.writeTextFileSync(file, text), note(`wrote ${path}`);
+    }
+    return mode === "--check" && stale > 0 ? 1 : 0;
+  });
+}
