@@ -6,6 +6,8 @@ import { ownLineage } from "../core/cgroup/lineage.ts";
 import { ownCgroup, parseGlob, resolveTarget } from "../core/cgroup/resolve.ts";
 import type { GuardPlan, Plans } from "../core/guard/plan.ts";
 import type { Scope } from "../core/guard/scope.ts";
+import { OomkitError } from "../core/errors.ts";
+import { mistakeAt } from "./config.ts";
 import { type LabelsOf, type Rule, rulesOf } from "./config_rules.ts";
 import type { Asked } from "./guard.ts";
 import { checkMode, checkRules, checkTree } from "./guard_checks.ts";
@@ -40,7 +42,12 @@ export function setUp(asked: Asked, labelsOf: LabelsOf | undefined): GuardSetup 
   const rules = file === undefined ? [] : rulesOf(file);
   const underOf = (rule: Rule) => {
     const under = underRule(flags, sourceOf, rule);
-    return namedBy(rule, planOf(under.flags, under.sourceOf, targets, untouchable).plan);
+    try {
+      return namedBy(rule, planOf(under.flags, under.sourceOf, targets, untouchable).plan);
+    } catch (error) {
+      if (!(error instanceof OomkitError) || file === undefined) throw error;
+      throw mistakeAt(file, ["guard", "rule", rule.number - 1], error.message);
+    }
   };
   const plans = plansOf(usual, rules, underOf, labelsOf ?? (() => undefined));
   const hierarchy = isPod ? undefined : discover(flags.root);
