@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import { openCgroup } from "../../core/cgroup/cgroup.ts";
+import { discover } from "../../core/cgroup/hierarchy.ts";
+import { FAMILIES } from "../../core/metrics/families.ts";
+import { openMetrics } from "../../core/metrics/metrics.ts";
+import { type Body, makeEvent } from "../../core/report/event.ts";
+import { makeTree } from "../trees.ts";
+import { FOLDER, promtool, promtoolTest } from "./promtool.ts";
+
+const RULES = `${FOLDER}prometheus/oomkit.rules.yml`;
+const RULE_TESTS = `${FOLDER}prometheus/oomkit.rules.test.yml`;
+
+/** Everything that can be told, of cgroups with names that are hostile among others. */
+async function scrape(command: "guard" | "watch"): Promise<string> {
+  const names = ['/a"} 1\nevil{x="', "/back\\slash\\", "/new\nline", "/ünï 🧨", "/# HELP x"];
+  const stall = "avg10=0.00 avg60=0.00 avg300=0.00 total=1500001\n";
+  const files = {
+    "memory.current": 400,
+    "memory.max": 1000,
+    "memory.pressure": `some ${stall}full ${stall}`,
+  };
+  using tree = makeTree(2, Object.fromEntries(names.map((name) => [name, files])));
+  const metrics = openMetrics({
+    command,
+    version: "1.2.3",
+    commit: "abc",
+    cgroups: () =>
+      names.map((name) => ({
+        cgroup: openCgroup(discover(tree.dir), name)!,
+        ...(command === "guard" ? { mode: "notify", threshold: 900 } : {}),
+      })),
+    reporters: () => [{
+      name: 'web"hook',
+      counts: () => ({ waiting: 1, delivered: 2, dropped: 3, failed: 4 }),
+    }],
+    alive: () => ({ ok: true }),
+    ready: () => ({ ok: true }),
+    ...(command === "guard" ? { silence: () => 12.5 } : {}),
+  });
+  const bodies: Body[] = [
+    { type: "degraded", wanted: 'exec:"x"\n', using: "poll", reason: "r" },
+    {
+      type: "oom_kill",
+      victim: null,
+      limit_owner: null,
+      limit: null,
+      scope: null,
+      inferred: false,
+    },
+  ];
+  for (const body of bodies) metrics.report(makeEvent(0, names[0]!, "none", body), "");
+  return await metrics.text();
+}
+
+for (const command of ["guard", "watch"] as const) {
+  promtoolTest(`promtool takes what ${command} tells without a warning`, async () => {
+    const text = await scrape(command);
+    assert.equal(await promtool(["check", "metrics"], text), "");
+    assert.equal(text.match(/^oomkit_cgroup_memory_usage_bytes\{/gm)?.length, 5);
+  });
+}
+
+promtoolTest("the rules are as Prometheus wants them", async () => {
+  await promtool(["check", "rules", "--lint=all", "--lint-fatal", RULES]);
+});
+
+promtoolTest("each alert fires when it should, and not before", async () => {
+  await promtool(["test", "rules", RULE_TESTS]);
+});
+
+promtoolTest("the example of a configuration is one, with the rules that it names", async () => {
+  await promtool(["check", "config", `${FOLDER}prometheus/prometheus.yml`]);
+});
+
+Deno.test("each alert has a test in which it fires, a severity, and says what to do", () => {
+  const rules = Deno.readTextFileSync(RULES);
+  const tests = Deno.readTextFileSync(RULE_TESTS);
+  const alerts = rules.split(/^ +- (?=alert:)/m).slice(1);
+  assert.ok(alerts.length >= 10);
+  for (const alert of alerts) {
+    const [, name] = /^alert: (\w+)$/m.exec(alert)!;
+    assert.match(alert, /severity: (critical|warning|info)\n/, name);
+    assert.match(alert, /summary: .+\n +description: .+/, name);
+    const fires = new RegExp(`alertname: ${name}\n +eval_time: \\w+\n +exp_alerts:\n`);
+    assert.match(tests, fires, name);
+  }
+});
+
+Deno.test("the rules only use what is exported or recorded", () => {
+  const rules = Deno.readTextFileSync(RULES);
+  const known = new Set<string>(Object.values(FAMILIES).map(({ name }) => name));
+  const recorded = new Set([...rules.matchAll(/record: (\S+)/g)].map(([, name]) => name));
+  for (const [name] of rules.matchAll(/\b(?:oomkit|process)_\w+/g)) {
+    assert.ok(known.has(name.replace(/_bucket$/, "")), name);
+  }
+  for (const [name] of rules.matchAll(/\boomkit:[\w:]+/g)) assert.ok(recorded.has(name), name);
+});
