@@ -1,0 +1,228 @@
+/**
+ * Every command that README.md and docs/ show: it parses with the real definitions, and it is run, here on a fake tree where
+ * that does no harm, else by the tests on real kernels that `ELSEWHERE` names.
+ */
+
+import assert from "node:assert/strict";
+import { applyConfig, readConfig } from "../../cli/config.ts";
+import { rulesOf } from "../../cli/config_rules.ts";
+import { splitCommand, wholeProgram } from "../../cli/program.ts";
+import config from "../../deno.json" with { type: "json" };
+import { runOomkit } from "../run_oomkit.ts";
+import { shellCommands } from "../shell_words.ts";
+import { makeTree, type Tree } from "../trees.ts";
+
+const root = new URL("../../", import.meta.url).pathname;
+
+function documents(folder: string): string[] {
+  return [...Deno.readDirSync(`${root}${folder}`)].flatMap(({ name, isDirectory }) =>
+    isDirectory ? documents(`${folder}/${name}`) : name.endsWith(".md") ? [`${folder}/${name}`] : []
+  );
+}
+
+interface Block {
+  readonly where: string;
+  readonly language: string;
+  readonly text: string;
+}
+
+const folders = ["docs", "deploy"].filter((folder) => {
+  try {
+    return Deno.statSync(`${root}${folder}`).isDirectory;
+  } catch {
+    return false;
+  }
+});
+
+const blocks: Block[] = ["README.md", ...folders.flatMap(documents)].flatMap((path) => {
+  const text = Deno.readTextFileSync(`${root}${path}`);
+  const whereAt = (index: number) => `${path}:${text.slice(0, index).split("\n").length}`;
+  const fence = /^( *)```(\w*)\n([\s\S]*?)^ *```$/gm;
+  const fenced = [...text.matchAll(fence)].map(({ index, 2: language, 3: content }) => ({
+    where: whereAt(index),
+    language: language!,
+    text: content!,
+  }));
+  // In the text only what begins like a command and leaves nothing to be filled in.
+  const rest = text.replace(fence, (block) => block.replace(/[^\n]/g, " "));
+  const spans = [...rest.matchAll(/`(oomkit [^`]+)`/g)].flatMap(({ index, 1: span }) =>
+    /[…[<]/.test(span!) ? [] : [{ where: whereAt(index), language: "sh", text: span! }]
+  );
+  return [...fenced, ...spans];
+});
+
+interface Shown {
+  readonly where: string;
+  readonly words: readonly string[];
+}
+
+/** In which lines of a block commands stand, by its language. */
+const LINES: Readonly<Record<string, RegExp>> = {
+  // Behind `$ ` or, for root, `# `; the rest is what was printed.
+  console: /^ *[$#] ((?:.*\\\n)*.*)$/gm,
+  sh: /([\s\S]+)/g,
+  bash: /([\s\S]+)/g,
+  // The steps of a CI job, and what a unit starts.
+  yaml: /^ *(?:- )?(?:\w+: )?((?:sudo )?oomkit .*)$/gm,
+  ini: /^Exec\w+=[-+!:@]*(\S*oomkit .*)$/gm,
+};
+
+const shown: Shown[] = blocks.flatMap(({ where, language, text }) =>
+  [...text.matchAll(LINES[language] ?? /$^/g)]
+    .flatMap(([, line]) => shellCommands(line!))
+    .map(({ words }) => ({ where, words }))
+);
+
+/** The arguments of oomkit, also where something else starts it: `sudo oomkit …`, `kubectl exec POD -- oomkit …`. */
+function argumentsOf(words: readonly string[]): readonly string[] | undefined {
+  const at = words.findIndex((word) => /^(.*\/)?oomkit$/.test(word));
+  const isStarted = at === 0 || ["sudo", "--", "exec", "time"].includes(words[at - 1] ?? "");
+  return at >= 0 && isStarted ? words.slice(at + 1) : undefined;
+}
+
+const ours = new Map<string, { where: string; args: readonly string[] }>();
+for (const { where, words } of shown) {
+  const args = argumentsOf(words);
+  if (args !== undefined) ours.set(args.join(" "), { where, args });
+}
+
+const reached = new Error("the arguments are fine");
+
+async function parse(args: readonly string[]): Promise<void> {
+  const program = await wholeProgram();
+  program.hook("preAction", () => {
+    throw reached;
+  });
+  program.configureOutput({ writeOut: () => {}, writeErr: () => {} });
+  for (const command of program.commands) command.copyInheritedSettings(program);
+  const { own } = splitCommand(args);
+  try {
+    await program.parseAsync(own, { from: "user" });
+  } catch (error) {
+    const isHelp = (error as { exitCode?: number }).exitCode === 0;
+    if (error !== reached && !isHelp) throw error;
+  }
+}
+
+Deno.test("every oomkit command in the documents parses", async () => {
+  assert.ok(ours.size > 15, `${ours.size} commands found`);
+  for (const { where, args } of ours.values()) {
+    try {
+      await parse(args);
+    } catch (error) {
+      assert.fail(`${where}: oomkit ${args.join(" ")}: ${(error as Error).message}`);
+    }
+  }
+});
+
+Deno.test("every task and script that the documents start is there", () => {
+  for (const { where, words } of shown) {
+    const [program, verb, name] = words;
+    if (program === "deno" && verb === "task") {
+      assert.ok(name! in config.tasks, `${where}: ${name}`);
+    }
+    for (const script of words.filter((word) => /^(\.\/)?(scripts|\.ci)\//.test(word))) {
+      const { mode } = Deno.statSync(`${root}${script}`);
+      if (script === program) assert.ok(mode! & 0o111, `${where}: ${script} cannot be executed`);
+    }
+  }
+});
+
+Deno.test("every TOML block in the documents is a configuration that oomkit takes", async () => {
+  const path = Deno.makeTempFileSync({ prefix: "oomkit-test-", suffix: ".toml" });
+  try {
+    for (const { where, text } of blocks.filter(({ language }) => language === "toml")) {
+      Deno.writeTextFileSync(path, text);
+      try {
+        const file = await readConfig(path);
+        for (const command of (await wholeProgram()).commands) applyConfig(command, file);
+        rulesOf(file);
+      } catch (error) {
+        assert.fail(`${where}: ${(error as Error).message}`);
+      }
+    }
+  } finally {
+    Deno.removeSync(path);
+  }
+});
+
+/** What needs a real cgroup, a pod or the whole machine; the first that fits. */
+const ELSEWHERE: readonly (readonly [pattern: RegExp, test: string])[] = [
+  [/^watch .*-- /, "tests/kernel/watch_command_test.ts"],
+  [/^simulate\b(?!.*--fake)/, "tests/kernel/simulate_test.ts"],
+  [/^guard .*--pod/, "tests/kernel/guard_pod_test.ts"],
+  [/^inspect .*--junit[ =]\//, "tests/cli/junit_test.ts"],
+  [/^guard --release/, "tests/cli/guard_release_test.ts"],
+  [/^guard .*(--kubernetes|--check-config|--config)/, "tests/cli/guard_check_config_test.ts"],
+  [
+    /^(watch|guard) .*(--kubernetes|--webhook|--exec|--log-file|--listen)/,
+    "tests/cli/reports_test.ts",
+  ],
+  [/--config /, "tests/cli/config_test.ts"],
+];
+
+/** Where on a fake tree a target of the documents lies; `undefined` for what is none, or is none of a tree. */
+function pathOf(target: string): string | undefined {
+  if (/^[0-9a-f]{8,64}$/.test(target)) return `/kubepods/pod1/${target.padEnd(64, "0")}`;
+  if (/^(unit:)?[\w@-]+\.(service|slice|scope)$/.test(target)) {
+    return `/system.slice/${target.replace("unit:", "")}`;
+  }
+  return /^\/[\w./*-]*$/.test(target) ? target.replace(/\/\*+/g, "") : undefined;
+}
+
+/** What the documents name, as far as it can be had without a kernel: pods, containers, units, whoever asks. */
+function makeWorld(): Tree {
+  const full = { "memory.max": 64 * 1024 ** 2, "memory.current": 16 * 1024 ** 2 };
+  const tree = makeTree(2);
+  for (const { args } of ours.values()) {
+    for (const path of args.slice(1).map(pathOf)) if (path !== undefined) place(path);
+  }
+  place("/kubepods/pod1");
+  return tree;
+
+  function place(path: string) {
+    let made = "";
+    for (const name of path.split("/").filter((part) => part !== "")) {
+      made += `/${name}`;
+      const isThere = [...Deno.readDirSync(`${tree.dir}${made.slice(0, made.lastIndexOf("/"))}`)]
+        .some((entry) => entry.name === name);
+      if (!isThere) tree.add(made, full);
+    }
+  }
+}
+
+/** The same command on a fake tree, without harm and without end; `undefined` for one that cannot be had there. */
+function harmless(args: readonly string[], { dir }: Tree): string[] | undefined {
+  const [command] = args;
+  const root = args.includes("--root") ? [] : ["--root", dir];
+  const isCompletions = command === "completions";
+  if (isCompletions || args.includes("--help") || args.includes("--version")) return [...args];
+  // No process of this machine is in the tree.
+  if (args.some((arg) => arg.startsWith("pid:"))) return undefined;
+  const targets = args.slice(1).some((arg) => pathOf(arg) !== undefined) ? [] : ["/kubepods"];
+  if (command === "inspect") return [...args, ...root, ...targets];
+  if (command === "watch") return [...args, ...root, "--for", "1ms"];
+  if (command === "guard") return [...args, ...root, "--dry-run", "--for", "1ms"];
+  return undefined;
+}
+
+Deno.test("every oomkit command in the documents runs, here or in the test that is named for it", async (t) => {
+  using tree = makeWorld();
+  // What they write, they write there.
+  const cwd = tree.dir;
+  for (const [line, { where, args }] of ours) {
+    const elsewhere = ELSEWHERE.find(([pattern]) => pattern.test(line))?.[1];
+    if (elsewhere !== undefined) {
+      assert.ok(Deno.statSync(`${root}${elsewhere}`).isFile, `${where}: ${elsewhere}`);
+      continue;
+    }
+    const run = harmless(args, tree);
+    if (run === undefined) continue;
+    await t.step(`oomkit ${line}`, async () => {
+      const { code, stderr } = await runOomkit(run, { cwd });
+      // 1: what was asked about is not fine; on this tree nothing ever happens.
+      assert.ok(code === 0 || code === 1, `${where}: exit ${code}: ${stderr}`);
+      assert.doesNotMatch(stderr, /^oomkit: (cannot|this is a bug)/m, where);
+    });
+  }
+});
