@@ -1,4 +1,4 @@
-/** Completions for bash 4.3 and newer; the package bash-completion is not needed. */
+/** Completions for bash 4.3 and newer; the package bash-completion is not needed, and used for the command behind `--`. */
 
 import type { ShellProgram } from "./completions.ts";
 import type { CommandDefinition, OptionDefinition } from "./definitions.ts";
@@ -102,6 +102,17 @@ _oomkit_target() {
 }
 
 _oomkit_program() {
+  local each
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    if [[ \${COMP_WORDS[i]} == -- ]]; then break; fi
+  done
+  for each in _comp_command_offset _command_offset; do
+    if declare -F $each >/dev/null; then
+      kept=
+      $each $((i + 1))
+      return
+    fi
+  done
   if ((behind == \${#words[@]} - 2)); then
     mapfile -t COMPREPLY < <(compgen -c -- "$cur")
   else
