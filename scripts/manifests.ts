@@ -1,0 +1,104 @@
+/**
+ * `deno run -A scripts/manifests.ts [--kubectl PROGRAM] [FOLDER…]`: builds the kustomizations of `deploy/kubernetes`, holds every
+ * object against the schema of its kind and our own rules, and prints one line for each offence. With `--kubectl` it compares
+ * what was built with what the real kustomize builds; with `--print` it prints the objects of one folder, which
+ * `kubectl apply -f -` takes.
+ */
+
+import { deepStrictEqual } from "node:assert";
+import { join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { Ajv } from "ajv";
+import { buildKustomization } from "./manifests/kustomize.ts";
+import { policyOffences } from "./manifests/policy.ts";
+import { schemas } from "./manifests/schema.ts";
+import { type Json, parseYaml } from "./manifests/yaml.ts";
+import { run, say } from "./terminal.ts";
+
+export const manifests = fileURLToPath(new URL("../deploy/kubernetes", import.meta.url));
+
+const ajv = new Ajv({ allErrors: true, strict: true, strictTypes: false, strictRequired: false });
+const validators = Object.fromEntries(
+  Object.entries(schemas).map(([kind, schema]) => [kind, ajv.compile(schema)]),
+);
+
+/** The folders that can be applied as they are: components cannot. */
+export function kustomizations(folder = manifests): string[] {
+  return [...Deno.readDirSync(folder)].filter(({ isDirectory }) => isDirectory).flatMap(
+    ({ name }) => {
+      const path = join(folder, name);
+      const file = join(path, "kustomization.yaml");
+      if (!has(file)) return kustomizations(path);
+      return /^kind: Component$/m.test(Deno.readTextFileSync(file)) ? [] : [path];
+    },
+  ).sort();
+}
+
+/** @returns one line for each way in which the objects are not as they must be. */
+export function offencesOf(objects: readonly Json[]): string[] {
+  return [...objects.flatMap(schemaOffences), ...policyOffences(objects)];
+}
+
+function schemaOffences(object: Json): string[] {
+  const where = `${object?.kind} ${object?.metadata?.name}`;
+  const validate = validators[object?.kind];
+  if (validate === undefined) return [`${where}: there is no schema for this kind`];
+  if (validate(object)) return [];
+  return validate.errors!.map(({ instancePath, message, params }) => {
+    const key = params.additionalProperty ?? "";
+    return `${where}: ${instancePath || "/"} ${message}${key && ` (${key})`}`;
+  });
+}
+
+/** @throws where the real kustomize builds something else. */
+export async function compareWith(kubectl: string, folder: string): Promise<void> {
+  const { success, stdout, stderr } = await new Deno.Command(kubectl, {
+    args: ["kustomize", folder],
+  }).output();
+  const decoder = new TextDecoder();
+  if (!success) throw new Error(decoder.decode(stderr).trim());
+  const theirs = parseYaml(decoder.decode(stdout), `kubectl kustomize ${folder}`);
+  deepStrictEqual(sorted(buildKustomization(folder)), sorted(theirs));
+}
+
+function sorted(objects: readonly Json[]): Json[] {
+  const key = ({ kind, metadata }: Json) => `${kind} ${metadata.name}`;
+  return objects.toSorted((a, b) => key(a) < key(b) ? -1 : 1);
+}
+
+function has(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: Deno.args,
+    allowPositionals: true,
+    options: { kubectl: { type: "string" }, print: { type: "boolean" } },
+  });
+  const folders = positionals.length > 0 ? positionals : kustomizations();
+  let bad = 0;
+  for (const folder of folders) {
+    const objects = buildKustomization(folder);
+    if (values.print) {
+      say(JSON.stringify({ apiVersion: "v1", kind: "List", items: objects }, null, 2));
+      continue;
+    }
+    const offences = offencesOf(objects);
+    if (values.kubectl !== undefined) {
+      await compareWith(values.kubectl, folder).catch((error) => offences.push(error.message));
+    }
+    bad += offences.length;
+    const shown = relative(Deno.cwd(), folder);
+    say(`${shown}: ${objects.length} objects${offences.length === 0 ? ", as they must be" : ""}`);
+    for (const offence of offences) say(`  ${offence}`);
+  }
+  return bad > 0 ? 1 : 0;
+}
+
+if (import.meta.main) await run("manifests", main);

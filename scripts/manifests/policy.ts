@@ -1,0 +1,99 @@
+/** What our manifests must keep to beyond what the API would take. */
+
+import { parse } from "smol-toml";
+import { flagOffences, keyOffences } from "./flags.ts";
+import { containersOf, podOf } from "./kustomize.ts";
+import type { Json } from "./yaml.ts";
+
+/** @param objects of one kustomization. @returns one line for each offence. */
+export function policyOffences(objects: readonly Json[]): string[] {
+  return objects.flatMap((object) => {
+    const where = `${object.kind} ${object.metadata.name}`;
+    return [
+      ...rightsOffences(object),
+      ...containersOf(object).flatMap((each) => containerOffences(each, podOf(object)!)),
+      ...referenceOffences(object, objects),
+      ...configOffences(object),
+    ].map((offence) => `${where}: ${offence}`);
+  });
+}
+
+function rightsOffences({ kind, rules = [], roleRef }: Json): string[] {
+  const offences: string[] = [];
+  if (roleRef?.name === "cluster-admin") offences.push("it binds cluster-admin");
+  for (const { apiGroups, resources, verbs } of kind === "ClusterRole" ? rules : []) {
+    if ([apiGroups, resources, verbs].flat().includes("*")) offences.push("a rule has a wildcard");
+    if (resources.includes("secrets")) offences.push("it may read secrets");
+  }
+  return offences;
+}
+
+function containerOffences(container: Json, pod: Json): string[] {
+  const { name, image, resources, securityContext: own = {}, volumeMounts = [] } = container;
+  const offences: string[] = [];
+  for (const what of ["cpu", "memory"]) {
+    if (resources?.limits?.[what] === undefined) offences.push(`${name} has no limit of ${what}`);
+    if (resources?.requests?.[what] === undefined) offences.push(`${name} requests no ${what}`);
+  }
+  if (!own.readOnlyRootFilesystem) offences.push(`${name} can write to its image`);
+  if (!own.privileged && !own.capabilities?.drop?.includes("ALL")) {
+    offences.push(`${name} keeps capabilities that it was not given`);
+  }
+  if (!own.privileged && own.allowPrivilegeEscalation !== false) {
+    offences.push(`${name} may gain privileges`);
+  }
+  const seccomp = own.seccompProfile ?? pod.securityContext?.seccompProfile;
+  if (!own.privileged && seccomp?.type !== "RuntimeDefault") {
+    offences.push(`${name} has no seccomp`);
+  }
+  if (!/:[^/]+$/.test(image)) offences.push(`${name} runs whatever version there is`);
+  const declared = (pod.volumes ?? []).map((each: Json) => each.name);
+  for (const mount of volumeMounts) {
+    if (!declared.includes(mount.name)) offences.push(`${name} mounts ${mount.name}, which is not`);
+  }
+  return [...offences, ...probeOffences(container), ...flagOffences(container)];
+}
+
+/** A kubelet that cannot reach it would start it again and again. */
+function probeOffences({ name, ports = [], ...container }: Json): string[] {
+  return ["livenessProbe", "readinessProbe", "startupProbe"].flatMap((kind) => {
+    const port = container[kind]?.httpGet?.port;
+    const isThere = port === undefined ||
+      ports.some((each: Json) => each.name === port || each.containerPort === port);
+    return isThere ? [] : [`${name}: ${kind} asks a port that is not declared: ${port}`];
+  });
+}
+
+function referenceOffences(object: Json, objects: readonly Json[]): string[] {
+  const has = (kind: string, name: string) =>
+    objects.some((each) => each.kind === kind && each.metadata.name === name);
+  const pod = podOf(object) ?? {};
+  const missing: string[] = [];
+  const need = (kind: string, name?: string) => {
+    if (name !== undefined && !has(kind, name)) missing.push(`there is no ${kind} ${name}`);
+  };
+  need("ServiceAccount", pod.serviceAccountName);
+  for (const { configMap } of pod.volumes ?? []) need("ConfigMap", configMap?.name);
+  if (object.kind === "ClusterRoleBinding") need("ClusterRole", object.roleRef.name);
+  for (const { kind, name } of object.subjects ?? []) need(kind, name);
+  const { selector, template } = object.spec ?? {};
+  for (const [key, value] of Object.entries(selector?.matchLabels ?? {})) {
+    if (template?.metadata?.labels?.[key] === value) continue;
+    missing.push(`its pods do not have the label ${key}=${value} that it selects`);
+  }
+  return missing;
+}
+
+function configOffences({ kind, data = {} }: Json): string[] {
+  if (kind !== "ConfigMap") return [];
+  return Object.entries(data as Record<string, string>).flatMap(([file, text]) => {
+    if (!file.endsWith(".toml")) return [];
+    try {
+      return Object.entries(parse(text)).flatMap(([command, keys]) =>
+        keyOffences(command, Object.keys(keys as object)).map((each) => `${file}: ${each}`)
+      );
+    } catch (error) {
+      return [`${file} is no TOML: ${(error as Error).message.split("\n")[0]}`];
+    }
+  });
+}

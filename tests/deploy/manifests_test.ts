@@ -1,0 +1,176 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { buildKustomization, containersOf, podOf } from "../../scripts/manifests/kustomize.ts";
+import { applyPatch } from "../../scripts/manifests/json_patch.ts";
+import { type Json } from "../../scripts/manifests/yaml.ts";
+import { kustomizations, manifests, offencesOf } from "../../scripts/manifests.ts";
+
+const built = (folder: string): Json[] => buildKustomization(join(manifests, folder));
+const daemonSetOf = (objects: Json[]): Json => objects.find(({ kind }) => kind === "DaemonSet");
+const containerOf = (objects: Json[]): Json => containersOf(daemonSetOf(objects))[0];
+const configOf = (objects: Json[]): string =>
+  objects.find(({ kind }) => kind === "ConfigMap").data["config.toml"];
+
+/** What `change` does to the DaemonSet of the processes' overlay makes for exactly these offences. */
+function offencesAfter(change: (daemonSet: Json, objects: Json[]) => void): string[] {
+  const objects = structuredClone(built("overlays/process"));
+  change(daemonSetOf(objects), objects);
+  return offencesOf(objects);
+}
+
+Deno.test("every kustomization builds, fits the schemas of its kinds and keeps to our rules", () => {
+  const folders = kustomizations();
+  assert.deepEqual(
+    folders.map((folder) => folder.slice(manifests.length + 1)),
+    [
+      "base",
+      "node-check",
+      "overlays/container",
+      "overlays/monitoring",
+      "overlays/observe",
+      "overlays/process",
+      "overlays/v1-hold",
+      "sidecar",
+    ],
+  );
+  for (const folder of folders) {
+    assert.deepEqual(offencesOf(buildKustomization(folder)), [], folder);
+  }
+});
+
+Deno.test("the DaemonSet gets no more than oom-guard's 60Mi and 10m, in the Guaranteed class", () => {
+  for (const overlay of ["observe", "process", "container", "v1-hold"]) {
+    const { resources } = containerOf(built(`overlays/${overlay}`));
+    assert.deepEqual(resources.limits, { cpu: "10m", memory: "60Mi" }, overlay);
+    assert.deepEqual(resources.requests, resources.limits, overlay);
+  }
+});
+
+Deno.test("who only observes is not root, has no capability and sees the cgroups read-only", () => {
+  const objects = built("overlays/observe");
+  const pod = podOf(daemonSetOf(objects))!;
+  const container = containerOf(objects);
+  assert.equal(pod.hostPID, undefined);
+  assert.equal(pod.securityContext.runAsNonRoot, true);
+  assert.deepEqual(container.securityContext.capabilities, { drop: ["ALL"] });
+  assert.ok(container.volumeMounts.every((mount: Json) => mount.readOnly));
+  assert.match(configOf(objects), /^policy = "noop"$/m);
+});
+
+Deno.test("who kills sees the node's pids, and gets two capabilities and no privilege", () => {
+  for (const [overlay, policy] of [["process", "process"], ["container", "container"]] as const) {
+    const objects = built(`overlays/${overlay}`);
+    const pod = podOf(daemonSetOf(objects))!;
+    const { securityContext, volumeMounts } = containerOf(objects);
+    assert.equal(pod.hostPID, true);
+    assert.equal(securityContext.privileged, undefined);
+    assert.deepEqual(securityContext.capabilities, { drop: ["ALL"], add: ["KILL", "SYS_NICE"] });
+    assert.ok(volumeMounts.some((mount: Json) => mount.mountPath === "/run/oomkit"));
+    assert.ok(configOf(objects).includes(`policy = "${policy}"\n`));
+  }
+});
+
+Deno.test("pods are replaced when their configuration changes", () => {
+  const names = ["observe", "process", "v1-hold"].map((overlay) => {
+    const objects = built(`overlays/${overlay}`);
+    const { name } = objects.find(({ kind }) => kind === "ConfigMap").metadata;
+    const volume = podOf(daemonSetOf(objects))!.volumes.find((each: Json) => each.configMap);
+    assert.equal(volume.configMap.name, name);
+    return name;
+  });
+  assert.equal(new Set(names).size, 3);
+  const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  try {
+    Deno.writeTextFileSync(join(folder, "one"), "");
+    const generator = "configMapGenerator: [{name: a, files: [one]}]\n";
+    Deno.writeTextFileSync(join(folder, "kustomization.yaml"), generator);
+    // As kustomize v5.0.4 named it.
+    assert.equal(buildKustomization(folder)[0].metadata.name, "a-9g67k2htb6");
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
+
+Deno.test("the sidecar needs neither root nor a capability, and OOMHero's variables", () => {
+  const [pod] = built("sidecar");
+  assert.equal(pod.spec.shareProcessNamespace, true);
+  assert.equal(pod.spec.securityContext.runAsNonRoot, true);
+  const [bloat, guard] = pod.spec.containers;
+  assert.equal(bloat.args[0], "simulate");
+  assert.equal(bloat.resources.limits.memory, "256Mi");
+  assert.deepEqual(guard.env, [
+    { name: "WARNING", value: "65" },
+    { name: "CRITICAL", value: "90" },
+  ]);
+  for (const { securityContext } of [bloat, guard]) {
+    assert.deepEqual(securityContext.capabilities, { drop: ["ALL"] });
+  }
+});
+
+Deno.test("a misspelt field, a wrong type and a bad quantity are found, with the place", () => {
+  const of = (set: (container: Json) => void) =>
+    offencesAfter((daemonSet) => set(containersOf(daemonSet)[0]));
+  const [misspelt] = of((container) => container.resource = {});
+  assert.match(
+    misspelt!,
+    /^DaemonSet oomkit: \/spec\/template\/spec\/containers\/0 .*\(resource\)$/,
+  );
+  assert.match(of((c) => c.securityContext.readOnlyRootFilesystem = "yes")[0]!, /must be boolean/);
+  assert.match(of((c) => c.resources.limits.memory = "60MiB")[0]!, /limits\/memory must match/);
+  assert.match(of((c) => c.ports[0].containerPort = 70000)[0]!, /must be <= 65535/);
+  assert.match(of((c) => c.livenessProbe.exec = { command: ["x"] })[0]!, /exactly one/);
+  assert.match(of((c) => delete c.name)[0]!, /must have required property 'name'/);
+});
+
+Deno.test("what the API would take is still found where it is too much or too little", () => {
+  const cases: [RegExp, (container: Json, pod: Json, objects: Json[]) => void][] = [
+    [/has no limit of memory/, (c) => delete c.resources.limits.memory],
+    [/can write to its image/, (c) => c.securityContext.readOnlyRootFilesystem = false],
+    [/keeps capabilities/, (c) => c.securityContext.capabilities.drop = []],
+    [/may gain privileges/, (c) => delete c.securityContext.allowPrivilegeEscalation],
+    [/runs whatever version/, (c) => c.image = "ghcr.io/oomkit/oomkit"],
+    [/mounts nothing/, (c) => c.volumeMounts[0].name = "nothing"],
+    [/guard has no option --polcy/, (c) => c.args.push("--polcy", "process")],
+    [/guard reads no variable POLICY/, (c) => c.env.push({ name: "POLICY", value: "process" })],
+    [/asks a port that is not declared/, (c) => c.readinessProbe.httpGet.port = "metrics"],
+    [/no ServiceAccount someone/, (_, pod) => pod.serviceAccountName = "someone"],
+    [/no ConfigMap other/, (_, pod) => pod.volumes[1].configMap.name = "other"],
+    [/binds cluster-admin/, (_, __, objects) => {
+      objects.find(({ kind }) => kind === "ClusterRoleBinding").roleRef.name = "cluster-admin";
+    }],
+    [/has a wildcard/, (_, __, objects) => {
+      objects.find(({ kind }) => kind === "ClusterRole").rules[0].verbs = ["*"];
+    }],
+    [/config.toml: \[guard\] has no key polcy/, (_, __, objects) => {
+      objects.find(({ kind }) => kind === "ConfigMap").data["config.toml"] = "[guard]\npolcy = 1\n";
+    }],
+    [/is no TOML/, (_, __, objects) => {
+      objects.find(({ kind }) => kind === "ConfigMap").data["config.toml"] = "[guard\n";
+    }],
+  ];
+  for (const [expected, change] of cases) {
+    const found = offencesAfter((daemonSet, objects) =>
+      change(containersOf(daemonSet)[0], podOf(daemonSet), objects)
+    );
+    assert.ok(found.some((line) => expected.test(line)), `${expected}: ${found}`);
+  }
+});
+
+Deno.test("a patch that has nothing to change is a mistake, as it is to kustomize", () => {
+  assert.throws(() => applyPatch({ a: {} }, [{ op: "replace", path: "/a/b", value: 1 }]));
+  assert.throws(() => applyPatch({ a: {} }, [{ op: "add", path: "/b/c", value: 1 }]));
+  const object = { a: { "b/c": [1, 3] } };
+  applyPatch(object, [{ op: "add", path: "/a/b~1c/1", value: 2 }]);
+  applyPatch(object, [{ op: "remove", path: "/a/b~1c/0" }]);
+  assert.deepEqual(object, { a: { "b/c": [2, 3] } });
+});
+
+Deno.test("what is not built here is refused instead of left out", () => {
+  const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  try {
+    Deno.writeTextFileSync(join(folder, "kustomization.yaml"), "commonLabels: {a: b}\n");
+    assert.throws(() => buildKustomization(folder), /"commonLabels" is not built here/);
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
