@@ -1,0 +1,207 @@
+/** A guard by a configuration file: rules, and what becomes of a file that changes. */
+
+import assert from "node:assert/strict";
+import { deedsOf, feedWhileItLives, isAlive, isDeed, startGuarded, until } from "../guarded.ts";
+import { startHungryProcess } from "../hungry_process.ts";
+import { kernelTest, MIB, ofType } from "../kernel_cases.ts";
+import { makeRealCgroup, type RealCgroup } from "../real_cgroup.ts";
+import type { Json } from "../telling.ts";
+
+const LIMIT = 48 * MIB;
+
+interface Folder extends Disposable {
+  readonly path: string;
+  write(name: string, text: string): string;
+}
+
+function makeFolder(): Folder {
+  const path = Deno.makeTempDirSync({ prefix: "oomkit-test-config-" });
+  return {
+    path,
+    write(name, text) {
+      Deno.writeTextFileSync(`${path}/${name}`, text);
+      return `${path}/${name}`;
+    },
+    [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }),
+  };
+}
+
+const guardingOf = ({ path }: RealCgroup, rule?: string) => (event: Json) =>
+  event.type === "guarding" && event.cgroup === path && (rule === undefined || event.rule === rule);
+
+kernelTest("each cgroup is guarded as the first rule that fits it says", async () => {
+  await using parent = makeRealCgroup("rules");
+  const kept = parent.child("kept");
+  const taken = parent.child("taken");
+  for (const cgroup of [kept, taken]) cgroup.limit(LIMIT);
+  using folder = makeFolder();
+  const config = folder.write(
+    "c.toml",
+    `[guard]
+recursive = true
+policy = "process"
+
+[[guard.rule]]
+name = "left alone"
+cgroup = "${parent.path}/k*"
+warn = 40
+policy = "noop"
+`,
+  );
+  await using one = await startHungryProcess(kept);
+  await using other = await startHungryProcess(taken);
+  await using guarded = await startGuarded(["--config", config, parent.path]);
+  // Below the limit, so that the kernel has no part in it.
+  await one.feed(47 * MIB);
+  await feedWhileItLives(other, LIMIT);
+  const deed = await guarded.next(isDeed);
+  assert.deepEqual([deed.cgroup, deed.victim.pid], [taken.path, other.pid]);
+  const events = await guarded.stop();
+  assert.equal(deedsOf(events).length, 1);
+  assert.ok(isAlive(one.pid));
+  const rules = ofType(events, "guarding").map(({ cgroup, rule }: Json) => [cgroup, rule]);
+  assert.deepEqual(Object.fromEntries(rules), {
+    [kept.path]: "left alone",
+    [taken.path]: null,
+  });
+  const warned = events.filter(({ type, cgroup }: Json) =>
+    type === "level" && cgroup === kept.path
+  );
+  assert.equal(warned.find(({ level }: Json) => level === "warn").threshold, Math.floor(0.4 * LIMIT));
+});
+
+kernelTest(
+  "SIGHUP reads the file again, and a mistake in it leaves everything as it was",
+  async () => {
+    await using cgroup = makeRealCgroup("reload");
+    cgroup.limit(LIMIT);
+    using folder = makeFolder();
+    const rule = (name: string, policy: string) =>
+      folder.write(
+        "c.toml",
+        `[[guard.rule]]\nname = "${name}"\ncgroup = "${cgroup.path}"\npolicy = "${policy}"\n`,
+      );
+    const config = rule("first", "noop");
+    await using guarded = await startGuarded(["--config", config, cgroup.path]);
+    await guarded.next(guardingOf(cgroup, "first"));
+    rule("second", "kill");
+    Deno.kill(guarded.pid, "SIGHUP");
+    await until("the mistake is told", () => guarded.stderr.includes("nothing is changed"));
+    assert.match(guarded.stderr, /c\.toml:4: policy = "kill": .*noop, process, container/);
+    rule("third", "process");
+    Deno.kill(guarded.pid, "SIGHUP");
+    await guarded.next(guardingOf(cgroup, "third"));
+    await using hungry = await startHungryProcess(cgroup);
+    await feedWhileItLives(hungry, LIMIT);
+    const deed = await guarded.next(isDeed);
+    assert.deepEqual([deed.outcome, deed.victim.pid], ["died", hungry.pid]);
+    await guarded.stop();
+  },
+);
+
+kernelTest("a rule that no longer asks for it puts back what its mode had changed", async () => {
+  await using cgroup = makeRealCgroup("putback");
+  cgroup.limit(LIMIT);
+  using folder = makeFolder();
+  const isChanged = () =>
+    cgroup.version === 1
+      ? /^oom_kill_disable 1$/m.test(cgroup.read("memory.oom_control"))
+      : cgroup.read("memory.high").trim() !== "max";
+  const mode = cgroup.version === 1 ? "hold" : "tripwire";
+  const config = folder.write("c.toml", `[guard]\nmode = "${mode}"\npolicy = "process"\n`);
+  await using guarded = await startGuarded(["--config", config, cgroup.path]);
+  assert.ok(isChanged());
+  folder.write("c.toml", '[guard]\nmode = "notify"\npolicy = "process"\n');
+  Deno.kill(guarded.pid, "SIGHUP");
+  await guarded.next(({ type }) => type === "restored");
+  await until("it is put back", () => !isChanged());
+  await guarded.stop();
+});
+
+kernelTest("SIGHUP opens the log anew, and no event is lost between the two", async () => {
+  await using cgroup = makeRealCgroup("log");
+  cgroup.limit(LIMIT);
+  using folder = makeFolder();
+  const log = `${folder.path}/events.log`;
+  await using guarded = await startGuarded(["--log-file", log, cgroup.path]);
+  await until("the first line is there", () => Deno.statSync(log).size > 0);
+  Deno.renameSync(log, `${log}.1`);
+  Deno.kill(guarded.pid, "SIGHUP");
+  await until("that it was read again is told", () => guarded.stderr.includes("read again"));
+  const events = await guarded.stop();
+  const linesOf = (path: string) => Deno.readTextFileSync(path).trim().split("\n");
+  const logged = [...linesOf(`${log}.1`), ...linesOf(log)].map((line) => JSON.parse(line));
+  assert.deepEqual(logged, events);
+});
+
+/** A receiver that answers only when it is let. */
+function slowReceiver() {
+  const gate = Promise.withResolvers<void>();
+  const bodies: Json[] = [];
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (ask) => {
+    bodies.push(await ask.json());
+    await gate.promise;
+    return new Response();
+  });
+  return {
+    url: `http://127.0.0.1:${server.addr.port}/`,
+    bodies,
+    open: gate.resolve,
+    async [Symbol.asyncDispose]() {
+      gate.resolve();
+      await server.shutdown();
+    },
+  };
+}
+
+kernelTest(
+  "a receiver that does not answer holds up no kill, and gets all of it later",
+  async () => {
+    await using cgroup = makeRealCgroup("slow");
+    cgroup.limit(LIMIT);
+    await using receiver = slowReceiver();
+    const words = [
+      "--policy",
+      "process",
+      "--webhook-url",
+      receiver.url,
+      "--report-types",
+      "action",
+    ];
+    await using guarded = await startGuarded([...words, cgroup.path]);
+    for (let round = 0; round < 3; round++) {
+      await using hungry = await startHungryProcess(cgroup);
+      await feedWhileItLives(hungry, LIMIT);
+      await until("it is killed and told of", () => deedsOf(guarded.events).length === round + 1);
+    }
+    // The first one is still waited for.
+    assert.equal(receiver.bodies.length, 1);
+    receiver.open();
+    const events = await guarded.stop();
+    assert.deepEqual(receiver.bodies.map(({ data }) => data), deedsOf(events));
+    for (const { specversion, type, subject } of receiver.bodies) {
+      assert.deepEqual([specversion, type, subject], ["1.0", "io.oomkit.action", cgroup.path]);
+    }
+  },
+);
+
+kernelTest(
+  "--exec is run after the deed, with the event on stdin and in the environment",
+  async () => {
+    await using cgroup = makeRealCgroup("exec");
+    cgroup.limit(LIMIT);
+    using folder = makeFolder();
+    const told = `${folder.path}/told`;
+    const command = `cat > ${told}.part; echo "$OOMKIT_EVENT_TYPE $OOMKIT_EVENT_VICTIM_PID" >> ` +
+      `${told}.part; mv ${told}.part ${told}`;
+    const words = ["--policy", "process", "--exec", command, "--report-types", "action"];
+    await using guarded = await startGuarded([...words, cgroup.path]);
+    await using hungry = await startHungryProcess(cgroup);
+    await feedWhileItLives(hungry, LIMIT);
+    const deed = await guarded.next(isDeed);
+    await guarded.stop();
+    const [event, variables] = Deno.readTextFileSync(told).trim().split("\n");
+    assert.deepEqual(JSON.parse(event!), deed);
+    assert.equal(variables, `action ${hungry.pid}`);
+  },
+);
