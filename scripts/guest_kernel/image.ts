@@ -2,6 +2,7 @@
 
 import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { librariesOf } from "../shared_libraries.ts";
 import type { Entry } from "./cpio.ts";
 
 export type Hierarchy = "v2" | "v1" | "hybrid";
@@ -108,12 +109,6 @@ function programs(byPath: Contents["programs"]): Entry[] {
     // A library goes where the loader of the host found it, whatever links lead there.
     ...[...libraries].map((path): Entry => ({ kind: "copy", path, from: path, mode: 0o755 })),
   ];
-}
-
-/** @returns absolute paths, the loader included; none for a static program. */
-function librariesOf(program: string): string[] {
-  const lines = output("ldd", [program]).split("\n");
-  return lines.flatMap((line) => line.match(/(?:=> )?(\/\S+) \(0x/)?.[1] ?? []);
 }
 
 function modules(kernelVersion: string): Entry[] {

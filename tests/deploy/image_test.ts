@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { findShell, makeRootFileSystem } from "../../scripts/rootfs.ts";
+
+const deploy = fileURLToPath(new URL("../../deploy", import.meta.url));
+
+/** A program that is linked dynamically, as ours is. */
+const program = "/bin/ls";
+
+function inFolder(use: (folder: string) => void): void {
+  const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  try {
+    use(folder);
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+}
+
+Deno.test("the root file system holds the program with every library it needs, and nothing else", () => {
+  inFolder((folder) => {
+    const files = makeRootFileSystem(folder, { program });
+    assert.ok(files.includes("/oomkit"));
+    assert.ok(files.some((path) => /\/ld-linux[^/]*$/.test(path)), "the loader");
+    assert.ok(files.some((path) => /\/libc\.so/.test(path)), "libc");
+    assert.deepEqual(filesIn(folder).sort(), [...files].sort());
+    for (const path of files) {
+      const isProgram = !path.startsWith("/etc/");
+      assert.equal((Deno.statSync(join(folder, path)).mode! & 0o111) !== 0, isProgram, path);
+    }
+  });
+});
+
+Deno.test("the program runs on these libraries alone", { ignore: Deno.uid() !== 0 }, () => {
+  inFolder((folder) => {
+    makeRootFileSystem(folder, { program });
+    const run = () =>
+      new Deno.Command("chroot", { args: [folder, "/oomkit", "/etc"] }).outputSync();
+    const { code, stdout } = run();
+    assert.equal(code, 0);
+    assert.match(new TextDecoder().decode(stdout), /^group\noomkit\npasswd$/m);
+    const [libc] = filesIn(folder).filter((path) => /\/libc\.so/.test(path));
+    Deno.removeSync(join(folder, libc!));
+    assert.notEqual(run().code, 0);
+  });
+});
+
+Deno.test("a shell that would need libraries of its own is refused", () => {
+  inFolder((folder) => {
+    assert.throws(() => makeRootFileSystem(join(folder, "a"), { program, shell: "/bin/ls" }), {
+      message: /it is not static/,
+    });
+    const shell = findShell();
+    if (shell === undefined) return;
+    const files = makeRootFileSystem(join(folder, "b"), { program, shell });
+    assert.ok(files.includes("/bin/sh"));
+  });
+});
+
+Deno.test("what is in the folder already is not mixed with it", () => {
+  inFolder((folder) => {
+    Deno.writeTextFileSync(join(folder, "old"), "");
+    assert.throws(() => makeRootFileSystem(folder, { program }), /not empty/);
+  });
+});
+
+Deno.test("the recipe starts from nothing, copies that folder and starts the program", () => {
+  const recipe = Deno.readTextFileSync(`${deploy}/container/Dockerfile`);
+  const lines = recipe.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  assert.deepEqual(lines.map((line) => line.split(" ")[0]), ["FROM", "COPY", "ENV", "ENTRYPOINT"]);
+  assert.equal(lines[0], "FROM scratch");
+  assert.equal(lines[1], "COPY rootfs/ /");
+  assert.equal(lines[3], 'ENTRYPOINT ["/oomkit"]');
+});
+
+function filesIn(folder: string, inside = "/"): string[] {
+  return [...Deno.readDirSync(join(folder, inside))].flatMap(({ name, isDirectory }) => {
+    const path = join(inside, name);
+    return isDirectory ? filesIn(folder, path) : [path];
+  });
+}

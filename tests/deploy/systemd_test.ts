@@ -1,0 +1,133 @@
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { findProgram } from "../../scripts/guest_kernel/image.ts";
+import { wordOffences } from "../../scripts/manifests/flags.ts";
+
+const deploy = fileURLToPath(new URL("../../deploy", import.meta.url));
+const UNITS = ["oomkit-guard.service", "oomkit.slice"];
+const service = Deno.readTextFileSync(`${deploy}/systemd/${UNITS[0]}`);
+const noSystemd = findProgram("systemd-analyze") === undefined;
+
+const valuesOf = (key: string): string[] =>
+  [...service.matchAll(new RegExp(`^${key}=(.*)$`, "gm"))].map(([, value]) => value!);
+
+function analyze(args: readonly string[]): { code: number; said: string } {
+  const { code, stdout, stderr } = new Deno.Command("systemd-analyze", {
+    args: [...args],
+    env: { SYSTEMD_COLORS: "0", LC_ALL: "C.UTF-8" },
+  }).outputSync();
+  const decoder = new TextDecoder();
+  return { code, said: decoder.decode(stdout) + decoder.decode(stderr) };
+}
+
+/** @param change of the units' text; a program that is on every machine stands for ours. */
+function withUnits<T>(use: (paths: string[]) => T, change = (text: string) => text): T {
+  const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  try {
+    return use(UNITS.map((name) => {
+      const text = Deno.readTextFileSync(`${deploy}/systemd/${name}`);
+      const path = `${folder}/${name}`;
+      Deno.writeTextFileSync(path, change(text.replaceAll("/usr/bin/oomkit", "/bin/true")));
+      return path;
+    }));
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+}
+
+const verify = (paths: readonly string[]) => analyze(["verify", "--man=no", ...paths]);
+
+Deno.test("systemd finds nothing to say against the units", { ignore: noSystemd }, () => {
+  assert.deepEqual(withUnits(verify), { code: 0, said: "" });
+  const spoilt = withUnits(verify, (text) => text.replace("WatchdogSec", "WatchDogSecs"));
+  assert.match(spoilt.said, /Unknown key/);
+});
+
+Deno.test("the exposure level is the one in the document", { ignore: noSystemd }, () => {
+  const { said } = withUnits(([path]) =>
+    analyze(["security", "--offline=true", "--no-pager", path!])
+  );
+  const level = /Overall exposure level for \S+: ([\d.]+)/.exec(said)?.[1];
+  const told = /exposure level[^\d]*\*\*([\d.]+)\*\*/.exec(
+    Deno.readTextFileSync(`${deploy}/README.md`),
+  )?.[1];
+  assert.equal(told, level);
+});
+
+/** What a guard was seen to call (strace -f -c) that started, held, killed, ran a hook, put back and ended; Deno 2.7.11, x86-64. */
+const CALLED = `access arch_prctl brk chdir clock_nanosleep clone clone3 close dup2 epoll_create1
+  epoll_ctl epoll_wait eventfd2 execve fcntl fdatasync fgetxattr fstat futex getcwd getdents64
+  getegid geteuid getgid getpid getppid getrandom gettid getuid inotify_add_watch inotify_init1
+  inotify_rm_watch ioctl kill lseek madvise mkdir mmap mprotect munmap newfstatat openat pidfd_open
+  pidfd_send_signal pipe2 pkey_alloc poll prctl pread64 prlimit64 process_mrelease read readlink
+  recvfrom rename rseq rt_sigaction rt_sigprocmask sched_getaffinity sched_getparam
+  sched_getscheduler sched_setscheduler set_robust_list set_tid_address setgroups setsid sigaltstack
+  socketpair statx sysinfo uname unlink wait4 write`.split(/\s+/);
+
+/** What it needs besides for its reports: TCP to a receiver, a listener, the service manager's socket. */
+const FOR_REPORTS = ["socket", "connect", "bind", "listen", "accept4", "sendto", "sendmsg"];
+
+Deno.test("the filter lets every system call through that a guard makes", {
+  ignore: noSystemd,
+}, () => {
+  const groups = syscallGroups(analyze(["syscall-filter", "--no-pager"]).said);
+  const expand = (word: string): string[] =>
+    word.startsWith("@") ? groups.get(word)!.flatMap(expand) : [word];
+  const allowed = new Set(expand("@default"));
+  for (const value of valuesOf("SystemCallFilter")) {
+    const denies = value.startsWith("~");
+    for (const call of value.replace(/^~/, "").split(" ").flatMap(expand)) {
+      if (denies) allowed.delete(call);
+      else allowed.add(call);
+    }
+  }
+  assert.deepEqual([...CALLED, ...FOR_REPORTS].filter((call) => !allowed.has(call)), []);
+  for (const call of ["ptrace", "mount", "init_module", "reboot", "bpf", "chown", "mlockall"]) {
+    assert.ok(!allowed.has(call), call);
+  }
+});
+
+function syscallGroups(text: string): Map<string, string[]> {
+  const groups = new Map<string, string[]>();
+  let current: string[] = [];
+  for (const line of text.split("\n")) {
+    if (line.startsWith("@")) groups.set(line.trim(), current = []);
+    else if (/^ {4}[@a-z_]/.test(line)) current.push(line.trim());
+  }
+  return groups;
+}
+
+Deno.test("what the guard cannot be without is not taken away by the hardening", () => {
+  assert.deepEqual(valuesOf("CapabilityBoundingSet"), [
+    "CAP_KILL CAP_SYS_NICE CAP_SYS_RESOURCE CAP_SYSLOG",
+  ]);
+  assert.deepEqual(valuesOf("AmbientCapabilities"), [""]);
+  for (
+    const fatal of [
+      "MemoryDenyWriteExecute",
+      "ProtectControlGroups",
+      "ProtectKernelLogs",
+      "PrivateDevices",
+      "RestrictRealtime",
+      "ProtectProc",
+      "PrivateUsers",
+      "CPUQuota",
+      "CPUWeight",
+    ]
+  ) assert.deepEqual(valuesOf(fatal), [], fatal);
+});
+
+Deno.test("whatever ends the guard, its changes are put back, from the folder that it records them in", () => {
+  assert.deepEqual(valuesOf("ExecStopPost"), ["/usr/bin/oomkit guard --release"]);
+  assert.deepEqual(valuesOf("RuntimeDirectory"), ["oomkit"]);
+  assert.deepEqual(valuesOf("RuntimeDirectoryPreserve"), ["yes"]);
+  assert.deepEqual(valuesOf("Type"), ["notify"]);
+});
+
+Deno.test("the program knows every option in the unit", () => {
+  for (const line of [...valuesOf("ExecStart"), ...valuesOf("ExecStopPost")]) {
+    const [program, command, ...words] = line.split(" ");
+    assert.equal(program, "/usr/bin/oomkit");
+    assert.deepEqual(wordOffences(command!, words), []);
+  }
+});
