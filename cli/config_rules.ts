@@ -64,7 +64,7 @@ export interface Rule {
 }
 
 /** Labels of a pod; `undefined` when they are not known. */
-export type LabelsOf = (podUid: string) => Readonly<Record<string, string>> | undefined;
+export type LabelsOf = (podUid: string) => ReadonlyMap<string, string> | undefined;
 
 type Refuse = (key: string | undefined, what: string, right?: string) => never;
 
@@ -142,7 +142,7 @@ function placesOf(table: Table, refuse: Refuse): Pick<Rule, "fits" | "where" | "
       if (labels === undefined) return true;
       const { podUid } = identify(path);
       const found = podUid === undefined ? undefined : labelsOfPod(podUid);
-      return found !== undefined && labels.every(([key, value]) => found[key] === value);
+      return found !== undefined && labels.every(([key, value]) => found.get(key) === value);
     },
   };
 }

@@ -4,6 +4,8 @@ import { cgroupsOfProcesses } from "../core/cgroup/pod.ts";
 import { OomkitError } from "../core/errors.ts";
 import { type Guarding, startGuard } from "../core/guard/guard.ts";
 import { isDeadly } from "../core/guard/plan.ts";
+import { type Health, sentryHealth } from "../core/metrics/health.ts";
+import type { Followed } from "../core/metrics/sweep.ts";
 import type { OomkitEvent } from "../core/report/event.ts";
 import { toJson } from "../core/report/json.ts";
 import { eventText } from "./event_text.ts";
@@ -93,12 +95,21 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
   const { flags } = asked;
   const json = wantsJson(flags);
   const style = chooseStyle(flags.color);
-
-  const reporters = openReporters(flags);
+  let guarding: Guarding | undefined;
+  let isStopping = false;
+  let setup: GuardSetup | undefined;
+  const reporters = await openReporters(flags, {
+    command: "guard",
+    cgroups: () => followed(guarding),
+    alive: () => guarding ? sentryHealth(guarding.silentFor()) : { ok: true },
+    ready: () => readiness(guarding, isStopping),
+    silence: () => guarding?.silentFor() ?? 0,
+    podsChanged: () => guarding?.reconsider(),
+    directoryOf: (path) => setup?.directoryOf(path) ?? path,
+  });
   const { podLabels } = reporters;
-  let setup = setUp(asked, podLabels);
   const emit = (event: OomkitEvent, stat = "") => {
-    const foreign = reporters.report(event, stat, setup.directoryOf);
+    const foreign = reporters.report(event, stat);
     if (flags.eventFormat === "oom-guard") {
       if (foreign !== undefined) print(foreign);
       return;
@@ -131,19 +142,18 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
   const faults = catchFaults();
   const output = openGuardOutput();
   const manager = openServiceManager();
-  let guarding: Guarding | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
   try {
+    const { isPod, untouchable } = setup = setUp(asked, podLabels);
     guarding = await startGuard({
       ...setup,
-      ...(setup.isPod ? { findCgroups: () => cgroupsOfProcesses(setup.untouchable) } : {}),
+      ...(isPod ? { findCgroups: () => cgroupsOfProcesses(untouchable) } : {}),
       hookTimeout: flags.hookTimeout,
       holdTimeout: flags.holdTimeout,
       stateFolder: journalFolder(),
       release: [...selfCommand(), "guard", "--release"],
     }, emit);
     const { entries, isAlive } = guarding;
-
     checkReach(guarding, setup);
     for (const entry of flags.explain && !json ? entries() : []) {
       print(`who would be taken in ${printable(entry.cgroup.path)} now:`);
@@ -156,6 +166,7 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
     await Promise.race([guarding.done, ended, output.broken, faults.thrown]);
   } finally {
     clearTimeout(timer);
+    isStopping = true;
     manager?.stopping();
     try {
       await guarding?.stop();
@@ -169,6 +180,17 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
   // What was thrown on the way out is no ordinary end either.
   await Promise.race([faults.thrown, Promise.resolve()]);
   return 0;
+}
+
+function* followed(guarding: Guarding | undefined): Generator<Followed> {
+  for (const { cgroup, spec } of guarding?.entries() ?? []) {
+    yield { cgroup, mode: spec.mode, threshold: spec.bounds.threshold };
+  }
+}
+
+function readiness(guarding: Guarding | undefined, isStopping: boolean): Health {
+  if (guarding && !isStopping) return { ok: true };
+  return { ok: false, why: isStopping ? "it is stopping" : "it is still starting" };
 }
 
 /** commander's own have a code. */

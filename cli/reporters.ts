@@ -2,6 +2,8 @@
 
 import { runHook } from "../core/act/hook.ts";
 import { OomkitError, shortened } from "../core/errors.ts";
+import type { Health } from "../core/metrics/health.ts";
+import type { Followed } from "../core/metrics/sweep.ts";
 import { cloudEvents } from "../core/report/cloud_event.ts";
 import type { OomkitEvent } from "../core/report/event.ts";
 import { openExec } from "../core/report/exec.ts";
@@ -13,13 +15,23 @@ import type { LabelsOf } from "./config_rules.ts";
 import { say } from "./output.ts";
 import { type ReportFlags, USUAL_TYPES } from "./report_options.ts";
 
+/** The command whose events they are. */
+export interface Observed {
+  readonly command: "watch" | "guard";
+  /** Who is followed now. */
+  cgroups(): Iterable<Followed>;
+  alive(): Health;
+  ready(): Health;
+  /** Of a guard: milliseconds since its sentry was seen to turn. */
+  silence?(): number;
+  /** Pods have come or gone, or have other labels. */
+  podsChanged?(): void;
+  directoryOf?(path: string): string;
+}
+
 export interface Reporters {
   /** @returns oom-guard's form of it, where it has one. */
-  report(
-    event: OomkitEvent,
-    stat: string,
-    directoryOf: (path: string) => string,
-  ): string | undefined;
+  report(event: OomkitEvent, stat: string): string | undefined;
   /** Labels of the pods on this node; absent where nobody can be asked. */
   readonly podLabels?: LabelsOf;
   /** For who has moved the log away. */
@@ -27,58 +39,83 @@ export interface Reporters {
   close(): Promise<void>;
 }
 
+export type ReporterFlags = ReportFlags & {
+  readonly eventFormat?: "oomkit" | "oom-guard";
+  readonly port?: number;
+};
+
 /** Throws {@link OomkitError} for what cannot be opened. */
-export function openReporters(flags: ReportFlags & { readonly eventFormat?: string }): Reporters {
+export async function openReporters(
+  flags: ReporterFlags,
+  observed: Observed,
+): Promise<Reporters> {
   const hostname = Deno.hostname();
   const types = new Set(flags.reportTypes ?? USUAL_TYPES);
-  const log: LogFile[] = flags.logFile === undefined ? [] : [openLogFile(flags.logFile, say)];
+  const isForeign = (flags.webhookFormat ?? flags.eventFormat) === "oom-guard";
+  const directoryOf = observed.directoryOf ?? ((path) => path);
   /** As it was made last, so that it is made once for all who want it. */
   let foreign: string | undefined;
-  const isForeign = (flags.webhookFormat ?? flags.eventFormat) === "oom-guard";
   const own = cloudEvents(hostname, performance.timeOrigin);
-  const write = (event: OomkitEvent): Letter | undefined =>
-    isForeign
-      ? foreign === undefined ? undefined : { body: foreign, type: "application/json" }
-      : own(event);
+  const foreignLetter = (): Letter | undefined =>
+    foreign === undefined ? undefined : { body: foreign, type: "application/json" };
+  const log: LogFile[] = flags.logFile === undefined ? [] : [openLogFile(flags.logFile, say)];
   const selective: Reporter[] = [
-    ...(flags.webhookUrl ?? []).map((url) =>
-      openWebhook({
-        url,
-        write,
-        timeout: flags.webhookTimeout,
-        complain: say,
-        ...(flags.webhookHeader ? { headers: flags.webhookHeader } : {}),
-        ...(flags.webhookSecretFile === undefined
-          ? {}
-          : { secret: secretIn(flags.webhookSecretFile) }),
-        ...(flags.webhookCa === undefined
-          ? {}
-          : { caCerts: [textIn(flags.webhookCa, "certificates")] }),
-      })
-    ),
+    ...webhooksOf(flags, (event) => isForeign ? foreignLetter() : own(event)),
     ...flags.exec === undefined ? [] : [
       openExec({ command: flags.exec, timeout: flags.execTimeout, run: runHook, complain: say }),
     ],
   ];
-  const all = [...log, ...selective];
+  const cluster = flags.kubernetes || flags.kubernetesEvents
+    ? await (await import("./reporters_cluster.ts")).openCluster(
+      flags,
+      isForeign ? () => foreign : undefined,
+      () => observed.podsChanged?.(),
+    )
+    : undefined;
+  if (cluster?.events) selective.push(cluster.events);
+  const all: Reporter[] = [...log, ...selective];
+  const listening = flags.listen !== undefined || (flags.port ?? 0) > 0
+    ? await (await import("./reporters_metrics.ts")).openListening(flags, observed, all)
+    : undefined;
   return {
-    report(event, stat, directoryOf) {
+    report(event, stat) {
       foreign = event.type === "action"
         ? oomGuardEvent(event, { hostname, directoryOf, stat })
         : undefined;
+      listening?.metrics.report(event, stat);
       for (const reporter of log) reporter.report(event, stat);
-      if (types.has(event.type)) {
-        for (const reporter of selective) reporter.report(event, stat);
-      }
+      if (!types.has(event.type)) return foreign;
+      for (const reporter of selective) reporter.report(event, stat);
       return foreign;
     },
+    ...(cluster ? { podLabels: cluster.labelsOf } : {}),
     reopen() {
       for (const file of log) file.reopen();
     },
     async close() {
       await Promise.all(all.map((reporter) => reporter.close()));
+      await cluster?.close();
+      await listening?.close();
     },
   };
+}
+
+function webhooksOf(
+  flags: ReportFlags,
+  write: (event: OomkitEvent) => Letter | undefined,
+): Reporter[] {
+  const { webhookUrl = [], webhookHeader, webhookSecretFile, webhookCa, webhookTimeout } = flags;
+  return webhookUrl.map((url) =>
+    openWebhook({
+      url,
+      write,
+      timeout: webhookTimeout,
+      complain: say,
+      ...(webhookHeader ? { headers: webhookHeader } : {}),
+      ...(webhookSecretFile === undefined ? {} : { secret: secretIn(webhookSecretFile) }),
+      ...(webhookCa === undefined ? {} : { caCerts: [textIn(webhookCa, "certificates")] }),
+    })
+  );
 }
 
 function textIn(path: string, what: string): string {
@@ -97,5 +134,8 @@ function textIn(path: string, what: string): string {
 function secretIn(path: string): Uint8Array<ArrayBuffer> {
   const secret = new TextEncoder().encode(textIn(path, "secret").replace(/\r?\n$/, ""));
   if (secret.length > 0) return secret;
-  throw new OomkitError(`cannot sign with the secret in ${shortened(path)}: it is empty`);
+  throw new OomkitError(
+    `cannot sign with the secret in ${shortened(path)}: it is empty`,
+    "write one into it",
+  );
 }

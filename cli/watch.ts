@@ -5,7 +5,7 @@ import { ownCgroup, resolveTarget } from "../core/cgroup/resolve.ts";
 import { OomkitError } from "../core/errors.ts";
 import type { EventType, OomkitEvent } from "../core/report/event.ts";
 import { toJson } from "../core/report/json.ts";
-import { startWatch, type WatchOptions } from "../core/watch/watch.ts";
+import { startWatch, type Watching, type WatchOptions } from "../core/watch/watch.ts";
 import { eventText } from "./event_text.ts";
 import type { Finish } from "./main.ts";
 import { targetsOf, wantsJson } from "./options.ts";
@@ -111,14 +111,21 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
 
   const json = wantsJson(flags);
   const style = chooseStyle(flags.color);
-  const reporters = openReporters(flags);
+  let watching: Watching | undefined;
+  let failure: unknown;
+  const reporters = await openReporters(flags, {
+    command: "watch",
+    cgroups: () => watching?.cgroups().map((cgroup) => ({ cgroup })) ?? [],
+    alive: () => failure === undefined ? { ok: true } : { ok: false, why: String(failure) },
+    ready: () => watching ? { ok: true } : { ok: false, why: "it is still starting" },
+  });
   const seen = new Set<EventType>();
   const { promise: reached, resolve: reach } = Promise.withResolvers<void>();
   const until = new Set(flags.until);
   const emit = (event: OomkitEvent) => {
     seen.add(event.type);
     print(json ? toJson(event) : eventText(event, style));
-    reporters.report(event, "", () => event.cgroup);
+    reporters.report(event, "");
     if (until.has(event.type)) reach();
   };
 
@@ -127,7 +134,8 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
     if (signal === "SIGHUP" && !Deno.stdin.isTerminal() && flags.logFile) reporters.reopen();
     else reach();
   });
-  const watching = startWatch(options, emit);
+  watching = startWatch(options, emit);
+  watching.done.catch((error) => failure = error);
   const { version } = hierarchy.dialect;
   const what = unique.length === 1 ? printable(unique[0]!.path) : `${unique.length} cgroups`;
   const beneath = options.recursive ? " and all beneath" : "";

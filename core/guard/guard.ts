@@ -7,7 +7,6 @@ import { openJournal, type Restored, restoreLeftovers } from "../act/journal.ts"
 import { type Minder, startMinder } from "../act/minder.ts";
 import { setOwnScore } from "../act/own_score.ts";
 import { type Cgroup, isThere, openCgroup } from "../cgroup/cgroup.ts";
-import { OomkitError } from "../errors.ts";
 import {
   type Body,
   makeEvent,
@@ -20,6 +19,7 @@ import { blowBody, guardingBody, letGoBody, levelBody, reclaimedBody, toldOf } f
 import { createChores } from "./chores.ts";
 import { createHoldWatchdog } from "./hold_watchdog.ts";
 import { isDeadly, type Plans } from "./plan.ts";
+import { createPulse } from "./pulse.ts";
 import { doubts } from "./reach.ts";
 import { createRoster, type Entry } from "./roster.ts";
 import { createFollowing } from "./following.ts";
@@ -54,6 +54,8 @@ export interface Guarding {
   candidates(entry: Entry): readonly Weighed[];
   /** Guards by other plans, and elsewhere, from now on. */
   assume(next: Pick<GuardOptions, "plans" | "scopes">): Promise<void>;
+  /** The plans are the same, but what they choose by has changed. */
+  reconsider(): void;
   /** Milliseconds since the sentry was seen to turn last. */
   silentFor(): number;
   /** Whether the sentry has turned since this was asked last. */
@@ -63,8 +65,6 @@ export interface Guarding {
 }
 
 const WATCHDOG_MS = 200;
-/** The sentry turns once a second at least; a machine that swaps may stand still for longer. */
-const SILENCE_MS = 30_000;
 /** What others do to memory.high and memory.oom_control is found by looking (milliseconds). */
 const REFRESH_MS = 10_000;
 
@@ -193,13 +193,7 @@ export async function startGuard(
   }
 
   const checkHolds = createHoldWatchdog(options.holdTimeout, letLoose);
-  let lastBeat = { at: performance.now(), count: 0 };
-  const checkSentry = () => {
-    const count = thread.beats();
-    if (count !== lastBeat.count) lastBeat = { at: performance.now(), count };
-    if (performance.now() - lastBeat.at < SILENCE_MS) return;
-    ended.reject(new OomkitError(`the sentry has not turned for ${SILENCE_MS / 1000} s`));
-  };
+  const pulse = createPulse(thread.beats);
   const refresh = () => {
     for (const { cgroup, isNamed, wanted, spec } of roster.all()) {
       if (wanted !== "notify") roster.consider(cgroup, isNamed, spec.mode !== wanted);
@@ -225,7 +219,7 @@ export async function startGuard(
       }
     }, ms);
   const timers = [
-    every(WATCHDOG_MS, checkSentry),
+    every(WATCHDOG_MS, pulse.check),
     every(WATCHDOG_MS, () => checkHolds(roster.all())),
     every(WATCHDOG_MS, glance),
     every(REFRESH_MS, refresh),
@@ -235,7 +229,6 @@ export async function startGuard(
     }),
   ];
 
-  let beats = 0;
   return {
     entries: roster.all,
     scheduling,
@@ -256,12 +249,9 @@ export async function startGuard(
       considerAll();
       await roster.armed();
     },
-    silentFor: () => performance.now() - lastBeat.at,
-    isAlive() {
-      const before = beats;
-      beats = thread.beats();
-      return beats !== before;
-    },
+    reconsider: considerAll,
+    silentFor: pulse.silentFor,
+    isAlive: pulse.isAlive,
     async stop() {
       stopping = true;
       timers.forEach(clearInterval);

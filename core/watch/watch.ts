@@ -39,6 +39,8 @@ export type Summary = OomkitEvent & { readonly type: "summary" };
 export interface Watching {
   /** For the start-up line: which sources are in use, and why not others. */
   readonly sources: readonly string[];
+  /** Who is followed now. */
+  cgroups(): Cgroup[];
   /** Resolves when no target is left; rejects when `emit` throws. */
   readonly done: Promise<void>;
   /** Reads everything once more, tells what is left to tell, ends with the summary, and frees everything. */
@@ -269,6 +271,7 @@ export function startWatch(
 
   return {
     sources: sources.described(),
+    cgroups: () => [...members.values()].map(({ cgroup }) => cgroup),
     done: done.promise,
     async stop() {
       for (const member of [...members.values()]) look(member, "poll");

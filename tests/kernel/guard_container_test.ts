@@ -51,9 +51,12 @@ kernelTest(
     await using neighbour = await startContainer(options);
     const words = ["-r", "--policy", "container", parent.path];
     await using guarded = await startGuarded(words);
-    const { code } = await container.exec(["sh", "-c", LEAK]);
+    // At once: what is not ended by the guard would go on for ever.
+    const [{ code }, deed] = await Promise.all([
+      container.exec(["sh", "-c", LEAK]),
+      guarded.next(isDeed),
+    ]);
     assert.equal(code, 137);
-    const deed = await guarded.next(isDeed);
     assert.deepEqual([deed.outcome, deed.container], ["died", container.path]);
     assert.equal(deed.cgroup, container.path);
     // runc takes the cgroup away when the container's own process has ended.

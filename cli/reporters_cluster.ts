@@ -1,0 +1,58 @@
+/** The cluster that this node belongs to: which pod is which, and its own events. */
+
+import { OomkitError } from "../core/errors.ts";
+import { openKubernetesApi } from "../core/kubernetes/api.ts";
+import { openKubernetesReporter } from "../core/kubernetes/events.ts";
+import { openPods } from "../core/kubernetes/pods.ts";
+import type { Reporter } from "../core/report/reporter.ts";
+import type { LabelsOf } from "./config_rules.ts";
+import { eventFacts } from "./event_text.ts";
+import { say } from "./output.ts";
+import type { ReportFlags } from "./report_options.ts";
+
+export interface Cluster {
+  readonly labelsOf: LabelsOf;
+  readonly events?: Reporter;
+  close(): Promise<void>;
+}
+
+/** @param foreign oom-guard's form of the event that is being told; absent where oomkit's own is wanted. */
+export function openCluster(
+  flags: ReportFlags,
+  foreign: (() => string | undefined) | undefined,
+  podsChanged: () => void,
+): Cluster {
+  const node = flags.nodeName ?? Deno.env.get("NODE_NAME");
+  if (node === undefined || node === "") {
+    throw new OomkitError(
+      "cannot ask for the pods of this node: its name is not known",
+      "give --node-name, or set NODE_NAME from spec.nodeName",
+    );
+  }
+  const { kubernetesApi: url, kubernetesTokenFile: tokenFile, kubernetesCa: caFile } = flags;
+  const api = openKubernetesApi({
+    complain: say,
+    ...(url === undefined ? {} : { url }),
+    ...(tokenFile === undefined ? {} : { tokenFile }),
+    ...(caFile === undefined ? {} : { caFile }),
+  });
+  const pods = openPods(api, node, { complain: say, changed: podsChanged });
+  const events = flags.kubernetesEvents
+    ? openKubernetesReporter({
+      api,
+      pods,
+      node,
+      describe: eventFacts,
+      complain: say,
+      ...(foreign ? { oomGuard: foreign } : {}),
+    })
+    : undefined;
+  return {
+    labelsOf: (uid) => pods.get(uid)?.labels,
+    ...(events ? { events } : {}),
+    async close() {
+      await pods.close();
+      api.close();
+    },
+  };
+}

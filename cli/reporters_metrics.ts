@@ -1,0 +1,28 @@
+/** What `--listen` serves. */
+
+import { parseListen } from "../core/metrics/listen.ts";
+import { type Metrics, openMetrics } from "../core/metrics/metrics.ts";
+import { serveMetrics } from "../core/metrics/server.ts";
+import type { Reporter } from "../core/report/reporter.ts";
+import { say } from "./output.ts";
+import type { Observed, ReporterFlags } from "./reporters.ts";
+import { VERSION } from "./version.ts";
+
+export interface Listening {
+  readonly metrics: Metrics;
+  close(): Promise<void>;
+}
+
+/** Throws {@link OomkitError} when it cannot be listened on. */
+export function openListening(
+  { listen, port }: ReporterFlags,
+  observed: Observed,
+  reporters: readonly Reporter[],
+): Listening {
+  const where = parseListen(listen ?? String(port));
+  const metrics = openMetrics({ ...observed, version: VERSION, reporters: () => reporters });
+  const { alive, ready } = observed;
+  const server = serveMetrics(where, { metrics: metrics.text, alive, ready });
+  say(`listening on ${server.address}`);
+  return { metrics, close: server.close };
+}

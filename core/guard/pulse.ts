@@ -1,0 +1,36 @@
+/** Whether the sentry turns. */
+
+import { OomkitError } from "../errors.ts";
+
+export interface Pulse {
+  /** To be called every now and then. Throws once it has not turned for too long. */
+  check(): void;
+  /** Milliseconds since it was seen to turn last. */
+  silentFor(): number;
+  /** Whether it has turned since this was asked last. */
+  isAlive(): boolean;
+}
+
+/** The sentry turns once a second at least; a machine that swaps may stand still for longer. */
+const SILENCE_MS = 30_000;
+
+/** @param beats how often it has turned. */
+export function createPulse(beats: () => number): Pulse {
+  let last = { at: performance.now(), count: 0 };
+  let asked = 0;
+  const silentFor = () => performance.now() - last.at;
+  return {
+    check() {
+      const count = beats();
+      if (count !== last.count) last = { at: performance.now(), count };
+      if (silentFor() < SILENCE_MS) return;
+      throw new OomkitError(`the sentry has not turned for ${SILENCE_MS / 1000} s`);
+    },
+    silentFor,
+    isAlive() {
+      const before = asked;
+      asked = beats();
+      return asked !== before;
+    },
+  };
+}
