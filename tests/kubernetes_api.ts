@@ -71,6 +71,7 @@ export async function startKubernetes(
   const seen: Seen[] = [];
   let waiting: { wanted: (seen: Seen) => boolean; resolve: (seen: Seen) => void }[] = [];
   const over = Promise.withResolvers<void>();
+  let isOver = false;
   let version = 1000;
   let oldest = 1000;
 
@@ -105,6 +106,8 @@ export async function startKubernetes(
     const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
       start(controller) {
         watcher = controller;
+        // One that was asked for just before the end is as good as ended.
+        if (isOver) return watcher.close();
         watchers.add(watcher);
         for (const { version, type, object } of history) {
           const isFit = object.spec === undefined || fits(object);
@@ -258,6 +261,7 @@ export async function startKubernetes(
       return watchers.size;
     },
     async [Symbol.asyncDispose]() {
+      isOver = true;
       over.resolve();
       endWatches();
       await listener.shutdown();

@@ -101,8 +101,12 @@ export function openKubernetesApi(options: ApiOptions): KubernetesApi {
     return await ask(request, client, fresh, signal);
   };
 
-  const failed = async (request: ApiRequest, response: Response): Promise<Failure> => {
-    const said = await readBounded(response, MOST_ANSWER) ?? "";
+  const failed = async (
+    request: ApiRequest,
+    response: Response,
+    signal: AbortSignal,
+  ): Promise<Failure> => {
+    const said = await readBounded(response, MOST_ANSWER, signal) ?? "";
     const failure = failureOf(request, response.status, response.headers, said, url);
     const trouble = failure.is === "unauthorized" ? token?.trouble : undefined;
     return trouble === undefined ? failure : { ...failure, why: `${failure.why}; ${trouble}` };
@@ -114,8 +118,8 @@ export function openKubernetesApi(options: ApiOptions): KubernetesApi {
       const clock = openClock(timeout, ending);
       try {
         const response = await askTwice(request, clock.signal);
-        if (!response.ok) return await failed(request, response);
-        const said = await readBounded(response, MOST_ANSWER);
+        if (!response.ok) return await failed(request, response, clock.signal);
+        const said = await readBounded(response, MOST_ANSWER, clock.signal);
         if (said === undefined) {
           return { is: "garbage", why: `its answer has more than ${MOST_ANSWER} bytes` };
         }
@@ -136,7 +140,7 @@ export function openKubernetesApi(options: ApiOptions): KubernetesApi {
         if (response.ok && response.body !== null) {
           return { is: "ok", text: pieces(response.body, clock, idle) };
         }
-        const failure = await failed(request, response);
+        const failure = await failed(request, response, clock.signal);
         clock.stop();
         return failure;
       } catch (error) {
@@ -231,14 +235,19 @@ function openClock(ms: number, ending?: AbortSignal): Clock {
   };
 }
 
+type Body = ReadableStream<Uint8Array<ArrayBuffer>>;
+
 /** `undefined` when it is longer; the rest is not read. */
-async function readBounded(response: Response, most: number): Promise<string | undefined> {
-  if (response.body === null) return "";
+async function readBounded(
+  { body }: Response,
+  most: number,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  if (body === null) return "";
   const decoder = new TextDecoder();
   let text = "";
   let bytes = 0;
-  // Leaving the loop cancels what has not come yet.
-  for await (const chunk of response.body) {
+  for await (const chunk of chunks(body, signal)) {
     bytes += chunk.length;
     if (bytes > most) return undefined;
     text += decoder.decode(chunk, { stream: true });
@@ -246,19 +255,38 @@ async function readBounded(response: Response, most: number): Promise<string | u
   return text + decoder.decode();
 }
 
-async function* pieces(
-  body: ReadableStream<Uint8Array<ArrayBuffer>>,
-  clock: Clock,
-  idle: number,
-): AsyncIterableIterator<string> {
+async function* pieces(body: Body, clock: Clock, idle: number): AsyncIterableIterator<string> {
   const decoder = new TextDecoder();
   clock.restart(idle);
   try {
-    for await (const chunk of body) {
+    for await (const chunk of chunks(body, clock.signal)) {
       clock.restart(idle);
       yield decoder.decode(chunk, { stream: true });
     }
   } finally {
     clock.stop();
+  }
+}
+
+/**
+ * Leaving the loop over it cancels what has not come yet. The signal that was given to `fetch` does not always reach the body
+ * (Deno 2.7.11: once the Request that carries it to there was collected as garbage), so that it is heard here as well.
+ */
+async function* chunks(body: Body, signal: AbortSignal) {
+  const reader = body.getReader();
+  // What it rejects with, the read below does too.
+  const stop = () => void reader.cancel(signal.reason).catch(() => {});
+  signal.addEventListener("abort", stop);
+  try {
+    for (;;) {
+      signal.throwIfAborted();
+      const { done, value } = await reader.read();
+      signal.throwIfAborted();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    signal.removeEventListener("abort", stop);
+    stop();
   }
 }

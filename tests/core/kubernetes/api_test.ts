@@ -259,3 +259,22 @@ Deno.test("files that cannot be used are refused at once, with what would be rig
     );
   }
 });
+
+Deno.test("the end ends a watch on which all is quiet, however much garbage was collected meanwhile", async () => {
+  await using server = await startKubernetes();
+  using opened = openTo(server);
+  const ending = new AbortController();
+  const query = { ...list.query, watch: "1", resourceVersion: "1000" };
+  const stream = await opened.api.open({ ...list, query }, ending.signal, 60_000);
+  assert.ok(stream.is === "ok");
+  server.bookmark();
+  assert.match((await stream.text.next()).value, /BOOKMARK/);
+  // Some hundred MiB, so that V8 must collect.
+  for (let at = 0; at < 60; at++) {
+    new Array(500_000).fill(at);
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+  const next = assert.rejects(stream.text.next(), /the end has come/);
+  ending.abort(new Error("the end has come"));
+  await next;
+});
