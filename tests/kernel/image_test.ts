@@ -1,0 +1,74 @@
+/** The container image with the DaemonSet's limits, 60 MiB and one percent of a CPU, guarding a cgroup that is not its own. */
+
+import assert from "node:assert/strict";
+import { deedsOf, isAlive, isDeed, kernelKills } from "../guarded.ts";
+import { type ImageOptions, startImage, whyNoImage } from "../image_container.ts";
+import { eatToDeath, kernelTest, MIB } from "../kernel_cases.ts";
+import { makeRealCgroup } from "../real_cgroup.ts";
+import { whyNoRunc } from "../runc_container.ts";
+
+const why = whyNoRunc();
+
+/** Where threads of a cgroup may be SCHED_FIFO only within a budget of it (CONFIG_RT_GROUP_SCHED on v1). */
+const hasBudget = isThere("/sys/fs/cgroup/cpu/cpu.rt_runtime_us");
+
+/** The kernel writes `memory.high` down in pages; here `max` again. */
+const UNCHANGED = { 1: ["memory.oom_control", "oom_kill_disable 0"], 2: ["memory.high", "max"] };
+
+async function guardsFromItsContainer(
+  args: readonly string[],
+  options: Omit<ImageOptions, "parent" | "args">,
+): Promise<void> {
+  await using parent = makeRealCgroup("image");
+  await using ward = makeRealCgroup("ward");
+  ward.limit(64 * MIB);
+  await using image = await startImage({
+    parent,
+    args: ["guard", ward.path, "--json", "--policy", "process", ...args],
+    ...options,
+  });
+  for (let round = 0; round < 3; round++) {
+    const { pid, code } = await eatToDeath(ward);
+    assert.equal(code, 137);
+    const deed = await image.guard.next((event) => isDeed(event) && event.victim.pid === pid);
+    assert.equal(deed.outcome, "died");
+    assert.equal(kernelKills(ward), 0, "the kernel was first");
+  }
+  assert.ok(isAlive(image.guard.pid), "it outlives its own limits");
+  const events = await image.stop();
+  assert.equal(deedsOf(events).length, 3);
+  const [file, before] = UNCHANGED[ward.version] as [string, string];
+  assert.ok(ward.read(file).startsWith(before), "nothing is left of the guard");
+  assert.deepEqual(image.state.changes(), []);
+}
+
+if (whyNoImage() === undefined) {
+  kernelTest(
+    "the image is ahead of the kernel with 60 MiB and one percent of a CPU, from its start, where it holds the killer",
+    () => guardsFromItsContainer(["--mode", "hold"], { slowFromTheStart: true }),
+    { why, only: 1 },
+  );
+
+  kernelTest(
+    "the image is ahead of the kernel with 60 MiB and one percent of a CPU behind a tripwire",
+    () => guardsFromItsContainer([], {}),
+    { why, only: 2 },
+  );
+
+  if (hasBudget) {
+    kernelTest(
+      "with a budget for SCHED_FIFO one percent of a CPU is enough to change nothing and be first",
+      () => guardsFromItsContainer([], { realtime: 50_000 }),
+      { why, only: 1 },
+    );
+  }
+}
+
+function isThere(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
