@@ -29,6 +29,8 @@ export interface Sentry {
 
 /** How long it may be that nothing wakes, where everything notifies: what is lost is found by then (milliseconds). */
 const SWEEP_MS = 1000;
+/** So many times more seldom what notifies is looked at, in case that it does not (seen once, on 6.18). */
+const SELDOM = 4;
 /** epoll_wait(2) takes whole milliseconds. */
 const SHORTEST_MS = 1;
 /** What would be crossed sooner than this is not slept for. */
@@ -112,7 +114,8 @@ export function createSentry(
     // What the kernel notifies of is usage, which may stand still while the working set in it grows.
     const isNotified = ward.spec.eventfds.some(({ isHint }) => !isHint) &&
       (base === "usage" || value < bounds.warn);
-    const longest = isNotified ? SWEEP_MS : poll ?? longestLook(wards.size);
+    const unaided = poll ?? longestLook(wards.size);
+    const longest = isNotified ? Math.min(SWEEP_MS, SELDOM * unaided) : unaided;
     const left = bounds.threshold - value;
     const isNear = isDeadly && left > 0 && 1000 * left < SPIN_MS * rate;
     if (isNear && now < ward.spinUntil) return void (ward.nextLook = now);

@@ -1,6 +1,6 @@
 /** YAML, which only the scripts and tests read. */
 
-import { parseAllDocuments } from "npm:yaml@2.8.1";
+import { parseAllDocuments } from "yaml";
 
 // deno-lint-ignore no-explicit-any
 export type Json = any;
