@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import config from "../../deploy/node-problem-detector/oomkit.json" with { type: "json" };
+import { wordOffences } from "../../scripts/manifests/flags.ts";
+import { quoted } from "../../scripts/guest_kernel/image.ts";
+import { oomkit } from "../run_oomkit.ts";
+import { makeTree, type Tree } from "../trees.ts";
+
+const MIB = 1024 ** 2;
+const command = fileURLToPath(
+  new URL("../../deploy/node-problem-detector/oomkit-check", import.meta.url),
+);
+
+const tree = (): Tree =>
+  makeTree(2, { "/pod": { "memory.max": 100 * MIB, "memory.current": 95 * MIB } });
+
+/** As the detector runs it, with the program under the name that it has where it is installed. */
+function check(args: readonly string[]): { code: number; lines: string[]; bytes: number } {
+  const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  try {
+    const script = `#!/bin/sh\nexec ${oomkit().map(quoted).join(" ")} "$@"\n`;
+    Deno.writeTextFileSync(`${folder}/oomkit`, script, { mode: 0o755 });
+    const { code, stdout } = new Deno.Command(command, {
+      args: [...args],
+      env: { PATH: `${folder}:${Deno.env.get("PATH")}`, NO_COLOR: "1" },
+      stderr: "null",
+    }).outputSync();
+    const text = new TextDecoder().decode(stdout);
+    return { code, lines: text.trimEnd().split("\n") };
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+}
+
+Deno.test("what is fine exits 0, what is not exits 1, what cannot be told exits 2, each in one line", () => {
+  using t = tree();
+  const cases: [number, RegExp, string[]][] = [
+    [0, /^OK: /, ["/pod", "--min-headroom", "5M"]],
+    [1, /^NOT OK: min-headroom: 5\.0 MiB/, ["/pod", "--min-headroom", "10%"]],
+    [2, /^UNKNOWN: target/, ["/gone", "--min-headroom", "10%"]],
+    [2, /^UNKNOWN: oomkit could not check/, ["/pod"]],
+    [2, /^UNKNOWN: oomkit could not check/, ["/pod", "--min-hadroom", "1"]],
+  ];
+  for (const [expected, said, args] of cases) {
+    const { code, lines } = check(["--root", t.dir, ...args]);
+    assert.equal(code, expected, args.join(" "));
+    assert.equal(lines.length, 1);
+    assert.match(lines[0]!, said);
+    assert.ok(new TextEncoder().encode(lines[0]).length <= config.pluginConfig.max_output_length);
+  }
+});
+
+Deno.test("a message that says everything is still within what the detector keeps", () => {
+  using t = makeTree(2, { "/a-cgroup-with-a-name-that-is-longer-than-any-line-should-be": {} });
+  const target = "/a-cgroup-with-a-name-that-is-longer-than-any-line-should-be/and/what/is/beneath";
+  const { code, lines } = check(["--root", t.dir, target, "--max-usage", "80%"]);
+  assert.equal(code, 2);
+  assert.ok(new TextEncoder().encode(lines[0]).length <= config.pluginConfig.max_output_length);
+});
+
+Deno.test("every rule of the configuration has its condition, and options that the program knows", () => {
+  const conditions = config.conditions.map(({ type }) => type);
+  assert.deepEqual(config.rules.map(({ condition }) => condition), conditions);
+  for (const { type, path, args, timeout } of config.rules) {
+    assert.equal(type, "permanent");
+    assert.match(path, /\/oomkit-check$/);
+    assert.deepEqual(wordOffences("inspect", args), []);
+    assert.ok(parseInt(timeout) <= parseInt(config.pluginConfig.timeout));
+    assert.ok(parseInt(timeout) < parseInt(config.pluginConfig.invoke_interval));
+  }
+  for (const { message } of config.conditions) {
+    assert.ok(message.length <= config.pluginConfig.max_output_length);
+  }
+  assert.deepEqual(Object.keys(config).sort(), [
+    "conditions",
+    "metricsReporting",
+    "plugin",
+    "pluginConfig",
+    "rules",
+    "source",
+  ]);
+});
