@@ -107,6 +107,14 @@ Deno.test("the sidecar needs neither root nor a capability, and OOMHero's variab
   }
 });
 
+Deno.test("the check of a node asks for the node, and for bytes, since the node has no limit", () => {
+  const [job] = built("node-check");
+  const [{ args, volumeMounts }] = containersOf(job);
+  assert.deepEqual(args.slice(0, 5), ["inspect", "--check", "/", "--min-headroom", "1G"]);
+  assert.ok(volumeMounts.every((mount: Json) => mount.readOnly));
+  assert.equal(podOf(job).restartPolicy, "Never");
+});
+
 Deno.test("a misspelt field, a wrong type and a bad quantity are found, with the place", () => {
   const of = (set: (container: Json) => void) =>
     offencesAfter((daemonSet) => set(containersOf(daemonSet)[0]));
