@@ -50,6 +50,17 @@ Deno.test("what is fine exits 0, what is not exits 1, what cannot be told exits 
   }
 });
 
+Deno.test("the pods' cgroup is found under either cgroup driver of the kubelet", () => {
+  const { args } = config.rules[1]!;
+  for (const path of ["/kubepods", "/kubepods.slice"]) {
+    using t = makeTree(2, { [path]: {} });
+    assert.deepEqual(check(["--root", t.dir, ...args]), {
+      code: 0,
+      lines: ["OK: 2 checks passed"],
+    });
+  }
+});
+
 Deno.test("a message that says everything is still within what the detector keeps", () => {
   using t = makeTree(2, { "/a-cgroup-with-a-name-that-is-longer-than-any-line-should-be": {} });
   const target = "/a-cgroup-with-a-name-that-is-longer-than-any-line-should-be/and/what/is/beneath";
