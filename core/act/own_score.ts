@@ -24,3 +24,9 @@ export function setOwnScore(adj: number): OwnScore {
   if (refused !== undefined) return { refused, restore() {} };
   return { restore: () => void writeControl(FILE, before!) };
 }
+
+/** The same for who wants to be spared: what others have set lower, as the kubelet does (-997), stays. */
+export function lowerOwnScore(adj: number): OwnScore {
+  const before = peekText(FILE);
+  return before !== undefined && Number(before) <= adj ? { restore() {} } : setOwnScore(adj);
+}

@@ -5,7 +5,7 @@
 
 import { openJournal, type Restored, restoreLeftovers } from "../act/journal.ts";
 import { type Minder, startMinder } from "../act/minder.ts";
-import { setOwnScore } from "../act/own_score.ts";
+import { lowerOwnScore } from "../act/own_score.ts";
 import { type Cgroup, isThere, openCgroup } from "../cgroup/cgroup.ts";
 import {
   type Body,
@@ -109,8 +109,8 @@ export async function startGuard(
   const thread = startSentryThread(plans.all, (report) => take(report));
   thread.failed.catch(ended.reject);
   const { scheduling, rehearsed } = await thread.ready;
-  if (!rehearsed) refuse("/", "a rehearsal", "nothing", "the own cgroup cannot be seen");
-  const score = setOwnScore(-900);
+  if (!rehearsed) refuse("/", "a rehearsal", "nothing", "no cgroup can be seen");
+  const score = lowerOwnScore(-900);
   if (score.refused && isDeadly(plans)) {
     refuse("/", "oom_score_adj -900", "what it was", score.refused);
   }

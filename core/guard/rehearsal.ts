@@ -3,7 +3,7 @@
  * long as the thousandth, and there is only one. Nothing is done by it; the last call is signal 0.
  */
 
-import { openCgroup } from "../cgroup/cgroup.ts";
+import { type Cgroup, openCgroup, readUsage, walk } from "../cgroup/cgroup.ts";
 import { discover } from "../cgroup/hierarchy.ts";
 import { EPOLLIN, type JoinedEpoll } from "../kernel/epoll.ts";
 import { openEventfd, signalEventfd } from "../kernel/fd.ts";
@@ -35,10 +35,9 @@ export const REHEARSED: GuardPlan = {
 const REACHED: Bounds = { warn: 1, critical: 1, threshold: 1 };
 const AWAY: Bounds = { warn: 2 ** 53, critical: 2 ** 53, threshold: 2 ** 53 };
 
-/** @returns false where the own cgroup cannot be seen, so that nothing was rehearsed. */
+/** @returns false where no cgroup can be seen, so that nothing was rehearsed. */
 export function rehearse(sentry: Sentry, epoll: JoinedEpoll): boolean {
-  const hierarchy = discover();
-  const own = hierarchy.own === undefined ? undefined : openCgroup(hierarchy, hierarchy.own);
+  const own = stage();
   if (own === undefined) return false;
   using eventfd = openEventfd();
   epoll.add(eventfd, EPOLLIN, TOKEN);
@@ -55,4 +54,16 @@ export function rehearse(sentry: Sentry, epoll: JoinedEpoll): boolean {
   sentry.drop(ID);
   epoll.remove(eventfd);
   return true;
+}
+
+/** The own cgroup; from a cgroup namespace of one's own it cannot be seen in the host's tree, and another one has to do. */
+function stage(): Cgroup | undefined {
+  const hierarchy = discover();
+  const own = hierarchy.own === undefined ? undefined : openCgroup(hierarchy, hierarchy.own);
+  if (own !== undefined) return own;
+  const root = openCgroup(hierarchy, hierarchy.root);
+  for (const cgroup of root ? walk(root, 1) : []) {
+    if (readUsage(cgroup) !== undefined) return cgroup;
+  }
+  return undefined;
 }

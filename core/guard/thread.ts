@@ -65,7 +65,9 @@ export function startSentryThread(
     // It waits in epoll_wait(2) and hears nothing.
     epoll.wake();
   };
-  order({ order: "begin", plans, epoll: epoll.shared, heartbeat });
+  // Without a wake: it is not waiting in epoll_wait(2) yet, and each wake stands for one order that is to be taken there.
+  const begin: Order = { order: "begin", plans, epoll: epoll.shared, heartbeat };
+  worker.postMessage(begin);
   return {
     epoll,
     ready: ready.promise,

@@ -140,20 +140,17 @@ export function createObserver(
     const limit = finite(member.effective.bytes);
     const crossed = (threshold: number, direction: "above" | "below", usage: number) =>
       tell(member.cgroup.path, source, { type: "threshold", threshold, direction, usage, limit });
+    // All that was crossed on the way up comes before what was crossed on the way down.
+    const highest = peak !== undefined && before !== undefined && peak > before ? peak : usage;
     for (const threshold of member.thresholds) {
-      if (!threshold.above && usage >= threshold.bytes) {
-        threshold.above = true;
-        crossed(threshold.bytes, "above", usage);
-      } else if (threshold.above && usage < threshold.bytes) {
-        threshold.above = false;
-        crossed(threshold.bytes, "below", usage);
-      } else if (
-        !threshold.above && before !== undefined && peak !== undefined &&
-        before < threshold.bytes && peak >= threshold.bytes
-      ) {
-        crossed(threshold.bytes, "above", peak);
-        crossed(threshold.bytes, "below", usage);
-      }
+      if (threshold.above || Math.max(usage, highest) < threshold.bytes) continue;
+      threshold.above = true;
+      crossed(threshold.bytes, "above", usage >= threshold.bytes ? usage : highest);
+    }
+    for (const threshold of member.thresholds) {
+      if (!threshold.above || usage >= threshold.bytes) continue;
+      threshold.above = false;
+      crossed(threshold.bytes, "below", usage);
     }
     if (peak !== undefined) member.peak = peak;
   };

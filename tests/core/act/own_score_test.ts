@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { setOwnScore } from "../../../core/act/own_score.ts";
+import { lowerOwnScore, setOwnScore } from "../../../core/act/own_score.ts";
 
 const read = () => Number(Deno.readTextFileSync("/proc/self/oom_score_adj"));
 const options = { ignore: Deno.build.os !== "linux" };
@@ -33,4 +33,16 @@ Deno.test("a score that is refused is a reason, and restoring it changes nothing
   } finally {
     other.restore();
   }
+});
+
+Deno.test("who is spared more already stays so", options, () => {
+  const before = read();
+  const score = lowerOwnScore(raised());
+  try {
+    assert.equal(score.refused, undefined);
+    assert.equal(read(), before);
+  } finally {
+    score.restore();
+  }
+  assert.equal(read(), before);
 });
