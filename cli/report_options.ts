@@ -2,6 +2,7 @@
 
 import type { Command, OptionValues } from "@commander-js/extra-typings";
 import { OomkitError } from "../core/errors.ts";
+import { parseListen } from "../core/metrics/listen.ts";
 import { EVENT_TYPES, type EventType } from "../core/report/event.ts";
 import { checkWebhookUrl } from "../core/report/webhook.ts";
 import { oneOf, option, parsed } from "./options.ts";
@@ -56,6 +57,11 @@ export function parseHeader(text: string): readonly [string, string] {
       [];
   if (name !== undefined && value !== undefined) return [name, value.trim()];
   throw new OomkitError(`"${text}" is no header`, "write 'Name: value'");
+}
+
+function checkListen(text: string): string {
+  parseListen(text);
+  return text;
 }
 
 function parsePositive(text: string): number {
@@ -125,7 +131,7 @@ export function withReports<A extends unknown[], O extends OptionValues, G exten
       option(
         "--listen <address>",
         "serve /metrics, /healthz and /readyz there: :9101 for this machine alone, or host:port",
-      ),
+      ).argParser(parsed(checkListen)),
     );
   return extended as unknown as Command<A, O & ReportFlags, G>;
 }

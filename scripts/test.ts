@@ -27,7 +27,7 @@ import { Mistake, note, run, say } from "./terminal.ts";
 
 type Part = () => Promise<Outcome>;
 
-const unitFolders = ["tests/cli", "tests/core", "tests/scripts"];
+const unitFolders = ["tests/cli", "tests/core", "tests/deploy", "tests/scripts"];
 
 /** Seconds. */
 const unitLimit = 180;
