@@ -30,7 +30,7 @@ type Part = () => Promise<Outcome>;
 const unitFolders = ["tests/cli", "tests/core", "tests/deploy", "tests/scripts"];
 
 /** Seconds. */
-const unitLimit = 180;
+const unitLimit = 300;
 
 if (import.meta.main) await run("test", main);
 
