@@ -1,6 +1,6 @@
 /** What `--listen` serves. */
 
-import { parseListen } from "../core/metrics/listen.ts";
+import { formatListen, parseListen } from "../core/metrics/listen.ts";
 import { type Metrics, openMetrics } from "../core/metrics/metrics.ts";
 import { serveMetrics } from "../core/metrics/server.ts";
 import type { Reporter } from "../core/report/reporter.ts";
@@ -23,6 +23,6 @@ export function openListening(
   const metrics = openMetrics({ ...observed, version: VERSION, reporters: () => reporters });
   const { alive, ready } = observed;
   const server = serveMetrics(where, { metrics: metrics.text, alive, ready });
-  say(`listening on ${server.address}`);
+  say(`listening on ${formatListen(server.address)}`);
   return { metrics, close: server.close };
 }

@@ -181,7 +181,10 @@ Deno.test("a rule that contradicts itself is told with its name", async () => {
   const rule = (what: string) => `[[guard.rule]]\nname = "x"\ncgroup = "/kubepods/*"\n${what}\n`;
   for (
     const [text, expected] of [
-      [rule("warn = 95"), /config\.toml:1: cannot use --warn 95% and --critical 90%: they are out of order/],
+      [
+        rule("warn = 95"),
+        /config\.toml:1: cannot use --warn 95% and --critical 90%: they are out of order/,
+      ],
       [rule('mode = "hold"'), /cannot use --mode hold in the rule "x": cgroup v2 cannot/],
     ] as const
   ) {

@@ -67,7 +67,10 @@ policy = "noop"
   const warned = events.filter(({ type, cgroup }: Json) =>
     type === "level" && cgroup === kept.path
   );
-  assert.equal(warned.find(({ level }: Json) => level === "warn").threshold, Math.floor(0.4 * LIMIT));
+  assert.equal(
+    warned.find(({ level }: Json) => level === "warn").threshold,
+    Math.floor(0.4 * LIMIT),
+  );
 });
 
 kernelTest(

@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { makeEvent } from "../../../core/report/event.ts";
+import { openLogFile } from "../../../core/report/log_file.ts";
+
+const eventOf = (cgroup: string) => makeEvent(0, cgroup, "none", { type: "created" });
+
+interface Folder extends Disposable {
+  readonly log: string;
+}
+
+function makeFolder(): Folder {
+  const path = Deno.makeTempDirSync({ prefix: "oomkit-log-" });
+  return {
+    log: `${path}/events.log`,
+    [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }),
+  };
+}
+
+const cgroupsIn = (path: string) =>
+  Deno.readTextFileSync(path).trim().split("\n").map((line) => JSON.parse(line).cgroup);
+
+Deno.test("events are added to the log, a line each, behind what is there", async () => {
+  using folder = makeFolder();
+  for (const names of [["/a", "/b"], ["/c"]]) {
+    const log = openLogFile(folder.log, assert.fail);
+    for (const name of names) log.report(eventOf(name), "");
+    await log.close();
+  }
+  assert.deepEqual(cgroupsIn(folder.log), ["/a", "/b", "/c"]);
+});
+
+Deno.test("what nobody else is to read is for its owner and its group", async () => {
+  using folder = makeFolder();
+  await openLogFile(folder.log, assert.fail).close();
+  assert.equal(Deno.statSync(folder.log).mode! & 0o007, 0);
+});
+
+Deno.test("after it was moved away, what comes goes to a new one, and nothing is lost", async () => {
+  using folder = makeFolder();
+  const log = openLogFile(folder.log, assert.fail);
+  log.report(eventOf("/a"), "");
+  while (log.counts().delivered < 1) await new Promise((resolve) => setTimeout(resolve));
+  Deno.renameSync(folder.log, `${folder.log}.1`);
+  log.reopen();
+  log.report(eventOf("/b"), "");
+  await log.close();
+  assert.deepEqual(cgroupsIn(`${folder.log}.1`), ["/a"]);
+  assert.deepEqual(cgroupsIn(folder.log), ["/b"]);
+});
