@@ -111,7 +111,7 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
 
   const json = wantsJson(flags);
   const style = chooseStyle(flags.color);
-  let watching: Watching | undefined;
+  let watching: Watching | undefined = undefined;
   let failure: unknown;
   const reporters = await openReporters(flags, {
     command: "watch",
