@@ -120,6 +120,7 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
 
   // Before anybody is told that the guard has begun: what ends it from then on must put back what it has changed.
   const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+  let reloading = Promise.resolve();
   const reload = async () => {
     reporters.reopen();
     try {
@@ -137,7 +138,8 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
   const offSignals = onSignals(ENDING, (signal) => {
     // On a terminal it is the end of the terminal.
     if (signal !== "SIGHUP" || Deno.stdin.isTerminal()) return end();
-    reload().catch(faults.fail);
+    // One after the other: the last one read is the one that holds.
+    reloading = reloading.then(reload).catch(faults.fail);
   });
   const faults = catchFaults();
   const output = openGuardOutput();

@@ -1,6 +1,7 @@
 /** A guard in a cluster: the API server's pods in its rules, kills as Kubernetes events, and metrics. */
 
 import assert from "node:assert/strict";
+import { fixtureTls } from "../fixtures/tls.ts";
 import { feedWhileItLives, isDeed, startGuarded, until } from "../guarded.ts";
 import { startHungryProcess } from "../hungry_process.ts";
 import { kernelTest, MIB } from "../kernel_cases.ts";
@@ -12,10 +13,6 @@ import type { Telling } from "../telling.ts";
 
 const LIMIT = 48 * MIB;
 const NODE = "node-1";
-
-const fixture = (name: string) =>
-  Deno.readTextFileSync(new URL(`../fixtures/tls/${name}.pem`, import.meta.url));
-const tls = () => ({ ca: fixture("ca"), cert: fixture("cert"), key: fixture("key") });
 
 type Server = Awaited<ReturnType<typeof startKubernetes>>;
 
@@ -40,7 +37,7 @@ async function fill(cgroup: RealCgroup): Promise<number> {
 kernelTest("a kill is an event on its pod, and a rule finds pods by their labels", async () => {
   await using parent = makeRealCgroup("kubepods");
   const [spared, taken] = [containerOf(parent, 1), containerOf(parent, 2)];
-  await using server = await startKubernetes({ tls: tls() });
+  await using server = await startKubernetes({ tls: fixtureTls });
   const config = Deno.makeTempFileSync({ suffix: ".toml" });
   Deno.writeTextFileSync(
     config,
@@ -73,7 +70,7 @@ kernelTest("a kill is an event on its pod, and a rule finds pods by their labels
 kernelTest("an API server that answers nothing holds up no kill, and no end", async () => {
   await using parent = makeRealCgroup("mute");
   const container = containerOf(parent, 1);
-  await using server = await startKubernetes({ tls: tls() });
+  await using server = await startKubernetes({ tls: fixtureTls });
   server.misbehave = () => "hang";
   const words = ["-r", "--policy", "process", ...flagsOf(server)];
   await using guarded = await startGuarded([...words, parent.path]);
