@@ -71,7 +71,8 @@ function readHierarchical(cgroup: Cgroup): number | undefined {
   return parseBytes(parseKeyed(stat ?? "").get("hierarchical_memory_limit"));
 }
 
-function readLimitAndUsage(cgroup: Cgroup): Link {
+/** Its own limits, and what is in it. */
+export function readLimitAndUsage(cgroup: Cgroup): Link {
   const { dialect } = cgroup.hierarchy;
   const peek = peekReader(cgroup);
   return {

@@ -1,6 +1,6 @@
 /** No more than so many in a second: a bucket that fills up again. */
 
-import { pause } from "./backoff.ts";
+import { pause } from "../report/backoff.ts";
 
 export interface Pace {
   /** Resolves when the next one may go, or once `ending` is aborted. */

@@ -2,7 +2,7 @@
 
 import { OomkitError } from "../errors.ts";
 import type { KubernetesApi } from "./api.ts";
-import { backoff, pause } from "./backoff.ts";
+import { backoff, pause } from "../report/backoff.ts";
 import { asObject, type Failure, failureOfStatus, parseObject } from "./failure.ts";
 import { openItemSplitter } from "./json_items.ts";
 import { nodeOf, type Pod, readPod } from "./pod.ts";

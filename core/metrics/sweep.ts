@@ -1,8 +1,8 @@
 /** One round of reads over all cgroups that are followed: what each uses, and how near it is to a limit. */
 
+import { readLimitAndUsage } from "../cgroup/ancestry.ts";
 import { type Cgroup, isThere, parentOf, peekReader } from "../cgroup/cgroup.ts";
 import type { Hierarchy } from "../cgroup/hierarchy.ts";
-import { parseBytes } from "../parse/numbers.ts";
 import { effectiveLimit, headroom, type Link, workingSet } from "../policy/limits.ts";
 import type { Pressure } from "../snapshot.ts";
 
@@ -105,7 +105,7 @@ export async function takeSweep(
 
 function lookAt(each: Followed, known: Known): Look {
   const { cgroup } = each;
-  const chain = [readLink(cgroup), ...linksAbove(cgroup, known)];
+  const chain = [readLimitAndUsage(cgroup), ...linksAbove(cgroup, known)];
   return { each, chain, room: headroom(chain)?.bytes ?? Infinity };
 }
 
@@ -146,23 +146,15 @@ function relevantRows(stat: string | undefined): string | undefined {
   return rows?.join("");
 }
 
-function readLink(cgroup: Cgroup): Link {
-  const { dialect } = cgroup.hierarchy;
-  const peek = peekReader(cgroup);
-  return {
-    path: cgroup.path,
-    limit: dialect.limit(peek),
-    usage: parseBytes(peek(dialect.usageFile)),
-  };
-}
-
 function linksAbove(cgroup: Cgroup, known: Known): readonly Link[] {
   if (cgroup.path === cgroup.hierarchy.root) return [];
   const key = keyOf(cgroup.hierarchy, cgroup.path.slice(0, cgroup.path.lastIndexOf("/")) || "/");
   const before = known.get(key);
   if (before !== undefined) return before;
   const parent = parentOf(cgroup);
-  const above = parent === undefined ? [] : [readLink(parent), ...linksAbove(parent, known)];
+  const above = parent === undefined
+    ? []
+    : [readLimitAndUsage(parent), ...linksAbove(parent, known)];
   known.set(key, above);
   return above;
 }

@@ -1,5 +1,6 @@
 /** A bounded queue to a receiver that may be away: tried again until it is delivered, or until there is no more room for it. */
 
+import { backoff, pause } from "./backoff.ts";
 import type { ReporterCounts } from "./reporter.ts";
 
 /** What came of one try. `later`: the receiver may take it another time; `never`: it will not. */
@@ -36,15 +37,12 @@ export interface DeliveryOptions<T> {
 
 const MOST_WAITING = 1000;
 const CLOSE_WITHIN_MS = 5000;
-const FIRST_PAUSE_MS = 500;
-/** A receiver that asks for more is asked again after this. */
-const LONGEST_PAUSE_MS = 30_000;
 /** Reasons that were told in an outage; a hostile receiver can make up as many as it likes. */
 const MOST_REASONS = 5;
 
 export function openDelivery<T>(options: DeliveryOptions<T>): Delivery<T> {
   const { what, complain, most = MOST_WAITING, closeWithin = CLOSE_WITHIN_MS } = options;
-  const { random = Math.random, sleep = sleepFor } = options;
+  const { random = Math.random, sleep = pause } = options;
   const queue: T[] = [];
   const ending = new AbortController();
   let working: Promise<void> | undefined;
@@ -98,10 +96,7 @@ export function openDelivery<T>(options: DeliveryOptions<T>): Delivery<T> {
       if (!ending.signal.aborted) complainOnce(result.why);
       if (result.is === "never" || ending.signal.aborted) return drop(1);
       failures += 1;
-      const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(failures - 1, 10));
-      // Jitter, so that a thousand nodes do not all come back at once; but no sooner than was asked for.
-      const jittered = pause * (0.5 + random() / 2);
-      await sleep(Math.min(LONGEST_PAUSE_MS, Math.max(result.after ?? 0, jittered)), ending.signal);
+      await sleep(backoff(failures - 1, random(), result.after), ending.signal);
       if (ending.signal.aborted) return drop(1);
     }
   };
@@ -144,13 +139,3 @@ export function openDelivery<T>(options: DeliveryOptions<T>): Delivery<T> {
 }
 
 const reports = (count: number) => count === 1 ? "1 report was" : `${count} reports were`;
-
-async function sleepFor(ms: number, ending: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  const stop = () => resolve();
-  ending.addEventListener("abort", stop);
-  await promise;
-  clearTimeout(timer);
-  ending.removeEventListener("abort", stop);
-}

@@ -1,25 +1,9 @@
 /** Receivers that cannot be opened: one line, exit 2, and nothing is begun. */
 
 import assert from "node:assert/strict";
+import { makeFolder } from "../folder.ts";
 import { runOomkit } from "../run_oomkit.ts";
 import { makeTree } from "../trees.ts";
-
-interface Folder extends Disposable {
-  readonly path: string;
-  write(name: string, text: string): string;
-}
-
-function makeFolder(): Folder {
-  const path = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
-  return {
-    path,
-    write(name, text) {
-      Deno.writeTextFileSync(`${path}/${name}`, text);
-      return `${path}/${name}`;
-    },
-    [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }),
-  };
-}
 
 const BAD_PEM = "-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n";
 

@@ -1,6 +1,7 @@
 /** A guard by a configuration file: rules, and what becomes of a file that changes. */
 
 import assert from "node:assert/strict";
+import { makeFolder } from "../folder.ts";
 import { deedsOf, feedWhileItLives, isAlive, isDeed, startGuarded, until } from "../guarded.ts";
 import { startHungryProcess } from "../hungry_process.ts";
 import { kernelTest, MIB, ofType } from "../kernel_cases.ts";
@@ -8,23 +9,6 @@ import { makeRealCgroup, type RealCgroup } from "../real_cgroup.ts";
 import type { Json } from "../telling.ts";
 
 const LIMIT = 48 * MIB;
-
-interface Folder extends Disposable {
-  readonly path: string;
-  write(name: string, text: string): string;
-}
-
-function makeFolder(): Folder {
-  const path = Deno.makeTempDirSync({ prefix: "oomkit-test-config-" });
-  return {
-    path,
-    write(name, text) {
-      Deno.writeTextFileSync(`${path}/${name}`, text);
-      return `${path}/${name}`;
-    },
-    [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }),
-  };
-}
 
 const guardingOf = ({ path }: RealCgroup, rule?: string) => (event: Json) =>
   event.type === "guarding" && event.cgroup === path && (rule === undefined || event.rule === rule);

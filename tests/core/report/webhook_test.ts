@@ -135,7 +135,7 @@ Deno.test("what a receiver in trouble did not take comes again, and that it was 
   ]);
   assert.equal(webhook.counts().dropped, 0);
   // Each twice the one before, less a quarter: half of the jitter.
-  assert.deepEqual(pauses, [375, 750, 1500]);
+  assert.deepEqual(pauses, [750, 1500, 3000]);
 });
 
 Deno.test("a receiver that says when to come again is heard", async () => {
