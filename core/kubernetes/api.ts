@@ -6,7 +6,7 @@ import { type KeptText, openKeptText } from "./kept_text.ts";
 import { placeOf, type PlaceOptions, type Surroundings } from "./place.ts";
 
 export interface ApiRequest extends Asked {
-  /** Of the object, for `get` and `patch`. */
+  /** Of the object, for `patch`. */
   readonly name?: string;
   readonly query?: Readonly<Record<string, string>>;
   /** An object to create, or a merge patch (RFC 7386). */
@@ -45,7 +45,7 @@ const TIMEOUT_MS = 10_000;
 /** An Event has a few KiB. */
 const MOST_ANSWER = 256 * 1024;
 
-const METHODS = { create: "POST", patch: "PATCH", list: "GET", watch: "GET", get: "GET" } as const;
+const METHODS = { create: "POST", patch: "PATCH", list: "GET", watch: "GET" } as const;
 
 /** @throws {OomkitError} for a URL, token or CA that cannot be used. Nothing is asked yet. */
 export function openKubernetesApi(options: ApiOptions): KubernetesApi {

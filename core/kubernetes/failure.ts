@@ -2,7 +2,7 @@
 
 export interface Asked {
   /** The verb as RBAC names it. */
-  readonly verb: "create" | "patch" | "list" | "watch" | "get";
+  readonly verb: "create" | "patch" | "list" | "watch";
   readonly resource: "events" | "pods";
   /** Absent: in all of them. */
   readonly namespace?: string;
