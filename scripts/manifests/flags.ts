@@ -58,10 +58,23 @@ export function wordOffences(
   words: readonly string[],
   known: readonly Known[] = options[command] ?? [],
 ): string[] {
+  return readWords(command, words, known).offences;
+}
+
+/** What stands on a command line and is neither an option nor the value of one. */
+export function targetsAmong(command: string, words: readonly string[]): string[] {
+  return readWords(command, words, options[command] ?? []).targets;
+}
+
+function readWords(command: string, words: readonly string[], known: readonly Known[]) {
   const offences: string[] = [];
+  const targets: string[] = [];
   for (let at = 0; at < words.length && words[at] !== "--"; at++) {
     const [flag, value] = words[at]!.split("=", 2) as [string, string?];
-    if (!flag.startsWith("-")) continue;
+    if (!flag.startsWith("-")) {
+      targets.push(words[at]!);
+      continue;
+    }
     const option = known.find(({ names }) => names.includes(flag));
     if (option === undefined) offences.push(`${command} has no option ${flag}`);
     else if (option.takes === "one" && value === undefined) {
@@ -69,12 +82,14 @@ export function wordOffences(
       if (words[at] === undefined) offences.push(`${flag} needs a value`);
     }
   }
-  return offences;
+  return { offences, targets };
 }
 
 /** Of a table of the configuration file. */
 export function keyOffences(command: string, keys: readonly string[]): string[] {
   const known = options[command] ?? [];
-  return keys.filter((key) => key !== "rule" && !known.some(({ names }) => names[0] === `--${key}`))
-    .map((key) => `[${command}] has no key ${key}`);
+  const others = command === "guard" ? ["rule", "targets"] : ["targets"];
+  return keys.filter((key) =>
+    !others.includes(key) && !known.some(({ names }) => names[0] === `--${key}`)
+  ).map((key) => `[${command}] has no key ${key}`);
 }

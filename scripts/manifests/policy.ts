@@ -1,7 +1,7 @@
 /** What our manifests must keep to beyond what the API would take. */
 
 import { parse } from "smol-toml";
-import { flagOffences, keyOffences } from "./flags.ts";
+import { flagOffences, keyOffences, targetsAmong } from "./flags.ts";
 import { containersOf, podOf } from "./kustomize.ts";
 import type { Json } from "./yaml.ts";
 
@@ -51,7 +51,28 @@ function containerOffences(container: Json, pod: Json): string[] {
   for (const mount of volumeMounts) {
     if (!declared.includes(mount.name)) offences.push(`${name} mounts ${mount.name}, which is not`);
   }
-  return [...offences, ...probeOffences(container), ...flagOffences(container)];
+  return [
+    ...offences,
+    ...probeOffences(container),
+    ...flagOffences(container),
+    ...targetOffences(container),
+    ...placeOffences(container, pod),
+  ];
+}
+
+/** A target on the command line would silently count for more than those in the file. */
+function targetOffences({ name, args: [command, ...words] = [] }: Json): string[] {
+  if (!words.includes("--config")) return [];
+  return targetsAmong(command, words).map((target) =>
+    `${name} is given ${target} beside a configuration that has targets`
+  );
+}
+
+/** There is one build of the program. */
+function placeOffences({ name }: Json, { nodeSelector = {} }: Json): string[] {
+  const fits = nodeSelector["kubernetes.io/os"] === "linux" &&
+    nodeSelector["kubernetes.io/arch"] === "amd64";
+  return fits ? [] : [`${name} may come to a node that it does not run on`];
 }
 
 /** A kubelet that cannot reach it would start it again and again. */

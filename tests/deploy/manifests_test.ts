@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parse } from "smol-toml";
+import { globBase, globToRegExp } from "../../core/cgroup/glob.ts";
 import { buildKustomization, containersOf, podOf } from "../../scripts/manifests/kustomize.ts";
 import { applyPatch } from "../../scripts/manifests/json_patch.ts";
 import { type Json } from "../../scripts/manifests/yaml.ts";
@@ -67,6 +70,43 @@ Deno.test("who kills sees the node's pids, and gets two capabilities and no priv
     assert.deepEqual(securityContext.capabilities, { drop: ["ALL"], add: ["KILL", "SYS_NICE"] });
     assert.ok(volumeMounts.some((mount: Json) => mount.mountPath === "/run/oomkit"));
     assert.ok(configOf(objects).includes(`policy = "${policy}"\n`));
+  }
+});
+
+Deno.test("it may ask the API server for what its code asks for, and no more", () => {
+  const asked: Record<string, Set<string>> = {};
+  const folder = fileURLToPath(new URL("../../core/kubernetes", import.meta.url));
+  for (const { name } of Deno.readDirSync(folder)) {
+    const source = Deno.readTextFileSync(join(folder, name));
+    for (const [, verb, of] of source.matchAll(/verb: "(\w+)",\s+resource: "(\w+)"/g)) {
+      (asked[of!] ??= new Set()).add(verb!);
+    }
+  }
+  const { rules } = built("base").find(({ kind }) => kind === "ClusterRole");
+  const allowed = rules.map(({ resources, verbs }: Json) => [resources[0], verbs.toSorted()]);
+  const needed = Object.entries(asked).map(([of, verbs]) => [of, [...verbs].sort()]);
+  assert.deepEqual(allowed.sort(), needed.sort());
+});
+
+Deno.test("the targets of every overlay fit pods, however the kubelet calls their cgroups", () => {
+  for (const overlay of ["observe", "process", "container", "v1-hold", "monitoring"]) {
+    const { guard } = parse(configOf(built(`overlays/${overlay}`))) as Json;
+    const patterns = guard.targets.map(globToRegExp);
+    const fits = (path: string) => patterns.some((pattern: RegExp) => pattern.test(path));
+    for (
+      const path of [
+        "/kubepods/burstable/pod1/c",
+        "/kubepods.slice/kubepods-pod1.slice/cri-containerd-1.scope",
+        "/kubelet/kubepods/besteffort/pod1/c",
+        "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod1.slice/cri-containerd-1.scope",
+      ]
+    ) assert.ok(fits(path), `${overlay}: ${path}`);
+    for (const path of ["/kubelet.slice/kubelet.service", "/system.slice/kubelet.service"]) {
+      assert.ok(!fits(path), `${overlay}: ${path}`);
+    }
+    assert.equal(guard.recursive, true);
+    // What comes later fits as well; a base that is not there would be a mistake at the start.
+    assert.deepEqual(guard.targets.map(globBase), ["/", "/"]);
   }
 });
 
@@ -140,7 +180,9 @@ Deno.test("what the API would take is still found where it is too much or too li
     [/mounts nothing/, (c) => c.volumeMounts[0].name = "nothing"],
     [/guard has no option --polcy/, (c) => c.args.push("--polcy", "process")],
     [/guard reads no variable POLICY/, (c) => c.env.push({ name: "POLICY", value: "process" })],
-    [/asks a port that is not declared/, (c) => c.readinessProbe.httpGet.port = "metrics"],
+    [/asks a port that is not declared/, (c) => c.readinessProbe.httpGet.port = "http"],
+    [/is given \/kubepods beside a configuration/, (c) => c.args.push("/kubepods")],
+    [/a node that it does not run on/, (_, pod) => delete pod.nodeSelector["kubernetes.io/arch"]],
     [/no ServiceAccount someone/, (_, pod) => pod.serviceAccountName = "someone"],
     [/no ConfigMap other/, (_, pod) => pod.volumes[1].configMap.name = "other"],
     [/binds cluster-admin/, (_, __, objects) => {
