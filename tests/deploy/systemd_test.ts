@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { findProgram } from "../../scripts/guest_kernel/image.ts";
-import { wordOffences } from "../../scripts/manifests/flags.ts";
+import { targetsAmong, wordOffences } from "../../scripts/manifests/flags.ts";
+import { runOomkit } from "../run_oomkit.ts";
+import { shellCommands } from "../shell_words.ts";
+import { makeTree } from "../trees.ts";
 
 const deploy = fileURLToPath(new URL("../../deploy", import.meta.url));
 const UNITS = ["oomkit-guard.service", "oomkit.slice"];
@@ -11,10 +14,10 @@ const noSystemd = findProgram("systemd-analyze") === undefined;
 const valuesOf = (key: string): string[] =>
   [...service.matchAll(new RegExp(`^${key}=(.*)$`, "gm"))].map(([, value]) => value!);
 
-function analyze(args: readonly string[]): { code: number; said: string } {
+function analyze(args: readonly string[], env = {}): { code: number; said: string } {
   const { code, stdout, stderr } = new Deno.Command("systemd-analyze", {
     args: [...args],
-    env: { SYSTEMD_COLORS: "0", LC_ALL: "C.UTF-8" },
+    env: { SYSTEMD_COLORS: "0", LC_ALL: "C.UTF-8", ...env },
   }).outputSync();
   const decoder = new TextDecoder();
   return { code, said: decoder.decode(stdout) + decoder.decode(stderr) };
@@ -130,4 +133,112 @@ Deno.test("the program knows every option in the unit", () => {
     assert.equal(program, "/usr/bin/oomkit");
     assert.deepEqual(wordOffences(command!, words), []);
   }
+});
+
+Deno.test("a mistake at the start is not repeated; a bug and what fails later are", () => {
+  assert.deepEqual(valuesOf("Restart"), ["on-failure"]);
+  assert.deepEqual(valuesOf("RestartPreventExitStatus"), ["2"]);
+});
+
+const CONFIG = "/etc/oomkit/config.toml";
+
+Deno.test("what is guarded stands in the configuration, which no target in the unit overrides", () => {
+  const [, ...args] = valuesOf("ExecStart")[0]!.split(" ");
+  assert.deepEqual(args, ["guard", "--config", CONFIG]);
+  assert.deepEqual(targetsAmong(args[0]!, args.slice(1)), []);
+  assert.deepEqual(targetsAmong("guard", ["--config", CONFIG, "/a", "-r", "/b"]), ["/a", "/b"]);
+});
+
+/** Where the document has each file of ours put. */
+function installed(): Map<string, string> {
+  const text = Deno.readTextFileSync(`${deploy}/README.md`);
+  const block = /^## systemd\n[^#]*?^```sh\n([\s\S]*?)^```$/m.exec(text)![1]!;
+  const places = new Map<string, string>();
+  for (const { words: [program, ...words] } of shellCommands(block)) {
+    if (program !== "install") continue;
+    const paths = words.filter((word, at) => !word.startsWith("-") && words[at - 1] !== "-m");
+    const to = paths.pop()!;
+    for (const path of paths) {
+      places.set(path, to.endsWith("/") ? `${to}${path.split("/").at(-1)}` : to);
+    }
+  }
+  return places;
+}
+
+Deno.test("who follows the document has every file that the units name", () => {
+  const places = installed();
+  for (const path of places.keys()) {
+    // It is built.
+    if (path !== "dist/oomkit") assert.ok(Deno.statSync(`${deploy}/../${path}`).isFile, path);
+  }
+  assert.equal(places.get("dist/oomkit"), valuesOf("ExecStart")[0]!.split(" ")[0]);
+  assert.equal(places.get("deploy/systemd/config.toml"), CONFIG);
+  for (const name of UNITS) {
+    assert.equal(places.get(`deploy/systemd/${name}`), `/etc/systemd/system/${name}`);
+  }
+  assert.deepEqual(valuesOf("Documentation"), ["man:oomkit(1)"]);
+  assert.equal(places.get("docs/man/oomkit.1"), "/usr/share/man/man1/oomkit.1");
+});
+
+Deno.test("with the page installed systemd finds the documentation as well", {
+  ignore: noSystemd || findProgram("man") === undefined,
+}, () => {
+  const pages = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  const verifyAll = () =>
+    withUnits((paths) => analyze(["verify", "--man=yes", ...paths], { MANPATH: pages }));
+  try {
+    assert.match(verifyAll().said, /man page|oomkit\(1\)/);
+    Deno.mkdirSync(`${pages}/man1`);
+    Deno.copyFileSync(`${deploy}/../docs/man/oomkit.1`, `${pages}/man1/oomkit.1`);
+    assert.deepEqual(verifyAll(), { code: 0, said: "" });
+  } finally {
+    Deno.removeSync(pages, { recursive: true });
+  }
+});
+
+const limited = { "memory.max": 64 * 1024 ** 2, "memory.current": 1024 ** 2 };
+
+Deno.test("the configuration guards what lies in the slices, and kills nothing; nor does its rule stand in vain", async () => {
+  using tree = makeTree(2, {
+    "/system.slice": limited,
+    "/system.slice/ci-1.service": limited,
+    "/kubepods.slice": {},
+    "/kubepods.slice/pod1": limited,
+    "/other": {},
+    "/other/a": limited,
+  });
+  const config = `${deploy}/systemd/config.toml`;
+  const check = async (path: string) => {
+    const args = ["guard", "--config", path, "--root", tree.dir, "--dry-run", "--json"];
+    const { code, stdout, stderr } = await runOomkit([...args, "--check-config"]);
+    assert.equal(code, 0, stderr);
+    return { ...JSON.parse(stdout), stderr };
+  };
+  const shipped = await check(config);
+  assert.deepEqual(shipped.rules.map(({ actions }: { actions: unknown }) => actions), [
+    { warn: [], critical: [], threshold: [] },
+  ]);
+  assert.deepEqual(shipped.cgroups.map(({ cgroup }: { cgroup: string }) => cgroup).sort(), [
+    "/kubepods.slice/pod1",
+    "/system.slice/ci-1.service",
+  ]);
+  const path = Deno.makeTempFileSync({ prefix: "oomkit-test-", suffix: ".toml" });
+  try {
+    const text = Deno.readTextFileSync(config);
+    Deno.writeTextFileSync(path, text.replace(/^# (?=\[\[|[a-z-]+ = )/gm, ""));
+    const { rules, stderr } = await check(path);
+    assert.equal(rules.length, 2);
+    assert.equal(stderr, "");
+  } finally {
+    Deno.removeSync(path);
+  }
+});
+
+Deno.test("where no slice is there yet the guard starts and waits for one", async () => {
+  using tree = makeTree(2, { "/other": limited });
+  const config = `${deploy}/systemd/config.toml`;
+  const args = ["guard", "--config", config, "--root", tree.dir, "--for", "1ms"];
+  const { code, stderr } = await runOomkit(args);
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /^guarding 0 cgroups/m);
 });
