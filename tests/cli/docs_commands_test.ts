@@ -4,6 +4,7 @@
  */
 
 import assert from "node:assert/strict";
+import { parse as parseToml } from "smol-toml";
 import { applyConfig, readConfig } from "../../cli/config.ts";
 import { rulesOf } from "../../cli/config_rules.ts";
 import { splitCommand, wholeProgram } from "../../cli/program.ts";
@@ -145,6 +146,48 @@ Deno.test("every TOML block in the documents is a configuration that oomkit take
     Deno.removeSync(path);
   }
 });
+
+Deno.test("every rule in the documents has a cgroup that it can fit among the targets beside it", async () => {
+  const path = Deno.makeTempFileSync({ prefix: "oomkit-test-", suffix: ".toml" });
+  try {
+    for (const { where, text } of blocks.filter(({ language }) => language === "toml")) {
+      const { guard: { targets = [], rule: rules = [] } = {} } = parseToml(text) as {
+        guard?: { targets?: string[]; rule?: { cgroup?: string[]; unit?: string }[] };
+      };
+      if (rules.length === 0) continue;
+      using tree = makeTree(2);
+      const named = rules.flatMap(({ cgroup = [], unit }) =>
+        [cgroup, unit === undefined ? [] : `/system.slice/${unit}`].flat()
+      );
+      for (const each of [...targets, ...named]) {
+        let made = "";
+        for (const name of each.replaceAll("*", "x").split("/").slice(1)) {
+          made += `/${name}`;
+          if (!isThere(`${tree.dir}${made}`)) tree.add(made);
+        }
+      }
+      Deno.writeTextFileSync(path, text);
+      const args = ["guard", "--config", path, "--root", tree.dir, "--dry-run", "--check-config"];
+      const { code, stderr } = await runOomkit(args);
+      assert.equal(code, 0, `${where}: ${stderr}`);
+      assert.doesNotMatch(stderr, /fits no cgroup|never holds/, where);
+      for (const each of named) {
+        const [target] = targets.filter((one) => each.startsWith(`${one}/`));
+        assert.ok(target !== undefined, `${where}: ${each} lies in no target`);
+      }
+    }
+  } finally {
+    Deno.removeSync(path);
+  }
+});
+
+function isThere(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
+  }
+}
 
 /** What needs a real cgroup, a pod or the whole machine; the first that fits. */
 const ELSEWHERE: readonly (readonly [pattern: RegExp, test: string])[] = [
