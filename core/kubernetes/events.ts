@@ -3,7 +3,7 @@
  * is posted at once; those that repeat it raise its count, every few seconds at most.
  */
 
-import { type Attempt, openDelivery } from "../report/delivery.ts";
+import { type Attempt, type DeliveryOptions, openDelivery } from "../report/delivery.ts";
 import type { OomkitEvent } from "../report/event.ts";
 import type { Reporter } from "../report/reporter.ts";
 import type { Answer, KubernetesApi } from "./api.ts";
@@ -39,6 +39,8 @@ export interface KubernetesReporterOptions {
   readonly perSecond?: number;
   /** Milliseconds for what is left in the end. */
   readonly closeWithin?: number;
+  /** For tests. */
+  readonly queue?: Pick<DeliveryOptions<unknown>, "sleep">;
 }
 
 const PATCH_EVERY_MS = 10_000;
@@ -90,9 +92,7 @@ export function openKubernetesReporter(options: KubernetesReporterOptions): Repo
     }
     if (answer.is === "forbidden") tally.forbidden += 1;
     if (tally.forbidden >= FORBIDDEN_TRIES || FINAL.includes(answer.is)) {
-      tally.isQueued = false;
-      if (tallies.get(tally.key) === tally) tallies.remove(tally.key);
-      forget(tally);
+      abandon(tally);
       return { is: "never", why: answer.why };
     }
     const { why, after } = answer;
@@ -102,9 +102,11 @@ export function openKubernetesReporter(options: KubernetesReporterOptions): Repo
   const delivery = openDelivery<Tally>({
     what: `report events to ${api.url}`,
     deliver,
+    givenUp: (tally) => abandon(tally),
     complain,
     // Each tally is in the queue once at most, so that it never has to drop one.
     most,
+    ...options.queue,
     ...(closeWithin !== undefined && { closeWithin }),
   });
 
@@ -140,6 +142,12 @@ export function openKubernetesReporter(options: KubernetesReporterOptions): Repo
     count.dropped += lost;
     count.waiting -= lost;
     tally.sent = tally.count;
+  };
+
+  const abandon = (tally: Tally) => {
+    tally.isQueued = false;
+    if (tallies.get(tally.key) === tally) tallies.remove(tally.key);
+    forget(tally);
   };
 
   const refuse = () => {

@@ -1,4 +1,7 @@
-/** A bounded queue to a receiver that may be away: tried again until it is delivered, or until there is no more room for it. */
+/**
+ * A bounded queue to a receiver that may be away: tried again until it is delivered, or until there is no more room for it. One
+ * that is refused again and again must not hold up those behind it: it goes to the back, and is dropped when it alone is refused.
+ */
 
 import { backoff, pause } from "./backoff.ts";
 import type { ReporterCounts } from "./reporter.ts";
@@ -25,6 +28,10 @@ export interface DeliveryOptions<T> {
   deliver(item: T, ending: AbortSignal): Promise<Attempt>;
   /** Told of the first failure of each kind in a row, of the end of an outage, and of what was dropped. */
   complain(line: string): void;
+  /** Told of an item that was given up while others were delivered. */
+  givenUp?(item: T): void;
+  /** One after the other at any price: for a receiver that cannot dislike one of them alone. */
+  readonly inOrder?: true;
   /** Items that may wait. */
   readonly most?: number;
   /** Milliseconds for what is left in the end. */
@@ -39,11 +46,30 @@ const MOST_WAITING = 1000;
 const CLOSE_WITHIN_MS = 5000;
 /** Reasons that were told in an outage; a hostile receiver can make up as many as it likes. */
 const MOST_REASONS = 5;
+/** Failed tries in a row before the others have their turn: half a minute or so. */
+const TRIES_IN_A_ROW = 5;
+
+interface Entry<T> {
+  readonly item: T;
+  /** In the order in which they came. */
+  readonly number: number;
+  /** In this turn. */
+  failed: number;
+  /** In all turns. */
+  failedEver: number;
+  /** Of all, when it failed first. */
+  deliveredBefore: number | undefined;
+  /** When it went to the back: the number of the last one then. */
+  behind: number;
+}
 
 export function openDelivery<T>(options: DeliveryOptions<T>): Delivery<T> {
   const { what, complain, most = MOST_WAITING, closeWithin = CLOSE_WITHIN_MS } = options;
   const { random = Math.random, sleep = pause } = options;
-  const queue: T[] = [];
+  const fresh: Entry<T>[] = [];
+  /** Those that went to the back; each is older than all that are fresh. */
+  const again: Entry<T>[] = [];
+  let sent = 0;
   const ending = new AbortController();
   let working: Promise<void> | undefined;
   let underway = 0;
@@ -52,6 +78,14 @@ export function openDelivery<T>(options: DeliveryOptions<T>): Delivery<T> {
   let failures = 0;
   let droppedSince = 0;
   const reasons = new Set<string>();
+
+  const waiting = () => fresh.length + again.length;
+
+  const next = () => {
+    const [first] = again;
+    const isDue = first !== undefined && (fresh[0] === undefined || fresh[0].number > first.behind);
+    return isDue ? again.shift() : fresh.shift();
+  };
 
   const attempt = async (item: T): Promise<Attempt> => {
     try {
@@ -76,17 +110,33 @@ export function openDelivery<T>(options: DeliveryOptions<T>): Delivery<T> {
     const dropped = droppedSince > 0 ? `; ${reports(droppedSince)} dropped` : "";
     if (failures > 0) complain(`can ${what} again, after ${failures} failed tries${dropped}`);
     // Of a receiver that is too slow it is known in the end only.
-    else if (queue.length > 0) return;
+    else if (waiting() > 0) return;
     else if (droppedSince > 0) complain(`could not ${what} fast enough${dropped}`);
     failures = 0;
     droppedSince = 0;
     reasons.clear();
   };
 
+  /** Whether it is to be dropped, or to stand behind the others; else its turn goes on. */
+  const afterFailure = (entry: Entry<T>): "drop" | "back" | undefined => {
+    if (options.inOrder || entry.failed < TRIES_IN_A_ROW) return undefined;
+    if (count.delivered > entry.deliveredBefore!) return "drop";
+    return waiting() > 0 ? "back" : undefined;
+  };
+
+  const giveUp = ({ item, failedEver }: Entry<T>, why: string) => {
+    count.dropped += 1;
+    complain(
+      `could not ${what}: 1 report was dropped after ${failedEver} failed tries, as others were delivered: ${why}`,
+    );
+    options.givenUp?.(item);
+  };
+
   /** Resolves when it is out of the way. */
-  const bring = async (item: T) => {
+  const bring = async (entry: Entry<T>) => {
+    entry.failed = 0;
     for (;;) {
-      const result = await attempt(item);
+      const result = await attempt(entry.item);
       if (result.is === "done") {
         count.delivered += 1;
         return recovered();
@@ -96,15 +146,23 @@ export function openDelivery<T>(options: DeliveryOptions<T>): Delivery<T> {
       if (!ending.signal.aborted) complainOnce(result.why);
       if (result.is === "never" || ending.signal.aborted) return drop(1);
       failures += 1;
+      entry.failed += 1;
+      entry.failedEver += 1;
+      entry.deliveredBefore ??= count.delivered;
+      if (afterFailure(entry) === "drop") return giveUp(entry, result.why);
       await sleep(backoff(failures - 1, random(), result.after), ending.signal);
       if (ending.signal.aborted) return drop(1);
+      if (afterFailure(entry) !== "back") continue;
+      entry.behind = sent;
+      again.push(entry);
+      return;
     }
   };
 
   const work = async () => {
-    for (let item = queue.shift(); item !== undefined; item = queue.shift()) {
+    for (let entry = next(); entry !== undefined; entry = next()) {
       underway = 1;
-      await bring(item);
+      await bring(entry);
       underway = 0;
     }
     working = undefined;
@@ -113,22 +171,26 @@ export function openDelivery<T>(options: DeliveryOptions<T>): Delivery<T> {
   return {
     send(item) {
       if (ending.signal.aborted) return drop(1);
-      if (queue.length >= most) {
-        queue.shift();
+      if (waiting() >= most) {
+        if (again.shift() === undefined) fresh.shift();
         drop(1);
         complainOnce(`${most} reports are waiting, and the oldest are dropped`);
       }
-      queue.push(item);
+      sent += 1;
+      fresh.push({
+        ...{ item, number: sent, failed: 0, failedEver: 0, behind: 0 },
+        deliveredBefore: undefined,
+      });
       working ??= work();
     },
-    counts: () => ({ waiting: queue.length + underway, ...count }),
+    counts: () => ({ waiting: waiting() + underway, ...count }),
     async close() {
-      const giveUp = () => {
-        drop(queue.length);
-        queue.length = 0;
+      const end = () => {
+        drop(waiting());
+        fresh.length = again.length = 0;
         ending.abort(new Error("the end has come"));
       };
-      const timer = setTimeout(giveUp, closeWithin);
+      const timer = setTimeout(end, closeWithin);
       await working;
       clearTimeout(timer);
       ending.abort();

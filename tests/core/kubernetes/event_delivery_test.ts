@@ -120,6 +120,24 @@ Deno.test("a namespace that goes, or a pod that is refused, holds nobody up", as
   assert.match(lines[0]!, /: 403: namespace is being terminated$/);
 });
 
+Deno.test("an Event that the server alone stumbles over is given up, and the next of its kind is tried again", async () => {
+  await using server = await startKubernetes();
+  server.misbehave = (seen) =>
+    isPost(seen) && seen.body.message.includes("/bad") ? "500" : undefined;
+  const queue = { sleep: () => Promise.resolve() };
+  await using reported = await reporting(server, { ...node, burst: 1000, queue });
+  const { reporter } = reported;
+  const tell = async (...cgroups: string[]) => {
+    for (const cgroup of cgroups) reporter.report(oomKill(cgroup), "");
+    while (reporter.counts().waiting > 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  };
+  await tell("/bad", "/b");
+  assert.deepEqual([stored(server).length, reporter.counts().dropped], [1, 1]);
+  server.misbehave = undefined;
+  await tell("/bad");
+  assert.deepEqual([stored(server).length, reporter.counts().dropped], [2, 1]);
+});
+
 Deno.test("a rule that is missing is named; what is forbidden for good is dropped and counted", async () => {
   await using server = await startKubernetes();
   server.forbidden.add("create events");
