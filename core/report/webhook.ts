@@ -40,6 +40,7 @@ export const SIGNATURE_HEADER = "x-oomkit-signature";
 export function openWebhook(options: WebhookOptions): Reporter {
   const { write, headers = [], secret, timeout = TIMEOUT_MS, closeWithin, complain } = options;
   const { url, socket } = addressOf(options.url);
+  const shown = socket === undefined ? new URL(url).origin : `unix:${socket}`;
   const client = clientFor(options, socket);
   const key = secret === undefined ? undefined : crypto.subtle.importKey(
     "raw",
@@ -67,11 +68,12 @@ export function openWebhook(options: WebhookOptions): Reporter {
       await answer.body?.cancel();
       return attemptOf(answer);
     } catch (error) {
-      return { is: "later", why: reasonOf(error, timeout) };
+      return { is: "later", why: reasonOf(error, timeout).replaceAll(new URL(url).href, shown) };
     }
   };
   const delivery = openDelivery<Letter>({
-    what: `report to ${shortened(withoutPassword(options.url))}`,
+    // What follows may be a secret: that of many a chat's hook is its path.
+    what: `report to ${shortened(shown)}`,
     deliver: post,
     complain,
     ...options.queue,
@@ -96,8 +98,14 @@ function attemptOf(answer: Response): Attempt {
   if (answer.ok) return { is: "done" };
   const why = `it answered ${answer.status}`;
   if ([400, 405, 406, 411, 413, 414, 415, 422].includes(answer.status)) return { is: "never", why };
-  const seconds = Number(answer.headers.get("retry-after") ?? NaN);
-  return { is: "later", why, ...(seconds > 0 ? { after: 1000 * seconds } : {}) };
+  const after = retryAfter(answer.headers.get("retry-after") ?? "");
+  return { is: "later", why, ...(after > 0 ? { after } : {}) };
+}
+
+/** Milliseconds of seconds, or until a date: RFC 9110, 10.2.3. NaN for what is neither. */
+function retryAfter(text: string): number {
+  if (/^\d+$/.test(text)) return 1000 * Number(text);
+  return text.endsWith(" GMT") ? Date.parse(text) - Date.now() : NaN;
 }
 
 async function signatureOf(key: CryptoKey, bytes: Uint8Array<ArrayBuffer>): Promise<string> {
@@ -143,14 +151,6 @@ function clientFor(
       "name a file of certificates in PEM form",
     );
   }
-}
-
-function withoutPassword(text: string): string {
-  if (!URL.canParse(text)) return text;
-  const url = new URL(text);
-  if (url.username === "" && url.password === "") return text;
-  url.username = url.password = "";
-  return url.href;
 }
 
 /** Deno names the URL in front, and the errno behind. */
