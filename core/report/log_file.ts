@@ -17,7 +17,7 @@ const encoder = new TextEncoder();
 /** Throws {@link OomkitError} when it cannot be opened. */
 export function openLogFile(path: string, complain: (line: string) => void): LogFile {
   let file: Deno.FsFile | undefined = open(path);
-  /** A line whose end could not be written. */
+  /** It ends with a part of a line. */
   let isTorn = false;
   let isStale = false;
 
@@ -29,16 +29,21 @@ export function openLogFile(path: string, complain: (line: string) => void): Log
       file = open(path);
       isTorn = false;
     }
-    let bytes = encoder.encode(isTorn ? `\n${line}\n` : `${line}\n`);
-    while (bytes.length > 0) {
-      const written = await file.write(bytes);
-      isTorn = written < bytes.length;
-      bytes = bytes.subarray(written);
+    const bytes = encoder.encode(isTorn ? `\n${line}\n` : `${line}\n`);
+    let written = 0;
+    try {
+      while (written < bytes.length) written += await file.write(bytes.subarray(written));
+      isTorn = false;
+    } catch (error) {
+      if (written > 0 && !takeBack(file, written)) isTorn = true;
+      throw error;
     }
   };
 
   const delivery = openDelivery<string>({
     what: `write to ${shortened(path)}`,
+    // It is the disk that is full, and no line that it dislikes.
+    inOrder: true,
     most: MOST_WAITING,
     complain,
     async deliver(line) {
@@ -72,6 +77,18 @@ function open(path: string): Deno.FsFile {
       `cannot open the log file ${shortened(path)}: ${reasonOf(error)}`,
       "name a writable file",
     );
+  }
+}
+
+/** Takes back the last that was written; false where that cannot be done, or somebody else has written behind it. */
+function takeBack(file: Deno.FsFile, bytes: number): boolean {
+  try {
+    const end = file.seekSync(0, Deno.SeekMode.Current);
+    if (file.statSync().size !== end) return false;
+    file.truncateSync(end - bytes);
+    return true;
+  } catch {
+    return false;
   }
 }
 

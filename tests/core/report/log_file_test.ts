@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { makeEvent } from "../../../core/report/event.ts";
 import { openLogFile } from "../../../core/report/log_file.ts";
+import { runOomkit } from "../../run_oomkit.ts";
+import { makeTree } from "../../trees.ts";
 
 const eventOf = (cgroup: string) => makeEvent(0, cgroup, "none", { type: "created" });
 
@@ -46,4 +48,21 @@ Deno.test("after it was moved away, what comes goes to a new one, and nothing is
   await log.close();
   assert.deepEqual(cgroupsIn(`${folder.log}.1`), ["/a"]);
   assert.deepEqual(cgroupsIn(folder.log), ["/b"]);
+});
+
+Deno.test("of a line that did not fit nothing is left, so that every line is a whole one", async () => {
+  using tree = makeTree(2, { "/a": { "memory.max": 209715200 } });
+  using folder = makeFolder();
+  // What a file may have stands in for a full disk: of the first line a part fits. It is larger than any other that is written.
+  const most = 1024 ** 3;
+  const before = most - 100;
+  Deno.writeTextFileSync(folder.log, "");
+  Deno.truncateSync(folder.log, before);
+  const words = ["watch", "--root", tree.dir, "--for", "1ms", "--log-file", folder.log, "/a"];
+  const { code, stderr } = await runOomkit(words, {
+    wrap: ["prlimit", `--fsize=${most}`, "sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh"],
+  });
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /cannot write to .*events\.log: File too large/);
+  assert.equal(Deno.statSync(folder.log).size, before);
 });
