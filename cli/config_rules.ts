@@ -1,8 +1,8 @@
 /** `[[guard.rule]]`: which cgroups are guarded otherwise than the rest, and how. The first that fits holds. */
 
 import { globToRegExp } from "../core/cgroup/glob.ts";
-import { identify } from "../core/cgroup/identity.ts";
 import { nearest } from "../core/cgroup/nearest.ts";
+import type { Rule as HeldRule, Selector } from "../core/policy/rules.ts";
 import {
   type ConfigFile,
   isTable,
@@ -48,23 +48,16 @@ export const SELECTORS = ["cgroup", "unit", "pod-labels"] as const;
 /** And what else it may have: its name, and that nothing is guarded where it fits. */
 export const RULE_WORDS = ["name", "exempt"] as const;
 
-export interface Rule {
+export interface Rule extends HeldRule {
   /** Its own, or its number. */
   readonly name: string;
   /** Counted from 1. */
   readonly number: number;
-  readonly isExempt: boolean;
-  /** The labels of the pod that a path belongs to are asked for only where the rule wants some. */
-  fits(path: string, labelsOf: LabelsOf): boolean;
-  /** In words, for people. */
+  /** What it fits, in words for people. */
   readonly where: string;
-  readonly needsLabels: boolean;
   /** By the names that commander gives them. */
   readonly flags: Partial<GuardFlags>;
 }
-
-/** Labels of a pod; `undefined` when they are not known. */
-export type LabelsOf = (podUid: string) => ReadonlyMap<string, string> | undefined;
 
 type Refuse = (key: string | undefined, what: string, right?: string) => never;
 
@@ -113,7 +106,7 @@ function ruleOf(table: Table, number: number, refuse: Refuse): Rule {
   return { name, number, isExempt: exempt, flags, ...placesOf(table, refuse) };
 }
 
-function placesOf(table: Table, refuse: Refuse): Pick<Rule, "fits" | "where" | "needsLabels"> {
+function placesOf(table: Table, refuse: Refuse): { selector: Selector; where: string } {
   const cgroups = textsOf(table, "cgroup", refuse);
   const units = textsOf(table, "unit", refuse);
   const labels = labelsOf(table, refuse);
@@ -124,8 +117,6 @@ function placesOf(table: Table, refuse: Refuse): Pick<Rule, "fits" | "where" | "
   if (relative !== undefined) {
     refuse("cgroup", `"${printable(relative)}" is no path`, "begin with /, such as /kubepods/**");
   }
-  const paths = cgroups?.map(globToRegExp);
-  const names = units?.map(globToRegExp);
   const said = [
     ...cgroups ? [cgroups.join(" or ")] : [],
     ...units ? [`unit ${units.join(" or ")}`] : [],
@@ -133,16 +124,10 @@ function placesOf(table: Table, refuse: Refuse): Pick<Rule, "fits" | "where" | "
   ];
   return {
     where: said.join(" and "),
-    needsLabels: labels !== undefined,
-    fits(path, labelsOfPod) {
-      if (paths && !paths.some((each) => each.test(path))) return false;
-      // A unit has all that lies beneath it.
-      const isOfUnit = () => path.split("/").some((part) => names!.some((each) => each.test(part)));
-      if (names && !isOfUnit()) return false;
-      if (labels === undefined) return true;
-      const { podUid } = identify(path);
-      const found = podUid === undefined ? undefined : labelsOfPod(podUid);
-      return found !== undefined && labels.every(([key, value]) => found.get(key) === value);
+    selector: {
+      ...(cgroups ? { cgroups: cgroups.map(globToRegExp) } : {}),
+      ...(units ? { units: units.map(globToRegExp) } : {}),
+      ...(labels ? { labels } : {}),
     },
   };
 }

@@ -1,7 +1,7 @@
 import { openServiceManager } from "../core/act/service_manager.ts";
 import { journalFolder } from "../core/act/journal.ts";
 import { cgroupsOfProcesses } from "../core/cgroup/pod.ts";
-import { OomkitError } from "../core/errors.ts";
+import { BrokenOff, OomkitError } from "../core/errors.ts";
 import { type Guarding, startGuard } from "../core/guard/guard.ts";
 import { isDeadly } from "../core/guard/plan.ts";
 import { type Health, sentryHealth } from "../core/metrics/health.ts";
@@ -11,14 +11,14 @@ import { toJson } from "../core/report/json.ts";
 import { eventText } from "./event_text.ts";
 import { explain } from "./guard_explain.ts";
 import { checkReach } from "./guard_checks.ts";
-import { catchFaults, openGuardOutput } from "./guard_output.ts";
+import { catchFaults, openQueuedOutput } from "./guard_output.ts";
 import { guardBase, type GuardFlags } from "./guard_options.ts";
 import { release } from "./guard_release.ts";
 import { type GuardSetup, setUp } from "./guard_setup.ts";
 import type { Finish } from "./main.ts";
 import { configFileOf, targetsOf, wantsJson } from "./options.ts";
 import { print, printable, say } from "./output.ts";
-import { openReporters } from "./reporters.ts";
+import { openReporters, type Reporters } from "./reporters.ts";
 import { selfCommand } from "./self_command.ts";
 import { ENDING, onSignals } from "./signals.ts";
 import { chooseStyle } from "./style.ts";
@@ -91,6 +91,9 @@ async function readAgain(args: readonly string[]): Promise<Asked> {
   return await read.promise;
 }
 
+/** Pods come and go in crowds, as when a node is drained (milliseconds). */
+const RELABEL_MS = 200;
+
 async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<number> {
   const { flags } = asked;
   const json = wantsJson(flags);
@@ -98,18 +101,32 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
   let guarding: Guarding | undefined;
   let isStopping = false;
   let setup: GuardSetup | undefined;
-  const reporters = await openReporters(flags, {
-    command: "guard",
-    cgroups: () => followed(guarding),
-    alive: () => guarding ? sentryHealth(guarding.silentFor()) : { ok: true },
-    ready: () => readiness(guarding, isStopping),
-    silence: () => guarding?.silentFor() ?? 0,
-    podsChanged: () => guarding?.reconsider(),
-    directoryOf: (path) => setup?.directoryOf(path) ?? path,
+
+  // Before anything is changed: what ends it from then on must put that back.
+  const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+  const started = Promise.withResolvers<void>();
+  let reloading: Promise<void> = started.promise;
+  const offSignals = onSignals(ENDING, (signal) => {
+    // On a terminal it is the end of the terminal.
+    if (signal !== "SIGHUP" || Deno.stdin.isTerminal()) return end();
+    // One after the other: the last one read is the one that holds.
+    reloading = reloading.then(reload).catch(faults.fail);
   });
-  const { podLabels } = reporters;
+  const faults = catchFaults();
+  const output = openQueuedOutput();
+
+  let relabelling: ReturnType<typeof setTimeout> | undefined;
+  const relabel = () => {
+    relabelling = undefined;
+    try {
+      guarding?.relabel(reporters?.labels() ?? new Map());
+    } catch (error) {
+      faults.fail(error);
+    }
+  };
+  let reporters: Reporters | undefined;
   const emit = (event: OomkitEvent, stat = "") => {
-    const foreign = reporters.report(event, stat);
+    const foreign = reporters?.report(event, stat);
     if (flags.eventFormat === "oom-guard") {
       if (foreign !== undefined) print(foreign);
       return;
@@ -117,16 +134,21 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
     print(json ? toJson(event) : eventText(event, style));
     if (flags.explain && !json && event.type === "action") explain(event.candidates, style);
   };
-
-  // Before anybody is told that the guard has begun: what ends it from then on must put back what it has changed.
-  const { promise: ended, resolve: end } = Promise.withResolvers<void>();
-  let reloading = Promise.resolve();
   const reload = async () => {
-    reporters.reopen();
+    if (isStopping || guarding === undefined || setup === undefined) return;
+    reporters?.reopen();
     try {
-      setup = setUp(await readAgain(), podLabels);
-      await guarding?.assume(setup);
-      const line = guarding ? startLine(guarding, setup) : "";
+      const next = await readAgain();
+      if (asked.file && !next.file) {
+        throw new OomkitError(`the configuration ${asked.file.path} is gone`);
+      }
+      const fresh = setUp(next, reporters?.labels(), setup);
+      if (fresh.isPod !== setup.isPod) {
+        throw new OomkitError("--pod cannot begin or end in a running guard", "restart it");
+      }
+      setup = fresh;
+      await guarding.assume(setup);
+      const line = startLine(guarding, setup);
       say(`read again: ${line}`);
       manager?.status(line);
     } catch (error) {
@@ -135,18 +157,19 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
       say(`oomkit: nothing is changed: ${error.message}`);
     }
   };
-  const offSignals = onSignals(ENDING, (signal) => {
-    // On a terminal it is the end of the terminal.
-    if (signal !== "SIGHUP" || Deno.stdin.isTerminal()) return end();
-    // One after the other: the last one read is the one that holds.
-    reloading = reloading.then(reload).catch(faults.fail);
-  });
-  const faults = catchFaults();
-  const output = openGuardOutput();
   const manager = openServiceManager();
   let timer: ReturnType<typeof setTimeout> | undefined;
   try {
-    const { isPod, untouchable } = setup = setUp(asked, podLabels);
+    reporters = await openReporters(flags, {
+      command: "guard",
+      cgroups: () => followed(guarding),
+      alive: () => guarding ? sentryHealth(guarding.silentFor()) : { ok: true },
+      ready: () => readiness(guarding, isStopping),
+      silence: () => guarding?.silentFor() ?? 0,
+      podsChanged: () => void (relabelling ??= setTimeout(relabel, RELABEL_MS)),
+      directoryOf: (path) => setup?.directoryOf(path) ?? path,
+    });
+    const { isPod, untouchable } = setup = setUp(asked, reporters.labels());
     guarding = await startGuard({
       ...setup,
       ...(isPod ? { findCgroups: () => cgroupsOfProcesses(untouchable) } : {}),
@@ -164,16 +187,19 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
     const line = startLine(guarding, setup);
     say(line);
     manager?.ready(line, isAlive);
+    started.resolve();
     if (flags.for !== undefined) timer = setTimeout(end, flags.for);
-    await Promise.race([guarding.done, ended, output.broken, faults.thrown]);
+    await Promise.race([guarding.done, ended, faults.thrown]).catch(brokenOff);
   } finally {
     clearTimeout(timer);
+    clearTimeout(relabelling);
     isStopping = true;
+    started.resolve();
     manager?.stopping();
     try {
       await guarding?.stop();
     } finally {
-      await reporters.close();
+      await reporters?.close();
       await output.close();
       faults.off();
       offSignals();
@@ -182,6 +208,12 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
   // What was thrown on the way out is no ordinary end either.
   await Promise.race([faults.thrown, Promise.resolve()]);
   return 0;
+}
+
+/** It was at work, so that a service manager is to start it again: unlike after 2, which says that it would be no use. */
+function brokenOff(error: unknown): never {
+  if (error instanceof OomkitError) throw new BrokenOff(error.message, error.hint);
+  throw error;
 }
 
 function* followed(guarding: Guarding | undefined): Generator<Followed> {

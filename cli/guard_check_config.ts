@@ -2,7 +2,8 @@
 
 import { actionText } from "../core/guard/bodies.ts";
 import { limitOf } from "../core/guard/limit.ts";
-import type { GuardPlan } from "../core/guard/plan.ts";
+import { ruleFor } from "../core/policy/rules.ts";
+import { type GuardPlan, planFor } from "../core/guard/plan.ts";
 import { candidatesIn } from "../core/guard/scope.ts";
 import { toJson } from "../core/report/json.ts";
 import type { Asked } from "./guard.ts";
@@ -18,13 +19,13 @@ export async function checkConfig(asked: Asked): Promise<number> {
   if (file) await checkOtherTables(file);
   const { plans, scopes, rules } = setUp(asked, undefined);
   const cgroups = [...candidatesIn(scopes)].map(({ cgroup, isNamed }) => {
-    const number = plans.choose(cgroup);
+    const number = planFor(plans, cgroup.path);
     const plan = number === undefined ? undefined : plans.all[number]!;
     const found = plan && limitOf(cgroup, isNamed, plan.softLimit);
     return { path: cgroup.path, plan, limit: found?.limit };
   });
   const ruleOf = (plan: GuardPlan | undefined, path: string) =>
-    plan ? plan.rule : rules.find((rule) => rule.fits(path, () => undefined))?.name;
+    plan ? plan.rule : rules[ruleFor(plans.rules, { path, podUid: undefined }, plans.labels)]?.name;
   if (wantsJson(flags)) {
     print(toJson({
       v: 1,

@@ -3,7 +3,9 @@
 import type { Hierarchy } from "../core/cgroup/hierarchy.ts";
 import { OomkitError } from "../core/errors.ts";
 import type { Guarding } from "../core/guard/guard.ts";
-import { deadlyLevel, type GuardPlan, type Plans } from "../core/guard/plan.ts";
+import { identify } from "../core/cgroup/identity.ts";
+import { fits, type Labels, ruleFor } from "../core/policy/rules.ts";
+import { deadlyLevel, type GuardPlan, planFor, type Plans } from "../core/guard/plan.ts";
 import { whyNoSignal } from "../core/guard/reach.ts";
 import { candidatesIn, type Scope } from "../core/guard/scope.ts";
 import type { Rule } from "./config_rules.ts";
@@ -60,21 +62,22 @@ export function checkRules(
   plans: Plans,
   hasLabels: boolean,
 ): void {
-  const blind = rules.find(({ needsLabels }) => needsLabels);
+  const blind = rules.find(({ selector }) => selector.labels);
   if (blind && !hasLabels) {
     say(`${named(blind)} cannot fit anything: the labels of pods are known with --kubernetes only`);
   }
-  const cgroups = [...candidatesIn(scopes)].map(({ cgroup }) => cgroup);
-  const used = new Set(cgroups.map((cgroup) => plans.choose(cgroup)));
+  const paths = [...candidatesIn(scopes)].map(({ cgroup: { path } }) => path);
+  const none: Labels = new Map();
+  const whereOf = (path: string) => ({ path, podUid: identify(path).podUid });
+  const first = new Set(paths.map((path) => ruleFor(plans.rules, whereOf(path), plans.labels)));
   for (const rule of rules) {
     // Of pods nothing is known yet.
-    if (rule.needsLabels || (!rule.isExempt && used.has(rule.number - 1))) continue;
-    const fitting = cgroups.filter(({ path }) => rule.fits(path, () => undefined));
-    if (rule.isExempt && fitting.length > 0) continue;
+    if (rule.selector.labels || first.has(rule.number - 1)) continue;
+    const isFitting = paths.some((path) => fits(rule.selector, whereOf(path), none));
     say(
-      fitting.length === 0
-        ? `${named(rule)} (${printable(rule.where)}) fits no cgroup that is there now`
-        : `${named(rule)} (${printable(rule.where)}) never holds: an earlier one fits all it fits`,
+      isFitting
+        ? `${named(rule)} (${printable(rule.where)}) never holds: an earlier one fits all it fits`
+        : `${named(rule)} (${printable(rule.where)}) fits no cgroup that is there now`,
     );
   }
 }
@@ -85,7 +88,7 @@ const named = ({ name }: Rule) => `the rule "${printable(name)}"`;
 export function checkReach(guarding: Guarding, { scopes, plans, usual }: GuardSetup): void {
   const entries = guarding.entries();
   for (const { cgroup, recursive } of scopes) {
-    const isExempt = plans.choose(cgroup) === undefined;
+    const isExempt = planFor(plans, cgroup.path) === undefined;
     if (recursive || isExempt) continue;
     const entry = entries.find((each) => each.cgroup.path === cgroup.path);
     if (entry === undefined) {

@@ -1,11 +1,13 @@
 /** From flags and variables to a plan. */
 
 import { without } from "../core/cgroup/absent.ts";
-import { OomkitError } from "../core/errors.ts";
+import { OomkitError, shortened } from "../core/errors.ts";
 import { type Action, deadlyLevel, type GuardPlan, type Plans } from "../core/guard/plan.ts";
 import type { Margin } from "../core/policy/bounds.ts";
-import type { LabelsOf, Rule } from "./config_rules.ts";
+import type { Labels } from "../core/policy/rules.ts";
+import type { Rule } from "./config_rules.ts";
 import { type GuardFlags, parseSignal } from "./guard_options.ts";
+import { rankOf, USUAL_CONFIG } from "./options.ts";
 import { say } from "./output.ts";
 import { formatBytes, parseDuration } from "./units.ts";
 
@@ -27,26 +29,27 @@ export function planOf(
   untouchable: ReadonlySet<number>,
 ): Planned {
   const isGiven = (name: string) => (sourceOf(name) ?? "default") !== "default";
-  const hero = heroOf((name) => Deno.env.get(name), isGiven);
+  const isNearer = (name: string) => isGiven(name) && sourceOf(name) !== "config";
+  const hero = heroOf((name) => Deno.env.get(name), isNearer);
+  const place = (...names: string[]) => placeOf(flags, names.map(sourceOf));
   const warn = hero.warn ?? flags.warn;
   const critical = hero.critical ?? flags.critical;
   if (warn > critical) {
     throw new OomkitError(
-      `cannot use --warn ${warn}% and --critical ${critical}%: they are out of order`,
+      `cannot use --warn ${warn}% and --critical ${critical}%${
+        place("warn", "critical")
+      }: they are out of order`,
       "the first level must not lie above the second",
     );
   }
-  if (flags.policy !== undefined && flags.onThreshold !== undefined) {
-    throw new OomkitError("cannot use --policy and --on-threshold at once", "give one of them");
-  }
   const actions = {
-    warn: flags.onWarn ?? hero.onWarn ?? [],
-    critical: flags.onCritical ?? hero.onCritical ?? [],
-    threshold: flags.onThreshold ?? (flags.policy === undefined ? [] : [{ kind: flags.policy }]),
+    warn: hero.onWarn ?? flags.onWarn ?? hero.usualWarn ?? [],
+    critical: hero.onCritical ?? flags.onCritical ?? hero.usualCritical ?? [],
+    threshold: atThreshold(flags, sourceOf),
   };
   for (const [level, list] of Object.entries(actions)) checkActions(level, list);
   const mode = flags.mode;
-  const margin = marginOf(flags);
+  const margin = marginOf(flags, place("minMargin", "maxMargin"));
   const isPod = flags.pod === true || (hero.isUsed && targets.length === 0);
   if (isPod && targets.length > 0) {
     throw new OomkitError(`cannot guard ${targets[0]} and a pod at once`, "give one of them");
@@ -63,7 +66,7 @@ export function planOf(
     rearming: {
       hysteresis: flags.hysteresis / 100,
       cooldown: hero.cooldown ?? flags.cooldown,
-      repeat: flags.repeat === true || hero.isUsed,
+      repeat: flags.repeat === true || (hero.isUsed && !isNearer("repeat")),
     },
     patience: {
       reclaim: flags.reclaim,
@@ -97,26 +100,16 @@ export function planOf(
   };
 }
 
-/**
- * The plans of all rules, in their order, and last that of the rest.
- *
- * @param labelsOf of a pod; `undefined` while they are not known.
- */
+/** The plans of all rules, in their order, and last that of the rest. */
 export function plansOf(
   usual: GuardPlan,
   rules: readonly Rule[],
   planUnder: (rule: Rule) => GuardPlan,
-  labelsOf: LabelsOf,
+  labels: Labels,
 ): Plans {
-  const all = [...rules.map(planUnder), usual];
-  return {
-    all,
-    choose({ path }) {
-      const at = rules.findIndex((rule) => rule.fits(path, labelsOf));
-      if (at < 0) return rules.length;
-      return rules[at]!.isExempt ? undefined : at;
-    },
-  };
+  // Of a rule no more than the sentry needs, and than can be told to it.
+  const held = rules.map(({ selector, isExempt }) => ({ selector, isExempt }));
+  return { all: [...rules.map(planUnder), usual], rules: held, labels };
 }
 
 /** What the flags say where a rule says nothing else. */
@@ -125,13 +118,9 @@ export function underRule(
   sourceOf: (name: string) => string | undefined,
   rule: Rule,
 ): { readonly flags: GuardFlags; sourceOf(name: string): string | undefined } {
-  const usual: Partial<GuardFlags> = { ...flags };
-  // Two words for the same thing.
-  if (rule.flags.policy !== undefined) delete usual.onThreshold;
-  if (rule.flags.onThreshold !== undefined) delete usual.policy;
   return {
-    flags: { ...usual, ...rule.flags } as GuardFlags,
-    sourceOf: (name) => name in rule.flags ? "config" : sourceOf(name),
+    flags: { ...flags, ...rule.flags } as GuardFlags,
+    sourceOf: (name) => name in rule.flags ? "rule" : sourceOf(name),
   };
 }
 
@@ -139,6 +128,24 @@ export function underRule(
 export function namedBy(rule: Rule, plan: GuardPlan): GuardPlan {
   const isMeant = rule.flags.mode !== undefined || deadlyLevel(plan.actions) !== undefined;
   return { ...plan, rule: rule.name, mode: isMeant ? plan.mode : "auto" };
+}
+
+/** `--policy` and `--on-threshold` are two words for the same thing: what is said more directly holds. */
+function atThreshold(
+  { policy, onThreshold }: GuardFlags,
+  sourceOf: (name: string) => string | undefined,
+): readonly Action[] {
+  const short: readonly Action[] = policy === undefined ? [] : [{ kind: policy }];
+  if (onThreshold === undefined || policy === undefined) return onThreshold ?? short;
+  const lead = rankOf(sourceOf("policy")) - rankOf(sourceOf("onThreshold"));
+  if (lead !== 0) return lead > 0 ? short : onThreshold;
+  throw new OomkitError("cannot use --policy and --on-threshold at once", "give one of them");
+}
+
+/** The file, where it says one of them; of a rule it is told with its line. */
+function placeOf({ config }: GuardFlags, sources: readonly (string | undefined)[]): string {
+  if (sources.includes("rule") || !sources.includes("config")) return "";
+  return ` ([guard] in ${shortened(config ?? USUAL_CONFIG)})`;
 }
 
 function checkActions(level: string, actions: readonly Action[]): void {
@@ -151,9 +158,10 @@ function checkActions(level: string, actions: readonly Action[]): void {
   }
 }
 
-/** What is given of it. */
+/** What is given of it. @param place for messages. */
 function marginOf(
   { marginRatio: ratio, minMargin: min, maxMargin: max }: GuardFlags,
+  place: string,
 ): Partial<Margin> {
   if (max === 0) {
     throw new OomkitError(
@@ -165,7 +173,7 @@ function marginOf(
     throw new OomkitError(
       `cannot use --min-margin ${formatBytes(min)} and --max-margin ${
         formatBytes(max)
-      }: they are out of order`,
+      }${place}: they are out of order`,
       "the least must not be more than the most",
     );
   }
@@ -179,39 +187,42 @@ interface Hero {
   readonly critical?: number;
   readonly onWarn?: readonly Action[];
   readonly onCritical?: readonly Action[];
+  /** What OOMHero does where nobody says what. */
+  readonly usualWarn?: readonly Action[];
+  readonly usualCritical?: readonly Action[];
   readonly cooldown?: number;
 }
 
-/** OOMHero's own variables; a flag, or a variable of oomkit's, counts for more. */
+/** OOMHero's own variables: more than the file, less than a rule, a flag or a variable of oomkit's. */
 function heroOf(
   env: (name: string) => string | undefined,
-  isGiven: (name: string) => boolean,
+  isNearer: (name: string) => boolean,
 ): Hero {
   const names = ["WARNING", "CRITICAL", "WARNING_SIGNAL", "CRITICAL_SIGNAL"];
   if (names.every((name) => env(name) === undefined)) return { isUsed: false };
   const cooldown = env("COOLDOWN");
   const percent = (name: string, option: string) => {
     const value = env(name);
-    if (value === undefined || isGiven(option)) return {};
+    if (value === undefined || isNearer(option)) return {};
     const number = /^\d+$/.test(value.trim()) ? Number(value) : NaN;
     if (number >= 1 && number <= 100) return { [option]: number };
     say(`${name}="${value}" is no percentage from 1 to 100; as with OOMHero it is passed over`);
     return {};
   };
-  const signal = (name: string, usual: Deno.Signal): Action[] => {
+  const signal = (name: string, option: string) => {
     const value = env(name);
-    return [{
-      kind: "signal",
-      signal: value === undefined ? usual : named(name, value, parseSignal),
-    }];
+    if (value === undefined || isNearer(option)) return {};
+    return { [option]: [{ kind: "signal", signal: named(name, value, parseSignal) }] };
   };
   return {
     isUsed: true,
     ...percent("WARNING", "warn"),
     ...percent("CRITICAL", "critical"),
-    onWarn: signal("WARNING_SIGNAL", "SIGUSR1"),
-    onCritical: signal("CRITICAL_SIGNAL", "SIGUSR2"),
-    ...(cooldown === undefined || isGiven("cooldown") ? {} : {
+    usualWarn: [{ kind: "signal", signal: "SIGUSR1" }],
+    usualCritical: [{ kind: "signal", signal: "SIGUSR2" }],
+    ...signal("WARNING_SIGNAL", "onWarn"),
+    ...signal("CRITICAL_SIGNAL", "onCritical"),
+    ...(cooldown === undefined || isNearer("cooldown") ? {} : {
       cooldown: named(
         "COOLDOWN",
         cooldown,

@@ -5,10 +5,11 @@ import { directoryOf, discover, type Hierarchy } from "../core/cgroup/hierarchy.
 import { ownLineage } from "../core/cgroup/lineage.ts";
 import { ownCgroup, parseGlob, resolveTarget } from "../core/cgroup/resolve.ts";
 import type { GuardPlan, Plans } from "../core/guard/plan.ts";
+import type { Labels } from "../core/policy/rules.ts";
 import type { Scope } from "../core/guard/scope.ts";
 import { OomkitError } from "../core/errors.ts";
 import { mistakeAt } from "./config.ts";
-import { type LabelsOf, type Rule, rulesOf } from "./config_rules.ts";
+import { type Rule, rulesOf } from "./config_rules.ts";
 import type { Asked } from "./guard.ts";
 import { checkMode, checkRules, checkTree } from "./guard_checks.ts";
 import { checkPreferences } from "./guard_explain.ts";
@@ -29,8 +30,13 @@ export interface GuardSetup {
   directoryOf(path: string): string;
 }
 
-/** Throws {@link OomkitError} for what cannot be meant, or cannot be had here. */
-export function setUp(asked: Asked, labelsOf: LabelsOf | undefined): GuardSetup {
+/**
+ * Throws {@link OomkitError} for what cannot be meant, or cannot be had here.
+ *
+ * @param labels of the pods; `undefined` where nobody can be asked.
+ * @param before what held until now: what was a target then may be away for a while.
+ */
+export function setUp(asked: Asked, labels: Labels | undefined, before?: GuardSetup): GuardSetup {
   const { flags, targets, file, sourceOf } = asked;
   const untouchable = ownLineage();
   const { plan: usual, walkEvery, rearmEvery, isPod } = planOf(
@@ -49,16 +55,16 @@ export function setUp(asked: Asked, labelsOf: LabelsOf | undefined): GuardSetup 
       throw mistakeAt(file, ["guard", "rule", rule.number - 1], error.message);
     }
   };
-  const plans = plansOf(usual, rules, underOf, labelsOf ?? (() => undefined));
+  const plans = plansOf(usual, rules, underOf, labels ?? new Map());
   const hierarchy = isPod ? undefined : discover(flags.root);
-  const scopes = hierarchy ? scopesOf(hierarchy, targets, flags) : [];
+  const scopes = hierarchy ? scopesOf(hierarchy, targets, flags, before?.scopes ?? []) : [];
   if (hierarchy) {
     for (const plan of plans.all) {
       checkMode(hierarchy, plan);
       checkTree(hierarchy, plan);
     }
     for (const plan of plans.all) checkPreferences(plan, scopes);
-    checkRules(rules, scopes, plans, labelsOf !== undefined);
+    checkRules(rules, scopes, plans, labels !== undefined);
   }
   return {
     plans,
@@ -77,6 +83,7 @@ function scopesOf(
   hierarchy: Hierarchy,
   targets: readonly string[],
   flags: GuardFlags,
+  before: readonly Scope[],
 ): Scope[] {
   const recursive = flags.recursive === true;
   // As with oom-guard, a tree that is named without a target is guarded as a whole.
@@ -87,6 +94,9 @@ function scopesOf(
     const glob = parseGlob(hierarchy, target);
     // What fits a glob may yet come; where it would be must be there.
     if (glob?.base === undefined) {
+      const away = before.filter(({ cgroup: { path } }) => path === target);
+      const isThere = away.every(({ cgroup: { path } }) => openCgroup(hierarchy, path));
+      if (!isThere) return away.map((scope) => ({ ...scope, recursive }));
       return resolveTarget(hierarchy, target).map((cgroup) => ({ cgroup, recursive }));
     }
     return [{ cgroup: glob.base, recursive: true, pattern: glob.pattern }];

@@ -1,6 +1,6 @@
 /** The only place that reads the arguments and decides the exit code. */
 
-import { OomkitError } from "../core/errors.ts";
+import { BrokenOff, OomkitError } from "../core/errors.ts";
 import { OutputClosed, print, say } from "./output.ts";
 import { type BuildInfo, versionText } from "./version.ts";
 
@@ -11,7 +11,10 @@ export type ExitCode = number;
 export type Finish = (code: ExitCode) => void;
 
 const FINE = 0;
+const BROKEN_OFF = 1;
 const CANNOT_TELL = 2;
+/** sysexits.h, EX_SOFTWARE: a supervisor may try again, which after 2 would be no use. */
+const BUG = 70;
 
 export async function main(build?: BuildInfo): Promise<void> {
   let code: ExitCode = FINE;
@@ -34,11 +37,11 @@ function failure(error: unknown): ExitCode {
   if (error instanceof OutputClosed) return FINE;
   if (error instanceof OomkitError) {
     say(`oomkit: ${error.message}`);
-    return CANNOT_TELL;
+    return error instanceof BrokenOff ? BROKEN_OFF : CANNOT_TELL;
   }
   const stack = Deno.env.get("OOMKIT_DEBUG") && error instanceof Error ? `\n${error.stack}` : "";
   say(`oomkit: this is a bug: ${error}; please report it with OOMKIT_DEBUG=1${stack}`);
-  return CANNOT_TELL;
+  return BUG;
 }
 
 if (import.meta.main) await main();

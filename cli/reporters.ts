@@ -4,6 +4,7 @@ import { runHook } from "../core/act/hook.ts";
 import { OomkitError, shortened } from "../core/errors.ts";
 import type { Health } from "../core/metrics/health.ts";
 import type { Followed } from "../core/metrics/sweep.ts";
+import type { Labels } from "../core/policy/rules.ts";
 import { cloudEvents } from "../core/report/cloud_event.ts";
 import type { OomkitEvent } from "../core/report/event.ts";
 import { openExec } from "../core/report/exec.ts";
@@ -11,9 +12,9 @@ import { type LogFile, openLogFile } from "../core/report/log_file.ts";
 import { oomGuardEvent } from "../core/report/oom_guard.ts";
 import type { Reporter } from "../core/report/reporter.ts";
 import { type Letter, openWebhook } from "../core/report/webhook.ts";
-import type { LabelsOf } from "./config_rules.ts";
 import { say } from "./output.ts";
 import { type ReportFlags, USUAL_TYPES } from "./report_options.ts";
+import { readTextFile } from "./text_file.ts";
 
 /** The command whose events they are. */
 export interface Observed {
@@ -32,8 +33,10 @@ export interface Observed {
 export interface Reporters {
   /** @returns oom-guard's form of it, where it has one. */
   report(event: OomkitEvent, stat: string): string | undefined;
-  /** Labels of the pods on this node; absent where nobody can be asked. */
-  readonly podLabels?: LabelsOf;
+  /** Of the pods on this node, as far as they are known; `undefined` where nobody can be asked. */
+  labels(): Labels | undefined;
+  /** Whether there is anybody but stdout to be told. */
+  readonly hasAny: boolean;
   /** For who has moved the log away. */
   reopen(): void;
   close(): Promise<void>;
@@ -88,7 +91,8 @@ export async function openReporters(
       for (const reporter of selective) reporter.report(event, stat);
       return foreign;
     },
-    ...(cluster ? { podLabels: cluster.labelsOf } : {}),
+    labels: () => cluster?.labels(),
+    hasAny: all.length > 0 || listening !== undefined,
     reopen() {
       for (const file of log) file.reopen();
     },
@@ -113,26 +117,18 @@ function webhooksOf(
       complain: say,
       ...(webhookHeader ? { headers: webhookHeader } : {}),
       ...(webhookSecretFile === undefined ? {} : { secret: secretIn(webhookSecretFile) }),
-      ...(webhookCa === undefined ? {} : { caCerts: [textIn(webhookCa, "certificates")] }),
+      ...(webhookCa === undefined
+        ? {}
+        : { caCerts: [readTextFile(webhookCa, "the certificates in")] }),
     })
   );
 }
 
-function textIn(path: string, what: string): string {
-  try {
-    return Deno.readTextFileSync(path);
-  } catch (error) {
-    const why = error instanceof Error ? error.message.split(" (os error")[0] : error;
-    throw new OomkitError(
-      `cannot read the ${what} in ${shortened(path)}: ${why}`,
-      "name a file that can be read",
-    );
-  }
-}
-
 /** Without the newline that an editor leaves. */
 function secretIn(path: string): Uint8Array<ArrayBuffer> {
-  const secret = new TextEncoder().encode(textIn(path, "secret").replace(/\r?\n$/, ""));
+  const secret = new TextEncoder().encode(
+    readTextFile(path, "the secret in").replace(/\r?\n$/, ""),
+  );
   if (secret.length > 0) return secret;
   throw new OomkitError(
     `cannot sign with the secret in ${shortened(path)}: it is empty`,

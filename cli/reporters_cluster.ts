@@ -3,15 +3,15 @@
 import { OomkitError } from "../core/errors.ts";
 import { openKubernetesApi } from "../core/kubernetes/api.ts";
 import { openKubernetesReporter } from "../core/kubernetes/events.ts";
+import type { Labels } from "../core/policy/rules.ts";
 import { openPods } from "../core/kubernetes/pods.ts";
 import type { Reporter } from "../core/report/reporter.ts";
-import type { LabelsOf } from "./config_rules.ts";
 import { eventFacts } from "./event_text.ts";
 import { say } from "./output.ts";
 import type { ReportFlags } from "./report_options.ts";
 
 export interface Cluster {
-  readonly labelsOf: LabelsOf;
+  labels(): Labels;
   readonly events?: Reporter;
   close(): Promise<void>;
 }
@@ -48,7 +48,12 @@ export function openCluster(
     })
     : undefined;
   return {
-    labelsOf: (uid) => pods.get(uid)?.labels,
+    labels: () =>
+      new Map(
+        [...pods.all()].flatMap(({ uid, cgroupUid, labels }) =>
+          [uid, cgroupUid].map((each) => [each, labels] as const)
+        ),
+      ),
     ...(events ? { events } : {}),
     async close() {
       await pods.close();

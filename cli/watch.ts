@@ -7,6 +7,7 @@ import type { EventType, OomkitEvent } from "../core/report/event.ts";
 import { toJson } from "../core/report/json.ts";
 import { startWatch, type Watching, type WatchOptions } from "../core/watch/watch.ts";
 import { eventText } from "./event_text.ts";
+import { openQueuedOutput } from "./guard_output.ts";
 import type { Finish } from "./main.ts";
 import { targetsOf, wantsJson } from "./options.ts";
 import { print, printable, say } from "./output.ts";
@@ -119,13 +120,15 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
     alive: () => failure === undefined ? { ok: true } : { ok: false, why: String(failure) },
     ready: () => watching ? { ok: true } : { ok: false, why: "it is still starting" },
   });
+  // Who does not read stdout must not keep the others from being told.
+  const output = reporters.hasAny ? openQueuedOutput() : undefined;
   const seen = new Set<EventType>();
   const { promise: reached, resolve: reach } = Promise.withResolvers<void>();
   const until = new Set(flags.until);
   const emit = (event: OomkitEvent) => {
     seen.add(event.type);
-    print(json ? toJson(event) : eventText(event, style));
     reporters.report(event, "");
+    print(json ? toJson(event) : eventText(event, style));
     if (until.has(event.type)) reach();
   };
 
@@ -148,6 +151,7 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
   } finally {
     clearTimeout(timer);
     await reporters.close();
+    await output?.close();
     offSignals();
   }
   const failed = flags.failOn?.some((type) => seen.has(type)) ?? false;

@@ -16,6 +16,7 @@ import { eventText } from "./event_text.ts";
 import { printable, say } from "./output.ts";
 import { openResultFile } from "./result_file.ts";
 import { runAnnotation } from "./run_annotation.ts";
+import { openReporters } from "./reporters.ts";
 import { onSignals } from "./signals.ts";
 import { chooseStyle } from "./style.ts";
 import { formatBytes, formatPercent } from "./units.ts";
@@ -41,14 +42,22 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
     ? undefined
     : openResultFile(flags.report, "the report");
   const signals = collectSignals();
+  let watching: Watching | undefined = undefined;
+  const reporters = await openReporters(flags, {
+    command: "watch",
+    cgroups: () => watching?.cgroups().map((cgroup) => ({ cgroup })) ?? [],
+    alive: () => ({ ok: true }),
+    ready: () => watching ? { ok: true } : { ok: false, why: "it is still starting" },
+  });
   const { sandbox, cgroup } = findPlace(hierarchy, flags.limit);
   try {
     const options = watchOptions(flags, [cgroup]);
     complainOfPercentages(options, new Map([[cgroup.path, readAncestry(cgroup).limit.bytes]]));
     const events: OomkitEvent[] = [];
     const style = chooseStyle(flags.color);
-    const watching = startWatch(options, (event) => {
+    watching = startWatch(options, (event) => {
       events.push(event);
+      reporters.report(event, "");
       if (isNews(event, flags)) say(eventText(event, style));
     });
     const status = await run(command, sandbox, watching, signals);
@@ -74,6 +83,7 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
     return failedBy.length > 0 && status.code === 0 ? 1 : status.code;
   } finally {
     await sandbox?.remove();
+    await reporters.close();
     signals.off();
   }
 }

@@ -11,6 +11,9 @@ export class OomkitError extends Error {
   }
 }
 
+/** The same of what was at work already when it could not go on, so that another start may help. */
+export class BrokenOff extends OomkitError {}
+
 /** The longest paths that are in use, those of pods under systemd, have some 200 characters. */
 const SHOWN = 200;
 

@@ -36,8 +36,8 @@ export interface Pick extends Held {
   /** What dies as a whole together with it: of memory.oom.group, or its container where that is asked for. */
   readonly group: Cgroup | undefined;
   readonly container: Cgroup;
-  /** Who is left alone when the group dies: the kernel spares oom_score_adj -1000 there too. */
-  readonly groupSpares: ReadonlySet<number>;
+  /** Who is left alone when one of them dies: the kernel spares oom_score_adj -1000 in a group too. */
+  readonly spares: Readonly<Record<"group" | "container", ReadonlySet<number>>>;
 }
 
 export interface Aim {
@@ -63,6 +63,8 @@ const TOLD = 10;
 
 export interface Aiming {
   readonly plan: GuardPlan;
+  /** Whether a rule leaves alone what lies there. */
+  isKept(path: string): boolean;
   /** The cgroup whose limit it is: in it the kernel looks for its victim. */
   readonly measured: Cgroup;
   /** Bytes, see `oomCapacity`. */
@@ -78,10 +80,10 @@ export function takeAim(scope: Cgroup, aiming: Aiming): Aim | undefined {
   const { plan, capacity } = aiming;
   const rank = (field: Field) =>
     chooseVictim({ ...field, capacity, untouchable: plan.untouchable }, plan.preferences);
-  let field = lookAround(aiming);
+  let field = lookAround(scope, aiming);
   let ranking = rank(field);
   if (field.isPartial && ranking.choices.length === 0) {
-    field = lookAround({ ...aiming, pressed: () => false });
+    field = lookAround(scope, { ...aiming, pressed: () => false });
     ranking = rank(field);
   }
   const isInside = ({ process }: Choice) => isWithin(process.cgroup, scope.path);
@@ -111,16 +113,14 @@ export function takeAim(scope: Cgroup, aiming: Aiming): Aim | undefined {
 interface Field {
   readonly cgroups: readonly Cgroup[];
   readonly processes: readonly Process[];
-  readonly attributes: ReadonlyMap<string, Attribute>;
+  readonly attributes: ReadonlyMap<string, Attribute | "kept">;
   readonly pidOneIsInit: boolean;
   readonly isPartial: boolean;
 }
 
 /** What was held of it. */
 export function release({ pidfd, home, statm }: Pick): void {
-  pidfd.close();
-  home.close();
-  statm?.close();
+  for (const held of [pidfd, home, statm]) held?.close();
 }
 
 /** The picks as they are to be taken now: who has grown since the aim was taken comes first among equals. */
@@ -139,18 +139,25 @@ function weightNow({ statm, weighed: { badness, rss } }: Pick): number {
 
 const PAGE = 4096;
 
-function lookAround({ measured: top, plan, pressed, struck }: Aiming): Field {
+function lookAround(
+  scope: Cgroup,
+  { measured: top, plan, isKept, pressed, struck }: Aiming,
+): Field {
   const { preferences, untouchable } = plan;
   const withCmdline = Object.values(preferences).some(({ length }) => length > 0);
   const cgroups: Cgroup[] = [];
   const processes: Process[] = [];
-  const attributes = new Map<string, Attribute>();
+  const attributes: Map<string, Attribute | "kept"> = new Map();
   const guardedBy = uidOf(top);
   let isPartial = false;
   for (const cgroup of walk(top)) {
     cgroups.push(cgroup);
     const inherited = attributes.get(cgroup.path.slice(0, cgroup.path.lastIndexOf("/")));
-    const attribute = preferenceOf(cgroup, guardedBy) ?? inherited;
+    // What is guarded for its own sake is not kept from it by a rule above.
+    const isKeptHere = isKept(cgroup.path) && !isWithin(scope.path, cgroup.path);
+    const attribute = isKeptHere || inherited === "kept"
+      ? "kept"
+      : preferenceOf(cgroup, guardedBy) ?? inherited;
     if (attribute) attributes.set(cgroup.path, attribute);
     for (const pid of pidsIn(peekControl(cgroup, "cgroup.procs") ?? "")) {
       if (struck.has(pid)) continue;
@@ -185,13 +192,14 @@ function preferenceOf(cgroup: Cgroup, guardedBy: number): Attribute | undefined 
 
 function hold(
   choice: Choice,
-  { cgroups, isPartial }: Field,
+  field: Field,
   scope: Cgroup,
   { measured, plan, pressed }: Aiming,
   hasRivals: boolean,
 ): Pick | undefined {
   const { process } = choice;
   const { pid } = process;
+  const { cgroups, isPartial } = field;
   const byPath = new Map(cgroups.map((cgroup) => [cgroup.path, cgroup]));
   const home = openHome(byPath.get(process.cgroup)!);
   if (home === undefined) return undefined;
@@ -206,6 +214,8 @@ function hold(
   };
   const groupPath = groupOf(process.cgroup, measured.path, hasGroup);
   const group = groupPath === undefined ? undefined : byPath.get(groupPath);
+  const container = containerAround(process.cgroup, byPath, scope);
+  const kept = (top: Cgroup | undefined) => top ? keptIn(top, field) : [];
   // To read it takes a lock of the process, which it holds while it allocates.
   const isKnown = process.cmdline.length > 0 || isPartial || pressed();
   const cmdline = isKnown ? process.cmdline : commandLineOf(pid);
@@ -217,9 +227,20 @@ function hold(
     home,
     statm: hasRivals ? peekKept(`/proc/${pid}/statm`) : undefined,
     group,
-    groupSpares: new Set([...plan.untouchable, ...group ? immuneIn(group) : []]),
-    container: containerAround(process.cgroup, byPath, scope),
+    spares: {
+      group: new Set([...plan.untouchable, ...group ? immuneIn(group) : [], ...kept(group)]),
+      container: new Set([...plan.untouchable, ...kept(container)]),
+    },
+    container,
   };
+}
+
+/** Whom a rule leaves alone although it lies in what dies as a whole. */
+function keptIn(top: Cgroup, { cgroups, attributes }: Field): number[] {
+  const isKept = ({ path }: Cgroup) => attributes.get(path) === "kept" && isWithin(path, top.path);
+  return cgroups.filter(isKept).flatMap((
+    each,
+  ) => [...pidsIn(peekControl(each, "cgroup.procs") ?? "")]);
 }
 
 /** Whom the kernel spares also when all of a cgroup dies; asked of all, however many were looked at before. */

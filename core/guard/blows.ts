@@ -64,7 +64,12 @@ export function createBlows(say: (message: Message) => void): Blows {
   };
 
   const resume = (ward: Ward) => {
-    for (const { pidfd } of ward.paused.splice(0)) send(pidfd, SIGCONT);
+    for (const pick of ward.paused.splice(0)) {
+      send(pick.pidfd, SIGCONT);
+      const isHeld = ward.aim?.picks.includes(pick) ||
+        ward.blows.some((open) => open.pick === pick);
+      if (!isHeld) release(pick);
+    }
   };
 
   const describe = (
@@ -171,7 +176,6 @@ export function createBlows(say: (message: Message) => void): Blows {
 
     abandon(ward, now) {
       const struck = new Set(ward.blows.map(({ pick }) => pick));
-      const kept = new Set([...struck, ...ward.paused]);
       resume(ward);
       for (const open of ward.blows) tell(ward, open, isAlive(ward, open, now) ? "alive" : "died");
       ward.blows = [];
@@ -182,7 +186,7 @@ export function createBlows(say: (message: Message) => void): Blows {
         const pids = new Set([...struck].map(({ pid }) => pid));
         aim.candidates = aim.candidates.filter(({ pid }) => !pids.has(pid));
       }
-      for (const pick of kept) if (!aim?.picks.includes(pick)) release(pick);
+      struck.forEach(release);
     },
   };
 }

@@ -12,8 +12,9 @@ export function whyNobody({ aim }: Ward): string {
 }
 
 /** Who is left alone when all of it dies. */
-export function sparedBy({ group, groupSpares }: Pick, deed: Deed, { untouchable }: GuardPlan) {
-  return deed === "process" && group ? groupSpares : untouchable;
+export function sparedBy({ group, spares }: Pick, deed: Deed, { untouchable }: GuardPlan) {
+  if (deed === "container") return spares.container;
+  return group ? spares.group : untouchable;
 }
 
 /** What dies together with a victim. */

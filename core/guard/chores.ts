@@ -39,8 +39,8 @@ export function createChores(
   tell: (cgroup: string, source: Source, body: Body) => void,
 ): Chores {
   /**
-   * Until when a process is not to get a signal again, and for which ward it got one, by pid and level: wards may overlap. How often one of them asks for it
-   * is the sentry's to say, by its own clock.
+   * Until when a process is not to get a signal again, and for which ward it got one, by pid and level: wards may overlap. How
+   * often one of them asks for it is the sentry's to say, by its own clock.
    */
   const signalled = new Map<string, { readonly until: number; readonly ward: number }>();
   const running = new Set<Promise<void>>();

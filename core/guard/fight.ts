@@ -25,6 +25,8 @@ export interface Fight {
 
 export interface FightOptions {
   readonly wards: () => Iterable<Ward>;
+  /** Whether a rule leaves alone what lies there. */
+  readonly isKept: (path: string) => boolean;
   readonly say: (message: Message) => void;
 }
 
@@ -51,7 +53,7 @@ const TOLD_MS = 1000;
 const PAUSE_MS = 5;
 
 export function createFight(options: FightOptions): Fight {
-  const { wards, say } = options;
+  const { wards, isKept, say } = options;
 
   const blows = createBlows(say);
 
@@ -60,6 +62,7 @@ export function createFight(options: FightOptions): Fight {
     const isPressed = () => (usageFile.number() ?? 0) >= mark;
     const aim = takeAim(scope, {
       plan: ward.orders,
+      isKept,
       measured: scope.path === measured.path ? scope : measured,
       capacity: spec.capacity,
       pressed: isPressed,
@@ -165,11 +168,9 @@ export function createFight(options: FightOptions): Fight {
         ward.nextLook = step.until;
         break;
       case "stall":
-        if (ward.blows.length > 0) blows.abandon(ward, now);
-        ward.nextLook = step.until;
-        break;
       case "wait":
-        blows.keepAt(ward, now);
+        if (step.do === "wait") blows.keepAt(ward, now);
+        else if (ward.blows.length > 0) blows.abandon(ward, now);
         ward.nextLook = step.until;
         break;
       case "end":

@@ -14,16 +14,17 @@ import {
   type Source,
   type Weighed,
 } from "../report/event.ts";
+import type { Labels } from "../policy/rules.ts";
 import { takeAim } from "./aim.ts";
 import { blowBody, guardingBody, letGoBody, levelBody, reclaimedBody, toldOf } from "./bodies.ts";
 import { createChores } from "./chores.ts";
 import { createHoldWatchdog } from "./hold_watchdog.ts";
-import { isDeadly, type Plans } from "./plan.ts";
+import { isDeadly, isKept, type Plans } from "./plan.ts";
 import { createPulse } from "./pulse.ts";
 import { doubts } from "./reach.ts";
 import { createRoster, type Entry } from "./roster.ts";
 import { createFollowing } from "./following.ts";
-import { candidatesIn, type Scope, scopeOf } from "./scope.ts";
+import { candidatesIn, sameScopes, type Scope, scopeOf } from "./scope.ts";
 import { type Report, startSentryThread } from "./thread.ts";
 
 export interface GuardOptions {
@@ -54,8 +55,8 @@ export interface Guarding {
   candidates(entry: Entry): readonly Weighed[];
   /** Guards by other plans, and elsewhere, from now on. */
   assume(next: Pick<GuardOptions, "plans" | "scopes">): Promise<void>;
-  /** The plans are the same, but what they choose by has changed. */
-  reconsider(): void;
+  /** Pods have come or gone, or have other labels. */
+  relabel(labels: Labels): void;
   /** Milliseconds since the sentry was seen to turn last. */
   silentFor(): number;
   /** Whether the sentry has turned since this was asked last. */
@@ -106,7 +107,7 @@ export async function startGuard(
       return files.change(...change);
     },
   };
-  const thread = startSentryThread(plans.all, (report) => take(report));
+  const thread = startSentryThread(plans, (report) => take(report));
   thread.failed.catch(ended.reject);
   const { scheduling, rehearsed } = await thread.ready;
   if (!rehearsed) refuse("/", "a rehearsal", "nothing", "no cgroup can be seen");
@@ -237,19 +238,25 @@ export async function startGuard(
     candidates({ cgroup, measured, spec, plan }) {
       const pressed = () => false;
       const { capacity } = spec;
-      const aiming = { plan, measured, capacity, pressed, struck: new Set<number>() };
+      const kept = (path: string) => isKept(plans, path);
+      const aiming = { plan, isKept: kept, measured, capacity, pressed, struck: new Set<number>() };
       const aim = takeAim(cgroup, aiming);
       aim?.close();
       return (aim?.candidates ?? []).map(toldOf);
     },
     async assume(next) {
+      const isElsewhere = !sameScopes(scopes, next.scopes);
       ({ plans, scopes } = next);
       roster.assume(plans);
-      following.renew();
+      if (isElsewhere) following.renew();
       considerAll();
       await roster.armed();
     },
-    reconsider: considerAll,
+    relabel(labels) {
+      plans = { ...plans, labels };
+      roster.assume(plans);
+      considerAll();
+    },
     silentFor: pulse.silentFor,
     isAlive: pulse.isAlive,
     async stop() {

@@ -8,7 +8,7 @@ import type { SharedEpoll } from "../kernel/epoll.ts";
 import type { Bounds, Level } from "../policy/bounds.ts";
 import type { End } from "../policy/engagement.ts";
 import type { Process } from "../snapshot.ts";
-import type { Deed, GuardPlan, Mode } from "./plan.ts";
+import type { Deed, Mode, Plans } from "./plan.ts";
 
 /** A cgroup without what cannot be cloned. */
 export interface FlatCgroup extends Omit<Cgroup, "hierarchy"> {
@@ -50,13 +50,13 @@ export interface WardSpec {
 export type Order =
   | {
     readonly order: "begin";
-    readonly plans: readonly GuardPlan[];
+    readonly plans: Plans;
     readonly epoll: SharedEpoll;
     /** Rises with each turn: a sentry that hangs can be told from one that has nothing to do. */
     readonly heartbeat: Int32Array;
   }
   /** From now on wards name these; those that are there keep theirs until they are told otherwise. */
-  | { readonly order: "plans"; readonly plans: readonly GuardPlan[] }
+  | { readonly order: "plans"; readonly plans: Plans }
   | { readonly order: "adopt"; readonly ward: WardSpec }
   /** Its limit has changed, and with it what is armed. */
   | {

@@ -1,10 +1,11 @@
 /** What a guard is asked to do: plain data, so that it can be handed to another thread. */
 
-import type { Cgroup } from "../cgroup/cgroup.ts";
+import { identify } from "../cgroup/identity.ts";
 import { type Level, LEVELS, type Margin } from "../policy/bounds.ts";
 import type { Preferences } from "../policy/choose.ts";
 import type { Patience } from "../policy/engagement.ts";
 import type { Rearming } from "../policy/levels.ts";
+import { type Labels, type Rule, ruleFor } from "../policy/rules.ts";
 
 export type Action =
   | { readonly kind: "noop" }
@@ -69,19 +70,43 @@ export function actingLevels(actions: GuardPlan["actions"]): ReadonlySet<Level> 
   return new Set(LEVELS.filter((level) => actions[level].length > 0));
 }
 
-/** Which plan holds where. */
+/** Which plan holds where. Plain data, too. */
 export interface Plans {
+  /** One for each rule, and last what holds where no rule does. */
   readonly all: readonly GuardPlan[];
-  /** An index into `all`; `undefined` for what is not to be guarded. */
-  choose(cgroup: Cgroup): number | undefined;
+  readonly rules: readonly Rule[];
+  readonly labels: Labels;
 }
 
 /** The same everywhere. */
 export function onePlan(plan: GuardPlan): Plans {
-  return { all: [plan], choose: () => 0 };
+  return { all: [plan], rules: [], labels: new Map() };
+}
+
+/** An index into `all`; `undefined` for what is not to be guarded. */
+export function planFor({ rules, labels }: Plans, path: string): number | undefined {
+  if (rules.length === 0) return 0;
+  const number = ruleFor(rules, { path, podUid: identify(path).podUid }, labels);
+  return rules[number]?.isExempt ? undefined : number;
+}
+
+/** Whether a rule leaves alone what lies there, also when it is the limit of a cgroup above that is near. */
+export function isKept(plans: Plans, path: string): boolean {
+  if (plans.rules.length === 0) return false;
+  const number = planFor(plans, path);
+  if (number === undefined) return true;
+  return number < plans.rules.length && deadlyLevel(plans.all[number]!.actions) === undefined;
 }
 
 /** Whether anything is to die under any of them. */
 export function isDeadly(plans: Pick<Plans, "all">): boolean {
   return plans.all.some(({ actions }) => deadlyLevel(actions) !== undefined);
+}
+
+/** The same for plans that ask for the same. */
+export function keyOf(plan: GuardPlan): string {
+  return JSON.stringify(plan, (_, value) => {
+    if (value instanceof RegExp) return String(value);
+    return value instanceof Set ? [...value] : value;
+  });
 }

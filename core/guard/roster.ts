@@ -8,7 +8,7 @@ import { type ArmedEventfd, createArming } from "./arming.ts";
 import { limitOf } from "./limit.ts";
 import { flatten, type Order, type WardSpec } from "./messages.ts";
 import { createModes } from "./modes.ts";
-import { deadlyLevel, type GuardPlan, type Mode, type Plans } from "./plan.ts";
+import { deadlyLevel, type GuardPlan, keyOf, type Mode, planFor, type Plans } from "./plan.ts";
 
 export interface Entry {
   readonly id: number;
@@ -49,10 +49,14 @@ export interface Roster {
   close(): void;
 }
 
+/** The sentry turns several times within it (milliseconds). */
+const RETIRED_MS = 2000;
+
 export function createRoster(options: RosterOptions): Roster {
   const { journal, order, tell, tellRestored, refuse } = options;
   const entries = new Map<string, Entry>();
   const underway = new Set<Promise<void>>();
+  const retired = new Set<readonly ArmedEventfd[]>();
   let { plans } = options;
   const modes = createModes(journal, refuse);
   const armAll = createArming(options.epoll, refuse);
@@ -62,7 +66,7 @@ export function createRoster(options: RosterOptions): Roster {
     const known = entries.get(cgroup.path);
     const same = known?.cgroup.inode === cgroup.inode ? known : undefined;
     if (known && !same) forget(cgroup.path);
-    const number = plans.choose(cgroup);
+    const number = planFor(plans, cgroup.path);
     const plan = number === undefined ? undefined : plans.all[number];
     const found = plan && limitOf(cgroup, isNamed, plan.softLimit);
     if (number === undefined || !plan || !found) return forget(cgroup.path);
@@ -106,9 +110,16 @@ export function createRoster(options: RosterOptions): Roster {
     const fresh = await armAll(measured, spec.bounds, isDeadly);
     if (entries.get(cgroup.path) !== entry) return disarm(fresh);
     order({ order: "rebound", id, spec: { ...spec, eventfds: fresh.map(numbersOf) } });
-    disarm(entry.armed);
+    retire(entry.armed);
     entry.armed = fresh;
     if (isNews) tell(entry);
+  };
+
+  /** The sentry may be about to read what it was woken by: a number that is closed may be another's by then. */
+  const retire = (armed: readonly ArmedEventfd[]) => {
+    if (armed.length === 0) return;
+    retired.add(armed);
+    setTimeout(() => retired.delete(armed) && disarm(armed), RETIRED_MS);
   };
 
   const follow = (work: Promise<void>) => {
@@ -118,7 +129,7 @@ export function createRoster(options: RosterOptions): Roster {
 
   /** Ends what was set up for it. */
   const leave = (entry: Entry) => {
-    disarm(entry.armed);
+    retire(entry.armed);
     entry.armed = [];
     putBack(entry);
   };
@@ -144,8 +155,11 @@ export function createRoster(options: RosterOptions): Roster {
     consider,
     forget,
     assume(next) {
-      plans = next;
-      order({ order: "plans", plans: next.all });
+      const known = new Map(plans.all.map((plan) => [keyOf(plan), plan]));
+      // Those that ask for the same are the same: what they guard is not armed anew.
+      const all = next.all.map((plan) => known.get(keyOf(plan)) ?? plan);
+      plans = { ...next, all };
+      order({ order: "plans", plans });
     },
     get: (id) => [...entries.values()].find((entry) => entry.id === id),
     all: () => [...entries.values()],
@@ -155,6 +169,8 @@ export function createRoster(options: RosterOptions): Roster {
     close() {
       for (const { armed } of entries.values()) disarm(armed);
       entries.clear();
+      retired.forEach(disarm);
+      retired.clear();
     },
   };
 }

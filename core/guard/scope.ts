@@ -36,6 +36,13 @@ export function scopeOf(scopes: readonly Scope[], path: string): Scope | undefin
   );
 }
 
+/** Whether they are the same parts, in the same order. */
+export function sameScopes(some: readonly Scope[], others: readonly Scope[]): boolean {
+  const textOf = ({ cgroup, recursive, pattern }: Scope) =>
+    `${cgroup.path}\n${recursive}\n${pattern?.source}`;
+  return some.map(textOf).join("\n\n") === others.map(textOf).join("\n\n");
+}
+
 /** Whether one lies within the other. */
 export function overlap(one: string, other: string): boolean {
   return isWithin(one, other) || isWithin(other, one);

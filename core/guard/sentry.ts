@@ -9,16 +9,16 @@ import { lend, takeEventfd } from "../kernel/fd.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { levelOf, LEVELS } from "../policy/bounds.ts";
 import { engage } from "../policy/engagement.ts";
-import { nextRing, ring } from "../policy/levels.ts";
+import { freshBells, nextRing, ring } from "../policy/levels.ts";
 import { longestLook, nextLook } from "../policy/pace.ts";
 import { createFight } from "./fight.ts";
 import type { Message, Wake, WardSpec } from "./messages.ts";
-import { deedOf, type GuardPlan } from "./plan.ts";
+import { deedOf, isKept, keyOf, type Plans } from "./plan.ts";
 import { cacheOf, closeWard, openWard, ordersOf, type Ward } from "./ward.ts";
 
 export interface Sentry {
   /** What wards are meant by the number of their plan from now on. */
-  assume(plans: readonly GuardPlan[]): void;
+  assume(plans: Plans): void;
   adopt(spec: WardSpec): void;
   rebound(id: number, spec: Partial<WardSpec>): void;
   drop(id: number): void;
@@ -53,11 +53,12 @@ const HINT_MS = 2;
 export const FIRST_SENTRY_TOKEN = 0x40000000;
 
 export function createSentry(
-  first: readonly GuardPlan[],
+  first: Plans,
   epoll: JoinedEpoll,
   post: (message: Message) => void,
 ): Sentry {
-  let orders = first.map(ordersOf);
+  let plans = first;
+  let orders = first.all.map(ordersOf);
   const wards = new Map<number, Ward>();
   /** Who is meant by a token of the epoll set. */
   const tokens = new Map<
@@ -70,6 +71,7 @@ export function createSentry(
 
   const fight = createFight({
     wards: wards.values.bind(wards),
+    isKept: (path) => isKept(plans, path),
     say,
   });
 
@@ -183,8 +185,15 @@ export function createSentry(
   };
 
   return {
-    assume(plans) {
-      orders = plans.map(ordersOf);
+    assume(next) {
+      plans = next;
+      // Who is asked for the same goes on with what he is at.
+      orders = next.all.map((plan) => {
+        const key = keyOf(plan);
+        return orders.find((each) => each.key === key) ?? ordersOf(plan);
+      });
+      // Others may be kept now.
+      for (const ward of wards.values()) if (!ward.engagement) letGoOfAim(ward);
     },
     adopt(spec) {
       drop(spec.id);
@@ -213,8 +222,11 @@ export function createSentry(
       // What is under way was begun under other orders.
       if (next !== ward.orders) {
         fight.abandon(ward, performance.now());
-        ward.aim?.close();
-        ward.aim = undefined;
+        letGoOfAim(ward);
+        // What was told, and put off, was so under other orders.
+        ward.bells = freshBells;
+        ward.failure = undefined;
+        ward.idleUntil = -Infinity;
       }
       ward.orders = next;
       bindEventfds(ward, ward.spec);
@@ -259,6 +271,11 @@ export function headOf({ spec: { id }, wake }: Ward) {
 /** Milliseconds since the epoch; `performance.now()` counts from each thread's own beginning. */
 export function clock(): number {
   return performance.timeOrigin + performance.now();
+}
+
+function letGoOfAim(ward: Ward): void {
+  ward.aim?.close();
+  ward.aim = undefined;
 }
 
 function measure(ward: Ward, usage: number, now: number): void {

@@ -6,6 +6,7 @@
 import { joinEpoll } from "../kernel/epoll.ts";
 import { goFirst, goRealtime } from "../kernel/scheduling.ts";
 import type { Message, Order } from "./messages.ts";
+import { onePlan } from "./plan.ts";
 import { rehearse, REHEARSED } from "./rehearsal.ts";
 import { createSentry } from "./sentry.ts";
 
@@ -32,7 +33,7 @@ async function serve(): Promise<void> {
   if (begin.order !== "begin") throw new Error(`expected begin, got ${begin.order}`);
   const epoll = joinEpoll(begin.epoll);
   let post = (_: Message) => {};
-  const sentry = createSentry([REHEARSED], epoll, (message) => post(message));
+  const sentry = createSentry(onePlan(REHEARSED), epoll, (message) => post(message));
   const rehearsed = rehearse(sentry, epoll);
   sentry.assume(begin.plans);
   post = (message) => thread.postMessage(message);

@@ -3,7 +3,7 @@
 import { OomkitError } from "../errors.ts";
 import { type EpollSet, openEpoll } from "../kernel/epoll.ts";
 import type { Message, Order } from "./messages.ts";
-import type { GuardPlan } from "./plan.ts";
+import type { Plans } from "./plan.ts";
 
 type Ready = Extract<Message, { say: "ready" }>;
 export type Report = Exclude<Message, { say: "ready" | "stopped" | "failed" }>;
@@ -25,7 +25,7 @@ export interface SentryThread {
 const STOP_WITHIN_MS = 2000;
 
 export function startSentryThread(
-  plans: readonly GuardPlan[],
+  plans: Plans,
   onReport: (report: Report) => void,
 ): SentryThread {
   const epoll = openEpoll();

@@ -11,7 +11,7 @@ import type { Engagement } from "../policy/engagement.ts";
 import { type Bells, freshBells } from "../policy/levels.ts";
 import type { Aim, Pick } from "./aim.ts";
 import { type Blow, unflatten, type Wake, type WardSpec } from "./messages.ts";
-import { actingLevels, deadlyLevel, type GuardPlan } from "./plan.ts";
+import { actingLevels, deadlyLevel, type GuardPlan, keyOf } from "./plan.ts";
 
 /** A blow whose outcome is not known yet. */
 export interface OpenBlow {
@@ -27,11 +27,13 @@ export interface OpenBlow {
 export interface Orders extends GuardPlan {
   readonly acting: ReadonlySet<Level>;
   readonly isDeadly: boolean;
+  /** See `keyOf`. */
+  readonly key: string;
 }
 
 export function ordersOf(plan: GuardPlan): Orders {
   const isDeadly = deadlyLevel(plan.actions) !== undefined;
-  return { ...plan, acting: actingLevels(plan.actions), isDeadly };
+  return { ...plan, acting: actingLevels(plan.actions), isDeadly, key: keyOf(plan) };
 }
 
 export interface Ward {

@@ -37,8 +37,8 @@ export interface Field {
   readonly pidOneIsInit: boolean;
   /** Never taken: the guard itself and who started it. */
   readonly untouchable: ReadonlySet<number>;
-  /** By cgroup path. */
-  readonly attributes: ReadonlyMap<string, Attribute>;
+  /** By cgroup path; `kept`: a rule leaves alone what lies there. */
+  readonly attributes: ReadonlyMap<string, Attribute | "kept">;
 }
 
 /** In the order in which they are taken. */
@@ -74,7 +74,9 @@ function spareReason(
   if (process.rss === undefined) return "it has no memory of its own";
   const expression = matching(process, ignore);
   if (expression) return `--ignore ${expression.source}`;
-  return attributes.get(process.cgroup) === "omit" ? "its cgroup has oomd_omit" : undefined;
+  const attribute = attributes.get(process.cgroup);
+  if (attribute === "kept") return "the rule for its cgroup does not take it";
+  return attribute === "omit" ? "its cgroup has oomd_omit" : undefined;
 }
 
 function standingOf(

@@ -26,7 +26,7 @@ function check(args: readonly string[]): { code: number; lines: string[]; bytes:
       stderr: "null",
     }).outputSync();
     const text = new TextDecoder().decode(stdout);
-    return { code, lines: text.trimEnd().split("\n") };
+    return { code, lines: text.trimEnd().split("\n"), bytes: stdout.length };
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }

@@ -2,7 +2,16 @@
 
 import assert from "node:assert/strict";
 import { makeFolder } from "../folder.ts";
-import { deedsOf, feedWhileItLives, isAlive, isDeed, startGuarded, until } from "../guarded.ts";
+import {
+  deedsOf,
+  feedSlowly,
+  feedWhileItLives,
+  isAlive,
+  isDeed,
+  isLevel,
+  startGuarded,
+  until,
+} from "../guarded.ts";
 import { startHungryProcess } from "../hungry_process.ts";
 import { kernelTest, MIB, ofType } from "../kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup } from "../real_cgroup.ts";
@@ -55,6 +64,61 @@ policy = "noop"
     warned.find(({ level }: Json) => level === "warn").threshold,
     Math.floor(0.4 * LIMIT),
   );
+});
+
+for (const what of ["exempt = true", 'policy = "noop"']) {
+  kernelTest(`what a rule leaves alone (${what}) is not taken from above either`, async () => {
+    await using parent = makeRealCgroup("kept");
+    parent.limit(LIMIT);
+    const [kept, other] = [parent.child("db"), parent.child("web")];
+    using folder = makeFolder();
+    const config = folder.write(
+      "c.toml",
+      `[guard]\nrecursive = true\npolicy = "process"\n\n` +
+        `[[guard.rule]]\ncgroup = "${kept.path}"\n${what}\n`,
+    );
+    await using big = await startHungryProcess(kept);
+    await using small = await startHungryProcess(other);
+    await big.feed(32 * MIB);
+    await using guarded = await startGuarded(["--config", config, parent.path]);
+    await feedWhileItLives(small, LIMIT);
+    const deed = await guarded.next(isDeed);
+    assert.equal(deed.victim.pid, small.pid);
+    const spared = deed.candidates.find(({ pid }: Json) => pid === big.pid);
+    assert.deepEqual(
+      [spared.standing, spared.because],
+      ["spared", "the rule for its cgroup does not take it"],
+    );
+    await guarded.stop();
+    assert.ok(isAlive(big.pid));
+  });
+}
+
+kernelTest("to read a file that says the same does not begin a fight anew", async () => {
+  await using cgroup = makeRealCgroup("same");
+  cgroup.limit(LIMIT);
+  using folder = makeFolder();
+  const config = folder.write(
+    "c.toml",
+    '[guard]\npolicy = "process"\ngrace = "3s"\nmargin-ratio = 0.3\nmode = "notify"\n',
+  );
+  await using guarded = await startGuarded(["--config", config, cgroup.path]);
+  await using stubborn = await startHungryProcess(cgroup, { before: 'trap "" TERM' });
+  // In no hurry, so that the grace is not cut short.
+  await feedSlowly(stubborn, () => guarded.events.some(isLevel("threshold")));
+  const readAgain = () => guarded.stderr.split("read again").length - 1;
+  for (let times = 1; times <= 3; times++) {
+    Deno.kill(guarded.pid, "SIGHUP");
+    await until("it is read again", () => readAgain() === times);
+  }
+  assert.deepEqual(deedsOf(guarded.events), []);
+  assert.equal((await stubborn.status).signal, "SIGKILL");
+  const events = await guarded.stop();
+  assert.deepEqual(deedsOf(events).map(({ signal, outcome }) => [signal, outcome]), [
+    ["SIGTERM", "alive"],
+    ["SIGKILL", "died"],
+  ]);
+  assert.equal(ofType(events, "guarding").length, 1);
 });
 
 kernelTest(

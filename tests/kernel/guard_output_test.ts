@@ -1,7 +1,13 @@
 /** What becomes of `oomkit guard` when nobody reads what it prints, or something is thrown where nobody catches it. */
 
 import assert from "node:assert/strict";
-import { feedWhileItLives, makeStateFolder, type StateFolder, until } from "../guarded.ts";
+import {
+  feedWhileItLives,
+  kernelKills,
+  makeStateFolder,
+  type StateFolder,
+  until,
+} from "../guarded.ts";
 import { startHungryProcess } from "../hungry_process.ts";
 import { kernelTest, MIB } from "../kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup } from "../real_cgroup.ts";
@@ -30,11 +36,15 @@ interface Unread extends AsyncDisposable {
 async function startUnread(
   cgroup: RealCgroup,
   state: StateFolder,
-  { flags = [], program = oomkit() }: { flags?: string[]; program?: readonly string[] } = {},
+  { flags = [], program = oomkit(), ignore = "." }: {
+    flags?: string[];
+    program?: readonly string[];
+    ignore?: string;
+  } = {},
 ): Promise<Unread> {
   cgroup.limit(LIMIT);
   const [command, ...args] = program;
-  const words = ["--policy", "process", "--ignore", ".", "--mode", modeOf(cgroup), ...flags];
+  const words = ["--policy", "process", "--ignore", ignore, "--mode", modeOf(cgroup), ...flags];
   const child = new Deno.Command(command!, {
     args: [...args, "guard", ...words, cgroup.path],
     stdin: "null",
@@ -107,15 +117,20 @@ kernelTest("a guard whose output nobody reads puts back what it has changed", as
   assert.deepEqual([isChanged(cgroup), state.changes()], [false, []]);
 });
 
-kernelTest("a guard whose reader goes away puts back what it has changed", async () => {
+kernelTest("a guard whose reader goes away says so once, and guards on", async () => {
   await using cgroup = makeRealCgroup("hung-up");
   using state = makeStateFolder();
-  await using guard = await startUnread(cgroup, state, { flags: TALKATIVE });
+  await using guard = await startUnread(cgroup, state, { flags: TALKATIVE, ignore: "^nobody$" });
   await guard.hangUp();
   await using process = await startHungryProcess(cgroup);
-  await process.feed(8 * MIB);
+  await feedWhileItLives(process, 2 * LIMIT);
+  assert.equal((await process.status).signal, "SIGKILL");
+  assert.equal(kernelKills(cgroup), 0);
+  guard.kill("SIGTERM");
   const { code, stderr } = await guard.ended();
   assert.equal(code, 0, stderr);
+  const told = stderr.split("\n").filter((line) => line.includes("nobody reads stdout any more"));
+  assert.equal(told.length, 1, stderr);
   assert.deepEqual([isChanged(cgroup), state.changes()], [false, []]);
 });
 
@@ -144,7 +159,7 @@ for (const [what, fault] of import.meta.url.endsWith(".ts") ? faults : []) {
       await using guard = await startUnread(cgroup, state, { program });
       guard.kill("SIGUSR1");
       const { code, stderr } = await guard.ended();
-      assert.equal(code, 2, stderr);
+      assert.equal(code, 70, stderr);
       assert.match(stderr, /^guarding [^\n]+\noomkit: this is a bug: Error: boom; [^\n]+\n$/);
       assert.deepEqual([isChanged(cgroup), state.changes()], [false, []]);
     } finally {

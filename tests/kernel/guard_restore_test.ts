@@ -50,7 +50,7 @@ async function killWithMinder(guarded: Telling): Promise<void> {
   await until("guard and minder are gone", () => !isAlive(guarded.pid) && !isAlive(minder));
 }
 
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+for (const signal of ["SIGINT", "SIGTERM", "SIGQUIT"] as const) {
   kernelTest(`a guard that is ended by ${signal} puts back what it has changed`, async () => {
     await using cgroup = makeRealCgroup("ended");
     using state = makeStateFolder();

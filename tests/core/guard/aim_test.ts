@@ -49,6 +49,7 @@ function gather(): Crowd {
 
 const calm: Omit<Aiming, "measured"> = {
   plan: REHEARSED,
+  isKept: () => false,
   capacity: 2 ** 30,
   pressed: () => false,
   struck: new Set(),

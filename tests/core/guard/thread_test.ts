@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { GuardPlan } from "../../../core/guard/plan.ts";
+import { type GuardPlan, onePlan } from "../../../core/guard/plan.ts";
 import { startSentryThread } from "../../../core/guard/thread.ts";
 import { OutputClosed } from "../../../cli/output.ts";
 
@@ -21,7 +21,7 @@ Deno.test("a report that nobody can take ends the guard by its own error, not th
   const real = globalThis.Worker;
   globalThis.Worker = FakeWorker as unknown as typeof Worker;
   try {
-    const thread = startSentryThread([] as GuardPlan[], () => {
+    const thread = startSentryThread(onePlan({} as GuardPlan), () => {
       throw new OutputClosed();
     });
     FakeWorker.last.onmessage!(new MessageEvent("message", { data: { say: "gone", id: 1 } }));

@@ -1,0 +1,53 @@
+/** Which rule holds for a cgroup: data, so that every thread can tell. Pure. */
+
+/** All that is given must fit; what is not given fits everything. */
+export interface Selector {
+  /** On whole cgroup paths. */
+  readonly cgroups?: readonly RegExp[];
+  /** On names of units; see {@link unitsOf}. */
+  readonly units?: readonly RegExp[];
+  /** Of the pod that the cgroup belongs to. */
+  readonly labels?: readonly (readonly [string, string])[];
+}
+
+export interface Rule {
+  readonly selector: Selector;
+  /** What fits is left alone. */
+  readonly isExempt: boolean;
+}
+
+export interface Whereabouts {
+  readonly path: string;
+  readonly podUid: string | undefined;
+}
+
+/** By the uid of the pod, as cgroups are named after it. */
+export type Labels = ReadonlyMap<string, ReadonlyMap<string, string>>;
+
+/** The number of the first rule that fits; `rules.length` where none does. */
+export function ruleFor(rules: readonly Rule[], at: Whereabouts, labels: Labels): number {
+  const found = rules.findIndex(({ selector }) => fits(selector, at, labels));
+  return found < 0 ? rules.length : found;
+}
+
+export function fits(
+  { cgroups, units, labels: wanted }: Selector,
+  { path, podUid }: Whereabouts,
+  labels: Labels,
+): boolean {
+  if (cgroups && !cgroups.some((each) => each.test(path))) return false;
+  if (units && !unitsOf(path).some((name) => units.some((each) => each.test(name)))) return false;
+  if (wanted === undefined) return true;
+  const found = podUid === undefined ? undefined : labels.get(podUid);
+  return found !== undefined && wanted.every(([key, value]) => found.get(key) === value);
+}
+
+/**
+ * The slices that a cgroup lies in, and the service or scope in them. What that has beneath it is of its own making, and so are
+ * the names there.
+ */
+function unitsOf(path: string): string[] {
+  const names = path.split("/").filter((name) => name !== "");
+  const unit = names.findIndex((name) => !name.endsWith(".slice"));
+  return unit < 0 ? names : names.slice(0, unit + 1);
+}
