@@ -29,7 +29,7 @@ export function guardCommand(finish: Finish) {
     .addHelpText("after", HELP)
     .action(async (named, flags, self) => {
       const asked: Asked = {
-        targets: targetsOf(self, named),
+        targets: flags.pod ? named : targetsOf(self, named),
         flags,
         file: configFileOf(self),
         sourceOf: (name) => self.getOptionValueSource(name),
@@ -81,7 +81,7 @@ async function readAgain(args: readonly string[]): Promise<Asked> {
   const command = guardBase().argument("[targets...]").exitOverride()
     .action((named, flags, self) => {
       read.resolve({
-        targets: targetsOf(self, named),
+        targets: flags.pod ? named : targetsOf(self, named),
         flags,
         file: configFileOf(self),
         sourceOf: (name) => self.getOptionValueSource(name),

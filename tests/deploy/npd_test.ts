@@ -15,7 +15,7 @@ const tree = (): Tree =>
   makeTree(2, { "/pod": { "memory.max": 100 * MIB, "memory.current": 95 * MIB } });
 
 /** As the detector runs it, with the program under the name that it has where it is installed. */
-function check(args: readonly string[]): { code: number; lines: string[]; bytes: number } {
+function check(args: readonly string[]): { code: number; lines: string[] } {
   const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   try {
     const script = `#!/bin/sh\nexec ${oomkit().map(quoted).join(" ")} "$@"\n`;
@@ -26,7 +26,7 @@ function check(args: readonly string[]): { code: number; lines: string[]; bytes:
       stderr: "null",
     }).outputSync();
     const text = new TextDecoder().decode(stdout);
-    return { code, lines: text.trimEnd().split("\n"), bytes: stdout.length };
+    return { code, lines: text.trimEnd().split("\n") };
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }
