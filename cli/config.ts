@@ -8,6 +8,7 @@ import { OomkitError, shortened } from "../core/errors.ts";
 import { nearest } from "../core/cgroup/nearest.ts";
 import { lineOf, type Place } from "./config_place.ts";
 import { printable } from "./output.ts";
+import { readTextFile } from "./text_file.ts";
 
 export type Table = Readonly<Record<string, unknown>>;
 
@@ -25,16 +26,7 @@ const NOT_IN_A_FILE = ["config", "check-config", "release", "help", "dry-run"];
 
 /** Throws {@link OomkitError} when it cannot be read, is no TOML, or has tables of no command. */
 export async function readConfig(path: string): Promise<ConfigFile> {
-  let text: string;
-  try {
-    text = Deno.readTextFileSync(path);
-  } catch (error) {
-    const why = error instanceof Error ? error.message.split(" (os error")[0] : error;
-    throw new OomkitError(
-      `cannot read the configuration ${shortened(path)}: ${why}`,
-      "name a TOML file that can be read",
-    );
-  }
+  const text = readTextFile(path, "the configuration");
   // Only who has a file pays for it.
   const { parse, TomlError } = await import("smol-toml");
   try {

@@ -81,7 +81,7 @@ export function subcommand(name: string, summary: string) {
 const YES = ["1", "true", "yes", "on"];
 const NO = ["", "0", "false", "no", "off"];
 
-const USUAL_CONFIG = "/etc/oomkit/config.toml";
+export const USUAL_CONFIG = "/etc/oomkit/config.toml";
 
 function isThere(path: string): boolean {
   try {
@@ -124,21 +124,30 @@ export function targetsOf(
 function readSwitches(command: CommandUnknownOpts): void {
   for (const each of command.options) {
     const name = each.attributeName();
-    if (!each.isBoolean() || command.getOptionValueSource(name) !== "env") continue;
+    const isSwitch = !each.required && !each.optional;
+    if (!isSwitch || command.getOptionValueSource(name) !== "env") continue;
     const said = Deno.env.get(each.envVar!)!.trim().toLowerCase();
     if (YES.includes(said)) continue;
     if (!NO.includes(said)) {
       throw new OomkitError(`cannot use ${each.envVar}="${said}"`, "say 1 or 0, yes or no");
     }
-    command.setOptionValueWithSource(name, undefined, "default");
+    // No more than the default; but one that says no counts for more than a file that says yes.
+    const usual = each.negate ? true : undefined;
+    command.setOptionValueWithSource(name, usual, said === "" ? "default" : "env");
   }
 }
 
-const SOURCES = ["default", "config", "env", "cli"];
+/** Where a value may come from: what is said for certain cgroups alone is said most directly. */
+const SOURCES = ["default", "config", "env", "cli", "rule"];
+
+/** Higher for what counts for more. */
+export function rankOf(source: string | undefined): number {
+  return SOURCES.indexOf(source ?? "default");
+}
 
 /** Of two options that say the same thing, drops the one given less directly; false when both are given alike. */
 export function preferFlag(command: CommandUnknownOpts, one: string, other: string): boolean {
-  const rank = (name: string) => SOURCES.indexOf(command.getOptionValueSource(name) ?? "default");
+  const rank = (name: string) => rankOf(command.getOptionValueSource(name));
   const lead = rank(one) - rank(other);
   if (lead !== 0) {
     command.setOptionValueWithSource(lead > 0 ? other : one, undefined, "default");

@@ -1,6 +1,6 @@
 /** Where events go beside stdout: what `watch` and `guard` take for it. */
 
-import type { Command, OptionValues } from "@commander-js/extra-typings";
+import type { Command, CommandUnknownOpts, OptionValues } from "@commander-js/extra-typings";
 import { OomkitError } from "../core/errors.ts";
 import { parseListen } from "../core/metrics/listen.ts";
 import { EVENT_TYPES, type EventType } from "../core/report/event.ts";
@@ -75,6 +75,33 @@ function collected<T>(parse: (text: string) => T) {
   return (text: string, before: readonly T[] = []): T[] => [...before, one(text)];
 }
 
+const CLUSTER = ["kubernetes", "kubernetesEvents"];
+/** Those that mean nothing unless one of others is there. */
+const COMPANY: Readonly<Record<string, readonly string[]>> = {
+  // Events of Kubernetes are written in it, too.
+  webhookFormat: ["webhookUrl", "kubernetesEvents"],
+  webhookHeader: ["webhookUrl"],
+  webhookSecretFile: ["webhookUrl"],
+  webhookCa: ["webhookUrl"],
+  webhookTimeout: ["webhookUrl"],
+  execTimeout: ["exec"],
+  kubernetesApi: CLUSTER,
+  kubernetesTokenFile: CLUSTER,
+  kubernetesCa: CLUSTER,
+};
+
+/** A variable or a file may be meant for another call; what stands on the command line is meant. */
+function checkCompany(command: CommandUnknownOpts): void {
+  const long = (name: string) =>
+    command.options.find((each) => each.attributeName() === name)?.long ?? name;
+  for (const [name, others] of Object.entries(COMPANY)) {
+    if (command.getOptionValueSource(name) !== "cli") continue;
+    if (others.some((other) => command.getOptionValue(other) !== undefined)) continue;
+    const needed = others.map(long).join(" or ");
+    throw new OomkitError(`cannot use ${long(name)} without ${needed}`, `add ${needed}`);
+  }
+}
+
 /** A command with all of them. */
 export function withReports<A extends unknown[], O extends OptionValues, G extends OptionValues>(
   command: Command<A, O, G>,
@@ -133,5 +160,6 @@ export function withReports<A extends unknown[], O extends OptionValues, G exten
         "serve /metrics, /healthz and /readyz there: :9101 for this machine alone, or host:port",
       ).argParser(parsed(checkListen)),
     );
+  extended.hook("preAction", (_, self) => checkCompany(self));
   return extended as unknown as Command<A, O & ReportFlags, G>;
 }

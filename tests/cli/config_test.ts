@@ -111,6 +111,42 @@ Deno.test("a variable counts for more than the file, and a flag for more than bo
   assert.deepEqual([warn, critical], [60, 70]);
 });
 
+/** What holds for all, as --check-config tells it. */
+async function usual(text: string, env: Record<string, string>, ...args: string[]) {
+  using tree = makeNode();
+  using file = write(text);
+  const words = ["guard", "--check-config", "--dry-run", "--json", "--root", tree.dir];
+  const ran = await runOomkit([...words, "--config", file.path, ...args], {
+    env: { ...stateless, ...env },
+  });
+  assert.equal(ran.code, 0, ran.stderr);
+  return JSON.parse(ran.stdout).rules.at(-1);
+}
+
+Deno.test("a variable that says no counts for more than a file that says yes", async () => {
+  const text = "[guard]\nrepeat = true\nreclaim = false\n";
+  const told = async (env: Record<string, string>, given = text) => {
+    const { repeat, reclaim } = await usual(given, env);
+    return [repeat, reclaim];
+  };
+  assert.deepEqual(await told({ OOMKIT_REPEAT: "0", OOMKIT_NO_RECLAIM: "no" }), [false, true]);
+  assert.deepEqual(await told({ OOMKIT_REPEAT: "1", OOMKIT_NO_RECLAIM: "1" }), [true, false]);
+  // Without a value it says nothing.
+  assert.deepEqual(await told({ OOMKIT_REPEAT: "", OOMKIT_NO_RECLAIM: "" }), [true, false]);
+  assert.deepEqual(await told({ OOMKIT_NO_RECLAIM: "0" }, ""), [false, true]);
+});
+
+Deno.test("of policy and on-threshold what is said more directly holds", async () => {
+  const threshold = async (text: string, env: Record<string, string>, ...args: string[]) =>
+    (await usual(text, env, ...args)).actions.threshold;
+  const policy = '[guard]\npolicy = "process"\n';
+  assert.deepEqual(await threshold(policy, {}, "--on-threshold", "noop"), ["noop"]);
+  const list = '[guard]\non-threshold = "reclaim"\n';
+  assert.deepEqual(await threshold(list, { OOMKIT_POLICY: "container" }), ["container"]);
+  const env = { OOMKIT_ON_THRESHOLD: "reclaim" };
+  assert.deepEqual(await threshold(policy, env, "--policy", "container"), ["container"]);
+});
+
 Deno.test("a rule that fits nothing that is there is told, and is no mistake", async () => {
   const { stderr } = await checked('[[guard.rule]]\nname = "x"\ncgroup = "/none/**"\nwarn = 1\n');
   assert.equal(stderr, 'the rule "x" (/none/**) fits no cgroup that is there now\n');
@@ -192,6 +228,42 @@ Deno.test("a rule that contradicts itself is told with its name", async () => {
     const { code, stderr } = await check(tree, file);
     assert.equal(code, 2, text);
     assert.match(stderr, expected);
+  }
+});
+
+Deno.test("what contradicts itself in the table is told with the file", async () => {
+  using tree = makeNode();
+  const place = /\(\[guard\] in .*config\.toml\): they are out of order/;
+  for (
+    const [text, args, expected] of [
+      ["warn = 90\ncritical = 70", [], /--warn 90% and --critical 70% \(\[guard\] in /],
+      ["critical = 50", [], place],
+      ['min-margin = "9M"\nmax-margin = "2M"', [], place],
+      ["warn = 90", ["--warn", "80%", "--critical", "70%"], /--critical 70%: they are out of/],
+    ] as const
+  ) {
+    using file = write(`[guard]\n${text}\n`);
+    const { code, stderr } = await check(tree, file, ...args);
+    assert.equal(code, 2, text);
+    assert.match(stderr, expected);
+  }
+});
+
+Deno.test("what is no regular file, or too large to be a configuration, is not waited for", async () => {
+  using large = write("#".repeat(1024 ** 2 + 1));
+  const fifo = large.path.replace("config.toml", "fifo");
+  await new Deno.Command("mkfifo", { args: [fifo] }).output();
+  const refused: [string, RegExp][] = [
+    [fifo, /fifo: it is a FIFO; name a regular file that can be read/],
+    ["/dev/zero", /\/dev\/zero: it is no regular file/],
+    ["/", /\/: it is a directory/],
+    [large.path, /it has 1048577 bytes; .*at most 1 MiB/],
+  ];
+  for (const [path, expected] of refused) {
+    const ran = await runOomkit(["inspect", "--config", path], { wrap: ["timeout", "60"] });
+    assert.equal(ran.code, 2, ran.stderr);
+    assert.match(ran.stderr, /^oomkit: cannot read the configuration /);
+    assert.match(ran.stderr, expected);
   }
 });
 

@@ -1,6 +1,7 @@
 /** The flags of oom-guard and the variables of OOMHero, as their documents have them. */
 
 import assert from "node:assert/strict";
+import { makeFolder } from "../folder.ts";
 import { type Ran, runOomkit } from "../run_oomkit.ts";
 import { makeTree, type Tree } from "../trees.ts";
 import type { Json } from "../watched.ts";
@@ -116,6 +117,38 @@ Deno.test("a flag counts for more than OOMHero's variable", async () => {
   const events = guarded(await guard(["--root", tree.dir, ...flags, pod], env));
   assert.deepEqual(levels(events), [70, 90]);
   assert.deepEqual(events[0].actions.warn, ["noop"]);
+});
+
+Deno.test("OOMHero's variables count for more than the file, and for less than its rules", async () => {
+  using tree = makeV1();
+  using folder = makeFolder();
+  const table = "[guard]\nwarn = 40\ncritical = 60\non-warn = 'reclaim'\non-critical = 'reclaim'\n";
+  const told = async (text: string, env: Record<string, string>) => {
+    const config = folder.write("config.toml", text);
+    const args = ["--root", tree.dir, "--config", config, pod];
+    return guarded(await guard(args, { WARNING: "50", WARNING_SIGNAL: "SIGHUP", ...env }));
+  };
+  const inTable = await told(table, {});
+  assert.deepEqual(levels(inTable), [50, 60]);
+  // Of the second signal OOMHero's variables say nothing.
+  assert.deepEqual(inTable[0].actions.warn, ["signal:SIGHUP"]);
+  assert.deepEqual(inTable[0].actions.critical, ["reclaim"]);
+  assert.deepEqual(levels(await told(table, { OOMKIT_WARN: "55" })), [55, 60]);
+  const rule = "[[guard.rule]]\ncgroup = '/kubepods/*'\nwarn = 45\non-warn = 'noop'\n";
+  const inRule = await told(table + rule, {});
+  assert.deepEqual(levels(inRule), [45, 60]);
+  assert.deepEqual(inRule[0].actions.warn, ["noop"]);
+});
+
+Deno.test("OOMHero's way to act again and again is left by a variable that says no", async () => {
+  using tree = makeV1();
+  const repeat = async (env: Record<string, string>) => {
+    const words = ["guard", "--check-config", "--dry-run", "--json", "--root", tree.dir, pod];
+    const { stdout } = await runOomkit(words, { env: { WARNING: "50", ...env } });
+    return JSON.parse(stdout).rules[0].repeat;
+  };
+  assert.equal(await repeat({}), true);
+  assert.equal(await repeat({ OOMKIT_REPEAT: "0" }), false);
 });
 
 Deno.test("an expression that fits nobody is told, and the guard begins all the same", async () => {

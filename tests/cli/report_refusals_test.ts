@@ -34,6 +34,32 @@ for (const command of ["watch", "guard"]) {
       [[...hook, "--webhook-header", "nothing"], /"nothing" is no header; write 'Name: value'/],
       [[...hook, "--webhook-timeout", "0s"], /"0s" is too short/],
       [[...hook, "--webhook-format", "xml"], /cloudevents, oom-guard/],
+      [
+        [...hook, "--webhook-secret-file", `${folder.path}/fifo`],
+        /cannot read the secret in .*fifo: it is a FIFO; name a regular file/,
+      ],
+      [
+        [...hook, "--webhook-ca", "/dev/zero"],
+        /cannot read the certificates in \/dev\/zero: it is no regular file/,
+      ],
+      [
+        ["--webhook-secret-file", empty],
+        /cannot use --webhook-secret-file without --webhook-url; add --webhook-url$/m,
+      ],
+      [["--webhook-header", "a: b"], /cannot use --webhook-header without --webhook-url/],
+      [["--webhook-ca", pem], /cannot use --webhook-ca without --webhook-url/],
+      [["--webhook-timeout", "1s"], /cannot use --webhook-timeout without --webhook-url/],
+      [
+        ["--webhook-format", "oom-guard"],
+        /cannot use --webhook-format without --webhook-url or --kubernetes-events/,
+      ],
+      [["--exec-timeout", "1s"], /cannot use --exec-timeout without --exec/],
+      [
+        ["--kubernetes-api", "https://localhost:1"],
+        /cannot use --kubernetes-api without --kubernetes or --kubernetes-events/,
+      ],
+      [["--kubernetes-token-file", token], /cannot use --kubernetes-token-file without/],
+      [["--kubernetes-ca", pem], /cannot use --kubernetes-ca without/],
       [["--report-types", "oom,kills"], /"kills" is none of /],
       [["--exec", "true", "--exec-timeout", "0ms"], /"0ms" is too short/],
       [["--listen", "here:there"], /here:there/],
@@ -55,6 +81,7 @@ for (const command of ["watch", "guard"]) {
       const words = [command, "--root", tree.dir, "--for", "1ms", ...flags, "/a"];
       const { code, stdout, stderr } = await runOomkit(words, {
         env: { OOMKIT_STATE_DIR: "/dev/null/nowhere", NODE_NAME: "", KUBERNETES_SERVICE_HOST: "" },
+        wrap: ["timeout", "60"],
       });
       assert.equal(code, 2, `${flags}: ${stderr}`);
       assert.equal(stdout, "", flags.join(" "));
@@ -63,6 +90,14 @@ for (const command of ["watch", "guard"]) {
     }
   });
 }
+
+Deno.test("a variable that means nothing here may be meant for another call", async () => {
+  using tree = makeTree(2, { "/a": { "memory.max": 209715200 } });
+  const { code, stderr } = await runOomkit(["watch", "--root", tree.dir, "--for", "1ms", "/a"], {
+    env: { OOMKIT_WEBHOOK_TIMEOUT: "1s", OOMKIT_KUBERNETES_CA: "/nonexistent" },
+  });
+  assert.equal(code, 0, stderr);
+});
 
 Deno.test("a log on a full disk is told once, and the command goes on", async () => {
   using tree = makeTree(2, { "/a": { "memory.max": 209715200 } });
