@@ -129,7 +129,9 @@ export function openSources(
       return true;
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
-      if (!isThere(cgroup)) return false;
+      // The whole machine has no limit of which anything could be told, and a poll would tell no more.
+      const isWhole = cgroup.path === "/" && error.code === "ENOENT";
+      if (isWhole || !isThere(cgroup)) return isWhole;
       const using = tellsOom(trigger) || trigger.kind === "eventfd" && trigger.tells === "threshold"
         ? pollText
         : "nothing";
@@ -179,7 +181,6 @@ export function openSources(
   const armParent = (member: Member) => {
     const parent = parentOf(member.cgroup);
     if (member.isTarget && parent && hierarchy.dialect.countsSubtree) {
-      // The root has no such file; then the removal itself is the only hint.
       armOne(member, parent, { kind: "inotify", file: "memory.events" }, true);
     }
   };
@@ -193,7 +194,7 @@ export function openSources(
       let armedThresholds = true;
       for (const trigger of bench ? hierarchy.dialect.triggers(interests(member)) : []) {
         const done = armOne(member, member.cgroup, trigger);
-        if (done) described.add(describe(trigger));
+        if (member.armed.at(-1)?.trigger === trigger) described.add(describe(trigger));
         if (done && tellsOom(trigger)) member.source = trigger.kind as Source;
         if (!done && trigger.kind === "eventfd" && trigger.tells === "threshold") {
           armedThresholds = false;
