@@ -283,36 +283,3 @@ Deno.test("one who never answers keeps the end waiting once, not for each that i
   never.resolve(fine());
   await server[Symbol.asyncDispose]();
 });
-
-Deno.test("of a URL that may have a secret in it no more is told than whose it is", async () => {
-  const shown = {
-    "http://me:secret@127.0.0.1:1/a(secret)/b?token=secret#secret": "http://127.0.0.1:1",
-    "https://127.0.0.1:1/services/secret": "https://127.0.0.1:1",
-    "unix:/nonexistent/s:/secret": "unix:/nonexistent/s",
-  };
-  for (const [url, origin] of Object.entries(shown)) {
-    const { webhook, lines, report } = webhookTo(url, {
-      closeWithin: 50,
-      queue: { sleep: fewTries(1) },
-    });
-    report("/a");
-    await webhook.close();
-    assert.ok(lines[0]!.startsWith(`cannot report to ${origin}: `), lines[0]);
-    assert.doesNotMatch(lines.join("\n"), /secret|\bme\b/);
-  }
-});
-
-Deno.test("what is no URL is refused with what would be one", () => {
-  for (const url of ["localhost", "file:///x", "unix:x", "unix:", ""]) {
-    assert.throws(
-      () => webhookTo(url),
-      /cannot report to ".*": it is no URL; use one such as/,
-      url,
-    );
-  }
-});
-
-Deno.test("certificates that are none are refused", () => {
-  const caCerts = ["-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n"];
-  assert.throws(() => webhookTo("https://localhost/", { caCerts }), /cannot use the certificates/);
-});
