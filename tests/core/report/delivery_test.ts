@@ -15,11 +15,11 @@ interface Receiver {
   readonly taken: string[];
   readonly tries: string[];
   readonly lines: string[];
-  /** Resolves when nothing waits any more. */
+  /** Resolves when nothing waits any more; throws when that never comes. */
   quiet(): Promise<void>;
 }
 
-/** One that never pauses. */
+/** One that pauses for a moment alone. */
 function receiver(
   answer: (item: string, tries: number) => Attempt,
   options: Partial<DeliveryOptions<string>> = {},
@@ -35,13 +35,19 @@ function receiver(
     },
     complain: (line) => void lines!.push(line),
     random: () => 0.5,
-    sleep: () => Promise.resolve(),
+    sleep: () => new Promise((resolve) => setTimeout(resolve)),
+    closeWithin: 100,
     ...options,
   });
   return {
     ...{ delivery, taken: taken!, tries: tries!, lines: lines! },
     async quiet() {
-      while (delivery.counts().waiting > 0) await new Promise((resolve) => setTimeout(resolve));
+      while (delivery.counts().waiting > 0 && tries!.length < 1000) {
+        await new Promise((resolve) => setTimeout(resolve));
+      }
+      if (delivery.counts().waiting === 0) return;
+      await delivery.close();
+      assert.fail("it is tried for ever");
     },
   };
 }
@@ -98,7 +104,7 @@ Deno.test("one that waits alone is tried on, until another comes", async () => {
   const to = receiver((item, tries) => {
     if (tries === 12) arrived.resolve();
     return item === "bad" ? later : done;
-  }, { sleep: () => new Promise((resolve) => setTimeout(resolve)) });
+  });
   to.delivery.send("bad");
   await arrived.promise;
   assert.equal(to.delivery.counts().dropped, 0);
