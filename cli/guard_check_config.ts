@@ -6,7 +6,10 @@ import { ruleFor } from "../core/policy/rules.ts";
 import { type GuardPlan, planFor } from "../core/guard/plan.ts";
 import { candidatesIn } from "../core/guard/scope.ts";
 import { toJson } from "../core/report/json.ts";
+import { shownUrl } from "../core/report/webhook.ts";
 import type { Asked } from "./guard.ts";
+import type { GuardFlags } from "./guard_options.ts";
+import { openReporters } from "./reporters.ts";
 import { setUp } from "./guard_setup.ts";
 import { wantsJson } from "./options.ts";
 import { print, printable } from "./output.ts";
@@ -15,8 +18,9 @@ import { formatBytes } from "./units.ts";
 
 /** The exit code; what is wrong is thrown. */
 export async function checkConfig(asked: Asked): Promise<number> {
-  const { file, flags } = asked;
+  const { file, flags, targets } = asked;
   if (file) await checkOtherTables(file);
+  await checkReceivers(flags);
   const { plans, scopes, rules } = setUp(asked, undefined);
   const cgroups = [...candidatesIn(scopes)].map(({ cgroup, isNamed }) => {
     const number = planFor(plans, cgroup.path);
@@ -30,6 +34,8 @@ export async function checkConfig(asked: Asked): Promise<number> {
     print(toJson({
       v: 1,
       file: file?.path ?? null,
+      targets,
+      receivers: receiversOf(flags),
       rules: plans.all.map((plan, at) => ({
         name: plan.rule ?? null,
         where: rules[at]?.where ?? null,
@@ -48,6 +54,9 @@ export async function checkConfig(asked: Asked): Promise<number> {
   print(
     `configuration  ${file ? printable(file.path) : "none; the defaults, variables and flags"}`,
   );
+  print(`targets        ${targets.map(printable).join(" ") || "none; the own cgroup"}`);
+  const receivers = receiversOf(flags);
+  print(`receivers      ${receivers.map(printable).join(", ") || "none but stdout"}`);
   for (const [at, plan] of plans.all.entries()) {
     const rule = rules[at];
     const name = plan.rule === undefined ? "the rest" : `rule "${printable(plan.rule)}"`;
@@ -67,8 +76,33 @@ export async function checkConfig(asked: Asked): Promise<number> {
   return 0;
 }
 
+/** What they need beside the network: secrets and certificates. Nothing is sent, listened on or written. */
+async function checkReceivers(flags: GuardFlags): Promise<void> {
+  const opening = ["logFile", "listen", "port", "kubernetes", "kubernetesEvents"];
+  const rest = Object.entries(flags).filter(([name]) => !opening.includes(name));
+  const reporters = await openReporters(Object.fromEntries(rest) as unknown as GuardFlags, {
+    command: "guard",
+    cgroups: () => [],
+    alive: () => ({ ok: true }),
+    ready: () => ({ ok: true }),
+  });
+  await reporters.close();
+}
+
+function receiversOf(flags: GuardFlags): string[] {
+  const { logFile, webhookUrl = [], exec, kubernetesEvents, listen } = flags;
+  return [
+    ...logFile === undefined ? [] : [`log ${logFile}`],
+    ...webhookUrl.map((url) => `webhook ${shownUrl(url)}`),
+    ...exec === undefined ? [] : [`exec ${exec}`],
+    ...kubernetesEvents ? ["Kubernetes events"] : [],
+    ...listen === undefined ? [] : [`Prometheus at ${listen}`],
+  ];
+}
+
 /** In its JSON form; `null` for what the mode decides. */
-function toldOf({ mode, levels, base, actions, patience, rearming, preferences }: GuardPlan) {
+function toldOf(plan: GuardPlan) {
+  const { mode, levels, base, actions, patience, rearming, preferences, poll, softLimit } = plan;
   const { ratio = null, min = null, max = null } = levels.margin;
   const sources = (list: readonly RegExp[]) => list.map(({ source }) => source);
   const { prefer, avoid, ignore } = preferences;
@@ -89,6 +123,8 @@ function toldOf({ mode, levels, base, actions, patience, rearming, preferences }
     hysteresis: rearming.hysteresis,
     cooldown_ms: rearming.cooldown,
     repeat: rearming.repeat,
+    poll_ms: poll ?? null,
+    soft_limit: softLimit,
     prefer: sources(prefer),
     avoid: sources(avoid),
     ignore: sources(ignore),
@@ -96,7 +132,7 @@ function toldOf({ mode, levels, base, actions, patience, rearming, preferences }
 }
 
 function planText(plan: GuardPlan): string {
-  const { mode, levels: { warn, critical, margin }, base, actions, patience } = plan;
+  const { mode, levels: { warn, critical, margin }, base, actions, patience, rearming } = plan;
   const words = (list: GuardPlan["actions"]["warn"]) => list.map(actionText).join("+") || "noop";
   const margins = [
     ...margin.ratio === undefined ? [] : [`${margin.ratio * 100}%`],
@@ -111,5 +147,14 @@ function planText(plan: GuardPlan): string {
     `margin ${margins.join(", ") || "as the mode has it"}`,
     `base ${base}`,
     ...patience.grace > 0 ? [`grace ${patience.grace} ms`] : [],
+    ...patience.reclaim ? [] : ["no reclaim"],
+    ...plan.softLimit ? ["soft limits too"] : [],
+    ...plan.poll === undefined ? [] : [`poll ${plan.poll} ms`],
+    `hysteresis ${rearming.hysteresis * 100}%`,
+    `cooldown ${rearming.cooldown} ms`,
+    ...rearming.repeat ? ["repeat"] : [],
+    ...(["prefer", "avoid", "ignore"] as const).flatMap((name) =>
+      plan.preferences[name].map(({ source }) => `${name} ${printable(source)}`)
+    ),
   ].join(", ");
 }

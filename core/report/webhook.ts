@@ -40,7 +40,7 @@ export const SIGNATURE_HEADER = "x-oomkit-signature";
 export function openWebhook(options: WebhookOptions): Reporter {
   const { write, headers = [], secret, timeout = TIMEOUT_MS, closeWithin, complain } = options;
   const { url, socket } = addressOf(options.url);
-  const shown = socket === undefined ? new URL(url).origin : `unix:${socket}`;
+  const shown = shownUrl(options.url);
   const client = clientFor(options, socket);
   const key = secret === undefined ? undefined : crypto.subtle.importKey(
     "raw",
@@ -127,6 +127,12 @@ function addressOf(text: string): Address {
     `cannot report to "${shortened(text)}": it is no URL`,
     "use one such as http://localhost/message, or unix:/run/events.sock",
   );
+}
+
+/** For people: the rest of it may be a secret. */
+export function shownUrl(text: string): string {
+  const { url, socket } = addressOf(text);
+  return socket === undefined ? new URL(url).origin : `unix:${socket}`;
 }
 
 /** Checks what {@link openWebhook} would refuse. */

@@ -283,3 +283,28 @@ Deno.test("watch and inspect take their options from their tables", async () => 
   assert.equal(code, 0);
   assert.equal(JSON.parse(stdout.trim().split("\n").at(-1)!).cgroups[0].cgroup, "/kubepods/db");
 });
+
+Deno.test("who is told, and of what, is checked too, and nothing of it is begun", async () => {
+  using tree = makeNode();
+  using secret = write("a secret\n");
+  const text = (path: string) =>
+    '[guard]\nwebhook-url = "http://u:p@localhost:1/token"\nlisten = ":1"\n' +
+    `log-file = "/nonexistent/x"\nwebhook-secret-file = "${path}"\n`;
+  using fine = write(text(secret.path));
+  const { code, stdout, stderr } = await check(tree, fine, "--json", "/kubepods/db");
+  assert.equal(code, 0, stderr);
+  const { targets, receivers } = JSON.parse(stdout);
+  assert.deepEqual(targets, ["/kubepods/db"]);
+  assert.deepEqual(receivers, [
+    "log /nonexistent/x",
+    "webhook http://localhost:1",
+    "Prometheus at :1",
+  ]);
+  using wrong = write(text("/nonexistent/secret"));
+  const refused = await check(tree, wrong);
+  assert.equal(refused.code, 2);
+  assert.match(
+    refused.stderr,
+    /^oomkit: cannot read the secret in \/nonexistent\/secret: [^\n]+\n$/,
+  );
+});
