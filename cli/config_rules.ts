@@ -48,7 +48,7 @@ export const SELECTORS = ["cgroup", "unit", "pod-labels"] as const;
 /** And what else it may have: its name, and that nothing is guarded where it fits. */
 export const RULE_WORDS = ["name", "exempt"] as const;
 
-export interface Rule extends HeldRule {
+export interface Rule extends Omit<HeldRule, "isGentle"> {
   /** Its own, or its number. */
   readonly name: string;
   /** Counted from 1. */

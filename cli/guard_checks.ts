@@ -64,7 +64,7 @@ export function checkRules(
 ): void {
   const blind = rules.find(({ selector }) => selector.labels);
   if (blind && !hasLabels) {
-    say(`${named(blind)} cannot fit anything: the labels of pods are known with --kubernetes only`);
+    say(`${named(blind)} asks for labels of pods, which are known with --kubernetes only`);
   }
   const paths = [...candidatesIn(scopes)].map(({ cgroup: { path } }) => path);
   const none: Labels = new Map();

@@ -108,8 +108,13 @@ export function plansOf(
   labels: Labels,
 ): Plans {
   // Of a rule no more than the sentry needs, and than can be told to it.
-  const held = rules.map(({ selector, isExempt }) => ({ selector, isExempt }));
-  return { all: [...rules.map(planUnder), usual], rules: held, labels };
+  const plans = rules.map(planUnder);
+  const held = rules.map(({ selector, isExempt }, at) => ({
+    selector,
+    isExempt,
+    isGentle: isExempt || deadlyLevel(plans[at]!.actions) === undefined,
+  }));
+  return { all: [...plans, usual], rules: held, labels };
 }
 
 /** What the flags say where a rule says nothing else. */

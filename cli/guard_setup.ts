@@ -63,7 +63,8 @@ export function setUp(asked: Asked, labels: Labels | undefined, before?: GuardSe
       checkMode(hierarchy, plan);
       checkTree(hierarchy, plan);
     }
-    for (const plan of plans.all) checkPreferences(plan, scopes);
+    const wishes = new Map(plans.all.map((plan) => [textOf(plan.preferences), plan]));
+    for (const plan of wishes.values()) checkPreferences(plan, scopes);
     checkRules(rules, scopes, plans, labels !== undefined);
   }
   return {
@@ -102,3 +103,6 @@ function scopesOf(
     return [{ cgroup: glob.base, recursive: true, pattern: glob.pattern }];
   });
 }
+
+const textOf = (preferences: GuardPlan["preferences"]) =>
+  Object.values(preferences).map((list) => list.map(String).join(" ")).join("\n");

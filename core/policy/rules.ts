@@ -12,8 +12,10 @@ export interface Selector {
 
 export interface Rule {
   readonly selector: Selector;
-  /** What fits is left alone. */
+  /** What fits is not guarded. */
   readonly isExempt: boolean;
+  /** Nothing of what fits is ended. */
+  readonly isGentle: boolean;
 }
 
 export interface Whereabouts {
@@ -24,22 +26,28 @@ export interface Whereabouts {
 /** By the uid of the pod, as cgroups are named after it. */
 export type Labels = ReadonlyMap<string, ReadonlyMap<string, string>>;
 
-/** The number of the first rule that fits; `rules.length` where none does. */
+/**
+ * The number of the first rule that fits; `rules.length` where none does. A pod of which nothing is known, as long as the API
+ * server has not told of it, may be one that is to be spared.
+ */
 export function ruleFor(rules: readonly Rule[], at: Whereabouts, labels: Labels): number {
-  const found = rules.findIndex(({ selector }) => fits(selector, at, labels));
+  const found = rules.findIndex(({ selector, isGentle }) => fits(selector, at, labels, isGentle));
   return found < 0 ? rules.length : found;
 }
 
+/** @param whenUnknown whether it fits a pod whose labels are not known. */
 export function fits(
   { cgroups, units, labels: wanted }: Selector,
   { path, podUid }: Whereabouts,
   labels: Labels,
+  whenUnknown = false,
 ): boolean {
   if (cgroups && !cgroups.some((each) => each.test(path))) return false;
   if (units && !unitsOf(path).some((name) => units.some((each) => each.test(name)))) return false;
   if (wanted === undefined) return true;
   const found = podUid === undefined ? undefined : labels.get(podUid);
-  return found !== undefined && wanted.every(([key, value]) => found.get(key) === value);
+  if (found === undefined) return podUid !== undefined && whenUnknown;
+  return wanted.every(([key, value]) => found.get(key) === value);
 }
 
 /**

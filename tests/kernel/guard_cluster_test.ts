@@ -46,11 +46,16 @@ kernelTest("a kill is an event on its pod, and a rule finds pods by their labels
   try {
     const words = ["-r", "--policy", "process", "--config", config, ...flagsOf(server)];
     await using guarded = await startGuarded([...words, parent.path]);
-    // Of a pod that comes later, too.
+    // Nothing is known of them yet: they may be what is to be spared.
+    for (const cgroup of [spared, taken]) {
+      await guarded.next(({ type, rule, cgroup: path }) =>
+        type === "guarding" && rule === "db" && path === cgroup.path
+      );
+    }
     server.putPod(podShape({ uid: uidOf(1), name: "db-0", node: NODE, labels: { app: "db" } }));
     server.putPod(podShape({ uid: uidOf(2), node: NODE, labels: { app: "web" } }));
     await guarded.next(({ type, rule, cgroup }) =>
-      type === "guarding" && rule === "db" && cgroup === spared.path
+      type === "guarding" && rule === null && cgroup === taken.path
     );
     const pid = await fill(taken);
     const deed = await guarded.next(isDeed);

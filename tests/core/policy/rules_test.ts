@@ -30,8 +30,20 @@ Deno.test("the first rule that fits holds, and the number behind the last stands
   const rules = [/^\/a/, /^\/a\/b/, /^\/c/].map((glob) => ({
     selector: { cgroups: [glob] },
     isExempt: false,
+    isGentle: false,
   }));
   assert.equal(ruleFor(rules, at("/a/b"), pods), 0);
   assert.equal(ruleFor(rules, at("/c"), pods), 2);
   assert.equal(ruleFor(rules, at("/d"), pods), 3);
+});
+
+Deno.test("a pod that is not known yet is spared by a rule that spares, and not ended by one that ends", () => {
+  const rule = (isGentle: boolean) => [{
+    selector: { labels: [["app", "db"]] as const },
+    isExempt: false,
+    isGentle,
+  }];
+  assert.equal(ruleFor(rule(true), at("/p", "unknown"), pods), 0);
+  assert.equal(ruleFor(rule(false), at("/p", "unknown"), pods), 1);
+  assert.equal(ruleFor(rule(true), at("/no-pod"), pods), 1);
 });
