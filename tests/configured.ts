@@ -1,0 +1,51 @@
+/** A configuration file beside a tree that it is about, and what `guard --check-config` says of it. */
+
+import assert from "node:assert/strict";
+import { type Ran, runOomkit } from "./run_oomkit.ts";
+import { makeTree, type Tree } from "./trees.ts";
+
+export const makeNode = (): Tree => {
+  const limited = { "memory.max": 209715200 };
+  return makeTree(2, {
+    "/kubepods": {},
+    "/kubepods/db": limited,
+    "/kubepods/web": limited,
+    "/system.slice": {},
+    "/system.slice/nginx.service": limited,
+    "/system.slice/nginx.service/worker": limited,
+  });
+};
+
+export interface Written extends Disposable {
+  readonly path: string;
+}
+
+export function write(text: string): Written {
+  const folder = Deno.makeTempDirSync({ prefix: "oomkit-config-" });
+  const path = `${folder}/config.toml`;
+  Deno.writeTextFileSync(path, text);
+  return { path, [Symbol.dispose]: () => Deno.removeSync(folder, { recursive: true }) };
+}
+
+export const stateless = { OOMKIT_STATE_DIR: "/dev/null/nowhere" };
+
+export function check(tree: Tree, file: Written, ...args: string[]): Promise<Ran> {
+  const words = ["guard", "--check-config", "--dry-run", "--root", tree.dir, "--config", file.path];
+  return runOomkit([...words, ...args], { env: stateless });
+}
+
+export interface Checked {
+  readonly rules: readonly Record<string, unknown>[];
+  readonly cgroups: readonly { cgroup: string; rule: string | null; guarded: boolean }[];
+}
+
+export async function checked(
+  text: string,
+  ...args: string[]
+): Promise<Checked & { stderr: string }> {
+  using tree = makeNode();
+  using file = write(text);
+  const { code, stdout, stderr } = await check(tree, file, "--json", ...args);
+  assert.equal(code, 0, stderr);
+  return { ...JSON.parse(stdout), stderr };
+}
