@@ -118,6 +118,8 @@ export function createRoster(options: RosterOptions): Roster {
   /** The sentry may be about to read what it was woken by: a number that is closed may be another's by then. */
   const retire = (armed: readonly ArmedEventfd[]) => {
     if (armed.length === 0) return;
+    // What nobody takes any more would wake the sentry without end, and a cgroup that is removed rings it once more.
+    for (const each of armed) options.epoll.remove(each.armed.fd!);
     retired.add(armed);
     setTimeout(() => retired.delete(armed) && disarm(armed), RETIRED_MS);
   };
