@@ -92,7 +92,7 @@ export async function inGuest(version: Version, signal: AbortSignal): Promise<Ou
 const telling = /\/(inspect|watch|watch_command|guard|simulate)_test\.ts$/;
 
 /** What the host has run already; the emulated machine takes ten minutes for it. */
-const repeated = /\/(guard\w*|image|inspect|watch_(?!test)\w*)_test\.ts$/;
+const repeated = /\/(guard\w*|image|inspect|simulate|watch_(?!test)\w*)_test\.ts$/;
 
 /** All of them; without those where this machine has that version itself. */
 function guestFiles(version: Version): string[] {
