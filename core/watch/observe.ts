@@ -141,18 +141,21 @@ export function createObserver(
     const crossed = (threshold: number, direction: "above" | "below", usage: number) =>
       tell(member.cgroup.path, source, { type: "threshold", threshold, direction, usage, limit });
     // All that was crossed on the way up comes before what was crossed on the way down.
-    const highest = peak !== undefined && before !== undefined && peak > before ? peak : usage;
     for (const threshold of member.thresholds) {
-      if (threshold.above || Math.max(usage, highest) < threshold.bytes) continue;
+      const { bytes, above } = threshold;
+      const isOver = before !== undefined && peak !== undefined && before < bytes && peak >= bytes;
+      if (above || (usage < bytes && !isOver)) continue;
       threshold.above = true;
-      crossed(threshold.bytes, "above", usage >= threshold.bytes ? usage : highest);
+      crossed(bytes, "above", usage >= bytes ? usage : peak!);
     }
     for (const threshold of member.thresholds) {
       if (!threshold.above || usage >= threshold.bytes) continue;
       threshold.above = false;
       crossed(threshold.bytes, "below", usage);
     }
-    if (peak !== undefined) member.peak = peak;
+    // What was seen need not be told once more, out of the mark that it has left.
+    if (before !== undefined) member.peak = Math.max(before, usage, peak ?? 0);
+    else if (peak !== undefined) member.peak = peak;
   };
 
   const observer: Observer = {
