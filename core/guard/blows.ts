@@ -8,8 +8,7 @@ import { type Pick, release } from "./aim.ts";
 import { sparedBy, wholeOf } from "./casualties.ts";
 import type { Blow, Message, Weighed } from "./messages.ts";
 import type { Deed } from "./plan.ts";
-import { headOf } from "./sentry.ts";
-import type { OpenBlow, Ward } from "./ward.ts";
+import { headOf, type OpenBlow, type Ward } from "./ward.ts";
 
 export interface Blows {
   /** @param struckAfter milliseconds since `now`. */

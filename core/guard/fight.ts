@@ -11,8 +11,7 @@ import { createBlows } from "./blows.ts";
 import type { Message } from "./messages.ts";
 import { type Deed, deedOf } from "./plan.ts";
 import { overlap } from "./scope.ts";
-import { headOf } from "./sentry.ts";
-import { cacheOf, msAtWorst, msUntilLimit, type Ward } from "./ward.ts";
+import { cacheOf, headOf, msAtWorst, msUntilLimit, type Ward } from "./ward.ts";
 
 export interface Fight {
   /** Finds out ahead of time whom to strike, unless that is known. */

@@ -6,6 +6,7 @@
 import type { JoinedEpoll } from "../kernel/epoll.ts";
 import { EPOLLPRI } from "../kernel/epoll.ts";
 import { lend, takeEventfd } from "../kernel/fd.ts";
+import { sleepMicroseconds } from "../kernel/scheduling.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { levelOf, LEVELS } from "../policy/bounds.ts";
 import { engage } from "../policy/engagement.ts";
@@ -14,9 +15,23 @@ import { longestLook, nextLook } from "../policy/pace.ts";
 import { createFight } from "./fight.ts";
 import type { Message, Wake, WardSpec } from "./messages.ts";
 import { deedOf, isKept, keyOf, type Plans } from "./plan.ts";
-import { cacheOf, closeWard, openWard, ordersOf, type Ward } from "./ward.ts";
+import { createShadow, noShadow } from "./shadow.ts";
+import {
+  cacheOf,
+  clock,
+  closeWard,
+  headOf,
+  measure,
+  msAtWorst,
+  openWard,
+  ordersOf,
+  RATE_MS,
+  type Ward,
+} from "./ward.ts";
 
 export interface Sentry {
+  /** This thread has SCHED_FIFO. */
+  goBeside(): void;
   /** What wards are meant by the number of their plan from now on. */
   assume(plans: Plans): void;
   adopt(spec: WardSpec): void;
@@ -35,18 +50,12 @@ const SELDOM = 4;
 const SHORTEST_MS = 1;
 /** What would be crossed sooner than this is not slept for. */
 const SPIN_MS = 1;
+/** So long an allocator runs whose CPU this thread shares, between two looks (milliseconds). */
+const STEP_MS = 0.05;
+/** Whoever is at the limit sooner than this, as fast as he was of late, is followed to his CPU (milliseconds). */
+const FOLLOWED_MS = 20;
 /** But no longer than this after a notification: growth may have ended. */
 const LONGEST_SPIN_MS = 2;
-/** Two looks that are closer than this say nothing of the rate (milliseconds). */
-const RATE_MS = 0.2;
-/**
- * And those that are closer than that say something only of growth beyond what the kernel takes ahead at once: 256 KiB on each
- * CPU (kernel, mm/memcontrol.c, MEMCG_CHARGE_BATCH).
- */
-const SURE_RATE_MS = 1;
-const SURE_GROWTH = 1024 ** 2;
-/** An allocator that stood still for a moment, for want of a CPU, goes on as before (milliseconds). */
-const STEEP_MS = 250;
 /** No two hints within this time (milliseconds). */
 const HINT_MS = 2;
 /** The tokens of the main thread's eventfds are below this. */
@@ -65,6 +74,7 @@ export function createSentry(
     number,
     { readonly ward: Ward; readonly by: Wake; readonly isHint?: boolean; take(): void }
   >();
+  let shadow = noShadow;
   let nextToken = FIRST_SENTRY_TOKEN;
   const outbox: Message[] = [];
   const say = (message: Message) => void outbox.push(message);
@@ -106,7 +116,11 @@ export function createSentry(
       const { usage, rate } = ward;
       say({ say: "level", ...headOf(ward), level, usage, value, rate });
     }
-    if (!ward.engagement) schedule(ward, value, now);
+    if (ward.engagement) return shadow.leave();
+    const [first] = ward.aim?.picks ?? [];
+    const isFollowed = isDeadly && reached !== undefined && msAtWorst(ward) < FOLLOWED_MS;
+    if (first && isFollowed) shadow.follow(first.pid, now);
+    schedule(ward, value, now);
   };
 
   const schedule = (ward: Ward, value: number, now: number) => {
@@ -120,7 +134,10 @@ export function createSentry(
     const longest = isNotified ? Math.min(SWEEP_MS, SELDOM * unaided) : unaided;
     const left = bounds.threshold - value;
     const isNear = isDeadly && left > 0 && 1000 * left < SPIN_MS * rate;
-    if (isNear && now < ward.spinUntil) return void (ward.nextLook = now);
+    if (isNear && now < ward.spinUntil) {
+      // On his CPU nothing would move while it is looked without a pause.
+      return void (ward.nextLook = shadow.isBeside ? now + STEP_MS : now);
+    }
     const above = [bounds.warn, bounds.critical, bounds.threshold, limit].find((at) => at > value);
     const wait = nextLook((above ?? Infinity) - value, rate, longest, SHORTEST_MS);
     const again = nextRing(ward.bells, bounds, value, rearming, acting);
@@ -184,7 +201,16 @@ export function createSentry(
     closeWard(ward);
   };
 
+  const timeoutUntil = (next: number): number => {
+    const left = next - performance.now();
+    if (left >= FOLLOWED_MS) shadow.leave();
+    if (!shadow.isBeside || left > STEP_MS) return Math.max(0, Math.ceil(left));
+    if (left > 0) sleepMicroseconds(1000 * STEP_MS);
+    return 0;
+  };
+
   return {
+    goBeside: () => void (shadow = createShadow()),
     assume(next) {
       plans = next;
       // Who is asked for the same goes on with what he is at.
@@ -236,8 +262,7 @@ export function createSentry(
     turn() {
       let next = performance.now() + SWEEP_MS;
       for (const ward of wards.values()) if (ward.nextLook < next) next = ward.nextLook;
-      const timeout = Math.max(0, Math.ceil(next - performance.now()));
-      const { events, woken } = epoll.block(timeout);
+      const { events, woken } = epoll.block(timeoutUntil(next));
       const now = performance.now();
       for (const { token } of events) {
         const meant = tokens.get(token);
@@ -263,34 +288,7 @@ export function createSentry(
   };
 }
 
-/** What every report on a ward begins with. */
-export function headOf({ spec: { id }, wake }: Ward) {
-  return { id, wake, at: clock() };
-}
-
-/** Milliseconds since the epoch; `performance.now()` counts from each thread's own beginning. */
-export function clock(): number {
-  return performance.timeOrigin + performance.now();
-}
-
 function letGoOfAim(ward: Ward): void {
   ward.aim?.close();
   ward.aim = undefined;
-}
-
-function measure(ward: Ward, usage: number, now: number): void {
-  ward.usage = usage;
-  const over = now - ward.usageAt;
-  const growth = usage - ward.usageThen;
-  if (over < RATE_MS || (over < SURE_RATE_MS && Math.abs(growth) < SURE_GROWTH)) return;
-  if (Number.isFinite(over)) {
-    const rate = 1000 * growth / over;
-    ward.rate = rate;
-    if (rate >= ward.steepest || now - ward.steepestAt > STEEP_MS) {
-      ward.steepest = rate;
-      ward.steepestAt = now;
-    }
-  }
-  ward.usageThen = usage;
-  ward.usageAt = now;
 }

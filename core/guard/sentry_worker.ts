@@ -37,7 +37,9 @@ async function serve(): Promise<void> {
   const rehearsed = rehearse(sentry, epoll);
   sentry.assume(begin.plans);
   post = (message) => thread.postMessage(message);
-  post({ say: "ready", scheduling: scheduling(), rehearsed });
+  const scheduling = hurry();
+  if (scheduling === REALTIME) sentry.goBeside();
+  post({ say: "ready", scheduling, rehearsed });
   for (;;) {
     Atomics.add(begin.heartbeat, 0, 1);
     for (let woken = sentry.turn(); woken > 0; woken--) {
@@ -64,9 +66,12 @@ async function serve(): Promise<void> {
   }
 }
 
-function scheduling(): string {
+const REALTIME = "SCHED_FIFO";
+
+/** @returns how soon this thread runs from now on when it is woken. */
+function hurry(): string {
   const refused = goRealtime();
-  if (refused === undefined) return "SCHED_FIFO";
+  if (refused === undefined) return REALTIME;
   return goFirst() === undefined
     ? `nice -20 (SCHED_FIFO: ${refused})`
     : `no priority (SCHED_FIFO: ${refused})`;

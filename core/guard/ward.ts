@@ -13,6 +13,17 @@ import type { Aim, Pick } from "./aim.ts";
 import { type Blow, unflatten, type Wake, type WardSpec } from "./messages.ts";
 import { actingLevels, deadlyLevel, type GuardPlan, keyOf } from "./plan.ts";
 
+/** Two looks that are closer than this say nothing of the rate (milliseconds). */
+export const RATE_MS = 0.2;
+/**
+ * And those that are closer than that say something only of growth beyond what the kernel takes ahead at once: 256 KiB on each
+ * CPU (kernel, mm/memcontrol.c, MEMCG_CHARGE_BATCH).
+ */
+const SURE_RATE_MS = 1;
+const SURE_GROWTH = 1024 ** 2;
+/** An allocator that stood still for a moment, for want of a CPU, goes on as before (milliseconds). */
+const STEEP_MS = 250;
+
 /** A blow whose outcome is not known yet. */
 export interface OpenBlow {
   readonly pick: Pick;
@@ -208,4 +219,32 @@ export function cacheOf(text: string): Cache {
   return activeFile === undefined
     ? { inactiveFile }
     : { inactiveFile, reclaimable: inactiveFile + activeFile };
+}
+
+/** Usage as it was just read. */
+export function measure(ward: Ward, usage: number, now: number): void {
+  ward.usage = usage;
+  const over = now - ward.usageAt;
+  const growth = usage - ward.usageThen;
+  if (over < RATE_MS || (over < SURE_RATE_MS && Math.abs(growth) < SURE_GROWTH)) return;
+  if (Number.isFinite(over)) {
+    const rate = 1000 * growth / over;
+    ward.rate = rate;
+    if (rate >= ward.steepest || now - ward.steepestAt > STEEP_MS) {
+      ward.steepest = rate;
+      ward.steepestAt = now;
+    }
+  }
+  ward.usageThen = usage;
+  ward.usageAt = now;
+}
+
+/** What every report on a ward begins with. */
+export function headOf({ spec: { id }, wake }: Ward) {
+  return { id, wake, at: clock() };
+}
+
+/** Milliseconds since the epoch; `performance.now()` counts from each thread's own beginning. */
+export function clock(): number {
+  return performance.timeOrigin + performance.now();
 }

@@ -1,4 +1,4 @@
-/** How soon this thread runs when it is woken: sched(7). Each call is about the thread that makes it. */
+/** How soon this thread runs when it is woken, and where: sched(7). Each call is about the thread that makes it. */
 
 import { errno, libc } from "./libc.ts";
 
@@ -8,6 +8,11 @@ const SCHED_RESET_ON_FORK = 0x40000000;
 const LOWEST_REALTIME = 1;
 const PRIO_PROCESS = 0;
 const HIGHEST_NICE = -20;
+/** A kernel takes no fewer than it may have CPUs; none is built for more than 8192. */
+const CPU_SET_BYTES = 1024;
+
+/** A bit for each CPU, as sched_setaffinity(2) takes them. */
+export type CpuSet = Uint8Array<ArrayBuffer>;
 
 /** `undefined` when it was permitted (CAP_SYS_NICE), else the errno's name. */
 export function goRealtime(): string | undefined {
@@ -19,4 +24,32 @@ export function goRealtime(): string | undefined {
 /** `undefined` when it was permitted, else the errno's name. On Linux the nice value is each thread's own: setpriority(2). */
 export function goFirst(): string | undefined {
   return libc().setpriority(PRIO_PROCESS, 0, HIGHEST_NICE) === 0 ? undefined : errno();
+}
+
+/** Where this thread may run; `undefined` where the kernel does not say. */
+export function ownCpus(): CpuSet | undefined {
+  const cpus = new Uint8Array(CPU_SET_BYTES);
+  const n = libc().sched_getaffinity(0, BigInt(CPU_SET_BYTES), cpus);
+  return n < 0 ? undefined : cpus;
+}
+
+/** @param cpu counted from 0. */
+export function oneCpu(cpu: number): CpuSet {
+  const cpus = new Uint8Array(CPU_SET_BYTES);
+  cpus[cpu >> 3] = 1 << (cpu & 7);
+  return cpus;
+}
+
+export function hasCpu(cpus: CpuSet, cpu: number): boolean {
+  return (cpus[cpu >> 3]! >> (cpu & 7) & 1) === 1;
+}
+
+/** This thread is there when it returns. False where none of them is in its cpuset (cpuset(7)). */
+export function runOn(cpus: CpuSet): boolean {
+  return libc().sched_setaffinity(0, BigInt(CPU_SET_BYTES), cpus) === 0;
+}
+
+/** A thread with SCHED_FIFO has no timer slack: prctl(2), PR_SET_TIMERSLACK. */
+export function sleepMicroseconds(us: number): void {
+  libc().usleep(us);
 }

@@ -12,6 +12,9 @@ export interface ProcStat {
 /** Fields 5 to 21 lie between the parent's pid and the start time; some are negative. */
 const AFTER_COMM = /^ (\S) (\d+)(?: -?\d+){17} (\d{1,20}) /;
 
+/** The state is the third field, and the first after the comm. */
+const PROCESSOR = 39 - 3;
+
 /** The comm is not escaped and may hold `) Z 1 (` or a newline: it ends at the last parenthesis. */
 export function parseProcStat(text: string): ProcStat | undefined {
   const open = text.indexOf(" (");
@@ -28,4 +31,10 @@ export function parseProcStat(text: string): ProcStat | undefined {
     ppid: Number(ppid),
     startTime: BigInt(startTime!),
   };
+}
+
+/** Field 39: the CPU that its main thread ran on last. */
+export function parseProcessor(text: string): number | undefined {
+  const field = text.slice(text.lastIndexOf(")") + 2).split(" ")[PROCESSOR];
+  return field !== undefined && /^\d+$/.test(field) ? Number(field) : undefined;
 }

@@ -21,14 +21,14 @@ export interface KillLog {
   take(message: string, timestamp: bigint): LoggedKill | undefined;
 }
 
-/** A group dies in one loop of the kernel; a kill that comes later than this is another one's (microseconds). */
-const GROUP_LASTS = 500_000n;
+/** A group dies in one loop of the kernel; a kill that comes so long after its last one is another one's (microseconds). */
+const GROUP_PAUSES = 500_000n;
 
 export function createKillLog(): KillLog {
   let summary: Extract<OomMessage, { kind: "oom-kill" }> | undefined;
   let older: Extract<OomMessage, { kind: "task-in" }> | undefined;
   let group:
-    | { readonly path: string; readonly since: bigint; readonly pids: Set<number> }
+    | { readonly path: string; lastAt: bigint; readonly pids: Set<number> }
     | undefined;
   let last: LoggedKill | undefined;
 
@@ -64,7 +64,7 @@ export function createKillLog(): KillLog {
 
   return {
     take(message, timestamp) {
-      if (group && timestamp - group.since > GROUP_LASTS) group = undefined;
+      if (group && timestamp - group.lastAt > GROUP_PAUSES) group = undefined;
       const parsed = parseOomMessage(message);
       switch (parsed?.kind) {
         case "invoked":
@@ -80,11 +80,13 @@ export function createKillLog(): KillLog {
           // Written after the first victim, which is killed and logged again as one of the group.
           group = {
             path: parsed.memcg,
-            since: timestamp,
+            lastAt: timestamp,
             pids: new Set(last ? [last.victim.pid] : []),
           };
           return undefined;
         case "killed":
+          // A slow console makes each line wait for the ones before it.
+          if (group) group.lastAt = timestamp;
           return killed(parsed);
         default:
           return undefined;

@@ -19,8 +19,8 @@ export interface Told {
 /** How late the kernel tells of a counter that has risen: it notifies a file at most once in 10 ms. */
 export const NOTIFIED_WITHIN_MS = 20;
 
-/** The log line follows the counter within microseconds, unless the machine stands still in between; how long it is waited for (ms). */
-export const LOG_GRACE_MS = 500;
+/** The log line follows the counter within microseconds; longer than this nobody waits for it (milliseconds). */
+export const LOG_GRACE_MS = 250;
 
 /** A kill without a cgroup waits this long for those that can be told for certain, before it gets what they leave. */
 const ELIMINATE_MS = 30;

@@ -154,7 +154,7 @@ export function createObserver(
       crossed(threshold.bytes, "below", usage);
     }
     // What was seen need not be told once more, out of the mark that it has left.
-    if (before !== undefined) member.peak = Math.max(before, usage, peak ?? 0);
+    if (before !== undefined) member.peak = Math.max(before, usage, peak ?? usage);
     else if (peak !== undefined) member.peak = peak;
   };
 

@@ -146,8 +146,7 @@ export function startWatch(
   const bury = (member: Member) => {
     removals.bury(member);
     finished.push(...[tallyOf(member)].filter((tally) => tally !== undefined));
-    const targetsLeft = [...members.values(), ...retired].some(({ isTarget }) => isTarget);
-    if (!targetsLeft) done.resolve();
+    if (![...members.values(), ...retired].some(({ isTarget }) => isTarget)) done.resolve();
   };
   const retire = (member: Member) => {
     members.delete(member.cgroup.path);
@@ -191,9 +190,10 @@ export function startWatch(
   };
 
   const settle = () => {
+    // Before the log is read: what is not in it by now is late, however long this program stands still in between.
+    const now = performance.now();
     readLog();
     parents.settle(catchUp);
-    const now = performance.now();
     let next = Math.min(sweepAt, kills.settle(now));
     for (const member of [...retired]) {
       // A kill without a cgroup may still turn out to be the one that is missing.

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { parseProcStat } from "../../../core/parse/proc_stat.ts";
+import { parseProcessor, parseProcStat } from "../../../core/parse/proc_stat.ts";
 import { fixture } from "./fixture.ts";
 
 Deno.test("a live process reads as the kernel wrote it, its hostile name included", () => {
@@ -37,4 +37,14 @@ Deno.test("any name reads back, one that imitates the rest of the line included"
     const text = `${pid} (${comm}) S ${ppid} ${between} ${startTime} 6864896 1484\n`;
     assert.deepEqual(parseProcStat(text), { pid, comm, state: "S", ppid, startTime });
   }));
+});
+
+Deno.test("the CPU that it ran on last is found behind any name, and not in a cut text", () => {
+  const text = fixture("6.18-v1", "proc/stat");
+  const processor = text.slice(text.lastIndexOf(")")).split(" ")[37];
+  assert.equal(String(parseProcessor(text)), processor);
+  const hostile = text.replace(/\(.*\)/, "() Z 1 (a b c)");
+  assert.equal(parseProcessor(hostile), parseProcessor(text));
+  assert.equal(parseProcessor(text.slice(0, 60)), undefined);
+  assert.equal(parseProcessor(""), undefined);
 });

@@ -98,6 +98,13 @@ Deno.test("a group ends with the next OOM, and when it has had its time", () => 
   assert.equal(last(600_000), undefined);
 });
 
+Deno.test("a group that dies slowly is one for as long as its lines follow each other", () => {
+  const group = [summary(7), killed(7), together("/pod/c"), killed(7)];
+  const slow: [string, number][] = [[killed(8), 400_000], [killed(9), 800_000]];
+  const kills = take([...group, ...slow]);
+  assert.deepEqual(kills.slice(2).map(({ group }) => group), ["/pod/c", "/pod/c"]);
+});
+
 Deno.test("a pid that is killed again in another OOM is another process", () => {
   const kills = take([summary(7), killed(7), invoked, summary(7), killed(7)]);
   assert.deepEqual(kills.map(({ again }) => again), [false, false]);
