@@ -53,7 +53,7 @@ const SPIN_MS = 1;
 /** So long an allocator runs whose CPU this thread shares, between two looks (milliseconds). */
 const STEP_MS = 0.05;
 /** Whoever is at the limit sooner than this, as fast as he was of late, is followed to his CPU (milliseconds). */
-const FOLLOWED_MS = 20;
+const FOLLOWED_MS = 100;
 /** But no longer than this after a notification: growth may have ended. */
 const LONGEST_SPIN_MS = 2;
 /** No two hints within this time (milliseconds). */
