@@ -10,7 +10,7 @@ import { readPreference } from "../cgroup/preference.ts";
 import { commandLineOf, oomScoreAdjOf, readCandidate } from "../cgroup/processes.ts";
 import { type Held, pidsIn } from "../act/held.ts";
 import { type Fd, inodeOfFd, openDirectory } from "../kernel/fd.ts";
-import { type KeptFile, openKept } from "../kernel/kept_file.ts";
+import { type KeptFile, peekKept } from "../kernel/kept_file.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { openPidfd } from "../kernel/process.ts";
 import {
@@ -45,7 +45,8 @@ export interface Aim {
   picks: readonly Pick[];
   /** The first few of all, those that are spared at the end. */
   candidates: readonly Weighed[];
-  readonly at: number;
+  /** Milliseconds of this thread's clock; `-Infinity` once somebody was struck by it, and others may have come in his place. */
+  at: number;
   /** The level left no time to look at all. */
   readonly isPartial: boolean;
   /** Whom the kernel would take, where that is nobody whom this guard may take. */
@@ -249,15 +250,6 @@ function immuneIn(group: Cgroup): number[] {
     ...pidsIn(peekControl(each, "cgroup.procs") ?? ""),
   ]);
   return pids.filter((pid) => oomScoreAdjOf(pid) === -1000);
-}
-
-function peekKept(path: string): KeptFile | undefined {
-  try {
-    return openKept(path);
-  } catch (error) {
-    if (error instanceof SystemCallError) return undefined;
-    throw error;
-  }
 }
 
 /** The outermost cgroup of a container from the guarded one down to the victim's; the guarded one where there is none. */

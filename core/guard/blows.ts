@@ -184,8 +184,10 @@ export function createBlows(say: (message: Message) => void): Blows {
         aim.picks = aim.picks.filter((pick) => !struck.has(pick));
         const pids = new Set([...struck].map(({ pid }) => pid));
         aim.candidates = aim.candidates.filter(({ pid }) => !pids.has(pid));
+        if (struck.size > 0) aim.at = -Infinity;
       }
       struck.forEach(release);
+      if (aim?.picks.length === 0) loosen(ward);
     },
   };
 }

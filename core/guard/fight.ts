@@ -30,7 +30,7 @@ export interface FightOptions {
 }
 
 /** An aim that is older is taken anew, while the threshold is far enough to do so (milliseconds). */
-const AIM_MS = 1000;
+export const AIM_MS = 1000;
 const FAR_MS = 5000;
 /** An aim as young as this is as good as a new one (milliseconds). */
 const FRESH_MS = 100;

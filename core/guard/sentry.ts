@@ -12,7 +12,7 @@ import { levelOf, LEVELS } from "../policy/bounds.ts";
 import { engage } from "../policy/engagement.ts";
 import { freshBells, nextRing, ring } from "../policy/levels.ts";
 import { longestLook, nextLook } from "../policy/pace.ts";
-import { createFight } from "./fight.ts";
+import { AIM_MS, createFight } from "./fight.ts";
 import type { Message, Wake, WardSpec } from "./messages.ts";
 import { deedOf, isKept, keyOf, type Plans } from "./plan.ts";
 import { createShadow, noShadow } from "./shadow.ts";
@@ -109,6 +109,7 @@ export function createSentry(
     if (ward.engagement) fight.proceed(ward, now);
     else if (isDeadly && reached) fight.aim(ward, now, reached, levels.includes("critical"));
     if (!reached) {
+      if (ward.aim && now - ward.aim.at > AIM_MS) letGoOfAim(ward);
       ward.failure = undefined;
       ward.idleFor = 0;
     }

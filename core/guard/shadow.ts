@@ -4,7 +4,7 @@
  * takes an interrupt, and in a virtual machine whose host has lent that CPU to somebody else up to 3 ms (docs/performance.md).
  */
 
-import { peekText } from "../cgroup/files.ts";
+import { peekKept } from "../kernel/kept_file.ts";
 import { type CpuSet, hasCpu, oneCpu, ownCpus, runOn } from "../kernel/scheduling.ts";
 import { parseProcessor } from "../parse/proc_stat.ts";
 
@@ -30,7 +30,8 @@ export function createShadow(): Shadow {
     follow(pid, now) {
       if (now - followedAt < FOLLOW_MS) return;
       followedAt = now;
-      const there = parseProcessor(peekText(`/proc/${pid}/stat`) ?? "");
+      using stat = peekKept(`/proc/${pid}/stat`);
+      const there = parseProcessor(stat?.text() ?? "");
       if (there === undefined || (before !== undefined && there === cpu)) return;
       // Asked each time: whoever runs this program may have changed it.
       const own = before ?? ownCpus();

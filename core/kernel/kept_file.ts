@@ -3,7 +3,7 @@
  * (`deno task bench`, docs/performance.md).
  */
 
-import { libc } from "./libc.ts";
+import { libc, SystemCallError } from "./libc.ts";
 import { type Fd, O_NONBLOCK, O_RDONLY, openFd, openIn } from "./fd.ts";
 
 export interface KeptFile extends Disposable {
@@ -29,6 +29,16 @@ const LETTER_M = 0x6d;
 export function openKept(path: string): KeptFile {
   // Means nothing to a control file, and spares a watch of a copied tree the wait for a FIFO's other end.
   return keep(openFd(path, O_RDONLY | O_NONBLOCK));
+}
+
+/** `undefined` when it is gone, or may not be opened. */
+export function peekKept(path: string): KeptFile | undefined {
+  try {
+    return openKept(path);
+  } catch (error) {
+    if (error instanceof SystemCallError) return undefined;
+    throw error;
+  }
 }
 
 /** The same of a file in a directory that is held. */

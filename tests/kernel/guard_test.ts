@@ -14,7 +14,7 @@ import {
   WIDE,
 } from "../guarded.ts";
 import { startHungryProcess } from "../hungry_process.ts";
-import { kernelTest, MIB, ofType } from "../kernel_cases.ts";
+import { eatToDeath, kernelTest, MIB, ofType } from "../kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup } from "../real_cgroup.ts";
 import type { Json } from "../telling.ts";
 
@@ -47,6 +47,27 @@ kernelTest("the process that the kernel would choose dies, and its neighbour liv
   assert.deepEqual(ofType(events, "oom_kill"), []);
   assert.equal(kernelKills(cgroup), 0);
 });
+
+kernelTest(
+  "who comes in the place of one that was killed is taken in his turn, and not his neighbour",
+  async () => {
+    await using cgroup = makeRealCgroup("successor");
+    cgroup.limit(LIMIT);
+    await using small = await startHungryProcess(cgroup);
+    await small.feed(4 * MIB);
+    await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
+    // Each within the second in which an aim is thought to hold.
+    const killed: number[] = [];
+    for (let round = 0; round < 4; round++) killed.push((await eatToDeath(cgroup)).pid);
+    for (const pid of killed) {
+      await guarded.next((event) => isDeed(event) && event.victim?.pid === pid);
+    }
+    const deeds = deedsOf(await guarded.stop());
+    assert.deepEqual(deeds.map(({ victim }) => victim?.pid), killed);
+    assert.ok(isAlive(small.pid));
+    assert.equal(kernelKills(cgroup), 0);
+  },
+);
 
 /** Two of different weight in one cgroup; the heavier reaches the threshold, and the pid of who is taken is told. */
 async function takenOf(
