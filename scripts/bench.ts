@@ -1,12 +1,13 @@
 /**
  * Measures on this machine what docs/performance.md tells: `deno task bench [start-up] [sweep] [latency] [idle]
- * [race]`. What follows the first `--option` is for the race: scripts/bench/race_cells.ts.
+ * [footprint] [race]`. What follows the first `--option` is for the last two: scripts/bench/race_cells.ts and footprint.ts.
  *
  * Of the executable: `deno task compile` first. Needs the right to make cgroups; they are called oomkit-bench-… and are
  * removed on every way out.
  */
 
 import { removeBenchCgroups } from "./bench/cgroups.ts";
+import { footprint } from "./bench/footprint.ts";
 import { idle } from "./bench/idle.ts";
 import { latency } from "./bench/latency.ts";
 import { race } from "./bench/race.ts";
@@ -23,6 +24,7 @@ const benches: Readonly<Record<string, () => Promise<string[]>>> = {
   sweep,
   latency,
   idle,
+  footprint: () => footprint(options),
   race: () => race(options),
 };
 

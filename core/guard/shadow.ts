@@ -6,7 +6,7 @@
 
 import { peekKept } from "../kernel/kept_file.ts";
 import { type CpuSet, hasCpu, oneCpu, ownCpus, runOn } from "../kernel/scheduling.ts";
-import { parseProcessor } from "../parse/proc_stat.ts";
+import { parsePlacing } from "../parse/proc_stat.ts";
 
 export interface Shadow {
   /** Whether this thread shares the CPU of somebody whom it followed. */
@@ -31,8 +31,11 @@ export function createShadow(): Shadow {
       if (now - followedAt < FOLLOW_MS) return;
       followedAt = now;
       using stat = peekKept(`/proc/${pid}/stat`);
-      const there = parseProcessor(stat?.text() ?? "");
-      if (there === undefined || (before !== undefined && there === cpu)) return;
+      const placing = parsePlacing(stat?.text() ?? "");
+      // One with a priority like this thread's would not make room.
+      if (placing === undefined || placing.isRealtime) return;
+      const there = placing.cpu;
+      if (before !== undefined && there === cpu) return;
       // Asked each time: whoever runs this program may have changed it.
       const own = before ?? ownCpus();
       if (own === undefined || !hasCpu(own, there) || !runOn(oneCpu(there))) return;

@@ -14,6 +14,9 @@ const AFTER_COMM = /^ (\S) (\d+)(?: -?\d+){17} (\d{1,20}) /;
 
 /** The state is the third field, and the first after the comm. */
 const PROCESSOR = 39 - 3;
+const POLICY = 41 - 3;
+/** include/uapi/linux/sched.h */
+const REALTIME: readonly number[] = [1, 2, 6];
 
 /** The comm is not escaped and may hold `) Z 1 (` or a newline: it ends at the last parenthesis. */
 export function parseProcStat(text: string): ProcStat | undefined {
@@ -33,8 +36,19 @@ export function parseProcStat(text: string): ProcStat | undefined {
   };
 }
 
-/** Field 39: the CPU that its main thread ran on last. */
-export function parseProcessor(text: string): number | undefined {
-  const field = text.slice(text.lastIndexOf(")") + 2).split(" ")[PROCESSOR];
-  return field !== undefined && /^\d+$/.test(field) ? Number(field) : undefined;
+export interface Placing {
+  /** That its main thread ran on last, counted from 0. */
+  readonly cpu: number;
+  /** Of its main thread: sched(7), SCHED_FIFO, SCHED_RR or SCHED_DEADLINE. */
+  readonly isRealtime: boolean;
+}
+
+/** Fields 39 and 41. */
+export function parsePlacing(text: string): Placing | undefined {
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  const [cpu, policy] = [fields[PROCESSOR], fields[POLICY]].map((field) =>
+    field !== undefined && /^\d+$/.test(field) ? Number(field) : undefined
+  );
+  if (cpu === undefined || policy === undefined) return undefined;
+  return { cpu, isRealtime: REALTIME.includes(policy) };
 }

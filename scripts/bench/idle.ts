@@ -2,7 +2,8 @@
 
 import type { Cgroup } from "../../core/cgroup/cgroup.ts";
 import { makeBenchCgroup, makeChildren } from "./cgroups.ts";
-import { against, figure, type Row, summarize, tableLines } from "./statistics.ts";
+import { costsOf, cpuSeconds } from "./process_costs.ts";
+import { against, figure, mebibytes, type Row, summarize, tableLines } from "./statistics.ts";
 import { startWatch } from "./watching.ts";
 
 const CGROUPS = 1000;
@@ -10,8 +11,6 @@ const RUNS = 3;
 /** Of one run. As long as the pause between two sweeps of the watch, so that each run holds one. */
 const SECONDS = 30;
 const TARGET = 0.5;
-/** What /proc counts in, on every architecture (kernel: USER_HZ). */
-const TICKS_PER_SECOND = 100;
 
 export async function idle(): Promise<string[]> {
   const parent = makeBenchCgroup();
@@ -46,24 +45,12 @@ async function watched(parent: Cgroup, what: string, args: readonly string[]) {
   }
   const summary = summarize(shares);
   const row: Row = { what, summary, remark: against(TARGET, summary.median, "%") };
-  return { row, costs: `armed after ${figure(armedAfter)} ms, ${costsOf(watch.pid)}` };
+  return { row, costs: `armed after ${figure(armedAfter)} ms, ${costsLine(watch.pid)}` };
 }
 
-/** User and system time of all threads, the ended ones as well: proc(5), fields 14 and 15. */
-function cpuSeconds(pid: number): number {
-  const text = Deno.readTextFileSync(`/proc/${pid}/stat`);
-  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
-}
-
-function costsOf(pid: number): string {
-  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
-  const mebibytes = (name: string) => {
-    const kilobytes = new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1];
-    return `${figure(Number(kilobytes) / 1024)} MiB`;
-  };
-  const descriptors = [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
-  return `${mebibytes("VmRSS")} resident, ${
-    mebibytes("RssAnon")
+function costsLine(pid: number): string {
+  const { resident, anonymous, descriptors } = costsOf(pid);
+  return `${mebibytes(resident)} resident, ${
+    mebibytes(anonymous)
   } of it anonymous, ${descriptors} open files`;
 }

@@ -8,6 +8,7 @@ import { endChild, pause, startChild, within } from "./race_children.ts";
 import { executable } from "./start_up.ts";
 
 export interface RaceGuard extends AsyncDisposable {
+  readonly pid: number;
   /** What it said when it had begun. */
   readonly said: string;
   /** All that was told of a cgroup so far. */
@@ -20,23 +21,32 @@ export interface RaceGuard extends AsyncDisposable {
   ): Promise<Extract<OomkitEvent, { type: Type }> | undefined>;
 }
 
-/** An emulated machine takes its time. */
-const START_MS = 60_000;
+/** An emulated machine takes its time, and v1 to arm a thousand cgroups. */
+const START_MS = 300_000;
 const STOP_MS = 20_000;
 const LOOK_MS = 4;
 /** Should this program be killed, it must not guard for ever. */
-const LONGEST = "1h";
+const LONGEST = "3h";
+/** It is the same process that becomes the guard. */
+const SCRIPT = 'echo 0 >"$PROCS" && exec "$0" "$@" >"$OUT" 2>"$ERR"';
 
+/** @param home the cgroup that it is to run in; none: where this program is. */
 export async function startRaceGuard(
   mode: RaceMode,
   parent: Cgroup,
   folder: string,
+  home?: Cgroup,
 ): Promise<RaceGuard> {
   const [out, err] = ["out", "err"].map((name) => `${folder}/guard-${mode}.${name}`);
   const args = ["guard", "--json", "-r", parent.path, "--policy", "process", "--mode", mode];
   const child = startChild(
-    ["sh", "-c", 'exec "$0" "$@" >"$OUT" 2>"$ERR"', executable, ...args, "--for", LONGEST],
-    { stdin: "null", stdout: "null", stderr: "inherit", env: { OUT: out!, ERR: err! } },
+    ["sh", "-c", SCRIPT, executable, ...args, "--for", LONGEST],
+    {
+      stdin: "null",
+      stdout: "null",
+      stderr: "inherit",
+      env: { OUT: out!, ERR: err!, PROCS: home ? `${home.dir}/cgroup.procs` : "/dev/null" },
+    },
     "SIGTERM",
   );
   const end = async () => {
@@ -61,6 +71,7 @@ export async function startRaceGuard(
     return events.get(cgroup) ?? [];
   };
   return {
+    pid: child.pid,
     said,
     told,
     async find(type, cgroup, ms) {

@@ -46,3 +46,5 @@ export function figure(value: number): string {
   const digits = value === 0 ? 0 : 2 - Math.floor(Math.log10(Math.abs(value)));
   return value.toFixed(Math.max(0, Math.min(3, digits)));
 }
+
+export const mebibytes = (bytes: number): string => `${figure(bytes / 1024 ** 2)} MiB`;

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { libc } from "../../../core/kernel/libc.ts";
 import { hasCpu, oneCpu, ownCpus, runOn } from "../../../core/kernel/scheduling.ts";
-import { parseProcessor } from "../../../core/parse/proc_stat.ts";
+import { parsePlacing } from "../../../core/parse/proc_stat.ts";
 
 // It stays loaded for good, which within a test would be a leak.
 libc();
 
-const here = () => parseProcessor(Deno.readTextFileSync("/proc/thread-self/stat"));
+const here = () => parsePlacing(Deno.readTextFileSync("/proc/thread-self/stat"))?.cpu;
 
 Deno.test("a thread goes to the CPU that it is sent to, and back to where it might be before", () => {
   const before = ownCpus();

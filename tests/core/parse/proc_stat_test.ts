@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { parseProcessor, parseProcStat } from "../../../core/parse/proc_stat.ts";
+import { parsePlacing, parseProcStat } from "../../../core/parse/proc_stat.ts";
 import { fixture } from "./fixture.ts";
 
 Deno.test("a live process reads as the kernel wrote it, its hostile name included", () => {
@@ -39,12 +39,14 @@ Deno.test("any name reads back, one that imitates the rest of the line included"
   }));
 });
 
-Deno.test("the CPU that it ran on last is found behind any name, and not in a cut text", () => {
+Deno.test("the CPU that it ran on last and its policy are found behind any name, and not in a cut text", () => {
   const text = fixture("6.18-v1", "proc/stat");
-  const processor = text.slice(text.lastIndexOf(")")).split(" ")[37];
-  assert.equal(String(parseProcessor(text)), processor);
-  const hostile = text.replace(/\(.*\)/, "() Z 1 (a b c)");
-  assert.equal(parseProcessor(hostile), parseProcessor(text));
-  assert.equal(parseProcessor(text.slice(0, 60)), undefined);
-  assert.equal(parseProcessor(""), undefined);
+  const fields = text.slice(text.lastIndexOf(")")).split(" ");
+  const placing = { cpu: Number(fields[37]), isRealtime: false };
+  assert.deepEqual(parsePlacing(text), placing);
+  assert.deepEqual(parsePlacing(text.replace(/\(.*\)/, "() Z 1 (a b c)")), placing);
+  const realtime = [...fields.slice(0, 39), "1", ...fields.slice(40)].join(" ");
+  assert.deepEqual(parsePlacing(`7 (p${realtime}`), { ...placing, isRealtime: true });
+  assert.equal(parsePlacing(text.slice(0, 60)), undefined);
+  assert.equal(parsePlacing(""), undefined);
 });

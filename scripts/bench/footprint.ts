@@ -1,0 +1,156 @@
+/**
+ * A guard of many cgroups in the cgroup that the DaemonSet gives it: what it takes at rest, and whether it grows while cgroups
+ * come and go. `--cgroups 1000 --limit 60` (MiB) `--seconds 60` (of the churn) `--rate 1000` (made and removed a minute).
+ */
+
+import { parseArgs } from "node:util";
+import { type Cgroup, openCgroup, readCounters } from "../../core/cgroup/cgroup.ts";
+import { join } from "../../core/cgroup/hierarchy.ts";
+import { Mistake, note } from "../terminal.ts";
+import { makeBenchCgroup, makeChildren } from "./cgroups.ts";
+import { type Costs, costsOf, cpuSeconds } from "./process_costs.ts";
+import { MIB } from "./race_cells.ts";
+import { pause, within } from "./race_children.ts";
+import { type RaceGuard, startRaceGuard } from "./race_guard.ts";
+import { against, figure, mebibytes } from "./statistics.ts";
+
+const ANONYMOUS_TARGET = 30;
+const IDLE_TARGET = 0.5;
+const IDLE_SECONDS = 30;
+/** Before, everything that is only done once has been done. */
+const SETTLE_MS = 5000;
+const GUARDED_LIMIT = 64 * MIB;
+const STAGES = 6;
+const EATEN_WITHIN_MS = 20_000;
+
+export async function footprint(args: readonly string[]): Promise<string[]> {
+  const { cgroups, limit, seconds, rate } = parse(args);
+  const bench = makeBenchCgroup();
+  const { dialect } = bench.hierarchy;
+  Deno.writeTextFileSync(`${bench.dir}/${dialect.limitFile}`, dialect.version === 1 ? "-1" : "max");
+  const [node, home] = makeChildren(bench, 2) as [Cgroup, Cgroup];
+  setLimit(home, limit * MIB);
+  const children = makeChildren(node, cgroups);
+  for (const child of children) setLimit(child, GUARDED_LIMIT);
+  const folder = Deno.makeTempDirSync({ prefix: "oomkit-bench-" });
+  try {
+    const start = performance.now();
+    const mode = dialect.version === 1 ? "notify" : "tripwire";
+    await using guard = await startRaceGuard(mode, node, folder, home);
+    const armedAfter = (performance.now() - start) / 1000;
+    note(`footprint: ${guard.said}`);
+    await pause(SETTLE_MS);
+    const idle = await idleShare(guard.pid);
+    const stages = [costsOf(guard.pid)];
+    let next = cgroups;
+    for (let stage = 0; stage < STAGES; stage++) {
+      next = await churn(children, node, next, rate, seconds / STAGES);
+      await pause(SETTLE_MS);
+      stages.push(costsOf(guard.pid));
+      note(`footprint: ${costsLine(stages.at(-1)!)}`);
+    }
+    const isAhead = await guardsStill(guard, children.at(-1)!);
+    const kills = readCounters(home)?.local.oomKill;
+    const [first, last] = [stages[1]!, stages.at(-1)!];
+    return [
+      `guard of ${cgroups} cgroups in a cgroup of ${limit} MiB; armed after ${
+        figure(armedAfter)
+      } s`,
+      `at rest: ${costsLine(stages[0]!)}`,
+      `anonymous: ${against(ANONYMOUS_TARGET, stages[0]!.anonymous / MIB, "MiB")}`,
+      `CPU at rest, ${IDLE_SECONDS} s: ${against(IDLE_TARGET, idle, "% of a core")}`,
+      `after ${next - cgroups} were removed and others made, ${rate} a minute: ${costsLine(last)}`,
+      `grown between the first and the last sixth of that: ${
+        mebibytes(last.anonymous - first.anonymous)
+      }, ` +
+      `${last.descriptors - first.descriptors} open files, ${
+        last.epollEntries - first.epollEntries
+      } epoll ` +
+      `entries, ${last.inotifyWatches - first.inotifyWatches} inotify watches`,
+      `then a cgroup was filled: ${isAhead ? "the guard was first" : "THE GUARD WAS NOT FIRST"}`,
+      `the kernel's kills in the guard's own cgroup: ${kills ?? "not told"}`,
+    ];
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+}
+
+function parse(args: readonly string[]) {
+  const string = (value: string) => ({ type: "string", default: value }) as const;
+  const options = {
+    cgroups: string("1000"),
+    limit: string("60"),
+    seconds: string("60"),
+    rate: string("1000"),
+  };
+  const { values } = parseArgs({ args: [...args], options, strict: true });
+  const number = (name: keyof typeof options): number => {
+    const value = Number(values[name]);
+    if (value > 0) return value;
+    throw new Mistake(`cannot use --${name} ${values[name]}: it must be a number above 0`);
+  };
+  return {
+    cgroups: number("cgroups"),
+    limit: number("limit"),
+    seconds: number("seconds"),
+    rate: number("rate"),
+  };
+}
+
+function setLimit(cgroup: Cgroup, bytes: number): void {
+  const { limitFile, version } = cgroup.hierarchy.dialect;
+  Deno.writeTextFileSync(`${cgroup.dir}/${limitFile}`, String(bytes));
+  const swap = version === 1 ? ["memory.swappiness", "0"] : ["memory.swap.max", "0"];
+  try {
+    Deno.writeTextFileSync(`${cgroup.dir}/${swap[0]}`, swap[1]!);
+  } catch {
+    // The kernel knows no swap.
+  }
+}
+
+async function idleShare(pid: number): Promise<number> {
+  const before = cpuSeconds(pid);
+  const began = performance.now();
+  await pause(1000 * IDLE_SECONDS);
+  return 100 * (cpuSeconds(pid) - before) / ((performance.now() - began) / 1000);
+}
+
+/** The oldest goes, another comes; evenly. @returns the number of the next to come. */
+async function churn(
+  children: Cgroup[],
+  node: Cgroup,
+  from: number,
+  rate: number,
+  seconds: number,
+): Promise<number> {
+  const began = performance.now();
+  let next = from;
+  for (; performance.now() - began < 1000 * seconds; next++) {
+    Deno.removeSync(children.shift()!.dir);
+    Deno.mkdirSync(`${node.dir}/n${next}`);
+    const made = openCgroup(node.hierarchy, join(node.path, `n${next}`))!;
+    setLimit(made, GUARDED_LIMIT);
+    children.push(made);
+    const due = began + 60_000 * (next + 1 - from) / rate;
+    await pause(Math.max(0, due - performance.now()));
+  }
+  return next;
+}
+
+async function guardsStill(guard: RaceGuard, cgroup: Cgroup): Promise<boolean> {
+  if (await guard.find("guarding", cgroup.path, EATEN_WITHIN_MS) === undefined) return false;
+  const script = 'echo 0 >"$0/cgroup.procs" && exec tail /dev/zero';
+  const eater = new Deno.Command("sh", { args: ["-c", script, cgroup.dir], stdout: "null" })
+    .spawn();
+  if (!await within(EATEN_WITHIN_MS, eater.status)) eater.kill("SIGKILL");
+  await eater.status;
+  const deed = await guard.find("action", cgroup.path, EATEN_WITHIN_MS);
+  return deed?.victim?.pid === eater.pid && readCounters(cgroup)?.local.oomKill === 0n;
+}
+
+function costsLine({ anonymous, resident, ...rest }: Costs): string {
+  return `${mebibytes(anonymous)} anonymous, ${
+    mebibytes(resident)
+  } resident, ${rest.descriptors} open files, ` +
+    `${rest.epollEntries} epoll entries, ${rest.inotifyWatches} inotify watches`;
+}
