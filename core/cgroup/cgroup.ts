@@ -81,14 +81,16 @@ export function peekControl({ dir, hierarchy }: Cgroup, name: string): string | 
 
 /** For what is only nice to know: what may not be read, or is not what a kernel writes, counts as absent. */
 export function peekReader(cgroup: Cgroup): ReadFile {
-  return (name) => {
-    const text = peekControl(cgroup, name);
-    return text === undefined || damageOf(name, text) !== undefined ? undefined : text;
-  };
+  return (name) => undamaged(name, peekControl(cgroup, name));
 }
 
 function reader(cgroup: Cgroup): ReadFile {
-  return (name) => readControl(cgroup, name);
+  return (name) => undamaged(name, readControl(cgroup, name));
+}
+
+/** The beginning of a limit is a limit that is met already: what may be torn is unknown. */
+function undamaged(name: string, text: string | undefined): string | undefined {
+  return text === undefined || damageOf(name, text) !== undefined ? undefined : text;
 }
 
 export function parentOf(cgroup: Cgroup): Cgroup | undefined {
