@@ -3,13 +3,15 @@
 import { parseCmdline } from "../parse/cmdline.ts";
 import { parseProcStat } from "../parse/proc_stat.ts";
 import { parseProcStatus, type ProcStatus } from "../parse/proc_status.ts";
+import { wholeLines } from "../parse/whole_lines.ts";
 import type { Process } from "../snapshot.ts";
 import { without } from "./absent.ts";
 import { type Cgroup, peekControl, readControl, walk } from "./cgroup.ts";
 import { listDirectories, peekText } from "./files.ts";
 
+/** A last line without its newline may be the beginning of a longer pid, which is somebody else's. */
 function parsePids(text: string): number[] {
-  return text.split("\n").filter((line) => /^\d+$/.test(line)).map(Number);
+  return wholeLines(text).filter((line) => /^\d+$/.test(line)).map(Number);
 }
 
 /**
@@ -118,9 +120,10 @@ function memoryOfThreads(pid: number): Pick<ProcStatus, "rss" | "swap" | "pageTa
   return {};
 }
 
+/** Nothing where the line has no end: half of oom_score_adj -1000, which spares a process, is -100, which does not. */
 function readNumber(pid: number, file: string): number | undefined {
-  const text = peekText(`/proc/${pid}/${file}`)?.trim();
-  return text === undefined || !/^-?\d+$/.test(text) ? undefined : Number(text);
+  const text = peekText(`/proc/${pid}/${file}`);
+  return text !== undefined && /^-?\d{1,20}\n$/.test(text) ? Number(text) : undefined;
 }
 
 /**

@@ -1,5 +1,7 @@
 /** `/proc/PID/mountinfo` (proc(5); kernel: fs/proc_namespace.c). */
 
+import { wholeLines } from "./whole_lines.ts";
+
 export interface Mount {
   readonly id: number;
   readonly parentId: number;
@@ -43,7 +45,7 @@ function parseLine(line: string): Mount | undefined {
   };
 }
 
-/** In the order of the file, in which a later mount covers an earlier one on the same point. */
+/** In the order of the file, in which a later mount covers an earlier one on the same point; a last line that is cut off is no mount. */
 export function parseMountinfo(text: string): Mount[] {
-  return text.split("\n").map(parseLine).filter((mount) => mount !== undefined);
+  return wholeLines(text).map(parseLine).filter((mount) => mount !== undefined);
 }

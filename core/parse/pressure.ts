@@ -1,6 +1,7 @@
 /** Pressure stall information: `memory.pressure` and `/proc/pressure/memory`. */
 
 import type { Pressure, PressureLine } from "../snapshot.ts";
+import { wholeLines } from "./whole_lines.ts";
 
 const LINE = /^(some|full) avg10=(\d+\.\d+) avg60=(\d+\.\d+) avg300=(\d+\.\d+) total=(\d{1,20})$/;
 
@@ -10,9 +11,7 @@ const LINE = /^(some|full) avg10=(\d+\.\d+) avg60=(\d+\.\d+) avg300=(\d+\.\d+) t
  */
 export function parsePressure(text: string): Pressure | undefined {
   const pressure: { some?: PressureLine; full?: PressureLine } = {};
-  const lines = text.split("\n");
-  lines.pop();
-  for (const line of lines) {
+  for (const line of wholeLines(text)) {
     const match = LINE.exec(line);
     if (match === null) continue;
     const [, kind, avg10, avg60, avg300, total] = match;

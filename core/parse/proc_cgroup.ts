@@ -1,5 +1,7 @@
 /** `/proc/PID/cgroup` (cgroups(7)): one line for each hierarchy that the process is in. */
 
+import { wholeLines } from "./whole_lines.ts";
+
 export interface CgroupLine {
   /** 0 is v2's. */
   readonly hierarchyId: number;
@@ -17,10 +19,14 @@ const LINE = /^(\d+):([^:]*):(\/.*)$/s;
 
 const DELETED = " (deleted)";
 
-/** A live cgroup that is itself named `… (deleted)` cannot be told from a removed one: the kernel writes both alike. */
+/**
+ * A last line without its newline is skipped: the beginning of a path is the path of an ancestor.
+ *
+ * A live cgroup that is itself named `… (deleted)` cannot be told from a removed one: the kernel writes both alike.
+ */
 export function parseProcCgroup(text: string): CgroupLine[] {
   const lines: CgroupLine[] = [];
-  for (const line of text.split("\n")) {
+  for (const line of wholeLines(text)) {
     const match = LINE.exec(line);
     if (match === null) continue;
     const [, hierarchyId, controllers, path] = match;

@@ -1,6 +1,7 @@
 /** `/proc/PID/status` (kernel: fs/proc/array.c). */
 
 import { parseKilobytes } from "./kilobytes.ts";
+import { wholeLines } from "./whole_lines.ts";
 
 export interface ProcStatus {
   /** At most 15 bytes, and whatever the process chose. */
@@ -28,9 +29,10 @@ function parseName(text: string): string {
   return text.replace(/\\([n\\])/g, (_, letter) => letter === "n" ? "\n" : "\\");
 }
 
+/** A last line without its newline is skipped: of half a SigCgt the wrong signals would be handled. */
 export function parseProcStatus(text: string): ProcStatus {
   const fields = new Map<string, string>();
-  for (const line of text.split("\n")) {
+  for (const line of wholeLines(text)) {
     const separator = line.indexOf(":\t");
     if (separator > 0) fields.set(line.slice(0, separator), line.slice(separator + 2));
   }

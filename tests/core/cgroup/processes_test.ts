@@ -9,6 +9,11 @@ Deno.test("pids come once, in order, without those of other pid namespaces", () 
   assert.deepEqual(pidsOf(openCgroup(discover(tree.dir), "/a")!), [7, 30]);
 });
 
+Deno.test("half of a pid is nobody's: it would be another process", () => {
+  using tree = makeTree(1, { "/a": { "cgroup.procs": "7\n1234" } });
+  assert.deepEqual(pidsOf(openCgroup(discover(tree.dir), "/a")!), [7]);
+});
+
 Deno.test("a process is told with what the kernel weighs", () => {
   const self = readProcess(Deno.pid, "/a")!;
   assert.equal(self.pid, Deno.pid);

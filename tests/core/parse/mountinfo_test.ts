@@ -85,3 +85,8 @@ Deno.test("any paths that the kernel can escape read back", () => {
     ]);
   }));
 });
+
+Deno.test("a mount that is cut off is none", () => {
+  const whole = fixture("6.1-v2", "proc/mountinfo");
+  assert.equal(parseMountinfo(whole.slice(0, -3)).length, parseMountinfo(whole).length - 1);
+});

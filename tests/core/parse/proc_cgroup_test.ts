@@ -74,3 +74,7 @@ Deno.test("any cgroup name but one with a newline reads back", () => {
     assert.deepEqual(parseProcCgroup(text), lines);
   }));
 });
+
+Deno.test("half of a path is no path: it would be an ancestor's", () => {
+  assert.deepEqual(parseProcCgroup("0::/kubepods/burst"), []);
+});

@@ -72,3 +72,11 @@ Deno.test("any name reads back, and cannot pretend to be another line", () => {
     assert.deepEqual([status.name, status.ppid], [name, ppid]);
   }));
 });
+
+Deno.test("half of a last line says nothing: a mask that is cut off would name signals that nobody handles", () => {
+  const whole = "PPid:\t1\nSigCgt:\t0000000000000200\n";
+  assert.equal(parseProcStatus(whole).caughtSignals, 0x200n);
+  const torn = parseProcStatus(whole.slice(0, -3));
+  assert.equal(torn.caughtSignals, undefined);
+  assert.equal(torn.ppid, 1);
+});
