@@ -12,8 +12,8 @@ export interface KeptFile extends Disposable {
   /** The text, or `undefined` when the cgroup is gone (ENODEV) or the read failed. */
   text(): string | undefined;
   /**
-   * The decimal at the start, in place and without allocating; `Infinity` for `max`; `undefined` when there is none.
-   * Exact up to 2^53.
+   * The decimal that is all of its one line, in place and without allocating; `Infinity` for `max`; `undefined` when it is
+   * anything else, a line without an end too. Exact up to 2^53.
    */
   number(): number | undefined;
   close(): void;
@@ -23,7 +23,14 @@ const decoder = new TextDecoder();
 /** memory.stat is the longest, below 4 KiB on 6.x; shared, because reads are synchronous. */
 const buffer = new Uint8Array(64 * 1024);
 const capacity = BigInt(buffer.length);
-const LETTER_M = 0x6d;
+const LINE_FEED = 0x0a;
+/** Of a u64. */
+const MOST_DIGITS = 20;
+
+/** Whether `max` is all that stands there. */
+function isMax(length: number): boolean {
+  return length === 3 && buffer[0] === 0x6d && buffer[1] === 0x61 && buffer[2] === 0x78;
+}
 
 /** Throws `SystemCallError` when it cannot be opened. */
 export function openKept(path: string): KeptFile {
@@ -57,16 +64,17 @@ function keep(fd: Fd): KeptFile {
     },
     number() {
       const n = fill();
-      if (n <= 0) return undefined;
-      if (buffer[0] === LETTER_M) return Infinity;
+      // The kernel ends every line, in the same read (fs/seq_file.c): half a number would be another one.
+      const end = n - 1;
+      if (end < 1 || end > MOST_DIGITS || buffer[end] !== LINE_FEED) return undefined;
+      if (isMax(end)) return Infinity;
       let value = 0;
-      let at = 0;
-      for (; at < n; at++) {
+      for (let at = 0; at < end; at++) {
         const digit = buffer[at]! - 0x30;
-        if (digit < 0 || digit > 9) break;
+        if (digit < 0 || digit > 9) return undefined;
         value = value * 10 + digit;
       }
-      return at === 0 ? undefined : value;
+      return value;
     },
     close: fd.close,
     [Symbol.dispose]: fd.close,

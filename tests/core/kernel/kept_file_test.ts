@@ -35,6 +35,16 @@ Deno.test("a number is exact up to 2^53, max is none, and what is no number is u
     ["max\n", Infinity],
     ["", undefined],
     ["-1\n", undefined],
+    ["18446744073709551615\n", 2 ** 64],
+    // The beginning of another number, or what no kernel writes.
+    ["6710", undefined],
+    ["ma", undefined],
+    ["max", undefined],
+    ["maximum\n", undefined],
+    ["12x\n", undefined],
+    ["12\n34\n", undefined],
+    ["\n", undefined],
+    ["999999999999999999999\n", undefined],
   ];
   for (const [text, number] of cases) {
     Deno.writeTextFileSync(file.path, text);
