@@ -21,13 +21,22 @@ export function globToRegExp(glob: string): RegExp {
     } else if (rest.startsWith("?")) {
       source += "[^/]";
     } else if (set) {
-      source += `[${set[1] ? "^/" : ""}${set[2]!.replace(/[\\\[\]^]/g, "\\$&")}]`;
+      source += set[1] ? `[^/${membersOf(set[2]!)}]` : `(?!/)[${membersOf(set[2]!)}]`;
       at += set[0].length - 1;
     } else {
       source += rest[0]!.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
     }
   }
-  return new RegExp(`^${source}$`, "s");
+  return new RegExp(`^${source}$`, "su");
+}
+
+/** A range that ends before it begins has nothing in it, as for a shell. */
+function membersOf(set: string): string {
+  const literal = (char: string) => char.replace(/[\\\[\]^-]/, "\\$&");
+  return set.replace(/(.)-(.)|./gsu, (each, from?: string, to?: string) => {
+    if (from === undefined || to === undefined) return literal(each);
+    return from.codePointAt(0)! > to.codePointAt(0)! ? "" : `${literal(from)}-${literal(to)}`;
+  });
 }
 
 /** How deep beneath the root a match can lie, so that a search need not go further. */

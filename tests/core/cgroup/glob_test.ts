@@ -30,6 +30,21 @@ Deno.test("a set matches one character, never a slash", () => {
   assert.ok(matches("/p[0-9]", "/p7"));
 });
 
+Deno.test("a range that ends before it begins is empty, and none reaches across a slash", () => {
+  assert.ok(!matches("/p[z-a]", "/pm"));
+  assert.ok(matches("/p[z-a0]", "/p0"));
+  assert.ok(matches("/p[!z-a]", "/pm"));
+  assert.ok(matches("/p[.-0]", "/p."));
+  assert.ok(!matches("/p[.-0]", "/p/"));
+  assert.ok(matches("/p[a-]", "/p-"));
+});
+
+Deno.test("a character beyond the first 65536 is one character", () => {
+  assert.ok(matches("/?", "/\u{1d518}"));
+  assert.ok(matches("/[\u{1d518}a]", "/\u{1d518}"));
+  assert.ok(!matches("/[\u{1d518}a]", "/\ud835"));
+});
+
 Deno.test("a bracket that never closes is itself", () => {
   assert.ok(matches("/a[b", "/a[b"));
 });
