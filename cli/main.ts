@@ -1,7 +1,7 @@
 /** The only place that reads the arguments and decides the exit code. */
 
 import { BrokenOff, OomkitError } from "../core/errors.ts";
-import { OutputClosed, print, say } from "./output.ts";
+import { OutputClosed, print, printable, say } from "./output.ts";
 import { type BuildInfo, versionText } from "./version.ts";
 
 /** 0 fine, 1 the thing asked about is not fine, 2 it could not be told. */
@@ -36,7 +36,8 @@ export async function main(build?: BuildInfo): Promise<void> {
 function failure(error: unknown): ExitCode {
   if (error instanceof OutputClosed) return FINE;
   if (error instanceof OomkitError) {
-    say(`oomkit: ${error.message}`);
+    // It may name what somebody else has named.
+    say(`oomkit: ${printable(error.message)}`);
     return error instanceof BrokenOff ? BROKEN_OFF : CANNOT_TELL;
   }
   const stack = Deno.env.get("OOMKIT_DEBUG") && error instanceof Error ? `\n${error.stack}` : "";

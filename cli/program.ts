@@ -119,6 +119,6 @@ async function noCommand(word: string): Promise<OomkitError> {
 function oneLine(text: string): string {
   const [first = "", ...rest] = text.trim().split("\n");
   return first.startsWith("error: ")
-    ? [first.replace("error: ", "oomkit: "), ...rest].join(" ")
+    ? printable([first.replace("error: ", "oomkit: "), ...rest].join(" "))
     : text.trimEnd();
 }

@@ -1,0 +1,25 @@
+/** A refusal may name what somebody else has named: no control character of it reaches the terminal. */
+
+import assert from "node:assert/strict";
+import { runOomkit } from "../run_oomkit.ts";
+import { makeTree } from "../trees.ts";
+
+const HOSTILE = "/ab\x07\x1bcdefgh";
+
+Deno.test("the suggestion of a cgroup that is named to deceive shows its escape sequences", async () => {
+  using tree = makeTree(2, { [HOSTILE]: {} });
+  for (const command of ["inspect", "watch", "guard"]) {
+    const { code, stderr } = await runOomkit([command, "--root", tree.dir, "/abcdefgh"]);
+    assert.equal(code, 2, command);
+    assert.match(stderr, /^oomkit: [^\n]*did you mean \/ab\\x07\\x1bcdefgh\?\n$/, command);
+  }
+});
+
+Deno.test("a value that is refused is one line, whatever it holds", async () => {
+  for (const option of ["--for", "--config", "--root"]) {
+    const { code, stderr } = await runOomkit(["watch", option, "/z\x1b[2J\nx"]);
+    assert.equal(code, 2, option);
+    // deno-lint-ignore no-control-regex
+    assert.match(stderr, /^oomkit: [^\n\x1b]*\/z\\x1b\[2J[^\n\x1b]+\n$/, option);
+  }
+});
