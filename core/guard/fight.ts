@@ -11,7 +11,8 @@ import { createBlows } from "./blows.ts";
 import type { Message } from "./messages.ts";
 import { type Deed, deedOf } from "./plan.ts";
 import { overlap } from "./scope.ts";
-import { cacheOf, headOf, msAtWorst, msUntilLimit, type Ward } from "./ward.ts";
+import { FAR_MS, readStat, see } from "./sight.ts";
+import { headOf, msAtWorst, msUntilLimit, type Ward } from "./ward.ts";
 
 export interface Fight {
   /** Finds out ahead of time whom to strike, unless that is known. */
@@ -31,17 +32,14 @@ export interface FightOptions {
 
 /** An aim that is older is taken anew, while the threshold is far enough to do so (milliseconds). */
 export const AIM_MS = 1000;
-const FAR_MS = 5000;
 /** An aim as young as this is as good as a new one (milliseconds). */
 const FRESH_MS = 100;
 /** With less left than this until the limit is met, an older aim has to do (milliseconds). */
 const HURRY_MS = 20;
 /** What it takes to look at one of those who are held, with much to spare (milliseconds). */
 const RANK_MS = 0.4;
-/** With less left than this, what was read of memory.stat has to do (milliseconds). */
-const RUSH_MS = 2;
-/** But no older than this (milliseconds). */
-const STAT_MS = 5;
+/** What was seen longer ago may be otherwise by now (milliseconds). */
+const STALE_MS = 5;
 /** Where nobody can be struck, somebody may come (milliseconds). */
 const IDLE_MS = 100;
 /** To ask costs some 0.1 ms a process; twice as long each time, but no longer than this (milliseconds). */
@@ -94,61 +92,21 @@ export function createFight(options: FightOptions): Fight {
     if (aim && msUntilLimit(ward) > RANK_MS * aim.picks.length) aim.picks = inOrder(aim.picks);
   };
 
-  const readStat = (ward: Ward, now: number) => {
-    ward.stat = ward.statFile.text() ?? "";
-    ward.cache = cacheOf(ward.stat);
-    const over = now - ward.statAt;
-    const unreclaimable = ward.usage - (ward.cache.reclaimable ?? 0);
-    // What was read long ago says nothing of the rate.
-    ward.unreclaimableRate = over > 0 && over < FAR_MS
-      ? 1000 * (unreclaimable - ward.unreclaimable) / over
-      : undefined;
-    ward.unreclaimable = unreclaimable;
-    ward.statAt = now;
-  };
-
-  const see = (ward: Ward, now: number): Sight => {
-    const { level } = ward.engagement!;
-    const { limit, bounds } = ward.spec;
-    const { usage, rate } = ward;
-    // Half a margin of page cache that came since counts less than the time that it takes to see it.
-    const age = now - ward.statAt;
-    if (age > STAT_MS || (age > 0 && msUntilLimit(ward) > RUSH_MS)) readStat(ward, now);
-    const { inactiveFile = 0, reclaimable } = ward.cache;
-    const value = ward.orders.base === "usage" ? usage : Math.max(0, usage - inactiveFile);
-    const { unreclaimableRate } = ward;
-    return {
-      value,
-      threshold: bounds[level],
-      usage,
-      limit,
-      reclaimable,
-      rate,
-      unreclaimableRate,
-      waits: ward.spec.mode === "hold",
-      victim: victimIn(ward, now),
-    };
-  };
-
-  const victimIn = (ward: Ward, now: number): Sight["victim"] => {
-    if (ward.blows.length === 0) return "none";
-    return ward.blows.some((open) => blows.isAlive(ward, open, now)) ? "alive" : "dead";
-  };
-
   const proceed = (ward: Ward, now: number) => {
     const engagement = ward.engagement!;
-    const { engagement: state, step } = pursue(
-      engagement.state,
-      see(ward, now),
-      ward.orders.patience,
-      now,
-    );
+    const seenAt = performance.now();
+    const sight = see(ward, now, blows);
+    const { patience } = ward.orders;
+    const { engagement: state, step } = pursue(engagement.state, sight, patience, now);
     switch (step.do) {
       case "strike":
         if (isTaken(ward)) return void (ward.nextLook = now + 1);
+        prepare(ward, now);
+        // Somebody took the CPU away meanwhile: who filled it may be gone, and the next of them would die for nothing.
+        if (performance.now() - seenAt > STALE_MS) return void (ward.nextLook = now);
         engagement.state = state;
         ward.nextLook = now + 1;
-        return strike(ward, now);
+        return strike(ward, now, sight.victim);
       case "escalate":
         escalate(ward, now);
         ward.nextLook = now + 1;
@@ -195,19 +153,23 @@ export function createFight(options: FightOptions): Fight {
     return false;
   };
 
-  const strike = (ward: Ward, now: number) => {
+  const prepare = (ward: Ward, now: number) => {
+    const isOld = ward.aim !== undefined && now - ward.aim.at > FRESH_MS;
+    if (ward.aim === undefined || (isOld && msUntilLimit(ward) > HURRY_MS)) aimNow(ward);
+  };
+
+  const strike = (ward: Ward, now: number, victim: Sight["victim"]) => {
     endReclaim(ward, now);
     const level = ward.engagement!.level;
     const deed = deedOf(ward.orders.actions[level])!;
-    const isOld = ward.aim !== undefined && now - ward.aim.at > FRESH_MS;
-    if (ward.aim === undefined || (isOld && msUntilLimit(ward) > HURRY_MS)) aimNow(ward);
     let failure = attempt(ward, now, deed);
     if (failure === "gone") {
       aimNow(ward);
       failure = attempt(ward, now, deed);
     }
     if (failure === undefined) return;
-    if (failure === "gone" && ward.blows.some((open) => blows.isAlive(ward, open, now))) return;
+    // That nobody is left beside who is dying is no failure yet, though he may have ended since he was looked at.
+    if (failure === "gone" && victim === "alive") return;
     const reason = failure === "gone" ? whyNobody(ward) : failure.reason;
     const candidates = ward.aim?.candidates ?? [];
     // What went before is told before.

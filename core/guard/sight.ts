@@ -1,0 +1,55 @@
+/** What is to be known of a ward before it is decided what to do about it. */
+
+import type { Sight } from "../policy/engagement.ts";
+import type { Blows } from "./blows.ts";
+import { cacheOf, measure, msUntilLimit, type Ward } from "./ward.ts";
+
+/** What is further away than this does not matter yet (milliseconds). */
+export const FAR_MS = 5000;
+/** With less left than this, what was read of memory.stat has to do (milliseconds). */
+const RUSH_MS = 2;
+/** But no older than this: near the threshold it is read at each look, unless somebody took the CPU away (milliseconds). */
+const STAT_MS = 1;
+
+export function see(ward: Ward, now: number, blows: Blows): Sight {
+  const { level } = ward.engagement!;
+  const { limit, bounds } = ward.spec;
+  const victim = victimIn(ward, now, blows);
+  // Who has ended has given back his memory before: what was read before that would have another one killed.
+  const usage = victim === "dead" ? ward.usageFile.number() : undefined;
+  if (usage !== undefined) measure(ward, usage, performance.now());
+  // Half a margin of page cache that came since counts less than the time that it takes to see it.
+  const age = performance.now() - ward.statAt;
+  if (age > STAT_MS || (age > 0 && msUntilLimit(ward) > RUSH_MS)) readStat(ward, now);
+  const { inactiveFile = 0, reclaimable } = ward.cache;
+  const value = ward.orders.base === "usage" ? ward.usage : Math.max(0, ward.usage - inactiveFile);
+  return {
+    value,
+    threshold: bounds[level],
+    usage: ward.usage,
+    limit,
+    reclaimable,
+    rate: ward.rate,
+    unreclaimableRate: ward.unreclaimableRate,
+    waits: ward.spec.mode === "hold",
+    victim,
+  };
+}
+
+function victimIn(ward: Ward, now: number, blows: Blows): Sight["victim"] {
+  if (ward.blows.length === 0) return "none";
+  return ward.blows.some((open) => blows.isAlive(ward, open, now)) ? "alive" : "dead";
+}
+
+export function readStat(ward: Ward, now: number): void {
+  ward.stat = ward.statFile.text() ?? "";
+  ward.cache = cacheOf(ward.stat);
+  const over = now - ward.statAt;
+  const unreclaimable = ward.usage - (ward.cache.reclaimable ?? 0);
+  // What was read long ago says nothing of the rate.
+  ward.unreclaimableRate = over > 0 && over < FAR_MS
+    ? 1000 * (unreclaimable - ward.unreclaimable) / over
+    : undefined;
+  ward.unreclaimable = unreclaimable;
+  ward.statAt = now;
+}
