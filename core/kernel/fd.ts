@@ -1,6 +1,6 @@
 /** File descriptors with an owner: `Deno.FsFile` does not tell its own, and the kernel must be told one. */
 
-import { check, cString, errno, libc, SystemCallError } from "./libc.ts";
+import { asSystemCallError, check, cString, errno, libc, SystemCallError } from "./libc.ts";
 
 // fcntl(2), generic ABI: alike on x86-64 and arm64.
 export const O_RDONLY = 0;
@@ -105,8 +105,11 @@ export async function writeMeanwhile(fd: Fd, text: Uint8Array<ArrayBuffer>): Pro
 /** The inode of an open file. Throws {@link SystemCallError}. */
 export function inodeOfFd(fd: Fd): number {
   // Through /proc: struct stat has another layout on each architecture.
-  const info = Deno.statSync(`/proc/self/fd/${fd.number}`);
-  return info.ino ?? 0;
+  try {
+    return Deno.statSync(`/proc/self/fd/${fd.number}`).ino ?? 0;
+  } catch (error) {
+    throw asSystemCallError(error, "stat", fd.path);
+  }
 }
 
 /** Throws {@link SystemCallError}. */

@@ -110,8 +110,15 @@ export class SystemCallError extends Error {
  * is another thread's.
  */
 export function errno(): string {
-  const n = errnoView!.getInt32();
-  return NAMES[n] ?? `errno ${n}`;
+  return nameOf(errnoView!.getInt32());
+}
+
+const nameOf = (n: number) => NAMES[n] ?? `errno ${n}`;
+
+/** What Deno threw for a call of its own, as what a call of ours throws; anything else as it is. */
+export function asSystemCallError(error: unknown, call: string, object: string): unknown {
+  const found = error instanceof Error ? /\(os error (\d+)\)/.exec(error.message) : null;
+  return found ? new SystemCallError(call, nameOf(Number(found[1])), object) : error;
 }
 
 /** Returns `result` unless it is -1; then throws with the errno. */
