@@ -1,0 +1,124 @@
+/** A sentry in this thread over a directory laid out like a hierarchy; nothing but the last call is left out. */
+
+import { type Cgroup, openCgroup } from "../../core/cgroup/cgroup.ts";
+import { discover } from "../../core/cgroup/hierarchy.ts";
+import { type GuardedLimit, limitOf } from "../../core/guard/limit.ts";
+import { flatten, type Message } from "../../core/guard/messages.ts";
+import { type GuardPlan, onePlan } from "../../core/guard/plan.ts";
+import { REHEARSED } from "../../core/guard/rehearsal.ts";
+import { createSentry } from "../../core/guard/sentry.ts";
+import type { JoinedEpoll } from "../../core/kernel/epoll.ts";
+import { boundsOf, NOTIFIED_MARGIN } from "../../core/policy/bounds.ts";
+import { type Files, makeTree, type Tree } from "../trees.ts";
+
+const MIB = 1024 ** 2;
+export const LIMIT = 64 * MIB;
+
+const FILES: Readonly<
+  Record<1 | 2, (usage: number, inactiveFile: number, pids: readonly number[]) => Files>
+> = {
+  1: (usage, inactiveFile, pids) => ({
+    "memory.usage_in_bytes": usage,
+    "memory.limit_in_bytes": LIMIT,
+    "memory.soft_limit_in_bytes": 60 * MIB,
+    "memory.stat": `cache ${inactiveFile}\ninactive_file ${inactiveFile}\nactive_file 1048576\n` +
+      `total_inactive_file ${inactiveFile}\ntotal_active_file 1048576\n`,
+    "cgroup.procs": listed(pids),
+  }),
+  2: (usage, inactiveFile, pids) => ({
+    "memory.current": usage,
+    "memory.max": LIMIT,
+    "memory.high": 60 * MIB,
+    "memory.stat": `anon 4096\ninactive_file ${inactiveFile}\nactive_file 1048576\n`,
+    "cgroup.procs": listed(pids),
+  }),
+};
+
+const listed = (pids: readonly number[]) => pids.map((pid) => `${pid}\n`).join("");
+
+export interface Crowd extends AsyncDisposable {
+  readonly pids: readonly [number, number];
+}
+
+/** Two processes that wait. */
+export function gather(): Crowd {
+  const options = { stdin: "piped", stdout: "null" } as const;
+  const children = [0, 1].map(() => new Deno.Command("cat", options).spawn());
+  const [one, other] = children.map(({ pid }) => pid) as [number, number];
+  return {
+    pids: [one, other],
+    async [Symbol.asyncDispose]() {
+      for (const child of children) child.kill("SIGKILL");
+      await Promise.all(children.map(({ status, stdin }) => status.then(() => stdin.close())));
+    },
+  };
+}
+
+export interface Guarded extends Disposable {
+  readonly tree: Tree;
+  readonly cgroup: Cgroup;
+  /** As the main thread finds it. */
+  limit(): GuardedLimit | undefined;
+  /** Finds the limit unless it is given, adopts the cgroup and looks at it some times; what was said, and by which limit. */
+  run(found?: GuardedLimit): { readonly messages: Message[]; readonly limit: number | undefined };
+}
+
+/** @param state MiB, who is in it, and what is asked for besides the usual. */
+export function guardTree(
+  version: 1 | 2,
+  state: {
+    readonly usage: number;
+    readonly inactiveFile: number;
+    readonly pids: readonly number[];
+  },
+  part: Partial<GuardPlan> = {},
+): Guarded {
+  const files = FILES[version](state.usage * MIB, state.inactiveFile * MIB, state.pids);
+  const tree = makeTree(version, { "/a": files });
+  const cgroup = openCgroup(discover(tree.dir), "/a")!;
+  const patience = { reclaim: false, grace: 0, death: 0 };
+  const plan: GuardPlan = { ...REHEARSED, patience, ...part };
+  const limit = () => limitOf(cgroup, true, plan.softLimit);
+  return {
+    tree,
+    cgroup,
+    limit,
+    run(found = limit()) {
+      const bounds = found &&
+        boundsOf(found.limit, { warn: 65, critical: 90, margin: NOTIFIED_MARGIN });
+      if (!found || !bounds) return { messages: [], limit: found?.limit };
+      const messages: Message[] = [];
+      const sentry = createSentry(onePlan(plan), quietEpoll, (said) => void messages.push(said));
+      const { limit, capacity, measured } = found;
+      const spec = {
+        id: 1,
+        plan: 0,
+        mode: "notify",
+        eventfds: [],
+        limit,
+        capacity,
+        bounds,
+      } as const;
+      try {
+        sentry.adopt({ ...spec, measured: flatten(measured), scope: flatten(cgroup) });
+        for (let look = 0; look < LOOKS; look++) {
+          sentry.rebound(spec.id, {});
+          sentry.turn();
+        }
+      } finally {
+        sentry.close();
+      }
+      return { messages, limit };
+    },
+    [Symbol.dispose]: () => tree[Symbol.dispose](),
+  };
+}
+
+const LOOKS = 4;
+
+/** Nobody wakes it, and it is not waited for. */
+const quietEpoll: JoinedEpoll = {
+  block: () => ({ events: [], woken: 0 }),
+  add() {},
+  remove() {},
+};

@@ -1,0 +1,245 @@
+/**
+ * A read layer for tests. It stands in the two doors through which the program reads – the synchronous functions of `Deno` and
+ * the C library's – and gives, at the n-th access to a path, what a kernel could not be made to give: any errno, less than
+ * was asked for, or other bytes.
+ */
+
+import { libc } from "../../core/kernel/libc.ts";
+
+/** `look`: stat, a link, a list of names, a watch. `read`: after it was opened. */
+export type Moment = "look" | "open" | "read";
+
+export interface Access {
+  readonly moment: Moment;
+  readonly path: string;
+}
+
+export interface Fault {
+  readonly name: string;
+  readonly moment: Moment;
+  /** The call fails with it. */
+  readonly errno?: number;
+  /** No more than so many bytes at once; the rest comes with the next read. */
+  readonly most?: number;
+  /** What is read instead. */
+  readonly alter?: (bytes: Uint8Array) => Uint8Array;
+}
+
+export interface Wound {
+  readonly path: string;
+  readonly fault: Fault;
+  /** The first access at the fault's moment that is hit; 1 is the first of all. */
+  readonly from: number;
+  /** How many are hit; all that follow when it is left out. */
+  readonly times?: number;
+}
+
+export interface Injection extends Disposable {
+  /** In order, also those that were hit. */
+  readonly accesses: readonly Access[];
+  /** Those that hit anything. */
+  readonly hits: ReadonlySet<Wound>;
+}
+
+interface Active {
+  readonly wounds: readonly Wound[];
+  readonly accesses: Access[];
+  readonly counts: Map<string, number>;
+  readonly hits: Set<Wound>;
+}
+
+let active: Active | undefined;
+
+/** From now on until it is disposed of; with no wounds it only keeps a record. One at a time. */
+export function inject(wounds: readonly Wound[] = []): Injection {
+  if (active !== undefined) throw new Error("an injection is under way already");
+  const mine: Active = { wounds, accesses: [], counts: new Map(), hits: new Set() };
+  active = mine;
+  return {
+    accesses: mine.accesses,
+    hits: mine.hits,
+    [Symbol.dispose]: () => void (active = undefined),
+  };
+}
+
+/** Those of the wounds that this access suffers. */
+function suffer(moment: Moment, path: string | undefined): readonly Fault[] {
+  if (active === undefined || path === undefined) return [];
+  active.accesses.push({ moment, path });
+  const key = `${moment} ${path}`;
+  const count = (active.counts.get(key) ?? 0) + 1;
+  active.counts.set(key, count);
+  const hit = active.wounds.filter(({ path: at, fault, from, times = Infinity }) =>
+    at === path && fault.moment === moment && count >= from && count < from + times
+  );
+  for (const wound of hit) active.hits.add(wound);
+  return hit.map(({ fault }) => fault);
+}
+
+const errnoOf = (faults: readonly Fault[]) =>
+  faults.find(({ errno }) => errno !== undefined)?.errno;
+const mostOf = (faults: readonly Fault[]) => Math.min(...faults.map(({ most = Infinity }) => most));
+
+function altered(bytes: Uint8Array, faults: readonly Fault[]): Uint8Array {
+  return faults.reduce((now, { alter }) => alter ? alter(now) : now, bytes);
+}
+
+/** As Deno words them: its classes, and the number at the end of the text. */
+function osError(errno: number, call: string, path: string): Error {
+  const text = `injected (os error ${errno}): ${call} '${path}'`;
+  if (errno === 2) return new Deno.errors.NotFound(text);
+  if (errno === 1 || errno === 13) return new Deno.errors.PermissionDenied(text);
+  return new Error(text);
+}
+
+/** What the descriptors of this process are open on. */
+const paths = new Map<number, string>();
+
+const SELF = /^\/proc\/self\/fd\/(\d+)$/;
+
+function pathOf(path: string | URL): string {
+  const text = String(path);
+  const fd = SELF.exec(text)?.[1];
+  return fd === undefined ? text : paths.get(Number(fd)) ?? text;
+}
+
+type Synchronous =
+  | "statSync"
+  | "lstatSync"
+  | "realPathSync"
+  | "readLinkSync"
+  | "openSync";
+
+function standIn(moment: Moment, ...names: readonly Synchronous[]): void {
+  for (const name of names) {
+    const real = Deno[name] as (path: string | URL, ...rest: unknown[]) => unknown;
+    const stand = (path: string | URL, ...rest: unknown[]) => {
+      const errno = errnoOf(suffer(moment, pathOf(path)));
+      if (errno !== undefined) throw osError(errno, name, String(path));
+      return real(path, ...rest);
+    };
+    Object.assign(Deno, { [name]: stand });
+  }
+}
+
+function standInForReads(): void {
+  const { readFileSync, readDirSync } = Deno;
+  const read = (path: string | URL): Uint8Array<ArrayBuffer> => {
+    const at = pathOf(path);
+    const refused = errnoOf(suffer("open", at));
+    if (refused !== undefined) throw osError(refused, "open", at);
+    const bytes = readFileSync(path);
+    const faults = suffer("read", at);
+    const errno = errnoOf(faults);
+    if (errno !== undefined) throw osError(errno, "read", at);
+    // It reads on until there is nothing more: less at once is no less.
+    return new Uint8Array(altered(bytes, faults));
+  };
+  const decoder = new TextDecoder();
+  Object.assign(Deno, {
+    readFileSync: read,
+    readTextFileSync: (path: string | URL) => decoder.decode(read(path)),
+    *readDirSync(path: string | URL): Generator<Deno.DirEntry> {
+      const at = pathOf(path);
+      const refused = errnoOf(suffer("look", at));
+      if (refused !== undefined) throw osError(refused, "readdir", at);
+      const errno = errnoOf(suffer("read", at));
+      for (const entry of readDirSync(path)) {
+        yield entry;
+        if (errno !== undefined) throw osError(errno, "readdir", at);
+      }
+    },
+  });
+}
+
+type Table = Record<string, (...values: never[]) => unknown>;
+
+/** @param wrap gets the real one; what it returns takes its place. */
+function replace<Arguments extends unknown[], Result>(
+  name: string,
+  wrap: (real: (...values: Arguments) => Result) => (...values: Arguments) => Result,
+): void {
+  const table = libc() as unknown as Table;
+  table[name] = wrap(table[name] as (...values: Arguments) => Result) as Table[string];
+}
+
+const decoder = new TextDecoder();
+const textOf = (name: Uint8Array) => decoder.decode(name).replace(/\0.*$/s, "");
+const SYS_PIDFD_OPEN = 434n;
+
+/** What stands for the path of a process that is opened. */
+export const pidfdOf = (pid: number | bigint) => `pidfd_open ${pid}`;
+
+function standInForCalls(): void {
+  const location = libc().__errno_location()!;
+  const errno = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(location, 4));
+  const failure = (faults: readonly Fault[]): boolean => {
+    const number = errnoOf(faults);
+    if (number !== undefined) errno[0] = number;
+    return number !== undefined;
+  };
+  const opened = (fd: number, path: string) => {
+    if (fd >= 0) paths.set(fd, path);
+    return fd;
+  };
+  replace<[Uint8Array, number, number], number>("open", (real) => (name, ...rest) => {
+    const path = textOf(name);
+    return failure(suffer("open", path)) ? -1 : opened(real(name, ...rest), path);
+  });
+  replace<[number, Uint8Array, number, number], number>("openat", (real) => (fd, name, ...rest) => {
+    const path = `${paths.get(fd)}/${textOf(name)}`;
+    return failure(suffer("open", path)) ? -1 : opened(real(fd, name, ...rest), path);
+  });
+  replace<[number], number>("close", (real) => (fd) => {
+    paths.delete(fd);
+    return real(fd);
+  });
+  replace<[number, Uint8Array, number], number>(
+    "inotify_add_watch",
+    (real) => (fd, name, mask) => failure(suffer("look", textOf(name))) ? -1 : real(fd, name, mask),
+  );
+  replace<[bigint, bigint, ...bigint[]], bigint>("syscall", (real) => (call, first, ...rest) => {
+    const path = call === SYS_PIDFD_OPEN ? pidfdOf(first) : undefined;
+    return failure(suffer("open", path)) ? -1n : real(call, first, ...rest);
+  });
+
+  type Buffer = ArrayBufferView<ArrayBuffer>;
+  const filled = (path: string | undefined, buffer: Buffer, size: bigint, fill: Fill): bigint => {
+    const faults = suffer("read", path);
+    if (failure(faults)) return -1n;
+    const most = mostOf(faults);
+    const n = fill(Number(size) > most ? BigInt(most) : size);
+    // At its end there is nothing to alter, or it would have none.
+    if (n <= 0n || !faults.some(({ alter }) => alter)) return n;
+    const whole = new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+    const bytes = altered(whole.slice(0, Number(n)), faults).subarray(0, whole.length);
+    whole.set(bytes);
+    return BigInt(bytes.length);
+  };
+  type Fill = (size: bigint) => bigint;
+  replace<[number, Buffer, bigint], bigint>(
+    "read",
+    (real) => (fd, buffer, size) =>
+      filled(paths.get(fd), buffer, size, (size) => real(fd, buffer, size)),
+  );
+  replace<[number, Buffer, bigint, bigint], bigint>(
+    "pread",
+    (real) => (fd, buffer, size, at) =>
+      filled(paths.get(fd), buffer, size, (size) => real(fd, buffer, size, at)),
+  );
+  replace<[number, Uint8Array, Buffer, bigint], bigint>(
+    "fgetxattr",
+    (real) => (fd, name, buffer, size) =>
+      filled(
+        `${paths.get(fd)}#${textOf(name)}`,
+        buffer,
+        size,
+        (size) => real(fd, name, buffer, size),
+      ),
+  );
+}
+
+standIn("look", "statSync", "lstatSync", "realPathSync", "readLinkSync");
+standIn("open", "openSync");
+standInForReads();
+standInForCalls();

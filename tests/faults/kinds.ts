@@ -1,0 +1,78 @@
+/**
+ * What can go wrong with a read.
+ *
+ * A kernel tears no control file by itself: one that holds a value or a table is written as a whole into one buffer, which is
+ * made larger until all of it fits, and handed over by one read that has room for it (fs/seq_file.c, seq_read_iter, with one
+ * record; fs/kernfs/file.c, kernfs_seq_start). Only lists – cgroup.procs, mountinfo – come in pieces, of whole lines. So half a
+ * number comes from a copied tree, a file system in user space or a caller's too small buffer, and can be told by what
+ * the kernel never leaves out: the newline at the end. What cannot be told: another number with its newline, a table that ends
+ * early with a whole line, a command line that is cut off, which has no end that must be there.
+ */
+
+import type { Fault, Moment } from "./injection.ts";
+
+/** What the program takes for "not there", so that nothing has to be told of it: see `core/cgroup/files.ts`. */
+const ABSENT = new Set([2, 3, 19, 20, 95]);
+
+export const isAbsence = ({ errno }: Fault) => errno !== undefined && ABSENT.has(errno);
+
+const ERRNOS: Readonly<Record<Moment, readonly number[]>> = {
+  // EPERM, ENOENT, EIO, ENOMEM, EACCES, ENODEV, EMFILE
+  look: [1, 2, 5, 12, 13, 19, 24],
+  open: [1, 2, 5, 12, 13, 19, 24],
+  // ESRCH, EINTR, EIO, EAGAIN, ENOMEM, EACCES, ENODEV, EOPNOTSUPP
+  read: [3, 4, 5, 11, 12, 13, 19, 95],
+};
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+const onText = (alter: (text: string) => string) => (bytes: Uint8Array) =>
+  encoder.encode(alter(decoder.decode(bytes)));
+
+/** In the middle of the last number that has two digits; without its newline where there is none. */
+function tear(text: string): string {
+  const last = [...text.matchAll(/\d{2,}/g)].at(-1);
+  return last ? text.slice(0, last.index + Math.ceil(last[0].length / 2)) : text.slice(0, -1);
+}
+
+/** The first half of the lines. */
+function cut(text: string): string {
+  const lines = text.split(/(?<=\n)/);
+  return lines.slice(0, Math.floor(lines.length / 2)).join("");
+}
+
+const read = (name: string, alter: NonNullable<Fault["alter"]>): Fault => ({
+  name,
+  moment: "read",
+  alter,
+});
+
+/** Text that is not what the kernel wrote; a short read besides, which is. */
+const TEXTS: readonly Fault[] = [
+  read("empty", () => new Uint8Array()),
+  read("torn at the end", onText(tear)),
+  read("torn in the middle", (bytes) => bytes.slice(0, Math.floor(bytes.length / 2))),
+  read("without its newline", (bytes) => bytes.slice(0, -1)),
+  read("cut after a line", onText(cut)),
+  read(
+    "garbage",
+    () => Uint8Array.of(0xff, 0, 0x6d, 0x39, 0x39, 0x39, 0xc3, 0x0a, 0x1b, 0x5b, 0x0a),
+  ),
+  read("a number and more", onText((text) => `9${text.trimEnd()}x\n`)),
+  read("a number too long", () => encoder.encode("999999999999999999999999\n")),
+  read("below zero", () => encoder.encode("-1\n")),
+  read("almost max", () => encoder.encode("maximum\n")),
+  { name: "short", moment: "read", most: 3 },
+];
+
+/** Of these nobody could know that something is missing. */
+export const isUndetectable = ({ name }: Fault) => name === "cut after a line" || name === "short";
+
+export function faultsAt(moment: Moment): Fault[] {
+  const errnos = ERRNOS[moment].map((errno): Fault => ({
+    name: `errno ${errno}`,
+    moment,
+    errno,
+  }));
+  return moment === "read" ? [...errnos, ...TEXTS] : errnos;
+}
