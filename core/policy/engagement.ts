@@ -101,7 +101,8 @@ export function pursue(
   const spare = () => go("spared", { do: "spare", until: now + SPARED_LOOK_MS });
   const over = now - engagement.since;
 
-  if (sight.value < sight.threshold) {
+  // Put so that usage which is no number is none above the level.
+  if (!(sight.value >= sight.threshold)) {
     // A victim on its way out is still in the usage, and one that is asked may free enough to live. How long it takes to be
     // gone is nobody else's fault.
     const time = engagement.phase === "asked" ? patience.grace : LINGER_MS;
