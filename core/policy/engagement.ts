@@ -149,8 +149,9 @@ const isSettled = ({ rate }: Sight, over: number) => over >= SETTLE_MS && (rate 
 const isRising = ({ rate, limit, threshold }: Sight) =>
   rate !== undefined && rate > limit - threshold;
 
+/** Of who stalled close to the limit half of what was left counts: by an eighth of the margin the kernel would have met it. */
 const hasGrown = ({ usage, limit, threshold }: Sight, since: number) =>
-  usage - since > (limit - threshold) / 8;
+  usage - since > Math.min((limit - threshold) / 8, Math.max(0, limit - since) / 2);
 
 /** Who needs more waits for it at the limit. */
 const isStuck = (sight: Sight) => sight.waits && isNearlyFull(sight);

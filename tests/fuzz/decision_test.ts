@@ -1,7 +1,6 @@
-/** What must hold of a decision, whatever was read: when nothing is done, who is never chosen, and that more usage is not less alarming. */
+/** What must hold of a decision, whatever was read: when nothing is done, and that more usage is not less alarming. */
 
 import assert from "node:assert/strict";
-import { isKept, planFor, type Plans } from "../../core/guard/plan.ts";
 import {
   boundsOf,
   earlyMark,
@@ -12,18 +11,13 @@ import {
   TRIPWIRE_MARGIN,
 } from "../../core/policy/bounds.ts";
 import { checkHeadroom, checkUsage } from "../../core/policy/check.ts";
-import { type Attribute, chooseVictim, STANDINGS } from "../../core/policy/choose.ts";
-import { pursue } from "../../core/policy/engagement.ts";
+import { type Phase, pursue, type Sight } from "../../core/policy/engagement.ts";
 import { freshBells, nextRing, ring } from "../../core/policy/levels.ts";
 import { effectiveLimit, headroom } from "../../core/policy/limits.ts";
 import { longestLook, nextLook } from "../../core/policy/pace.ts";
-import { fits, type Rule, ruleFor } from "../../core/policy/rules.ts";
-import { diesWithGroup, groupOf, rankVictims } from "../../core/policy/victim.ts";
-import type { Process } from "../../core/snapshot.ts";
 import { fc } from "./cases.ts";
 import { engagement, MIB, patience, sight } from "./sights.ts";
 
-const level = fc.constantFrom(...LEVELS);
 const acting = fc.subarray([...LEVELS]).map((levels) => new Set(levels));
 const rearming = fc.record({
   hysteresis: fc.double({ min: 0, max: 1, noNaN: true }),
@@ -119,6 +113,7 @@ Deno.test("whatever of a margin is given, there is one that is no wider than its
 
 Deno.test("the early mark lies below the threshold, above nothing, and no further than 2 MiB", () => {
   fc.assert(fc.property(size, fc.integer({ min: 1, max: 512 }), (threshold, cpus) => {
+    fc.pre(threshold > 0);
     const mark = earlyMark(threshold, cpus);
     assert.ok(mark >= 1 && mark <= threshold && threshold - mark <= 2 * MIB);
   }));
@@ -164,6 +159,73 @@ Deno.test("where a process would be struck it would be with more in use as well"
   );
 });
 
+/** Full of what cannot be taken back, with nobody dying. */
+const choked = fc.tuple(sight, fc.constantFrom<Sight["victim"]>("none", "dead")).map((
+  [seen, victim],
+): Sight => ({ ...seen, reclaimable: 0, usage: seen.limit, value: seen.limit, victim }));
+
+Deno.test("who takes a margin a second of it, with nobody dying, is struck at once, whatever went before", () => {
+  fc.assert(
+    fc.property(engagement, choked, patience, fc.nat(2000), (state, seen, patience, over) => {
+      // What has stalled is left alone until there is more of it.
+      fc.pre(state.phase !== "stalled" || state.usage < seen.usage);
+      const racing = { ...seen, rate: seen.limit - seen.threshold + 1 };
+      assert.equal(pursue(state, racing, patience, state.since + over).step.do, "strike");
+    }),
+  );
+});
+
+Deno.test("who stalled a page below the limit is struck when he takes more, and not while he stands still", () => {
+  const [limit, threshold, usage] = [100 * MIB, 98 * MIB, 100 * MIB - 4096];
+  const seen: Sight = {
+    value: usage,
+    threshold,
+    usage,
+    limit,
+    reclaimable: 0,
+    rate: 0,
+    unreclaimableRate: 0,
+    waits: false,
+    victim: "none",
+  };
+  const since = { phase: "stalled", since: 0, usage } as const;
+  const hasty = { reclaim: true, grace: 0, death: 500 };
+  assert.equal(pursue(since, seen, hasty, 10).step.do, "stall");
+  const more = { ...seen, usage: limit, value: limit };
+  assert.equal(pursue(since, more, hasty, 10).step.do, "strike");
+});
+
+Deno.test("who waits at the limit for what nobody will free is helped, whatever went before", () => {
+  fc.assert(
+    fc.property(engagement, choked, patience, fc.nat(2000), (state, seen, patience, over) => {
+      fc.pre(seen.limit > seen.threshold);
+      const stuck = { ...seen, waits: true, rate: 0 };
+      assert.equal(pursue(state, stuck, patience, state.since + 10 + over).step.do, "strike");
+    }),
+  );
+});
+
+Deno.test("below the level it ends at once with nobody dying, and else in five seconds or the grace", () => {
+  fc.assert(
+    fc.property(engagement, sight, patience, fc.nat(2000), (state, seen, patience, over) => {
+      const calm = { ...seen, value: Math.min(seen.value, seen.threshold - 1) };
+      const late = over + (seen.victim === "alive" ? Math.max(5000, patience.grace) : 0);
+      assert.equal(pursue(state, calm, patience, state.since + late).step.do, "end");
+    }),
+  );
+});
+
+Deno.test("page cache that has not gone in a second of reclaim is left in peace", () => {
+  fc.assert(
+    fc.property(engagement, sight, patience, fc.nat(2000), (state, seen, patience, over) => {
+      const cached = { ...seen, value: seen.usage, reclaimable: seen.usage };
+      fc.pre(cached.value >= cached.threshold && (cached.unreclaimableRate ?? 0) <= 0);
+      const { step } = pursue(state, cached, patience, state.since + 1000 + over);
+      assert.equal(step.do, "spare", state.phase);
+    }),
+  );
+});
+
 Deno.test("a decision is the same for the same sight, and changes nothing that it was given", () => {
   fc.assert(
     fc.property(engagement, sight, patience, fc.nat(2000), (state, seen, patience, over) => {
@@ -182,141 +244,5 @@ Deno.test("a look is always to come, be the rate and the distance what they may"
     const longest = longestLook(count);
     const wait = nextLook(distance, rate, longest, 1);
     assert.ok(wait >= 1 && wait <= longest, `${wait} ms of ${longest}`);
-  }));
-});
-
-const cgroups = ["/a", "/a/b", "/a/b/c", "/a/d"];
-const shy = /\bshy\b/u;
-const somebody = fc.record({
-  pid: fc.integer({ min: 1, max: 12 }),
-  rss: fc.option(fc.nat(64 * MIB), { nil: undefined }),
-  oomScoreAdj: fc.oneof(fc.constant(-1000), fc.integer({ min: -1000, max: 1000 })),
-  comm: fc.string({ unit: "binary", maxLength: 15 }),
-  cmdline: fc.array(fc.constantFrom("shy", "victim", "", "--me", "x\ny"), { maxLength: 3 }),
-  cgroup: fc.constantFrom(...cgroups),
-});
-const processes = fc.uniqueArray(somebody, { selector: ({ pid }) => pid }).map((all) =>
-  all.map(({ rss, ...rest }): Process => ({
-    startTime: BigInt(rest.pid),
-    nsPids: [rest.pid],
-    state: "S",
-    ...rest,
-    ...rss === undefined ? {} : { rss },
-  }))
-);
-
-Deno.test("nobody who is protected is ever chosen, by whatever he or his protection is called", () => {
-  const marks = fc.dictionary(
-    fc.constantFrom(...cgroups),
-    fc.constantFrom<Attribute | "kept">("prefer", "avoid", "omit", "kept"),
-  );
-  const own = fc.array(fc.integer({ min: 1, max: 12 }), { maxLength: 3 });
-  const expressions = fc.record({
-    prefer: fc.subarray([/./u, shy]),
-    avoid: fc.subarray([/victim/u]),
-    ignore: fc.subarray([shy]),
-  });
-  fc.assert(
-    fc.property(
-      processes,
-      marks,
-      own,
-      expressions,
-      fc.boolean(),
-      (all, marks, own, wishes, pidOneIsInit) => {
-        const attributes = new Map(Object.entries(marks));
-        const untouchable = new Set(own);
-        const place = { processes: all, capacity: 64 * MIB, pidOneIsInit, untouchable, attributes };
-        const { choices, spared } = chooseVictim(place, wishes);
-        for (const { process } of choices) {
-          const { pid, oomScoreAdj, rss, cgroup, cmdline, comm } = process;
-          assert.ok(!untouchable.has(pid), "oomkit itself");
-          assert.ok(!(pid === 1 && pidOneIsInit), "init");
-          assert.ok(oomScoreAdj !== -1000 && rss !== undefined);
-          assert.ok(!["omit", "kept"].includes(attributes.get(cgroup) ?? ""), "exempt");
-          const line = cmdline.length > 0 ? cmdline.join(" ") : comm;
-          assert.ok(wishes.ignore.length === 0 || !shy.test(line), "ignored");
-        }
-        assert.equal(choices.length + spared.length, all.length);
-        const standings = choices.map(({ standing }) => STANDINGS.indexOf(standing));
-        assert.deepEqual(standings, standings.toSorted((a, b) => a - b));
-      },
-    ),
-  );
-});
-
-Deno.test("who grows is never taken later than before, as long as all others stay what they are", () => {
-  fc.assert(fc.property(processes, fc.nat(), fc.nat(2 ** 30), (all, which, more) => {
-    const ranks = (them: readonly Process[]) =>
-      rankVictims(them, 64 * MIB).map(({ process: { pid } }) => pid);
-    const before = ranks(all);
-    fc.pre(before.length > 0);
-    const pid = before[which % before.length]!;
-    const grown = all.map((each) => each.pid === pid ? { ...each, rss: each.rss! + more } : each);
-    assert.ok(ranks(grown).indexOf(pid) <= before.indexOf(pid));
-  }));
-});
-
-Deno.test("what dies as a whole holds the victim, lies within the limit's owner, and leaves out whom the kernel spares", () => {
-  const marked = fc.subarray(["/", ...cgroups]);
-  fc.assert(fc.property(fc.constantFrom(...cgroups), marked, processes, (victim, marked, all) => {
-    for (const owner of ["/", "/a", "/a/b", "/a/b/c"]) {
-      const isWithin = (path: string, top: string) =>
-        top === "/" || `${path}/`.startsWith(`${top}/`);
-      fc.pre(isWithin(victim, "/a"));
-      if (!isWithin(victim, owner)) continue;
-      const group = groupOf(victim, owner, (path) => marked.includes(path));
-      if (group === undefined) assert.ok(!marked.includes(victim));
-      else assert.ok(marked.includes(group) && isWithin(victim, group) && isWithin(group, owner));
-    }
-    for (const each of all) {
-      if (each.oomScoreAdj === -1000 || each.pid === 1) assert.ok(!diesWithGroup(each));
-    }
-  }));
-});
-
-const pathText = fc.array(fc.constantFrom("a", "b.slice", "c.service", "poda", "x\ny"), {
-  maxLength: 4,
-})
-  .map((names) => `/${names.join("/")}`);
-const labels = new Map([["uid", new Map([["app", "db"]])]]);
-const someRule: fc.Arbitrary<Rule> = fc.record({
-  selector: fc.record({
-    cgroups: fc.subarray([/^\/a/, /^\/b\.slice/, /./s], { minLength: 1 }),
-    units: fc.subarray([/^c\.service$/, /^b\.slice$/], { minLength: 1 }),
-    labels: fc.constantFrom([["app", "db"]] as const, [["app", "web"]] as const),
-  }, { requiredKeys: [] }),
-  isExempt: fc.boolean(),
-  isGentle: fc.boolean(),
-});
-
-Deno.test("the rule that holds is the first that fits, and no rule that it says nothing of changes that", () => {
-  const pod = fc.constantFrom(undefined, "uid", "unknown");
-  fc.assert(fc.property(fc.array(someRule), pathText, pod, (rules, path, podUid) => {
-    const at = { path, podUid };
-    const number = ruleFor(rules, at, labels);
-    rules.forEach(({ selector, isGentle }, each) => {
-      const fitting = fits(selector, at, labels, isGentle);
-      if (each < number) assert.ok(!fitting);
-      if (each === number) assert.ok(fitting);
-    });
-    // A label of a pod that is not known may only spare, never end.
-    if (podUid === "unknown" && number < rules.length && rules[number]!.selector.labels) {
-      assert.ok(rules[number]!.isGentle);
-    }
-  }));
-});
-
-Deno.test("what a rule exempts has no plan and is left alone, also beneath what is guarded", () => {
-  fc.assert(fc.property(fc.array(someRule), pathText, level, (rules, path, level) => {
-    const actions = { warn: [], critical: [], threshold: [], [level]: [{ kind: "process" }] };
-    const all = rules.map(({ isGentle }) =>
-      isGentle ? { actions: { ...actions, [level]: [] } } : { actions }
-    );
-    const plans = { all: [...all, { actions }], rules, labels } as unknown as Plans;
-    const number = ruleFor(rules, { path, podUid: undefined }, labels);
-    const isExempt = rules[number]?.isExempt ?? false;
-    assert.equal(planFor(plans, path) === undefined, isExempt);
-    assert.equal(isKept(plans, path), isExempt || (rules[number]?.isGentle ?? false));
   }));
 });

@@ -1,0 +1,148 @@
+/** Whom a decision may fall on: whatever the processes, their cgroups and the rules for them are called. */
+
+import assert from "node:assert/strict";
+import { isKept, planFor, type Plans } from "../../core/guard/plan.ts";
+import { LEVELS } from "../../core/policy/bounds.ts";
+import { type Attribute, chooseVictim, STANDINGS } from "../../core/policy/choose.ts";
+import { fits, type Rule, ruleFor } from "../../core/policy/rules.ts";
+import { diesWithGroup, groupOf, rankVictims } from "../../core/policy/victim.ts";
+import type { Process } from "../../core/snapshot.ts";
+import { fc } from "./cases.ts";
+import { MIB } from "./sights.ts";
+
+const level = fc.constantFrom(...LEVELS);
+const cgroups = ["/a", "/a/b", "/a/b/c", "/a/d"];
+const shy = /\bshy\b/u;
+const somebody = fc.record({
+  pid: fc.integer({ min: 1, max: 12 }),
+  rss: fc.option(fc.nat(64 * MIB), { nil: undefined }),
+  oomScoreAdj: fc.oneof(fc.constant(-1000), fc.integer({ min: -1000, max: 1000 })),
+  comm: fc.string({ unit: "binary", maxLength: 15 }),
+  cmdline: fc.array(fc.constantFrom("shy", "victim", "", "--me", "x\ny"), { maxLength: 3 }),
+  cgroup: fc.constantFrom(...cgroups),
+});
+const processes = fc.uniqueArray(somebody, { selector: ({ pid }) => pid }).map((all) =>
+  all.map(({ rss, ...rest }): Process => ({
+    startTime: BigInt(rest.pid),
+    nsPids: [rest.pid],
+    state: "S",
+    ...rest,
+    ...rss === undefined ? {} : { rss },
+  }))
+);
+
+Deno.test("nobody who is protected is ever chosen, by whatever he or his protection is called", () => {
+  const marks = fc.dictionary(
+    fc.constantFrom(...cgroups),
+    fc.constantFrom<Attribute | "kept">("prefer", "avoid", "omit", "kept"),
+  );
+  const own = fc.array(fc.integer({ min: 1, max: 12 }), { maxLength: 3 });
+  const expressions = fc.record({
+    prefer: fc.subarray([/./u, shy]),
+    avoid: fc.subarray([/victim/u]),
+    ignore: fc.subarray([shy]),
+  });
+  fc.assert(
+    fc.property(
+      processes,
+      marks,
+      own,
+      expressions,
+      fc.boolean(),
+      (all, marks, own, wishes, pidOneIsInit) => {
+        const attributes = new Map(Object.entries(marks));
+        const untouchable = new Set(own);
+        const place = { processes: all, capacity: 64 * MIB, pidOneIsInit, untouchable, attributes };
+        const { choices, spared } = chooseVictim(place, wishes);
+        for (const { process } of choices) {
+          const { pid, oomScoreAdj, rss, cgroup, cmdline, comm } = process;
+          assert.ok(!untouchable.has(pid), "oomkit itself");
+          assert.ok(!(pid === 1 && pidOneIsInit), "init");
+          assert.ok(oomScoreAdj !== -1000 && rss !== undefined);
+          assert.ok(!["omit", "kept"].includes(attributes.get(cgroup) ?? ""), "exempt");
+          const line = cmdline.length > 0 ? cmdline.join(" ") : comm;
+          assert.ok(wishes.ignore.length === 0 || !shy.test(line), "ignored");
+        }
+        assert.equal(choices.length + spared.length, all.length);
+        const standings = choices.map(({ standing }) => STANDINGS.indexOf(standing));
+        assert.deepEqual(standings, standings.toSorted((a, b) => a - b));
+      },
+    ),
+  );
+});
+
+Deno.test("who grows is never taken later than before, as long as all others stay what they are", () => {
+  fc.assert(fc.property(processes, fc.nat(), fc.nat(2 ** 30), (all, which, more) => {
+    const ranks = (them: readonly Process[]) =>
+      rankVictims(them, 64 * MIB).map(({ process: { pid } }) => pid);
+    const before = ranks(all);
+    fc.pre(before.length > 0);
+    const pid = before[which % before.length]!;
+    const grown = all.map((each) => each.pid === pid ? { ...each, rss: each.rss! + more } : each);
+    assert.ok(ranks(grown).indexOf(pid) <= before.indexOf(pid));
+  }));
+});
+
+Deno.test("what dies as a whole holds the victim, lies within the limit's owner, and leaves out whom the kernel spares", () => {
+  const marked = fc.subarray(["/", ...cgroups]);
+  fc.assert(fc.property(fc.constantFrom(...cgroups), marked, processes, (victim, marked, all) => {
+    for (const owner of ["/", "/a", "/a/b", "/a/b/c"]) {
+      const isWithin = (path: string, top: string) =>
+        top === "/" || `${path}/`.startsWith(`${top}/`);
+      fc.pre(isWithin(victim, "/a"));
+      if (!isWithin(victim, owner)) continue;
+      const group = groupOf(victim, owner, (path) => marked.includes(path));
+      if (group === undefined) assert.ok(!marked.includes(victim));
+      else assert.ok(marked.includes(group) && isWithin(victim, group) && isWithin(group, owner));
+    }
+    for (const each of all) {
+      if (each.oomScoreAdj === -1000 || each.pid === 1) assert.ok(!diesWithGroup(each));
+    }
+  }));
+});
+
+const pathText = fc.array(fc.constantFrom("a", "b.slice", "c.service", "poda", "x\ny"), {
+  maxLength: 4,
+})
+  .map((names) => `/${names.join("/")}`);
+const labels = new Map([["uid", new Map([["app", "db"]])]]);
+const someRule: fc.Arbitrary<Rule> = fc.record({
+  selector: fc.record({
+    cgroups: fc.subarray([/^\/a/, /^\/b\.slice/, /./s], { minLength: 1 }),
+    units: fc.subarray([/^c\.service$/, /^b\.slice$/], { minLength: 1 }),
+    labels: fc.constantFrom([["app", "db"]] as const, [["app", "web"]] as const),
+  }, { requiredKeys: [] }),
+  isExempt: fc.boolean(),
+  isGentle: fc.boolean(),
+});
+
+Deno.test("the rule that holds is the first that fits, and no rule that it says nothing of changes that", () => {
+  const pod = fc.constantFrom(undefined, "uid", "unknown");
+  fc.assert(fc.property(fc.array(someRule), pathText, pod, (rules, path, podUid) => {
+    const at = { path, podUid };
+    const number = ruleFor(rules, at, labels);
+    rules.forEach(({ selector, isGentle }, each) => {
+      const fitting = fits(selector, at, labels, isGentle);
+      if (each < number) assert.ok(!fitting);
+      if (each === number) assert.ok(fitting);
+    });
+    // A label of a pod that is not known may only spare, never end.
+    if (podUid === "unknown" && number < rules.length && rules[number]!.selector.labels) {
+      assert.ok(rules[number]!.isGentle);
+    }
+  }));
+});
+
+Deno.test("what a rule exempts has no plan and is left alone, also beneath what is guarded", () => {
+  fc.assert(fc.property(fc.array(someRule), pathText, level, (rules, path, level) => {
+    const actions = { warn: [], critical: [], threshold: [], [level]: [{ kind: "process" }] };
+    const all = rules.map(({ isGentle }) =>
+      isGentle ? { actions: { ...actions, [level]: [] } } : { actions }
+    );
+    const plans = { all: [...all, { actions }], rules, labels } as unknown as Plans;
+    const number = ruleFor(rules, { path, podUid: undefined }, labels);
+    const isExempt = rules[number]?.isExempt ?? false;
+    assert.equal(planFor(plans, path) === undefined, isExempt);
+    assert.equal(isKept(plans, path), isExempt || (rules[number]?.isGentle ?? false));
+  }));
+});
