@@ -12,6 +12,7 @@ import { type Costs, costsOf, cpuSeconds } from "./process_costs.ts";
 import { MIB } from "./race_cells.ts";
 import { pause, within } from "./race_children.ts";
 import { type RaceGuard, startRaceGuard } from "./race_guard.ts";
+import { executable, makeEmptyProgram, versionOf } from "./start_up.ts";
 import { against, figure, mebibytes } from "./statistics.ts";
 
 const ANONYMOUS_TARGET = 30;
@@ -21,6 +22,13 @@ const IDLE_SECONDS = 30;
 const SETTLE_MS = 5000;
 const GUARDED_LIMIT = 64 * MIB;
 const STAGES = 6;
+const FLOORS = [
+  ["an empty program on the same runtime base", "setTimeout(() => {}, 1e6);"],
+  [
+    "the same with an empty Worker",
+    'new Worker("data:text/javascript,", { type: "module" });setTimeout(() => {}, 1e6);',
+  ],
+] as const;
 const EATEN_WITHIN_MS = 20_000;
 
 export async function footprint(args: readonly string[]): Promise<string[]> {
@@ -49,6 +57,8 @@ export async function footprint(args: readonly string[]): Promise<string[]> {
       stages.push(costsOf(guard.pid));
       note(`footprint: ${costsLine(stages.at(-1)!)}`);
     }
+    const floors: string[] = [];
+    for (const [name, text] of FLOORS) floors.push(await floorOf(folder, name, text));
     const isAhead = await guardsStill(guard, children.at(-1)!);
     const kills = readCounters(home)?.local.oomKill;
     const [first, last] = [stages[1]!, stages.at(-1)!];
@@ -58,6 +68,7 @@ export async function footprint(args: readonly string[]): Promise<string[]> {
       } s`,
       `at rest: ${costsLine(stages[0]!)}`,
       `anonymous: ${against(ANONYMOUS_TARGET, stages[0]!.anonymous / MIB, "MiB")}`,
+      ...floors,
       `CPU at rest, ${IDLE_SECONDS} s: ${against(IDLE_TARGET, idle, "% of a core")}`,
       `after ${next - cgroups} were removed and others made, ${rate} a minute: ${costsLine(last)}`,
       `grown between the first and the last sixth of that: ${
@@ -72,6 +83,19 @@ export async function footprint(args: readonly string[]): Promise<string[]> {
     ];
   } finally {
     Deno.removeSync(folder, { recursive: true });
+  }
+}
+
+/** What the runtime takes for itself, without a line of the project. */
+async function floorOf(folder: string, name: string, text: string): Promise<string> {
+  const program = await makeEmptyProgram(`${folder}/empty`, versionOf(executable), text);
+  const child = new Deno.Command(program, { stdin: "null" }).spawn();
+  try {
+    await pause(SETTLE_MS);
+    return `${name}: ${mebibytes(costsOf(child.pid).anonymous)} anonymous`;
+  } finally {
+    child.kill("SIGKILL");
+    await child.status;
   }
 }
 

@@ -79,10 +79,14 @@ function millisecondsOf([program, ...args]: readonly string[]): number {
   throw new Mistake(`cannot measure ${[program, ...args].join(" ")}: it fails`);
 }
 
-/** @param version of the executable to compare with, which tells its runtime base */
-export async function makeEmptyProgram(output: string, version: string): Promise<string> {
+/** @param version of the executable to compare with, which tells its runtime base @param text what it does. */
+export async function makeEmptyProgram(
+  output: string,
+  version: string,
+  text = "",
+): Promise<string> {
   const script = `${output}.js`;
-  Deno.writeTextFileSync(script, "");
+  Deno.writeTextFileSync(script, text);
   const target = hostTarget();
   if (target === undefined) throw new Mistake(`cannot compile for ${Deno.build.target}`);
   const base = await chooseBase({
