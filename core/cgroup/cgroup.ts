@@ -23,11 +23,22 @@ export interface Cgroup {
   readonly inode: number;
 }
 
-/** `undefined` when there is no such cgroup, or none that can be seen from here. */
+/** linux/limits.h, PATH_MAX with its NUL, less room for the longest name of a control file. */
+const LONGEST_DIR = 4096 - 64;
+
+/**
+ * `undefined` when there is no such cgroup, or none that can be seen from here. Whoever may make cgroups can make them one in
+ * another until no path is long enough for the innermost: those are not seen, as their files could not be read.
+ */
 export function openCgroup(hierarchy: Hierarchy, path: string): Cgroup | undefined {
   const dir = directoryOf(hierarchy, path);
-  const inode = dir === undefined ? undefined : inodeOf(dir);
+  const inode = dir === undefined || isTooLong(dir) ? undefined : inodeOf(dir);
   return inode === undefined ? undefined : { hierarchy, path, dir: dir!, inode };
+}
+
+/** In UTF-8 a character has at most three bytes, or four as two. */
+function isTooLong(dir: string): boolean {
+  return 3 * dir.length > LONGEST_DIR && new TextEncoder().encode(dir).length > LONGEST_DIR;
 }
 
 /** False when it was removed, also when another has taken its place. */
