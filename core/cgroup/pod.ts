@@ -3,6 +3,7 @@
  * directory in which its container's cgroup is mounted.
  */
 
+import { statfsSync } from "node:fs";
 import { parseProcCgroup } from "../parse/proc_cgroup.ts";
 import { type Cgroup, openCgroup } from "./cgroup.ts";
 import { exists, listDirectories, peekText } from "./files.ts";
@@ -25,10 +26,27 @@ export function cgroupsOfProcesses(untouchable: ReadonlySet<number>): Cgroup[] {
   return [...found.values()];
 }
 
+/** linux/magic.h: CGROUP_SUPER_MAGIC and CGROUP2_SUPER_MAGIC. */
+const CGROUP_FILE_SYSTEMS = [0x27e0eb, 0x63677270];
+
+/**
+ * A container that may mount can put anything there: a FIFO would be waited for, and figures of its own would be believed. Only
+ * what the kernel itself wrote is read.
+ */
+function isKernels(dir: string): boolean {
+  try {
+    return CGROUP_FILE_SYSTEMS.includes(statfsSync(dir).type);
+  } catch {
+    // Another user's process, or one that is gone.
+    return false;
+  }
+}
+
 function cgroupThrough(pid: number): Cgroup | undefined {
   const base = `/proc/${pid}/root/sys/fs/cgroup`;
   const mount = [`${base}/memory`, base].find((dir) =>
-    existsQuietly(`${dir}/cgroup.procs`) || existsQuietly(`${dir}/cgroup.controllers`)
+    isKernels(dir) &&
+    (existsQuietly(`${dir}/cgroup.procs`) || existsQuietly(`${dir}/cgroup.controllers`))
   );
   if (mount === undefined) return undefined;
   const dialect = existsQuietly(`${mount}/cgroup.controllers`) ? v2 : v1;
@@ -36,7 +54,7 @@ function cgroupThrough(pid: number): Cgroup | undefined {
   // Seen from another cgroup namespace the path leads up and out; then the mount's root is what the process has.
   const path = line === undefined || line.path.startsWith("/..") ? "/" : line.path;
   const dir = [`${mount}${path === "/" ? "" : path}`, mount]
-    .find((dir) => holds(dir, pid));
+    .find((dir) => isKernels(dir) && holds(dir, pid));
   if (dir === undefined) return undefined;
   const hierarchy: Hierarchy = {
     dialect,

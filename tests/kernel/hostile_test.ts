@@ -1,0 +1,211 @@
+/** What those who may make cgroups, name processes or mount can do to who watches and guards them. */
+
+import assert from "node:assert/strict";
+import { startGuarded } from "../guarded.ts";
+import { eatToDeath, kernelTest, killOf, MIB, ofType, victimsOf } from "../kernel_cases.ts";
+import { makeRealCgroup, type RealCgroup } from "../real_cgroup.ts";
+import { asNobody, runOomkit } from "../run_oomkit.ts";
+import { startWatched } from "../watched.ts";
+
+/** Each directory is entered by its name alone, so that no path has to be as long as the whole. */
+const DIG = `
+cd "$0" || exit 1
+name=$(printf %0240d 0)
+for _ in $(seq 20); do mkdir "$name" && cd -P "$name" 2>/dev/null; done
+rmdir "$name" 2>/dev/null; mkdir "$name"`;
+
+/** Cgroups in one another, of which the innermost have no path that the kernel would take. */
+function digDeep(cgroup: RealCgroup): Disposable {
+  shell(DIG, cgroup.dir);
+  return {
+    [Symbol.dispose]: () => shell('find "$0" -mindepth 1 -depth -type d -delete', cgroup.dir),
+  };
+}
+
+function shell(script: string, ...args: string[]): string {
+  const { stdout } = new Deno.Command("sh", { args: ["-c", script, ...args] }).outputSync();
+  return new TextDecoder().decode(stdout);
+}
+
+kernelTest(
+  "cgroups too deep for any path keep nobody from guarding what lies beside them",
+  async () => {
+    await using parent = makeRealCgroup("deep");
+    const before = parent.child("before");
+    const during = parent.child("during");
+    const victim = parent.child("victim");
+    victim.limit(32 * MIB);
+    using _before = digDeep(before);
+    await using guarded = await startGuarded(["-r", "--policy", "process", parent.path]);
+    using _during = digDeep(during);
+    const { pid } = await eatToDeath(victim);
+    const deed = await guarded.next((event) =>
+      event.type === "action" && event.victim?.pid === pid
+    );
+    assert.equal(deed.outcome, "died");
+  },
+);
+
+kernelTest(
+  "cgroups too deep for any path keep nobody from watching what lies beside them",
+  async () => {
+    await using parent = makeRealCgroup("deep");
+    const before = parent.child("before");
+    const during = parent.child("during");
+    const victim = parent.child("victim");
+    victim.limit(32 * MIB);
+    using _before = digDeep(before);
+    await using watched = await startWatched(["-r", parent.path]);
+    using _during = digDeep(during);
+    const { pid } = await eatToDeath(victim);
+    await watched.next(killOf(pid));
+  },
+);
+
+kernelTest(
+  "a cgroup whose name is no UTF-8 is passed over, and its neighbours are not",
+  async () => {
+    await using parent = makeRealCgroup("bytes");
+    const victim = parent.child("victim");
+    victim.limit(32 * MIB);
+    const inside = `${parent.dir}/$(printf '\\377\\233x')`;
+    shell(`mkdir "${inside}"`);
+    try {
+      await using watched = await startWatched(["-r", parent.path]);
+      const { pid } = await eatToDeath(victim);
+      await watched.next(killOf(pid));
+    } finally {
+      shell(`rmdir "${inside}"`);
+    }
+  },
+);
+
+kernelTest(
+  "no name of a cgroup or a process reaches a terminal as control characters",
+  async () => {
+    await using parent = makeRealCgroup("names");
+    const hostile = parent.child("\x1b]0;owned\x07\x1b[2J\x9b31m\u202e");
+    const child = new Deno.Command("sh", {
+      args: [
+        "-c",
+        `printf '\\033[2J\\302\\2331m' > /proc/$$/comm; echo 0 > "$0/cgroup.procs"; echo; read -r _`,
+        hostile.dir,
+        "\x1b[31m",
+      ],
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    const reader = child.stdout.getReader();
+    await reader.read();
+    for (
+      const args of [
+        ["inspect", "--processes", "all", hostile.path],
+        ["inspect", "--json", hostile.path],
+        ["inspect", "--tree", parent.path],
+        ["watch", "-r", "--for", "100ms", parent.path],
+        ["inspect", `${hostile.path}x`],
+        ["inspect", "--root", hostile.dir, "/none"],
+        ["guard", "--dry-run", "--prefer", "x\x1b[31m", "--for", "100ms", hostile.path],
+      ]
+    ) {
+      const { stdout, stderr } = await runOomkit(args);
+      // deno-lint-ignore no-control-regex
+      assert.doesNotMatch(stdout + stderr, /[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]/, args.join(" "));
+      assert.notEqual(stdout + stderr, "");
+    }
+    await reader.cancel();
+    await child.stdin.close();
+    await child.status;
+  },
+);
+
+kernelTest("a kill that a program writes to the kernel's log is none", async () => {
+  await using parent = makeRealCgroup("forged");
+  const victim = parent.child("victim");
+  victim.limit(16 * MIB);
+  await using watched = await startWatched(["-r", parent.path]);
+  const pid = 4_000_000;
+  const lie = (line: string) => {
+    try {
+      // Priority 3 of facility 0, which the kernel changes to 1.
+      Deno.writeTextFileSync("/dev/kmsg", `<3>${line}\n`, { create: false });
+    } catch {
+      // Where it may not be written there is nothing to be forged.
+    }
+  };
+  lie(
+    `oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,` +
+      `oom_memcg=${victim.path},task_memcg=${victim.path},task=x,pid=${pid},uid=0`,
+  );
+  lie(`Memory cgroup out of memory: Killed process ${pid} (x) total-vm:1kB, anon-rss:1kB`);
+  const { pid: real } = await eatToDeath(victim);
+  await watched.next(killOf(real));
+  const events = await watched.stop();
+  assert.deepEqual(victimsOf(events), [real]);
+  assert.equal(ofType(events, "oom_kill").length, 1);
+});
+
+/** In a mount namespace of its own, where FIFOs and figures of its own stand for the control files. */
+const LIAR = `
+mount -t tmpfs none /sys/fs/cgroup && mkdir /sys/fs/cgroup/memory
+for dir in /sys/fs/cgroup/memory /sys/fs/cgroup; do
+  cd $dir && echo $$ > cgroup.procs && touch cgroup.controllers
+  mkfifo memory.usage_in_bytes memory.limit_in_bytes memory.current memory.max memory.stat
+done
+echo ready; read -r _`;
+
+kernelTest(
+  "control files that a container has mounted for itself are neither believed nor waited for",
+  async () => {
+    const child = new Deno.Command("unshare", {
+      args: ["-m", "sh", "-c", LIAR],
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    const reader = child.stdout.getReader();
+    await reader.read();
+    const code = `
+    import { cgroupsOfProcesses } from "${new URL("../../core/cgroup/pod.ts", import.meta.url)}";
+    console.log(JSON.stringify(cgroupsOfProcesses(new Set()).map(({ dir }) => dir)));`;
+    const asked = new Deno.Command("timeout", {
+      args: ["-s", "KILL", "20", Deno.execPath(), "eval", "--no-check", code],
+    }).outputSync();
+    await reader.cancel();
+    await child.stdin.close();
+    await child.status;
+    assert.equal(asked.code, 0);
+    const believed: string[] = JSON.parse(new TextDecoder().decode(asked.stdout));
+    assert.deepEqual(believed.filter((dir) => dir.startsWith(`/proc/${child.pid}/`)), []);
+  },
+);
+
+kernelTest(
+  "who is nobody can neither change a limit through a guard nor read its state",
+  async () => {
+    await using cgroup = makeRealCgroup("nobody");
+    cgroup.limit(32 * MIB);
+    const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-state-" });
+    try {
+      const mode = cgroup.version === 1 ? "hold" : "tripwire";
+      await using _guarded = await startGuarded([
+        "--policy",
+        "process",
+        "--mode",
+        mode,
+        cgroup.path,
+      ], {
+        stateFolder: `${folder}/state`,
+      });
+      const modes = [...Deno.readDirSync(`${folder}/state`)].map(({ name }) =>
+        Deno.lstatSync(`${folder}/state/${name}`).mode! & 0o777
+      );
+      assert.deepEqual(modes, [0o600]);
+      assert.equal(Deno.lstatSync(`${folder}/state`).mode! & 0o777, 0o700);
+      Deno.chmodSync(folder, 0o755);
+      const [command, ...args] = [...asNobody, "ls", `${folder}/state`];
+      assert.notEqual(new Deno.Command(command, { args, stderr: "null" }).outputSync().code, 0);
+    } finally {
+      Deno.removeSync(folder, { recursive: true });
+    }
+  },
+);
