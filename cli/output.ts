@@ -39,8 +39,10 @@ export function print(line: string): void {
   }
 }
 
-/** Talk that nobody listens to is no reason to stop. */
-export function say(line: string): void {
+/** Talk that nobody listens to is no reason to stop. What it tells of may be named by anybody: colour and new lines alone pass. */
+export function say(text: string): void {
+  const line = text.split(COLOUR_OR_NEW_LINE).map((part, at) => at % 2 ? part : printable(part))
+    .join("");
   if (diverted) return diverted.say(line);
   try {
     writeAll(Deno.stderr, `${line}\n`);
@@ -49,13 +51,16 @@ export function say(line: string): void {
   }
 }
 
+// deno-lint-ignore no-control-regex
+const COLOUR_OR_NEW_LINE = /(\n|\x1b\[[0-9;]*m)/;
+
 /**
  * Text from outside (process names, command lines, cgroup paths) made harmless for a terminal: control characters,
  * escape sequences and direction marks become visible escapes.
  */
 export function printable(text: string): string {
   // deno-lint-ignore no-control-regex
-  return text.replace(/[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, (c) => {
+  return text.replace(/[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, (c) => {
     const code = c.charCodeAt(0);
     return code < 0x100
       ? `\\x${code.toString(16).padStart(2, "0")}`

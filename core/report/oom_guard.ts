@@ -1,6 +1,7 @@
 /** The event of Tencent's oom-guard, byte for byte as its document shows it. */
 
 import type { ActionBody, Head } from "./event.ts";
+import { harmless } from "./json.ts";
 
 /** oom-guard's policies, as its events name them. */
 const POLICIES = { process: "Process", container: "Container" } as const;
@@ -17,7 +18,7 @@ export interface Surroundings {
 export function oomGuardEvent(event: Head & ActionBody, around: Surroundings): string | undefined {
   const { action, victim, outcome } = event;
   if ((action !== "process" && action !== "container") || outcome !== "died") return undefined;
-  return JSON.stringify({
+  return harmless(JSON.stringify({
     hostname: around.hostname,
     timestamp: nanoseconds(event.ts),
     oomcgroup: around.directoryOf(event.cgroup),
@@ -27,7 +28,7 @@ export function oomGuardEvent(event: Head & ActionBody, around: Surroundings): s
     killed: victim === null ? "" : `${victim.pid}(${victim.comm}) `,
     stats: around.stat.replaceAll("\n", "|"),
     policy: POLICIES[action],
-  });
+  }));
 }
 
 /** oom-guard, being Go, writes nine digits. */
