@@ -14,6 +14,7 @@ export function blindSpots(found: Omit<Inspection, "cannotSee">): string[] {
     ...(hierarchy.kernel ? missingFiles(found) : [
       `whether pids mean these processes: ${hierarchy.mount} is no kernel's, so they are taken for this machine's`,
     ]),
+    ...(members?.unread ?? []).map((path) => `who is in ${path}: its cgroup.procs cannot be read`),
     ...(members && members.unseen > 0
       ? [
         `${members.unseen} of its processes: they are outside of this pid namespace, or /proc hides them`,

@@ -3,12 +3,16 @@
 /** Whatever may lawfully be empty: nobody is in the cgroup, PSI is switched off, no controller is on. */
 const MAY_BE_EMPTY = /^(cgroup\.procs|memory\.pressure|cgroup\.(controllers|subtree_control))$/;
 const KEYED = /^(memory\.(stat|events|events\.local|oom_control|pressure)|cgroup\.events)$/;
+const ROW = /^\S+ (\d+$|avg10=\d)/m;
+const PIDS = /^(\d{1,10}\n)*$/;
 
 /** Why the text of a control file cannot be trusted, in a few words; `undefined` when it can. */
 export function damageOf(name: string, text: string): string | undefined {
   if (text === "") return MAY_BE_EMPTY.test(name) ? undefined : "it is empty";
   if (!text.endsWith("\n")) return "it is cut off, its last line has no end";
-  if (KEYED.test(name) || name === "cgroup.procs") return undefined;
+  if (name === "cgroup.procs") return PIDS.test(text) ? undefined : "it lists more than pids";
+  // A kernel to come may have lines of another kind among them.
+  if (KEYED.test(name)) return ROW.test(text) ? undefined : "no line of it is a key and a number";
   const value = text.trim();
   if (/^(\d{1,20}|max)$/.test(value)) return undefined;
   return `"${value.slice(0, 20)}" is no size`;

@@ -27,10 +27,15 @@ export interface Inspection {
 export interface Members {
   /** The likeliest victims first, then those that the kernel spares. */
   readonly processes: readonly (Process & { readonly badness?: number })[];
-  /** How many there are; absent for the machine, of which only the likeliest victims were looked at. */
+  /**
+   * How many there are; absent for the machine, of which only the likeliest victims were looked at, and where a cgroup does
+   * not say who is in it.
+   */
   readonly total?: number;
   /** Those of which nothing can be told. */
   readonly unseen: number;
+  /** Paths of the cgroups that do not say who is in them. */
+  readonly unread: readonly string[];
 }
 
 /**
@@ -60,9 +65,9 @@ function membersOf(cgroup: Cgroup, fate: Fate, most: number): Members {
   // A look at every process of a machine takes long; those that matter are known already.
   if (path === "/" && fate.scope === "machine" && fate.candidates.length > 0 && most !== Infinity) {
     const likeliest = fate.candidates.map(({ process, badness }) => ({ ...process, badness }));
-    return { processes: likeliest.slice(0, most), unseen: 0 };
+    return { processes: likeliest.slice(0, most), unseen: 0, unread: [] };
   }
-  const { processes, unseen } = within(path, fate.population) ?? populationOf(cgroup);
+  const { processes, unseen, unread } = within(path, fate.population) ?? populationOf(cgroup);
   const candidates = fate.capacity === undefined
     ? []
     : rankVictims(processes, fate.capacity, { pidOneIsInit: inInitialPidNamespace() });
@@ -70,13 +75,15 @@ function membersOf(cgroup: Cgroup, fate: Fate, most: number): Members {
   const chosen = new Set(candidates.map(({ process }) => process));
   const spared = processes.filter((process) => !chosen.has(process))
     .sort((a, b) => (b.rss ?? -1) - (a.rss ?? -1));
-  return { processes: [...ranked, ...spared].slice(0, most), total: processes.length, unseen };
+  const shown = { processes: [...ranked, ...spared].slice(0, most), unseen, unread };
+  return unread.length > 0 ? shown : { ...shown, total: processes.length };
 }
 
 /** Its part of a population that was read already; which of the unseen are its own is not known. */
 function within(path: string, population: Population | undefined): Population | undefined {
-  if (population === undefined || population.unseen > 0) return undefined;
+  const isWhole = population?.unseen === 0 && population.unread.length === 0;
+  if (population === undefined || !isWhole) return undefined;
   const beneath = path === "/" ? "/" : `${path}/`;
   const mine = ({ cgroup }: Process) => cgroup === path || cgroup.startsWith(beneath);
-  return { processes: population.processes.filter(mine), unseen: 0 };
+  return { processes: population.processes.filter(mine), unseen: 0, unread: [] };
 }

@@ -6,7 +6,8 @@ import { parseProcStatus, type ProcStatus } from "../parse/proc_status.ts";
 import { wholeLines } from "../parse/whole_lines.ts";
 import type { Process } from "../snapshot.ts";
 import { without } from "./absent.ts";
-import { type Cgroup, peekControl, readControl, walk } from "./cgroup.ts";
+import { type Cgroup, isThere, peekControl, readControl, walk } from "./cgroup.ts";
+import { damageOf } from "./damage.ts";
 import { listDirectories, peekText } from "./files.ts";
 
 /** A last line without its newline may be the beginning of a longer pid, which is somebody else's. */
@@ -30,15 +31,21 @@ export interface Population {
   readonly processes: readonly Process[];
   /** How many there are of which nothing can be told: of another pid namespace, or hidden by /proc's mount option. */
   readonly unseen: number;
+  /** Paths of the cgroups that are there and do not say who is in them: how many there are is not known. */
+  readonly unread: readonly string[];
 }
 
 export function populationOf(cgroup: Cgroup): Population {
   const processes: Process[] = [];
+  const unread: string[] = [];
   let unseen = 0;
   for (const each of walk(cgroup)) {
+    const text = peekControl(each, "cgroup.procs");
+    const isWhole = text !== undefined && damageOf("cgroup.procs", text) === undefined;
+    if (!isWhole && isThere(each)) unread.push(each.path);
     const readPids = () => parsePids(peekControl(each, "cgroup.procs") ?? "");
     const missing: number[] = [];
-    for (const pid of new Set(readPids())) {
+    for (const pid of new Set(parsePids(text ?? ""))) {
       if (pid === Deno.pid) continue;
       const process = pid === 0 ? undefined : readProcess(pid, each.path);
       if (process) processes.push(process);
@@ -47,7 +54,7 @@ export function populationOf(cgroup: Cgroup): Population {
     // One that ended meanwhile is in the file no longer, one that is only hidden still is.
     if (missing.length > 0) unseen += readPids().filter((pid) => missing.includes(pid)).length;
   }
-  return { processes, unseen };
+  return { processes, unseen, unread };
 }
 
 /** `undefined` when the process is gone. What may not be read of it is absent. */

@@ -23,6 +23,9 @@ Deno.test("an empty, a torn and a foreign file are told apart", () => {
   assert.match(damageOf("memory.stat", "anon 5\nfile 1")!, /cut off/);
   assert.match(damageOf("memory.max", "lots\n")!, /no size/);
   assert.match(damageOf("memory.max", "-1\n")!, /no size/);
+  assert.match(damageOf("memory.stat", "lots\n")!, /no line/);
+  assert.match(damageOf("memory.pressure", "some lots\n")!, /no line/);
+  assert.match(damageOf("cgroup.procs", "12\n\u001b\n")!, /more than pids/);
 });
 
 Deno.test("a file that may be empty is not damaged when it is", () => {

@@ -1,12 +1,26 @@
 import assert from "node:assert/strict";
 import { openCgroup } from "../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
+import { inspect } from "../../../core/cgroup/inspection.ts";
 import { pidsOf, populationOf, readProcess } from "../../../core/cgroup/processes.ts";
 import { makeTree } from "../../trees.ts";
 
 Deno.test("pids come once, in order, without those of other pid namespaces", () => {
   using tree = makeTree(1, { "/a": { "cgroup.procs": "30\n7\n0\n30\nx\n" } });
   assert.deepEqual(pidsOf(openCgroup(discover(tree.dir), "/a")!), [7, 30]);
+});
+
+Deno.test("who does not say who is in it has not nobody in it", () => {
+  using tree = makeTree(2, {
+    "/a": { "cgroup.procs": `${Deno.ppid}\n` },
+    "/a/b": { "cgroup.procs": undefined },
+    "/a/c": { "cgroup.procs": "12" },
+  });
+  const a = openCgroup(discover(tree.dir), "/a")!;
+  assert.deepEqual(populationOf(a).unread, ["/a/b", "/a/c"]);
+  const { members, cannotSee } = inspect(a, 10)!;
+  assert.equal(members?.total, undefined);
+  assert.ok(cannotSee.includes("who is in /a/b: its cgroup.procs cannot be read"));
 });
 
 Deno.test("half of a pid is nobody's: it would be another process", () => {
