@@ -51,7 +51,7 @@ const read = (name: string, alter: NonNullable<Fault["alter"]>): Fault => ({
 const TEXTS: readonly Fault[] = [
   read("empty", () => new Uint8Array()),
   read("torn at the end", onText(tear)),
-  read("torn in the middle", (bytes) => bytes.slice(0, Math.floor(bytes.length / 2))),
+  read("torn in the middle", onText((text) => text.slice(0, text.length / 2).trimEnd())),
   read("without its newline", (bytes) => bytes.slice(0, -1)),
   read("cut after a line", onText(cut)),
   read(
@@ -65,8 +65,15 @@ const TEXTS: readonly Fault[] = [
   { name: "short", moment: "read", most: 3 },
 ];
 
-/** Of these nobody could know that something is missing. */
-export const isUndetectable = ({ name }: Fault) => name === "cut after a line" || name === "short";
+const MAY_BE_EMPTY = /\/(cgroup\.procs|memory\.pressure)$/;
+const TABLE = /\/(memory\.(stat|events|events\.local|oom_control|pressure)|cgroup\.events)$/;
+
+/** Of these nobody could know that something is missing: the lines of a table that cannot be read may be a later kernel's. */
+export function isUndetectable({ name }: Fault, path: string): boolean {
+  return name === "cut after a line" || name === "short" ||
+    (name === "empty" && MAY_BE_EMPTY.test(path)) ||
+    (name === "a number and more" && TABLE.test(path));
+}
 
 export function faultsAt(moment: Moment): Fault[] {
   const errnos = ERRNOS[moment].map((errno): Fault => ({
