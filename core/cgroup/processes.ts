@@ -80,7 +80,8 @@ export function readProcess(pid: number, cgroup: string): Process | undefined {
 }
 
 /**
- * No more of a process than the OOM killer weighs, where every read counts. `undefined` when it is gone.
+ * No more of a process than the OOM killer weighs, where every read counts. `undefined` when it is gone, and when it cannot be
+ * read what spares it: nobody is to die for what is not known of him.
  *
  * @param withCmdline its command line too, which takes a lock of the process that it may be holding itself.
  */
@@ -92,18 +93,21 @@ export function readCandidate(
   const text = peekText(`/proc/${pid}/status`);
   if (text === undefined) return undefined;
   const status = parseProcStatus(text);
+  const oomScoreAdj = readNumber(pid, "oom_score_adj");
+  const cmdline = withCmdline ? peekText(`/proc/${pid}/cmdline`) : "";
+  if (oomScoreAdj === undefined || cmdline === undefined) return undefined;
   const memory = status.state === "Z" && status.rss === undefined ? memoryOfThreads(pid) : status;
   return without({
     pid,
     startTime: 0n,
     comm: status.name ?? "",
     state: status.state ?? "",
-    cmdline: withCmdline ? commandLineOf(pid) : [],
+    cmdline: parseCmdline(cmdline),
     nsPids: status.nsPids,
     rss: memory.rss,
     swap: memory.swap,
     pageTables: memory.pageTables,
-    oomScoreAdj: readNumber(pid, "oom_score_adj"),
+    oomScoreAdj,
     cgroup,
   });
 }

@@ -89,3 +89,24 @@ for (const [base, why] of [["working-set", "idle cache"], ["usage", "cache"]] as
     }, (access) => others(access) && !access.path.endsWith("/memory.stat"));
   });
 }
+
+Deno.test("who may be spared by what cannot be read of him is not struck", async () => {
+  await using crowd = gather();
+  const [one, other] = crowd.pids;
+  const preferences = { prefer: [], avoid: [], ignore: [/^keep me$/] };
+  const state = { usage: 63.875, inactiveFile: 0, pids: crowd.pids };
+  using guarded = guardTree(1, state, { preferences });
+  for (const file of ["oom_score_adj", "cmdline"]) {
+    for (const moment of ["open", "read"] as const) {
+      for (const errno of [3, 5, 13]) {
+        const fault = { name: `errno ${errno}`, moment, errno };
+        const { outcome } = hurt(() => guarded.run(), [
+          { path: `/proc/${other}/${file}`, fault, from: 1 },
+        ]);
+        assert.ok("result" in outcome);
+        const victims = blowsOf(outcome.result.messages).map(({ victim }) => victim?.pid);
+        assert.deepEqual(victims, [one], `${file}, ${moment}, ${errno}`);
+      }
+    }
+  }
+});
