@@ -118,7 +118,7 @@ export function pursue(
     case "spared":
       return isCache(sight) ? stay({ do: "spare", until: now + SPARED_LOOK_MS }) : strike();
     case "asked":
-      if (sight.victim !== "alive") return strike();
+      if (sight.victim !== "alive") return isCache(sight) ? spare() : strike();
       return over >= patience.grace || isTooLate(sight) || isNearlyFull(sight)
         ? go("killed", { do: "escalate" })
         : stay(look);

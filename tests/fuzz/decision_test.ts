@@ -216,13 +216,38 @@ Deno.test("below the level it ends at once with nobody dying, and else in five s
 });
 
 Deno.test("page cache that has not gone in a second of reclaim is left in peace", () => {
+  const phase = fc.constantFrom<Phase>("reclaiming", "spared", "stalled");
   fc.assert(
-    fc.property(engagement, sight, patience, fc.nat(2000), (state, seen, patience, over) => {
+    fc.property(engagement, phase, sight, patience, (state, phase, seen, patience) => {
       const cached = { ...seen, value: seen.usage, reclaimable: seen.usage };
       fc.pre(cached.value >= cached.threshold && (cached.unreclaimableRate ?? 0) <= 0);
-      const { step } = pursue(state, cached, patience, state.since + 1000 + over);
-      assert.equal(step.do, "spare", state.phase);
+      const { step } = pursue({ ...state, phase }, cached, patience, state.since + 1000);
+      assert.equal(step.do, "spare", phase);
     }),
+  );
+});
+
+Deno.test("what turns out to be page cache once somebody has ended costs nobody else, whether he was asked or killed", () => {
+  const phase = fc.constantFrom<Phase>("asked", "killed", "spared", "stalled");
+  fc.assert(
+    fc.property(
+      engagement,
+      phase,
+      sight,
+      patience,
+      fc.nat(2000),
+      (state, phase, seen, patience, over) => {
+        const cached: Sight = {
+          ...seen,
+          value: seen.usage,
+          reclaimable: seen.usage,
+          victim: "dead",
+        };
+        fc.pre(cached.value >= cached.threshold);
+        const { step } = pursue({ ...state, phase }, cached, patience, state.since + over);
+        assert.ok(step.do === "spare" || step.do === "wait", `${phase}: ${step.do}`);
+      },
+    ),
   );
 });
 
