@@ -96,11 +96,14 @@ Deno.test("who may be spared by what cannot be read of him is not struck", async
   const preferences = { prefer: [], avoid: [], ignore: [/^keep me$/] };
   const state = { usage: 63.875, inactiveFile: 0, pids: crowd.pids };
   using guarded = guardTree(1, state, { preferences });
+  // The other would be first.
+  const standing = substitute(`/proc/${one}/oom_score_adj`, "-500\n");
   for (const file of ["oom_score_adj", "cmdline"]) {
     for (const moment of ["open", "read"] as const) {
       for (const errno of [3, 5, 13]) {
         const fault = { name: `errno ${errno}`, moment, errno };
         const { outcome } = hurt(() => guarded.run(), [
+          ...standing,
           { path: `/proc/${other}/${file}`, fault, from: 1 },
         ]);
         assert.ok("result" in outcome);
