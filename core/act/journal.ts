@@ -152,6 +152,26 @@ function settable(file: string, text: string): string {
   return /^oom_kill_disable (\d)/m.exec(text)?.[1] ?? text;
 }
 
+/**
+ * Why what lies in the folder may be somebody else's: whoever may write there can put another file, or a link, in the place of
+ * any. `undefined` where only the own user and root may, or where each may replace no more than what is his, as in /tmp.
+ */
+function whyOpen(folder: string): string | undefined {
+  const { uid, mode } = Deno.statSync(folder);
+  if (uid !== null && uid !== 0 && uid !== Deno.uid()) return `it belongs to the user ${uid}`;
+  const isSticky = (mode! & 0o1000) !== 0;
+  return (mode! & 0o022) === 0 || isSticky ? undefined : "others may write there";
+}
+
+function isTrusted(folder: string): boolean {
+  try {
+    return whyOpen(folder) === undefined;
+  } catch {
+    // There is none, or none that may be looked at.
+    return false;
+  }
+}
+
 interface Found {
   readonly path: string;
   /** `undefined` when it has ended. */
@@ -159,6 +179,7 @@ interface Found {
 }
 
 function journals(folder: string): Found[] {
+  if (!isTrusted(folder)) return [];
   return (peekFiles(folder) ?? []).flatMap((name) => {
     const [, pid, since] = /^guard-(\d+)-(\d+)\.json$/.exec(name) ?? [];
     const path = `${folder}/${name}`;
@@ -202,20 +223,19 @@ function startTime(pid: number): string {
 function writeAtOnce(folder: string, path: string, text: string): void {
   try {
     Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const open = whyOpen(folder);
+    if (open !== undefined) throw new Error(open);
     const temporary = `${path}.new`;
-    using file = Deno.openSync(temporary, {
-      write: true,
-      create: true,
-      truncate: true,
-      mode: 0o600,
-    });
+    // Left by a write that failed, or laid there as a link: what is there is not written through.
+    removeFile(temporary);
+    using file = Deno.openSync(temporary, { write: true, createNew: true, mode: 0o600 });
     file.writeSync(new TextEncoder().encode(text));
     file.syncDataSync();
     Deno.renameSync(temporary, path);
   } catch (error) {
     throw new OomkitError(
       `cannot record in ${folder} what is changed: ${reasonOf(error)}`,
-      "name a folder that can be written with OOMKIT_STATE_DIR, or use --mode notify",
+      "name a folder that nobody else can write with OOMKIT_STATE_DIR, or use --mode notify",
     );
   }
 }

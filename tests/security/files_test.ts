@@ -1,0 +1,101 @@
+/** Files that oomkit trusts or writes, laid out by somebody else. */
+
+import assert from "node:assert/strict";
+import { openJournal, restoreLeftovers } from "../../core/act/journal.ts";
+import { openLogFile } from "../../core/report/log_file.ts";
+import { check, makeNode, write } from "../configured.ts";
+
+const NOBODY = 65534;
+const asRoot = { ignore: Deno.uid() !== 0 };
+
+interface Place extends Disposable {
+  readonly root: string;
+  readonly state: string;
+  /** Laid out like a cgroup whose memory.high is 2000. */
+  readonly dir: string;
+  readonly inode: number;
+  /** Root's, and nothing that oomkit may touch. */
+  readonly precious: string;
+}
+
+function makePlace(): Place {
+  const root = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  const place = { root, state: `${root}/state`, dir: `${root}/cgroup`, precious: `${root}/passwd` };
+  for (const dir of [place.state, place.dir]) Deno.mkdirSync(dir, { mode: 0o755 });
+  Deno.writeTextFileSync(`${place.dir}/cgroup.procs`, "");
+  Deno.writeTextFileSync(`${place.dir}/memory.high`, "2000");
+  Deno.writeTextFileSync(place.precious, "precious");
+  return {
+    ...place,
+    inode: Deno.statSync(place.dir).ino!,
+    [Symbol.dispose]: () => Deno.removeSync(root, { recursive: true }),
+  };
+}
+
+/** Where a journal is written before it is put in its place. */
+function temporaryIn(state: string): string {
+  const stat = Deno.readTextFileSync("/proc/self/stat");
+  const since = stat.slice(stat.lastIndexOf(")")).split(" ")[20];
+  return `${state}/guard-${Deno.pid}-${since}.json.new`;
+}
+
+Deno.test("what is recorded is never written through a link that lies in the state folder", () => {
+  using place = makePlace();
+  Deno.symlinkSync(place.precious, temporaryIn(place.state));
+  const journal = openJournal(place.state);
+  assert.equal(journal.change(place.dir, place.inode, "memory.high", "3000"), undefined);
+  assert.equal(Deno.readTextFileSync(place.precious), "precious");
+  const [{ name } = { name: "" }] = [...Deno.readDirSync(place.state)];
+  const info = Deno.lstatSync(`${place.state}/${name}`);
+  assert.deepEqual([info.isFile, info.mode! & 0o777], [true, 0o600]);
+});
+
+for (const mode of [0o777, 0o775]) {
+  Deno.test(`nothing is changed on the record of a folder that others may write (${mode.toString(8)})`, () => {
+    using place = makePlace();
+    Deno.chmodSync(place.state, mode);
+    const { dir, inode } = place;
+    const change = { dir, inode, file: "memory.high", before: "1000", set: "2000" };
+    Deno.writeTextFileSync(`${place.state}/guard-1-1.json`, JSON.stringify([change]));
+    assert.deepEqual(restoreLeftovers(place.state), []);
+    assert.throws(
+      () => openJournal(place.state).change(dir, inode, "memory.high", "3000"),
+      /others may write there; name a folder that nobody else can write/,
+    );
+    assert.equal(Deno.readTextFileSync(`${dir}/memory.high`), "2000");
+  });
+}
+
+Deno.test("nothing is recorded in a folder of another user", asRoot, () => {
+  using place = makePlace();
+  Deno.chownSync(place.state, NOBODY, NOBODY);
+  assert.throws(
+    () => openJournal(place.state).change(place.dir, place.inode, "memory.high", "3000"),
+    /it belongs to the user 65534/,
+  );
+  assert.equal(Deno.readTextFileSync(`${place.dir}/memory.high`), "2000");
+});
+
+Deno.test(
+  "a log is not written through another user's link, and through root's it is",
+  asRoot,
+  async () => {
+    using place = makePlace();
+    const link = `${place.root}/events.log`;
+    Deno.symlinkSync(place.precious, link);
+    await openLogFile(link, assert.fail).close();
+    new Deno.Command("chown", { args: ["-h", String(NOBODY), link] }).outputSync();
+    assert.throws(() => openLogFile(link, assert.fail), /it is a link of the user 65534/);
+    assert.equal(Deno.readTextFileSync(place.precious), "precious");
+  },
+);
+
+Deno.test("a configuration that everybody may write is refused, as it names commands", async () => {
+  using tree = makeNode();
+  using file = write('[guard]\nexec = "true"\n');
+  assert.equal((await check(tree, file)).code, 0);
+  Deno.chmodSync(file.path, 0o666);
+  const { code, stderr } = await check(tree, file);
+  assert.equal(code, 2);
+  assert.match(stderr, /^oomkit: cannot read the configuration .*: everybody may write it/);
+});
