@@ -26,7 +26,7 @@ const NOT_IN_A_FILE = ["config", "check-config", "release", "help", "dry-run"];
 
 /** Throws {@link OomkitError} when it cannot be read, is no TOML, or has tables of no command. */
 export async function readConfig(path: string): Promise<ConfigFile> {
-  const text = readTextFile(path, "the configuration");
+  const text = readTextFile(path, "the configuration", openToAll);
   // Only who has a file pays for it.
   const { parse, TomlError } = await import("smol-toml");
   try {
@@ -38,6 +38,11 @@ export async function readConfig(path: string): Promise<ConfigFile> {
     const [what = ""] = error.message.replace("Invalid TOML document: ", "").split("\n");
     throw new OomkitError(`cannot read ${shortened(path)}:${error.line}:${error.column}: ${what}`);
   }
+}
+
+/** It names commands that are run, as root as a rule. */
+function openToAll({ mode }: Deno.FileInfo): string | undefined {
+  return (mode! & 0o002) === 0 ? undefined : "everybody may write it (chmod o-w)";
 }
 
 /** A mistake in a file, with the line that it stands in. */

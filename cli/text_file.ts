@@ -9,11 +9,17 @@ const MOST_BYTES = 1024 ** 2;
  * Throws {@link OomkitError} for what cannot be read, or is not what one would want to read to its end.
  *
  * @param what for the message, up to the path: "the secret in".
+ * @param refuse says why it is not to be read, beside what speaks against any file.
  */
-export function readTextFile(path: string, what: string): string {
+export function readTextFile(
+  path: string,
+  what: string,
+  refuse: (info: Deno.FileInfo) => string | undefined = () => undefined,
+): string {
   try {
     // To open a FIFO waits until somebody writes it.
-    const obstacle = obstacleIn(Deno.statSync(path));
+    const info = Deno.statSync(path);
+    const obstacle = obstacleIn(info) ?? refuse(info);
     if (obstacle !== undefined) throw new Error(obstacle);
     return Deno.readTextFileSync(path);
   } catch (error) {
