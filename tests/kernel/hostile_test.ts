@@ -1,11 +1,16 @@
 /** What those who may make cgroups, name processes or mount can do to who watches and guards them. */
 
 import assert from "node:assert/strict";
+import { readPreference } from "../../core/cgroup/preference.ts";
+import { O_RDONLY, openFd } from "../../core/kernel/fd.ts";
 import { startGuarded } from "../guarded.ts";
 import { eatToDeath, kernelTest, killOf, MIB, ofType, victimsOf } from "../kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup } from "../real_cgroup.ts";
 import { asNobody, runOomkit } from "../run_oomkit.ts";
 import { startWatched } from "../watched.ts";
+
+// Loaded once for all, which a test would be told is a leak.
+if (Deno.build.os === "linux") openFd("/").close();
 
 /** Each directory is entered by its name alone, so that no path has to be as long as the whole. */
 const DIG = `
@@ -105,7 +110,16 @@ kernelTest(
         ["watch", "-r", "--for", "100ms", parent.path],
         ["inspect", `${hostile.path}x`],
         ["inspect", "--root", hostile.dir, "/none"],
-        ["guard", "--dry-run", "--prefer", "x\x1b[31m", "--for", "100ms", hostile.path],
+        [
+          "guard",
+          "--dry-run",
+          "--explain",
+          "--prefer",
+          "x\x1b[31m",
+          "--for",
+          "100ms",
+          hostile.path,
+        ],
       ]
     ) {
       const { stdout, stderr } = await runOomkit(args);
@@ -209,3 +223,30 @@ kernelTest(
     }
   },
 );
+
+kernelTest(
+  "a cgroup's wish to be spared counts for nothing when its owner is another user",
+  async () => {
+    await using parent = makeRealCgroup("wish");
+    const own = parent.child("own");
+    const foreign = parent.child("foreign");
+    for (const { dir } of [own, foreign]) setAttribute(dir, "user.oomd_omit", "1");
+    Deno.chownSync(foreign.dir, 1000, 1000);
+    const preferences = [own, foreign].map(({ dir }) => {
+      using directory = openFd(dir, O_RDONLY);
+      return readPreference(directory, Deno.statSync(dir).uid!, 0);
+    });
+    assert.deepEqual(preferences, ["omit", undefined]);
+  },
+);
+
+function setAttribute(path: string, name: string, value: string): void {
+  const parameters = ["buffer", "buffer", "buffer", "usize", "i32"] as const;
+  const libc = Deno.dlopen("libc.so.6", { setxattr: { parameters, result: "i32" } });
+  const [pathText, nameText, text] = [`${path}\0`, `${name}\0`, value].map((each) =>
+    new TextEncoder().encode(each)
+  );
+  const result = libc.symbols.setxattr(pathText!, nameText!, text!, BigInt(text!.length), 0);
+  libc.close();
+  assert.equal(result, 0, `cannot set ${name}`);
+}

@@ -1,0 +1,37 @@
+/** docs/security.md promises what tests hold: each that it names is there. */
+
+import assert from "node:assert/strict";
+
+const root = new URL("../../", import.meta.url);
+const document = Deno.readTextFileSync(new URL("docs/security.md", root));
+const prose = (text: string) => text.replace(/\s+/g, " ");
+
+/** Cells of the rows below a head, of all tables; the last one is the tests'. */
+const rows = document.split("\n").filter((line) => /^\| (?!Attempt|-)/.test(line))
+  .map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
+
+/** `tests/…_test.ts`: "sentence", one or several. */
+const cited = (cell: string) =>
+  cell.split(/; (?=`)/).map((part) => /^`(tests\/\S+_test\.ts)`: "(.+)"$/.exec(part));
+
+Deno.test("each line of the threat model names a test that is there", () => {
+  assert.ok(rows.length >= 25, `${rows.length} lines`);
+  for (const row of rows) {
+    assert.equal(row.length, 3, row.join(" | "));
+    for (const found of cited(row[2]!)) {
+      assert.ok(found, row[2]);
+      const [, file, sentence] = found;
+      const text = Deno.readTextFileSync(new URL(file!, root));
+      const pattern = /(?:Deno\.test|kernelTest)\(\s*(?:"((?:[^"\\]|\\.)*)"|`([^`]*)`)/g;
+      const sentences = [...text.matchAll(pattern)].map(([, plain, template]) =>
+        (plain ?? template)!.replace(/\$\{[^}]*\}/g, "…")
+      );
+      assert.ok(sentences.includes(sentence!), `${file} has no "${sentence}"`);
+    }
+  }
+});
+
+Deno.test("the threat model is short, and says what is not protected", () => {
+  assert.ok(document.split("\n").length < 150);
+  assert.match(prose(document), /## Not protected against/);
+});

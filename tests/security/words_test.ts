@@ -1,0 +1,59 @@
+/** Words that somebody else has chosen, on their way into JSON, shells, variables and the service manager. */
+
+import assert from "node:assert/strict";
+import { runHook } from "../../core/act/hook.ts";
+import { printable } from "../../cli/output.ts";
+import { environmentOf } from "../../core/report/environment.ts";
+import { type Body, makeEvent } from "../../core/report/event.ts";
+import { toJson } from "../../core/report/json.ts";
+
+// deno-lint-ignore no-control-regex
+const OBEYED = /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/;
+const EVERY = Array.from({ length: 0x3000 }, (_, code) => String.fromCharCode(code)).join("");
+
+Deno.test("JSON has no character that a terminal obeys, and says the same", () => {
+  const text = toJson({ [EVERY]: EVERY });
+  assert.doesNotMatch(text, OBEYED);
+  assert.deepEqual(JSON.parse(text), { [EVERY]: EVERY });
+});
+
+Deno.test("text has no character that a terminal obeys", () => {
+  assert.doesNotMatch(printable(EVERY), OBEYED);
+});
+
+const HOSTILE = `$(touch "$MARK")\`touch "$MARK"\`;touch "$MARK"\n'"\\ && touch "$MARK" #\x1b[2J\0`;
+
+const hostileEvent = () =>
+  makeEvent(0, `/x/${HOSTILE}`, "kmsg", {
+    type: "oom_kill",
+    victim: {
+      ...{ pid: 7, comm: HOSTILE, uid: 0, anon_rss: 0, file_rss: 0, shmem_rss: 0 },
+      oom_score_adj: 0,
+    },
+  } as unknown as Body);
+
+Deno.test("what a command is told of an event is data to its shell, whatever a process calls itself", async () => {
+  const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  try {
+    const event = hostileEvent();
+    const env = { ...environmentOf(event), MARK: `${folder}/mark`, OUT: `${folder}/out` };
+    const command = 'cat > "$OUT.json"; printf "%s" "$OOMKIT_EVENT_VICTIM_COMM" > "$OUT"';
+    assert.deepEqual(await runHook(command, toJson(event), 10_000, undefined, env), { code: 0 });
+    assert.equal(Deno.readTextFileSync(`${folder}/out`), HOSTILE.replace("\0", ""));
+    const { victim } = JSON.parse(Deno.readTextFileSync(`${folder}/out.json`));
+    assert.equal(victim.comm, HOSTILE);
+    const names = [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+    assert.deepEqual(names, ["out", "out.json"]);
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
+
+Deno.test("no event sets a variable outside of its own names, or one that is too long to run a command with", () => {
+  const found = environmentOf(makeEvent(0, `/${"x".repeat(1e6)}`, "none", { type: "created" }));
+  for (const [name, value] of Object.entries(found)) {
+    assert.match(name, /^OOMKIT_EVENT_[A-Z0-9_]+$/);
+    assert.ok(value.length <= 4096);
+  }
+  assert.equal(found.OOMKIT_EVENT_CGROUP, undefined);
+});
