@@ -59,9 +59,10 @@ const VARYING = new Set([
   ..."badness rss swap pageTables oomScore oomScoreAdj startTime comm cmdline state nsPids".split(
     " ",
   ),
-  ..."free available buffers cached swapFree activeFile inactiveFile shmem slabReclaimable".split(
-    " ",
-  ),
+  ..."oomKill free available buffers cached swapFree activeFile inactiveFile shmem slabReclaimable"
+    .split(
+      " ",
+    ),
 ]);
 
 for (const version of [1, 2] as const) {

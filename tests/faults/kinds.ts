@@ -16,12 +16,14 @@ const ABSENT = new Set([2, 3, 19, 20, 95]);
 
 export const isAbsence = ({ errno }: Fault) => errno !== undefined && ABSENT.has(errno);
 
+/** One or more of each kind that is told apart anywhere. */
 const ERRNOS: Readonly<Record<Moment, readonly number[]>> = {
-  // EPERM, ENOENT, EIO, ENOMEM, EACCES, ENODEV, EMFILE
-  look: [1, 2, 5, 12, 13, 19, 24],
-  open: [1, 2, 5, 12, 13, 19, 24],
-  // ESRCH, EINTR, EIO, EAGAIN, ENOMEM, EACCES, ENODEV, EOPNOTSUPP
-  read: [3, 4, 5, 11, 12, 13, 19, 95],
+  // ENOENT, EIO, EACCES
+  look: [2, 5, 13],
+  // ENOENT, EIO, EACCES, ENODEV, EMFILE
+  open: [2, 5, 13, 19, 24],
+  // ESRCH, EINTR, EIO, EAGAIN, ENODEV, EOPNOTSUPP
+  read: [3, 4, 5, 11, 19, 95],
 };
 
 const encoder = new TextEncoder();
@@ -68,11 +70,15 @@ const TEXTS: readonly Fault[] = [
 const MAY_BE_EMPTY = /\/(cgroup\.procs|memory\.pressure)$/;
 const TABLE = /\/(memory\.(stat|events|events\.local|oom_control|pressure)|cgroup\.events)$/;
 
-/** Of these nobody could know that something is missing: the lines of a table that cannot be read may be a later kernel's. */
+/**
+ * Of these nobody could know that something is missing or wrong: the lines of a table that cannot be read may be a later
+ * kernel's, and oom_score_adj may be below zero.
+ */
 export function isUndetectable({ name }: Fault, path: string): boolean {
   return name === "cut after a line" || name === "short" ||
     (name === "empty" && MAY_BE_EMPTY.test(path)) ||
-    (name === "a number and more" && TABLE.test(path));
+    (name === "a number and more" && TABLE.test(path)) ||
+    (name === "below zero" && path.endsWith("/oom_score_adj"));
 }
 
 export function faultsAt(moment: Moment): Fault[] {

@@ -14,6 +14,7 @@ export interface Sweep {
  * @param run what is looked at, from the beginning, synchronously; it must read the same files each time.
  * @param judge what came of it; throws when that is wrong. What `run` throws it gets as `thrown`.
  * @param standing what is so in any case, also when nothing else is wrong.
+ * @param moments which accesses are hit; the usual where it is left out.
  * @param concerns leaves out accesses that are not the program's, or not meant.
  */
 export function sweep<T>(
@@ -21,12 +22,14 @@ export function sweep<T>(
   judge: (wound: Wound, outcome: { readonly result: T } | { readonly thrown: unknown }) => void,
   concerns: (access: Access) => boolean = () => true,
   standing: readonly Wound[] = [],
+  moments: (path: string) => readonly Span[] = () => SPANS,
 ): Sweep {
   const accesses = recorded(run, standing).filter(concerns);
   let tried = 0;
   for (const { moment, path } of accesses) {
     for (const fault of faultsAt(moment)) {
-      for (const wound of moments({ path, fault })) {
+      for (const span of moments(path)) {
+        const wound = { path, fault, ...span };
         const { outcome, hits } = hurt(run, [...standing, wound]);
         if (!hits.has(wound)) continue;
         tried += 1;
@@ -46,12 +49,14 @@ export function sweep<T>(
   return { accesses, tried };
 }
 
-/** For once, from the first time on, and from the second on. */
-const moments = (wound: Omit<Wound, "from">): Wound[] => [
-  { ...wound, from: 1, times: 1 },
-  { ...wound, from: 1 },
-  { ...wound, from: 2 },
-];
+/** Which of the accesses are hit. */
+export type Span = Pick<Wound, "from" | "times">;
+
+export const FROM_THE_FIRST: Span = { from: 1 };
+export const FROM_THE_SECOND: Span = { from: 2 };
+export const THE_FIRST: Span = { from: 1, times: 1 };
+export const THE_SECOND: Span = { from: 2, times: 1 };
+const SPANS = [THE_FIRST, FROM_THE_FIRST, FROM_THE_SECOND];
 
 /** A file that reads like this for as long as it lasts. */
 export function substitute(path: string, text: string): Wound[] {

@@ -1,0 +1,181 @@
+import assert from "node:assert/strict";
+import { openCgroup } from "../../core/cgroup/cgroup.ts";
+import { discover } from "../../core/cgroup/hierarchy.ts";
+import { OomkitError } from "../../core/errors.ts";
+import { SystemCallError } from "../../core/kernel/libc.ts";
+import type { Body } from "../../core/report/event.ts";
+import type { Kills } from "../../core/watch/kills.ts";
+import { createMember, disarm, keepUsageFile } from "../../core/watch/member.ts";
+import { createObserver } from "../../core/watch/observe.ts";
+import { tallyOf } from "../../core/watch/tally.ts";
+import { type Files, makeTree } from "../trees.ts";
+import { isAbsence } from "./kinds.ts";
+import { FROM_THE_FIRST, FROM_THE_SECOND, hurt, sweep, THE_FIRST, THE_SECOND } from "./sweep.ts";
+import { untrue } from "./told.ts";
+
+const MIB = 1024 ** 2;
+
+/** As the watch begins, and as it is looked at again: each file has changed. */
+const BEFORE: Readonly<Record<1 | 2, Files>> = {
+  1: {
+    "memory.usage_in_bytes": 20 * MIB,
+    "memory.max_usage_in_bytes": 21 * MIB,
+    "memory.limit_in_bytes": 64 * MIB,
+    "memory.failcnt": 1200,
+    "memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 120\n",
+  },
+  2: {
+    "memory.current": 20 * MIB,
+    "memory.peak": 21 * MIB,
+    "memory.max": 64 * MIB,
+    "memory.events": "low 0\nhigh 1100\nmax 1200\noom 130\noom_kill 120\noom_group_kill 110\n",
+    "memory.events.local":
+      "low 0\nhigh 1100\nmax 1200\noom 130\noom_kill 120\noom_group_kill 110\n",
+  },
+};
+const AFTER: Readonly<Record<1 | 2, Readonly<Record<string, string | number>>>> = {
+  1: {
+    "memory.usage_in_bytes": 60 * MIB,
+    "memory.max_usage_in_bytes": 61 * MIB,
+    "memory.limit_in_bytes": 72 * MIB,
+    "memory.failcnt": 1203,
+    "memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 121\n",
+  },
+  2: {
+    "memory.current": 60 * MIB,
+    "memory.peak": 61 * MIB,
+    "memory.max": 72 * MIB,
+    "memory.events": "low 0\nhigh 1102\nmax 1203\noom 131\noom_kill 121\noom_group_kill 111\n",
+    "memory.events.local":
+      "low 0\nhigh 1102\nmax 1203\noom 131\noom_kill 121\noom_group_kill 111\n",
+  },
+};
+const RISES = new Set([0n, 1n, 2n, 3n]);
+
+const COUNTERS = /memory\.(failcnt|oom_control|events|events\.local)$/;
+const LASTING = [FROM_THE_FIRST, FROM_THE_SECOND];
+const SPANS = [THE_FIRST, FROM_THE_SECOND];
+
+/** Begins to watch, and looks three times more, without a kernel to wake it. */
+function watchOnce(version: 1 | 2) {
+  const tree = makeTree(version, { "/a": BEFORE[version] });
+  const cgroup = openCgroup(discover(tree.dir), "/a")!;
+  const rewrite = (files: Files) => {
+    for (const [file, content] of Object.entries(files)) tree.write("/a", file, content!);
+  };
+  const run = () => {
+    rewrite(BEFORE[version]);
+    const told: Body[] = [];
+    let counted = 0n;
+    const kills = { counted: (_, rise) => void (counted += rise) } as Pick<Kills, "counted">;
+    const options = {
+      targets: [],
+      recursive: false,
+      thresholds: [{ bytes: 48 * MIB }],
+      pressure: [],
+      psi: [],
+    };
+    const observer = createObserver(
+      options,
+      kills as Kills,
+      (_cgroup, _source, body) => void told.push(body),
+      () => 1,
+    );
+    const origin = { isTarget: true, wide: true, isNew: false, pool: undefined };
+    const member = createMember(cgroup, origin);
+    if (!member) return { told, counted, tally: undefined };
+    observer.setThresholds(member);
+    keepUsageFile(member);
+    rewrite(AFTER[version]);
+    try {
+      for (let look = 0; look < 3; look++) {
+        if (observer.refresh(member, "poll", performance.now())) {
+          observer.glance(member, performance.now());
+        }
+      }
+      observer.flush([member]);
+      return { told, counted, tally: tallyOf(member) };
+    } finally {
+      disarm(member);
+    }
+  };
+  return { tree, cgroup, run };
+}
+
+for (const version of [1, 2] as const) {
+  Deno.test(`v${version}: whatever is misread, a watch tells no number that is not true`, () => {
+    const { tree, cgroup, run } = watchOnce(version);
+    using _ = tree;
+    const truth = run();
+    assert.equal(truth.counted, 1n);
+    const usages = new Set([20, 60].map((mib) => mib * MIB));
+    const limits = new Set([64, 72].map((mib) => mib * MIB));
+    const peaks = new Set([20, 21, 60, 61].map((mib) => mib * MIB));
+    const { tried } = sweep(
+      run,
+      ({ path, fault }, outcome) => {
+        if ("thrown" in outcome) {
+          const { thrown } = outcome;
+          assert.ok(
+            thrown instanceof OomkitError || thrown instanceof SystemCallError,
+            String(thrown),
+          );
+          return assert.ok(thrown.message.includes(path) || isAbsence(fault), thrown.message);
+        }
+        const { told, counted, tally } = outcome.result;
+        assert.ok(RISES.has(counted) && counted <= 1n, `${counted} kills`);
+        for (const body of told) {
+          if ("count" in body) assert.ok(RISES.has(BigInt(body.count ?? 0)), Deno.inspect(body));
+          if ("usage" in body && body.usage !== null) {
+            assert.ok(usages.has(body.usage) || peaks.has(body.usage), Deno.inspect(body));
+          }
+          if ("limit" in body && body.limit !== null) assert.ok(limits.has(body.limit));
+          if (body.type === "limit_changed") {
+            assert.deepEqual(
+              untrue({ from: 64 * MIB, to: 72 * MIB }, { from: body.from, to: body.to }),
+              [],
+            );
+          }
+        }
+        const { peak = null, limit = null, ...counts } = tally ?? {};
+        // Of a cgroup that seems to be gone the last that was seen of it counts.
+        if (path !== cgroup.dir) {
+          assert.deepEqual(untrue(truth.tally, { ...counts, oom: null }), []);
+        }
+        assert.ok(peak === null || peaks.has(peak), String(peak));
+        assert.ok(limit === null || limits.has(limit), String(limit));
+      },
+      ({ path }) => path.startsWith(cgroup.dir),
+      [],
+      (path) => COUNTERS.test(path) ? LASTING : SPANS,
+    );
+    assert.ok(tried > 100, String(tried));
+  });
+}
+
+for (const version of [1, 2] as const) {
+  for (const span of [THE_FIRST, THE_SECOND]) {
+    Deno.test({
+      name:
+        `v${version}: counters that could not be read at access ${span.from} are not told as new afterwards`,
+      // To be let loose once it is put right: what was absent counts as zero, and all of it is told as a rise.
+      ignore: true,
+      fn() {
+        const { tree, run } = watchOnce(version);
+        using _ = tree;
+        const files = version === 1
+          ? ["memory.failcnt", "memory.oom_control"]
+          : ["memory.events", "memory.events.local"];
+        const fault = { name: "cut off", moment: "read", alter: () => new Uint8Array() } as const;
+        const wounds = files.map((file) => ({ path: `${tree.dir}/a/${file}`, fault, ...span }));
+        const { outcome } = hurt(run, wounds);
+        assert.ok("result" in outcome);
+        const { told, counted } = outcome.result;
+        assert.ok(counted <= 1n, `${counted} kills`);
+        for (const body of told) {
+          if ("count" in body) assert.ok(RISES.has(BigInt(body.count ?? 0)), Deno.inspect(body));
+        }
+      },
+    });
+  }
+}
