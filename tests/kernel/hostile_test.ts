@@ -134,6 +134,29 @@ kernelTest(
   },
 );
 
+kernelTest(
+  "who hides in a cgroup that cannot be named is left to the kernel, also where its killer was off",
+  async () => {
+    await using cgroup = makeRealCgroup("hidden");
+    cgroup.limit(32 * MIB);
+    const inside = `${cgroup.dir}/$(printf '\\377x')`;
+    shell(`mkdir "${inside}"`);
+    try {
+      const flags = ["--policy", "process", "--mode", "hold"];
+      await using guarded = await startGuarded([...flags, cgroup.path]);
+      const eater = `echo 0 > "${inside}/cgroup.procs"; exec tail /dev/zero`;
+      const child = new Deno.Command("sh", { args: ["-c", eater], stdout: "null" }).spawn();
+      await guarded.next(({ type, reason }) =>
+        type === "degraded" && reason === "there is no process that may be taken"
+      );
+      assert.equal((await child.status).code, 137);
+    } finally {
+      shell(`rmdir "${inside}"`);
+    }
+  },
+  { only: 1 },
+);
+
 kernelTest("a kill that a program writes to the kernel's log is none", async () => {
   await using parent = makeRealCgroup("forged");
   const victim = parent.child("victim");
