@@ -14,6 +14,8 @@ import { pidsOf } from "./processes.ts";
 const UNIT = /\.(service|slice|scope|socket|mount|swap)$/;
 /** Shorter prefixes than this are more likely words than container ids; docker shows 12. */
 const CONTAINER_PREFIX = /^[0-9a-f]{4,64}$/;
+/** From the working directory on, as a shell has it. */
+const HERE = /^\.\.?(\/|$)/;
 const RUNC_STATE = "/run/runc";
 
 /**
@@ -39,10 +41,10 @@ export function resolveTarget(hierarchy: Hierarchy, target: string): Cgroup[] {
   }
   if (isGlob(target)) return byGlob(hierarchy, target);
   if (target.startsWith("/")) return [byPath(hierarchy, target)];
-  if (/^\.\.?(\/|$)/.test(target)) return [byDirectory(hierarchy, resolvePath(target), target)];
+  if (HERE.test(target)) return [byDirectory(hierarchy, resolvePath(target), target)];
   if (UNIT.test(target) && !target.includes("/")) return [byUnit(hierarchy, target)];
 
-  const found = open(hierarchy, join(hierarchy.root, safe(target)), target) ??
+  const found = open(hierarchy, join(hierarchy.root, plain(target)), target) ??
     byRuncName(hierarchy, target);
   if (found) return [found];
   return CONTAINER_PREFIX.test(target)
@@ -72,6 +74,12 @@ function safe(path: string): string {
   return path;
 }
 
+/** Without names that say nothing: by another path than its own a cgroup would escape the rules that are for it. */
+function plain(path: string): string {
+  const names = safe(path).split("/").filter((name) => name !== "" && name !== ".");
+  return `${path.startsWith("/") ? "/" : ""}${names.join("/")}`;
+}
+
 /** A tree that is not the kernel's may hold symbolic links, and those may lead out of it. */
 function open(hierarchy: Hierarchy, path: string, target: string): Cgroup | undefined {
   const cgroup = openCgroup(hierarchy, path);
@@ -79,8 +87,7 @@ function open(hierarchy: Hierarchy, path: string, target: string): Cgroup | unde
 }
 
 function byPath(hierarchy: Hierarchy, target: string): Cgroup {
-  const names = safe(target).split("/").filter((name) => name !== "" && name !== ".");
-  const path = `/${names.join("/")}`;
+  const path = plain(target);
   if (relativeTo(hierarchy.mount, path) !== undefined) return byDirectory(hierarchy, path, target);
   // Where only a part of the hierarchy is mounted, "/" may be meant as seen from there.
   for (const full of [path, join(hierarchy.root, path)]) {
@@ -121,19 +128,24 @@ export interface Glob {
 /** `undefined` for what is no glob, or is the very name of a cgroup. */
 export function parseGlob(hierarchy: Hierarchy, target: string): Glob | undefined {
   if (/^(pid|unit|pod|id|runc):/.test(target) || !isGlob(target)) return undefined;
-  if (openCgroup(hierarchy, join(hierarchy.root, safe(target)))) return undefined;
-  const glob = relativeTo(hierarchy.mount, target) !== undefined
-    ? pathOf(hierarchy, target)!
-    : relativeTo(hierarchy.root, target) !== undefined
-    ? target
-    : join(hierarchy.root, target);
+  const named = globNamed(target);
+  if (openCgroup(hierarchy, join(hierarchy.root, named))) return undefined;
+  const glob = relativeTo(hierarchy.mount, named) !== undefined
+    ? pathOf(hierarchy, named)!
+    : relativeTo(hierarchy.root, named) !== undefined
+    ? named
+    : join(hierarchy.root, named);
   const base = openCgroup(hierarchy, safe(globBase(glob)));
   return { glob, pattern: globToRegExp(glob), base };
 }
 
+const globNamed = (target: string) => HERE.test(target) ? resolvePath(target) : plain(target);
+
 function byGlob(hierarchy: Hierarchy, target: string): Cgroup[] {
   const parsed = parseGlob(hierarchy, target);
-  if (parsed === undefined) return [openCgroup(hierarchy, join(hierarchy.root, safe(target)))!];
+  if (parsed === undefined) {
+    return [openCgroup(hierarchy, join(hierarchy.root, globNamed(target)))!];
+  }
   const { glob, pattern, base } = parsed;
   const depth = globDepth(glob) - globDepth(globBase(glob));
   const found = base ? [...walk(base, depth)].filter(({ path }) => pattern.test(path)) : [];
@@ -178,6 +190,7 @@ function holderOf(hierarchy: Hierarchy, pid: number): Cgroup | undefined {
 
 function byUnit(hierarchy: Hierarchy, unit: string): Cgroup {
   const name = UNIT.test(unit) ? unit : `${unit}.service`;
+  if (name.includes("/")) return unknown(hierarchy, unit);
   const path = hierarchy.kernel ? controlGroup(name) ?? unitPath(name) : unitPath(name);
   const cgroup = openCgroup(hierarchy, join(hierarchy.root, safe(path)));
   if (cgroup) return cgroup;

@@ -72,6 +72,8 @@ Deno.test("a pod is found by its uid, with dashes or underscores", () => {
 Deno.test("a glob finds all that it matches, and a name with brackets is found as it is", () => {
   using tree = kubernetes();
   assert.deepEqual(paths(tree, "/system.slice/*"), ["/system.slice/nginx.service"]);
+  assert.deepEqual(paths(tree, "//system.slice/./*/"), ["/system.slice/nginx.service"]);
+  assert.match(refusal(tree, "./**"), /no cgroup matches/);
   assert.equal(paths(tree, "/kubepods.slice/**").length, 3);
   assert.equal(paths(tree, "/**").length, 9);
   assert.deepEqual(paths(tree, "*.slice"), ["/kubepods.slice", "/system.slice"]);
@@ -79,6 +81,17 @@ Deno.test("a glob finds all that it matches, and a name with brackets is found a
   assert.deepEqual(paths(tree, "/odd[1]"), ["/odd[1]"]);
   assert.match(refusal(tree, "/nothing/*"), /no cgroup matches; there is no \/nothing/);
   assert.match(refusal(tree, "/docker/x*"), /no cgroup matches; look at/);
+});
+
+Deno.test("however it is written, a cgroup has the one path that rules know it by", () => {
+  using tree = kubernetes();
+  const kernels = { ...discover(tree.dir), kernel: true };
+  for (const way of ["system.slice//nginx.service", "system.slice/./nginx.service/"]) {
+    const [found] = resolveTarget(kernels, way);
+    assert.equal(found?.path, "/system.slice/nginx.service", way);
+  }
+  assert.match(refusal(tree, `unit:/kubepods-pod${UID.replaceAll("-", "_")}.slice`), /no such/);
+  assert.match(refusal(tree, "unit:./nginx.service"), /no such/);
 });
 
 Deno.test("an ambiguous prefix lists what it may mean", () => {
