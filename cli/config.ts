@@ -164,7 +164,7 @@ export function valueOf(option: Option, key: string, value: unknown, refuse: Ref
       parsed = option.parseArg ? option.parseArg(text, parsed as never) : text;
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      return refuse(`${key} = ${JSON.stringify(item)}: ${printable(why)}`);
+      return refuse(printable(`${key} = ${JSON.stringify(item)}: ${why}`));
     }
   }
   if (list.length > 1 && !Array.isArray(parsed)) return refuse(`${key} takes one value`);
