@@ -27,7 +27,15 @@ import { Mistake, note, run, say } from "./terminal.ts";
 
 type Part = () => Promise<Outcome>;
 
-const unitFolders = ["tests/cli", "tests/core", "tests/deploy", "tests/scripts"];
+const unitFolders = [
+  "tests/cli",
+  "tests/core",
+  "tests/deploy",
+  "tests/faults",
+  "tests/fuzz",
+  "tests/scripts",
+  "tests/security",
+];
 
 /** Seconds. */
 const unitLimit = 300;

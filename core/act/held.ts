@@ -2,6 +2,7 @@
 
 import { type Fd, openIn, readInto } from "../kernel/fd.ts";
 import { SystemCallError } from "../kernel/libc.ts";
+import { wholeLines } from "../parse/whole_lines.ts";
 
 export interface Held {
   readonly pid: number;
@@ -12,9 +13,8 @@ export interface Held {
 
 /** The pids in the text of cgroup.procs; those outside of this pid namespace read as 0 and are left out. */
 export function pidsIn(text: string): Set<number> {
-  const pids = new Set(text.split("\n").map(Number));
-  pids.delete(0);
-  return pids;
+  const lines = wholeLines(text).filter((line) => /^[1-9]\d*$/.test(line));
+  return new Set(lines.map(Number));
 }
 
 /**

@@ -1,9 +1,9 @@
 /** The deed itself. With `dryRun` everything is done but the last call. */
 
-import { type Cgroup, peekControl, walk } from "../cgroup/cgroup.ts";
+import { type Cgroup, isThere, peekControl, walk } from "../cgroup/cgroup.ts";
 import { writeControl } from "./control.ts";
 import { freezerOf } from "./freezer.ts";
-import { inodeOfFd, O_WRONLY, openDirectory, openIn, writeText } from "../kernel/fd.ts";
+import { type Fd, inodeOfFd, O_WRONLY, openDirectory, openIn, writeText } from "../kernel/fd.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { openPidfd, signalPidfd } from "../kernel/process.ts";
 import { type Held, pidsIn } from "./held.ts";
@@ -72,14 +72,23 @@ export function strikeAll(
 
 /** cgroup.kill spares nobody. */
 function holdsNone(cgroup: Cgroup, untouchable: ReadonlySet<number>): boolean {
-  return [...walk(cgroup)].every((each) => pidsOf(each).every((pid) => !untouchable.has(pid)));
+  return [...walk(cgroup)].every((each) =>
+    pidsOf(each)?.every((pid) => !untouchable.has(pid)) ?? untouchable.size === 0
+  );
 }
 
 function strikeEach(cgroup: Cgroup, signal: number, untouchable: ReadonlySet<number>): Failure {
   let failure: Failure;
   for (const each of walk(cgroup)) {
-    const held = pidsOf(each).filter((pid) => !untouchable.has(pid))
-      .map((pid) => ({ pid, pidfd: openPidfd(pid) }));
+    const held: { readonly pid: number; readonly pidfd: Fd | undefined }[] = [];
+    try {
+      for (const pid of pidsOf(each) ?? []) {
+        if (!untouchable.has(pid)) held.push({ pid, pidfd: openPidfd(pid) });
+      }
+    } catch (error) {
+      if (!(error instanceof SystemCallError)) throw error;
+      failure = { reason: `${error.call}: ${error.code}` };
+    }
     // Held first, then asked once more who is in it: no pid can come to mean another in between.
     const still = new Set(pidsOf(each));
     for (const { pid, pidfd } of held) {
@@ -97,9 +106,17 @@ function strikeEach(cgroup: Cgroup, signal: number, untouchable: ReadonlySet<num
   return failure;
 }
 
-const pidsOf = (cgroup: Cgroup) => [...pidsIn(peekControl(cgroup, "cgroup.procs") ?? "")];
+/** `undefined` when the cgroup is gone, and when it cannot be read. */
+function pidsOf(cgroup: Cgroup): number[] | undefined {
+  const text = peekControl(cgroup, "cgroup.procs");
+  return text === undefined || (text !== "" && !text.endsWith("\n"))
+    ? undefined
+    : [...pidsIn(text)];
+}
 
 /** Whether nobody is left but those that may not be touched. */
 export function isEmpty(cgroup: Cgroup, untouchable: ReadonlySet<number>): boolean {
-  return [...walk(cgroup)].every((each) => pidsOf(each).every((pid) => untouchable.has(pid)));
+  return [...walk(cgroup)].every((each) =>
+    pidsOf(each)?.every((pid) => untouchable.has(pid)) ?? !isThere(each)
+  );
 }

@@ -79,23 +79,26 @@ export interface Aiming {
 /** @returns `undefined` when the cgroup is gone. */
 export function takeAim(scope: Cgroup, aiming: Aiming): Aim | undefined {
   const { plan, capacity } = aiming;
-  const rank = (field: Field) =>
-    chooseVictim({ ...field, capacity, untouchable: plan.untouchable }, plan.preferences);
-  let field = lookAround(scope, aiming);
-  let ranking = rank(field);
-  if (field.isPartial && ranking.choices.length === 0) {
-    field = lookAround(scope, { ...aiming, pressed: () => false });
-    ranking = rank(field);
-  }
   const isInside = ({ process }: Choice) => isWithin(process.cgroup, scope.path);
-  const [first] = ranking.choices;
-  const outside = first && !isInside(first) ? weighed(first.process, first) : undefined;
-  const inside = outside ? [] : ranking.choices.filter(isInside);
-  const picks: Pick[] = [];
-  for (const choice of inside.slice(0, PICKS)) {
-    const pick = hold(choice, field, scope, aiming, inside.length > 1);
-    if (pick) picks.push(pick);
+  const pickIn = (field: Field) => {
+    const ranking = chooseVictim(
+      { ...field, capacity, untouchable: plan.untouchable },
+      plan.preferences,
+    );
+    const [first] = ranking.choices;
+    const outside = first && !isInside(first) ? weighed(first.process, first) : undefined;
+    const inside = outside ? [] : ranking.choices.filter(isInside);
+    const picks = inside.slice(0, PICKS)
+      .flatMap((choice) => hold(choice, field, scope, aiming, inside.length > 1) ?? []);
+    return { ranking, outside, picks };
+  };
+  let field = lookAround(scope, aiming);
+  let picked = pickIn(field);
+  if (field.isPartial && picked.picks.length === 0) {
+    field = lookAround(scope, { ...aiming, pressed: () => false });
+    picked = pickIn(field);
   }
+  const { ranking, outside, picks } = picked;
   if (!isThere(scope)) {
     picks.forEach(release);
     return undefined;
@@ -203,12 +206,8 @@ function hold(
   const { cgroups, isPartial } = field;
   const byPath = new Map(cgroups.map((cgroup) => [cgroup.path, cgroup]));
   const home = openHome(byPath.get(process.cgroup)!);
-  if (home === undefined) return undefined;
-  const pidfd = openPidfd(pid);
-  if (pidfd === undefined) {
-    home.close();
-    return undefined;
-  }
+  const pidfd = home && peekPidfd(pid);
+  if (home === undefined || pidfd === undefined) return void home?.close();
   const hasGroup = (path: string) => {
     const at = byPath.get(path);
     return at !== undefined && peekControl(at, "memory.oom.group")?.trim() === "1";
@@ -264,6 +263,16 @@ function containerAround(
     if (cgroup && identify(at).containerId !== undefined) outermost = cgroup;
   }
   return identify(scope.path).containerId === undefined ? outermost : scope;
+}
+
+/** `undefined` when it is gone, or cannot be held: a filter may forbid it, or descriptors may run short. */
+function peekPidfd(pid: number): Fd | undefined {
+  try {
+    return openPidfd(pid);
+  } catch (error) {
+    if (error instanceof SystemCallError) return undefined;
+    throw error;
+  }
 }
 
 function openHome(cgroup: Cgroup): Fd | undefined {

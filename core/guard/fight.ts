@@ -193,6 +193,8 @@ export function createFight(options: FightOptions): Fight {
     for (const pick of ward.aim?.picks ?? []) {
       if (ward.blows.some((open) => open.pick.pid === pick.pid)) continue;
       const present = pidsAt(pick.home);
+      // Nor is anybody struck together with one who is not there any more.
+      if (!present.has(pick.pid)) continue;
       const failure = blow(ward, pick, present, deed, signal);
       if (failure === "gone") continue;
       if (failure) return failure;

@@ -18,6 +18,7 @@ import type { Labels } from "../policy/rules.ts";
 import { takeAim } from "./aim.ts";
 import { blowBody, guardingBody, letGoBody, levelBody, reclaimedBody, toldOf } from "./bodies.ts";
 import { createChores } from "./chores.ts";
+import { createCollector } from "./garbage.ts";
 import { createHoldWatchdog } from "./hold_watchdog.ts";
 import { isDeadly, isKept, type Plans } from "./plan.ts";
 import { createPulse } from "./pulse.ts";
@@ -223,6 +224,7 @@ export async function startGuard(
     every(WATCHDOG_MS, pulse.check),
     every(WATCHDOG_MS, () => checkHolds(roster.all())),
     every(WATCHDOG_MS, glance),
+    every(WATCHDOG_MS, createCollector()),
     every(REFRESH_MS, refresh),
     every(options.walkEvery, considerAll),
     every(options.rearmEvery, () => {

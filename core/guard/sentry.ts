@@ -3,6 +3,7 @@
  * its own sake, nothing is armed, printed or sent to anybody but the main thread, and that after the deed.
  */
 
+import { isThere } from "../cgroup/cgroup.ts";
 import type { JoinedEpoll } from "../kernel/epoll.ts";
 import { EPOLLPRI } from "../kernel/epoll.ts";
 import { lend, takeEventfd } from "../kernel/fd.ts";
@@ -13,11 +14,12 @@ import { engage } from "../policy/engagement.ts";
 import { freshBells, nextRing, ring } from "../policy/levels.ts";
 import { longestLook, nextLook } from "../policy/pace.ts";
 import { AIM_MS, createFight } from "./fight.ts";
+import { createCollector } from "./garbage.ts";
 import type { Message, Wake, WardSpec } from "./messages.ts";
 import { deedOf, isKept, keyOf, type Plans } from "./plan.ts";
 import { createShadow, noShadow } from "./shadow.ts";
+import { valueOf } from "./sight.ts";
 import {
-  cacheOf,
   clock,
   closeWard,
   headOf,
@@ -25,7 +27,6 @@ import {
   msAtWorst,
   openWard,
   ordersOf,
-  RATE_MS,
   type Ward,
 } from "./ward.ts";
 
@@ -75,6 +76,7 @@ export function createSentry(
     { readonly ward: Ward; readonly by: Wake; readonly isHint?: boolean; take(): void }
   >();
   let shadow = noShadow;
+  const collect = createCollector();
   let nextToken = FIRST_SENTRY_TOKEN;
   const outbox: Message[] = [];
   const say = (message: Message) => void outbox.push(message);
@@ -87,7 +89,10 @@ export function createSentry(
 
   const look = (ward: Ward, now: number) => {
     const usage = ward.usageFile.number();
-    if (usage === undefined) return vanish(ward);
+    if (usage === undefined) {
+      // One read may fail for want of memory; what it guards is there all the same.
+      return isThere(ward.measured) ? void (ward.nextLook = now + SHORTEST_MS) : vanish(ward);
+    }
     measure(ward, usage, now);
     if (ward.engagement) fight.proceed(ward, now);
     else watchLevels(ward, now);
@@ -147,19 +152,6 @@ export function createSentry(
     ward.nextLook = Math.max(ward.idleUntil, Math.min(at, Math.max(now, again)));
   };
 
-  const valueOf = (ward: Ward, now: number): number => {
-    const isUsage = ward.orders.base === "usage";
-    if (isUsage || ward.usage < ward.spec.bounds.warn) return ward.usage;
-    const { inactiveFile = 0 } = cacheOf(ward.statFile.text() ?? "");
-    const value = Math.max(0, ward.usage - inactiveFile);
-    const over = now - ward.valueAt;
-    if (over < RATE_MS) return value;
-    ward.valueRate = Number.isFinite(over) ? 1000 * (value - ward.value) / over : undefined;
-    ward.value = value;
-    ward.valueAt = now;
-    return value;
-  };
-
   /** The kernel reclaims hundreds of times a second from who reads many files. */
   const hasten = (ward: Ward) => {
     if (!ward.engagement && ward.orders.base === "usage") return;
@@ -203,8 +195,11 @@ export function createSentry(
   };
 
   const timeoutUntil = (next: number): number => {
+    if (next - performance.now() >= FOLLOWED_MS) {
+      shadow.leave();
+      collect();
+    }
     const left = next - performance.now();
-    if (left >= FOLLOWED_MS) shadow.leave();
     if (!shadow.isBeside || left > STEP_MS) return Math.max(0, Math.ceil(left));
     if (left > 0) sleepMicroseconds(1000 * STEP_MS);
     return 0;

@@ -2,7 +2,7 @@
 
 import type { Sight } from "../policy/engagement.ts";
 import type { Blows } from "./blows.ts";
-import { cacheOf, measure, msUntilLimit, type Ward } from "./ward.ts";
+import { cacheOf, measure, msUntilLimit, RATE_MS, type Ward } from "./ward.ts";
 
 /** What is further away than this does not matter yet (milliseconds). */
 export const FAR_MS = 5000;
@@ -21,7 +21,8 @@ export function see(ward: Ward, now: number, blows: Blows): Sight {
   // Half a margin of page cache that came since counts less than the time that it takes to see it.
   const age = performance.now() - ward.statAt;
   if (age > STAT_MS || (age > 0 && msUntilLimit(ward) > RUSH_MS)) readStat(ward, now);
-  const { inactiveFile = 0, reclaimable } = ward.cache;
+  // Nobody dies for what may be page cache.
+  const { inactiveFile = ward.usage, reclaimable = ward.usage } = ward.cache;
   const value = ward.orders.base === "usage" ? ward.usage : Math.max(0, ward.usage - inactiveFile);
   return {
     value,
@@ -42,8 +43,11 @@ function victimIn(ward: Ward, now: number, blows: Blows): Sight["victim"] {
 }
 
 export function readStat(ward: Ward, now: number): void {
-  ward.stat = ward.statFile.text() ?? "";
-  ward.cache = cacheOf(ward.stat);
+  const text = ward.statFile.text();
+  // What could not be read this time is not nothing.
+  if (text === undefined) return;
+  ward.stat = text;
+  ward.cache = cacheOf(text);
   const over = now - ward.statAt;
   const unreclaimable = ward.usage - (ward.cache.reclaimable ?? 0);
   // What was read long ago says nothing of the rate.
@@ -52,4 +56,19 @@ export function readStat(ward: Ward, now: number): void {
     : undefined;
   ward.unreclaimable = unreclaimable;
   ward.statAt = now;
+}
+
+/** Bytes, of the base that the ward's levels are of. */
+export function valueOf(ward: Ward, now: number): number {
+  const isUsage = ward.orders.base === "usage";
+  if (isUsage || ward.usage < ward.spec.bounds.warn) return ward.usage;
+  const text = ward.statFile.text();
+  const { inactiveFile = ward.usage } = text === undefined ? ward.cache : cacheOf(text);
+  const value = Math.max(0, ward.usage - inactiveFile);
+  const over = now - ward.valueAt;
+  if (over < RATE_MS) return value;
+  ward.valueRate = Number.isFinite(over) ? 1000 * (value - ward.value) / over : undefined;
+  ward.value = value;
+  ward.valueAt = now;
+  return value;
 }

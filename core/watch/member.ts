@@ -33,6 +33,8 @@ export interface Member {
   /** As the watch began; all zero for a cgroup that was made later. */
   readonly first: BothCounters;
   last: BothCounters;
+  /** The same, and of what could not be read then what was read before. */
+  known: BothCounters;
   /** Bytes; the cgroup's own. */
   limit: number | undefined;
   effective: EffectiveLimit;
@@ -51,8 +53,8 @@ export interface Member {
   nextGlance: number;
   /** When `max` and `high` were last told: a thrashing cgroup raises them hundreds of times a second. */
   toldAt: number;
-  toldMax: bigint;
-  toldHigh: bigint;
+  toldMax: bigint | undefined;
+  toldHigh: bigint | undefined;
   /** Kills logged before this are in the counters that it began with; `-Infinity` for a cgroup that was made later. */
   readonly since: number;
   /** When the counters were last read; nothing was killed unseen before. */
@@ -92,6 +94,16 @@ export function counting(member: Pick<Member, "wide" | "cgroup">, both: BothCoun
     ? both.subtree
     : both.local;
 }
+
+/** 0 where one of the two could not be read: it has not risen by all that it ever counted. */
+export const riseOf = (now: bigint | undefined, before: bigint | undefined): bigint =>
+  now === undefined || before === undefined ? 0n : now - before;
+
+/** What could not be read this time is as it was. */
+export const withKnown = (known: BothCounters, { local, subtree }: BothCounters): BothCounters => ({
+  local: { ...known.local, ...local },
+  subtree: { ...known.subtree, ...subtree },
+});
 
 /** What the kernel would have counted for a cgroup that was only just made. */
 const zeroed = ({ local, subtree }: BothCounters): BothCounters => {
@@ -143,6 +155,7 @@ function blankMember(
     ...(pool && { pool }),
     first,
     last: first,
+    known: first,
     limit: undefined,
     effective: { bytes: Infinity },
     usage: undefined,
@@ -154,8 +167,8 @@ function blankMember(
     nextLook: Infinity,
     nextGlance: Infinity,
     toldAt: -Infinity,
-    toldMax: mine.max ?? 0n,
-    toldHigh: mine.high ?? 0n,
+    toldMax: mine.max,
+    toldHigh: mine.high,
     since: -Infinity,
     readAt: -Infinity,
     due: 0n,

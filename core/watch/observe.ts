@@ -15,7 +15,7 @@ import { longestLook, nextLook } from "../policy/pace.ts";
 import type { Body, Source } from "../report/event.ts";
 import type { LoggedKill } from "./kill_log.ts";
 import { type Kills, NOTIFIED_WITHIN_MS } from "./kills.ts";
-import { counting, type Member, notePids, thresholdsOf } from "./member.ts";
+import { counting, type Member, notePids, riseOf, thresholdsOf, withKnown } from "./member.ts";
 import type { Hint } from "./sources.ts";
 import { finite } from "./tally.ts";
 import type { WatchOptions } from "./watch.ts";
@@ -107,22 +107,21 @@ export function createObserver(
 
   const tellRepeated = (member: Member, source: Source, now: number, at_once: boolean) => {
     const { max, high } = counting(member, member.last);
-    const risen = (max ?? 0n) > member.toldMax || (high ?? 0n) > member.toldHigh;
-    if (!risen) return;
+    member.toldMax ??= max;
+    member.toldHigh ??= high;
+    const rises = { high: riseOf(high, member.toldHigh), max: riseOf(max, member.toldMax) };
+    if (rises.high + rises.max === 0n) return;
     if (!at_once && now - member.toldAt < REPEAT_MS) {
       member.nextLook = Math.min(member.nextLook, member.toldAt + REPEAT_MS);
       return;
     }
     member.toldAt = now;
     const usage = member.usage ?? null;
-    if (high !== undefined && high > member.toldHigh) {
-      tell(member.cgroup.path, source, { type: "high", count: high - member.toldHigh, usage });
-      member.toldHigh = high;
+    for (const type of ["high", "max"] as const) {
+      if (rises[type] > 0n) tell(member.cgroup.path, source, { type, count: rises[type], usage });
     }
-    if (max !== undefined && max > member.toldMax) {
-      tell(member.cgroup.path, source, { type: "max", count: max - member.toldMax, usage });
-      member.toldMax = max;
-    }
+    member.toldHigh = high ?? member.toldHigh;
+    member.toldMax = max ?? member.toldMax;
   };
 
   /**
@@ -163,20 +162,20 @@ export function createObserver(
       const { cgroup } = member;
       const counters = readCounters(cgroup);
       if (counters === undefined) return false;
-      const before = counting(member, member.last);
+      const before = counting(member, member.known);
       member.last = counters;
-      const after = counting(member, counters);
-      const rise = (a: bigint | undefined, b: bigint | undefined) => (a ?? 0n) - (b ?? 0n);
+      member.known = withKnown(member.known, counters);
+      const after = counting(member, member.known);
 
       const usage = readUsage(cgroup);
       const peak = options.thresholds.length > 0 ? readPeak(cgroup) : undefined;
       compareThresholds(member, usage, peak, source);
       member.usage = usage;
 
-      const oomKills = rise(after.oomKill, before.oomKill);
+      const oomKills = riseOf(after.oomKill, before.oomKill);
       const ooms = after.oom === undefined
         ? BigInt(member.notified - member.oomsTold)
-        : rise(after.oom, before.oom);
+        : riseOf(after.oom, before.oom);
       tellRepeated(member, source, now, ooms > 0n || oomKills > 0n);
       if (ooms > 0n) {
         member.lastOomAt = now;
@@ -184,7 +183,7 @@ export function createObserver(
         notePids(member);
         tellOom(member, ooms, source);
       }
-      const groups = rise(after.oomGroupKill, before.oomGroupKill);
+      const groups = riseOf(after.oomGroupKill, before.oomGroupKill);
       if (groups > 0n) {
         tell(cgroup.path, source, { type: "oom_group_kill", count: groups, usage: usage ?? null });
       }
