@@ -4,7 +4,7 @@ import { OomkitError } from "../core/errors.ts";
 import type { Checked } from "../core/report/inspect.ts";
 import { type Annotation, annotationLines, type CiService } from "./annotate.ts";
 import { junitXml } from "./junit.ts";
-import { say } from "./output.ts";
+import { sayAsIs } from "./output.ts";
 import { openResultFile } from "./result_file.ts";
 
 export interface CiFlags {
@@ -27,7 +27,7 @@ export function openCheckTelling({ annotate, junit }: CiFlags): CheckTelling {
   const tell = (checked: Checked) => {
     told = true;
     if (annotate !== undefined) {
-      annotationLines(annotate, annotationsOf(checked), Date.now()).forEach(say);
+      annotationLines(annotate, annotationsOf(checked), Date.now()).forEach(sayAsIs);
     }
     const seconds = (performance.now() - start) / 1000;
     file?.write(junitXml(checked, { startedAt, seconds, hostname: Deno.hostname() }));

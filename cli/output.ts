@@ -41,11 +41,16 @@ export function print(line: string): void {
 
 /** Talk that nobody listens to is no reason to stop. What it tells of may be named by anybody: colour and new lines alone pass. */
 export function say(text: string): void {
-  const line = text.split(COLOUR_OR_NEW_LINE).map((part, at) => at % 2 ? part : printable(part))
-    .join("");
-  if (diverted) return diverted.say(line);
+  sayAsIs(
+    text.split(COLOUR_OR_NEW_LINE).map((part, at) => at % 2 ? part : printable(part)).join(""),
+  );
+}
+
+/** The same of what is made of nothing but printable parts and marks of our own. */
+export function sayAsIs(text: string): void {
+  if (diverted) return diverted.say(text);
   try {
-    writeAll(Deno.stderr, `${line}\n`);
+    writeAll(Deno.stderr, `${text}\n`);
   } catch (error) {
     if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
   }

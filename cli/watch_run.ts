@@ -13,7 +13,7 @@ import { makeSandbox, type Sandbox } from "../core/simulate/sandbox.ts";
 import { startWatch, type Watching } from "../core/watch/watch.ts";
 import { annotationLines } from "./annotate.ts";
 import { eventText } from "./event_text.ts";
-import { printable, say } from "./output.ts";
+import { printable, say, sayAsIs } from "./output.ts";
 import { openResultFile } from "./result_file.ts";
 import { runAnnotation } from "./run_annotation.ts";
 import { openReporters } from "./reporters.ts";
@@ -77,7 +77,7 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
     const failedBy = flags.failOn?.filter((type) => seen.has(type)) ?? [];
     if (flags.annotate !== undefined) {
       const annotation = runAnnotation(verdict, line, failedBy);
-      annotationLines(flags.annotate, [annotation], Date.now()).forEach(say);
+      annotationLines(flags.annotate, [annotation], Date.now()).forEach(sayAsIs);
     }
     report?.write(`${toJson(verdict, 2)}\n`);
     return failedBy.length > 0 && status.code === 0 ? 1 : status.code;
