@@ -1,6 +1,6 @@
 /** The deed itself. With `dryRun` everything is done but the last call. */
 
-import { type Cgroup, isThere, peekControl, walk } from "../cgroup/cgroup.ts";
+import { type Cgroup, isThere, isThreaded, peekControl, walk } from "../cgroup/cgroup.ts";
 import { writeControl } from "./control.ts";
 import { freezerOf } from "./freezer.ts";
 import { type Fd, inodeOfFd, O_WRONLY, openDirectory, openIn, writeText } from "../kernel/fd.ts";
@@ -109,6 +109,7 @@ function strikeEach(cgroup: Cgroup, signal: number, untouchable: ReadonlySet<num
 /** `undefined` when the cgroup is gone, and when it cannot be read. */
 function pidsOf(cgroup: Cgroup): number[] | undefined {
   const text = peekControl(cgroup, "cgroup.procs");
+  if (text === undefined && isThreaded(cgroup)) return [];
   return text === undefined || (text !== "" && !text.endsWith("\n"))
     ? undefined
     : [...pidsIn(text)];

@@ -90,6 +90,11 @@ export function peekControl({ dir, hierarchy }: Cgroup, name: string): string | 
   return (hierarchy.kernel ? peekText : peekRegularText)(`${dir}/${name}`);
 }
 
+/** v2: whose cgroup.procs cannot be read (EOPNOTSUPP); its processes are listed in the domain above it (cgroup-v2.rst, Threads). */
+export function isThreaded(cgroup: Cgroup): boolean {
+  return peekControl(cgroup, "cgroup.type")?.trim() === "threaded";
+}
+
 /** For what is only nice to know: what may not be read, or is not what a kernel writes, counts as absent. */
 export function peekReader(cgroup: Cgroup): ReadFile {
   return (name) => undamaged(name, peekControl(cgroup, name));

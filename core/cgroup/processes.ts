@@ -6,7 +6,7 @@ import { parseProcStatus, type ProcStatus } from "../parse/proc_status.ts";
 import { wholeLines } from "../parse/whole_lines.ts";
 import type { Process } from "../snapshot.ts";
 import { without } from "./absent.ts";
-import { type Cgroup, isThere, peekControl, readControl, walk } from "./cgroup.ts";
+import { type Cgroup, isThere, isThreaded, peekControl, readControl, walk } from "./cgroup.ts";
 import { damageOf } from "./damage.ts";
 import { listDirectories, peekText } from "./files.ts";
 
@@ -42,7 +42,7 @@ export function populationOf(cgroup: Cgroup): Population {
   for (const each of walk(cgroup)) {
     const text = peekControl(each, "cgroup.procs");
     const isWhole = text !== undefined && damageOf("cgroup.procs", text) === undefined;
-    if (!isWhole && isThere(each)) unread.push(each.path);
+    if (!isWhole && isThere(each) && !isThreaded(each)) unread.push(each.path);
     const readPids = () => parsePids(peekControl(each, "cgroup.procs") ?? "");
     const missing: number[] = [];
     for (const pid of new Set(parsePids(text ?? ""))) {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { isEmpty } from "../../../core/act/strike.ts";
 import { openCgroup } from "../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
 import { inspect } from "../../../core/cgroup/inspection.ts";
@@ -21,6 +22,17 @@ Deno.test("who does not say who is in it has not nobody in it", () => {
   const { members, cannotSee } = inspect(a, 10)!;
   assert.equal(members?.total, undefined);
   assert.ok(cannotSee.includes("who is in /a/b: its cgroup.procs cannot be read"));
+});
+
+Deno.test("who is in a threaded cgroup is told by the domain around it", () => {
+  using tree = makeTree(2, {
+    "/a": { "cgroup.procs": `${Deno.ppid}\n` },
+    "/a/b": { "cgroup.procs": undefined, "cgroup.type": "threaded" },
+  });
+  const a = openCgroup(discover(tree.dir), "/a")!;
+  assert.deepEqual(populationOf(a).unread, []);
+  assert.equal(inspect(a, 10)?.members?.total, 1);
+  assert.equal(isEmpty(a, new Set([Deno.ppid])), true);
 });
 
 Deno.test("half of a pid is nobody's: it would be another process", () => {
