@@ -1,7 +1,7 @@
 /**
  * Where the sentry waits. The kernel tells of a crossing on the CPU of who crosses it: a thread with SCHED_FIFO that sleeps
  * there is put in the allocator's place at once, so that nothing more is taken while it looks and strikes. To another CPU it
- * takes an interrupt, and in a virtual machine whose host has lent that CPU to somebody else up to 3 ms (docs/performance.md).
+ * takes an interrupt, and in a virtual machine whose host has lent that CPU to somebody else milliseconds (docs/performance.md).
  */
 
 import { peekKept } from "../kernel/kept_file.ts";
