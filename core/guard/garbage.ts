@@ -1,9 +1,8 @@
 /**
- * V8 knows nothing of the cgroup that it runs in, and collects garbage when that suits its own heap: at any moment, and late.
- * Here it is done when there is nothing else to do, and soon (docs/performance.md, footprint).
+ * V8 knows nothing of the cgroup that it runs in, and collects garbage when that suits its own heap: late. The main thread does
+ * so soon (docs/performance.md, footprint). Not the sentry: the 10 ms that it takes lost races at 1 % of a CPU; nor is
+ * malloc_trim(3) called, which takes the locks of the sentry's memory too.
  */
-
-import { libc } from "../kernel/libc.ts";
 
 /** There where V8 was told `--expose-gc`, as in the executable. */
 const { gc } = globalThis as { gc?: () => void };
@@ -13,7 +12,7 @@ const GROWTH = 2 * 1024 ** 2;
 /** To ask how large the heap is takes some 50 µs (milliseconds). */
 const ASKED_MS = 1000;
 
-/** @returns to be called when there is time; it looks once a second, of this thread's heap. */
+/** @returns to be called again and again; it looks once a second, at this thread's heap. */
 export function createCollector(): () => void {
   let askedAt = performance.now();
   let left = 0;
@@ -23,8 +22,6 @@ export function createCollector(): () => void {
     askedAt = now;
     if (Deno.memoryUsage().heapTotal - left < GROWTH) return;
     gc();
-    // malloc(3) keeps what was freed, of each thread's arena.
-    libc().malloc_trim(0n);
     left = Deno.memoryUsage().heapTotal;
   };
 }

@@ -14,7 +14,6 @@ import { engage } from "../policy/engagement.ts";
 import { freshBells, nextRing, ring } from "../policy/levels.ts";
 import { longestLook, nextLook } from "../policy/pace.ts";
 import { AIM_MS, createFight } from "./fight.ts";
-import { createCollector } from "./garbage.ts";
 import type { Message, Wake, WardSpec } from "./messages.ts";
 import { deedOf, isKept, keyOf, type Plans } from "./plan.ts";
 import { createShadow, noShadow } from "./shadow.ts";
@@ -76,7 +75,6 @@ export function createSentry(
     { readonly ward: Ward; readonly by: Wake; readonly isHint?: boolean; take(): void }
   >();
   let shadow = noShadow;
-  const collect = createCollector();
   let nextToken = FIRST_SENTRY_TOKEN;
   const outbox: Message[] = [];
   const say = (message: Message) => void outbox.push(message);
@@ -195,11 +193,8 @@ export function createSentry(
   };
 
   const timeoutUntil = (next: number): number => {
-    if (next - performance.now() >= FOLLOWED_MS) {
-      shadow.leave();
-      collect();
-    }
     const left = next - performance.now();
+    if (left >= FOLLOWED_MS) shadow.leave();
     if (!shadow.isBeside || left > STEP_MS) return Math.max(0, Math.ceil(left));
     if (left > 0) sleepMicroseconds(1000 * STEP_MS);
     return 0;

@@ -36,7 +36,6 @@ const symbols = {
   sched_setscheduler: { parameters: ["i32", "i32", "buffer"], result: "i32" },
   sched_getaffinity: { parameters: ["i32", "usize", "buffer"], result: "i32" },
   sched_setaffinity: { parameters: ["i32", "usize", "buffer"], result: "i32" },
-  malloc_trim: { parameters: ["usize"], result: "i32" },
   usleep: { parameters: ["u32"], result: "i32" },
   prctl: { parameters: ["i32", "u64", "u64", "u64", "u64"], result: "i32" },
   clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },

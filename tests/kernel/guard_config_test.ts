@@ -218,6 +218,9 @@ kernelTest(
       receiver.url,
       "--report-types",
       "action",
+      // Longer than an emulated machine takes for it all: a request that is given up is sent once more.
+      "--webhook-timeout",
+      "10m",
     ];
     await using guarded = await startGuarded([...words, cgroup.path]);
     for (let round = 0; round < 3; round++) {

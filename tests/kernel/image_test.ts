@@ -57,8 +57,9 @@ if (whyNoImage() === undefined) {
 
   if (hasBudget) {
     kernelTest(
-      "with a budget for SCHED_FIFO one percent of a CPU is enough to change nothing and be first",
-      () => guardsFromItsContainer([], { realtime: 50_000 }),
+      "with a budget for SCHED_FIFO and a margin of 10 % one percent of a CPU is enough to change nothing and be first",
+      // The usual 2 % are gone within the milliseconds for which a virtual machine's host may keep a CPU (deploy/README.md).
+      () => guardsFromItsContainer(["--margin-ratio", "0.1"], { realtime: 50_000 }),
       { why, only: 1 },
     );
   }
