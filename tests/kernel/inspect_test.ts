@@ -1,7 +1,8 @@
 /** `oomkit inspect` against real kernels: what it says is what the kernel does. */
 
 import assert from "node:assert/strict";
-import { startHungryProcess } from "../hungry_process.ts";
+import { isAlive } from "../guarded.ts";
+import { type HungryProcess, startHungryProcess } from "../hungry_process.ts";
 import { inspectJson } from "../inspect_json.ts";
 import { makeRealCgroup, type RealCgroup, whyNoRealCgroup } from "../real_cgroup.ts";
 import { asNobody, oomkitForEveryone, runOomkit } from "../run_oomkit.ts";
@@ -92,14 +93,14 @@ kernelTest("who is named is who dies, also in a sibling's cgroup", async () => {
   );
 
   const dead = marked.status.then(({ code }) => code);
-  await feedUntil(large, dead);
+  await feedWhile(large, marked.pid);
   assert.equal(await dead, 137);
 
   // With the marked one gone it is the largest.
   const next = await inspectOne(b.path);
   assert.equal(next.at_limit.victim.pid, large.pid);
   const gone = large.status.then(({ code }) => code);
-  await feedUntil(large, gone);
+  await feedWhile(large, large.pid);
   assert.equal(await gone, 137);
   const after = await inspectOne(parent.path);
   assert.equal(after.at_limit.victim, null);
@@ -109,16 +110,12 @@ kernelTest("who is named is who dies, also in a sibling's cgroup", async () => {
   assert.equal(kills, parent.version === 2 ? 2 : 1);
 });
 
-/** Feeds until `end`; the process that is fed may be the one that ends. */
-async function feedUntil(
-  hungry: { feed(bytes: number): Promise<void> },
-  end: Promise<unknown>,
-): Promise<void> {
-  let ended = false;
-  const ending = end.then(() => void (ended = true));
-  while (!ended) {
-    const fed = hungry.feed(MIB / 4).catch(() => ending);
-    await Promise.race([fed, ending]);
+/** Asks the kernel whether `pid` lives: what is fed until its end is noticed otherwise may be another one's end. */
+async function feedWhile(hungry: HungryProcess, pid: number): Promise<void> {
+  const ended = hungry.status.then(() => {});
+  while (isAlive(pid)) {
+    const fed = hungry.feed(MIB / 4).catch(() => ended);
+    await Promise.race([fed, ended]);
   }
 }
 
