@@ -55,7 +55,7 @@ export function openKeptIn(directory: Fd, name: string): KeptFile {
 
 function keep(fd: Fd): KeptFile {
   const { pread } = libc();
-  const fill = () => Number(pread(fd.number, buffer, capacity, 0n));
+  const fill = () => pread(fd.number, buffer, capacity, 0n);
   return {
     fd,
     text() {

@@ -222,10 +222,10 @@ function standInForCalls(): void {
     (real) => (fd, buffer, size) =>
       filled(paths.get(fd), buffer, size, (size) => real(fd, buffer, size)),
   );
-  replace<[number, Buffer, bigint, bigint], bigint>(
+  replace<[number, Buffer, bigint, bigint], number>(
     "pread",
     (real) => (fd, buffer, size, at) =>
-      filled(paths.get(fd), buffer, size, (size) => real(fd, buffer, size, at)),
+      Number(filled(paths.get(fd), buffer, size, (size) => BigInt(real(fd, buffer, size, at)))),
   );
   replace<[number, Uint8Array, Buffer, bigint], bigint>(
     "fgetxattr",
