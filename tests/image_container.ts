@@ -3,7 +3,7 @@
 import { dirname } from "node:path";
 import { findShell, makeRootFileSystem } from "../scripts/image/root_file_system.ts";
 import { makeStateFolder, type StateFolder } from "./guarded.ts";
-import type { RealCgroup } from "./real_cgroup.ts";
+import { type RealCgroup, removeCgroup } from "./real_cgroup.ts";
 import { oomkit } from "./run_oomkit.ts";
 import { startTelling, type Telling } from "./telling.ts";
 
@@ -42,47 +42,46 @@ export interface ImageContainer extends AsyncDisposable {
   stop(): ReturnType<Telling["stop"]>;
 }
 
-let made = 0;
+let started = 0;
 
 /** Resolves when it guards. */
 export async function startImage(options: ImageOptions): Promise<ImageContainer> {
   const { parent, slowFromTheStart = false } = options;
-  const name = `oomkit-test-image-${Deno.pid}-${++made}`;
+  const name = `oomkit-test-image-${Deno.pid}-${++started}`;
   const bundle = Deno.makeTempDirSync({ prefix: "oomkit-test-bundle-" });
   const state = makeStateFolder();
-  const clean = async () => {
-    await runc(["delete", "--force", name]);
-    Deno.removeSync(bundle, { recursive: true });
-    state[Symbol.dispose]();
-    removeElsewhere(parent);
-  };
-  try {
-    makeRootFileSystem(`${bundle}/rootfs`, { program: oomkit()[0]!, shell: findShell() });
-    const config = configOf(name, state.path, options);
-    Deno.writeTextFileSync(`${bundle}/config.json`, JSON.stringify(config));
-    if (options.realtime !== undefined) allowRealtime(parent, options.realtime);
-    const guard = await startTelling([name], {
+  await using made = new AsyncDisposableStack();
+  // What it has made is removed also when the rest of this fails, and the rest when one of these does.
+  for (const dir of elsewhere(parent)) made.defer(() => removeCgroup(dir));
+  made.use(state);
+  made.defer(() => Deno.removeSync(bundle, { recursive: true }));
+  made.defer(async () => void await runc(["delete", "--force", name]));
+  makeRootFileSystem(`${bundle}/rootfs`, { program: oomkit()[0]!, shell: findShell() });
+  const config = configOf(name, state.path, options);
+  Deno.writeTextFileSync(`${bundle}/config.json`, JSON.stringify(config));
+  if (options.realtime !== undefined) allowRealtime(parent, options.realtime);
+  const guard = made.use(
+    await startTelling([name], {
       program: ["runc", "run", "--no-pivot", "--bundle", bundle],
       armed: /guarding .*\n/,
-    });
-    if (!slowFromTheStart) await setQuota(name, QUOTA);
-    return {
-      guard,
-      state,
-      async stop() {
-        await setQuota(name, -1);
-        return await guard.stop();
-      },
-      async [Symbol.asyncDispose]() {
-        await runc(["kill", name, "KILL"]);
-        await guard[Symbol.asyncDispose]();
-        await clean();
-      },
-    };
-  } catch (error) {
-    await clean();
-    throw error;
-  }
+    }),
+  );
+  made.defer(async () => {
+    // With one percent of a CPU its end would take seconds.
+    await runc(["update", "--cpu-quota=-1", name]);
+    await runc(["kill", name, "KILL"]);
+  });
+  if (!slowFromTheStart) await setQuota(name, QUOTA);
+  const held = made.move();
+  return {
+    guard,
+    state,
+    async stop() {
+      await setQuota(name, -1);
+      return await guard.stop();
+    },
+    [Symbol.asyncDispose]: () => held.disposeAsync(),
+  };
 }
 
 async function setQuota(name: string, quota: number): Promise<void> {
@@ -158,18 +157,7 @@ function allowRealtime(parent: RealCgroup, microseconds: number): void {
   Deno.writeTextFileSync(`${dir}/cpu.rt_runtime_us`, String(microseconds));
 }
 
-/** On v1 runc makes the parent in the other hierarchies, too, and leaves it there. */
-function removeElsewhere(parent: RealCgroup): void {
-  for (const dir of elsewhere(parent)) {
-    try {
-      Deno.removeSync(dir);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
-  }
-}
-
-/** Where the parent is, or would be, in the other hierarchies of v1. */
+/** Where the parent is, or would be, in the other hierarchies of v1: there runc makes it, too, and leaves it. */
 function elsewhere(parent: RealCgroup): string[] {
   if (parent.version === 2) return [];
   const name = parent.dir.slice(parent.dir.lastIndexOf("/") + 1);

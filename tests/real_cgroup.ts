@@ -74,13 +74,13 @@ function make(parent: Own, name: string): RealCgroup {
       if (self.version === 2) write("cgroup.subtree_control", "+memory");
       return make(self, childName);
     },
-    [Symbol.asyncDispose]: () => empty(dir),
+    [Symbol.asyncDispose]: () => removeCgroup(dir),
   };
 }
 
-/** Ends what is in it, waits for that, and removes it with all that is beneath. */
-async function empty(dir: string): Promise<void> {
-  for (const name of directoriesIn(dir)) await empty(`${dir}/${name}`);
+/** Ends what is in it, waits for that, and removes it with all that is beneath. That it is gone already is fine. */
+export async function removeCgroup(dir: string): Promise<void> {
+  for (const name of directoriesIn(dir)) await removeCgroup(`${dir}/${name}`);
   const deadline = performance.now() + 10_000;
   for (;;) {
     try {
