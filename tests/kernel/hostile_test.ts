@@ -4,49 +4,40 @@ import assert from "node:assert/strict";
 import { cgroupsOfProcesses } from "../../core/cgroup/pod.ts";
 import { readPreference } from "../../core/cgroup/preference.ts";
 import { O_RDONLY, openFd } from "../../core/kernel/fd.ts";
-import { startGuarded } from "../guarded.ts";
+import { isDeed, startGuarded } from "../guarded.ts";
 import { eatToDeath, kernelTest, killOf, MIB, ofType, victimsOf } from "../kernel_cases.ts";
+import { digDeep, makeNameless } from "../nameless_cgroups.ts";
 import { makeRealCgroup, type RealCgroup } from "../real_cgroup.ts";
 import { asNobody, runOomkit } from "../run_oomkit.ts";
+import type { Json, Telling } from "../telling.ts";
 import { startWatched } from "../watched.ts";
 
 // Loaded once for all, which a test would be told is a leak.
 if (Deno.build.os === "linux") openFd("/").close();
 
-/** Each directory is entered by its name alone, so that no path has to be as long as the whole. */
-const DIG = `
-cd "$0" || exit 1
-name=$(printf %0240d 0)
-for _ in $(seq 20); do mkdir "$name" && cd -P "$name" 2>/dev/null; done
-rmdir "$name" 2>/dev/null; mkdir "$name"`;
-
-/** Cgroups in one another, of which the innermost have no path that the kernel would take. */
-function digDeep(cgroup: RealCgroup): Disposable {
-  shell(DIG, cgroup.dir);
-  return {
-    [Symbol.dispose]: () => shell('find "$0" -mindepth 1 -depth -type d -delete', cgroup.dir),
-  };
-}
-
-function shell(script: string, ...args: string[]): string {
-  const { stdout } = new Deno.Command("sh", { args: ["-c", script, ...args] }).outputSync();
-  return new TextDecoder().decode(stdout);
+/** A parent, and a victim in it beside cgroups too deep for any path, of which one was there before and one comes later. */
+async function besideTheDeep(
+  tell: (parent: RealCgroup) => Promise<Telling>,
+  isToldOf: (pid: number) => (event: Json) => boolean,
+): Promise<Json> {
+  await using parent = makeRealCgroup("deep");
+  const before = parent.child("before");
+  const during = parent.child("during");
+  const victim = parent.child("victim");
+  victim.limit(32 * MIB);
+  await using _before = digDeep(before);
+  await using telling = await tell(parent);
+  await using _during = digDeep(during);
+  const { pid } = await eatToDeath(victim);
+  return await telling.next(isToldOf(pid));
 }
 
 kernelTest(
   "cgroups too deep for any path keep nobody from guarding what lies beside them",
   async () => {
-    await using parent = makeRealCgroup("deep");
-    const before = parent.child("before");
-    const during = parent.child("during");
-    const victim = parent.child("victim");
-    victim.limit(32 * MIB);
-    using _before = digDeep(before);
-    await using guarded = await startGuarded(["-r", "--policy", "process", parent.path]);
-    using _during = digDeep(during);
-    const { pid } = await eatToDeath(victim);
-    const deed = await guarded.next((event) =>
-      event.type === "action" && event.victim?.pid === pid
+    const deed = await besideTheDeep(
+      ({ path }) => startGuarded(["-r", "--policy", "process", path]),
+      (pid) => (event) => isDeed(event) && event.victim?.pid === pid,
     );
     assert.equal(deed.outcome, "died");
   },
@@ -54,18 +45,7 @@ kernelTest(
 
 kernelTest(
   "cgroups too deep for any path keep nobody from watching what lies beside them",
-  async () => {
-    await using parent = makeRealCgroup("deep");
-    const before = parent.child("before");
-    const during = parent.child("during");
-    const victim = parent.child("victim");
-    victim.limit(32 * MIB);
-    using _before = digDeep(before);
-    await using watched = await startWatched(["-r", parent.path]);
-    using _during = digDeep(during);
-    const { pid } = await eatToDeath(victim);
-    await watched.next(killOf(pid));
-  },
+  async () => void await besideTheDeep(({ path }) => startWatched(["-r", path]), killOf),
 );
 
 kernelTest(
@@ -74,15 +54,10 @@ kernelTest(
     await using parent = makeRealCgroup("bytes");
     const victim = parent.child("victim");
     victim.limit(32 * MIB);
-    const inside = `${parent.dir}/$(printf '\\377\\233x')`;
-    shell(`mkdir "${inside}"`);
-    try {
-      await using watched = await startWatched(["-r", parent.path]);
-      const { pid } = await eatToDeath(victim);
-      await watched.next(killOf(pid));
-    } finally {
-      shell(`rmdir "${inside}"`);
-    }
+    await using _nameless = makeNameless(parent);
+    await using watched = await startWatched(["-r", parent.path]);
+    const { pid } = await eatToDeath(victim);
+    await watched.next(killOf(pid));
   },
 );
 
@@ -139,20 +114,16 @@ kernelTest(
   async () => {
     await using cgroup = makeRealCgroup("hidden");
     cgroup.limit(32 * MIB);
-    const inside = `${cgroup.dir}/$(printf '\\377x')`;
-    shell(`mkdir "${inside}"`);
-    try {
-      const flags = ["--policy", "process", "--mode", "hold"];
-      await using guarded = await startGuarded([...flags, cgroup.path]);
-      const eater = `echo 0 > "${inside}/cgroup.procs"; exec tail /dev/zero`;
-      const child = new Deno.Command("sh", { args: ["-c", eater], stdout: "null" }).spawn();
-      await guarded.next(({ type, reason }) =>
-        type === "degraded" && reason === "there is no process that may be taken"
-      );
-      assert.equal((await child.status).code, 137);
-    } finally {
-      shell(`rmdir "${inside}"`);
-    }
+    await using hidden = makeNameless(cgroup);
+    const flags = ["--policy", "process", "--mode", "hold"];
+    await using guarded = await startGuarded([...flags, cgroup.path]);
+    // By itself and in no system call: those do not wait at the limit, but fail (EFAULT, ENOMEM).
+    const eater = `echo 0 > "${hidden.dir}/cgroup.procs" && x=x && while x=$x$x; do :; done`;
+    const child = new Deno.Command("sh", { args: ["-c", eater], stdout: "null" }).spawn();
+    await guarded.next(({ type, reason }) =>
+      type === "degraded" && reason === "there is no process that may be taken"
+    );
+    assert.equal((await child.status).code, 137);
   },
   { only: 1 },
 );
