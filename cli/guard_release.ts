@@ -1,7 +1,12 @@
 /** `oomkit guard --release`: puts back what others have left. */
 
-import { journalFolder, livingOwners, restoreLeftovers } from "../core/act/journal.ts";
-import { OomkitError } from "../core/errors.ts";
+import {
+  journalFolder,
+  livingOwners,
+  restoreLeftovers,
+  whyUntrusted,
+} from "../core/act/journal.ts";
+import { OomkitError, shortened } from "../core/errors.ts";
 import { toJson } from "../core/report/json.ts";
 import type { GuardFlags } from "./guard_options.ts";
 import { wantsJson } from "./options.ts";
@@ -16,6 +21,13 @@ export function release(targets: readonly string[], flags: GuardFlags): number {
     );
   }
   const folder = journalFolder();
+  const untrusted = whyUntrusted(folder);
+  if (untrusted !== undefined) {
+    throw new OomkitError(
+      `cannot put back what is recorded in ${shortened(folder)}: ${untrusted}`,
+      "look at what is there, put the files back by hand, and remove it; or name another folder with OOMKIT_STATE_DIR",
+    );
+  }
   const restored = restoreLeftovers(folder);
   for (const each of restored) {
     const { dir, file, before, outcome, reason } = each;

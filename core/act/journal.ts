@@ -109,7 +109,20 @@ export function openJournal(folder: string): Journal {
   };
 }
 
-/** Puts back what guards have left that are there no longer. */
+/**
+ * Why nothing in that folder is believed, or can be read, though something may be recorded there; `undefined` where it is, and
+ * where there is no such folder.
+ */
+export function whyUntrusted(folder: string): string | undefined {
+  try {
+    if (!exists(folder)) return undefined;
+    return whyOpen(folder) ?? (peekFiles(folder) === undefined ? "it cannot be read" : undefined);
+  } catch (error) {
+    return reasonOf(error);
+  }
+}
+
+/** Puts back what guards have left that are there no longer; nothing where the folder is not to be trusted. */
 export function restoreLeftovers(folder: string): Restored[] {
   return journals(folder).filter(({ owner }) => owner === undefined).flatMap(({ path }) => {
     const done = readJournal(path).toReversed().map(putBack);
@@ -163,15 +176,6 @@ function whyOpen(folder: string): string | undefined {
   return (mode! & 0o022) === 0 || isSticky ? undefined : "others may write there";
 }
 
-function isTrusted(folder: string): boolean {
-  try {
-    return whyOpen(folder) === undefined;
-  } catch {
-    // There is none, or none that may be looked at.
-    return false;
-  }
-}
-
 interface Found {
   readonly path: string;
   /** `undefined` when it has ended. */
@@ -179,7 +183,7 @@ interface Found {
 }
 
 function journals(folder: string): Found[] {
-  if (!isTrusted(folder)) return [];
+  if (whyUntrusted(folder) !== undefined) return [];
   return (peekFiles(folder) ?? []).flatMap((name) => {
     const [, pid, since] = /^guard-(\d+)-(\d+)\.json$/.exec(name) ?? [];
     const path = `${folder}/${name}`;

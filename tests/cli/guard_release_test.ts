@@ -1,7 +1,8 @@
 /** `oomkit guard --release`: what other guards have left, put back by hand. */
 
 import assert from "node:assert/strict";
-import { type Ran, runOomkit } from "../run_oomkit.ts";
+import { dirname } from "node:path";
+import { asNobody, oomkitForEveryone, type Ran, runOomkit } from "../run_oomkit.ts";
 
 interface State extends Disposable {
   readonly folder: string;
@@ -81,4 +82,42 @@ Deno.test("what a guard that is at work has changed is left to it, and that is s
   assert.equal(code, 0);
   assert.match(stderr, new RegExp(`^the guard with pid ${Deno.pid} is at work; what it has ch`));
   assert.equal(Deno.readTextFileSync(`${state.dir}/memory.high`), "2000");
+});
+
+Deno.test("a folder that is not to be trusted is told, with exit 2, and nothing is put back", async () => {
+  using state = makeState();
+  state.leave();
+  Deno.chmodSync(state.folder, 0o777);
+  const { code, stdout, stderr } = await state.release();
+  assert.deepEqual([code, stdout], [2, ""]);
+  assert.match(
+    stderr,
+    new RegExp(`^oomkit: cannot put back what is recorded in ${state.folder}: others may write `),
+  );
+  assert.equal(Deno.readTextFileSync(`${state.dir}/memory.high`), "2000");
+});
+
+Deno.test(
+  "a folder that cannot be read is told, with exit 2",
+  { ignore: Deno.uid() !== 0 },
+  async () => {
+    using everyone = await oomkitForEveryone();
+    using state = makeState();
+    Deno.chmodSync(state.folder, 0o700);
+    Deno.chmodSync(dirname(state.folder), 0o755);
+    const { code, stderr } = await runOomkit(["guard", "--release"], {
+      program: everyone.program,
+      env: { ...everyone.env, OOMKIT_STATE_DIR: state.folder },
+      wrap: asNobody,
+    });
+    assert.equal(code, 2);
+    assert.match(stderr, /: it cannot be read;/);
+  },
+);
+
+Deno.test("where there is no folder there was nothing to put back", async () => {
+  using state = makeState();
+  Deno.removeSync(state.folder);
+  const { code, stderr } = await state.release();
+  assert.deepEqual([code, stderr], [0, "there was nothing to put back\n"]);
 });
