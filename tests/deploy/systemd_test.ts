@@ -64,7 +64,7 @@ const CALLED = `access arch_prctl brk chdir clock_nanosleep clone clone3 close d
   inotify_rm_watch ioctl kill lseek madvise mkdir mmap mprotect munmap newfstatat openat pidfd_open
   pidfd_send_signal pipe2 pkey_alloc poll prctl pread64 prlimit64 process_mrelease read readlink
   recvfrom rename rseq rt_sigaction rt_sigprocmask sched_getaffinity sched_getparam
-  sched_getscheduler sched_setscheduler set_robust_list set_tid_address setgroups setsid sigaltstack
+  sched_getscheduler sched_setaffinity sched_setscheduler set_robust_list set_tid_address setgroups setsid sigaltstack
   socketpair statx sysinfo uname unlink wait4 write`.split(/\s+/);
 
 /** What it needs besides for its reports: TCP to a receiver, a listener, the service manager's socket. */
@@ -124,6 +124,7 @@ Deno.test("whatever ends the guard, its changes are put back, from the folder th
   assert.deepEqual(valuesOf("ExecStopPost"), ["/usr/bin/oomkit guard --release"]);
   assert.deepEqual(valuesOf("RuntimeDirectory"), ["oomkit"]);
   assert.deepEqual(valuesOf("RuntimeDirectoryPreserve"), ["yes"]);
+  assert.deepEqual(valuesOf("RuntimeDirectoryMode"), ["0700"]);
   assert.deepEqual(valuesOf("Type"), ["notify"]);
 });
 
