@@ -1,6 +1,7 @@
 /** A file that the user names for a result. */
 
 import { OomkitError, shortened } from "../core/errors.ts";
+import { refuseForeignLink } from "../core/report/foreign_link.ts";
 
 export interface ResultFile extends Disposable {
   /** @throws OomkitError when there is no room, or whatever else is in the way. */
@@ -24,7 +25,7 @@ export function openResultFile(path: string, what: string): ResultFile {
       );
     }
   };
-  const file = attempt(() => Deno.openSync(path, { write: true, create: true, truncate: true }));
+  const file = attempt(() => open(path));
   return {
     write(text) {
       const bytes = new TextEncoder().encode(text);
@@ -34,4 +35,19 @@ export function openResultFile(path: string, what: string): ResultFile {
     },
     [Symbol.dispose]: () => file.close(),
   };
+}
+
+/** The own links and root's are followed: /dev/stdout is one, and what a shell makes of `>(…)`. */
+function open(path: string): Deno.FsFile {
+  refuseForeignLink(path);
+  const file = Deno.openSync(path, { write: true, create: true });
+  try {
+    refuseForeignLink(path, file);
+    // Not before it is known whose it is; nor what has no length, as a pipe has not.
+    if (file.statSync().isFile) file.truncateSync();
+    return file;
+  } catch (error) {
+    file.close();
+    throw error;
+  }
 }

@@ -2,6 +2,7 @@
 
 import { OomkitError, shortened } from "../errors.ts";
 import { openDelivery } from "./delivery.ts";
+import { refuseForeignLink } from "./foreign_link.ts";
 import { toJson } from "./json.ts";
 import type { Reporter } from "./reporter.ts";
 
@@ -86,32 +87,6 @@ function open(path: string): Deno.FsFile {
       `cannot open the log file ${shortened(path)}: ${reasonOf(error)}`,
       "name a writable file",
     );
-  }
-}
-
-/**
- * A link that another user has laid leads where he likes. One of root's own, such as /dev/stdout, is followed.
- *
- * @param opened is what lies there, unless a link leads to it.
- */
-function refuseForeignLink(path: string, opened?: Deno.FsFile): void {
-  const found = lookAt(path);
-  if (found?.isSymlink) {
-    if (found.uid === 0 || found.uid === Deno.uid()) return;
-    throw new Error(`it is a link of the user ${found.uid}`);
-  }
-  const is = opened?.statSync();
-  if (is && (found?.ino !== is.ino || found?.dev !== is.dev)) {
-    throw new Error("somebody else has put another in its place");
-  }
-}
-
-function lookAt(path: string): Deno.FileInfo | undefined {
-  try {
-    return Deno.lstatSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
   }
 }
 

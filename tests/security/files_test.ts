@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { openJournal, restoreLeftovers } from "../../core/act/journal.ts";
+import { openResultFile } from "../../cli/result_file.ts";
 import { openLogFile } from "../../core/report/log_file.ts";
 import { check, makeNode, write } from "../configured.ts";
 
@@ -89,6 +90,44 @@ Deno.test(
     assert.equal(Deno.readTextFileSync(place.precious), "precious");
   },
 );
+
+Deno.test(
+  "a result is not written through another user's link, and through one's own it is",
+  asRoot,
+  () => {
+    using place = makePlace();
+    const link = `${place.root}/report.json`;
+    Deno.symlinkSync(place.precious, link);
+    new Deno.Command("chown", { args: ["-h", String(NOBODY), link] }).outputSync();
+    assert.throws(
+      () => openResultFile(link, "the report"),
+      /cannot write the report to .*: it is a link of the user 65534; name a writable file/,
+    );
+    assert.equal(Deno.readTextFileSync(place.precious), "precious");
+    new Deno.Command("chown", { args: ["-h", String(Deno.uid()), link] }).outputSync();
+    using file = openResultFile(link, "the report");
+    file.write("{}");
+    assert.equal(Deno.readTextFileSync(place.precious), "{}");
+  },
+);
+
+Deno.test("a result goes to whoever reads a pipe, and a longer one of before is gone", () => {
+  using place = makePlace();
+  const path = `${place.root}/report.json`;
+  Deno.writeTextFileSync(path, "what was there before");
+  using file = openResultFile(path, "the report");
+  assert.equal(Deno.readTextFileSync(path), "");
+  file.write("{}");
+  assert.equal(Deno.readTextFileSync(path), "{}");
+  const fifo = `${place.root}/pipe`;
+  new Deno.Command("mkfifo", { args: [fifo] }).outputSync();
+  using reader = Deno.openSync(fifo, { read: true, write: true });
+  using pipe = openResultFile(fifo, "the report");
+  pipe.write("{}");
+  const got = new Uint8Array(2);
+  reader.readSync(got);
+  assert.equal(new TextDecoder().decode(got), "{}");
+});
 
 Deno.test("a configuration that everybody may write is refused, as it names commands", async () => {
   using tree = makeNode();
