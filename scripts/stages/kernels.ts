@@ -94,12 +94,9 @@ const telling = /\/(inspect|watch|watch_command|guard|simulate)_test\.ts$/;
 /** What the host has run already; the emulated machine takes ten minutes for it. */
 const repeated = /\/(guard\w*|image|inspect|simulate|watch_(?!test)\w*)_test\.ts$/;
 
-/** Its paths are longer than PATH_MAX, which the cleaning up there does not come to the end of. */
-const hostOnly = /\/hostile_test\.ts$/;
-
 /** All of them; without those where this machine has that version itself. */
 function guestFiles(version: Version): string[] {
-  const files = testFiles(join(root, folder)).filter((file) => !hostOnly.test(file));
+  const files = testFiles(join(root, folder));
   return hostObstacle(version) === undefined ? files.filter((file) => !repeated.test(file)) : files;
 }
 
