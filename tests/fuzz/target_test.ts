@@ -73,6 +73,11 @@ function isMeant(glob: readonly string[], path: readonly string[]): boolean {
       return isMeant(rest, path) || (isInName && isMeant(glob, after));
     case "?":
       return isInName && isMeant(rest, after);
+    case "**":
+      return first !== undefined && (isMeant(rest, after) || isMeant(glob, after));
+    case "**/":
+      return isMeant(rest, path) || (path.indexOf("/") > 0 &&
+        isMeant(glob, path.slice(path.indexOf("/") + 1)));
     default:
       return first === wild && isMeant(rest, after);
   }
@@ -84,6 +89,20 @@ Deno.test("a star stands for any part of one name and a question mark for one ch
     .filter((glob) => !glob.join("").includes("**"));
   fc.assert(fc.property(glob, fc.array(unit, { maxLength: 8 }), (glob, path) => {
     assert.equal(globToRegExp(glob.join("")).test(path.join("")), isMeant(glob, path));
+  }));
+});
+
+Deno.test("two stars stand for any names, and at the end for at least one character", () => {
+  const unit = fc.constantFrom("a", "b", "*", "?");
+  const name = fc.array(unit, { minLength: 1, maxLength: 3 })
+    .filter((name) => !name.join("").includes("**"));
+  const names = fc.array(fc.oneof(name, fc.constant(["**/"])), { minLength: 1, maxLength: 5 });
+  const path = fc.array(fc.stringMatching(/^[abc]{1,3}$/), { minLength: 1, maxLength: 5 });
+  fc.assert(fc.property(names, fc.boolean(), path, (names, isOpen, path) => {
+    const parts = names.flatMap((name) => name[0] === "**/" ? name : [...name, "/"]);
+    const glob = ["/", ...parts, isOpen ? "**" : "a"];
+    const text = `/${path.join("/")}`;
+    assert.equal(globToRegExp(glob.join("")).test(text), isMeant(glob, [...text]));
   }));
 });
 

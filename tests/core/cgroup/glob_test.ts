@@ -45,6 +45,29 @@ Deno.test("a character beyond the first 65536 is one character", () => {
   assert.ok(!matches("/[\u{1d518}a]", "/\ud835"));
 });
 
+Deno.test("a glob with many stars comes to an end, whoever calls a cgroup what nearly matches", () => {
+  const globs = ["*a", "**a", "**/a/", "*a/*a", "**a*", "?*a**", "[ab]*a"]
+    .map((part) => `/${part.repeat(20)}b`);
+  const paths = ["a", "a/", `${"a".repeat(254)}/`]
+    .map((part) => `/${part.repeat(4090 / part.length)}`);
+  for (const glob of globs) {
+    for (const path of paths) {
+      assert.ok(!matches(glob, path));
+      assert.ok(!matches(glob, `${path}ab/`));
+    }
+  }
+  assert.ok(matches(globs[0]!, `/${"a".repeat(200)}b`));
+  assert.ok(matches(globs[1]!, `${paths[1]}aab`));
+});
+
+Deno.test("where a name fits more than once the one counts that the rest fits behind", () => {
+  assert.ok(matches("/**/a*b/c", "/ax/ab/c"));
+  assert.ok(matches("/*a*ab", "/aab"));
+  assert.ok(!matches("/*ab*ab", "/aab"));
+  assert.ok(matches("/**/a/**/b*", "/b/a/a/x/b"));
+  assert.ok(!matches("/**/a/**/a/b", "/x/a/b"));
+});
+
 Deno.test("a bracket that never closes is itself", () => {
   assert.ok(matches("/a[b", "/a[b"));
 });
