@@ -7,6 +7,7 @@ import { OomkitError } from "../errors.ts";
 import { exists, inodeOf, peekFiles, peekText } from "../cgroup/files.ts";
 import { parseProcStat } from "../parse/proc_stat.ts";
 import { mayWrite, reasonOf, writeControl } from "./control.ts";
+import { endPauses, openPauses, type Pauses } from "./pauses.ts";
 
 export interface Change {
   /** The cgroup's directory and its inode: another of that name is not touched. */
@@ -36,7 +37,9 @@ export interface Journal {
   holder(dir: string, file: string): number | undefined;
   /** Whether what the file says now is what this journal has set. */
   isOurs(dir: string, file: string): boolean;
-  /** Puts back one, or all, the last one first. */
+  /** Makes the record for who is stopped for a moment. Returns why it cannot be made. */
+  expectPauses(): string | undefined;
+  /** Puts back one, or all, the last one first; with all, whoever is still stopped goes on as well. */
   restore(dir?: string, file?: string): Restored[];
 }
 
@@ -49,9 +52,10 @@ export function journalFolder(): string {
 
 /** Throws {@link OomkitError} when nothing can be written there. */
 export function openJournal(folder: string): Journal {
-  const path = `${folder}/guard-${Deno.pid}-${startTime(Deno.pid)}.json`;
+  const path = `${ownPath(folder)}.json`;
   let changes: Change[] = [];
   let isSaved = false;
+  let isExpecting = false;
   const save = () => {
     if (changes.length === 0 && !isSaved) return;
     isSaved = changes.length > 0;
@@ -95,6 +99,16 @@ export function openJournal(folder: string): Journal {
       const now = settable(file, peekText(`${dir}/${file}`)?.trim() ?? "");
       return changes.some((each) => each.dir === dir && each.file === file && each.set === now);
     },
+    expectPauses() {
+      try {
+        if (!isExpecting) prepareFolder(folder);
+        if (!isExpecting) createOwn(`${ownPath(folder)}.pauses`).close();
+        isExpecting = true;
+        return undefined;
+      } catch (error) {
+        return reasonOf(error);
+      }
+    },
     restore(dir, file) {
       const meant = changes.filter((change) =>
         (dir === undefined || change.dir === dir) && (file === undefined || change.file === file)
@@ -104,10 +118,23 @@ export function openJournal(folder: string): Journal {
       const failed = meant.filter((_, at) => done.at(-1 - at)?.outcome === "failed");
       changes = changes.filter((change) => !meant.includes(change) || failed.includes(change));
       save();
-      return done;
+      return dir === undefined ? [...done, ...endAndForget(`${ownPath(folder)}.pauses`)] : done;
     },
   };
 }
+
+/** Of this very process, whichever of its threads asks: what {@link Journal.expectPauses} has made. */
+export function ownPauses(folder: string): Pauses {
+  return openPauses(() => Deno.openSync(`${ownPath(folder)}.pauses`, { write: true }));
+}
+
+function endAndForget(path: string): Restored[] {
+  const done = endPauses(path);
+  if (done.every(({ outcome }) => outcome !== "failed")) removeFile(path);
+  return done;
+}
+
+const ownPath = (folder: string) => `${folder}/guard-${Deno.pid}-${startTime(Deno.pid)}`;
 
 /**
  * Why nothing in that folder is believed, or can be read, though something may be recorded there; `undefined` where it is, and
@@ -124,7 +151,11 @@ export function whyUntrusted(folder: string): string | undefined {
 
 /** Puts back what guards have left that are there no longer; nothing where the folder is not to be trusted. */
 export function restoreLeftovers(folder: string): Restored[] {
-  return journals(folder).filter(({ owner }) => owner === undefined).flatMap(({ path }) => {
+  return left(folder).filter(({ owner }) => owner === undefined).flatMap(({ path, kind }) => {
+    if (kind === "pauses") return endAndForget(path);
+    // It was to be the next journal; what it tells of has not been done.
+    if (kind === "json.new") removeFile(path);
+    if (kind !== "json") return [];
     const done = readJournal(path).toReversed().map(putBack);
     if (done.every(({ outcome }) => outcome !== "failed")) removeFile(path);
     return done;
@@ -178,18 +209,22 @@ function whyOpen(folder: string): string | undefined {
 
 interface Found {
   readonly path: string;
+  readonly kind: string;
   /** `undefined` when it has ended. */
   readonly owner: number | undefined;
 }
 
-function journals(folder: string): Found[] {
+const journals = (folder: string) => left(folder).filter(({ kind }) => kind === "json");
+
+/** Everything that guards have put there. */
+function left(folder: string): Found[] {
   if (whyUntrusted(folder) !== undefined) return [];
   return (peekFiles(folder) ?? []).flatMap((name) => {
-    const [, pid, since] = /^guard-(\d+)-(\d+)\.json$/.exec(name) ?? [];
+    const [, pid, since, kind] = /^guard-(\d+)-(\d+)\.(json|json\.new|pauses)$/.exec(name) ?? [];
     const path = `${folder}/${name}`;
-    if (pid === undefined || !isOwn(path)) return [];
+    if (kind === undefined || !isOwn(path)) return [];
     const lives = startTime(Number(pid)) === since;
-    return { path, owner: lives ? Number(pid) : undefined };
+    return { path, kind, owner: lives ? Number(pid) : undefined };
   });
 }
 
@@ -226,13 +261,9 @@ function startTime(pid: number): string {
 /** Either as it was or as it is to be, whatever happens meanwhile. */
 function writeAtOnce(folder: string, path: string, text: string): void {
   try {
-    Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const open = whyOpen(folder);
-    if (open !== undefined) throw new Error(open);
+    prepareFolder(folder);
     const temporary = `${path}.new`;
-    // Left by a write that failed, or laid there as a link: what is there is not written through.
-    removeFile(temporary);
-    using file = Deno.openSync(temporary, { write: true, createNew: true, mode: 0o600 });
+    using file = createOwn(temporary);
     file.writeSync(new TextEncoder().encode(text));
     file.syncDataSync();
     Deno.renameSync(temporary, path);
@@ -242,6 +273,19 @@ function writeAtOnce(folder: string, path: string, text: string): void {
       "name a folder that nobody else can write with OOMKIT_STATE_DIR, or use --mode notify",
     );
   }
+}
+
+/** Throws where others may write in it. */
+function prepareFolder(folder: string): void {
+  Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const open = whyOpen(folder);
+  if (open !== undefined) throw new Error(open);
+}
+
+function createOwn(path: string): Deno.FsFile {
+  // Left by a write that failed, or laid there as a link: what is there is not written through.
+  removeFile(path);
+  return Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
 }
 
 function removeFile(path: string): void {

@@ -1,12 +1,14 @@
 /** The deed itself. With `dryRun` everything is done but the last call. */
 
 import { type Cgroup, isThere, isThreaded, peekControl, walk } from "../cgroup/cgroup.ts";
+import { inodeOf } from "../cgroup/files.ts";
 import { writeControl } from "./control.ts";
-import { freezerOf } from "./freezer.ts";
+import { type Freezer, freezerOf } from "./freezer.ts";
 import { type Fd, inodeOfFd, O_WRONLY, openDirectory, openIn, writeText } from "../kernel/fd.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { openPidfd, signalPidfd } from "../kernel/process.ts";
 import { type Held, pidsIn } from "./held.ts";
+import type { FrozenCgroup, Pauses } from "./pauses.ts";
 
 export const SIGKILL = 9;
 export const SIGTERM = 15;
@@ -37,7 +39,7 @@ export function strikeProcess(
  * Ends everything in a cgroup and beneath. v2 has a file for it, against which no fork helps (cgroup.kill, Linux 5.14);
  * elsewhere this is one round, to be repeated until {@link isEmpty}.
  *
- * @param freeze stop them all first, which keeps a fork bomb from being faster.
+ * @param freeze stop them all first, which keeps a fork bomb from being faster; where that is on record meanwhile.
  * @param untouchable pids that are left alone.
  */
 export function strikeAll(
@@ -45,7 +47,7 @@ export function strikeAll(
   signal: number,
   dryRun: boolean,
   untouchable: ReadonlySet<number>,
-  freeze: boolean,
+  freeze: Pauses | false,
 ): Failure {
   try {
     using directory = openDirectory(cgroup.dir);
@@ -61,13 +63,24 @@ export function strikeAll(
     if (error.code !== "ENOENT") return { reason: `${error.call} cgroup.kill: ${error.code}` };
   }
   const freezer = freeze && !dryRun ? freezerOf(cgroup) : undefined;
-  if (freezer) writeControl(freezer.file, freezer.frozen);
+  if (!freeze || !freezer) return strikeEach(cgroup, dryRun ? 0 : signal, untouchable);
+  const frozen = frozenBy(freezer);
+  freeze.begin(frozen);
+  writeControl(freezer.file, freezer.frozen);
   try {
-    return strikeEach(cgroup, dryRun ? 0 : signal, untouchable);
+    return strikeEach(cgroup, signal, untouchable);
   } finally {
     // A frozen process dies when it thaws.
-    if (freezer) writeControl(freezer.file, freezer.thawed);
+    writeControl(freezer.file, freezer.thawed);
+    freeze.end(frozen);
   }
+}
+
+function frozenBy({ file: path, frozen: set, thawed: before }: Freezer): FrozenCgroup[] {
+  const [, dir, name] = /^(.*)\/([^/]+)$/s.exec(path)!;
+  const inode = inodeOf(dir!);
+  const file = name === "cgroup.freeze" ? name : "freezer.state";
+  return inode === undefined ? [] : [{ dir: dir!, inode, file, before, set }];
 }
 
 /** cgroup.kill spares nobody. */

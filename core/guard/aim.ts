@@ -29,6 +29,8 @@ import { isWithin } from "./scope.ts";
 /** A process that is held, and the cgroup that it was in. */
 export interface Pick extends Held {
   readonly weighed: Weighed;
+  /** Clock ticks after boot. */
+  readonly startTime: bigint;
   /** `undefined` where it may not be read, or there is nobody to compare it with. */
   readonly statm: KeptFile | undefined;
   /** By somebody else, before. */
@@ -163,7 +165,7 @@ function lookAround(
       ? "kept"
       : preferenceOf(cgroup, guardedBy) ?? inherited;
     if (attribute) attributes.set(cgroup.path, attribute);
-    for (const pid of pidsIn(peekControl(cgroup, "cgroup.procs") ?? "")) {
+    for (const pid of pidsOf(cgroup)) {
       if (struck.has(pid)) continue;
       if (processes.length > 0 && pressed()) isPartial = true;
       if (isPartial) break;
@@ -221,6 +223,7 @@ function hold(
   const cmdline = isKnown ? process.cmdline : commandLineOf(pid);
   return {
     pid,
+    startTime: process.startTime,
     weighed: weighed({ ...process, cmdline }, choice),
     isStopped: process.state === "T" || process.state === "t",
     pidfd,
@@ -238,18 +241,15 @@ function hold(
 /** Whom a rule leaves alone although it lies in what dies as a whole. */
 function keptIn(top: Cgroup, { cgroups, attributes }: Field): number[] {
   const isKept = ({ path }: Cgroup) => attributes.get(path) === "kept" && isWithin(path, top.path);
-  return cgroups.filter(isKept).flatMap((
-    each,
-  ) => [...pidsIn(peekControl(each, "cgroup.procs") ?? "")]);
+  return cgroups.filter(isKept).flatMap(pidsOf);
 }
 
 /** Whom the kernel spares also when all of a cgroup dies; asked of all, however many were looked at before. */
 function immuneIn(group: Cgroup): number[] {
-  const pids = [...walk(group)].flatMap((each) => [
-    ...pidsIn(peekControl(each, "cgroup.procs") ?? ""),
-  ]);
-  return pids.filter((pid) => oomScoreAdjOf(pid) === -1000);
+  return [...walk(group)].flatMap(pidsOf).filter((pid) => oomScoreAdjOf(pid) === -1000);
 }
+
+const pidsOf = (cgroup: Cgroup) => [...pidsIn(peekControl(cgroup, "cgroup.procs") ?? "")];
 
 /** The outermost cgroup of a container from the guarded one down to the victim's; the guarded one where there is none. */
 function containerAround(

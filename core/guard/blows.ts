@@ -1,6 +1,7 @@
 /** What was struck, until it is known what became of it. */
 
 import { pidsAt } from "../act/held.ts";
+import { pausedProcess, type Pauses } from "../act/pauses.ts";
 import { isEmpty, SIGCONT, SIGKILL, SIGSTOP, SIGTERM, strikeAll } from "../act/strike.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { hasEnded, releaseMemory, signalPidfd } from "../kernel/process.ts";
@@ -50,7 +51,7 @@ const FREEZE_AFTER = 2;
 /** A gigabyte is free after 50 ms. */
 const LONGEST_PAUSE_MS = 200;
 
-export function createBlows(say: (message: Message) => void): Blows {
+export function createBlows(say: (message: Message) => void, pauses: Pauses): Blows {
   const isAlive = (ward: Ward, open: OpenBlow, now: number): boolean => {
     if (open.diedAfter !== undefined) return false;
     const whole = wholeOf(open.pick, open.blow.deed);
@@ -63,12 +64,14 @@ export function createBlows(say: (message: Message) => void): Blows {
   };
 
   const resume = (ward: Ward) => {
-    for (const pick of ward.paused.splice(0)) {
+    const paused = ward.paused.splice(0);
+    for (const { pick } of paused) {
       send(pick.pidfd, SIGCONT);
       const isHeld = ward.aim?.picks.includes(pick) ||
         ward.blows.some((open) => open.pick === pick);
       if (!isHeld) release(pick);
     }
+    if (paused.length > 0) pauses.end(paused.map(({ record }) => record));
   };
 
   const describe = (
@@ -97,7 +100,7 @@ export function createBlows(say: (message: Message) => void): Blows {
   };
 
   const loosen = (ward: Ward) => {
-    const kept = new Set([...ward.blows.map(({ pick }) => pick), ...ward.paused]);
+    const kept = new Set([...ward.blows, ...ward.paused].map(({ pick }) => pick));
     ward.aim?.close((pick) => !kept.has(pick));
     ward.aim = undefined;
   };
@@ -138,22 +141,29 @@ export function createBlows(say: (message: Message) => void): Blows {
       if (!last || !whole || last.blow.signal === "SIGTERM" || !isAlive(ward, last, now)) return;
       last.rounds += 1;
       const spared = sparedBy(last.pick, last.blow.deed, ward.orders);
-      strikeAll(whole, SIGKILL, false, spared, last.rounds > FREEZE_AFTER);
+      strikeAll(whole, SIGKILL, false, spared, last.rounds > FREEZE_AFTER && pauses);
     },
 
     pauseOthers(ward, victim, present, now) {
       if (ward.orders.dryRun) return;
       const others = (ward.aim?.picks ?? []).filter((pick) =>
-        pick !== victim && !pick.isStopped && !ward.paused.includes(pick) &&
+        pick !== victim && !pick.isStopped && !ward.paused.some((paused) => paused.pick === pick) &&
         !ward.blows.some((open) => open.pick === pick)
       );
       const homes = new Map([[victim.weighed.cgroup, present]]);
-      for (const pick of others) {
+      const meant = others.filter((pick) => {
         const { cgroup } = pick.weighed;
         const pids = homes.get(cgroup) ?? pidsAt(pick.home);
         homes.set(cgroup, pids);
-        if (pids.has(pick.pid) && send(pick.pidfd, SIGSTOP)) ward.paused.push(pick);
-      }
+        return pids.has(pick.pid);
+      }).map((pick) => ({
+        pick,
+        record: pausedProcess(pick.home.path, pick.pid, pick.startTime),
+      }));
+      if (meant.length === 0) return;
+      pauses.begin(meant.map(({ record }) => record));
+      for (const each of meant) send(each.pick.pidfd, SIGSTOP);
+      ward.paused.push(...meant);
       ward.pausedAt = now;
     },
 

@@ -1,6 +1,7 @@
 /** One ward at the level at which something is to die: aiming, reclaiming, striking. */
 
 import { isStillIn, pidsAt } from "../act/held.ts";
+import { noPauses, type Pauses } from "../act/pauses.ts";
 import { startReclaim } from "../act/reclaim.ts";
 import { type Failure, SIGKILL, SIGTERM, strikeAll, strikeProcess } from "../act/strike.ts";
 import type { Level } from "../policy/bounds.ts";
@@ -28,6 +29,7 @@ export interface FightOptions {
   /** Whether a rule leaves alone what lies there. */
   readonly isKept: (path: string) => boolean;
   readonly say: (message: Message) => void;
+  readonly pauses?: Pauses;
 }
 
 /** An aim that is older is taken anew, while the threshold is far enough to do so (milliseconds). */
@@ -50,9 +52,9 @@ const TOLD_MS = 1000;
 const PAUSE_MS = 5;
 
 export function createFight(options: FightOptions): Fight {
-  const { wards, isKept, say } = options;
+  const { wards, isKept, say, pauses = noPauses } = options;
 
-  const blows = createBlows(say);
+  const blows = createBlows(say, pauses);
 
   const takeAimAt = (ward: Ward, mark: number) => {
     const { spec, scope, measured, usageFile } = ward;

@@ -3,8 +3,7 @@
  * the sentry's, in a thread of its own.
  */
 
-import { openJournal, type Restored, restoreLeftovers } from "../act/journal.ts";
-import { type Minder, startMinder } from "../act/minder.ts";
+import { type Restored, restoreLeftovers } from "../act/journal.ts";
 import { lowerOwnScore } from "../act/own_score.ts";
 import { type Cgroup, isThere, openCgroup } from "../cgroup/cgroup.ts";
 import {
@@ -20,6 +19,7 @@ import { blowBody, guardingBody, letGoBody, levelBody, reclaimedBody, toldOf } f
 import { createChores } from "./chores.ts";
 import { createCollector } from "./garbage.ts";
 import { createHoldWatchdog } from "./hold_watchdog.ts";
+import { createMinding } from "./minding.ts";
 import { isDeadly, isKept, type Plans } from "./plan.ts";
 import { createPulse } from "./pulse.ts";
 import { doubts } from "./reach.ts";
@@ -99,16 +99,8 @@ export async function startGuard(
   };
   tellRestored(restoreLeftovers(options.stateFolder));
 
-  const files = openJournal(options.stateFolder);
-  let minder: Minder | undefined;
-  const journal: typeof files = {
-    ...files,
-    change(...change) {
-      minder ??= startMinder(options.release);
-      return files.change(...change);
-    },
-  };
-  const thread = startSentryThread(plans, (report) => take(report));
+  const { journal, ...minding } = createMinding(options.stateFolder, options.release);
+  const thread = startSentryThread(plans, options.stateFolder, (report) => take(report));
   thread.failed.catch(ended.reject);
   const { scheduling, rehearsed } = await thread.ready;
   if (!rehearsed) refuse("/", "a rehearsal", "nothing", "no cgroup can be seen");
@@ -129,7 +121,7 @@ export async function startGuard(
   });
   const chores = createChores(options, tell);
   const letLoose = (entry: Entry, reason: string) => {
-    tellRestored(files.restore(entry.measured.dir, "memory.oom_control"));
+    tellRestored(journal.restore(entry.measured.dir, "memory.oom_control"));
     refuse(entry.cgroup.path, "hold", "the kernel's killer", reason);
   };
 
@@ -161,6 +153,11 @@ export async function startGuard(
     }
   };
 
+  const expectStops = () => {
+    const reason = minding.expectStops(plans);
+    if (reason) refuse("/", "a record of who is stopped for a moment", "none", reason);
+  };
+
   const considerAll = () => {
     const there = new Set<string>();
     const found = (options.findCgroups?.() ?? []).map((cgroup) => ({ cgroup, isNamed: true }));
@@ -186,6 +183,7 @@ export async function startGuard(
   };
   const following = createFollowing(() => scopes, follow, ended.reject);
   following.renew();
+  expectStops();
   considerAll();
   await roster.armed();
   for (const entry of roster.all()) {
@@ -251,6 +249,7 @@ export async function startGuard(
       ({ plans, scopes } = next);
       roster.assume(plans);
       if (isElsewhere) following.renew();
+      expectStops();
       considerAll();
       await roster.armed();
     },
@@ -264,16 +263,17 @@ export async function startGuard(
     async stop() {
       stopping = true;
       timers.forEach(clearInterval);
+      let isAllPutBack = true;
       const steps = [
         () => thread.stop(),
         () => {
-          const restored = files.restore();
-          // Where it cannot be put back now, the minder tries once more afterwards.
-          if (restored.some(({ outcome }) => outcome === "failed")) minder = undefined;
+          const restored = journal.restore();
+          isAllPutBack = restored.every(({ outcome }) => outcome !== "failed");
           tellRestored(restored);
         },
         () => roster.close(),
-        () => minder?.dismiss(),
+        // Where it cannot be put back now, the minder tries once more afterwards.
+        () => minding.end(isAllPutBack),
         () => chores.finish(),
         () => score.restore(),
         () => following.stop(),

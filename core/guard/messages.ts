@@ -52,6 +52,7 @@ export type Order =
     readonly order: "begin";
     readonly plans: Plans;
     readonly epoll: SharedEpoll;
+    readonly stateFolder: string;
     /** Rises with each turn: a sentry that hangs can be told from one that has nothing to do. */
     readonly heartbeat: Int32Array;
   }

@@ -103,6 +103,11 @@ export function isDeadly(plans: Pick<Plans, "all">): boolean {
   return plans.all.some(({ actions }) => deadlyLevel(actions) !== undefined);
 }
 
+/** Whether anybody is to die under any of them in earnest, so that others may be stopped for a moment. */
+export function mayStop(plans: Pick<Plans, "all">): boolean {
+  return isDeadly({ all: plans.all.filter(({ dryRun }) => !dryRun) });
+}
+
 /** The same for plans that ask for the same. */
 export function keyOf(plan: GuardPlan): string {
   return JSON.stringify(plan, (_, value) => {

@@ -3,6 +3,7 @@
  * its own sake, nothing is armed, printed or sent to anybody but the main thread, and that after the deed.
  */
 
+import { noPauses, type Pauses } from "../act/pauses.ts";
 import { isThere } from "../cgroup/cgroup.ts";
 import type { JoinedEpoll } from "../kernel/epoll.ts";
 import { EPOLLPRI } from "../kernel/epoll.ts";
@@ -65,6 +66,7 @@ export function createSentry(
   first: Plans,
   epoll: JoinedEpoll,
   post: (message: Message) => void,
+  pauses: Pauses = noPauses,
 ): Sentry {
   let plans = first;
   let orders = first.all.map(ordersOf);
@@ -83,6 +85,7 @@ export function createSentry(
     wards: wards.values.bind(wards),
     isKept: (path) => isKept(plans, path),
     say,
+    pauses,
   });
 
   const look = (ward: Ward, now: number) => {
@@ -219,6 +222,7 @@ export function createSentry(
         return void post({ say: "gone", id: spec.id, wake: "poll", at: clock() });
       }
       wards.set(spec.id, ward);
+      if (ward.orders.isDeadly && !ward.orders.dryRun) pauses.prepare();
       bindEventfds(ward, spec);
       const { events } = ward;
       if (events) {
@@ -246,6 +250,7 @@ export function createSentry(
         ward.idleUntil = -Infinity;
       }
       ward.orders = next;
+      if (next.isDeadly && !next.dryRun) pauses.prepare();
       bindEventfds(ward, ward.spec);
       ward.nextLook = -Infinity;
     },
@@ -275,6 +280,7 @@ export function createSentry(
     },
     close() {
       for (const id of [...wards.keys()]) drop(id);
+      pauses.close();
     },
   };
 }

@@ -3,6 +3,7 @@
  * for each wake.
  */
 
+import { ownPauses } from "../act/journal.ts";
 import { joinEpoll } from "../kernel/epoll.ts";
 import { goFirst, goRealtime } from "../kernel/scheduling.ts";
 import type { Message, Order } from "./messages.ts";
@@ -33,7 +34,8 @@ async function serve(): Promise<void> {
   if (begin.order !== "begin") throw new Error(`expected begin, got ${begin.order}`);
   const epoll = joinEpoll(begin.epoll);
   let post = (_: Message) => {};
-  const sentry = createSentry(onePlan(REHEARSED), epoll, (message) => post(message));
+  const pauses = ownPauses(begin.stateFolder);
+  const sentry = createSentry(onePlan(REHEARSED), epoll, (message) => post(message), pauses);
   const rehearsed = rehearse(sentry, epoll);
   sentry.assume(begin.plans);
   post = (message) => thread.postMessage(message);

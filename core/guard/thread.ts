@@ -26,6 +26,7 @@ const STOP_WITHIN_MS = 2000;
 
 export function startSentryThread(
   plans: Plans,
+  stateFolder: string,
   onReport: (report: Report) => void,
 ): SentryThread {
   const epoll = openEpoll();
@@ -66,7 +67,7 @@ export function startSentryThread(
     epoll.wake();
   };
   // Without a wake: it is not waiting in epoll_wait(2) yet, and each wake stands for one order that is to be taken there.
-  const begin: Order = { order: "begin", plans, epoll: epoll.shared, heartbeat };
+  const begin: Order = { order: "begin", plans, stateFolder, epoll: epoll.shared, heartbeat };
   worker.postMessage(begin);
   return {
     epoll,

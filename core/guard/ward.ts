@@ -1,5 +1,6 @@
 /** One guarded cgroup, as the sentry knows it: what is kept open, and what it was last seen to be. */
 
+import type { PausedProcess } from "../act/pauses.ts";
 import type { Cgroup } from "../cgroup/cgroup.ts";
 import { type Fd, inodeOfFd, lend, openDirectory } from "../kernel/fd.ts";
 import { type KeptFile, openKeptIn } from "../kernel/kept_file.ts";
@@ -94,7 +95,7 @@ export interface Ward {
   reclaimToldAt: number;
   reclaim: { readonly before: number; readonly since: number } | undefined;
   /** Stopped beside a victim, and since when. */
-  readonly paused: Pick[];
+  readonly paused: { readonly pick: Pick; readonly record: PausedProcess }[];
   pausedAt: number;
   /** Told of last, so that it is not told at every look. */
   failure: string | undefined;

@@ -47,7 +47,7 @@ Deno.test("a file of another name is no journal, and stays", () => {
   const names = [
     "guard-1.json",
     "guard-x-1.json",
-    "guard-1-1.json.new",
+    "guard-1-1.json.old",
     "xguard-1-1.json",
     "1.json",
   ];
@@ -55,6 +55,14 @@ Deno.test("a file of another name is no journal, and stays", () => {
   assert.deepEqual(restoreLeftovers(place.folder), []);
   assert.equal(place.get(), "2000");
   assert.ok(paths.every(isThere));
+});
+
+Deno.test("what a guard was writing when it was killed is believed in nothing, and goes", () => {
+  using place = makePlace();
+  const path = place.leave([place.change], "guard-1-1.json.new");
+  assert.deepEqual(restoreLeftovers(place.folder), []);
+  assert.equal(place.get(), "2000");
+  assert.equal(isThere(path), false);
 });
 
 Deno.test("a link, a folder and a FIFO of a journal's name are passed over", () => {

@@ -21,7 +21,7 @@ Deno.test("a report that nobody can take ends the guard by its own error, not th
   const real = globalThis.Worker;
   globalThis.Worker = FakeWorker as unknown as typeof Worker;
   try {
-    const thread = startSentryThread(onePlan({} as GuardPlan), () => {
+    const thread = startSentryThread(onePlan({} as GuardPlan), "/dev/null/none", () => {
       throw new OutputClosed();
     });
     FakeWorker.last.onmessage!(new MessageEvent("message", { data: { say: "gone", id: 1 } }));

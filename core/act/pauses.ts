@@ -1,0 +1,136 @@
+/**
+ * What a guard stops for some milliseconds only, on record for as long as it is stopped: one that is killed meanwhile leaves
+ * nobody stopped for good. The file is there beforehand, since between two blows there is time for one write(2) (5 µs) and for
+ * nothing else. It is not flushed: a machine that goes down takes along whoever is stopped.
+ */
+
+import { exists, inodeOf, peekText } from "../cgroup/files.ts";
+import { SystemCallError } from "../kernel/libc.ts";
+import { openPidfd, signalPidfd } from "../kernel/process.ts";
+import { parseProcStat } from "../parse/proc_stat.ts";
+import { writeControl } from "./control.ts";
+import type { Change, Restored } from "./journal.ts";
+
+export interface PausedProcess extends Pick<Change, "dir" | "inode" | "before" | "set"> {
+  readonly file: "state";
+  readonly pid: number;
+  /** Clock ticks after boot, in decimal digits. */
+  readonly startTime: string;
+}
+
+/** Of a control file that stops all of its cgroup. */
+export interface FrozenCgroup extends Change {
+  readonly file: "freezer.state" | "cgroup.freeze";
+}
+
+export type Pause = PausedProcess | FrozenCgroup;
+
+export interface Pauses {
+  /** Opens the file, where there is one; where not, nothing is on record. */
+  prepare(): void;
+  /** To be called before they are stopped. */
+  begin(pauses: readonly Pause[]): void;
+  /** To be called once they go on. */
+  end(pauses: readonly Pause[]): void;
+  close(): void;
+}
+
+/** Where nobody is stopped in earnest. */
+export const noPauses: Pauses = { prepare() {}, begin() {}, end() {}, close() {} };
+
+/** @param open opens the file for writing; throws where there is none. */
+export function openPauses(open: () => Deno.FsFile): Pauses {
+  let file: Deno.FsFile | undefined;
+  let isTried = false;
+  const now = new Set<Pause>();
+  const save = () => {
+    if (file === undefined) return;
+    file.seekSync(0, Deno.SeekMode.Start);
+    // What was longer stays behind the end of the line.
+    file.writeSync(new TextEncoder().encode(`${JSON.stringify([...now])}\n`));
+  };
+  return {
+    prepare() {
+      if (isTried) return;
+      isTried = true;
+      try {
+        file = open();
+      } catch {
+        // The main thread has said so.
+      }
+    },
+    begin(pauses) {
+      pauses.forEach((pause) => now.add(pause));
+      save();
+    },
+    end(pauses) {
+      pauses.forEach((pause) => now.delete(pause));
+      save();
+    },
+    close() {
+      file?.close();
+      file = undefined;
+    },
+  };
+}
+
+export function pausedProcess(
+  home: string,
+  pid: number,
+  startTime: bigint,
+): PausedProcess {
+  const texts = { before: "running", set: `stopped (pid ${pid})` };
+  return { dir: home, inode: 0, file: "state", pid, startTime: String(startTime), ...texts };
+}
+
+/** Lets go on whoever is on record in the file that was left at `path`. */
+export function endPauses(path: string): Restored[] {
+  return readPauses(path).map((pause) => ({ ...pause, ...endPause(pause) }));
+}
+
+type Ended = Pick<Restored, "outcome" | "reason">;
+
+function endPause(pause: Pause): Ended {
+  if (pause.file === "state") return resume(pause);
+  const { dir, inode, file, before } = pause;
+  if (inodeOf(dir) !== inode) return { outcome: "gone" };
+  const reason = writeControl(`${dir}/${file}`, before);
+  return reason === undefined ? { outcome: "restored" } : { outcome: "failed", reason };
+}
+
+/** Also who does not look stopped: a signal that is on its way stops him later. */
+function resume({ pid, startTime }: PausedProcess): Ended {
+  const SIGCONT = 18;
+  try {
+    using pidfd = openPidfd(pid);
+    const stat = parseProcStat(peekText(`/proc/${pid}/stat`) ?? "");
+    // Asked once he is held: nobody can have his pid since.
+    if (pidfd === undefined || String(stat?.startTime) !== startTime) return { outcome: "gone" };
+    return { outcome: signalPidfd(pidfd, SIGCONT) ? "restored" : "gone" };
+  } catch (error) {
+    if (error instanceof SystemCallError) return { outcome: "failed", reason: error.message };
+    throw error;
+  }
+}
+
+function readPauses(path: string): Pause[] {
+  try {
+    const [line = ""] = (peekText(path) ?? "").split("\n");
+    return line === "" ? [] : JSON.parse(line).filter(isPause);
+  } catch {
+    // Somebody else's.
+    return [];
+  }
+}
+
+const FREEZERS = ["freezer.state", "cgroup.freeze"];
+
+function isPause(each: unknown): each is Pause {
+  const { dir, inode, file, before, set, pid, startTime } = (each ?? {}) as Partial<
+    FrozenCgroup & Omit<PausedProcess, "file">
+  >;
+  if (![dir, before, set].every((text) => typeof text === "string")) return false;
+  if (String(file) === "state") return Number(pid) > 1 && typeof startTime === "string";
+  return typeof inode === "number" && FREEZERS.includes(file ?? "") &&
+    exists(`${dir}/cgroup.procs`);
+}

@@ -1,0 +1,112 @@
+import assert from "node:assert/strict";
+import { openJournal, ownPauses, restoreLeftovers } from "../../../core/act/journal.ts";
+import { type Pause, pausedProcess } from "../../../core/act/pauses.ts";
+import { libc } from "../../../core/kernel/libc.ts";
+import { type StatFields, statFieldsOf } from "../../stat_fields.ts";
+
+// Loaded once and kept, outside of what counts as a test's own.
+libc();
+
+interface Sleeper extends AsyncDisposable {
+  readonly pid: number;
+  stat(): StatFields;
+  stop(): Promise<void>;
+}
+
+/** A process that waits, and can be stopped. */
+function startSleeper(): Sleeper {
+  const child = new Deno.Command("cat", { stdin: "piped", stdout: "null" }).spawn();
+  const stat = () => statFieldsOf(child.pid);
+  return {
+    pid: child.pid,
+    stat,
+    async stop() {
+      child.kill("SIGSTOP");
+      // Nothing tells of it but the process itself.
+      while (stat().state !== "T") await new Promise((resolve) => setTimeout(resolve, 1));
+    },
+    async [Symbol.asyncDispose]() {
+      child.kill("SIGKILL");
+      await child.stdin.close().catch(() => {});
+      await child.status;
+    },
+  };
+}
+
+function makeFolder() {
+  const path = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  return {
+    path,
+    /** As a guard would that is there no longer. */
+    leave: (pauses: readonly Pause[]) =>
+      Deno.writeTextFileSync(`${path}/guard-1-1.pauses`, `${JSON.stringify(pauses)}\nrest`),
+    names: () => [...Deno.readDirSync(path)].map(({ name }) => name),
+    [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }),
+  };
+}
+
+const outcomes = (restored: readonly { readonly outcome: string }[]) =>
+  restored.map(({ outcome }) => outcome);
+
+Deno.test("who was stopped by a guard that is gone goes on, and nothing is left on record", async () => {
+  await using sleeper = startSleeper();
+  using folder = makeFolder();
+  await sleeper.stop();
+  folder.leave([pausedProcess("/a", sleeper.pid, sleeper.stat().startTime)]);
+  assert.deepEqual(outcomes(restoreLeftovers(folder.path)), ["restored"]);
+  assert.notEqual(sleeper.stat().state, "T");
+  assert.deepEqual(folder.names(), []);
+});
+
+Deno.test("who has the pid of one that was stopped is left as he is", async () => {
+  await using sleeper = startSleeper();
+  using folder = makeFolder();
+  await sleeper.stop();
+  folder.leave([pausedProcess("/a", sleeper.pid, sleeper.stat().startTime - 1n)]);
+  assert.deepEqual(outcomes(restoreLeftovers(folder.path)), ["gone"]);
+  assert.equal(sleeper.stat().state, "T");
+});
+
+Deno.test("a cgroup that was frozen is thawed, unless another has its name", () => {
+  using folder = makeFolder();
+  using cgroup = makeFolder();
+  const file = `${cgroup.path}/freezer.state`;
+  Deno.writeTextFileSync(`${cgroup.path}/cgroup.procs`, "");
+  Deno.writeTextFileSync(file, "FROZEN");
+  const inode = Deno.statSync(cgroup.path).ino!;
+  const texts = { file: "freezer.state", set: "FROZEN", before: "THAWED" } as const;
+  folder.leave([{ dir: cgroup.path, inode: inode + 1, ...texts }]);
+  assert.deepEqual(outcomes(restoreLeftovers(folder.path)), ["gone"]);
+  assert.equal(Deno.readTextFileSync(file), "FROZEN");
+  folder.leave([{ dir: cgroup.path, inode, ...texts }]);
+  assert.deepEqual(outcomes(restoreLeftovers(folder.path)), ["restored"]);
+  assert.equal(Deno.readTextFileSync(file), "THAWED");
+});
+
+Deno.test("who is stopped is on record until he goes on, and goes on at the end in any case", async () => {
+  await using sleeper = startSleeper();
+  using folder = makeFolder();
+  const journal = openJournal(folder.path);
+  assert.equal(journal.expectPauses(), undefined);
+  const pauses = ownPauses(folder.path);
+  pauses.prepare();
+  const pause = pausedProcess("/a", sleeper.pid, sleeper.stat().startTime);
+  pauses.begin([pause]);
+  pauses.end([pause]);
+  assert.equal(Deno.readTextFileSync(`${folder.path}/${folder.names()[0]}`).split("\n")[0], "[]");
+  pauses.begin([pause]);
+  await sleeper.stop();
+  assert.deepEqual(outcomes(journal.restore()), ["restored"]);
+  assert.notEqual(sleeper.stat().state, "T");
+  assert.deepEqual(folder.names(), []);
+  pauses.close();
+});
+
+Deno.test("what is no record of pauses does nothing, and goes", () => {
+  using folder = makeFolder();
+  for (const text of ["", "nothing", "{}", "[1]", '[{"dir":"/a","file":"state","pid":1}]']) {
+    Deno.writeTextFileSync(`${folder.path}/guard-1-1.pauses`, text);
+    assert.deepEqual(restoreLeftovers(folder.path), [], text);
+    assert.deepEqual(folder.names(), [], text);
+  }
+});
