@@ -5,7 +5,7 @@ import type { EpollSet } from "../kernel/epoll.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { type Bounds, earlyMark } from "../policy/bounds.ts";
 import { type Armed, armMeanwhile } from "../watch/arm.ts";
-import { reasonOf } from "../watch/describe.ts";
+import { reasonOf, shortageOf } from "../watch/describe.ts";
 
 export interface ArmedEventfd {
   readonly token: number;
@@ -27,6 +27,7 @@ export function createArming(
 ): (cgroup: Cgroup, bounds: Bounds, isDeadly: boolean) => Promise<ArmedEventfd[]> {
   let nextToken = 1;
   let underway = 0;
+  let isShort = false;
   const waiting: (() => void)[] = [];
 
   const armOne = async (
@@ -39,7 +40,10 @@ export function createArming(
       return [{ token, armed: await armMeanwhile(cgroup, trigger, token, { epoll }), isHint }];
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
-      if (!isHint && isThere(cgroup)) {
+      // Of one there are thousands to follow.
+      const isKnown = isShort;
+      isShort ||= shortageOf(error) !== undefined;
+      if (!isHint && !isKnown && isThere(cgroup)) {
         refuse(cgroup, "a notification at the threshold", "a poll", reasonOf(error));
       }
       return [];

@@ -4,6 +4,7 @@ import { isStillIn, pidsAt } from "../act/held.ts";
 import { noPauses, type Pauses } from "../act/pauses.ts";
 import { startReclaim } from "../act/reclaim.ts";
 import { type Failure, SIGKILL, SIGTERM, strikeAll, strikeProcess } from "../act/strike.ts";
+import { peekDirectory } from "../kernel/fd.ts";
 import type { Level } from "../policy/bounds.ts";
 import { pursue, type Sight } from "../policy/engagement.ts";
 import { inOrder, type Pick, takeAim } from "./aim.ts";
@@ -116,7 +117,7 @@ export function createFight(options: FightOptions): Fight {
       case "reclaim":
         ward.reclaim = { before: ward.usage, since: now };
         if (!ward.orders.dryRun) {
-          startReclaim(ward.directory, ward.usage - ward.spec.bounds[engagement.level]);
+          reclaim(ward, ward.usage - ward.spec.bounds[engagement.level]);
         }
         ward.nextLook = now;
         break;
@@ -142,6 +143,14 @@ export function createFight(options: FightOptions): Fight {
         return;
     }
     engagement.state = state;
+  };
+
+  const reclaim = (ward: Ward, bytes: number) => {
+    const { directory, measured: { dir } } = ward;
+    // What cannot be opened cannot be asked; whether it has helped is seen by the usage.
+    const opened = directory ?? peekDirectory(dir);
+    if (opened) startReclaim(opened, bytes);
+    if (opened !== directory) opened?.close();
   };
 
   /** Wards that overlap have the same processes: what one has struck counts for the other. */

@@ -146,8 +146,8 @@ export async function startGuard(
       case "let_go":
         return say(letGoBody(entry, report));
       case "refused":
-        refuse(path, "a guard", "nothing", report.why);
-        return roster.forget(path);
+        refuse(report.isGuarded ? "/" : path, report.wanted, report.using, report.why);
+        return report.isGuarded ? undefined : roster.forget(path);
       case "gone":
         if (!isThere(entry.cgroup)) roster.forget(path);
     }

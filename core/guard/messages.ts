@@ -147,8 +147,14 @@ export type Message =
     readonly usage: number;
     readonly reclaimable: number | undefined;
   }
-  /** It cannot be guarded. */
-  | Report & { readonly say: "refused"; readonly why: string }
+  /** Unless it is guarded in spite of it, it cannot be guarded. */
+  | Report & {
+    readonly say: "refused";
+    readonly isGuarded: boolean;
+    readonly wanted: string;
+    readonly using: string;
+    readonly why: string;
+  }
   /** The cgroup is there no longer. */
   | Report & { readonly say: "gone" }
   | { readonly say: "stopped" }

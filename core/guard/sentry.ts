@@ -17,6 +17,7 @@ import { longestLook, nextLook } from "../policy/pace.ts";
 import { AIM_MS, createFight } from "./fight.ts";
 import type { Message, Wake, WardSpec } from "./messages.ts";
 import { deedOf, isKept, keyOf, type Plans } from "./plan.ts";
+import { frugality } from "./eyes.ts";
 import { createShadow, noShadow } from "./shadow.ts";
 import { valueOf } from "./sight.ts";
 import {
@@ -77,6 +78,8 @@ export function createSentry(
     { readonly ward: Ward; readonly by: Wake; readonly isHint?: boolean; take(): void }
   >();
   let shadow = noShadow;
+  /** Said of the first one; there are thousands to follow. */
+  let isFrugal = false;
   let nextToken = FIRST_SENTRY_TOKEN;
   const outbox: Message[] = [];
   const say = (message: Message) => void outbox.push(message);
@@ -165,14 +168,18 @@ export function createSentry(
     say({ say: "gone", ...head });
   };
 
+  const refuse = (id: number, isGuarded: boolean, words: readonly [string, string, string]) => {
+    const [wanted, using, why] = words;
+    post({ say: "refused", id, wake: "poll", at: clock(), isGuarded, wanted, using, why });
+  };
+
   /** Where descriptors run short it is there, and yet cannot be guarded. */
   const open = (spec: WardSpec): Ward | undefined => {
     try {
       return openWard(spec, orders[spec.plan]!);
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
-      const head = { id: spec.id, wake: "poll", at: clock() } as const;
-      post({ say: "refused", ...head, why: error.message });
+      refuse(spec.id, false, ["a guard", "nothing", error.message]);
       return undefined;
     }
   };
@@ -223,12 +230,13 @@ export function createSentry(
       }
       wards.set(spec.id, ward);
       if (ward.orders.isDeadly && !ward.orders.dryRun) pauses.prepare();
+      if (!ward.directory && !isFrugal) refuse(spec.id, isFrugal = true, frugality());
       bindEventfds(ward, spec);
       const { events } = ward;
       if (events) {
         const token = nextToken++;
         // To have read it is what arms it: kernel, fs/kernfs/file.c, kernfs_generic_poll.
-        const take = () => void events.file.text();
+        const take = () => void events.text();
         take();
         epoll.add(events.fd, EPOLLPRI, token);
         tokens.set(token, { ward, by: "pollpri", take });

@@ -2,15 +2,14 @@
 
 import type { PausedProcess } from "../act/pauses.ts";
 import type { Cgroup } from "../cgroup/cgroup.ts";
-import { type Fd, inodeOfFd, lend, openDirectory } from "../kernel/fd.ts";
-import { type KeptFile, openKeptIn } from "../kernel/kept_file.ts";
-import { SystemCallError } from "../kernel/libc.ts";
+import { type Fd, lend } from "../kernel/fd.ts";
 import { parseKeyed } from "../parse/keyed.ts";
 import { parseBytes } from "../parse/numbers.ts";
 import type { Level } from "../policy/bounds.ts";
 import type { Engagement } from "../policy/engagement.ts";
 import { type Bells, freshBells } from "../policy/levels.ts";
 import type { Aim, Pick } from "./aim.ts";
+import { closeEyes, type Eyes, openEyes } from "./eyes.ts";
 import { type Blow, unflatten, type Wake, type WardSpec } from "./messages.ts";
 import { actingLevels, deadlyLevel, type GuardPlan, keyOf } from "./plan.ts";
 
@@ -48,17 +47,11 @@ export function ordersOf(plan: GuardPlan): Orders {
   return { ...plan, acting: actingLevels(plan.actions), isDeadly, key: keyOf(plan) };
 }
 
-export interface Ward {
+export interface Ward extends Eyes {
   spec: WardSpec;
   orders: Orders;
   readonly scope: Cgroup;
   readonly measured: Cgroup;
-  /** The very cgroup that was named, also when another takes its name. */
-  readonly directory: Fd;
-  readonly usageFile: KeptFile;
-  readonly statFile: KeptFile;
-  /** v2 memory.events, in the epoll set; read to be woken again. */
-  readonly events: { readonly fd: Fd; readonly file: KeptFile } | undefined;
   eventfds: Fd[];
   bells: Bells;
   /** Bytes, and when they were read; `NaN` before the first look. */
@@ -108,90 +101,49 @@ export interface Ward {
 /** `undefined` when the cgroup is gone, or another has its name. Throws `SystemCallError` when descriptors run short. */
 export function openWard(spec: WardSpec, orders: Orders): Ward | undefined {
   const measured = unflatten(spec.measured);
-  const { dialect } = measured.hierarchy;
-  const opened: { close(): void }[] = [];
-  const keep = <T extends { close(): void }>(file: T): T => {
-    opened.push(file);
-    return file;
+  const eyes = openEyes(measured);
+  return eyes && {
+    ...eyes,
+    spec,
+    orders,
+    scope: unflatten(spec.scope),
+    measured,
+    eventfds: spec.eventfds.map(({ fd }) => lend(fd, "eventfd")),
+    bells: freshBells,
+    usage: NaN,
+    usageAt: -Infinity,
+    rate: undefined,
+    usageThen: NaN,
+    steepest: 0,
+    steepestAt: -Infinity,
+    value: NaN,
+    valueAt: -Infinity,
+    valueRate: undefined,
+    nextLook: -Infinity,
+    spinUntil: -Infinity,
+    wake: "poll",
+    stat: "",
+    cache: {},
+    statAt: -Infinity,
+    unreclaimable: NaN,
+    unreclaimableRate: undefined,
+    aim: undefined,
+    engagement: undefined,
+    letGoToldAt: -Infinity,
+    blows: [],
+    reclaimToldAt: -Infinity,
+    reclaim: undefined,
+    paused: [],
+    pausedAt: -Infinity,
+    failure: undefined,
+    idleUntil: -Infinity,
+    idleFor: 0,
   };
-  try {
-    const directory = keep(openDirectory(measured.dir));
-    if (inodeOfFd(directory) !== measured.inode) {
-      directory.close();
-      return undefined;
-    }
-    return {
-      spec,
-      orders,
-      scope: unflatten(spec.scope),
-      measured,
-      directory,
-      usageFile: keep(openKeptIn(directory, dialect.usageFile)),
-      statFile: keep(openKeptIn(directory, "memory.stat")),
-      // A plain file of that name tells nothing, and epoll_ctl(2) refuses it.
-      events: dialect.version === 2 && measured.hierarchy.kernel
-        ? openEvents(directory, keep)
-        : undefined,
-      eventfds: spec.eventfds.map(({ fd }) => lend(fd, "eventfd")),
-      bells: freshBells,
-      usage: NaN,
-      usageAt: -Infinity,
-      rate: undefined,
-      usageThen: NaN,
-      steepest: 0,
-      steepestAt: -Infinity,
-      value: NaN,
-      valueAt: -Infinity,
-      valueRate: undefined,
-      nextLook: -Infinity,
-      spinUntil: -Infinity,
-      wake: "poll",
-      stat: "",
-      cache: {},
-      statAt: -Infinity,
-      unreclaimable: NaN,
-      unreclaimableRate: undefined,
-      aim: undefined,
-      engagement: undefined,
-      letGoToldAt: -Infinity,
-      blows: [],
-      reclaimToldAt: -Infinity,
-      reclaim: undefined,
-      paused: [],
-      pausedAt: -Infinity,
-      failure: undefined,
-      idleUntil: -Infinity,
-      idleFor: 0,
-    };
-  } catch (error) {
-    for (const file of opened) file.close();
-    if (error instanceof SystemCallError && !isShortage(error)) return undefined;
-    throw error;
-  }
-}
-
-const isShortage = ({ code }: SystemCallError) => code === "EMFILE" || code === "ENFILE";
-
-/** The root has none. */
-function openEvents(
-  directory: Fd,
-  keep: <T extends { close(): void }>(file: T) => T,
-): Ward["events"] {
-  try {
-    const file = keep(openKeptIn(directory, "memory.events"));
-    return { fd: file.fd, file };
-  } catch (error) {
-    if (error instanceof SystemCallError) return undefined;
-    throw error;
-  }
 }
 
 export function closeWard(ward: Ward): void {
   ward.aim?.close();
-  ward.events?.file.close();
-  ward.statFile.close();
-  ward.usageFile.close();
-  ward.directory.close();
+  closeEyes(ward);
 }
 
 /** Milliseconds until usage is at the limit at the present rate; `Infinity` where it does not grow. */

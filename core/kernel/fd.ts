@@ -46,6 +46,16 @@ export function openDirectory(path: string): Fd {
   return openFd(path, O_RDONLY | O_DIRECTORY);
 }
 
+/** The same; `undefined` when it is gone, or may not be opened. */
+export function peekDirectory(path: string): Fd | undefined {
+  try {
+    return openDirectory(path);
+  } catch (error) {
+    if (error instanceof SystemCallError) return undefined;
+    throw error;
+  }
+}
+
 /** Throws {@link SystemCallError}; ENOENT and ENODEV when the directory was removed. */
 export function openIn(directory: Fd, name: string, flags = O_RDONLY): Fd {
   const path = `${directory.path}/${name}`;

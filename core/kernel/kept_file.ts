@@ -3,12 +3,17 @@
  * (`deno task bench`, docs/performance.md).
  */
 
+import { maySpare } from "./descriptors.ts";
 import { libc, SystemCallError } from "./libc.ts";
 import { type Fd, O_NONBLOCK, O_RDONLY, openFd, openIn } from "./fd.ts";
 
-export interface KeptFile extends Disposable {
+export interface KeptFile extends ControlFile, Disposable {
   /** For an epoll set. */
   readonly fd: Fd;
+}
+
+/** What is read again and again. */
+export interface ControlFile {
   /** The text, or `undefined` when the cgroup is gone (ENODEV) or the read failed. */
   text(): string | undefined;
   /**
@@ -46,6 +51,30 @@ export function peekKept(path: string): KeptFile | undefined {
     if (error instanceof SystemCallError) return undefined;
     throw error;
   }
+}
+
+/** It stays open where descriptors are to spare; of what cannot be opened nothing is read. */
+export function openSpared(path: string): ControlFile {
+  const file = peekKept(path);
+  if (file && maySpare(file.fd, "speed")) return file;
+  file?.close();
+  return openEachTime(path);
+}
+
+/**
+ * Nothing is kept of it, where descriptors run short: each read opens it and takes some 5 µs more. What has the path by then is
+ * what is read.
+ */
+export function openEachTime(path: string): ControlFile {
+  const read = <T>(take: (file: KeptFile) => T): T | undefined => {
+    using file = peekKept(path);
+    return file && take(file);
+  };
+  return {
+    text: () => read((file) => file.text()),
+    number: () => read((file) => file.number()),
+    close() {},
+  };
 }
 
 /** The same of a file in a directory that is held. */

@@ -7,6 +7,16 @@ const IDLE_MS = { best: 50, worst: 1000 };
 /** A look costs some 2 µs (docs/performance.md): so far apart, all looks together stay below half a percent of a core. */
 const IDLE_MS_EACH = 0.5;
 
+/** How often a cgroup is read whose notifications were refused, unless told otherwise: see {@link fallbackPoll}. */
+export const FALLBACK_POLL_MS = 100;
+/** A read of all that a watch tells of takes some 100 µs: so far apart, all of them take a twentieth of a core. */
+const FALLBACK_POLL_MS_EACH = 2;
+
+/** Milliseconds between two reads of one of `count` cgroups that are watched without notifications. */
+export function fallbackPoll(count: number): number {
+  return Math.max(FALLBACK_POLL_MS, FALLBACK_POLL_MS_EACH * count);
+}
+
 /** The longest time between two looks at one of `count` cgroups, in milliseconds. */
 export function longestLook(count: number): number {
   return Math.min(IDLE_MS.worst, Math.max(IDLE_MS.best, IDLE_MS_EACH * count));

@@ -4,6 +4,7 @@ import type { Cgroup } from "../cgroup/cgroup.ts";
 import type { Trigger } from "../cgroup/dialect.ts";
 import { EPOLLIN, EPOLLPRI, type EpollSet } from "../kernel/epoll.ts";
 import { type Fd, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } from "../kernel/fd.ts";
+import { maySpare } from "../kernel/descriptors.ts";
 import { openEventfd, openFd, writeMeanwhile, writeText } from "../kernel/fd.ts";
 import { addWatch, IN_MODIFY, removeWatch } from "../kernel/inotify.ts";
 import { SystemCallError } from "../kernel/libc.ts";
@@ -54,7 +55,7 @@ export async function armMeanwhile(
   token: number,
   { epoll }: Pick<Bench, "epoll">,
 ): Promise<Armed> {
-  const fd = openEventfd();
+  const fd = openSpared();
   try {
     using file = openFd(`${cgroup.dir}/${trigger.file}`, O_RDONLY);
     using control = openFd(`${cgroup.dir}/cgroup.event_control`, O_WRONLY);
@@ -69,13 +70,21 @@ export async function armMeanwhile(
   return { trigger, fd, disarm: release(fd, epoll) };
 }
 
+/** Throws `SystemCallError` (EMFILE) while some are left for what is opened for a moment. */
+function openSpared(): Fd {
+  const fd = openEventfd();
+  if (maySpare(fd, "notification")) return fd;
+  fd.close();
+  throw new SystemCallError("eventfd", "EMFILE", fd.path);
+}
+
 function armEventfd(
   cgroup: Cgroup,
   trigger: EventfdTrigger,
   token: number,
   { epoll }: Bench,
 ): Armed {
-  const fd = openEventfd();
+  const fd = openSpared();
   try {
     // The kernel needs the control file only while it registers.
     using file = openFd(`${cgroup.dir}/${trigger.file}`, O_RDONLY);
@@ -97,6 +106,10 @@ function armPsi(
 ): Armed {
   const { kind, stall, window } = trigger.psi;
   const fd = openFd(`${cgroup.dir}/${trigger.file}`, O_RDWR | O_NONBLOCK);
+  if (!maySpare(fd, "notification")) {
+    fd.close();
+    throw new SystemCallError("open", "EMFILE", fd.path);
+  }
   try {
     // The kernel wants the NUL too: Documentation/accounting/psi.rst.
     writeText(fd, `${kind} ${stall} ${window}\0`);

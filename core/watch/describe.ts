@@ -1,6 +1,8 @@
 /** Words for what is armed, and for why it was not. */
 
 import type { Trigger } from "../cgroup/dialect.ts";
+import { FALLBACK_POLL_MS } from "../policy/pace.ts";
+import { descriptorLimit } from "../kernel/descriptors.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 
 /** Whether a trigger is the one without which an OOM goes unnoticed. */
@@ -19,6 +21,13 @@ export function describe(trigger: Trigger): string {
   }
 }
 
+/** @param every milliseconds, where that was asked for. */
+export function describePoll(every: number | undefined): string {
+  return every === undefined
+    ? `a poll every ${FALLBACK_POLL_MS} ms, more seldom of many`
+    : `a poll every ${every} ms`;
+}
+
 const REASONS: Readonly<Record<string, string>> = {
   EACCES: "permission denied",
   EPERM: "permission denied",
@@ -26,14 +35,27 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOENT: "the kernel has no such file",
   EOPNOTSUPP: "the kernel does not support it",
   ENOTSUP: "this tree is not a kernel's",
-  EMFILE: "out of file descriptors or inotify instances",
   ENOSPC: "out of inotify watches (fs.inotify.max_user_watches)",
   EINVAL: "the kernel refused the argument",
 };
 
+export const tooFewDescriptors = (): string =>
+  `no more than ${descriptorLimit()} files may be open (RLIMIT_NOFILE)`;
+
+/** It is about the process rather than about what it was met at. */
+export function shortageOf(error: SystemCallError): string | undefined {
+  if (error.code === "ENFILE") return "the machine is out of open files (fs.file-max)";
+  if (error.code !== "EMFILE") return undefined;
+  return error.call === "inotify_init1"
+    ? "out of inotify instances (fs.inotify.max_user_instances)"
+    : tooFewDescriptors();
+}
+
 /** Why a system call or a watch was refused, in words. */
 export function reasonOf(error: unknown): string {
   if (error instanceof SystemCallError) {
+    const shortage = shortageOf(error);
+    if (shortage !== undefined) return shortage;
     return `${REASONS[error.code] ?? error.code} (${error.object})`;
   }
   return error instanceof Error ? error.message : String(error);

@@ -3,8 +3,7 @@
 import { readEffectiveLimit } from "../cgroup/ancestry.ts";
 import { type Cgroup, readSnapshot } from "../cgroup/cgroup.ts";
 import { pidsOf } from "../cgroup/processes.ts";
-import { type KeptFile, openKept } from "../kernel/kept_file.ts";
-import { SystemCallError } from "../kernel/libc.ts";
+import { type ControlFile, openSpared } from "../kernel/kept_file.ts";
 import type { EffectiveLimit } from "../policy/limits.ts";
 import type { Source } from "../report/event.ts";
 import type { Counters } from "../snapshot.ts";
@@ -43,7 +42,7 @@ export interface Member {
   thresholds: Threshold[];
   armed: Armed[];
   /** Only where thresholds are polled. */
-  usageFile?: KeptFile;
+  usageFile?: ControlFile;
   usageReadAt: number;
   /** How it is notified of OOMs; `poll` where it is not. */
   source: Source;
@@ -195,15 +194,10 @@ export function thresholdsOf(
   return [...new Set(bytes.filter(Number.isFinite))].sort((a, b) => a - b);
 }
 
-/** Keeps the usage file open for polling. Leaves it out when descriptors run short or the cgroup is gone. */
+/** For polling; it stays open where descriptors are to spare. */
 export function keepUsageFile(member: Member): void {
-  try {
-    member.usageFile ??= openKept(
-      `${member.cgroup.dir}/${member.cgroup.hierarchy.dialect.usageFile}`,
-    );
-  } catch (error) {
-    if (!(error instanceof SystemCallError)) throw error;
-  }
+  const { dir, hierarchy } = member.cgroup;
+  member.usageFile ??= openSpared(`${dir}/${hierarchy.dialect.usageFile}`);
 }
 
 export function disarm(member: Member): void {

@@ -11,7 +11,7 @@ import {
   readPressure,
   readUsage,
 } from "../cgroup/cgroup.ts";
-import { longestLook, nextLook } from "../policy/pace.ts";
+import { fallbackPoll, longestLook, nextLook } from "../policy/pace.ts";
 import type { Body, Source } from "../report/event.ts";
 import type { LoggedKill } from "./kill_log.ts";
 import { type Kills, NOTIFIED_WITHIN_MS } from "./kills.ts";
@@ -31,9 +31,6 @@ function loggedFrom(member: Member, now: number): number {
   const isPolled = member.source === "poll";
   return isPolled ? member.readAt : Math.max(member.readAt, now - NOTIFIED_WITHIN_MS);
 }
-
-/** How often a cgroup is read whose notifications were refused, unless told otherwise. */
-export const FALLBACK_POLL_MS = 100;
 
 export interface Observer {
   /** False when the cgroup is gone. */
@@ -198,7 +195,8 @@ export function createObserver(
       }
       if (now - member.lastOomAt > SUSPICION_MS) member.suspected = 0;
       if (member.suspected > 0) member.nextLook = Math.min(member.nextLook, now + KILL_FOLLOWS_MS);
-      const pace = options.poll ?? (member.source === "poll" ? FALLBACK_POLL_MS : Infinity);
+      const isPolled = member.source === "poll";
+      const pace = options.poll ?? (isPolled ? fallbackPoll(watched()) : Infinity);
       member.nextLook = Math.min(member.nextLook, now + pace);
       return true;
     },

@@ -11,9 +11,8 @@ import { SystemCallError } from "../kernel/libc.ts";
 import type { Body, Source } from "../report/event.ts";
 import { arm, type Armed, type Bench } from "./arm.ts";
 import { type KernelLog, openKernelLog } from "./kernel_log.ts";
-import { describe, joinFiles, reasonOf, tellsOom } from "./describe.ts";
+import { describe, describePoll, joinFiles, reasonOf, tellsOom } from "./describe.ts";
 import { keepUsageFile, type Member } from "./member.ts";
-import { FALLBACK_POLL_MS } from "./observe.ts";
 import { createTrees, type Trees } from "./trees.ts";
 import type { WatchOptions } from "./watch.ts";
 
@@ -83,7 +82,7 @@ export function openSources(
     }
   };
 
-  const pollText = `a poll every ${options.poll ?? FALLBACK_POLL_MS} ms`;
+  const pollText = describePoll(options.poll);
   const notified = options.poll === undefined;
   const epoll = notified ? attempt("notifications", pollText, openEpoll) : undefined;
   const inotify = epoll && attempt("inotify", pollText, openInotify);

@@ -1,0 +1,72 @@
+/** More cgroups than a process may have open files for. */
+
+import assert from "node:assert/strict";
+import { deedsOf, feedSlowly, isDeed, kernelKills, startGuarded, WIDE } from "../guarded.ts";
+import { startHungryProcess } from "../hungry_process.ts";
+import { eatToDeath, kernelTest, killOf, MIB, ofType } from "../kernel_cases.ts";
+import { makeRealCgroup, type RealCgroup } from "../real_cgroup.ts";
+import { oomkit } from "../run_oomkit.ts";
+import type { Json } from "../telling.ts";
+import { startWatched } from "../watched.ts";
+
+const DESCRIPTORS = 256;
+const program = ["prlimit", `--nofile=${DESCRIPTORS}:${DESCRIPTORS}`, ...oomkit()];
+
+/** With a limit each. @returns the last of them in the order in which they are found. */
+function populate(parent: RealCgroup): { readonly count: number; readonly last: RealCgroup } {
+  // An emulated machine makes no thousand in time, and it is v2 that is emulated.
+  const count = parent.version === 1 ? 1000 : 300;
+  const children = Array.from({ length: count }, (_, n) => parent.child(`n${n + 1000}`));
+  for (const child of children) child.limit(32 * MIB);
+  return { count, last: children.at(-1)! };
+}
+
+const openFiles = (pid: number) => [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
+
+const shortages = (events: readonly Json[]) =>
+  ofType(events, "degraded").filter(({ reason }) => reason.includes("RLIMIT_NOFILE"));
+
+/** One line for each thing that gives way, however many cgroups it gives way in. */
+function assertToldOnce(events: readonly Json[]): void {
+  const wanted = shortages(events).map(({ wanted }) => wanted);
+  assert.deepEqual(wanted, [...new Set(wanted)]);
+  for (const { reason } of shortages(events)) assert.match(reason, new RegExp(`${DESCRIPTORS}`));
+}
+
+kernelTest("a watch follows more cgroups than it may have open files", async () => {
+  await using parent = makeRealCgroup("crowd");
+  const { last } = populate(parent);
+  await using watched = await startWatched(["-r", parent.path], program);
+  const spare = DESCRIPTORS - openFiles(watched.pid);
+  assert.ok(spare >= DESCRIPTORS / 4, `${spare} of ${DESCRIPTORS} are to spare`);
+  last.limit(16 * MIB);
+  await watched.next(({ type, cgroup, to }) =>
+    type === "limit_changed" && cgroup === last.path && to === 16 * MIB
+  );
+  const { pid } = await eatToDeath(last);
+  const kill = await watched.next(killOf(pid));
+  assert.equal(kill.cgroup, last.path);
+  const events = await watched.stop();
+  assertToldOnce(events);
+  assert.equal(shortages(events).length, parent.version === 1 ? 1 : 0);
+});
+
+kernelTest("a guard guards more cgroups than it may have open files", async () => {
+  await using parent = makeRealCgroup("crowd");
+  const { count, last } = populate(parent);
+  await using process = await startHungryProcess(last);
+  const flags = ["--policy", "process", ...WIDE];
+  await using guarded = await startGuarded([...flags, "-r", parent.path], { program });
+  const spare = DESCRIPTORS - openFiles(guarded.pid);
+  assert.ok(spare >= DESCRIPTORS / 4, `${spare} of ${DESCRIPTORS} are to spare`);
+  await feedSlowly(process, () => guarded.events.some(isDeed));
+  const deed = await guarded.next(isDeed);
+  assert.deepEqual([deed.cgroup, deed.victim.pid, deed.outcome], [last.path, process.pid, "died"]);
+  assert.equal(kernelKills(last), 0);
+  const events = await guarded.stop();
+  assert.equal(deedsOf(events).length, 1);
+  const guardedOnes = new Set(ofType(events, "guarding").map(({ cgroup }) => cgroup));
+  assert.equal(guardedOnes.size, count);
+  assertToldOnce(events);
+  assert.ok(shortages(events).some(({ using }) => using === "files opened at each look"));
+});
