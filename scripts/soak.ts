@@ -1,0 +1,127 @@
+/**
+ * Everything at random against the executable, on this kernel or an emulated one, for so long:
+ *
+ *     deno task soak --minutes 3 [--seed 7] [--guest v2]
+ *
+ * The seed makes it do the same deeds again; what the kernel makes of them is its own. Needs the right to make cgroups: one
+ * of its own, oomkit-soak-…, which is limited, and gone on every way out. Exit: 0 when everything held, 1 when something did
+ * not, 2 for what cannot be run.
+ */
+
+import { parseArgs } from "node:util";
+import { join } from "node:path";
+import { root } from "./bundle.ts";
+import { mebibytes } from "./bench/statistics.ts";
+import { soakInGuest } from "./soak/in_guest.ts";
+import { type Life, soak, type SoakResult } from "./soak/soak.ts";
+import { Mistake, note, run, say, writeAll } from "./terminal.ts";
+
+const options = {
+  minutes: { type: "string", default: "3" },
+  seed: { type: "string" },
+  guest: { type: "string" },
+} as const;
+
+const MOST_SEED = 2 ** 32;
+/** On a terminal; nobody looks more often. */
+const PROGRESS_MS = 250;
+const PROGRESS_AFTER_MS = 2000;
+
+if (import.meta.main) await run("soak", main);
+
+async function main(): Promise<number> {
+  const { minutes, seed, guest } = parsed();
+  const signal = interruption();
+  if (guest !== undefined) return await soakInGuest(guest, { minutes, seed, signal });
+  const executable = Deno.env.get("OOMKIT_BIN") ?? join(root, "dist/oomkit");
+  if (!isFile(executable)) throw new Mistake(`there is no ${executable}; deno task compile`);
+  note(`soak: ${minutes} minutes with seed ${seed}`);
+  const progress = progressLine();
+  const result = await soak({ seed, minutes, executable, signal, progress: progress.show });
+  progress.clear();
+  for (const line of summary(result)) say(line);
+  if (result.findings.length === 0) return 0;
+  say(`the last deeds:\n${result.lastDeeds.map((deed) => `  ${deed}`).join("\n")}`);
+  for (const finding of result.findings) say(`VIOLATED: ${finding}`);
+  say(`again: deno task soak --minutes ${minutes} --seed ${seed}`);
+  return 1;
+}
+
+export function summary({ tally, ...result }: SoakResult): string[] {
+  const { deeds, stretches, minutes, eaters, cgroups, longest, stopped } = result;
+  return [
+    `${deeds} deeds in ${
+      minutes.toFixed(1)
+    } minutes, ${stretches} rests, ${cgroups} names, ${eaters} processes`,
+    `killed by the guard ${tally.won}, by the kernel in spite of a guard ${tally.lost}, without one ${tally.unguarded}, elsewhere ${tally.outside}`,
+    `left behind by guards that were killed: ${tally.untold} deaths that nobody told, ${stopped} processes stopped`,
+    ...longest.map(lifeLine),
+  ];
+}
+
+function lifeLine({ name, rests, first, last }: Life): string {
+  const change = (from: number, to: number) => from === to ? `${to}` : `${from} → ${to}`;
+  return `the ${name} that lived longest, ${rests} rests: ${mebibytes(first.anonymous)} → ${
+    mebibytes(last.anonymous)
+  } anonymous, open files ${change(first.descriptors, last.descriptors)}, epoll entries ${
+    change(first.epollEntries, last.epollEntries)
+  }, inotify watches ${change(first.inotifyWatches, last.inotifyWatches)}`;
+}
+
+function parsed(): { minutes: number; seed: number; guest: string | undefined } {
+  const { values } = parse();
+  const minutes = Number(values.minutes);
+  if (!(minutes > 0)) {
+    throw new Mistake(`cannot soak for --minutes ${values.minutes}: it must be above 0`);
+  }
+  const seed = values.seed === undefined ? Date.now() % MOST_SEED : Number(values.seed);
+  if (Number.isInteger(seed) && seed >= 0 && seed < MOST_SEED) {
+    return { minutes, seed, guest: values.guest };
+  }
+  throw new Mistake(
+    `cannot begin with --seed ${values.seed}: it must be a whole number below 2^32`,
+  );
+}
+
+function parse() {
+  try {
+    return parseArgs({ args: Deno.args, options });
+  } catch (error) {
+    throw new Mistake(`${(error as Error).message}; known are --minutes, --seed and --guest`);
+  }
+}
+
+function progressLine() {
+  const began = performance.now();
+  let shown = began + PROGRESS_AFTER_MS - PROGRESS_MS;
+  let isThere = false;
+  const write = (text: string) => writeAll(Deno.stderr, new TextEncoder().encode(text));
+  return {
+    show(line: string) {
+      if (!Deno.stderr.isTerminal() || performance.now() - shown < PROGRESS_MS) return;
+      shown = performance.now();
+      isThere = true;
+      write(`\r\x1b[K${line}, ${((shown - began) / 60_000).toFixed(1)} min`);
+    },
+    clear() {
+      if (isThere) write("\r\x1b[K");
+    },
+  };
+}
+
+/** The first asks it to end; whatever is running is waited for. */
+function interruption(): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    Deno.addSignalListener(name, () => controller.abort());
+  }
+  return controller.signal;
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}

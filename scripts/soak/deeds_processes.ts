@@ -1,0 +1,138 @@
+/** Deeds that start, move and end processes. */
+
+import type { Deed } from "./deeds.ts";
+import { endEater, lives, placeOf } from "./eaters.ts";
+import { drawGroup, feedGroup, MIB, type World } from "./world.ts";
+
+const RATES = [2, 10, 50, 200, 1000];
+const PIECE = 64 * 1024;
+/** So that they stay within the processes that the whole soak may have, also when each of some forks eight at once. */
+const MOST_EATERS = 100;
+
+export const processDeeds: readonly Deed[] = [
+  { name: "fill", weight: 14, run: fill },
+  { name: "burst", weight: 18, run: burst },
+  { name: "burst of several", weight: 6, run: bursts },
+  { name: "page cache", weight: 5, run: cache },
+  { name: "tmpfs", weight: 2, run: shmem },
+  { name: "forks", weight: 3, run: forks },
+  { name: "protected", weight: 3, run: shielded },
+  { name: "idle", weight: 3, run: idle },
+  { name: "move", weight: 5, run: move },
+  { name: "end one", weight: 3, run: endOne },
+  { name: "burst outside", weight: 2, run: outside },
+];
+
+const isCrowded = ({ eaters }: World) => eaters.filter(lives).length >= MOST_EATERS;
+
+function fill(world: World): string {
+  const group = drawGroup(world);
+  const rate = world.random.pick(RATES) * MIB;
+  const percent = 20 + world.random.below(130);
+  if (group?.limit === undefined || isCrowded(world)) return "none";
+  feedGroup(world, group, { kind: "fed", rate, most: group.limit * percent / 100 });
+  return `${percent} % at ${rate / MIB} MiB/s`;
+}
+
+function burst(world: World): string {
+  const group = drawGroup(world);
+  if (group?.limit === undefined || isCrowded(world)) return "none";
+  feedGroup(world, group, { kind: "burst" });
+  return "";
+}
+
+function bursts(world: World): string {
+  const group = drawGroup(world);
+  const count = 2 + world.random.below(3);
+  if (group?.limit === undefined || isCrowded(world)) return "none";
+  for (let n = 0; n < count; n++) feedGroup(world, group, { kind: "burst" });
+  return String(count);
+}
+
+function cache(world: World): string {
+  const group = drawGroup(world);
+  const percent = 50 + world.random.below(150);
+  if (group?.limit === undefined || isCrowded(world)) return "none";
+  const file = `${world.folder}/cache-${++world.made}`;
+  const count = Math.round(group.limit * percent / 100 / PIECE);
+  const eater = feedGroup(world, group, { kind: "cache", file, count });
+  void eater.gone.then(() => removeFile(file));
+  return `${percent} %`;
+}
+
+/** What a dead one leaves in a tmpfs nobody but the soak can take back. */
+function shmem(world: World): string {
+  const group = drawGroup(world);
+  const percent = 50 + world.random.below(80);
+  if (group?.limit === undefined || isCrowded(world)) return "none";
+  const file = `/dev/shm/oomkit-soak-${Deno.pid}-${++world.made}`;
+  const count = Math.round(group.limit * percent / 100 / PIECE);
+  const eater = feedGroup(world, group, { kind: "shmem", file, count });
+  void eater.gone.then(() => removeFile(file));
+  return `${percent} %`;
+}
+
+function forks(world: World): string {
+  const group = drawGroup(world);
+  const count = 20 + world.random.below(100);
+  if (group === undefined || isCrowded(world)) return "none";
+  feedGroup(world, group, { kind: "forks", count });
+  return String(count);
+}
+
+function shielded(world: World): string {
+  const group = drawGroup(world);
+  const percent = 10 + world.random.below(50);
+  if (group?.limit === undefined || isCrowded(world)) return "none";
+  const most = group.limit * percent / 100;
+  feedGroup(world, group, { kind: "fed", isProtected: true, rate: 50 * MIB, most });
+  return `${percent} %`;
+}
+
+function idle(world: World): string {
+  const group = drawGroup(world);
+  if (group === undefined || isCrowded(world)) return "none";
+  feedGroup(world, group, { kind: "idle" });
+  return "";
+}
+
+/** Its memory stays where it was charged. */
+function move(world: World): string {
+  const { random, eaters, tree } = world;
+  const [at, isOut] = [random.below(1 << 20), random.chance(15)];
+  const group = drawGroup(world);
+  const living = eaters.filter((eater) => lives(eater) && eater.kind !== "forks");
+  if (group === undefined || living.length === 0) return "none";
+  const eater = living[at % living.length]!;
+  // Where nobody guards, what never ends by itself would be left to the kernel.
+  const to = isOut && eater.kind !== "burst" ? `${world.outside}/quiet` : group.leaf;
+  const from = placeOf(eater);
+  eater.places.push({ path: to, since: Date.now() });
+  if (tree.write(to, "cgroup.procs", String(eater.pid))) return to === from ? "nowhere" : "";
+  eater.places.pop();
+  return "refused";
+}
+
+function endOne(world: World): string {
+  const at = world.random.below(1 << 20);
+  const living = world.eaters.filter(lives);
+  if (living.length === 0) return "none";
+  endEater(living[at % living.length]!);
+  return "";
+}
+
+/** There the kernel kills, and no guard may. */
+function outside(world: World): string {
+  if (isCrowded(world)) return "none";
+  const path = `${world.outside}/loud`;
+  feedGroup(world, { path, leaf: path, isGuarded: false, limit: 32 * MIB }, { kind: "burst" });
+  return "";
+}
+
+function removeFile(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch {
+    // It was never made.
+  }
+}

@@ -1,0 +1,127 @@
+/**
+ * The processes of a soak. All of them are a shell that moves in and becomes what eats: that starts at once, also in an
+ * emulated machine, and its pid is known beforehand.
+ */
+
+import type { Tree } from "./tree.ts";
+
+export type EaterKind = "fed" | "burst" | "cache" | "shmem" | "forks" | "idle";
+
+export interface Eater {
+  readonly pid: number;
+  readonly kind: EaterKind;
+  /** The guard is told to leave it alone. */
+  readonly isProtected: boolean;
+  /** Milliseconds since the epoch. */
+  readonly started: number;
+  /** Where it is, and where it was, the last one last. */
+  readonly places: { readonly path: string; readonly since: number }[];
+  /** Ended by the soak itself. */
+  isOurs: boolean;
+  ended?: { readonly at: number; readonly signal: string | null; readonly code: number };
+  readonly gone: Promise<void>;
+}
+
+/** Stands on the command line of who is protected, and nowhere else. */
+export const PROTECTED = "777777777";
+/** What a burst may have in all, should nobody end it: KiB of address space. */
+const BURST_KIB = 256 * 1024;
+const FEED_MS = 10;
+
+const ENTER = 'for each in "$1" $2; do echo 0 >"$each" || exit 99; done;';
+const SCRIPTS: Readonly<Record<EaterKind, string>> = {
+  fed: `${ENTER} exec tail -c "$3" >/dev/null`,
+  burst: `${ENTER} ulimit -v "$3"; exec tail /dev/zero >/dev/null`,
+  cache: `${ENTER} exec dd if=/dev/zero of="$3" bs=64k count="$4" 2>/dev/null`,
+  shmem: `${ENTER} exec dd if=/dev/zero of="$3" bs=64k count="$4" 2>/dev/null`,
+  forks:
+    `${ENTER} n=0; while [ $n -lt "$4" ]; do /bin/sleep 0.01 & n=$((n+1)); [ $((n % 8)) -gt 0 ] || wait; done; wait`,
+  idle: `${ENTER} exec sleep 100000`,
+};
+
+export interface EaterSpec {
+  readonly kind: EaterKind;
+  readonly path: string;
+  readonly isProtected?: boolean;
+  /** Bytes a second and bytes in all, of who is fed. */
+  readonly rate?: number;
+  readonly most?: number;
+  /** Of who writes a file: where, and how many times 64 KiB; of who forks: how many times. */
+  readonly file?: string;
+  readonly count?: number;
+}
+
+export function startEater(tree: Tree, spec: EaterSpec): Eater {
+  const { kind, path, isProtected = false, file, count = 0 } = spec;
+  const words = {
+    fed: isProtected ? PROTECTED : "1000000000",
+    burst: String(BURST_KIB),
+    idle: "",
+    forks: "",
+    cache: file ?? "",
+    shmem: file ?? "",
+  };
+  const procs = `${tree.dirOf(path)}/cgroup.procs`;
+  const child = new Deno.Command("sh", {
+    args: ["-c", SCRIPTS[kind], "eater", procs, tree.alsoEnter ?? "", words[kind], String(count)],
+    stdin: "piped",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  const eater: Eater = {
+    pid: child.pid,
+    kind,
+    isProtected,
+    started: Date.now(),
+    places: [{ path, since: Date.now() }],
+    isOurs: false,
+    gone: child.status.then(async ({ signal, code }) => {
+      eater.ended = { at: Date.now(), signal, code };
+      await fed.catch(() => {});
+    }),
+  };
+  const fed = feed(child, kind === "fed" ? spec : {}, () => eater.ended !== undefined);
+  return eater;
+}
+
+/** The pipe stays open: who comes to its end would let go of what he has. */
+async function feed(
+  child: Deno.ChildProcess,
+  { rate = 0, most = 0 }: Pick<EaterSpec, "rate" | "most">,
+  hasEnded: () => boolean,
+): Promise<void> {
+  const writer = child.stdin.getWriter();
+  try {
+    const each = Math.max(4096, Math.round(rate * FEED_MS / 1000));
+    for (let left = most; left > 0 && !hasEnded(); left -= each) {
+      const due = new Promise((resolve) => setTimeout(resolve, FEED_MS));
+      // Who waits at his limit under hold takes nothing, and may be killed while he does.
+      // Nor does who is dead.
+      const written = writer.write(new Uint8Array(Math.min(each, left))).catch(() => left = 0);
+      await Promise.race([written, child.status]);
+      await due;
+    }
+    await child.status;
+  } finally {
+    await writer.abort().catch(() => {});
+  }
+}
+
+export const placeOf = ({ places }: Eater): string => places.at(-1)!.path;
+
+export const lives = ({ ended }: Eater): boolean => ended === undefined;
+
+/** Ends it, unless that was done already. */
+export function endEater(eater: Eater): void {
+  if (!lives(eater)) return;
+  eater.isOurs = true;
+  signalTo(eater.pid, "SIGKILL");
+}
+
+export function signalTo(pid: number, signal: Deno.Signal): void {
+  try {
+    Deno.kill(pid, signal);
+  } catch {
+    // Gone.
+  }
+}

@@ -1,0 +1,48 @@
+/** The same soak in an emulated machine, which has neither the sources nor the packages. */
+
+import { fileURLToPath } from "node:url";
+import { bundle } from "../bundle.ts";
+import { runInGuest } from "../guest_kernel/guest.ts";
+import { Mistake, note, writeAll } from "../terminal.ts";
+
+export interface GuestSoak {
+  readonly minutes: number;
+  readonly seed: number;
+  readonly signal: AbortSignal;
+}
+
+/** Seconds for its start and its last looks. */
+const BEFORE_AND_AFTER = 400;
+const MACHINE_MEMORY = 3072;
+const DISK = 1024;
+
+/** @param version of the cgroups: `v1` or `v2`. @returns its exit code. */
+export async function soakInGuest(version: string, run: GuestSoak): Promise<number> {
+  if (version !== "v1" && version !== "v2") {
+    throw new Mistake(`cannot soak in a guest of "${version}": it must be v1 or v2`);
+  }
+  const folder = Deno.makeTempDirSync({ prefix: "oomkit-soak-" });
+  try {
+    await bundle(fileURLToPath(new URL("../soak.ts", import.meta.url)), folder);
+    const words = ["--minutes", String(run.minutes), "--seed", String(run.seed)];
+    const executable = Deno.env.get("OOMKIT_BIN");
+    const { code, failure, console } = await runInGuest({
+      cgroup: version,
+      deno: true,
+      command: ["deno", "run", "-A", "--no-check", "--no-config", "/soak/soak.js", ...words],
+      environment: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1", TMPDIR: "/disk" },
+      files: { "/soak": folder },
+      memory: MACHINE_MEMORY,
+      disk: DISK,
+      limit: Math.round(60 * run.minutes) + BEFORE_AND_AFTER,
+      signal: run.signal,
+      onOutput: (channel, bytes) => writeAll(Deno[channel], bytes),
+      ...(executable === undefined ? {} : { executable }),
+    });
+    if (code !== undefined) return code;
+    note(console.trimEnd());
+    throw new Mistake(`no result from the guest: ${failure}`);
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+}

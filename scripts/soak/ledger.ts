@@ -1,0 +1,166 @@
+/** Who died of what, and whether that was right: all that a soak knows is put side by side here, and nothing is read. */
+
+import { type Eater, lives, placeOf } from "./eaters.ts";
+import type { KernelKill } from "./kernel_kills.ts";
+import { type Program, type Told, wasAtWork } from "./program.ts";
+
+export interface Facts {
+  readonly eaters: readonly Eater[];
+  readonly kernelKills: readonly KernelKill[];
+  readonly programs: readonly Program[];
+  /** What is guarded lies beneath. */
+  readonly guarded: string;
+  /** Every limit in bytes that a cgroup has ever had, by path; those above it are asked, too. */
+  readonly limits: ReadonlyMap<string, readonly number[]>;
+}
+
+export interface Tally {
+  /** Killed by the guard; by the kernel in what is guarded while a guard was at work, and while none was; elsewhere. */
+  won: number;
+  lost: number;
+  unguarded: number;
+  outside: number;
+  /** Nobody told, since the guard was killed as it struck. */
+  untold: number;
+}
+
+/** A guard's word comes when the victim is dead and its memory free, a program's that was stopped when it goes on. */
+const LATE_MS = 10_000;
+/** Between a blow and the word of it a guard can be killed. */
+const UNTOLD_MS = 3000;
+/** Who moved away so long ago cannot have been seen in his old place. */
+const MOVED_MS = 1000;
+const PAGE = 4096;
+
+export const isBlow = (event: Told): boolean =>
+  event.type === "action" && (event.action === "process" || event.action === "container") &&
+  !event.dry_run && ["died", "alive", "signalled"].includes(event.outcome);
+
+const within = (path: string, above: string) => path === above || path.startsWith(`${above}/`);
+
+/** One pid can have been several, one after the other. */
+function eaterOf(facts: Facts, pid: number, at: number): Eater | undefined {
+  return facts.eaters.findLast((eater) =>
+    eater.pid === pid && eater.started <= at + 50 && (eater.ended?.at ?? Infinity) >= at - LATE_MS
+  );
+}
+
+/** @returns a line for each blow of a guard's that should not have been. */
+export function wrongBlows(facts: Facts): string[] {
+  return facts.programs.filter(({ name }) => name === "guard").flatMap((guard) =>
+    guard.events.filter(isBlow).flatMap((event) => wrongsOf(facts, event))
+  );
+}
+
+function wrongsOf(facts: Facts, event: Told): string[] {
+  const what = `guard: ${event.action} in ${event.cgroup} at ${event.ts}`;
+  const at = Date.parse(event.ts);
+  const wrongs: string[] = [];
+  if (!within(event.cgroup, facts.guarded)) wrongs.push(`${what}: it is not guarded`);
+  if (!(event.usage_before >= event.threshold)) {
+    wrongs.push(`${what}: usage ${event.usage_before} is below ${event.threshold}`);
+  }
+  if (!(event.threshold < event.limit)) wrongs.push(`${what}: the threshold is at the limit`);
+  if (!isLimit(facts, event.cgroup, event.limit)) {
+    wrongs.push(`${what}: ${event.limit} was never a limit there`);
+  }
+  if (event.victim === null) return wrongs;
+  const eater = eaterOf(facts, event.victim.pid, at);
+  if (eater === undefined) {
+    const mayBeForked = facts.eaters.some((each) =>
+      each.kind === "forks" && within(placeOf(each), event.cgroup)
+    );
+    if (!(mayBeForked && within(event.victim.cgroup, facts.guarded))) {
+      wrongs.push(`${what}: pid ${event.victim.pid} (${event.victim.comm}) is none of ours`);
+    }
+    return wrongs;
+  }
+  if (eater.isProtected && event.action === "process") {
+    wrongs.push(`${what}: pid ${eater.pid} is protected`);
+  }
+  const since = eater.places.at(-1)!.since;
+  if (!within(placeOf(eater), event.cgroup) && at - since > MOVED_MS) {
+    wrongs.push(`${what}: pid ${eater.pid} was in ${placeOf(eater)}`);
+  }
+  return wrongs;
+}
+
+/** The kernel counts limits in whole pages. */
+function isLimit(facts: Facts, path: string, limit: number): boolean {
+  for (let above = path; above !== ""; above = above.slice(0, above.lastIndexOf("/"))) {
+    const known = facts.limits.get(above)?.some((each) => each - each % PAGE === limit);
+    if (known) return true;
+  }
+  return false;
+}
+
+/** Every process that was ended by none of ours was ended by the kernel or by a guard that says so. */
+export function deaths(facts: Facts): { readonly tally: Tally; readonly wrongs: string[] } {
+  const tally: Tally = { won: 0, lost: 0, unguarded: 0, outside: 0, untold: 0 };
+  const wrongs: string[] = [];
+  const guards = facts.programs.filter(({ name }) => name === "guard");
+  const blows = guards.flatMap((guard) => guard.events.filter(isBlow));
+  for (const eater of facts.eaters) {
+    const { ended, pid } = eater;
+    if (ended === undefined || ended.signal === null) continue;
+    const byKernel = facts.kernelKills.some((kill) =>
+      kill.pid === pid && kill.at >= eater.started && Math.abs(kill.at - ended.at) < LATE_MS
+    );
+    const isGuarded = within(placeOf(eater), facts.guarded);
+    if (byKernel) {
+      if (!isGuarded) tally.outside++;
+      else if (guards.some((guard) => wasAtWork(guard, ended.at - 1000, ended.at))) tally.lost++;
+      else tally.unguarded++;
+      continue;
+    }
+    if (blows.some((event) => isOf(event, eater))) {
+      tally.won++;
+      continue;
+    }
+    if (eater.isOurs) continue;
+    const wasCutOff = guards.some(({ ending }) =>
+      ending?.signal === "SIGKILL" && Math.abs(ending.at - ended.at) < UNTOLD_MS
+    );
+    if (isGuarded && wasCutOff) tally.untold++;
+    else {
+      wrongs.push(
+        `pid ${pid} (${eater.kind}) in ${placeOf(eater)} ended by ${ended.signal} at ` +
+          `${new Date(ended.at).toISOString()}, and neither the kernel nor a guard says why`,
+      );
+    }
+  }
+  return { tally, wrongs };
+}
+
+function isOf(event: Told, { pid, places, started, ended }: Eater): boolean {
+  const at = Date.parse(event.ts);
+  if (at < started - 50 || at > ended!.at + LATE_MS) return false;
+  if (event.victim?.pid === pid) return true;
+  const { container } = event;
+  return container !== null && places.some(({ path }) => within(path, container)) &&
+    Math.abs(at - ended!.at) < LATE_MS;
+}
+
+/** Each kill of the kernel's is told by a watch that was there all the while, and by nobody twice. */
+export function untoldKills(facts: Facts): string[] {
+  const ours = facts.kernelKills.filter(({ pid, at }) => eaterOf(facts, pid, at) !== undefined);
+  return facts.programs.flatMap((program) => {
+    const told = program.events.filter(({ type }) => type === "oom_kill");
+    return ours.flatMap(({ pid, at }) => {
+      const near = told.filter(({ victim, ts }) =>
+        victim?.pid === pid && Math.abs(Date.parse(ts) - at) < 60_000
+      ).length;
+      const who = `${program.name} (pid ${program.pid}): the kernel's kill of ${pid}`;
+      if (near > 1) {
+        return [`${who} was told ${near} times`];
+      }
+      const mustTell = program.name === "watch" && wasAtWork(program, at - 2000, at + 2000);
+      return near === 0 && mustTell ? [`${who} at ${new Date(at).toISOString()} was not told`] : [];
+    });
+  });
+}
+
+/** Those who are stopped although the soak has not stopped them. */
+export function stillLiving(facts: Facts): readonly Eater[] {
+  return facts.eaters.filter(lives);
+}

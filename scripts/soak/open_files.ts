@@ -1,0 +1,29 @@
+/** What a program has open, so that what it keeps can be named. */
+
+/** How many descriptors lead to each, as proc_pid_fd(5) names it; numbers of pipes and sockets are left out. */
+export function openFiles(pid: number): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { name } of Deno.readDirSync(`/proc/${pid}/fd`)) {
+    const target = targetOf(`/proc/${pid}/fd/${name}`);
+    if (target !== undefined) counts.set(target, (counts.get(target) ?? 0) + 1);
+  }
+  return counts;
+}
+
+/** @returns what is there more often now, with its number. */
+export function added(
+  before: ReadonlyMap<string, number>,
+  now: ReadonlyMap<string, number>,
+): string {
+  return [...now].filter(([target, count]) => count > (before.get(target) ?? 0))
+    .map(([target, count]) => `${count - (before.get(target) ?? 0)} × ${target}`).join(", ");
+}
+
+function targetOf(path: string): string | undefined {
+  try {
+    return Deno.readLinkSync(path).replace(/\[\d+\]$/, "");
+  } catch {
+    // Closed since it was listed.
+    return undefined;
+  }
+}

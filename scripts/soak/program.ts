@@ -1,0 +1,113 @@
+/** A program that runs for long beside the deeds: its lines are checked as they come. */
+
+export interface Program {
+  readonly name: "guard" | "watch";
+  readonly pid: number;
+  readonly words: readonly string[];
+  /** Milliseconds since the epoch. */
+  readonly started: number;
+  armed?: number;
+  ended?: { readonly at: number; readonly code: number; readonly signal: string | null };
+  /** What the soak has sent it in order to end it, and when. */
+  ending?: { readonly at: number; readonly signal: Deno.Signal };
+  /** It was stopped by SIGSTOP in these. */
+  readonly stops: { readonly from: number; to?: number }[];
+  readonly events: Told[];
+  readonly said: string[];
+  /** Resolves to false when it ended instead. */
+  readonly ready: Promise<boolean>;
+  readonly gone: Promise<void>;
+}
+
+/** An event as it left the program; the schema has checked it. */
+// deno-lint-ignore no-explicit-any
+export type Told = any;
+
+export interface Hearing {
+  /** Called with each line; throws nothing. */
+  readonly line: (program: Program, event: Told) => void;
+  readonly said: (program: Program, line: string) => void;
+  readonly broken: (program: Program, line: string, why: string) => void;
+}
+
+const ARMED = { guard: /^guarding /, watch: /^watching / };
+
+export function startProgram(
+  name: Program["name"],
+  executable: string,
+  words: readonly string[],
+  env: Readonly<Record<string, string>>,
+  hearing: Hearing,
+): Program {
+  const child = new Deno.Command(executable, {
+    args: [name, ...words],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    env: { NO_COLOR: "1", ...env },
+  }).spawn();
+  const ready = Promise.withResolvers<boolean>();
+  const program: Program = {
+    name,
+    pid: child.pid,
+    words,
+    started: Date.now(),
+    stops: [],
+    events: [],
+    said: [],
+    ready: ready.promise,
+    gone: end(),
+  };
+  async function end() {
+    await Promise.all([
+      eachLine(child.stderr, (line) => {
+        program.said.push(line);
+        hearing.said(program, line);
+        if (!ARMED[name].test(line)) return;
+        program.armed ??= Date.now();
+        ready.resolve(true);
+      }),
+      eachLine(child.stdout, (line) => {
+        const event = parsed(line);
+        if (event === undefined) return hearing.broken(program, line, "it is no JSON");
+        program.events.push(event);
+        hearing.line(program, event);
+      }),
+      child.status.then(({ code, signal }) => {
+        program.ended = { at: Date.now(), code, signal };
+        ready.resolve(false);
+      }),
+    ]);
+  }
+  return program;
+}
+
+function parsed(line: string): Told | undefined {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A last line without its end counts as one: it was cut off by a SIGKILL, or is broken. */
+async function eachLine(
+  stream: ReadableStream<Uint8Array>,
+  take: (line: string) => void,
+): Promise<void> {
+  let rest = "";
+  for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop()!;
+    lines.forEach(take);
+  }
+  if (rest !== "") take(rest);
+}
+
+/** Whether it has been at work all the time since `from`, for at least `ms`. */
+export function wasAtWork(program: Program, from: number, to: number): boolean {
+  const { armed, ended, ending, stops } = program;
+  if (armed === undefined || armed > from) return false;
+  if ((ending?.at ?? ended?.at ?? Infinity) < to) return false;
+  return stops.every((stop) => (stop.to ?? Infinity) < from || stop.from > to);
+}

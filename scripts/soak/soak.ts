@@ -1,0 +1,219 @@
+/** A soak from its first deed to its last look. */
+
+import type { Costs } from "../bench/process_costs.ts";
+import { checkRestored } from "./aftermath.ts";
+import { deedsOf } from "./deeds.ts";
+import { endEater, startEater } from "./eaters.ts";
+import { openKernelKills } from "./kernel_kills.ts";
+import { strangeLine } from "./known_words.ts";
+import type { Tally } from "./ledger.ts";
+import type { Hearing, Program } from "./program.ts";
+import { drawSettings, endProgram, startGuard, startWatch } from "./programs.ts";
+import { makeRandom } from "./random.ts";
+import { type Bases, rest } from "./rest.ts";
+import { eventFault } from "./schema.ts";
+import { makeTree, ROOT_LIMIT } from "./tree.ts";
+import { limitPath, makeGroup, MIB, pause, type World } from "./world.ts";
+
+export interface SoakOptions {
+  readonly seed: number;
+  /** How long deeds are begun; the last looks come after it. */
+  readonly minutes: number;
+  readonly executable: string;
+  readonly signal: AbortSignal;
+  readonly progress: (line: string) => void;
+}
+
+export interface SoakResult {
+  readonly deeds: number;
+  readonly stretches: number;
+  readonly minutes: number;
+  readonly tally: Tally;
+  readonly eaters: number;
+  readonly cgroups: number;
+  /** Of the guard and the watch that lived longest: stretches, first costs, last costs. */
+  readonly longest: readonly Life[];
+  /** Left by guards that were killed. */
+  readonly stopped: number;
+  readonly findings: readonly string[];
+  readonly lastDeeds: readonly string[];
+}
+
+export interface Life {
+  readonly name: string;
+  readonly rests: number;
+  readonly first: Costs;
+  readonly last: Costs;
+}
+
+const STRETCH = 100;
+/** Between two deeds. */
+const LONGEST_PAUSE_MS = 250;
+const LAST_DEEDS = 25;
+const KMSG_MS = 50;
+
+/** The longer it takes, the longer both are left at work: 1, 2, 3 … stretches. */
+export function isRough(stretch: number): boolean {
+  for (let at = 0, gap = 2; at <= stretch; at += gap++) if (at === stretch) return true;
+  return false;
+}
+
+export async function soak(options: SoakOptions): Promise<SoakResult> {
+  const began = performance.now();
+  const world = await makeWorld(options);
+  const { random, findings } = world;
+  const tally: Tally = { won: 0, lost: 0, unguarded: 0, outside: 0, untold: 0 };
+  const lives = new Map<Program, Life>();
+  const first = new Map<Program, Costs>();
+  const open: Bases["open"] = new Map();
+  const lastDeeds: string[] = [];
+  let [deeds, stretches, eaters, stopped] = [0, 0, 0, 0];
+  using kills = openKernelKills();
+  const reading = setInterval(() => world.kernelKills.push(...kills.take()), KMSG_MS);
+  options.signal.addEventListener("abort", () => world.wantsToEnd = true);
+  const isOver = () =>
+    world.wantsToEnd || findings.length > 0 || performance.now() - began > 60_000 * options.minutes;
+  try {
+    makeRoom(world);
+    await startWatch(world);
+    await startGuard(world, drawSettings(world));
+    for (; !isOver(); stretches++) {
+      const since = Date.now();
+      const known = deedsOf(isRough(stretches));
+      for (let n = 0; n < STRETCH && !isOver(); n++) {
+        const deed = random.weighed(known);
+        const at = ((performance.now() - began) / 1000).toFixed(1);
+        lastDeeds.push(`${++deeds} (${at} s) ${deed.name}`);
+        if (lastDeeds.length > LAST_DEEDS) lastDeeds.shift();
+        const what = await deed.run(world);
+        if (what !== "") lastDeeds[lastDeeds.length - 1] += `: ${what}`;
+        checkAlive(world);
+        const ms = random.below(LONGEST_PAUSE_MS);
+        if (random.chance(60)) await pause(ms);
+        options.progress(`deed ${deeds}, ${stretches} rests, ${tally.won} won, ${tally.lost} lost`);
+      }
+      if (world.wantsToEnd || findings.length > 0) break;
+      eaters += world.eaters.length;
+      const { costs, stopped: some, ...rested } = await rest(world, { first, open, since });
+      stopped += some;
+      for (const name of Object.keys(tally) as (keyof Tally)[]) tally[name] += rested.tally[name];
+      for (const [program, last] of costs) {
+        const { rests = 0 } = lives.get(program) ?? {};
+        lives.set(program, {
+          name: program.name,
+          rests: rests + 1,
+          first: first.get(program)!,
+          last,
+        });
+      }
+    }
+    await endAll(world);
+  } finally {
+    clearInterval(reading);
+    await clearAway(world);
+  }
+  if (kills.missed > 0) findings.push(`${kills.missed} records of the kernel log were missed`);
+  const longest = ["guard", "watch"].flatMap((name) =>
+    [...lives.values()].filter((life) => life.name === name)
+      .sort((one, other) => other.rests - one.rests).slice(0, 1)
+  );
+  return {
+    ...{ deeds, stretches, tally, eaters, longest, stopped, findings, lastDeeds },
+    minutes: (performance.now() - began) / 60_000,
+    cgroups: world.made,
+  };
+}
+
+async function makeWorld({ seed, executable }: SoakOptions): Promise<World> {
+  const tree = await makeTree();
+  const findings: string[] = [];
+  const folder = Deno.makeTempDirSync({ prefix: "oomkit-soak-" });
+  const hearing: Hearing = {
+    line({ name }, event) {
+      const fault = eventFault(event);
+      if (fault) findings.push(`${name}: ${fault} in ${JSON.stringify(event)}`);
+    },
+    said({ name }, line) {
+      const why = strangeLine(line);
+      if (why) findings.push(`${name} says ${why}: ${JSON.stringify(line)}`);
+    },
+    broken(program, line, why) {
+      if (program.ending?.signal === "SIGKILL") return;
+      findings.push(`${program.name}: ${why}: ${JSON.stringify(line)}`);
+    },
+  };
+  Deno.mkdirSync(`${folder}/state`, { mode: 0o700 });
+  const world: Omit<World, "guard" | "watch"> = {
+    random: makeRandom(seed),
+    ...{ tree, executable, hearing, folder, findings },
+    stateFolder: `${folder}/state`,
+    guarded: `${tree.path}/guarded`,
+    outside: `${tree.path}/outside`,
+    groups: [],
+    eaters: [],
+    bystanders: [],
+    kernelKills: [],
+    programs: [],
+    limits: new Map([[tree.path, [ROOT_LIMIT]]]),
+    made: 0,
+    wantsToEnd: false,
+  };
+  // Both are started before the first deed.
+  return world as World;
+}
+
+/** What is there all the time: two cgroups that nobody guards, with those who must come to no harm. */
+function makeRoom(world: World): void {
+  const { tree } = world;
+  tree.make(world.guarded);
+  tree.make(world.outside);
+  const quiet = makeGroup(
+    world,
+    "quiet",
+    { limit: undefined, isNested: false, inner: undefined },
+    false,
+  )!;
+  const loud = { limit: 32 * MIB, isNested: false, inner: undefined };
+  makeGroup(world, "loud", loud, false);
+  const standing = makeGroup(world, "standing", { ...loud, limit: 64 * MIB })!;
+  world.groups.splice(0, world.groups.length);
+  limitPath(world, quiet.path, 512 * MIB);
+  const start = (path: string, kind: "fed" | "idle") =>
+    startEater(tree, { kind, path, rate: 50 * MIB, most: 2 * MIB });
+  world.bystanders.push(
+    start(quiet.path, "fed"),
+    start(quiet.path, "idle"),
+    start(standing.path, "idle"),
+  );
+}
+
+function checkAlive({ guard, watch, findings }: World): void {
+  for (const { name, ended, ending, said } of [guard, watch]) {
+    if (ended && !ending) {
+      findings.push(`${name} has ended with ${ended.code} (${ended.signal}): ${said.at(-1)}`);
+    }
+  }
+}
+
+/** Both are asked to end; after that everything is as it was. */
+async function endAll(world: World): Promise<void> {
+  const { guard, watch, findings } = world;
+  for (const program of [guard, watch]) {
+    if (program.ended) continue;
+    await endProgram(program, "SIGTERM");
+    const { code, signal } = program.ended!;
+    // A watch ends with 1 when it has seen a kill.
+    if (signal === null && (code === 0 || program === watch && code === 1)) continue;
+    findings.push(`${program.name} ended with ${code} (${signal})`);
+  }
+  checkRestored(world);
+}
+
+async function clearAway(world: World): Promise<void> {
+  for (const { ended, pid } of world.programs) if (!ended) Deno.kill(pid, "SIGKILL");
+  await Promise.all(world.programs.map(({ gone }) => gone));
+  for (const eater of [...world.bystanders, ...world.eaters]) endEater(eater);
+  await world.tree.removeAll();
+  await Promise.all([...world.bystanders, ...world.eaters].map(({ gone }) => gone));
+  Deno.removeSync(world.folder, { recursive: true });
+}

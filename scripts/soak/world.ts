@@ -1,0 +1,183 @@
+/** What a soak has made so far, and what is drawn on it. Only deeds change what later draws depend on. */
+
+import { type Eater, type EaterSpec, endEater, lives, placeOf, startEater } from "./eaters.ts";
+import type { KernelKill } from "./kernel_kills.ts";
+import type { Hearing, Program } from "./program.ts";
+import type { Random } from "./random.ts";
+import type { Tree } from "./tree.ts";
+
+export interface Group {
+  readonly path: string;
+  /** Where its processes go: itself, or a cgroup beneath. */
+  readonly leaf: string;
+  readonly isGuarded: boolean;
+  /** Bytes; `undefined`: none. */
+  limit: number | undefined;
+}
+
+export interface World {
+  readonly random: Random;
+  readonly tree: Tree;
+  readonly executable: string;
+  readonly hearing: Hearing;
+  /** Holds the state of the guards, their logs and what fills page cache. */
+  readonly folder: string;
+  readonly stateFolder: string;
+  readonly guarded: string;
+  readonly outside: string;
+  readonly groups: Group[];
+  readonly eaters: Eater[];
+  /** Nobody may come to harm of these, whatever is done to the others. */
+  readonly bystanders: Eater[];
+  readonly kernelKills: KernelKill[];
+  readonly programs: Program[];
+  readonly limits: Map<string, number[]>;
+  guard: Program;
+  watch: Program;
+  /** Numbers what is made, so that no name comes twice unless it shall. */
+  made: number;
+  wantsToEnd: boolean;
+  /** What else must hold, and does not. */
+  readonly findings: string[];
+}
+
+export const MIB = 1024 ** 2;
+export const MOST_GROUPS = 10;
+/** The shell that becomes an eater takes some memory before it. */
+const LEAST_LIMIT = 16;
+const MOST_LIMIT = 96;
+
+/** Valid UTF-8, and nothing that a terminal, a shell or a regular expression should get to see as it is. */
+const HOSTILE = [
+  "a b",
+  "esc\x1b[31mred",
+  "new\nline",
+  "c1\u009b2J",
+  "--json",
+  "*?[x]",
+  "$(id)`id`",
+  "'\"",
+  "\\x2d",
+  ".hidden",
+  "ünï😀",
+  "x".repeat(180),
+  "memory.max~",
+];
+
+export const drawLimit = ({ random }: World): number =>
+  (LEAST_LIMIT + random.below(MOST_LIMIT - LEAST_LIMIT)) * MIB;
+
+/** The same number of draws, whatever it finds. */
+export function drawGroup({ random, groups }: World): Group | undefined {
+  const at = random.below(1 << 20);
+  return groups.length === 0 ? undefined : groups[at % groups.length];
+}
+
+export function drawName(world: World): string {
+  const { random } = world;
+  const isHostile = random.chance(20);
+  const hostile = random.pick(HOSTILE);
+  return `${isHostile ? hostile : "g"}-${++world.made}`;
+}
+
+export interface Shape {
+  readonly limit: number | undefined;
+  readonly isNested: boolean;
+  /** Of the cgroup beneath, in bytes. */
+  readonly inner: number | undefined;
+}
+
+export function drawShape(world: World): Shape {
+  const { random } = world;
+  const limit = drawLimit(world);
+  const isNested = random.chance(25);
+  const hasInner = random.chance(50);
+  return {
+    limit: random.chance(6) ? undefined : limit,
+    isNested,
+    inner: hasInner ? Math.round(limit / 2) : undefined,
+  };
+}
+
+/** `undefined` where the kernel refuses the name (v1: a newline). */
+export function makeGroup(
+  world: World,
+  name: string,
+  shape: Shape,
+  isGuarded = true,
+): Group | undefined {
+  const { tree } = world;
+  const path = `${isGuarded ? world.guarded : world.outside}/${name}`;
+  try {
+    tree.make(path);
+  } catch {
+    return undefined;
+  }
+  const leaf = shape.isNested ? `${path}/inner` : path;
+  if (shape.isNested) tree.make(leaf);
+  const group: Group = { path, leaf, isGuarded, limit: undefined };
+  if (isGuarded) world.groups.push(group);
+  setLimit(world, group, shape.limit);
+  if (shape.isNested && shape.inner !== undefined) limitPath(world, leaf, shape.inner);
+  return group;
+}
+
+export function setLimit(world: World, group: Group, bytes: number | undefined): boolean {
+  group.limit = bytes;
+  return limitPath(world, group.path, bytes);
+}
+
+/** Remembered before it is set, since a guard may see it at once. */
+export function limitPath(world: World, path: string, bytes: number | undefined): boolean {
+  const known = world.limits.get(path) ?? [];
+  if (bytes !== undefined) world.limits.set(path, [...known, bytes]);
+  return world.tree.setLimit(path, bytes);
+}
+
+export function feedGroup(world: World, group: Group, spec: Omit<EaterSpec, "path">): Eater {
+  const eater = startEater(world.tree, { ...spec, path: group.leaf });
+  world.eaters.push(eater);
+  return eater;
+}
+
+export const eatersIn = ({ eaters }: World, group: Group): Eater[] =>
+  eaters.filter((eater) => lives(eater) && placeOf(eater) === group.leaf);
+
+/** Ends all in it and waits until the kernel lets it go. What was forked in it is in no list. */
+export async function removeGroup(world: World, group: Group): Promise<void> {
+  const { tree, groups } = world;
+  const at = groups.indexOf(group);
+  if (at >= 0) groups.splice(at, 1);
+  for (const eater of eatersIn(world, group)) endEater(eater);
+  const deadline = performance.now() + 30_000;
+  for (const path of tree.all(group.path)) {
+    while (!tree.removeEmpty(path)) {
+      for (const pid of pidsIn(world, path)) killForked(world, pid);
+      if (performance.now() > deadline) {
+        world.findings.push(`${path} cannot be removed: ${pidsIn(world, path).join(" ")}`);
+        return;
+      }
+      await pause(5);
+    }
+  }
+}
+
+export function pidsIn({ tree }: World, path: string): number[] {
+  try {
+    return tree.read(path, "cgroup.procs").split("\n").filter((line) => line !== "").map(Number);
+  } catch {
+    return [];
+  }
+}
+
+function killForked({ eaters }: World, pid: number): void {
+  const known = eaters.findLast((eater) => eater.pid === pid && lives(eater));
+  if (known) return endEater(known);
+  try {
+    Deno.kill(pid, "SIGKILL");
+  } catch {
+    // Gone.
+  }
+}
+
+export const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
