@@ -7,15 +7,13 @@
 import { exists, inodeOf, peekText } from "../cgroup/files.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { openPidfd, signalPidfd } from "../kernel/process.ts";
-import { parseProcStat } from "../parse/proc_stat.ts";
 import { writeControl } from "./control.ts";
+import { pidsIn } from "./held.ts";
 import type { Change, Restored } from "./journal.ts";
 
 export interface PausedProcess extends Pick<Change, "dir" | "inode" | "before" | "set"> {
   readonly file: "state";
   readonly pid: number;
-  /** Clock ticks after boot, in decimal digits. */
-  readonly startTime: string;
 }
 
 /** Of a control file that stops all of its cgroup. */
@@ -74,13 +72,10 @@ export function openPauses(open: () => Deno.FsFile): Pauses {
   };
 }
 
-export function pausedProcess(
-  home: string,
-  pid: number,
-  startTime: bigint,
-): PausedProcess {
+/** @param home the directory of its cgroup; there is no time to find out when it was started. */
+export function pausedProcess(home: string, pid: number): PausedProcess {
   const texts = { before: "running", set: `stopped (pid ${pid})` };
-  return { dir: home, inode: 0, file: "state", pid, startTime: String(startTime), ...texts };
+  return { dir: home, inode: 0, file: "state", pid, ...texts };
 }
 
 /** Lets go on whoever is on record in the file that was left at `path`. */
@@ -99,13 +94,13 @@ function endPause(pause: Pause): Ended {
 }
 
 /** Also who does not look stopped: a signal that is on its way stops him later. */
-function resume({ pid, startTime }: PausedProcess): Ended {
+function resume({ dir, pid }: PausedProcess): Ended {
   const SIGCONT = 18;
   try {
     using pidfd = openPidfd(pid);
-    const stat = parseProcStat(peekText(`/proc/${pid}/stat`) ?? "");
-    // Asked once he is held: nobody can have his pid since.
-    if (pidfd === undefined || String(stat?.startTime) !== startTime) return { outcome: "gone" };
+    // Asked once he is held: nobody can have his pid since. Who has it from before is in that cgroup hardly ever.
+    const present = pidsIn(peekText(`${dir}/cgroup.procs`) ?? "");
+    if (pidfd === undefined || !present.has(pid)) return { outcome: "gone" };
     return { outcome: signalPidfd(pidfd, SIGCONT) ? "restored" : "gone" };
   } catch (error) {
     if (error instanceof SystemCallError) return { outcome: "failed", reason: error.message };
@@ -126,11 +121,11 @@ function readPauses(path: string): Pause[] {
 const FREEZERS = ["freezer.state", "cgroup.freeze"];
 
 function isPause(each: unknown): each is Pause {
-  const { dir, inode, file, before, set, pid, startTime } = (each ?? {}) as Partial<
+  const { dir, inode, file, before, set, pid } = (each ?? {}) as Partial<
     FrozenCgroup & Omit<PausedProcess, "file">
   >;
   if (![dir, before, set].every((text) => typeof text === "string")) return false;
-  if (String(file) === "state") return Number(pid) > 1 && typeof startTime === "string";
+  if (String(file) === "state") return Number(pid) > 1;
   return typeof inode === "number" && FREEZERS.includes(file ?? "") &&
     exists(`${dir}/cgroup.procs`);
 }

@@ -29,8 +29,6 @@ import { isWithin } from "./scope.ts";
 /** A process that is held, and the cgroup that it was in. */
 export interface Pick extends Held {
   readonly weighed: Weighed;
-  /** Clock ticks after boot. */
-  readonly startTime: bigint;
   /** `undefined` where it may not be read, or there is nobody to compare it with. */
   readonly statm: KeptFile | undefined;
   /** By somebody else, before. */
@@ -223,7 +221,6 @@ function hold(
   const cmdline = isKnown ? process.cmdline : commandLineOf(pid);
   return {
     pid,
-    startTime: process.startTime,
     weighed: weighed({ ...process, cmdline }, choice),
     isStopped: process.state === "T" || process.state === "t",
     pidfd,

@@ -158,7 +158,7 @@ export function createBlows(say: (message: Message) => void, pauses: Pauses): Bl
         return pids.has(pick.pid);
       }).map((pick) => ({
         pick,
-        record: pausedProcess(pick.home.path, pick.pid, pick.startTime),
+        record: pausedProcess(pick.home.path, pick.pid),
       }));
       if (meant.length === 0) return;
       pauses.begin(meant.map(({ record }) => record));

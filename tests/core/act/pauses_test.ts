@@ -2,28 +2,28 @@ import assert from "node:assert/strict";
 import { openJournal, ownPauses, restoreLeftovers } from "../../../core/act/journal.ts";
 import { type Pause, pausedProcess } from "../../../core/act/pauses.ts";
 import { libc } from "../../../core/kernel/libc.ts";
-import { type StatFields, statFieldsOf } from "../../stat_fields.ts";
+import { stateOf } from "../../process_state.ts";
 
 // Loaded once and kept, outside of what counts as a test's own.
 libc();
 
 interface Sleeper extends AsyncDisposable {
   readonly pid: number;
-  stat(): StatFields;
+  state(): string;
   stop(): Promise<void>;
 }
 
 /** A process that waits, and can be stopped. */
 function startSleeper(): Sleeper {
   const child = new Deno.Command("cat", { stdin: "piped", stdout: "null" }).spawn();
-  const stat = () => statFieldsOf(child.pid);
+  const state = () => stateOf(child.pid);
   return {
     pid: child.pid,
-    stat,
+    state,
     async stop() {
       child.kill("SIGSTOP");
       // Nothing tells of it but the process itself.
-      while (stat().state !== "T") await new Promise((resolve) => setTimeout(resolve, 1));
+      while (state() !== "T") await new Promise((resolve) => setTimeout(resolve, 1));
     },
     async [Symbol.asyncDispose]() {
       child.kill("SIGKILL");
@@ -51,20 +51,24 @@ const outcomes = (restored: readonly { readonly outcome: string }[]) =>
 Deno.test("who was stopped by a guard that is gone goes on, and nothing is left on record", async () => {
   await using sleeper = startSleeper();
   using folder = makeFolder();
+  using cgroup = makeFolder();
+  Deno.writeTextFileSync(`${cgroup.path}/cgroup.procs`, `${sleeper.pid}\n`);
   await sleeper.stop();
-  folder.leave([pausedProcess("/a", sleeper.pid, sleeper.stat().startTime)]);
+  folder.leave([pausedProcess(cgroup.path, sleeper.pid)]);
   assert.deepEqual(outcomes(restoreLeftovers(folder.path)), ["restored"]);
-  assert.notEqual(sleeper.stat().state, "T");
+  assert.notEqual(sleeper.state(), "T");
   assert.deepEqual(folder.names(), []);
 });
 
-Deno.test("who has the pid of one that was stopped is left as he is", async () => {
+Deno.test("who has the pid of one that was stopped, elsewhere, is left as he is", async () => {
   await using sleeper = startSleeper();
   using folder = makeFolder();
+  using cgroup = makeFolder();
+  Deno.writeTextFileSync(`${cgroup.path}/cgroup.procs`, "1\n");
   await sleeper.stop();
-  folder.leave([pausedProcess("/a", sleeper.pid, sleeper.stat().startTime - 1n)]);
+  folder.leave([pausedProcess(cgroup.path, sleeper.pid)]);
   assert.deepEqual(outcomes(restoreLeftovers(folder.path)), ["gone"]);
-  assert.equal(sleeper.stat().state, "T");
+  assert.equal(sleeper.state(), "T");
 });
 
 Deno.test("a cgroup that was frozen is thawed, unless another has its name", () => {
@@ -86,18 +90,20 @@ Deno.test("a cgroup that was frozen is thawed, unless another has its name", () 
 Deno.test("who is stopped is on record until he goes on, and goes on at the end in any case", async () => {
   await using sleeper = startSleeper();
   using folder = makeFolder();
+  using cgroup = makeFolder();
+  Deno.writeTextFileSync(`${cgroup.path}/cgroup.procs`, `${sleeper.pid}\n`);
   const journal = openJournal(folder.path);
   assert.equal(journal.expectPauses(), undefined);
   const pauses = ownPauses(folder.path);
   pauses.prepare();
-  const pause = pausedProcess("/a", sleeper.pid, sleeper.stat().startTime);
+  const pause = pausedProcess(cgroup.path, sleeper.pid);
   pauses.begin([pause]);
   pauses.end([pause]);
   assert.equal(Deno.readTextFileSync(`${folder.path}/${folder.names()[0]}`).split("\n")[0], "[]");
   pauses.begin([pause]);
   await sleeper.stop();
   assert.deepEqual(outcomes(journal.restore()), ["restored"]);
-  assert.notEqual(sleeper.stat().state, "T");
+  assert.notEqual(sleeper.state(), "T");
   assert.deepEqual(folder.names(), []);
   pauses.close();
 });
