@@ -1,0 +1,110 @@
+/** What happens to a guard in its life: for each way in which it changes something. */
+
+import { isDeed, type StateFolder } from "../guarded.ts";
+import { type HungryProcess, startHungryProcess } from "../hungry_process.ts";
+import { MIB } from "../kernel_cases.ts";
+import { makeRealCgroup, type RealCgroup } from "../real_cgroup.ts";
+import type { Telling } from "../telling.ts";
+import { type End, live, type Lived, standingOf } from "./life.ts";
+
+export interface Stage extends AsyncDisposable {
+  readonly cgroup: RealCgroup;
+  /** What is to be as it was in the end. */
+  standing(): unknown;
+  /** Lets a guard live, and die where it is to; at its end everybody who ate is dead, or out of food. */
+  live(state: StateFolder, end?: End): Promise<Lived>;
+}
+
+export type Scene = () => Promise<Stage>;
+
+const LIMIT = 32 * MIB;
+
+/** Its limit changes, it is filled, and another one is removed. */
+export const changing: Scene = async () => {
+  const parent = makeRealCgroup("steps");
+  const stays = parent.child("stays");
+  const goes = parent.child("goes");
+  stays.limit(2 * LIMIT);
+  goes.limit(LIMIT);
+  const hungry = await startHungryProcess(stays);
+  const mode = parent.version === 1 ? "hold" : "tripwire";
+  const args = ["--mode", mode, "--policy", "process", stays.path, goes.path];
+  const play = async (guarded: Telling) => {
+    stays.limit(LIMIT);
+    await guarded.next(({ type, limit }) => type === "guarding" && limit === LIMIT);
+    feed(hungry);
+    await guarded.next(isDeed);
+    await goes[Symbol.asyncDispose]();
+    await guarded.next(({ type, outcome }) => type === "restored" && outcome === "gone");
+    Deno.kill(guarded.pid, "SIGTERM");
+  };
+  return {
+    cgroup: stays,
+    standing: () => standingOf(stays),
+    live: (state, end) => live(args, state, play, end),
+    async [Symbol.asyncDispose]() {
+      await hungry[Symbol.asyncDispose]();
+      await parent[Symbol.asyncDispose]();
+    },
+  };
+};
+
+/** Several fill it so fast that the others are stopped while one is killed. */
+export const pausing: Scene = async () => {
+  const cgroup = makeRealCgroup("pause");
+  cgroup.limit(2 * LIMIT);
+  const hungry: HungryProcess[] = [];
+  for (let n = 0; n < 3; n++) hungry.push(await startHungryProcess(cgroup));
+  const args = ["--mode", "notify", "--policy", "process", cgroup.path];
+  const play = async (guarded: Telling) => {
+    hungry.forEach(feed);
+    await guarded.next(isDeed);
+    Deno.kill(guarded.pid, "SIGTERM");
+  };
+  return {
+    cgroup,
+    standing: () => standingOf(cgroup),
+    live: (state, end) => live(args, state, play, end),
+    async [Symbol.asyncDispose]() {
+      for (const each of hungry) await each[Symbol.asyncDispose]();
+      await cgroup[Symbol.asyncDispose]();
+    },
+  };
+};
+
+/** What dies as a whole takes so long that it is stopped by the freezer, and struck once more. */
+export const freezing: Scene = async () => {
+  const cgroup = makeRealCgroup("freeze");
+  cgroup.limit(8 * LIMIT);
+  const dir = `/sys/fs/cgroup/freezer/oomkit-test-freeze-${Deno.pid}`;
+  Deno.mkdirSync(dir);
+  const hungry: HungryProcess[] = [];
+  for (let n = 0; n < 4; n++) {
+    const before = `echo $$ > ${dir}/cgroup.procs`;
+    hungry.push(await startHungryProcess(cgroup, { before }));
+    await hungry[n]!.feed(1.5 * LIMIT);
+  }
+  const args = ["--mode", "hold", "--policy", "container", cgroup.path];
+  const play = async (guarded: Telling) => {
+    feed(hungry[0]!);
+    await guarded.next(isDeed);
+    Deno.kill(guarded.pid, "SIGTERM");
+  };
+  const state = () => Deno.readTextFileSync(`${dir}/freezer.state`);
+  return {
+    cgroup,
+    standing: () => ({ ...standingOf(cgroup), freezer: state() }),
+    live: (folder, end) => live(args, folder, play, end),
+    async [Symbol.asyncDispose]() {
+      Deno.writeTextFileSync(`${dir}/freezer.state`, "THAWED");
+      for (const each of hungry) await each[Symbol.asyncDispose]();
+      await cgroup[Symbol.asyncDispose]();
+      Deno.removeSync(dir);
+    },
+  };
+};
+
+/** More than it may have; whether that kills it is told by others. */
+function feed(process: HungryProcess): void {
+  process.feed(4 * LIMIT).catch(() => {});
+}
