@@ -1,11 +1,11 @@
 /**
  * Runs every test that can run on this machine, and names the others with the reason.
  *
- *     scripts/test [--only fmt,lint,check,layers,unit,compile,v1,v2]
+ *     scripts/test [--only fmt,lint,check,layers,compile,unit,v1,v2,soak]
  *     scripts/test --help
  *
- * With CI=true what could not run counts as failed. Stages run one after the other: the tests on real kernels measure
- * time, and two cores are few.
+ * With CI=true what could not run counts as failed. What runs on this machine's own kernel measures time, and has it to
+ * itself; before that the unit tests and the emulated machines run two at a time.
  */
 
 import { parseArgs } from "node:util";
@@ -16,16 +16,26 @@ import { executableTests } from "./stages/executable_tests.ts";
 import {
   executable,
   guestObstacle,
+  guestParts,
   hostObstacle,
   inGuest,
   throughExecutable,
   throughLauncher,
   type Version,
 } from "./stages/kernels.ts";
+import { inLanes } from "./stages/lanes.ts";
 import { lastLine, missing, type Outcome, total } from "./stages/outcome.ts";
+import { soakStage } from "./stages/soak.ts";
 import { Mistake, note, run, say } from "./terminal.ts";
 
-type Part = () => Promise<Outcome>;
+interface Part {
+  readonly run: () => Promise<Outcome>;
+  /** It takes no harm when another runs beside it. */
+  readonly isPatient?: true;
+}
+
+/** No more than that: an emulated machine has two CPUs, and its tests have deadlines. */
+const MOST_LANES = 2;
 
 const unitFolders = [
   "tests/cli",
@@ -52,36 +62,52 @@ async function main(): Promise<number> {
   }
   const chosen = choice(only, Object.keys(stages));
   const strict = Deno.env.get("CI") === "true";
-  const outcomes: Outcome[] = [];
-  for (const [name, parts] of Object.entries(stages)) {
-    if (!chosen.includes(name)) continue;
-    for (const part of parts) {
-      if (Deno.stderr.isTerminal()) note(`running ${name} …`);
-      const start = performance.now();
-      const outcome = await part();
-      if (signal.aborted) throw new Mistake(`interrupted in the stage "${name}"`);
-      show(outcome, (performance.now() - start) / 1000, strict);
-      outcomes.push(outcome);
-    }
-  }
+  const parts = Object.entries(stages).filter(([name]) => chosen.includes(name))
+    .flatMap(([name, parts]) => parts.map((part) => ({ name, ...part })));
+  const perform = ({ name, run }: typeof parts[number]) => async () => {
+    if (Deno.stderr.isTerminal()) note(`running ${name} …`);
+    const start = performance.now();
+    const outcome = await run();
+    if (signal.aborted) throw new Mistake(`interrupted in the stage "${name}"`);
+    show(outcome, (performance.now() - start) / 1000, strict);
+    return outcome;
+  };
+  const first = parts.findIndex(({ isPatient }) => isPatient);
+  const ready = parts.slice(0, Math.max(0, first));
+  const rest = parts.slice(Math.max(0, first));
+  const patient = rest.filter(({ isPatient }) => isPatient);
+  const alone = rest.filter(({ isPatient }) => !isPatient);
+  const lanes = Math.min(MOST_LANES, navigator.hardwareConcurrency);
+  const outcomes = [
+    ...await inLanes(ready.map(perform), 1),
+    ...await inLanes(patient.map(perform), lanes),
+    ...await inLanes(alone.map(perform), 1),
+  ];
   const totals = total(outcomes, strict);
   say(lastLine(totals));
   return totals.failed === 0 ? 0 : 1;
 }
 
+/** In the order in which they run, but for those that can run beside others. */
 function stagesUnder(signal: AbortSignal): Record<string, Part[]> {
   const folders = unitFolders.filter(isFolder);
+  const once = (run: () => Promise<Outcome>): Part[] => [{ run }];
+  const unit = () => denoTests({ what: "unit", paths: folders, limit: unitLimit, signal });
   return {
-    fmt: [() => check("fmt", ["fmt", "--check"], signal)],
-    lint: [() => check("lint", ["lint", "--quiet"], signal)],
-    check: [() => check("check", ["check", "--quiet", "--frozen", ...sources()], signal)],
-    layers: [
-      () => check("layers", ["run", "--allow-read", "--no-check", "scripts/layers.ts"], signal),
+    fmt: once(() => check("fmt", ["fmt", "--check"], signal)),
+    lint: once(() => check("lint", ["lint", "--quiet"], signal)),
+    check: once(() => check("check", ["check", "--quiet", "--frozen", ...sources()], signal)),
+    layers: once(() =>
+      check("layers", ["run", "--allow-read", "--no-check", "scripts/layers.ts"], signal)
+    ),
+    compile: [
+      { run: () => compile(executable, signal) },
+      { run: () => executableTests(signal) },
     ],
-    unit: [() => denoTests({ what: "unit", paths: folders, limit: unitLimit, signal })],
-    compile: [() => compile(executable, signal), () => executableTests(signal)],
+    unit: [{ run: unit, isPatient: true }],
     v1: kernelParts("v1", signal),
     v2: kernelParts("v2", signal),
+    soak: once(() => soakStage(signal)),
   };
 }
 
@@ -90,19 +116,31 @@ function kernelParts(version: Version, signal: AbortSignal): Part[] {
   const noHost = hostObstacle(version);
   const parts: Part[] = [];
   if (noHost === undefined) {
-    parts.push(() => throughLauncher(version, signal), () => throughExecutable(version, signal));
+    parts.push({ run: () => throughLauncher(version, signal) });
+    parts.push({ run: () => throughExecutable(version, signal) });
   }
-  if (noHost !== undefined || version === "v1") {
-    parts.push(async () => {
-      const noGuest = guestObstacle();
-      if (noGuest === undefined) return await inGuest(version, signal);
-      return missing(
-        `real ${version}`,
-        noHost === undefined ? noGuest : `${noHost}, and ${noGuest}`,
-      );
-    });
-  }
+  if (noHost === undefined && version !== "v1") return parts;
+  const guests = guestParts(version);
+  guests.forEach((files, at) => {
+    const part = guests.length > 1 ? ` ${at + 1} of ${guests.length}` : "";
+    parts.push({ run: () => guestPart(version, noHost, files, part, signal), isPatient: true });
+  });
   return parts;
+}
+
+async function guestPart(
+  version: Version,
+  noHost: string | undefined,
+  files: readonly string[],
+  part: string,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const noGuest = guestObstacle();
+  if (noGuest === undefined) return await inGuest(version, files, part, signal);
+  return missing(
+    `real ${version}${part}`,
+    noHost === undefined ? noGuest : `${noHost}, and ${noGuest}`,
+  );
 }
 
 function show(outcome: Outcome, seconds: number, strict: boolean): void {

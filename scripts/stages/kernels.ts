@@ -6,6 +6,7 @@ import { root } from "../bundle.ts";
 import { obstacle, runTestsInGuest } from "../guest_kernel/guest.ts";
 import { testFiles } from "../guest_kernel/test_files.ts";
 import { denoTests, outcomeOf } from "./deno_tests.ts";
+import { shards } from "./lanes.ts";
 import { missing, type Outcome } from "./outcome.ts";
 
 export type Version = "v1" | "v2";
@@ -17,6 +18,9 @@ export const executable = join(root, "dist/oomkit");
 /** Seconds, with room for a busy machine. The emulated one is some ten times slower. */
 const hostLimit = 300;
 const guestLimit = 1300;
+
+/** A machine takes some ten seconds to start, and the last one to end should not be alone for long. */
+const FILES_IN_GUEST = 6;
 
 /** Why this machine's own kernel cannot serve; undefined if it can. */
 export function hostObstacle(version: Version): string | undefined {
@@ -62,14 +66,28 @@ export function guestObstacle(): string | undefined {
   return noTests() ?? obstacle() ?? noExecutable();
 }
 
-/** Through the executable, as there are no sources in the guest. */
-export async function inGuest(version: Version, signal: AbortSignal): Promise<Outcome> {
-  const what = `real ${version}, executable, guest`;
+/**
+ * The guest's tests in parts, each for a machine of its own: one of them keeps a little more than one core busy. By the size
+ * of the files, which says roughly how long they take.
+ */
+export function guestParts(version: Version): string[][] {
+  const files = guestFiles(version).map((path) => ({ path, weight: Deno.statSync(path).size }));
+  return shards(files, Math.ceil(files.length / FILES_IN_GUEST));
+}
+
+/** Through the executable, as there are no sources in the guest. @param part which one of how many, for the reader. */
+export async function inGuest(
+  version: Version,
+  files: readonly string[],
+  part: string,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const what = `real ${version}, executable, guest${part}`;
   const out = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   const report = join(out, "junit.xml");
   const pieces: BlobPart[] = [];
   try {
-    const outcome = await runTestsInGuest(guestFiles(version), {
+    const outcome = await runTestsInGuest(files, {
       cgroup: version,
       executable,
       limit: guestLimit,
