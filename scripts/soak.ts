@@ -94,11 +94,12 @@ function parse() {
 function progressLine() {
   const began = performance.now();
   let shown = began + PROGRESS_AFTER_MS - PROGRESS_MS;
+  const isShown = Deno.stderr.isTerminal() && Deno.env.get("TERM") !== "dumb";
   let isThere = false;
   const write = (text: string) => writeAll(Deno.stderr, new TextEncoder().encode(text));
   return {
     show(line: string) {
-      if (!Deno.stderr.isTerminal() || performance.now() - shown < PROGRESS_MS) return;
+      if (!isShown || performance.now() - shown < PROGRESS_MS) return;
       shown = performance.now();
       isThere = true;
       write(`\r\x1b[K${line}, ${((shown - began) / 60_000).toFixed(1)} min`);

@@ -30,7 +30,7 @@ export async function soakInGuest(version: string, run: GuestSoak): Promise<numb
       cgroup: version,
       deno: true,
       command: ["deno", "run", "-A", "--no-check", "--no-config", "/soak/soak.js", ...words],
-      environment: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1", TMPDIR: "/disk" },
+      environment: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1", TMPDIR: "/disk", TERM: "dumb" },
       files: { "/soak": folder },
       memory: MACHINE_MEMORY,
       disk: DISK,

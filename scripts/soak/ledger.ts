@@ -125,11 +125,23 @@ export function deaths(facts: Facts): { readonly tally: Tally; readonly wrongs: 
     else {
       wrongs.push(
         `pid ${pid} (${eater.kind}) in ${placeOf(eater)} ended by ${ended.signal} at ` +
-          `${new Date(ended.at).toISOString()}, and neither the kernel nor a guard says why`,
+          `${new Date(ended.at).toISOString()}, and neither the kernel nor a guard says why; ` +
+          `there: ${toldNear(guards, placeOf(eater), ended.at)}`,
       );
     }
   }
   return { tally, wrongs };
+}
+
+/** For whoever looks for the fault. */
+function toldNear(guards: readonly Program[], path: string, at: number): string {
+  const near = guards.flatMap(({ events }) => events).filter(({ cgroup, ts }) =>
+    (within(path, cgroup) || within(cgroup, path)) && Math.abs(Date.parse(ts) - at) < LATE_MS
+  );
+  return near.slice(-8).map((event) =>
+    [event.ts, event.type, event.action, event.outcome, event.victim?.pid, event.container]
+      .filter((each) => each !== undefined && each !== null).join(" ")
+  ).join("; ") || "nothing";
 }
 
 function isOf(event: Told, { pid, places, started, ended }: Eater): boolean {

@@ -49,7 +49,7 @@ export interface Life {
 const STRETCH = 100;
 /** Between two deeds. */
 const LONGEST_PAUSE_MS = 250;
-const LAST_DEEDS = 25;
+const LAST_DEEDS = 100;
 const KMSG_MS = 50;
 
 /** The longer it takes, the longer both are left at work: 1, 2, 3 … stretches. */
