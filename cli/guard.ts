@@ -218,8 +218,8 @@ function brokenOff(error: unknown): never {
 }
 
 function* followed(guarding: Guarding | undefined): Generator<Followed> {
-  for (const { cgroup, spec } of guarding?.entries() ?? []) {
-    yield { cgroup, mode: spec.mode, threshold: spec.bounds.threshold };
+  for (const { cgroup, terms } of guarding?.entries() ?? []) {
+    yield { cgroup, mode: terms.mode, threshold: terms.bounds.threshold };
   }
 }
 
@@ -235,7 +235,7 @@ function isMistake(error: unknown): error is Error {
 
 function startLine({ entries, scheduling, sources }: Guarding, { plans }: GuardSetup): string {
   const all = entries();
-  const modes = [...new Set(all.map(({ spec }) => spec.mode))];
+  const modes = [...new Set(all.map(({ terms }) => terms.mode))];
   const what = all.length === 1 ? "1 cgroup" : `${all.length} cgroups`;
   const rules = plans.all.length > 1 ? ` under ${plans.all.length - 1} rules` : "";
   const deadly = isDeadly(plans) ? "" : ", nothing is killed";

@@ -111,7 +111,7 @@ export function checkReach(guarding: Guarding, { scopes, plans, usual }: GuardSe
   const { mode, dryRun } = usual;
   const meant = entries.filter(({ plan }) => plan === usual);
   if (mode === "auto" || dryRun || meant.length === 0) return;
-  if (meant.some(({ spec }) => spec.mode === mode)) return;
+  if (meant.some(({ terms }) => terms.mode === mode)) return;
   throw new OomkitError(
     `cannot use --mode ${mode}: it could not be set up in any of ${meant.length} cgroups, for the reasons above`,
     "use --mode auto for what works",

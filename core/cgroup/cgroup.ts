@@ -46,10 +46,19 @@ export function isThere(cgroup: Cgroup): boolean {
   return inodeOf(cgroup.dir) === cgroup.inode;
 }
 
-/** `undefined` when the cgroup is gone. Throws `OomkitError` when a file may not be read. */
-export function readSnapshot(cgroup: Cgroup): Snapshot | undefined {
-  const snapshot = cgroup.hierarchy.dialect.snapshot(reader(cgroup));
-  return isThere(cgroup) ? snapshot : undefined;
+/** memory.stat alone costs as much as all that an outline is taken from. */
+const DETAILS = /^memory\.(stat|pressure|swap\.current|kmem\..*)$/;
+
+/**
+ * Limits, usage and counters, which is what is asked for of every cgroup that comes; neither `stats` nor pressure. `undefined`
+ * when the cgroup is gone. Throws `OomkitError` when a file may not be read.
+ */
+export function readOutline(cgroup: Cgroup): Snapshot | undefined {
+  const read = reader(cgroup);
+  const outline = cgroup.hierarchy.dialect.snapshot((name) =>
+    DETAILS.test(name) ? undefined : read(name)
+  );
+  return isThere(cgroup) ? outline : undefined;
 }
 
 /** `undefined` when the cgroup is gone. */

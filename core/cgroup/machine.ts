@@ -1,6 +1,7 @@
 /** The machine beneath all cgroups: what is the limit where no cgroup has one. */
 
 import { parseKeyed } from "../parse/keyed.ts";
+import { parseKilobytes } from "../parse/kilobytes.ts";
 import { type Meminfo, parseMeminfo } from "../parse/meminfo.ts";
 import { parseCount } from "../parse/numbers.ts";
 import { parsePressure } from "../parse/pressure.ts";
@@ -36,6 +37,12 @@ export function readMachine(): Machine {
 /** All of it absent where there is no /proc. */
 export function readMeminfo(): Meminfo {
   return parseMeminfo(peekText("/proc/meminfo") ?? "");
+}
+
+/** Bytes; asked for with every cgroup that comes, so that the rest is not taken apart. */
+export function readSwapTotal(): number | undefined {
+  const text = peekText("/proc/meminfo") ?? "";
+  return parseKilobytes(/^SwapTotal:(.*)\n/m.exec(text)?.[1]);
 }
 
 /** Bytes of memory and swap: what the kernel weighs badness against when the machine itself runs out. */

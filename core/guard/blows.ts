@@ -85,8 +85,8 @@ export function createBlows(say: (message: Message) => void, pauses: Pauses): Bl
       level,
       candidates: ward.aim?.candidates ?? [],
       before: ward.usage,
-      limit: ward.spec.limit,
-      threshold: ward.spec.bounds[level],
+      limit: ward.terms.limit,
+      threshold: ward.terms.bounds[level],
       stat: ward.stat,
       ...rest,
     };

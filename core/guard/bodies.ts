@@ -7,16 +7,16 @@ import type { Entry } from "./roster.ts";
 
 type Of<Say extends Message["say"]> = Extract<Message, { say: Say }>;
 
-export function guardingBody({ measured, spec, plan }: Entry): Body {
+export function guardingBody({ measured, terms, plan }: Entry): Body {
   const { warn, critical, threshold } = plan.actions;
   return {
     type: "guarding",
     rule: plan.rule ?? null,
-    limit: spec.limit,
+    limit: terms.limit,
     limit_owner: measured.path,
-    ...spec.bounds,
+    ...terms.bounds,
     base: plan.base,
-    mode: spec.mode,
+    mode: terms.mode,
     actions: {
       warn: warn.map(actionText),
       critical: critical.map(actionText),
@@ -37,7 +37,7 @@ export function actionText(action: Action): string {
   }
 }
 
-export function levelBody({ spec, plan: { base } }: Entry, said: Of<"level">): Body {
+export function levelBody({ terms, plan: { base } }: Entry, said: Of<"level">): Body {
   const { level, usage, value, rate } = said;
   return {
     type: "level",
@@ -45,31 +45,34 @@ export function levelBody({ spec, plan: { base } }: Entry, said: Of<"level">): B
     usage,
     value,
     base,
-    threshold: spec.bounds[level],
-    limit: spec.limit,
+    threshold: terms.bounds[level],
+    limit: terms.limit,
     rate: rate === undefined ? null : Math.round(rate),
   };
 }
 
-export function letGoBody({ spec }: Entry, { level, why, usage, reclaimable }: Of<"let_go">): Body {
+export function letGoBody(
+  { terms }: Entry,
+  { level, why, usage, reclaimable }: Of<"let_go">,
+): Body {
   return {
     type: "let_go",
     level,
     why,
     usage,
     reclaimable: reclaimable ?? null,
-    limit: spec.limit,
-    threshold: spec.bounds[level],
+    limit: terms.limit,
+    threshold: terms.bounds[level],
   };
 }
 
-export function blowBody({ spec, plan: { dryRun } }: Entry, blow: Blow): Body {
+export function blowBody({ terms, plan: { dryRun } }: Entry, blow: Blow): Body {
   const { before, after } = blow;
   return {
     type: "action",
     action: blow.deed,
     level: blow.level,
-    mode: spec.mode,
+    mode: terms.mode,
     dry_run: dryRun,
     signal: blow.signal,
     victim: blow.victim ? toldOf(blow.victim) : null,
@@ -89,18 +92,18 @@ export function blowBody({ spec, plan: { dryRun } }: Entry, blow: Blow): Body {
   };
 }
 
-export function reclaimedBody({ spec, plan: { dryRun } }: Entry, said: Of<"reclaimed">): Body {
+export function reclaimedBody({ terms, plan: { dryRun } }: Entry, said: Of<"reclaimed">): Body {
   const { level, before, after, lasted } = said;
   return {
     ...emptyAction,
     action: "reclaim",
     level,
-    mode: spec.mode,
+    mode: terms.mode,
     dry_run: dryRun,
     usage_before: before,
     usage_after: after,
-    limit: spec.limit,
-    threshold: spec.bounds[level],
+    limit: terms.limit,
+    threshold: terms.bounds[level],
     outcome: dryRun ? "would" : "freed",
     freed: dryRun ? null : Math.max(0, before - after),
     freed_ms: rounded(lasted),

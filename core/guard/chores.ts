@@ -50,11 +50,11 @@ export function createChores(
     ...emptyAction,
     action,
     level,
-    mode: entry.spec.mode,
+    mode: entry.terms.mode,
     dry_run: entry.plan.dryRun,
     usage_before: usage,
-    limit: entry.spec.limit,
-    threshold: entry.spec.bounds[level],
+    limit: entry.terms.limit,
+    threshold: entry.terms.bounds[level],
   });
 
   const sendSignal = (entry: Entry, level: Level, usage: number, signal: Deno.Signal) => {
@@ -85,7 +85,7 @@ export function createChores(
     const body = base(entry, level, usage, "reclaim");
     if (entry.plan.dryRun) return tell(entry.cgroup.path, "none", { ...body, outcome: "would" });
     const started = performance.now();
-    const wanted = entry.spec.bounds[level];
+    const wanted = entry.terms.bounds[level];
     const refused = askBack(entry, usage - wanted);
     if (refused) {
       return tell(entry.cgroup.path, "none", { ...body, outcome: "failed", reason: refused });
@@ -149,8 +149,8 @@ export function createChores(
         usage,
         value: usage,
         base: entry.plan.base,
-        threshold: entry.spec.bounds[level],
-        limit: entry.spec.limit,
+        threshold: entry.terms.bounds[level],
+        limit: entry.terms.limit,
         rate: null,
       };
       for (const action of entry.plan.actions[level]) {

@@ -3,7 +3,14 @@
 import type { Cgroup } from "../cgroup/cgroup.ts";
 import { maySpare } from "../kernel/descriptors.ts";
 import { type Fd, inodeOfFd, openDirectory } from "../kernel/fd.ts";
-import { type ControlFile, type KeptFile, openEachTime, openKeptIn } from "../kernel/kept_file.ts";
+import {
+  type ControlFile,
+  type KeptFile,
+  openEachTime,
+  openKeptIn,
+  openWhenRead,
+  type RestingFile,
+} from "../kernel/kept_file.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { tooFewDescriptors } from "../watch/describe.ts";
 
@@ -11,7 +18,8 @@ export interface Eyes {
   /** The very cgroup that was named, also when another takes its name; `undefined` where descriptors are not to spare. */
   readonly directory: Fd | undefined;
   readonly usageFile: ControlFile;
-  readonly statFile: ControlFile;
+  /** memory.stat, which rests where usage is far from any level. */
+  readonly statFile: RestingFile;
   /** v2 memory.events, for the epoll set; read to be woken again. */
   readonly events: KeptFile | undefined;
 }
@@ -31,12 +39,12 @@ export function openEyes(measured: Cgroup): Eyes | undefined {
     const events = dialect.version === 2 && kernel ? openEvents(directory, keep) : undefined;
     if (maySpare(directory, "speed")) {
       const usageFile = keep(openKeptIn(directory, dialect.usageFile));
-      const statFile = keep(openKeptIn(directory, "memory.stat"));
+      const statFile = openWhenRead(directory, "memory.stat");
       return { directory, usageFile, statFile, events };
     }
     directory.close();
-    const [usageFile, statFile] = [dialect.usageFile, "memory.stat"]
-      .map((name) => openEachTime(`${dir}/${name}`)) as [ControlFile, ControlFile];
+    const usageFile = openEachTime(`${dir}/${dialect.usageFile}`);
+    const statFile = openEachTime(`${dir}/memory.stat`);
     return { directory: undefined, usageFile, statFile, events };
   } catch (error) {
     closeAll(opened);

@@ -58,13 +58,13 @@ export function createFight(options: FightOptions): Fight {
   const blows = createBlows(say, pauses);
 
   const takeAimAt = (ward: Ward, mark: number) => {
-    const { spec, scope, measured, usageFile } = ward;
+    const { terms, scope, measured, usageFile } = ward;
     const isPressed = () => (usageFile.number() ?? 0) >= mark;
     const aim = takeAim(scope, {
       plan: ward.orders,
       isKept,
       measured: scope.path === measured.path ? scope : measured,
-      capacity: spec.capacity,
+      capacity: terms.capacity,
       pressed: isPressed,
       struck: new Set(ward.blows.map(({ pick }) => pick.pid)),
     });
@@ -74,7 +74,7 @@ export function createFight(options: FightOptions): Fight {
   };
 
   const aim = (ward: Ward, now: number, reached: Level, anew: boolean) => {
-    const { threshold } = ward.spec.bounds;
+    const { threshold } = ward.terms.bounds;
     const age = ward.aim === undefined ? Infinity : now - ward.aim.at;
     const left = msUntilLimit(ward);
     const isStale = (anew && age > FRESH_MS) || (age > AIM_MS && left < FAR_MS);
@@ -117,7 +117,7 @@ export function createFight(options: FightOptions): Fight {
       case "reclaim":
         ward.reclaim = { before: ward.usage, since: now };
         if (!ward.orders.dryRun) {
-          reclaim(ward, ward.usage - ward.spec.bounds[engagement.level]);
+          reclaim(ward, ward.usage - ward.terms.bounds[engagement.level]);
         }
         ward.nextLook = now;
         break;
@@ -193,7 +193,7 @@ export function createFight(options: FightOptions): Fight {
   };
 
   const aimNow = (ward: Ward) => {
-    const { limit, bounds } = ward.spec;
+    const { limit, bounds } = ward.terms;
     takeAimAt(ward, limit - (limit - bounds.threshold) / 2);
   };
 
@@ -211,7 +211,7 @@ export function createFight(options: FightOptions): Fight {
       if (failure) return failure;
       const struckAfter = performance.now() - now;
       const isUrgent = signal === SIGKILL && msAtWorst(ward) < PAUSE_MS;
-      if (isUrgent && ward.spec.mode === "notify") blows.pauseOthers(ward, pick, present, now);
+      if (isUrgent && ward.terms.mode === "notify") blows.pauseOthers(ward, pick, present, now);
       blows.open(ward, now, pick, deed, signal, struckAfter);
       return undefined;
     }

@@ -1,11 +1,22 @@
 /**
  * V8 knows nothing of the cgroup that it runs in, and collects garbage when that suits its own heap: late. The main thread does
  * so soon (docs/performance.md, footprint). Not the sentry: the 10 ms that it takes lost races at 1 % of a CPU; nor is
- * malloc_trim(3) called, which takes the locks of the sentry's memory too.
+ * malloc_trim(3) called once it guards, which takes the locks of the sentry's memory too.
  */
+
+import { trimHeap } from "../kernel/pages.ts";
 
 /** There where V8 was told `--expose-gc`, as in the executable. */
 const { gc } = globalThis as { gc?: () => void };
+
+/**
+ * Of the calling thread's heap, and of the C library's of all threads. Once everything is set up: what that took is a fifth of
+ * a guard's memory, and neither V8 nor the library gives it back by itself (docs/performance.md).
+ */
+export function tidyUp(): void {
+  gc?.();
+  trimHeap();
+}
 
 /** Bytes of heap more than the last time were worth a collection, which takes some 10 ms. */
 const GROWTH = 2 * 1024 ** 2;

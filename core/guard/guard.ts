@@ -137,7 +137,7 @@ export async function startGuard(
       case "blow": {
         const { blow } = report;
         say(blowBody(entry, blow), blow.stat);
-        const isHeld = blow.outcome === "failed" && entry.spec.mode === "hold";
+        const isHeld = blow.outcome === "failed" && entry.terms.mode === "hold";
         if (isHeld) letLoose(entry, blow.reason ?? "nobody could be ended");
         return chores.afterBlow(entry, blow);
       }
@@ -186,6 +186,7 @@ export async function startGuard(
   expectStops();
   considerAll();
   await roster.armed();
+  await thread.tidyUp();
   for (const entry of roster.all()) {
     for (const [wanted, using, reason] of isDeadly(plans) ? doubts(entry) : []) {
       refuse(entry.cgroup.path, wanted, using, reason);
@@ -195,8 +196,8 @@ export async function startGuard(
   const checkHolds = createHoldWatchdog(options.holdTimeout, letLoose);
   const pulse = createPulse(thread.beats);
   const refresh = () => {
-    for (const { cgroup, isNamed, wanted, spec } of roster.all()) {
-      if (wanted !== "notify") roster.consider(cgroup, isNamed, spec.mode !== wanted);
+    for (const { cgroup, isNamed, wanted, terms } of roster.all()) {
+      if (wanted !== "notify") roster.consider(cgroup, isNamed, terms.mode !== wanted);
     }
   };
   /** What no notification tells: the limit of an ancestor, and a target that is made anew. */
@@ -235,9 +236,9 @@ export async function startGuard(
     scheduling,
     sources: following.sources,
     done: ended.promise,
-    candidates({ cgroup, measured, spec, plan }) {
+    candidates({ cgroup, measured, terms, plan }) {
       const pressed = () => false;
-      const { capacity } = spec;
+      const { capacity } = terms;
       const kept = (path: string) => isKept(plans, path);
       const aiming = { plan, isKept: kept, measured, capacity, pressed, struck: new Set<number>() };
       const aim = takeAim(cgroup, aiming);

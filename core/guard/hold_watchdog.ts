@@ -15,7 +15,7 @@ export function createHoldWatchdog(
   const waitingSince = new Map<number, number>();
   return (entries) => {
     const now = performance.now();
-    for (const entry of entries.filter(({ spec }) => spec.mode === "hold")) {
+    for (const entry of entries.filter(({ terms }) => terms.mode === "hold")) {
       const { id } = entry;
       const since = waitingSince.get(id);
       if (!isWaiting(entry)) waitingSince.delete(id);

@@ -1,8 +1,8 @@
 /** Which limit a guard goes by. */
 
 import { readEffectiveLimit } from "../cgroup/ancestry.ts";
-import { type Cgroup, openCgroup, readSnapshot } from "../cgroup/cgroup.ts";
-import { readMeminfo } from "../cgroup/machine.ts";
+import { type Cgroup, openCgroup, readOutline } from "../cgroup/cgroup.ts";
+import { readSwapTotal } from "../cgroup/machine.ts";
 import { oomCapacity } from "../policy/victim.ts";
 import type { Snapshot } from "../snapshot.ts";
 
@@ -24,14 +24,14 @@ export function limitOf(
   isNamed: boolean,
   soft: boolean,
 ): GuardedLimit | undefined {
-  const own = readSnapshot(cgroup);
+  const own = readOutline(cgroup);
   if (own === undefined) return undefined;
   const effective = isNamed ? readEffectiveLimit(cgroup) : undefined;
   const owner = effective?.owner === undefined || effective.owner === cgroup.path
     ? undefined
     : openCgroup(cgroup.hierarchy, effective.owner);
   const measured = owner ?? cgroup;
-  const snapshot = owner ? readSnapshot(owner) : own;
+  const snapshot = owner ? readOutline(owner) : own;
   if (snapshot === undefined) return undefined;
   const hard = effective?.bytes ?? own.limits.max ?? Infinity;
   const softLimit = soft ? snapshot.limits.soft ?? snapshot.limits.high ?? Infinity : Infinity;
@@ -41,6 +41,6 @@ export function limitOf(
 }
 
 function capacityOf({ limits }: Snapshot, hard: number): number {
-  const capacity = oomCapacity({ ...limits, max: hard }, readMeminfo().swapTotal);
+  const capacity = oomCapacity({ ...limits, max: hard }, readSwapTotal());
   return capacity !== undefined && Number.isFinite(capacity) ? capacity : hard;
 }

@@ -19,19 +19,21 @@ export function flatten({ hierarchy: { dialect, ...rest }, ...cgroup }: Cgroup):
   return { ...cgroup, hierarchy: { ...rest, version: dialect.version } };
 }
 
-export function unflatten({ hierarchy: { version, ...rest }, ...cgroup }: FlatCgroup): Cgroup {
-  return { ...cgroup, hierarchy: { ...rest, dialect: version === 1 ? v1 : v2 } };
+/** Each message brings a copy of the hierarchy; a thousand cgroups share one. */
+const hierarchies = new Map<string, Hierarchy>();
+
+export function unflatten({ hierarchy, ...cgroup }: FlatCgroup): Cgroup {
+  const key = JSON.stringify(hierarchy);
+  const { version, ...rest } = hierarchy;
+  const shared = hierarchies.get(key) ?? { ...rest, dialect: version === 1 ? v1 : v2 };
+  hierarchies.set(key, shared);
+  return { ...cgroup, hierarchy: shared };
 }
 
-/** One guarded cgroup. */
-export interface WardSpec {
-  readonly id: number;
+/** How a cgroup is guarded, which changes with its limit. */
+export interface WardTerms {
   /** Which of the plans that were told. */
   readonly plan: number;
-  /** Whose usage and limit count: the cgroup itself, or an ancestor whose limit is the tighter one. */
-  readonly measured: FlatCgroup;
-  /** Where victims are taken from: the cgroup that was named, and everything beneath it. */
-  readonly scope: FlatCgroup;
   /** Bytes. */
   readonly limit: number;
   readonly bounds: Bounds;
@@ -47,6 +49,15 @@ export interface WardSpec {
   }[];
 }
 
+/** One guarded cgroup. */
+export interface WardSpec extends WardTerms {
+  readonly id: number;
+  /** Whose usage and limit count: the cgroup itself, or an ancestor whose limit is the tighter one. */
+  readonly measured: FlatCgroup;
+  /** Where victims are taken from: the cgroup that was named, and everything beneath it. */
+  readonly scope: FlatCgroup;
+}
+
 export type Order =
   | {
     readonly order: "begin";
@@ -60,12 +71,10 @@ export type Order =
   | { readonly order: "plans"; readonly plans: Plans }
   | { readonly order: "adopt"; readonly ward: WardSpec }
   /** Its limit has changed, and with it what is armed. */
-  | {
-    readonly order: "rebound";
-    readonly id: number;
-    readonly spec: Omit<WardSpec, "id" | "measured" | "scope">;
-  }
+  | { readonly order: "rebound"; readonly id: number; readonly terms: WardTerms }
   | { readonly order: "drop"; readonly id: number }
+  /** Everything is set up: what that took can be given back. */
+  | { readonly order: "tidy" }
   | { readonly order: "stop" };
 
 /** A process as it was weighed. */
@@ -157,6 +166,7 @@ export type Message =
   }
   /** The cgroup is there no longer. */
   | Report & { readonly say: "gone" }
+  | { readonly say: "tidied" }
   | { readonly say: "stopped" }
   | { readonly say: "failed"; readonly why: string };
 

@@ -1,7 +1,7 @@
 /** How to be in time in one cgroup, and the change that it takes. */
 
 import type { Journal } from "../act/journal.ts";
-import { type Cgroup, isThere, readSnapshot } from "../cgroup/cgroup.ts";
+import { type Cgroup, isThere, readOutline } from "../cgroup/cgroup.ts";
 import { OomkitError } from "../errors.ts";
 import type { GuardedLimit } from "./limit.ts";
 import { deadlyLevel, type GuardPlan, type Mode } from "./plan.ts";
@@ -33,7 +33,7 @@ export function createModes(
     const other = journal.holder(dir, file);
     if (other !== undefined) return `the guard with pid ${other} has changed ${file}`;
     if (mode === "tripwire" && !journal.isOurs(dir, file)) {
-      const high = readSnapshot(measured)?.limits.high ?? Infinity;
+      const high = readOutline(measured)?.limits.high ?? Infinity;
       if (high <= threshold) return `its own memory.high of ${high} slows it down before`;
     }
     try {

@@ -34,7 +34,7 @@ export function whyNoSignal(cgroup: Cgroup, untouchable: ReadonlySet<number>): s
 
 /** What may keep a guard from its work there: what is wanted, what it is instead, and why. */
 export function doubts(
-  { cgroup, measured, spec: { mode }, plan: { untouchable } }: Entry,
+  { cgroup, measured, terms: { mode }, plan: { untouchable } }: Entry,
 ): [string, string, string][] {
   const { own } = cgroup.hierarchy;
   const isInside = mode === "tripwire" && own !== undefined && isWithin(own, measured.path);

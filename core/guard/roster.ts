@@ -6,7 +6,7 @@ import type { EpollSet } from "../kernel/epoll.ts";
 import { boundsOf, marginOf, NOTIFIED_MARGIN, TRIPWIRE_MARGIN } from "../policy/bounds.ts";
 import { type ArmedEventfd, createArming } from "./arming.ts";
 import { limitOf } from "./limit.ts";
-import { flatten, type Order, type WardSpec } from "./messages.ts";
+import { flatten, type Order, type WardTerms } from "./messages.ts";
 import { createModes } from "./modes.ts";
 import { deadlyLevel, type GuardPlan, keyOf, type Mode, planFor, type Plans } from "./plan.ts";
 
@@ -16,9 +16,9 @@ export interface Entry {
   readonly measured: Cgroup;
   readonly isNamed: boolean;
   readonly plan: GuardPlan;
-  /** What was asked for; `spec.mode` is what could be had. */
+  /** What was asked for; `terms.mode` is what could be had. */
   readonly wanted: Mode;
-  readonly spec: WardSpec;
+  readonly terms: WardTerms;
   armed: readonly ArmedEventfd[];
 }
 
@@ -55,6 +55,7 @@ const RETIRED_MS = 2000;
 export function createRoster(options: RosterOptions): Roster {
   const { journal, order, tell, tellRestored, refuse } = options;
   const entries = new Map<string, Entry>();
+  const byId = new Map<number, Entry>();
   const underway = new Set<Promise<void>>();
   const retired = new Set<readonly ArmedEventfd[]>();
   let { plans } = options;
@@ -73,8 +74,8 @@ export function createRoster(options: RosterOptions): Roster {
     const { measured, limit, capacity } = found;
     const isSameFile = same?.measured.inode === measured.inode;
     const isUnchanged = same !== undefined && isSameFile && same.plan === plan &&
-      same.spec.limit === limit && same.spec.capacity === capacity &&
-      modes.isAsSet(measured, same.spec.mode);
+      same.terms.limit === limit && same.terms.capacity === capacity &&
+      modes.isAsSet(measured, same.terms.mode);
     if (isUnchanged && !anew) return;
     const wanted = modes.wanted(found, plan);
     const usual = wanted === "tripwire" ? TRIPWIRE_MARGIN : NOTIFIED_MARGIN;
@@ -90,12 +91,19 @@ export function createRoster(options: RosterOptions): Roster {
     else if (same && same.wanted !== wanted) putBack(same);
     const mode = modes.settle(measured, wanted, bounds.threshold);
     const id = same?.id ?? nextId++;
-    const part = { plan: number, limit, capacity, bounds, mode, eventfds: armed.map(numbersOf) };
-    const spec: WardSpec = { id, measured: flatten(measured), scope: flatten(cgroup), ...part };
-    order(isSameFile ? { order: "rebound", id, spec: part } : { order: "adopt", ward: spec });
-    const entry: Entry = { id, cgroup, measured, isNamed, plan, wanted, spec, armed };
+    const eventfds = armed.map(numbersOf);
+    const terms: WardTerms = { plan: number, limit, capacity, bounds, mode, eventfds };
+    if (isSameFile) order({ order: "rebound", id, terms });
+    else {
+      const ward = { id, measured: flatten(measured), scope: flatten(cgroup), ...terms };
+      order({ order: "adopt", ward });
+    }
+    // Whose own limit it is needs no second copy.
+    const of = measured.path === cgroup.path ? cgroup : measured;
+    const entry: Entry = { id, cgroup, measured: of, isNamed, plan, wanted, terms, armed };
     entries.set(cgroup.path, entry);
-    const isNews = !isUnchanged || same.spec.mode !== mode;
+    byId.set(id, entry);
+    const isNews = !isUnchanged || same.terms.mode !== mode;
     if (plan.poll !== undefined || !measured.hierarchy.dialect.notifiesThresholds) {
       if (isNews) tell(entry);
       return;
@@ -105,11 +113,11 @@ export function createRoster(options: RosterOptions): Roster {
 
   /** In the meantime the sentry looks at it by itself. */
   const arm = async (entry: Entry, isNews: boolean) => {
-    const { id, cgroup, measured, spec, plan } = entry;
+    const { id, cgroup, measured, terms, plan } = entry;
     const isDeadly = deadlyLevel(plan.actions) !== undefined;
-    const fresh = await armAll(measured, spec.bounds, isDeadly);
+    const fresh = await armAll(measured, terms.bounds, isDeadly);
     if (entries.get(cgroup.path) !== entry) return disarm(fresh);
-    order({ order: "rebound", id, spec: { ...spec, eventfds: fresh.map(numbersOf) } });
+    order({ order: "rebound", id, terms: { ...terms, eventfds: fresh.map(numbersOf) } });
     retire(entry.armed);
     entry.armed = fresh;
     if (isNews) tell(entry);
@@ -119,7 +127,7 @@ export function createRoster(options: RosterOptions): Roster {
   const retire = (armed: readonly ArmedEventfd[]) => {
     if (armed.length === 0) return;
     // What nobody takes any more would wake the sentry without end, and a cgroup that is removed rings it once more.
-    for (const each of armed) options.epoll.remove(each.armed.fd!);
+    for (const each of armed) options.epoll.remove(each.fd);
     retired.add(armed);
     setTimeout(() => retired.delete(armed) && disarm(armed), RETIRED_MS);
   };
@@ -149,6 +157,7 @@ export function createRoster(options: RosterOptions): Roster {
     const entry = entries.get(path);
     if (entry === undefined) return;
     entries.delete(path);
+    byId.delete(entry.id);
     order({ order: "drop", id: entry.id });
     leave(entry);
   };
@@ -163,7 +172,7 @@ export function createRoster(options: RosterOptions): Roster {
       plans = { ...next, all };
       order({ order: "plans", plans });
     },
-    get: (id) => [...entries.values()].find((entry) => entry.id === id),
+    get: (id) => byId.get(id),
     all: () => [...entries.values()],
     async armed() {
       await Promise.all(underway);
@@ -171,18 +180,15 @@ export function createRoster(options: RosterOptions): Roster {
     close() {
       for (const { armed } of entries.values()) disarm(armed);
       entries.clear();
+      byId.clear();
       retired.forEach(disarm);
       retired.clear();
     },
   };
 }
 
-const numbersOf = ({ token, armed, isHint }: ArmedEventfd) => ({
-  token,
-  fd: armed.fd!.number,
-  isHint,
-});
+const numbersOf = ({ token, fd, isHint }: ArmedEventfd) => ({ token, fd: fd.number, isHint });
 
 function disarm(all: readonly ArmedEventfd[]): void {
-  for (const { armed } of all) armed.disarm();
+  for (const armed of all) armed.disarm();
 }

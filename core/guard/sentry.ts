@@ -6,20 +6,19 @@
 import { noPauses, type Pauses } from "../act/pauses.ts";
 import { isThere } from "../cgroup/cgroup.ts";
 import type { JoinedEpoll } from "../kernel/epoll.ts";
-import { EPOLLPRI } from "../kernel/epoll.ts";
-import { lend, takeEventfd } from "../kernel/fd.ts";
-import { sleepMicroseconds } from "../kernel/scheduling.ts";
 import { SystemCallError } from "../kernel/libc.ts";
+import { sleepMicroseconds } from "../kernel/scheduling.ts";
 import { levelOf, LEVELS } from "../policy/bounds.ts";
 import { engage } from "../policy/engagement.ts";
 import { freshBells, nextRing, ring } from "../policy/levels.ts";
 import { longestLook, nextLook } from "../policy/pace.ts";
-import { AIM_MS, createFight } from "./fight.ts";
-import type { Message, Wake, WardSpec } from "./messages.ts";
-import { deedOf, isKept, keyOf, type Plans } from "./plan.ts";
 import { frugality } from "./eyes.ts";
+import { AIM_MS, createFight } from "./fight.ts";
+import type { Message, WardSpec, WardTerms } from "./messages.ts";
+import { deedOf, isKept, keyOf, type Plans } from "./plan.ts";
 import { createShadow, noShadow } from "./shadow.ts";
 import { valueOf } from "./sight.ts";
+import { createTokens } from "./tokens.ts";
 import {
   clock,
   closeWard,
@@ -37,7 +36,7 @@ export interface Sentry {
   /** What wards are meant by the number of their plan from now on. */
   assume(plans: Plans): void;
   adopt(spec: WardSpec): void;
-  rebound(id: number, spec: Partial<WardSpec>): void;
+  rebound(id: number, terms: Partial<WardTerms>): void;
   drop(id: number): void;
   /** Waits, and does what is to be done; how often it was woken by the main thread meanwhile. */
   turn(): number;
@@ -60,8 +59,6 @@ const FOLLOWED_MS = 100;
 const LONGEST_SPIN_MS = 2;
 /** No two hints within this time (milliseconds). */
 const HINT_MS = 2;
-/** The tokens of the main thread's eventfds are below this. */
-export const FIRST_SENTRY_TOKEN = 0x40000000;
 
 export function createSentry(
   first: Plans,
@@ -72,15 +69,14 @@ export function createSentry(
   let plans = first;
   let orders = first.all.map(ordersOf);
   const wards = new Map<number, Ward>();
-  /** Who is meant by a token of the epoll set. */
-  const tokens = new Map<
-    number,
-    { readonly ward: Ward; readonly by: Wake; readonly isHint?: boolean; take(): void }
-  >();
+  /** Those that are to be looked at before the next round: a wake costs the same with ten cgroups and with ten thousand. */
+  const soon = new Set<Ward>();
+  /** When all are gone through. */
+  let roundAt = -Infinity;
+  const tokens = createTokens(epoll);
   let shadow = noShadow;
   /** Said of the first one; there are thousands to follow. */
   let isFrugal = false;
-  let nextToken = FIRST_SENTRY_TOKEN;
   const outbox: Message[] = [];
   const say = (message: Message) => void outbox.push(message);
 
@@ -90,6 +86,13 @@ export function createSentry(
     say,
     pauses,
   });
+
+  const attend = (ward: Ward, now: number) => {
+    look(ward, now);
+    if (!ward.engagement) ward.wake = "poll";
+    if (ward.nextLook < roundAt && wards.has(ward.id)) soon.add(ward);
+    else soon.delete(ward);
+  };
 
   const look = (ward: Ward, now: number) => {
     const usage = ward.usageFile.number();
@@ -103,7 +106,7 @@ export function createSentry(
   };
 
   const watchLevels = (ward: Ward, now: number) => {
-    const { spec: { bounds }, orders: { rearming, acting, actions, dryRun, isDeadly } } = ward;
+    const { terms: { bounds }, orders: { rearming, acting, actions, dryRun, isDeadly } } = ward;
     const value = valueOf(ward, now);
     const { bells, levels } = ring(ward.bells, bounds, value, now, rearming, acting);
     ward.bells = bells;
@@ -119,6 +122,7 @@ export function createSentry(
     else if (isDeadly && reached) fight.aim(ward, now, reached, levels.includes("critical"));
     if (!reached) {
       if (ward.aim && now - ward.aim.at > AIM_MS) letGoOfAim(ward);
+      if (ward.aim === undefined) ward.statFile.rest();
       ward.failure = undefined;
       ward.idleFor = 0;
     }
@@ -134,11 +138,11 @@ export function createSentry(
   };
 
   const schedule = (ward: Ward, value: number, now: number) => {
-    const { spec: { bounds, limit }, orders } = ward;
+    const { terms: { bounds, limit }, orders } = ward;
     const { base, poll, rearming, acting, isDeadly } = orders;
     const { rate = 0 } = base === "usage" ? ward : { rate: ward.valueRate };
     // What the kernel notifies of is usage, which may stand still while the working set in it grows.
-    const isNotified = ward.spec.eventfds.some(({ isHint }) => !isHint) &&
+    const isNotified = ward.terms.eventfds.some(({ isHint }) => !isHint) &&
       (base === "usage" || value < bounds.warn);
     const unaided = poll ?? longestLook(wards.size);
     const longest = isNotified ? Math.min(SWEEP_MS, SELDOM * unaided) : unaided;
@@ -184,12 +188,12 @@ export function createSentry(
     }
   };
 
-  const bindEventfds = (ward: Ward, { eventfds }: Pick<WardSpec, "eventfds">) => {
-    ward.eventfds = eventfds.map(({ fd, token, isHint }) => {
-      const eventfd = lend(fd, "eventfd");
-      tokens.set(token, { ward, by: "eventfd", isHint, take: () => void takeEventfd(eventfd) });
-      return eventfd;
-    });
+  /** Who has the least headroom comes first: what it takes to ask is little beside what it takes to act. */
+  const inUrgency = (due: Ward[]): Ward[] => {
+    const headroom = new Map(
+      due.map((ward) => [ward, ward.terms.limit - (ward.usageFile.number() ?? 0)]),
+    );
+    return due.sort((a, b) => headroom.get(a)! - headroom.get(b)!);
   };
 
   const drop = (id: number) => {
@@ -197,8 +201,9 @@ export function createSentry(
     if (ward === undefined) return;
     fight.abandon(ward, performance.now());
     wards.delete(id);
-    for (const [token, { ward: of }] of tokens) if (of === ward) tokens.delete(token);
-    if (ward.events) epoll.remove(ward.events.fd);
+    soon.delete(ward);
+    tokens.unbind(ward);
+    tokens.leave(ward);
     closeWard(ward);
   };
 
@@ -231,23 +236,16 @@ export function createSentry(
       wards.set(spec.id, ward);
       if (ward.orders.isDeadly && !ward.orders.dryRun) pauses.prepare();
       if (!ward.directory && !isFrugal) refuse(spec.id, isFrugal = true, frugality());
-      bindEventfds(ward, spec);
-      const { events } = ward;
-      if (events) {
-        const token = nextToken++;
-        // To have read it is what arms it: kernel, fs/kernfs/file.c, kernfs_generic_poll.
-        const take = () => void events.text();
-        take();
-        epoll.add(events.fd, EPOLLPRI, token);
-        tokens.set(token, { ward, by: "pollpri", take });
-      }
+      soon.add(ward);
+      tokens.bind(ward);
+      tokens.follow(ward);
     },
-    rebound(id, spec) {
+    rebound(id, terms) {
       const ward = wards.get(id);
       if (ward === undefined) return;
-      for (const { token } of ward.spec.eventfds) tokens.delete(token);
-      ward.spec = { ...ward.spec, ...spec };
-      const next = orders[ward.spec.plan]!;
+      tokens.unbind(ward);
+      ward.terms = { ...ward.terms, ...terms };
+      const next = orders[ward.terms.plan]!;
       // What is under way was begun under other orders.
       if (next !== ward.orders) {
         fight.abandon(ward, performance.now());
@@ -259,30 +257,32 @@ export function createSentry(
       }
       ward.orders = next;
       if (next.isDeadly && !next.dryRun) pauses.prepare();
-      bindEventfds(ward, ward.spec);
+      tokens.bind(ward);
       ward.nextLook = -Infinity;
+      soon.add(ward);
     },
     drop,
     turn() {
-      let next = performance.now() + SWEEP_MS;
-      for (const ward of wards.values()) if (ward.nextLook < next) next = ward.nextLook;
+      let next = roundAt;
+      for (const ward of soon) if (ward.nextLook < next) next = ward.nextLook;
       const { events, woken } = epoll.block(timeoutUntil(next));
       const now = performance.now();
       for (const { token } of events) {
-        const meant = tokens.get(token);
+        const meant = tokens.meant(token);
         if (meant === undefined) continue;
+        soon.add(meant.ward);
         if (meant.isHint) hasten(meant.ward);
         else meant.ward.nextLook = -Infinity;
         if (meant.by === "eventfd" && !meant.isHint) meant.ward.spinUntil = now + LONGEST_SPIN_MS;
         if (!meant.ward.engagement) meant.ward.wake = meant.by;
       }
-      for (const ward of [...wards.values()]) {
-        if (ward.nextLook > now) continue;
-        look(ward, now);
-        if (!ward.engagement) ward.wake = "poll";
-      }
-      // Until it is taken it wakes again; the deed comes first.
-      for (const { token } of events) tokens.get(token)?.take();
+      const isRound = now >= roundAt;
+      const due = [...isRound ? wards.values() : soon].filter(({ nextLook }) => nextLook <= now);
+      // On the grid of those at rest, so that they are not between two rounds.
+      if (isRound) roundAt = SWEEP_MS * (Math.floor(now / SWEEP_MS) + 1);
+      for (const ward of events.length > 1 ? inUrgency(due) : due) attend(ward, now);
+      // The deed comes first.
+      for (const { token } of events) tokens.take(token);
       for (const message of outbox.splice(0)) post(message);
       return woken;
     },

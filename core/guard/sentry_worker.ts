@@ -6,6 +6,7 @@
 import { ownPauses } from "../act/journal.ts";
 import { joinEpoll } from "../kernel/epoll.ts";
 import { goFirst, goRealtime } from "../kernel/scheduling.ts";
+import { tidyUp } from "./garbage.ts";
 import type { Message, Order } from "./messages.ts";
 import { onePlan } from "./plan.ts";
 import { rehearse, REHEARSED } from "./rehearsal.ts";
@@ -54,10 +55,14 @@ async function serve(): Promise<void> {
           sentry.adopt(order.ward);
           break;
         case "rebound":
-          sentry.rebound(order.id, order.spec);
+          sentry.rebound(order.id, order.terms);
           break;
         case "drop":
           sentry.drop(order.id);
+          break;
+        case "tidy":
+          tidyUp();
+          post({ say: "tidied" });
           break;
         case "stop":
           sentry.close();

@@ -13,7 +13,7 @@ const STAT_MS = 1;
 
 export function see(ward: Ward, now: number, blows: Blows): Sight {
   const { level } = ward.engagement!;
-  const { limit, bounds } = ward.spec;
+  const { limit, bounds } = ward.terms;
   const victim = victimIn(ward, now, blows);
   // Who has ended has given back his memory before: what was read before that would have another one killed.
   const usage = victim === "dead" ? ward.usageFile.number() : undefined;
@@ -32,7 +32,7 @@ export function see(ward: Ward, now: number, blows: Blows): Sight {
     reclaimable,
     rate: ward.rate,
     unreclaimableRate: ward.unreclaimableRate,
-    waits: ward.spec.mode === "hold",
+    waits: ward.terms.mode === "hold",
     victim,
   };
 }
@@ -61,7 +61,7 @@ export function readStat(ward: Ward, now: number): void {
 /** Bytes, of the base that the ward's levels are of. */
 export function valueOf(ward: Ward, now: number): number {
   const isUsage = ward.orders.base === "usage";
-  if (isUsage || ward.usage < ward.spec.bounds.warn) return ward.usage;
+  if (isUsage || ward.usage < ward.terms.bounds.warn) return ward.usage;
   const text = ward.statFile.text();
   const { inactiveFile = ward.usage } = text === undefined ? ward.cache : cacheOf(text);
   const value = Math.max(0, ward.usage - inactiveFile);

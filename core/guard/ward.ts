@@ -2,7 +2,6 @@
 
 import type { PausedProcess } from "../act/pauses.ts";
 import type { Cgroup } from "../cgroup/cgroup.ts";
-import { type Fd, lend } from "../kernel/fd.ts";
 import { parseKeyed } from "../parse/keyed.ts";
 import { parseBytes } from "../parse/numbers.ts";
 import type { Level } from "../policy/bounds.ts";
@@ -10,7 +9,7 @@ import type { Engagement } from "../policy/engagement.ts";
 import { type Bells, freshBells } from "../policy/levels.ts";
 import type { Aim, Pick } from "./aim.ts";
 import { closeEyes, type Eyes, openEyes } from "./eyes.ts";
-import { type Blow, unflatten, type Wake, type WardSpec } from "./messages.ts";
+import { type Blow, unflatten, type Wake, type WardSpec, type WardTerms } from "./messages.ts";
 import { actingLevels, deadlyLevel, type GuardPlan, keyOf } from "./plan.ts";
 
 /** Two looks that are closer than this say nothing of the rate (milliseconds). */
@@ -48,11 +47,11 @@ export function ordersOf(plan: GuardPlan): Orders {
 }
 
 export interface Ward extends Eyes {
-  spec: WardSpec;
+  readonly id: number;
+  terms: WardTerms;
   orders: Orders;
   readonly scope: Cgroup;
   readonly measured: Cgroup;
-  eventfds: Fd[];
   bells: Bells;
   /** Bytes, and when they were read; `NaN` before the first look. */
   usage: number;
@@ -100,15 +99,17 @@ export interface Ward extends Eyes {
 
 /** `undefined` when the cgroup is gone, or another has its name. Throws `SystemCallError` when descriptors run short. */
 export function openWard(spec: WardSpec, orders: Orders): Ward | undefined {
-  const measured = unflatten(spec.measured);
+  const { id, measured: flat, scope, ...terms } = spec;
+  const measured = unflatten(flat);
   const eyes = openEyes(measured);
   return eyes && {
     ...eyes,
-    spec,
+    id,
+    terms,
     orders,
-    scope: unflatten(spec.scope),
+    // Nearly always the same, and then kept once.
+    scope: scope.path === measured.path ? measured : unflatten(scope),
     measured,
-    eventfds: spec.eventfds.map(({ fd }) => lend(fd, "eventfd")),
     bells: freshBells,
     usage: NaN,
     usageAt: -Infinity,
@@ -147,12 +148,12 @@ export function closeWard(ward: Ward): void {
 }
 
 /** Milliseconds until usage is at the limit at the present rate; `Infinity` where it does not grow. */
-export function msUntilLimit({ rate, usage, spec: { limit } }: Ward): number {
+export function msUntilLimit({ rate, usage, terms: { limit } }: Ward): number {
   return rate === undefined || rate <= 0 ? Infinity : 1000 * (limit - usage) / rate;
 }
 
 /** The same at the highest rate of late. */
-export function msAtWorst({ steepest, usage, spec: { limit } }: Ward): number {
+export function msAtWorst({ steepest, usage, terms: { limit } }: Ward): number {
   return steepest <= 0 ? Infinity : 1000 * (limit - usage) / steepest;
 }
 
@@ -193,7 +194,7 @@ export function measure(ward: Ward, usage: number, now: number): void {
 }
 
 /** What every report on a ward begins with. */
-export function headOf({ spec: { id }, wake }: Ward) {
+export function headOf({ id, wake }: Ward) {
   return { id, wake, at: clock() };
 }
 

@@ -24,6 +24,11 @@ export interface ControlFile {
   close(): void;
 }
 
+export interface RestingFile extends ControlFile {
+  /** Not asked for in the near future. */
+  rest(): void;
+}
+
 const decoder = new TextDecoder();
 /** memory.stat is the longest, below 4 KiB on 6.x; shared, because reads are synchronous. */
 const buffer = new Uint8Array(64 * 1024);
@@ -45,8 +50,12 @@ export function openKept(path: string): KeptFile {
 
 /** `undefined` when it is gone, or may not be opened. */
 export function peekKept(path: string): KeptFile | undefined {
+  return peek(() => openKept(path));
+}
+
+function peek(open: () => KeptFile): KeptFile | undefined {
   try {
-    return openKept(path);
+    return open();
   } catch (error) {
     if (error instanceof SystemCallError) return undefined;
     throw error;
@@ -65,7 +74,7 @@ export function openSpared(path: string): ControlFile {
  * Nothing is kept of it, where descriptors run short: each read opens it and takes some 5 µs more. What has the path by then is
  * what is read.
  */
-export function openEachTime(path: string): ControlFile {
+export function openEachTime(path: string): RestingFile {
   const read = <T>(take: (file: KeptFile) => T): T | undefined => {
     using file = peekKept(path);
     return file && take(file);
@@ -73,6 +82,7 @@ export function openEachTime(path: string): ControlFile {
   return {
     text: () => read((file) => file.text()),
     number: () => read((file) => file.number()),
+    rest() {},
     close() {},
   };
 }
@@ -80,6 +90,17 @@ export function openEachTime(path: string): ControlFile {
 /** The same of a file in a directory that is held. */
 export function openKeptIn(directory: Fd, name: string): KeptFile {
   return keep(openIn(directory, name, O_RDONLY | O_NONBLOCK));
+}
+
+/** Opened by the first read, and kept until it may rest: to keep one open takes 5 KiB of the kernel's memory (6.18). */
+export function openWhenRead(directory: Fd, name: string): RestingFile {
+  let file: KeptFile | undefined;
+  const opened = () => file ??= peek(() => openKeptIn(directory, name));
+  const rest = () => {
+    file?.close();
+    file = undefined;
+  };
+  return { text: () => opened()?.text(), number: () => opened()?.number(), rest, close: rest };
 }
 
 function keep(fd: Fd): KeptFile {

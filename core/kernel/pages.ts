@@ -51,3 +51,8 @@ export function mapShared(size: number): Pages {
 export function mapFile(file: Fd, size: number): Pages {
   return map(size, MAP_SHARED, file.number);
 }
+
+/** Gives back what the C library keeps of freed memory, of all threads: malloc_trim(3). Waits for whoever allocates, and they for it. */
+export function trimHeap(): void {
+  libc().malloc_trim(0n);
+}

@@ -1,7 +1,7 @@
 /** One watched cgroup: what was last seen of it, what is armed, and what has still to be told. */
 
 import { readEffectiveLimit } from "../cgroup/ancestry.ts";
-import { type Cgroup, readSnapshot } from "../cgroup/cgroup.ts";
+import { type Cgroup, readOutline } from "../cgroup/cgroup.ts";
 import { pidsOf } from "../cgroup/processes.ts";
 import { type ControlFile, openSpared } from "../kernel/kept_file.ts";
 import type { EffectiveLimit } from "../policy/limits.ts";
@@ -122,7 +122,7 @@ interface Origin {
 /** Reads a cgroup for the first time; `undefined` when it is gone. */
 export function createMember(cgroup: Cgroup, origin: Origin): Member | undefined {
   const since = origin.isNew ? -Infinity : performance.now();
-  const snapshot = readSnapshot(cgroup);
+  const snapshot = readOutline(cgroup);
   if (snapshot === undefined) return undefined;
   const now: BothCounters = { local: snapshot.local, subtree: snapshot.subtree };
   return {

@@ -1,7 +1,7 @@
 /** What the kernel counted in one cgroup while it was watched. */
 
 import { identify } from "../cgroup/identity.ts";
-import { readSnapshot } from "../cgroup/cgroup.ts";
+import { readOutline } from "../cgroup/cgroup.ts";
 import type { Tally } from "../report/event.ts";
 import type { Counters } from "../snapshot.ts";
 import { counting, type Member } from "./member.ts";
@@ -16,7 +16,7 @@ export function tallyOf(member: Member): Tally | undefined {
   };
   const kills = rise("oomKill");
   const { containerId, podUid } = identify(member.cgroup.path);
-  const now = member.goneAt === undefined ? readSnapshot(member.cgroup) : undefined;
+  const now = member.goneAt === undefined ? readOutline(member.cgroup) : undefined;
   const tally: Tally = {
     cgroup: member.cgroup.path,
     container_id: containerId ?? null,

@@ -10,7 +10,7 @@ const entryUnder = (plan: Partial<GuardPlan>) => ({
   id: 1,
   plan,
   cgroup: { path: "/a" },
-  spec: { mode: "notify", limit: 100, bounds: { warn: 65, critical: 90, threshold: 98 } },
+  terms: { mode: "notify", limit: 100, bounds: { warn: 65, critical: 90, threshold: 98 } },
 } as unknown as Entry);
 
 async function finishWith(command: string): Promise<{ told: readonly Body[]; ms: number }> {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { openCgroup, readSnapshot } from "../../../core/cgroup/cgroup.ts";
+import { openCgroup, readOutline } from "../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
 import { pidsOf } from "../../../core/cgroup/processes.ts";
 import type { FakeState } from "../../../core/simulate/fake_files.ts";
@@ -49,7 +49,7 @@ for (const version of [1, 2] as const) {
     const cgroup = openCgroup(hierarchy, FAKE_CGROUP)!;
     fc.assert(fc.property(states, (state) => {
       made.update(state);
-      const snapshot = readSnapshot(cgroup)!;
+      const snapshot = readOutline(cgroup)!;
       const { local, limits, usage, peak } = snapshot;
       assert.deepEqual(
         [usage, peak, limits.max, local.max, local.oomKill],
