@@ -100,12 +100,12 @@ export function createKills(
   };
 
   /** The member that is known to have had the victim in it. */
-  const home = ({ kill }: Open): Member | undefined => {
+  const home = ({ kill }: Open, now: number): Member | undefined => {
     const isHome = (m: Member) => m.pids.has(kill.victim.pid);
     const known = [...members()].find(isHome);
     if (known) return known;
     const near = [...members()].filter((m) => m.goneAt === undefined && isSuspicious(m));
-    near.forEach(notePids);
+    for (const member of near) notePids(member, now);
     return near.find(isHome);
   };
 
@@ -145,7 +145,8 @@ export function createKills(
     const { kill, at } = logged;
     if (kill.cgroup === undefined) {
       const waited = now - at;
-      const member = home(logged) ?? (waited >= ELIMINATE_MS ? suspect(logged, now) : undefined) ??
+      const member = home(logged, now) ??
+        (waited >= ELIMINATE_MS ? suspect(logged, now) : undefined) ??
         (waited >= LOG_GRACE_MS / 2 ? leftOver(logged) : undefined);
       if (member) settleMember(member, logged, now);
       return member !== undefined;

@@ -72,8 +72,11 @@ export interface Member {
   suspected: number;
   /** It is gone, and what was left of its notifications may have been the removal or one more OOM. */
   doubtful: boolean;
-  /** Its processes as seen when it last came near a kill: they are listed until they have given up their memory. */
-  readonly pids: Set<number>;
+  /**
+   * Its processes as seen when it last came near a kill, and when that was: they are listed until they have given up their
+   * memory.
+   */
+  readonly pids: Map<number, number>;
   /** v1: notifications of the OOM eventfd; the removal is one of them. */
   notified: number;
   /** v1: those told as `oom`. */
@@ -176,7 +179,7 @@ function blankMember(
     victims: 0,
     suspected: 0,
     doubtful: false,
-    pids: new Set(),
+    pids: new Map(),
     notified: 0,
     oomsTold: 0,
     lastOomAt: -Infinity,
@@ -207,7 +210,11 @@ export function disarm(member: Member): void {
   delete member.usageFile;
 }
 
-/** Remembers who is in it now. */
-export function notePids(member: Member): void {
-  for (const pid of pidsOf(member.cgroup) ?? []) member.pids.add(pid);
+/** A kill is logged within milliseconds of the OOM, and its line is waited for no longer than a quarter of a second. */
+const NOTED_MS = 10_000;
+
+/** Remembers who is in it now. Whoever was seen long ago is gone, or will be seen again: in time his pid is another's. */
+export function notePids({ cgroup, pids }: Pick<Member, "cgroup" | "pids">, now: number): void {
+  for (const [pid, at] of pids) if (now - at > NOTED_MS) pids.delete(pid);
+  for (const pid of pidsOf(cgroup) ?? []) pids.set(pid, now);
 }

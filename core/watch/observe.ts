@@ -177,7 +177,7 @@ export function createObserver(
       if (ooms > 0n) {
         member.lastOomAt = now;
         member.suspected += Number(ooms);
-        notePids(member);
+        notePids(member, now);
         tellOom(member, ooms, source);
       }
       const groups = riseOf(after.oomGroupKill, before.oomGroupKill);

@@ -117,7 +117,7 @@ export function startWatch(
     if (isNew) tell(cgroup.path, sources.trees.source, { type: "created" });
     observer.setThresholds(member);
     sources.arm(member);
-    if (isNew) notePids(member);
+    if (isNew) notePids(member, performance.now());
     // What happened while it was being armed raised no notification.
     look(member, "poll");
   };

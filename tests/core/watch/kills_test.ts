@@ -165,8 +165,8 @@ Deno.test("what was told of a cgroup before it was armed is not told again by it
 });
 
 Deno.test("a line without a cgroup belongs to who had the victim in it", () => {
-  const a = makeMember("/a", { pids: new Set([7]) });
-  const b = makeMember("/b", { pids: new Set([8]) });
+  const a = makeMember("/a", { pids: new Map([[7, 0]]) });
+  const b = makeMember("/b", { pids: new Map([[8, 0]]) });
   const { kills, lines } = start([a, b]);
   kills.counted(a, 1n, 10, 0);
   kills.counted(b, 1n, 10, 0);
