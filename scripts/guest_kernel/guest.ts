@@ -31,6 +31,7 @@ export interface Run {
 /** Where the guest keeps what it was given. */
 export const executableInGuest = "/oomkit";
 const testsInGuest = "/tests";
+const programInGuest = "/program";
 
 /** Debian package by program, as apt-get wants to hear it. */
 const needed = { "qemu-system-x86_64": "qemu-system-x86", busybox: "busybox-static" };
@@ -109,14 +110,34 @@ export async function runTestsInGuest(
       await bundle(file, join(folder, name));
       bundled[join(testsInGuest, name)] = join(folder, name);
     }
+    Object.assign(bundled, await programForSteps(join(folder, "program")));
     return await runInGuest({
       ...run,
       deno: true,
       files: { ...run.files, ...bundled },
-      environment: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1", ...run.environment },
+      environment: {
+        NO_COLOR: "1",
+        DENO_NO_UPDATE_CHECK: "1",
+        OOMKIT_PROGRAM: programInGuest,
+        ...run.environment,
+      },
       command: ["deno", "test", "-A", "--no-check", "--no-config", ...options, testsInGuest],
     });
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }
+}
+
+/** The program as Deno can run it, and what counts its steps: tests/steps/count.ts. */
+async function programForSteps(folder: string): Promise<Record<string, string>> {
+  const beside = ["core/guard/sentry_worker.ts", "tests/steps/count.ts"];
+  const files = beside.map(async (path) => {
+    const file = await bundle(join(root, path), join(folder, basename(path)));
+    return [join(programInGuest, basename(file)), file];
+  });
+  await bundle(join(root, "cli/main.ts"), join(folder, "main"));
+  return {
+    [programInGuest]: join(folder, "main"),
+    ...Object.fromEntries(await Promise.all(files)),
+  };
 }
