@@ -4,8 +4,8 @@ import type { Costs } from "../bench/process_costs.ts";
 
 const MIB = 1024 ** 2;
 
-/** A guard keeps the files of its last 16 orders to reclaim (core/act/reclaim.ts); some others are in use for a moment. */
-const SPARE_DESCRIPTORS = 24;
+/** A read, a process that is held: in use for a moment. */
+const SPARE_DESCRIPTORS = 6;
 /** Nothing is waited for or watched for a moment only. */
 const SPARE_WAITS = 4;
 /** Garbage that V8 has not collected: between two rests it was within 20 MiB (docs/performance.md, footprint). */

@@ -19,6 +19,16 @@ export function added(
     .map(([target, count]) => `${count - (before.get(target) ?? 0)} × ${target}`).join(", ");
 }
 
+/** Each of a guard's two threads keeps the files of its last 16 orders to reclaim (core/act/reclaim.ts). */
+export const MOST_ORDERS = 32;
+
+/** How many of these are open. */
+export function openOrders(files: ReadonlyMap<string, number>): number {
+  return [...files].filter(([target]) =>
+    /\/memory\.(?:reclaim|force_empty)(?: \(deleted\))?$/.test(target)
+  ).reduce((sum, [, count]) => sum + count, 0);
+}
+
 function targetOf(path: string): string | undefined {
   try {
     return Deno.readLinkSync(path).replace(/\[\d+\]$/, "");

@@ -8,7 +8,7 @@ import { checkBystanders, checkStopped } from "./aftermath.ts";
 import { endEater, lives } from "./eaters.ts";
 import { growth, least } from "./growth.ts";
 import { deaths, type Facts, type Tally, untoldKills, wrongBlows } from "./ledger.ts";
-import { added, openFiles } from "./open_files.ts";
+import { added, MOST_ORDERS, openFiles, openOrders } from "./open_files.ts";
 import type { Program } from "./program.ts";
 import { continueProgram } from "./programs.ts";
 import { limitPath, MIB, pause, removeGroup, type World } from "./world.ts";
@@ -124,7 +124,10 @@ async function restingCosts(program: Program): Promise<Costs> {
   const looks: Costs[] = [];
   for (let look = 0; look < LOOKS; look++) {
     if (look > 0) await pause(LOOKS_MS);
-    looks.push(costsOf(program.pid));
+    const costs = costsOf(program.pid);
+    const orders = openOrders(openFiles(program.pid));
+    // More than its share counts as what it is.
+    looks.push({ ...costs, descriptors: costs.descriptors - Math.min(orders, MOST_ORDERS) });
   }
   return least(looks);
 }
