@@ -85,6 +85,10 @@ export async function feedSlowly(
   }
 }
 
+/** Bytes. */
+export const usageOf = (cgroup: Pick<RealCgroup, "read" | "version">): number =>
+  Number(cgroup.read(cgroup.version === 1 ? "memory.usage_in_bytes" : "memory.current"));
+
 /** How many the kernel itself has killed there. */
 export function kernelKills(cgroup: RealCgroup): number {
   const text = cgroup.read(cgroup.version === 1 ? "memory.oom_control" : "memory.events");

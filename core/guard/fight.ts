@@ -41,6 +41,8 @@ const FRESH_MS = 100;
 const HURRY_MS = 20;
 /** What it takes to look at one of those who are held, with much to spare (milliseconds). */
 const RANK_MS = 0.4;
+/** Who takes this part of what is left while somebody is looked at leaves no time to look at all. */
+const HASTE = 8;
 /** What was seen longer ago may be otherwise by now (milliseconds). */
 const STALE_MS = 5;
 /** Where nobody can be struck, somebody may come (milliseconds). */
@@ -59,7 +61,13 @@ export function createFight(options: FightOptions): Fight {
 
   const takeAimAt = (ward: Ward, mark: number) => {
     const { terms, scope, measured, usageFile } = ward;
-    const isPressed = () => (usageFile.number() ?? 0) >= mark;
+    const began = usageFile.number() ?? 0;
+    const far = began + (terms.limit - began) / HASTE;
+    // Nearly full is not pressed: where nobody grows there is time to look at all of them, and under hold whoever grows waits.
+    const isPressed = () => {
+      const usage = terms.mode === "hold" ? 0 : usageFile.number() ?? 0;
+      return usage >= mark && usage > far;
+    };
     const aim = takeAim(scope, {
       plan: ward.orders,
       isKept,

@@ -16,7 +16,7 @@ import { frugality } from "./eyes.ts";
 import { AIM_MS, createFight } from "./fight.ts";
 import type { Message, WardSpec, WardTerms } from "./messages.ts";
 import { deedOf, isKept, keyOf, type Plans } from "./plan.ts";
-import { createShadow, noShadow } from "./shadow.ts";
+import { createShadow, FOLLOWED_MS, noShadow } from "./shadow.ts";
 import { valueOf } from "./sight.ts";
 import { createTokens } from "./tokens.ts";
 import {
@@ -53,8 +53,6 @@ const SHORTEST_MS = 1;
 const SPIN_MS = 1;
 /** So long an allocator runs whose CPU this thread shares, between two looks (milliseconds). */
 const STEP_MS = 0.05;
-/** Whoever is at the limit sooner than this, as fast as he was of late, is followed to his CPU (milliseconds). */
-const FOLLOWED_MS = 100;
 /** But no longer than this after a notification: growth may have ended. */
 const LONGEST_SPIN_MS = 2;
 /** No two hints within this time (milliseconds). */
@@ -208,8 +206,10 @@ export function createSentry(
   };
 
   const timeoutUntil = (next: number): number => {
-    const left = next - performance.now();
+    const now = performance.now();
+    const left = next - now;
     if (left >= FOLLOWED_MS) shadow.leave();
+    else shadow.tire(now);
     if (!shadow.isBeside || left > STEP_MS) return Math.max(0, Math.ceil(left));
     if (left > 0) sleepMicroseconds(1000 * STEP_MS);
     return 0;

@@ -5,7 +5,7 @@
  */
 
 import { peekKept } from "../kernel/kept_file.ts";
-import { type CpuSet, hasCpu, oneCpu, ownCpus, runOn } from "../kernel/scheduling.ts";
+import { hasCpu, mainCpus, oneCpu, runOn } from "../kernel/scheduling.ts";
 import { parsePlacing } from "../parse/proc_stat.ts";
 
 export interface Shadow {
@@ -13,19 +13,29 @@ export interface Shadow {
   readonly isBeside: boolean;
   /** Goes where the main thread of `pid` ran last, unless that was asked within the last millisecond. */
   follow(pid: number, now: number): void;
-  /** May run again where it might before. */
+  /** May run again where the main thread may. */
   leave(): void;
+  /** Leaves when nobody was to be followed for a while, whatever else there is to look at. */
+  tire(now: number): void;
 }
 
 const FOLLOW_MS = 1;
+/** Whoever is at the limit sooner than this, as fast as he was of late, is followed (milliseconds). */
+export const FOLLOWED_MS = 100;
 
 export function createShadow(): Shadow {
-  let before: CpuSet | undefined;
   let cpu: number | undefined;
   let followedAt = -Infinity;
+  const leave = () => {
+    if (cpu === undefined) return;
+    cpu = undefined;
+    // As it is now: what a cpuset has gained or lost since does not reach a thread that was sent to a CPU.
+    const home = mainCpus();
+    if (home !== undefined) runOn(home);
+  };
   return {
     get isBeside() {
-      return before !== undefined;
+      return cpu !== undefined;
     },
     follow(pid, now) {
       if (now - followedAt < FOLLOW_MS) return;
@@ -35,20 +45,14 @@ export function createShadow(): Shadow {
       // One with a priority like this thread's would not make room.
       if (placing === undefined || placing.isRealtime) return;
       const there = placing.cpu;
-      if (before !== undefined && there === cpu) return;
-      // Asked each time: whoever runs this program may have changed it.
-      const own = before ?? ownCpus();
-      if (own === undefined || !hasCpu(own, there) || !runOn(oneCpu(there))) return;
-      before = own;
-      cpu = there;
+      if (there === cpu) return;
+      const home = mainCpus();
+      if (home !== undefined && hasCpu(home, there) && runOn(oneCpu(there))) cpu = there;
     },
-    leave() {
-      if (before === undefined) return;
-      runOn(before);
-      before = undefined;
-    },
+    leave,
+    tire: (now) => now - followedAt > FOLLOWED_MS && leave(),
   };
 }
 
 /** For a thread without SCHED_FIFO, which would have to share the allocator's CPU with it. */
-export const noShadow: Shadow = { isBeside: false, follow() {}, leave() {} };
+export const noShadow: Shadow = { isBeside: false, follow() {}, leave() {}, tire() {} };

@@ -27,9 +27,14 @@ export function goFirst(): string | undefined {
 }
 
 /** Where this thread may run; `undefined` where the kernel does not say. */
-export function ownCpus(): CpuSet | undefined {
+export const ownCpus = () => cpusOf(0);
+
+/** The same of the main thread, which is sent nowhere: where this one might be had it never been sent anywhere either. */
+export const mainCpus = () => cpusOf(Deno.pid);
+
+function cpusOf(thread: number): CpuSet | undefined {
   const cpus = new Uint8Array(CPU_SET_BYTES);
-  const n = libc().sched_getaffinity(0, BigInt(CPU_SET_BYTES), cpus);
+  const n = libc().sched_getaffinity(thread, BigInt(CPU_SET_BYTES), cpus);
   return n < 0 ? undefined : cpus;
 }
 

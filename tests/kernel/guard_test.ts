@@ -11,6 +11,7 @@ import {
   kernelKills,
   makeStateFolder,
   startGuarded,
+  usageOf,
   WIDE,
 } from "../guarded.ts";
 import { startHungryProcess } from "../hungry_process.ts";
@@ -47,6 +48,24 @@ kernelTest("the process that the kernel would choose dies, and its neighbour liv
   assert.deepEqual(ofType(events, "oom_kill"), []);
   assert.equal(kernelKills(cgroup), 0);
 });
+
+kernelTest(
+  "of a cgroup that is nearly full before the guard comes the largest dies, not the first that is found",
+  async () => {
+    await using cgroup = makeRealCgroup("full");
+    cgroup.limit(LIMIT);
+    await using first = await startHungryProcess(cgroup);
+    await using second = await startHungryProcess(cgroup);
+    await using big = await startHungryProcess(cgroup);
+    // Within half of the margin of the limit, where nobody grows: who is in a hurry there takes whom he finds.
+    await feedSlowly(big, () => usageOf(cgroup) > LIMIT - 400 * 1024);
+    await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
+    assert.equal((await guarded.next(isDeed)).victim.pid, big.pid);
+    assert.equal(deedsOf(await guarded.stop()).length, 1);
+    assert.ok(isAlive(first.pid) && isAlive(second.pid));
+    assert.equal(kernelKills(cgroup), 0);
+  },
+);
 
 kernelTest(
   "who comes in the place of one that was killed is taken in his turn, and not his neighbour",
