@@ -6,7 +6,8 @@ import { createKillLog, type LoggedKill } from "../../core/watch/kill_log.ts";
 import { fc } from "./cases.ts";
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+// What a process calls itself may begin like a file with a byte order mark, which is no mark here.
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** kernel: kernel/printk/printk.c, msg_add_ext_text. */
 function escape(bytes: Uint8Array): string {
