@@ -4,6 +4,7 @@ import { runHook } from "../act/hook.ts";
 import { startReclaim } from "../act/reclaim.ts";
 import { signalAll } from "../act/signal_all.ts";
 import { readUsage } from "../cgroup/cgroup.ts";
+import { wallClock } from "../kernel/clock.ts";
 import { openDirectory } from "../kernel/fd.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import type { Level } from "../policy/bounds.ts";
@@ -110,7 +111,7 @@ export function createChores(
     const finish = (rest: Pick<ActionBody, "outcome" | "reason">) =>
       tell(entry.cgroup.path, "none", { ...body, ...rest });
     if (entry.plan.dryRun) return finish({ outcome: "would", reason: command });
-    const at = performance.timeOrigin + performance.now();
+    const at = wallClock();
     const event = makeEvent(at, entry.cgroup.path, "none", about);
     const end = await runHook(
       command,

@@ -6,6 +6,7 @@
 import { type Restored, restoreLeftovers } from "../act/journal.ts";
 import { lowerOwnScore } from "../act/own_score.ts";
 import { type Cgroup, isThere, openCgroup } from "../cgroup/cgroup.ts";
+import { wallClock } from "../kernel/clock.ts";
 import {
   type Body,
   makeEvent,
@@ -85,7 +86,7 @@ export async function startGuard(
   // Asked for only once everything stands.
   ended.promise.catch(() => {});
   const tell = (cgroup: string, source: Source, body: Body, at?: number, stat?: string) =>
-    emit(makeEvent(at ?? performance.timeOrigin + performance.now(), cgroup, source, body), stat);
+    emit(makeEvent(at ?? wallClock(), cgroup, source, body), stat);
   const told = new Set<string>();
   const refuse = (cgroup: string, wanted: string, using: string, reason: string) => {
     const key = `${cgroup} ${wanted} ${reason}`;
@@ -236,9 +237,8 @@ export async function startGuard(
     scheduling,
     sources: following.sources,
     done: ended.promise,
-    candidates({ cgroup, measured, terms, plan }) {
+    candidates({ cgroup, measured, terms: { capacity }, plan }) {
       const pressed = () => false;
-      const { capacity } = terms;
       const kept = (path: string) => isKept(plans, path);
       const aiming = { plan, isKept: kept, measured, capacity, pressed, struck: new Set<number>() };
       const aim = takeAim(cgroup, aiming);

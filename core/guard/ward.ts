@@ -2,6 +2,7 @@
 
 import type { PausedProcess } from "../act/pauses.ts";
 import type { Cgroup } from "../cgroup/cgroup.ts";
+import { wallClock } from "../kernel/clock.ts";
 import { parseKeyed } from "../parse/keyed.ts";
 import { parseBytes } from "../parse/numbers.ts";
 import type { Level } from "../policy/bounds.ts";
@@ -199,6 +200,4 @@ export function headOf({ id, wake }: Ward) {
 }
 
 /** Milliseconds since the epoch; `performance.now()` counts from each thread's own beginning. */
-export function clock(): number {
-  return performance.timeOrigin + performance.now();
-}
+export const clock = wallClock;

@@ -13,3 +13,11 @@ export function microseconds(): number {
   const seconds = view.getUint32(0, true) + view.getUint32(4, true) * 2 ** 32;
   return seconds * 1e6 + Math.floor(view.getUint32(8, true) / 1000);
 }
+
+/**
+ * Milliseconds since the epoch, with a fraction. Follows the clock when somebody sets it, as on a node that has the time only
+ * once it has a network; `performance.timeOrigin` is what the clock said when the program began.
+ */
+export function wallClock(): number {
+  return microseconds() / 1000;
+}

@@ -99,7 +99,7 @@ export async function takeSweep(
     followed: all.size,
     unlisted: unlisted + looks.length - readings.length - gone,
     took: performance.now() - started,
-    at: performance.timeOrigin + performance.now(),
+    at: Date.now(),
   };
 }
 

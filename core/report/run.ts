@@ -53,7 +53,7 @@ export function judge({ command, status, events, summary, ancestry, own }: RunFa
   const verdict = verdictOf(kills.length, tally);
   return {
     v: 1,
-    ts: timestamp(performance.timeOrigin + performance.now()),
+    ts: timestamp(Date.now()),
     command,
     exit_code: status.code,
     signal: status.signal,

@@ -3,6 +3,7 @@
  * is told is the difference to the last one, so that coalesced, spurious and lost notifications do no harm.
  */
 
+import { wallClock } from "../kernel/clock.ts";
 import type { LinksAbove } from "../cgroup/ancestry.ts";
 import { type Cgroup, parentOf, walk } from "../cgroup/cgroup.ts";
 import type { Interests } from "../cgroup/dialect.ts";
@@ -74,7 +75,7 @@ export function startWatch(
   let wokenAt = started;
 
   const tell = (cgroup: string, source: Source, body: Body) =>
-    emit(makeEvent(performance.timeOrigin + performance.now(), cgroup, source, body));
+    emit(makeEvent(wallClock(), cgroup, source, body));
 
   const sources = openSources(options, hierarchy, tell);
   const covers = (path: string) =>
@@ -284,15 +285,14 @@ export function startWatch(
       settle();
       for (const member of [...retired]) bury(member);
       observer.flush(members.values());
-      const cgroups = [...members.values()].flatMap((member) => tallyOf(member) ?? []);
-      cgroups.push(...finished);
+      const cgroups = [...members.values()].flatMap((each) => tallyOf(each) ?? []).concat(finished);
       for (const member of members.values()) disarm(member);
       await sources.close();
       done.resolve();
       const seconds = Math.round(performance.now() - started) / 1000;
       const summary: Body = { type: "summary", seconds, cgroups };
       const path = options.targets.length === 1 ? options.targets[0]!.path : hierarchy.root;
-      const event = makeEvent(performance.timeOrigin + performance.now(), path, "none", summary);
+      const event = makeEvent(wallClock(), path, "none", summary);
       emit(event);
       return event as Summary;
     },
