@@ -48,13 +48,17 @@ async function main(): Promise<number> {
 }
 
 export function summary({ tally, ...result }: SoakResult): string[] {
-  const { deeds, stretches, minutes, eaters, cgroups, longest, stopped } = result;
+  const { deeds, stretches, minutes, eaters, cgroups, longest, stopped, late } = result;
+  const seconds = (ms: number) => (ms / 1000).toFixed(1);
   return [
     `${deeds} deeds in ${
       minutes.toFixed(1)
     } minutes, ${stretches} rests, ${cgroups} names, ${eaters} processes`,
     `killed by the guard ${tally.won}, by the kernel in spite of a guard ${tally.lost}, without one ${tally.unguarded}, elsewhere ${tally.outside}`,
     `left behind by guards that were killed: ${tally.untold} deaths that nobody told, ${stopped} processes stopped`,
+    `told at most ${seconds(late.guard)} s late by the guard, ${
+      seconds(late.watch)
+    } s by the watch`,
     ...longest.map(lifeLine),
   ];
 }

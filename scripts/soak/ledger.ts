@@ -26,11 +26,13 @@ export interface Tally {
 
 /** A guard's word comes when the victim is dead and its memory free, a program's that was stopped when it goes on. */
 const LATE_MS = 10_000;
-/** Between a blow and the word of it a guard can be killed. */
+/** Between a blow and the word of it a guard can be killed; and it is seen to be dead later than it is. */
 const UNTOLD_MS = 3000;
 /** Who moved away so long ago cannot have been seen in his old place. */
 const MOVED_MS = 1000;
 const PAGE = 4096;
+/** Who finds no memory in the middle of execve(2) dies of SIGSEGV, by himself. */
+const KILLING: readonly (string | null)[] = ["SIGKILL", "SIGTERM"];
 
 export const isBlow = (event: Told): boolean =>
   event.type === "action" && (event.action === "process" || event.action === "container") &&
@@ -102,7 +104,7 @@ export function deaths(facts: Facts): { readonly tally: Tally; readonly wrongs: 
   const blows = guards.flatMap((guard) => guard.events.filter(isBlow));
   for (const eater of facts.eaters) {
     const { ended, pid } = eater;
-    if (ended === undefined || ended.signal === null) continue;
+    if (ended === undefined || !KILLING.includes(ended.signal)) continue;
     const byKernel = facts.kernelKills.some((kill) =>
       kill.pid === pid && kill.at >= eater.started && Math.abs(kill.at - ended.at) < LATE_MS
     );
@@ -118,10 +120,7 @@ export function deaths(facts: Facts): { readonly tally: Tally; readonly wrongs: 
       continue;
     }
     if (eater.isOurs) continue;
-    const wasCutOff = guards.some(({ ending }) =>
-      ending?.signal === "SIGKILL" && Math.abs(ending.at - ended.at) < UNTOLD_MS
-    );
-    if (isGuarded && wasCutOff) tally.untold++;
+    if (isGuarded && guards.some((guard) => mayHaveStruck(guard, ended.at))) tally.untold++;
     else {
       wrongs.push(
         `pid ${pid} (${eater.kind}) in ${placeOf(eater)} ended by ${ended.signal} at ` +
@@ -133,15 +132,31 @@ export function deaths(facts: Facts): { readonly tally: Tally; readonly wrongs: 
   return { tally, wrongs };
 }
 
+/** One that was killed before it had told what it did by then: the thread that tells may be seconds behind the one that acts. */
+function mayHaveStruck({ armed, ending, events }: Program, at: number): boolean {
+  if (ending?.signal !== "SIGKILL" || armed === undefined) return false;
+  if (at < armed - UNTOLD_MS || at > ending.at + UNTOLD_MS) return false;
+  const last = events.reduce((latest, { ts }) => Math.max(latest, Date.parse(ts)), 0);
+  return Math.abs(ending.at - at) < UNTOLD_MS || last < at;
+}
+
 /** For whoever looks for the fault. */
 function toldNear(guards: readonly Program[], path: string, at: number): string {
   const near = guards.flatMap(({ events }) => events).filter(({ cgroup, ts }) =>
     (within(path, cgroup) || within(cgroup, path)) && Math.abs(Date.parse(ts) - at) < LATE_MS
   );
-  return near.slice(-8).map((event) =>
+  const distance = ({ ts }: Told) => Math.abs(Date.parse(ts) - at);
+  const told = near.sort((one, other) => distance(one) - distance(other)).slice(0, 8).map((event) =>
     [event.ts, event.type, event.action, event.outcome, event.victim?.pid, event.container]
       .filter((each) => each !== undefined && each !== null).join(" ")
-  ).join("; ") || "nothing";
+  );
+  const time = (ms: number | undefined) => ms && new Date(ms).toISOString().slice(11);
+  const lives = guards.map(({ pid, armed, ending, ended, stops }) =>
+    `guard ${pid} ${time(armed)} to ${ending?.signal} ${time(ending?.at)} ${
+      time(ended?.at)
+    }, stopped ${stops.map(({ from, to }) => `${time(from)}–${time(to)}`).join(" ")}`
+  );
+  return [...told, ...lives].join("; ");
 }
 
 function isOf(event: Told, { pid, places, started, ended }: Eater): boolean {

@@ -35,6 +35,8 @@ export interface SoakResult {
   readonly longest: readonly Life[];
   /** Left by guards that were killed. */
   readonly stopped: number;
+  /** Milliseconds between an event and its line, at most, of one that was never stopped. */
+  readonly late: World["late"];
   readonly findings: readonly string[];
   readonly lastDeeds: readonly string[];
 }
@@ -82,8 +84,7 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
       const known = deedsOf(isRough(stretches));
       for (let n = 0; n < STRETCH && !isOver(); n++) {
         const deed = random.weighed(known);
-        const at = ((performance.now() - began) / 1000).toFixed(1);
-        lastDeeds.push(`${++deeds} (${at} s) ${deed.name}`);
+        lastDeeds.push(`${++deeds} ${new Date().toISOString().slice(11)} ${deed.name}`);
         if (lastDeeds.length > LAST_DEEDS) lastDeeds.shift();
         const what = await deed.run(world);
         if (what !== "") lastDeeds[lastDeeds.length - 1] += `: ${what}`;
@@ -119,6 +120,7 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
   );
   return {
     ...{ deeds, stretches, tally, eaters, longest, stopped, findings, lastDeeds },
+    late: world.late,
     minutes: (performance.now() - began) / 60_000,
     cgroups: world.made,
   };
@@ -127,9 +129,11 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
 async function makeWorld({ seed, executable }: SoakOptions): Promise<World> {
   const tree = await makeTree();
   const findings: string[] = [];
+  const late = { guard: 0, watch: 0 };
   const folder = Deno.makeTempDirSync({ prefix: "oomkit-soak-" });
   const hearing: Hearing = {
-    line({ name }, event) {
+    line({ name, stops }, event) {
+      if (stops.length === 0) late[name] = Math.max(late[name], Date.now() - Date.parse(event.ts));
       const fault = eventFault(event);
       if (fault) findings.push(`${name}: ${fault} in ${JSON.stringify(event)}`);
     },
@@ -145,7 +149,7 @@ async function makeWorld({ seed, executable }: SoakOptions): Promise<World> {
   Deno.mkdirSync(`${folder}/state`, { mode: 0o700 });
   const world: Omit<World, "guard" | "watch"> = {
     random: makeRandom(seed),
-    ...{ tree, executable, hearing, folder, findings },
+    ...{ tree, executable, hearing, folder, findings, late },
     stateFolder: `${folder}/state`,
     guarded: `${tree.path}/guarded`,
     outside: `${tree.path}/outside`,

@@ -37,6 +37,8 @@ export interface World {
   /** Numbers what is made, so that no name comes twice unless it shall. */
   made: number;
   wantsToEnd: boolean;
+  /** Milliseconds between an event and its line, at most. */
+  readonly late: { guard: number; watch: number };
   /** What else must hold, and does not. */
   readonly findings: string[];
 }
