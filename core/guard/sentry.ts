@@ -17,12 +17,13 @@ import { AIM_MS, createFight } from "./fight.ts";
 import type { Message, WardSpec, WardTerms } from "./messages.ts";
 import { deedOf, isKept, keyOf, type Plans } from "./plan.ts";
 import { createShadow, FOLLOWED_MS, noShadow } from "./shadow.ts";
-import { valueOf } from "./sight.ts";
+import { inUrgency, valueOf } from "./sight.ts";
 import { createTokens } from "./tokens.ts";
 import {
   clock,
   closeWard,
   headOf,
+  letGoOfAim,
   measure,
   msAtWorst,
   openWard,
@@ -55,6 +56,8 @@ const SPIN_MS = 1;
 const STEP_MS = 0.05;
 /** But no longer than this after a notification: growth may have ended. */
 const LONGEST_SPIN_MS = 2;
+/** A blow takes 1 ms, and those at rest are thousands: so long nothing new is heard (milliseconds). */
+const SLICE_MS = 1;
 /** No two hints within this time (milliseconds). */
 const HINT_MS = 2;
 
@@ -71,6 +74,8 @@ export function createSentry(
   const soon = new Set<Ward>();
   /** When all are gone through. */
   let roundAt = -Infinity;
+  /** Who has not had his turn in it. */
+  let round: Ward[] = [];
   const tokens = createTokens(epoll);
   let shadow = noShadow;
   /** Said of the first one; there are thousands to follow. */
@@ -186,14 +191,6 @@ export function createSentry(
     }
   };
 
-  /** Who has the least headroom comes first: what it takes to ask is little beside what it takes to act. */
-  const inUrgency = (due: Ward[]): Ward[] => {
-    const headroom = new Map(
-      due.map((ward) => [ward, ward.terms.limit - (ward.usageFile.number() ?? 0)]),
-    );
-    return due.sort((a, b) => headroom.get(a)! - headroom.get(b)!);
-  };
-
   const drop = (id: number) => {
     const ward = wards.get(id);
     if (ward === undefined) return;
@@ -263,7 +260,7 @@ export function createSentry(
     },
     drop,
     turn() {
-      let next = roundAt;
+      let next = round.length > 0 ? -Infinity : roundAt;
       for (const ward of soon) if (ward.nextLook < next) next = ward.nextLook;
       const { events, woken } = epoll.block(timeoutUntil(next));
       const now = performance.now();
@@ -276,11 +273,19 @@ export function createSentry(
         if (meant.by === "eventfd" && !meant.isHint) meant.ward.spinUntil = now + LONGEST_SPIN_MS;
         if (!meant.ward.engagement) meant.ward.wake = meant.by;
       }
-      const isRound = now >= roundAt;
-      const due = [...isRound ? wards.values() : soon].filter(({ nextLook }) => nextLook <= now);
-      // On the grid of those at rest, so that they are not between two rounds.
-      if (isRound) roundAt = SWEEP_MS * (Math.floor(now / SWEEP_MS) + 1);
-      for (const ward of events.length > 1 ? inUrgency(due) : due) attend(ward, now);
+      const isDue = ({ nextLook }: Ward) => nextLook <= now;
+      const urgent = inUrgency([...soon].filter(isDue));
+      if (now >= roundAt) {
+        // On the grid of those at rest, so that they are not between two rounds.
+        roundAt = SWEEP_MS * (Math.floor(now / SWEEP_MS) + 1);
+        round = [...wards.values()].filter((ward) => isDue(ward) && !soon.has(ward));
+      }
+      // Who is left has his turn with who has come since, and who may have less left.
+      const hasTime = () => performance.now() - now < SLICE_MS;
+      for (let n = 0; n < urgent.length && (n === 0 || hasTime()); n++) attend(urgent[n]!, now);
+      for (let ward = round.pop(); ward; ward = hasTime() ? round.pop() : undefined) {
+        if (wards.get(ward.id) === ward) attend(ward, now);
+      }
       // The deed comes first.
       for (const { token } of events) tokens.take(token);
       for (const message of outbox.splice(0)) post(message);
@@ -291,9 +296,4 @@ export function createSentry(
       pauses.close();
     },
   };
-}
-
-function letGoOfAim(ward: Ward): void {
-  ward.aim?.close();
-  ward.aim = undefined;
 }

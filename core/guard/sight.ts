@@ -72,3 +72,12 @@ export function valueOf(ward: Ward, now: number): number {
   ward.valueAt = now;
   return value;
 }
+
+/** Who has least left to his limit comes first: what it takes to ask is little beside what it takes to act. Sorts in place. */
+export function inUrgency(due: Ward[]): readonly Ward[] {
+  if (due.length < 2) return due;
+  const left = new Map(
+    due.map((ward) => [ward, ward.terms.limit - (ward.usageFile.number() ?? 0)]),
+  );
+  return due.sort((a, b) => left.get(a)! - left.get(b)!);
+}

@@ -201,3 +201,8 @@ export function headOf({ id, wake }: Ward) {
 
 /** Milliseconds since the epoch; `performance.now()` counts from each thread's own beginning. */
 export const clock = wallClock;
+
+export function letGoOfAim(ward: Ward): void {
+  ward.aim?.close();
+  ward.aim = undefined;
+}

@@ -1,8 +1,8 @@
-/** More cgroups than a process may have open files for. */
+/** More cgroups than a process may have open files for, and many that fill up at once. */
 
 import assert from "node:assert/strict";
 import { deedsOf, feedSlowly, isDeed, kernelKills, startGuarded, WIDE } from "../guarded.ts";
-import { startHungryProcess } from "../hungry_process.ts";
+import { type HungryProcess, startHungryProcess } from "../hungry_process.ts";
 import { eatToDeath, kernelTest, killOf, MIB, ofType } from "../kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup } from "../real_cgroup.ts";
 import { oomkit } from "../run_oomkit.ts";
@@ -70,3 +70,49 @@ kernelTest("a guard guards more cgroups than it may have open files", async () =
   assertToldOnce(events);
   assert.ok(shortages(events).some(({ using }) => using === "files opened at each look"));
 });
+
+const BURST = 200;
+const SMALL = 8 * MIB;
+/** Fed to each in turn. */
+const BITE = 128 * 1024;
+
+/** All of them together, until all are dead: so that they come to their limits one soon after the other. */
+async function feedToDeath(processes: readonly HungryProcess[]): Promise<void> {
+  const alive = new Set(processes);
+  const bite = async (process: HungryProcess, bytes: number) => {
+    await process.feed(bytes).catch(() => alive.delete(process));
+  };
+  // In the order of their names; the first is ahead by half of the limit.
+  const ahead = processes.map((process, n) => bite(process, SMALL * (1 - n / BURST) / 2));
+  await Promise.all(ahead);
+  while (alive.size > 0) await Promise.all([...alive].map((process) => bite(process, BITE)));
+}
+
+/** Of two busy cores one is the guard's: each is allowed to be the kernel's now and then, where nothing holds that up. */
+const MODES = [{ mode: "notify", lost: BURST / 20 }, { mode: "hold", lost: 0 }] as const;
+
+for (const { mode, lost: most } of MODES) {
+  kernelTest(
+    `of ${BURST} that fill up within a second the guard is ahead of the kernel in ${
+      BURST - most
+    } at least (${mode})`,
+    async () => {
+      await using parent = makeRealCgroup("burst");
+      const children = Array.from({ length: BURST }, (_, n) => parent.child(`n${n + 1000}`));
+      for (const child of children) child.limit(SMALL);
+      const flags = ["--policy", "process", "--mode", mode];
+      await using guarded = await startGuarded([...flags, "-r", parent.path]);
+      await using stack = new AsyncDisposableStack();
+      const processes: HungryProcess[] = [];
+      for (const child of children) processes.push(stack.use(await startHungryProcess(child)));
+      await feedToDeath(processes);
+      const lost = children.filter((child) => kernelKills(child) > 0).map(({ path }) => path);
+      const events = await guarded.stop();
+      const died = deedsOf(events).filter(({ outcome }) => outcome === "died");
+      const handled = new Set([...lost, ...died.map(({ cgroup }) => cgroup)]);
+      assert.equal(handled.size, BURST);
+      assert.ok(lost.length <= most, `${lost.length} of ${BURST} were the kernel's`);
+    },
+    { only: 1 },
+  );
+}
