@@ -1,6 +1,7 @@
 /** stdout is for results, stderr for talk; both are written at once, so that nothing is lost on exit, unless diverted. */
 
 import { OomkitError } from "../core/errors.ts";
+import { visibleBytes } from "../core/names.ts";
 
 const encoder = new TextEncoder();
 
@@ -61,9 +62,10 @@ const COLOUR_OR_NEW_LINE = /(\n|\x1b\[[0-9;]*m)/;
 
 /**
  * Text from outside (process names, command lines, cgroup paths) made harmless for a terminal: control characters,
- * escape sequences and direction marks become visible escapes.
+ * escape sequences, direction marks and what is no UTF-8 become visible escapes.
  */
-export function printable(text: string): string {
+export function printable(name: string): string {
+  const text = visibleBytes(name);
   // deno-lint-ignore no-control-regex
   return text.replace(/[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, (c) => {
     const code = c.charCodeAt(0);

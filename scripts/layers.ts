@@ -15,7 +15,7 @@ interface Room {
   readonly pure?: true;
 }
 
-const nouns = ["core/snapshot.ts", "core/errors.ts"];
+const nouns = ["core/snapshot.ts", "core/errors.ts", "core/names.ts"];
 const pureRooms = ["core/parse", "core/policy", ...nouns];
 const actingRooms = ["core/cgroup", "core/kernel", "core/watch", "core/act", "core/report"];
 const programs = ["core/guard", "core/simulate", "core/kubernetes"];
@@ -23,9 +23,10 @@ const programs = ["core/guard", "core/simulate", "core/kubernetes"];
 export const rooms: readonly Room[] = [
   { at: "core/snapshot.ts", imports: ["core/errors.ts"], pure: true },
   { at: "core/errors.ts", imports: [], pure: true },
+  { at: "core/names.ts", imports: [], pure: true },
   { at: "core/parse", imports: nouns, pure: true },
   { at: "core/policy", imports: nouns, pure: true },
-  { at: "core/kernel", imports: ["core/errors.ts"] },
+  { at: "core/kernel", imports: ["core/errors.ts", "core/names.ts"] },
   { at: "core/cgroup/v1.ts", imports: ["core/cgroup", ...pureRooms], pure: true },
   { at: "core/cgroup/v2.ts", imports: ["core/cgroup", ...pureRooms], pure: true },
   { at: "core/cgroup/identity.ts", imports: ["core/cgroup", ...pureRooms], pure: true },

@@ -33,9 +33,11 @@ export function kernelTest(name: string, run: () => Promise<void>, needs: Needs 
 }
 
 /** A shell that moves in and then becomes a process that eats without end; resolves when it is dead. */
-export async function eatToDeath(cgroup: RealCgroup): Promise<{ pid: number; code: number }> {
+export async function eatToDeath(
+  cgroup: Pick<RealCgroup, "dir">,
+): Promise<{ pid: number; code: number }> {
   const child = new Deno.Command("sh", {
-    args: ["-c", 'echo 0 > "$0/cgroup.procs" && exec tail /dev/zero', cgroup.dir],
+    args: ["-c", `echo 0 > "${cgroup.dir}/cgroup.procs" && exec tail /dev/zero`],
     stdin: "null",
     stdout: "null",
     stderr: "null",

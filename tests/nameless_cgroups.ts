@@ -21,14 +21,25 @@ cd "$0" && for each in */; do remove "$each"; done`;
 
 /** A name that is no UTF-8, for printf(1). */
 const BYTES = "\\377\\233x";
+const AS_TOLD = "\udcff\udc9bx";
+
+export interface Deep extends AsyncDisposable {
+  /** Takes a shell into the innermost. */
+  readonly enter: string;
+}
 
 /** Makes cgroups in one another, of which the innermost have no path that the kernel would take. */
-export function digDeep(cgroup: RealCgroup): AsyncDisposable {
+export function digDeep(cgroup: RealCgroup): Deep {
   shell(DIG, cgroup.dir);
-  return { [Symbol.asyncDispose]: () => emptyOut(cgroup) };
+  return {
+    enter: `cd "${cgroup.dir}"; while cd -P ./0*; do :; done 2>/dev/null; echo 0 > cgroup.procs`,
+    [Symbol.asyncDispose]: () => emptyOut(cgroup),
+  };
 }
 
 export interface Nameless extends AsyncDisposable {
+  /** As events tell of it: `core/names.ts`. */
+  readonly path: string;
   /** Its directory, as it can stand between double quotes in a shell's script. */
   readonly dir: string;
 }
@@ -37,7 +48,7 @@ export interface Nameless extends AsyncDisposable {
 export function makeNameless(cgroup: RealCgroup): Nameless {
   const dir = `${cgroup.dir}/$(printf '${BYTES}')`;
   shell(`mkdir "${dir}"`);
-  return { dir, [Symbol.asyncDispose]: () => emptyOut(cgroup) };
+  return { dir, path: `${cgroup.path}/${AS_TOLD}`, [Symbol.asyncDispose]: () => emptyOut(cgroup) };
 }
 
 /** Ends and removes what is beneath. */

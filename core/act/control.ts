@@ -1,6 +1,6 @@
 /** Writing to control files. */
 
-import { errnoOf } from "../cgroup/files.ts";
+import { errnoOf, reach } from "../cgroup/files.ts";
 
 const REASONS: Readonly<Record<number, string>> = {
   1: "operation not permitted",
@@ -22,7 +22,7 @@ export function reasonOf(error: unknown): string {
 export function writeControl(path: string, value: string): string | undefined {
   try {
     // Without O_CREAT and O_TRUNC: cgroupfs knows neither, and nothing must come to be where no control file is.
-    using file = Deno.openSync(path, { write: true });
+    using file = reach(path, (path) => Deno.openSync(path, { write: true }));
     file.writeSync(new TextEncoder().encode(value));
     return undefined;
   } catch (error) {
@@ -33,7 +33,7 @@ export function writeControl(path: string, value: string): string | undefined {
 /** Whether `path` may be written, without writing; the reason if not. */
 export function mayWrite(path: string): string | undefined {
   try {
-    Deno.openSync(path, { write: true }).close();
+    reach(path, (path) => Deno.openSync(path, { write: true })).close();
     return undefined;
   } catch (error) {
     return reasonOf(error);

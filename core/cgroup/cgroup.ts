@@ -6,6 +6,7 @@ import type { ReadFile } from "./dialect.ts";
 import {
   inodeOf,
   linksOf,
+  peekAllDirectories,
   peekDirectories,
   peekRegularText,
   peekText,
@@ -134,10 +135,17 @@ export function ancestorsOf(cgroup: Cgroup): Cgroup[] {
 /** In the order of their names; empty when the cgroup is gone, or may not be looked into. */
 export function childrenOf(cgroup: Cgroup): Cgroup[] {
   // Most cgroups are leaves, and to list the files of one takes seven times as long as to look at its links.
-  if (cgroup.hierarchy.kernel && linksOf(cgroup.dir) === 2) return [];
-  return (peekDirectories(cgroup.dir) ?? []).sort().flatMap((name) =>
+  const links = cgroup.hierarchy.kernel ? linksOf(cgroup.dir) : undefined;
+  if (links === 2) return [];
+  return namesIn(cgroup.dir, (links ?? 2) - 2).sort().flatMap((name) =>
     openCgroup(cgroup.hierarchy, join(cgroup.path, name)) ?? []
   );
+}
+
+/** @param count how many there are at least. Deno leaves out those that are no UTF-8. */
+function namesIn(dir: string, count: number): string[] {
+  const names = peekDirectories(dir) ?? [];
+  return names.length < count ? peekAllDirectories(dir) ?? names : names;
 }
 
 /** The cgroup and everything beneath it, parents first; what vanishes meanwhile is left out. */

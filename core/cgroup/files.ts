@@ -1,6 +1,9 @@
 /** The only text I/O on cgroupfs and /proc: what is not there is `undefined`, what may not be read is an error. */
 
 import { OomkitError, shortened } from "../errors.ts";
+import { namesOfDirectories } from "../kernel/directory.ts";
+import { openFd } from "../kernel/fd.ts";
+import { SystemCallError } from "../kernel/libc.ts";
 
 /**
  * errno values that mean "not there": ENOENT and ENOTDIR before open, ENODEV and ESRCH after it (the cgroup or process
@@ -9,18 +12,39 @@ import { OomkitError, shortened } from "../errors.ts";
 const ABSENT = new Set([2, 3, 19, 20, 95]);
 const DENIED = new Set([1, 13]);
 const ENAMETOOLONG = 36;
+const ERRNOS: Readonly<Record<string, number>> = {
+  EPERM: 1,
+  ENOENT: 2,
+  ESRCH: 3,
+  EACCES: 13,
+  ENODEV: 19,
+  ENOTDIR: 20,
+};
 
 /** Deno leaves `code` out for some errno values but always ends the text with "(os error N)". */
 export function errnoOf(error: unknown): number | undefined {
   if (!(error instanceof Error)) return undefined;
+  if (error instanceof SystemCallError) return ERRNOS[error.code];
   const found = /\(os error (\d+)\)/.exec(error.message);
   return found ? Number(found[1]) : undefined;
 }
 
+/**
+ * Runs `use` with another path that leads to the same where Deno could not take `path`, since it is no UTF-8 (`core/names.ts`).
+ * Throws `SystemCallError` where that cannot be opened.
+ */
+export function reach<T>(path: string, use: (path: string) => T): T {
+  if (path.isWellFormed()) return use(path);
+  const end = path.lastIndexOf("/");
+  const isBeneath = path.slice(end).isWellFormed();
+  using directory = openFd(isBeneath ? path.slice(0, end) : path);
+  return use(`/proc/self/fd/${directory.number}${isBeneath ? path.slice(end) : ""}`);
+}
+
 /** Runs `action`; `undefined` when its object is absent; an {@link OomkitError} when it was refused or failed. */
-function ifPresent<T>(verb: string, path: string, action: () => T): T | undefined {
+function ifPresent<T>(verb: string, path: string, action: (path: string) => T): T | undefined {
   try {
-    return action();
+    return reach(path, action);
   } catch (error) {
     const errno = errnoOf(error);
     if (errno !== undefined && ABSENT.has(errno)) return undefined;
@@ -44,7 +68,7 @@ function ifPresent<T>(verb: string, path: string, action: () => T): T | undefine
 }
 
 export function readText(path: string): string | undefined {
-  return ifPresent("read", path, () => Deno.readTextFileSync(path));
+  return ifPresent("read", path, Deno.readTextFileSync);
 }
 
 /**
@@ -52,7 +76,7 @@ export function readText(path: string): string | undefined {
  * waited for, and a device never end. Costs another system call, which a kernel's own tree need not pay.
  */
 export function readRegularText(path: string): string | undefined {
-  const info = ifPresent("look at", path, () => Deno.statSync(path));
+  const info = ifPresent("look at", path, Deno.statSync);
   if (info === undefined) return undefined;
   if (info.isFile) return readText(path);
   throw new OomkitError(
@@ -87,21 +111,26 @@ export function peekDirectories(dir: string): string[] | undefined {
 
 /** How many names a directory has: on kernfs its own two and one for each directory in it. */
 export function linksOf(dir: string): number | undefined {
-  return peek(() => ifPresent("look at", dir, () => Deno.statSync(dir)))?.nlink ?? undefined;
+  return peek(() => ifPresent("look at", dir, Deno.statSync))?.nlink ?? undefined;
 }
 
 /** The names of the directories in `dir`, unsorted; `undefined` when there is no such directory. */
 export function listDirectories(dir: string): string[] | undefined {
-  return ifPresent("list", dir, () => {
+  return ifPresent("list", dir, (dir) => {
     const names: string[] = [];
     for (const entry of Deno.readDirSync(dir)) if (entry.isDirectory) names.push(entry.name);
     return names;
   });
 }
 
+/** Like {@link listDirectories}, with those that are no UTF-8, and of a kernel's own tree only. */
+export function peekAllDirectories(dir: string): string[] | undefined {
+  return peek(() => ifPresent("list", dir, () => namesOfDirectories(dir)));
+}
+
 /** The names of the files in `dir`, unsorted; `undefined` when it is not there, or may not be looked into. */
 export function peekFiles(dir: string): string[] | undefined {
-  const list = () => {
+  const list = (dir: string) => {
     const entries = [...Deno.readDirSync(dir)];
     return entries.filter(({ isFile }) => isFile).map(({ name }) => name);
   };
@@ -110,22 +139,22 @@ export function peekFiles(dir: string): string[] | undefined {
 
 /** The inode of a directory: with its path, the identity of a cgroup. `undefined` where there is none. */
 export function inodeOf(dir: string): number | undefined {
-  const info = ifPresent("look at", dir, () => Deno.statSync(dir));
+  const info = ifPresent("look at", dir, Deno.statSync);
   return info?.isDirectory ? info.ino ?? undefined : undefined;
 }
 
 export function exists(path: string): boolean {
-  return ifPresent("look at", path, () => Deno.lstatSync(path)) !== undefined;
+  return ifPresent("look at", path, Deno.lstatSync) !== undefined;
 }
 
 /** `path` with all symbolic links followed; `undefined` where it leads nowhere. */
 export function realPath(path: string): string | undefined {
-  return ifPresent("follow", path, () => Deno.realPathSync(path));
+  return ifPresent("follow", path, Deno.realPathSync);
 }
 
 /** The target of a symbolic link such as /proc/self/ns/cgroup. */
 export function readLink(path: string): string | undefined {
-  return ifPresent("read", path, () => Deno.readLinkSync(path));
+  return ifPresent("read", path, Deno.readLinkSync);
 }
 
 /** Opens `path` and closes it again: why that is refused, in one line; `undefined` when it is not. */

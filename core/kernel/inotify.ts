@@ -2,6 +2,7 @@
 
 import { check, cString, libc } from "./libc.ts";
 import { type Fd, own, readInto } from "./fd.ts";
+import { decodeName } from "../names.ts";
 
 export const IN_MODIFY = 0x2;
 export const IN_MOVED_FROM = 0x40;
@@ -41,7 +42,6 @@ export function removeWatch(inotify: Fd, watch: number): void {
 
 const buffer = new Uint8Array(16 * 1024);
 const view = new DataView(buffer.buffer);
-const decoder = new TextDecoder();
 const NAME_OFFSET = 16;
 
 /** Everything that waits; empty when nothing does. */
@@ -52,7 +52,7 @@ export function readInotify(inotify: Fd): InotifyEvent[] {
     for (let at = 0; at + NAME_OFFSET <= n;) {
       const end = at + NAME_OFFSET + view.getUint32(at + 12, true);
       // Padded with NULs to the alignment of the next event.
-      const name = decoder.decode(buffer.subarray(at + NAME_OFFSET, end)).replace(/\0+$/, "");
+      const name = decodeName(buffer.subarray(at + NAME_OFFSET, end)).replace(/\0+$/, "");
       events.push({ watch: view.getInt32(at, true), mask: view.getUint32(at + 4, true), name });
       at = end;
     }

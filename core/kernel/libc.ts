@@ -3,6 +3,8 @@
  * so that a command that needs no system call of its own does not pay for it.
  */
 
+import { encodeName } from "../names.ts";
+
 const symbols = {
   open: { parameters: ["buffer", "i32", "u32"], result: "i32" },
   access: { parameters: ["buffer", "i32"], result: "i32" },
@@ -131,9 +133,7 @@ export function check(result: number, call: string, object: string): number {
   return result;
 }
 
-const encoder = new TextEncoder();
-
 /** A NUL-terminated string for a call. */
 export function cString(text: string): Uint8Array<ArrayBuffer> {
-  return encoder.encode(text + "\0");
+  return encodeName(text + "\0");
 }

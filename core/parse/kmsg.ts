@@ -1,5 +1,7 @@
 /** Records of /dev/kmsg (kernel: Documentation/ABI/testing/dev-kmsg). */
 
+import { decodeName } from "../names.ts";
+
 export interface KmsgRecord {
   /** Facility × 8 + level. */
   readonly priority: number;
@@ -23,7 +25,7 @@ const HEADER = /^(\d{1,10}),(\d{1,20}),(\d{1,20}),([^,;]*)(?:,[^;]*)?;/;
 
 /**
  * Everything but printable ASCII, and the backslash, arrives as `\xNN`, byte by byte; what these bytes spell is UTF-8, of
- * which a comm that the kernel cut at 15 bytes may hold half a character.
+ * which a comm that the kernel cut at 15 bytes may hold half a character, or a cgroup's name, which may be anything.
  */
 function unescapeHex(text: string): string {
   if (!text.includes("\\x")) return text;
@@ -33,7 +35,7 @@ function unescapeHex(text: string): string {
     if (/^\\x[0-9a-f]{2}$/.test(piece)) bytes.push(parseInt(piece.slice(2), 16));
     else bytes.push(...encoder.encode(piece));
   }
-  return new TextDecoder().decode(Uint8Array.from(bytes));
+  return decodeName(Uint8Array.from(bytes));
 }
 
 /** One read of /dev/kmsg is one record; `undefined` for what is none. */

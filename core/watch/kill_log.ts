@@ -1,5 +1,6 @@
 /** From lines of the kernel log to kills: who died, in which cgroup, by whose limit. Pure but for its own memory. */
 
+import { lossyName } from "../names.ts";
 import { type OomMessage, parseOomMessage } from "../parse/oom_message.ts";
 import type { Victim } from "../report/event.ts";
 
@@ -43,7 +44,7 @@ export function createKillLog(): KillLog {
     const kill: LoggedKill = {
       victim: {
         pid: line.pid,
-        comm: line.comm,
+        comm: lossyName(line.comm),
         uid: line.uid ?? null,
         anon_rss: line.anonRss ?? null,
         file_rss: line.fileRss ?? null,

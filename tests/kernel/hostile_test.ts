@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { cgroupsOfProcesses } from "../../core/cgroup/pod.ts";
 import { readPreference } from "../../core/cgroup/preference.ts";
 import { O_RDONLY, openFd } from "../../core/kernel/fd.ts";
-import { isDeed, startGuarded } from "../guarded.ts";
+import { isAlive, isDeed, startGuarded } from "../guarded.ts";
+import { startHungryProcess } from "../hungry_process.ts";
 import { eatToDeath, kernelTest, killOf, MIB, ofType, victimsOf } from "../kernel_cases.ts";
 import { digDeep, makeNameless } from "../nameless_cgroups.ts";
 import { makeRealCgroup, type RealCgroup } from "../real_cgroup.ts";
@@ -48,16 +49,40 @@ kernelTest(
   async () => void await besideTheDeep(({ path }) => startWatched(["-r", path]), killOf),
 );
 
+kernelTest("a cgroup whose name is no UTF-8 is watched as any other", async () => {
+  await using parent = makeRealCgroup("bytes");
+  const victim = parent.child("victim");
+  parent.limit(32 * MIB);
+  await using before = makeNameless(parent);
+  await using watched = await startWatched(["-r", parent.path]);
+  for (const cgroup of [victim, before]) {
+    const { pid } = await eatToDeath(cgroup);
+    assert.equal((await watched.next(killOf(pid))).cgroup, cgroup.path);
+  }
+  const events = await watched.stop();
+  assert.equal(ofType(events, "oom_kill").length, 2);
+});
+
 kernelTest(
-  "a cgroup whose name is no UTF-8 is passed over, and its neighbours are not",
+  "who eats in a cgroup whose name is no UTF-8 is taken, and nobody beside him",
   async () => {
     await using parent = makeRealCgroup("bytes");
-    const victim = parent.child("victim");
-    victim.limit(32 * MIB);
-    await using _nameless = makeNameless(parent);
-    await using watched = await startWatched(["-r", parent.path]);
-    const { pid } = await eatToDeath(victim);
-    await watched.next(killOf(pid));
+    const beside = parent.child("beside");
+    parent.limit(32 * MIB);
+    await using innocent = await startHungryProcess(beside);
+    await innocent.feed(4 * MIB);
+    await using guarded = await startGuarded(["--policy", "process", parent.path]);
+    // It comes while the guard is there.
+    await using hidden = makeNameless(parent);
+    const { pid, code } = await eatToDeath(hidden);
+    assert.equal(code, 137);
+    const deed = await guarded.next(isDeed);
+    assert.deepEqual([deed.outcome, deed.victim.pid, deed.victim.cgroup], [
+      "died",
+      pid,
+      hidden.path,
+    ]);
+    assert.ok(isAlive(innocent.pid));
   },
 );
 
@@ -114,11 +139,11 @@ kernelTest(
   async () => {
     await using cgroup = makeRealCgroup("hidden");
     cgroup.limit(32 * MIB);
-    await using hidden = makeNameless(cgroup);
+    await using hidden = digDeep(cgroup);
     const flags = ["--policy", "process", "--mode", "hold"];
     await using guarded = await startGuarded([...flags, cgroup.path]);
     // By itself and in no system call: those do not wait at the limit, but fail (EFAULT, ENOMEM).
-    const eater = `echo 0 > "${hidden.dir}/cgroup.procs" && x=x && while x=$x$x; do :; done`;
+    const eater = `${hidden.enter} && x=x && while x=$x$x; do :; done`;
     const child = new Deno.Command("sh", { args: ["-c", eater], stdout: "null" }).spawn();
     await guarded.next(({ type, reason }) =>
       type === "degraded" && reason === "there is no process that may be taken"
@@ -201,7 +226,7 @@ kernelTest(
       const modes = [...Deno.readDirSync(`${folder}/state`)].map(({ name }) =>
         Deno.lstatSync(`${folder}/state/${name}`).mode! & 0o777
       );
-      assert.deepEqual(modes, [0o600]);
+      assert.deepEqual([...new Set(modes)], [0o600]);
       assert.equal(Deno.lstatSync(`${folder}/state`).mode! & 0o777, 0o700);
       Deno.chmodSync(folder, 0o755);
       const [command, ...args] = [...asNobody, "ls", `${folder}/state`];
