@@ -10,8 +10,8 @@ import { SystemCallError } from "../kernel/libc.ts";
 import { sleepMicroseconds } from "../kernel/scheduling.ts";
 import { levelOf, LEVELS } from "../policy/bounds.ts";
 import { engage } from "../policy/engagement.ts";
-import { freshBells, nextRing, ring } from "../policy/levels.ts";
-import { longestLook, nextLook } from "../policy/pace.ts";
+import { freshBells, ring } from "../policy/levels.ts";
+import { dueAt, dueAtRest, isAtRest, SHORTEST_MS, STEP_MS, SWEEP_MS } from "./cadence.ts";
 import { frugality } from "./eyes.ts";
 import { AIM_MS, createFight } from "./fight.ts";
 import type { Message, WardSpec, WardTerms } from "./messages.ts";
@@ -44,16 +44,6 @@ export interface Sentry {
   close(): void;
 }
 
-/** How long it may be that nothing wakes, where everything notifies: what is lost is found by then (milliseconds). */
-const SWEEP_MS = 1000;
-/** So many times more seldom what notifies is looked at, in case that it does not (seen once, on 6.18). */
-const SELDOM = 4;
-/** epoll_wait(2) takes whole milliseconds. */
-const SHORTEST_MS = 1;
-/** What would be crossed sooner than this is not slept for. */
-const SPIN_MS = 1;
-/** So long an allocator runs whose CPU this thread shares, between two looks (milliseconds). */
-const STEP_MS = 0.05;
 /** But no longer than this after a notification: growth may have ended. */
 const LONGEST_SPIN_MS = 2;
 /** A blow takes 1 ms, and those at rest are thousands: so long nothing new is heard (milliseconds). */
@@ -100,13 +90,18 @@ export function createSentry(
   const look = (ward: Ward, now: number) => {
     const usage = ward.usageFile.number();
     if (usage === undefined) {
-      // One read may fail for want of memory; what it guards is there all the same.
-      return isThere(ward.measured) ? void (ward.nextLook = now + SHORTEST_MS) : vanish(ward);
+      // One read may fail for want of memory; what it guards is there all the same. As long again as it has failed already.
+      const wait = Math.min(SWEEP_MS, Math.max(SHORTEST_MS, now - ward.usageAt));
+      return isThere(ward.measured) ? void (ward.nextLook = now + wait) : vanish(ward);
     }
+    const isGrowing = !(usage <= ward.usage);
     measure(ward, usage, now);
     if (ward.engagement) fight.proceed(ward, now);
-    else watchLevels(ward, now);
+    else if (isGrowing || !isAtRest(ward)) watchLevels(ward, now);
+    else ward.nextLook = dueAtRest(ward, now, around());
   };
+
+  const around = () => ({ count: wards.size, isBeside: shadow.isBeside });
 
   const watchLevels = (ward: Ward, now: number) => {
     const { terms: { bounds }, orders: { rearming, acting, actions, dryRun, isDeadly } } = ward;
@@ -137,30 +132,7 @@ export function createSentry(
     const [first] = ward.aim?.picks ?? [];
     const isFollowed = isDeadly && reached !== undefined && msAtWorst(ward) < FOLLOWED_MS;
     if (first && isFollowed) shadow.follow(first.pid, now);
-    schedule(ward, value, now);
-  };
-
-  const schedule = (ward: Ward, value: number, now: number) => {
-    const { terms: { bounds, limit }, orders } = ward;
-    const { base, poll, rearming, acting, isDeadly } = orders;
-    const { rate = 0 } = base === "usage" ? ward : { rate: ward.valueRate };
-    // What the kernel notifies of is usage, which may stand still while the working set in it grows.
-    const isNotified = ward.terms.eventfds.some(({ isHint }) => !isHint) &&
-      (base === "usage" || value < bounds.warn);
-    const unaided = poll ?? longestLook(wards.size);
-    const longest = isNotified ? Math.min(SWEEP_MS, SELDOM * unaided) : unaided;
-    const left = bounds.threshold - value;
-    const isNear = isDeadly && left > 0 && 1000 * left < SPIN_MS * rate;
-    if (isNear && now < ward.spinUntil) {
-      // On his CPU nothing would move while it is looked without a pause.
-      return void (ward.nextLook = shadow.isBeside ? now + STEP_MS : now);
-    }
-    const above = [bounds.warn, bounds.critical, bounds.threshold, limit].find((at) => at > value);
-    const wait = nextLook((above ?? Infinity) - value, rate, longest, SHORTEST_MS);
-    const again = nextRing(ward.bells, bounds, value, rearming, acting);
-    // Those at rest are looked at together, in one turn.
-    const at = wait < longest ? now + wait : longest * (Math.floor(now / longest) + 1);
-    ward.nextLook = Math.max(ward.idleUntil, Math.min(at, Math.max(now, again)));
+    ward.nextLook = dueAt(ward, value, now, around());
   };
 
   /** The kernel reclaims hundreds of times a second from who reads many files. */

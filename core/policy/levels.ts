@@ -22,6 +22,9 @@ export type Bells = Readonly<Record<Level, Bell>>;
 const fresh: Bell = { armed: true, rangAt: -Infinity };
 export const freshBells: Bells = { warn: fresh, critical: fresh, threshold: fresh };
 
+/** Whether every level would be told of when it is reached. */
+export const areArmed = (bells: Bells): boolean => LEVELS.every((level) => bells[level].armed);
+
 /**
  * The levels to tell of and to act on now, the lowest first: the highest one reached, and, where that has no actions of its own,
  * the nearest one below it that has some, so that to jump past a level, or to stay above it, is not to escape it. Each goes by

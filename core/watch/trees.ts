@@ -11,6 +11,8 @@ import type { WatchOptions } from "./watch.ts";
 
 export interface Trees {
   readonly source: "inotify" | "watchfs";
+  /** Whether nothing comes or goes unheard, as far as the kernel says. */
+  tellsAll(): boolean;
   /** What goes on beside the targets and, with watchFs, beneath them; watchFs calls `hint`. */
   start(hint: (dir: string | undefined) => void): void;
   /** Children of `cgroup` from now on; the returned function ends it. */
@@ -30,8 +32,11 @@ export function createTrees(
 ): Trees {
   const directories = inotify && createDirectories(inotify);
   const watchers: TreeChanges[] = [];
-  const refused = (cgroup: string, error: unknown) =>
+  let tellsAll = directories !== undefined;
+  const refused = (cgroup: string, error: unknown) => {
+    tellsAll = false;
     refuse(cgroup, WHAT, "a sweep every 30 s", reasonOf(error));
+  };
 
   const follow = (cgroup: Cgroup): (() => void) | undefined => {
     try {
@@ -60,6 +65,7 @@ export function createTrees(
 
   return {
     source: directories ? "inotify" : "watchfs",
+    tellsAll: () => tellsAll,
     start(hint) {
       const parents = targets.flatMap((target) => parentOf(target) ?? []);
       if (directories) return parents.forEach(follow);

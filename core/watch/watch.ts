@@ -14,6 +14,7 @@ import {
   type Source,
   type Tally,
 } from "../report/event.ts";
+import { sweepEvery } from "../policy/pace.ts";
 import { createCensus } from "./census.ts";
 import { createDeadChildren } from "./dead_children.ts";
 import { createKills, LOG_GRACE_MS, type Told } from "./kills.ts";
@@ -48,9 +49,6 @@ export interface Watching {
   stop(): Promise<Summary>;
 }
 
-/** Notifications are not known to be lost, but a watcher that trusts them alone would never know (milliseconds). */
-const SWEEP_MS = 30_000;
-
 /** Longer than a queued hint takes to arrive (milliseconds). */
 const QUIET_MS = 20;
 const STOP_WITHIN_MS = 2000;
@@ -69,7 +67,8 @@ export function startWatch(
   const done = Promise.withResolvers<void>();
   let timer: ReturnType<typeof setTimeout> | undefined;
   let timerAt = Infinity;
-  let sweepAt = started + SWEEP_MS;
+  /** Notifications are not known to be lost, but a watcher that trusts them alone would never know. */
+  let sweepAt = started + sweepEvery(0, false);
   let closed = false;
   /** When something last woke us. */
   let wokenAt = started;
@@ -167,7 +166,7 @@ export function startWatch(
   });
 
   const sweep = () => {
-    sweepAt = performance.now() + SWEEP_MS;
+    sweepAt = performance.now() + sweepEvery(members.size, sources.trees.tellsAll());
     census.take(undefined);
     const known: LinksAbove = new Map();
     for (const member of [...members.values()]) look(member, "poll", known);
