@@ -21,9 +21,9 @@ export function tidyUp(): void {
 /** Bytes of heap more than the last time were worth a collection, which takes some 10 ms. */
 const GROWTH = 2 * 1024 ** 2;
 /** To ask how large the heap is takes some 50 µs (milliseconds). */
-const ASKED_MS = 1000;
+const ASKED_MS = 100;
 
-/** @returns to be called again and again; it looks once a second, at this thread's heap. */
+/** @returns to be called again and again, also in the midst of what takes long; it looks at this thread's heap. */
 export function createCollector(): () => void {
   let askedAt = performance.now();
   let left = 0;

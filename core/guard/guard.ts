@@ -26,7 +26,7 @@ import { createPulse } from "./pulse.ts";
 import { doubts } from "./reach.ts";
 import { createRoster, type Entry } from "./roster.ts";
 import { createFollowing } from "./following.ts";
-import { candidatesIn, sameScopes, type Scope, scopeOf } from "./scope.ts";
+import { candidatesIn, pathIn, sameScopes, type Scope, scopeOf } from "./scope.ts";
 import { type Report, startSentryThread } from "./thread.ts";
 
 export interface GuardOptions {
@@ -127,7 +127,9 @@ export async function startGuard(
   };
 
   const take = (report: Report) => {
-    const entry = roster.get(report.id);
+    const known = roster.get(report.id);
+    // Whose limit was taken away, or who was removed, just as somebody in it was struck: that is told all the same.
+    const entry = known ?? (report.say === "blow" ? roster.left(report.id) : undefined);
     if (entry === undefined) return;
     const { path } = entry.cgroup;
     const say = (body: Body, stat?: string) => tell(path, report.wake, body, report.at, stat);
@@ -138,7 +140,7 @@ export async function startGuard(
       case "blow": {
         const { blow } = report;
         say(blowBody(entry, blow), blow.stat);
-        const isHeld = blow.outcome === "failed" && entry.terms.mode === "hold";
+        const isHeld = known && blow.outcome === "failed" && entry.terms.mode === "hold";
         if (isHeld) letLoose(entry, blow.reason ?? "nobody could be ended");
         return chores.afterBlow(entry, blow);
       }
@@ -159,12 +161,14 @@ export async function startGuard(
     if (reason) refuse("/", "a record of who is stopped for a moment", "none", reason);
   };
 
+  const collect = createCollector();
   const considerAll = () => {
     const there = new Set<string>();
     const found = (options.findCgroups?.() ?? []).map((cgroup) => ({ cgroup, isNamed: true }));
     for (const { cgroup, isNamed } of [...found, ...candidatesIn(scopes)]) {
       there.add(cgroup.path);
       roster.consider(cgroup, isNamed);
+      collect();
     }
     for (const { cgroup: { path } } of roster.all()) if (!there.has(path)) roster.forget(path);
   };
@@ -224,7 +228,7 @@ export async function startGuard(
     every(WATCHDOG_MS, pulse.check),
     every(WATCHDOG_MS, () => checkHolds(roster.all())),
     every(WATCHDOG_MS, glance),
-    every(WATCHDOG_MS, createCollector()),
+    every(WATCHDOG_MS, collect),
     every(REFRESH_MS, refresh),
     every(options.walkEvery, considerAll),
     every(options.rearmEvery, () => {
@@ -292,9 +296,4 @@ export async function startGuard(
       if (failures.length > 0) throw failures[0];
     },
   };
-}
-
-function pathIn(scopes: readonly Scope[], dir: string): string {
-  const mount = scopes[0]?.cgroup.hierarchy.mount ?? "";
-  return dir.startsWith(`${mount}/`) ? dir.slice(mount.length) : dir;
 }

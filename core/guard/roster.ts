@@ -43,12 +43,16 @@ export interface Roster {
   /** From now on; what is guarded already is to be considered anew. */
   assume(plans: Plans): void;
   get(id: number): Entry | undefined;
+  /** One that is forgotten, of which the sentry may still have something to tell. */
+  left(id: number): Entry | undefined;
   all(): Entry[];
   /** Resolves when all that is being armed now is armed. */
   armed(): Promise<void>;
   close(): void;
 }
 
+/** Forgotten ones that are remembered: a thousand cgroups can go before the word of a blow in the first of them is read. */
+const MOST_LEFT = 2048;
 /** The sentry turns several times within it (milliseconds). */
 const RETIRED_MS = 2000;
 
@@ -56,6 +60,7 @@ export function createRoster(options: RosterOptions): Roster {
   const { journal, order, tell, tellRestored, refuse } = options;
   const entries = new Map<string, Entry>();
   const byId = new Map<number, Entry>();
+  const left = new Map<number, Entry>();
   const underway = new Set<Promise<void>>();
   const retired = new Set<readonly ArmedEventfd[]>();
   let { plans } = options;
@@ -147,10 +152,9 @@ export function createRoster(options: RosterOptions): Roster {
   /** What was changed for it, unless another one stands on the same limit. */
   const putBack = (entry: Entry) => {
     const { dir } = entry.measured;
-    const isShared = [...entries.values()].some((other) =>
-      other !== entry && other.measured.dir === dir
-    );
-    if (!isShared) tellRestored(journal.restore(dir));
+    // Nothing is made of a thousand others for each that goes.
+    for (const other of entries.values()) if (other !== entry && other.measured.dir === dir) return;
+    tellRestored(journal.restore(dir));
   };
 
   const forget = (path: string) => {
@@ -158,6 +162,8 @@ export function createRoster(options: RosterOptions): Roster {
     if (entry === undefined) return;
     entries.delete(path);
     byId.delete(entry.id);
+    left.set(entry.id, entry);
+    if (left.size > MOST_LEFT) left.delete(left.keys().next().value!);
     order({ order: "drop", id: entry.id });
     leave(entry);
   };
@@ -173,6 +179,7 @@ export function createRoster(options: RosterOptions): Roster {
       order({ order: "plans", plans });
     },
     get: (id) => byId.get(id),
+    left: (id) => left.get(id),
     all: () => [...entries.values()],
     async armed() {
       await Promise.all(underway);

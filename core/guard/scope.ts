@@ -51,3 +51,8 @@ export function overlap(one: string, other: string): boolean {
 export function isWithin(inner: string, outer: string): boolean {
   return inner === outer || outer === "/" || inner.startsWith(`${outer}/`);
 }
+/** The path of the cgroup whose directory it is; the directory itself where it lies elsewhere. */
+export function pathIn(scopes: readonly Scope[], dir: string): string {
+  const mount = scopes[0]?.cgroup.hierarchy.mount ?? "";
+  return dir.startsWith(`${mount}/`) ? dir.slice(mount.length) : dir;
+}

@@ -218,3 +218,8 @@ export function notePids({ cgroup, pids }: Pick<Member, "cgroup" | "pids">, now:
   for (const [pid, at] of pids) if (now - at > NOTED_MS) pids.delete(pid);
   for (const pid of pidsOf(cgroup) ?? []) pids.set(pid, now);
 }
+/** Targets come first, so that a thousand members are not gone through. */
+export function hasTarget(members: Iterable<Member>): boolean {
+  for (const { isTarget } of members) if (isTarget) return true;
+  return false;
+}

@@ -18,10 +18,11 @@ import { sweepEvery } from "../policy/pace.ts";
 import { createCensus } from "./census.ts";
 import { createDeadChildren } from "./dead_children.ts";
 import { createKills, LOG_GRACE_MS, type Told } from "./kills.ts";
-import { createMember, disarm, type Member, notePids } from "./member.ts";
+import { createMember, disarm, hasTarget, type Member, notePids } from "./member.ts";
 import { createObserver } from "./observe.ts";
 import { createRemovals } from "./removals.ts";
 import { type Batch, openSources } from "./sources.ts";
+import { createSweeps } from "./sweeps.ts";
 import { tallyOf } from "./tally.ts";
 
 export interface WatchOptions {
@@ -146,7 +147,7 @@ export function startWatch(
   const bury = (member: Member) => {
     removals.bury(member);
     finished.push(...[tallyOf(member)].filter((tally) => tally !== undefined));
-    if (![...members.values(), ...retired].some(({ isTarget }) => isTarget)) done.resolve();
+    if (!hasTarget(members.values()) && !hasTarget(retired)) done.resolve();
   };
   const retire = (member: Member) => {
     members.delete(member.cgroup.path);
@@ -168,9 +169,10 @@ export function startWatch(
   const sweep = () => {
     sweepAt = performance.now() + sweepEvery(members.size, sources.trees.tellsAll());
     census.take(undefined);
-    const known: LinksAbove = new Map();
-    for (const member of [...members.values()]) look(member, "poll", known);
+    sweeps.begin(members.values());
+    sweeps.goOn();
   };
+  const sweeps = createSweeps((member, known) => look(member, "poll", known));
 
   const take = ({ touched, changed, overflow }: Batch) => {
     for (const dir of changed) census.take(dir);
@@ -194,7 +196,7 @@ export function startWatch(
     const now = performance.now();
     readLog();
     parents.settle(catchUp);
-    let next = Math.min(sweepAt, kills.settle(now));
+    let next = Math.min(sweepAt, now + sweeps.pause(), kills.settle(now));
     for (const member of [...retired]) {
       // A kill without a cgroup may still turn out to be the one that is missing.
       const isOpen = kills.waiting() && member.pool !== undefined && member.pool.untold() > 0n;
@@ -202,9 +204,7 @@ export function startWatch(
       if (at <= now) bury(member);
       else next = Math.min(next, at);
     }
-    for (const member of members.values()) {
-      next = Math.min(next, member.nextLook, member.nextGlance);
-    }
+    for (const each of members.values()) next = Math.min(next, each.nextLook, each.nextGlance);
     if (closed || (timer !== undefined && timerAt <= next)) return;
     clearTimeout(timer);
     timerAt = next;
@@ -215,7 +215,8 @@ export function startWatch(
     timer = undefined;
     const now = performance.now();
     if (sweepAt <= now) sweep();
-    for (const member of [...members.values()]) {
+    else sweeps.goOn();
+    for (const member of members.values()) {
       if (member.nextLook <= now) look(member, member.source);
       if (member.nextGlance <= now) observer.glance(member, now);
     }
