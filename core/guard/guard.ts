@@ -127,9 +127,7 @@ export async function startGuard(
   };
 
   const take = (report: Report) => {
-    const known = roster.get(report.id);
-    // Whose limit was taken away, or who was removed, just as somebody in it was struck: that is told all the same.
-    const entry = known ?? (report.say === "blow" ? roster.left(report.id) : undefined);
+    const entry = report.say === "blow" ? roster.known(report.id) : roster.get(report.id);
     if (entry === undefined) return;
     const { path } = entry.cgroup;
     const say = (body: Body, stat?: string) => tell(path, report.wake, body, report.at, stat);
@@ -140,8 +138,8 @@ export async function startGuard(
       case "blow": {
         const { blow } = report;
         say(blowBody(entry, blow), blow.stat);
-        const isHeld = known && blow.outcome === "failed" && entry.terms.mode === "hold";
-        if (isHeld) letLoose(entry, blow.reason ?? "nobody could be ended");
+        const isHeld = blow.outcome === "failed" && entry.terms.mode === "hold";
+        if (isHeld && roster.get(entry.id)) letLoose(entry, blow.reason ?? "nobody could be ended");
         return chores.afterBlow(entry, blow);
       }
       case "reclaimed":

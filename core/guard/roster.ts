@@ -43,8 +43,8 @@ export interface Roster {
   /** From now on; what is guarded already is to be considered anew. */
   assume(plans: Plans): void;
   get(id: number): Entry | undefined;
-  /** One that is forgotten, of which the sentry may still have something to tell. */
-  left(id: number): Entry | undefined;
+  /** Also one that is forgotten: somebody in it may have been struck before that, which is to be told. */
+  known(id: number): Entry | undefined;
   all(): Entry[];
   /** Resolves when all that is being armed now is armed. */
   armed(): Promise<void>;
@@ -179,7 +179,7 @@ export function createRoster(options: RosterOptions): Roster {
       order({ order: "plans", plans });
     },
     get: (id) => byId.get(id),
-    left: (id) => left.get(id),
+    known: (id) => byId.get(id) ?? left.get(id),
     all: () => [...entries.values()],
     async armed() {
       await Promise.all(underway);

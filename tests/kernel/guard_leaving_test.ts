@@ -1,0 +1,33 @@
+/** What a guard has begun in a cgroup that is no longer guarded when it comes to its end. */
+
+import assert from "node:assert/strict";
+import { feedWhileItLives, isDeed, isLevel, startGuarded, WIDE } from "../guarded.ts";
+import { startHungryProcess } from "../hungry_process.ts";
+import { kernelTest, MIB } from "../kernel_cases.ts";
+import { makeRealCgroup } from "../real_cgroup.ts";
+
+const LIMIT = 48 * MIB;
+
+kernelTest(
+  "who was struck is told, also when the limit is taken away before he is dead",
+  async () => {
+    await using parent = makeRealCgroup("leaving");
+    const cgroup = parent.child("struck");
+    const other = parent.child("other");
+    cgroup.limit(LIMIT);
+    other.limit(LIMIT);
+    const words = ["--policy", "process", "--grace", "60s", ...WIDE, "--mode", "notify"];
+    await using guarded = await startGuarded([...words, "-r", parent.path]);
+    // Asked to end, which it does not hear of: so long the blow is open.
+    await using process = await startHungryProcess(cgroup, { before: 'trap "" TERM' });
+    const fed = feedWhileItLives(process, 0.75 * LIMIT);
+    // It is told when the deed is done.
+    await guarded.next(isLevel("threshold"));
+    cgroup.limit(parent.version === 1 ? -1 : 2 ** 40);
+    const deed = await guarded.next(isDeed);
+    assert.deepEqual([deed.victim?.pid, deed.signal], [process.pid, "SIGTERM"]);
+    assert.equal(deed.outcome, "alive");
+    await process[Symbol.asyncDispose]();
+    await fed;
+  },
+);
