@@ -2,7 +2,7 @@
 
 import type { Deed } from "./deeds.ts";
 import { endEater, lives, placeOf } from "./eaters.ts";
-import { drawGroup, feedGroup, MIB, type World } from "./world.ts";
+import { drawGroup, feedGroup, MIB, pidsIn, type World } from "./world.ts";
 
 const RATES = [2, 10, 50, 200, 1000];
 const PIECE = 64 * 1024;
@@ -107,6 +107,8 @@ function move(world: World): string {
   // Where nobody guards, what never ends by itself would be left to the kernel.
   const to = isOut && eater.kind !== "burst" ? `${world.outside}/quiet` : group.leaf;
   const from = placeOf(eater);
+  // Its shell would still go to where it was sent first.
+  if (!pidsIn(world, from).includes(eater.pid)) return "on its way";
   eater.places.push({ path: to, since: Date.now() });
   if (tree.write(to, "cgroup.procs", String(eater.pid))) return to === from ? "nowhere" : "";
   eater.places.pop();

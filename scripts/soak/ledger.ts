@@ -25,7 +25,7 @@ export interface Tally {
 }
 
 /** A guard's word comes when the victim is dead and its memory free, a program's that was stopped when it goes on. */
-const LATE_MS = 10_000;
+const LATE_MS = 30_000;
 /** Between a blow and the word of it a guard can be killed; and it is seen to be dead later than it is. */
 const UNTOLD_MS = 3000;
 /** Who moved away so long ago cannot have been seen in his old place. */
@@ -125,7 +125,7 @@ export function deaths(facts: Facts): { readonly tally: Tally; readonly wrongs: 
       wrongs.push(
         `pid ${pid} (${eater.kind}) in ${placeOf(eater)} ended by ${ended.signal} at ` +
           `${new Date(ended.at).toISOString()}, and neither the kernel nor a guard says why; ` +
-          `there: ${toldNear(guards, placeOf(eater), ended.at)}`,
+          `there: ${toldNear(facts.programs, placeOf(eater), ended.at)}`,
       );
     }
   }
@@ -141,18 +141,20 @@ function mayHaveStruck({ armed, ending, events }: Program, at: number): boolean 
 }
 
 /** For whoever looks for the fault. */
-function toldNear(guards: readonly Program[], path: string, at: number): string {
-  const near = guards.flatMap(({ events }) => events).filter(({ cgroup, ts }) =>
+function toldNear(programs: readonly Program[], path: string, at: number): string {
+  const near = programs.flatMap(({ events }) => events).filter(({ cgroup, ts }) =>
     (within(path, cgroup) || within(cgroup, path)) && Math.abs(Date.parse(ts) - at) < LATE_MS
   );
   const distance = ({ ts }: Told) => Math.abs(Date.parse(ts) - at);
-  const told = near.sort((one, other) => distance(one) - distance(other)).slice(0, 8).map((event) =>
+  const told = near.sort((one, other) => distance(one) - distance(other)).slice(0, 12).map((
+    event,
+  ) =>
     [event.ts, event.type, event.action, event.outcome, event.victim?.pid, event.container]
       .filter((each) => each !== undefined && each !== null).join(" ")
   );
   const time = (ms: number | undefined) => ms && new Date(ms).toISOString().slice(11);
-  const lives = guards.map(({ pid, armed, ending, ended, stops }) =>
-    `guard ${pid} ${time(armed)} to ${ending?.signal} ${time(ending?.at)} ${
+  const lives = programs.map(({ name, pid, armed, ending, ended, stops }) =>
+    `${name} ${pid} ${time(armed)} to ${ending?.signal} ${time(ending?.at)} ${
       time(ended?.at)
     }, stopped ${stops.map(({ from, to }) => `${time(from)}–${time(to)}`).join(" ")}`
   );

@@ -16,8 +16,8 @@ import { limitPath, MIB, pause, removeGroup, type World } from "./world.ts";
 /** Nothing takes as long, in an emulated machine neither. */
 const TOLD_MS = 120_000;
 const LOOK_MS = 20;
-/** After it nothing more is expected to be told: 5 s, and what an emulated machine takes for the looks. */
-const LATEST_LOOK = 250;
+/** After it nothing more is expected to be told: 30 s, and what an emulated machine takes for the looks. */
+const LATEST_LOOK = 1500;
 /** Garbage is collected once a second (docs/performance.md, footprint). */
 const LOOKS = 8;
 const LOOKS_MS = 400;
