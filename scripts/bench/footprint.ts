@@ -4,7 +4,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { type Cgroup, openCgroup, readCounters } from "../../core/cgroup/cgroup.ts";
+import { type Cgroup, openCgroup, readCounters, readPeak } from "../../core/cgroup/cgroup.ts";
 import { join } from "../../core/cgroup/hierarchy.ts";
 import { Mistake, note } from "../terminal.ts";
 import { makeBenchCgroup, makeChildren } from "./cgroups.ts";
@@ -49,25 +49,27 @@ export async function footprint(args: readonly string[]): Promise<string[]> {
     note(`footprint: ${guard.said}`);
     await pause(SETTLE_MS);
     const idle = await idleShare(guard.pid);
-    const stages = [costsOf(guard.pid)];
+    const rest = costsOf(guard.pid);
+    const stages: Costs[] = [];
     let next = cgroups;
-    for (let stage = 0; stage < STAGES; stage++) {
+    let lives = true;
+    for (let stage = 0; stage < STAGES && lives; stage++) {
       next = await churn(children, node, next, rate, seconds / STAGES);
       await pause(SETTLE_MS);
-      stages.push(costsOf(guard.pid));
-      note(`footprint: ${costsLine(stages.at(-1)!)}`);
+      lives = readCounters(home)?.local.oomKill === 0n;
+      if (lives) stages.push(costsOf(guard.pid));
+      note(`footprint: ${lives ? costsLine(stages.at(-1)!) : "killed in its own cgroup"}`);
     }
     const floors: string[] = [];
     for (const [name, text] of FLOORS) floors.push(await floorOf(folder, name, text));
-    const isAhead = await guardsStill(guard, children.at(-1)!);
-    const kills = readCounters(home)?.local.oomKill;
-    const [first, last] = [stages[1]!, stages.at(-1)!];
+    const isAhead = lives && await guardsStill(guard, children.at(-1)!);
+    const [first = rest, last = rest] = [stages[0], stages.at(-1)];
     return [
       `guard of ${cgroups} cgroups in a cgroup of ${limit} MiB; armed after ${
         figure(armedAfter)
       } s`,
-      `at rest: ${costsLine(stages[0]!)}`,
-      `anonymous: ${against(ANONYMOUS_TARGET, stages[0]!.anonymous / MIB, "MiB")}`,
+      `at rest: ${costsLine(rest)}`,
+      `anonymous: ${against(ANONYMOUS_TARGET, rest.anonymous / MIB, "MiB")}`,
       ...floors,
       `CPU at rest, ${IDLE_SECONDS} s: ${against(IDLE_TARGET, idle, "% of a core")}`,
       `after ${next - cgroups} were removed and others made, ${rate} a minute: ${costsLine(last)}`,
@@ -79,7 +81,9 @@ export async function footprint(args: readonly string[]): Promise<string[]> {
       } epoll ` +
       `entries, ${last.inotifyWatches - first.inotifyWatches} inotify watches`,
       `then a cgroup was filled: ${isAhead ? "the guard was first" : "THE GUARD WAS NOT FIRST"}`,
-      `the kernel's kills in the guard's own cgroup: ${kills ?? "not told"}`,
+      `the highest usage of the guard's own cgroup: ${mebibytes(readPeak(home) ?? NaN)}${
+        lives ? "" : "; THE KERNEL KILLED THE GUARD THERE"
+      }`,
     ];
   } finally {
     Deno.removeSync(folder, { recursive: true });
