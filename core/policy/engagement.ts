@@ -56,7 +56,7 @@ export type Phase = "reached" | "reclaiming" | "asked" | "killed" | "spared" | "
 export interface Engagement {
   readonly phase: Phase;
   readonly since: number;
-  /** Bytes in use as the phase began. */
+  /** Bytes in use as the phase began; of one that stalled the least since. */
   readonly usage: number;
 }
 
@@ -136,9 +136,12 @@ export function pursue(
         : go("stalled", { do: "stall", until: now + SPARED_LOOK_MS });
     case "stalled":
       if (isCache(sight)) return spare();
-      return isStuck(sight) || hasGrown(sight, engagement.usage)
-        ? strike()
-        : stay({ do: "stall", until: now + SPARED_LOOK_MS });
+      if (isStuck(sight) || hasGrown(sight, engagement.usage)) return strike();
+      return {
+        // What has fallen since grows from there: who stalled at the limit itself could grow no further.
+        engagement: { ...engagement, usage: Math.min(engagement.usage, sight.usage) },
+        step: { do: "stall", until: now + SPARED_LOOK_MS },
+      };
   }
 }
 

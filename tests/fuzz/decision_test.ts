@@ -11,7 +11,13 @@ import {
   TRIPWIRE_MARGIN,
 } from "../../core/policy/bounds.ts";
 import { checkHeadroom, checkUsage } from "../../core/policy/check.ts";
-import { type Phase, pursue, type Sight } from "../../core/policy/engagement.ts";
+import {
+  type Engagement,
+  type Patience,
+  type Phase,
+  pursue,
+  type Sight,
+} from "../../core/policy/engagement.ts";
 import { freshBells, nextRing, ring } from "../../core/policy/levels.ts";
 import { effectiveLimit, headroom } from "../../core/policy/limits.ts";
 import { longestLook, nextLook } from "../../core/policy/pace.ts";
@@ -119,44 +125,43 @@ Deno.test("the early mark lies below the threshold, above nothing, and no furthe
   }));
 });
 
-Deno.test("nothing is struck, escalated or reclaimed below the level, nor on usage that is not known", () => {
-  const unknown = fc.constantFrom({}, { value: NaN, usage: NaN }, { value: NaN });
+/** Whatever it is at, whatever is seen, and whenever that is. */
+function atAnyLook<T>(
+  beside: fc.Arbitrary<T>,
+  holds: (state: Engagement, seen: Sight, patience: Patience, now: number, beside: T) => void,
+): void {
   fc.assert(
     fc.property(
       engagement,
       sight,
       patience,
       fc.nat(2000),
-      unknown,
-      (state, seen, patience, over, no) => {
-        const looked = { ...seen, ...no };
-        fc.pre(!(looked.value >= looked.threshold));
-        const { step } = pursue(state, looked, patience, state.since + over);
-        assert.ok(step.do === "wait" || step.do === "end", `${state.phase}: ${step.do}`);
+      beside,
+      (state, seen, wait, over, by) => {
+        holds(state, seen, wait, state.since + over, by);
       },
     ),
   );
+}
+
+Deno.test("nothing is struck, escalated or reclaimed below the level, nor on usage that is not known", () => {
+  const unknown = fc.constantFrom({}, { value: NaN, usage: NaN }, { value: NaN });
+  atAnyLook(unknown, (state, seen, patience, now, no) => {
+    const looked = { ...seen, ...no };
+    fc.pre(!(looked.value >= looked.threshold));
+    const { step } = pursue(state, looked, patience, now);
+    assert.ok(step.do === "wait" || step.do === "end", `${state.phase}: ${step.do}`);
+  });
 });
 
 Deno.test("where a process would be struck it would be with more in use as well", () => {
   const isDeadly = (what: string) => what === "strike" || what === "escalate";
-  const more = fc.nat(2 ** 30);
-  fc.assert(
-    fc.property(
-      engagement,
-      sight,
-      patience,
-      fc.nat(2000),
-      more,
-      (state, seen, patience, over, more) => {
-        const now = state.since + over;
-        const grown = { ...seen, usage: seen.usage + more, value: seen.value + more };
-        const before = pursue(state, seen, patience, now).step.do;
-        const after = pursue(state, grown, patience, now).step.do;
-        assert.ok(!isDeadly(before) || isDeadly(after), `${state.phase}: ${before}, then ${after}`);
-      },
-    ),
-  );
+  atAnyLook(fc.nat(2 ** 30), (state, seen, patience, now, more) => {
+    const grown = { ...seen, usage: seen.usage + more, value: seen.value + more };
+    const before = pursue(state, seen, patience, now).step.do;
+    const after = pursue(state, grown, patience, now).step.do;
+    assert.ok(!isDeadly(before) || isDeadly(after), `${state.phase}: ${before}, then ${after}`);
+  });
 });
 
 /** Full of what cannot be taken back, with nobody dying. */

@@ -15,6 +15,7 @@ import {
 } from "../../core/policy/engagement.ts";
 import { type Bells, freshBells, type Rearming, ring } from "../../core/policy/levels.ts";
 import type { Process } from "../../core/snapshot.ts";
+import { process } from "../process.ts";
 
 /** Bytes. */
 export interface Member {
@@ -225,15 +226,9 @@ function candidatesIn({ members, limit }: World, { blows }: Guard): Member[] {
 }
 
 function asProcess({ pid, anon, protection }: Member): Process {
-  return {
-    pid,
-    startTime: BigInt(pid),
-    comm: `p${pid}`,
-    cmdline: [],
-    nsPids: [pid],
-    state: "S",
+  return process(pid, {
     rss: anon,
     oomScoreAdj: protection === "immune" ? -1000 : 0,
     cgroup: protection === "exempt" ? "/kept" : "/a",
-  };
+  });
 }

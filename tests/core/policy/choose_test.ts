@@ -8,24 +8,10 @@ import {
 } from "../../../core/policy/choose.ts";
 import { rankVictims } from "../../../core/policy/victim.ts";
 import type { Process } from "../../../core/snapshot.ts";
+import { process } from "../../process.ts";
 
 const MIB = 1024 ** 2;
 const nobody = { prefer: [], avoid: [], ignore: [] };
-
-function process(pid: number, fields: Partial<Process> = {}): Process {
-  return {
-    pid,
-    startTime: BigInt(pid),
-    comm: `p${pid}`,
-    cmdline: [],
-    nsPids: [pid],
-    state: "S",
-    rss: MIB,
-    oomScoreAdj: 0,
-    cgroup: "/a",
-    ...fields,
-  };
-}
 
 const field = (processes: readonly Process[], rest: Partial<Field> = {}): Field => ({
   processes,

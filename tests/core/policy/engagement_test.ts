@@ -8,8 +8,8 @@ import {
   type Sight,
   type Step,
 } from "../../../core/policy/engagement.ts";
+import { MIB, patience, sight } from "../../fuzz/sights.ts";
 
-const MIB = 1024 ** 2;
 const hasty: Patience = { reclaim: true, grace: 0, death: 500 };
 const kind: Patience = { ...hasty, grace: 100 };
 
@@ -108,6 +108,18 @@ Deno.test("what has stalled is struck again when it has grown by an eighth of th
   assert.equal(steps(hasty, ...start, [900, calm]).at(-1), "end");
 });
 
+Deno.test("who stalled at the limit, and has fallen since, is struck when it grows from there", () => {
+  const used = (mib: number): Sight => ({ ...full, usage: mib * MIB, value: mib * MIB });
+  const start = [[0, full], [10, dead(used(100))]] as const;
+  assert.deepEqual(steps(hasty, ...start, [20, used(98.5)], [30, used(98.6)], [40, used(99)]), [
+    "strike",
+    "stall",
+    "stall",
+    "stall",
+    "strike",
+  ]);
+});
+
 Deno.test("who waits at the limit for more than the dead have freed is helped", () => {
   const stuck: Sight = { ...full, waits: true, usage: 100 * MIB, value: 100 * MIB };
   assert.deepEqual(steps(hasty, [0, stuck], [10, dead(stuck)]), ["strike", "strike"]);
@@ -198,32 +210,7 @@ Deno.test("once there is room again nobody else is taken, however long the kille
   assert.deepEqual(course, ["strike", "wait", "wait", "end"]);
 });
 
-const limit = fc.integer({ min: 2 * MIB, max: 2 ** 40 });
-const share = fc.double({ min: 0, max: 1, noNaN: true });
-const sight: fc.Arbitrary<Sight> = fc.record({
-  limit,
-  margin: share,
-  used: share,
-  cache: fc.option(share, { nil: undefined }),
-  inactive: share,
-  rate: fc.option(fc.integer({ min: -(2 ** 40), max: 2 ** 40 }), { nil: undefined }),
-  unreclaimableRate: fc.option(fc.integer({ min: -(2 ** 40), max: 2 ** 40 }), { nil: undefined }),
-  waits: fc.boolean(),
-  victim: fc.constantFrom<Sight["victim"]>("none", "alive", "dead"),
-}).map(({ limit, margin, used, cache, inactive, ...rest }) => {
-  const usage = Math.floor(limit * used);
-  const reclaimable = cache === undefined ? undefined : Math.floor(usage * cache);
-  return {
-    value: usage - Math.floor((reclaimable ?? 0) * inactive),
-    threshold: 1 + Math.floor((limit - 2) * margin),
-    usage,
-    limit,
-    reclaimable,
-    ...rest,
-  };
-});
 const course = fc.array(fc.tuple(sight, fc.nat(300)), { maxLength: 30 });
-const patience = fc.record({ reclaim: fc.boolean(), grace: fc.nat(1000), death: fc.nat(1000) });
 
 /** Calls `see` for each look of a whole course. */
 function follow(
@@ -269,7 +256,9 @@ Deno.test("whatever came before, usage that rises above the level with nobody al
   }));
   const victim = fc.constantFrom<Sight["victim"]>("none", "dead");
   fc.assert(fc.property(patience, course, risen, victim, (patience, course, risen, victim) => {
-    let { engagement, now } = follow(patience, course);
+    // From the level, as what stalled higher than that has to grow first.
+    const fallen = { ...risen, usage: risen.threshold, value: risen.threshold, victim };
+    let { engagement, now } = follow(patience, [...course, [fallen, 1]]);
     const late = now + patience.death + 2;
     for (let step: Step["do"] = "wait"; step !== "strike";) {
       assert.ok(now <= late, `still ${engagement.phase} after ${now} ms`);

@@ -1,25 +1,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { diesWithGroup, groupOf, oomCapacity, rankVictims } from "../../../core/policy/victim.ts";
-import type { Process } from "../../../core/snapshot.ts";
+import { process } from "../../process.ts";
 
 const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;
-
-function process(pid: number, fields: Partial<Process> = {}): Process {
-  return {
-    pid,
-    startTime: BigInt(pid),
-    comm: `p${pid}`,
-    cmdline: [],
-    nsPids: [pid],
-    state: "S",
-    rss: MIB,
-    oomScoreAdj: 0,
-    cgroup: "/a",
-    ...fields,
-  };
-}
 
 const pidsOf = (...args: Parameters<typeof rankVictims>) =>
   rankVictims(...args).map((each) => each.process.pid);
