@@ -7,7 +7,7 @@
 import assert from "node:assert/strict";
 import { kernelTest } from "../kernel_cases.ts";
 import { makeStateFolder } from "../guarded.ts";
-import { comeNext, type End, leftIn, untilNobodyIsLeft, workersFor } from "../steps/life.ts";
+import { comeNext, type End, leftIn, untilNobodyIsLeft } from "../steps/life.ts";
 import { changing, freezing, pausing, type Scene } from "../steps/scenes.ts";
 
 const wanted = Deno.env.get("OOMKIT_STEPS");
@@ -44,12 +44,9 @@ async function dieAt(scene: Scene, end: End, who: "guard" | "release"): Promise<
   await using stage = await scene();
   using state = makeStateFolder();
   const before = stage.standing();
-  const { isKilled } = await stage.live(state, end);
-  if (end.isMinded) await untilNobodyIsLeft(state);
-  else {
-    assert.deepEqual(workersFor(state), []);
-    await comeNext(state, who, stage.cgroup);
-  }
+  const { isKilled, minder } = await stage.live(state, end);
+  await untilNobodyIsLeft(state, minder);
+  if (!end.isMinded) await comeNext(state, who, stage.cgroup);
   assert.deepEqual(stage.standing(), before);
   assert.deepEqual(leftIn(state), []);
   return isKilled;

@@ -1,7 +1,7 @@
 /** A guard's life from its start to its end, which it may lose at any of its steps; and what is left of it afterwards. */
 
 import assert from "node:assert/strict";
-import { startGuarded, type StateFolder, until } from "../guarded.ts";
+import { isAlive, startGuarded, type StateFolder, until } from "../guarded.ts";
 import type { RealCgroup } from "../real_cgroup.ts";
 import { oomkit, type Ran, runOomkit } from "../run_oomkit.ts";
 import type { Telling } from "../telling.ts";
@@ -19,6 +19,8 @@ export interface Lived {
   readonly steps: readonly string[];
   /** Whether it came to the step at which it was to end. */
   readonly isKilled: boolean;
+  /** Its minder's pid, if it came to have one. */
+  readonly minder?: number;
 }
 
 /**
@@ -63,8 +65,13 @@ export async function live(
     // Whatever was waited for, it could not come any more.
     if (!isReached()) throw error;
   }
-  const steps = log.lines().filter((line) => !line.startsWith("minder "));
-  return { steps, isKilled: isReached() };
+  const [steps, others] = partition(log.lines(), (line) => !line.startsWith("minder "));
+  const minder = others.at(-1)?.split(" ")[1];
+  return { steps, isKilled: isReached(), ...(minder ? { minder: Number(minder) } : {}) };
+}
+
+function partition<T>(all: readonly T[], isFirst: (each: T) => boolean): [T[], T[]] {
+  return [all.filter(isFirst), all.filter((each) => !isFirst(each))];
 }
 
 interface Log extends Disposable {
@@ -83,16 +90,20 @@ function makeLog(): Log {
   };
 }
 
-/** Nobody who was started for this folder, minders and their successors included, is left. */
-export function untilNobodyIsLeft(state: StateFolder): Promise<void> {
-  return until(`nobody is left who works for ${state.path}`, () => workersFor(state).length === 0);
+/** Nobody who was started for this folder is left; a minder keeps its pid when it becomes another program. */
+export async function untilNobodyIsLeft(state: StateFolder, minder?: number): Promise<void> {
+  const known = new Set(minder === undefined ? [] : [minder]);
+  await until(`nobody is left who works for ${state.path}`, () => {
+    for (const pid of workersFor(state)) known.add(pid);
+    return ![...known].some(isAlive);
+  });
 }
 
-export function workersFor({ path }: StateFolder): number[] {
+function workersFor({ path }: StateFolder): number[] {
   const wanted = `OOMKIT_STATE_DIR=${path}\0`;
   return [...Deno.readDirSync("/proc")].map(({ name }) => Number(name)).filter((pid) => {
     try {
-      // Empty of those who are dead already, and wait for nobody but their parent.
+      // Empty of those who are dead already, and of who becomes another program just now.
       return pid > 0 && `${Deno.readTextFileSync(`/proc/${pid}/environ`)}\0`.includes(wanted);
     } catch {
       return false;
