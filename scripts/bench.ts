@@ -1,29 +1,54 @@
 /**
- * Measures on this machine what docs/performance.md tells: `deno task bench [start-up] [sweep] [latency] [idle]
- * [footprint] [race]`. What follows the first `--option` is for the last two: scripts/bench/race_cells.ts and footprint.ts.
+ * Measures on this machine what docs/performance.md tells: `deno task bench [start-up] [sweep] [latency] [idle] [scale] [peers]
+ * [footprint] [race]`, none of them is all. `--record` puts what was measured into docs/benchmarks.jsonl, which later runs are
+ * compared with. Other options are for `scale`, `footprint` and `race`: scripts/bench/scale.ts, footprint.ts, race_cells.ts.
  *
- * Of the executable: `deno task compile` first. Needs the right to make cgroups; they are called oomkit-bench-… and are
- * removed on every way out.
+ * Of the executable: `deno task compile` first. Needs the right to make cgroups. Whatever is made is called oomkit-bench-… and
+ * is removed on every way out; what a run leaves that is killed, the next one removes.
  */
 
+import { join } from "node:path";
 import { removeBenchCgroups } from "./bench/cgroups.ts";
+import { conditions, describeConditions, load } from "./bench/conditions.ts";
+import { removeBenchFolders } from "./bench/folders.ts";
 import { footprint } from "./bench/footprint.ts";
 import { idle } from "./bench/idle.ts";
 import { latency } from "./bench/latency.ts";
+import { peers } from "./bench/peers.ts";
 import { race } from "./bench/race.ts";
-import { executable, startUp, versionOf } from "./bench/start_up.ts";
+import { endChildren } from "./bench/race_children.ts";
+import {
+  type BenchRecord,
+  comparedWith,
+  describeLast,
+  lastOf,
+  parseRecords,
+  rowsOf,
+  withRecord,
+} from "./bench/records.ts";
+import { scale } from "./bench/scale.ts";
+import { startUp } from "./bench/start_up.ts";
+import { type Measured, tableLines } from "./bench/statistics.ts";
 import { sweep } from "./bench/sweep.ts";
-import { Mistake, run, say } from "./terminal.ts";
+import { root } from "./bundle.ts";
+import { Mistake, note, run, say } from "./terminal.ts";
 
-const firstOption = Deno.args.findIndex((arg) => arg.startsWith("-"));
-const named = firstOption < 0 ? Deno.args : Deno.args.slice(0, firstOption);
-const options = Deno.args.slice(named.length);
+const RECORDS = join(root, "docs/benchmarks.jsonl");
 
-const benches: Readonly<Record<string, () => Promise<string[]>>> = {
+const isRecorded = Deno.args.includes("--record");
+const args = Deno.args.filter((arg) => arg !== "--record");
+const firstOption = args.findIndex((arg) => arg.startsWith("-"));
+const named = firstOption < 0 ? args : args.slice(0, firstOption);
+const options = args.slice(named.length);
+
+/** Those that tell lines alone are not compared. */
+const benches: Readonly<Record<string, () => Promise<Measured | string[]>>> = {
   "start-up": startUp,
   sweep,
   latency,
   idle,
+  scale: () => scale(options),
+  peers,
   footprint: () => footprint(options),
   race: () => race(options),
 };
@@ -36,24 +61,51 @@ await run("bench", async () => {
     throw new Mistake(`cannot measure "${unknown}": it must be one of ${known}`);
   }
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    Deno.addSignalListener(signal, () => void removeBenchCgroups().finally(() => Deno.exit(130)));
+    Deno.addSignalListener(signal, () => void cleanUp().finally(() => Deno.exit(130)));
   }
-  say(conditions());
+  say(describeConditions());
   for (const name of names) {
-    await removeBenchCgroups();
+    await cleanUp();
     try {
-      const lines = await benches[name]!();
-      say(`\n${lines.join("\n")}`);
+      const before = load();
+      const found = await benches[name]!();
+      if (Array.isArray(found)) say(`\n${found.join("\n")}`);
+      else tell(name, found, before);
     } finally {
-      await removeBenchCgroups();
+      await cleanUp();
     }
   }
   return 0;
 });
 
-function conditions(): string {
-  const cores = navigator.hardwareConcurrency;
-  const load = Deno.loadavg()[0]!.toFixed(2);
-  const machine = `Linux ${Deno.osRelease()}, ${Deno.build.arch}, ${cores} cores, load ${load}`;
-  return `${versionOf(executable)}\n${machine}; measured by Deno ${Deno.version.deno}`;
+function tell(bench: string, { tables, lines }: Measured, before: number): void {
+  const records = parseRecords(peek(RECORDS));
+  const here = conditions();
+  const last = lastOf(records, bench, here);
+  for (const { title, unit, rows } of tables) {
+    say(`\n${tableLines(title, unit, rows, comparedWith(last, unit)).join("\n")}`);
+  }
+  for (const line of [...lines, describeLast(last, here)]) say(line);
+  if (!isRecorded) return;
+  const at = new Date().toISOString();
+  const record: BenchRecord = { bench, at, ...here, load: before, rows: rowsOf(tables) };
+  const text = withRecord(records, record).map((each) => `${JSON.stringify(each)}\n`);
+  Deno.writeTextFileSync(RECORDS, text.join(""));
+  note(`bench: ${bench} is recorded in ${RECORDS}`);
+}
+
+/** Nobody that was started may go on, or the cgroups could not be removed. */
+async function cleanUp(): Promise<void> {
+  endChildren();
+  await removeBenchCgroups();
+  removeBenchFolders();
+}
+
+function peek(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch {
+    // Nothing was ever recorded.
+    return "";
+  }
 }

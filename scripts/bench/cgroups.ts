@@ -6,6 +6,7 @@ import { OomkitError } from "../../core/errors.ts";
 import { removeCgroup } from "../../core/simulate/remove_cgroup.ts";
 import { findParent } from "../../core/simulate/sandbox_parent.ts";
 import { Mistake } from "../terminal.ts";
+import { isRunning } from "./folders.ts";
 
 const prefix = "oomkit-bench-";
 const limit = 256 * 1024 ** 2;
@@ -18,12 +19,12 @@ export function makeBenchCgroup(): Cgroup {
   return made;
 }
 
-/** `count` cgroups beneath `parent`, all of which have the memory controller. */
-export function makeChildren(parent: Cgroup, count: number): Cgroup[] {
+/** `count` cgroups beneath `parent`, all of which have the memory controller. @param from the number of the first. */
+export function makeChildren(parent: Cgroup, count: number, from = 0): Cgroup[] {
   if (parent.hierarchy.dialect.version === 2) {
     Deno.writeTextFileSync(`${parent.dir}/cgroup.subtree_control`, "+memory");
   }
-  return Array.from({ length: count }, (_, n) => makeChild(parent, `n${n}`));
+  return Array.from({ length: count }, (_, n) => makeChild(parent, `n${from + n}`));
 }
 
 /** Ours, and what an earlier run left when it was killed. */
@@ -51,13 +52,4 @@ function findBenchParent(): Cgroup {
 function makeChild(parent: Cgroup, name: string): Cgroup {
   Deno.mkdirSync(`${parent.dir}/${name}`);
   return openCgroup(parent.hierarchy, join(parent.path, name))!;
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    Deno.statSync(`/proc/${pid}`);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -8,6 +8,7 @@ import { type Cgroup, openCgroup, readCounters, readPeak } from "../../core/cgro
 import { join } from "../../core/cgroup/hierarchy.ts";
 import { Mistake, note } from "../terminal.ts";
 import { makeBenchCgroup, makeChildren } from "./cgroups.ts";
+import { makeBenchFolder } from "./folders.ts";
 import { type Costs, costsOf, cpuSeconds } from "./process_costs.ts";
 import { MIB } from "./race_cells.ts";
 import { pause, within } from "./race_children.ts";
@@ -40,7 +41,7 @@ export async function footprint(args: readonly string[]): Promise<string[]> {
   setLimit(home, limit * MIB);
   const children = makeChildren(node, cgroups);
   for (const child of children) setLimit(child, GUARDED_LIMIT);
-  const folder = Deno.makeTempDirSync({ prefix: "oomkit-bench-" });
+  const folder = makeBenchFolder();
   try {
     const start = performance.now();
     const mode = dialect.version === 1 ? "notify" : "tripwire";

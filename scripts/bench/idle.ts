@@ -3,7 +3,7 @@
 import type { Cgroup } from "../../core/cgroup/cgroup.ts";
 import { makeBenchCgroup, makeChildren } from "./cgroups.ts";
 import { costsOf, cpuSeconds } from "./process_costs.ts";
-import { against, figure, mebibytes, type Row, summarize, tableLines } from "./statistics.ts";
+import { against, type Measured, mebibytes, type Row, summarize } from "./statistics.ts";
 import { startWatch } from "./watching.ts";
 
 const CGROUPS = 1000;
@@ -12,7 +12,7 @@ const RUNS = 3;
 const SECONDS = 30;
 const TARGET = 0.5;
 
-export async function idle(): Promise<string[]> {
+export async function idle(): Promise<Measured> {
   const parent = makeBenchCgroup();
   for (const { dir, hierarchy } of makeChildren(parent, CGROUPS)) {
     Deno.writeTextFileSync(`${dir}/${hierarchy.dialect.limitFile}`, String(64 * 1024 ** 2));
@@ -22,13 +22,14 @@ export async function idle(): Promise<string[]> {
     "--threshold",
     "90%",
   ]);
-  return [
-    ...tableLines(`idle watch of ${CGROUPS} cgroups, ${SECONDS} s each`, "% of a core", [
-      plain.row,
-      thresholds.row,
-    ]),
-    ...[plain, thresholds].map(({ row, costs }) => `${row.what}: ${costs}`),
-  ];
+  const title = `idle watch of ${CGROUPS} cgroups, ${SECONDS} s each`;
+  return {
+    tables: [
+      { title, unit: "% of a core", rows: [plain.row, thresholds.row] },
+      { title: "until it is armed", unit: "ms", rows: [plain.armed, thresholds.armed] },
+    ],
+    lines: [plain, thresholds].map(({ row, costs }) => `${row.what}: ${costs}`),
+  };
 }
 
 async function watched(parent: Cgroup, what: string, args: readonly string[]) {
@@ -45,7 +46,8 @@ async function watched(parent: Cgroup, what: string, args: readonly string[]) {
   }
   const summary = summarize(shares);
   const row: Row = { what, summary, remark: against(TARGET, summary.median, "%") };
-  return { row, costs: `armed after ${figure(armedAfter)} ms, ${costsLine(watch.pid)}` };
+  const armed: Row = { what, summary: summarize([armedAfter]) };
+  return { row, armed, costs: costsLine(watch.pid) };
 }
 
 function costsLine(pid: number): string {

@@ -4,8 +4,9 @@ import type { Cgroup } from "../../core/cgroup/cgroup.ts";
 import { microseconds } from "../../core/kernel/clock.ts";
 import { EPOLLIN, openEpoll } from "../../core/kernel/epoll.ts";
 import { openEventfd, signalEventfd, takeEventfd } from "../../core/kernel/fd.ts";
+import { startEcho } from "./echo.ts";
 import { makeBenchCgroup, makeChildren } from "./cgroups.ts";
-import { type Row, summarize, tableLines } from "./statistics.ts";
+import { type Measured, type Row, summarize } from "./statistics.ts";
 import { startWatch } from "./watching.ts";
 
 const SIGNALS = 1000;
@@ -13,8 +14,10 @@ const WRITES = 200;
 /** Milliseconds between two: what waits has to be waiting again, and kernfs notifies a file once in 10 ms. */
 const PAUSE = 30;
 
-export async function latency(): Promise<string[]> {
+export async function latency(): Promise<Measured> {
   const [cgroup] = makeChildren(makeBenchCgroup(), 1);
+  const floor = await echoed();
+  const posted = await postEchoed();
   const woken = await signalled();
   const { told, read } = await limitChanged(cgroup!);
   const row = (what: string, times: number[], remark: string): Row => ({
@@ -22,11 +25,41 @@ export async function latency(): Promise<string[]> {
     summary: summarize(times),
     remark,
   });
-  return tableLines("notification to event", "µs", [
-    row("eventfd signalled → waiter runs", woken, "core/kernel/epoll.ts"),
+  const times = (own: number[]) => `${(medianOf(own) / medianOf(floor)).toFixed(2)} × the floor`;
+  const rows = [
+    row("eventfd → a thread that blocks, half an echo", floor, "the floor: FFI without oomkit"),
+    row("postMessage → a thread, half an echo", posted, `the naive way, ${times(posted)}`),
+    row("eventfd signalled → waiter runs", woken, `core/kernel/epoll.ts, ${times(woken)}`),
     row("limit written → ts of limit_changed", told, "oomkit watch --json, inotify"),
     row("limit written → line at the reader", read, "through a pipe"),
-  ]);
+  ];
+  return { tables: [{ title: "notification to event", unit: "µs", rows }], lines: [] };
+}
+
+const medianOf = (times: number[]) => summarize(times).median;
+
+/** Microseconds there and back, halved: the thread at the other end does nothing but wait and answer. */
+async function echoed(): Promise<number[]> {
+  await using echo = await startEcho();
+  const times: number[] = [];
+  for (let n = -20; n < SIGNALS; n++) {
+    await pause(2);
+    const time = echo.roundTrip() / 2;
+    if (n >= 0) times.push(time);
+  }
+  return times;
+}
+
+/** The same by messages between threads, as Deno has them. */
+async function postEchoed(): Promise<number[]> {
+  await using echo = await startEcho();
+  const times: number[] = [];
+  for (let n = -20; n < SIGNALS; n++) {
+    await pause(2);
+    const time = await echo.postedRoundTrip() / 2;
+    if (n >= 0) times.push(time);
+  }
+  return times;
 }
 
 /** Microseconds, within one process: the wait is in another thread, as in production. */

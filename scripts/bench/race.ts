@@ -13,6 +13,7 @@ import { openEpoll } from "../../core/kernel/epoll.ts";
 import { goRealtime } from "../../core/kernel/scheduling.ts";
 import { Mistake, note } from "../terminal.ts";
 import { makeBenchCgroup } from "./cgroups.ts";
+import { folderPrefix } from "./folders.ts";
 import {
   type Cell,
   cellName,
@@ -45,7 +46,7 @@ export async function race(args: readonly string[]): Promise<string[]> {
   const aloneParent = makeParent(bench, "alone");
   // Not on a disk, whose writeback would take part in the race.
   const folder = Deno.makeTempDirSync({
-    prefix: "oomkit-bench-",
+    prefix: folderPrefix,
     ...(isFolder("/dev/shm") && { dir: "/dev/shm" }),
   });
   const leave = () => {

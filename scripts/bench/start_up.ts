@@ -6,7 +6,8 @@ import { makeExecutable } from "../executable.ts";
 import { chooseBase, hostTarget } from "../runtime_base.ts";
 import { Mistake } from "../terminal.ts";
 import { makeBenchCgroup, makeChildren } from "./cgroups.ts";
-import { against, type Row, summarize, tableLines } from "./statistics.ts";
+import { makeBenchFolder } from "./folders.ts";
+import { against, type Measured, type Row, summarize } from "./statistics.ts";
 
 const RUNS = 40;
 const VERSION_TARGET = 1.5;
@@ -15,19 +16,19 @@ const INSPECT_TARGET = 2;
 /** `OOMKIT_BIN`, or what `deno task compile` has made. */
 export const executable = Deno.env.get("OOMKIT_BIN") ?? join(root, "dist/oomkit");
 
-export async function startUp(): Promise<string[]> {
-  const folder = Deno.makeTempDirSync({ prefix: "oomkit-bench-" });
+export async function startUp(): Promise<Measured> {
+  const folder = makeBenchFolder();
   try {
     const empty = await makeEmptyProgram(join(folder, "empty"), versionOf(executable));
     const [cgroup] = makeChildren(makeBenchCgroup(), 1);
-    const times = measureInTurn({
+    const times = await measureInTurn({
       empty: [empty],
       version: [executable, "--version"],
       inspect: [executable, "inspect", cgroup!.path],
       help: [executable, "--help"],
       node: [executable, "inspect"],
     }, RUNS);
-    return tableLines("start-up", "ms", rows(times));
+    return { tables: [{ title: "start-up", unit: "ms", rows: rows(times) }], lines: [] };
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }
@@ -50,10 +51,10 @@ function rows(times: Readonly<Record<string, readonly number[]>>): Row[] {
 }
 
 /** Milliseconds of each run. In turn, so that whatever else the machine does meets all alike. */
-export function measureInTurn<Name extends string>(
+export async function measureInTurn<Name extends string>(
   commands: Readonly<Record<Name, readonly string[]>>,
   runs: number,
-): Record<Name, number[]> {
+): Promise<Record<Name, number[]>> {
   const names = Object.keys(commands) as Name[];
   const times = Object.fromEntries(names.map((name) => [name, []])) as unknown as Record<
     Name,
@@ -61,6 +62,8 @@ export function measureInTurn<Name extends string>(
   >;
   for (let run = 0; run < runs; run++) {
     for (const name of names) times[name].push(millisecondsOf(commands[name]));
+    // Whoever wants to end this is heard only here.
+    await new Promise((resolve) => setTimeout(resolve, 0));
   }
   return times;
 }

@@ -21,6 +21,19 @@ export interface Row {
   readonly remark?: string;
 }
 
+/** Rows of one unit. */
+export interface Table {
+  readonly title: string;
+  readonly unit: string;
+  readonly rows: readonly Row[];
+}
+
+/** What a bench has found: tables, and what does not fit into one. */
+export interface Measured {
+  readonly tables: readonly Table[];
+  readonly lines: readonly string[];
+}
+
 /** `1.02 × (target 1.5 ×: met)`, for what must not be more than its target. */
 export function against(target: number, value: number, unit: string): string {
   return `${figure(value)} ${unit} (target ${target} ${unit}: ${
@@ -28,15 +41,23 @@ export function against(target: number, value: number, unit: string): string {
   })`;
 }
 
-export function tableLines(title: string, unit: string, rows: readonly Row[]): string[] {
+/** @param last what a row is to the same one of an earlier run; without it there is no such column. */
+export function tableLines(
+  title: string,
+  unit: string,
+  rows: readonly Row[],
+  last?: (row: Row) => string,
+): string[] {
   const width = Math.max(title.length + unit.length + 2, ...rows.map(({ what }) => what.length));
   const line = (name: string, cells: readonly string[], remark = "") =>
     `${name.padEnd(width)}${cells.map((cell) => cell.padStart(10)).join("")}  ${remark}`.trimEnd();
   return [
-    line(`${title}, ${unit}`, ["median", "p95", "max", "runs"]),
-    ...rows.map(({ what, summary: { median, p95, max, runs }, remark }) =>
-      line(what, [...[median, p95, max].map(figure), String(runs)], remark)
-    ),
+    line(`${title}, ${unit}`, ["median", "p95", "max", "runs", ...last ? ["last"] : []]),
+    ...rows.map((row) => {
+      const { what, summary: { median, p95, max, runs }, remark } = row;
+      const cells = [...[median, p95, max].map(figure), String(runs)];
+      return line(what, [...cells, ...last ? [last(row)] : []], remark);
+    }),
   ];
 }
 

@@ -1,7 +1,8 @@
-/** `oomkit watch --json` beside a measurement. */
+/** `oomkit watch --json` or `oomkit guard --json` beside a measurement. */
 
 import { microseconds } from "../../core/kernel/clock.ts";
 import { Mistake } from "../terminal.ts";
+import { endChild, startChild } from "./race_children.ts";
 import { executable } from "./start_up.ts";
 
 export interface Watch extends AsyncDisposable {
@@ -13,27 +14,30 @@ export interface Watch extends AsyncDisposable {
 }
 
 /** Returns when it is armed. */
-export async function startWatch(args: readonly string[]): Promise<Watch> {
-  const child = new Deno.Command(executable, {
-    args: ["watch", "--json", ...args],
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
+export function startWatch(args: readonly string[]): Promise<Watch> {
+  return startBeside(["watch", "--json", ...args], "watching ");
+}
+
+/** Returns when it guards. Should this program be killed, it ends by itself. */
+export function startDryGuard(args: readonly string[]): Promise<Watch> {
+  const dry = ["guard", "--json", "--dry-run", "--policy", "process", "--for", "30m", ...args];
+  return startBeside(dry, "guarding ");
+}
+
+/** @param word what its first line begins with once it is armed. */
+async function startBeside(args: readonly string[], word: string): Promise<Watch> {
+  const options = { stdin: "null", stdout: "piped", stderr: "piped" } as const;
+  const child = startChild([executable, ...args], options, "SIGTERM");
   const said = child.stderr.pipeThrough(new TextDecoderStream()).getReader();
   const events = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   const armed = (await said.read()).value ?? "";
   const end = async () => {
-    try {
-      child.kill("SIGTERM");
-    } catch {
-      // It has ended by itself.
-    }
+    endChild(child, "SIGTERM");
     await Promise.all([drain(said), drain(events), child.status]);
   };
-  if (!armed.startsWith("watching ")) {
+  if (!armed.startsWith(word)) {
     await end();
-    throw new Mistake(`cannot watch: ${armed.trim()}`);
+    throw new Mistake(`cannot ${args[0]}: ${armed.trim()}`);
   }
   let rest = "";
   return {

@@ -14,7 +14,7 @@ if (program !== undefined) {
     const dir = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
     try {
       using tree = makeTree(2, { "/pod": { "memory.max": 1000 }, "/pod/c": {} });
-      const times = measureInTurn({
+      const times = await measureInTurn({
         empty: [await makeEmptyProgram(`${dir}/empty`, versionOf(program))],
         version: [program, "--version"],
         inspect: [program, "inspect", "--root", tree.dir, "/pod/c"],

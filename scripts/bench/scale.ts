@@ -1,0 +1,182 @@
+/**
+ * A hundred, a thousand and ten thousand cgroups: what of a watch and a guard grows with them, and what must not.
+ * `--cgroups 100,1000,10000`. The guard only rehearses, and nobody is in the cgroups.
+ */
+
+import { parseArgs } from "node:util";
+import type { Cgroup } from "../../core/cgroup/cgroup.ts";
+import { microseconds } from "../../core/kernel/clock.ts";
+import { openKept } from "../../core/kernel/kept_file.ts";
+import { Mistake, note } from "../terminal.ts";
+import { makeBenchCgroup, makeChildren } from "./cgroups.ts";
+import { costsOf, cpuSeconds } from "./process_costs.ts";
+import { pause } from "./race_children.ts";
+import { figure, type Measured, mebibytes, type Row, summarize } from "./statistics.ts";
+import { startDryGuard, startWatch, type Watch } from "./watching.ts";
+
+const MIB = 1024 ** 2;
+/** What is only done once has been done by then, and garbage been collected (milliseconds). */
+const SETTLE_MS = 3000;
+const IDLE_MS = 10_000;
+const WAKES = 60;
+/** Milliseconds between two wakes: kernfs notifies a file once in 10 ms. */
+const PAUSE_MS = 20;
+const SWEEPS = 30;
+/** To register a threshold takes the kernel of v1 15 ms: ten thousand are no short run. */
+const START_MS = 600_000;
+/** What grows evenly costs the same for each, but for what the smaller ones cost anyhow. */
+const EVEN = 2;
+
+interface Figures {
+  readonly cgroups: number;
+  readonly armed: number;
+  readonly anonymous: number;
+  readonly descriptors: number;
+  /** Percent of a core, at rest. */
+  readonly idle: number;
+  /** Microseconds from the write of a limit to the line that tells of it. */
+  readonly wakes: readonly number[];
+}
+
+type Start = (args: readonly string[]) => Promise<Watch>;
+const PROGRAMS: readonly (readonly [string, Start])[] = [
+  ["watch -r", startWatch],
+  ["guard -r", startDryGuard],
+];
+
+export async function scale(args: readonly string[]): Promise<Measured> {
+  const sizes = parse(args);
+  const parent = makeBenchCgroup();
+  const { dialect } = parent.hierarchy;
+  Deno.writeTextFileSync(
+    `${parent.dir}/${dialect.limitFile}`,
+    dialect.version === 1 ? "-1" : "max",
+  );
+  const sweeps: Row[] = [];
+  const found: Record<string, Figures[]> = {};
+  let children: Cgroup[] = [];
+  for (const size of sizes) {
+    const made = makeChildren(parent, size - children.length, children.length);
+    for (const { dir } of made) {
+      Deno.writeTextFileSync(`${dir}/${dialect.limitFile}`, String(64 * MIB));
+    }
+    children = [...children, ...made];
+    sweeps.push({ what: `usage of ${size}, kept open`, summary: summarize(sweep(children)) });
+    for (const [name, start] of PROGRAMS) {
+      const figures = await measure(name, start, parent, children);
+      (found[name] ??= []).push(figures);
+    }
+  }
+  const row = (name: string, what: string, of: (figures: Figures) => readonly number[]) =>
+    found[name]!.map((figures) => ({
+      what: `${name}, ${figures.cgroups}: ${what}`,
+      summary: summarize(of(figures)),
+    }));
+  const names = PROGRAMS.map(([name]) => name);
+  const table = (title: string, unit: string, of: (figures: Figures) => readonly number[]) => ({
+    title,
+    unit,
+    rows: names.flatMap((name) => row(name, title, of)),
+  });
+  return {
+    tables: [
+      { title: "a sweep", unit: "µs", rows: sweeps },
+      table("until it is armed", "ms", ({ armed }) => [armed]),
+      table("anonymous memory", "MiB", ({ anonymous }) => [anonymous / MIB]),
+      table("open files", "files", ({ descriptors }) => [descriptors]),
+      table("CPU at rest", "% of a core", ({ idle }) => [idle]),
+      table("limit written → line", "µs", ({ wakes }) => wakes),
+    ],
+    lines: names.flatMap((name) => growth(name, found[name]!)),
+  };
+}
+
+async function measure(
+  name: string,
+  start: Start,
+  parent: Cgroup,
+  children: readonly Cgroup[],
+): Promise<Figures> {
+  const cgroups = children.length;
+  const began = performance.now();
+  const late = setTimeout(() => note(`scale: ${name} of ${cgroups} takes long`), START_MS);
+  await using beside = await start(["-r", parent.path]);
+  clearTimeout(late);
+  const armed = performance.now() - began;
+  await pause(SETTLE_MS);
+  const before = cpuSeconds(beside.pid);
+  await pause(IDLE_MS);
+  const idle = 100_000 * (cpuSeconds(beside.pid) - before) / IDLE_MS;
+  const wakes = await wakesOf(beside, children);
+  const { anonymous, descriptors } = costsOf(beside.pid);
+  note(
+    `scale: ${name}, ${cgroups}: armed after ${figure(armed / 1000)} s, ${mebibytes(anonymous)}`,
+  );
+  return { cgroups, armed, anonymous, descriptors, idle, wakes };
+}
+
+/** In cgroups that lie far apart. */
+async function wakesOf(beside: Watch, children: readonly Cgroup[]): Promise<number[]> {
+  const times: number[] = [];
+  for (let n = -5; n < WAKES; n++) {
+    const { dir, path, hierarchy } = children[Math.floor(children.length * (n + 5) / (WAKES + 5))]!;
+    await pause(PAUSE_MS);
+    const start = microseconds();
+    Deno.writeTextFileSync(`${dir}/${hierarchy.dialect.limitFile}`, String((96 + n) * MIB));
+    for (;;) {
+      const { line, at } = await beside.nextLine();
+      const event = JSON.parse(line);
+      if (event.type !== "limit_changed" || event.cgroup !== path) continue;
+      if (n >= 0) times.push(at - start);
+      break;
+    }
+  }
+  for (const { dir, hierarchy } of children) {
+    Deno.writeTextFileSync(`${dir}/${hierarchy.dialect.limitFile}`, String(64 * MIB));
+  }
+  return times;
+}
+
+/** Microseconds of each. */
+function sweep(cgroups: readonly Cgroup[]): number[] {
+  const files = cgroups.map(({ dir, hierarchy }) =>
+    openKept(`${dir}/${hierarchy.dialect.usageFile}`)
+  );
+  try {
+    return Array.from({ length: SWEEPS }, () => {
+      const start = performance.now();
+      for (const file of files) file.number();
+      return 1000 * (performance.now() - start);
+    });
+  } finally {
+    for (const file of files) file.close();
+  }
+}
+
+/** What one more of many costs, against what one more of few costs; and the wakes of most against those of fewest. */
+function growth(name: string, all: readonly Figures[]): string[] {
+  const [first, middle, last] = [all[0]!, all.at(-2)!, all.at(-1)!];
+  if (all.length < 3) return [];
+  const slope = (from: Figures, to: Figures, of: (figures: Figures) => number) =>
+    (of(to) - of(from)) / (to.cgroups - from.cgroups);
+  const ratio = (of: (figures: Figures) => number) =>
+    slope(middle, last, of) / slope(first, middle, of);
+  const told = (what: string, value: number) =>
+    `${what} ${value.toFixed(2)} × (${value <= EVEN ? "evenly" : "NOT EVENLY"})`;
+  const wake = summarize(last.wakes).median / summarize(first.wakes).median;
+  return [
+    `${name}, one more of ${last.cgroups} against one more of ${middle.cgroups}: ${
+      told("armed", ratio(({ armed }) => armed))
+    }, ${told("anonymous", ratio(({ anonymous }) => anonymous))}; a wake of ${last.cgroups} ${
+      wake.toFixed(2)
+    } × one of ${first.cgroups}`,
+  ];
+}
+
+function parse(args: readonly string[]): number[] {
+  const options = { cgroups: { type: "string", default: "100,1000,10000" } } as const;
+  const { cgroups } = parseArgs({ args: [...args], options, strict: true }).values;
+  const sizes = cgroups.split(",").map(Number);
+  if (sizes.every((size, n) => Number.isInteger(size) && size > (sizes[n - 1] ?? 0))) return sizes;
+  throw new Mistake(`cannot use --cgroups ${cgroups}: it must be whole numbers that rise`);
+}

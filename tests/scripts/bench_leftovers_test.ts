@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+
+const root = new URL("../../", import.meta.url).pathname;
+
+/** A pid that is nobody's: of one that has ended and was waited for. */
+async function endedPid(): Promise<number> {
+  const child = new Deno.Command("true").spawn();
+  await child.status;
+  return child.pid;
+}
+
+Deno.test("what a bench has left that was killed is removed by the next, and what is another's is not", async () => {
+  const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  try {
+    const names = {
+      left: `oomkit-bench-${await endedPid()}-x`,
+      running: `oomkit-bench-${Deno.pid}-x`,
+      foreign: "oomkit-bench-mine",
+    };
+    for (const name of Object.values(names)) {
+      Deno.mkdirSync(`${folder}/${name}/deep`, { recursive: true });
+    }
+    const script =
+      `import { makeBenchFolder, removeBenchFolders } from "${root}scripts/bench/folders.ts";
+      makeBenchFolder();
+      removeBenchFolders();`;
+    const { success } = await new Deno.Command(Deno.execPath(), {
+      args: ["eval", "--no-check", "--quiet", script],
+      env: { TMPDIR: folder },
+    }).output();
+    assert.ok(success);
+    const there = [...Deno.readDirSync(folder)].map(({ name }) => name).filter((name) =>
+      name.startsWith("oomkit-")
+    );
+    assert.deepEqual(there.sort(), [names.foreign, names.running].sort());
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
