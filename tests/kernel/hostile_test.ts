@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { cgroupsOfProcesses } from "../../core/cgroup/pod.ts";
 import { readPreference } from "../../core/cgroup/preference.ts";
 import { O_RDONLY, openFd } from "../../core/kernel/fd.ts";
-import { isAlive, isDeed, startGuarded } from "../guarded.ts";
+import { feedSlowly, isAlive, isDeed, kernelKills, startGuarded, WIDE } from "../guarded.ts";
 import { startHungryProcess } from "../hungry_process.ts";
 import { eatToDeath, kernelTest, killOf, MIB, ofType, victimsOf } from "../kernel_cases.ts";
 import { digDeep, makeNameless } from "../nameless_cgroups.ts";
@@ -71,17 +71,16 @@ kernelTest(
     parent.limit(32 * MIB);
     await using innocent = await startHungryProcess(beside);
     await innocent.feed(4 * MIB);
-    await using guarded = await startGuarded(["--policy", "process", parent.path]);
+    await using guarded = await startGuarded(["--policy", "process", ...WIDE, parent.path]);
     // It comes while the guard is there.
     await using hidden = makeNameless(parent);
-    const { pid, code } = await eatToDeath(hidden);
-    assert.equal(code, 137);
-    const deed = await guarded.next(isDeed);
-    assert.deepEqual([deed.outcome, deed.victim.pid, deed.victim.cgroup], [
-      "died",
-      pid,
-      hidden.path,
-    ]);
+    const before = `echo 0 > "${hidden.dir}/cgroup.procs"`;
+    await using eater = await startHungryProcess(beside, { before });
+    await eater.feed(12 * MIB);
+    await feedSlowly(eater, () => false);
+    const { outcome, victim: { pid, cgroup } } = await guarded.next(isDeed);
+    assert.deepEqual([outcome, pid, cgroup], ["died", eater.pid, hidden.path]);
+    assert.equal(kernelKills(parent), 0);
     assert.ok(isAlive(innocent.pid));
   },
 );
