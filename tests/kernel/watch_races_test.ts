@@ -1,0 +1,105 @@
+/** `oomkit watch` on real kernels, when what it watches changes between two of its looks. */
+
+import assert from "node:assert/strict";
+import { HOURS, isNow, takeClock, whyNoClockSteps } from "../clock_steps.ts";
+import { startHungryProcess } from "../hungry_process.ts";
+import { eatToDeath, kernelTest, killOf, MIB, ofType, victimsOf } from "../kernel_cases.ts";
+import { makeRealCgroup } from "../real_cgroup.ts";
+import { runOomkit } from "../run_oomkit.ts";
+import { startWatched } from "../watched.ts";
+
+const LIMIT = 10 * MIB;
+
+/** The kernel logs whose cgroup it was 10 times in 5 s, for all of the machine together. */
+const ROUNDS = 6;
+
+kernelTest("each kill in cgroups of one name, one after the other, is told once", async () => {
+  await using parent = makeRealCgroup("renewed");
+  let cgroup = parent.child("same");
+  cgroup.limit(LIMIT);
+  await using watched = await startWatched(["--recursive", parent.path]);
+  const pids: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const { pid } = await eatToDeath(cgroup);
+    pids.push(pid);
+    await cgroup[Symbol.asyncDispose]();
+    cgroup = parent.child("same");
+    cgroup.limit(LIMIT);
+  }
+  for (const pid of pids) await watched.next(killOf(pid));
+  const events = await watched.stop();
+  assert.deepEqual(victimsOf(events), pids);
+  assert.deepEqual(watched.stderr.match(/^oomkit: .*|^\s+at .*/gm), null);
+});
+
+kernelTest("cgroups that come and go between any two of its calls are counted out", async () => {
+  await using parent = makeRealCgroup("flurry");
+  await using watched = await startWatched(["--recursive", parent.path]);
+  const look = async () => {
+    for (let n = 0; n < 3; n++) {
+      const { code, stderr } = await runOomkit(["inspect", "--tree", "--json", parent.path]);
+      assert.deepEqual([code, stderr], [0, ""]);
+    }
+  };
+  const flurry = async () => {
+    for (let n = 0; n < 200; n++) {
+      const child = parent.child(`c${n % 5}`);
+      for (let turn = 0; turn < n % 4; turn++) await new Promise((next) => setTimeout(next, turn));
+      Deno.removeSync(child.dir);
+    }
+  };
+  await Promise.all([flurry(), look()]);
+  const last = parent.child("last");
+  last.limit(LIMIT);
+  const { pid } = await eatToDeath(last);
+  await watched.next(killOf(pid));
+  const events = await watched.stop();
+  assert.deepEqual(victimsOf(events), [pid]);
+  assert.deepEqual(watched.stderr.match(/^oomkit: .*|^\s+at .*/gm), null);
+  // Which of those that were gone at once were seen is a matter of chance; whoever came has gone.
+  const counts = (type: string) =>
+    Object.groupBy(ofType(events, type), ({ cgroup }) => cgroup as string);
+  const [created, removed] = [counts("created"), counts("removed")];
+  assert.equal(created[last.path]?.length, 1);
+  delete created[last.path];
+  for (const [path, all] of Object.entries(created)) {
+    assert.equal(removed[path]?.length, all?.length, path);
+  }
+});
+
+kernelTest("a limit that is taken away and given back is told, and holds anew", async () => {
+  await using cgroup = makeRealCgroup("limit");
+  cgroup.limit(2 * LIMIT);
+  await using eater = await startHungryProcess(cgroup);
+  await eater.feed(LIMIT);
+  await using watched = await startWatched([cgroup.path]);
+  const file = cgroup.version === 1 ? "memory.limit_in_bytes" : "memory.max";
+  cgroup.write(file, cgroup.version === 1 ? -1 : "max");
+  await watched.next(({ type, to }) => type === "limit_changed" && to === null);
+  await eater.feed(2 * LIMIT);
+  cgroup.limit(5 * LIMIT);
+  await watched.next(({ type, to }) => type === "limit_changed" && to === 5 * LIMIT);
+  const { pid } = await eatToDeath(cgroup);
+  const kill = await watched.next(({ type }) => type === "oom_kill");
+  assert.equal(kill.limit, 5 * LIMIT);
+  assert.ok([pid, eater.pid].includes(kill.victim.pid));
+  await watched.stop();
+});
+
+kernelTest("a watch whose clock is set by hours tells each kill once, and the time", async () => {
+  await using cgroup = makeRealCgroup("clock");
+  cgroup.limit(LIMIT);
+  using clock = takeClock();
+  await using watched = await startWatched([cgroup.path]);
+  const pids: number[] = [];
+  for (const hours of [0, 5, -9, -100, 104]) {
+    if (hours !== 0) clock.step(hours * HOURS);
+    const { pid } = await eatToDeath(cgroup);
+    pids.push(pid);
+    const kill = await watched.next(killOf(pid));
+    assert.ok(isNow(kill), `${kill.ts} for ${new Date().toISOString()} after ${hours} h`);
+  }
+  const events = await watched.stop();
+  assert.deepEqual(victimsOf(events), pids);
+  assert.ok(events.at(-1).seconds < 600);
+}, { why: whyNoClockSteps });
