@@ -3,19 +3,10 @@
 import assert from "node:assert/strict";
 import { eatToDeath, kernelTest, killOf, MIB, ofType, victimsOf } from "../kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup } from "../real_cgroup.ts";
+import { suspend } from "../suspended.ts";
 import { type Json, startWatched, type Watched } from "../watched.ts";
 
 const MANY = 200;
-
-/** Resolves when the kernel has stopped all of its threads. */
-async function suspend(pid: number): Promise<void> {
-  Deno.kill(pid, "SIGSTOP");
-  const states = () =>
-    [...Deno.readDirSync(`/proc/${pid}/task`)].map(({ name }) =>
-      /^State:\s+(\w)/m.exec(Deno.readTextFileSync(`/proc/${pid}/task/${name}/status`))![1]
-    );
-  while (states().some((state) => state !== "T")) await new Promise((next) => setTimeout(next));
-}
 
 kernelTest("what happens while the watch is suspended is told when it goes on", async () => {
   await using parent = makeRealCgroup("suspended");
