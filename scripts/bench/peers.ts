@@ -27,15 +27,19 @@ export async function peers(): Promise<Measured> {
     const times = await measureInTurn({ own, theirs }, RUNS);
     const [mine, his] = [summarize(times.own), summarize(times.theirs)];
     rows.push(
-      { what: `oomkit ${own[1]}, beside ${peer}`, summary: mine, remark: ratioOf(mine, his) },
+      {
+        what: `oomkit ${own[1]}${own.length > 2 ? " one" : ""}, beside the next`,
+        summary: mine,
+        remark: ratioOf(mine, his),
+      },
       { what: peer, summary: his },
     );
   };
   makeChildren(bench, CGROUPS);
-  const cgtop = ["systemd-cgtop", "-b", "-n", "1", "-r", "--depth", "9", bench.path];
+  const cgtop = ["systemd-cgtop", "-b", "-n", "1", "-r", "--depth", "9"];
   await add(
     `systemd-cgtop -b -n 1, ${CGROUPS} cgroups`,
-    [executable, "inspect", "--json", `${bench.path}/*`],
+    [executable, "inspect"],
     cgtop,
   );
   const container = await startContainer(bench);

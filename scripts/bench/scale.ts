@@ -109,8 +109,11 @@ async function measure(
   const idle = 100_000 * (cpuSeconds(beside.pid) - before) / IDLE_MS;
   const wakes = await wakesOf(beside, children);
   const { anonymous, descriptors } = costsOf(beside.pid);
+  const wake = `a wake ${figure(summarize(wakes).median / 1000)} ms`;
   note(
-    `scale: ${name}, ${cgroups}: armed after ${figure(armed / 1000)} s, ${mebibytes(anonymous)}`,
+    `scale: ${name}, ${cgroups}: armed after ${figure(armed / 1000)} s, ${
+      mebibytes(anonymous)
+    }, ${descriptors} open files, ${figure(idle)} % of a core, ${wake}`,
   );
   return { cgroups, armed, anonymous, descriptors, idle, wakes };
 }

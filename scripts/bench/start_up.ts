@@ -76,10 +76,10 @@ function millisecondsOf([program, ...args]: readonly string[]): number {
     stderr: "null",
   });
   const start = performance.now();
-  const { success } = command.outputSync();
+  const { success, code } = command.outputSync();
   const time = performance.now() - start;
   if (success) return time;
-  throw new Mistake(`cannot measure ${[program, ...args].join(" ")}: it fails`);
+  throw new Mistake(`cannot measure ${[program, ...args].join(" ")}: it ends with ${code}`);
 }
 
 /** @param version of the executable to compare with, which tells its runtime base @param text what it does. */
