@@ -179,12 +179,16 @@ export function untoldKills(facts: Facts): string[] {
       const near = told.filter(({ victim, ts }) =>
         victim?.pid === pid && Math.abs(Date.parse(ts) - at) < 60_000
       ).length;
-      const who = `${program.name} (pid ${program.pid}): the kernel's kill of ${pid}`;
+      const path = placeOf(eaterOf(facts, pid, at)!);
+      const who = `${program.name} (pid ${program.pid}): the kernel's kill of ${pid} in ${path}`;
       if (near > 1) {
         return [`${who} was told ${near} times`];
       }
       const mustTell = program.name === "watch" && wasAtWork(program, at - 2000, at + 2000);
-      return near === 0 && mustTell ? [`${who} at ${new Date(at).toISOString()} was not told`] : [];
+      const when = new Date(at).toISOString();
+      return near === 0 && mustTell
+        ? [`${who} at ${when} was not told; there: ${toldNear([program], path, at)}`]
+        : [];
     });
   });
 }
