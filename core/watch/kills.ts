@@ -67,6 +67,8 @@ export function createKills(
   let open: Open[] = [];
   /** While these are being placed. */
   let unplaced: Open[] = [];
+  /** Those with kills that are counted but not told, and perhaps some that were: nearly always nobody among thousands. */
+  let indebted = new Set<Member>();
   /** Kills told in cgroups that were not armed yet: their counters will show them once more. */
   const early = new Map<string, bigint>();
 
@@ -182,6 +184,7 @@ export function createKills(
       if (member.due <= 0n) member.dueFrom = from;
       member.due += kills;
       if (member.due > 0n) member.dueSince = now;
+      indebted.add(member);
     },
     settle(now) {
       // Telling one kill can lead to reading the next from the log.
@@ -195,9 +198,12 @@ export function createKills(
       const wait = ({ at }: Open) =>
         at + ([ELIMINATE_MS, LOG_GRACE_MS / 2].find((ms) => now - at < ms) ?? LOG_GRACE_MS);
       let next = open.reduce((soonest, o) => Math.min(soonest, wait(o)), Infinity);
+      if (indebted.size === 0) return next;
       const all = [...members()];
-      const innermostFirst = all.filter(({ due }) => due > 0n)
-        .toSorted((a, b) => b.cgroup.path.length - a.cgroup.path.length);
+      indebted = new Set(all.filter(({ due }) => due > 0n));
+      const innermostFirst = [...indebted].toSorted((a, b) =>
+        b.cgroup.path.length - a.cgroup.path.length
+      );
       for (const member of innermostFirst) {
         const cgroup = member.cgroup.path;
         const beneath = member.wide
