@@ -5,9 +5,22 @@ import { visibleBytes } from "../core/names.ts";
 
 const encoder = new TextEncoder();
 
-function writeAll(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
+/** Between two tries where somebody has made the stream one that does not block (milliseconds). */
+const AGAIN_MS = 5;
+const nobody = new Int32Array(new SharedArrayBuffer(4));
+
+/** Waits for a reader as a stream that blocks would. */
+export function writeAll(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
   let bytes = encoder.encode(text);
-  while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
+  while (bytes.length > 0) {
+    try {
+      bytes = bytes.subarray(stream.writeSync(bytes));
+    } catch (error) {
+      if (!(error instanceof Deno.errors.WouldBlock)) throw error;
+      // As any write of a stream that blocks would wait for its reader.
+      Atomics.wait(nobody, 0, 0, AGAIN_MS);
+    }
+  }
 }
 
 /** The reader of stdout went away: an ordinary way to end, as in `oomkit watch … | head -1`. */

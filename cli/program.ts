@@ -3,7 +3,7 @@
 import { Command, CommanderError, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { OomkitError, shortened } from "../core/errors.ts";
 import type { Finish } from "./main.ts";
-import { printable, say } from "./output.ts";
+import { print, printable, say } from "./output.ts";
 
 /** @param behind what stood behind `--` on the command line. */
 type Load = (finish: Finish, behind?: readonly string[]) => Promise<CommandUnknownOpts>;
@@ -60,7 +60,10 @@ async function programOf(
     .exitOverride()
     .showSuggestionAfterError()
     .enablePositionalOptions()
-    .configureOutput({ writeErr: (text) => say(oneLine(text)) });
+    .configureOutput({
+      writeErr: (text) => say(oneLine(text)),
+      writeOut: (text) => print(text.replace(/\n$/, "")),
+    });
   for (const [name, load] of loaders) {
     if (called !== undefined && loaders.has(called) && called !== name) continue;
     const command = (await load(finish, behind)).copyInheritedSettings(program);
