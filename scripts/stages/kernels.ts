@@ -47,7 +47,8 @@ export function throughLauncher(version: Version, signal: AbortSignal): Promise<
 
 export function throughExecutable(version: Version, signal: AbortSignal): Promise<Outcome> {
   const what = `real ${version}, executable`;
-  return onHost(what, executable, [folder], noTests() ?? noExecutable(), signal);
+  const files = testFiles(join(root, folder)).filter((file) => !guestOnly.test(file));
+  return onHost(what, executable, files, noTests() ?? noExecutable(), signal);
 }
 
 async function onHost(
@@ -108,6 +109,9 @@ export async function inGuest(
 
 /** One file of each command tells whether the launcher does what the executable does. */
 const telling = /\/(inspect|watch|watch_command|guard|simulate)_test\.ts$/;
+
+/** It takes all the memory, CPU and disk that there is. */
+const guestOnly = /\/starvation_test\.ts$/;
 
 /** What the host has run already; the emulated machine takes ten minutes for it. */
 const repeated = /\/(guard\w*|image|inspect|simulate|watch_(?!test)\w*)_test\.ts$/;
