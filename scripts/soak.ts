@@ -42,6 +42,7 @@ async function main(): Promise<number> {
   for (const line of summary(result)) say(line);
   if (result.findings.length === 0) return 0;
   say(`the last deeds:\n${result.lastDeeds.map((deed) => `  ${deed}`).join("\n")}`);
+  say(`told: ${[...result.told].map(([what, count]) => `${count} × ${what}`).join(", ")}`);
   for (const finding of result.findings) say(`VIOLATED: ${finding}`);
   say(`again: deno task soak --minutes ${minutes} --seed ${seed}`);
   return 1;

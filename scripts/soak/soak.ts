@@ -37,6 +37,7 @@ export interface SoakResult {
   readonly stopped: number;
   /** Milliseconds between an event and its line, at most, of one that was never stopped. */
   readonly late: World["late"];
+  readonly told: World["told"];
   readonly findings: readonly string[];
   readonly lastDeeds: readonly string[];
 }
@@ -121,6 +122,7 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
   return {
     ...{ deeds, stretches, tally, eaters, longest, stopped, findings, lastDeeds },
     late: world.late,
+    told: world.told,
     minutes: (performance.now() - began) / 60_000,
     cgroups: world.made,
   };
@@ -130,10 +132,13 @@ async function makeWorld({ seed, executable }: SoakOptions): Promise<World> {
   const tree = await makeTree();
   const findings: string[] = [];
   const late = { guard: 0, watch: 0 };
+  const told = new Map<string, number>();
   const folder = Deno.makeTempDirSync({ prefix: "oomkit-soak-" });
   const hearing: Hearing = {
     line({ name, stops }, event) {
       if (stops.length === 0) late[name] = Math.max(late[name], Date.now() - Date.parse(event.ts));
+      const what = `${name} ${event.type}`;
+      told.set(what, (told.get(what) ?? 0) + 1);
       const fault = eventFault(event);
       if (fault) findings.push(`${name}: ${fault} in ${JSON.stringify(event)}`);
     },
@@ -149,7 +154,7 @@ async function makeWorld({ seed, executable }: SoakOptions): Promise<World> {
   Deno.mkdirSync(`${folder}/state`, { mode: 0o700 });
   const world: Omit<World, "guard" | "watch"> = {
     random: makeRandom(seed),
-    ...{ tree, executable, hearing, folder, findings, late },
+    ...{ tree, executable, hearing, folder, findings, late, told },
     stateFolder: `${folder}/state`,
     guarded: `${tree.path}/guarded`,
     outside: `${tree.path}/outside`,

@@ -39,6 +39,8 @@ export interface World {
   wantsToEnd: boolean;
   /** Milliseconds between an event and its line, at most. */
   readonly late: { guard: number; watch: number };
+  /** Events, by program and type. */
+  readonly told: Map<string, number>;
   /** What else must hold, and does not. */
   readonly findings: string[];
 }
