@@ -196,7 +196,9 @@ function makeRoom(world: World): void {
   );
 }
 
-function checkAlive({ guard, watch, findings }: World): void {
+function checkAlive({ guard, watch, findings, wantsToEnd }: World): void {
+  // Ctrl-C on a terminal goes to all of them.
+  if (wantsToEnd) return;
   for (const { name, ended, ending, said } of [guard, watch]) {
     if (ended && !ending) {
       findings.push(`${name} has ended with ${ended.code} (${ended.signal}): ${said.at(-1)}`);
