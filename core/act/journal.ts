@@ -254,8 +254,10 @@ function readJournal(path: string): Change[] {
   }
 }
 
+/** Empty when it has ended; nobody may have waited for it yet, as in a container whose first process does not. */
 function startTime(pid: number): string {
-  return String(parseProcStat(peekText(`/proc/${pid}/stat`) ?? "")?.startTime ?? "");
+  const { state = "X", startTime } = parseProcStat(peekText(`/proc/${pid}/stat`) ?? "") ?? {};
+  return "ZX".includes(state) ? "" : String(startTime);
 }
 
 /** Either as it was or as it is to be, whatever happens meanwhile. */

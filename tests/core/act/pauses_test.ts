@@ -116,3 +116,21 @@ Deno.test("what is no record of pauses does nothing, and goes", () => {
     assert.deepEqual(folder.names(), [], text);
   }
 });
+
+Deno.test("a guard that has ended is at work no longer, also before anybody has waited for it", async () => {
+  using folder = makeFolder();
+  const script = 'sh -c "exit 0" & echo $!; exec cat';
+  const parent = new Deno.Command("sh", { args: ["-c", script], stdin: "piped", stdout: "piped" })
+    .spawn();
+  const reader = parent.stdout.getReader();
+  const pid = Number(new TextDecoder().decode((await reader.read()).value));
+  while (stateOf(pid) !== "Z") await new Promise((resolve) => setTimeout(resolve, 1));
+  const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+  const since = stat.slice(stat.lastIndexOf(")")).split(" ")[20];
+  Deno.writeTextFileSync(`${folder.path}/guard-${pid}-${since}.pauses`, "[]\n");
+  restoreLeftovers(folder.path);
+  assert.deepEqual(folder.names(), []);
+  await parent.stdin.close();
+  await reader.cancel();
+  await parent.status;
+});
