@@ -2,7 +2,6 @@
 
 import { type Cgroup, isThere } from "../cgroup/cgroup.ts";
 import type { EpollSet } from "../kernel/epoll.ts";
-import type { Fd } from "../kernel/fd.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { type Bounds, earlyMark } from "../policy/bounds.ts";
 import { armMeanwhile } from "../watch/arm.ts";
@@ -10,7 +9,6 @@ import { reasonOf, shortageOf } from "../watch/describe.ts";
 
 export interface ArmedEventfd {
   readonly token: number;
-  readonly fd: Fd;
   disarm(): void;
   /** It tells that the kernel reclaims, which concerns only who is full of page cache. */
   readonly isHint: boolean;
@@ -39,8 +37,8 @@ export function createArming(
     const token = nextToken++;
     const isHint = trigger.tells === "pressure";
     try {
-      const { fd, disarm } = await armMeanwhile(cgroup, trigger, token, { epoll });
-      return [{ token, fd: fd!, disarm, isHint }];
+      const { disarm } = await armMeanwhile(cgroup, trigger, token, { epoll });
+      return [{ token, disarm, isHint }];
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
       // Of one there are thousands to follow.

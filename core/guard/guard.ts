@@ -5,7 +5,7 @@
 
 import { type Restored, restoreLeftovers } from "../act/journal.ts";
 import { lowerOwnScore } from "../act/own_score.ts";
-import { type Cgroup, isThere, openCgroup } from "../cgroup/cgroup.ts";
+import { type Cgroup, openCgroup } from "../cgroup/cgroup.ts";
 import { wallClock } from "../kernel/clock.ts";
 import {
   type Body,
@@ -150,7 +150,7 @@ export async function startGuard(
         refuse(report.isGuarded ? "/" : path, report.wanted, report.using, report.why);
         return report.isGuarded ? undefined : roster.forget(path);
       case "gone":
-        if (!isThere(entry.cgroup)) roster.forget(path);
+        roster.lose(entry);
     }
   };
 
@@ -205,6 +205,7 @@ export async function startGuard(
   };
   /** What no notification tells: the limit of an ancestor, and a target that is made anew. */
   const glance = () => {
+    roster.retry();
     for (const { cgroup, measured, isNamed } of roster.all()) {
       if (measured.path !== cgroup.path) roster.consider(cgroup, isNamed);
     }

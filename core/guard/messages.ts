@@ -43,7 +43,6 @@ export interface WardTerms {
   /** Usage thresholds of v1, armed already; the tokens are those of the epoll set. */
   readonly eventfds: readonly {
     readonly token: number;
-    readonly fd: number;
     /** It tells that the kernel reclaims, which concerns only who is full of page cache. */
     readonly isHint: boolean;
   }[];

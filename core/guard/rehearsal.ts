@@ -5,7 +5,7 @@
 
 import { type Cgroup, openCgroup, readUsage, walk } from "../cgroup/cgroup.ts";
 import { discover } from "../cgroup/hierarchy.ts";
-import { EPOLLIN, type JoinedEpoll } from "../kernel/epoll.ts";
+import { EPOLLET, EPOLLIN, type JoinedEpoll } from "../kernel/epoll.ts";
 import { openEventfd, signalEventfd } from "../kernel/fd.ts";
 import type { Bounds } from "../policy/bounds.ts";
 import { flatten } from "./messages.ts";
@@ -40,9 +40,9 @@ export function rehearse(sentry: Sentry, epoll: JoinedEpoll): boolean {
   const own = stage();
   if (own === undefined) return false;
   using eventfd = openEventfd();
-  epoll.add(eventfd, EPOLLIN, TOKEN);
+  epoll.add(eventfd, EPOLLIN | EPOLLET, TOKEN);
   const cgroup = flatten(own);
-  const eventfds = [{ token: TOKEN, fd: eventfd.number, isHint: false }];
+  const eventfds = [{ token: TOKEN, isHint: false }];
   const spec = { limit: 2 ** 53, capacity: 2 ** 53, mode: "notify", eventfds } as const;
   sentry.adopt({ id: ID, plan: 0, measured: cgroup, scope: cgroup, bounds: AWAY, ...spec });
   const end = performance.now() + MOST_MS;

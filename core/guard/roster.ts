@@ -1,7 +1,7 @@
 /** Which cgroups are guarded: their limits followed, armed, and handed to the sentry. */
 
 import type { Journal, Restored } from "../act/journal.ts";
-import type { Cgroup } from "../cgroup/cgroup.ts";
+import { type Cgroup, openCgroup } from "../cgroup/cgroup.ts";
 import type { EpollSet } from "../kernel/epoll.ts";
 import { boundsOf, marginOf, NOTIFIED_MARGIN, TRIPWIRE_MARGIN } from "../policy/bounds.ts";
 import { type ArmedEventfd, createArming } from "./arming.ts";
@@ -40,6 +40,9 @@ export interface Roster {
   /** Guards it, guards it otherwise, or no longer: as its limit is now. `anew` arms it afresh in any case. */
   consider(cgroup: Cgroup, isNamed: boolean, anew?: boolean): void;
   forget(path: string): void;
+  /** The sentry could not open or read it: it is gone, or is tried again by `retry`. */
+  lose(entry: Entry): void;
+  retry(): void;
   /** From now on; what is guarded already is to be considered anew. */
   assume(plans: Plans): void;
   get(id: number): Entry | undefined;
@@ -53,16 +56,14 @@ export interface Roster {
 
 /** Forgotten ones that are remembered: a thousand cgroups can go before the word of a blow in the first of them is read. */
 const MOST_LEFT = 2048;
-/** The sentry turns several times within it (milliseconds). */
-const RETIRED_MS = 2000;
 
 export function createRoster(options: RosterOptions): Roster {
   const { journal, order, tell, tellRestored, refuse } = options;
   const entries = new Map<string, Entry>();
   const byId = new Map<number, Entry>();
   const left = new Map<number, Entry>();
+  const lost: Entry[] = [];
   const underway = new Set<Promise<void>>();
-  const retired = new Set<readonly ArmedEventfd[]>();
   let { plans } = options;
   const modes = createModes(journal, refuse);
   const armAll = createArming(options.epoll, refuse);
@@ -96,7 +97,7 @@ export function createRoster(options: RosterOptions): Roster {
     else if (same && same.wanted !== wanted) putBack(same);
     const mode = modes.settle(measured, wanted, bounds.threshold);
     const id = same?.id ?? nextId++;
-    const eventfds = armed.map(numbersOf);
+    const eventfds = armed.map(tokenOf);
     const terms: WardTerms = { plan: number, limit, capacity, bounds, mode, eventfds };
     if (isSameFile) order({ order: "rebound", id, terms });
     else {
@@ -122,19 +123,10 @@ export function createRoster(options: RosterOptions): Roster {
     const isDeadly = deadlyLevel(plan.actions) !== undefined;
     const fresh = await armAll(measured, terms.bounds, isDeadly);
     if (entries.get(cgroup.path) !== entry) return disarm(fresh);
-    order({ order: "rebound", id, terms: { ...terms, eventfds: fresh.map(numbersOf) } });
-    retire(entry.armed);
+    order({ order: "rebound", id, terms: { ...terms, eventfds: fresh.map(tokenOf) } });
+    disarm(entry.armed);
     entry.armed = fresh;
     if (isNews) tell(entry);
-  };
-
-  /** The sentry may be about to read what it was woken by: a number that is closed may be another's by then. */
-  const retire = (armed: readonly ArmedEventfd[]) => {
-    if (armed.length === 0) return;
-    // What nobody takes any more would wake the sentry without end, and a cgroup that is removed rings it once more.
-    for (const each of armed) options.epoll.remove(each.fd);
-    retired.add(armed);
-    setTimeout(() => retired.delete(armed) && disarm(armed), RETIRED_MS);
   };
 
   const follow = (work: Promise<void>) => {
@@ -144,7 +136,7 @@ export function createRoster(options: RosterOptions): Roster {
 
   /** Ends what was set up for it. */
   const leave = (entry: Entry) => {
-    retire(entry.armed);
+    disarm(entry.armed);
     entry.armed = [];
     putBack(entry);
   };
@@ -171,6 +163,16 @@ export function createRoster(options: RosterOptions): Roster {
   return {
     consider,
     forget,
+    lose(entry) {
+      forget(entry.cgroup.path);
+      lost.push(entry);
+    },
+    retry() {
+      for (const { cgroup: { hierarchy, path }, isNamed } of lost.splice(0)) {
+        const cgroup = openCgroup(hierarchy, path);
+        if (cgroup) consider(cgroup, isNamed);
+      }
+    },
     assume(next) {
       const known = new Map(plans.all.map((plan) => [keyOf(plan), plan]));
       // Those that ask for the same are the same: what they guard is not armed anew.
@@ -188,13 +190,11 @@ export function createRoster(options: RosterOptions): Roster {
       for (const { armed } of entries.values()) disarm(armed);
       entries.clear();
       byId.clear();
-      retired.forEach(disarm);
-      retired.clear();
     },
   };
 }
 
-const numbersOf = ({ token, fd, isHint }: ArmedEventfd) => ({ token, fd: fd.number, isHint });
+const tokenOf = ({ token, isHint }: ArmedEventfd) => ({ token, isHint });
 
 function disarm(all: readonly ArmedEventfd[]): void {
   for (const armed of all) armed.disarm();

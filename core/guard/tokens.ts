@@ -1,7 +1,6 @@
 /** Who is meant by what the epoll set tells the sentry. */
 
 import { EPOLLPRI, type JoinedEpoll } from "../kernel/epoll.ts";
-import { lend, takeEventfd } from "../kernel/fd.ts";
 import type { Wake } from "./messages.ts";
 import type { Ward } from "./ward.ts";
 
@@ -13,8 +12,6 @@ interface Meant {
   readonly by: Wake;
   /** It tells that the kernel reclaims, which concerns only who is full of page cache. */
   readonly isHint: boolean;
-  /** An eventfd; absent for memory.events. */
-  readonly fd?: number;
 }
 
 export interface Tokens {
@@ -26,7 +23,7 @@ export interface Tokens {
   leave(ward: Ward): void;
   /** `undefined` when it was unbound since. */
   meant(token: number): Meant | undefined;
-  /** Until it is taken it wakes again. */
+  /** Until memory.events is read it wakes again; an eventfd is told of once for each time that it rings. */
   take(token: number): void;
 }
 
@@ -35,8 +32,8 @@ export function createTokens(epoll: Pick<JoinedEpoll, "add" | "remove">): Tokens
   const tokenOf = ({ id }: Ward) => FIRST_SENTRY_TOKEN + id;
   return {
     bind(ward) {
-      for (const { token, ...rest } of ward.terms.eventfds) {
-        all.set(token, { ward, by: "eventfd", ...rest });
+      for (const { token, isHint } of ward.terms.eventfds) {
+        all.set(token, { ward, by: "eventfd", isHint });
       }
     },
     unbind(ward) {
@@ -56,9 +53,8 @@ export function createTokens(epoll: Pick<JoinedEpoll, "add" | "remove">): Tokens
     },
     meant: (token) => all.get(token),
     take(token) {
-      const { ward, fd } = all.get(token) ?? {};
-      if (fd === undefined) ward?.events?.text();
-      else takeEventfd(lend(fd, "eventfd"));
+      const { ward, by } = all.get(token) ?? {};
+      if (by === "pollpri") ward?.events?.text();
     },
   };
 }

@@ -8,6 +8,8 @@ export const EPOLLIN = 0x001;
 export const EPOLLPRI = 0x002;
 export const EPOLLERR = 0x008;
 export const EPOLLHUP = 0x010;
+/** Told once for each time that it happens, instead of for as long as nobody has read it. */
+export const EPOLLET = 0x80000000;
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
 
@@ -30,7 +32,7 @@ export interface Wakes {
 }
 
 export interface EpollSet extends Disposable {
-  /** Level-triggered. Throws `SystemCallError`; EPERM when the file has no poll, as a plain file has not. */
+  /** Level-triggered without {@link EPOLLET}. Throws `SystemCallError`; EPERM when the file has no poll, as a plain file has not. */
   add(fd: Fd, events: number, token: number): void;
   /** Harmless when `fd` is not in the set. */
   remove(fd: Fd): void;

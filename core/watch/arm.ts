@@ -2,7 +2,7 @@
 
 import type { Cgroup } from "../cgroup/cgroup.ts";
 import type { Trigger } from "../cgroup/dialect.ts";
-import { EPOLLIN, EPOLLPRI, type EpollSet } from "../kernel/epoll.ts";
+import { EPOLLET, EPOLLIN, EPOLLPRI, type EpollSet } from "../kernel/epoll.ts";
 import { type Fd, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } from "../kernel/fd.ts";
 import { maySpare } from "../kernel/descriptors.ts";
 import { openEventfd, openFd, writeMeanwhile, writeText } from "../kernel/fd.ts";
@@ -46,7 +46,7 @@ export function arm(cgroup: Cgroup, trigger: Trigger, token: number, bench: Benc
 type EventfdTrigger = Extract<Trigger, { kind: "eventfd" }>;
 
 /**
- * Like {@link arm}, but this thread goes on meanwhile: to register a threshold the kernel waits some 15 ms for all CPUs
+ * Like {@link arm}, but what rings is told once, read or not, and this thread goes on meanwhile: to register a threshold the kernel waits some 15 ms for all CPUs
  * (synchronize_rcu), which many can do at once.
  */
 export async function armMeanwhile(
@@ -62,7 +62,8 @@ export async function armMeanwhile(
     const text = new TextEncoder().encode(`${fd.number} ${file.number} ${trigger.argument}`);
     // Which error it was is known only to the thread that made the call.
     if (await writeMeanwhile(control, text) < 0) writeText(control, text);
-    epoll.add(fd, EPOLLIN, token);
+    // Nobody reads it: one that rings before, or after, somebody knows whom it means would wake him without end.
+    epoll.add(fd, EPOLLIN | EPOLLET, token);
   } catch (error) {
     fd.close();
     throw error;
