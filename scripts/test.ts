@@ -48,7 +48,7 @@ const unitFolders = [
 ];
 
 /** Seconds. */
-const unitLimit = 300;
+const unitLimit = 600;
 
 if (import.meta.main) await run("test", main);
 

@@ -1,7 +1,6 @@
 /** `oomkit guard` on real kernels, when what it guards changes between two of its looks. */
 
 import assert from "node:assert/strict";
-import { HOURS, isNow, takeClock, whyNoClockSteps } from "../clock_steps.ts";
 import {
   deedsOf,
   feedWhileItLives,
@@ -242,23 +241,3 @@ kernelTest("under hold, who waits while the guard is suspended waits for it", as
   const events = await guarded.stop();
   assert.deepEqual(ofType(events, "degraded").filter(({ wanted }) => wanted === "hold"), []);
 }, { only: 1 });
-
-kernelTest("a guard whose clock is set by hours strikes no later, and tells the time", async () => {
-  await using cgroup = makeRealCgroup("clock");
-  cgroup.limit(LIMIT);
-  using clock = takeClock();
-  const args = ["--cooldown", "50ms", "--on-warn", "exec:true", "--policy", "process"];
-  await using guarded = await startGuarded([...args, cgroup.path]);
-  for (const hours of [0, 5, -9, -100, 104]) {
-    if (hours !== 0) clock.step(hours * HOURS);
-    const { pid } = await eatToDeath(cgroup);
-    const deed = await guarded.next((event) => isDeed(event) && event.victim?.pid === pid);
-    assert.equal(deed.outcome, "died");
-    assert.ok(isNow(deed), `${deed.ts} for ${new Date().toISOString()} after ${hours} h`);
-    assert.ok(deed.died_after_ms === undefined || deed.died_after_ms < 60_000);
-  }
-  const events = await guarded.stop();
-  assert.equal(deedsOf(events).length, 5);
-  assert.ok(ofType(events, "action").filter(({ action }) => action === "exec").length >= 5);
-  assert.equal(kernelKills(cgroup), 0);
-}, { why: whyNoClockSteps });

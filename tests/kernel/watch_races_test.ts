@@ -1,7 +1,6 @@
 /** `oomkit watch` on real kernels, when what it watches changes between two of its looks. */
 
 import assert from "node:assert/strict";
-import { HOURS, isNow, takeClock, whyNoClockSteps } from "../clock_steps.ts";
 import { startHungryProcess } from "../hungry_process.ts";
 import { eatToDeath, kernelTest, killOf, MIB, ofType, victimsOf } from "../kernel_cases.ts";
 import { makeRealCgroup } from "../real_cgroup.ts";
@@ -85,21 +84,3 @@ kernelTest("a limit that is taken away and given back is told, and holds anew", 
   assert.ok([pid, eater.pid].includes(kill.victim.pid));
   await watched.stop();
 });
-
-kernelTest("a watch whose clock is set by hours tells each kill once, and the time", async () => {
-  await using cgroup = makeRealCgroup("clock");
-  cgroup.limit(LIMIT);
-  using clock = takeClock();
-  await using watched = await startWatched([cgroup.path]);
-  const pids: number[] = [];
-  for (const hours of [0, 5, -9, -100, 104]) {
-    if (hours !== 0) clock.step(hours * HOURS);
-    const { pid } = await eatToDeath(cgroup);
-    pids.push(pid);
-    const kill = await watched.next(killOf(pid));
-    assert.ok(isNow(kill), `${kill.ts} for ${new Date().toISOString()} after ${hours} h`);
-  }
-  const events = await watched.stop();
-  assert.deepEqual(victimsOf(events), pids);
-  assert.ok(events.at(-1).seconds < 600);
-}, { why: whyNoClockSteps });

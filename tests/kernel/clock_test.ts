@@ -1,0 +1,48 @@
+/** What a machine's clock that is set by hours does to a guard and to a watch: in the emulated machine, whose clock is its own. */
+
+import assert from "node:assert/strict";
+import { HOURS, isNow, takeClock, whyNoClockSteps } from "../clock_steps.ts";
+import { deedsOf, isDeed, kernelKills, startGuarded } from "../guarded.ts";
+import { eatToDeath, kernelTest, killOf, MIB, ofType, victimsOf } from "../kernel_cases.ts";
+import { makeRealCgroup } from "../real_cgroup.ts";
+import { startWatched } from "../watched.ts";
+
+const LIMIT = 64 * MIB;
+
+kernelTest("a guard whose clock is set by hours strikes no later, and tells the time", async () => {
+  await using cgroup = makeRealCgroup("clock");
+  cgroup.limit(LIMIT);
+  using clock = takeClock();
+  const args = ["--cooldown", "50ms", "--on-warn", "exec:true", "--policy", "process"];
+  await using guarded = await startGuarded([...args, cgroup.path]);
+  for (const hours of [0, 5, -9, -100, 104]) {
+    if (hours !== 0) clock.step(hours * HOURS);
+    const { pid } = await eatToDeath(cgroup);
+    const deed = await guarded.next((event) => isDeed(event) && event.victim?.pid === pid);
+    assert.equal(deed.outcome, "died");
+    assert.ok(isNow(deed), `${deed.ts} for ${new Date().toISOString()} after ${hours} h`);
+    assert.ok(deed.died_after_ms === undefined || deed.died_after_ms < 60_000);
+  }
+  const events = await guarded.stop();
+  assert.equal(deedsOf(events).length, 5);
+  assert.ok(ofType(events, "action").filter(({ action }) => action === "exec").length >= 5);
+  assert.equal(kernelKills(cgroup), 0);
+}, { why: whyNoClockSteps });
+
+kernelTest("a watch whose clock is set by hours tells each kill once, and the time", async () => {
+  await using cgroup = makeRealCgroup("clock");
+  cgroup.limit(LIMIT);
+  using clock = takeClock();
+  await using watched = await startWatched([cgroup.path]);
+  const pids: number[] = [];
+  for (const hours of [0, 5, -9, -100, 104]) {
+    if (hours !== 0) clock.step(hours * HOURS);
+    const { pid } = await eatToDeath(cgroup);
+    pids.push(pid);
+    const kill = await watched.next(killOf(pid));
+    assert.ok(isNow(kill), `${kill.ts} for ${new Date().toISOString()} after ${hours} h`);
+  }
+  const events = await watched.stop();
+  assert.deepEqual(victimsOf(events), pids);
+  assert.ok(events.at(-1).seconds < 600);
+}, { why: whyNoClockSteps });
