@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import { EPOLLET, EPOLLIN, joinEpoll, openEpoll } from "../../../core/kernel/epoll.ts";
+import { openEventfd, signalEventfd } from "../../../core/kernel/fd.ts";
+import { libc } from "../../../core/kernel/libc.ts";
+
+// It stays loaded for good, which within a test would be a leak.
+libc();
+
+const TOKEN = 7;
+
+function tokensNow(block: (timeout: number) => { events: readonly { token: number }[] }) {
+  return block(0).events.map(({ token }) => token);
+}
+
+for (const [how, flags, again] of [["each time", EPOLLET, []], ["for ever", 0, [TOKEN]]] as const) {
+  Deno.test(`an eventfd that nobody reads wakes ${how}`, () => {
+    using set = openEpoll();
+    using eventfd = openEventfd();
+    const { block } = joinEpoll(set.shared);
+    // It may have rung before it was known.
+    signalEventfd(eventfd);
+    set.add(eventfd, EPOLLIN | flags, TOKEN);
+    assert.deepEqual(tokensNow(block), [TOKEN]);
+    assert.deepEqual(tokensNow(block), again);
+    signalEventfd(eventfd);
+    assert.deepEqual(tokensNow(block), [TOKEN]);
+    set.remove(eventfd);
+    signalEventfd(eventfd);
+    assert.deepEqual(tokensNow(block), []);
+  });
+}
