@@ -116,14 +116,17 @@ const guestOnly = /\/clock_test\.ts$/;
 /** It measures, and takes all the memory, CPU and disk that there is: run by hand, in the emulated machine. */
 const onDemand = /\/starvation_test\.ts$/;
 
+/** Hundreds of cgroups and processes at once, for which the emulated machine takes longer than for all the rest. */
+const hostOnly = /\/scale_test\.ts$/;
+
 /** What the host has run already; the emulated machine takes ten minutes for it. */
-const repeated = /\/(guard\w*|image|inspect|simulate|watch_(?!test)\w*)_test\.ts$/;
+const repeated = /\/(guard\w*|hostile|image|inspect|simulate|watch_(?!test)\w*)_test\.ts$/;
 
 const kernelFiles = () => testFiles(join(root, folder)).filter((file) => !onDemand.test(file));
 
 /** All of them; without those where this machine has that version itself. */
 function guestFiles(version: Version): string[] {
-  const files = kernelFiles();
+  const files = kernelFiles().filter((file) => !hostOnly.test(file));
   return hostObstacle(version) === undefined ? files.filter((file) => !repeated.test(file)) : files;
 }
 
