@@ -13,7 +13,7 @@ kernelTest("a guard whose clock is set by hours strikes no later, and tells the 
   await using cgroup = makeRealCgroup("clock");
   cgroup.limit(LIMIT);
   using clock = takeClock();
-  const args = ["--cooldown", "50ms", "--on-warn", "exec:true", "--policy", "process"];
+  const args = ["--cooldown", "50ms", "--policy", "process"];
   await using guarded = await startGuarded([...args, cgroup.path]);
   for (const hours of [0, 5, -9, -100, 104]) {
     if (hours !== 0) clock.step(hours * HOURS);
@@ -25,7 +25,8 @@ kernelTest("a guard whose clock is set by hours strikes no later, and tells the 
   }
   const events = await guarded.stop();
   assert.equal(deedsOf(events).length, 5);
-  assert.ok(ofType(events, "action").filter(({ action }) => action === "exec").length >= 5);
+  // A level is told of again once its cooldown is over, which is no longer for a clock that was set back.
+  assert.ok(ofType(events, "level").length >= 5);
   assert.equal(kernelKills(cgroup), 0);
 }, { why: whyNoClockSteps });
 
