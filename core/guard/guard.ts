@@ -18,7 +18,7 @@ import type { Labels } from "../policy/rules.ts";
 import { takeAim } from "./aim.ts";
 import { blowBody, guardingBody, letGoBody, levelBody, reclaimedBody, toldOf } from "./bodies.ts";
 import { createChores } from "./chores.ts";
-import { createCollector } from "./garbage.ts";
+import { createCollector, tidyUp } from "./garbage.ts";
 import { createHoldWatchdog } from "./hold_watchdog.ts";
 import { createMinding } from "./minding.ts";
 import { isDeadly, isKept, type Plans } from "./plan.ts";
@@ -189,7 +189,7 @@ export async function startGuard(
   expectStops();
   considerAll();
   await roster.armed();
-  await thread.tidyUp();
+  tidyUp();
   for (const entry of roster.all()) {
     for (const [wanted, using, reason] of isDeadly(plans) ? doubts(entry) : []) {
       refuse(entry.cgroup.path, wanted, using, reason);

@@ -72,8 +72,6 @@ export type Order =
   /** Its limit has changed, and with it what is armed. */
   | { readonly order: "rebound"; readonly id: number; readonly terms: WardTerms }
   | { readonly order: "drop"; readonly id: number }
-  /** Everything is set up: what that took can be given back. */
-  | { readonly order: "tidy" }
   | { readonly order: "stop" };
 
 /** A process as it was weighed. */
@@ -165,7 +163,6 @@ export type Message =
   }
   /** The cgroup is there no longer. */
   | Report & { readonly say: "gone" }
-  | { readonly say: "tidied" }
   | { readonly say: "stopped" }
   | { readonly say: "failed"; readonly why: string };
 

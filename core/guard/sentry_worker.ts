@@ -6,7 +6,6 @@
 import { ownPauses } from "../act/journal.ts";
 import { joinEpoll } from "../kernel/epoll.ts";
 import { goFirst, goRealtime } from "../kernel/scheduling.ts";
-import { tidyUp } from "./garbage.ts";
 import type { Message, Order } from "./messages.ts";
 import { onePlan } from "./plan.ts";
 import { rehearse, REHEARSED } from "./rehearsal.ts";
@@ -59,10 +58,6 @@ async function serve(): Promise<void> {
           break;
         case "drop":
           sentry.drop(order.id);
-          break;
-        case "tidy":
-          tidyUp();
-          post({ say: "tidied" });
           break;
         case "stop":
           sentry.close();

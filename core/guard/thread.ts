@@ -2,12 +2,11 @@
 
 import { OomkitError } from "../errors.ts";
 import { type EpollSet, openEpoll } from "../kernel/epoll.ts";
-import { tidyUp } from "./garbage.ts";
 import type { Message, Order } from "./messages.ts";
 import type { Plans } from "./plan.ts";
 
 type Ready = Extract<Message, { say: "ready" }>;
-export type Report = Exclude<Message, { say: "ready" | "tidied" | "stopped" | "failed" }>;
+export type Report = Exclude<Message, { say: "ready" | "stopped" | "failed" }>;
 
 export interface SentryThread {
   /** Filled here, waited for there. */
@@ -16,8 +15,6 @@ export interface SentryThread {
   /** Rejects when the thread ends by itself, or nobody can take what it reports. */
   readonly failed: Promise<never>;
   order(order: Order): void;
-  /** Gives back what it took to set everything up, in both threads; resolves when it guards again. Only once. */
-  tidyUp(): Promise<void>;
   /** How often it has turned. */
   beats(): number;
   /** Lets it tell what is left to tell, but not for long. */
@@ -35,7 +32,6 @@ export function startSentryThread(
   const epoll = openEpoll();
   const heartbeat = new Int32Array(new SharedArrayBuffer(4));
   const ready = Promise.withResolvers<Ready>();
-  const tidied = Promise.withResolvers<void>();
   const stopped = Promise.withResolvers<void>();
   const failed = Promise.withResolvers<never>();
   // Asked for only once it is ready.
@@ -45,7 +41,6 @@ export function startSentryThread(
     const error = new OomkitError(`the sentry failed: ${why}`);
     ready.reject(error);
     failed.reject(error);
-    tidied.resolve();
     stopped.resolve();
   };
   worker.onerror = (event) => {
@@ -62,7 +57,6 @@ export function startSentryThread(
   };
   worker.onmessage = ({ data }: MessageEvent<Message>) => {
     if (data.say === "ready") ready.resolve(data);
-    else if (data.say === "tidied") tidied.resolve();
     else if (data.say === "stopped") stopped.resolve();
     else if (data.say === "failed") fail(data.why);
     else take(data);
@@ -80,11 +74,6 @@ export function startSentryThread(
     ready: ready.promise,
     failed: failed.promise,
     order,
-    async tidyUp() {
-      tidyUp();
-      order({ order: "tidy" });
-      await tidied.promise;
-    },
     beats: () => Atomics.load(heartbeat, 0),
     async stop() {
       order({ order: "stop" });
