@@ -294,7 +294,6 @@ function removeFile(path: string): void {
   try {
     Deno.removeSync(path);
   } catch (error) {
-    // Nor is there a file where the folder is none.
     const { NotADirectory, NotFound } = Deno.errors;
     if (!(error instanceof NotFound || error instanceof NotADirectory)) throw error;
   }
