@@ -13,7 +13,9 @@ kernelTest("a guard whose clock is set by hours strikes no later, and tells the 
   await using cgroup = makeRealCgroup("clock");
   cgroup.limit(LIMIT);
   using clock = takeClock();
-  const args = ["--cooldown", "50ms", "--policy", "process"];
+  // An emulated machine is no place for a race.
+  const mode = cgroup.version === 1 ? "hold" : "tripwire";
+  const args = ["--cooldown", "50ms", "--policy", "process", "--mode", mode];
   await using guarded = await startGuarded([...args, cgroup.path]);
   for (const hours of [0, 5, -9, -100, 104]) {
     if (hours !== 0) clock.step(hours * HOURS);
