@@ -2,24 +2,26 @@
 
 import assert from "node:assert/strict";
 import { HOURS, isNow, takeClock, whyNoClockSteps } from "../clock_steps.ts";
-import { deedsOf, isDeed, kernelKills, startGuarded } from "../guarded.ts";
+import { deedsOf, feedSlowly, isDeed, kernelKills, startGuarded, WIDE } from "../guarded.ts";
+import { startHungryProcess } from "../hungry_process.ts";
 import { eatToDeath, kernelTest, killOf, MIB, ofType, victimsOf } from "../kernel_cases.ts";
 import { makeRealCgroup } from "../real_cgroup.ts";
 import { startWatched } from "../watched.ts";
 
-const LIMIT = 64 * MIB;
+const LIMIT = 24 * MIB;
 
 kernelTest("a guard whose clock is set by hours strikes no later, and tells the time", async () => {
   await using cgroup = makeRealCgroup("clock");
   cgroup.limit(LIMIT);
   using clock = takeClock();
   // An emulated machine is no place for a race.
-  const mode = cgroup.version === 1 ? "hold" : "tripwire";
-  const args = ["--cooldown", "50ms", "--policy", "process", "--mode", mode];
+  const args = ["--cooldown", "50ms", "--policy", "process", ...WIDE];
   await using guarded = await startGuarded([...args, cgroup.path]);
   for (const hours of [0, 5, -9, -100, 104]) {
     if (hours !== 0) clock.step(hours * HOURS);
-    const { pid } = await eatToDeath(cgroup);
+    await using eater = await startHungryProcess(cgroup);
+    await feedSlowly(eater, () => false);
+    const { pid } = eater;
     const deed = await guarded.next((event) => isDeed(event) && event.victim?.pid === pid);
     assert.equal(deed.outcome, "died");
     assert.ok(isNow(deed), `${deed.ts} for ${new Date().toISOString()} after ${hours} h`);
