@@ -9,14 +9,15 @@ import { trimHeap } from "../kernel/pages.ts";
 /** There where V8 was told `--expose-gc`, as in the executable. */
 const { gc } = globalThis as { gc?: () => void };
 
-/**
- * Of the main thread's heap, and of the C library's of all threads. Once everything is set up: what that took is a fifth of
- * a guard's memory, and neither V8 nor the library gives it back by itself (docs/performance.md). A collection in the sentry's
- * thread throws away what its rehearsal had compiled: 3 of 40 races were lost after one, and none without.
- */
-export function tidyUp(): void {
-  gc?.();
-  trimHeap();
+export interface Collector {
+  /** To be called again and again, also in the midst of what takes long. */
+  collect(): void;
+  /**
+   * Of the main thread's heap, and of the C library's of all threads. Once everything is set up: what that took is a fifth of
+   * a guard's memory, and neither V8 nor the library gives it back by itself (docs/performance.md). A collection in the
+   * sentry's thread throws away what its rehearsal had compiled: 3 of 40 races were lost after one, and none without.
+   */
+  tidyUp(): void;
 }
 
 /** Bytes of heap more than the last time were worth a collection, which takes some 10 ms. */
@@ -24,16 +25,24 @@ const GROWTH = 2 * 1024 ** 2;
 /** To ask how large the heap is takes some 50 µs (milliseconds). */
 const ASKED_MS = 100;
 
-/** @returns to be called again and again, also in the midst of what takes long; it looks at this thread's heap. */
-export function createCollector(): () => void {
+/** Of this thread's heap. */
+export function createCollector(): Collector {
   let askedAt = performance.now();
   let left = 0;
-  return () => {
-    const now = performance.now();
-    if (gc === undefined || now - askedAt < ASKED_MS) return;
-    askedAt = now;
-    if (Deno.memoryUsage().heapTotal - left < GROWTH) return;
-    gc();
+  const collectNow = () => {
+    gc?.();
     left = Deno.memoryUsage().heapTotal;
+  };
+  return {
+    collect() {
+      const now = performance.now();
+      if (gc === undefined || now - askedAt < ASKED_MS) return;
+      askedAt = now;
+      if (Deno.memoryUsage().heapTotal - left >= GROWTH) collectNow();
+    },
+    tidyUp() {
+      collectNow();
+      trimHeap();
+    },
   };
 }

@@ -18,7 +18,7 @@ import type { Labels } from "../policy/rules.ts";
 import { takeAim } from "./aim.ts";
 import { blowBody, guardingBody, letGoBody, levelBody, reclaimedBody, toldOf } from "./bodies.ts";
 import { createChores } from "./chores.ts";
-import { createCollector, tidyUp } from "./garbage.ts";
+import { createCollector } from "./garbage.ts";
 import { createHoldWatchdog } from "./hold_watchdog.ts";
 import { createMinding } from "./minding.ts";
 import { isDeadly, isKept, type Plans } from "./plan.ts";
@@ -159,7 +159,7 @@ export async function startGuard(
     if (reason) refuse("/", "a record of who is stopped for a moment", "none", reason);
   };
 
-  const collect = createCollector();
+  const { collect, tidyUp } = createCollector();
   const considerAll = () => {
     const there = new Set<string>();
     const found = (options.findCgroups?.() ?? []).map((cgroup) => ({ cgroup, isNamed: true }));

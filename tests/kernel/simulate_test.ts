@@ -164,7 +164,8 @@ real(
 );
 
 real("a run that is under way is no leftover to another", async () => {
-  await using first = startSimulation(["--mb", "64", "--rate", "4M/s"]);
+  // Long enough for an emulated machine to have another run meanwhile.
+  await using first = startSimulation(["--mb", "64", "--rate", "1M/s"]);
   const { cgroup, pids } = await first.next("start");
   const second = await simulateJson(["--mb", "4"]);
   assert.deepEqual(second.ofType("leftover"), []);
