@@ -28,7 +28,7 @@ const ASKED_MS = 100;
 /** Of this thread's heap. */
 export function createCollector(): Collector {
   let askedAt = performance.now();
-  let left = 0;
+  let left = Deno.memoryUsage().heapTotal;
   const collectNow = () => {
     gc?.();
     left = Deno.memoryUsage().heapTotal;
