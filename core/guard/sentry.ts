@@ -251,6 +251,9 @@ export function createSentry(
         // On the grid of those at rest, so that they are not between two rounds.
         roundAt = SWEEP_MS * (Math.floor(now / SWEEP_MS) + 1);
         round = [...wards.values()].filter((ward) => isDue(ward) && !soon.has(ward));
+        // Whose time comes before the next round, though not before this one.
+        const isSooner = ({ nextLook }: Ward) => nextLook > now && nextLook < roundAt;
+        for (const ward of wards.values()) if (isSooner(ward)) soon.add(ward);
       }
       // Who is left has his turn with who has come since, and who may have less left.
       const hasTime = () => performance.now() - now < SLICE_MS;
