@@ -104,7 +104,7 @@ kernelTest("who frees its memory when it is asked to end lives", async () => {
   const asked = await guarded.next(isDeed);
   assert.deepEqual([asked.signal, asked.outcome], ["SIGTERM", "alive"]);
   assert.equal(asked.victim.pid, pids[0]);
-  assert.ok(isAlive(pids[0]));
+  assert.ok(isAlive(pids[0]), JSON.stringify(asked));
   assert.deepEqual(deedsOf(await guarded.stop()).filter(({ signal }) => signal === "SIGKILL"), []);
 });
 
