@@ -52,7 +52,34 @@ let made = 0;
 export function makeRealCgroup(name: string): RealCgroup {
   const own = findOwn();
   if (typeof own === "string") throw new Error(`cannot make a cgroup: ${own}`);
+  if (made === 0) removeAbandoned(own.dir);
   return make(own, `oomkit-test-${name}-${Deno.pid}-${++made}`);
+}
+
+/** What test runs that were killed have left, where nobody is in it: they had no time to clean up. */
+function removeAbandoned(parent: string): void {
+  for (const name of directoriesIn(parent)) {
+    const [, pid] = /^oomkit-test-.+-(\d+)-\d+$/.exec(name) ?? [];
+    if (pid !== undefined && !isThere(`/proc/${pid}`)) removeIfEmpty(`${parent}/${name}`);
+  }
+}
+
+function removeIfEmpty(dir: string): void {
+  for (const name of directoriesIn(dir)) removeIfEmpty(`${dir}/${name}`);
+  try {
+    Deno.removeSync(dir);
+  } catch {
+    // Somebody is in it, or it is gone.
+  }
+}
+
+function isThere(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function make(parent: Own, name: string): RealCgroup {
