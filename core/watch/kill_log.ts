@@ -17,6 +17,23 @@ export interface LoggedKill {
   readonly again: boolean;
 }
 
+type KilledLine = Extract<OomMessage, { kind: "killed" }>;
+type Summary = Extract<OomMessage, { kind: "oom-kill" }>;
+
+interface Logged {
+  readonly line: KilledLine;
+  readonly kill: LoggedKill;
+}
+
+interface Group {
+  readonly path: string;
+  lastAt: bigint;
+  /** Killed before the rest was; until its second line. */
+  first?: Logged;
+  /** Told as the first one's second line, on the grounds that it is one of its threads. */
+  standIn?: LoggedKill;
+}
+
 export interface KillLog {
   /** A message of the kernel, with its microseconds since boot; returns the kill that it completes. */
   take(message: string, timestamp: bigint): LoggedKill | undefined;
@@ -26,25 +43,20 @@ export interface KillLog {
 const GROUP_PAUSES = 500_000n;
 
 export function createKillLog(): KillLog {
-  let summary: Extract<OomMessage, { kind: "oom-kill" }> | undefined;
+  let summary: Summary | undefined;
   let older: Extract<OomMessage, { kind: "task-in" }> | undefined;
-  let group:
-    | { readonly path: string; lastAt: bigint; readonly pids: Set<number> }
-    | undefined;
-  let last: LoggedKill | undefined;
+  let group: Group | undefined;
+  let last: Logged | undefined;
 
-  const killed = (line: Extract<OomMessage, { kind: "killed" }>): LoggedKill => {
-    const told = summary?.pid === line.pid ? summary : undefined;
-    const inGroup = group !== undefined;
-    const again = inGroup && group!.pids.has(line.pid);
-    group?.pids.add(line.pid);
-    const cgroup = told?.taskMemcg ?? (again ? last?.cgroup : undefined) ?? older?.taskMemcg;
-    const owner = told?.oomMemcg ?? (inGroup ? last?.owner : undefined) ?? older?.oomMemcg;
+  const killed = (line: KilledLine): LoggedKill => {
+    const told = summary && isAbout(line, summary) ? summary : undefined;
+    const cgroup = told?.taskMemcg ?? older?.taskMemcg;
+    const owner = told?.oomMemcg ?? (group ? last?.kill.owner : undefined) ?? older?.oomMemcg;
     const global = told?.global ?? line.memcg === false;
     const kill: LoggedKill = {
       victim: {
-        pid: line.pid,
-        comm: lossyName(line.comm),
+        pid: told?.pid ?? line.pid,
+        comm: lossyName(told?.task ?? line.comm),
         uid: line.uid ?? null,
         anon_rss: line.anonRss ?? null,
         file_rss: line.fileRss ?? null,
@@ -53,14 +65,15 @@ export function createKillLog(): KillLog {
       },
       ...(cgroup === undefined ? {} : { cgroup }),
       ...(owner === undefined ? {} : { owner }),
-      ...(inGroup ? { group: group!.path } : {}),
+      ...(group ? { group: group.path } : {}),
       scope: global ? "system" : "cgroup",
-      again,
+      again: false,
     };
     // Of a group the members after the first have no summary of their own.
-    if (!inGroup) summary = undefined;
+    if (!group) summary = undefined;
     older = undefined;
-    return last = kill;
+    last = { line, kill };
+    return group ? inGroup(line, kill, group) : kill;
   };
 
   return {
@@ -82,7 +95,7 @@ export function createKillLog(): KillLog {
           group = {
             path: parsed.memcg,
             lastAt: timestamp,
-            pids: new Set(last ? [last.victim.pid] : []),
+            ...(last ? { first: last } : {}),
           };
           return undefined;
         case "killed":
@@ -95,3 +108,30 @@ export function createKillLog(): KillLog {
     },
   };
 }
+
+/** Where the main thread has ended before its process, the summary names the process and the line one of its threads. */
+const isAbout = (line: KilledLine, summary: Summary) =>
+  line.pid === summary.pid || line.uid === summary.uid;
+
+/**
+ * The first victim comes once more, under a thread's id if its main thread has ended by then. That is told by what is the
+ * process's: its address space and its user. If the first one's own line follows after all, it was somebody else's.
+ */
+function inGroup(line: KilledLine, kill: LoggedKill, group: Group): LoggedKill {
+  const { first, standIn } = group;
+  if (first === undefined) return kill;
+  const again = { ...kill, ...(first.kill.cgroup && { cgroup: first.kill.cgroup }), again: true };
+  if (line.pid === first.line.pid) {
+    delete group.first;
+    return standIn ?? again;
+  }
+  if (standIn !== undefined || !isThreadOf(line, first.line)) return kill;
+  group.standIn = kill;
+  return again;
+}
+
+/** Workers of one parent have the same sizes but the same name, too; a runtime's threads have names of their own. */
+const isThreadOf = (line: KilledLine, process: KilledLine) =>
+  line.comm !== process.comm && line.totalVm !== undefined && line.totalVm === process.totalVm &&
+  line.pgtables === process.pgtables && line.uid === process.uid &&
+  line.oomScoreAdj === process.oomScoreAdj;

@@ -6,8 +6,8 @@ import { fixture } from "../parse/fixture.ts";
 const invoked = "tail invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0";
 const summary = (pid: number, owner = "/pod", cgroup = "/pod/c") =>
   `oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=${owner},task_memcg=${cgroup},task=p,pid=${pid},uid=0`;
-const killed = (pid: number) =>
-  `Memory cgroup out of memory: Killed process ${pid} (p) total-vm:8kB, anon-rss:4kB, file-rss:0kB, shmem-rss:0kB, UID:5 pgtables:4kB oom_score_adj:-3`;
+const killed = (pid: number, comm = "p", kilobytes = 8) =>
+  `Memory cgroup out of memory: Killed process ${pid} (${comm}) total-vm:${kilobytes}kB, anon-rss:4kB, file-rss:0kB, shmem-rss:0kB, UID:5 pgtables:4kB oom_score_adj:-3`;
 const together = (path: string) =>
   `Tasks in ${path} are going to be killed due to memory.oom.group set`;
 
@@ -81,6 +81,46 @@ Deno.test("a group's first victim, which is logged twice, is marked the second t
     { pid: 7, cgroup: "/pod/c", owner: "/pod", group: "/pod/c", again: true },
     { pid: 8, cgroup: undefined, owner: "/pod", group: "/pod/c", again: false },
   ]);
+});
+
+Deno.test("a group's first victim whose main thread has ended comes again by the id of another thread", () => {
+  const kills = take([summary(7), killed(7), together("/pod/c"), killed(9, "worker"), killed(8)]);
+  assert.deepEqual(kills.map(({ victim, again }) => [victim.pid, again]), [
+    [7, false],
+    [9, true],
+    [8, false],
+  ]);
+  assert.equal(kills[1]!.cgroup, "/pod/c");
+});
+
+Deno.test("who was taken for a thread of the first victim is told when that one's own line comes", () => {
+  const kills = take([
+    summary(7),
+    killed(7),
+    together("/pod/c"),
+    killed(9, "other"),
+    killed(7),
+    killed(8, "third"),
+  ]);
+  assert.deepEqual(kills.map(({ victim, again }) => [victim.pid, again]), [
+    [7, false],
+    [9, true],
+    [9, false],
+    [8, false],
+  ]);
+});
+
+Deno.test("one of a group with another size, or with the first victim's own name, is no thread of it", () => {
+  const kills = take([summary(7), killed(7), together("/c"), killed(8, "q", 12), killed(9)]);
+  assert.deepEqual(kills.map(({ again }) => again), [false, false, false]);
+});
+
+Deno.test("a victim whose main thread has ended goes by its process, not by the thread in the line", () => {
+  const [kill] = take([
+    summary(7).replace("uid=0", "uid=5"),
+    killed(9, "worker"),
+  ]);
+  assert.deepEqual([kill!.victim.pid, kill!.victim.comm, kill!.cgroup], [7, "p", "/pod/c"]);
 });
 
 Deno.test("a group ends with the next OOM, and when it has had its time", () => {
