@@ -17,7 +17,14 @@ interface Room {
 
 const nouns = ["core/snapshot.ts", "core/errors.ts", "core/names.ts"];
 const pureRooms = ["core/parse", "core/policy", ...nouns];
-const actingRooms = ["core/cgroup", "core/kernel", "core/watch", "core/act", "core/report"];
+const actingRooms = [
+  "core/cgroup",
+  "core/kernel",
+  "core/watch",
+  "core/act",
+  "core/report",
+  "core/record",
+];
 const programs = ["core/guard", "core/simulate", "core/kubernetes"];
 
 export const rooms: readonly Room[] = [
@@ -32,6 +39,12 @@ export const rooms: readonly Room[] = [
   { at: "core/cgroup/identity.ts", imports: ["core/cgroup", ...pureRooms], pure: true },
   { at: "core/cgroup", imports: [...pureRooms, "core/kernel"] },
   { at: "core/report", imports: [...pureRooms, "core/cgroup"] },
+  {
+    at: "core/record/format.ts",
+    imports: ["core/record", ...pureRooms, "core/report"],
+    pure: true,
+  },
+  { at: "core/record", imports: [...pureRooms, "core/cgroup", "core/report"] },
   { at: "core/metrics/text.ts", imports: ["core/metrics"], pure: true },
   { at: "core/metrics/listen.ts", imports: ["core/metrics", ...nouns], pure: true },
   { at: "core/metrics", imports: [...pureRooms, "core/cgroup", "core/report"] },
