@@ -14,7 +14,8 @@ export interface TerminalScreen extends Disposable {
   hangUp(): void;
 }
 
-const LATEST_MS = 20_000;
+/** An emulated machine takes seconds to start a program. */
+const LATEST_MS = 60_000;
 const LOOK_MS = 50;
 
 /** Why there is none here. */

@@ -81,7 +81,7 @@ export async function runInGuest(run: Run): Promise<Outcome> {
 function programs({ deno, executable }: Run): Record<string, string> {
   const found: Record<string, string> = {};
   // busybox has a setpriv too, which cannot change the user; its shell takes that unless told /bin/setpriv.
-  for (const name of ["runc", "setpriv"]) {
+  for (const name of ["runc", "setpriv", "tmux"]) {
     const path = findProgram(name);
     if (path !== undefined) found[`/bin/${name}`] = path;
   }

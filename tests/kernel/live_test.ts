@@ -130,7 +130,7 @@ kernelTest("guard draws its levels, tells what it does, and puts all back as it 
 
 kernelTest("Ctrl-Z gives the terminal back to the shell, fg draws everything anew", async () => {
   await using cgroup = makeRealCgroup("live");
-  using screen = openTmux("exec bash --norc -i", { env: { PS1: "$ " } });
+  using screen = openTmux("exec sh -i", { env: { PS1: "$ " } });
   await screen.until(has("$"), "was there");
   screen.press(`${program} watch ${cgroup.path}`, "Enter");
   await screen.until(isView, "drew");
@@ -147,7 +147,7 @@ kernelTest("Ctrl-Z gives the terminal back to the shell, fg draws everything ane
 kernelTest("a job in the background prints lines, and nothing stops it", async () => {
   await using cgroup = makeRealCgroup("live");
   cgroup.limit(16 * MIB);
-  using screen = openTmux("exec bash --norc -i", { columns: 160, env: { PS1: "$ " } });
+  using screen = openTmux("exec sh -i", { columns: 160, env: { PS1: "$ " } });
   await screen.until(has("$"), "was there");
   screen.press(`${program} watch --until oom_kill ${cgroup.path} &`, "Enter");
   await screen.until(has("watching "), "began");
@@ -195,7 +195,7 @@ for (const command of ["watch", "guard"]) {
 }
 
 async function appeared(path: string): Promise<void> {
-  const deadline = performance.now() + 20_000;
+  const deadline = performance.now() + 60_000;
   for (;;) {
     try {
       return void Deno.statSync(path);
@@ -231,18 +231,3 @@ kernelTest(
   },
   { why },
 );
-
-for (const way of ["throw", "reject", "exit"]) {
-  kernelTest(`the terminal is given back when the program goes down by ${way}`, async () => {
-    const script = new URL("../crashing_view.ts", import.meta.url).pathname;
-    const flags = `run -A --quiet --no-check -c ${
-      new URL("../../deno.json", import.meta.url).pathname
-    }`;
-    const run = `before=$(stty -g); echo; ${Deno.execPath()} ${flags} ${script} ${way}; ` +
-      `[ "$(stty -g)" = "$before" ] && echo "as it was" || echo "changed"; cat`;
-    using screen = openTmux(run);
-    await screen.until(has("IN THE VIEW"), "drew");
-    const text = await screen.until(has("as it was"), "gave it back");
-    assert.ok(!text.includes("IN THE VIEW"), text);
-  }, { why });
-}
