@@ -69,6 +69,9 @@ Targets: a cgroup path, a directory, a glob ('/kubepods/**'), pid:N, unit:NAME,
 pod:UID, a container id or its beginning, a runc name. The watch ends when all
 targets are removed, on Ctrl-C, or by --for and --until.
 
+On a terminal a live view is drawn, where ? tells the keys; --no-live prints a
+line for each event, as elsewhere.
+
 Event types: threshold pressure high max oom oom_kill oom_group_kill
 limit_changed created removed degraded summary
 

@@ -33,6 +33,9 @@ export const executableInGuest = "/oomkit";
 const testsInGuest = "/tests";
 const programInGuest = "/program";
 
+/** Without it no program but our own knows UTF-8. */
+const locale = "/usr/lib/locale/C.utf8";
+
 /** Debian package by program, as apt-get wants to hear it. */
 const needed = { "qemu-system-x86_64": "qemu-system-x86", busybox: "busybox-static" };
 
@@ -71,7 +74,7 @@ export async function runInGuest(run: Run): Promise<Outcome> {
     cgroup: run.cgroup,
     command: run.command,
     environment: { OOMKIT_BIN: executableInGuest, ...run.environment },
-    files: run.files ?? {},
+    files: { ...exists(locale) ? { [locale]: locale } : {}, ...run.files },
     programs: programs(run),
     disk: (run.disk ?? 0) > 0,
     limit: run.limit ?? 600,
