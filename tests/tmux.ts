@@ -10,6 +10,8 @@ export interface TerminalScreen extends Disposable {
   lines(): string[];
   /** Resolves with the screen once `is` holds of it; throws with what it shows instead when that takes too long. */
   until(is: (text: string) => boolean, what: string): Promise<string>;
+  /** Whether it shows the alternate screen, has a cursor, and wraps lines. */
+  modes(): string;
   /** Takes the terminal away from under the program. */
   hangUp(): void;
 }
@@ -28,6 +30,9 @@ export function whyNoTmux(): string | undefined {
     return "tmux is not installed";
   }
 }
+
+/** Of one that nobody has taken. */
+export const AS_FOUND = "alternate=0 cursor=1 wrap=1";
 
 let opened = 0;
 
@@ -69,6 +74,10 @@ export function openTmux(
         if (is(text)) return text;
         if (performance.now() > deadline) throw new Error(`never ${what}, but this:\n${text}`);
       }
+    },
+    modes: () => {
+      const flags = "alternate=#{alternate_on} cursor=#{cursor_flag} wrap=#{wrap_flag}";
+      return tmux("display-message", "-p", "-t", "test", flags).trim();
     },
     hangUp: () => void tmux("kill-session", "-t", "test"),
     [Symbol.dispose]() {

@@ -45,6 +45,8 @@ export function openLive({ command, wishes, subjects, end }: LiveOptions): Live 
   let isGone = false;
   /** Not shown yet. */
   let latest: readonly Row[] | undefined;
+  /** As they are on the screen. */
+  const drawn = new Map<string, Row>();
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   /** To look on must not end what is looked at. */
@@ -69,12 +71,12 @@ export function openLive({ command, wishes, subjects, end }: LiveOptions): Live 
       latest = undefined;
       if (view.details) view = { ...view, details: gather.details(view.details) };
     }
-    const shown = new Map(
-      gather.closer(wanted(view, size)).map((row) => [row.path, row]),
-    );
-    const rows = view.rows.map((row) => shown.get(row.path) ?? row);
-    const hasPressure = view.hasPressure || [...shown.values()].some(({ pressure }) => pressure);
-    view = { ...view, hasPressure };
+    if (!view.isPaused) drawn.clear();
+    // What stands still is read once, when it comes into sight.
+    const fresh = gather.closer(wanted(view, size).filter(({ path }) => !drawn.has(path)));
+    for (const row of fresh) drawn.set(row.path, row);
+    if (fresh.some(({ pressure }) => pressure)) view = { ...view, hasPressure: true };
+    const rows = view.rows.map((row) => drawn.get(row.path) ?? row);
     terminal.show(screenLines({ ...view, rows }, size, can), size);
   });
   const pacer = createPacer({
@@ -146,8 +148,9 @@ export function openLive({ command, wishes, subjects, end }: LiveOptions): Live 
   // Not at once: whoever opens it has yet to say whom it follows.
   timer = setTimeout(turn, 0);
 
-  const close = async () => {
-    if (isClosed) return;
+  let closing: Promise<void> | undefined;
+  const close = () => closing ??= closeOnce();
+  const closeOnce = async () => {
     isClosed = true;
     clearTimeout(timer);
     pacer.stop();

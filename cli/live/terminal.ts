@@ -105,7 +105,8 @@ export function openTerminal({ key, draw, gone }: TerminalOptions): Terminal {
       draw();
     } else {
       // After SIGSTOP nobody gave the terminal back, and the shell has set it up for itself.
-      if (isEntered) restore();
+      if (isInForeground()) restore();
+      isEntered = false;
       resume();
     }
   });

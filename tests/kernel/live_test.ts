@@ -6,7 +6,7 @@ import { startHungryProcess } from "../hungry_process.ts";
 import { eatToDeath, kernelTest, MIB } from "../kernel_cases.ts";
 import { makeRealCgroup } from "../real_cgroup.ts";
 import { oomkit } from "../run_oomkit.ts";
-import { openTmux, type TerminalScreen, whyNoTmux } from "../tmux.ts";
+import { AS_FOUND, openTmux, type TerminalScreen, whyNoTmux } from "../tmux.ts";
 
 const why = whyNoTmux();
 const program = oomkit().map((word) => `'${word}'`).join(" ");
@@ -136,6 +136,7 @@ kernelTest("Ctrl-Z gives the terminal back to the shell, fg draws everything ane
   await screen.until(isView, "drew");
   screen.press("C-z");
   await screen.until((text) => text.includes("Stopped") && !isView(text), "stopped");
+  assert.equal(screen.modes(), AS_FOUND);
   screen.press("stty -a | grep -o ' icanon'", "Enter");
   await screen.until((text) => /^ icanon$/m.test(text), "had the terminal as it was");
   screen.press("fg", "Enter");
@@ -165,6 +166,7 @@ for (const signal of ["SIGTERM", "SIGHUP", "SIGQUIT"] as const) {
     );
     Deno.kill(Number(child), signal);
     await screen.until(has("summary", "ended 0 as it was"), "ended");
+    assert.equal(screen.modes(), AS_FOUND);
   }, { why });
 }
 
@@ -225,7 +227,7 @@ kernelTest(
       );
       const text = await screen.until(has("ended 0"), "ended");
       const words = text.replaceAll("\n", " ");
-      assert.match(words, said ?? /^watching/, `${before} ${flags}`);
+      assert.match(words, said ?? /^watching/, `${before} ${flags}: ${text}`);
       assert.match(words, /summary/);
     }
   },

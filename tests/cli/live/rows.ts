@@ -24,7 +24,8 @@ export function row(path: string, rest: Partial<Row> = {}): Row {
 }
 
 export function view(rows: readonly Row[], rest: Partial<View> = {}): View {
-  return withRows({ ...firstView("watch"), clock: "10:02:19", ...rest }, rows);
+  const hasPressure = rows.some(({ pressure }) => pressure !== undefined);
+  return withRows({ ...firstView("watch"), clock: "10:02:19", hasPressure, ...rest }, rows);
 }
 
 export function kill(cgroup: string, pid: number): OomkitEvent {
