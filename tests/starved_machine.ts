@@ -3,21 +3,13 @@
  */
 
 import { isAlive, pidsOf, until } from "./guarded.ts";
+import { isThere } from "./is_there.ts";
 import { makeRealCgroup, type RealCgroup } from "./real_cgroup.ts";
 
 /** Why this is not to be done here; `undefined` in the emulated machine. */
 export function whyNotStarved(): string | undefined {
-  try {
-    Deno.statSync("/guest/settings");
-  } catch {
-    return "only the emulated machine may be starved";
-  }
-  try {
-    Deno.statSync("/dev/vda");
-    return undefined;
-  } catch {
-    return "the emulated machine has no disk";
-  }
+  if (!isThere("/guest/settings")) return "only the emulated machine may be starved";
+  return isThere("/dev/vda") ? undefined : "the emulated machine has no disk";
 }
 
 export interface Starving extends AsyncDisposable {

@@ -11,6 +11,7 @@ import {
   WIDE,
 } from "../guarded.ts";
 import { startHungryProcess } from "../hungry_process.ts";
+import { isThere } from "../is_there.ts";
 import { kernelTest, MIB } from "../kernel_cases.ts";
 import { makeRealCgroup } from "../real_cgroup.ts";
 
@@ -19,17 +20,8 @@ const LIMIT = 24 * MIB;
 
 /** `undefined` in the emulated machine when it has a second CPU that can be switched off. */
 function whyNoSwitch(): string | undefined {
-  try {
-    Deno.statSync("/guest/settings");
-  } catch {
-    return "only the emulated machine's CPUs may be switched off";
-  }
-  try {
-    Deno.statSync(SWITCH);
-    return undefined;
-  } catch {
-    return "the emulated machine has no CPU that can be switched off";
-  }
+  if (!isThere("/guest/settings")) return "only the emulated machine's CPUs may be switched off";
+  return isThere(SWITCH) ? undefined : "the emulated machine has no CPU that can be switched off";
 }
 
 kernelTest("a guard goes on while a CPU is switched off and on under it", async () => {
