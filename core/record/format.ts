@@ -138,6 +138,13 @@ export interface RecordedGone {
   readonly id: number;
 }
 
+/** From now on the plans are these; before that, those of the head. */
+export interface RecordedPlans {
+  readonly type: "plans";
+  readonly at: number;
+  readonly plans: readonly RecordedPlan[];
+}
+
 /** Snapshots that were taken faster than they could be written: nobody waited for that. */
 export interface RecordedLoss {
   readonly type: "lost";
@@ -159,6 +166,7 @@ export type RecordingLine =
   | RecordedSnapshot
   | RecordedEvent
   | RecordedGone
+  | RecordedPlans
   | RecordedLoss
   | RecordedEnd;
 

@@ -85,6 +85,7 @@ const types: Readonly<Record<RecordingLine["type"], Readonly<Record<string, Chec
   },
   event: { at: isTime, event: shaped({ type: isText, ts: isText, cgroup: isText }) },
   gone: { at: isTime, id: isCount },
+  plans: { at: isTime, plans: listOf(isPlan) },
   lost: { at: isTime, snapshots: isCount },
   end: { at: isTime, why: oneOf("ended", "full") },
 };

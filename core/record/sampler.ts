@@ -4,7 +4,6 @@
  */
 
 import { type Cgroup, peekReader } from "../cgroup/cgroup.ts";
-import { OomkitError } from "../errors.ts";
 import { parseKeyed } from "../parse/keyed.ts";
 import { parseBytes } from "../parse/numbers.ts";
 import { recordingClock } from "./clock.ts";
@@ -68,7 +67,7 @@ function look({ id, cgroup }: Sampled): Omit<RecordedSnapshot, "at"> | undefined
   const bytes = (key: string) => parseBytes(rows.get(`total_${key}`) ?? rows.get(key));
   const inactive_file = bytes("inactive_file");
   const active_file = bytes("active_file");
-  const pressure = pressureOf(() => dialect.pressure(read));
+  const pressure = dialect.pressure(read);
   return {
     type: "snapshot",
     id,
@@ -80,14 +79,4 @@ function look({ id, cgroup }: Sampled): Omit<RecordedSnapshot, "at"> | undefined
     ...(pressure?.full && { full: pressure.full.avg10 }),
     beside: true,
   };
-}
-
-/** A file that is no kernel's may hold anything. */
-function pressureOf<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof OomkitError) return undefined;
-    throw error;
-  }
 }
