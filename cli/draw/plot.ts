@@ -86,9 +86,8 @@ export function plotLines(plot: Plot): string[] {
       const area = areaCharacter(filled, row, isAscii);
       if (area !== " ") return { character: area, format: plot.colour((row + 0.5) / height * top) };
       if (level === undefined) return { character: " " };
-      const ends = level.isLimit && plot.marks.some((mark) =>
-        mark.isEnd && columnOf(mark.at, plot.span, columns) === column
-      );
+      const ends = level.isLimit &&
+        plot.marks.some((mark) => mark.isEnd && columnOf(mark.at, plot.span, columns) === column);
       return {
         character: ends ? set.end : level.isLimit ? set.limit : set.level,
         format: ends ? "bold" : level.format,

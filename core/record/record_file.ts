@@ -11,7 +11,7 @@ import { createNewFile } from "./new_file.ts";
 import { LONGEST_LINE } from "./reader.ts";
 
 export interface RecordFile extends Recorder {
-  /** Writes what is left and the end. */
+  /** Writes what is left and the end; a file with nothing but a head is removed. */
   close(): Promise<void>;
 }
 
@@ -50,6 +50,8 @@ export async function openRecordFile(
   let written = 0;
   let lost = 0;
   let isOver = false;
+  /** Anything but the head. */
+  let hasContent = false;
   let writing: Promise<void> | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -121,6 +123,7 @@ export async function openRecordFile(
         add({ type: "lost", at: line.at, snapshots: lost });
         lost = 0;
       }
+      if (line.type !== "recording") hasContent = true;
       add(line);
       schedule();
     },
@@ -129,6 +132,8 @@ export async function openRecordFile(
         if (lost > 0) waiting.push(`${toJson({ type: "lost", at: now(), snapshots: lost })}\n`);
         flush();
       }
+      // Who could not even begin is to find his way free the next time.
+      if (!hasContent) removeIfSame(path, file);
       const deadline = performance.now() + CLOSE_MS;
       while (writing && performance.now() < deadline) await soon(writing);
       try {
@@ -143,6 +148,14 @@ export async function openRecordFile(
       }
     },
   };
+}
+
+function removeIfSame(path: string, file: Deno.FsFile): void {
+  try {
+    if (Deno.lstatSync(path).ino === file.statSync().ino) Deno.removeSync(path);
+  } catch {
+    // Somebody else was faster.
+  }
 }
 
 /** A disk that does not answer is not waited for. */
