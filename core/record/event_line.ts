@@ -1,9 +1,9 @@
 /** Events as lines of a recording. Pure but for what it is handed. */
 
-import type { RecordedEvent } from "./format.ts";
+import type { AnyEvent, RecordedEvent } from "./format.ts";
 
 /** At the time that the event itself gives, microseconds included. */
-export function eventLine(event: RecordedEvent["event"] & { readonly ts: string }): RecordedEvent {
+export function eventLine(event: AnyEvent): RecordedEvent {
   return { type: "event", at: millisecondsOf(event.ts), event };
 }
 

@@ -125,11 +125,20 @@ export interface RecordedSnapshot {
   readonly rang?: readonly ("warn" | "critical" | "threshold")[];
 }
 
-/** What was told, as it was told. */
+/** What all events have. */
+export interface AnyEvent {
+  readonly type: string;
+  /** RFC 3339. */
+  readonly ts: string;
+  /** Cgroup path. */
+  readonly cgroup: string;
+}
+
+/** What was told, as it was told: by a simulation also what docs/schema/simulate.schema.json has. */
 export interface RecordedEvent {
   readonly type: "event";
   readonly at: number;
-  readonly event: OomkitEvent | Readonly<Record<string, unknown>>;
+  readonly event: OomkitEvent | AnyEvent;
 }
 
 export interface RecordedGone {
