@@ -117,7 +117,13 @@ export function recordGuard(
     },
     begin() {
       timer = setInterval(drain, DRAIN_MS);
-      sampler = startSampler(recorder, sampled);
+      const inOrder: Recorder = {
+        line(line) {
+          drain();
+          recorder.line(line);
+        },
+      };
+      sampler = startSampler(inOrder, sampled);
     },
     stop() {
       clearInterval(timer);

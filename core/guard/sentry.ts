@@ -14,6 +14,7 @@ import { frugality } from "./eyes.ts";
 import { AIM_MS, createFight } from "./fight.ts";
 import { hear } from "./hear.ts";
 import type { Looks } from "./look_ring.ts";
+import { measure } from "./measure.ts";
 import type { Message, WardSpec, WardTerms } from "./messages.ts";
 import { isKept, keyOf, type Plans } from "./plan.ts";
 import { createShadow, FOLLOWED_MS, noShadow } from "./shadow.ts";
@@ -24,7 +25,6 @@ import {
   closeWard,
   headOf,
   letGoOfAim,
-  measure,
   msAtWorst,
   openWard,
   ordersOf,
