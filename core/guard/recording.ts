@@ -54,7 +54,8 @@ export function recordGuard(
       const ward = noted.get(look.ward);
       // The rehearsal's, or of one that is not guarded any more.
       if (ward === undefined) return;
-      const line = snapshotOf(look, bases[ward.line.plan ?? 0] ?? "usage");
+      const { plan, marks: [warn] } = ward.line;
+      const line = snapshotOf(look, bases[plan ?? 0] ?? "usage", warn!.bytes);
       const { at, rang: _, ...rest } = line;
       const key = JSON.stringify(rest);
       if (key === ward.last && look.rang.length === 0) return;
@@ -156,14 +157,19 @@ function lineOf(id: number, { measured, scope }: Noted["spec"], terms: WardTerms
   };
 }
 
-function snapshotOf(look: Look, base: "usage" | "working-set"): RecordedSnapshot {
+function snapshotOf(
+  look: Look,
+  base: "usage" | "working-set",
+  warn: number,
+): RecordedSnapshot {
   const { at, usage, value, reclaimable, rate, unreclaimableRate, victim, did, rang } = look;
   return {
     type: "snapshot",
     at,
     id: look.ward,
     usage,
-    ...(base === "working-set" && value !== usage && { inactive_file: usage - value }),
+    // Below the first level nobody asks.
+    ...(base === "working-set" && usage >= warn && { inactive_file: usage - value }),
     ...(reclaimable !== undefined && { reclaimable }),
     ...(rate !== undefined && { rate: rounded(rate) }),
     ...(unreclaimableRate !== undefined && { unreclaimable_rate: rounded(unreclaimableRate) }),
