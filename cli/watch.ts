@@ -122,7 +122,6 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
   }
 
   const { version } = hierarchy.dialect;
-  const recording = await recordingOf(flags, version);
   const json = wantsJson(flags);
   const style = chooseStyle(flags.color);
   let watching: Watching | undefined = undefined;
@@ -132,6 +131,10 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
     cgroups: () => watching?.cgroups().map((cgroup) => ({ cgroup })) ?? [],
     alive: () => failure === undefined ? { ok: true } : { ok: false, why: String(failure) },
     ready: () => watching ? { ok: true } : { ok: false, why: "it is still starting" },
+  });
+  const recording = await recordingOf(flags, version).catch(async (error) => {
+    await reporters.close();
+    throw error;
   });
   // Who does not read stdout must not keep the others from being told.
   const output = reporters.hasAny ? openQueuedOutput() : undefined;
