@@ -22,7 +22,7 @@ async function report(...args: readonly string[]): Promise<ReplayReport> {
 }
 
 Deno.test("recordings that are kept hold to the schema", () => {
-  for (const name of ["race", "reclaim", "grace"]) {
+  for (const name of ["race", "reclaim", "grace", "rehearsal"]) {
     const lines = Deno.readTextFileSync(`${FIXTURES}${name}.jsonl`).trimEnd().split("\n");
     for (const line of lines) assert.ok(isRecordingLine(JSON.parse(line)), line);
   }
