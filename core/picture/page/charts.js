@@ -1,4 +1,3 @@
-// @ts-check
 /** The two charts, of those cgroups that are switched on, in the stretch of time that is looked at. */
 
 import { bytesText, bytesTick, clockText } from "./figures.js";
@@ -50,6 +49,40 @@ function limitLine({ limits, gone }, whole, most) {
   return { t, v };
 }
 
+/** @typedef {{ t: number[], v: (number | null)[] }} Table */
+/** @typedef {{ line: (from: number, to: number, columns: number) => Table, series: any }} Drawn */
+
+/**
+ * @param {Group} group
+ * @param {boolean} isMemory
+ * @param {boolean} alone
+ * @param {View} whole
+ * @param {number} most
+ * @returns {Drawn[]}
+ */
+function linesOf(group, isMemory, alone, whole, most) {
+  const paint = colour(`g${group.hue}`);
+  const drawn = (/** @type {Line} */ line, /** @type {any} */ style) => ({
+    line: (/** @type {number} */ from, /** @type {number} */ to, /** @type {number} */ columns) =>
+      thin(line.t, line.v, from, to, columns),
+    series: { spanGaps: true, points: { show: false }, stroke: paint, ...style },
+  });
+  if (!isMemory) {
+    return [drawn(group.some, { width: 1, dash: [4, 2] }), drawn(group.full, { width: 1.75 })];
+  }
+  const steps = limitLine(group, whole, most);
+  const stroke = alone ? colour("bad") : paint;
+  const area = alone ? { fill: `${paint}1c` } : {};
+  return [
+    drawn(group.working, { stroke: `${paint}a6`, width: 1, ...area }),
+    {
+      line: () => steps,
+      series: { points: { show: false }, stroke, width: 1.25, dash: [7, 4] },
+    },
+    drawn(group.usage, { width: 1.75 }),
+  ];
+}
+
 /**
  * @param {HTMLElement} holder
  * @param {"memory" | "pressure"} what
@@ -68,39 +101,10 @@ export function makeChart(holder, what, groups, events, whole, behaviour) {
     ? heightFor(groups.map((group) => mostOf(group.usage.v)), limits)
     : Math.max(10, ...groups.flatMap(({ some, full }) => [mostOf(some.v), mostOf(full.v)])) * 1.05;
 
-  /** @type {{ line: (from: number, to: number, columns: number) => { t: number[], v: (number | null)[] }, series: any }[]} */
-  const lines = groups.flatMap((group) => {
-    const paint = colour(`g${group.hue}`);
-    const of =
-      (/** @type {Line} */ line) =>
-      (/** @type {number} */ from, /** @type {number} */ to, /** @type {number} */ columns) =>
-        thin(line.t, line.v, from, to, columns);
-    const style = { spanGaps: true, points: { show: false } };
-    if (!isMemory) {
-      return [
-        { line: of(group.some), series: { ...style, stroke: paint, width: 1, dash: [4, 2] } },
-        { line: of(group.full), series: { ...style, stroke: paint, width: 1.75 } },
-      ];
-    }
-    const steps = limitLine(group, whole, most);
-    return [
-      {
-        line: of(group.working),
-        series: { ...style, stroke: `${paint}a6`, width: 1, ...(only && { fill: `${paint}1c` }) },
-      },
-      {
-        line: () => steps,
-        series: {
-          points: { show: false },
-          stroke: only ? colour("bad") : paint,
-          width: 1.25,
-          dash: [7, 4],
-        },
-      },
-      { line: of(group.usage), series: { ...style, stroke: paint, width: 1.75 } },
-    ];
-  });
-
+  /** @type {Drawn[]} */
+  const lines = groups.flatMap((group) =>
+    linesOf(group, isMemory, only !== undefined, whole, most)
+  );
   const dataFor = (/** @type {number} */ from, /** @type {number} */ to) => {
     const columns = Math.max(100, holder.clientWidth - LEFT);
     const tables = lines.map(({ line }) => line(from, to, columns))

@@ -1,4 +1,3 @@
-// @ts-check
 /** Zoom and pan: by wheel, drag, keys and buttons, into a stretch of time. */
 
 /** @typedef {{ from: number, to: number }} View */

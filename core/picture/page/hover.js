@@ -1,4 +1,3 @@
-// @ts-check
 /** What stands beside the pointer: the figures of that moment, and what happened there. */
 
 import { bytesText, clockText, spanText } from "./figures.js";

@@ -1,4 +1,3 @@
-// @ts-check
 /** The page comes to life: charts in the place of the still picture, and the tables follow what is switched on. */
 
 import { makeChart } from "./charts.js";

@@ -1,4 +1,3 @@
-// @ts-check
 /** What is drawn over a chart: the marks of events, and the labels beside it. */
 
 import { GLYPHS, GRAVITY } from "./glyphs.js";
