@@ -19,6 +19,7 @@ import { OutputClosed, print } from "./output.ts";
 import { selfCommand } from "./self_command.ts";
 import { ENDING, onSignals } from "./signals.ts";
 import { simulateBase, type SimulateFlags } from "./simulate_options.ts";
+import type { SimulationRecording } from "./simulate_recording.ts";
 import { checkRoom, limitOf, planOf } from "./simulate_plan.ts";
 import { createTimeline } from "./simulate_text.ts";
 import { chooseStyle } from "./style.ts";
@@ -44,10 +45,18 @@ async function run(flags: SimulateFlags): Promise<number> {
   const style = chooseStyle(flags.color);
   const interrupt = new AbortController();
   const timeline = createTimeline(print, style, (error) => interrupt.abort(error));
-  const tell: Tell = (event) => json ? print(toJson(event)) : timeline.add(event);
+  const recording = flags.record === undefined
+    ? undefined
+    : await (await import("./simulate_recording.ts")).recordSimulation(flags);
+  const tell: Tell = (event) => {
+    recording?.tell(event);
+    if (json) print(toJson(event));
+    else timeline.add(event);
+  };
   const offSignals = onSignals(ENDING, () => interrupt.abort());
   try {
-    const verdict = await play(flags, tell, interrupt.signal);
+    const verdict = await play(flags, tell, interrupt.signal, recording);
+    recording?.tell(verdict);
     // A timer has nobody to throw to: what it could not print is thrown once everything is cleaned up.
     if (interrupt.signal.reason instanceof OutputClosed) throw interrupt.signal.reason;
     timeline.flush();
@@ -56,19 +65,26 @@ async function run(flags: SimulateFlags): Promise<number> {
     return verdict.as_expected ? 0 : 1;
   } finally {
     timeline.close();
+    await recording?.close();
     offSignals();
   }
 }
 
 type Judged = ReturnType<typeof simulationEvent<Verdict>>;
 
-async function play(flags: SimulateFlags, tell: Tell, interrupted: AbortSignal): Promise<Judged> {
+async function play(
+  flags: SimulateFlags,
+  tell: Tell,
+  interrupted: AbortSignal,
+  recording: SimulationRecording | undefined,
+): Promise<Judged> {
+  const recorded = recording && { recorder: recording.recorder };
   const limit = limitOf(flags);
   if (flags.fake !== undefined && flags.here === true) {
     throw new OomkitError("cannot use --here and --fake at once", "give one of them");
   }
   if (flags.fake !== undefined) {
-    return await playFake(flags, limit!, 2, "--fake asks for it", tell, interrupted);
+    return await playFake(flags, limit!, 2, "--fake asks for it", tell, interrupted, recording);
   }
   const idle = flags.growth !== undefined
     ? "--growth"
@@ -81,23 +97,24 @@ async function play(flags: SimulateFlags, tell: Tell, interrupted: AbortSignal):
   const program = selfCommand();
   if (limit === undefined) {
     const stage = ownStage(discover(flags.root));
-    const verdict = await simulate(planOf(flags, stage.limit), stage, program, tell, interrupted);
+    const plan = { ...planOf(flags, stage.limit), ...recorded };
+    const verdict = await simulate(plan, stage, program, tell, interrupted, recording?.see);
     return simulationEvent(clock(), stage.cgroup.path, verdict);
   }
 
-  const plan = planOf(flags, limit);
+  const plan = { ...planOf(flags, limit), ...recorded };
   const hierarchy = findHierarchy(flags);
   if (typeof hierarchy === "string") {
-    return await playFake(flags, limit, 2, hierarchy, tell, interrupted);
+    return await playFake(flags, limit, 2, hierarchy, tell, interrupted, recording);
   }
   await sweep(hierarchy, tell);
   checkRoom(limit, roomFor(hierarchy));
   const stage = sandboxStage(hierarchy, limit, flags.group === true);
   if ("refused" in stage) {
     const { version } = hierarchy.dialect;
-    return await playFake(flags, limit, version, stage.refused, tell, interrupted);
+    return await playFake(flags, limit, version, stage.refused, tell, interrupted, recording);
   }
-  const verdict = await simulate(plan, stage, program, tell, interrupted);
+  const verdict = await simulate(plan, stage, program, tell, interrupted, recording?.see);
   return simulationEvent(clock(), stage.cgroup.path, verdict);
 }
 
@@ -133,8 +150,12 @@ async function playFake(
   reason: string,
   tell: Tell,
   interrupted: AbortSignal,
+  recording: SimulationRecording | undefined,
 ): Promise<Judged> {
-  const plan: Plan = planOf({ ...flags, kind: "anon" }, limit);
+  const plan: Plan = {
+    ...planOf({ ...flags, kind: "anon" }, limit),
+    ...(recording && { recorder: recording.recorder }),
+  };
   const keptUp = flags.fake !== undefined && flags.expect === undefined;
   const curve: Curve = {
     shape: flags.growth ?? "linear",
@@ -147,6 +168,12 @@ async function playFake(
   const { fake: dir } = flags;
   const expected = keptUp ? null : plan.expected;
   const place = { version, curve, reason, ...(dir !== undefined && { dir }) } as const;
-  const { verdict, cgroup } = await simulateFake({ ...plan, expected }, place, tell, interrupted);
+  const { verdict, cgroup } = await simulateFake(
+    { ...plan, expected },
+    place,
+    tell,
+    interrupted,
+    recording?.see,
+  );
   return simulationEvent(clock(), cgroup, verdict);
 }

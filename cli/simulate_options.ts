@@ -4,6 +4,7 @@ import { OomkitError } from "../core/errors.ts";
 import { KINDS, SIGNAL_REPLIES } from "../core/simulate/allocation.ts";
 import { SHAPES } from "../core/simulate/growth.ts";
 import { option, parsed, parsedList, preferFlag, subcommand } from "./options.ts";
+import { withRecording } from "./record_options.ts";
 import { parseDuration, parseRate, parseSize, parseSizeOrPercent } from "./units.ts";
 
 const MIB = 1024 ** 2;
@@ -46,7 +47,9 @@ export function parseListen(text: string): Listen {
 }
 
 export function simulateBase() {
-  return subcommand("simulate", "make a process run out of memory on purpose, and say who won")
+  return withRecording(
+    subcommand("simulate", "make a process run out of memory on purpose, and say who won"),
+  )
     .addOption(
       option("--mb <n>", "limit of the cgroup in MiB (20)").argParser(parsed(parseMebibytes)),
     )

@@ -12,6 +12,7 @@ import { targetsOf, wantsJson } from "./options.ts";
 import { print, printable, say } from "./output.ts";
 import { openQueuedOutput } from "./queued_output.ts";
 import { openReporters } from "./reporters.ts";
+import type { RunRecording } from "./recording.ts";
 import { ENDING, onSignals } from "./signals.ts";
 import { chooseStyle } from "./style.ts";
 import { watchBase, type WatchFlags } from "./watch_options.ts";
@@ -98,6 +99,16 @@ export function complainOfPercentages(options: WatchOptions, limits: ReadonlyMap
   }
 }
 
+/** What is asked for of it; whoever does not ask for one does not load what it takes. */
+export async function recordingOf(
+  flags: WatchFlags,
+  hierarchy: 1 | 2,
+): Promise<RunRecording | undefined> {
+  if (flags.record === undefined) return undefined;
+  const { openRecording } = await import("./recording.ts");
+  return await openRecording(flags, { command: "watch", hierarchy });
+}
+
 async function watchTargets(targets: readonly string[], flags: WatchFlags): Promise<number> {
   const hierarchy = discover(flags.root);
   const cgroups = targets.length === 0
@@ -110,6 +121,8 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
     complainOfPercentages(options, new Map(limits));
   }
 
+  const { version } = hierarchy.dialect;
+  const recording = await recordingOf(flags, version);
   const json = wantsJson(flags);
   const style = chooseStyle(flags.color);
   let watching: Watching | undefined = undefined;
@@ -127,6 +140,7 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
   const until = new Set(flags.until);
   const emit = (event: OomkitEvent) => {
     seen.add(event.type);
+    recording?.event(event);
     reporters.report(event, "");
     print(json ? toJson(event) : eventText(event, style));
     if (until.has(event.type)) reach();
@@ -137,9 +151,8 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
     if (signal === "SIGHUP" && !Deno.stdin.isTerminal() && flags.logFile) reporters.reopen();
     else reach();
   });
-  watching = startWatch(options, emit);
+  watching = startWatch({ ...options, ...(recording && { recorder: recording }) }, emit);
   watching.done.catch((error) => failure = error);
-  const { version } = hierarchy.dialect;
   const what = unique.length === 1 ? printable(unique[0]!.path) : `${unique.length} cgroups`;
   const beneath = options.recursive ? " and all beneath" : "";
   say(`watching ${what}${beneath} (cgroup v${version}): ${watching.sources.join("; ")}`);
@@ -150,6 +163,7 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
     await watching.stop();
   } finally {
     clearTimeout(timer);
+    await recording?.close();
     await reporters.close();
     await output?.close();
     offSignals();

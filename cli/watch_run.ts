@@ -20,7 +20,7 @@ import { openReporters } from "./reporters.ts";
 import { onSignals } from "./signals.ts";
 import { chooseStyle } from "./style.ts";
 import { formatBytes, formatPercent } from "./units.ts";
-import { complainOfPercentages, watchOptions } from "./watch.ts";
+import { complainOfPercentages, recordingOf, watchOptions } from "./watch.ts";
 import type { WatchFlags } from "./watch_options.ts";
 
 /** Not SIGINT on a terminal: there the whole foreground group gets it from the kernel already. */
@@ -41,6 +41,7 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
   using report = flags.report === undefined
     ? undefined
     : openResultFile(flags.report, "the report");
+  const recording = await recordingOf(flags, hierarchy.dialect.version);
   const signals = collectSignals();
   let watching: Watching | undefined = undefined;
   const reporters = await openReporters(flags, {
@@ -55,8 +56,10 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
     complainOfPercentages(options, new Map([[cgroup.path, readAncestry(cgroup).limit.bytes]]));
     const events: OomkitEvent[] = [];
     const style = chooseStyle(flags.color);
-    watching = startWatch(options, (event) => {
+    const recorded = { ...options, ...(recording && { recorder: recording }) };
+    watching = startWatch(recorded, (event) => {
       events.push(event);
+      recording?.event(event);
       reporters.report(event, "");
       if (isNews(event, flags)) say(eventText(event, style));
     });
@@ -83,6 +86,7 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
     return failedBy.length > 0 && status.code === 0 ? 1 : status.code;
   } finally {
     await sandbox?.remove();
+    await recording?.close();
     await reporters.close();
     signals.off();
   }
