@@ -30,6 +30,7 @@ import {
   wantsJson,
 } from "./options.ts";
 import { print, printable, say } from "./output.ts";
+import { forceOption } from "./record_options.ts";
 import { chooseStyle, terminalWidth } from "./style.ts";
 import { parseSizeOrPercent } from "./units.ts";
 
@@ -65,12 +66,21 @@ export function inspectCommand(finish: Finish) {
         .choices(CI_SERVICES),
     )
     .addOption(option("--junit <file>", "check: write the findings there, as JUnit XML"))
+    .addOption(
+      option("--html <file>", "draw a recording, or with --tree where memory is, as a page"),
+    )
+    .addOption(option("--svg <file>", "the same as a still picture"))
+    .addOption(forceOption)
     .addHelpText("after", requirementHelp() + CI_HELP)
-    .action((targets, options, command) => {
+    .action(async (targets, options, command) => {
       const given = (name: string) => command.getOptionValueSource(name) === "cli";
       const idle = ["minHeadroom", "maxUsage", "require", "annotate", "junit"].find(given);
       if (idle !== undefined && !options.check) {
         throw new OomkitError(`cannot use --${kebab(idle)} alone: it is a check`, "add --check");
+      }
+      if (given("html") || given("svg")) {
+        const { drawRecording } = await import("./inspect_picture.ts");
+        if (!options.tree) return finish(await drawRecording(targets, options));
       }
       const node = targets.length === 0 && options.root === undefined && onHost();
       const ofTree = ["depth", "top"].find(given);

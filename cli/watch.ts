@@ -12,6 +12,7 @@ import { targetsOf, wantsJson } from "./options.ts";
 import { print, printable, say } from "./output.ts";
 import { openQueuedOutput } from "./queued_output.ts";
 import { openReporters } from "./reporters.ts";
+import { isRecorded } from "./record_options.ts";
 import type { RunRecording } from "./recording.ts";
 import { ENDING, onSignals } from "./signals.ts";
 import { chooseStyle } from "./style.ts";
@@ -104,7 +105,7 @@ export async function recordingOf(
   flags: WatchFlags,
   hierarchy: 1 | 2,
 ): Promise<RunRecording | undefined> {
-  if (flags.record === undefined) return undefined;
+  if (!isRecorded(flags)) return undefined;
   const { openRecording } = await import("./recording.ts");
   return await openRecording(flags, { command: "watch", hierarchy });
 }
@@ -121,8 +122,6 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
     complainOfPercentages(options, new Map(limits));
   }
 
-  const { version } = hierarchy.dialect;
-  const recording = await recordingOf(flags, version);
   const json = wantsJson(flags);
   const style = chooseStyle(flags.color);
   let watching: Watching | undefined = undefined;
@@ -133,6 +132,8 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
     alive: () => failure === undefined ? { ok: true } : { ok: false, why: String(failure) },
     ready: () => watching ? { ok: true } : { ok: false, why: "it is still starting" },
   });
+  const { version } = hierarchy.dialect;
+  const recording = await recordingOf(flags, version);
   // Who does not read stdout must not keep the others from being told.
   const output = reporters.hasAny ? openQueuedOutput() : undefined;
   const seen = new Set<EventType>();
@@ -163,10 +164,13 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
     await watching.stop();
   } finally {
     clearTimeout(timer);
-    await recording?.close();
-    await reporters.close();
-    await output?.close();
-    offSignals();
+    try {
+      await recording?.close();
+    } finally {
+      await reporters.close();
+      await output?.close();
+      offSignals();
+    }
   }
   const failed = flags.failOn?.some((type) => seen.has(type)) ?? false;
   const missed = until.size > 0 && ![...until].some((type) => seen.has(type));

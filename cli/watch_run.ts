@@ -41,7 +41,6 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
   using report = flags.report === undefined
     ? undefined
     : openResultFile(flags.report, "the report");
-  const recording = await recordingOf(flags, hierarchy.dialect.version);
   const signals = collectSignals();
   let watching: Watching | undefined = undefined;
   const reporters = await openReporters(flags, {
@@ -50,6 +49,7 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
     alive: () => ({ ok: true }),
     ready: () => watching ? { ok: true } : { ok: false, why: "it is still starting" },
   });
+  const recording = await recordingOf(flags, hierarchy.dialect.version);
   const { sandbox, cgroup } = findPlace(hierarchy, flags.limit);
   try {
     const options = watchOptions(flags, [cgroup]);
@@ -86,9 +86,12 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
     return failedBy.length > 0 && status.code === 0 ? 1 : status.code;
   } finally {
     await sandbox?.remove();
-    await recording?.close();
-    await reporters.close();
-    signals.off();
+    try {
+      await recording?.close();
+    } finally {
+      await reporters.close();
+      signals.off();
+    }
   }
 }
 

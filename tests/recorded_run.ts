@@ -31,6 +31,7 @@ export function cgroupLine(id: number, { path, limit = 512 * MIB, marks }: MadeC
     at,
     id,
     path,
+    measured: path,
     container_id: null,
     pod_uid: null,
     limit,

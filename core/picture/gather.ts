@@ -20,8 +20,8 @@ export interface Gathering {
   picture(remarks?: readonly string[]): Picture | undefined;
 }
 
-/** All series together: 16 bytes each, so 32 MB at the very most. */
-const MOST_IN_ALL = 2_000_000;
+/** All series together: 16 bytes each, so some 10 MB at the very most, in a guard too. */
+const MOST_IN_ALL = 600_000;
 const MOST_EVENTS = 5000;
 const MOST_CASUALTIES = 1000;
 
@@ -50,7 +50,7 @@ export function gather({ shown, facts }: Words): Gathering {
   const casualties: Unplaced<Casualty>[] = [];
   const kills = new Map<string, number>();
   const tolds: { verdict?: string | undefined; isFine?: boolean; would: number } = { would: 0 };
-  const left = { events: 0, casualties: 0, points: false };
+  const left = { events: 0, casualties: 0, lost: 0, points: false };
 
   const put = (series: Series, at: number, value: number) => {
     const before = series.length;
@@ -132,7 +132,8 @@ export function gather({ shown, facts }: Words): Gathering {
       else if (line.type === "gone") {
         const raw = raws.get(line.id);
         if (raw !== undefined) raw.gone = line.at;
-      } else if (line.type === "end") why = line.why;
+      } else if (line.type === "lost") left.lost += line.snapshots;
+      else if (line.type === "end") why = line.why;
     },
     picture(remarks = []) {
       if (head === undefined) return undefined;
@@ -213,7 +214,7 @@ function byWeight(a: Group, b: Group): number {
 
 function remarksOf(
   why: string | undefined,
-  left: { readonly events: number; readonly casualties: number; readonly points: boolean },
+  left: Readonly<{ events: number; casualties: number; lost: number; points: boolean }>,
 ): string[] {
   return [
     ...(why === "full" ? ["The recording was full before the run had ended."] : []),
@@ -221,6 +222,7 @@ function remarksOf(
     ...(left.points
       ? ["Of the longest lines only the least and the most of each stretch are kept."]
       : []),
+    ...(left.lost > 0 ? [`${left.lost} looks came faster than they could be written down.`] : []),
     ...(left.events > 0 ? [`${left.events} more events are left out here.`] : []),
     ...(left.casualties > 0 ? [`${left.casualties} more victims are left out here.`] : []),
   ];
