@@ -155,8 +155,8 @@ export function gather({ shown, facts }: Words): Gathering {
         from: head.at,
         to: Math.max(last, head.at + 1),
         groups,
-        events: events.map(placed),
-        casualties: casualties.map(placed),
+        events: events.map(placed).sort(byTime),
+        casualties: casualties.map(placed).sort(byTime),
         remarks: [...remarks, ...remarksOf(why, left)],
       };
       return { ...picture, ...verdictOf(picture, tolds) };
@@ -205,6 +205,8 @@ function groupOf(raw: Raw, kills: ReadonlyMap<string, number>, shown: Words["sho
     kills: kills.get(cgroup.path) ?? 0,
   };
 }
+
+const byTime = (a: { at: number }, b: { at: number }) => a.at - b.at;
 
 /** Where something died comes first, then what came closest to its limit, then what is largest. */
 function byWeight(a: Group, b: Group): number {

@@ -74,6 +74,9 @@ async function hashOf(text: string): Promise<string> {
 function bodyOf(picture: Picture): string {
   const { tone, verdict, remarks, groups, casualties, events } = picture;
   const several = groups.length > 1;
+  const shareButton = groups.some(({ closest }) => closest !== null)
+    ? `<button type="button" data-do="share" aria-pressed="false" title="usage as a share of each limit">% of limit</button>`
+    : "";
   return `<main>
 <header>
 <p class="about">${escaped(aboutLine(picture))}</p>
@@ -84,7 +87,7 @@ ${remarks.map((remark) => `<p class="remark">${escaped(remark)}</p>`).join("\n")
 ${tiles(picture)}
 </header>
 <section id="charts" tabindex="0" aria-label="Memory over time">
-<div class="bar"><h2>Memory</h2><p class="tools"><button type="button" data-do="in" title="closer (+)">＋</button><button type="button" data-do="out" title="further (−)">－</button><button type="button" data-do="whole" title="the whole run (0, or a double click)">Whole run</button></p></div>
+<div class="bar"><h2>Memory</h2><p class="tools">${shareButton}<button type="button" data-do="in" title="closer (+)" aria-label="closer">+</button><button type="button" data-do="out" title="further (−)" aria-label="further">−</button><button type="button" data-do="whole" title="the whole run (0, or a double click)">Whole run</button></p></div>
 <div id="memory" class="chart"></div>
 <h2 class="lower">Stalled for memory <span class="more">PSI, % of the last 10 s: full, and some dashed</span></h2>
 <div id="pressure" class="chart"></div>

@@ -1,6 +1,6 @@
 /** What the script of the page gets: the figures, and the names and texts that it shows on the chart. Pure. */
 
-import { type Picture, SHOWN_AT_FIRST } from "./picture.ts";
+import { isByShare, type Picture, SHOWN_AT_FIRST } from "./picture.ts";
 import type { Series } from "./series.ts";
 import { shortName } from "./text.ts";
 
@@ -16,6 +16,8 @@ interface Packed {
 export interface PageData {
   readonly from: number;
   readonly to: number;
+  /** Whether memory is shown as a share of each limit at first. */
+  readonly share: boolean;
   readonly groups: readonly {
     readonly name: string;
     readonly shown: boolean;
@@ -36,6 +38,7 @@ export function pageData(picture: Picture): PageData {
   return {
     from,
     to,
+    share: isByShare(picture),
     groups: picture.groups.map((group, place) => ({
       name: shortName(group.path),
       shown: place < SHOWN_AT_FIRST,

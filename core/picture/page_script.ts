@@ -10,6 +10,8 @@ import charts from "./page/charts.js" with { type: "text" };
 import figures from "./page/figures.js" with { type: "text" };
 import glyphs from "./page/glyphs.js" with { type: "text" };
 import gestures from "./page/gestures.js" with { type: "text" };
+import lines from "./page/lines.js" with { type: "text" };
+import share from "./page/share.js" with { type: "text" };
 import height from "./page/height.js" with { type: "text" };
 import hover from "./page/hover.js" with { type: "text" };
 import labels from "./page/labels.js" with { type: "text" };
@@ -29,6 +31,8 @@ const parts = [
   glyphs,
   unpack,
   over,
+  share,
+  lines,
   charts,
   hover,
   gestures,

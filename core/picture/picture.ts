@@ -86,5 +86,11 @@ export interface Picture {
   readonly casualties: readonly Casualty[];
 }
 
+/** Cgroups of different sizes are compared by how near each is to its own limit. */
+export function isByShare({ groups }: Picture): boolean {
+  const shown = groups.slice(0, SHOWN_AT_FIRST);
+  return shown.length > 1 && shown.every(({ closest }) => closest !== null);
+}
+
 /** So many cgroups are drawn at first; the others are a click away. */
 export const SHOWN_AT_FIRST = 6;

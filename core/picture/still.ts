@@ -1,15 +1,13 @@
 /** A still picture of a run, as SVG: the verdict, memory and pressure over time, what happened. Pure. */
 
-import { bytesText, clockText, spanText } from "./page/figures.js";
+import { clockText, spanText } from "./page/figures.js";
 import { GLYPHS, GRAVITY } from "./page/glyphs.js";
-import { heightFor } from "./page/height.js";
+import { mostOf, shareHeight } from "./page/height.js";
 import palette from "./page/palette.css" with { type: "text" };
 import look from "./page/still.css" with { type: "text" };
-import type { Group, Happening, Picture, Step } from "./picture.ts";
-import { SHOWN_AT_FIRST } from "./picture.ts";
-import type { Series } from "./series.ts";
+import type { Group, Happening, Picture } from "./picture.ts";
+import { isByShare, SHOWN_AT_FIRST } from "./picture.ts";
 import {
-  areaOf,
   axes,
   type Box,
   type Frame,
@@ -17,8 +15,8 @@ import {
   labelsBeside,
   pathOf,
   xOf,
-  yOf,
 } from "./still_chart.ts";
+import { bytesChart, shareChart } from "./still_memory.ts";
 import { cut, escaped, shortName, wrapped } from "./text.ts";
 
 const WIDTH = 1100;
@@ -93,30 +91,29 @@ export function aboutLine(picture: Picture): string {
 function chartsOf(picture: Picture, top: number): Piece {
   const { from, to } = picture;
   const shown = picture.groups.slice(0, SHOWN_AT_FIRST);
-  const peaks = shown.map(({ peak }) => peak ?? 0);
-  const limits = shown.flatMap((group) => group.limits.map(({ limit }) => limit ?? 0));
   const frameOf = (box: Box, most: number): Frame => ({ box, from, to, most });
-  const memory = frameOf(
-    { left: LEFT, top, width: PLOT, height: MEMORY },
-    heightFor(peaks, limits),
-  );
-  const stalls = shown.flatMap((group) => [group.some, group.full]);
+  const box = { left: LEFT, top, width: PLOT, height: MEMORY };
+  const upper = isByShare(picture)
+    ? shareChart(shown, (most) => frameOf(box, most))
+    : bytesChart(shown, (most) => frameOf(box, most));
+  const stalls = shown.flatMap(({ some, full }) => [some, full]);
   const hasPressure = stalls.some(({ length }) => length > 0);
   const base = top + MEMORY;
   const pressure = frameOf(
     { left: LEFT, top: base + 44, width: PLOT, height: PRESSURE },
-    Math.max(10, ...stalls.map(mostOf)) * 1.05,
+    shareHeight(stalls.map(({ v, length }) => mostOf(v, length)), 10),
   );
   const lower = hasPressure
     ? heading("Stalled for memory (PSI, % of the last 10 s)", base + 34) +
       axes(pressure, "percent", true) +
       shown.map((group, place) => stallLines(pressure, group, place)).join("")
     : "";
+  const { frame } = upper;
   return {
-    text: heading("Memory", top - 20) + axes(memory, "bytes", !hasPressure) +
-      shown.map((group, place) => memoryLines(memory, group, place, shown.length === 1)).join("") +
-      eventMarks(memory, picture.events, hasPressure ? pressure : memory) +
-      labelsBeside(memory, memoryLabels(memory, shown, picture)) + lower,
+    text: heading(upper.title, top - 20) + axes(frame, upper.unit, !hasPressure) + upper.lines +
+      eventMarks(frame, picture.events, hasPressure ? pressure : frame) +
+      labelsBeside(frame, withRest(frame, upper.labels, picture.groups.length - shown.length)) +
+      lower,
     bottom: (hasPressure ? base + 44 + PRESSURE : base) + 30,
   };
 }
@@ -124,73 +121,20 @@ function chartsOf(picture: Picture, top: number): Piece {
 const heading = (text: string, y: number) =>
   `<text class="strong name" x="20" y="${y}">${text}</text>`;
 
-function mostOf({ v, length }: Series): number {
-  let most = 0;
-  for (let at = 0; at < length; at++) most = Math.max(most, v[at]!);
-  return most;
-}
-
-function memoryLines(frame: Frame, group: Group, place: number, alone: boolean): string {
-  const hue = place % 8;
-  const area = alone ? `<path class="area f${hue}" d="${areaOf(frame, group.working)}"/>` : "";
-  const marks = alone
-    ? group.marks.filter(({ bytes }) => bytes <= frame.most).map(({ bytes }) =>
-      `<path class="mark" d="M${LEFT} ${yOf(frame, bytes).toFixed(1)}h${PLOT}"/>`
-    ).join("")
-    : "";
-  return `${area}${marks}<path class="working s${hue}" d="${pathOf(frame, group.working)}"/>` +
-    `<path class="limit ${alone ? "ownlimit" : `s${hue}`}" d="${
-      stepsPath(frame, group.limits, group.gone)
-    }"/>` +
-    `<path class="usage s${hue}" d="${pathOf(frame, group.usage)}"/>`;
-}
-
-function stepsPath(frame: Frame, steps: readonly Step[], gone: number | null): string {
-  let path = "";
-  steps.forEach(({ at, limit }, place) => {
-    if (limit === null || limit > frame.most) return;
-    const end = steps[place + 1]?.at ?? gone ?? frame.to;
-    const y = yOf(frame, limit).toFixed(1);
-    path += `M${xOf(frame, at).toFixed(1)} ${y}H${xOf(frame, end).toFixed(1)}`;
-  });
-  return path;
+/** That there are more is said once, at the bottom. */
+function withRest(
+  { box }: Frame,
+  labels: readonly Label[],
+  rest: number,
+): readonly Label[] {
+  if (rest <= 0) return labels;
+  return [...labels, { y: box.top + box.height, text: `and ${rest} more`, class: "" }];
 }
 
 function stallLines(frame: Frame, { some, full }: Group, place: number): string {
   const hue = `s${place % 8}`;
   return `<path class="some ${hue}" d="${pathOf(frame, some)}"/>` +
     `<path class="full ${hue}" d="${pathOf(frame, full)}"/>`;
-}
-
-/** One cgroup has its lines named; of several each has its name. */
-function memoryLabels(frame: Frame, shown: readonly Group[], picture: Picture): Label[] {
-  const lastOf = ({ v, length }: Series) => v[length - 1];
-  const [only] = shown;
-  if (only === undefined) return [];
-  if (shown.length > 1) {
-    const rest = picture.groups.length - shown.length;
-    return shown.map((group, place) => ({
-      y: yOf(frame, lastOf(group.usage) ?? 0),
-      text: place === shown.length - 1 && rest > 0
-        ? `${shortName(group.path, 18)} (${rest} more)`
-        : shortName(group.path, 26),
-      class: `name f${place % 8}`,
-    }));
-  }
-  const label = (bytes: number, text: string, style: string) => ({
-    y: yOf(frame, bytes),
-    text: `${text} ${bytesText(bytes)}`,
-    class: style,
-  });
-  return [
-    ...(only.limit === null
-      ? []
-      : [label(only.limit, only.limit > frame.most ? "↑ limit" : "limit", "ownlimit")]),
-    ...(only.usage.length === 0 ? [] : [label(lastOf(only.usage)!, "usage", "name f0")]),
-    ...(only.working.length === 0 ? [] : [label(lastOf(only.working)!, "working set", "f0")]),
-    ...only.marks.filter(({ bytes }) => bytes <= frame.most)
-      .map(({ name, bytes }) => label(bytes, name, "strong")),
-  ];
 }
 
 /** Above the chart, one to a spot; what is grave falls through to the lower edge. */

@@ -3,7 +3,7 @@
 import { bytesTick, clockText } from "./page/figures.js";
 import { spread } from "./page/labels.js";
 import { thin } from "./page/thin.js";
-import { byteStep, ticksBetween, timeStep } from "./page/ticks.js";
+import { byteStep, percentStep, ticksBetween, timeStep } from "./page/ticks.js";
 import type { Series } from "./series.ts";
 import { escaped } from "./text.ts";
 
@@ -38,7 +38,9 @@ export const yOf = ({ box, most }: Frame, value: number) =>
 /** The grid with its sizes, and the clock beneath. */
 export function axes(frame: Frame, unit: "bytes" | "percent", withClock: boolean): string {
   const { box, from, to, most } = frame;
-  const step = unit === "bytes" ? byteStep(0, most, box.height / 45) : most > 50 ? 50 : most / 2;
+  const step = unit === "bytes"
+    ? byteStep(0, most, box.height / 45)
+    : percentStep(most) * (box.height < 150 ? 2 : 1);
   const rows = ticksBetween(0, most, step).map((value) => {
     const y = round(yOf(frame, value));
     const text = unit === "bytes" ? bytesTick(value) : `${Math.round(value)} %`;

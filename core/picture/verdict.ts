@@ -2,6 +2,7 @@
 
 import type { Casualty, Group, Happening, Tone } from "./picture.ts";
 import { bytesText } from "./page/figures.js";
+import { cut, shortName } from "./text.ts";
 
 interface Seen {
   readonly groups: readonly Group[];
@@ -52,7 +53,8 @@ export function verdictOf(seen: Seen, told: Told): { verdict: string; tone: Tone
     .sort((a, b) => b.closest! - a.closest!)[0];
   if (nearest === undefined) return { verdict: withoutLimit(groups) + would, tone: "fine" };
   const share = `${(100 * nearest.closest!).toFixed(1)} %`;
-  const subject = groups.length === 1 ? nearest.path : `closest was ${nearest.path}, which`;
+  const name = placeText(nearest.path);
+  const subject = groups.length === 1 ? name : `closest was ${name}, which`;
   return {
     verdict: sentence(
       `Nothing was killed: ${subject} used at most ${share} of its limit, ${
@@ -63,14 +65,18 @@ export function verdictOf(seen: Seen, told: Told): { verdict: string; tone: Tone
   };
 }
 
+/** A path as far as a sentence bears it; the whole stands in the tables. */
+const placeText = (path: string) => path.length <= SHORT ? path : shortName(path, SHORT);
+const SHORT = 48;
+
 const sentence = (text: string) => /[.!?]$/.test(text) ? text : `${text}.`;
 
 function withoutLimit(groups: readonly Group[]): string {
   const largest = groups.filter(({ peak }) => peak !== null).sort((a, b) => b.peak! - a.peak!)[0];
   if (largest === undefined) return "Nothing was killed, and no cgroup was looked at.";
-  return `Nothing was killed, and nothing here has a limit: ${largest.path} used at most ${
-    bytesText(largest.peak)
-  }.`;
+  return `Nothing was killed, and nothing here has a limit: ${
+    placeText(largest.path)
+  } used at most ${bytesText(largest.peak)}.`;
 }
 
 /** `java (pid 42)`, `3 processes (java, node)`. */
@@ -91,7 +97,7 @@ function whereOf(casualties: readonly Casualty[]): string {
   const places = [...new Set(casualties.map(({ cgroup }) => cgroup))];
   if (places.length > 1) return ` in ${places.length} cgroups`;
   const how = [...new Set(casualties.map((each) => each.how))];
-  return ` in ${places[0]}${
-    how.length === 1 && casualties[0]!.by === "kernel" ? ` ${how[0]}` : ""
+  return ` in ${placeText(places[0]!)}${
+    how.length === 1 && casualties[0]!.by === "kernel" ? ` ${cut(how[0]!, 64)}` : ""
   }`;
 }

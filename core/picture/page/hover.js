@@ -66,8 +66,8 @@ function row(group, at) {
   line.append(element("span", `${bytesText(usage)}${share}`, "what"));
   const more = [
     ...(working === undefined ? [] : [`working set ${bytesText(working)}`]),
-    ...(some === undefined ? [] : [`some ${some.toFixed(1)} %`]),
-    ...(full === undefined ? [] : [`full ${full.toFixed(1)} %`]),
+    ...(!some ? [] : [`some ${some.toFixed(1)} %`]),
+    ...(!full ? [] : [`full ${full.toFixed(1)} %`]),
   ];
   if (more.length > 0) line.append(element("span", more.join(", "), "more"));
   return line;

@@ -28,6 +28,7 @@ const pressure = find("pressure");
 const hasPressure = run.groups.some(({ some, full }) => some.t.length + full.t.length > 0);
 /** @type {ReturnType<typeof makeChart>[]} */
 let charts = [];
+let isByShare = run.share;
 let events = run.events;
 /** @type {Float64Array} */
 let times = new Float64Array();
@@ -93,7 +94,7 @@ function build() {
   const groups = shownGroups();
   events = run.events.filter(({ group }) => group === null || on.has(group));
   times = Float64Array.from(events, ({ at }) => at);
-  charts = [makeChart(memory, "memory", groups, events, whole, behaviour)];
+  charts = [makeChart(memory, isByShare ? "share" : "bytes", groups, events, whole, behaviour)];
   if (hasPressure) charts.push(makeChart(pressure, "pressure", groups, events, whole, behaviour));
   for (const { plot } of charts) {
     followGestures(plot.over, () => view, go);
@@ -128,7 +129,11 @@ for (
     if (what === "in") go(zoomed(view, 0.5));
     else if (what === "out") go(zoomed(view, 2));
     else if (what === "whole") go(whole);
-    else {
+    else if (what === "share") {
+      isByShare = !isByShare;
+      tellShare();
+      build();
+    } else {
       on.clear();
       if (what === "all") run.groups.forEach((_, place) => on.add(place));
       followSwitches();
@@ -155,7 +160,13 @@ find("charts").addEventListener("keydown", (event) => {
   go(next);
 });
 
+function tellShare() {
+  const button = document.querySelector("button[data-do=share]");
+  button?.setAttribute("aria-pressed", String(isByShare));
+}
+
 document.body.classList.add("live");
+tellShare();
 build();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", build);
 let width = memory.clientWidth;

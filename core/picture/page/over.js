@@ -96,22 +96,39 @@ export function drawLabels(plot, labels) {
 }
 
 /**
- * A line across at each of these heights.
+ * @param {any} plot uPlot
+ * @param {number} value
+ * @param {string} paint
+ * @param {readonly number[]} dash CSS pixels
+ */
+function drawLevel(plot, value, paint, dash) {
+  const { ctx, bbox } = plot;
+  const y = plot.valToPos(value, "y", true);
+  ctx.save();
+  ctx.strokeStyle = paint;
+  ctx.lineWidth = devicePixelRatio;
+  ctx.setLineDash(dash.map((length) => length * devicePixelRatio));
+  ctx.beginPath();
+  ctx.moveTo(bbox.left, y);
+  ctx.lineTo(bbox.left + bbox.width, y);
+  ctx.stroke();
+  ctx.restore();
+}
+
+/**
+ * A dotted line at each of these heights.
  * @param {any} plot uPlot
  * @param {readonly number[]} values
  */
 export function drawAcross(plot, values) {
-  const { ctx, bbox } = plot;
-  ctx.save();
-  ctx.strokeStyle = colour("soft");
-  ctx.lineWidth = devicePixelRatio;
-  ctx.setLineDash([1.5 * devicePixelRatio, 3 * devicePixelRatio]);
-  for (const value of values) {
-    const y = plot.valToPos(value, "y", true);
-    ctx.beginPath();
-    ctx.moveTo(bbox.left, y);
-    ctx.lineTo(bbox.left + bbox.width, y);
-    ctx.stroke();
-  }
-  ctx.restore();
+  for (const value of values) drawLevel(plot, value, colour("soft"), [1.5, 3]);
+}
+
+/**
+ * What all must stay below.
+ * @param {any} plot uPlot
+ * @param {number} value
+ */
+export function drawEdge(plot, value) {
+  drawLevel(plot, value, colour("bad"), [7, 4]);
 }

@@ -34,8 +34,16 @@ export function timeStep(from, to, most) {
 export function byteStep(from, to, most) {
   const least = Math.max(1, (to - from) / Math.max(1, most));
   const unit = 1024 ** Math.floor(Math.log2(least) / 10);
-  return [1, 2, 4, 5, 8, 10, 16, 20, 32, 50, 64, 100, 128, 200, 256, 500, 512, 1024]
+  return [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
     .map((factor) => factor * unit).find((step) => step >= least) ?? unit * 1024;
+}
+
+/**
+ * @param {number} most percent
+ * @returns {number} percent
+ */
+export function percentStep(most) {
+  return [1, 2, 5, 10, 25, 50, 100].find((step) => most / step <= 5) ?? most / 4;
 }
 
 /**

@@ -23,6 +23,7 @@
  * @typedef {object} Run
  * @property {number} from
  * @property {number} to
+ * @property {boolean} share whether memory is shown as a share of each limit at first
  * @property {Group[]} groups
  * @property {Happening[]} events
  */
@@ -32,10 +33,11 @@
  * @returns {Run}
  */
 export function unpack(text) {
-  const { from, to, groups, events } = JSON.parse(text);
+  const { from, to, share, groups, events } = JSON.parse(text);
   return {
     from,
     to,
+    share,
     groups: groups.map((/** @type {any} */ group, /** @type {number} */ place) => ({
       ...group,
       usage: lineOf(group.usage, from, 1),
