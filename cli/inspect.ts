@@ -4,7 +4,7 @@ import type { Cgroup } from "../core/cgroup/cgroup.ts";
 import { openCgroup } from "../core/cgroup/cgroup.ts";
 import { discover, type Hierarchy, onHost } from "../core/cgroup/hierarchy.ts";
 import { inspect, type Inspection } from "../core/cgroup/inspection.ts";
-import { readMachine } from "../core/cgroup/machine.ts";
+import { type Machine, readMachine } from "../core/cgroup/machine.ts";
 import { type Requirement, REQUIREMENTS } from "../core/cgroup/rehearse.ts";
 import { ownCgroup, resolveTarget } from "../core/cgroup/resolve.ts";
 import { type Branch, readSubtree } from "../core/cgroup/subtree.ts";
@@ -78,9 +78,13 @@ export function inspectCommand(finish: Finish) {
       if (idle !== undefined && !options.check) {
         throw new OomkitError(`cannot use --${kebab(idle)} alone: it is a check`, "add --check");
       }
-      if (given("html") || given("svg")) {
-        const { drawRecording } = await import("./inspect_picture.ts");
-        if (!options.tree) return finish(await drawRecording(targets, options));
+      const pictures = options.html === undefined && options.svg === undefined
+        ? undefined
+        : await import("./inspect_picture.ts");
+      // A variable may be meant for another call.
+      const isMeant = given("html") || given("svg") || pictures?.isRecordingAt(targets);
+      if (pictures && isMeant && !options.tree) {
+        return finish(await pictures.drawRecording(targets, options));
       }
       const node = targets.length === 0 && options.root === undefined && onHost();
       const ofTree = ["depth", "top"].find(given);
@@ -88,7 +92,14 @@ export function inspectCommand(finish: Finish) {
       if (ofTree !== undefined && !options.tree && !node) {
         throw new OomkitError(`cannot use --${ofTree} alone: it is of a tree`, "add --tree");
       }
-      finish(run(targets, node, options));
+      const drawing = options.tree && pictures?.openTreePicture(options);
+      try {
+        const code = run(targets, node, options, drawing?.show);
+        await drawing?.write();
+        finish(code);
+      } finally {
+        drawing?.drop();
+      }
     });
 }
 
@@ -115,6 +126,9 @@ interface Options extends Common, CiFlags {
   readonly minHeadroom?: ReturnType<typeof parseSizeOrPercent> | undefined;
   readonly maxUsage?: ReturnType<typeof parseSizeOrPercent> | undefined;
   readonly require?: Requirement[] | undefined;
+  readonly html?: string | undefined;
+  readonly svg?: string | undefined;
+  readonly force?: true | undefined;
 }
 
 interface Shown {
@@ -122,8 +136,16 @@ interface Shown {
   readonly tree?: Branch;
 }
 
+/** Whoever shows the same in another way. */
+export type AlsoShow = (cgroups: readonly Cgroup[], machine: Machine) => void;
+
 /** @param node the whole machine is meant. */
-function run(names: readonly string[], node: boolean, options: Options): ExitCode {
+function run(
+  names: readonly string[],
+  node: boolean,
+  options: Options,
+  alsoShow?: AlsoShow,
+): ExitCode {
   if (options.check && !options.minHeadroom && !options.maxUsage && !options.require) {
     throw new OomkitError(
       "cannot check: nothing is asked for",
@@ -132,7 +154,7 @@ function run(names: readonly string[], node: boolean, options: Options): ExitCod
   }
   using telling = options.check ? openCheckTelling(options) : undefined;
   try {
-    return show(names, node, options, telling);
+    return show(names, node, options, telling, alsoShow);
   } catch (error) {
     telling?.fail(error);
     throw error;
@@ -144,6 +166,7 @@ function show(
   node: boolean,
   options: Options,
   telling: CheckTelling | undefined,
+  alsoShow: AlsoShow | undefined,
 ): ExitCode {
   const service = options.check && options.annotate;
   const hierarchy = discover(options.root);
@@ -153,6 +176,7 @@ function show(
     say(withoutCommands(service, `oomkit: ${printable(line)}`));
   });
   const machine = readMachine();
+  alsoShow?.(shown.map(({ inspection }) => inspection.cgroup), machine);
   const look: Look = { style: chooseStyle(options.color), width: terminalWidth() };
   const checked = options.check
     ? check(

@@ -1,8 +1,10 @@
-/** `oomkit inspect run.jsonl --html run.html`: a picture of what was recorded. */
+/** The pictures of `inspect`: of a recording, and with `--tree` of where memory is. */
 
+import { readSubtree } from "../core/cgroup/subtree.ts";
 import { OomkitError, shortened } from "../core/errors.ts";
 import { gather } from "../core/picture/gather.ts";
 import { readRecording } from "../core/record/reader.ts";
+import type { AlsoShow } from "./inspect.ts";
 import type { ExitCode } from "./main.ts";
 import { printable } from "./output.ts";
 import { drawInto, openPictureFiles } from "./picture.ts";
@@ -39,6 +41,47 @@ export async function drawRecording(
     throw error;
   }
   return 0;
+}
+
+/** Whether that is what is named, rather than a cgroup. */
+export function isRecordingAt(names: readonly string[]): boolean {
+  try {
+    return names.length === 1 && Deno.statSync(names[0]!).isFile;
+  } catch {
+    return false;
+  }
+}
+
+export interface TreePictureRun {
+  readonly show: AlsoShow;
+  /** Throws `OomkitError` when it cannot be written. */
+  write(): Promise<void>;
+  /** Whatever is not written yet. */
+  drop(): void;
+}
+
+interface TreeFlags extends PictureFlags {
+  readonly depth?: number | undefined;
+  readonly top?: number | undefined;
+}
+
+/** Throws `OomkitError` when a file cannot be made. */
+export function openTreePicture(flags: TreeFlags): TreePictureRun {
+  const files = openPictureFiles(flags);
+  let seen: Parameters<AlsoShow> | undefined;
+  return {
+    show: (...those) => void (seen = those),
+    drop: files.drop,
+    async write() {
+      const [cgroups, machine] = seen ?? [];
+      const bounds = { depth: flags.depth ?? Infinity, top: flags.top ?? Infinity };
+      const trees = cgroups?.map((cgroup) => readSubtree(cgroup, bounds))
+        .filter((tree) => tree !== undefined);
+      if (machine === undefined || !trees?.length) return;
+      const { drawTrees } = await import("./tree_picture.ts");
+      await drawTrees(files, trees, machine, Date.now());
+    },
+  };
 }
 
 function isFolder(path: string): boolean {

@@ -14,6 +14,8 @@ import lines from "./page/lines.js" with { type: "text" };
 import share from "./page/share.js" with { type: "text" };
 import height from "./page/height.js" with { type: "text" };
 import hover from "./page/hover.js" with { type: "text" };
+import icicle from "./page/icicle.js" with { type: "text" };
+import map from "./page/map.js" with { type: "text" };
 import labels from "./page/labels.js" with { type: "text" };
 import main from "./page/main.js" with { type: "text" };
 import over from "./page/over.js" with { type: "text" };
@@ -47,6 +49,11 @@ export const chartStyle = uplotStyle;
 export function pageScript(): string {
   const notice = uplotNotice.replaceAll("*/", "* /");
   return `/*!\n${notice}*/\n${uplot}\n${joined(parts)}`;
+}
+
+/** Of the page of a tree, which has no chart. */
+export function mapScript(): string {
+  return joined([figures, glyphs, thin, hover, icicle, map]);
 }
 
 /** Modules without imports from elsewhere, and no two names alike, as one script. */
