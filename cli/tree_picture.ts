@@ -29,7 +29,10 @@ export async function drawTrees(
 /** Several trees get one above them that is as large as they are together. */
 export function nodesOf(trees: readonly Branch[]): Node[] {
   const [only] = trees;
-  if (trees.length === 1) return [...flatten(only!)].map((branch) => nodeOf(branch, 0));
+  if (trees.length === 1) {
+    const nodes = [...flatten(only!)].map((branch) => nodeOf(branch, 0));
+    return [withUsage(nodes[0]!, nodes), ...nodes.slice(1)];
+  }
   const usage = trees.reduce((sum, { snapshot }) => sum + (snapshot.usage ?? 0), 0);
   const name = `${trees.length} cgroups`;
   const above = { working: null, limit: null, kills: null, leftOut: 0 };
@@ -37,6 +40,13 @@ export function nodesOf(trees: readonly Branch[]): Node[] {
     { name, path: name, depth: 0, usage, ...above },
     ...trees.flatMap((tree) => [...flatten(tree)].map((branch) => nodeOf(branch, 1))),
   ];
+}
+
+/** The root of v2 counts nothing itself: it is as large as what is right beneath it. */
+function withUsage(root: Node, nodes: readonly Node[]): Node {
+  const known = nodes.filter(({ depth, usage }) => depth === 1 && usage !== null);
+  if (root.usage !== null || known.length === 0) return root;
+  return { ...root, usage: known.reduce((sum, { usage }) => sum + usage!, 0) };
 }
 
 function nodeOf({ cgroup, depth, snapshot, leftOut }: Branch, deeper: number): Node {

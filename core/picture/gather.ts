@@ -88,7 +88,7 @@ export function gather({ shown, facts }: Words): Gathering {
     const type = typeof event.type === "string" ? event.type : "event";
     const of = typeof event.cgroup === "string" ? event.cgroup : "";
     const text = facts(told);
-    if (type === "verdict") {
+    if (type === "verdict" && head?.command === "simulate") {
       tolds.verdict = text;
       tolds.isFine = event.as_expected === true;
       return;

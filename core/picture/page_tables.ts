@@ -3,7 +3,7 @@
 import { bytesText, clockText, spanText } from "./page/figures.js";
 import { GLYPHS, KIND_NAMES } from "./page/glyphs.js";
 import { type Casualty, type Group, type Kind, type Picture, SHOWN_AT_FIRST } from "./picture.ts";
-import { cut, escaped, shortName } from "./text.ts";
+import { cut, escaped, shortName, withShortIds } from "./text.ts";
 
 /** A path fits a line of print when its middle is left out; the whole stands in its title. */
 const PATH = 96;
@@ -42,7 +42,7 @@ function groupRow(group: Group, place: number): string {
   return `<tr><td class="wide"><label title="${escaped(path)}">` +
     `<input type="checkbox" data-group="${place}" autocomplete="off"${checked}>` +
     `<span class="swatch b${place % 8}"></span><bdi>${
-      escaped(cut(path, PATH))
+      escaped(cut(withShortIds(path), PATH))
     }</bdi></label>${more}</td>` +
     `<td class="figure">${bytesText(peak)}</td><td class="figure">${
       limit === null ? "none" : bytesText(limit)

@@ -45,8 +45,11 @@ export function wrapped(text: string, width: number, most: number): string[] {
   return [...lines.slice(0, most - 1), cut(lines.slice(most - 1).join(" "), width)];
 }
 
+/** Container ids cut as container runtimes show them. */
+export const withShortIds = (path: string): string =>
+  path.replace(/[0-9a-f]{64}/g, (id) => id.slice(0, 12));
+
 /** A name short enough for a label: its last part, ids cut as container runtimes show them. */
 export function shortName(path: string, most = 28): string {
-  const name = path.replace(/\/+$/, "").split("/").at(-1) || path;
-  return cut(name.replace(/[0-9a-f]{64}/g, (id) => id.slice(0, 12)), most);
+  return cut(withShortIds(path.replace(/\/+$/, "").split("/").at(-1) || path), most);
 }

@@ -8,7 +8,7 @@ import palette from "./page/palette.css" with { type: "text" };
 import still from "./page/still.css" with { type: "text" };
 import { sheet } from "./page.ts";
 import { mapScript } from "./page_script.ts";
-import { cut, escaped, wrapped } from "./text.ts";
+import { cut, escaped, withShortIds, wrapped } from "./text.ts";
 
 export interface TreePicture {
   /** Which machine, when: one line. */
@@ -20,7 +20,7 @@ export interface TreePicture {
 const WIDTH = 1116;
 const HEIGHT = 620;
 /** So many cgroups stand in the table: those that hold most themselves. */
-const LISTED = 50;
+const LISTED = 25;
 
 export async function treePage(picture: TreePicture): Promise<string> {
   const { about, nodes } = picture;
@@ -92,8 +92,8 @@ export function treeVerdict(nodes: readonly Node[]): string {
   const share = root.usage === 0 ? 0 : 100 * own.own / root.usage;
   const where = nodes.length === 1 || own.own === 0
     ? ""
-    : `; most of it, ${share.toFixed(0)} %, is ${
-      own.node === root ? "its own" : `in ${cut(own.node.path, 60)}`
+    : `; the largest part, ${share.toFixed(0)} %, is ${
+      own.node === root ? "its own" : `in ${cut(withShortIds(own.node.path), 60)}`
     }`;
   return `${bytesText(root.usage)} in use in ${cut(root.path, 60)}${where}.`;
 }
@@ -121,7 +121,7 @@ function holders(nodes: readonly Node[]): string {
         ? "–"
         : `${(100 * node.usage / node.limit).toFixed(1)} %`;
       return `<tr><td class="wide"><bdi title="${escaped(node.path)}">${
-        escaped(cut(node.path, 96))
+        escaped(cut(withShortIds(node.path), 96))
       }</bdi></td><td class="figure">${bytesText(own)}</td><td class="figure">${
         all === 0 ? "–" : `${(100 * own / all).toFixed(1)} %`
       }</td><td class="figure">${bytesText(node.working)}</td><td class="figure">${

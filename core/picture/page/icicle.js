@@ -35,6 +35,8 @@ import { bytesText } from "./figures.js";
 export const LEVELS = 5;
 /** Less high a cell is not drawn, but told of. */
 const LOWEST = 3;
+/** Less wide a name says nothing. */
+const NARROWEST = 130;
 const LINE = 16;
 const LETTER = 6.9;
 const GAP = 1;
@@ -91,7 +93,8 @@ export function ownOf(nodes, at) {
  * @returns {Cell[]}
  */
 export function layout(nodes, root, width, height) {
-  const levels = Math.max(1, Math.min(LEVELS, levelsOf(nodes, root)));
+  const fit = Math.max(2, Math.min(LEVELS, Math.floor(width / NARROWEST)));
+  const levels = Math.min(fit, levelsOf(nodes, root));
   const column = width / levels;
   /** @type {Cell[]} */
   const cells = [];

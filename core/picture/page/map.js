@@ -29,7 +29,7 @@ function tell(cell) {
       node.path,
       nodeText(node),
       ...(node.working === null ? [] : [`working set ${bytesText(node.working)}`]),
-      `its own, beneath nothing else: ${bytesText(ownOf(nodes, cell.node))}`,
+      `its own, in no cgroup beneath: ${bytesText(ownOf(nodes, cell.node))}`,
       ...(node.kills ? [`killed by the kernel: ${node.kills}`] : []),
     ];
   tooltip.replaceChildren(
