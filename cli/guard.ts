@@ -20,6 +20,7 @@ import { configFileOf, targetsOf, wantsJson } from "./options.ts";
 import { print, printable, say } from "./output.ts";
 import { openQueuedOutput } from "./queued_output.ts";
 import { openReporters, type Reporters } from "./reporters.ts";
+import type { RunRecording } from "./recording.ts";
 import { selfCommand } from "./self_command.ts";
 import { ENDING, onSignals } from "./signals.ts";
 import { chooseStyle } from "./style.ts";
@@ -126,7 +127,9 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
     }
   };
   let reporters: Reporters | undefined;
+  let recording: RunRecording | undefined;
   const emit = (event: OomkitEvent, stat = "") => {
+    recording?.event(event);
     const foreign = reporters?.report(event, stat);
     if (flags.eventFormat === "oom-guard") {
       if (foreign !== undefined) print(foreign);
@@ -171,8 +174,10 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
       directoryOf: (path) => setup?.directoryOf(path) ?? path,
     });
     const { isPod, untouchable } = setup = setUp(asked, reporters.labels());
+    recording = await recordingOf(flags, setup);
     guarding = await startGuard({
       ...setup,
+      ...(recording && { recorder: recording }),
       ...(isPod ? { findCgroups: () => cgroupsOfProcesses(untouchable) } : {}),
       hookTimeout: flags.hookTimeout,
       holdTimeout: flags.holdTimeout,
@@ -200,6 +205,7 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
     try {
       await guarding?.stop();
     } finally {
+      await recording?.close();
       await reporters?.close();
       await output.close();
       faults.off();
@@ -209,6 +215,18 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
   // What was thrown on the way out is no ordinary end either.
   await Promise.race([faults.thrown, Promise.resolve()]);
   return 0;
+}
+
+/** Whoever does not ask for one does not load what it takes. */
+async function recordingOf(
+  flags: GuardFlags,
+  { plans, version }: GuardSetup,
+): Promise<RunRecording | undefined> {
+  if (flags.record === undefined) return undefined;
+  const { openRecording } = await import("./recording.ts");
+  const { recordedPlan } = await import("../core/guard/recorded_plan.ts");
+  const run = { command: "guard", hierarchy: version, plans: plans.all.map(recordedPlan) } as const;
+  return await openRecording(flags, run);
 }
 
 /** It was at work, so that a service manager is to start it again: unlike after 2, which says that it would be no use. */
