@@ -49,7 +49,7 @@ browserTest("a hostile name executes nothing, and is seen as it is spelt", async
     text,
     /<\/script><img src=x onerror="document\.title='owned'">'"<!--\\x0a\\x1b\[31m/,
   );
-  assert.doesNotMatch(text, /[\u202e\u2028\x1b]/);
+  for (const unseen of ["\u202e", "\u2028", "\x1b"]) assert.ok(!text.includes(unseen));
 
   Deno.writeTextFileSync(`${folder}/run.svg`, stillPicture(pictureOf(lines)));
   await page.open(`${folder}/run.svg`);
