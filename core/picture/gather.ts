@@ -76,6 +76,8 @@ export function gather({ shown, facts }: Words): Gathering {
     put(raw.usage, line.at, line.usage);
     const { inactive_file: inactive } = line;
     if (inactive !== undefined) put(raw.working, line.at, Math.max(0, line.usage - inactive));
+    // It is read more seldom, and is never more than usage.
+    else if (line.usage < lastOf(raw.working)) put(raw.working, line.at, line.usage);
     if (line.some !== undefined) put(raw.some, line.at, line.some);
     if (line.full !== undefined) put(raw.full, line.at, line.full);
     raw.peak = Math.max(raw.peak ?? 0, line.usage);
@@ -178,6 +180,8 @@ function fresh(cgroup: RecordedCgroup, step: Step): Raw {
     gone: null,
   };
 }
+
+const lastOf = ({ v, length }: Series) => v[length - 1] ?? 0;
 
 /** @returns by how many points the longest of them all is shorter now. */
 function shorten(raws: Iterable<Raw>): number {

@@ -1,7 +1,7 @@
 /** A still picture of a run, as SVG: the verdict, memory and pressure over time, what happened. Pure. */
 
 import { clockText, spanText } from "./page/figures.js";
-import { GLYPHS, GRAVITY } from "./page/glyphs.js";
+import { GLYPHS, GRAVITY, withRoom } from "./page/glyphs.js";
 import { mostOf, shareHeight } from "./page/height.js";
 import palette from "./page/palette.css" with { type: "text" };
 import look from "./page/still.css" with { type: "text" };
@@ -137,17 +137,10 @@ function stallLines(frame: Frame, { some, full }: Group, place: number): string 
     `<path class="full ${hue}" d="${pathOf(frame, full)}"/>`;
 }
 
-/** Above the chart, one to a spot; what is grave falls through to the lower edge. */
+/** Above the chart, as many as there is room for; what is grave falls through to the lower edge. */
 function eventMarks(frame: Frame, events: readonly Happening[], lowest: Frame): string {
-  const spots = new Map<number, Happening>();
-  for (const event of events) {
-    const spot = Math.round(xOf(frame, event.at) / 6);
-    const there = spots.get(spot);
-    if (there && GRAVITY.indexOf(there.kind) >= GRAVITY.indexOf(event.kind)) continue;
-    spots.set(spot, event);
-  }
   const bottom = lowest.box.top + lowest.box.height;
-  return [...spots.values()].map((event) => {
+  return withRoom(events, ({ at }) => xOf(frame, at)).map((event) => {
     const x = xOf(frame, event.at).toFixed(1);
     const isGrave = event.kind === "kill" || event.kind === "act";
     const fall = isGrave

@@ -27,3 +27,27 @@ export const KIND_NAMES = {
 
 /** From the least to the gravest: of those that fall on one spot, the gravest is seen. */
 export const GRAVITY = ["note", "level", "oom", "act", "kill"];
+
+/** So near to each other one would lie on the other (pixels). */
+const NEXT = 9;
+
+/**
+ * Those that find room, the gravest first: of equals the first.
+ * @template {{ kind: string }} T
+ * @param {readonly T[]} events
+ * @param {(event: T) => number} placeOf pixels
+ * @returns {T[]}
+ */
+export function withRoom(events, placeOf) {
+  /** @type {Map<number, number[]>} */
+  const taken = new Map();
+  return events.toSorted((a, b) => GRAVITY.indexOf(b.kind) - GRAVITY.indexOf(a.kind))
+    .filter((event) => {
+      const x = placeOf(event);
+      const spot = Math.floor(x / NEXT);
+      const near = [spot - 1, spot, spot + 1].flatMap((each) => taken.get(each) ?? []);
+      if (near.some((other) => Math.abs(other - x) < NEXT)) return false;
+      taken.set(spot, [...taken.get(spot) ?? [], x]);
+      return true;
+    });
+}

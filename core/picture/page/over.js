@@ -1,6 +1,6 @@
 /** What is drawn over a chart: the marks of events, and the labels beside it. */
 
-import { GLYPHS, GRAVITY } from "./glyphs.js";
+import { GLYPHS, withRoom } from "./glyphs.js";
 import { spread } from "./labels.js";
 /** @typedef {import("./unpack.js").Happening} Happening */
 
@@ -16,7 +16,7 @@ export function colour(name) {
 const KIND_COLOURS = { kill: "bad", act: "g3", oom: "bad", level: "warn", note: "note" };
 
 /**
- * One to a spot, the gravest; what is grave falls through the chart.
+ * Of those that lie on each other the gravest; what is grave falls through the chart.
  * @param {any} plot uPlot
  * @param {readonly Happening[]} events
  * @param {boolean} withGlyphs
@@ -24,18 +24,12 @@ const KIND_COLOURS = { kill: "bad", act: "g3", oom: "bad", level: "warn", note: 
 export function drawEvents(plot, events, withGlyphs) {
   const { ctx, bbox } = plot;
   const ratio = devicePixelRatio;
-  /** @type {Map<number, Happening>} */
-  const spots = new Map();
-  for (const event of events) {
-    const x = plot.valToPos(event.at, "x", true);
-    if (x < bbox.left - 1 || x > bbox.left + bbox.width + 1) continue;
-    const spot = Math.round(x / (6 * ratio));
-    const there = spots.get(spot);
-    if (there && GRAVITY.indexOf(there.kind) >= GRAVITY.indexOf(event.kind)) continue;
-    spots.set(spot, event);
-  }
+  const inSight = events.filter(({ at }) => {
+    const x = plot.valToPos(at, "x", true);
+    return x >= bbox.left - 1 && x <= bbox.left + bbox.width + 1;
+  });
   ctx.save();
-  for (const { at, kind } of spots.values()) {
+  for (const { at, kind } of withRoom(inSight, (each) => plot.valToPos(each.at, "x"))) {
     const x = plot.valToPos(at, "x", true);
     const paint = colour(KIND_COLOURS[kind] ?? "note");
     ctx.strokeStyle = paint;

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { formatBytes } from "../../../cli/units.ts";
 import { bytesText, bytesTick, clockText, spanText } from "../../../core/picture/page/figures.js";
 import { byKey, panned, within, zoomed } from "../../../core/picture/page/gestures.js";
+import { withRoom } from "../../../core/picture/page/glyphs.js";
 import { heightFor } from "../../../core/picture/page/height.js";
 import { spread } from "../../../core/picture/page/labels.js";
 import { shareOf } from "../../../core/picture/page/share.js";
@@ -85,4 +86,13 @@ Deno.test("however one zooms and pans, one stays within the run", () => {
   assert.deepEqual(zoomed({ from: 0, to: 100 }, 0.5, 0), { from: 0, to: 50 });
   assert.deepEqual(panned({ from: 0, to: 100 }, 0.2), { from: 20, to: 120 });
   assert.equal(byKey("x", whole, whole), undefined);
+});
+
+Deno.test("of marks that would lie on each other the gravest is seen, and none lies on another", () => {
+  const at = (x: number, kind: string) => ({ x, kind });
+  const seen = withRoom(
+    [at(1, "note"), at(5, "level"), at(8, "kill"), at(30, "note"), at(36, "note")],
+    ({ x }) => x,
+  );
+  assert.deepEqual(seen, [at(8, "kill"), at(30, "note")]);
 });
