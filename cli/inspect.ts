@@ -8,7 +8,7 @@ import { type Machine, readMachine } from "../core/cgroup/machine.ts";
 import { type Requirement, REQUIREMENTS } from "../core/cgroup/rehearse.ts";
 import { ownCgroup, resolveTarget } from "../core/cgroup/resolve.ts";
 import { type Branch, readSubtree } from "../core/cgroup/subtree.ts";
-import { OomkitError } from "../core/errors.ts";
+import { OomkitError, shortened } from "../core/errors.ts";
 import { inspectDocument } from "../core/report/inspect.ts";
 import { toJson } from "../core/report/json.ts";
 import { CI_SERVICES, withoutCommands } from "./annotate.ts";
@@ -86,6 +86,14 @@ export function inspectCommand(finish: Finish) {
       if (pictures && isMeant && !options.tree) {
         return finish(await pictures.drawRecording(targets, options));
       }
+      if (isRecordingName(targets)) {
+        throw new OomkitError(
+          `cannot inspect ${
+            printable(shortened(targets[0]!))
+          } as a cgroup: it is a recording by its name`,
+          "draw it by --html FILE or --svg FILE, or run it again: oomkit simulate --replay FILE",
+        );
+      }
       const node = targets.length === 0 && options.root === undefined && onHost();
       const ofTree = ["depth", "top"].find(given);
       // The machine is shown as a tree anyway.
@@ -114,6 +122,10 @@ const CI_HELP = `
 In CI: --annotate github shows findings on the page of the run, gitlab as a
 section of the job's log; GitLab's pages show them by --junit, named as
 artifacts:reports:junit.`;
+
+/** No cgroup that anybody has met is called so. */
+const isRecordingName = (names: readonly string[]) =>
+  names.length === 1 && /\.jsonl(\.gz)?$/.test(names[0]!);
 
 const kebab = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 

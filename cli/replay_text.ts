@@ -104,6 +104,8 @@ function verdictOf({ same, decisions, told }: ReplayReport): string {
     return `${others.length} of ${decisions.length} decisions differ from what was done`;
   }
   const kills = told.filter(({ what }) => what === "oom_kill").length;
-  const did = strikes.length === 0 ? "it strikes nobody" : `it strikes ${strikes.length} times`;
-  return `${did}; the kernel killed ${kills} times`;
+  const did = strikes.length === 0 ? "it strikes nobody" : `it strikes ${times(strikes.length)}`;
+  return `${did}; the kernel killed ${times(kills)}`;
 }
+
+const times = (count: number) => count === 1 ? "once" : `${count} times`;

@@ -122,6 +122,7 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
     complainOfPercentages(options, new Map(limits));
   }
 
+  const { version } = hierarchy.dialect;
   const json = wantsJson(flags);
   const style = chooseStyle(flags.color);
   let watching: Watching | undefined = undefined;
@@ -132,8 +133,10 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
     alive: () => failure === undefined ? { ok: true } : { ok: false, why: String(failure) },
     ready: () => watching ? { ok: true } : { ok: false, why: "it is still starting" },
   });
-  const { version } = hierarchy.dialect;
-  const recording = await recordingOf(flags, version);
+  const recording = await recordingOf(flags, version).catch(async (error) => {
+    await reporters.close();
+    throw error;
+  });
   // Who does not read stdout must not keep the others from being told.
   const output = reporters.hasAny ? openQueuedOutput() : undefined;
   const seen = new Set<EventType>();

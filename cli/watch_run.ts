@@ -15,6 +15,7 @@ import { annotationLines } from "./annotate.ts";
 import { eventText } from "./event_text.ts";
 import { printable, say, sayAsIs } from "./output.ts";
 import { openResultFile } from "./result_file.ts";
+import type { RunRecording } from "./recording.ts";
 import { runAnnotation } from "./run_annotation.ts";
 import { openReporters } from "./reporters.ts";
 import { onSignals } from "./signals.ts";
@@ -49,9 +50,10 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
     alive: () => ({ ok: true }),
     ready: () => watching ? { ok: true } : { ok: false, why: "it is still starting" },
   });
-  const recording = await recordingOf(flags, hierarchy.dialect.version);
   const { sandbox, cgroup } = findPlace(hierarchy, flags.limit);
+  let recording: RunRecording | undefined;
   try {
+    recording = await recordingOf(flags, hierarchy.dialect.version);
     const options = watchOptions(flags, [cgroup]);
     complainOfPercentages(options, new Map([[cgroup.path, readAncestry(cgroup).limit.bytes]]));
     const events: OomkitEvent[] = [];

@@ -121,7 +121,7 @@ export async function replay(
       : undefined;
   };
 
-  for await (const line of lines) {
+  for await (const line of inTime(lines)) {
     from = Math.min(from, line.at);
     to = Math.max(to, line.at);
     switch (line.type) {
@@ -166,6 +166,26 @@ export async function replay(
     mode: each.mode,
   }));
   return { head: head!, from, to, ending, lost, cgroups, told };
+}
+
+/**
+ * A sentry's looks are in order. A watch and the allocators beside it tell of theirs when they come to it: they are put in the
+ * order of time, each cgroup ahead of what was seen of it.
+ */
+async function* inTime(lines: AsyncIterable<RecordingLine>): AsyncGenerator<RecordingLine> {
+  const known = new Set<number>();
+  const waiting: { readonly line: RecordingLine; readonly at: number }[] = [];
+  let isOrdered = false;
+  for await (const line of lines) {
+    if (line.type === "recording") isOrdered = line.command === "guard";
+    const isFirst = line.type === "recording" || (line.type === "cgroup" && !known.has(line.id));
+    if (line.type === "cgroup") known.add(line.id);
+    if (isOrdered) yield line;
+    else waiting.push({ line, at: isFirst ? -Infinity : line.at });
+  }
+  // Of the same moment what was told first stays first; two infinities have no difference.
+  waiting.sort((a, b) => a.at === b.at ? 0 : a.at - b.at);
+  for (const { line } of waiting) yield line;
 }
 
 interface Plan {

@@ -45,11 +45,12 @@ export function recordWatch(
     recorder.line({ ...line, at: recordingClock() });
   };
 
-  const look = (member: Member) => {
+  /** @param at before it was read: telling takes longer than that. */
+  const look = (member: Member, at: number) => {
     describe(member);
     const { usage } = member;
     if (usage === undefined) return;
-    recorder.line({ type: "snapshot", at: recordingClock(), id: knownOf(member).id, usage });
+    recorder.line({ type: "snapshot", at, id: knownOf(member).id, usage });
   };
 
   const sampler = startSampler(recorder, function* () {
@@ -64,14 +65,16 @@ export function recordWatch(
     around: (observer) => ({
       ...observer,
       refresh(member, source, now) {
+        const at = recordingClock();
         const isThere = observer.refresh(member, source, now);
-        if (isThere) look(member);
+        if (isThere) look(member, at);
         return isThere;
       },
       glance(member, now) {
         const before = member.usage;
+        const at = recordingClock();
         observer.glance(member, now);
-        if (member.usage !== before) look(member);
+        if (member.usage !== before) look(member, at);
       },
     }),
     gone(member) {

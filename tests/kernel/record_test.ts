@@ -5,9 +5,11 @@ import type { RecordedSnapshot, RecordingLine } from "../../core/record/format.t
 import { readRecording } from "../../core/record/reader.ts";
 import { isRecordingLine } from "../recording_schema.ts";
 import { makeFolder } from "../folder.ts";
-import { deedsOf, isDeed, startGuarded } from "../guarded.ts";
+import { deedsOf, isDeed, startGuarded, until } from "../guarded.ts";
+import { startHungryProcess } from "../hungry_process.ts";
 import { eatToDeath, kernelTest, killOf, MIB } from "../kernel_cases.ts";
 import { makeRealCgroup } from "../real_cgroup.ts";
+import { runOomkit } from "../run_oomkit.ts";
 import { simulateJson } from "../simulation.ts";
 import { startWatched } from "../watched.ts";
 
@@ -54,8 +56,28 @@ kernelTest(
     // Those of the start come before anybody can be told of them.
     assert.deepEqual(recorded, told.slice(-recorded.length));
     assert.ok(recorded.length >= told.length);
+    const { code, stdout, stderr } = await runOomkit(["simulate", "--replay", path]);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /it does what was done, at the same looks\n/, stdout);
   },
 );
+
+kernelTest("a guard that is killed leaves a recording of all but its last moments", async () => {
+  using folder = makeFolder();
+  await using cgroup = makeRealCgroup("recorded");
+  cgroup.limit(LIMIT);
+  const path = `${folder.path}/run.jsonl`;
+  const words = ["--record", path, "--mode", "notify", "--warn", "10%", cgroup.path];
+  await using guarded = await startGuarded(words);
+  await using process = await startHungryProcess(cgroup);
+  await process.feed(LIMIT / 2);
+  await guarded.next((event) => event.type === "level");
+  await until("it is written", () => Deno.readTextFileSync(path).includes('"type":"level"'));
+  Deno.kill(guarded.pid, "SIGKILL");
+  const lines = await Array.fromAsync(readRecording(path));
+  assert.notEqual(lines.at(-1)?.type, "end");
+  assert.ok(of(lines, "snapshot").some(({ rang }) => rang?.includes("warn")));
+});
 
 kernelTest("the recording of a watch has what it read, and what it told", async () => {
   using folder = makeFolder();
