@@ -33,7 +33,8 @@ export function makeChart(holder, what, groups, events, whole, behaviour) {
   const isNarrow = width < NARROW;
 
   const dataFor = (/** @type {number} */ from, /** @type {number} */ to) => {
-    const columns = Math.max(100, width - SIZES);
+    // Of each two columns the least and the most: more no eye would tell apart.
+    const columns = Math.max(100, (width - SIZES) / 2);
     const tables = lines.map(({ line }) => line(from, to, columns))
       .map(({ t, v }) => t.length === 0 ? [[from], [null]] : [t, v]);
     if (tables.length === 0) return [[whole.from, whole.to]];
