@@ -57,7 +57,7 @@ export const rooms: readonly Room[] = [
   { at: "core/picture/page_script.ts", imports: ["core/picture"] },
   {
     at: "core/picture",
-    imports: ["core/picture", "core/errors.ts", "core/record/format.ts", "core/report/event.ts"],
+    imports: ["core/picture", "core/record/format.ts"],
     pure: true,
   },
   { at: "core/metrics/text.ts", imports: ["core/metrics"], pure: true },
