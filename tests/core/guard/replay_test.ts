@@ -1,4 +1,7 @@
-/** Fixtures: `guard --record` on Linux 6.18, cgroup v1, 64 MiB, with `tail /dev/zero` or `dd` to fill it. */
+/**
+ * Fixtures: `guard --record` on Linux 6.18, cgroup v1, 64 MiB, with `tail /dev/zero` or `dd` to fill it; and
+ * `OOMKIT_RECORD=… deno task bench:race --runs 15 --only notify,64,unthrottled,idle`.
+ */
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
@@ -34,6 +37,12 @@ for (const [name, acts] of recorded) {
     assert.deepEqual(await replayed(name), once);
   });
 }
+
+Deno.test("the races of a benchmark are won at the very looks at which they were won", async () => {
+  const rows = rowsOf(await replay(readRecording(`${FIXTURES}bench_race.jsonl.gz`), asRecorded));
+  for (const row of rows) assert.equal(row.replayed, row.recorded, JSON.stringify(row));
+  assert.equal(rows.filter(({ act }) => act === "strike").length, 15);
+});
 
 Deno.test("under a wider margin the recorded race is struck earlier, and what follows is left open", async () => {
   const margin = { ratio: 0.1, max: 100 * MIB };
