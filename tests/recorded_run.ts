@@ -148,7 +148,13 @@ export function* crowdedRun(count = 9, points = 400): Generator<RecordingLine> {
   for (let id = 1; id <= count; id++) {
     const name = names[id - 1] ?? `worker-${id}`;
     const path = `/system.slice/${name}.service`;
-    yield* climb(id, { path, limit: (256 + 96 * id) * MIB }, points, 3600, 1 - id * 0.07);
+    yield* climb(
+      id,
+      { path, limit: (256 + 96 * id) * MIB },
+      points,
+      3600,
+      Math.max(0.05, 1 - id * 0.07),
+    );
   }
   yield eventLine(START + 3_400_000, "/system.slice/payments-api.service", killBody("java"));
   yield eventLine(START + 1_000_000, "/system.slice/cache.service", {

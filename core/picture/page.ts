@@ -15,6 +15,9 @@ import type { Kind, Picture } from "./picture.ts";
 import { aboutLine, stillCharts, TONE_MARKS } from "./still.ts";
 import { escaped, scriptJson } from "./text.ts";
 
+const FILTER =
+  `<input type="search" id="filter" placeholder="Filter" aria-label="Filter" autocomplete="off">`;
+
 const TONE_WORDS = { bad: "killed", warn: "close", fine: "fine" } as const;
 
 export async function runPage(picture: Picture): Promise<string> {
@@ -97,7 +100,7 @@ ${legend(events.map(({ kind }) => kind))}
 </section>
 <section><div class="bar"><h2>${several ? `${groups.length} cgroups` : "Cgroup"}</h2>${
     several
-      ? `<p class="tools"><button type="button" data-do="all">All</button><button type="button" data-do="none">None</button></p>`
+      ? `<p class="tools">${FILTER}<button type="button" data-do="all">All</button><button type="button" data-do="none">None</button></p>`
       : ""
   }</div>
 ${groupTable(picture)}</section>

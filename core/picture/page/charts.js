@@ -3,6 +3,7 @@
 import { clockText } from "./figures.js";
 import { contentOf } from "./lines.js";
 import { colour, drawAcross, drawEdge, drawEvents, drawLabels } from "./over.js";
+import { snapped } from "./thin.js";
 import { ticksBetween, timeStep } from "./ticks.js";
 /** @typedef {import("./unpack.js").Group} Group */
 /** @typedef {import("./unpack.js").Happening} Happening */
@@ -14,6 +15,8 @@ const LABELS = 170;
 /** For the sizes beside the left edge (CSS pixels). */
 const SIZES = 78;
 const PER_TICK = 110;
+/** With more lines they share a grid. */
+const MANY = 24;
 
 /** @type {any} */
 const uPlot = /** @type {any} */ (globalThis).uPlot;
@@ -35,7 +38,9 @@ export function makeChart(holder, what, groups, events, whole, behaviour) {
   const dataFor = (/** @type {number} */ from, /** @type {number} */ to) => {
     // Of each two columns the least and the most: more no eye would tell apart.
     const columns = Math.max(100, (width - SIZES) / 2);
+    const isMany = lines.length > MANY;
     const tables = lines.map(({ line }) => line(from, to, columns))
+      .map((table) => isMany ? snapped(table, from, (to - from) / columns) : table)
       .map(({ t, v }) => t.length === 0 ? [[from], [null]] : [t, v]);
     if (tables.length === 0) return [[whole.from, whole.to]];
     return uPlot.join(tables, lines.map(({ series }) => [0, series.spanGaps ? 0 : 1]));

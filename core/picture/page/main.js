@@ -134,12 +134,26 @@ for (
       tellShare();
       build();
     } else {
-      on.clear();
-      if (what === "all") run.groups.forEach((_, place) => on.add(place));
+      for (const each of switches) {
+        if (each.closest("tr")?.hidden) continue;
+        const place = Number(each.dataset.group);
+        if (what === "all") on.add(place);
+        else on.delete(place);
+      }
       followSwitches();
     }
   });
 }
+
+const filter = /** @type {HTMLInputElement | null} */ (document.getElementById("filter"));
+filter?.addEventListener("input", () => {
+  const wanted = filter.value.trim().toLowerCase();
+  for (const each of switches) {
+    const row = each.closest("tr");
+    const path = each.closest("label")?.title.toLowerCase() ?? "";
+    if (row) row.hidden = !path.includes(wanted);
+  }
+});
 
 // A moment of the table, with a little of what was before and after.
 for (const row of /** @type {HTMLElement[]} */ ([...document.querySelectorAll("tr[data-at]")])) {

@@ -63,3 +63,27 @@ export function thin(times, values, from, to, stretches) {
   }
   return { t, v };
 }
+
+/**
+ * The same on a grid that all lines share, with the most of each column: where there are many lines, each moment of one of
+ * them would have to be looked at in all the others.
+ *
+ * @param {{ t: readonly number[], v: readonly (number | null)[] }} line
+ * @param {number} from
+ * @param {number} width of a column
+ * @returns {{ t: number[], v: (number | null)[] }}
+ */
+export function snapped({ t, v }, from, width) {
+  /** @type {Map<number, number | null>} */
+  const columns = new Map();
+  t.forEach((at, place) => {
+    const column = Math.round((at - from) / width);
+    const value = v[place] ?? null;
+    const before = columns.get(column) ?? null;
+    columns.set(column, before === null || (value !== null && value > before) ? value : before);
+  });
+  return {
+    t: [...columns.keys()].map((column) => from + column * width),
+    v: [...columns.values()],
+  };
+}

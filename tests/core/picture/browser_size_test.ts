@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { treePage } from "../../../core/picture/tree.ts";
 import { browserTest, open } from "../../page_cases.ts";
-import { climb, endLine, head, START } from "../../recorded_run.ts";
+import { climb, crowdedRun, endLine, head, START } from "../../recorded_run.ts";
 
 browserTest("one goes into a cgroup of a tree by a click, and out again", async (page, folder) => {
   const base = { working: null, limit: null, kills: null, leftOut: 0 };
@@ -69,3 +69,11 @@ browserTest(
     );
   },
 );
+
+browserTest("a thousand cgroups can be switched on at once", async (page, folder) => {
+  await open(page, folder, crowdedRun(1000, 60));
+  await page.evaluate("document.querySelector('button[data-do=all]').click()");
+  const { frames } = await page.evaluate(pans(3));
+  assert.equal(frames, 3);
+  assert.equal(await page.evaluate("document.querySelectorAll('input:checked').length"), 1000);
+});

@@ -115,6 +115,10 @@ browserTest("cgroups are switched on and off, and their events with them", async
   assert.equal(await page.evaluate(checked), 9);
   await page.evaluate("document.querySelector('input[data-group=\"0\"]').click()");
   assert.deepEqual([await page.evaluate(checked), await page.evaluate(rows)], [8, 1]);
+  await page.evaluate(
+    "filter.value = 'WORKER'; filter.dispatchEvent(new Event('input')); document.querySelector('button[data-do=none]').click()",
+  );
+  assert.equal(await page.evaluate(checked), 6, "of nine cgroups two workers are left out");
   await page.evaluate("document.querySelector('button[data-do=share]').click()");
   await settled(page);
   assert.ok(await page.evaluate(inkIn("#memory")) > before / 2);

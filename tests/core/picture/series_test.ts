@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { append, emptySeries, halve, type Series } from "../../../core/picture/series.ts";
-import { thin } from "../../../core/picture/page/thin.js";
+import { snapped, thin } from "../../../core/picture/page/thin.js";
 
 const figures = fc.array(fc.integer({ min: 0, max: 1e9 }), { minLength: 1, maxLength: 400 });
 
@@ -69,4 +69,9 @@ Deno.test("a stretch with few points, or none, is drawn as it is", () => {
   assert.deepEqual(thin([1, 2, 3], [7, 8, 9], 0, 10, 100), { t: [1, 2, 3], v: [7, 8, 9] });
   assert.deepEqual(thin([], [], 0, 10, 100), { t: [], v: [] });
   assert.deepEqual(thin([1, 50], [7, 8], 10, 20, 100), { t: [1, 50], v: [7, 8] });
+});
+
+Deno.test("lines that share a grid have the most of each column at the same moments", () => {
+  const a = snapped({ t: [0, 3, 9, 12, 31], v: [5, 9, 4, null, 1] }, 0, 10);
+  assert.deepEqual(a, { t: [0, 10, 30], v: [9, 4, 1] });
 });
