@@ -6,7 +6,7 @@ import type { GuardPlan, Plans } from "../core/guard/plan.ts";
 import { rulesOf } from "./config_rules.ts";
 import { guardBase, type GuardFlags } from "./guard_options.ts";
 import { namedBy, planOf, plansOf, underRule } from "./guard_plan.ts";
-import { POLICY_OPTIONS } from "./policy_options.ts";
+import { isPolicy } from "./replay_flags.ts";
 
 /** From a recording's own plans to those of the replay. */
 export interface ReplayPolicy {
@@ -25,9 +25,7 @@ export async function replayPolicy(
   command: CommandUnknownOpts,
   hasPlans: boolean,
 ): Promise<ReplayPolicy> {
-  const options = command.options.filter(({ long }) =>
-    POLICY_OPTIONS.some((name) => long === `--${name}`)
-  );
+  const options = command.options.filter(isPolicy);
   const isGiven = (name: string) => (command.getOptionValueSource(name) ?? "default") !== "default";
   const named = options.filter((each) => isGiven(each.attributeName()));
   const given = named.map(({ long }) => long!);

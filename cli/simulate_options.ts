@@ -4,7 +4,7 @@ import { OomkitError } from "../core/errors.ts";
 import { KINDS, SIGNAL_REPLIES } from "../core/simulate/allocation.ts";
 import { SHAPES } from "../core/simulate/growth.ts";
 import { option, parsed, parsedList, preferFlag, subcommand } from "./options.ts";
-import { withReplay } from "./policy_options.ts";
+import { withReplay } from "./replay_flags.ts";
 import { parseDuration, parseRate, parseSize, parseSizeOrPercent } from "./units.ts";
 
 const MIB = 1024 ** 2;

@@ -139,8 +139,7 @@ export function createFight(options: FightOptions): Fight {
     }
     ward.engagement!.state = state;
     ward.nextLook = now + 1;
-    strike(ward, now, victim);
-    return ward.engagement ? "strike" : "nobody";
+    return strike(ward, now, victim) ? "strike" : "nobody";
   };
 
   const follow = (
@@ -211,7 +210,8 @@ export function createFight(options: FightOptions): Fight {
     if (ward.aim === undefined || (isOld && msUntilLimit(ward) > HURRY_MS)) aimNow(ward);
   };
 
-  const strike = (ward: Ward, now: number, victim: Sight["victim"]) => {
+  /** False where nobody could be struck. */
+  const strike = (ward: Ward, now: number, victim: Sight["victim"]): boolean => {
     endReclaim(ward, now);
     const level = ward.engagement!.level;
     const deed = deedOf(ward.orders.actions[level])!;
@@ -220,9 +220,9 @@ export function createFight(options: FightOptions): Fight {
       aimNow(ward);
       failure = attempt(ward, now, deed);
     }
-    if (failure === undefined) return;
+    if (failure === undefined) return true;
     // That nobody is left beside who is dying is no failure yet, though he may have ended since he was looked at.
-    if (failure === "gone" && victim === "alive") return;
+    if (failure === "gone" && victim === "alive") return true;
     const reason = failure === "gone" ? whyNobody(ward) : failure.reason;
     const candidates = ward.aim?.candidates ?? [];
     // What went before is told before.
@@ -232,6 +232,7 @@ export function createFight(options: FightOptions): Fight {
     ward.engagement = undefined;
     ward.idleFor = Math.min(LONGEST_IDLE_MS, Math.max(IDLE_MS, 2 * ward.idleFor));
     ward.idleUntil = ward.nextLook = now + ward.idleFor;
+    return false;
   };
 
   const aimNow = (ward: Ward) => {

@@ -122,7 +122,9 @@ export function createReplayWard(first: ReplayTerms, isGuards: boolean): ReplayW
       listener.idleUntil = now + idleFor;
       return [{ at: now, act: "nobody", usage: seen.usage }];
     }
-    if (seen.did === "strike") hasStruck = true;
+    // Of a rehearsal nothing comes.
+    if (terms.plan.dryRun) leave();
+    else if (seen.did === "strike") hasStruck = true;
     else {
       leave();
       awaited = terms.bounds[level];

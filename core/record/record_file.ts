@@ -6,6 +6,7 @@
 
 import { shortened } from "../errors.ts";
 import { toJson } from "../report/json.ts";
+import { recordingClock } from "./clock.ts";
 import type { Recorder, RecordingLine } from "./format.ts";
 import { createNewFile } from "./new_file.ts";
 import { LONGEST_LINE } from "./reader.ts";
@@ -69,7 +70,8 @@ export async function openRecordFile(
     return { bytes: fitting(lines.slice(0, half)).bytes, isAll: false };
   };
 
-  const endLine = (why: "ended" | "full") => `${toJson({ type: "end", at: now(), why })}\n`;
+  const endLine = (why: "ended" | "full") =>
+    `${toJson({ type: "end", at: recordingClock(), why })}\n`;
 
   const writeOut = async () => {
     while (waiting.length > 0 && !isOver) {
@@ -129,7 +131,9 @@ export async function openRecordFile(
     },
     async close() {
       if (!isOver) {
-        if (lost > 0) waiting.push(`${toJson({ type: "lost", at: now(), snapshots: lost })}\n`);
+        if (lost > 0) {
+          waiting.push(`${toJson({ type: "lost", at: recordingClock(), snapshots: lost })}\n`);
+        }
         flush();
       }
       // Who could not even begin is to find his way free the next time.
@@ -164,5 +168,3 @@ async function soon(writing: Promise<void>): Promise<void> {
   await Promise.race([writing, new Promise((resolve) => late = setTimeout(resolve, CLOSE_MS))]);
   clearTimeout(late);
 }
-
-const now = () => performance.timeOrigin + performance.now();

@@ -3,6 +3,7 @@ import { gzipSync } from "node:zlib";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import schema from "../../docs/schema/replay.schema.json" with { type: "json" };
 import { makeFolder } from "../folder.ts";
+import type { ReplayReport } from "../../cli/replay_json.ts";
 import { isRecordingLine } from "../recording_schema.ts";
 import { runOomkit } from "../run_oomkit.ts";
 
@@ -12,16 +13,16 @@ const isReport = new Ajv2020({ allErrors: true, allowUnionTypes: true }).compile
 
 const replay = (...args: readonly string[]) => runOomkit(["simulate", "--replay", ...args]);
 
-async function report(...args: readonly string[]) {
+async function report(...args: readonly string[]): Promise<ReplayReport> {
   const { code, stdout, stderr } = await replay(...args, "--json");
   assert.equal(code, 0, stderr);
-  const parsed = JSON.parse(stdout);
-  assert.ok(isReport(parsed), JSON.stringify(isReport.errors));
+  const parsed: ReplayReport = JSON.parse(stdout);
+  assert.ok(isReport(parsed as unknown), JSON.stringify(isReport.errors));
   return parsed;
 }
 
 Deno.test("recordings that are kept hold to the schema", () => {
-  for (const name of ["race", "reclaim", "grace"]) {
+  for (const name of ["race", "reclaim", "grace", "rehearsal"]) {
     const lines = Deno.readTextFileSync(`${FIXTURES}${name}.jsonl`).trimEnd().split("\n");
     for (const line of lines) assert.ok(isRecordingLine(JSON.parse(line)), line);
   }
@@ -44,15 +45,15 @@ Deno.test("options of the command line, of variables and of a file stand in for 
   const wide = await report(packed, "--margin-ratio", "0.1", "--max-margin", "100M");
   assert.deepEqual(wide.policy.given, ["--margin-ratio", "--max-margin"]);
   assert.equal(wide.same, false);
-  const [strike] = wide.decisions.filter(({ act }: { act: string }) => act === "strike");
-  assert.ok(strike.later_ms < 0);
-  assert.ok(wide.notes.some((note: string) => /is not known/.test(note)));
+  const [strike] = wide.decisions.filter(({ act }) => act === "strike");
+  assert.ok(strike!.later_ms! < 0);
+  assert.ok(wide.notes.some((note) => /is not known/.test(note)));
 
   const filed = await report(RACE, "--config", config);
   assert.equal(filed.policy.from, "configuration");
-  assert.equal(filed.policy.plans[0].warn, 30);
+  assert.equal(filed.policy.plans?.[0]?.warn, 30);
   const over = await report(RACE, "--config", config, "--warn", "40%");
-  assert.equal(over.policy.plans[0].warn, 40);
+  assert.equal(over.policy.plans?.[0]?.warn, 40);
 
   const { stdout } = await runOomkit(["simulate", "--replay", RACE], {
     env: { OOMKIT_POLICY: "noop" },
@@ -68,7 +69,7 @@ Deno.test("a simulation on a fake tree can be recorded and replayed", async () =
   assert.equal(code, 0, stderr);
   const result = await report(path, "--policy", "process");
   assert.equal(result.same, null);
-  assert.ok(result.decisions.some(({ act }: { act: string }) => act === "strike"));
+  assert.ok(result.decisions.some(({ act }) => act === "strike"));
 });
 
 const newer = '{"type":"recording","v":2}\n';

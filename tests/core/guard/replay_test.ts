@@ -26,6 +26,7 @@ const recorded: readonly (readonly [string, readonly string[]])[] = [
   ["race", ["warn", "critical", "threshold", "strike"]],
   ["reclaim", ["warn", "critical", "threshold", "reclaim", "reclaim", "reclaim"]],
   ["grace", ["warn", "critical", "threshold", "strike", "escalate"]],
+  ["rehearsal", ["warn", "critical", "threshold", "strike"]],
 ];
 
 for (const [name, acts] of recorded) {

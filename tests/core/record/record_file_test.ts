@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
+import { recordingClock } from "../../../core/record/clock.ts";
 import { openRecordFile } from "../../../core/record/record_file.ts";
 import { makeFolder } from "../../folder.ts";
 import { cgroup, head, readAll, snapshots } from "./recording.ts";
+
+// Loads the C library, which stays.
+recordingClock();
 
 const options = { max: 1024 ** 2, force: false, complain: () => {} };
 const lines = [head, cgroup, ...snapshots(1000)];
@@ -80,7 +84,7 @@ Deno.test("a file that is there stays as it is, and with force makes room", asyn
   );
   assert.equal(Deno.readTextFileSync(path), "mine");
   const file = await openRecordFile(path, { ...options, force: true });
-  file.line(head);
+  [head, cgroup].forEach(file.line);
   await file.close();
   assert.equal((await readAll(path))[0]?.type, "recording");
 });
@@ -92,9 +96,19 @@ Deno.test("a link is not followed: who it leads to stays as it is", async () => 
   Deno.symlinkSync(other, path);
   await assert.rejects(openRecordFile(path, options), /it is there already/);
   const file = await openRecordFile(path, { ...options, force: true });
+  [head, cgroup].forEach(file.line);
   await file.close();
   assert.equal(Deno.readTextFileSync(other), "mine");
   assert.ok(Deno.lstatSync(path).isFile);
+});
+
+Deno.test("a run that ends before it has seen anything leaves no file", async () => {
+  using folder = makeFolder();
+  const path = `${folder.path}/r`;
+  const file = await openRecordFile(path, options);
+  file.line(head);
+  await file.close();
+  assert.deepEqual([...Deno.readDirSync(folder.path)], []);
 });
 
 Deno.test("nobody's folder makes room, nor a folder that is not there", async () => {
