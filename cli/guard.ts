@@ -20,6 +20,7 @@ import { configFileOf, targetsOf, wantsJson } from "./options.ts";
 import { print, printable, say } from "./output.ts";
 import { openQueuedOutput } from "./queued_output.ts";
 import { openReporters, type Reporters } from "./reporters.ts";
+import { isRecorded } from "./record_options.ts";
 import type { RunRecording } from "./recording.ts";
 import { selfCommand } from "./self_command.ts";
 import { ENDING, onSignals } from "./signals.ts";
@@ -205,11 +206,14 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
     try {
       await guarding?.stop();
     } finally {
-      await recording?.close();
-      await reporters?.close();
-      await output.close();
-      faults.off();
-      offSignals();
+      try {
+        await recording?.close();
+      } finally {
+        await reporters?.close();
+        await output.close();
+        faults.off();
+        offSignals();
+      }
     }
   }
   // What was thrown on the way out is no ordinary end either.
@@ -222,7 +226,7 @@ async function recordingOf(
   flags: GuardFlags,
   { plans, version }: GuardSetup,
 ): Promise<RunRecording | undefined> {
-  if (flags.record === undefined) return undefined;
+  if (!isRecorded(flags)) return undefined;
   const { openRecording } = await import("./recording.ts");
   const { recordedPlan } = await import("../core/guard/recorded_plan.ts");
   const run = { command: "guard", hierarchy: version, plans: plans.all.map(recordedPlan) } as const;

@@ -17,6 +17,7 @@ import type { Finish } from "./main.ts";
 import { wantsJson } from "./options.ts";
 import { OutputClosed, print } from "./output.ts";
 import { selfCommand } from "./self_command.ts";
+import { isRecorded } from "./record_options.ts";
 import { ENDING, onSignals } from "./signals.ts";
 import { simulateBase, type SimulateFlags } from "./simulate_options.ts";
 import type { SimulationRecording } from "./simulate_recording.ts";
@@ -55,7 +56,7 @@ async function run(flags: SimulateFlags): Promise<number> {
   const style = chooseStyle(flags.color);
   const interrupt = new AbortController();
   const timeline = createTimeline(print, style, (error) => interrupt.abort(error));
-  const recording = flags.record === undefined
+  const recording = !isRecorded(flags)
     ? undefined
     : await (await import("./simulate_recording.ts")).recordSimulation(flags);
   const tell: Tell = (event) => {
@@ -75,8 +76,11 @@ async function run(flags: SimulateFlags): Promise<number> {
     return verdict.as_expected ? 0 : 1;
   } finally {
     timeline.close();
-    await recording?.close();
-    offSignals();
+    try {
+      await recording?.close();
+    } finally {
+      offSignals();
+    }
   }
 }
 

@@ -24,7 +24,8 @@ export function verdictText(verdict: Verdict, cgroup: string, style: Style): str
   ];
 }
 
-function headline(verdict: Verdict): string {
+/** Who won, in one sentence without its end. */
+export function headline(verdict: Verdict): string {
   const surprise = verdict.as_expected
     ? ""
     : `; that is not what was expected (${

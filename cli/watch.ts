@@ -12,6 +12,7 @@ import { targetsOf, wantsJson } from "./options.ts";
 import { print, printable, say } from "./output.ts";
 import { openQueuedOutput } from "./queued_output.ts";
 import { openReporters } from "./reporters.ts";
+import { isRecorded } from "./record_options.ts";
 import type { RunRecording } from "./recording.ts";
 import { ENDING, onSignals } from "./signals.ts";
 import { chooseStyle } from "./style.ts";
@@ -104,7 +105,7 @@ export async function recordingOf(
   flags: WatchFlags,
   hierarchy: 1 | 2,
 ): Promise<RunRecording | undefined> {
-  if (flags.record === undefined) return undefined;
+  if (!isRecorded(flags)) return undefined;
   const { openRecording } = await import("./recording.ts");
   return await openRecording(flags, { command: "watch", hierarchy });
 }
@@ -166,10 +167,13 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
     await watching.stop();
   } finally {
     clearTimeout(timer);
-    await recording?.close();
-    await reporters.close();
-    await output?.close();
-    offSignals();
+    try {
+      await recording?.close();
+    } finally {
+      await reporters.close();
+      await output?.close();
+      offSignals();
+    }
   }
   const failed = flags.failOn?.some((type) => seen.has(type)) ?? false;
   const missed = until.size > 0 && ![...until].some((type) => seen.has(type));
