@@ -1,5 +1,7 @@
 /** Headless Chromium, driven over its own protocol (CDP): pages as a person meets them. */
 
+import { childrenOf } from "./guarded.ts";
+
 export interface Page extends AsyncDisposable {
   /** Sends a command of the protocol. */
   // deno-lint-ignore no-explicit-any
@@ -63,10 +65,13 @@ export async function openPage(width = 1280, height = 900): Promise<Page> {
   }).spawn();
   const talk = child.stderr.pipeThrough(new TextDecoderStream());
   const end = async () => {
-    try {
-      child.kill("SIGKILL");
-    } catch {
-      // It has ended by itself.
+    // Debian's is a shell script, whose end would leave the browser behind.
+    for (const pid of [...childrenOf(child.pid), child.pid]) {
+      try {
+        Deno.kill(pid, "SIGKILL");
+      } catch {
+        // It has ended by itself.
+      }
     }
     await child.status;
     Deno.removeSync(folder, { recursive: true });
