@@ -1,6 +1,7 @@
 /** What `guard` takes, and what its words mean. */
 
 import { OomkitError } from "../core/errors.ts";
+import { asciiOption, liveOption, noLiveOption } from "./draw_options.ts";
 import { oneOf, option, parsed, parseWhole, subcommand } from "./options.ts";
 import { parsePositive, POLICY } from "./policy_options.ts";
 import { withReports } from "./report_options.ts";
@@ -24,6 +25,7 @@ export function guardBase() {
   const flag = option;
   return withReports(subcommand("guard", "act before the kernel's OOM killer does"))
     .addOption(flag("-r, --recursive", "guard everything beneath the targets as well"))
+    .addOption(liveOption).addOption(noLiveOption).addOption(asciiOption)
     .addOption(flag("--pod", "guard the containers of a pod with a shared process namespace"))
     .addOption(POLICY.warn())
     .addOption(POLICY.critical())
