@@ -20,7 +20,7 @@ import { selfCommand } from "./self_command.ts";
 import { ENDING, onSignals } from "./signals.ts";
 import { simulateBase, type SimulateFlags } from "./simulate_options.ts";
 import { checkRoom, limitOf, planOf } from "./simulate_plan.ts";
-import { createTimeline } from "./simulate_text.ts";
+import { createTimeline } from "./simulate_timeline.ts";
 import { chooseStyle } from "./style.ts";
 import { verdictText } from "./verdict_text.ts";
 
