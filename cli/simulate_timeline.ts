@@ -1,7 +1,7 @@
 /** The order in which a simulation is told: as things happened, whatever told of them first. */
 
 import { momentOf } from "../core/simulate/judge.ts";
-import type { SimulationEvent } from "../core/simulate/simulation_event.ts";
+import type { SimulationEvent, Start } from "../core/simulate/simulation_event.ts";
 import { textOf } from "./simulate_text.ts";
 import type { Style } from "./style.ts";
 
@@ -38,8 +38,8 @@ export const begins = (event: SimulationEvent): boolean =>
   event.type === "entered" || (event.type === "start" && event.fake !== null);
 
 /** Bytes that are the whole, where there is a whole. */
-export const scaleOf = (event: SimulationEvent & { type: "start" }): number | undefined =>
-  event.limit ?? event.stop_at ?? undefined;
+export const scaleOf = (start: Pick<Start, "limit" | "stop_at">): number | undefined =>
+  start.limit ?? start.stop_at ?? undefined;
 
 export interface Timeline {
   add(event: SimulationEvent): void;

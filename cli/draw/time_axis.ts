@@ -37,8 +37,8 @@ export function ticksOf(span: number, gap: number): number[] {
   return Array.from({ length: Math.floor(span / gap * (1 + 1e-9)) + 1 }, (_, n) => n * gap);
 }
 
-export function axisRow(ticks: readonly Tick[], columns: number, isAscii: boolean): string {
-  const [corner, dash, tick] = isAscii ? "+-+" : "┼─┬";
+export function axisRow(ticks: readonly Tick[], columns: number, unicode: boolean): string {
+  const [corner, dash, tick] = unicode ? "┼─┬" : "+-+";
   const row = Array.from({ length: columns }, () => dash!);
   for (const { at, column } of ticks) if (at > 0) row[column] = tick!;
   return corner + row.join("");
