@@ -7,6 +7,7 @@ import type { CommandUnknownOpts, Option } from "@commander-js/extra-typings";
 import { OomkitError, shortened } from "../core/errors.ts";
 import { nearest } from "../core/cgroup/nearest.ts";
 import { lineOf, type Place } from "./config_place.ts";
+import { isPaired } from "./options.ts";
 import { printable } from "./output.ts";
 import { readTextFile } from "./text_file.ts";
 
@@ -105,8 +106,11 @@ export function applyConfig(
       throw mistakeAt(file, [name, key], what, right);
     });
     const attribute = option.attributeName();
+    const isOff = value === false && isPaired(command, option.long!) && !option.negate;
     const source = command.getOptionValueSource(attribute) ?? "default";
-    if (source === "default") command.setOptionValueWithSource(attribute, parsed, "config");
+    if (source === "default") {
+      command.setOptionValueWithSource(attribute, isOff ? false : parsed, "config");
+    }
   }
 }
 

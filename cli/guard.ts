@@ -15,6 +15,8 @@ import { catchFaults } from "./guard_faults.ts";
 import { guardBase, type GuardFlags } from "./guard_options.ts";
 import { release } from "./guard_release.ts";
 import { type GuardSetup, setUp } from "./guard_setup.ts";
+import type { Live } from "./live/live.ts";
+import { choosesLive } from "./live_choice.ts";
 import type { Finish } from "./main.ts";
 import { configFileOf, targetsOf, wantsJson } from "./options.ts";
 import { print, printable, say } from "./output.ts";
@@ -100,6 +102,7 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
   const json = wantsJson(flags);
   const style = chooseStyle(flags.color);
   let guarding: Guarding | undefined;
+  let live: Live | undefined;
   let isStopping = false;
   let setup: GuardSetup | undefined;
 
@@ -107,9 +110,10 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
   const { promise: ended, resolve: end } = Promise.withResolvers<void>();
   const started = Promise.withResolvers<void>();
   let reloading: Promise<void> = started.promise;
+  const isOnTerminal = Deno.stdin.isTerminal();
   const offSignals = onSignals(ENDING, (signal) => {
     // On a terminal it is the end of the terminal.
-    if (signal !== "SIGHUP" || Deno.stdin.isTerminal()) return end();
+    if (signal !== "SIGHUP" || isOnTerminal) return end();
     // One after the other: the last one read is the one that holds.
     reloading = reloading.then(reload).catch(faults.fail);
   });
@@ -132,7 +136,7 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
       if (foreign !== undefined) print(foreign);
       return;
     }
-    print(json ? toJson(event) : eventText(event, style));
+    if (!live?.tell(event)) print(json ? toJson(event) : eventText(event, style));
     if (flags.explain && !json && event.type === "action") explain(event.candidates, style);
   };
   const reload = async () => {
@@ -171,6 +175,10 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
       directoryOf: (path) => setup?.directoryOf(path) ?? path,
     });
     const { isPod, untouchable } = setup = setUp(asked, reporters.labels());
+    if (choosesLive(flags, whyLines(flags))) {
+      const { openGuardLive } = await import("./live/of_guard.ts");
+      live = openGuardLive({ wishes: flags, end }, () => guarding);
+    }
     guarding = await startGuard({
       ...setup,
       ...(isPod ? { findCgroups: () => cgroupsOfProcesses(untouchable) } : {}),
@@ -198,6 +206,8 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
     started.resolve();
     manager?.stopping();
     try {
+      // What is told from here on is to be read afterwards, too.
+      await live?.close().finally(() => guarding?.stop());
       await guarding?.stop();
     } finally {
       await reporters?.close();
@@ -209,6 +219,12 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
   // What was thrown on the way out is no ordinary end either.
   await Promise.race([faults.thrown, Promise.resolve()]);
   return 0;
+}
+
+/** What asks for lines; `undefined` where nothing does. */
+function whyLines(flags: GuardFlags): string | undefined {
+  if (wantsJson(flags)) return "JSON is printed";
+  return flags.eventFormat === "oom-guard" ? "oom-guard's lines are printed" : undefined;
 }
 
 /** It was at work, so that a service manager is to start it again: unlike after 2, which says that it would be no use. */

@@ -3,6 +3,7 @@
 import { SENDABLE } from "../core/act/signal_all.ts";
 import { OomkitError } from "../core/errors.ts";
 import type { Action } from "../core/guard/plan.ts";
+import { asciiOption, liveOption, noLiveOption } from "./draw_options.ts";
 import { oneOf, option, parsed, parseWhole, subcommand } from "./options.ts";
 import { withReports } from "./report_options.ts";
 import { parseDuration, parsePercent, parseSize } from "./units.ts";
@@ -95,6 +96,7 @@ export function guardBase() {
   const flag = option;
   return withReports(subcommand("guard", "act before the kernel's OOM killer does"))
     .addOption(flag("-r, --recursive", "guard everything beneath the targets as well"))
+    .addOption(liveOption).addOption(noLiveOption).addOption(asciiOption)
     .addOption(flag("--pod", "guard the containers of a pod with a shared process namespace"))
     .addOption(
       flag("--warn <percent>", "where the first level begins").argParser(parsed(parseShare))

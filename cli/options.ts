@@ -126,15 +126,24 @@ function readSwitches(command: CommandUnknownOpts): void {
     const name = each.attributeName();
     const isSwitch = !each.required && !each.optional;
     if (!isSwitch || command.getOptionValueSource(name) !== "env") continue;
-    const said = Deno.env.get(each.envVar!)!.trim().toLowerCase();
+    const said = Deno.env.get(each.envVar!)?.trim().toLowerCase();
+    // Of --live and --no-live it is the other one that was given.
+    if (said === undefined) continue;
     if (YES.includes(said)) continue;
     if (!NO.includes(said)) {
       throw new OomkitError(`cannot use ${each.envVar}="${said}"`, "say 1 or 0, yes or no");
     }
     // No more than the default; but one that says no counts for more than a file that says yes.
-    const usual = each.negate ? true : undefined;
+    const opposite = isPaired(command, each.long!);
+    const usual = opposite ? (each.negate ? undefined : false) : each.negate ? true : undefined;
     command.setOptionValueWithSource(name, usual, said === "" ? "default" : "env");
   }
+}
+
+/** Whether a switch has an opposite, as --live has in --no-live: then it may be on, off, or neither. */
+export function isPaired(command: Pick<CommandUnknownOpts, "options">, long: string): boolean {
+  const opposite = long.startsWith("--no-") ? `--${long.slice(5)}` : `--no-${long.slice(2)}`;
+  return command.options.some((each) => each.long === opposite);
 }
 
 /** Where a value may come from: what is said for certain cgroups alone is said most directly. */

@@ -37,11 +37,21 @@ export function outputError(error: unknown): OutputClosed | OomkitError {
 
 type Write = (line: string) => void;
 
-let diverted: { readonly print: Write; readonly say: Write } | undefined;
+let diverted: Diversion | undefined;
 
-/** For a command that must not wait for its readers: all that is printed and said goes there, until `undefined` is given. */
-export function divertOutput(to: { readonly print: Write; readonly say: Write } | undefined): void {
+export interface Diversion {
+  readonly print: Write;
+  readonly say: Write;
+}
+
+/**
+ * For a command that must not wait for its readers, or draws on their terminal: all that is printed and said goes there, until
+ * `undefined` is given. Returns where it went before.
+ */
+export function divertOutput(to: Diversion | undefined): Diversion | undefined {
+  const before = diverted;
   diverted = to;
+  return before;
 }
 
 export function print(line: string): void {

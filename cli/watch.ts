@@ -7,6 +7,8 @@ import type { EventType, OomkitEvent } from "../core/report/event.ts";
 import { toJson } from "../core/report/json.ts";
 import { startWatch, type Watching, type WatchOptions } from "../core/watch/watch.ts";
 import { eventText } from "./event_text.ts";
+import type { Live } from "./live/live.ts";
+import { choosesLive } from "./live_choice.ts";
 import type { Finish } from "./main.ts";
 import { targetsOf, wantsJson } from "./options.ts";
 import { print, printable, say } from "./output.ts";
@@ -125,31 +127,40 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
   const seen = new Set<EventType>();
   const { promise: reached, resolve: reach } = Promise.withResolvers<void>();
   const until = new Set(flags.until);
+  let live: Live | undefined;
   const emit = (event: OomkitEvent) => {
     seen.add(event.type);
     reporters.report(event, "");
-    print(json ? toJson(event) : eventText(event, style));
+    if (!live?.tell(event)) print(json ? toJson(event) : eventText(event, style));
     if (until.has(event.type)) reach();
   };
 
   // Before anybody is told that the watch has begun: what ends it from then on must find its summary.
+  const isOnTerminal = Deno.stdin.isTerminal();
   const offSignals = onSignals(ENDING, (signal) => {
-    if (signal === "SIGHUP" && !Deno.stdin.isTerminal() && flags.logFile) reporters.reopen();
+    if (signal === "SIGHUP" && !isOnTerminal && flags.logFile) reporters.reopen();
     else reach();
   });
-  watching = startWatch(options, emit);
-  watching.done.catch((error) => failure = error);
-  const { version } = hierarchy.dialect;
-  const what = unique.length === 1 ? printable(unique[0]!.path) : `${unique.length} cgroups`;
-  const beneath = options.recursive ? " and all beneath" : "";
-  say(`watching ${what}${beneath} (cgroup v${version}): ${watching.sources.join("; ")}`);
-
-  const timer = flags.for === undefined ? undefined : setTimeout(reach, flags.for);
+  let timer: ReturnType<typeof setTimeout> | undefined;
   try {
+    if (choosesLive(flags, json ? "JSON is printed" : undefined)) {
+      const { openWatchLive } = await import("./live/of_watch.ts");
+      live = openWatchLive({ wishes: flags, end: reach }, options.thresholds, () => watching);
+    }
+    watching = startWatch(options, emit);
+    watching.done.catch((error) => failure = error);
+    const { version } = hierarchy.dialect;
+    const what = unique.length === 1 ? printable(unique[0]!.path) : `${unique.length} cgroups`;
+    const beneath = options.recursive ? " and all beneath" : "";
+    say(`watching ${what}${beneath} (cgroup v${version}): ${watching.sources.join("; ")}`);
+    if (flags.for !== undefined) timer = setTimeout(reach, flags.for);
     await Promise.race([watching.done, reached]);
+    // What is told from here on is to be read afterwards, too.
+    await live?.close();
     await watching.stop();
   } finally {
     clearTimeout(timer);
+    await live?.close();
     await reporters.close();
     await output?.close();
     offSignals();

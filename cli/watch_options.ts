@@ -4,6 +4,7 @@ import type { PressureLevel, PressureMode, PsiTrigger } from "../core/cgroup/dia
 import { OomkitError } from "../core/errors.ts";
 import { EVENT_TYPES, type EventType } from "../core/report/event.ts";
 import { CI_SERVICES } from "./annotate.ts";
+import { asciiOption, liveOption, noLiveOption } from "./draw_options.ts";
 import { oneOf, option, parsed, parsedList, subcommand } from "./options.ts";
 import { withReports } from "./report_options.ts";
 import { parseDuration, parseSize, parseSizeOrPercent } from "./units.ts";
@@ -61,6 +62,7 @@ export function watchBase() {
     subcommand("watch", "tell what happens, as it happens, by the kernel's own notifications"),
   )
     .addOption(option("-r, --recursive", "follow everything beneath the targets as well"))
+    .addOption(liveOption).addOption(noLiveOption).addOption(asciiOption)
     .addOption(
       option("--threshold <list>", "tell when usage crosses these: 65%,90%,480M")
         .argParser(parsedList(parseSizeOrPercent)),

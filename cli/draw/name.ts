@@ -7,7 +7,7 @@ const ID = /[0-9a-f]{64}/g;
 
 /**
  * `/kubepods/burstable/pod…/0123456789ab` in `width` columns. Ids are cut as container runtimes show them; then whole names in
- * the middle go, those next to the last one latest, as they say whose it is; then the middle of the last one.
+ * the middle go, then the first, as those next to the last one say whose it is; then the middle of the last one.
  */
 export function shortName(path: string, width: number, unicode = true): string {
   const mark = unicode ? "…" : ascii("…");
@@ -21,7 +21,7 @@ export function shortName(path: string, width: number, unicode = true): string {
     const whole = `/${first}/${mark}/${tail}`;
     if (widthOf(whole) <= width) return whole;
     const withoutFirst = `${mark}/${tail}`;
-    if (from === names.length - 1 && widthOf(withoutFirst) <= width) return withoutFirst;
+    if (widthOf(withoutFirst) <= width) return withoutFirst;
   }
   const last = names.at(-1) ?? full;
   const only = names.length > 1 && widthOf(last) + 2 <= width ? `${mark}/${last}` : last;

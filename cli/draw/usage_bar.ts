@@ -75,16 +75,17 @@ function runs(cells: readonly (readonly [Role, string])[]): [Role, string][] {
   return joined;
 }
 
-/** By the highest mark that is reached; without marks by the levels that OOMHero warns at, 65 and 90 %. */
+/** By the highest of a guard's marks that is reached; without them by the levels that OOMHero warns at, 65 and 90 %. */
 export function fullnessOf(
   usage: number | undefined,
   limit: number,
   marks: readonly UsageMark[] = [],
 ): Role {
   if (usage === undefined || !Number.isFinite(limit)) return "plain";
-  if (marks.length === 0) {
+  const levels = marks.filter(({ name }) => MARKS.some((mark) => mark === name));
+  if (levels.length === 0) {
     return usage >= 0.9 * limit ? "critical" : usage >= 0.65 * limit ? "warn" : "good";
   }
-  const reached = marks.filter(({ bytes }) => usage >= bytes).map(({ name }) => markOf(name));
+  const reached = levels.filter(({ bytes }) => usage >= bytes).map(({ name }) => markOf(name));
   return MARKS.findLast((mark) => reached.includes(mark)) ?? "good";
 }

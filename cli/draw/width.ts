@@ -30,6 +30,11 @@ const STAND_INS: Readonly<Record<string, string>> = {
   "█": "#",
   "▒": "=",
   "░": ".",
+  "┆": ":",
+  "┇": "!",
+  "┃": "|",
+  "↑": "^",
+  "↓": "v",
 };
 
 const escaped = (character: string) => {
@@ -41,7 +46,12 @@ const escaped = (character: string) => {
 export function visible(text: string, unicode = true): string {
   if (PLAIN.test(text)) return text;
   const harmless = printable(text);
-  return unicode ? harmless.replace(DOUBTFUL, escaped) : ascii(harmless);
+  return unicode ? steady(harmless) : ascii(harmless);
+}
+
+/** What is printable already, styles and all, with a width that can be relied on. */
+export function steady(text: string): string {
+  return PLAIN.test(text) ? text : text.replace(DOUBTFUL, escaped);
 }
 
 /** Styles stay; what is not ASCII becomes a stand-in or an escape. */
@@ -104,12 +114,17 @@ export function ending(text: string, width: number): string {
 /** What is too long ends in a mark. @param width columns. */
 export function cutTo(text: string, width: number, mark = "…"): string {
   if (widthOf(text) <= width) return text;
-  return width < 1 ? "" : beginning(text, width - 1) + mark;
+  return width < 1 ? "" : beginning(text, width - widthOf(mark)) + mark;
 }
 
-/** Exactly so many columns. */
-export function filled(text: string, width: number, align: "left" | "right" = "left"): string {
-  const cut = cutTo(text, width);
+/** Exactly so many columns. @param mark what is too long ends in. */
+export function filled(
+  text: string,
+  width: number,
+  align: "left" | "right" = "left",
+  mark = "…",
+): string {
+  const cut = cutTo(text, width, mark);
   const rest = " ".repeat(Math.max(0, width - widthOf(cut)));
   return align === "left" ? cut + rest : rest + cut;
 }

@@ -52,3 +52,18 @@ export function parsePlacing(text: string): Placing | undefined {
   if (cpu === undefined || policy === undefined) return undefined;
   return { cpu, isRealtime: REALTIME.includes(policy) };
 }
+
+export interface TerminalGroups {
+  /** The process group that it belongs to. */
+  readonly own: number;
+  /** The one that may use its terminal; -1 where it has none. */
+  readonly foreground: number;
+}
+
+/** Fields 5 and 8. */
+export function parseTerminalGroups(text: string): TerminalGroups | undefined {
+  const [, , own, , , foreground] = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  const isNumber = (field: string | undefined) => field !== undefined && /^-?\d+$/.test(field);
+  if (!isNumber(own) || !isNumber(foreground)) return undefined;
+  return { own: Number(own), foreground: Number(foreground) };
+}

@@ -1,0 +1,48 @@
+/** The details of one cgroup: what `inspect` shows, moving. Pure. */
+
+import type { Capabilities } from "../draw/ink.ts";
+import { visible } from "../draw/width.ts";
+import { inspectionLines } from "../inspect_text.ts";
+import type { Look } from "../look.ts";
+import { shortRate, shortTime } from "../draw/amounts.ts";
+import { sparkline } from "../draw/sparkline.ts";
+import type { Row } from "./row.ts";
+import type { Details, View } from "./view.ts";
+import { eventText } from "../event_text.ts";
+
+/** The newest of its own. */
+const MOST_EVENTS = 10;
+
+export function detailsLines(
+  { path, found, trouble }: Details,
+  { rows, told }: Pick<View, "rows" | "told">,
+  look: Look,
+  can: Capabilities,
+): string[] {
+  const events = told.filter((one) => "event" in one && one.event.cgroup === path).slice(
+    -MOST_EVENTS,
+  );
+  const row = rows.find((each) => each.path === path);
+  return [
+    ...trouble === undefined ? [] : [look.style("yellow", trouble)],
+    ...row === undefined ? [] : courseLines(row, look, can),
+    ...found === undefined
+      ? [visible(path, can.unicode), ...trouble === undefined ? ["reading …"] : []]
+      : inspectionLines(found.inspection, found.machine, look),
+    ...events.length === 0 ? [] : [""],
+    ...events.flatMap((one) => "event" in one ? [eventText(one.event, look.style)] : []),
+  ];
+}
+
+/** What `inspect` cannot know, as it looks but once. */
+function courseLines(row: Row, look: Look, { unicode }: Capabilities): string[] {
+  const { hits, ooms, kills, deeds } = row.counts;
+  const course = sparkline(row.course, Math.max(1, look.width), { most: row.limit, unicode });
+  return [
+    look.style("cyan", course),
+    `${shortRate(row.rate)}, limit in ${shortTime(row.timeLeft)}; since the start: ` +
+    `limit hit ${hits}, oom ${ooms}, killed ${kills}, acted ${deeds}` +
+    (row.mode === undefined ? "" : `; guarded by ${row.mode}`),
+    "",
+  ];
+}

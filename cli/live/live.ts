@@ -1,0 +1,168 @@
+/** The live view of a command that follows cgroups: it has the terminal from when it is opened until it is closed. */
+
+import type { OomkitEvent } from "../../core/report/event.ts";
+import { type Capabilities, capabilitiesOf, type Wishes } from "../draw/ink.ts";
+import { type Diversion, divertOutput, print, say, sayAsIs } from "../output.ts";
+import { createGather, type Subject } from "./gather.ts";
+import type { Key } from "./keys.ts";
+import { createPacer } from "./pacer.ts";
+import { press } from "./press.ts";
+import type { Row } from "./row.ts";
+import { screenLines } from "./screen.ts";
+import { openTerminal } from "./terminal.ts";
+import { firstView, shownRows, type Told, type View, withRows } from "./view.ts";
+
+export interface LiveOptions {
+  readonly command: string;
+  readonly wishes: Wishes;
+  /** Who is followed now. */
+  subjects(): Iterable<Subject>;
+  /** The person wants to end, or is gone. */
+  end(): void;
+}
+
+export interface Live {
+  /** False once it is closed: then it is to be printed. */
+  tell(event: OomkitEvent): boolean;
+  /** Gives the terminal back, and prints what was said meanwhile. */
+  close(): Promise<void>;
+}
+
+/** Of what was told; more than a screen has is for its details. */
+const MOST_TOLD = 500;
+/** Of what was said: who guards for a month is not to fill a screen in the end. */
+const MOST_SAID = 100;
+
+const NOWHERE: Diversion = { print() {}, say() {} };
+
+export function openLive({ command, wishes, subjects, end }: LiveOptions): Live {
+  const can: Capabilities = capabilitiesOf(wishes);
+  const now = () => performance.now();
+  const gather = createGather(subjects, now);
+  const events: Told[] = [];
+  const said: (() => void)[] = [];
+  let view: View = firstView(command);
+  let isClosed = false;
+  let isGone = false;
+  /** Not shown yet. */
+  let latest: readonly Row[] | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** To look on must not end what is looked at. */
+  const fail = async (error: unknown) => {
+    await close();
+    const stack = Deno.env.get("OOMKIT_DEBUG") && error instanceof Error ? `\n${error.stack}` : "";
+    say(`oomkit: the live view has a bug, lines are printed instead: ${error}${stack}`);
+  };
+  const guarded = <A extends unknown[]>(action: (...args: A) => void) => (...args: A) => {
+    try {
+      action(...args);
+    } catch (error) {
+      fail(error);
+    }
+  };
+  const draw = guarded(() => {
+    const size = terminal.size();
+    if (isClosed || size.columns < 1 || size.rows < 1) return;
+    if (!view.isPaused) {
+      view = { ...view, told: events.slice(-MOST_TOLD), clock: clock() };
+      if (latest) view = withRows(view, latest);
+      latest = undefined;
+      if (view.details) view = { ...view, details: gather.details(view.details) };
+    }
+    const shown = new Map(
+      gather.closer(wanted(view, size)).map((row) => [row.path, row]),
+    );
+    const rows = view.rows.map((row) => shown.get(row.path) ?? row);
+    const hasPressure = view.hasPressure || [...shown.values()].some(({ pressure }) => pressure);
+    view = { ...view, hasPressure };
+    terminal.show(screenLines({ ...view, rows }, size, can), size);
+  });
+  const pacer = createPacer({
+    draw,
+    now,
+    later(act, ms) {
+      const timer = setTimeout(act, ms);
+      return () => clearTimeout(timer);
+    },
+  });
+  const takeKey = guarded((key: Key) => {
+    const { view: next, wish } = press(view, key, terminal.size());
+    view = next;
+    if (wish === "quit") return end();
+    if (wish === "suspend") return terminal.suspend();
+    if (wish === "redraw") terminal.forget();
+    pacer.request();
+  });
+  const terminal = openTerminal({
+    key: takeKey,
+    draw: pacer.request,
+    gone() {
+      isGone = true;
+      end();
+    },
+  });
+  const keep = (one: Told) => {
+    events.push(one);
+    // Seldom, as each costs a copy of what is kept.
+    if (events.length > 2 * MOST_TOLD) events.splice(0, events.length - MOST_TOLD);
+    pacer.request();
+  };
+  const hear = (text: string, again: () => void) => {
+    for (const line of plain(text).split("\n")) keep({ talk: line });
+    said.push(again);
+    if (said.length > 2 * MOST_SAID) said.splice(0, said.length - MOST_SAID);
+  };
+  const elsewhere = divertOutput({
+    print: (line) => hear(line, () => print(line)),
+    say: (text) => hear(text, () => sayAsIs(text)),
+  });
+
+  const turn = async () => {
+    if (isClosed) return;
+    try {
+      const pause = await gather.round();
+      latest = gather.rows();
+      pacer.request();
+      if (!isClosed) timer = setTimeout(turn, pause);
+    } catch (error) {
+      fail(error);
+    }
+  };
+  // Not at once: whoever opens it has yet to say whom it follows.
+  timer = setTimeout(turn, 0);
+
+  const close = async () => {
+    if (isClosed) return;
+    isClosed = true;
+    clearTimeout(timer);
+    pacer.stop();
+    await terminal.close();
+    divertOutput(isGone ? NOWHERE : elsewhere);
+    for (const again of said.slice(-MOST_SAID)) again();
+  };
+  return {
+    tell(event) {
+      if (isClosed) return false;
+      gather.count(event);
+      keep({ event });
+      return true;
+    },
+    close,
+  };
+}
+
+function wanted(view: View, size: { readonly columns: number; readonly rows: number }) {
+  const { details, rows } = view;
+  if (details === undefined) return shownRows(view, size);
+  return rows.filter(({ path }) => path === details.path);
+}
+
+// deno-lint-ignore no-control-regex
+const plain = (text: string) => text.replace(/\x1b\[[0-9;]*m/g, "");
+
+function clock(): string {
+  const at = new Date();
+  return [at.getHours(), at.getMinutes(), at.getSeconds()]
+    .map((part) => String(part).padStart(2, "0")).join(":");
+}

@@ -1,0 +1,149 @@
+/** The screen: a function of the view, of the terminal's size, and of what it can show, to its lines. Pure. */
+
+import { type Capabilities, type Ink, inkOf, type Size } from "../draw/ink.ts";
+import { ascii, beginning, filled, steady, visible, widthOf } from "../draw/width.ts";
+import { eventText } from "../event_text.ts";
+import { printable } from "../output.ts";
+import { styleOf } from "./style.ts";
+import { cellsOf, columnsFor, titlesOf } from "./columns.ts";
+import { detailsLines } from "./details.ts";
+import { HELP } from "./help.ts";
+import { SORT_WORDS } from "./order.ts";
+import { indexOfSelected, listed, partsOf, type Told, topOf, type View } from "./view.ts";
+
+/** Below it only a word fits. */
+const LEAST = { columns: 20, rows: 4 };
+
+/** Exactly `size.rows` lines, none wider than `size.columns`; whatever the size is. */
+export function screenLines(view: View, size: Size, can: Capabilities): string[] {
+  const { columns, rows } = size;
+  if (!(columns >= 1 && rows >= 1)) return [];
+  const isTiny = columns < LEAST.columns || rows < LEAST.rows;
+  const lines = isTiny ? [`oomkit: ${view.rows.length} cgroups`] : whole(view, size, can);
+  return Array.from({ length: rows }, (_, at) => fitted(lines[at] ?? "", columns, can));
+}
+
+function fitted(line: string, columns: number, { unicode }: Capabilities): string {
+  return beginning(unicode ? steady(line) : ascii(line), columns);
+}
+
+function whole(view: View, size: Size, can: Capabilities): string[] {
+  const ink = inkOf(can);
+  const body = size.rows - 2;
+  const text = view.isHelp
+    ? HELP
+    : view.details
+    ? detailsLines(view.details, view, { style: styleOf(ink), width: size.columns }, can)
+    : undefined;
+  const middle = text === undefined
+    ? listLines(view, size, can, ink)
+    : scrolled(text, view.scroll, body);
+  return [
+    headLine(view, size.columns, can, ink),
+    ...middle,
+    ...Array<string>(Math.max(0, body - middle.length)).fill(""),
+    footLine(view, size.columns, can, ink),
+  ].slice(0, size.rows);
+}
+
+/** As far as there is anything. */
+function scrolled(lines: readonly string[], scroll: number, room: number): readonly string[] {
+  const from = Math.max(0, Math.min(scroll, lines.length - room));
+  return lines.slice(from, from + room);
+}
+
+function headLine(view: View, columns: number, can: Capabilities, ink: Ink): string {
+  const rows = listed(view);
+  const count = rows.length === view.rows.length
+    ? `${rows.length}`
+    : `${rows.length} of ${view.rows.length}`;
+  const dot = can.unicode ? " · " : " | ";
+  const parts = [
+    `oomkit ${view.command}`,
+    `${count} ${view.rows.length === 1 ? "cgroup" : "cgroups"}`,
+    ...view.isPaused ? ["PAUSED"] : [],
+    ...view.filter === "" || view.before !== undefined
+      ? []
+      : [`filter "${visible(view.filter, can.unicode)}"`],
+    ...view.details || view.isHelp ? [] : [SORT_WORDS[view.sort]],
+  ];
+  const room = columns - widthOf(view.clock) - 1;
+  const left = filled(parts.join(dot), Math.max(0, room), "left", can.unicode ? "…" : "~");
+  return ink("bold", `${left} ${view.clock}`);
+}
+
+const KEYS = {
+  list: [
+    ["?", "help"],
+    ["q", "quit"],
+    ["enter", "details"],
+    ["/", "filter"],
+    ["s", "sort"],
+    ["space", "pause"],
+    ["↑↓", "select"],
+  ],
+  details: [["esc", "back"], ["↑↓", "scroll"], ["space", "pause"], ["?", "help"], ["q", "quit"]],
+  help: [["esc", "back"], ["↑↓", "scroll"]],
+} as const;
+
+function footLine(view: View, columns: number, can: Capabilities, ink: Ink): string {
+  if (view.before !== undefined) {
+    const typed = visible(view.filter, can.unicode);
+    // The end of it is where one types.
+    const hidden = Math.max(0, [...typed].length - columns + 3);
+    return `/${[...typed].slice(hidden).join("")}${ink("selected", can.colours === 0 ? "_" : " ")}`;
+  }
+  const keys = KEYS[view.isHelp ? "help" : view.details ? "details" : "list"];
+  let line = "";
+  let width = 0;
+  for (const [key, what] of keys) {
+    const name = can.unicode ? key : key.replace("↑↓", "up/down");
+    width += name.length + what.length + 3;
+    if (width - 2 > columns) break;
+    line += `${line === "" ? "" : "  "}${ink("bold", name)} ${ink("dim", what)}`;
+  }
+  return line;
+}
+
+function listLines(view: View, size: Size, can: Capabilities, ink: Ink): string[] {
+  const rows = listed(view);
+  const parts = partsOf(size);
+  const top = topOf(view, rows, size);
+  const shown = rows.slice(top, top + parts.rows);
+  const longest = shown.reduce((most, { path }) => Math.max(most, widthOf(printable(path))), 0);
+  const columns = columnsFor(size.columns - 2, { hasPressure: view.hasPressure, longest });
+  const selected = indexOfSelected(view, rows) - top;
+  const sign = can.unicode ? "▸" : ">";
+  const list = shown.map((row, at) =>
+    `${at === selected ? ink("bold", sign) : " "} ${cellsOf(row, columns, can, ink)}`
+  );
+  if (rows.length === 0) list.push(`  ${nothing(view)}`);
+  const titles = `  ${titlesOf(columns)}`;
+  return [
+    ink("title", filled(titles, size.columns)),
+    ...list,
+    ...Array<string>(Math.max(0, parts.rows - list.length)).fill(""),
+    ...parts.told === 0 ? [] : toldLines(view.told, parts.told, size.columns, can, ink),
+  ];
+}
+
+const nothing = ({ rows, filter }: View) =>
+  rows.length === 0 ? "no cgroup yet" : `no cgroup of the name "${visible(filter)}"`;
+
+/** A rule, and the newest, the newest last. */
+function toldLines(
+  told: readonly Told[],
+  room: number,
+  columns: number,
+  can: Capabilities,
+  ink: Ink,
+): string[] {
+  const line = can.unicode ? "─" : "-";
+  const title = `${line}${line} events `;
+  const rule = title + line.repeat(Math.max(0, columns - widthOf(title)));
+  const style = styleOf(ink);
+  const lines = told.slice(-room).map((one) =>
+    "event" in one ? eventText(one.event, style) : ink("dim", `oomkit says: ${one.talk}`)
+  );
+  return [ink("dim", rule), ...lines];
+}

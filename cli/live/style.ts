@@ -1,0 +1,23 @@
+/** Lets what prints lines draw on the screen as well: its formats in the colours that the terminal has. */
+
+import type { Ink, Role } from "../draw/ink.ts";
+import type { Style } from "../style.ts";
+
+const ROLES: Readonly<Record<string, Role>> = {
+  bold: "bold",
+  dim: "dim",
+  red: "critical",
+  green: "good",
+  yellow: "warn",
+  cyan: "cold",
+  magenta: "hot",
+};
+
+export function styleOf(ink: Ink): Style {
+  return (format, text) => {
+    const formats = [format].flat().map(String);
+    const colour = formats.find((each) => each !== "bold" && ROLES[each] !== undefined);
+    if (colour === "red" && formats.includes("bold")) return ink("bad", text);
+    return ink(ROLES[colour ?? formats[0] ?? ""] ?? "plain", text);
+  };
+}
