@@ -44,6 +44,8 @@ const RATE_SHARE = 8;
 const RATE_MS = 1000;
 /** What starts sooner needs no word about it. */
 const QUICK_START_MS = 500;
+/** No frame is so late but after a stop. */
+const AWAY_MS = 5 * FRAME_MS;
 const USUAL_COLUMNS = 80;
 
 export function createLiveRace(
@@ -54,6 +56,7 @@ export function createLiveRace(
   const log = createRaceLog();
   const sequence = createSequence();
   const madeAt = clock();
+  let framedAt = madeAt;
   /** Since it goes on for so long that it is shown as it happens. */
   let isShown = false;
 
@@ -91,7 +94,10 @@ export function createLiveRace(
   };
   const timer = setInterval(() => {
     try {
-      frame();
+      // Whoever was stopped meanwhile is told of it after this: what was drawn stands somewhere above by then.
+      const wasAway = clock() - framedAt > AWAY_MS;
+      framedAt = clock();
+      if (!wasAway) frame();
     } catch (error) {
       clearInterval(timer);
       fail(error);

@@ -55,7 +55,12 @@ export function suggestionsFor(start: Started, verdict: Verdict): Suggestion[] {
       return [
         ...(limit === null
           ? []
-          : [{ command: again, why: "let it grow into the limit: the kernel has to kill" }]),
+          : [{
+            command: again,
+            why: kind === "file"
+              ? "memory that cannot be taken back instead: the kernel has to kill"
+              : "let it grow into the limit: the kernel has to kill",
+          }]),
         inspect,
       ];
   }

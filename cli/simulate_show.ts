@@ -3,8 +3,9 @@
 import { OomkitError } from "../core/errors.ts";
 import { toJson } from "../core/report/json.ts";
 import type { See, simulationEvent, Tell, Verdict } from "../core/simulate/simulation_event.ts";
-import { capabilitiesOf, inkOf, whyNoDrawing } from "./draw/ink.ts";
+import { capabilitiesOf, inkOf } from "./draw/ink.ts";
 import type { UsageMark } from "./draw/usage_bar.ts";
+import { choosesLive } from "./live_choice.ts";
 import { wantsJson } from "./options.ts";
 import { print } from "./output.ts";
 import type { SimulateFlags } from "./simulate_options.ts";
@@ -27,15 +28,13 @@ export interface Show {
 
 /** @param interrupt by what was given to its signal, where something could not be shown; it also cuts a show short. */
 export async function showOf(flags: SimulateFlags, interrupt: AbortController): Promise<Show> {
-  const { live, plot } = flags;
-  if (wantsJson(flags)) {
-    const drawn = live === true ? "--live" : plot === true ? "--plot" : undefined;
-    if (drawn === undefined) return jsonShow();
-    throw new OomkitError(`cannot use ${drawn} and --json at once`, "give one of them");
+  const { plot } = flags;
+  const json = wantsJson(flags);
+  if (json && plot === true) {
+    throw new OomkitError("cannot use --plot and --json at once", "give one of them");
   }
-  const why = live === false ? undefined : whyNoDrawing();
-  if (live === true && why !== undefined) throw why;
-  const isLive = live !== false && why === undefined;
+  const isLive = choosesLive(flags, json ? "JSON is printed" : undefined);
+  if (json) return jsonShow();
   return isLive
     ? await liveShow(flags, interrupt)
     : plot === true
