@@ -37,7 +37,7 @@ export function endingLines(
     `${ink(role, sign)} ${ink("bold", first)}`,
     ...more.map((line) => `  ${ink("bold", line)}`),
     "",
-    ...facts.flatMap(([name, text]) => labelled(name, visible(text), width, look)),
+    ...facts.flatMap(([name, text]) => labelled(name, visible(text, unicode), width, look)),
     ...nextLines(race, verdict, width, look),
   ];
   return unicode ? lines : lines.map(ascii);
@@ -50,14 +50,19 @@ function labelled(name: string, text: string, width: number, { ink }: RaceLook):
   );
 }
 
-function nextLines(race: Race, verdict: Verdict, width: number, { ink }: RaceLook): string[] {
+function nextLines(
+  race: Race,
+  verdict: Verdict,
+  width: number,
+  { ink, unicode }: RaceLook,
+): string[] {
   if (race.start === undefined) return [];
   const suggestions = suggestionsFor(race.start, verdict);
   return [
     "",
     ink("dim", "  try next"),
     ...suggestions.flatMap(({ command, why }) => [
-      ...wrapBehind("  ", visible(command), width).map((line) => ink("bold", line)),
+      ...wrapBehind("  ", visible(command, unicode), width).map((line) => ink("bold", line)),
       ...wrapBehind("    ", why, width),
     ]),
     "",

@@ -19,14 +19,17 @@ export function headingLines(start: Started, look: RaceLook): string[] {
     ? "a real out of memory, on purpose"
     : "an out of memory, played";
   const lines = [
-    `${ink("bold", "oomkit simulate")}${ink("dim", unicode ? " · " : " - ")}${title}`,
+    ...wrapTo(`oomkit simulate ${unicode ? "·" : "-"} ${title}`, width)
+      .map((line) => ink("bold", line)),
     "",
-    ...wrapTo(visible(aboutText(start)), width - 2).map((line) => `  ${line}`),
+    ...wrapTo(visible(aboutText(start), unicode), width - 2).map((line) => `  ${line}`),
     "",
-    ...wrapBehind("  ", visible(start.cgroup), width).map((line) => ink("dim", line)),
-    ...(start.fake === null || start.root === null
-      ? []
-      : wrapBehind("  ", `oomkit inspect --root ${visible(start.root)} ${start.cgroup}`, width)),
+    ...wrapBehind("  ", visible(start.cgroup, unicode), width).map((line) => ink("dim", line)),
+    ...(start.fake === null || start.root === null ? [] : wrapBehind(
+      "  ",
+      `oomkit inspect --root ${visible(start.root, unicode)} ${visible(start.cgroup, unicode)}`,
+      width,
+    )),
     "",
   ];
   return unicode ? lines : lines.map(ascii);
@@ -75,12 +78,12 @@ export function eventLines(
   style: Style,
   { ink, unicode, width }: RaceLook,
 ): string[] {
-  if (event.type === "leftover") return wrapTo(visible(leftover(event)), width);
+  if (event.type === "leftover") return wrapTo(visible(leftover(event), unicode), width);
   if (event.type === "start" || event.type === "step" || event.type === "verdict") return [];
   const { name, facts, source } = wordsOf(event, style);
   const at = began === undefined ? "" : formatDuration(Math.max(0, momentOf(event.ts) - began));
   const head = `${ink("dim", at.padStart(TIME_WIDTH))}  ${name}`;
-  const words = `${visible(facts)}${source === "" ? "" : ` [${source}]`}`;
+  const words = `${visible(facts, unicode)}${source === "" ? "" : ` [${source}]`}`;
   const indent = TIME_WIDTH + 2 + NAME_WIDTH + 1;
   const lines = width >= BESIDE
     ? wrapTo(words, width - indent).map((line, index) =>

@@ -53,14 +53,12 @@ export function suggestionsFor(start: Started, verdict: Verdict): Suggestion[] {
     case "interrupted":
     case "failed":
       return [
-        ...(limit === null
-          ? []
-          : [{
-            command: again,
-            why: kind === "file"
-              ? "memory that cannot be taken back instead: the kernel has to kill"
-              : "let it grow into the limit: the kernel has to kill",
-          }]),
+        ...(limit === null ? [] : [{
+          command: again,
+          why: kind === "file"
+            ? "memory that cannot be taken back instead: the kernel has to kill"
+            : "let it grow into the limit: the kernel has to kill",
+        }]),
         inspect,
       ];
   }

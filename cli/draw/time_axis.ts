@@ -44,13 +44,14 @@ export function axisRow(ticks: readonly Tick[], columns: number, unicode: boolea
   return corner + row.join("");
 }
 
-/** Beneath its tick each; one that would stand out at the right is left out. */
+/** Beneath its tick each, the last as near to it as the edge allows; one without room is left out. */
 export function tickRow(ticks: readonly Tick[], gap: number, columns: number): string {
   let row = "";
   for (const { at, column } of ticks) {
     const label = timeLabel(at, gap);
-    const from = Math.max(0, column - Math.floor(label.length / 2));
-    if (from + label.length > columns || (row !== "" && from <= row.length)) continue;
+    const centred = column - Math.floor(label.length / 2);
+    const from = Math.max(0, Math.min(centred, columns - label.length));
+    if (label.length > columns || (row !== "" && from <= row.length)) continue;
     row = row.padEnd(from) + label;
   }
   return row;
