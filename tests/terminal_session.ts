@@ -38,7 +38,7 @@ export interface Session extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** A shell with the prompt `$ ` and a home that is removed with it, in a terminal of its own. */
+/** A shell with the prompt `$ ` and a folder $DIR that is removed with it, in a terminal of its own. */
 export async function openSession({ columns, rows, env = {} }: SessionOptions): Promise<Session> {
   const dir = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   const tmux = async (...args: string[]) => {
@@ -49,7 +49,7 @@ export async function openSession({ columns, rows, env = {} }: SessionOptions): 
     if (!success) throw new Error(`tmux ${args[0]}: ${decoder.decode(stderr)}`);
     return decoder.decode(stdout);
   };
-  const variables = { PS1: "$ ", HOME: dir, LC_ALL: "C.UTF-8", ...env };
+  const variables = { PS1: "$ ", DIR: dir, LC_ALL: "C.UTF-8", ...env };
   await tmux(
     ...["new-session", "-d", "-x", String(columns), "-y", String(rows)],
     ...["env", ...Object.entries(variables).map(([name, value]) => `${name}=${value}`), "sh"],

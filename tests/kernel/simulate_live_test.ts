@@ -17,7 +17,7 @@ const inTerminal = (name: string, run: () => Promise<void>) =>
 
 /** Runs a line of shell; what it ends with stands on the screen as `status N`. */
 const start = (session: Session, line: string) =>
-  session.type(`stty -g >$HOME/stty; ${line}; echo status $?`, "Enter");
+  session.type(`stty -g >$DIR/stty; ${line}; echo status $?`, "Enter");
 
 const percent = (text: string) => Number(/ (\d+)%/.exec(text)?.[1]);
 
@@ -77,7 +77,7 @@ inTerminal(
     await session.until(/^status 1/m);
     assert.deepEqual(await session.modes(), AS_FOUND);
     await gone(cgroup);
-    await session.type("stty -g | cmp - $HOME/stty && echo same", "Enter");
+    await session.type("stty -g | cmp - $DIR/stty && echo same", "Enter");
     await session.until(/^same$/m);
   },
 );
