@@ -22,6 +22,7 @@ import { configFileOf, targetsOf, wantsJson } from "./options.ts";
 import { print, printable, say } from "./output.ts";
 import { openQueuedOutput } from "./queued_output.ts";
 import { openReporters, type Reporters } from "./reporters.ts";
+import { createProgress, terminalOutput } from "./progress.ts";
 import { selfCommand } from "./self_command.ts";
 import { ENDING, onSignals } from "./signals.ts";
 import { chooseStyle } from "./style.ts";
@@ -130,11 +131,17 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
     }
   };
   let reporters: Reporters | undefined;
+  // On a terminal the events themselves, or the live view, tell how far it has come.
+  const arming = createProgress(Deno.stdout.isTerminal() ? undefined : terminalOutput());
+  let armed = 0;
   const emit = (event: OomkitEvent, stat = "") => {
     const foreign = reporters?.report(event, stat);
     if (flags.eventFormat === "oom-guard") {
       if (foreign !== undefined) print(foreign);
       return;
+    }
+    if (guarding === undefined && event.type === "guarding") {
+      arming.show(`arming, ${++armed} so far`);
     }
     if (!live?.tell(event)) print(json ? toJson(event) : eventText(event, style));
     if (flags.explain && !json && event.type === "action") explain(event.candidates, style);
@@ -179,6 +186,7 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
       const { openGuardLive } = await import("./live/of_guard.ts");
       live = openGuardLive({ wishes: flags, end }, () => guarding);
     }
+    arming.show("arming");
     guarding = await startGuard({
       ...setup,
       ...(isPod ? { findCgroups: () => cgroupsOfProcesses(untouchable) } : {}),
@@ -187,6 +195,7 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
       stateFolder: journalFolder(),
       release: [...selfCommand(), "guard", "--release"],
     }, emit);
+    arming.end();
     const { entries, isAlive } = guarding;
     checkReach(guarding, setup);
     for (const entry of flags.explain && !json ? entries() : []) {
@@ -202,6 +211,7 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
   } finally {
     clearTimeout(timer);
     clearTimeout(relabelling);
+    arming.end();
     isStopping = true;
     started.resolve();
     manager?.stopping();

@@ -85,7 +85,8 @@ export function createProgress(output?: ProgressOutput): Progress {
 
 function textOf({ what, done, total }: Doing, elapsed: number): string {
   const far = total === undefined ? "" : `, ${done ?? 0} of ${total}`;
-  return `${what}${far}, ${formatDuration(Math.floor(elapsed / 1000) * 1000)}`;
+  const seconds = Math.floor(elapsed / 1000);
+  return `${what}${far}, ${seconds < 60 ? `${seconds} s` : formatDuration(1000 * seconds)}`;
 }
 
 const encoder = new TextEncoder();

@@ -46,11 +46,11 @@ Deno.test("what takes longer is told with how far it is and since when, and is g
   const { progress, wait, taken } = fake();
   progress.show("bundling", 2, 4);
   wait(2000);
-  assert.equal(taken(), `${ERASE}bundling, 2 of 4, 2.0 s`);
+  assert.equal(taken(), `${ERASE}bundling, 2 of 4, 2 s`);
   progress.show("linking");
   assert.equal(taken(), "", "not more than four times a second");
   wait(3100);
-  assert.equal(taken(), `${ERASE}linking, 5.0 s`);
+  assert.equal(taken(), `${ERASE}linking, 5 s`);
   progress.end();
   assert.equal(taken(), ERASE);
 });
@@ -61,7 +61,7 @@ Deno.test("a loop that never waits tells by itself", () => {
   timers.clear();
   wait(2500);
   progress.show("arming", 5, 9);
-  assert.equal(taken(), `${ERASE}arming, 5 of 9, 2.0 s`);
+  assert.equal(taken(), `${ERASE}arming, 5 of 9, 2 s`);
 });
 
 Deno.test("it makes room for a line of somebody else's, and for one that has not ended yet", () => {
@@ -75,7 +75,7 @@ Deno.test("it makes room for a line of somebody else's, and for one that has not
   assert.equal(taken(), "", "it would be written behind what is there");
   progress.hide();
   wait(250);
-  assert.equal(taken(), `${ERASE}running, 7.0 s`);
+  assert.equal(taken(), `${ERASE}running, 7 s`);
 });
 
 Deno.test("what comes after the end is counted anew", () => {
@@ -88,7 +88,7 @@ Deno.test("what comes after the end is counted anew", () => {
   wait(1000);
   assert.equal(taken(), "");
   wait(1500);
-  assert.equal(taken(), `${ERASE}two, 2.0 s`);
+  assert.equal(taken(), `${ERASE}two, 2 s`);
 });
 
 Deno.test("it never breaks into a second line, and names nothing that a terminal would obey", () => {
