@@ -128,7 +128,7 @@ function witnessText(verdict: Verdict): string {
   }
   if (logged === null) {
     const why = verdict.fake ? "" : "; the kernel log cannot be read";
-    // The counter has the first victim of a group twice, so that it cannot say how many processes there were.
+    // The counter may have victims of a group more than once, so that it cannot say how many processes there were.
     return `the cgroup's oom_kill counter: ${together ?? kills(counted)}${why}`;
   }
   return agree === true

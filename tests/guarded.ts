@@ -10,6 +10,7 @@ export interface GuardedOptions {
   readonly stateFolder?: string;
   readonly json?: boolean;
   readonly program?: readonly string[];
+  readonly silence?: number;
 }
 
 /** Returns once it guards. */

@@ -6,6 +6,7 @@ import { makeStateFolder, type StateFolder } from "./guarded.ts";
 import { type RealCgroup, removeCgroup } from "./real_cgroup.ts";
 import { oomkit } from "./run_oomkit.ts";
 import { startTelling, type Telling } from "./telling.ts";
+import { isThere } from "./is_there.ts";
 
 const MIB = 1024 ** 2;
 
@@ -167,13 +168,4 @@ function elsewhere(parent: RealCgroup): string[] {
     const mount = controllers === "" ? "unified" : controllers!.replace("name=", "");
     return `${base}/${mount}${own === "/" ? "" : own}/${name}`;
   }).filter((dir) => dir !== parent.dir);
-}
-
-function isThere(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
-  }
 }

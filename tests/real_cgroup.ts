@@ -1,5 +1,7 @@
 /** Real memory cgroups beneath the tests' own, gone after use with everything in them, whatever happens. */
 
+import { isThere } from "./is_there.ts";
+
 export interface RealCgroup extends AsyncDisposable {
   readonly version: 1 | 2;
   /** As the kernel names it. */
@@ -70,15 +72,6 @@ function removeIfEmpty(dir: string): void {
     Deno.removeSync(dir);
   } catch {
     // Somebody is in it, or it is gone.
-  }
-}
-
-function isThere(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
   }
 }
 

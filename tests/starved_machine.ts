@@ -3,26 +3,22 @@
  */
 
 import { isAlive, pidsOf, until } from "./guarded.ts";
+import { isThere } from "./is_there.ts";
 import { makeRealCgroup, type RealCgroup } from "./real_cgroup.ts";
 
 /** Why this is not to be done here; `undefined` in the emulated machine. */
 export function whyNotStarved(): string | undefined {
-  try {
-    Deno.statSync("/guest/settings");
-  } catch {
-    return "only the emulated machine may be starved";
-  }
-  try {
-    Deno.statSync("/dev/vda");
-    return undefined;
-  } catch {
-    return "the emulated machine has no disk";
-  }
+  if (!isThere("/guest/settings")) return "only the emulated machine may be starved";
+  return isThere("/dev/vda") ? undefined : "the emulated machine has no disk";
 }
 
 export interface Starving extends AsyncDisposable {
-  /** Takes all memory but so much, and lets go of all page cache that is to be had, of programs as well. */
-  squeeze(leave: number): void;
+  /**
+   * Takes all memory but so much, and lets go of all page cache that is to be had, of programs as well.
+   *
+   * @param kept bytes of page cache that the kernel counts as available and yet does not let go.
+   */
+  squeeze(leave: number, kept: number): void;
   /** Bytes that the kernel could give at once. */
   free(): number;
 }
@@ -45,10 +41,10 @@ export function starve(): Starving {
   run("mount", "-t", "tmpfs", "-o", "size=100%", "ballast", "/mnt");
   return {
     free: () => inMeminfo("MemFree"),
-    squeeze(leave) {
+    squeeze(leave, kept) {
       // First all but the least, so that what can be read again from the disk has to go; then so much is given back.
       remove(BALLAST);
-      const most = inMeminfo("MemAvailable") - BRINK;
+      const most = inMeminfo("MemAvailable") - kept - BRINK;
       fill(BALLAST, most);
       Deno.writeTextFileSync("/proc/sys/vm/drop_caches", "3");
       Deno.truncateSync(BALLAST, Math.max(0, most - Math.max(0, leave - inMeminfo("MemFree"))));

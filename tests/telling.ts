@@ -29,6 +29,8 @@ export interface TellingOptions {
   readonly armed: RegExp;
   readonly env?: Readonly<Record<string, string>>;
   readonly program?: readonly string[];
+  /** How long an event may be waited for (milliseconds). */
+  readonly silence?: number;
 }
 
 /** A test that waits for what never comes shall say so, and clean up. Nothing takes as long, in an emulated machine neither. */
@@ -37,7 +39,7 @@ const SILENCE_MS = 30_000;
 /** Returns once everything is armed. */
 export async function startTelling(
   args: readonly string[],
-  { armed: line, env = {}, program = oomkit() }: TellingOptions,
+  { armed: line, env = {}, program = oomkit(), silence = SILENCE_MS }: TellingOptions,
 ): Promise<Telling> {
   const [command, ...rest] = [...program, ...args];
   const child = new Deno.Command(command!, {
@@ -102,7 +104,7 @@ export async function startTelling(
       const { promise, resolve } = Promise.withResolvers<Json>();
       waiting.push({ wanted, resolve });
       const late = Promise.withResolvers<undefined>();
-      const timer = setTimeout(late.resolve, SILENCE_MS);
+      const timer = setTimeout(late.resolve, silence);
       const event = await Promise.race([promise, late.promise, finished.then(() => undefined)]);
       clearTimeout(timer);
       if (event !== undefined) return event;

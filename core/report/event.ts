@@ -51,8 +51,10 @@ export interface Tally {
   readonly oom: bigint | null;
   readonly oom_kill: bigint | null;
   readonly oom_group_kill: bigint | null;
-  /** `oom_kill` events told: fewer than counted where a group kill counts its first victim twice. */
+  /** `oom_kill` events told: fewer than counted where a group kill counts somebody more than once. */
   readonly victims: number;
+  /** How often the kernel log named one of them once more. */
+  readonly repeated: number;
   /** Bytes; the highest since the cgroup was made. */
   readonly peak: number | null;
   readonly limit: number | null;

@@ -42,7 +42,7 @@ export function judge(testimony: Testimony): Verdict {
     kills_counted: counted,
     kills_logged: logged,
     group_kills: groupKills,
-    agree: agreement(counted, logged, groupKills),
+    agree: agreement(counted, logged, tally?.repeated ?? 0),
     limit: testimony.limit,
     limit_owner: testimony.limitOwner,
     peak: tally?.peak ?? null,
@@ -97,11 +97,9 @@ function endedOf(
 function agreement(
   counted: bigint | null,
   logged: number | null,
-  groupKills: bigint | null,
+  repeated: number,
 ): boolean | null {
-  if (counted === null || logged === null) return null;
-  const once = BigInt(logged);
-  return counted === once || (groupKills !== null && counted === once + groupKills);
+  return counted === null || logged === null ? null : counted === BigInt(logged + repeated);
 }
 
 function crossingsOf(

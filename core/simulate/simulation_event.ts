@@ -69,7 +69,7 @@ export interface Verdict {
   readonly ended_by: "itself" | "time" | "interrupt";
   readonly fake: boolean;
   readonly processes: readonly Ended[];
-  /** The kernel's counter; with `memory.oom.group` the first victim counts twice. */
+  /** The kernel's counter; `memory.oom.group` has it count some victims more than once. */
   readonly kills_counted: bigint | null;
   /** Victims that the kernel log names; `null` when it cannot be read. */
   readonly kills_logged: number | null;

@@ -13,25 +13,19 @@ export interface LoggedKill {
   /** The cgroup that is killed as a whole, of which this is one of the processes. */
   readonly group?: string;
   readonly scope: "cgroup" | "system";
-  /** A group kill counts and logs its first victim twice. */
+  /** A group kill counts and logs its first victim twice, and sometimes others. */
   readonly again: boolean;
 }
 
 type KilledLine = Extract<OomMessage, { kind: "killed" }>;
 type Summary = Extract<OomMessage, { kind: "oom-kill" }>;
 
-interface Logged {
-  readonly line: KilledLine;
-  readonly kill: LoggedKill;
-}
-
 interface Group {
   readonly path: string;
   lastAt: bigint;
-  /** Killed before the rest was; until its second line. */
-  first?: Logged;
-  /** Told as the first one's second line, on the grounds that it is one of its threads. */
-  standIn?: LoggedKill;
+  readonly pids: Set<number>;
+  /** By what is the whole process's: the name that it was killed by. */
+  readonly comms: Map<string, string>;
 }
 
 export interface KillLog {
@@ -46,11 +40,13 @@ export function createKillLog(): KillLog {
   let summary: Summary | undefined;
   let older: Extract<OomMessage, { kind: "task-in" }> | undefined;
   let group: Group | undefined;
-  let last: Logged | undefined;
+  let last: { readonly line: KilledLine; readonly kill: LoggedKill } | undefined;
 
   const killed = (line: KilledLine): LoggedKill => {
     const told = summary && isAbout(line, summary) ? summary : undefined;
-    const cgroup = told?.taskMemcg ?? older?.taskMemcg;
+    const again = group !== undefined && isAgain(line, group);
+    if (group) enter(line, group);
+    const cgroup = told?.taskMemcg ?? (again ? last?.kill.cgroup : undefined) ?? older?.taskMemcg;
     const owner = told?.oomMemcg ?? (group ? last?.kill.owner : undefined) ?? older?.oomMemcg;
     const global = told?.global ?? line.memcg === false;
     const kill: LoggedKill = {
@@ -67,13 +63,13 @@ export function createKillLog(): KillLog {
       ...(owner === undefined ? {} : { owner }),
       ...(group ? { group: group.path } : {}),
       scope: global ? "system" : "cgroup",
-      again: false,
+      again,
     };
     // Of a group the members after the first have no summary of their own.
     if (!group) summary = undefined;
     older = undefined;
     last = { line, kill };
-    return group ? inGroup(line, kill, group) : kill;
+    return kill;
   };
 
   return {
@@ -95,8 +91,10 @@ export function createKillLog(): KillLog {
           group = {
             path: parsed.memcg,
             lastAt: timestamp,
-            ...(last ? { first: last } : {}),
+            pids: new Set(),
+            comms: new Map(),
           };
+          if (last) enter(last.line, group);
           return undefined;
         case "killed":
           // A slow console makes each line wait for the ones before it.
@@ -114,24 +112,22 @@ const isAbout = (line: KilledLine, summary: Summary) =>
   line.pid === summary.pid || line.uid === summary.uid;
 
 /**
- * The first victim comes once more, under a thread's id if its main thread has ended by then. That is told by what is the
- * process's: its address space and its user. If the first one's own line follows after all, it was somebody else's.
+ * The first victim is killed and logged once more as one of the group; and whoever is on his way out while the kernel goes
+ * through the group is met a second time (css_task_iter_advance), by the id and the name of a thread if his main thread has
+ * ended. Threads share what belongs to the process: the sizes of its address space. Workers of one parent may have the same
+ * sizes, but have the same name, too.
  */
-function inGroup(line: KilledLine, kill: LoggedKill, group: Group): LoggedKill {
-  const { first, standIn } = group;
-  if (first === undefined) return kill;
-  const again = { ...kill, ...(first.kill.cgroup && { cgroup: first.kill.cgroup }), again: true };
-  if (line.pid === first.line.pid) {
-    delete group.first;
-    return standIn ?? again;
-  }
-  if (standIn !== undefined || !isThreadOf(line, first.line)) return kill;
-  group.standIn = kill;
-  return again;
+function isAgain(line: KilledLine, { pids, comms }: Group): boolean {
+  if (pids.has(line.pid)) return true;
+  const comm = line.totalVm === undefined ? undefined : comms.get(addressSpace(line));
+  return comm !== undefined && comm !== line.comm;
 }
 
-/** Workers of one parent have the same sizes but the same name, too; a runtime's threads have names of their own. */
-const isThreadOf = (line: KilledLine, process: KilledLine) =>
-  line.comm !== process.comm && line.totalVm !== undefined && line.totalVm === process.totalVm &&
-  line.pgtables === process.pgtables && line.uid === process.uid &&
-  line.oomScoreAdj === process.oomScoreAdj;
+function enter(line: KilledLine, { pids, comms }: Group): void {
+  pids.add(line.pid);
+  const key = addressSpace(line);
+  if (!comms.has(key)) comms.set(key, line.comm);
+}
+
+const addressSpace = ({ totalVm, pgtables, uid, oomScoreAdj }: KilledLine) =>
+  [totalVm, pgtables, uid, oomScoreAdj].join();

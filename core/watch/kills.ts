@@ -98,7 +98,8 @@ export function createKills(
     const cgroup = kill.cgroup ?? member.cgroup.path;
     explain(cgroup, member, now);
     balance(cgroup, member);
-    if (!kill.again) tell({ cgroup, member, kill, inferred: false });
+    if (kill.again) member.repeated += 1;
+    else tell({ cgroup, member, kill, inferred: false });
   };
 
   /** The member that is known to have had the victim in it. */

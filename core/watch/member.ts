@@ -65,6 +65,8 @@ export interface Member {
   dueFrom: number;
   /** `oom_kill` events told. */
   victims: number;
+  /** How often the kernel log named one of those once more. */
+  repeated: number;
   /**
    * Signs of kills that no counter has shown yet, which a removal would take with it; negative when kills were told
    * before the OOM behind them was notified.
@@ -177,6 +179,7 @@ function blankMember(
     dueSince: Infinity,
     dueFrom: -Infinity,
     victims: 0,
+    repeated: 0,
     suspected: 0,
     doubtful: false,
     pids: new Map(),

@@ -29,6 +29,7 @@ export function tallyOf(member: Member): Tally | undefined {
     oom_kill: kills === null && member.unread === 0n ? null : (kills ?? 0n) + member.unread,
     oom_group_kill: rise("oomGroupKill"),
     victims: member.victims,
+    repeated: member.repeated,
     peak: now?.peak ?? member.peak ?? null,
     limit: finite(now?.limits.max ?? member.limit),
     removed: member.goneAt !== undefined,

@@ -110,8 +110,8 @@ export async function inGuest(
 /** One file of each command tells whether the launcher does what the executable does. */
 const telling = /\/(inspect|watch|watch_command|guard|simulate)_test\.ts$/;
 
-/** It sets the clock. */
-const guestOnly = /\/clock_test\.ts$/;
+/** They set the clock, and switch off a CPU. */
+const guestOnly = /\/(clock|hotplug)_test\.ts$/;
 
 /** It measures, and takes all the memory, CPU and disk that there is: run by hand, in the emulated machine. */
 const onDemand = /\/starvation_test\.ts$/;

@@ -12,6 +12,7 @@ import config from "../../deno.json" with { type: "json" };
 import { runOomkit } from "../run_oomkit.ts";
 import { shellCommands } from "../shell_words.ts";
 import { makeTree, type Tree } from "../trees.ts";
+import { isThere } from "../is_there.ts";
 
 const root = new URL("../../", import.meta.url).pathname;
 
@@ -180,14 +181,6 @@ Deno.test("every rule in the documents has a cgroup that it can fit among the ta
     Deno.removeSync(path);
   }
 });
-
-function isThere(path: string): boolean {
-  try {
-    return Deno.statSync(path).isDirectory;
-  } catch {
-    return false;
-  }
-}
 
 /** What needs a real cgroup, a pod or the whole machine; the first that fits. */
 const ELSEWHERE: readonly (readonly [pattern: RegExp, test: string])[] = [

@@ -6,7 +6,7 @@ import { type GuardedLimit, limitOf } from "../../core/guard/limit.ts";
 import { flatten, type Message } from "../../core/guard/messages.ts";
 import { type GuardPlan, onePlan } from "../../core/guard/plan.ts";
 import { REHEARSED } from "../../core/guard/rehearsal.ts";
-import { createSentry } from "../../core/guard/sentry.ts";
+import { createSentry, type Sentry } from "../../core/guard/sentry.ts";
 import type { JoinedEpoll } from "../../core/kernel/epoll.ts";
 import { boundsOf, NOTIFIED_MARGIN } from "../../core/policy/bounds.ts";
 import { type Files, makeTree, type Tree } from "../trees.ts";
@@ -59,6 +59,8 @@ export interface Guarded extends Disposable {
   readonly cgroup: Cgroup;
   /** As the main thread finds it. */
   limit(): GuardedLimit | undefined;
+  /** A sentry that guards it, to be given its turns. */
+  adopt(epoll: JoinedEpoll, post: (said: Message) => void): Sentry;
   /** Finds the limit unless it is given, adopts the cgroup and looks at it some times; what was said, and by which limit. */
   run(found?: GuardedLimit): { readonly messages: Message[]; readonly limit: number | undefined };
 }
@@ -79,36 +81,38 @@ export function guardTree(
   const patience = { reclaim: false, grace: 0, death: 0 };
   const plan: GuardPlan = { ...REHEARSED, patience, ...part };
   const limit = () => limitOf(cgroup, true, plan.softLimit);
+  const adopt = (
+    { limit, capacity, measured }: GuardedLimit,
+    epoll: JoinedEpoll,
+    post: (said: Message) => void,
+  ) => {
+    const bounds = boundsOf(limit, { warn: 65, critical: 90, margin: NOTIFIED_MARGIN });
+    if (!bounds) return undefined;
+    const sentry = createSentry(onePlan(plan), epoll, post);
+    const terms = { plan: 0, mode: "notify", eventfds: [], limit, capacity, bounds } as const;
+    sentry.adopt({ id: 1, ...terms, measured: flatten(measured), scope: flatten(cgroup) });
+    return {
+      sentry,
+      lookAnew() {
+        sentry.rebound(1, {});
+        sentry.turn();
+      },
+    };
+  };
   return {
     tree,
     cgroup,
     limit,
+    adopt: (epoll, post) => adopt(limit()!, epoll, post)!.sentry,
     run(found = limit()) {
-      const bounds = found &&
-        boundsOf(found.limit, { warn: 65, critical: 90, margin: NOTIFIED_MARGIN });
-      if (!found || !bounds) return { messages: [], limit: found?.limit };
       const messages: Message[] = [];
-      const sentry = createSentry(onePlan(plan), quietEpoll, (said) => void messages.push(said));
-      const { limit, capacity, measured } = found;
-      const spec = {
-        id: 1,
-        plan: 0,
-        mode: "notify",
-        eventfds: [],
-        limit,
-        capacity,
-        bounds,
-      } as const;
+      const adopted = found && adopt(found, quietEpoll, (said) => void messages.push(said));
       try {
-        sentry.adopt({ ...spec, measured: flatten(measured), scope: flatten(cgroup) });
-        for (let look = 0; look < LOOKS; look++) {
-          sentry.rebound(spec.id, {});
-          sentry.turn();
-        }
+        for (let look = 0; look < LOOKS; look++) adopted?.lookAnew();
       } finally {
-        sentry.close();
+        adopted?.sentry.close();
       }
-      return { messages, limit };
+      return { messages, limit: found?.limit };
     },
     [Symbol.dispose]: () => tree[Symbol.dispose](),
   };

@@ -15,6 +15,7 @@ import { startHungryProcess } from "../hungry_process.ts";
 import { kernelTest, MIB } from "../kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup } from "../real_cgroup.ts";
 import { startContainer, whyNoRunc } from "../runc_container.ts";
+import { isThere } from "../is_there.ts";
 
 const LIMIT = 48 * MIB;
 
@@ -67,14 +68,6 @@ kernelTest(
   },
   { why: noRunc },
 );
-
-function isThere(path: string): boolean {
-  try {
-    return Deno.statSync(path).isDirectory;
-  } catch {
-    return false;
-  }
-}
 
 interface PidsLimit extends Disposable {
   /** Where a process is to move into as well; the same cgroup on v2. */

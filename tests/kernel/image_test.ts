@@ -6,6 +6,7 @@ import { type ImageOptions, startImage, whyNoImage } from "../image_container.ts
 import { eatToDeath, kernelTest, MIB } from "../kernel_cases.ts";
 import { makeRealCgroup } from "../real_cgroup.ts";
 import { whyNoRunc } from "../runc_container.ts";
+import { isThere } from "../is_there.ts";
 
 const why = whyNoRunc();
 
@@ -62,14 +63,5 @@ if (whyNoImage() === undefined) {
       () => guardsFromItsContainer(["--margin-ratio", "0.1"], { realtime: 50_000 }),
       { why, only: 1 },
     );
-  }
-}
-
-function isThere(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
   }
 }

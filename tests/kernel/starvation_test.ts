@@ -17,6 +17,8 @@ const RUNS = Number(Deno.env.get("OOMKIT_STARVATION_RUNS") ?? 0);
 const LIMIT = 64 * MIB;
 /** Beside what the cgroup takes, for the kernel itself. */
 const LEAVE = LIMIT + 16 * MIB;
+/** Who is told of a new cgroup has much to read again from a disk that is busy. */
+const SILENCE_MS = 300_000;
 const why = whyNotStarved();
 
 /** Bytes of files that are mapped and in memory; faults that waited for the disk. */
@@ -30,8 +32,14 @@ function pagesOf(pid: number): { readonly file: number; readonly faults: number 
   };
 }
 
-/** @returns how many were won. */
-async function race(mode: string): Promise<number> {
+/** As deploy/systemd/oomkit-guard.service has it. */
+const MEMORY_MIN = 128 * MIB;
+
+/**
+ * @param isProtected its own cgroup has memory.min, so that what is mapped of its files stays.
+ * @returns how many were won.
+ */
+async function race(mode: string, isProtected = false): Promise<number> {
   // Its own copy on the disk: what lies in the machine's first root never leaves memory.
   const program = "/disk/oomkit";
   Deno.copyFileSync(oomkit()[0]!, program);
@@ -42,13 +50,22 @@ async function race(mode: string): Promise<number> {
     // A guard needs somebody to guard.
     const first = parent.child("first");
     first.limit(LIMIT);
-    await using guarded = await startGuarded(words, { program: [program] });
+    await using home = makeRealCgroup("home");
+    if (isProtected) home.write("memory.min", MEMORY_MIN);
+    // Whoever reads a page of a file first is charged for it.
+    new Deno.Command("sync").outputSync();
+    Deno.writeTextFileSync("/proc/sys/vm/drop_caches", "3");
+    const enter = 'echo 0 > "$0/cgroup.procs" && exec "$@"';
+    await using guarded = await startGuarded(words, {
+      program: ["sh", "-c", enter, home.dir, program],
+      silence: SILENCE_MS,
+    });
     await using machine = starve();
     for (let run = 0; run < RUNS; run++) {
       const cgroup = parent.child(`run-${run}`);
       cgroup.limit(LIMIT);
       await guarded.next(({ type, cgroup: path }) => type === "guarding" && path === cgroup.path);
-      machine.squeeze(LEAVE);
+      machine.squeeze(LEAVE, isProtected ? pagesOf(guarded.pid).file : 0);
       const before = pagesOf(guarded.pid);
       await eatToDeath(cgroup);
       const kills = kernelKills(cgroup);
@@ -60,7 +77,9 @@ async function race(mode: string): Promise<number> {
       const after = deed ? `struck after ${deed.struck_ms} ms` : "the kernel was first";
       // deno-lint-ignore no-console
       console.log(
-        `${mode}, run ${run + 1}: ${hasWon ? "won" : "lost"}, ${after}; ` +
+        `${mode}${isProtected ? ", memory.min" : ""}, run ${run + 1}: ${
+          hasWon ? "won" : "lost"
+        }, ${after}; ` +
           `${
             (before.file / MIB).toFixed(1)
           } MiB of its files in memory before, ${reads} reads from disk since`,
@@ -80,6 +99,11 @@ if (RUNS > 0) {
       { only, why },
     );
   }
+  kernelTest(
+    "on a machine without memory, CPU and disk tripwire wins where the guard's own memory is protected",
+    async () => assert.equal(await race("tripwire", true), RUNS),
+    { only: 2, why },
+  );
   kernelTest(
     "on a machine without memory, CPU and disk a guard that only notifies is there for the race",
     async () => void await race("notify"),

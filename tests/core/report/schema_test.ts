@@ -20,6 +20,7 @@ const tally = {
   oom_kill: null,
   oom_group_kill: null,
   victims: 1,
+  repeated: 0,
   peak: 4096,
   limit: null,
   removed: false,

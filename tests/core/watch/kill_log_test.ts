@@ -93,20 +93,15 @@ Deno.test("a group's first victim whose main thread has ended comes again by the
   assert.equal(kills[1]!.cgroup, "/pod/c");
 });
 
-Deno.test("who was taken for a thread of the first victim is told when that one's own line comes", () => {
-  const kills = take([
-    summary(7),
-    killed(7),
-    together("/pod/c"),
-    killed(9, "other"),
-    killed(7),
-    killed(8, "third"),
-  ]);
+Deno.test("any of a group that is met once more on its way out, as one of its threads, is one kill", () => {
+  const group = [summary(7), killed(7, "p", 12), together("/c"), killed(7, "p", 12)];
+  const kills = take([...group, killed(8), killed(9, "q", 16), killed(11, "worker")]);
   assert.deepEqual(kills.map(({ victim, again }) => [victim.pid, again]), [
     [7, false],
-    [9, true],
-    [9, false],
+    [7, true],
     [8, false],
+    [9, false],
+    [11, true],
   ]);
 });
 
