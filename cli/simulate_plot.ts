@@ -19,7 +19,9 @@ export function racePlot(race: Race, look: RaceLook): string[] {
   const { began, samples, start } = race;
   if (began === undefined || start === undefined) return [];
   const scale = scaleOf(start);
-  const points = samples.map(({ at, usage }) => ({ at: Math.max(0, at - began), value: usage }));
+  const span = endOf(race) - began;
+  const points = samples.map(({ at, usage }) => ({ at: Math.max(0, at - began), value: usage }))
+    .filter(({ at }) => at <= span);
   const peak = points.reduce((most, { value }) => Math.max(most, value), 0);
   const limit: Level = {
     value: scale ?? peak,
@@ -39,7 +41,7 @@ export function racePlot(race: Race, look: RaceLook): string[] {
     points,
     levels: [...thresholds, limit],
     marks: marksOf(race, began, scale),
-    span: endOf(race) - began,
+    span,
     width: Math.min(WIDEST, look.width),
     height: HEIGHT,
     unicode: look.unicode,

@@ -58,11 +58,13 @@ export function createRaceLog(): RaceLog {
   };
 }
 
-/** The watch has read it at that moment; but a kill is told by the kernel's clock, and its counters may be older news. */
+/** The watch has read it at that moment; but a kill is told by the kernel's clock. */
 function usageIn(event: SimulationEvent): number | undefined {
   switch (event.type) {
     case "threshold":
     case "pressure":
+    case "high":
+    case "max":
       return event.usage ?? undefined;
     default:
       return undefined;
@@ -104,13 +106,15 @@ export function rateAt({ samples }: Race, at: number, window: number): number | 
 /** So many times as long as the looks before it were apart. */
 const OVERDUE = 3;
 
-/** Milliseconds since the epoch: the last thing that is known to have happened. */
-export function endOf({ samples, events, began }: Race): number {
-  return Math.max(
-    began ?? 0,
-    samples.at(-1)?.at ?? 0,
-    ...events.slice(-LATE).map(({ ts }) => momentOf(ts)),
-  );
+/** Milliseconds since the epoch: when the last process ended, or else the last thing that is known to have happened. */
+export function endOf({ start, samples, events, began }: Race): number {
+  const ends = events.filter(({ type }) => type === "exit" || type === "oom_kill");
+  const exits = ends.filter(({ type }) => type === "exit").length;
+  const isOver = start?.fake === null && exits >= start.pids.length;
+  // What is counted afterwards is told late, and no part of the race.
+  const last = isOver ? ends : events.slice(-LATE);
+  const moments = last.map(({ ts }) => momentOf(ts));
+  return Math.max(began ?? 0, isOver ? 0 : samples.at(-1)?.at ?? 0, ...moments);
 }
 
 /** Events come nearly in order; no more than so many are told out of it. */

@@ -32,7 +32,10 @@ export interface Mark {
 }
 
 export interface Plot {
-  /** In the order of time. Between two of them usage is taken to have moved evenly; outside of them nothing is drawn. */
+  /**
+   * In the order of time. From one to a higher one usage is taken to have risen evenly, to a lower one to have fallen at once:
+   * what is freed is mostly freed so. Outside of them nothing is drawn.
+   */
   readonly points: readonly Point[];
   readonly levels: readonly Level[];
   readonly marks: readonly Mark[];
@@ -132,7 +135,7 @@ export function columnHeights(
     const until = columnOf(next.at, span, columns);
     for (let between = column + 1; between < until; between++) {
       const share = (between - column) / (until - column);
-      raise(between, value + share * (next.value - value));
+      raise(between, value + share * Math.max(0, next.value - value));
     }
   });
   return heights;

@@ -68,6 +68,18 @@ Deno.test("what was never measured is not drawn, a moment's peak is", () => {
   ]);
 });
 
+Deno.test("usage is taken to rise evenly, and to fall at once", () => {
+  const rise = [{ at: 0, value: 0 }, { at: 4, value: 8 }];
+  assert.deepEqual(columnHeights(rise, 4, 5), [0, 2, 4, 6, 8]);
+  assert.deepEqual(columnHeights([{ at: 0, value: 8 }, { at: 4, value: 0 }], 4, 5), [
+    8,
+    8,
+    8,
+    8,
+    0,
+  ]);
+});
+
 Deno.test("without points, without room, and of nothing at all there is no plot", () => {
   assert.deepEqual(plot({ points: [] }), []);
   assert.deepEqual(plot({ width: 12 }), []);
