@@ -1,13 +1,12 @@
 /** How a simulation is shown: as JSON, in lines, or live on a terminal. */
 
-import { OomkitError } from "../core/errors.ts";
 import { toJson } from "../core/report/json.ts";
 import type { See, simulationEvent, Tell, Verdict } from "../core/simulate/simulation_event.ts";
 import { capabilitiesOf, inkOf } from "./draw/ink.ts";
 import type { UsageMark } from "./draw/usage_bar.ts";
 import { choosesLive } from "./live_choice.ts";
 import { wantsJson } from "./options.ts";
-import { print } from "./output.ts";
+import { print, say } from "./output.ts";
 import type { SimulateFlags } from "./simulate_options.ts";
 import { thresholdsOf } from "./simulate_plan.ts";
 import type { Started } from "./simulate_race.ts";
@@ -30,9 +29,7 @@ export interface Show {
 export async function showOf(flags: SimulateFlags, interrupt: AbortController): Promise<Show> {
   const { plot } = flags;
   const json = wantsJson(flags);
-  if (json && plot === true) {
-    throw new OomkitError("cannot use --plot and --json at once", "give one of them");
-  }
+  if (json && plot === true) say("oomkit: no plot: JSON is printed");
   const isLive = choosesLive(flags, json ? "JSON is printed" : undefined);
   if (json) return jsonShow();
   return isLive
