@@ -189,7 +189,6 @@ Deno.test("nothing of it is wider than the terminal, whatever the cgroup is call
           assert.ok(widthOf(line) <= width, `${width}: ${line}`);
           // deno-lint-ignore no-control-regex
           assert.doesNotMatch(line, /[\x00-\x1f]/);
-          // deno-lint-ignore no-control-regex
           if (!unicode) assert.match(line, /^[\x20-\x7e]*$/);
         }
       }

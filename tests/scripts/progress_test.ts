@@ -2,22 +2,43 @@ import assert from "node:assert/strict";
 import { root } from "../../scripts/bundle.ts";
 import { openSession, whyNoTerminal } from "../terminal_session.ts";
 
-const compile = `${Deno.execPath()} run -A --quiet --no-check ${root}scripts/compile.ts`;
+/** As slow as the test needs it, and otherwise as scripts are. */
+const SCRIPT = `
+  import { endWithProgress, progress } from "${root}scripts/progress.ts";
+  import { note, run } from "${root}scripts/terminal.ts";
+  await run("slow", async () => {
+    endWithProgress(() => note("slow: removed what it had made"));
+    note("slow: begins");
+    progress.show("slow: at work", 1, 4);
+    await new Promise((resolve) => setTimeout(resolve, 600_000));
+    return 0;
+  });
+`;
+
+const why = whyNoTerminal === undefined ? "" : ` (not run: ${whyNoTerminal})`;
 
 Deno.test({
-  name: whyNoTerminal
-    ? `a script tells a terminal what it is at (not run: ${whyNoTerminal})`
-    : "a script tells a terminal what it is at, and leaves it as it was when it is interrupted",
+  name: `a script tells a terminal what it is at, and takes it back when it is interrupted${why}`,
   ignore: whyNoTerminal !== undefined,
   async fn() {
-    await using session = await openSession({ columns: 60, rows: 20 });
-    const env = "NO_COLOR=1 CI=";
-    await session.type(`${env} ${compile} --denort=npm --output $DIR/oomkit`, "Enter");
-    await session.until(/^compile: [^\n]*, \d of 4, \d+ s$/m, 60_000);
-    await session.type("C-c");
-    const text = await session.until(/\^C?\n?.*^\$ ?$|^\$ $|^\$$/m);
-    assert.doesNotMatch(text, /of 4, \d+ s/);
-    assert.deepEqual(await session.modes(), { cursor: true, alternate: false, wrap: true });
+    const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+    try {
+      Deno.writeTextFileSync(`${folder}/slow.ts`, SCRIPT);
+      await using session = await openSession({ columns: 60, rows: 20, env: { CI: "" } });
+      const config = `-c ${root}deno.json`;
+      await session.type(
+        `${Deno.execPath()} run -A --no-check ${config} ${folder}/slow.ts`,
+        "Enter",
+      );
+      await session.until(/^slow: begins\nslow: at work, 1 of 4, \d s$/m);
+      await session.type("C-c");
+      const text = await session.until(/\n\$ *\n*$/);
+      assert.match(text, /^slow: removed what it had made$/m);
+      assert.doesNotMatch(text, /at work/);
+      assert.deepEqual(await session.modes(), { cursor: true, alternate: false, wrap: true });
+    } finally {
+      Deno.removeSync(folder, { recursive: true });
+    }
   },
 });
 
