@@ -77,6 +77,9 @@ CRITICAL_SIGNAL, COOLDOWN; so do oom-guard's flags.
 
 SIGHUP reads the configuration again, and opens --log-file anew.
 
+On a terminal a live view is drawn, where ? tells the keys; --no-live prints a
+line for each event, as elsewhere.
+
 Exit: 0; 2 when what was asked for cannot be done.`;
 
 /** The same command line once more, beside what the configuration says now. */

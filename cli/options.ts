@@ -134,8 +134,9 @@ function readSwitches(command: CommandUnknownOpts): void {
       throw new OomkitError(`cannot use ${each.envVar}="${said}"`, "say 1 or 0, yes or no");
     }
     // No more than the default; but one that says no counts for more than a file that says yes.
-    const opposite = isPaired(command, each.long!);
-    const usual = opposite ? (each.negate ? undefined : false) : each.negate ? true : undefined;
+    const usual = isPaired(command, each.long!)
+      ? (each.negate || said === "" ? undefined : false)
+      : (each.negate ? true : undefined);
     command.setOptionValueWithSource(name, usual, said === "" ? "default" : "env");
   }
 }

@@ -27,7 +27,7 @@ export function watchCommand(finish: Finish, command: readonly string[] | undefi
     .addHelpText("after", HELP)
     .action(async (targets, flags, self) => {
       // A variable may be meant for another call; what stands on the command line is meant.
-      type Name = "limit" | "report" | "annotate" | "for" | "until" | "recursive";
+      type Name = "limit" | "report" | "annotate" | "for" | "until" | "recursive" | "live";
       const given = (names: readonly Name[]) =>
         names.find((name) => self.getOptionValueSource(name) === "cli");
       if (command === undefined) {
@@ -50,6 +50,8 @@ export function watchCommand(finish: Finish, command: readonly string[] | undefi
         }
         const alien = wantsJson(flags) && self.getOptionValueSource("output") !== "env"
           ? "json"
+          : flags.live && given(["live"])
+          ? "live"
           : given(["for", "until", "recursive"]);
         if (alien !== undefined) {
           throw new OomkitError(
@@ -66,6 +68,9 @@ const HELP = `
 Targets: a cgroup path, a directory, a glob ('/kubepods/**'), pid:N, unit:NAME,
 pod:UID, a container id or its beginning, a runc name. The watch ends when all
 targets are removed, on Ctrl-C, or by --for and --until.
+
+On a terminal a live view is drawn, where ? tells the keys; --no-live prints a
+line for each event, as elsewhere.
 
 Event types: threshold pressure high max oom oom_kill oom_group_kill
 limit_changed created removed degraded summary

@@ -1,6 +1,6 @@
 /**
  * Measures on this machine what docs/performance.md tells: `deno task bench [start-up] [sweep] [latency] [idle] [scale] [peers]
- * [footprint] [race]`, none of them is all. `--record` puts what was measured into docs/benchmarks.jsonl, which later runs are
+ * [footprint] [live] [race]`, none of them is all. `--record` puts what was measured into docs/benchmarks.jsonl, which later runs are
  * compared with. Other options are for `scale`, `footprint` and `race`: scripts/bench/scale.ts, footprint.ts, race_cells.ts.
  *
  * Of the executable: `deno task compile` first. Needs the right to make cgroups. Whatever is made is called oomkit-bench-… and
@@ -14,6 +14,7 @@ import { removeBenchFolders } from "./bench/folders.ts";
 import { footprint } from "./bench/footprint.ts";
 import { idle } from "./bench/idle.ts";
 import { latency } from "./bench/latency.ts";
+import { live } from "./bench/live.ts";
 import { peers } from "./bench/peers.ts";
 import { race } from "./bench/race.ts";
 import { endChildren } from "./bench/race_children.ts";
@@ -51,6 +52,7 @@ const benches: Readonly<Record<string, () => Promise<Measured | string[]>>> = {
   scale: () => scale(options),
   peers,
   footprint: () => footprint(options),
+  live,
   race: () => race(options),
 };
 

@@ -55,16 +55,19 @@ const ORDER: readonly ColumnName[] = [
   "state",
 ];
 
-/** What is shown first as the screen grows, with the least width of each. */
-const WANTED: readonly (readonly [ColumnName, number])[] = [
+/** What is shown, and how wide at least, step by step as there is room; a step that has none is left out, but not those after it. */
+const STEPS: readonly (readonly [ColumnName, number])[] = [
   ["name", 12],
   ["full", 5],
   ["usage", 8],
   ["time", 8],
   ["state", 9],
   ["left", 6],
+  ["usage", 14],
+  ["name", 18],
   ["rate", 10],
   ["course", 12],
+  ["name", 24],
   ["stalled", 15],
   ["counts", 16],
 ];
@@ -87,11 +90,13 @@ export function columnsFor(
 ): Column[] {
   const widths = new Map<ColumnName, number>();
   let left = width + 1;
-  for (const [name, least] of WANTED) {
+  for (const [name, least] of STEPS) {
     if (name === "stalled" && !hasPressure) continue;
-    const needed = Math.min(least, widths.size === 0 ? width : least) + 1;
+    const before = widths.get(name);
+    const wanted = widths.size === 0 ? Math.min(least, width) : least;
+    const needed = before === undefined ? wanted + 1 : wanted - before;
     if (needed > left) continue;
-    widths.set(name, needed - 1);
+    widths.set(name, wanted);
     left -= needed;
   }
   for (const [name, most] of ROOMY) {

@@ -3,6 +3,7 @@
 import type { OomkitEvent } from "../../core/report/event.ts";
 import { type Capabilities, capabilitiesOf, type Wishes } from "../draw/ink.ts";
 import { type Diversion, divertOutput, print, say, sayAsIs } from "../output.ts";
+import { clockOf } from "./clock.ts";
 import { createGather, type Subject } from "./gather.ts";
 import type { Key } from "./keys.ts";
 import { createPacer } from "./pacer.ts";
@@ -33,8 +34,6 @@ const MOST_TOLD = 500;
 /** Of what was said: who guards for a month is not to fill a screen in the end. */
 const MOST_SAID = 100;
 
-const NOWHERE: Diversion = { print() {}, say() {} };
-
 export function openLive({ command, wishes, subjects, end }: LiveOptions): Live {
   const can: Capabilities = capabilitiesOf(wishes);
   const now = () => performance.now();
@@ -46,6 +45,8 @@ export function openLive({ command, wishes, subjects, end }: LiveOptions): Live 
   let isGone = false;
   /** Not shown yet. */
   let latest: readonly Row[] | undefined;
+  /** As they are on the screen. */
+  const drawn = new Map<string, Row>();
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   /** To look on must not end what is looked at. */
@@ -65,17 +66,17 @@ export function openLive({ command, wishes, subjects, end }: LiveOptions): Live 
     const size = terminal.size();
     if (isClosed || size.columns < 1 || size.rows < 1) return;
     if (!view.isPaused) {
-      view = { ...view, told: events.slice(-MOST_TOLD), clock: clock() };
+      view = { ...view, told: events.slice(-MOST_TOLD), clock: clockOf(new Date()) };
       if (latest) view = withRows(view, latest);
       latest = undefined;
       if (view.details) view = { ...view, details: gather.details(view.details) };
     }
-    const shown = new Map(
-      gather.closer(wanted(view, size)).map((row) => [row.path, row]),
-    );
-    const rows = view.rows.map((row) => shown.get(row.path) ?? row);
-    const hasPressure = view.hasPressure || [...shown.values()].some(({ pressure }) => pressure);
-    view = { ...view, hasPressure };
+    if (!view.isPaused) drawn.clear();
+    // What stands still is read once, when it comes into sight.
+    const fresh = gather.closer(wanted(view, size).filter(({ path }) => !drawn.has(path)));
+    for (const row of fresh) drawn.set(row.path, row);
+    if (fresh.some(({ pressure }) => pressure)) view = { ...view, hasPressure: true };
+    const rows = view.rows.map((row) => drawn.get(row.path) ?? row);
     terminal.show(screenLines({ ...view, rows }, size, can), size);
   });
   const pacer = createPacer({
@@ -108,15 +109,30 @@ export function openLive({ command, wishes, subjects, end }: LiveOptions): Live 
     if (events.length > 2 * MOST_TOLD) events.splice(0, events.length - MOST_TOLD);
     pacer.request();
   };
-  const hear = (text: string, again: () => void) => {
-    for (const line of plain(text).split("\n")) keep({ talk: line });
+  const hear = (text: string) => plain(text).split("\n").forEach((talk) => keep({ talk }));
+  const later = (again: () => void) => {
     said.push(again);
     if (said.length > 2 * MOST_SAID) said.splice(0, said.length - MOST_SAID);
   };
-  const elsewhere = divertOutput({
-    print: (line) => hear(line, () => print(line)),
-    say: (text) => hear(text, () => sayAsIs(text)),
-  });
+  const here: Diversion = {
+    print(line) {
+      hear(line);
+      later(() => print(line));
+    },
+    say(text) {
+      hear(text);
+      if (isTorn) later(() => sayAsIs(text));
+      else sayElsewhere(text);
+    },
+  };
+  // Who redirected stderr gets what is said there at once.
+  const isTorn = Deno.stderr.isTerminal();
+  const elsewhere = divertOutput(here);
+  const sayElsewhere = (text: string) => {
+    const now = divertOutput(elsewhere);
+    sayAsIs(text);
+    divertOutput(now);
+  };
 
   const turn = async () => {
     if (isClosed) return;
@@ -132,13 +148,15 @@ export function openLive({ command, wishes, subjects, end }: LiveOptions): Live 
   // Not at once: whoever opens it has yet to say whom it follows.
   timer = setTimeout(turn, 0);
 
-  const close = async () => {
-    if (isClosed) return;
+  let closing: Promise<void> | undefined;
+  const close = () => closing ??= closeOnce();
+  const closeOnce = async () => {
     isClosed = true;
     clearTimeout(timer);
     pacer.stop();
     await terminal.close();
-    divertOutput(isGone ? NOWHERE : elsewhere);
+    // What nobody can see any more is no reason to fail.
+    divertOutput(isGone ? { print() {}, say: isTorn ? () => {} : sayElsewhere } : elsewhere);
     for (const again of said.slice(-MOST_SAID)) again();
   };
   return {
@@ -160,9 +178,3 @@ function wanted(view: View, size: { readonly columns: number; readonly rows: num
 
 // deno-lint-ignore no-control-regex
 const plain = (text: string) => text.replace(/\x1b\[[0-9;]*m/g, "");
-
-function clock(): string {
-  const at = new Date();
-  return [at.getHours(), at.getMinutes(), at.getSeconds()]
-    .map((part) => String(part).padStart(2, "0")).join(":");
-}

@@ -2,8 +2,11 @@
 
 import { type Capabilities, type Ink, inkOf, type Size } from "../draw/ink.ts";
 import { ascii, beginning, filled, steady, visible, widthOf } from "../draw/width.ts";
-import { eventText } from "../event_text.ts";
+import type { OomkitEvent } from "../../core/report/event.ts";
+import { shortName } from "../draw/name.ts";
+import { eventFacts, eventText, eventType } from "../event_text.ts";
 import { printable } from "../output.ts";
+import { clockOf } from "./clock.ts";
 import { styleOf } from "./style.ts";
 import { cellsOf, columnsFor, titlesOf } from "./columns.ts";
 import { detailsLines } from "./details.ts";
@@ -24,7 +27,7 @@ export function screenLines(view: View, size: Size, can: Capabilities): string[]
 }
 
 function fitted(line: string, columns: number, { unicode }: Capabilities): string {
-  return beginning(unicode ? steady(line) : ascii(line), columns);
+  return beginning(unicode ? steady(line) : ascii(line), columns).trimEnd();
 }
 
 function whole(view: View, size: Size, can: Capabilities): string[] {
@@ -143,7 +146,22 @@ function toldLines(
   const rule = title + line.repeat(Math.max(0, columns - widthOf(title)));
   const style = styleOf(ink);
   const lines = told.slice(-room).map((one) =>
-    "event" in one ? eventText(one.event, style) : ink("dim", `oomkit says: ${one.talk}`)
+    "event" in one
+      ? columns < ROOMY ? briefly(one.event, columns, can, ink) : eventText(one.event, style)
+      : ink("dim", `oomkit says: ${one.talk}`)
   );
   return [ink("dim", rule), ...lines];
+}
+
+/** From here on there is room for what happened behind when and where. */
+const ROOMY = 110;
+
+/** `10:02:19 oom_kill …/a: pid 4242 …` */
+function briefly(event: OomkitEvent, columns: number, can: Capabilities, ink: Ink): string {
+  const where = event.type === "summary"
+    ? ""
+    : ` ${shortName(event.cgroup, Math.max(6, Math.floor(columns / 4)), can.unicode)}:`;
+  return `${ink("dim", clockOf(new Date(event.ts)))} ${
+    eventType(event, styleOf(ink)).trimEnd()
+  }${where} ${eventFacts(event)}`;
 }

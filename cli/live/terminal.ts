@@ -19,7 +19,7 @@ export interface Terminal {
   forget(): void;
   /** Stops this program as a job of its shell; later it goes on from here. */
   suspend(): void;
-  /** Waits for what is being written, but not for long, and gives the terminal back. */
+  /** Waits for what is being written, but not for long, and gives the terminal back; one that is stuck it leaves as it is. */
   close(): Promise<void>;
 }
 
@@ -105,7 +105,8 @@ export function openTerminal({ key, draw, gone }: TerminalOptions): Terminal {
       draw();
     } else {
       // After SIGSTOP nobody gave the terminal back, and the shell has set it up for itself.
-      if (isEntered) restore();
+      if (isInForeground()) restore();
+      isEntered = false;
       resume();
     }
   });
@@ -130,9 +131,10 @@ export function openTerminal({ key, draw, gone }: TerminalOptions): Terminal {
       if (isClosed) return;
       isClosed = true;
       clearTimeout(waiting);
-      const late = Promise.withResolvers<void>();
-      const timer = setTimeout(late.resolve, CLOSE_MS);
-      await Promise.race([writing, late.promise]);
+      const late = Promise.withResolvers<"late">();
+      const timer = setTimeout(() => late.resolve("late"), CLOSE_MS);
+      // To write to one that takes nothing, or to set it up otherwise, would wait for it without end.
+      if (await Promise.race([writing, late.promise]) === "late") isEntered = false;
       clearTimeout(timer);
       restore();
       offSignals();

@@ -22,7 +22,7 @@ export interface View {
   readonly command: string;
   /** In the order in which they are shown, before the filter. */
   readonly rows: readonly Row[];
-  /** Of all that are followed, those whose pressure is known. */
+  /** Some of those that were shown have had any, as on v2. */
   readonly hasPressure: boolean;
   readonly told: readonly Told[];
   /** Of this one; absent: the first, whichever that is. */
@@ -61,8 +61,7 @@ export function firstView(command: string): View {
 
 /** The rows anew, in their order. */
 export function withRows(view: View, rows: readonly Row[]): View {
-  const hasPressure = view.hasPressure || rows.some(({ pressure }) => pressure !== undefined);
-  return { ...view, rows: ordered(rows, view.sort), hasPressure };
+  return { ...view, rows: ordered(rows, view.sort) };
 }
 
 /** Those that the filter lets through, in their order. */

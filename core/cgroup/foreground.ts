@@ -9,5 +9,7 @@ import { peekText } from "./files.ts";
  */
 export function isInForeground(): boolean {
   const groups = parseTerminalGroups(peekText("/proc/self/stat") ?? "");
-  return groups === undefined || groups.own === groups.foreground;
+  // Neither has a number where it lies outside of this pid namespace, or there is no such terminal to be stopped by.
+  return groups === undefined || groups.own <= 0 || groups.foreground <= 0 ||
+    groups.own === groups.foreground;
 }

@@ -158,6 +158,7 @@ const SLOWEST = 1024;
 
 /** Seconds. @param room bytes. @param rate bytes a second. */
 export function timeLeft(room: number | undefined, rate: number | undefined): number | undefined {
+  if (room === 0) return 0;
   if (room === undefined || rate === undefined) return undefined;
   return rate < SLOWEST ? Infinity : room / rate;
 }

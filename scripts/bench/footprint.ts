@@ -46,7 +46,7 @@ export async function footprint(args: readonly string[]): Promise<string[]> {
   try {
     const start = performance.now();
     const mode = dialect.version === 1 ? "notify" : "tripwire";
-    await using guard = await startRaceGuard(mode, node, folder, home);
+    await using guard = await startRaceGuard(mode, node, folder, { home });
     const armedAfter = (performance.now() - start) / 1000;
     note(`footprint: ${guard.said}`);
     await pause(SETTLE_MS);

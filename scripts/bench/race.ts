@@ -70,7 +70,7 @@ export async function race(args: readonly string[]): Promise<string[]> {
     const logs = makeLogs(folder);
     const raced: Raced[] = [];
     for (const mode of new Set(cells.map((cell) => cell.mode))) {
-      await using guard = await startRaceGuard(mode, guardedParent, folder);
+      await using guard = await startRaceGuard(mode, guardedParent, folder, options);
       note(`race: ${guard.said}`);
       for (const cell of cells.filter((each) => each.mode === mode)) {
         const arena: Arena = {
@@ -94,7 +94,9 @@ export async function race(args: readonly string[]): Promise<string[]> {
     }
     const minutes = (performance.now() - started) / 60_000;
     return [
-      `guard against the kernel's killer, ${options.runs} runs each, ${minutes.toFixed(1)} minutes`,
+      `guard against the kernel's killer, ${options.runs} runs each, ${minutes.toFixed(1)} minutes${
+        options.isLive ? ", with the live view" : ""
+      }`,
       ...isTimed ? [] : ["this machine is emulated: wins count here, times do not"],
       ...raceLines(raced, version, cores),
       "",

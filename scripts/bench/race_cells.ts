@@ -21,6 +21,8 @@ export interface RaceOptions {
   readonly runs: number;
   /** Words that a cell has; each kind that is not named is not looked at. */
   readonly only: readonly string[];
+  /** With the guard's live view on, in a terminal of its own. */
+  readonly isLive: boolean;
 }
 
 const RUNS = 30;
@@ -34,7 +36,7 @@ const MODES: Readonly<Record<1 | 2, readonly RaceMode[]>> = {
   2: ["tripwire", "notify"],
 };
 
-export function cellsOf(version: 1 | 2, { only }: RaceOptions): Cell[] {
+export function cellsOf(version: 1 | 2, { only }: Pick<RaceOptions, "only">): Cell[] {
   const all = MODES[version].flatMap((mode): Cell[] => [
     ...LIMITS.flatMap((limit) =>
       RATES.map((rate) => ({ mode, limit, rate, condition: "idle" as const }))
@@ -57,24 +59,26 @@ function wordsOf({ mode, limit, rate, condition }: Cell): string[] {
   return [mode, String(limit), rate === undefined ? "unthrottled" : String(rate), condition];
 }
 
-/** `--runs 5 --only 64,unthrottled`. */
+/** `--runs 5 --only 64,unthrottled --live`. */
 export function parseRaceOptions(args: readonly string[]): RaceOptions {
-  const { runs, only } = parsed(args);
+  const { runs, only, live = false } = parsed(args);
   if (runs !== undefined && !/^[1-9]\d{0,3}$/.test(runs)) {
     throw new Mistake(`cannot run "${runs}" times: --runs takes a whole number`);
   }
   return {
     runs: runs === undefined ? RUNS : Number(runs),
     only: only?.split(",").filter((word) => word !== "") ?? [],
+    isLive: live,
   };
 }
 
 function parsed(args: readonly string[]) {
   const option = { type: "string" } as const;
+  const options = { runs: option, only: option, live: { type: "boolean" } } as const;
   try {
-    return parseArgs({ args: [...args], options: { runs: option, only: option } }).values;
+    return parseArgs({ args: [...args], options }).values;
   } catch (error) {
-    throw new Mistake(`${(error as Error).message}; race takes --runs and --only`);
+    throw new Mistake(`${(error as Error).message}; race takes --runs, --only and --live`);
   }
 }
 

@@ -30,22 +30,35 @@ const LONGEST = "3h";
 /** It is the same process that becomes the guard. */
 const SCRIPT = 'echo 0 >"$PROCS" && exec "$0" "$@" >"$OUT" 2>"$ERR"';
 
-/** @param home the cgroup that it is to run in; none: where this program is. */
+/** The same on a terminal; what it draws goes nowhere, what it tells to its log file. Its words have no blanks. */
+const LIVE_SCRIPT =
+  'stty cols 160 rows 50; echo 0 >"$PROCS"; exec $GUARD --log-file "$OUT" --report-types all 2>"$ERR"';
+
+/** @param options.home the cgroup that it is to run in; none: where this program is. */
 export async function startRaceGuard(
   mode: RaceMode,
   parent: Cgroup,
   folder: string,
-  home?: Cgroup,
+  { home, isLive = false }: { readonly home?: Cgroup; readonly isLive?: boolean } = {},
 ): Promise<RaceGuard> {
   const [out, err] = ["out", "err"].map((name) => `${folder}/guard-${mode}.${name}`);
-  const args = ["guard", "--json", "-r", parent.path, "--policy", "process", "--mode", mode];
+  const options = ["-r", parent.path, "--policy", "process", "--mode", mode, "--for", LONGEST];
   const child = startChild(
-    ["sh", "-c", SCRIPT, executable, ...args, "--for", LONGEST],
+    isLive
+      ? ["script", "--quiet", "--command", LIVE_SCRIPT, "/dev/null"]
+      : ["sh", "-c", SCRIPT, executable, "guard", "--json", ...options],
     {
       stdin: "null",
       stdout: "null",
-      stderr: "inherit",
-      env: { OUT: out!, ERR: err!, PROCS: home ? `${home.dir}/cgroup.procs` : "/dev/null" },
+      // There the terminal tells of its own end, too.
+      stderr: isLive ? "null" : "inherit",
+      env: {
+        OUT: out!,
+        ERR: err!,
+        PROCS: home ? `${home.dir}/cgroup.procs` : "/dev/null",
+        GUARD: [executable, "guard", "--live", ...options].join(" "),
+        TERM: "xterm-256color",
+      },
     },
     "SIGTERM",
   );

@@ -37,6 +37,9 @@ export const executableInGuest = "/oomkit";
 const testsInGuest = "/tests";
 const programInGuest = "/program";
 
+/** Without it no program but our own knows UTF-8. */
+const locale = "/usr/lib/locale/C.utf8";
+
 /** Debian package by program, as apt-get wants to hear it. */
 const needed = { "qemu-system-x86_64": "qemu-system-x86", busybox: "busybox-static" };
 
@@ -76,7 +79,7 @@ export async function runInGuest(run: Run): Promise<Outcome> {
     cgroup: run.cgroup,
     command: run.command,
     environment: { OOMKIT_BIN: executableInGuest, ...run.environment },
-    files: run.files ?? {},
+    files: { ...exists(locale) ? { [locale]: locale } : {}, ...run.files },
     programs: programs(run),
     disk: (run.disk ?? 0) > 0,
     limit: run.limit ?? 600,
@@ -86,7 +89,7 @@ export async function runInGuest(run: Run): Promise<Outcome> {
 function programs({ deno, executable }: Run): Record<string, string> {
   const found: Record<string, string> = {};
   // busybox has a setpriv too, which cannot change the user; its shell takes that unless told /bin/setpriv.
-  for (const name of ["runc", "setpriv"]) {
+  for (const name of ["runc", "setpriv", "tmux"]) {
     const path = findProgram(name);
     if (path !== undefined) found[`/bin/${name}`] = path;
   }

@@ -5,6 +5,7 @@
 
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { keyOf } from "../../cli/config.ts";
+import { isPaired } from "../../cli/options.ts";
 import { RULE_OPTIONS, RULE_WORDS, SELECTORS } from "../../cli/config_rules.ts";
 import { commandOf, type OptionDefinition } from "../../cli/definitions.ts";
 import { valueWords } from "../../cli/value_words.ts";
@@ -50,7 +51,9 @@ function optionsOf(command: CommandUnknownOpts): Record<string, Schema> {
   return Object.fromEntries(
     commandOf(command).options.flatMap((option) => {
       const key = fileKey(command, option.long);
-      return key === undefined ? [] : [[key, propertyOf(option)]];
+      // Of --live and --no-live the file has but one key.
+      const isOpposite = option.long.startsWith("--no-") && isPaired(command, option.long);
+      return key === undefined || isOpposite ? [] : [[key, propertyOf(option)]];
     }),
   );
 }

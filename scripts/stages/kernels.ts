@@ -123,7 +123,7 @@ const onDemand = /\/starvation_test\.ts$/;
 const hostOnly = /\/(scale|simulate_live)_test\.ts$/;
 
 /** What the host has run already; the emulated machine takes ten minutes for it. */
-const repeated = /\/(guard\w*|hostile|image|inspect|simulate|watch_(?!test)\w*)_test\.ts$/;
+const repeated = /\/(guard\w*|hostile|image|inspect|live|simulate|watch_(?!test)\w*)_test\.ts$/;
 
 const kernelFiles = () => testFiles(join(root, folder)).filter((file) => !onDemand.test(file));
 

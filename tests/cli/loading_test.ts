@@ -65,3 +65,11 @@ Deno.test("no command loads what only another one needs", () => {
     assert.deepEqual(loaded.filter((each) => ofCompletions.test(each)), [], path);
   }
 });
+
+Deno.test("what draws a live view is loaded with none of the commands, but where it is drawn", () => {
+  for (const path of ["cli/watch.ts", "cli/guard.ts"]) {
+    const ofView = /^(cli\/live\/|cli\/draw\/(?!ink)|core\/metrics\/(gauges|course|closer_look))/;
+    assert.deepEqual(loadedBy(path).filter((each) => ofView.test(each)), [], path);
+  }
+  assert.ok(loadedBy("cli/live/of_watch.ts").includes("cli/live/terminal.ts"));
+});

@@ -29,9 +29,7 @@ const [cell] = cellsOf(1, parseRaceOptions(["--only", "64,unthrottled,idle,notif
 
 Deno.test("a race is of all cells, or of those that have the words of each kind that is named", () => {
   const names = (version: 1 | 2, only: string) =>
-    cellsOf(version, { runs: 1, only: only.split(",") }).map((each) =>
-      `${each.mode} ${cellName(each, 2)}`
-    );
+    cellsOf(version, { only: only.split(",") }).map((each) => `${each.mode} ${cellName(each, 2)}`);
   assert.equal(cellsOf(1, parseRaceOptions([])).length, 24);
   assert.deepEqual(names(1, "512,10,100,hold"), [
     "hold 512 MiB, 10 MiB/s",
@@ -44,10 +42,15 @@ Deno.test("a race is of all cells, or of those that have the words of each kind 
 });
 
 Deno.test("a race takes a number of runs, and nothing that it does not know", () => {
-  assert.deepEqual(parseRaceOptions(["--runs", "5", "--only=64"]), { runs: 5, only: ["64"] });
+  assert.deepEqual(parseRaceOptions(["--runs", "5", "--only=64"]), {
+    runs: 5,
+    only: ["64"],
+    isLive: false,
+  });
+  assert.equal(parseRaceOptions(["--live"]).isLive, true);
   assert.equal(parseRaceOptions([]).runs, 30);
   assert.throws(() => parseRaceOptions(["--runs", "0"]), /takes a whole number/);
-  assert.throws(() => parseRaceOptions(["--fast"]), /race takes --runs and --only/);
+  assert.throws(() => parseRaceOptions(["--fast"]), /race takes --runs, --only and --live/);
 });
 
 Deno.test("what was needed of the margin is unknown once usage was at the limit", () => {

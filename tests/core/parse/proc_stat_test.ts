@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { parsePlacing, parseProcStat } from "../../../core/parse/proc_stat.ts";
+import { parsePlacing, parseProcStat, parseTerminalGroups } from "../../../core/parse/proc_stat.ts";
 import { fixture } from "./fixture.ts";
 
 Deno.test("a live process reads as the kernel wrote it, its hostile name included", () => {
@@ -49,4 +49,18 @@ Deno.test("the CPU that it ran on last and its policy are found behind any name,
   assert.deepEqual(parsePlacing(`7 (p${realtime}`), { ...placing, isRealtime: true });
   assert.equal(parsePlacing(text.slice(0, 60)), undefined);
   assert.equal(parsePlacing(""), undefined);
+});
+
+Deno.test("its process group and that of its terminal are found behind any name, and not in a cut text", () => {
+  const text = fixture("6.18-v1", "proc/stat");
+  const fields = text.slice(text.lastIndexOf(")")).split(" ");
+  const groups = { own: Number(fields[3]), foreground: Number(fields[6]) };
+  assert.deepEqual(parseTerminalGroups(text), groups);
+  assert.deepEqual(parseTerminalGroups(text.replace(/\(.*\)/, "() Z 1 (a b c)")), groups);
+  assert.deepEqual(parseTerminalGroups("7 (p) S 1 7 7 34816 -1 4194560"), {
+    own: 7,
+    foreground: -1,
+  });
+  assert.equal(parseTerminalGroups("7 (p) S 1 7"), undefined);
+  assert.equal(parseTerminalGroups(""), undefined);
 });

@@ -1,0 +1,126 @@
+/** What the live view of a thousand cgroups costs: a frame, a round of reads, and both together beside the watch itself. */
+
+import type { Capabilities } from "../../cli/draw/ink.ts";
+import { widthOf } from "../../cli/draw/width.ts";
+import { difference } from "../../cli/live/differ.ts";
+import { createGather } from "../../cli/live/gather.ts";
+import { screenLines } from "../../cli/live/screen.ts";
+import { firstView, shownRows, type View, withRows } from "../../cli/live/view.ts";
+import type { Cgroup } from "../../core/cgroup/cgroup.ts";
+import { makeBenchCgroup, makeChildren } from "./cgroups.ts";
+import { cpuSeconds } from "./process_costs.ts";
+import { endChild, pause, startChild } from "./race_children.ts";
+import { executable } from "./start_up.ts";
+import { type Measured, type Row, summarize } from "./statistics.ts";
+
+const CGROUPS = 1000;
+const FRAMES = 200;
+const ROUNDS = 20;
+const RUNS = 3;
+/** Of one run. */
+const SECONDS = 20;
+
+const size = { columns: 160, rows: 50 };
+const can: Capabilities = { colours: 256, unicode: true };
+
+export async function live(): Promise<Measured> {
+  const parent = makeBenchCgroup();
+  const cgroups = makeChildren(parent, CGROUPS);
+  for (const { dir, hierarchy } of cgroups) {
+    Deno.writeTextFileSync(`${dir}/${hierarchy.dialect.limitFile}`, String(64 * 1024 ** 2));
+  }
+  const subjects = cgroups.map((cgroup) => ({ cgroup, measured: cgroup, marks: () => [] }));
+  const gather = createGather(() => subjects, () => performance.now());
+  const rounds: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const begun = performance.now();
+    await gather.round();
+    rounds.push(performance.now() - begun);
+  }
+  const sorting: number[] = [];
+  const drawing: number[] = [];
+  const bytes: number[] = [];
+  const looking: number[] = [];
+  let before: readonly string[] = [];
+  let view: View = firstView("watch");
+  for (let frame = 0; frame < FRAMES; frame++) {
+    // As if every figure had changed.
+    const moved = gather.rows().map((row, at) => ({
+      ...row,
+      usage: ((frame * 7919 + at * 31) % 16384) * 4096,
+    }));
+    let begun = performance.now();
+    view = withRows(view, moved);
+    sorting.push(performance.now() - begun);
+    begun = performance.now();
+    const shown = shownRows(view, size);
+    const text = difference(before, before = screenLines(view, size, can), size.columns, widthOf);
+    drawing.push(performance.now() - begun);
+    bytes.push(text.length);
+    begun = performance.now();
+    gather.closer(shown);
+    // What was looked at within a second is not looked at again.
+    if (frame % 20 === 0) looking.push(performance.now() - begun);
+  }
+  const row = (what: string, values: readonly number[], remark = ""): Row => ({
+    what,
+    summary: summarize(values),
+    remark,
+  });
+  const shares = [
+    row("oomkit watch -r, lines", await shareOf(parent, "--no-live")),
+    row("oomkit watch -r, live view", await shareOf(parent, "--live")),
+  ];
+  return {
+    tables: [
+      {
+        title: `live view of ${CGROUPS} cgroups on ${size.columns} × ${size.rows}`,
+        unit: "ms",
+        rows: [
+          row("a frame in which every row has changed", drawing, "at most 10 a second"),
+          row("rows in their order, after a round", sorting, "at most one a second"),
+          row("a round of reads over all", rounds, "at most one a second, in slices of 4 ms"),
+          row("a closer look at those shown", looking, "at most one a second each"),
+        ],
+      },
+      { title: `idle, ${SECONDS} s each`, unit: "% of a core", rows: shares },
+    ],
+    lines: [`a frame in which every row has changed: ${summarize(bytes).median} bytes`],
+  };
+}
+
+/** On a terminal, whose output goes nowhere. Its words have no blanks. */
+async function shareOf(parent: Cgroup, flag: string): Promise<number[]> {
+  const script = `stty cols ${size.columns} rows ${size.rows}; ` +
+    `exec ${executable} watch ${flag} --for 10m -r ${parent.path}`;
+  const child = startChild(["script", "--quiet", "--command", script, "/dev/null"], {
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+    env: { TERM: "xterm-256color" },
+  }, "SIGTERM");
+  try {
+    const pid = await onlyChildOf(child.pid);
+    // Until everything is armed and the first screens are drawn.
+    await pause(4000);
+    const shares: number[] = [];
+    for (let run = 0; run < RUNS; run++) {
+      const before = cpuSeconds(pid);
+      const began = performance.now();
+      await pause(SECONDS * 1000);
+      shares.push(100_000 * (cpuSeconds(pid) - before) / (performance.now() - began));
+    }
+    return shares;
+  } finally {
+    endChild(child, "SIGTERM");
+    await child.status;
+  }
+}
+
+async function onlyChildOf(pid: number): Promise<number> {
+  for (;;) {
+    const [child] = Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).split(" ");
+    if (Number(child) > 0) return Number(child);
+    await pause(20);
+  }
+}

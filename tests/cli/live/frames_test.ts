@@ -1,0 +1,66 @@
+/** What goes to the terminal, and how often. */
+
+import assert from "node:assert/strict";
+import { widthOf } from "../../../cli/draw/width.ts";
+import { difference } from "../../../cli/live/differ.ts";
+import { createPacer } from "../../../cli/live/pacer.ts";
+
+/** As a terminal without autowrap shows what is written to it. */
+function shown(before: readonly string[], written: string, columns: number): string[] {
+  const screen = before.map((line) => line.padEnd(columns));
+  // deno-lint-ignore no-control-regex
+  for (const [, row, text] of written.matchAll(/\x1b\[(\d+);1H([^]*?)(?=\x1b\[\d+;1H|$)/g)) {
+    // deno-lint-ignore no-control-regex
+    const bare = text!.replace(/\x1b\[0m/g, "");
+    const line = bare.replace("\x1b[K", "");
+    const rest = bare.endsWith("\x1b[K") ? "" : screen[Number(row) - 1]!.slice(line.length);
+    screen[Number(row) - 1] = (line + rest).padEnd(columns);
+  }
+  return screen.map((line) => line.trimEnd());
+}
+
+Deno.test("only the lines that differ are written, and the screen is then the one that was wanted", () => {
+  const before = ["head", "a long line", "same", "x".repeat(20)];
+  const after = ["head", "short", "same", "y".repeat(20)];
+  const written = difference(before, after, 20, widthOf);
+  assert.deepEqual(shown(before, written, 20), after);
+  assert.ok(!written.includes("same") && !written.includes("head"), JSON.stringify(written));
+  assert.equal(difference(after, after, 20, widthOf), "");
+  assert.deepEqual(shown(["", "", "", ""], difference([], after, 20, widthOf), 20), after);
+});
+
+Deno.test("a line that reaches the edge is not erased behind itself, which would take its last character", () => {
+  assert.ok(!difference([], ["x".repeat(20)], 20, widthOf).includes("\x1b[K"));
+  assert.ok(!difference([], ["日".repeat(10)], 20, widthOf).includes("\x1b[K"));
+});
+
+Deno.test("ten frames a second are drawn at most, the last of what came is, and none when nothing does", () => {
+  let now = 0;
+  let due: { at: number; act: () => void } | undefined;
+  const drawn: number[] = [];
+  const pacer = createPacer({
+    draw: () => drawn.push(now),
+    now: () => now,
+    later(act, ms) {
+      due = { at: now + ms, act };
+      return () => due = undefined;
+    },
+  });
+  const runUntil = (end: number, everyMs: number) => {
+    for (; now < end; now += everyMs) {
+      pacer.request();
+      while (due && due.at <= now) {
+        const { act } = due;
+        due = undefined;
+        act();
+      }
+    }
+  };
+  runUntil(2000, 1);
+  assert.ok(drawn.length >= 19 && drawn.length <= 20, String(drawn));
+  for (let at = 1; at < drawn.length; at++) assert.ok(drawn[at]! - drawn[at - 1]! >= 100);
+  assert.ok(due !== undefined, "what came last is still to be drawn");
+  pacer.stop();
+  pacer.request();
+  assert.equal(due, undefined);
+});

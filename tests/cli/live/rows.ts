@@ -1,0 +1,55 @@
+/** Rows as a live view has them. */
+
+import { NO_COUNTS, type Row } from "../../../cli/live/row.ts";
+import { firstView, type View, withRows } from "../../../cli/live/view.ts";
+import type { OomkitEvent } from "../../../core/report/event.ts";
+
+export const MIB = 1024 ** 2;
+
+export function row(path: string, rest: Partial<Row> = {}): Row {
+  return {
+    path,
+    usage: 32 * MIB,
+    workingSet: 16 * MIB,
+    limit: 64 * MIB,
+    headroom: 32 * MIB,
+    rate: 0,
+    timeLeft: Infinity,
+    course: [],
+    marks: [],
+    counts: NO_COUNTS,
+    isGone: false,
+    ...rest,
+  };
+}
+
+export function view(rows: readonly Row[], rest: Partial<View> = {}): View {
+  const hasPressure = rows.some(({ pressure }) => pressure !== undefined);
+  return withRows({ ...firstView("watch"), clock: "10:02:19", hasPressure, ...rest }, rows);
+}
+
+export function kill(cgroup: string, pid: number): OomkitEvent {
+  return {
+    v: 1,
+    // A local time without a zone, so that it reads alike everywhere.
+    ts: "2026-01-02T10:02:19.005",
+    cgroup,
+    container_id: null,
+    pod_uid: null,
+    source: "kmsg",
+    type: "oom_kill",
+    victim: {
+      pid,
+      comm: "tail",
+      uid: 0,
+      anon_rss: 60 * MIB,
+      file_rss: null,
+      shmem_rss: null,
+      oom_score_adj: null,
+    },
+    limit_owner: cgroup,
+    limit: 64 * MIB,
+    scope: "cgroup",
+    inferred: false,
+  };
+}

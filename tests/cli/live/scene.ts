@@ -1,0 +1,57 @@
+/** What the screens in screens/ show. */
+
+import { kill, MIB, row } from "./rows.ts";
+
+const marks = [
+  { name: "warn", bytes: 41.6 * MIB },
+  { name: "critical", bytes: 57.6 * MIB },
+  { name: "threshold", bytes: 62.7 * MIB },
+];
+const stalled = (avg10: number) => ({ avg10, avg60: 0, avg300: 0, total: 0n });
+
+export const rows = [
+  row(`/kubepods/burstable/pod1/${"0123456789ab".padEnd(64, "0")}`, {
+    usage: 60 * MIB,
+    workingSet: 50 * MIB,
+    headroom: 4 * MIB,
+    rate: 2 * MIB,
+    timeLeft: 2,
+    marks,
+    mode: "notify",
+    course: [10, 20, 40, 50, 60].map((mib) => mib * MIB),
+    counts: { hits: 3, ooms: 1, kills: 1, deeds: 0 },
+    pressure: { some: stalled(12.3), full: stalled(4) },
+  }),
+  row("/system.slice/日本語データベース.service", {
+    rate: 1024 * 100,
+    timeLeft: 328,
+    course: [30 * MIB, 31 * MIB, undefined, 32 * MIB],
+  }),
+  row("/evil/\x1b[2J\x1b]0;title\x07\u202e\u200d🚀", {
+    usage: 64 * MIB,
+    workingSet: 64 * MIB,
+    headroom: 0,
+    timeLeft: 0,
+  }),
+  row("/user.slice", {
+    usage: 1234 * MIB,
+    limit: Infinity,
+    headroom: undefined,
+    timeLeft: undefined,
+  }),
+  row("/system.slice/gone.service", { isGone: true }),
+];
+
+export const told = [
+  { talk: "watching / and all beneath" },
+  { event: kill("/evil/\x1b[2J", 4242) },
+];
+
+/** Columns, rows, and whether more than ASCII is shown. */
+export const sizes: readonly (readonly [number, number, boolean])[] = [
+  [40, 10, true],
+  [80, 24, true],
+  [80, 24, false],
+  [160, 20, true],
+  [300, 100, true],
+];

@@ -1,0 +1,109 @@
+import assert from "node:assert/strict";
+import type { Colours, Size } from "../../../cli/draw/ink.ts";
+import { screenLines } from "../../../cli/live/screen.ts";
+import type { View } from "../../../cli/live/view.ts";
+import { widthOf } from "../../../cli/draw/width.ts";
+import { row, view } from "./rows.ts";
+import { rows, sizes, told } from "./scene.ts";
+
+const folder = new URL("screens/", import.meta.url);
+const plain = { colours: 0, unicode: true } as const;
+const draw = (
+  shown: View,
+  columns = 80,
+  rows = 24,
+  can: Parameters<typeof screenLines>[2] = plain,
+) => screenLines(shown, { columns, rows }, can);
+// deno-lint-ignore no-control-regex
+const uncoloured = (line: string) => line.replace(/\x1b\[[0-9;]*m/g, "");
+
+for (const [columns, lines, unicode] of sizes) {
+  const name = `${columns}x${lines}${unicode ? "" : "-ascii"}`;
+  Deno.test(`the screen of ${name} is the one in screens/`, () => {
+    const shown = draw(view(rows, { told }), columns, lines, { colours: 0, unicode });
+    const expected = Deno.readTextFileSync(new URL(`${name}.txt`, folder));
+    assert.equal(shown.join("\n") + "\n", expected);
+  });
+}
+
+Deno.test("colours change nothing but the colour, and each line ends its own", () => {
+  const shown = draw(view(rows, { told }), 160, 20);
+  for (const colours of [16, 256, 16777216] as Colours[]) {
+    const coloured = draw(view(rows, { told }), 160, 20, { colours, unicode: true });
+    assert.deepEqual(coloured.map((line) => uncoloured(line).trimEnd()), shown);
+    assert.ok(coloured.some((line) => line.includes("\x1b[")), String(colours));
+    for (const line of coloured) {
+      // deno-lint-ignore no-control-regex
+      const last = [...line.matchAll(/\x1b\[([0-9;]*)m/g)].at(-1);
+      assert.ok(last === undefined || last[1] === "0", JSON.stringify(line));
+    }
+  }
+});
+
+Deno.test("whatever the size is, there are as many lines as rows, none too wide, none that a terminal obeys", () => {
+  const states: Partial<View>[] = [
+    {},
+    { isHelp: true, scroll: 1000 },
+    { before: "", filter: "日本語 \x1b[2J" },
+    { filter: "nobody" },
+    { details: { path: "/user.slice" }, scroll: 3 },
+    { selected: "/user.slice", isPaused: true },
+  ];
+  const extremes = [-1, 0, 1, 2, 3, 5, 19, 20, 39, 40, 41, 79, 121, 300, NaN];
+  for (const state of states) {
+    for (const columns of extremes) {
+      for (const lines of [...extremes, 100]) {
+        for (const unicode of [true, false]) {
+          const can = { colours: 256, unicode } as const;
+          const shown = screenLines(view(rows, { told, ...state }), { columns, rows: lines }, can);
+          assert.equal(shown.length, columns >= 1 && lines >= 1 ? lines : 0);
+          for (const line of shown) {
+            assert.ok(widthOf(line) <= columns, `${columns} × ${lines}: ${JSON.stringify(line)}`);
+            // deno-lint-ignore no-control-regex
+            assert.doesNotMatch(uncoloured(line), /[\x00-\x1f\x7f-\x9f\u202e\u200d]/);
+            // deno-lint-ignore no-control-regex
+            if (!unicode) assert.doesNotMatch(line, /[^\x00-\x7f]/);
+          }
+        }
+      }
+    }
+  }
+});
+
+Deno.test("the selected one is always on the screen, and only those that are shown are drawn", () => {
+  const many = Array.from({ length: 1000 }, (_, at) => row(`/many/${String(at).padStart(4, "0")}`));
+  for (const selected of ["/many/0000", "/many/0500", "/many/0999", "/gone"]) {
+    const shown = draw(view(many, { selected, sort: "name" }));
+    const marked = shown.filter((line) => line.startsWith("▸"));
+    assert.equal(marked.length, 1);
+    assert.ok(marked[0]!.includes(selected === "/gone" ? "/many/0000" : selected), marked[0]);
+    assert.equal(shown.filter((line) => line.includes("/many/")).length, 14);
+  }
+});
+
+Deno.test("the head tells of a filter, a pause and how many are left, and an empty list says why", () => {
+  const [head, , first] = draw(view(rows, { filter: "nobody", isPaused: true }), 100);
+  assert.equal(
+    head,
+    'oomkit watch · 0 of 5 cgroups · PAUSED · filter "nobody" · least time to the limit'.padEnd(
+      92,
+    ) +
+      "10:02:19",
+  );
+  assert.equal(first, '  no cgroup of the name "nobody"');
+  assert.equal(draw(view([]))[2], "  no cgroup yet");
+});
+
+Deno.test("what is typed for a filter stands in the last line, its end where it is too long", () => {
+  const last = (filter: string, columns: number) =>
+    draw(view(rows, { before: "", filter }), columns, 10).at(-1);
+  assert.equal(last("kube", 80), "/kube_");
+  assert.equal(last("0123456789".repeat(5), 40), `/${"0123456789".repeat(5).slice(-37)}_`);
+});
+
+Deno.test("the help can be scrolled to its end, and no further", () => {
+  const size: Size = { columns: 100, rows: 10 };
+  const help = (scroll: number) => screenLines(view(rows, { isHelp: true, scroll }), size, plain);
+  assert.match(help(0)[1]!, /^↑ ↓ {2}j k/);
+  assert.match(help(1000)[8]!, /^HIT\/OOM\/KILL\/ACT/);
+});

@@ -1,0 +1,90 @@
+/** A program in a terminal of its own: what is typed into it, and what its screen shows. tmux is the terminal. */
+
+export interface TerminalScreen extends Disposable {
+  /** The process in it. */
+  readonly pid: number;
+  /** Keys as tmux names them ("Down", "C-c"); anything else is typed as it is. */
+  press(...keys: string[]): void;
+  resize(columns: number, rows: number): void;
+  /** What is shown now, line by line. */
+  lines(): string[];
+  /** Resolves with the screen once `is` holds of it; throws with what it shows instead when that takes too long. */
+  until(is: (text: string) => boolean, what: string): Promise<string>;
+  /** Whether it shows the alternate screen, has a cursor, and wraps lines. */
+  modes(): string;
+  /** Takes the terminal away from under the program. */
+  hangUp(): void;
+}
+
+/** An emulated machine takes seconds to start a program. */
+const LATEST_MS = 60_000;
+const LOOK_MS = 50;
+
+/** Why there is none here. */
+export function whyNoTmux(): string | undefined {
+  try {
+    return new Deno.Command("tmux", { args: ["-V"], stdout: "null" }).outputSync().success
+      ? undefined
+      : "tmux does not run";
+  } catch {
+    return "tmux is not installed";
+  }
+}
+
+/** Of one that nobody has taken. */
+export const AS_FOUND = "alternate=0 cursor=1 wrap=1";
+
+let opened = 0;
+
+/** @param command for sh. */
+export function openTmux(
+  command: string,
+  { columns = 100, rows = 24, env = {} }: {
+    readonly columns?: number;
+    readonly rows?: number;
+    readonly env?: Record<string, string>;
+  } = {},
+): TerminalScreen {
+  const dir = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  const socket = `${dir}/tmux-${++opened}`;
+  const tmux = (...args: string[]): string => {
+    const { success, stdout, stderr } = new Deno.Command("tmux", {
+      args: ["-u", "-S", socket, "-f", "/dev/null", ...args],
+      stdin: "null",
+      env: { LC_ALL: "C.UTF-8", ...env },
+    }).outputSync();
+    const decoder = new TextDecoder();
+    if (!success) throw new Error(`tmux ${args[0]}: ${decoder.decode(stderr)}`);
+    return decoder.decode(stdout);
+  };
+  const settings = Object.entries(env).flatMap(([name, value]) => ["-e", `${name}=${value}`]);
+  const size = ["-x", String(columns), "-y", String(rows)];
+  tmux("new-session", "-d", "-s", "test", ...size, ...settings, "sh", "-c", command);
+  const lines = () => tmux("capture-pane", "-p", "-t", "test").split("\n").slice(0, -1);
+  return {
+    pid: Number(tmux("display-message", "-p", "-t", "test", "#{pane_pid}")),
+    press: (...keys) => void tmux("send-keys", "-t", "test", ...keys),
+    resize: (columns, rows) =>
+      void tmux("resize-window", "-t", "test", "-x", String(columns), "-y", String(rows)),
+    lines,
+    async until(is, what) {
+      const deadline = performance.now() + LATEST_MS;
+      for (let text = "";; await new Promise((resolve) => setTimeout(resolve, LOOK_MS))) {
+        text = lines().join("\n");
+        if (is(text)) return text;
+        if (performance.now() > deadline) throw new Error(`never ${what}, but this:\n${text}`);
+      }
+    },
+    modes: () => {
+      const flags = "alternate=#{alternate_on} cursor=#{cursor_flag} wrap=#{wrap_flag}";
+      return tmux("display-message", "-p", "-t", "test", flags).trim();
+    },
+    hangUp: () => void tmux("kill-session", "-t", "test"),
+    [Symbol.dispose]() {
+      try {
+        tmux("kill-server");
+      } catch { /* it ended with its last session */ }
+      Deno.removeSync(dir, { recursive: true });
+    },
+  };
+}
