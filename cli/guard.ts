@@ -23,6 +23,7 @@ import { print, printable, say } from "./output.ts";
 import { openQueuedOutput } from "./queued_output.ts";
 import { openReporters, type Reporters } from "./reporters.ts";
 import { createProgress, terminalOutput } from "./progress.ts";
+import type { RunRecording } from "./recording.ts";
 import { selfCommand } from "./self_command.ts";
 import { ENDING, onSignals } from "./signals.ts";
 import { chooseStyle } from "./style.ts";
@@ -137,7 +138,9 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
   // On a terminal the events themselves, or the live view, tell how far it has come.
   const arming = createProgress(Deno.stdout.isTerminal() ? undefined : terminalOutput());
   let armed = 0;
+  let recording: RunRecording | undefined;
   const emit = (event: OomkitEvent, stat = "") => {
+    recording?.event(event);
     const foreign = reporters?.report(event, stat);
     if (flags.eventFormat === "oom-guard") {
       if (foreign !== undefined) print(foreign);
@@ -185,6 +188,7 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
       directoryOf: (path) => setup?.directoryOf(path) ?? path,
     });
     const { isPod, untouchable } = setup = setUp(asked, reporters.labels());
+    recording = await recordingOf(flags, setup);
     if (choosesLive(flags, whyLines(flags))) {
       const { openGuardLive } = await import("./live/of_guard.ts");
       live = openGuardLive({ wishes: flags, end }, () => guarding);
@@ -192,6 +196,7 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
     arming.show("arming");
     guarding = await startGuard({
       ...setup,
+      ...(recording && { recorder: recording }),
       ...(isPod ? { findCgroups: () => cgroupsOfProcesses(untouchable) } : {}),
       hookTimeout: flags.hookTimeout,
       holdTimeout: flags.holdTimeout,
@@ -223,6 +228,7 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
       await live?.close().finally(() => guarding?.stop());
       await guarding?.stop();
     } finally {
+      await recording?.close();
       await reporters?.close();
       await output.close();
       faults.off();
@@ -238,6 +244,18 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
 function whyLines(flags: GuardFlags): string | undefined {
   if (wantsJson(flags)) return "JSON is printed";
   return flags.eventFormat === "oom-guard" ? "oom-guard's lines are printed" : undefined;
+}
+
+/** Whoever does not ask for one does not load what it takes. */
+async function recordingOf(
+  flags: GuardFlags,
+  { plans, version }: GuardSetup,
+): Promise<RunRecording | undefined> {
+  if (flags.record === undefined) return undefined;
+  const { openRecording } = await import("./recording.ts");
+  const { recordedPlan } = await import("../core/guard/recorded_plan.ts");
+  const run = { command: "guard", hierarchy: version, plans: plans.all.map(recordedPlan) } as const;
+  return await openRecording(flags, run);
 }
 
 /** It was at work, so that a service manager is to start it again: unlike after 2, which says that it would be no use. */

@@ -5,6 +5,7 @@ import { KINDS, SIGNAL_REPLIES } from "../core/simulate/allocation.ts";
 import { SHAPES } from "../core/simulate/growth.ts";
 import { asciiOption, liveOption, noLiveOption } from "./draw_options.ts";
 import { option, parsed, parsedList, preferFlag, subcommand } from "./options.ts";
+import { withReplay } from "./replay_flags.ts";
 import { parseDuration, parseRate, parseSize, parseSizeOrPercent } from "./units.ts";
 
 const MIB = 1024 ** 2;
@@ -47,7 +48,9 @@ export function parseListen(text: string): Listen {
 }
 
 export function simulateBase() {
-  return subcommand("simulate", "make a process run out of memory on purpose, and say who won")
+  return withReplay(
+    subcommand("simulate", "make a process run out of memory on purpose, and say who won"),
+  )
     .addOption(
       option("--mb <n>", "limit of the cgroup in MiB (20)").argParser(parsed(parseMebibytes)),
     )

@@ -62,6 +62,7 @@ export async function simulateFake(
         pressure: [],
         psi: [],
         poll: PACE_MS,
+        ...(plan.recorder && { recorder: plan.recorder }),
       },
       (event) => {
         events.push(event);
