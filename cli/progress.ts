@@ -3,11 +3,11 @@
  * seconds, gone when it is over. The cursor stays visible and no mode is changed, so that nothing is to be put back.
  */
 
-import { cutTo, visible } from "./draw/width.ts";
+import { printable } from "./output.ts";
 import { formatDuration } from "./units.ts";
 
 export interface Progress {
-  /** What goes on, and how far it has come where that is known; as often as one likes. */
+  /** What goes on, in ASCII of our own, and how far it has come where that is known; as often as one likes. */
   show(what: string, done?: number, total?: number): void;
   /** Takes the line away, for who writes to the same terminal; it comes back. @param isInLine that ended without a new line. */
   hide(isInLine?: boolean): void;
@@ -53,7 +53,7 @@ export function createProgress(output?: ProgressOutput): Progress {
     const now = output.now();
     if (now - began < AFTER_MS || now - drawnAt < EVERY_MS) return;
     drawnAt = now;
-    const line = cutTo(visible(textOf(doing, now - began)), Math.max(1, output.columns() - 1), "");
+    const line = printable(textOf(doing, now - began)).slice(0, Math.max(1, output.columns() - 1));
     output.write(`\r\x1b[K${line}`);
     isThere = true;
   };
