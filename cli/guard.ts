@@ -23,6 +23,7 @@ import { print, printable, say } from "./output.ts";
 import { openQueuedOutput } from "./queued_output.ts";
 import { openReporters, type Reporters } from "./reporters.ts";
 import { isRecorded } from "./record_options.ts";
+import { createProgress, terminalOutput } from "./progress.ts";
 import type { RunRecording } from "./recording.ts";
 import { selfCommand } from "./self_command.ts";
 import { ENDING, onSignals } from "./signals.ts";
@@ -135,6 +136,9 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
     }
   };
   let reporters: Reporters | undefined;
+  // On a terminal the events themselves, or the live view, tell how far it has come.
+  const arming = createProgress(Deno.stdout.isTerminal() ? undefined : terminalOutput());
+  let armed = 0;
   let recording: RunRecording | undefined;
   const emit = (event: OomkitEvent, stat = "") => {
     recording?.event(event);
@@ -142,6 +146,9 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
     if (flags.eventFormat === "oom-guard") {
       if (foreign !== undefined) print(foreign);
       return;
+    }
+    if (guarding === undefined && event.type === "guarding") {
+      arming.show(`arming, ${++armed} so far`);
     }
     if (!live?.tell(event)) print(json ? toJson(event) : eventText(event, style));
     if (flags.explain && !json && event.type === "action") explain(event.candidates, style);
@@ -187,6 +194,7 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
       const { openGuardLive } = await import("./live/of_guard.ts");
       live = openGuardLive({ wishes: flags, end }, () => guarding);
     }
+    arming.show("arming");
     guarding = await startGuard({
       ...setup,
       ...(recording && { recorder: recording }),
@@ -196,6 +204,7 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
       stateFolder: journalFolder(),
       release: [...selfCommand(), "guard", "--release"],
     }, emit);
+    arming.end();
     const { entries, isAlive } = guarding;
     checkReach(guarding, setup);
     for (const entry of flags.explain && !json ? entries() : []) {
@@ -211,6 +220,7 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
   } finally {
     clearTimeout(timer);
     clearTimeout(relabelling);
+    arming.end();
     isStopping = true;
     started.resolve();
     manager?.stopping();
@@ -234,6 +244,12 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
   return 0;
 }
 
+/** What asks for lines; `undefined` where nothing does. */
+function whyLines(flags: GuardFlags): string | undefined {
+  if (wantsJson(flags)) return "JSON is printed";
+  return flags.eventFormat === "oom-guard" ? "oom-guard's lines are printed" : undefined;
+}
+
 /** Whoever does not ask for one does not load what it takes. */
 async function recordingOf(
   flags: GuardFlags,
@@ -244,12 +260,6 @@ async function recordingOf(
   const { recordedPlan } = await import("../core/guard/recorded_plan.ts");
   const run = { command: "guard", hierarchy: version, plans: plans.all.map(recordedPlan) } as const;
   return await openRecording(flags, run);
-}
-
-/** What asks for lines; `undefined` where nothing does. */
-function whyLines(flags: GuardFlags): string | undefined {
-  if (wantsJson(flags)) return "JSON is printed";
-  return flags.eventFormat === "oom-guard" ? "oom-guard's lines are printed" : undefined;
 }
 
 /** It was at work, so that a service manager is to start it again: unlike after 2, which says that it would be no use. */

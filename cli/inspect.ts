@@ -29,6 +29,7 @@ import {
   subcommand,
   wantsJson,
 } from "./options.ts";
+import { createProgress, type Progress, terminalOutput } from "./progress.ts";
 import { print, printable, say } from "./output.ts";
 import { forceOption } from "./record_options.ts";
 import { chooseStyle, terminalWidth } from "./style.ts";
@@ -183,10 +184,13 @@ function show(
   const service = options.check && options.annotate;
   const hierarchy = discover(options.root);
   const said: string[] = [];
-  const shown = collect(hierarchy, names, node, options, (line) => {
+  const progress = createProgress(terminalOutput());
+  const shown = collect(hierarchy, names, node, options, progress, (line) => {
     said.push(line);
+    progress.hide();
     say(withoutCommands(service, `oomkit: ${printable(line)}`));
   });
+  progress.end();
   const machine = readMachine();
   alsoShow?.(shown.map(({ inspection }) => inspection.cgroup), machine);
   const look: Look = { style: chooseStyle(options.color), width: terminalWidth() };
@@ -230,11 +234,14 @@ function collect(
   names: readonly string[],
   node: boolean,
   options: Options,
+  progress: Progress,
   complain: (line: string) => void,
 ): Shown[] {
   const shown: Shown[] = [];
+  let read = 0;
+  const count = () => progress.show(`reading cgroups, ${++read} so far`);
   const tell = (each: Cgroup, wasNamed: boolean) => {
-    const found = look(each, node, options);
+    const found = look(each, node, options, count);
     if (found) shown.push(found);
     else if (wasNamed) complain(`cannot inspect ${each.path}: it was removed meanwhile`);
     for (const line of found?.inspection.damaged ?? []) complain(line);
@@ -268,13 +275,23 @@ function withoutTarget(hierarchy: Hierarchy, node: boolean, { root }: Options): 
   return top ?? ownCgroup(hierarchy);
 }
 
-function look(cgroup: Cgroup, node: boolean, options: Options): Shown | undefined {
+function look(
+  cgroup: Cgroup,
+  node: boolean,
+  options: Options,
+  count: () => void,
+): Shown | undefined {
+  count();
   const json = wantsJson(options);
   const needless = !json && (options.check || (options.tree && !node));
   const inspection = inspect(cgroup, needless ? 0 : options.processes ?? (json ? Infinity : 8));
   if (inspection === undefined) return undefined;
   if (!options.tree && !node) return { inspection };
   const depth = options.depth ?? (node && !options.tree ? 2 : Infinity);
-  const tree = readSubtree(cgroup, { depth, top: options.top ?? (json ? Infinity : 10) });
+  const tree = readSubtree(cgroup, {
+    depth,
+    top: options.top ?? (json ? Infinity : 10),
+    look: count,
+  });
   return tree && { inspection, tree };
 }

@@ -1,30 +1,21 @@
 import { discover, type Hierarchy } from "../core/cgroup/hierarchy.ts";
 import { OomkitError } from "../core/errors.ts";
-import { toJson } from "../core/report/json.ts";
 import { simulateFake } from "../core/simulate/fake_simulation.ts";
 import type { Curve } from "../core/simulate/growth.ts";
 import { removeLeftovers } from "../core/simulate/leftovers.ts";
 import type { Plan } from "../core/simulate/plan.ts";
 import { simulate } from "../core/simulate/simulation.ts";
-import {
-  clock,
-  simulationEvent,
-  type Tell,
-  type Verdict,
-} from "../core/simulate/simulation_event.ts";
+import { clock, simulationEvent, type Tell } from "../core/simulate/simulation_event.ts";
 import { ownStage, roomFor, sandboxStage } from "../core/simulate/stage.ts";
 import type { Finish } from "./main.ts";
-import { wantsJson } from "./options.ts";
-import { OutputClosed, print } from "./output.ts";
+import { OutputClosed } from "./output.ts";
 import { selfCommand } from "./self_command.ts";
 import { isRecorded } from "./record_options.ts";
 import { ENDING, onSignals } from "./signals.ts";
 import { simulateBase, type SimulateFlags } from "./simulate_options.ts";
 import type { SimulationRecording } from "./simulate_recording.ts";
 import { checkRoom, limitOf, planOf } from "./simulate_plan.ts";
-import { createTimeline } from "./simulate_text.ts";
-import { chooseStyle } from "./style.ts";
-import { verdictText } from "./verdict_text.ts";
+import { type Judged, type Show, showOf } from "./simulate_show.ts";
 
 export function simulateCommand(finish: Finish) {
   return simulateBase()
@@ -52,30 +43,22 @@ Exit: 0 when it ended as the options lead to (or as --expect says), 1 when not,
 2 when it could not be told.`;
 
 async function run(flags: SimulateFlags): Promise<number> {
-  const json = wantsJson(flags);
-  const style = chooseStyle(flags.color);
   const interrupt = new AbortController();
-  const timeline = createTimeline(print, style, (error) => interrupt.abort(error));
   const recording = !isRecorded(flags)
     ? undefined
     : await (await import("./simulate_recording.ts")).recordSimulation(flags);
-  const tell: Tell = (event) => {
-    recording?.tell(event);
-    if (json) print(toJson(event));
-    else timeline.add(event);
-  };
+  const show = await showOf(flags, interrupt);
   const offSignals = onSignals(ENDING, () => interrupt.abort());
   try {
-    const verdict = await play(flags, tell, interrupt.signal, recording);
+    const verdict = await play(flags, onlookers(show, recording), interrupt.signal);
     recording?.tell(verdict);
     // A timer has nobody to throw to: what it could not print is thrown once everything is cleaned up.
-    if (interrupt.signal.reason instanceof OutputClosed) throw interrupt.signal.reason;
-    timeline.flush();
-    if (json) print(toJson(verdict));
-    else for (const line of verdictText(verdict, verdict.cgroup, style)) print(line);
+    const { reason } = interrupt.signal;
+    if (reason instanceof OutputClosed || reason instanceof OomkitError) throw reason;
+    await show.finish(verdict);
     return verdict.as_expected ? 0 : 1;
   } finally {
-    timeline.close();
+    show.close();
     try {
       await recording?.close();
     } finally {
@@ -84,21 +67,38 @@ async function run(flags: SimulateFlags): Promise<number> {
   }
 }
 
-type Judged = ReturnType<typeof simulationEvent<Verdict>>;
+/** Whoever is told what happens: the show first, and then the recording, where there is one. */
+interface Onlookers extends Pick<Show, "tell" | "see"> {
+  readonly recorded: { readonly recorder?: SimulationRecording["recorder"] };
+}
+
+function onlookers(show: Show, recording: SimulationRecording | undefined): Onlookers {
+  if (recording === undefined) return { tell: show.tell, see: show.see, recorded: {} };
+  return {
+    tell(event) {
+      recording.tell(event);
+      show.tell(event);
+    },
+    see(at, usage) {
+      recording.see(at, usage);
+      show.see(at, usage);
+    },
+    recorded: { recorder: recording.recorder },
+  };
+}
 
 async function play(
   flags: SimulateFlags,
-  tell: Tell,
+  onlooking: Onlookers,
   interrupted: AbortSignal,
-  recording: SimulationRecording | undefined,
 ): Promise<Judged> {
-  const recorded = recording && { recorder: recording.recorder };
+  const { tell, see, recorded } = onlooking;
   const limit = limitOf(flags);
   if (flags.fake !== undefined && flags.here === true) {
     throw new OomkitError("cannot use --here and --fake at once", "give one of them");
   }
   if (flags.fake !== undefined) {
-    return await playFake(flags, limit!, 2, "--fake asks for it", tell, interrupted, recording);
+    return await playFake(flags, limit!, 2, "--fake asks for it", onlooking, interrupted);
   }
   const idle = flags.growth !== undefined
     ? "--growth"
@@ -112,23 +112,23 @@ async function play(
   if (limit === undefined) {
     const stage = ownStage(discover(flags.root));
     const plan = { ...planOf(flags, stage.limit), ...recorded };
-    const verdict = await simulate(plan, stage, program, tell, interrupted, recording?.see);
+    const verdict = await simulate(plan, stage, program, tell, interrupted, see);
     return simulationEvent(clock(), stage.cgroup.path, verdict);
   }
 
   const plan = { ...planOf(flags, limit), ...recorded };
   const hierarchy = findHierarchy(flags);
   if (typeof hierarchy === "string") {
-    return await playFake(flags, limit, 2, hierarchy, tell, interrupted, recording);
+    return await playFake(flags, limit, 2, hierarchy, onlooking, interrupted);
   }
   await sweep(hierarchy, tell);
   checkRoom(limit, roomFor(hierarchy));
   const stage = sandboxStage(hierarchy, limit, flags.group === true);
   if ("refused" in stage) {
     const { version } = hierarchy.dialect;
-    return await playFake(flags, limit, version, stage.refused, tell, interrupted, recording);
+    return await playFake(flags, limit, version, stage.refused, onlooking, interrupted);
   }
-  const verdict = await simulate(plan, stage, program, tell, interrupted, recording?.see);
+  const verdict = await simulate(plan, stage, program, tell, interrupted, see);
   return simulationEvent(clock(), stage.cgroup.path, verdict);
 }
 
@@ -162,13 +162,12 @@ async function playFake(
   limit: number,
   likely: 1 | 2,
   reason: string,
-  tell: Tell,
+  { tell, see, recorded }: Onlookers,
   interrupted: AbortSignal,
-  recording: SimulationRecording | undefined,
 ): Promise<Judged> {
   const plan: Plan = {
     ...planOf({ ...flags, kind: "anon" }, limit),
-    ...(recording && { recorder: recording.recorder }),
+    ...recorded,
   };
   const keptUp = flags.fake !== undefined && flags.expect === undefined;
   const curve: Curve = {
@@ -187,7 +186,7 @@ async function playFake(
     place,
     tell,
     interrupted,
-    recording?.see,
+    see,
   );
   return simulationEvent(clock(), cgroup, verdict);
 }

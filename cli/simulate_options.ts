@@ -3,6 +3,7 @@
 import { OomkitError } from "../core/errors.ts";
 import { KINDS, SIGNAL_REPLIES } from "../core/simulate/allocation.ts";
 import { SHAPES } from "../core/simulate/growth.ts";
+import { asciiOption, liveOption, noLiveOption } from "./draw_options.ts";
 import { option, parsed, parsedList, preferFlag, subcommand } from "./options.ts";
 import { withReplay } from "./replay_flags.ts";
 import { parseDuration, parseRate, parseSize, parseSizeOrPercent } from "./units.ts";
@@ -111,6 +112,12 @@ export function simulateBase() {
     .addOption(
       option("--growth <shape>", "how usage moves on a fake tree (linear)").choices(SHAPES),
     )
+    .addOption(liveOption).addOption(noLiveOption)
+    .addOption(
+      option("--plot", "end with a plot of usage over time, which is usual with the live view"),
+    )
+    .addOption(option("--no-plot", "end without it"))
+    .addOption(asciiOption)
     .hook("preAction", (_, command) => void preferFlag(command, "mb", "limit"));
 }
 

@@ -1,9 +1,7 @@
 /** A size over time as rows of characters: an area, lines across it, marks beneath it. Pure. */
 
-import type { Style } from "../style.ts";
+import type { Ink, Role } from "./ink.ts";
 import { axisRow, gapOf, tickRow, ticksOf } from "./time_axis.ts";
-
-type Format = Parameters<Style>[0];
 
 /** One measurement. */
 export interface Point {
@@ -18,7 +16,7 @@ export interface Level {
   readonly value: number;
   /** As it stands at the left edge. */
   readonly label: string;
-  readonly format: Format;
+  readonly role: Role;
   /** Double, and crossed out where a mark says so. */
   readonly isLimit: boolean;
 }
@@ -28,13 +26,16 @@ export interface Mark {
   /** Milliseconds after the left edge. */
   readonly at: number;
   readonly label: string;
-  readonly format: Format;
+  readonly role: Role;
   /** Crosses out the limit. */
   readonly isEnd?: true;
 }
 
 export interface Plot {
-  /** In the order of time. Between two of them usage is taken to have moved evenly; outside of them nothing is drawn. */
+  /**
+   * In the order of time. From one to a higher one usage is taken to have risen evenly, to a lower one to have fallen at once:
+   * what is freed is mostly freed so. Outside of them nothing is drawn.
+   */
   readonly points: readonly Point[];
   readonly levels: readonly Level[];
   readonly marks: readonly Mark[];
@@ -44,10 +45,10 @@ export interface Plot {
   readonly width: number;
   /** Rows of the area alone. */
   readonly height: number;
-  readonly isAscii: boolean;
-  readonly style: Style;
-  /** Of what reaches up to so many bytes. */
-  readonly colour: (value: number) => Format;
+  readonly unicode: boolean;
+  readonly ink: Ink;
+  /** The colour of what lies at so many bytes. */
+  readonly fullness: (value: number) => Role;
 }
 
 /** Rows of marks; what finds no room there is left out, since the events tell it too. */
@@ -59,20 +60,16 @@ const UNICODE = { area: " ▁▂▃▄▅▆▇█", limit: "━", level: "╌",
 /** Beneath its upper edge an area is lighter, so that the edge is what is seen. */
 const ASCII = { area: " ......##", limit: "=", level: "-", end: "X", edge: "|", mark: "^" };
 
-/** A character and how it looks; `undefined` for as it is. */
-interface Cell {
-  readonly character: string;
-  readonly format?: Format;
-}
+type Cell = readonly [Role, string];
 
 /** @returns no line at all where there is nothing to draw, or no room for it. */
 export function plotLines(plot: Plot): string[] {
-  const { points, levels, height, isAscii, style } = plot;
+  const { points, levels, height, unicode, ink } = plot;
   const top = Math.max(0, ...points.map(({ value }) => value), ...levels.map((each) => each.value));
   const gutter = Math.max(1, ...levels.map(({ label }) => label.length));
   const columns = plot.width - gutter - 2;
   if (points.length === 0 || top === 0 || columns < FEWEST_COLUMNS || height < 1) return [];
-  const set = isAscii ? ASCII : UNICODE;
+  const set = unicode ? UNICODE : ASCII;
   const heights = columnHeights(points, plot.span, columns).map((value) =>
     value === undefined ? undefined : value / top * height
   );
@@ -83,37 +80,35 @@ export function plotLines(plot: Plot): string[] {
   for (let row = rows - 1; row >= 0; row--) {
     const level = levels.findLast(({ value }) => rowOf(value) === row);
     const cells = heights.map((filled, column): Cell => {
-      const area = areaCharacter(filled, row, isAscii);
-      if (area !== " ") return { character: area, format: plot.colour((row + 0.5) / height * top) };
-      if (level === undefined) return { character: " " };
+      const area = areaCharacter(filled, row, unicode);
+      if (area !== " ") return [plot.fullness((row + 0.5) / height * top), area];
+      if (level === undefined) return ["plain", " "];
       const ends = level.isLimit &&
         plot.marks.some((mark) => mark.isEnd && columnOf(mark.at, plot.span, columns) === column);
-      return {
-        character: ends ? set.end : level.isLimit ? set.limit : set.level,
-        format: ends ? "bold" : level.format,
-      };
+      if (ends) return ["bad", set.end];
+      return [level.role, level.isLimit ? set.limit : set.level];
     });
     const label = (level?.label ?? "").padStart(gutter);
-    lines.push(`${level ? style(level.format, label) : label} ${set.edge}${paint(cells, style)}`);
+    lines.push(`${level ? ink(level.role, label) : label} ${set.edge}${paint(cells, ink)}`);
   }
   const gap = gapOf(plot.span, columns);
   const ticks = ticksOf(plot.span, gap).map((at) => ({
     at,
     column: columnOf(at, plot.span, columns),
   }));
-  lines.push(`${"0".padStart(gutter)} ${axisRow(ticks, columns, isAscii)}`);
+  lines.push(`${"0".padStart(gutter)} ${axisRow(ticks, columns, unicode)}`);
   const margin = " ".repeat(gutter + 2);
-  lines.push((margin + style("dim", tickRow(ticks, gap, columns))).trimEnd());
+  lines.push((margin + ink("dim", tickRow(ticks, gap, columns))).trimEnd());
   for (const row of markRows(plot, columns, set.mark)) lines.push(margin + row);
   return lines;
 }
 
-function areaCharacter(filled: number | undefined, row: number, isAscii: boolean): string {
+function areaCharacter(filled: number | undefined, row: number, unicode: boolean): string {
   if (filled === undefined) return " ";
-  const characters = isAscii ? ASCII.area : UNICODE.area;
+  const characters = unicode ? UNICODE.area : ASCII.area;
   const eighths = Math.round(8 * (filled - row));
   // In ASCII a filled cell under another one is lighter than the topmost.
-  if (isAscii && eighths > 8) return ":";
+  if (!unicode && eighths > 8) return ":";
   return characters[Math.max(0, Math.min(8, eighths))]!;
 }
 
@@ -140,28 +135,28 @@ export function columnHeights(
     const until = columnOf(next.at, span, columns);
     for (let between = column + 1; between < until; between++) {
       const share = (between - column) / (until - column);
-      raise(between, value + share * (next.value - value));
+      raise(between, value + share * Math.max(0, next.value - value));
     }
   });
   return heights;
 }
 
-/** Neighbours that look alike are styled at once. */
-function paint(cells: readonly Cell[], style: Style): string {
+/** Neighbours that look alike are coloured at once. */
+function paint(cells: readonly Cell[], ink: Ink): string {
+  const end = cells.findLastIndex(([, character]) => character !== " ") + 1;
   let text = "";
-  for (let from = 0, to = 0; from < cells.length; from = to) {
-    const { format } = cells[from]!;
-    while (to < cells.length && cells[to]!.format === format) to++;
-    const run = cells.slice(from, to).map(({ character }) => character).join("");
-    text += format === undefined ? run : style(format, run);
+  for (let from = 0, to = 0; from < end; from = to) {
+    const [role] = cells[from]!;
+    while (to < end && cells[to]![0] === role) to++;
+    text += ink(role, cells.slice(from, to).map(([, character]) => character).join(""));
   }
-  return text.trimEnd();
+  return text;
 }
 
 /** Each label begins beneath its moment, or ends there where the edge is near, in the first row that has room for it. */
-function markRows({ marks, span, style }: Plot, columns: number, sign: string): string[] {
+function markRows({ marks, span, ink }: Plot, columns: number, sign: string): string[] {
   const rows: { text: string; width: number }[] = [];
-  for (const { at, label, format } of marks.toSorted((a, b) => a.at - b.at)) {
+  for (const { at, label, role } of marks.toSorted((a, b) => a.at - b.at)) {
     const column = columnOf(at, span, columns);
     const width = label.length + 2;
     const isLate = column + width > columns;
@@ -173,7 +168,7 @@ function markRows({ marks, span, style }: Plot, columns: number, sign: string): 
       if (rows.length === MOST_MARK_ROWS) continue;
       rows.push(row = { text: "", width: 0 });
     }
-    row.text += " ".repeat(from - row.width) + style(format, text);
+    row.text += " ".repeat(from - row.width) + ink(role, text);
     row.width = from + width;
   }
   return rows.map(({ text }) => text);

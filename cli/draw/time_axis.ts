@@ -37,20 +37,21 @@ export function ticksOf(span: number, gap: number): number[] {
   return Array.from({ length: Math.floor(span / gap * (1 + 1e-9)) + 1 }, (_, n) => n * gap);
 }
 
-export function axisRow(ticks: readonly Tick[], columns: number, isAscii: boolean): string {
-  const [corner, dash, tick] = isAscii ? "+-+" : "┼─┬";
+export function axisRow(ticks: readonly Tick[], columns: number, unicode: boolean): string {
+  const [corner, dash, tick] = unicode ? "┼─┬" : "+-+";
   const row = Array.from({ length: columns }, () => dash!);
   for (const { at, column } of ticks) if (at > 0) row[column] = tick!;
   return corner + row.join("");
 }
 
-/** Beneath its tick each; one that would stand out at the right is left out. */
+/** Beneath its tick each, the last as near to it as the edge allows; one without room is left out. */
 export function tickRow(ticks: readonly Tick[], gap: number, columns: number): string {
   let row = "";
   for (const { at, column } of ticks) {
     const label = timeLabel(at, gap);
-    const from = Math.max(0, column - Math.floor(label.length / 2));
-    if (from + label.length > columns || (row !== "" && from <= row.length)) continue;
+    const centred = column - Math.floor(label.length / 2);
+    const from = Math.max(0, Math.min(centred, columns - label.length));
+    if (label.length > columns || (row !== "" && from <= row.length)) continue;
     row = row.padEnd(from) + label;
   }
   return row;
