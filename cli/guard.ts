@@ -22,6 +22,9 @@ import { configFileOf, targetsOf, wantsJson } from "./options.ts";
 import { print, printable, say } from "./output.ts";
 import { openQueuedOutput } from "./queued_output.ts";
 import { openReporters, type Reporters } from "./reporters.ts";
+import { isRecorded } from "./record_options.ts";
+import { createProgress, terminalOutput } from "./progress.ts";
+import type { RunRecording } from "./recording.ts";
 import { selfCommand } from "./self_command.ts";
 import { ENDING, onSignals } from "./signals.ts";
 import { chooseStyle } from "./style.ts";
@@ -133,11 +136,19 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
     }
   };
   let reporters: Reporters | undefined;
+  // On a terminal the events themselves, or the live view, tell how far it has come.
+  const arming = createProgress(Deno.stdout.isTerminal() ? undefined : terminalOutput());
+  let armed = 0;
+  let recording: RunRecording | undefined;
   const emit = (event: OomkitEvent, stat = "") => {
+    recording?.event(event);
     const foreign = reporters?.report(event, stat);
     if (flags.eventFormat === "oom-guard") {
       if (foreign !== undefined) print(foreign);
       return;
+    }
+    if (guarding === undefined && event.type === "guarding") {
+      arming.show(`arming, ${++armed} so far`);
     }
     if (!live?.tell(event)) print(json ? toJson(event) : eventText(event, style));
     if (flags.explain && !json && event.type === "action") explain(event.candidates, style);
@@ -178,18 +189,22 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
       directoryOf: (path) => setup?.directoryOf(path) ?? path,
     });
     const { isPod, untouchable } = setup = setUp(asked, reporters.labels());
+    recording = await recordingOf(flags, setup);
     if (choosesLive(flags, whyLines(flags))) {
       const { openGuardLive } = await import("./live/of_guard.ts");
       live = openGuardLive({ wishes: flags, end }, () => guarding);
     }
+    arming.show("arming");
     guarding = await startGuard({
       ...setup,
+      ...(recording && { recorder: recording }),
       ...(isPod ? { findCgroups: () => cgroupsOfProcesses(untouchable) } : {}),
       hookTimeout: flags.hookTimeout,
       holdTimeout: flags.holdTimeout,
       stateFolder: journalFolder(),
       release: [...selfCommand(), "guard", "--release"],
     }, emit);
+    arming.end();
     const { entries, isAlive } = guarding;
     checkReach(guarding, setup);
     for (const entry of flags.explain && !json ? entries() : []) {
@@ -205,6 +220,7 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
   } finally {
     clearTimeout(timer);
     clearTimeout(relabelling);
+    arming.end();
     isStopping = true;
     started.resolve();
     manager?.stopping();
@@ -213,10 +229,14 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
       await live?.close().finally(() => guarding?.stop());
       await guarding?.stop();
     } finally {
-      await reporters?.close();
-      await output.close();
-      faults.off();
-      offSignals();
+      try {
+        await recording?.close();
+      } finally {
+        await reporters?.close();
+        await output.close();
+        faults.off();
+        offSignals();
+      }
     }
   }
   // What was thrown on the way out is no ordinary end either.
@@ -228,6 +248,18 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
 function whyLines(flags: GuardFlags): string | undefined {
   if (wantsJson(flags)) return "JSON is printed";
   return flags.eventFormat === "oom-guard" ? "oom-guard's lines are printed" : undefined;
+}
+
+/** Whoever does not ask for one does not load what it takes. */
+async function recordingOf(
+  flags: GuardFlags,
+  { plans, version }: GuardSetup,
+): Promise<RunRecording | undefined> {
+  if (!isRecorded(flags)) return undefined;
+  const { openRecording } = await import("./recording.ts");
+  const { recordedPlan } = await import("../core/guard/recorded_plan.ts");
+  const run = { command: "guard", hierarchy: version, plans: plans.all.map(recordedPlan) } as const;
+  return await openRecording(flags, run);
 }
 
 /** It was at work, so that a service manager is to start it again: unlike after 2, which says that it would be no use. */

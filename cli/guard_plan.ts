@@ -6,9 +6,10 @@ import { type Action, deadlyLevel, type GuardPlan, type Plans } from "../core/gu
 import type { Margin } from "../core/policy/bounds.ts";
 import type { Labels } from "../core/policy/rules.ts";
 import type { Rule } from "./config_rules.ts";
-import { type GuardFlags, parseSignal } from "./guard_options.ts";
+import type { GuardFlags } from "./guard_options.ts";
 import { rankOf, USUAL_CONFIG } from "./options.ts";
 import { say } from "./output.ts";
+import { parseSignal } from "./policy_options.ts";
 import { formatBytes, parseDuration } from "./units.ts";
 
 export interface Planned {

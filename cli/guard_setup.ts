@@ -26,6 +26,8 @@ export interface GuardSetup {
   readonly rearmEvery: number;
   readonly isPod: boolean;
   readonly untouchable: ReadonlySet<number>;
+  /** Of the hierarchy. */
+  readonly version: 1 | 2;
   /** Where a cgroup path lies in the file system; the path itself where that is not known. */
   directoryOf(path: string): string;
 }
@@ -76,6 +78,7 @@ export function setUp(asked: Asked, labels: Labels | undefined, before?: GuardSe
     rearmEvery,
     isPod,
     untouchable,
+    version: (hierarchy ?? discover(flags.root)).dialect.version,
     directoryOf: (path) => (hierarchy && directoryOf(hierarchy, path)) ?? path,
   };
 }

@@ -6,9 +6,10 @@ import { parseListen } from "../core/metrics/listen.ts";
 import { EVENT_TYPES, type EventType } from "../core/report/event.ts";
 import { checkWebhookUrl } from "../core/report/webhook.ts";
 import { oneOf, option, parsed } from "./options.ts";
+import { type RecordFlags, withRecording } from "./record_options.ts";
 import { parseDuration } from "./units.ts";
 
-export interface ReportFlags {
+export interface ReportFlags extends RecordFlags {
   readonly logFile?: string;
   readonly webhookUrl?: readonly string[];
   readonly webhookFormat?: "cloudevents" | "oom-guard";
@@ -106,7 +107,7 @@ function checkCompany(command: CommandUnknownOpts): void {
 export function withReports<A extends unknown[], O extends OptionValues, G extends OptionValues>(
   command: Command<A, O, G>,
 ): Command<A, O & ReportFlags, G> {
-  const extended = command
+  const extended = withRecording(command)
     .addOption(option("--log-file <file>", "write events there too, as JSON lines"))
     .addOption(
       option("--webhook-url <url>", "POST events there: http, https or unix:/path; repeatable")

@@ -1,33 +1,30 @@
 import { discover, type Hierarchy } from "../core/cgroup/hierarchy.ts";
 import { OomkitError } from "../core/errors.ts";
-import { toJson } from "../core/report/json.ts";
 import { simulateFake } from "../core/simulate/fake_simulation.ts";
 import type { Curve } from "../core/simulate/growth.ts";
 import { removeLeftovers } from "../core/simulate/leftovers.ts";
 import type { Plan } from "../core/simulate/plan.ts";
 import { simulate } from "../core/simulate/simulation.ts";
-import {
-  clock,
-  simulationEvent,
-  type Tell,
-  type Verdict,
-} from "../core/simulate/simulation_event.ts";
+import { clock, simulationEvent, type Tell } from "../core/simulate/simulation_event.ts";
 import { ownStage, roomFor, sandboxStage } from "../core/simulate/stage.ts";
 import type { Finish } from "./main.ts";
-import { wantsJson } from "./options.ts";
-import { OutputClosed, print } from "./output.ts";
+import { OutputClosed } from "./output.ts";
 import { selfCommand } from "./self_command.ts";
+import { isRecorded } from "./record_options.ts";
 import { ENDING, onSignals } from "./signals.ts";
 import { simulateBase, type SimulateFlags } from "./simulate_options.ts";
+import type { SimulationRecording } from "./simulate_recording.ts";
 import { checkRoom, limitOf, planOf } from "./simulate_plan.ts";
-import { createTimeline } from "./simulate_text.ts";
-import { chooseStyle } from "./style.ts";
-import { verdictText } from "./verdict_text.ts";
+import { type Judged, type Show, showOf } from "./simulate_show.ts";
 
 export function simulateCommand(finish: Finish) {
   return simulateBase()
     .addHelpText("after", HELP)
-    .action(async (flags) => finish(await run(flags)));
+    .action(async (flags, self) => {
+      if (flags.replay === undefined) return finish(await run(flags));
+      const { replayRecording } = await import("./replay.ts");
+      finish(await replayRecording(flags.replay, flags, self));
+    });
 }
 
 const HELP = `
@@ -36,39 +33,72 @@ moves in and grows, and the watch tells what the kernel does about it. Nothing
 outside of that cgroup is touched, and it is removed on every way out. Without
 the right to make cgroups the same is played on a fake tree.
 
+--replay allocates nothing: it runs what --record has written through the very
+decision that a guard makes, by the plan that is recorded, or by another one:
+
+  oomkit simulate --replay run.jsonl.gz --margin-ratio 0.1 --policy process
+  oomkit simulate --replay run.jsonl.gz --config /etc/oomkit/config.toml
+
 Exit: 0 when it ended as the options lead to (or as --expect says), 1 when not,
 2 when it could not be told.`;
 
 async function run(flags: SimulateFlags): Promise<number> {
-  const json = wantsJson(flags);
-  const style = chooseStyle(flags.color);
   const interrupt = new AbortController();
-  const timeline = createTimeline(print, style, (error) => interrupt.abort(error));
-  const tell: Tell = (event) => json ? print(toJson(event)) : timeline.add(event);
+  const recording = !isRecorded(flags)
+    ? undefined
+    : await (await import("./simulate_recording.ts")).recordSimulation(flags);
+  const show = await showOf(flags, interrupt);
   const offSignals = onSignals(ENDING, () => interrupt.abort());
   try {
-    const verdict = await play(flags, tell, interrupt.signal);
+    const verdict = await play(flags, onlookers(show, recording), interrupt.signal);
+    recording?.tell(verdict);
     // A timer has nobody to throw to: what it could not print is thrown once everything is cleaned up.
-    if (interrupt.signal.reason instanceof OutputClosed) throw interrupt.signal.reason;
-    timeline.flush();
-    if (json) print(toJson(verdict));
-    else for (const line of verdictText(verdict, verdict.cgroup, style)) print(line);
+    const { reason } = interrupt.signal;
+    if (reason instanceof OutputClosed || reason instanceof OomkitError) throw reason;
+    await show.finish(verdict);
     return verdict.as_expected ? 0 : 1;
   } finally {
-    timeline.close();
-    offSignals();
+    show.close();
+    try {
+      await recording?.close();
+    } finally {
+      offSignals();
+    }
   }
 }
 
-type Judged = ReturnType<typeof simulationEvent<Verdict>>;
+/** Whoever is told what happens: the show first, and then the recording, where there is one. */
+interface Onlookers extends Pick<Show, "tell" | "see"> {
+  readonly recorded: { readonly recorder?: SimulationRecording["recorder"] };
+}
 
-async function play(flags: SimulateFlags, tell: Tell, interrupted: AbortSignal): Promise<Judged> {
+function onlookers(show: Show, recording: SimulationRecording | undefined): Onlookers {
+  if (recording === undefined) return { tell: show.tell, see: show.see, recorded: {} };
+  return {
+    tell(event) {
+      recording.tell(event);
+      show.tell(event);
+    },
+    see(at, usage) {
+      recording.see(at, usage);
+      show.see(at, usage);
+    },
+    recorded: { recorder: recording.recorder },
+  };
+}
+
+async function play(
+  flags: SimulateFlags,
+  onlooking: Onlookers,
+  interrupted: AbortSignal,
+): Promise<Judged> {
+  const { tell, see, recorded } = onlooking;
   const limit = limitOf(flags);
   if (flags.fake !== undefined && flags.here === true) {
     throw new OomkitError("cannot use --here and --fake at once", "give one of them");
   }
   if (flags.fake !== undefined) {
-    return await playFake(flags, limit!, 2, "--fake asks for it", tell, interrupted);
+    return await playFake(flags, limit!, 2, "--fake asks for it", onlooking, interrupted);
   }
   const idle = flags.growth !== undefined
     ? "--growth"
@@ -81,23 +111,24 @@ async function play(flags: SimulateFlags, tell: Tell, interrupted: AbortSignal):
   const program = selfCommand();
   if (limit === undefined) {
     const stage = ownStage(discover(flags.root));
-    const verdict = await simulate(planOf(flags, stage.limit), stage, program, tell, interrupted);
+    const plan = { ...planOf(flags, stage.limit), ...recorded };
+    const verdict = await simulate(plan, stage, program, tell, interrupted, see);
     return simulationEvent(clock(), stage.cgroup.path, verdict);
   }
 
-  const plan = planOf(flags, limit);
+  const plan = { ...planOf(flags, limit), ...recorded };
   const hierarchy = findHierarchy(flags);
   if (typeof hierarchy === "string") {
-    return await playFake(flags, limit, 2, hierarchy, tell, interrupted);
+    return await playFake(flags, limit, 2, hierarchy, onlooking, interrupted);
   }
   await sweep(hierarchy, tell);
   checkRoom(limit, roomFor(hierarchy));
   const stage = sandboxStage(hierarchy, limit, flags.group === true);
   if ("refused" in stage) {
     const { version } = hierarchy.dialect;
-    return await playFake(flags, limit, version, stage.refused, tell, interrupted);
+    return await playFake(flags, limit, version, stage.refused, onlooking, interrupted);
   }
-  const verdict = await simulate(plan, stage, program, tell, interrupted);
+  const verdict = await simulate(plan, stage, program, tell, interrupted, see);
   return simulationEvent(clock(), stage.cgroup.path, verdict);
 }
 
@@ -131,10 +162,13 @@ async function playFake(
   limit: number,
   likely: 1 | 2,
   reason: string,
-  tell: Tell,
+  { tell, see, recorded }: Onlookers,
   interrupted: AbortSignal,
 ): Promise<Judged> {
-  const plan: Plan = planOf({ ...flags, kind: "anon" }, limit);
+  const plan: Plan = {
+    ...planOf({ ...flags, kind: "anon" }, limit),
+    ...recorded,
+  };
   const keptUp = flags.fake !== undefined && flags.expect === undefined;
   const curve: Curve = {
     shape: flags.growth ?? "linear",
@@ -147,6 +181,12 @@ async function playFake(
   const { fake: dir } = flags;
   const expected = keptUp ? null : plan.expected;
   const place = { version, curve, reason, ...(dir !== undefined && { dir }) } as const;
-  const { verdict, cgroup } = await simulateFake({ ...plan, expected }, place, tell, interrupted);
+  const { verdict, cgroup } = await simulateFake(
+    { ...plan, expected },
+    place,
+    tell,
+    interrupted,
+    see,
+  );
   return simulationEvent(clock(), cgroup, verdict);
 }

@@ -3,7 +3,9 @@
 import { OomkitError } from "../core/errors.ts";
 import { KINDS, SIGNAL_REPLIES } from "../core/simulate/allocation.ts";
 import { SHAPES } from "../core/simulate/growth.ts";
+import { asciiOption, liveOption, noLiveOption } from "./draw_options.ts";
 import { option, parsed, parsedList, preferFlag, subcommand } from "./options.ts";
+import { withReplay } from "./replay_flags.ts";
 import { parseDuration, parseRate, parseSize, parseSizeOrPercent } from "./units.ts";
 
 const MIB = 1024 ** 2;
@@ -46,7 +48,9 @@ export function parseListen(text: string): Listen {
 }
 
 export function simulateBase() {
-  return subcommand("simulate", "make a process run out of memory on purpose, and say who won")
+  return withReplay(
+    subcommand("simulate", "make a process run out of memory on purpose, and say who won"),
+  )
     .addOption(
       option("--mb <n>", "limit of the cgroup in MiB (20)").argParser(parsed(parseMebibytes)),
     )
@@ -108,6 +112,12 @@ export function simulateBase() {
     .addOption(
       option("--growth <shape>", "how usage moves on a fake tree (linear)").choices(SHAPES),
     )
+    .addOption(liveOption).addOption(noLiveOption)
+    .addOption(
+      option("--plot", "end with a plot of usage over time, which is usual with the live view"),
+    )
+    .addOption(option("--no-plot", "end without it"))
+    .addOption(asciiOption)
     .hook("preAction", (_, command) => void preferFlag(command, "mb", "limit"));
 }
 

@@ -116,7 +116,11 @@ function stepOf({ step, rate }: SimulateFlags, scale: number): number {
   return Math.max(PAGE, Math.floor(wanted / PAGE) * PAGE);
 }
 
-function thresholdsOf({ threshold }: SimulateFlags, limit: number | undefined) {
+/** Those that are told of when usage crosses them. @param limit bytes of the effective limit, where there is one. */
+export function thresholdsOf(
+  { threshold }: Pick<SimulateFlags, "threshold">,
+  limit: number | undefined,
+) {
   if (threshold === undefined) return limit === undefined ? [] : DEFAULT_THRESHOLDS;
   if (limit !== undefined || threshold.every((each) => "bytes" in each)) return threshold;
   throw new OomkitError(

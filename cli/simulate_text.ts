@@ -1,5 +1,6 @@
-/** The timeline of a simulation: one row for each step and event, in the order in which they happened. */
+/** A simulation in lines: a heading, then one row for each step and event. */
 
+import { stripVTControlCharacters } from "node:util";
 import { type OomkitEvent } from "../core/report/event.ts";
 import { momentOf } from "../core/simulate/judge.ts";
 import type { OwnEvent, SimulationEvent, Start } from "../core/simulate/simulation_event.ts";
@@ -8,101 +9,11 @@ import { printable } from "./output.ts";
 import type { Style } from "./style.ts";
 import { formatBytes, formatDuration } from "./units.ts";
 
-export interface Timeline {
-  add(event: SimulationEvent): void;
-  /** Prints what still waits. */
-  flush(): void;
-  /** Forgets what still waits. */
-  close(): void;
-}
-
 /**
- * Steps come by a pipe and events by the watch: rows wait until they are so old (milliseconds), so that they can be put in
- * order. Nobody minds the delay.
+ * @param scale bytes that are the whole.
+ * @param began milliseconds since the epoch.
  */
-const PATIENCE_MS = 100;
-
-/** @param fail is told what `print` throws while nobody waits for it. */
-export function createTimeline(
-  print: (line: string) => void,
-  style: Style,
-  fail: (error: unknown) => void,
-): Timeline {
-  let waiting: SimulationEvent[] = [];
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let scale: number | undefined;
-  let began: number | undefined;
-  const isNews = createNewsSense();
-
-  const flush = (until = Infinity) => {
-    clearTimeout(timer);
-    timer = undefined;
-    const sorted = causesFirst(waiting.toSorted((a, b) => momentOf(a.ts) - momentOf(b.ts)));
-    const ripe = sorted.findIndex(({ ts }) => momentOf(ts) > until);
-    const rows = ripe < 0 ? sorted : sorted.slice(0, ripe);
-    waiting = sorted.slice(rows.length);
-    if (waiting.length > 0) schedule();
-    for (const event of rows) {
-      if (!isNews(event)) continue;
-      if (event.type === "entered" || event.type === "start" && event.fake !== null) {
-        began ??= momentOf(event.ts);
-      }
-      if (event.type === "start") scale = event.limit ?? event.stop_at ?? undefined;
-      for (const line of textOf(event, scale, began, style)) print(line);
-    }
-  };
-  const schedule = () => {
-    timer ??= setTimeout(() => {
-      try {
-        flush(Date.now() - PATIENCE_MS);
-      } catch (error) {
-        fail(error);
-      }
-    }, PATIENCE_MS);
-  };
-  return {
-    add(event) {
-      waiting.push(event);
-      if (event.type === "start") flush();
-      else schedule();
-    },
-    flush,
-    close: () => clearTimeout(timer),
-  };
-}
-
-/** An OOM is notified before its kill, but the kernel log may be read before the notification. */
-function causesFirst(events: readonly SimulationEvent[]): SimulationEvent[] {
-  const kill = events.findIndex(({ type }) => type === "oom_kill");
-  const oom = events.findIndex(({ type }) => type === "oom");
-  if (kill < 0 || oom < kill) return [...events];
-  const cause = { ...events[oom]!, ts: events[kill]!.ts };
-  const others = events.filter((_, index) => index !== oom);
-  return [...others.slice(0, kill), cause, ...others.slice(kill)];
-}
-
-const LEVELS = [null, "low", "medium", "critical"];
-
-/**
- * One screen shows what is new: pressure when it rises, since a level tells of all those beneath it too, over and over; after a
- * kill neither falling usage, which is what a kill is for, nor what was counted on the way to it.
- */
-function createNewsSense(): (event: SimulationEvent) => boolean {
-  let highest = 0;
-  let killed = false;
-  return (event) => {
-    if (event.type === "oom_kill") killed = true;
-    if (event.type === "max") return !killed;
-    if (event.type === "threshold") return !(killed && event.direction === "below");
-    if (event.type !== "pressure" || event.level === null) return true;
-    const level = LEVELS.indexOf(event.level);
-    const rises = level > highest;
-    if (rises) highest = level;
-    return rises;
-  };
-}
-
-function textOf(
+export function textOf(
   event: SimulationEvent,
   scale: number | undefined,
   began: number | undefined,
@@ -114,7 +25,7 @@ function textOf(
   return [`${style("dim", time.padStart(10))}  ${row(event, scale, style)}`];
 }
 
-function leftover(event: OwnEvent & { type: "leftover" }): string {
+export function leftover(event: OwnEvent & { type: "leftover" }): string {
   return event.removed
     ? `removed ${printable(event.cgroup)}, left behind by a run that was killed`
     : printable(event.reason ?? "a leftover stayed");
@@ -130,13 +41,29 @@ function row(
   scale: number | undefined,
   style: Style,
 ): string {
-  const named = (name: string, facts: string) =>
-    `${style("cyan", name)}${" ".repeat(Math.max(1, MIDDLE_WIDTH - name.length))}  ${facts}`;
+  if (event.type === "step") {
+    return `${bar(event.usage ?? event.allocated, scale, style)}  ${
+      formatBytes(event.usage ?? undefined)
+    } in use${event.allocated === null ? "" : style("dim", `, ${touched(event)}`)}`;
+  }
+  const { name, facts, source } = wordsOf(event, style);
+  const room = " ".repeat(Math.max(1, MIDDLE_WIDTH - stripVTControlCharacters(name).length));
+  return `${name}${room}  ${facts}${source === "" ? "" : style("dim", `  [${source}]`)}`;
+}
+
+/** What happened, coloured; what of it is to be known; and what told of it, where something did. */
+export interface EventWords {
+  readonly name: string;
+  readonly facts: string;
+  readonly source: string;
+}
+
+export function wordsOf(
+  event: Exclude<OwnEvent | OomkitEvent, { type: "start" | "leftover" | "step" }>,
+  style: Style,
+): EventWords {
+  const named = (name: string, facts: string) => ({ name: style("cyan", name), facts, source: "" });
   switch (event.type) {
-    case "step":
-      return `${bar(event.usage ?? event.allocated, scale, style)}  ${
-        formatBytes(event.usage ?? undefined)
-      } in use${event.allocated === null ? "" : style("dim", `, ${touched(event)}`)}`;
     case "entered":
       return named("enter", `pid ${event.pid} begins to allocate`);
     case "signal":
@@ -151,11 +78,14 @@ function row(
         }`,
       );
     case "verdict":
-      return "";
+      return named("", "");
     default: {
-      const source = event.source === "none" ? "" : style("dim", `  [${event.source}]`);
-      const type = eventType(event, style);
-      return `${type}${" ".repeat(MIDDLE_WIDTH - 14)}  ${eventFacts(withoutSizes(event))}${source}`;
+      const source = event.source === "none" ? "" : event.source;
+      return {
+        name: eventType(event, style).trimEnd(),
+        facts: eventFacts(withoutSizes(event)),
+        source,
+      };
     }
   }
 }

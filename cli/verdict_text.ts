@@ -9,22 +9,28 @@ const LABEL_WIDTH = 10;
 
 /** @param cgroup the path of the one that it took place in. */
 export function verdictText(verdict: Verdict, cgroup: string, style: Style): string[] {
-  const lines: [string, string][] = [
+  const colour = verdict.as_expected ? "green" : "red";
+  return [
+    "",
+    `${style(["bold", colour], "verdict".padEnd(LABEL_WIDTH))}${style("bold", headline(verdict))}`,
+    ...verdictFacts(verdict, cgroup)
+      .map(([name, text]) => `${style("bold", name.padEnd(LABEL_WIDTH))}${text}`),
+  ];
+}
+
+/** What the verdict rests on, each with its label; nothing for what is not known. */
+export function verdictFacts(verdict: Verdict, cgroup: string): [string, string][] {
+  const facts: [string, string][] = [
     ["limit", limitText(verdict, cgroup)],
     ["exit", exitTexts(verdict)],
     ["witnesses", witnessText(verdict)],
     ["time", timeText(verdict)],
   ];
-  const colour = verdict.as_expected ? "green" : "red";
-  return [
-    "",
-    `${style(["bold", colour], "verdict".padEnd(LABEL_WIDTH))}${style("bold", headline(verdict))}`,
-    ...lines.filter(([, text]) => text !== "")
-      .map(([name, text]) => `${style("bold", name.padEnd(LABEL_WIDTH))}${text}`),
-  ];
+  return facts.filter(([, text]) => text !== "");
 }
 
-function headline(verdict: Verdict): string {
+/** Who won, in one sentence without its end. */
+export function headline(verdict: Verdict): string {
   const surprise = verdict.as_expected
     ? ""
     : `; that is not what was expected (${

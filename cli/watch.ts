@@ -14,6 +14,8 @@ import { targetsOf, wantsJson } from "./options.ts";
 import { print, printable, say } from "./output.ts";
 import { openQueuedOutput } from "./queued_output.ts";
 import { openReporters } from "./reporters.ts";
+import { isRecorded } from "./record_options.ts";
+import type { RunRecording } from "./recording.ts";
 import { ENDING, onSignals } from "./signals.ts";
 import { chooseStyle } from "./style.ts";
 import { watchBase, type WatchFlags } from "./watch_options.ts";
@@ -105,6 +107,16 @@ export function complainOfPercentages(options: WatchOptions, limits: ReadonlyMap
   }
 }
 
+/** What is asked for of it; whoever does not ask for one does not load what it takes. */
+export async function recordingOf(
+  flags: WatchFlags,
+  hierarchy: 1 | 2,
+): Promise<RunRecording | undefined> {
+  if (!isRecorded(flags)) return undefined;
+  const { openRecording } = await import("./recording.ts");
+  return await openRecording(flags, { command: "watch", hierarchy });
+}
+
 async function watchTargets(targets: readonly string[], flags: WatchFlags): Promise<number> {
   const hierarchy = discover(flags.root);
   const cgroups = targets.length === 0
@@ -117,6 +129,7 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
     complainOfPercentages(options, new Map(limits));
   }
 
+  const { version } = hierarchy.dialect;
   const json = wantsJson(flags);
   const style = chooseStyle(flags.color);
   let watching: Watching | undefined = undefined;
@@ -127,6 +140,10 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
     alive: () => failure === undefined ? { ok: true } : { ok: false, why: String(failure) },
     ready: () => watching ? { ok: true } : { ok: false, why: "it is still starting" },
   });
+  const recording = await recordingOf(flags, version).catch(async (error) => {
+    await reporters.close();
+    throw error;
+  });
   // Who does not read stdout must not keep the others from being told.
   const output = reporters.hasAny ? openQueuedOutput() : undefined;
   const seen = new Set<EventType>();
@@ -135,6 +152,7 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
   let live: Live | undefined;
   const emit = (event: OomkitEvent) => {
     seen.add(event.type);
+    recording?.event(event);
     reporters.report(event, "");
     if (!live?.tell(event)) print(json ? toJson(event) : eventText(event, style));
     if (until.has(event.type)) reach();
@@ -152,9 +170,8 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
       const { openWatchLive } = await import("./live/of_watch.ts");
       live = openWatchLive({ wishes: flags, end: reach }, options.thresholds, () => watching);
     }
-    watching = startWatch(options, emit);
+    watching = startWatch({ ...options, ...(recording && { recorder: recording }) }, emit);
     watching.done.catch((error) => failure = error);
-    const { version } = hierarchy.dialect;
     const what = unique.length === 1 ? printable(unique[0]!.path) : `${unique.length} cgroups`;
     const beneath = options.recursive ? " and all beneath" : "";
     say(`watching ${what}${beneath} (cgroup v${version}): ${watching.sources.join("; ")}`);
@@ -166,9 +183,13 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
   } finally {
     clearTimeout(timer);
     await live?.close();
-    await reporters.close();
-    await output?.close();
-    offSignals();
+    try {
+      await recording?.close();
+    } finally {
+      await reporters.close();
+      await output?.close();
+      offSignals();
+    }
   }
   const failed = flags.failOn?.some((type) => seen.has(type)) ?? false;
   const missed = until.size > 0 && ![...until].some((type) => seen.has(type));

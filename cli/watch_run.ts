@@ -15,12 +15,13 @@ import { annotationLines } from "./annotate.ts";
 import { eventText } from "./event_text.ts";
 import { printable, say, sayAsIs } from "./output.ts";
 import { openResultFile } from "./result_file.ts";
+import type { RunRecording } from "./recording.ts";
 import { runAnnotation } from "./run_annotation.ts";
 import { openReporters } from "./reporters.ts";
 import { onSignals } from "./signals.ts";
 import { chooseStyle } from "./style.ts";
 import { formatBytes, formatPercent } from "./units.ts";
-import { complainOfPercentages, watchOptions } from "./watch.ts";
+import { complainOfPercentages, recordingOf, watchOptions } from "./watch.ts";
 import type { WatchFlags } from "./watch_options.ts";
 
 /** Not SIGINT on a terminal: there the whole foreground group gets it from the kernel already. */
@@ -50,13 +51,17 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
     ready: () => watching ? { ok: true } : { ok: false, why: "it is still starting" },
   });
   const { sandbox, cgroup } = findPlace(hierarchy, flags.limit);
+  let recording: RunRecording | undefined;
   try {
+    recording = await recordingOf(flags, hierarchy.dialect.version);
     const options = watchOptions(flags, [cgroup]);
     complainOfPercentages(options, new Map([[cgroup.path, readAncestry(cgroup).limit.bytes]]));
     const events: OomkitEvent[] = [];
     const style = chooseStyle(flags.color);
-    watching = startWatch(options, (event) => {
+    const recorded = { ...options, ...(recording && { recorder: recording }) };
+    watching = startWatch(recorded, (event) => {
       events.push(event);
+      recording?.event(event);
       reporters.report(event, "");
       if (isNews(event, flags)) say(eventText(event, style));
     });
@@ -83,8 +88,12 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
     return failedBy.length > 0 && status.code === 0 ? 1 : status.code;
   } finally {
     await sandbox?.remove();
-    await reporters.close();
-    signals.off();
+    try {
+      await recording?.close();
+    } finally {
+      await reporters.close();
+      signals.off();
+    }
   }
 }
 

@@ -32,6 +32,7 @@ import { startUp } from "./bench/start_up.ts";
 import { type Measured, tableLines } from "./bench/statistics.ts";
 import { sweep } from "./bench/sweep.ts";
 import { root } from "./bundle.ts";
+import { progress } from "./progress.ts";
 import { Mistake, note, run, say } from "./terminal.ts";
 
 const RECORDS = join(root, "docs/benchmarks.jsonl");
@@ -63,10 +64,14 @@ await run("bench", async () => {
     throw new Mistake(`cannot measure "${unknown}": it must be one of ${known}`);
   }
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    Deno.addSignalListener(signal, () => void cleanUp().finally(() => Deno.exit(130)));
+    Deno.addSignalListener(signal, () => {
+      progress.end();
+      void cleanUp().finally(() => Deno.exit(130));
+    });
   }
   say(describeConditions());
-  for (const name of names) {
+  for (const [at, name] of names.entries()) {
+    progress.show(`bench: ${name}`, at, names.length);
     await cleanUp();
     try {
       const before = load();

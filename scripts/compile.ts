@@ -9,6 +9,7 @@ import { join, relative, resolve } from "node:path";
 import { bundle, deno, root } from "./bundle.ts";
 import { compilerVersion, makeExecutable } from "./executable.ts";
 import { type Base, chooseBase, hostTarget, type Target, targets, wishes } from "./runtime_base.ts";
+import { endWithProgress, progress } from "./progress.ts";
 import { Mistake, note, run } from "./terminal.ts";
 
 const dist = join(root, "dist");
@@ -16,10 +17,16 @@ const dist = join(root, "dist");
 /** Each is loaded by its name, beside whatever the bundler makes of its caller: `sentryScript` in core/guard/thread.ts. */
 const workerModules = { "sentry_worker.ts": "core/guard/sentry_worker.ts" };
 
+/** As progress counts them. */
+const STEPS = 4;
+
 if (import.meta.main) await run("compile", main);
 
 async function main(): Promise<number> {
   const { target, denort, output } = parse(Deno.args);
+  let made: string | undefined;
+  endWithProgress(() => void (made !== undefined && removeIfThere(made)));
+  progress.show("compile: choosing the runtime base", 0, STEPS);
   const base = await chooseBase({
     wish: denort,
     target,
@@ -27,12 +34,14 @@ async function main(): Promise<number> {
     cacheFolder: join(dist, "denort"),
   });
   note("compile: checking the types");
+  progress.show("compile: checking the types", 1, STEPS);
   await deno(["check", "--quiet", "--frozen", "cli/main.ts", ...Object.values(workerModules)]);
   Deno.mkdirSync(dist, { recursive: true });
   // Of its own, so that two runs do not meet; the depth is part of the source maps.
-  const work = Deno.makeTempDirSync({ dir: dist, prefix: "build-" });
+  const work = made = Deno.makeTempDirSync({ dir: dist, prefix: "build-" });
   try {
     note("compile: bundling");
+    progress.show("compile: bundling", 2, STEPS);
     Deno.writeTextFileSync(join(work, "oomkit.ts"), entryText(base, target));
     const folder = join(work, "bundle");
     const workers = Object.entries(workerModules).map(([name, module]) => {
@@ -41,12 +50,21 @@ async function main(): Promise<number> {
     });
     const script = await bundle(join(work, "oomkit.ts"), folder, workers);
     note(`compile: putting it on the ${base.kind} runtime base`);
+    progress.show(`compile: putting it on the ${base.kind} runtime base`, 3, STEPS);
     await makeExecutable({ base, target, script, folder, output });
   } finally {
     Deno.removeSync(work, { recursive: true });
   }
   note(`compile: ${relative(Deno.cwd(), output)}, ${base.kind} runtime base, ${target}`);
   return 0;
+}
+
+function removeIfThere(folder: string): void {
+  try {
+    Deno.removeSync(folder, { recursive: true });
+  } catch {
+    // Somebody was still writing into it; the next compilation has a folder of its own.
+  }
 }
 
 function parse(args: string[]) {

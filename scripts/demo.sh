@@ -44,3 +44,4 @@ wait $guard
 echo "exit $?"
 cat /tmp/guard
 cat "$container/memory.events"
+/oomkit simulate --mb 20 --rate 8M/s --plot

@@ -11,7 +11,8 @@ import { root } from "./bundle.ts";
 import { type Run, runInGuest, runTestsInGuest } from "./guest_kernel/guest.ts";
 import type { Hierarchy } from "./guest_kernel/image.ts";
 import { testFiles } from "./guest_kernel/test_files.ts";
-import { Mistake, note, run, writeAll } from "./terminal.ts";
+import { progress } from "./progress.ts";
+import { Mistake, note, pass, run } from "./terminal.ts";
 
 const usage = `usage: scripts/guest [option…] -- command [argument…]
        scripts/guest [option…] [test file…]        without a file: all of tests/kernel
@@ -60,7 +61,8 @@ async function main(): Promise<number> {
     environment: pairs("--env", values.env ?? []),
     files: swapped(pairs("--add", values.add ?? [])),
     signal: interruption(),
-    onOutput: (channel, bytes) => writeAll(Deno[channel], bytes),
+    onOutput: pass,
+    onStage: (what, ...far) => progress.show(`guest: ${what}`, ...far),
     ...number("disk", values.disk),
     ...number("memory", values.memory),
     ...number("limit", values.timeout),

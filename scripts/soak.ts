@@ -14,7 +14,8 @@ import { root } from "./bundle.ts";
 import { mebibytes } from "./bench/statistics.ts";
 import { soakInGuest } from "./soak/in_guest.ts";
 import { type Life, soak, type SoakResult } from "./soak/soak.ts";
-import { Mistake, note, run, say, writeAll } from "./terminal.ts";
+import { progress } from "./progress.ts";
+import { Mistake, note, run, say } from "./terminal.ts";
 
 const options = {
   minutes: { type: "string", default: "3" },
@@ -23,9 +24,6 @@ const options = {
 } as const;
 
 const MOST_SEED = 2 ** 32;
-/** On a terminal; nobody looks more often. */
-const PROGRESS_MS = 250;
-const PROGRESS_AFTER_MS = 2000;
 
 if (import.meta.main) await run("soak", main);
 
@@ -36,9 +34,14 @@ async function main(): Promise<number> {
   const executable = Deno.env.get("OOMKIT_BIN") ?? join(root, "dist/oomkit");
   if (!isFile(executable)) throw new Mistake(`there is no ${executable}; deno task compile`);
   note(`soak: ${minutes} minutes with seed ${seed}`);
-  const progress = progressLine();
-  const result = await soak({ seed, minutes, executable, signal, progress: progress.show });
-  progress.clear();
+  const result = await soak({
+    seed,
+    minutes,
+    executable,
+    signal,
+    progress: (line) => progress.show(`soak for ${minutes} minutes: ${line}`),
+  });
+  progress.end();
   for (const line of summary(result)) say(line);
   if (result.findings.length === 0) return 0;
   say(`the last deeds:\n${result.lastDeeds.map((deed) => `  ${deed}`).join("\n")}`);
@@ -94,25 +97,6 @@ function parse() {
   } catch (error) {
     throw new Mistake(`${(error as Error).message}; known are --minutes, --seed and --guest`);
   }
-}
-
-function progressLine() {
-  const began = performance.now();
-  let shown = began + PROGRESS_AFTER_MS - PROGRESS_MS;
-  const isShown = Deno.stderr.isTerminal() && Deno.env.get("TERM") !== "dumb";
-  let isThere = false;
-  const write = (text: string) => writeAll(Deno.stderr, new TextEncoder().encode(text));
-  return {
-    show(line: string) {
-      if (!isShown || performance.now() - shown < PROGRESS_MS) return;
-      shown = performance.now();
-      isThere = true;
-      write(`\r\x1b[K${line}, ${((shown - began) / 60_000).toFixed(1)} min`);
-    },
-    clear() {
-      if (isThere) write("\r\x1b[K");
-    },
-  };
 }
 
 /** The first asks it to end; whatever is running is waited for. */

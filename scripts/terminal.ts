@@ -1,14 +1,25 @@
 /** How the scripts talk: results on stdout, progress and mistakes on stderr, a mistake in one line. */
 
+import { progress } from "./progress.ts";
+
 const encoder = new TextEncoder();
 
 export function say(line: string): void {
+  progress.hide();
   writeAll(Deno.stdout, encoder.encode(line + "\n"));
 }
 
 /** Progress and remarks. */
 export function note(line: string): void {
+  progress.hide();
   writeAll(Deno.stderr, encoder.encode(line + "\n"));
+}
+
+/** Passes on what another program has written. */
+export function pass(channel: "stdout" | "stderr", bytes: Uint8Array): void {
+  const NEW_LINE = 10;
+  progress.hide(bytes.at(-1) !== NEW_LINE);
+  writeAll(Deno[channel], bytes);
 }
 
 /** Something that a person can put right: shown as one line, without a stack trace. */
@@ -19,8 +30,11 @@ export class Mistake extends Error {
 /** Runs a script's main and exits with its code: 2 for a mistake. */
 export async function run(name: string, main: () => Promise<number> | number): Promise<never> {
   try {
-    Deno.exit(await main());
+    const code = await main();
+    progress.end();
+    Deno.exit(code);
   } catch (error) {
+    progress.end();
     if (!(error instanceof Mistake)) throw error;
     note(`${name}: ${error.message}`);
     Deno.exit(2);

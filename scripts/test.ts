@@ -26,7 +26,8 @@ import {
 import { inLanes } from "./stages/lanes.ts";
 import { lastLine, missing, type Outcome, total } from "./stages/outcome.ts";
 import { soakStage } from "./stages/soak.ts";
-import { Mistake, note, run, say } from "./terminal.ts";
+import { progress } from "./progress.ts";
+import { Mistake, run, say } from "./terminal.ts";
 
 interface Part {
   readonly run: () => Promise<Outcome>;
@@ -64,10 +65,17 @@ async function main(): Promise<number> {
   const strict = Deno.env.get("CI") === "true";
   const parts = Object.entries(stages).filter(([name]) => chosen.includes(name))
     .flatMap(([name, parts]) => parts.map((part) => ({ name, ...part })));
+  const running: string[] = [];
+  let done = 0;
+  const tell = () => progress.show(`test: ${running.join(" and ")}`, done, parts.length);
   const perform = ({ name, run }: typeof parts[number]) => async () => {
-    if (Deno.stderr.isTerminal()) note(`running ${name} …`);
+    running.push(name);
+    tell();
     const start = performance.now();
     const outcome = await run();
+    running.splice(running.indexOf(name), 1);
+    done++;
+    if (running.length > 0) tell();
     if (signal.aborted) throw new Mistake(`interrupted in the stage "${name}"`);
     show(outcome, (performance.now() - start) / 1000, strict);
     return outcome;

@@ -19,12 +19,14 @@ export interface Branch {
  *
  * @param options.depth how far down; 0 is the cgroup itself.
  * @param options.top how many children of each cgroup.
+ * @param options.look called before each of them is read.
  */
 export function readSubtree(
   cgroup: Cgroup,
-  options: { readonly depth: number; readonly top: number },
+  options: { readonly depth: number; readonly top: number; readonly look?: () => void },
   depth = 0,
 ): Branch | undefined {
+  options.look?.();
   const snapshot = cgroup.hierarchy.dialect.snapshot(peekReader(cgroup));
   const children = depth < options.depth ? bySize(childrenOf(cgroup)) : [];
   const shown = children.slice(0, options.top)

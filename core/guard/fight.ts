@@ -3,13 +3,16 @@
 import { isStillIn, pidsAt } from "../act/held.ts";
 import { noPauses, type Pauses } from "../act/pauses.ts";
 import { startReclaim } from "../act/reclaim.ts";
-import { type Failure, SIGKILL, SIGTERM, strikeAll, strikeProcess } from "../act/strike.ts";
+import { type Failure, SIGKILL, SIGTERM } from "../act/strike.ts";
 import { peekDirectory } from "../kernel/fd.ts";
 import type { Level } from "../policy/bounds.ts";
-import { pursue, type Sight } from "../policy/engagement.ts";
-import { inOrder, type Pick, takeAim } from "./aim.ts";
-import { sparedBy, wholeOf, whyNobody } from "./casualties.ts";
+import { type Engagement, pursue, type Sight, type Step } from "../policy/engagement.ts";
+import { inOrder, takeAim } from "./aim.ts";
+import { whyNobody } from "./casualties.ts";
 import { createBlows } from "./blows.ts";
+import { deliver } from "./deliver.ts";
+import type { RecordedDeed } from "../record/format.ts";
+import type { Looks } from "./look_ring.ts";
 import type { Message } from "./messages.ts";
 import { type Deed, deedOf } from "./plan.ts";
 import { overlap } from "./scope.ts";
@@ -31,6 +34,8 @@ export interface FightOptions {
   readonly isKept: (path: string) => boolean;
   readonly say: (message: Message) => void;
   readonly pauses?: Pauses;
+  /** Where somebody records them. */
+  readonly looks?: Looks | undefined;
 }
 
 /** An aim that is older is taken anew, while the threshold is far enough to do so (milliseconds). */
@@ -55,7 +60,7 @@ const TOLD_MS = 1000;
 const PAUSE_MS = 5;
 
 export function createFight(options: FightOptions): Fight {
-  const { wards, isKept, say, pauses = noPauses } = options;
+  const { wards, isKept, say, pauses = noPauses, looks } = options;
 
   const blows = createBlows(say, pauses);
 
@@ -109,15 +114,42 @@ export function createFight(options: FightOptions): Fight {
     const sight = see(ward, now, blows);
     const { patience } = ward.orders;
     const { engagement: state, step } = pursue(engagement.state, sight, patience, now);
+    const did = step.do === "strike"
+      ? strikeAt(ward, now, sight, state, seenAt)
+      : follow(ward, now, state, step);
+    looks?.sight(ward, now, sight, did);
+  };
+
+  const strikeAt = (
+    ward: Ward,
+    now: number,
+    { victim }: Sight,
+    state: Engagement,
+    seenAt: number,
+  ): RecordedDeed => {
+    if (isTaken(ward)) {
+      ward.nextLook = now + 1;
+      return "put_off";
+    }
+    prepare(ward, now);
+    // Somebody took the CPU away meanwhile: who filled it may be gone, and the next of them would die for nothing.
+    if (performance.now() - seenAt > STALE_MS) {
+      ward.nextLook = now;
+      return "put_off";
+    }
+    ward.engagement!.state = state;
+    ward.nextLook = now + 1;
+    return strike(ward, now, victim) ? "strike" : "nobody";
+  };
+
+  const follow = (
+    ward: Ward,
+    now: number,
+    state: Engagement,
+    step: Exclude<Step, { readonly do: "strike" }>,
+  ): RecordedDeed => {
+    const engagement = ward.engagement!;
     switch (step.do) {
-      case "strike":
-        if (isTaken(ward)) return void (ward.nextLook = now + 1);
-        prepare(ward, now);
-        // Somebody took the CPU away meanwhile: who filled it may be gone, and the next of them would die for nothing.
-        if (performance.now() - seenAt > STALE_MS) return void (ward.nextLook = now);
-        engagement.state = state;
-        ward.nextLook = now + 1;
-        return strike(ward, now, sight.victim);
       case "escalate":
         escalate(ward, now);
         ward.nextLook = now + 1;
@@ -148,9 +180,10 @@ export function createFight(options: FightOptions): Fight {
         }
         abandon(ward, now);
         ward.nextLook = now + 1;
-        return;
+        return step.do;
     }
     engagement.state = state;
+    return step.do;
   };
 
   const reclaim = (ward: Ward, bytes: number) => {
@@ -177,7 +210,8 @@ export function createFight(options: FightOptions): Fight {
     if (ward.aim === undefined || (isOld && msUntilLimit(ward) > HURRY_MS)) aimNow(ward);
   };
 
-  const strike = (ward: Ward, now: number, victim: Sight["victim"]) => {
+  /** False where nobody could be struck. */
+  const strike = (ward: Ward, now: number, victim: Sight["victim"]): boolean => {
     endReclaim(ward, now);
     const level = ward.engagement!.level;
     const deed = deedOf(ward.orders.actions[level])!;
@@ -186,9 +220,9 @@ export function createFight(options: FightOptions): Fight {
       aimNow(ward);
       failure = attempt(ward, now, deed);
     }
-    if (failure === undefined) return;
+    if (failure === undefined) return true;
     // That nobody is left beside who is dying is no failure yet, though he may have ended since he was looked at.
-    if (failure === "gone" && victim === "alive") return;
+    if (failure === "gone" && victim === "alive") return true;
     const reason = failure === "gone" ? whyNobody(ward) : failure.reason;
     const candidates = ward.aim?.candidates ?? [];
     // What went before is told before.
@@ -198,6 +232,7 @@ export function createFight(options: FightOptions): Fight {
     ward.engagement = undefined;
     ward.idleFor = Math.min(LONGEST_IDLE_MS, Math.max(IDLE_MS, 2 * ward.idleFor));
     ward.idleUntil = ward.nextLook = now + ward.idleFor;
+    return false;
   };
 
   const aimNow = (ward: Ward) => {
@@ -214,7 +249,7 @@ export function createFight(options: FightOptions): Fight {
       const present = pidsAt(pick.home);
       // Nor is anybody struck together with one who is not there any more.
       if (!present.has(pick.pid)) continue;
-      const failure = blow(ward, pick, present, deed, signal);
+      const failure = deliver(ward, pick, present, deed, signal);
       if (failure === "gone") continue;
       if (failure) return failure;
       const struckAfter = performance.now() - now;
@@ -226,29 +261,12 @@ export function createFight(options: FightOptions): Fight {
     return "gone";
   };
 
-  const blow = (
-    ward: Ward,
-    pick: Pick,
-    present: ReadonlySet<number>,
-    deed: Deed,
-    signal: number,
-  ) => {
-    const { dryRun } = ward.orders;
-    const whole = wholeOf(pick, deed);
-    // Whoever fills it first: to go through a cgroup takes a millisecond, in which it would meet the limit. But nobody is
-    // asked twice: to many a program a second SIGTERM means to leave everything as it is.
-    const isFirst = !whole || signal === SIGKILL;
-    const first: Failure = isFirst ? strikeProcess(pick, present, signal, dryRun) : undefined;
-    if (!whole || (first !== undefined && first !== "gone")) return first;
-    return strikeAll(whole, signal, dryRun, sparedBy(pick, deed, ward.orders), false);
-  };
-
   const escalate = (ward: Ward, now: number) => {
     const open = ward.blows.at(-1);
     if (open === undefined) return;
     const { pick, blow: { deed } } = open;
     blows.giveUp(ward, open, "it did not end within the grace, or before the limit came near");
-    if (blow(ward, pick, pidsAt(pick.home), deed, SIGKILL) !== undefined) return;
+    if (deliver(ward, pick, pidsAt(pick.home), deed, SIGKILL) !== undefined) return;
     blows.open(ward, now, pick, deed, SIGKILL, performance.now() - now);
   };
 

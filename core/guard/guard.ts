@@ -14,16 +14,18 @@ import {
   type Source,
   type Weighed,
 } from "../report/event.ts";
+import type { Recorder } from "../record/format.ts";
 import type { Labels } from "../policy/rules.ts";
-import { takeAim } from "./aim.ts";
-import { blowBody, guardingBody, letGoBody, levelBody, reclaimedBody, toldOf } from "./bodies.ts";
+import { blowBody, guardingBody, letGoBody, levelBody, reclaimedBody } from "./bodies.ts";
 import { createChores } from "./chores.ts";
+import { foresee } from "./foresee.ts";
 import { createCollector } from "./garbage.ts";
 import { createHoldWatchdog } from "./hold_watchdog.ts";
 import { createMinding } from "./minding.ts";
-import { isDeadly, isKept, type Plans } from "./plan.ts";
+import { isDeadly, type Plans } from "./plan.ts";
 import { createPulse } from "./pulse.ts";
 import { doubts } from "./reach.ts";
+import { recordGuard } from "./recording.ts";
 import { createRoster, type Entry } from "./roster.ts";
 import { createFollowing } from "./following.ts";
 import { candidatesIn, pathIn, sameScopes, type Scope, scopeOf } from "./scope.ts";
@@ -44,6 +46,8 @@ export interface GuardOptions {
   readonly stateFolder: string;
   /** The command that puts back what this guard leaves when it is killed. */
   readonly release: readonly string[];
+  /** Gets what the sentry sees; the events are the caller's. */
+  readonly recorder?: Recorder;
 }
 
 export interface Guarding {
@@ -74,14 +78,15 @@ const REFRESH_MS = 10_000;
 /**
  * Guards from the moment that it resolves.
  *
- * @param emit gets memory.stat along with each kill.
+ * @param emitted gets memory.stat along with each kill.
  * Throws {@link OomkitError} when the sentry cannot run, or nothing can be recorded where that is needed.
  */
 export async function startGuard(
   options: GuardOptions,
-  emit: (event: OomkitEvent, stat?: string) => void,
+  emitted: (event: OomkitEvent, stat?: string) => void,
 ): Promise<Guarding> {
   let { plans, scopes } = options;
+  const { emit, ...recording } = recordGuard(options.recorder, plans, emitted);
   const ended = Promise.withResolvers<never>();
   // Asked for only once everything stands.
   ended.promise.catch(() => {});
@@ -101,7 +106,7 @@ export async function startGuard(
   tellRestored(restoreLeftovers(options.stateFolder));
 
   const { journal, ...minding } = createMinding(options.stateFolder, options.release);
-  const thread = startSentryThread(plans, options.stateFolder, (report) => take(report));
+  const thread = startSentryThread(plans, options.stateFolder, (r) => take(r), recording.looks);
   thread.failed.catch(ended.reject);
   const { scheduling, rehearsed } = await thread.ready;
   if (!rehearsed) refuse("/", "a rehearsal", "nothing", "no cgroup can be seen");
@@ -114,7 +119,7 @@ export async function startGuard(
     ...options,
     epoll: thread.epoll,
     journal,
-    order: thread.order,
+    order: recording.ordering(thread.order),
     tell: (entry) => tell(entry.cgroup.path, "none", guardingBody(entry)),
     tellRestored,
     refuse: (cgroup, ...rest) => refuse(cgroup.path, ...rest),
@@ -188,6 +193,7 @@ export async function startGuard(
   following.renew();
   expectStops();
   considerAll();
+  recording.begin();
   await roster.armed();
   tidyUp();
   for (const entry of roster.all()) {
@@ -240,14 +246,7 @@ export async function startGuard(
     scheduling,
     sources: following.sources,
     done: ended.promise,
-    candidates({ cgroup, measured, terms: { capacity }, plan }) {
-      const pressed = () => false;
-      const kept = (path: string) => isKept(plans, path);
-      const aiming = { plan, isKept: kept, measured, capacity, pressed, struck: new Set<number>() };
-      const aim = takeAim(cgroup, aiming);
-      aim?.close();
-      return (aim?.candidates ?? []).map(toldOf);
-    },
+    candidates: (entry) => foresee(entry, plans),
     async assume(next) {
       const isElsewhere = !sameScopes(scopes, next.scopes);
       ({ plans, scopes } = next);
@@ -270,6 +269,7 @@ export async function startGuard(
       let isAllPutBack = true;
       const steps = [
         () => thread.stop(),
+        recording.stop,
         () => {
           const restored = journal.restore();
           isAllPutBack = restored.every(({ outcome }) => outcome !== "failed");

@@ -8,6 +8,7 @@ import type { SharedEpoll } from "../kernel/epoll.ts";
 import type { Bounds, Level } from "../policy/bounds.ts";
 import type { End } from "../policy/engagement.ts";
 import type { Process } from "../snapshot.ts";
+import type { SharedLooks } from "./look_ring.ts";
 import type { Deed, Mode, Plans } from "./plan.ts";
 
 /** A cgroup without what cannot be cloned. */
@@ -65,6 +66,8 @@ export type Order =
     readonly stateFolder: string;
     /** Rises with each turn: a sentry that hangs can be told from one that has nothing to do. */
     readonly heartbeat: Int32Array;
+    /** Where somebody records them. */
+    readonly looks: SharedLooks | undefined;
   }
   /** From now on wards name these; those that are there keep theirs until they are told otherwise. */
   | { readonly order: "plans"; readonly plans: Plans }

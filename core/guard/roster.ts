@@ -3,8 +3,8 @@
 import type { Journal, Restored } from "../act/journal.ts";
 import { type Cgroup, openCgroup } from "../cgroup/cgroup.ts";
 import type { EpollSet } from "../kernel/epoll.ts";
-import { boundsOf, marginOf, NOTIFIED_MARGIN, TRIPWIRE_MARGIN } from "../policy/bounds.ts";
 import { type ArmedEventfd, createArming } from "./arming.ts";
+import { boundsUnder } from "./bounds_under.ts";
 import { limitOf } from "./limit.ts";
 import { flatten, type Order, type WardTerms } from "./messages.ts";
 import { createModes } from "./modes.ts";
@@ -84,9 +84,7 @@ export function createRoster(options: RosterOptions): Roster {
       modes.isAsSet(measured, same.terms.mode);
     if (isUnchanged && !anew) return;
     const wanted = modes.wanted(found, plan);
-    const usual = wanted === "tripwire" ? TRIPWIRE_MARGIN : NOTIFIED_MARGIN;
-    const margin = marginOf(usual, plan.levels.margin);
-    const bounds = boundsOf(limit, { ...plan.levels, margin });
+    const bounds = boundsUnder(plan, limit, wanted);
     if (bounds === undefined) {
       refuse(cgroup, "a guard", "nothing", "the margin leaves nothing of its limit");
       return forget(cgroup.path);

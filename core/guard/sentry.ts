@@ -8,14 +8,15 @@ import { isThere } from "../cgroup/cgroup.ts";
 import type { JoinedEpoll } from "../kernel/epoll.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { sleepMicroseconds } from "../kernel/scheduling.ts";
-import { levelOf, LEVELS } from "../policy/bounds.ts";
-import { engage } from "../policy/engagement.ts";
-import { freshBells, ring } from "../policy/levels.ts";
+import { freshBells } from "../policy/levels.ts";
 import { dueAt, dueAtRest, isAtRest, SHORTEST_MS, STEP_MS, SWEEP_MS } from "./cadence.ts";
 import { frugality } from "./eyes.ts";
 import { AIM_MS, createFight } from "./fight.ts";
+import { hear } from "./hear.ts";
+import type { Looks } from "./look_ring.ts";
+import { measure } from "./measure.ts";
 import type { Message, WardSpec, WardTerms } from "./messages.ts";
-import { deedOf, isKept, keyOf, type Plans } from "./plan.ts";
+import { isKept, keyOf, type Plans } from "./plan.ts";
 import { createShadow, FOLLOWED_MS, noShadow } from "./shadow.ts";
 import { inUrgency, valueOf } from "./sight.ts";
 import { createTokens } from "./tokens.ts";
@@ -24,7 +25,6 @@ import {
   closeWard,
   headOf,
   letGoOfAim,
-  measure,
   msAtWorst,
   openWard,
   ordersOf,
@@ -56,6 +56,7 @@ export function createSentry(
   epoll: JoinedEpoll,
   post: (message: Message) => void,
   pauses: Pauses = noPauses,
+  looks?: Looks,
 ): Sentry {
   let plans = first;
   let orders = first.all.map(ordersOf);
@@ -78,6 +79,7 @@ export function createSentry(
     isKept: (path) => isKept(plans, path),
     say,
     pauses,
+    looks,
   });
 
   const attend = (ward: Ward, now: number) => {
@@ -95,29 +97,29 @@ export function createSentry(
       return isThere(ward.measured) ? void (ward.nextLook = now + wait) : vanish(ward);
     }
     const isGrowing = !(usage <= ward.usage);
+    const isNews = usage !== ward.usage;
     measure(ward, usage, now);
     if (ward.engagement) fight.proceed(ward, now);
-    else if (isGrowing || !isAtRest(ward)) watchLevels(ward, now);
-    else ward.nextLook = dueAtRest(ward, now, around());
+    else if (isGrowing || !isAtRest(ward)) watchLevels(ward, now, isNews);
+    else {
+      ward.nextLook = dueAtRest(ward, now, around());
+      if (isNews) looks?.level(ward, now, usage, []);
+    }
   };
 
   const around = () => ({ count: wards.size, isBeside: shadow.isBeside });
 
-  const watchLevels = (ward: Ward, now: number) => {
-    const { terms: { bounds }, orders: { rearming, acting, actions, dryRun, isDeadly } } = ward;
+  const watchLevels = (ward: Ward, now: number, isNews: boolean) => {
+    const { terms: { bounds }, orders: { isDeadly } } = ward;
     const value = valueOf(ward, now);
-    const { bells, levels } = ring(ward.bells, bounds, value, now, rearming, acting);
-    ward.bells = bells;
-    const reached = levelOf(bounds, value);
-    // Without regard to hysteresis: what is put off at the last level is lost. Nothing happens in a rehearsal, so that once is enough.
-    const mayEngage = now >= ward.idleUntil && (!dryRun || levels.length > 0);
-    if (reached && mayEngage) {
-      const at = LEVELS.slice(0, LEVELS.indexOf(reached) + 1)
-        .findLast((each) => deedOf(actions[each]) !== undefined);
-      if (at) ward.engagement = { state: engage(now), level: at, since: now };
+    const { reached, levels } = hear(ward, bounds, value, now);
+    if (ward.engagement) {
+      looks?.rang(levels);
+      fight.proceed(ward, now);
+    } else {
+      if (isDeadly && reached) fight.aim(ward, now, reached, levels.includes("critical"));
+      if (isNews || levels.length > 0) looks?.level(ward, now, value, levels);
     }
-    if (ward.engagement) fight.proceed(ward, now);
-    else if (isDeadly && reached) fight.aim(ward, now, reached, levels.includes("critical"));
     if (!reached) {
       if (ward.aim && now - ward.aim.at > AIM_MS) letGoOfAim(ward);
       if (ward.aim === undefined) ward.statFile.rest();

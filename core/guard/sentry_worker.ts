@@ -6,6 +6,8 @@
 import { ownPauses } from "../act/journal.ts";
 import { joinEpoll } from "../kernel/epoll.ts";
 import { goFirst, goRealtime } from "../kernel/scheduling.ts";
+import { recordingOrigin } from "../record/clock.ts";
+import { putLooks } from "./look_ring.ts";
 import type { Message, Order } from "./messages.ts";
 import { onePlan } from "./plan.ts";
 import { rehearse, REHEARSED } from "./rehearsal.ts";
@@ -35,7 +37,10 @@ async function serve(): Promise<void> {
   const epoll = joinEpoll(begin.epoll);
   let post = (_: Message) => {};
   const pauses = ownPauses(begin.stateFolder);
-  const sentry = createSentry(onePlan(REHEARSED), epoll, (message) => post(message), pauses);
+  // The rehearsal's own are left out by who takes them: no ward of his has their number.
+  const looks = begin.looks && putLooks(begin.looks, recordingOrigin());
+  const say = (message: Message) => post(message);
+  const sentry = createSentry(onePlan(REHEARSED), epoll, say, pauses, looks);
   const rehearsed = rehearse(sentry, epoll);
   sentry.assume(begin.plans);
   post = (message) => thread.postMessage(message);

@@ -2,7 +2,8 @@
 
 import type { Sight } from "../policy/engagement.ts";
 import type { Blows } from "./blows.ts";
-import { cacheOf, measure, msUntilLimit, RATE_MS, type Ward } from "./ward.ts";
+import { measure, RATE_MS } from "./measure.ts";
+import { cacheOf, msUntilLimit, type Ward } from "./ward.ts";
 
 /** What is further away than this does not matter yet (milliseconds). */
 export const FAR_MS = 5000;

@@ -2,6 +2,7 @@
 
 import { OomkitError } from "../errors.ts";
 import { type EpollSet, openEpoll } from "../kernel/epoll.ts";
+import type { SharedLooks } from "./look_ring.ts";
 import type { Message, Order } from "./messages.ts";
 import type { Plans } from "./plan.ts";
 
@@ -28,6 +29,7 @@ export function startSentryThread(
   plans: Plans,
   stateFolder: string,
   onReport: (report: Report) => void,
+  looks?: SharedLooks,
 ): SentryThread {
   const epoll = openEpoll();
   const heartbeat = new Int32Array(new SharedArrayBuffer(4));
@@ -67,7 +69,8 @@ export function startSentryThread(
     epoll.wake();
   };
   // Without a wake: it is not waiting in epoll_wait(2) yet, and each wake stands for one order that is to be taken there.
-  const begin: Order = { order: "begin", plans, stateFolder, epoll: epoll.shared, heartbeat };
+  const shared = { epoll: epoll.shared, heartbeat, looks };
+  const begin: Order = { order: "begin", plans, stateFolder, ...shared };
   worker.postMessage(begin);
   return {
     epoll,

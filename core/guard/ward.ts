@@ -10,19 +10,9 @@ import type { Engagement } from "../policy/engagement.ts";
 import { type Bells, freshBells } from "../policy/levels.ts";
 import type { Aim, Pick } from "./aim.ts";
 import { closeEyes, type Eyes, openEyes } from "./eyes.ts";
+import { type Measured, unmeasured } from "./measure.ts";
 import { type Blow, unflatten, type Wake, type WardSpec, type WardTerms } from "./messages.ts";
 import { actingLevels, deadlyLevel, type GuardPlan, keyOf } from "./plan.ts";
-
-/** Two looks that are closer than this say nothing of the rate (milliseconds). */
-export const RATE_MS = 0.2;
-/**
- * And those that are closer than that say something only of growth beyond what the kernel takes ahead at once: 256 KiB on each
- * CPU (kernel, mm/memcontrol.c, MEMCG_CHARGE_BATCH).
- */
-const SURE_RATE_MS = 1;
-const SURE_GROWTH = 1024 ** 2;
-/** An allocator that stood still for a moment, for want of a CPU, goes on as before (milliseconds). */
-const STEEP_MS = 250;
 
 /** A blow whose outcome is not known yet. */
 export interface OpenBlow {
@@ -47,22 +37,13 @@ export function ordersOf(plan: GuardPlan): Orders {
   return { ...plan, acting: actingLevels(plan.actions), isDeadly, key: keyOf(plan) };
 }
 
-export interface Ward extends Eyes {
+export interface Ward extends Eyes, Measured {
   readonly id: number;
   terms: WardTerms;
   orders: Orders;
   readonly scope: Cgroup;
   readonly measured: Cgroup;
   bells: Bells;
-  /** Bytes, and when they were read; `NaN` before the first look. */
-  usage: number;
-  usageAt: number;
-  rate: number | undefined;
-  /** What usage was then: the rate is told by two looks that are far enough apart. */
-  usageThen: number;
-  /** The highest rate of late, and when it was seen. */
-  steepest: number;
-  steepestAt: number;
   /** The same of the base, where that is not usage. */
   value: number;
   valueAt: number;
@@ -112,12 +93,7 @@ export function openWard(spec: WardSpec, orders: Orders): Ward | undefined {
     scope: scope.path === measured.path ? measured : unflatten(scope),
     measured,
     bells: freshBells,
-    usage: NaN,
-    usageAt: -Infinity,
-    rate: undefined,
-    usageThen: NaN,
-    steepest: 0,
-    steepestAt: -Infinity,
+    ...unmeasured,
     value: NaN,
     valueAt: -Infinity,
     valueRate: undefined,
@@ -174,24 +150,6 @@ export function cacheOf(text: string): Cache {
   return activeFile === undefined
     ? { inactiveFile }
     : { inactiveFile, reclaimable: inactiveFile + activeFile };
-}
-
-/** Usage as it was just read. */
-export function measure(ward: Ward, usage: number, now: number): void {
-  ward.usage = usage;
-  const over = now - ward.usageAt;
-  const growth = usage - ward.usageThen;
-  if (over < RATE_MS || (over < SURE_RATE_MS && Math.abs(growth) < SURE_GROWTH)) return;
-  if (Number.isFinite(over)) {
-    const rate = 1000 * growth / over;
-    ward.rate = rate;
-    if (rate >= ward.steepest || now - ward.steepestAt > STEEP_MS) {
-      ward.steepest = rate;
-      ward.steepestAt = now;
-    }
-  }
-  ward.usageThen = usage;
-  ward.usageAt = now;
 }
 
 /** What every report on a ward begins with. */

@@ -25,8 +25,32 @@ export interface RecordingHead {
   readonly plans: readonly RecordedPlan[] | null;
 }
 
-/** A guard's plan as it is written down; what the decision depends on, and nothing of this machine. */
-export type RecordedPlan = Readonly<Record<string, unknown>>;
+/** What a guard is asked to do, without the text of commands, which may hold secrets. Sizes are bytes, times milliseconds. */
+export interface RecordedPlan {
+  /** The rule of the configuration; `null` for what holds where no rule does. */
+  readonly rule: string | null;
+  readonly mode: "auto" | "notify" | "tripwire" | "hold";
+  /** Percent of the limit. */
+  readonly warn: number;
+  readonly critical: number;
+  /** What is not given of it is that of the mode. */
+  readonly margin: { readonly ratio?: number; readonly min?: number; readonly max?: number };
+  readonly base: "usage" | "working-set";
+  /** For each level what is done there: `noop`, `signal:SIGUSR1`, `reclaim`, `process`, `container`, `exec`. */
+  readonly actions: {
+    readonly warn: readonly string[];
+    readonly critical: readonly string[];
+    readonly threshold: readonly string[];
+  };
+  /** A fraction of the level. */
+  readonly hysteresis: number;
+  readonly cooldown: number;
+  readonly repeat: boolean;
+  readonly reclaim: boolean;
+  readonly grace: number;
+  readonly patience: number;
+  readonly dry_run: boolean;
+}
 
 /** A line that a chart draws across: a guard's level, or a threshold of a watch. */
 export interface Mark {
@@ -41,6 +65,8 @@ export interface RecordedCgroup {
   /** By which the other lines name it; never used again in the same recording. */
   readonly id: number;
   readonly path: string;
+  /** Whose usage its snapshots are: of a guard the owner of the limit, else itself. */
+  readonly measured: string;
   readonly container_id: string | null;
   readonly pod_uid: string | null;
   /** The effective one. */
@@ -54,7 +80,28 @@ export interface RecordedCgroup {
   readonly capacity: number | null;
 }
 
-/** One look at one cgroup. */
+/**
+ * What came of a guard's look: as `core/policy/engagement.ts` has it; or a strike that was `put_off`, since somebody else is
+ * dying or what was seen is too old by now; or one that found `nobody`. That nobody is left beside who is dying is a strike all
+ * the same.
+ */
+export const DEEDS = [
+  "reclaim",
+  "strike",
+  "escalate",
+  "wait",
+  "spare",
+  "stall",
+  "end",
+  "put_off",
+  "nobody",
+] as const;
+export type RecordedDeed = typeof DEEDS[number];
+
+/**
+ * One look at one cgroup. Of those that led a guard to nothing new, not even another usage, there is no line: at rest it looks
+ * some times a second.
+ */
 export interface RecordedSnapshot {
   readonly type: "snapshot";
   readonly at: number;
@@ -67,21 +114,52 @@ export interface RecordedSnapshot {
   /** PSI, percent of the last 10 s; absent where it was not read at this look. */
   readonly some?: number;
   readonly full?: number;
-  /** Of a guard: those that were struck, where it strikes: alive while one of them is. */
+  /** Nobody decided by it: it was read for the recording's sake, some times a second. */
+  readonly beside?: true;
+  /** Of a guard: bytes a second at which usage rises, and what of it cannot be taken back, as the decision had them. */
+  readonly rate?: number;
+  readonly unreclaimable_rate?: number;
+  /** Of a guard that is at a level where something dies: those that were struck: alive while one of them is. */
   readonly victim?: "none" | "alive" | "dead";
+  readonly did?: RecordedDeed;
+  /** Of a guard: the levels that it told of at this look. */
+  readonly rang?: readonly ("warn" | "critical" | "threshold")[];
 }
 
-/** What was told, as it was told. */
+/** What all events have. */
+export interface AnyEvent {
+  readonly type: string;
+  /** RFC 3339. */
+  readonly ts: string;
+  /** Cgroup path. */
+  readonly cgroup: string;
+}
+
+/** What was told, as it was told: by a simulation also what docs/schema/simulate.schema.json has. */
 export interface RecordedEvent {
   readonly type: "event";
   readonly at: number;
-  readonly event: OomkitEvent | Readonly<Record<string, unknown>>;
+  readonly event: OomkitEvent | AnyEvent;
 }
 
 export interface RecordedGone {
   readonly type: "gone";
   readonly at: number;
   readonly id: number;
+}
+
+/** From now on the plans are these; before that, those of the head. */
+export interface RecordedPlans {
+  readonly type: "plans";
+  readonly at: number;
+  readonly plans: readonly RecordedPlan[];
+}
+
+/** Snapshots that were taken faster than they could be written: nobody waited for that. */
+export interface RecordedLoss {
+  readonly type: "lost";
+  readonly at: number;
+  readonly snapshots: number;
 }
 
 /** The last line; a recording without it was broken off. */
@@ -98,4 +176,16 @@ export type RecordingLine =
   | RecordedSnapshot
   | RecordedEvent
   | RecordedGone
+  | RecordedPlans
+  | RecordedLoss
   | RecordedEnd;
+
+/** Takes lines as they come: the writer of a file, or who draws a picture of the run. Must neither wait nor throw. */
+export interface Recorder {
+  line(line: RecordingLine): void;
+}
+
+/** All of them get each line. */
+export function both(...recorders: readonly Recorder[]): Recorder {
+  return { line: (line) => recorders.forEach((each) => each.line(line)) };
+}

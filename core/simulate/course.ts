@@ -3,7 +3,7 @@
 import { microseconds } from "../kernel/clock.ts";
 import type { Progress } from "./allocation.ts";
 import { createCoalescer } from "./coalesce.ts";
-import { clock, type SimulationBody } from "./simulation_event.ts";
+import { clock, type See, type SimulationBody } from "./simulation_event.ts";
 
 export interface Course {
   hear(pid: number, progress: Progress): void;
@@ -18,6 +18,7 @@ export interface Course {
 export function createCourse(
   scale: number,
   say: (at: number, body: SimulationBody) => void,
+  see: See = () => {},
 ): Course {
   // The runtime's clock starts at a whole millisecond of the wall clock and is not set with it.
   const skew = microseconds() / 1000 - clock();
@@ -29,6 +30,7 @@ export function createCourse(
 
   const hear = (pid: number, progress: Progress) => {
     const at = progress.at / 1000 - skew;
+    if ("usage" in progress && progress.usage !== undefined) see(at, progress.usage);
     switch (progress.what) {
       case "ready":
         return;

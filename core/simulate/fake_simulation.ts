@@ -14,6 +14,7 @@ import { judge } from "./judge.ts";
 import { type Plan, startOf } from "./plan.ts";
 import {
   clock,
+  type See,
   type SimulationBody,
   simulationEvent,
   startFirst,
@@ -42,6 +43,7 @@ export async function simulateFake(
   { version, curve, dir, reason }: FakePlan,
   tell: Tell,
   interrupted: AbortSignal,
+  see: See = () => {},
 ): Promise<{ readonly verdict: Verdict; readonly cgroup: string }> {
   const tree = makeFakeTree(version, stateOf(curve, growthAt(curve, 0)), dir);
   const events: OomkitEvent[] = [];
@@ -60,6 +62,7 @@ export async function simulateFake(
         pressure: [],
         psi: [],
         poll: PACE_MS,
+        ...(plan.recorder && { recorder: plan.recorder }),
       },
       (event) => {
         events.push(event);
@@ -74,7 +77,7 @@ export async function simulateFake(
       root: tree.dir,
       rate: curve.rate,
     });
-    const { last, cut } = await play(plan, curve, tree.update, say, interrupted);
+    const { last, cut } = await play(plan, curve, tree.update, say, see, interrupted);
     const summary = await watching.stop();
     watching = undefined;
     const verdict = judge({
@@ -108,6 +111,7 @@ async function play(
   curve: Curve,
   update: (state: FakeState) => void,
   say: (at: number, body: SimulationBody) => void,
+  see: See,
   interrupted: AbortSignal,
 ): Promise<Played> {
   const began = performance.now();
@@ -120,6 +124,7 @@ async function play(
     // Of several lives the first counts.
     if (moment.alive && moment.oomKill === 0n) last = elapsed;
     update(stateOf(curve, moment));
+    see(clock(), moment.usage);
     if (isNews(moment.usage)) {
       say(clock(), { type: "step", pid: null, allocated: null, usage: moment.usage });
     }

@@ -1,5 +1,6 @@
 /** What is to be simulated, and what that means for the allocators and for the watch. */
 
+import type { Recorder } from "../record/format.ts";
 import type { WatchOptions } from "../watch/watch.ts";
 import type { Allocation, Kind, SignalReply } from "./allocation.ts";
 import type { Expectation, Start } from "./simulation_event.ts";
@@ -26,6 +27,8 @@ export interface Plan {
   readonly for?: number;
   readonly thresholds: WatchOptions["thresholds"];
   readonly expected: Expectation | null;
+  /** Gets what the watch reads. */
+  readonly recorder?: Recorder;
 }
 
 /**
@@ -68,6 +71,7 @@ export function watchOptions(plan: Plan, { cgroup, sandbox }: Stage): WatchOptio
       ? levels.map((level) => ({ level, mode: "local" as const }))
       : [],
     psi: [],
+    ...(plan.recorder && { recorder: plan.recorder }),
   };
 }
 

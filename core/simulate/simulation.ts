@@ -10,6 +10,7 @@ import { judge } from "./judge.ts";
 import { allocationsOf, type Plan, startOf, watchOptions } from "./plan.ts";
 import {
   clock,
+  type See,
   type SimulationBody,
   simulationEvent,
   startFirst,
@@ -36,6 +37,7 @@ const UNKILLABLE = -1000;
  *
  * @param program the words that start this program.
  * @param interrupted ends it early; the verdict is then about what was so far.
+ * @param see for who looks on; nothing depends on it.
  * Throws {@link OomkitError} when the allocators cannot start, and whatever `tell` throws.
  */
 export async function simulate(
@@ -44,6 +46,7 @@ export async function simulate(
   program: readonly string[],
   tell: Tell,
   interrupted: AbortSignal,
+  see?: See,
 ): Promise<Verdict> {
   const events: OomkitEvent[] = [];
   const tellInOrder = startFirst(tell);
@@ -73,7 +76,7 @@ export async function simulate(
       };
       tellInOrder(makeEvent(clock(), stage.cgroup.path, "none", { type: "degraded", ...lacks }));
     }
-    const course = createCourse(stage.limit ?? plan.stopAt ?? plan.most, say);
+    const course = createCourse(stage.limit ?? plan.stopAt ?? plan.most, say, see);
     const { exits, cut } = await run(
       plan,
       stage,

@@ -111,6 +111,12 @@ export type SimulationBody =
 export type OwnEvent = Head & SimulationBody;
 export type SimulationEvent = OwnEvent | OomkitEvent;
 export type Tell = (event: SimulationEvent) => void;
+/**
+ * Every look at the usage of the cgroup, of which the steps that are told are a few.
+ * @param at milliseconds since the epoch; of several processes not always in order.
+ * @param usage bytes.
+ */
+export type See = (at: number, usage: number) => void;
 
 /** Milliseconds since the epoch, by the clock of the watch's events. */
 export function clock(): number {

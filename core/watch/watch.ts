@@ -15,11 +15,14 @@ import {
   type Tally,
 } from "../report/event.ts";
 import { sweepEvery } from "../policy/pace.ts";
+import type { Recorder } from "../record/format.ts";
 import { createCensus } from "./census.ts";
+import { coversOf } from "./covers.ts";
 import { createDeadChildren } from "./dead_children.ts";
 import { createKills, LOG_GRACE_MS, type Told } from "./kills.ts";
 import { createMember, disarm, hasTarget, type Member, notePids } from "./member.ts";
 import { createObserver } from "./observe.ts";
+import { recordWatch } from "./recording.ts";
 import { createRemovals } from "./removals.ts";
 import { type Batch, openSources } from "./sources.ts";
 import { createSweeps } from "./sweeps.ts";
@@ -35,6 +38,8 @@ export interface WatchOptions {
   readonly psi: Interests["psi"];
   /** Milliseconds: read at this pace instead of being notified. */
   readonly poll?: number;
+  /** Gets what is read of the cgroups; the events are its caller's. */
+  readonly recorder?: Recorder;
 }
 
 export type Summary = OomkitEvent & { readonly type: "summary" };
@@ -78,11 +83,7 @@ export function startWatch(
     emit(makeEvent(wallClock(), cgroup, source, body));
 
   const sources = openSources(options, hierarchy, tell);
-  const covers = (path: string) =>
-    options.recursive &&
-    options.targets.some(({ path: target }) =>
-      path === target || target === "/" || path.startsWith(`${target}/`)
-    );
+  const covers = coversOf(options);
   const tellKill = ({ cgroup, member, kill, inferred }: Told) => {
     if (member) member.victims += 1;
     if (kill && member && member.goneAt === undefined) {
@@ -103,7 +104,8 @@ export function startWatch(
     hasLog: sources.log !== undefined,
     tell: tellKill,
   });
-  const observer = createObserver(options, kills, tell, () => members.size);
+  const recording = recordWatch(options.recorder, members);
+  const observer = recording.around(createObserver(options, kills, tell, () => members.size));
 
   const add = (cgroup: Cgroup, isNew: boolean) => {
     // A kill logged before this cannot be its own, unless its counter says so.
@@ -125,9 +127,8 @@ export function startWatch(
 
   const look = (member: Member, source: Source, known?: LinksAbove) => {
     if (member.goneAt !== undefined) return;
-    const now = performance.now();
     member.nextLook = Infinity;
-    if (!observer.refresh(member, source, now)) return retire(member);
+    if (!observer.refresh(member, source, performance.now())) return retire(member);
     if (observer.effectiveChanged(member, known)) sources.rearmThresholds(member);
   };
 
@@ -151,6 +152,7 @@ export function startWatch(
   };
   const retire = (member: Member) => {
     members.delete(member.cgroup.path);
+    recording.gone(member);
     removals.retire(member);
   };
 
@@ -232,13 +234,12 @@ export function startWatch(
     }
   };
 
-  const hint = guarded((dir: string | undefined) => {
+  sources.trees.start(guarded((dir: string | undefined) => {
     if (closed) return;
     wokenAt = performance.now();
     census.take(dir);
     settle();
-  });
-  sources.trees.start(hint);
+  }));
   for (const target of options.targets) {
     for (const cgroup of options.recursive ? walk(target) : [target]) {
       if (!members.has(cgroup.path)) add(cgroup, false);
@@ -246,12 +247,11 @@ export function startWatch(
   }
   if (members.size === 0) done.resolve();
 
-  const wake = guarded((batch: Batch) => {
+  const loop = sources.follow(guarded((batch: Batch) => {
     wokenAt = performance.now();
     take(batch);
     settle();
-  });
-  const loop = sources.follow(wake);
+  }));
   settle();
 
   /**
@@ -283,6 +283,7 @@ export function startWatch(
       sources.wakeUp();
       await loop;
       settle();
+      recording.stop();
       for (const member of [...retired]) bury(member);
       observer.flush(members.values());
       const cgroups = [...members.values()].flatMap((each) => tallyOf(each) ?? []).concat(finished);
@@ -290,9 +291,8 @@ export function startWatch(
       await sources.close();
       done.resolve();
       const seconds = Math.round(performance.now() - started) / 1000;
-      const summary: Body = { type: "summary", seconds, cgroups };
       const path = options.targets.length === 1 ? options.targets[0]!.path : hierarchy.root;
-      const event = makeEvent(wallClock(), path, "none", summary);
+      const event = makeEvent(wallClock(), path, "none", { type: "summary", seconds, cgroups });
       emit(event);
       return event as Summary;
     },

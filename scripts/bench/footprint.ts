@@ -6,6 +6,7 @@
 import { parseArgs } from "node:util";
 import { type Cgroup, openCgroup, readCounters, readPeak } from "../../core/cgroup/cgroup.ts";
 import { join } from "../../core/cgroup/hierarchy.ts";
+import { progress } from "../progress.ts";
 import { Mistake, note } from "../terminal.ts";
 import { makeBenchCgroup, makeChildren } from "./cgroups.ts";
 import { makeBenchFolder } from "./folders.ts";
@@ -55,6 +56,7 @@ export async function footprint(args: readonly string[]): Promise<string[]> {
     let next = cgroups;
     let lives = true;
     for (let stage = 0; stage < STAGES && lives; stage++) {
+      progress.show("bench: footprint", stage, STAGES);
       next = await churn(children, node, next, rate, seconds / STAGES);
       await pause(SETTLE_MS);
       lives = readCounters(home)?.local.oomKill === 0n;

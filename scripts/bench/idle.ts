@@ -5,6 +5,7 @@ import { makeBenchCgroup, makeChildren } from "./cgroups.ts";
 import { costsOf, cpuSeconds } from "./process_costs.ts";
 import { against, type Measured, mebibytes, type Row, summarize } from "./statistics.ts";
 import { startWatch } from "./watching.ts";
+import { progress } from "../progress.ts";
 
 const CGROUPS = 1000;
 const RUNS = 3;
@@ -38,6 +39,7 @@ async function watched(parent: Cgroup, what: string, args: readonly string[]) {
   const armedAfter = performance.now() - start;
   const shares: number[] = [];
   for (let run = 0; run < RUNS; run++) {
+    progress.show(`bench: idle, ${what}`, run, RUNS);
     const before = cpuSeconds(watch.pid);
     const began = performance.now();
     await new Promise((resolve) => setTimeout(resolve, SECONDS * 1000));

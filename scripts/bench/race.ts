@@ -11,6 +11,7 @@ import { peekText } from "../../core/cgroup/files.ts";
 import { join } from "../../core/cgroup/hierarchy.ts";
 import { openEpoll } from "../../core/kernel/epoll.ts";
 import { goRealtime } from "../../core/kernel/scheduling.ts";
+import { progress } from "../progress.ts";
 import { Mistake, note } from "../terminal.ts";
 import { makeBenchCgroup } from "./cgroups.ts";
 import { folderPrefix } from "./folders.ts";
@@ -78,7 +79,14 @@ export async function race(args: readonly string[]): Promise<string[]> {
           guard,
           cores,
         };
-        const { guarded, alone } = await raceCell(cell, options.runs, arena);
+        const told = `bench: race, ${mode}, ${cellName(cell, cores)}`;
+        const all = cells.length * options.runs;
+        const { guarded, alone } = await raceCell(
+          cell,
+          options.runs,
+          arena,
+          (run) => progress.show(told, raced.length * options.runs + run, all),
+        );
         raced.push({ cell, guarded, alone });
         const wins = guarded.filter(hasWon).length;
         note(`race: ${mode}, ${cellName(cell, cores)}: ${wins} of ${guarded.length}`);
@@ -122,11 +130,13 @@ async function raceCell(
   cell: Cell,
   runs: number,
   { guarded, alone, guard, cores }: Arena,
+  tell: (run: number) => void,
 ): Promise<Omit<Raced, "cell">> {
   await using _stress = await stress(cell.condition, cores, guarded.parent, guard);
   const results: { guarded: Run[]; alone: Run[] } = { guarded: [], alone: [] };
   for (let run = 0; run < runs; run++) {
     await unlessInterrupted();
+    tell(run);
     results.guarded.push(await raceOnce(guarded, cell, guard));
     if (alone) results.alone.push(await raceOnce(alone, cell, undefined));
     if (results.guarded.filter(({ isStuck }) => isStuck).length >= MOST_STUCK) break;

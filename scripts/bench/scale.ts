@@ -7,6 +7,7 @@ import { parseArgs } from "node:util";
 import type { Cgroup } from "../../core/cgroup/cgroup.ts";
 import { microseconds } from "../../core/kernel/clock.ts";
 import { openKept } from "../../core/kernel/kept_file.ts";
+import { progress } from "../progress.ts";
 import { Mistake, note } from "../terminal.ts";
 import { makeBenchCgroup, makeChildren } from "./cgroups.ts";
 import { costsOf, cpuSeconds } from "./process_costs.ts";
@@ -63,6 +64,7 @@ export async function scale(args: readonly string[]): Promise<Measured> {
     children = [...children, ...made];
     sweeps.push({ what: `usage of ${size}, kept open`, summary: summarize(sweep(children)) });
     for (const [name, start] of PROGRAMS) {
+      progress.show(`bench: scale, ${name} of ${size}`);
       const figures = await measure(name, start, parent, children);
       (found[name] ??= []).push(figures);
     }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { root } from "../bundle.ts";
 import { makeExecutable } from "../executable.ts";
 import { chooseBase, hostTarget } from "../runtime_base.ts";
+import { progress } from "../progress.ts";
 import { Mistake } from "../terminal.ts";
 import { makeBenchCgroup, makeChildren } from "./cgroups.ts";
 import { makeBenchFolder } from "./folders.ts";
@@ -61,6 +62,7 @@ export async function measureInTurn<Name extends string>(
     number[]
   >;
   for (let run = 0; run < runs; run++) {
+    progress.show("bench: start-up", run, runs);
     for (const name of names) times[name].push(millisecondsOf(commands[name]));
     // Whoever wants to end this is heard only here.
     await new Promise((resolve) => setTimeout(resolve, 0));

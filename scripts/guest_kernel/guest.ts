@@ -26,7 +26,11 @@ export interface Run {
   readonly out?: string;
   readonly signal?: AbortSignal;
   readonly onOutput: (channel: "stdout" | "stderr", bytes: Uint8Array) => void;
+  /** Is told what goes on, and how far it has come. */
+  readonly onStage?: Stage;
 }
+
+export type Stage = (what: string, done?: number, total?: number) => void;
 
 /** Where the guest keeps what it was given. */
 export const executableInGuest = "/oomkit";
@@ -68,6 +72,7 @@ export async function runInGuest(run: Run): Promise<Outcome> {
     disk: (run.disk ?? 0) * 2 ** 20,
     workFolder: join(root, "dist/guest"),
     onOutput: run.onOutput,
+    ...(run.onStage === undefined ? {} : { onStage: run.onStage }),
     ...(run.out === undefined ? {} : { out: run.out }),
     ...(run.signal === undefined ? {} : { signal: run.signal }),
   }, {
@@ -108,11 +113,13 @@ export async function runTestsInGuest(
   const folder = Deno.makeTempDirSync();
   try {
     const bundled: Record<string, string> = {};
-    for (const file of files) {
+    for (const [at, file] of files.entries()) {
+      run.onStage?.("bundling the tests", at, files.length);
       const name = basename(file).replace(/\.ts$/, ".js");
       await bundle(file, join(folder, name));
       bundled[join(testsInGuest, name)] = join(folder, name);
     }
+    run.onStage?.("bundling the program");
     Object.assign(bundled, await programForSteps(join(folder, "program")));
     return await runInGuest({
       ...run,

@@ -15,6 +15,7 @@ export interface Machine {
   /** Where to keep the archive and the sockets while the machine runs. */
   readonly workFolder: string;
   readonly onOutput: (channel: "stdout" | "stderr", bytes: Uint8Array) => void;
+  readonly onStage?: (what: string) => void;
   /** Ends the machine at once. */
   readonly signal?: AbortSignal;
 }
@@ -51,6 +52,7 @@ function removeLeftovers(folder: string): void {
 }
 
 async function runIn(folder: string, machine: Machine, contents: Contents): Promise<Outcome> {
+  machine.onStage?.("packing what it begins with");
   const archive = join(folder, "initramfs");
   writeArchive(archive, imageEntries(contents, machine.kernel.version));
   if (machine.disk > 0) await makeDisk(join(folder, "disk"), machine.disk);
@@ -60,6 +62,7 @@ async function runIn(folder: string, machine: Machine, contents: Contents): Prom
   const result = channel(folder, "result");
   const deadline = AbortSignal.timeout((contents.limit + deadlineSlack) * 1000);
   const signal = AbortSignal.any([deadline, ...(machine.signal ? [machine.signal] : [])]);
+  machine.onStage?.(`running, for at most ${contents.limit} s`);
   const qemu = tied("qemu-system-x86_64", arguments_(folder, machine)).spawn();
   const end = () => qemu.kill("SIGKILL");
   signal.addEventListener("abort", end, { once: true });

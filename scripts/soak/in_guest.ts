@@ -3,7 +3,8 @@
 import { fileURLToPath } from "node:url";
 import { bundle } from "../bundle.ts";
 import { runInGuest } from "../guest_kernel/guest.ts";
-import { Mistake, note, writeAll } from "../terminal.ts";
+import { progress } from "../progress.ts";
+import { Mistake, note, pass } from "../terminal.ts";
 
 export interface GuestSoak {
   readonly minutes: number;
@@ -36,7 +37,8 @@ export async function soakInGuest(version: string, run: GuestSoak): Promise<numb
       disk: DISK,
       limit: Math.round(60 * run.minutes) + BEFORE_AND_AFTER,
       signal: run.signal,
-      onOutput: (channel, bytes) => writeAll(Deno[channel], bytes),
+      onOutput: pass,
+      onStage: (what) => progress.show(`soak: ${what} in the guest`),
       ...(executable === undefined ? {} : { executable }),
     });
     if (code !== undefined) return code;

@@ -116,8 +116,11 @@ const guestOnly = /\/(clock|hotplug)_test\.ts$/;
 /** It measures, and takes all the memory, CPU and disk that there is: run by hand, in the emulated machine. */
 const onDemand = /\/starvation_test\.ts$/;
 
-/** Hundreds of cgroups and processes at once, for which the emulated machine takes longer than for all the rest. */
-const hostOnly = /\/scale_test\.ts$/;
+/**
+ * Hundreds of cgroups and processes at once, for which the emulated machine takes longer than for all the rest; and what needs a
+ * terminal, which the emulated machine has not.
+ */
+const hostOnly = /\/(scale|simulate_live)_test\.ts$/;
 
 /** What the host has run already; the emulated machine takes ten minutes for it. */
 const repeated = /\/(guard\w*|hostile|image|inspect|live|simulate|watch_(?!test)\w*)_test\.ts$/;

@@ -8,16 +8,10 @@ import { openCgroup } from "../../core/cgroup/cgroup.ts";
 import { discover } from "../../core/cgroup/hierarchy.ts";
 import { createFight } from "../../core/guard/fight.ts";
 import { flatten, type Message, type WardSpec } from "../../core/guard/messages.ts";
+import { measure } from "../../core/guard/measure.ts";
 import type { GuardPlan } from "../../core/guard/plan.ts";
 import { REHEARSED } from "../../core/guard/rehearsal.ts";
-import {
-  cacheOf,
-  closeWard,
-  measure,
-  openWard,
-  ordersOf,
-  type Ward,
-} from "../../core/guard/ward.ts";
+import { cacheOf, closeWard, openWard, ordersOf, type Ward } from "../../core/guard/ward.ts";
 import { libc } from "../../core/kernel/libc.ts";
 import { boundsOf, levelOf, NOTIFIED_MARGIN } from "../../core/policy/bounds.ts";
 import { engage } from "../../core/policy/engagement.ts";

@@ -1,0 +1,161 @@
+/** What a replay comes to, in the shape that leaves the program: docs/schema/replay.schema.json. Pure. */
+
+import type { Replayed, ReplayedCgroup, Told } from "../core/guard/replay.ts";
+import type { Row } from "../core/guard/replay_compare.ts";
+import type { RecordedPlan } from "../core/record/format.ts";
+import { recordedPlan } from "../core/guard/recorded_plan.ts";
+import { timestamp } from "../core/report/event.ts";
+import type { ReplayPolicy } from "./replay_options.ts";
+
+export interface ReplayReport {
+  readonly type: "replay";
+  readonly v: 1;
+  readonly recording: {
+    readonly command: string;
+    readonly oomkit: string;
+    readonly host: string;
+    readonly kernel: string;
+    readonly hierarchy: 1 | 2;
+    readonly from: string;
+    readonly to: string;
+    /** `full`: the run went on. `cut_off`: it was killed, or the file was. */
+    readonly ending: "ended" | "full" | "cut_off";
+    readonly lost_snapshots: number;
+  };
+  readonly policy: {
+    readonly from: "recording" | "configuration" | "options";
+    readonly config: string | null;
+    /** Options that were given instead. */
+    readonly given: readonly string[];
+    /** Of a configuration or of options; the recording's own, bent by what was given, stand in it. */
+    readonly plans: readonly RecordedPlan[] | null;
+  };
+  readonly cgroups: readonly {
+    readonly cgroup: string;
+    readonly limit: number | null;
+    readonly looks: number;
+    readonly decisions: number;
+    /** Why it is not guarded under this policy. */
+    readonly left: string | null;
+  }[];
+  readonly decisions: readonly {
+    readonly cgroup: string;
+    readonly act: Row["act"];
+    readonly usage: number;
+    readonly limit: number | null;
+    readonly replayed: string | null;
+    readonly recorded: string | null;
+    /** Milliseconds later than recorded; below zero for earlier. */
+    readonly later_ms: number | null;
+  }[];
+  readonly told: readonly {
+    readonly ts: string;
+    readonly cgroup: string;
+    readonly what: Told["what"];
+    readonly victim: string | null;
+    /** Milliseconds from the last strike of the replay in that cgroup before it. */
+    readonly after_strike_ms: number | null;
+  }[];
+  /** Whether it does the very same as the recording says was done; `null` where that says nothing of it. */
+  readonly same: boolean | null;
+  /** What cannot be known. */
+  readonly notes: readonly string[];
+}
+
+export function replayReport(
+  replayed: Replayed,
+  rows: readonly Row[],
+  policy: ReplayPolicy,
+): ReplayReport {
+  const { head, from, to, ending, lost, cgroups, told } = replayed;
+  const { command, oomkit, host, kernel, hierarchy } = head;
+  const isGuards = cgroups.some(({ recorded }) => recorded !== undefined);
+  return {
+    type: "replay",
+    v: 1,
+    recording: {
+      ...{ command, oomkit, host, kernel, hierarchy },
+      from: timestamp(from),
+      to: timestamp(to),
+      ending,
+      lost_snapshots: lost,
+    },
+    policy: {
+      from: policy.config !== undefined ? "configuration" : policy.other ? "options" : "recording",
+      config: policy.config ?? null,
+      given: policy.given,
+      plans: policy.other?.all.map(recordedPlan) ?? null,
+    },
+    cgroups: cgroups.map(({ path, limit, looks, replayed, left }) => ({
+      cgroup: path,
+      limit,
+      looks,
+      decisions: replayed.length,
+      left: left ?? null,
+    })),
+    decisions: rows.map(({ cgroup, act, usage, limit, replayed, recorded }) => ({
+      cgroup,
+      act,
+      usage,
+      limit,
+      replayed: replayed === undefined ? null : timestamp(replayed),
+      recorded: recorded === undefined ? null : timestamp(recorded),
+      later_ms: replayed === undefined || recorded === undefined
+        ? null
+        : thousandths(replayed - recorded),
+    })),
+    told: told.map(({ at, cgroup, what, victim }) => {
+      const strike = rows.findLast((row) =>
+        row.cgroup === cgroup && row.act === "strike" && (row.replayed ?? Infinity) <= at
+      );
+      const after = strike?.replayed === undefined ? null : thousandths(at - strike.replayed);
+      return { ts: timestamp(at), cgroup, what, victim: victim ?? null, after_strike_ms: after };
+    }),
+    same: isGuards ? rows.every(({ replayed, recorded }) => replayed === recorded) : null,
+    notes: notesOf(replayed, rows, isGuards),
+  };
+}
+
+const thousandths = (ms: number) => Math.round(1000 * ms) / 1000;
+
+function notesOf(
+  { cgroups, ending, lost }: Replayed,
+  rows: readonly Row[],
+  isGuards: boolean,
+): string[] {
+  const some = (test: (cgroup: ReplayedCgroup) => boolean) => cgroups.some(test);
+  const guesses = cgroups.reduce((sum, each) => sum + each.guesses, 0);
+  const isStrike = ({ act }: Row) => act === "strike" || act === "escalate";
+  const added = rows.some((row) =>
+    isStrike(row) && row.replayed !== undefined && row.replayed !== row.recorded
+  );
+  const missing = rows.some((row) =>
+    isStrike(row) && row.recorded !== undefined && row.replayed !== row.recorded
+  );
+  const notes: (readonly [boolean, string])[] = [
+    [
+      added,
+      "how usage would have gone on after a strike that did not happen is not known: of that cgroup nothing more is said until usage is below the level again",
+    ],
+    [
+      missing,
+      "after a recorded strike that is not replayed at the same look, usage is as that strike left it",
+    ],
+    [
+      some(({ mode }) => mode !== undefined),
+      "usage was recorded under another mode, and would have gone otherwise under this one",
+    ],
+    [
+      !isGuards,
+      "it is no recording of a guard: it looks when that run did, a guard would have looked more often where it mattered",
+    ],
+    [
+      guesses > 0,
+      `page cache was not read at ${guesses} looks: what was read last stands in, or none`,
+    ],
+    [lost > 0, `${lost} snapshots were lost as it was recorded`],
+    [ending === "full", "the recording was full before the run ended"],
+    [ending === "cut_off", "the recording was broken off"],
+  ];
+  return notes.flatMap(([holds, note]) => holds ? [note] : []);
+}

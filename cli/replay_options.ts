@@ -1,0 +1,119 @@
+/** What `simulate --replay` takes of a guard's options, and the plans that come of them. */
+
+import type { CommandUnknownOpts } from "@commander-js/extra-typings";
+import { OomkitError } from "../core/errors.ts";
+import type { GuardPlan, Plans } from "../core/guard/plan.ts";
+import { rulesOf } from "./config_rules.ts";
+import { guardBase, type GuardFlags } from "./guard_options.ts";
+import { namedBy, planOf, plansOf, underRule } from "./guard_plan.ts";
+import { isPolicy } from "./replay_flags.ts";
+
+/** From a recording's own plans to those of the replay. */
+export interface ReplayPolicy {
+  /** The plans of a configuration, or the usual ones with what is given; `undefined` for those of the recording. */
+  readonly other: Plans | undefined;
+  bend(plan: GuardPlan): GuardPlan;
+  /** Such as `--margin-ratio`. */
+  readonly given: readonly string[];
+  readonly config: string | undefined;
+}
+
+type Name = "warn" | "critical" | "marginRatio" | "minMargin" | "maxMargin";
+
+/** @param command simulate's, parsed. @param hasPlans the recording has plans of its own. */
+export async function replayPolicy(
+  command: CommandUnknownOpts,
+  hasPlans: boolean,
+): Promise<ReplayPolicy> {
+  const options = command.options.filter(isPolicy);
+  const isGiven = (name: string) => (command.getOptionValueSource(name) ?? "default") !== "default";
+  const named = options.filter((each) => isGiven(each.attributeName()));
+  const given = named.map(({ long }) => long!);
+  const values = Object.fromEntries(
+    named.map((each) => [each.attributeName(), command.getOptionValue(each.attributeName())]),
+  );
+  const path = command.getOptionValue("config") as string | undefined;
+  const isBent = hasPlans && path === undefined;
+  const { flags, sourceOf, file } = await guardFlags(path, isBent ? inOrder(values) : values);
+  const plan = planOf(flags, sourceOf, [], new Set()).plan;
+  const bend = (recorded: GuardPlan) => bent(recorded, plan, values);
+  if (path === undefined) {
+    return { other: hasPlans ? undefined : usually(plan), bend, given, config: path };
+  }
+  const rules = file === undefined ? [] : rulesOf(file);
+  const underOf = (rule: Parameters<typeof namedBy>[0]) => {
+    const under = underRule(flags, sourceOf, rule);
+    return namedBy(rule, planOf(under.flags, under.sourceOf, [], new Set()).plan);
+  };
+  return { other: plansOf(plan, rules, underOf, new Map()), bend, given, config: path };
+}
+
+/** One level alone is to be held against the other of the recording, not against the usual one. */
+function inOrder(values: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const { warn, critical } = values as { warn?: number; critical?: number };
+  if (warn !== undefined && critical === undefined) return { ...values, critical: 100 };
+  return critical !== undefined && warn === undefined ? { ...values, warn: critical } : values;
+}
+
+const usually = (plan: GuardPlan): Plans => ({ all: [plan], rules: [], labels: new Map() });
+
+/** As `guard` would read them, with what is given here for more than what the file says. */
+async function guardFlags(path: string | undefined, values: Readonly<Record<string, unknown>>) {
+  const command = guardBase();
+  const file = path === undefined ? undefined : await configured(command, path);
+  for (const [name, value] of Object.entries(values)) {
+    command.setOptionValueWithSource(name as Name, value as never, "cli");
+  }
+  return {
+    flags: command.opts() as GuardFlags,
+    sourceOf: (name: string) => command.getOptionValueSource(name as Name),
+    file,
+  };
+}
+
+async function configured(command: ReturnType<typeof guardBase>, path: string) {
+  const { applyConfig, readConfig } = await import("./config.ts");
+  const file = await readConfig(path);
+  applyConfig(command as unknown as CommandUnknownOpts, file);
+  return file;
+}
+
+/** A recorded plan with what is given instead; of levels that are out of order then it is said. */
+function bent(
+  recorded: GuardPlan,
+  wanted: GuardPlan,
+  values: Readonly<Record<string, unknown>>,
+): GuardPlan {
+  const has = (...names: readonly string[]) => names.some((name) => name in values);
+  const warn = has("warn") ? wanted.levels.warn : recorded.levels.warn;
+  const critical = has("critical") ? wanted.levels.critical : recorded.levels.critical;
+  if (warn > critical) {
+    throw new OomkitError(
+      `cannot replay with a warn of ${warn}% and a critical of ${critical}%: they are out of order`,
+      "give both",
+    );
+  }
+  return {
+    ...recorded,
+    mode: has("mode") ? wanted.mode : recorded.mode,
+    levels: { warn, critical, margin: { ...recorded.levels.margin, ...wanted.levels.margin } },
+    base: has("base") ? wanted.base : recorded.base,
+    rearming: {
+      hysteresis: has("hysteresis") ? wanted.rearming.hysteresis : recorded.rearming.hysteresis,
+      cooldown: has("cooldown") ? wanted.rearming.cooldown : recorded.rearming.cooldown,
+      repeat: has("repeat") ? wanted.rearming.repeat : recorded.rearming.repeat,
+    },
+    patience: {
+      reclaim: has("reclaim") ? wanted.patience.reclaim : recorded.patience.reclaim,
+      grace: has("grace") ? wanted.patience.grace : recorded.patience.grace,
+      death: has("patience") ? wanted.patience.death : recorded.patience.death,
+    },
+    actions: {
+      warn: has("onWarn") ? wanted.actions.warn : recorded.actions.warn,
+      critical: has("onCritical") ? wanted.actions.critical : recorded.actions.critical,
+      threshold: has("onThreshold", "policy")
+        ? wanted.actions.threshold
+        : recorded.actions.threshold,
+    },
+  };
+}

@@ -1,0 +1,170 @@
+/**
+ * A recording that is written to a file as it happens. Nobody waits for the disk: lines are handed over, and written in the
+ * order in which they came. Each write is of whole lines, and of compressed files a gzip member of its own (RFC 1952, 2.2), so
+ * that whenever the program or the machine is ended, what is there can be read but for the last line, or the last second.
+ */
+
+import { shortened } from "../errors.ts";
+import { toJson } from "../report/json.ts";
+import { recordingClock } from "./clock.ts";
+import type { Recorder, RecordingLine } from "./format.ts";
+import { createNewFile } from "./new_file.ts";
+import { LONGEST_LINE } from "./reader.ts";
+
+export interface RecordFile extends Recorder {
+  /** Writes what is left and the end; a file with nothing but a head is removed. */
+  close(): Promise<void>;
+}
+
+export interface RecordFileOptions {
+  /** Bytes on disk. */
+  readonly max: number;
+  /** A file of that name makes room. */
+  readonly force: boolean;
+  /** Told once, when no more can be written. */
+  readonly complain: (line: string) => void;
+}
+
+/** Room for the last line, compressed or not. */
+const END_BYTES = 128;
+/** What may wait for a disk that is slow; what comes beyond it is lost, and that is told (characters). */
+const MOST_WAITING = 8 * 1024 ** 2;
+/** Of compressed files a member holds so much (milliseconds, characters): less compresses worse. */
+const GZIP_MS = 1000;
+const GZIP_CHARACTERS = 256 * 1024;
+const CLOSE_MS = 2000;
+
+const encoder = new TextEncoder();
+
+/** Compressed where it is called `.gz`. Throws `OomkitError` when it cannot be made. */
+export async function openRecordFile(
+  path: string,
+  { max, force, complain }: RecordFileOptions,
+): Promise<RecordFile> {
+  const isCompressed = path.endsWith(".gz");
+  const pack = isCompressed
+    ? (await import("./deflate.ts")).deflated
+    : encoder.encode.bind(encoder);
+  const file = createNewFile(path, force, "the recording");
+  let waiting: string[] = [];
+  let characters = 0;
+  let written = 0;
+  let lost = 0;
+  let isOver = false;
+  /** Anything but the head. */
+  let hasContent = false;
+  let writing: Promise<void> | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  const put = async (bytes: Uint8Array) => {
+    for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+    written += bytes.length;
+  };
+
+  /** As many of the first lines as there is room for. */
+  const fitting = (lines: readonly string[]): { bytes: Uint8Array; isAll: boolean } => {
+    const bytes = pack(lines.join(""));
+    if (written + bytes.length <= max - END_BYTES) return { bytes, isAll: true };
+    const half = lines.length >> 1;
+    if (half === 0) return { bytes: new Uint8Array(0), isAll: false };
+    return { bytes: fitting(lines.slice(0, half)).bytes, isAll: false };
+  };
+
+  const endLine = (why: "ended" | "full") =>
+    `${toJson({ type: "end", at: recordingClock(), why })}\n`;
+
+  const writeOut = async () => {
+    while (waiting.length > 0 && !isOver) {
+      const lines = waiting;
+      waiting = [];
+      characters = 0;
+      const { bytes, isAll } = fitting(lines);
+      if (bytes.length > 0) await put(bytes);
+      if (isAll) continue;
+      isOver = true;
+      await put(pack(endLine("full")));
+      complain(`oomkit: the recording ${shortened(path)} is full: the run goes on without it`);
+    }
+  };
+
+  const flush = () => {
+    clearTimeout(timer);
+    timer = undefined;
+    writing ??= writeOut().catch((error) => {
+      isOver = true;
+      const why = error instanceof Error ? error.message.split(" (os error")[0] : error;
+      complain(
+        `oomkit: cannot write the recording ${shortened(path)}: ${why}; the run goes on without it`,
+      );
+    }).finally(() => {
+      writing = undefined;
+      // What has come in the meantime.
+      if (waiting.length > 0 && !isOver) schedule();
+    });
+  };
+
+  const schedule = () => {
+    if (!isCompressed || characters > GZIP_CHARACTERS) return flush();
+    timer ??= setTimeout(flush, GZIP_MS);
+  };
+
+  const add = (line: RecordingLine) => {
+    const text = `${toJson(line)}\n`;
+    if (text.length > LONGEST_LINE || characters + text.length > MOST_WAITING) {
+      lost++;
+      return;
+    }
+    waiting.push(text);
+    characters += text.length;
+  };
+
+  return {
+    line(line) {
+      if (isOver) return;
+      if (lost > 0 && characters < MOST_WAITING / 2) {
+        add({ type: "lost", at: line.at, snapshots: lost });
+        lost = 0;
+      }
+      if (line.type !== "recording") hasContent = true;
+      add(line);
+      schedule();
+    },
+    async close() {
+      if (!isOver) {
+        if (lost > 0) {
+          waiting.push(`${toJson({ type: "lost", at: recordingClock(), snapshots: lost })}\n`);
+        }
+        flush();
+      }
+      // Who could not even begin is to find his way free the next time.
+      if (!hasContent) removeIfSame(path, file);
+      const deadline = performance.now() + CLOSE_MS;
+      while (writing && performance.now() < deadline) await soon(writing);
+      try {
+        if (!isOver && !writing) await put(pack(endLine("ended")));
+      } catch (error) {
+        if (!(error instanceof Error)) throw error;
+        complain(`oomkit: cannot end the recording ${shortened(path)}: ${error.message}`);
+      } finally {
+        isOver = true;
+        clearTimeout(timer);
+        file.close();
+      }
+    },
+  };
+}
+
+function removeIfSame(path: string, file: Deno.FsFile): void {
+  try {
+    if (Deno.lstatSync(path).ino === file.statSync().ino) Deno.removeSync(path);
+  } catch {
+    // Somebody else was faster.
+  }
+}
+
+/** A disk that does not answer is not waited for. */
+async function soon(writing: Promise<void>): Promise<void> {
+  let late: ReturnType<typeof setTimeout> | undefined;
+  await Promise.race([writing, new Promise((resolve) => late = setTimeout(resolve, CLOSE_MS))]);
+  clearTimeout(late);
+}

@@ -1,0 +1,126 @@
+import assert from "node:assert/strict";
+import { gzipSync } from "node:zlib";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import schema from "../../docs/schema/replay.schema.json" with { type: "json" };
+import { makeFolder } from "../folder.ts";
+import type { ReplayReport } from "../../cli/replay_json.ts";
+import { isRecordingLine } from "../recording_schema.ts";
+import { runOomkit } from "../run_oomkit.ts";
+
+const FIXTURES = new URL("../fixtures/recordings/", import.meta.url).pathname;
+const RACE = `${FIXTURES}race.jsonl`;
+const isReport = new Ajv2020({ allErrors: true, allowUnionTypes: true }).compile(schema);
+
+const replay = (...args: readonly string[]) => runOomkit(["simulate", "--replay", ...args]);
+
+async function report(...args: readonly string[]): Promise<ReplayReport> {
+  const { code, stdout, stderr } = await replay(...args, "--json");
+  assert.equal(code, 0, stderr);
+  const parsed: ReplayReport = JSON.parse(stdout);
+  assert.ok(isReport(parsed as unknown), JSON.stringify(isReport.errors));
+  return parsed;
+}
+
+Deno.test("recordings that are kept hold to the schema", () => {
+  for (const name of ["race", "reclaim", "grace", "rehearsal"]) {
+    const lines = Deno.readTextFileSync(`${FIXTURES}${name}.jsonl`).trimEnd().split("\n");
+    for (const line of lines) assert.ok(isRecordingLine(JSON.parse(line)), line);
+  }
+});
+
+Deno.test("a recorded race is replayed to the same look, twice the same byte for byte", async () => {
+  const [first, second] = await Promise.all([replay(RACE), replay(RACE)]);
+  assert.equal(first.code, 0, first.stderr);
+  assert.equal(first.stdout, second.stdout);
+  assert.match(first.stdout, /strike +at 62\.8 MiB, 1\.3 MiB left: as recorded\n/);
+  assert.match(first.stdout, /it does what was done, at the same looks\n$/);
+  assert.equal((await report(RACE)).same, true);
+});
+
+Deno.test("options of the command line, of variables and of a file stand in for what is recorded", async () => {
+  using folder = makeFolder();
+  const config = folder.write("c.toml", '[guard]\nwarn = "30%"\npolicy = "process"\n');
+  const packed = `${folder.path}/race.jsonl.gz`;
+  Deno.writeFileSync(packed, gzipSync(Deno.readFileSync(RACE)));
+  const wide = await report(packed, "--margin-ratio", "0.1", "--max-margin", "100M");
+  assert.deepEqual(wide.policy.given, ["--margin-ratio", "--max-margin"]);
+  assert.equal(wide.same, false);
+  const [strike] = wide.decisions.filter(({ act }) => act === "strike");
+  assert.ok(strike!.later_ms! < 0);
+  assert.ok(wide.notes.some((note) => /is not known/.test(note)));
+
+  const filed = await report(RACE, "--config", config);
+  assert.equal(filed.policy.from, "configuration");
+  assert.equal(filed.policy.plans?.[0]?.warn, 30);
+  const over = await report(RACE, "--config", config, "--warn", "40%");
+  assert.equal(over.policy.plans?.[0]?.warn, 40);
+
+  const { stdout } = await runOomkit(["simulate", "--replay", RACE], {
+    env: { OOMKIT_POLICY: "noop" },
+  });
+  assert.match(stdout, /strike .*in the recording alone/);
+});
+
+Deno.test("a simulation on a fake tree can be recorded and replayed", async () => {
+  using folder = makeFolder();
+  const path = `${folder.path}/run.jsonl`;
+  const words = ["simulate", "--fake", `${folder.path}/tree`, "--mb", "20", "--rate", "80M/s"];
+  const { code, stderr } = await runOomkit([...words, "--expect", "oom_kill", "--record", path]);
+  assert.equal(code, 0, stderr);
+  const result = await report(path, "--policy", "process");
+  assert.equal(result.same, null);
+  assert.ok(result.decisions.some(({ act }) => act === "strike"));
+});
+
+const newer = '{"type":"recording","v":2}\n';
+const MISTAKES: readonly (readonly [string, readonly string[], RegExp])[] = [
+  ["a recording that is not there", ["/no/such/run.jsonl"], /cannot read \/no\/such.*No such file/],
+  ["a file of something else", ["/etc/passwd"], /\/etc\/passwd, line 1: it is no JSON/],
+  ["a folder", ["/"], /it is no file/],
+  ["a recording of a later version", ["NEWER"], /line 1: it is a recording of version 2/],
+  ["a limit beside a recording", [RACE, "--mb", "20"], /cannot use --mb with --replay/],
+  ["a recording of a replay", [RACE, "--record", "x"], /cannot use --record with --replay/],
+  ["levels out of order", [RACE, "--warn", "95%"], /warn of 95% and a critical of 90%/],
+  ["margins out of order", [RACE, "--min-margin", "9M", "--max-margin", "1M"], /out of order/],
+  ["a configuration that is not there", [RACE, "--config", "/no/such.toml"], /\/no\/such\.toml/],
+];
+
+for (const [what, args, expected] of MISTAKES) {
+  Deno.test(`to replay ${what} ends with one line and exit 2`, async () => {
+    using folder = makeFolder();
+    const path = folder.write("newer", newer);
+    const { code, stdout, stderr } = await replay(
+      ...args.map((each) => each === "NEWER" ? path : each),
+    );
+    assert.equal(code, 2, stderr);
+    assert.equal(stdout, "");
+    assert.match(stderr, expected);
+    assert.match(stderr, /^oomkit: [^\n]+\n$/);
+  });
+}
+
+Deno.test("a guard's option without a recording ends with one line and exit 2", async () => {
+  const { code, stderr } = await runOomkit(["simulate", "--policy", "process"]);
+  assert.equal(code, 2);
+  assert.match(stderr, /^oomkit: cannot use --policy without --replay; write: [^\n]+\n$/);
+});
+
+for (const command of [["watch", "/"], ["guard", "/"], ["simulate"]]) {
+  Deno.test(`${command[0]} does not begin where its recording cannot be written`, async () => {
+    using folder = makeFolder();
+    const there = folder.write("there", "mine");
+    const cases: readonly (readonly [readonly string[], RegExp])[] = [
+      [["--record", there], /it is there already; name another, or give --force/],
+      [["--record", `${folder.path}/no/r`], /cannot write the recording to .*No such file/],
+      [["--record", folder.path, "--force"], /is no file/],
+      [["--record", `${folder.path}/r`, "--record-max", "1K"], /too small for a recording/],
+    ];
+    for (const [args, expected] of cases) {
+      const { code, stderr } = await runOomkit([...command, ...args]);
+      assert.equal(code, 2, stderr);
+      assert.match(stderr, expected);
+      assert.match(stderr, /^oomkit: [^\n]+\n$/);
+    }
+    assert.equal(Deno.readTextFileSync(there), "mine");
+  });
+}

@@ -1,0 +1,123 @@
+import assert from "node:assert/strict";
+import { gzipSync } from "node:zlib";
+import fc from "fast-check";
+import { OomkitError } from "../../../core/errors.ts";
+import { makeFolder } from "../../folder.ts";
+import { cgroup, head, readAll, snapshots, textOf } from "./recording.ts";
+
+const whole = [head, cgroup, ...snapshots(50), { type: "end", at: 2_000_000, why: "ended" }];
+const bytes = new TextEncoder().encode(textOf(whole));
+/** As they are written: some members, one after the other. */
+const firstMember = gzipSync(textOf(whole.slice(0, 20)));
+const packed = new Uint8Array([...firstMember, ...gzipSync(textOf(whole.slice(20)))]);
+
+for (const [name, content] of [["plain", bytes], ["compressed", packed]] as const) {
+  Deno.test(`a recording that is ${name} is read as it was written, and cut off anywhere as far as it goes`, async () => {
+    using folder = makeFolder();
+    const path = `${folder.path}/r`;
+    Deno.writeFileSync(path, content);
+    assert.deepEqual(await readAll(path), whole);
+    await fc.assert(
+      fc.asyncProperty(fc.nat(content.length - 1), async (length) => {
+        Deno.writeFileSync(path, content.subarray(0, length));
+        let read: unknown[];
+        try {
+          read = await readAll(path);
+        } catch (error) {
+          // Of the first line too little is there to tell what it is.
+          assert.ok(error instanceof OomkitError);
+          assert.ok(length < 450, `${length}: ${error.message}`);
+          return;
+        }
+        assert.deepEqual(read, whole.slice(0, read.length));
+        const complete = name === "plain"
+          ? textOf(whole).slice(0, length).split("\n").length - 1
+          : length < firstMember.length
+          ? 0
+          : 20;
+        assert.ok(read.length >= complete, `${read.length} of ${complete} lines`);
+      }),
+      { numRuns: 60 },
+    );
+  });
+}
+
+Deno.test("whatever a file holds, reading it ends in lines or in one line that says why not", async () => {
+  using folder = makeFolder();
+  const path = `${folder.path}/r`;
+  const garbage = fc.oneof(
+    fc.uint8Array({ maxLength: 300 }),
+    fc.array(fc.json(), { maxLength: 5 }).map((lines) =>
+      new TextEncoder().encode(lines.join("\n"))
+    ),
+    fc.tuple(fc.nat(bytes.length - 1), fc.nat(255)).map(([at, byte]) => bytes.with(at, byte)),
+    fc.tuple(fc.nat(packed.length - 1), fc.nat(255)).map(([at, byte]) => packed.with(at, byte)),
+  );
+  await fc.assert(
+    fc.asyncProperty(garbage, async (content) => {
+      Deno.writeFileSync(path, content);
+      try {
+        assert.equal((await readAll(path))[0]?.type, "recording");
+      } catch (error) {
+        assert.ok(error instanceof OomkitError, String(error));
+        assert.match(error.message, /^cannot read .*\/r/);
+        assert.ok(!error.message.includes("\n"));
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+const broken: readonly (readonly [string, readonly unknown[] | string, RegExp])[] = [
+  ["is empty", "", /cannot read .*: it is empty/],
+  ["is something else", "a,b\n1,2\n", /line 1: it is no JSON/],
+  ["is something else in JSON", '{"a":1}\n', /line 1: it is no line of a recording/],
+  ["begins with something else", [cgroup], /line 1: a recording does not begin so/],
+  ["begins twice", [head, head], /line 2: it begins once more/],
+  ["is of a later version", [{ ...head, v: 2 }], /line 1: it is a recording of version 2.*knows 1/],
+  ["has no version", [{ ...head, v: "1" }], /line 1: "v" of its recording/],
+  ["speaks of nobody", [head, ...snapshots(1)], /line 2: nothing is said of the cgroup 1/],
+  ["goes on after its end", [...whole, cgroup], /line 54: it stands after the end/],
+  [
+    "is broken in its midst",
+    `${textOf([head])}{"type"\n${textOf([cgroup])}`,
+    /line 2: it is no JSON/,
+  ],
+  ["counts below zero", [head, cgroup, { ...snapshots(1)[0], usage: -1 }], /line 3: "usage"/],
+  ["has a time that is none", [head, { ...cgroup, at: "now" }], /line 2: "at" of its cgroup/],
+  [
+    "has a field from a prototype",
+    `${textOf([head])}{"type":"end","at":1,"__proto__":{"why":"ended"}}\n\n`,
+    /line 2: "why" of its end/,
+  ],
+  [
+    "has a line that is too long",
+    `${textOf([head])}${"x".repeat(17 * 1024 ** 2)}`,
+    /line 2: it is longer/,
+  ],
+];
+
+for (const [what, content, expected] of broken) {
+  Deno.test(`of a recording that ${what} it is said where`, async () => {
+    using folder = makeFolder();
+    const path = folder.write("r.jsonl", typeof content === "string" ? content : textOf(content));
+    await assert.rejects(readAll(path), (error) => {
+      assert.ok(error instanceof OomkitError);
+      assert.match(error.message, expected);
+      return true;
+    });
+  });
+}
+
+Deno.test("lines of a later version's type, and fields that nobody knows, do no harm", async () => {
+  using folder = makeFolder();
+  const path = folder.write("r", textOf([{ ...head, more: 1 }, { type: "later", at: 1 }, cgroup]));
+  assert.deepEqual(await readAll(path), [{ ...head, more: 1 }, cgroup]);
+});
+
+Deno.test("what is no file is not waited for", async () => {
+  using folder = makeFolder();
+  await assert.rejects(readAll(folder.path), /cannot read .*: it is no file/);
+  await assert.rejects(readAll(`${folder.path}/none`), /cannot read .*: No such file/);
+  await assert.rejects(readAll("/dev/zero"), /it is no file/);
+});

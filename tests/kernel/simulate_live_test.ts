@@ -1,0 +1,133 @@
+/** What a newcomer sees: `simulate` in a real terminal. */
+
+import assert from "node:assert/strict";
+import { openCgroup } from "../../core/cgroup/cgroup.ts";
+import { discover } from "../../core/cgroup/hierarchy.ts";
+import { delay } from "../../core/simulate/delay.ts";
+import { kernelTest } from "../kernel_cases.ts";
+import { oomkit } from "../run_oomkit.ts";
+import { openSession, type Session, whyNoTerminal } from "../terminal_session.ts";
+
+const program = oomkit().map((word) => `'${word}'`).join(" ");
+const simulate = (options: string) => `${program} simulate ${options}`;
+const AS_FOUND = { cursor: true, alternate: false, wrap: true };
+
+const inTerminal = (name: string, run: () => Promise<void>) =>
+  kernelTest(name, run, { why: whyNoTerminal });
+
+/** Runs a line of shell; what it ends with stands on the screen as `status N`. */
+const start = (session: Session, line: string) =>
+  session.type(`stty -g >$DIR/stty; ${line}; echo status $?`, "Enter");
+
+const percent = (text: string) => Number(/ (\d+)%/.exec(text)?.[1]);
+
+async function gone(cgroup: string): Promise<void> {
+  const deadline = performance.now() + 10_000;
+  while (openCgroup(discover(), cgroup) !== undefined) {
+    assert.ok(performance.now() < deadline, `${cgroup} is still there`);
+    await delay(20);
+  }
+}
+
+const cgroupOn = (text: string) => {
+  const found = /^ +(\/\S*oomkit-sim-\S+)$/m.exec(text)?.[1];
+  assert.ok(found, text);
+  return found;
+};
+
+inTerminal(
+  "the first command shows the race, the kill and what to try next, and ends with 0",
+  async () => {
+    await using session = await openSession({ columns: 140, rows: 60 });
+    await start(session, simulate("--mb 20"));
+    await session.until(/shown \d+ times slower/);
+    const text = await session.until(/^status \d/m);
+    assert.match(text, /^status 0/m);
+    assert.match(text, /a real out of memory, on purpose/);
+    assert.match(text, /^20\.0 MiB ┤━+✕/m);
+    assert.match(text, /^ +90% ┤╌*[▁-█]/m);
+    assert.match(text, /▲ killed|killed ▲/);
+    assert.match(text, /^✔ the kernel's OOM killer ended pid \d+ with SIGKILL$/m);
+    assert.match(text, /^ {2}witnesses .*agree: 1 kill$/m);
+    assert.match(text, /^ {2}oomkit simulate --mb 20 --rate 4M\/s$/m);
+    assert.doesNotMatch(text, /times slower/, "the bar is gone");
+    assert.deepEqual(await session.modes(), AS_FOUND);
+    await gone(cgroupOn(text));
+  },
+);
+
+inTerminal(
+  "a slow race moves on the bar, through a smaller terminal too, until Ctrl-C ends it",
+  async () => {
+    await using session = await openSession({ columns: 140, rows: 40 });
+    await start(session, simulate("--mb 20 --rate 1M/s"));
+    const first = await session.until(/growing · .*full in/);
+    const cgroup = cgroupOn(first);
+    assert.ok(openCgroup(discover(), cgroup));
+    await session.until((text) => percent(text) > percent(first));
+    await session.resize(50, 12);
+    await session.until((text) =>
+      /^ {2}[█░┆┇]+ +\d+%$/m.test(text) && /\ngrowing|\n {2}growing/.test(text)
+    );
+    const narrow = percent((await session.screen()).findLast((line) => /%$/.test(line))!);
+    await session.until((text) =>
+      percent(text.split("\n").findLast((line) => /%$/.test(line))!) > narrow
+    );
+    await session.type("C-c");
+    await session.until(/^status 1/m);
+    assert.deepEqual(await session.modes(), AS_FOUND);
+    await gone(cgroup);
+    await session.type("stty -g | cmp - $DIR/stty && echo same", "Enter");
+    await session.until(/^same$/m);
+  },
+);
+
+inTerminal("stopped and brought back, it goes on beneath what the shell said", async () => {
+  await using session = await openSession({ columns: 140, rows: 40 });
+  await start(session, simulate("--mb 20 --rate 1M/s --for 60s"));
+  const cgroup = cgroupOn(await session.until(/growing · .*full in/));
+  await session.type("C-z");
+  await session.until(/Stopped/);
+  assert.deepEqual(await session.modes(), AS_FOUND);
+  await session.type("fg", "Enter");
+  const text = await session.until(/^\$ fg\n[\s\S]*growing · .*full in/m);
+  assert.equal(text.split("Stopped")[1]!.match(/growing/g)?.length, 1, text);
+  await session.type("C-c");
+  await session.until(/^\$ ?$/m);
+  await gone(cgroup);
+});
+
+inTerminal("where the locale knows only ASCII, nothing else is drawn", async () => {
+  await using session = await openSession({ columns: 80, rows: 60, env: { LC_ALL: "C" } });
+  await start(session, simulate("--mb 20"));
+  const text = await session.until(/^status \d/m);
+  assert.match(text, /^20\.0 MiB \|=+X/m);
+  assert.match(text, /^\+ the kernel's OOM killer ended/m);
+  // deno-lint-ignore no-control-regex
+  assert.match(text, /^[\x00-\x7f]*$/);
+});
+
+inTerminal(
+  "--no-live prints the lines that a pipe gets, and --no-plot leaves the plot out",
+  async () => {
+    await using session = await openSession({ columns: 140, rows: 60 });
+    await start(session, simulate("--mb 20 --no-live"));
+    const lines = await session.until(/^status \d/m);
+    assert.match(lines, /^simulate {2}a real out of memory in a cgroup of its own/m);
+    assert.match(lines, /^verdict {3}the kernel's OOM killer/m);
+    assert.doesNotMatch(lines, /try next|┤/);
+    await session.type("clear", "Enter");
+    await start(session, simulate("--mb 20 --no-plot"));
+    const live = await session.until(/^status \d/m);
+    assert.match(live, /try next/);
+    assert.doesNotMatch(live, /┤/);
+  },
+);
+
+inTerminal("a terminal that is closed ends it, and leaves nothing", async () => {
+  await using session = await openSession({ columns: 140, rows: 40 });
+  await start(session, simulate("--mb 20 --rate 1M/s"));
+  const cgroup = cgroupOn(await session.until(/growing · .*full in/));
+  await session.close();
+  await gone(cgroup);
+});

@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { root } from "../../scripts/bundle.ts";
+import { openSession, whyNoTerminal } from "../terminal_session.ts";
+
+/** As slow as the test needs it, and otherwise as scripts are. */
+const SCRIPT = `
+  import { endWithProgress, progress } from "${root}scripts/progress.ts";
+  import { note, run } from "${root}scripts/terminal.ts";
+  await run("slow", async () => {
+    endWithProgress(() => Deno.removeSync(import.meta.dirname + "/made"));
+    Deno.writeTextFileSync(import.meta.dirname + "/made", "");
+    note("slow: begins");
+    progress.show("slow: at work", 1, 4);
+    await new Promise((resolve) => setTimeout(resolve, 600_000));
+    return 0;
+  });
+`;
+
+const why = whyNoTerminal === undefined ? "" : ` (not run: ${whyNoTerminal})`;
+
+Deno.test({
+  name: `a script tells a terminal what it is at, and takes it back when it is interrupted${why}`,
+  ignore: whyNoTerminal !== undefined,
+  async fn() {
+    const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+    try {
+      Deno.writeTextFileSync(`${folder}/slow.ts`, SCRIPT);
+      await using session = await openSession({ columns: 60, rows: 20, env: { CI: "" } });
+      const config = `-c ${root}deno.json`;
+      await session.type(
+        `${Deno.execPath()} run -A --no-check ${config} ${folder}/slow.ts`,
+        "Enter",
+      );
+      await session.until(/^slow: begins\nslow: at work, 1 of 4, \d s$/m);
+      await session.type("C-c");
+      const text = await session.until(/\n\$ *\n*$/);
+      assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["slow.ts"]);
+      assert.doesNotMatch(text, /at work/);
+      assert.deepEqual(await session.modes(), { cursor: true, alternate: false, wrap: true });
+    } finally {
+      Deno.removeSync(folder, { recursive: true });
+    }
+  },
+});
+
+Deno.test("in a pipe a script prints no more than its remarks", async () => {
+  const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "eval",
+      `
+      import { progress } from "${root}scripts/progress.ts";
+      import { note } from "${root}scripts/terminal.ts";
+      progress.show("one", 1, 2);
+      note("remark");
+      progress.end();
+    `,
+    ],
+    env: { TERM: "xterm" },
+  }).output();
+  const text = new TextDecoder();
+  assert.deepEqual([text.decode(stdout), text.decode(stderr)], ["", "remark\n"]);
+});
