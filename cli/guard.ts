@@ -23,6 +23,7 @@ import { print, printable, say } from "./output.ts";
 import { openQueuedOutput } from "./queued_output.ts";
 import { openReporters, type Reporters } from "./reporters.ts";
 import { createProgress, terminalOutput } from "./progress.ts";
+import { isRecorded } from "./record_options.ts";
 import type { RunRecording } from "./recording.ts";
 import { selfCommand } from "./self_command.ts";
 import { ENDING, onSignals } from "./signals.ts";
@@ -228,11 +229,14 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
       await live?.close().finally(() => guarding?.stop());
       await guarding?.stop();
     } finally {
-      await recording?.close();
-      await reporters?.close();
-      await output.close();
-      faults.off();
-      offSignals();
+      try {
+        await recording?.close();
+      } finally {
+        await reporters?.close();
+        await output.close();
+        faults.off();
+        offSignals();
+      }
     }
   }
   // What was thrown on the way out is no ordinary end either.
@@ -240,22 +244,22 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
   return 0;
 }
 
-/** What asks for lines; `undefined` where nothing does. */
-function whyLines(flags: GuardFlags): string | undefined {
-  if (wantsJson(flags)) return "JSON is printed";
-  return flags.eventFormat === "oom-guard" ? "oom-guard's lines are printed" : undefined;
-}
-
 /** Whoever does not ask for one does not load what it takes. */
 async function recordingOf(
   flags: GuardFlags,
   { plans, version }: GuardSetup,
 ): Promise<RunRecording | undefined> {
-  if (flags.record === undefined) return undefined;
+  if (!isRecorded(flags)) return undefined;
   const { openRecording } = await import("./recording.ts");
   const { recordedPlan } = await import("../core/guard/recorded_plan.ts");
   const run = { command: "guard", hierarchy: version, plans: plans.all.map(recordedPlan) } as const;
   return await openRecording(flags, run);
+}
+
+/** What asks for lines; `undefined` where nothing does. */
+function whyLines(flags: GuardFlags): string | undefined {
+  if (wantsJson(flags)) return "JSON is printed";
+  return flags.eventFormat === "oom-guard" ? "oom-guard's lines are printed" : undefined;
 }
 
 /** It was at work, so that a service manager is to start it again: unlike after 2, which says that it would be no use. */

@@ -4,11 +4,11 @@ import type { Cgroup } from "../core/cgroup/cgroup.ts";
 import { openCgroup } from "../core/cgroup/cgroup.ts";
 import { discover, type Hierarchy, onHost } from "../core/cgroup/hierarchy.ts";
 import { inspect, type Inspection } from "../core/cgroup/inspection.ts";
-import { readMachine } from "../core/cgroup/machine.ts";
+import { type Machine, readMachine } from "../core/cgroup/machine.ts";
 import { type Requirement, REQUIREMENTS } from "../core/cgroup/rehearse.ts";
 import { ownCgroup, resolveTarget } from "../core/cgroup/resolve.ts";
 import { type Branch, readSubtree } from "../core/cgroup/subtree.ts";
-import { OomkitError } from "../core/errors.ts";
+import { OomkitError, shortened } from "../core/errors.ts";
 import { inspectDocument } from "../core/report/inspect.ts";
 import { toJson } from "../core/report/json.ts";
 import { CI_SERVICES, withoutCommands } from "./annotate.ts";
@@ -31,6 +31,7 @@ import {
 } from "./options.ts";
 import { createProgress, type Progress, terminalOutput } from "./progress.ts";
 import { print, printable, say } from "./output.ts";
+import { forceOption } from "./record_options.ts";
 import { chooseStyle, terminalWidth } from "./style.ts";
 import { parseSizeOrPercent } from "./units.ts";
 
@@ -66,12 +67,33 @@ export function inspectCommand(finish: Finish) {
         .choices(CI_SERVICES),
     )
     .addOption(option("--junit <file>", "check: write the findings there, as JUnit XML"))
+    .addOption(
+      option("--html <file>", "draw a recording, or with --tree where memory is, as a page"),
+    )
+    .addOption(option("--svg <file>", "the same as a still picture"))
+    .addOption(forceOption)
     .addHelpText("after", requirementHelp() + CI_HELP)
-    .action((targets, options, command) => {
+    .action(async (targets, options, command) => {
       const given = (name: string) => command.getOptionValueSource(name) === "cli";
       const idle = ["minHeadroom", "maxUsage", "require", "annotate", "junit"].find(given);
       if (idle !== undefined && !options.check) {
         throw new OomkitError(`cannot use --${kebab(idle)} alone: it is a check`, "add --check");
+      }
+      const pictures = options.html === undefined && options.svg === undefined
+        ? undefined
+        : await import("./inspect_picture.ts");
+      // A variable may be meant for another call.
+      const isMeant = given("html") || given("svg") || pictures?.isRecordingAt(targets);
+      if (pictures && isMeant && !options.tree) {
+        return finish(await pictures.drawRecording(targets, options));
+      }
+      if (isRecordingName(targets)) {
+        throw new OomkitError(
+          `cannot inspect ${
+            printable(shortened(targets[0]!))
+          } as a cgroup: it is a recording by its name`,
+          "draw it by --html FILE or --svg FILE, or run it again: oomkit simulate --replay FILE",
+        );
       }
       const node = targets.length === 0 && options.root === undefined && onHost();
       const ofTree = ["depth", "top"].find(given);
@@ -79,7 +101,14 @@ export function inspectCommand(finish: Finish) {
       if (ofTree !== undefined && !options.tree && !node) {
         throw new OomkitError(`cannot use --${ofTree} alone: it is of a tree`, "add --tree");
       }
-      finish(run(targets, node, options));
+      const drawing = options.tree && pictures?.openTreePicture(options);
+      try {
+        const code = run(targets, node, options, drawing?.show);
+        await drawing?.write();
+        finish(code);
+      } finally {
+        drawing?.drop();
+      }
     });
 }
 
@@ -95,6 +124,10 @@ In CI: --annotate github shows findings on the page of the run, gitlab as a
 section of the job's log; GitLab's pages show them by --junit, named as
 artifacts:reports:junit.`;
 
+/** No cgroup that anybody has met is called so. */
+const isRecordingName = (names: readonly string[]) =>
+  names.length === 1 && /\.jsonl(\.gz)?$/.test(names[0]!);
+
 const kebab = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
 interface Options extends Common, CiFlags {
@@ -106,6 +139,9 @@ interface Options extends Common, CiFlags {
   readonly minHeadroom?: ReturnType<typeof parseSizeOrPercent> | undefined;
   readonly maxUsage?: ReturnType<typeof parseSizeOrPercent> | undefined;
   readonly require?: Requirement[] | undefined;
+  readonly html?: string | undefined;
+  readonly svg?: string | undefined;
+  readonly force?: true | undefined;
 }
 
 interface Shown {
@@ -113,8 +149,16 @@ interface Shown {
   readonly tree?: Branch;
 }
 
+/** Whoever shows the same in another way. */
+export type AlsoShow = (cgroups: readonly Cgroup[], machine: Machine) => void;
+
 /** @param node the whole machine is meant. */
-function run(names: readonly string[], node: boolean, options: Options): ExitCode {
+function run(
+  names: readonly string[],
+  node: boolean,
+  options: Options,
+  alsoShow?: AlsoShow,
+): ExitCode {
   if (options.check && !options.minHeadroom && !options.maxUsage && !options.require) {
     throw new OomkitError(
       "cannot check: nothing is asked for",
@@ -123,7 +167,7 @@ function run(names: readonly string[], node: boolean, options: Options): ExitCod
   }
   using telling = options.check ? openCheckTelling(options) : undefined;
   try {
-    return show(names, node, options, telling);
+    return show(names, node, options, telling, alsoShow);
   } catch (error) {
     telling?.fail(error);
     throw error;
@@ -135,6 +179,7 @@ function show(
   node: boolean,
   options: Options,
   telling: CheckTelling | undefined,
+  alsoShow: AlsoShow | undefined,
 ): ExitCode {
   const service = options.check && options.annotate;
   const hierarchy = discover(options.root);
@@ -147,6 +192,7 @@ function show(
   });
   progress.end();
   const machine = readMachine();
+  alsoShow?.(shown.map(({ inspection }) => inspection.cgroup), machine);
   const look: Look = { style: chooseStyle(options.color), width: terminalWidth() };
   const checked = options.check
     ? check(

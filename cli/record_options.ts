@@ -5,12 +5,22 @@ import { OomkitError } from "../core/errors.ts";
 import { option, parsed } from "./options.ts";
 import { parseSize } from "./units.ts";
 
-export interface RecordFlags {
+/** A picture, of a run or of a recording. */
+export interface PictureFlags {
+  readonly html?: string | undefined;
+  readonly svg?: string | undefined;
+  readonly force?: true | undefined;
+}
+
+export interface RecordFlags extends PictureFlags {
   readonly record?: string;
   /** Bytes. */
   readonly recordMax: number;
-  readonly force?: true;
 }
+
+/** Whether anybody wants to know what is seen. */
+export const isRecorded = ({ record, html, svg }: RecordFlags) =>
+  [record, html, svg].some((path) => path !== undefined);
 
 const MIB = 1024 ** 2;
 /** Half a million looks, and no more than a reader takes in a few seconds. */
@@ -23,6 +33,10 @@ function parseMax(text: string): number {
   if (bytes >= SMALLEST_MAX) return bytes;
   throw new OomkitError(`"${text}" is too small for a recording`, "use at least 64K");
 }
+
+export const htmlOption = option("--html <file>", "draw a picture of it as a page, in one file");
+export const forceOption = option("--force", "write over files that are there already");
+export const svgOption = option("--svg <file>", "the same as a still picture");
 
 /** A command with all of them. */
 export function withRecording<A extends unknown[], O extends OptionValues, G extends OptionValues>(
@@ -39,6 +53,8 @@ export function withRecording<A extends unknown[], O extends OptionValues, G ext
       option("--record-max <size>", "write no more than this").argParser(parsed(parseMax))
         .default(USUAL_MAX, "64M"),
     )
-    .addOption(option("--force", "write over files that are there already"));
+    .addOption(htmlOption)
+    .addOption(svgOption)
+    .addOption(forceOption);
   return extended as unknown as Command<A, O & RecordFlags, G>;
 }

@@ -10,8 +10,8 @@ import {
   RECORDING_VERSION,
   type RecordingHead,
 } from "../core/record/format.ts";
-import { openRecordFile } from "../core/record/record_file.ts";
-import type { RecordFlags } from "./record_options.ts";
+import { openRecordFile, type RecordFile } from "../core/record/record_file.ts";
+import { isRecorded, type RecordFlags } from "./record_options.ts";
 import { printable, say } from "./output.ts";
 import { VERSION } from "./version.ts";
 
@@ -38,19 +38,34 @@ export async function openRecording(
   run: RecordedRun,
   ...others: readonly Recorder[]
 ): Promise<RunRecording | undefined> {
-  if (flags.record === undefined && others.length === 0) return undefined;
+  if (!isRecorded(flags) && others.length === 0) return undefined;
   const file = flags.record === undefined ? undefined : await openRecordFile(flags.record, {
     max: flags.recordMax,
     force: flags.force === true,
     complain: (line) => say(printable(line)),
   });
-  const { line } = both(...(file ? [file] : []), ...others);
+  const picture = await pictureOf(flags, file);
+  const { line } = both(...[file, picture].filter((each) => each !== undefined), ...others);
   line(headOf(run));
   return {
     line,
     event: (event) => line(eventLine(event)),
-    close: async () => await file?.close(),
+    close: async () => {
+      await file?.close();
+      await picture?.close();
+    },
   };
+}
+
+async function pictureOf(flags: RecordFlags, file: RecordFile | undefined) {
+  if (flags.html === undefined && flags.svg === undefined) return undefined;
+  try {
+    return (await import("./picture.ts")).openPicture(flags);
+  } catch (error) {
+    // Nothing is in it yet, and so it goes.
+    await file?.close();
+    throw error;
+  }
 }
 
 function headOf({ command, hierarchy, plans }: RecordedRun): RecordingHead {

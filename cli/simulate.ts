@@ -10,6 +10,7 @@ import { ownStage, roomFor, sandboxStage } from "../core/simulate/stage.ts";
 import type { Finish } from "./main.ts";
 import { OutputClosed } from "./output.ts";
 import { selfCommand } from "./self_command.ts";
+import { isRecorded } from "./record_options.ts";
 import { ENDING, onSignals } from "./signals.ts";
 import { simulateBase, type SimulateFlags } from "./simulate_options.ts";
 import type { SimulationRecording } from "./simulate_recording.ts";
@@ -43,7 +44,7 @@ Exit: 0 when it ended as the options lead to (or as --expect says), 1 when not,
 
 async function run(flags: SimulateFlags): Promise<number> {
   const interrupt = new AbortController();
-  const recording = flags.record === undefined
+  const recording = !isRecorded(flags)
     ? undefined
     : await (await import("./simulate_recording.ts")).recordSimulation(flags);
   const show = await showOf(flags, interrupt);
@@ -58,8 +59,11 @@ async function run(flags: SimulateFlags): Promise<number> {
     return verdict.as_expected ? 0 : 1;
   } finally {
     show.close();
-    await recording?.close();
-    offSignals();
+    try {
+      await recording?.close();
+    } finally {
+      offSignals();
+    }
   }
 }
 

@@ -29,7 +29,7 @@ export function verdictFacts(verdict: Verdict, cgroup: string): [string, string]
   return facts.filter(([, text]) => text !== "");
 }
 
-/** What happened, in one sentence. */
+/** Who won, in one sentence without its end. */
 export function headline(verdict: Verdict): string {
   const surprise = verdict.as_expected
     ? ""

@@ -15,6 +15,7 @@ import { print, printable, say } from "./output.ts";
 import { openQueuedOutput } from "./queued_output.ts";
 import { createProgress, terminalOutput } from "./progress.ts";
 import { openReporters } from "./reporters.ts";
+import { isRecorded } from "./record_options.ts";
 import type { RunRecording } from "./recording.ts";
 import { ENDING, onSignals } from "./signals.ts";
 import { chooseStyle } from "./style.ts";
@@ -112,7 +113,7 @@ export async function recordingOf(
   flags: WatchFlags,
   hierarchy: 1 | 2,
 ): Promise<RunRecording | undefined> {
-  if (flags.record === undefined) return undefined;
+  if (!isRecorded(flags)) return undefined;
   const { openRecording } = await import("./recording.ts");
   return await openRecording(flags, { command: "watch", hierarchy });
 }
@@ -179,7 +180,6 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
     }, emit);
     arming.end();
     watching.done.catch((error) => failure = error);
-    const { version } = hierarchy.dialect;
     const what = unique.length === 1 ? printable(unique[0]!.path) : `${unique.length} cgroups`;
     const beneath = options.recursive ? " and all beneath" : "";
     say(`watching ${what}${beneath} (cgroup v${version}): ${watching.sources.join("; ")}`);
@@ -191,10 +191,13 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
   } finally {
     clearTimeout(timer);
     await live?.close();
-    await recording?.close();
-    await reporters.close();
-    await output?.close();
-    offSignals();
+    try {
+      await recording?.close();
+    } finally {
+      await reporters.close();
+      await output?.close();
+      offSignals();
+    }
   }
   const failed = flags.failOn?.some((type) => seen.has(type)) ?? false;
   const missed = until.size > 0 && ![...until].some((type) => seen.has(type));

@@ -88,9 +88,12 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
     return failedBy.length > 0 && status.code === 0 ? 1 : status.code;
   } finally {
     await sandbox?.remove();
-    await recording?.close();
-    await reporters.close();
-    signals.off();
+    try {
+      await recording?.close();
+    } finally {
+      await reporters.close();
+      signals.off();
+    }
   }
 }
 

@@ -54,6 +54,12 @@ export const rooms: readonly Room[] = [
     at: "core/record",
     imports: [...pureRooms, "core/cgroup", "core/kernel/clock.ts", "core/report"],
   },
+  { at: "core/picture/page_script.ts", imports: ["core/picture"] },
+  {
+    at: "core/picture",
+    imports: ["core/picture", "core/record/format.ts"],
+    pure: true,
+  },
   { at: "core/metrics/text.ts", imports: ["core/metrics"], pure: true },
   { at: "core/metrics/listen.ts", imports: ["core/metrics", ...nouns], pure: true },
   { at: "core/metrics", imports: [...pureRooms, "core/cgroup", "core/report"] },
@@ -72,6 +78,7 @@ export const rooms: readonly Room[] = [
       ...actingRooms.filter((at) => at !== "core/kernel"),
       ...programs,
       "core/metrics",
+      "core/picture",
     ],
   },
 ];

@@ -67,7 +67,6 @@ const STEPS: readonly (readonly [ColumnName, number])[] = [
   ["name", 18],
   ["rate", 10],
   ["course", 12],
-  ["name", 24],
   ["stalled", 15],
   ["counts", 16],
 ];

@@ -82,7 +82,8 @@ export interface RecordedCgroup {
 
 /**
  * What came of a guard's look: as `core/policy/engagement.ts` has it; or a strike that was `put_off`, since somebody else is
- * dying or what was seen is too old by now; or one that found `nobody`.
+ * dying or what was seen is too old by now; or one that found `nobody`. That nobody is left beside who is dying is a strike all
+ * the same.
  */
 export const DEEDS = [
   "reclaim",

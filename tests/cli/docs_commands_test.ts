@@ -187,6 +187,7 @@ const ELSEWHERE: readonly (readonly [pattern: RegExp, test: string])[] = [
   [/^watch .*-- /, "tests/kernel/watch_command_test.ts"],
   [/^simulate\b(?!.*--fake)/, "tests/kernel/simulate_test.ts"],
   [/^guard .*--pod/, "tests/kernel/guard_pod_test.ts"],
+  [/^inspect \S+\.jsonl/, "tests/cli/picture_test.ts"],
   [/^guard --release/, "tests/cli/guard_release_test.ts"],
   [/--config /, "tests/cli/config_test.ts"],
   [/--check-config/, "tests/cli/config_test.ts"],
@@ -226,7 +227,7 @@ function makeWorld(): Tree {
   }
 }
 
-const WRITTEN = ["--junit", "--log-file"];
+const WRITTEN = ["--junit", "--log-file", "--html", "--svg"];
 
 /** The same command on a fake tree, without harm and without end; `undefined` for one that cannot be had there. */
 function harmless(args: readonly string[], { dir }: Tree): string[] | undefined {

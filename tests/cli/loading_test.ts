@@ -58,10 +58,12 @@ Deno.test("no command loads what only another one needs", () => {
     "cli/guard.ts": /valibot|^cli\/(inspect|simulate|watch)|^core\/simulate\//,
   };
   const ofCompletions = /^cli\/(completions|definitions|value_words)/;
+  const ofPictures = /^core\/(picture|record\/reader)|uplot|^cli\/(\w+_)?picture/;
   for (const [path, pattern] of Object.entries(foreign)) {
     const loaded = loadedBy(path);
     assert.ok(loaded.length > 2, `${path} loads ${loaded}`);
     assert.deepEqual(loaded.filter((each) => pattern.test(each)), [], path);
+    assert.deepEqual(loaded.filter((each) => ofPictures.test(each)), [], path);
     assert.deepEqual(loaded.filter((each) => ofCompletions.test(each)), [], path);
   }
 });

@@ -1,0 +1,77 @@
+/** The picture of a run, or of a recording of one: loaded only for who asks for it. */
+
+import { OomkitError, shortened } from "../core/errors.ts";
+import { gather, type Gathering } from "../core/picture/gather.ts";
+import type { Picture } from "../core/picture/picture.ts";
+import type { Recorder } from "../core/record/format.ts";
+import { recordingClock } from "../core/record/clock.ts";
+import { openPictureFile, type PictureFile } from "./picture_file.ts";
+import { pictureWords } from "./picture_words.ts";
+import type { PictureFlags } from "./record_options.ts";
+
+export interface RunPicture extends Recorder {
+  /** Draws what was seen. Throws `OomkitError` when it cannot be written. */
+  close(): Promise<void>;
+}
+
+/** Throws `OomkitError` when a file cannot be made: before the run begins that it is of. */
+export function openPicture(flags: PictureFlags): RunPicture {
+  const files = openPictureFiles(flags);
+  const gathering = gather(pictureWords);
+  return {
+    line: gathering.add,
+    async close() {
+      gathering.add({ type: "end", at: recordingClock(), why: "ended" });
+      await drawInto(files, gathering);
+    },
+  };
+}
+
+export interface PictureFiles {
+  readonly html: PictureFile | undefined;
+  readonly svg: PictureFile | undefined;
+  /** Whatever of them is not written yet. */
+  drop(): void;
+}
+
+export function openPictureFiles({ html, svg, force }: PictureFlags): PictureFiles {
+  if (html !== undefined && html === svg) {
+    throw new OomkitError(
+      `cannot write both --html and --svg to ${shortened(html)}`,
+      "name two files",
+    );
+  }
+  const first = html === undefined ? undefined : openPictureFile(html, "the page", force === true);
+  try {
+    const second = svg === undefined
+      ? undefined
+      : openPictureFile(svg, "the picture", force === true);
+    const drop = () => [first, second].forEach((file) => file?.drop());
+    return { html: first, svg: second, drop };
+  } catch (error) {
+    first?.drop();
+    throw error;
+  }
+}
+
+/** What was ended before anything was seen leaves no file. */
+export async function drawInto(files: PictureFiles, gathering: Gathering): Promise<void> {
+  const picture = gathering.picture();
+  const isEmpty = picture === undefined ||
+    picture.groups.length + picture.events.length === 0 && picture.tone === "fine";
+  await writePictures(files, isEmpty ? undefined : picture);
+}
+
+async function writePictures(files: PictureFiles, picture: Picture | undefined): Promise<void> {
+  if (picture === undefined) return files.drop();
+  try {
+    if (files.html) {
+      files.html.write(await (await import("../core/picture/page.ts")).runPage(picture));
+    }
+  } finally {
+    // Each is of use without the other.
+    if (files.svg) {
+      files.svg.write((await import("../core/picture/still.ts")).stillPicture(picture));
+    }
+  }
+}

@@ -1,0 +1,235 @@
+/** A recording's lines, one after the other, into a picture; in bounded memory, however long the run. Pure. */
+
+import type { RecordedCgroup, RecordedSnapshot, RecordingLine } from "../record/format.ts";
+import { casualtyOf, isGrave, kindOf, type Told } from "./happenings.ts";
+import type { Casualty, Group, Happening, Picture, Step } from "./picture.ts";
+import { append, emptySeries, halve, MOST_POINTS, type Series } from "./series.ts";
+import { verdictOf } from "./verdict.ts";
+
+/** How things are said, which is not for this folder to know. */
+export interface Words {
+  /** A name from outside, made harmless to the eye. */
+  readonly shown: (name: string) => string;
+  /** An event's facts in one line, its names shown; `undefined` for what a picture has no use for. */
+  readonly facts: (event: Told) => string | undefined;
+}
+
+export interface Gathering {
+  add(line: RecordingLine): void;
+  /** @param remarks what the reader has to know of how the lines were come by. */
+  picture(remarks?: readonly string[]): Picture | undefined;
+}
+
+/** All series together: 16 bytes each, so some 10 MB at the very most, in a guard too. */
+const MOST_IN_ALL = 600_000;
+const MOST_EVENTS = 5000;
+const MOST_CASUALTIES = 1000;
+
+interface Raw {
+  id: number;
+  cgroup: RecordedCgroup;
+  limits: Step[];
+  usage: Series;
+  working: Series;
+  some: Series;
+  full: Series;
+  peak: number | null;
+  closest: number | null;
+  gone: number | null;
+}
+
+type Unplaced<T> = T & { readonly of: string };
+
+export function gather({ shown, facts }: Words): Gathering {
+  let head: Extract<RecordingLine, { type: "recording" }> | undefined;
+  let why: string | undefined;
+  let last = -Infinity;
+  let points = 0;
+  const raws = new Map<number, Raw>();
+  const events: Unplaced<Happening>[] = [];
+  const casualties: Unplaced<Casualty>[] = [];
+  const kills = new Map<string, number>();
+  const tolds: { verdict?: string | undefined; isFine?: boolean; would: number } = { would: 0 };
+  const left = { events: 0, casualties: 0, lost: 0, points: false };
+
+  const put = (series: Series, at: number, value: number) => {
+    const before = series.length;
+    if (before >= MOST_POINTS) left.points = true;
+    append(series, at, value);
+    points += series.length - before;
+    if (points > MOST_IN_ALL) points -= shorten(raws.values());
+  };
+
+  const addCgroup = (line: RecordedCgroup) => {
+    const raw = raws.get(line.id);
+    const step = { at: line.at, limit: line.limit };
+    if (raw === undefined) raws.set(line.id, fresh(line, step));
+    else {
+      raw.cgroup = line;
+      if (raw.limits.at(-1)?.limit !== line.limit) raw.limits.push(step);
+    }
+  };
+
+  const addSnapshot = (line: RecordedSnapshot) => {
+    const raw = raws.get(line.id);
+    if (raw === undefined) return;
+    put(raw.usage, line.at, line.usage);
+    const { inactive_file: inactive } = line;
+    if (inactive !== undefined) put(raw.working, line.at, Math.max(0, line.usage - inactive));
+    // It is read more seldom, and is never more than usage.
+    else if (line.usage < lastOf(raw.working)) put(raw.working, line.at, line.usage);
+    if (line.some !== undefined) put(raw.some, line.at, line.some);
+    if (line.full !== undefined) put(raw.full, line.at, line.full);
+    raw.peak = Math.max(raw.peak ?? 0, line.usage);
+    const { limit } = raw.cgroup;
+    if (limit) raw.closest = Math.max(raw.closest ?? 0, line.usage / limit);
+  };
+
+  const addEvent = (at: number, told: Told) => {
+    const event: Readonly<Record<string, unknown>> = { ...told };
+    const type = typeof event.type === "string" ? event.type : "event";
+    const of = typeof event.cgroup === "string" ? event.cgroup : "";
+    const text = facts(told);
+    if (type === "verdict" && head?.command === "simulate") {
+      tolds.verdict = text;
+      tolds.isFine = event.as_expected === true;
+      return;
+    }
+    if (type === "action" && event.outcome === "would") tolds.would++;
+    if (type === "oom_kill") kills.set(of, (kills.get(of) ?? 0) + 1);
+    const casualty = casualtyOf(told);
+    if (casualty !== undefined) {
+      if (casualties.length < MOST_CASUALTIES) {
+        casualties.push({
+          ...casualty,
+          of,
+          at,
+          group: null,
+          cgroup: shown(casualty.cgroup),
+          comm: casualty.comm === null ? null : shown(casualty.comm),
+          how: shown(casualty.how),
+        });
+      } else left.casualties++;
+    }
+    if (text === undefined) return;
+    const kind = kindOf(type);
+    if (events.length < MOST_EVENTS) {
+      return void events.push({ of, at, group: null, type, kind, text });
+    }
+    left.events++;
+    if (!isGrave(kind)) return;
+    const lesser = events.findLastIndex((each) => !isGrave(each.kind));
+    if (lesser < 0) return;
+    events.splice(lesser, 1);
+    events.push({ of, at, group: null, type, kind, text });
+  };
+
+  return {
+    add(line) {
+      if (Number.isFinite(line.at)) last = Math.max(last, line.at);
+      if (line.type === "recording") head = line;
+      else if (line.type === "cgroup") addCgroup(line);
+      else if (line.type === "snapshot") addSnapshot(line);
+      else if (line.type === "event") addEvent(line.at, line.event);
+      else if (line.type === "gone") {
+        const raw = raws.get(line.id);
+        if (raw !== undefined) raw.gone = line.at;
+      } else if (line.type === "lost") left.lost += line.snapshots;
+      else if (line.type === "end") why = line.why;
+    },
+    picture(remarks = []) {
+      if (head === undefined) return undefined;
+      const groups = [...raws.values()].map((raw) => groupOf(raw, kills, shown)).sort(byWeight);
+      const placeOf = new Map([...raws.values()].map((raw) => [
+        raw.cgroup.path,
+        groups.findIndex(({ id }) => id === raw.id),
+      ]));
+      const placed = <T extends Unplaced<Happening | Casualty>>({ of, ...rest }: T) => ({
+        ...rest,
+        group: placeOf.get(of) ?? null,
+      });
+      const picture = {
+        command: head.command,
+        oomkit: shown(head.oomkit),
+        host: shown(head.host),
+        kernel: shown(head.kernel),
+        hierarchy: head.hierarchy,
+        from: head.at,
+        to: Math.max(last, head.at + 1),
+        groups,
+        events: events.map(placed).sort(byTime),
+        casualties: casualties.map(placed).sort(byTime),
+        remarks: [...remarks, ...remarksOf(why, left)],
+      };
+      return { ...picture, ...verdictOf(picture, tolds) };
+    },
+  };
+}
+
+function fresh(cgroup: RecordedCgroup, step: Step): Raw {
+  return {
+    id: cgroup.id,
+    cgroup,
+    limits: [step],
+    usage: emptySeries(),
+    working: emptySeries(),
+    some: emptySeries(),
+    full: emptySeries(),
+    peak: null,
+    closest: null,
+    gone: null,
+  };
+}
+
+const lastOf = ({ v, length }: Series) => v[length - 1] ?? 0;
+
+/** @returns by how many points the longest of them all is shorter now. */
+function shorten(raws: Iterable<Raw>): number {
+  let longest: Series = emptySeries();
+  for (const { usage, working, some, full } of raws) {
+    for (const series of [usage, working, some, full]) {
+      if (series.length > longest.length) longest = series;
+    }
+  }
+  const before = longest.length;
+  halve(longest);
+  return before - longest.length;
+}
+
+function groupOf(raw: Raw, kills: ReadonlyMap<string, number>, shown: Words["shown"]): Group {
+  const { cgroup, ...rest } = raw;
+  return {
+    ...rest,
+    path: shown(cgroup.path),
+    container: cgroup.container_id === null ? null : shown(cgroup.container_id),
+    pod: cgroup.pod_uid === null ? null : shown(cgroup.pod_uid),
+    limit: cgroup.limit,
+    owner: cgroup.limit_owner === null ? null : shown(cgroup.limit_owner),
+    marks: cgroup.marks.map(({ name, bytes }) => ({ name: shown(name), bytes })),
+    kills: kills.get(cgroup.path) ?? 0,
+  };
+}
+
+const byTime = (a: { at: number }, b: { at: number }) => a.at - b.at;
+
+/** Where something died comes first, then what came closest to its limit, then what is largest. */
+function byWeight(a: Group, b: Group): number {
+  return b.kills - a.kills || (b.closest ?? -1) - (a.closest ?? -1) ||
+    (b.peak ?? -1) - (a.peak ?? -1) || (a.path < b.path ? -1 : 1);
+}
+
+function remarksOf(
+  why: string | undefined,
+  left: Readonly<{ events: number; casualties: number; lost: number; points: boolean }>,
+): string[] {
+  return [
+    ...(why === "full" ? ["The recording was full before the run had ended."] : []),
+    ...(why === undefined ? ["The recording was broken off: its end is missing."] : []),
+    ...(left.points
+      ? ["Of the longest lines only the least and the most of each stretch are kept."]
+      : []),
+    ...(left.lost > 0 ? [`${left.lost} looks came faster than they could be written down.`] : []),
+    ...(left.events > 0 ? [`${left.events} more events are left out here.`] : []),
+    ...(left.casualties > 0 ? [`${left.casualties} more victims are left out here.`] : []),
+  ];
+}

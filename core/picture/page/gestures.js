@@ -1,0 +1,92 @@
+/** Zoom and pan: by wheel, drag, keys and buttons, into a stretch of time. */
+
+/** @typedef {{ from: number, to: number }} View */
+
+/** Milliseconds: closer than that nothing is recorded. */
+const CLOSEST = 1;
+
+/**
+ * The same stretch, within the whole, and not too close.
+ * @param {View} view
+ * @param {View} whole
+ * @returns {View}
+ */
+export function within({ from, to }, whole) {
+  const most = whole.to - whole.from;
+  const span = Math.min(most, Math.max(Math.min(CLOSEST, most), to - from));
+  const middle = (from + to) / 2;
+  const begin = Math.min(Math.max(whole.from, middle - span / 2), whole.to - span);
+  return { from: begin, to: begin + span };
+}
+
+/**
+ * @param {View} view
+ * @param {number} factor below 1 to come closer
+ * @param {number} [at] what stays where it is
+ * @returns {View}
+ */
+export function zoomed({ from, to }, factor, at = (from + to) / 2) {
+  return { from: at - (at - from) * factor, to: at + (to - at) * factor };
+}
+
+/**
+ * @param {View} view
+ * @param {number} share of what is seen
+ * @returns {View}
+ */
+export function panned({ from, to }, share) {
+  const by = (to - from) * share;
+  return { from: from + by, to: to + by };
+}
+
+/**
+ * @param {HTMLElement} over what lies over the plot
+ * @param {() => View} now
+ * @param {(view: View) => void} go
+ */
+export function followGestures(over, now, go) {
+  over.addEventListener("wheel", (event) => {
+    const sideways = event.shiftKey ? event.deltaY || event.deltaX : event.deltaX;
+    const { left, width } = over.getBoundingClientRect();
+    if (event.ctrlKey || event.metaKey) {
+      const { from, to } = now();
+      const at = from + (to - from) * (event.clientX - left) / width;
+      go(zoomed({ from, to }, Math.exp(Math.max(-60, Math.min(60, event.deltaY)) / 200), at));
+    } else if (Math.abs(sideways) > Math.abs(event.shiftKey ? 0 : event.deltaY)) {
+      go(panned(now(), sideways / width));
+    } else return;
+    event.preventDefault();
+  }, { passive: false });
+
+  over.addEventListener("mousedown", (event) => {
+    if (!event.shiftKey && event.button !== 1) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    const begun = now();
+    const { width } = over.getBoundingClientRect();
+    const start = event.clientX;
+    const move = (/** @type {MouseEvent} */ moved) =>
+      go(panned(begun, (start - moved.clientX) / width));
+    const end = () => {
+      removeEventListener("mousemove", move);
+      removeEventListener("mouseup", end);
+    };
+    addEventListener("mousemove", move);
+    addEventListener("mouseup", end);
+  }, { capture: true });
+}
+
+/**
+ * @param {string} key
+ * @param {View} view
+ * @param {View} whole
+ * @returns {View | undefined} where that key leads
+ */
+export function byKey(key, view, whole) {
+  if (key === "+" || key === "=") return zoomed(view, 0.5);
+  if (key === "-") return zoomed(view, 2);
+  if (key === "ArrowLeft") return panned(view, -0.2);
+  if (key === "ArrowRight") return panned(view, 0.2);
+  if (key === "0" || key === "Home") return whole;
+  return undefined;
+}

@@ -1,0 +1,106 @@
+/** The page of a tree comes to life: a click goes into a cgroup, the line above leads out again. */
+
+import { bytesText } from "./figures.js";
+import { element, placeTip } from "./hover.js";
+import { ancestryOf, layout, marksOf, nodeText, ownOf } from "./icicle.js";
+/** @typedef {import("./icicle.js").Node} Node */
+/** @typedef {import("./icicle.js").Cell} Cell */
+
+/** @param {string} id */
+const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+/** @type {Node[]} */
+const nodes = JSON.parse(byId("run").textContent ?? "").nodes;
+const holder = byId("map");
+const line = byId("line");
+const tooltip = byId("tip");
+const HEIGHT = 620;
+let root = 0;
+
+/** @param {Cell} cell */
+function tell(cell) {
+  const node = nodes[cell.node];
+  if (node === undefined) return;
+  const rows = cell.kind === "own"
+    ? [`${node.path}: its own`, bytesText(cell.bytes), "not in any cgroup beneath it"]
+    : cell.kind === "rest"
+    ? [`${cell.count} cgroups in ${node.path}`, bytesText(cell.bytes), "each too small to be drawn"]
+    : [
+      node.path,
+      nodeText(node),
+      ...(node.working === null ? [] : [`working set ${bytesText(node.working)}`]),
+      `its own, in no cgroup beneath: ${bytesText(ownOf(nodes, cell.node))}`,
+      ...(node.kills ? [`killed by the kernel: ${node.kills}`] : []),
+    ];
+  tooltip.replaceChildren(
+    ...rows.map((text, at) => element("div", text, at === 0 ? "" : at === 1 ? "what" : "more")),
+  );
+}
+
+function draw() {
+  const width = Math.max(280, holder.clientWidth);
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
+  svg.setAttribute("class", "still icicle");
+  for (
+    const { tag, attributes, text, cell } of marksOf(nodes, layout(nodes, root, width, HEIGHT))
+  ) {
+    const made =
+      /** @type {SVGElement} */ (document.createElementNS("http://www.w3.org/2000/svg", tag));
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    if (text !== undefined) made.textContent = text;
+    if (cell?.kind === "cgroup") {
+      made.setAttribute("tabindex", "0");
+      made.setAttribute("role", "button");
+      made.setAttribute("aria-label", `${nodes[cell.node]?.path}, ${bytesText(cell.bytes)}`);
+      made.dataset.node = String(cell.node);
+      made.addEventListener("click", () => enter(cell.node));
+      made.addEventListener("keydown", (event) => {
+        if (event.key === "Enter" || event.key === " ") enter(cell.node);
+        else return;
+        event.preventDefault();
+      });
+    }
+    if (cell) {
+      made.addEventListener("mousemove", (event) => {
+        tell(cell);
+        placeTip(tooltip, event.clientX, event.clientY);
+      });
+    }
+    svg.append(made);
+  }
+  svg.addEventListener("mouseleave", () => tooltip.hidden = true);
+  holder.replaceChildren(svg);
+  line.replaceChildren(
+    ...ancestryOf(nodes, root).flatMap((at, place) => {
+      const node = nodes[at];
+      const button = element("button", place === 0 ? node?.path : node?.name);
+      button.type = "button";
+      button.addEventListener("click", () => enter(at));
+      return place === 0 ? [button] : [element("span", "›"), button];
+    }),
+  );
+  document.body.dataset.root = nodes[root]?.path ?? "";
+}
+
+/** @param {number} at */
+function enter(at) {
+  // What is entered already is left.
+  const above = ancestryOf(nodes, at).at(-2);
+  root = at === root && above !== undefined ? above : at;
+  tooltip.hidden = true;
+  draw();
+}
+
+addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || root === 0) return;
+  enter(root);
+});
+document.body.classList.add("live");
+draw();
+let drawnWidth = holder.clientWidth;
+new ResizeObserver(() => {
+  if (holder.clientWidth === drawnWidth || holder.clientWidth === 0) return;
+  drawnWidth = holder.clientWidth;
+  draw();
+}).observe(holder);

@@ -1,0 +1,79 @@
+/** A tree, and much of everything, in a browser. */
+
+import assert from "node:assert/strict";
+import { treePage } from "../../../core/picture/tree.ts";
+import { browserTest, open } from "../../page_cases.ts";
+import { climb, crowdedRun, endLine, head, START } from "../../recorded_run.ts";
+
+browserTest("one goes into a cgroup of a tree by a click, and out again", async (page, folder) => {
+  const base = { working: null, limit: null, kills: null, leftOut: 0 };
+  const nodes = [
+    { name: "/", path: "/", depth: 0, usage: 1000, ...base },
+    { name: "a", path: "/a", depth: 1, usage: 600, ...base },
+    { name: "x", path: "/a/x", depth: 2, usage: 500, ...base },
+    { name: "b", path: "/b", depth: 1, usage: 300, ...base },
+  ];
+  Deno.writeTextFileSync(`${folder}/tree.html`, await treePage({ about: "here", nodes }));
+  await page.open(`${folder}/tree.html`);
+  const root = "document.body.dataset.root";
+  const cells = "document.querySelectorAll('#map rect[role=button]').length";
+  assert.deepEqual([await page.evaluate(root), await page.evaluate(cells)], ["/", 4]);
+  await page.evaluate(
+    "document.querySelector('#map [data-node=\"1\"]').dispatchEvent(new MouseEvent('click'))",
+  );
+  assert.deepEqual([await page.evaluate(root), await page.evaluate(cells)], ["/a", 2]);
+  await page.send("Input.dispatchKeyEvent", { type: "keyDown", key: "Escape", code: "Escape" });
+  assert.equal(await page.evaluate(root), "/");
+});
+
+/** Frames while one pans, by the browser's own count: so many pans, each waited for until it is drawn. */
+const pans = (count: number) =>
+  `(async () => {
+    const charts = document.getElementById("charts");
+    let frames = 0;
+    let longest = 0;
+    document.querySelector("button[data-do=in]").click();
+    for (let n = 0; n < ${count}; n++) {
+      const begun = performance.now();
+      const key = n % 20 < 10 ? "ArrowRight" : "ArrowLeft";
+      charts.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+      await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+      longest = Math.max(longest, performance.now() - begun);
+      frames++;
+    }
+    return { frames, longest };
+  })()`;
+
+browserTest(
+  "100,000 points pan no slower than a few times what a thousand take",
+  async (page, folder) => {
+    const run = (points: number) => [
+      head,
+      ...climb(1, { path: "/big", marks: true }, points, 3600),
+      endLine(START + 3_600_000),
+    ];
+    await open(page, folder, run(1000));
+    await page.evaluate(pans(10));
+    const begun = performance.now();
+    await page.evaluate(pans(40));
+    const few = performance.now() - begun;
+    await open(page, folder, run(100_000));
+    await page.evaluate(pans(10));
+    const begunMany = performance.now();
+    const { frames } = await page.evaluate(pans(40));
+    const many = performance.now() - begunMany;
+    assert.equal(frames, 40);
+    assert.ok(
+      many < 4 * few,
+      `40 pans took ${many.toFixed(0)} ms, of a thousand points ${few.toFixed(0)}`,
+    );
+  },
+);
+
+browserTest("a thousand cgroups can be switched on at once", async (page, folder) => {
+  await open(page, folder, crowdedRun(1000, 60));
+  await page.evaluate("document.querySelector('button[data-do=all]').click()");
+  const { frames } = await page.evaluate(pans(3));
+  assert.equal(frames, 3);
+  assert.equal(await page.evaluate("document.querySelectorAll('input:checked').length"), 1000);
+});

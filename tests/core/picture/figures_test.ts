@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { formatBytes } from "../../../cli/units.ts";
+import { bytesText, bytesTick, clockText, spanText } from "../../../core/picture/page/figures.js";
+import { byKey, panned, within, zoomed } from "../../../core/picture/page/gestures.js";
+import { withRoom } from "../../../core/picture/page/glyphs.js";
+import { heightFor } from "../../../core/picture/page/height.js";
+import { spread } from "../../../core/picture/page/labels.js";
+import { shareOf } from "../../../core/picture/page/share.js";
+import { byteStep, percentStep, ticksBetween, timeStep } from "../../../core/picture/page/ticks.js";
+import { START } from "../../recorded_run.ts";
+
+const MIB = 1024 ** 2;
+
+Deno.test("a picture says sizes as the command line does", () => {
+  fc.assert(fc.property(fc.integer({ min: -(2 ** 50), max: 2 ** 53 - 1 }), (bytes) => {
+    if (Math.abs(bytes) < 2 ** 60) assert.equal(bytesText(bytes), formatBytes(bytes));
+  }));
+  assert.equal(bytesText(null), "–");
+  assert.equal(bytesTick(512 * MIB), "512 MiB");
+  assert.equal(bytesTick(0), "0");
+});
+
+Deno.test("times are UTC, and have no more digits than they need", () => {
+  assert.equal(clockText(START), "04:56:02.350");
+  assert.equal(clockText(START, 1000), "04:56:02");
+  assert.equal(clockText(START, 60_000), "04:56");
+  assert.equal(clockText(START, 86_400_000), "11-22 04:56");
+  assert.equal(spanText(2350), "2.35 s");
+  assert.equal(spanText(65_000), "1m 5s");
+  assert.equal(spanText(7_500_000), "2h 5m");
+});
+
+Deno.test("an axis has round ticks, and never more than fit", () => {
+  fc.assert(fc.property(fc.double({ min: 1, max: 1e13, noNaN: true }), (span) => {
+    const step = timeStep(START, START + span, 8);
+    assert.ok(ticksBetween(START, START + span, step).length <= 10);
+  }));
+  assert.deepEqual(ticksBetween(0, 530 * MIB, byteStep(0, 530 * MIB, 7)).map(bytesTick), [
+    "0",
+    "128 MiB",
+    "256 MiB",
+    "384 MiB",
+    "512 MiB",
+  ]);
+  assert.equal(percentStep(106), 25);
+});
+
+Deno.test("a limit far above all usage does not press the lines flat", () => {
+  assert.ok(heightFor([100 * MIB], [128 * MIB]) > 128 * MIB);
+  assert.ok(heightFor([5 * MIB], [1024 * MIB]) < 6 * MIB);
+  assert.ok(heightFor([], []) > 0);
+});
+
+Deno.test("labels keep their order and their distance, and stay within the chart", () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.double({ min: -50, max: 400, noNaN: true }), { maxLength: 12 }),
+      (ys) => {
+        const placed = spread(ys.map((y) => ({ y })), 15, 0, 300);
+        placed.forEach(({ at }, n) => {
+          assert.ok(at >= -1e-9 && at <= 300 + 1e-9, String(at));
+          if (n > 0) assert.ok(at - placed[n - 1]!.at >= 15 - 1e-9);
+        });
+        assert.equal(placed.length, Math.min(ys.length, 21));
+      },
+    ),
+  );
+});
+
+Deno.test("a share is of the limit that held at that moment, and there is none without a limit", () => {
+  const limits = { t: [0, 10, 20], v: [200, 400, -1] };
+  const { t, v } = shareOf([0, 5, 10, 15, 25], [100, 150, 100, 300, 100], limits);
+  assert.deepEqual([...t], [0, 5, 10, 15]);
+  assert.deepEqual([...v], [50, 75, 25, 75]);
+});
+
+Deno.test("however one zooms and pans, one stays within the run", () => {
+  const whole = { from: 1000, to: 2000 };
+  const keys = fc.constantFrom("+", "-", "ArrowLeft", "ArrowRight", "0");
+  fc.assert(fc.property(fc.array(keys), (pressed) => {
+    let view = whole;
+    for (const key of pressed) view = within(byKey(key, view, whole)!, whole);
+    assert.ok(view.from >= 1000 && view.to <= 2000 && view.to > view.from, JSON.stringify(view));
+  }));
+  assert.deepEqual(zoomed({ from: 0, to: 100 }, 0.5, 0), { from: 0, to: 50 });
+  assert.deepEqual(panned({ from: 0, to: 100 }, 0.2), { from: 20, to: 120 });
+  assert.equal(byKey("x", whole, whole), undefined);
+});
+
+Deno.test("of marks that would lie on each other the gravest is seen, and none lies on another", () => {
+  const at = (x: number, kind: string) => ({ x, kind });
+  const seen = withRoom(
+    [at(1, "note"), at(5, "level"), at(8, "kill"), at(30, "note"), at(36, "note")],
+    ({ x }) => x,
+  );
+  assert.deepEqual(seen, [at(8, "kill"), at(30, "note")]);
+});
