@@ -22,8 +22,8 @@ import { configFileOf, targetsOf, wantsJson } from "./options.ts";
 import { print, printable, say } from "./output.ts";
 import { openQueuedOutput } from "./queued_output.ts";
 import { openReporters, type Reporters } from "./reporters.ts";
-import { createProgress, terminalOutput } from "./progress.ts";
 import { isRecorded } from "./record_options.ts";
+import { createProgress, terminalOutput } from "./progress.ts";
 import type { RunRecording } from "./recording.ts";
 import { selfCommand } from "./self_command.ts";
 import { ENDING, onSignals } from "./signals.ts";
@@ -244,6 +244,12 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
   return 0;
 }
 
+/** What asks for lines; `undefined` where nothing does. */
+function whyLines(flags: GuardFlags): string | undefined {
+  if (wantsJson(flags)) return "JSON is printed";
+  return flags.eventFormat === "oom-guard" ? "oom-guard's lines are printed" : undefined;
+}
+
 /** Whoever does not ask for one does not load what it takes. */
 async function recordingOf(
   flags: GuardFlags,
@@ -254,12 +260,6 @@ async function recordingOf(
   const { recordedPlan } = await import("../core/guard/recorded_plan.ts");
   const run = { command: "guard", hierarchy: version, plans: plans.all.map(recordedPlan) } as const;
   return await openRecording(flags, run);
-}
-
-/** What asks for lines; `undefined` where nothing does. */
-function whyLines(flags: GuardFlags): string | undefined {
-  if (wantsJson(flags)) return "JSON is printed";
-  return flags.eventFormat === "oom-guard" ? "oom-guard's lines are printed" : undefined;
 }
 
 /** It was at work, so that a service manager is to start it again: unlike after 2, which says that it would be no use. */
