@@ -13,6 +13,7 @@ import type { Finish } from "./main.ts";
 import { targetsOf, wantsJson } from "./options.ts";
 import { print, printable, say } from "./output.ts";
 import { openQueuedOutput } from "./queued_output.ts";
+import { createProgress, terminalOutput } from "./progress.ts";
 import { openReporters } from "./reporters.ts";
 import { isRecorded } from "./record_options.ts";
 import type { RunRecording } from "./recording.ts";
@@ -170,7 +171,14 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
       const { openWatchLive } = await import("./live/of_watch.ts");
       live = openWatchLive({ wishes: flags, end: reach }, options.thresholds, () => watching);
     }
-    watching = startWatch({ ...options, ...(recording && { recorder: recording }) }, emit);
+    // All of it in one go, so that no line of another comes in between.
+    const arming = createProgress(live ? undefined : terminalOutput());
+    watching = startWatch({
+      ...options,
+      ...(recording && { recorder: recording }),
+      onTarget: (count) => arming.show(`arming, ${count} so far`),
+    }, emit);
+    arming.end();
     watching.done.catch((error) => failure = error);
     const what = unique.length === 1 ? printable(unique[0]!.path) : `${unique.length} cgroups`;
     const beneath = options.recursive ? " and all beneath" : "";

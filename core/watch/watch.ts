@@ -5,7 +5,7 @@
 
 import { wallClock } from "../kernel/clock.ts";
 import type { LinksAbove } from "../cgroup/ancestry.ts";
-import { type Cgroup, parentOf, walk } from "../cgroup/cgroup.ts";
+import { type Cgroup, parentOf } from "../cgroup/cgroup.ts";
 import type { Interests } from "../cgroup/dialect.ts";
 import {
   type Body,
@@ -17,7 +17,7 @@ import {
 import { sweepEvery } from "../policy/pace.ts";
 import type { Recorder } from "../record/format.ts";
 import { createCensus } from "./census.ts";
-import { coversOf } from "./covers.ts";
+import { coversOf, everyTarget } from "./covers.ts";
 import { createDeadChildren } from "./dead_children.ts";
 import { createKills, LOG_GRACE_MS, type Told } from "./kills.ts";
 import { createMember, disarm, hasTarget, type Member, notePids } from "./member.ts";
@@ -40,6 +40,8 @@ export interface WatchOptions {
   readonly poll?: number;
   /** Gets what is read of the cgroups; the events are its caller's. */
   readonly recorder?: Recorder;
+  /** Called before each cgroup is armed at the start, which takes a while where there are thousands. */
+  readonly onTarget?: (count: number) => void;
 }
 
 export type Summary = OomkitEvent & { readonly type: "summary" };
@@ -240,10 +242,8 @@ export function startWatch(
     census.take(dir);
     settle();
   }));
-  for (const target of options.targets) {
-    for (const cgroup of options.recursive ? walk(target) : [target]) {
-      if (!members.has(cgroup.path)) add(cgroup, false);
-    }
+  for (const cgroup of everyTarget(options)) {
+    if (!members.has(cgroup.path)) add(cgroup, false);
   }
   if (members.size === 0) done.resolve();
 
