@@ -1,5 +1,7 @@
 /** /dev/kmsg from now on: kernel, Documentation/ABI/testing/dev-kmsg. */
 
+import type { Hierarchy } from "../cgroup/hierarchy.ts";
+import { whereaboutsOf } from "../cgroup/whereabouts.ts";
 import { type Fd, O_NONBLOCK, O_RDONLY, openFd, readInto, seekToEnd } from "../kernel/fd.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { joinContinuation, type KmsgRecord, parseKmsgRecord } from "../parse/kmsg.ts";
@@ -15,8 +17,12 @@ export interface KernelLog extends Disposable {
 /** A record is at most 8 KiB (CONSOLE_EXT_LOG_MAX); a shorter buffer would get EINVAL. */
 const RECORD_MAX = 8192;
 
-/** Throws `SystemCallError` where it may not be read, or is not there. */
-export function openKernelLog(): KernelLog {
+/**
+ * Throws `SystemCallError` where it may not be read, or is not there.
+ *
+ * @param hierarchy in which a victim is looked for at once where the kernel left out its cgroup.
+ */
+export function openKernelLog(hierarchy: Hierarchy): KernelLog {
   const fd = openFd("/dev/kmsg", O_RDONLY | O_NONBLOCK);
   seekToEnd(fd);
   const buffer = new Uint8Array(RECORD_MAX);
@@ -35,6 +41,11 @@ export function openKernelLog(): KernelLog {
     }
   };
 
+  const placed = (kill: LoggedKill): LoggedKill => {
+    const cgroup = kill.cgroup ?? whereaboutsOf(kill.victim.pid, kill.victim.comm, hierarchy);
+    return cgroup === undefined ? kill : { ...kill, cgroup };
+  };
+
   return {
     fd,
     read() {
@@ -46,7 +57,7 @@ export function openKernelLog(): KernelLog {
         // A long summary is written in pieces; each longer whole replaces the one before.
         last = joinContinuation(last, record);
         const kill = kills.take(last.message, last.timestamp);
-        if (kill) found.push(kill);
+        if (kill) found.push(placed(kill));
       }
       return found;
     },

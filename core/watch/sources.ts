@@ -1,8 +1,7 @@
 /** What a watch is woken by: opens it, arms it, and says what stands in where it is refused. */
 
-import { type Cgroup, isThere, parentOf } from "../cgroup/cgroup.ts";
+import { type Cgroup, isThere, parentOf, readPressure } from "../cgroup/cgroup.ts";
 import type { Interests, PressureLevel, Trigger } from "../cgroup/dialect.ts";
-import { readPressure } from "../cgroup/cgroup.ts";
 import type { Hierarchy } from "../cgroup/hierarchy.ts";
 import { EPOLLERR, EPOLLIN, openEpoll } from "../kernel/epoll.ts";
 import { type Fd, takeEventfd } from "../kernel/fd.ts";
@@ -98,7 +97,7 @@ export function openSources(
       const reason = "it names cgroups as the host does, and this is a cgroup namespace";
       return void refuse(hierarchy.root, "the kernel log", without, reason);
     }
-    const opened = attempt("the kernel log", without, openKernelLog);
+    const opened = attempt("the kernel log", without, () => openKernelLog(hierarchy));
     if (opened && epoll) epoll.add(opened.fd, EPOLLIN, LOG_TOKEN);
     if (opened) described.add("kernel log: /dev/kmsg");
     return opened;
