@@ -117,13 +117,14 @@ const guestOnly = /\/(clock|hotplug)_test\.ts$/;
 const onDemand = /\/starvation_test\.ts$/;
 
 /**
- * Hundreds of cgroups and processes at once, for which the emulated machine takes longer than for all the rest; and what needs a
- * terminal, which the emulated machine has not.
+ * Hundreds of cgroups and processes at once, for which the emulated machine takes longer than for all the rest; and what is the
+ * same on each kernel: how a terminal is treated.
  */
-const hostOnly = /\/(scale|simulate_live)_test\.ts$/;
+const hostOnly = /\/(scale|simulate_live|live_terminal)_test\.ts$/;
 
 /** What the host has run already; the emulated machine takes ten minutes for it. */
-const repeated = /\/(guard\w*|hostile|image|inspect|live|simulate|watch_(?!test)\w*)_test\.ts$/;
+const repeated =
+  /\/(guard\w*|hostile|image|inspect|live|picture|record|simulate|watch_(?!test)\w*)_test\.ts$/;
 
 const kernelFiles = () => testFiles(join(root, folder)).filter((file) => !onDemand.test(file));
 
