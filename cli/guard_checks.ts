@@ -12,9 +12,14 @@ import type { Rule } from "./config_rules.ts";
 import type { GuardSetup } from "./guard_setup.ts";
 import { printable, say } from "./output.ts";
 
+/** What a mode stands on. */
+type ModeGround = Pick<Hierarchy, "writable" | "kernel"> & {
+  readonly dialect: Pick<Hierarchy["dialect"], "version">;
+};
+
 /** A mode that is named is meant; only `auto` may take a quieter one. */
 export function checkMode(
-  { dialect: { version }, writable, kernel }: Hierarchy,
+  { dialect: { version }, writable, kernel }: ModeGround,
   { mode, actions, rule }: GuardPlan,
 ): void {
   const wrong = (why: string, right: string) => {

@@ -1,13 +1,15 @@
 /** `oomkit simulate --replay`: loaded only for who asks for it. */
 
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
+import { planRecorded } from "../core/guard/recorded_plan.ts";
 import { replay } from "../core/guard/replay.ts";
 import { rowsOf } from "../core/guard/replay_compare.ts";
 import type { RecordingHead, RecordingLine } from "../core/record/format.ts";
-import { readRecording } from "../core/record/reader.ts";
 import { toJson } from "../core/report/json.ts";
+import { checkMode } from "./guard_checks.ts";
 import { type Common, wantsJson } from "./options.ts";
 import { print } from "./output.ts";
+import { linesOf } from "./reading.ts";
 import { replayReport } from "./replay_json.ts";
 import { replayPolicy } from "./replay_options.ts";
 import { replayText } from "./replay_text.ts";
@@ -22,12 +24,17 @@ export async function replayRecording(
   flags: Common,
   command: CommandUnknownOpts,
 ): Promise<number> {
-  const lines = readRecording(path);
+  const lines = linesOf(path);
   try {
     const { value } = await lines.next();
     // Without one the reader has thrown already.
     const head = value as RecordingHead;
     const policy = await replayPolicy(command, head.plans !== null);
+    const plans = policy.other?.all ??
+      head.plans!.map((plan) => policy.bend(planRecorded(plan)));
+    // As where it was recorded.
+    const ground = { dialect: { version: head.hierarchy }, writable: true, kernel: true };
+    for (const plan of plans) checkMode(ground, plan);
     const replayed = await replay(withHead(head, lines), policy);
     const report = replayReport(replayed, rowsOf(replayed), policy);
     if (wantsJson(flags)) print(toJson(report, 2));

@@ -6,6 +6,7 @@ import type { RecordedPlan } from "../core/record/format.ts";
 import { recordedPlan } from "../core/guard/recorded_plan.ts";
 import { timestamp } from "../core/report/event.ts";
 import type { ReplayPolicy } from "./replay_options.ts";
+import { otherwise } from "./replay_otherwise.ts";
 
 export interface ReplayReport {
   readonly type: "replay";
@@ -58,7 +59,7 @@ export interface ReplayReport {
   }[];
   /** Whether it does the very same as the recording says was done; `null` where that says nothing of it. */
   readonly same: boolean | null;
-  /** What cannot be known. */
+  /** What is done otherwise at the same look, and what cannot be known. */
   readonly notes: readonly string[];
 }
 
@@ -69,7 +70,8 @@ export function replayReport(
 ): ReplayReport {
   const { head, from, to, ending, lost, cgroups, told } = replayed;
   const { command, oomkit, host, kernel, hierarchy } = head;
-  const isGuards = cgroups.some(({ recorded }) => recorded !== undefined);
+  const isGuards = command === "guard";
+  const others = otherwise(cgroups);
   return {
     type: "replay",
     v: 1,
@@ -111,8 +113,10 @@ export function replayReport(
       const after = strike?.replayed === undefined ? null : thousandths(at - strike.replayed);
       return { ts: timestamp(at), cgroup, what, victim: victim ?? null, after_strike_ms: after };
     }),
-    same: isGuards ? rows.every(({ replayed, recorded }) => replayed === recorded) : null,
-    notes: notesOf(replayed, rows, isGuards),
+    same: isGuards
+      ? others.length === 0 && rows.every(({ replayed, recorded }) => replayed === recorded)
+      : null,
+    notes: [...others, ...notesOf(replayed, rows, isGuards)],
   };
 }
 
@@ -151,7 +155,9 @@ function notesOf(
     ],
     [
       guesses > 0,
-      `page cache was not read at ${guesses} looks: what was read last stands in, or none`,
+      `page cache was not read at ${
+        guesses === 1 ? "1 look" : `${guesses} looks`
+      }: what was read last stands in, or none`,
     ],
     [lost > 0, `${lost} snapshots were lost as it was recorded`],
     [ending === "full", "the recording was full before the run ended"],

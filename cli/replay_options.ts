@@ -60,6 +60,8 @@ const usually = (plan: GuardPlan): Plans => ({ all: [plan], rules: [], labels: n
 /** As `guard` would read them, with what is given here for more than what the file says. */
 async function guardFlags(path: string | undefined, values: Readonly<Record<string, unknown>>) {
   const command = guardBase();
+  // A lone --no-… is on only once a command line has been read.
+  command.setOptionValueWithSource("reclaim", true, "default");
   const file = path === undefined ? undefined : await configured(command, path);
   for (const [name, value] of Object.entries(values)) {
     command.setOptionValueWithSource(name as Name, value as never, "cli");

@@ -22,8 +22,10 @@ export function replayText(report: ReplayReport, style: Style): string[] {
   const lines = [
     `${recording.command} on ${printable(recording.host)} from ${recording.from}: ${
       formatDuration(lasted)
-    }, ${count}, ${looks} looks, replayed under ${whose}${given}`,
+    }, ${count}, ${looks === 1 ? "1 look" : `${looks} looks`}, replayed under ${whose}${given}`,
   ];
+  // The day is told where there are several.
+  const from = recording.from.slice(0, 10) === recording.to.slice(0, 10) ? 11 : 0;
   const parts = [
     ...decisions.map((each) => ({
       ts: each.replayed ?? each.recorded!,
@@ -35,7 +37,7 @@ export function replayText(report: ReplayReport, style: Style): string[] {
   if (isOne) lines.push(`  ${printable((decisions[0] ?? told[0])!.cgroup)}`);
   for (const { ts, text: { what, rest, cgroup } } of parts) {
     const where = isOne ? "" : `  ${printable(cgroup)}`;
-    lines.push(`  ${ts.slice(11, -1)}  ${what.padEnd(10)} ${rest}${where}`);
+    lines.push(`  ${ts.slice(from, -1).replace("T", " ")}  ${what.padEnd(10)} ${rest}${where}`);
   }
   for (const { cgroup, left } of cgroups) {
     if (left !== null) lines.push(`  ${printable(cgroup)} is left alone: ${left}`);
@@ -64,7 +66,11 @@ interface Text {
 
 function decisionText(decision: Decision, isGuards: boolean): Text {
   const { act, usage, limit, cgroup } = decision;
-  const left = limit === null ? "" : `, ${formatBytes(limit - usage)} left`;
+  const left = limit === null
+    ? ""
+    : usage > limit
+    ? `, ${formatBytes(usage - limit)} above the limit`
+    : `, ${formatBytes(limit - usage)} left`;
   const beside = isGuards ? `: ${differenceOf(decision)}` : "";
   return { what: WORDS[act], rest: `at ${formatBytes(usage)}${left}${beside}`, cgroup };
 }
@@ -101,6 +107,7 @@ function verdictOf({ same, decisions, told }: ReplayReport): string {
   }
   if (same === false) {
     const others = decisions.filter(({ later_ms }) => later_ms !== 0);
+    if (others.length === 0) return "it is done at the same looks, but not the same is done";
     return `${others.length} of ${decisions.length} decisions differ from what was done`;
   }
   const kills = told.filter(({ what }) => what === "oom_kill").length;

@@ -18,19 +18,26 @@ import {
   type ReplayWard,
 } from "./replay_ward.ts";
 
+/** A deed, and the limit that held then: bytes; `null` for none. */
+export interface LimitedDeed extends Deed {
+  readonly limit: number | null;
+}
+
 export interface ReplayedCgroup {
   readonly path: string;
-  /** Bytes; `null` for none. */
+  /** The last one, bytes; `null` for none. */
   readonly limit: number | null;
   readonly looks: number;
-  readonly replayed: readonly Deed[];
+  readonly replayed: readonly LimitedDeed[];
   /** What the recording says was done; `undefined` where it is none of a guard. */
-  readonly recorded: readonly Deed[] | undefined;
+  readonly recorded: readonly LimitedDeed[] | undefined;
   /** Why it is not guarded under these plans. */
   readonly left: string | undefined;
   readonly guesses: number;
   /** The recording was made under another mode, which changes how usage goes. */
   readonly mode: { readonly recorded: Mode; readonly replayed: Mode } | undefined;
+  /** What it was guarded by, and is now, where the recording has the former. */
+  readonly plans: readonly { readonly recorded: GuardPlan; readonly replayed: GuardPlan }[];
 }
 
 /** What the recording tells besides. */
@@ -68,8 +75,10 @@ interface Followed {
   ward: ReplayWard | undefined;
   left: string | undefined;
   mode: ReplayedCgroup["mode"];
-  readonly replayed: Deed[];
-  readonly recorded: Deed[];
+  readonly replayed: LimitedDeed[];
+  readonly recorded: LimitedDeed[];
+  /** From now to then. */
+  readonly plans: Map<GuardPlan, GuardPlan>;
 }
 
 /** @param lines of a recording, the head first. */
@@ -108,12 +117,15 @@ export async function replay(
       mode: undefined,
       replayed: [],
       recorded: [],
+      plans: new Map(),
     };
     followed.set(line.id, each);
     each.limit = line.limit;
     const terms = termsOf(line, head!, plans, options.other);
     each.left = typeof terms === "string" ? terms : undefined;
     if (typeof terms === "string") return void (each.ward = undefined);
+    const before = plans[line.plan ?? -1]?.recorded;
+    if (before) each.plans.set(terms.plan, before);
     if (each.ward) each.ward.rebound(terms);
     else each.ward = createReplayWard(terms, guards());
     each.mode = line.mode !== null && line.mode !== terms.mode
@@ -137,12 +149,13 @@ export async function replay(
         break;
       case "snapshot": {
         const each = followed.get(line.id)!;
+        const limited = (deed: Deed): LimitedDeed => ({ ...deed, limit: each.limit });
         if (!line.beside || !guards()) each.looks++;
         if (guards() && !line.beside) {
-          each.recorded.push(...recordedDeeds(line, each.before));
+          each.recorded.push(...recordedDeeds(line, each.before).map(limited));
           each.before = line.did;
         }
-        each.replayed.push(...each.ward?.look(line) ?? []);
+        each.replayed.push(...(each.ward?.look(line) ?? []).map(limited));
         break;
       }
       case "event":
@@ -164,6 +177,7 @@ export async function replay(
     left: each.left,
     guesses: each.ward?.guesses ?? 0,
     mode: each.mode,
+    plans: [...each.plans].map(([replayed, recorded]) => ({ recorded, replayed })),
   }));
   return { head: head!, from, to, ending, lost, cgroups, told };
 }

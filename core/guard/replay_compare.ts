@@ -1,7 +1,7 @@
 /** What a guard would do, beside what the recording says was done. Pure. */
 
-import type { Replayed } from "./replay.ts";
-import type { Act, Deed } from "./replay_ward.ts";
+import type { LimitedDeed as Deed, Replayed } from "./replay.ts";
+import type { Act } from "./replay_ward.ts";
 
 /** Times are milliseconds since the epoch. */
 export interface Row {
@@ -9,6 +9,7 @@ export interface Row {
   readonly act: Act;
   /** Bytes, as it is done now; where it is not, as it was done then. */
   readonly usage: number;
+  /** The one that held then. */
   readonly limit: number | null;
   readonly replayed: number | undefined;
   readonly recorded: number | undefined;
@@ -19,12 +20,12 @@ const APART_MS = 60_000;
 
 /** In the order of time; of the same moment in that of the recording. */
 export function rowsOf({ cgroups }: Pick<Replayed, "cgroups">): Row[] {
-  const rows = cgroups.flatMap(({ path, limit, replayed, recorded = [] }) =>
+  const rows = cgroups.flatMap(({ path, replayed, recorded = [] }) =>
     pairs(replayed, recorded).map(([now, then]): Row => ({
       cgroup: path,
       act: (now ?? then)!.act,
       usage: (now ?? then)!.usage,
-      limit,
+      limit: (now ?? then)!.limit,
       replayed: now?.at,
       recorded: then?.at,
     }))

@@ -4,10 +4,12 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import schema from "../../docs/schema/replay.schema.json" with { type: "json" };
 import { makeFolder } from "../folder.ts";
 import type { ReplayReport } from "../../cli/replay_json.ts";
+import { cgroup, head, snapshots, textOf } from "../core/record/recording.ts";
 import { isRecordingLine } from "../recording_schema.ts";
 import { runOomkit } from "../run_oomkit.ts";
 
 const FIXTURES = new URL("../fixtures/recordings/", import.meta.url).pathname;
+const MIB = 1024 ** 2;
 const RACE = `${FIXTURES}race.jsonl`;
 const isReport = new Ajv2020({ allErrors: true, allowUnionTypes: true }).compile(schema);
 
@@ -61,6 +63,54 @@ Deno.test("options of the command line, of variables and of a file stand in for 
   assert.match(stdout, /strike .*in the recording alone/);
 });
 
+Deno.test("under a configuration page cache is asked back first, as a guard does", async () => {
+  using folder = makeFolder();
+  const write = (text: string) => folder.write("c.toml", `[guard]\npolicy = "process"\n${text}`);
+  const recording = `${FIXTURES}reclaim.jsonl`;
+  const usual = await report(recording, "--config", write(""));
+  assert.equal(usual.policy.plans?.[0]?.reclaim, true);
+  assert.equal(usual.same, true, JSON.stringify(usual));
+  const without = await report(recording, "--config", write("reclaim = false\n"));
+  assert.equal(without.policy.plans?.[0]?.reclaim, false);
+  assert.ok(!without.decisions.some(({ act, replayed }) => act === "reclaim" && replayed));
+});
+
+Deno.test("another deed at the same look is not called the same", async () => {
+  const cases: readonly (readonly [readonly string[], string])[] = [
+    [["--policy", "container"], "at threshold container instead of process"],
+    [["--on-warn", "signal"], "at warn signal:SIGUSR1 instead of nothing"],
+    [["--grace", "1s"], "it strikes with a grace of 1.0 s instead of SIGKILL at once"],
+  ];
+  for (const [args, note] of cases) {
+    const other = await report(RACE, ...args);
+    assert.equal(other.same, false);
+    assert.ok(other.notes.includes(note), JSON.stringify(other.notes));
+    assert.ok(other.decisions.every(({ later_ms }) => later_ms === 0));
+  }
+  assert.match((await replay(RACE, "--policy", "container")).stdout, /but not the same is done\n/);
+});
+
+Deno.test("a guard that had nothing to guard is told apart from what was no guard", async () => {
+  using folder = makeFolder();
+  const [first] = Deno.readTextFileSync(RACE).split("\n");
+  const { same, notes } = await report(folder.write("r.jsonl", `${first}\n`));
+  assert.deepEqual([same, notes], [true, ["the recording was broken off"]]);
+});
+
+Deno.test("of a recording of several days the day is told", async () => {
+  using folder = makeFolder();
+  const lines = [0, 1, 2].flatMap((day) => [
+    { ...snapshots(1)[0]!, at: day * 86_400_000 + 1_000_000, usage: 10 * MIB },
+    { ...snapshots(1)[0]!, at: day * 86_400_000 + 1_001_000, usage: 70 * MIB },
+  ]);
+  const path = folder.write("r.jsonl", textOf([head, { ...cgroup, limit: 64 * MIB }, ...lines]));
+  const { stdout } = await replay(path);
+  assert.match(
+    stdout,
+    /\n {2}1970-01-02 00:16:41\.000000 {2}threshold +at 70\.0 MiB, 6\.0 MiB above/,
+  );
+});
+
 Deno.test("a simulation on a fake tree can be recorded and replayed", async () => {
   using folder = makeFolder();
   const path = `${folder.path}/run.jsonl`;
@@ -81,6 +131,7 @@ const MISTAKES: readonly (readonly [string, readonly string[], RegExp])[] = [
   ["a limit beside a recording", [RACE, "--mb", "20"], /cannot use --mb with --replay/],
   ["a recording of a replay", [RACE, "--record", "x"], /cannot use --record with --replay/],
   ["levels out of order", [RACE, "--warn", "95%"], /warn of 95% and a critical of 90%/],
+  ["a mode that was not to be had", [RACE, "--mode", "tripwire"], /cgroup v1 has no memory\.high/],
   ["margins out of order", [RACE, "--min-margin", "9M", "--max-margin", "1M"], /out of order/],
   ["a configuration that is not there", [RACE, "--config", "/no/such.toml"], /\/no\/such\.toml/],
 ];

@@ -56,6 +56,14 @@ Deno.test("under a wider margin the recorded race is struck earlier, and what fo
   assert.ok(usage >= 0.9 * limit!);
 });
 
+Deno.test("what is left is told by the limit that held then", async () => {
+  const lines = await Array.fromAsync(readRecording(`${FIXTURES}race.jsonl`));
+  const described = lines.find((line) => line.type === "cgroup")!;
+  const later = { ...described, limit: 1024 * MIB, at: lines.at(-1)!.at };
+  const run = replay(ReadableStream.from([...lines.slice(0, -1), later]), asRecorded);
+  for (const { limit } of rowsOf(await run)) assert.equal(limit, 64 * MIB);
+});
+
 Deno.test("under a policy that kills nobody the recorded race tells of levels alone", async () => {
   const actions = { warn: [], critical: [], threshold: [] };
   const bend = (plan: GuardPlan) => ({ ...plan, actions });
