@@ -53,7 +53,11 @@ async function feed(
 
 function drained(gunzip: ReturnType<typeof createGunzip>): Promise<void> {
   return new Promise((resolve) => {
-    gunzip.once("drain", resolve);
-    gunzip.once("close", resolve);
+    // A large file is waited for many a time: neither is to pile up.
+    const go = () => {
+      gunzip.off("drain", go).off("close", go);
+      resolve();
+    };
+    gunzip.on("drain", go).on("close", go);
   });
 }

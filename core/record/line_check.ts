@@ -15,7 +15,8 @@ const isPositive: Check = (value) => isFinite(value) && value as number >= 0;
 const oneOf = (...choices: readonly unknown[]): Check => (value) => choices.includes(value);
 const orNull = (check: Check): Check => (value) => value === null || check(value);
 const orAbsent = (check: Check): Check => (value) => value === undefined || check(value);
-const listOf = (check: Check): Check => (value) => Array.isArray(value) && value.every(check);
+const listOf = (check: Check, most = Infinity): Check => (value) =>
+  Array.isArray(value) && value.length <= most && value.every(check);
 const shaped = (fields: Readonly<Record<string, Check>>): Check => (value) =>
   isObject(value) && Object.entries(fields).every(([name, check]) => check(fieldOf(value, name)));
 
@@ -81,7 +82,7 @@ const types: Readonly<Record<RecordingLine["type"], Readonly<Record<string, Chec
     unreclaimable_rate: orAbsent(isFinite),
     victim: orAbsent(oneOf("none", "alive", "dead")),
     did: orAbsent(oneOf(...DEEDS)),
-    rang: orAbsent(listOf(isLevel)),
+    rang: orAbsent(listOf(isLevel, 3)),
   },
   event: { at: isTime, event: shaped({ type: isText, ts: isText, cgroup: isText }) },
   gone: { at: isTime, id: isCount },

@@ -84,6 +84,11 @@ const broken: readonly (readonly [string, readonly unknown[] | string, RegExp])[
     /line 2: it is no JSON/,
   ],
   ["counts below zero", [head, cgroup, { ...snapshots(1)[0], usage: -1 }], /line 3: "usage"/],
+  [
+    "rings without end",
+    [head, cgroup, { ...snapshots(1)[0], rang: Array(400_000).fill("warn") }],
+    /line 3: "rang"/,
+  ],
   ["has a time that is none", [head, { ...cgroup, at: "now" }], /line 2: "at" of its cgroup/],
   [
     "has a field from a prototype",
