@@ -29,6 +29,8 @@ export interface RecordFileOptions {
 const END_BYTES = 128;
 /** What may wait for a disk that is slow; what comes beyond it is lost, and that is told (characters). */
 const MOST_WAITING = 8 * 1024 ** 2;
+/** The same of what others rest on: a guard of ten thousand cgroups describes all of them at once. */
+const MOST_RESTED_ON = 64 * 1024 ** 2;
 /** Of compressed files a member holds so much (milliseconds, characters): less compresses worse. */
 const GZIP_MS = 1000;
 const GZIP_CHARACTERS = 256 * 1024;
@@ -50,6 +52,8 @@ export async function openRecordFile(
   let characters = 0;
   let written = 0;
   let lost = 0;
+  /** Whose description was lost: what was seen of them could not be read. */
+  const nameless = new Set<number>();
   let isOver = false;
   /** Anything but the head. */
   let hasContent = false;
@@ -110,7 +114,11 @@ export async function openRecordFile(
 
   const add = (line: RecordingLine) => {
     const text = `${toJson(line)}\n`;
-    if (text.length > LONGEST_LINE || characters + text.length > MOST_WAITING) {
+    const most = line.type === "cgroup" || line.type === "plans" ? MOST_RESTED_ON : MOST_WAITING;
+    const isNameless = (line.type === "snapshot" || line.type === "gone") && nameless.has(line.id);
+    const isLost = isNameless || text.length > LONGEST_LINE || characters + text.length > most;
+    if (line.type === "cgroup") isLost ? nameless.add(line.id) : nameless.delete(line.id);
+    if (isLost) {
       lost++;
       return;
     }

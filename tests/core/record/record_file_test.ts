@@ -50,6 +50,24 @@ for (const name of ["r.jsonl", "r.jsonl.gz"]) {
   });
 }
 
+Deno.test("however many cgroups are described at once, what was recorded can be read", async () => {
+  using folder = makeFolder();
+  const path = `${folder.path}/r`;
+  const file = await openRecordFile(path, { ...options, max: 1024 ** 3 });
+  const long = `/${"x".repeat(1000)}`;
+  const described = (id: number) => ({ ...cgroup, id, path: `${long}${id}`, measured: long });
+  const ids = Array.from({ length: 40_000 }, (_, n) => n + 1);
+  [head, ...ids.map(described)].forEach(file.line);
+  const looks = ids.map((id) => ({ type: "snapshot", at: 1_000_001, id, usage: 1 }) as const);
+  looks.forEach(file.line);
+  await file.close();
+  const read = await readAll(path);
+  const known = new Set(read.flatMap((line) => line.type === "cgroup" ? [line.id] : []));
+  assert.ok(known.size > 20_000);
+  assert.ok(known.size < ids.length);
+  assert.ok(read.every((line) => line.type !== "snapshot" || known.has(line.id)));
+});
+
 Deno.test("where nothing more can be written it is said once, and nothing is thrown", async () => {
   using folder = makeFolder();
   const told: string[] = [];
@@ -100,6 +118,17 @@ Deno.test("a link is not followed: who it leads to stays as it is", async () => 
   await file.close();
   assert.equal(Deno.readTextFileSync(other), "mine");
   assert.ok(Deno.lstatSync(path).isFile);
+});
+
+Deno.test("a link to what is no file makes no room, and neither does one such as /dev/stdout", async () => {
+  using folder = makeFolder();
+  const path = `${folder.path}/r`;
+  for (const target of [folder.path, "/dev/null", "/proc/self/fd/0"]) {
+    Deno.symlinkSync(target, path);
+    await assert.rejects(openRecordFile(path, { ...options, force: true }), /is no file/);
+    assert.equal(Deno.readLinkSync(path), target);
+    Deno.removeSync(path);
+  }
 });
 
 Deno.test("a run that ends before it has seen anything leaves no file", async () => {
