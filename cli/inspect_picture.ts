@@ -3,12 +3,13 @@
 import { readSubtree } from "../core/cgroup/subtree.ts";
 import { OomkitError, shortened } from "../core/errors.ts";
 import { gather } from "../core/picture/gather.ts";
-import { readRecording } from "../core/record/reader.ts";
 import type { AlsoShow } from "./inspect.ts";
 import type { ExitCode } from "./main.ts";
 import { printable } from "./output.ts";
-import { drawInto, openPictureFiles } from "./picture.ts";
+import { checkOwnFiles } from "./own_files.ts";
+import { openPictureFiles, type PictureFiles, seenIn, writePictures } from "./picture.ts";
 import { pictureWords } from "./picture_words.ts";
+import { linesOf } from "./reading.ts";
 import type { PictureFlags } from "./record_options.ts";
 
 /** @param names of recordings: one. Throws `OomkitError`, and leaves no picture then. */
@@ -31,16 +32,27 @@ export async function drawRecording(
       "name a file of --record, or add --tree for where memory is now",
     );
   }
-  const files = openPictureFiles(flags);
+  checkOwnFiles(flags, name);
+  // Whether they can be made, before what may take long; whoever breaks that off is left with nothing half done.
+  if (!flags.force) openPictureFiles(flags).drop();
+  let files: PictureFiles | undefined;
   try {
     const gathering = gather(pictureWords);
-    for await (const line of readRecording(name)) gathering.add(line);
-    await drawInto(files, gathering);
+    for await (const line of linesOf(name)) gathering.add(line);
+    const picture = seenIn(gathering);
+    if (picture === undefined) {
+      throw new OomkitError(
+        `cannot draw ${printable(shortened(name))}: nothing was seen in it`,
+        "give a recording of a run that has begun",
+      );
+    }
+    files = openPictureFiles(flags);
+    await writePictures(files, picture);
+    return 0;
   } catch (error) {
-    files.drop();
+    files?.drop();
     throw error;
   }
-  return 0;
 }
 
 /** Whether that is what is named, rather than a cgroup. */
@@ -67,11 +79,12 @@ interface TreeFlags extends PictureFlags {
 
 /** Throws `OomkitError` when a file cannot be made. */
 export function openTreePicture(flags: TreeFlags): TreePictureRun {
-  const files = openPictureFiles(flags);
+  checkOwnFiles(flags);
+  let files = flags.force ? undefined : openPictureFiles(flags);
   let seen: Parameters<AlsoShow> | undefined;
   return {
     show: (...those) => void (seen = those),
-    drop: files.drop,
+    drop: () => files?.drop(),
     async write() {
       const [cgroups, machine] = seen ?? [];
       const bounds = { depth: flags.depth ?? Infinity, top: flags.top ?? Infinity };
@@ -79,6 +92,7 @@ export function openTreePicture(flags: TreeFlags): TreePictureRun {
         .filter((tree) => tree !== undefined);
       if (machine === undefined || !trees?.length) return;
       const { drawTrees } = await import("./tree_picture.ts");
+      files ??= openPictureFiles(flags);
       await drawTrees(files, trees, machine, Date.now());
     },
   };

@@ -1,10 +1,10 @@
 /** The picture of a run, or of a recording of one: loaded only for who asks for it. */
 
-import { OomkitError, shortened } from "../core/errors.ts";
 import { gather, type Gathering } from "../core/picture/gather.ts";
 import type { Picture } from "../core/picture/picture.ts";
 import type { Recorder } from "../core/record/format.ts";
 import { recordingClock } from "../core/record/clock.ts";
+import { checkOwnFiles } from "./own_files.ts";
 import { openPictureFile, type PictureFile } from "./picture_file.ts";
 import { pictureWords } from "./picture_words.ts";
 import type { PictureFlags } from "./record_options.ts";
@@ -35,12 +35,7 @@ export interface PictureFiles {
 }
 
 export function openPictureFiles({ html, svg, force }: PictureFlags): PictureFiles {
-  if (html !== undefined && html === svg) {
-    throw new OomkitError(
-      `cannot write both --html and --svg to ${shortened(html)}`,
-      "name two files",
-    );
-  }
+  checkOwnFiles({ html, svg });
   const first = html === undefined ? undefined : openPictureFile(html, "the page", force === true);
   try {
     const second = svg === undefined
@@ -56,14 +51,20 @@ export function openPictureFiles({ html, svg, force }: PictureFlags): PictureFil
 
 /** What was ended before anything was seen leaves no file. */
 export async function drawInto(files: PictureFiles, gathering: Gathering): Promise<void> {
+  const picture = seenIn(gathering);
+  if (picture === undefined) files.drop();
+  else await writePictures(files, picture);
+}
+
+/** `undefined` where there is nothing to show. */
+export function seenIn(gathering: Gathering): Picture | undefined {
   const picture = gathering.picture();
   const isEmpty = picture === undefined ||
     picture.groups.length + picture.events.length === 0 && picture.tone === "fine";
-  await writePictures(files, isEmpty ? undefined : picture);
+  return isEmpty ? undefined : picture;
 }
 
-async function writePictures(files: PictureFiles, picture: Picture | undefined): Promise<void> {
-  if (picture === undefined) return files.drop();
+export async function writePictures(files: PictureFiles, picture: Picture): Promise<void> {
   try {
     if (files.html) {
       files.html.write(await (await import("../core/picture/page.ts")).runPage(picture));

@@ -11,6 +11,7 @@ import {
   type RecordingHead,
 } from "../core/record/format.ts";
 import { openRecordFile, type RecordFile } from "../core/record/record_file.ts";
+import { checkOwnFiles } from "./own_files.ts";
 import { isRecorded, type RecordFlags } from "./record_options.ts";
 import { printable, say } from "./output.ts";
 import { VERSION } from "./version.ts";
@@ -39,6 +40,7 @@ export async function openRecording(
   ...others: readonly Recorder[]
 ): Promise<RunRecording | undefined> {
   if (!isRecorded(flags) && others.length === 0) return undefined;
+  checkOwnFiles(flags);
   const file = flags.record === undefined ? undefined : await openRecordFile(flags.record, {
     max: flags.recordMax,
     force: flags.force === true,

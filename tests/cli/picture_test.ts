@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { gzipSync } from "node:zlib";
 import { makeFolder } from "../folder.ts";
-import { crowdedRun, head, killedRun } from "../recorded_run.ts";
+import { crowdedRun, head, killedRun, START } from "../recorded_run.ts";
 import { runOomkit } from "../run_oomkit.ts";
 import { makeTree } from "../trees.ts";
 
@@ -88,6 +89,55 @@ Deno.test("a picture is never written over a file without --force", async () => 
   assert.match(Deno.readTextFileSync(`${path}/run.html`), /^<!DOCTYPE html>/);
 });
 
+Deno.test("a large compressed recording is drawn without a word", async () => {
+  using folder = makeFolder();
+  const path = `${folder.path}/run.jsonl.gz`;
+  // What does not compress: every 64 KiB of it are waited for.
+  const noise = Array.from({ length: 30 }, () => crypto.getRandomValues(new Uint8Array(65_536)));
+  const lines = noise.map((bytes) => ({ type: "later", at: START, noise: bytes.toBase64() }));
+  Deno.writeFileSync(path, gzipSync(jsonl([head, ...lines, ...[...killedRun(20)].slice(1)])));
+  const page = `${folder.path}/run.html`;
+  const { code, stdout, stderr } = await runOomkit(["inspect", path, "--html", page]);
+  assert.deepEqual([code, stdout, stderr], [0, "", ""]);
+});
+
+Deno.test("with --force no file of a call makes room for another of it", async () => {
+  using folder = makeFolder();
+  using tree = makeTree(2, { "/a": { "memory.max": 4096 } });
+  const { path } = folder;
+  const recording = jsonl(killedRun(20));
+  Deno.writeTextFileSync(`${path}/run.jsonl`, recording);
+  Deno.symlinkSync("run.jsonl", `${path}/link`);
+  Deno.symlinkSync(".", `${path}/here`);
+  const watch = ["watch", "--root", tree.dir, "/a", "--for", "0s"];
+  const page = ["--html", `${path}/here/run.jsonl`];
+  const cases: readonly (readonly [readonly string[], RegExp])[] = [
+    [["inspect", `${path}/run.jsonl`, ...page], /--html to .*: it is the recording itself/],
+    [["inspect", `${path}/link`, ...page], /it is the recording itself/],
+    [["inspect", `${path}/run.jsonl`, "--svg", `${path}/run.jsonl`], /it is the recording itself/],
+    [[...watch, "--record", `${path}/run.jsonl`, ...page], /it is the file of --record/],
+    [[...watch, ...page, "--svg", `${path}/run.jsonl`], /it is the file of --html/],
+  ];
+  for (const [args, message] of cases) {
+    assert.match(await refused([...args, "--force"]), message);
+    assert.equal(Deno.readTextFileSync(`${path}/run.jsonl`), recording);
+  }
+});
+
+Deno.test("what cannot be drawn replaces nothing, and is never passed over in silence", async () => {
+  using folder = makeFolder();
+  const { path } = folder;
+  Deno.writeTextFileSync(`${path}/page.html`, "mine");
+  const empty = folder.write("empty.jsonl", jsonl([head]));
+  const page = ["--html", `${path}/page.html`, "--force"];
+  await refused(["inspect", `${path}/missing.jsonl`, ...page]);
+  await refused(["inspect", "/no/such/cgroup", "--tree", ...page]);
+  assert.match(await refused(["inspect", empty, ...page]), /nothing was seen in it/);
+  assert.equal(Deno.readTextFileSync(`${path}/page.html`), "mine");
+  await refused(["inspect", empty, "--svg", `${path}/new.svg`]);
+  assert.deepEqual(namesIn(path), ["empty.jsonl", "page.html"]);
+});
+
 Deno.test("a file that cannot be made is told of before the run, whoever it is of", async () => {
   using folder = makeFolder();
   using tree = makeTree(2, { "/a": { "memory.max": 4096 } });
@@ -105,7 +155,10 @@ Deno.test("a file that cannot be made is told of before the run, whoever it is o
     );
   }
   const both = ["watch", "--root", tree.dir, "/a", "--html", "x", "--svg", "x"];
-  assert.match(await refused(both), /cannot write both --html and --svg to x; name two files/);
+  assert.match(
+    await refused(both),
+    /cannot write --svg to x: it is the file of --html; name two files/,
+  );
   assert.deepEqual(namesIn(folder.path), []);
 });
 
