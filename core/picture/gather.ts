@@ -22,6 +22,8 @@ export interface Gathering {
 
 /** All series together: 16 bytes each, so some 10 MB at the very most, in a guard too. */
 const MOST_IN_ALL = 600_000;
+/** Where builds or jobs come and go there is no end of them; of those that are gone the ones that were far from their limit go. */
+export const MOST_GROUPS = 10_000;
 const MOST_EVENTS = 5000;
 const MOST_CASUALTIES = 1000;
 
@@ -35,6 +37,8 @@ interface Raw {
   full: Series;
   peak: number | null;
   closest: number | null;
+  closestLimit: number | null;
+  closestLeft: number | null;
   gone: number | null;
 }
 
@@ -50,7 +54,7 @@ export function gather({ shown, facts }: Words): Gathering {
   const casualties: Unplaced<Casualty>[] = [];
   const kills = new Map<string, number>();
   const tolds: { verdict?: string | undefined; isFine?: boolean; would: number } = { would: 0 };
-  const left = { events: 0, casualties: 0, lost: 0, points: false };
+  const left = { groups: 0, events: 0, casualties: 0, lost: 0, points: false };
 
   const put = (series: Series, at: number, value: number) => {
     const before = series.length;
@@ -60,11 +64,25 @@ export function gather({ shown, facts }: Words): Gathering {
     if (points > MOST_IN_ALL) points -= shorten(raws.values());
   };
 
+  const makeRoom = () => {
+    left.groups++;
+    let least: Raw | undefined;
+    for (const raw of raws.values()) {
+      if (raw.gone === null || kills.has(raw.cgroup.path)) continue;
+      if (least === undefined || (raw.closest ?? -1) < (least.closest ?? -1)) least = raw;
+    }
+    if (least === undefined) return;
+    raws.delete(least.id);
+    for (const { length } of [least.usage, least.working, least.some, least.full]) points -= length;
+  };
+
   const addCgroup = (line: RecordedCgroup) => {
     const raw = raws.get(line.id);
     const step = { at: line.at, limit: line.limit };
-    if (raw === undefined) raws.set(line.id, fresh(line, step));
-    else {
+    if (raw === undefined) {
+      if (raws.size >= MOST_GROUPS) makeRoom();
+      if (raws.size < MOST_GROUPS) raws.set(line.id, fresh(line, step));
+    } else {
       raw.cgroup = line;
       if (raw.limits.at(-1)?.limit !== line.limit) raw.limits.push(step);
     }
@@ -82,7 +100,10 @@ export function gather({ shown, facts }: Words): Gathering {
     if (line.full !== undefined) put(raw.full, line.at, line.full);
     raw.peak = Math.max(raw.peak ?? 0, line.usage);
     const { limit } = raw.cgroup;
-    if (limit) raw.closest = Math.max(raw.closest ?? 0, line.usage / limit);
+    if (!limit || line.usage / limit < (raw.closest ?? 0)) return;
+    raw.closest = line.usage / limit;
+    raw.closestLimit = limit;
+    raw.closestLeft = Math.max(0, limit - line.usage);
   };
 
   const addEvent = (at: number, told: Told) => {
@@ -140,10 +161,11 @@ export function gather({ shown, facts }: Words): Gathering {
     picture(remarks = []) {
       if (head === undefined) return undefined;
       const groups = [...raws.values()].map((raw) => groupOf(raw, kills, shown)).sort(byWeight);
-      const placeOf = new Map([...raws.values()].map((raw) => [
-        raw.cgroup.path,
-        groups.findIndex(({ id }) => id === raw.id),
-      ]));
+      const places = new Map(groups.map(({ id }, place) => [id, place]));
+      // Of several that had the same path it is the last.
+      const placeOf = new Map(
+        [...raws.values()].map((raw) => [raw.cgroup.path, places.get(raw.id)!]),
+      );
       const placed = <T extends Unplaced<Happening | Casualty>>({ of, ...rest }: T) => ({
         ...rest,
         group: placeOf.get(of) ?? null,
@@ -177,6 +199,8 @@ function fresh(cgroup: RecordedCgroup, step: Step): Raw {
     full: emptySeries(),
     peak: null,
     closest: null,
+    closestLimit: null,
+    closestLeft: null,
     gone: null,
   };
 }
@@ -220,7 +244,9 @@ function byWeight(a: Group, b: Group): number {
 
 function remarksOf(
   why: string | undefined,
-  left: Readonly<{ events: number; casualties: number; lost: number; points: boolean }>,
+  left: Readonly<
+    { groups: number; events: number; casualties: number; lost: number; points: boolean }
+  >,
 ): string[] {
   return [
     ...(why === "full" ? ["The recording was full before the run had ended."] : []),
@@ -229,6 +255,7 @@ function remarksOf(
       ? ["Of the longest lines only the least and the most of each stretch are kept."]
       : []),
     ...(left.lost > 0 ? [`${left.lost} looks came faster than they could be written down.`] : []),
+    ...(left.groups > 0 ? [`${left.groups} more cgroups are left out here.`] : []),
     ...(left.events > 0 ? [`${left.events} more events are left out here.`] : []),
     ...(left.casualties > 0 ? [`${left.casualties} more victims are left out here.`] : []),
   ];

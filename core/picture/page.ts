@@ -122,12 +122,8 @@ function tiles({ groups, casualties }: Picture): string {
     .sort((a, b) => b.closest! - a.closest!)[0];
   const facts: [string, string, string][] = [];
   if (near !== undefined) {
-    const limit = near.limit ?? near.limits.findLast((step) => step.limit !== null)?.limit ?? null;
-    const left = limit === null || near.peak === null
-      ? "–"
-      : bytesText(Math.max(0, limit - near.peak));
     facts.push(["most of a limit in use", `${(100 * near.closest!).toFixed(1)} %`, near.path]);
-    facts.push(["least headroom there", left, near.path]);
+    facts.push(["least headroom there", bytesText(near.closestLeft), near.path]);
   } else {
     const largest = groups.filter(({ peak }) => peak !== null).sort((a, b) => b.peak! - a.peak!)[0];
     if (largest) facts.push(["peak usage", bytesText(largest.peak), largest.path]);

@@ -40,6 +40,9 @@ export interface Group {
   readonly peak: number | null;
   /** The most of the limit that was in use at any look, 0 to 1 and above. */
   readonly closest: number | null;
+  /** Which limit that was, and what was left of it then. */
+  readonly closestLimit: number | null;
+  readonly closestLeft: number | null;
   /** By the kernel. */
   readonly kills: number;
   /** When it was removed. */

@@ -13,7 +13,8 @@ export interface Series {
 /** What a browser draws and searches without a stall; docs/pictures.md has the figures. */
 export const MOST_POINTS = 100_000;
 
-const FIRST_POINTS = 64;
+/** Most cgroups of a machine come and go without being looked at often. */
+const FIRST_POINTS = 8;
 
 export function emptySeries(): Series {
   return { t: new Float64Array(FIRST_POINTS), v: new Float64Array(FIRST_POINTS), length: 0 };

@@ -58,7 +58,7 @@ export function verdictOf(seen: Seen, told: Told): { verdict: string; tone: Tone
   return {
     verdict: sentence(
       `Nothing was killed: ${subject} used at most ${share} of its limit, ${
-        bytesText(nearest.limit)
+        bytesText(nearest.closestLimit)
       }${would}`,
     ),
     tone: nearest.closest! >= CLOSE || would !== "" ? "warn" : "fine",

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { pictureWords } from "../../../cli/picture_words.ts";
-import { gather } from "../../../core/picture/gather.ts";
+import { gather, MOST_GROUPS } from "../../../core/picture/gather.ts";
 import type { Picture } from "../../../core/picture/picture.ts";
 import type { RecordingLine } from "../../../core/record/format.ts";
 import {
@@ -131,6 +131,34 @@ Deno.test("a limit that changes is drawn as steps, and nearness is to the one th
   assert.deepEqual(group!.limits.map(({ limit }) => limit), [100 * MIB, 200 * MIB]);
   assert.equal(group!.closest, 0.6);
   assert.equal(group!.gone, START + 4);
+});
+
+Deno.test("the verdict names the limit that was near, not the one that came after it", () => {
+  const picture = pictureOf(
+    head,
+    a,
+    snapshot(START + 1, 1, 98 * MIB),
+    cgroupLine(1, { path: "/a", limit: 1000 * MIB }, START + 2),
+    snapshot(START + 3, 1, 99 * MIB),
+    endLine(START + 5),
+  );
+  assert.match(picture.verdict, /used at most 98\.0 % of its limit, 100\.0 MiB\.$/);
+  assert.equal(picture.groups[0]!.closestLeft, 2 * MIB);
+});
+
+Deno.test("of cgroups without end those stay that are there, or were near their limit", () => {
+  const lines: RecordingLine[] = [head];
+  for (let id = 1; id <= MOST_GROUPS + 500; id++) {
+    lines.push(
+      cgroupLine(id, { path: `/${id}`, limit: 100 * MIB }),
+      snapshot(START + id, id, (id === 7 ? 99 : 10) * MIB),
+      { type: "gone", at: START + id, id },
+    );
+  }
+  const picture = pictureOf(...lines, endLine(START + 1e6));
+  assert.equal(picture.groups.length, MOST_GROUPS);
+  assert.equal(picture.groups[0]!.path, "/7");
+  assert.deepEqual(picture.remarks, ["500 more cgroups are left out here."]);
 });
 
 Deno.test("what the reader has to know of the recording is said", () => {
