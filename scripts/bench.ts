@@ -85,7 +85,7 @@ await run("bench", async () => {
   return 0;
 });
 
-function tell(bench: string, { tables, lines }: Measured, before: number): void {
+function tell(bench: string, { tables, lines, isPart }: Measured, before: number): void {
   const records = parseRecords(peek(RECORDS));
   const here = conditions();
   const last = lastOf(records, bench, here);
@@ -94,6 +94,9 @@ function tell(bench: string, { tables, lines }: Measured, before: number): void 
   }
   for (const line of [...lines, describeLast(last, here)]) say(line);
   if (!isRecorded) return;
+  if (isPart) {
+    return note(`bench: ${bench} is not recorded: with these options it is another measurement`);
+  }
   const at = new Date().toISOString();
   const record: BenchRecord = { bench, at, ...here, load: before, rows: rowsOf(tables) };
   const text = withRecord(records, record).map((each) => `${JSON.stringify(each)}\n`);
