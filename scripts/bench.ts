@@ -43,8 +43,7 @@ const firstOption = args.findIndex((arg) => arg.startsWith("-"));
 const named = firstOption < 0 ? args : args.slice(0, firstOption);
 const options = args.slice(named.length);
 
-/** Those that tell lines alone are not compared. */
-const benches: Readonly<Record<string, () => Promise<Measured | string[]>>> = {
+const benches: Readonly<Record<string, () => Promise<Measured>>> = {
   "start-up": startUp,
   sweep,
   latency,
@@ -75,9 +74,7 @@ await run("bench", async () => {
     await cleanUp();
     try {
       const before = load();
-      const found = await benches[name]!();
-      if (Array.isArray(found)) say(`\n${found.join("\n")}`);
-      else tell(name, found, before);
+      tell(name, await benches[name]!(), before);
     } finally {
       await cleanUp();
     }

@@ -106,7 +106,7 @@ export async function race(args: readonly string[]): Promise<Measured> {
     return {
       tables: isTimed ? raceTables(raced, cores) : [],
       lines: ["", ...lines],
-      isPart: options.only !== undefined || options.isLive,
+      isPart: options.only.length > 0 || options.isLive,
     };
   } catch (error) {
     await unlessInterrupted();
