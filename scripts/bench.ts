@@ -43,8 +43,7 @@ const firstOption = args.findIndex((arg) => arg.startsWith("-"));
 const named = firstOption < 0 ? args : args.slice(0, firstOption);
 const options = args.slice(named.length);
 
-/** Those that tell lines alone are not compared. */
-const benches: Readonly<Record<string, () => Promise<Measured | string[]>>> = {
+const benches: Readonly<Record<string, () => Promise<Measured>>> = {
   "start-up": startUp,
   sweep,
   latency,
@@ -75,9 +74,7 @@ await run("bench", async () => {
     await cleanUp();
     try {
       const before = load();
-      const found = await benches[name]!();
-      if (Array.isArray(found)) say(`\n${found.join("\n")}`);
-      else tell(name, found, before);
+      tell(name, await benches[name]!(), before);
     } finally {
       await cleanUp();
     }
@@ -85,7 +82,7 @@ await run("bench", async () => {
   return 0;
 });
 
-function tell(bench: string, { tables, lines }: Measured, before: number): void {
+function tell(bench: string, { tables, lines, isPart }: Measured, before: number): void {
   const records = parseRecords(peek(RECORDS));
   const here = conditions();
   const last = lastOf(records, bench, here);
@@ -94,6 +91,9 @@ function tell(bench: string, { tables, lines }: Measured, before: number): void 
   }
   for (const line of [...lines, describeLast(last, here)]) say(line);
   if (!isRecorded) return;
+  if (isPart) {
+    return note(`bench: ${bench} is not recorded: with these options it is another measurement`);
+  }
   const at = new Date().toISOString();
   const record: BenchRecord = { bench, at, ...here, load: before, rows: rowsOf(tables) };
   const text = withRecord(records, record).map((each) => `${JSON.stringify(each)}\n`);

@@ -15,7 +15,7 @@ import { MIB } from "./race_cells.ts";
 import { pause, within } from "./race_children.ts";
 import { type RaceGuard, startRaceGuard } from "./race_guard.ts";
 import { executable, makeEmptyProgram, versionOf } from "./start_up.ts";
-import { against, figure, mebibytes } from "./statistics.ts";
+import { against, figure, type Measured, mebibytes, once } from "./statistics.ts";
 
 const ANONYMOUS_TARGET = 30;
 const IDLE_TARGET = 0.5;
@@ -33,7 +33,7 @@ const FLOORS = [
 ] as const;
 const EATEN_WITHIN_MS = 20_000;
 
-export async function footprint(args: readonly string[]): Promise<string[]> {
+export async function footprint(args: readonly string[]): Promise<Measured> {
   const { cgroups, limit, seconds, rate } = parse(args);
   const bench = makeBenchCgroup();
   const { dialect } = bench.hierarchy;
@@ -67,7 +67,9 @@ export async function footprint(args: readonly string[]): Promise<string[]> {
     for (const [name, text] of FLOORS) floors.push(await floorOf(folder, name, text));
     const isAhead = lives && await guardsStill(guard, children.at(-1)!);
     const [first = rest, last = rest] = [stages[0], stages.at(-1)];
-    return [
+    const peak = readPeak(home) ?? NaN;
+    const lines = [
+      "",
       `guard of ${cgroups} cgroups in a cgroup of ${limit} MiB; armed after ${
         figure(armedAfter)
       } s`,
@@ -84,10 +86,24 @@ export async function footprint(args: readonly string[]): Promise<string[]> {
       } epoll ` +
       `entries, ${last.inotifyWatches - first.inotifyWatches} inotify watches`,
       `then a cgroup was filled: ${isAhead ? "the guard was first" : "THE GUARD WAS NOT FIRST"}`,
-      `the highest usage of the guard's own cgroup: ${mebibytes(readPeak(home) ?? NaN)}${
+      `the highest usage of the guard's own cgroup: ${mebibytes(peak)}${
         lives ? "" : "; THE KERNEL KILLED THE GUARD THERE"
       }`,
     ];
+    const row = (what: string, value: number) => ({ what, summary: once(value) });
+    const tables = [
+      {
+        title: "memory",
+        unit: "MiB",
+        rows: [
+          row("anonymous, at rest", rest.anonymous / MIB),
+          row("anonymous, at the end", last.anonymous / MIB),
+          row("highest usage of its own cgroup", peak / MIB),
+        ],
+      },
+      { title: "CPU", unit: "% of a core", rows: [row("at rest", idle)] },
+    ];
+    return { tables, lines, isPart: args.length > 0 };
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }

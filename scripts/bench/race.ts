@@ -29,14 +29,15 @@ import { type RaceGuard, startRaceGuard } from "./race_guard.ts";
 import { mapLog } from "./race_memory.ts";
 import { race as raceOnce, type Run, type Stage } from "./race_run.ts";
 import { isEmulated, stress } from "./race_stress.ts";
-import { hasWon, type Raced, raceLines, targetLines } from "./race_table.ts";
+import { hasWon, type Raced, raceLines, raceTables, targetLines } from "./race_table.ts";
+import type { Measured } from "./statistics.ts";
 
 const MOST_FILLERS = 4;
 const LARGEST = 1.5 * 512 * MIB;
 /** Each lasts until a deadline: so many in one cell say enough. */
 const MOST_STUCK = 3;
 
-export async function race(args: readonly string[]): Promise<string[]> {
+export async function race(args: readonly string[]): Promise<Measured> {
   const options = parseRaceOptions(args);
   const bench = makeBenchCgroup();
   const { version, limitFile } = bench.hierarchy.dialect;
@@ -93,7 +94,7 @@ export async function race(args: readonly string[]): Promise<string[]> {
       }
     }
     const minutes = (performance.now() - started) / 60_000;
-    return [
+    const lines = [
       `guard against the kernel's killer, ${options.runs} runs each, ${minutes.toFixed(1)} minutes${
         options.isLive ? ", with the live view" : ""
       }`,
@@ -102,6 +103,11 @@ export async function race(args: readonly string[]): Promise<string[]> {
       "",
       ...targetLines(raced, version === 1 ? ["notify", "hold"] : ["tripwire"], isTimed),
     ];
+    return {
+      tables: isTimed ? raceTables(raced, cores) : [],
+      lines: ["", ...lines],
+      isPart: options.only.length > 0 || options.isLive,
+    };
   } catch (error) {
     await unlessInterrupted();
     throw error;

@@ -2,7 +2,7 @@
 
 import { type Cell, cellName, MIB, type RaceMode } from "./race_cells.ts";
 import type { Run } from "./race_run.ts";
-import { against, figure, summarize } from "./statistics.ts";
+import { against, figure, summarize, type Table } from "./statistics.ts";
 
 export interface Raced {
   readonly cell: Cell;
@@ -28,6 +28,22 @@ export const hasWon = ({ kernelKills, killed, isStuck }: Run) =>
   kernelKills === 0 && killed > 0 && !isStuck;
 
 export const isAtLimit = ({ peak, limit }: Run) => peak === undefined || peak >= limit;
+
+/** What later runs are compared with. */
+export function raceTables(raced: readonly Raced[], cores: number): Table[] {
+  const table = (title: string, of: (run: Run) => number | undefined): Table => ({
+    title,
+    unit: "ms",
+    rows: raced.map(({ cell, guarded }) => ({
+      what: `${title}: ${cell.mode}, ${cellName(cell, cores)}`,
+      summary: summarize(known(guarded.map(of))),
+    })).filter(({ summary }) => summary.runs > 0),
+  });
+  return [
+    table("crossing → last page", ({ lastPage }) => lastPage),
+    table("crossing → free", ({ free }) => free),
+  ];
+}
 
 /** Times are `median / p95 / max` in milliseconds. */
 export function raceLines(raced: readonly Raced[], version: 1 | 2, cores: number): string[] {

@@ -32,7 +32,12 @@ export interface Table {
 export interface Measured {
   readonly tables: readonly Table[];
   readonly lines: readonly string[];
+  /** Not what it measures by itself, so that it does not take the place of that. */
+  readonly isPart?: boolean;
 }
+
+/** Of what is measured once. */
+export const once = (value: number): Summary => summarize([value]);
 
 /** `1.02 × (target 1.5 ×: met)`, for what must not be more than its target. */
 export function against(target: number, value: number, unit: string): string {

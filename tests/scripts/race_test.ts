@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { cellName, cellsOf, parseRaceOptions } from "../../scripts/bench/race_cells.ts";
 import type { Run } from "../../scripts/bench/race_run.ts";
-import { raceLines, targetLines } from "../../scripts/bench/race_table.ts";
+import { raceLines, raceTables, targetLines } from "../../scripts/bench/race_table.ts";
 
 const MIB = 1024 ** 2;
 
@@ -51,6 +51,15 @@ Deno.test("a race takes a number of runs, and nothing that it does not know", ()
   assert.equal(parseRaceOptions([]).runs, 30);
   assert.throws(() => parseRaceOptions(["--runs", "0"]), /takes a whole number/);
   assert.throws(() => parseRaceOptions(["--fast"]), /race takes --runs, --only and --live/);
+});
+
+Deno.test("later races are compared by each cell's times, of the runs in which they are known", () => {
+  const tables = raceTables([{ cell: cell!, guarded: [won, lost], alone: [] }], 2);
+  const all = { median: 0.1, p95: 0.1, max: 0.1, runs: 1 };
+  assert.deepEqual(tables[0]!.rows, [
+    { what: "crossing → last page: notify, 64 MiB, unthrottled", summary: all },
+  ]);
+  assert.deepEqual(raceTables([{ cell: cell!, guarded: [lost], alone: [] }], 2)[0]!.rows, []);
 });
 
 Deno.test("what was needed of the margin is unknown once usage was at the limit", () => {

@@ -119,7 +119,9 @@ Deno.test("what is no record of pauses does nothing, and goes", () => {
 
 Deno.test("a guard that has ended is at work no longer, also before anybody has waited for it", async () => {
   using folder = makeFolder();
-  const script = 'sh -c "exit 0" & echo $!; exec cat';
+  // A shell waits for its children, while what it has become does not: the child's end is not to come before that.
+  const child = 'until read -r comm < /proc/$PPID/comm && [ "$comm" = cat ]; do :; done';
+  const script = `sh -c '${child}' & echo $!; exec cat`;
   const parent = new Deno.Command("sh", { args: ["-c", script], stdin: "piped", stdout: "piped" })
     .spawn();
   const reader = parent.stdout.getReader();
