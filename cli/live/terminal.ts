@@ -3,7 +3,7 @@
  * but SIGKILL, which leaves nobody to do it.
  */
 
-import { isInForeground } from "../../core/cgroup/foreground.ts";
+import { hasJobControl, isInForeground } from "../../core/cgroup/foreground.ts";
 import { type Size, terminalSize } from "../draw/ink.ts";
 import { widthOf } from "../draw/width.ts";
 import { onSignals } from "../signals.ts";
@@ -17,7 +17,7 @@ export interface Terminal {
   show(lines: readonly string[], size: Size): void;
   /** All of it the next time. */
   forget(): void;
-  /** Stops this program as a job of its shell; later it goes on from here. */
+  /** Stops the job of the shell that this program is, or is part of; later it goes on from here. Without a shell that can nothing is done. */
   suspend(): void;
   /** Waits for what is being written, but not for long, and gives the terminal back; one that is stuck it leaves as it is. */
   close(): Promise<void>;
@@ -81,10 +81,17 @@ export function openTerminal({ key, draw, gone }: TerminalOptions): Terminal {
       draw();
     } else waiting = setTimeout(resume, BACK_MS);
   };
-  const suspend = () => {
+  const stop = () => {
+    if (!hasJobControl()) return;
     restore();
     // Not SIGTSTP, which would come back here. A shell tells both alike (wait(2), WIFSTOPPED).
     Deno.kill(Deno.pid, "SIGSTOP");
+  };
+  const suspend = () => {
+    if (!hasJobControl()) return;
+    restore();
+    // To the whole group, as a terminal does: a script that waits for this program would keep the shell waiting.
+    Deno.kill(0, "SIGTSTP");
   };
   const write = async (text: string) => {
     let bytes = encoder.encode(text);
@@ -99,7 +106,7 @@ export function openTerminal({ key, draw, gone }: TerminalOptions): Terminal {
 
   enter();
   const offSignals = onSignals(["SIGWINCH", "SIGTSTP", "SIGCONT"], (signal) => {
-    if (signal === "SIGTSTP") suspend();
+    if (signal === "SIGTSTP") stop();
     else if (signal === "SIGWINCH") {
       before = [];
       draw();
