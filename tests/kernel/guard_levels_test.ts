@@ -1,6 +1,7 @@
 /** `oomkit guard` on real kernels: levels, what is done at each, and which cgroups it follows. */
 
 import assert from "node:assert/strict";
+import { dirname, join } from "node:path";
 import {
   deedsOf,
   feedSlowly,
@@ -96,12 +97,18 @@ function startWriter(cgroup: RealCgroup, file: string) {
 }
 
 kernelTest("who frees its memory when it is asked to end lives", async () => {
+  await using beside = makeRealCgroup("beside");
+  // Ahead of the simulation, which does not wait for a guard that takes long to start.
+  const simulations = join(dirname(beside.path), "oomkit-sim-*");
+  await using guarded = await startGuarded([
+    ...["--policy", "process", "--grace", "3s"],
+    ...WIDE,
+    simulations,
+  ]);
   const flags = ["--mb", "48", "--rate", "4M/s", "--on-signal", "free"];
   await using simulation = startSimulation(flags);
   const { cgroup, pids } = await simulation.next("start");
-  const words = ["--policy", "process", "--grace", "3s", ...WIDE, cgroup];
-  await using guarded = await startGuarded(words);
-  const asked = await guarded.next(isDeed);
+  const asked = await guarded.next((event) => isDeed(event) && event.cgroup === cgroup);
   assert.deepEqual([asked.signal, asked.outcome], ["SIGTERM", "alive"]);
   assert.equal(asked.victim.pid, pids[0]);
   assert.ok(isAlive(pids[0]), JSON.stringify(asked));
