@@ -17,7 +17,7 @@ export interface Terminal {
   show(lines: readonly string[], size: Size): void;
   /** All of it the next time. */
   forget(): void;
-  /** Stops the job of the shell that this program is, or is part of; later it goes on from here. Without a shell that can nothing is done. */
+  /** Stops this program as a job of its shell, where there is one; later it goes on from here. */
   suspend(): void;
   /** Waits for what is being written, but not for long, and gives the terminal back; one that is stuck it leaves as it is. */
   close(): Promise<void>;
@@ -81,17 +81,11 @@ export function openTerminal({ key, draw, gone }: TerminalOptions): Terminal {
       draw();
     } else waiting = setTimeout(resume, BACK_MS);
   };
-  const stop = () => {
+  const suspend = () => {
     if (!hasJobControl()) return;
     restore();
     // Not SIGTSTP, which would come back here. A shell tells both alike (wait(2), WIFSTOPPED).
     Deno.kill(Deno.pid, "SIGSTOP");
-  };
-  const suspend = () => {
-    if (!hasJobControl()) return;
-    restore();
-    // To the whole group, as a terminal does: a script that waits for this program would keep the shell waiting.
-    Deno.kill(0, "SIGTSTP");
   };
   const write = async (text: string) => {
     let bytes = encoder.encode(text);
@@ -106,7 +100,7 @@ export function openTerminal({ key, draw, gone }: TerminalOptions): Terminal {
 
   enter();
   const offSignals = onSignals(["SIGWINCH", "SIGTSTP", "SIGCONT"], (signal) => {
-    if (signal === "SIGTSTP") stop();
+    if (signal === "SIGTSTP") suspend();
     else if (signal === "SIGWINCH") {
       before = [];
       draw();

@@ -47,20 +47,6 @@ kernelTest("Ctrl-Z gives the terminal back to the shell, fg draws everything ane
   await screen.until((text) => text.includes("summary") && !isView(text), "ended");
 }, { why });
 
-kernelTest("Ctrl-Z stops the script that it was started from, too, and fg both", async () => {
-  await using cgroup = makeRealCgroup("live");
-  using screen = await openShell();
-  screen.press(`sh -c "${program} watch ${cgroup.path}; echo after it"`, "Enter");
-  await screen.until(isView, "drew");
-  screen.press("C-z");
-  await screen.until((text) => text.includes("Stopped") && !isView(text), "stopped");
-  assert.equal(screen.modes(), AS_FOUND);
-  screen.press("fg", "Enter");
-  await screen.until(isView, "drew again");
-  screen.press("q");
-  await screen.until((text) => text.includes("after it") && !isView(text), "ended");
-}, { why });
-
 kernelTest("where no shell could let it go on, Ctrl-Z stops nothing", async () => {
   await using cgroup = makeRealCgroup("live");
   // Not as its own child, which tmux would let go on.
