@@ -171,8 +171,8 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
       const { openWatchLive } = await import("./live/of_watch.ts");
       live = openWatchLive({ wishes: flags, end: reach }, options.thresholds, () => watching);
     }
-    // All of it in one go, so that no line of another comes in between.
-    const arming = createProgress(live ? undefined : terminalOutput());
+    // All of it in one go, so that no line of another comes in between, and no view is drawn yet.
+    const arming = createProgress(terminalOutput());
     watching = startWatch({
       ...options,
       ...(recording && { recorder: recording }),

@@ -8,8 +8,8 @@ export interface TerminalScreen extends Disposable {
   resize(columns: number, rows: number): void;
   /** What is shown now, line by line. */
   lines(): string[];
-  /** Resolves with the screen once `is` holds of it; throws with what it shows instead when that takes too long. */
-  until(is: (text: string) => boolean, what: string): Promise<string>;
+  /** Resolves with the screen once it fits; throws with what it shows instead when that takes too long. */
+  until(fits: RegExp | ((text: string) => boolean), what?: string): Promise<string>;
   /** Whether it shows the alternate screen, has a cursor, and wraps lines. */
   modes(): string;
   /** Takes the terminal away from under the program. */
@@ -36,7 +36,7 @@ export const AS_FOUND = "alternate=0 cursor=1 wrap=1";
 
 let opened = 0;
 
-/** @param command for sh. */
+/** @param command for sh; $DIR is a folder that goes with the terminal. */
 export function openTmux(
   command: string,
   { columns = 100, rows = 24, env = {} }: {
@@ -47,17 +47,18 @@ export function openTmux(
 ): TerminalScreen {
   const dir = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   const socket = `${dir}/tmux-${++opened}`;
+  const variables = { LC_ALL: "C.UTF-8", DIR: dir, ...env };
   const tmux = (...args: string[]): string => {
     const { success, stdout, stderr } = new Deno.Command("tmux", {
       args: ["-u", "-S", socket, "-f", "/dev/null", ...args],
       stdin: "null",
-      env: { LC_ALL: "C.UTF-8", ...env },
+      env: variables,
     }).outputSync();
     const decoder = new TextDecoder();
     if (!success) throw new Error(`tmux ${args[0]}: ${decoder.decode(stderr)}`);
     return decoder.decode(stdout);
   };
-  const settings = Object.entries(env).flatMap(([name, value]) => ["-e", `${name}=${value}`]);
+  const settings = Object.entries(variables).flatMap(([name, value]) => ["-e", `${name}=${value}`]);
   const size = ["-x", String(columns), "-y", String(rows)];
   tmux("new-session", "-d", "-s", "test", ...size, ...settings, "sh", "-c", command);
   const lines = () => tmux("capture-pane", "-p", "-t", "test").split("\n").slice(0, -1);
@@ -67,11 +68,11 @@ export function openTmux(
     resize: (columns, rows) =>
       void tmux("resize-window", "-t", "test", "-x", String(columns), "-y", String(rows)),
     lines,
-    async until(is, what) {
+    async until(fits, what = `fitted ${fits}`) {
       const deadline = performance.now() + LATEST_MS;
       for (let text = "";; await new Promise((resolve) => setTimeout(resolve, LOOK_MS))) {
         text = lines().join("\n");
-        if (is(text)) return text;
+        if (fits instanceof RegExp ? fits.test(text) : fits(text)) return text;
         if (performance.now() > deadline) throw new Error(`never ${what}, but this:\n${text}`);
       }
     },
@@ -87,4 +88,16 @@ export function openTmux(
       Deno.removeSync(dir, { recursive: true });
     },
   };
+}
+
+/** A shell whose prompt is `$ `. */
+export async function openShell(options: Parameters<typeof openTmux>[1] = {}) {
+  const screen = openTmux("exec sh -i", { ...options, env: { PS1: "$ ", ...options.env } });
+  try {
+    await screen.until(/^\$/m, "prompted");
+  } catch (error) {
+    screen[Symbol.dispose]();
+    throw error;
+  }
+  return screen;
 }

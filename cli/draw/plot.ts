@@ -153,23 +153,49 @@ function paint(cells: readonly Cell[], ink: Ink): string {
   return text;
 }
 
-/** Each label begins beneath its moment, or ends there where the edge is near, in the first row that has room for it. */
+/** A mark in its row, and the columns that it takes. */
+interface Placed {
+  readonly mark: Mark;
+  readonly from: number;
+  readonly to: number;
+  readonly text: string;
+}
+
+/** Beneath its moment each; what crosses out the limit is what one looks for, and has the first choice where not all find room. */
 function markRows({ marks, span, ink }: Plot, columns: number, sign: string): string[] {
-  const rows: { text: string; width: number }[] = [];
-  for (const { at, label, role } of marks.toSorted((a, b) => a.at - b.at)) {
+  const byTime = marks.toSorted((a, b) => a.at - b.at).flatMap((mark): Placed[] => {
+    const { at, label, role } = mark;
     const column = columnOf(at, span, columns);
     const width = label.length + 2;
     const isLate = column + width > columns;
     const from = isLate ? column + 1 - width : column;
-    const text = isLate ? `${label} ${sign}` : `${sign} ${label}`;
-    if (from < 0) continue;
-    let row = rows.find((each) => each.width === 0 || each.width < from);
-    if (row === undefined) {
-      if (rows.length === MOST_MARK_ROWS) continue;
-      rows.push(row = { text: "", width: 0 });
+    const text = ink(role, isLate ? `${label} ${sign}` : `${sign} ${label}`);
+    return from < 0 ? [] : [{ mark, from, to: from + width, text }];
+  });
+  const isEnd = ({ mark }: Placed) => mark.isEnd === true;
+  const rows = inRows(byTime);
+  const hasAll = rows.flat().filter(isEnd).length === byTime.filter(isEnd).length;
+  const endsFirst = () => byTime.toSorted((a, b) => Number(isEnd(b)) - Number(isEnd(a)));
+  return (hasAll ? rows : inRows(endsFirst())).map((row) => {
+    let line = "";
+    let width = 0;
+    for (const { from, to, text } of row.toSorted((a, b) => a.from - b.from)) {
+      line += " ".repeat(from - width) + text;
+      width = to;
     }
-    row.text += " ".repeat(from - row.width) + ink(role, text);
-    row.width = from + width;
+    return line;
+  });
+}
+
+/** Each in the first row that has room for it. */
+function inRows(marks: readonly Placed[]): Placed[][] {
+  const rows: Placed[][] = [];
+  for (const mark of marks) {
+    const row = rows.find((others) =>
+      others.every(({ from, to }) => to < mark.from || mark.to < from)
+    );
+    if (row) row.push(mark);
+    else if (rows.length < MOST_MARK_ROWS) rows.push([mark]);
   }
-  return rows.map(({ text }) => text);
+  return rows;
 }

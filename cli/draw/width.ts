@@ -16,7 +16,7 @@ const DOUBTFUL =
   /[\p{Cf}\p{Co}\p{Cs}\p{Cn}\p{Mc}\u1160-\u11ff\ud7b0-\ud7ff\ufe00-\ufe0f\u{1f1e6}-\u{1f1ff}\u{1f3fb}-\u{1f3ff}\u{e0100}-\u{e01ef}]|(?<=^|[\p{Mn}\p{Me}]{3})[\p{Mn}\p{Me}]/gu;
 const PLAIN = /^[\x20-\x7e]*$/;
 // deno-lint-ignore no-control-regex
-const STYLES = /(\x1b\[[0-9;]*m)/g;
+export const STYLES = /(\x1b\[[0-9;]*m)/g;
 
 /** Where only ASCII can be shown, what stands for the few marks of our own; each as wide as what it stands for. */
 const STAND_INS: Readonly<Record<string, string>> = {

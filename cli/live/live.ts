@@ -9,7 +9,7 @@ import type { Key } from "./keys.ts";
 import { createPacer } from "./pacer.ts";
 import { press } from "./press.ts";
 import type { Row } from "./row.ts";
-import { screenLines } from "./screen.ts";
+import { screenLines, scrollOf } from "./screen.ts";
 import { openTerminal } from "./terminal.ts";
 import { firstView, shownRows, type Told, type View, withRows } from "./view.ts";
 
@@ -65,11 +65,15 @@ export function openLive({ command, wishes, subjects, end }: LiveOptions): Live 
   const draw = guarded(() => {
     const size = terminal.size();
     if (isClosed || size.columns < 1 || size.rows < 1) return;
+    const { details } = view;
     if (!view.isPaused) {
       view = { ...view, told: events.slice(-MOST_TOLD), clock: clockOf(new Date()) };
       if (latest) view = withRows(view, latest);
       latest = undefined;
-      if (view.details) view = { ...view, details: gather.details(view.details) };
+    }
+    // What was opened while all stands still is read once.
+    if (details && (!view.isPaused || !(details.found || details.trouble))) {
+      view = { ...view, details: gather.details(details) };
     }
     if (!view.isPaused) drawn.clear();
     // What stands still is read once, when it comes into sight.
@@ -77,7 +81,9 @@ export function openLive({ command, wishes, subjects, end }: LiveOptions): Live 
     for (const row of fresh) drawn.set(row.path, row);
     if (fresh.some(({ pressure }) => pressure)) view = { ...view, hasPressure: true };
     const rows = view.rows.map((row) => drawn.get(row.path) ?? row);
-    terminal.show(screenLines({ ...view, rows }, size, can), size);
+    const shown = { ...view, rows };
+    view = { ...view, scroll: scrollOf(shown, size, can) };
+    terminal.show(screenLines(shown, size, can), size);
   });
   const pacer = createPacer({
     draw,
@@ -88,6 +94,7 @@ export function openLive({ command, wishes, subjects, end }: LiveOptions): Live 
     },
   });
   const takeKey = guarded((key: Key) => {
+    if (isClosed) return;
     const { view: next, wish } = press(view, key, terminal.size());
     view = next;
     if (wish === "quit") return end();

@@ -55,13 +55,12 @@ function typed(view: View, key: Key): View {
 /** In the help or the details. */
 function within(view: View, key: Key, size: Size): Pressed {
   const page = Math.max(1, size.rows - 3);
-  const moves: Moves = { ...MOVES, "page-up": -page, "page-down": page };
-  const by = moves[nameOf(key)];
+  const by = movesBy(page)[nameOf(key)];
   // Where it ends only the screen knows; it is set right there.
-  if (by !== undefined) return { view: { ...view, scroll: Math.max(0, view.scroll + by) } };
+  if (by !== undefined) {
+    return { view: { ...view, scroll: by === -Infinity ? 0 : Math.max(0, view.scroll + by) } };
+  }
   switch (nameOf(key)) {
-    case "home":
-      return { view: { ...view, scroll: 0 } };
     case "q":
       return view.isHelp ? { view: back(view) } : { view, wish: "quit" };
     case "?":
@@ -83,23 +82,25 @@ function back(view: View): View {
 }
 
 type Moves = Readonly<Record<string, number>>;
-const MOVES: Moves = { up: -1, k: -1, down: 1, j: 1 };
+const movesBy = (page: number): Moves => ({
+  up: -1,
+  k: -1,
+  down: 1,
+  j: 1,
+  "page-up": -page,
+  b: -page,
+  "page-down": page,
+  f: page,
+  home: -Infinity,
+  g: -Infinity,
+  end: Infinity,
+  G: Infinity,
+});
 
 function inList(view: View, key: Key, size: Size): Pressed {
   const page = Math.max(1, partsOf(size).rows);
   const name = nameOf(key);
-  const moves: Moves = {
-    ...MOVES,
-    "page-up": -page,
-    b: -page,
-    "page-down": page,
-    f: page,
-    home: -Infinity,
-    g: -Infinity,
-    end: Infinity,
-    G: Infinity,
-  };
-  const by = moves[name];
+  const by = movesBy(page)[name];
   if (by !== undefined) return { view: moved(view, by, size) };
   switch (name) {
     case "/":

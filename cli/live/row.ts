@@ -64,7 +64,8 @@ export function stateOf(row: Row): State {
       ? { word: "no limit", role: "dim" }
       : { word: "ok", role: "good" };
   }
-  if (usage >= limit) return { word: "at limit", role: "bad" };
+  // Its own limit may be far, and one above it be hit.
+  if (usage >= limit || headroom === 0) return { word: "at limit", role: "bad" };
   const role = fullnessOf(usage, limit, marks);
   return { word: role === "good" || role === "plain" ? "ok" : role, role };
 }

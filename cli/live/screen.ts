@@ -1,7 +1,8 @@
 /** The screen: a function of the view, of the terminal's size, and of what it can show, to its lines. Pure. */
 
 import { type Capabilities, type Ink, inkOf, type Size } from "../draw/ink.ts";
-import { ascii, beginning, filled, steady, visible, widthOf } from "../draw/width.ts";
+import { ascii, cutTo, ending, filled, steady, visible, widthOf } from "../draw/width.ts";
+import { folded } from "../draw/wrap.ts";
 import type { OomkitEvent } from "../../core/report/event.ts";
 import { shortName } from "../draw/name.ts";
 import { eventFacts, eventText, eventType } from "../event_text.ts";
@@ -27,20 +28,16 @@ export function screenLines(view: View, size: Size, can: Capabilities): string[]
 }
 
 function fitted(line: string, columns: number, { unicode }: Capabilities): string {
-  return beginning(unicode ? steady(line) : ascii(line), columns).trimEnd();
+  const shown = unicode ? steady(line) : ascii(line);
+  return cutTo(shown.trimEnd(), columns, unicode ? "…" : "~");
 }
 
 function whole(view: View, size: Size, can: Capabilities): string[] {
   const ink = inkOf(can);
-  const body = size.rows - 2;
-  const text = view.isHelp
-    ? HELP
-    : view.details
-    ? detailsLines(view.details, view, { style: styleOf(ink), width: size.columns }, can)
-    : undefined;
-  const middle = text === undefined
-    ? listLines(view, size, can, ink)
-    : scrolled(text, view.scroll, body);
+  const body = size.rows - AROUND;
+  const text = textOf(view, size, can, ink);
+  const from = scrollIn(text, view, size);
+  const middle = text?.slice(from, from + body) ?? listLines(view, size, can, ink);
   return [
     headLine(view, size.columns, can, ink),
     ...middle,
@@ -49,10 +46,24 @@ function whole(view: View, size: Size, can: Capabilities): string[] {
   ].slice(0, size.rows);
 }
 
+/** Title and footer. */
+const AROUND = 2;
+
+/** The help or the details, whichever is open. */
+function textOf(view: View, { columns }: Size, can: Capabilities, ink: Ink): string[] | undefined {
+  const lines = view.isHelp ? HELP : view.details &&
+    detailsLines(view.details, view, { style: styleOf(ink), width: columns }, can);
+  return lines?.flatMap((line) => folded(line, columns));
+}
+
 /** As far as there is anything. */
-function scrolled(lines: readonly string[], scroll: number, room: number): readonly string[] {
-  const from = Math.max(0, Math.min(scroll, lines.length - room));
-  return lines.slice(from, from + room);
+function scrollIn(text: readonly string[] | undefined, { scroll }: View, { rows }: Size): number {
+  return text === undefined ? scroll : Math.max(0, Math.min(scroll, text.length - rows + AROUND));
+}
+
+/** How far the help or the details are scrolled in truth, where somebody went on beyond their end. */
+export function scrollOf(view: View, size: Size, can: Capabilities): number {
+  return scrollIn(textOf(view, size, can, inkOf(can)), view, size);
 }
 
 function headLine(view: View, columns: number, can: Capabilities, ink: Ink): string {
@@ -93,8 +104,8 @@ function footLine(view: View, columns: number, can: Capabilities, ink: Ink): str
   if (view.before !== undefined) {
     const typed = visible(view.filter, can.unicode);
     // The end of it is where one types.
-    const hidden = Math.max(0, [...typed].length - columns + 3);
-    return `/${[...typed].slice(hidden).join("")}${ink("selected", can.colours === 0 ? "_" : " ")}`;
+    const seen = ending(typed, columns - 3);
+    return `/${seen}${ink("selected", can.colours === 0 ? "_" : " ")}`;
   }
   const keys = KEYS[view.isHelp ? "help" : view.details ? "details" : "list"];
   let line = "";

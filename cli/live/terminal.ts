@@ -3,7 +3,7 @@
  * but SIGKILL, which leaves nobody to do it.
  */
 
-import { isInForeground } from "../../core/cgroup/foreground.ts";
+import { hasJobControl, isInForeground } from "../../core/cgroup/foreground.ts";
 import { type Size, terminalSize } from "../draw/ink.ts";
 import { widthOf } from "../draw/width.ts";
 import { onSignals } from "../signals.ts";
@@ -17,7 +17,7 @@ export interface Terminal {
   show(lines: readonly string[], size: Size): void;
   /** All of it the next time. */
   forget(): void;
-  /** Stops this program as a job of its shell; later it goes on from here. */
+  /** Stops this program as a job of its shell, where there is one; later it goes on from here. */
   suspend(): void;
   /** Waits for what is being written, but not for long, and gives the terminal back; one that is stuck it leaves as it is. */
   close(): Promise<void>;
@@ -82,6 +82,7 @@ export function openTerminal({ key, draw, gone }: TerminalOptions): Terminal {
     } else waiting = setTimeout(resume, BACK_MS);
   };
   const suspend = () => {
+    if (!hasJobControl()) return;
     restore();
     // Not SIGTSTP, which would come back here. A shell tells both alike (wait(2), WIFSTOPPED).
     Deno.kill(Deno.pid, "SIGSTOP");

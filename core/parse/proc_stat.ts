@@ -54,16 +54,18 @@ export function parsePlacing(text: string): Placing | undefined {
 }
 
 export interface TerminalGroups {
+  readonly parent: number;
   /** The process group that it belongs to. */
   readonly own: number;
+  readonly session: number;
   /** The one that may use its terminal; -1 where it has none. */
   readonly foreground: number;
 }
 
-/** Fields 5 and 8. */
+/** Fields 4 to 6, and 8. */
 export function parseTerminalGroups(text: string): TerminalGroups | undefined {
-  const [, , own, , , foreground] = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  const isNumber = (field: string | undefined) => field !== undefined && /^-?\d+$/.test(field);
-  if (!isNumber(own) || !isNumber(foreground)) return undefined;
-  return { own: Number(own), foreground: Number(foreground) };
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ").slice(1, 6);
+  if (fields.length < 5 || !fields.every((field) => /^-?\d+$/.test(field))) return undefined;
+  const [parent, own, session, , foreground] = fields.map(Number);
+  return { parent: parent!, own: own!, session: session!, foreground: foreground! };
 }

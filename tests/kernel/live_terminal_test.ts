@@ -5,7 +5,7 @@ import { makeStateFolder } from "../guarded.ts";
 import { eatToDeath, kernelTest, MIB } from "../kernel_cases.ts";
 import { ended, has, isView, lastLine, program, told } from "../live_screen.ts";
 import { makeRealCgroup } from "../real_cgroup.ts";
-import { AS_FOUND, openTmux, whyNoTmux } from "../tmux.ts";
+import { AS_FOUND, openShell, openTmux, whyNoTmux } from "../tmux.ts";
 
 const why = whyNoTmux();
 
@@ -19,7 +19,7 @@ kernelTest("every size is drawn anew, the smallest and the largest too", async (
     await screen.until(
       (text) =>
         columns < 20
-          ? text.startsWith("oomkit: 1 cg")
+          ? text.startsWith("oomkit: 1 c…")
           : isView(text) && text.split("\n").length === rows,
       `drew ${columns} × ${rows}`,
     );
@@ -33,8 +33,7 @@ kernelTest("every size is drawn anew, the smallest and the largest too", async (
 
 kernelTest("Ctrl-Z gives the terminal back to the shell, fg draws everything anew", async () => {
   await using cgroup = makeRealCgroup("live");
-  using screen = openTmux("exec sh -i", { env: { PS1: "$ " } });
-  await screen.until(has("$"), "was there");
+  using screen = await openShell();
   screen.press(`${program} watch ${cgroup.path}`, "Enter");
   await screen.until(isView, "drew");
   screen.press("C-z");
@@ -48,11 +47,22 @@ kernelTest("Ctrl-Z gives the terminal back to the shell, fg draws everything ane
   await screen.until((text) => text.includes("summary") && !isView(text), "ended");
 }, { why });
 
+kernelTest("where no shell could let it go on, Ctrl-Z stops nothing", async () => {
+  await using cgroup = makeRealCgroup("live");
+  // Not as its own child, which tmux would let go on.
+  using screen = openTmux(`setsid -c ${program} watch ${cgroup.path}; echo "ended $?"; cat`);
+  await screen.until(isView, "drew");
+  screen.press("C-z");
+  screen.press("?");
+  await screen.until(has("this help"), "took the next key");
+  screen.press("q", "q");
+  await screen.until(has("summary", "ended 0"), "ended");
+}, { why });
+
 kernelTest("a job in the background prints lines, and nothing stops it", async () => {
   await using cgroup = makeRealCgroup("live");
   cgroup.limit(16 * MIB);
-  using screen = openTmux("exec sh -i", { columns: 160, env: { PS1: "$ " } });
-  await screen.until(has("$"), "was there");
+  using screen = await openShell({ columns: 160 });
   screen.press(`${program} watch --until oom_kill ${cgroup.path} &`, "Enter");
   await screen.until(has("watching "), "began");
   await eatToDeath(cgroup);

@@ -50,6 +50,10 @@ kernelTest(
     await screen.until(has("this help"), "showed the help");
     screen.press("?");
     assert.equal(await screen.until(isView, "came back"), paused, "nothing has moved");
+    screen.press("Enter");
+    await screen.until(has("working set", "COMMAND", "PAUSED"), "read the details once");
+    screen.press("Escape");
+    await screen.until(isView, "went back");
     screen.press("Space");
     await screen.until(
       (text) => !text.includes("PAUSED") && percentOf(text) > percentOf(paused),

@@ -6,18 +6,17 @@ import { discover } from "../../core/cgroup/hierarchy.ts";
 import { delay } from "../../core/simulate/delay.ts";
 import { kernelTest } from "../kernel_cases.ts";
 import { oomkit } from "../run_oomkit.ts";
-import { openSession, type Session, whyNoTerminal } from "../terminal_session.ts";
+import { AS_FOUND, openShell, type TerminalScreen, whyNoTmux } from "../tmux.ts";
 
 const program = oomkit().map((word) => `'${word}'`).join(" ");
 const simulate = (options: string) => `${program} simulate ${options}`;
-const AS_FOUND = { cursor: true, alternate: false, wrap: true };
+const why = whyNoTmux();
 
-const inTerminal = (name: string, run: () => Promise<void>) =>
-  kernelTest(name, run, { why: whyNoTerminal });
+const inTerminal = (name: string, run: () => Promise<void>) => kernelTest(name, run, { why });
 
 /** Runs a line of shell; what it ends with stands on the screen as `status N`. */
-const start = (session: Session, line: string) =>
-  session.type(`stty -g >$DIR/stty; ${line}; echo status $?`, "Enter");
+const start = (screen: TerminalScreen, line: string) =>
+  screen.press(`stty -g >$DIR/stty; ${line}; echo status $?`, "Enter");
 
 const percent = (text: string) => Number(/ (\d+)%/.exec(text)?.[1]);
 
@@ -38,10 +37,10 @@ const cgroupOn = (text: string) => {
 inTerminal(
   "the first command shows the race, the kill and what to try next, and ends with 0",
   async () => {
-    await using session = await openSession({ columns: 140, rows: 60 });
-    await start(session, simulate("--mb 20"));
-    await session.until(/shown \d+ times slower/);
-    const text = await session.until(/^status \d/m);
+    using screen = await openShell({ columns: 140, rows: 60 });
+    start(screen, simulate("--mb 20"));
+    await screen.until(/shown \d+ times slower/);
+    const text = await screen.until(/^status \d/m);
     assert.match(text, /^status 0/m);
     assert.match(text, /a real out of memory, on purpose/);
     assert.match(text, /^20\.0 MiB ┤━+✕/m);
@@ -51,7 +50,7 @@ inTerminal(
     assert.match(text, /^ {2}witnesses .*agree: 1 kill$/m);
     assert.match(text, /^ {2}oomkit simulate --mb 20 --rate 4M\/s$/m);
     assert.doesNotMatch(text, /times slower/, "the bar is gone");
-    assert.deepEqual(await session.modes(), AS_FOUND);
+    assert.equal(screen.modes(), AS_FOUND);
     await gone(cgroupOn(text));
   },
 );
@@ -59,48 +58,48 @@ inTerminal(
 inTerminal(
   "a slow race moves on the bar, through a smaller terminal too, until Ctrl-C ends it",
   async () => {
-    await using session = await openSession({ columns: 140, rows: 40 });
-    await start(session, simulate("--mb 20 --rate 1M/s"));
-    const first = await session.until(/growing · .*full in/);
+    using screen = await openShell({ columns: 140, rows: 40 });
+    start(screen, simulate("--mb 20 --rate 1M/s"));
+    const first = await screen.until(/growing · .*full in/);
     const cgroup = cgroupOn(first);
     assert.ok(openCgroup(discover(), cgroup));
-    await session.until((text) => percent(text) > percent(first));
-    await session.resize(50, 12);
-    await session.until((text) =>
+    await screen.until((text) => percent(text) > percent(first));
+    screen.resize(50, 12);
+    await screen.until((text) =>
       /^ {2}[█░┆┇]+ +\d+%$/m.test(text) && /\ngrowing|\n {2}growing/.test(text)
     );
-    const narrow = percent((await session.screen()).findLast((line) => /%$/.test(line))!);
-    await session.until((text) =>
+    const narrow = percent(screen.lines().findLast((line) => /%$/.test(line))!);
+    await screen.until((text) =>
       percent(text.split("\n").findLast((line) => /%$/.test(line))!) > narrow
     );
-    await session.type("C-c");
-    await session.until(/^status 1/m);
-    assert.deepEqual(await session.modes(), AS_FOUND);
+    screen.press("C-c");
+    await screen.until(/^status 1/m);
+    assert.equal(screen.modes(), AS_FOUND);
     await gone(cgroup);
-    await session.type("stty -g | cmp - $DIR/stty && echo same", "Enter");
-    await session.until(/^same$/m);
+    screen.press("stty -g | cmp - $DIR/stty && echo same", "Enter");
+    await screen.until(/^same$/m);
   },
 );
 
 inTerminal("stopped and brought back, it goes on beneath what the shell said", async () => {
-  await using session = await openSession({ columns: 140, rows: 40 });
-  await start(session, simulate("--mb 20 --rate 1M/s --for 60s"));
-  const cgroup = cgroupOn(await session.until(/growing · .*full in/));
-  await session.type("C-z");
-  await session.until(/Stopped/);
-  assert.deepEqual(await session.modes(), AS_FOUND);
-  await session.type("fg", "Enter");
-  const text = await session.until(/^\$ fg\n[\s\S]*growing · .*full in/m);
+  using screen = await openShell({ columns: 140, rows: 40 });
+  start(screen, simulate("--mb 20 --rate 1M/s --for 60s"));
+  const cgroup = cgroupOn(await screen.until(/growing · .*full in/));
+  screen.press("C-z");
+  await screen.until(/Stopped/);
+  assert.equal(screen.modes(), AS_FOUND);
+  screen.press("fg", "Enter");
+  const text = await screen.until(/^\$ fg\n[\s\S]*growing · .*full in/m);
   assert.equal(text.split("Stopped")[1]!.match(/growing/g)?.length, 1, text);
-  await session.type("C-c");
-  await session.until(/^\$ ?$/m);
+  screen.press("C-c");
+  await screen.until(/^\$ ?$/m);
   await gone(cgroup);
 });
 
 inTerminal("where the locale knows only ASCII, nothing else is drawn", async () => {
-  await using session = await openSession({ columns: 80, rows: 60, env: { LC_ALL: "C" } });
-  await start(session, simulate("--mb 20"));
-  const text = await session.until(/^status \d/m);
+  using screen = await openShell({ columns: 80, rows: 60, env: { LC_ALL: "C" } });
+  start(screen, simulate("--mb 20"));
+  const text = await screen.until(/^status \d/m);
   assert.match(text, /^20\.0 MiB \|=+X/m);
   assert.match(text, /^\+ the kernel's OOM killer ended/m);
   // deno-lint-ignore no-control-regex
@@ -110,24 +109,24 @@ inTerminal("where the locale knows only ASCII, nothing else is drawn", async () 
 inTerminal(
   "--no-live prints the lines that a pipe gets, and --no-plot leaves the plot out",
   async () => {
-    await using session = await openSession({ columns: 140, rows: 60 });
-    await start(session, simulate("--mb 20 --no-live"));
-    const lines = await session.until(/^status \d/m);
+    using screen = await openShell({ columns: 140, rows: 60 });
+    start(screen, simulate("--mb 20 --no-live"));
+    const lines = await screen.until(/^status \d/m);
     assert.match(lines, /^simulate {2}a real out of memory in a cgroup of its own/m);
     assert.match(lines, /^verdict {3}the kernel's OOM killer/m);
     assert.doesNotMatch(lines, /try next|┤/);
-    await session.type("clear", "Enter");
-    await start(session, simulate("--mb 20 --no-plot"));
-    const live = await session.until(/^status \d/m);
+    screen.press("clear", "Enter");
+    start(screen, simulate("--mb 20 --no-plot"));
+    const live = await screen.until(/^status \d/m);
     assert.match(live, /try next/);
     assert.doesNotMatch(live, /┤/);
   },
 );
 
 inTerminal("a terminal that is closed ends it, and leaves nothing", async () => {
-  await using session = await openSession({ columns: 140, rows: 40 });
-  await start(session, simulate("--mb 20 --rate 1M/s"));
-  const cgroup = cgroupOn(await session.until(/growing · .*full in/));
-  await session.close();
+  using screen = await openShell({ columns: 140, rows: 40 });
+  start(screen, simulate("--mb 20 --rate 1M/s"));
+  const cgroup = cgroupOn(await screen.until(/growing · .*full in/));
+  screen.hangUp();
   await gone(cgroup);
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { root } from "../../scripts/bundle.ts";
-import { openSession, whyNoTerminal } from "../terminal_session.ts";
+import { AS_FOUND, openShell, whyNoTmux } from "../tmux.ts";
 
 /** As slow as the test needs it, and otherwise as scripts are. */
 const SCRIPT = `
@@ -16,27 +16,28 @@ const SCRIPT = `
   });
 `;
 
-const why = whyNoTerminal === undefined ? "" : ` (not run: ${whyNoTerminal})`;
+const missing = whyNoTmux();
+const why = missing === undefined ? "" : ` (not run: ${missing})`;
 
 Deno.test({
   name: `a script tells a terminal what it is at, and takes it back when it is interrupted${why}`,
-  ignore: whyNoTerminal !== undefined,
+  ignore: missing !== undefined,
   async fn() {
     const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
     try {
       Deno.writeTextFileSync(`${folder}/slow.ts`, SCRIPT);
-      await using session = await openSession({ columns: 60, rows: 20, env: { CI: "" } });
+      using screen = await openShell({ columns: 60, rows: 20, env: { CI: "" } });
       const config = `-c ${root}deno.json`;
-      await session.type(
+      screen.press(
         `${Deno.execPath()} run -A --no-check ${config} ${folder}/slow.ts`,
         "Enter",
       );
-      await session.until(/^slow: begins\nslow: at work, 1 of 4, \d s$/m);
-      await session.type("C-c");
-      const text = await session.until(/\n\$ *\n*$/);
+      await screen.until(/^slow: begins\nslow: at work, 1 of 4, \d s$/m);
+      screen.press("C-c");
+      const text = await screen.until(/\n\$ *\n*$/);
       assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["slow.ts"]);
       assert.doesNotMatch(text, /at work/);
-      assert.deepEqual(await session.modes(), { cursor: true, alternate: false, wrap: true });
+      assert.equal(screen.modes(), AS_FOUND);
     } finally {
       Deno.removeSync(folder, { recursive: true });
     }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createBlock } from "../../../cli/draw/block.ts";
-import { wrapBehind, wrapTo } from "../../../cli/draw/wrap.ts";
+import { folded, wrapBehind, wrapTo } from "../../../cli/draw/wrap.ts";
 import { widthOf } from "../../../cli/draw/width.ts";
 import { printable } from "../../../cli/output.ts";
 
@@ -83,4 +83,18 @@ Deno.test("text breaks between words, and within one that no line can hold", () 
   assert.deepEqual(wrapBehind("who ", "one two three", 11), ["who one two", "    three"]);
   assert.deepEqual(wrapTo("", 8), [""]);
   for (const line of wrapTo("漢字".repeat(9), 5)) assert.ok(widthOf(line) <= 5, line);
+});
+
+Deno.test("a line that is too wide is folded further in, nothing of it is lost, and its styles stay", () => {
+  assert.deepEqual(folded("one two", 7), ["one two"]);
+  assert.deepEqual(folded("  one two three", 11), ["  one two", "  three"]);
+  const red = (text: string) => `\x1b[31m${text}\x1b[0m`;
+  assert.deepEqual(folded(`who ${red("one two")} ${red("/a/long/path")}`, 8), [
+    "who",
+    `  ${red("one")}`,
+    `  ${red("two")}`,
+    `  ${red("/a/lon")}`,
+    `  ${red("g/path")}`,
+  ]);
+  for (const part of folded("漢字".repeat(9), 5)) assert.ok(widthOf(part) <= 5, part);
 });

@@ -43,6 +43,16 @@ Deno.test("the area rises to the limit, thresholds lie behind it, and times stan
   ]);
 });
 
+Deno.test("who was killed is told also where all is told at once, right before it", () => {
+  const labels = ["65% told", "90% told", "limit hit", "out of memory"];
+  const marks = [
+    ...labels.map((label, at) => ({ at: 30 + at, label, role: "warn" }) as const),
+    { at: 35, label: "killed", role: "bad", isEnd: true },
+  ] as const;
+  const lines = plot({ marks }).slice(-3).map((line) => line.trim());
+  assert.deepEqual(lines, ["▲ killed", "▲ 65% told", "▲ 90% told"]);
+});
+
 Deno.test("where there is only ASCII the same is drawn with it", () => {
   assert.deepEqual(
     plot({ unicode: false, marks: [{ at: 40, label: "x", role: "bad", isEnd: true }] }),

@@ -52,6 +52,7 @@ Deno.test("the state is a word of nine letters at most", () => {
     [{ usage: 60 * MIB }, "critical"],
     [{ marks }, "critical"],
     [{ usage: 64 * MIB }, "at limit"],
+    [{ headroom: 0 }, "at limit"],
     [{ underOom: true }, "under OOM"],
     [{ usage: undefined }, "unknown"],
     [{ limit: Infinity, headroom: undefined }, "no limit"],

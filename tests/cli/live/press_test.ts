@@ -57,6 +57,9 @@ Deno.test("enter opens the details of the selected one, escape leaves them, and 
   const open = typing(first, "jj\r");
   assert.equal(open.details?.path, "/c/02");
   assert.equal(typing(open, "jjk").scroll, 1);
+  assert.equal(typing(open, "fjb").scroll, 1);
+  assert.deepEqual(typing(open, "G").scroll, Infinity);
+  assert.deepEqual(typing(open, "Gg").scroll, 0);
   assert.equal(typing(open, "j\x1b").details, undefined);
   assert.equal(at(typing(open, "\x1b")), 2);
   assert.equal(typing(view([]), "\r").details, undefined);

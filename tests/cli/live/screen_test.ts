@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Colours, Size } from "../../../cli/draw/ink.ts";
-import { screenLines } from "../../../cli/live/screen.ts";
+import { screenLines, scrollOf } from "../../../cli/live/screen.ts";
 import type { View } from "../../../cli/live/view.ts";
 import { widthOf } from "../../../cli/draw/width.ts";
 import { row, view } from "./rows.ts";
@@ -99,6 +99,7 @@ Deno.test("what is typed for a filter stands in the last line, its end where it 
     draw(view(rows, { before: "", filter }), columns, 10).at(-1);
   assert.equal(last("kube", 80), "/kube_");
   assert.equal(last("0123456789".repeat(5), 40), `/${"0123456789".repeat(5).slice(-37)}_`);
+  assert.equal(last(`${"日本語".repeat(9)}xyz`, 40), `/${"日本語".repeat(9).slice(-17)}xyz_`);
 });
 
 Deno.test("the help can be scrolled to its end, and no further", () => {
@@ -106,4 +107,25 @@ Deno.test("the help can be scrolled to its end, and no further", () => {
   const help = (scroll: number) => screenLines(view(rows, { isHelp: true, scroll }), size, plain);
   assert.match(help(0)[1]!, /^↑ ↓ {2}j k/);
   assert.match(help(1000)[8]!, /^HIT\/OOM\/KILL\/ACT/);
+  const scroll = scrollOf(view(rows, { isHelp: true, scroll: Infinity }), size, plain);
+  assert.deepEqual(help(scroll), help(1000));
+  assert.notDeepEqual(help(scroll - 1), help(1000), "the first step back is seen");
+});
+
+Deno.test("of the help and the details nothing is cut off where the screen is narrow", () => {
+  const words = (columns: number) =>
+    draw(view(rows, { isHelp: true }), columns, 100).slice(1, -1).join(" ").split(/\s+/);
+  assert.deepEqual(words(40), words(100));
+  const details = { path: "/user.slice", trouble: "x ".repeat(100) };
+  const shown = draw(view(rows, { details }), 40, 100).join(" ");
+  assert.equal(shown.split("x ").length, 101);
+  assert.match(shown, /acted 0/);
+});
+
+Deno.test("what is cut off ends in a mark", () => {
+  const talk = "word ".repeat(20).trim();
+  const last = (can: Parameters<typeof screenLines>[2]) =>
+    draw(view(rows, { told: [{ talk }] }), 40, 20, can).findLast((line) => line.includes("word"));
+  assert.match(last(plain)!, /^oomkit says: (word )+w?o?r?d?…$/);
+  assert.match(last({ ...plain, unicode: false })!, /^oomkit says: (word )+w?o?r?d?~$/);
 });

@@ -51,14 +51,21 @@ Deno.test("the CPU that it ran on last and its policy are found behind any name,
   assert.equal(parsePlacing(""), undefined);
 });
 
-Deno.test("its process group and that of its terminal are found behind any name, and not in a cut text", () => {
+Deno.test("its parent, process group, session and the group of its terminal are found behind any name, and not in a cut text", () => {
   const text = fixture("6.18-v1", "proc/stat");
   const fields = text.slice(text.lastIndexOf(")")).split(" ");
-  const groups = { own: Number(fields[3]), foreground: Number(fields[6]) };
+  const groups = {
+    parent: Number(fields[2]),
+    own: Number(fields[3]),
+    session: Number(fields[4]),
+    foreground: Number(fields[6]),
+  };
   assert.deepEqual(parseTerminalGroups(text), groups);
   assert.deepEqual(parseTerminalGroups(text.replace(/\(.*\)/, "() Z 1 (a b c)")), groups);
   assert.deepEqual(parseTerminalGroups("7 (p) S 1 7 7 34816 -1 4194560"), {
+    parent: 1,
     own: 7,
+    session: 7,
     foreground: -1,
   });
   assert.equal(parseTerminalGroups("7 (p) S 1 7"), undefined);
