@@ -7,6 +7,7 @@ import { noPauses, type Pauses } from "../act/pauses.ts";
 import { isThere } from "../cgroup/cgroup.ts";
 import type { JoinedEpoll } from "../kernel/epoll.ts";
 import { SystemCallError } from "../kernel/libc.ts";
+import { hasEnded } from "../kernel/process.ts";
 import { sleepMicroseconds } from "../kernel/scheduling.ts";
 import { freshBells } from "../policy/levels.ts";
 import { dueAt, dueAtRest, isAtRest, SHORTEST_MS, STEP_MS, SWEEP_MS } from "./cadence.ts";
@@ -48,6 +49,8 @@ export interface Sentry {
 const LONGEST_SPIN_MS = 2;
 /** A blow takes 1 ms, and those at rest are thousands: so long nothing new is heard (milliseconds). */
 const SLICE_MS = 1;
+/** At the end for those who were just killed: who is on his way out would be told to live (milliseconds). */
+const DYING_MS = 100;
 /** No two hints within this time (milliseconds). */
 const HINT_MS = 2;
 
@@ -269,8 +272,20 @@ export function createSentry(
       return woken;
     },
     close() {
+      const until = performance.now() + DYING_MS;
+      while (isKilling(wards.values()) && performance.now() < until) {
+        sleepMicroseconds(1000 * STEP_MS);
+      }
       for (const id of [...wards.keys()]) drop(id);
+      // There is no turn any more that would.
+      for (const message of outbox.splice(0)) post(message);
       pauses.close();
     },
   };
 }
+
+/** Whether anybody who was sent SIGKILL is still there. */
+const isKilling = (wards: Iterable<Ward>) =>
+  [...wards].some(({ blows }) =>
+    blows.some(({ blow, pick }) => blow.signal === "SIGKILL" && !hasEnded(pick.pidfd))
+  );

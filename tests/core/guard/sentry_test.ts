@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Message } from "../../../core/guard/messages.ts";
 import type { JoinedEpoll } from "../../../core/kernel/epoll.ts";
 import { libc } from "../../../core/kernel/libc.ts";
-import { guardTree, LIMIT } from "../../faults/guarded_tree.ts";
+import { gather, guardTree, LIMIT } from "../../faults/guarded_tree.ts";
 
 // Loaded once for all tests.
 libc();
@@ -44,3 +44,28 @@ Deno.test("who is due between two rounds is looked at then, also when he was not
     sentry.close();
   }
 });
+
+Deno.test("whom a guard has killed as it was ended is told of, and as dead", async () => {
+  await using crowd = gather();
+  using guarded = guardTree(
+    1,
+    { usage: 64, inactiveFile: 0, pids: [crowd.pids[0]] },
+    { dryRun: false },
+  );
+  const told: Message[] = [];
+  const epoll: JoinedEpoll = { block: () => ({ events: [], woken: 0 }), add() {}, remove() {} };
+  const sentry = guarded.adopt(epoll, (message) => void told.push(message));
+  const blowsTold = () => told.flatMap((message) => message.say === "blow" ? [message.blow] : []);
+  for (let n = 0; n < 100 && !isStruck(crowd.pids[0]); n++) sentry.turn();
+  sentry.close();
+  const [blow] = blowsTold();
+  assert.equal(blow?.victim?.pid, crowd.pids[0]);
+  assert.equal(blow.outcome, "died");
+});
+
+/** SIGKILL is pending, or has been taken. */
+const isStruck = (pid: number) => {
+  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+  const pending = /^ShdPnd:\s+([0-9a-f]+)$/m.exec(status)?.[1] ?? "0";
+  return /^State:\s+[ZX]/m.test(status) || (BigInt(`0x${pending}`) >> 8n & 1n) === 1n;
+};
