@@ -6,6 +6,7 @@ const KNOWN: readonly RegExp[] = [
   /^read again: /,
   // The full log file.
   /^cannot write to \/dev\/full: No space left on device$/,
+  /^cannot write to \/dev\/full: \d+ reports are waiting, and the oldest are dropped$/,
   /^could not write to \/dev\/full: \d+ reports? (was|were) dropped$/,
   /^--ignore 777777777 fits no process and no cgroup that is there now$/,
 ];
