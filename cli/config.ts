@@ -5,7 +5,7 @@
 
 import type { CommandUnknownOpts, Option } from "@commander-js/extra-typings";
 import { OomkitError, shortened } from "../core/errors.ts";
-import { nearest } from "../core/cgroup/nearest.ts";
+import { suggest } from "../core/cgroup/nearest.ts";
 import { lineOf, type Place } from "./config_place.ts";
 import { isPaired } from "./options.ts";
 import { printable } from "./output.ts";
@@ -23,7 +23,7 @@ export interface ConfigFile {
 const COMMANDS = ["inspect", "watch", "guard", "simulate"];
 
 /** Of the command line alone. */
-const NOT_IN_A_FILE = ["config", "check-config", "release", "help", "dry-run"];
+const NOT_IN_A_FILE = ["config", "check-config", "restore", "help", "dry-run"];
 
 /** Throws {@link OomkitError} when it cannot be read, is no TOML, or has tables of no command. */
 export async function readConfig(path: string): Promise<ConfigFile> {
@@ -61,7 +61,7 @@ export function mistakeAt(
 function checkTables(file: ConfigFile): void {
   for (const [name, value] of Object.entries(file.content)) {
     if (!COMMANDS.includes(name)) {
-      const [near] = nearest(name, COMMANDS, 1);
+      const [near] = suggest(name, COMMANDS, 1);
       const known = `the tables are ${COMMANDS.map((each) => `[${each}]`).join(", ")}`;
       const right = near === undefined ? known : `did you mean [${near}]? (${known})`;
       throw mistakeAt(file, [name], `there is no command "${printable(name)}"`, right);
@@ -137,7 +137,7 @@ export function optionNamed(
     return refuse(`${key} stands on the command line alone`, `write: --${key}`);
   }
   const names = usable.filter(({ hidden }) => !hidden).map(({ long }) => keyOf(long!));
-  const near = nearest(key.replaceAll("_", "-"), names, 1)[0];
+  const near = suggest(key.replaceAll("_", "-"), names, 1)[0];
   return refuse(
     `there is no option "${printable(key)}"`,
     near === undefined ? "see --help for what there is" : `did you mean ${near}?`,

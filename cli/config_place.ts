@@ -8,7 +8,7 @@ export function lineOf(text: string, place: Place): number | undefined {
   let table: Place = [];
   const counts = new Map<string, number>();
   let best: { readonly line: number; readonly depth: number } | undefined;
-  const consider = (line: number, found: Place) => {
+  const update = (line: number, found: Place) => {
     const isOnTheWay = found.length <= place.length &&
       found.every((part, at) => part === place[at]);
     if (isOnTheWay && found.length > (best?.depth ?? 0)) best = { line, depth: found.length };
@@ -18,9 +18,9 @@ export function lineOf(text: string, place: Place): number | undefined {
     const [, key] = /^\s*((?:[\w.-]|"[^"]*"|'[^']*')+)\s*=/.exec(line) ?? [];
     if (header !== undefined) {
       table = numbered(partsOf(header), counts, open === "[[");
-      consider(at + 1, table);
+      update(at + 1, table);
     } else if (key !== undefined) {
-      consider(at + 1, [...table, ...partsOf(key)]);
+      update(at + 1, [...table, ...partsOf(key)]);
     }
   }
   return best?.line;

@@ -1,7 +1,7 @@
 /** `[[guard.rule]]`: which cgroups are guarded otherwise than the rest, and how. The first that fits holds. */
 
 import { globToRegExp } from "../core/cgroup/glob.ts";
-import { nearest } from "../core/cgroup/nearest.ts";
+import { suggest } from "../core/cgroup/nearest.ts";
 import type { Rule as HeldRule, Selector } from "../core/policy/rules.ts";
 import {
   type ConfigFile,
@@ -23,14 +23,14 @@ export const RULE_OPTIONS = [
   "margin-ratio",
   "min-margin",
   "max-margin",
-  "base",
+  "metric",
   "on-warn",
   "on-critical",
-  "on-threshold",
+  "on-imminent",
   "policy",
   "mode",
-  "grace",
-  "patience",
+  "grace-period",
+  "kill-timeout",
   "no-reclaim",
   "prefer",
   "avoid",
@@ -48,7 +48,7 @@ export const SELECTORS = ["cgroup", "unit", "pod-labels"] as const;
 /** And what else it may have: its name, and that nothing is guarded where it fits. */
 export const RULE_WORDS = ["name", "exempt"] as const;
 
-export interface Rule extends Omit<HeldRule, "isGentle"> {
+export interface Rule extends Omit<HeldRule, "neverKills"> {
   /** Its own, or its number. */
   readonly name: string;
   /** Counted from 1. */
@@ -87,7 +87,7 @@ function ruleOf(table: Table, number: number, refuse: Refuse): Rule {
   for (const [key, value] of Object.entries(table)) {
     if ([...RULE_WORDS, ...SELECTORS].some((word) => word === key)) continue;
     if (!RULE_OPTIONS.some((name) => name === key || name === `no-${key}`)) {
-      const [near] = nearest(key, known, 1);
+      const [near] = suggest(key, known, 1);
       const right = near === undefined ? `a rule has ${known.join(", ")}` : `did you mean ${near}?`;
       refuse(key, `a rule has no "${printable(key)}"`, right);
     }

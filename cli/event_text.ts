@@ -1,6 +1,6 @@
 /** One event as one line of text: when, what, where, and the facts. */
 
-import type { OomkitEvent, Tally } from "../core/report/event.ts";
+import type { CounterDeltas, OomkitEvent } from "../core/report/event.ts";
 import { guardFacts } from "./guard_text.ts";
 import { printable } from "./output.ts";
 import type { Style } from "./style.ts";
@@ -16,14 +16,14 @@ const FORMATS: Readonly<Record<OomkitEvent["type"], Format>> = {
   oom: "red",
   oom_kill: ["bold", "red"],
   oom_group_kill: ["bold", "red"],
-  guarding: "cyan",
-  level: "yellow",
+  guard_armed: "cyan",
+  level_reached: "yellow",
   action: ["bold", "magenta"],
-  let_go: "green",
+  action_skipped: "green",
   restored: "cyan",
   limit_changed: "cyan",
-  created: "green",
-  removed: "dim",
+  cgroup_created: "green",
+  cgroup_removed: "dim",
   degraded: "magenta",
   summary: "bold",
 };
@@ -96,20 +96,20 @@ export function eventFacts(event: OomkitEvent): string {
       return killFacts(event);
     case "oom_group_kill":
       return `everything in the cgroup killed at once${times(event.count)} (memory.oom.group)`;
-    case "guarding":
-    case "level":
+    case "guard_armed":
+    case "level_reached":
     case "action":
-    case "let_go":
+    case "action_skipped":
     case "restored":
       return guardFacts(event);
     case "limit_changed":
       return `limit ${limitText(event.from)} → ${limitText(event.to)}`;
-    case "created":
+    case "cgroup_created":
       return "cgroup appeared";
-    case "removed":
+    case "cgroup_removed":
       return "cgroup was removed";
     case "degraded":
-      return printable(`${event.wanted} → ${event.using}: ${event.reason}`);
+      return printable(`${event.requested} → ${event.fallback}: ${event.reason}`);
     case "summary":
       return summaryFacts(event.seconds, event.cgroups);
   }
@@ -165,7 +165,7 @@ function killFacts(event: OomkitEvent & { type: "oom_kill" }): string {
   return [`${who}${why}`, ...parts].join(", ") + doubt;
 }
 
-function summaryFacts(seconds: number, cgroups: readonly Tally[]): string {
+function summaryFacts(seconds: number, cgroups: readonly CounterDeltas[]): string {
   const total = (key: "max" | "high" | "oom" | "oom_kill" | "oom_group_kill") => {
     const counted = cgroups.map((tally) => tally[key]).filter((count) => count !== null);
     return counted.length === 0 ? [] : [`${key} ${counted.reduce((sum, n) => sum + n, 0n)}`];

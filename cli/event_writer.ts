@@ -17,7 +17,7 @@ export interface EventWriter {
 export interface EventWriterOptions {
   readonly stream: { write(bytes: Uint8Array): Promise<number> };
   /** Told what was dropped: once the reader goes on, and in the end. */
-  complain(line: string): void;
+  warn(line: string): void;
   /** Lines that may wait; they are to fit into the memory of a cgroup that is short of it. */
   readonly most?: number;
   /** Milliseconds for what is left in the end. */
@@ -32,7 +32,7 @@ const AGAIN_MS = 20;
 const encoder = new TextEncoder();
 
 export function openEventWriter(
-  { stream, complain, most = MOST_WAITING, timeout = CLOSE_MS }: EventWriterOptions,
+  { stream, warn, most = MOST_WAITING, timeout = CLOSE_MS }: EventWriterOptions,
 ): EventWriter {
   const queue: string[] = [];
   const broken = Promise.withResolvers<never>();
@@ -42,7 +42,7 @@ export function openEventWriter(
   let working: Promise<void> | undefined;
   let dropped = 0;
   const tellDropped = () => {
-    if (dropped > 0) complain(`${count(dropped)} dropped: nobody read stdout in time`);
+    if (dropped > 0) warn(`${count(dropped)} dropped: nobody read stdout in time`);
     dropped = 0;
   };
   // Line by line: a short one stays in one piece where others write to the same pipe.

@@ -2,9 +2,9 @@ import { openServiceManager } from "../core/act/service_manager.ts";
 import { journalFolder } from "../core/act/journal.ts";
 import { cgroupsOfProcesses } from "../core/cgroup/pod.ts";
 import { BrokenOff, OomkitError } from "../core/errors.ts";
-import { type Guarding, startGuard } from "../core/guard/guard.ts";
-import { isDeadly } from "../core/guard/plan.ts";
-import { type Health, sentryHealth } from "../core/metrics/health.ts";
+import { type Guard, startGuard } from "../core/guard/guard.ts";
+import { kills } from "../core/guard/plan.ts";
+import { type Health, heartbeatHealth } from "../core/metrics/health.ts";
 import type { Followed } from "../core/metrics/sweep.ts";
 import type { OomkitEvent } from "../core/report/event.ts";
 import { toJson } from "../core/report/json.ts";
@@ -14,14 +14,14 @@ import { checkReach } from "./guard_checks.ts";
 import { catchFaults } from "./guard_faults.ts";
 import { guardBase, type GuardFlags } from "./guard_options.ts";
 import { release } from "./guard_release.ts";
-import { type GuardSetup, setUp } from "./guard_setup.ts";
+import { buildGuardSetup, type GuardSetup } from "./guard_setup.ts";
 import type { Live } from "./live/live.ts";
 import { choosesLive } from "./live_choice.ts";
 import type { Finish } from "./main.ts";
 import { configFileOf, targetsOf, wantsJson } from "./options.ts";
 import { print, printable, say } from "./output.ts";
 import { openQueuedOutput } from "./queued_output.ts";
-import { openReporters, type Reporters } from "./reporters.ts";
+import { openReceivers, type Receivers } from "./reporters.ts";
 import { isRecorded } from "./record_options.ts";
 import { createProgress, terminalOutput } from "./progress.ts";
 import type { RunRecording } from "./recording.ts";
@@ -34,15 +34,15 @@ export function guardCommand(finish: Finish) {
     .argument("[targets...]", "cgroups; none: the own one, or all beneath --root")
     .addHelpText("after", HELP)
     .action(async (named, flags, self) => {
-      const asked: Asked = {
+      const asked: GuardRequest = {
         targets: flags.pod ? named : targetsOf(self, named),
         flags,
         file: configFileOf(self),
         sourceOf: (name) => self.getOptionValueSource(name),
       };
       // What follows the word "guard".
-      const again = () => readAgain(self.parent!.args.slice(1));
-      if (flags.release) finish(release(named, flags));
+      const again = () => reparseOptions(self.parent!.args.slice(1));
+      if (flags.restore) finish(release(named, flags));
       else if (flags.checkConfig) {
         const { checkConfig } = await import("./guard_check_config.ts");
         finish(await checkConfig(asked));
@@ -51,7 +51,7 @@ export function guardCommand(finish: Finish) {
 }
 
 /** What the command line, the variables and the configuration say together. */
-export interface Asked {
+export interface GuardRequest {
   readonly targets: readonly string[];
   readonly flags: GuardFlags;
   readonly file: ReturnType<typeof configFileOf>;
@@ -85,8 +85,8 @@ line for each event, as elsewhere.
 Exit: 0; 2 when what was asked for cannot be done.`;
 
 /** The same command line once more, beside what the configuration says now. */
-async function readAgain(args: readonly string[]): Promise<Asked> {
-  const read = Promise.withResolvers<Asked>();
+async function reparseOptions(args: readonly string[]): Promise<GuardRequest> {
+  const read = Promise.withResolvers<GuardRequest>();
   const command = guardBase().argument("[targets...]").exitOverride()
     .action((named, flags, self) => {
       read.resolve({
@@ -103,11 +103,14 @@ async function readAgain(args: readonly string[]): Promise<Asked> {
 /** Pods come and go in crowds, as when a node is drained (milliseconds). */
 const RELABEL_MS = 200;
 
-async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<number> {
+async function guard(
+  asked: GuardRequest,
+  reparseOptions: () => Promise<GuardRequest>,
+): Promise<number> {
   const { flags } = asked;
   const json = wantsJson(flags);
   const style = chooseStyle(flags.color);
-  let guarding: Guarding | undefined;
+  let guarding: Guard | undefined;
   let live: Live | undefined;
   let isStopping = false;
   let setup: GuardSetup | undefined;
@@ -127,27 +130,27 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
   const output = openQueuedOutput();
 
   let relabelling: ReturnType<typeof setTimeout> | undefined;
-  const relabel = () => {
+  const setPodLabels = () => {
     relabelling = undefined;
     try {
-      guarding?.relabel(reporters?.labels() ?? new Map());
+      guarding?.setPodLabels(receivers?.labels() ?? new Map());
     } catch (error) {
       faults.fail(error);
     }
   };
-  let reporters: Reporters | undefined;
+  let receivers: Receivers | undefined;
   // On a terminal the events themselves, or the live view, tell how far it has come.
   const arming = createProgress(Deno.stdout.isTerminal() ? undefined : terminalOutput());
   let armed = 0;
   let recording: RunRecording | undefined;
   const emit = (event: OomkitEvent, stat = "") => {
     recording?.event(event);
-    const foreign = reporters?.report(event, stat);
+    const oomGuardJson = receivers?.report(event, stat);
     if (flags.eventFormat === "oom-guard") {
-      if (foreign !== undefined) print(foreign);
+      if (oomGuardJson !== undefined) print(oomGuardJson);
       return;
     }
-    if (guarding === undefined && event.type === "guarding") {
+    if (guarding === undefined && event.type === "guard_armed") {
       arming.show(`arming, ${++armed} so far`);
     }
     if (!live?.tell(event)) print(json ? toJson(event) : eventText(event, style));
@@ -155,18 +158,18 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
   };
   const reload = async () => {
     if (isStopping || guarding === undefined || setup === undefined) return;
-    reporters?.reopen();
+    receivers?.reopen();
     try {
-      const next = await readAgain();
+      const next = await reparseOptions();
       if (asked.file && !next.file) {
         throw new OomkitError(`the configuration ${asked.file.path} is gone`);
       }
-      const fresh = setUp(next, reporters?.labels(), setup);
+      const fresh = buildGuardSetup(next, receivers?.labels(), setup);
       if (fresh.isPod !== setup.isPod) {
         throw new OomkitError("--pod cannot begin or end in a running guard", "restart it");
       }
       setup = fresh;
-      await guarding.assume(setup);
+      await guarding.reload(setup);
       const line = startLine(guarding, setup);
       say(`read again: ${line}`);
       manager?.status(line);
@@ -179,37 +182,37 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
   const manager = openServiceManager();
   let timer: ReturnType<typeof setTimeout> | undefined;
   try {
-    reporters = await openReporters(flags, {
+    receivers = await openReceivers(flags, {
       command: "guard",
       cgroups: () => followed(guarding),
-      alive: () => guarding ? sentryHealth(guarding.silentFor()) : { ok: true },
+      alive: () => guarding ? heartbeatHealth(guarding.msSinceHeartbeat()) : { ok: true },
       ready: () => readiness(guarding, isStopping),
-      silence: () => guarding?.silentFor() ?? 0,
-      podsChanged: () => void (relabelling ??= setTimeout(relabel, RELABEL_MS)),
+      heartbeatAge: () => guarding?.msSinceHeartbeat() ?? 0,
+      podsChanged: () => void (relabelling ??= setTimeout(setPodLabels, RELABEL_MS)),
       directoryOf: (path) => setup?.directoryOf(path) ?? path,
     });
-    const { isPod, untouchable } = setup = setUp(asked, reporters.labels());
+    const { isPod, protectedPids } = setup = buildGuardSetup(asked, receivers.labels());
     recording = await recordingOf(flags, setup);
-    if (choosesLive(flags, whyLines(flags))) {
+    if (choosesLive(flags, plainOutputReason(flags))) {
       const { openGuardLive } = await import("./live/of_guard.ts");
       live = openGuardLive({ wishes: flags, end }, () => guarding);
     }
     arming.show("arming");
     guarding = await startGuard({
       ...setup,
-      ...(recording && { recorder: recording }),
-      ...(isPod ? { findCgroups: () => cgroupsOfProcesses(untouchable) } : {}),
+      ...(recording && { recordSink: recording }),
+      ...(isPod ? { findCgroups: () => cgroupsOfProcesses(protectedPids) } : {}),
       hookTimeout: flags.hookTimeout,
       holdTimeout: flags.holdTimeout,
       stateFolder: journalFolder(),
-      release: [...selfCommand(), "guard", "--release"],
+      release: [...selfCommand(), "guard", "--restore"],
     }, emit);
     arming.end();
-    const { entries, isAlive } = guarding;
+    const { guardedCgroups: entries, isAlive } = guarding;
     checkReach(guarding, setup);
-    for (const entry of flags.explain && !json ? entries() : []) {
-      print(`who would be taken in ${printable(entry.cgroup.path)} now:`);
-      explain(guarding.candidates(entry), style);
+    for (const guarded of flags.explain && !json ? entries() : []) {
+      print(`who would be taken in ${printable(guarded.cgroup.path)} now:`);
+      explain(guarding.candidates(guarded), style);
     }
     const line = startLine(guarding, setup);
     say(line);
@@ -232,7 +235,7 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
       try {
         await recording?.close();
       } finally {
-        await reporters?.close();
+        await receivers?.close();
         await output.close();
         faults.off();
         offSignals();
@@ -245,7 +248,7 @@ async function guard(asked: Asked, readAgain: () => Promise<Asked>): Promise<num
 }
 
 /** What asks for lines; `undefined` where nothing does. */
-function whyLines(flags: GuardFlags): string | undefined {
+function plainOutputReason(flags: GuardFlags): string | undefined {
   if (wantsJson(flags)) return "JSON is printed";
   return flags.eventFormat === "oom-guard" ? "oom-guard's lines are printed" : undefined;
 }
@@ -253,12 +256,16 @@ function whyLines(flags: GuardFlags): string | undefined {
 /** Whoever does not ask for one does not load what it takes. */
 async function recordingOf(
   flags: GuardFlags,
-  { plans, version }: GuardSetup,
+  { policies, version }: GuardSetup,
 ): Promise<RunRecording | undefined> {
   if (!isRecorded(flags)) return undefined;
   const { openRecording } = await import("./recording.ts");
-  const { recordedPlan } = await import("../core/guard/recorded_plan.ts");
-  const run = { command: "guard", hierarchy: version, plans: plans.all.map(recordedPlan) } as const;
+  const { recordedPolicy } = await import("../core/guard/recorded_plan.ts");
+  const run = {
+    command: "guard",
+    hierarchy: version,
+    policies: policies.all.map(recordedPolicy),
+  } as const;
   return await openRecording(flags, run);
 }
 
@@ -268,13 +275,13 @@ function brokenOff(error: unknown): never {
   throw error;
 }
 
-function* followed(guarding: Guarding | undefined): Generator<Followed> {
-  for (const { cgroup, terms } of guarding?.entries() ?? []) {
-    yield { cgroup, mode: terms.mode, threshold: terms.bounds.threshold };
+function* followed(guarding: Guard | undefined): Generator<Followed> {
+  for (const { cgroup, settings } of guarding?.guardedCgroups() ?? []) {
+    yield { cgroup, mode: settings.mode, threshold: settings.levelBytes.imminent };
   }
 }
 
-function readiness(guarding: Guarding | undefined, isStopping: boolean): Health {
+function readiness(guarding: Guard | undefined, isStopping: boolean): Health {
   if (guarding && !isStopping) return { ok: true };
   return { ok: false, why: isStopping ? "it is stopping" : "it is still starting" };
 }
@@ -284,13 +291,16 @@ function isMistake(error: unknown): error is Error {
   return error instanceof OomkitError || (error instanceof Error && "exitCode" in error);
 }
 
-function startLine({ entries, scheduling, sources }: Guarding, { plans }: GuardSetup): string {
+function startLine(
+  { guardedCgroups: entries, scheduling, sources }: Guard,
+  { policies }: GuardSetup,
+): string {
   const all = entries();
-  const modes = [...new Set(all.map(({ terms }) => terms.mode))];
+  const modes = [...new Set(all.map(({ settings }) => settings.mode))];
   const what = all.length === 1 ? "1 cgroup" : `${all.length} cgroups`;
-  const rules = plans.all.length > 1 ? ` under ${plans.all.length - 1} rules` : "";
-  const deadly = isDeadly(plans) ? "" : ", nothing is killed";
-  const rehearsal = plans.all.some(({ dryRun }) => dryRun) ? ", dry run" : "";
+  const rules = policies.all.length > 1 ? ` under ${policies.all.length - 1} rules` : "";
+  const deadly = kills(policies) ? "" : ", nothing is killed";
+  const rehearsal = policies.all.some(({ dryRun }) => dryRun) ? ", dry run" : "";
   const mode = modes.length === 0 ? "" : `, ${modes.join(" and ")}`;
   return `guarding ${what}${rules}${mode}${rehearsal}${deadly}; sentry: ${scheduling}; ${
     sources().join("; ")

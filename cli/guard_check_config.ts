@@ -3,48 +3,50 @@
 import { actionText } from "../core/guard/bodies.ts";
 import { limitOf } from "../core/guard/limit.ts";
 import { ruleFor } from "../core/policy/rules.ts";
-import { type GuardPlan, planFor } from "../core/guard/plan.ts";
+import { type GuardPolicy, policyFor } from "../core/guard/plan.ts";
 import { candidatesIn } from "../core/guard/scope.ts";
 import { toJson } from "../core/report/json.ts";
 import { shownUrl } from "../core/report/webhook.ts";
-import type { Asked } from "./guard.ts";
+import type { GuardRequest } from "./guard.ts";
 import type { GuardFlags } from "./guard_options.ts";
-import { openReporters } from "./reporters.ts";
-import { setUp } from "./guard_setup.ts";
+import { openReceivers } from "./reporters.ts";
+import { buildGuardSetup } from "./guard_setup.ts";
 import { wantsJson } from "./options.ts";
 import { print, printable } from "./output.ts";
 import { checkOtherTables } from "./config_check.ts";
 import { formatBytes } from "./units.ts";
 
 /** The exit code; what is wrong is thrown. */
-export async function checkConfig(asked: Asked): Promise<number> {
+export async function checkConfig(asked: GuardRequest): Promise<number> {
   const { file, flags, targets } = asked;
   if (file) await checkOtherTables(file);
   await checkReceivers(flags);
-  const { plans, scopes, rules } = setUp(asked, undefined);
-  const cgroups = [...candidatesIn(scopes)].map(({ cgroup, isNamed }) => {
-    const number = planFor(plans, cgroup.path);
-    const plan = number === undefined ? undefined : plans.all[number]!;
-    const found = plan && limitOf(cgroup, isNamed, plan.softLimit);
-    return { path: cgroup.path, plan, limit: found?.limit };
+  const { policies, scopes, rules } = buildGuardSetup(asked, undefined);
+  const cgroups = [...candidatesIn(scopes)].map(({ cgroup, isTarget }) => {
+    const number = policyFor(policies, cgroup.path);
+    const policy = number === undefined ? undefined : policies.all[number]!;
+    const found = policy && limitOf(cgroup, isTarget, policy.softLimit);
+    return { path: cgroup.path, policy, limit: found?.limit };
   });
-  const ruleOf = (plan: GuardPlan | undefined, path: string) =>
-    plan ? plan.rule : rules[ruleFor(plans.rules, { path, podUid: undefined }, plans.labels)]?.name;
+  const ruleOf = (policy: GuardPolicy | undefined, path: string) =>
+    policy
+      ? policy.rule
+      : rules[ruleFor(policies.rules, { path, podUid: undefined }, policies.labels)]?.name;
   if (wantsJson(flags)) {
     print(toJson({
-      v: 1,
+      v: 2,
       file: file?.path ?? null,
       targets,
       receivers: receiversOf(flags),
-      rules: plans.all.map((plan, at) => ({
-        name: plan.rule ?? null,
+      rules: policies.all.map((policy, at) => ({
+        name: policy.rule ?? null,
         where: rules[at]?.where ?? null,
         exempt: rules[at]?.isExempt ?? false,
-        ...toldOf(plan),
+        ...toldOf(policy),
       })),
-      cgroups: cgroups.map(({ path, plan, limit }) => ({
+      cgroups: cgroups.map(({ path, policy, limit }) => ({
         cgroup: path,
-        rule: ruleOf(plan, path) ?? null,
+        rule: ruleOf(policy, path) ?? null,
         limit: limit ?? null,
         guarded: limit !== undefined,
       })),
@@ -57,16 +59,16 @@ export async function checkConfig(asked: Asked): Promise<number> {
   print(`targets        ${targets.map(printable).join(" ") || "none; the own cgroup"}`);
   const receivers = receiversOf(flags);
   print(`receivers      ${receivers.map(printable).join(", ") || "none but stdout"}`);
-  for (const [at, plan] of plans.all.entries()) {
+  for (const [at, policy] of policies.all.entries()) {
     const rule = rules[at];
-    const name = plan.rule === undefined ? "the rest" : `rule "${printable(plan.rule)}"`;
+    const name = policy.rule === undefined ? "the rest" : `rule "${printable(policy.rule)}"`;
     print(`${name}${rule ? `: ${printable(rule.where)}` : ""}`);
-    print(`    ${rule?.isExempt ? "not guarded" : planText(plan)}`);
+    print(`    ${rule?.isExempt ? "not guarded" : planText(policy)}`);
   }
-  for (const { path, plan, limit } of cgroups) {
-    const rule = ruleOf(plan, path);
+  for (const { path, policy, limit } of cgroups) {
+    const rule = ruleOf(policy, path);
     const by = rule === undefined ? "the rest" : `rule "${printable(rule)}"`;
-    const state = plan === undefined
+    const state = policy === undefined
       ? "not guarded"
       : limit === undefined
       ? "not guarded: no limit"
@@ -80,13 +82,13 @@ export async function checkConfig(asked: Asked): Promise<number> {
 async function checkReceivers(flags: GuardFlags): Promise<void> {
   const opening = ["logFile", "listen", "port", "kubernetes", "kubernetesEvents"];
   const rest = Object.entries(flags).filter(([name]) => !opening.includes(name));
-  const reporters = await openReporters(Object.fromEntries(rest) as unknown as GuardFlags, {
+  const receivers = await openReceivers(Object.fromEntries(rest) as unknown as GuardFlags, {
     command: "guard",
     cgroups: () => [],
     alive: () => ({ ok: true }),
     ready: () => ({ ok: true }),
   });
-  await reporters.close();
+  await receivers.close();
 }
 
 function receiversOf(flags: GuardFlags): string[] {
@@ -101,8 +103,9 @@ function receiversOf(flags: GuardFlags): string[] {
 }
 
 /** In its JSON form; `null` for what the mode decides. */
-function toldOf(plan: GuardPlan) {
-  const { mode, levels, base, actions, patience, rearming, preferences, poll, softLimit } = plan;
+function toldOf(policy: GuardPolicy) {
+  const { mode, levels, metric, actions, timeouts, triggerPolicy, preferences, poll, softLimit } =
+    policy;
   const { ratio = null, min = null, max = null } = levels.margin;
   const sources = (list: readonly RegExp[]) => list.map(({ source }) => source);
   const { prefer, avoid, ignore } = preferences;
@@ -111,18 +114,18 @@ function toldOf(plan: GuardPlan) {
     warn: levels.warn,
     critical: levels.critical,
     margin: { ratio, min, max },
-    base,
+    metric,
     actions: {
       warn: actions.warn.map(actionText),
       critical: actions.critical.map(actionText),
-      threshold: actions.threshold.map(actionText),
+      imminent: actions.imminent.map(actionText),
     },
-    reclaim: patience.reclaim,
-    grace_ms: patience.grace,
-    patience_ms: patience.death,
-    hysteresis: rearming.hysteresis,
-    cooldown_ms: rearming.cooldown,
-    repeat: rearming.repeat,
+    reclaim: timeouts.reclaim,
+    grace_ms: timeouts.graceMs,
+    kill_timeout_ms: timeouts.killMs,
+    hysteresis: triggerPolicy.hysteresis,
+    cooldown_ms: triggerPolicy.cooldown,
+    repeat: triggerPolicy.repeat,
     poll_ms: poll ?? null,
     soft_limit: softLimit,
     prefer: sources(prefer),
@@ -131,9 +134,10 @@ function toldOf(plan: GuardPlan) {
   };
 }
 
-function planText(plan: GuardPlan): string {
-  const { mode, levels: { warn, critical, margin }, base, actions, patience, rearming } = plan;
-  const words = (list: GuardPlan["actions"]["warn"]) => list.map(actionText).join("+") || "noop";
+function planText(policy: GuardPolicy): string {
+  const { mode, levels: { warn, critical, margin }, metric, actions, timeouts, triggerPolicy } =
+    policy;
+  const words = (list: GuardPolicy["actions"]["warn"]) => list.map(actionText).join("+") || "noop";
   const margins = [
     ...margin.ratio === undefined ? [] : [`${margin.ratio * 100}%`],
     ...margin.min === undefined ? [] : [`at least ${formatBytes(margin.min)}`],
@@ -143,18 +147,18 @@ function planText(plan: GuardPlan): string {
     `mode ${mode}`,
     `warn ${warn}% ${words(actions.warn)}`,
     `critical ${critical}% ${words(actions.critical)}`,
-    `threshold ${words(actions.threshold)}`,
+    `threshold ${words(actions.imminent)}`,
     `margin ${margins.join(", ") || "as the mode has it"}`,
-    `base ${base}`,
-    ...patience.grace > 0 ? [`grace ${patience.grace} ms`] : [],
-    ...patience.reclaim ? [] : ["no reclaim"],
-    ...plan.softLimit ? ["soft limits too"] : [],
-    ...plan.poll === undefined ? [] : [`poll ${plan.poll} ms`],
-    `hysteresis ${rearming.hysteresis * 100}%`,
-    `cooldown ${rearming.cooldown} ms`,
-    ...rearming.repeat ? ["repeat"] : [],
+    `metric ${metric}`,
+    ...timeouts.graceMs > 0 ? [`grace period ${timeouts.graceMs} ms`] : [],
+    ...timeouts.reclaim ? [] : ["no reclaim"],
+    ...policy.softLimit ? ["soft limits too"] : [],
+    ...policy.poll === undefined ? [] : [`poll ${policy.poll} ms`],
+    `hysteresis ${triggerPolicy.hysteresis * 100}%`,
+    `cooldown ${triggerPolicy.cooldown} ms`,
+    ...triggerPolicy.repeat ? ["repeat"] : [],
     ...(["prefer", "avoid", "ignore"] as const).flatMap((name) =>
-      plan.preferences[name].map(({ source }) => `${name} ${printable(source)}`)
+      policy.preferences[name].map(({ source }) => `${name} ${printable(source)}`)
     ),
   ].join(", ");
 }

@@ -2,11 +2,11 @@
 
 import type { Hierarchy } from "../core/cgroup/hierarchy.ts";
 import { OomkitError } from "../core/errors.ts";
-import type { Guarding } from "../core/guard/guard.ts";
+import type { Guard } from "../core/guard/guard.ts";
 import { identify } from "../core/cgroup/identity.ts";
 import { fits, type Labels, ruleFor } from "../core/policy/rules.ts";
-import { deadlyLevel, type GuardPlan, planFor, type Plans } from "../core/guard/plan.ts";
-import { whyNoSignal } from "../core/guard/reach.ts";
+import { type GuardPolicy, killLevel, policyFor, type PolicySet } from "../core/guard/plan.ts";
+import { signalDenied } from "../core/guard/reach.ts";
 import { candidatesIn, type Scope } from "../core/guard/scope.ts";
 import type { Rule } from "./config_rules.ts";
 import type { GuardSetup } from "./guard_setup.ts";
@@ -14,25 +14,25 @@ import { printable, say } from "./output.ts";
 
 /** What a mode stands on. */
 type ModeGround = Pick<Hierarchy, "writable" | "kernel"> & {
-  readonly dialect: Pick<Hierarchy["dialect"], "version">;
+  readonly version: Pick<Hierarchy["version"], "number">;
 };
 
 /** A mode that is named is meant; only `auto` may take a quieter one. */
 export function checkMode(
-  { dialect: { version }, writable, kernel }: ModeGround,
-  { mode, actions, rule }: GuardPlan,
+  { version: { number: version }, writable, kernel }: ModeGround,
+  { mode, actions, rule }: GuardPolicy,
 ): void {
   const wrong = (why: string, right: string) => {
     throw new OomkitError(`cannot use --mode ${mode}${inRule(rule)}: ${why}`, right);
   };
   if (mode === "auto" || mode === "notify") return;
-  if (mode === "tripwire" && version === 1) {
+  if (mode === "throttle" && version === 1) {
     wrong("cgroup v1 has no memory.high", "use hold or notify");
   }
   if (mode === "hold" && version === 2) {
     wrong("cgroup v2 cannot switch the killer off", "use tripwire or notify");
   }
-  if (mode === "hold" && deadlyLevel(actions) === undefined) {
+  if (mode === "hold" && killLevel(actions) === undefined) {
     wrong(
       "nothing is to be killed, and the allocators would wait for ever",
       "add --policy process",
@@ -43,7 +43,7 @@ export function checkMode(
 }
 
 /** The pids in a copy of a tree, or in one that was made up, are anybody's on this machine. */
-export function checkTree({ kernel }: Hierarchy, { actions, dryRun, rule }: GuardPlan): void {
+export function checkTree({ kernel }: Hierarchy, { actions, dryRun, rule }: GuardPolicy): void {
   if (kernel || dryRun) return;
   const harmful = Object.values(actions).flat().find(({ kind }) =>
     kind !== "noop" && kind !== "exec"
@@ -64,7 +64,7 @@ const inRule = (rule: string | undefined) =>
 export function checkRules(
   rules: readonly Rule[],
   scopes: readonly Scope[],
-  plans: Plans,
+  policies: PolicySet,
   hasLabels: boolean,
 ): void {
   const blind = rules.find(({ selector }) => selector.labels);
@@ -74,7 +74,9 @@ export function checkRules(
   const paths = [...candidatesIn(scopes)].map(({ cgroup: { path } }) => path);
   const none: Labels = new Map();
   const whereOf = (path: string) => ({ path, podUid: identify(path).podUid });
-  const first = new Set(paths.map((path) => ruleFor(plans.rules, whereOf(path), plans.labels)));
+  const first = new Set(
+    paths.map((path) => ruleFor(policies.rules, whereOf(path), policies.labels)),
+  );
   for (const rule of rules) {
     // Of pods nothing is known yet.
     if (rule.selector.labels || first.has(rule.number - 1)) continue;
@@ -90,13 +92,13 @@ export function checkRules(
 const named = ({ name }: Rule) => `the rule "${printable(name)}"`;
 
 /** A target that can never be guarded as it was asked for is a mistake; one of many is not. */
-export function checkReach(guarding: Guarding, { scopes, plans, usual }: GuardSetup): void {
-  const entries = guarding.entries();
+export function checkReach(guarding: Guard, { scopes, policies, usual }: GuardSetup): void {
+  const entries = guarding.guardedCgroups();
   for (const { cgroup, recursive } of scopes) {
-    const isExempt = planFor(plans, cgroup.path) === undefined;
+    const isExempt = policyFor(policies, cgroup.path) === undefined;
     if (recursive || isExempt) continue;
-    const entry = entries.find((each) => each.cgroup.path === cgroup.path);
-    if (entry === undefined) {
+    const guarded = entries.find((each) => each.cgroup.path === cgroup.path);
+    if (guarded === undefined) {
       throw new OomkitError(
         `cannot guard ${
           printable(cgroup.path)
@@ -104,8 +106,8 @@ export function checkReach(guarding: Guarding, { scopes, plans, usual }: GuardSe
         "set a limit, or look at: oomkit inspect",
       );
     }
-    const { actions, untouchable } = entry.plan;
-    const refused = deadlyLevel(actions) && whyNoSignal(entry.cgroup, untouchable);
+    const { actions, protectedPids } = guarded.policy;
+    const refused = killLevel(actions) && signalDenied(guarded.cgroup, protectedPids);
     if (refused) {
       throw new OomkitError(
         `cannot end the processes of ${printable(cgroup.path)}: ${refused}`,
@@ -114,9 +116,9 @@ export function checkReach(guarding: Guarding, { scopes, plans, usual }: GuardSe
     }
   }
   const { mode, dryRun } = usual;
-  const meant = entries.filter(({ plan }) => plan === usual);
+  const meant = entries.filter(({ policy }) => policy === usual);
   if (mode === "auto" || dryRun || meant.length === 0) return;
-  if (meant.some(({ terms }) => terms.mode === mode)) return;
+  if (meant.some(({ settings }) => settings.mode === mode)) return;
   throw new OomkitError(
     `cannot use --mode ${mode}: it could not be set up in any of ${meant.length} cgroups, for the reasons above`,
     "use --mode auto for what works",

@@ -4,7 +4,7 @@ import { OomkitError } from "../core/errors.ts";
 import { asciiOption, liveOption, noLiveOption } from "./draw_options.ts";
 import { oneOf, option, parsed, parseWhole, subcommand } from "./options.ts";
 import { parsePositive, POLICY } from "./policy_options.ts";
-import { withReports } from "./report_options.ts";
+import { withReceiverOptions } from "./report_options.ts";
 import { parseDuration } from "./units.ts";
 
 function parseExpression(text: string): RegExp {
@@ -23,7 +23,7 @@ function collected<T>(parse: (text: string) => T) {
 
 export function guardBase() {
   const flag = option;
-  return withReports(subcommand("guard", "act before the kernel's OOM killer does"))
+  return withReceiverOptions(subcommand("guard", "act before the kernel's OOM killer does"))
     .addOption(flag("-r, --recursive", "guard everything beneath the targets as well"))
     .addOption(liveOption).addOption(noLiveOption).addOption(asciiOption)
     .addOption(flag("--pod", "guard the containers of a pod with a shared process namespace"))
@@ -32,13 +32,13 @@ export function guardBase() {
     .addOption(POLICY.marginRatio())
     .addOption(POLICY.minMargin())
     .addOption(POLICY.maxMargin())
-    .addOption(POLICY.base())
+    .addOption(POLICY.metric())
     .addOption(POLICY.onWarn())
     .addOption(POLICY.onCritical())
-    .addOption(POLICY.onThreshold())
+    .addOption(POLICY.onImminent())
     .addOption(POLICY.policy())
-    .addOption(POLICY.grace())
-    .addOption(POLICY.patience())
+    .addOption(POLICY.gracePeriod())
+    .addOption(POLICY.killTimeout())
     .addOption(POLICY.reclaim())
     .addOption(POLICY.mode())
     .addOption(
@@ -60,12 +60,12 @@ export function guardBase() {
       ),
     )
     .addOption(
-      flag("--walk-every <duration>", "look for cgroups that nobody told of").argParser(
+      flag("--rescan-interval <duration>", "look for cgroups that nobody told of").argParser(
         parsed(parsePositive),
       ).default(277_000, "277s"),
     )
     .addOption(
-      flag("--rearm-every <duration>", "arm everything afresh").argParser(parsed(parsePositive))
+      flag("--rearm-interval <duration>", "arm everything afresh").argParser(parsed(parsePositive))
         .default(701_000, "701s"),
     )
     .addOption(
@@ -83,22 +83,24 @@ export function guardBase() {
     .addOption(
       flag("--check-config", "print what the configuration comes to, and end"),
     )
-    .addOption(flag("--release", "put back what guards have left, and end"))
+    .addOption(flag("--restore", "put back what guards have left, and end"))
     .addOption(
       flag("--event-format <format>", "oom-guard: one line for each kill, as oom-guard writes it")
         .choices(["oomkit", "oom-guard"] as const).default("oomkit" as const),
     )
     .addOption(
-      flag("--walkIntervalSeconds <n>", "oom-guard's --walk-every").argParser(parsed(parseWhole(1)))
+      flag("--walkIntervalSeconds <n>", "oom-guard's --rescan-interval").argParser(
+        parsed(parseWhole(1)),
+      )
         .hideHelp(),
     )
     .addOption(
-      flag("--inotifyResetSeconds <n>", "oom-guard's --rearm-every").argParser(
+      flag("--inotifyResetSeconds <n>", "oom-guard's --rearm-interval").argParser(
         parsed(parseWhole(1)),
       ).hideHelp(),
     )
     .addOption(
-      flag("--guard-ms <n>", "oom-guard's --patience, in ms").argParser(parsed(parseWhole(1)))
+      flag("--guard-ms <n>", "oom-guard's --kill-timeout, in ms").argParser(parsed(parseWhole(1)))
         .hideHelp(),
     )
     .addOption(

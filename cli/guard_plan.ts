@@ -1,8 +1,8 @@
 /** From flags and variables to a plan. */
 
-import { without } from "../core/cgroup/absent.ts";
+import { omitUndefined } from "../core/cgroup/absent.ts";
 import { OomkitError, shortened } from "../core/errors.ts";
-import { type Action, deadlyLevel, type GuardPlan, type Plans } from "../core/guard/plan.ts";
+import { type Action, type GuardPolicy, killLevel, type PolicySet } from "../core/guard/plan.ts";
 import type { Margin } from "../core/policy/bounds.ts";
 import type { Labels } from "../core/policy/rules.ts";
 import type { Rule } from "./config_rules.ts";
@@ -13,9 +13,9 @@ import { parseSignal } from "./policy_options.ts";
 import { formatBytes, parseDuration } from "./units.ts";
 
 export interface Planned {
-  readonly plan: GuardPlan;
-  readonly walkEvery: number;
-  readonly rearmEvery: number;
+  readonly policy: GuardPolicy;
+  readonly rescanMs: number;
+  readonly rearmMs: number;
   readonly isPod: boolean;
 }
 
@@ -27,11 +27,11 @@ export function planOf(
   flags: GuardFlags,
   sourceOf: (name: string) => string | undefined,
   targets: readonly string[],
-  untouchable: ReadonlySet<number>,
+  protectedPids: ReadonlySet<number>,
 ): Planned {
   const isGiven = (name: string) => (sourceOf(name) ?? "default") !== "default";
   const isNearer = (name: string) => isGiven(name) && sourceOf(name) !== "config";
-  const hero = heroOf((name) => Deno.env.get(name), isNearer);
+  const hero = oomHeroEnv((name) => Deno.env.get(name), isNearer);
   const place = (...names: string[]) => placeOf(flags, names.map(sourceOf));
   const warn = hero.warn ?? flags.warn;
   const critical = hero.critical ?? flags.critical;
@@ -46,7 +46,7 @@ export function planOf(
   const actions = {
     warn: hero.onWarn ?? flags.onWarn ?? hero.usualWarn ?? [],
     critical: hero.onCritical ?? flags.onCritical ?? hero.usualCritical ?? [],
-    threshold: atThreshold(flags, sourceOf),
+    imminent: atImminent(flags, sourceOf),
   };
   for (const [level, list] of Object.entries(actions)) checkActions(level, list);
   const mode = flags.mode;
@@ -61,20 +61,20 @@ export function planOf(
       "use notify",
     );
   }
-  const plan: GuardPlan = {
+  const policy: GuardPolicy = {
     mode: isPod ? "notify" : mode,
     levels: { warn, critical, margin },
-    rearming: {
+    triggerPolicy: {
       hysteresis: flags.hysteresis / 100,
       cooldown: hero.cooldown ?? flags.cooldown,
       repeat: flags.repeat === true || (hero.isUsed && !isNearer("repeat")),
     },
-    patience: {
+    timeouts: {
       reclaim: flags.reclaim,
-      grace: flags.grace,
-      death: flags.guardMs ?? flags.patience,
+      graceMs: flags.gracePeriod,
+      killMs: flags.guardMs ?? flags.killTimeout,
     },
-    base: flags.base,
+    metric: flags.metric,
     actions,
     preferences: {
       prefer: flags.prefer ?? [],
@@ -85,37 +85,37 @@ export function planOf(
       flags.openSoftLimit === "true",
     dryRun: flags.dryRun === true,
     ...(flags.poll === undefined ? {} : { poll: flags.poll }),
-    untouchable,
+    protectedPids,
   };
-  if (plan.dryRun && mode !== "auto" && mode !== "notify") {
+  if (policy.dryRun && mode !== "auto" && mode !== "notify") {
     say(`nothing is changed in a dry run: notify instead of ${mode}`);
   }
   const seconds = (count: number | undefined) => count === undefined ? undefined : count * 1000;
   return {
-    plan,
-    walkEvery: isPod && !isGiven("walkEvery")
+    policy,
+    rescanMs: isPod && !isGiven("rescanInterval")
       ? POD_WALK_MS
-      : seconds(flags.walkIntervalSeconds) ?? flags.walkEvery,
-    rearmEvery: seconds(flags.inotifyResetSeconds) ?? flags.rearmEvery,
+      : seconds(flags.walkIntervalSeconds) ?? flags.rescanInterval,
+    rearmMs: seconds(flags.inotifyResetSeconds) ?? flags.rearmInterval,
     isPod,
   };
 }
 
 /** The plans of all rules, in their order, and last that of the rest. */
 export function plansOf(
-  usual: GuardPlan,
+  usual: GuardPolicy,
   rules: readonly Rule[],
-  planUnder: (rule: Rule) => GuardPlan,
+  planUnder: (rule: Rule) => GuardPolicy,
   labels: Labels,
-): Plans {
+): PolicySet {
   // Of a rule no more than the sentry needs, and than can be told to it.
-  const plans = rules.map(planUnder);
+  const policies = rules.map(planUnder);
   const held = rules.map(({ selector, isExempt }, at) => ({
     selector,
     isExempt,
-    isGentle: isExempt || deadlyLevel(plans[at]!.actions) === undefined,
+    neverKills: isExempt || killLevel(policies[at]!.actions) === undefined,
   }));
-  return { all: [...plans, usual], rules: held, labels };
+  return { all: [...policies, usual], rules: held, labels };
 }
 
 /** What the flags say where a rule says nothing else. */
@@ -131,21 +131,21 @@ export function underRule(
 }
 
 /** Nothing waits for ever where nothing is killed, unless the rule itself says so. */
-export function namedBy(rule: Rule, plan: GuardPlan): GuardPlan {
-  const isMeant = rule.flags.mode !== undefined || deadlyLevel(plan.actions) !== undefined;
-  return { ...plan, rule: rule.name, mode: isMeant ? plan.mode : "auto" };
+export function withRuleName(rule: Rule, policy: GuardPolicy): GuardPolicy {
+  const isMeant = rule.flags.mode !== undefined || killLevel(policy.actions) !== undefined;
+  return { ...policy, rule: rule.name, mode: isMeant ? policy.mode : "auto" };
 }
 
-/** `--policy` and `--on-threshold` are two words for the same thing: what is said more directly holds. */
-function atThreshold(
-  { policy, onThreshold }: GuardFlags,
+/** `--policy` and `--on-imminent` are two words for the same thing: what is said more directly holds. */
+function atImminent(
+  { policy, onImminent }: GuardFlags,
   sourceOf: (name: string) => string | undefined,
 ): readonly Action[] {
   const short: readonly Action[] = policy === undefined ? [] : [{ kind: policy }];
-  if (onThreshold === undefined || policy === undefined) return onThreshold ?? short;
-  const lead = rankOf(sourceOf("policy")) - rankOf(sourceOf("onThreshold"));
-  if (lead !== 0) return lead > 0 ? short : onThreshold;
-  throw new OomkitError("cannot use --policy and --on-threshold at once", "give one of them");
+  if (onImminent === undefined || policy === undefined) return onImminent ?? short;
+  const lead = rankOf(sourceOf("policy")) - rankOf(sourceOf("onImminent"));
+  if (lead !== 0) return lead > 0 ? short : onImminent;
+  throw new OomkitError("cannot use --policy and --on-imminent at once", "give one of them");
 }
 
 /** The file, where it says one of them; of a rule it is told with its line. */
@@ -183,10 +183,10 @@ function marginOf(
       "the least must not be more than the most",
     );
   }
-  return without({ ratio, min, max });
+  return omitUndefined({ ratio, min, max });
 }
 
-interface Hero {
+interface OomHeroEnv {
   /** Whether any of its variables is there. */
   readonly isUsed: boolean;
   readonly warn?: number;
@@ -200,10 +200,10 @@ interface Hero {
 }
 
 /** OOMHero's own variables: more than the file, less than a rule, a flag or a variable of oomkit's. */
-function heroOf(
+function oomHeroEnv(
   env: (name: string) => string | undefined,
   isNearer: (name: string) => boolean,
-): Hero {
+): OomHeroEnv {
   const names = ["WARNING", "CRITICAL", "WARNING_SIGNAL", "CRITICAL_SIGNAL"];
   if (names.every((name) => env(name) === undefined)) return { isUsed: false };
   const cooldown = env("COOLDOWN");

@@ -1,10 +1,10 @@
-/** `oomkit guard --release`: puts back what others have left. */
+/** `oomkit guard --restore`: puts back what others have left. */
 
 import {
   journalFolder,
-  livingOwners,
-  restoreLeftovers,
-  whyUntrusted,
+  restoreStale,
+  runningGuards,
+  untrustedReason,
 } from "../core/act/journal.ts";
 import { OomkitError, shortened } from "../core/errors.ts";
 import { toJson } from "../core/report/json.ts";
@@ -17,25 +17,25 @@ export function release(targets: readonly string[], flags: GuardFlags): number {
   if (targets.length > 0) {
     throw new OomkitError(
       `cannot release ${targets[0]}: everything that guards have left is put back at once`,
-      "write: oomkit guard --release",
+      "write: oomkit guard --restore",
     );
   }
   const folder = journalFolder();
-  const untrusted = whyUntrusted(folder);
+  const untrusted = untrustedReason(folder);
   if (untrusted !== undefined) {
     throw new OomkitError(
       `cannot put back what is recorded in ${shortened(folder)}: ${untrusted}`,
       "look at what is there, put the files back by hand, and remove it; or name another folder with OOMKIT_STATE_DIR",
     );
   }
-  const restored = restoreLeftovers(folder);
+  const restored = restoreStale(folder);
   for (const each of restored) {
     const { dir, file, before, outcome, reason } = each;
     const why = reason ? ` (${reason})` : "";
     if (wantsJson(flags)) print(toJson(each));
     else print(`${outcome.padEnd(8)}  ${printable(dir)}/${file}: ${before}${why}`);
   }
-  for (const pid of livingOwners(folder)) {
+  for (const pid of runningGuards(folder)) {
     say(
       `the guard with pid ${pid} is at work; what it has changed it puts back itself when it ends`,
     );

@@ -2,30 +2,30 @@
 
 import { openCgroup } from "../core/cgroup/cgroup.ts";
 import { directoryOf, discover, type Hierarchy } from "../core/cgroup/hierarchy.ts";
-import { ownLineage } from "../core/cgroup/lineage.ts";
+import { selfAndAncestors } from "../core/cgroup/lineage.ts";
 import { ownCgroup, parseGlob, resolveTarget } from "../core/cgroup/resolve.ts";
-import type { GuardPlan, Plans } from "../core/guard/plan.ts";
+import type { GuardPolicy, PolicySet } from "../core/guard/plan.ts";
 import type { Labels } from "../core/policy/rules.ts";
 import type { Scope } from "../core/guard/scope.ts";
 import { OomkitError } from "../core/errors.ts";
 import { mistakeAt } from "./config.ts";
 import { type Rule, rulesOf } from "./config_rules.ts";
-import type { Asked } from "./guard.ts";
+import type { GuardRequest } from "./guard.ts";
 import { checkMode, checkRules, checkTree } from "./guard_checks.ts";
 import { checkPreferences } from "./guard_explain.ts";
 import type { GuardFlags } from "./guard_options.ts";
-import { namedBy, planOf, plansOf, underRule } from "./guard_plan.ts";
+import { planOf, plansOf, underRule, withRuleName } from "./guard_plan.ts";
 
 export interface GuardSetup {
-  readonly plans: Plans;
+  readonly policies: PolicySet;
   /** What holds where no rule does. */
-  readonly usual: GuardPlan;
+  readonly usual: GuardPolicy;
   readonly rules: readonly Rule[];
   readonly scopes: readonly Scope[];
-  readonly walkEvery: number;
-  readonly rearmEvery: number;
+  readonly rescanMs: number;
+  readonly rearmMs: number;
   readonly isPod: boolean;
-  readonly untouchable: ReadonlySet<number>;
+  readonly protectedPids: ReadonlySet<number>;
   /** Of the hierarchy. */
   readonly version: 1 | 2;
   /** Where a cgroup path lies in the file system; the path itself where that is not known. */
@@ -38,47 +38,51 @@ export interface GuardSetup {
  * @param labels of the pods; `undefined` where nobody can be asked.
  * @param before what held until now: what was a target then may be away for a while.
  */
-export function setUp(asked: Asked, labels: Labels | undefined, before?: GuardSetup): GuardSetup {
+export function buildGuardSetup(
+  asked: GuardRequest,
+  labels: Labels | undefined,
+  before?: GuardSetup,
+): GuardSetup {
   const { flags, targets, file, sourceOf } = asked;
-  const untouchable = ownLineage();
-  const { plan: usual, walkEvery, rearmEvery, isPod } = planOf(
+  const protectedPids = selfAndAncestors();
+  const { policy: usual, rescanMs, rearmMs, isPod } = planOf(
     flags,
     sourceOf,
     targets,
-    untouchable,
+    protectedPids,
   );
   const rules = file === undefined ? [] : rulesOf(file);
   const underOf = (rule: Rule) => {
     const under = underRule(flags, sourceOf, rule);
     try {
-      return namedBy(rule, planOf(under.flags, under.sourceOf, targets, untouchable).plan);
+      return withRuleName(rule, planOf(under.flags, under.sourceOf, targets, protectedPids).policy);
     } catch (error) {
       if (!(error instanceof OomkitError) || file === undefined) throw error;
       throw mistakeAt(file, ["guard", "rule", rule.number - 1], error.message);
     }
   };
-  const plans = plansOf(usual, rules, underOf, labels ?? new Map());
+  const policies = plansOf(usual, rules, underOf, labels ?? new Map());
   const hierarchy = isPod ? undefined : discover(flags.root);
   const scopes = hierarchy ? scopesOf(hierarchy, targets, flags, before?.scopes ?? []) : [];
   if (hierarchy) {
-    for (const plan of plans.all) {
-      checkMode(hierarchy, plan);
-      checkTree(hierarchy, plan);
+    for (const policy of policies.all) {
+      checkMode(hierarchy, policy);
+      checkTree(hierarchy, policy);
     }
-    const wishes = new Map(plans.all.map((plan) => [textOf(plan.preferences), plan]));
-    for (const plan of wishes.values()) checkPreferences(plan, scopes);
-    checkRules(rules, scopes, plans, labels !== undefined);
+    const wishes = new Map(policies.all.map((policy) => [textOf(policy.preferences), policy]));
+    for (const policy of wishes.values()) checkPreferences(policy, scopes);
+    checkRules(rules, scopes, policies, labels !== undefined);
   }
   return {
-    plans,
+    policies,
     usual,
     rules,
     scopes,
-    walkEvery,
-    rearmEvery,
+    rescanMs,
+    rearmMs,
     isPod,
-    untouchable,
-    version: (hierarchy ?? discover(flags.root)).dialect.version,
+    protectedPids,
+    version: (hierarchy ?? discover(flags.root)).version.number,
     directoryOf: (path) => (hierarchy && directoryOf(hierarchy, path)) ?? path,
   };
 }
@@ -107,5 +111,5 @@ function scopesOf(
   });
 }
 
-const textOf = (preferences: GuardPlan["preferences"]) =>
+const textOf = (preferences: GuardPolicy["preferences"]) =>
   Object.values(preferences).map((list) => list.map(String).join(" ")).join("\n");

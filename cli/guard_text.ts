@@ -6,24 +6,24 @@ import { formatBytes, formatDuration, formatPercent } from "./units.ts";
 
 type GuardEvent = Extract<
   OomkitEvent,
-  { type: "guarding" | "level" | "action" | "let_go" | "restored" }
+  { type: "guard_armed" | "level_reached" | "action" | "action_skipped" | "restored" }
 >;
 
 export function guardFacts(event: GuardEvent): string {
   switch (event.type) {
-    case "guarding":
+    case "guard_armed":
       return guardingFacts(event);
-    case "level": {
-      const { level, value, base, limit, rate } = event;
-      const what = base === "usage" ? "usage" : "working set";
+    case "level_reached": {
+      const { level, metric_value: value, metric, limit, rate } = event;
+      const what = metric === "usage" ? "usage" : "working set";
       const pace = rate !== null && rate > 0 ? `, rising by ${formatBytes(rate)}/s` : "";
       const share = formatPercent(100 * value / limit);
       return `${level}: ${what} ${formatBytes(value)} (${share} of ${formatBytes(limit)})${pace}`;
     }
-    case "let_go": {
-      const { why, usage, reclaimable, threshold } = event;
+    case "action_skipped": {
+      const { reason: why, usage, reclaimable, level_bytes: imminent } = event;
       return why === "recovered"
-        ? `let go: usage ${formatBytes(usage)} is below ${formatBytes(threshold)} again`
+        ? `let go: usage ${formatBytes(usage)} is below ${formatBytes(imminent)} again`
         : `let go: the kernel can take back ${formatBytes(reclaimable ?? undefined)} of ${
           formatBytes(usage)
         } by itself`;
@@ -43,10 +43,10 @@ export function guardFacts(event: GuardEvent): string {
   }
 }
 
-function guardingFacts(event: Extract<GuardEvent, { type: "guarding" }>): string {
-  const { limit, limit_owner: owner, cgroup, warn, critical, threshold, mode, actions } = event;
+function guardingFacts(event: Extract<GuardEvent, { type: "guard_armed" }>): string {
+  const { limit, limit_owner: owner, cgroup, warn, critical, imminent, mode, actions } = event;
   const whose = owner === null || owner === cgroup ? "" : ` of ${printable(owner)}`;
-  const level = (name: "warn" | "critical" | "threshold", bytes: number) => {
+  const level = (name: "warn" | "critical" | "imminent", bytes: number) => {
     const list = actions[name].length === 0 ? "noop" : printable(actions[name].join(" "));
     return `${name} ${formatBytes(bytes)} ${list}`;
   };
@@ -54,7 +54,7 @@ function guardingFacts(event: Extract<GuardEvent, { type: "guarding" }>): string
   const rule = event.rule === null ? "" : `, by the rule "${printable(event.rule)}"`;
   return `limit ${formatBytes(limit)}${whose}, ${mode}${dry}: ${level("warn", warn)}, ${
     level("critical", critical)
-  }, ${level("threshold", threshold)}${rule}`;
+  }, ${level("imminent", imminent)}${rule}`;
 }
 
 function actionFacts(event: ActionBody): string {
@@ -64,18 +64,18 @@ function actionFacts(event: ActionBody): string {
     case "signal":
       return outcome === "failed"
         ? `${event.signal} at ${level} was not sent${why}`
-        : `${event.signal} at ${level} ${outcome === "would" ? "would go" : "sent"} to ${
+        : `${event.signal} at ${level} ${outcome === "dry_run" ? "would go" : "sent"} to ${
           processes(event.count ?? 0)
         }${why}`;
     case "reclaim":
-      return outcome === "freed"
+      return outcome === "reclaimed"
         ? `reclaim at ${level}: ${formatBytes(event.freed ?? 0)} given back in ${
           formatDuration(event.freed_ms ?? undefined)
         }`
-        : `reclaim at ${level} ${outcome === "would" ? "would be asked for" : "failed"}${why}`;
+        : `reclaim at ${level} ${outcome === "dry_run" ? "would be asked for" : "failed"}${why}`;
     case "exec":
       return `hook at ${level} ${
-        outcome === "done" ? "ran" : outcome === "would" ? "would run" : outcome
+        outcome === "ok" ? "ran" : outcome === "dry_run" ? "would run" : outcome
       }${why}`;
     default:
       return blowFacts(event) + why;
@@ -85,21 +85,21 @@ function actionFacts(event: ActionBody): string {
 const processes = (count: number) => count === 1 ? "1 process" : `${count} processes`;
 
 function blowFacts(event: ActionBody): string {
-  const { victim, container, action, outcome, signal } = event;
+  const { victim, killed_cgroup: container, action, outcome, signal } = event;
   const who = victim === null ? action : `pid ${victim.pid} (${printable(victim.comm)})`;
   const what = container === null ? who : `${who} and all of ${printable(container)}`;
   const before = `at ${formatBytes(event.usage_before)} of ${formatBytes(event.limit)}`;
   const ms = (value: number | null) => formatDuration(value ?? undefined);
   switch (outcome) {
-    case "died":
+    case "killed":
       return `${what} ended by ${signal} ${before}: struck after ${
-        ms(event.struck_ms)
-      }, dead after ${ms(event.died_ms)}, ${formatBytes(event.freed ?? 0)} free after ${
+        ms(event.signal_ms)
+      }, dead after ${ms(event.exit_ms)}, ${formatBytes(event.freed ?? 0)} free after ${
         ms(event.freed_ms)
       }`;
-    case "would":
+    case "dry_run":
       return `${what} would be ended by ${signal} ${before}`;
-    case "alive":
+    case "survived":
       return `${what} lives in spite of ${signal} ${before}`;
     default:
       return `no ${action} could be ended ${before}`;

@@ -7,7 +7,7 @@ import { inspect, type Inspection } from "../core/cgroup/inspection.ts";
 import { type Machine, readMachine } from "../core/cgroup/machine.ts";
 import { type Requirement, REQUIREMENTS } from "../core/cgroup/rehearse.ts";
 import { ownCgroup, resolveTarget } from "../core/cgroup/resolve.ts";
-import { type Branch, readSubtree } from "../core/cgroup/subtree.ts";
+import { type CgroupTree, readSubtree } from "../core/cgroup/subtree.ts";
 import { OomkitError, shortened } from "../core/errors.ts";
 import { inspectDocument } from "../core/report/inspect.ts";
 import { toJson } from "../core/report/json.ts";
@@ -17,7 +17,7 @@ import { type CheckTelling, type CiFlags, openCheckTelling } from "./inspect_ci.
 import { nodeLines } from "./inspect_node.ts";
 import { inspectionLines } from "./inspect_text.ts";
 import { treeLines } from "./inspect_tree.ts";
-import type { Look } from "./look.ts";
+import type { UsageSample } from "./look.ts";
 import type { ExitCode, Finish } from "./main.ts";
 import {
   type Common,
@@ -128,7 +128,8 @@ artifacts:reports:junit.`;
 const isRecordingName = (names: readonly string[]) =>
   names.length === 1 && /\.jsonl(\.gz)?$/.test(names[0]!);
 
-const kebab = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+const kebab = (name: string) =>
+  name.replace(/[A-Z]/g, (httpMessage) => `-${httpMessage.toLowerCase()}`);
 
 interface Options extends Common, CiFlags {
   readonly tree?: true | undefined;
@@ -146,7 +147,7 @@ interface Options extends Common, CiFlags {
 
 interface Shown {
   readonly inspection: Inspection;
-  readonly tree?: Branch;
+  readonly tree?: CgroupTree;
 }
 
 /** Whoever shows the same in another way. */
@@ -193,7 +194,7 @@ function show(
   progress.end();
   const machine = readMachine();
   alsoShow?.(shown.map(({ inspection }) => inspection.cgroup), machine);
-  const look: Look = { style: chooseStyle(options.color), width: terminalWidth() };
+  const look: UsageSample = { style: chooseStyle(options.color), width: terminalWidth() };
   const checked = options.check
     ? check(
       { ...options, require: options.require ?? [] },
@@ -235,7 +236,7 @@ function collect(
   node: boolean,
   options: Options,
   progress: Progress,
-  complain: (line: string) => void,
+  warn: (line: string) => void,
 ): Shown[] {
   const shown: Shown[] = [];
   let read = 0;
@@ -243,15 +244,15 @@ function collect(
   const tell = (each: Cgroup, wasNamed: boolean) => {
     const found = look(each, node, options, count);
     if (found) shown.push(found);
-    else if (wasNamed) complain(`cannot inspect ${each.path}: it was removed meanwhile`);
-    for (const line of found?.inspection.damaged ?? []) complain(line);
+    else if (wasNamed) warn(`cannot inspect ${each.path}: it was removed meanwhile`);
+    for (const line of found?.inspection.invalidFiles ?? []) warn(line);
   };
   const attempt = (action: () => void) => {
     try {
       action();
     } catch (error) {
       if (!(error instanceof OomkitError)) throw error;
-      complain(error.message);
+      warn(error.message);
     }
   };
   const seen = new Set<string>();

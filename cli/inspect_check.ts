@@ -2,13 +2,13 @@
 
 import type { Inspection } from "../core/cgroup/inspection.ts";
 import type { Machine } from "../core/cgroup/machine.ts";
-import { rehearse, type Requirement } from "../core/cgroup/rehearse.ts";
+import { checkRequirements, type Requirement } from "../core/cgroup/rehearse.ts";
 import {
   type Amount,
+  type Capacity,
   checkHeadroom,
   checkUsage,
   overall,
-  type Room,
 } from "../core/policy/check.ts";
 import type { Checked, Finding } from "../core/report/inspect.ts";
 import { printable } from "./output.ts";
@@ -31,7 +31,7 @@ const ORDER = ["not_ok", "unknown", "ok"] as const;
 
 /** @param missing what was said of targets that could not be found or read. */
 export function check(
-  wanted: Wanted,
+  requested: Wanted,
   found: readonly Inspection[],
   machine: Machine,
   { wholeMachine, missing }: {
@@ -41,7 +41,7 @@ export function check(
 ): Checked {
   const findings = [
     ...missing.map((message): Finding => ({ check: "target", verdict: "unknown", message })),
-    ...found.flatMap((each) => findingsOf(wanted, each, machine, wholeMachine)),
+    ...found.flatMap((each) => findingsOf(requested, each, machine, wholeMachine)),
   ];
   findings.sort((a, b) => ORDER.indexOf(a.verdict) - ORDER.indexOf(b.verdict));
   const verdict = overall(findings.map((finding) => finding.verdict));
@@ -81,12 +81,12 @@ function findingsOf(
     });
   }
   for (const requirement of require) {
-    findings.push({ cgroup, check: requirement, ...rehearse(requirement, found.cgroup) });
+    findings.push({ cgroup, check: requirement, ...checkRequirements(requirement, found.cgroup) });
   }
   return findings;
 }
 
-interface OwnedRoom extends Room {
+interface OwnedRoom extends Capacity {
   /** Usage of the cgroup itself, bytes. */
   readonly own?: number | undefined;
   readonly whose: string;
@@ -113,18 +113,18 @@ function machineRoom({ memory: { total, available } }: Machine): OwnedRoom {
   return { used, own: used, left: available, limit: total, whose: "the machine's memory" };
 }
 
-function share(bytes: number | undefined, { limit }: Room): string {
+function share(bytes: number | undefined, { limit }: Capacity): string {
   if (bytes === undefined || limit === undefined || limit === Infinity || limit === 0) return "";
   return ` (${formatPercent(100 * bytes / limit)})`;
 }
 
 function tell(has: string, bound: string, amount: Amount, { limit, whose }: OwnedRoom): string {
-  const wanted = "bytes" in amount ? formatBytes(amount.bytes) : formatPercent(amount.percent);
+  const requested = "bytes" in amount ? formatBytes(amount.bytes) : formatPercent(amount.percent);
   if ("percent" in amount && (limit === Infinity || limit === 0)) {
-    return `no limit to take ${wanted} of; give bytes such as 512M, or set a limit`;
+    return `no limit to take ${requested} of; give bytes such as 512M, or set a limit`;
   }
   const size = limit === Infinity ? "" : ` of ${formatBytes(limit)}`;
-  return `${has}, wanted ${bound} ${wanted}; ${whose}${size}`;
+  return `${has}, wanted ${bound} ${requested}; ${whose}${size}`;
 }
 
 function summaryOf(verdict: Checked["verdict"], findings: readonly Finding[]): string {

@@ -1,30 +1,30 @@
 /** The sentence that says who would die. */
 
-import type { Fate } from "../core/cgroup/fate.ts";
+import type { OomForecast } from "../core/cgroup/fate.ts";
 import type { Inspection } from "../core/cgroup/inspection.ts";
 import { printable } from "./output.ts";
 
 export function fateSentence(
-  fate: Fate,
+  forecast: OomForecast,
   { cgroup, ancestry }: Pick<Inspection, "cgroup" | "ancestry">,
 ): string {
-  const when = occasion(fate, cgroup.path, ancestry.certain);
-  if (fate.waits) {
+  const when = occasion(forecast, cgroup.path, ancestry.certain);
+  if (forecast.oomKillerDisabled) {
     return `${when}, nobody is killed: the kernel's killer is switched off there, and whoever needs memory waits.`;
   }
-  if (fate.victim === undefined) return nobody(fate, when);
-  const { process } = fate.victim;
+  if (forecast.victim === undefined) return nobody(forecast, when);
+  const { process } = forecast.victim;
   const where = process.cgroup === cgroup.path
     ? ""
     : process.cgroup === "/"
     ? ", in the root cgroup"
     : `, in ${printable(process.cgroup)}`;
-  const hedge = fate.scope === "hidden" || (fate.population?.unseen ?? 0) > 0
+  const hedge = forecast.scope === "hidden" || (forecast.processList?.hiddenProcesses ?? 0) > 0
     ? ", or somebody who cannot be seen from here"
     : "";
-  const along = fate.group && fate.group.processes > 1
-    ? `, and with it all ${fate.group.processes} processes of ${
-      printable(fate.group.path)
+  const along = forecast.group && forecast.group.processes > 1
+    ? `, and with it all ${forecast.group.processes} processes of ${
+      printable(forecast.group.path)
     } (oom.group)`
     : "";
   return `${when}, the kernel would kill pid ${process.pid} (${
@@ -32,7 +32,7 @@ export function fateSentence(
   })${where}${along}${hedge}.`;
 }
 
-function occasion({ scope, owner }: Fate, path: string, certain: boolean): string {
+function occasion({ scope, owner }: OomForecast, path: string, certain: boolean): string {
   switch (scope) {
     case "cgroup":
       return owner === path ? "If its limit is hit" : `If the limit of ${printable(owner!)} is hit`;
@@ -45,12 +45,12 @@ function occasion({ scope, owner }: Fate, path: string, certain: boolean): strin
   }
 }
 
-function nobody({ scope, population }: Fate, when: string): string {
-  if (population && population.unseen > 0) {
+function nobody({ scope, processList }: OomForecast, when: string): string {
+  if (processList && processList.hiddenProcesses > 0) {
     return `${when}, it cannot be told who would die: no process there can be seen from here.`;
   }
   if (scope === "machine") return `${when}, it cannot be told from here who would die.`;
-  return population?.processes.length === 0
+  return processList?.processes.length === 0
     ? `${when}, nobody would die: no process is there.`
     : `${when}, nobody would die: every process there is protected.`;
 }

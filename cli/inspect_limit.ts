@@ -3,15 +3,15 @@
 import type { Ancestry } from "../core/cgroup/ancestry.ts";
 import type { Inspection } from "../core/cgroup/inspection.ts";
 import type { Machine } from "../core/cgroup/machine.ts";
-import type { Brake, Headroom, Link } from "../core/policy/limits.ts";
-import { fullness, type Look, textLines } from "./look.ts";
+import type { AncestorLimit, Headroom, HighLimit } from "../core/policy/limits.ts";
+import { fullness, textLines, type UsageSample } from "./look.ts";
 import { printable } from "./output.ts";
 import { bar, tabulate } from "./table.ts";
 import { formatBytes, formatPercent } from "./units.ts";
 
 const HIDDEN = "an ancestor that cannot be seen from here";
 
-export function limitLines(found: Inspection, machine: Machine, look: Look): string[] {
+export function limitLines(found: Inspection, machine: Machine, look: UsageSample): string[] {
   const { cgroup: { path }, ancestry } = found;
   const next = hitNext(ancestry);
   return [
@@ -28,7 +28,7 @@ export function limitLines(found: Inspection, machine: Machine, look: Look): str
 function barLine(
   { cgroup, snapshot, ancestry }: Inspection,
   machine: Machine,
-  look: Look,
+  look: UsageSample,
 ): string[] {
   const { headroom } = ancestry;
   const { total, available } = machine.memory;
@@ -71,7 +71,7 @@ function whose(ancestry: Ancestry, machine: Machine): string {
 }
 
 /** Seldom looked for where something is slow, and no limit that kills tells of it. */
-const slowed = ({ bytes, owner }: Brake) =>
+const slowed = ({ bytes, owner }: HighLimit) =>
   `slowed down from ${formatBytes(bytes)} on (memory.high of ${printable(owner)})`;
 
 function left({ headroom, workingSetHeadroom, limit }: Ancestry, { memory }: Machine): string {
@@ -94,7 +94,7 @@ function hitNext({ headroom, limit }: Ancestry): string | undefined {
 }
 
 /** Where more than one limit counts, all of them, so that one sees which is how full. */
-function ancestryLines(path: string, { chain, headroom }: Ancestry, look: Look): string[] {
+function ancestryLines(path: string, { chain, headroom }: Ancestry, look: UsageSample): string[] {
   const limited = chain.filter(({ limit }) => limit !== undefined && limit !== Infinity);
   if (limited.length === 0 || limited.every((link) => link.path === path)) return [];
   const rows = limited.map((link) => [
@@ -115,5 +115,5 @@ function ancestryLines(path: string, { chain, headroom }: Ancestry, look: Look):
   return ["", look.style("dim", titles!), ...lines];
 }
 
-const linkOf = ({ chain }: Ancestry, path: string | undefined): Link | undefined =>
+const linkOf = ({ chain }: Ancestry, path: string | undefined): AncestorLimit | undefined =>
   chain.find((link) => link.path === path);

@@ -2,21 +2,26 @@
 
 import type { Inspection } from "../core/cgroup/inspection.ts";
 import type { Machine } from "../core/cgroup/machine.ts";
-import type { Branch } from "../core/cgroup/subtree.ts";
+import type { CgroupTree } from "../core/cgroup/subtree.ts";
 import { fateSentence } from "./inspect_fate.ts";
 import { processLines } from "./inspect_processes.ts";
 import { pressureItems } from "./inspect_text.ts";
 import { treeLines } from "./inspect_tree.ts";
-import { fullness, itemLines, type Look } from "./look.ts";
+import { fullness, itemLines, type UsageSample } from "./look.ts";
 import { printable } from "./output.ts";
 import { bar, flow, wrap } from "./table.ts";
 import { formatBytes, formatPercent } from "./units.ts";
 
-export function nodeLines(found: Inspection, tree: Branch, machine: Machine, look: Look): string[] {
+export function nodeLines(
+  found: Inspection,
+  tree: CgroupTree,
+  machine: Machine,
+  look: UsageSample,
+): string[] {
   const { hierarchy } = found.cgroup;
   const { memory, kernel, hostname, pressure, oomKill } = machine;
   const { style, width } = look;
-  const where = `memory in cgroup v${hierarchy.dialect.version} at ${printable(hierarchy.mount)}`;
+  const where = `memory in cgroup v${hierarchy.version.number} at ${printable(hierarchy.mount)}`;
   const rows = (name: string, items: readonly string[]) => itemLines(name, items, look);
   return [
     style("bold", printable(hostname ?? "this machine")),
@@ -36,15 +41,18 @@ export function nodeLines(found: Inspection, tree: Branch, machine: Machine, loo
       oomKill === undefined ? "not counted" : `${oomKill} since boot, by whichever limit`,
     ]),
     ...processLines(found, look),
-    ...(found.fate
-      ? ["", ...wrap(fateSentence(found.fate, found), width).map((line) => style("bold", line))]
+    ...(found.forecast
+      ? ["", ...wrap(fateSentence(found.forecast, found), width).map((line) => style("bold", line))]
       : []),
     "",
     ...treeLines(tree, look),
   ];
 }
 
-function memoryBar({ memory: { total, available } }: Machine, { style, width }: Look): string[] {
+function memoryBar(
+  { memory: { total, available } }: Machine,
+  { style, width }: UsageSample,
+): string[] {
   if (!total || available === undefined) return [];
   const percent = 100 * (total - available) / total;
   const words = ` ${formatPercent(percent)} of ${formatBytes(total)}`;

@@ -2,7 +2,7 @@
 
 import { readSubtree } from "../core/cgroup/subtree.ts";
 import { OomkitError, shortened } from "../core/errors.ts";
-import { gather } from "../core/picture/gather.ts";
+import { buildChart } from "../core/picture/gather.ts";
 import type { AlsoShow } from "./inspect.ts";
 import type { ExitCode } from "./main.ts";
 import { printable } from "./output.ts";
@@ -37,9 +37,9 @@ export async function drawRecording(
   if (!flags.force) openPictureFiles(flags).drop();
   let files: PictureFiles | undefined;
   try {
-    const gathering = gather(pictureWords);
-    for await (const line of linesOf(name)) gathering.add(line);
-    const picture = seenIn(gathering);
+    const chartBuilder = buildChart(pictureWords);
+    for await (const line of linesOf(name)) chartBuilder.add(line);
+    const picture = seenIn(chartBuilder);
     if (picture === undefined) {
       throw new OomkitError(
         `cannot draw ${printable(shortened(name))}: nothing was seen in it`,
@@ -87,8 +87,8 @@ export function openTreePicture(flags: TreeFlags): TreePictureRun {
     drop: () => files?.drop(),
     async write() {
       const [cgroups, machine] = seen ?? [];
-      const bounds = { depth: flags.depth ?? Infinity, top: flags.top ?? Infinity };
-      const trees = cgroups?.map((cgroup) => readSubtree(cgroup, bounds))
+      const levelBytes = { depth: flags.depth ?? Infinity, top: flags.top ?? Infinity };
+      const trees = cgroups?.map((cgroup) => readSubtree(cgroup, levelBytes))
         .filter((tree) => tree !== undefined);
       if (machine === undefined || !trees?.length) return;
       const { drawTrees } = await import("./tree_picture.ts");

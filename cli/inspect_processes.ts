@@ -1,13 +1,16 @@
 /** The processes of a cgroup, the likeliest victim first. */
 
 import type { Inspection } from "../core/cgroup/inspection.ts";
-import type { Look } from "./look.ts";
+import type { UsageSample } from "./look.ts";
 import { printable } from "./output.ts";
 import { tabulate } from "./table.ts";
 import { formatBytes } from "./units.ts";
 
 /** After an empty line; nothing at all when there are none. */
-export function processLines({ members, fate }: Inspection, { style, width }: Look): string[] {
+export function processLines(
+  { members, forecast }: Inspection,
+  { style, width }: UsageSample,
+): string[] {
   if (members === undefined || members.processes.length === 0) return [];
   const { processes, total } = members;
   // A pid inside a container is worth a column only where there is one.
@@ -22,7 +25,7 @@ export function processLines({ members, fate }: Inspection, { style, width }: Lo
     { title: "BADNESS", align: "right" },
     { title: "COMMAND", align: "left" },
   ] as const;
-  const victim = fate?.victim?.process.pid;
+  const victim = forecast?.victim?.process.pid;
   const rows = processes.map((process) => [
     process.pid === victim ? "▸" : "",
     String(process.pid),

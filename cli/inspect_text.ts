@@ -16,12 +16,12 @@ import { fateSentence } from "./inspect_fate.ts";
 import { processLines } from "./inspect_processes.ts";
 import { limitLines } from "./inspect_limit.ts";
 import { printable } from "./output.ts";
-import { itemLines, type Look, textLines } from "./look.ts";
+import { itemLines, textLines, type UsageSample } from "./look.ts";
 import { flow, wrap } from "./table.ts";
 import { formatBytes, formatDuration } from "./units.ts";
 
-export function inspectionLines(found: Inspection, machine: Machine, look: Look): string[] {
-  const { cgroup, snapshot, fate } = found;
+export function inspectionLines(found: Inspection, machine: Machine, look: UsageSample): string[] {
+  const { cgroup, snapshot, forecast } = found;
   const { style, width } = look;
   const rows = (name: string, items: readonly string[]) => itemLines(name, items, look);
   return [
@@ -41,10 +41,10 @@ export function inspectionLines(found: Inspection, machine: Machine, look: Look)
     ...rows("counted", counterItems(snapshot.local)),
     ...rows("in subtree", subtreeItems(snapshot)),
     ...rows("pressure", pressureOf(found, machine)),
-    ...found.cannotSee.flatMap((line) => textLines("unseen", printable(line), look)),
+    ...found.limitations.flatMap((line) => textLines("unseen", printable(line), look)),
     ...processLines(found, look),
-    ...(fate
-      ? ["", ...wrap(fateSentence(fate, found), width).map((line) => style("bold", line))]
+    ...(forecast
+      ? ["", ...wrap(fateSentence(forecast, found), width).map((line) => style("bold", line))]
       : []),
   ];
 }
@@ -53,7 +53,7 @@ function identityItems({ cgroup }: Inspection): string[] {
   const { hierarchy } = cgroup;
   const { containerId, runtime, podUid, qos, unit } = identify(cgroup.path);
   return [
-    `cgroup v${hierarchy.dialect.version}${hierarchy.hybrid ? " (hybrid)" : ""}`,
+    `cgroup v${hierarchy.version.number}${hierarchy.hybrid ? " (hybrid)" : ""}`,
     ...(hierarchy.kernel ? [] : ["a copied or fake tree"]),
     ...(hierarchy.writable ? [] : ["read-only"]),
     ...(containerId === undefined

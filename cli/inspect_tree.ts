@@ -1,9 +1,9 @@
 /** A subtree as a table: where the memory is. */
 
 import { identify } from "../core/cgroup/identity.ts";
-import type { Branch } from "../core/cgroup/subtree.ts";
+import type { CgroupTree } from "../core/cgroup/subtree.ts";
 import { workingSet } from "../core/policy/limits.ts";
-import type { Look } from "./look.ts";
+import type { UsageSample } from "./look.ts";
 import { printable } from "./output.ts";
 import { cutMiddle, tabulate } from "./table.ts";
 import { formatBytes, formatPercent } from "./units.ts";
@@ -17,7 +17,7 @@ const COLUMNS = [
   { title: "CGROUP", align: "left" },
 ] as const;
 
-export function treeLines(tree: Branch, { style, width }: Look): string[] {
+export function treeLines(tree: CgroupTree, { style, width }: UsageSample): string[] {
   const [titles, ...lines] = tabulate(COLUMNS, [...rowsOf(tree)], width, shorten);
   return [style("dim", titles!), ...lines];
 }
@@ -29,7 +29,7 @@ function shorten(cell: string, width: number): string {
   return " ".repeat(indent) + cutMiddle(name, Math.max(12, width - indent));
 }
 
-function* rowsOf(branch: Branch): Generator<string[]> {
+function* rowsOf(branch: CgroupTree): Generator<string[]> {
   const { cgroup, depth, snapshot, children, leftOut } = branch;
   const { usage, limits: { max } } = snapshot;
   const kills = snapshot.subtree.oomKill ?? snapshot.local.oomKill;

@@ -1,7 +1,7 @@
 /** Whether a live view is shown, or a line for each event. What draws it is loaded only where it is. */
 
 import { isInForeground } from "../core/cgroup/foreground.ts";
-import { whyNoDrawing } from "./draw/ink.ts";
+import { plainOutputReasonFor } from "./draw/ink.ts";
 import type { DrawFlags } from "./draw_options.ts";
 import { say } from "./output.ts";
 
@@ -19,7 +19,7 @@ export function choosesLive({ live }: DrawFlags, lines?: string): boolean {
 }
 
 function obstacle(): string | undefined {
-  const drawing = whyNoDrawing();
+  const drawing = plainOutputReasonFor();
   if (drawing) return drawing.message.replace("cannot draw: ", "");
   if (!Deno.stdin.isTerminal()) return "stdin is no terminal";
   return isInForeground() ? undefined : "it runs in the background";

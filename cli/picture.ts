@@ -1,15 +1,15 @@
 /** The picture of a run, or of a recording of one: loaded only for who asks for it. */
 
-import { gather, type Gathering } from "../core/picture/gather.ts";
+import { buildChart, type ChartBuilder } from "../core/picture/gather.ts";
 import type { Picture } from "../core/picture/picture.ts";
-import type { Recorder } from "../core/record/format.ts";
+import type { RecordSink } from "../core/record/format.ts";
 import { recordingClock } from "../core/record/clock.ts";
 import { checkOwnFiles } from "./own_files.ts";
 import { openPictureFile, type PictureFile } from "./picture_file.ts";
 import { pictureWords } from "./picture_words.ts";
 import type { PictureFlags } from "./record_options.ts";
 
-export interface RunPicture extends Recorder {
+export interface RunPicture extends RecordSink {
   /** Draws what was seen. Throws `OomkitError` when it cannot be written. */
   close(): Promise<void>;
 }
@@ -17,12 +17,12 @@ export interface RunPicture extends Recorder {
 /** Throws `OomkitError` when a file cannot be made: before the run begins that it is of. */
 export function openPicture(flags: PictureFlags): RunPicture {
   const files = openPictureFiles(flags);
-  const gathering = gather(pictureWords);
+  const chartBuilder = buildChart(pictureWords);
   return {
-    line: gathering.add,
+    line: chartBuilder.add,
     async close() {
-      gathering.add({ type: "end", at: recordingClock(), why: "ended" });
-      await drawInto(files, gathering);
+      chartBuilder.add({ type: "end", at: recordingClock(), reason: "ended" });
+      await drawInto(files, chartBuilder);
     },
   };
 }
@@ -50,15 +50,15 @@ export function openPictureFiles({ html, svg, force }: PictureFlags): PictureFil
 }
 
 /** What was ended before anything was seen leaves no file. */
-export async function drawInto(files: PictureFiles, gathering: Gathering): Promise<void> {
-  const picture = seenIn(gathering);
+export async function drawInto(files: PictureFiles, chartBuilder: ChartBuilder): Promise<void> {
+  const picture = seenIn(chartBuilder);
   if (picture === undefined) files.drop();
   else await writePictures(files, picture);
 }
 
 /** `undefined` where there is nothing to show. */
-export function seenIn(gathering: Gathering): Picture | undefined {
-  const picture = gathering.picture();
+export function seenIn(chartBuilder: ChartBuilder): Picture | undefined {
+  const picture = chartBuilder.picture();
   const isEmpty = picture === undefined ||
     picture.groups.length + picture.events.length === 0 && picture.tone === "fine";
   return isEmpty ? undefined : picture;

@@ -74,7 +74,7 @@ export function parsePositive(text: string): number {
 }
 
 const POLICIES = ["noop", "process", "container"] as const;
-const MODES = ["auto", "notify", "tripwire", "hold"] as const;
+const MODES = ["auto", "notify", "throttle", "hold"] as const;
 
 /** Each anew, since a command takes its options for its own. */
 export const POLICY = {
@@ -96,8 +96,8 @@ export const POLICY = {
     option("--max-margin <size>", "and no more than this (30M; 512M)").argParser(
       parsed(parseMargin),
     ),
-  base: () =>
-    option("--base <what>", "what counts: usage, or the working set as the kubelet has it")
+  metric: () =>
+    option("--metric <what>", "what counts: usage, or the working set as the kubelet has it")
       .choices(["usage", "working-set"] as const).default("usage" as const),
   onWarn: () =>
     option("--on-warn <actions>", "noop, signal[:SIG], reclaim, process, container, exec:COMMAND")
@@ -106,19 +106,19 @@ export const POLICY = {
     option("--on-critical <actions>", "the same at the second level").argParser(
       parseActions("SIGUSR2"),
     ),
-  onThreshold: () =>
-    option("--on-threshold <actions>", "the same at the last level").argParser(
+  onImminent: () =>
+    option("--on-imminent <actions>", "the same at the last level").argParser(
       parseActions("SIGTERM"),
     ),
-  policy: () => option("--policy <action>", "short for --on-threshold").choices(POLICIES),
-  grace: () =>
-    option("--grace <duration>", "SIGTERM first, and SIGKILL this much later").argParser(
+  policy: () => option("--policy <action>", "short for --on-imminent").choices(POLICIES),
+  gracePeriod: () =>
+    option("--grace-period <duration>", "SIGTERM first, and SIGKILL this much later").argParser(
       parsed(parseDuration),
     )
       .default(0, "SIGKILL at once"),
-  patience: () =>
+  killTimeout: () =>
     option(
-      "--patience <duration>",
+      "--kill-timeout <duration>",
       "how long a killed process may take to be gone, before the next one is taken",
     )
       .argParser(parsed(parsePositive)).default(500, "500ms"),

@@ -109,7 +109,7 @@ function tooEarly(args: readonly string[]): OomkitError {
 }
 
 async function noCommand(word: string): Promise<OomkitError> {
-  const { nearest } = await import("../core/cgroup/nearest.ts");
+  const { suggest: nearest } = await import("../core/cgroup/nearest.ts");
   const [near] = nearest(word, visible, 1);
   const all = `the commands are ${visible.join(", ")}`;
   return new OomkitError(

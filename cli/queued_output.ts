@@ -11,10 +11,10 @@ export function openQueuedOutput(): Pick<EventWriter, "close"> {
   // Talk that nobody listens to is dropped without a word, there being nowhere left to say it.
   const talk = openEventWriter({
     stream: Deno.stderr,
-    complain: () => {},
+    warn: () => {},
     timeout: TALK_CLOSE_MS,
   });
-  const events = openEventWriter({ stream: Deno.stdout, complain: talk.write });
+  const events = openEventWriter({ stream: Deno.stdout, warn: talk.write });
   divertOutput({ print: events.write, say: talk.write });
   // There are other receivers, and there is a guard.
   events.broken.catch((error) => {

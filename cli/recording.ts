@@ -5,10 +5,10 @@ import { recordingClock } from "../core/record/clock.ts";
 import { eventLine } from "../core/record/event_line.ts";
 import {
   both,
-  type RecordedPlan,
-  type Recorder,
+  type RecordedPolicy,
   RECORDING_VERSION,
   type RecordingHead,
+  type RecordSink,
 } from "../core/record/format.ts";
 import { openRecordFile, type RecordFile } from "../core/record/record_file.ts";
 import { checkOwnFiles } from "./own_files.ts";
@@ -16,7 +16,7 @@ import { isRecorded, type RecordFlags } from "./record_options.ts";
 import { printable, say } from "./output.ts";
 import { VERSION } from "./version.ts";
 
-export interface RunRecording extends Recorder {
+export interface RunRecording extends RecordSink {
   /** What is told, as it is told. */
   event(event: Parameters<typeof eventLine>[0]): void;
   /** Writes what is left. */
@@ -26,7 +26,7 @@ export interface RunRecording extends Recorder {
 export interface RecordedRun {
   readonly command: RecordingHead["command"];
   readonly hierarchy: 1 | 2;
-  readonly plans?: readonly RecordedPlan[];
+  readonly policies?: readonly RecordedPolicy[];
 }
 
 /**
@@ -37,14 +37,14 @@ export interface RecordedRun {
 export async function openRecording(
   flags: RecordFlags,
   run: RecordedRun,
-  ...others: readonly Recorder[]
+  ...others: readonly RecordSink[]
 ): Promise<RunRecording | undefined> {
   if (!isRecorded(flags) && others.length === 0) return undefined;
   checkOwnFiles(flags);
   const file = flags.record === undefined ? undefined : await openRecordFile(flags.record, {
     max: flags.recordMax,
     force: flags.force === true,
-    complain: (line) => say(printable(line)),
+    warn: (line) => say(printable(line)),
   });
   const picture = await pictureOf(flags, file);
   const { line } = both(...[file, picture].filter((each) => each !== undefined), ...others);
@@ -70,7 +70,7 @@ async function pictureOf(flags: RecordFlags, file: RecordFile | undefined) {
   }
 }
 
-function headOf({ command, hierarchy, plans }: RecordedRun): RecordingHead {
+function headOf({ command, hierarchy, policies }: RecordedRun): RecordingHead {
   return {
     type: "recording",
     v: RECORDING_VERSION,
@@ -80,6 +80,6 @@ function headOf({ command, hierarchy, plans }: RecordedRun): RecordingHead {
     host: hostname(),
     kernel: Deno.osRelease(),
     hierarchy,
-    plans: plans ?? null,
+    policies: policies ?? null,
   };
 }

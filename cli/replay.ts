@@ -1,7 +1,7 @@
 /** `oomkit simulate --replay`: loaded only for who asks for it. */
 
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
-import { planRecorded } from "../core/guard/recorded_plan.ts";
+import { policyOfRecord } from "../core/guard/recorded_plan.ts";
 import { replay } from "../core/guard/replay.ts";
 import { rowsOf } from "../core/guard/replay_compare.ts";
 import type { RecordingHead, RecordingLine } from "../core/record/format.ts";
@@ -29,12 +29,12 @@ export async function replayRecording(
     const { value } = await lines.next();
     // Without one the reader has thrown already.
     const head = value as RecordingHead;
-    const policy = await replayPolicy(command, head.plans !== null);
-    const plans = policy.other?.all ??
-      head.plans!.map((plan) => policy.bend(planRecorded(plan)));
+    const policy = await replayPolicy(command, head.policies !== null);
+    const policies = policy.other?.all ??
+      head.policies!.map((plan) => policy.override(policyOfRecord(plan)));
     // As where it was recorded.
-    const ground = { dialect: { version: head.hierarchy }, writable: true, kernel: true };
-    for (const plan of plans) checkMode(ground, plan);
+    const ground = { version: { number: head.hierarchy }, writable: true, kernel: true };
+    for (const plan of policies) checkMode(ground, plan);
     const replayed = await replay(withHead(head, lines), policy);
     const report = replayReport(replayed, rowsOf(replayed), policy);
     if (wantsJson(flags)) print(toJson(report, 2));

@@ -2,15 +2,15 @@
 
 import type { Replayed, ReplayedCgroup, Told } from "../core/guard/replay.ts";
 import type { Row } from "../core/guard/replay_compare.ts";
-import type { RecordedPlan } from "../core/record/format.ts";
-import { recordedPlan } from "../core/guard/recorded_plan.ts";
+import type { RecordedPolicy } from "../core/record/format.ts";
+import { recordedPolicy } from "../core/guard/recorded_plan.ts";
 import { timestamp } from "../core/report/event.ts";
 import type { ReplayPolicy } from "./replay_options.ts";
 import { otherwise } from "./replay_otherwise.ts";
 
 export interface ReplayReport {
   readonly type: "replay";
-  readonly v: 1;
+  readonly v: 2;
   readonly recording: {
     readonly command: string;
     readonly oomkit: string;
@@ -29,7 +29,7 @@ export interface ReplayReport {
     /** Options that were given instead. */
     readonly given: readonly string[];
     /** Of a configuration or of options; the recording's own, bent by what was given, stand in it. */
-    readonly plans: readonly RecordedPlan[] | null;
+    readonly policies: readonly RecordedPolicy[] | null;
   };
   readonly cgroups: readonly {
     readonly cgroup: string;
@@ -74,7 +74,7 @@ export function replayReport(
   const others = otherwise(cgroups);
   return {
     type: "replay",
-    v: 1,
+    v: 2,
     recording: {
       ...{ command, oomkit, host, kernel, hierarchy },
       from: timestamp(from),
@@ -86,9 +86,9 @@ export function replayReport(
       from: policy.config !== undefined ? "configuration" : policy.other ? "options" : "recording",
       config: policy.config ?? null,
       given: policy.given,
-      plans: policy.other?.all.map(recordedPlan) ?? null,
+      policies: policy.other?.all.map(recordedPolicy) ?? null,
     },
-    cgroups: cgroups.map(({ path, limit, looks, replayed, left }) => ({
+    cgroups: cgroups.map(({ path, limit, samples: looks, replayed, left }) => ({
       cgroup: path,
       limit,
       looks,
@@ -107,10 +107,10 @@ export function replayReport(
         : thousandths(replayed - recorded),
     })),
     told: told.map(({ at, cgroup, what, victim }) => {
-      const strike = rows.findLast((row) =>
-        row.cgroup === cgroup && row.act === "strike" && (row.replayed ?? Infinity) <= at
+      const kill = rows.findLast((row) =>
+        row.cgroup === cgroup && row.act === "kill" && (row.replayed ?? Infinity) <= at
       );
-      const after = strike?.replayed === undefined ? null : thousandths(at - strike.replayed);
+      const after = kill?.replayed === undefined ? null : thousandths(at - kill.replayed);
       return { ts: timestamp(at), cgroup, what, victim: victim ?? null, after_strike_ms: after };
     }),
     same: isGuards
@@ -128,8 +128,8 @@ function notesOf(
   isGuards: boolean,
 ): string[] {
   const some = (test: (cgroup: ReplayedCgroup) => boolean) => cgroups.some(test);
-  const guesses = cgroups.reduce((sum, each) => sum + each.guesses, 0);
-  const isStrike = ({ act }: Row) => act === "strike" || act === "escalate";
+  const assumedReads = cgroups.reduce((sum, each) => sum + each.assumedReads, 0);
+  const isStrike = ({ act }: Row) => act === "kill" || act === "escalate";
   const added = rows.some((row) =>
     isStrike(row) && row.replayed !== undefined && row.replayed !== row.recorded
   );
@@ -154,9 +154,9 @@ function notesOf(
       "it is no recording of a guard: it looks when that run did, a guard would have looked more often where it mattered",
     ],
     [
-      guesses > 0,
+      assumedReads > 0,
       `page cache was not read at ${
-        guesses === 1 ? "1 look" : `${guesses} looks`
+        assumedReads === 1 ? "1 look" : `${assumedReads} looks`
       }: what was read last stands in, or none`,
     ],
     [lost > 0, `${lost} snapshots were lost as it was recorded`],

@@ -2,17 +2,17 @@
 
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { OomkitError } from "../core/errors.ts";
-import type { GuardPlan, Plans } from "../core/guard/plan.ts";
+import type { GuardPolicy, PolicySet } from "../core/guard/plan.ts";
 import { rulesOf } from "./config_rules.ts";
 import { guardBase, type GuardFlags } from "./guard_options.ts";
-import { namedBy, planOf, plansOf, underRule } from "./guard_plan.ts";
+import { planOf, plansOf, underRule, withRuleName } from "./guard_plan.ts";
 import { isPolicy } from "./replay_flags.ts";
 
 /** From a recording's own plans to those of the replay. */
 export interface ReplayPolicy {
   /** The plans of a configuration, or the usual ones with what is given; `undefined` for those of the recording. */
-  readonly other: Plans | undefined;
-  bend(plan: GuardPlan): GuardPlan;
+  readonly other: PolicySet | undefined;
+  override(plan: GuardPolicy): GuardPolicy;
   /** Such as `--margin-ratio`. */
   readonly given: readonly string[];
   readonly config: string | undefined;
@@ -34,28 +34,30 @@ export async function replayPolicy(
   );
   const path = command.getOptionValue("config") as string | undefined;
   const isBent = hasPlans && path === undefined;
-  const { flags, sourceOf, file } = await guardFlags(path, isBent ? inOrder(values) : values);
-  const plan = planOf(flags, sourceOf, [], new Set()).plan;
-  const bend = (recorded: GuardPlan) => bent(recorded, plan, values);
+  const { flags, sourceOf, file } = await guardFlags(path, isBent ? byBadnessNow(values) : values);
+  const plan = planOf(flags, sourceOf, [], new Set()).policy;
+  const override = (recorded: GuardPolicy) => bent(recorded, plan, values);
   if (path === undefined) {
-    return { other: hasPlans ? undefined : usually(plan), bend, given, config: path };
+    return { other: hasPlans ? undefined : usually(plan), override, given, config: path };
   }
   const rules = file === undefined ? [] : rulesOf(file);
-  const underOf = (rule: Parameters<typeof namedBy>[0]) => {
+  const underOf = (rule: Parameters<typeof withRuleName>[0]) => {
     const under = underRule(flags, sourceOf, rule);
-    return namedBy(rule, planOf(under.flags, under.sourceOf, [], new Set()).plan);
+    return withRuleName(rule, planOf(under.flags, under.sourceOf, [], new Set()).policy);
   };
-  return { other: plansOf(plan, rules, underOf, new Map()), bend, given, config: path };
+  return { other: plansOf(plan, rules, underOf, new Map()), override, given, config: path };
 }
 
 /** One level alone is to be held against the other of the recording, not against the usual one. */
-function inOrder(values: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+function byBadnessNow(
+  values: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
   const { warn, critical } = values as { warn?: number; critical?: number };
   if (warn !== undefined && critical === undefined) return { ...values, critical: 100 };
   return critical !== undefined && warn === undefined ? { ...values, warn: critical } : values;
 }
 
-const usually = (plan: GuardPlan): Plans => ({ all: [plan], rules: [], labels: new Map() });
+const usually = (plan: GuardPolicy): PolicySet => ({ all: [plan], rules: [], labels: new Map() });
 
 /** As `guard` would read them, with what is given here for more than what the file says. */
 async function guardFlags(path: string | undefined, values: Readonly<Record<string, unknown>>) {
@@ -82,13 +84,13 @@ async function configured(command: ReturnType<typeof guardBase>, path: string) {
 
 /** A recorded plan with what is given instead; of levels that are out of order then it is said. */
 function bent(
-  recorded: GuardPlan,
-  wanted: GuardPlan,
+  recorded: GuardPolicy,
+  requested: GuardPolicy,
   values: Readonly<Record<string, unknown>>,
-): GuardPlan {
+): GuardPolicy {
   const has = (...names: readonly string[]) => names.some((name) => name in values);
-  const warn = has("warn") ? wanted.levels.warn : recorded.levels.warn;
-  const critical = has("critical") ? wanted.levels.critical : recorded.levels.critical;
+  const warn = has("warn") ? requested.levels.warn : recorded.levels.warn;
+  const critical = has("critical") ? requested.levels.critical : recorded.levels.critical;
   if (warn > critical) {
     throw new OomkitError(
       `cannot replay with a warn of ${warn}% and a critical of ${critical}%: they are out of order`,
@@ -97,25 +99,29 @@ function bent(
   }
   return {
     ...recorded,
-    mode: has("mode") ? wanted.mode : recorded.mode,
-    levels: { warn, critical, margin: { ...recorded.levels.margin, ...wanted.levels.margin } },
-    base: has("base") ? wanted.base : recorded.base,
-    rearming: {
-      hysteresis: has("hysteresis") ? wanted.rearming.hysteresis : recorded.rearming.hysteresis,
-      cooldown: has("cooldown") ? wanted.rearming.cooldown : recorded.rearming.cooldown,
-      repeat: has("repeat") ? wanted.rearming.repeat : recorded.rearming.repeat,
+    mode: has("mode") ? requested.mode : recorded.mode,
+    levels: { warn, critical, margin: { ...recorded.levels.margin, ...requested.levels.margin } },
+    metric: has("metric") ? requested.metric : recorded.metric,
+    triggerPolicy: {
+      hysteresis: has("hysteresis")
+        ? requested.triggerPolicy.hysteresis
+        : recorded.triggerPolicy.hysteresis,
+      cooldown: has("cooldown")
+        ? requested.triggerPolicy.cooldown
+        : recorded.triggerPolicy.cooldown,
+      repeat: has("repeat") ? requested.triggerPolicy.repeat : recorded.triggerPolicy.repeat,
     },
-    patience: {
-      reclaim: has("reclaim") ? wanted.patience.reclaim : recorded.patience.reclaim,
-      grace: has("grace") ? wanted.patience.grace : recorded.patience.grace,
-      death: has("patience") ? wanted.patience.death : recorded.patience.death,
+    timeouts: {
+      reclaim: has("reclaim") ? requested.timeouts.reclaim : recorded.timeouts.reclaim,
+      graceMs: has("gracePeriod") ? requested.timeouts.graceMs : recorded.timeouts.graceMs,
+      killMs: has("killTimeout") ? requested.timeouts.killMs : recorded.timeouts.killMs,
     },
     actions: {
-      warn: has("onWarn") ? wanted.actions.warn : recorded.actions.warn,
-      critical: has("onCritical") ? wanted.actions.critical : recorded.actions.critical,
-      threshold: has("onThreshold", "policy")
-        ? wanted.actions.threshold
-        : recorded.actions.threshold,
+      warn: has("onWarn") ? requested.actions.warn : recorded.actions.warn,
+      critical: has("onCritical") ? requested.actions.critical : recorded.actions.critical,
+      imminent: has("onImminent", "policy")
+        ? requested.actions.imminent
+        : recorded.actions.imminent,
     },
   };
 }

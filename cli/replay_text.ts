@@ -50,12 +50,12 @@ export function replayText(report: ReplayReport, style: Style): string[] {
 const WORDS: Readonly<Record<Decision["act"], string>> = {
   warn: "warn",
   critical: "critical",
-  threshold: "threshold",
+  imminent: "threshold",
   reclaim: "reclaim",
-  spare: "let go",
-  strike: "strike",
+  skip: "let go",
+  kill: "kill",
   escalate: "escalate",
-  nobody: "nobody",
+  no_victim: "no_victim",
 };
 
 interface Text {
@@ -87,19 +87,19 @@ function differenceOf({ replayed, recorded, later_ms }: Decision): string {
 const TOLD: Readonly<Record<Told["what"], string>> = {
   oom: "the limit was met",
   oom_kill: "the kernel killed",
-  died: "ended",
+  killed: "ended",
 };
 
 function toldText({ what, victim, cgroup, after_strike_ms }: Told): Text {
   const who = victim === null ? "" : ` ${printable(victim)}`;
-  const after = after_strike_ms === null || what === "died"
+  const after = after_strike_ms === null || what === "killed"
     ? ""
     : `, ${formatDuration(after_strike_ms)} after the strike`;
   return { what: "recorded", rest: `${TOLD[what]}${who}${after}`, cgroup };
 }
 
 function verdictOf({ same, decisions, told }: ReplayReport): string {
-  const strikes = decisions.filter(({ act, replayed }) => act === "strike" && replayed !== null);
+  const strikes = decisions.filter(({ act, replayed }) => act === "kill" && replayed !== null);
   if (same === true) {
     return decisions.length === 0
       ? "nothing is done, as nothing was"
@@ -111,8 +111,10 @@ function verdictOf({ same, decisions, told }: ReplayReport): string {
     return `${others.length} of ${decisions.length} decisions differ from what was done`;
   }
   const kills = told.filter(({ what }) => what === "oom_kill").length;
-  const did = strikes.length === 0 ? "it strikes nobody" : `it strikes ${times(strikes.length)}`;
-  return `${did}; the kernel killed ${times(kills)}`;
+  const decision = strikes.length === 0
+    ? "it strikes nobody"
+    : `it strikes ${times(strikes.length)}`;
+  return `${decision}; the kernel killed ${times(kills)}`;
 }
 
 const times = (count: number) => count === 1 ? "once" : `${count} times`;

@@ -9,7 +9,7 @@ import { oneOf, option, parsed } from "./options.ts";
 import { type RecordFlags, withRecording } from "./record_options.ts";
 import { parseDuration } from "./units.ts";
 
-export interface ReportFlags extends RecordFlags {
+export interface ReceiverFlags extends RecordFlags {
   readonly logFile?: string;
   readonly webhookUrl?: readonly string[];
   readonly webhookFormat?: "cloudevents" | "oom-guard";
@@ -21,7 +21,7 @@ export interface ReportFlags extends RecordFlags {
   readonly exec?: string;
   /** Milliseconds. */
   readonly execTimeout: number;
-  readonly reportTypes?: readonly EventType[];
+  readonly eventTypes?: readonly EventType[];
   readonly kubernetes?: true;
   readonly kubernetesEvents?: true;
   readonly kubernetesApi?: string;
@@ -31,15 +31,15 @@ export interface ReportFlags extends RecordFlags {
   readonly listen?: string;
 }
 
-/** What a receiver is told of unless `--report-types` says otherwise: what people want to know of, but not all that comes and goes. */
+/** What a receiver is told of unless `--event-types` says otherwise: what people want to know of, but not all that comes and goes. */
 export const USUAL_TYPES: readonly EventType[] = [
   "oom",
   "oom_kill",
   "oom_group_kill",
   "threshold",
-  "level",
+  "level_reached",
   "action",
-  "let_go",
+  "action_skipped",
   "restored",
   "degraded",
 ];
@@ -104,9 +104,13 @@ function checkCompany(command: CommandUnknownOpts): void {
 }
 
 /** A command with all of them. */
-export function withReports<A extends unknown[], O extends OptionValues, G extends OptionValues>(
+export function withReceiverOptions<
+  A extends unknown[],
+  O extends OptionValues,
+  G extends OptionValues,
+>(
   command: Command<A, O, G>,
-): Command<A, O & ReportFlags, G> {
+): Command<A, O & ReceiverFlags, G> {
   const extended = withRecording(command)
     .addOption(option("--log-file <file>", "write events there too, as JSON lines"))
     .addOption(
@@ -140,7 +144,7 @@ export function withReports<A extends unknown[], O extends OptionValues, G exten
         .argParser(parsed(parsePositive)).default(10_000, "10s"),
     )
     .addOption(
-      option("--report-types <types>", `which events go to the above but the log: all, or a list`)
+      option("--event-types <types>", `which events go to the above but the log: all, or a list`)
         .argParser(parseTypes)
         .default(undefined, USUAL_TYPES.join(",")),
     )
@@ -162,5 +166,5 @@ export function withReports<A extends unknown[], O extends OptionValues, G exten
       ).argParser(parsed(checkListen)),
     );
   extended.hook("preAction", (_, self) => checkCompany(self));
-  return extended as unknown as Command<A, O & ReportFlags, G>;
+  return extended as unknown as Command<A, O & ReceiverFlags, G>;
 }

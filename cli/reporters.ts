@@ -10,10 +10,10 @@ import type { OomkitEvent } from "../core/report/event.ts";
 import { openExec } from "../core/report/exec.ts";
 import { type LogFile, openLogFile } from "../core/report/log_file.ts";
 import { oomGuardEvent } from "../core/report/oom_guard.ts";
-import type { Reporter } from "../core/report/reporter.ts";
-import { type Letter, openWebhook } from "../core/report/webhook.ts";
+import type { Receiver } from "../core/report/reporter.ts";
+import { type HttpMessage, openWebhook } from "../core/report/webhook.ts";
 import { say } from "./output.ts";
-import { type ReportFlags, USUAL_TYPES } from "./report_options.ts";
+import { type ReceiverFlags, USUAL_TYPES } from "./report_options.ts";
 import { readTextFile } from "./text_file.ts";
 
 /** The command whose events they are. */
@@ -24,13 +24,13 @@ export interface Observed {
   alive(): Health;
   ready(): Health;
   /** Of a guard: milliseconds since its sentry was seen to turn. */
-  silence?(): number;
+  heartbeatAge?(): number;
   /** Pods have come or gone, or have other labels. */
   podsChanged?(): void;
   directoryOf?(path: string): string;
 }
 
-export interface Reporters {
+export interface Receivers {
   /** @returns oom-guard's form of it, where it has one. */
   report(event: OomkitEvent, stat: string): string | undefined;
   /** Of the pods on this node, as far as they are known; `undefined` where nobody can be asked. */
@@ -42,54 +42,54 @@ export interface Reporters {
   close(): Promise<void>;
 }
 
-export type ReporterFlags = ReportFlags & {
+export type ReceiverSetupFlags = ReceiverFlags & {
   readonly eventFormat?: "oomkit" | "oom-guard";
   readonly port?: number;
 };
 
 /** Throws {@link OomkitError} for what cannot be opened. */
-export async function openReporters(
-  flags: ReporterFlags,
+export async function openReceivers(
+  flags: ReceiverSetupFlags,
   observed: Observed,
-): Promise<Reporters> {
+): Promise<Receivers> {
   const hostname = Deno.hostname();
-  const types = new Set(flags.reportTypes ?? USUAL_TYPES);
+  const types = new Set(flags.eventTypes ?? USUAL_TYPES);
   const isForeign = (flags.webhookFormat ?? flags.eventFormat) === "oom-guard";
   const directoryOf = observed.directoryOf ?? ((path) => path);
   /** As it was made last, so that it is made once for all who want it. */
-  let foreign: string | undefined;
+  let oomGuardJson: string | undefined;
   const own = cloudEvents(hostname, performance.timeOrigin);
-  const foreignLetter = (): Letter | undefined =>
-    foreign === undefined ? undefined : { body: foreign, type: "application/json" };
+  const oomGuardMessage = (): HttpMessage | undefined =>
+    oomGuardJson === undefined ? undefined : { body: oomGuardJson, type: "application/json" };
   const log: LogFile[] = flags.logFile === undefined ? [] : [openLogFile(flags.logFile, say)];
-  const selective: Reporter[] = [
-    ...webhooksOf(flags, (event) => isForeign ? foreignLetter() : own(event)),
+  const selective: Receiver[] = [
+    ...webhooksOf(flags, (event) => isForeign ? oomGuardMessage() : own(event)),
     ...flags.exec === undefined ? [] : [
-      openExec({ command: flags.exec, timeout: flags.execTimeout, run: runHook, complain: say }),
+      openExec({ command: flags.exec, timeout: flags.execTimeout, run: runHook, warn: say }),
     ],
   ];
   const cluster = flags.kubernetes || flags.kubernetesEvents
     ? await (await import("./reporters_cluster.ts")).openCluster(
       flags,
-      isForeign ? () => foreign : undefined,
+      isForeign ? () => oomGuardJson : undefined,
       () => observed.podsChanged?.(),
     )
     : undefined;
   if (cluster?.events) selective.push(cluster.events);
-  const all: Reporter[] = [...log, ...selective];
+  const all: Receiver[] = [...log, ...selective];
   const listening = flags.listen !== undefined || (flags.port ?? 0) > 0
     ? await (await import("./reporters_metrics.ts")).openListening(flags, observed, all)
     : undefined;
   return {
     report(event, stat) {
-      foreign = event.type === "action"
+      oomGuardJson = event.type === "action"
         ? oomGuardEvent(event, { hostname, directoryOf, stat })
         : undefined;
       listening?.metrics.report(event, stat);
-      for (const reporter of log) reporter.report(event, stat);
-      if (!types.has(event.type)) return foreign;
-      for (const reporter of selective) reporter.report(event, stat);
-      return foreign;
+      for (const receiver of log) receiver.report(event, stat);
+      if (!types.has(event.type)) return oomGuardJson;
+      for (const receiver of selective) receiver.report(event, stat);
+      return oomGuardJson;
     },
     labels: () => cluster?.labels(),
     hasAny: all.length > 0 || listening !== undefined,
@@ -97,7 +97,7 @@ export async function openReporters(
       for (const file of log) file.reopen();
     },
     async close() {
-      await Promise.all(all.map((reporter) => reporter.close()));
+      await Promise.all(all.map((receiver) => receiver.close()));
       await cluster?.close();
       await listening?.close();
     },
@@ -105,16 +105,16 @@ export async function openReporters(
 }
 
 function webhooksOf(
-  flags: ReportFlags,
-  write: (event: OomkitEvent) => Letter | undefined,
-): Reporter[] {
+  flags: ReceiverFlags,
+  write: (event: OomkitEvent) => HttpMessage | undefined,
+): Receiver[] {
   const { webhookUrl = [], webhookHeader, webhookSecretFile, webhookCa, webhookTimeout } = flags;
   return webhookUrl.map((url) =>
     openWebhook({
       url,
       write,
       timeout: webhookTimeout,
-      complain: say,
+      warn: say,
       ...(webhookHeader ? { headers: webhookHeader } : {}),
       ...(webhookSecretFile === undefined ? {} : { secret: secretIn(webhookSecretFile) }),
       ...(webhookCa === undefined

@@ -2,24 +2,24 @@
 
 import { OomkitError } from "../core/errors.ts";
 import { openKubernetesApi } from "../core/kubernetes/api.ts";
-import { openKubernetesReporter } from "../core/kubernetes/events.ts";
+import { openKubernetesReceiver } from "../core/kubernetes/events.ts";
 import type { Labels } from "../core/policy/rules.ts";
 import { openPods } from "../core/kubernetes/pods.ts";
-import type { Reporter } from "../core/report/reporter.ts";
+import type { Receiver } from "../core/report/reporter.ts";
 import { eventFacts } from "./event_text.ts";
 import { say } from "./output.ts";
-import type { ReportFlags } from "./report_options.ts";
+import type { ReceiverFlags } from "./report_options.ts";
 
 export interface Cluster {
   labels(): Labels;
-  readonly events?: Reporter;
+  readonly events?: Receiver;
   close(): Promise<void>;
 }
 
 /** @param foreign oom-guard's form of the event that is being told; absent where oomkit's own is wanted. */
 export function openCluster(
-  flags: ReportFlags,
-  foreign: (() => string | undefined) | undefined,
+  flags: ReceiverFlags,
+  oomGuardJson: (() => string | undefined) | undefined,
   podsChanged: () => void,
 ): Cluster {
   const node = flags.nodeName ?? Deno.env.get("NODE_NAME");
@@ -31,20 +31,20 @@ export function openCluster(
   }
   const { kubernetesApi: url, kubernetesTokenFile: tokenFile, kubernetesCa: caFile } = flags;
   const api = openKubernetesApi({
-    complain: say,
+    warn: say,
     ...(url === undefined ? {} : { url }),
     ...(tokenFile === undefined ? {} : { tokenFile }),
     ...(caFile === undefined ? {} : { caFile }),
   });
-  const pods = openPods(api, node, { complain: say, changed: podsChanged });
+  const pods = openPods(api, node, { warn: say, changed: podsChanged });
   const events = flags.kubernetesEvents
-    ? openKubernetesReporter({
+    ? openKubernetesReceiver({
       api,
       pods,
       node,
       describe: eventFacts,
-      complain: say,
-      ...(foreign ? { oomGuard: foreign } : {}),
+      warn: say,
+      ...(oomGuardJson ? { oomGuard: oomGuardJson } : {}),
     })
     : undefined;
   return {

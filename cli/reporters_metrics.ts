@@ -3,9 +3,9 @@
 import { formatListen, parseListen } from "../core/metrics/listen.ts";
 import { type Metrics, openMetrics } from "../core/metrics/metrics.ts";
 import { serveMetrics } from "../core/metrics/server.ts";
-import type { Reporter } from "../core/report/reporter.ts";
+import type { Receiver } from "../core/report/reporter.ts";
 import { say } from "./output.ts";
-import type { Observed, ReporterFlags } from "./reporters.ts";
+import type { Observed, ReceiverSetupFlags } from "./reporters.ts";
 import { VERSION } from "./version.ts";
 
 export interface Listening {
@@ -15,12 +15,12 @@ export interface Listening {
 
 /** Throws {@link OomkitError} when it cannot be listened on. */
 export function openListening(
-  { listen, port }: ReporterFlags,
+  { listen, port }: ReceiverSetupFlags,
   observed: Observed,
-  reporters: readonly Reporter[],
+  receivers: readonly Receiver[],
 ): Listening {
   const where = parseListen(listen ?? String(port));
-  const metrics = openMetrics({ ...observed, version: VERSION, reporters: () => reporters });
+  const metrics = openMetrics({ ...observed, version: VERSION, receivers: () => receivers });
   const { alive, ready } = observed;
   const server = serveMetrics(where, { metrics: metrics.text, alive, ready });
   say(`listening on ${formatListen(server.address)}`);

@@ -5,7 +5,7 @@ import type { Curve } from "../core/simulate/growth.ts";
 import { removeLeftovers } from "../core/simulate/leftovers.ts";
 import type { Plan } from "../core/simulate/plan.ts";
 import { simulate } from "../core/simulate/simulation.ts";
-import { clock, simulationEvent, type Tell } from "../core/simulate/simulation_event.ts";
+import { clock, type EmitEvent, simulationEvent } from "../core/simulate/simulation_event.ts";
 import { ownStage, roomFor, sandboxStage } from "../core/simulate/stage.ts";
 import type { Finish } from "./main.ts";
 import { OutputClosed } from "./output.ts";
@@ -50,7 +50,7 @@ async function run(flags: SimulateFlags): Promise<number> {
   const show = await showOf(flags, interrupt);
   const offSignals = onSignals(ENDING, () => interrupt.abort());
   try {
-    const verdict = await play(flags, onlookers(show, recording), interrupt.signal);
+    const verdict = await play(flags, sinks(show, recording), interrupt.signal);
     recording?.tell(verdict);
     // A timer has nobody to throw to: what it could not print is thrown once everything is cleaned up.
     const { reason } = interrupt.signal;
@@ -68,11 +68,11 @@ async function run(flags: SimulateFlags): Promise<number> {
 }
 
 /** Whoever is told what happens: the show first, and then the recording, where there is one. */
-interface Onlookers extends Pick<Show, "tell" | "see"> {
-  readonly recorded: { readonly recorder?: SimulationRecording["recorder"] };
+interface SimulationSinks extends Pick<Show, "tell" | "see"> {
+  readonly recorded: { readonly recordSink?: SimulationRecording["recordSink"] };
 }
 
-function onlookers(show: Show, recording: SimulationRecording | undefined): Onlookers {
+function sinks(show: Show, recording: SimulationRecording | undefined): SimulationSinks {
   if (recording === undefined) return { tell: show.tell, see: show.see, recorded: {} };
   return {
     tell(event) {
@@ -83,13 +83,13 @@ function onlookers(show: Show, recording: SimulationRecording | undefined): Onlo
       recording.see(at, usage);
       show.see(at, usage);
     },
-    recorded: { recorder: recording.recorder },
+    recorded: { recordSink: recording.recordSink },
   };
 }
 
 async function play(
   flags: SimulateFlags,
-  onlooking: Onlookers,
+  onlooking: SimulationSinks,
   interrupted: AbortSignal,
 ): Promise<Judged> {
   const { tell, see, recorded } = onlooking;
@@ -110,10 +110,10 @@ async function play(
   }
   const program = selfCommand();
   if (limit === undefined) {
-    const stage = ownStage(discover(flags.root));
-    const plan = { ...planOf(flags, stage.limit), ...recorded };
-    const verdict = await simulate(plan, stage, program, tell, interrupted, see);
-    return simulationEvent(clock(), stage.cgroup.path, verdict);
+    const target = ownStage(discover(flags.root));
+    const plan = { ...planOf(flags, target.limit), ...recorded };
+    const verdict = await simulate(plan, target, program, tell, interrupted, see);
+    return simulationEvent(clock(), target.cgroup.path, verdict);
   }
 
   const plan = { ...planOf(flags, limit), ...recorded };
@@ -123,13 +123,13 @@ async function play(
   }
   await sweep(hierarchy, tell);
   checkRoom(limit, roomFor(hierarchy));
-  const stage = sandboxStage(hierarchy, limit, flags.group === true);
-  if ("refused" in stage) {
-    const { version } = hierarchy.dialect;
-    return await playFake(flags, limit, version, stage.refused, onlooking, interrupted);
+  const target = sandboxStage(hierarchy, limit, flags.group === true);
+  if ("refused" in target) {
+    const { number: version } = hierarchy.version;
+    return await playFake(flags, limit, version, target.refused, onlooking, interrupted);
   }
-  const verdict = await simulate(plan, stage, program, tell, interrupted, see);
-  return simulationEvent(clock(), stage.cgroup.path, verdict);
+  const verdict = await simulate(plan, target, program, tell, interrupted, see);
+  return simulationEvent(clock(), target.cgroup.path, verdict);
 }
 
 /** Without any memory cgroups there still is something to show; a wrong --root is a mistake. */
@@ -142,7 +142,7 @@ function findHierarchy({ root }: SimulateFlags): Hierarchy | string {
   }
 }
 
-async function sweep(hierarchy: Hierarchy, tell: Tell): Promise<void> {
+async function sweep(hierarchy: Hierarchy, tell: EmitEvent): Promise<void> {
   const { removed, failed } = await removeLeftovers(hierarchy);
   for (const path of removed) {
     tell(simulationEvent(clock(), path, { type: "leftover", removed: true, reason: null }));
@@ -162,7 +162,7 @@ async function playFake(
   limit: number,
   likely: 1 | 2,
   reason: string,
-  { tell, see, recorded }: Onlookers,
+  { tell, see, recorded }: SimulationSinks,
   interrupted: AbortSignal,
 ): Promise<Judged> {
   const plan: Plan = {

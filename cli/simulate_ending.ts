@@ -10,8 +10,6 @@ import type { RaceLook } from "./simulate_view.ts";
 import { headline, verdictFacts } from "./verdict_text.ts";
 
 const LABEL_WIDTH = 11;
-/** Longer lines are hard to follow. */
-const WIDEST_TEXT = 100;
 
 export function endingLines(
   race: Race,
@@ -20,7 +18,7 @@ export function endingLines(
   look: RaceLook,
   hasPlot: boolean,
 ): string[] {
-  const { ink, unicode } = look;
+  const { palette, unicode } = look;
   const width = Math.min(WIDEST_TEXT, look.width);
   const plot = hasPlot ? racePlot(race, look) : [];
   const sign = unicode ? (verdict.as_expected ? "✔" : "✘") : verdict.as_expected ? "+" : "!";
@@ -34,8 +32,8 @@ export function endingLines(
   const lines = [
     ...(plot.length === 0 ? [] : ["", ...plot]),
     "",
-    `${ink(role, sign)} ${ink("bold", first)}`,
-    ...more.map((line) => `  ${ink("bold", line)}`),
+    `${palette(role, sign)} ${palette("bold", first)}`,
+    ...more.map((line) => `  ${palette("bold", line)}`),
     "",
     ...facts.flatMap(([name, text]) => labelled(name, visible(text, unicode), width, look)),
     ...nextLines(race, verdict, width, look),
@@ -43,10 +41,10 @@ export function endingLines(
   return unicode ? lines : lines.map(ascii);
 }
 
-function labelled(name: string, text: string, width: number, { ink }: RaceLook): string[] {
+function labelled(name: string, text: string, width: number, { palette }: RaceLook): string[] {
   const label = `  ${name}`.padEnd(LABEL_WIDTH + 2);
   return wrapBehind(label, text, width).map((line, at) =>
-    at === 0 ? ink("dim", label) + line.slice(label.length) : line
+    at === 0 ? palette("dim", label) + line.slice(label.length) : line
   );
 }
 
@@ -54,15 +52,15 @@ function nextLines(
   race: Race,
   verdict: Verdict,
   width: number,
-  { ink, unicode }: RaceLook,
+  { palette, unicode }: RaceLook,
 ): string[] {
   if (race.start === undefined) return [];
   const suggestions = suggestionsFor(race.start, verdict);
   return [
     "",
-    ink("dim", "  try next"),
+    palette("dim", "  try next"),
     ...suggestions.flatMap(({ command, why }) => [
-      ...wrapBehind("  ", visible(command, unicode), width).map((line) => ink("bold", line)),
+      ...wrapBehind("  ", visible(command, unicode), width).map((line) => palette("bold", line)),
       ...wrapBehind("    ", why, width),
     ]),
     "",

@@ -13,18 +13,18 @@ import { formatBytes, formatDuration } from "./units.ts";
 const WIDEST_TEXT = 100;
 
 export function headingLines(start: Started, look: RaceLook): string[] {
-  const { ink, unicode } = look;
+  const { palette, unicode } = look;
   const width = Math.min(WIDEST_TEXT, look.width);
   const title = start.fake === null
     ? "a real out of memory, on purpose"
     : "an out of memory, played";
   const lines = [
     ...wrapTo(`oomkit simulate ${unicode ? "·" : "-"} ${title}`, width)
-      .map((line) => ink("bold", line)),
+      .map((line) => palette("bold", line)),
     "",
     ...wrapTo(visible(aboutText(start), unicode), width - 2).map((line) => `  ${line}`),
     "",
-    ...wrapBehind("  ", visible(start.cgroup, unicode), width).map((line) => ink("dim", line)),
+    ...wrapBehind("  ", visible(start.cgroup, unicode), width).map((line) => palette("dim", line)),
     ...(start.fake === null || start.root === null ? [] : wrapBehind(
       "  ",
       `oomkit inspect --root ${visible(start.root, unicode)} ${visible(start.cgroup, unicode)}`,
@@ -76,13 +76,13 @@ export function eventLines(
   event: SimulationEvent,
   began: number | undefined,
   style: Style,
-  { ink, unicode, width }: RaceLook,
+  { palette, unicode, width }: RaceLook,
 ): string[] {
   if (event.type === "leftover") return wrapTo(visible(leftover(event), unicode), width);
   if (event.type === "start" || event.type === "step" || event.type === "verdict") return [];
   const { name, facts, source } = wordsOf(event, style);
   const at = began === undefined ? "" : formatDuration(Math.max(0, momentOf(event.ts) - began));
-  const head = `${ink("dim", at.padStart(TIME_WIDTH))}  ${name}`;
+  const head = `${palette("dim", at.padStart(TIME_WIDTH))}  ${name}`;
   const words = `${visible(facts, unicode)}${source === "" ? "" : ` [${source}]`}`;
   const indent = TIME_WIDTH + 2 + NAME_WIDTH + 1;
   const lines = width >= BESIDE

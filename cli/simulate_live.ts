@@ -22,7 +22,7 @@ export interface LiveRace {
 }
 
 export interface Watcher {
-  readonly look: Pick<RaceLook, "unicode" | "ink">;
+  readonly look: Pick<RaceLook, "unicode" | "palette">;
   /** Those that are told of, as far as they can be known before the start. */
   readonly marksOf: (start: Started | undefined) => RaceLook["marks"];
   readonly style: Style;

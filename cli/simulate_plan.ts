@@ -112,8 +112,8 @@ function stepOf({ step, rate }: SimulateFlags, scale: number): number {
       "use a smaller --step",
     );
   }
-  const wanted = Math.min(LARGEST_STEP, scale / 256, (rate ?? Infinity) / STEPS_A_SECOND);
-  return Math.max(PAGE, Math.floor(wanted / PAGE) * PAGE);
+  const requested = Math.min(LARGEST_STEP, scale / 256, (rate ?? Infinity) / STEPS_A_SECOND);
+  return Math.max(PAGE, Math.floor(requested / PAGE) * PAGE);
 }
 
 /** Those that are told of when usage crosses them. @param limit bytes of the effective limit, where there is one. */

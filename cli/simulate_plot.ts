@@ -45,7 +45,7 @@ export function racePlot(race: Race, look: RaceLook): string[] {
     width: Math.min(WIDEST, look.width),
     height: HEIGHT,
     unicode: look.unicode,
-    ink: look.ink,
+    palette: look.palette,
     fullness: (value) => fullnessOf(value, scale ?? Infinity, look.marks),
   });
 }

@@ -3,22 +3,22 @@
 import { discover } from "../core/cgroup/hierarchy.ts";
 import { OomkitError } from "../core/errors.ts";
 import { recordingOrigin } from "../core/record/clock.ts";
-import type { Recorder } from "../core/record/format.ts";
-import type { See, Tell } from "../core/simulate/simulation_event.ts";
+import type { RecordSink } from "../core/record/format.ts";
+import type { EmitEvent, OnUsage } from "../core/simulate/simulation_event.ts";
 import { openRecording } from "./recording.ts";
 import type { SimulateFlags } from "./simulate_options.ts";
 
 export interface SimulationRecording {
-  readonly recorder: Recorder;
-  readonly see: See;
-  readonly tell: Tell;
+  readonly recordSink: RecordSink;
+  readonly see: OnUsage;
+  readonly tell: EmitEvent;
   close(): Promise<void>;
 }
 
 /** `undefined` where nothing is asked for; `others` as `openRecording` has it. */
 export async function recordSimulation(
   flags: SimulateFlags,
-  ...others: readonly Recorder[]
+  ...others: readonly RecordSink[]
 ): Promise<SimulationRecording | undefined> {
   const run = { command: "simulate", hierarchy: versionOf(flags) } as const;
   const recording = await openRecording(flags, run, ...others);
@@ -27,7 +27,7 @@ export async function recordSimulation(
   const skew = recordingOrigin() - performance.timeOrigin;
   let id: number | undefined;
   return {
-    recorder: {
+    recordSink: {
       line(line) {
         // There is one cgroup, which the watch describes before anything grows in it.
         if (line.type === "cgroup") id = line.id;
@@ -36,7 +36,7 @@ export async function recordSimulation(
     },
     see(at, usage) {
       if (id === undefined) return;
-      recording.line({ type: "snapshot", at: at + skew, id, usage, beside: true });
+      recording.line({ type: "snapshot", at: at + skew, id, usage, sampled: true });
     },
     tell: (event) => recording.event(event),
     close: recording.close,
@@ -47,7 +47,7 @@ function versionOf({ fake, fakeVersion, root }: SimulateFlags): 1 | 2 {
   if (fakeVersion !== undefined) return fakeVersion === "1" ? 1 : 2;
   if (fake !== undefined) return 2;
   try {
-    return discover(root).dialect.version;
+    return discover(root).version.number;
   } catch (error) {
     // Without any it is played on a fake tree; what is wrong with --root is told by who uses it.
     if (error instanceof OomkitError) return 2;

@@ -1,7 +1,12 @@
 /** How a simulation is shown: as JSON, in lines, or live on a terminal. */
 
 import { toJson } from "../core/report/json.ts";
-import type { See, simulationEvent, Tell, Verdict } from "../core/simulate/simulation_event.ts";
+import type {
+  EmitEvent,
+  OnUsage,
+  simulationEvent,
+  Verdict,
+} from "../core/simulate/simulation_event.ts";
 import { capabilitiesOf, inkOf } from "./draw/ink.ts";
 import type { UsageMark } from "./draw/usage_bar.ts";
 import { choosesLive } from "./live_choice.ts";
@@ -17,8 +22,8 @@ import { verdictText } from "./verdict_text.ts";
 export type Judged = ReturnType<typeof simulationEvent<Verdict>>;
 
 export interface Show {
-  readonly tell: Tell;
-  readonly see: See;
+  readonly tell: EmitEvent;
+  readonly see: OnUsage;
   /** What still waits, then the verdict. */
   finish(verdict: Judged): Promise<void>;
   /** On every way out, also after `finish`. */
@@ -70,7 +75,7 @@ async function plotShow(flags: SimulateFlags, interrupt: AbortController): Promi
   const lines = linesShow(flags, interrupt);
   const color = flags.color === "auto" && !Deno.stdout.isTerminal() ? "never" : flags.color;
   const { unicode, colours } = capabilitiesOf({ ...flags, color });
-  const ink = inkOf({ unicode, colours });
+  const palette = inkOf({ unicode, colours });
   return {
     see: log.see,
     tell(event) {
@@ -80,7 +85,7 @@ async function plotShow(flags: SimulateFlags, interrupt: AbortController): Promi
     async finish(verdict) {
       await lines.finish(verdict);
       const race = log.race();
-      const look = { width: terminalWidth(), unicode, ink, marks: marksOf(flags, race.start) };
+      const look = { width: terminalWidth(), unicode, palette, marks: marksOf(flags, race.start) };
       const drawn = racePlot(race, look);
       for (const line of drawn.length === 0 ? [] : ["", ...drawn]) print(line);
     },
@@ -92,7 +97,7 @@ async function liveShow(flags: SimulateFlags, interrupt: AbortController): Promi
   const { createLiveRace } = await import("./simulate_live.ts");
   const capabilities = capabilitiesOf(flags);
   const live = createLiveRace({
-    look: { unicode: capabilities.unicode, ink: inkOf(capabilities) },
+    look: { unicode: capabilities.unicode, palette: inkOf(capabilities) },
     marksOf: (start) => marksOf(flags, start),
     style: capabilities.colours === 0 ? (_, text) => text : chooseStyle("always"),
     hasPlot: flags.plot !== false,

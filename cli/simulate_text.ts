@@ -64,12 +64,12 @@ export function wordsOf(
 ): EventWords {
   const named = (name: string, facts: string) => ({ name: style("cyan", name), facts, source: "" });
   switch (event.type) {
-    case "entered":
+    case "allocator_started":
       return named("enter", `pid ${event.pid} begins to allocate`);
     case "signal":
       return named("signal", `pid ${event.pid} got ${event.signal}`);
     case "finished":
-      return named("stop", `pid ${event.pid} ${FINISHED[event.why]}`);
+      return named("stop", `pid ${event.pid} ${FINISHED[event.reason]}`);
     case "exit":
       return named(
         "exit",

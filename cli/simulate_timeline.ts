@@ -35,7 +35,7 @@ export function createSequence(): Sequence {
 
 /** Whether the first page is about to be touched. */
 export const begins = (event: SimulationEvent): boolean =>
-  event.type === "entered" || (event.type === "start" && event.fake !== null);
+  event.type === "allocator_started" || (event.type === "start" && event.fake !== null);
 
 /** Bytes that are the whole, where there is a whole. */
 export const scaleOf = (start: Pick<Start, "limit" | "stop_at">): number | undefined =>

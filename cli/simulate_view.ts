@@ -2,7 +2,7 @@
 
 import { momentOf } from "../core/simulate/judge.ts";
 import type { SimulationEvent } from "../core/simulate/simulation_event.ts";
-import type { Ink, Role } from "./draw/ink.ts";
+import type { Palette, Role } from "./draw/ink.ts";
 import { fullnessOf, usageBar, type UsageMark } from "./draw/usage_bar.ts";
 import { widthOf } from "./draw/width.ts";
 import { type Race, rateAt, usageAt } from "./simulate_race.ts";
@@ -13,7 +13,7 @@ export interface RaceLook {
   /** Columns. */
   readonly width: number;
   readonly unicode: boolean;
-  readonly ink: Ink;
+  readonly palette: Palette;
   /** Sizes that are told of when they are crossed. */
   readonly marks: readonly UsageMark[];
 }
@@ -48,7 +48,7 @@ export function raceLines(race: Race, showing: Showing, look: RaceLook): string[
     { usage: usage ?? 0, limit: scale ?? Infinity, marks: look.marks },
     width,
     look,
-    look.ink,
+    look.palette,
   );
   const margin = " ".repeat(MARGIN);
   const { role, text, isGrowing } = stateAt(race, showing.at, usage, look.marks);
@@ -56,19 +56,19 @@ export function raceLines(race: Race, showing: Showing, look: RaceLook): string[
     ...(isWide ? [] : [size.trim()]),
     ...factsOf(race, showing, usage, scale, isGrowing),
   ];
-  const said = `${look.ink(role, text)}${joined(facts, room - text.length, look)}`;
+  const said = `${look.palette(role, text)}${joined(facts, room - text.length, look)}`;
   return ["", `${margin}${bar}${beside}`, `${margin}${said}`];
 }
 
 /** As many as there is room for; the most telling come first. */
-function joined(facts: readonly string[], width: number, { ink, unicode }: RaceLook): string {
+function joined(facts: readonly string[], width: number, { palette, unicode }: RaceLook): string {
   const between = unicode ? " · " : " | ";
   let text = "";
   for (const fact of facts) {
     if (widthOf(text) + between.length + fact.length > width) break;
     text += between + fact;
   }
-  return ink("dim", text);
+  return palette("dim", text);
 }
 
 function factsOf(

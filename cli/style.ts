@@ -5,9 +5,9 @@ export type Style = (format: Format, text: string) => string;
 
 /** Colour for stdout: `--color`, then NO_COLOR (no-color.org: set and not empty), then whether it is a terminal. */
 export function chooseStyle(when: "auto" | "always" | "never"): Style {
-  const wanted = when === "always" ||
+  const requested = when === "always" ||
     (when === "auto" && !Deno.env.get("NO_COLOR") && Deno.stdout.isTerminal());
-  return (format, text) => wanted ? styleText(format, text, { validateStream: false }) : text;
+  return (format, text) => requested ? styleText(format, text, { validateStream: false }) : text;
 }
 
 /** Columns of the terminal, 80 where there is none. A bare pty says 0, and a narrow one must still be readable. */

@@ -1,7 +1,7 @@
 /** `oomkit inspect --tree --html tree.html`: where the node's memory is, as a picture. */
 
 import { identify } from "../core/cgroup/identity.ts";
-import { type Branch, flatten } from "../core/cgroup/subtree.ts";
+import { type CgroupTree, flatten } from "../core/cgroup/subtree.ts";
 import type { Machine } from "../core/cgroup/machine.ts";
 import type { Node } from "../core/picture/page/icicle.js";
 import { treePage, treeStill } from "../core/picture/tree.ts";
@@ -12,7 +12,7 @@ import type { PictureFiles } from "./picture.ts";
 /** @param at milliseconds since the epoch. Throws `OomkitError` when a file cannot be written. */
 export async function drawTrees(
   files: PictureFiles,
-  trees: readonly Branch[],
+  trees: readonly CgroupTree[],
   machine: Machine,
   at: number,
 ): Promise<void> {
@@ -27,7 +27,7 @@ export async function drawTrees(
 }
 
 /** Several trees get one above them that is as large as they are together. */
-export function nodesOf(trees: readonly Branch[]): Node[] {
+export function nodesOf(trees: readonly CgroupTree[]): Node[] {
   const [only] = trees;
   if (trees.length === 1) {
     const nodes = [...flatten(only!)].map((branch) => nodeOf(branch, 0));
@@ -49,7 +49,7 @@ function withUsage(root: Node, nodes: readonly Node[]): Node {
   return { ...root, usage: known.reduce((sum, { usage }) => sum + usage!, 0) };
 }
 
-function nodeOf({ cgroup, depth, snapshot, leftOut }: Branch, deeper: number): Node {
+function nodeOf({ cgroup, depth, snapshot, leftOut }: CgroupTree, deeper: number): Node {
   const { max } = snapshot.limits;
   const kills = snapshot.subtree.oomKill ?? snapshot.local.oomKill;
   return {

@@ -41,10 +41,10 @@ function readSize(text: string, allowMax: boolean, fail: (why: string) => Oomkit
   const match = /^(\d+(?:\.\d+)?) ?(\D*)$/.exec(trimmed);
   if (match === null) throw fail("not a number with a unit");
   const [, number, unit] = match;
-  const letter = /^([kmgtp]?)(?:b|(?<=.)ib?)?$/i.exec(unit!)?.[1]?.toLowerCase();
-  if (letter === undefined) throw fail(`unknown unit "${unit}"`);
-  if (letter === "" && number!.includes(".")) throw fail("a byte cannot be divided");
-  const bytes = Math.floor(Number(number) * 1024 ** EXPONENT[letter]!);
+  const httpMessage = /^([kmgtp]?)(?:b|(?<=.)ib?)?$/i.exec(unit!)?.[1]?.toLowerCase();
+  if (httpMessage === undefined) throw fail(`unknown unit "${unit}"`);
+  if (httpMessage === "" && number!.includes(".")) throw fail("a byte cannot be divided");
+  const bytes = Math.floor(Number(number) * 1024 ** EXPONENT[httpMessage]!);
   if (bytes >= 2 ** 53) throw fail("more than any machine has");
   return bytes;
 }

@@ -112,7 +112,12 @@ function exitText(
 }
 
 function witnessText(verdict: Verdict): string {
-  const { kills_counted: counted, kills_logged: logged, group_kills: group, agree } = verdict;
+  const {
+    oom_kill_count: counted,
+    oom_kill_log_lines: logged,
+    group_kills: group,
+    sources_agree: agree,
+  } = verdict;
   const count = (n: bigint | number, one: string, many: string) =>
     `${n} ${BigInt(n) === 1n ? one : many}`;
   const kills = (n: bigint | number) => count(n, "kill", "kills");

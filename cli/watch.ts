@@ -14,7 +14,7 @@ import { targetsOf, wantsJson } from "./options.ts";
 import { print, printable, say } from "./output.ts";
 import { openQueuedOutput } from "./queued_output.ts";
 import { createProgress, terminalOutput } from "./progress.ts";
-import { openReporters } from "./reporters.ts";
+import { openReceivers } from "./reporters.ts";
 import { isRecorded } from "./record_options.ts";
 import type { RunRecording } from "./recording.ts";
 import { ENDING, onSignals } from "./signals.ts";
@@ -97,7 +97,7 @@ export function watchOptions(flags: WatchFlags, targets: readonly Cgroup[]): Wat
 }
 
 /** A percentage of no limit is no threshold; better said than waited for. */
-export function complainOfPercentages(options: WatchOptions, limits: ReadonlyMap<string, number>) {
+export function warnAboutPercentages(options: WatchOptions, limits: ReadonlyMap<string, number>) {
   if (!options.thresholds.some((threshold) => "percent" in threshold)) return;
   for (const [path, limit] of limits) {
     if (Number.isFinite(limit)) continue;
@@ -127,26 +127,26 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
   const options = watchOptions(flags, unique);
   if (!options.recursive) {
     const limits = unique.map((c) => [c.path, readAncestry(c).limit.bytes] as const);
-    complainOfPercentages(options, new Map(limits));
+    warnAboutPercentages(options, new Map(limits));
   }
 
-  const { version } = hierarchy.dialect;
+  const { number: version } = hierarchy.version;
   const json = wantsJson(flags);
   const style = chooseStyle(flags.color);
   let watching: Watching | undefined = undefined;
   let failure: unknown;
-  const reporters = await openReporters(flags, {
+  const receivers = await openReceivers(flags, {
     command: "watch",
     cgroups: () => watching?.cgroups().map((cgroup) => ({ cgroup })) ?? [],
     alive: () => failure === undefined ? { ok: true } : { ok: false, why: String(failure) },
     ready: () => watching ? { ok: true } : { ok: false, why: "it is still starting" },
   });
   const recording = await recordingOf(flags, version).catch(async (error) => {
-    await reporters.close();
+    await receivers.close();
     throw error;
   });
   // Who does not read stdout must not keep the others from being told.
-  const output = reporters.hasAny ? openQueuedOutput() : undefined;
+  const output = receivers.hasAny ? openQueuedOutput() : undefined;
   const seen = new Set<EventType>();
   const { promise: reached, resolve: reach } = Promise.withResolvers<void>();
   const until = new Set(flags.until);
@@ -154,7 +154,7 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
   const emit = (event: OomkitEvent) => {
     seen.add(event.type);
     recording?.event(event);
-    reporters.report(event, "");
+    receivers.report(event, "");
     if (!live?.tell(event)) print(json ? toJson(event) : eventText(event, style));
     if (until.has(event.type)) reach();
   };
@@ -162,7 +162,7 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
   // Before anybody is told that the watch has begun: what ends it from then on must find its summary.
   const isOnTerminal = Deno.stdin.isTerminal();
   const offSignals = onSignals(ENDING, (signal) => {
-    if (signal === "SIGHUP" && !isOnTerminal && flags.logFile) reporters.reopen();
+    if (signal === "SIGHUP" && !isOnTerminal && flags.logFile) receivers.reopen();
     else reach();
   });
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -175,7 +175,7 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
     const arming = createProgress(terminalOutput());
     watching = startWatch({
       ...options,
-      ...(recording && { recorder: recording }),
+      ...(recording && { recordSink: recording }),
       onTarget: (count) => arming.show(`arming, ${count} so far`),
     }, emit);
     arming.end();
@@ -194,7 +194,7 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
     try {
       await recording?.close();
     } finally {
-      await reporters.close();
+      await receivers.close();
       await output?.close();
       offSignals();
     }

@@ -6,7 +6,7 @@ import { EVENT_TYPES, type EventType } from "../core/report/event.ts";
 import { CI_SERVICES } from "./annotate.ts";
 import { asciiOption, liveOption, noLiveOption } from "./draw_options.ts";
 import { oneOf, option, parsed, parsedList, subcommand } from "./options.ts";
-import { withReports } from "./report_options.ts";
+import { withReceiverOptions } from "./report_options.ts";
 import { parseDuration, parseSize, parseSizeOrPercent } from "./units.ts";
 
 export const LEVELS: readonly PressureLevel[] = ["low", "medium", "critical"];
@@ -58,7 +58,7 @@ function parseLimit(text: string): number {
 const eventTypes = parsedList<EventType>(oneOf(EVENT_TYPES));
 
 export function watchBase() {
-  return withReports(
+  return withReceiverOptions(
     subcommand("watch", "tell what happens, as it happens, by the kernel's own notifications"),
   )
     .addOption(option("-r, --recursive", "follow everything beneath the targets as well"))

@@ -17,11 +17,11 @@ import { printable, say, sayAsIs } from "./output.ts";
 import { openResultFile } from "./result_file.ts";
 import type { RunRecording } from "./recording.ts";
 import { runAnnotation } from "./run_annotation.ts";
-import { openReporters } from "./reporters.ts";
+import { openReceivers } from "./reporters.ts";
 import { onSignals } from "./signals.ts";
 import { chooseStyle } from "./style.ts";
 import { formatBytes, formatPercent } from "./units.ts";
-import { complainOfPercentages, recordingOf, watchOptions } from "./watch.ts";
+import { recordingOf, warnAboutPercentages, watchOptions } from "./watch.ts";
 import type { WatchFlags } from "./watch_options.ts";
 
 /** Not SIGINT on a terminal: there the whole foreground group gets it from the kernel already. */
@@ -44,7 +44,7 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
     : openResultFile(flags.report, "the report");
   const signals = collectSignals();
   let watching: Watching | undefined = undefined;
-  const reporters = await openReporters(flags, {
+  const receivers = await openReceivers(flags, {
     command: "watch",
     cgroups: () => watching?.cgroups().map((cgroup) => ({ cgroup })) ?? [],
     alive: () => ({ ok: true }),
@@ -53,16 +53,16 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
   const { sandbox, cgroup } = findPlace(hierarchy, flags.limit);
   let recording: RunRecording | undefined;
   try {
-    recording = await recordingOf(flags, hierarchy.dialect.version);
+    recording = await recordingOf(flags, hierarchy.version.number);
     const options = watchOptions(flags, [cgroup]);
-    complainOfPercentages(options, new Map([[cgroup.path, readAncestry(cgroup).limit.bytes]]));
+    warnAboutPercentages(options, new Map([[cgroup.path, readAncestry(cgroup).limit.bytes]]));
     const events: OomkitEvent[] = [];
     const style = chooseStyle(flags.color);
-    const recorded = { ...options, ...(recording && { recorder: recording }) };
+    const recorded = { ...options, ...(recording && { recordSink: recording }) };
     watching = startWatch(recorded, (event) => {
       events.push(event);
       recording?.event(event);
-      reporters.report(event, "");
+      receivers.report(event, "");
       if (isNews(event, flags)) say(eventText(event, style));
     });
     const status = await run(command, sandbox, watching, signals);
@@ -91,7 +91,7 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
     try {
       await recording?.close();
     } finally {
-      await reporters.close();
+      await receivers.close();
       signals.off();
     }
   }
@@ -136,8 +136,10 @@ function findPlace(
     ...(limit === undefined ? {} : { limit }),
   });
   if (!("refused" in made)) return { sandbox: made, cgroup: made.cgroup };
-  const without = limit === undefined ? "" : ` and without the limit of ${formatBytes(limit)}`;
-  say(`oomkit: running in the own cgroup${without}: ${made.refused}`);
+  const omitUndefined = limit === undefined
+    ? ""
+    : ` and without the limit of ${formatBytes(limit)}`;
+  say(`oomkit: running in the own cgroup${omitUndefined}: ${made.refused}`);
   return { cgroup: ownCgroup(hierarchy) };
 }
 

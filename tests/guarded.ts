@@ -10,7 +10,7 @@ export interface GuardedOptions {
   readonly stateFolder?: string;
   readonly json?: boolean;
   readonly program?: readonly string[];
-  readonly silence?: number;
+  readonly heartbeatAge?: number;
 }
 
 /** Returns once it guards. */
@@ -132,8 +132,8 @@ export const pidsOf = (cgroup: Pick<RealCgroup, "dir">): number[] =>
 export const isDeed = (event: Json): boolean =>
   event.type === "action" && (event.action === "process" || event.action === "container");
 
-export const isLevel = (wanted: string) => ({ type, level }: Json): boolean =>
-  type === "level" && level === wanted;
+export const isLevel = (requested: string) => ({ type, level }: Json): boolean =>
+  type === "level_reached" && level === requested;
 
 export const deedsOf = (events: readonly Json[]): Json[] => events.filter(isDeed);
 

@@ -37,7 +37,7 @@ export interface KubernetesServer extends AsyncDisposable {
   /** By `namespace/name`. */
   readonly events: Map<string, Json>;
   /** The first request, answered or under way, past or to come, for which `wanted` holds. */
-  next(wanted: (seen: Seen) => boolean): Promise<Seen>;
+  next(requested: (seen: Seen) => boolean): Promise<Seen>;
   /** Adds or changes it. */
   putPod(pod: Json): void;
   removePod(uid: string): void;
@@ -69,7 +69,7 @@ export async function startKubernetes(
   const history: { version: number; type: string; object: Json }[] = [];
   const watchers = new Set<Watcher>();
   const seen: Seen[] = [];
-  let waiting: { wanted: (seen: Seen) => boolean; resolve: (seen: Seen) => void }[] = [];
+  let waiting: { requested: (seen: Seen) => boolean; resolve: (seen: Seen) => void }[] = [];
   const over = Promise.withResolvers<void>();
   let isOver = false;
   let version = 1000;
@@ -196,7 +196,7 @@ export async function startKubernetes(
     const answered = await response;
     one.status = answered.status;
     seen.push(one);
-    const served = waiting.filter(({ wanted }) => wanted(one));
+    const served = waiting.filter(({ requested }) => requested(one));
     waiting = waiting.filter((each) => !served.includes(each));
     for (const { resolve } of served) resolve(one);
     if (wrong === "hang") await over.promise;
@@ -228,10 +228,10 @@ export async function startKubernetes(
     misbehave: undefined,
     seen,
     events: new Map(),
-    next(wanted) {
-      const before = seen.find(wanted);
+    next(requested) {
+      const before = seen.find(requested);
       if (before !== undefined) return Promise.resolve(before);
-      return new Promise((resolve) => waiting.push({ wanted, resolve }));
+      return new Promise((resolve) => waiting.push({ requested, resolve }));
     },
     putPod(pod) {
       const { uid, namespace } = pod.metadata;

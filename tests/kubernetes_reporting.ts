@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { openKubernetesApi } from "../core/kubernetes/api.ts";
 import {
-  type KubernetesReporterOptions,
-  openKubernetesReporter,
+  type KubernetesReceiverOptions,
+  openKubernetesReceiver,
 } from "../core/kubernetes/events.ts";
 import { openPods, type Pods } from "../core/kubernetes/pods.ts";
 import { type ActionBody, makeEvent, type OomkitEvent } from "../core/report/event.ts";
@@ -27,14 +27,14 @@ export const oomKill = (cgroup: string, scope: "cgroup" | "system" | null = "cgr
     inferred: false,
   });
 
-export const level = (cgroup: string, name: "warn" | "critical" | "threshold" = "warn") =>
+export const level = (cgroup: string, name: "warn" | "critical" | "imminent" = "warn") =>
   makeEvent(at, cgroup, "eventfd", {
-    type: "level",
+    type: "level_reached",
     level: name,
     usage: 60,
-    value: 60,
-    base: "usage",
-    threshold: 50,
+    metric_value: 60,
+    metric: "usage",
+    level_bytes: 50,
     limit: 100,
     rate: null,
   });
@@ -43,23 +43,23 @@ export const action = (cgroup: string, changes: Partial<ActionBody> = {}) => {
   const body: ActionBody = {
     type: "action",
     action: "container",
-    level: "threshold",
+    level: "imminent",
     mode: "notify",
     dry_run: false,
     signal: "SIGKILL",
     victim: null,
-    container: cgroup,
+    killed_cgroup: cgroup,
     candidates: [],
     usage_before: 206483456,
     usage_after: null,
     limit: 209715200,
-    threshold: 205520896,
-    outcome: "died",
+    level_bytes: 205520896,
+    outcome: "killed",
     reason: null,
     count: null,
     freed: null,
-    struck_ms: null,
-    died_ms: null,
+    signal_ms: null,
+    exit_ms: null,
     freed_ms: null,
     ...changes,
   };
@@ -68,40 +68,40 @@ export const action = (cgroup: string, changes: Partial<ActionBody> = {}) => {
 
 export interface Reporting {
   readonly lines: string[];
-  readonly reporter: ReturnType<typeof openKubernetesReporter>;
+  readonly receiver: ReturnType<typeof openKubernetesReceiver>;
   readonly pods: Pods | undefined;
 }
 
-export type Options = Partial<KubernetesReporterOptions> & { withPods?: boolean; timeout?: number };
+export type Options = Partial<KubernetesReceiverOptions> & { withPods?: boolean; timeout?: number };
 
 export async function reporting(
   server: KubernetesServer,
   { withPods = true, timeout, ...options }: Options = {},
 ): Promise<Reporting & AsyncDisposable> {
   const lines: string[] = [];
-  const complain = (line: string) => void lines.push(line);
+  const warn = (line: string) => void lines.push(line);
   const { url, tokenFile, caFile } = server;
   const api = openKubernetesApi({
-    ...{ url, tokenFile, caFile, complain },
+    ...{ url, tokenFile, caFile, warn },
     ...(timeout !== undefined && { timeout }),
   });
   const pods = withPods
-    ? openPods(api, "node-1", { complain: assert.fail, changed: () => {} })
+    ? openPods(api, "node-1", { warn: assert.fail, changed: () => {} })
     : undefined;
   await pods?.ready;
-  const reporter = openKubernetesReporter({
+  const receiver = openKubernetesReceiver({
     api,
     ...(pods && { pods }),
     node: "node-1",
     describe: ({ type }) => `told of ${type}`,
-    complain,
+    warn,
     patchEvery: 50,
     ...options,
   });
   return {
-    ...{ lines, reporter, pods },
+    ...{ lines, receiver, pods },
     async [Symbol.asyncDispose]() {
-      await reporter.close();
+      await receiver.close();
       await pods?.close();
       api.close();
     },
@@ -113,10 +113,10 @@ export const isPatch = ({ method }: Seen) => method === "PATCH";
 export const stored = (server: KubernetesServer): Json[] => [...server.events.values()];
 
 export async function told(server: KubernetesServer, events: OomkitEvent[], options: Options = {}) {
-  const { reporter, lines, ...rest } = await reporting(server, options);
-  for (const event of events) reporter.report(event, "");
-  await reporter.close();
-  const counts = reporter.counts();
+  const { receiver, lines, ...rest } = await reporting(server, options);
+  for (const event of events) receiver.report(event, "");
+  await receiver.close();
+  const counts = receiver.counts();
   await rest[Symbol.asyncDispose]();
   return { lines, counts, events: stored(server) };
 }

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { pictureWords } from "../cli/picture_words.ts";
-import { gather } from "../core/picture/gather.ts";
+import { buildChart } from "../core/picture/gather.ts";
 import { runPage } from "../core/picture/page.ts";
 import type { RecordingLine } from "../core/record/format.ts";
 import { openPage, type Page, whyNoBrowser } from "./browser.ts";
@@ -30,9 +30,9 @@ export function browserTest(
 }
 
 export function pictureOf(lines: Iterable<RecordingLine>) {
-  const gathering = gather(pictureWords);
-  for (const line of lines) gathering.add(line);
-  return gathering.picture()!;
+  const chartBuilder = buildChart(pictureWords);
+  for (const line of lines) chartBuilder.add(line);
+  return chartBuilder.picture()!;
 }
 
 export async function open(

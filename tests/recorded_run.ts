@@ -8,38 +8,44 @@ export const START = Date.UTC(2026, 10, 22, 4, 56, 2, 350);
 
 export const head: RecordingHead = {
   type: "recording",
-  v: 1,
+  v: 2,
   at: START,
   command: "guard",
   oomkit: "0.1.0 (0123456789ab)",
   host: "node-7.example",
   kernel: "6.12.0-amd64",
   hierarchy: 2,
-  plans: null,
+  policies: null,
 };
 
 export interface MadeCgroup {
   readonly path: string;
   readonly limit?: number | null;
-  readonly marks?: boolean;
+  readonly reference_lines?: boolean;
 }
 
-export function cgroupLine(id: number, { path, limit = 512 * MIB, marks }: MadeCgroup, at = START) {
+export function cgroupLine(
+  id: number,
+  { path, limit = 512 * MIB, reference_lines }: MadeCgroup,
+  at = START,
+) {
   const mark = (name: string, share: number) => ({ name, bytes: Math.round(limit! * share) });
   return {
     type: "cgroup",
     at,
     id,
     path,
-    measured: path,
+    usage_cgroup: path,
     container_id: null,
     pod_uid: null,
     limit,
     limit_owner: limit === null ? null : path,
-    marks: marks ? [mark("warn", 0.65), mark("critical", 0.9), mark("threshold", 0.95)] : [],
-    plan: null,
+    reference_lines: reference_lines
+      ? [mark("warn", 0.65), mark("critical", 0.9), mark("imminent", 0.95)]
+      : [],
+    policy: null,
     mode: null,
-    capacity: null,
+    oom_total_bytes: null,
   } as const;
 }
 
@@ -73,18 +79,21 @@ export const killBody = (comm: string, pid = 4242, limit = 512 * MIB): Body => (
   inferred: false,
 });
 
-export const levelBody = (level: "warn" | "critical" | "threshold", usage: number): Body => ({
-  type: "level",
+export const levelReachedEvent = (
+  level: "warn" | "critical" | "imminent",
+  usage: number,
+): Body => ({
+  type: "level_reached",
   level,
   usage,
-  value: usage,
-  base: "usage",
-  threshold: usage,
+  metric_value: usage,
+  metric: "usage",
+  level_bytes: usage,
   limit: 512 * MIB,
   rate: 12 * MIB,
 });
 
-export const endLine = (at: number): RecordingLine => ({ type: "end", at, why: "ended" });
+export const endLine = (at: number): RecordingLine => ({ type: "end", at, reason: "ended" });
 
 /**
  * Usage that breathes and climbs, with page cache and stalls, and a kill when it has come up to the limit; the same each
@@ -122,9 +131,9 @@ export function* killedRun(points = 600): Generator<RecordingLine> {
   const seconds = 180;
   const at = (share: number) => START + seconds * 1000 * share;
   yield head;
-  yield* climb(1, { path, marks: true }, points, seconds);
-  yield eventLine(at(0.68), path, levelBody("warn", 0.65 * 512 * MIB));
-  yield eventLine(at(0.93), path, levelBody("critical", 0.9 * 512 * MIB));
+  yield* climb(1, { path, reference_lines: true }, points, seconds);
+  yield eventLine(at(0.68), path, levelReachedEvent("warn", 0.65 * 512 * MIB));
+  yield eventLine(at(0.93), path, levelReachedEvent("critical", 0.9 * 512 * MIB));
   yield eventLine(at(0.985), path, {
     type: "max",
     count: 12n,

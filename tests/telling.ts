@@ -17,7 +17,7 @@ export interface Telling extends AsyncDisposable {
   /** What stderr has said so far; one line once everything is armed. */
   readonly stderr: string;
   /** The first event, past or to come, for which `wanted` holds. Rejects when the program ends, or is silent, without one. */
-  next(wanted: (event: Json) => boolean): Promise<Json>;
+  next(requested: (event: Json) => boolean): Promise<Json>;
   /** Ends the program as Ctrl-C does, and returns all its events, the summary last. Throws when one does not fit the schema. */
   stop(): Promise<readonly Json[]>;
   /** Waits for it to end by itself. Throws as `stop` does. */
@@ -30,7 +30,7 @@ export interface TellingOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly program?: readonly string[];
   /** How long an event may be waited for (milliseconds). */
-  readonly silence?: number;
+  readonly heartbeatAge?: number;
 }
 
 /** A test that waits for what never comes shall say so, and clean up. Nothing takes as long, in an emulated machine neither. */
@@ -39,7 +39,7 @@ const SILENCE_MS = 30_000;
 /** Returns once everything is armed. */
 export async function startTelling(
   args: readonly string[],
-  { armed: line, env = {}, program = oomkit(), silence = SILENCE_MS }: TellingOptions,
+  { armed: line, env = {}, program = oomkit(), heartbeatAge = SILENCE_MS }: TellingOptions,
 ): Promise<Telling> {
   const [command, ...rest] = [...program, ...args];
   const child = new Deno.Command(command!, {
@@ -50,7 +50,7 @@ export async function startTelling(
     env: { NO_COLOR: "1", ...env },
   }).spawn();
   const events: Json[] = [];
-  let waiting: { wanted: (event: Json) => boolean; resolve: (event: Json) => void }[] = [];
+  let waiting: { requested: (event: Json) => boolean; resolve: (event: Json) => void }[] = [];
   let stderr = "";
   const armed = Promise.withResolvers<void>();
 
@@ -69,7 +69,7 @@ export async function startTelling(
       for (const line of lines) {
         const event = JSON.parse(line);
         events.push(event);
-        waiting = waiting.filter(({ wanted, resolve }) => !wanted(event) || resolve(event));
+        waiting = waiting.filter(({ requested, resolve }) => !requested(event) || resolve(event));
       }
     }
   };
@@ -98,13 +98,13 @@ export async function startTelling(
     get stderr() {
       return stderr;
     },
-    async next(wanted) {
-      const found = events.find(wanted);
+    async next(requested) {
+      const found = events.find(requested);
       if (found) return found;
       const { promise, resolve } = Promise.withResolvers<Json>();
-      waiting.push({ wanted, resolve });
+      waiting.push({ requested, resolve });
       const late = Promise.withResolvers<undefined>();
-      const timer = setTimeout(late.resolve, silence);
+      const timer = setTimeout(late.resolve, heartbeatAge);
       const event = await Promise.race([promise, late.promise, finished.then(() => undefined)]);
       clearTimeout(timer);
       if (event !== undefined) return event;

@@ -52,13 +52,13 @@ export type Role =
   | "good"
   | "warn"
   | "critical"
-  | "threshold"
+  | "imminent"
   | "bad"
   | "free"
   | "cold"
   | "hot";
 
-export type Ink = (role: Role, text: string) => string;
+export type Palette = (role: Role, text: string) => string;
 
 /** SGR parameters (ECMA-48, 8.3.117) with 16, 256 and all colours; where the rest is absent the first does. */
 const INKS: Readonly<Record<Exclude<Role, "plain">, readonly [string, string?, string?]>> = {
@@ -69,7 +69,7 @@ const INKS: Readonly<Record<Exclude<Role, "plain">, readonly [string, string?, s
   good: ["32", "38;5;71", "38;2;95;175;95"],
   warn: ["33", "38;5;178", "38;2;215;175;0"],
   critical: ["31", "38;5;208", "38;2;255;135;0"],
-  threshold: ["1;31", "1;38;5;196", "1;38;2;255;60;60"],
+  imminent: ["1;31", "1;38;5;196", "1;38;2;255;60;60"],
   bad: ["1;31", "1;38;5;196", "1;38;2;255;60;60"],
   free: ["2", "38;5;240", "38;2;88;88;88"],
   cold: ["36", "38;5;67", "38;2;95;135;175"],
@@ -77,7 +77,7 @@ const INKS: Readonly<Record<Exclude<Role, "plain">, readonly [string, string?, s
 };
 
 /** Each part ends its own colour, so that a line can be cut anywhere between two. */
-export function inkOf({ colours }: Capabilities): Ink {
+export function inkOf({ colours }: Capabilities): Palette {
   if (colours === 0) return (_, text) => text;
   const rank = [16, 256, 16777216].indexOf(colours);
   return (role, text) => {
@@ -103,7 +103,7 @@ export function terminalSize(): Size | undefined {
 }
 
 /** Why nothing can be drawn on stdout; `undefined` where it can. */
-export function whyNoDrawing(): OomkitError | undefined {
+export function plainOutputReasonFor(): OomkitError | undefined {
   const no = (why: string, right: string) => new OomkitError(`cannot draw: ${why}`, right);
   if (!Deno.stdout.isTerminal()) return no("stdout is no terminal", "lines are printed instead");
   const term = Deno.env.get("TERM") ?? "";

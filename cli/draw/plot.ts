@@ -1,6 +1,6 @@
 /** A size over time as rows of characters: an area, lines across it, marks beneath it. Pure. */
 
-import type { Ink, Role } from "./ink.ts";
+import type { Palette, Role } from "./ink.ts";
 import { axisRow, gapOf, tickRow, ticksOf } from "./time_axis.ts";
 
 /** One measurement. */
@@ -46,7 +46,7 @@ export interface Plot {
   /** Rows of the area alone. */
   readonly height: number;
   readonly unicode: boolean;
-  readonly ink: Ink;
+  readonly palette: Palette;
   /** The colour of what lies at so many bytes. */
   readonly fullness: (value: number) => Role;
 }
@@ -64,7 +64,7 @@ type Cell = readonly [Role, string];
 
 /** @returns no line at all where there is nothing to draw, or no room for it. */
 export function plotLines(plot: Plot): string[] {
-  const { points, levels, height, unicode, ink } = plot;
+  const { points, levels, height, unicode, palette } = plot;
   const top = Math.max(0, ...points.map(({ value }) => value), ...levels.map((each) => each.value));
   const gutter = Math.max(1, ...levels.map(({ label }) => label.length));
   const columns = plot.width - gutter - 2;
@@ -89,7 +89,7 @@ export function plotLines(plot: Plot): string[] {
       return [level.role, level.isLimit ? set.limit : set.level];
     });
     const label = (level?.label ?? "").padStart(gutter);
-    lines.push(`${level ? ink(level.role, label) : label} ${set.edge}${paint(cells, ink)}`);
+    lines.push(`${level ? palette(level.role, label) : label} ${set.edge}${paint(cells, palette)}`);
   }
   const gap = gapOf(plot.span, columns);
   const ticks = ticksOf(plot.span, gap).map((at) => ({
@@ -98,7 +98,7 @@ export function plotLines(plot: Plot): string[] {
   }));
   lines.push(`${"0".padStart(gutter)} ${axisRow(ticks, columns, unicode)}`);
   const margin = " ".repeat(gutter + 2);
-  lines.push((margin + ink("dim", tickRow(ticks, gap, columns))).trimEnd());
+  lines.push((margin + palette("dim", tickRow(ticks, gap, columns))).trimEnd());
   for (const row of markRows(plot, columns, set.mark)) lines.push(margin + row);
   return lines;
 }
@@ -142,13 +142,13 @@ export function columnHeights(
 }
 
 /** Neighbours that look alike are coloured at once. */
-function paint(cells: readonly Cell[], ink: Ink): string {
+function paint(cells: readonly Cell[], palette: Palette): string {
   const end = cells.findLastIndex(([, character]) => character !== " ") + 1;
   let text = "";
   for (let from = 0, to = 0; from < end; from = to) {
     const [role] = cells[from]!;
     while (to < end && cells[to]![0] === role) to++;
-    text += ink(role, cells.slice(from, to).map(([, character]) => character).join(""));
+    text += palette(role, cells.slice(from, to).map(([, character]) => character).join(""));
   }
   return text;
 }
@@ -162,14 +162,14 @@ interface Placed {
 }
 
 /** Beneath its moment each; what crosses out the limit is what one looks for, and has the first choice where not all find room. */
-function markRows({ marks, span, ink }: Plot, columns: number, sign: string): string[] {
+function markRows({ marks, span, palette }: Plot, columns: number, sign: string): string[] {
   const byTime = marks.toSorted((a, b) => a.at - b.at).flatMap((mark): Placed[] => {
     const { at, label, role } = mark;
     const column = columnOf(at, span, columns);
     const width = label.length + 2;
     const isLate = column + width > columns;
     const from = isLate ? column + 1 - width : column;
-    const text = ink(role, isLate ? `${label} ${sign}` : `${sign} ${label}`);
+    const text = palette(role, isLate ? `${label} ${sign}` : `${sign} ${label}`);
     return from < 0 ? [] : [{ mark, from, to: from + width, text }];
   });
   const isEnd = ({ mark }: Placed) => mark.isEnd === true;

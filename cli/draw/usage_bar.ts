@@ -1,6 +1,6 @@
 /** How full a limit is, with marks where something happens. Pure. */
 
-import type { Capabilities, Ink, Role } from "./ink.ts";
+import type { Capabilities, Palette, Role } from "./ink.ts";
 
 export interface Usage {
   /** Bytes; absent is not known. */
@@ -14,16 +14,16 @@ export interface Usage {
 
 export interface UsageMark {
   /** Those of a guard have a sign of their own; any other is drawn as `warn` is. */
-  readonly name: "warn" | "critical" | "threshold" | (string & Record<never, never>);
+  readonly name: "warn" | "critical" | "imminent" | (string & Record<never, never>);
   readonly bytes: number;
 }
 
 const SIGNS = {
-  unicode: { set: "█", idle: "▒", free: "░", warn: "┆", critical: "┇", threshold: "┃" },
-  ascii: { set: "#", idle: "=", free: ".", warn: ":", critical: "!", threshold: "|" },
+  unicode: { set: "█", idle: "▒", free: "░", warn: "┆", critical: "┇", imminent: "┃" },
+  ascii: { set: "#", idle: "=", free: ".", warn: ":", critical: "!", imminent: "|" },
 };
 
-const MARKS = ["warn", "critical", "threshold"] as const;
+const MARKS = ["warn", "critical", "imminent"] as const;
 const markOf = (name: string) => MARKS.find((mark) => mark === name) ?? "warn";
 
 /**
@@ -36,13 +36,13 @@ export function usageBar(
   { usage, workingSet, limit, marks }: Usage,
   width: number,
   { unicode }: Pick<Capabilities, "unicode">,
-  ink: Ink,
+  palette: Palette,
   fullness: Role = fullnessOf(usage, limit, marks),
 ): string {
   if (width < 1) return "";
   const signs = unicode ? SIGNS.unicode : SIGNS.ascii;
   if (usage === undefined || !Number.isFinite(limit) || limit <= 0) {
-    return ink("free", (unicode ? "─" : "-").repeat(width));
+    return palette("free", (unicode ? "─" : "-").repeat(width));
   }
   const columns = (bytes: number, least: number) =>
     bytes >= limit
@@ -61,7 +61,7 @@ export function usageBar(
       if (bytes > 0 && bytes <= limit) cells[at] = [name, signs[name]];
     }
   }
-  return runs(cells).map(([role, text]) => ink(role, text)).join("");
+  return runs(cells).map(([role, text]) => palette(role, text)).join("");
 }
 
 /** Neighbours of one colour in one piece. */

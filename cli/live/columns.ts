@@ -1,7 +1,7 @@
 /** The columns of the list: which there are room for, and how wide each is. Pure. */
 
 import { shortBytes, shortRate, shortTime } from "../draw/amounts.ts";
-import type { Capabilities, Ink } from "../draw/ink.ts";
+import type { Capabilities, Palette } from "../draw/ink.ts";
 import { shortName } from "../draw/name.ts";
 import { sparkline } from "../draw/sparkline.ts";
 import { fullnessOf, usageBar } from "../draw/usage_bar.ts";
@@ -92,10 +92,10 @@ export function columnsFor(
   for (const [name, least] of STEPS) {
     if (name === "stalled" && !hasPressure) continue;
     const before = widths.get(name);
-    const wanted = widths.size === 0 ? Math.min(least, width) : least;
-    const needed = before === undefined ? wanted + 1 : wanted - before;
+    const requested = widths.size === 0 ? Math.min(least, width) : least;
+    const needed = before === undefined ? requested + 1 : requested - before;
     if (needed > left) continue;
-    widths.set(name, wanted);
+    widths.set(name, requested);
     left -= needed;
   }
   for (const [name, most] of ROOMY) {
@@ -122,24 +122,27 @@ export function cellsOf(
   row: Row,
   columns: readonly Column[],
   can: Pick<Capabilities, "unicode">,
-  ink: Ink,
+  palette: Palette,
 ): string {
   const fullness = row.isGone ? "dim" : fullnessOf(row.usage, row.limit, row.marks);
   return columns.map(({ name, width }) => {
     switch (name) {
       case "name": {
         const short = filled(shortName(row.path, width, can.unicode), width);
-        return row.isGone ? ink("dim", short) : short;
+        return row.isGone ? palette("dim", short) : short;
       }
       case "usage":
-        return usageBar(row, width, can, ink, fullness);
+        return usageBar(row, width, can, palette, fullness);
       case "course": {
         const most = { most: row.limit, unicode: can.unicode };
-        return ink(fullness === "plain" ? "cold" : fullness, sparkline(row.course, width, most));
+        return palette(
+          fullness === "plain" ? "cold" : fullness,
+          sparkline(row.course, width, most),
+        );
       }
       case "state": {
         const { word, role } = stateOf(row);
-        return ink(role, filled(word, width));
+        return palette(role, filled(word, width));
       }
       default: {
         const text = figureOf(row, name);

@@ -3,7 +3,7 @@
 import type { Capabilities } from "../draw/ink.ts";
 import { visible } from "../draw/width.ts";
 import { inspectionLines } from "../inspect_text.ts";
-import type { Look } from "../look.ts";
+import type { UsageSample } from "../look.ts";
 import { shortRate, shortTime } from "../draw/amounts.ts";
 import { sparkline } from "../draw/sparkline.ts";
 import type { Row } from "./row.ts";
@@ -16,7 +16,7 @@ const MOST_EVENTS = 10;
 export function detailsLines(
   { path, found, trouble }: Details,
   { rows, told }: Pick<View, "rows" | "told">,
-  look: Look,
+  look: UsageSample,
   can: Capabilities,
 ): string[] {
   const events = told.filter((one) => "event" in one && one.event.cgroup === path).slice(
@@ -35,7 +35,7 @@ export function detailsLines(
 }
 
 /** What `inspect` cannot know, as it looks but once. */
-function courseLines(row: Row, look: Look, { unicode }: Capabilities): string[] {
+function courseLines(row: Row, look: UsageSample, { unicode }: Capabilities): string[] {
   const { hits, ooms, kills, deeds } = row.counts;
   const course = sparkline(row.course, Math.max(1, look.width), { most: row.limit, unicode });
   return [

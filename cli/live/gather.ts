@@ -4,7 +4,7 @@ import type { Cgroup } from "../../core/cgroup/cgroup.ts";
 import { inspect } from "../../core/cgroup/inspection.ts";
 import { readMachine } from "../../core/cgroup/machine.ts";
 import { OomkitError } from "../../core/errors.ts";
-import { type CloserLook, lookCloser } from "../../core/metrics/closer_look.ts";
+import { type CgroupDetails, readDetails } from "../../core/metrics/closer_look.ts";
 import { createGauges, timeLeft } from "../../core/metrics/gauges.ts";
 import type { OomkitEvent } from "../../core/report/event.ts";
 import type { UsageMark } from "../draw/usage_bar.ts";
@@ -48,7 +48,7 @@ const PROCESSES = 12;
 export function createGather(subjects: () => Iterable<Subject>, now: () => number): Gather {
   const gauges = createGauges({ now });
   const counts = new Map<string, Counts>();
-  const looks = new Map<string, { readonly at: number; readonly look: CloserLook }>();
+  const looks = new Map<string, { readonly at: number; readonly look: CgroupDetails }>();
   let known = new Map<string, Subject>();
   let rows = new Map<string, Row>();
   const goneAt = new Map<string, number>();
@@ -115,7 +115,7 @@ export function createGather(subjects: () => Iterable<Subject>, now: () => numbe
         if (row.isGone || subject === undefined) return row;
         let kept = looks.get(row.path);
         if (kept === undefined || at - kept.at >= ROUND_MS) {
-          kept = { at, look: lookCloser(subject.measured) };
+          kept = { at, look: readDetails(subject.measured) };
           looks.set(row.path, kept);
         }
         return { ...row, ...kept.look, course: gauges.course(subject.measured.path) };

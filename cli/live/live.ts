@@ -7,7 +7,7 @@ import { clockOf } from "./clock.ts";
 import { createGather, type Subject } from "./gather.ts";
 import type { Key } from "./keys.ts";
 import { createPacer } from "./pacer.ts";
-import { press } from "./press.ts";
+import { updateView } from "./press.ts";
 import type { Row } from "./row.ts";
 import { screenLines, scrollOf } from "./screen.ts";
 import { openTerminal } from "./terminal.ts";
@@ -77,7 +77,7 @@ export function openLive({ command, wishes, subjects, end }: LiveOptions): Live 
     }
     if (!view.isPaused) drawn.clear();
     // What stands still is read once, when it comes into sight.
-    const fresh = gather.closer(wanted(view, size).filter(({ path }) => !drawn.has(path)));
+    const fresh = gather.closer(requested(view, size).filter(({ path }) => !drawn.has(path)));
     for (const row of fresh) drawn.set(row.path, row);
     if (fresh.some(({ pressure }) => pressure)) view = { ...view, hasPressure: true };
     const rows = view.rows.map((row) => drawn.get(row.path) ?? row);
@@ -95,11 +95,11 @@ export function openLive({ command, wishes, subjects, end }: LiveOptions): Live 
   });
   const takeKey = guarded((key: Key) => {
     if (isClosed) return;
-    const { view: next, wish } = press(view, key, terminal.size());
+    const { view: next, command } = updateView(view, key, terminal.size());
     view = next;
-    if (wish === "quit") return end();
-    if (wish === "suspend") return terminal.suspend();
-    if (wish === "redraw") terminal.forget();
+    if (command === "quit") return end();
+    if (command === "suspend") return terminal.suspend();
+    if (command === "redraw") terminal.forget();
     pacer.request();
   });
   const terminal = openTerminal({
@@ -116,18 +116,19 @@ export function openLive({ command, wishes, subjects, end }: LiveOptions): Live 
     if (events.length > 2 * MOST_TOLD) events.splice(0, events.length - MOST_TOLD);
     pacer.request();
   };
-  const hear = (text: string) => plain(text).split("\n").forEach((talk) => keep({ talk }));
+  const evaluateLevels = (text: string) =>
+    plain(text).split("\n").forEach((talk) => keep({ talk }));
   const later = (again: () => void) => {
     said.push(again);
     if (said.length > 2 * MOST_SAID) said.splice(0, said.length - MOST_SAID);
   };
   const here: Diversion = {
     print(line) {
-      hear(line);
+      evaluateLevels(line);
       later(() => print(line));
     },
     say(text) {
-      hear(text);
+      evaluateLevels(text);
       if (isTorn) later(() => sayAsIs(text));
       else sayElsewhere(text);
     },
@@ -177,7 +178,7 @@ export function openLive({ command, wishes, subjects, end }: LiveOptions): Live 
   };
 }
 
-function wanted(view: View, size: { readonly columns: number; readonly rows: number }) {
+function requested(view: View, size: { readonly columns: number; readonly rows: number }) {
   const { details, rows } = view;
   if (details === undefined) return shownRows(view, size);
   return rows.filter(({ path }) => path === details.path);

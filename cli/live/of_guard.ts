@@ -1,24 +1,24 @@
 /** The live view of `guard`. */
 
-import type { Guarding } from "../../core/guard/guard.ts";
+import type { Guard } from "../../core/guard/guard.ts";
 import { LEVELS } from "../../core/policy/bounds.ts";
 import { type Live, type LiveOptions, openLive } from "./live.ts";
 
 /** @param guarding as soon as it is there. */
 export function openGuardLive(
   options: Omit<LiveOptions, "command" | "subjects">,
-  guarding: () => Guarding | undefined,
+  guarding: () => Guard | undefined,
 ): Live {
   return openLive({
     ...options,
     command: "guard",
     subjects: () =>
-      (guarding()?.entries() ?? []).map(({ cgroup, measured, terms }) => ({
+      (guarding()?.guardedCgroups() ?? []).map(({ cgroup, limitOwner: measured, settings }) => ({
         cgroup,
         measured,
-        limit: terms.limit,
-        mode: terms.mode,
-        marks: () => LEVELS.map((name) => ({ name, bytes: terms.bounds[name] })),
+        limit: settings.limit,
+        mode: settings.mode,
+        marks: () => LEVELS.map((name) => ({ name, bytes: settings.levelBytes[name] })),
       })),
   });
 }

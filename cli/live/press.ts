@@ -6,20 +6,20 @@ import { nextSort, ordered } from "./order.ts";
 import { indexOfSelected, listed, partsOf, topOf, type View } from "./view.ts";
 
 /** Beyond the view: to end, to stop as a job of the shell, to draw all anew. */
-export type Wish = "quit" | "suspend" | "redraw";
+export type ViewCommand = "quit" | "suspend" | "redraw";
 
 export interface Pressed {
   readonly view: View;
-  readonly wish?: Wish;
+  readonly command?: ViewCommand;
 }
 
 /** A filter longer than this finds nothing that a shorter one does not. */
 const LONGEST_FILTER = 200;
 
-export function press(view: View, key: Key, size: Size): Pressed {
-  if (key.name === "interrupt") return { view, wish: "quit" };
-  if (key.name === "suspend") return { view, wish: "suspend" };
-  if (key.name === "redraw") return { view, wish: "redraw" };
+export function updateView(view: View, key: Key, size: Size): Pressed {
+  if (key.name === "interrupt") return { view, command: "quit" };
+  if (key.name === "suspend") return { view, command: "suspend" };
+  if (key.name === "redraw") return { view, command: "redraw" };
   if (view.before !== undefined) return { view: typed(view, key) };
   if (key.name === "text" && key.text === " ") {
     return { view: { ...view, isPaused: !view.isPaused } };
@@ -62,7 +62,7 @@ function within(view: View, key: Key, size: Size): Pressed {
   }
   switch (nameOf(key)) {
     case "q":
-      return view.isHelp ? { view: back(view) } : { view, wish: "quit" };
+      return view.isHelp ? { view: back(view) } : { view, command: "quit" };
     case "?":
       return { view: view.isHelp ? back(view) : { ...view, isHelp: true, scroll: 0 } };
     case "enter":
@@ -120,11 +120,11 @@ function inList(view: View, key: Key, size: Size): Pressed {
     case "?":
       return { view: { ...view, isHelp: true, scroll: 0 } };
     case "q":
-      return { view, wish: "quit" };
+      return { view, command: "quit" };
     case "escape":
       // One after the other: what was chosen, then the view itself.
       if (view.filter !== "") return { view: { ...view, filter: "", top: 0 } };
-      return { view, wish: "quit" };
+      return { view, command: "quit" };
     default:
       return { view };
   }

@@ -1,7 +1,7 @@
 /** What the live view knows of one cgroup. */
 
 import type { Gauge } from "../../core/metrics/gauges.ts";
-import type { CloserLook } from "../../core/metrics/closer_look.ts";
+import type { CgroupDetails } from "../../core/metrics/closer_look.ts";
 import type { OomkitEvent } from "../../core/report/event.ts";
 import type { Role } from "../draw/ink.ts";
 import { fullnessOf, type UsageMark } from "../draw/usage_bar.ts";
@@ -18,7 +18,7 @@ export interface Counts {
 
 export const NO_COUNTS: Counts = { hits: 0, ooms: 0, kills: 0, deeds: 0 };
 
-export interface Row extends Omit<Gauge, "limit">, CloserLook {
+export interface Row extends Omit<Gauge, "limit">, CgroupDetails {
   readonly path: string;
   /** Lines across its bar. */
   readonly marks: readonly UsageMark[];
@@ -42,7 +42,7 @@ export function counted(counts: Counts, event: OomkitEvent): Counts {
     case "oom_kill":
       return { ...counts, kills: counts.kills + 1 };
     case "action":
-      return event.outcome === "died" ? { ...counts, deeds: counts.deeds + 1 } : counts;
+      return event.outcome === "killed" ? { ...counts, deeds: counts.deeds + 1 } : counts;
     default:
       return counts;
   }

@@ -1,6 +1,6 @@
 /** The screen: a function of the view, of the terminal's size, and of what it can show, to its lines. Pure. */
 
-import { type Capabilities, type Ink, inkOf, type Size } from "../draw/ink.ts";
+import { type Capabilities, inkOf, type Palette, type Size } from "../draw/ink.ts";
 import { ascii, cutTo, ending, filled, steady, visible, widthOf } from "../draw/width.ts";
 import { folded } from "../draw/wrap.ts";
 import type { OomkitEvent } from "../../core/report/event.ts";
@@ -33,16 +33,16 @@ function fitted(line: string, columns: number, { unicode }: Capabilities): strin
 }
 
 function whole(view: View, size: Size, can: Capabilities): string[] {
-  const ink = inkOf(can);
+  const palette = inkOf(can);
   const body = size.rows - AROUND;
-  const text = textOf(view, size, can, ink);
+  const text = textOf(view, size, can, palette);
   const from = scrollIn(text, view, size);
-  const middle = text?.slice(from, from + body) ?? listLines(view, size, can, ink);
+  const middle = text?.slice(from, from + body) ?? listLines(view, size, can, palette);
   return [
-    headLine(view, size.columns, can, ink),
+    headLine(view, size.columns, can, palette),
     ...middle,
     ...Array<string>(Math.max(0, body - middle.length)).fill(""),
-    footLine(view, size.columns, can, ink),
+    footLine(view, size.columns, can, palette),
   ].slice(0, size.rows);
 }
 
@@ -50,9 +50,14 @@ function whole(view: View, size: Size, can: Capabilities): string[] {
 const AROUND = 2;
 
 /** The help or the details, whichever is open. */
-function textOf(view: View, { columns }: Size, can: Capabilities, ink: Ink): string[] | undefined {
+function textOf(
+  view: View,
+  { columns }: Size,
+  can: Capabilities,
+  palette: Palette,
+): string[] | undefined {
   const lines = view.isHelp ? HELP : view.details &&
-    detailsLines(view.details, view, { style: styleOf(ink), width: columns }, can);
+    detailsLines(view.details, view, { style: styleOf(palette), width: columns }, can);
   return lines?.flatMap((line) => folded(line, columns));
 }
 
@@ -66,7 +71,7 @@ export function scrollOf(view: View, size: Size, can: Capabilities): number {
   return scrollIn(textOf(view, size, can, inkOf(can)), view, size);
 }
 
-function headLine(view: View, columns: number, can: Capabilities, ink: Ink): string {
+function headLine(view: View, columns: number, can: Capabilities, palette: Palette): string {
   const rows = listed(view);
   const count = rows.length === view.rows.length
     ? `${rows.length}`
@@ -83,7 +88,7 @@ function headLine(view: View, columns: number, can: Capabilities, ink: Ink): str
   ];
   const room = columns - widthOf(view.clock) - 1;
   const left = filled(parts.join(dot), Math.max(0, room), "left", can.unicode ? "…" : "~");
-  return ink("bold", `${left} ${view.clock}`);
+  return palette("bold", `${left} ${view.clock}`);
 }
 
 const KEYS = {
@@ -100,12 +105,12 @@ const KEYS = {
   help: [["esc", "back"], ["↑↓", "scroll"]],
 } as const;
 
-function footLine(view: View, columns: number, can: Capabilities, ink: Ink): string {
+function footLine(view: View, columns: number, can: Capabilities, palette: Palette): string {
   if (view.before !== undefined) {
     const typed = visible(view.filter, can.unicode);
     // The end of it is where one types.
     const seen = ending(typed, columns - 3);
-    return `/${seen}${ink("selected", can.colours === 0 ? "_" : " ")}`;
+    return `/${seen}${palette("selected", can.colours === 0 ? "_" : " ")}`;
   }
   const keys = KEYS[view.isHelp ? "help" : view.details ? "details" : "list"];
   let line = "";
@@ -114,12 +119,12 @@ function footLine(view: View, columns: number, can: Capabilities, ink: Ink): str
     const name = can.unicode ? key : key.replace("↑↓", "up/down");
     width += name.length + what.length + 3;
     if (width - 2 > columns) break;
-    line += `${line === "" ? "" : "  "}${ink("bold", name)} ${ink("dim", what)}`;
+    line += `${line === "" ? "" : "  "}${palette("bold", name)} ${palette("dim", what)}`;
   }
   return line;
 }
 
-function listLines(view: View, size: Size, can: Capabilities, ink: Ink): string[] {
+function listLines(view: View, size: Size, can: Capabilities, palette: Palette): string[] {
   const rows = listed(view);
   const parts = partsOf(size);
   const top = topOf(view, rows, size);
@@ -129,15 +134,15 @@ function listLines(view: View, size: Size, can: Capabilities, ink: Ink): string[
   const selected = indexOfSelected(view, rows) - top;
   const sign = can.unicode ? "▸" : ">";
   const list = shown.map((row, at) =>
-    `${at === selected ? ink("bold", sign) : " "} ${cellsOf(row, columns, can, ink)}`
+    `${at === selected ? palette("bold", sign) : " "} ${cellsOf(row, columns, can, palette)}`
   );
   if (rows.length === 0) list.push(`  ${nothing(view)}`);
   const titles = `  ${titlesOf(columns)}`;
   return [
-    ink("title", filled(titles, size.columns)),
+    palette("title", filled(titles, size.columns)),
     ...list,
     ...Array<string>(Math.max(0, parts.rows - list.length)).fill(""),
-    ...parts.told === 0 ? [] : toldLines(view.told, parts.told, size.columns, can, ink),
+    ...parts.told === 0 ? [] : toldLines(view.told, parts.told, size.columns, can, palette),
   ];
 }
 
@@ -150,29 +155,29 @@ function toldLines(
   room: number,
   columns: number,
   can: Capabilities,
-  ink: Ink,
+  palette: Palette,
 ): string[] {
   const line = can.unicode ? "─" : "-";
   const title = `${line}${line} events `;
   const rule = title + line.repeat(Math.max(0, columns - widthOf(title)));
-  const style = styleOf(ink);
+  const style = styleOf(palette);
   const lines = told.slice(-room).map((one) =>
     "event" in one
-      ? columns < ROOMY ? briefly(one.event, columns, can, ink) : eventText(one.event, style)
-      : ink("dim", `oomkit says: ${one.talk}`)
+      ? columns < ROOMY ? briefly(one.event, columns, can, palette) : eventText(one.event, style)
+      : palette("dim", `oomkit says: ${one.talk}`)
   );
-  return [ink("dim", rule), ...lines];
+  return [palette("dim", rule), ...lines];
 }
 
 /** From here on there is room for what happened behind when and where. */
 const ROOMY = 110;
 
 /** `10:02:19 oom_kill …/a: pid 4242 …` */
-function briefly(event: OomkitEvent, columns: number, can: Capabilities, ink: Ink): string {
+function briefly(event: OomkitEvent, columns: number, can: Capabilities, palette: Palette): string {
   const where = event.type === "summary"
     ? ""
     : ` ${shortName(event.cgroup, Math.max(6, Math.floor(columns / 4)), can.unicode)}:`;
-  return `${ink("dim", clockOf(new Date(event.ts)))} ${
-    eventType(event, styleOf(ink)).trimEnd()
+  return `${palette("dim", clockOf(new Date(event.ts)))} ${
+    eventType(event, styleOf(palette)).trimEnd()
   }${where} ${eventFacts(event)}`;
 }

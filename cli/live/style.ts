@@ -1,6 +1,6 @@
 /** Lets what prints lines draw on the screen as well: its formats in the colours that the terminal has. */
 
-import type { Ink, Role } from "../draw/ink.ts";
+import type { Palette, Role } from "../draw/ink.ts";
 import type { Style } from "../style.ts";
 
 const ROLES: Readonly<Record<string, Role>> = {
@@ -13,11 +13,11 @@ const ROLES: Readonly<Record<string, Role>> = {
   magenta: "hot",
 };
 
-export function styleOf(ink: Ink): Style {
+export function styleOf(palette: Palette): Style {
   return (format, text) => {
     const formats = [format].flat().map(String);
     const colour = formats.find((each) => each !== "bold" && ROLES[each] !== undefined);
-    if (colour === "red" && formats.includes("bold")) return ink("bad", text);
-    return ink(ROLES[colour ?? formats[0] ?? ""] ?? "plain", text);
+    if (colour === "red" && formats.includes("bold")) return palette("bad", text);
+    return palette(ROLES[colour ?? formats[0] ?? ""] ?? "plain", text);
   };
 }

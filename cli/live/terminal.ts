@@ -52,7 +52,7 @@ export function openTerminal({ key, draw, gone }: TerminalOptions): Terminal {
   let isClosed = false;
   let waiting: ReturnType<typeof setTimeout> | undefined;
 
-  const lose = () => {
+  const markLost = () => {
     if (isClosed) return;
     gone();
   };
@@ -92,7 +92,7 @@ export function openTerminal({ key, draw, gone }: TerminalOptions): Terminal {
     try {
       while (bytes.length > 0) bytes = bytes.subarray(await Deno.stdout.write(bytes));
     } catch {
-      lose();
+      markLost();
     }
     writing = undefined;
     if (isBehind) draw();
@@ -113,7 +113,7 @@ export function openTerminal({ key, draw, gone }: TerminalOptions): Terminal {
   });
   const endings = ["error", "unhandledrejection", "unload"];
   for (const ending of endings) globalThis.addEventListener(ending, restore);
-  readKeys(key, lose);
+  readKeys(key, markLost);
 
   return {
     size: () => terminalSize() ?? { columns: 0, rows: 0 },
@@ -153,7 +153,7 @@ function writeNow(text: string): void {
   }
 }
 
-async function readKeys(take: (key: Key) => void, lose: () => void): Promise<void> {
+async function readKeys(take: (key: Key) => void, markLost: () => void): Promise<void> {
   const buffer = new Uint8Array(1024);
   const decoder = new TextDecoder();
   let rest = "";
@@ -172,5 +172,5 @@ async function readKeys(take: (key: Key) => void, lose: () => void): Promise<voi
   } catch {
     // The terminal is gone (EIO).
   }
-  lose();
+  markLost();
 }

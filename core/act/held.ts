@@ -4,11 +4,11 @@ import { type Fd, openIn, readInto } from "../kernel/fd.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { wholeLines } from "../parse/whole_lines.ts";
 
-export interface Held {
+export interface PinnedProcess {
   readonly pid: number;
   readonly pidfd: Fd;
   /** The directory of the cgroup that it was found in. */
-  readonly home: Fd;
+  readonly cgroupFd: Fd;
 }
 
 /** The pids in the text of cgroup.procs; those outside of this pid namespace read as 0 and are left out. */
@@ -21,19 +21,19 @@ export function pidsIn(text: string): Set<number> {
  * Whether the process that is held is in its cgroup at this moment. One that moved out is in the file no longer, and another
  * that has its pid by now is not what the pidfd holds.
  */
-export function isStillIn({ home, pid }: Held): boolean {
-  return pidsAt(home).has(pid);
+export function isStillMember({ cgroupFd, pid }: PinnedProcess): boolean {
+  return pidsInCgroup(cgroupFd).has(pid);
 }
 
 const buffer = new Uint8Array(64 * 1024);
 const LINE_FEED = 0x0a;
 
 /** The pids in the cgroup whose directory this is; none when it is gone. */
-export function pidsAt(home: Fd): ReadonlySet<number> {
+export function pidsInCgroup(cgroupFd: Fd): ReadonlySet<number> {
   const pids = new Set<number>();
   try {
     // Opened anew: what v1 tells of pids is as old as the open file.
-    using file = openIn(home, "cgroup.procs");
+    using file = openIn(cgroupFd, "cgroup.procs");
     let number = 0;
     for (let n = readInto(file, buffer) ?? 0; n > 0; n = readInto(file, buffer) ?? 0) {
       for (let at = 0; at < n; at++) {

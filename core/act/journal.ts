@@ -1,13 +1,13 @@
 /**
  * What a guard has changed, on disk before it is changed, so that it can be put back by anybody: by the guard as it ends, by
- * the next one, by `oomkit guard --release`. One file for each guard, named after its pid and start time.
+ * the next one, by `oomkit guard --restore`. One file for each guard, named after its pid and start time.
  */
 
 import { OomkitError } from "../errors.ts";
-import { exists, inodeOf, peekFiles, peekText } from "../cgroup/files.ts";
+import { exists, inodeOf, tryListFiles, tryReadText } from "../cgroup/files.ts";
 import { parseProcStat } from "../parse/proc_stat.ts";
 import { mayWrite, reasonOf, writeControl } from "./control.ts";
-import { endPauses, openPauses, type Pauses } from "./pauses.ts";
+import { endSuspensions, openSuspensionLog, type SuspensionLog } from "./pauses.ts";
 
 export interface Change {
   /** The cgroup's directory and its inode: another of that name is not touched. */
@@ -38,7 +38,7 @@ export interface Journal {
   /** Whether what the file says now is what this journal has set. */
   isOurs(dir: string, file: string): boolean;
   /** Makes the record for who is stopped for a moment. Returns why it cannot be made. */
-  expectPauses(): string | undefined;
+  prepareSuspensionLog(): string | undefined;
   /** Puts back one, or all, the last one first; with all, whoever is still stopped goes on as well. */
   restore(dir?: string, file?: string): Restored[];
 }
@@ -65,7 +65,7 @@ export function openJournal(folder: string): Journal {
   return {
     change(dir, inode, file, value) {
       const known = changes.find((change) => change.dir === dir && change.file === file);
-      const text = peekText(`${dir}/${file}`)?.trim();
+      const text = tryReadText(`${dir}/${file}`)?.trim();
       if (text === undefined) return "there is no such file";
       const now = settable(file, text);
       const denied = mayWrite(`${dir}/${file}`);
@@ -84,7 +84,7 @@ export function openJournal(folder: string): Journal {
         save();
         return refused;
       }
-      const set = settable(file, peekText(`${dir}/${file}`)?.trim() ?? value);
+      const set = settable(file, tryReadText(`${dir}/${file}`)?.trim() ?? value);
       if (set !== value) {
         // The kernel rounds to whole pages.
         changes = changes.map((change) =>
@@ -96,10 +96,10 @@ export function openJournal(folder: string): Journal {
     },
     holder: (dir, file) => holderOf(folder, path, dir, file),
     isOurs(dir, file) {
-      const now = settable(file, peekText(`${dir}/${file}`)?.trim() ?? "");
+      const now = settable(file, tryReadText(`${dir}/${file}`)?.trim() ?? "");
       return changes.some((each) => each.dir === dir && each.file === file && each.set === now);
     },
-    expectPauses() {
+    prepareSuspensionLog() {
       try {
         if (!isExpecting) prepareFolder(folder);
         if (!isExpecting) createOwn(`${ownPath(folder)}.pauses`).close();
@@ -113,7 +113,7 @@ export function openJournal(folder: string): Journal {
       const meant = changes.filter((change) =>
         (dir === undefined || change.dir === dir) && (file === undefined || change.file === file)
       );
-      const done = meant.toReversed().map(putBack);
+      const done = meant.toReversed().map(restoreChange);
       // What could not be put back stays on record for the next time.
       const failed = meant.filter((_, at) => done.at(-1 - at)?.outcome === "failed");
       changes = changes.filter((change) => !meant.includes(change) || failed.includes(change));
@@ -124,12 +124,12 @@ export function openJournal(folder: string): Journal {
 }
 
 /** Of this very process, whichever of its threads asks: what {@link Journal.expectPauses} has made. */
-export function ownPauses(folder: string): Pauses {
-  return openPauses(() => Deno.openSync(`${ownPath(folder)}.pauses`, { write: true }));
+export function ownSuspensionLog(folder: string): SuspensionLog {
+  return openSuspensionLog(() => Deno.openSync(`${ownPath(folder)}.pauses`, { write: true }));
 }
 
 function endAndForget(path: string): Restored[] {
-  const done = endPauses(path);
+  const done = endSuspensions(path);
   if (done.every(({ outcome }) => outcome !== "failed")) removeFile(path);
   return done;
 }
@@ -140,30 +140,31 @@ const ownPath = (folder: string) => `${folder}/guard-${Deno.pid}-${startTime(Den
  * Why nothing in that folder is believed, or can be read, though something may be recorded there; `undefined` where it is, and
  * where there is no such folder.
  */
-export function whyUntrusted(folder: string): string | undefined {
+export function untrustedReason(folder: string): string | undefined {
   try {
     if (!exists(folder)) return undefined;
-    return whyOpen(folder) ?? (peekFiles(folder) === undefined ? "it cannot be read" : undefined);
+    return writableByOthersReason(folder) ??
+      (tryListFiles(folder) === undefined ? "it cannot be read" : undefined);
   } catch (error) {
     return reasonOf(error);
   }
 }
 
 /** Puts back what guards have left that are there no longer; nothing where the folder is not to be trusted. */
-export function restoreLeftovers(folder: string): Restored[] {
+export function restoreStale(folder: string): Restored[] {
   return left(folder).filter(({ owner }) => owner === undefined).flatMap(({ path, kind }) => {
     if (kind === "pauses") return endAndForget(path);
     // It was to be the next journal; what it tells of has not been done.
     if (kind === "json.new") removeFile(path);
     if (kind !== "json") return [];
-    const done = readJournal(path).toReversed().map(putBack);
+    const done = readJournal(path).toReversed().map(restoreChange);
     if (done.every(({ outcome }) => outcome !== "failed")) removeFile(path);
     return done;
   });
 }
 
 /** The pids of guards that run and have changed something. */
-export function livingOwners(folder: string): number[] {
+export function runningGuards(folder: string): number[] {
   return journals(folder).flatMap(({ owner }) => owner ?? []);
 }
 
@@ -176,11 +177,11 @@ function isChange(each: unknown): each is Change {
     typeof set === "string" && CHANGEABLE.includes(file ?? "") && exists(`${dir}/cgroup.procs`);
 }
 
-function putBack(change: Change): Restored {
+function restoreChange(change: Change): Restored {
   const { dir, inode, file, before, set, earlier } = change;
   if (inodeOf(dir) !== inode) return { ...change, outcome: "gone" };
   const path = `${dir}/${file}`;
-  const now = peekText(path)?.trim();
+  const now = tryReadText(path)?.trim();
   if (now === undefined) return { ...change, outcome: "gone" };
   if (settable(file, now) === before) return { ...change, outcome: "restored" };
   if (![set, earlier].includes(settable(file, now))) return { ...change, outcome: "left" };
@@ -200,7 +201,7 @@ function settable(file: string, text: string): string {
  * Why what lies in the folder may be somebody else's: whoever may write there can put another file, or a link, in the place of
  * any. `undefined` where only the own user and root may, or where each may replace no more than what is his, as in /tmp.
  */
-function whyOpen(folder: string): string | undefined {
+function writableByOthersReason(folder: string): string | undefined {
   const { uid, mode } = Deno.statSync(folder);
   if (uid !== null && uid !== 0 && uid !== Deno.uid()) return `it belongs to the user ${uid}`;
   const isSticky = (mode! & 0o1000) !== 0;
@@ -218,8 +219,8 @@ const journals = (folder: string) => left(folder).filter(({ kind }) => kind === 
 
 /** Everything that guards have put there. */
 function left(folder: string): Found[] {
-  if (whyUntrusted(folder) !== undefined) return [];
-  return (peekFiles(folder) ?? []).flatMap((name) => {
+  if (untrustedReason(folder) !== undefined) return [];
+  return (tryListFiles(folder) ?? []).flatMap((name) => {
     const [, pid, since, kind] = /^guard-(\d+)-(\d+)\.(json|json\.new|pauses)$/.exec(name) ?? [];
     const path = `${folder}/${name}`;
     if (kind === undefined || !isOwn(path)) return [];
@@ -247,7 +248,7 @@ function holderOf(folder: string, own: string, dir: string, file: string): numbe
 
 function readJournal(path: string): Change[] {
   try {
-    return JSON.parse(peekText(path) ?? "[]").filter(isChange);
+    return JSON.parse(tryReadText(path) ?? "[]").filter(isChange);
   } catch {
     // It is written at once and in whole; this is somebody else's.
     return [];
@@ -256,7 +257,7 @@ function readJournal(path: string): Change[] {
 
 /** Empty when it has ended; nobody may have waited for it yet, as in a container whose first process does not. */
 function startTime(pid: number): string {
-  const { state = "X", startTime } = parseProcStat(peekText(`/proc/${pid}/stat`) ?? "") ?? {};
+  const { state = "X", startTime } = parseProcStat(tryReadText(`/proc/${pid}/stat`) ?? "") ?? {};
   return "ZX".includes(state) ? "" : String(startTime);
 }
 
@@ -280,7 +281,7 @@ function writeAtOnce(folder: string, path: string, text: string): void {
 /** Throws where others may write in it. */
 function prepareFolder(folder: string): void {
   Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const open = whyOpen(folder);
+  const open = writableByOthersReason(folder);
   if (open !== undefined) throw new Error(open);
 }
 

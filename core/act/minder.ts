@@ -1,9 +1,9 @@
 /**
  * Somebody to put things back when the guard is killed: a shell that waits for the end of a pipe that only the guard holds,
- * and then becomes `oomkit guard --release`. Ignores what ends a foreground job.
+ * and then becomes `oomkit guard --restore`. Ignores what ends a foreground job.
  */
 
-export interface Minder {
+export interface RestoreWatchdog {
   readonly pid: number;
   /** There is nothing left to be put back. */
   dismiss(): Promise<void>;
@@ -13,7 +13,7 @@ export interface Minder {
 const SCRIPT = 'trap "" INT TERM HUP QUIT; while read -r _; do :; done; exec "$@"';
 
 /** @param release the command that puts things back. `undefined` where there is no shell. */
-export function startMinder(release: readonly string[]): Minder | undefined {
+export function startRestoreWatchdog(release: readonly string[]): RestoreWatchdog | undefined {
   try {
     const child = new Deno.Command("sh", {
       args: ["-c", SCRIPT, "oomkit-minder", ...release],

@@ -4,14 +4,14 @@
  * nothing else. It is not flushed: a machine that goes down takes along whoever is stopped.
  */
 
-import { exists, inodeOf, peekText } from "../cgroup/files.ts";
+import { exists, inodeOf, tryReadText } from "../cgroup/files.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { openPidfd, signalPidfd } from "../kernel/process.ts";
 import { writeControl } from "./control.ts";
 import { pidsIn } from "./held.ts";
 import type { Change, Restored } from "./journal.ts";
 
-export interface PausedProcess extends Pick<Change, "dir" | "inode" | "before" | "set"> {
+export interface SuspendedProcess extends Pick<Change, "dir" | "inode" | "before" | "set"> {
   readonly file: "state";
   readonly pid: number;
 }
@@ -21,26 +21,26 @@ export interface FrozenCgroup extends Change {
   readonly file: "freezer.state" | "cgroup.freeze";
 }
 
-export type Pause = PausedProcess | FrozenCgroup;
+export type Suspension = SuspendedProcess | FrozenCgroup;
 
-export interface Pauses {
+export interface SuspensionLog {
   /** Opens the file, where there is one; where not, nothing is on record. */
   prepare(): void;
   /** To be called before they are stopped. */
-  begin(pauses: readonly Pause[]): void;
+  begin(suspensions: readonly Suspension[]): void;
   /** To be called once they go on. */
-  end(pauses: readonly Pause[]): void;
+  end(suspensions: readonly Suspension[]): void;
   close(): void;
 }
 
 /** Where nobody is stopped in earnest. */
-export const noPauses: Pauses = { prepare() {}, begin() {}, end() {}, close() {} };
+export const noSuspensionLog: SuspensionLog = { prepare() {}, begin() {}, end() {}, close() {} };
 
 /** @param open opens the file for writing; throws where there is none. */
-export function openPauses(open: () => Deno.FsFile): Pauses {
+export function openSuspensionLog(open: () => Deno.FsFile): SuspensionLog {
   let file: Deno.FsFile | undefined;
   let isTried = false;
-  const now = new Set<Pause>();
+  const now = new Set<Suspension>();
   const save = () => {
     if (file === undefined) return;
     file.seekSync(0, Deno.SeekMode.Start);
@@ -57,12 +57,12 @@ export function openPauses(open: () => Deno.FsFile): Pauses {
         // The main thread has said so.
       }
     },
-    begin(pauses) {
-      pauses.forEach((pause) => now.add(pause));
+    begin(suspensions) {
+      suspensions.forEach((pause) => now.add(pause));
       save();
     },
-    end(pauses) {
-      pauses.forEach((pause) => now.delete(pause));
+    end(suspensions) {
+      suspensions.forEach((pause) => now.delete(pause));
       save();
     },
     close() {
@@ -73,19 +73,19 @@ export function openPauses(open: () => Deno.FsFile): Pauses {
 }
 
 /** @param home the directory of its cgroup; there is no time to find out when it was started. */
-export function pausedProcess(home: string, pid: number): PausedProcess {
+export function suspendedProcess(cgroupFd: string, pid: number): SuspendedProcess {
   const texts = { before: "running", set: `stopped (pid ${pid})` };
-  return { dir: home, inode: 0, file: "state", pid, ...texts };
+  return { dir: cgroupFd, inode: 0, file: "state", pid, ...texts };
 }
 
 /** Lets go on whoever is on record in the file that was left at `path`. */
-export function endPauses(path: string): Restored[] {
+export function endSuspensions(path: string): Restored[] {
   return readPauses(path).map((pause) => ({ ...pause, ...endPause(pause) }));
 }
 
 type Ended = Pick<Restored, "outcome" | "reason">;
 
-function endPause(pause: Pause): Ended {
+function endPause(pause: Suspension): Ended {
   if (pause.file === "state") return resume(pause);
   const { dir, inode, file, before } = pause;
   if (inodeOf(dir) !== inode) return { outcome: "gone" };
@@ -94,12 +94,12 @@ function endPause(pause: Pause): Ended {
 }
 
 /** Also who does not look stopped: a signal that is on its way stops him later. */
-function resume({ dir, pid }: PausedProcess): Ended {
+function resume({ dir, pid }: SuspendedProcess): Ended {
   const SIGCONT = 18;
   try {
     using pidfd = openPidfd(pid);
     // Asked once he is held: nobody can have his pid since. Who has it from before is in that cgroup hardly ever.
-    const present = pidsIn(peekText(`${dir}/cgroup.procs`) ?? "");
+    const present = pidsIn(tryReadText(`${dir}/cgroup.procs`) ?? "");
     if (pidfd === undefined || !present.has(pid)) return { outcome: "gone" };
     return { outcome: signalPidfd(pidfd, SIGCONT) ? "restored" : "gone" };
   } catch (error) {
@@ -108,9 +108,9 @@ function resume({ dir, pid }: PausedProcess): Ended {
   }
 }
 
-function readPauses(path: string): Pause[] {
+function readPauses(path: string): Suspension[] {
   try {
-    const [line = ""] = (peekText(path) ?? "").split("\n");
+    const [line = ""] = (tryReadText(path) ?? "").split("\n");
     return line === "" ? [] : JSON.parse(line).filter(isPause);
   } catch {
     // Somebody else's.
@@ -120,9 +120,9 @@ function readPauses(path: string): Pause[] {
 
 const FREEZERS = ["freezer.state", "cgroup.freeze"];
 
-function isPause(each: unknown): each is Pause {
+function isPause(each: unknown): each is Suspension {
   const { dir, inode, file, before, set, pid } = (each ?? {}) as Partial<
-    FrozenCgroup & Omit<PausedProcess, "file">
+    FrozenCgroup & Omit<SuspendedProcess, "file">
   >;
   if (![dir, before, set].every((text) => typeof text === "string")) return false;
   if (String(file) === "state") return Number(pid) > 1;

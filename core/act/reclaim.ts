@@ -1,6 +1,6 @@
 /** Making the kernel give back page cache: cgroup-v2.rst, memory.reclaim (Linux 5.19); cgroup-v1/memory.rst, force_empty. */
 
-import { type Fd, O_WRONLY, openIn, writeElsewhere } from "../kernel/fd.ts";
+import { type Fd, O_WRONLY, openIn, writeOnThread } from "../kernel/fd.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 
 /** Nobody hears when one is done, and until then its file stays open and its text where it is. */
@@ -26,7 +26,7 @@ export function startReclaim(directory: Fd, bytes: number): string | undefined {
       const text = new TextEncoder().encode(value);
       underway.push({ file, text });
       if (underway.length > MOST) underway.shift()!.file.close();
-      writeElsewhere(file, text);
+      writeOnThread(file, text);
       return undefined;
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;

@@ -1,12 +1,12 @@
 /** Signals to everybody in a cgroup who has asked for them. */
 
-import { type Cgroup, peekControl, walk } from "../cgroup/cgroup.ts";
-import { peekText } from "../cgroup/files.ts";
+import { type Cgroup, tryReadControl, walk } from "../cgroup/cgroup.ts";
+import { tryReadText } from "../cgroup/files.ts";
 import { openDirectory } from "../kernel/fd.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { openPidfd, signalPidfd } from "../kernel/process.ts";
 import { parseProcStatus } from "../parse/proc_status.ts";
-import { type Held, isStillIn, pidsIn } from "./held.ts";
+import { isStillMember, pidsIn, type PinnedProcess } from "./held.ts";
 
 export interface Signalled {
   readonly pids: readonly number[];
@@ -52,7 +52,7 @@ export function signalAll(
   let unhandled = 0;
   let refused: string | undefined;
   for (const each of walk(cgroup)) {
-    for (const pid of pidsIn(peekControl(each, "cgroup.procs") ?? "")) {
+    for (const pid of pidsIn(tryReadControl(each, "cgroup.procs") ?? "")) {
       if (isSpared(pid)) continue;
       try {
         const sent = signalIfHandled(each, pid, number, dryRun);
@@ -75,12 +75,12 @@ function signalIfHandled(
 ): "sent" | "unhandled" | "gone" {
   using pidfd = openPidfd(pid);
   if (pidfd === undefined) return "gone";
-  const { caughtSignals } = parseProcStatus(peekText(`/proc/${pid}/status`) ?? "");
+  const { caughtSignals } = parseProcStatus(tryReadText(`/proc/${pid}/status`) ?? "");
   if (caughtSignals === undefined) return "gone";
   if ((caughtSignals >> BigInt(number - 1) & 1n) === 0n) return "unhandled";
-  using home = openDirectory(cgroup.dir);
-  const held: Held = { pid, pidfd, home };
+  using cgroupFd = openDirectory(cgroup.dir);
+  const pinned: PinnedProcess = { pid, pidfd, cgroupFd };
   // What was read of the pid is of the process that is held only while that is still there.
-  if (!isStillIn(held)) return "gone";
+  if (!isStillMember(pinned)) return "gone";
   return signalPidfd(pidfd, dryRun ? 0 : number) ? "sent" : "gone";
 }

@@ -1,14 +1,14 @@
 /** The deed itself. With `dryRun` everything is done but the last call. */
 
-import { type Cgroup, isThere, isThreaded, peekControl, walk } from "../cgroup/cgroup.ts";
+import { type Cgroup, isThere, isThreaded, tryReadControl, walk } from "../cgroup/cgroup.ts";
 import { inodeOf } from "../cgroup/files.ts";
 import { writeControl } from "./control.ts";
 import { type Freezer, freezerOf } from "./freezer.ts";
 import { type Fd, inodeOfFd, O_WRONLY, openDirectory, openIn, writeText } from "../kernel/fd.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { openPidfd, signalPidfd } from "../kernel/process.ts";
-import { type Held, pidsIn } from "./held.ts";
-import type { FrozenCgroup, Pauses } from "./pauses.ts";
+import { pidsIn, type PinnedProcess } from "./held.ts";
+import type { FrozenCgroup, SuspensionLog } from "./pauses.ts";
 
 export const SIGKILL = 9;
 export const SIGTERM = 15;
@@ -19,8 +19,8 @@ export const SIGSTOP = 19;
 export type Failure = "gone" | { readonly reason: string } | undefined;
 
 /** @param present the pids that are in its cgroup at this moment: who has moved out is not struck. */
-export function strikeProcess(
-  { pid, pidfd }: Held,
+export function signalProcess(
+  { pid, pidfd }: PinnedProcess,
   present: ReadonlySet<number>,
   signal: number,
   dryRun: boolean,
@@ -42,17 +42,17 @@ export function strikeProcess(
  * @param freeze stop them all first, which keeps a fork bomb from being faster; where that is on record meanwhile.
  * @param untouchable pids that are left alone.
  */
-export function strikeAll(
+export function killCgroup(
   cgroup: Cgroup,
   signal: number,
   dryRun: boolean,
-  untouchable: ReadonlySet<number>,
-  freeze: Pauses | false,
+  protectedPids: ReadonlySet<number>,
+  freeze: SuspensionLog | false,
 ): Failure {
   try {
     using directory = openDirectory(cgroup.dir);
     if (inodeOfFd(directory) !== cgroup.inode) return "gone";
-    if (signal === SIGKILL && holdsNone(cgroup, untouchable)) {
+    if (signal === SIGKILL && holdsNone(cgroup, protectedPids)) {
       using file = openIn(directory, "cgroup.kill", O_WRONLY);
       if (!dryRun) writeText(file, "1");
       return undefined;
@@ -63,12 +63,12 @@ export function strikeAll(
     if (error.code !== "ENOENT") return { reason: `${error.call} cgroup.kill: ${error.code}` };
   }
   const freezer = freeze && !dryRun ? freezerOf(cgroup) : undefined;
-  if (!freeze || !freezer) return strikeEach(cgroup, dryRun ? 0 : signal, untouchable);
+  if (!freeze || !freezer) return signalEach(cgroup, dryRun ? 0 : signal, protectedPids);
   const frozen = frozenBy(freezer);
   freeze.begin(frozen);
   writeControl(freezer.file, freezer.frozen);
   try {
-    return strikeEach(cgroup, signal, untouchable);
+    return signalEach(cgroup, signal, protectedPids);
   } finally {
     // A frozen process dies when it thaws.
     writeControl(freezer.file, freezer.thawed);
@@ -84,19 +84,19 @@ function frozenBy({ file: path, frozen: set, thawed: before }: Freezer): FrozenC
 }
 
 /** cgroup.kill spares nobody. */
-function holdsNone(cgroup: Cgroup, untouchable: ReadonlySet<number>): boolean {
+function holdsNone(cgroup: Cgroup, protectedPids: ReadonlySet<number>): boolean {
   return [...walk(cgroup)].every((each) =>
-    pidsOf(each)?.every((pid) => !untouchable.has(pid)) ?? untouchable.size === 0
+    pidsOf(each)?.every((pid) => !protectedPids.has(pid)) ?? protectedPids.size === 0
   );
 }
 
-function strikeEach(cgroup: Cgroup, signal: number, untouchable: ReadonlySet<number>): Failure {
+function signalEach(cgroup: Cgroup, signal: number, protectedPids: ReadonlySet<number>): Failure {
   let failure: Failure;
   for (const each of walk(cgroup)) {
-    const held: { readonly pid: number; readonly pidfd: Fd | undefined }[] = [];
+    const pinned: { readonly pid: number; readonly pidfd: Fd | undefined }[] = [];
     try {
       for (const pid of pidsOf(each) ?? []) {
-        if (!untouchable.has(pid)) held.push({ pid, pidfd: openPidfd(pid) });
+        if (!protectedPids.has(pid)) pinned.push({ pid, pidfd: openPidfd(pid) });
       }
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
@@ -104,7 +104,7 @@ function strikeEach(cgroup: Cgroup, signal: number, untouchable: ReadonlySet<num
     }
     // Held first, then asked once more who is in it: no pid can come to mean another in between.
     const still = new Set(pidsOf(each));
-    for (const { pid, pidfd } of held) {
+    for (const { pid, pidfd } of pinned) {
       if (pidfd === undefined) continue;
       try {
         if (still.has(pid)) signalPidfd(pidfd, signal);
@@ -121,7 +121,7 @@ function strikeEach(cgroup: Cgroup, signal: number, untouchable: ReadonlySet<num
 
 /** `undefined` when the cgroup is gone, and when it cannot be read. */
 function pidsOf(cgroup: Cgroup): number[] | undefined {
-  const text = peekControl(cgroup, "cgroup.procs");
+  const text = tryReadControl(cgroup, "cgroup.procs");
   if (text === undefined && isThreaded(cgroup)) return [];
   return text === undefined || (text !== "" && !text.endsWith("\n"))
     ? undefined
@@ -129,8 +129,8 @@ function pidsOf(cgroup: Cgroup): number[] | undefined {
 }
 
 /** Whether nobody is left but those that may not be touched. */
-export function isEmpty(cgroup: Cgroup, untouchable: ReadonlySet<number>): boolean {
+export function isEmpty(cgroup: Cgroup, protectedPids: ReadonlySet<number>): boolean {
   return [...walk(cgroup)].every((each) =>
-    pidsOf(each)?.every((pid) => untouchable.has(pid)) ?? !isThere(each)
+    pidsOf(each)?.every((pid) => protectedPids.has(pid)) ?? !isThere(each)
   );
 }

@@ -3,25 +3,25 @@
 import { parseKeyed } from "../parse/keyed.ts";
 import { parseBytes } from "../parse/numbers.ts";
 import {
-  type Brake,
+  type AncestorLimit,
   effectiveHigh,
   type EffectiveLimit,
   effectiveLimit,
   type Headroom,
   headroom,
-  type Link,
+  type HighLimit,
   workingSet,
 } from "../policy/limits.ts";
-import { ancestorsOf, type Cgroup, peekReader } from "./cgroup.ts";
+import { ancestorsOf, type Cgroup, tryReader } from "./cgroup.ts";
 import { exists } from "./files.ts";
-import { without } from "./absent.ts";
+import { omitUndefined } from "./absent.ts";
 
 export interface Ancestry {
   /** The cgroup itself, then its ancestors, nearest first. */
-  readonly chain: readonly Link[];
+  readonly chain: readonly AncestorLimit[];
   readonly limit: EffectiveLimit;
   /** Where allocators are slowed down before the limit is hit. */
-  readonly high?: Brake;
+  readonly high?: HighLimit;
   readonly headroom?: Headroom;
   /** What is left by the working set, which is what remains once the kernel has dropped idle page cache. */
   readonly workingSetHeadroom?: Headroom;
@@ -35,11 +35,11 @@ export function readAncestry(cgroup: Cgroup): Ancestry {
   const line = [cgroup, ...ancestorsOf(cgroup)];
   const chain = line.map(readLink);
   const unreadable = line.filter((each, at) =>
-    chain[at]!.limit === undefined && exists(`${each.dir}/${each.hierarchy.dialect.limitFile}`)
+    chain[at]!.limit === undefined && exists(`${each.dir}/${each.hierarchy.version.limitFile}`)
   ).map(({ path }) => path);
   const hierarchical = readHierarchical(cgroup);
   const limit = effectiveLimit(chain, hierarchical);
-  return without({
+  return omitUndefined({
     chain,
     limit,
     high: effectiveHigh(chain, limit.bytes),
@@ -51,14 +51,17 @@ export function readAncestry(cgroup: Cgroup): Ancestry {
 }
 
 /** What was read of the cgroups above one, by its parent's path. */
-export type LinksAbove = Map<string, readonly Link[]>;
+export type AncestorLimits = Map<string, readonly AncestorLimit[]>;
 
 /**
  * Nothing but {@link Ancestry.limit}, and without the working sets, for where it is asked for again and again.
  *
  * @param known lets a round over many cgroups read their common ancestors once; is added to.
  */
-export function readEffectiveLimit(cgroup: Cgroup, known: LinksAbove = new Map()): EffectiveLimit {
+export function readEffectiveLimit(
+  cgroup: Cgroup,
+  known: AncestorLimits = new Map(),
+): EffectiveLimit {
   const parent = cgroup.path.slice(0, cgroup.path.lastIndexOf("/"));
   const above = known.get(parent) ?? ancestorsOf(cgroup).map(readLimitAndUsage);
   known.set(parent, above);
@@ -67,28 +70,28 @@ export function readEffectiveLimit(cgroup: Cgroup, known: LinksAbove = new Map()
 
 /** Only v1 has the row; it counts ancestors in that a container's mount does not show. */
 function readHierarchical(cgroup: Cgroup): number | undefined {
-  const stat = cgroup.hierarchy.hidden ? peekReader(cgroup)("memory.stat") : undefined;
+  const stat = cgroup.hierarchy.hidden ? tryReader(cgroup)("memory.stat") : undefined;
   return parseBytes(parseKeyed(stat ?? "").get("hierarchical_memory_limit"));
 }
 
 /** Its own limits, and what is in it. */
-export function readLimitAndUsage(cgroup: Cgroup): Link {
-  const { dialect } = cgroup.hierarchy;
-  const peek = peekReader(cgroup);
+export function readLimitAndUsage(cgroup: Cgroup): AncestorLimit {
+  const { version } = cgroup.hierarchy;
+  const peek = tryReader(cgroup);
   return {
     path: cgroup.path,
-    limit: dialect.limit(peek),
-    usage: parseBytes(peek(dialect.usageFile)),
+    limit: version.limit(peek),
+    usage: parseBytes(peek(version.usageFile)),
   };
 }
 
-function readLink(cgroup: Cgroup): Link {
-  const { dialect } = cgroup.hierarchy;
-  const peek = peekReader(cgroup);
+function readLink(cgroup: Cgroup): AncestorLimit {
+  const { version } = cgroup.hierarchy;
+  const peek = tryReader(cgroup);
   const link = readLimitAndUsage(cgroup);
   // The working set costs a memory.stat, and without a limit nobody asks for it.
   const isLimited = link.limit !== undefined && link.limit !== Infinity;
-  const files = ["memory.high", ...(isLimited ? ["memory.stat", dialect.usageFile] : [])];
-  const part = dialect.snapshot((name) => files.includes(name) ? peek(name) : undefined);
-  return { ...link, ...without({ high: part.limits.high, workingSet: workingSet(part) }) };
+  const files = ["memory.high", ...(isLimited ? ["memory.stat", version.usageFile] : [])];
+  const part = version.snapshot((name) => files.includes(name) ? peek(name) : undefined);
+  return { ...link, ...omitUndefined({ high: part.limits.high, workingSet: workingSet(part) }) };
 }

@@ -6,8 +6,8 @@ import type { Hierarchy } from "./hierarchy.ts";
 import type { Inspection } from "./inspection.ts";
 
 /** One line each: what, then why. */
-export function blindSpots(found: Omit<Inspection, "cannotSee">): string[] {
-  const { cgroup, ancestry, members, fate } = found;
+export function limitations(found: Omit<Inspection, "limitations">): string[] {
+  const { cgroup, ancestry, members, forecast } = found;
   const { hierarchy } = cgroup;
   return [
     ...ancestors(hierarchy, ancestry),
@@ -15,12 +15,12 @@ export function blindSpots(found: Omit<Inspection, "cannotSee">): string[] {
       `whether pids mean these processes: ${hierarchy.mount} is no kernel's, so they are taken for this machine's`,
     ]),
     ...(members?.unread ?? []).map((path) => `who is in ${path}: its cgroup.procs cannot be read`),
-    ...(members && members.unseen > 0
+    ...(members && members.hiddenProcesses > 0
       ? [
-        `${members.unseen} of its processes: they are outside of this pid namespace, or /proc hides them`,
+        `${members.hiddenProcesses} of its processes: they are outside of this pid namespace, or /proc hides them`,
       ]
       : []),
-    ...(fate?.scope === "machine" && fate.candidates.length === 0 && hierarchy.kernel
+    ...(forecast?.scope === "machine" && forecast.candidates.length === 0 && hierarchy.kernel
       ? ["who would die if the machine runs out: its processes are outside of this container"]
       : []),
   ];
@@ -40,9 +40,11 @@ function ancestors(hierarchy: Hierarchy, { certain, unreadable }: Ancestry): str
   ];
 }
 
-function missingFiles({ cgroup, snapshot, damaged }: Omit<Inspection, "cannotSee">): string[] {
-  const { dialect } = cgroup.hierarchy;
-  if (dialect.version === 1 || damaged.length > 0) return [];
+function missingFiles(
+  { cgroup, snapshot, invalidFiles }: Omit<Inspection, "limitations">,
+): string[] {
+  const { version } = cgroup.hierarchy;
+  if (version.number === 1 || invalidFiles.length > 0) return [];
   if (snapshot.usage === undefined) return [usageReason(cgroup)];
   return [
     ...(snapshot.peak === undefined ? ["its peak: memory.peak came with Linux 5.19"] : []),

@@ -1,17 +1,17 @@
 /** One memory cgroup: its identity is path and inode, and that it is gone is an ordinary outcome. */
 
 import type { Counters, Pressure, Snapshot } from "../snapshot.ts";
-import { damageOf } from "./damage.ts";
+import { invalidReason } from "./damage.ts";
 import type { ReadFile } from "./dialect.ts";
 import {
   inodeOf,
   linksOf,
-  peekAllDirectories,
-  peekDirectories,
-  peekRegularText,
-  peekText,
   readRegularText,
   readText,
+  tryListAllDirectories,
+  tryListDirectories,
+  tryReadRegularText,
+  tryReadText,
 } from "./files.ts";
 import { parseBytes } from "../parse/numbers.ts";
 import { directoryOf, type Hierarchy, join } from "./hierarchy.ts";
@@ -54,9 +54,9 @@ const DETAILS = /^memory\.(stat|pressure|swap\.current|kmem\..*)$/;
  * Limits, usage and counters, which is what is asked for of every cgroup that comes; neither `stats` nor pressure. `undefined`
  * when the cgroup is gone. Throws `OomkitError` when a file may not be read.
  */
-export function readOutline(cgroup: Cgroup): Snapshot | undefined {
+export function readSummary(cgroup: Cgroup): Snapshot | undefined {
   const read = reader(cgroup);
-  const outline = cgroup.hierarchy.dialect.snapshot((name) =>
+  const outline = cgroup.hierarchy.version.snapshot((name) =>
     DETAILS.test(name) ? undefined : read(name)
   );
   return isThere(cgroup) ? outline : undefined;
@@ -66,28 +66,28 @@ export function readOutline(cgroup: Cgroup): Snapshot | undefined {
 export function readCounters(
   cgroup: Cgroup,
 ): { readonly local: Counters; readonly subtree: Counters } | undefined {
-  const counters = cgroup.hierarchy.dialect.counters(reader(cgroup));
+  const counters = cgroup.hierarchy.version.counters(reader(cgroup));
   return isThere(cgroup) ? counters : undefined;
 }
 
 /** The cgroup's own limit in bytes; `undefined` when it is gone or has no such file, as a v2 root has not. */
 export function readLimit(cgroup: Cgroup): number | undefined {
-  return cgroup.hierarchy.dialect.limit(reader(cgroup));
+  return cgroup.hierarchy.version.limit(reader(cgroup));
 }
 
 /** The cgroup's own pressure; `undefined` when it is gone or there is no PSI. */
 export function readPressure(cgroup: Cgroup): Pressure | undefined {
-  return cgroup.hierarchy.dialect.pressure(reader(cgroup));
+  return cgroup.hierarchy.version.pressure(reader(cgroup));
 }
 
 /** Usage in bytes, of this cgroup and everything beneath it; `undefined` when it is gone. */
 export function readUsage(cgroup: Cgroup): number | undefined {
-  return parseBytes(reader(cgroup)(cgroup.hierarchy.dialect.usageFile));
+  return parseBytes(reader(cgroup)(cgroup.hierarchy.version.usageFile));
 }
 
 /** The highest usage ever, in bytes; `undefined` where the kernel does not keep it (v2 before 5.19). */
 export function readPeak(cgroup: Cgroup): number | undefined {
-  return parseBytes(reader(cgroup)(cgroup.hierarchy.dialect.peakFile));
+  return parseBytes(reader(cgroup)(cgroup.hierarchy.version.peakFile));
 }
 
 /** The text of one control file; `undefined` when it is not there. Throws `OomkitError` when it may not be read. */
@@ -96,18 +96,18 @@ export function readControl({ dir, hierarchy }: Cgroup, name: string): string | 
 }
 
 /** Like {@link readControl}, but what may not be read counts as absent too. */
-export function peekControl({ dir, hierarchy }: Cgroup, name: string): string | undefined {
-  return (hierarchy.kernel ? peekText : peekRegularText)(`${dir}/${name}`);
+export function tryReadControl({ dir, hierarchy }: Cgroup, name: string): string | undefined {
+  return (hierarchy.kernel ? tryReadText : tryReadRegularText)(`${dir}/${name}`);
 }
 
 /** v2: whose cgroup.procs cannot be read (EOPNOTSUPP); its processes are listed in the domain above it (cgroup-v2.rst, Threads). */
 export function isThreaded(cgroup: Cgroup): boolean {
-  return peekControl(cgroup, "cgroup.type")?.trim() === "threaded";
+  return tryReadControl(cgroup, "cgroup.type")?.trim() === "threaded";
 }
 
 /** For what is only nice to know: what may not be read, or is not what a kernel writes, counts as absent. */
-export function peekReader(cgroup: Cgroup): ReadFile {
-  return (name) => undamaged(name, peekControl(cgroup, name));
+export function tryReader(cgroup: Cgroup): ReadFile {
+  return (name) => undamaged(name, tryReadControl(cgroup, name));
 }
 
 function reader(cgroup: Cgroup): ReadFile {
@@ -116,7 +116,7 @@ function reader(cgroup: Cgroup): ReadFile {
 
 /** The beginning of a limit is a limit that is met already: what may be torn is unknown. */
 function undamaged(name: string, text: string | undefined): string | undefined {
-  return text === undefined || damageOf(name, text) !== undefined ? undefined : text;
+  return text === undefined || invalidReason(name, text) !== undefined ? undefined : text;
 }
 
 export function parentOf(cgroup: Cgroup): Cgroup | undefined {
@@ -144,8 +144,8 @@ export function childrenOf(cgroup: Cgroup): Cgroup[] {
 
 /** @param count how many there are at least. Deno leaves out those that are no UTF-8. */
 function namesIn(dir: string, count: number): string[] {
-  const names = peekDirectories(dir) ?? [];
-  return names.length < count ? peekAllDirectories(dir) ?? names : names;
+  const names = tryListDirectories(dir) ?? [];
+  return names.length < count ? tryListAllDirectories(dir) ?? names : names;
 }
 
 /** The cgroup and everything beneath it, parents first; what vanishes meanwhile is left out. */

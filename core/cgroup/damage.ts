@@ -8,7 +8,7 @@ const ROW = /^\S+ (\d+$|avg10=\d)/m;
 const NO_PIDS = /[^\d\n]|\d{11}|\n\n|^\n/;
 
 /** Why the text of a control file cannot be trusted, in a few words; `undefined` when it can. */
-export function damageOf(name: string, text: string): string | undefined {
+export function invalidReason(name: string, text: string): string | undefined {
   if (text === "") return MAY_BE_EMPTY.test(name) ? undefined : "it is empty";
   if (!text.endsWith("\n")) return "it is cut off, its last line has no end";
   if (name === "cgroup.procs") return NO_PIDS.test(text) ? "it lists more than pids" : undefined;

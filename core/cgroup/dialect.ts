@@ -37,8 +37,8 @@ export type Trigger =
   | { readonly kind: "inotify"; readonly file: string }
   | { readonly kind: "psi"; readonly file: string; readonly psi: PsiTrigger };
 
-export interface Dialect {
-  readonly version: 1 | 2;
+export interface CgroupVersion {
+  readonly number: 1 | 2;
   /** The file with the usage in bytes: what is read most often. */
   readonly usageFile: string;
   readonly peakFile: string;

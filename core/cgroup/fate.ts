@@ -4,32 +4,32 @@ import {
   type Candidate,
   diesWithGroup,
   groupOf,
-  oomCapacity,
+  oomTotalBytesOf,
   rankVictims,
 } from "../policy/victim.ts";
 import type { Ancestry } from "./ancestry.ts";
-import { type Cgroup, openCgroup, peekReader } from "./cgroup.ts";
+import { type Cgroup, openCgroup, tryReader } from "./cgroup.ts";
 import { type Hierarchy, inInitialPidNamespace, onHost } from "./hierarchy.ts";
-import { machineCandidates, machineCapacity, readMeminfo } from "./machine.ts";
-import { type Population, populationOf } from "./processes.ts";
-import { without } from "./absent.ts";
+import { machineCandidates, machineOomTotalBytes, readMeminfo } from "./machine.ts";
+import { listProcesses, type ProcessList } from "./processes.ts";
+import { omitUndefined } from "./absent.ts";
 
-export interface Fate {
+export interface OomForecast {
   /** Whose limit it is: a cgroup that can be seen, an ancestor that cannot, or the machine where there is no limit. */
   readonly scope: "cgroup" | "hidden" | "machine";
   /** Path, for the scope `cgroup`. */
   readonly owner?: string;
   /** v1 `oom_kill_disable` at the owner: allocators wait there, and nobody dies. */
-  readonly waits: boolean;
+  readonly oomKillerDisabled: boolean;
   readonly victim?: Candidate;
   /** v2 `memory.oom.group`: what dies together with the victim, and how many processes that is. */
   readonly group?: { readonly path: string; readonly processes: number };
   /** Everyone that the kernel would choose from, as far as can be seen; the victim first. */
   readonly candidates: readonly Candidate[];
   /** What badness was weighed against, bytes. */
-  readonly capacity?: number;
+  readonly oomTotalBytes?: number;
   /** Everyone at the owner, as far as can be seen; absent for the machine. The victim may be one of the unseen. */
-  readonly population?: Population;
+  readonly processList?: ProcessList;
 }
 
 /**
@@ -38,66 +38,66 @@ export interface Fate {
  *
  * @param machineWide how many candidates are wanted of an OOM of the machine, where looking at all would take long.
  */
-export function foresee(
+export function forecastOom(
   cgroup: Cgroup,
   { headroom, limit }: Ancestry,
   machineWide: number,
-): Fate | undefined {
+): OomForecast | undefined {
   const owner = headroom ? headroom.owner : limit.owner;
   if (owner !== undefined) return ofCgroup(cgroup.hierarchy, owner);
   if (limit.bytes !== Infinity) return ofHidden(cgroup, limit.bytes);
   return ofMachine(cgroup.hierarchy, machineWide);
 }
 
-function ofCgroup(hierarchy: Hierarchy, path: string): Fate | undefined {
+function ofCgroup(hierarchy: Hierarchy, path: string): OomForecast | undefined {
   const owner = openCgroup(hierarchy, path);
   if (owner === undefined) return undefined;
-  const population = populationOf(owner);
-  const snapshot = hierarchy.dialect.snapshot(peekReader(owner));
-  const capacity = oomCapacity(snapshot.limits, swapTotal());
-  const candidates = capacity === undefined
+  const processList = listProcesses(owner);
+  const snapshot = hierarchy.version.snapshot(tryReader(owner));
+  const oomTotalBytes = oomTotalBytesOf(snapshot.limits, swapTotal());
+  const candidates = oomTotalBytes === undefined
     ? []
-    : rankVictims(population.processes, capacity, pids());
-  return without({
+    : rankVictims(processList.processes, oomTotalBytes, pids());
+  return omitUndefined({
     scope: "cgroup" as const,
     owner: path,
-    waits: snapshot.oomKillDisabled === true,
+    oomKillerDisabled: snapshot.oomKillDisabled === true,
     ...victimOf(hierarchy, candidates, path),
     candidates,
-    capacity,
-    population,
+    oomTotalBytes,
+    processList,
   });
 }
 
 /** Only the part of the owner that can be seen can be ranked. */
-function ofHidden(cgroup: Cgroup, limit: number): Fate {
+function ofHidden(cgroup: Cgroup, limit: number): OomForecast {
   const top = openCgroup(cgroup.hierarchy, cgroup.hierarchy.root) ?? cgroup;
-  const population = populationOf(top);
-  const capacity = oomCapacity({ max: limit }, swapTotal());
-  const candidates = capacity === undefined
+  const processList = listProcesses(top);
+  const oomTotalBytes = oomTotalBytesOf({ max: limit }, swapTotal());
+  const candidates = oomTotalBytes === undefined
     ? []
-    : rankVictims(population.processes, capacity, pids());
-  return without({
+    : rankVictims(processList.processes, oomTotalBytes, pids());
+  return omitUndefined({
     scope: "hidden" as const,
-    waits: false,
+    oomKillerDisabled: false,
     ...victimOf(cgroup.hierarchy, candidates, cgroup.hierarchy.root),
     candidates,
-    capacity,
-    population,
+    oomTotalBytes,
+    processList,
   });
 }
 
-function ofMachine(hierarchy: Hierarchy, atLeast: number): Fate {
-  const capacity = machineCapacity(readMeminfo());
+function ofMachine(hierarchy: Hierarchy, atLeast: number): OomForecast {
+  const oomTotalBytes = machineOomTotalBytes(readMeminfo());
   // A container sees neither the machine's processes nor its other cgroups.
-  const visible = capacity !== undefined && hierarchy.kernel && onHost();
-  const candidates = visible ? machineCandidates(hierarchy, capacity, atLeast) : [];
-  return without({
+  const visible = oomTotalBytes !== undefined && hierarchy.kernel && onHost();
+  const candidates = visible ? machineCandidates(hierarchy, oomTotalBytes, atLeast) : [];
+  return omitUndefined({
     scope: "machine" as const,
-    waits: false,
+    oomKillerDisabled: false,
     ...victimOf(hierarchy, candidates, "/"),
     candidates,
-    capacity,
+    oomTotalBytes,
   });
 }
 
@@ -107,15 +107,15 @@ function victimOf(hierarchy: Hierarchy, candidates: readonly Candidate[], owner:
   const path = groupOf(victim.process.cgroup, owner, (at) => hasGroup(hierarchy, at));
   const whole = path === undefined ? undefined : openCgroup(hierarchy, path);
   if (whole === undefined) return { victim };
-  const dying = populationOf(whole).processes.filter((each) => diesWithGroup(each, pids()));
+  const dying = listProcesses(whole).processes.filter((each) => diesWithGroup(each, pids()));
   return { victim, group: { path: whole.path, processes: dying.length } };
 }
 
 function hasGroup(hierarchy: Hierarchy, path: string): boolean {
   const cgroup = openCgroup(hierarchy, path);
   if (cgroup === undefined) return false;
-  const peek = peekReader(cgroup);
-  const snapshot = hierarchy.dialect.snapshot((name) =>
+  const peek = tryReader(cgroup);
+  const snapshot = hierarchy.version.snapshot((name) =>
     name === "memory.oom.group" ? peek(name) : undefined
   );
   return snapshot.oomGroup === true;

@@ -36,9 +36,9 @@ export function errnoOf(error: unknown): number | undefined {
 export function reach<T>(path: string, use: (path: string) => T): T {
   if (path.isWellFormed()) return use(path);
   const end = path.lastIndexOf("/");
-  const isBeneath = path.slice(end).isWellFormed();
-  using directory = openFd(isBeneath ? path.slice(0, end) : path);
-  return use(`/proc/self/fd/${directory.number}${isBeneath ? path.slice(end) : ""}`);
+  const isDescendant = path.slice(end).isWellFormed();
+  using directory = openFd(isDescendant ? path.slice(0, end) : path);
+  return use(`/proc/self/fd/${directory.number}${isDescendant ? path.slice(end) : ""}`);
 }
 
 /** Runs `action`; `undefined` when its object is absent; an {@link OomkitError} when it was refused or failed. */
@@ -95,17 +95,17 @@ function peek<T>(read: () => T): T | undefined {
 }
 
 /** Like {@link readText}, but what may not be read counts as absent too: for what is only nice to know. */
-export function peekText(path: string): string | undefined {
+export function tryReadText(path: string): string | undefined {
   return peek(() => readText(path));
 }
 
 /** Like {@link readRegularText}, in the same spirit. */
-export function peekRegularText(path: string): string | undefined {
+export function tryReadRegularText(path: string): string | undefined {
   return peek(() => readRegularText(path));
 }
 
 /** Like {@link listDirectories}, in the same spirit. */
-export function peekDirectories(dir: string): string[] | undefined {
+export function tryListDirectories(dir: string): string[] | undefined {
   return peek(() => listDirectories(dir));
 }
 
@@ -124,12 +124,12 @@ export function listDirectories(dir: string): string[] | undefined {
 }
 
 /** Like {@link listDirectories}, with those that are no UTF-8, and of a kernel's own tree only. */
-export function peekAllDirectories(dir: string): string[] | undefined {
+export function tryListAllDirectories(dir: string): string[] | undefined {
   return peek(() => ifPresent("list", dir, () => namesOfDirectories(dir)));
 }
 
 /** The names of the files in `dir`, unsorted; `undefined` when it is not there, or may not be looked into. */
-export function peekFiles(dir: string): string[] | undefined {
+export function tryListFiles(dir: string): string[] | undefined {
   const list = (dir: string) => {
     const entries = [...Deno.readDirSync(dir)];
     return entries.filter(({ isFile }) => isFile).map(({ name }) => name);

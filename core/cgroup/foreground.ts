@@ -1,9 +1,10 @@
 /** Whether this program has the terminal to itself, and a shell behind it that takes the terminal back. */
 
 import { parseTerminalGroups, type TerminalGroups } from "../parse/proc_stat.ts";
-import { peekText } from "./files.ts";
+import { tryReadText } from "./files.ts";
 
-const groupsOf = (pid: number | "self") => parseTerminalGroups(peekText(`/proc/${pid}/stat`) ?? "");
+const groupsOf = (pid: number | "self") =>
+  parseTerminalGroups(tryReadText(`/proc/${pid}/stat`) ?? "");
 
 /**
  * False for a job that a shell runs in the background: to read from the terminal, or to set it up otherwise, would stop it

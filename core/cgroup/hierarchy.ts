@@ -4,22 +4,22 @@ import { isAbsolute, resolve } from "node:path";
 import { OomkitError } from "../errors.ts";
 import { type Mount, parseMountinfo } from "../parse/mountinfo.ts";
 import { type CgroupLine, parseProcCgroup } from "../parse/proc_cgroup.ts";
-import type { Dialect } from "./dialect.ts";
+import type { CgroupVersion } from "./dialect.ts";
 import {
   exists,
   inodeOf,
   listDirectories,
-  peekRegularText,
-  peekText,
   readLink,
   readText,
   realPath,
+  tryReadRegularText,
+  tryReadText,
 } from "./files.ts";
 import { v1 } from "./v1.ts";
 import { v2 } from "./v2.ts";
 
 export interface Hierarchy {
-  readonly dialect: Dialect;
+  readonly version: CgroupVersion;
   /** Absolute directory. */
   readonly mount: string;
   /** The cgroup that `mount` shows: "/", or deeper where a container sees only a part. */
@@ -79,7 +79,7 @@ export function discover(root?: string): Hierarchy {
     );
   }
   const mounts = parseMountinfo(mountinfo ?? "");
-  const lines = parseProcCgroup(peekText("/proc/self/cgroup") ?? "");
+  const lines = parseProcCgroup(tryReadText("/proc/self/cgroup") ?? "");
   return root === undefined ? fromMounts(mounts, lines) : fromRoot(root, mounts, lines);
 }
 
@@ -89,9 +89,9 @@ const isV2 = (m: Mount) => m.fsType === "cgroup2";
 /** Of the lines of /proc/PID/cgroup the one that says where its memory is charged. */
 export function memoryLine(
   lines: readonly CgroupLine[],
-  dialect: Dialect,
+  version: CgroupVersion,
 ): CgroupLine | undefined {
-  return dialect.version === 1
+  return version.number === 1
     ? lines.find((l) => l.controllers.includes("memory"))
     : lines.find((l) => l.hierarchyId === 0);
 }
@@ -101,17 +101,17 @@ function fromMount(
   mounts: readonly Mount[],
   lines: readonly CgroupLine[],
 ): Hierarchy {
-  const dialect = isV1(mount) ? v1 : v2;
-  const own = memoryLine(lines, dialect);
+  const version = isV1(mount) ? v1 : v2;
+  const own = memoryLine(lines, version);
   const shifted = mount.root.startsWith("/..");
   const inside = own && !own.deleted && !shifted && relativeTo(mount.root, own.path) !== undefined;
   return {
-    dialect,
+    version,
     mount: mount.mountPoint,
     root: shifted ? "/" : mount.root,
     kernel: true,
     writable: mount.options.includes("rw") && mount.superOptions.includes("rw"),
-    hybrid: mounts.some(isV2) && dialect.version === 1,
+    hybrid: mounts.some(isV2) && version.number === 1,
     hidden: !shifted && (mount.root !== "/" || !inInitialCgroupNamespace()),
     shifted,
     ...(inside ? { own: own.path } : {}),
@@ -163,14 +163,14 @@ function fromRoot(
       const beneath = mounts.findLast((m) => m.mountPoint === candidate && isV1(m));
       if (beneath) return fromMount(beneath, mounts, lines);
     }
-    const dialect = layoutOf(candidate);
-    if (dialect === undefined) continue;
+    const version = layoutOf(candidate);
+    if (version === undefined) continue;
     const within = mounts.findLast((m) =>
       isWithin(m.mountPoint, candidate) && m.mountPoint !== "/"
     );
     const kernel = within !== undefined && (isV1(within) || isV2(within));
     return {
-      dialect,
+      version,
       mount: candidate,
       // A part of a real hierarchy keeps its real paths.
       root: kernel ? join(within.root, candidate.slice(within.mountPoint.length)) : "/",
@@ -188,7 +188,7 @@ function fromRoot(
 }
 
 /** By its files, or by those of its children, since the root of a v2 hierarchy has no memory.current. */
-function layoutOf(dir: string): Dialect | undefined {
+function layoutOf(dir: string): CgroupVersion | undefined {
   if (exists(`${dir}/memory.usage_in_bytes`)) return v1;
   const children = (listDirectories(dir) ?? []).map((name) => `${dir}/${name}`);
   return hasMemory(dir) || [dir, ...children].some((each) => exists(`${each}/memory.current`))
@@ -198,7 +198,7 @@ function layoutOf(dir: string): Dialect | undefined {
 
 /** Of v2: whether the memory controller is this hierarchy's, and not a v1 hierarchy's. */
 function hasMemory(dir: string): boolean {
-  return peekRegularText(`${dir}/cgroup.controllers`)?.split(/\s+/).includes("memory") ?? false;
+  return tryReadRegularText(`${dir}/cgroup.controllers`)?.split(/\s+/).includes("memory") ?? false;
 }
 
 export function join(parent: string, child: string): string {

@@ -3,13 +3,13 @@
 import { rankVictims } from "../policy/victim.ts";
 import type { Process, Snapshot } from "../snapshot.ts";
 import { type Ancestry, readAncestry } from "./ancestry.ts";
-import { blindSpots } from "./blind_spots.ts";
+import { limitations } from "./blind_spots.ts";
 import { type Cgroup, isThere, readControl } from "./cgroup.ts";
-import { damageOf } from "./damage.ts";
-import { type Fate, foresee } from "./fate.ts";
+import { invalidReason } from "./damage.ts";
+import { forecastOom, type OomForecast } from "./fate.ts";
 import { inInitialPidNamespace } from "./hierarchy.ts";
-import { type Population, populationOf } from "./processes.ts";
-import { without } from "./absent.ts";
+import { listProcesses, type ProcessList } from "./processes.ts";
+import { omitUndefined } from "./absent.ts";
 
 export interface Inspection {
   readonly cgroup: Cgroup;
@@ -17,11 +17,11 @@ export interface Inspection {
   readonly ancestry: Ancestry;
   /** Of the cgroup and everything beneath it; absent where nobody asked for them. */
   readonly members?: Members;
-  readonly fate?: Fate;
+  readonly forecast?: OomForecast;
   /** One line for each file that is there and cannot be understood. */
-  readonly damaged: readonly string[];
+  readonly invalidFiles: readonly string[];
   /** One line for each thing that is hidden from here, and why. */
-  readonly cannotSee: readonly string[];
+  readonly limitations: readonly string[];
 }
 
 export interface Members {
@@ -33,7 +33,7 @@ export interface Members {
    */
   readonly total?: number;
   /** Those of which nothing can be told. */
-  readonly unseen: number;
+  readonly hiddenProcesses: number;
   /** Paths of the cgroups that do not say who is in them. */
   readonly unread: readonly string[];
 }
@@ -44,46 +44,57 @@ export interface Members {
  * @param processes how many to tell of; `Infinity` for all, 0 for none, which spares the look at who would die.
  */
 export function inspect(cgroup: Cgroup, processes: number): Inspection | undefined {
-  const damaged = new Set<string>();
-  const snapshot = cgroup.hierarchy.dialect.snapshot((name) => {
+  const invalidFiles = new Set<string>();
+  const snapshot = cgroup.hierarchy.version.snapshot((name) => {
     const text = readControl(cgroup, name);
-    const damage = text === undefined ? undefined : damageOf(name, text);
+    const damage = text === undefined ? undefined : invalidReason(name, text);
     if (damage === undefined) return text;
-    damaged.add(`cannot understand ${cgroup.dir}/${name}: ${damage}`);
+    invalidFiles.add(`cannot understand ${cgroup.dir}/${name}: ${damage}`);
     return undefined;
   });
   const ancestry = readAncestry(cgroup);
-  const fate = processes > 0 ? foresee(cgroup, ancestry, processes) : undefined;
-  const members = fate && membersOf(cgroup, fate, processes);
+  const forecast = processes > 0 ? forecastOom(cgroup, ancestry, processes) : undefined;
+  const members = forecast && membersOf(cgroup, forecast, processes);
   if (!isThere(cgroup)) return undefined;
-  const found = without({ cgroup, snapshot, ancestry, members, fate, damaged: [...damaged] });
-  return { ...found, cannotSee: blindSpots(found) };
+  const found = omitUndefined({
+    cgroup,
+    snapshot,
+    ancestry,
+    members,
+    forecast,
+    invalidFiles: [...invalidFiles],
+  });
+  return { ...found, limitations: limitations(found) };
 }
 
-function membersOf(cgroup: Cgroup, fate: Fate, most: number): Members {
+function membersOf(cgroup: Cgroup, forecast: OomForecast, most: number): Members {
   const { path } = cgroup;
   // A look at every process of a machine takes long; those that matter are known already.
-  if (path === "/" && fate.scope === "machine" && fate.candidates.length > 0 && most !== Infinity) {
-    const likeliest = fate.candidates.map(({ process, badness }) => ({ ...process, badness }));
-    return { processes: likeliest.slice(0, most), unseen: 0, unread: [] };
+  if (
+    path === "/" && forecast.scope === "machine" && forecast.candidates.length > 0 &&
+    most !== Infinity
+  ) {
+    const likeliest = forecast.candidates.map(({ process, badness }) => ({ ...process, badness }));
+    return { processes: likeliest.slice(0, most), hiddenProcesses: 0, unread: [] };
   }
-  const { processes, unseen, unread } = within(path, fate.population) ?? populationOf(cgroup);
-  const candidates = fate.capacity === undefined
+  const { processes, hiddenProcesses, unread } = within(path, forecast.processList) ??
+    listProcesses(cgroup);
+  const candidates = forecast.oomTotalBytes === undefined
     ? []
-    : rankVictims(processes, fate.capacity, { pidOneIsInit: inInitialPidNamespace() });
+    : rankVictims(processes, forecast.oomTotalBytes, { pidOneIsInit: inInitialPidNamespace() });
   const ranked = candidates.map(({ process, badness }) => ({ ...process, badness }));
   const chosen = new Set(candidates.map(({ process }) => process));
   const spared = processes.filter((process) => !chosen.has(process))
     .sort((a, b) => (b.rss ?? -1) - (a.rss ?? -1));
-  const shown = { processes: [...ranked, ...spared].slice(0, most), unseen, unread };
+  const shown = { processes: [...ranked, ...spared].slice(0, most), hiddenProcesses, unread };
   return unread.length > 0 ? shown : { ...shown, total: processes.length };
 }
 
 /** Its part of a population that was read already; which of the unseen are its own is not known. */
-function within(path: string, population: Population | undefined): Population | undefined {
-  const isWhole = population?.unseen === 0 && population.unread.length === 0;
-  if (population === undefined || !isWhole) return undefined;
+function within(path: string, processList: ProcessList | undefined): ProcessList | undefined {
+  const isWhole = processList?.hiddenProcesses === 0 && processList.unread.length === 0;
+  if (processList === undefined || !isWhole) return undefined;
   const beneath = path === "/" ? "/" : `${path}/`;
   const mine = ({ cgroup }: Process) => cgroup === path || cgroup.startsWith(beneath);
-  return { processes: population.processes.filter(mine), unseen: 0, unread: [] };
+  return { processes: processList.processes.filter(mine), hiddenProcesses: 0, unread: [] };
 }

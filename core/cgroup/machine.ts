@@ -8,8 +8,8 @@ import { parsePressure } from "../parse/pressure.ts";
 import { parseProcCgroup } from "../parse/proc_cgroup.ts";
 import { type Candidate, rankVictims } from "../policy/victim.ts";
 import type { Pressure, Process } from "../snapshot.ts";
-import { without } from "./absent.ts";
-import { peekText } from "./files.ts";
+import { omitUndefined } from "./absent.ts";
+import { tryReadText } from "./files.ts";
 import { type Hierarchy, inInitialPidNamespace, memoryLine } from "./hierarchy.ts";
 import { oomScores, readProcess } from "./processes.ts";
 
@@ -25,28 +25,28 @@ export interface Machine {
 }
 
 export function readMachine(): Machine {
-  return without({
+  return omitUndefined({
     kernel: Deno.osRelease(),
-    hostname: peekText("/proc/sys/kernel/hostname")?.trim() || undefined,
+    hostname: tryReadText("/proc/sys/kernel/hostname")?.trim() || undefined,
     memory: readMeminfo(),
-    pressure: parsePressure(peekText("/proc/pressure/memory") ?? ""),
-    oomKill: parseCount(parseKeyed(peekText("/proc/vmstat") ?? "").get("oom_kill")),
+    pressure: parsePressure(tryReadText("/proc/pressure/memory") ?? ""),
+    oomKill: parseCount(parseKeyed(tryReadText("/proc/vmstat") ?? "").get("oom_kill")),
   });
 }
 
 /** All of it absent where there is no /proc. */
 export function readMeminfo(): Meminfo {
-  return parseMeminfo(peekText("/proc/meminfo") ?? "");
+  return parseMeminfo(tryReadText("/proc/meminfo") ?? "");
 }
 
 /** Bytes; asked for with every cgroup that comes, so that the rest is not taken apart. */
 export function readSwapTotal(): number | undefined {
-  const text = peekText("/proc/meminfo") ?? "";
+  const text = tryReadText("/proc/meminfo") ?? "";
   return parseKilobytes(/^SwapTotal:(.*)\n/m.exec(text)?.[1]);
 }
 
 /** Bytes of memory and swap: what the kernel weighs badness against when the machine itself runs out. */
-export function machineCapacity({ total, swapTotal }: Meminfo): number | undefined {
+export function machineOomTotalBytes({ total, swapTotal }: Meminfo): number | undefined {
   return total === undefined || swapTotal === undefined ? undefined : total + swapTotal;
 }
 
@@ -58,7 +58,7 @@ export function machineCapacity({ total, swapTotal }: Meminfo): number | undefin
  */
 export function machineCandidates(
   hierarchy: Hierarchy,
-  capacity: number,
+  oomTotalBytes: number,
   atLeast: number,
 ): Candidate[] {
   const scores = oomScores().filter(({ score }) => score > 0).sort((a, b) => b.score - a.score);
@@ -66,10 +66,10 @@ export function machineCandidates(
   const processes = scores.filter(({ score }) => score >= lowest)
     .map(({ pid }) => readProcess(pid, cgroupOf(pid, hierarchy)))
     .filter((process): process is Process => process !== undefined);
-  return rankVictims(processes, capacity, { pidOneIsInit: inInitialPidNamespace() });
+  return rankVictims(processes, oomTotalBytes, { pidOneIsInit: inInitialPidNamespace() });
 }
 
-function cgroupOf(pid: number, { dialect }: Hierarchy): string {
-  const lines = parseProcCgroup(peekText(`/proc/${pid}/cgroup`) ?? "");
-  return memoryLine(lines, dialect)?.path ?? "/";
+function cgroupOf(pid: number, { version }: Hierarchy): string {
+  const lines = parseProcCgroup(tryReadText(`/proc/${pid}/cgroup`) ?? "");
+  return memoryLine(lines, version)?.path ?? "/";
 }

@@ -4,7 +4,7 @@
  * The closest of `names` by edit distance, closest first; only those within a third of the word's length, and none that
  * is clearly further than the best.
  */
-export function nearest(word: string, names: Iterable<string>, most = 3): string[] {
+export function suggest(word: string, names: Iterable<string>, most = 3): string[] {
   const tolerance = Math.max(1, Math.ceil(word.length / 3));
   const near = [...new Set(names)]
     .map((name) => ({

@@ -6,7 +6,7 @@
 import { statfsSync } from "node:fs";
 import { parseProcCgroup } from "../parse/proc_cgroup.ts";
 import { type Cgroup, openCgroup } from "./cgroup.ts";
-import { exists, listDirectories, peekText } from "./files.ts";
+import { exists, listDirectories, tryReadText } from "./files.ts";
 import { type Hierarchy, memoryLine } from "./hierarchy.ts";
 import { v1 } from "./v1.ts";
 import { v2 } from "./v2.ts";
@@ -15,11 +15,11 @@ import { v2 } from "./v2.ts";
  * The cgroups of all processes but those of this program's own, each once, as seen through /proc/PID/root. Their paths are
  * told as `/proc/PID` of one process in each: in its own namespace it has none but "/".
  */
-export function cgroupsOfProcesses(untouchable: ReadonlySet<number>): Cgroup[] {
+export function cgroupsOfProcesses(protectedPids: ReadonlySet<number>): Cgroup[] {
   const found = new Map<number, Cgroup>();
   for (const name of listDirectories("/proc") ?? []) {
     const pid = Number(name);
-    if (!Number.isInteger(pid) || untouchable.has(pid)) continue;
+    if (!Number.isInteger(pid) || protectedPids.has(pid)) continue;
     const cgroup = cgroupThrough(pid);
     if (cgroup && !found.has(cgroup.inode)) found.set(cgroup.inode, cgroup);
   }
@@ -49,15 +49,15 @@ function cgroupThrough(pid: number): Cgroup | undefined {
     (existsQuietly(`${dir}/cgroup.procs`) || existsQuietly(`${dir}/cgroup.controllers`))
   );
   if (mount === undefined) return undefined;
-  const dialect = existsQuietly(`${mount}/cgroup.controllers`) ? v2 : v1;
-  const line = memoryLine(parseProcCgroup(peekText(`/proc/${pid}/cgroup`) ?? ""), dialect);
+  const version = existsQuietly(`${mount}/cgroup.controllers`) ? v2 : v1;
+  const line = memoryLine(parseProcCgroup(tryReadText(`/proc/${pid}/cgroup`) ?? ""), version);
   // Seen from another cgroup namespace the path leads up and out; then the mount's root is what the process has.
   const path = line === undefined || line.path.startsWith("/..") ? "/" : line.path;
   const dir = [`${mount}${path === "/" ? "" : path}`, mount]
     .find((dir) => isKernels(dir) && holds(dir, pid));
   if (dir === undefined) return undefined;
   const hierarchy: Hierarchy = {
-    dialect,
+    version,
     mount: dir,
     root: `/proc/${pid}`,
     kernel: true,
@@ -71,7 +71,7 @@ function cgroupThrough(pid: number): Cgroup | undefined {
 
 /** cgroup.procs of any mount tells pids as the reader's namespace knows them. */
 function holds(dir: string, pid: number): boolean {
-  return (peekText(`${dir}/cgroup.procs`) ?? "").split("\n").includes(String(pid));
+  return (tryReadText(`${dir}/cgroup.procs`) ?? "").split("\n").includes(String(pid));
 }
 
 function existsQuietly(path: string): boolean {

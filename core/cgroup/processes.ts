@@ -5,10 +5,10 @@ import { parseProcStat } from "../parse/proc_stat.ts";
 import { parseProcStatus, type ProcStatus } from "../parse/proc_status.ts";
 import { wholeLines } from "../parse/whole_lines.ts";
 import type { Process } from "../snapshot.ts";
-import { without } from "./absent.ts";
-import { type Cgroup, isThere, isThreaded, peekControl, readControl, walk } from "./cgroup.ts";
-import { damageOf } from "./damage.ts";
-import { listDirectories, peekText } from "./files.ts";
+import { omitUndefined } from "./absent.ts";
+import { type Cgroup, isThere, isThreaded, readControl, tryReadControl, walk } from "./cgroup.ts";
+import { invalidReason } from "./damage.ts";
+import { listDirectories, tryReadText } from "./files.ts";
 
 /** A last line without its newline may be the beginning of a longer pid, which is somebody else's. */
 function parsePids(text: string): number[] {
@@ -26,24 +26,24 @@ export function pidsOf(cgroup: Cgroup): number[] | undefined {
   return [...new Set(parsePids(text))].filter((pid) => pid > 0).sort((a, b) => a - b);
 }
 
-export interface Population {
+export interface ProcessList {
   /** What vanishes meanwhile is left out, and so is this program, which is gone before anybody reads of it. */
   readonly processes: readonly Process[];
   /** How many there are of which nothing can be told: of another pid namespace, or hidden by /proc's mount option. */
-  readonly unseen: number;
+  readonly hiddenProcesses: number;
   /** Paths of the cgroups that are there and do not say who is in them: how many there are is not known. */
   readonly unread: readonly string[];
 }
 
-export function populationOf(cgroup: Cgroup): Population {
+export function listProcesses(cgroup: Cgroup): ProcessList {
   const processes: Process[] = [];
   const unread: string[] = [];
-  let unseen = 0;
+  let hiddenProcesses = 0;
   for (const each of walk(cgroup)) {
-    const text = peekControl(each, "cgroup.procs");
-    const isWhole = text !== undefined && damageOf("cgroup.procs", text) === undefined;
+    const text = tryReadControl(each, "cgroup.procs");
+    const isWhole = text !== undefined && invalidReason("cgroup.procs", text) === undefined;
     if (!isWhole && isThere(each) && !isThreaded(each)) unread.push(each.path);
-    const readPids = () => parsePids(peekControl(each, "cgroup.procs") ?? "");
+    const readPids = () => parsePids(tryReadControl(each, "cgroup.procs") ?? "");
     const missing: number[] = [];
     for (const pid of new Set(parsePids(text ?? ""))) {
       if (pid === Deno.pid) continue;
@@ -52,23 +52,25 @@ export function populationOf(cgroup: Cgroup): Population {
       else missing.push(pid);
     }
     // One that ended meanwhile is in the file no longer, one that is only hidden still is.
-    if (missing.length > 0) unseen += readPids().filter((pid) => missing.includes(pid)).length;
+    if (missing.length > 0) {
+      hiddenProcesses += readPids().filter((pid) => missing.includes(pid)).length;
+    }
   }
-  return { processes, unseen, unread };
+  return { processes, hiddenProcesses, unread };
 }
 
 /** `undefined` when the process is gone. What may not be read of it is absent. */
 export function readProcess(pid: number, cgroup: string): Process | undefined {
-  const stat = parseProcStat(peekText(`/proc/${pid}/stat`) ?? "");
+  const stat = parseProcStat(tryReadText(`/proc/${pid}/stat`) ?? "");
   if (stat === undefined) return undefined;
-  const status = parseProcStatus(peekText(`/proc/${pid}/status`) ?? "");
+  const status = parseProcStatus(tryReadText(`/proc/${pid}/status`) ?? "");
   const memory = stat.state === "Z" && status.rss === undefined ? memoryOfThreads(pid) : status;
-  return without({
+  return omitUndefined({
     pid,
     startTime: stat.startTime,
     comm: stat.comm,
     state: stat.state,
-    cmdline: parseCmdline(peekText(`/proc/${pid}/cmdline`) ?? ""),
+    cmdline: parseCmdline(tryReadText(`/proc/${pid}/cmdline`) ?? ""),
     nsPids: status.nsPids,
     rss: memory.rss,
     swap: memory.swap,
@@ -90,14 +92,14 @@ export function readCandidate(
   cgroup: string,
   withCmdline: boolean,
 ): Process | undefined {
-  const text = peekText(`/proc/${pid}/status`);
+  const text = tryReadText(`/proc/${pid}/status`);
   if (text === undefined) return undefined;
   const status = parseProcStatus(text);
   const oomScoreAdj = readNumber(pid, "oom_score_adj");
-  const cmdline = withCmdline ? peekText(`/proc/${pid}/cmdline`) : "";
+  const cmdline = withCmdline ? tryReadText(`/proc/${pid}/cmdline`) : "";
   if (oomScoreAdj === undefined || cmdline === undefined) return undefined;
   const memory = status.state === "Z" && status.rss === undefined ? memoryOfThreads(pid) : status;
-  return without({
+  return omitUndefined({
     pid,
     startTime: 0n,
     comm: status.name ?? "",
@@ -119,13 +121,13 @@ export function oomScoreAdjOf(pid: number): number | undefined {
 
 /** Empty for a kernel thread, and for what is gone. */
 export function commandLineOf(pid: number): string[] {
-  return parseCmdline(peekText(`/proc/${pid}/cmdline`) ?? "");
+  return parseCmdline(tryReadText(`/proc/${pid}/cmdline`) ?? "");
 }
 
 /** When the main thread has ended before the others it is a zombie without memory, and theirs is what counts. */
 function memoryOfThreads(pid: number): Pick<ProcStatus, "rss" | "swap" | "pageTables"> {
   for (const tid of listDirectories(`/proc/${pid}/task`) ?? []) {
-    const status = parseProcStatus(peekText(`/proc/${pid}/task/${tid}/status`) ?? "");
+    const status = parseProcStatus(tryReadText(`/proc/${pid}/task/${tid}/status`) ?? "");
     if (status.rss !== undefined) return status;
   }
   return {};
@@ -133,7 +135,7 @@ function memoryOfThreads(pid: number): Pick<ProcStatus, "rss" | "swap" | "pageTa
 
 /** Nothing where the line has no end: half of oom_score_adj -1000, which spares a process, is -100, which does not. */
 function readNumber(pid: number, file: string): number | undefined {
-  const text = peekText(`/proc/${pid}/${file}`);
+  const text = tryReadText(`/proc/${pid}/${file}`);
   return text !== undefined && /^-?\d{1,20}\n$/.test(text) ? Number(text) : undefined;
 }
 

@@ -7,23 +7,23 @@ import {
   ancestorsOf,
   type Cgroup,
   childrenOf,
-  peekControl,
-  peekReader,
   readCounters,
+  tryReadControl,
+  tryReader,
   walk,
 } from "./cgroup.ts";
-import { canOpen, canWatch, peekText } from "./files.ts";
+import { canOpen, canWatch, tryReadText } from "./files.ts";
 import { readMeminfo } from "./machine.ts";
 
-export interface Rehearsal {
+export interface RequirementCheck {
   readonly verdict: Verdict;
   /** What was found, and where. */
   readonly message: string;
 }
 
-const ok = (message: string): Rehearsal => ({ verdict: "ok", message });
-const notOk = (message: string): Rehearsal => ({ verdict: "not_ok", message });
-const unknown = (message: string): Rehearsal => ({ verdict: "unknown", message });
+const ok = (message: string): RequirementCheck => ({ verdict: "ok", message });
+const notOk = (message: string): RequirementCheck => ({ verdict: "not_ok", message });
+const unknown = (message: string): RequirementCheck => ({ verdict: "unknown", message });
 
 /** What can be required, in the order in which it is checked and explained. */
 export const REQUIREMENTS = {
@@ -41,16 +41,16 @@ export const REQUIREMENTS = {
 
 export type Requirement = keyof typeof REQUIREMENTS;
 
-export function rehearse(requirement: Requirement, cgroup: Cgroup): Rehearsal {
+export function checkRequirements(requirement: Requirement, cgroup: Cgroup): RequirementCheck {
   return REHEARSALS[requirement](cgroup);
 }
 
-const isVersion = (wanted: 1 | 2) => ({ hierarchy: { dialect, mount } }: Cgroup) => {
-  const found = `the memory controller is in hierarchy v${dialect.version}, at ${mount}`;
-  return dialect.version === wanted ? ok(found) : notOk(found);
+const isVersion = (requested: 1 | 2) => ({ hierarchy: { version, mount } }: Cgroup) => {
+  const found = `the memory controller is in hierarchy v${version.number}, at ${mount}`;
+  return version.number === requested ? ok(found) : notOk(found);
 };
 
-const REHEARSALS: Readonly<Record<Requirement, (cgroup: Cgroup) => Rehearsal>> = {
+const REHEARSALS: Readonly<Record<Requirement, (cgroup: Cgroup) => RequirementCheck>> = {
   limit(cgroup) {
     const { limit, certain, unreadable } = readAncestry(cgroup);
     if (limit.bytes !== Infinity) {
@@ -64,9 +64,11 @@ const REHEARSALS: Readonly<Record<Requirement, (cgroup: Cgroup) => Rehearsal>> =
   },
 
   psi(cgroup) {
-    const isOwn = cgroup.hierarchy.dialect.version === 2;
+    const isOwn = cgroup.hierarchy.version.number === 2;
     const path = isOwn ? `${cgroup.dir}/memory.pressure` : "/proc/pressure/memory";
-    return parsePressure((isOwn ? peekControl(cgroup, "memory.pressure") : peekText(path)) ?? "")
+    return parsePressure(
+        (isOwn ? tryReadControl(cgroup, "memory.pressure") : tryReadText(path)) ?? "",
+      )
       ? ok(`${path} is there`)
       : notOk(`${path} tells nothing: PSI is not built in, or needs psi=1 on the command line`);
   },
@@ -74,8 +76,8 @@ const REHEARSALS: Readonly<Record<Requirement, (cgroup: Cgroup) => Rehearsal>> =
   v1: isVersion(1),
   v2: isVersion(2),
 
-  notify({ dir, hierarchy: { dialect } }) {
-    if (dialect.version === 2) {
+  notify({ dir, hierarchy: { version } }) {
+    if (version.number === 2) {
       const path = `${dir}/memory.events`;
       const refused = canWatch(path);
       return refused === undefined
@@ -83,7 +85,7 @@ const REHEARSALS: Readonly<Record<Requirement, (cgroup: Cgroup) => Rehearsal>> =
         : notOk(`${path}: ${refused}`);
     }
     // Real-time kernels refuse v1's notifications: kernel, mm/memcontrol-v1.c, memcg_write_event_control.
-    if (peekText("/sys/kernel/realtime")?.trim() === "1") {
+    if (tryReadText("/sys/kernel/realtime")?.trim() === "1") {
       return notOk("a real-time kernel has no v1 notifications");
     }
     const path = `${dir}/cgroup.event_control`;
@@ -96,8 +98,8 @@ const REHEARSALS: Readonly<Record<Requirement, (cgroup: Cgroup) => Rehearsal>> =
     return refused === undefined ? ok("/dev/kmsg may be read") : notOk(refused);
   },
 
-  write({ dir, hierarchy: { dialect } }) {
-    const path = `${dir}/${dialect.limitFile}`;
+  write({ dir, hierarchy: { version } }) {
+    const path = `${dir}/${version.limitFile}`;
     const refused = canOpen(path, { write: true });
     return refused === undefined ? ok(`${path} may be written`) : notOk(refused);
   },
@@ -107,14 +109,14 @@ const REHEARSALS: Readonly<Record<Requirement, (cgroup: Cgroup) => Rehearsal>> =
     if (swapTotal === undefined) return unknown("/proc/meminfo does not tell of swap");
     if (swapTotal === 0) return ok("the machine has no swap");
     const barred = [cgroup, ...ancestorsOf(cgroup)].find((each) => {
-      const { limits } = each.hierarchy.dialect.snapshot(peekReader(each));
+      const { limits } = each.hierarchy.version.snapshot(tryReader(each));
       return limits.swap === 0 || (limits.memsw !== undefined && limits.memsw === limits.max);
     });
     return barred ? ok(`${barred.path} may not swap`) : notOk("the machine has swap, and no limit");
   },
 
   killer(cgroup) {
-    const snapshot = cgroup.hierarchy.dialect.snapshot(peekReader(cgroup));
+    const snapshot = cgroup.hierarchy.version.snapshot(tryReader(cgroup));
     return snapshot.oomKillDisabled
       ? notOk(`oom_kill_disable is set${snapshot.underOom ? ", and tasks are waiting now" : ""}`)
       : ok("the kernel's OOM killer is on");

@@ -4,11 +4,11 @@ import { resolve as resolvePath } from "node:path";
 import { OomkitError, shortened } from "../errors.ts";
 import { parseProcCgroup } from "../parse/proc_cgroup.ts";
 import { type Cgroup, openCgroup, walk } from "./cgroup.ts";
-import { exists, listDirectories, peekText, readText, realPath } from "./files.ts";
+import { exists, listDirectories, readText, realPath, tryReadText } from "./files.ts";
 import { globBase, globDepth, globToRegExp, isGlob } from "./glob.ts";
 import { directoryOf, type Hierarchy, join, memoryLine, pathOf, relativeTo } from "./hierarchy.ts";
 import { identify, unitPath } from "./identity.ts";
-import { nearest } from "./nearest.ts";
+import { suggest } from "./nearest.ts";
 import { pidsOf } from "./processes.ts";
 
 const UNIT = /\.(service|slice|scope|socket|mount|swap)$/;
@@ -167,7 +167,7 @@ function byPid(hierarchy: Hierarchy, text: string): Cgroup {
   if (lines === undefined) {
     throw new OomkitError(`cannot resolve target "${target}": there is no such process`);
   }
-  const line = memoryLine(parseProcCgroup(lines), hierarchy.dialect);
+  const line = memoryLine(parseProcCgroup(lines), hierarchy.version);
   const cgroup = hierarchy.shifted || !hierarchy.kernel
     ? holderOf(hierarchy, Number(text))
     : line && !line.deleted
@@ -236,7 +236,9 @@ function byIdentity(
 }
 
 function byRuncName(hierarchy: Hierarchy, name: string): Cgroup | undefined {
-  const text = /^[\w+.-]+$/.test(name) ? peekText(`${RUNC_STATE}/${name}/state.json`) : undefined;
+  const text = /^[\w+.-]+$/.test(name)
+    ? tryReadText(`${RUNC_STATE}/${name}/state.json`)
+    : undefined;
   if (text === undefined) return undefined;
   try {
     const paths: Record<string, string> = JSON.parse(text).cgroup_paths ?? {};
@@ -272,7 +274,7 @@ function unknown(hierarchy: Hierarchy, target: string): never {
   }
   const near = /^\d{1,10}$/.test(target) && exists(`/proc/${target}`)
     ? [`pid:${target}`]
-    : nearest(word, names.keys()).map((name) => names.get(name)!);
+    : suggest(word, names.keys()).map((name) => names.get(name)!);
   throw new OomkitError(
     `cannot resolve target "${
       shortened(target)

@@ -2,14 +2,14 @@
 
 import type { Snapshot } from "../snapshot.ts";
 import { parseBytes } from "../parse/numbers.ts";
-import { type Cgroup, childrenOf, isThere, peekReader } from "./cgroup.ts";
+import { type Cgroup, childrenOf, isThere, tryReader } from "./cgroup.ts";
 
-export interface Branch {
+export interface CgroupTree {
   readonly cgroup: Cgroup;
   /** 0 for the cgroup that was asked for. */
   readonly depth: number;
   readonly snapshot: Snapshot;
-  readonly children: readonly Branch[];
+  readonly children: readonly CgroupTree[];
   /** Children that `top` left out, the smallest; none of them when `depth` was reached. */
   readonly leftOut: number;
 }
@@ -25,13 +25,13 @@ export function readSubtree(
   cgroup: Cgroup,
   options: { readonly depth: number; readonly top: number; readonly look?: () => void },
   depth = 0,
-): Branch | undefined {
+): CgroupTree | undefined {
   options.look?.();
-  const snapshot = cgroup.hierarchy.dialect.snapshot(peekReader(cgroup));
+  const snapshot = cgroup.hierarchy.version.snapshot(tryReader(cgroup));
   const children = depth < options.depth ? bySize(childrenOf(cgroup)) : [];
   const shown = children.slice(0, options.top)
     .map((child) => readSubtree(child, options, depth + 1))
-    .filter((branch) => branch !== undefined);
+    .filter((subtree) => subtree !== undefined);
   if (!isThere(cgroup)) return undefined;
   const leftOut = Math.max(0, children.length - options.top);
   return { cgroup, depth, snapshot, children: shown, leftOut };
@@ -46,11 +46,11 @@ function bySize(cgroups: readonly Cgroup[]): Cgroup[] {
 }
 
 function usageOf(cgroup: Cgroup): number | undefined {
-  return parseBytes(peekReader(cgroup)(cgroup.hierarchy.dialect.usageFile));
+  return parseBytes(tryReader(cgroup)(cgroup.hierarchy.version.usageFile));
 }
 
 /** In the order in which they are shown: each before what is beneath it. */
-export function* flatten(branch: Branch): Generator<Branch> {
-  yield branch;
-  for (const child of branch.children) yield* flatten(child);
+export function* flatten(subtree: CgroupTree): Generator<CgroupTree> {
+  yield subtree;
+  for (const child of subtree.children) yield* flatten(child);
 }

@@ -3,14 +3,14 @@
 import { parseKeyed } from "../parse/keyed.ts";
 import { parseBytes, parseCount } from "../parse/numbers.ts";
 import type { Counters } from "../snapshot.ts";
-import { without } from "./absent.ts";
-import type { Dialect, ReadFile } from "./dialect.ts";
+import { omitUndefined } from "./absent.ts";
+import type { CgroupVersion, ReadFile } from "./dialect.ts";
 
 /** v1 counts only for the cgroup itself, and does not count OOMs at all: it only notifies about them. */
 function readCounters(read: ReadFile): { local: Counters; subtree: Counters } {
   const control = parseKeyed(read("memory.oom_control") ?? "");
   return {
-    local: without({
+    local: omitUndefined({
       max: limitHits(read),
       oomKill: parseCount(control.get("oom_kill")),
     }),
@@ -32,8 +32,8 @@ function flag(value: string | undefined): boolean | undefined {
   return value === "1" ? true : value === "0" ? false : undefined;
 }
 
-export const v1: Dialect = {
-  version: 1,
+export const v1: CgroupVersion = {
+  number: 1,
   usageFile: "memory.usage_in_bytes",
   peakFile: "memory.max_usage_in_bytes",
   limitFile: "memory.limit_in_bytes",
@@ -45,15 +45,15 @@ export const v1: Dialect = {
     const control = parseKeyed(read("memory.oom_control") ?? "");
     // Usage is that of the subtree, so the parts are too: the `total_` rows, without which there is no hierarchy.
     const bytes = (key: string) => parseBytes(stat.get(`total_${key}`) ?? stat.get(key));
-    return without({
+    return omitUndefined({
       usage: parseBytes(read("memory.usage_in_bytes")),
       peak: parseBytes(read("memory.max_usage_in_bytes")),
-      limits: without({
+      limits: omitUndefined({
         max: parseBytes(read("memory.limit_in_bytes")),
         soft: parseBytes(read("memory.soft_limit_in_bytes")),
         memsw: parseBytes(read("memory.memsw.limit_in_bytes")),
       }),
-      stats: without({
+      stats: omitUndefined({
         // v1's `rss` is what v2 calls `anon`: anonymous memory and swap cache, not the sum of resident sets.
         anon: bytes("rss"),
         file: bytes("cache"),

@@ -4,12 +4,12 @@ import { parseKeyed } from "../parse/keyed.ts";
 import { parseBytes, parseCount } from "../parse/numbers.ts";
 import { parsePressure } from "../parse/pressure.ts";
 import type { Counters } from "../snapshot.ts";
-import type { Dialect, PsiTrigger, ReadFile } from "./dialect.ts";
-import { without } from "./absent.ts";
+import type { CgroupVersion, PsiTrigger, ReadFile } from "./dialect.ts";
+import { omitUndefined } from "./absent.ts";
 
 function counters(text: string | undefined): Counters {
   const events = parseKeyed(text ?? "");
-  return without({
+  return omitUndefined({
     max: parseCount(events.get("max")),
     high: parseCount(events.get("high")),
     oom: parseCount(events.get("oom")),
@@ -28,8 +28,8 @@ function flag(text: string | undefined): boolean | undefined {
   return value === "1" ? true : value === "0" ? false : undefined;
 }
 
-export const v2: Dialect = {
-  version: 2,
+export const v2: CgroupVersion = {
+  number: 2,
   usageFile: "memory.current",
   peakFile: "memory.peak",
   limitFile: "memory.max",
@@ -39,17 +39,17 @@ export const v2: Dialect = {
   snapshot(read) {
     const stat = parseKeyed(read("memory.stat") ?? "");
     const bytes = (key: string) => parseBytes(stat.get(key));
-    return without({
+    return omitUndefined({
       usage: parseBytes(read("memory.current")),
       peak: parseBytes(read("memory.peak")),
-      limits: without({
+      limits: omitUndefined({
         max: parseBytes(read("memory.max")),
         high: parseBytes(read("memory.high")),
         low: parseBytes(read("memory.low")),
         min: parseBytes(read("memory.min")),
         swap: parseBytes(read("memory.swap.max")),
       }),
-      stats: without({
+      stats: omitUndefined({
         anon: bytes("anon"),
         file: bytes("file"),
         shmem: bytes("shmem"),

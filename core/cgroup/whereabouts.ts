@@ -1,7 +1,7 @@
 /** Where a process is that is about to be gone. */
 
 import { parseProcCgroup } from "../parse/proc_cgroup.ts";
-import { peekText } from "./files.ts";
+import { tryReadText } from "./files.ts";
 import { type Hierarchy, inInitialPidNamespace, memoryLine } from "./hierarchy.ts";
 
 /**
@@ -10,15 +10,15 @@ import { type Hierarchy, inInitialPidNamespace, memoryLine } from "./hierarchy.t
  *
  * @param comm as the kernel had it, lest the pid is another's by now.
  */
-export function whereaboutsOf(
+export function cgroupOfKilled(
   pid: number,
   comm: string,
-  { dialect }: Pick<Hierarchy, "dialect">,
+  { version }: Pick<Hierarchy, "version">,
 ): string | undefined {
   if (!inInitialPidNamespace()) return undefined;
-  const line = memoryLine(parseProcCgroup(peekText(`/proc/${pid}/cgroup`) ?? ""), dialect);
+  const line = memoryLine(parseProcCgroup(tryReadText(`/proc/${pid}/cgroup`) ?? ""), version);
   if (line === undefined || line.deleted) return undefined;
   // On v1 who has begun to exit is told to be in the root (kernel, proc_cgroup_show).
   if (line.path === "/") return undefined;
-  return peekText(`/proc/${pid}/comm`) === `${comm}\n` ? line.path : undefined;
+  return tryReadText(`/proc/${pid}/comm`) === `${comm}\n` ? line.path : undefined;
 }

@@ -3,8 +3,8 @@
 import { type Cgroup, isThere } from "../cgroup/cgroup.ts";
 import type { EpollSet } from "../kernel/epoll.ts";
 import { SystemCallError } from "../kernel/libc.ts";
-import { type Bounds, earlyMark } from "../policy/bounds.ts";
-import { armMeanwhile } from "../watch/arm.ts";
+import { type LevelBytes, notificationThreshold } from "../policy/bounds.ts";
+import { armAsync } from "../watch/arm.ts";
 import { reasonOf, shortageOf } from "../watch/describe.ts";
 
 export interface ArmedEventfd {
@@ -23,8 +23,8 @@ const AT_ONCE = 16;
  */
 export function createArming(
   epoll: EpollSet,
-  refuse: (cgroup: Cgroup, wanted: string, using: string, reason: string) => void,
-): (cgroup: Cgroup, bounds: Bounds, isDeadly: boolean) => Promise<ArmedEventfd[]> {
+  reportFallback: (cgroup: Cgroup, requested: string, fallback: string, reason: string) => void,
+): (cgroup: Cgroup, levelBytes: LevelBytes, kills: boolean) => Promise<ArmedEventfd[]> {
   let nextToken = 1;
   let underway = 0;
   let isShort = false;
@@ -32,12 +32,12 @@ export function createArming(
 
   const armOne = async (
     cgroup: Cgroup,
-    trigger: Parameters<typeof armMeanwhile>[1],
+    trigger: Parameters<typeof armAsync>[1],
   ): Promise<ArmedEventfd[]> => {
     const token = nextToken++;
     const isHint = trigger.tells === "pressure";
     try {
-      const { disarm } = await armMeanwhile(cgroup, trigger, token, { epoll });
+      const { disarm } = await armAsync(cgroup, trigger, token, { epoll });
       return [{ token, disarm, isHint }];
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
@@ -45,22 +45,22 @@ export function createArming(
       const isKnown = isShort;
       isShort ||= shortageOf(error) !== undefined;
       if (!isHint && !isKnown && isThere(cgroup)) {
-        refuse(cgroup, "a notification at the threshold", "a poll", reasonOf(error));
+        reportFallback(cgroup, "a notification at the threshold", "a poll", reasonOf(error));
       }
       return [];
     }
   };
 
-  return async (cgroup, { warn, critical, threshold }, isDeadly) => {
-    const { dialect } = cgroup.hierarchy;
-    if (!dialect.notifiesThresholds) return [];
+  return async (cgroup, { warn, critical, imminent }, kills) => {
+    const { version } = cgroup.hierarchy;
+    if (!version.notifiesThresholds) return [];
     if (underway >= AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve));
     underway += 1;
     try {
-      const early = isDeadly ? [earlyMark(threshold, navigator.hardwareConcurrency)] : [];
-      const thresholds = [...new Set([threshold, ...early, critical, warn])];
-      const pressure = isDeadly ? [{ level: "low", mode: "local" } as const] : [];
-      const triggers = dialect.triggers({ thresholds, pressure, psi: [] }).flatMap((trigger) =>
+      const early = kills ? [notificationThreshold(imminent, navigator.hardwareConcurrency)] : [];
+      const thresholds = [...new Set([imminent, ...early, critical, warn])];
+      const pressure = kills ? [{ level: "low", mode: "local" } as const] : [];
+      const triggers = version.triggers({ thresholds, pressure, psi: [] }).flatMap((trigger) =>
         trigger.kind === "eventfd" && trigger.tells !== "oom" ? [trigger] : []
       );
       const all: ArmedEventfd[] = [];

@@ -1,214 +1,243 @@
 /** What was struck, until it is known what became of it. */
 
-import { pidsAt } from "../act/held.ts";
-import { pausedProcess, type Pauses } from "../act/pauses.ts";
-import { isEmpty, SIGCONT, SIGKILL, SIGSTOP, SIGTERM, strikeAll } from "../act/strike.ts";
+import { pidsInCgroup } from "../act/held.ts";
+import { suspendedProcess, type SuspensionLog } from "../act/pauses.ts";
+import { isEmpty, killCgroup, SIGCONT, SIGKILL, SIGSTOP, SIGTERM } from "../act/strike.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { hasEnded, releaseMemory, signalPidfd } from "../kernel/process.ts";
-import { type Pick, release } from "./aim.ts";
-import { sparedBy, wholeOf } from "./casualties.ts";
-import type { Blow, Message, Weighed } from "./messages.ts";
-import type { Deed } from "./plan.ts";
-import { headOf, type OpenBlow, type Ward } from "./ward.ts";
+import { releaseVictim, type Victim } from "./aim.ts";
+import { excludedPids, killScopeOf } from "./casualties.ts";
+import type { KillReport, Report, ScoredProcess } from "./messages.ts";
+import type { KillAction } from "./plan.ts";
+import { type CgroupState, type PendingKill, reportHead } from "./ward.ts";
 
-export interface Blows {
+export interface PendingKills {
   /** @param struckAfter milliseconds since `now`. */
   open(
-    ward: Ward,
+    state: CgroupState,
     now: number,
-    pick: Pick,
-    deed: Deed,
+    victim: Victim,
+    killAction: KillAction,
     signal: number,
-    struckAfter: number,
+    signalLatencyMs: number,
   ): void;
-  isAlive(ward: Ward, open: OpenBlow, now: number): boolean;
+  isAlive(state: CgroupState, open: PendingKill, now: number): boolean;
   /** Strikes what has not died yet once more, where that helps, and lets those go on that were paused for long enough. */
-  keepAt(ward: Ward, now: number): void;
+  repeatKill(state: CgroupState, now: number): void;
   /**
    * Stops who allocates beside the victim, until its memory is free: it takes milliseconds, in which they would meet the
    * limit, and the kernel would take one of them too.
    *
    * @param present the pids that are in the victim's cgroup.
    */
-  pauseOthers(ward: Ward, victim: Pick, present: ReadonlySet<number>, now: number): void;
+  suspendOthers(
+    state: CgroupState,
+    victim: Victim,
+    present: ReadonlySet<number>,
+    now: number,
+  ): void;
   /** Tells that it did not work. */
-  giveUp(ward: Ward, open: OpenBlow, reason: string): void;
+  markSurvived(state: CgroupState, open: PendingKill, reason: string): void;
   /** Tells that nobody could be struck. */
   fail(
-    ward: Ward,
+    state: CgroupState,
     now: number,
-    deed: Deed,
-    why: { readonly reason: string; readonly candidates: readonly Weighed[] },
+    killAction: KillAction,
+    why: { readonly reason: string; readonly candidates: readonly ScoredProcess[] },
   ): void;
   /** Lets go of the aim; what is struck stays held until it is told of. */
-  loosen(ward: Ward): void;
+  dropSelection(state: CgroupState): void;
   /** Tells of everything that is open, and lets go of it. The aim at the others stays. */
-  abandon(ward: Ward, now: number): void;
+  cancel(state: CgroupState, now: number): void;
 }
 
 /** Rounds over a cgroup that does not get empty before its processes are stopped first. */
-const FREEZE_AFTER = 2;
+const ROUNDS_BEFORE_FREEZE = 2;
 /** A gigabyte is free after 50 ms. */
-const LONGEST_PAUSE_MS = 200;
+const MAX_SUSPENSION_MS = 200;
 
-export function createBlows(say: (message: Message) => void, pauses: Pauses): Blows {
-  const isAlive = (ward: Ward, open: OpenBlow, now: number): boolean => {
-    if (open.diedAfter !== undefined) return false;
-    const whole = wholeOf(open.pick, open.blow.deed);
-    const isOver = whole
-      ? isEmpty(whole, sparedBy(open.pick, open.blow.deed, ward.orders))
-      : hasEnded(open.pick.pidfd);
+export function createPendingKills(
+  report: (message: Report) => void,
+  suspensions: SuspensionLog,
+): PendingKills {
+  const isAlive = (state: CgroupState, open: PendingKill, now: number): boolean => {
+    if (open.exitLatencyMs !== undefined) return false;
+    const killScope = killScopeOf(open.victim, open.kill.killAction);
+    const isOver = killScope
+      ? isEmpty(killScope, excludedPids(open.victim, open.kill.killAction, state.policy))
+      : hasEnded(open.victim.pidfd);
     if (!isOver) return true;
-    open.diedAfter = now - open.since;
+    open.exitLatencyMs = now - open.since;
     return false;
   };
 
-  const resume = (ward: Ward) => {
-    const paused = ward.paused.splice(0);
-    for (const { pick } of paused) {
-      send(pick.pidfd, SIGCONT);
-      const isHeld = ward.aim?.picks.includes(pick) ||
-        ward.blows.some((open) => open.pick === pick);
-      if (!isHeld) release(pick);
+  const resume = (state: CgroupState) => {
+    const suspended = state.suspended.splice(0);
+    for (const { victim } of suspended) {
+      send(victim.pidfd, SIGCONT);
+      const isHeld = state.selection?.victims.includes(victim) ||
+        state.pendingKills.some((open) => open.victim === victim);
+      if (!isHeld) releaseVictim(victim);
     }
-    if (paused.length > 0) pauses.end(paused.map(({ record }) => record));
+    if (suspended.length > 0) suspensions.end(suspended.map(({ record }) => record));
   };
 
-  const describe = (
-    ward: Ward,
-    deed: Deed,
-    rest: Pick_<Blow, "signal" | "victim" | "container" | "struckAfter">,
-  ): OpenBlow["blow"] => {
-    const { level } = ward.engagement!;
+  const describeKill = (
+    state: CgroupState,
+    killAction: KillAction,
+    rest: Pick<KillReport, "signal" | "victim" | "killedCgroup" | "signalLatencyMs">,
+  ): PendingKill["kill"] => {
+    const { level } = state.killCycle!;
     return {
-      deed,
+      killAction,
       level,
-      candidates: ward.aim?.candidates ?? [],
-      before: ward.usage,
-      limit: ward.terms.limit,
-      threshold: ward.terms.bounds[level],
-      stat: ward.stat,
+      candidates: state.selection?.candidates ?? [],
+      before: state.usage,
+      limit: state.settings.limit,
+      levelBytes: state.settings.levelBytes[level],
+      stat: state.stat,
       ...rest,
     };
   };
 
-  const tell = (ward: Ward, open: OpenBlow, outcome: Blow["outcome"], reason?: string) => {
-    const { blow, diedAfter } = open;
-    const freedAfter = diedAfter === undefined ? undefined : performance.now() - open.since;
-    const rest = { after: ward.usage, diedAfter, freedAfter, outcome, reason };
-    say({ say: "blow", ...headOf(ward), blow: { ...blow, ...rest } });
+  const reportKill = (
+    state: CgroupState,
+    open: PendingKill,
+    outcome: KillReport["outcome"],
+    reason?: string,
+  ) => {
+    const { kill, exitLatencyMs } = open;
+    const freeLatencyMs = exitLatencyMs === undefined ? undefined : performance.now() - open.since;
+    const rest = { after: state.usage, exitLatencyMs, freeLatencyMs, outcome, reason };
+    report({ type: "kill", ...reportHead(state), kill: { ...kill, ...rest } });
   };
 
-  const loosen = (ward: Ward) => {
-    const kept = new Set([...ward.blows, ...ward.paused].map(({ pick }) => pick));
-    ward.aim?.close((pick) => !kept.has(pick));
-    ward.aim = undefined;
+  const dropSelection = (state: CgroupState) => {
+    const kept = new Set([...state.pendingKills, ...state.suspended].map(({ victim }) => victim));
+    state.selection?.close((victim) => !kept.has(victim));
+    state.selection = undefined;
   };
 
   return {
     isAlive,
-    loosen,
-    open(ward, now, pick, deed, signal, struckAfter) {
-      const open: OpenBlow = {
-        pick,
+    dropSelection,
+    open(state, now, victim, killAction, signal, signalLatencyMs) {
+      const open: PendingKill = {
+        victim,
         since: now,
-        blow: describe(ward, deed, {
+        kill: describeKill(state, killAction, {
           signal: nameOf(signal),
-          victim: pick.weighed,
-          container: wholeOf(pick, deed)?.path,
-          struckAfter,
+          victim: victim.scored,
+          killedCgroup: killScopeOf(victim, killAction)?.path,
+          signalLatencyMs,
         }),
         rounds: 1,
-        diedAfter: undefined,
+        exitLatencyMs: undefined,
       };
-      ward.blows.push(open);
-      if (!ward.orders.dryRun) {
-        if (signal === SIGKILL) releaseMemory(pick.pidfd);
+      state.pendingKills.push(open);
+      if (!state.policy.dryRun) {
+        if (signal === SIGKILL) releaseMemory(victim.pidfd);
         return;
       }
-      tell(ward, open, "would");
-      ward.blows = [];
-      ward.engagement = undefined;
-      release(pick);
-      ward.aim?.close((each) => each !== pick);
-      ward.aim = undefined;
+      reportKill(state, open, "dry_run");
+      state.pendingKills = [];
+      state.killCycle = undefined;
+      releaseVictim(victim);
+      state.selection?.close((each) => each !== victim);
+      state.selection = undefined;
     },
 
-    keepAt(ward, now) {
-      if (ward.paused.length > 0 && now - ward.pausedAt > LONGEST_PAUSE_MS) resume(ward);
-      const last = ward.blows.at(-1);
-      const whole = last && wholeOf(last.pick, last.blow.deed);
-      if (!last || !whole || last.blow.signal === "SIGTERM" || !isAlive(ward, last, now)) return;
+    repeatKill(state, now) {
+      if (state.suspended.length > 0 && now - state.suspendedAt > MAX_SUSPENSION_MS) resume(state);
+      const last = state.pendingKills.at(-1);
+      const killScope = last && killScopeOf(last.victim, last.kill.killAction);
+      if (!last || !killScope || last.kill.signal === "SIGTERM" || !isAlive(state, last, now)) {
+        return;
+      }
       last.rounds += 1;
-      const spared = sparedBy(last.pick, last.blow.deed, ward.orders);
-      strikeAll(whole, SIGKILL, false, spared, last.rounds > FREEZE_AFTER && pauses);
+      const excluded = excludedPids(last.victim, last.kill.killAction, state.policy);
+      killCgroup(
+        killScope,
+        SIGKILL,
+        false,
+        excluded,
+        last.rounds > ROUNDS_BEFORE_FREEZE && suspensions,
+      );
     },
 
-    pauseOthers(ward, victim, present, now) {
-      if (ward.orders.dryRun) return;
-      const others = (ward.aim?.picks ?? []).filter((pick) =>
-        pick !== victim && !pick.isStopped && !ward.paused.some((paused) => paused.pick === pick) &&
-        !ward.blows.some((open) => open.pick === pick)
+    suspendOthers(state, victim, present, now) {
+      if (state.policy.dryRun) return;
+      const others = (state.selection?.victims ?? []).filter((victim) =>
+        victim !== victim && !victim.isStopped && !state.suspended.some((suspended) =>
+          suspended.victim === victim
+        ) &&
+        !state.pendingKills.some((open) => open.victim === victim)
       );
-      const homes = new Map([[victim.weighed.cgroup, present]]);
-      const meant = others.filter((pick) => {
-        const { cgroup } = pick.weighed;
-        const pids = homes.get(cgroup) ?? pidsAt(pick.home);
+      const homes = new Map([[victim.scored.cgroup, present]]);
+      const meant = others.filter((victim) => {
+        const { cgroup } = victim.scored;
+        const pids = homes.get(cgroup) ?? pidsInCgroup(victim.cgroupFd);
         homes.set(cgroup, pids);
-        return pids.has(pick.pid);
-      }).map((pick) => ({
-        pick,
-        record: pausedProcess(pick.home.path, pick.pid),
+        return pids.has(victim.pid);
+      }).map((victim) => ({
+        victim,
+        record: suspendedProcess(victim.cgroupFd.path, victim.pid),
       }));
       if (meant.length === 0) return;
-      pauses.begin(meant.map(({ record }) => record));
-      for (const each of meant) send(each.pick.pidfd, SIGSTOP);
-      ward.paused.push(...meant);
-      ward.pausedAt = now;
+      suspensions.begin(meant.map(({ record }) => record));
+      for (const each of meant) send(each.victim.pidfd, SIGSTOP);
+      state.suspended.push(...meant);
+      state.suspendedAt = now;
     },
 
-    giveUp(ward, open, reason) {
-      tell(ward, open, "alive", reason);
-      ward.blows = ward.blows.filter((each) => each !== open);
+    markSurvived(state, open, reason) {
+      reportKill(state, open, "survived", reason);
+      state.pendingKills = state.pendingKills.filter((each) => each !== open);
     },
 
-    fail(ward, now, deed, why) {
-      const blow = describe(ward, deed, {
-        signal: nameOf(ward.orders.patience.grace > 0 ? SIGTERM : SIGKILL),
+    fail(state, now, killAction, why) {
+      const kill = describeKill(state, killAction, {
+        signal: nameOf(state.policy.timeouts.graceMs > 0 ? SIGTERM : SIGKILL),
         victim: undefined,
-        container: undefined,
-        struckAfter: performance.now() - now,
+        killedCgroup: undefined,
+        signalLatencyMs: performance.now() - now,
       });
-      const rest = { after: ward.usage, diedAfter: undefined, freedAfter: undefined };
-      say({ say: "blow", ...headOf(ward), blow: { ...blow, ...rest, outcome: "failed", ...why } });
+      const rest = { after: state.usage, exitLatencyMs: undefined, freeLatencyMs: undefined };
+      report({
+        type: "kill",
+        ...reportHead(state),
+        kill: { ...kill, ...rest, outcome: "failed", ...why },
+      });
     },
 
-    abandon(ward, now) {
-      const struck = new Set(ward.blows.map(({ pick }) => pick));
-      resume(ward);
-      for (const open of ward.blows) tell(ward, open, isAlive(ward, open, now) ? "alive" : "died");
-      ward.blows = [];
-      const { aim } = ward;
-      if (aim) {
-        // Of several allocators the next one is due within a millisecond.
-        aim.picks = aim.picks.filter((pick) => !struck.has(pick));
-        const pids = new Set([...struck].map(({ pid }) => pid));
-        aim.candidates = aim.candidates.filter(({ pid }) => !pids.has(pid));
-        if (struck.size > 0) aim.at = -Infinity;
+    cancel(state, now) {
+      const signalled = new Set(state.pendingKills.map(({ victim }) => victim));
+      resume(state);
+      for (const open of state.pendingKills) {
+        reportKill(state, open, isAlive(state, open, now) ? "survived" : "killed");
       }
-      struck.forEach(release);
-      if (aim?.picks.length === 0) loosen(ward);
+      state.pendingKills = [];
+      const { selection } = state;
+      if (selection) {
+        // Of several allocators the next one is due within a millisecond.
+        selection.victims = selection.victims.filter((victim) => !signalled.has(victim));
+        const pids = new Set([...signalled].map(({ pid }) => pid));
+        selection.candidates = selection.candidates.filter(({ pid }) => !pids.has(pid));
+        if (signalled.size > 0) selection.at = -Infinity;
+      }
+      signalled.forEach(releaseVictim);
+      if (selection?.victims.length === 0) dropSelection(state);
     },
   };
 }
 
 /** TypeScript's own `Pick`; that name is taken here. */
-type Pick_<T, K extends keyof T> = { readonly [P in K]: T[P] };
+type Pick<T, K extends keyof T> = { readonly [P in K]: T[P] };
 
 const nameOf = (signal: number) => signal === SIGTERM ? "SIGTERM" : "SIGKILL";
 
 /** False when it is gone, or may not be signalled. */
-function send(pidfd: Pick["pidfd"], signal: number): boolean {
+function send(pidfd: Victim["pidfd"], signal: number): boolean {
   try {
     return signalPidfd(pidfd, signal);
   } catch (error) {

@@ -1,28 +1,28 @@
 /** From what the sentry says to events. */
 
-import type { Body, Weighed as ToldWeighed } from "../report/event.ts";
-import type { Blow, Message, Weighed } from "./messages.ts";
+import type { Body, CandidateJson as ToldWeighed } from "../report/event.ts";
+import type { KillReport, Report, ScoredProcess } from "./messages.ts";
 import type { Action } from "./plan.ts";
-import type { Entry } from "./roster.ts";
+import type { GuardedCgroup } from "./roster.ts";
 
-type Of<Say extends Message["say"]> = Extract<Message, { say: Say }>;
+type Of<Say extends Report["type"]> = Extract<Report, { type: Say }>;
 
-export function guardingBody({ measured, terms, plan }: Entry): Body {
-  const { warn, critical, threshold } = plan.actions;
+export function guardArmedEvent({ limitOwner, settings, policy }: GuardedCgroup): Body {
+  const { warn, critical, imminent } = policy.actions;
   return {
-    type: "guarding",
-    rule: plan.rule ?? null,
-    limit: terms.limit,
-    limit_owner: measured.path,
-    ...terms.bounds,
-    base: plan.base,
-    mode: terms.mode,
+    type: "guard_armed",
+    rule: policy.rule ?? null,
+    limit: settings.limit,
+    limit_owner: limitOwner.path,
+    ...settings.levelBytes,
+    metric: policy.metric,
+    mode: settings.mode,
     actions: {
       warn: warn.map(actionText),
       critical: critical.map(actionText),
-      threshold: threshold.map(actionText),
+      imminent: imminent.map(actionText),
     },
-    dry_run: plan.dryRun,
+    dry_run: policy.dryRun,
   };
 }
 
@@ -37,74 +37,80 @@ export function actionText(action: Action): string {
   }
 }
 
-export function levelBody({ terms, plan: { base } }: Entry, said: Of<"level">): Body {
-  const { level, usage, value, rate } = said;
+export function levelReachedEvent(
+  { settings, policy: { metric } }: GuardedCgroup,
+  said: Of<"level_reached">,
+): Body {
+  const { level, usage, metricValue: value, rate } = said;
   return {
-    type: "level",
+    type: "level_reached",
     level,
     usage,
-    value,
-    base,
-    threshold: terms.bounds[level],
-    limit: terms.limit,
+    metric_value: value,
+    metric,
+    level_bytes: settings.levelBytes[level],
+    limit: settings.limit,
     rate: rate === undefined ? null : Math.round(rate),
   };
 }
 
-export function letGoBody(
-  { terms }: Entry,
-  { level, why, usage, reclaimable }: Of<"let_go">,
+export function actionSkippedEvent(
+  { settings }: GuardedCgroup,
+  { level, why, usage, reclaimable }: Of<"action_skipped">,
 ): Body {
   return {
-    type: "let_go",
+    type: "action_skipped",
     level,
-    why,
+    reason: why,
     usage,
     reclaimable: reclaimable ?? null,
-    limit: terms.limit,
-    threshold: terms.bounds[level],
+    limit: settings.limit,
+    level_bytes: settings.levelBytes[level],
   };
 }
 
-export function blowBody({ terms, plan: { dryRun } }: Entry, blow: Blow): Body {
-  const { before, after } = blow;
+export function killEvent({ settings, policy: { dryRun } }: GuardedCgroup, kill: KillReport): Body {
+  const { before, after } = kill;
   return {
     type: "action",
-    action: blow.deed,
-    level: blow.level,
-    mode: terms.mode,
+    action: kill.killAction,
+    level: kill.level,
+    mode: settings.mode,
     dry_run: dryRun,
-    signal: blow.signal,
-    victim: blow.victim ? toldOf(blow.victim) : null,
-    container: blow.container ?? null,
-    candidates: blow.candidates.map(toldOf),
+    signal: kill.signal,
+    victim: kill.victim ? toJsonCandidate(kill.victim) : null,
+    killed_cgroup: kill.killedCgroup ?? null,
+    candidates: kill.candidates.map(toJsonCandidate),
     usage_before: before,
     usage_after: after ?? null,
-    limit: blow.limit,
-    threshold: blow.threshold,
-    outcome: blow.outcome,
-    reason: blow.reason ?? null,
+    limit: kill.limit,
+    level_bytes: kill.levelBytes,
+    outcome: kill.outcome,
+    reason: kill.reason ?? null,
     count: null,
-    freed: blow.outcome === "died" && after !== undefined ? Math.max(0, before - after) : null,
-    struck_ms: rounded(blow.struckAfter),
-    died_ms: rounded(blow.diedAfter),
-    freed_ms: rounded(blow.freedAfter),
+    freed: kill.outcome === "killed" && after !== undefined ? Math.max(0, before - after) : null,
+    signal_ms: rounded(kill.signalLatencyMs),
+    exit_ms: rounded(kill.exitLatencyMs),
+    freed_ms: rounded(kill.freeLatencyMs),
   };
 }
 
-export function reclaimedBody({ terms, plan: { dryRun } }: Entry, said: Of<"reclaimed">): Body {
+export function reclaimedEvent(
+  { settings, policy: { dryRun } }: GuardedCgroup,
+  said: Of<"reclaimed">,
+): Body {
   const { level, before, after, lasted } = said;
   return {
     ...emptyAction,
     action: "reclaim",
     level,
-    mode: terms.mode,
+    mode: settings.mode,
     dry_run: dryRun,
     usage_before: before,
     usage_after: after,
-    limit: terms.limit,
-    threshold: terms.bounds[level],
-    outcome: dryRun ? "would" : "freed",
+    limit: settings.limit,
+    level_bytes: settings.levelBytes[level],
+    outcome: dryRun ? "dry_run" : "reclaimed",
     freed: dryRun ? null : Math.max(0, before - after),
     freed_ms: rounded(lasted),
   };
@@ -115,19 +121,21 @@ export const emptyAction = {
   type: "action",
   signal: null,
   victim: null,
-  container: null,
+  killed_cgroup: null,
   candidates: [],
   usage_after: null,
   reason: null,
   count: null,
   freed: null,
-  struck_ms: null,
-  died_ms: null,
+  signal_ms: null,
+  exit_ms: null,
   freed_ms: null,
 } as const;
 
-export function toldOf({ rss, oomScoreAdj, because, ...rest }: Weighed): ToldWeighed {
-  const { pid, comm, cmdline, cgroup, badness, standing } = rest;
+export function toJsonCandidate(
+  { rss, oomScoreAdj, preferenceReason, ...rest }: ScoredProcess,
+): ToldWeighed {
+  const { pid, comm, cmdline, cgroup, badness, preference } = rest;
   return {
     pid,
     comm,
@@ -136,8 +144,8 @@ export function toldOf({ rss, oomScoreAdj, because, ...rest }: Weighed): ToldWei
     rss: rss ?? null,
     oom_score_adj: oomScoreAdj ?? null,
     badness,
-    standing,
-    because: because ?? null,
+    preference,
+    preference_reason: preferenceReason ?? null,
   };
 }
 

@@ -1,20 +1,20 @@
 /** Where the levels lie under a plan. Pure. */
 
 import {
-  type Bounds,
-  boundsOf,
+  type LevelBytes,
+  levelBytesOf,
   marginOf,
-  NOTIFIED_MARGIN,
-  TRIPWIRE_MARGIN,
+  NOTIFY_MARGIN,
+  THROTTLE_MARGIN,
 } from "../policy/bounds.ts";
-import type { GuardPlan, Mode } from "./plan.ts";
+import type { GuardPolicy, Mode } from "./plan.ts";
 
 /** @param limit bytes. @param mode what is asked for there. @returns `undefined` when the margin leaves nothing of the limit. */
-export function boundsUnder(
-  { levels }: Pick<GuardPlan, "levels">,
+export function levelBytesIn(
+  { levels }: Pick<GuardPolicy, "levels">,
   limit: number,
   mode: Mode,
-): Bounds | undefined {
-  const usual = mode === "tripwire" ? TRIPWIRE_MARGIN : NOTIFIED_MARGIN;
-  return boundsOf(limit, { ...levels, margin: marginOf(usual, levels.margin) });
+): LevelBytes | undefined {
+  const defaultPolicy = mode === "throttle" ? THROTTLE_MARGIN : NOTIFY_MARGIN;
+  return levelBytesOf(limit, { ...levels, margin: marginOf(defaultPolicy, levels.margin) });
 }

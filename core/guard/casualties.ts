@@ -1,23 +1,27 @@
 /** Who dies along with whom, who does not, and why nobody does. */
 
-import type { Pick } from "./aim.ts";
-import type { Deed, GuardPlan } from "./plan.ts";
-import type { Ward } from "./ward.ts";
+import type { Victim } from "./aim.ts";
+import type { GuardPolicy, KillAction } from "./plan.ts";
+import type { CgroupState } from "./ward.ts";
 
 /** Said where there is nobody to be struck. */
-export function whyNobody({ aim }: Ward): string {
-  if (aim?.outside === undefined) return "there is no process that may be taken";
-  const { pid, comm, cgroup } = aim.outside;
+export function noVictimReason({ selection }: CgroupState): string {
+  if (selection?.outside === undefined) return "there is no process that may be taken";
+  const { pid, comm, cgroup } = selection.outside;
   return `the kernel would take pid ${pid} (${comm}) in ${cgroup}, which is not guarded`;
 }
 
 /** Who is left alone when all of it dies. */
-export function sparedBy({ group, spares }: Pick, deed: Deed, { untouchable }: GuardPlan) {
-  if (deed === "container") return spares.container;
-  return group ? spares.group : untouchable;
+export function excludedPids(
+  { group, exclusions }: Victim,
+  killAction: KillAction,
+  { protectedPids }: GuardPolicy,
+) {
+  if (killAction === "container") return exclusions.container;
+  return group ? exclusions.group : protectedPids;
 }
 
 /** What dies together with a victim. */
-export function wholeOf({ container, group }: Pick, deed: Deed) {
-  return deed === "container" ? container : group;
+export function killScopeOf({ container, group }: Victim, killAction: KillAction) {
+  return killAction === "container" ? container : group;
 }

@@ -11,16 +11,16 @@ import type { Level } from "../policy/bounds.ts";
 import { type ActionBody, type Body, makeEvent, type Source } from "../report/event.ts";
 import { environmentOf } from "../report/environment.ts";
 import { toJson } from "../report/json.ts";
-import { blowBody, emptyAction } from "./bodies.ts";
-import type { Blow } from "./messages.ts";
+import { emptyAction, killEvent } from "./bodies.ts";
+import type { KillReport } from "./messages.ts";
 import type { Action } from "./plan.ts";
-import type { Entry } from "./roster.ts";
+import type { GuardedCgroup } from "./roster.ts";
 
-export interface Chores {
+export interface BackgroundActions {
   /** Everything that is asked for at a level but the deadly. */
-  atLevel(entry: Entry, level: Level, usage: number): void;
+  runLevelActions(guarded: GuardedCgroup, level: Level, usage: number): void;
   /** Hooks of a level that is deadly, too. */
-  afterBlow(entry: Entry, blow: Blow): void;
+  runKillHooks(guarded: GuardedCgroup, kill: KillReport): void;
   /** Waits for hooks that still run, but not for long; then they are ended, and that is told. */
   finish(): Promise<void>;
 }
@@ -35,84 +35,101 @@ const KILLED_MS = 1500;
 const RECLAIM_MS = 1000;
 const RECLAIM_LOOK_MS = 50;
 
-export function createChores(
+export function createBackgroundActions(
   { hookTimeout }: { readonly hookTimeout: number },
-  tell: (cgroup: string, source: Source, body: Body) => void,
-): Chores {
+  emitEvent: (cgroup: string, source: Source, body: Body) => void,
+): BackgroundActions {
   /**
    * Until when a process is not to get a signal again, and for which ward it got one, by pid and level: wards may overlap. How
    * often one of them asks for it is the sentry's to say, by its own clock.
    */
-  const signalled = new Map<string, { readonly until: number; readonly ward: number }>();
+  const signalled = new Map<string, { readonly until: number; readonly state: number }>();
   const running = new Set<Promise<void>>();
   const ending = new AbortController();
 
-  const base = (entry: Entry, level: Level, usage: number, action: ActionBody["action"]) => ({
+  const metric = (
+    guarded: GuardedCgroup,
+    level: Level,
+    usage: number,
+    action: ActionBody["action"],
+  ) => ({
     ...emptyAction,
     action,
     level,
-    mode: entry.terms.mode,
-    dry_run: entry.plan.dryRun,
+    mode: guarded.settings.mode,
+    dry_run: guarded.policy.dryRun,
     usage_before: usage,
-    limit: entry.terms.limit,
-    threshold: entry.terms.bounds[level],
+    limit: guarded.settings.limit,
+    level_bytes: guarded.settings.levelBytes[level],
   });
 
-  const sendSignal = (entry: Entry, level: Level, usage: number, signal: Deno.Signal) => {
+  const sendSignal = (guarded: GuardedCgroup, level: Level, usage: number, signal: Deno.Signal) => {
     const now = performance.now();
-    const { untouchable, rearming, dryRun } = entry.plan;
+    const { protectedPids, triggerPolicy, dryRun } = guarded.policy;
     for (const [key, { until }] of signalled) {
       if (now > until) signalled.delete(key);
     }
-    const until = now + rearming.cooldown;
+    const until = now + triggerPolicy.cooldown;
     const isSpared = (pid: number) =>
-      untouchable.has(pid) || pid === 1 ||
-      (signalled.get(`${pid} ${level}`)?.ward ?? entry.id) !== entry.id;
-    const { pids, unhandled, refused } = signalAll(entry.cgroup, signal, isSpared, dryRun);
-    for (const pid of pids) signalled.set(`${pid} ${level}`, { until, ward: entry.id });
+      protectedPids.has(pid) || pid === 1 ||
+      (signalled.get(`${pid} ${level}`)?.state ?? guarded.id) !== guarded.id;
+    const { pids, unhandled, refused } = signalAll(guarded.cgroup, signal, isSpared, dryRun);
+    for (const pid of pids) signalled.set(`${pid} ${level}`, { until, state: guarded.id });
     const nobody = unhandled > 0
       ? `none of its ${unhandled} processes handles ${signal}`
       : "there is nobody";
-    tell(entry.cgroup.path, "none", {
-      ...base(entry, level, usage, "signal"),
+    emitEvent(guarded.cgroup.path, "none", {
+      ...metric(guarded, level, usage, "signal"),
       signal,
       count: pids.length,
-      outcome: pids.length === 0 ? "failed" : dryRun ? "would" : "signalled",
+      outcome: pids.length === 0 ? "failed" : dryRun ? "dry_run" : "signalled",
       reason: pids.length === 0 ? refused ?? nobody : refused ?? null,
     });
   };
 
-  const reclaim = async (entry: Entry, level: Level, usage: number) => {
-    const body = base(entry, level, usage, "reclaim");
-    if (entry.plan.dryRun) return tell(entry.cgroup.path, "none", { ...body, outcome: "would" });
+  const reclaim = async (guarded: GuardedCgroup, level: Level, usage: number) => {
+    const body = metric(guarded, level, usage, "reclaim");
+    if (guarded.policy.dryRun) {
+      return emitEvent(guarded.cgroup.path, "none", { ...body, outcome: "dry_run" });
+    }
     const started = performance.now();
-    const wanted = entry.terms.bounds[level];
-    const refused = askBack(entry, usage - wanted);
+    const requested = guarded.settings.levelBytes[level];
+    const refused = askBack(guarded, usage - requested);
     if (refused) {
-      return tell(entry.cgroup.path, "none", { ...body, outcome: "failed", reason: refused });
+      return emitEvent(guarded.cgroup.path, "none", {
+        ...body,
+        outcome: "failed",
+        reason: refused,
+      });
     }
     let after = usage;
     while (performance.now() - started < RECLAIM_MS) {
       await new Promise((resolve) => setTimeout(resolve, RECLAIM_LOOK_MS));
-      after = readUsage(entry.measured) ?? 0;
-      if (after < wanted) break;
+      after = readUsage(guarded.limitOwner) ?? 0;
+      if (after < requested) break;
     }
-    tell(entry.cgroup.path, "none", {
+    emitEvent(guarded.cgroup.path, "none", {
       ...body,
-      outcome: "freed",
+      outcome: "reclaimed",
       usage_after: after,
       freed: Math.max(0, usage - after),
       freed_ms: Math.round(performance.now() - started),
     });
   };
 
-  const hook = async (entry: Entry, level: Level, usage: number, command: string, about: Body) => {
-    const body = base(entry, level, usage, "exec");
+  const hook = async (
+    guarded: GuardedCgroup,
+    level: Level,
+    usage: number,
+    command: string,
+    about: Body,
+  ) => {
+    const body = metric(guarded, level, usage, "exec");
     const finish = (rest: Pick<ActionBody, "outcome" | "reason">) =>
-      tell(entry.cgroup.path, "none", { ...body, ...rest });
-    if (entry.plan.dryRun) return finish({ outcome: "would", reason: command });
+      emitEvent(guarded.cgroup.path, "none", { ...body, ...rest });
+    if (guarded.policy.dryRun) return finish({ outcome: "dry_run", reason: command });
     const at = wallClock();
-    const event = makeEvent(at, entry.cgroup.path, "none", about);
+    const event = makeEvent(at, guarded.cgroup.path, "none", about);
     const end = await runHook(
       command,
       toJson(event),
@@ -122,48 +139,53 @@ export function createChores(
     );
     if ("failed" in end) finish({ outcome: "failed", reason: end.failed });
     else if (end.code !== 0) finish({ outcome: "failed", reason: `it exited with ${end.code}` });
-    else finish({ outcome: "done", reason: null });
+    else finish({ outcome: "ok", reason: null });
   };
 
-  const start = (entry: Entry, level: Level, usage: number, work: () => Promise<void>) => {
+  const start = (
+    guarded: GuardedCgroup,
+    level: Level,
+    usage: number,
+    work: () => Promise<void>,
+  ) => {
     if (running.size >= MOST_HOOKS) {
       const reason = `${MOST_HOOKS} are under way already`;
-      const body = base(entry, level, usage, "exec");
-      return tell(entry.cgroup.path, "none", { ...body, outcome: "failed", reason });
+      const body = metric(guarded, level, usage, "exec");
+      return emitEvent(guarded.cgroup.path, "none", { ...body, outcome: "failed", reason });
     }
     const promise = work().finally(() => running.delete(promise));
     running.add(promise);
   };
 
-  const runHooks = (entry: Entry, level: Level, usage: number, about: Body) => {
-    for (const action of entry.plan.actions[level]) {
+  const runHooks = (guarded: GuardedCgroup, level: Level, usage: number, about: Body) => {
+    for (const action of guarded.policy.actions[level]) {
       if (action.kind !== "exec") continue;
-      start(entry, level, usage, () => hook(entry, level, usage, action.command, about));
+      start(guarded, level, usage, () => hook(guarded, level, usage, action.command, about));
     }
   };
 
   return {
-    atLevel(entry, level, usage) {
+    runLevelActions(guarded, level, usage) {
       const about: Body = {
-        type: "level",
+        type: "level_reached",
         level,
         usage,
-        value: usage,
-        base: entry.plan.base,
-        threshold: entry.terms.bounds[level],
-        limit: entry.terms.limit,
+        metric_value: usage,
+        metric: guarded.policy.metric,
+        level_bytes: guarded.settings.levelBytes[level],
+        limit: guarded.settings.limit,
         rate: null,
       };
-      for (const action of entry.plan.actions[level]) {
-        if (action.kind === "signal") sendSignal(entry, level, usage, action.signal);
+      for (const action of guarded.policy.actions[level]) {
+        if (action.kind === "signal") sendSignal(guarded, level, usage, action.signal);
         if (action.kind === "reclaim") {
-          start(entry, level, usage, () => reclaim(entry, level, usage));
+          start(guarded, level, usage, () => reclaim(guarded, level, usage));
         }
       }
-      if (!isDeadly(entry.plan.actions[level])) runHooks(entry, level, usage, about);
+      if (!kills(guarded.policy.actions[level])) runHooks(guarded, level, usage, about);
     },
-    afterBlow(entry, blow) {
-      runHooks(entry, blow.level, blow.before, blowBody(entry, blow));
+    runKillHooks(guarded, kill) {
+      runHooks(guarded, kill.level, kill.before, killEvent(guarded, kill));
     },
     async finish() {
       if (await areDone(running, FINISH_MS)) return;
@@ -180,12 +202,12 @@ async function areDone(running: Iterable<Promise<void>>, ms: number): Promise<bo
   return await Promise.race([done, late.promise]).finally(() => clearTimeout(timer));
 }
 
-const isDeadly = (actions: readonly Action[]) =>
+const kills = (actions: readonly Action[]) =>
   actions.some(({ kind }) => kind === "process" || kind === "container");
 
-function askBack({ measured }: Entry, bytes: number): string | undefined {
+function askBack({ limitOwner }: GuardedCgroup, bytes: number): string | undefined {
   try {
-    using directory = openDirectory(measured.dir);
+    using directory = openDirectory(limitOwner.dir);
     return startReclaim(directory, bytes);
   } catch (error) {
     if (error instanceof SystemCallError) return `${error.call}: ${error.code}`;

@@ -1,24 +1,32 @@
 /** One blow: at a process, or at all that it belongs to. */
 
-import { type Failure, SIGKILL, strikeAll, strikeProcess } from "../act/strike.ts";
-import type { Pick } from "./aim.ts";
-import { sparedBy, wholeOf } from "./casualties.ts";
-import type { Deed } from "./plan.ts";
-import type { Ward } from "./ward.ts";
+import { type Failure, killCgroup, SIGKILL, signalProcess } from "../act/strike.ts";
+import type { Victim } from "./aim.ts";
+import { excludedPids, killScopeOf } from "./casualties.ts";
+import type { KillAction } from "./plan.ts";
+import type { CgroupState } from "./ward.ts";
 
 /** @param present who is there, by pid. @returns why it failed; `undefined` when it did not. */
-export function deliver(
-  { orders }: Ward,
-  pick: Pick,
+export function executeKill(
+  { policy }: CgroupState,
+  victim: Victim,
   present: ReadonlySet<number>,
-  deed: Deed,
+  killAction: KillAction,
   signal: number,
 ): Failure {
-  const whole = wholeOf(pick, deed);
+  const killScope = killScopeOf(victim, killAction);
   // Whoever fills it first: to go through a cgroup takes a millisecond, in which it would meet the limit. But nobody is
   // asked twice: to many a program a second SIGTERM means to leave everything as it is.
-  const isFirst = !whole || signal === SIGKILL;
-  const first: Failure = isFirst ? strikeProcess(pick, present, signal, orders.dryRun) : undefined;
-  if (!whole || (first !== undefined && first !== "gone")) return first;
-  return strikeAll(whole, signal, orders.dryRun, sparedBy(pick, deed, orders), false);
+  const isFirst = !killScope || signal === SIGKILL;
+  const first: Failure = isFirst
+    ? signalProcess(victim, present, signal, policy.dryRun)
+    : undefined;
+  if (!killScope || (first !== undefined && first !== "gone")) return first;
+  return killCgroup(
+    killScope,
+    signal,
+    policy.dryRun,
+    excludedPids(victim, killAction, policy),
+    false,
+  );
 }

@@ -1,32 +1,32 @@
 /** What a ward is looked at by: files that stay open while descriptors are to spare, and are opened at each look where not. */
 
 import type { Cgroup } from "../cgroup/cgroup.ts";
-import { maySpare } from "../kernel/descriptors.ts";
+import { withinFdBudget } from "../kernel/descriptors.ts";
 import { type Fd, inodeOfFd, openDirectory } from "../kernel/fd.ts";
 import {
   type ControlFile,
-  type KeptFile,
-  openEachTime,
-  openKeptIn,
-  openWhenRead,
-  type RestingFile,
+  type LazyControlFile,
+  type OpenControlFile,
+  openControlFileIn,
+  openLazily,
+  reopenOnRead,
 } from "../kernel/kept_file.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { tooFewDescriptors } from "../watch/describe.ts";
 
-export interface Eyes {
+export interface ControlFiles {
   /** The very cgroup that was named, also when another takes its name; `undefined` where descriptors are not to spare. */
   readonly directory: Fd | undefined;
   readonly usageFile: ControlFile;
   /** memory.stat, which rests where usage is far from any level. */
-  readonly statFile: RestingFile;
+  readonly statFile: LazyControlFile;
   /** v2 memory.events, for the epoll set; read to be woken again. */
-  readonly events: KeptFile | undefined;
+  readonly events: OpenControlFile | undefined;
 }
 
 /** `undefined` when the cgroup is gone, or another has its name. Throws `SystemCallError` when none can be opened at all. */
-export function openEyes(measured: Cgroup): Eyes | undefined {
-  const { dir, hierarchy: { dialect, kernel } } = measured;
+export function openControlFiles(limitOwner: Cgroup): ControlFiles | undefined {
+  const { dir, hierarchy: { version, kernel } } = limitOwner;
   const opened: { close(): void }[] = [];
   const keep = <T extends { close(): void }>(file: T): T => {
     opened.push(file);
@@ -34,17 +34,17 @@ export function openEyes(measured: Cgroup): Eyes | undefined {
   };
   try {
     const directory = keep(openDirectory(dir));
-    if (inodeOfFd(directory) !== measured.inode) return closeAll(opened);
+    if (inodeOfFd(directory) !== limitOwner.inode) return closeAll(opened);
     // A plain file of that name tells nothing, and epoll_ctl(2) refuses it.
-    const events = dialect.version === 2 && kernel ? openEvents(directory, keep) : undefined;
-    if (maySpare(directory, "speed")) {
-      const usageFile = keep(openKeptIn(directory, dialect.usageFile));
-      const statFile = openWhenRead(directory, "memory.stat");
+    const events = version.number === 2 && kernel ? openEvents(directory, keep) : undefined;
+    if (withinFdBudget(directory, "speed")) {
+      const usageFile = keep(openControlFileIn(directory, version.usageFile));
+      const statFile = openLazily(directory, "memory.stat");
       return { directory, usageFile, statFile, events };
     }
     directory.close();
-    const usageFile = openEachTime(`${dir}/${dialect.usageFile}`);
-    const statFile = openEachTime(`${dir}/memory.stat`);
+    const usageFile = reopenOnRead(`${dir}/${version.usageFile}`);
+    const statFile = reopenOnRead(`${dir}/memory.stat`);
     return { directory: undefined, usageFile, statFile, events };
   } catch (error) {
     closeAll(opened);
@@ -54,11 +54,11 @@ export function openEyes(measured: Cgroup): Eyes | undefined {
 }
 
 /** What is wanted, what it is instead, and why. */
-export function frugality(): readonly [string, string, string] {
+export function fdShortage(): readonly [string, string, string] {
   return ["files that stay open", "files opened at each look", tooFewDescriptors()];
 }
 
-export function closeEyes({ directory, usageFile, statFile, events }: Eyes): void {
+export function closeControlFiles({ directory, usageFile, statFile, events }: ControlFiles): void {
   for (const file of [events, statFile, usageFile, directory]) file?.close();
 }
 
@@ -72,10 +72,10 @@ function closeAll(files: readonly { close(): void }[]): undefined {
 function openEvents(
   directory: Fd,
   keep: <T extends { close(): void }>(file: T) => T,
-): KeptFile | undefined {
+): OpenControlFile | undefined {
   try {
-    const file = openKeptIn(directory, "memory.events");
-    if (maySpare(file.fd, "notification")) return keep(file);
+    const file = openControlFileIn(directory, "memory.events");
+    if (withinFdBudget(file.fd, "notification")) return keep(file);
     file.close();
     return undefined;
   } catch (error) {

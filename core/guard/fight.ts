@@ -1,299 +1,322 @@
 /** One ward at the level at which something is to die: aiming, reclaiming, striking. */
 
-import { isStillIn, pidsAt } from "../act/held.ts";
-import { noPauses, type Pauses } from "../act/pauses.ts";
+import { isStillMember, pidsInCgroup } from "../act/held.ts";
+import { noSuspensionLog, type SuspensionLog } from "../act/pauses.ts";
 import { startReclaim } from "../act/reclaim.ts";
 import { type Failure, SIGKILL, SIGTERM } from "../act/strike.ts";
-import { peekDirectory } from "../kernel/fd.ts";
+import { tryOpenDirectory } from "../kernel/fd.ts";
 import type { Level } from "../policy/bounds.ts";
-import { type Engagement, pursue, type Sight, type Step } from "../policy/engagement.ts";
-import { inOrder, takeAim } from "./aim.ts";
-import { whyNobody } from "./casualties.ts";
-import { createBlows } from "./blows.ts";
-import { deliver } from "./deliver.ts";
-import type { RecordedDeed } from "../record/format.ts";
-import type { Looks } from "./look_ring.ts";
-import type { Message } from "./messages.ts";
-import { type Deed, deedOf } from "./plan.ts";
+import { type KillCycle, nextStep, type Observation, type Step } from "../policy/engagement.ts";
+import { byBadnessNow, selectVictims } from "./aim.ts";
+import { noVictimReason } from "./casualties.ts";
+import { createPendingKills } from "./blows.ts";
+import { executeKill } from "./deliver.ts";
+import type { RecordedDecision } from "../record/format.ts";
+import type { SampleWriter } from "./look_ring.ts";
+import type { Report } from "./messages.ts";
+import { type KillAction, killActionOf } from "./plan.ts";
 import { overlap } from "./scope.ts";
-import { FAR_MS, readStat, see } from "./sight.ts";
-import { headOf, msAtWorst, msUntilLimit, type Ward } from "./ward.ts";
+import { FAR_FROM_LIMIT_MS, observe, readStat } from "./sight.ts";
+import { type CgroupState, msUntilLimit, msUntilLimitAtPeakRate, reportHead } from "./ward.ts";
 
-export interface Fight {
+export interface KillExecutor {
   /** Finds out ahead of time whom to strike, unless that is known. */
-  aim(ward: Ward, now: number, reached: Level, anew: boolean): void;
+  selection(state: CgroupState, now: number, reached: Level, anew: boolean): void;
   /** Does the next step, and says when to look again. */
-  proceed(ward: Ward, now: number): void;
+  runStep(state: CgroupState, now: number): void;
   /** Tells of what is open, and forgets it. */
-  abandon(ward: Ward, now: number): void;
+  cancel(state: CgroupState, now: number): void;
 }
 
-export interface FightOptions {
-  readonly wards: () => Iterable<Ward>;
+export interface KillExecutorOptions {
+  readonly states: () => Iterable<CgroupState>;
   /** Whether a rule leaves alone what lies there. */
-  readonly isKept: (path: string) => boolean;
-  readonly say: (message: Message) => void;
-  readonly pauses?: Pauses;
+  readonly isExcluded: (path: string) => boolean;
+  readonly say: (message: Report) => void;
+  readonly suspensions?: SuspensionLog;
   /** Where somebody records them. */
-  readonly looks?: Looks | undefined;
+  readonly samples?: SampleWriter | undefined;
 }
 
 /** An aim that is older is taken anew, while the threshold is far enough to do so (milliseconds). */
-export const AIM_MS = 1000;
+export const MAX_SELECTION_AGE_MS = 1000;
 /** An aim as young as this is as good as a new one (milliseconds). */
-const FRESH_MS = 100;
+const FRESH_SELECTION_MS = 100;
 /** With less left than this until the limit is met, an older aim has to do (milliseconds). */
-const HURRY_MS = 20;
+const MIN_MS_TO_RESELECT = 20;
 /** What it takes to look at one of those who are held, with much to spare (milliseconds). */
-const RANK_MS = 0.4;
+const MS_TO_RANK_ONE = 0.4;
 /** Who takes this part of what is left while somebody is looked at leaves no time to look at all. */
-const HASTE = 8;
+const MAX_SHARE_WHILE_SELECTING = 8;
 /** What was seen longer ago may be otherwise by now (milliseconds). */
-const STALE_MS = 5;
+const MAX_OBSERVATION_AGE_MS = 5;
 /** Where nobody can be struck, somebody may come (milliseconds). */
-const IDLE_MS = 100;
+const FIRST_RETRY_MS = 100;
 /** To ask costs some 0.1 ms a process; twice as long each time, but no longer than this (milliseconds). */
-const LONGEST_IDLE_MS = 1000;
+const MAX_RETRY_MS = 1000;
 /** How often to tell of what is reclaimed and let go (milliseconds). */
-const TOLD_MS = 1000;
+const MIN_MS_BETWEEN_REPORTS = 1000;
 /** With less left than this the limit is met before a victim's memory is free (milliseconds). */
-const PAUSE_MS = 5;
+const SUSPEND_WITHIN_MS = 5;
 
-export function createFight(options: FightOptions): Fight {
-  const { wards, isKept, say, pauses = noPauses, looks } = options;
+export function createKillExecutor(options: KillExecutorOptions): KillExecutor {
+  const { states, isExcluded, say: report, suspensions = noSuspensionLog, samples } = options;
 
-  const blows = createBlows(say, pauses);
+  const pendingKills = createPendingKills(report, suspensions);
 
-  const takeAimAt = (ward: Ward, mark: number) => {
-    const { terms, scope, measured, usageFile } = ward;
+  const selectBefore = (state: CgroupState, mark: number) => {
+    const { settings, scope, limitOwner, usageFile } = state;
     const began = usageFile.number() ?? 0;
-    const far = began + (terms.limit - began) / HASTE;
+    const far = began + (settings.limit - began) / MAX_SHARE_WHILE_SELECTING;
     // Nearly full is not pressed: where nobody grows there is time to look at all of them, and under hold whoever grows waits.
-    const isPressed = () => {
-      const usage = terms.mode === "hold" ? 0 : usageFile.number() ?? 0;
+    const outOfTime = () => {
+      const usage = settings.mode === "hold" ? 0 : usageFile.number() ?? 0;
       return usage >= mark && usage > far;
     };
-    const aim = takeAim(scope, {
-      plan: ward.orders,
-      isKept,
-      measured: scope.path === measured.path ? scope : measured,
-      capacity: terms.capacity,
-      pressed: isPressed,
-      struck: new Set(ward.blows.map(({ pick }) => pick.pid)),
+    const selection = selectVictims(scope, {
+      policy: state.policy,
+      isExcluded,
+      limitOwner: scope.path === limitOwner.path ? scope : limitOwner,
+      oomTotalBytes: settings.oomTotalBytes,
+      outOfTime: outOfTime,
+      signalled: new Set(state.pendingKills.map(({ victim }) => victim.pid)),
     });
-    if (aim === undefined || (aim.isPartial && ward.aim)) return aim?.close();
-    blows.loosen(ward);
-    ward.aim = aim;
+    if (selection === undefined || (selection.isPartial && state.selection)) {
+      return selection?.close();
+    }
+    pendingKills.dropSelection(state);
+    state.selection = selection;
   };
 
-  const aim = (ward: Ward, now: number, reached: Level, anew: boolean) => {
-    const { threshold } = ward.terms.bounds;
-    const age = ward.aim === undefined ? Infinity : now - ward.aim.at;
-    const left = msUntilLimit(ward);
-    const isStale = (anew && age > FRESH_MS) || (age > AIM_MS && left < FAR_MS);
+  const selection = (state: CgroupState, now: number, reached: Level, anew: boolean) => {
+    const { imminent } = state.settings.levelBytes;
+    const age = state.selection === undefined ? Infinity : now - state.selection.at;
+    const left = msUntilLimit(state);
+    const isStale = (anew && age > FRESH_SELECTION_MS) ||
+      (age > MAX_SELECTION_AGE_MS && left < FAR_FROM_LIMIT_MS);
     // An aim takes milliseconds, in which the level would be crossed unseen.
-    if (ward.aim === undefined || (isStale && left > HURRY_MS)) takeAimAt(ward, threshold);
-    else if (reached === "warn" || left > FAR_MS) return;
+    if (state.selection === undefined || (isStale && left > MIN_MS_TO_RESELECT)) {
+      selectBefore(state, imminent);
+    } else if (reached === "warn" || left > FAR_FROM_LIMIT_MS) return;
     // What the blow will need is read once before it: the second time takes a third.
     else {
-      rank(ward);
-      if (!ward.aim.picks.slice(0, 1).every(isStillIn)) takeAimAt(ward, threshold);
+      rank(state);
+      if (!state.selection.victims.slice(0, 1).every(isStillMember)) selectBefore(state, imminent);
     }
-    if (reached !== "warn" && left < FAR_MS) readStat(ward, now);
+    if (reached !== "warn" && left < FAR_FROM_LIMIT_MS) readStat(state, now);
   };
 
   /** Anew, by who has grown since; where there is no time for that, by what is known. */
-  const rank = (ward: Ward) => {
-    const { aim } = ward;
-    if (aim && msUntilLimit(ward) > RANK_MS * aim.picks.length) aim.picks = inOrder(aim.picks);
+  const rank = (state: CgroupState) => {
+    const { selection } = state;
+    if (selection && msUntilLimit(state) > MS_TO_RANK_ONE * selection.victims.length) {
+      selection.victims = byBadnessNow(selection.victims);
+    }
   };
 
-  const proceed = (ward: Ward, now: number) => {
-    const engagement = ward.engagement!;
+  const runStep = (state: CgroupState, now: number) => {
+    const killCycle = state.killCycle!;
     const seenAt = performance.now();
-    const sight = see(ward, now, blows);
-    const { patience } = ward.orders;
-    const { engagement: state, step } = pursue(engagement.state, sight, patience, now);
-    const did = step.do === "strike"
-      ? strikeAt(ward, now, sight, state, seenAt)
-      : follow(ward, now, state, step);
-    looks?.sight(ward, now, sight, did);
+    const observation = observe(state, now, pendingKills);
+    const { timeouts } = state.policy;
+    const { killCycle: cycle, step } = nextStep(killCycle.cycle, observation, timeouts, now);
+    const decision = step.do === "kill"
+      ? tryKill(state, now, observation, cycle, seenAt)
+      : doStep(state, now, cycle, step);
+    samples?.observation(state, now, observation, decision);
   };
 
-  const strikeAt = (
-    ward: Ward,
+  const tryKill = (
+    state: CgroupState,
     now: number,
-    { victim }: Sight,
-    state: Engagement,
+    { victim }: Observation,
+    cycle: KillCycle,
     seenAt: number,
-  ): RecordedDeed => {
-    if (isTaken(ward)) {
-      ward.nextLook = now + 1;
-      return "put_off";
+  ): RecordedDecision => {
+    if (overlapsPendingKill(state)) {
+      state.nextPollAt = now + 1;
+      return "deferred";
     }
-    prepare(ward, now);
+    prepare(state, now);
     // Somebody took the CPU away meanwhile: who filled it may be gone, and the next of them would die for nothing.
-    if (performance.now() - seenAt > STALE_MS) {
-      ward.nextLook = now;
-      return "put_off";
+    if (performance.now() - seenAt > MAX_OBSERVATION_AGE_MS) {
+      state.nextPollAt = now;
+      return "deferred";
     }
-    ward.engagement!.state = state;
-    ward.nextLook = now + 1;
-    return strike(ward, now, victim) ? "strike" : "nobody";
+    state.killCycle!.cycle = cycle;
+    state.nextPollAt = now + 1;
+    return startKill(state, now, victim) ? "kill" : "no_victim";
   };
 
-  const follow = (
-    ward: Ward,
+  const doStep = (
+    state: CgroupState,
     now: number,
-    state: Engagement,
-    step: Exclude<Step, { readonly do: "strike" }>,
-  ): RecordedDeed => {
-    const engagement = ward.engagement!;
+    cycle: KillCycle,
+    step: Exclude<Step, { readonly do: "kill" }>,
+  ): RecordedDecision => {
+    const killCycle = state.killCycle!;
     switch (step.do) {
       case "escalate":
-        escalate(ward, now);
-        ward.nextLook = now + 1;
+        escalate(state, now);
+        state.nextPollAt = now + 1;
         break;
       case "reclaim":
-        ward.reclaim = { before: ward.usage, since: now };
-        if (!ward.orders.dryRun) {
-          reclaim(ward, ward.usage - ward.terms.bounds[engagement.level]);
+        state.reclaim = { before: state.usage, since: now };
+        if (!state.policy.dryRun) {
+          reclaim(state, state.usage - state.settings.levelBytes[killCycle.level]);
         }
-        ward.nextLook = now;
+        state.nextPollAt = now;
         break;
-      case "spare":
-        endReclaim(ward, now);
-        if (ward.blows.length > 0) blows.abandon(ward, now);
-        else letGo(ward, "reclaimable");
-        ward.nextLook = step.until;
+      case "skip":
+        endReclaim(state, now);
+        if (state.pendingKills.length > 0) pendingKills.cancel(state, now);
+        else skip(state, "reclaimable_cache");
+        state.nextPollAt = step.until;
         break;
-      case "stall":
+      case "exhausted":
       case "wait":
-        if (step.do === "wait") blows.keepAt(ward, now);
-        else if (ward.blows.length > 0) blows.abandon(ward, now);
-        ward.nextLook = step.until;
+        if (step.do === "wait") pendingKills.repeatKill(state, now);
+        else if (state.pendingKills.length > 0) pendingKills.cancel(state, now);
+        state.nextPollAt = step.until;
         break;
       case "end":
-        endReclaim(ward, now);
-        if (ward.blows.length === 0 && engagement.state.phase !== "stalled") {
-          letGo(ward, "recovered");
+        endReclaim(state, now);
+        if (state.pendingKills.length === 0 && killCycle.cycle.phase !== "exhausted") {
+          skip(state, "recovered");
         }
-        abandon(ward, now);
-        ward.nextLook = now + 1;
+        cancel(state, now);
+        state.nextPollAt = now + 1;
         return step.do;
     }
-    engagement.state = state;
+    killCycle.cycle = cycle;
     return step.do;
   };
 
-  const reclaim = (ward: Ward, bytes: number) => {
-    const { directory, measured: { dir } } = ward;
+  const reclaim = (state: CgroupState, bytes: number) => {
+    const { directory, limitOwner: { dir } } = state;
     // What cannot be opened cannot be asked; whether it has helped is seen by the usage.
-    const opened = directory ?? peekDirectory(dir);
+    const opened = directory ?? tryOpenDirectory(dir);
     if (opened) startReclaim(opened, bytes);
     if (opened !== directory) opened?.close();
   };
 
   /** Wards that overlap have the same processes: what one has struck counts for the other. */
-  const isTaken = (ward: Ward) => {
-    for (const other of wards()) {
+  const overlapsPendingKill = (state: CgroupState) => {
+    for (const other of states()) {
       // Who was only asked may take his time, which another cgroup may not have.
-      const isStriking = other.blows.some(({ blow }) => blow.signal === "SIGKILL");
-      if (other === ward || !isStriking) continue;
-      if (overlap(other.scope.path, ward.scope.path)) return true;
+      const isStriking = other.pendingKills.some(({ kill }) => kill.signal === "SIGKILL");
+      if (other === state || !isStriking) continue;
+      if (overlap(other.scope.path, state.scope.path)) return true;
     }
     return false;
   };
 
-  const prepare = (ward: Ward, now: number) => {
-    const isOld = ward.aim !== undefined && now - ward.aim.at > FRESH_MS;
-    if (ward.aim === undefined || (isOld && msUntilLimit(ward) > HURRY_MS)) aimNow(ward);
+  const prepare = (state: CgroupState, now: number) => {
+    const isOld = state.selection !== undefined && now - state.selection.at > FRESH_SELECTION_MS;
+    if (state.selection === undefined || (isOld && msUntilLimit(state) > MIN_MS_TO_RESELECT)) {
+      selectNow(state);
+    }
   };
 
   /** False where nobody could be struck. */
-  const strike = (ward: Ward, now: number, victim: Sight["victim"]): boolean => {
-    endReclaim(ward, now);
-    const level = ward.engagement!.level;
-    const deed = deedOf(ward.orders.actions[level])!;
-    let failure = attempt(ward, now, deed);
+  const startKill = (state: CgroupState, now: number, victim: Observation["victim"]): boolean => {
+    endReclaim(state, now);
+    const level = state.killCycle!.level;
+    const killAction = killActionOf(state.policy.actions[level])!;
+    let failure = killFirstPresent(state, now, killAction);
     if (failure === "gone") {
-      aimNow(ward);
-      failure = attempt(ward, now, deed);
+      selectNow(state);
+      failure = killFirstPresent(state, now, killAction);
     }
     if (failure === undefined) return true;
     // That nobody is left beside who is dying is no failure yet, though he may have ended since he was looked at.
     if (failure === "gone" && victim === "alive") return true;
-    const reason = failure === "gone" ? whyNobody(ward) : failure.reason;
-    const candidates = ward.aim?.candidates ?? [];
+    const reason = failure === "gone" ? noVictimReason(state) : failure.reason;
+    const candidates = state.selection?.candidates ?? [];
     // What went before is told before.
-    blows.abandon(ward, now);
-    if (ward.failure !== reason) blows.fail(ward, now, deed, { reason, candidates });
-    ward.failure = reason;
-    ward.engagement = undefined;
-    ward.idleFor = Math.min(LONGEST_IDLE_MS, Math.max(IDLE_MS, 2 * ward.idleFor));
-    ward.idleUntil = ward.nextLook = now + ward.idleFor;
+    pendingKills.cancel(state, now);
+    if (state.failure !== reason) pendingKills.fail(state, now, killAction, { reason, candidates });
+    state.failure = reason;
+    state.killCycle = undefined;
+    state.retryDelay = Math.min(MAX_RETRY_MS, Math.max(FIRST_RETRY_MS, 2 * state.retryDelay));
+    state.retryAt = state.nextPollAt = now + state.retryDelay;
     return false;
   };
 
-  const aimNow = (ward: Ward) => {
-    const { limit, bounds } = ward.terms;
-    takeAimAt(ward, limit - (limit - bounds.threshold) / 2);
+  const selectNow = (state: CgroupState) => {
+    const { limit, levelBytes } = state.settings;
+    selectBefore(state, limit - (limit - levelBytes.imminent) / 2);
   };
 
   /** Strikes the first that still is where it was. */
-  const attempt = (ward: Ward, now: number, deed: Deed): Failure => {
-    const signal = ward.orders.patience.grace > 0 ? SIGTERM : SIGKILL;
-    rank(ward);
-    for (const pick of ward.aim?.picks ?? []) {
-      if (ward.blows.some((open) => open.pick.pid === pick.pid)) continue;
-      const present = pidsAt(pick.home);
+  const killFirstPresent = (state: CgroupState, now: number, killAction: KillAction): Failure => {
+    const signal = state.policy.timeouts.graceMs > 0 ? SIGTERM : SIGKILL;
+    rank(state);
+    for (const victim of state.selection?.victims ?? []) {
+      if (state.pendingKills.some((open) => open.victim.pid === victim.pid)) continue;
+      const present = pidsInCgroup(victim.cgroupFd);
       // Nor is anybody struck together with one who is not there any more.
-      if (!present.has(pick.pid)) continue;
-      const failure = deliver(ward, pick, present, deed, signal);
+      if (!present.has(victim.pid)) continue;
+      const failure = executeKill(state, victim, present, killAction, signal);
       if (failure === "gone") continue;
       if (failure) return failure;
-      const struckAfter = performance.now() - now;
-      const isUrgent = signal === SIGKILL && msAtWorst(ward) < PAUSE_MS;
-      if (isUrgent && ward.terms.mode === "notify") blows.pauseOthers(ward, pick, present, now);
-      blows.open(ward, now, pick, deed, signal, struckAfter);
+      const signalLatencyMs = performance.now() - now;
+      const isUrgent = signal === SIGKILL && msUntilLimitAtPeakRate(state) < SUSPEND_WITHIN_MS;
+      if (isUrgent && state.settings.mode === "notify") {
+        pendingKills.suspendOthers(state, victim, present, now);
+      }
+      pendingKills.open(state, now, victim, killAction, signal, signalLatencyMs);
       return undefined;
     }
     return "gone";
   };
 
-  const escalate = (ward: Ward, now: number) => {
-    const open = ward.blows.at(-1);
+  const escalate = (state: CgroupState, now: number) => {
+    const open = state.pendingKills.at(-1);
     if (open === undefined) return;
-    const { pick, blow: { deed } } = open;
-    blows.giveUp(ward, open, "it did not end within the grace, or before the limit came near");
-    if (deliver(ward, pick, pidsAt(pick.home), deed, SIGKILL) !== undefined) return;
-    blows.open(ward, now, pick, deed, SIGKILL, performance.now() - now);
+    const { victim, kill: { killAction } } = open;
+    pendingKills.markSurvived(
+      state,
+      open,
+      "it did not end within the grace, or before the limit came near",
+    );
+    if (
+      executeKill(state, victim, pidsInCgroup(victim.cgroupFd), killAction, SIGKILL) !== undefined
+    ) return;
+    pendingKills.open(state, now, victim, killAction, SIGKILL, performance.now() - now);
   };
 
-  const endReclaim = (ward: Ward, now: number) => {
-    if (ward.reclaim === undefined) return;
-    const { before, since } = ward.reclaim;
-    ward.reclaim = undefined;
-    const { level } = ward.engagement!;
+  const endReclaim = (state: CgroupState, now: number) => {
+    if (state.reclaim === undefined) return;
+    const { before, since } = state.reclaim;
+    state.reclaim = undefined;
+    const { level } = state.killCycle!;
     const lasted = now - since;
     // A tripwire over a stream of page cache reclaims dozens of times a second.
-    if (now - ward.reclaimToldAt < TOLD_MS) return;
-    ward.reclaimToldAt = now;
-    say({ say: "reclaimed", ...headOf(ward), level, before, after: ward.usage, lasted });
+    if (now - state.reclaimReportedAt < MIN_MS_BETWEEN_REPORTS) return;
+    state.reclaimReportedAt = now;
+    report({ type: "reclaimed", ...reportHead(state), level, before, after: state.usage, lasted });
   };
 
-  const letGo = (ward: Ward, why: "recovered" | "reclaimable") => {
-    if (performance.now() - ward.letGoToldAt < TOLD_MS) return;
-    ward.letGoToldAt = performance.now();
-    const { level } = ward.engagement!;
-    const { reclaimable } = ward.cache;
-    say({ say: "let_go", ...headOf(ward), level, why, usage: ward.usage, reclaimable });
+  const skip = (state: CgroupState, why: "recovered" | "reclaimable_cache") => {
+    if (performance.now() - state.skipReportedAt < MIN_MS_BETWEEN_REPORTS) return;
+    state.skipReportedAt = performance.now();
+    const { level } = state.killCycle!;
+    const { reclaimable } = state.pageCache;
+    report({
+      type: "action_skipped",
+      ...reportHead(state),
+      level,
+      why,
+      usage: state.usage,
+      reclaimable,
+    });
   };
 
-  const abandon = (ward: Ward, now: number) => {
-    blows.abandon(ward, now);
-    ward.engagement = undefined;
+  const cancel = (state: CgroupState, now: number) => {
+    pendingKills.cancel(state, now);
+    state.killCycle = undefined;
   };
 
-  return { aim, proceed, abandon };
+  return { selection, runStep, cancel };
 }

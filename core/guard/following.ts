@@ -5,7 +5,7 @@ import type { OomkitEvent } from "../report/event.ts";
 import { startWatch, type Watching } from "../watch/watch.ts";
 import type { Scope } from "./scope.ts";
 
-export interface Following {
+export interface EventForwarder {
   /** A target was removed, or is there again: what is followed is not what it was. */
   isStale(): boolean;
   /** Follows what is there now. */
@@ -16,11 +16,11 @@ export interface Following {
 }
 
 /** A watch of its targets ends with them; a guard waits for them to come again, as a service's cgroup does. */
-export function createFollowing(
+export function createEventForwarder(
   scopes: () => readonly Scope[],
   follow: (event: OomkitEvent) => void,
   fail: (error: unknown) => void,
-): Following {
+): EventForwarder {
   let watching: Watching | undefined;
   let targets = there(scopes());
   let sources: readonly string[] = [];

@@ -3,42 +3,48 @@
  * the sentry's, in a thread of its own.
  */
 
-import { type Restored, restoreLeftovers } from "../act/journal.ts";
-import { lowerOwnScore } from "../act/own_score.ts";
+import { type Restored, restoreStale } from "../act/journal.ts";
+import { lowerOwnOomScoreAdj } from "../act/own_score.ts";
 import { type Cgroup, openCgroup } from "../cgroup/cgroup.ts";
 import { wallClock } from "../kernel/clock.ts";
 import {
   type Body,
+  type CandidateJson,
   makeEvent,
   type OomkitEvent,
   type Source,
-  type Weighed,
 } from "../report/event.ts";
-import type { Recorder } from "../record/format.ts";
+import type { RecordSink } from "../record/format.ts";
 import type { Labels } from "../policy/rules.ts";
-import { blowBody, guardingBody, letGoBody, levelBody, reclaimedBody } from "./bodies.ts";
-import { createChores } from "./chores.ts";
-import { foresee } from "./foresee.ts";
+import {
+  actionSkippedEvent,
+  guardArmedEvent,
+  killEvent,
+  levelReachedEvent,
+  reclaimedEvent,
+} from "./bodies.ts";
+import { createBackgroundActions } from "./chores.ts";
+import { predictVictims } from "./foresee.ts";
 import { createCollector } from "./garbage.ts";
 import { createHoldWatchdog } from "./hold_watchdog.ts";
-import { createMinding } from "./minding.ts";
-import { isDeadly, type Plans } from "./plan.ts";
-import { createPulse } from "./pulse.ts";
-import { doubts } from "./reach.ts";
+import { createRestoreGuard } from "./minding.ts";
+import { kills, type PolicySet } from "./plan.ts";
+import { createHeartbeat } from "./pulse.ts";
+import { permissionWarnings } from "./reach.ts";
 import { recordGuard } from "./recording.ts";
-import { createRoster, type Entry } from "./roster.ts";
-import { createFollowing } from "./following.ts";
+import { createGuardRegistry, type GuardedCgroup } from "./roster.ts";
+import { createEventForwarder } from "./following.ts";
 import { candidatesIn, pathIn, sameScopes, type Scope, scopeOf } from "./scope.ts";
-import { type Report, startSentryThread } from "./thread.ts";
+import { type CgroupReport, startMonitorThread } from "./thread.ts";
 
 export interface GuardOptions {
-  readonly plans: Plans;
+  readonly policies: PolicySet;
   readonly scopes: readonly Scope[];
   /** OOMHero's way: the cgroups of all processes that can be seen, instead of scopes. */
   readonly findCgroups?: () => readonly Cgroup[];
   /** Milliseconds between two walks over everything, and until everything is armed afresh. */
-  readonly walkEvery: number;
-  readonly rearmEvery: number;
+  readonly rescanMs: number;
+  readonly rearmMs: number;
   /** Milliseconds for a hook. */
   readonly hookTimeout: number;
   /** Milliseconds that allocators may wait under `hold` before the kernel's killer is let loose again. */
@@ -47,33 +53,33 @@ export interface GuardOptions {
   /** The command that puts back what this guard leaves when it is killed. */
   readonly release: readonly string[];
   /** Gets what the sentry sees; the events are the caller's. */
-  readonly recorder?: Recorder;
+  readonly recordSink?: RecordSink;
 }
 
-export interface Guarding {
-  entries(): readonly Entry[];
+export interface Guard {
+  guardedCgroups(): readonly GuardedCgroup[];
   /** For the start-up line. */
   readonly scheduling: string;
   sources(): readonly string[];
   /** Rejects when the guard cannot go on. */
   readonly done: Promise<never>;
   /** Who would be taken in it now, the first first. */
-  candidates(entry: Entry): readonly Weighed[];
+  candidates(guarded: GuardedCgroup): readonly CandidateJson[];
   /** Guards by other plans, and elsewhere, from now on. */
-  assume(next: Pick<GuardOptions, "plans" | "scopes">): Promise<void>;
+  reload(next: Pick<GuardOptions, "policies" | "scopes">): Promise<void>;
   /** Pods have come or gone, or have other labels. */
-  relabel(labels: Labels): void;
+  setPodLabels(labels: Labels): void;
   /** Milliseconds since the sentry was seen to turn last. */
-  silentFor(): number;
+  msSinceHeartbeat(): number;
   /** Whether the sentry has turned since this was asked last. */
   isAlive(): boolean;
   /** Puts everything back, and ends with the summary. */
   stop(): Promise<void>;
 }
 
-const WATCHDOG_MS = 200;
+const CHECK_EVERY_MS = 200;
 /** What others do to memory.high and memory.oom_control is found by looking (milliseconds). */
-const REFRESH_MS = 10_000;
+const REAPPLY_MODES_MS = 10_000;
 
 /**
  * Guards from the moment that it resolves.
@@ -84,96 +90,120 @@ const REFRESH_MS = 10_000;
 export async function startGuard(
   options: GuardOptions,
   emitted: (event: OomkitEvent, stat?: string) => void,
-): Promise<Guarding> {
-  let { plans, scopes } = options;
-  const { emit, ...recording } = recordGuard(options.recorder, plans, emitted);
+): Promise<Guard> {
+  let { policies, scopes } = options;
+  const { emit, ...recording } = recordGuard(options.recordSink, policies, emitted);
   const ended = Promise.withResolvers<never>();
   // Asked for only once everything stands.
   ended.promise.catch(() => {});
-  const tell = (cgroup: string, source: Source, body: Body, at?: number, stat?: string) =>
+  const emitEvent = (cgroup: string, source: Source, body: Body, at?: number, stat?: string) =>
     emit(makeEvent(at ?? wallClock(), cgroup, source, body), stat);
   const told = new Set<string>();
-  const refuse = (cgroup: string, wanted: string, using: string, reason: string) => {
-    const key = `${cgroup} ${wanted} ${reason}`;
-    if (!told.has(key)) tell(cgroup, "none", { type: "degraded", wanted, using, reason });
+  const reportFallback = (cgroup: string, requested: string, fallback: string, reason: string) => {
+    const key = `${cgroup} ${requested} ${reason}`;
+    if (!told.has(key)) {
+      emitEvent(cgroup, "none", { type: "degraded", requested, fallback, reason });
+    }
     told.add(key);
   };
-  const tellRestored = (restored: readonly Restored[]) => {
+  const reportRestored = (restored: readonly Restored[]) => {
     for (const { dir, file, set, before, outcome, reason = null } of restored) {
-      tell(pathIn(scopes, dir), "none", { type: "restored", file, set, before, outcome, reason });
+      emitEvent(pathIn(scopes, dir), "none", {
+        type: "restored",
+        file,
+        set,
+        before,
+        outcome,
+        reason,
+      });
     }
   };
-  tellRestored(restoreLeftovers(options.stateFolder));
+  reportRestored(restoreStale(options.stateFolder));
 
-  const { journal, ...minding } = createMinding(options.stateFolder, options.release);
-  const thread = startSentryThread(plans, options.stateFolder, (r) => take(r), recording.looks);
+  const { journal, ...restoreGuard } = createRestoreGuard(options.stateFolder, options.release);
+  const thread = startMonitorThread(
+    policies,
+    options.stateFolder,
+    (r) => take(r),
+    recording.samples,
+  );
   thread.failed.catch(ended.reject);
-  const { scheduling, rehearsed } = await thread.ready;
-  if (!rehearsed) refuse("/", "a rehearsal", "nothing", "no cgroup can be seen");
-  const score = lowerOwnScore(-900);
-  if (score.refused && isDeadly(plans)) {
-    refuse("/", "oom_score_adj -900", "what it was", score.refused);
+  const { scheduling, warmedUp } = await thread.ready;
+  if (!warmedUp) reportFallback("/", "a rehearsal", "nothing", "no cgroup can be seen");
+  const score = lowerOwnOomScoreAdj(-900);
+  if (score.refused && kills(policies)) {
+    reportFallback("/", "oom_score_adj -900", "what it was", score.refused);
   }
 
-  const roster = createRoster({
+  const registry = createGuardRegistry({
     ...options,
     epoll: thread.epoll,
     journal,
-    order: recording.ordering(thread.order),
-    tell: (entry) => tell(entry.cgroup.path, "none", guardingBody(entry)),
-    tellRestored,
-    refuse: (cgroup, ...rest) => refuse(cgroup.path, ...rest),
+    send: recording.ordering(thread.send),
+    emitEvent: (guarded) => emitEvent(guarded.cgroup.path, "none", guardArmedEvent(guarded)),
+    reportRestored,
+    reportFallback: (cgroup, ...rest) => reportFallback(cgroup.path, ...rest),
     fail: ended.reject,
   });
-  const chores = createChores(options, tell);
-  const letLoose = (entry: Entry, reason: string) => {
-    tellRestored(journal.restore(entry.measured.dir, "memory.oom_control"));
-    refuse(entry.cgroup.path, "hold", "the kernel's killer", reason);
+  const backgroundActions = createBackgroundActions(options, emitEvent);
+  const reenableOomKiller = (guarded: GuardedCgroup, reason: string) => {
+    reportRestored(journal.restore(guarded.limitOwner.dir, "memory.oom_control"));
+    reportFallback(guarded.cgroup.path, "hold", "the kernel's killer", reason);
   };
 
-  const take = (report: Report) => {
-    const entry = report.say === "blow" ? roster.known(report.id) : roster.get(report.id);
-    if (entry === undefined) return;
-    const { path } = entry.cgroup;
-    const say = (body: Body, stat?: string) => tell(path, report.wake, body, report.at, stat);
-    switch (report.say) {
-      case "level":
-        say(levelBody(entry, report));
-        return chores.atLevel(entry, report.level, report.usage);
-      case "blow": {
-        const { blow } = report;
-        say(blowBody(entry, blow), blow.stat);
-        const isHeld = blow.outcome === "failed" && entry.terms.mode === "hold";
-        if (isHeld && roster.get(entry.id)) letLoose(entry, blow.reason ?? "nobody could be ended");
-        return chores.afterBlow(entry, blow);
+  const take = (report: CgroupReport) => {
+    const guarded = report.type === "kill"
+      ? registry.getIncludingRemoved(report.id)
+      : registry.get(report.id);
+    if (guarded === undefined) return;
+    const { path } = guarded.cgroup;
+    const emitHere = (body: Body, stat?: string) =>
+      emitEvent(path, report.wakeSource, body, report.at, stat);
+    switch (report.type) {
+      case "level_reached":
+        emitHere(levelReachedEvent(guarded, report));
+        return backgroundActions.runLevelActions(guarded, report.level, report.usage);
+      case "kill": {
+        const { kill } = report;
+        emitHere(killEvent(guarded, kill), kill.stat);
+        const isHeld = kill.outcome === "failed" && guarded.settings.mode === "hold";
+        if (isHeld && registry.get(guarded.id)) {
+          reenableOomKiller(guarded, kill.reason ?? "nobody could be ended");
+        }
+        return backgroundActions.runKillHooks(guarded, kill);
       }
       case "reclaimed":
-        return say(reclaimedBody(entry, report));
-      case "let_go":
-        return say(letGoBody(entry, report));
-      case "refused":
-        refuse(report.isGuarded ? "/" : path, report.wanted, report.using, report.why);
-        return report.isGuarded ? undefined : roster.forget(path);
+        return emitHere(reclaimedEvent(guarded, report));
+      case "action_skipped":
+        return emitHere(actionSkippedEvent(guarded, report));
+      case "fallback":
+        reportFallback(
+          report.isGuarded ? "/" : path,
+          report.requested,
+          report.fallback,
+          report.why,
+        );
+        return report.isGuarded ? undefined : registry.remove(path);
       case "gone":
-        roster.lose(entry);
+        registry.markLost(guarded);
     }
   };
 
-  const expectStops = () => {
-    const reason = minding.expectStops(plans);
-    if (reason) refuse("/", "a record of who is stopped for a moment", "none", reason);
+  const prepareSuspensions = () => {
+    const reason = restoreGuard.prepareSuspensions(policies);
+    if (reason) reportFallback("/", "a record of who is stopped for a moment", "none", reason);
   };
 
   const { collect, tidyUp } = createCollector();
-  const considerAll = () => {
+  const updateAll = () => {
     const there = new Set<string>();
-    const found = (options.findCgroups?.() ?? []).map((cgroup) => ({ cgroup, isNamed: true }));
-    for (const { cgroup, isNamed } of [...found, ...candidatesIn(scopes)]) {
+    const found = (options.findCgroups?.() ?? []).map((cgroup) => ({ cgroup, isTarget: true }));
+    for (const { cgroup, isTarget } of [...found, ...candidatesIn(scopes)]) {
       there.add(cgroup.path);
-      roster.consider(cgroup, isNamed);
+      registry.update(cgroup, isTarget);
       collect();
     }
-    for (const { cgroup: { path } } of roster.all()) if (!there.has(path)) roster.forget(path);
+    for (const { cgroup: { path } } of registry.all()) if (!there.has(path)) registry.remove(path);
   };
 
   let stopping = false;
@@ -182,42 +212,44 @@ export async function startGuard(
     const isGeneral = event.type === "summary" ? stopping : event.type === "degraded";
     if (isGeneral || (scope && event.type !== "summary")) emit(event);
     if (!scope || stopping) return;
-    if (!["created", "removed", "limit_changed"].includes(event.type)) return;
+    if (!["cgroup_created", "cgroup_removed", "limit_changed"].includes(event.type)) return;
     // Also of one that is told as removed: another may have its name already, and be guarded by it.
     const cgroup = openCgroup(scope.cgroup.hierarchy, event.cgroup);
-    const isNamed = scope.pattern === undefined && event.cgroup === scope.cgroup.path;
-    if (cgroup) roster.consider(cgroup, isNamed);
-    else roster.forget(event.cgroup);
+    const isTarget = scope.pattern === undefined && event.cgroup === scope.cgroup.path;
+    if (cgroup) registry.update(cgroup, isTarget);
+    else registry.remove(event.cgroup);
   };
-  const following = createFollowing(() => scopes, follow, ended.reject);
-  following.renew();
-  expectStops();
-  considerAll();
+  const eventForwarder = createEventForwarder(() => scopes, follow, ended.reject);
+  eventForwarder.renew();
+  prepareSuspensions();
+  updateAll();
   recording.begin();
-  await roster.armed();
+  await registry.armed();
   tidyUp();
-  for (const entry of roster.all()) {
-    for (const [wanted, using, reason] of isDeadly(plans) ? doubts(entry) : []) {
-      refuse(entry.cgroup.path, wanted, using, reason);
+  for (const guarded of registry.all()) {
+    for (
+      const [requested, fallback, reason] of kills(policies) ? permissionWarnings(guarded) : []
+    ) {
+      reportFallback(guarded.cgroup.path, requested, fallback, reason);
     }
   }
 
-  const checkHolds = createHoldWatchdog(options.holdTimeout, letLoose);
-  const pulse = createPulse(thread.beats);
+  const checkHolds = createHoldWatchdog(options.holdTimeout, reenableOomKiller);
+  const heartbeatMonitor = createHeartbeat(thread.beats);
   const refresh = () => {
-    for (const { cgroup, isNamed, wanted, terms } of roster.all()) {
-      if (wanted !== "notify") roster.consider(cgroup, isNamed, terms.mode !== wanted);
+    for (const { cgroup, isTarget, requested, settings } of registry.all()) {
+      if (requested !== "notify") registry.update(cgroup, isTarget, settings.mode !== requested);
     }
   };
   /** What no notification tells: the limit of an ancestor, and a target that is made anew. */
-  const glance = () => {
-    roster.retry();
-    for (const { cgroup, measured, isNamed } of roster.all()) {
-      if (measured.path !== cgroup.path) roster.consider(cgroup, isNamed);
+  const checkUnnotified = () => {
+    registry.retry();
+    for (const { cgroup, limitOwner, isTarget } of registry.all()) {
+      if (limitOwner.path !== cgroup.path) registry.update(cgroup, isTarget);
     }
-    if (following.isStale()) {
-      following.renew();
-      considerAll();
+    if (eventForwarder.isStale()) {
+      eventForwarder.renew();
+      updateAll();
     }
   };
   /** What throws outside of anybody's call ends the guard instead of the process. */
@@ -230,39 +262,39 @@ export async function startGuard(
       }
     }, ms);
   const timers = [
-    every(WATCHDOG_MS, pulse.check),
-    every(WATCHDOG_MS, () => checkHolds(roster.all())),
-    every(WATCHDOG_MS, glance),
-    every(WATCHDOG_MS, collect),
-    every(REFRESH_MS, refresh),
-    every(options.walkEvery, considerAll),
-    every(options.rearmEvery, () => {
-      for (const { cgroup, isNamed } of roster.all()) roster.consider(cgroup, isNamed, true);
+    every(CHECK_EVERY_MS, heartbeatMonitor.check),
+    every(CHECK_EVERY_MS, () => checkHolds(registry.all())),
+    every(CHECK_EVERY_MS, checkUnnotified),
+    every(CHECK_EVERY_MS, collect),
+    every(REAPPLY_MODES_MS, refresh),
+    every(options.rescanMs, updateAll),
+    every(options.rearmMs, () => {
+      for (const { cgroup, isTarget } of registry.all()) registry.update(cgroup, isTarget, true);
     }),
   ];
 
   return {
-    entries: roster.all,
+    guardedCgroups: registry.all,
     scheduling,
-    sources: following.sources,
+    sources: eventForwarder.sources,
     done: ended.promise,
-    candidates: (entry) => foresee(entry, plans),
-    async assume(next) {
+    candidates: (guarded) => predictVictims(guarded, policies),
+    async reload(next) {
       const isElsewhere = !sameScopes(scopes, next.scopes);
-      ({ plans, scopes } = next);
-      roster.assume(plans);
-      if (isElsewhere) following.renew();
-      expectStops();
-      considerAll();
-      await roster.armed();
+      ({ policies, scopes } = next);
+      registry.reload(policies);
+      if (isElsewhere) eventForwarder.renew();
+      prepareSuspensions();
+      updateAll();
+      await registry.armed();
     },
-    relabel(labels) {
-      plans = { ...plans, labels };
-      roster.assume(plans);
-      considerAll();
+    setPodLabels(labels) {
+      policies = { ...policies, labels };
+      registry.reload(policies);
+      updateAll();
     },
-    silentFor: pulse.silentFor,
-    isAlive: pulse.isAlive,
+    msSinceHeartbeat: heartbeatMonitor.msSinceHeartbeat,
+    isAlive: heartbeatMonitor.isAlive,
     async stop() {
       stopping = true;
       timers.forEach(clearInterval);
@@ -273,14 +305,14 @@ export async function startGuard(
         () => {
           const restored = journal.restore();
           isAllPutBack = restored.every(({ outcome }) => outcome !== "failed");
-          tellRestored(restored);
+          reportRestored(restored);
         },
-        () => roster.close(),
+        () => registry.close(),
         // Where it cannot be put back now, the minder tries once more afterwards.
-        () => minding.end(isAllPutBack),
-        () => chores.finish(),
+        () => restoreGuard.end(isAllPutBack),
+        () => backgroundActions.finish(),
         () => score.restore(),
-        () => following.stop(),
+        () => eventForwarder.stop(),
         () => thread.close(),
       ];
       // Whatever one of them throws, the others are no less due.

@@ -1,18 +1,18 @@
 /** Which limit a guard goes by. */
 
 import { readEffectiveLimit } from "../cgroup/ancestry.ts";
-import { type Cgroup, openCgroup, readOutline } from "../cgroup/cgroup.ts";
+import { type Cgroup, openCgroup, readSummary } from "../cgroup/cgroup.ts";
 import { readSwapTotal } from "../cgroup/machine.ts";
-import { oomCapacity } from "../policy/victim.ts";
+import { oomTotalBytesOf } from "../policy/victim.ts";
 import type { Snapshot } from "../snapshot.ts";
 
 export interface GuardedLimit {
   /** Whose limit it is. */
-  readonly measured: Cgroup;
+  readonly limitOwner: Cgroup;
   /** Bytes. */
   readonly limit: number;
   /** What badness is weighed against, bytes: see `oomCapacity`. */
-  readonly capacity: number;
+  readonly oomTotalBytes: number;
 }
 
 /**
@@ -21,26 +21,26 @@ export interface GuardedLimit {
  */
 export function limitOf(
   cgroup: Cgroup,
-  isNamed: boolean,
+  isTarget: boolean,
   soft: boolean,
 ): GuardedLimit | undefined {
-  const own = readOutline(cgroup);
+  const own = readSummary(cgroup);
   if (own === undefined) return undefined;
-  const effective = isNamed ? readEffectiveLimit(cgroup) : undefined;
+  const effective = isTarget ? readEffectiveLimit(cgroup) : undefined;
   const owner = effective?.owner === undefined || effective.owner === cgroup.path
     ? undefined
     : openCgroup(cgroup.hierarchy, effective.owner);
-  const measured = owner ?? cgroup;
-  const snapshot = owner ? readOutline(owner) : own;
+  const limitOwner = owner ?? cgroup;
+  const snapshot = owner ? readSummary(owner) : own;
   if (snapshot === undefined) return undefined;
   const hard = effective?.bytes ?? own.limits.max ?? Infinity;
   const softLimit = soft ? snapshot.limits.soft ?? snapshot.limits.high ?? Infinity : Infinity;
   const limit = Math.min(hard, softLimit);
   if (!Number.isFinite(limit) || limit <= 0) return undefined;
-  return { measured, limit, capacity: capacityOf(snapshot, hard) };
+  return { limitOwner, limit, oomTotalBytes: oomTotalOf(snapshot, hard) };
 }
 
-function capacityOf({ limits }: Snapshot, hard: number): number {
-  const capacity = oomCapacity({ ...limits, max: hard }, readSwapTotal());
-  return capacity !== undefined && Number.isFinite(capacity) ? capacity : hard;
+function oomTotalOf({ limits }: Snapshot, hard: number): number {
+  const oomTotalBytes = oomTotalBytesOf({ ...limits, max: hard }, readSwapTotal());
+  return oomTotalBytes !== undefined && Number.isFinite(oomTotalBytes) ? oomTotalBytes : hard;
 }

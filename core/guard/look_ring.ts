@@ -4,49 +4,54 @@
  */
 
 import { type Level, LEVELS } from "../policy/bounds.ts";
-import type { Sight } from "../policy/engagement.ts";
-import { DEEDS, type RecordedDeed } from "../record/format.ts";
+import type { Observation } from "../policy/engagement.ts";
+import { DECISIONS, type RecordedDecision } from "../record/format.ts";
 
 /** What can be told to another thread. */
-export interface SharedLooks {
+export interface SampleRing {
   readonly numbers: Float64Array<SharedArrayBuffer>;
   /** How many were ever put in, were ever taken out, and were lost: each modulo 2^32. */
   readonly counts: Int32Array<SharedArrayBuffer>;
 }
 
 /** One look, as the decision had it. Sizes are bytes, rates bytes a second. */
-export interface Look {
+export interface UsageSample {
   /** Milliseconds since the epoch. */
   readonly at: number;
-  readonly ward: number;
+  readonly state: number;
   readonly usage: number;
   /** Of the base. */
-  readonly value: number;
+  readonly metricValue: number;
   readonly reclaimable: number | undefined;
   readonly rate: number | undefined;
   readonly unreclaimableRate: number | undefined;
   /** Absent where nothing is to die yet. */
-  readonly victim: Sight["victim"] | undefined;
-  readonly did: RecordedDeed | undefined;
-  readonly rang: readonly Level[];
+  readonly victim: Observation["victim"] | undefined;
+  readonly decision: RecordedDecision | undefined;
+  readonly triggered: readonly Level[];
 }
 
 /** The sentry's end. All are called in its thread. */
-export interface Looks {
+export interface SampleWriter {
   /** Below the level at which something dies, or where nothing does. */
-  level(ward: Watched, now: number, value: number, rang: readonly Level[]): void;
+  level(state: SampledState, now: number, metricValue: number, triggered: readonly Level[]): void;
   /** Where something is to die, after that which was done. */
-  sight(ward: Watched, now: number, sight: Sight, did: RecordedDeed): void;
+  observation(
+    state: SampledState,
+    now: number,
+    observation: Observation,
+    decision: RecordedDecision,
+  ): void;
   /** Levels that were told of at the look that goes on. */
-  rang(levels: readonly Level[]): void;
+  triggered(levels: readonly Level[]): void;
 }
 
 /** What is taken from a ward, see `core/guard/ward.ts`. */
-interface Watched {
+interface SampledState {
   readonly id: number;
   readonly usage: number;
   readonly rate: number | undefined;
-  readonly cache: { readonly reclaimable?: number };
+  readonly pageCache: { readonly reclaimable?: number };
   readonly statAt: number;
 }
 
@@ -59,7 +64,7 @@ const LOST = 2;
 const VICTIMS = ["none", "alive", "dead"] as const;
 
 /** 1.3 MB. */
-export function shareLooks(): SharedLooks {
+export function createSampleRing(): SampleRing {
   return {
     numbers: new Float64Array(
       new SharedArrayBuffer(SLOTS * FIELDS * Float64Array.BYTES_PER_ELEMENT),
@@ -69,7 +74,7 @@ export function shareLooks(): SharedLooks {
 }
 
 /** @param origin what to add to `now` to have milliseconds since the epoch. */
-export function putLooks({ numbers, counts }: SharedLooks, origin: number): Looks {
+export function createSampleWriter({ numbers, counts }: SampleRing, origin: number): SampleWriter {
   let put = 0;
   let waiting = 0;
   const bitsOf = (levels: readonly Level[]) => {
@@ -78,17 +83,17 @@ export function putLooks({ numbers, counts }: SharedLooks, origin: number): Look
     return bits;
   };
   const write = (
-    ward: Watched,
+    state: SampledState,
     now: number,
     usage: number,
-    value: number,
+    metricValue: number,
     reclaimable: number | undefined,
     rate: number | undefined,
     unreclaimableRate: number | undefined,
     victim: number,
-    did: number,
+    decision: number,
   ) => {
-    const rang = waiting;
+    const triggered = waiting;
     waiting = 0;
     if (((put - Atomics.load(counts, TAKEN)) | 0) >= SLOTS) {
       Atomics.add(counts, LOST, 1);
@@ -96,58 +101,68 @@ export function putLooks({ numbers, counts }: SharedLooks, origin: number): Look
     }
     const at = (put & (SLOTS - 1)) * FIELDS;
     numbers[at] = origin + now;
-    numbers[at + 1] = ward.id;
+    numbers[at + 1] = state.id;
     numbers[at + 2] = usage;
-    numbers[at + 3] = value;
+    numbers[at + 3] = metricValue;
     numbers[at + 4] = reclaimable ?? NaN;
     numbers[at + 5] = rate ?? NaN;
     numbers[at + 6] = unreclaimableRate ?? NaN;
     numbers[at + 7] = victim;
-    numbers[at + 8] = did;
-    numbers[at + 9] = rang;
+    numbers[at + 8] = decision;
+    numbers[at + 9] = triggered;
     put = (put + 1) | 0;
     // What was written above is there for whoever sees this.
     Atomics.store(counts, PUT, put);
   };
   return {
-    rang: (levels) => void (waiting = bitsOf(levels)),
-    level(ward, now, value, rang) {
-      waiting = bitsOf(rang);
+    triggered: (levels) => void (waiting = bitsOf(levels)),
+    level(state, now, metricValue, triggered) {
+      waiting = bitsOf(triggered);
       // What was read of memory.stat before this look may be otherwise by now.
-      const reclaimable = ward.statAt === now ? ward.cache.reclaimable : undefined;
-      write(ward, now, ward.usage, value, reclaimable, ward.rate, undefined, -1, -1);
+      const reclaimable = state.statAt === now ? state.pageCache.reclaimable : undefined;
+      write(state, now, state.usage, metricValue, reclaimable, state.rate, undefined, -1, -1);
     },
-    sight(ward, now, sight, did) {
-      const { usage, value, reclaimable, rate, unreclaimableRate } = sight;
-      const victim = VICTIMS.indexOf(sight.victim);
-      const deed = DEEDS.indexOf(did);
-      write(ward, now, usage, value, reclaimable, rate, unreclaimableRate, victim, deed);
+    observation(state, now, observation, decision) {
+      const { usage, metricValue, reclaimable, rate, unreclaimableRate } = observation;
+      const victim = VICTIMS.indexOf(observation.victim);
+      const killAction = DECISIONS.indexOf(decision);
+      write(
+        state,
+        now,
+        usage,
+        metricValue,
+        reclaimable,
+        rate,
+        unreclaimableRate,
+        victim,
+        killAction,
+      );
     },
   };
 }
 
 /** All that are there now, the oldest first; and how many were lost since it was asked last. */
-export function takeLooks(
-  { numbers, counts }: SharedLooks,
-  take: (look: Look) => void,
+export function drainSamples(
+  { numbers, counts }: SampleRing,
+  take: (sample: UsageSample) => void,
 ): { readonly lost: number } {
   const put = Atomics.load(counts, PUT);
   let taken = Atomics.load(counts, TAKEN);
-  const known = (value: number) => Number.isNaN(value) ? undefined : value;
+  const known = (metricValue: number) => Number.isNaN(metricValue) ? undefined : metricValue;
   for (; taken !== put; taken = (taken + 1) | 0) {
     const at = (taken & (SLOTS - 1)) * FIELDS;
     const field = (n: number) => numbers[at + n]!;
     take({
       at: field(0),
-      ward: field(1),
+      state: field(1),
       usage: field(2),
-      value: field(3),
+      metricValue: field(3),
       reclaimable: known(field(4)),
       rate: known(field(5)),
       unreclaimableRate: known(field(6)),
       victim: VICTIMS[field(7)],
-      did: DEEDS[field(8)],
-      rang: LEVELS.filter((_, n) => field(9) & (1 << n)),
+      decision: DECISIONS[field(8)],
+      triggered: LEVELS.filter((_, n) => field(9) & (1 << n)),
     });
   }
   Atomics.store(counts, TAKEN, taken);

@@ -1,52 +1,55 @@
 /** Usage and how fast it rises, look by look: in the sentry, and where a recording is run again. Pure. */
 
 /** Two looks that are closer than this say nothing of the rate (milliseconds). */
-export const RATE_MS = 0.2;
+export const MIN_MS_FOR_RATE = 0.2;
 /**
  * And those that are closer than that say something only of growth beyond what the kernel takes ahead at once: 256 KiB on each
  * CPU (kernel, mm/memcontrol.c, MEMCG_CHARGE_BATCH).
  */
-const SURE_RATE_MS = 1;
-const SURE_GROWTH = 1024 ** 2;
+const MIN_MS_FOR_SMALL_GROWTH = 1;
+const MIN_BYTES_FOR_FAST_RATE = 1024 ** 2;
 /** An allocator that stood still for a moment, for want of a CPU, goes on as before (milliseconds). */
-const STEEP_MS = 250;
+const PEAK_RATE_MS = 250;
 
-export interface Measured {
+export interface UsageTrend {
   /** Bytes, and when they were read; `NaN` before the first look. */
   usage: number;
   usageAt: number;
   rate: number | undefined;
   /** What usage was then: the rate is told by two looks that are far enough apart. */
-  usageThen: number;
+  trendUsage: number;
   /** The highest rate of late, and when it was seen. */
-  steepest: number;
-  steepestAt: number;
+  peakRate: number;
+  peakRateAt: number;
 }
 
 /** Before the first look. */
-export const unmeasured: Readonly<Measured> = {
+export const noTrend: Readonly<UsageTrend> = {
   usage: NaN,
   usageAt: -Infinity,
   rate: undefined,
-  usageThen: NaN,
-  steepest: 0,
-  steepestAt: -Infinity,
+  trendUsage: NaN,
+  peakRate: 0,
+  peakRateAt: -Infinity,
 };
 
 /** Usage as it was just read. */
-export function measure(ward: Measured, usage: number, now: number): void {
-  ward.usage = usage;
-  const over = now - ward.usageAt;
-  const growth = usage - ward.usageThen;
-  if (over < RATE_MS || (over < SURE_RATE_MS && Math.abs(growth) < SURE_GROWTH)) return;
+export function updateTrend(state: UsageTrend, usage: number, now: number): void {
+  state.usage = usage;
+  const over = now - state.usageAt;
+  const growth = usage - state.trendUsage;
+  if (
+    over < MIN_MS_FOR_RATE ||
+    (over < MIN_MS_FOR_SMALL_GROWTH && Math.abs(growth) < MIN_BYTES_FOR_FAST_RATE)
+  ) return;
   if (Number.isFinite(over)) {
     const rate = 1000 * growth / over;
-    ward.rate = rate;
-    if (rate >= ward.steepest || now - ward.steepestAt > STEEP_MS) {
-      ward.steepest = rate;
-      ward.steepestAt = now;
+    state.rate = rate;
+    if (rate >= state.peakRate || now - state.peakRateAt > PEAK_RATE_MS) {
+      state.peakRate = rate;
+      state.peakRateAt = now;
     }
   }
-  ward.usageThen = usage;
-  ward.usageAt = now;
+  state.trendUsage = usage;
+  state.usageAt = now;
 }

@@ -1,22 +1,22 @@
 /** What a guard changes is on record before, and somebody minds it from the first change on. */
 
 import { type Journal, openJournal } from "../act/journal.ts";
-import { type Minder, startMinder } from "../act/minder.ts";
-import { mayStop, type Plans } from "./plan.ts";
+import { type RestoreWatchdog, startRestoreWatchdog } from "../act/minder.ts";
+import { maySuspend, type PolicySet } from "./plan.ts";
 
-export interface Minding {
+export interface RestoreGuard {
   readonly journal: Journal;
   /** To be called before anybody is struck by them. Returns why nothing can be on record of who is stopped meanwhile. */
-  expectStops(plans: Plans): string | undefined;
+  prepareSuspensions(policies: PolicySet): string | undefined;
   /** Dismisses who minds it, unless something is left for him. */
   end(isAllPutBack: boolean): Promise<void>;
 }
 
 /** @param release the command that puts back what is left. */
-export function createMinding(stateFolder: string, release: readonly string[]): Minding {
+export function createRestoreGuard(stateFolder: string, release: readonly string[]): RestoreGuard {
   const files = openJournal(stateFolder);
-  let minder: Minder | undefined;
-  const mind = () => void (minder ??= startMinder(release));
+  let restoreWatchdog: RestoreWatchdog | undefined;
+  const mind = () => void (restoreWatchdog ??= startRestoreWatchdog(release));
   return {
     journal: {
       ...files,
@@ -25,13 +25,13 @@ export function createMinding(stateFolder: string, release: readonly string[]): 
         return files.change(...change);
       },
     },
-    expectStops(plans) {
-      if (!mayStop(plans)) return undefined;
+    prepareSuspensions(policies) {
+      if (!maySuspend(policies)) return undefined;
       mind();
-      return files.expectPauses();
+      return files.prepareSuspensionLog();
     },
     async end(isAllPutBack) {
-      if (isAllPutBack) await minder?.dismiss();
+      if (isAllPutBack) await restoreWatchdog?.dismiss();
     },
   };
 }

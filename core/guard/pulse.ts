@@ -2,11 +2,11 @@
 
 import { OomkitError } from "../errors.ts";
 
-export interface Pulse {
+export interface Heartbeat {
   /** To be called every now and then. Throws once it has not turned for too long. */
   check(): void;
   /** Milliseconds since it was seen to turn last. */
-  silentFor(): number;
+  msSinceHeartbeat(): number;
   /** Whether it has turned since this was asked last. */
   isAlive(): boolean;
 }
@@ -15,18 +15,18 @@ export interface Pulse {
 const SILENCE_MS = 30_000;
 
 /** @param beats how often it has turned. */
-export function createPulse(beats: () => number): Pulse {
+export function createHeartbeat(beats: () => number): Heartbeat {
   let last = { at: performance.now(), count: 0 };
   let asked = 0;
-  const silentFor = () => performance.now() - last.at;
+  const msSinceHeartbeat = () => performance.now() - last.at;
   return {
     check() {
       const count = beats();
       if (count !== last.count) last = { at: performance.now(), count };
-      if (silentFor() < SILENCE_MS) return;
+      if (msSinceHeartbeat() < SILENCE_MS) return;
       throw new OomkitError(`the sentry has not turned for ${SILENCE_MS / 1000} s`);
     },
-    silentFor,
+    msSinceHeartbeat,
     isAlive() {
       const before = asked;
       asked = beats();

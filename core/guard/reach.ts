@@ -1,10 +1,10 @@
 /** Asked before it matters: whether a guard could do what it is there for. */
 
 import { pidsIn } from "../act/held.ts";
-import { type Cgroup, peekControl, walk } from "../cgroup/cgroup.ts";
+import { type Cgroup, tryReadControl, walk } from "../cgroup/cgroup.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { openPidfd, signalPidfd } from "../kernel/process.ts";
-import type { Entry } from "./roster.ts";
+import type { GuardedCgroup } from "./roster.ts";
 import { isWithin } from "./scope.ts";
 
 /** Enough to know; in a crowd they are of the same user. */
@@ -13,12 +13,15 @@ const ASKED = 20;
 /**
  * Why none of the processes in a cgroup may be signalled; `undefined` when one may, or when there is none that could be asked.
  */
-export function whyNoSignal(cgroup: Cgroup, untouchable: ReadonlySet<number>): string | undefined {
+export function signalDenied(
+  cgroup: Cgroup,
+  protectedPids: ReadonlySet<number>,
+): string | undefined {
   let refused: string | undefined;
   let asked = 0;
   for (const each of walk(cgroup)) {
-    for (const pid of pidsIn(peekControl(each, "cgroup.procs") ?? "")) {
-      if (untouchable.has(pid)) continue;
+    for (const pid of pidsIn(tryReadControl(each, "cgroup.procs") ?? "")) {
+      if (protectedPids.has(pid)) continue;
       if (++asked > ASKED) return refused;
       try {
         using pidfd = openPidfd(pid);
@@ -33,13 +36,13 @@ export function whyNoSignal(cgroup: Cgroup, untouchable: ReadonlySet<number>): s
 }
 
 /** What may keep a guard from its work there: what is wanted, what it is instead, and why. */
-export function doubts(
-  { cgroup, measured, terms: { mode }, plan: { untouchable } }: Entry,
+export function permissionWarnings(
+  { cgroup, limitOwner, settings: { mode }, policy: { protectedPids } }: GuardedCgroup,
 ): [string, string, string][] {
   const { own } = cgroup.hierarchy;
-  const isInside = mode === "tripwire" && own !== undefined && isWithin(own, measured.path);
+  const isInside = mode === "throttle" && own !== undefined && isWithin(own, limitOwner.path);
   const slowed = "oomkit runs in it, and is slowed down as well when it needs memory itself";
-  const refused = whyNoSignal(cgroup, untouchable);
+  const refused = signalDenied(cgroup, protectedPids);
   return [
     ...isInside
       ? [["a guard from outside", "one from within", slowed] as [string, string, string]]

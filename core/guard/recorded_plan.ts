@@ -1,52 +1,56 @@
 /** Plans as they are written into a recording, and as they are read from one. Pure. */
 
-import type { RecordedPlan } from "../record/format.ts";
-import type { Action, GuardPlan } from "./plan.ts";
+import type { RecordedPolicy } from "../record/format.ts";
+import type { Action, GuardPolicy } from "./plan.ts";
 
 /** Without whom it prefers, which is about processes that a recording does not have, and without the text of commands. */
-export function recordedPlan(plan: GuardPlan): RecordedPlan {
-  const { warn, critical, margin } = plan.levels;
+export function recordedPolicy(policy: GuardPolicy): RecordedPolicy {
+  const { warn, critical, margin } = policy.levels;
   return {
-    rule: plan.rule ?? null,
-    mode: plan.mode,
+    rule: policy.rule ?? null,
+    mode: policy.mode,
     warn,
     critical,
     margin,
-    base: plan.base,
+    metric: policy.metric,
     actions: {
-      warn: plan.actions.warn.map(actionWord),
-      critical: plan.actions.critical.map(actionWord),
-      threshold: plan.actions.threshold.map(actionWord),
+      warn: policy.actions.warn.map(actionWord),
+      critical: policy.actions.critical.map(actionWord),
+      imminent: policy.actions.imminent.map(actionWord),
     },
-    ...plan.rearming,
-    reclaim: plan.patience.reclaim,
-    grace: plan.patience.grace,
-    patience: plan.patience.death,
-    dry_run: plan.dryRun,
+    ...policy.triggerPolicy,
+    reclaim: policy.timeouts.reclaim,
+    grace_period: policy.timeouts.graceMs,
+    kill_timeout: policy.timeouts.killMs,
+    dry_run: policy.dryRun,
   };
 }
 
 const actionWord = (action: Action) =>
   action.kind === "signal" ? `signal:${action.signal}` : action.kind;
 
-export function planRecorded(plan: RecordedPlan): GuardPlan {
-  const { warn, critical, margin, hysteresis, cooldown, repeat } = plan;
+export function policyOfRecord(policy: RecordedPolicy): GuardPolicy {
+  const { warn, critical, margin, hysteresis, cooldown, repeat } = policy;
   return {
-    ...(plan.rule !== null && { rule: plan.rule }),
-    mode: plan.mode,
+    ...(policy.rule !== null && { rule: policy.rule }),
+    mode: policy.mode,
     levels: { warn, critical, margin },
-    rearming: { hysteresis, cooldown, repeat },
-    patience: { reclaim: plan.reclaim, grace: plan.grace, death: plan.patience },
-    base: plan.base,
+    triggerPolicy: { hysteresis, cooldown, repeat },
+    timeouts: {
+      reclaim: policy.reclaim,
+      graceMs: policy.grace_period,
+      killMs: policy.kill_timeout,
+    },
+    metric: policy.metric,
     actions: {
-      warn: plan.actions.warn.map(actionNamed),
-      critical: plan.actions.critical.map(actionNamed),
-      threshold: plan.actions.threshold.map(actionNamed),
+      warn: policy.actions.warn.map(actionNamed),
+      critical: policy.actions.critical.map(actionNamed),
+      imminent: policy.actions.imminent.map(actionNamed),
     },
     preferences: { prefer: [], avoid: [], ignore: [] },
     softLimit: false,
-    dryRun: plan.dry_run,
-    untouchable: new Set(),
+    dryRun: policy.dry_run,
+    protectedPids: new Set(),
   };
 }
 

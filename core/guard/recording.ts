@@ -3,23 +3,23 @@
 import { openCgroup } from "../cgroup/cgroup.ts";
 import { identify } from "../cgroup/identity.ts";
 import { recordingClock } from "../record/clock.ts";
-import type { RecordedCgroup, RecordedSnapshot, Recorder } from "../record/format.ts";
+import type { RecordedCgroup, RecordedSnapshot, RecordSink } from "../record/format.ts";
 import { startSampler } from "../record/sampler.ts";
 import type { OomkitEvent } from "../report/event.ts";
-import { type Look, type SharedLooks, shareLooks, takeLooks } from "./look_ring.ts";
-import { type Order, unflatten, type WardSpec, type WardTerms } from "./messages.ts";
-import type { Plans } from "./plan.ts";
-import { recordedPlan } from "./recorded_plan.ts";
+import { createSampleRing, drainSamples, type SampleRing, type UsageSample } from "./look_ring.ts";
+import { type CgroupSpec, type Command, type GuardSettings, unflatten } from "./messages.ts";
+import type { PolicySet } from "./plan.ts";
+import { recordedPolicy } from "./recorded_plan.ts";
 
 type Emit = (event: OomkitEvent, stat?: string) => void;
 
 export interface GuardRecording {
   /** For the sentry. */
-  readonly looks: SharedLooks | undefined;
+  readonly samples: SampleRing | undefined;
   /** The same, after what was seen before. */
   emit: Emit;
   /** Notes what the sentry is told. */
-  ordering(order: (order: Order) => void): (order: Order) => void;
+  ordering(send: (send: Command) => void): (send: Command) => void;
   begin(): void;
   stop(): void;
 }
@@ -30,7 +30,7 @@ const DRAIN_MS = 100;
 type Described = Omit<RecordedCgroup, "at">;
 
 interface Noted {
-  readonly spec: Pick<WardSpec, "measured" | "scope">;
+  readonly spec: Pick<CgroupSpec, "limitOwner" | "scope">;
   line: Described;
   /** The last look, so that what is the same is not told again. */
   last: string;
@@ -38,68 +38,68 @@ interface Noted {
 
 /** @param recorder without one nothing is set up. */
 export function recordGuard(
-  recorder: Recorder | undefined,
-  plans: Plans,
+  recordSink: RecordSink | undefined,
+  policies: PolicySet,
   emit: Emit,
 ): GuardRecording {
-  if (recorder === undefined) {
-    return { looks: undefined, emit, ordering: (order) => order, begin() {}, stop() {} };
+  if (recordSink === undefined) {
+    return { samples: undefined, emit, ordering: (send) => send, begin() {}, stop() {} };
   }
-  const looks = shareLooks();
+  const samples = createSampleRing();
   const noted = new Map<number, Noted>();
-  let bases = plans.all.map(({ base }) => base);
+  let bases = policies.all.map(({ metric }) => metric);
 
   const drain = () => {
-    const { lost } = takeLooks(looks, (look) => {
-      const ward = noted.get(look.ward);
+    const { lost } = drainSamples(samples, (look) => {
+      const state = noted.get(look.state);
       // The rehearsal's, or of one that is not guarded any more.
-      if (ward === undefined) return;
-      const { plan, marks: [warn] } = ward.line;
-      const line = snapshotOf(look, bases[plan ?? 0] ?? "usage", warn!.bytes);
-      const { at, rang: _, ...rest } = line;
+      if (state === undefined) return;
+      const { policy, reference_lines: [warn] } = state.line;
+      const line = snapshotOf(look, bases[policy ?? 0] ?? "usage", warn!.bytes);
+      const { at, levels: _, ...rest } = line;
       const key = JSON.stringify(rest);
-      if (key === ward.last && look.rang.length === 0) return;
-      ward.last = key;
-      recorder.line({ ...line, at });
+      if (key === state.last && look.triggered.length === 0) return;
+      state.last = key;
+      recordSink.line({ ...line, at });
     });
-    if (lost > 0) recorder.line({ type: "lost", at: recordingClock(), snapshots: lost });
+    if (lost > 0) recordSink.line({ type: "lost", at: recordingClock(), snapshots: lost });
   };
 
-  const describe = (id: number, spec: Noted["spec"], terms: WardTerms) => {
-    const line = lineOf(id, spec, terms);
+  const describe = (id: number, spec: Noted["spec"], settings: GuardSettings) => {
+    const line = lineOf(id, spec, settings);
     const before = noted.get(id);
     if (before && JSON.stringify(before.line) === JSON.stringify(line)) return;
     noted.set(id, { spec, line, last: "" });
-    recorder.line({ ...line, at: recordingClock() });
+    recordSink.line({ ...line, at: recordingClock() });
   };
 
-  const note = (order: Order) => {
+  const note = (send: Command) => {
     // What was seen before it was seen under what held before.
     drain();
-    switch (order.order) {
-      case "plans":
-        bases = order.plans.all.map(({ base }) => base);
-        recorder.line({
-          type: "plans",
+    switch (send.type) {
+      case "policies":
+        bases = send.policies.all.map(({ metric }) => metric);
+        recordSink.line({
+          type: "policies",
           at: recordingClock(),
-          plans: order.plans.all.map(recordedPlan),
+          policies: send.policies.all.map(recordedPolicy),
         });
         return;
-      case "adopt":
-        return describe(order.ward.id, order.ward, order.ward);
-      case "rebound": {
-        const known = noted.get(order.id);
-        return known && describe(order.id, known.spec, order.terms);
+      case "add":
+        return describe(send.state.id, send.state, send.state);
+      case "update_settings": {
+        const known = noted.get(send.id);
+        return known && describe(send.id, known.spec, send.settings);
       }
-      case "drop":
-        if (!noted.delete(order.id)) return;
-        recorder.line({ type: "gone", at: recordingClock(), id: order.id });
+      case "remove":
+        if (!noted.delete(send.id)) return;
+        recordSink.line({ type: "gone", at: recordingClock(), id: send.id });
     }
   };
 
   const sampled = function* () {
-    for (const [id, { spec: { measured } }] of noted) {
-      const cgroup = openCgroup(unflatten(measured).hierarchy, measured.path);
+    for (const [id, { spec: { limitOwner } }] of noted) {
+      const cgroup = openCgroup(unflatten(limitOwner).hierarchy, limitOwner.path);
       if (cgroup) yield { id, cgroup };
     }
   };
@@ -107,24 +107,24 @@ export function recordGuard(
   let timer: ReturnType<typeof setInterval> | undefined;
   let sampler: ReturnType<typeof startSampler> | undefined;
   return {
-    looks,
+    samples,
     emit(event, stat) {
       drain();
       emit(event, stat);
     },
-    ordering: (order) => (each) => {
+    ordering: (send) => (each) => {
       note(each);
-      order(each);
+      send(each);
     },
     begin() {
       timer = setInterval(drain, DRAIN_MS);
-      const inOrder: Recorder = {
+      const byBadnessNow: RecordSink = {
         line(line) {
           drain();
-          recorder.line(line);
+          recordSink.line(line);
         },
       };
-      sampler = startSampler(inOrder, sampled);
+      sampler = startSampler(byBadnessNow, sampled);
     },
     stop() {
       clearInterval(timer);
@@ -134,48 +134,62 @@ export function recordGuard(
   };
 }
 
-function lineOf(id: number, { measured, scope }: Noted["spec"], terms: WardTerms): Described {
+function lineOf(
+  id: number,
+  { limitOwner, scope }: Noted["spec"],
+  settings: GuardSettings,
+): Described {
   const { containerId, podUid } = identify(scope.path);
-  const { warn, critical, threshold } = terms.bounds;
+  const { warn, critical, imminent } = settings.levelBytes;
   return {
     type: "cgroup",
     id,
     path: scope.path,
-    measured: measured.path,
+    usage_cgroup: limitOwner.path,
     container_id: containerId ?? null,
     pod_uid: podUid ?? null,
-    limit: terms.limit,
-    limit_owner: measured.path,
-    marks: [
+    limit: settings.limit,
+    limit_owner: limitOwner.path,
+    reference_lines: [
       { name: "warn", bytes: warn },
       { name: "critical", bytes: critical },
-      { name: "threshold", bytes: threshold },
+      { name: "threshold", bytes: imminent },
     ],
-    plan: terms.plan,
-    mode: terms.mode,
-    capacity: terms.capacity,
+    policy: settings.policy,
+    mode: settings.mode,
+    oom_total_bytes: settings.oomTotalBytes,
   };
 }
 
 function snapshotOf(
-  look: Look,
-  base: "usage" | "working-set",
+  look: UsageSample,
+  metric: "usage" | "working-set",
   warn: number,
 ): RecordedSnapshot {
-  const { at, usage, value, reclaimable, rate, unreclaimableRate, victim, did, rang } = look;
+  const {
+    at,
+    usage,
+    metricValue: value,
+    reclaimable,
+    rate,
+    unreclaimableRate,
+    victim,
+    decision,
+    triggered,
+  } = look;
   return {
     type: "snapshot",
     at,
-    id: look.ward,
+    id: look.state,
     usage,
     // Below the first level nobody asks.
-    ...(base === "working-set" && usage >= warn && { inactive_file: usage - value }),
+    ...(metric === "working-set" && usage >= warn && { inactive_file: usage - value }),
     ...(reclaimable !== undefined && { reclaimable }),
     ...(rate !== undefined && { rate: rounded(rate) }),
     ...(unreclaimableRate !== undefined && { unreclaimable_rate: rounded(unreclaimableRate) }),
     ...(victim && { victim }),
-    ...(did && { did }),
-    ...(rang.length > 0 && { rang }),
+    ...(decision && { decision }),
+    ...(triggered.length > 0 && { levels: triggered }),
   };
 }
 

@@ -7,10 +7,10 @@ import { type Cgroup, openCgroup, readUsage, walk } from "../cgroup/cgroup.ts";
 import { discover } from "../cgroup/hierarchy.ts";
 import { EPOLLET, EPOLLIN, type JoinedEpoll } from "../kernel/epoll.ts";
 import { openEventfd, signalEventfd } from "../kernel/fd.ts";
-import type { Bounds } from "../policy/bounds.ts";
+import type { LevelBytes } from "../policy/bounds.ts";
 import { flatten } from "./messages.ts";
-import type { GuardPlan } from "./plan.ts";
-import type { Sentry } from "./sentry.ts";
+import type { GuardPolicy } from "./plan.ts";
+import type { MonitorLoop } from "./sentry.ts";
 
 const ROUNDS = 2000;
 /** Where the own cgroup is crowded it takes longer (milliseconds). */
@@ -18,40 +18,40 @@ const MOST_MS = 400;
 const TOKEN = 1;
 const ID = -1;
 
-export const REHEARSED: GuardPlan = {
+export const WARM_UP_POLICY: GuardPolicy = {
   mode: "notify",
   levels: { warn: 0, critical: 0, margin: {} },
-  rearming: { hysteresis: 0, cooldown: 0, repeat: false },
-  patience: { reclaim: true, grace: 0, death: 0 },
-  base: "usage",
-  actions: { warn: [], critical: [], threshold: [{ kind: "process" }] },
+  triggerPolicy: { hysteresis: 0, cooldown: 0, repeat: false },
+  timeouts: { reclaim: true, graceMs: 0, killMs: 0 },
+  metric: "usage",
+  actions: { warn: [], critical: [], imminent: [{ kind: "process" }] },
   preferences: { prefer: [], avoid: [], ignore: [] },
   softLimit: false,
   dryRun: true,
-  untouchable: new Set(),
+  protectedPids: new Set(),
 };
 
 /** What lies at 1 is reached, what lies at 2^53 is not; by turns, so that each round begins anew. */
-const REACHED: Bounds = { warn: 1, critical: 1, threshold: 1 };
-const AWAY: Bounds = { warn: 2 ** 53, critical: 2 ** 53, threshold: 2 ** 53 };
+const REACHED: LevelBytes = { warn: 1, critical: 1, imminent: 1 };
+const AWAY: LevelBytes = { warn: 2 ** 53, critical: 2 ** 53, imminent: 2 ** 53 };
 
 /** @returns false where no cgroup can be seen, so that nothing was rehearsed. */
-export function rehearse(sentry: Sentry, epoll: JoinedEpoll): boolean {
+export function warmUp(loop: MonitorLoop, epoll: JoinedEpoll): boolean {
   const own = stage();
   if (own === undefined) return false;
   using eventfd = openEventfd();
   epoll.add(eventfd, EPOLLIN | EPOLLET, TOKEN);
   const cgroup = flatten(own);
   const eventfds = [{ token: TOKEN, isHint: false }];
-  const spec = { limit: 2 ** 53, capacity: 2 ** 53, mode: "notify", eventfds } as const;
-  sentry.adopt({ id: ID, plan: 0, measured: cgroup, scope: cgroup, bounds: AWAY, ...spec });
+  const spec = { limit: 2 ** 53, oomTotalBytes: 2 ** 53, mode: "notify", eventfds } as const;
+  loop.add({ id: ID, policy: 0, limitOwner: cgroup, scope: cgroup, levelBytes: AWAY, ...spec });
   const end = performance.now() + MOST_MS;
   for (let round = 0; round < ROUNDS && performance.now() < end; round++) {
-    sentry.rebound(ID, { bounds: round % 2 === 0 ? REACHED : AWAY });
+    loop.updateSettings(ID, { levelBytes: round % 2 === 0 ? REACHED : AWAY });
     signalEventfd(eventfd);
-    sentry.turn();
+    loop.runOnce();
   }
-  sentry.drop(ID);
+  loop.remove(ID);
   epoll.remove(eventfd);
   return true;
 }

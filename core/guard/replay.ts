@@ -1,25 +1,25 @@
 /** A recording through a guard's decision, in virtual time: the same lines and plans lead to the same result. Pure. */
 
-import { type Bounds, LEVELS } from "../policy/bounds.ts";
+import { type LevelBytes, LEVELS } from "../policy/bounds.ts";
 import type {
   RecordedCgroup,
-  RecordedPlan,
+  RecordedPolicy,
   RecordingHead,
   RecordingLine,
 } from "../record/format.ts";
-import { boundsUnder } from "./bounds_under.ts";
-import { deadlyLevel, type GuardPlan, type Mode, planFor, type Plans } from "./plan.ts";
-import { planRecorded } from "./recorded_plan.ts";
+import { levelBytesIn } from "./bounds_under.ts";
+import { type GuardPolicy, killLevel, type Mode, policyFor, type PolicySet } from "./plan.ts";
+import { policyOfRecord } from "./recorded_plan.ts";
 import {
-  createReplayWard,
-  type Deed,
-  recordedDeeds,
-  type ReplayTerms,
-  type ReplayWard,
+  createReplayedState,
+  recordedDecisions,
+  type ReplayedDecision,
+  type ReplayedState,
+  type ReplaySettings,
 } from "./replay_ward.ts";
 
 /** A deed, and the limit that held then: bytes; `null` for none. */
-export interface LimitedDeed extends Deed {
+export interface TimedDecision extends ReplayedDecision {
   readonly limit: number | null;
 }
 
@@ -27,24 +27,24 @@ export interface ReplayedCgroup {
   readonly path: string;
   /** The last one, bytes; `null` for none. */
   readonly limit: number | null;
-  readonly looks: number;
-  readonly replayed: readonly LimitedDeed[];
+  readonly samples: number;
+  readonly replayed: readonly TimedDecision[];
   /** What the recording says was done; `undefined` where it is none of a guard. */
-  readonly recorded: readonly LimitedDeed[] | undefined;
+  readonly recorded: readonly TimedDecision[] | undefined;
   /** Why it is not guarded under these plans. */
   readonly left: string | undefined;
-  readonly guesses: number;
+  readonly assumedReads: number;
   /** The recording was made under another mode, which changes how usage goes. */
   readonly mode: { readonly recorded: Mode; readonly replayed: Mode } | undefined;
   /** What it was guarded by, and is now, where the recording has the former. */
-  readonly plans: readonly { readonly recorded: GuardPlan; readonly replayed: GuardPlan }[];
+  readonly policies: readonly { readonly recorded: GuardPolicy; readonly replayed: GuardPolicy }[];
 }
 
 /** What the recording tells besides. */
 export interface Told {
   readonly at: number;
   readonly cgroup: string;
-  readonly what: "oom_kill" | "oom" | "died";
+  readonly what: "oom_kill" | "oom" | "killed";
   readonly victim: string | undefined;
 }
 
@@ -63,22 +63,22 @@ export interface Replayed {
  * @param bend what is changed of a recorded plan.
  */
 export interface ReplayOptions {
-  readonly other: Plans | undefined;
-  bend(plan: GuardPlan): GuardPlan;
+  readonly other: PolicySet | undefined;
+  override(policy: GuardPolicy): GuardPolicy;
 }
 
 interface Followed {
   path: string;
   limit: number | null;
-  looks: number;
+  samples: number;
   before: string | undefined;
-  ward: ReplayWard | undefined;
+  state: ReplayedState | undefined;
   left: string | undefined;
   mode: ReplayedCgroup["mode"];
-  readonly replayed: LimitedDeed[];
-  readonly recorded: LimitedDeed[];
+  readonly replayed: TimedDecision[];
+  readonly recorded: TimedDecision[];
   /** From now to then. */
-  readonly plans: Map<GuardPlan, GuardPlan>;
+  readonly policies: Map<GuardPolicy, GuardPolicy>;
 }
 
 /** @param lines of a recording, the head first. */
@@ -89,20 +89,20 @@ export async function replay(
   const followed = new Map<number, Followed>();
   const told: Told[] = [];
   let head: RecordingHead | undefined;
-  let plans: Plan[] = [];
+  let policies: Plan[] = [];
   let from = Infinity;
   let to = -Infinity;
   let ending: Replayed["ending"] = "cut_off";
   let lost = 0;
   const guards = () => head?.command === "guard";
 
-  const assume = (recorded: readonly RecordedPlan[] | null) => {
+  const reload = (recorded: readonly RecordedPolicy[] | null) => {
     // Those that ask for the same are the same, as in the guard: what is under way goes on.
-    const known = new Map(plans.map((plan) => [plan.key, plan]));
-    plans = (recorded ?? []).map((plan) => {
-      const key = JSON.stringify(plan);
+    const known = new Map(policies.map((policy) => [policy.key, policy]));
+    policies = (recorded ?? []).map((policy) => {
+      const key = JSON.stringify(policy);
       return known.get(key) ??
-        { key, recorded: planRecorded(plan), plan: options.bend(planRecorded(plan)) };
+        { key, recorded: policyOfRecord(policy), policy: options.override(policyOfRecord(policy)) };
     });
   };
 
@@ -110,26 +110,26 @@ export async function replay(
     const each: Followed = followed.get(line.id) ?? {
       path: line.path,
       limit: line.limit,
-      looks: 0,
+      samples: 0,
       before: undefined,
-      ward: undefined,
+      state: undefined,
       left: undefined,
       mode: undefined,
       replayed: [],
       recorded: [],
-      plans: new Map(),
+      policies: new Map(),
     };
     followed.set(line.id, each);
     each.limit = line.limit;
-    const terms = termsOf(line, head!, plans, options.other);
-    each.left = typeof terms === "string" ? terms : undefined;
-    if (typeof terms === "string") return void (each.ward = undefined);
-    const before = plans[line.plan ?? -1]?.recorded;
-    if (before) each.plans.set(terms.plan, before);
-    if (each.ward) each.ward.rebound(terms);
-    else each.ward = createReplayWard(terms, guards());
-    each.mode = line.mode !== null && line.mode !== terms.mode
-      ? { recorded: line.mode, replayed: terms.mode }
+    const settings = termsOf(line, head!, policies, options.other);
+    each.left = typeof settings === "string" ? settings : undefined;
+    if (typeof settings === "string") return void (each.state = undefined);
+    const before = policies[line.policy ?? -1]?.recorded;
+    if (before) each.policies.set(settings.policy, before);
+    if (each.state) each.state.updateSettings(settings);
+    else each.state = createReplayedState(settings, guards());
+    each.mode = line.mode !== null && line.mode !== settings.mode
+      ? { recorded: line.mode, replayed: settings.mode }
       : undefined;
   };
 
@@ -139,23 +139,26 @@ export async function replay(
     switch (line.type) {
       case "recording":
         head = line;
-        assume(line.plans);
+        reload(line.policies);
         break;
-      case "plans":
-        assume(line.plans);
+      case "policies":
+        reload(line.policies);
         break;
       case "cgroup":
         describe(line);
         break;
       case "snapshot": {
         const each = followed.get(line.id)!;
-        const limited = (deed: Deed): LimitedDeed => ({ ...deed, limit: each.limit });
-        if (!line.beside || !guards()) each.looks++;
-        if (guards() && !line.beside) {
-          each.recorded.push(...recordedDeeds(line, each.before).map(limited));
-          each.before = line.did;
+        const limited = (killAction: ReplayedDecision): TimedDecision => ({
+          ...killAction,
+          limit: each.limit,
+        });
+        if (!line.sampled || !guards()) each.samples++;
+        if (guards() && !line.sampled) {
+          each.recorded.push(...recordedDecisions(line, each.before).map(limited));
+          each.before = line.decision;
         }
-        each.replayed.push(...(each.ward?.look(line) ?? []).map(limited));
+        each.replayed.push(...(each.state?.look(line) ?? []).map(limited));
         break;
       }
       case "event":
@@ -165,19 +168,19 @@ export async function replay(
         lost += line.snapshots;
         break;
       case "end":
-        ending = line.why;
+        ending = line.reason;
     }
   }
   const cgroups = [...followed.values()].map((each): ReplayedCgroup => ({
     path: each.path,
     limit: each.limit,
-    looks: each.looks,
+    samples: each.samples,
     replayed: each.replayed,
     recorded: guards() ? each.recorded : undefined,
     left: each.left,
-    guesses: each.ward?.guesses ?? 0,
+    assumedReads: each.state?.assumedReads ?? 0,
     mode: each.mode,
-    plans: [...each.plans].map(([replayed, recorded]) => ({ recorded, replayed })),
+    policies: [...each.policies].map(([replayed, recorded]) => ({ recorded, replayed })),
   }));
   return { head: head!, from, to, ending, lost, cgroups, told };
 }
@@ -204,8 +207,8 @@ async function* inTime(lines: AsyncIterable<RecordingLine>): AsyncGenerator<Reco
 
 interface Plan {
   readonly key: string;
-  readonly recorded: GuardPlan;
-  readonly plan: GuardPlan;
+  readonly recorded: GuardPolicy;
+  readonly policy: GuardPolicy;
 }
 
 /** How it is guarded in the replay, or why it is not. */
@@ -213,55 +216,61 @@ function termsOf(
   line: RecordedCgroup,
   head: RecordingHead,
   recorded: readonly Plan[],
-  other: Plans | undefined,
-): ReplayTerms | string {
+  other: PolicySet | undefined,
+): ReplaySettings | string {
   const { limit, path } = line;
   if (limit === null) return "it has no limit";
-  if (line.measured !== path && head.command !== "guard") return "it is not itself what was read";
+  if (line.usage_cgroup !== path && head.command !== "guard") {
+    return "it is not itself what was read";
+  }
   if (head.command !== "guard" && line.limit_owner !== path) {
     return "its limit is another's, whose usage is not in the recording";
   }
-  const own = recorded[line.plan ?? -1];
+  const own = recorded[line.policy ?? -1];
   if (own && !other) {
-    const { plan } = own;
+    const { policy } = own;
     const mode = modeUnder(own, line, head);
-    const isSame = JSON.stringify([plan.levels, mode]) ===
+    const isSame = JSON.stringify([policy.levels, mode]) ===
       JSON.stringify([own.recorded.levels, line.mode]);
-    const bounds = isSame ? marked(line) : boundsUnder(plan, limit, mode);
-    return bounds ? { plan, bounds, limit, mode } : NOTHING_LEFT;
+    const levelBytes = isSame ? marked(line) : levelBytesIn(policy, limit, mode);
+    return levelBytes ? { policy, levelBytes, limit, mode } : NOTHING_LEFT;
   }
-  const number = other && planFor(other, path);
-  const plan = number === undefined ? undefined : other?.all[number];
-  if (plan === undefined) return "a rule exempts it";
-  const mode = modeOf(plan, head);
-  const bounds = boundsUnder(plan, limit, mode);
-  return bounds ? { plan, bounds, limit, mode } : NOTHING_LEFT;
+  const number = other && policyFor(other, path);
+  const policy = number === undefined ? undefined : other?.all[number];
+  if (policy === undefined) return "a rule exempts it";
+  const mode = modeOf(policy, head);
+  const levelBytes = levelBytesIn(policy, limit, mode);
+  return levelBytes ? { policy, levelBytes, limit, mode } : NOTHING_LEFT;
 }
 
 const NOTHING_LEFT = "the margin leaves nothing of its limit";
 
 /** What was had there, unless what is asked for is another now. */
-function modeUnder({ recorded, plan }: Plan, { mode }: RecordedCgroup, head: RecordingHead): Mode {
+function modeUnder(
+  { recorded, policy }: Plan,
+  { mode }: RecordedCgroup,
+  head: RecordingHead,
+): Mode {
   const before = modeOf(recorded, head);
-  const after = modeOf(plan, head);
+  const after = modeOf(policy, head);
   return before === after && mode !== null ? mode : after;
 }
 
 /** As `core/guard/modes.ts` has it. */
-function modeOf(plan: GuardPlan, { hierarchy }: RecordingHead): Mode {
-  if (plan.dryRun) return "notify";
-  if (plan.mode !== "auto") return plan.mode;
-  const isDeadly = deadlyLevel(plan.actions) !== undefined;
-  return hierarchy === 2 && isDeadly && !plan.softLimit ? "tripwire" : "notify";
+function modeOf(policy: GuardPolicy, { hierarchy }: RecordingHead): Mode {
+  if (policy.dryRun) return "notify";
+  if (policy.mode !== "auto") return policy.mode;
+  const kills = killLevel(policy.actions) !== undefined;
+  return hierarchy === 2 && kills && !policy.softLimit ? "throttle" : "notify";
 }
 
 /** The levels as the guard had them. */
-function marked({ marks }: RecordedCgroup): Bounds | undefined {
+function marked({ reference_lines: marks }: RecordedCgroup): LevelBytes | undefined {
   const found = LEVELS.map((level) => marks.find(({ name }) => name === level)?.bytes);
-  const [warn, critical, threshold] = found;
-  return warn === undefined || critical === undefined || threshold === undefined
+  const [warn, critical, imminent] = found;
+  return warn === undefined || critical === undefined || imminent === undefined
     ? undefined
-    : { warn, critical, threshold };
+    : { warn, critical, imminent };
 }
 
 /** Kills, whoever did it; of what a recording holds nothing is believed but what it says it is. */
@@ -270,8 +279,8 @@ function toldIn(at: number, event: object): Told[] {
   if (typeof cgroup !== "string") return [];
   const name = nameOf(victim);
   if (type === "oom_kill" || type === "oom") return [{ at, cgroup, what: type, victim: name }];
-  return type === "action" && outcome === "died"
-    ? [{ at, cgroup, what: "died", victim: name }]
+  return type === "action" && outcome === "killed"
+    ? [{ at, cgroup, what: "killed", victim: name }]
     : [];
 }
 

@@ -1,6 +1,6 @@
 /** What a guard would do, beside what the recording says was done. Pure. */
 
-import type { LimitedDeed as Deed, Replayed } from "./replay.ts";
+import type { Replayed, TimedDecision } from "./replay.ts";
 import type { Act } from "./replay_ward.ts";
 
 /** Times are milliseconds since the epoch. */
@@ -36,36 +36,36 @@ export function rowsOf({ cgroups }: Pick<Replayed, "cgroups">): Row[] {
 export const timeOf = ({ replayed, recorded }: Pick<Row, "replayed" | "recorded">): number =>
   Math.min(replayed ?? Infinity, recorded ?? Infinity);
 
-type Pair = readonly [Deed | undefined, Deed | undefined];
+type Pair = readonly [TimedDecision | undefined, TimedDecision | undefined];
 
 /** The same at the same look first; of what is left what is nearest, unless another of its kind lies between. */
-function pairs(replayed: readonly Deed[], recorded: readonly Deed[]): Pair[] {
+function pairs(replayed: readonly TimedDecision[], recorded: readonly TimedDecision[]): Pair[] {
   const acts = new Set([...replayed, ...recorded].map(({ act }) => act));
   return [...acts].flatMap((act) => {
-    const of = (deeds: readonly Deed[]) => deeds.filter((deed) => deed.act === act);
+    const of = (deeds: readonly TimedDecision[]) => deeds.filter((killAction) => killAction.act === act);
     return pairsOfOne(of(replayed), of(recorded));
   });
 }
 
-function pairsOfOne(replayed: readonly Deed[], recorded: readonly Deed[]): Pair[] {
-  const then = new Map(recorded.map((deed) => [deed.at, deed]));
+function pairsOfOne(replayed: readonly TimedDecision[], recorded: readonly TimedDecision[]): Pair[] {
+  const then = new Map(recorded.map((killAction) => [killAction.at, killAction]));
   const same = replayed.filter(({ at }) => then.has(at));
   const times = new Set(same.map(({ at }) => at));
-  const found: Pair[] = same.map((deed) => [deed, then.get(deed.at)]);
+  const found: Pair[] = same.map((killAction) => [killAction, then.get(killAction.at)]);
   const rest = recorded.filter(({ at }) => !times.has(at));
-  for (const deed of replayed) {
-    if (times.has(deed.at)) continue;
-    const first = rest.findIndex(({ at }) => Math.abs(at - deed.at) <= APART_MS);
+  for (const killAction of replayed) {
+    if (times.has(killAction.at)) continue;
+    const first = rest.findIndex(({ at }) => Math.abs(at - killAction.at) <= APART_MS);
     const other = rest[first];
     const isParted = other !== undefined &&
-      same.some(({ at }) => liesBetween(at, deed.at, other.at));
-    if (other === undefined || isParted) found.push([deed, undefined]);
+      same.some(({ at }) => liesBetween(at, killAction.at, other.at));
+    if (other === undefined || isParted) found.push([killAction, undefined]);
     else {
-      found.push([deed, other]);
+      found.push([killAction, other]);
       rest.splice(first, 1);
     }
   }
-  for (const deed of rest) found.push([undefined, deed]);
+  for (const killAction of rest) found.push([undefined, killAction]);
   return found;
 }
 

@@ -3,58 +3,58 @@
  * Pure.
  */
 
-import type { Bounds, Level } from "../policy/bounds.ts";
-import { pursue, type Sight, type Step } from "../policy/engagement.ts";
-import { type Bells, freshBells } from "../policy/levels.ts";
+import type { Level, LevelBytes } from "../policy/bounds.ts";
+import { nextStep, type Observation, type Step } from "../policy/engagement.ts";
+import { initialLevelStates, type LevelStates } from "../policy/levels.ts";
 import type { RecordedSnapshot } from "../record/format.ts";
-import { hear, type Listener } from "./hear.ts";
-import { measure, type Measured, unmeasured } from "./measure.ts";
-import { actingLevels, type GuardPlan, type Mode } from "./plan.ts";
+import { evaluateLevels, type LevelTracker } from "./hear.ts";
+import { noTrend, updateTrend, type UsageTrend } from "./measure.ts";
+import { actingLevels, type GuardPolicy, type Mode } from "./plan.ts";
 
 /** What a guard does that anybody would notice, or wait for. */
-export type Act = Level | "reclaim" | "spare" | "strike" | "escalate" | "nobody";
+export type Act = Level | "reclaim" | "skip" | "kill" | "escalate" | "no_victim";
 
 /** @param at milliseconds since the epoch. Sizes are bytes. */
-export interface Deed {
+export interface ReplayedDecision {
   readonly at: number;
   readonly act: Act;
   readonly usage: number;
 }
 
-export interface ReplayTerms {
-  readonly plan: GuardPlan;
-  readonly bounds: Bounds;
+export interface ReplaySettings {
+  readonly policy: GuardPolicy;
+  readonly levelBytes: LevelBytes;
   readonly limit: number;
   readonly mode: Mode;
 }
 
-export interface ReplayWard {
+export interface ReplayedState {
   /** Every look in turn. @returns what is done at it now. */
-  look(snapshot: RecordedSnapshot): readonly Deed[];
-  rebound(terms: ReplayTerms): void;
+  look(snapshot: RecordedSnapshot): readonly ReplayedDecision[];
+  updateSettings(settings: ReplaySettings): void;
   /** Looks at which memory.stat was needed and is not in the recording: what was read last has stood in, or nothing. */
-  readonly guesses: number;
+  readonly assumedReads: number;
 }
 
 /** As `core/guard/fight.ts` has it, where nobody can be struck (milliseconds). */
-const IDLE_MS = 100;
-const LONGEST_IDLE_MS = 1000;
+const FIRST_RETRY_MS = 100;
+const MAX_RETRY_MS = 1000;
 
 /** @param isGuards the looks are a guard's own; else what was read for the recording's sake is looked at, too. */
-export function createReplayWard(first: ReplayTerms, isGuards: boolean): ReplayWard {
-  let terms = first;
-  const usual: Measured = { ...unmeasured };
-  const listener: {
-    -readonly [K in keyof Listener]: Listener[K];
+export function createReplayedState(first: ReplaySettings, isGuards: boolean): ReplayedState {
+  let settings = first;
+  const defaultPolicy: UsageTrend = { ...noTrend };
+  const tracker: {
+    -readonly [K in keyof LevelTracker]: LevelTracker[K];
   } = {
-    bells: freshBells as Bells,
-    engagement: undefined,
-    idleUntil: -Infinity,
-    orders: ordersOf(first),
+    levelStates: initialLevelStates as LevelStates,
+    killCycle: undefined,
+    retryAt: -Infinity,
+    policy: resolvePolicy(first),
   };
   let now = -Infinity;
-  let idleFor = 0;
-  let guesses = 0;
+  let retryDelay = 0;
+  let assumedReads = 0;
   /** memory.stat as far as it is known. */
   let inactiveFile: number | undefined;
   let reclaimable: number | undefined;
@@ -64,7 +64,7 @@ export function createReplayWard(first: ReplayTerms, isGuards: boolean): ReplayW
   /** Something was struck in this engagement, at the very look at which the recording has it. */
   let hasStruck = false;
   /** Below this what the recording has is what would have been; until then something was struck that lived on in it. */
-  let awaited: number | undefined;
+  let resumeBelow: number | undefined;
 
   const learn = (seen: RecordedSnapshot) => {
     inactiveFile = seen.inactive_file ?? inactiveFile;
@@ -82,130 +82,136 @@ export function createReplayWard(first: ReplayTerms, isGuards: boolean): ReplayW
   };
 
   const valueOf = ({ usage }: RecordedSnapshot): number => {
-    if (terms.plan.base === "usage" || usage < terms.bounds.warn) return usage;
-    if (inactiveFile === undefined) guesses++;
+    if (settings.policy.metric === "usage" || usage < settings.levelBytes.warn) return usage;
+    if (inactiveFile === undefined) assumedReads++;
     return Math.max(0, usage - (inactiveFile ?? 0));
   };
 
-  const sightOf = (seen: RecordedSnapshot, level: Level): Sight => {
+  const sightOf = (seen: RecordedSnapshot, level: Level): Observation => {
     const { usage, victim = "dead" } = seen;
-    if (reclaimable === undefined) guesses++;
+    if (reclaimable === undefined) assumedReads++;
     return {
-      value: valueOf(seen),
-      threshold: terms.bounds[level],
+      metricValue: valueOf(seen),
+      levelBytes: settings.levelBytes[level],
       usage,
-      limit: terms.limit,
+      limit: settings.limit,
       reclaimable,
-      rate: isGuards ? seen.rate : usual.rate,
+      rate: isGuards ? seen.rate : defaultPolicy.rate,
       unreclaimableRate,
-      waits: terms.mode === "hold",
+      oomKillerDisabled: settings.mode === "hold",
       victim: hasStruck ? victim : "none",
     };
   };
 
-  const begin = (seen: RecordedSnapshot): Deed[] => {
-    const value = valueOf(seen);
-    const { reached, levels } = hear(listener, terms.bounds, value, now);
-    if (!reached) idleFor = 0;
+  const begin = (seen: RecordedSnapshot): ReplayedDecision[] => {
+    const metricValue = valueOf(seen);
+    const { reached, levels } = evaluateLevels(tracker, settings.levelBytes, metricValue, now);
+    if (!reached) retryDelay = 0;
     return levels.map((act) => ({ at: now, act, usage: seen.usage }));
   };
 
   const leave = () => {
-    listener.engagement = undefined;
+    tracker.killCycle = undefined;
     hasStruck = false;
   };
 
-  const strike = (seen: RecordedSnapshot, level: Level): Deed[] => {
-    if (seen.did === "nobody") {
+  const strike = (seen: RecordedSnapshot, level: Level): ReplayedDecision[] => {
+    if (seen.decision === "no_victim") {
       leave();
-      idleFor = Math.min(LONGEST_IDLE_MS, Math.max(IDLE_MS, 2 * idleFor));
-      listener.idleUntil = now + idleFor;
-      return [{ at: now, act: "nobody", usage: seen.usage }];
+      retryDelay = Math.min(MAX_RETRY_MS, Math.max(FIRST_RETRY_MS, 2 * retryDelay));
+      tracker.retryAt = now + retryDelay;
+      return [{ at: now, act: "no_victim", usage: seen.usage }];
     }
     // Of a rehearsal nothing comes.
-    if (terms.plan.dryRun) leave();
-    else if (seen.did === "strike") hasStruck = true;
+    if (settings.policy.dryRun) leave();
+    else if (seen.decision === "kill") hasStruck = true;
     else {
       leave();
-      awaited = terms.bounds[level];
+      resumeBelow = settings.levelBytes[level];
     }
-    return [{ at: now, act: "strike", usage: seen.usage }];
+    return [{ at: now, act: "kill", usage: seen.usage }];
   };
 
-  const pursueIt = (seen: RecordedSnapshot): Deed[] => {
-    const engagement = listener.engagement!;
-    const { level, state: before } = engagement;
-    const { patience } = terms.plan;
-    const { engagement: state, step } = pursue(before, sightOf(seen, level), patience, now);
-    const did = (act: Act): Deed[] => [{ at: now, act, usage: seen.usage }];
+  const pursueIt = (seen: RecordedSnapshot): ReplayedDecision[] => {
+    const killCycle = tracker.killCycle!;
+    const { level, cycle: before } = killCycle;
+    const { timeouts } = settings.policy;
+    const { killCycle: cycle, step } = nextStep(before, sightOf(seen, level), timeouts, now);
+    const decision = (act: Act): ReplayedDecision[] => [{ at: now, act, usage: seen.usage }];
     // Somebody else was dying, or the look was too old: as it was then, it is looked again.
-    if (step.do === "strike" && seen.did === "put_off") return [];
-    engagement.state = state;
+    if (step.do === "kill" && seen.decision === "deferred") return [];
+    killCycle.cycle = cycle;
     switch (step.do) {
-      case "strike":
+      case "kill":
         return strike(seen, level);
       case "escalate":
-        if (seen.did === "escalate") return did("escalate");
+        if (seen.decision === "escalate") return decision("escalate");
         leave();
-        awaited = terms.bounds[level];
-        return did("escalate");
+        resumeBelow = settings.levelBytes[level];
+        return decision("escalate");
       case "end":
         leave();
         return [];
       case "reclaim":
-        return did("reclaim");
+        return decision("reclaim");
       default:
-        return isNews(step, before.phase) ? did("spare") : [];
+        return isNews(step, before.phase) ? decision("skip") : [];
     }
   };
 
   return {
     look(seen) {
-      if (isGuards && seen.beside) {
+      if (isGuards && seen.sampled) {
         learn(seen);
         return [];
       }
       // Of several processes that tell of their looks some are late.
       if (seen.at < now) return [];
       now = seen.at;
-      if (!isGuards) measure(usual, seen.usage, now);
+      if (!isGuards) updateTrend(defaultPolicy, seen.usage, now);
       learn(seen);
-      if (awaited !== undefined) {
-        if (valueOf(seen) >= awaited) return [];
-        awaited = undefined;
+      if (resumeBelow !== undefined) {
+        if (valueOf(seen) >= resumeBelow) return [];
+        resumeBelow = undefined;
       }
-      const deeds = listener.engagement ? [] : begin(seen);
-      return listener.engagement ? [...deeds, ...pursueIt(seen)] : deeds;
+      const deeds = tracker.killCycle ? [] : begin(seen);
+      return tracker.killCycle ? [...deeds, ...pursueIt(seen)] : deeds;
     },
-    rebound(next) {
+    updateSettings(next) {
       // What is under way was begun under other orders, as in the sentry.
-      if (next.plan !== terms.plan) {
+      if (next.policy !== settings.policy) {
         leave();
-        listener.bells = freshBells;
-        listener.idleUntil = -Infinity;
+        tracker.levelStates = initialLevelStates;
+        tracker.retryAt = -Infinity;
       }
-      terms = next;
-      listener.orders = ordersOf(next);
+      settings = next;
+      tracker.policy = resolvePolicy(next);
     },
-    get guesses() {
-      return guesses;
+    get assumedReads() {
+      return assumedReads;
     },
   };
 }
 
-function ordersOf({ plan: { rearming, actions, dryRun } }: ReplayTerms): Listener["orders"] {
-  return { rearming, actions, dryRun, acting: actingLevels(actions) };
+function resolvePolicy(
+  { policy: { triggerPolicy, actions, dryRun } }: ReplaySettings,
+): LevelTracker["policy"] {
+  return { triggerPolicy, actions, dryRun, acting: actingLevels(actions) };
 }
 
-const isNews = (step: Step, before: string) => step.do === "spare" && before !== "spared";
+const isNews = (step: Step, before: string) => step.do === "skip" && before !== "skipped";
 
 /** What the recording says was done at a look. @param before what was done at the last. */
-export function recordedDeeds(seen: RecordedSnapshot, before: string | undefined): readonly Deed[] {
-  const { at, usage, rang = [], did } = seen;
-  const acts: Act[] = [...rang];
-  if (did === "spare" ? before !== "spare" : isAct(did)) acts.push(did as Act);
+export function recordedDecisions(
+  seen: RecordedSnapshot,
+  before: string | undefined,
+): readonly ReplayedDecision[] {
+  const { at, usage, levels: triggered = [], decision } = seen;
+  const acts: Act[] = [...triggered];
+  if (decision === "skip" ? before !== "skip" : isAct(decision)) acts.push(decision as Act);
   return acts.map((act) => ({ at, act, usage }));
 }
 
-const isAct = (did: string | undefined) =>
-  did === "reclaim" || did === "strike" || did === "escalate" || did === "nobody";
+const isAct = (decision: string | undefined) =>
+  decision === "reclaim" || decision === "kill" || decision === "escalate" ||
+  decision === "no_victim";

@@ -4,127 +4,152 @@ import type { Journal, Restored } from "../act/journal.ts";
 import { type Cgroup, openCgroup } from "../cgroup/cgroup.ts";
 import type { EpollSet } from "../kernel/epoll.ts";
 import { type ArmedEventfd, createArming } from "./arming.ts";
-import { boundsUnder } from "./bounds_under.ts";
+import { levelBytesIn } from "./bounds_under.ts";
 import { limitOf } from "./limit.ts";
-import { flatten, type Order, type WardTerms } from "./messages.ts";
+import { type Command, flatten, type GuardSettings } from "./messages.ts";
 import { createModes } from "./modes.ts";
-import { deadlyLevel, type GuardPlan, keyOf, type Mode, planFor, type Plans } from "./plan.ts";
+import {
+  type GuardPolicy,
+  keyOf,
+  killLevel,
+  type Mode,
+  policyFor,
+  type PolicySet,
+} from "./plan.ts";
 
-export interface Entry {
+export interface GuardedCgroup {
   readonly id: number;
   readonly cgroup: Cgroup;
-  readonly measured: Cgroup;
-  readonly isNamed: boolean;
-  readonly plan: GuardPlan;
+  readonly limitOwner: Cgroup;
+  readonly isTarget: boolean;
+  readonly policy: GuardPolicy;
   /** What was asked for; `terms.mode` is what could be had. */
-  readonly wanted: Mode;
-  readonly terms: WardTerms;
+  readonly requested: Mode;
+  readonly settings: GuardSettings;
   armed: readonly ArmedEventfd[];
 }
 
-export interface RosterOptions {
-  readonly plans: Plans;
+export interface GuardRegistryOptions {
+  readonly policies: PolicySet;
   readonly epoll: EpollSet;
   readonly journal: Journal;
-  order(order: Order): void;
+  send(send: Command): void;
   /** It is guarded from now on, or otherwise than before. */
-  tell(entry: Entry): void;
-  tellRestored(restored: readonly Restored[]): void;
+  emitEvent(guarded: GuardedCgroup): void;
+  reportRestored(restored: readonly Restored[]): void;
   /** What was asked for cannot be had there, and what stands in. */
-  refuse(cgroup: Cgroup, wanted: string, using: string, reason: string): void;
+  reportFallback(cgroup: Cgroup, requested: string, fallback: string, reason: string): void;
   /** What goes wrong where nobody waits for it. */
   fail(error: unknown): void;
 }
 
-export interface Roster {
+export interface GuardRegistry {
   /** Guards it, guards it otherwise, or no longer: as its limit is now. `anew` arms it afresh in any case. */
-  consider(cgroup: Cgroup, isNamed: boolean, anew?: boolean): void;
-  forget(path: string): void;
+  update(cgroup: Cgroup, isTarget: boolean, anew?: boolean): void;
+  remove(path: string): void;
   /** The sentry could not open or read it: it is gone, or is tried again by `retry`. */
-  lose(entry: Entry): void;
+  markLost(guarded: GuardedCgroup): void;
   retry(): void;
   /** From now on; what is guarded already is to be considered anew. */
-  assume(plans: Plans): void;
-  get(id: number): Entry | undefined;
+  reload(policies: PolicySet): void;
+  get(id: number): GuardedCgroup | undefined;
   /** Also one that is forgotten: somebody in it may have been struck before that, which is to be told. */
-  known(id: number): Entry | undefined;
-  all(): Entry[];
+  getIncludingRemoved(id: number): GuardedCgroup | undefined;
+  all(): GuardedCgroup[];
   /** Resolves when all that is being armed now is armed. */
   armed(): Promise<void>;
   close(): void;
 }
 
 /** Forgotten ones that are remembered: a thousand cgroups can go before the word of a blow in the first of them is read. */
-const MOST_LEFT = 2048;
+const MAX_REMOVED_KEPT = 2048;
 
-export function createRoster(options: RosterOptions): Roster {
-  const { journal, order, tell, tellRestored, refuse } = options;
-  const entries = new Map<string, Entry>();
-  const byId = new Map<number, Entry>();
-  const left = new Map<number, Entry>();
-  const lost: Entry[] = [];
+export function createGuardRegistry(options: GuardRegistryOptions): GuardRegistry {
+  const { journal, send, emitEvent, reportRestored, reportFallback } = options;
+  const entries = new Map<string, GuardedCgroup>();
+  const byId = new Map<number, GuardedCgroup>();
+  const left = new Map<number, GuardedCgroup>();
+  const lost: GuardedCgroup[] = [];
   const underway = new Set<Promise<void>>();
-  let { plans } = options;
-  const modes = createModes(journal, refuse);
-  const armAll = createArming(options.epoll, refuse);
+  let { policies } = options;
+  const modes = createModes(journal, reportFallback);
+  const armAll = createArming(options.epoll, reportFallback);
   let nextId = 1;
 
-  const consider = (cgroup: Cgroup, isNamed: boolean, anew = false) => {
-    const known = entries.get(cgroup.path);
-    const same = known?.cgroup.inode === cgroup.inode ? known : undefined;
-    if (known && !same) forget(cgroup.path);
-    const number = planFor(plans, cgroup.path);
-    const plan = number === undefined ? undefined : plans.all[number];
-    const found = plan && limitOf(cgroup, isNamed, plan.softLimit);
-    if (number === undefined || !plan || !found) return forget(cgroup.path);
-    const { measured, limit, capacity } = found;
-    const isSameFile = same?.measured.inode === measured.inode;
-    const isUnchanged = same !== undefined && isSameFile && same.plan === plan &&
-      same.terms.limit === limit && same.terms.capacity === capacity &&
-      modes.isAsSet(measured, same.terms.mode);
+  const update = (cgroup: Cgroup, isTarget: boolean, anew = false) => {
+    const getIncludingRemoved = entries.get(cgroup.path);
+    const same = getIncludingRemoved?.cgroup.inode === cgroup.inode
+      ? getIncludingRemoved
+      : undefined;
+    if (getIncludingRemoved && !same) remove(cgroup.path);
+    const number = policyFor(policies, cgroup.path);
+    const policy = number === undefined ? undefined : policies.all[number];
+    const found = policy && limitOf(cgroup, isTarget, policy.softLimit);
+    if (number === undefined || !policy || !found) return remove(cgroup.path);
+    const { limitOwner, limit, oomTotalBytes } = found;
+    const isSameFile = same?.limitOwner.inode === limitOwner.inode;
+    const isUnchanged = same !== undefined && isSameFile && same.policy === policy &&
+      same.settings.limit === limit && same.settings.oomTotalBytes === oomTotalBytes &&
+      modes.isAsSet(limitOwner, same.settings.mode);
     if (isUnchanged && !anew) return;
-    const wanted = modes.wanted(found, plan);
-    const bounds = boundsUnder(plan, limit, wanted);
-    if (bounds === undefined) {
-      refuse(cgroup, "a guard", "nothing", "the margin leaves nothing of its limit");
-      return forget(cgroup.path);
+    const requested = modes.requested(found, policy);
+    const levelBytes = levelBytesIn(policy, limit, requested);
+    if (levelBytes === undefined) {
+      reportFallback(cgroup, "a guard", "nothing", "the margin leaves nothing of its limit");
+      return remove(cgroup.path);
     }
     // Its old notifications lead to a look as well, until it has those for the new limit.
     const armed = isSameFile ? same.armed : [];
     if (same && !isSameFile) leave(same);
-    else if (same && same.wanted !== wanted) putBack(same);
-    const mode = modes.settle(measured, wanted, bounds.threshold);
+    else if (same && same.requested !== requested) restoreChange(same);
+    const mode = modes.settle(limitOwner, requested, levelBytes.imminent);
     const id = same?.id ?? nextId++;
     const eventfds = armed.map(tokenOf);
-    const terms: WardTerms = { plan: number, limit, capacity, bounds, mode, eventfds };
-    if (isSameFile) order({ order: "rebound", id, terms });
+    const settings: GuardSettings = {
+      policy: number,
+      limit,
+      oomTotalBytes,
+      levelBytes,
+      mode,
+      eventfds,
+    };
+    if (isSameFile) send({ type: "update_settings", id, settings });
     else {
-      const ward = { id, measured: flatten(measured), scope: flatten(cgroup), ...terms };
-      order({ order: "adopt", ward });
+      const state = { id, limitOwner: flatten(limitOwner), scope: flatten(cgroup), ...settings };
+      send({ type: "add", state });
     }
     // Whose own limit it is needs no second copy.
-    const of = measured.path === cgroup.path ? cgroup : measured;
-    const entry: Entry = { id, cgroup, measured: of, isNamed, plan, wanted, terms, armed };
-    entries.set(cgroup.path, entry);
-    byId.set(id, entry);
-    const isNews = !isUnchanged || same.terms.mode !== mode;
-    if (plan.poll !== undefined || !measured.hierarchy.dialect.notifiesThresholds) {
-      if (isNews) tell(entry);
+    const of = limitOwner.path === cgroup.path ? cgroup : limitOwner;
+    const guarded: GuardedCgroup = {
+      id,
+      cgroup,
+      limitOwner: of,
+      isTarget,
+      policy,
+      requested,
+      settings,
+      armed,
+    };
+    entries.set(cgroup.path, guarded);
+    byId.set(id, guarded);
+    const isNews = !isUnchanged || same.settings.mode !== mode;
+    if (policy.poll !== undefined || !limitOwner.hierarchy.version.notifiesThresholds) {
+      if (isNews) emitEvent(guarded);
       return;
     }
-    follow(arm(entry, isNews));
+    follow(arm(guarded, isNews));
   };
 
   /** In the meantime the sentry looks at it by itself. */
-  const arm = async (entry: Entry, isNews: boolean) => {
-    const { id, cgroup, measured, terms, plan } = entry;
-    const isDeadly = deadlyLevel(plan.actions) !== undefined;
-    const fresh = await armAll(measured, terms.bounds, isDeadly);
-    if (entries.get(cgroup.path) !== entry) return disarm(fresh);
-    order({ order: "rebound", id, terms: { ...terms, eventfds: fresh.map(tokenOf) } });
-    disarm(entry.armed);
-    entry.armed = fresh;
-    if (isNews) tell(entry);
+  const arm = async (guarded: GuardedCgroup, isNews: boolean) => {
+    const { id, cgroup, limitOwner, settings, policy } = guarded;
+    const kills = killLevel(policy.actions) !== undefined;
+    const fresh = await armAll(limitOwner, settings.levelBytes, kills);
+    if (entries.get(cgroup.path) !== guarded) return disarm(fresh);
+    send({ type: "update_settings", id, settings: { ...settings, eventfds: fresh.map(tokenOf) } });
+    disarm(guarded.armed);
+    guarded.armed = fresh;
+    if (isNews) emitEvent(guarded);
   };
 
   const follow = (work: Promise<void>) => {
@@ -133,53 +158,55 @@ export function createRoster(options: RosterOptions): Roster {
   };
 
   /** Ends what was set up for it. */
-  const leave = (entry: Entry) => {
-    disarm(entry.armed);
-    entry.armed = [];
-    putBack(entry);
+  const leave = (guarded: GuardedCgroup) => {
+    disarm(guarded.armed);
+    guarded.armed = [];
+    restoreChange(guarded);
   };
 
   /** What was changed for it, unless another one stands on the same limit. */
-  const putBack = (entry: Entry) => {
-    const { dir } = entry.measured;
+  const restoreChange = (guarded: GuardedCgroup) => {
+    const { dir } = guarded.limitOwner;
     // Nothing is made of a thousand others for each that goes.
-    for (const other of entries.values()) if (other !== entry && other.measured.dir === dir) return;
-    tellRestored(journal.restore(dir));
+    for (const other of entries.values()) {
+      if (other !== guarded && other.limitOwner.dir === dir) return;
+    }
+    reportRestored(journal.restore(dir));
   };
 
-  const forget = (path: string) => {
-    const entry = entries.get(path);
-    if (entry === undefined) return;
+  const remove = (path: string) => {
+    const guarded = entries.get(path);
+    if (guarded === undefined) return;
     entries.delete(path);
-    byId.delete(entry.id);
-    left.set(entry.id, entry);
-    if (left.size > MOST_LEFT) left.delete(left.keys().next().value!);
-    order({ order: "drop", id: entry.id });
-    leave(entry);
+    byId.delete(guarded.id);
+    left.set(guarded.id, guarded);
+    if (left.size > MAX_REMOVED_KEPT) left.delete(left.keys().next().value!);
+    send({ type: "remove", id: guarded.id });
+    leave(guarded);
   };
 
   return {
-    consider,
-    forget,
-    lose(entry) {
-      forget(entry.cgroup.path);
-      lost.push(entry);
+    update,
+    remove,
+    markLost(guarded) {
+      remove(guarded.cgroup.path);
+      lost.push(guarded);
     },
     retry() {
-      for (const { cgroup: { hierarchy, path }, isNamed } of lost.splice(0)) {
+      for (const { cgroup: { hierarchy, path }, isTarget } of lost.splice(0)) {
         const cgroup = openCgroup(hierarchy, path);
-        if (cgroup) consider(cgroup, isNamed);
+        if (cgroup) update(cgroup, isTarget);
       }
     },
-    assume(next) {
-      const known = new Map(plans.all.map((plan) => [keyOf(plan), plan]));
+    reload(next) {
+      const getIncludingRemoved = new Map(policies.all.map((policy) => [keyOf(policy), policy]));
       // Those that ask for the same are the same: what they guard is not armed anew.
-      const all = next.all.map((plan) => known.get(keyOf(plan)) ?? plan);
-      plans = { ...next, all };
-      order({ order: "plans", plans });
+      const all = next.all.map((policy) => getIncludingRemoved.get(keyOf(policy)) ?? policy);
+      policies = { ...next, all };
+      send({ type: "policies", policies });
     },
     get: (id) => byId.get(id),
-    known: (id) => byId.get(id) ?? left.get(id),
+    getIncludingRemoved: (id) => byId.get(id) ?? left.get(id),
     all: () => [...entries.values()],
     async armed() {
       await Promise.all(underway);

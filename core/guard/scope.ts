@@ -13,7 +13,7 @@ export interface Scope {
 export interface Candidate {
   readonly cgroup: Cgroup;
   /** By the user, not found beneath one that was. */
-  readonly isNamed: boolean;
+  readonly isTarget: boolean;
 }
 
 /** What may be guarded, as it is there now. */
@@ -23,7 +23,7 @@ export function* candidatesIn(scopes: readonly Scope[]): Generator<Candidate> {
     if (top === undefined) continue;
     for (const cgroup of recursive ? walk(top) : [top]) {
       if (pattern && !pattern.test(cgroup.path)) continue;
-      yield { cgroup, isNamed: pattern === undefined && cgroup.path === path };
+      yield { cgroup, isTarget: pattern === undefined && cgroup.path === path };
     }
   }
 }

@@ -3,268 +3,298 @@
  * its own sake, nothing is armed, printed or sent to anybody but the main thread, and that after the deed.
  */
 
-import { noPauses, type Pauses } from "../act/pauses.ts";
+import { noSuspensionLog, type SuspensionLog } from "../act/pauses.ts";
 import { isThere } from "../cgroup/cgroup.ts";
 import type { JoinedEpoll } from "../kernel/epoll.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { hasEnded } from "../kernel/process.ts";
 import { sleepMicroseconds } from "../kernel/scheduling.ts";
-import { freshBells } from "../policy/levels.ts";
-import { dueAt, dueAtRest, isAtRest, SHORTEST_MS, STEP_MS, SWEEP_MS } from "./cadence.ts";
-import { frugality } from "./eyes.ts";
-import { AIM_MS, createFight } from "./fight.ts";
-import { hear } from "./hear.ts";
-import type { Looks } from "./look_ring.ts";
-import { measure } from "./measure.ts";
-import type { Message, WardSpec, WardTerms } from "./messages.ts";
-import { isKept, keyOf, type Plans } from "./plan.ts";
-import { createShadow, FOLLOWED_MS, noShadow } from "./shadow.ts";
-import { inUrgency, valueOf } from "./sight.ts";
+import { initialLevelStates } from "../policy/levels.ts";
+import {
+  CPU_SHARING_STEP_MS,
+  isIdle,
+  MAX_MS_BETWEEN_POLLS,
+  MIN_MS_BETWEEN_POLLS,
+  nextIdlePollAt,
+  nextPollAt,
+} from "./cadence.ts";
+import { fdShortage } from "./eyes.ts";
+import { createKillExecutor, MAX_SELECTION_AGE_MS } from "./fight.ts";
+import { evaluateLevels } from "./hear.ts";
+import type { SampleWriter } from "./look_ring.ts";
+import { updateTrend } from "./measure.ts";
+import type { CgroupSpec, GuardSettings, Report } from "./messages.ts";
+import { isExcluded, keyOf, type PolicySet } from "./plan.ts";
+import { createCpuFollower, MAX_MS_TO_LIMIT_TO_FOLLOW, noCpuFollower } from "./shadow.ts";
+import { byHeadroom, valueOf } from "./sight.ts";
 import { createTokens } from "./tokens.ts";
 import {
+  type CgroupState,
   clock,
-  closeWard,
-  headOf,
-  letGoOfAim,
-  msAtWorst,
-  openWard,
-  ordersOf,
-  type Ward,
+  closeCgroupState,
+  closeSelection,
+  msUntilLimitAtPeakRate,
+  openCgroupState,
+  reportHead,
+  resolvePolicy,
 } from "./ward.ts";
 
-export interface Sentry {
+export interface MonitorLoop {
   /** This thread has SCHED_FIFO. */
-  goBeside(): void;
+  enableCpuFollowing(): void;
   /** What wards are meant by the number of their plan from now on. */
-  assume(plans: Plans): void;
-  adopt(spec: WardSpec): void;
-  rebound(id: number, terms: Partial<WardTerms>): void;
-  drop(id: number): void;
+  reload(policies: PolicySet): void;
+  add(spec: CgroupSpec): void;
+  updateSettings(id: number, settings: Partial<GuardSettings>): void;
+  remove(id: number): void;
   /** Waits, and does what is to be done; how often it was woken by the main thread meanwhile. */
-  turn(): number;
+  runOnce(): number;
   close(): void;
 }
 
 /** But no longer than this after a notification: growth may have ended. */
-const LONGEST_SPIN_MS = 2;
+const MAX_BUSY_POLL_MS = 2;
 /** A blow takes 1 ms, and those at rest are thousands: so long nothing new is heard (milliseconds). */
-const SLICE_MS = 1;
+const MAX_MS_PER_TURN = 1;
 /** At the end for those who were just killed: who is on his way out would be told to live (milliseconds). */
-const DYING_MS = 100;
+const MAX_MS_FOR_EXITS = 100;
 /** No two hints within this time (milliseconds). */
-const HINT_MS = 2;
+const MIN_MS_BETWEEN_HINTS = 2;
 
-export function createSentry(
-  first: Plans,
+export function createMonitorLoop(
+  first: PolicySet,
   epoll: JoinedEpoll,
-  post: (message: Message) => void,
-  pauses: Pauses = noPauses,
-  looks?: Looks,
-): Sentry {
-  let plans = first;
-  let orders = first.all.map(ordersOf);
-  const wards = new Map<number, Ward>();
+  post: (message: Report) => void,
+  suspensions: SuspensionLog = noSuspensionLog,
+  samples?: SampleWriter,
+): MonitorLoop {
+  let policies = first;
+  let resolved = first.all.map(resolvePolicy);
+  const states = new Map<number, CgroupState>();
   /** Those that are to be looked at before the next round: a wake costs the same with ten cgroups and with ten thousand. */
-  const soon = new Set<Ward>();
+  const soon = new Set<CgroupState>();
   /** When all are gone through. */
   let roundAt = -Infinity;
   /** Who has not had his turn in it. */
-  let round: Ward[] = [];
+  let round: CgroupState[] = [];
   const tokens = createTokens(epoll);
-  let shadow = noShadow;
+  let cpuFollower = noCpuFollower;
   /** Said of the first one; there are thousands to follow. */
-  let isFrugal = false;
-  const outbox: Message[] = [];
-  const say = (message: Message) => void outbox.push(message);
+  let reportedFdShortage = false;
+  const outbox: Report[] = [];
+  const report = (message: Report) => void outbox.push(message);
 
-  const fight = createFight({
-    wards: wards.values.bind(wards),
-    isKept: (path) => isKept(plans, path),
-    say,
-    pauses,
-    looks,
+  const killExecutor = createKillExecutor({
+    states: states.values.bind(states),
+    isExcluded: (path) => isExcluded(policies, path),
+    say: report,
+    suspensions,
+    samples,
   });
 
-  const attend = (ward: Ward, now: number) => {
-    look(ward, now);
-    if (!ward.engagement) ward.wake = "poll";
-    if (ward.nextLook < roundAt && wards.has(ward.id)) soon.add(ward);
-    else soon.delete(ward);
+  const poll = (state: CgroupState, now: number) => {
+    look(state, now);
+    if (!state.killCycle) state.wakeSource = "poll";
+    if (state.nextPollAt < roundAt && states.has(state.id)) soon.add(state);
+    else soon.delete(state);
   };
 
-  const look = (ward: Ward, now: number) => {
-    const usage = ward.usageFile.number();
+  const look = (state: CgroupState, now: number) => {
+    const usage = state.usageFile.number();
     if (usage === undefined) {
       // One read may fail for want of memory; what it guards is there all the same. As long again as it has failed already.
-      const wait = Math.min(SWEEP_MS, Math.max(SHORTEST_MS, now - ward.usageAt));
-      return isThere(ward.measured) ? void (ward.nextLook = now + wait) : vanish(ward);
+      const wait = Math.min(
+        MAX_MS_BETWEEN_POLLS,
+        Math.max(MIN_MS_BETWEEN_POLLS, now - state.usageAt),
+      );
+      return isThere(state.limitOwner) ? void (state.nextPollAt = now + wait) : vanish(state);
     }
-    const isGrowing = !(usage <= ward.usage);
-    const isNews = usage !== ward.usage;
-    measure(ward, usage, now);
-    if (ward.engagement) fight.proceed(ward, now);
-    else if (isGrowing || !isAtRest(ward)) watchLevels(ward, now, isNews);
+    const isGrowing = !(usage <= state.usage);
+    const isNews = usage !== state.usage;
+    updateTrend(state, usage, now);
+    if (state.killCycle) killExecutor.runStep(state, now);
+    else if (isGrowing || !isIdle(state)) watchLevels(state, now, isNews);
     else {
-      ward.nextLook = dueAtRest(ward, now, around());
-      if (isNews) looks?.level(ward, now, usage, []);
+      state.nextPollAt = nextIdlePollAt(state, now, pollContext());
+      if (isNews) samples?.level(state, now, usage, []);
     }
   };
 
-  const around = () => ({ count: wards.size, isBeside: shadow.isBeside });
+  const pollContext = () => ({ count: states.size, sharesCpu: cpuFollower.sharesCpu });
 
-  const watchLevels = (ward: Ward, now: number, isNews: boolean) => {
-    const { terms: { bounds }, orders: { isDeadly } } = ward;
-    const value = valueOf(ward, now);
-    const { reached, levels } = hear(ward, bounds, value, now);
-    if (ward.engagement) {
-      looks?.rang(levels);
-      fight.proceed(ward, now);
+  const watchLevels = (state: CgroupState, now: number, isNews: boolean) => {
+    const { settings: { levelBytes }, policy: { kills } } = state;
+    const metricValue = valueOf(state, now);
+    const { reached, levels } = evaluateLevels(state, levelBytes, metricValue, now);
+    if (state.killCycle) {
+      samples?.triggered(levels);
+      killExecutor.runStep(state, now);
     } else {
-      if (isDeadly && reached) fight.aim(ward, now, reached, levels.includes("critical"));
-      if (isNews || levels.length > 0) looks?.level(ward, now, value, levels);
+      if (kills && reached) {
+        killExecutor.selection(state, now, reached, levels.includes("critical"));
+      }
+      if (isNews || levels.length > 0) samples?.level(state, now, metricValue, levels);
     }
     if (!reached) {
-      if (ward.aim && now - ward.aim.at > AIM_MS) letGoOfAim(ward);
-      if (ward.aim === undefined) ward.statFile.rest();
-      ward.failure = undefined;
-      ward.idleFor = 0;
+      if (state.selection && now - state.selection.at > MAX_SELECTION_AGE_MS) closeSelection(state);
+      if (state.selection === undefined) state.statFile.rest();
+      state.failure = undefined;
+      state.retryDelay = 0;
     }
     for (const level of levels) {
-      const { usage, rate } = ward;
-      say({ say: "level", ...headOf(ward), level, usage, value, rate });
+      const { usage, rate } = state;
+      report({ type: "level_reached", ...reportHead(state), level, usage, metricValue, rate });
     }
-    if (ward.engagement) return shadow.leave();
-    const [first] = ward.aim?.picks ?? [];
-    const isFollowed = isDeadly && reached !== undefined && msAtWorst(ward) < FOLLOWED_MS;
-    if (first && isFollowed) shadow.follow(first.pid, now);
-    ward.nextLook = dueAt(ward, value, now, around());
+    if (state.killCycle) return cpuFollower.leave();
+    const [first] = state.selection?.victims ?? [];
+    const isFollowed = kills && reached !== undefined &&
+      msUntilLimitAtPeakRate(state) < MAX_MS_TO_LIMIT_TO_FOLLOW;
+    if (first && isFollowed) cpuFollower.follow(first.pid, now);
+    state.nextPollAt = nextPollAt(state, metricValue, now, pollContext());
   };
 
   /** The kernel reclaims hundreds of times a second from who reads many files. */
-  const hasten = (ward: Ward) => {
-    if (!ward.engagement && ward.orders.base === "usage") return;
-    ward.nextLook = Math.min(ward.nextLook, ward.usageAt + HINT_MS);
+  const pollSoon = (state: CgroupState) => {
+    if (!state.killCycle && state.policy.metric === "usage") return;
+    state.nextPollAt = Math.min(state.nextPollAt, state.usageAt + MIN_MS_BETWEEN_HINTS);
   };
 
-  const vanish = (ward: Ward) => {
-    const head = headOf(ward);
-    drop(head.id);
-    say({ say: "gone", ...head });
+  const vanish = (state: CgroupState) => {
+    const head = reportHead(state);
+    remove(head.id);
+    report({ type: "gone", ...head });
   };
 
-  const refuse = (id: number, isGuarded: boolean, words: readonly [string, string, string]) => {
-    const [wanted, using, why] = words;
-    post({ say: "refused", id, wake: "poll", at: clock(), isGuarded, wanted, using, why });
+  const reportFallback = (
+    id: number,
+    isGuarded: boolean,
+    words: readonly [string, string, string],
+  ) => {
+    const [requested, fallback, why] = words;
+    post({
+      type: "fallback",
+      id,
+      wakeSource: "poll",
+      at: clock(),
+      isGuarded,
+      requested,
+      fallback,
+      why,
+    });
   };
 
   /** Where descriptors run short it is there, and yet cannot be guarded. */
-  const open = (spec: WardSpec): Ward | undefined => {
+  const open = (spec: CgroupSpec): CgroupState | undefined => {
     try {
-      return openWard(spec, orders[spec.plan]!);
+      return openCgroupState(spec, resolved[spec.policy]!);
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
-      refuse(spec.id, false, ["a guard", "nothing", error.message]);
+      reportFallback(spec.id, false, ["a guard", "nothing", error.message]);
       return undefined;
     }
   };
 
-  const drop = (id: number) => {
-    const ward = wards.get(id);
-    if (ward === undefined) return;
-    fight.abandon(ward, performance.now());
-    wards.delete(id);
-    soon.delete(ward);
-    tokens.unbind(ward);
-    tokens.leave(ward);
-    closeWard(ward);
+  const remove = (id: number) => {
+    const state = states.get(id);
+    if (state === undefined) return;
+    killExecutor.cancel(state, performance.now());
+    states.delete(id);
+    soon.delete(state);
+    tokens.unbind(state);
+    tokens.leave(state);
+    closeCgroupState(state);
   };
 
   const timeoutUntil = (next: number): number => {
     const now = performance.now();
     const left = next - now;
-    if (left >= FOLLOWED_MS) shadow.leave();
-    else shadow.tire(now);
-    if (!shadow.isBeside || left > STEP_MS) return Math.max(0, Math.ceil(left));
-    if (left > 0) sleepMicroseconds(1000 * STEP_MS);
+    if (left >= MAX_MS_TO_LIMIT_TO_FOLLOW) cpuFollower.leave();
+    else cpuFollower.releaseIfIdle(now);
+    if (!cpuFollower.sharesCpu || left > CPU_SHARING_STEP_MS) return Math.max(0, Math.ceil(left));
+    if (left > 0) sleepMicroseconds(1000 * CPU_SHARING_STEP_MS);
     return 0;
   };
 
   return {
-    goBeside: () => void (shadow = createShadow()),
-    assume(next) {
-      plans = next;
+    enableCpuFollowing: () => void (cpuFollower = createCpuFollower()),
+    reload(next) {
+      policies = next;
       // Who is asked for the same goes on with what he is at.
-      orders = next.all.map((plan) => {
-        const key = keyOf(plan);
-        return orders.find((each) => each.key === key) ?? ordersOf(plan);
+      resolved = next.all.map((policy) => {
+        const key = keyOf(policy);
+        return resolved.find((each) => each.key === key) ?? resolvePolicy(policy);
       });
       // Others may be kept now.
-      for (const ward of wards.values()) if (!ward.engagement) letGoOfAim(ward);
+      for (const state of states.values()) if (!state.killCycle) closeSelection(state);
     },
-    adopt(spec) {
-      drop(spec.id);
-      const ward = open(spec);
-      if (ward === undefined) {
-        return void post({ say: "gone", id: spec.id, wake: "poll", at: clock() });
+    add(spec) {
+      remove(spec.id);
+      const state = open(spec);
+      if (state === undefined) {
+        return void post({ type: "gone", id: spec.id, wakeSource: "poll", at: clock() });
       }
-      wards.set(spec.id, ward);
-      if (ward.orders.isDeadly && !ward.orders.dryRun) pauses.prepare();
-      if (!ward.directory && !isFrugal) refuse(spec.id, isFrugal = true, frugality());
-      soon.add(ward);
-      tokens.bind(ward);
-      tokens.follow(ward);
+      states.set(spec.id, state);
+      if (state.policy.kills && !state.policy.dryRun) suspensions.prepare();
+      if (!state.directory && !reportedFdShortage) {
+        reportFallback(spec.id, reportedFdShortage = true, fdShortage());
+      }
+      soon.add(state);
+      tokens.bind(state);
+      tokens.follow(state);
     },
-    rebound(id, terms) {
-      const ward = wards.get(id);
-      if (ward === undefined) return;
-      tokens.unbind(ward);
-      ward.terms = { ...ward.terms, ...terms };
-      const next = orders[ward.terms.plan]!;
+    updateSettings(id, settings) {
+      const state = states.get(id);
+      if (state === undefined) return;
+      tokens.unbind(state);
+      state.settings = { ...state.settings, ...settings };
+      const next = resolved[state.settings.policy]!;
       // What is under way was begun under other orders.
-      if (next !== ward.orders) {
-        fight.abandon(ward, performance.now());
-        letGoOfAim(ward);
+      if (next !== state.policy) {
+        killExecutor.cancel(state, performance.now());
+        closeSelection(state);
         // What was told, and put off, was so under other orders.
-        ward.bells = freshBells;
-        ward.failure = undefined;
-        ward.idleUntil = -Infinity;
+        state.levelStates = initialLevelStates;
+        state.failure = undefined;
+        state.retryAt = -Infinity;
       }
-      ward.orders = next;
-      if (next.isDeadly && !next.dryRun) pauses.prepare();
-      tokens.bind(ward);
-      ward.nextLook = -Infinity;
-      soon.add(ward);
+      state.policy = next;
+      if (next.kills && !next.dryRun) suspensions.prepare();
+      tokens.bind(state);
+      state.nextPollAt = -Infinity;
+      soon.add(state);
     },
-    drop,
-    turn() {
+    remove,
+    runOnce() {
       let next = round.length > 0 ? -Infinity : roundAt;
-      for (const ward of soon) if (ward.nextLook < next) next = ward.nextLook;
+      for (const state of soon) if (state.nextPollAt < next) next = state.nextPollAt;
       const { events, woken } = epoll.block(timeoutUntil(next));
       const now = performance.now();
       for (const { token } of events) {
         const meant = tokens.meant(token);
         if (meant === undefined) continue;
-        soon.add(meant.ward);
-        if (meant.isHint) hasten(meant.ward);
-        else meant.ward.nextLook = -Infinity;
-        if (meant.by === "eventfd" && !meant.isHint) meant.ward.spinUntil = now + LONGEST_SPIN_MS;
-        if (!meant.ward.engagement) meant.ward.wake = meant.by;
+        soon.add(meant.state);
+        if (meant.isHint) pollSoon(meant.state);
+        else meant.state.nextPollAt = -Infinity;
+        if (meant.by === "eventfd" && !meant.isHint) {
+          meant.state.busyPollUntil = now + MAX_BUSY_POLL_MS;
+        }
+        if (!meant.state.killCycle) meant.state.wakeSource = meant.by;
       }
-      const isDue = ({ nextLook }: Ward) => nextLook <= now;
-      const urgent = inUrgency([...soon].filter(isDue));
+      const isDue = ({ nextPollAt }: CgroupState) => nextPollAt <= now;
+      const urgent = byHeadroom([...soon].filter(isDue));
       if (now >= roundAt) {
         // On the grid of those at rest, so that they are not between two rounds.
-        roundAt = SWEEP_MS * (Math.floor(now / SWEEP_MS) + 1);
-        round = [...wards.values()].filter((ward) => isDue(ward) && !soon.has(ward));
+        roundAt = MAX_MS_BETWEEN_POLLS * (Math.floor(now / MAX_MS_BETWEEN_POLLS) + 1);
+        round = [...states.values()].filter((state) => isDue(state) && !soon.has(state));
         // Whose time comes before the next round, though not before this one.
-        const isSooner = ({ nextLook }: Ward) => nextLook > now && nextLook < roundAt;
-        for (const ward of wards.values()) if (isSooner(ward)) soon.add(ward);
+        const isSooner = ({ nextPollAt }: CgroupState) => nextPollAt > now && nextPollAt < roundAt;
+        for (const state of states.values()) if (isSooner(state)) soon.add(state);
       }
       // Who is left has his turn with who has come since, and who may have less left.
-      const hasTime = () => performance.now() - now < SLICE_MS;
-      for (let n = 0; n < urgent.length && (n === 0 || hasTime()); n++) attend(urgent[n]!, now);
-      for (let ward = round.pop(); ward; ward = hasTime() ? round.pop() : undefined) {
-        if (wards.get(ward.id) === ward) attend(ward, now);
+      const hasTime = () => performance.now() - now < MAX_MS_PER_TURN;
+      for (let n = 0; n < urgent.length && (n === 0 || hasTime()); n++) poll(urgent[n]!, now);
+      for (let state = round.pop(); state; state = hasTime() ? round.pop() : undefined) {
+        if (states.get(state.id) === state) poll(state, now);
       }
       // The deed comes first.
       for (const { token } of events) tokens.take(token);
@@ -272,20 +302,20 @@ export function createSentry(
       return woken;
     },
     close() {
-      const until = performance.now() + DYING_MS;
-      while (isKilling(wards.values()) && performance.now() < until) {
-        sleepMicroseconds(1000 * STEP_MS);
+      const until = performance.now() + MAX_MS_FOR_EXITS;
+      while (isKilling(states.values()) && performance.now() < until) {
+        sleepMicroseconds(1000 * CPU_SHARING_STEP_MS);
       }
-      for (const id of [...wards.keys()]) drop(id);
+      for (const id of [...states.keys()]) remove(id);
       // There is no turn any more that would.
       for (const message of outbox.splice(0)) post(message);
-      pauses.close();
+      suspensions.close();
     },
   };
 }
 
 /** Whether anybody who was sent SIGKILL is still there. */
-const isKilling = (wards: Iterable<Ward>) =>
-  [...wards].some(({ blows }) =>
-    blows.some(({ blow, pick }) => blow.signal === "SIGKILL" && !hasEnded(pick.pidfd))
+const isKilling = (states: Iterable<CgroupState>) =>
+  [...states].some(({ pendingKills }) =>
+    pendingKills.some(({ kill, victim }) => kill.signal === "SIGKILL" && !hasEnded(victim.pidfd))
   );

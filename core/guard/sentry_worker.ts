@@ -3,70 +3,70 @@
  * for each wake.
  */
 
-import { ownPauses } from "../act/journal.ts";
+import { ownSuspensionLog } from "../act/journal.ts";
 import { joinEpoll } from "../kernel/epoll.ts";
-import { goFirst, goRealtime } from "../kernel/scheduling.ts";
+import { setNice, setSchedFifo } from "../kernel/scheduling.ts";
 import { recordingOrigin } from "../record/clock.ts";
-import { putLooks } from "./look_ring.ts";
-import type { Message, Order } from "./messages.ts";
-import { onePlan } from "./plan.ts";
-import { rehearse, REHEARSED } from "./rehearsal.ts";
-import { createSentry } from "./sentry.ts";
+import { createSampleWriter } from "./look_ring.ts";
+import type { Command, Report } from "./messages.ts";
+import { singlePolicy } from "./plan.ts";
+import { WARM_UP_POLICY, warmUp } from "./rehearsal.ts";
+import { createMonitorLoop } from "./sentry.ts";
 
 const thread = self as unknown as {
-  onmessage: (event: MessageEvent<Order>) => void;
-  postMessage(message: Message): void;
+  onmessage: (event: MessageEvent<Command>) => void;
+  postMessage(message: Report): void;
   close(): void;
 };
 
-const inbox: Order[] = [];
+const inbox: Command[] = [];
 let arrived = () => {};
 thread.onmessage = ({ data }) => {
   inbox.push(data);
   arrived();
 };
 
-async function nextOrder(): Promise<Order> {
+async function nextOrder(): Promise<Command> {
   while (inbox.length === 0) await new Promise<void>((resolve) => arrived = resolve);
   return inbox.shift()!;
 }
 
 async function serve(): Promise<void> {
   const begin = await nextOrder();
-  if (begin.order !== "begin") throw new Error(`expected begin, got ${begin.order}`);
+  if (begin.type !== "begin") throw new Error(`expected begin, got ${begin.type}`);
   const epoll = joinEpoll(begin.epoll);
-  let post = (_: Message) => {};
-  const pauses = ownPauses(begin.stateFolder);
+  let post = (_: Report) => {};
+  const suspensions = ownSuspensionLog(begin.stateFolder);
   // The rehearsal's own are left out by who takes them: no ward of his has their number.
-  const looks = begin.looks && putLooks(begin.looks, recordingOrigin());
-  const say = (message: Message) => post(message);
-  const sentry = createSentry(onePlan(REHEARSED), epoll, say, pauses, looks);
-  const rehearsed = rehearse(sentry, epoll);
-  sentry.assume(begin.plans);
+  const samples = begin.samples && createSampleWriter(begin.samples, recordingOrigin());
+  const report = (message: Report) => post(message);
+  const loop = createMonitorLoop(singlePolicy(WARM_UP_POLICY), epoll, report, suspensions, samples);
+  const warmedUp = warmUp(loop, epoll);
+  loop.reload(begin.policies);
   post = (message) => thread.postMessage(message);
-  const scheduling = hurry();
-  if (scheduling === REALTIME) sentry.goBeside();
-  post({ say: "ready", scheduling, rehearsed });
+  const scheduling = raisePriority();
+  if (scheduling === REALTIME) loop.enableCpuFollowing();
+  post({ type: "ready", scheduling, warmedUp });
   for (;;) {
     Atomics.add(begin.heartbeat, 0, 1);
-    for (let woken = sentry.turn(); woken > 0; woken--) {
-      const order = await nextOrder();
-      switch (order.order) {
-        case "plans":
-          sentry.assume(order.plans);
+    for (let woken = loop.runOnce(); woken > 0; woken--) {
+      const send = await nextOrder();
+      switch (send.type) {
+        case "policies":
+          loop.reload(send.policies);
           break;
-        case "adopt":
-          sentry.adopt(order.ward);
+        case "add":
+          loop.add(send.state);
           break;
-        case "rebound":
-          sentry.rebound(order.id, order.terms);
+        case "update_settings":
+          loop.updateSettings(send.id, send.settings);
           break;
-        case "drop":
-          sentry.drop(order.id);
+        case "remove":
+          loop.remove(send.id);
           break;
         case "stop":
-          sentry.close();
-          post({ say: "stopped" });
+          loop.close();
+          post({ type: "stopped" });
           return thread.close();
       }
     }
@@ -76,10 +76,10 @@ async function serve(): Promise<void> {
 const REALTIME = "SCHED_FIFO";
 
 /** @returns how soon this thread runs from now on when it is woken. */
-function hurry(): string {
-  const refused = goRealtime();
+function raisePriority(): string {
+  const refused = setSchedFifo();
   if (refused === undefined) return REALTIME;
-  return goFirst() === undefined
+  return setNice() === undefined
     ? `nice -20 (SCHED_FIFO: ${refused})`
     : `no priority (SCHED_FIFO: ${refused})`;
 }
@@ -88,5 +88,5 @@ try {
   await serve();
 } catch (error) {
   // Uncaught it would be printed here, with its stack, over whatever the main thread has to say of it.
-  thread.postMessage({ say: "failed", why: String(error) });
+  thread.postMessage({ type: "failed", why: String(error) });
 }

@@ -4,55 +4,62 @@
  * takes an interrupt, and in a virtual machine whose host has lent that CPU to somebody else milliseconds (docs/performance.md).
  */
 
-import { peekKept } from "../kernel/kept_file.ts";
-import { hasCpu, mainCpus, oneCpu, runOn } from "../kernel/scheduling.ts";
+import { tryOpenControlFile } from "../kernel/kept_file.ts";
+import { hasCpu, mainCpus, oneCpu, setAffinity } from "../kernel/scheduling.ts";
 import { parsePlacing } from "../parse/proc_stat.ts";
 
-export interface Shadow {
+export interface CpuFollower {
   /** Whether this thread shares the CPU of somebody whom it followed. */
-  readonly isBeside: boolean;
+  readonly sharesCpu: boolean;
   /** Goes where the main thread of `pid` ran last, unless that was asked within the last millisecond. */
   follow(pid: number, now: number): void;
   /** May run again where the main thread may. */
   leave(): void;
   /** Leaves when nobody was to be followed for a while, whatever else there is to look at. */
-  tire(now: number): void;
+  releaseIfIdle(now: number): void;
 }
 
 const FOLLOW_MS = 1;
 /** Whoever is at the limit sooner than this, as fast as he was of late, is followed (milliseconds). */
-export const FOLLOWED_MS = 100;
+export const MAX_MS_TO_LIMIT_TO_FOLLOW = 100;
 
-export function createShadow(): Shadow {
+export function createCpuFollower(): CpuFollower {
   let cpu: number | undefined;
   let followedAt = -Infinity;
   const leave = () => {
     if (cpu === undefined) return;
     cpu = undefined;
     // As it is now: what a cpuset has gained or lost since does not reach a thread that was sent to a CPU.
-    const home = mainCpus();
-    if (home !== undefined) runOn(home);
+    const cgroupFd = mainCpus();
+    if (cgroupFd !== undefined) setAffinity(cgroupFd);
   };
   return {
-    get isBeside() {
+    get sharesCpu() {
       return cpu !== undefined;
     },
     follow(pid, now) {
       if (now - followedAt < FOLLOW_MS) return;
       followedAt = now;
-      using stat = peekKept(`/proc/${pid}/stat`);
+      using stat = tryOpenControlFile(`/proc/${pid}/stat`);
       const placing = parsePlacing(stat?.text() ?? "");
       // One with a priority like this thread's would not make room.
       if (placing === undefined || placing.isRealtime) return;
       const there = placing.cpu;
       if (there === cpu) return;
-      const home = mainCpus();
-      if (home !== undefined && hasCpu(home, there) && runOn(oneCpu(there))) cpu = there;
+      const cgroupFd = mainCpus();
+      if (cgroupFd !== undefined && hasCpu(cgroupFd, there) && setAffinity(oneCpu(there))) {
+        cpu = there;
+      }
     },
     leave,
-    tire: (now) => now - followedAt > FOLLOWED_MS && leave(),
+    releaseIfIdle: (now) => now - followedAt > MAX_MS_TO_LIMIT_TO_FOLLOW && leave(),
   };
 }
 
 /** For a thread without SCHED_FIFO, which would have to share the allocator's CPU with it. */
-export const noShadow: Shadow = { isBeside: false, follow() {}, leave() {}, tire() {} };
+export const noCpuFollower: CpuFollower = {
+  sharesCpu: false,
+  follow() {},
+  leave() {},
+  releaseIfIdle() {},
+};

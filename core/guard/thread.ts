@@ -2,20 +2,20 @@
 
 import { OomkitError } from "../errors.ts";
 import { type EpollSet, openEpoll } from "../kernel/epoll.ts";
-import type { SharedLooks } from "./look_ring.ts";
-import type { Message, Order } from "./messages.ts";
-import type { Plans } from "./plan.ts";
+import type { SampleRing } from "./look_ring.ts";
+import type { Command, Report } from "./messages.ts";
+import type { PolicySet } from "./plan.ts";
 
-type Ready = Extract<Message, { say: "ready" }>;
-export type Report = Exclude<Message, { say: "ready" | "stopped" | "failed" }>;
+type Ready = Extract<Report, { type: "ready" }>;
+export type CgroupReport = Exclude<Report, { type: "ready" | "stopped" | "failed" }>;
 
-export interface SentryThread {
+export interface MonitorThread {
   /** Filled here, waited for there. */
   readonly epoll: EpollSet;
   readonly ready: Promise<Ready>;
   /** Rejects when the thread ends by itself, or nobody can take what it reports. */
   readonly failed: Promise<never>;
-  order(order: Order): void;
+  send(send: Command): void;
   /** How often it has turned. */
   beats(): number;
   /** Lets it tell what is left to tell, but not for long. */
@@ -23,14 +23,14 @@ export interface SentryThread {
   close(): void;
 }
 
-const STOP_WITHIN_MS = 2000;
+const MAX_MS_TO_STOP = 2000;
 
-export function startSentryThread(
-  plans: Plans,
+export function startMonitorThread(
+  policies: PolicySet,
   stateFolder: string,
-  onReport: (report: Report) => void,
-  looks?: SharedLooks,
-): SentryThread {
+  onReport: (report: CgroupReport) => void,
+  samples?: SampleRing,
+): MonitorThread {
   const epoll = openEpoll();
   const heartbeat = new Int32Array(new SharedArrayBuffer(4));
   const ready = Promise.withResolvers<Ready>();
@@ -38,7 +38,7 @@ export function startSentryThread(
   const failed = Promise.withResolvers<never>();
   // Asked for only once it is ready.
   failed.promise.catch(() => {});
-  const worker = new Worker(new URL(sentryScript(), import.meta.url), { type: "module" });
+  const worker = new Worker(new URL(workerScript(), import.meta.url), { type: "module" });
   const fail = (why: string) => {
     const error = new OomkitError(`the sentry failed: ${why}`);
     ready.reject(error);
@@ -49,7 +49,7 @@ export function startSentryThread(
     event.preventDefault();
     fail(event.message);
   };
-  const take = (report: Report) => {
+  const take = (report: CgroupReport) => {
     try {
       onReport(report);
     } catch (error) {
@@ -57,30 +57,30 @@ export function startSentryThread(
       failed.reject(error);
     }
   };
-  worker.onmessage = ({ data }: MessageEvent<Message>) => {
-    if (data.say === "ready") ready.resolve(data);
-    else if (data.say === "stopped") stopped.resolve();
-    else if (data.say === "failed") fail(data.why);
+  worker.onmessage = ({ data }: MessageEvent<Report>) => {
+    if (data.type === "ready") ready.resolve(data);
+    else if (data.type === "stopped") stopped.resolve();
+    else if (data.type === "failed") fail(data.why);
     else take(data);
   };
-  const order = (order: Order) => {
-    worker.postMessage(order);
+  const send = (send: Command) => {
+    worker.postMessage(send);
     // It waits in epoll_wait(2) and hears nothing.
     epoll.wake();
   };
   // Without a wake: it is not waiting in epoll_wait(2) yet, and each wake stands for one order that is to be taken there.
-  const shared = { epoll: epoll.shared, heartbeat, looks };
-  const begin: Order = { order: "begin", plans, stateFolder, ...shared };
+  const shared = { epoll: epoll.shared, heartbeat, samples };
+  const begin: Command = { type: "begin", policies, stateFolder, ...shared };
   worker.postMessage(begin);
   return {
     epoll,
     ready: ready.promise,
     failed: failed.promise,
-    order,
+    send,
     beats: () => Atomics.load(heartbeat, 0),
     async stop() {
-      order({ order: "stop" });
-      const late = setTimeout(stopped.resolve, STOP_WITHIN_MS);
+      send({ type: "stop" });
+      const late = setTimeout(stopped.resolve, MAX_MS_TO_STOP);
       await stopped.promise;
       clearTimeout(late);
       worker.terminate();
@@ -90,6 +90,6 @@ export function startSentryThread(
 }
 
 /** Beside its source, and beside the file that it is bundled into. */
-function sentryScript(): string {
+function workerScript(): string {
   return import.meta.url.endsWith(".ts") ? "./sentry_worker.ts" : "./sentry_worker.js";
 }

@@ -1,147 +1,158 @@
 /** One guarded cgroup, as the sentry knows it: what is kept open, and what it was last seen to be. */
 
-import type { PausedProcess } from "../act/pauses.ts";
+import type { SuspendedProcess } from "../act/pauses.ts";
 import type { Cgroup } from "../cgroup/cgroup.ts";
 import { wallClock } from "../kernel/clock.ts";
 import { parseKeyed } from "../parse/keyed.ts";
 import { parseBytes } from "../parse/numbers.ts";
 import type { Level } from "../policy/bounds.ts";
-import type { Engagement } from "../policy/engagement.ts";
-import { type Bells, freshBells } from "../policy/levels.ts";
-import type { Aim, Pick } from "./aim.ts";
-import { closeEyes, type Eyes, openEyes } from "./eyes.ts";
-import { type Measured, unmeasured } from "./measure.ts";
-import { type Blow, unflatten, type Wake, type WardSpec, type WardTerms } from "./messages.ts";
-import { actingLevels, deadlyLevel, type GuardPlan, keyOf } from "./plan.ts";
+import type { KillCycle } from "../policy/engagement.ts";
+import { initialLevelStates, type LevelStates } from "../policy/levels.ts";
+import type { Victim, VictimSelection } from "./aim.ts";
+import { closeControlFiles, type ControlFiles, openControlFiles } from "./eyes.ts";
+import { noTrend, type UsageTrend } from "./measure.ts";
+import {
+  type CgroupSpec,
+  type GuardSettings,
+  type KillReport,
+  unflatten,
+  type WakeSource,
+} from "./messages.ts";
+import { actingLevels, type GuardPolicy, keyOf, killLevel } from "./plan.ts";
 
 /** A blow whose outcome is not known yet. */
-export interface OpenBlow {
-  readonly pick: Pick;
-  readonly blow: Omit<Blow, "after" | "outcome" | "reason" | "diedAfter" | "freedAfter">;
+export interface PendingKill {
+  readonly victim: Victim;
+  readonly kill: Omit<
+    KillReport,
+    "after" | "outcome" | "reason" | "exitLatencyMs" | "freeLatencyMs"
+  >;
   /** Milliseconds of this thread's clock. */
   readonly since: number;
   rounds: number;
-  diedAfter: number | undefined;
+  exitLatencyMs: number | undefined;
 }
 
 /** A plan, and what follows from it. */
-export interface Orders extends GuardPlan {
+export interface ResolvedPolicy extends GuardPolicy {
   readonly acting: ReadonlySet<Level>;
-  readonly isDeadly: boolean;
+  readonly kills: boolean;
   /** See `keyOf`. */
   readonly key: string;
 }
 
-export function ordersOf(plan: GuardPlan): Orders {
-  const isDeadly = deadlyLevel(plan.actions) !== undefined;
-  return { ...plan, acting: actingLevels(plan.actions), isDeadly, key: keyOf(plan) };
+export function resolvePolicy(policy: GuardPolicy): ResolvedPolicy {
+  const kills = killLevel(policy.actions) !== undefined;
+  return { ...policy, acting: actingLevels(policy.actions), kills, key: keyOf(policy) };
 }
 
-export interface Ward extends Eyes, Measured {
+export interface CgroupState extends ControlFiles, UsageTrend {
   readonly id: number;
-  terms: WardTerms;
-  orders: Orders;
+  settings: GuardSettings;
+  policy: ResolvedPolicy;
   readonly scope: Cgroup;
-  readonly measured: Cgroup;
-  bells: Bells;
+  readonly limitOwner: Cgroup;
+  levelStates: LevelStates;
   /** The same of the base, where that is not usage. */
-  value: number;
+  metricValue: number;
   valueAt: number;
   valueRate: number | undefined;
-  nextLook: number;
+  nextPollAt: number;
   /** Until then it is looked at without a pause where the threshold is near. */
-  spinUntil: number;
+  busyPollUntil: number;
   /** What made the last look that led to something. */
-  wake: Wake;
+  wakeSource: WakeSource;
   /** The text of memory.stat, what it says, and when it was read. */
   stat: string;
-  cache: Cache;
+  pageCache: PageCache;
   statAt: number;
   /** Bytes of usage that cannot be taken back, as memory.stat was read last, and how they rise, in bytes per second. */
   unreclaimable: number;
   unreclaimableRate: number | undefined;
-  aim: Aim | undefined;
-  engagement: { state: Engagement; readonly level: Level; readonly since: number } | undefined;
+  selection: VictimSelection | undefined;
+  killCycle: { cycle: KillCycle; readonly level: Level; readonly since: number } | undefined;
   /** Told of last, so that it is not told at every look. */
-  letGoToldAt: number;
+  skipReportedAt: number;
   /** In the order in which they were struck; each is told of once it is over. */
-  blows: OpenBlow[];
-  reclaimToldAt: number;
+  pendingKills: PendingKill[];
+  reclaimReportedAt: number;
   reclaim: { readonly before: number; readonly since: number } | undefined;
   /** Stopped beside a victim, and since when. */
-  readonly paused: { readonly pick: Pick; readonly record: PausedProcess }[];
-  pausedAt: number;
+  readonly suspended: { readonly victim: Victim; readonly record: SuspendedProcess }[];
+  suspendedAt: number;
   /** Told of last, so that it is not told at every look. */
   failure: string | undefined;
   /** Nobody could be struck: look again no sooner than this. */
-  idleUntil: number;
+  retryAt: number;
   /** Milliseconds, the last time. */
-  idleFor: number;
+  retryDelay: number;
 }
 
 /** `undefined` when the cgroup is gone, or another has its name. Throws `SystemCallError` when descriptors run short. */
-export function openWard(spec: WardSpec, orders: Orders): Ward | undefined {
-  const { id, measured: flat, scope, ...terms } = spec;
-  const measured = unflatten(flat);
-  const eyes = openEyes(measured);
-  return eyes && {
-    ...eyes,
+export function openCgroupState(spec: CgroupSpec, policy: ResolvedPolicy): CgroupState | undefined {
+  const { id, limitOwner: flat, scope, ...settings } = spec;
+  const limitOwner = unflatten(flat);
+  const controlFiles = openControlFiles(limitOwner);
+  return controlFiles && {
+    ...controlFiles,
     id,
-    terms,
-    orders,
+    settings,
+    policy,
     // Nearly always the same, and then kept once.
-    scope: scope.path === measured.path ? measured : unflatten(scope),
-    measured,
-    bells: freshBells,
-    ...unmeasured,
-    value: NaN,
+    scope: scope.path === limitOwner.path ? limitOwner : unflatten(scope),
+    limitOwner,
+    levelStates: initialLevelStates,
+    ...noTrend,
+    metricValue: NaN,
     valueAt: -Infinity,
     valueRate: undefined,
-    nextLook: -Infinity,
-    spinUntil: -Infinity,
-    wake: "poll",
+    nextPollAt: -Infinity,
+    busyPollUntil: -Infinity,
+    wakeSource: "poll",
     stat: "",
-    cache: {},
+    pageCache: {},
     statAt: -Infinity,
     unreclaimable: NaN,
     unreclaimableRate: undefined,
-    aim: undefined,
-    engagement: undefined,
-    letGoToldAt: -Infinity,
-    blows: [],
-    reclaimToldAt: -Infinity,
+    selection: undefined,
+    killCycle: undefined,
+    skipReportedAt: -Infinity,
+    pendingKills: [],
+    reclaimReportedAt: -Infinity,
     reclaim: undefined,
-    paused: [],
-    pausedAt: -Infinity,
+    suspended: [],
+    suspendedAt: -Infinity,
     failure: undefined,
-    idleUntil: -Infinity,
-    idleFor: 0,
+    retryAt: -Infinity,
+    retryDelay: 0,
   };
 }
 
-export function closeWard(ward: Ward): void {
-  ward.aim?.close();
-  closeEyes(ward);
+export function closeCgroupState(state: CgroupState): void {
+  state.selection?.close();
+  closeControlFiles(state);
 }
 
 /** Milliseconds until usage is at the limit at the present rate; `Infinity` where it does not grow. */
-export function msUntilLimit({ rate, usage, terms: { limit } }: Ward): number {
+export function msUntilLimit({ rate, usage, settings: { limit } }: CgroupState): number {
   return rate === undefined || rate <= 0 ? Infinity : 1000 * (limit - usage) / rate;
 }
 
 /** The same at the highest rate of late. */
-export function msAtWorst({ steepest, usage, terms: { limit } }: Ward): number {
-  return steepest <= 0 ? Infinity : 1000 * (limit - usage) / steepest;
+export function msUntilLimitAtPeakRate(
+  { peakRate, usage, settings: { limit } }: CgroupState,
+): number {
+  return peakRate <= 0 ? Infinity : 1000 * (limit - usage) / peakRate;
 }
 
 /** What memory.stat says of page cache, bytes. */
-export interface Cache {
+export interface PageCache {
   readonly inactiveFile?: number;
   readonly reclaimable?: number;
 }
 
 /** The rows of v1 that count what lies beneath come first. */
-export function cacheOf(text: string): Cache {
+export function pageCacheOf(text: string): PageCache {
   const rows = parseKeyed(text);
   const bytes = (key: string) => parseBytes(rows.get(`total_${key}`) ?? rows.get(key));
   const inactiveFile = bytes("inactive_file");
@@ -153,14 +164,14 @@ export function cacheOf(text: string): Cache {
 }
 
 /** What every report on a ward begins with. */
-export function headOf({ id, wake }: Ward) {
-  return { id, wake, at: clock() };
+export function reportHead({ id, wakeSource }: CgroupState) {
+  return { id, wakeSource, at: clock() };
 }
 
 /** Milliseconds since the epoch; `performance.now()` counts from each thread's own beginning. */
 export const clock = wallClock;
 
-export function letGoOfAim(ward: Ward): void {
-  ward.aim?.close();
-  ward.aim = undefined;
+export function closeSelection(state: CgroupState): void {
+  state.selection?.close();
+  state.selection = undefined;
 }

@@ -43,7 +43,7 @@ function raise(): number {
  * Whether one that was just opened may stay open. The kernel gives out the lowest number that is free (open(2)), so that a high
  * one means that few are left, in whatever thread they went.
  */
-export function maySpare(fd: Fd, purpose: Purpose): boolean {
+export function withinFdBudget(fd: Fd, purpose: Purpose): boolean {
   const limit = descriptorLimit();
   const spared = Math.min(limit / 2, MOST_SPARED, Math.max(LEAST_SPARED, limit * SPARED_SHARE));
   return fd.number < (purpose === "notification" ? limit - spared : limit / 2);

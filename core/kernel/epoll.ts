@@ -1,7 +1,7 @@
 /** One epoll set for everything that the kernel can notify about; woken by an eventfd, so that it can always be ended. */
 
 import { check, errno, libc, SystemCallError } from "./libc.ts";
-import { type Fd, lend, openEventfd, own, signalEventfd, takeEventfd } from "./fd.ts";
+import { borrowFd, type Fd, openEventfd, own, signalEventfd, takeEventfd } from "./fd.ts";
 
 // epoll(7)
 export const EPOLLIN = 0x001;
@@ -95,7 +95,7 @@ export function openEpoll(): EpollSet {
 
 /** Owns nothing: whoever opened the set closes it. */
 export function joinEpoll({ epoll, waker }: SharedEpoll): JoinedEpoll {
-  const { buffer, take } = createTaker(lend(waker, "eventfd"));
+  const { buffer, take } = createTaker(borrowFd(waker, "eventfd"));
   return {
     ...createChanger(epoll),
     block(timeout) {

@@ -29,7 +29,7 @@ export function own(number: number, path: string): Fd {
 }
 
 /** One that another thread of this process owns; closing it here does nothing. */
-export function lend(number: number, path: string): Fd {
+export function borrowFd(number: number, path: string): Fd {
   return { number, path, close() {}, [Symbol.dispose]() {} };
 }
 
@@ -47,7 +47,7 @@ export function openDirectory(path: string): Fd {
 }
 
 /** The same; `undefined` when it is gone, or may not be opened. */
-export function peekDirectory(path: string): Fd | undefined {
+export function tryOpenDirectory(path: string): Fd | undefined {
   try {
     return openDirectory(path);
   } catch (error) {
@@ -103,12 +103,12 @@ export function writeText(fd: Fd, text: string | Uint8Array<ArrayBuffer>): void 
 /**
  * write(2) on another thread, for what takes the kernel long; nobody hears how it ended. `text` must stay as it is.
  */
-export function writeElsewhere(fd: Fd, text: Uint8Array<ArrayBuffer>): void {
+export function writeOnThread(fd: Fd, text: Uint8Array<ArrayBuffer>): void {
   void libc().write_elsewhere(fd.number, text, BigInt(text.length));
 }
 
 /** write(2) on another thread: the result, -1 without a reason when it failed. `text` and `fd` must last until then. */
-export async function writeMeanwhile(fd: Fd, text: Uint8Array<ArrayBuffer>): Promise<number> {
+export async function writeAsync(fd: Fd, text: Uint8Array<ArrayBuffer>): Promise<number> {
   return Number(await libc().write_elsewhere(fd.number, text, BigInt(text.length)));
 }
 

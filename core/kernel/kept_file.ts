@@ -3,11 +3,11 @@
  * (`deno task bench`, docs/performance.md).
  */
 
-import { maySpare } from "./descriptors.ts";
+import { withinFdBudget } from "./descriptors.ts";
 import { libc, SystemCallError } from "./libc.ts";
 import { type Fd, O_NONBLOCK, O_RDONLY, openFd, openIn } from "./fd.ts";
 
-export interface KeptFile extends ControlFile, Disposable {
+export interface OpenControlFile extends ControlFile, Disposable {
   /** For an epoll set. */
   readonly fd: Fd;
 }
@@ -24,7 +24,7 @@ export interface ControlFile {
   close(): void;
 }
 
-export interface RestingFile extends ControlFile {
+export interface LazyControlFile extends ControlFile {
   /** Not asked for in the near future. */
   rest(): void;
 }
@@ -43,17 +43,17 @@ function isMax(length: number): boolean {
 }
 
 /** Throws `SystemCallError` when it cannot be opened. */
-export function openKept(path: string): KeptFile {
+export function openControlFile(path: string): OpenControlFile {
   // Means nothing to a control file, and spares a watch of a copied tree the wait for a FIFO's other end.
   return keep(openFd(path, O_RDONLY | O_NONBLOCK));
 }
 
 /** `undefined` when it is gone, or may not be opened. */
-export function peekKept(path: string): KeptFile | undefined {
-  return peek(() => openKept(path));
+export function tryOpenControlFile(path: string): OpenControlFile | undefined {
+  return peek(() => openControlFile(path));
 }
 
-function peek(open: () => KeptFile): KeptFile | undefined {
+function peek(open: () => OpenControlFile): OpenControlFile | undefined {
   try {
     return open();
   } catch (error) {
@@ -63,20 +63,20 @@ function peek(open: () => KeptFile): KeptFile | undefined {
 }
 
 /** It stays open where descriptors are to spare; of what cannot be opened nothing is read. */
-export function openSpared(path: string): ControlFile {
-  const file = peekKept(path);
-  if (file && maySpare(file.fd, "speed")) return file;
+export function openWithinBudget(path: string): ControlFile {
+  const file = tryOpenControlFile(path);
+  if (file && withinFdBudget(file.fd, "speed")) return file;
   file?.close();
-  return openEachTime(path);
+  return reopenOnRead(path);
 }
 
 /**
  * Nothing is kept of it, where descriptors run short: each read opens it and takes some 5 µs more. What has the path by then is
  * what is read.
  */
-export function openEachTime(path: string): RestingFile {
-  const read = <T>(take: (file: KeptFile) => T): T | undefined => {
-    using file = peekKept(path);
+export function reopenOnRead(path: string): LazyControlFile {
+  const read = <T>(take: (file: OpenControlFile) => T): T | undefined => {
+    using file = tryOpenControlFile(path);
     return file && take(file);
   };
   return {
@@ -88,14 +88,14 @@ export function openEachTime(path: string): RestingFile {
 }
 
 /** The same of a file in a directory that is held. */
-export function openKeptIn(directory: Fd, name: string): KeptFile {
+export function openControlFileIn(directory: Fd, name: string): OpenControlFile {
   return keep(openIn(directory, name, O_RDONLY | O_NONBLOCK));
 }
 
 /** Opened by the first read, and kept until it may rest: to keep one open takes 5 KiB of the kernel's memory (6.18). */
-export function openWhenRead(directory: Fd, name: string): RestingFile {
-  let file: KeptFile | undefined;
-  const opened = () => file ??= peek(() => openKeptIn(directory, name));
+export function openLazily(directory: Fd, name: string): LazyControlFile {
+  let file: OpenControlFile | undefined;
+  const opened = () => file ??= peek(() => openControlFileIn(directory, name));
   const rest = () => {
     file?.close();
     file = undefined;
@@ -103,7 +103,7 @@ export function openWhenRead(directory: Fd, name: string): RestingFile {
   return { text: () => opened()?.text(), number: () => opened()?.number(), rest, close: rest };
 }
 
-function keep(fd: Fd): KeptFile {
+function keep(fd: Fd): OpenControlFile {
   const { pread } = libc();
   const fill = () => pread(fd.number, buffer, capacity, 0n);
   return {

@@ -15,14 +15,14 @@ const CPU_SET_BYTES = 1024;
 export type CpuSet = Uint8Array<ArrayBuffer>;
 
 /** `undefined` when it was permitted (CAP_SYS_NICE), else the errno's name. */
-export function goRealtime(): string | undefined {
+export function setSchedFifo(): string | undefined {
   const priority = new Uint8Array(new Int32Array([LOWEST_REALTIME]).buffer);
   const done = libc().sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, priority);
   return done === 0 ? undefined : errno();
 }
 
 /** `undefined` when it was permitted, else the errno's name. On Linux the nice value is each thread's own: setpriority(2). */
-export function goFirst(): string | undefined {
+export function setNice(): string | undefined {
   return libc().setpriority(PRIO_PROCESS, 0, HIGHEST_NICE) === 0 ? undefined : errno();
 }
 
@@ -50,7 +50,7 @@ export function hasCpu(cpus: CpuSet, cpu: number): boolean {
 }
 
 /** This thread is there when it returns. False where none of them is in its cpuset (cpuset(7)). */
-export function runOn(cpus: CpuSet): boolean {
+export function setAffinity(cpus: CpuSet): boolean {
   return libc().sched_setaffinity(0, BigInt(CPU_SET_BYTES), cpus) === 0;
 }
 

@@ -34,7 +34,7 @@ export interface KubernetesApi {
 
 export interface ApiOptions extends PlaceOptions {
   /** Told of a token or CA that has become unreadable; the last one is used on. */
-  complain(line: string): void;
+  warn(line: string): void;
   /** Milliseconds for a question and its answer. */
   readonly timeout?: number;
   /** For tests. */
@@ -49,7 +49,7 @@ const METHODS = { create: "POST", patch: "PATCH", list: "GET", watch: "GET" } as
 
 /** @throws {OomkitError} for a URL, token or CA that cannot be used. Nothing is asked yet. */
 export function openKubernetesApi(options: ApiOptions): KubernetesApi {
-  const { complain, timeout = TIMEOUT_MS } = options;
+  const { warn, timeout = TIMEOUT_MS } = options;
   const { url, tokenFile, caFile } = placeOf(options, options.around);
   const token = tokenFile === undefined
     ? undefined
@@ -60,9 +60,9 @@ export function openKubernetesApi(options: ApiOptions): KubernetesApi {
     : `the CA in ${caFile}`;
   const told = new Set<string>();
 
-  const complainOfFiles = () => {
+  const warnAboutFiles = () => {
     const troubles = [token?.trouble, trust.trouble].filter((each) => each !== undefined);
-    for (const each of troubles) if (!told.has(each)) complain(each);
+    for (const each of troubles) if (!told.has(each)) warn(each);
     told.clear();
     troubles.forEach((each) => told.add(each));
   };
@@ -91,11 +91,11 @@ export function openKubernetesApi(options: ApiOptions): KubernetesApi {
   const askTwice = async (request: ApiRequest, signal: AbortSignal) => {
     const bearer = token?.current();
     const client = trust.client();
-    complainOfFiles();
+    warnAboutFiles();
     const response = await ask(request, client, bearer, signal);
     if (response.status !== 401 || token === undefined) return response;
     const fresh = token.again();
-    complainOfFiles();
+    warnAboutFiles();
     if (fresh === bearer) return response;
     await response.body?.cancel();
     return await ask(request, client, fresh, signal);

@@ -29,7 +29,7 @@ export function kindOf(event: OomkitEvent): EventKind | undefined {
         reason: event.scope === "system" ? "SystemOOM" : "CgroupOOM",
         pattern: "oom_kill",
       };
-    case "level":
+    case "level_reached":
       return { reason: "OomGuardWarning", pattern: `level ${event.level}` };
     case "threshold":
       return event.direction === "above"
@@ -41,12 +41,12 @@ export function kindOf(event: OomkitEvent): EventKind | undefined {
         : undefined;
     case "action": {
       const { action, outcome } = event;
-      if (outcome === "failed" || outcome === "alive") {
+      if (outcome === "failed" || outcome === "survived") {
         return { reason: "OomGuardWarning", pattern: `${action} ${outcome}` };
       }
-      if (outcome !== "died") return undefined;
-      if (action === "container") return { reason: "OomGuardKillContainer", pattern: "died" };
-      if (action === "process") return { reason: "OomGuardKillProcess", pattern: "died" };
+      if (outcome !== "killed") return undefined;
+      if (action === "container") return { reason: "OomGuardKillContainer", pattern: "killed" };
+      if (action === "process") return { reason: "OomGuardKillProcess", pattern: "killed" };
       return undefined;
     }
     default:

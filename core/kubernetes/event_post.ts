@@ -73,8 +73,8 @@ export function openEventPoster(
     const name = telling.name ??= newName(involved.object.name);
     const { namespace } = involved;
     const told = telling.count;
-    const happening = { ...telling, message: messageOf(telling, involved) };
-    const body = eventObject(name, involved, happening, component, node);
+    const chartEvent = { ...telling, message: messageOf(telling, involved) };
+    const body = eventObject(name, involved, chartEvent, component, node);
     const answer = await api.send({ verb: "create", resource: "events", namespace, body }, ending);
     // The answer to an earlier try was lost (fetch tries twice by itself); what was counted since is not known there yet.
     if (answer.is === "exists") return await patch(telling, involved, name, ending);

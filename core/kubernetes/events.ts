@@ -5,7 +5,7 @@
 
 import { type Attempt, type DeliveryOptions, openDelivery } from "../report/delivery.ts";
 import type { OomkitEvent } from "../report/event.ts";
-import type { Reporter } from "../report/reporter.ts";
+import type { Receiver } from "../report/reporter.ts";
 import type { Answer, KubernetesApi } from "./api.ts";
 import { kindOf } from "./event_kind.ts";
 import { podObject, wholeSeconds } from "./event_object.ts";
@@ -14,7 +14,7 @@ import { openPace } from "./pace.ts";
 import type { Pods } from "./pods.ts";
 import { makeTallies } from "./tallies.ts";
 
-export interface KubernetesReporterOptions {
+export interface KubernetesReceiverOptions {
   readonly api: KubernetesApi;
   /** Absent: everything is told of on the Node. */
   readonly pods?: Pods;
@@ -27,7 +27,7 @@ export interface KubernetesReporterOptions {
    * their source.
    */
   readonly oomGuard?: (event: OomkitEvent, stat: string) => string | undefined;
-  complain(line: string): void;
+  warn(line: string): void;
   /** Milliseconds between two counts told of one object. */
   readonly patchEvery?: number;
   /** Milliseconds of quiet after which a repetition is news again. */
@@ -70,8 +70,8 @@ interface Tally extends Telling {
 }
 
 /** Its counts are of events; one request may tell of many. */
-export function openKubernetesReporter(options: KubernetesReporterOptions): Reporter {
-  const { api, node, describe, oomGuard, complain, closeWithin } = options;
+export function openKubernetesReceiver(options: KubernetesReceiverOptions): Receiver {
+  const { api, node, describe, oomGuard, warn, closeWithin } = options;
   const { patchEvery = PATCH_EVERY_MS, window = WINDOW_MS, most = MOST_TALLIES } = options;
   const { burst = BURST, perSecond = PER_SECOND } = options;
   const poster = oomGuard === undefined
@@ -79,7 +79,7 @@ export function openKubernetesReporter(options: KubernetesReporterOptions): Repo
     : openEventPoster(api, undefined, node, "oom-guard");
   const tallies = makeTallies<Tally>(most);
   const pace = openPace(burst, perSecond);
-  const count = { delivered: 0, dropped: 0, waiting: 0 };
+  const count = { sent: 0, dropped: 0, pending: 0 };
   let isClosing = false;
   let fullToldAt = -Infinity;
 
@@ -103,7 +103,7 @@ export function openKubernetesReporter(options: KubernetesReporterOptions): Repo
     what: `report events to ${api.url}`,
     deliver,
     givenUp: (tally) => abandon(tally),
-    complain,
+    warn,
     // Each tally is in the queue once at most, so that it never has to drop one.
     most,
     ...options.queue,
@@ -125,8 +125,8 @@ export function openKubernetesReporter(options: KubernetesReporterOptions): Repo
   };
 
   const settled = (tally: Tally, told: number) => {
-    count.delivered += told - tally.sent;
-    count.waiting -= told - tally.sent;
+    count.sent += told - tally.sent;
+    count.pending -= told - tally.sent;
     tally.sent = told;
     tally.sentAt = performance.now();
     tally.isQueued = false;
@@ -140,7 +140,7 @@ export function openKubernetesReporter(options: KubernetesReporterOptions): Repo
     tally.timer = undefined;
     const lost = tally.count - tally.sent;
     count.dropped += lost;
-    count.waiting -= lost;
+    count.pending -= lost;
     tally.sent = tally.count;
   };
 
@@ -155,7 +155,7 @@ export function openKubernetesReporter(options: KubernetesReporterOptions): Repo
     const now = performance.now();
     if (now - fullToldAt < FULL_TOLD_EVERY_MS) return;
     fullToldAt = now;
-    complain(`events of ${most} kinds and objects wait for ${api.url}, and more are dropped`);
+    warn(`events of ${most} kinds and objects wait for ${api.url}, and more are dropped`);
   };
 
   const begin = (key: string, reason: string, event: OomkitEvent): Tally => {
@@ -219,7 +219,7 @@ export function openKubernetesReporter(options: KubernetesReporterOptions): Repo
       tally.count += 1;
       tally.countedAt = now;
       if (last > tally.last) tally.last = last;
-      count.waiting += 1;
+      count.pending += 1;
       tallies.touch(key, tally);
       schedule(tally);
     },

@@ -45,7 +45,7 @@ export function failureOf(
 ): Failure {
   const answer = readStatus(said);
   const message = answer?.message ?? "";
-  const because = message === "" ? "" : `: ${oneLine(message)}`;
+  const preferenceReason = message === "" ? "" : `: ${oneLine(message)}`;
   const after = retryAfter(headers);
   if (status >= 300 && status < 400) {
     const to = headers.get("location");
@@ -57,7 +57,7 @@ export function failureOf(
   if (status === 401) {
     return {
       is: "unauthorized",
-      why: `401, the token is not accepted (expired, or another cluster's)${because}`,
+      why: `401, the token is not accepted (expired, or another cluster's)${preferenceReason}`,
     };
   }
   if (answer === undefined && status < 500 && status !== 429) {
@@ -65,25 +65,27 @@ export function failureOf(
   }
   switch (status) {
     case 403:
-      return forbidden(asked, answer, because);
+      return forbidden(asked, answer, preferenceReason);
     case 404:
-      return { is: "missing", why: `404${because}` };
+      return { is: "missing", why: `404${preferenceReason}` };
     case 409:
       return answer?.reason === "AlreadyExists"
-        ? { is: "exists", why: `409${because}` }
-        : { is: "busy", why: `409${because}`, ...after };
+        ? { is: "exists", why: `409${preferenceReason}` }
+        : { is: "busy", why: `409${preferenceReason}`, ...after };
     case 410:
-      return { is: "gone", why: `410${because}` };
+      return { is: "gone", why: `410${preferenceReason}` };
     case 429:
-      return { is: "busy", why: `429, it is asked too often${because}`, ...after };
+      return { is: "busy", why: `429, it is asked too often${preferenceReason}`, ...after };
   }
-  if (status >= 500) return { is: "busy", why: `it answered ${status}${because}`, ...after };
-  return { is: "refused", why: `it answered ${status}${because}` };
+  if (status >= 500) {
+    return { is: "busy", why: `it answered ${status}${preferenceReason}`, ...after };
+  }
+  return { is: "refused", why: `it answered ${status}${preferenceReason}` };
 }
 
-function forbidden(asked: Asked, answer: Status | undefined, because: string): Failure {
+function forbidden(asked: Asked, answer: Status | undefined, preferenceReason: string): Failure {
   if (answer?.causes.includes("NamespaceTerminating")) {
-    return { is: "terminating", why: `403${because}` };
+    return { is: "terminating", why: `403${preferenceReason}` };
   }
   const where = asked.namespace === undefined
     ? "in all namespaces"
@@ -91,7 +93,7 @@ function forbidden(asked: Asked, answer: Status | undefined, because: string): F
   return {
     is: "forbidden",
     why: `403, the service account may not ${asked.verb} ${asked.resource} ${where}; ` +
-      `an RBAC rule is missing: apiGroups [""], resources ["${asked.resource}"], verbs ["${asked.verb}"]${because}`,
+      `an RBAC rule is missing: apiGroups [""], resources ["${asked.resource}"], verbs ["${asked.verb}"]${preferenceReason}`,
   };
 }
 

@@ -19,7 +19,7 @@ export interface Pods {
 
 export interface PodsOptions {
   /** Told of the first failure of each kind in a row, and when they are known again. */
-  complain(line: string): void;
+  warn(line: string): void;
   /** Called after pods have come or gone, or their labels have changed. */
   changed(): void;
   /** Milliseconds without a word on the watch; a bookmark comes about every minute. */
@@ -51,7 +51,7 @@ type Trouble = Pick<Failure, "is" | "why" | "after">;
  */
 export function openPods(api: KubernetesApi, node: string, options: PodsOptions): Pods {
   checkNode(node);
-  const { complain, changed, idle = IDLE_MS, random = Math.random, sleep = pause } = options;
+  const { warn, changed, idle = IDLE_MS, random = Math.random, sleep = pause } = options;
   const table = makePodTable();
   const ending = new AbortController();
   const ready = Promise.withResolvers<void>();
@@ -84,7 +84,7 @@ export function openPods(api: KubernetesApi, node: string, options: PodsOptions)
     if (table.replace(pods)) changed();
     if (!failedWatch) recovered();
     if (pods.length === 0) {
-      complainOnce(`there are none; is that the node's name (spec.nodeName)?`);
+      warnOnce(`there are none; is that the node's name (spec.nodeName)?`);
     }
     ready.resolve();
     return undefined;
@@ -143,15 +143,15 @@ export function openPods(api: KubernetesApi, node: string, options: PodsOptions)
 
   const ownPod = (object: unknown) => nodeOf(object) === node ? readPod(object) : undefined;
 
-  const complainOnce = (why: string) => {
+  const warnOnce = (why: string) => {
     if (told.has(why) || told.size >= MOST_REASONS) return;
     told.add(why);
-    complain(`cannot follow the pods of node ${node} at ${api.url}: ${why}`);
+    warn(`cannot follow the pods of node ${node} at ${api.url}: ${why}`);
   };
 
   const recovered = () => {
     if (failures > 0 && told.size > 0) {
-      complain(`can follow the pods of node ${node} again, after ${failures} failed tries`);
+      warn(`can follow the pods of node ${node} again, after ${failures} failed tries`);
       told.clear();
     }
     failures = 0;
@@ -180,7 +180,7 @@ export function openPods(api: KubernetesApi, node: string, options: PodsOptions)
       // What was missed in between is in a list; a server that is away for a moment still knows where the watch was.
       if (trouble.is !== "unreachable" && trouble.is !== "busy") version = undefined;
       // That is how a watch may end, too.
-      if (trouble.is !== "gone") complainOnce(trouble.why);
+      if (trouble.is !== "gone") warnOnce(trouble.why);
       await sleep(backoff(failures, random(), trouble.after), ending.signal);
       failures += 1;
     }

@@ -16,13 +16,13 @@ export const OTHER = "other";
  */
 export function createCappedCounts(
   most: number,
-  isKept: (name: string) => boolean = () => false,
+  isExcluded: (name: string) => boolean = () => false,
 ): CappedCounts {
   const counts = new Map<string, bigint>();
   let other = 0n;
   const forgetOne = () => {
     for (const [name, count] of counts) {
-      if (isKept(name)) continue;
+      if (isExcluded(name)) continue;
       counts.delete(name);
       other += count;
       return;

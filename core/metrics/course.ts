@@ -1,6 +1,6 @@
 /** The course of one figure over the last minutes, in little memory: two numbers each few seconds. */
 
-export interface Course {
+export interface UsageHistory {
   /** @param at milliseconds of a clock that only goes forward. */
   note(at: number, value: number): void;
   /** The highest of each few seconds, oldest first, `undefined` where nothing was noted; at most {@link KEPT}. */
@@ -17,7 +17,7 @@ const RATED = 5;
 /** Notes older than this say nothing about now (milliseconds). */
 const STALE_MS = 15_000;
 
-export function createCourse(): Course {
+export function createUsageHistory(): UsageHistory {
   const peaks = new Float64Array(KEPT).fill(NaN);
   const times = new Float64Array(RATED).fill(NaN);
   const values = new Float64Array(RATED).fill(NaN);

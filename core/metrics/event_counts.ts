@@ -20,14 +20,14 @@ type Outcome = ActionEvent["outcome"];
 
 /** What can come of each: a series that begins at one instead of at zero hides its first from `increase()`. */
 const OUTCOMES: Readonly<Record<Action, readonly Outcome[]>> = {
-  signal: ["signalled", "would", "failed"],
-  reclaim: ["freed", "would", "failed"],
-  process: ["died", "alive", "would", "failed"],
-  container: ["died", "alive", "would", "failed"],
-  exec: ["done", "would", "failed"],
+  signal: ["signalled", "dry_run", "failed"],
+  reclaim: ["reclaimed", "dry_run", "failed"],
+  process: ["killed", "survived", "dry_run", "failed"],
+  container: ["killed", "survived", "dry_run", "failed"],
+  exec: ["ok", "dry_run", "failed"],
 };
 const SCOPES = ["cgroup", "system", "unknown"];
-const LET_GO = ["recovered", "reclaimable"];
+const SKIP_REASONS = ["recovered", "reclaimable_cache"];
 const RESTORES = ["restored", "gone", "left", "failed"];
 /** Kinds of things that were wanted; some name what the user asked for. */
 const MOST_DEGRADED = 20;
@@ -49,22 +49,20 @@ export function createEventCounts(
   const degraded = createCappedCounts(MOST_DEGRADED);
   const levels = createTable(LEVELS.map((level) => labels({ level })));
   const actions = createTable(allActions());
-  const letGo = createTable(LET_GO.map((why) => labels({ why })));
+  const skipped = createTable(SKIP_REASONS.map((reason) => labels({ reason })));
   const restores = createTable(RESTORES.map((outcome) => labels({ outcome })));
   let freed = 0n;
-  const toSignal = createLatencies(["process", "container"]);
-  const toDeath = createLatencies(["process", "container"]);
-  const toFree = createLatencies(["process", "container", "reclaim"]);
+  const killLatencies = createLatencies();
 
   const takeAction = (event: ActionEvent) => {
     const { action, outcome, level } = event;
     actions.count(labels({ action, outcome, level }));
     // Nothing was done.
-    if (event.dry_run || outcome === "would") return;
+    if (event.dry_run || outcome === "dry_run") return;
     if (event.freed !== null) freed += BigInt(Math.max(0, Math.round(event.freed)));
-    toSignal.observe(action, event.struck_ms);
-    toDeath.observe(action, event.died_ms);
-    toFree.observe(action, event.freed_ms);
+    killLatencies.observe(action, "signal", event.signal_ms);
+    killLatencies.observe(action, "exit", event.exit_ms);
+    killLatencies.observe(action, "freed", event.freed_ms);
   };
 
   return {
@@ -75,37 +73,35 @@ export function createEventCounts(
           kills.count(labels({ scope: event.scope ?? "unknown" }));
           return killed.add(event.cgroup.length > LONGEST_NAME ? OTHER : event.cgroup);
         case "degraded":
-          return degraded.add(event.wanted.slice(0, LONGEST_NAME));
-        case "level":
+          return degraded.add(event.requested.slice(0, LONGEST_NAME));
+        case "level_reached":
           return levels.count(labels({ level: event.level }));
         case "action":
           return takeAction(event);
-        case "let_go":
-          return letGo.count(labels({ why: event.why }));
+        case "action_skipped":
+          return skipped.count(labels({ reason: event.reason }));
         case "restored":
           return restores.count(labels({ outcome: event.outcome }));
       }
     },
     killsByCgroup: killed.entries,
     families() {
-      const wanted = [...degraded.entries()]
-        .map(([name, value]) => ({ labels: labels({ wanted: name }), value }));
+      const requested = [...degraded.entries()]
+        .map(([name, value]) => ({ labels: labels({ requested: name }), value }));
       const general: Family[] = [
         { ...FAMILIES.events, samples: events.samples() },
         { ...FAMILIES.kills, samples: kills.samples() },
-        { ...FAMILIES.degraded, samples: wanted },
+        { ...FAMILIES.degraded, samples: requested },
       ];
       if (command === "watch") return general;
       return [
         ...general,
         { ...FAMILIES.levels, samples: levels.samples() },
         { ...FAMILIES.actions, samples: actions.samples() },
-        { ...FAMILIES.letGo, samples: letGo.samples() },
+        { ...FAMILIES.actionsSkipped, samples: skipped.samples() },
         { ...FAMILIES.restores, samples: restores.samples() },
         { ...FAMILIES.freed, samples: [{ labels: "", value: freed }] },
-        { ...FAMILIES.seenToSignal, samples: toSignal.samples() },
-        { ...FAMILIES.seenToDeath, samples: toDeath.samples() },
-        { ...FAMILIES.seenToFree, samples: toFree.samples() },
+        { ...FAMILIES.killLatency, samples: killLatencies.samples() },
       ];
     },
   };
@@ -131,15 +127,23 @@ function createTable(known: readonly string[]): Table {
   };
 }
 
-/** A histogram for each of these actions. */
-function createLatencies(actions: readonly Action[]) {
-  const histograms = new Map<Action, Histogram>(
-    actions.map((action) => [action, createHistogram()]),
-  );
+/** The stages of each action that has a latency: see `signal_ms`, `exit_ms` and `freed_ms` of the action event. */
+const STAGES = {
+  process: ["signal", "exit", "freed"],
+  container: ["signal", "exit", "freed"],
+  reclaim: ["freed"],
+} as const;
+
+/** One histogram for each action and stage. */
+function createLatencies() {
+  const histograms = new Map<string, Histogram>();
+  for (const [action, stages] of Object.entries(STAGES)) {
+    for (const stage of stages) histograms.set(labels({ action, stage }), createHistogram());
+  }
   return {
-    observe(action: Action, ms: number | null) {
-      if (ms !== null) histograms.get(action)?.observe(ms / 1000);
+    observe(action: Action, stage: "signal" | "exit" | "freed", ms: number | null) {
+      if (ms !== null) histograms.get(labels({ action, stage }))?.observe(ms / 1000);
     },
-    samples: () => [...histograms].map(([action, each]) => each.sample(labels({ action }))),
+    samples: () => [...histograms].map(([labels, each]) => each.sample(labels)),
   };
 }

@@ -16,29 +16,29 @@ export const FAMILIES = {
   ),
   resident: gauge("process_resident_memory_bytes", "Resident memory size in bytes."),
   cpu: counter("process_cpu_seconds_total", "Total user and system CPU time spent in seconds."),
-  silence: gauge(
-    "oomkit_guard_sentry_silence_seconds",
-    "Time since the thread that decides was last seen to turn; it turns once a second at least.",
+  heartbeatAge: gauge(
+    "oomkit_guard_heartbeat_age_seconds",
+    "Time since the last heartbeat of the monitor thread, which beats at least once a second.",
   ),
 
-  guarded: gauge("oomkit_guarded_cgroups", "Cgroups that are guarded now, by mode."),
-  watched: gauge("oomkit_watched_cgroups", "Cgroups that are watched now."),
-  unlisted: gauge(
-    "oomkit_unlisted_cgroups",
-    "Followed cgroups without series of their own: those with most headroom beyond the bound on cardinality.",
+  guarded: gauge("oomkit_guarded_cgroups", "Cgroups guarded now, by mode."),
+  watched: gauge("oomkit_watched_cgroups", "Cgroups watched now."),
+  omitted: gauge(
+    "oomkit_cgroups_omitted",
+    "Cgroups left out of the per-cgroup series: those with the most headroom, beyond the cardinality limit.",
   ),
-  sweepDuration: gauge(
-    "oomkit_sweep_duration_seconds",
-    "Time that the last round of reads over all followed cgroups took.",
+  collectDuration: gauge(
+    "oomkit_collect_duration_seconds",
+    "Duration of the last read of all cgroups.",
   ),
-  sweepTime: gauge(
-    "oomkit_sweep_timestamp_seconds",
-    "When the last round of reads over all followed cgroups was over, since unix epoch.",
+  collectTime: gauge(
+    "oomkit_collect_timestamp_seconds",
+    "Unix time at the end of the last read of all cgroups.",
   ),
 
   usage: gauge(
     "oomkit_cgroup_memory_usage_bytes",
-    "Memory charged to the cgroup and everything beneath it.",
+    "Memory charged to the cgroup and its descendants.",
   ),
   workingSet: gauge(
     "oomkit_cgroup_memory_working_set_bytes",
@@ -53,8 +53,8 @@ export const FAMILIES = {
     "What is left until a limit in the cgroup's ancestry is hit; no series where there is none.",
   ),
   threshold: gauge(
-    "oomkit_guard_threshold_bytes",
-    "Usage at which the guard strikes, of the limit that it guards.",
+    "oomkit_guard_imminent_bytes",
+    "Usage at which the imminent level begins, of the limit that is guarded.",
   ),
   pressureSome: counter(
     "oomkit_cgroup_memory_pressure_some_seconds_total",
@@ -66,44 +66,42 @@ export const FAMILIES = {
   ),
   cgroupKills: counter(
     "oomkit_cgroup_oom_kills_total",
-    'Processes that the kernel killed, by cgroup; what was forgotten to stay bounded is in cgroup="other".',
+    'Processes killed by the kernel, by cgroup; cgroups dropped to bound the cardinality count in cgroup="other".',
   ),
 
-  events: counter("oomkit_events_total", "Events told, by type."),
+  events: counter("oomkit_events_total", "Events emitted, by type."),
   kills: counter(
     "oomkit_oom_kills_total",
-    "Processes that the kernel killed for want of memory, by what ran out: a cgroup or the system.",
+    "Processes killed by the kernel's OOM killer, by scope: cgroup or system.",
   ),
   degraded: counter(
     "oomkit_degraded_total",
-    "Things that were wanted and could not be had, so that something lesser stands in.",
+    "Fallbacks in use because the requested mechanism was not available.",
   ),
-  levels: counter("oomkit_guard_levels_total", "Times that a level was reached."),
-  actions: counter("oomkit_guard_actions_total", "What the guard did, by outcome and level."),
-  letGo: counter(
-    "oomkit_guard_let_go_total",
-    "Times that a level was reached and nothing had to die, by why.",
+  levels: counter("oomkit_guard_levels_total", "Times a level was reached."),
+  actions: counter("oomkit_guard_actions_total", "Actions of the guard, by outcome and level."),
+  actionsSkipped: counter(
+    "oomkit_guard_actions_skipped_total",
+    "Times a level was reached but no action was taken, by reason.",
   ),
   restores: counter(
     "oomkit_guard_restores_total",
-    "Files that the guard had changed and was to put back, by outcome.",
+    "Control files restored by the guard, by outcome.",
   ),
-  freed: counter("oomkit_guard_freed_bytes_total", "Memory that the guard's actions freed."),
-  seenToSignal: histogram(
-    "oomkit_guard_seen_to_signal_seconds",
-    "From when a level was seen to be reached until the victim was signalled.",
-  ),
-  seenToDeath: histogram(
-    "oomkit_guard_seen_to_death_seconds",
-    "From when a level was seen to be reached until the victim was dead.",
-  ),
-  seenToFree: histogram(
-    "oomkit_guard_seen_to_free_seconds",
-    "From when a level was seen to be reached until memory was free.",
+  freed: counter("oomkit_guard_freed_bytes_total", "Memory freed by the actions of the guard."),
+  killLatency: histogram(
+    "oomkit_guard_kill_latency_seconds",
+    "Time from the read that showed the level reached until the signal was sent, the victim exited, or memory was free, by stage.",
   ),
 
-  waiting: gauge("oomkit_reports_waiting", "Reports that wait for their receiver."),
-  delivered: counter("oomkit_reports_delivered_total", "Reports that were delivered."),
-  dropped: counter("oomkit_reports_dropped_total", "Reports that nobody will get."),
-  failed: counter("oomkit_reports_failed_total", "Tries to deliver a report that failed."),
+  pending: gauge("oomkit_notifications_pending", "Notifications queued for a receiver."),
+  sent: counter("oomkit_notifications_sent_total", "Notifications delivered to a receiver."),
+  dropped: counter(
+    "oomkit_notifications_dropped_total",
+    "Notifications dropped because a queue was full.",
+  ),
+  failed: counter(
+    "oomkit_notifications_failed_total",
+    "Failed attempts to deliver a notification.",
+  ),
 } as const satisfies Readonly<Record<string, Definition>>;

@@ -3,10 +3,10 @@
  * one file of each; limits, which seldom change, have their turn now and then.
  */
 
-import { type Cgroup, parentOf, peekReader, readUsage } from "../cgroup/cgroup.ts";
+import { type Cgroup, parentOf, readUsage, tryReader } from "../cgroup/cgroup.ts";
 import { OomkitError } from "../errors.ts";
-import { effectiveLimit, headroom, type Link } from "../policy/limits.ts";
-import { type Course, createCourse } from "./course.ts";
+import { type AncestorLimit, effectiveLimit, headroom } from "../policy/limits.ts";
+import { createUsageHistory, type UsageHistory } from "./course.ts";
 
 /** Bytes; absent is not known. */
 export interface Gauge {
@@ -44,12 +44,12 @@ const LIMIT_EVERY_MS = 5000;
 /** First reads are spread over that time, so that no round has to read all of them. */
 const LIMIT_SPREAD = 10;
 /** Who guards and watches has his turn after so many milliseconds. */
-const SLICE_MS = 4;
+const MAX_MS_PER_TURN = 4;
 
 interface Track {
   readonly cgroup: Cgroup;
   readonly parent: string | undefined;
-  readonly course: Course;
+  readonly course: UsageHistory;
   usage: number | undefined;
   /** Its own. */
   limit: number | undefined;
@@ -62,7 +62,7 @@ export function createGauges({ now, rest = nextTurn }: GaugesOptions): Gauges {
   const tracks = new Map<string, Track>();
   let round = 0;
   let took = 0;
-  let isNamed = new Set<string>();
+  let isTarget = new Set<string>();
   /** v2's root has no usage, and is above all. */
   const silent = new Set<string>();
 
@@ -79,7 +79,7 @@ export function createGauges({ now, rest = nextTurn }: GaugesOptions): Gauges {
     const track = same ?? {
       cgroup,
       parent: keyOf(cgroup),
-      course: createCourse(),
+      course: createUsageHistory(),
       usage: undefined,
       limit: undefined,
       hierarchical: undefined,
@@ -87,7 +87,7 @@ export function createGauges({ now, rest = nextTurn }: GaugesOptions): Gauges {
       round,
     };
     track.round = round;
-    track.usage = peekUsage(cgroup);
+    track.usage = tryReadUsage(cgroup);
     if (track.usage === undefined) {
       silent.add(path);
       return void tracks.delete(path);
@@ -107,8 +107,8 @@ export function createGauges({ now, rest = nextTurn }: GaugesOptions): Gauges {
     if (parent) visit(parent);
   };
 
-  const linksOf = (track: Track): Link[] => {
-    const links: Link[] = [];
+  const linksOf = (track: Track): AncestorLimit[] => {
+    const links: AncestorLimit[] = [];
     for (
       let at: Track | undefined = track;
       at;
@@ -120,22 +120,22 @@ export function createGauges({ now, rest = nextTurn }: GaugesOptions): Gauges {
   return {
     async round(cgroups) {
       const begun = now();
-      let sliceEnd = begun + SLICE_MS;
+      let sliceEnd = begun + MAX_MS_PER_TURN;
       round += 1;
-      isNamed = new Set();
+      isTarget = new Set();
       silent.clear();
       for (const cgroup of cgroups) {
-        isNamed.add(cgroup.path);
+        isTarget.add(cgroup.path);
         visit(cgroup);
         if (now() < sliceEnd) continue;
         await rest();
-        sliceEnd = now() + SLICE_MS;
+        sliceEnd = now() + MAX_MS_PER_TURN;
       }
       for (const [path, track] of tracks) if (track.round !== round) tracks.delete(path);
       took = now() - begun;
     },
     of(path) {
-      const track = isNamed.has(path) ? tracks.get(path) : undefined;
+      const track = isTarget.has(path) ? tracks.get(path) : undefined;
       if (track === undefined) return undefined;
       const chain = linksOf(track);
       const room = headroom(chain, "usage", track.hierarchical);
@@ -148,7 +148,7 @@ export function createGauges({ now, rest = nextTurn }: GaugesOptions): Gauges {
         timeLeft: timeLeft(room?.bytes, owner.course.rate()),
       };
     },
-    course: (path) => (isNamed.has(path) ? tracks.get(path) : undefined)?.course.values() ?? [],
+    course: (path) => (isTarget.has(path) ? tracks.get(path) : undefined)?.course.values() ?? [],
     took: () => took,
   };
 }
@@ -165,17 +165,17 @@ export function timeLeft(room: number | undefined, rate: number | undefined): nu
 
 function readLimits(track: Track): void {
   const { cgroup } = track;
-  const { dialect, hidden } = cgroup.hierarchy;
-  const peek = peekReader(cgroup);
-  track.limit = dialect.limit(peek);
+  const { version, hidden } = cgroup.hierarchy;
+  const peek = tryReader(cgroup);
+  track.limit = version.limit(peek);
   // Only v1 has the row; it counts ancestors in that a container's mount does not show.
   track.hierarchical = hidden
-    ? dialect.snapshot((name) => name === "memory.stat" ? peek(name) : undefined).hierarchicalLimit
+    ? version.snapshot((name) => name === "memory.stat" ? peek(name) : undefined).hierarchicalLimit
     : undefined;
 }
 
 /** What may not be read is not known: whoever looks on must not end what he looks at. */
-function peekUsage(cgroup: Cgroup): number | undefined {
+function tryReadUsage(cgroup: Cgroup): number | undefined {
   try {
     return readUsage(cgroup);
   } catch (error) {

@@ -6,7 +6,7 @@ export type Health = { readonly ok: true } | { readonly ok: false; readonly why:
 const LONGEST_SILENCE_MS = 10_000;
 
 /** @param silence milliseconds since the sentry was last seen to turn. */
-export function sentryHealth(silence: number): Health {
-  if (silence <= LONGEST_SILENCE_MS) return { ok: true };
-  return { ok: false, why: `the sentry has not turned for ${Math.round(silence / 1000)} s` };
+export function heartbeatHealth(heartbeatAge: number): Health {
+  if (heartbeatAge <= LONGEST_SILENCE_MS) return { ok: true };
+  return { ok: false, why: `the sentry has not turned for ${Math.round(heartbeatAge / 1000)} s` };
 }

@@ -2,12 +2,12 @@
 
 import process from "node:process";
 import { identify } from "../cgroup/identity.ts";
-import type { Reporter } from "../report/reporter.ts";
+import type { Receiver } from "../report/reporter.ts";
 import { OTHER } from "./capped_counts.ts";
 import { createEventCounts } from "./event_counts.ts";
 import { FAMILIES } from "./families.ts";
 import type { Health } from "./health.ts";
-import { type Counted, createReporterFamilies } from "./reporter_counts.ts";
+import { type Counted, createReceiverFamilies } from "./reporter_counts.ts";
 import type { Followed, Reading, Sweep } from "./sweep.ts";
 import { createSweeper } from "./sweeper.ts";
 import { type Definition, type Family, labels, renderText, type Sample } from "./text.ts";
@@ -20,18 +20,18 @@ export interface MetricsOptions {
   /** Who is followed now; asked for at most once a second. */
   cgroups(): Iterable<Followed>;
   /** Those that are told of events. */
-  reporters(): Iterable<Counted>;
+  receivers(): Iterable<Counted>;
   alive(): Health;
   ready(): Health;
   /** Of a guard: milliseconds since its sentry was last seen to turn. */
-  silence?(): number;
+  heartbeatAge?(): number;
   /** Cgroups that have series of their own: those with least headroom first. */
   readonly most?: number;
   /** For tests: milliseconds of a clock that only goes forward. */
   readonly now?: () => number;
 }
 
-export interface Metrics extends Reporter {
+export interface Metrics extends Receiver {
   /** What a scrape gets. Rejects with what `cgroups` throws. */
   text(): Promise<string>;
 }
@@ -48,7 +48,7 @@ export function openMetrics(options: MetricsOptions): Metrics {
   let delivered = 0;
   const events = createEventCounts(command, most + MOST_GONE, (path) => listed.has(path));
   const sweep = createSweeper({ cgroups: options.cgroups, most, now });
-  const reporterFamilies = createReporterFamilies(options.reporters);
+  const receiverFamilies = createReceiverFamilies(options.receivers);
   const build = labels({ version: options.version, commit: options.commit, command });
 
   /** The same for everybody who asks within the second. */
@@ -85,18 +85,18 @@ export function openMetrics(options: MetricsOptions): Metrics {
       events.take(event);
       delivered += 1;
     },
-    counts: () => ({ waiting: 0, delivered, dropped: 0, failed: 0 }),
+    counts: () => ({ pending: 0, sent: delivered, dropped: 0, failed: 0 }),
     close: () => Promise.resolve(),
     async text() {
       const cgroups = show(await sweep());
-      const silence = options.silence?.();
+      const heartbeatAge = options.heartbeatAge?.();
       return renderText([
         single(FAMILIES.buildInfo, 1, build),
         single(FAMILIES.healthy, options.alive().ok ? 1 : 0),
         single(FAMILIES.ready, options.ready().ok ? 1 : 0),
-        single(FAMILIES.silence, silence === undefined ? undefined : silence / 1000),
+        single(FAMILIES.heartbeatAge, heartbeatAge === undefined ? undefined : heartbeatAge / 1000),
         ...processFamilies(),
-        ...reporterFamilies(),
+        ...receiverFamilies(),
         ...events.families(),
         killFamily(),
       ]) + cgroups;
@@ -125,15 +125,15 @@ function processFamilies(): Family[] {
 }
 
 function sweepFamilies(taken: Sweep, command: MetricsOptions["command"]): Family[] {
-  const modes = new Map([["notify", 0], ["tripwire", 0], ["hold", 0], ...taken.byMode]);
+  const modes = new Map([["notify", 0], ["throttle", 0], ["hold", 0], ...taken.byMode]);
   const guarded = [...modes].map(([mode, value]) => ({ labels: labels({ mode }), value }));
   return [
     command === "guard"
       ? { ...FAMILIES.guarded, samples: guarded }
       : single(FAMILIES.watched, taken.followed),
-    single(FAMILIES.unlisted, taken.unlisted),
-    single(FAMILIES.sweepDuration, taken.took / 1000),
-    single(FAMILIES.sweepTime, taken.at / 1000),
+    single(FAMILIES.omitted, taken.omitted),
+    single(FAMILIES.collectDuration, taken.took / 1000),
+    single(FAMILIES.collectTime, taken.at / 1000),
   ];
 }
 

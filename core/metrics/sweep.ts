@@ -1,9 +1,9 @@
 /** One round of reads over all cgroups that are followed: what each uses, and how near it is to a limit. */
 
 import { readLimitAndUsage } from "../cgroup/ancestry.ts";
-import { type Cgroup, isThere, parentOf, peekReader } from "../cgroup/cgroup.ts";
+import { type Cgroup, isThere, parentOf, tryReader } from "../cgroup/cgroup.ts";
 import type { Hierarchy } from "../cgroup/hierarchy.ts";
-import { effectiveLimit, headroom, type Link, workingSet } from "../policy/limits.ts";
+import { type AncestorLimit, effectiveLimit, headroom, workingSet } from "../policy/limits.ts";
 import type { Pressure } from "../snapshot.ts";
 
 /** A cgroup that is watched or guarded. */
@@ -33,7 +33,7 @@ export interface Sweep {
   readonly byMode: ReadonlyMap<string, number>;
   readonly followed: number;
   /** Followed, there, and left out of `readings`. */
-  readonly unlisted: number;
+  readonly omitted: number;
   /** Milliseconds. */
   readonly took: number;
   /** Milliseconds since the epoch. */
@@ -41,16 +41,16 @@ export interface Sweep {
 }
 
 /** Others have their turn after so many milliseconds. */
-const SLICE_MS = 10;
+const MAX_MS_PER_TURN = 10;
 /** The longest paths in use, those of pods under systemd, have some 200 characters; each is told in a dozen series. */
 const LONGEST_PATH = 1024;
 
 /** What one round learns of cgroups that are above several others. */
-type Known = Map<string, readonly Link[]>;
+type Known = Map<string, readonly AncestorLimit[]>;
 
-interface Look {
+interface UsageSample {
   readonly each: Followed;
-  readonly chain: readonly Link[];
+  readonly chain: readonly AncestorLimit[];
   readonly room: number;
 }
 
@@ -65,21 +65,21 @@ export async function takeSweep(
 ): Promise<Sweep> {
   const started = performance.now();
   const all = new Map([...followed].map((each) => [each.cgroup.path, each]));
-  let sliceEnd = started + SLICE_MS;
+  let sliceEnd = started + MAX_MS_PER_TURN;
   const breathe = async () => {
     if (performance.now() < sliceEnd) return;
     await rest();
-    sliceEnd = performance.now() + SLICE_MS;
+    sliceEnd = performance.now() + MAX_MS_PER_TURN;
   };
 
   const known: Known = new Map();
   const byMode = new Map<string, number>();
-  let unlisted = 0;
-  const looks: Look[] = [];
+  let omitted = 0;
+  const looks: UsageSample[] = [];
   for (const each of all.values()) {
     const { mode, cgroup } = each;
     if (mode !== undefined) byMode.set(mode, (byMode.get(mode) ?? 0) + 1);
-    if (cgroup.path.length > LONGEST_PATH) unlisted += 1;
+    if (cgroup.path.length > LONGEST_PATH) omitted += 1;
     else looks.push(lookAt(each, known));
     await breathe();
   }
@@ -97,28 +97,28 @@ export async function takeSweep(
     readings,
     byMode,
     followed: all.size,
-    unlisted: unlisted + looks.length - readings.length - gone,
+    omitted: omitted + looks.length - readings.length - gone,
     took: performance.now() - started,
     at: Date.now(),
   };
 }
 
-function lookAt(each: Followed, known: Known): Look {
+function lookAt(each: Followed, known: Known): UsageSample {
   const { cgroup } = each;
   const chain = [readLimitAndUsage(cgroup), ...linksAbove(cgroup, known)];
   return { each, chain, room: headroom(chain)?.bytes ?? Infinity };
 }
 
 /** `undefined` when it is gone, or another has its name. */
-function read({ each: { cgroup, threshold }, chain }: Look): Reading | undefined {
-  const { dialect } = cgroup.hierarchy;
-  const peek = peekReader(cgroup);
-  const part = dialect.snapshot((name) => {
+function read({ each: { cgroup, threshold }, chain }: UsageSample): Reading | undefined {
+  const { version } = cgroup.hierarchy;
+  const peek = tryReader(cgroup);
+  const part = version.snapshot((name) => {
     if (name === "memory.stat") return relevantRows(peek(name));
     return name === "memory.pressure" ? peek(name) : undefined;
   });
   if (!isStillThere(cgroup)) return undefined;
-  const [{ usage }] = chain as [Link];
+  const [{ usage }] = chain as [AncestorLimit];
   const hierarchical = cgroup.hierarchy.hidden ? part.hierarchicalLimit : undefined;
   return {
     path: cgroup.path,
@@ -146,7 +146,7 @@ function relevantRows(stat: string | undefined): string | undefined {
   return rows?.join("");
 }
 
-function linksAbove(cgroup: Cgroup, known: Known): readonly Link[] {
+function linksAbove(cgroup: Cgroup, known: Known): readonly AncestorLimit[] {
   if (cgroup.path === cgroup.hierarchy.root) return [];
   const key = keyOf(cgroup.hierarchy, cgroup.path.slice(0, cgroup.path.lastIndexOf("/")) || "/");
   const before = known.get(key);

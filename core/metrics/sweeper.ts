@@ -11,7 +11,7 @@ export interface SweeperOptions {
 }
 
 /** How old a round may be, however many ask (milliseconds). */
-const FRESH_MS = 1000;
+const FRESH_SELECTION_MS = 1000;
 /** Rounds take at most this part of the time, from some thousand cgroups on. */
 const SHARE = 1 / 20;
 
@@ -24,7 +24,7 @@ export function createSweeper({ cgroups, most, now }: SweeperOptions): () => Pro
   const sweep = async () => {
     const begun = now();
     last = await takeSweep(cgroups(), most);
-    dueAt = Math.max(begun + FRESH_MS, now() + last.took / SHARE);
+    dueAt = Math.max(begun + FRESH_SELECTION_MS, now() + last.took / SHARE);
     return last;
   };
 

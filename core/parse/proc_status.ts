@@ -26,7 +26,7 @@ function parseNumber(text: string | undefined): number | undefined {
 }
 
 function parseName(text: string): string {
-  return text.replace(/\\([n\\])/g, (_, letter) => letter === "n" ? "\n" : "\\");
+  return text.replace(/\\([n\\])/g, (_, httpMessage) => httpMessage === "n" ? "\n" : "\\");
 }
 
 /** A last line without its newline is skipped: of half a SigCgt the wrong signals would be handled. */

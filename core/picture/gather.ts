@@ -1,8 +1,8 @@
 /** A recording's lines, one after the other, into a picture; in bounded memory, however long the run. Pure. */
 
 import type { RecordedCgroup, RecordedSnapshot, RecordingLine } from "../record/format.ts";
-import { casualtyOf, isGrave, kindOf, type Told } from "./happenings.ts";
-import type { Casualty, Group, Happening, Picture, Step } from "./picture.ts";
+import { casualtyOf, isKill, kindOf, type Told } from "./happenings.ts";
+import type { ChartEvent, Group, KilledProcess, Picture, Step } from "./picture.ts";
 import { append, emptySeries, halve, MOST_POINTS, type Series } from "./series.ts";
 import { verdictOf } from "./verdict.ts";
 
@@ -14,7 +14,7 @@ export interface Words {
   readonly facts: (event: Told) => string | undefined;
 }
 
-export interface Gathering {
+export interface ChartBuilder {
   add(line: RecordingLine): void;
   /** @param remarks what the reader has to know of how the lines were come by. */
   picture(remarks?: readonly string[]): Picture | undefined;
@@ -44,17 +44,17 @@ interface Raw {
 
 type Unplaced<T> = T & { readonly of: string };
 
-export function gather({ shown, facts }: Words): Gathering {
+export function buildChart({ shown, facts }: Words): ChartBuilder {
   let head: Extract<RecordingLine, { type: "recording" }> | undefined;
   let why: string | undefined;
   let last = -Infinity;
   let points = 0;
   const raws = new Map<number, Raw>();
-  const events: Unplaced<Happening>[] = [];
-  const casualties: Unplaced<Casualty>[] = [];
+  const events: Unplaced<ChartEvent>[] = [];
+  const killedProcesses: Unplaced<KilledProcess>[] = [];
   const kills = new Map<string, number>();
   const tolds: { verdict?: string | undefined; isFine?: boolean; would: number } = { would: 0 };
-  const left = { groups: 0, events: 0, casualties: 0, lost: 0, points: false };
+  const left = { groups: 0, events: 0, killedProcesses: 0, lost: 0, points: false };
 
   const put = (series: Series, at: number, value: number) => {
     const before = series.length;
@@ -116,21 +116,21 @@ export function gather({ shown, facts }: Words): Gathering {
       tolds.isFine = event.as_expected === true;
       return;
     }
-    if (type === "action" && event.outcome === "would") tolds.would++;
+    if (type === "action" && event.outcome === "dry_run") tolds.would++;
     if (type === "oom_kill") kills.set(of, (kills.get(of) ?? 0) + 1);
-    const casualty = casualtyOf(told);
-    if (casualty !== undefined) {
-      if (casualties.length < MOST_CASUALTIES) {
-        casualties.push({
-          ...casualty,
+    const killedProcess = casualtyOf(told);
+    if (killedProcess !== undefined) {
+      if (killedProcesses.length < MOST_CASUALTIES) {
+        killedProcesses.push({
+          ...killedProcess,
           of,
           at,
           group: null,
-          cgroup: shown(casualty.cgroup),
-          comm: casualty.comm === null ? null : shown(casualty.comm),
-          how: shown(casualty.how),
+          cgroup: shown(killedProcess.cgroup),
+          comm: killedProcess.comm === null ? null : shown(killedProcess.comm),
+          how: shown(killedProcess.how),
         });
-      } else left.casualties++;
+      } else left.killedProcesses++;
     }
     if (text === undefined) return;
     const kind = kindOf(type);
@@ -138,8 +138,8 @@ export function gather({ shown, facts }: Words): Gathering {
       return void events.push({ of, at, group: null, type, kind, text });
     }
     left.events++;
-    if (!isGrave(kind)) return;
-    const lesser = events.findLastIndex((each) => !isGrave(each.kind));
+    if (!isKill(kind)) return;
+    const lesser = events.findLastIndex((each) => !isKill(each.kind));
     if (lesser < 0) return;
     events.splice(lesser, 1);
     events.push({ of, at, group: null, type, kind, text });
@@ -156,7 +156,7 @@ export function gather({ shown, facts }: Words): Gathering {
         const raw = raws.get(line.id);
         if (raw !== undefined) raw.gone = line.at;
       } else if (line.type === "lost") left.lost += line.snapshots;
-      else if (line.type === "end") why = line.why;
+      else if (line.type === "end") why = line.reason;
     },
     picture(remarks = []) {
       if (head === undefined) return undefined;
@@ -166,7 +166,7 @@ export function gather({ shown, facts }: Words): Gathering {
       const placeOf = new Map(
         [...raws.values()].map((raw) => [raw.cgroup.path, places.get(raw.id)!]),
       );
-      const placed = <T extends Unplaced<Happening | Casualty>>({ of, ...rest }: T) => ({
+      const placed = <T extends Unplaced<ChartEvent | KilledProcess>>({ of, ...rest }: T) => ({
         ...rest,
         group: placeOf.get(of) ?? null,
       });
@@ -180,7 +180,7 @@ export function gather({ shown, facts }: Words): Gathering {
         to: Math.max(last, head.at + 1),
         groups,
         events: events.map(placed).sort(byTime),
-        casualties: casualties.map(placed).sort(byTime),
+        killedProcesses: killedProcesses.map(placed).sort(byTime),
         remarks: [...remarks, ...remarksOf(why, left)],
       };
       return { ...picture, ...verdictOf(picture, tolds) };
@@ -229,7 +229,7 @@ function groupOf(raw: Raw, kills: ReadonlyMap<string, number>, shown: Words["sho
     pod: cgroup.pod_uid === null ? null : shown(cgroup.pod_uid),
     limit: cgroup.limit,
     owner: cgroup.limit_owner === null ? null : shown(cgroup.limit_owner),
-    marks: cgroup.marks.map(({ name, bytes }) => ({ name: shown(name), bytes })),
+    marks: cgroup.reference_lines.map(({ name, bytes }) => ({ name: shown(name), bytes })),
     kills: kills.get(cgroup.path) ?? 0,
   };
 }
@@ -245,7 +245,7 @@ function byWeight(a: Group, b: Group): number {
 function remarksOf(
   why: string | undefined,
   left: Readonly<
-    { groups: number; events: number; casualties: number; lost: number; points: boolean }
+    { groups: number; events: number; killedProcesses: number; lost: number; points: boolean }
   >,
 ): string[] {
   return [
@@ -257,6 +257,8 @@ function remarksOf(
     ...(left.lost > 0 ? [`${left.lost} looks came faster than they could be written down.`] : []),
     ...(left.groups > 0 ? [`${left.groups} more cgroups are left out here.`] : []),
     ...(left.events > 0 ? [`${left.events} more events are left out here.`] : []),
-    ...(left.casualties > 0 ? [`${left.casualties} more victims are left out here.`] : []),
+    ...(left.killedProcesses > 0
+      ? [`${left.killedProcesses} more victims are left out here.`]
+      : []),
   ];
 }

@@ -1,7 +1,7 @@
 /** What of an event goes into a picture: its mark, and who died. Pure. */
 
 import type { RecordedEvent } from "../record/format.ts";
-import type { Casualty, Kind } from "./picture.ts";
+import type { KilledProcess, Kind } from "./picture.ts";
 
 /** An event of oomkit, or one of a simulation's own; out of a file it may be anything beside its type. */
 export type Told = RecordedEvent["event"];
@@ -21,9 +21,9 @@ const KINDS: Readonly<Record<string, Kind>> = {
 export const kindOf = (type: string): Kind => KINDS[type] ?? "note";
 
 /** Of what a picture has to leave out some when there are too many. */
-export const isGrave = (kind: Kind): boolean => kind === "kill" || kind === "act";
+export const isKill = (kind: Kind): boolean => kind === "kill" || kind === "act";
 
-type Dead = Omit<Casualty, "at" | "group">;
+type Dead = Omit<KilledProcess, "at" | "group">;
 type Fields = Readonly<Record<string, unknown>>;
 
 const fieldsOf = (value: unknown): Fields =>
@@ -35,7 +35,8 @@ const numberOf = (value: unknown): number | null => typeof value === "number" ? 
 export function casualtyOf(event: Told): Dead | undefined {
   const fields = fieldsOf(event);
   if (event.type === "oom_kill") return killedByKernel(event, fields);
-  const isDeath = event.type === "action" && fields.dry_run !== true && fields.outcome === "died" &&
+  const isDeath = event.type === "action" && fields.dry_run !== true &&
+    fields.outcome === "killed" &&
     (fields.action === "process" || fields.action === "container");
   if (!isDeath) return undefined;
   const victim = fieldsOf(fields.victim);

@@ -75,7 +75,7 @@ async function hashOf(text: string): Promise<string> {
 }
 
 function bodyOf(picture: Picture): string {
-  const { tone, verdict, remarks, groups, casualties, events } = picture;
+  const { tone, verdict, remarks, groups, killedProcesses, events } = picture;
   const several = groups.length > 1;
   const shareButton = groups.some(({ closest }) => closest !== null)
     ? `<button type="button" data-do="share" aria-pressed="false" title="usage as a share of each limit">% of limit</button>`
@@ -104,7 +104,11 @@ ${legend(events.map(({ kind }) => kind))}
       : ""
   }</div>
 ${groupTable(picture)}</section>
-${casualties.length === 0 ? "" : `<section><h2>Victims</h2>\n${casualtyTable(picture)}</section>`}
+${
+    killedProcesses.length === 0
+      ? ""
+      : `<section><h2>Victims</h2>\n${casualtyTable(picture)}</section>`
+  }
 <section><h2>Events</h2>
 ${events.length === 0 ? "<p>Nothing was told.</p>" : eventTable(picture)}</section>
 <footer>Made by oomkit ${
@@ -115,9 +119,9 @@ ${events.length === 0 ? "<p>Nothing was told.</p>" : eventTable(picture)}</secti
 }
 
 /** The figures that are asked for first. */
-function tiles({ groups, casualties }: Picture): string {
-  const byKernel = casualties.filter(({ by }) => by === "kernel").length;
-  const byUs = casualties.length - byKernel;
+function tiles({ groups, killedProcesses }: Picture): string {
+  const byKernel = killedProcesses.filter(({ by }) => by === "kernel").length;
+  const byUs = killedProcesses.length - byKernel;
   const near = groups.filter(({ closest }) => closest !== null)
     .sort((a, b) => b.closest! - a.closest!)[0];
   const facts: [string, string, string][] = [];

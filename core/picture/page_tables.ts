@@ -2,7 +2,13 @@
 
 import { bytesText, clockText, spanText } from "./page/figures.js";
 import { GLYPHS, KIND_NAMES } from "./page/glyphs.js";
-import { type Casualty, type Group, type Kind, type Picture, SHOWN_AT_FIRST } from "./picture.ts";
+import {
+  type Group,
+  type KilledProcess,
+  type Kind,
+  type Picture,
+  SHOWN_AT_FIRST,
+} from "./picture.ts";
 import { cut, escaped, shortName, withShortIds } from "./text.ts";
 
 /** A path fits a line of print when its middle is left out; the whole stands in its title. */
@@ -52,12 +58,12 @@ function groupRow(group: Group, place: number): string {
     }</td></tr>`;
 }
 
-export function casualtyTable({ casualties, from }: Picture): string {
+export function casualtyTable({ killedProcesses, from }: Picture): string {
   const titles = ["Time", "Process", "#Memory", "Ended by", "Cgroup"];
   return table(
     "victims",
     titles,
-    casualties.map((each) =>
+    killedProcesses.map((each) =>
       `<tr${ofGroup(each.group)}><td class="when">${momentText(each.at, from)}</td>` +
       `<td><bdi>${escaped(processText(each))}</bdi></td>` +
       `<td class="figure">${bytesText(each.bytes)}</td>` +
@@ -69,7 +75,7 @@ export function casualtyTable({ casualties, from }: Picture): string {
   );
 }
 
-function processText({ pid, comm }: Casualty): string {
+function processText({ pid, comm }: KilledProcess): string {
   if (comm === null) return pid === null ? "not known" : `pid ${pid}`;
   return pid === null ? comm : `${comm} (pid ${pid})`;
 }

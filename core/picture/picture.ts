@@ -4,7 +4,7 @@
  * no eye sees is spelt out in them. Pure.
  */
 
-import type { Mark } from "../record/format.ts";
+import type { ReferenceLine } from "../record/format.ts";
 import type { Series } from "./series.ts";
 
 /** How bad it is; told by shape and word as well as by colour. */
@@ -31,7 +31,7 @@ export interface Group {
   readonly owner: string | null;
   /** Each change of it, the first being the first that was known. */
   readonly limits: readonly Step[];
-  readonly marks: readonly Mark[];
+  readonly marks: readonly ReferenceLine[];
   readonly usage: Series;
   readonly working: Series;
   readonly some: Series;
@@ -49,7 +49,7 @@ export interface Group {
   readonly gone: number | null;
 }
 
-export interface Happening {
+export interface ChartEvent {
   readonly at: number;
   /** The place of its cgroup in `groups`; `null` where it is of none of them. */
   readonly group: number | null;
@@ -58,7 +58,7 @@ export interface Happening {
   readonly text: string;
 }
 
-export interface Casualty {
+export interface KilledProcess {
   readonly at: number;
   readonly group: number | null;
   readonly cgroup: string;
@@ -85,8 +85,8 @@ export interface Picture {
   readonly remarks: readonly string[];
   /** Those that matter most come first. */
   readonly groups: readonly Group[];
-  readonly events: readonly Happening[];
-  readonly casualties: readonly Casualty[];
+  readonly events: readonly ChartEvent[];
+  readonly killedProcesses: readonly KilledProcess[];
 }
 
 /** Cgroups of different sizes are compared by how near each is to its own limit. */

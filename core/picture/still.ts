@@ -5,7 +5,7 @@ import { GLYPHS, GRAVITY, withRoom } from "./page/glyphs.js";
 import { mostOf, shareHeight } from "./page/height.js";
 import palette from "./page/palette.css" with { type: "text" };
 import look from "./page/still.css" with { type: "text" };
-import type { Group, Happening, Picture } from "./picture.ts";
+import type { ChartEvent, Group, Picture } from "./picture.ts";
 import { isByShare, SHOWN_AT_FIRST } from "./picture.ts";
 import {
   axes,
@@ -138,12 +138,12 @@ function stallLines(frame: Frame, { some, full }: Group, place: number): string 
 }
 
 /** Above the chart, as many as there is room for; what is grave falls through to the lower edge. */
-function eventMarks(frame: Frame, events: readonly Happening[], lowest: Frame): string {
+function eventMarks(frame: Frame, events: readonly ChartEvent[], lowest: Frame): string {
   const bottom = lowest.box.top + lowest.box.height;
   return withRoom(events, ({ at }) => xOf(frame, at)).map((event) => {
     const x = xOf(frame, event.at).toFixed(1);
-    const isGrave = event.kind === "kill" || event.kind === "act";
-    const fall = isGrave
+    const isKill = event.kind === "kill" || event.kind === "act";
+    const fall = isKill
       ? `<path class="fall ${event.kind}" d="M${x} ${frame.box.top - 4}V${bottom}"/>`
       : "";
     return `${fall}<path class="glyph ${event.kind}" transform="translate(${x} ${

@@ -1,13 +1,13 @@
 /** What came of a run, in one sentence that stands on top. Pure. */
 
-import type { Casualty, Group, Happening, Tone } from "./picture.ts";
+import type { ChartEvent, Group, KilledProcess, Tone } from "./picture.ts";
 import { bytesText } from "./page/figures.js";
 import { cut, shortName } from "./text.ts";
 
 interface Seen {
   readonly groups: readonly Group[];
-  readonly events: readonly Happening[];
-  readonly casualties: readonly Casualty[];
+  readonly events: readonly ChartEvent[];
+  readonly killedProcesses: readonly KilledProcess[];
 }
 
 interface Told {
@@ -22,13 +22,13 @@ interface Told {
 const CLOSE = 0.9;
 
 export function verdictOf(seen: Seen, told: Told): { verdict: string; tone: Tone } {
-  const { casualties, groups } = seen;
+  const { killedProcesses, groups } = seen;
   if (told.verdict !== undefined) {
     const text = `${told.verdict[0]!.toUpperCase()}${told.verdict.slice(1)}`;
     return { verdict: sentence(text), tone: told.isFine ? "fine" : "bad" };
   }
-  const byKernel = casualties.filter(({ by }) => by === "kernel");
-  const byUs = casualties.filter(({ by }) => by === "oomkit");
+  const byKernel = killedProcesses.filter(({ by }) => by === "kernel");
+  const byUs = killedProcesses.filter(({ by }) => by === "oomkit");
   if (byKernel.length > 0) {
     const ours = byUs.length === 0 ? "" : `; oomkit ended ${many(byUs)} before it had to`;
     return {
@@ -80,24 +80,26 @@ function withoutLimit(groups: readonly Group[]): string {
 }
 
 /** `java (pid 42)`, `3 processes (java, node)`. */
-function many(casualties: readonly Casualty[]): string {
-  const [first] = casualties;
-  if (casualties.length > 1) {
-    const names = [...new Set(casualties.map(({ comm }) => comm).filter((comm) => comm !== null))];
+function many(killedProcesses: readonly KilledProcess[]): string {
+  const [first] = killedProcesses;
+  if (killedProcesses.length > 1) {
+    const names = [
+      ...new Set(killedProcesses.map(({ comm }) => comm).filter((comm) => comm !== null)),
+    ];
     const list = names.length === 0
       ? ""
       : ` (${names.slice(0, 3).join(", ")}${names.length > 3 ? ", …" : ""})`;
-    return `${casualties.length} processes${list}`;
+    return `${killedProcesses.length} processes${list}`;
   }
   if (first!.comm === null) return "a process";
   return first!.pid === null ? first!.comm : `${first!.comm} (pid ${first!.pid})`;
 }
 
-function whereOf(casualties: readonly Casualty[]): string {
-  const places = [...new Set(casualties.map(({ cgroup }) => cgroup))];
+function whereOf(killedProcesses: readonly KilledProcess[]): string {
+  const places = [...new Set(killedProcesses.map(({ cgroup }) => cgroup))];
   if (places.length > 1) return ` in ${places.length} cgroups`;
-  const how = [...new Set(casualties.map((each) => each.how))];
+  const how = [...new Set(killedProcesses.map((each) => each.how))];
   return ` in ${placeText(places[0]!)}${
-    how.length === 1 && casualties[0]!.by === "kernel" ? ` ${cut(how[0]!, 64)}` : ""
+    how.length === 1 && killedProcesses[0]!.by === "kernel" ? ` ${cut(how[0]!, 64)}` : ""
   }`;
 }

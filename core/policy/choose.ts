@@ -4,7 +4,7 @@ import type { Process } from "../snapshot.ts";
 import { type Candidate, rankVictims } from "./victim.ts";
 
 /** Regular expressions on the command line as {@link matchedLine} gives it, or the cgroup's path. */
-export interface Preferences {
+export interface VictimPreferences {
   readonly prefer: readonly RegExp[];
   readonly avoid: readonly RegExp[];
   readonly ignore: readonly RegExp[];
@@ -13,61 +13,66 @@ export interface Preferences {
 /** What a cgroup says of itself by extended attributes: systemd, oomd; see `core/cgroup/preference.ts`. */
 export type Attribute = "prefer" | "avoid" | "omit";
 
-export interface Choice extends Candidate {
-  readonly standing: "preferred" | "ordinary" | "avoided";
+export interface RankedCandidate extends Candidate {
+  readonly preference: "prefer" | "none" | "avoid";
   /** What gave it its standing: the expression or the attribute. */
-  readonly because: string | undefined;
+  readonly preferenceReason: string | undefined;
 }
 
-export interface Spared {
+export interface ExcludedProcess {
   readonly process: Process;
-  readonly because: string;
+  readonly preferenceReason: string;
 }
 
-export interface Ranking {
+export interface RankedCandidates {
   /** The first one is taken. */
-  readonly choices: readonly Choice[];
-  readonly spared: readonly Spared[];
+  readonly candidates: readonly RankedCandidate[];
+  readonly excluded: readonly ExcludedProcess[];
 }
 
-export interface Field {
+export interface CandidatePool {
   readonly processes: readonly Process[];
   /** Bytes, see `oomCapacity`. */
-  readonly capacity: number;
+  readonly oomTotalBytes: number;
   readonly pidOneIsInit: boolean;
   /** Never taken: the guard itself and who started it. */
-  readonly untouchable: ReadonlySet<number>;
+  readonly protectedPids: ReadonlySet<number>;
   /** By cgroup path; `kept`: a rule leaves alone what lies there. */
   readonly attributes: ReadonlyMap<string, Attribute | "kept">;
 }
 
 /** In the order in which they are taken. */
-export const STANDINGS = ["preferred", "ordinary", "avoided"] as const;
+export const PREFERENCE_ORDER = ["prefer", "none", "avoid"] as const;
 
-export function chooseVictim(field: Field, preferences: Preferences): Ranking {
-  const spared: Spared[] = [];
+export function rankCandidates(
+  pool: CandidatePool,
+  preferences: VictimPreferences,
+): RankedCandidates {
+  const excluded: ExcludedProcess[] = [];
   const open: Process[] = [];
-  for (const process of field.processes) {
-    const because = spareReason(process, field, preferences);
-    if (because === undefined) open.push(process);
-    else spared.push({ process, because });
+  for (const process of pool.processes) {
+    const preferenceReason = exclusionReason(process, pool, preferences);
+    if (preferenceReason === undefined) open.push(process);
+    else excluded.push({ process, preferenceReason });
   }
-  const ranked = rankVictims(open, field.capacity, field);
-  const choices = ranked.map((candidate) => ({
+  const ranked = rankVictims(open, pool.oomTotalBytes, pool);
+  const candidates = ranked.map((candidate) => ({
     ...candidate,
-    ...standingOf(candidate.process, field, preferences),
+    ...preferenceOf(candidate.process, pool, preferences),
   }));
   // Sorting is stable: within a standing the kernel's order stays.
-  choices.sort((a, b) => STANDINGS.indexOf(a.standing) - STANDINGS.indexOf(b.standing));
-  return { choices, spared };
+  candidates.sort((a, b) =>
+    PREFERENCE_ORDER.indexOf(a.preference) - PREFERENCE_ORDER.indexOf(b.preference)
+  );
+  return { candidates, excluded };
 }
 
-function spareReason(
+function exclusionReason(
   process: Process,
-  { untouchable, attributes, pidOneIsInit }: Field,
-  { ignore }: Preferences,
+  { protectedPids, attributes, pidOneIsInit }: CandidatePool,
+  { ignore }: VictimPreferences,
 ): string | undefined {
-  if (untouchable.has(process.pid)) return "it is oomkit itself, or started it";
+  if (protectedPids.has(process.pid)) return "it is oomkit itself, or started it";
   if (process.pid === 1 && pidOneIsInit) return "it is the machine's init";
   if (process.oomScoreAdj === -1000) return "oom_score_adj is -1000";
   // Kernel threads, and processes that have given up their memory already.
@@ -79,21 +84,23 @@ function spareReason(
   return attribute === "omit" ? "its cgroup has oomd_omit" : undefined;
 }
 
-function standingOf(
+function preferenceOf(
   process: Process,
-  { attributes }: Field,
-  { prefer, avoid }: Preferences,
-): Pick<Choice, "standing" | "because"> {
+  { attributes }: CandidatePool,
+  { prefer, avoid }: VictimPreferences,
+): Pick<RankedCandidate, "preference" | "preferenceReason"> {
   const avoided = matching(process, avoid);
-  if (avoided) return { standing: "avoided", because: `--avoid ${avoided.source}` };
+  if (avoided) return { preference: "avoid", preferenceReason: `--avoid ${avoided.source}` };
   const preferred = matching(process, prefer);
-  if (preferred) return { standing: "preferred", because: `--prefer ${preferred.source}` };
+  if (preferred) return { preference: "prefer", preferenceReason: `--prefer ${preferred.source}` };
   const attribute = attributes.get(process.cgroup);
-  if (attribute === "avoid") return { standing: "avoided", because: "its cgroup has oomd_avoid" };
-  if (attribute === "prefer") {
-    return { standing: "preferred", because: "its cgroup has oomd_prefer" };
+  if (attribute === "avoid") {
+    return { preference: "avoid", preferenceReason: "its cgroup has oomd_avoid" };
   }
-  return { standing: "ordinary", because: undefined };
+  if (attribute === "prefer") {
+    return { preference: "prefer", preferenceReason: "its cgroup has oomd_prefer" };
+  }
+  return { preference: "none", preferenceReason: undefined };
 }
 
 /** Characters; what /proc gave of a command line before Linux 4.2. */

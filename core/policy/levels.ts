@@ -1,8 +1,8 @@
 /** When a level is told of and acted on: once, until usage has fallen well below it again. Pure. */
 
-import { type Bounds, type Level, levelOf, LEVELS } from "./bounds.ts";
+import { type Level, type LevelBytes, levelOf, LEVELS } from "./bounds.ts";
 
-export interface Rearming {
+export interface TriggerPolicy {
   /** How far usage must fall below a level before the level counts as left, as a fraction of that level. */
   readonly hysteresis: number;
   /** Milliseconds between two times of the same level. */
@@ -11,19 +11,24 @@ export interface Rearming {
   readonly repeat: boolean;
 }
 
-interface Bell {
+interface LevelState {
   readonly armed: boolean;
   /** Milliseconds; `-Infinity` when it never rang. */
-  readonly rangAt: number;
+  readonly lastTriggeredAt: number;
 }
 
-export type Bells = Readonly<Record<Level, Bell>>;
+export type LevelStates = Readonly<Record<Level, LevelState>>;
 
-const fresh: Bell = { armed: true, rangAt: -Infinity };
-export const freshBells: Bells = { warn: fresh, critical: fresh, threshold: fresh };
+const initialState: LevelState = { armed: true, lastTriggeredAt: -Infinity };
+export const initialLevelStates: LevelStates = {
+  warn: initialState,
+  critical: initialState,
+  imminent: initialState,
+};
 
 /** Whether every level would be told of when it is reached. */
-export const areArmed = (bells: Bells): boolean => LEVELS.every((level) => bells[level].armed);
+export const allArmed = (levelStates: LevelStates): boolean =>
+  LEVELS.every((level) => levelStates[level].armed);
 
 /**
  * The levels to tell of and to act on now, the lowest first: the highest one reached, and, where that has no actions of its own,
@@ -37,49 +42,58 @@ export const areArmed = (bells: Bells): boolean => LEVELS.every((level) => bells
  * @param now milliseconds of any clock that does not go backwards.
  * @param acting the levels that have actions.
  */
-export function ring(
-  bells: Bells,
-  bounds: Bounds,
+export function triggeredLevels(
+  levelStates: LevelStates,
+  levelBytes: LevelBytes,
   value: number,
   now: number,
-  rearming: Rearming,
+  triggerPolicy: TriggerPolicy,
   acting: ReadonlySet<Level>,
-): { readonly bells: Bells; readonly levels: readonly Level[] } {
-  const heard = heardAt(bounds, value, acting);
-  const rung: Level[] = [];
-  const next = { ...bells };
+): { readonly levelStates: LevelStates; readonly levels: readonly Level[] } {
+  const eligible = eligibleLevels(levelBytes, value, acting);
+  const levelsNow: Level[] = [];
+  const next = { ...levelStates };
   for (const level of LEVELS) {
-    const bell = bells[level];
-    if (value < bounds[level] * (1 - rearming.hysteresis)) next[level] = { ...bell, armed: true };
-    if (value < bounds[level]) continue;
-    if (!heard.includes(level)) next[level] = { ...bell, armed: false };
-    else if (now >= dueAt(bell, rearming)) {
-      rung.push(level);
-      next[level] = { armed: false, rangAt: now };
+    const levelState = levelStates[level];
+    if (value < levelBytes[level] * (1 - triggerPolicy.hysteresis)) {
+      next[level] = { ...levelState, armed: true };
+    }
+    if (value < levelBytes[level]) continue;
+    if (!eligible.includes(level)) next[level] = { ...levelState, armed: false };
+    else if (now >= nextTriggerAtOf(levelState, triggerPolicy)) {
+      levelsNow.push(level);
+      next[level] = { armed: false, lastTriggeredAt: now };
     }
   }
-  return { bells: next, levels: rung };
+  return { levelStates: next, levels: levelsNow };
 }
 
 /** When {@link ring} may have something to say though usage has not changed; `Infinity` when it has not. */
-export function nextRing(
-  bells: Bells,
-  bounds: Bounds,
+export function nextTriggerAt(
+  levelStates: LevelStates,
+  levelBytes: LevelBytes,
   value: number,
-  rearming: Rearming,
+  triggerPolicy: TriggerPolicy,
   acting: ReadonlySet<Level>,
 ): number {
-  const heard = heardAt(bounds, value, acting);
-  return Math.min(...heard.map((level) => dueAt(bells[level], rearming)));
+  const eligible = eligibleLevels(levelBytes, value, acting);
+  return Math.min(...eligible.map((level) => nextTriggerAtOf(levelStates[level], triggerPolicy)));
 }
 
-function heardAt(bounds: Bounds, value: number, acting: ReadonlySet<Level>): readonly Level[] {
-  const reached = levelOf(bounds, value);
+function eligibleLevels(
+  levelBytes: LevelBytes,
+  value: number,
+  acting: ReadonlySet<Level>,
+): readonly Level[] {
+  const reached = levelOf(levelBytes, value);
   if (reached === undefined) return [];
   const doer = LEVELS.slice(0, LEVELS.indexOf(reached) + 1).findLast((level) => acting.has(level));
   return doer === undefined || doer === reached ? [reached] : [doer, reached];
 }
 
-function dueAt({ armed, rangAt }: Bell, { cooldown, repeat }: Rearming): number {
-  return armed || repeat ? rangAt + cooldown : Infinity;
+function nextTriggerAtOf(
+  { armed, lastTriggeredAt }: LevelState,
+  { cooldown, repeat }: TriggerPolicy,
+): number {
+  return armed || repeat ? lastTriggeredAt + cooldown : Infinity;
 }

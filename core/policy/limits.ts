@@ -3,7 +3,7 @@
 import type { Snapshot } from "../snapshot.ts";
 
 /** A cgroup in an ancestry, as far as limits go; bytes. */
-export interface Link {
+export interface AncestorLimit {
   readonly path: string;
   readonly limit?: number | undefined;
   /** v2 memory.high; `Infinity` for none. */
@@ -29,8 +29,11 @@ export interface EffectiveLimit {
  * @param chain the cgroup itself, then its ancestors, nearest first.
  * @param hierarchical v1 `hierarchical_memory_limit`, which knows of ancestors that cannot be seen.
  */
-export function effectiveLimit(chain: readonly Link[], hierarchical?: number): EffectiveLimit {
-  let tightest: Link | undefined;
+export function effectiveLimit(
+  chain: readonly AncestorLimit[],
+  hierarchical?: number,
+): EffectiveLimit {
+  let tightest: AncestorLimit | undefined;
   for (const link of chain) {
     if (link.limit === undefined || link.limit === Infinity) continue;
     const less = link.limit - (tightest?.limit ?? Infinity);
@@ -45,7 +48,7 @@ const more = (a: number | undefined, b: number | undefined) =>
   a !== undefined && b !== undefined && a > b;
 
 /** Where the kernel begins to slow allocators down: v2 memory.high. */
-export interface Brake {
+export interface HighLimit {
   /** Bytes. */
   readonly bytes: number;
   /** The cgroup that sets it. */
@@ -59,8 +62,11 @@ export interface Brake {
  * @param chain the cgroup itself, then its ancestors, nearest first.
  * @param limit bytes, of {@link effectiveLimit}.
  */
-export function effectiveHigh(chain: readonly Link[], limit: number): Brake | undefined {
-  let tightest: Brake | undefined;
+export function effectiveHigh(
+  chain: readonly AncestorLimit[],
+  limit: number,
+): HighLimit | undefined {
+  let tightest: HighLimit | undefined;
   for (const { path, high } of chain) {
     if (high !== undefined && high < (tightest?.bytes ?? limit)) {
       tightest = { bytes: high, owner: path };
@@ -91,23 +97,23 @@ export interface Headroom {
  * @param hierarchical as for {@link effectiveLimit}.
  */
 export function headroom(
-  chain: readonly Link[],
+  chain: readonly AncestorLimit[],
   base: "usage" | "workingSet" = "usage",
   hierarchical?: number,
 ): Headroom | undefined {
   let least: Headroom | undefined;
-  const consider = (limit: number | undefined, used: number | undefined, owner?: string) => {
+  const update = (limit: number | undefined, used: number | undefined, owner?: string) => {
     if (limit === undefined || limit === Infinity || used === undefined) return;
     const bytes = Math.max(0, limit - used);
     if (least && least.bytes <= bytes) return;
     const percent = limit === 0 ? 0 : 100 * bytes / limit;
     least = { bytes, percent, limit, ...(owner === undefined ? {} : { owner }) };
   };
-  for (const link of chain) consider(link.limit, link[base], link.path);
+  for (const link of chain) update(link.limit, link[base], link.path);
   if (hierarchical !== undefined && effectiveLimit(chain, hierarchical).owner === undefined) {
     // It holds at least what its part that can be seen holds.
     const used = chain.map((link) => link[base]).filter((bytes) => bytes !== undefined);
-    if (used.length > 0) consider(hierarchical, Math.max(...used));
+    if (used.length > 0) update(hierarchical, Math.max(...used));
   }
   return least;
 }

@@ -28,7 +28,7 @@ export function sweepEvery(count: number, isNotified: boolean): number {
 }
 
 /** The longest time between two looks at one of `count` cgroups, in milliseconds. */
-export function longestLook(count: number): number {
+export function maxPollInterval(count: number): number {
   return Math.min(IDLE_MS.worst, Math.max(IDLE_MS.best, IDLE_MS_EACH * count));
 }
 
@@ -41,7 +41,7 @@ export function longestLook(count: number): number {
  * @param longest milliseconds, see {@link longestLook}.
  * @param shortest milliseconds; a thread that waits in epoll_wait(2) instead of on a timer is back after 1.
  */
-export function nextLook(
+export function nextPollIn(
   distance: number,
   rate: number,
   longest: number,

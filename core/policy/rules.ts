@@ -15,10 +15,10 @@ export interface Rule {
   /** What fits is not guarded. */
   readonly isExempt: boolean;
   /** Nothing of what fits is ended. */
-  readonly isGentle: boolean;
+  readonly neverKills: boolean;
 }
 
-export interface Whereabouts {
+export interface CgroupLocation {
   readonly path: string;
   readonly podUid: string | undefined;
 }
@@ -30,24 +30,26 @@ export type Labels = ReadonlyMap<string, ReadonlyMap<string, string>>;
  * The number of the first rule that fits; `rules.length` where none does. A pod of which nothing is known, as long as the API
  * server has not told of it, may be one that is to be spared.
  */
-export function ruleFor(rules: readonly Rule[], at: Whereabouts, labels: Labels): number {
-  const found = rules.findIndex(({ selector, isGentle }) => fits(selector, at, labels, isGentle));
+export function ruleFor(rules: readonly Rule[], at: CgroupLocation, labels: Labels): number {
+  const found = rules.findIndex(({ selector, neverKills }) =>
+    fits(selector, at, labels, neverKills)
+  );
   return found < 0 ? rules.length : found;
 }
 
 /** @param whenUnknown whether it fits a pod whose labels are not known. */
 export function fits(
-  { cgroups, units, labels: wanted }: Selector,
-  { path, podUid }: Whereabouts,
+  { cgroups, units, labels: requested }: Selector,
+  { path, podUid }: CgroupLocation,
   labels: Labels,
   whenUnknown = false,
 ): boolean {
   if (cgroups && !cgroups.some((each) => each.test(path))) return false;
   if (units && !unitsOf(path).some((name) => units.some((each) => each.test(name)))) return false;
-  if (wanted === undefined) return true;
+  if (requested === undefined) return true;
   const found = podUid === undefined ? undefined : labels.get(podUid);
   if (found === undefined) return podUid !== undefined && whenUnknown;
-  return wanted.every(([key, value]) => found.get(key) === value);
+  return requested.every(([key, value]) => found.get(key) === value);
 }
 
 /**

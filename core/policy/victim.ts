@@ -24,13 +24,13 @@ export interface Candidate {
  */
 export function rankVictims(
   processes: readonly Process[],
-  capacity: number,
+  oomTotalBytes: number,
   { pidOneIsInit = true }: { readonly pidOneIsInit?: boolean } = {},
 ): Candidate[] {
   return processes
     .filter((p) => !(pidOneIsInit && p.pid === 1))
     .filter((p) => p.oomScoreAdj !== OOM_SCORE_ADJ_MIN && p.rss !== undefined)
-    .map((process) => ({ process, badness: badness(process, capacity) }))
+    .map((process) => ({ process, badness: badness(process, oomTotalBytes) }))
     .sort((a, b) => b.badness - a.badness || youngerFirst(a.process, b.process));
 }
 
@@ -39,9 +39,9 @@ function youngerFirst(a: Process, b: Process): number {
   return a.startTime === b.startTime ? b.pid - a.pid : a.startTime < b.startTime ? 1 : -1;
 }
 
-function badness({ rss, swap, pageTables, oomScoreAdj }: Process, capacity: number): number {
+function badness({ rss, swap, pageTables, oomScoreAdj }: Process, oomTotalBytes: number): number {
   const occupied = [rss, swap, pageTables].reduce<number>((sum, part) => sum + (part ?? 0), 0);
-  const thousandth = Math.floor(capacity / PAGE / 1000) * PAGE;
+  const thousandth = Math.floor(oomTotalBytes / PAGE / 1000) * PAGE;
   return occupied + (oomScoreAdj ?? 0) * thousandth;
 }
 
@@ -51,7 +51,7 @@ function badness({ rss, swap, pageTables, oomScoreAdj }: Process, capacity: numb
  *
  * @param swapTotal of the machine, bytes.
  */
-export function oomCapacity(
+export function oomTotalBytesOf(
   { max, swap, memsw }: Limits,
   swapTotal: number | undefined,
 ): number | undefined {

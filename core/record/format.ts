@@ -7,7 +7,7 @@
 import type { OomkitEvent } from "../report/event.ts";
 
 /** Rises when a reader of today could no longer make sense of it; new fields and new types come without. */
-export const RECORDING_VERSION = 1;
+export const RECORDING_VERSION = 2;
 
 /** The first line. */
 export interface RecordingHead {
@@ -22,38 +22,38 @@ export interface RecordingHead {
   /** Of cgroups. */
   readonly hierarchy: 1 | 2;
   /** Of a guard: what it was told to do, one for each rule, and last what holds where no rule does. */
-  readonly plans: readonly RecordedPlan[] | null;
+  readonly policies: readonly RecordedPolicy[] | null;
 }
 
 /** What a guard is asked to do, without the text of commands, which may hold secrets. Sizes are bytes, times milliseconds. */
-export interface RecordedPlan {
+export interface RecordedPolicy {
   /** The rule of the configuration; `null` for what holds where no rule does. */
   readonly rule: string | null;
-  readonly mode: "auto" | "notify" | "tripwire" | "hold";
+  readonly mode: "auto" | "notify" | "throttle" | "hold";
   /** Percent of the limit. */
   readonly warn: number;
   readonly critical: number;
   /** What is not given of it is that of the mode. */
   readonly margin: { readonly ratio?: number; readonly min?: number; readonly max?: number };
-  readonly base: "usage" | "working-set";
+  readonly metric: "usage" | "working-set";
   /** For each level what is done there: `noop`, `signal:SIGUSR1`, `reclaim`, `process`, `container`, `exec`. */
   readonly actions: {
     readonly warn: readonly string[];
     readonly critical: readonly string[];
-    readonly threshold: readonly string[];
+    readonly imminent: readonly string[];
   };
   /** A fraction of the level. */
   readonly hysteresis: number;
   readonly cooldown: number;
   readonly repeat: boolean;
   readonly reclaim: boolean;
-  readonly grace: number;
-  readonly patience: number;
+  readonly grace_period: number;
+  readonly kill_timeout: number;
   readonly dry_run: boolean;
 }
 
 /** A line that a chart draws across: a guard's level, or a threshold of a watch. */
-export interface Mark {
+export interface ReferenceLine {
   readonly name: string;
   readonly bytes: number;
 }
@@ -66,18 +66,18 @@ export interface RecordedCgroup {
   readonly id: number;
   readonly path: string;
   /** Whose usage its snapshots are: of a guard the owner of the limit, else itself. */
-  readonly measured: string;
+  readonly usage_cgroup: string;
   readonly container_id: string | null;
   readonly pod_uid: string | null;
   /** The effective one. */
   readonly limit: number | null;
   /** The cgroup that sets it. */
   readonly limit_owner: string | null;
-  readonly marks: readonly Mark[];
+  readonly reference_lines: readonly ReferenceLine[];
   /** Of a guard: which of the plans, in which mode, and what badness is weighed against. */
-  readonly plan: number | null;
-  readonly mode: "notify" | "tripwire" | "hold" | null;
-  readonly capacity: number | null;
+  readonly policy: number | null;
+  readonly mode: "notify" | "throttle" | "hold" | null;
+  readonly oom_total_bytes: number | null;
 }
 
 /**
@@ -85,18 +85,18 @@ export interface RecordedCgroup {
  * dying or what was seen is too old by now; or one that found `nobody`. That nobody is left beside who is dying is a strike all
  * the same.
  */
-export const DEEDS = [
+export const DECISIONS = [
   "reclaim",
-  "strike",
+  "kill",
   "escalate",
   "wait",
-  "spare",
-  "stall",
+  "skip",
+  "exhausted",
   "end",
-  "put_off",
-  "nobody",
+  "deferred",
+  "no_victim",
 ] as const;
-export type RecordedDeed = typeof DEEDS[number];
+export type RecordedDecision = typeof DECISIONS[number];
 
 /**
  * One look at one cgroup. Of those that led a guard to nothing new, not even another usage, there is no line: at rest it looks
@@ -115,15 +115,15 @@ export interface RecordedSnapshot {
   readonly some?: number;
   readonly full?: number;
   /** Nobody decided by it: it was read for the recording's sake, some times a second. */
-  readonly beside?: true;
+  readonly sampled?: true;
   /** Of a guard: bytes a second at which usage rises, and what of it cannot be taken back, as the decision had them. */
   readonly rate?: number;
   readonly unreclaimable_rate?: number;
   /** Of a guard that is at a level where something dies: those that were struck: alive while one of them is. */
   readonly victim?: "none" | "alive" | "dead";
-  readonly did?: RecordedDeed;
+  readonly decision?: RecordedDecision;
   /** Of a guard: the levels that it told of at this look. */
-  readonly rang?: readonly ("warn" | "critical" | "threshold")[];
+  readonly levels?: readonly ("warn" | "critical" | "imminent")[];
 }
 
 /** What all events have. */
@@ -149,10 +149,10 @@ export interface RecordedGone {
 }
 
 /** From now on the plans are these; before that, those of the head. */
-export interface RecordedPlans {
-  readonly type: "plans";
+export interface RecordedPolicies {
+  readonly type: "policies";
   readonly at: number;
-  readonly plans: readonly RecordedPlan[];
+  readonly policies: readonly RecordedPolicy[];
 }
 
 /** Snapshots that were taken faster than they could be written: nobody waited for that. */
@@ -167,7 +167,7 @@ export interface RecordedEnd {
   readonly type: "end";
   readonly at: number;
   /** `full` when `--record-max` was reached, though the run went on. */
-  readonly why: "ended" | "full";
+  readonly reason: "ended" | "full";
 }
 
 export type RecordingLine =
@@ -176,16 +176,16 @@ export type RecordingLine =
   | RecordedSnapshot
   | RecordedEvent
   | RecordedGone
-  | RecordedPlans
+  | RecordedPolicies
   | RecordedLoss
   | RecordedEnd;
 
 /** Takes lines as they come: the writer of a file, or who draws a picture of the run. Must neither wait nor throw. */
-export interface Recorder {
+export interface RecordSink {
   line(line: RecordingLine): void;
 }
 
 /** All of them get each line. */
-export function both(...recorders: readonly Recorder[]): Recorder {
+export function both(...recorders: readonly RecordSink[]): RecordSink {
   return { line: (line) => recorders.forEach((each) => each.line(line)) };
 }

@@ -1,7 +1,7 @@
 /** One line of a recording, believed only as far as it has been looked at. Pure. */
 
 import { OomkitError } from "../errors.ts";
-import { DEEDS, RECORDING_VERSION, type RecordingLine } from "./format.ts";
+import { DECISIONS, RECORDING_VERSION, type RecordingLine } from "./format.ts";
 
 type Check = (value: unknown) => boolean;
 
@@ -20,12 +20,12 @@ const listOf = (check: Check, most = Infinity): Check => (value) =>
 const shaped = (fields: Readonly<Record<string, Check>>): Check => (value) =>
   isObject(value) && Object.entries(fields).every(([name, check]) => check(fieldOf(value, name)));
 
-const isLevel = oneOf("warn", "critical", "threshold");
-const isMode = oneOf("notify", "tripwire", "hold");
+const isLevel = oneOf("warn", "critical", "imminent");
+const isMode = oneOf("notify", "throttle", "hold");
 
 const isPlan = shaped({
   rule: orNull(isText),
-  mode: oneOf("auto", "notify", "tripwire", "hold"),
+  mode: oneOf("auto", "notify", "throttle", "hold"),
   warn: isPositive,
   critical: isPositive,
   margin: shaped({
@@ -34,13 +34,13 @@ const isPlan = shaped({
     max: orAbsent(isCount),
   }),
   base: oneOf("usage", "working-set"),
-  actions: shaped({ warn: listOf(isText), critical: listOf(isText), threshold: listOf(isText) }),
+  actions: shaped({ warn: listOf(isText), critical: listOf(isText), imminent: listOf(isText) }),
   hysteresis: isPositive,
   cooldown: isPositive,
   repeat: isBoolean,
   reclaim: isBoolean,
-  grace: isPositive,
-  patience: isPositive,
+  grace_period: isPositive,
+  kill_timeout: isPositive,
   dry_run: isBoolean,
 });
 
@@ -53,21 +53,21 @@ const types: Readonly<Record<RecordingLine["type"], Readonly<Record<string, Chec
     host: isText,
     kernel: isText,
     hierarchy: oneOf(1, 2),
-    plans: orNull(listOf(isPlan)),
+    policies: orNull(listOf(isPlan)),
   },
   cgroup: {
     at: isTime,
     id: isCount,
     path: isText,
-    measured: isText,
+    usage_cgroup: isText,
     container_id: orNull(isText),
     pod_uid: orNull(isText),
     limit: orNull(isCount),
     limit_owner: orNull(isText),
-    marks: listOf(shaped({ name: isText, bytes: isCount })),
-    plan: orNull(isCount),
+    reference_lines: listOf(shaped({ name: isText, bytes: isCount })),
+    policy: orNull(isCount),
     mode: orNull(isMode),
-    capacity: orNull(isCount),
+    oom_total_bytes: orNull(isCount),
   },
   snapshot: {
     at: isTime,
@@ -77,16 +77,16 @@ const types: Readonly<Record<RecordingLine["type"], Readonly<Record<string, Chec
     reclaimable: orAbsent(isCount),
     some: orAbsent(isPositive),
     full: orAbsent(isPositive),
-    beside: orAbsent(oneOf(true)),
+    sampled: orAbsent(oneOf(true)),
     rate: orAbsent(isFinite),
     unreclaimable_rate: orAbsent(isFinite),
     victim: orAbsent(oneOf("none", "alive", "dead")),
-    did: orAbsent(oneOf(...DEEDS)),
-    rang: orAbsent(listOf(isLevel, 3)),
+    decision: orAbsent(oneOf(...DECISIONS)),
+    levels: orAbsent(listOf(isLevel, 3)),
   },
   event: { at: isTime, event: shaped({ type: isText, ts: isText, cgroup: isText }) },
   gone: { at: isTime, id: isCount },
-  plans: { at: isTime, plans: listOf(isPlan) },
+  policies: { at: isTime, policies: listOf(isPlan) },
   lost: { at: isTime, snapshots: isCount },
   end: { at: isTime, why: oneOf("ended", "full") },
 };

@@ -50,8 +50,6 @@ export async function* readRecording(path: string): AsyncGenerator<RecordingLine
   if (head === undefined) throw new OomkitError(`cannot read ${name}: it is empty`, HINT);
 }
 
-const HINT = "give a file that was written by --record";
-
 const misplaced = (where: string, why: string) =>
   new OomkitError(`cannot read ${where}: ${why}`, HINT);
 

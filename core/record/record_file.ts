@@ -7,11 +7,11 @@
 import { shortened } from "../errors.ts";
 import { toJson } from "../report/json.ts";
 import { recordingClock } from "./clock.ts";
-import type { Recorder, RecordingLine } from "./format.ts";
+import type { RecordingLine, RecordSink } from "./format.ts";
 import { createNewFile } from "./new_file.ts";
 import { LONGEST_LINE } from "./reader.ts";
 
-export interface RecordFile extends Recorder {
+export interface RecordFile extends RecordSink {
   /** Writes what is left and the end; a file with nothing but a head is removed. */
   close(): Promise<void>;
 }
@@ -22,7 +22,7 @@ export interface RecordFileOptions {
   /** A file of that name makes room. */
   readonly force: boolean;
   /** Told once, when no more can be written. */
-  readonly complain: (line: string) => void;
+  readonly warn: (line: string) => void;
 }
 
 /** Room for the last line, compressed or not. */
@@ -41,7 +41,7 @@ const encoder = new TextEncoder();
 /** Compressed where it is called `.gz`. Throws `OomkitError` when it cannot be made. */
 export async function openRecordFile(
   path: string,
-  { max, force, complain }: RecordFileOptions,
+  { max, force, warn }: RecordFileOptions,
 ): Promise<RecordFile> {
   const isCompressed = path.endsWith(".gz");
   const pack = isCompressed
@@ -87,7 +87,7 @@ export async function openRecordFile(
       if (isAll) continue;
       isOver = true;
       await put(pack(endLine("full")));
-      complain(`oomkit: the recording ${shortened(path)} is full: the run goes on without it`);
+      warn(`oomkit: the recording ${shortened(path)} is full: the run goes on without it`);
     }
   };
 
@@ -97,7 +97,7 @@ export async function openRecordFile(
     writing ??= writeOut().catch((error) => {
       isOver = true;
       const why = error instanceof Error ? error.message.split(" (os error")[0] : error;
-      complain(
+      warn(
         `oomkit: cannot write the recording ${shortened(path)}: ${why}; the run goes on without it`,
       );
     }).finally(() => {
@@ -114,7 +114,7 @@ export async function openRecordFile(
 
   const add = (line: RecordingLine) => {
     const text = `${toJson(line)}\n`;
-    const most = line.type === "cgroup" || line.type === "plans" ? MOST_RESTED_ON : MOST_WAITING;
+    const most = line.type === "cgroup" || line.type === "policies" ? MOST_RESTED_ON : MOST_WAITING;
     const isNameless = (line.type === "snapshot" || line.type === "gone") && nameless.has(line.id);
     const isLost = isNameless || text.length > LONGEST_LINE || characters + text.length > most;
     if (line.type === "cgroup") isLost ? nameless.add(line.id) : nameless.delete(line.id);
@@ -152,7 +152,7 @@ export async function openRecordFile(
         if (!isOver && !writing) await put(pack(endLine("ended")));
       } catch (error) {
         if (!(error instanceof Error)) throw error;
-        complain(`oomkit: cannot end the recording ${shortened(path)}: ${error.message}`);
+        warn(`oomkit: cannot end the recording ${shortened(path)}: ${error.message}`);
       } finally {
         isOver = true;
         clearTimeout(timer);

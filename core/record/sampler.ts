@@ -3,11 +3,11 @@
  * second. Beside whatever is urgent, and bounded: with many cgroups each has its turn more seldom.
  */
 
-import { type Cgroup, peekReader } from "../cgroup/cgroup.ts";
+import { type Cgroup, tryReader } from "../cgroup/cgroup.ts";
 import { parseKeyed } from "../parse/keyed.ts";
 import { parseBytes } from "../parse/numbers.ts";
 import { recordingClock } from "./clock.ts";
-import type { RecordedSnapshot, Recorder } from "./format.ts";
+import type { RecordedSnapshot, RecordSink } from "./format.ts";
 
 export interface Sampled {
   /** That of the recording. */
@@ -27,7 +27,7 @@ const SAMPLE_MS_EACH = 4;
 /** In one go. */
 const MOST_AT_ONCE = Math.ceil(SAMPLE_MS / SAMPLE_MS_EACH);
 
-export function startSampler(recorder: Recorder, sampled: () => Iterable<Sampled>): Sampler {
+export function startSampler(recordSink: RecordSink, sampled: () => Iterable<Sampled>): Sampler {
   const last = new Map<number, string>();
   let waiting: Sampled[] = [];
   const sample = () => {
@@ -42,7 +42,7 @@ export function startSampler(recorder: Recorder, sampled: () => Iterable<Sampled
       const key = JSON.stringify(seen);
       if (last.get(each.id) === key) continue;
       last.set(each.id, key);
-      recorder.line({ ...seen, at: recordingClock() });
+      recordSink.line({ ...seen, at: recordingClock() });
     }
   };
   sample();
@@ -58,8 +58,8 @@ export function startSampler(recorder: Recorder, sampled: () => Iterable<Sampled
 
 /** `undefined` when it is gone. */
 function look({ id, cgroup }: Sampled): Omit<RecordedSnapshot, "at"> | undefined {
-  const read = peekReader(cgroup);
-  const { dialect } = cgroup.hierarchy;
+  const read = tryReader(cgroup);
+  const { version: dialect } = cgroup.hierarchy;
   const usage = parseBytes(read(dialect.usageFile));
   if (usage === undefined) return undefined;
   const rows = parseKeyed(read("memory.stat") ?? "");
@@ -77,6 +77,6 @@ function look({ id, cgroup }: Sampled): Omit<RecordedSnapshot, "at"> | undefined
       { reclaimable: inactive_file + active_file }),
     ...(pressure?.some && { some: pressure.some.avg10 }),
     ...(pressure?.full && { full: pressure.full.avg10 }),
-    beside: true,
+    sampled: true,
   };
 }

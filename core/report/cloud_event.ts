@@ -2,7 +2,7 @@
 
 import type { OomkitEvent } from "./event.ts";
 import { toJson } from "./json.ts";
-import type { Letter } from "./webhook.ts";
+import type { HttpMessage } from "./webhook.ts";
 
 export const CLOUD_EVENT_TYPE = "application/cloudevents+json; charset=utf-8";
 
@@ -11,7 +11,7 @@ export const CLOUD_EVENT_TYPE = "application/cloudevents+json; charset=utf-8";
  *
  * @param since milliseconds since the epoch: when this source began, so that no two runs share an id.
  */
-export function cloudEvents(hostname: string, since: number): (event: OomkitEvent) => Letter {
+export function cloudEvents(hostname: string, since: number): (event: OomkitEvent) => HttpMessage {
   let count = 0;
   const run = Math.floor(since).toString(36);
   return (event) => {

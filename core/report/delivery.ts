@@ -4,7 +4,7 @@
  */
 
 import { backoff, pause } from "./backoff.ts";
-import type { ReporterCounts } from "./reporter.ts";
+import type { ReceiverCounts } from "./reporter.ts";
 
 /** What came of one try. `later`: the receiver may take it another time; `never`: it will not. */
 export type Attempt =
@@ -16,7 +16,7 @@ export type Attempt =
 export interface Delivery<T> {
   /** Queued; where there is no room the oldest that waits is dropped, and that is counted and told. */
   send(item: T): void;
-  counts(): ReporterCounts;
+  counts(): ReceiverCounts;
   /** Tries what is left for a while; what is left then is dropped, and told. */
   close(): Promise<void>;
 }
@@ -27,11 +27,11 @@ export interface DeliveryOptions<T> {
   /** What it throws counts as `later`. */
   deliver(item: T, ending: AbortSignal): Promise<Attempt>;
   /** Told of the first failure of each kind in a row, of the end of an outage, and of what was dropped. */
-  complain(line: string): void;
+  warn(line: string): void;
   /** Told of an item that was given up while others were delivered. */
   givenUp?(item: T): void;
   /** One after the other at any price: for a receiver that cannot dislike one of them alone. */
-  readonly inOrder?: true;
+  readonly byBadnessNow?: true;
   /** Items that may wait. */
   readonly most?: number;
   /** Milliseconds for what is left in the end. */
@@ -58,13 +58,13 @@ interface Entry<T> {
   /** In all turns. */
   failedEver: number;
   /** Of all, when it failed first. */
-  deliveredBefore: number | undefined;
+  sentBefore: number | undefined;
   /** When it went to the back: the number of the last one then. */
   behind: number;
 }
 
 export function openDelivery<T>(options: DeliveryOptions<T>): Delivery<T> {
-  const { what, complain, most = MOST_WAITING, closeWithin = CLOSE_WITHIN_MS } = options;
+  const { what, warn, most = MOST_WAITING, closeWithin = CLOSE_WITHIN_MS } = options;
   const { random = Math.random, sleep = pause } = options;
   const fresh: Entry<T>[] = [];
   /** Those that went to the back; each is older than all that are fresh. */
@@ -73,7 +73,7 @@ export function openDelivery<T>(options: DeliveryOptions<T>): Delivery<T> {
   const ending = new AbortController();
   let working: Promise<void> | undefined;
   let underway = 0;
-  const count = { delivered: 0, dropped: 0, failed: 0 };
+  const count = { sent: 0, dropped: 0, failed: 0 };
   /** Since the last success. */
   let failures = 0;
   let droppedSince = 0;
@@ -95,10 +95,10 @@ export function openDelivery<T>(options: DeliveryOptions<T>): Delivery<T> {
     }
   };
 
-  const complainOnce = (why: string) => {
+  const warnOnce = (why: string) => {
     if (reasons.size >= MOST_REASONS || reasons.has(why)) return;
     reasons.add(why);
-    complain(`cannot ${what}: ${why}`);
+    warn(`cannot ${what}: ${why}`);
   };
 
   const drop = (items: number) => {
@@ -108,10 +108,10 @@ export function openDelivery<T>(options: DeliveryOptions<T>): Delivery<T> {
 
   const recovered = () => {
     const dropped = droppedSince > 0 ? `; ${reports(droppedSince)} dropped` : "";
-    if (failures > 0) complain(`can ${what} again, after ${failures} failed tries${dropped}`);
+    if (failures > 0) warn(`can ${what} again, after ${failures} failed tries${dropped}`);
     // Of a receiver that is too slow it is known in the end only.
     else if (waiting() > 0) return;
-    else if (droppedSince > 0) complain(`could not ${what} fast enough${dropped}`);
+    else if (droppedSince > 0) warn(`could not ${what} fast enough${dropped}`);
     failures = 0;
     droppedSince = 0;
     reasons.clear();
@@ -119,14 +119,14 @@ export function openDelivery<T>(options: DeliveryOptions<T>): Delivery<T> {
 
   /** Whether it is to be dropped, or to stand behind the others; else its turn goes on. */
   const afterFailure = (entry: Entry<T>): "drop" | "back" | undefined => {
-    if (options.inOrder || entry.failed < TRIES_IN_A_ROW) return undefined;
-    if (count.delivered > entry.deliveredBefore!) return "drop";
+    if (options.byBadnessNow || entry.failed < TRIES_IN_A_ROW) return undefined;
+    if (count.sent > entry.sentBefore!) return "drop";
     return waiting() > 0 ? "back" : undefined;
   };
 
-  const giveUp = ({ item, failedEver }: Entry<T>, why: string) => {
+  const markSurvived = ({ item, failedEver }: Entry<T>, why: string) => {
     count.dropped += 1;
-    complain(
+    warn(
       `could not ${what}: 1 report was dropped after ${failedEver} failed tries, as others were delivered: ${why}`,
     );
     options.givenUp?.(item);
@@ -138,18 +138,18 @@ export function openDelivery<T>(options: DeliveryOptions<T>): Delivery<T> {
     for (;;) {
       const result = await attempt(entry.item);
       if (result.is === "done") {
-        count.delivered += 1;
+        count.sent += 1;
         return recovered();
       }
       count.failed += 1;
       // In the end it is not the receiver that is at fault.
-      if (!ending.signal.aborted) complainOnce(result.why);
+      if (!ending.signal.aborted) warnOnce(result.why);
       if (result.is === "never" || ending.signal.aborted) return drop(1);
       failures += 1;
       entry.failed += 1;
       entry.failedEver += 1;
-      entry.deliveredBefore ??= count.delivered;
-      if (afterFailure(entry) === "drop") return giveUp(entry, result.why);
+      entry.sentBefore ??= count.sent;
+      if (afterFailure(entry) === "drop") return markSurvived(entry, result.why);
       await sleep(backoff(failures - 1, random(), result.after), ending.signal);
       if (ending.signal.aborted) return drop(1);
       if (afterFailure(entry) !== "back") continue;
@@ -174,16 +174,16 @@ export function openDelivery<T>(options: DeliveryOptions<T>): Delivery<T> {
       if (waiting() >= most) {
         if (again.shift() === undefined) fresh.shift();
         drop(1);
-        complainOnce(`${most} reports are waiting, and the oldest are dropped`);
+        warnOnce(`${most} reports are waiting, and the oldest are dropped`);
       }
       sent += 1;
       fresh.push({
         ...{ item, number: sent, failed: 0, failedEver: 0, behind: 0 },
-        deliveredBefore: undefined,
+        sentBefore: undefined,
       });
       working ??= work();
     },
-    counts: () => ({ waiting: waiting() + underway, ...count }),
+    counts: () => ({ pending: waiting() + underway, ...count }),
     async close() {
       const end = () => {
         drop(waiting());
@@ -194,7 +194,7 @@ export function openDelivery<T>(options: DeliveryOptions<T>): Delivery<T> {
       await working;
       clearTimeout(timer);
       ending.abort();
-      if (droppedSince > 0) complain(`could not ${what}: ${reports(droppedSince)} dropped`);
+      if (droppedSince > 0) warn(`could not ${what}: ${reports(droppedSince)} dropped`);
       droppedSince = 0;
     },
   };

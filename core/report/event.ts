@@ -19,7 +19,7 @@ export type Source =
   | "none";
 
 export interface Head {
-  readonly v: 1;
+  readonly v: 2;
   /** RFC 3339 with as many digits as are known. */
   readonly ts: string;
   /** Cgroup path. */
@@ -30,7 +30,7 @@ export interface Head {
 }
 
 /** A process that the kernel killed, as the kernel log tells it. */
-export interface Victim {
+export interface KernelVictim {
   readonly pid: number;
   readonly comm: string;
   readonly uid: number | null;
@@ -41,7 +41,7 @@ export interface Victim {
 }
 
 /** One line of the summary: what the kernel counted in one cgroup while it was watched. */
-export interface Tally {
+export interface CounterDeltas {
   readonly cgroup: string;
   readonly container_id: string | null;
   readonly pod_uid: string | null;
@@ -62,7 +62,7 @@ export interface Tally {
 }
 
 /** A process as a guard weighed it. */
-export interface Weighed {
+export interface CandidateJson {
   readonly pid: number;
   readonly comm: string;
   readonly cmdline: readonly string[];
@@ -71,40 +71,40 @@ export interface Weighed {
   readonly oom_score_adj: number | null;
   /** Bytes: the kernel's own weight, see `inspect`. */
   readonly badness: number;
-  readonly standing: "preferred" | "ordinary" | "avoided" | "spared";
-  readonly because: string | null;
+  readonly preference: "prefer" | "none" | "avoid" | "excluded";
+  readonly preference_reason: string | null;
 }
 
-export type Level = "warn" | "critical" | "threshold";
+export type Level = "warn" | "critical" | "imminent";
 
 /** What a guard did, or would have done. Sizes are bytes, times milliseconds since the level was seen to be reached. */
 export interface ActionBody {
   readonly type: "action";
   readonly action: "signal" | "reclaim" | "process" | "container" | "exec";
   readonly level: Level;
-  readonly mode: "notify" | "tripwire" | "hold";
+  readonly mode: "notify" | "throttle" | "hold";
   readonly dry_run: boolean;
   readonly signal: string | null;
-  readonly victim: Weighed | null;
+  readonly victim: CandidateJson | null;
   /** The cgroup that was ended as a whole. */
-  readonly container: string | null;
+  readonly killed_cgroup: string | null;
   /** The first few, in the order in which they would be taken; those that are spared at the end. */
-  readonly candidates: readonly Weighed[];
+  readonly candidates: readonly CandidateJson[];
   readonly usage_before: number;
   readonly usage_after: number | null;
   readonly limit: number;
-  readonly threshold: number;
+  readonly level_bytes: number;
   /**
    * `died` of it; `alive` in spite of it; `signalled`; `freed` by reclaim; `done` by a hook; `would` have been done;
    * `failed`, for the `reason`.
    */
-  readonly outcome: "died" | "alive" | "signalled" | "freed" | "done" | "would" | "failed";
+  readonly outcome: "killed" | "survived" | "signalled" | "reclaimed" | "ok" | "dry_run" | "failed";
   readonly reason: string | null;
   /** Processes that got the signal. */
   readonly count: number | null;
   readonly freed: number | null;
-  readonly struck_ms: number | null;
-  readonly died_ms: number | null;
+  readonly signal_ms: number | null;
+  readonly exit_ms: number | null;
   readonly freed_ms: number | null;
 }
 
@@ -112,7 +112,7 @@ export type Body =
   | ActionBody
   | {
     /** A guard has armed it, or armed it anew. */
-    readonly type: "guarding";
+    readonly type: "guard_armed";
     /** The rule of the configuration that holds here. */
     readonly rule: string | null;
     readonly limit: number;
@@ -120,33 +120,33 @@ export type Body =
     /** Bytes at which each level begins. */
     readonly warn: number;
     readonly critical: number;
-    readonly threshold: number;
-    readonly base: "usage" | "working-set";
-    readonly mode: "notify" | "tripwire" | "hold";
+    readonly imminent: number;
+    readonly metric: "usage" | "working-set";
+    readonly mode: "notify" | "throttle" | "hold";
     readonly actions: Readonly<Record<Level, readonly string[]>>;
     readonly dry_run: boolean;
   }
   | {
-    readonly type: "level";
+    readonly type: "level_reached";
     readonly level: Level;
     readonly usage: number;
     /** The same in the guard's base. */
-    readonly value: number;
-    readonly base: "usage" | "working-set";
-    readonly threshold: number;
+    readonly metric_value: number;
+    readonly metric: "usage" | "working-set";
+    readonly level_bytes: number;
     readonly limit: number;
     /** Bytes a second. */
     readonly rate: number | null;
   }
   | {
     /** The level was reached, and nothing had to die. */
-    readonly type: "let_go";
+    readonly type: "action_skipped";
     readonly level: Level;
-    readonly why: "recovered" | "reclaimable";
+    readonly reason: "recovered" | "reclaimable_cache";
     readonly usage: number;
     readonly reclaimable: number | null;
     readonly limit: number;
-    readonly threshold: number;
+    readonly level_bytes: number;
   }
   | {
     /** What a guard had changed was put back; or not, for the reason. */
@@ -190,7 +190,7 @@ export type Body =
   }
   | {
     readonly type: "oom_kill";
-    readonly victim: Victim | null;
+    readonly victim: KernelVictim | null;
     readonly limit_owner: string | null;
     readonly limit: number | null;
     /** Whether a memory cgroup or the whole machine ran out; `null` when only the counter told. */
@@ -199,16 +199,20 @@ export type Body =
     readonly inferred: boolean;
   }
   | { readonly type: "limit_changed"; readonly from: number | null; readonly to: number | null }
-  | { readonly type: "created" }
-  | { readonly type: "removed" }
+  | { readonly type: "cgroup_created" }
+  | { readonly type: "cgroup_removed" }
   | {
     readonly type: "degraded";
     /** The source that was refused, what stands in for it, and why. */
-    readonly wanted: string;
-    readonly using: string;
+    readonly requested: string;
+    readonly fallback: string;
     readonly reason: string;
   }
-  | { readonly type: "summary"; readonly seconds: number; readonly cgroups: readonly Tally[] };
+  | {
+    readonly type: "summary";
+    readonly seconds: number;
+    readonly cgroups: readonly CounterDeltas[];
+  };
 
 export type OomkitEvent = Head & Body;
 export type EventType = Body["type"];
@@ -221,14 +225,14 @@ export const EVENT_TYPES: readonly EventType[] = [
   "oom",
   "oom_kill",
   "oom_group_kill",
-  "guarding",
-  "level",
+  "guard_armed",
+  "level_reached",
   "action",
-  "let_go",
+  "action_skipped",
   "restored",
   "limit_changed",
-  "created",
-  "removed",
+  "cgroup_created",
+  "cgroup_removed",
   "degraded",
   "summary",
 ];
@@ -237,7 +241,7 @@ export const EVENT_TYPES: readonly EventType[] = [
 export function makeEvent(at: number, cgroup: string, source: Source, body: Body): OomkitEvent {
   const { containerId, podUid } = identify(cgroup);
   return {
-    v: 1,
+    v: 2,
     ts: timestamp(at),
     cgroup,
     container_id: containerId ?? null,

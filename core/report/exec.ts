@@ -3,7 +3,7 @@
 import { environmentOf } from "./environment.ts";
 import type { OomkitEvent } from "./event.ts";
 import { toJson } from "./json.ts";
-import type { Reporter } from "./reporter.ts";
+import type { Receiver } from "./reporter.ts";
 
 /** How a command ended: its exit code, or why there is none. */
 export type Run = (
@@ -19,7 +19,7 @@ export interface ExecOptions {
   /** Milliseconds. */
   readonly timeout: number;
   readonly run: Run;
-  complain(line: string): void;
+  warn(line: string): void;
 }
 
 /** Commands at once. */
@@ -29,26 +29,26 @@ const MOST_WAITING = 100;
 const CLOSE_WITHIN_MS = 2000;
 
 /** Runs it once for each event, with the event as JSON on stdin and in the environment. It is not run again when it fails. */
-export function openExec({ command, timeout, run, complain }: ExecOptions): Reporter {
+export function openExec({ command, timeout, run, warn }: ExecOptions): Receiver {
   const queue: OomkitEvent[] = [];
   const running = new Set<Promise<void>>();
   const ending = new AbortController();
-  const count = { delivered: 0, dropped: 0, failed: 0 };
+  const count = { sent: 0, dropped: 0, failed: 0 };
   const told = new Set<string>();
-  const complainOnce = (why: string) => {
-    if (!told.has(why)) complain(`--exec: ${why}`);
+  const warnOnce = (why: string) => {
+    if (!told.has(why)) warn(`--exec: ${why}`);
     told.add(why);
   };
 
   const runOne = async (event: OomkitEvent) => {
     const end = await run(command, toJson(event), timeout, ending.signal, environmentOf(event));
     if ("code" in end && end.code === 0) {
-      count.delivered += 1;
+      count.sent += 1;
       return;
     }
     count.failed += 1;
     count.dropped += 1;
-    complainOnce("code" in end ? `it exited with ${end.code}` : end.failed);
+    warnOnce("code" in end ? `it exited with ${end.code}` : end.failed);
   };
 
   const runMore = () => {
@@ -69,12 +69,12 @@ export function openExec({ command, timeout, run, complain }: ExecOptions): Repo
       if (queue.length >= MOST_WAITING) {
         queue.shift();
         count.dropped += 1;
-        complainOnce(`${MOST_WAITING} events are waiting, and the oldest are dropped`);
+        warnOnce(`${MOST_WAITING} events are waiting, and the oldest are dropped`);
       }
       queue.push(event);
       runMore();
     },
-    counts: () => ({ waiting: queue.length + running.size, ...count }),
+    counts: () => ({ pending: queue.length + running.size, ...count }),
     async close() {
       const timer = setTimeout(
         () => ending.abort("it still ran when oomkit ended"),
@@ -82,7 +82,7 @@ export function openExec({ command, timeout, run, complain }: ExecOptions): Repo
       );
       while (running.size > 0) await Promise.all(running);
       clearTimeout(timer);
-      if (queue.length > 0) complain(`--exec: ${queue.length} events came to no command any more`);
+      if (queue.length > 0) warn(`--exec: ${queue.length} events came to no command any more`);
       count.dropped += queue.length;
       queue.length = 0;
     },

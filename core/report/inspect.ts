@@ -7,10 +7,10 @@
 
 import type { Hierarchy } from "../cgroup/hierarchy.ts";
 import { identify } from "../cgroup/identity.ts";
-import type { Fate } from "../cgroup/fate.ts";
+import type { OomForecast } from "../cgroup/fate.ts";
 import type { Inspection, Members } from "../cgroup/inspection.ts";
 import type { Machine } from "../cgroup/machine.ts";
-import { type Branch, flatten } from "../cgroup/subtree.ts";
+import { type CgroupTree, flatten } from "../cgroup/subtree.ts";
 import type { Verdict } from "../policy/check.ts";
 import { type Headroom, reclaimable, workingSet } from "../policy/limits.ts";
 import type { Counters, Limits, MemoryStats, Pressure, PressureLine } from "../snapshot.ts";
@@ -36,17 +36,17 @@ export interface Found {
   readonly at: number;
   readonly hierarchy: Hierarchy;
   readonly machine: Machine;
-  readonly targets: readonly { readonly inspection: Inspection; readonly tree?: Branch }[];
+  readonly targets: readonly { readonly inspection: Inspection; readonly tree?: CgroupTree }[];
   readonly checked?: Checked;
 }
 
 export function inspectDocument({ at, hierarchy, machine, targets, checked }: Found) {
   return {
-    v: 1,
+    v: 2,
     ts: timestamp(at),
     host: hostOf(machine, hierarchy),
     hierarchy: {
-      version: hierarchy.dialect.version,
+      version: hierarchy.version.number,
       mount: hierarchy.mount,
       root: hierarchy.root,
       own: hierarchy.own ?? null,
@@ -66,7 +66,7 @@ function hostOf({ kernel, hostname, memory, pressure, oomKill }: Machine, hierar
   return {
     kernel,
     hostname: hostname ?? null,
-    cgroup_version: hierarchy.dialect.version,
+    cgroup_version: hierarchy.version.number,
     memory_total: memory.total ?? null,
     memory_available: memory.available ?? null,
     swap_total: memory.swapTotal ?? null,
@@ -76,8 +76,16 @@ function hostOf({ kernel, hostname, memory, pressure, oomKill }: Machine, hierar
   };
 }
 
-function targetOf(found: Inspection, tree: Branch | undefined) {
-  const { cgroup, snapshot, ancestry, members, fate, damaged, cannotSee } = found;
+function targetOf(found: Inspection, tree: CgroupTree | undefined) {
+  const {
+    cgroup,
+    snapshot,
+    ancestry,
+    members,
+    forecast,
+    invalidFiles: invalid_files,
+    limitations,
+  } = found;
   return {
     cgroup: cgroup.path,
     directory: cgroup.dir,
@@ -109,11 +117,11 @@ function targetOf(found: Inspection, tree: Branch | undefined) {
     under_oom: snapshot.underOom ?? null,
     processes: members?.processes.map(processOf) ?? null,
     processes_total: members?.total ?? null,
-    processes_unseen: members?.unseen ?? null,
-    at_limit: fate ? fateOf(fate) : null,
+    processes_hidden: members?.hiddenProcesses ?? null,
+    oom_forecast: forecast ? toJsonForecast(forecast) : null,
     tree: tree ? [...flatten(tree)].map(rowOf) : null,
-    damaged,
-    cannot_see: cannotSee,
+    invalid_files,
+    limitations: limitations,
   };
 }
 
@@ -194,17 +202,21 @@ const processOf = (process: Members["processes"][number]) => ({
   badness: process.badness ?? null,
 });
 
-const fateOf = (fate: Fate) => ({
-  scope: fate.scope,
-  owner: fate.owner ?? null,
-  waits: fate.waits,
-  capacity: fate.capacity ?? null,
-  victim: fate.victim ? processOf({ ...fate.victim.process, badness: fate.victim.badness }) : null,
-  group: fate.group ? { cgroup: fate.group.path, processes: fate.group.processes } : null,
-  unseen: fate.population?.unseen ?? null,
+const toJsonForecast = (forecast: OomForecast) => ({
+  scope: forecast.scope,
+  owner: forecast.owner ?? null,
+  oom_killer_disabled: forecast.oomKillerDisabled,
+  capacity: forecast.oomTotalBytes ?? null,
+  victim: forecast.victim
+    ? processOf({ ...forecast.victim.process, badness: forecast.victim.badness })
+    : null,
+  group: forecast.group
+    ? { cgroup: forecast.group.path, processes: forecast.group.processes }
+    : null,
+  hidden: forecast.processList?.hiddenProcesses ?? null,
 });
 
-function rowOf({ cgroup, depth, snapshot, leftOut }: Branch) {
+function rowOf({ cgroup, depth, snapshot, leftOut }: CgroupTree) {
   return {
     cgroup: cgroup.path,
     depth,
@@ -214,6 +226,6 @@ function rowOf({ cgroup, depth, snapshot, leftOut }: Branch) {
     peak: snapshot.peak ?? null,
     limit: limitOf(snapshot.limits.max),
     counters: { local: countersOf(snapshot.local), subtree: countersOf(snapshot.subtree) },
-    children_left_out: leftOut,
+    children_omitted: leftOut,
   };
 }

@@ -4,9 +4,9 @@ import { OomkitError, shortened } from "../errors.ts";
 import { openDelivery } from "./delivery.ts";
 import { refuseForeignLink } from "./foreign_link.ts";
 import { toJson } from "./json.ts";
-import type { Reporter } from "./reporter.ts";
+import type { Receiver } from "./reporter.ts";
 
-export interface LogFile extends Reporter {
+export interface LogFile extends Receiver {
   /** For who has moved the file away: what comes from now on goes to a new one of that name. */
   reopen(): void;
 }
@@ -16,7 +16,7 @@ const MOST_WAITING = 10_000;
 const encoder = new TextEncoder();
 
 /** Throws {@link OomkitError} when it cannot be opened. */
-export function openLogFile(path: string, complain: (line: string) => void): LogFile {
+export function openLogFile(path: string, warn: (line: string) => void): LogFile {
   let file: Deno.FsFile | undefined = open(path);
   /** It ends with a part of a line. */
   let isTorn = false;
@@ -44,9 +44,9 @@ export function openLogFile(path: string, complain: (line: string) => void): Log
   const delivery = openDelivery<string>({
     what: `write to ${shortened(path)}`,
     // It is the disk that is full, and no line that it dislikes.
-    inOrder: true,
+    byBadnessNow: true,
     most: MOST_WAITING,
-    complain,
+    warn,
     async deliver(line) {
       try {
         await write(line);

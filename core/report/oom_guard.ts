@@ -17,13 +17,13 @@ export interface Surroundings {
 /** `undefined` for what oom-guard has no event for: it tells of processes and containers that were ended. */
 export function oomGuardEvent(event: Head & ActionBody, around: Surroundings): string | undefined {
   const { action, victim, outcome } = event;
-  if ((action !== "process" && action !== "container") || outcome !== "died") return undefined;
+  if ((action !== "process" && action !== "container") || outcome !== "killed") return undefined;
   return harmless(JSON.stringify({
     hostname: around.hostname,
     timestamp: nanoseconds(event.ts),
     oomcgroup: around.directoryOf(event.cgroup),
-    proccgroup: around.directoryOf(event.container ?? victim?.cgroup ?? event.cgroup),
-    threshold: event.threshold,
+    proccgroup: around.directoryOf(event.killed_cgroup ?? victim?.cgroup ?? event.cgroup),
+    threshold: event.level_bytes,
     usage: event.usage_before,
     killed: victim === null ? "" : `${victim.pid}(${victim.comm}) `,
     stats: around.stat.replaceAll("\n", "|"),

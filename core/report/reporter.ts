@@ -2,20 +2,20 @@
 
 import type { OomkitEvent } from "./event.ts";
 
-export interface Reporter {
+export interface Receiver {
   /** For talk and metrics: `webhook`, `exec`, `kubernetes`, `log`. */
   readonly name: string;
   /** @param stat memory.stat as it was when it was decided; empty where nothing was. */
   report(event: OomkitEvent, stat: string): void;
-  counts(): ReporterCounts;
+  counts(): ReceiverCounts;
   /** Waits for what is on its way, but not for long. */
   close(): Promise<void>;
 }
 
 /** Since it was opened, but for `waiting`. */
-export interface ReporterCounts {
-  readonly waiting: number;
-  readonly delivered: number;
+export interface ReceiverCounts {
+  readonly pending: number;
+  readonly sent: number;
   /** What nobody will get. */
   readonly dropped: number;
   /** Tries that failed. */

@@ -1,12 +1,12 @@
 /** The verdict on a command that ran in a watched cgroup; docs/schema/run.schema.json. */
 
 import type { Ancestry } from "../cgroup/ancestry.ts";
-import { without } from "../cgroup/absent.ts";
-import type { OomkitEvent, Tally, Victim } from "./event.ts";
+import { omitUndefined } from "../cgroup/absent.ts";
+import type { CounterDeltas, KernelVictim, OomkitEvent } from "./event.ts";
 import { timestamp } from "./event.ts";
 
 export interface RunReport {
-  readonly v: 1;
+  readonly v: 2;
   readonly ts: string;
   readonly command: readonly string[];
   /** As a shell says it: 128 + N for signal N. */
@@ -25,7 +25,7 @@ export interface RunReport {
   readonly max: bigint | null;
   readonly oom: bigint | null;
   readonly oom_kill: bigint | null;
-  readonly kills: readonly { readonly cgroup: string; readonly victim: Victim | null }[];
+  readonly kills: readonly { readonly cgroup: string; readonly victim: KernelVictim | null }[];
   /** `unknown` where the counters could not be read. */
   readonly verdict: "fine" | "limit_hit" | "oom_killed" | "unknown";
   /** The same two in words. */
@@ -43,16 +43,16 @@ export interface RunFacts {
 }
 
 export function judge({ command, status, events, summary, ancestry, own }: RunFacts): RunReport {
-  const tally = summary.cgroups[0];
+  const deltas = summary.cgroups[0];
   const kills = events.flatMap((event) =>
     event.type === "oom_kill" ? [{ cgroup: event.cgroup, victim: event.victim }] : []
   );
-  const { bytes, owner } = without({ ...ancestry.limit });
+  const { bytes, owner } = omitUndefined({ ...ancestry.limit });
   const limit = bytes === Infinity ? null : bytes ?? null;
-  const peak = tally?.peak ?? null;
-  const verdict = verdictOf(kills.length, tally);
+  const peak = deltas?.peak ?? null;
+  const verdict = verdictOf(kills.length, deltas);
   return {
-    v: 1,
+    v: 2,
     ts: timestamp(Date.now()),
     command,
     exit_code: status.code,
@@ -64,9 +64,9 @@ export function judge({ command, status, events, summary, ancestry, own }: RunFa
     limit_owner: owner ?? null,
     peak,
     headroom: limit === null || peak === null ? null : Math.max(0, limit - peak),
-    max: tally?.max ?? null,
-    oom: tally?.oom ?? null,
-    oom_kill: tally?.oom_kill ?? null,
+    max: deltas?.max ?? null,
+    oom: deltas?.oom ?? null,
+    oom_kill: deltas?.oom_kill ?? null,
     kills,
     verdict,
     ending: status.signal ? `was ended by ${status.signal}` : `exited with ${status.code}`,
@@ -74,10 +74,10 @@ export function judge({ command, status, events, summary, ancestry, own }: RunFa
   };
 }
 
-function verdictOf(kills: number, tally: Tally | undefined): RunReport["verdict"] {
+function verdictOf(kills: number, deltas: CounterDeltas | undefined): RunReport["verdict"] {
   if (kills > 0) return "oom_killed";
-  if (tally === undefined || tally.oom_kill === null || tally.max === null) return "unknown";
-  return tally.max > 0n ? "limit_hit" : "fine";
+  if (deltas === undefined || deltas.oom_kill === null || deltas.max === null) return "unknown";
+  return deltas.max > 0n ? "limit_hit" : "fine";
 }
 
 function verdictText(verdict: RunReport["verdict"], kills: RunReport["kills"]): string {

@@ -3,10 +3,10 @@
 import { OomkitError, shortened } from "../errors.ts";
 import { type Attempt, type DeliveryOptions, openDelivery } from "./delivery.ts";
 import type { OomkitEvent } from "./event.ts";
-import type { Reporter } from "./reporter.ts";
+import type { Receiver } from "./reporter.ts";
 
 /** A body and what it is. */
-export interface Letter {
+export interface HttpMessage {
   readonly body: string;
   /** Its media type. */
   readonly type: string;
@@ -16,7 +16,7 @@ export interface WebhookOptions {
   /** `http://…`, `https://…`, or `unix:/path/of.sock`, whose resource follows a second colon: `unix:/run/x.sock:/events`. */
   readonly url: string;
   /** `undefined` for an event that this receiver is not told of. */
-  write(event: OomkitEvent, stat: string): Letter | undefined;
+  write(event: OomkitEvent, stat: string): HttpMessage | undefined;
   readonly headers?: readonly (readonly [string, string])[];
   /** Signs each body: HMAC-SHA256. */
   readonly secret?: Uint8Array<ArrayBuffer>;
@@ -26,9 +26,9 @@ export interface WebhookOptions {
   readonly timeout?: number;
   /** Milliseconds for all that is left in the end. */
   readonly closeWithin?: number;
-  complain(line: string): void;
+  warn(line: string): void;
   /** For tests, and how many may wait. */
-  readonly queue?: Pick<DeliveryOptions<Letter>, "sleep" | "random" | "most">;
+  readonly queue?: Pick<DeliveryOptions<HttpMessage>, "sleep" | "random" | "most">;
 }
 
 const TIMEOUT_MS = 5000;
@@ -37,8 +37,8 @@ const TIMEOUT_MS = 5000;
 export const SIGNATURE_HEADER = "x-oomkit-signature";
 
 /** Throws {@link OomkitError} for a URL that cannot be one, or certificates that cannot be read. */
-export function openWebhook(options: WebhookOptions): Reporter {
-  const { write, headers = [], secret, timeout = TIMEOUT_MS, closeWithin, complain } = options;
+export function openWebhook(options: WebhookOptions): Receiver {
+  const { write, headers = [], secret, timeout = TIMEOUT_MS, closeWithin, warn } = options;
   const { url, socket } = addressOf(options.url);
   const shown = shownUrl(options.url);
   const client = clientFor(options, socket);
@@ -49,7 +49,7 @@ export function openWebhook(options: WebhookOptions): Reporter {
     false,
     ["sign"],
   );
-  const post = async ({ body, type }: Letter, ending: AbortSignal): Promise<Attempt> => {
+  const post = async ({ body, type }: HttpMessage, ending: AbortSignal): Promise<Attempt> => {
     const bytes = new TextEncoder().encode(body);
     const all = new Headers([...headers.map(([name, value]): [string, string] => [name, value])]);
     all.set("content-type", type);
@@ -71,19 +71,19 @@ export function openWebhook(options: WebhookOptions): Reporter {
       return { is: "later", why: reasonOf(error, timeout).replaceAll(new URL(url).href, shown) };
     }
   };
-  const delivery = openDelivery<Letter>({
+  const delivery = openDelivery<HttpMessage>({
     // What follows may be a secret: that of many a chat's hook is its path.
     what: `report to ${shortened(shown)}`,
     deliver: post,
-    complain,
+    warn,
     ...options.queue,
     ...(closeWithin === undefined ? {} : { closeWithin }),
   });
   return {
     name: "webhook",
     report(event, stat) {
-      const letter = write(event, stat);
-      if (letter !== undefined) delivery.send(letter);
+      const httpMessage = write(event, stat);
+      if (httpMessage !== undefined) delivery.send(httpMessage);
     },
     counts: delivery.counts,
     async close() {

@@ -11,7 +11,7 @@
 
 import { OomkitError } from "../errors.ts";
 import { microseconds } from "../kernel/clock.ts";
-import { type KeptFile, openKept } from "../kernel/kept_file.ts";
+import { type OpenControlFile, openControlFile } from "../kernel/kept_file.ts";
 import { type Pages } from "../kernel/pages.ts";
 import { dieWithParent } from "../kernel/process.ts";
 import { type Allocation, ANSWERED_SIGNALS, type Ending } from "./allocation.ts";
@@ -36,7 +36,7 @@ type Writer = { writeSync(bytes: Uint8Array): number };
 interface Inbox {
   reply?: "free" | "exit";
   readonly attentive: boolean;
-  readonly bell: AbortController;
+  readonly levelState: AbortController;
 }
 
 /**
@@ -47,10 +47,10 @@ export async function allocate(allocation: Allocation): Promise<void> {
   if (dieWithParent(SIGKILL) !== allocation.parent) return;
   introduce();
   const pages = mapKind(allocation, allocation.most);
-  const usage = openKept(allocation.usageFile);
+  const usage = openControlFile(allocation.usageFile);
   const inbox: Inbox = {
     attentive: allocation.onSignal !== undefined || allocation.http !== undefined,
-    bell: new AbortController(),
+    levelState: new AbortController(),
   };
   await using _server = serveHealth(allocation);
   warmUp(allocation, usage);
@@ -58,7 +58,7 @@ export async function allocate(allocation: Allocation): Promise<void> {
   if (!await told()) return;
   answerSignals(allocation, inbox);
   if (allocation.enter !== undefined) enter(allocation.enter);
-  Deno.stdout.writeSync(memoryLine("entered", microseconds(), 0, usage.number()));
+  Deno.stdout.writeSync(memoryLine("allocator_started", microseconds(), 0, usage.number()));
   await fillAndHold(allocation, pages, usage, inbox);
 }
 
@@ -82,7 +82,7 @@ async function told(): Promise<boolean> {
   return await Deno.stdin.read(new Uint8Array(8)) !== null;
 }
 
-function warmUp(allocation: Allocation, usage: KeptFile): void {
+function warmUp(allocation: Allocation, usage: OpenControlFile): void {
   const scratch = mapKind(allocation, WARM_UP_BYTES);
   using nowhere = Deno.openSync("/dev/null", { write: true });
   const spot: Spot = { offset: 0, told: 0 };
@@ -103,7 +103,7 @@ interface Spot {
 function takeStep(
   spot: Spot,
   pages: Pages,
-  usage: KeptFile,
+  usage: OpenControlFile,
   step: number,
   report: number,
   to: Writer,
@@ -122,14 +122,14 @@ function takeStep(
 async function fillAndHold(
   allocation: Allocation,
   pages: Pages,
-  usage: KeptFile,
+  usage: OpenControlFile,
   inbox: Inbox,
 ): Promise<void> {
   for (;;) {
     const ending = await fill(allocation, pages, usage, inbox);
     if (ending !== "signal") {
       say(progressLine("done", microseconds(), ending));
-      await delay(allocation.hold, inbox.bell.signal);
+      await delay(allocation.hold, inbox.levelState.signal);
       if (inbox.reply === undefined) return;
     }
     if (inbox.reply === "exit") return say(progressLine("done", microseconds(), "signal"));
@@ -142,13 +142,13 @@ async function fillAndHold(
 
 function rearm(inbox: Inbox): void {
   delete inbox.reply;
-  (inbox as { bell: AbortController }).bell = new AbortController();
+  (inbox as { levelState: AbortController }).levelState = new AbortController();
 }
 
 async function fill(
   { most, step, report, rate, stopAt = Infinity }: Allocation,
   pages: Pages,
-  usage: KeptFile,
+  usage: OpenControlFile,
   inbox: Inbox,
 ): Promise<Ending> {
   const spot: Spot = { offset: 0, told: 0 };
@@ -165,7 +165,7 @@ async function fill(
       if (pause !== Infinity && performance.now() > pause) break;
     }
     const ahead = rate === undefined ? 0 : (spot.offset + step) / rate * 1000 - (now - began);
-    await delay(Math.max(0, ahead), inbox.bell.signal);
+    await delay(Math.max(0, ahead), inbox.levelState.signal);
     if (inbox.reply !== undefined) return "signal";
   }
 }
@@ -179,7 +179,7 @@ function answerSignals({ onSignal }: Allocation, inbox: Inbox): void {
       say(progressLine("signal", microseconds(), name));
       if (onSignal === "ignore") return;
       inbox.reply = onSignal;
-      inbox.bell.abort();
+      inbox.levelState.abort();
     });
   }
 }

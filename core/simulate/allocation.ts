@@ -43,7 +43,7 @@ export type Ending = "stop" | "most" | "signal";
 export type Progress =
   | { readonly what: "ready"; readonly at: number }
   | {
-    readonly what: "entered" | "used";
+    readonly what: "allocator_started" | "used";
     readonly allocated: number;
     readonly usage?: number;
     readonly at: number;

@@ -10,7 +10,7 @@ export interface Exit {
   readonly code: number;
   readonly signal: Deno.Signal | null;
   /** The last line on its stderr. */
-  readonly complaint?: string;
+  readonly warningText?: string;
 }
 
 export interface Allocator {
@@ -31,7 +31,7 @@ export interface Allocator {
 export function startAllocator(
   program: readonly string[],
   allocation: Allocation,
-  tell: (pid: number, progress: Progress) => void,
+  emitEvent: (pid: number, progress: Progress) => void,
 ): Allocator {
   const [command, ...words] = program;
   const child = new Deno.Command(command!, {
@@ -41,18 +41,18 @@ export function startAllocator(
     stderr: "piped",
   }).spawn();
   const ready = Promise.withResolvers<boolean>();
-  const heard = hear(child, (progress) => {
-    tell(child.pid, progress);
+  const heard = evaluateLevels(child, (progress) => {
+    emitEvent(child.pid, progress);
     if (progress.what === "ready") ready.resolve(true);
   });
-  const complaint = lastLine(child.stderr);
+  const warningText = lastLine(child.stderr);
   const exit = (async () => {
     // What `tell` throws must end the simulation at once, not when the allocator has ended.
     const [{ code, signal }] = await Promise.all([child.status, heard]);
     ready.resolve(false);
     await child.stdin.close().catch(() => {});
-    const last = await complaint;
-    return { pid: child.pid, code, signal, ...(last === undefined ? {} : { complaint: last }) };
+    const last = await warningText;
+    return { pid: child.pid, code, signal, ...(last === undefined ? {} : { warningText: last }) };
   })();
   return {
     pid: child.pid,
@@ -74,10 +74,13 @@ export function startAllocator(
   };
 }
 
-async function hear(child: Deno.ChildProcess, tell: (progress: Progress) => void): Promise<void> {
+async function evaluateLevels(
+  child: Deno.ChildProcess,
+  emitEvent: (progress: Progress) => void,
+): Promise<void> {
   for await (const line of linesOf(child.stdout)) {
     const progress = parseProgress(line);
-    if (progress) tell(progress);
+    if (progress) emitEvent(progress);
   }
 }
 

@@ -3,10 +3,10 @@
 import { microseconds } from "../kernel/clock.ts";
 import type { Progress } from "./allocation.ts";
 import { createCoalescer } from "./coalesce.ts";
-import { clock, type See, type SimulationBody } from "./simulation_event.ts";
+import { clock, type OnUsage, type SimulationBody } from "./simulation_event.ts";
 
-export interface Course {
-  hear(pid: number, progress: Progress): void;
+export interface UsageHistory {
+  evaluateLevels(pid: number, progress: Progress): void;
   /** Tells of the last step of a process, where it has not been told. */
   conclude(pid: number): void;
   /** Milliseconds since the epoch, by the clock of the watch: when the first allocator moved in, and the last sign of life. */
@@ -15,11 +15,11 @@ export interface Course {
 }
 
 /** @param scale bytes that are the whole. */
-export function createCourse(
+export function createUsageHistory(
   scale: number,
   say: (at: number, body: SimulationBody) => void,
-  see: See = () => {},
-): Course {
+  see: OnUsage = () => {},
+): UsageHistory {
   // The runtime's clock starts at a whole millisecond of the wall clock and is not set with it.
   const skew = microseconds() / 1000 - clock();
   const isNews = createCoalescer(scale);
@@ -28,15 +28,15 @@ export function createCourse(
   let began: number | undefined;
   let last: number | undefined;
 
-  const hear = (pid: number, progress: Progress) => {
+  const evaluateLevels = (pid: number, progress: Progress) => {
     const at = progress.at / 1000 - skew;
     if ("usage" in progress && progress.usage !== undefined) see(at, progress.usage);
     switch (progress.what) {
       case "ready":
         return;
-      case "entered":
+      case "allocator_started":
         began = Math.min(began ?? at, at);
-        return say(at, { type: "entered", pid, usage: progress.usage ?? null });
+        return say(at, { type: "allocator_started", pid, usage: progress.usage ?? null });
       case "used": {
         // Each pipe is read for itself: what one process tells may be older than what another has told already.
         const isStale = last !== undefined && at < last;
@@ -57,7 +57,7 @@ export function createCourse(
         return say(at, { type: "signal", pid, signal: progress.signal });
       case "done":
         conclude(pid);
-        return say(at, { type: "finished", pid, why: progress.why });
+        return say(at, { type: "finished", pid, reason: progress.why });
     }
   };
   const conclude = (pid: number) => {
@@ -65,7 +65,7 @@ export function createCourse(
     untold.delete(pid);
   };
   return {
-    hear,
+    evaluateLevels,
     conclude,
     get began() {
       return began;

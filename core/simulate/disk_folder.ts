@@ -1,6 +1,6 @@
 /** Where a temporary file has pages that can be written back and reclaimed, which those of a tmpfs cannot. */
 
-import { peekText, realPath } from "../cgroup/files.ts";
+import { realPath, tryReadText } from "../cgroup/files.ts";
 import { parseMountinfo } from "../parse/mountinfo.ts";
 
 /** File systems that live in memory only. */
@@ -8,7 +8,7 @@ const IN_MEMORY = new Set(["tmpfs", "ramfs", "rootfs", "devtmpfs", "hugetlbfs"])
 
 /** The first of `candidates` that lies on a disk and can be written; `undefined` when none does. */
 export function findDiskFolder(candidates: readonly string[]): string | undefined {
-  const mounts = parseMountinfo(peekText("/proc/self/mountinfo") ?? "");
+  const mounts = parseMountinfo(tryReadText("/proc/self/mountinfo") ?? "");
   return candidates.find((candidate) => {
     const folder = realPath(candidate);
     if (folder === undefined) return false;

@@ -10,15 +10,15 @@ import { delay } from "./delay.ts";
 import type { FakeState } from "./fake_files.ts";
 import { FAKE_CGROUP, makeFakeTree } from "./fake_tree.ts";
 import { type Curve, growthAt, lifetime, type Moment } from "./growth.ts";
-import { judge } from "./judge.ts";
+import { evaluate } from "./judge.ts";
 import { type Plan, startOf } from "./plan.ts";
 import {
   clock,
-  type See,
+  type EmitEvent,
+  type OnUsage,
   type SimulationBody,
   simulationEvent,
   startFirst,
-  type Tell,
   type Verdict,
 } from "./simulation_event.ts";
 
@@ -41,13 +41,13 @@ const PACE_MS = 20;
 export async function simulateFake(
   plan: Plan,
   { version, curve, dir, reason }: FakePlan,
-  tell: Tell,
+  emitEvent: EmitEvent,
   interrupted: AbortSignal,
-  see: See = () => {},
+  see: OnUsage = () => {},
 ): Promise<{ readonly verdict: Verdict; readonly cgroup: string }> {
   const tree = makeFakeTree(version, stateOf(curve, growthAt(curve, 0)), dir);
   const events: OomkitEvent[] = [];
-  const tellInOrder = startFirst(tell);
+  const tellInOrder = startFirst(emitEvent);
   let watching: Watching | undefined;
   try {
     const cgroup = openCgroup(discover(tree.dir), FAKE_CGROUP);
@@ -62,17 +62,17 @@ export async function simulateFake(
         pressure: [],
         psi: [],
         poll: PACE_MS,
-        ...(plan.recorder && { recorder: plan.recorder }),
+        ...(plan.recordSink && { recordSink: plan.recordSink }),
       },
       (event) => {
         events.push(event);
         if (event.type !== "summary") tellInOrder(event);
       },
     );
-    const stage = { cgroup, limit: curve.limit, limitOwner: cgroup.path };
+    const target = { cgroup, limit: curve.limit, limitOwner: cgroup.path };
     const began = clock();
     say(began, {
-      ...startOf(plan, stage, [], watching.sources),
+      ...startOf(plan, target, [], watching.sources),
       fake: reason,
       root: tree.dir,
       rate: curve.rate,
@@ -80,7 +80,7 @@ export async function simulateFake(
     const { last, cut } = await play(plan, curve, tree.update, say, see, interrupted);
     const summary = await watching.stop();
     watching = undefined;
-    const verdict = judge({
+    const verdict = evaluate({
       expected: plan.expected,
       fake: true,
       exits: [],
@@ -111,7 +111,7 @@ async function play(
   curve: Curve,
   update: (state: FakeState) => void,
   say: (at: number, body: SimulationBody) => void,
-  see: See,
+  see: OnUsage,
   interrupted: AbortSignal,
 ): Promise<Played> {
   const began = performance.now();

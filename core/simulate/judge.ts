@@ -1,10 +1,10 @@
 /** What came of a simulation, by all that witnessed it. Pure. */
 
-import type { OomkitEvent, Tally } from "../report/event.ts";
+import type { CounterDeltas, OomkitEvent } from "../report/event.ts";
 import type { Exit } from "./allocator.ts";
 import type { Crossing, Ended, Expectation, Outcome, Verdict } from "./simulation_event.ts";
 
-export interface Testimony {
+export interface Evidence {
   readonly expected: Expectation | null;
   readonly fake: boolean;
   readonly exits: readonly Exit[];
@@ -12,7 +12,7 @@ export interface Testimony {
   readonly cut: "interrupt" | "time" | undefined;
   readonly events: readonly OomkitEvent[];
   /** What the kernel counted meanwhile; `undefined` when the cgroup was gone. */
-  readonly tally: Tally | undefined;
+  readonly tally: CounterDeltas | undefined;
   /** Whether the kernel log can be read. */
   readonly hasLog: boolean;
   readonly limit: number | null;
@@ -22,7 +22,7 @@ export interface Testimony {
   readonly last: number | undefined;
 }
 
-export function judge(testimony: Testimony): Verdict {
+export function evaluate(testimony: Evidence): Verdict {
   const { events, tally, hasLog, fake, expected, began, last } = testimony;
   const kills = events.filter((event) => event.type === "oom_kill");
   const victims = new Set(kills.flatMap(({ victim }) => victim?.pid ?? []));
@@ -39,10 +39,10 @@ export function judge(testimony: Testimony): Verdict {
     ended_by: testimony.cut ?? "itself",
     fake,
     processes,
-    kills_counted: counted,
-    kills_logged: logged,
+    oom_kill_count: counted,
+    oom_kill_log_lines: logged,
     group_kills: groupKills,
-    agree: agreement(counted, logged, tally?.repeated ?? 0),
+    sources_agree: agreement(counted, logged, tally?.repeated ?? 0),
     limit: testimony.limit,
     limit_owner: testimony.limitOwner,
     peak: tally?.peak ?? null,
@@ -55,7 +55,7 @@ export function judge(testimony: Testimony): Verdict {
 const round = (milliseconds: number) => Math.round(milliseconds * 1000) / 1000;
 
 function outcomeOf(
-  { exits, cut, fake }: Testimony,
+  { exits, cut, fake }: Evidence,
   kills: number,
   counted: bigint | null,
 ): Outcome {

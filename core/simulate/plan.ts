@@ -1,10 +1,10 @@
 /** What is to be simulated, and what that means for the allocators and for the watch. */
 
-import type { Recorder } from "../record/format.ts";
+import type { RecordSink } from "../record/format.ts";
 import type { WatchOptions } from "../watch/watch.ts";
 import type { Allocation, Kind, SignalReply } from "./allocation.ts";
 import type { Expectation, Start } from "./simulation_event.ts";
-import type { Stage } from "./stage.ts";
+import type { SimulationTarget } from "./stage.ts";
 
 /** Sizes are bytes, times milliseconds. */
 export interface Plan {
@@ -28,7 +28,7 @@ export interface Plan {
   readonly thresholds: WatchOptions["thresholds"];
   readonly expected: Expectation | null;
   /** Gets what the watch reads. */
-  readonly recorder?: Recorder;
+  readonly recordSink?: RecordSink;
 }
 
 /**
@@ -38,18 +38,18 @@ export interface Plan {
 const MOST_REPORTS = 128;
 
 /** One for each process; the port can only be one's. */
-export function allocationsOf(plan: Plan, stage: Stage): Allocation[] {
+export function allocationsOf(plan: Plan, target: SimulationTarget): Allocation[] {
   const { kind, rate, step, stopAt, most, hold, processes, onSignal, http, folder } = plan;
-  const { dir, hierarchy } = stage.cgroup;
+  const { dir, hierarchy } = target.cgroup;
   const allocation: Allocation = {
     kind,
-    usageFile: `${dir}/${hierarchy.dialect.usageFile}`,
+    usageFile: `${dir}/${hierarchy.version.usageFile}`,
     most,
     step,
-    report: Math.max(step, Math.ceil((stage.limit ?? most) / MOST_REPORTS)),
+    report: Math.max(step, Math.ceil((target.limit ?? most) / MOST_REPORTS)),
     hold,
     parent: Deno.pid,
-    ...(stage.sandbox && { enter: stage.sandbox.procsFile }),
+    ...(target.sandbox && { enter: target.sandbox.procsFile }),
     ...(stopAt !== undefined && { stopAt }),
     ...(rate !== undefined && { rate: rate / processes }),
     ...(onSignal && { onSignal }),
@@ -60,9 +60,9 @@ export function allocationsOf(plan: Plan, stage: Stage): Allocation[] {
 }
 
 /** Pressure is v1's own; on v2 a PSI trigger tells of stalls too late to be of use here. */
-export function watchOptions(plan: Plan, { cgroup, sandbox }: Stage): WatchOptions {
+export function watchOptions(plan: Plan, { cgroup, sandbox }: SimulationTarget): WatchOptions {
   const levels = ["low", "medium", "critical"] as const;
-  const hasLevels = cgroup.hierarchy.kernel && cgroup.hierarchy.dialect.version === 1;
+  const hasLevels = cgroup.hierarchy.kernel && cgroup.hierarchy.version.number === 1;
   return {
     targets: [cgroup],
     recursive: false,
@@ -71,30 +71,30 @@ export function watchOptions(plan: Plan, { cgroup, sandbox }: Stage): WatchOptio
       ? levels.map((level) => ({ level, mode: "local" as const }))
       : [],
     psi: [],
-    ...(plan.recorder && { recorder: plan.recorder }),
+    ...(plan.recordSink && { recordSink: plan.recordSink }),
   };
 }
 
 export function startOf(
   plan: Plan,
-  stage: Stage,
+  target: SimulationTarget,
   pids: readonly number[],
   sources: readonly string[],
 ): Start {
   return {
     type: "start",
-    hierarchy: stage.cgroup.hierarchy.dialect.version,
+    hierarchy: target.cgroup.hierarchy.version.number,
     fake: null,
     root: null,
-    limit: stage.limit ?? null,
-    limit_owner: stage.limitOwner ?? null,
+    limit: target.limit ?? null,
+    limit_owner: target.limitOwner ?? null,
     kind: plan.kind,
     rate: plan.rate ?? null,
     step: plan.step,
     stop_at: plan.stopAt ?? null,
     pids,
-    swap_off: stage.sandbox?.swapOff ?? null,
-    group_kill: stage.sandbox?.groupKill ?? false,
+    swap_off: target.sandbox?.swapOff ?? null,
+    group_kill: target.sandbox?.groupKill ?? false,
     sources,
   };
 }

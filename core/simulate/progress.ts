@@ -28,7 +28,7 @@ function putNumber(at: number, value: number): number {
 
 /** A view of a buffer that the next call overwrites. */
 export function memoryLine(
-  what: "entered" | "used",
+  what: "allocator_started" | "used",
   at: number,
   allocated: number,
   usage: number | undefined,
@@ -58,7 +58,7 @@ export function parseProgress(text: string): Progress | undefined {
   switch (what) {
     case "ready":
       return rest === "" ? { what, at } : undefined;
-    case "entered":
+    case "allocator_started":
     case "used": {
       const [, allocated, usage] = /^(\d{1,16}) (\d{1,16}|-)$/.exec(rest) ?? [];
       if (allocated === undefined) return undefined;

@@ -1,7 +1,7 @@
 /** A cgroup of our own with a limit, in which something may run out of memory without harm to anything else. */
 
 import { type Cgroup, openCgroup } from "../cgroup/cgroup.ts";
-import { errnoOf, exists, peekText } from "../cgroup/files.ts";
+import { errnoOf, exists, tryReadText } from "../cgroup/files.ts";
 import { type Hierarchy, join } from "../cgroup/hierarchy.ts";
 import { OomkitError } from "../errors.ts";
 import { parseMeminfo } from "../parse/meminfo.ts";
@@ -67,9 +67,9 @@ function makeDirectory(parent: Cgroup, prefix: SandboxPrefix): Cgroup | Refusal 
 
 function furnish(cgroup: Cgroup, { limit, group = false }: SandboxOptions): Sandbox {
   const { dir } = cgroup;
-  const { dialect } = cgroup.hierarchy;
+  const { version } = cgroup.hierarchy;
   if (limit !== undefined) {
-    const failure = writeControl(`${dir}/${dialect.limitFile}`, String(limit));
+    const failure = writeControl(`${dir}/${version.limitFile}`, String(limit));
     if (failure !== undefined) {
       throw new OomkitError(`cannot limit ${cgroup.path} to ${limit} bytes: ${failure}`);
     }
@@ -101,5 +101,5 @@ function switchSwapOff(dir: string, limit: number | undefined): boolean {
 }
 
 function withoutSwap(): boolean {
-  return parseMeminfo(peekText("/proc/meminfo") ?? "").swapTotal === 0;
+  return parseMeminfo(tryReadText("/proc/meminfo") ?? "").swapTotal === 0;
 }

@@ -1,7 +1,7 @@
 /** The names of our own cgroups: they tell who made them, so that a later run knows which were left behind. */
 
 import { parseProcStat } from "../parse/proc_stat.ts";
-import { peekText, readLink } from "../cgroup/files.ts";
+import { readLink, tryReadText } from "../cgroup/files.ts";
 
 export type SandboxPrefix = "oomkit-sim" | "oomkit-run";
 
@@ -37,7 +37,7 @@ export function parseSandboxName(
 
 /** This process; `undefined` without /proc. */
 export function self(): Owner | undefined {
-  const stat = parseProcStat(peekText("/proc/self/stat") ?? "");
+  const stat = parseProcStat(tryReadText("/proc/self/stat") ?? "");
   const namespace = /^pid:\[(\d+)\]$/.exec(readLink("/proc/self/ns/pid") ?? "")?.[1];
   if (stat === undefined || namespace === undefined) return undefined;
   return { pid: stat.pid, startTime: stat.startTime, namespace: Number(namespace) };
@@ -49,7 +49,7 @@ export function self(): Owner | undefined {
  */
 export function isGone(owner: Owner, observer: Owner): boolean {
   if (owner.namespace !== observer.namespace) return false;
-  const stat = parseProcStat(peekText(`/proc/${owner.pid}/stat`) ?? "");
+  const stat = parseProcStat(tryReadText(`/proc/${owner.pid}/stat`) ?? "");
   if (stat === undefined || stat.startTime !== owner.startTime) return true;
   return stat.state === "Z" || stat.state === "X";
 }

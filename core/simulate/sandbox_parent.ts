@@ -1,7 +1,7 @@
 /** Beneath which cgroup a sandbox with a memory limit of its own can be made. */
 
 import { ancestorsOf, type Cgroup, openCgroup } from "../cgroup/cgroup.ts";
-import { exists, peekText } from "../cgroup/files.ts";
+import { exists, tryReadText } from "../cgroup/files.ts";
 import type { Hierarchy } from "../cgroup/hierarchy.ts";
 import { mayWrite, writeControl } from "../act/control.ts";
 
@@ -23,7 +23,7 @@ export function findParent(hierarchy: Hierarchy): Cgroup | Refusal {
     return { refused: `the own cgroup cannot be seen beneath ${hierarchy.mount}` };
   }
   const denied = mayWrite(`${own.dir}/cgroup.procs`);
-  if (hierarchy.dialect.version === 1) {
+  if (hierarchy.version.number === 1) {
     return denied === undefined ? own : { refused: notPermitted(own, denied) };
   }
   const reasons: string[] = [];
@@ -45,7 +45,7 @@ const notPermitted = ({ dir }: Cgroup, why: string) =>
 
 /** Why the children of a v2 cgroup have no memory controller; `undefined` when they have, or now have. */
 function withoutMemory({ dir }: Cgroup): string | undefined {
-  const words = (name: string) => (peekText(`${dir}/${name}`) ?? "").split(/\s+/);
+  const words = (name: string) => (tryReadText(`${dir}/${name}`) ?? "").split(/\s+/);
   if (words("cgroup.subtree_control").includes("memory")) return undefined;
   if (!words("cgroup.controllers").includes("memory")) return "has no memory controller";
   // Only the real root has no cgroup.type, and only it may have both processes and controllers for its children.

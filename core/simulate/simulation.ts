@@ -1,23 +1,23 @@
 /** A simulation from the first page to the verdict: allocators, the watch that follows them, and what both tell. */
 
 import { OomkitError } from "../errors.ts";
-import { setOwnScore } from "../act/own_score.ts";
+import { setOwnOomScoreAdj } from "../act/own_score.ts";
 import { makeEvent, type OomkitEvent } from "../report/event.ts";
 import { startWatch, type Summary, type Watching } from "../watch/watch.ts";
 import { type Allocator, type Exit, startAllocator } from "./allocator.ts";
-import { type Course, createCourse } from "./course.ts";
-import { judge } from "./judge.ts";
+import { createUsageHistory, type UsageHistory } from "./course.ts";
+import { evaluate } from "./judge.ts";
 import { allocationsOf, type Plan, startOf, watchOptions } from "./plan.ts";
 import {
   clock,
-  type See,
+  type EmitEvent,
+  type OnUsage,
   type SimulationBody,
   simulationEvent,
   startFirst,
-  type Tell,
   type Verdict,
 } from "./simulation_event.ts";
-import type { Stage } from "./stage.ts";
+import type { SimulationTarget } from "./stage.ts";
 
 type Say = (at: number, body: SimulationBody) => void;
 type Cut = "interrupt" | "time";
@@ -42,53 +42,53 @@ const UNKILLABLE = -1000;
  */
 export async function simulate(
   plan: Plan,
-  stage: Stage,
+  target: SimulationTarget,
   program: readonly string[],
-  tell: Tell,
+  emitEvent: EmitEvent,
   interrupted: AbortSignal,
-  see?: See,
+  see?: OnUsage,
 ): Promise<Verdict> {
   const events: OomkitEvent[] = [];
-  const tellInOrder = startFirst(tell);
-  const say: Say = (at, body) => tellInOrder(simulationEvent(at, stage.cgroup.path, body));
-  const crew: Allocator[] = [];
+  const tellInOrder = startFirst(emitEvent);
+  const say: Say = (at, body) => tellInOrder(simulationEvent(at, target.cgroup.path, body));
+  const allocators: Allocator[] = [];
   let watching: Watching | undefined;
   let summary: Summary | undefined;
-  const own = stage.sandbox ? undefined : setOwnScore(UNKILLABLE);
+  const own = target.sandbox ? undefined : setOwnOomScoreAdj(UNKILLABLE);
   try {
-    watching = startWatch(watchOptions(plan, stage), (event) => {
+    watching = startWatch(watchOptions(plan, target), (event) => {
       events.push(event);
       // The verdict is the summary.
       if (event.type !== "summary") tellInOrder(event);
     });
-    if (stage.lacks) {
+    if (target.lacks) {
       tellInOrder(
-        makeEvent(clock(), stage.cgroup.path, "none", { type: "degraded", ...stage.lacks }),
+        makeEvent(clock(), target.cgroup.path, "none", { type: "degraded", ...target.lacks }),
       );
     }
     if (own?.refused !== undefined) {
-      const wanted = `oom_score_adj ${UNKILLABLE} for itself`;
-      const using = "the kernel may kill oomkit too";
+      const requested = `oom_score_adj ${UNKILLABLE} for itself`;
+      const fallback = "the kernel may kill oomkit too";
       const lacks = {
-        wanted,
-        using,
+        requested,
+        fallback,
         reason: `lowering it takes CAP_SYS_RESOURCE (${own.refused})`,
       };
-      tellInOrder(makeEvent(clock(), stage.cgroup.path, "none", { type: "degraded", ...lacks }));
+      tellInOrder(makeEvent(clock(), target.cgroup.path, "none", { type: "degraded", ...lacks }));
     }
-    const course = createCourse(stage.limit ?? plan.stopAt ?? plan.most, say, see);
+    const course = createUsageHistory(target.limit ?? plan.stopAt ?? plan.most, say, see);
     const { exits, cut } = await run(
       plan,
-      stage,
+      target,
       program,
       watching,
-      crew,
+      allocators,
       course,
       say,
       interrupted,
     );
     const told = summary = await watching.stop();
-    return judge({
+    return evaluate({
       expected: plan.expected,
       fake: false,
       exits,
@@ -97,36 +97,36 @@ export async function simulate(
       tally: told.cgroups[0],
       // The watch names its sources; this one it has, or something stands in for it.
       hasLog: watching.sources.some((source) => source.startsWith("kernel log:")),
-      limit: stage.limit ?? null,
-      limitOwner: stage.limitOwner ?? null,
+      limit: target.limit ?? null,
+      limitOwner: target.limitOwner ?? null,
       began: course.began,
       last: course.last,
     });
   } finally {
-    for (const each of crew) each.kill();
-    await Promise.allSettled(crew.map(({ exit }) => exit));
+    for (const each of allocators) each.kill();
+    await Promise.allSettled(allocators.map(({ exit }) => exit));
     if (summary === undefined) await watching?.stop().catch(() => {});
-    await stage.sandbox?.remove();
+    await target.sandbox?.remove();
     own?.restore();
   }
 }
 
 async function run(
   plan: Plan,
-  stage: Stage,
+  target: SimulationTarget,
   program: readonly string[],
   watching: Watching,
-  crew: Allocator[],
-  course: Course,
+  allocators: Allocator[],
+  course: UsageHistory,
   say: Say,
   interrupted: AbortSignal,
 ): Promise<{ exits: Exit[]; cut: Cut | undefined }> {
   // The watch ends by itself only when the cgroup is removed by somebody else: the allocators' ends tell the rest.
   const broken = watching.done.then(() => new Promise<never>(() => {}));
-  for (const allocation of allocationsOf(plan, stage)) {
-    crew.push(startAllocator(program, allocation, course.hear));
+  for (const allocation of allocationsOf(plan, target)) {
+    allocators.push(startAllocator(program, allocation, course.evaluateLevels));
   }
-  const exits = Promise.all(crew.map((each) => endOf(each, course, say)));
+  const exits = Promise.all(allocators.map((each) => endOf(each, course, say)));
   // Whichever of them fails first is thrown below; the others must not count as unheard.
   exits.catch(() => {});
   broken.catch(() => {});
@@ -134,11 +134,11 @@ async function run(
     broken,
     aborted(interrupted),
     exits.then(() => undefined),
-    ready(crew),
+    ready(allocators),
   ]);
   if (cut === undefined) {
-    say(clock(), startOf(plan, stage, crew.map(({ pid }) => pid), watching.sources));
-    for (const each of crew) await each.begin();
+    say(clock(), startOf(plan, target, allocators.map(({ pid }) => pid), watching.sources));
+    for (const each of allocators) await each.begin();
     const timer = plan.for === undefined
       ? new AbortController().signal
       : AbortSignal.timeout(plan.for);
@@ -149,12 +149,12 @@ async function run(
       aborted(timer).then(() => "time" as const),
     ]);
   }
-  for (const each of crew) each.kill();
+  for (const each of allocators) each.kill();
   return { exits: await exits, cut };
 }
 
-async function ready(crew: readonly Allocator[]): Promise<undefined> {
-  const all = await Promise.all(crew.map((each) => each.ready));
+async function ready(allocators: readonly Allocator[]): Promise<undefined> {
+  const all = await Promise.all(allocators.map((each) => each.ready));
   // One that ended instead tells why by its exit, which `endOf` throws.
   if (!all.every(Boolean)) await new Promise<never>(() => {});
 }
@@ -166,10 +166,10 @@ function aborted(signal: AbortSignal): Promise<"interrupt"> {
   });
 }
 
-async function endOf(allocator: Allocator, course: Course, say: Say): Promise<Exit> {
+async function endOf(allocator: Allocator, course: UsageHistory, say: Say): Promise<Exit> {
   const exit = await allocator.exit;
-  if (exit.code === CANNOT && exit.complaint !== undefined) {
-    throw new OomkitError(exit.complaint.replace(/^oomkit: /, ""));
+  if (exit.code === CANNOT && exit.warningText !== undefined) {
+    throw new OomkitError(exit.warningText.replace(/^oomkit: /, ""));
   }
   course.conclude(exit.pid);
   say(clock(), { type: "exit", pid: exit.pid, exit_code: exit.code, signal: exit.signal });

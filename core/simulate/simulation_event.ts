@@ -7,7 +7,7 @@ import { type OomkitEvent, timestamp } from "../report/event.ts";
 import type { AnsweredSignal, Ending, Kind } from "./allocation.ts";
 
 interface Head {
-  readonly v: 1;
+  readonly v: 2;
   /** RFC 3339. */
   readonly ts: string;
   /** Cgroup path. */
@@ -70,12 +70,12 @@ export interface Verdict {
   readonly fake: boolean;
   readonly processes: readonly Ended[];
   /** The kernel's counter; `memory.oom.group` has it count some victims more than once. */
-  readonly kills_counted: bigint | null;
+  readonly oom_kill_count: bigint | null;
   /** Victims that the kernel log names; `null` when it cannot be read. */
-  readonly kills_logged: number | null;
+  readonly oom_kill_log_lines: number | null;
   readonly group_kills: bigint | null;
   /** Counter and log tell the same; `null` when there is only one of them. */
-  readonly agree: boolean | null;
+  readonly sources_agree: boolean | null;
   readonly limit: number | null;
   readonly limit_owner: string | null;
   readonly peak: number | null;
@@ -90,7 +90,7 @@ export type SimulationBody =
   | Start
   | Verdict
   | { readonly type: "leftover"; readonly removed: boolean; readonly reason: string | null }
-  | { readonly type: "entered"; readonly pid: number; readonly usage: number | null }
+  | { readonly type: "allocator_started"; readonly pid: number; readonly usage: number | null }
   | {
     readonly type: "step";
     readonly pid: number | null;
@@ -100,7 +100,7 @@ export type SimulationBody =
     readonly usage: number | null;
   }
   | { readonly type: "signal"; readonly pid: number; readonly signal: AnsweredSignal }
-  | { readonly type: "finished"; readonly pid: number; readonly why: Ending }
+  | { readonly type: "finished"; readonly pid: number; readonly reason: Ending }
   | {
     readonly type: "exit";
     readonly pid: number;
@@ -110,13 +110,13 @@ export type SimulationBody =
 
 export type OwnEvent = Head & SimulationBody;
 export type SimulationEvent = OwnEvent | OomkitEvent;
-export type Tell = (event: SimulationEvent) => void;
+export type EmitEvent = (event: SimulationEvent) => void;
 /**
  * Every look at the usage of the cgroup, of which the steps that are told are a few.
  * @param at milliseconds since the epoch; of several processes not always in order.
  * @param usage bytes.
  */
-export type See = (at: number, usage: number) => void;
+export type OnUsage = (at: number, usage: number) => void;
 
 /** Milliseconds since the epoch, by the clock of the watch's events. */
 export function clock(): number {
@@ -124,12 +124,12 @@ export function clock(): number {
 }
 
 /** Holds back what is told before the start, so that this comes first. */
-export function startFirst(tell: Tell): Tell {
+export function startFirst(emitEvent: EmitEvent): EmitEvent {
   let waiting: SimulationEvent[] | undefined = [];
   return (event) => {
     if (waiting !== undefined && event.type !== "start") return void waiting.push(event);
-    tell(event);
-    for (const held of waiting ?? []) tell(held);
+    emitEvent(event);
+    for (const held of waiting ?? []) emitEvent(held);
     waiting = undefined;
   };
 }
@@ -140,5 +140,5 @@ export function simulationEvent<B extends SimulationBody>(
   cgroup: string,
   body: B,
 ): Head & B {
-  return { v: 1, ts: timestamp(at), cgroup, ...body };
+  return { v: 2, ts: timestamp(at), cgroup, ...body };
 }

@@ -2,7 +2,7 @@
 
 import { readAncestry } from "../cgroup/ancestry.ts";
 import type { Cgroup } from "../cgroup/cgroup.ts";
-import { peekText } from "../cgroup/files.ts";
+import { tryReadText } from "../cgroup/files.ts";
 import type { Hierarchy } from "../cgroup/hierarchy.ts";
 import { ownCgroup } from "../cgroup/resolve.ts";
 import { OomkitError } from "../errors.ts";
@@ -11,7 +11,7 @@ import { parseMeminfo } from "../parse/meminfo.ts";
 import { makeSandbox, type Sandbox } from "./sandbox.ts";
 import { findParent, type Refusal } from "./sandbox_parent.ts";
 
-export interface Stage {
+export interface SimulationTarget {
   readonly cgroup: Cgroup;
   /** Absent when it is the own cgroup. */
   readonly sandbox?: Sandbox;
@@ -19,23 +19,34 @@ export interface Stage {
   readonly limit?: number;
   readonly limitOwner?: string;
   /** Something was asked for that is not to be had here. */
-  readonly lacks?: { readonly wanted: string; readonly using: string; readonly reason: string };
+  readonly lacks?: {
+    readonly requested: string;
+    readonly fallback: string;
+    readonly reason: string;
+  };
 }
 
 /** A cgroup with a limit of its own (bytes), or why there can be none. */
-export function sandboxStage(hierarchy: Hierarchy, limit: number, group: boolean): Stage | Refusal {
+export function sandboxStage(
+  hierarchy: Hierarchy,
+  limit: number,
+  group: boolean,
+): SimulationTarget | Refusal {
   const denied = withoutSystemCalls();
   if (denied !== undefined) return { refused: denied };
   const sandbox = makeSandbox(hierarchy, { prefix: "oomkit-sim", limit, group });
   if ("refused" in sandbox) return sandbox;
-  const stage = { cgroup: sandbox.cgroup, sandbox, limit, limitOwner: sandbox.cgroup.path };
-  if (!group || sandbox.groupKill) return stage;
-  const reason = `cgroup v${hierarchy.dialect.version} has no such file here`;
-  return { ...stage, lacks: { wanted: "memory.oom.group", using: "one kill at a time", reason } };
+  const target = { cgroup: sandbox.cgroup, sandbox, limit, limitOwner: sandbox.cgroup.path };
+  if (!group || sandbox.groupKill) return target;
+  const reason = `cgroup v${hierarchy.version.number} has no such file here`;
+  return {
+    ...target,
+    lacks: { requested: "memory.oom.group", fallback: "one kill at a time", reason },
+  };
 }
 
 /** The own cgroup as it is. Throws {@link OomkitError} where it cannot be seen. */
-export function ownStage(hierarchy: Hierarchy): Stage {
+export function ownStage(hierarchy: Hierarchy): SimulationTarget {
   const denied = withoutSystemCalls();
   if (denied !== undefined) throw new OomkitError(`cannot allocate: ${denied}`);
   const cgroup = ownCgroup(hierarchy);
@@ -59,7 +70,7 @@ export interface Room {
  * told.
  */
 export function roomFor(hierarchy: Hierarchy): Room | undefined {
-  const available = parseMeminfo(peekText("/proc/meminfo") ?? "").available;
+  const available = parseMeminfo(tryReadText("/proc/meminfo") ?? "").available;
   const parent = findParent(hierarchy);
   const left = "refused" in parent ? undefined : readAncestry(parent).headroom;
   if (left !== undefined && (available === undefined || left.bytes < available)) {

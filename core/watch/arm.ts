@@ -4,8 +4,8 @@ import type { Cgroup } from "../cgroup/cgroup.ts";
 import type { Trigger } from "../cgroup/dialect.ts";
 import { EPOLLET, EPOLLIN, EPOLLPRI, type EpollSet } from "../kernel/epoll.ts";
 import { type Fd, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } from "../kernel/fd.ts";
-import { maySpare } from "../kernel/descriptors.ts";
-import { openEventfd, openFd, writeMeanwhile, writeText } from "../kernel/fd.ts";
+import { withinFdBudget } from "../kernel/descriptors.ts";
+import { openEventfd, openFd, writeAsync, writeText } from "../kernel/fd.ts";
 import { addWatch, IN_MODIFY, removeWatch } from "../kernel/inotify.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 
@@ -19,7 +19,7 @@ export interface Armed {
 }
 
 /** Where wakes arrive. Tokens are the watcher's own, one for each eventfd or pressure file. */
-export interface Bench {
+export interface ArmTargets {
   readonly epoll: EpollSet;
   readonly inotify: Fd | undefined;
 }
@@ -28,18 +28,23 @@ export interface Bench {
  * Throws `SystemCallError`: EACCES without the right, EROFS on a read-only mount, ENOENT when the kernel has no such
  * file, EOPNOTSUPP where v1 notifications are refused (PREEMPT_RT) or PSI is off, ENODEV when the cgroup is gone.
  */
-export function arm(cgroup: Cgroup, trigger: Trigger, token: number, bench: Bench): Armed {
+export function arm(
+  cgroup: Cgroup,
+  trigger: Trigger,
+  token: number,
+  armTargets: ArmTargets,
+): Armed {
   if (trigger.kind !== "inotify" && !cgroup.hierarchy.kernel) {
     // A write would be kept as text in a plain file, and never be answered.
     throw new SystemCallError("arm", "ENOTSUP", `${cgroup.dir}/${trigger.file}`);
   }
   switch (trigger.kind) {
     case "eventfd":
-      return armEventfd(cgroup, trigger, token, bench);
+      return armEventfd(cgroup, trigger, token, armTargets);
     case "psi":
-      return armPsi(cgroup, trigger, token, bench);
+      return armPsi(cgroup, trigger, token, armTargets);
     case "inotify":
-      return armInotify(cgroup, trigger, bench);
+      return armInotify(cgroup, trigger, armTargets);
   }
 }
 
@@ -49,19 +54,19 @@ type EventfdTrigger = Extract<Trigger, { kind: "eventfd" }>;
  * Like {@link arm}, but what rings is told once, read or not, and this thread goes on meanwhile: to register a threshold the kernel waits some 15 ms for all CPUs
  * (synchronize_rcu), which many can do at once.
  */
-export async function armMeanwhile(
+export async function armAsync(
   cgroup: Cgroup,
   trigger: EventfdTrigger,
   token: number,
-  { epoll }: Pick<Bench, "epoll">,
+  { epoll }: Pick<ArmTargets, "epoll">,
 ): Promise<Armed> {
-  const fd = openSpared();
+  const fd = openWithinBudget();
   try {
     using file = openFd(`${cgroup.dir}/${trigger.file}`, O_RDONLY);
     using control = openFd(`${cgroup.dir}/cgroup.event_control`, O_WRONLY);
     const text = new TextEncoder().encode(`${fd.number} ${file.number} ${trigger.argument}`);
     // Which error it was is known only to the thread that made the call.
-    if (await writeMeanwhile(control, text) < 0) writeText(control, text);
+    if (await writeAsync(control, text) < 0) writeText(control, text);
     // Nobody reads it: one that rings before, or after, somebody knows whom it means would wake him without end.
     epoll.add(fd, EPOLLIN | EPOLLET, token);
   } catch (error) {
@@ -72,9 +77,9 @@ export async function armMeanwhile(
 }
 
 /** Throws `SystemCallError` (EMFILE) while some are left for what is opened for a moment. */
-function openSpared(): Fd {
+function openWithinBudget(): Fd {
   const fd = openEventfd();
-  if (maySpare(fd, "notification")) return fd;
+  if (withinFdBudget(fd, "notification")) return fd;
   fd.close();
   throw new SystemCallError("eventfd", "EMFILE", fd.path);
 }
@@ -83,9 +88,9 @@ function armEventfd(
   cgroup: Cgroup,
   trigger: EventfdTrigger,
   token: number,
-  { epoll }: Bench,
+  { epoll }: ArmTargets,
 ): Armed {
-  const fd = openSpared();
+  const fd = openWithinBudget();
   try {
     // The kernel needs the control file only while it registers.
     using file = openFd(`${cgroup.dir}/${trigger.file}`, O_RDONLY);
@@ -103,11 +108,11 @@ function armPsi(
   cgroup: Cgroup,
   trigger: Extract<Trigger, { kind: "psi" }>,
   token: number,
-  { epoll }: Bench,
+  { epoll }: ArmTargets,
 ): Armed {
   const { kind, stall, window } = trigger.psi;
   const fd = openFd(`${cgroup.dir}/${trigger.file}`, O_RDWR | O_NONBLOCK);
-  if (!maySpare(fd, "notification")) {
+  if (!withinFdBudget(fd, "notification")) {
     fd.close();
     throw new SystemCallError("open", "EMFILE", fd.path);
   }
@@ -135,7 +140,7 @@ function release(fd: Fd, epoll: EpollSet): () => void {
 function armInotify(
   cgroup: Cgroup,
   trigger: Extract<Trigger, { kind: "inotify" }>,
-  { inotify }: Bench,
+  { inotify }: ArmTargets,
 ): Armed {
   if (inotify === undefined) throw new SystemCallError("inotify_init1", "EMFILE", cgroup.dir);
   const watch = addWatch(inotify, `${cgroup.dir}/${trigger.file}`, IN_MODIFY);

@@ -2,52 +2,64 @@
 
 import { type Cgroup, isThere, openCgroup, parentOf, walk } from "../cgroup/cgroup.ts";
 import { type Hierarchy, pathOf } from "../cgroup/hierarchy.ts";
-import type { DeadChildren } from "./dead_children.ts";
-import type { Member } from "./member.ts";
+import type { RemovedKillCounts } from "./dead_children.ts";
+import type { WatchedCgroup } from "./member.ts";
 import type { WatchOptions } from "./watch.ts";
 
-export interface CensusOptions extends Pick<WatchOptions, "targets" | "recursive"> {
+export interface ReconcilerOptions extends Pick<WatchOptions, "targets" | "recursive"> {
   readonly hierarchy: Hierarchy;
-  readonly members: ReadonlyMap<string, Member>;
-  readonly parents: DeadChildren;
+  readonly watchedCgroups: ReadonlyMap<string, WatchedCgroup>;
+  readonly parents: RemovedKillCounts;
   /** True when `path` is a recursively watched target or lies beneath one. */
   covers(path: string): boolean;
   add(cgroup: Cgroup): void;
-  retire(member: Member): void;
+  markRemoved(watched: WatchedCgroup): void;
   /** One that was covered has come and gone. */
-  haunt(path: string): void;
+  onMissedCgroup(path: string): void;
 }
 
-export interface Census {
+export interface Reconciler {
   /** Something came or went at `dir`, or, without one, perhaps anywhere. */
   take(dir: string | undefined): void;
   /** Retires all that are gone beneath `parent`. */
-  retireGone(parent: Cgroup): void;
+  markAllRemoved(parent: Cgroup): void;
 }
 
-export function createCensus(
-  { targets, recursive, hierarchy, members, parents, covers, add, retire, haunt }: CensusOptions,
-): Census {
-  const retireGone = (parent: Cgroup) => {
-    for (const member of [...members.values()]) {
-      const isBeneath = parent.path === "/" || member.cgroup.path.startsWith(`${parent.path}/`);
-      if (isBeneath && !isThere(member.cgroup)) retire(member);
+export function createReconciler(
+  {
+    targets,
+    recursive,
+    hierarchy,
+    watchedCgroups,
+    parents,
+    covers,
+    add,
+    markRemoved,
+    onMissedCgroup,
+  }: ReconcilerOptions,
+): Reconciler {
+  const markAllRemoved = (parent: Cgroup) => {
+    for (const watched of [...watchedCgroups.values()]) {
+      const isDescendant = parent.path === "/" || watched.cgroup.path.startsWith(`${parent.path}/`);
+      if (isDescendant && !isThere(watched.cgroup)) markRemoved(watched);
     }
   };
 
   /** Who dies beside the targets is nobody's business, and must not be taken for theirs. */
   const ignoreSiblings = (parent: Cgroup | undefined) => {
     if (parent === undefined || covers(parent.path)) return;
-    retireGone(parent);
+    markAllRemoved(parent);
     parents.ignore(parent);
   };
 
   const addAll = (top: Cgroup) => {
-    for (const cgroup of walk(top)) if (!members.has(cgroup.path)) add(cgroup);
+    for (const cgroup of walk(top)) if (!watchedCgroups.has(cgroup.path)) add(cgroup);
   };
 
   const takeAll = () => {
-    for (const member of [...members.values()]) if (!isThere(member.cgroup)) retire(member);
+    for (const watched of [...watchedCgroups.values()]) {
+      if (!isThere(watched.cgroup)) markRemoved(watched);
+    }
     const above = targets.flatMap((target) => parentOf(target) ?? []);
     new Map(above.map((parent) => [parent.path, parent])).forEach(ignoreSiblings);
     if (!recursive) return;
@@ -61,14 +73,14 @@ export function createCensus(
     take(dir) {
       const path = dir === undefined ? undefined : pathOf(hierarchy, dir);
       if (path === undefined) return takeAll();
-      const member = members.get(path);
-      if (member && !isThere(member.cgroup)) retire(member);
+      const watched = watchedCgroups.get(path);
+      if (watched && !isThere(watched.cgroup)) markRemoved(watched);
       const cgroup = openCgroup(hierarchy, path);
       if (cgroup && covers(path)) addAll(cgroup);
-      if (cgroup || member) return;
-      if (covers(path)) haunt(path);
+      if (cgroup || watched) return;
+      if (covers(path)) onMissedCgroup(path);
       else ignoreSiblings(openCgroup(hierarchy, path.slice(0, path.lastIndexOf("/")) || "/"));
     },
-    retireGone,
+    markAllRemoved,
   };
 }

@@ -7,31 +7,31 @@
 import { type Cgroup, childrenOf, readCounters } from "../cgroup/cgroup.ts";
 import type { BothCounters } from "./member.ts";
 
-export interface Pool {
+export interface RemovedChildrenKills {
   /** Kills that no counter has shown and nobody has told; negative while a kill was told before its cgroup was read. */
-  untold(): bigint;
+  unreported(): bigint;
   /** So many of them are told. */
   take(kills: bigint): void;
 }
 
 /** What is gone, as far as it is accounted for. */
-export interface Gone {
+export interface RemovedChild {
   readonly cgroup: Cgroup;
-  readonly pool: Pool;
-  readonly wide: boolean;
+  readonly removedKills: RemovedChildrenKills;
+  readonly countsSubtree: boolean;
   readonly last: BothCounters;
   /** Told ahead of the counter. */
   readonly ahead: bigint;
 }
 
-export interface DeadChildren {
+export interface RemovedKillCounts {
   /**
    * To be called before a child of `parent` may be removed. `undefined` where no parent can tell: on v1, and at the root.
    * @param isNew made while it was being watched, so that nothing is known of its dead children yet.
    */
-  expect(parent: Cgroup | undefined, isNew?: boolean): Pool | undefined;
+  expect(parent: Cgroup | undefined, isNew?: boolean): RemovedChildrenKills | undefined;
   /** A watched child is gone: what was read of it, and what was told ahead of its counter, is no secret. */
-  gone(child: Gone): void;
+  gone(child: RemovedChild): void;
   /** A child of `parent` that nobody watches is gone, while all that are watched are there. */
   ignore(parent: Cgroup | undefined): void;
   /** `kills` were told in `path`, of which nothing is read yet; negative when that is made up for. */
@@ -43,7 +43,7 @@ export interface DeadChildren {
   settle(notice: (parent: Cgroup) => void): void;
 }
 
-interface Account extends Pool {
+interface Account extends RemovedChildrenKills {
   readonly parent: Cgroup;
   /** The parent's count when the watch began: as long as it stands still, nobody can have been killed unseen. */
   readonly quiet: bigint;
@@ -53,18 +53,19 @@ interface Account extends Pool {
   read: bigint;
   balance: bigint;
   /** Who goes on with it when the parent is gone as well. */
-  heir?: Account;
+  successor?: Account;
 }
 
-export function createDeadChildren(): DeadChildren {
+export function createRemovedKillCounts(): RemovedKillCounts {
   const accounts = new Map<string, Account>();
   const byPath = new Map<string, Account>();
   const unsettled = new Set<Account>();
   const key = (parent: Cgroup) => `${parent.inode} ${parent.path}`;
-  const current = (account: Account): Account => account.heir ? current(account.heir) : account;
-  const bequeath = (account: Account, heir: Account) => {
-    heir.balance += account.balance - account.read;
-    account.heir = heir;
+  const current = (account: Account): Account =>
+    account.successor ? current(account.successor) : account;
+  const transferTo = (account: Account, successor: Account) => {
+    successor.balance += account.balance - account.read;
+    account.successor = successor;
     unsettled.delete(account);
     accounts.delete(key(account.parent));
     if (byPath.get(account.parent.path) === account) byPath.delete(account.parent.path);
@@ -72,7 +73,7 @@ export function createDeadChildren(): DeadChildren {
   /** False when the parent could not be read. */
   const settle = (account: Account): boolean => {
     const isQuiet = readCounters(account.parent)?.subtree.oomKill === account.quiet;
-    const dead = isQuiet ? account.dead + account.read : inDeadChildren(account.parent);
+    const dead = isQuiet ? account.dead + account.read : inRemovedChildren(account.parent);
     if (dead === undefined) return false;
     account.balance += dead - account.dead - account.read;
     account.dead = dead;
@@ -86,7 +87,7 @@ export function createDeadChildren(): DeadChildren {
       const known = accounts.get(key(parent));
       if (known) return known;
       const quiet = isNew ? 0n : readCounters(parent)?.subtree.oomKill;
-      const dead = inDeadChildren(parent);
+      const dead = inRemovedChildren(parent);
       if (dead === undefined || quiet === undefined) return undefined;
       const account: Account = {
         parent,
@@ -94,7 +95,7 @@ export function createDeadChildren(): DeadChildren {
         dead: isNew ? 0n : dead,
         read: 0n,
         balance: 0n,
-        untold: () => current(account).balance,
+        unreported: () => current(account).balance,
         take: (kills) => void (current(account).balance -= kills),
       };
       accounts.set(key(parent), account);
@@ -102,21 +103,21 @@ export function createDeadChildren(): DeadChildren {
       return account;
     },
 
-    gone({ cgroup, pool, wide, last, ahead }) {
-      const account = current(pool as Account);
-      const own = wide ? undefined : accounts.get(key(cgroup));
+    gone({ cgroup, removedKills, countsSubtree, last, ahead }) {
+      const account = current(removedKills as Account);
+      const own = countsSubtree ? undefined : accounts.get(key(cgroup));
       account.balance -= ahead;
       account.read += own && last.local.oomKill !== undefined
         ? last.local.oomKill + own.dead
         : last.subtree.oomKill ?? 0n;
-      if (own) bequeath(own, account);
+      if (own) transferTo(own, account);
       unsettled.add(account);
     },
 
     ignore(parent) {
       const account = parent && accounts.get(key(parent));
       const dead = account && account.read === 0n && !unsettled.has(account)
-        ? inDeadChildren(account.parent)
+        ? inRemovedChildren(account.parent)
         : undefined;
       if (dead !== undefined) account!.dead = dead;
     },
@@ -133,14 +134,16 @@ export function createDeadChildren(): DeadChildren {
     },
 
     settle(notice) {
-      const unread: Account[] = [];
+      const killsBeforeRemoval: Account[] = [];
       // What is noticed becomes unsettled again, and is settled in the next turn.
       for (let [account] = unsettled; account; [account] = unsettled) {
         unsettled.delete(account);
         if (settle(account)) notice(account.parent);
-        else unread.push(account);
+        else killsBeforeRemoval.push(account);
       }
-      for (const account of unread) if (account.heir === undefined) unsettled.add(account);
+      for (const account of killsBeforeRemoval) {
+        if (account.successor === undefined) unsettled.add(account);
+      }
     },
   };
 }
@@ -148,7 +151,7 @@ export function createDeadChildren(): DeadChildren {
 /** Counters are read one after another; a kill in between would shift the sum, so the parent must stand still. */
 const TRIES = 5;
 
-function inDeadChildren(parent: Cgroup): bigint | undefined {
+function inRemovedChildren(parent: Cgroup): bigint | undefined {
   for (let tries = 0; tries < TRIES; tries++) {
     const before = readCounters(parent);
     const total = before?.subtree.oomKill;

@@ -1,7 +1,7 @@
 /** /dev/kmsg from now on: kernel, Documentation/ABI/testing/dev-kmsg. */
 
 import type { Hierarchy } from "../cgroup/hierarchy.ts";
-import { whereaboutsOf } from "../cgroup/whereabouts.ts";
+import { cgroupOfKilled } from "../cgroup/whereabouts.ts";
 import { type Fd, O_NONBLOCK, O_RDONLY, openFd, readInto, seekToEnd } from "../kernel/fd.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { joinContinuation, type KmsgRecord, parseKmsgRecord } from "../parse/kmsg.ts";
@@ -42,7 +42,7 @@ export function openKernelLog(hierarchy: Hierarchy): KernelLog {
   };
 
   const placed = (kill: LoggedKill): LoggedKill => {
-    const cgroup = kill.cgroup ?? whereaboutsOf(kill.victim.pid, kill.victim.comm, hierarchy);
+    const cgroup = kill.cgroup ?? cgroupOfKilled(kill.victim.pid, kill.victim.comm, hierarchy);
     return cgroup === undefined ? kill : { ...kill, cgroup };
   };
 

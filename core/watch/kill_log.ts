@@ -2,10 +2,10 @@
 
 import { lossyName } from "../names.ts";
 import { type OomMessage, parseOomMessage } from "../parse/oom_message.ts";
-import type { Victim } from "../report/event.ts";
+import type { KernelVictim } from "../report/event.ts";
 
 export interface LoggedKill {
-  readonly victim: Victim;
+  readonly victim: KernelVictim;
   /** The victim's cgroup; absent when the kernel left it out: it writes that line at most 10 times in 5 s. */
   readonly cgroup?: string;
   /** The cgroup whose limit was hit. */

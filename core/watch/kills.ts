@@ -4,13 +4,13 @@
  */
 
 import type { LoggedKill } from "./kill_log.ts";
-import { type Member, notePids } from "./member.ts";
+import { rememberPids, type WatchedCgroup } from "./member.ts";
 
-export interface Told {
+export interface MatchedKill {
   /** The victim's cgroup. */
   readonly cgroup: string;
   /** The watched cgroup that it is counted for; absent when it was made and killed before it could be armed. */
-  readonly member?: Member;
+  readonly watched?: WatchedCgroup;
   readonly kill?: LoggedKill;
   /** True when the counter was gone before it could be read, and no log names the victim. */
   readonly inferred: boolean;
@@ -25,31 +25,31 @@ export const LOG_GRACE_MS = 250;
 /** A kill without a cgroup waits this long for those that can be told for certain, before it gets what they leave. */
 const ELIMINATE_MS = 30;
 
-export interface Kills {
+export interface KillMatcher {
   /** The kernel log told of a kill. */
   logged(kill: LoggedKill, now: number): void;
   /** A counter rose; its kills were logged no earlier than `from`. */
-  counted(member: Member, kills: bigint, now: number, from: number): void;
+  counted(watched: WatchedCgroup, kills: bigint, now: number, from: number): void;
   /** It is watched now: what was told of it before is not told again. */
-  adopt(member: Member): void;
+  startWatching(watched: WatchedCgroup): void;
   /** A kill in a removed cgroup is known only because nothing else accounts for it. */
-  infer(member: Member, now: number): void;
+  reportInferred(watched: WatchedCgroup, now: number): void;
   /** Tells what can be told; returns when to look again, `Infinity` when nothing is open. */
   settle(now: number): number;
   /** Whether a logged kill waits for its cgroup. */
   waiting(): boolean;
 }
 
-export interface KillsOptions {
+export interface KillMatcherOptions {
   /** Living and lately removed. */
-  members(): Iterable<Member>;
+  watchedCgroups(): Iterable<WatchedCgroup>;
   /** True when `path` lies beneath a recursively watched target. */
   covers(path: string): boolean;
   /** So many kills were told in a cgroup that is not watched (yet); negative when it is now. */
   ahead(cgroup: string, kills: bigint): void;
   /** Whether the kernel log is being read, and so worth waiting for. */
   readonly hasLog: boolean;
-  tell(told: Told): void;
+  emitEvent(told: MatchedKill): void;
 }
 
 /** Cgroups that vanish before they are armed never claim their kills. */
@@ -61,71 +61,73 @@ interface Open {
   readonly at: number;
 }
 
-export function createKills(
-  { members, covers, ahead, hasLog, tell }: KillsOptions,
-): Kills {
+export function createKillMatcher(
+  { watchedCgroups, covers, ahead, hasLog, emitEvent }: KillMatcherOptions,
+): KillMatcher {
   let open: Open[] = [];
   /** While these are being placed. */
   let unplaced: Open[] = [];
   /** Those with kills that are counted but not told, and perhaps some that were: nearly always nobody among thousands. */
-  let indebted = new Set<Member>();
+  let withPendingKills = new Set<WatchedCgroup>();
   /** Kills told in cgroups that were not armed yet: their counters will show them once more. */
   const early = new Map<string, bigint>();
 
   /** An OOM is notified at the victim's cgroup and at its ancestors; one kill explains them all. */
-  const explain = (cgroup: string, own: Member, now: number) => {
-    if (own.suspected > 0 || !own.doubtful) own.suspected -= 1;
-    else own.doubtful = false;
+  const clearSuspicion = (cgroup: string, own: WatchedCgroup, now: number) => {
+    if (own.suspectedKills > 0 || !own.maybeKilled) own.suspectedKills -= 1;
+    else own.maybeKilled = false;
     own.lastOomAt = now;
-    for (const member of members()) {
-      if (member === own || !isBeneath(cgroup, member.cgroup.path)) continue;
-      if (member.suspected > 0) member.suspected -= 1;
+    for (const watched of watchedCgroups()) {
+      if (watched === own || !isDescendant(cgroup, watched.cgroup.path)) continue;
+      if (watched.suspectedKills > 0) watched.suspectedKills -= 1;
     }
   };
 
   /** It is told once, though each watched cgroup around it counts it, too. */
-  const balance = (cgroup: string, own: Member) => {
-    for (const member of members()) {
-      const isAround = member.wide && countsSubtree(member) &&
-        isBeneath(cgroup, member.cgroup.path);
+  const creditAncestors = (cgroup: string, own: WatchedCgroup) => {
+    for (const watched of watchedCgroups()) {
+      const isAround = watched.countsSubtree && hasSubtreeCounter(watched) &&
+        isDescendant(cgroup, watched.cgroup.path);
       // v1 counts a kill in the victim's own cgroup only.
-      if (member === own ? isAround || cgroup === member.cgroup.path : isAround) account(member);
+      if (watched === own ? isAround || cgroup === watched.cgroup.path : isAround) account(watched);
     }
   };
 
-  const settleMember = (member: Member, { kill, at }: Open, now: number) => {
-    if (at < member.since) return;
-    const cgroup = kill.cgroup ?? member.cgroup.path;
-    explain(cgroup, member, now);
-    balance(cgroup, member);
-    if (kill.again) member.repeated += 1;
-    else tell({ cgroup, member, kill, inferred: false });
+  const settleMember = (watched: WatchedCgroup, { kill, at }: Open, now: number) => {
+    if (at < watched.since) return;
+    const cgroup = kill.cgroup ?? watched.cgroup.path;
+    clearSuspicion(cgroup, watched, now);
+    creditAncestors(cgroup, watched);
+    if (kill.again) watched.repeated += 1;
+    else emitEvent({ cgroup, watched, kill, inferred: false });
   };
 
   /** The member that is known to have had the victim in it. */
-  const home = ({ kill }: Open, now: number): Member | undefined => {
-    const isHome = (m: Member) => m.pids.has(kill.victim.pid);
-    const known = [...members()].find(isHome);
+  const cgroupOfKill = ({ kill }: Open, now: number): WatchedCgroup | undefined => {
+    const isHome = (m: WatchedCgroup) => m.pids.has(kill.victim.pid);
+    const known = [...watchedCgroups()].find(isHome);
     if (known) return known;
-    const near = [...members()].filter((m) => m.goneAt === undefined && isSuspicious(m));
-    for (const member of near) notePids(member, now);
+    const near = [...watchedCgroups()].filter((m) => m.goneAt === undefined && isSuspicious(m));
+    for (const watched of near) rememberPids(watched, now);
     return near.find(isHome);
   };
 
   /** The member that the victim was in, by the time at which it can have been killed. */
-  const suspect = (logged: Open, now: number): Member | undefined => {
+  const suspect = (logged: Open, now: number): WatchedCgroup | undefined => {
     const { kill, at } = logged;
-    const since = (m: Member, at: number) => Math.abs((m.goneAt ?? m.dueSince) - at);
-    const isNearest = (m: Member) =>
+    const since = (m: WatchedCgroup, at: number) => Math.abs((m.goneAt ?? m.pendingSince) - at);
+    const isNearest = (m: WatchedCgroup) =>
       !unplaced.some((o) => o !== logged && !o.kill.cgroup && since(m, o.at) < since(m, at));
-    const fits = (m: Member) => {
+    const fits = (m: WatchedCgroup) => {
       // A counter that rose just now has its own line on the way.
-      const isSettled = now - m.dueSince >= ELIMINATE_MS / 2;
-      if (m.due > 0n) return kill.group || (at >= m.dueFrom && isSettled && isNearest(m));
+      const isSettled = now - m.pendingSince >= ELIMINATE_MS / 2;
+      if (m.pendingKills > 0n) {
+        return kill.group || (at >= m.pendingFrom && isSettled && isNearest(m));
+      }
       return isSuspicious(m) && m.goneAt !== undefined && at >= m.readAt && at <= m.goneAt;
     };
-    return [...members()]
-      .filter((m) => kill.group === undefined || isBeneath(m.cgroup.path, kill.group))
+    return [...watchedCgroups()]
+      .filter((m) => kill.group === undefined || isDescendant(m.cgroup.path, kill.group))
       .filter(fits)
       .toSorted((a, b) => evidence(b) - evidence(a) || since(a, at) - since(b, at))[0];
   };
@@ -135,10 +137,10 @@ export function createKills(
    * the same time a parent's counter may have laid one's kill at another's door, so that the one without a victim comes
    * first.
    */
-  const leftOver = ({ at }: Open): Member | undefined => {
-    const gone = [...members()].filter((m) => m.goneAt !== undefined);
-    const blamed = gone.find((m) => m.suspected > 0 || (m.doubtful && m.victims === 0));
-    if (blamed === undefined || !countsSubtree(blamed)) return blamed;
+  const leftOver = ({ at }: Open): WatchedCgroup | undefined => {
+    const gone = [...watchedCgroups()].filter((m) => m.goneAt !== undefined);
+    const blamed = gone.find((m) => m.suspectedKills > 0 || (m.maybeKilled && m.victims === 0));
+    if (blamed === undefined || !hasSubtreeCounter(blamed)) return blamed;
     return gone.filter((m) => m.victims === 0 && at <= m.goneAt!)
       .toSorted((a, b) => a.goneAt! - b.goneAt!)[0] ?? blamed;
   };
@@ -148,44 +150,44 @@ export function createKills(
     const { kill, at } = logged;
     if (kill.cgroup === undefined) {
       const waited = now - at;
-      const member = home(logged, now) ??
+      const watched = cgroupOfKill(logged, now) ??
         (waited >= ELIMINATE_MS ? suspect(logged, now) : undefined) ??
         (waited >= LOG_GRACE_MS / 2 ? leftOver(logged) : undefined);
-      if (member) settleMember(member, logged, now);
-      return member !== undefined;
+      if (watched) settleMember(watched, logged, now);
+      return watched !== undefined;
     }
-    const member = closest([...members()], kill.cgroup);
-    if (member) settleMember(member, logged, now);
+    const watched = closest([...watchedCgroups()], kill.cgroup);
+    if (watched) settleMember(watched, logged, now);
     else if (covers(kill.cgroup)) {
       if (early.size > EARLY_MAX) early.clear();
       early.set(kill.cgroup, (early.get(kill.cgroup) ?? 0n) + 1n);
       ahead(kill.cgroup, 1n);
-      if (!kill.again) tell({ cgroup: kill.cgroup, kill, inferred: false });
+      if (!kill.again) emitEvent({ cgroup: kill.cgroup, kill, inferred: false });
     }
     return true;
   };
 
   return {
     logged: (kill, now) => void open.push({ kill, at: now }),
-    adopt(member) {
-      const { path } = member.cgroup;
+    startWatching(watched) {
+      const { path } = watched.cgroup;
       const known = early.get(path);
       if (known === undefined) return;
       early.delete(path);
       ahead(path, -known);
-      member.due -= known;
+      watched.pendingKills -= known;
     },
-    infer(member, now) {
-      const cgroup = member.cgroup.path;
-      explain(cgroup, member, now);
-      balance(cgroup, member);
-      tell({ cgroup, member, inferred: true });
+    reportInferred(watched, now) {
+      const cgroup = watched.cgroup.path;
+      clearSuspicion(cgroup, watched, now);
+      creditAncestors(cgroup, watched);
+      emitEvent({ cgroup, watched, inferred: true });
     },
-    counted(member, kills, now, from) {
-      if (member.due <= 0n) member.dueFrom = from;
-      member.due += kills;
-      if (member.due > 0n) member.dueSince = now;
-      indebted.add(member);
+    counted(watched, kills, now, from) {
+      if (watched.pendingKills <= 0n) watched.pendingFrom = from;
+      watched.pendingKills += kills;
+      if (watched.pendingKills > 0n) watched.pendingSince = now;
+      withPendingKills.add(watched);
     },
     settle(now) {
       // Telling one kill can lead to reading the next from the log.
@@ -199,31 +201,35 @@ export function createKills(
       const wait = ({ at }: Open) =>
         at + ([ELIMINATE_MS, LOG_GRACE_MS / 2].find((ms) => now - at < ms) ?? LOG_GRACE_MS);
       let next = open.reduce((soonest, o) => Math.min(soonest, wait(o)), Infinity);
-      if (indebted.size === 0) return next;
-      const all = [...members()];
-      indebted = new Set(all.filter(({ due }) => due > 0n));
-      const innermostFirst = [...indebted].toSorted((a, b) =>
+      if (withPendingKills.size === 0) return next;
+      const all = [...watchedCgroups()];
+      withPendingKills = new Set(all.filter(({ pendingKills }) => pendingKills > 0n));
+      const innermostFirst = [...withPendingKills].toSorted((a, b) =>
         b.cgroup.path.length - a.cgroup.path.length
       );
-      for (const member of innermostFirst) {
-        const cgroup = member.cgroup.path;
-        const beneath = member.wide
-          ? all.filter((other) => other !== member && isBeneath(other.cgroup.path, cgroup))
+      for (const watched of innermostFirst) {
+        const cgroup = watched.cgroup.path;
+        const beneath = watched.countsSubtree
+          ? all.filter((other) => other !== watched && isDescendant(other.cgroup.path, cgroup))
           : [];
         const isAround = beneath.length > 0;
         // What they still wait with is in its own count as well, and theirs to tell.
-        const claimed = countsSubtree(member)
-          ? beneath.reduce((sum, { due }) => due > 0n ? sum + due : sum, 0n)
+        const claimed = hasSubtreeCounter(watched)
+          ? beneath.reduce(
+            (sum, { pendingKills }) => pendingKills > 0n ? sum + pendingKills : sum,
+            0n,
+          )
           : 0n;
-        const until = member.dueSince + (hasLog || isAround ? LOG_GRACE_MS : 0);
+        const until = watched.pendingSince + (hasLog || isAround ? LOG_GRACE_MS : 0);
         if (now < until) next = Math.min(next, until);
-        while (now >= until && member.due > claimed) {
+        while (now >= until && watched.pendingKills > claimed) {
           // The log told more in removed siblings than there were: this one was taken for one of them.
-          const isTold = member.pool !== undefined && member.pool.untold() < 0n;
-          if (isTold) member.pool!.take(-1n);
-          explain(cgroup, member, now);
-          balance(cgroup, member);
-          if (!isTold) tell({ cgroup, member, inferred: false });
+          const isTold = watched.removedKills !== undefined &&
+            watched.removedKills.unreported() < 0n;
+          if (isTold) watched.removedKills!.take(-1n);
+          clearSuspicion(cgroup, watched, now);
+          creditAncestors(cgroup, watched);
+          if (!isTold) emitEvent({ cgroup, watched, inferred: false });
         }
       }
       return next;
@@ -233,37 +239,42 @@ export function createKills(
 }
 
 /** A counter is proof, a notified OOM a sign, and a doubt only a doubt. */
-const evidence = (m: Member) => m.due > 0n ? 2 : m.suspected > 0 ? 1 : 0;
+const evidence = (m: WatchedCgroup) => m.pendingKills > 0n ? 2 : m.suspectedKills > 0 ? 1 : 0;
 
 /** Of a removed v2 cgroup the parent knows better. */
-const isSuspicious = (m: Member) =>
-  m.due > 0n || (m.goneAt !== undefined && m.pool ? m.pool.untold() > 0n : hasSigns(m));
+const isSuspicious = (m: WatchedCgroup) =>
+  m.pendingKills > 0n ||
+  (m.goneAt !== undefined && m.removedKills ? m.removedKills.unreported() > 0n : hasSigns(m));
 
-const hasSigns = (m: Member) => m.suspected > 0 || m.doubtful;
+const hasSigns = (m: WatchedCgroup) => m.suspectedKills > 0 || m.maybeKilled;
 
 /** One of its kills is told. */
-function account(member: Member): void {
-  if (member.goneAt !== undefined && member.due <= 0n) member.unread += 1n;
-  if (member.goneAt !== undefined && member.due <= 0n && member.pool) member.pool.take(1n);
-  else member.due -= 1n;
+function account(watched: WatchedCgroup): void {
+  if (watched.goneAt !== undefined && watched.pendingKills <= 0n) watched.killsBeforeRemoval += 1n;
+  if (watched.goneAt !== undefined && watched.pendingKills <= 0n && watched.removedKills) {
+    watched.removedKills.take(1n);
+  } else watched.pendingKills -= 1n;
 }
 
-const countsSubtree = (member: Member) => member.last.subtree.oomKill !== undefined;
+const hasSubtreeCounter = (watched: WatchedCgroup) => watched.last.subtree.oomKill !== undefined;
 
-const isBeneath = (path: string, ancestor: string) =>
+const isDescendant = (path: string, ancestor: string) =>
   path === ancestor || ancestor === "/" || path.startsWith(`${ancestor}/`);
 
 /**
  * The watched cgroup that a victim's cgroup belongs to. A removed one with something open goes before a living one of
  * the same name, and of targets that contain it the innermost counts.
  */
-function closest(members: readonly Member[], path: string): Member | undefined {
-  const exact = members.filter((m) => m.cgroup.path === path);
+function closest(
+  watchedCgroups: readonly WatchedCgroup[],
+  path: string,
+): WatchedCgroup | undefined {
+  const exact = watchedCgroups.filter((m) => m.cgroup.path === path);
   if (exact.length > 0) {
     return exact.find((m) => m.goneAt !== undefined && isSuspicious(m)) ??
       exact.find((m) => m.goneAt === undefined) ?? exact[0];
   }
-  return members
-    .filter((m) => m.wide && isBeneath(path, m.cgroup.path))
+  return watchedCgroups
+    .filter((m) => m.countsSubtree && isDescendant(path, m.cgroup.path))
     .toSorted((a, b) => b.cgroup.path.length - a.cgroup.path.length)[0];
 }

@@ -1,14 +1,14 @@
 /** One watched cgroup: what was last seen of it, what is armed, and what has still to be told. */
 
 import { readEffectiveLimit } from "../cgroup/ancestry.ts";
-import { type Cgroup, readOutline } from "../cgroup/cgroup.ts";
+import { type Cgroup, readSummary } from "../cgroup/cgroup.ts";
 import { pidsOf } from "../cgroup/processes.ts";
-import { type ControlFile, openSpared } from "../kernel/kept_file.ts";
+import { type ControlFile, openWithinBudget } from "../kernel/kept_file.ts";
 import type { EffectiveLimit } from "../policy/limits.ts";
 import type { Source } from "../report/event.ts";
 import type { Counters } from "../snapshot.ts";
 import type { Armed } from "./arm.ts";
-import type { Pool } from "./dead_children.ts";
+import type { RemovedChildrenKills } from "./dead_children.ts";
 
 /** Of this cgroup alone, and of everything beneath it. */
 export interface BothCounters {
@@ -21,14 +21,14 @@ export interface Threshold {
   above: boolean;
 }
 
-export interface Member {
+export interface WatchedCgroup {
   readonly cgroup: Cgroup;
   /** Named by the user, not found beneath one that was. */
   readonly isTarget: boolean;
   /** Its kills are those of its whole subtree, since nobody watches the cgroups beneath it. */
-  readonly wide: boolean;
+  readonly countsSubtree: boolean;
   /** v2: where its kills are accounted for once it is gone. */
-  readonly pool?: Pool;
+  readonly removedKills?: RemovedChildrenKills;
   /** As the watch began; all zero for a cgroup that was made later. */
   readonly first: BothCounters;
   last: BothCounters;
@@ -47,22 +47,22 @@ export interface Member {
   /** How it is notified of OOMs; `poll` where it is not. */
   source: Source;
   /** Milliseconds of the watch's clock; `Infinity` when nothing is to be done but wait. */
-  nextLook: number;
+  nextPollAt: number;
   /** The same for usage alone, where thresholds are polled. */
-  nextGlance: number;
+  nextUsagePollAt: number;
   /** When `max` and `high` were last told: a thrashing cgroup raises them hundreds of times a second. */
-  toldAt: number;
-  toldMax: bigint | undefined;
-  toldHigh: bigint | undefined;
+  reportedAt: number;
+  reportedMax: bigint | undefined;
+  reportedHigh: bigint | undefined;
   /** Kills logged before this are in the counters that it began with; `-Infinity` for a cgroup that was made later. */
   readonly since: number;
   /** When the counters were last read; nothing was killed unseen before. */
   readAt: number;
   /** Kills counted but not told; negative when the kernel log was ahead of the counter. */
-  due: bigint;
-  dueSince: number;
+  pendingKills: bigint;
+  pendingSince: number;
   /** The earliest that those kills can have been logged. */
-  dueFrom: number;
+  pendingFrom: number;
   /** `oom_kill` events told. */
   victims: number;
   /** How often the kernel log named one of those once more. */
@@ -71,9 +71,9 @@ export interface Member {
    * Signs of kills that no counter has shown yet, which a removal would take with it; negative when kills were told
    * before the OOM behind them was notified.
    */
-  suspected: number;
+  suspectedKills: number;
   /** It is gone, and what was left of its notifications may have been the removal or one more OOM. */
-  doubtful: boolean;
+  maybeKilled: boolean;
   /**
    * Its processes as seen when it last came near a kill, and when that was: they are listed until they have given up their
    * memory.
@@ -82,19 +82,22 @@ export interface Member {
   /** v1: notifications of the OOM eventfd; the removal is one of them. */
   notified: number;
   /** v1: those told as `oom`. */
-  oomsTold: number;
+  reportedOoms: number;
   /** When an OOM or a kill was last heard of. */
   lastOomAt: number;
   /** Kills told of it that it took along before its counter could be read. */
-  unread: bigint;
+  killsBeforeRemoval: bigint;
   /** When it was found to be gone. */
   goneAt: number | undefined;
 }
 
 /** The counters that count for a member's events. */
-export function counting(member: Pick<Member, "wide" | "cgroup">, both: BothCounters): Counters {
+export function counting(
+  watched: Pick<WatchedCgroup, "countsSubtree" | "cgroup">,
+  both: BothCounters,
+): Counters {
   const hasSubtree = both.subtree.oomKill !== undefined;
-  return hasSubtree && (member.wide || both.local.oomKill === undefined)
+  return hasSubtree && (watched.countsSubtree || both.local.oomKill === undefined)
     ? both.subtree
     : both.local;
 }
@@ -118,20 +121,20 @@ const zeroed = ({ local, subtree }: BothCounters): BothCounters => {
 
 interface Origin {
   readonly isTarget: boolean;
-  readonly wide: boolean;
+  readonly countsSubtree: boolean;
   /** Made after the watch began, so that all it has counted is news. */
   readonly isNew: boolean;
-  readonly pool: Pool | undefined;
+  readonly removedKills: RemovedChildrenKills | undefined;
 }
 
 /** Reads a cgroup for the first time; `undefined` when it is gone. */
-export function createMember(cgroup: Cgroup, origin: Origin): Member | undefined {
+export function createWatchedCgroup(cgroup: Cgroup, origin: Origin): WatchedCgroup | undefined {
   const since = origin.isNew ? -Infinity : performance.now();
-  const snapshot = readOutline(cgroup);
+  const snapshot = readSummary(cgroup);
   if (snapshot === undefined) return undefined;
   const now: BothCounters = { local: snapshot.local, subtree: snapshot.subtree };
   return {
-    ...blankMember(cgroup, origin, origin.isNew ? zeroed(now) : now),
+    ...blankWatchedCgroup(cgroup, origin, origin.isNew ? zeroed(now) : now),
     since,
     limit: snapshot.limits.max,
     effective: readEffectiveLimit(cgroup),
@@ -141,22 +144,25 @@ export function createMember(cgroup: Cgroup, origin: Origin): Member | undefined
 }
 
 /** A cgroup that came and went before anything of it could be read. */
-export function createGhost(cgroup: Cgroup, pool: Pool | undefined): Member {
-  const origin = { isTarget: false, wide: false, isNew: true, pool };
-  return blankMember(cgroup, origin, { local: {}, subtree: {} });
+export function createMissedCgroup(
+  cgroup: Cgroup,
+  removedKills: RemovedChildrenKills | undefined,
+): WatchedCgroup {
+  const origin = { isTarget: false, countsSubtree: false, isNew: true, removedKills };
+  return blankWatchedCgroup(cgroup, origin, { local: {}, subtree: {} });
 }
 
-function blankMember(
+function blankWatchedCgroup(
   cgroup: Cgroup,
-  { isTarget, wide, pool }: Origin,
+  { isTarget, countsSubtree, removedKills }: Origin,
   first: BothCounters,
-): Member {
-  const mine = counting({ wide, cgroup }, first);
+): WatchedCgroup {
+  const mine = counting({ countsSubtree, cgroup }, first);
   return {
     cgroup,
     isTarget,
-    wide,
-    ...(pool && { pool }),
+    countsSubtree,
+    ...(removedKills && { removedKills }),
     first,
     last: first,
     known: first,
@@ -168,61 +174,64 @@ function blankMember(
     armed: [],
     usageReadAt: -Infinity,
     source: "poll",
-    nextLook: Infinity,
-    nextGlance: Infinity,
-    toldAt: -Infinity,
-    toldMax: mine.max,
-    toldHigh: mine.high,
+    nextPollAt: Infinity,
+    nextUsagePollAt: Infinity,
+    reportedAt: -Infinity,
+    reportedMax: mine.max,
+    reportedHigh: mine.high,
     since: -Infinity,
     readAt: -Infinity,
-    due: 0n,
-    dueSince: Infinity,
-    dueFrom: -Infinity,
+    pendingKills: 0n,
+    pendingSince: Infinity,
+    pendingFrom: -Infinity,
     victims: 0,
     repeated: 0,
-    suspected: 0,
-    doubtful: false,
+    suspectedKills: 0,
+    maybeKilled: false,
     pids: new Map(),
     notified: 0,
-    oomsTold: 0,
+    reportedOoms: 0,
     lastOomAt: -Infinity,
-    unread: 0n,
+    killsBeforeRemoval: 0n,
     goneAt: undefined,
   };
 }
 
 /** Thresholds in bytes and percent of the effective limit, ascending; a percentage of no limit is none. */
 export function thresholdsOf(
-  wanted: readonly ({ readonly bytes: number } | { readonly percent: number })[],
+  requested: readonly ({ readonly bytes: number } | { readonly percent: number })[],
   limit: number,
 ): number[] {
-  const bytes = wanted.map((t) => "bytes" in t ? t.bytes : Math.floor(limit * t.percent / 100));
+  const bytes = requested.map((t) => "bytes" in t ? t.bytes : Math.floor(limit * t.percent / 100));
   return [...new Set(bytes.filter(Number.isFinite))].sort((a, b) => a - b);
 }
 
 /** For polling; it stays open where descriptors are to spare. */
-export function keepUsageFile(member: Member): void {
-  const { dir, hierarchy } = member.cgroup;
-  member.usageFile ??= openSpared(`${dir}/${hierarchy.dialect.usageFile}`);
+export function keepUsageFile(watched: WatchedCgroup): void {
+  const { dir, hierarchy } = watched.cgroup;
+  watched.usageFile ??= openWithinBudget(`${dir}/${hierarchy.version.usageFile}`);
 }
 
-export function disarm(member: Member): void {
-  for (const armed of member.armed) armed.disarm();
-  member.armed = [];
-  member.usageFile?.close();
-  delete member.usageFile;
+export function disarm(watched: WatchedCgroup): void {
+  for (const armed of watched.armed) armed.disarm();
+  watched.armed = [];
+  watched.usageFile?.close();
+  delete watched.usageFile;
 }
 
 /** A kill is logged within milliseconds of the OOM, and its line is waited for no longer than a quarter of a second. */
 const NOTED_MS = 10_000;
 
 /** Remembers who is in it now. Whoever was seen long ago is gone, or will be seen again: in time his pid is another's. */
-export function notePids({ cgroup, pids }: Pick<Member, "cgroup" | "pids">, now: number): void {
+export function rememberPids(
+  { cgroup, pids }: Pick<WatchedCgroup, "cgroup" | "pids">,
+  now: number,
+): void {
   for (const [pid, at] of pids) if (now - at > NOTED_MS) pids.delete(pid);
   for (const pid of pidsOf(cgroup) ?? []) pids.set(pid, now);
 }
 /** Targets come first, so that a thousand members are not gone through. */
-export function hasTarget(members: Iterable<Member>): boolean {
-  for (const { isTarget } of members) if (isTarget) return true;
+export function hasTarget(watchedCgroups: Iterable<WatchedCgroup>): boolean {
+  for (const { isTarget } of watchedCgroups) if (isTarget) return true;
   return false;
 }

@@ -1,6 +1,6 @@
 /** Reads a watched cgroup again and tells what is different. */
 
-import { type LinksAbove, readEffectiveLimit } from "../cgroup/ancestry.ts";
+import { type AncestorLimits, readEffectiveLimit } from "../cgroup/ancestry.ts";
 import {
   ancestorsOf,
   type Cgroup,
@@ -11,11 +11,18 @@ import {
   readPressure,
   readUsage,
 } from "../cgroup/cgroup.ts";
-import { fallbackPoll, longestLook, nextLook } from "../policy/pace.ts";
+import { fallbackPoll, maxPollInterval, nextPollIn } from "../policy/pace.ts";
 import type { Body, Source } from "../report/event.ts";
 import type { LoggedKill } from "./kill_log.ts";
-import { type Kills, NOTIFIED_WITHIN_MS } from "./kills.ts";
-import { counting, type Member, notePids, riseOf, thresholdsOf, withKnown } from "./member.ts";
+import { type KillMatcher, NOTIFIED_WITHIN_MS } from "./kills.ts";
+import {
+  counting,
+  rememberPids,
+  riseOf,
+  thresholdsOf,
+  type WatchedCgroup,
+  withKnown,
+} from "./member.ts";
 import type { Hint } from "./sources.ts";
 import { finite } from "./tally.ts";
 import type { WatchOptions } from "./watch.ts";
@@ -27,39 +34,39 @@ const KILL_FOLLOWS_MS = 25;
 /** An OOM whose kill has not come by then ended otherwise: memory was freed in time. */
 const SUSPICION_MS = 1000;
 /** Before this no kill that is counted now can have been logged: it would have been noticed. */
-function loggedFrom(member: Member, now: number): number {
-  const isPolled = member.source === "poll";
-  return isPolled ? member.readAt : Math.max(member.readAt, now - NOTIFIED_WITHIN_MS);
+function loggedFrom(watched: WatchedCgroup, now: number): number {
+  const isPolled = watched.source === "poll";
+  return isPolled ? watched.readAt : Math.max(watched.readAt, now - NOTIFIED_WITHIN_MS);
 }
 
-export interface Observer {
+export interface CgroupDiffer {
   /** False when the cgroup is gone. */
-  refresh(member: Member, source: Source, now: number): boolean;
+  refresh(watched: WatchedCgroup, source: Source, now: number): boolean;
   /** Usage alone, against the thresholds. */
-  glance(member: Member, now: number): void;
-  setThresholds(member: Member): void;
+  pollUsage(watched: WatchedCgroup, now: number): void;
+  setThresholds(watched: WatchedCgroup): void;
   /** True when the effective limit is another one, and thresholds in percent have been worked out anew. */
-  effectiveChanged(member: Member, known?: LinksAbove): boolean;
-  tellOom(member: Member, count: bigint, source: Source): void;
-  tellPressure(member: Member, hint: Hint): void;
-  tellKill(
+  effectiveChanged(watched: WatchedCgroup, known?: AncestorLimits): boolean;
+  emitOom(watched: WatchedCgroup, count: bigint, source: Source): void;
+  emitPressure(watched: WatchedCgroup, hint: Hint): void;
+  emitKill(
     cgroup: string,
-    member: Member | undefined,
+    watched: WatchedCgroup | undefined,
     kill: LoggedKill | undefined,
     inferred: boolean,
     source: Source,
   ): void;
   /** Tells the `max` and `high` that were held back. */
-  flush(members: Iterable<Member>): void;
+  flush(watchedCgroups: Iterable<WatchedCgroup>): void;
 }
 
-export function createObserver(
+export function createCgroupDiffer(
   options: WatchOptions,
-  kills: Kills,
-  tell: (cgroup: string, source: Source, body: Body) => void,
+  kills: KillMatcher,
+  emitEvent: (cgroup: string, source: Source, body: Body) => void,
   /** How many cgroups are watched. */
-  watched: () => number,
-): Observer {
+  watchedCount: () => number,
+): CgroupDiffer {
   /** v2 counts an OOM where the limit is, which may be an ancestor that is not watched: path → `oom` last seen. */
   const ancestorOoms = new Map<string, bigint>();
 
@@ -72,53 +79,61 @@ export function createObserver(
   };
 
   /** Whose limit it was, when the log does not say: who counted an OOM, else who has the tightest limit. */
-  const ownerOf = (member: Member): string | undefined => {
-    const own = member.last.local.oom;
-    if (own !== undefined && own > (member.first.local.oom ?? 0n)) return member.cgroup.path;
-    for (const ancestor of ancestorsOf(member.cgroup)) {
+  const ownerOf = (watched: WatchedCgroup): string | undefined => {
+    const own = watched.last.local.oom;
+    if (own !== undefined && own > (watched.first.local.oom ?? 0n)) return watched.cgroup.path;
+    for (const ancestor of ancestorsOf(watched.cgroup)) {
       const oom = readCounters(ancestor)?.local.oom;
       const before = ancestorOoms.get(ancestor.path);
       if (oom !== undefined && before !== undefined && oom > before) return ancestor.path;
     }
-    return member.effective.owner;
+    return watched.effective.owner;
   };
 
-  const limitOf = (member: Member | undefined, owner: string | undefined): number | null => {
-    if (owner === undefined || member === undefined) return null;
-    if (owner === member.cgroup.path) return finite(member.limit);
-    const cgroup = openCgroup(member.cgroup.hierarchy, owner);
+  const limitOf = (
+    watched: WatchedCgroup | undefined,
+    owner: string | undefined,
+  ): number | null => {
+    if (owner === undefined || watched === undefined) return null;
+    if (owner === watched.cgroup.path) return finite(watched.limit);
+    const cgroup = openCgroup(watched.cgroup.hierarchy, owner);
     return finite(cgroup && readLimit(cgroup));
   };
 
-  const tellOom = (member: Member, count: bigint, source: Source) => {
-    member.oomsTold += Number(count);
-    const owner = ownerOf(member);
-    tell(member.cgroup.path, source, {
+  const emitOom = (watched: WatchedCgroup, count: bigint, source: Source) => {
+    watched.reportedOoms += Number(count);
+    const owner = ownerOf(watched);
+    emitEvent(watched.cgroup.path, source, {
       type: "oom",
       count,
-      usage: member.usage ?? null,
+      usage: watched.usage ?? null,
       limit_owner: owner ?? null,
-      limit: limitOf(member, owner),
+      limit: limitOf(watched, owner),
     });
   };
 
-  const tellRepeated = (member: Member, source: Source, now: number, at_once: boolean) => {
-    const { max, high } = counting(member, member.last);
-    member.toldMax ??= max;
-    member.toldHigh ??= high;
-    const rises = { high: riseOf(high, member.toldHigh), max: riseOf(max, member.toldMax) };
+  const tellRepeated = (watched: WatchedCgroup, source: Source, now: number, at_once: boolean) => {
+    const { max, high } = counting(watched, watched.last);
+    watched.reportedMax ??= max;
+    watched.reportedHigh ??= high;
+    const rises = {
+      high: riseOf(high, watched.reportedHigh),
+      max: riseOf(max, watched.reportedMax),
+    };
     if (rises.high + rises.max === 0n) return;
-    if (!at_once && now - member.toldAt < REPEAT_MS) {
-      member.nextLook = Math.min(member.nextLook, member.toldAt + REPEAT_MS);
+    if (!at_once && now - watched.reportedAt < REPEAT_MS) {
+      watched.nextPollAt = Math.min(watched.nextPollAt, watched.reportedAt + REPEAT_MS);
       return;
     }
-    member.toldAt = now;
-    const usage = member.usage ?? null;
+    watched.reportedAt = now;
+    const usage = watched.usage ?? null;
     for (const type of ["high", "max"] as const) {
-      if (rises[type] > 0n) tell(member.cgroup.path, source, { type, count: rises[type], usage });
+      if (rises[type] > 0n) {
+        emitEvent(watched.cgroup.path, source, { type, count: rises[type], usage });
+      }
     }
-    member.toldHigh = high ?? member.toldHigh;
-    member.toldMax = max ?? member.toldMax;
+    watched.reportedHigh = high ?? watched.reportedHigh;
+    watched.reportedMax = max ?? watched.reportedMax;
   };
 
   /**
@@ -126,121 +141,136 @@ export function createObserver(
    * the only trace.
    */
   const compareThresholds = (
-    member: Member,
+    watched: WatchedCgroup,
     usage: number | undefined,
     peak: number | undefined,
     source: Source,
   ) => {
     if (usage === undefined) return;
-    const before = member.peak;
-    const limit = finite(member.effective.bytes);
+    const before = watched.peak;
+    const limit = finite(watched.effective.bytes);
     const crossed = (threshold: number, direction: "above" | "below", usage: number) =>
-      tell(member.cgroup.path, source, { type: "threshold", threshold, direction, usage, limit });
+      emitEvent(watched.cgroup.path, source, {
+        type: "threshold",
+        threshold,
+        direction,
+        usage,
+        limit,
+      });
     // All that was crossed on the way up comes before what was crossed on the way down.
-    for (const threshold of member.thresholds) {
+    for (const threshold of watched.thresholds) {
       const { bytes, above } = threshold;
       const isOver = before !== undefined && peak !== undefined && before < bytes && peak >= bytes;
       if (above || (usage < bytes && !isOver)) continue;
       threshold.above = true;
       crossed(bytes, "above", usage >= bytes ? usage : peak!);
     }
-    for (const threshold of member.thresholds) {
+    for (const threshold of watched.thresholds) {
       if (!threshold.above || usage >= threshold.bytes) continue;
       threshold.above = false;
       crossed(threshold.bytes, "below", usage);
     }
     // What was seen need not be told once more, out of the mark that it has left.
-    if (before !== undefined) member.peak = Math.max(before, usage, peak ?? usage);
-    else if (peak !== undefined) member.peak = peak;
+    if (before !== undefined) watched.peak = Math.max(before, usage, peak ?? usage);
+    else if (peak !== undefined) watched.peak = peak;
   };
 
-  const observer: Observer = {
-    refresh(member, source, now) {
-      const { cgroup } = member;
+  const differ: CgroupDiffer = {
+    refresh(watched, source, now) {
+      const { cgroup } = watched;
       const counters = readCounters(cgroup);
       if (counters === undefined) return false;
-      const before = counting(member, member.known);
-      member.last = counters;
-      member.known = withKnown(member.known, counters);
-      const after = counting(member, member.known);
+      const before = counting(watched, watched.known);
+      watched.last = counters;
+      watched.known = withKnown(watched.known, counters);
+      const after = counting(watched, watched.known);
 
       const usage = readUsage(cgroup);
       const peak = options.thresholds.length > 0 ? readPeak(cgroup) : undefined;
-      compareThresholds(member, usage, peak, source);
-      member.usage = usage;
+      compareThresholds(watched, usage, peak, source);
+      watched.usage = usage;
 
       const oomKills = riseOf(after.oomKill, before.oomKill);
       const ooms = after.oom === undefined
-        ? BigInt(member.notified - member.oomsTold)
+        ? BigInt(watched.notified - watched.reportedOoms)
         : riseOf(after.oom, before.oom);
-      tellRepeated(member, source, now, ooms > 0n || oomKills > 0n);
+      tellRepeated(watched, source, now, ooms > 0n || oomKills > 0n);
       if (ooms > 0n) {
-        member.lastOomAt = now;
-        member.suspected += Number(ooms);
-        notePids(member, now);
-        tellOom(member, ooms, source);
+        watched.lastOomAt = now;
+        watched.suspectedKills += Number(ooms);
+        rememberPids(watched, now);
+        emitOom(watched, ooms, source);
       }
       const groups = riseOf(after.oomGroupKill, before.oomGroupKill);
       if (groups > 0n) {
-        tell(cgroup.path, source, { type: "oom_group_kill", count: groups, usage: usage ?? null });
+        emitEvent(cgroup.path, source, {
+          type: "oom_group_kill",
+          count: groups,
+          usage: usage ?? null,
+        });
       }
-      if (oomKills > 0n) kills.counted(member, oomKills, now, loggedFrom(member, now));
-      member.readAt = now;
+      if (oomKills > 0n) kills.counted(watched, oomKills, now, loggedFrom(watched, now));
+      watched.readAt = now;
 
       const limit = readLimit(cgroup);
-      if (limit !== undefined && limit !== member.limit) {
-        const from = finite(member.limit);
-        member.limit = limit;
-        tell(cgroup.path, source, { type: "limit_changed", from, to: finite(limit) });
+      if (limit !== undefined && limit !== watched.limit) {
+        const from = finite(watched.limit);
+        watched.limit = limit;
+        emitEvent(cgroup.path, source, { type: "limit_changed", from, to: finite(limit) });
       }
-      if (now - member.lastOomAt > SUSPICION_MS) member.suspected = 0;
-      if (member.suspected > 0) member.nextLook = Math.min(member.nextLook, now + KILL_FOLLOWS_MS);
-      const isPolled = member.source === "poll";
-      const pace = options.poll ?? (isPolled ? fallbackPoll(watched()) : Infinity);
-      member.nextLook = Math.min(member.nextLook, now + pace);
+      if (now - watched.lastOomAt > SUSPICION_MS) watched.suspectedKills = 0;
+      if (watched.suspectedKills > 0) {
+        watched.nextPollAt = Math.min(watched.nextPollAt, now + KILL_FOLLOWS_MS);
+      }
+      const isPolled = watched.source === "poll";
+      const pace = options.poll ?? (isPolled ? fallbackPoll(watchedCount()) : Infinity);
+      watched.nextPollAt = Math.min(watched.nextPollAt, now + pace);
       return true;
     },
 
-    glance(member, now) {
-      const usage = member.usageFile?.number();
+    pollUsage(watched, now) {
+      const usage = watched.usageFile?.number();
       if (usage === undefined) {
-        member.nextGlance = Infinity;
-        member.nextLook = now;
+        watched.nextUsagePollAt = Infinity;
+        watched.nextPollAt = now;
         return;
       }
-      const passed = now - member.usageReadAt;
-      const rate = member.usage === undefined ? 0 : 1000 * (usage - member.usage) / passed;
-      if (usage !== member.usage) {
-        compareThresholds(member, usage, readPeak(member.cgroup), "poll");
-        member.usage = usage;
+      const passed = now - watched.usageReadAt;
+      const rate = watched.usage === undefined ? 0 : 1000 * (usage - watched.usage) / passed;
+      if (usage !== watched.usage) {
+        compareThresholds(watched, usage, readPeak(watched.cgroup), "poll");
+        watched.usage = usage;
       }
-      member.usageReadAt = now;
-      const above = member.thresholds.find(({ bytes }) => bytes > usage)?.bytes ?? Infinity;
-      member.nextGlance = now + nextLook(above - usage, rate, longestLook(watched()));
+      watched.usageReadAt = now;
+      const above = watched.thresholds.find(({ bytes }) => bytes > usage)?.bytes ?? Infinity;
+      watched.nextUsagePollAt = now +
+        nextPollIn(above - usage, rate, maxPollInterval(watchedCount()));
     },
 
-    setThresholds(member) {
-      noteAncestors(member.cgroup);
-      const old = member.thresholds;
-      member.thresholds = thresholdsOf(options.thresholds, member.effective.bytes).map((bytes) => ({
+    setThresholds(watched) {
+      noteAncestors(watched.cgroup);
+      const old = watched.thresholds;
+      watched.thresholds = thresholdsOf(options.thresholds, watched.effective.bytes).map((
+        bytes,
+      ) => ({
         bytes,
         above: old.find((threshold) => threshold.bytes === bytes)?.above ?? false,
       }));
     },
 
-    effectiveChanged(member, known) {
+    effectiveChanged(watched, known) {
       if (!options.thresholds.some((threshold) => "percent" in threshold)) return false;
-      const effective = readEffectiveLimit(member.cgroup, known);
-      const changed = effective.bytes !== member.effective.bytes;
-      member.effective = effective;
-      if (changed) observer.setThresholds(member);
+      const effective = readEffectiveLimit(watched.cgroup, known);
+      const changed = effective.bytes !== watched.effective.bytes;
+      watched.effective = effective;
+      if (changed) differ.setThresholds(watched);
       return changed;
     },
 
-    tellOom,
+    emitOom,
 
-    tellPressure(member, { levels, psi }) {
-      const usage = member.usage ?? null;
+    emitPressure(watched, { levels, psi }) {
+      const usage = watched.usage ?? null;
       for (const { level, count } of levels) {
         const body = {
           type: "pressure",
@@ -250,9 +280,9 @@ export function createObserver(
           count,
           usage,
         } as const;
-        tell(member.cgroup.path, "eventfd", body);
+        emitEvent(watched.cgroup.path, "eventfd", body);
       }
-      const now = psi.length > 0 ? readPressure(member.cgroup) : undefined;
+      const now = psi.length > 0 ? readPressure(watched.cgroup) : undefined;
       for (const stall of psi) {
         const total = now?.[stall.kind]?.total;
         // The first event after arming is false; only a growing total is a stall.
@@ -267,26 +297,26 @@ export function createObserver(
           count: 1n,
           usage,
         } as const;
-        tell(member.cgroup.path, "psi", body);
+        emitEvent(watched.cgroup.path, "psi", body);
       }
     },
 
-    tellKill(cgroup, member, kill, inferred, source) {
+    emitKill(cgroup, watched, kill, inferred, source) {
       const owner = kill?.owner ??
-        (kill?.scope === "system" || !member ? undefined : ownerOf(member));
-      tell(cgroup, source, {
+        (kill?.scope === "system" || !watched ? undefined : ownerOf(watched));
+      emitEvent(cgroup, source, {
         type: "oom_kill",
         victim: kill?.victim ?? null,
         limit_owner: owner ?? null,
-        limit: limitOf(member, owner),
+        limit: limitOf(watched, owner),
         scope: kill?.scope ?? null,
         inferred,
       });
     },
 
-    flush(members) {
-      for (const member of members) tellRepeated(member, "poll", performance.now(), true);
+    flush(watchedCgroups) {
+      for (const watched of watchedCgroups) tellRepeated(watched, "poll", performance.now(), true);
     },
   };
-  return observer;
+  return differ;
 }

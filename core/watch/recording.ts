@@ -3,16 +3,16 @@
 import { readEffectiveLimit } from "../cgroup/ancestry.ts";
 import { identify } from "../cgroup/identity.ts";
 import { recordingClock } from "../record/clock.ts";
-import type { RecordedCgroup, Recorder } from "../record/format.ts";
+import type { RecordedCgroup, RecordSink } from "../record/format.ts";
 import { startSampler } from "../record/sampler.ts";
-import type { Member } from "./member.ts";
-import type { Observer } from "./observe.ts";
+import type { WatchedCgroup } from "./member.ts";
+import type { CgroupDiffer } from "./observe.ts";
 import { finite } from "./tally.ts";
 
 export interface WatchRecording {
   /** The same observer; what it reads is recorded. */
-  around(observer: Observer): Observer;
-  gone(member: Member): void;
+  around(differ: CgroupDiffer): CgroupDiffer;
+  gone(watched: WatchedCgroup): void;
   stop(): void;
 }
 
@@ -23,70 +23,70 @@ interface Known {
 }
 
 export function recordWatch(
-  recorder: Recorder | undefined,
-  members: ReadonlyMap<string, Member>,
+  recordSink: RecordSink | undefined,
+  watchedCgroups: ReadonlyMap<string, WatchedCgroup>,
 ): WatchRecording {
-  if (recorder === undefined) return { around: (observer) => observer, gone() {}, stop() {} };
-  const known = new Map<Member, Known>();
+  if (recordSink === undefined) return { around: (differ) => differ, gone() {}, stop() {} };
+  const known = new Map<WatchedCgroup, Known>();
   let nextId = 1;
 
-  const knownOf = (member: Member): Known => {
-    const found = known.get(member) ?? { id: nextId++, described: "" };
-    known.set(member, found);
+  const knownOf = (watched: WatchedCgroup): Known => {
+    const found = known.get(watched) ?? { id: nextId++, described: "" };
+    known.set(watched, found);
     return found;
   };
 
-  const describe = (member: Member) => {
-    const found = knownOf(member);
-    const line = lineOf(found.id, member);
+  const describe = (watched: WatchedCgroup) => {
+    const found = knownOf(watched);
+    const line = lineOf(found.id, watched);
     const described = JSON.stringify(line);
     if (described === found.described) return;
     found.described = described;
-    recorder.line({ ...line, at: recordingClock() });
+    recordSink.line({ ...line, at: recordingClock() });
   };
 
   /** @param at before it was read: telling takes longer than that. */
-  const look = (member: Member, at: number) => {
-    describe(member);
-    const { usage } = member;
+  const look = (watched: WatchedCgroup, at: number) => {
+    describe(watched);
+    const { usage } = watched;
     if (usage === undefined) return;
-    recorder.line({ type: "snapshot", at, id: knownOf(member).id, usage });
+    recordSink.line({ type: "snapshot", at, id: knownOf(watched).id, usage });
   };
 
-  const sampler = startSampler(recorder, function* () {
-    for (const member of members.values()) {
+  const sampler = startSampler(recordSink, function* () {
+    for (const watched of watchedCgroups.values()) {
       // Who has not been looked at yet is not described.
-      const found = known.get(member);
-      if (found) yield { id: found.id, cgroup: member.cgroup };
+      const found = known.get(watched);
+      if (found) yield { id: found.id, cgroup: watched.cgroup };
     }
   });
 
   return {
-    around: (observer) => ({
-      ...observer,
-      refresh(member, source, now) {
+    around: (differ) => ({
+      ...differ,
+      refresh(watched, source, now) {
         const at = recordingClock();
-        const isThere = observer.refresh(member, source, now);
-        if (isThere) look(member, at);
+        const isThere = differ.refresh(watched, source, now);
+        if (isThere) look(watched, at);
         return isThere;
       },
-      glance(member, now) {
-        const before = member.usage;
+      pollUsage(watched, now) {
+        const before = watched.usage;
         const at = recordingClock();
-        observer.glance(member, now);
-        if (member.usage !== before) look(member, at);
+        differ.pollUsage(watched, now);
+        if (watched.usage !== before) look(watched, at);
       },
     }),
-    gone(member) {
-      const found = known.get(member);
-      if (found) recorder.line({ type: "gone", at: recordingClock(), id: found.id });
-      known.delete(member);
+    gone(watched) {
+      const found = known.get(watched);
+      if (found) recordSink.line({ type: "gone", at: recordingClock(), id: found.id });
+      known.delete(watched);
     },
     stop: sampler.stop,
   };
 }
 
-function lineOf(id: number, { cgroup, thresholds }: Member): Omit<RecordedCgroup, "at"> {
+function lineOf(id: number, { cgroup, thresholds }: WatchedCgroup): Omit<RecordedCgroup, "at"> {
   const { path } = cgroup;
   const { containerId, podUid } = identify(path);
   const { bytes, owner } = readEffectiveLimit(cgroup);
@@ -94,14 +94,14 @@ function lineOf(id: number, { cgroup, thresholds }: Member): Omit<RecordedCgroup
     type: "cgroup",
     id,
     path,
-    measured: path,
+    usage_cgroup: path,
     container_id: containerId ?? null,
     pod_uid: podUid ?? null,
     limit: finite(bytes),
     limit_owner: owner ?? null,
-    marks: thresholds.map(({ bytes }) => ({ name: "threshold", bytes })),
-    plan: null,
+    reference_lines: thresholds.map(({ bytes }) => ({ name: "threshold", bytes })),
+    policy: null,
     mode: null,
-    capacity: null,
+    oom_total_bytes: null,
   };
 }

@@ -8,11 +8,11 @@ import { type Fd, takeEventfd } from "../kernel/fd.ts";
 import { IN_Q_OVERFLOW, openInotify, readInotify } from "../kernel/inotify.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import type { Body, Source } from "../report/event.ts";
-import { arm, type Armed, type Bench } from "./arm.ts";
+import { arm, type Armed, type ArmTargets } from "./arm.ts";
 import { type KernelLog, openKernelLog } from "./kernel_log.ts";
 import { describe, describePoll, joinFiles, reasonOf, tellsOom } from "./describe.ts";
-import { keepUsageFile, type Member } from "./member.ts";
-import { createTrees, type Trees } from "./trees.ts";
+import { keepUsageFile, type WatchedCgroup } from "./member.ts";
+import { createHierarchyWatcher, type HierarchyWatcher } from "./trees.ts";
 import type { WatchOptions } from "./watch.ts";
 
 /** Why a member was woken. Only `source` reaches an event; the rest says what to read again. */
@@ -30,7 +30,7 @@ interface Stall {
 
 /** What came in one batch. */
 export interface Batch {
-  readonly touched: ReadonlyMap<Member, Hint>;
+  readonly touched: ReadonlyMap<WatchedCgroup, Hint>;
   /** Directories of cgroups that came or went, in order. */
   readonly changed: readonly string[];
   /** The kernel dropped events. */
@@ -39,13 +39,13 @@ export interface Batch {
 
 export interface Sources {
   readonly log: KernelLog | undefined;
-  arm(member: Member): void;
+  arm(watched: WatchedCgroup): void;
   /** After the thresholds of a member have changed. */
-  rearmThresholds(member: Member): void;
+  rearmThresholds(watched: WatchedCgroup): void;
   /** Takes what its OOM eventfd still holds. */
-  collect(member: Member): void;
-  forget(member: Member): void;
-  readonly trees: Trees;
+  collect(watched: WatchedCgroup): void;
+  forget(watched: WatchedCgroup): void;
+  readonly hierarchyWatcher: HierarchyWatcher;
   /** What inotify has to say right now; nobody will be woken for it. */
   drain(): Batch;
   /** Calls `wake` for every batch until `wakeUp`. */
@@ -62,21 +62,21 @@ const FIRST_FREE_TOKEN = 3;
 export function openSources(
   options: WatchOptions,
   hierarchy: Hierarchy,
-  tell: (cgroup: string, source: Source, body: Body) => void,
+  emitEvent: (cgroup: string, source: Source, body: Body) => void,
 ): Sources {
   const described = new Set<string>();
   const refused = new Set<string>();
-  const refuse = (cgroup: string, wanted: string, using: string, reason: string) => {
-    if (refused.has(`${wanted} ${reason}`)) return;
-    refused.add(`${wanted} ${reason}`);
-    described.add(`${using} instead of ${wanted}: ${reason}`);
-    tell(cgroup, "none", { type: "degraded", wanted, using, reason });
+  const refuse = (cgroup: string, requested: string, fallback: string, reason: string) => {
+    if (refused.has(`${requested} ${reason}`)) return;
+    refused.add(`${requested} ${reason}`);
+    described.add(`${fallback} instead of ${requested}: ${reason}`);
+    emitEvent(cgroup, "none", { type: "degraded", requested, fallback, reason });
   };
-  const attempt = <T>(wanted: string, using: string, open: () => T): T | undefined => {
+  const attempt = <T>(requested: string, fallback: string, open: () => T): T | undefined => {
     try {
       return open();
     } catch (error) {
-      refuse(hierarchy.root, wanted, using, reasonOf(error));
+      refuse(hierarchy.root, requested, fallback, reasonOf(error));
       return undefined;
     }
   };
@@ -86,147 +86,160 @@ export function openSources(
   const epoll = notified ? attempt("notifications", pollText, openEpoll) : undefined;
   const inotify = epoll && attempt("inotify", pollText, openInotify);
   if (epoll && inotify) epoll.add(inotify, EPOLLIN, INOTIFY_TOKEN);
-  const bench: Bench | undefined = epoll && { epoll, inotify };
-  const trees = createTrees(options, inotify, (line) => described.add(line), refuse);
+  const armTargets: ArmTargets | undefined = epoll && { epoll, inotify };
+  const hierarchyWatcher = createHierarchyWatcher(
+    options,
+    inotify,
+    (line) => described.add(line),
+    refuse,
+  );
   if (!notified) described.add(pollText);
 
   const log = hierarchy.kernel ? openLog() : undefined;
   function openLog(): KernelLog | undefined {
-    const without = "counters alone, which name no victim";
+    const omitUndefined = "counters alone, which name no victim";
     if (hierarchy.hidden && hierarchy.root === "/") {
       const reason = "it names cgroups as the host does, and this is a cgroup namespace";
-      return void refuse(hierarchy.root, "the kernel log", without, reason);
+      return void refuse(hierarchy.root, "the kernel log", omitUndefined, reason);
     }
-    const opened = attempt("the kernel log", without, () => openKernelLog(hierarchy));
+    const opened = attempt("the kernel log", omitUndefined, () => openKernelLog(hierarchy));
     if (opened && epoll) epoll.add(opened.fd, EPOLLIN, LOG_TOKEN);
     if (opened) described.add("kernel log: /dev/kmsg");
     return opened;
   }
 
   interface Slot {
-    readonly member: Member;
+    readonly watched: WatchedCgroup;
     readonly armed: Armed;
     readonly stall?: Stall;
   }
   const slots = new Map<number, Slot>();
   let nextToken = FIRST_FREE_TOKEN;
   /** inotify watches; several targets can share that of their parent. */
-  const watches = new Map<number, Set<Member>>();
+  const watches = new Map<number, Set<WatchedCgroup>>();
 
-  const armOne = (member: Member, cgroup: Cgroup, trigger: Trigger, optional = false): boolean => {
+  const armOne = (
+    watched: WatchedCgroup,
+    cgroup: Cgroup,
+    trigger: Trigger,
+    optional = false,
+  ): boolean => {
     const token = nextToken++;
     try {
-      const armed = arm(cgroup, trigger, token, bench!);
+      const armed = arm(cgroup, trigger, token, armTargets!);
       if (armed.watch !== undefined) {
         const sharers = watches.get(armed.watch) ?? new Set();
-        watches.set(armed.watch, sharers.add(member));
+        watches.set(armed.watch, sharers.add(watched));
       } else {
-        slots.set(token, { member, armed, ...stallOf(member, trigger) });
+        slots.set(token, { watched, armed, ...stallOf(watched, trigger) });
       }
-      member.armed.push({ ...armed, disarm: () => release(member, armed, token) });
+      watched.armed.push({ ...armed, disarm: () => release(watched, armed, token) });
       return true;
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
       // The whole machine has no limit of which anything could be told, and a poll would tell no more.
       const isWhole = cgroup.path === "/" && error.code === "ENOENT";
       if (isWhole || !isThere(cgroup)) return isWhole;
-      const using = tellsOom(trigger) || trigger.kind === "eventfd" && trigger.tells === "threshold"
-        ? pollText
-        : "nothing";
-      if (!optional && trigger.file !== hierarchy.dialect.limitFile) {
-        refuse(cgroup.path, describe(trigger), using, reasonOf(error));
+      const fallback =
+        tellsOom(trigger) || trigger.kind === "eventfd" && trigger.tells === "threshold"
+          ? pollText
+          : "nothing";
+      if (!optional && trigger.file !== hierarchy.version.limitFile) {
+        refuse(cgroup.path, describe(trigger), fallback, reasonOf(error));
       }
       return false;
     }
   };
 
-  const readNotices = (touch: (member: Member, source: Source) => void): Omit<Batch, "touched"> => {
+  const readNotices = (
+    touch: (watched: WatchedCgroup, source: Source) => void,
+  ): Omit<Batch, "touched"> => {
     const events = inotify ? readInotify(inotify) : [];
     for (const { watch } of events) {
-      for (const member of watches.get(watch) ?? []) touch(member, "inotify");
+      for (const watched of watches.get(watch) ?? []) touch(watched, "inotify");
     }
     return {
-      changed: events.map(trees.changed).filter((dir) => dir !== undefined),
+      changed: events.map(hierarchyWatcher.changed).filter((dir) => dir !== undefined),
       overflow: events.some(({ mask }) => mask & IN_Q_OVERFLOW),
     };
   };
 
-  const release = (member: Member, armed: Armed, token: number) => {
+  const release = (watched: WatchedCgroup, armed: Armed, token: number) => {
     slots.delete(token);
     const sharers = armed.watch === undefined ? undefined : watches.get(armed.watch);
-    sharers?.delete(member);
+    sharers?.delete(watched);
     if (sharers && sharers.size > 0) return;
     if (armed.watch !== undefined) watches.delete(armed.watch);
     armed.disarm();
   };
 
-  const interests = (member: Member): Interests => ({
-    thresholds: member.thresholds.map(({ bytes }) => bytes),
+  const interests = (watched: WatchedCgroup): Interests => ({
+    thresholds: watched.thresholds.map(({ bytes }) => bytes),
     pressure: options.pressure,
     psi: options.psi,
   });
 
-  const pollThresholds = (member: Member) => {
-    if (member.thresholds.length === 0 || options.poll !== undefined) return;
-    keepUsageFile(member);
-    member.nextGlance = member.usageFile ? performance.now() : Infinity;
+  const pollThresholds = (watched: WatchedCgroup) => {
+    if (watched.thresholds.length === 0 || options.poll !== undefined) return;
+    keepUsageFile(watched);
+    watched.nextUsagePollAt = watched.usageFile ? performance.now() : Infinity;
     described.add(
-      `thresholds: ${hierarchy.dialect.usageFile}, polled at the pace of the fill rate`,
+      `thresholds: ${hierarchy.version.usageFile}, polled at the pace of the fill rate`,
     );
   };
 
   /** v2: a removed cgroup's last events are seen at its parent only. */
-  const armParent = (member: Member) => {
-    const parent = parentOf(member.cgroup);
-    if (member.isTarget && parent && hierarchy.dialect.countsSubtree) {
-      armOne(member, parent, { kind: "inotify", file: "memory.events" }, true);
+  const armParent = (watched: WatchedCgroup) => {
+    const parent = parentOf(watched.cgroup);
+    if (watched.isTarget && parent && hierarchy.version.countsSubtree) {
+      armOne(watched, parent, { kind: "inotify", file: "memory.events" }, true);
     }
   };
 
   return {
     log,
-    arm(member) {
-      for (const reason of hierarchy.dialect.refusals(interests(member))) {
-        refuse(member.cgroup.path, "pressure", "nothing", reason);
+    arm(watched) {
+      for (const reason of hierarchy.version.refusals(interests(watched))) {
+        refuse(watched.cgroup.path, "pressure", "nothing", reason);
       }
       let armedThresholds = true;
-      for (const trigger of bench ? hierarchy.dialect.triggers(interests(member)) : []) {
-        const done = armOne(member, member.cgroup, trigger);
-        if (member.armed.at(-1)?.trigger === trigger) described.add(describe(trigger));
-        if (done && tellsOom(trigger)) member.source = trigger.kind as Source;
+      for (const trigger of armTargets ? hierarchy.version.triggers(interests(watched)) : []) {
+        const done = armOne(watched, watched.cgroup, trigger);
+        if (watched.armed.at(-1)?.trigger === trigger) described.add(describe(trigger));
+        if (done && tellsOom(trigger)) watched.source = trigger.kind as Source;
         if (!done && trigger.kind === "eventfd" && trigger.tells === "threshold") {
           armedThresholds = false;
         }
       }
-      if (bench) armParent(member);
-      const leave = options.recursive ? trees.follow(member.cgroup) : undefined;
-      if (leave) member.armed.push({ trigger: { kind: "inotify", file: "." }, disarm: leave });
-      if (!hierarchy.dialect.notifiesThresholds || !armedThresholds) pollThresholds(member);
+      if (armTargets) armParent(watched);
+      const leave = options.recursive ? hierarchyWatcher.follow(watched.cgroup) : undefined;
+      if (leave) watched.armed.push({ trigger: { kind: "inotify", file: "." }, disarm: leave });
+      if (!hierarchy.version.notifiesThresholds || !armedThresholds) pollThresholds(watched);
     },
 
-    rearmThresholds(member) {
-      if (!bench || !hierarchy.dialect.notifiesThresholds) return;
+    rearmThresholds(watched) {
+      if (!armTargets || !hierarchy.version.notifiesThresholds) return;
       const isThreshold = ({ trigger }: Armed) =>
         trigger.kind === "eventfd" && trigger.tells === "threshold";
-      for (const armed of member.armed.filter(isThreshold)) armed.disarm();
-      member.armed = member.armed.filter((armed) => !isThreshold(armed));
-      for (const trigger of hierarchy.dialect.triggers(interests(member))) {
+      for (const armed of watched.armed.filter(isThreshold)) armed.disarm();
+      watched.armed = watched.armed.filter((armed) => !isThreshold(armed));
+      for (const trigger of hierarchy.version.triggers(interests(watched))) {
         if (trigger.kind === "eventfd" && trigger.tells === "threshold") {
-          armOne(member, member.cgroup, trigger);
+          armOne(watched, watched.cgroup, trigger);
         }
       }
     },
 
-    collect(member) {
-      const oom = member.armed.find(({ trigger, fd }) => fd && tellsOom(trigger));
-      if (oom?.fd) member.notified += Number(takeEventfd(oom.fd));
+    collect(watched) {
+      const oom = watched.armed.find(({ trigger, fd }) => fd && tellsOom(trigger));
+      if (oom?.fd) watched.notified += Number(takeEventfd(oom.fd));
     },
 
-    forget(member) {
-      for (const [token, slot] of slots) if (slot.member === member) slots.delete(token);
+    forget(watched) {
+      for (const [token, slot] of slots) if (slot.watched === watched) slots.delete(token);
     },
 
-    trees,
+    hierarchyWatcher,
 
     drain() {
       const { touched, touch } = createTouched();
@@ -250,7 +263,7 @@ export function openSources(
     wakeUp: () => epoll?.wake(),
     described: () => joinFiles(described),
     async close() {
-      await trees.close();
+      await hierarchyWatcher.close();
       log?.[Symbol.dispose]();
       inotify?.close();
       epoll?.close();
@@ -258,41 +271,41 @@ export function openSources(
   };
 }
 
-type Touch = (member: Member, source: Source) => Hint;
+type Touch = (watched: WatchedCgroup, source: Source) => Hint;
 
-function createTouched(): { readonly touched: Map<Member, Hint>; readonly touch: Touch } {
-  const touched = new Map<Member, Hint>();
+function createTouched(): { readonly touched: Map<WatchedCgroup, Hint>; readonly touch: Touch } {
+  const touched = new Map<WatchedCgroup, Hint>();
   return {
     touched,
-    touch(member, source) {
-      const hint = touched.get(member) ?? { source, levels: [], psi: [] };
-      touched.set(member, hint);
+    touch(watched, source) {
+      const hint = touched.get(watched) ?? { source, levels: [], psi: [] };
+      touched.set(watched, hint);
       return hint;
     },
   };
 }
 
 function wakeSlot(
-  { member, armed, stall }: { member: Member; armed: Armed; stall?: Stall },
+  { watched, armed, stall }: { watched: WatchedCgroup; armed: Armed; stall?: Stall },
   events: number,
   touch: Touch,
 ): void {
   if (stall) {
     // A removed cgroup's pressure file is in error for ever: left in the set it would spin.
     if (events & EPOLLERR) armed.disarm();
-    touch(member, "psi").psi.push(stall);
+    touch(watched, "psi").psi.push(stall);
     return;
   }
   const { trigger } = armed;
   const count = takeEventfd(armed.fd as Fd);
-  const hint = touch(member, "eventfd");
+  const hint = touch(watched, "eventfd");
   if (trigger.kind !== "eventfd") return;
-  if (trigger.tells === "oom") member.notified += Number(count);
+  if (trigger.tells === "oom") watched.notified += Number(count);
   if (trigger.tells === "pressure") hint.levels.push({ level: trigger.level!, count });
 }
 
-function stallOf(member: Member, trigger: Trigger): { stall?: Stall } {
+function stallOf(watched: WatchedCgroup, trigger: Trigger): { stall?: Stall } {
   if (trigger.kind !== "psi") return {};
   const { kind } = trigger.psi;
-  return { stall: { kind, total: readPressure(member.cgroup)?.[kind]?.total ?? 0n } };
+  return { stall: { kind, total: readPressure(watched.cgroup)?.[kind]?.total ?? 0n } };
 }

@@ -3,7 +3,7 @@
  * look, nothing more, and some are dropped (see directories.ts).
  */
 
-export interface TreeChanges {
+export interface FolderWatcher {
   /** Resolves when it has ended. */
   readonly done: Promise<void>;
   close(): void;
@@ -17,7 +17,7 @@ export function watchTree(
   dirs: readonly string[],
   recursive: boolean,
   hint: (dir: string | undefined) => void,
-): TreeChanges {
+): FolderWatcher {
   const watcher = Deno.watchFs([...dirs], { recursive });
   const follow = async () => {
     for await (const event of watcher) {

@@ -6,10 +6,10 @@ import type { InotifyEvent } from "../kernel/inotify.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { reasonOf } from "./describe.ts";
 import { createDirectories } from "./directories.ts";
-import { type TreeChanges, watchTree } from "./tree_changes.ts";
+import { type FolderWatcher, watchTree } from "./tree_changes.ts";
 import type { WatchOptions } from "./watch.ts";
 
-export interface Trees {
+export interface HierarchyWatcher {
   readonly source: "inotify" | "watchfs";
   /** Whether nothing comes or goes unheard, as far as the kernel says. */
   tellsAll(): boolean;
@@ -24,14 +24,14 @@ export interface Trees {
 
 const WHAT = "cgroups that come and go";
 
-export function createTrees(
+export function createHierarchyWatcher(
   { targets, recursive }: WatchOptions,
   inotify: Fd | undefined,
   describe: (line: string) => void,
-  refuse: (cgroup: string, wanted: string, using: string, reason: string) => void,
-): Trees {
+  refuse: (cgroup: string, requested: string, fallback: string, reason: string) => void,
+): HierarchyWatcher {
   const directories = inotify && createDirectories(inotify);
-  const watchers: TreeChanges[] = [];
+  const watchers: FolderWatcher[] = [];
   let tellsAll = directories !== undefined;
   const refused = (cgroup: string, error: unknown) => {
     tellsAll = false;

@@ -4,29 +4,35 @@
  */
 
 import { wallClock } from "../kernel/clock.ts";
-import type { LinksAbove } from "../cgroup/ancestry.ts";
+import type { AncestorLimits } from "../cgroup/ancestry.ts";
 import { type Cgroup, parentOf } from "../cgroup/cgroup.ts";
 import type { Interests } from "../cgroup/dialect.ts";
 import {
   type Body,
+  type CounterDeltas,
   makeEvent,
   type OomkitEvent,
   type Source,
-  type Tally,
 } from "../report/event.ts";
 import { sweepEvery } from "../policy/pace.ts";
-import type { Recorder } from "../record/format.ts";
-import { createCensus } from "./census.ts";
+import type { RecordSink } from "../record/format.ts";
+import { createReconciler } from "./census.ts";
 import { coversOf, everyTarget } from "./covers.ts";
-import { createDeadChildren } from "./dead_children.ts";
-import { createKills, LOG_GRACE_MS, type Told } from "./kills.ts";
-import { createMember, disarm, hasTarget, type Member, notePids } from "./member.ts";
-import { createObserver } from "./observe.ts";
+import { createRemovedKillCounts } from "./dead_children.ts";
+import { createKillMatcher, LOG_GRACE_MS, type MatchedKill } from "./kills.ts";
+import {
+  createWatchedCgroup,
+  disarm,
+  hasTarget,
+  rememberPids,
+  type WatchedCgroup,
+} from "./member.ts";
+import { createCgroupDiffer } from "./observe.ts";
 import { recordWatch } from "./recording.ts";
-import { createRemovals } from "./removals.ts";
+import { createRemovalTracker } from "./removals.ts";
 import { type Batch, openSources } from "./sources.ts";
 import { createSweeps } from "./sweeps.ts";
-import { tallyOf } from "./tally.ts";
+import { counterDeltas } from "./tally.ts";
 
 export interface WatchOptions {
   readonly targets: readonly Cgroup[];
@@ -39,7 +45,7 @@ export interface WatchOptions {
   /** Milliseconds: read at this pace instead of being notified. */
   readonly poll?: number;
   /** Gets what is read of the cgroups; the events are its caller's. */
-  readonly recorder?: Recorder;
+  readonly recordSink?: RecordSink;
   /** Called before each cgroup is armed at the start, which takes a while where there are thousands. */
   readonly onTarget?: (count: number) => void;
 }
@@ -59,7 +65,7 @@ export interface Watching {
 
 /** Longer than a queued hint takes to arrive (milliseconds). */
 const QUIET_MS = 20;
-const STOP_WITHIN_MS = 2000;
+const MAX_MS_TO_STOP = 2000;
 
 /** Arms everything before it returns: what happens afterwards is told, in order. */
 export function startWatch(
@@ -68,10 +74,10 @@ export function startWatch(
 ): Watching {
   const started = performance.now();
   const hierarchy = options.targets[0]!.hierarchy;
-  const members = new Map<string, Member>();
-  const retired = new Set<Member>();
-  const finished: Tally[] = [];
-  const parents = createDeadChildren();
+  const watchedCgroups = new Map<string, WatchedCgroup>();
+  const removedPending = new Set<WatchedCgroup>();
+  const finished: CounterDeltas[] = [];
+  const parents = createRemovedKillCounts();
   const done = Promise.withResolvers<void>();
   let timer: ReturnType<typeof setTimeout> | undefined;
   let timerAt = Infinity;
@@ -81,109 +87,119 @@ export function startWatch(
   /** When something last woke us. */
   let wokenAt = started;
 
-  const tell = (cgroup: string, source: Source, body: Body) =>
+  const emitEvent = (cgroup: string, source: Source, body: Body) =>
     emit(makeEvent(wallClock(), cgroup, source, body));
 
-  const sources = openSources(options, hierarchy, tell);
+  const sources = openSources(options, hierarchy, emitEvent);
   const covers = coversOf(options);
-  const tellKill = ({ cgroup, member, kill, inferred }: Told) => {
-    if (member) member.victims += 1;
-    if (kill && member && member.goneAt === undefined) {
+  const emitKill = ({ cgroup, watched, kill, inferred }: MatchedKill) => {
+    if (watched) watched.victims += 1;
+    if (kill && watched && watched.goneAt === undefined) {
       // The OOM was notified before its kill was logged, but the log may have been read first.
-      sources.collect(member);
-      look(member, member.source);
+      sources.collect(watched);
+      look(watched, watched.source);
     }
-    const source = kill ? "kmsg" : inferred ? "parent" : member?.source ?? "poll";
-    observer.tellKill(cgroup, member, kill, inferred, source);
+    const source = kill ? "kmsg" : inferred ? "parent" : watched?.source ?? "poll";
+    differ.emitKill(cgroup, watched, kill, inferred, source);
   };
-  const kills = createKills({
-    members: function* () {
-      yield* retired;
-      yield* members.values();
+  const kills = createKillMatcher({
+    watchedCgroups: function* () {
+      yield* removedPending;
+      yield* watchedCgroups.values();
     },
     covers,
     ahead: parents.ahead,
     hasLog: sources.log !== undefined,
-    tell: tellKill,
+    emitEvent: emitKill,
   });
-  const recording = recordWatch(options.recorder, members);
-  const observer = recording.around(createObserver(options, kills, tell, () => members.size));
+  const recording = recordWatch(options.recordSink, watchedCgroups);
+  const differ = recording.around(
+    createCgroupDiffer(options, kills, emitEvent, () => watchedCgroups.size),
+  );
 
   const add = (cgroup: Cgroup, isNew: boolean) => {
     // A kill logged before this cannot be its own, unless its counter says so.
     readLog();
     const isTarget = options.targets.some(({ path }) => path === cgroup.path);
-    const pool = parents.expect(parentOf(cgroup));
-    const member = createMember(cgroup, { isTarget, wide: !options.recursive, isNew, pool });
-    if (member === undefined) return;
+    const removedKills = parents.expect(parentOf(cgroup));
+    const watched = createWatchedCgroup(cgroup, {
+      isTarget,
+      countsSubtree: !options.recursive,
+      isNew,
+      removedKills,
+    });
+    if (watched === undefined) return;
     if (options.recursive) parents.expect(cgroup, isNew);
-    members.set(cgroup.path, member);
-    kills.adopt(member);
-    if (isNew) tell(cgroup.path, sources.trees.source, { type: "created" });
-    observer.setThresholds(member);
-    sources.arm(member);
-    if (isNew) notePids(member, performance.now());
+    watchedCgroups.set(cgroup.path, watched);
+    kills.startWatching(watched);
+    if (isNew) emitEvent(cgroup.path, sources.hierarchyWatcher.source, { type: "cgroup_created" });
+    differ.setThresholds(watched);
+    sources.arm(watched);
+    if (isNew) rememberPids(watched, performance.now());
     // What happened while it was being armed raised no notification.
-    look(member, "poll");
+    look(watched, "poll");
   };
 
-  const look = (member: Member, source: Source, known?: LinksAbove) => {
-    if (member.goneAt !== undefined) return;
-    member.nextLook = Infinity;
-    if (!observer.refresh(member, source, performance.now())) return retire(member);
-    if (observer.effectiveChanged(member, known)) sources.rearmThresholds(member);
+  const look = (watched: WatchedCgroup, source: Source, known?: AncestorLimits) => {
+    if (watched.goneAt !== undefined) return;
+    watched.nextPollAt = Infinity;
+    if (!differ.refresh(watched, source, performance.now())) return markRemoved(watched);
+    if (differ.effectiveChanged(watched, known)) sources.rearmThresholds(watched);
   };
 
   const readLog = () => {
     for (const kill of sources.log?.read() ?? []) kills.logged(kill, performance.now());
   };
 
-  const removals = createRemovals({
-    retired,
+  const removalTracker = createRemovalTracker({
+    removedPending,
     parents,
     sources,
     kills,
     readLog,
-    tell,
-    tellOom: (member, count, source) => observer.tellOom(member, count, source),
+    emitEvent,
+    emitOom: (watched, count, source) => differ.emitOom(watched, count, source),
   });
-  const bury = (member: Member) => {
-    removals.bury(member);
-    finished.push(...[tallyOf(member)].filter((tally) => tally !== undefined));
-    if (!hasTarget(members.values()) && !hasTarget(retired)) done.resolve();
+  const finishRemoval = (watched: WatchedCgroup) => {
+    removalTracker.finishRemoval(watched);
+    finished.push(...[counterDeltas(watched)].filter((deltas) => deltas !== undefined));
+    if (!hasTarget(watchedCgroups.values()) && !hasTarget(removedPending)) done.resolve();
   };
-  const retire = (member: Member) => {
-    members.delete(member.cgroup.path);
-    recording.gone(member);
-    removals.retire(member);
+  const markRemoved = (watched: WatchedCgroup) => {
+    watchedCgroups.delete(watched.cgroup.path);
+    recording.gone(watched);
+    removalTracker.markRemoved(watched);
   };
 
-  const census = createCensus({
+  const reconciler = createReconciler({
     ...options,
     hierarchy,
-    members,
+    watchedCgroups,
     parents,
     covers,
     add: (cgroup) => add(cgroup, true),
-    retire,
+    markRemoved,
     // watchFs tells of files too, and nothing is left that could be asked what it was.
-    haunt: (path) => sources.trees.source === "inotify" && removals.haunt(hierarchy, path),
+    onMissedCgroup: (path) =>
+      sources.hierarchyWatcher.source === "inotify" &&
+      removalTracker.onMissedCgroup(hierarchy, path),
   });
 
   const sweep = () => {
-    sweepAt = performance.now() + sweepEvery(members.size, sources.trees.tellsAll());
-    census.take(undefined);
-    sweeps.begin(members.values());
+    sweepAt = performance.now() +
+      sweepEvery(watchedCgroups.size, sources.hierarchyWatcher.tellsAll());
+    reconciler.take(undefined);
+    sweeps.begin(watchedCgroups.values());
     sweeps.goOn();
   };
-  const sweeps = createSweeps((member, known) => look(member, "poll", known));
+  const sweeps = createSweeps((watched, known) => look(watched, "poll", known));
 
   const take = ({ touched, changed, overflow }: Batch) => {
-    for (const dir of changed) census.take(dir);
-    for (const [member, hint] of touched) {
-      look(member, hint.source);
+    for (const dir of changed) reconciler.take(dir);
+    for (const [watched, hint] of touched) {
+      look(watched, hint.source);
       // A removal signals every eventfd: what is gone has no pressure.
-      if (member.goneAt === undefined) observer.tellPressure(member, hint);
+      if (watched.goneAt === undefined) differ.emitPressure(watched, hint);
     }
     if (overflow) sweep();
   };
@@ -191,7 +207,7 @@ export function startWatch(
   /** What is known by now, though nobody was woken for it yet. */
   const catchUp = (parent: Cgroup) => {
     take(sources.drain());
-    census.retireGone(parent);
+    reconciler.markAllRemoved(parent);
     readLog();
   };
 
@@ -201,14 +217,17 @@ export function startWatch(
     readLog();
     parents.settle(catchUp);
     let next = Math.min(sweepAt, now + sweeps.pause(), kills.settle(now));
-    for (const member of [...retired]) {
+    for (const watched of [...removedPending]) {
       // A kill without a cgroup may still turn out to be the one that is missing.
-      const isOpen = kills.waiting() && member.pool !== undefined && member.pool.untold() > 0n;
-      const at = member.goneAt! + LOG_GRACE_MS * (isOpen ? 2 : 1);
-      if (at <= now) bury(member);
+      const isOpen = kills.waiting() && watched.removedKills !== undefined &&
+        watched.removedKills.unreported() > 0n;
+      const at = watched.goneAt! + LOG_GRACE_MS * (isOpen ? 2 : 1);
+      if (at <= now) finishRemoval(watched);
       else next = Math.min(next, at);
     }
-    for (const each of members.values()) next = Math.min(next, each.nextLook, each.nextGlance);
+    for (const each of watchedCgroups.values()) {
+      next = Math.min(next, each.nextPollAt, each.nextUsagePollAt);
+    }
     if (closed || (timer !== undefined && timerAt <= next)) return;
     clearTimeout(timer);
     timerAt = next;
@@ -220,9 +239,9 @@ export function startWatch(
     const now = performance.now();
     if (sweepAt <= now) sweep();
     else sweeps.goOn();
-    for (const member of members.values()) {
-      if (member.nextLook <= now) look(member, member.source);
-      if (member.nextGlance <= now) observer.glance(member, now);
+    for (const watched of watchedCgroups.values()) {
+      if (watched.nextPollAt <= now) look(watched, watched.source);
+      if (watched.nextUsagePollAt <= now) differ.pollUsage(watched, now);
     }
     settle();
   };
@@ -236,16 +255,16 @@ export function startWatch(
     }
   };
 
-  sources.trees.start(guarded((dir: string | undefined) => {
+  sources.hierarchyWatcher.start(guarded((dir: string | undefined) => {
     if (closed) return;
     wokenAt = performance.now();
-    census.take(dir);
+    reconciler.take(dir);
     settle();
   }));
   for (const cgroup of everyTarget(options)) {
-    if (!members.has(cgroup.path)) add(cgroup, false);
+    if (!watchedCgroups.has(cgroup.path)) add(cgroup, false);
   }
-  if (members.size === 0) done.resolve();
+  if (watchedCgroups.size === 0) done.resolve();
 
   const loop = sources.follow(guarded((batch: Batch) => {
     wokenAt = performance.now();
@@ -259,12 +278,12 @@ export function startWatch(
    * counter. Bounded, since on a busy node there is always something.
    */
   const quiet = async () => {
-    const deadline = performance.now() + STOP_WITHIN_MS;
+    const deadline = performance.now() + MAX_MS_TO_STOP;
     // However long the last wake was ago: what came while we were busy has had no turn yet.
     wokenAt = performance.now();
     for (let now = wokenAt; now < deadline; now = performance.now()) {
-      const isOpen = retired.size > 0 || kills.waiting() ||
-        [...members.values()].some((m) => m.due > 0n || m.suspected > 0);
+      const isOpen = removedPending.size > 0 || kills.waiting() ||
+        [...watchedCgroups.values()].some((m) => m.pendingKills > 0n || m.suspectedKills > 0);
       if (now - wokenAt > (isOpen ? LOG_GRACE_MS + QUIET_MS : QUIET_MS)) return;
       await new Promise((resolve) => setTimeout(resolve, QUIET_MS / 2));
     }
@@ -272,10 +291,10 @@ export function startWatch(
 
   return {
     sources: sources.described(),
-    cgroups: () => [...members.values()].map(({ cgroup }) => cgroup),
+    cgroups: () => [...watchedCgroups.values()].map(({ cgroup }) => cgroup),
     done: done.promise,
     async stop() {
-      for (const member of [...members.values()]) look(member, "poll");
+      for (const watched of [...watchedCgroups.values()]) look(watched, "poll");
       settle();
       await quiet();
       closed = true;
@@ -284,10 +303,11 @@ export function startWatch(
       await loop;
       settle();
       recording.stop();
-      for (const member of [...retired]) bury(member);
-      observer.flush(members.values());
-      const cgroups = [...members.values()].flatMap((each) => tallyOf(each) ?? []).concat(finished);
-      for (const member of members.values()) disarm(member);
+      for (const watched of [...removedPending]) finishRemoval(watched);
+      differ.flush(watchedCgroups.values());
+      const cgroups = [...watchedCgroups.values()].flatMap((each) => counterDeltas(each) ?? [])
+        .concat(finished);
+      for (const watched of watchedCgroups.values()) disarm(watched);
       await sources.close();
       done.resolve();
       const seconds = Math.round(performance.now() - started) / 1000;

@@ -15,13 +15,13 @@ const limit = 256 * 1024 ** 2;
 export function makeBenchCgroup(): Cgroup {
   const parent = findBenchParent();
   const made = makeChild(parent, `${prefix}${Deno.pid}`);
-  Deno.writeTextFileSync(`${made.dir}/${made.hierarchy.dialect.limitFile}`, String(limit));
+  Deno.writeTextFileSync(`${made.dir}/${made.hierarchy.version.limitFile}`, String(limit));
   return made;
 }
 
 /** `count` cgroups beneath `parent`, all of which have the memory controller. @param from the number of the first. */
 export function makeChildren(parent: Cgroup, count: number, from = 0): Cgroup[] {
-  if (parent.hierarchy.dialect.version === 2) {
+  if (parent.hierarchy.version.number === 2) {
     Deno.writeTextFileSync(`${parent.dir}/cgroup.subtree_control`, "+memory");
   }
   return Array.from({ length: count }, (_, n) => makeChild(parent, `n${from + n}`));

@@ -36,8 +36,8 @@ const EATEN_WITHIN_MS = 20_000;
 export async function footprint(args: readonly string[]): Promise<Measured> {
   const { cgroups, limit, seconds, rate } = parse(args);
   const bench = makeBenchCgroup();
-  const { dialect } = bench.hierarchy;
-  Deno.writeTextFileSync(`${bench.dir}/${dialect.limitFile}`, dialect.version === 1 ? "-1" : "max");
+  const { version } = bench.hierarchy;
+  Deno.writeTextFileSync(`${bench.dir}/${version.limitFile}`, version.number === 1 ? "-1" : "max");
   const [node, home] = makeChildren(bench, 2) as [Cgroup, Cgroup];
   setLimit(home, limit * MIB);
   const children = makeChildren(node, cgroups);
@@ -45,7 +45,7 @@ export async function footprint(args: readonly string[]): Promise<Measured> {
   const folder = makeBenchFolder();
   try {
     const start = performance.now();
-    const mode = dialect.version === 1 ? "notify" : "tripwire";
+    const mode = version.number === 1 ? "notify" : "throttle";
     await using guard = await startRaceGuard(mode, node, folder, { home });
     const armedAfter = (performance.now() - start) / 1000;
     note(`footprint: ${guard.said}`);
@@ -145,7 +145,7 @@ function parse(args: readonly string[]) {
 }
 
 function setLimit(cgroup: Cgroup, bytes: number): void {
-  const { limitFile, version } = cgroup.hierarchy.dialect;
+  const { limitFile, number: version } = cgroup.hierarchy.version;
   Deno.writeTextFileSync(`${cgroup.dir}/${limitFile}`, String(bytes));
   const swap = version === 1 ? ["memory.swappiness", "0"] : ["memory.swap.max", "0"];
   try {
@@ -185,7 +185,7 @@ async function churn(
 }
 
 async function guardsStill(guard: RaceGuard, cgroup: Cgroup): Promise<boolean> {
-  if (await guard.find("guarding", cgroup.path, EATEN_WITHIN_MS) === undefined) return false;
+  if (await guard.find("guard_armed", cgroup.path, EATEN_WITHIN_MS) === undefined) return false;
   const script = 'echo 0 >"$0/cgroup.procs" && exec tail /dev/zero';
   const eater = new Deno.Command("sh", { args: ["-c", script, cgroup.dir], stdout: "null" })
     .spawn();

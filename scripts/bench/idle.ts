@@ -16,7 +16,7 @@ const TARGET = 0.5;
 export async function idle(): Promise<Measured> {
   const parent = makeBenchCgroup();
   for (const { dir, hierarchy } of makeChildren(parent, CGROUPS)) {
-    Deno.writeTextFileSync(`${dir}/${hierarchy.dialect.limitFile}`, String(64 * 1024 ** 2));
+    Deno.writeTextFileSync(`${dir}/${hierarchy.version.limitFile}`, String(64 * 1024 ** 2));
   }
   const plain = await watched(parent, "oomkit watch -r", []);
   const thresholds = await watched(parent, "oomkit watch -r --threshold 90%", [

@@ -82,7 +82,7 @@ async function signalled(): Promise<number[]> {
 
 /** Microseconds from just before the write; by the wall clock, as two processes take part. */
 async function limitChanged(cgroup: Cgroup): Promise<{ told: number[]; read: number[] }> {
-  const file = `${cgroup.dir}/${cgroup.hierarchy.dialect.limitFile}`;
+  const file = `${cgroup.dir}/${cgroup.hierarchy.version.limitFile}`;
   const limits = [64, 65].map((mebibytes) => mebibytes * 1024 ** 2);
   const told: number[] = [];
   const read: number[] = [];

@@ -27,7 +27,7 @@ export async function live(): Promise<Measured> {
   const parent = makeBenchCgroup();
   const cgroups = makeChildren(parent, CGROUPS);
   for (const { dir, hierarchy } of cgroups) {
-    Deno.writeTextFileSync(`${dir}/${hierarchy.dialect.limitFile}`, String(64 * 1024 ** 2));
+    Deno.writeTextFileSync(`${dir}/${hierarchy.version.limitFile}`, String(64 * 1024 ** 2));
   }
   const subjects = cgroups.map((cgroup) => ({ cgroup, measured: cgroup, marks: () => [] }));
   const gather = createGather(() => subjects, () => performance.now());

@@ -17,8 +17,8 @@ const STARTED_MS = 10_000;
 
 export async function peers(): Promise<Measured> {
   const bench = makeBenchCgroup();
-  const { dialect } = bench.hierarchy;
-  Deno.writeTextFileSync(`${bench.dir}/${dialect.limitFile}`, dialect.version === 1 ? "-1" : "max");
+  const { version } = bench.hierarchy;
+  Deno.writeTextFileSync(`${bench.dir}/${version.limitFile}`, version.number === 1 ? "-1" : "max");
   const lines: string[] = [];
   const rows: Row[] = [];
   const add = async (peer: string, own: readonly string[], theirs: readonly string[]) => {
@@ -86,7 +86,7 @@ async function startContainer(bench: Cgroup): Promise<Container | { refused: str
   const folder = makeBenchFolder();
   const root = join(folder, "state");
   // A relative one lies beneath runc's own cgroup in each hierarchy of v1; v2 has but one.
-  const parent = bench.hierarchy.dialect.version === 1 ? basename(bench.path) : bench.path;
+  const parent = bench.hierarchy.version.number === 1 ? basename(bench.path) : bench.path;
   const name = `oomkit-bench-${Deno.pid}`;
   for (const dir of ["proc", ...BOUND]) {
     Deno.mkdirSync(`${folder}/rootfs${dir}`, { recursive: true });
@@ -154,7 +154,7 @@ function configOf(cgroupsPath: string) {
 
 /** runc makes the parent in every hierarchy of v1, beneath its own cgroup there, and leaves it. */
 function removeElsewhere({ dir, path, hierarchy }: Cgroup): void {
-  if (hierarchy.dialect.version === 2) return;
+  if (hierarchy.version.number === 2) return;
   const mounts = dirname(hierarchy.mount);
   for (const line of Deno.readTextFileSync("/proc/self/cgroup").trim().split("\n")) {
     const [, controllers, own] = /^\d+:([^:]*):(.*)$/.exec(line)!;

@@ -3,7 +3,7 @@
  */
 
 import { pictureWords } from "../../cli/picture_words.ts";
-import { gather } from "../../core/picture/gather.ts";
+import { buildChart } from "../../core/picture/gather.ts";
 import { runPage } from "../../core/picture/page.ts";
 import { stillPicture } from "../../core/picture/still.ts";
 import { openPage, whyNoBrowser } from "../../tests/browser.ts";
@@ -30,11 +30,13 @@ const panning = `(async () => {
 })()`;
 
 async function measure(points: number, folder: string): Promise<string> {
-  const gathering = gather(pictureWords);
-  gathering.add(head);
-  for (const line of climb(1, { path: "/big", marks: true }, points, SECONDS)) gathering.add(line);
-  gathering.add(endLine(START + SECONDS * 1000));
-  const picture = gathering.picture()!;
+  const chartBuilder = buildChart(pictureWords);
+  chartBuilder.add(head);
+  for (const line of climb(1, { path: "/big", reference_lines: true }, points, SECONDS)) {
+    chartBuilder.add(line);
+  }
+  chartBuilder.add(endLine(START + SECONDS * 1000));
+  const picture = chartBuilder.picture()!;
   const begun = performance.now();
   const html = await runPage(picture);
   const made = performance.now() - begun;

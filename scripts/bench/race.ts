@@ -7,10 +7,10 @@
  */
 
 import { type Cgroup, openCgroup } from "../../core/cgroup/cgroup.ts";
-import { peekText } from "../../core/cgroup/files.ts";
+import { tryReadText } from "../../core/cgroup/files.ts";
 import { join } from "../../core/cgroup/hierarchy.ts";
 import { openEpoll } from "../../core/kernel/epoll.ts";
-import { goRealtime } from "../../core/kernel/scheduling.ts";
+import { setSchedFifo } from "../../core/kernel/scheduling.ts";
 import { progress } from "../progress.ts";
 import { Mistake, note } from "../terminal.ts";
 import { makeBenchCgroup } from "./cgroups.ts";
@@ -27,7 +27,7 @@ import { endChildren } from "./race_children.ts";
 import { STEP } from "./race_filler.ts";
 import { type RaceGuard, startRaceGuard } from "./race_guard.ts";
 import { mapLog } from "./race_memory.ts";
-import { race as raceOnce, type Run, type Stage } from "./race_run.ts";
+import { race as raceOnce, type Run, type SimulationTarget } from "./race_run.ts";
 import { isEmulated, stress } from "./race_stress.ts";
 import { hasWon, type Raced, raceLines, raceTables, targetLines } from "./race_table.ts";
 import type { Measured } from "./statistics.ts";
@@ -40,7 +40,7 @@ const MOST_STUCK = 3;
 export async function race(args: readonly string[]): Promise<Measured> {
   const options = parseRaceOptions(args);
   const bench = makeBenchCgroup();
-  const { version, limitFile } = bench.hierarchy.dialect;
+  const { number: version, limitFile } = bench.hierarchy.version;
   const cells = cellsOf(version, options).filter(isPossible);
   if (cells.length === 0) throw new Mistake("cannot race: nothing has all of these words");
   Deno.writeTextFileSync(`${bench.dir}/${limitFile}`, version === 1 ? "-1" : "max");
@@ -66,7 +66,7 @@ export async function race(args: readonly string[]): Promise<Measured> {
   const isTimed = !isEmulated();
   const started = performance.now();
   try {
-    const refused = goRealtime();
+    const refused = setSchedFifo();
     if (refused) note(`race: memory may be seen to be free late (SCHED_FIFO: ${refused})`);
     const logs = makeLogs(folder);
     const raced: Raced[] = [];
@@ -101,7 +101,7 @@ export async function race(args: readonly string[]): Promise<Measured> {
       ...isTimed ? [] : ["this machine is emulated: wins count here, times do not"],
       ...raceLines(raced, version, cores),
       "",
-      ...targetLines(raced, version === 1 ? ["notify", "hold"] : ["tripwire"], isTimed),
+      ...targetLines(raced, version === 1 ? ["notify", "hold"] : ["throttle"], isTimed),
     ];
     return {
       tables: isTimed ? raceTables(raced, cores) : [],
@@ -125,8 +125,8 @@ async function unlessInterrupted(): Promise<void> {
 }
 
 interface Arena {
-  readonly guarded: Stage;
-  readonly alone: Stage | undefined;
+  readonly guarded: SimulationTarget;
+  readonly alone: SimulationTarget | undefined;
   readonly guard: RaceGuard;
   readonly cores: number;
 }
@@ -152,7 +152,7 @@ async function raceCell(
 
 function makeParent(bench: Cgroup, name: string): Cgroup {
   const handOn = (dir: string) => {
-    if (bench.hierarchy.dialect.version === 2) {
+    if (bench.hierarchy.version.number === 2) {
       Deno.writeTextFileSync(`${dir}/cgroup.subtree_control`, "+memory");
     }
   };
@@ -162,7 +162,7 @@ function makeParent(bench: Cgroup, name: string): Cgroup {
   return openCgroup(bench.hierarchy, join(bench.path, name))!;
 }
 
-function makeLogs(folder: string): Stage["logs"] {
+function makeLogs(folder: string): SimulationTarget["logs"] {
   return Array.from({ length: MOST_FILLERS }, (_, n) => {
     const path = `${folder}/log${n}`;
     // Written here, so that it is not charged to a cgroup that is filled.
@@ -173,7 +173,7 @@ function makeLogs(folder: string): Stage["logs"] {
 
 function isPossible({ condition, mode }: Cell): boolean {
   if (condition !== "huge") return true;
-  const setting = peekText("/sys/kernel/mm/transparent_hugepage/enabled") ?? "[never]";
+  const setting = tryReadText("/sys/kernel/mm/transparent_hugepage/enabled") ?? "[never]";
   if (!setting.includes("[never]")) return true;
   note(`race: ${mode} without 2 MiB pages, which this kernel does not give`);
   return false;

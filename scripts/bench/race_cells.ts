@@ -6,7 +6,7 @@ import { Mistake } from "../terminal.ts";
 export const MIB = 1024 ** 2;
 
 export type Condition = "idle" | "busy" | "huge" | "four" | "fifty";
-export type RaceMode = "notify" | "hold" | "tripwire";
+export type RaceMode = "notify" | "hold" | "throttle";
 
 export interface Cell {
   readonly mode: RaceMode;
@@ -33,7 +33,7 @@ const STRESSES: readonly Condition[] = ["busy", "huge", "four", "fifty"];
 /** The last of each are those that can lose. */
 const MODES: Readonly<Record<1 | 2, readonly RaceMode[]>> = {
   1: ["notify", "hold"],
-  2: ["tripwire", "notify"],
+  2: ["throttle", "notify"],
 };
 
 export function cellsOf(version: 1 | 2, { only }: Pick<RaceOptions, "only">): Cell[] {
@@ -49,9 +49,11 @@ export function cellsOf(version: 1 | 2, { only }: Pick<RaceOptions, "only">): Ce
     const known = kinds.flatMap((words) => [...words]).join(", ");
     throw new Mistake(`cannot race "${unknown}" on cgroup v${version}: known are ${known}`);
   }
-  const wanted = kinds.map((words) => only.filter((word) => words.has(word)));
+  const requested = kinds.map((words) => only.filter((word) => words.has(word)));
   return all.filter((cell) =>
-    wordsOf(cell).every((word, kind) => wanted[kind]!.length === 0 || wanted[kind]!.includes(word))
+    wordsOf(cell).every((word, kind) =>
+      requested[kind]!.length === 0 || requested[kind]!.includes(word)
+    )
   );
 }
 

@@ -5,7 +5,7 @@
  */
 
 import { microseconds } from "../../core/kernel/clock.ts";
-import { type KeptFile, openKept } from "../../core/kernel/kept_file.ts";
+import { type OpenControlFile, openControlFile } from "../../core/kernel/kept_file.ts";
 import { dieWithParent } from "../../core/kernel/process.ts";
 import { HUGE_PAGE, mapLog, mapPages } from "./race_memory.ts";
 
@@ -30,16 +30,16 @@ const PAGE = 4096;
 /** A sleep that is shorter is too inexact. */
 const SHORTEST_SLEEP_MS = 1;
 
-interface Course {
+interface UsageHistory {
   readonly touch: (offset: number, length: number) => void;
-  readonly usage: KeptFile;
+  readonly usage: OpenControlFile;
   readonly log: Float64Array;
   readonly step: number;
   readonly most: number;
   readonly slow: Filling["slow"];
 }
 
-function fill(course: Course): void {
+function fill(course: UsageHistory): void {
   const { step, most, slow } = course;
   let used = 0;
   let due = 0;
@@ -50,7 +50,7 @@ function fill(course: Course): void {
 }
 
 /** Leaves word of when it begins, too: it may be killed before the end. Returns the usage after it. */
-function take({ touch, usage, log }: Course, offset: number, length: number): number {
+function take({ touch, usage, log }: UsageHistory, offset: number, length: number): number {
   const entry = log[0]! + 1;
   log[2 * entry] = microseconds();
   touch(offset, length);
@@ -62,7 +62,7 @@ function take({ touch, usage, log }: Course, offset: number, length: number): nu
 }
 
 /** One byte brings the whole page, unless there is no room for it: then the kernel gives small ones. */
-function takeHuge(course: Course, offset: number, before: number): number {
+function takeHuge(course: UsageHistory, offset: number, before: number): number {
   let used = take(course, offset, 1);
   if (used - before >= HUGE_PAGE / 2) return used;
   for (let at = 0; at < HUGE_PAGE; at += STEP) used = take(course, offset + at, STEP);
@@ -82,7 +82,7 @@ function pace(due: number, step: number, rate: number): number {
 }
 
 /** So that nothing but the pages is charged to the cgroup: all code has run, and the heap has its size. */
-function warmUp(usage: KeptFile, log: Float64Array): void {
+function warmUp(usage: OpenControlFile, log: Float64Array): void {
   const bytes = WARM_UP_ROUNDS / 8 * PAGE;
   for (let round = 0; round < 8; round++) {
     log.fill(0);
@@ -101,7 +101,7 @@ if (import.meta.main) {
   // The first to die, should the whole machine run out instead.
   Deno.writeTextFileSync("/proc/self/oom_score_adj", "1000");
   const log = mapLog(path);
-  const usage = openKept(usageFile);
+  const usage = openControlFile(usageFile);
   warmUp(usage, log);
   const touch = mapPages(most, isHuge);
   const step = isHuge ? HUGE_PAGE : STEP;

@@ -32,7 +32,7 @@ const SCRIPT = 'echo 0 >"$PROCS" && exec "$0" "$@" >"$OUT" 2>"$ERR"';
 
 /** The same on a terminal; what it draws goes nowhere, what it tells to its log file. Its words have no blanks. */
 const LIVE_SCRIPT =
-  'stty cols 160 rows 50; echo 0 >"$PROCS"; exec $GUARD --log-file "$OUT" --report-types all 2>"$ERR"';
+  'stty cols 160 rows 50; echo 0 >"$PROCS"; exec $GUARD --log-file "$OUT" --event-types all 2>"$ERR"';
 
 /** @param options.home the cgroup that it is to run in; none: where this program is. */
 export async function startRaceGuard(

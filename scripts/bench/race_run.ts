@@ -6,7 +6,7 @@ import { join } from "../../core/cgroup/hierarchy.ts";
 import { microseconds } from "../../core/kernel/clock.ts";
 import { type EpollSet, joinEpoll } from "../../core/kernel/epoll.ts";
 import { takeEventfd } from "../../core/kernel/fd.ts";
-import { openKept } from "../../core/kernel/kept_file.ts";
+import { openControlFile } from "../../core/kernel/kept_file.ts";
 import { removeCgroup } from "../../core/simulate/remove_cgroup.ts";
 import { arm } from "../../core/watch/arm.ts";
 import { Mistake } from "../terminal.ts";
@@ -15,7 +15,7 @@ import { endChild, pause, startChild, within } from "./race_children.ts";
 import type { Filling } from "./race_filler.ts";
 import type { RaceGuard } from "./race_guard.ts";
 
-export interface Stage {
+export interface SimulationTarget {
   readonly parent: Cgroup;
   readonly epoll: EpollSet;
   /** One for each filler, as both sides see it. */
@@ -53,18 +53,18 @@ const SWEEP_MS = 100;
 let count = 0;
 
 export async function race(
-  { parent, epoll, logs }: Stage,
+  { parent, epoll, logs }: SimulationTarget,
   cell: Cell,
   guard: RaceGuard | undefined,
 ): Promise<Run> {
   const limit = cell.limit * MIB;
   const cgroup = makeCgroup(parent, limit);
-  const guarding = guard && await guard.find("guarding", cgroup.path, LONGEST_MS);
+  const guarding = guard && await guard.find("guard_armed", cgroup.path, LONGEST_MS);
   if (guard && guarding?.mode !== cell.mode) {
     await removeCgroup(cgroup);
     throw new Mistake(`cannot race: ${cgroup.path} is not guarded by ${cell.mode}`);
   }
-  const threshold = guarding?.threshold ?? limit;
+  const threshold = guarding?.imminent ?? limit;
   const mine = logs.slice(0, fillersOf(cell));
   const fillers = mine.map(({ path }) => startFiller(fillingOf(cgroup, cell, threshold, path)));
   try {
@@ -77,8 +77,8 @@ export async function race(
       : await timeFree(cgroup, limit / 2, mine[0]!.entries, epoll, begin);
     const isOver = await within(LONGEST_MS, Promise.all(fillers.map(({ ended }) => ended)));
     const kernelKills = Number(readCounters(cgroup)?.local.oomKill ?? NaN);
-    const blows = await blowsOf(guard, cgroup.path, fillers.length - kernelKills);
-    const first = blows[0];
+    const pendingKills = await blowsOf(guard, cgroup.path, fillers.length - kernelKills);
+    const first = pendingKills[0];
     const victim = fillers.findIndex(({ pid }) => pid === first?.victim?.pid);
     const crossedAt = Math.min(...mine.map(({ entries }) => crossing(entries, threshold)));
     const lastAt = lastOf(mine[Math.max(0, victim)]!.entries);
@@ -87,12 +87,12 @@ export async function race(
       limit,
       threshold,
       kernelKills,
-      killed: blows.filter(({ ts }) =>
+      killed: pendingKills.filter(({ ts }) =>
         Date.parse(ts) - Date.parse(first!.ts) <= TOGETHER_MS
       ).length,
       isStuck: !isOver,
       peak: readPeak(cgroup),
-      struck: first?.struck_ms ?? undefined,
+      struck: first?.signal_ms ?? undefined,
       lastPage: victim < 0 ? undefined : duration(crossedAt, lastAt),
       free: freedAt === undefined || (guard && victim < 0) ? undefined : duration(since, freedAt),
     };
@@ -108,7 +108,7 @@ function makeCgroup(parent: Cgroup, limit: number): Cgroup {
   const name = `run${count++}`;
   Deno.mkdirSync(`${dir}/${name}`);
   const made = openCgroup(hierarchy, join(path, name))!;
-  const swap = hierarchy.dialect.version === 1
+  const swap = hierarchy.version.number === 1
     ? { file: "memory.swappiness", off: "0" }
     : { file: "memory.swap.max", off: "0" };
   try {
@@ -116,7 +116,7 @@ function makeCgroup(parent: Cgroup, limit: number): Cgroup {
   } catch {
     // The kernel knows no swap.
   }
-  Deno.writeTextFileSync(`${made.dir}/${hierarchy.dialect.limitFile}`, String(limit));
+  Deno.writeTextFileSync(`${made.dir}/${hierarchy.version.limitFile}`, String(limit));
   return made;
 }
 
@@ -126,7 +126,7 @@ function fillingOf(cgroup: Cgroup, cell: Cell, threshold: number, log: string): 
   return {
     parent: Deno.pid,
     procsFile: `${cgroup.dir}/cgroup.procs`,
-    usageFile: `${cgroup.dir}/${cgroup.hierarchy.dialect.usageFile}`,
+    usageFile: `${cgroup.dir}/${cgroup.hierarchy.version.usageFile}`,
     log,
     most: 1.5 * limit,
     isHuge: cell.condition === "huge",
@@ -170,8 +170,8 @@ async function timeFree(
   epoll: EpollSet,
   begin: () => Promise<unknown>,
 ): Promise<number | undefined> {
-  const { usageFile, notifiesThresholds } = cgroup.hierarchy.dialect;
-  using usage = openKept(`${cgroup.dir}/${usageFile}`);
+  const { usageFile, notifiesThresholds } = cgroup.hierarchy.version;
+  using usage = openControlFile(`${cgroup.dir}/${usageFile}`);
   const argument = String(mark);
   const trigger = { kind: "eventfd", file: usageFile, argument, tells: "threshold" } as const;
   const armed = notifiesThresholds
@@ -219,10 +219,10 @@ function duration(from: number, to: number): number | undefined {
 /** Waits until `expected` are told of, but not for long. */
 async function blowsOf(guard: RaceGuard | undefined, cgroup: string, expected: number) {
   if (guard === undefined) return [];
-  const blows = () =>
+  const pendingKills = () =>
     guard.told(cgroup).filter((event) => event.type === "action")
       .filter(({ victim, signal }) => victim !== null && signal === "SIGKILL");
   const deadline = performance.now() + TOLD_WITHIN_MS;
-  while (blows().length < expected && performance.now() < deadline) await pause(4);
-  return blows();
+  while (pendingKills().length < expected && performance.now() < deadline) await pause(4);
+  return pendingKills();
 }

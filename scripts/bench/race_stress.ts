@@ -1,7 +1,7 @@
 /** What else the machine does while it is raced. Of shells, which end by themselves when this program is gone. */
 
 import { type Cgroup, openCgroup } from "../../core/cgroup/cgroup.ts";
-import { peekText } from "../../core/cgroup/files.ts";
+import { tryReadText } from "../../core/cgroup/files.ts";
 import { join } from "../../core/cgroup/hierarchy.ts";
 import { removeCgroup } from "../../core/simulate/remove_cgroup.ts";
 import { Mistake } from "../terminal.ts";
@@ -23,7 +23,7 @@ const CYCLE = `echo 0 >"$DIR/cgroup.procs" && while kill -0 $0; do
   dd if=/dev/zero of=/dev/null bs=${OTHER_MIB}M count=1; sleep $PAUSE; done`;
 
 export function isEmulated(): boolean {
-  return /^model name\s*:.*QEMU/m.test(peekText("/proc/cpuinfo") ?? "");
+  return /^model name\s*:.*QEMU/m.test(tryReadText("/proc/cpuinfo") ?? "");
 }
 
 export async function stress(
@@ -54,11 +54,11 @@ async function cycle(parent: Cgroup, guard: RaceGuard | undefined): Promise<Asyn
     const path = join(parent.path, `other${n}`);
     Deno.mkdirSync(`${parent.dir}/other${n}`);
     const cgroup = openCgroup(hierarchy, path)!;
-    Deno.writeTextFileSync(`${cgroup.dir}/${hierarchy.dialect.limitFile}`, String(OTHER_LIMIT));
+    Deno.writeTextFileSync(`${cgroup.dir}/${hierarchy.version.limitFile}`, String(OTHER_LIMIT));
     return cgroup;
   });
   for (const { path } of cgroups) {
-    if (guard && !await guard.find("guarding", path, GUARDED_WITHIN_MS)) {
+    if (guard && !await guard.find("guard_armed", path, GUARDED_WITHIN_MS)) {
       throw new Mistake(`cannot race: ${path} is not guarded`);
     }
   }

@@ -6,7 +6,7 @@
 import { parseArgs } from "node:util";
 import type { Cgroup } from "../../core/cgroup/cgroup.ts";
 import { microseconds } from "../../core/kernel/clock.ts";
-import { openKept } from "../../core/kernel/kept_file.ts";
+import { openControlFile } from "../../core/kernel/kept_file.ts";
 import { progress } from "../progress.ts";
 import { Mistake, note } from "../terminal.ts";
 import { makeBenchCgroup, makeChildren } from "./cgroups.ts";
@@ -48,10 +48,10 @@ const PROGRAMS: readonly (readonly [string, Start])[] = [
 export async function scale(args: readonly string[]): Promise<Measured> {
   const sizes = parse(args);
   const parent = makeBenchCgroup();
-  const { dialect } = parent.hierarchy;
+  const { version } = parent.hierarchy;
   Deno.writeTextFileSync(
-    `${parent.dir}/${dialect.limitFile}`,
-    dialect.version === 1 ? "-1" : "max",
+    `${parent.dir}/${version.limitFile}`,
+    version.number === 1 ? "-1" : "max",
   );
   const sweeps: Row[] = [];
   const found: Record<string, Figures[]> = {};
@@ -59,7 +59,7 @@ export async function scale(args: readonly string[]): Promise<Measured> {
   for (const size of sizes) {
     const made = makeChildren(parent, size - children.length, children.length);
     for (const { dir } of made) {
-      Deno.writeTextFileSync(`${dir}/${dialect.limitFile}`, String(64 * MIB));
+      Deno.writeTextFileSync(`${dir}/${version.limitFile}`, String(64 * MIB));
     }
     children = [...children, ...made];
     sweeps.push({ what: `usage of ${size}, kept open`, summary: summarize(sweep(children)) });
@@ -127,7 +127,7 @@ async function wakesOf(beside: Watch, children: readonly Cgroup[]): Promise<numb
     const { dir, path, hierarchy } = children[Math.floor(children.length * (n + 5) / (WAKES + 5))]!;
     await pause(PAUSE_MS);
     const start = microseconds();
-    Deno.writeTextFileSync(`${dir}/${hierarchy.dialect.limitFile}`, String((96 + n) * MIB));
+    Deno.writeTextFileSync(`${dir}/${hierarchy.version.limitFile}`, String((96 + n) * MIB));
     for (;;) {
       const { line, at } = await beside.nextLine();
       const event = JSON.parse(line);
@@ -137,7 +137,7 @@ async function wakesOf(beside: Watch, children: readonly Cgroup[]): Promise<numb
     }
   }
   for (const { dir, hierarchy } of children) {
-    Deno.writeTextFileSync(`${dir}/${hierarchy.dialect.limitFile}`, String(64 * MIB));
+    Deno.writeTextFileSync(`${dir}/${hierarchy.version.limitFile}`, String(64 * MIB));
   }
   return times;
 }
@@ -145,7 +145,7 @@ async function wakesOf(beside: Watch, children: readonly Cgroup[]): Promise<numb
 /** Microseconds of each. */
 function sweep(cgroups: readonly Cgroup[]): number[] {
   const files = cgroups.map(({ dir, hierarchy }) =>
-    openKept(`${dir}/${hierarchy.dialect.usageFile}`)
+    openControlFile(`${dir}/${hierarchy.version.usageFile}`)
   );
   try {
     return Array.from({ length: SWEEPS }, () => {

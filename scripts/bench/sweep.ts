@@ -1,6 +1,6 @@
 /** Usage of many cgroups, read one after the other: files that stay open against files that are opened each time. */
 
-import { openKept } from "../../core/kernel/kept_file.ts";
+import { openControlFile } from "../../core/kernel/kept_file.ts";
 import { libc } from "../../core/kernel/libc.ts";
 import { makeBenchCgroup, makeChildren } from "./cgroups.ts";
 import { allocatedBy } from "./heap.ts";
@@ -16,7 +16,7 @@ const HEAP_TARGET = 1;
 
 export async function sweep(): Promise<Measured> {
   const cgroups = makeChildren(makeBenchCgroup(), CGROUPS);
-  const usage = cgroups.map(({ dir, hierarchy }) => `${dir}/${hierarchy.dialect.usageFile}`);
+  const usage = cgroups.map(({ dir, hierarchy }) => `${dir}/${hierarchy.version.usageFile}`);
   const stat = cgroups.map(({ dir }) => `${dir}/memory.stat`);
 
   const naive = await measure(RUNS, () => {
@@ -66,7 +66,7 @@ function readNaively(paths: readonly string[]): void {
 
 /** Both in turn, so that whatever else the machine does meets both alike. */
 async function keptUsage(paths: readonly string[]) {
-  const files = paths.map(openKept);
+  const files = paths.map(openControlFile);
   const { pread } = libc();
   const buffer = new Uint8Array(4096);
   const size = BigInt(buffer.length);
@@ -90,7 +90,7 @@ async function keptUsage(paths: readonly string[]) {
 }
 
 async function keptStatOf(paths: readonly string[]): Promise<number[]> {
-  const files = paths.map(openKept);
+  const files = paths.map(openControlFile);
   try {
     return await measure(RUNS, () => {
       for (const file of files) file.text();

@@ -27,10 +27,10 @@ export interface Run {
   readonly signal?: AbortSignal;
   readonly onOutput: (channel: "stdout" | "stderr", bytes: Uint8Array) => void;
   /** Is told what goes on, and how far it has come. */
-  readonly onStage?: Stage;
+  readonly onStage?: SimulationTarget;
 }
 
-export type Stage = (what: string, done?: number, total?: number) => void;
+export type SimulationTarget = (what: string, done?: number, total?: number) => void;
 
 /** Where the guest keeps what it was given. */
 export const executableInGuest = "/oomkit";

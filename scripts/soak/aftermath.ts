@@ -1,6 +1,6 @@
 /** What must be as it was: after a guard has ended, at each rest, and at the end. */
 
-import { type Eater, lives, placeOf, signalTo } from "./eaters.ts";
+import { type AllocatorProgram, lives, placeOf, signalTo } from "./eaters.ts";
 import type { World } from "./world.ts";
 
 /** After a guard that was asked to end: nothing is changed any more, and nothing is on record. */
@@ -28,7 +28,7 @@ export function checkStopped(world: World, since: number): number {
   return stopped.length;
 }
 
-function isStopped({ pid }: Eater): boolean {
+function isStopped({ pid }: AllocatorProgram): boolean {
   try {
     return /^State:\s+T/m.test(Deno.readTextFileSync(`/proc/${pid}/status`));
   } catch {

@@ -7,7 +7,7 @@ import type { Tree } from "./tree.ts";
 
 export type EaterKind = "fed" | "burst" | "cache" | "shmem" | "forks" | "idle";
 
-export interface Eater {
+export interface AllocatorProgram {
   readonly pid: number;
   readonly kind: EaterKind;
   /** The guard is told to leave it alone. */
@@ -51,7 +51,7 @@ export interface EaterSpec {
   readonly count?: number;
 }
 
-export function startEater(tree: Tree, spec: EaterSpec): Eater {
+export function startEater(tree: Tree, spec: EaterSpec): AllocatorProgram {
   const { kind, path, isProtected = false, file, count = 0 } = spec;
   const words = {
     fed: isProtected ? PROTECTED : "1000000000",
@@ -68,7 +68,7 @@ export function startEater(tree: Tree, spec: EaterSpec): Eater {
     stdout: "null",
     stderr: "null",
   }).spawn();
-  const eater: Eater = {
+  const eater: AllocatorProgram = {
     pid: child.pid,
     kind,
     isProtected,
@@ -107,12 +107,12 @@ async function feed(
   }
 }
 
-export const placeOf = ({ places }: Eater): string => places.at(-1)!.path;
+export const placeOf = ({ places }: AllocatorProgram): string => places.at(-1)!.path;
 
-export const lives = ({ ended }: Eater): boolean => ended === undefined;
+export const lives = ({ ended }: AllocatorProgram): boolean => ended === undefined;
 
 /** Ends it, unless that was done already. */
-export function endEater(eater: Eater): void {
+export function endEater(eater: AllocatorProgram): void {
   if (!lives(eater)) return;
   eater.isOurs = true;
   signalTo(eater.pid, "SIGKILL");

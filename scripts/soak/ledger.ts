@@ -1,11 +1,11 @@
 /** Who died of what, and whether that was right: all that a soak knows is put side by side here, and nothing is read. */
 
-import { type Eater, lives, placeOf } from "./eaters.ts";
+import { type AllocatorProgram, lives, placeOf } from "./eaters.ts";
 import type { KernelKill } from "./kernel_kills.ts";
 import { type Program, type Told, wasAtWork } from "./program.ts";
 
 export interface Facts {
-  readonly eaters: readonly Eater[];
+  readonly eaters: readonly AllocatorProgram[];
   readonly kernelKills: readonly KernelKill[];
   readonly programs: readonly Program[];
   /** What is guarded lies beneath. */
@@ -36,12 +36,12 @@ const KILLING: readonly (string | null)[] = ["SIGKILL", "SIGTERM"];
 
 export const isBlow = (event: Told): boolean =>
   event.type === "action" && (event.action === "process" || event.action === "container") &&
-  !event.dry_run && ["died", "alive", "signalled"].includes(event.outcome);
+  !event.dry_run && ["killed", "alive", "signalled"].includes(event.outcome);
 
 const within = (path: string, above: string) => path === above || path.startsWith(`${above}/`);
 
 /** One pid can have been several, one after the other. */
-function eaterOf(facts: Facts, pid: number, at: number): Eater | undefined {
+function eaterOf(facts: Facts, pid: number, at: number): AllocatorProgram | undefined {
   return facts.eaters.findLast((eater) =>
     eater.pid === pid && eater.started <= at + 50 && (eater.ended?.at ?? Infinity) >= at - LATE_MS
   );
@@ -101,7 +101,7 @@ export function deaths(facts: Facts): { readonly tally: Tally; readonly wrongs: 
   const tally: Tally = { won: 0, lost: 0, unguarded: 0, outside: 0, untold: 0 };
   const wrongs: string[] = [];
   const guards = facts.programs.filter(({ name }) => name === "guard");
-  const blows = guards.flatMap((guard) => guard.events.filter(isBlow));
+  const pendingKills = guards.flatMap((guard) => guard.events.filter(isBlow));
   for (const eater of facts.eaters) {
     const { ended, pid } = eater;
     if (ended === undefined || !KILLING.includes(ended.signal)) continue;
@@ -115,7 +115,7 @@ export function deaths(facts: Facts): { readonly tally: Tally; readonly wrongs: 
       else tally.unguarded++;
       continue;
     }
-    if (blows.some((event) => isOf(event, eater))) {
+    if (pendingKills.some((event) => isOf(event, eater))) {
       tally.won++;
       continue;
     }
@@ -161,7 +161,7 @@ function toldNear(programs: readonly Program[], path: string, at: number): strin
   return [...told, ...lives].join("; ");
 }
 
-function isOf(event: Told, { pid, places, started, ended }: Eater): boolean {
+function isOf(event: Told, { pid, places, started, ended }: AllocatorProgram): boolean {
   const at = Date.parse(event.ts);
   if (at < started - 50 || at > ended!.at + LATE_MS) return false;
   if (event.victim?.pid === pid) return true;
@@ -194,6 +194,6 @@ export function untoldKills(facts: Facts): string[] {
 }
 
 /** Those who are stopped although the soak has not stopped them. */
-export function stillLiving(facts: Facts): readonly Eater[] {
+export function stillLiving(facts: Facts): readonly AllocatorProgram[] {
   return facts.eaters.filter(lives);
 }

@@ -16,7 +16,7 @@ const LONGEST = "12h";
 
 /** The same number of draws each time. */
 export function drawSettings({ random, tree, folder }: World): Settings {
-  const modes = tree.version === 1 ? ["notify", "hold"] : ["tripwire", "tripwire", "notify"];
+  const modes = tree.version === 1 ? ["notify", "hold"] : ["throttle", "throttle", "notify"];
   const words = [
     ...["--mode", random.pick(modes)],
     ...["--policy", random.pick(["process", "process", "process", "container"])],

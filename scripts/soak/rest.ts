@@ -92,7 +92,7 @@ async function marked(world: World): Promise<void> {
     await told(world, guard, types[0], path);
     await told(world, watch, types[1], path);
   };
-  await both(["guarding", "created"]);
+  await both(["guard_armed", "created"]);
   tree.removeEmpty(path);
   await both(["removed", "removed"]);
 }

@@ -51,7 +51,7 @@ export interface Life {
 
 const STRETCH = 100;
 /** Between two deeds. */
-const LONGEST_PAUSE_MS = 250;
+const MAX_SUSPENSION_MS = 250;
 const LAST_DEEDS = 100;
 const KMSG_MS = 50;
 
@@ -90,7 +90,7 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
         const what = await deed.run(world);
         if (what !== "") lastDeeds[lastDeeds.length - 1] += `: ${what}`;
         checkAlive(world);
-        const ms = random.below(LONGEST_PAUSE_MS);
+        const ms = random.below(MAX_SUSPENSION_MS);
         if (random.chance(60)) await pause(ms);
         options.progress(`deed ${deeds}, ${stretches} rests, ${tally.won} won, ${tally.lost} lost`);
       }
@@ -184,7 +184,7 @@ function makeRoom(world: World): void {
   )!;
   const loud = { limit: 32 * MIB, isNested: false, inner: undefined };
   makeGroup(world, "loud", loud, false);
-  const standing = makeGroup(world, "standing", { ...loud, limit: 64 * MIB })!;
+  const preference = makeGroup(world, "standing", { ...loud, limit: 64 * MIB })!;
   world.groups.splice(0, world.groups.length);
   limitPath(world, quiet.path, 512 * MIB);
   const start = (path: string, kind: "fed" | "idle") =>
@@ -192,7 +192,7 @@ function makeRoom(world: World): void {
   world.bystanders.push(
     start(quiet.path, "fed"),
     start(quiet.path, "idle"),
-    start(standing.path, "idle"),
+    start(preference.path, "idle"),
   );
 }
 

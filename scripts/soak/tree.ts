@@ -39,7 +39,7 @@ export interface Tree {
 export async function makeTree(): Promise<Tree> {
   const parent = foundParent();
   await removeLeftovers(parent);
-  const { version, limitFile } = parent.hierarchy.dialect;
+  const { number: version, limitFile } = parent.hierarchy.version;
   const name = `${PREFIX}${Deno.pid}`;
   const path = `${parent.path === "/" ? "" : parent.path}/${name}`;
   const mount = parent.dir.slice(

@@ -1,6 +1,13 @@
 /** What a soak has made so far, and what is drawn on it. Only deeds change what later draws depend on. */
 
-import { type Eater, type EaterSpec, endEater, lives, placeOf, startEater } from "./eaters.ts";
+import {
+  type AllocatorProgram,
+  type EaterSpec,
+  endEater,
+  lives,
+  placeOf,
+  startEater,
+} from "./eaters.ts";
 import type { KernelKill } from "./kernel_kills.ts";
 import type { Hearing, Program } from "./program.ts";
 import type { Random } from "./random.ts";
@@ -26,9 +33,9 @@ export interface World {
   readonly guarded: string;
   readonly outside: string;
   readonly groups: Group[];
-  readonly eaters: Eater[];
+  readonly eaters: AllocatorProgram[];
   /** Nobody may come to harm of these, whatever is done to the others. */
-  readonly bystanders: Eater[];
+  readonly bystanders: AllocatorProgram[];
   readonly kernelKills: KernelKill[];
   readonly programs: Program[];
   readonly limits: Map<string, number[]>;
@@ -138,13 +145,17 @@ export function limitPath(world: World, path: string, bytes: number | undefined)
   return world.tree.setLimit(path, bytes);
 }
 
-export function feedGroup(world: World, group: Group, spec: Omit<EaterSpec, "path">): Eater {
+export function feedGroup(
+  world: World,
+  group: Group,
+  spec: Omit<EaterSpec, "path">,
+): AllocatorProgram {
   const eater = startEater(world.tree, { ...spec, path: group.leaf });
   world.eaters.push(eater);
   return eater;
 }
 
-export const eatersIn = ({ eaters }: World, group: Group): Eater[] =>
+export const eatersIn = ({ eaters }: World, group: Group): AllocatorProgram[] =>
   eaters.filter((eater) => lives(eater) && placeOf(eater) === group.leaf);
 
 /** Ends all in it and waits until the kernel lets it go. What was forked in it is in no list. */

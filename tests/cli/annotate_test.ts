@@ -88,7 +88,7 @@ Deno.test("the older commands, which GitHub finds anywhere in a line, are broken
 });
 
 const run: RunReport = {
-  v: 1,
+  v: 2,
   ts: "",
   command: ["make"],
   exit_code: 0,

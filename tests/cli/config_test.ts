@@ -100,7 +100,7 @@ Deno.test("of policy and on-threshold what is said more directly holds", async (
   assert.deepEqual(await threshold(policy, {}, "--on-threshold", "noop"), ["noop"]);
   const list = '[guard]\non-threshold = "reclaim"\n';
   assert.deepEqual(await threshold(list, { OOMKIT_POLICY: "container" }), ["container"]);
-  const env = { OOMKIT_ON_THRESHOLD: "reclaim" };
+  const env = { OOMKIT_ON_IMMINENT: "reclaim" };
   assert.deepEqual(await threshold(policy, env, "--policy", "container"), ["container"]);
 });
 

@@ -15,7 +15,7 @@ function makeReader(bytes = Infinity) {
     },
     goOn: () => gate.resolve(),
     goAway: (error: Error) => gate.reject(error),
-    complain: (line: string) => void complaints.push(line),
+    warn: (line: string) => void complaints.push(line),
     stream: {
       async write(chunk: Uint8Array) {
         await gate.promise;
@@ -88,7 +88,7 @@ Deno.test("a stream that was made one that does not block is tried again", async
     ++tries < 3
       ? Promise.reject(new Deno.errors.WouldBlock("Resource temporarily unavailable"))
       : reader.stream.write(bytes);
-  const writer = openEventWriter({ stream: { write }, complain: reader.complain });
+  const writer = openEventWriter({ stream: { write }, warn: reader.warn });
   reader.goOn();
   writer.write("x");
   await writer.close();

@@ -24,7 +24,7 @@ const guard = (args: readonly string[], env: Record<string, string> = {}) =>
 function guarded({ code, stdout, stderr }: Ran): Json[] {
   assert.equal(code, 0, stderr);
   const events: Json[] = stdout.trim().split("\n").map((line) => JSON.parse(line));
-  return events.filter(({ type }) => type === "guarding");
+  return events.filter(({ type }) => type === "guard_armed");
 }
 
 Deno.test("the arguments of oom-guard's manifest work as they stand, and guard all that is beneath --root", async () => {
@@ -47,15 +47,15 @@ Deno.test("the arguments of oom-guard's manifest work as they stand, and guard a
   const [only, ...others] = guarded(await guard(manifest));
   assert.deepEqual(others, []);
   assert.equal(only.cgroup, "/kubepods/pod1");
-  assert.equal(only.threshold, 205520896);
-  assert.deepEqual(only.actions.threshold, ["container"]);
+  assert.equal(only.imminent, 205520896);
+  assert.deepEqual(only.actions.imminent, ["container"]);
 });
 
 Deno.test("oom-guard's bare margins are MiB", async () => {
   using tree = makeV1();
   const thresholds = async (...args: string[]) =>
-    guarded(await guard(["--root", tree.dir, ...args])).map(({ limit, threshold }) =>
-      (limit - threshold) / MIB
+    guarded(await guard(["--root", tree.dir, ...args])).map(({ limit, imminent }) =>
+      (limit - imminent) / MIB
     );
   assert.deepEqual(await thresholds("--min-margin=7"), [7]);
   assert.deepEqual(await thresholds("--max-margin=3"), [3]);
@@ -90,14 +90,14 @@ Deno.test("OOMHero's variables are levels and signals", async () => {
   assert.deepEqual(events[0].actions, {
     warn: ["signal:SIGUSR1"],
     critical: ["signal:SIGTERM"],
-    threshold: [],
+    imminent: [],
   });
 });
 
 Deno.test("without OOMHero's variables nothing is signalled", async () => {
   using tree = makeV1();
   const [only] = guarded(await guard(["--root", tree.dir, pod], { COOLDOWN: "5" }));
-  assert.deepEqual(only.actions, { warn: [], critical: [], threshold: [] });
+  assert.deepEqual(only.actions, { warn: [], critical: [], imminent: [] });
 });
 
 Deno.test("a percentage of OOMHero's that is none is passed over with a word", async () => {

@@ -131,13 +131,13 @@ Deno.test("a mode that cannot be had gets one line and exit 2", async () => {
   using v2 = makeV2();
   const process = ["/a", "--policy", "process"];
   await refused(v1, [
-    [[...process, "--mode", "tripwire"], /tripwire: cgroup v1 has no memory\.high; use hold or no/],
+    [[...process, "--mode", "throttle"], /tripwire: cgroup v1 has no memory\.high; use hold or no/],
     [["/a", "--mode", "hold"], /hold: nothing is to be killed, .*; add --policy process/],
     [[...process, "--mode", "hold"], /hold: this tree is not a kernel's; use notify/],
   ]);
   await refused(v2, [
     [[...process, "--mode", "hold"], /hold: cgroup v2 cannot switch the killer off; use tripwire/],
-    [[...process, "--mode", "tripwire"], /tripwire: this tree is not a kernel's; use notify/],
+    [[...process, "--mode", "throttle"], /tripwire: this tree is not a kernel's; use notify/],
     [["/a", "--mode", "hold"], /cgroup v2 cannot switch the killer off/],
     [["/a", "--mode", "loud"], /auto, notify, tripwire, hold/],
     [["--pod", "--mode", "hold"], /hold with --pod: other containers' cgroups are not changed/],

@@ -2,14 +2,19 @@ import assert from "node:assert/strict";
 import { eventFacts, eventText } from "../../cli/event_text.ts";
 import { candidateText } from "../../cli/guard_explain.ts";
 import type { Style } from "../../cli/style.ts";
-import { type ActionBody, type Body, makeEvent, type Weighed } from "../../core/report/event.ts";
+import {
+  type ActionBody,
+  type Body,
+  type CandidateJson,
+  makeEvent,
+} from "../../core/report/event.ts";
 
 const MIB = 1024 ** 2;
 const plain: Style = (_, text) => text;
 const at = new Date(2026, 10, 21, 9, 5, 7, 42).getTime();
 const facts = (body: Body) => eventFacts(makeEvent(at, "/a", "none", body));
 
-const victim: Weighed = {
+const victim: CandidateJson = {
   pid: 4242,
   comm: "java",
   cmdline: ["java", "-jar", "x.jar"],
@@ -17,30 +22,30 @@ const victim: Weighed = {
   rss: 60 * MIB,
   oom_score_adj: 0,
   badness: 61 * MIB,
-  standing: "ordinary",
-  because: null,
+  preference: "none",
+  preference_reason: null,
 };
 
 const action: ActionBody = {
   type: "action",
   action: "process",
-  level: "threshold",
+  level: "imminent",
   mode: "notify",
   dry_run: false,
   signal: "SIGKILL",
   victim,
-  container: null,
+  killed_cgroup: null,
   candidates: [victim],
   usage_before: 62.7 * MIB,
   usage_after: 2.7 * MIB,
   limit: 64 * MIB,
-  threshold: 62.7 * MIB,
-  outcome: "died",
+  level_bytes: 62.7 * MIB,
+  outcome: "killed",
   reason: null,
   count: null,
   freed: 60 * MIB,
-  struck_ms: 0.12,
-  died_ms: 3.4,
+  signal_ms: 0.12,
+  exit_ms: 3.4,
   freed_ms: 3.51,
 };
 
@@ -50,22 +55,22 @@ const nobody = {
   signal: null,
   usage_after: null,
   freed: null,
-  struck_ms: null,
-  died_ms: null,
+  signal_ms: null,
+  exit_ms: null,
   freed_ms: null,
 };
 
 const guarding: Body = {
-  type: "guarding",
+  type: "guard_armed",
   rule: null,
   limit: 64 * MIB,
   limit_owner: "/a",
   warn: 41.6 * MIB,
   critical: 57.6 * MIB,
-  threshold: 62.7 * MIB,
-  base: "usage",
+  imminent: 62.7 * MIB,
+  metric: "usage",
   mode: "notify",
-  actions: { warn: ["signal:SIGUSR1", "reclaim"], critical: [], threshold: ["exec:echo\n\x1b[2J"] },
+  actions: { warn: ["signal:SIGUSR1", "reclaim"], critical: [], imminent: ["exec:echo\n\x1b[2J"] },
   dry_run: false,
 };
 
@@ -84,12 +89,12 @@ Deno.test("a limit of somebody else's names him, and a dry run says so", () => {
 });
 
 const level: Body = {
-  type: "level",
+  type: "level_reached",
   level: "warn",
   usage: 50 * MIB,
-  value: 42 * MIB,
-  base: "usage",
-  threshold: 41.6 * MIB,
+  metric_value: 42 * MIB,
+  metric: "usage",
+  level_bytes: 41.6 * MIB,
   limit: 64 * MIB,
   rate: 3 * MIB,
 };
@@ -99,7 +104,7 @@ Deno.test("a level says how much there is, of what, and how fast it grows", () =
   assert.equal(facts(level), line);
   const calm = "critical: working set 42.0 MiB (65.6% of 64.0 MiB)";
   for (const rate of [null, 0, -3 * MIB]) {
-    assert.equal(facts({ ...level, level: "critical", base: "working-set", rate }), calm);
+    assert.equal(facts({ ...level, level: "critical", metric: "working-set", rate }), calm);
   }
 });
 
@@ -110,16 +115,16 @@ Deno.test("a kill names its victim, what it freed, and how long each step took",
       "dead after 3.4 ms, 60.0 MiB free after 3.5 ms",
   );
   assert.match(
-    facts({ ...action, action: "container", container: "/a/b" }),
+    facts({ ...action, action: "container", killed_cgroup: "/a/b" }),
     /^pid 4242 \(java\) and all of \/a\/b ended by SIGKILL/,
   );
 });
 
 Deno.test("what was not done, did not work, or only would have been done, does not read like a kill", () => {
   const cases: [Partial<ActionBody>, string][] = [
-    [{ outcome: "would" }, "pid 4242 (java) would be ended by SIGKILL at 62.7 MiB of 64.0 MiB"],
+    [{ outcome: "dry_run" }, "pid 4242 (java) would be ended by SIGKILL at 62.7 MiB of 64.0 MiB"],
     [
-      { outcome: "alive", signal: "SIGTERM", reason: "it did not end within the grace" },
+      { outcome: "survived", signal: "SIGTERM", reason: "it did not end within the grace" },
       "pid 4242 (java) lives in spite of SIGTERM at 62.7 MiB of 64.0 MiB: " +
       "it did not end within the grace",
     ],
@@ -138,37 +143,37 @@ Deno.test("signals, reclaim and hooks say what became of them", () => {
   const hook = { ...done, action: "exec" as const };
   const cases: [ActionBody, string][] = [
     [{ ...signal, outcome: "signalled", count: 1 }, "SIGUSR1 at warn sent to 1 process"],
-    [{ ...signal, outcome: "would", count: 2 }, "SIGUSR1 at warn would go to 2 processes"],
+    [{ ...signal, outcome: "dry_run", count: 2 }, "SIGUSR1 at warn would go to 2 processes"],
     [{ ...signal, outcome: "failed", count: 0, reason: "x" }, "SIGUSR1 at warn was not sent: x"],
     [
-      { ...reclaim, outcome: "freed", freed: 3 * MIB, freed_ms: 20 },
+      { ...reclaim, outcome: "reclaimed", freed: 3 * MIB, freed_ms: 20 },
       "reclaim at warn: 3.0 MiB given back in 20.0 ms",
     ],
-    [{ ...reclaim, outcome: "would" }, "reclaim at warn would be asked for"],
+    [{ ...reclaim, outcome: "dry_run" }, "reclaim at warn would be asked for"],
     [{ ...reclaim, outcome: "failed", reason: "x" }, "reclaim at warn failed: x"],
-    [{ ...hook, outcome: "done" }, "hook at warn ran"],
+    [{ ...hook, outcome: "ok" }, "hook at warn ran"],
     [
       { ...hook, outcome: "failed", reason: "it exited with 3" },
       "hook at warn failed: it exited with 3",
     ],
-    [{ ...hook, outcome: "would", reason: "notify-me" }, "hook at warn would run: notify-me"],
+    [{ ...hook, outcome: "dry_run", reason: "notify-me" }, "hook at warn would run: notify-me"],
   ];
   for (const [body, line] of cases) assert.equal(facts(body), line);
 });
 
 Deno.test("what is let go says why", () => {
-  const letGo = {
-    type: "let_go",
-    level: "threshold",
+  const skip = {
+    type: "action_skipped",
+    level: "imminent",
     usage: 63 * MIB,
     reclaimable: 40 * MIB,
     limit: 64 * MIB,
-    threshold: 62.7 * MIB,
+    level_bytes: 62.7 * MIB,
   } as const;
-  const recovered = facts({ ...letGo, why: "recovered", usage: 20 * MIB });
+  const recovered = facts({ ...skip, reason: "recovered", usage: 20 * MIB });
   assert.equal(recovered, "let go: usage 20.0 MiB is below 62.7 MiB again");
   const cache = "let go: the kernel can take back 40.0 MiB of 63.0 MiB by itself";
-  assert.equal(facts({ ...letGo, why: "reclaimable" }), cache);
+  assert.equal(facts({ ...skip, reason: "reclaimable_cache" }), cache);
 });
 
 Deno.test("what was put back says what it is now, or why not", () => {
@@ -186,9 +191,9 @@ Deno.test("what was put back says what it is now, or why not", () => {
 
 Deno.test("no name of a process, a cgroup or a command can break a line", () => {
   const bad = "x\n\x1b[31m";
-  const process = { ...victim, comm: bad, cmdline: [bad], because: bad };
+  const process = { ...victim, comm: bad, cmdline: [bad], preference_reason: bad };
   const bodies: Body[] = [
-    { ...action, victim: process, container: `/${bad}`, reason: bad },
+    { ...action, victim: process, killed_cgroup: `/${bad}`, reason: bad },
     { ...action, action: "exec", outcome: "failed", reason: bad },
     { ...guarding, limit_owner: `/${bad}` },
     { type: "restored", file: bad, set: bad, before: bad, outcome: "failed", reason: bad },
@@ -203,8 +208,8 @@ Deno.test("a candidate is a line with its rank and the values that decide", () =
   const line = " 1  pid 4242 (java)  badness 61.0 MiB, rss 60.0 MiB  java -jar x.jar";
   assert.equal(candidateText(victim, 0), line);
   const preferred = {
-    standing: "preferred",
-    because: "--prefer java",
+    preference: "prefer",
+    preferenceReason: "--prefer java",
     oom_score_adj: -500,
   } as const;
   assert.equal(
@@ -212,7 +217,7 @@ Deno.test("a candidate is a line with its rank and the values that decide", () =
     "12  pid 4242 (java)  badness 61.0 MiB, rss –, oom_score_adj -500, preferred, " +
       "--prefer java  java",
   );
-  const spared = { standing: "spared", because: "oom_score_adj is -1000" } as const;
+  const spared = { preference: "excluded", preferenceReason: "oom_score_adj is -1000" } as const;
   const left = candidateText({ ...victim, ...spared }, 2);
   assert.ok(left.startsWith(" –  pid 4242 (java)  spared, rss 60.0 MiB, oom_score_adj is"), left);
 });

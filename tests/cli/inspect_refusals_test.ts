@@ -105,7 +105,7 @@ Deno.test("an empty, a torn and a foreign control file are named, and count as u
   assert.equal(target.limits.high, null);
   assert.equal(target.counters.subtree.oom, null);
   assert.equal(target.effective_limit.certain, false);
-  assert.equal(target.damaged.length, 4);
+  assert.equal(target.invalidFiles.length, 4);
   for (const line of stderr.trim().split("\n")) assert.match(line, /cannot understand .*: /);
   const { stdout } = await runOomkit(["inspect", "--root", t.dir, "/a"]);
   assert.match(stdout, /the limit of \/a cannot be read/);

@@ -80,9 +80,9 @@ Deno.test("the victim is looked for in the whole subtree of the limit's owner", 
   using tree = pod();
   const { document } = await inspectJson(["--root", tree.dir, "/pod/other"]);
   const [other] = document.targets;
-  assert.equal(other.at_limit.owner, "/pod");
-  assert.equal(other.at_limit.victim.pid, Deno.pid);
-  assert.equal(other.at_limit.victim.cgroup, `/pod/${ID}`);
+  assert.equal(other.oom_forecast.owner, "/pod");
+  assert.equal(other.oom_forecast.victim.pid, Deno.pid);
+  assert.equal(other.oom_forecast.victim.cgroup, `/pod/${ID}`);
   assert.deepEqual(other.processes, []);
   const { stdout } = await runOomkit(["inspect", "--root", tree.dir, "/pod/other"]);
   assert.match(stdout.replaceAll("\n", " "), new RegExp(`pid ${Deno.pid} .*, in /pod/${ID}`));
@@ -115,7 +115,7 @@ Deno.test("a limit of a sibling-filled parent is hit first, though it is not the
   assert.match(stdout, /hit first +the 100\.0 MiB of \/p/);
   const { document } = await inspectJson(["--root", tree.dir, "/p/c"]);
   assert.equal(document.targets[0].effective_limit.owner, "/p/c");
-  assert.equal(document.targets[0].at_limit.owner, "/p");
+  assert.equal(document.targets[0].oom_forecast.owner, "/p");
 });
 
 Deno.test("an ancestor's memory.high is told where it slows down before the limit kills", async () => {

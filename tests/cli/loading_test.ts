@@ -48,7 +48,7 @@ Deno.test("--version loads its own few modules and no package", () => {
 });
 
 Deno.test("no command loads what only another one needs", () => {
-  const foreign: Record<string, RegExp> = {
+  const oomGuardJson: Record<string, RegExp> = {
     "cli/program.ts": /^core\/(?!errors|names)/,
     // Of the kernel's own calls it needs the one that lists a directory whatever its names are.
     "cli/inspect.ts":
@@ -59,7 +59,7 @@ Deno.test("no command loads what only another one needs", () => {
   };
   const ofCompletions = /^cli\/(completions|definitions|value_words)/;
   const ofPictures = /^core\/(picture|record\/reader)|uplot|^cli\/(\w+_)?picture/;
-  for (const [path, pattern] of Object.entries(foreign)) {
+  for (const [path, pattern] of Object.entries(oomGuardJson)) {
     const loaded = loadedBy(path);
     assert.ok(loaded.length > 2, `${path} loads ${loaded}`);
     assert.deepEqual(loaded.filter((each) => pattern.test(each)), [], path);

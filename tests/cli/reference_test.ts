@@ -57,7 +57,7 @@ for (const [program, [command, ...args]] of Object.entries(formatters)) {
 const fits = new Ajv2020({ allowUnionTypes: true }).compile(schema);
 
 /** What the program itself makes of a file. */
-async function isTaken(text: string): Promise<string | undefined> {
+async function overlapsPendingKill(text: string): Promise<string | undefined> {
   const path = Deno.makeTempFileSync({ prefix: "oomkit-test-", suffix: ".toml" });
   try {
     Deno.writeTextFileSync(path, text);
@@ -114,14 +114,14 @@ const BAD = [
 
 Deno.test("the schema takes what the program takes", async () => {
   for (const text of GOOD) {
-    assert.equal(await isTaken(text), undefined, text);
+    assert.equal(await overlapsPendingKill(text), undefined, text);
     assert.equal(await isInSchema(text), undefined, text);
   }
 });
 
 Deno.test("the schema refuses what is mistaken in the names, types and choices of a file", async () => {
   for (const text of BAD) {
-    assert.ok(await isTaken(text), `the program takes ${text}`);
+    assert.ok(await overlapsPendingKill(text), `the program takes ${text}`);
     assert.ok(await isInSchema(text), `the schema takes ${text}`);
   }
 });

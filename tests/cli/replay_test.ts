@@ -47,15 +47,15 @@ Deno.test("options of the command line, of variables and of a file stand in for 
   const wide = await report(packed, "--margin-ratio", "0.1", "--max-margin", "100M");
   assert.deepEqual(wide.policy.given, ["--margin-ratio", "--max-margin"]);
   assert.equal(wide.same, false);
-  const [strike] = wide.decisions.filter(({ act }) => act === "strike");
-  assert.ok(strike!.later_ms! < 0);
+  const [kill] = wide.decisions.filter(({ act }) => act === "kill");
+  assert.ok(kill!.later_ms! < 0);
   assert.ok(wide.notes.some((note) => /is not known/.test(note)));
 
   const filed = await report(RACE, "--config", config);
   assert.equal(filed.policy.from, "configuration");
-  assert.equal(filed.policy.plans?.[0]?.warn, 30);
+  assert.equal(filed.policy.policies?.[0]?.warn, 30);
   const over = await report(RACE, "--config", config, "--warn", "40%");
-  assert.equal(over.policy.plans?.[0]?.warn, 40);
+  assert.equal(over.policy.policies?.[0]?.warn, 40);
 
   const { stdout } = await runOomkit(["simulate", "--replay", RACE], {
     env: { OOMKIT_POLICY: "noop" },
@@ -68,11 +68,11 @@ Deno.test("under a configuration page cache is asked back first, as a guard does
   const write = (text: string) => folder.write("c.toml", `[guard]\npolicy = "process"\n${text}`);
   const recording = `${FIXTURES}reclaim.jsonl`;
   const usual = await report(recording, "--config", write(""));
-  assert.equal(usual.policy.plans?.[0]?.reclaim, true);
+  assert.equal(usual.policy.policies?.[0]?.reclaim, true);
   assert.equal(usual.same, true, JSON.stringify(usual));
-  const without = await report(recording, "--config", write("reclaim = false\n"));
-  assert.equal(without.policy.plans?.[0]?.reclaim, false);
-  assert.ok(!without.decisions.some(({ act, replayed }) => act === "reclaim" && replayed));
+  const omitUndefined = await report(recording, "--config", write("reclaim = false\n"));
+  assert.equal(omitUndefined.policy.policies?.[0]?.reclaim, false);
+  assert.ok(!omitUndefined.decisions.some(({ act, replayed }) => act === "reclaim" && replayed));
 });
 
 Deno.test("another deed at the same look is not called the same", async () => {
@@ -119,7 +119,7 @@ Deno.test("a simulation on a fake tree can be recorded and replayed", async () =
   assert.equal(code, 0, stderr);
   const result = await report(path, "--policy", "process");
   assert.equal(result.same, null);
-  assert.ok(result.decisions.some(({ act }) => act === "strike"));
+  assert.ok(result.decisions.some(({ act }) => act === "kill"));
 });
 
 const newer = '{"type":"recording","v":2}\n';
@@ -131,7 +131,7 @@ const MISTAKES: readonly (readonly [string, readonly string[], RegExp])[] = [
   ["a limit beside a recording", [RACE, "--mb", "20"], /cannot use --mb with --replay/],
   ["a recording of a replay", [RACE, "--record", "x"], /cannot use --record with --replay/],
   ["levels out of order", [RACE, "--warn", "95%"], /warn of 95% and a critical of 90%/],
-  ["a mode that was not to be had", [RACE, "--mode", "tripwire"], /cgroup v1 has no memory\.high/],
+  ["a mode that was not to be had", [RACE, "--mode", "throttle"], /cgroup v1 has no memory\.high/],
   ["margins out of order", [RACE, "--min-margin", "9M", "--max-margin", "1M"], /out of order/],
   ["a configuration that is not there", [RACE, "--config", "/no/such.toml"], /\/no\/such\.toml/],
 ];

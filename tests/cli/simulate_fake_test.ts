@@ -23,7 +23,7 @@ for (const version of ["1", "2"]) {
     assert.deepEqual(ofType("threshold").slice(0, 2).map((t) => t.threshold), [13 * MIB, 18 * MIB]);
     assert.equal(ofType("oom_kill").length, 1);
     assert.deepEqual(
-      [verdict.outcome, verdict.kills_counted, verdict.peak, verdict.processes],
+      [verdict.outcome, verdict.oom_kill_count, verdict.peak, verdict.processes],
       ["oom_kill", 1, 20 * MIB, []],
     );
     assert.deepEqual([...Deno.readDirSync(folder.path)], []);

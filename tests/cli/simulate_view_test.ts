@@ -20,7 +20,7 @@ const CGROUP = "/ci/oomkit-sim-7";
 const look: RaceLook = {
   width: 80,
   unicode: true,
-  ink: inkOf({ colours: 0, unicode: true }),
+  palette: inkOf({ colours: 0, unicode: true }),
   marks: [{ name: "warn", bytes: 13 * MIB }, { name: "critical", bytes: 18 * MIB }],
 };
 
@@ -51,10 +51,10 @@ const verdict: Verdict = {
   ended_by: "itself",
   fake: false,
   processes: [{ pid: 9, exit_code: 137, signal: "SIGKILL", oom_killed: true }],
-  kills_counted: 1n,
-  kills_logged: 1,
+  oom_kill_count: 1n,
+  oom_kill_log_lines: 1,
   group_kills: null,
-  agree: true,
+  sources_agree: true,
   limit: 20 * MIB,
   limit_owner: CGROUP,
   peak: 20 * MIB,
@@ -69,7 +69,7 @@ function race(started: Started = start): Race {
   const tell = (at: number, body: SimulationBody) =>
     log.tell(simulationEvent(T0 + at, started.cgroup, body));
   log.tell(started as Parameters<typeof log.tell>[0]);
-  tell(0, { type: "entered", pid: 9, usage: 0 });
+  tell(0, { type: "allocator_started", pid: 9, usage: 0 });
   for (let at = 0; at <= 1000; at += 50) log.see(T0 + at, 20 * MIB * at / 1000);
   log.see(T0 + 2990, 20 * MIB);
   log.tell(

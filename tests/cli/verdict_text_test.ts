@@ -12,10 +12,10 @@ const verdict: Verdict = {
   ended_by: "itself",
   fake: false,
   processes: [{ pid: 7, ...killed }, { pid: 8, ...killed }, { pid: 9, ...killed }],
-  kills_counted: 4n,
-  kills_logged: 3,
+  oom_kill_count: 4n,
+  oom_kill_log_lines: 3,
   group_kills: 1n,
-  agree: true,
+  sources_agree: true,
   limit: null,
   limit_owner: null,
   peak: null,
@@ -36,7 +36,7 @@ Deno.test("the kill of a whole cgroup is told as that, with the processes that i
       "the whole cgroup was killed at once (memory.oom.group), 3 processes",
   );
   assert.match(
-    witnesses({ kills_counted: 2n, kills_logged: 1 }),
+    witnesses({ oom_kill_count: 2n, oom_kill_log_lines: 1 }),
     /\(memory.oom.group\), 1 process$/,
   );
   assert.match(witnesses({ group_kills: 2n }), /killed at once, 2 times \(memory.oom.group\), 3 p/);
@@ -44,7 +44,7 @@ Deno.test("the kill of a whole cgroup is told as that, with the processes that i
 
 Deno.test("without the log nobody can say how many processes a group had, since one counts twice", () => {
   assert.equal(
-    witnesses({ kills_logged: null, agree: null }),
+    witnesses({ oom_kill_log_lines: null, sources_agree: null }),
     "the cgroup's oom_kill counter: the whole cgroup was killed at once (memory.oom.group)" +
       "; the kernel log cannot be read",
   );
@@ -52,9 +52,9 @@ Deno.test("without the log nobody can say how many processes a group had, since 
 
 Deno.test("kills one by one are counted as such, whether or not the kernel knows of groups", () => {
   for (const group_kills of [0n, null]) {
-    assert.match(witnesses({ group_kills, kills_counted: 3n }), /agree: 3 kills$/);
+    assert.match(witnesses({ group_kills, oom_kill_count: 3n }), /agree: 3 kills$/);
     assert.match(
-      witnesses({ group_kills, kills_counted: 1n, kills_logged: null, agree: null }),
+      witnesses({ group_kills, oom_kill_count: 1n, oom_kill_log_lines: null, sources_agree: null }),
       /counter: 1 kill; the kernel log cannot be read$/,
     );
   }
@@ -62,7 +62,7 @@ Deno.test("kills one by one are counted as such, whether or not the kernel knows
 
 Deno.test("witnesses that disagree are both quoted", () => {
   assert.equal(
-    witnesses({ agree: false, kills_counted: 2n }),
+    witnesses({ sources_agree: false, oom_kill_count: 2n }),
     "they disagree: the cgroup's oom_kill counter says 2, the kernel log 3",
   );
 });

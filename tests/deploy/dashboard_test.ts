@@ -80,7 +80,7 @@ Deno.test("only metrics that are exported are asked for, and each of them is sho
   }
   for (const name of asked) assert.ok(known.has(name), name);
   const unshown = [...known].filter((name) => !asked.has(name));
-  assert.deepEqual(unshown, ["process_start_time_seconds", "oomkit_sweep_timestamp_seconds"]);
+  assert.deepEqual(unshown, ["process_start_time_seconds", "oomkit_collect_timestamp_seconds"]);
 });
 
 Deno.test("each variable in a question is one of the dashboard's or of Grafana's own", () => {

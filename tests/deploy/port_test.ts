@@ -46,7 +46,7 @@ Deno.test("Prometheus finds the pods by the label and the port that they have", 
 for (const overlay of ["observe", "process", "container", "v1-hold", "monitoring"]) {
   Deno.test(`${overlay}: what listens, what is declared, and what is asked, is one port`, () => {
     const objects = buildKustomization(join(root, "deploy/kubernetes/overlays", overlay));
-    const of = (wanted: string): Json => objects.find(({ kind }) => kind === wanted);
+    const of = (requested: string): Json => objects.find(({ kind }) => kind === requested);
     const daemonSet = of("DaemonSet");
     const [container] = containersOf(daemonSet);
     const { guard } = parse(of("ConfigMap").data["config.toml"]) as Json;

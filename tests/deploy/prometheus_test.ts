@@ -29,16 +29,16 @@ async function scrape(command: "guard" | "watch"): Promise<string> {
         cgroup: openCgroup(discover(tree.dir), name)!,
         ...(command === "guard" ? { mode: "notify", threshold: 900 } : {}),
       })),
-    reporters: () => [{
+    receivers: () => [{
       name: 'web"hook',
-      counts: () => ({ waiting: 1, delivered: 2, dropped: 3, failed: 4 }),
+      counts: () => ({ pending: 1, sent: 2, dropped: 3, failed: 4 }),
     }],
     alive: () => ({ ok: true }),
     ready: () => ({ ok: true }),
-    ...(command === "guard" ? { silence: () => 12.5 } : {}),
+    ...(command === "guard" ? { heartbeatAge: () => 12.5 } : {}),
   });
   const bodies: Body[] = [
-    { type: "degraded", wanted: 'exec:"x"\n', using: "poll", reason: "r" },
+    { type: "degraded", requested: 'exec:"x"\n', fallback: "poll", reason: "r" },
     {
       type: "oom_kill",
       victim: null,

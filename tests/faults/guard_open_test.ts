@@ -1,7 +1,7 @@
 /** What a sentry still does wrong when a read fails; each is to be let loose once it is put right. */
 
 import assert from "node:assert/strict";
-import type { Message } from "../../core/guard/messages.ts";
+import type { Report } from "../../core/guard/messages.ts";
 import { gather, type Guarded, guardTree } from "./guarded_tree.ts";
 import { type Moment, pidfdOf, type Wound } from "./injection.ts";
 import { hurt } from "./sweep.ts";
@@ -24,8 +24,8 @@ function hurtSentry(guarded: Guarded, wound: Wound) {
   return hurt(() => guarded.run(limit), [wound]);
 }
 
-const victimsOf = (messages: readonly Message[]) =>
-  messages.flatMap((said) => said.say === "blow" ? said.blow.victim?.pid ?? [] : []);
+const victimsOf = (messages: readonly Report[]) =>
+  messages.flatMap((said) => said.type === "kill" ? said.kill.victim?.pid ?? [] : []);
 
 for (const base of ["usage", "working-set"] as const) {
   Deno.test({
@@ -33,7 +33,7 @@ for (const base of ["usage", "working-set"] as const) {
     async fn() {
       await using crowd = gather();
       const state = { usage: 63.5, inactiveFile: 40, pids: crowd.pids };
-      using guarded = guardTree(2, state, { base });
+      using guarded = guardTree(2, state, { metric: base });
       const { outcome } = hurtSentry(
         guarded,
         failing(`${guarded.cgroup.dir}/memory.stat`, "read", 5),
@@ -56,7 +56,7 @@ for (const errno of [4, 5, 12]) {
       const { outcome } = hurtSentry(guarded, once);
       assert.ok("result" in outcome);
       const { messages } = outcome.result;
-      assert.ok(!messages.some(({ say }) => say === "gone"), Deno.inspect(messages));
+      assert.ok(!messages.some(({ type: say }) => say === "gone"), Deno.inspect(messages));
       assert.ok(victimsOf(messages).includes(one), Deno.inspect(messages));
     },
   });

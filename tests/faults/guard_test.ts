@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Message } from "../../core/guard/messages.ts";
+import type { Report } from "../../core/guard/messages.ts";
 import { SystemCallError } from "../../core/kernel/libc.ts";
 import { OomkitError } from "../../core/errors.ts";
 import { gather, type Guarded, guardTree, LIMIT } from "./guarded_tree.ts";
@@ -8,9 +8,10 @@ import { isUndetectable } from "./kinds.ts";
 import { hurt, substitute, sweep } from "./sweep.ts";
 
 const versions = [1, 2] as const;
-type Blow = Extract<Message, { say: "blow" }>;
-const blowsOf = (messages: readonly Message[]) =>
-  messages.filter((each): each is Blow => each.say === "blow").map(({ blow }) => blow);
+const blowsOf = (messages: readonly Report[]) =>
+  messages.filter((each): each is Extract<Report, { type: "kill" }> => each.type === "kill").map((
+    { kill },
+  ) => kill);
 
 /** What a caller is told to expect, and nothing else. */
 function assertDeclared(thrown: unknown, path: string): void {
@@ -37,7 +38,10 @@ for (const version of versions) {
         if ("thrown" in outcome) return assertDeclared(outcome.thrown, wound.path);
         const { messages, limit } = outcome.result;
         assert.deepEqual(blowsOf(messages), []);
-        assert.ok(messages.every(({ say }) => say !== "level"), Deno.inspect(messages));
+        assert.ok(
+          messages.every(({ type: say }) => say !== "level_reached"),
+          Deno.inspect(messages),
+        );
         // The soft one may be what cannot be read; a limit that is lower than the true ones is made up.
         assert.ok(limit === undefined || limit === truth.limit || limit === LIMIT, String(limit));
       }, concerns(guarded, crowd.pids));
@@ -54,7 +58,7 @@ for (const version of versions) {
     const state = { usage: 63.875, inactiveFile: 0, pids: [spared, one] };
     using guarded = guardTree(version, state);
     // A tenth of it would spare nobody.
-    const standing = substitute(`/proc/${spared}/oom_score_adj`, "-1000\n");
+    const preference = substitute(`/proc/${spared}/oom_score_adj`, "-1000\n");
     const mayBeStruck = new Set<number | undefined>([one, undefined]);
     const { tried } = sweep(
       () => guarded.run(),
@@ -72,10 +76,10 @@ for (const version of versions) {
         }
       },
       concerns(guarded, crowd.pids),
-      standing,
+      preference,
     );
     assert.ok(tried > 100, String(tried));
-    const { outcome: truth } = hurt(() => guarded.run(), standing);
+    const { outcome: truth } = hurt(() => guarded.run(), preference);
     assert.ok("result" in truth);
     assert.deepEqual(blowsOf(truth.result.messages).map(({ victim }) => victim?.pid), [one]);
   });
@@ -84,7 +88,9 @@ for (const version of versions) {
 for (const [base, why] of [["working-set", "idle cache"], ["usage", "cache"]] as const) {
   Deno.test(`full of ${why} by its ${base}, nobody dies, whatever else than memory.stat is misread`, async () => {
     await using crowd = gather();
-    using guarded = guardTree(2, { usage: 63.5, inactiveFile: 40, pids: crowd.pids }, { base });
+    using guarded = guardTree(2, { usage: 63.5, inactiveFile: 40, pids: crowd.pids }, {
+      metric: base,
+    });
     assert.deepEqual(blowsOf(guarded.run().messages), []);
     const others = concerns(guarded, crowd.pids);
     sweep(() => guarded.run(), (wound, outcome) => {

@@ -3,12 +3,12 @@
 import { type Cgroup, openCgroup } from "../../core/cgroup/cgroup.ts";
 import { discover } from "../../core/cgroup/hierarchy.ts";
 import { type GuardedLimit, limitOf } from "../../core/guard/limit.ts";
-import { flatten, type Message } from "../../core/guard/messages.ts";
-import { type GuardPlan, onePlan } from "../../core/guard/plan.ts";
-import { REHEARSED } from "../../core/guard/rehearsal.ts";
-import { createSentry, type Sentry } from "../../core/guard/sentry.ts";
+import { flatten, type Report } from "../../core/guard/messages.ts";
+import { type GuardPolicy, singlePolicy } from "../../core/guard/plan.ts";
+import { WARM_UP_POLICY } from "../../core/guard/rehearsal.ts";
+import { createMonitorLoop, type MonitorLoop } from "../../core/guard/sentry.ts";
 import type { JoinedEpoll } from "../../core/kernel/epoll.ts";
-import { boundsOf, NOTIFIED_MARGIN } from "../../core/policy/bounds.ts";
+import { levelBytesOf, NOTIFY_MARGIN } from "../../core/policy/bounds.ts";
 import { type Files, makeTree, type Tree } from "../trees.ts";
 
 const MIB = 1024 ** 2;
@@ -60,9 +60,9 @@ export interface Guarded extends Disposable {
   /** As the main thread finds it. */
   limit(): GuardedLimit | undefined;
   /** A sentry that guards it, to be given its turns. */
-  adopt(epoll: JoinedEpoll, post: (said: Message) => void): Sentry;
+  adopt(epoll: JoinedEpoll, post: (said: Report) => void): MonitorLoop;
   /** Finds the limit unless it is given, adopts the cgroup and looks at it some times; what was said, and by which limit. */
-  run(found?: GuardedLimit): { readonly messages: Message[]; readonly limit: number | undefined };
+  run(found?: GuardedLimit): { readonly messages: Report[]; readonly limit: number | undefined };
 }
 
 /** @param state MiB, who is in it, and what is asked for besides the usual. */
@@ -73,29 +73,36 @@ export function guardTree(
     readonly inactiveFile: number;
     readonly pids: readonly number[];
   },
-  part: Partial<GuardPlan> = {},
+  part: Partial<GuardPolicy> = {},
 ): Guarded {
   const files = FILES[version](state.usage * MIB, state.inactiveFile * MIB, state.pids);
   const tree = makeTree(version, { "/a": files });
   const cgroup = openCgroup(discover(tree.dir), "/a")!;
-  const patience = { reclaim: false, grace: 0, death: 0 };
-  const plan: GuardPlan = { ...REHEARSED, patience, ...part };
-  const limit = () => limitOf(cgroup, true, plan.softLimit);
+  const patience = { reclaim: false, graceMs: 0, killMs: 0 };
+  const policy: GuardPolicy = { ...WARM_UP_POLICY, timeouts: patience, ...part };
+  const limit = () => limitOf(cgroup, true, policy.softLimit);
   const adopt = (
-    { limit, capacity, measured }: GuardedLimit,
+    { limit, oomTotalBytes, limitOwner: measured }: GuardedLimit,
     epoll: JoinedEpoll,
-    post: (said: Message) => void,
+    post: (said: Report) => void,
   ) => {
-    const bounds = boundsOf(limit, { warn: 65, critical: 90, margin: NOTIFIED_MARGIN });
-    if (!bounds) return undefined;
-    const sentry = createSentry(onePlan(plan), epoll, post);
-    const terms = { plan: 0, mode: "notify", eventfds: [], limit, capacity, bounds } as const;
-    sentry.adopt({ id: 1, ...terms, measured: flatten(measured), scope: flatten(cgroup) });
+    const levelBytes = levelBytesOf(limit, { warn: 65, critical: 90, margin: NOTIFY_MARGIN });
+    if (!levelBytes) return undefined;
+    const loop = createMonitorLoop(singlePolicy(policy), epoll, post);
+    const terms = {
+      policy: 0,
+      mode: "notify",
+      eventfds: [],
+      limit,
+      oomTotalBytes,
+      levelBytes,
+    } as const;
+    loop.add({ id: 1, ...terms, limitOwner: flatten(measured), scope: flatten(cgroup) });
     return {
-      sentry,
+      loop,
       lookAnew() {
-        sentry.rebound(1, {});
-        sentry.turn();
+        loop.updateSettings(1, {});
+        loop.runOnce();
       },
     };
   };
@@ -103,14 +110,14 @@ export function guardTree(
     tree,
     cgroup,
     limit,
-    adopt: (epoll, post) => adopt(limit()!, epoll, post)!.sentry,
+    adopt: (epoll, post) => adopt(limit()!, epoll, post)!.loop,
     run(found = limit()) {
-      const messages: Message[] = [];
+      const messages: Report[] = [];
       const adopted = found && adopt(found, quietEpoll, (said) => void messages.push(said));
       try {
         for (let look = 0; look < LOOKS; look++) adopted?.lookAnew();
       } finally {
-        adopted?.sentry.close();
+        adopted?.loop.close();
       }
       return { messages, limit: found?.limit };
     },

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { pidsAt } from "../../core/act/held.ts";
+import { pidsInCgroup } from "../../core/act/held.ts";
 import { OomkitError } from "../../core/errors.ts";
 import { listDirectories, readText } from "../../core/cgroup/files.ts";
 import { inodeOfFd, openDirectory } from "../../core/kernel/fd.ts";
-import { openKept } from "../../core/kernel/kept_file.ts";
+import { openControlFile } from "../../core/kernel/kept_file.ts";
 import { SystemCallError } from "../../core/kernel/libc.ts";
 import { makeTree } from "../trees.ts";
 import { type Fault, inject } from "./injection.ts";
@@ -27,7 +27,7 @@ Deno.test("a file fails before it is open and after it, from the time on that wa
 Deno.test("a file that is kept open fails after it is open, with the errno that was asked for", () => {
   using tree = makeTree(2, { "/a": { "memory.current": 4096 } });
   const path = `${tree.dir}/a/memory.current`;
-  using kept = openKept(path);
+  using kept = openControlFile(path);
   using _ = inject(at(path, { moment: "read", errno: 19 }));
   assert.equal(kept.number(), undefined);
   assert.equal(kept.text(), undefined);
@@ -36,7 +36,7 @@ Deno.test("a file that is kept open fails after it is open, with the errno that 
 Deno.test("half of a number that is kept open is unknown", () => {
   using tree = makeTree(2, { "/a": { "memory.current": 67108864 } });
   const path = `${tree.dir}/a/memory.current`;
-  using kept = openKept(path);
+  using kept = openControlFile(path);
   using _ = inject(at(path, { moment: "read", most: 4 }));
   assert.equal(kept.text(), "6710");
   assert.equal(kept.number(), undefined);
@@ -46,7 +46,7 @@ Deno.test("a list that comes in pieces is read to its end", () => {
   using tree = makeTree(2, { "/a": { "cgroup.procs": "12345\n678\n9\n" } });
   using home = openDirectory(`${tree.dir}/a`);
   using injection = inject(at(`${tree.dir}/a/cgroup.procs`, { moment: "read", most: 3 }));
-  assert.deepEqual([...pidsAt(home)], [12345, 678, 9]);
+  assert.deepEqual([...pidsInCgroup(home)], [12345, 678, 9]);
   assert.equal(injection.accesses.filter(({ moment }) => moment === "read").length, 5);
 });
 

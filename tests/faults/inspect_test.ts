@@ -50,7 +50,7 @@ const FILES: Readonly<Record<1 | 2, (limit: number, usage: number) => Files>> = 
 };
 
 const candidatesOf = (found: Inspection | undefined) =>
-  found?.fate?.candidates.map(({ process }) => process);
+  found?.forecast?.candidates.map(({ process }) => process);
 
 const MIB = 1024 ** 2;
 
@@ -91,11 +91,11 @@ for (const version of [1, 2] as const) {
         return assert.ok(thrown.message.includes(path) || isAbsence(fault), thrown.message);
       }
       const { found, machine } = outcome.result;
-      const { ancestry, members, damaged, cannotSee, snapshot, cgroup } = found ?? {};
+      const { ancestry, members, invalidFiles, limitations, snapshot, cgroup } = found ?? {};
       assert.deepEqual(untrue(truth.machine, { ...machine, pressure: undefined }, VARYING), []);
       assert.deepEqual(untrue(truth.found?.snapshot, snapshot), []);
       assert.deepEqual(untrue(truth.found?.ancestry.chain, ancestry?.chain), []);
-      const { total, unseen = 0, processes } = members ?? {};
+      const { total, hiddenProcesses: unseen = 0, processes } = members ?? {};
       assert.deepEqual(untrue(truth.found?.members?.processes, processes, VARYING), []);
       assert.deepEqual(untrue(candidatesOf(truth.found), candidatesOf(found), VARYING), []);
       assert.equal(cgroup?.path ?? "/a/b", "/a/b");
@@ -109,7 +109,7 @@ for (const version of [1, 2] as const) {
         `${total} of ${pids.length}`,
       );
       if (!path.startsWith(`${tree.dir}/a/b/`) || isAbsence(fault)) return;
-      const lines = [...damaged ?? [], ...cannotSee ?? []].join("\n");
+      const lines = [...invalidFiles ?? [], ...limitations ?? []].join("\n");
       const isLess = untrue(snapshot, truth.found?.snapshot).length > 0;
       if (isLess) assert.ok(lines.includes(path), `nothing tells of ${path}: ${lines}`);
     }, concerns);

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { pidsIn } from "../../core/act/held.ts";
-import { isEmpty, SIGKILL, strikeAll } from "../../core/act/strike.ts";
+import { isEmpty, killCgroup, SIGKILL } from "../../core/act/strike.ts";
 import { openCgroup } from "../../core/cgroup/cgroup.ts";
 import { discover } from "../../core/cgroup/hierarchy.ts";
 import { makeTree } from "../trees.ts";
@@ -26,7 +26,7 @@ for (const fault of FAULTS) {
       const cgroup = openCgroup(discover(tree.dir), "/a")!;
       const spared = new Set([KEPT]);
       using _ = inject([{ path: `${cgroup.dir}/cgroup.procs`, fault, from: 1 }]);
-      strikeAll(cgroup, SIGKILL, false, spared, false);
+      killCgroup(cgroup, SIGKILL, false, spared, false);
       assert.equal(Deno.readTextFileSync(`${cgroup.dir}/cgroup.kill`), "");
       assert.equal(isEmpty(cgroup, new Set()), false);
     },

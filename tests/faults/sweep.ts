@@ -21,16 +21,16 @@ export function sweep<T>(
   run: () => T,
   judge: (wound: Wound, outcome: { readonly result: T } | { readonly thrown: unknown }) => void,
   concerns: (access: Access) => boolean = () => true,
-  standing: readonly Wound[] = [],
+  preference: readonly Wound[] = [],
   moments: (path: string) => readonly Span[] = () => SPANS,
 ): Sweep {
-  const accesses = recorded(run, standing).filter(concerns);
+  const accesses = recorded(run, preference).filter(concerns);
   let tried = 0;
   for (const { moment, path } of accesses) {
     for (const fault of faultsAt(moment)) {
       for (const span of moments(path)) {
         const wound = { path, fault, ...span };
-        const { outcome, hits } = hurt(run, [...standing, wound]);
+        const { outcome, hits } = hurt(run, [...preference, wound]);
         if (!hits.has(wound)) continue;
         tried += 1;
         try {
@@ -64,8 +64,8 @@ export function substitute(path: string, text: string): Wound[] {
   return [{ path, fault: { name: "substitute", moment: "read", alter }, from: 1 }];
 }
 
-function recorded(run: () => unknown, standing: readonly Wound[]): Access[] {
-  using injection = inject(standing);
+function recorded(run: () => unknown, preference: readonly Wound[]): Access[] {
+  using injection = inject(preference);
   run();
   const distinct = new Map(injection.accesses.map((each) => [`${each.moment} ${each.path}`, each]));
   return [...distinct.values()];

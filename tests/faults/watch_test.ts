@@ -4,10 +4,10 @@ import { discover } from "../../core/cgroup/hierarchy.ts";
 import { OomkitError } from "../../core/errors.ts";
 import { SystemCallError } from "../../core/kernel/libc.ts";
 import type { Body } from "../../core/report/event.ts";
-import type { Kills } from "../../core/watch/kills.ts";
-import { createMember, disarm, keepUsageFile } from "../../core/watch/member.ts";
-import { createObserver } from "../../core/watch/observe.ts";
-import { tallyOf } from "../../core/watch/tally.ts";
+import type { KillMatcher } from "../../core/watch/kills.ts";
+import { createWatchedCgroup, disarm, keepUsageFile } from "../../core/watch/member.ts";
+import { createCgroupDiffer } from "../../core/watch/observe.ts";
+import { counterDeltas } from "../../core/watch/tally.ts";
 import { type Files, makeTree } from "../trees.ts";
 import { isAbsence } from "./kinds.ts";
 import { FROM_THE_FIRST, FROM_THE_SECOND, hurt, sweep, THE_FIRST, THE_SECOND } from "./sweep.ts";
@@ -67,7 +67,7 @@ function watchOnce(version: 1 | 2) {
     rewrite(BEFORE[version]);
     const told: Body[] = [];
     let counted = 0n;
-    const kills = { counted: (_, rise) => void (counted += rise) } as Pick<Kills, "counted">;
+    const kills = { counted: (_, rise) => void (counted += rise) } as Pick<KillMatcher, "counted">;
     const options = {
       targets: [],
       recursive: false,
@@ -75,14 +75,14 @@ function watchOnce(version: 1 | 2) {
       pressure: [],
       psi: [],
     };
-    const observer = createObserver(
+    const observer = createCgroupDiffer(
       options,
-      kills as Kills,
+      kills as KillMatcher,
       (_cgroup, _source, body) => void told.push(body),
       () => 1,
     );
-    const origin = { isTarget: true, wide: true, isNew: false, pool: undefined };
-    const member = createMember(cgroup, origin);
+    const origin = { isTarget: true, countsSubtree: true, isNew: false, removedKills: undefined };
+    const member = createWatchedCgroup(cgroup, origin);
     if (!member) return { told, counted, tally: undefined };
     observer.setThresholds(member);
     keepUsageFile(member);
@@ -90,11 +90,11 @@ function watchOnce(version: 1 | 2) {
     try {
       for (let look = 0; look < 3; look++) {
         if (observer.refresh(member, "poll", performance.now())) {
-          observer.glance(member, performance.now());
+          observer.pollUsage(member, performance.now());
         }
       }
       observer.flush([member]);
-      return { told, counted, tally: tallyOf(member) };
+      return { told, counted, tally: counterDeltas(member) };
     } finally {
       disarm(member);
     }

@@ -2,30 +2,30 @@
 
 import assert from "node:assert/strict";
 import {
-  boundsOf,
-  earlyMark,
+  levelBytesOf,
   levelOf,
   LEVELS,
   marginOf,
-  NOTIFIED_MARGIN,
-  TRIPWIRE_MARGIN,
+  notificationThreshold,
+  NOTIFY_MARGIN,
+  THROTTLE_MARGIN,
 } from "../../core/policy/bounds.ts";
 import { checkHeadroom, checkUsage } from "../../core/policy/check.ts";
 import {
-  type Engagement,
-  type Patience,
+  type KillCycle,
+  type KillTimeouts,
+  nextStep,
+  type Observation,
   type Phase,
-  pursue,
-  type Sight,
 } from "../../core/policy/engagement.ts";
-import { freshBells, nextRing, ring } from "../../core/policy/levels.ts";
+import { initialLevelStates, nextTriggerAt, triggeredLevels } from "../../core/policy/levels.ts";
 import { effectiveLimit, headroom } from "../../core/policy/limits.ts";
-import { longestLook, nextLook } from "../../core/policy/pace.ts";
+import { maxPollInterval, nextPollIn } from "../../core/policy/pace.ts";
 import { fc } from "./cases.ts";
-import { engagement, MIB, patience, sight } from "./sights.ts";
+import { killCycle, MIB, observation, timeouts } from "./sights.ts";
 
 const acting = fc.subarray([...LEVELS]).map((levels) => new Set(levels));
-const rearming = fc.record({
+const triggerPolicy = fc.record({
   hysteresis: fc.double({ min: 0, max: 1, noNaN: true }),
   cooldown: fc.nat(200),
   repeat: fc.boolean(),
@@ -33,7 +33,7 @@ const rearming = fc.record({
 const levels = fc.record({
   warn: fc.double({ min: 0.1, max: 100, noNaN: true }),
   critical: fc.double({ min: 0.1, max: 100, noNaN: true }),
-  margin: fc.constantFrom(NOTIFIED_MARGIN, TRIPWIRE_MARGIN),
+  margin: fc.constantFrom(NOTIFY_MARGIN, THROTTLE_MARGIN),
 });
 const size = fc.oneof(
   fc.integer({ min: 1, max: 64 * MIB }),
@@ -49,7 +49,7 @@ Deno.test("without a finite limit above nothing there are no levels, and nobody'
     usage: fc.option(size, { nil: undefined }),
   });
   fc.assert(fc.property(unlimited, levels, fc.array(link), (limit, levels, chain) => {
-    assert.equal(boundsOf(limit, levels), undefined);
+    assert.equal(levelBytesOf(limit, levels), undefined);
     assert.deepEqual(effectiveLimit(chain), { bytes: Infinity });
     assert.equal(headroom(chain), undefined);
   }));
@@ -73,16 +73,23 @@ Deno.test("below its lowest level a cgroup is told of by nobody, and what is not
     levels,
     fc.double({ min: 0, max: 1, noNaN: true }),
     acting,
-    rearming,
+    triggerPolicy,
   );
-  fc.assert(fc.property(course, ([limit, levels, share, acting, rearming]) => {
-    const bounds = boundsOf(limit, levels);
-    fc.pre(bounds !== undefined);
-    const lowest = Math.min(...Object.values(bounds));
-    for (const value of [Math.ceil(lowest * share) - 1, NaN]) {
-      assert.equal(levelOf(bounds, value), undefined);
-      assert.deepEqual(ring(freshBells, bounds, value, 0, rearming, acting).levels, []);
-      assert.equal(nextRing(freshBells, bounds, value, rearming, acting), Infinity);
+  fc.assert(fc.property(course, ([limit, levels, share, acting, triggerPolicy]) => {
+    const levelBytes = levelBytesOf(limit, levels);
+    fc.pre(levelBytes !== undefined);
+    const lowest = Math.min(...Object.values(levelBytes));
+    for (const metricValue of [Math.ceil(lowest * share) - 1, NaN]) {
+      assert.equal(levelOf(levelBytes, metricValue), undefined);
+      assert.deepEqual(
+        triggeredLevels(initialLevelStates, levelBytes, metricValue, 0, triggerPolicy, acting)
+          .levels,
+        [],
+      );
+      assert.equal(
+        nextTriggerAt(initialLevelStates, levelBytes, metricValue, triggerPolicy, acting),
+        Infinity,
+      );
     }
   }));
 });
@@ -91,12 +98,13 @@ Deno.test("more in use never reaches a lower level, and a higher limit never lie
   const pair = (one: fc.Arbitrary<number>) =>
     fc.tuple(one, one).map(([a, b]) => [Math.min(a, b), Math.max(a, b)] as const);
   fc.assert(fc.property(pair(size), pair(size), levels, ([low, high], [tight, wide], levels) => {
-    const [tighter, wider] = [boundsOf(tight, levels), boundsOf(wide, levels)];
+    const [tighter, wider] = [levelBytesOf(tight, levels), levelBytesOf(wide, levels)];
     fc.pre(tighter !== undefined);
     assert.ok(wider !== undefined);
     for (const each of LEVELS) assert.ok(tighter[each] <= wider[each], each);
-    const rank = (bounds: typeof tighter, value: number) =>
-      LEVELS.indexOf(levelOf(bounds, value) ?? "warn") + (levelOf(bounds, value) ? 1 : 0);
+    const rank = (levelBytes: typeof tighter, metricValue: number) =>
+      LEVELS.indexOf(levelOf(levelBytes, metricValue) ?? "warn") +
+      (levelOf(levelBytes, metricValue) ? 1 : 0);
     assert.ok(rank(tighter, low) <= rank(tighter, high));
     assert.ok(rank(wider, high) <= rank(tighter, high));
   }));
@@ -109,7 +117,7 @@ Deno.test("whatever of a margin is given, there is one that is no wider than its
     ...max === undefined ? {} : { max },
   }));
   fc.assert(
-    fc.property(fc.constantFrom(NOTIFIED_MARGIN, TRIPWIRE_MARGIN), given, (usual, given) => {
+    fc.property(fc.constantFrom(NOTIFY_MARGIN, THROTTLE_MARGIN), given, (usual, given) => {
       const { min, max } = marginOf(usual, given);
       assert.deepEqual([given.min ?? min, given.max ?? max], [min, max]);
       assert.ok(min <= max || (given.min !== undefined && given.max !== undefined));
@@ -118,23 +126,29 @@ Deno.test("whatever of a margin is given, there is one that is no wider than its
 });
 
 Deno.test("the early mark lies below the threshold, above nothing, and no further than 2 MiB", () => {
-  fc.assert(fc.property(size, fc.integer({ min: 1, max: 512 }), (threshold, cpus) => {
-    fc.pre(threshold > 0);
-    const mark = earlyMark(threshold, cpus);
-    assert.ok(mark >= 1 && mark <= threshold && threshold - mark <= 2 * MIB);
+  fc.assert(fc.property(size, fc.integer({ min: 1, max: 512 }), (levelBytes, cpus) => {
+    fc.pre(levelBytes > 0);
+    const mark = notificationThreshold(levelBytes, cpus);
+    assert.ok(mark >= 1 && mark <= levelBytes && levelBytes - mark <= 2 * MIB);
   }));
 });
 
 /** Whatever it is at, whatever is seen, and whenever that is. */
 function atAnyLook<T>(
   beside: fc.Arbitrary<T>,
-  holds: (state: Engagement, seen: Sight, patience: Patience, now: number, beside: T) => void,
+  holds: (
+    state: KillCycle,
+    seen: Observation,
+    timeouts: KillTimeouts,
+    now: number,
+    beside: T,
+  ) => void,
 ): void {
   fc.assert(
     fc.property(
-      engagement,
-      sight,
-      patience,
+      killCycle,
+      observation,
+      timeouts,
       fc.nat(2000),
       beside,
       (state, seen, wait, over, by) => {
@@ -145,112 +159,118 @@ function atAnyLook<T>(
 }
 
 Deno.test("nothing is struck, escalated or reclaimed below the level, nor on usage that is not known", () => {
-  const unknown = fc.constantFrom({}, { value: NaN, usage: NaN }, { value: NaN });
-  atAnyLook(unknown, (state, seen, patience, now, no) => {
+  const unknown = fc.constantFrom({}, { metricValue: NaN, usage: NaN }, { metricValue: NaN });
+  atAnyLook(unknown, (state, seen, timeouts, now, no) => {
     const looked = { ...seen, ...no };
-    fc.pre(!(looked.value >= looked.threshold));
-    const { step } = pursue(state, looked, patience, now);
+    fc.pre(!(looked.metricValue >= looked.levelBytes));
+    const { step } = nextStep(state, looked, timeouts, now);
     assert.ok(step.do === "wait" || step.do === "end", `${state.phase}: ${step.do}`);
   });
 });
 
 Deno.test("where a process would be struck it would be with more in use as well", () => {
-  const isDeadly = (what: string) => what === "strike" || what === "escalate";
-  atAnyLook(fc.nat(2 ** 30), (state, seen, patience, now, more) => {
-    const grown = { ...seen, usage: seen.usage + more, value: seen.value + more };
-    const before = pursue(state, seen, patience, now).step.do;
-    const after = pursue(state, grown, patience, now).step.do;
+  const isDeadly = (what: string) => what === "kill" || what === "escalate";
+  atAnyLook(fc.nat(2 ** 30), (state, seen, timeouts, now, more) => {
+    const grown = { ...seen, usage: seen.usage + more, metricValue: seen.metricValue + more };
+    const before = nextStep(state, seen, timeouts, now).step.do;
+    const after = nextStep(state, grown, timeouts, now).step.do;
     assert.ok(!isDeadly(before) || isDeadly(after), `${state.phase}: ${before}, then ${after}`);
   });
 });
 
 /** Full of what cannot be taken back, with nobody dying. */
-const choked = fc.tuple(sight, fc.constantFrom<Sight["victim"]>("none", "dead")).map((
+const choked = fc.tuple(observation, fc.constantFrom<Observation["victim"]>("none", "dead")).map((
   [seen, victim],
-): Sight => ({ ...seen, reclaimable: 0, usage: seen.limit, value: seen.limit, victim }));
+): Observation => ({
+  ...seen,
+  reclaimable: 0,
+  usage: seen.limit,
+  metricValue: seen.limit,
+  victim,
+}));
 
 Deno.test("who takes a margin a second of it, with nobody dying, is struck at once, whatever went before", () => {
   fc.assert(
-    fc.property(engagement, choked, patience, fc.nat(2000), (state, seen, patience, over) => {
+    fc.property(killCycle, choked, timeouts, fc.nat(2000), (state, seen, timeouts, over) => {
       // What has stalled is left alone until there is more of it.
-      fc.pre(state.phase !== "stalled" || state.usage < seen.usage);
-      const racing = { ...seen, rate: seen.limit - seen.threshold + 1 };
-      assert.equal(pursue(state, racing, patience, state.since + over).step.do, "strike");
+      fc.pre(state.phase !== "exhausted" || state.usage < seen.usage);
+      const racing = { ...seen, rate: seen.limit - seen.levelBytes + 1 };
+      assert.equal(nextStep(state, racing, timeouts, state.since + over).step.do, "kill");
     }),
   );
 });
 
 Deno.test("who stalled a page below the limit is struck when he takes more, and not while he stands still", () => {
-  const [limit, threshold, usage] = [100 * MIB, 98 * MIB, 100 * MIB - 4096];
-  const seen: Sight = {
-    value: usage,
-    threshold,
+  const [limit, levelBytes, usage] = [100 * MIB, 98 * MIB, 100 * MIB - 4096];
+  const seen: Observation = {
+    metricValue: usage,
+    levelBytes,
     usage,
     limit,
     reclaimable: 0,
     rate: 0,
     unreclaimableRate: 0,
-    waits: false,
+    oomKillerDisabled: false,
     victim: "none",
   };
-  const since = { phase: "stalled", since: 0, usage } as const;
-  const hasty = { reclaim: true, grace: 0, death: 500 };
-  assert.equal(pursue(since, seen, hasty, 10).step.do, "stall");
-  const more = { ...seen, usage: limit, value: limit };
-  assert.equal(pursue(since, more, hasty, 10).step.do, "strike");
+  const since = { phase: "exhausted", since: 0, usage } as const;
+  const hasty = { reclaim: true, graceMs: 0, killMs: 500 };
+  assert.equal(nextStep(since, seen, hasty, 10).step.do, "exhausted");
+  const more = { ...seen, usage: limit, metricValue: limit };
+  assert.equal(nextStep(since, more, hasty, 10).step.do, "kill");
 });
 
 Deno.test("who waits at the limit for what nobody will free is helped, whatever went before", () => {
   fc.assert(
-    fc.property(engagement, choked, patience, fc.nat(2000), (state, seen, patience, over) => {
-      fc.pre(seen.limit > seen.threshold);
-      const stuck = { ...seen, waits: true, rate: 0 };
-      assert.equal(pursue(state, stuck, patience, state.since + 10 + over).step.do, "strike");
+    fc.property(killCycle, choked, timeouts, fc.nat(2000), (state, seen, timeouts, over) => {
+      fc.pre(seen.limit > seen.levelBytes);
+      const stuck = { ...seen, oomKillerDisabled: true, rate: 0 };
+      assert.equal(nextStep(state, stuck, timeouts, state.since + 10 + over).step.do, "kill");
     }),
   );
 });
 
 Deno.test("below the level it ends at once with nobody dying, and else in five seconds or the grace", () => {
   fc.assert(
-    fc.property(engagement, sight, patience, fc.nat(2000), (state, seen, patience, over) => {
-      const calm = { ...seen, value: Math.min(seen.value, seen.threshold - 1) };
-      const late = over + (seen.victim === "alive" ? Math.max(5000, patience.grace) : 0);
-      assert.equal(pursue(state, calm, patience, state.since + late).step.do, "end");
+    fc.property(killCycle, observation, timeouts, fc.nat(2000), (state, seen, timeouts, over) => {
+      const calm = { ...seen, metricValue: Math.min(seen.metricValue, seen.levelBytes - 1) };
+      const late = over + (seen.victim === "alive" ? Math.max(5000, timeouts.graceMs) : 0);
+      assert.equal(nextStep(state, calm, timeouts, state.since + late).step.do, "end");
     }),
   );
 });
 
 Deno.test("page cache that has not gone in a second of reclaim is left in peace", () => {
-  const phase = fc.constantFrom<Phase>("reclaiming", "spared", "stalled");
+  const phase = fc.constantFrom<Phase>("reclaiming", "skipped", "exhausted");
   fc.assert(
-    fc.property(engagement, phase, sight, patience, (state, phase, seen, patience) => {
-      const cached = { ...seen, value: seen.usage, reclaimable: seen.usage };
-      fc.pre(cached.value >= cached.threshold && (cached.unreclaimableRate ?? 0) <= 0);
-      const { step } = pursue({ ...state, phase }, cached, patience, state.since + 1000);
-      assert.equal(step.do, "spare", phase);
+    fc.property(killCycle, phase, observation, timeouts, (state, phase, seen, timeouts) => {
+      const cached = { ...seen, metricValue: seen.usage, reclaimable: seen.usage };
+      fc.pre(cached.metricValue >= cached.levelBytes && (cached.unreclaimableRate ?? 0) <= 0);
+      const { step } = nextStep({ ...state, phase }, cached, timeouts, state.since + 1000);
+      assert.equal(step.do, "skip", phase);
     }),
   );
 });
 
 Deno.test("what turns out to be page cache once somebody has ended costs nobody else, whether he was asked or killed", () => {
-  const phase = fc.constantFrom<Phase>("asked", "killed", "spared", "stalled");
+  const phase = fc.constantFrom<Phase>("terminating", "killed", "skipped", "exhausted");
   fc.assert(
     fc.property(
-      engagement,
+      killCycle,
       phase,
-      sight,
-      patience,
+      observation,
+      timeouts,
       fc.nat(2000),
-      (state, phase, seen, patience, over) => {
-        const cached: Sight = {
+      (state, phase, seen, timeouts, over) => {
+        const cached: Observation = {
           ...seen,
-          value: seen.usage,
+          metricValue: seen.usage,
           reclaimable: seen.usage,
           victim: "dead",
         };
-        fc.pre(cached.value >= cached.threshold);
-        const { step } = pursue({ ...state, phase }, cached, patience, state.since + over);
-        assert.ok(step.do === "spare" || step.do === "wait", `${phase}: ${step.do}`);
+        fc.pre(cached.metricValue >= cached.levelBytes);
+        const { step } = nextStep({ ...state, phase }, cached, timeouts, state.since + over);
+        assert.ok(step.do === "skip" || step.do === "wait", `${phase}: ${step.do}`);
       },
     ),
   );
@@ -258,11 +278,11 @@ Deno.test("what turns out to be page cache once somebody has ended costs nobody 
 
 Deno.test("a decision is the same for the same sight, and changes nothing that it was given", () => {
   fc.assert(
-    fc.property(engagement, sight, patience, fc.nat(2000), (state, seen, patience, over) => {
-      const given = structuredClone({ state, seen, patience });
-      const first = pursue(state, seen, patience, state.since + over);
-      assert.deepEqual(pursue(state, seen, patience, state.since + over), first);
-      assert.deepEqual({ state, seen, patience }, given);
+    fc.property(killCycle, observation, timeouts, fc.nat(2000), (state, seen, timeouts, over) => {
+      const given = structuredClone({ state, seen, timeouts });
+      const first = nextStep(state, seen, timeouts, state.since + over);
+      assert.deepEqual(nextStep(state, seen, timeouts, state.since + over), first);
+      assert.deepEqual({ state, seen, timeouts }, given);
     }),
   );
 });
@@ -271,8 +291,8 @@ Deno.test("a look is always to come, be the rate and the distance what they may"
   const number = fc.double({ min: -(2 ** 60), max: 2 ** 60, noNaN: true });
   const distance = fc.oneof(number, fc.constant(Infinity));
   fc.assert(fc.property(distance, number, fc.nat(10 ** 6), (distance, rate, count) => {
-    const longest = longestLook(count);
-    const wait = nextLook(distance, rate, longest, 1);
+    const longest = maxPollInterval(count);
+    const wait = nextPollIn(distance, rate, longest, 1);
     assert.ok(wait >= 1 && wait <= longest, `${wait} ms of ${longest}`);
   }));
 });

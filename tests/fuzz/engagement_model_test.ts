@@ -13,8 +13,8 @@ import {
   type Guard,
   type Look,
   look,
-  type Member,
   usageOf,
+  type WatchedCgroup,
   type World,
 } from "./random_kernel.ts";
 import { MIB } from "./sights.ts";
@@ -27,9 +27,9 @@ interface Past {
   calmSince: number;
   /** Since when usage has been below the level; `undefined` while it is not. */
   belowSince: number | undefined;
-  readonly rangAt: Map<string, number>;
+  readonly lastTriggeredAt: Map<string, number>;
   /** In this engagement. */
-  readonly struckSoFar: Set<Member>;
+  readonly struckSoFar: Set<WatchedCgroup>;
 }
 
 interface Real {
@@ -46,81 +46,90 @@ const LINGER_MS = 5000;
 
 /** Looks once and holds what was done to every law. */
 function lookAt({ world, guard, past }: Real): void {
-  const asked = guard.blows.at(-1)?.askedAt;
-  const alive = guard.blows.some((each) => world.members.includes(each));
+  const asked = guard.pendingKills.at(-1)?.askedAt;
+  const alive = guard.pendingKills.some((each) => world.members.includes(each));
   const seen = look(world, guard);
   const { now, step, struck } = seen;
   assert.ok(guard.nextLook > now && guard.nextLook <= now + 100, "the next look is to come");
   neverBelow(seen);
   neverProtected(struck);
-  if (struck && step?.do === "strike") {
+  if (struck && step?.do === "kill") {
     assert.ok(!past.struckSoFar.has(struck), `${struck.pid} is struck twice`);
     past.struckSoFar.add(struck);
   }
   if (step?.do === "escalate") graceful(seen, guard, asked);
-  if (step?.do === "strike" && alive && seen.before?.phase === "killed") {
+  if (step?.do === "kill" && alive && seen.before?.phase === "killed") {
     patient(seen, guard, past.actedAt);
   }
   for (const level of seen.rung) {
-    const since = now - (past.rangAt.get(level) ?? -Infinity);
-    assert.ok(since >= guard.rearming.cooldown, `${level} again after ${since} ms`);
-    past.rangAt.set(level, now);
+    const since = now - (past.lastTriggeredAt.get(level) ?? -Infinity);
+    assert.ok(since >= guard.triggerPolicy.cooldown, `${level} again after ${since} ms`);
+    past.lastTriggeredAt.set(level, now);
   }
   if (struck) past.actedAt = now;
-  if (guard.engagement === undefined) past.struckSoFar.clear();
-  const bounds = boundsIn(world, guard);
-  const isBelow = bounds === undefined || usageOf(world) < bounds.threshold;
+  if (guard.killCycle === undefined) past.struckSoFar.clear();
+  const levelBytes = boundsIn(world, guard);
+  const isBelow = levelBytes === undefined || usageOf(world) < levelBytes.imminent;
   past.belowSince = isBelow ? past.belowSince ?? now : undefined;
   comesToAnEnd({ world, guard, past });
   comesToAnAct(seen, { world, guard, past });
 }
 
-function neverBelow({ sight, step }: Look): void {
-  if (step?.do !== "strike" && step?.do !== "escalate" && step?.do !== "reclaim") return;
-  assert.ok(Number.isFinite(sight!.limit));
-  assert.ok(sight!.value >= sight!.threshold, `${step.do} below the level`);
+function neverBelow({ observation, step }: Look): void {
+  if (step?.do !== "kill" && step?.do !== "escalate" && step?.do !== "reclaim") return;
+  assert.ok(Number.isFinite(observation!.limit));
+  assert.ok(observation!.metricValue >= observation!.levelBytes, `${step.do} below the level`);
 }
 
-function neverProtected(struck: Member | undefined): void {
+function neverProtected(struck: WatchedCgroup | undefined): void {
   if (struck) assert.equal(struck.protection, "none", `${struck.pid} is protected`);
 }
 
 /** Who was asked has his time, unless the limit is near. */
-function graceful({ sight, now }: Look, { patience }: Guard, asked: number | undefined): void {
+function graceful(
+  { observation, now }: Look,
+  { timeouts }: Guard,
+  asked: number | undefined,
+): void {
   assert.ok(asked !== undefined, "nobody was asked");
-  const { usage, limit, threshold, rate = 0, unreclaimableRate = rate } = sight!;
+  const { usage, limit, levelBytes: imminent, rate = 0, unreclaimableRate = rate } = observation!;
   const room = limit - usage;
   const fastest = Math.max(rate, unreclaimableRate);
-  const isNear = room < (limit - threshold) / 4 ||
-    (fastest > 0 && 1000 * (room + (sight!.reclaimable ?? 0)) / fastest < 20);
-  assert.ok(isNear || now - asked >= patience.grace, `killed after ${now - asked} ms`);
+  const isNear = room < (limit - imminent) / 4 ||
+    (fastest > 0 && 1000 * (room + (observation!.reclaimable ?? 0)) / fastest < 20);
+  assert.ok(isNear || now - asked >= timeouts.graceMs, `killed after ${now - asked} ms`);
 }
 
 /** Nobody else dies while one is dying, unless that takes too long, or the limit would be met before. */
-function patient({ sight, now }: Look, { patience }: Guard, actedAt: number): void {
-  const { usage, limit, threshold, rate = 0, waits } = sight!;
-  const isNext = !waits && rate > limit - threshold && limit - usage < (limit - threshold) / 4;
-  assert.ok(isNext || now - actedAt >= patience.death, `the next one after ${now - actedAt} ms`);
+function patient({ observation, now }: Look, { timeouts }: Guard, actedAt: number): void {
+  const { usage, limit, levelBytes: imminent, rate = 0, oomKillerDisabled } = observation!;
+  const isNext = !oomKillerDisabled && rate > limit - imminent &&
+    limit - usage < (limit - imminent) / 4;
+  assert.ok(isNext || now - actedAt >= timeouts.killMs, `the next one after ${now - actedAt} ms`);
 }
 
 /** Below the level an engagement ends, and the guard is ready for the next one. */
 function comesToAnEnd({ world, guard, past }: Real): void {
-  if (past.belowSince === undefined || guard.engagement === undefined) return;
-  const most = Math.max(LINGER_MS, guard.patience.grace) + LOOKS_MS;
-  assert.ok(world.now - past.belowSince <= most, `still ${guard.engagement.phase}`);
+  if (past.belowSince === undefined || guard.killCycle === undefined) return;
+  const most = Math.max(LINGER_MS, guard.timeouts.graceMs) + LOOKS_MS;
+  assert.ok(world.now - past.belowSince <= most, `still ${guard.killCycle.phase}`);
 }
 
 /** Above the level, with nothing to be taken back and somebody to be taken, there is an act in bounded time. */
 function comesToAnAct(seen: Look, { world, guard, past }: Real): void {
-  const { sight, step } = seen;
-  if (sight === undefined || seen.candidates === 0) return;
-  if (sight.value < sight.threshold || sight.usage - sight.reclaimable! < sight.threshold) return;
+  const { observation, step } = seen;
+  if (observation === undefined || seen.candidates === 0) return;
+  if (
+    observation.metricValue < observation.levelBytes ||
+    observation.usage - observation.reclaimable! < observation.levelBytes
+  ) return;
   // Nobody takes more: nobody else is to die for nothing.
-  const isStuck = sight.waits && sight.limit - sight.usage < (sight.limit - sight.threshold) / 4;
-  if (step?.do === "stall" && !isStuck) return;
+  const isStuck = observation.oomKillerDisabled &&
+    observation.limit - observation.usage < (observation.limit - observation.levelBytes) / 4;
+  if (step?.do === "exhausted" && !isStuck) return;
   const since = Math.max(past.actedAt, past.calmSince);
-  const most = Math.max(guard.patience.grace, guard.patience.death) + LOOKS_MS;
-  assert.ok(world.now - since <= most, `${guard.engagement?.phase} since ${world.now - since} ms`);
+  const most = Math.max(guard.timeouts.graceMs, guard.timeouts.killMs) + LOOKS_MS;
+  assert.ok(world.now - since <= most, `${guard.killCycle?.phase} since ${world.now - since} ms`);
 }
 
 /** Lets time pass, with every look that falls into it. */
@@ -187,7 +196,7 @@ const commands = fc.commands<object, Real>([
       const isThere = world.members.some(({ pid }) => pid === 1);
       if (isInit && isThere) return;
       const pid = isInit ? 1 : 2 + world.lost.length + world.members.length + world.now * 100;
-      const member: Member = { pid, anon: 0, protection };
+      const member: WatchedCgroup = { pid, anon: 0, protection };
       world.members.push(member);
       charge(world, member, bytes);
     })
@@ -211,12 +220,12 @@ const commands = fc.commands<object, Real>([
 ], { maxCommands: 40 });
 
 const settings = fc.record({
-  patience: fc.record({
+  timeouts: fc.record({
     reclaim: fc.boolean(),
-    grace: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 300 })),
-    death: fc.nat(600),
+    graceMs: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 300 })),
+    killMs: fc.nat(600),
   }),
-  rearming: fc.record({
+  triggerPolicy: fc.record({
     hysteresis: fc.double({ min: 0, max: 1, noNaN: true }),
     cooldown: fc.nat(500),
     repeat: fc.boolean(),
@@ -226,46 +235,46 @@ const settings = fc.record({
     min: fc.integer({ min: 1, max: 4 * MIB }),
     max: fc.integer({ min: 4 * MIB, max: 64 * MIB }),
   }),
-  waits: fc.boolean(),
+  oomKillerDisabled: fc.boolean(),
 });
 
 function begin(
   settings: Parameters<typeof createGuard>[0],
-  waits: boolean,
+  oomKillerDisabled: boolean,
   anon: number,
 ): Real {
-  const members = [10, 11].map((pid): Member => ({ pid, anon, protection: "none" }));
+  const members = [10, 11].map((pid): WatchedCgroup => ({ pid, anon, protection: "none" }));
   return {
-    world: { now: 0, limit: 64 * MIB, cache: 0, members, waits, lost: [] },
+    world: { now: 0, limit: 64 * MIB, cache: 0, members, oomKillerDisabled, lost: [] },
     guard: createGuard(settings),
     past: {
       actedAt: -Infinity,
       calmSince: 0,
       belowSince: undefined,
-      rangAt: new Map(),
+      lastTriggeredAt: new Map(),
       struckSoFar: new Set(),
     },
   };
 }
 
 Deno.test("no course of a random kernel leads to a blow that breaks a law, or to none where one is due", () => {
-  fc.assert(fc.property(settings, commands, ({ waits, ...settings }, commands) => {
+  fc.assert(fc.property(settings, commands, ({ oomKillerDisabled, ...settings }, commands) => {
     fc.modelRun(
-      () => ({ model: {}, real: begin(settings, waits, 4 * MIB) }),
+      () => ({ model: {}, real: begin(settings, oomKillerDisabled, 4 * MIB) }),
       commands,
     );
   }));
 });
 
 Deno.test("a victim whose memory is free ends the engagement, and the same level is acted on again", () => {
-  const unhurried = settings.filter(({ patience: { death } }) => death >= 100);
-  fc.assert(fc.property(unhurried, fc.nat(40), ({ waits, ...settings }, late) => {
-    const real = begin(settings, waits, MIB);
+  const unhurried = settings.filter(({ timeouts: { killMs } }) => killMs >= 100);
+  fc.assert(fc.property(unhurried, fc.nat(40), ({ oomKillerDisabled, ...settings }, late) => {
+    const real = begin(settings, oomKillerDisabled, MIB);
     const { world, guard, past } = real;
     for (const victim of [...world.members]) {
       pass(real, 20);
-      assert.equal(guard.engagement, undefined);
-      victim.anon += boundsIn(world, guard)!.threshold - usageOf(world);
+      assert.equal(guard.killCycle, undefined);
+      victim.anon += boundsIn(world, guard)!.imminent - usageOf(world);
       past.calmSince = world.now;
       pass(real, 20);
       assert.deepEqual([...past.struckSoFar], [victim]);
@@ -273,7 +282,7 @@ Deno.test("a victim whose memory is free ends the engagement, and the same level
       end(world, victim);
       past.calmSince = world.now;
       pass(real, LOOKS_MS);
-      assert.equal(guard.engagement, undefined);
+      assert.equal(guard.killCycle, undefined);
     }
   }));
 });

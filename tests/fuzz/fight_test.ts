@@ -6,15 +6,21 @@
 import assert from "node:assert/strict";
 import { openCgroup } from "../../core/cgroup/cgroup.ts";
 import { discover } from "../../core/cgroup/hierarchy.ts";
-import { createFight } from "../../core/guard/fight.ts";
-import { flatten, type Message, type WardSpec } from "../../core/guard/messages.ts";
-import { measure } from "../../core/guard/measure.ts";
-import type { GuardPlan } from "../../core/guard/plan.ts";
-import { REHEARSED } from "../../core/guard/rehearsal.ts";
-import { cacheOf, closeWard, openWard, ordersOf, type Ward } from "../../core/guard/ward.ts";
+import { createKillExecutor } from "../../core/guard/fight.ts";
+import { type CgroupSpec, flatten, type Report } from "../../core/guard/messages.ts";
+import { updateTrend } from "../../core/guard/measure.ts";
+import type { GuardPolicy } from "../../core/guard/plan.ts";
+import { WARM_UP_POLICY } from "../../core/guard/rehearsal.ts";
+import {
+  type CgroupState,
+  closeCgroupState,
+  openCgroupState,
+  pageCacheOf,
+  resolvePolicy,
+} from "../../core/guard/ward.ts";
 import { libc } from "../../core/kernel/libc.ts";
-import { boundsOf, levelOf, NOTIFIED_MARGIN } from "../../core/policy/bounds.ts";
-import { engage } from "../../core/policy/engagement.ts";
+import { levelBytesOf, levelOf, NOTIFY_MARGIN } from "../../core/policy/bounds.ts";
+import { startKillCycle } from "../../core/policy/engagement.ts";
 import { makeTree } from "../trees.ts";
 import { fc } from "./cases.ts";
 import { MIB } from "./sights.ts";
@@ -23,7 +29,7 @@ import { MIB } from "./sights.ts";
 libc();
 
 const LIMIT = 64 * MIB;
-const bounds = boundsOf(LIMIT, { warn: 65, critical: 90, margin: NOTIFIED_MARGIN })!;
+const levelBytes = levelBytesOf(LIMIT, { warn: 65, critical: 90, margin: NOTIFY_MARGIN })!;
 
 interface Crowd extends AsyncDisposable {
   readonly pids: readonly number[];
@@ -53,24 +59,27 @@ const moment = fc.record({
 const settings = fc.record({
   deed: fc.constantFrom("process", "container"),
   base: fc.constantFrom("usage", "working-set"),
-  grace: fc.constantFrom(0, 50),
+  graceMs: fc.constantFrom(0, 50),
   reclaim: fc.boolean(),
 });
 
 const openFiles = () => [...Deno.readDirSync("/proc/self/fd")].length;
 
 /** A look as `core/guard/sentry.ts` takes it. */
-function lookAt(ward: Ward, fight: ReturnType<typeof createFight>): void {
+function lookAt(state: CgroupState, killExecutor: ReturnType<typeof createKillExecutor>): void {
   const now = performance.now();
-  measure(ward, ward.usageFile.number()!, now);
-  const reached = levelOf(bounds, ward.usage);
-  if (!ward.engagement && reached === "threshold" && now >= ward.idleUntil) {
-    ward.engagement = { state: engage(now), level: reached, since: now };
+  updateTrend(state, state.usageFile.number()!, now);
+  const reached = levelOf(levelBytes, state.usage);
+  if (!state.killCycle && reached === "imminent" && now >= state.retryAt) {
+    state.killCycle = { cycle: startKillCycle(now), level: reached, since: now };
   }
-  if (ward.engagement) {
-    fight.proceed(ward, now);
-    assert.ok(ward.nextLook >= now && ward.nextLook <= now + 1000, `${ward.nextLook - now} ms`);
-  } else if (reached) fight.aim(ward, now, reached, false);
+  if (state.killCycle) {
+    killExecutor.runStep(state, now);
+    assert.ok(
+      state.nextPollAt >= now && state.nextPollAt <= now + 1000,
+      `${state.nextPollAt - now} ms`,
+    );
+  } else if (reached) killExecutor.selection(state, now, reached, false);
 }
 
 Deno.test("whatever is seen, the guard would strike only above the level, only who may be struck, and holds nothing after", async () => {
@@ -81,34 +90,34 @@ Deno.test("whatever is seen, the guard would strike only above the level, only w
     "/a/kept": { "cgroup.procs": `${kept}\n` },
   });
   const cgroup = openCgroup(discover(tree.dir), "/a")!;
-  const spec: WardSpec = {
+  const spec: CgroupSpec = {
     id: 1,
-    plan: 0,
-    measured: flatten(cgroup),
+    policy: 0,
+    limitOwner: flatten(cgroup),
     scope: flatten(cgroup),
     limit: LIMIT,
-    bounds,
+    levelBytes,
     mode: "notify",
-    capacity: LIMIT,
+    oomTotalBytes: LIMIT,
     eventfds: [],
   };
   const before = openFiles();
   fc.assert(
     fc.property(settings, fc.array(moment, { maxLength: 12 }), (settings, moments) => {
-      const { deed, base, grace, reclaim } = settings;
-      const plan: GuardPlan = {
-        ...REHEARSED,
-        base: base as GuardPlan["base"],
+      const { deed, base, graceMs, reclaim } = settings;
+      const policy: GuardPolicy = {
+        ...WARM_UP_POLICY,
+        metric: base as GuardPolicy["metric"],
         dryRun: true,
-        patience: { reclaim, grace, death: 500 },
-        actions: { warn: [], critical: [], threshold: [{ kind: deed as "process" }] },
-        untouchable: new Set([own]),
+        timeouts: { reclaim, graceMs, killMs: 500 },
+        actions: { warn: [], critical: [], imminent: [{ kind: deed as "process" }] },
+        protectedPids: new Set([own]),
       };
-      const ward = openWard(spec, ordersOf(plan))!;
-      const said: Message[] = [];
-      const fight = createFight({
-        wards: () => [ward],
-        isKept: (path) => path === "/a/kept",
+      const state = openCgroupState(spec, resolvePolicy(policy))!;
+      const said: Report[] = [];
+      const killExecutor = createKillExecutor({
+        states: () => [state],
+        isExcluded: (path) => path === "/a/kept",
         say: (message) => void said.push(message),
       });
       for (const { usage, cache, isThere } of moments) {
@@ -122,24 +131,24 @@ Deno.test("whatever is seen, the guard would strike only above the level, only w
         );
         tree.write("/a", "cgroup.procs", isThere ? `${own}\n${fair}\n` : `${own}\n`);
         const first = said.length;
-        lookAt(ward, fight);
+        lookAt(state, killExecutor);
         for (const message of said.slice(first)) {
-          if (message.say !== "blow") continue;
-          const { outcome, victim, before, stat } = message.blow;
-          assert.ok(before >= bounds.threshold && before === bytes, `at ${before} of ${bytes}`);
+          if (message.type !== "kill") continue;
+          const { outcome, victim, before, stat } = message.kill;
+          assert.ok(before >= levelBytes.imminent && before === bytes, `at ${before} of ${bytes}`);
           // What was read of memory.stat within the last millisecond counts.
-          const { inactiveFile = 0 } = cacheOf(stat);
+          const { inactiveFile = 0 } = pageCacheOf(stat);
           const value = base === "usage" ? bytes : bytes - inactiveFile;
-          assert.ok(value >= bounds.threshold, `the ${base} is ${value}`);
+          assert.ok(value >= levelBytes.imminent, `the ${base} is ${value}`);
           // Of a container all are struck that are left, though the one at whom it was aimed may have gone.
           const isMet = isThere;
-          if (outcome === "would") assert.equal(victim?.pid, isMet ? fair : undefined);
+          if (outcome === "dry_run") assert.equal(victim?.pid, isMet ? fair : undefined);
           else assert.equal(outcome, "failed");
-          assert.equal(ward.engagement, undefined);
+          assert.equal(state.killCycle, undefined);
         }
       }
-      fight.abandon(ward, performance.now());
-      closeWard(ward);
+      killExecutor.cancel(state, performance.now());
+      closeCgroupState(state);
     }),
   );
   assert.equal(openFiles(), before);

@@ -57,7 +57,7 @@ interface Death {
   readonly rss: number;
 }
 
-const death: fc.Arbitrary<Death> = fc.record({
+const killMs: fc.Arbitrary<Death> = fc.record({
   comm,
   owner: path,
   beneath: fc.option(path, { nil: "" }),
@@ -123,7 +123,7 @@ Deno.test("whatever the victims and their cgroups are called, who died and by wh
     { maxLength: 2 },
   );
   fc.assert(
-    fc.property(fc.array(death, { minLength: 1, maxLength: 3 }), forged, (deaths, forged) => {
+    fc.property(fc.array(killMs, { minLength: 1, maxLength: 3 }), forged, (deaths, forged) => {
       fc.pre(deaths.every(({ owner, beneath }) => isPlain(owner + beneath)));
       const kills = killsIn(recordsOf(deaths.flatMap(linesOf), forged));
       assert.deepEqual(
@@ -152,9 +152,9 @@ Deno.test("whatever the victims and their cgroups are called, who died and by wh
 
 Deno.test("a summary in pieces, wherever the kernel parted it, names the same victim once", () => {
   const cuts = fc.array(fc.nat(), { maxLength: 4 });
-  fc.assert(fc.property(death, cuts, (death, cuts) => {
-    fc.pre(isPlain(death.owner + death.beneath));
-    const [invoked, usage, summary, killed] = linesOf(death) as [
+  fc.assert(fc.property(killMs, cuts, (killMs, cuts) => {
+    fc.pre(isPlain(killMs.owner + killMs.beneath));
+    const [invoked, usage, summary, killed] = linesOf(killMs) as [
       Uint8Array,
       Uint8Array,
       Uint8Array,
@@ -162,7 +162,7 @@ Deno.test("a summary in pieces, wherever the kernel parted it, names the same vi
     ];
     // The kernel parts it between its own pieces, each of which is whole characters; the comm belongs to the last one.
     const text = decoder.decode(summary);
-    const before = text.lastIndexOf(`,task=${decoder.decode(death.comm)},pid=`);
+    const before = text.lastIndexOf(`,task=${decoder.decode(killMs.comm)},pid=`);
     const ends = [...new Set(cuts.map((at) => at % (before + 1)))].sort((a, b) => a - b);
     const pieces = [0, ...ends].map((start, at) => text.slice(start, ends[at]))
       .filter((piece) => piece !== "");
@@ -177,16 +177,16 @@ Deno.test("a summary in pieces, wherever the kernel parted it, names the same vi
     const [kill, ...more] = killsIn(records);
     assert.deepEqual(more, []);
     assert.deepEqual([kill?.victim.pid, kill?.owner, kill?.cgroup], [
-      death.pid,
-      death.owner,
-      death.owner + death.beneath,
+      killMs.pid,
+      killMs.owner,
+      killMs.owner + killMs.beneath,
     ]);
   }));
 });
 
 Deno.test("what a program writes to the log is no kill, be it the very lines of one", () => {
-  fc.assert(fc.property(death, fc.integer({ min: 8, max: 191 }), (death, priority) => {
-    const records = linesOf(death).map((line, at) => `${priority},${at},${at},-;${escape(line)}`);
+  fc.assert(fc.property(killMs, fc.integer({ min: 8, max: 191 }), (killMs, priority) => {
+    const records = linesOf(killMs).map((line, at) => `${priority},${at},${at},-;${escape(line)}`);
     assert.deepEqual(killsIn(records), []);
   }));
 });

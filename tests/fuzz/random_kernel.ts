@@ -3,22 +3,27 @@
  * between the two is that of `core/guard/sentry.ts` and `core/guard/fight.ts`, less the system calls.
  */
 
-import { type Bounds, boundsOf, levelOf, type Margin } from "../../core/policy/bounds.ts";
-import { chooseVictim } from "../../core/policy/choose.ts";
+import { type LevelBytes, levelBytesOf, levelOf, type Margin } from "../../core/policy/bounds.ts";
+import { rankCandidates } from "../../core/policy/choose.ts";
 import {
-  engage,
-  type Engagement,
-  type Patience,
-  pursue,
-  type Sight,
+  type KillCycle,
+  type KillTimeouts,
+  nextStep,
+  type Observation,
+  startKillCycle,
   type Step,
 } from "../../core/policy/engagement.ts";
-import { type Bells, freshBells, type Rearming, ring } from "../../core/policy/levels.ts";
+import {
+  initialLevelStates,
+  type LevelStates,
+  triggeredLevels,
+  type TriggerPolicy,
+} from "../../core/policy/levels.ts";
 import type { Process } from "../../core/snapshot.ts";
 import { process } from "../process.ts";
 
 /** Bytes. */
-export interface Member {
+export interface WatchedCgroup {
   readonly pid: number;
   anon: number;
   readonly protection: "none" | "init" | "self" | "immune" | "exempt";
@@ -31,22 +36,22 @@ export interface World {
   now: number;
   limit: number;
   cache: number;
-  members: Member[];
+  members: WatchedCgroup[];
   /** v1 with the kernel's killer switched off. */
-  readonly waits: boolean;
+  readonly oomKillerDisabled: boolean;
   /** Pids that the kernel has killed for want of room. */
   readonly lost: number[];
 }
 
 export interface Guard {
-  readonly patience: Patience;
-  readonly rearming: Rearming;
+  readonly timeouts: KillTimeouts;
+  readonly triggerPolicy: TriggerPolicy;
   readonly margin: Margin;
-  bells: Bells;
-  engagement: Engagement | undefined;
-  blows: Member[];
+  levelStates: LevelStates;
+  killCycle: KillCycle | undefined;
+  pendingKills: WatchedCgroup[];
   nextLook: number;
-  idleUntil: number;
+  retryAt: number;
   lastUsage: number;
   lastAt: number;
   lastUnreclaimable: number;
@@ -55,11 +60,11 @@ export interface Guard {
 /** What a look came to. */
 export interface Look {
   readonly now: number;
-  readonly sight: Sight | undefined;
-  readonly before: Engagement | undefined;
+  readonly observation: Observation | undefined;
+  readonly before: KillCycle | undefined;
   readonly step: Step | undefined;
   /** Who was struck in it. */
-  readonly struck: Member | undefined;
+  readonly struck: WatchedCgroup | undefined;
   readonly rung: readonly string[];
   /** Who might have been. */
   readonly candidates: number;
@@ -68,15 +73,15 @@ export interface Look {
 export const usageOf = ({ members, cache }: World) =>
   members.reduce((sum, { anon }) => sum + anon, cache);
 
-export function boundsIn(world: World, { margin }: Guard): Bounds | undefined {
-  return boundsOf(world.limit, { warn: 65, critical: 90, margin });
+export function boundsIn(world: World, { margin }: Guard): LevelBytes | undefined {
+  return levelBytesOf(world.limit, { warn: 65, critical: 90, margin });
 }
 
 /** Charges memory as the kernel does: it takes back page cache first, and then kills or lets wait. */
-export function charge(world: World, member: Member, bytes: number): void {
+export function charge(world: World, member: WatchedCgroup, bytes: number): void {
   const over = () => usageOf(world) + bytes - world.limit;
   if (over() > 0) world.cache = Math.max(0, world.cache - over());
-  while (over() > 0 && !world.waits) {
+  while (over() > 0 && !world.oomKillerDisabled) {
     const largest = world.members.filter(({ anon }) => anon > 0)
       .toSorted((a, b) => b.anon - a.anon)[0];
     if (largest === undefined) break;
@@ -88,21 +93,21 @@ export function charge(world: World, member: Member, bytes: number): void {
 }
 
 /** A process is gone, and its memory with it. */
-export function end(world: World, member: Member): void {
+export function end(world: World, member: WatchedCgroup): void {
   member.anon = 0;
   world.members = world.members.filter((each) => each !== member);
 }
 
 export function createGuard(
-  settings: Pick<Guard, "patience" | "rearming" | "margin">,
+  settings: Pick<Guard, "timeouts" | "triggerPolicy" | "margin">,
 ): Guard {
   return {
     ...settings,
-    bells: freshBells,
-    engagement: undefined,
-    blows: [],
+    levelStates: initialLevelStates,
+    killCycle: undefined,
+    pendingKills: [],
     nextLook: 0,
-    idleUntil: -Infinity,
+    retryAt: -Infinity,
     lastUsage: NaN,
     lastAt: -Infinity,
     lastUnreclaimable: NaN,
@@ -115,8 +120,8 @@ const IDLE_MS = 100;
 export function look(world: World, guard: Guard): Look {
   const { now } = world;
   const usage = usageOf(world);
-  const bounds = boundsIn(world, guard);
-  const before = guard.engagement;
+  const levelBytes = boundsIn(world, guard);
+  const before = guard.killCycle;
   const over = now - guard.lastAt;
   const rateOf = (value: number, last: number) =>
     over > 0 && Number.isFinite(over) ? 1000 * (value - last) / over : undefined;
@@ -129,44 +134,51 @@ export function look(world: World, guard: Guard): Look {
     guard.lastUnreclaimable = usage - world.cache;
     guard.lastAt = now;
   }
-  const nothing = { now, before, sight: undefined, step: undefined, struck: undefined };
+  const nothing = { now, before, observation: undefined, step: undefined, struck: undefined };
   guard.nextLook = now + 10;
-  if (bounds === undefined) {
-    guard.engagement = undefined;
-    guard.blows = [];
+  if (levelBytes === undefined) {
+    guard.killCycle = undefined;
+    guard.pendingKills = [];
     return { ...nothing, rung: [], candidates: 0 };
   }
   const rung: string[] = [];
-  if (guard.engagement === undefined) {
-    const acting = new Set(["threshold"] as const);
-    const result = ring(guard.bells, bounds, usage, now, guard.rearming, acting);
-    guard.bells = result.bells;
+  if (guard.killCycle === undefined) {
+    const acting = new Set(["imminent"] as const);
+    const result = triggeredLevels(
+      guard.levelStates,
+      levelBytes,
+      usage,
+      now,
+      guard.triggerPolicy,
+      acting,
+    );
+    guard.levelStates = result.levelStates;
     rung.push(...result.levels);
-    const isReached = levelOf(bounds, usage) === "threshold" && now >= guard.idleUntil;
+    const isReached = levelOf(levelBytes, usage) === "imminent" && now >= guard.retryAt;
     if (!isReached) return { ...nothing, rung, candidates: 0 };
-    guard.engagement = engage(now);
+    guard.killCycle = startKillCycle(now);
   }
-  const sight: Sight = {
-    value: usage,
-    threshold: bounds.threshold,
+  const observation: Observation = {
+    metricValue: usage,
+    levelBytes: levelBytes.imminent,
     usage,
     limit: world.limit,
     reclaimable: world.cache,
     ...rates,
-    waits: world.waits,
+    oomKillerDisabled: world.oomKillerDisabled,
     victim: victimOf(world, guard),
   };
-  const at = guard.engagement;
-  const { engagement, step } = pursue(at, sight, guard.patience, now);
-  guard.engagement = engagement;
+  const at = guard.killCycle;
+  const { killCycle, step } = nextStep(at, observation, guard.timeouts, now);
+  guard.killCycle = killCycle;
   const choices = candidatesIn(world, guard);
   const struck = act(world, guard, step, choices[0]);
-  return { now, sight, before: at, step, struck, rung, candidates: choices.length };
+  return { now, observation, before: at, step, struck, rung, candidates: choices.length };
 }
 
-function victimOf(world: World, { blows }: Guard): Sight["victim"] {
-  if (blows.length === 0) return "none";
-  return blows.some((each) => world.members.includes(each)) ? "alive" : "dead";
+function victimOf(world: World, { pendingKills }: Guard): Observation["victim"] {
+  if (pendingKills.length === 0) return "none";
+  return pendingKills.some((each) => world.members.includes(each)) ? "alive" : "dead";
 }
 
 /** @returns who was struck. */
@@ -174,35 +186,35 @@ function act(
   { now, members }: World,
   guard: Guard,
   step: Step,
-  first: Member | undefined,
-): Member | undefined {
+  first: WatchedCgroup | undefined,
+): WatchedCgroup | undefined {
   if ("until" in step) guard.nextLook = step.until;
   else guard.nextLook = now + 1;
   switch (step.do) {
-    case "strike":
+    case "kill":
       if (first === undefined) {
-        if (guard.blows.some((each) => members.includes(each))) return undefined;
-        guard.engagement = undefined;
-        guard.blows = [];
-        guard.idleUntil = guard.nextLook = now + IDLE_MS;
+        if (guard.pendingKills.some((each) => members.includes(each))) return undefined;
+        guard.killCycle = undefined;
+        guard.pendingKills = [];
+        guard.retryAt = guard.nextLook = now + IDLE_MS;
         return undefined;
       }
-      if (guard.patience.grace > 0) first.askedAt = now;
+      if (guard.timeouts.graceMs > 0) first.askedAt = now;
       else first.killedAt = now;
-      guard.blows.push(first);
+      guard.pendingKills.push(first);
       return first;
     case "escalate": {
-      const last = guard.blows.at(-1);
+      const last = guard.pendingKills.at(-1);
       if (last) last.killedAt = now;
       return last;
     }
-    case "spare":
-    case "stall":
-      guard.blows = [];
+    case "skip":
+    case "exhausted":
+      guard.pendingKills = [];
       return undefined;
     case "end":
-      guard.engagement = undefined;
-      guard.blows = [];
+      guard.killCycle = undefined;
+      guard.pendingKills = [];
       return undefined;
     case "reclaim":
     case "wait":
@@ -211,21 +223,21 @@ function act(
 }
 
 /** In the order in which they are taken. */
-function candidatesIn({ members, limit }: World, { blows }: Guard): Member[] {
-  const processes = members.filter((each) => !blows.includes(each)).map(asProcess);
-  const of = (protection: Member["protection"]) =>
+function candidatesIn({ members, limit }: World, { pendingKills }: Guard): WatchedCgroup[] {
+  const processes = members.filter((each) => !pendingKills.includes(each)).map(asProcess);
+  const of = (protection: WatchedCgroup["protection"]) =>
     members.filter((each) => each.protection === protection).map(({ pid }) => pid);
-  const { choices } = chooseVictim({
+  const { candidates: choices } = rankCandidates({
     processes,
-    capacity: limit,
+    oomTotalBytes: limit,
     pidOneIsInit: true,
-    untouchable: new Set(of("self")),
+    protectedPids: new Set(of("self")),
     attributes: new Map([["/kept", "kept"]]),
   }, { prefer: [], avoid: [], ignore: [] });
   return choices.map(({ process: { pid } }) => members.find((each) => each.pid === pid)!);
 }
 
-function asProcess({ pid, anon, protection }: Member): Process {
+function asProcess({ pid, anon, protection }: WatchedCgroup): Process {
   return process(pid, {
     rss: anon,
     oomScoreAdj: protection === "immune" ? -1000 : 0,

@@ -1,6 +1,6 @@
 /** What a guard may see of a cgroup, and what it may be at; also what no kernel would show. */
 
-import type { Engagement, Patience, Phase, Sight } from "../../core/policy/engagement.ts";
+import type { KillCycle, KillTimeouts, Observation, Phase } from "../../core/policy/engagement.ts";
 import { fc } from "./cases.ts";
 
 export const MIB = 1024 ** 2;
@@ -11,7 +11,7 @@ const rate = fc.option(
   { nil: undefined },
 );
 
-export const sight: fc.Arbitrary<Sight> = fc.record({
+export const observation: fc.Arbitrary<Observation> = fc.record({
   limit: fc.oneof(
     fc.integer({ min: 2 * MIB, max: 256 * MIB }),
     fc.integer({ min: 2 * MIB, max: 2 ** 40 }),
@@ -23,14 +23,14 @@ export const sight: fc.Arbitrary<Sight> = fc.record({
   inactive: fc.oneof(share, fc.constant(0)),
   rate,
   unreclaimableRate: rate,
-  waits: fc.boolean(),
-  victim: fc.constantFrom<Sight["victim"]>("none", "alive", "dead"),
+  oomKillerDisabled: fc.boolean(),
+  victim: fc.constantFrom<Observation["victim"]>("none", "alive", "dead"),
 }).map(({ limit, margin, used, cache, inactive, ...rest }) => {
   const usage = Math.floor(limit * used);
   const reclaimable = cache === undefined ? undefined : Math.floor(usage * cache);
   return {
-    value: usage - Math.floor((reclaimable ?? 0) * inactive),
-    threshold: 1 + Math.floor((limit - 2) * margin),
+    metricValue: usage - Math.floor((reclaimable ?? 0) * inactive),
+    levelBytes: 1 + Math.floor((limit - 2) * margin),
     usage,
     limit,
     reclaimable,
@@ -38,14 +38,21 @@ export const sight: fc.Arbitrary<Sight> = fc.record({
   };
 });
 
-export const patience: fc.Arbitrary<Patience> = fc.record({
+export const timeouts: fc.Arbitrary<KillTimeouts> = fc.record({
   reclaim: fc.boolean(),
-  grace: fc.oneof(fc.constant(0), fc.nat(1000)),
-  death: fc.nat(1000),
+  graceMs: fc.oneof(fc.constant(0), fc.nat(1000)),
+  killMs: fc.nat(1000),
 }, { noNullPrototype: true });
 
-export const engagement: fc.Arbitrary<Engagement> = fc.record({
-  phase: fc.constantFrom<Phase>("reached", "reclaiming", "asked", "killed", "spared", "stalled"),
+export const killCycle: fc.Arbitrary<KillCycle> = fc.record({
+  phase: fc.constantFrom<Phase>(
+    "reached",
+    "reclaiming",
+    "terminating",
+    "killed",
+    "skipped",
+    "exhausted",
+  ),
   since: fc.nat(10_000),
   usage: fc.nat({ max: 2 ** 40 }),
 }, { noNullPrototype: true });

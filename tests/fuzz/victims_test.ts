@@ -1,9 +1,9 @@
 /** Whom a decision may fall on: whatever the processes, their cgroups and the rules for them are called. */
 
 import assert from "node:assert/strict";
-import { isKept, planFor, type Plans } from "../../core/guard/plan.ts";
+import { isExcluded, policyFor, type PolicySet } from "../../core/guard/plan.ts";
 import { LEVELS } from "../../core/policy/bounds.ts";
-import { type Attribute, chooseVictim, STANDINGS } from "../../core/policy/choose.ts";
+import { type Attribute, PREFERENCE_ORDER, rankCandidates } from "../../core/policy/choose.ts";
 import { fits, type Rule, ruleFor } from "../../core/policy/rules.ts";
 import { diesWithGroup, groupOf, rankVictims } from "../../core/policy/victim.ts";
 import type { Process } from "../../core/snapshot.ts";
@@ -51,12 +51,18 @@ Deno.test("nobody who is protected is ever chosen, by whatever he or his protect
       fc.boolean(),
       (all, marks, own, wishes, pidOneIsInit) => {
         const attributes = new Map(Object.entries(marks));
-        const untouchable = new Set(own);
-        const place = { processes: all, capacity: 64 * MIB, pidOneIsInit, untouchable, attributes };
-        const { choices, spared } = chooseVictim(place, wishes);
+        const protectedPids = new Set(own);
+        const place = {
+          processes: all,
+          oomTotalBytes: 64 * MIB,
+          pidOneIsInit,
+          protectedPids,
+          attributes,
+        };
+        const { candidates: choices, excluded: spared } = rankCandidates(place, wishes);
         for (const { process } of choices) {
           const { pid, oomScoreAdj, rss, cgroup, cmdline, comm } = process;
-          assert.ok(!untouchable.has(pid), "oomkit itself");
+          assert.ok(!protectedPids.has(pid), "oomkit itself");
           assert.ok(!(pid === 1 && pidOneIsInit), "init");
           assert.ok(oomScoreAdj !== -1000 && rss !== undefined);
           assert.ok(!["omit", "kept"].includes(attributes.get(cgroup) ?? ""), "exempt");
@@ -64,7 +70,7 @@ Deno.test("nobody who is protected is ever chosen, by whatever he or his protect
           assert.ok(wishes.ignore.length === 0 || !shy.test(line), "ignored");
         }
         assert.equal(choices.length + spared.length, all.length);
-        const standings = choices.map(({ standing }) => STANDINGS.indexOf(standing));
+        const standings = choices.map(({ preference }) => PREFERENCE_ORDER.indexOf(preference));
         assert.deepEqual(standings, standings.toSorted((a, b) => a - b));
       },
     ),
@@ -113,7 +119,7 @@ const someRule: fc.Arbitrary<Rule> = fc.record({
     labels: fc.constantFrom([["app", "db"]] as const, [["app", "web"]] as const),
   }, { requiredKeys: [] }),
   isExempt: fc.boolean(),
-  isGentle: fc.boolean(),
+  neverKills: fc.boolean(),
 });
 
 Deno.test("the rule that holds is the first that fits, and no rule that it says nothing of changes that", () => {
@@ -121,28 +127,28 @@ Deno.test("the rule that holds is the first that fits, and no rule that it says 
   fc.assert(fc.property(fc.array(someRule), pathText, pod, (rules, path, podUid) => {
     const at = { path, podUid };
     const number = ruleFor(rules, at, labels);
-    rules.forEach(({ selector, isGentle }, each) => {
-      const fitting = fits(selector, at, labels, isGentle);
+    rules.forEach(({ selector, neverKills }, each) => {
+      const fitting = fits(selector, at, labels, neverKills);
       if (each < number) assert.ok(!fitting);
       if (each === number) assert.ok(fitting);
     });
     // A label of a pod that is not known may only spare, never end.
     if (podUid === "unknown" && number < rules.length && rules[number]!.selector.labels) {
-      assert.ok(rules[number]!.isGentle);
+      assert.ok(rules[number]!.neverKills);
     }
   }));
 });
 
 Deno.test("what a rule exempts has no plan and is left alone, also beneath what is guarded", () => {
   fc.assert(fc.property(fc.array(someRule), pathText, level, (rules, path, level) => {
-    const actions = { warn: [], critical: [], threshold: [], [level]: [{ kind: "process" }] };
-    const all = rules.map(({ isGentle }) =>
-      isGentle ? { actions: { ...actions, [level]: [] } } : { actions }
+    const actions = { warn: [], critical: [], imminent: [], [level]: [{ kind: "process" }] };
+    const all = rules.map(({ neverKills }) =>
+      neverKills ? { actions: { ...actions, [level]: [] } } : { actions }
     );
-    const plans = { all: [...all, { actions }], rules, labels } as unknown as Plans;
+    const policies = { all: [...all, { actions }], rules, labels } as unknown as PolicySet;
     const number = ruleFor(rules, { path, podUid: undefined }, labels);
     const isExempt = rules[number]?.isExempt ?? false;
-    assert.equal(planFor(plans, path) === undefined, isExempt);
-    assert.equal(isKept(plans, path), isExempt || (rules[number]?.isGentle ?? false));
+    assert.equal(policyFor(policies, path) === undefined, isExempt);
+    assert.equal(isExcluded(policies, path), isExempt || (rules[number]?.neverKills ?? false));
   }));
 });

@@ -23,7 +23,7 @@ kernelTest("a guard whose clock is set by hours strikes no later, and tells the 
     await feedSlowly(eater, () => false);
     const { pid } = eater;
     const deed = await guarded.next((event) => isDeed(event) && event.victim?.pid === pid);
-    assert.equal(deed.outcome, "died");
+    assert.equal(deed.outcome, "killed");
     assert.ok(isNow(deed), `${deed.ts} for ${new Date().toISOString()} after ${hours} h`);
     assert.ok(deed.died_after_ms === undefined || deed.died_after_ms < 60_000);
   }

@@ -49,13 +49,13 @@ kernelTest("a kill is an event on its pod, and a rule finds pods by their labels
     // Nothing is known of them yet: they may be what is to be spared.
     for (const cgroup of [spared, taken]) {
       await guarded.next(({ type, rule, cgroup: path }) =>
-        type === "guarding" && rule === "db" && path === cgroup.path
+        type === "guard_armed" && rule === "db" && path === cgroup.path
       );
     }
     server.putPod(podShape({ uid: uidOf(1), name: "db-0", node: NODE, labels: { app: "db" } }));
     server.putPod(podShape({ uid: uidOf(2), node: NODE, labels: { app: "web" } }));
     await guarded.next(({ type, rule, cgroup }) =>
-      type === "guarding" && rule === null && cgroup === taken.path
+      type === "guard_armed" && rule === null && cgroup === taken.path
     );
     const pid = await fill(taken);
     const deed = await guarded.next(isDeed);
@@ -81,7 +81,7 @@ kernelTest("an API server that answers nothing holds up no kill, and no end", as
   await using guarded = await startGuarded([...words, parent.path]);
   const pid = await fill(container);
   const deed = await guarded.next(isDeed);
-  assert.deepEqual([deed.outcome, deed.victim.pid], ["died", pid]);
+  assert.deepEqual([deed.outcome, deed.victim.pid], ["killed", pid]);
   await guarded.stop();
 });
 

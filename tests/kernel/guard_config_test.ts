@@ -20,7 +20,8 @@ import type { Json } from "../telling.ts";
 const LIMIT = 48 * MIB;
 
 const guardingOf = ({ path }: RealCgroup, rule?: string) => (event: Json) =>
-  event.type === "guarding" && event.cgroup === path && (rule === undefined || event.rule === rule);
+  event.type === "guard_armed" && event.cgroup === path &&
+  (rule === undefined || event.rule === rule);
 
 kernelTest("each cgroup is guarded as the first rule that fits it says", async () => {
   await using parent = makeRealCgroup("rules");
@@ -52,13 +53,13 @@ policy = "noop"
   const events = await guarded.stop();
   assert.equal(deedsOf(events).length, 1);
   assert.ok(isAlive(one.pid));
-  const rules = ofType(events, "guarding").map(({ cgroup, rule }: Json) => [cgroup, rule]);
+  const rules = ofType(events, "guard_armed").map(({ cgroup, rule }: Json) => [cgroup, rule]);
   assert.deepEqual(Object.fromEntries(rules), {
     [kept.path]: "left alone",
     [taken.path]: null,
   });
   const warned = events.filter(({ type, cgroup }: Json) =>
-    type === "level" && cgroup === kept.path
+    type === "level_reached" && cgroup === kept.path
   );
   assert.equal(
     warned.find(({ level }: Json) => level === "warn").threshold,
@@ -86,7 +87,7 @@ for (const what of ["exempt = true", 'policy = "noop"']) {
     assert.equal(deed.victim.pid, small.pid);
     const spared = deed.candidates.find(({ pid }: Json) => pid === big.pid);
     assert.deepEqual(
-      [spared.standing, spared.because],
+      [spared.preference, spared.preferenceReason],
       ["spared", "the rule for its cgroup does not take it"],
     );
     await guarded.stop();
@@ -106,19 +107,19 @@ kernelTest("to read a file that says the same does not begin a fight anew", asyn
   await using stubborn = await startHungryProcess(cgroup, { before: 'trap "" TERM' });
   // In no hurry, so that the grace is not cut short.
   await feedSlowly(stubborn, () => guarded.events.some(isLevel("threshold")));
-  const readAgain = () => guarded.stderr.split("read again").length - 1;
+  const reparseOptions = () => guarded.stderr.split("read again").length - 1;
   for (let times = 1; times <= 3; times++) {
     Deno.kill(guarded.pid, "SIGHUP");
-    await until("it is read again", () => readAgain() === times);
+    await until("it is read again", () => reparseOptions() === times);
   }
   assert.deepEqual(deedsOf(guarded.events), []);
   assert.equal((await stubborn.status).signal, "SIGKILL");
   const events = await guarded.stop();
   assert.deepEqual(deedsOf(events).map(({ signal, outcome }) => [signal, outcome]), [
     ["SIGTERM", "alive"],
-    ["SIGKILL", "died"],
+    ["SIGKILL", "killed"],
   ]);
-  assert.equal(ofType(events, "guarding").length, 1);
+  assert.equal(ofType(events, "guard_armed").length, 1);
 });
 
 kernelTest(
@@ -145,7 +146,7 @@ kernelTest(
     await using hungry = await startHungryProcess(cgroup);
     await feedWhileItLives(hungry, LIMIT);
     const deed = await guarded.next(isDeed);
-    assert.deepEqual([deed.outcome, deed.victim.pid], ["died", hungry.pid]);
+    assert.deepEqual([deed.outcome, deed.victim.pid], ["killed", hungry.pid]);
     await guarded.stop();
   },
 );
@@ -158,7 +159,7 @@ kernelTest("a rule that no longer asks for it puts back what its mode had change
     cgroup.version === 1
       ? /^oom_kill_disable 1$/m.test(cgroup.read("memory.oom_control"))
       : cgroup.read("memory.high").trim() !== "max";
-  const mode = cgroup.version === 1 ? "hold" : "tripwire";
+  const mode = cgroup.version === 1 ? "hold" : "throttle";
   const config = folder.write("c.toml", `[guard]\nmode = "${mode}"\npolicy = "process"\n`);
   await using guarded = await startGuarded(["--config", config, cgroup.path]);
   assert.ok(isChanged());

@@ -30,7 +30,11 @@ kernelTest("everything in a cgroup and beneath it is ended together with the vic
   await using guarded = await startGuarded(["--policy", "container", cgroup.path]);
   await feedWhileItLives(big, LIMIT);
   const deed = await guarded.next(isDeed);
-  assert.deepEqual([deed.outcome, deed.action, deed.container], ["died", "container", cgroup.path]);
+  assert.deepEqual([deed.outcome, deed.action, deed.container], [
+    "killed",
+    "container",
+    cgroup.path,
+  ]);
   assert.equal(deed.victim.pid, big.pid);
   for (const { status } of [small, big]) assert.equal((await status).signal, "SIGKILL");
   assert.deepEqual(inner.flatMap(pidsOf), []);
@@ -58,7 +62,7 @@ kernelTest(
       guarded.next(isDeed),
     ]);
     assert.equal(code, 137);
-    assert.deepEqual([deed.outcome, deed.container], ["died", container.path]);
+    assert.deepEqual([deed.outcome, deed.container], ["killed", container.path]);
     assert.equal(deed.cgroup, container.path);
     // runc takes the cgroup away when the container's own process has ended.
     const dir = `${parent.dir}/${container.name}`;
@@ -124,6 +128,6 @@ kernelTest("a fork bomb ends", async () => {
   }).spawn();
   const deed = await guarded.next(isDeed);
   assert.equal((await bomb.status).signal, "SIGKILL");
-  assert.deepEqual([deed.outcome, deed.container], ["died", cgroup.path]);
+  assert.deepEqual([deed.outcome, deed.container], ["killed", cgroup.path]);
   assert.deepEqual([...pidsOf(cgroup), ...pidsOf(limited)], []);
 });

@@ -21,7 +21,7 @@ import type { Json } from "../telling.ts";
 const LIMIT = 48 * MIB;
 
 const isGuarding = ({ path }: RealCgroup, limit: number) => (event: Json) =>
-  event.type === "guarding" && event.cgroup === path && event.limit === limit;
+  event.type === "guard_armed" && event.cgroup === path && event.limit === limit;
 
 /** A folder whose files have pages that can be reclaimed; `undefined` where there is none. */
 function diskFolder(): string | undefined {
@@ -51,8 +51,8 @@ kernelTest("a cgroup full of page cache is let go, and nobody dies for a file", 
     let written = 0;
     await feedSlowly(writer, () => (written += 65536) > 2 * LIMIT);
     if (cgroup.version === 1) {
-      await guarded.next(({ type, action }) => type === "let_go" || action === "reclaim");
-    } else await guarded.next(({ type }) => type === "level");
+      await guarded.next(({ type, action }) => type === "action_skipped" || action === "reclaim");
+    } else await guarded.next(({ type }) => type === "level_reached");
     const events = await guarded.stop();
     assert.deepEqual(deedsOf(events), []);
     assert.ok(isAlive(process.pid) && isAlive(writer.pid));
@@ -178,7 +178,7 @@ kernelTest("a hook gets the event on its standard input, of a level as of a kill
       JSON.parse(Deno.readTextFileSync(`${folder}/${name}`))
     );
     assert.deepEqual([warn.type, warn.level, warn.cgroup], ["level", "warn", cgroup.path]);
-    assert.deepEqual([kill.type, kill.outcome, kill.victim.pid], ["action", "died", process.pid]);
+    assert.deepEqual([kill.type, kill.outcome, kill.victim.pid], ["action", "killed", process.pid]);
     await guarded.stop();
   } finally {
     Deno.removeSync(folder, { recursive: true });
@@ -200,7 +200,7 @@ kernelTest(
     await using process = await startHungryProcess(cgroup);
     await feedWhileItLives(process, LIMIT);
     const deed = await guarded.next(isDeed);
-    assert.deepEqual([deed.outcome, deed.victim.pid, deed.limit], ["died", process.pid, LIMIT]);
+    assert.deepEqual([deed.outcome, deed.victim.pid, deed.limit], ["killed", process.pid, LIMIT]);
     assert.ok(deed.usage_before >= second.threshold);
     assert.equal(kernelKills(cgroup), 0);
   },
@@ -221,11 +221,11 @@ kernelTest(
       await using process = await startHungryProcess(cgroup);
       await feedWhileItLives(process, limit);
       const deed = await guarded.next((event) => isDeed(event) && event.limit === limit);
-      assert.deepEqual([deed.outcome, deed.victim.pid], ["died", process.pid]);
+      assert.deepEqual([deed.outcome, deed.victim.pid], ["killed", process.pid]);
       assert.equal(kernelKills(cgroup), 0);
       for (const each of [cgroup, other]) await each[Symbol.asyncDispose]();
     }
-    const guarding = ofType(await guarded.stop(), "guarding").map(({ cgroup }) => cgroup);
+    const guarding = ofType(await guarded.stop(), "guard_armed").map(({ cgroup }) => cgroup);
     assert.deepEqual(guarding, [`${parent.path}/web-1`, `${parent.path}/web-1`]);
   },
 );
@@ -234,7 +234,7 @@ kernelTest("the thresholds of oom-guard are its own", async () => {
   await using cgroup = makeRealCgroup("vector");
   cgroup.limit(209_715_200);
   await using guarded = await startGuarded(["--mode", "notify", cgroup.path]);
-  const { limit, threshold } = await guarded.next(({ type }) => type === "guarding");
+  const { limit, threshold } = await guarded.next(({ type }) => type === "guard_armed");
   assert.deepEqual([limit, threshold], [209_715_200, 205_520_896]);
 });
 

@@ -19,7 +19,7 @@ const LIMIT = 64 * MIB;
 const TALKATIVE = "--warn 1 --critical 2 --on-warn signal --repeat --cooldown 1ms --json".split(
   " ",
 );
-const modeOf = ({ version }: RealCgroup) => version === 1 ? "hold" : "tripwire";
+const modeOf = ({ version }: RealCgroup) => version === 1 ? "hold" : "throttle";
 const isChanged = (cgroup: RealCgroup) =>
   cgroup.version === 1
     ? /^oom_kill_disable 1$/m.test(cgroup.read("memory.oom_control"))

@@ -97,6 +97,6 @@ kernelTest("in a pod a bloat that is warned frees its memory and lives", async (
   pod.endBloat();
   await until("the bloat has ended", () => lines().at(-1).type === "verdict");
   const verdict = lines().at(-1);
-  assert.deepEqual([verdict.outcome, verdict.kills_counted], ["interrupted", 0]);
+  assert.deepEqual([verdict.outcome, verdict.oom_kill_count], ["interrupted", 0]);
   assert.equal(kernelKills(deaf), 0);
 });

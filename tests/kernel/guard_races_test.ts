@@ -23,9 +23,9 @@ import type { Json } from "../telling.ts";
 const LIMIT = 64 * MIB;
 const LAST_PID = "/proc/sys/kernel/ns_last_pid";
 
-const modeOf = ({ version }: Pick<RealCgroup, "version">) => version === 1 ? "hold" : "tripwire";
+const modeOf = ({ version }: Pick<RealCgroup, "version">) => version === 1 ? "hold" : "throttle";
 const isGuarding = ({ path }: RealCgroup, limit: number) => (event: Json) =>
-  event.type === "guarding" && event.cgroup === path && event.limit === limit;
+  event.type === "guard_armed" && event.cgroup === path && event.limit === limit;
 
 /** As if the pids had come round; others take some meanwhile. */
 async function startAs(pid: number, cgroup: RealCgroup): Promise<HungryProcess> {
@@ -62,10 +62,10 @@ kernelTest("who has the pid of one that was aimed at is not hit in his place", a
     // Who is told of has been aimed at.
     await guarded.next((event) => !seen.has(event) && isLevel("warn")(event));
     await first[Symbol.asyncDispose]();
-    await using heir = await startAs(first.pid, cgroup);
+    await using successor = await startAs(first.pid, cgroup);
     const { pid } = await eatToDeath(cgroup);
     await guarded.next((event) => isDeed(event) && event.victim?.pid === pid);
-    assert.ok(isAlive(heir.pid));
+    assert.ok(isAlive(successor.pid));
   }
   assert.equal(deedsOf(await guarded.stop()).length, 3);
   assert.equal(kernelKills(cgroup), 0);
@@ -86,7 +86,7 @@ kernelTest("the last of many cgroups of one name is guarded, and no other is cha
   await guarded.next(isGuarding(cgroup, LIMIT - MIB));
   const { pid } = await eatToDeath(cgroup);
   const deed = await guarded.next(isDeed);
-  assert.deepEqual([deed.outcome, deed.victim.pid], ["died", pid]);
+  assert.deepEqual([deed.outcome, deed.victim.pid], ["killed", pid]);
   assert.equal(kernelKills(cgroup), 0);
   const events = await guarded.stop();
   assert.deepEqual(deedsOf(events).length, 1);
@@ -136,7 +136,7 @@ kernelTest("a limit that comes down to what is used already is acted on at once"
   const usageFile = cgroup.version === 1 ? "memory.usage_in_bytes" : "memory.current";
   cgroup.limit(Math.ceil((Number(cgroup.read(usageFile)) + MIB / 2) / 4096) * 4096);
   const deed = await guarded.next(isDeed);
-  assert.deepEqual([deed.outcome, deed.victim.pid], ["died", process.pid]);
+  assert.deepEqual([deed.outcome, deed.victim.pid], ["killed", process.pid]);
   assert.equal(kernelKills(cgroup), 0);
   assert.equal(deedsOf(await guarded.stop()).length, 1);
 });
@@ -184,7 +184,7 @@ kernelTest("without a limit nobody is struck, and with one again whoever reaches
   await guarded.next(isGuarding(cgroup, 4 * LIMIT));
   await feedWhileItLives(process, 4 * LIMIT);
   const deed = await guarded.next(isDeed);
-  assert.deepEqual([deed.outcome, deed.victim.pid], ["died", process.pid]);
+  assert.deepEqual([deed.outcome, deed.victim.pid], ["killed", process.pid]);
   assert.equal(kernelKills(cgroup), 0);
   await guarded.stop();
   assert.equal(
@@ -213,7 +213,7 @@ kernelTest("a guard that was suspended acts on what is, and not on what was", as
   await until("it is above", () => usageOf(cgroup) > LIMIT * 0.71);
   Deno.kill(guarded.pid, "SIGCONT");
   const deed = await guarded.next(isDeed);
-  assert.deepEqual([deed.outcome, deed.victim.pid], ["died", small.pid]);
+  assert.deepEqual([deed.outcome, deed.victim.pid], ["killed", small.pid]);
   await fed;
   assert.equal(kernelKills(cgroup), 0);
   assert.equal(deedsOf(await guarded.stop()).length, 1);
@@ -239,5 +239,5 @@ kernelTest("under hold, who waits while the guard is suspended waits for it", as
   assert.equal((await guarded.next(isDeed)).victim.pid, pid);
   assert.equal(kernelKills(cgroup), 0);
   const events = await guarded.stop();
-  assert.deepEqual(ofType(events, "degraded").filter(({ wanted }) => wanted === "hold"), []);
+  assert.deepEqual(ofType(events, "degraded").filter(({ requested }) => requested === "hold"), []);
 }, { only: 1 });

@@ -23,9 +23,9 @@ kernelTest(
     const child = parent.child("gone");
     child.limit(48 * MIB);
     await using guarded = await startGuarded(["-r", "--policy", "process", parent.path]);
-    await guarded.next(({ type, cgroup }) => type === "guarding" && cgroup === child.path);
+    await guarded.next(({ type, cgroup }) => type === "guard_armed" && cgroup === child.path);
     Deno.removeSync(child.dir);
-    await guarded.next(({ type, cgroup }) => type === "removed" && cgroup === child.path);
+    await guarded.next(({ type, cgroup }) => type === "cgroup_removed" && cgroup === child.path);
     const before = ticksOf(guarded.pid);
     await new Promise((resolve) => setTimeout(resolve, 1000 * WINDOW_S));
     const share = (ticksOf(guarded.pid) - before) / TICKS_A_SECOND / WINDOW_S;

@@ -21,7 +21,7 @@ import type { Telling } from "../telling.ts";
 
 const LIMIT = 48 * MIB;
 
-const modeOf = ({ version }: RealCgroup) => version === 1 ? "hold" : "tripwire";
+const modeOf = ({ version }: RealCgroup) => version === 1 ? "hold" : "throttle";
 const fileOf = ({ version }: RealCgroup) => version === 1 ? "memory.oom_control" : "memory.high";
 const isChanged = (cgroup: RealCgroup) =>
   cgroup.version === 1
@@ -213,7 +213,7 @@ kernelTest("under hold, where nobody may be killed, the kernel's killer is let l
   const failed = await guarded.next(isDeed);
   assert.deepEqual([failed.outcome, failed.victim], ["failed", null]);
   await guarded.next(({ type, outcome }) => type === "restored" && outcome === "restored");
-  await guarded.next(({ type, wanted }) => type === "degraded" && wanted === "hold");
+  await guarded.next(({ type, requested }) => type === "degraded" && requested === "hold");
   assert.equal(isChanged(cgroup), false);
   assert.equal((await process.status).signal, "SIGKILL");
   await fed;

@@ -10,7 +10,7 @@ import { makeStateFolder } from "../guarded.ts";
 import { comeNext, type End, leftIn, untilNobodyIsLeft } from "../steps/life.ts";
 import { changing, freezing, pausing, type Scene } from "../steps/scenes.ts";
 
-const wanted = Deno.env.get("OOMKIT_STEPS");
+const requested = Deno.env.get("OOMKIT_STEPS");
 const seed = Number(Deno.env.get("OOMKIT_STEPS_SEED") ?? Math.floor(Math.random() * 2 ** 31));
 /** A life takes seconds where the machine is emulated. */
 const isSlow = Deno.env.has("OOMKIT_PROGRAM");
@@ -28,8 +28,8 @@ function endsAt(steps: readonly string[]): End[] {
 }
 
 function chosen(ends: readonly End[], many: number): readonly End[] {
-  if (wanted === "all") return ends;
-  if (wanted !== undefined) return ends.filter((end) => nameOf(end) === wanted);
+  if (requested === "all") return ends;
+  if (requested !== undefined) return ends.filter((end) => nameOf(end) === requested);
   let state = seed;
   const next = () => {
     // The constants of ISO C's example of rand().
@@ -43,11 +43,11 @@ function chosen(ends: readonly End[], many: number): readonly End[] {
 async function dieAt(scene: Scene, end: End, who: "guard" | "release"): Promise<boolean> {
   await using stage = await scene();
   using state = makeStateFolder();
-  const before = stage.standing();
+  const before = stage.preference();
   const { isKilled, minder } = await stage.live(state, end);
   await untilNobodyIsLeft(state, minder);
   if (!end.isMinded) await comeNext(state, who, stage.cgroup);
-  assert.deepEqual(stage.standing(), before);
+  assert.deepEqual(stage.preference(), before);
   assert.deepEqual(leftIn(state), []);
   return isKilled;
 }
@@ -76,7 +76,7 @@ for (const { what, scene, sample: [many, fewer], from, only } of CASES) {
       await using stage = await scene();
       return await stage.live(state);
     })();
-    const begin = wanted === undefined && from !== undefined ? first.steps.indexOf(from) : 0;
+    const begin = requested === undefined && from !== undefined ? first.steps.indexOf(from) : 0;
     assert.ok(begin >= 0, `it never came to ${from}`);
     const steps = first.steps.slice(begin);
     const ends = endsAt(steps);
@@ -90,7 +90,7 @@ for (const { what, scene, sample: [many, fewer], from, only } of CASES) {
       }
     }
     const told = `${ends.length} ends of ${steps.length} steps, killed at ${killed}`;
-    if (wanted ?? sampleSize) await Deno.stdout.write(new TextEncoder().encode(`${told}\n`));
+    if (requested ?? sampleSize) await Deno.stdout.write(new TextEncoder().encode(`${told}\n`));
     assert.deepEqual(failures, [], `${told}, OOMKIT_STEPS_SEED=${seed}`);
     assert.ok(killed > 0, told);
   }, only === undefined ? {} : { only });

@@ -31,7 +31,7 @@ kernelTest("the process that the kernel would choose dies, and its neighbour liv
   await feedWhileItLives(big, LIMIT);
   const deed = await guarded.next(isDeed);
   const { victim } = deed;
-  assert.deepEqual([deed.outcome, deed.signal, deed.level], ["died", "SIGKILL", "threshold"]);
+  assert.deepEqual([deed.outcome, deed.signal, deed.level], ["killed", "SIGKILL", "threshold"]);
   assert.equal(victim.pid, big.pid);
   assert.equal(victim.comm, "tail");
   assert.deepEqual(victim.cmdline, ["tail", "-c", "222222222"]);
@@ -92,7 +92,7 @@ kernelTest(
 async function takenOf(
   flagsOf: (light: RealCgroup, heavy: RealCgroup) => readonly string[],
 ): Promise<"light" | "heavy"> {
-  await using parent = makeRealCgroup("preferred");
+  await using parent = makeRealCgroup("prefer");
   const homes = [parent.child("light"), parent.child("heavy")] as const;
   parent.limit(LIMIT);
   await using light = await startHungryProcess(homes[0], { most: 111_111_111 });
@@ -164,14 +164,14 @@ kernelTest(
     await using guarded = await startGuarded([...flags, cgroup.path], { stateFolder: state.path });
     await process.feed(LIMIT * 3 / 4);
     const deed = await guarded.next(isDeed);
-    assert.deepEqual([deed.outcome, deed.dry_run], ["would", true]);
+    assert.deepEqual([deed.outcome, deed.dry_run], ["dry_run", true]);
     assert.equal(deed.victim.pid, process.pid);
     assert.equal(controls(), before);
     assert.deepEqual(state.changes(), []);
     await process.feed(MIB);
     assert.ok(isAlive(process.pid));
     const events = await guarded.stop();
-    assert.deepEqual(deedsOf(events).map(({ outcome }) => outcome), ["would"]);
+    assert.deepEqual(deedsOf(events).map(({ outcome }) => outcome), ["dry_run"]);
   },
 );
 
@@ -187,7 +187,7 @@ kernelTest("who ignores SIGTERM is gone once the grace is over, and not before",
   const asked = await guarded.next(isDeed);
   assert.deepEqual([asked.signal, asked.outcome], ["SIGTERM", "alive"]);
   const killed = await guarded.next((event) => isDeed(event) && event.signal === "SIGKILL");
-  assert.deepEqual([killed.outcome, killed.victim.pid], ["died", process.pid]);
+  assert.deepEqual([killed.outcome, killed.victim.pid], ["killed", process.pid]);
   assert.equal((await process.status).signal, "SIGKILL");
   const waited = Date.parse(killed.ts) - Date.parse(reached.ts);
   // The level is told only after SIGTERM is on its way, which takes its time where all is emulated.
@@ -204,7 +204,7 @@ kernelTest("who obeys SIGTERM gets no SIGKILL", async () => {
   await feedWhileItLives(process, LIMIT * 3 / 4);
   const { signal } = await process.status;
   assert.equal(signal, "SIGTERM");
-  await guarded.next((event) => isDeed(event) && event.outcome === "died");
+  await guarded.next((event) => isDeed(event) && event.outcome === "killed");
   const deeds = deedsOf(await guarded.stop());
   assert.deepEqual(deeds.map(({ signal }) => signal), ["SIGTERM"]);
 });
@@ -218,7 +218,7 @@ kernelTest("a cgroup that dies as a whole is ended as a whole", async () => {
   await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
   await feedWhileItLives(big, LIMIT);
   const deed = await guarded.next(isDeed);
-  assert.deepEqual([deed.outcome, deed.container], ["died", cgroup.path]);
+  assert.deepEqual([deed.outcome, deed.container], ["killed", cgroup.path]);
   assert.equal(deed.victim.pid, big.pid);
   for (const { status } of [small, big]) assert.equal((await status).signal, "SIGKILL");
   assert.equal(kernelKills(cgroup), 0);
@@ -233,7 +233,7 @@ kernelTest("who may not be killed outlives the cgroup that dies as a whole", asy
   await using big = await startHungryProcess(cgroup);
   await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
   await feedWhileItLives(big, LIMIT);
-  assert.equal((await guarded.next(isDeed)).outcome, "died");
+  assert.equal((await guarded.next(isDeed)).outcome, "killed");
   for (const { status } of [small, big]) assert.equal((await status).signal, "SIGKILL");
   assert.ok(isAlive(immune.pid));
 }, { only: 2 });
@@ -251,7 +251,7 @@ kernelTest("who has moved out since it was aimed at is not hit", async () => {
   await using other = await startHungryProcess(cgroup);
   await feedWhileItLives(other, LIMIT);
   const deed = await guarded.next(isDeed);
-  assert.deepEqual([deed.outcome, deed.victim.pid], ["died", other.pid]);
+  assert.deepEqual([deed.outcome, deed.victim.pid], ["killed", other.pid]);
   await mover.feed(MIB);
   assert.ok(isAlive(mover.pid));
   assert.equal(deedsOf(await guarded.stop()).length, 1);

@@ -40,7 +40,7 @@ kernelTest(
       ({ path }) => startGuarded(["-r", "--policy", "process", path]),
       (pid) => (event) => isDeed(event) && event.victim?.pid === pid,
     );
-    assert.equal(deed.outcome, "died");
+    assert.equal(deed.outcome, "killed");
   },
 );
 
@@ -79,7 +79,7 @@ kernelTest(
     await eater.feed(12 * MIB);
     await feedSlowly(eater, () => false);
     const { outcome, victim: { pid, cgroup } } = await guarded.next(isDeed);
-    assert.deepEqual([outcome, pid, cgroup], ["died", eater.pid, hidden.path]);
+    assert.deepEqual([outcome, pid, cgroup], ["killed", eater.pid, hidden.path]);
     assert.equal(kernelKills(parent), 0);
     assert.ok(isAlive(innocent.pid));
   },
@@ -212,7 +212,7 @@ kernelTest(
     cgroup.limit(32 * MIB);
     const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-state-" });
     try {
-      const mode = cgroup.version === 1 ? "hold" : "tripwire";
+      const mode = cgroup.version === 1 ? "hold" : "throttle";
       await using _guarded = await startGuarded([
         "--policy",
         "process",

@@ -41,7 +41,7 @@ kernelTest("a guard goes on while a CPU is switched off and on under it", async 
     if (turn !== "with both") cpu.online(turn !== "without one");
     await feedSlowly(eater, () => false);
     const deed = await guarded.next((event) => isDeed(event) && event.victim?.pid === pid);
-    assert.equal(deed.outcome, "died", turn);
+    assert.equal(deed.outcome, "killed", turn);
     pids.push(pid);
   }
   const events = await guarded.stop();

@@ -21,25 +21,25 @@ async function guardsFromItsContainer(
   options: Omit<ImageOptions, "parent" | "args">,
 ): Promise<void> {
   await using parent = makeRealCgroup("image");
-  await using ward = makeRealCgroup("ward");
-  ward.limit(64 * MIB);
+  await using state = makeRealCgroup("ward");
+  state.limit(64 * MIB);
   await using image = await startImage({
     parent,
-    args: ["guard", ward.path, "--json", "--policy", "process", ...args],
+    args: ["guard", state.path, "--json", "--policy", "process", ...args],
     ...options,
   });
   for (let round = 0; round < 3; round++) {
-    const { pid, code } = await eatToDeath(ward);
+    const { pid, code } = await eatToDeath(state);
     assert.equal(code, 137);
-    assert.equal(kernelKills(ward), 0, "the kernel was first");
+    assert.equal(kernelKills(state), 0, "the kernel was first");
     const deed = await image.guard.next((event) => isDeed(event) && event.victim.pid === pid);
-    assert.equal(deed.outcome, "died");
+    assert.equal(deed.outcome, "killed");
   }
   assert.ok(isAlive(image.guard.pid), "it outlives its own limits");
   const events = await image.stop();
   assert.equal(deedsOf(events).length, 3);
-  const [file, before] = UNCHANGED[ward.version] as [string, string];
-  assert.ok(ward.read(file).startsWith(before), "nothing is left of the guard");
+  const [file, before] = UNCHANGED[state.version] as [string, string];
+  assert.ok(state.read(file).startsWith(before), "nothing is left of the guard");
   assert.deepEqual(image.state.changes(), []);
 }
 

@@ -83,9 +83,9 @@ kernelTest("who is named is who dies, also in a sibling's cgroup", async () => {
   // As much as is fed before its death is noticed must not be the end of the other one.
   await marked.feed(24 * MIB);
   const found = await inspectOne(a.path);
-  assert.equal(found.at_limit.owner, parent.path);
-  assert.equal(found.at_limit.victim.pid, marked.pid);
-  assert.equal(found.at_limit.victim.cgroup, b.path);
+  assert.equal(found.oom_forecast.owner, parent.path);
+  assert.equal(found.oom_forecast.victim.pid, marked.pid);
+  assert.equal(found.oom_forecast.victim.cgroup, b.path);
   const { stdout } = await runOomkit(["inspect", a.path]);
   assert.ok(
     stdout.replace(/\s+/g, " ").includes(`kill pid ${marked.pid} (tail), in ${b.path}.`),
@@ -98,12 +98,12 @@ kernelTest("who is named is who dies, also in a sibling's cgroup", async () => {
 
   // With the marked one gone it is the largest.
   const next = await inspectOne(b.path);
-  assert.equal(next.at_limit.victim.pid, large.pid);
+  assert.equal(next.oom_forecast.victim.pid, large.pid);
   const gone = large.status.then(({ code }) => code);
   await feedWhile(large, large.pid);
   assert.equal(await gone, 137);
   const after = await inspectOne(parent.path);
-  assert.equal(after.at_limit.victim, null);
+  assert.equal(after.oom_forecast.victim, null);
   const kills = parent.version === 2
     ? after.counters.subtree.oom_kill
     : (await inspectOne(a.path)).counters.local.oom_kill;
@@ -130,14 +130,14 @@ kernelTest(
     await one.feed(4 * MIB);
     if (parent.version === 2) {
       parent.write("memory.oom.group", 1);
-      const { at_limit } = await inspectOne(a.path);
-      assert.deepEqual(at_limit.group, { cgroup: parent.path, processes: 2 });
-      assert.equal(at_limit.waits, false);
+      const { oom_forecast } = await inspectOne(a.path);
+      assert.deepEqual(oom_forecast.group, { cgroup: parent.path, processes: 2 });
+      assert.equal(oom_forecast.oomKillerDisabled, false);
     } else {
       parent.write("memory.oom_control", 1);
-      const { at_limit, oom_kill_disabled } = await inspectOne(parent.path);
+      const { oom_forecast, oom_kill_disabled } = await inspectOne(parent.path);
       assert.equal(oom_kill_disabled, true);
-      assert.equal(at_limit.waits, true);
+      assert.equal(oom_forecast.oomKillerDisabled, true);
     }
     assert.notEqual(one.pid, two.pid);
   },

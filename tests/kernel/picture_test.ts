@@ -22,7 +22,7 @@ kernelTest("the page of a guard has what it saw, its marks, and whom it ended on
   await using cgroup = makeRealCgroup("drawn");
   cgroup.limit(LIMIT);
   const page = `${folder.path}/run.html`;
-  const mode = cgroup.version === 1 ? "hold" : "tripwire";
+  const mode = cgroup.version === 1 ? "hold" : "throttle";
   const words = ["--html", page, "--mode", mode, "--policy", "process", cgroup.path];
   await using guarded = await startGuarded(words);
   const { pid } = await eatToDeath(cgroup);
@@ -32,9 +32,9 @@ kernelTest("the page of a guard has what it saw, its marks, and whom it ended on
   assert.match(verdict, new RegExp(`^oomkit ended .* \\(pid ${pid}\\) in .*had to kill nothing`));
   const [group] = run.groups;
   assert.ok(group.usage.t.length > 2, `${group.usage.t.length} looks`);
-  assert.deepEqual(group.marks.map(({ name }: { name: string }) => name).sort(), [
+  assert.deepEqual(group.reference_lines.map(({ name }: { name: string }) => name).sort(), [
     "critical",
-    "threshold",
+    "imminent",
     "warn",
   ]);
   assert.ok(run.events.some(([, , kind]: [number, number, string]) => kind === "act"));

@@ -26,7 +26,7 @@ async function readBack(path: string): Promise<RecordingLine[]> {
 const of = <T extends RecordingLine["type"]>(lines: readonly RecordingLine[], type: T) =>
   lines.filter((line): line is Extract<RecordingLine, { type: T }> => line.type === type);
 
-const isStrike = ({ did }: RecordedSnapshot) => did === "strike";
+const isStrike = ({ decision }: RecordedSnapshot) => decision === "kill";
 
 kernelTest(
   "the recording of a guard has the look at which it struck, and all that it told",
@@ -35,7 +35,7 @@ kernelTest(
     await using cgroup = makeRealCgroup("recorded");
     cgroup.limit(LIMIT);
     const path = `${folder.path}/run.jsonl.gz`;
-    const mode = cgroup.version === 1 ? "hold" : "tripwire";
+    const mode = cgroup.version === 1 ? "hold" : "throttle";
     const words = ["--record", path, "--mode", mode, "--policy", "process", cgroup.path];
     await using guarded = await startGuarded(words);
     const { pid } = await eatToDeath(cgroup);
@@ -47,7 +47,7 @@ kernelTest(
     assert.equal(described?.limit, LIMIT);
     assert.equal(described?.mode, mode);
     const [strike] = of(lines, "snapshot").filter(isStrike);
-    const threshold = described!.marks.find(({ name }) => name === "threshold")!;
+    const threshold = described!.reference_lines.find(({ name }) => name === "threshold")!;
     assert.equal(strike?.victim, "none");
     assert.ok(strike!.usage >= threshold.bytes && strike!.usage <= LIMIT, String(strike!.usage));
     // One that takes long to die is struck at once more, and nobody else is there.
@@ -72,12 +72,12 @@ kernelTest("a guard that is killed leaves a recording of all but its last moment
   await using guarded = await startGuarded(words);
   await using process = await startHungryProcess(cgroup);
   await process.feed(LIMIT / 2);
-  await guarded.next((event) => event.type === "level");
+  await guarded.next((event) => event.type === "level_reached");
   await until("it is written", () => Deno.readTextFileSync(path).includes('"type":"level"'));
   Deno.kill(guarded.pid, "SIGKILL");
   const lines = await Array.fromAsync(readRecording(path));
   assert.notEqual(lines.at(-1)?.type, "end");
-  assert.ok(of(lines, "snapshot").some(({ rang }) => rang?.includes("warn")));
+  assert.ok(of(lines, "snapshot").some(({ levels: triggered }) => triggered?.includes("warn")));
 });
 
 kernelTest("the recording of a watch has what it read, and what it told", async () => {
@@ -91,7 +91,7 @@ kernelTest("the recording of a watch has what it read, and what it told", async 
   const told = await watched.stop();
   const lines = await readBack(path);
   const [described] = of(lines, "cgroup");
-  assert.deepEqual(described?.marks, [{ name: "threshold", bytes: LIMIT / 2 }]);
+  assert.deepEqual(described?.reference_lines, [{ name: "threshold", bytes: LIMIT / 2 }]);
   assert.equal(described?.limit_owner, cgroup.path);
   assert.ok(of(lines, "snapshot").some(({ usage }) => usage <= LIMIT));
   assert.deepEqual(

@@ -46,8 +46,8 @@ Deno.test({
   ignore,
   async fn() {
     await using sandbox = make({ limit: 20 * MIB });
-    const { dialect, own } = sandbox.cgroup.hierarchy;
-    assert.equal(read(sandbox, dialect.limitFile), String(20 * MIB));
+    const { version, own } = sandbox.cgroup.hierarchy;
+    assert.equal(read(sandbox, version.limitFile), String(20 * MIB));
     assert.equal(sandbox.swapOff, true);
     assert.ok(sandbox.cgroup.path.startsWith(own!), sandbox.cgroup.path);
   },
@@ -68,7 +68,7 @@ Deno.test({
   ignore,
   async fn() {
     await using sandbox = make({ group: true });
-    assert.equal(sandbox.groupKill, sandbox.cgroup.hierarchy.dialect.version === 2);
+    assert.equal(sandbox.groupKill, sandbox.cgroup.hierarchy.version.number === 2);
     if (sandbox.groupKill) assert.equal(read(sandbox, "memory.oom.group"), "1");
   },
 });

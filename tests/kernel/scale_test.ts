@@ -28,8 +28,8 @@ const shortages = (events: readonly Json[]) =>
 
 /** One line for each thing that gives way, however many cgroups it gives way in. */
 function assertToldOnce(events: readonly Json[]): void {
-  const wanted = shortages(events).map(({ wanted }) => wanted);
-  assert.deepEqual(wanted, [...new Set(wanted)]);
+  const requested = shortages(events).map(({ requested }) => requested);
+  assert.deepEqual(requested, [...new Set(requested)]);
   for (const { reason } of shortages(events)) assert.match(reason, new RegExp(`${DESCRIPTORS}`));
 }
 
@@ -61,11 +61,15 @@ kernelTest("a guard guards more cgroups than it may have open files", async () =
   assert.ok(spare >= DESCRIPTORS / 4, `${spare} of ${DESCRIPTORS} are to spare`);
   await feedSlowly(process, () => guarded.events.some(isDeed));
   const deed = await guarded.next(isDeed);
-  assert.deepEqual([deed.cgroup, deed.victim.pid, deed.outcome], [last.path, process.pid, "died"]);
+  assert.deepEqual([deed.cgroup, deed.victim.pid, deed.outcome], [
+    last.path,
+    process.pid,
+    "killed",
+  ]);
   assert.equal(kernelKills(last), 0);
   const events = await guarded.stop();
   assert.equal(deedsOf(events).length, 1);
-  const guardedOnes = new Set(ofType(events, "guarding").map(({ cgroup }) => cgroup));
+  const guardedOnes = new Set(ofType(events, "guard_armed").map(({ cgroup }) => cgroup));
   assert.equal(guardedOnes.size, count);
   assertToldOnce(events);
   assert.ok(shortages(events).some(({ using }) => using === "files opened at each look"));
@@ -109,7 +113,7 @@ for (const { mode, lost: most } of MODES) {
       await feedToDeath(processes);
       const lost = children.filter((child) => kernelKills(child) > 0).map(({ path }) => path);
       const events = await guarded.stop();
-      const died = deedsOf(events).filter(({ outcome }) => outcome === "died");
+      const died = deedsOf(events).filter(({ outcome }) => outcome === "killed");
       // Under hold who meets his limit in a system call does not wait: the call fails (docs/guarding.md), and tail(1) ends.
       const statuses = await Promise.all(processes.map(({ status }) => status));
       const failed = children.filter((_, n) => statuses[n]!.signal === null).map(({ path }) =>

@@ -6,7 +6,7 @@ import { oomkit, runOomkit } from "../run_oomkit.ts";
 import { type Simulated, simulateJson, startSimulation } from "../simulation.ts";
 
 const ignore = whyNoRealCgroup() !== undefined;
-const version = ignore ? undefined : discover().dialect.version;
+const version = ignore ? undefined : discover().version.number;
 const MIB = 1024 ** 2;
 
 function real(name: string, fn: () => Promise<void>): void {
@@ -40,7 +40,11 @@ function assertOneKill(run: Simulated, limit: number): void {
   assert.deepEqual(verdict.processes, [
     { pid, exit_code: 137, signal: "SIGKILL", oom_killed: true },
   ]);
-  assert.deepEqual([verdict.kills_counted, verdict.kills_logged, verdict.agree], [1, 1, true]);
+  assert.deepEqual([verdict.oom_kill_count, verdict.oom_kill_log_lines, verdict.agree], [
+    1,
+    1,
+    true,
+  ]);
   const kills = run.ofType("oom_kill");
   assert.deepEqual(kills.map(({ victim }) => [victim.pid, victim.comm]), [[pid, "oomkit-alloc"]]);
   assert.equal(kills[0].limit_owner, start.cgroup);
@@ -89,14 +93,14 @@ real("three processes die one by one, or as a group where the kernel has groups"
   assert.equal(start.pids.length, 3);
   assert.equal(start.group_kill, version === 2);
   const killed = verdict.processes.filter((process: { oom_killed: boolean }) => process.oom_killed);
-  assert.deepEqual([killed.length, verdict.kills_logged, verdict.agree], [3, 3, true]);
+  assert.deepEqual([killed.length, verdict.oom_kill_log_lines, verdict.agree], [3, 3, true]);
   const victims = run.ofType("oom_kill").map(({ victim }) => victim.pid);
   assert.deepEqual(victims.toSorted(), start.pids.toSorted());
   if (version === 2) {
     assert.equal(verdict.group_kills, 1);
     assert.equal(run.ofType("oom_group_kill").length, 1);
   } else {
-    assert.ok(run.ofType("degraded").some(({ wanted }) => wanted === "memory.oom.group"));
+    assert.ok(run.ofType("degraded").some(({ requested }) => requested === "memory.oom.group"));
   }
   assertGone(run);
 });
@@ -105,7 +109,7 @@ real("who stops at half of the limit survives, and an expectation not met is exi
   const survives = await simulateJson(["--mb", "20", "--stop-at", "50%", "--expect", "survive"]);
   assert.equal(survives.code, 0);
   assert.equal(survives.verdict.outcome, "survived");
-  assert.deepEqual([survives.verdict.kills_counted, survives.ofType("oom_kill").length], [0, 0]);
+  assert.deepEqual([survives.verdict.oom_kill_count, survives.ofType("oom_kill").length], [0, 0]);
   const last = survives.ofType("step").at(-1);
   assert.ok(last.usage > 8 * MIB && last.usage <= 10 * MIB, `stopped at ${last.usage}`);
   // What its runtime still touches on its way out is charged too, 256 KiB at a time and for each CPU.
@@ -124,7 +128,7 @@ real("page cache alone is reclaimed and kills nobody", async () => {
     return;
   }
   const verdict = JSON.parse(run.stdout.trimEnd().split("\n").at(-1)!);
-  assert.deepEqual([verdict.outcome, verdict.kills_counted], ["survived", 0]);
+  assert.deepEqual([verdict.outcome, verdict.oom_kill_count], ["survived", 0]);
 });
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
@@ -148,7 +152,7 @@ real(
     {
       await using killed = running;
       start = await killed.next("start");
-      await killed.next("entered");
+      await killed.next("allocator_started");
       killed.kill("SIGKILL");
       await killed.status;
     }
@@ -175,11 +179,11 @@ real("a run that is under way is no leftover to another", async () => {
 real("an allocator that is killed by somebody else was not killed by the kernel", async () => {
   await using running = startSimulation(["--mb", "64", "--rate", "4M/s"]);
   const { pids } = await running.next("start");
-  await running.next("entered");
+  await running.next("allocator_started");
   Deno.kill(pids[0], "SIGKILL");
   const run = await running.end();
   assert.equal(run.code, 1);
-  assert.deepEqual([run.verdict.outcome, run.verdict.kills_counted], ["user_kill", 0]);
+  assert.deepEqual([run.verdict.outcome, run.verdict.oom_kill_count], ["user_kill", 0]);
   assert.equal(run.verdict.processes[0].oom_killed, false);
   assertGone(run);
 });
@@ -224,7 +228,7 @@ real("the allocator answers /healthz while it fills, and a port in use is one li
   taken.close();
   const { port } = taken.addr;
   await using running = startSimulation(["--mb", "64", "--rate", "8M/s", "--http", `:${port}`]);
-  await running.next("entered");
+  await running.next("allocator_started");
   const response = await fetch(`http://127.0.0.1:${port}/healthz`);
   assert.deepEqual([response.status, await response.text()], [200, "ok\n"]);
 });
@@ -249,7 +253,9 @@ real(
     const wrap = inside(cgroup);
     const stops = await simulateJson(["--here", "--stop-at", "70%"], { wrap });
     assert.equal(stops.verdict.outcome, "survived");
-    const unshielded = stops.ofType("degraded").filter(({ wanted }) => /oom_score/.test(wanted));
+    const unshielded = stops.ofType("degraded").filter(({ requested }) =>
+      /oom_score/.test(requested)
+    );
     assert.equal(unshielded.length, mayShieldItself() ? 0 : 1);
     // The kernel may then take the program as a second victim: what it does is not ours to promise.
     if (!mayShieldItself()) return;
@@ -257,7 +263,7 @@ real(
     const { start, verdict } = run;
     assert.equal(run.code, 0, run.stderr);
     assert.deepEqual([start.cgroup, start.limit, start.swap_off], [cgroup.path, 400 * MIB, null]);
-    assert.deepEqual([verdict.outcome, verdict.kills_counted], ["oom_kill", 1]);
+    assert.deepEqual([verdict.outcome, verdict.oom_kill_count], ["oom_kill", 1]);
     assert.deepEqual(run.ofType("oom_kill").map(({ victim }) => victim.pid), start.pids);
   },
 );

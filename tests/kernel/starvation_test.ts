@@ -58,13 +58,15 @@ async function race(mode: string, isProtected = false): Promise<number> {
     const enter = 'echo 0 > "$0/cgroup.procs" && exec "$@"';
     await using guarded = await startGuarded(words, {
       program: ["sh", "-c", enter, home.dir, program],
-      silence: SILENCE_MS,
+      heartbeatAge: SILENCE_MS,
     });
     await using machine = starve();
     for (let run = 0; run < RUNS; run++) {
       const cgroup = parent.child(`run-${run}`);
       cgroup.limit(LIMIT);
-      await guarded.next(({ type, cgroup: path }) => type === "guarding" && path === cgroup.path);
+      await guarded.next(({ type, cgroup: path }) =>
+        type === "guard_armed" && path === cgroup.path
+      );
       machine.squeeze(LEAVE, isProtected ? pagesOf(guarded.pid).file : 0);
       const before = pagesOf(guarded.pid);
       await eatToDeath(cgroup);
@@ -72,9 +74,9 @@ async function race(mode: string, isProtected = false): Promise<number> {
       const isDeedThere = (event: Json) => isDeed(event) && event.cgroup === cgroup.path;
       const deed = kills === 0 ? await guarded.next(isDeedThere) : undefined;
       const reads = pagesOf(guarded.pid).faults - before.faults;
-      const hasWon = deed?.outcome === "died";
+      const hasWon = deed?.outcome === "killed";
       if (hasWon) wins++;
-      const after = deed ? `struck after ${deed.struck_ms} ms` : "the kernel was first";
+      const after = deed ? `struck after ${deed.signal_ms} ms` : "the kernel was first";
       // deno-lint-ignore no-console
       console.log(
         `${mode}${isProtected ? ", memory.min" : ""}, run ${run + 1}: ${
@@ -92,7 +94,7 @@ async function race(mode: string, isProtected = false): Promise<number> {
 }
 
 if (RUNS > 0) {
-  for (const [mode, only] of [["tripwire", 2], ["hold", 1]] as const) {
+  for (const [mode, only] of [["throttle", 2], ["hold", 1]] as const) {
     kernelTest(
       `on a machine without memory, CPU and disk ${mode} still wins`,
       async () => assert.equal(await race(mode), RUNS),
@@ -101,7 +103,7 @@ if (RUNS > 0) {
   }
   kernelTest(
     "on a machine without memory, CPU and disk tripwire wins where the guard's own memory is protected",
-    async () => assert.equal(await race("tripwire", true), RUNS),
+    async () => assert.equal(await race("throttle", true), RUNS),
     { only: 2, why },
   );
   kernelTest(

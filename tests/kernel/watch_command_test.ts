@@ -49,10 +49,10 @@ function start(args: readonly string[], stdin?: Uint8Array<ArrayBuffer>): Runnin
   let text = "";
   return {
     pid: child.pid,
-    async printed(wanted) {
-      while (!text.includes(wanted)) {
+    async printed(requested) {
+      while (!text.includes(requested)) {
         const { done, value } = await reader.read();
-        if (done) throw new Error(`it never printed "${wanted}", only "${text}"`);
+        if (done) throw new Error(`it never printed "${requested}", only "${text}"`);
         text += value;
       }
       return text;
@@ -92,18 +92,21 @@ const isAlive = (pid: number) => {
   }
 };
 
-for (const wanted of [0, 7]) {
-  kernelTest(`a command that exits with ${wanted} does so when it is watched, too`, async () => {
-    const command = ["sh", "-c", `exit ${wanted}`];
+for (const requested of [0, 7]) {
+  kernelTest(`a command that exits with ${requested} does so when it is watched, too`, async () => {
+    const command = ["sh", "-c", `exit ${requested}`];
     const { code, report, stderr } = await run(["--limit", "64M", "--", ...command]);
-    assert.equal(code, wanted);
+    assert.equal(code, requested);
     assert.deepEqual(report.command, command);
-    assert.deepEqual([report.exit_code, report.signal], [wanted, null]);
+    assert.deepEqual([report.exit_code, report.signal], [requested, null]);
     assert.deepEqual([report.verdict, report.oom_kill, report.kills], ["fine", 0, []]);
     assert.deepEqual([report.limit, report.limit_owner], [64 * MIB, report.cgroup]);
     assert.ok(report.peak > 0 && report.peak < 64 * MIB, `peak ${report.peak}`);
     assert.equal(report.headroom, 64 * MIB - report.peak);
-    assert.match(stderr, new RegExp(`^oomkit: sh exited with ${wanted}; no OOM kill; peak .*\\n$`));
+    assert.match(
+      stderr,
+      new RegExp(`^oomkit: sh exited with ${requested}; no OOM kill; peak .*\\n$`),
+    );
   });
 }
 

@@ -21,7 +21,7 @@ kernelTest("what happens while the watch is suspended is told when it goes on", 
   assert.deepEqual(watched.events, []);
   Deno.kill(watched.pid, "SIGCONT");
   for (const pid of pids) await watched.next(killOf(pid));
-  await watched.next((e) => e.type === "removed" && e.cgroup === goes.path);
+  await watched.next((e) => e.type === "cgroup_removed" && e.cgroup === goes.path);
   const events = await watched.stop();
   assert.deepEqual(victimsOf(events).sort(), pids.sort());
   const perCgroup = ({ path }: RealCgroup) =>

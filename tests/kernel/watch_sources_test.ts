@@ -121,7 +121,7 @@ kernelTest("what this version lacks is told once as degraded, and the watch goes
   const events = await watched.stop();
   const [degraded, ...more] = ofType(events, "degraded");
   assert.deepEqual(more, []);
-  assert.equal(degraded.wanted, "pressure");
+  assert.equal(degraded.requested, "pressure");
   assert.equal(degraded.using, "nothing");
   assert.match(degraded.reason, reason);
   assert.deepEqual(ofType(events, "pressure"), []);

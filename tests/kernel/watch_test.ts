@@ -110,7 +110,7 @@ kernelTest("an OOM and the removal right after it, 50 times, are 50 kills", asyn
 
 async function stopAfterRemovals(watched: Watched, count: number): Promise<readonly Json[]> {
   for (let n = 0; n < count; n++) {
-    await watched.next((e) => e.type === "removed" && e.cgroup.endsWith(`/c${n}`));
+    await watched.next((e) => e.type === "cgroup_removed" && e.cgroup.endsWith(`/c${n}`));
   }
   return await watched.stop();
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type KeptFile, openKept } from "../../core/kernel/kept_file.ts";
+import { type OpenControlFile, openControlFile } from "../../core/kernel/kept_file.ts";
 import { libc } from "../../core/kernel/libc.ts";
 import { allocatedBy } from "../../scripts/bench/heap.ts";
 
@@ -18,12 +18,12 @@ Deno.test("a number for each file is told as that number of bytes and more", () 
 
 Deno.test("a sweep over files that are kept open leaves no garbage for any of them", () => {
   const dir = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
-  const files: KeptFile[] = [];
+  const files: OpenControlFile[] = [];
   try {
     for (let n = 0; n < FILES; n++) {
       // Some without a limit. What is 2 GiB or more is a number of V8's that takes 16 bytes, unless it is inlined.
       Deno.writeTextFileSync(`${dir}/${n}`, n % 10 === 0 ? "max\n" : `${n * 4096 * 1000}\n`);
-      files.push(openKept(`${dir}/${n}`));
+      files.push(openControlFile(`${dir}/${n}`));
     }
     let unread = 0;
     const sweep = () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Costs } from "../../scripts/bench/process_costs.ts";
-import type { Eater } from "../../scripts/soak/eaters.ts";
+import type { AllocatorProgram } from "../../scripts/soak/eaters.ts";
 import { growth } from "../../scripts/soak/growth.ts";
 import { killedPid } from "../../scripts/soak/kernel_kills.ts";
 import { strangeLine } from "../../scripts/soak/known_words.ts";
@@ -13,7 +13,7 @@ const NOW = Date.parse("2026-01-01T00:00:00Z");
 const GUARDED = "/soak/guarded";
 const CGROUP = `${GUARDED}/a`;
 
-function eater(change: Partial<Eater> = {}): Eater {
+function eater(change: Partial<AllocatorProgram> = {}): AllocatorProgram {
   return {
     pid: 7,
     kind: "burst",
@@ -49,7 +49,7 @@ const blow = {
   ts: "2026-01-01T00:00:00.000000Z",
   cgroup: CGROUP,
   dry_run: false,
-  outcome: "died",
+  outcome: "killed",
   usage_before: 62,
   threshold: 60,
   limit: 4096,

@@ -1,7 +1,7 @@
 /** Files that oomkit trusts or writes, laid out by somebody else. */
 
 import assert from "node:assert/strict";
-import { openJournal, restoreLeftovers } from "../../core/act/journal.ts";
+import { openJournal, restoreStale } from "../../core/act/journal.ts";
 import { openResultFile } from "../../cli/result_file.ts";
 import { openLogFile } from "../../core/report/log_file.ts";
 import { check, makeNode, write } from "../configured.ts";
@@ -58,7 +58,7 @@ for (const mode of [0o777, 0o775]) {
     const { dir, inode } = place;
     const change = { dir, inode, file: "memory.high", before: "1000", set: "2000" };
     Deno.writeTextFileSync(`${place.state}/guard-1-1.json`, JSON.stringify([change]));
-    assert.deepEqual(restoreLeftovers(place.state), []);
+    assert.deepEqual(restoreStale(place.state), []);
     assert.throws(
       () => openJournal(place.state).change(dir, inode, "memory.high", "3000"),
       /others may write there; name a folder that nobody else can write/,

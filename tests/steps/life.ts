@@ -100,11 +100,11 @@ export async function untilNobodyIsLeft(state: StateFolder, minder?: number): Pr
 }
 
 function workersFor({ path }: StateFolder): number[] {
-  const wanted = `OOMKIT_STATE_DIR=${path}\0`;
+  const requested = `OOMKIT_STATE_DIR=${path}\0`;
   return [...Deno.readDirSync("/proc")].map(({ name }) => Number(name)).filter((pid) => {
     try {
       // Empty of those who are dead already, and of who becomes another program just now.
-      return pid > 0 && `${Deno.readTextFileSync(`/proc/${pid}/environ`)}\0`.includes(wanted);
+      return pid > 0 && `${Deno.readTextFileSync(`/proc/${pid}/environ`)}\0`.includes(requested);
     } catch {
       return false;
     }

@@ -7,15 +7,15 @@ import { makeRealCgroup, type RealCgroup } from "../real_cgroup.ts";
 import type { Telling } from "../telling.ts";
 import { type End, live, type Lived, standingOf } from "./life.ts";
 
-export interface Stage extends AsyncDisposable {
+export interface SimulationTarget extends AsyncDisposable {
   readonly cgroup: RealCgroup;
   /** What is to be as it was in the end. */
-  standing(): unknown;
+  preference(): unknown;
   /** Lets a guard live, and die where it is to; at its end everybody who ate is dead, or out of food. */
   live(state: StateFolder, end?: End): Promise<Lived>;
 }
 
-export type Scene = () => Promise<Stage>;
+export type Scene = () => Promise<SimulationTarget>;
 
 const LIMIT = 32 * MIB;
 
@@ -27,11 +27,11 @@ export const changing: Scene = async () => {
   stays.limit(2 * LIMIT);
   goes.limit(LIMIT);
   const hungry = await startHungryProcess(stays);
-  const mode = parent.version === 1 ? "hold" : "tripwire";
+  const mode = parent.version === 1 ? "hold" : "throttle";
   const args = ["--mode", mode, "--policy", "process", stays.path, goes.path];
   const play = async (guarded: Telling) => {
     stays.limit(LIMIT);
-    await guarded.next(({ type, limit }) => type === "guarding" && limit === LIMIT);
+    await guarded.next(({ type, limit }) => type === "guard_armed" && limit === LIMIT);
     feed(hungry);
     await guarded.next(isDeed);
     await goes[Symbol.asyncDispose]();
@@ -40,7 +40,7 @@ export const changing: Scene = async () => {
   };
   return {
     cgroup: stays,
-    standing: () => standingOf(stays),
+    preference: () => standingOf(stays),
     live: (state, end) => live(args, state, play, end),
     async [Symbol.asyncDispose]() {
       await hungry[Symbol.asyncDispose]();
@@ -63,7 +63,7 @@ export const pausing: Scene = async () => {
   };
   return {
     cgroup,
-    standing: () => standingOf(cgroup),
+    preference: () => standingOf(cgroup),
     live: (state, end) => live(args, state, play, end),
     async [Symbol.asyncDispose]() {
       for (const each of hungry) await each[Symbol.asyncDispose]();
@@ -93,7 +93,7 @@ export const freezing: Scene = async () => {
   const state = () => Deno.readTextFileSync(`${dir}/freezer.state`);
   return {
     cgroup,
-    standing: () => ({ ...standingOf(cgroup), freezer: state() }),
+    preference: () => ({ ...standingOf(cgroup), freezer: state() }),
     live: (folder, end) => live(args, folder, play, end),
     async [Symbol.asyncDispose]() {
       Deno.writeTextFileSync(`${dir}/freezer.state`, "THAWED");

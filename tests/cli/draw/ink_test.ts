@@ -42,9 +42,10 @@ Deno.test("the locale says whether more than ASCII is shown, as locale(7) finds 
 });
 
 Deno.test("without colours nothing is added to the text; with them each part ends its own", () => {
-  const ink = (colours: 0 | 16 | 256 | 16777216) => inkOf({ colours, unicode: true })("warn", "x");
-  assert.equal(ink(0), "x");
-  assert.equal(ink(16), "\x1b[33mx\x1b[0m");
-  assert.equal(ink(256), "\x1b[38;5;178mx\x1b[0m");
-  assert.equal(ink(16777216), "\x1b[38;2;215;175;0mx\x1b[0m");
+  const palette = (colours: 0 | 16 | 256 | 16777216) =>
+    inkOf({ colours, unicode: true })("warn", "x");
+  assert.equal(palette(0), "x");
+  assert.equal(palette(16), "\x1b[33mx\x1b[0m");
+  assert.equal(palette(256), "\x1b[38;5;178mx\x1b[0m");
+  assert.equal(palette(16777216), "\x1b[38;2;215;175;0mx\x1b[0m");
 });

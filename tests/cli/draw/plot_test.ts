@@ -18,7 +18,7 @@ const plot = (parts: Partial<Plot>): string[] =>
     width: 37,
     height: 4,
     unicode: true,
-    ink: plain,
+    palette: plain,
     fullness: () => "good",
     ...parts,
   });
@@ -113,7 +113,7 @@ Deno.test("no line is wider than it may be, whatever is drawn", () => {
     (points, marks, width, unicode, span) => {
       points.sort((one, other) => one.at - other.at);
       const colours = inkOf({ colours: 256, unicode: true });
-      const lines = plot({ points, marks, width, unicode, span, ink: colours });
+      const lines = plot({ points, marks, width, unicode, span, palette: colours });
       for (const line of lines) assert.ok(widthOf(line) <= width, line);
       // deno-lint-ignore no-control-regex
       if (!unicode) assert.match(lines.join(""), /^[\x00-\x7f]*$/);

@@ -32,9 +32,14 @@ Deno.test("of all a little is read, and of those that are shown the rest", async
 
 Deno.test("a guard's row has its limit and marks, and the usage of the cgroup whose limit it is", async () => {
   using tree = makeTree(2, { "/pod": { ...FILES, "memory.current": 50 * MIB }, "/pod/c": FILES });
-  const measured = openCgroup(discover(tree.dir), "/pod")!;
+  const usage_cgroup = openCgroup(discover(tree.dir), "/pod")!;
   const marks = () => [{ name: "threshold", bytes: 55 * MIB }];
-  const subject = subjectOf(tree, "/pod/c", { measured, limit: 60 * MIB, mode: "notify", marks });
+  const subject = subjectOf(tree, "/pod/c", {
+    measured: usage_cgroup,
+    limit: 60 * MIB,
+    mode: "notify",
+    marks,
+  });
   const gather = createGather(() => [subject], () => 0);
   await gather.round();
   const [row] = gather.rows();

@@ -40,7 +40,10 @@ Deno.test("a filter wants all of its words, whatever their case", () => {
 });
 
 Deno.test("events are counted by what they are", () => {
-  const after = counted(counted(NO_COUNTS, kill("/a", 1)), { ...kill("/a", 2), type: "created" });
+  const after = counted(counted(NO_COUNTS, kill("/a", 1)), {
+    ...kill("/a", 2),
+    type: "cgroup_created",
+  });
   assert.deepEqual(after, { ...NO_COUNTS, kills: 1 });
 });
 

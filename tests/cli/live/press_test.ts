@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type Key, keysOf } from "../../../cli/live/keys.ts";
-import { press } from "../../../cli/live/press.ts";
+import { updateView } from "../../../cli/live/press.ts";
 import { indexOfSelected, listed, type View } from "../../../cli/live/view.ts";
 import { row, view } from "./rows.ts";
 
@@ -9,9 +9,10 @@ const many = Array.from({ length: 30 }, (_, at) => row(`/c/${String(at).padStart
 const first = view(many, { sort: "name" });
 
 const typing = (from: View, text: string) =>
-  keysOf(text, true).keys.reduce((at: View, key: Key) => press(at, key, size).view, from);
+  keysOf(text, true).keys.reduce((at: View, key: Key) => updateView(at, key, size).view, from);
 const at = (shown: View) => indexOfSelected(shown, listed(shown));
-const wish = (from: View, text: string) => press(from, keysOf(text, true).keys[0]!, size).wish;
+const command = (from: View, text: string) =>
+  updateView(from, keysOf(text, true).keys[0]!, size).command;
 
 Deno.test("arrows, j and k, pages and ends move the selection, and stop at the ends", () => {
   const cases: [string, number][] = [
@@ -76,11 +77,11 @@ Deno.test("space pauses and goes on, wherever one is; help opens over everything
 });
 
 Deno.test("q, escape and Ctrl-C end, Ctrl-Z stops, Ctrl-L draws anew", () => {
-  assert.equal(wish(first, "q"), "quit");
-  assert.equal(wish(first, "\x1b"), "quit");
-  assert.equal(wish(first, "\x03"), "quit");
-  assert.equal(wish(typing(first, "/x"), "\x03"), "quit");
-  assert.equal(wish(first, "\x1a"), "suspend");
-  assert.equal(wish(first, "\x0c"), "redraw");
-  assert.equal(wish(typing(first, "/"), "q"), undefined);
+  assert.equal(command(first, "q"), "quit");
+  assert.equal(command(first, "\x1b"), "quit");
+  assert.equal(command(first, "\x03"), "quit");
+  assert.equal(command(typing(first, "/x"), "\x03"), "quit");
+  assert.equal(command(first, "\x1a"), "suspend");
+  assert.equal(command(first, "\x0c"), "redraw");
+  assert.equal(command(typing(first, "/"), "q"), undefined);
 });

@@ -30,7 +30,7 @@ export function view(rows: readonly Row[], rest: Partial<View> = {}): View {
 
 export function kill(cgroup: string, pid: number): OomkitEvent {
   return {
-    v: 1,
+    v: 2,
     // A local time without a zone, so that it reads alike everywhere.
     ts: "2026-01-02T10:02:19.005",
     cgroup,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { runHook } from "../../../core/act/hook.ts";
-import { setOwnScore } from "../../../core/act/own_score.ts";
+import { setOwnOomScoreAdj } from "../../../core/act/own_score.ts";
 
 /** Long enough for anything here to end by itself. */
 const AMPLE = 60_000;
@@ -52,7 +52,7 @@ Deno.test("a hook is no better protected than anybody", {
   await withFolder(async (dir) => {
     const before = Number(read("/proc/self/oom_score_adj"));
     // Raised only, which anybody may.
-    const score = setOwnScore(Math.min(1000, before + 5));
+    const score = setOwnOomScoreAdj(Math.min(1000, before + 5));
     try {
       await runHook(`cat /proc/self/oom_score_adj > '${dir}/score'`, EVENT, AMPLE);
     } finally {
@@ -67,11 +67,11 @@ Deno.test("a hook that takes too long is ended with all that it has started, rea
     const fifo = `${dir}/alive`;
     new Deno.Command("mkfifo", { args: [fifo] }).outputSync();
     const end = runHook(`exec 3> '${fifo}'; sleep 1000 & wait`, "x".repeat(1024 ** 2), 100);
-    const held = await Deno.open(fifo);
+    const pinned = await Deno.open(fifo);
     assert.deepEqual(await end, { failed: "it took longer than 100 ms and was ended" });
     // The other end is closed when the last one that has it open is gone.
-    assert.equal(await held.read(new Uint8Array(1)), null);
-    held.close();
+    assert.equal(await pinned.read(new Uint8Array(1)), null);
+    pinned.close();
   });
 });
 

@@ -1,7 +1,7 @@
 /** Journals that no guard wrote: nobody must be able to have a file changed by putting one there. */
 
 import assert from "node:assert/strict";
-import { livingOwners, openJournal, restoreLeftovers } from "../../../core/act/journal.ts";
+import { openJournal, restoreStale, runningGuards } from "../../../core/act/journal.ts";
 
 interface Place extends Disposable {
   readonly folder: string;
@@ -52,7 +52,7 @@ Deno.test("a file of another name is no journal, and stays", () => {
     "1.json",
   ];
   const paths = names.map((name) => place.leave([place.change], name));
-  assert.deepEqual(restoreLeftovers(place.folder), []);
+  assert.deepEqual(restoreStale(place.folder), []);
   assert.equal(place.get(), "2000");
   assert.ok(paths.every(isThere));
 });
@@ -60,7 +60,7 @@ Deno.test("a file of another name is no journal, and stays", () => {
 Deno.test("what a guard was writing when it was killed is believed in nothing, and goes", () => {
   using place = makePlace();
   const path = place.leave([place.change], "guard-1-1.json.new");
-  assert.deepEqual(restoreLeftovers(place.folder), []);
+  assert.deepEqual(restoreStale(place.folder), []);
   assert.equal(place.get(), "2000");
   assert.equal(isThere(path), false);
 });
@@ -71,14 +71,14 @@ Deno.test("a link, a folder and a FIFO of a journal's name are passed over", () 
   Deno.symlinkSync(elsewhere, `${place.folder}/guard-1-1.json`);
   Deno.mkdirSync(`${place.folder}/guard-1-2.json`);
   new Deno.Command("mkfifo", { args: [`${place.folder}/guard-1-3.json`] }).outputSync();
-  assert.deepEqual(restoreLeftovers(place.folder), []);
+  assert.deepEqual(restoreStale(place.folder), []);
   assert.equal(place.get(), "2000");
 });
 
 Deno.test("where there is no folder there is nothing to put back", () => {
   using place = makePlace();
-  assert.deepEqual(restoreLeftovers(`${place.folder}/none`), []);
-  assert.deepEqual(livingOwners(`${place.folder}/none`), []);
+  assert.deepEqual(restoreStale(`${place.folder}/none`), []);
+  assert.deepEqual(runningGuards(`${place.folder}/none`), []);
 });
 
 Deno.test("another user's journal is believed in nothing, and left to him", {
@@ -92,8 +92,8 @@ Deno.test("another user's journal is believed in nothing, and left to him", {
     place.leave([place.change], `guard-${Deno.ppid}-${since}.json`),
   ];
   for (const path of paths) Deno.chownSync(path, 65534, 65534);
-  assert.deepEqual(restoreLeftovers(place.folder), []);
-  assert.deepEqual(livingOwners(place.folder), []);
+  assert.deepEqual(restoreStale(place.folder), []);
+  assert.deepEqual(runningGuards(place.folder), []);
   assert.equal(place.get(), "2000");
   assert.ok(paths.every(isThere));
   const { dir, change: { inode } } = place;
@@ -105,7 +105,7 @@ Deno.test("a journal that is no list of changes is nobody's, and goes", () => {
   for (const content of ["", "{", "null", "7", '"x"', "{}", "[", "[null", '{"0":{}}', "\0"]) {
     using place = makePlace();
     const path = place.leave(content);
-    assert.deepEqual(restoreLeftovers(place.folder), [], content);
+    assert.deepEqual(restoreStale(place.folder), [], content);
     assert.ok(!isThere(path), content);
   }
 });
@@ -113,7 +113,7 @@ Deno.test("a journal that is no list of changes is nobody's, and goes", () => {
 Deno.test("an entry that is no change is passed over, and those beside it are put back", () => {
   using place = makePlace();
   place.leave([null, 7, "x", [], {}, place.change]);
-  assert.deepEqual(restoreLeftovers(place.folder).map(({ outcome }) => outcome), ["restored"]);
+  assert.deepEqual(restoreStale(place.folder).map(({ outcome }) => outcome), ["restored"]);
   assert.equal(place.get(), "1000");
 });
 
@@ -136,7 +136,7 @@ Deno.test("no entry changes another file, another place, or what is not as it sa
   for (const [lie, what] of lies) {
     using place = makePlace();
     place.leave([{ ...place.change, ...lie }]);
-    const restored = restoreLeftovers(place.folder);
+    const restored = restoreStale(place.folder);
     assert.ok(restored.every(({ outcome }) => outcome === "gone" || outcome === "left"), what);
     for (const file of ["memory.high", "memory.max", "cgroup.procs"]) {
       assert.equal(place.get(file), "2000", what);
@@ -148,6 +148,6 @@ Deno.test("a directory that is no cgroup is not touched", () => {
   using place = makePlace();
   Deno.removeSync(`${place.dir}/cgroup.procs`);
   place.leave([place.change]);
-  assert.deepEqual(restoreLeftovers(place.folder), []);
+  assert.deepEqual(restoreStale(place.folder), []);
   assert.equal(place.get(), "2000");
 });

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import {
   type Change,
   journalFolder,
-  livingOwners,
   openJournal,
-  restoreLeftovers,
+  restoreStale,
+  runningGuards,
 } from "../../../core/act/journal.ts";
 import { OomkitError } from "../../../core/errors.ts";
 
@@ -217,7 +217,7 @@ Deno.test("what a dead guard has left is put back, the last change first, and it
   place.set("3000");
   const changes = [changed(place), changed(place, { before: "2000", set: "3000" })];
   place.leave(Deno.pid, DEAD, changes);
-  assert.deepEqual(outcomes(restoreLeftovers(place.folder)), ["restored", "restored"]);
+  assert.deepEqual(outcomes(restoreStale(place.folder)), ["restored", "restored"]);
   assert.equal(place.get(), "1000");
   assert.deepEqual(place.journals(), []);
 });
@@ -226,7 +226,7 @@ Deno.test("a guard that ended between record and change has left what it had set
   using place = makePlace();
   place.set("3000");
   place.leave(Deno.pid, DEAD, [changed(place, { earlier: "3000" })]);
-  assert.deepEqual(outcomes(restoreLeftovers(place.folder)), ["restored"]);
+  assert.deepEqual(outcomes(restoreStale(place.folder)), ["restored"]);
   assert.equal(place.get(), "1000");
 });
 
@@ -236,7 +236,7 @@ Deno.test("a leftover that cannot be put back is kept for the next time", () => 
   Deno.symlinkSync("/proc/self/oom_score_adj", `${place.dir}/memory.high`);
   const set = place.get().trim();
   place.leave(Deno.pid, DEAD, [changed(place, { before: "much", set })]);
-  assert.deepEqual(outcomes(restoreLeftovers(place.folder)), ["failed"]);
+  assert.deepEqual(outcomes(restoreStale(place.folder)), ["failed"]);
   assert.equal(place.journals().length, 1);
 });
 
@@ -245,8 +245,8 @@ Deno.test("what a living guard has changed is left to it, and nobody else change
   place.set("2000");
   const since = startOf(Deno.ppid);
   place.leave(Deno.ppid, since, [changed(place)]);
-  assert.deepEqual(restoreLeftovers(place.folder), []);
-  assert.deepEqual(livingOwners(place.folder), [Deno.ppid]);
+  assert.deepEqual(restoreStale(place.folder), []);
+  assert.deepEqual(runningGuards(place.folder), [Deno.ppid]);
   const refused = openJournal(place.folder).change(place.dir, place.inode, "memory.high", "3000");
   assert.equal(refused, `the guard with pid ${Deno.ppid} has changed it`);
   assert.equal(place.get(), "2000");
@@ -259,12 +259,12 @@ Deno.test("of v1's memory.oom_control only the switch is compared, and put back"
   const change = changed(place, { file: "memory.oom_control", before: "0", set: "1" });
   Deno.writeTextFileSync(file, "oom_kill_disable 1\nunder_oom 1\noom_kill 0\n");
   place.leave(Deno.pid, DEAD, [change]);
-  assert.deepEqual(outcomes(restoreLeftovers(place.folder)), ["restored"]);
+  assert.deepEqual(outcomes(restoreStale(place.folder)), ["restored"]);
   assert.equal(Deno.readTextFileSync(file)[0], "0");
   const off = "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n";
   Deno.writeTextFileSync(file, off);
   place.leave(Deno.pid, DEAD, [change]);
-  assert.deepEqual(outcomes(restoreLeftovers(place.folder)), ["restored"]);
+  assert.deepEqual(outcomes(restoreStale(place.folder)), ["restored"]);
   assert.equal(Deno.readTextFileSync(file), off);
 });
 

@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
-import { startMinder } from "../../../core/act/minder.ts";
+import { startRestoreWatchdog } from "../../../core/act/minder.ts";
 import { childrenOf, isAlive, until } from "../../guarded.ts";
 
-const minder = new URL("../../../core/act/minder.ts", import.meta.url).href;
+const restoreWatchdog = new URL("../../../core/act/minder.ts", import.meta.url).href;
 
 /** Starts a minder, says its pid, and ends in its own way. */
 async function endAfterMinding(dir: string, ending: string): Promise<number> {
   const script = `${dir}/script.ts`;
   Deno.writeTextFileSync(
     script,
-    `import { startMinder } from ${JSON.stringify(minder)};
+    `import { startMinder } from ${JSON.stringify(restoreWatchdog)};
     console.log(startMinder(["sh", "-c", "echo released > '${dir}/released'"]).pid);
     setTimeout(() => { ${ending} });`,
   );
@@ -51,7 +51,7 @@ for (
 Deno.test("a minder that is dismissed does nothing more, and leaves nobody behind", async () => {
   const dir = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   try {
-    const started = startMinder(["touch", `${dir}/released`])!;
+    const started = startRestoreWatchdog(["touch", `${dir}/released`])!;
     assert.deepEqual([isAlive(started.pid), childrenOf(started.pid)], [true, []]);
     await started.dismiss();
     assert.throws(() => Deno.statSync(`/proc/${started.pid}`), Deno.errors.NotFound);
@@ -62,7 +62,7 @@ Deno.test("a minder that is dismissed does nothing more, and leaves nobody behin
 });
 
 Deno.test("a minder that somebody has ended can be dismissed as well", async () => {
-  const started = startMinder(["true"])!;
+  const started = startRestoreWatchdog(["true"])!;
   Deno.kill(started.pid, "SIGKILL");
   await until("it is gone", () => !isAlive(started.pid));
   await started.dismiss();

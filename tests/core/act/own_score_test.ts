@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { lowerOwnScore, setOwnScore } from "../../../core/act/own_score.ts";
+import { lowerOwnOomScoreAdj, setOwnOomScoreAdj } from "../../../core/act/own_score.ts";
 
 const read = () => Number(Deno.readTextFileSync("/proc/self/oom_score_adj"));
 const options = { ignore: Deno.build.os !== "linux" };
@@ -9,7 +9,7 @@ const raised = () => Math.min(1000, read() + 5);
 
 Deno.test("the own score is set, inherited by children, and put back as it was", options, () => {
   const before = read();
-  const score = setOwnScore(raised());
+  const score = setOwnOomScoreAdj(raised());
   try {
     assert.equal(score.refused, undefined);
     assert.equal(read(), Math.min(1000, before + 5));
@@ -23,10 +23,10 @@ Deno.test("the own score is set, inherited by children, and put back as it was",
 
 Deno.test("a score that is refused is a reason, and restoring it changes nothing", options, () => {
   const before = read();
-  const score = setOwnScore(5000);
+  const score = setOwnOomScoreAdj(5000);
   assert.equal(score.refused, "the kernel refused the value");
   assert.equal(read(), before);
-  const other = setOwnScore(raised());
+  const other = setOwnOomScoreAdj(raised());
   try {
     score.restore();
     assert.notEqual(read(), before);
@@ -37,7 +37,7 @@ Deno.test("a score that is refused is a reason, and restoring it changes nothing
 
 Deno.test("who is spared more already stays so", options, () => {
   const before = read();
-  const score = lowerOwnScore(raised());
+  const score = lowerOwnOomScoreAdj(raised());
   try {
     assert.equal(score.refused, undefined);
     assert.equal(read(), before);

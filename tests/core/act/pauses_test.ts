@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { openJournal, ownPauses, restoreLeftovers } from "../../../core/act/journal.ts";
-import { type Pause, pausedProcess } from "../../../core/act/pauses.ts";
+import { openJournal, ownSuspensionLog, restoreStale } from "../../../core/act/journal.ts";
+import { suspendedProcess, type Suspension } from "../../../core/act/pauses.ts";
 import { libc } from "../../../core/kernel/libc.ts";
 import { stateOf } from "../../process_state.ts";
 
@@ -38,8 +38,8 @@ function makeFolder() {
   return {
     path,
     /** As a guard would that is there no longer. */
-    leave: (pauses: readonly Pause[]) =>
-      Deno.writeTextFileSync(`${path}/guard-1-1.pauses`, `${JSON.stringify(pauses)}\nrest`),
+    leave: (suspensions: readonly Suspension[]) =>
+      Deno.writeTextFileSync(`${path}/guard-1-1.pauses`, `${JSON.stringify(suspensions)}\nrest`),
     names: () => [...Deno.readDirSync(path)].map(({ name }) => name),
     [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }),
   };
@@ -54,8 +54,8 @@ Deno.test("who was stopped by a guard that is gone goes on, and nothing is left 
   using cgroup = makeFolder();
   Deno.writeTextFileSync(`${cgroup.path}/cgroup.procs`, `${sleeper.pid}\n`);
   await sleeper.stop();
-  folder.leave([pausedProcess(cgroup.path, sleeper.pid)]);
-  assert.deepEqual(outcomes(restoreLeftovers(folder.path)), ["restored"]);
+  folder.leave([suspendedProcess(cgroup.path, sleeper.pid)]);
+  assert.deepEqual(outcomes(restoreStale(folder.path)), ["restored"]);
   assert.notEqual(sleeper.state(), "T");
   assert.deepEqual(folder.names(), []);
 });
@@ -66,8 +66,8 @@ Deno.test("who has the pid of one that was stopped, elsewhere, is left as he is"
   using cgroup = makeFolder();
   Deno.writeTextFileSync(`${cgroup.path}/cgroup.procs`, "1\n");
   await sleeper.stop();
-  folder.leave([pausedProcess(cgroup.path, sleeper.pid)]);
-  assert.deepEqual(outcomes(restoreLeftovers(folder.path)), ["gone"]);
+  folder.leave([suspendedProcess(cgroup.path, sleeper.pid)]);
+  assert.deepEqual(outcomes(restoreStale(folder.path)), ["gone"]);
   assert.equal(sleeper.state(), "T");
 });
 
@@ -80,10 +80,10 @@ Deno.test("a cgroup that was frozen is thawed, unless another has its name", () 
   const inode = Deno.statSync(cgroup.path).ino!;
   const texts = { file: "freezer.state", set: "FROZEN", before: "THAWED" } as const;
   folder.leave([{ dir: cgroup.path, inode: inode + 1, ...texts }]);
-  assert.deepEqual(outcomes(restoreLeftovers(folder.path)), ["gone"]);
+  assert.deepEqual(outcomes(restoreStale(folder.path)), ["gone"]);
   assert.equal(Deno.readTextFileSync(file), "FROZEN");
   folder.leave([{ dir: cgroup.path, inode, ...texts }]);
-  assert.deepEqual(outcomes(restoreLeftovers(folder.path)), ["restored"]);
+  assert.deepEqual(outcomes(restoreStale(folder.path)), ["restored"]);
   assert.equal(Deno.readTextFileSync(file), "THAWED");
 });
 
@@ -93,26 +93,26 @@ Deno.test("who is stopped is on record until he goes on, and goes on at the end 
   using cgroup = makeFolder();
   Deno.writeTextFileSync(`${cgroup.path}/cgroup.procs`, `${sleeper.pid}\n`);
   const journal = openJournal(folder.path);
-  assert.equal(journal.expectPauses(), undefined);
-  const pauses = ownPauses(folder.path);
-  pauses.prepare();
-  const pause = pausedProcess(cgroup.path, sleeper.pid);
-  pauses.begin([pause]);
-  pauses.end([pause]);
+  assert.equal(journal.prepareSuspensionLog(), undefined);
+  const suspensions = ownSuspensionLog(folder.path);
+  suspensions.prepare();
+  const pause = suspendedProcess(cgroup.path, sleeper.pid);
+  suspensions.begin([pause]);
+  suspensions.end([pause]);
   assert.equal(Deno.readTextFileSync(`${folder.path}/${folder.names()[0]}`).split("\n")[0], "[]");
-  pauses.begin([pause]);
+  suspensions.begin([pause]);
   await sleeper.stop();
   assert.deepEqual(outcomes(journal.restore()), ["restored"]);
   assert.notEqual(sleeper.state(), "T");
   assert.deepEqual(folder.names(), []);
-  pauses.close();
+  suspensions.close();
 });
 
 Deno.test("what is no record of pauses does nothing, and goes", () => {
   using folder = makeFolder();
   for (const text of ["", "nothing", "{}", "[1]", '[{"dir":"/a","file":"state","pid":1}]']) {
     Deno.writeTextFileSync(`${folder.path}/guard-1-1.pauses`, text);
-    assert.deepEqual(restoreLeftovers(folder.path), [], text);
+    assert.deepEqual(restoreStale(folder.path), [], text);
     assert.deepEqual(folder.names(), [], text);
   }
 });
@@ -130,7 +130,7 @@ Deno.test("a guard that has ended is at work no longer, also before anybody has 
   const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
   const since = stat.slice(stat.lastIndexOf(")")).split(" ")[20];
   Deno.writeTextFileSync(`${folder.path}/guard-${pid}-${since}.pauses`, "[]\n");
-  restoreLeftovers(folder.path);
+  restoreStale(folder.path);
   assert.deepEqual(folder.names(), []);
   await parent.stdin.close();
   await reader.cancel();

@@ -59,15 +59,15 @@ const UNASKED: Environment = {
 };
 
 async function withEnvironment(environment: Environment, action: () => unknown): Promise<void> {
-  const wanted = Object.entries({ ...UNASKED, ...environment });
-  const before = wanted.map(([name]) => [name, Deno.env.get(name)] as const);
+  const requested = Object.entries({ ...UNASKED, ...environment });
+  const before = requested.map(([name]) => [name, Deno.env.get(name)] as const);
   const put = (all: readonly (readonly [string, string | undefined])[]) => {
     for (const [name, value] of all) {
       if (value === undefined) Deno.env.delete(name);
       else Deno.env.set(name, value);
     }
   };
-  put(wanted);
+  put(requested);
   try {
     await action();
   } finally {
@@ -161,7 +161,7 @@ Deno.test("a watchdog is no more fed once it is told that the service stops", as
 Deno.test("a service manager that is not there keeps nobody from guarding", async () => {
   await withEnvironment({ NOTIFY_SOCKET: "/nonexistent/notify" }, () => {
     const service = openServiceManager()!;
-    service.ready("guarding", () => true);
+    service.ready("guard_armed", () => true);
     service.stopping();
   });
 });

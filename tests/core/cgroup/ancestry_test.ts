@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import {
-  type LinksAbove,
+  type AncestorLimits,
   readAncestry,
   readEffectiveLimit,
 } from "../../../core/cgroup/ancestry.ts";
@@ -68,7 +68,7 @@ Deno.test("the effective limit alone is the same, and a round reads common ances
     "/pod/b": {},
     "/free": {},
   });
-  const known: LinksAbove = new Map();
+  const known: AncestorLimits = new Map();
   for (const path of ["/", "/pod", "/pod/a", "/pod/b", "/free"]) {
     const cgroup = open(tree, path);
     assert.deepEqual(readEffectiveLimit(cgroup, known), readAncestry(cgroup).limit, path);

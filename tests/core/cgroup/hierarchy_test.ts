@@ -7,7 +7,7 @@ Deno.test("a directory laid out like v1 or v2 is known by its files", () => {
   for (const version of [1, 2] as const) {
     using tree = makeTree(version, { "/a": {} });
     const hierarchy = discover(tree.dir);
-    assert.equal(hierarchy.dialect.version, version);
+    assert.equal(hierarchy.version.number, version);
     assert.equal(hierarchy.mount, tree.dir);
     assert.equal(hierarchy.root, "/");
     assert.equal(hierarchy.kernel, false);

@@ -3,7 +3,7 @@ import { isEmpty } from "../../../core/act/strike.ts";
 import { openCgroup } from "../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
 import { inspect } from "../../../core/cgroup/inspection.ts";
-import { pidsOf, populationOf, readProcess } from "../../../core/cgroup/processes.ts";
+import { listProcesses, pidsOf, readProcess } from "../../../core/cgroup/processes.ts";
 import { makeTree } from "../../trees.ts";
 
 Deno.test("pids come once, in order, without those of other pid namespaces", () => {
@@ -18,10 +18,10 @@ Deno.test("who does not say who is in it has not nobody in it", () => {
     "/a/c": { "cgroup.procs": "12" },
   });
   const a = openCgroup(discover(tree.dir), "/a")!;
-  assert.deepEqual(populationOf(a).unread, ["/a/b", "/a/c"]);
-  const { members, cannotSee } = inspect(a, 10)!;
+  assert.deepEqual(listProcesses(a).unread, ["/a/b", "/a/c"]);
+  const { members, limitations } = inspect(a, 10)!;
   assert.equal(members?.total, undefined);
-  assert.ok(cannotSee.includes("who is in /a/b: its cgroup.procs cannot be read"));
+  assert.ok(limitations.includes("who is in /a/b: its cgroup.procs cannot be read"));
 });
 
 Deno.test("who is in a threaded cgroup is told by the domain around it", () => {
@@ -30,7 +30,7 @@ Deno.test("who is in a threaded cgroup is told by the domain around it", () => {
     "/a/b": { "cgroup.procs": undefined, "cgroup.type": "threaded" },
   });
   const a = openCgroup(discover(tree.dir), "/a")!;
-  assert.deepEqual(populationOf(a).unread, []);
+  assert.deepEqual(listProcesses(a).unread, []);
   assert.equal(inspect(a, 10)?.members?.total, 1);
   assert.equal(isEmpty(a, new Set([Deno.ppid])), true);
 });
@@ -57,7 +57,7 @@ Deno.test("those of a subtree are told with their own cgroup, this program itsel
     "/a": { "cgroup.procs": "0\n0\n2147483647\n" },
     "/a/b": { "cgroup.procs": `${Deno.ppid}\n${Deno.pid}\n` },
   });
-  const { processes, unseen } = populationOf(openCgroup(discover(tree.dir), "/a")!);
+  const { processes, hiddenProcesses } = listProcesses(openCgroup(discover(tree.dir), "/a")!);
   assert.deepEqual(processes.map(({ pid, cgroup }) => [pid, cgroup]), [[Deno.ppid, "/a/b"]]);
-  assert.equal(unseen, 3);
+  assert.equal(hiddenProcesses, 3);
 });

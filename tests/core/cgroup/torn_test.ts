@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openCgroup, readLimit, readOutline, readUsage } from "../../../core/cgroup/cgroup.ts";
+import { openCgroup, readLimit, readSummary, readUsage } from "../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
 import { limitOf } from "../../../core/guard/limit.ts";
 import { type Files, makeTree } from "../../trees.ts";
@@ -19,7 +19,7 @@ for (const version of [1, 2] as const) {
     const cgroup = openCgroup(discover(tree.dir), "/a")!;
     assert.equal(readUsage(cgroup), undefined);
     assert.equal(readLimit(cgroup), undefined);
-    const { usage, limits } = readOutline(cgroup)!;
+    const { usage, limits } = readSummary(cgroup)!;
     assert.deepEqual({ usage, max: limits.max, soft: limits.soft, high: limits.high }, {
       usage: undefined,
       max: undefined,

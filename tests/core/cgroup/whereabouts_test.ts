@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { discover, inInitialPidNamespace } from "../../../core/cgroup/hierarchy.ts";
-import { whereaboutsOf } from "../../../core/cgroup/whereabouts.ts";
+import { cgroupOfKilled } from "../../../core/cgroup/whereabouts.ts";
 import { whyNoRealCgroup } from "../../real_cgroup.ts";
 
 const why = whyNoRealCgroup() ??
@@ -14,8 +14,8 @@ Deno.test({
   fn() {
     const hierarchy = discover();
     const comm = Deno.readTextFileSync("/proc/self/comm").trimEnd();
-    assert.equal(whereaboutsOf(Deno.pid, comm, hierarchy), hierarchy.own);
-    assert.equal(whereaboutsOf(Deno.pid, "another", hierarchy), undefined);
-    assert.equal(whereaboutsOf(2 ** 22 + 1, comm, hierarchy), undefined);
+    assert.equal(cgroupOfKilled(Deno.pid, comm, hierarchy), hierarchy.own);
+    assert.equal(cgroupOfKilled(Deno.pid, "another", hierarchy), undefined);
+    assert.equal(cgroupOfKilled(2 ** 22 + 1, comm, hierarchy), undefined);
   },
 });

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { isStillIn } from "../../../core/act/held.ts";
+import { isStillMember } from "../../../core/act/held.ts";
 import type { Cgroup } from "../../../core/cgroup/cgroup.ts";
 import { v2 } from "../../../core/cgroup/v2.ts";
-import { type Aiming, takeAim } from "../../../core/guard/aim.ts";
-import { REHEARSED } from "../../../core/guard/rehearsal.ts";
+import { type SelectionContext, selectVictims } from "../../../core/guard/aim.ts";
+import { WARM_UP_POLICY } from "../../../core/guard/rehearsal.ts";
 import { libc } from "../../../core/kernel/libc.ts";
 
 // Loaded once and for all, which is no leak of a test.
@@ -26,7 +26,7 @@ function gather(): Crowd {
   list(one, other);
   const inode = Deno.statSync(dir).ino!;
   const hierarchy = {
-    dialect: v2,
+    version: v2,
     mount: dir,
     root: "/",
     kernel: false,
@@ -47,60 +47,64 @@ function gather(): Crowd {
   };
 }
 
-const calm: Omit<Aiming, "measured"> = {
-  plan: REHEARSED,
-  isKept: () => false,
-  capacity: 2 ** 30,
-  pressed: () => false,
-  struck: new Set(),
+const calm: Omit<SelectionContext, "limitOwner"> = {
+  policy: WARM_UP_POLICY,
+  isExcluded: () => false,
+  oomTotalBytes: 2 ** 30,
+  outOfTime: () => false,
+  signalled: new Set(),
 };
 
-function aimed(crowd: Crowd, aiming: Partial<Aiming> = {}) {
-  const aim = takeAim(crowd.cgroup, { ...calm, measured: crowd.cgroup, ...aiming });
-  aim?.close();
-  return aim?.picks.map(({ pid }) => pid).sort();
+function aimed(crowd: Crowd, selectionContext: Partial<SelectionContext> = {}) {
+  const selection = selectVictims(crowd.cgroup, {
+    ...calm,
+    limitOwner: crowd.cgroup,
+    ...selectionContext,
+  });
+  selection?.close();
+  return selection?.victims.map(({ pid }) => pid).sort();
 }
 
 Deno.test("everybody is aimed at while there is time, and one when there is none", async () => {
   await using crowd = gather();
   assert.deepEqual(aimed(crowd), [...crowd.pids].sort());
-  assert.equal(aimed(crowd, { pressed: () => true })?.length, 1);
+  assert.equal(aimed(crowd, { outOfTime: () => true })?.length, 1);
 });
 
 Deno.test("who is struck already is passed over", async () => {
   await using crowd = gather();
   const [one, other] = crowd.pids;
-  assert.deepEqual(aimed(crowd, { struck: new Set([one]), pressed: () => true }), [other]);
+  assert.deepEqual(aimed(crowd, { signalled: new Set([one]), outOfTime: () => true }), [other]);
 });
 
 Deno.test("however little time there is, it is taken until there is somebody who may be taken", async () => {
   await using crowd = gather();
   const [one, other] = crowd.pids;
-  const plan = { ...REHEARSED, untouchable: new Set([one]) };
-  assert.deepEqual(aimed(crowd, { plan, pressed: () => true }), [other]);
+  const policy = { ...WARM_UP_POLICY, protectedPids: new Set([one]) };
+  assert.deepEqual(aimed(crowd, { policy, outOfTime: () => true }), [other]);
 });
 
 Deno.test("where the kernel would take somebody who is not guarded, nobody else dies for him", async () => {
   await using crowd = gather();
   const scope = { ...crowd.cgroup, path: "/elsewhere" };
-  const aim = takeAim(scope, { ...calm, measured: crowd.cgroup })!;
-  assert.deepEqual(aim.picks, []);
-  assert.ok(crowd.pids.includes(aim.outside!.pid));
-  aim.close();
+  const selection = selectVictims(scope, { ...calm, limitOwner: crowd.cgroup })!;
+  assert.deepEqual(selection.victims, []);
+  assert.ok(crowd.pids.includes(selection.outside!.pid));
+  selection.close();
 });
 
 Deno.test("a cgroup that was replaced under its name is not aimed at", async () => {
   await using crowd = gather();
   const replaced = { ...crowd.cgroup, inode: crowd.cgroup.inode + 1 };
-  assert.equal(takeAim(replaced, { ...calm, measured: replaced }), undefined);
+  assert.equal(selectVictims(replaced, { ...calm, limitOwner: replaced }), undefined);
 });
 
 Deno.test("who has left the cgroup is not in it any more, whatever was known", async () => {
   await using crowd = gather();
-  const aim = takeAim(crowd.cgroup, { ...calm, measured: crowd.cgroup })!;
-  const [pick] = aim.picks;
-  assert.equal(isStillIn(pick!), true);
-  crowd.list(...crowd.pids.filter((pid) => pid !== pick!.pid));
-  assert.equal(isStillIn(pick!), false);
-  aim.close();
+  const selection = selectVictims(crowd.cgroup, { ...calm, limitOwner: crowd.cgroup })!;
+  const [victim] = selection.victims;
+  assert.equal(isStillMember(victim!), true);
+  crowd.list(...crowd.pids.filter((pid) => pid !== victim!.pid));
+  assert.equal(isStillMember(victim!), false);
+  selection.close();
 });

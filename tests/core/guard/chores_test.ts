@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { createChores } from "../../../core/guard/chores.ts";
-import type { GuardPlan } from "../../../core/guard/plan.ts";
-import type { Entry } from "../../../core/guard/roster.ts";
+import { createBackgroundActions } from "../../../core/guard/chores.ts";
+import type { GuardPolicy } from "../../../core/guard/plan.ts";
+import type { GuardedCgroup } from "../../../core/guard/roster.ts";
 import { libc } from "../../../core/kernel/libc.ts";
 import type { Body } from "../../../core/report/event.ts";
 
@@ -10,21 +10,24 @@ libc();
 
 const LONG = 60_000;
 
-const entryUnder = (plan: Partial<GuardPlan>) => ({
+const entryUnder = (policy: Partial<GuardPolicy>) => ({
   id: 1,
-  plan,
+  policy,
   cgroup: { path: "/a" },
-  terms: { mode: "notify", limit: 100, bounds: { warn: 65, critical: 90, threshold: 98 } },
-} as unknown as Entry);
+  settings: { mode: "notify", limit: 100, levelBytes: { warn: 65, critical: 90, imminent: 98 } },
+} as unknown as GuardedCgroup);
 
 async function finishWith(command: string): Promise<{ told: readonly Body[]; ms: number }> {
-  const actions = { warn: [{ kind: "exec", command }], critical: [], threshold: [] };
-  const plan = { actions, base: "usage", dryRun: false } as unknown as GuardPlan;
+  const actions = { warn: [{ kind: "exec", command }], critical: [], imminent: [] };
+  const policy = { actions, metric: "usage", dryRun: false } as unknown as GuardPolicy;
   const told: Body[] = [];
-  const chores = createChores({ hookTimeout: LONG }, (_, __, body) => void told.push(body));
-  chores.atLevel(entryUnder(plan), "warn", 70);
+  const backgroundActions = createBackgroundActions(
+    { hookTimeout: LONG },
+    (_, __, body) => void told.push(body),
+  );
+  backgroundActions.runLevelActions(entryUnder(policy), "warn", 70);
   const started = performance.now();
-  await chores.finish();
+  await backgroundActions.finish();
   return { told, ms: performance.now() - started };
 }
 
@@ -33,7 +36,7 @@ const ends = (told: readonly Body[]) =>
 
 Deno.test("a hook that still runs at the end is given a moment", async () => {
   const { told } = await finishWith("sleep 0.2");
-  assert.deepEqual(ends(told), [["exec", "done", null]]);
+  assert.deepEqual(ends(told), [["exec", "ok", null]]);
 });
 
 Deno.test("a hook that would outlive the guard is ended with it, and that is told", async () => {

@@ -5,8 +5,8 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type GuardPlan, onePlan } from "../../../core/guard/plan.ts";
-import { planRecorded, recordedPlan } from "../../../core/guard/recorded_plan.ts";
+import { type GuardPolicy, singlePolicy } from "../../../core/guard/plan.ts";
+import { policyOfRecord, recordedPolicy } from "../../../core/guard/recorded_plan.ts";
 import { replay, type Replayed } from "../../../core/guard/replay.ts";
 import { rowsOf } from "../../../core/guard/replay_compare.ts";
 import type { RecordedSnapshot, RecordingLine } from "../../../core/record/format.ts";
@@ -15,7 +15,7 @@ import { cgroup, head } from "../record/recording.ts";
 
 const MIB = 1024 ** 2;
 const FIXTURES = new URL("../../fixtures/recordings/", import.meta.url).pathname;
-const asRecorded = { other: undefined, bend: (plan: GuardPlan) => plan };
+const asRecorded = { other: undefined, override: (policy: GuardPolicy) => policy };
 
 const replayed = (name: string, options = asRecorded) =>
   replay(readRecording(`${FIXTURES}${name}.jsonl`), options);
@@ -23,10 +23,10 @@ const replayed = (name: string, options = asRecorded) =>
 const actsOf = (each: Replayed) => rowsOf(each).map(({ act }) => act);
 
 const recorded: readonly (readonly [string, readonly string[]])[] = [
-  ["race", ["warn", "critical", "threshold", "strike"]],
-  ["reclaim", ["warn", "critical", "threshold", "reclaim", "reclaim", "reclaim"]],
-  ["grace", ["warn", "critical", "threshold", "strike", "escalate"]],
-  ["rehearsal", ["warn", "critical", "threshold", "strike"]],
+  ["race", ["warn", "critical", "imminent", "kill"]],
+  ["reclaim", ["warn", "critical", "imminent", "reclaim", "reclaim", "reclaim"]],
+  ["grace", ["warn", "critical", "imminent", "kill", "escalate"]],
+  ["rehearsal", ["warn", "critical", "imminent", "kill"]],
 ];
 
 for (const [name, acts] of recorded) {
@@ -42,14 +42,14 @@ for (const [name, acts] of recorded) {
 Deno.test("the races of a benchmark are won at the very looks at which they were won", async () => {
   const rows = rowsOf(await replay(readRecording(`${FIXTURES}bench_race.jsonl.gz`), asRecorded));
   for (const row of rows) assert.equal(row.replayed, row.recorded, JSON.stringify(row));
-  assert.equal(rows.filter(({ act }) => act === "strike").length, 15);
+  assert.equal(rows.filter(({ act }) => act === "kill").length, 15);
 });
 
 Deno.test("under a wider margin the recorded race is struck earlier, and what follows is left open", async () => {
   const margin = { ratio: 0.1, max: 100 * MIB };
-  const bend = (plan: GuardPlan) => ({ ...plan, levels: { ...plan.levels, margin } });
-  const rows = rowsOf(await replayed("race", { other: undefined, bend }));
-  const strikes = rows.filter(({ act }) => act === "strike");
+  const override = (policy: GuardPolicy) => ({ ...policy, levels: { ...policy.levels, margin } });
+  const rows = rowsOf(await replayed("race", { other: undefined, override }));
+  const strikes = rows.filter(({ act }) => act === "kill");
   assert.equal(strikes.length, 1);
   const [{ replayed: now, recorded: then, usage, limit }] = strikes as [typeof strikes[number]];
   assert.ok(now! < then!);
@@ -65,36 +65,36 @@ Deno.test("what is left is told by the limit that held then", async () => {
 });
 
 Deno.test("under a policy that kills nobody the recorded race tells of levels alone", async () => {
-  const actions = { warn: [], critical: [], threshold: [] };
-  const bend = (plan: GuardPlan) => ({ ...plan, actions });
-  const rows = rowsOf(await replayed("race", { other: undefined, bend }));
-  const strike = rows.find(({ act }) => act === "strike");
+  const actions = { warn: [], critical: [], imminent: [] };
+  const override = (policy: GuardPolicy) => ({ ...policy, actions });
+  const rows = rowsOf(await replayed("race", { other: undefined, override }));
+  const strike = rows.find(({ act }) => act === "kill");
   assert.equal(strike?.replayed, undefined);
   assert.ok(strike?.recorded);
-  assert.ok(rows.some(({ act, replayed }) => act === "threshold" && replayed !== undefined));
+  assert.ok(rows.some(({ act, replayed }) => act === "imminent" && replayed !== undefined));
 });
 
-const deadly: GuardPlan = {
-  ...planRecorded({
+const deadly: GuardPolicy = {
+  ...policyOfRecord({
     rule: null,
     mode: "notify",
     warn: 65,
     critical: 90,
     margin: {},
-    base: "usage",
-    actions: { warn: [], critical: [], threshold: ["process"] },
+    metric: "usage",
+    actions: { warn: [], critical: [], imminent: ["process"] },
     hysteresis: 0.05,
     cooldown: 0,
     repeat: false,
     reclaim: true,
-    grace: 0,
-    patience: 500,
+    grace_period: 0,
+    kill_timeout: 500,
     dry_run: false,
   }),
 };
 
-const run = (lines: readonly RecordingLine[], plan = deadly) =>
-  replay(ReadableStream.from(lines), { other: onePlan(plan), bend: (each) => each });
+const run = (lines: readonly RecordingLine[], policy = deadly) =>
+  replay(ReadableStream.from(lines), { other: singlePolicy(policy), override: (each) => each });
 
 const limited = { ...cgroup, limit: 64 * MIB };
 const look = (at: number, mib: number, more: Partial<RecordedSnapshot> = {}): RecordedSnapshot => ({
@@ -108,7 +108,7 @@ const look = (at: number, mib: number, more: Partial<RecordedSnapshot> = {}): Re
 Deno.test("a watch's recording is guarded by the plan that is given, and late lines are put in order", async () => {
   const late = [look(30, 63.5), look(10, 50), look(20, 60)];
   const result = await run([head, limited, look(0, 10), ...late]);
-  assert.deepEqual(actsOf(result), ["warn", "critical", "threshold", "strike"]);
+  assert.deepEqual(actsOf(result), ["warn", "critical", "imminent", "kill"]);
   const [each] = result.cgroups;
   assert.equal(each?.recorded, undefined);
   assert.equal(each?.replayed.at(-1)?.at, 1_000_030);
@@ -118,20 +118,20 @@ Deno.test("after a strike that did not happen nothing is said until usage is bel
   const above = [look(10, 63.5), look(20, 63.6), look(700, 63.9)];
   const again = [look(800, 5), look(20_000, 63.5)];
   const strikes = async (lines: RecordingLine[]) =>
-    actsOf(await run([head, limited, look(0, 10), ...lines])).filter((act) => act === "strike");
+    actsOf(await run([head, limited, look(0, 10), ...lines])).filter((act) => act === "kill");
   assert.equal((await strikes(above)).length, 1);
   assert.equal((await strikes([...above, ...again])).length, 2);
 });
 
 Deno.test("what is known to be page cache is not struck for, and of what is not known it is said", async () => {
-  const cache = (mib: number) => ({ reclaimable: mib * MIB, inactive_file: mib * MIB });
-  const filling = [look(0, 10, cache(8)), look(10, 63.5, cache(61))];
+  const pageCache = (mib: number) => ({ reclaimable: mib * MIB, inactive_file: mib * MIB });
+  const filling = [look(0, 10, pageCache(8)), look(10, 63.5, pageCache(61))];
   const known = await run([head, limited, ...filling]);
-  assert.ok(!actsOf(known).includes("strike"));
-  assert.equal(known.cgroups[0]?.guesses, 0);
+  assert.ok(!actsOf(known).includes("kill"));
+  assert.equal(known.cgroups[0]?.assumedReads, 0);
   const unknown = await run([head, limited, look(0, 10), look(10, 63.5)]);
-  assert.ok(actsOf(unknown).includes("strike"));
-  assert.ok(unknown.cgroups[0]!.guesses > 0);
+  assert.ok(actsOf(unknown).includes("kill"));
+  assert.ok(unknown.cgroups[0]!.assumedReads > 0);
 });
 
 Deno.test("whoever has no limit of its own, or is exempt, is left alone, and it is said why", async () => {
@@ -142,44 +142,44 @@ Deno.test("whoever has no limit of its own, or is exempt, is left alone, and it 
 });
 
 Deno.test("whatever is seen, nobody is struck below the level, and the same leads to the same", async () => {
-  const looks = fc.array(
+  const samples = fc.array(
     fc.record({
       at: fc.nat(3000),
       mib: fc.double({ min: 0, max: 64, noNaN: true }),
-      cache: fc.option(fc.nat(64 * MIB), { nil: undefined }),
+      pageCache: fc.option(fc.nat(64 * MIB), { nil: undefined }),
     }),
     { maxLength: 40 },
   );
   await fc.assert(
-    fc.asyncProperty(looks, fc.boolean(), async (list, isWorkingSet) => {
-      const plan: GuardPlan = { ...deadly, base: isWorkingSet ? "working-set" : "usage" };
-      const lines = list.map(({ at, mib, cache }) =>
+    fc.asyncProperty(samples, fc.boolean(), async (list, isWorkingSet) => {
+      const policy: GuardPolicy = { ...deadly, metric: isWorkingSet ? "working-set" : "usage" };
+      const lines = list.map(({ at, mib, pageCache }) =>
         look(at, mib, {
           usage: Math.floor(mib * MIB),
-          ...(cache !== undefined && { reclaimable: cache, inactive_file: cache }),
+          ...(pageCache !== undefined && { reclaimable: pageCache, inactive_file: pageCache }),
         })
       );
-      const result = await run([head, limited, ...lines], plan);
-      const threshold = 64 * MIB - Math.floor(64 * MIB * 0.02);
+      const result = await run([head, limited, ...lines], policy);
+      const imminent = 64 * MIB - Math.floor(64 * MIB * 0.02);
       for (const { act, usage } of result.cgroups[0]!.replayed) {
-        if (act === "strike") assert.ok(usage >= threshold);
+        if (act === "kill") assert.ok(usage >= imminent);
       }
-      assert.deepEqual(await run([head, limited, ...lines], plan), result);
+      assert.deepEqual(await run([head, limited, ...lines], policy), result);
     }),
   );
 });
 
 Deno.test("a plan is recorded as what it decides by, and read back as that", () => {
-  const plan: GuardPlan = {
+  const policy: GuardPolicy = {
     ...deadly,
     rule: "databases",
     actions: {
       warn: [{ kind: "signal", signal: "SIGUSR1" }, { kind: "exec", command: "secret" }],
       critical: [{ kind: "reclaim" }, { kind: "noop" }],
-      threshold: [{ kind: "container" }],
+      imminent: [{ kind: "container" }],
     },
   };
-  const text = JSON.stringify(recordedPlan(plan));
+  const text = JSON.stringify(recordedPolicy(policy));
   assert.ok(!text.includes("secret"));
-  assert.equal(JSON.stringify(recordedPlan(planRecorded(JSON.parse(text)))), text);
+  assert.equal(JSON.stringify(recordedPolicy(policyOfRecord(JSON.parse(text)))), text);
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Message } from "../../../core/guard/messages.ts";
+import type { Report } from "../../../core/guard/messages.ts";
 import type { JoinedEpoll } from "../../../core/kernel/epoll.ts";
 import { libc } from "../../../core/kernel/libc.ts";
 import { gather, guardTree, LIMIT } from "../../faults/guarded_tree.ts";
@@ -31,17 +31,20 @@ function ownClock(): { readonly epoll: JoinedEpoll; now(): number } & Disposable
 Deno.test("who is due between two rounds is looked at then, also when he was not before the first", () => {
   using clock = ownClock();
   using guarded = guardTree(1, { usage: 8, inactiveFile: 0, pids: [] }, { poll: 700 });
-  const told: [Message["say"], number][] = [];
-  const sentry = guarded.adopt(clock.epoll, ({ say }) => void told.push([say, clock.now()]));
+  const told: [Report["type"], number][] = [];
+  const loop = guarded.adopt(
+    clock.epoll,
+    ({ type: report }) => void told.push([report, clock.now()]),
+  );
   try {
     // At 0, 700 and, for the round, 1000: then at 1400, between the rounds of 1000 and 2000.
-    while (clock.now() < 1000) sentry.turn();
+    while (clock.now() < 1000) loop.runOnce();
     assert.deepEqual(told, []);
     guarded.tree.write("/a", "memory.usage_in_bytes", LIMIT - 16 * MIB);
-    while (told.length === 0 && clock.now() < 5000) sentry.turn();
+    while (told.length === 0 && clock.now() < 5000) loop.runOnce();
     assert.deepEqual(told, [["level", 1400]]);
   } finally {
-    sentry.close();
+    loop.close();
   }
 });
 
@@ -52,15 +55,15 @@ Deno.test("whom a guard has killed as it was ended is told of, and as dead", asy
     { usage: 64, inactiveFile: 0, pids: [crowd.pids[0]] },
     { dryRun: false },
   );
-  const told: Message[] = [];
+  const told: Report[] = [];
   const epoll: JoinedEpoll = { block: () => ({ events: [], woken: 0 }), add() {}, remove() {} };
-  const sentry = guarded.adopt(epoll, (message) => void told.push(message));
-  const blowsTold = () => told.flatMap((message) => message.say === "blow" ? [message.blow] : []);
-  for (let n = 0; n < 100 && !isStruck(crowd.pids[0]); n++) sentry.turn();
-  sentry.close();
-  const [blow] = blowsTold();
-  assert.equal(blow?.victim?.pid, crowd.pids[0]);
-  assert.equal(blow.outcome, "died");
+  const loop = guarded.adopt(epoll, (message) => void told.push(message));
+  const blowsTold = () => told.flatMap((message) => message.type === "kill" ? [message.kill] : []);
+  for (let n = 0; n < 100 && !isStruck(crowd.pids[0]); n++) loop.runOnce();
+  loop.close();
+  const [kill] = blowsTold();
+  assert.equal(kill?.victim?.pid, crowd.pids[0]);
+  assert.equal(kill.outcome, "killed");
 });
 
 /** SIGKILL is pending, or has been taken. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { type GuardPlan, onePlan } from "../../../core/guard/plan.ts";
-import { startSentryThread } from "../../../core/guard/thread.ts";
+import { type GuardPolicy, singlePolicy } from "../../../core/guard/plan.ts";
+import { startMonitorThread } from "../../../core/guard/thread.ts";
 import { OutputClosed } from "../../../cli/output.ts";
 
 class FakeWorker {
@@ -21,10 +21,10 @@ Deno.test("a report that nobody can take ends the guard by its own error, not th
   const real = globalThis.Worker;
   globalThis.Worker = FakeWorker as unknown as typeof Worker;
   try {
-    const thread = startSentryThread(onePlan({} as GuardPlan), "/dev/null/none", () => {
+    const thread = startMonitorThread(singlePolicy({} as GuardPolicy), "/dev/null/none", () => {
       throw new OutputClosed();
     });
-    FakeWorker.last.onmessage!(new MessageEvent("message", { data: { say: "gone", id: 1 } }));
+    FakeWorker.last.onmessage!(new MessageEvent("message", { data: { type: "gone", id: 1 } }));
     await assert.rejects(thread.failed, OutputClosed);
     thread.close();
   } finally {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openKept } from "../../../core/kernel/kept_file.ts";
+import { openControlFile } from "../../../core/kernel/kept_file.ts";
 import { libc, SystemCallError } from "../../../core/kernel/libc.ts";
 
 // It stays loaded for good, which within a test would be a leak.
@@ -20,7 +20,7 @@ function scratch(): Scratch {
 Deno.test("a file that is kept open shows what is in it now, from its beginning", () => {
   using file = scratch();
   Deno.writeTextFileSync(file.path, "4096\n");
-  using kept = openKept(file.path);
+  using kept = openControlFile(file.path);
   assert.equal(kept.number(), 4096);
   assert.equal(kept.text(), "4096\n");
   Deno.writeTextFileSync(file.path, "17\n");
@@ -48,14 +48,14 @@ Deno.test("a number is exact up to 2^53, max is none, and what is no number is u
   ];
   for (const [text, number] of cases) {
     Deno.writeTextFileSync(file.path, text);
-    using kept = openKept(file.path);
+    using kept = openControlFile(file.path);
     assert.equal(kept.number(), number, JSON.stringify(text));
   }
 });
 
 Deno.test("a file that is not there is an error of the system call", () => {
   using file = scratch();
-  assert.throws(() => openKept(file.path), SystemCallError);
+  assert.throws(() => openControlFile(file.path), SystemCallError);
 });
 
 Deno.test("a FIFO is not waited for, and has no number", () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { libc } from "../../../core/kernel/libc.ts";
-import { hasCpu, oneCpu, ownCpus, runOn } from "../../../core/kernel/scheduling.ts";
+import { hasCpu, oneCpu, ownCpus, setAffinity } from "../../../core/kernel/scheduling.ts";
 import { parsePlacing } from "../../../core/parse/proc_stat.ts";
 
 // It stays loaded for good, which within a test would be a leak.
@@ -14,18 +14,18 @@ Deno.test("a thread goes to the CPU that it is sent to, and back to where it mig
   const cpus = [...Array(navigator.hardwareConcurrency).keys()].filter((n) => hasCpu(before, n));
   try {
     for (const cpu of cpus) {
-      assert.ok(runOn(oneCpu(cpu)));
+      assert.ok(setAffinity(oneCpu(cpu)));
       assert.equal(here(), cpu);
       assert.deepEqual(ownCpus(), oneCpu(cpu));
     }
   } finally {
-    assert.ok(runOn(before));
+    assert.ok(setAffinity(before));
   }
   assert.deepEqual(ownCpus(), before);
 });
 
 Deno.test("a thread stays where it is when it is sent to a CPU that is not there", () => {
   const before = ownCpus();
-  assert.equal(runOn(oneCpu(8191)), false);
+  assert.equal(setAffinity(oneCpu(8191)), false);
   assert.deepEqual(ownCpus(), before);
 });

@@ -11,7 +11,7 @@ function openTo(server: KubernetesServer, options: { timeout?: number; caFile?: 
     url: server.url,
     tokenFile: server.tokenFile,
     caFile: server.caFile,
-    complain: (line) => void lines.push(line),
+    warn: (line) => void lines.push(line),
     ...options,
   });
   return { api, lines, [Symbol.dispose]: () => api.close() };
@@ -43,7 +43,7 @@ Deno.test("in a pod everything is found by itself, and the token is shown", asyn
     KUBERNETES_SERVICE_PORT: port,
   };
   const api = openKubernetesApi({
-    complain: assert.fail,
+    warn: assert.fail,
     around: { env: (name) => env[name], mount: server.mount },
   });
   assert.equal((await api.send(list)).is, "ok");
@@ -207,7 +207,7 @@ Deno.test("where nobody listens that is said", async () => {
     url,
     tokenFile: `${kept}/token`,
     caFile: `${kept}/ca.crt`,
-    complain: assert.fail,
+    warn: assert.fail,
   });
   const answer = await api.send(list);
   assert.deepEqual(answer, { is: "unreachable", why: "tcp connect error: Connection refused" });
@@ -250,7 +250,7 @@ Deno.test("files that cannot be used are refused at once, with what would be rig
   ];
   for (const [options, message] of refused) {
     assert.throws(
-      () => openKubernetesApi({ url, tokenFile, caFile, complain: assert.fail, ...options }),
+      () => openKubernetesApi({ url, tokenFile, caFile, warn: assert.fail, ...options }),
       (error) => {
         assert.ok(error instanceof OomkitError);
         assert.match(error.message, message);

@@ -97,10 +97,10 @@ Deno.test("each event has its reason, and what is no news for people has none", 
     ],
     [action(cgroup), "OomGuardKillContainer"],
     [action(cgroup, { action: "process" }), "OomGuardKillProcess"],
-    [action(cgroup, { action: "process", outcome: "alive" }), "OomGuardWarning"],
+    [action(cgroup, { action: "process", outcome: "survived" }), "OomGuardWarning"],
     [action(cgroup, { action: "exec", outcome: "failed" }), "OomGuardWarning"],
-    [action(cgroup, { outcome: "would", dry_run: true }), undefined],
-    [action(cgroup, { action: "reclaim", outcome: "freed" }), undefined],
+    [action(cgroup, { outcome: "dry_run", dry_run: true }), undefined],
+    [action(cgroup, { action: "reclaim", outcome: "reclaimed" }), undefined],
     [level(cgroup), "OomGuardWarning"],
     [
       bare({ type: "threshold", threshold: 1, direction: "above", usage: 2, limit: null }),
@@ -110,8 +110,8 @@ Deno.test("each event has its reason, and what is no news for people has none", 
       bare({ type: "threshold", threshold: 1, direction: "below", usage: 0, limit: null }),
       undefined,
     ],
-    [bare({ type: "created" }), undefined],
-    [bare({ type: "degraded", wanted: "a", using: "b", reason: "c" }), undefined],
+    [bare({ type: "cgroup_created" }), undefined],
+    [bare({ type: "degraded", requested: "a", fallback: "b", reason: "c" }), undefined],
   ];
   for (const [event, reason] of cases) {
     await using server = await startKubernetes();
@@ -131,20 +131,20 @@ Deno.test("repetitions raise the count of one Event, with the latest time and me
   server.putPod(podShape({ containers: { [idOf(7)]: "nginx" } }));
   let nth = 0;
   await using reported = await reporting(server, { describe: () => `number ${++nth}` });
-  const { reporter } = reported;
-  const again = (at: number) => reporter.report(oomKill(cgroupOf(1, 7), "cgroup", at * 1000), "");
+  const { receiver } = reported;
+  const again = (at: number) => receiver.report(oomKill(cgroupOf(1, 7), "cgroup", at * 1000), "");
   again(0);
   await server.next(isPost);
   for (let at = 1; at < 20; at++) again(at);
   await server.next(isPatch);
-  await reporter.close();
+  await receiver.close();
   const [event, ...others] = stored(server);
   assert.deepEqual(others, []);
   assert.equal(event.count, 20);
   assert.equal(event.message, "number 20");
   assert.equal(event.firstTimestamp, "2026-01-02T03:04:05Z");
   assert.equal(event.lastTimestamp, "2026-01-02T03:04:24Z");
-  assert.deepEqual(reporter.counts(), { waiting: 0, delivered: 20, dropped: 0, failed: 0 });
+  assert.deepEqual(receiver.counts(), { waiting: 0, delivered: 20, dropped: 0, failed: 0 });
   assert.equal(server.seen.filter((seen) => isPost(seen) || isPatch(seen)).length, 2);
 });
 
@@ -154,16 +154,16 @@ Deno.test("a container that is started again and again is one Event, another one
     podShape({ containers: { [idOf(id)]: "nginx", [idOf(99)]: "sidecar" }, lastId: idOf(last) });
   server.putPod(pod(1, 50));
   await using reported = await reporting(server);
-  const { reporter, pods } = reported;
+  const { receiver, pods } = reported;
   for (let id = 1; id <= 5; id++) {
     server.putPod(pod(id, id + 50));
     while (!pods!.get(uidOf(1))!.containers.has(idOf(id))) {
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
-    reporter.report(oomKill(cgroupOf(1, id)), "");
+    receiver.report(oomKill(cgroupOf(1, id)), "");
   }
-  reporter.report(oomKill(cgroupOf(1, 99)), "");
-  await reporter.close();
+  receiver.report(oomKill(cgroupOf(1, 99)), "");
+  await receiver.close();
   const counts = stored(server).map((
     { count, involvedObject },
   ) => [count, involvedObject.fieldPath]);
@@ -190,11 +190,11 @@ Deno.test("levels, reasons and cgroups are counted apart", async () => {
 Deno.test("after a long quiet the same is news again", async () => {
   await using server = await startKubernetes();
   await using reported = await reporting(server, { ...node, window: 0 });
-  reported.reporter.report(oomKill("/a"), "");
+  reported.receiver.report(oomKill("/a"), "");
   await server.next(isPost);
-  while (reported.reporter.counts().waiting > 0) await new Promise((go) => setTimeout(go, 1));
-  reported.reporter.report(oomKill("/a"), "");
-  await reported.reporter.close();
+  while (reported.receiver.counts().pending > 0) await new Promise((go) => setTimeout(go, 1));
+  reported.receiver.report(oomKill("/a"), "");
+  await reported.receiver.close();
   assert.deepEqual(stored(server).map(({ count }) => count), [1, 1]);
 });
 
@@ -223,9 +223,9 @@ Deno.test("in oom-guard's format the Event is the one of its document", async ()
       event.type === "action" ? oomGuardEvent(event, { ...around, stat }) : undefined,
   });
   const stat = "cache 20480\n".repeat(100);
-  reported.reporter.report(action(cgroup), stat);
-  reported.reporter.report(oomKill(cgroup), "");
-  await reported.reporter.close();
+  reported.receiver.report(action(cgroup), stat);
+  reported.receiver.report(oomKill(cgroup), "");
+  await reported.receiver.close();
   const [killed, oom] = stored(server);
   assert.equal(killed.reason, "OomGuardKillContainer");
   assert.deepEqual(killed.source, { component: "oom-guard", host: "node-1" });

@@ -25,9 +25,9 @@ Deno.test("any list comes out item by item, however it is cut and written", () =
         rest = rest.slice(cut);
       }
       const found = split([...pieces, rest]);
-      const wanted = JSON.parse(text);
-      assert.deepEqual(found.items, wanted.items);
-      assert.deepEqual(found.around, { ...wanted, items: [] });
+      const requested = JSON.parse(text);
+      assert.deepEqual(found.items, requested.items);
+      assert.deepEqual(found.around, { ...requested, items: [] });
     },
   ));
 });

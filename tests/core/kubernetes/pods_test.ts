@@ -18,9 +18,9 @@ function follow(server: KubernetesServer, options: { idle?: number } = {}) {
     waiting = [];
   };
   const { tokenFile, caFile, url } = server;
-  const api = openKubernetesApi({ url, tokenFile, caFile, complain: assert.fail });
+  const api = openKubernetesApi({ url, tokenFile, caFile, warn: assert.fail });
   const pods = openPods(api, "node-1", {
-    complain(line) {
+    warn(line) {
       lines.push(line);
       news();
     },
@@ -269,10 +269,10 @@ Deno.test("a node without a pod is probably none", async () => {
 Deno.test("a name that no node can have is refused at once", async () => {
   await using server = await startKubernetes();
   const { url, tokenFile, caFile } = server;
-  const api = openKubernetesApi({ url, tokenFile, caFile, complain: assert.fail });
+  const api = openKubernetesApi({ url, tokenFile, caFile, warn: assert.fail });
   for (const node of ["", "Node-1", "a,spec.x=b", "n".repeat(254)]) {
     assert.throws(
-      () => openPods(api, node, { complain: assert.fail, changed: assert.fail }),
+      () => openPods(api, node, { warn: assert.fail, changed: assert.fail }),
       OomkitError,
     );
   }

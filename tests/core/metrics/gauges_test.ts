@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { openCgroup } from "../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
-import { createCourse, KEPT } from "../../../core/metrics/course.ts";
+import { createUsageHistory, KEPT } from "../../../core/metrics/course.ts";
 import { createGauges } from "../../../core/metrics/gauges.ts";
 import { makeTree, type Tree } from "../../trees.ts";
 
@@ -96,7 +96,7 @@ Deno.test("who is gone, torn or not asked for any more is not known, and others 
 });
 
 Deno.test("a course keeps the peak of each three seconds, three minutes long, with gaps where nothing was seen", () => {
-  const course = createCourse();
+  const course = createUsageHistory();
   assert.deepEqual([course.values(), course.rate()], [[], undefined]);
   for (const [at, value] of [[0, 1], [1000, 5], [2000, 2], [3000, 3], [9500, 4]] as const) {
     course.note(at, value);
@@ -111,7 +111,7 @@ Deno.test("a course keeps the peak of each three seconds, three minutes long, wi
 });
 
 Deno.test("a rate is that of the last few notes, and not across a long silence", () => {
-  const course = createCourse();
+  const course = createUsageHistory();
   for (let second = 0; second < 10; second++) {
     course.note(second * 1000, second < 5 ? 0 : 100 * second);
   }

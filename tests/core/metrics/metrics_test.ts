@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { openCgroup } from "../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
 import { FAMILIES } from "../../../core/metrics/families.ts";
-import { sentryHealth } from "../../../core/metrics/health.ts";
+import { heartbeatHealth } from "../../../core/metrics/health.ts";
 import { type MetricsOptions, openMetrics } from "../../../core/metrics/metrics.ts";
 import { type Body, makeEvent } from "../../../core/report/event.ts";
 import { makeTree, type Tree } from "../../trees.ts";
@@ -12,7 +12,7 @@ function open(options: Partial<MetricsOptions> = {}) {
     command: "guard",
     version: "1.2.3",
     cgroups: () => [],
-    reporters: () => [],
+    receivers: () => [],
     alive: () => ({ ok: true }),
     ready: () => ({ ok: true }),
     ...options,
@@ -50,23 +50,23 @@ const KILL: Body = {
 const ACTION = {
   type: "action",
   action: "process",
-  level: "threshold",
+  level: "imminent",
   mode: "notify",
   dry_run: false,
   signal: "SIGKILL",
   victim: null,
-  container: null,
+  killed_cgroup: null,
   candidates: [],
   usage_before: 100,
   usage_after: 40,
   limit: 110,
-  threshold: 100,
-  outcome: "died",
+  level_bytes: 100,
+  outcome: "killed",
   reason: null,
   count: null,
   freed: 60,
-  struck_ms: 0.2,
-  died_ms: 3,
+  signal_ms: 0.2,
+  exit_ms: 3,
   freed_ms: 4,
 } as const satisfies Body;
 
@@ -87,7 +87,7 @@ Deno.test("a cgroup is told with its container and pod, and what it has no limit
   assert.equal(series.get(`oomkit_cgroup_memory_usage_bytes{${labels}}`), 400);
   assert.equal(series.get(`oomkit_cgroup_memory_limit_bytes{${labels}}`), 1000);
   assert.equal(series.get(`oomkit_cgroup_memory_headroom_bytes{${labels}}`), 600);
-  assert.equal(series.get(`oomkit_guard_threshold_bytes{${labels}}`), 90);
+  assert.equal(series.get(`oomkit_guard_imminent_bytes{${labels}}`), 90);
   assert.equal(series.get('oomkit_cgroup_memory_usage_bytes{cgroup="/free"}'), 7);
   assert.equal(series.has('oomkit_cgroup_memory_limit_bytes{cgroup="/free"}'), false);
   assert.equal(series.has('oomkit_cgroup_memory_headroom_bytes{cgroup="/free"}'), false);
@@ -126,8 +126,13 @@ Deno.test("events and kills are counted, from zero, so that the first is an incr
   assert.equal(before.get('oomkit_oom_kills_total{scope="cgroup"}'), 0);
   metrics.tell("/a", KILL);
   metrics.tell("/a", { ...KILL, scope: null });
-  metrics.tell("/a", { type: "degraded", wanted: "hold", using: "notify", reason: "read-only" });
-  metrics.tell("/a", { type: "created" });
+  metrics.tell("/a", {
+    type: "degraded",
+    requested: "hold",
+    fallback: "notify",
+    reason: "read-only",
+  });
+  metrics.tell("/a", { type: "cgroup_created" });
   const after = seriesOf(await metrics.text());
   assert.equal(after.get('oomkit_events_total{type="oom_kill"}'), 2);
   assert.equal(after.get('oomkit_events_total{type="created"}'), 1);
@@ -140,8 +145,20 @@ Deno.test("events and kills are counted, from zero, so that the first is an incr
 Deno.test("actions are counted by outcome and level, with what they freed and how long they took", async () => {
   const metrics = open();
   metrics.tell("/a", ACTION);
-  metrics.tell("/a", { ...ACTION, struck_ms: 750, outcome: "alive", freed: null, died_ms: null });
-  metrics.tell("/a", { ...ACTION, action: "reclaim", outcome: "freed", struck_ms: null, freed: 5 });
+  metrics.tell("/a", {
+    ...ACTION,
+    signal_ms: 750,
+    outcome: "survived",
+    freed: null,
+    exit_ms: null,
+  });
+  metrics.tell("/a", {
+    ...ACTION,
+    action: "reclaim",
+    outcome: "reclaimed",
+    signal_ms: null,
+    freed: 5,
+  });
   const series = seriesOf(await metrics.text());
   const of = (name: string) => series.get(`oomkit_guard_${name}`);
   assert.equal(of('actions_total{action="process",outcome="died",level="threshold"}'), 1);
@@ -149,60 +166,63 @@ Deno.test("actions are counted by outcome and level, with what they freed and ho
   assert.equal(of('actions_total{action="process",outcome="failed",level="threshold"}'), 0);
   assert.equal(of('actions_total{action="reclaim",outcome="freed",level="threshold"}'), 1);
   assert.equal(of("freed_bytes_total"), 65);
-  assert.equal(of('seen_to_signal_seconds_bucket{action="process",le="0.0001"}'), 0);
-  assert.equal(of('seen_to_signal_seconds_bucket{action="process",le="0.00025"}'), 1);
-  assert.equal(of('seen_to_signal_seconds_bucket{action="process",le="1"}'), 2);
-  assert.equal(of('seen_to_signal_seconds_sum{action="process"}'), 0.75 + 0.0002);
-  assert.equal(of('seen_to_death_seconds_count{action="process"}'), 1);
-  assert.equal(of('seen_to_free_seconds_count{action="reclaim"}'), 1);
+  assert.equal(of('kill_latency_seconds_bucket{action="process",stage="signal",le="0.0001"}'), 0);
+  assert.equal(of('kill_latency_seconds_bucket{action="process",stage="signal",le="0.00025"}'), 1);
+  assert.equal(of('kill_latency_seconds_bucket{action="process",stage="signal",le="1"}'), 2);
+  assert.equal(of('kill_latency_seconds_sum{action="process",stage="signal"}'), 0.75 + 0.0002);
+  assert.equal(of('kill_latency_seconds_count{action="process",stage="exit"}'), 1);
+  assert.equal(of('kill_latency_seconds_count{action="reclaim",stage="freed"}'), 1);
 });
 
 Deno.test("what would have been done is counted as that, and has no latency and freed nothing", async () => {
   const metrics = open();
-  metrics.tell("/a", { ...ACTION, dry_run: true, outcome: "would" });
+  metrics.tell("/a", { ...ACTION, dry_run: true, outcome: "dry_run" });
   const series = seriesOf(await metrics.text());
   assert.equal(
     series.get('oomkit_guard_actions_total{action="process",outcome="would",level="threshold"}'),
     1,
   );
   assert.equal(series.get("oomkit_guard_freed_bytes_total"), 0);
-  assert.equal(series.get('oomkit_guard_seen_to_signal_seconds_count{action="process"}'), 0);
+  assert.equal(
+    series.get('oomkit_guard_kill_latency_seconds_count{stage="signal",action="process"}'),
+    0,
+  );
 });
 
 Deno.test("reporters of the same name are one series, which does not fall when one of them goes", async () => {
-  const counts = (delivered: number) => ({ waiting: 1, delivered, dropped: 2, failed: 3 });
+  const counts = (sent: number) => ({ pending: 1, sent, dropped: 2, failed: 3 });
   const one = { name: "webhook", counts: () => counts(100) };
   let final = 40;
   const two = { name: "webhook", counts: () => counts(final) };
   let now: (typeof one)[] = [one, two];
-  const metrics = open({ reporters: () => now });
+  const metrics = open({ receivers: () => now });
   const webhook = async (kind: string) =>
-    seriesOf(await metrics.text()).get(`oomkit_reports_${kind}{reporter="webhook"}`);
-  assert.deepEqual([await webhook("delivered_total"), await webhook("waiting")], [140, 2]);
+    seriesOf(await metrics.text()).get(`oomkit_notifications_${kind}{receiver="webhook"}`);
+  assert.deepEqual([await webhook("sent_total"), await webhook("pending")], [140, 2]);
   final = 45;
   now = [one];
-  assert.deepEqual([await webhook("delivered_total"), await webhook("waiting")], [145, 1]);
+  assert.deepEqual([await webhook("sent_total"), await webhook("pending")], [145, 1]);
   now = [one, { name: "webhook", counts: () => counts(1) }];
-  assert.equal(await webhook("delivered_total"), 146);
+  assert.equal(await webhook("sent_total"), 146);
   assert.equal(await webhook("dropped_total"), 6);
 });
 
 Deno.test("own health is told, and the sentry's silence where there is one", async () => {
-  let silence = 500;
+  let heartbeatAge = 500;
   const metrics = open({
-    silence: () => silence,
-    alive: () => sentryHealth(silence),
+    heartbeatAge: () => heartbeatAge,
+    alive: () => heartbeatHealth(heartbeatAge),
     ready: () => ({ ok: false, why: "not yet" }),
   });
   const series = seriesOf(await metrics.text());
   assert.equal(series.get('oomkit_build_info{version="1.2.3",command="guard"}'), 1);
   assert.deepEqual([series.get("oomkit_healthy"), series.get("oomkit_ready")], [1, 0]);
-  assert.equal(series.get("oomkit_guard_sentry_silence_seconds"), 0.5);
+  assert.equal(series.get("oomkit_guard_heartbeat_age_seconds"), 0.5);
   assert.ok(series.get("process_resident_memory_bytes")! > 2 ** 20);
   assert.ok(Math.abs(series.get("process_start_time_seconds")! - Date.now() / 1000) < 86_400);
-  silence = 12_300;
+  heartbeatAge = 12_300;
   assert.equal(seriesOf(await metrics.text()).get("oomkit_healthy"), 0);
-  assert.deepEqual(sentryHealth(12_300), {
+  assert.deepEqual(heartbeatHealth(12_300), {
     ok: false,
     why: "the sentry has not turned for 12 s",
   });
@@ -219,10 +239,10 @@ Deno.test("100,000 cgroups that come, are killed in and go leave a bounded scrap
   let size = 0;
   for (let at = 0; at < 100_000; at++) {
     const path = `/churn/${at}`;
-    metrics.tell(path, { type: "created" });
+    metrics.tell(path, { type: "cgroup_created" });
     metrics.tell(path, KILL);
-    metrics.tell(path, { type: "degraded", wanted: `w${at}`, using: "poll", reason: "r" });
-    metrics.tell(path, { type: "removed" });
+    metrics.tell(path, { type: "degraded", requested: `w${at}`, fallback: "poll", reason: "r" });
+    metrics.tell(path, { type: "cgroup_removed" });
     if (at === 2000) size = (await metrics.text()).length;
   }
   const text = await metrics.text();
@@ -247,7 +267,7 @@ Deno.test("counters never fall between two scrapes, whatever comes and goes", as
   let before = new Map<string, number>();
   for (let round = 0; round < 30; round++) {
     for (let at = 0; at < 100; at++) metrics.tell(`/${(round * 37 + at * 7) % 900}`, KILL);
-    metrics.tell("/0", { ...ACTION, died_ms: round });
+    metrics.tell("/0", { ...ACTION, exit_ms: round });
     listed = round % 3 === 0 ? ["/0"] : ["/0", "/1", "/2"];
     const series = seriesOf(await metrics.text());
     for (const [name, value] of before) {
@@ -263,15 +283,15 @@ Deno.test("every metric has its own name, and all that a guard and a watch tell 
   using tree = makeTree(2, { "/a": { "memory.max": 1000 } });
   const names = Object.values(FAMILIES).map(({ name }) => name);
   assert.equal(new Set(names).size, names.length);
-  const reporters = () => [{
+  const receivers = () => [{
     name: "log",
-    counts: () => ({ waiting: 0, delivered: 0, dropped: 0, failed: 0 }),
+    counts: () => ({ pending: 0, sent: 0, dropped: 0, failed: 0 }),
   }];
   const told = new Set<string>();
   for (const command of ["guard", "watch"] as const) {
     const cgroups = () => followed(tree, ["/a"]);
-    const metrics = open({ command, cgroups, reporters, silence: () => 0 });
-    metrics.tell("/", { type: "degraded", wanted: "w", using: "u", reason: "r" });
+    const metrics = open({ command, cgroups, receivers, heartbeatAge: () => 0 });
+    metrics.tell("/", { type: "degraded", requested: "w", fallback: "u", reason: "r" });
     const types = (await metrics.text()).matchAll(/^# TYPE (\S+) /gm);
     for (const [, name] of types) told.add(name!);
   }

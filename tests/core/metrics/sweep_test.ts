@@ -72,8 +72,8 @@ Deno.test("a cgroup that is gone, or another with its name, is left out and not 
   // Kept until the new one is there, so that the inode is another.
   Deno.renameSync(`${tree.dir}/b`, `${tree.dir}/old`);
   tree.add("/b");
-  const { readings, unlisted } = await takeSweep(followed(cgroups), 10);
-  assert.deepEqual([readings.map(({ path }) => path), unlisted], [["/c"], 0]);
+  const { readings, omitted } = await takeSweep(followed(cgroups), 10);
+  assert.deepEqual([readings.map(({ path }) => path), omitted], [["/c"], 0]);
 });
 
 Deno.test("of more than the bound those with least headroom are told, and those left out are counted", async () => {
@@ -91,7 +91,7 @@ Deno.test("of more than the bound those with least headroom are told, and those 
   const cgroups = [...Object.keys(limits).map((path) => open(tree, path)), long];
   const sweep = await takeSweep(followed([...cgroups, ...cgroups]), 3);
   assert.deepEqual(sweep.readings.map(({ path }) => path), ["/nearest", "/near", "/next"]);
-  assert.deepEqual([sweep.followed, sweep.unlisted], [6, 3]);
+  assert.deepEqual([sweep.followed, sweep.omitted], [6, 3]);
 });
 
 Deno.test("modes are counted over all, also those that are not told", async () => {

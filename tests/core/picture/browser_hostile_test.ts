@@ -25,7 +25,7 @@ browserTest("a hostile name executes nothing, and is seen as it is spelt", async
   const lines = [
     { ...head, host: EVIL, kernel: EVIL, oomkit: EVIL },
     {
-      ...cgroupLine(1, { path, marks: true }),
+      ...cgroupLine(1, { path, reference_lines: true }),
       container_id: EVIL,
       pod_uid: EVIL,
       limit_owner: EVIL,
@@ -33,7 +33,12 @@ browserTest("a hostile name executes nothing, and is seen as it is spelt", async
     snapshot(START + 5, 1, 100 * MIB, { inactive_file: MIB, some: 1, full: 1 }),
     snapshot(START + 500, 1, 300 * MIB),
     eventLine(START + 400, path, killBody(EVIL)),
-    eventLine(START + 450, path, { type: "degraded", wanted: EVIL, using: EVIL, reason: EVIL }),
+    eventLine(START + 450, path, {
+      type: "degraded",
+      requested: EVIL,
+      fallback: EVIL,
+      reason: EVIL,
+    }),
     endLine(START + 1000),
   ];
   await open(page, folder, lines);

@@ -49,7 +49,7 @@ browserTest(
   async (page, folder) => {
     const run = (points: number) => [
       head,
-      ...climb(1, { path: "/big", marks: true }, points, 3600),
+      ...climb(1, { path: "/big", reference_lines: true }, points, 3600),
       endLine(START + 3_600_000),
     ];
     await open(page, folder, run(1000));

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { pictureWords } from "../../../cli/picture_words.ts";
-import { gather, MOST_GROUPS } from "../../../core/picture/gather.ts";
+import { buildChart, MOST_GROUPS } from "../../../core/picture/gather.ts";
 import type { Picture } from "../../../core/picture/picture.ts";
 import type { RecordingLine } from "../../../core/record/format.ts";
 import {
@@ -11,16 +11,16 @@ import {
   head,
   killBody,
   killedRun,
-  levelBody,
+  levelReachedEvent,
   MIB,
   snapshot,
   START,
 } from "../../recorded_run.ts";
 
 function pictureOf(...lines: RecordingLine[]): Picture {
-  const gathering = gather(pictureWords);
-  lines.forEach(gathering.add);
-  return gathering.picture()!;
+  const chartBuilder = buildChart(pictureWords);
+  lines.forEach(chartBuilder.add);
+  return chartBuilder.picture()!;
 }
 
 const a = cgroupLine(1, { path: "/a", limit: 100 * MIB });
@@ -30,7 +30,7 @@ Deno.test("a run in which the kernel killed says who, where and at what, on top"
   assert.equal(picture.verdict, "The kernel killed java (pid 4242) in payments-api at its limit.");
   assert.equal(picture.tone, "bad");
   assert.deepEqual(
-    picture.casualties.map(({ pid, comm, by, bytes }) => [pid, comm, by, bytes]),
+    picture.killedProcesses.map(({ pid, comm, by, bytes }) => [pid, comm, by, bytes]),
     [[4242, "java", "kernel", 491 * MIB]],
   );
   assert.deepEqual(picture.events.map(({ type, kind }) => [type, kind]), [
@@ -66,7 +66,7 @@ Deno.test("what a guard ended is told apart from what the kernel killed", () => 
   const action = eventLine(START + 5, "/a", {
     type: "action",
     action: "process",
-    level: "threshold",
+    level: "imminent",
     mode: "notify",
     dry_run: false,
     signal: "SIGKILL",
@@ -78,21 +78,21 @@ Deno.test("what a guard ended is told apart from what the kernel killed", () => 
       rss: 90 * MIB,
       oom_score_adj: 0,
       badness: 1,
-      standing: "ordinary",
-      because: null,
+      preference: "none",
+      preference_reason: null,
     },
-    container: null,
+    killed_cgroup: null,
     candidates: [],
     usage_before: 95 * MIB,
     usage_after: 3 * MIB,
     limit: 100 * MIB,
-    threshold: 95 * MIB,
-    outcome: "died",
+    level_bytes: 95 * MIB,
+    outcome: "killed",
     reason: null,
     count: 1,
     freed: 92 * MIB,
-    struck_ms: 1,
-    died_ms: 3,
+    signal_ms: 1,
+    exit_ms: 3,
     freed_ms: 4,
   });
   const ended = pictureOf(head, a, action, endLine(START + 9));
@@ -100,7 +100,7 @@ Deno.test("what a guard ended is told apart from what the kernel killed", () => 
     ended.verdict,
     "oomkit ended leaky (pid 7) in /a, and the kernel had to kill nothing.",
   );
-  assert.deepEqual(ended.casualties.map(({ by, how }) => [by, how]), [
+  assert.deepEqual(ended.killedProcesses.map(({ by, how }) => [by, how]), [
     ["oomkit", "at threshold, by SIGKILL"],
   ]);
   const both = pictureOf(head, a, action, eventLine(START + 6, "/a", killBody("java")));
@@ -169,7 +169,7 @@ Deno.test("what the reader has to know of the recording is said", () => {
     pictureOf(head, a, { type: "lost", at: START, snapshots: 9 }, {
       type: "end",
       at: START,
-      why: "full",
+      reason: "full",
     }).remarks,
     [
       "The recording was full before the run had ended.",
@@ -179,14 +179,14 @@ Deno.test("what the reader has to know of the recording is said", () => {
 });
 
 Deno.test("of too many events the grave ones stay, and how many are left out is said", () => {
-  const gathering = gather(pictureWords);
-  [head, a].forEach(gathering.add);
+  const chartBuilder = buildChart(pictureWords);
+  [head, a].forEach(chartBuilder.add);
   for (let n = 0; n < 6000; n++) {
-    gathering.add(eventLine(START + n, "/a", levelBody("warn", 65 * MIB)));
+    chartBuilder.add(eventLine(START + n, "/a", levelReachedEvent("warn", 65 * MIB)));
   }
-  gathering.add(eventLine(START + 6000, "/a", killBody("java")));
-  gathering.add(endLine(START + 6001));
-  const { events, remarks } = gathering.picture()!;
+  chartBuilder.add(eventLine(START + 6000, "/a", killBody("java")));
+  chartBuilder.add(endLine(START + 6001));
+  const { events, remarks } = chartBuilder.picture()!;
   assert.equal(events.length, 5000);
   assert.equal(events.at(-1)!.kind, "kill");
   assert.match(remarks.join(), /1001 more events are left out/);
@@ -198,7 +198,7 @@ Deno.test("an event out of a file may be anything, and harms nothing", () => {
     { victim: { comm: {}, pid: "x" }, limit: "much" },
     { count: -1.5, usage: "a lot" },
   ];
-  for (const type of ["oom_kill", "oom", "action", "guarding", "verdict", "start", "new_word"]) {
+  for (const type of ["oom_kill", "oom", "action", "guard_armed", "verdict", "start", "new_word"]) {
     for (const rest of odd) {
       const event = { type, ts: "yesterday", cgroup: "/a\n\u202e", ...rest };
       const picture = pictureOf(head, a, { type: "event", at: START, event });
@@ -208,12 +208,12 @@ Deno.test("an event out of a file may be anything, and harms nothing", () => {
 });
 
 Deno.test("names from outside are shown with what no eye sees spelt out", () => {
-  const { groups, casualties } = pictureOf(
+  const { groups, killedProcesses } = pictureOf(
     head,
     cgroupLine(1, { path: "/a\n\x1b[31m\u202egnp" }),
     eventLine(START, "/a\n\x1b[31m\u202egnp", killBody("x\u2066y")),
   );
   assert.equal(groups[0]!.path, "/a\\x0a\\x1b[31m\\u202egnp");
-  assert.equal(casualties[0]!.comm, "x\\u2066y");
-  assert.equal(casualties[0]!.group, 0);
+  assert.equal(killedProcesses[0]!.comm, "x\\u2066y");
+  assert.equal(killedProcesses[0]!.group, 0);
 });

@@ -1,24 +1,25 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
-  boundsOf,
+  levelBytesOf,
   levelOf,
   LEVELS,
   marginOf,
-  NOTIFIED_MARGIN,
-  TRIPWIRE_MARGIN,
+  NOTIFY_MARGIN,
+  THROTTLE_MARGIN,
 } from "../../../core/policy/bounds.ts";
 
 const MIB = 1024 ** 2;
-const usual = { warn: 65, critical: 90, margin: NOTIFIED_MARGIN };
-const braked = { ...usual, margin: TRIPWIRE_MARGIN };
-const kept = (limit: number, policy = usual) => limit - boundsOf(limit, policy)!.threshold;
+const defaultPolicy = { warn: 65, critical: 90, margin: NOTIFY_MARGIN };
+const braked = { ...defaultPolicy, margin: THROTTLE_MARGIN };
+const kept = (limit: number, policy = defaultPolicy) =>
+  limit - levelBytesOf(limit, policy)!.imminent;
 
 Deno.test("of 200 MiB oom-guard's threshold is 205520896 bytes", () => {
-  assert.deepEqual(boundsOf(209715200, usual), {
+  assert.deepEqual(levelBytesOf(209715200, defaultPolicy), {
     warn: 136314880,
     critical: 188743680,
-    threshold: 205520896,
+    imminent: 205520896,
   });
 });
 
@@ -37,16 +38,20 @@ Deno.test("behind a tripwire the margin is a twentieth, at least 3 MiB and at mo
 });
 
 Deno.test("a limit of which the margin leaves nothing, or that is none, has no levels", () => {
-  assert.equal(boundsOf(MIB, usual), undefined);
-  assert.equal(boundsOf(0, usual), undefined);
-  assert.equal(boundsOf(Infinity, usual), undefined);
-  assert.equal(boundsOf(NaN, usual), undefined);
-  assert.equal(boundsOf(MIB + 1, usual)?.threshold, 1);
+  assert.equal(levelBytesOf(MIB, defaultPolicy), undefined);
+  assert.equal(levelBytesOf(0, defaultPolicy), undefined);
+  assert.equal(levelBytesOf(Infinity, defaultPolicy), undefined);
+  assert.equal(levelBytesOf(NaN, defaultPolicy), undefined);
+  assert.equal(levelBytesOf(MIB + 1, defaultPolicy)?.imminent, 1);
 });
 
 Deno.test("where a small limit's margin is wide, the percentages end at the threshold", () => {
-  assert.deepEqual(boundsOf(2 * MIB, usual), { warn: MIB, critical: MIB, threshold: MIB });
-  assert.equal(boundsOf(1000 * MIB, { ...usual, critical: 100 })?.critical, 980 * MIB);
+  assert.deepEqual(levelBytesOf(2 * MIB, defaultPolicy), {
+    warn: MIB,
+    critical: MIB,
+    imminent: MIB,
+  });
+  assert.equal(levelBytesOf(1000 * MIB, { ...defaultPolicy, critical: 100 })?.critical, 980 * MIB);
 });
 
 Deno.test("what is not given of a margin is the mode's, and makes room for what is given", () => {
@@ -58,18 +63,18 @@ Deno.test("what is not given of a margin is the mode's, and makes room for what 
 });
 
 Deno.test("a level is reached at the byte at which it begins, and the highest one counts", () => {
-  const bounds = { warn: 10, critical: 20, threshold: 30 };
-  const levels = [9, 10, 19, 20, 29, 30, 99].map((value) => levelOf(bounds, value));
+  const levelBytes = { warn: 10, critical: 20, imminent: 30 };
+  const levels = [9, 10, 19, 20, 29, 30, 99].map((value) => levelOf(levelBytes, value));
   assert.deepEqual(levels, [
     undefined,
     "warn",
     "warn",
     "critical",
     "critical",
-    "threshold",
-    "threshold",
+    "imminent",
+    "imminent",
   ]);
-  assert.equal(levelOf({ warn: 10, critical: 10, threshold: 10 }, 10), "threshold");
+  assert.equal(levelOf({ warn: 10, critical: 10, imminent: 10 }, 10), "threshold");
 });
 
 const limit = fc.oneof(fc.integer({ min: 1, max: 2 ** 40 }), fc.integer({ min: 1, max: 64 * MIB }));
@@ -83,12 +88,14 @@ const margin = fc.record({
 
 Deno.test("whatever the policy, warn <= critical <= threshold < limit, in whole bytes", () => {
   fc.assert(fc.property(limit, percents, margin, (limit, [warn, critical], margin) => {
-    const bounds = boundsOf(limit, { warn, critical, margin });
-    if (bounds === undefined) return assert.ok(limit <= Math.max(margin.min, limit * margin.ratio));
-    const { threshold } = bounds;
-    assert.ok(bounds.warn <= bounds.critical && bounds.critical <= threshold);
-    assert.ok(0 < threshold && threshold < limit);
-    assert.ok(LEVELS.every((level) => Number.isSafeInteger(bounds[level])));
-    assert.ok(limit - threshold >= margin.min && limit - threshold <= margin.max);
+    const levelBytes = levelBytesOf(limit, { warn, critical, margin });
+    if (levelBytes === undefined) {
+      return assert.ok(limit <= Math.max(margin.min, limit * margin.ratio));
+    }
+    const { imminent } = levelBytes;
+    assert.ok(levelBytes.warn <= levelBytes.critical && levelBytes.critical <= imminent);
+    assert.ok(0 < imminent && imminent < limit);
+    assert.ok(LEVELS.every((level) => Number.isSafeInteger(levelBytes[level])));
+    assert.ok(limit - imminent >= margin.min && limit - imminent <= margin.max);
   }));
 });

@@ -2,22 +2,31 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { actingLevels } from "../../../core/guard/plan.ts";
 import { type Level, levelOf, LEVELS } from "../../../core/policy/bounds.ts";
-import { freshBells, nextRing, type Rearming, ring } from "../../../core/policy/levels.ts";
+import {
+  initialLevelStates,
+  nextTriggerAt,
+  triggeredLevels,
+  type TriggerPolicy,
+} from "../../../core/policy/levels.ts";
 
-const bounds = { warn: 650, critical: 900, threshold: 980 };
-const once: Rearming = { hysteresis: 0.05, cooldown: 100, repeat: false };
+const levelBytes = { warn: 650, critical: 900, imminent: 980 };
+const once: TriggerPolicy = { hysteresis: 0.05, cooldown: 100, repeat: false };
 const all: ReadonlySet<Level> = new Set(LEVELS);
 /** As OOMHero has it. */
 const lower: ReadonlySet<Level> = new Set<Level>(["warn", "critical"]);
 
-type Course = readonly (readonly [at: number, value: number])[];
+type UsageHistory = readonly (readonly [at: number, value: number])[];
 
 /** What rings, by time, when usage takes these values at these times. */
-function ringsAmong(acting: ReadonlySet<Level>, rearming: Rearming, ...course: Course) {
-  let bells = freshBells;
+function ringsAmong(
+  acting: ReadonlySet<Level>,
+  triggerPolicy: TriggerPolicy,
+  ...course: UsageHistory
+) {
+  let levelStates = initialLevelStates;
   return course.flatMap(([at, value]) => {
-    const result = ring(bells, bounds, value, at, rearming, acting);
-    bells = result.bells;
+    const result = triggeredLevels(levelStates, levelBytes, value, at, triggerPolicy, acting);
+    levelStates = result.levelStates;
     return result.levels.map((level) => [at, level]);
   });
 }
@@ -59,12 +68,13 @@ Deno.test("a level that was left and is reached again within the cooldown rings 
 });
 
 Deno.test("when the next ring may be is known beforehand, also without any change of usage", () => {
-  const after = (rearming: Rearming, ...values: readonly number[]) => {
-    let bells = freshBells;
+  const after = (triggerPolicy: TriggerPolicy, ...values: readonly number[]) => {
+    let levelStates = initialLevelStates;
     for (const [at, value] of values.entries()) {
-      bells = ring(bells, bounds, value, at, rearming, lower).bells;
+      levelStates =
+        triggeredLevels(levelStates, levelBytes, value, at, triggerPolicy, lower).levelStates;
     }
-    return nextRing(bells, bounds, values.at(-1)!, rearming, lower);
+    return nextTriggerAt(levelStates, levelBytes, values.at(-1)!, triggerPolicy, lower);
   };
   assert.equal(after(once, 650), Infinity);
   assert.equal(after(once, 650, 0, 650), 100);
@@ -99,8 +109,8 @@ Deno.test("who jumps to a level without actions is told of the nearest one below
 
 Deno.test("a level acts where anything is asked for, be it noop", () => {
   const signal = { kind: "signal", signal: "SIGUSR1" } as const;
-  const acting = (threshold: readonly { kind: "noop" }[]) =>
-    actingLevels({ warn: [signal], critical: [], threshold });
+  const acting = (imminent: readonly { kind: "noop" }[]) =>
+    actingLevels({ warn: [signal], critical: [], imminent });
   assert.deepEqual(acting([]), new Set(["warn"]));
   assert.deepEqual(acting([{ kind: "noop" }]), new Set(["warn", "threshold"]));
   assert.deepEqual(ringsAmong(acting([{ kind: "noop" }]), once, [0, 990]), [[0, "threshold"]]);
@@ -135,24 +145,27 @@ const course = fc.array(fc.tuple(fc.nat(60), value), { maxLength: 60 }).map((ste
   return steps.map(([wait, value]) => [at += wait, value] as const);
 });
 const among = fc.subarray([...LEVELS]).map((levels): ReadonlySet<Level> => new Set(levels));
-const rearming = fc.record({
+const triggerPolicy = fc.record({
   hysteresis: fc.double({ min: 0, max: 1, noNaN: true }),
   cooldown: fc.nat(200),
   repeat: fc.boolean(),
 });
 
 Deno.test("no course makes a level ring twice within the cooldown, and only what is reached and heard rings", () => {
-  fc.assert(fc.property(course, rearming, among, (course, rearming, acting) => {
+  fc.assert(fc.property(course, triggerPolicy, among, (course, triggerPolicy, acting) => {
     const last = new Map<Level, number>();
-    let bells = freshBells;
+    let levelStates = initialLevelStates;
     for (const [at, value] of course) {
-      const result = ring(bells, bounds, value, at, rearming, acting);
-      bells = result.bells;
-      const reached = levelOf(bounds, value);
-      const doer = LEVELS.findLast((level) => acting.has(level) && value >= bounds[level]);
+      const result = triggeredLevels(levelStates, levelBytes, value, at, triggerPolicy, acting);
+      levelStates = result.levelStates;
+      const reached = levelOf(levelBytes, value);
+      const doer = LEVELS.findLast((level) => acting.has(level) && value >= levelBytes[level]);
       for (const level of result.levels) {
         assert.ok(level === reached || level === doer, level);
-        assert.ok(at - (last.get(level) ?? -Infinity) >= rearming.cooldown, `${level} at ${at}`);
+        assert.ok(
+          at - (last.get(level) ?? -Infinity) >= triggerPolicy.cooldown,
+          `${level} at ${at}`,
+        );
         last.set(level, at);
       }
     }
@@ -160,13 +173,18 @@ Deno.test("no course makes a level ring twice within the cooldown, and only what
 });
 
 Deno.test("without repeat a level rings twice only if usage was below it in between", () => {
-  fc.assert(fc.property(course, rearming, among, (course, rearming, acting) => {
+  fc.assert(fc.property(course, triggerPolicy, among, (course, triggerPolicy, acting) => {
     const leftSince = new Map<Level, boolean>();
-    let bells = freshBells;
+    let levelStates = initialLevelStates;
     for (const [at, value] of course) {
-      const result = ring(bells, bounds, value, at, { ...rearming, repeat: false }, acting);
-      bells = result.bells;
-      for (const level of leftSince.keys()) if (value < bounds[level]) leftSince.set(level, true);
+      const result = triggeredLevels(levelStates, levelBytes, value, at, {
+        ...triggerPolicy,
+        repeat: false,
+      }, acting);
+      levelStates = result.levelStates;
+      for (const level of leftSince.keys()) {
+        if (value < levelBytes[level]) leftSince.set(level, true);
+      }
       for (const level of result.levels) {
         assert.ok(leftSince.get(level) ?? true, `${level} at ${at}`);
         leftSince.set(level, false);
@@ -176,48 +194,83 @@ Deno.test("without repeat a level rings twice only if usage was below it in betw
 });
 
 Deno.test("what first reaches the last level rings, whatever came before below it", () => {
-  fc.assert(fc.property(course, rearming, among, (course, rearming, acting) => {
-    let bells = freshBells;
+  fc.assert(fc.property(course, triggerPolicy, among, (course, triggerPolicy, acting) => {
+    let levelStates = initialLevelStates;
     for (const [at, value] of course) {
-      const below = Math.min(value, bounds.threshold - 1);
-      bells = ring(bells, bounds, below, at, rearming, acting).bells;
+      const below = Math.min(value, levelBytes.imminent - 1);
+      levelStates =
+        triggeredLevels(levelStates, levelBytes, below, at, triggerPolicy, acting).levelStates;
     }
-    const { levels } = ring(bells, bounds, bounds.threshold, 1e9, rearming, acting);
+    const { levels } = triggeredLevels(
+      levelStates,
+      levelBytes,
+      levelBytes.imminent,
+      1e9,
+      triggerPolicy,
+      acting,
+    );
     assert.equal(levels.at(-1), "threshold");
   }));
 });
 
 Deno.test("with repeat, something is done each time the cooldown is over, however high usage is", () => {
-  fc.assert(fc.property(course, value, rearming, among, (course, value, rearming, acting) => {
-    const doer = LEVELS.findLast((level) => acting.has(level) && value >= bounds[level]);
-    fc.pre(doer !== undefined);
-    const repeat = { ...rearming, repeat: true };
-    let bells = freshBells;
-    let now = 0;
-    for (const [at, value] of course) {
-      bells = ring(bells, bounds, value, now = at, repeat, acting).bells;
-    }
-    for (let times = 0; times < 3; times++) {
-      const result = ring(bells, bounds, value, now += repeat.cooldown, repeat, acting);
-      bells = result.bells;
-      assert.ok(result.levels.includes(doer!));
-    }
-  }));
+  fc.assert(
+    fc.property(course, value, triggerPolicy, among, (course, value, triggerPolicy, acting) => {
+      const doer = LEVELS.findLast((level) => acting.has(level) && value >= levelBytes[level]);
+      fc.pre(doer !== undefined);
+      const repeat = { ...triggerPolicy, repeat: true };
+      let levelStates = initialLevelStates;
+      let now = 0;
+      for (const [at, value] of course) {
+        levelStates =
+          triggeredLevels(levelStates, levelBytes, value, now = at, repeat, acting).levelStates;
+      }
+      for (let times = 0; times < 3; times++) {
+        const result = triggeredLevels(
+          levelStates,
+          levelBytes,
+          value,
+          now += repeat.cooldown,
+          repeat,
+          acting,
+        );
+        levelStates = result.levelStates;
+        assert.ok(result.levels.includes(doer!));
+      }
+    }),
+  );
 });
 
 Deno.test("nothing rings before the time at which it may, as long as usage stays as it is", () => {
   const later = fc.integer({ min: 0, max: 500 });
   fc.assert(
-    fc.property(course, value, rearming, among, later, (course, value, rearming, acting, wait) => {
-      let bells = freshBells;
-      let now = 0;
-      for (const [at, value] of course) {
-        bells = ring(bells, bounds, value, now = at, rearming, acting).bells;
-      }
-      bells = ring(bells, bounds, value, now, rearming, acting).bells;
-      const next = nextRing(bells, bounds, value, rearming, acting);
-      const { levels } = ring(bells, bounds, value, now + wait, rearming, acting);
-      assert.equal(levels.length > 0, now + wait >= next);
-    }),
+    fc.property(
+      course,
+      value,
+      triggerPolicy,
+      among,
+      later,
+      (course, value, triggerPolicy, acting, wait) => {
+        let levelStates = initialLevelStates;
+        let now = 0;
+        for (const [at, value] of course) {
+          levelStates =
+            triggeredLevels(levelStates, levelBytes, value, now = at, triggerPolicy, acting)
+              .levelStates;
+        }
+        levelStates =
+          triggeredLevels(levelStates, levelBytes, value, now, triggerPolicy, acting).levelStates;
+        const next = nextTriggerAt(levelStates, levelBytes, value, triggerPolicy, acting);
+        const { levels } = triggeredLevels(
+          levelStates,
+          levelBytes,
+          value,
+          now + wait,
+          triggerPolicy,
+          acting,
+        );
+        assert.equal(levels.length > 0, now + wait >= next);
+      },
+    ),
   );
 });

@@ -30,7 +30,7 @@ Deno.test("the first rule that fits holds, and the number behind the last stands
   const rules = [/^\/a/, /^\/a\/b/, /^\/c/].map((glob) => ({
     selector: { cgroups: [glob] },
     isExempt: false,
-    isGentle: false,
+    neverKills: false,
   }));
   assert.equal(ruleFor(rules, at("/a/b"), pods), 0);
   assert.equal(ruleFor(rules, at("/c"), pods), 2);
@@ -38,10 +38,10 @@ Deno.test("the first rule that fits holds, and the number behind the last stands
 });
 
 Deno.test("a pod that is not known yet is spared by a rule that spares, and not ended by one that ends", () => {
-  const rule = (isGentle: boolean) => [{
+  const rule = (neverKills: boolean) => [{
     selector: { labels: [["app", "db"]] as const },
     isExempt: false,
-    isGentle,
+    neverKills,
   }];
   assert.equal(ruleFor(rule(true), at("/p", "unknown"), pods), 0);
   assert.equal(ruleFor(rule(false), at("/p", "unknown"), pods), 1);

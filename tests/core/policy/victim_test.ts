@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { diesWithGroup, groupOf, oomCapacity, rankVictims } from "../../../core/policy/victim.ts";
+import {
+  diesWithGroup,
+  groupOf,
+  oomTotalBytesOf,
+  rankVictims,
+} from "../../../core/policy/victim.ts";
 import { process } from "../../process.ts";
 
 const MIB = 1024 ** 2;
@@ -62,14 +67,14 @@ Deno.test("the order does not depend on the order of reading", () => {
 });
 
 Deno.test("what a cgroup can hold is its limit and the swap that it may use", () => {
-  assert.equal(oomCapacity({ max: 100 }, 0), 100);
-  assert.equal(oomCapacity({ max: 100, swap: 50 }, 1000), 150);
-  assert.equal(oomCapacity({ max: 100, swap: Infinity }, 1000), 1100);
-  assert.equal(oomCapacity({ max: 100, memsw: 130 }, 1000), 130);
-  assert.equal(oomCapacity({ max: 100, memsw: Infinity }, 1000), 1100);
-  assert.equal(oomCapacity({ max: Infinity }, 0), Infinity);
-  assert.equal(oomCapacity({}, 0), undefined);
-  assert.equal(oomCapacity({ max: 100 }, undefined), undefined);
+  assert.equal(oomTotalBytesOf({ max: 100 }, 0), 100);
+  assert.equal(oomTotalBytesOf({ max: 100, swap: 50 }, 1000), 150);
+  assert.equal(oomTotalBytesOf({ max: 100, swap: Infinity }, 1000), 1100);
+  assert.equal(oomTotalBytesOf({ max: 100, memsw: 130 }, 1000), 130);
+  assert.equal(oomTotalBytesOf({ max: 100, memsw: Infinity }, 1000), 1100);
+  assert.equal(oomTotalBytesOf({ max: Infinity }, 0), Infinity);
+  assert.equal(oomTotalBytesOf({}, 0), undefined);
+  assert.equal(oomTotalBytesOf({ max: 100 }, undefined), undefined);
 });
 
 Deno.test("a group is the topmost marked cgroup from the victim's up to the limit's owner", () => {

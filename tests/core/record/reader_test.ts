@@ -86,7 +86,7 @@ const broken: readonly (readonly [string, readonly unknown[] | string, RegExp])[
   ["counts below zero", [head, cgroup, { ...snapshots(1)[0], usage: -1 }], /line 3: "usage"/],
   [
     "rings without end",
-    [head, cgroup, { ...snapshots(1)[0], rang: Array(400_000).fill("warn") }],
+    [head, cgroup, { ...snapshots(1)[0], levels: Array(400_000).fill("warn") }],
     /line 3: "rang"/,
   ],
   ["has a time that is none", [head, { ...cgroup, at: "now" }], /line 2: "at" of its cgroup/],

@@ -7,7 +7,7 @@ import { cgroup, head, readAll, snapshots } from "./recording.ts";
 // Loads the C library, which stays.
 recordingClock();
 
-const options = { max: 1024 ** 2, force: false, complain: () => {} };
+const options = { max: 1024 ** 2, force: false, warn: () => {} };
 const lines = [head, cgroup, ...snapshots(1000)];
 
 for (const name of ["r.jsonl", "r.jsonl.gz"]) {
@@ -32,7 +32,7 @@ for (const name of ["r.jsonl", "r.jsonl.gz"]) {
     const file = await openRecordFile(path, {
       ...options,
       max,
-      complain: (line) => told.push(line),
+      warn: (line) => told.push(line),
     });
     [head, cgroup, ...snapshots(20_000)].forEach(file.line);
     await file.close();
@@ -55,7 +55,7 @@ Deno.test("however many cgroups are described at once, what was recorded can be 
   const path = `${folder.path}/r`;
   const file = await openRecordFile(path, { ...options, max: 1024 ** 3 });
   const long = `/${"x".repeat(1000)}`;
-  const described = (id: number) => ({ ...cgroup, id, path: `${long}${id}`, measured: long });
+  const described = (id: number) => ({ ...cgroup, id, path: `${long}${id}`, usage_cgroup: long });
   const ids = Array.from({ length: 40_000 }, (_, n) => n + 1);
   [head, ...ids.map(described)].forEach(file.line);
   const looks = ids.map((id) => ({ type: "snapshot", at: 1_000_001, id, usage: 1 }) as const);
@@ -71,8 +71,8 @@ Deno.test("however many cgroups are described at once, what was recorded can be 
 Deno.test("where nothing more can be written it is said once, and nothing is thrown", async () => {
   using folder = makeFolder();
   const told: string[] = [];
-  const complain = (line: string) => void told.push(line);
-  const file = await openRecordFile(`${folder.path}/r`, { ...options, complain });
+  const warn = (line: string) => void told.push(line);
+  const file = await openRecordFile(`${folder.path}/r`, { ...options, warn });
   // Whatever is wrong with the disk, the file cannot be written any more.
   using broken = breakWrites("No space left on device (os error 28)");
   lines.forEach(file.line);

@@ -5,14 +5,14 @@ import { readRecording } from "../../../core/record/reader.ts";
 
 export const head: RecordingHead = {
   type: "recording",
-  v: 1,
+  v: 2,
   at: 1_000_000,
   command: "watch",
   oomkit: "0.1.0",
   host: "h",
   kernel: "6.12.0",
   hierarchy: 2,
-  plans: null,
+  policies: null,
 };
 
 export const cgroup: RecordedCgroup = {
@@ -20,15 +20,15 @@ export const cgroup: RecordedCgroup = {
   at: 1_000_000,
   id: 1,
   path: "/a",
-  measured: "/a",
+  usage_cgroup: "/a",
   container_id: null,
   pod_uid: null,
   limit: 1000,
   limit_owner: "/a",
-  marks: [],
-  plan: null,
+  reference_lines: [],
+  policy: null,
   mode: null,
-  capacity: null,
+  oom_total_bytes: null,
 };
 
 export const snapshots = (count: number): RecordingLine[] =>

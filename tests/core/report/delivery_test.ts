@@ -33,7 +33,7 @@ function receiver(
       if (result.is === "done") taken!.push(item);
       return Promise.resolve(result);
     },
-    complain: (line) => void lines!.push(line),
+    warn: (line) => void lines!.push(line),
     random: () => 0.5,
     sleep: () => new Promise((resolve) => setTimeout(resolve)),
     closeWithin: 100,
@@ -42,10 +42,10 @@ function receiver(
   return {
     ...{ delivery, taken: taken!, tries: tries!, lines: lines! },
     async quiet() {
-      while (delivery.counts().waiting > 0 && tries!.length < 1000) {
+      while (delivery.counts().pending > 0 && tries!.length < 1000) {
         await new Promise((resolve) => setTimeout(resolve));
       }
-      if (delivery.counts().waiting === 0) return;
+      if (delivery.counts().pending === 0) return;
       await delivery.close();
       assert.fail("it is tried for ever");
     },
@@ -140,7 +140,7 @@ Deno.test("where there is no room the oldest goes, be it at the back", async () 
 });
 
 Deno.test("where the order counts most it is kept, however long the outage", async () => {
-  const to = receiver((_, tries) => tries <= 50 ? later : done, { inOrder: true });
+  const to = receiver((_, tries) => tries <= 50 ? later : done, { byBadnessNow: true });
   ["a", "b", "c"].forEach(to.delivery.send);
   await to.quiet();
   assert.deepEqual(to.taken, ["a", "b", "c"]);

@@ -3,12 +3,12 @@ import { runHook } from "../../../core/act/hook.ts";
 import { makeEvent } from "../../../core/report/event.ts";
 import { openExec, type Run } from "../../../core/report/exec.ts";
 
-const eventOf = (cgroup: string) => makeEvent(0, cgroup, "none", { type: "created" });
+const eventOf = (cgroup: string) => makeEvent(0, cgroup, "none", { type: "cgroup_created" });
 
 function exec(run: Run) {
   const lines: string[] = [];
-  const complain = (line: string) => void lines.push(line);
-  const opened = openExec({ command: "x", timeout: 1000, run, complain });
+  const warn = (line: string) => void lines.push(line);
+  const opened = openExec({ command: "x", timeout: 1000, run, warn });
   return { opened, lines, report: (cgroup: string) => opened.report(eventOf(cgroup), "") };
 }
 
@@ -16,7 +16,7 @@ Deno.test("a command gets the event on stdin and its fields in the environment",
   const file = Deno.makeTempFileSync();
   try {
     const command = `cat > ${file}; echo "$OOMKIT_EVENT_TYPE $OOMKIT_EVENT_CGROUP" >> ${file}`;
-    const opened = openExec({ command, timeout: 10_000, run: runHook, complain: assert.fail });
+    const opened = openExec({ command, timeout: 10_000, run: runHook, warn: assert.fail });
     opened.report(eventOf("/a b"), "");
     await opened.close();
     const [event, fields] = Deno.readTextFileSync(file).trim().split("\n");
@@ -48,7 +48,7 @@ Deno.test("no more than four run at once, and beyond a hundred the oldest that w
   }
   await closed;
   assert.deepEqual(told.slice(0, 5), ["/0", "/1", "/2", "/3", "/50"]);
-  assert.equal(opened.counts().delivered, 104);
+  assert.equal(opened.counts().sent, 104);
   assert.deepEqual(lines, ["--exec: 100 events are waiting, and the oldest are dropped"]);
 });
 

@@ -4,7 +4,7 @@ import { openLogFile } from "../../../core/report/log_file.ts";
 import { runOomkit } from "../../run_oomkit.ts";
 import { makeTree } from "../../trees.ts";
 
-const eventOf = (cgroup: string) => makeEvent(0, cgroup, "none", { type: "created" });
+const eventOf = (cgroup: string) => makeEvent(0, cgroup, "none", { type: "cgroup_created" });
 
 interface Folder extends Disposable {
   readonly log: string;
@@ -41,7 +41,7 @@ Deno.test("after it was moved away, what comes goes to a new one, and nothing is
   using folder = makeFolder();
   const log = openLogFile(folder.log, assert.fail);
   log.report(eventOf("/a"), "");
-  while (log.counts().delivered < 1) await new Promise((resolve) => setTimeout(resolve));
+  while (log.counts().sent < 1) await new Promise((resolve) => setTimeout(resolve));
   Deno.renameSync(folder.log, `${folder.log}.1`);
   log.reopen();
   log.report(eventOf("/b"), "");

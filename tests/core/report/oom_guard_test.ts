@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type ActionBody, makeEvent, type Weighed } from "../../../core/report/event.ts";
+import { type ActionBody, type CandidateJson, makeEvent } from "../../../core/report/event.ts";
 import { oomGuardEvent } from "../../../core/report/oom_guard.ts";
 
 const PATH = "/kubepods/burstable/pod3d6329e5-455f-11e9-a7e5-06925242d7ea/" +
@@ -62,7 +62,7 @@ const around = {
   stat: STAT,
 };
 
-const victim: Weighed = {
+const victim: CandidateJson = {
   pid: 16481,
   comm: "fakeOOM",
   cmdline: ["/fakeOOM"],
@@ -70,30 +70,30 @@ const victim: Weighed = {
   rss: 205938688,
   oom_score_adj: 0,
   badness: 205938688,
-  standing: "ordinary",
-  because: null,
+  preference: "none",
+  preference_reason: null,
 };
 
 const body: ActionBody = {
   type: "action",
   action: "container",
-  level: "threshold",
+  level: "imminent",
   mode: "notify",
   dry_run: false,
   signal: "SIGKILL",
   victim,
-  container: PATH,
+  killed_cgroup: PATH,
   candidates: [victim],
   usage_before: 206483456,
   usage_after: 0,
   limit: 209715200,
-  threshold: 205520896,
-  outcome: "died",
+  level_bytes: 205520896,
+  outcome: "killed",
   reason: null,
   count: null,
   freed: 206483456,
-  struck_ms: 0.1,
-  died_ms: 1,
+  signal_ms: 0.1,
+  exit_ms: 1,
   freed_ms: 2,
 };
 
@@ -114,21 +114,23 @@ Deno.test("the time has nine digits", () => {
 
 Deno.test("a process is told with the cgroup that it was in, and the other policy", () => {
   const inner = { ...victim, cgroup: `${PATH}/inner` };
-  const event = JSON.parse(told({ action: "process", container: null, victim: inner })!);
+  const event = JSON.parse(told({ action: "process", killed_cgroup: null, victim: inner })!);
   assert.equal(event.oomcgroup, `/sys/fs/cgroup/memory${PATH}`);
   assert.equal(event.proccgroup, `/sys/fs/cgroup/memory${PATH}/inner`);
   assert.equal(event.policy, "Process");
 });
 
 Deno.test("the container that was ended may lie beneath the cgroup whose limit was near", () => {
-  const event = JSON.parse(told({ container: `${PATH}/inner`, victim: null })!);
+  const event = JSON.parse(told({ killed_cgroup: `${PATH}/inner`, victim: null })!);
   assert.equal(event.oomcgroup, `/sys/fs/cgroup/memory${PATH}`);
   assert.equal(event.proccgroup, `/sys/fs/cgroup/memory${PATH}/inner`);
   assert.equal(event.killed, "");
 });
 
 Deno.test("only what was ended is told", () => {
-  for (const outcome of ["alive", "would", "failed", "freed", "signalled", "done"] as const) {
+  for (
+    const outcome of ["survived", "dry_run", "failed", "reclaimed", "signalled", "ok"] as const
+  ) {
     assert.equal(told({ outcome }), undefined, outcome);
   }
   for (const action of ["signal", "reclaim", "exec"] as const) {

@@ -10,7 +10,7 @@ const ajv = new Ajv2020({ allErrors: true, allowUnionTypes: true });
 const isEvent = ajv.compile(eventSchema);
 const isRun = ajv.compile(runSchema);
 
-const tally = {
+const deltas = {
   cgroup: "/a",
   container_id: null,
   pod_uid: null,
@@ -42,34 +42,39 @@ const weighed = {
   rss: null,
   oom_score_adj: null,
   badness: -4096,
-  standing: "ordinary",
-  because: null,
+  preference: "none",
+  preference_reason: null,
 } as const;
 const action = {
   type: "action",
   action: "process",
-  level: "threshold",
-  mode: "tripwire",
+  level: "imminent",
+  mode: "throttle",
   dry_run: false,
   signal: "SIGKILL",
   victim: weighed,
-  container: null,
-  candidates: [weighed, { ...weighed, rss: 1, standing: "spared", because: "--ignore x" }],
+  killed_cgroup: null,
+  candidates: [weighed, {
+    ...weighed,
+    rss: 1,
+    preference: "excluded",
+    preference_reason: "--ignore x",
+  }],
   usage_before: 2,
   usage_after: 0,
   limit: 3,
-  threshold: 1,
-  outcome: "died",
+  level_bytes: 1,
+  outcome: "killed",
   reason: null,
   count: null,
   freed: 2,
-  struck_ms: 0.123,
-  died_ms: 1.5,
+  signal_ms: 0.123,
+  exit_ms: 1.5,
   freed_ms: 2,
 } as const;
-const let_go = { type: "let_go", level: "threshold", limit: 3, threshold: 1 } as const;
+const let_go = { type: "action_skipped", level: "imminent", limit: 3, level_bytes: 1 } as const;
 const restored = { type: "restored", file: "memory.high", set: "4096", before: "max" } as const;
-const summary = { type: "summary", seconds: 0.5, cgroups: [tally] } as const;
+const summary = { type: "summary", seconds: 0.5, cgroups: [deltas] } as const;
 
 const bodies: readonly Body[] = [
   { type: "threshold", threshold: 1, direction: "above", usage: null, limit: null },
@@ -89,38 +94,45 @@ const bodies: readonly Body[] = [
   },
   { type: "oom_group_kill", count: 1n, usage: 1 },
   {
-    type: "guarding",
+    type: "guard_armed",
     rule: "databases",
     limit: 4,
     limit_owner: null,
     warn: 1,
     critical: 2,
-    threshold: 3,
-    base: "working-set",
+    imminent: 3,
+    metric: "working-set",
     mode: "hold",
-    actions: { warn: [], critical: ["signal:SIGUSR2", "exec:true"], threshold: ["process"] },
+    actions: { warn: [], critical: ["signal:SIGUSR2", "exec:true"], imminent: ["process"] },
     dry_run: true,
   },
   {
-    type: "level",
+    type: "level_reached",
     level: "warn",
     usage: 2,
-    value: 1,
-    base: "usage",
-    threshold: 1,
+    metric_value: 1,
+    metric: "usage",
+    level_bytes: 1,
     limit: 3,
     rate: -5,
   },
   action,
-  { ...action, victim: null, candidates: [], outcome: "failed", reason: "nobody", mode: "notify" },
-  { ...let_go, why: "recovered", usage: 0, reclaimable: null },
-  { ...let_go, why: "reclaimable", usage: 2, reclaimable: 2 },
+  {
+    ...action,
+    victim: null,
+    candidates: [],
+    outcome: "failed",
+    reason: "no_victim",
+    mode: "notify",
+  },
+  { ...let_go, reason: "recovered", usage: 0, reclaimable: null },
+  { ...let_go, reason: "reclaimable_cache", usage: 2, reclaimable: 2 },
   { ...restored, outcome: "restored", reason: null },
   { ...restored, file: "memory.oom_control", outcome: "failed", reason: "busy" },
   { type: "limit_changed", from: null, to: 1 },
-  { type: "created" },
-  { type: "removed" },
-  { type: "degraded", wanted: "a", using: "b", reason: "c" },
+  { type: "cgroup_created" },
+  { type: "cgroup_removed" },
+  { type: "degraded", requested: "a", fallback: "b", reason: "c" },
   summary,
 ];
 

@@ -38,7 +38,7 @@ function listen(answer: Answer, where: Partial<Deno.ServeUnixOptions> = {}): Lis
 }
 
 const fine = () => new Response("thanks");
-const eventOf = (cgroup: string) => makeEvent(0, cgroup, "none", { type: "created" });
+const eventOf = (cgroup: string) => makeEvent(0, cgroup, "none", { type: "cgroup_created" });
 
 /** One that writes the cgroup of an event, and never pauses. */
 function webhookTo(url: string, options: Partial<WebhookOptions> = {}) {
@@ -47,7 +47,7 @@ function webhookTo(url: string, options: Partial<WebhookOptions> = {}) {
   const webhook = openWebhook({
     url,
     write: ({ cgroup }) => ({ body: cgroup, type: "text/plain" }),
-    complain: (line) => void lines.push(line),
+    warn: (line) => void lines.push(line),
     ...options,
     queue: {
       random: () => 0.5,
@@ -101,7 +101,7 @@ Deno.test("an event is not written where the receiver is not told of it", async 
   report("/a");
   await webhook.close();
   assert.deepEqual(server.bodies, []);
-  assert.equal(webhook.counts().delivered, 0);
+  assert.equal(webhook.counts().sent, 0);
 });
 
 Deno.test("headers are sent along, and the signature is that of the body", async () => {
@@ -245,7 +245,7 @@ Deno.test("an answer without an end is not read", async () => {
   const { webhook, report } = webhookTo(server.url);
   report("/a");
   await webhook.close();
-  assert.equal(webhook.counts().delivered, 1);
+  assert.equal(webhook.counts().sent, 1);
   // What fits into the buffers of a connection.
   assert.ok(sent.bytes < 64 * 1024 ** 2, `${sent.bytes} bytes`);
 });
@@ -269,7 +269,7 @@ Deno.test("a connection that is closed in the middle is tried again", async () =
   listener.close();
   await served;
   assert.equal(connections, 2);
-  assert.equal(webhook.counts().delivered, 1);
+  assert.equal(webhook.counts().sent, 1);
 });
 
 Deno.test("one who never answers keeps the end waiting once, not for each that is left", async () => {

@@ -20,11 +20,11 @@ async function reportTo(authority: string, trusted: readonly string[] | undefine
   const webhook = openWebhook({
     url: `https://127.0.0.1:${server.addr.port}/`,
     write: ({ cgroup }) => ({ body: cgroup, type: "text/plain" }),
-    complain: (line) => void lines.push(line),
+    warn: (line) => void lines.push(line),
     closeWithin: 500,
     ...(trusted ? { caCerts: trusted } : {}),
   });
-  webhook.report(makeEvent(0, "/a", "none", { type: "created" }), "");
+  webhook.report(makeEvent(0, "/a", "none", { type: "cgroup_created" }), "");
   await webhook.close();
   await server.shutdown();
   return { bodies, lines };

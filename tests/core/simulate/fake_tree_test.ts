@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { openCgroup, readOutline } from "../../../core/cgroup/cgroup.ts";
+import { openCgroup, readSummary } from "../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
 import { pidsOf } from "../../../core/cgroup/processes.ts";
 import type { FakeState } from "../../../core/simulate/fake_files.ts";
@@ -45,11 +45,11 @@ for (const version of [1, 2] as const) {
   Deno.test(`what a fake v${version} tree is told is what a reader finds, whatever it was before`, () => {
     using made = tree(version);
     const hierarchy = discover(made.dir);
-    assert.equal(hierarchy.dialect.version, version);
+    assert.equal(hierarchy.version.number, version);
     const cgroup = openCgroup(hierarchy, FAKE_CGROUP)!;
     fc.assert(fc.property(states, (state) => {
       made.update(state);
-      const snapshot = readOutline(cgroup)!;
+      const snapshot = readSummary(cgroup)!;
       const { local, limits, usage, peak } = snapshot;
       assert.deepEqual(
         [usage, peak, limits.max, local.max, local.oomKill],

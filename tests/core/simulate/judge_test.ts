@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type Body, makeEvent, type Tally } from "../../../core/report/event.ts";
+import { type Body, type CounterDeltas, makeEvent } from "../../../core/report/event.ts";
 import type { Exit } from "../../../core/simulate/allocator.ts";
-import { judge, type Testimony } from "../../../core/simulate/judge.ts";
+import { evaluate, type Evidence } from "../../../core/simulate/judge.ts";
 
-const tally: Tally = {
+const tally: CounterDeltas = {
   cgroup: "/s",
   container_id: null,
   pod_uid: null,
@@ -43,7 +43,7 @@ function kill(pid: number | undefined) {
   return makeEvent(1000, "/s", "kmsg", body);
 }
 
-function testify(changes: Partial<Testimony> = {}): Testimony {
+function testify(changes: Partial<Evidence> = {}): Evidence {
   return {
     expected: "oom_kill",
     fake: false,
@@ -61,40 +61,40 @@ function testify(changes: Partial<Testimony> = {}): Testimony {
 }
 
 Deno.test("a kill that exit status, counter and log tell alike is agreed upon", () => {
-  const verdict = judge(testify());
+  const verdict = evaluate(testify());
   assert.deepEqual(
-    [verdict.outcome, verdict.as_expected, verdict.agree, verdict.processes[0]!.oom_killed],
+    [verdict.outcome, verdict.as_expected, verdict.sources_agree, verdict.processes[0]!.oom_killed],
     ["oom_kill", true, true, true],
   );
 });
 
 Deno.test("status 137 alone is no OOM: somebody in user space was faster", () => {
   const nobody = { events: [], tally: { ...tally, oom_kill: 0n, victims: 0 } };
-  const verdict = judge(testify(nobody));
+  const verdict = evaluate(testify(nobody));
   assert.deepEqual([verdict.outcome, verdict.as_expected], ["user_kill", false]);
   assert.equal(verdict.processes[0]!.oom_killed, false);
-  assert.equal(judge(testify({ ...nobody, expected: "user_kill" })).as_expected, true);
+  assert.equal(evaluate(testify({ ...nobody, expected: "user_kill" })).as_expected, true);
 });
 
 Deno.test("an allocator that ends in failure by itself was killed by nobody", () => {
   const exits = [{ pid: 7, code: 1, signal: null }];
   const tallied = { ...tally, oom_kill: 0n, victims: 0 };
-  assert.equal(judge(testify({ events: [], exits, tally: tallied })).outcome, "failed");
+  assert.equal(evaluate(testify({ events: [], exits, tally: tallied })).outcome, "failed");
 });
 
 Deno.test("without a counter nobody can tell that the kernel was not it", () => {
-  const verdict = judge(testify({ events: [], tally: undefined }));
+  const verdict = evaluate(testify({ events: [], tally: undefined }));
   assert.equal(verdict.outcome, "failed");
 });
 
 Deno.test("without a log the counter convicts who died of SIGKILL", () => {
-  const verdict = judge(testify({ events: [kill(undefined)], hasLog: false }));
-  assert.deepEqual([verdict.kills_logged, verdict.agree], [null, null]);
+  const verdict = evaluate(testify({ events: [kill(undefined)], hasLog: false }));
+  assert.deepEqual([verdict.oom_kill_log_lines, verdict.sources_agree], [null, null]);
   assert.equal(verdict.processes[0]!.oom_killed, true);
 });
 
 Deno.test("without log and counter nobody can say who sent the signal", () => {
-  const verdict = judge(testify({ events: [], hasLog: false, tally: undefined }));
+  const verdict = evaluate(testify({ events: [], hasLog: false, tally: undefined }));
   assert.equal(verdict.processes[0]!.oom_killed, null);
 });
 
@@ -102,15 +102,18 @@ Deno.test("what a group kill counts and logs more than once is no disagreement",
   const exits = [1, 2, 3].map((pid) => ({ ...killed, pid }));
   const events = exits.map(({ pid }) => kill(pid));
   const group = { ...tally, oom_kill: 5n, oom_group_kill: 1n, repeated: 2 };
-  assert.equal(judge(testify({ exits, events, tally: group })).agree, true);
-  assert.equal(judge(testify({ exits, events, tally: { ...group, oom_kill: 6n } })).agree, false);
+  assert.equal(evaluate(testify({ exits, events, tally: group })).sources_agree, true);
+  assert.equal(
+    evaluate(testify({ exits, events, tally: { ...group, oom_kill: 6n } })).sources_agree,
+    false,
+  );
 });
 
 Deno.test("who lives, by itself or until the time is over, has survived", () => {
   const quiet = { events: [], tally: { ...tally, oom_kill: 0n }, expected: "survive" as const };
-  assert.equal(judge(testify({ ...quiet, exits: [left] })).as_expected, true);
-  assert.equal(judge(testify({ ...quiet, cut: "time" })).as_expected, true);
-  assert.equal(judge(testify({ ...quiet, cut: "interrupt" })).as_expected, false);
+  assert.equal(evaluate(testify({ ...quiet, exits: [left] })).as_expected, true);
+  assert.equal(evaluate(testify({ ...quiet, cut: "time" })).as_expected, true);
+  assert.equal(evaluate(testify({ ...quiet, cut: "interrupt" })).as_expected, false);
 });
 
 Deno.test("what user space had to act is counted from the telling to the last page, also when that is negative", () => {
@@ -123,7 +126,7 @@ Deno.test("what user space had to act is counted from the telling to the last pa
       limit: 1000,
     });
   const events = [threshold(150, 650), threshold(201.5, 900), threshold(300, 650), kill(7)];
-  assert.deepEqual(judge(testify({ events })).crossings, [
+  assert.deepEqual(evaluate(testify({ events })).crossings, [
     { threshold: 650, after_ms: 50, left_ms: 50 },
     { threshold: 900, after_ms: 101.5, left_ms: -1.5 },
   ]);
@@ -138,11 +141,11 @@ Deno.test("an expectation is met exactly when the outcome is its own", () => {
   }, { noNullPrototype: true });
   fc.assert(fc.property(outcomes, (changes) => {
     const kills = { ...tally, oom_kill: BigInt(changes.events.length) };
-    const { outcome, as_expected: met } = judge(testify({ ...changes, tally: kills }));
-    const wanted = { oom_kill: ["oom_kill"], survive: ["survived"] };
+    const { outcome, as_expected: met } = evaluate(testify({ ...changes, tally: kills }));
+    const requested = { oom_kill: ["oom_kill"], survive: ["survived"] };
     const right = changes.expected === null
       ? outcome !== "failed"
-      : wanted[changes.expected].includes(outcome);
+      : requested[changes.expected].includes(outcome);
     assert.equal(met, right);
   }));
 });

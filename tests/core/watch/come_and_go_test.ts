@@ -9,12 +9,12 @@ Deno.test("every cgroup of a burst is told, though nobody had time to look in be
   await using watched = watchTree(tree, ["/app"], { recursive: true });
   const all = names(100);
   for (const path of all) tree.add(path);
-  for (const path of all) await watched.next("created", ({ cgroup }) => cgroup === path);
+  for (const path of all) await watched.next("cgroup_created", ({ cgroup }) => cgroup === path);
   for (const path of all) tree.remove(path);
-  for (const path of all) await watched.next("removed", ({ cgroup }) => cgroup === path);
+  for (const path of all) await watched.next("cgroup_removed", ({ cgroup }) => cgroup === path);
   await watched.stop();
-  assert.equal(watched.ofType("created").length, 100);
-  assert.equal(watched.ofType("removed").length, 100);
+  assert.equal(watched.ofType("cgroup_created").length, 100);
+  assert.equal(watched.ofType("cgroup_removed").length, 100);
 });
 
 Deno.test("a cgroup that is gone before it can be read has come and gone all the same", async () => {
@@ -24,10 +24,10 @@ Deno.test("a cgroup that is gone before it can be read has come and gone all the
     tree.add(path);
     tree.remove(path);
   }
-  await watched.next("removed", ({ cgroup }) => cgroup === "/app/c99");
+  await watched.next("cgroup_removed", ({ cgroup }) => cgroup === "/app/c99");
   await watched.stop();
-  assert.deepEqual(watched.ofType("created").map(({ cgroup }) => cgroup), names(100));
-  assert.deepEqual(watched.ofType("removed").map(({ cgroup }) => cgroup), names(100));
+  assert.deepEqual(watched.ofType("cgroup_created").map(({ cgroup }) => cgroup), names(100));
+  assert.deepEqual(watched.ofType("cgroup_removed").map(({ cgroup }) => cgroup), names(100));
 });
 
 Deno.test("what appears beneath a new cgroup is followed too", async () => {
@@ -35,16 +35,16 @@ Deno.test("what appears beneath a new cgroup is followed too", async () => {
   await using watched = watchTree(tree, ["/app"], { recursive: true });
   tree.add("/app/pod");
   tree.add("/app/pod/container");
-  await watched.next("created", ({ cgroup }) => cgroup === "/app/pod/container");
+  await watched.next("cgroup_created", ({ cgroup }) => cgroup === "/app/pod/container");
   tree.add("/app/pod/late");
-  await watched.next("created", ({ cgroup }) => cgroup === "/app/pod/late");
+  await watched.next("cgroup_created", ({ cgroup }) => cgroup === "/app/pod/late");
 });
 
 Deno.test("the removal of the last target ends the watch", async () => {
   using tree = makeTree(2, { "/a": {}, "/b": {} });
   await using watched = watchTree(tree, ["/a", "/b"]);
   tree.remove("/a");
-  await watched.next("removed", ({ cgroup }) => cgroup === "/a");
+  await watched.next("cgroup_removed", ({ cgroup }) => cgroup === "/a");
   tree.remove("/b");
   await watched.done;
   const summary = await watched.stop();
@@ -74,7 +74,7 @@ Deno.test("a forced poll learns of cgroups that come and go from Deno.watchFs", 
   await using watched = watchTree(tree, ["/app"], { recursive: true, poll: 5 });
   assert.ok(watched.sources.includes("cgroups that come and go: watchFs"));
   tree.add("/app/c");
-  assert.equal((await watched.next("created")).source, "watchfs");
+  assert.equal((await watched.next("cgroup_created")).source, "watchfs");
   tree.remove("/app/c");
-  assert.equal((await watched.next("removed")).cgroup, "/app/c");
+  assert.equal((await watched.next("cgroup_removed")).cgroup, "/app/c");
 });

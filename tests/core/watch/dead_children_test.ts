@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import { type Cgroup, openCgroup, readCounters } from "../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
-import { createDeadChildren, type Gone, type Pool } from "../../../core/watch/dead_children.ts";
+import {
+  createRemovedKillCounts,
+  type RemovedChild,
+  type RemovedChildrenKills,
+} from "../../../core/watch/dead_children.ts";
 import { makeTree, type Tree } from "../../trees.ts";
 
 const events = (kills: number) =>
@@ -21,7 +25,11 @@ interface Family extends Disposable {
   readonly tree: Tree;
   open(path: string): Cgroup;
   /** Removes a cgroup, and returns what the watch knows of it. */
-  remove(path: string, pool: Pool, facts?: Partial<Gone>): Gone;
+  remove(
+    path: string,
+    removedKills: RemovedChildrenKills,
+    facts?: Partial<RemovedChild>,
+  ): RemovedChild;
 }
 
 function family(...paths: readonly string[]): Family {
@@ -30,11 +38,11 @@ function family(...paths: readonly string[]): Family {
   return {
     tree,
     open,
-    remove(path, pool, facts = {}) {
+    remove(path, removedKills, facts = {}) {
       const cgroup = open(path);
       const last = readCounters(cgroup)!;
       tree.remove(path);
-      return { cgroup, pool, wide: false, last, ahead: 0n, ...facts };
+      return { cgroup, removedKills, countsSubtree: false, last, ahead: 0n, ...facts };
     },
     [Symbol.dispose]: () => tree[Symbol.dispose](),
   };
@@ -44,158 +52,158 @@ const nothing = () => {};
 
 Deno.test("a kill that a removed child took along is known from its parent, until it is told", () => {
   using f = family("/p/a");
-  const parents = createDeadChildren();
-  const pool = parents.expect(f.open("/p"))!;
-  const gone = f.remove("/p/a", pool);
+  const parents = createRemovedKillCounts();
+  const removedKills = parents.expect(f.open("/p"))!;
+  const gone = f.remove("/p/a", removedKills);
   count(f.tree, "/p", { subtree: 1 });
   parents.gone(gone);
   parents.settle(nothing);
-  assert.equal(pool.untold(), 1n);
-  pool.take(1n);
+  assert.equal(removedKills.unreported(), 1n);
+  removedKills.take(1n);
   parents.settle(nothing);
-  assert.equal(pool.untold(), 0n);
+  assert.equal(removedKills.unreported(), 0n);
 });
 
 Deno.test("what was read of a child before it went is no secret", () => {
   using f = family("/p/a");
-  const parents = createDeadChildren();
-  const pool = parents.expect(f.open("/p"))!;
+  const parents = createRemovedKillCounts();
+  const removedKills = parents.expect(f.open("/p"))!;
   count(f.tree, "/p", { subtree: 3 });
   count(f.tree, "/p/a", { subtree: 2, local: 2 });
-  parents.gone(f.remove("/p/a", pool));
+  parents.gone(f.remove("/p/a", removedKills));
   parents.settle(nothing);
-  assert.equal(pool.untold(), 1n);
+  assert.equal(removedKills.unreported(), 1n);
 });
 
 Deno.test("what was told ahead of the counter is no secret either", () => {
   using f = family("/p/a");
-  const parents = createDeadChildren();
-  const pool = parents.expect(f.open("/p"))!;
+  const parents = createRemovedKillCounts();
+  const removedKills = parents.expect(f.open("/p"))!;
   count(f.tree, "/p", { subtree: 1 });
-  parents.gone(f.remove("/p/a", pool, { ahead: 1n }));
+  parents.gone(f.remove("/p/a", removedKills, { ahead: 1n }));
   parents.settle(nothing);
-  assert.equal(pool.untold(), 0n);
+  assert.equal(removedKills.unreported(), 0n);
 });
 
 Deno.test("kills of the parent itself and of living children are not those of the dead", () => {
   using f = family("/p/a", "/p/living");
-  const parents = createDeadChildren();
-  const pool = parents.expect(f.open("/p"))!;
+  const parents = createRemovedKillCounts();
+  const removedKills = parents.expect(f.open("/p"))!;
   count(f.tree, "/p", { subtree: 7, local: 2 });
   count(f.tree, "/p/living", { subtree: 4, local: 4 });
-  parents.gone(f.remove("/p/a", pool));
+  parents.gone(f.remove("/p/a", removedKills));
   parents.settle(nothing);
-  assert.equal(pool.untold(), 1n);
+  assert.equal(removedKills.unreported(), 1n);
 });
 
 Deno.test("those who died before the watch are not told, unless the parent is new itself", () => {
   for (const isNew of [false, true]) {
     using f = family("/p/a");
     count(f.tree, "/p", { subtree: 5 });
-    const parents = createDeadChildren();
-    const pool = parents.expect(f.open("/p"), isNew)!;
-    parents.gone(f.remove("/p/a", pool));
+    const parents = createRemovedKillCounts();
+    const removedKills = parents.expect(f.open("/p"), isNew)!;
+    parents.gone(f.remove("/p/a", removedKills));
     parents.settle(nothing);
-    assert.equal(pool.untold(), isNew ? 5n : 0n);
+    assert.equal(removedKills.unreported(), isNew ? 5n : 0n);
   }
 });
 
 Deno.test("the children of one parent share one account", () => {
   using f = family("/p/a", "/p/b");
-  const parents = createDeadChildren();
-  const pool = parents.expect(f.open("/p"))!;
-  assert.equal(parents.expect(f.open("/p")), pool);
+  const parents = createRemovedKillCounts();
+  const removedKills = parents.expect(f.open("/p"))!;
+  assert.equal(parents.expect(f.open("/p")), removedKills);
   count(f.tree, "/p", { subtree: 2 });
-  parents.gone(f.remove("/p/a", pool));
-  parents.gone(f.remove("/p/b", pool));
+  parents.gone(f.remove("/p/a", removedKills));
+  parents.gone(f.remove("/p/b", removedKills));
   parents.settle(nothing);
-  assert.equal(pool.untold(), 2n);
+  assert.equal(removedKills.unreported(), 2n);
 });
 
 Deno.test("a kill in a child that nobody watches is not pinned on one that is watched", () => {
   using f = family("/p/watched", "/p/other");
-  const parents = createDeadChildren();
-  const pool = parents.expect(f.open("/p"))!;
+  const parents = createRemovedKillCounts();
+  const removedKills = parents.expect(f.open("/p"))!;
   count(f.tree, "/p", { subtree: 1 });
   f.tree.remove("/p/other");
   parents.ignore(f.open("/p"));
-  parents.gone(f.remove("/p/watched", pool));
+  parents.gone(f.remove("/p/watched", removedKills));
   parents.settle(nothing);
-  assert.equal(pool.untold(), 0n);
+  assert.equal(removedKills.unreported(), 0n);
 });
 
 Deno.test("a sibling's removal is not ignored while a watched child is unsettled", () => {
   using f = family("/p/watched", "/p/other");
-  const parents = createDeadChildren();
-  const pool = parents.expect(f.open("/p"))!;
+  const parents = createRemovedKillCounts();
+  const removedKills = parents.expect(f.open("/p"))!;
   count(f.tree, "/p", { subtree: 1 });
-  parents.gone(f.remove("/p/watched", pool));
+  parents.gone(f.remove("/p/watched", removedKills));
   parents.ignore(f.open("/p"));
   parents.settle(nothing);
-  assert.equal(pool.untold(), 1n);
+  assert.equal(removedKills.unreported(), 1n);
 });
 
 Deno.test("one that went unnoticed is noticed, and the parent read again, before anything is told of it", () => {
   using f = family("/p/a", "/p/late");
-  const parents = createDeadChildren();
-  const pool = parents.expect(f.open("/p"))!;
+  const parents = createRemovedKillCounts();
+  const removedKills = parents.expect(f.open("/p"))!;
   count(f.tree, "/p", { subtree: 2 });
   count(f.tree, "/p/late", { subtree: 2, local: 2 });
-  const late = f.remove("/p/late", pool);
-  parents.gone(f.remove("/p/a", pool));
+  const late = f.remove("/p/late", removedKills);
+  parents.gone(f.remove("/p/a", removedKills));
   const noticed: string[] = [];
   parents.settle((parent) => {
     noticed.push(parent.path);
     if (noticed.length === 1) parents.gone(late);
   });
   assert.deepEqual(noticed, ["/p", "/p"]);
-  assert.equal(pool.untold(), 0n);
+  assert.equal(removedKills.unreported(), 0n);
 });
 
 Deno.test("a kill told in a cgroup that nobody could read yet is taken from the nearest account", () => {
   using f = family("/p/a", "/p/a/b");
-  const parents = createDeadChildren();
+  const parents = createRemovedKillCounts();
   const outer = parents.expect(f.open("/p"))!;
   const inner = parents.expect(f.open("/p/a"))!;
   parents.ahead("/p/a/b", 1n);
-  assert.deepEqual([outer.untold(), inner.untold()], [0n, -1n]);
+  assert.deepEqual([outer.unreported(), inner.unreported()], [0n, -1n]);
   parents.ahead("/p/a/b", -1n);
   parents.ahead("/p/x/y/z", 1n);
-  assert.deepEqual([outer.untold(), inner.untold()], [-1n, 0n]);
+  assert.deepEqual([outer.unreported(), inner.unreported()], [-1n, 0n]);
 });
 
 Deno.test("an account outlives its parent: the grandparent goes on with it", () => {
   using f = family("/p/a", "/p/a/b");
-  const parents = createDeadChildren();
+  const parents = createRemovedKillCounts();
   const outer = parents.expect(f.open("/p"))!;
   const inner = parents.expect(f.open("/p/a"))!;
   count(f.tree, "/p", { subtree: 1 });
   parents.gone(f.remove("/p/a/b", inner));
   parents.gone(f.remove("/p/a", outer));
   parents.settle(nothing);
-  assert.deepEqual([outer.untold(), inner.untold()], [1n, 1n]);
+  assert.deepEqual([outer.unreported(), inner.unreported()], [1n, 1n]);
   inner.take(1n);
-  assert.deepEqual([outer.untold(), inner.untold()], [0n, 0n]);
+  assert.deepEqual([outer.unreported(), inner.unreported()], [0n, 0n]);
 });
 
 Deno.test("what a parent's account had found by then goes to the grandparent, once", () => {
   using f = family("/p/a", "/p/a/b");
-  const parents = createDeadChildren();
+  const parents = createRemovedKillCounts();
   const outer = parents.expect(f.open("/p"))!;
   const inner = parents.expect(f.open("/p/a"))!;
   count(f.tree, "/p", { subtree: 1 });
   count(f.tree, "/p/a", { subtree: 1 });
   parents.gone(f.remove("/p/a/b", inner));
   parents.settle(nothing);
-  assert.deepEqual([outer.untold(), inner.untold()], [0n, 1n]);
+  assert.deepEqual([outer.unreported(), inner.unreported()], [0n, 1n]);
   parents.gone(f.remove("/p/a", outer));
   parents.settle(nothing);
-  assert.deepEqual([outer.untold(), inner.untold()], [1n, 1n]);
+  assert.deepEqual([outer.unreported(), inner.unreported()], [1n, 1n]);
 });
 
 Deno.test("a parent that is made anew has an account of its own", () => {
   using f = family("/p/a");
-  const parents = createDeadChildren();
+  const parents = createRemovedKillCounts();
   const before = parents.expect(f.open("/p/a"));
   // Beside the old one, whose inode could otherwise be given to the new.
   Deno.renameSync(`${f.tree.dir}/p/a`, `${f.tree.dir}/p/old`);
@@ -205,7 +213,7 @@ Deno.test("a parent that is made anew has an account of its own", () => {
 
 Deno.test("where no parent counts for its children there is no account", () => {
   using tree = makeTree(1, { "/p": {} });
-  const parents = createDeadChildren();
+  const parents = createRemovedKillCounts();
   assert.equal(parents.expect(openCgroup(discover(tree.dir), "/p")), undefined);
   assert.equal(parents.expect(undefined), undefined);
 });

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { createKills, LOG_GRACE_MS, type Told } from "../../../core/watch/kills.ts";
+import { createKillMatcher, LOG_GRACE_MS, type MatchedKill } from "../../../core/watch/kills.ts";
 import { COUNTERS, makeKill, makeMember } from "./members.ts";
 
 /** Cgroups that a kill can happen in, and the watched ones whose counters rise by it on v2. */
@@ -38,17 +38,17 @@ const kill = (read: fc.Arbitrary<number | undefined>): fc.Arbitrary<Kill> =>
 type Step = readonly [at: number, action: () => void];
 
 /** Plays the kills to a watch of /a, /a/b and /c, and returns what it told. */
-function play(sequence: readonly Kill[], hasLog = true): Told[] {
-  const members = ["/a", "/a/b", "/c"].map((path) =>
-    makeMember(path, { wide: true, last: COUNTERS[2] })
+function play(sequence: readonly Kill[], hasLog = true): MatchedKill[] {
+  const watchedCgroups = ["/a", "/a/b", "/c"].map((path) =>
+    makeMember(path, { countsSubtree: true, last: COUNTERS[2] })
   );
-  const told: Told[] = [];
-  const kills = createKills({
-    members: () => members,
+  const told: MatchedKill[] = [];
+  const kills = createKillMatcher({
+    watchedCgroups: () => watchedCgroups,
     covers: () => false,
     ahead() {},
     hasLog,
-    tell: (each) => told.push(each),
+    emitEvent: (each) => told.push(each),
   });
   const steps: Step[] = [];
   let at = 1000;
@@ -59,8 +59,8 @@ function play(sequence: readonly Kill[], hasLog = true): Told[] {
     const happened = at;
     counted.forEach((path, level) => {
       const now = happened + noticed[level]!;
-      const member = members.find((each) => each.cgroup.path === path)!;
-      steps.push([now, () => kills.counted(member, 1n, now, happened)]);
+      const watched = watchedCgroups.find((each) => each.cgroup.path === path)!;
+      steps.push([now, () => kills.counted(watched, 1n, now, happened)]);
     });
     if (read === undefined || !hasLog) return;
     // The log is read in order.

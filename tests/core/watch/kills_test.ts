@@ -1,21 +1,24 @@
 import assert from "node:assert/strict";
 import {
-  createKills,
-  type KillsOptions,
+  createKillMatcher,
+  type KillMatcherOptions,
   LOG_GRACE_MS,
-  type Told,
+  type MatchedKill,
 } from "../../../core/watch/kills.ts";
-import type { Member } from "../../../core/watch/member.ts";
+import type { WatchedCgroup } from "../../../core/watch/member.ts";
 import { makeKill, makeMember, makePool } from "./members.ts";
 
-function start(members: readonly Member[], options: Partial<KillsOptions> = {}) {
-  const told: Told[] = [];
-  const kills = createKills({
-    members: () => members,
+function start(
+  watchedCgroups: readonly WatchedCgroup[],
+  options: Partial<KillMatcherOptions> = {},
+) {
+  const told: MatchedKill[] = [];
+  const kills = createKillMatcher({
+    watchedCgroups: () => watchedCgroups,
     covers: () => false,
     ahead() {},
     hasLog: true,
-    tell: (each) => told.push(each),
+    emitEvent: (each) => told.push(each),
     ...options,
   });
   /** Who was told of, where; `?` for a victim that is not known. */
@@ -95,21 +98,21 @@ Deno.test("a group kill counts and logs its first victim twice, and tells of eac
 
 Deno.test("a kill beneath two watched cgroups is told once, by the innermost, with the log or without", () => {
   for (const isLogged of [true, false]) {
-    const outer = makeMember("/a", { wide: true });
-    const inner = makeMember("/a/b", { wide: true });
+    const outer = makeMember("/a", { countsSubtree: true });
+    const inner = makeMember("/a/b", { countsSubtree: true });
     const { kills, told } = start([outer, inner], { hasLog: isLogged });
     kills.counted(outer, 1n, 10, 0);
     kills.settle(10);
     kills.counted(inner, 1n, 20, 0);
     if (isLogged) kills.logged(makeKill(7, { cgroup: "/a/b/c" }), 20);
     for (const at of [20, 300, END]) kills.settle(at);
-    assert.deepEqual(told.map(({ member }) => member), [inner]);
+    assert.deepEqual(told.map(({ watched }) => watched), [inner]);
   }
 });
 
 Deno.test("a lost line does not make one kill two, though outer and inner counter are noticed apart", () => {
-  const outer = makeMember("/a", { wide: true });
-  const inner = makeMember("/a/b", { wide: true });
+  const outer = makeMember("/a", { countsSubtree: true });
+  const inner = makeMember("/a/b", { countsSubtree: true });
   const { kills, lines } = start([outer, inner]);
   kills.counted(outer, 2n, 10, 0);
   kills.counted(inner, 1n, 30, 0);
@@ -118,8 +121,8 @@ Deno.test("a lost line does not make one kill two, though outer and inner counte
 });
 
 Deno.test("v1 counts in the victim's own cgroup alone, so that a parent's count stays its own", () => {
-  const outer = makeMember("/a", { wide: true }, 1);
-  const inner = makeMember("/a/b", { wide: true }, 1);
+  const outer = makeMember("/a", { countsSubtree: true }, 1);
+  const inner = makeMember("/a/b", { countsSubtree: true }, 1);
   const { kills, lines } = start([outer, inner]);
   kills.counted(inner, 1n, 10, 0);
   kills.counted(outer, 1n, 10, 0);
@@ -129,7 +132,7 @@ Deno.test("v1 counts in the victim's own cgroup alone, so that a parent's count 
 });
 
 Deno.test("who dies outside of what is watched is nobody's business", () => {
-  const { kills, lines } = start([makeMember("/a"), makeMember("/ab", { wide: true })]);
+  const { kills, lines } = start([makeMember("/a"), makeMember("/ab", { countsSubtree: true })]);
   for (const cgroup of ["/a/b", "/abc", "/"]) kills.logged(makeKill(7, { cgroup }), 10);
   kills.settle(END);
   assert.deepEqual(lines(), []);
@@ -145,9 +148,9 @@ Deno.test("a kill of before the watch, read late, is not told", () => {
 });
 
 Deno.test("what was told of a cgroup before it was armed is not told again by its counter", () => {
-  const members: Member[] = [];
+  const watchedCgroups: WatchedCgroup[] = [];
   const ahead: [string, bigint][] = [];
-  const { kills, lines } = start(members, {
+  const { kills, lines } = start(watchedCgroups, {
     covers: (path) => path.startsWith("/pod/"),
     ahead: (path, count) => ahead.push([path, count]),
   });
@@ -156,8 +159,8 @@ Deno.test("what was told of a cgroup before it was armed is not told again by it
   kills.settle(10);
   assert.deepEqual(lines(), ["/pod/new 7"]);
   const armed = makeMember("/pod/new");
-  members.push(armed);
-  kills.adopt(armed);
+  watchedCgroups.push(armed);
+  kills.startWatching(armed);
   kills.counted(armed, 2n, 20, -Infinity);
   kills.settle(END);
   assert.deepEqual(lines(), ["/pod/new 7"]);
@@ -201,34 +204,34 @@ Deno.test("a line without a cgroup that fits nobody is let go, not pinned on a n
 });
 
 Deno.test("the last kill of a removed cgroup is its own, not that of the next of the same name", () => {
-  const pool = makePool(1n);
-  const gone = makeMember("/a", { goneAt: 20, pool });
+  const removedKills = makePool(1n);
+  const gone = makeMember("/a", { goneAt: 20, removedKills });
   const next = makeMember("/a", { since: -Infinity });
   const { kills, told } = start([gone, next]);
   kills.logged(makeKill(7, { cgroup: "/a" }), 25);
   kills.logged(makeKill(8, { cgroup: "/a" }), 26);
   kills.settle(30);
-  assert.deepEqual(told.map(({ member, kill }) => [member === gone, kill?.victim.pid]), [
+  assert.deepEqual(told.map(({ watched, kill }) => [watched === gone, kill?.victim.pid]), [
     [true, 7],
     [false, 8],
   ]);
-  assert.equal(pool.untold(), 0n);
-  assert.equal(gone.unread, 1n);
+  assert.equal(removedKills.unreported(), 0n);
+  assert.equal(gone.killsBeforeRemoval, 1n);
 });
 
 Deno.test("a kill that the parent alone remembers is inferred, once, and taken from the parent's account", () => {
-  const pool = makePool(1n);
-  const gone = makeMember("/p/a", { goneAt: 20, pool });
+  const removedKills = makePool(1n);
+  const gone = makeMember("/p/a", { goneAt: 20, removedKills });
   const { kills, told } = start([gone]);
-  kills.infer(gone, 300);
+  kills.reportInferred(gone, 300);
   kills.settle(END);
   assert.deepEqual(told.map(({ cgroup, inferred }) => [cgroup, inferred]), [["/p/a", true]]);
-  assert.equal(pool.untold(), 0n);
+  assert.equal(removedKills.unreported(), 0n);
 });
 
 Deno.test("a line without a cgroup finds the removed one that its parent misses a kill of", () => {
-  const gone = makeMember("/p/a", { goneAt: 20, readAt: 5, pool: makePool(1n) });
-  const quiet = makeMember("/q/a", { goneAt: 20, readAt: 5, pool: makePool(0n) });
+  const gone = makeMember("/p/a", { goneAt: 20, readAt: 5, removedKills: makePool(1n) });
+  const quiet = makeMember("/q/a", { goneAt: 20, readAt: 5, removedKills: makePool(0n) });
   const { kills, lines } = start([quiet, gone]);
   kills.logged(makeKill(7), 15);
   kills.settle(15);

@@ -3,12 +3,16 @@
 import type { Cgroup } from "../../../core/cgroup/cgroup.ts";
 import type { Hierarchy } from "../../../core/cgroup/hierarchy.ts";
 import { v2 } from "../../../core/cgroup/v2.ts";
-import type { Pool } from "../../../core/watch/dead_children.ts";
+import type { RemovedChildrenKills } from "../../../core/watch/dead_children.ts";
 import type { LoggedKill } from "../../../core/watch/kill_log.ts";
-import { type BothCounters, createGhost, type Member } from "../../../core/watch/member.ts";
+import {
+  type BothCounters,
+  createMissedCgroup,
+  type WatchedCgroup,
+} from "../../../core/watch/member.ts";
 
 const hierarchy: Hierarchy = {
-  dialect: v2,
+  version: v2,
   mount: "/no/such/tree",
   root: "/",
   kernel: false,
@@ -24,10 +28,14 @@ export const COUNTERS: Readonly<Record<1 | 2, BothCounters>> = {
   2: { local: { oomKill: 0n, oom: 0n }, subtree: { oomKill: 0n, oom: 0n } },
 };
 
-export function makeMember(path: string, facts: Partial<Member> = {}, version: 1 | 2 = 2): Member {
+export function makeMember(
+  path: string,
+  facts: Partial<WatchedCgroup> = {},
+  version: 1 | 2 = 2,
+): WatchedCgroup {
   const cgroup: Cgroup = { hierarchy, path, dir: `${hierarchy.mount}${path}`, inode: 1 };
   const counters = COUNTERS[version];
-  return { ...createGhost(cgroup, undefined), first: counters, last: counters, ...facts };
+  return { ...createMissedCgroup(cgroup, undefined), first: counters, last: counters, ...facts };
 }
 
 export function makeKill(pid: number, facts: Partial<LoggedKill> = {}): LoggedKill {
@@ -47,6 +55,6 @@ export function makeKill(pid: number, facts: Partial<LoggedKill> = {}): LoggedKi
   };
 }
 
-export function makePool(untold: bigint): Pool {
-  return { untold: () => untold, take: (kills) => void (untold -= kills) };
+export function makePool(unreported: bigint): RemovedChildrenKills {
+  return { unreported: () => unreported, take: (kills) => void (unreported -= kills) };
 }

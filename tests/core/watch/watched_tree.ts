@@ -20,7 +20,7 @@ export interface WatchedTree extends AsyncDisposable {
   /** The first of this type, past or to come, for which `wanted` holds. */
   next<Type extends EventType>(
     type: Type,
-    wanted?: (event: Event<Type>) => boolean,
+    requested?: (event: Event<Type>) => boolean,
   ): Promise<Event<Type>>;
   /** Ends the watch; everything that happened before is told by then. */
   stop(): Promise<Summary>;
@@ -35,13 +35,15 @@ export function watchTree(
   const hierarchy = discover(tree.dir);
   const cgroups = targets.map((path) => openCgroup(hierarchy, path)!);
   const events: OomkitEvent[] = [];
-  let waiting: { wanted: (event: OomkitEvent) => boolean; found: (event: OomkitEvent) => void }[] =
-    [];
+  let waiting: {
+    requested: (event: OomkitEvent) => boolean;
+    found: (event: OomkitEvent) => void;
+  }[] = [];
   const watching = startWatch(
     { targets: cgroups, recursive: false, thresholds: [], pressure: [], psi: [], ...options },
     (event) => {
       events.push(event);
-      waiting = waiting.filter(({ wanted, found }) => !wanted(event) || found(event));
+      waiting = waiting.filter(({ requested, found }) => !requested(event) || found(event));
     },
   );
   let stopping: Promise<Summary> | undefined;
@@ -52,12 +54,12 @@ export function watchTree(
     done: watching.done,
     ofType: <Type extends EventType>(type: Type) =>
       events.filter((event): event is Event<Type> => event.type === type),
-    next<Type extends EventType>(type: Type, wanted = (_: Event<Type>) => true) {
-      const fits = (event: OomkitEvent) => event.type === type && wanted(event as Event<Type>);
+    next<Type extends EventType>(type: Type, requested = (_: Event<Type>) => true) {
+      const fits = (event: OomkitEvent) => event.type === type && requested(event as Event<Type>);
       const found = events.find(fits);
       if (found) return Promise.resolve(found as Event<Type>);
       const { promise, resolve } = Promise.withResolvers<Event<Type>>();
-      waiting.push({ wanted: fits, found: (event) => resolve(event as Event<Type>) });
+      waiting.push({ requested: fits, found: (event) => resolve(event as Event<Type>) });
       return promise;
     },
     stop,
