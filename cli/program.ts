@@ -2,23 +2,30 @@
 
 import { Command, CommanderError, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { OomkitError, shortened } from "../core/errors.ts";
-import type { Finish } from "./main.ts";
-import { print, printable, say } from "./output.ts";
+import type { Finish } from "./exit.ts";
+import { print, printable, printStderr } from "./output/output.ts";
 
 /** @param behind what stood behind `--` on the command line. */
 type Load = (finish: Finish, behind?: readonly string[]) => Promise<CommandUnknownOpts>;
 
 /** In the order of the help. */
 const loaders: ReadonlyMap<string, Load> = new Map<string, Load>([
-  ["inspect", async (finish) => (await import("./inspect.ts")).inspectCommand(finish)],
-  ["watch", async (finish, behind) => (await import("./watch.ts")).watchCommand(finish, behind)],
-  ["guard", async (finish) => (await import("./guard.ts")).guardCommand(finish)],
-  ["simulate", async (finish) => (await import("./simulate.ts")).simulateCommand(finish)],
+  ["inspect", async (finish) => (await import("./inspect/command.ts")).inspectCommand(finish)],
+  [
+    "watch",
+    async (finish, behind) => (await import("./watch/command.ts")).watchCommand(finish, behind),
+  ],
+  ["guard", async (finish) => (await import("./guard/command.ts")).guardCommand(finish)],
+  ["simulate", async (finish) => (await import("./simulate/command.ts")).simulateCommand(finish)],
   [
     "completions",
-    async (finish) => (await import("./completions.ts")).completionsCommand(finish, wholeProgram),
+    async (finish) =>
+      (await import("./completions/command.ts")).completionsCommand(finish, wholeProgram),
   ],
-  ["__allocate", async (finish) => (await import("./allocate.ts")).allocateCommand(finish)],
+  [
+    "__allocate",
+    async (finish) => (await import("./simulate/allocate.ts")).allocateCommand(finish),
+  ],
 ]);
 
 const visible = [...loaders.keys()].filter((name) => !name.startsWith("__"));
@@ -61,7 +68,7 @@ async function programOf(
     .showSuggestionAfterError()
     .enablePositionalOptions()
     .configureOutput({
-      writeErr: (text) => say(oneLine(text)),
+      writeErr: (text) => printStderr(oneLine(text)),
       writeOut: (text) => print(text.replace(/\n$/, "")),
     });
   for (const [name, load] of loaders) {
@@ -109,7 +116,7 @@ function tooEarly(args: readonly string[]): OomkitError {
 }
 
 async function noCommand(word: string): Promise<OomkitError> {
-  const { suggest: nearest } = await import("../core/cgroup/nearest.ts");
+  const { suggest: nearest } = await import("../core/suggest.ts");
   const [near] = nearest(word, visible, 1);
   const all = `the commands are ${visible.join(", ")}`;
   return new OomkitError(

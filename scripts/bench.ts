@@ -33,7 +33,7 @@ import { type Measured, tableLines } from "./bench/statistics.ts";
 import { sweep } from "./bench/sweep.ts";
 import { root } from "./bundle.ts";
 import { progress } from "./progress.ts";
-import { Mistake, note, run, say } from "./terminal.ts";
+import { Mistake, note, printLine, run } from "./terminal.ts";
 
 const RECORDS = join(root, "docs/benchmarks.jsonl");
 
@@ -68,7 +68,7 @@ await run("bench", async () => {
       void cleanUp().finally(() => Deno.exit(130));
     });
   }
-  say(describeConditions());
+  printLine(describeConditions());
   for (const [at, name] of names.entries()) {
     progress.show(`bench: ${name}`, at, names.length);
     await cleanUp();
@@ -87,9 +87,9 @@ function tell(bench: string, { tables, lines, isPart }: Measured, before: number
   const here = conditions();
   const last = lastOf(records, bench, here);
   for (const { title, unit, rows } of tables) {
-    say(`\n${tableLines(title, unit, rows, comparedWith(last, unit)).join("\n")}`);
+    printLine(`\n${tableLines(title, unit, rows, comparedWith(last, unit)).join("\n")}`);
   }
-  for (const line of [...lines, describeLast(last, here)]) say(line);
+  for (const line of [...lines, describeLast(last, here)]) printLine(line);
   if (!isRecorded) return;
   if (isPart) {
     return note(`bench: ${bench} is not recorded: with these options it is another measurement`);

@@ -14,8 +14,8 @@ import { Mistake, note, run } from "./terminal.ts";
 
 const dist = join(root, "dist");
 
-/** Each is loaded by its name, beside whatever the bundler makes of its caller: `sentryScript` in core/guard/thread.ts. */
-const workerModules = { "sentry_worker.ts": "core/guard/sentry_worker.ts" };
+/** Each is loaded by its name, beside whatever the bundler makes of its caller: `sentryScript` in core/guard/thread/handle.ts. */
+const workerModules = { "worker.ts": "core/guard/thread/worker.ts" };
 
 /** As progress counts them. */
 const STEPS = 4;

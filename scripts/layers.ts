@@ -1,10 +1,11 @@
 /**
- * Holds the program to its rooms: who may import whom, what is pure, where the process may be touched, how long a file
- * may get. `deno task layers` prints one line per offence; the rules are the tables below.
+ * Checks the architecture: which room may import which, what is pure, where the process may be touched, that no imports form
+ * a circle, and that only core/cgroup asks for the cgroup version. `deno task layers` prints one line per offence; the rules
+ * are the tables below.
  */
 
 import { dirname, join, normalize } from "node:path";
-import { run, say } from "./terminal.ts";
+import { printLine, run } from "./terminal.ts";
 
 interface Room {
   /** A folder, or one file of it where that has rules of its own; the first room that fits counts. */
@@ -15,22 +16,39 @@ interface Room {
   readonly pure?: true;
 }
 
-const nouns = ["core/snapshot.ts", "core/errors.ts", "core/names.ts"];
-const pureRooms = ["core/parse", "core/policy", ...nouns];
-const actingRooms = [
+const nouns = [
+  "core/snapshot.ts",
+  "core/errors.ts",
+  "core/names.ts",
+  "core/omit_undefined.ts",
+  "core/cgroup_path.ts",
+];
+const pureRooms = [
+  "core/parse",
+  "core/policy",
+  "core/suggest.ts",
+  "core/timing.ts",
+  "core/bounded_queue.ts",
+  ...nouns,
+];
+const sharedRooms = [
   "core/cgroup",
   "core/kernel",
   "core/watch",
-  "core/act",
-  "core/report",
+  "core/control",
+  "core/events",
   "core/record",
 ];
-const programs = ["core/guard", "core/simulate", "core/kubernetes"];
 
 export const rooms: readonly Room[] = [
   { at: "core/snapshot.ts", imports: ["core/errors.ts"], pure: true },
   { at: "core/errors.ts", imports: [], pure: true },
   { at: "core/names.ts", imports: [], pure: true },
+  { at: "core/omit_undefined.ts", imports: [], pure: true },
+  { at: "core/cgroup_path.ts", imports: [], pure: true },
+  { at: "core/suggest.ts", imports: [], pure: true },
+  { at: "core/timing.ts", imports: [], pure: true },
+  { at: "core/bounded_queue.ts", imports: [], pure: true },
   { at: "core/parse", imports: nouns, pure: true },
   { at: "core/policy", imports: nouns, pure: true },
   { at: "core/kernel/clock.ts", imports: ["core/kernel"] },
@@ -39,45 +57,41 @@ export const rooms: readonly Room[] = [
   { at: "core/cgroup/v2.ts", imports: ["core/cgroup", ...pureRooms], pure: true },
   { at: "core/cgroup/identity.ts", imports: ["core/cgroup", ...pureRooms], pure: true },
   { at: "core/cgroup", imports: [...pureRooms, "core/kernel"] },
-  { at: "core/report", imports: [...pureRooms, "core/cgroup"] },
+  { at: "core/events", imports: [...pureRooms, "core/cgroup"] },
   {
     at: "core/record/format.ts",
-    imports: ["core/record", ...pureRooms, "core/report"],
-    pure: true,
-  },
-  {
-    at: "core/record/line_check.ts",
-    imports: ["core/record", ...nouns],
+    imports: ["core/record", ...pureRooms, "core/events"],
     pure: true,
   },
   {
     at: "core/record",
-    imports: [...pureRooms, "core/cgroup", "core/kernel/clock.ts", "core/report"],
+    imports: [...pureRooms, "core/cgroup", "core/kernel/clock.ts", "core/events"],
   },
   { at: "core/picture/page_script.ts", imports: ["core/picture"] },
+  { at: "core/picture", imports: ["core/record/format.ts"], pure: true },
+  { at: "core/collect", imports: [...pureRooms, "core/cgroup"] },
+  { at: "core/receivers/prometheus/text.ts", imports: [], pure: true },
+  { at: "core/receivers/prometheus/listen.ts", imports: nouns, pure: true },
   {
-    at: "core/picture",
-    imports: ["core/picture", "core/record/format.ts"],
-    pure: true,
+    at: "core/receivers",
+    imports: [...pureRooms, "core/cgroup", "core/collect", "core/control", "core/events"],
   },
-  { at: "core/metrics/text.ts", imports: ["core/metrics"], pure: true },
-  { at: "core/metrics/listen.ts", imports: ["core/metrics", ...nouns], pure: true },
-  { at: "core/metrics", imports: [...pureRooms, "core/cgroup", "core/report"] },
   {
     at: "core/watch",
-    imports: [...pureRooms, "core/cgroup", "core/kernel", "core/record", "core/report"],
+    imports: [...pureRooms, "core/cgroup", "core/kernel", "core/record", "core/events"],
   },
-  { at: "core/act", imports: [...pureRooms, "core/cgroup", "core/kernel"] },
-  { at: "core/guard", imports: [...pureRooms, ...actingRooms] },
-  { at: "core/simulate", imports: [...pureRooms, ...actingRooms] },
-  { at: "core/kubernetes", imports: ["core/errors.ts", "core/report"] },
+  { at: "core/control", imports: [...pureRooms, "core/cgroup", "core/kernel"] },
+  { at: "core/guard", imports: [...pureRooms, ...sharedRooms] },
+  { at: "core/simulate", imports: [...pureRooms, ...sharedRooms] },
   {
     at: "cli",
     imports: [
       ...pureRooms,
-      ...actingRooms.filter((at) => at !== "core/kernel"),
-      ...programs,
-      "core/metrics",
+      ...sharedRooms.filter((at) => at !== "core/kernel"),
+      "core/guard",
+      "core/simulate",
+      "core/receivers",
+      "core/collect",
       "core/picture",
     ],
   },
@@ -104,8 +118,6 @@ const homes: readonly { readonly name: string; readonly home: string }[] = [
   { name: "Deno.args", home: "cli/main.ts" },
 ];
 
-const maximumLines = 300;
-
 /** A module is named after what it holds. */
 const emptyNames = ["mod.ts", "utils.ts", "util.ts", "types.ts", "common.ts", "helpers.ts"];
 
@@ -113,24 +125,61 @@ const checkedFolders = ["cli", "core", "tests", "scripts"];
 
 /** @param files text by path; the path is relative to the project's folder. @returns one line per offence. */
 export function offences(files: Readonly<Record<string, string>>): string[] {
-  return Object.entries(files).flatMap(([path, text]) => [
-    ...lengthOffences(path, text),
+  const perFile = Object.entries(files).flatMap(([path, text]) => [
     ...nameOffences(path),
     ...lines(path, text).flatMap(({ where, code, imported }) => [
       ...imported.flatMap((specifier) => importOffences(path, where, specifier)),
       ...homeOffences(path, where, code),
+      ...versionOffences(path, where, code),
     ]),
   ]);
+  return [...perFile, ...circleOffences(files)];
 }
 
-function lengthOffences(path: string, text: string): string[] {
-  const count = text.split("\n").length - 1;
-  if (count <= maximumLines) return [];
-  return [
-    `${path}:${
-      maximumLines + 1
-    }: has ${count} lines; part it so that none has over ${maximumLines}`,
-  ];
+/** Only core/cgroup knows two versions; everything else asks for a capability. */
+const versionTest =
+  /\bversion(\.number)?\s*[!=]==?\s*[12]\b|\b[12]\s*[!=]==?\s*version\b|\bisV[12]\b/;
+
+function versionOffences(path: string, where: string, code: string): string[] {
+  const isProgram = path.startsWith("core/") || path.startsWith("cli/");
+  if (!isProgram || path.startsWith("core/cgroup/") || !versionTest.test(code)) return [];
+  return [`${where}: asks for the cgroup version; ask for a capability of core/cgroup/version.ts`];
+}
+
+/** Groups of files that import each other, directly or not; imports of types and dynamic imports count. */
+function circleOffences(files: Readonly<Record<string, string>>): string[] {
+  const importsOf = (path: string) =>
+    lines(path, files[path] ?? "").flatMap(({ imported }) => imported)
+      .filter((specifier) => specifier.startsWith("."))
+      .map((specifier) => normalize(join(dirname(path), specifier)))
+      .filter((target) => target in files);
+  return stronglyConnected(Object.keys(files), importsOf)
+    .filter((group) => group.length > 1)
+    .map((group) => `${group.sort()[0]}:1: imports form a circle: ${group.join(", ")}`);
+}
+
+/** Tarjan, "Depth-first search and linear graph algorithms", 1972. */
+function stronglyConnected(
+  nodes: readonly string[],
+  next: (node: string) => readonly string[],
+): string[][] {
+  const index = new Map<string, number>();
+  const low = new Map<string, number>();
+  const stack: string[] = [];
+  const groups: string[][] = [];
+  const visit = (node: string) => {
+    index.set(node, index.size);
+    low.set(node, index.get(node)!);
+    stack.push(node);
+    for (const target of next(node)) {
+      if (!index.has(target)) visit(target);
+      if (stack.includes(target)) low.set(node, Math.min(low.get(node)!, low.get(target)!));
+    }
+    if (low.get(node) !== index.get(node)) return;
+    groups.push(stack.splice(stack.indexOf(node)));
+  };
+  for (const node of nodes) if (!index.has(node)) visit(node);
+  return groups;
 }
 
 function nameOffences(path: string): string[] {
@@ -229,8 +278,9 @@ function sources(folder: string): Record<string, string> {
 if (import.meta.main) {
   await run("layers", () => {
     Deno.chdir(new URL("..", import.meta.url));
-    const found = checkedFolders.flatMap((folder) => offences(sources(folder))).sort();
-    found.forEach(say);
+    const files = Object.assign({}, ...checkedFolders.map(sources));
+    const found = offences(files).sort();
+    found.forEach(printLine);
     return found.length === 0 ? 0 : 1;
   });
 }

@@ -14,7 +14,7 @@ import { buildKustomization } from "./manifests/kustomize.ts";
 import { policyOffences } from "./manifests/policy.ts";
 import { schemas } from "./manifests/schema.ts";
 import { type Json, parseYaml } from "./manifests/yaml.ts";
-import { run, say } from "./terminal.ts";
+import { printLine, run } from "./terminal.ts";
 
 export const manifests = fileURLToPath(new URL("../deploy/kubernetes", import.meta.url));
 
@@ -86,7 +86,7 @@ async function main(): Promise<number> {
   for (const folder of folders) {
     const objects = buildKustomization(folder);
     if (values.print) {
-      say(JSON.stringify({ apiVersion: "v1", kind: "List", items: objects }, null, 2));
+      printLine(JSON.stringify({ apiVersion: "v1", kind: "List", items: objects }, null, 2));
       continue;
     }
     const offences = offencesOf(objects);
@@ -95,8 +95,10 @@ async function main(): Promise<number> {
     }
     bad += offences.length;
     const shown = relative(Deno.cwd(), folder);
-    say(`${shown}: ${objects.length} objects${offences.length === 0 ? ", as they must be" : ""}`);
-    for (const offence of offences) say(`  ${offence}`);
+    printLine(
+      `${shown}: ${objects.length} objects${offences.length === 0 ? ", as they must be" : ""}`,
+    );
+    for (const offence of offences) printLine(`  ${offence}`);
   }
   return bad > 0 ? 1 : 0;
 }

@@ -1,6 +1,6 @@
-/** What a script is at, on the last line of the terminal: cli/progress.ts, for whoever imports this. */
+/** What a script is at, on the last line of the terminal: cli/terminal/progress.ts, for whoever imports this. */
 
-import { createProgress, terminalOutput } from "../cli/progress.ts";
+import { createProgress, terminalOutput } from "../cli/terminal/progress.ts";
 
 /** Whatever else is written to the terminal is written by `say`, `note` and `pass` of terminal.ts, which make room for it. */
 export const progress = createProgress(terminalOutput());

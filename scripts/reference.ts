@@ -4,7 +4,7 @@
  */
 
 import { join } from "node:path";
-import { commandOf, definitionsOf } from "../cli/definitions.ts";
+import { commandOf, definitionsOf } from "../cli/options/definitions.ts";
 import { wholeProgram } from "../cli/program.ts";
 import { VERSION } from "../cli/version.ts";
 import { root, withoutBacktrace } from "./bundle.ts";
@@ -12,7 +12,7 @@ import { configSchema } from "./reference/config_schema.ts";
 import { manPage } from "./reference/man_page.ts";
 import { optionsPage } from "./reference/options_page.ts";
 import { shared } from "./reference/shared_options.ts";
-import { Mistake, note, run, say } from "./terminal.ts";
+import { Mistake, note, printLine, run } from "./terminal.ts";
 
 /** @returns the text of each file, by its path in the project. */
 export async function reference(): Promise<Record<string, string>> {
@@ -66,8 +66,9 @@ if (import.meta.main) {
       const file = join(root, path);
       if (textOf(file) === text) continue;
       stale++;
-      if (mode === "--check") say(`${path} is not up to date: deno run -A scripts/reference.ts`);
-      else Deno.writeTextFileSync(file, text), note(`wrote ${path}`);
+      if (mode === "--check") {
+        printLine(`${path} is not up to date: deno run -A scripts/reference.ts`);
+      } else Deno.writeTextFileSync(file, text), note(`wrote ${path}`);
     }
     return mode === "--check" && stale > 0 ? 1 : 0;
   });

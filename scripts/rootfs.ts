@@ -6,7 +6,7 @@
 import { parseArgs } from "node:util";
 import { findShell, makeRootFileSystem } from "./image/root_file_system.ts";
 import { executable } from "./stages/kernels.ts";
-import { Mistake, run, say } from "./terminal.ts";
+import { Mistake, printLine, run } from "./terminal.ts";
 
 function main(): number {
   const { values, positionals } = parseArgs({
@@ -23,7 +23,7 @@ function main(): number {
   if (values.shell && shell === undefined) {
     throw new Mistake("there is no busybox; apt-get install busybox-static, or --no-shell");
   }
-  for (const path of makeRootFileSystem(dir, { program: values.program, shell })) say(path);
+  for (const path of makeRootFileSystem(dir, { program: values.program, shell })) printLine(path);
   return 0;
 }
 

@@ -15,7 +15,7 @@ import { mebibytes } from "./bench/statistics.ts";
 import { soakInGuest } from "./soak/in_guest.ts";
 import { type Life, soak, type SoakResult } from "./soak/soak.ts";
 import { progress } from "./progress.ts";
-import { Mistake, note, run, say } from "./terminal.ts";
+import { Mistake, note, printLine, run } from "./terminal.ts";
 
 const options = {
   minutes: { type: "string", default: "3" },
@@ -23,7 +23,7 @@ const options = {
   guest: { type: "string" },
 } as const;
 
-const MOST_SEED = 2 ** 32;
+const MAX_SEED = 2 ** 32;
 
 if (import.meta.main) await run("soak", main);
 
@@ -42,12 +42,12 @@ async function main(): Promise<number> {
     progress: (line) => progress.show(`soak for ${minutes} minutes: ${line}`),
   });
   progress.end();
-  for (const line of summary(result)) say(line);
+  for (const line of summary(result)) printLine(line);
   if (result.findings.length === 0) return 0;
-  say(`the last deeds:\n${result.lastDeeds.map((deed) => `  ${deed}`).join("\n")}`);
-  say(`told: ${[...result.told].map(([what, count]) => `${count} × ${what}`).join(", ")}`);
-  for (const finding of result.findings) say(`VIOLATED: ${finding}`);
-  say(`again: deno task soak --minutes ${minutes} --seed ${seed}`);
+  printLine(`the last deeds:\n${result.lastDeeds.map((deed) => `  ${deed}`).join("\n")}`);
+  printLine(`told: ${[...result.told].map(([what, count]) => `${count} × ${what}`).join(", ")}`);
+  for (const finding of result.findings) printLine(`VIOLATED: ${finding}`);
+  printLine(`again: deno task soak --minutes ${minutes} --seed ${seed}`);
   return 1;
 }
 
@@ -82,8 +82,8 @@ function parsed(): { minutes: number; seed: number; guest: string | undefined } 
   if (!(minutes > 0)) {
     throw new Mistake(`cannot soak for --minutes ${values.minutes}: it must be above 0`);
   }
-  const seed = values.seed === undefined ? Date.now() % MOST_SEED : Number(values.seed);
-  if (Number.isInteger(seed) && seed >= 0 && seed < MOST_SEED) {
+  const seed = values.seed === undefined ? Date.now() % MAX_SEED : Number(values.seed);
+  if (Number.isInteger(seed) && seed >= 0 && seed < MAX_SEED) {
     return { minutes, seed, guest: values.guest };
   }
   throw new Mistake(

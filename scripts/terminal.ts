@@ -4,7 +4,7 @@ import { progress } from "./progress.ts";
 
 const encoder = new TextEncoder();
 
-export function say(line: string): void {
+export function printLine(line: string): void {
   progress.hide();
   writeAll(Deno.stdout, encoder.encode(line + "\n"));
 }

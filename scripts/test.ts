@@ -27,7 +27,7 @@ import { inLanes } from "./stages/lanes.ts";
 import { lastLine, missing, type Outcome, total } from "./stages/outcome.ts";
 import { soakStage } from "./stages/soak.ts";
 import { progress } from "./progress.ts";
-import { Mistake, run, say } from "./terminal.ts";
+import { Mistake, printLine, run } from "./terminal.ts";
 
 interface Part {
   readonly run: () => Promise<Outcome>;
@@ -36,7 +36,7 @@ interface Part {
 }
 
 /** No more than that: an emulated machine has two CPUs, and its tests have deadlines. */
-const MOST_LANES = 2;
+const MAX_LANES = 2;
 
 const unitFolders = [
   "tests/cli",
@@ -58,7 +58,7 @@ async function main(): Promise<number> {
   const signal = interruption();
   const stages = stagesUnder(signal);
   if (help) {
-    say(usage(Object.keys(stages)));
+    printLine(usage(Object.keys(stages)));
     return 0;
   }
   const chosen = choice(only, Object.keys(stages));
@@ -85,14 +85,14 @@ async function main(): Promise<number> {
   const rest = parts.slice(Math.max(0, first));
   const patient = rest.filter(({ isPatient }) => isPatient);
   const alone = rest.filter(({ isPatient }) => !isPatient);
-  const lanes = Math.min(MOST_LANES, navigator.hardwareConcurrency);
+  const lanes = Math.min(MAX_LANES, navigator.hardwareConcurrency);
   const outcomes = [
     ...await inLanes(ready.map(perform), 1),
     ...await inLanes(patient.map(perform), lanes),
     ...await inLanes(alone.map(perform), 1),
   ];
   const totals = total(outcomes, strict);
-  say(lastLine(totals));
+  printLine(lastLine(totals));
   return totals.failed === 0 ? 0 : 1;
 }
 
@@ -156,10 +156,12 @@ function show(outcome: Outcome, seconds: number, strict: boolean): void {
   if (passed + failed > 0) {
     const state = failed > 0 ? "FAILED" : "ok    ";
     const counts = `${passed} passed, ${failed} failed, ${skipped.length} skipped`;
-    say(`${state}  ${what}: ${counts}, ${seconds.toFixed(1)} s${remark ? `; ${remark}` : ""}`);
+    printLine(
+      `${state}  ${what}: ${counts}, ${seconds.toFixed(1)} s${remark ? `; ${remark}` : ""}`,
+    );
   }
-  for (const reason of skipped) say(`${strict ? "FAILED" : "skipped"}: ${what}: ${reason}`);
-  if (failures !== undefined) say(failures);
+  for (const reason of skipped) printLine(`${strict ? "FAILED" : "skipped"}: ${what}: ${reason}`);
+  if (failures !== undefined) printLine(failures);
 }
 
 function usage(stages: readonly string[]): string {

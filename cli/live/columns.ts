@@ -1,12 +1,12 @@
 /** The columns of the list: which there are room for, and how wide each is. Pure. */
 
-import { shortBytes, shortRate, shortTime } from "../draw/amounts.ts";
-import type { Capabilities, Palette } from "../draw/ink.ts";
-import { shortName } from "../draw/name.ts";
-import { sparkline } from "../draw/sparkline.ts";
-import { fullnessOf, usageBar } from "../draw/usage_bar.ts";
-import { ascii, filled } from "../draw/width.ts";
-import { type Row, stateOf } from "./row.ts";
+import { shortBytes, shortRate, shortTime } from "../terminal/amounts.ts";
+import type { Capabilities, Palette } from "../terminal/palette.ts";
+import { shortName } from "../terminal/name.ts";
+import { sparkline } from "../terminal/sparkline.ts";
+import { fullnessOf, usageBar } from "../terminal/usage_bar.ts";
+import { ascii, filled } from "../terminal/width.ts";
+import { type Row, stateOf } from "./rows.ts";
 
 export type ColumnName =
   | "name"

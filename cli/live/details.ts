@@ -1,17 +1,17 @@
 /** The details of one cgroup: what `inspect` shows, moving. Pure. */
 
-import type { Capabilities } from "../draw/ink.ts";
-import { visible } from "../draw/width.ts";
-import { inspectionLines } from "../inspect_text.ts";
-import type { UsageSample } from "../look.ts";
-import { shortRate, shortTime } from "../draw/amounts.ts";
-import { sparkline } from "../draw/sparkline.ts";
-import type { Row } from "./row.ts";
+import type { Capabilities } from "../terminal/palette.ts";
+import { visible } from "../terminal/width.ts";
+import { inspectionLines } from "../inspect/text.ts";
+import type { UsageSample } from "../terminal/layout.ts";
+import { shortRate, shortTime } from "../terminal/amounts.ts";
+import { sparkline } from "../terminal/sparkline.ts";
+import type { Row } from "./rows.ts";
 import type { Details, View } from "./view.ts";
-import { eventText } from "../event_text.ts";
+import { eventText } from "../output/event_text.ts";
 
 /** The newest of its own. */
-const MOST_EVENTS = 10;
+const MAX_EVENTS = 10;
 
 export function detailsLines(
   { path, found, trouble }: Details,
@@ -20,7 +20,7 @@ export function detailsLines(
   can: Capabilities,
 ): string[] {
   const events = told.filter((one) => "event" in one && one.event.cgroup === path).slice(
-    -MOST_EVENTS,
+    -MAX_EVENTS,
   );
   const row = rows.find((each) => each.path === path);
   return [

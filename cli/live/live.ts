@@ -1,16 +1,22 @@
 /** The live view of a command that follows cgroups: it has the terminal from when it is opened until it is closed. */
 
-import type { OomkitEvent } from "../../core/report/event.ts";
-import { type Capabilities, capabilitiesOf, type Wishes } from "../draw/ink.ts";
-import { type Diversion, divertOutput, print, say, sayAsIs } from "../output.ts";
+import type { OomkitEvent } from "../../core/events/event.ts";
+import { type Capabilities, capabilitiesOf, type Wishes } from "../terminal/palette.ts";
+import {
+  type Diversion,
+  divertOutput,
+  print,
+  printStderr,
+  printStderrRaw,
+} from "../output/output.ts";
 import { clockOf } from "./clock.ts";
-import { createGather, type Subject } from "./gather.ts";
+import { createPoller, type Subject } from "./poll.ts";
 import type { Key } from "./keys.ts";
-import { createPacer } from "./pacer.ts";
-import { updateView } from "./press.ts";
-import type { Row } from "./row.ts";
+import { createFrameLimiter } from "../terminal/frame_limiter.ts";
+import { updateView } from "./update.ts";
+import type { Row } from "./rows.ts";
 import { screenLines, scrollOf } from "./screen.ts";
-import { openTerminal } from "./terminal.ts";
+import { openTerminal } from "../terminal/terminal.ts";
 import { firstView, shownRows, type Told, type View, withRows } from "./view.ts";
 
 export interface LiveOptions {
@@ -30,14 +36,14 @@ export interface Live {
 }
 
 /** Of what was told; more than a screen has is for its details. */
-const MOST_TOLD = 500;
+const MAX_TOLD = 500;
 /** Of what was said: who guards for a month is not to fill a screen in the end. */
-const MOST_SAID = 100;
+const MAX_SAID = 100;
 
 export function openLive({ command, wishes, subjects, end }: LiveOptions): Live {
   const can: Capabilities = capabilitiesOf(wishes);
   const now = () => performance.now();
-  const gather = createGather(subjects, now);
+  const gather = createPoller(subjects, now);
   const events: Told[] = [];
   const said: (() => void)[] = [];
   let view: View = firstView(command);
@@ -53,7 +59,7 @@ export function openLive({ command, wishes, subjects, end }: LiveOptions): Live 
   const fail = async (error: unknown) => {
     await close();
     const stack = Deno.env.get("OOMKIT_DEBUG") && error instanceof Error ? `\n${error.stack}` : "";
-    say(`oomkit: the live view has a bug, lines are printed instead: ${error}${stack}`);
+    printStderr(`oomkit: the live view has a bug, lines are printed instead: ${error}${stack}`);
   };
   const guarded = <A extends unknown[]>(action: (...args: A) => void) => (...args: A) => {
     try {
@@ -67,7 +73,7 @@ export function openLive({ command, wishes, subjects, end }: LiveOptions): Live 
     if (isClosed || size.columns < 1 || size.rows < 1) return;
     const { details } = view;
     if (!view.isPaused) {
-      view = { ...view, told: events.slice(-MOST_TOLD), clock: clockOf(new Date()) };
+      view = { ...view, told: events.slice(-MAX_TOLD), clock: clockOf(new Date()) };
       if (latest) view = withRows(view, latest);
       latest = undefined;
     }
@@ -85,7 +91,7 @@ export function openLive({ command, wishes, subjects, end }: LiveOptions): Live 
     view = { ...view, scroll: scrollOf(shown, size, can) };
     terminal.show(screenLines(shown, size, can), size);
   });
-  const pacer = createPacer({
+  const pacer = createFrameLimiter({
     draw,
     now,
     later(act, ms) {
@@ -113,23 +119,23 @@ export function openLive({ command, wishes, subjects, end }: LiveOptions): Live 
   const keep = (one: Told) => {
     events.push(one);
     // Seldom, as each costs a copy of what is kept.
-    if (events.length > 2 * MOST_TOLD) events.splice(0, events.length - MOST_TOLD);
+    if (events.length > 2 * MAX_TOLD) events.splice(0, events.length - MAX_TOLD);
     pacer.request();
   };
   const evaluateLevels = (text: string) =>
     plain(text).split("\n").forEach((talk) => keep({ talk }));
   const later = (again: () => void) => {
     said.push(again);
-    if (said.length > 2 * MOST_SAID) said.splice(0, said.length - MOST_SAID);
+    if (said.length > 2 * MAX_SAID) said.splice(0, said.length - MAX_SAID);
   };
   const here: Diversion = {
     print(line) {
       evaluateLevels(line);
       later(() => print(line));
     },
-    say(text) {
+    printStderr(text) {
       evaluateLevels(text);
-      if (isTorn) later(() => sayAsIs(text));
+      if (isTorn) later(() => printStderrRaw(text));
       else sayElsewhere(text);
     },
   };
@@ -138,7 +144,7 @@ export function openLive({ command, wishes, subjects, end }: LiveOptions): Live 
   const elsewhere = divertOutput(here);
   const sayElsewhere = (text: string) => {
     const now = divertOutput(elsewhere);
-    sayAsIs(text);
+    printStderrRaw(text);
     divertOutput(now);
   };
 
@@ -164,8 +170,10 @@ export function openLive({ command, wishes, subjects, end }: LiveOptions): Live 
     pacer.stop();
     await terminal.close();
     // What nobody can see any more is no reason to fail.
-    divertOutput(isGone ? { print() {}, say: isTorn ? () => {} : sayElsewhere } : elsewhere);
-    for (const again of said.slice(-MOST_SAID)) again();
+    divertOutput(
+      isGone ? { print() {}, printStderr: isTorn ? () => {} : sayElsewhere } : elsewhere,
+    );
+    for (const again of said.slice(-MAX_SAID)) again();
   };
   return {
     tell(event) {

@@ -1,7 +1,7 @@
 /** The live view of `guard`. */
 
 import type { Guard } from "../../core/guard/guard.ts";
-import { LEVELS } from "../../core/policy/bounds.ts";
+import { LEVELS } from "../../core/policy/levels.ts";
 import { type Live, type LiveOptions, openLive } from "./live.ts";
 
 /** @param guarding as soon as it is there. */

@@ -1,8 +1,8 @@
 /** The live view of `watch`. */
 
 import type { Watching, WatchOptions } from "../../core/watch/watch.ts";
-import type { UsageMark } from "../draw/usage_bar.ts";
-import type { Subject } from "./gather.ts";
+import type { UsageMark } from "../terminal/usage_bar.ts";
+import type { Subject } from "./poll.ts";
 import { type Live, type LiveOptions, openLive } from "./live.ts";
 
 /** @param watching as soon as it is there. */

@@ -1,6 +1,6 @@
 /** Which cgroups are shown, and in which order. Pure. */
 
-import type { Row } from "./row.ts";
+import type { Row } from "./rows.ts";
 
 export const SORTS = [
   "time",

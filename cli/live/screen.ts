@@ -1,12 +1,12 @@
 /** The screen: a function of the view, of the terminal's size, and of what it can show, to its lines. Pure. */
 
-import { type Capabilities, inkOf, type Palette, type Size } from "../draw/ink.ts";
-import { ascii, cutTo, ending, filled, steady, visible, widthOf } from "../draw/width.ts";
-import { folded } from "../draw/wrap.ts";
-import type { OomkitEvent } from "../../core/report/event.ts";
-import { shortName } from "../draw/name.ts";
-import { eventFacts, eventText, eventType } from "../event_text.ts";
-import { printable } from "../output.ts";
+import { type Capabilities, type Palette, paletteOf, type Size } from "../terminal/palette.ts";
+import { ascii, cutTo, ending, filled, steady, visible, widthOf } from "../terminal/width.ts";
+import { folded } from "../terminal/wrap.ts";
+import type { OomkitEvent } from "../../core/events/event.ts";
+import { shortName } from "../terminal/name.ts";
+import { eventFacts, eventText, eventType } from "../output/event_text.ts";
+import { printable } from "../output/output.ts";
 import { clockOf } from "./clock.ts";
 import { styleOf } from "./style.ts";
 import { cellsOf, columnsFor, titlesOf } from "./columns.ts";
@@ -33,7 +33,7 @@ function fitted(line: string, columns: number, { unicode }: Capabilities): strin
 }
 
 function whole(view: View, size: Size, can: Capabilities): string[] {
-  const palette = inkOf(can);
+  const palette = paletteOf(can);
   const body = size.rows - AROUND;
   const text = textOf(view, size, can, palette);
   const from = scrollIn(text, view, size);
@@ -68,7 +68,7 @@ function scrollIn(text: readonly string[] | undefined, { scroll }: View, { rows 
 
 /** How far the help or the details are scrolled in truth, where somebody went on beyond their end. */
 export function scrollOf(view: View, size: Size, can: Capabilities): number {
-  return scrollIn(textOf(view, size, can, inkOf(can)), view, size);
+  return scrollIn(textOf(view, size, can, paletteOf(can)), view, size);
 }
 
 function headLine(view: View, columns: number, can: Capabilities, palette: Palette): string {

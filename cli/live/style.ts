@@ -1,7 +1,7 @@
 /** Lets what prints lines draw on the screen as well: its formats in the colours that the terminal has. */
 
-import type { Palette, Role } from "../draw/ink.ts";
-import type { Style } from "../style.ts";
+import type { Palette, Role } from "../terminal/palette.ts";
+import type { Style } from "../terminal/style.ts";
 
 const ROLES: Readonly<Record<string, Role>> = {
   bold: "bold",

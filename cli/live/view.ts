@@ -2,10 +2,10 @@
 
 import type { Inspection } from "../../core/cgroup/inspection.ts";
 import type { Machine } from "../../core/cgroup/machine.ts";
-import type { OomkitEvent } from "../../core/report/event.ts";
-import type { Size } from "../draw/ink.ts";
+import type { OomkitEvent } from "../../core/events/event.ts";
+import type { Size } from "../terminal/palette.ts";
 import { matching, ordered, type Sort } from "./order.ts";
-import type { Row } from "./row.ts";
+import type { Row } from "./rows.ts";
 
 /** What was told, or said beside it. */
 export type Told = { readonly event: OomkitEvent } | { readonly talk: string };

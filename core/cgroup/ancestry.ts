@@ -1,7 +1,7 @@
 /** A cgroup's limit in the light of its ancestors'. */
 
-import { parseKeyed } from "../parse/keyed.ts";
-import { parseBytes } from "../parse/numbers.ts";
+import { parseKeyed } from "../parse/cgroupfs.ts";
+import { parseBytes } from "../parse/cgroupfs.ts";
 import {
   type AncestorLimit,
   effectiveHigh,
@@ -14,7 +14,7 @@ import {
 } from "../policy/limits.ts";
 import { ancestorsOf, type Cgroup, tryReader } from "./cgroup.ts";
 import { exists } from "./files.ts";
-import { omitUndefined } from "./absent.ts";
+import { omitUndefined } from "../omit_undefined.ts";
 
 export interface Ancestry {
   /** The cgroup itself, then its ancestors, nearest first. */

@@ -1,8 +1,8 @@
 /** One memory cgroup: its identity is path and inode, and that it is gone is an ordinary outcome. */
 
 import type { Counters, Pressure, Snapshot } from "../snapshot.ts";
-import { invalidReason } from "./damage.ts";
-import type { ReadFile } from "./dialect.ts";
+import { invalidReason } from "./validate.ts";
+import type { ReadFile } from "./version.ts";
 import {
   inodeOf,
   linksOf,
@@ -13,7 +13,7 @@ import {
   tryReadRegularText,
   tryReadText,
 } from "./files.ts";
-import { parseBytes } from "../parse/numbers.ts";
+import { parseBytes } from "../parse/cgroupfs.ts";
 import { directoryOf, type Hierarchy, join } from "./hierarchy.ts";
 
 export interface Cgroup {

@@ -3,8 +3,8 @@
 import { isAbsolute, resolve } from "node:path";
 import { OomkitError } from "../errors.ts";
 import { type Mount, parseMountinfo } from "../parse/mountinfo.ts";
-import { type CgroupLine, parseProcCgroup } from "../parse/proc_cgroup.ts";
-import type { CgroupVersion } from "./dialect.ts";
+import { type CgroupLine, parseProcCgroup } from "../parse/procfs.ts";
+import type { CgroupVersion } from "./version.ts";
 import {
   exists,
   inodeOf,

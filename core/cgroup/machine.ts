@@ -1,14 +1,14 @@
 /** The machine beneath all cgroups: what is the limit where no cgroup has one. */
 
-import { parseKeyed } from "../parse/keyed.ts";
-import { parseKilobytes } from "../parse/kilobytes.ts";
-import { type Meminfo, parseMeminfo } from "../parse/meminfo.ts";
-import { parseCount } from "../parse/numbers.ts";
-import { parsePressure } from "../parse/pressure.ts";
-import { parseProcCgroup } from "../parse/proc_cgroup.ts";
-import { type Candidate, rankVictims } from "../policy/victim.ts";
+import { parseKeyed } from "../parse/cgroupfs.ts";
+import { parseKilobytes } from "../parse/procfs.ts";
+import { type Meminfo, parseMeminfo } from "../parse/procfs.ts";
+import { parseCount } from "../parse/cgroupfs.ts";
+import { parsePressure } from "../parse/cgroupfs.ts";
+import { parseProcCgroup } from "../parse/procfs.ts";
+import { type Candidate, rankVictims } from "../policy/victims.ts";
 import type { Pressure, Process } from "../snapshot.ts";
-import { omitUndefined } from "./absent.ts";
+import { omitUndefined } from "../omit_undefined.ts";
 import { tryReadText } from "./files.ts";
 import { type Hierarchy, inInitialPidNamespace, memoryLine } from "./hierarchy.ts";
 import { oomScores, readProcess } from "./processes.ts";

@@ -2,7 +2,7 @@
 
 import type { Fd } from "../kernel/fd.ts";
 import { readAttribute } from "../kernel/xattr.ts";
-import type { Attribute } from "../policy/choose.ts";
+import type { Attribute } from "../policy/victims.ts";
 
 /** systemd.resource-control(5), ManagedOOMPreference=; oomd, docs/core_plugins.md. The strongest first. */
 const NAMES: readonly Attribute[] = ["omit", "avoid", "prefer"];

@@ -1,14 +1,19 @@
 /** The processes of a cgroup and of everything beneath it, with what the OOM killer weighs. */
 
-import { parseCmdline } from "../parse/cmdline.ts";
-import { parseProcStat } from "../parse/proc_stat.ts";
-import { parseProcStatus, type ProcStatus } from "../parse/proc_status.ts";
-import { wholeLines } from "../parse/whole_lines.ts";
+import { omitUndefined } from "../omit_undefined.ts";
+import { wholeLines } from "../parse/cgroupfs.ts";
+import {
+  parseCmdline,
+  parseProcCgroup,
+  parseProcStat,
+  parseProcStatus,
+  type ProcStatus,
+} from "../parse/procfs.ts";
 import type { Process } from "../snapshot.ts";
-import { omitUndefined } from "./absent.ts";
 import { type Cgroup, isThere, isThreaded, readControl, tryReadControl, walk } from "./cgroup.ts";
-import { invalidReason } from "./damage.ts";
 import { listDirectories, tryReadText } from "./files.ts";
+import { type Hierarchy, inInitialPidNamespace, memoryLine } from "./hierarchy.ts";
+import { invalidReason } from "./validate.ts";
 
 /** A last line without its newline may be the beginning of a longer pid, which is somebody else's. */
 function parsePids(text: string): number[] {
@@ -148,4 +153,37 @@ export function oomScores(): { readonly pid: number; readonly score: number }[] 
     .filter((name) => /^\d+$/.test(name) && Number(name) !== Deno.pid)
     .map((name) => ({ pid: Number(name), score: readNumber(Number(name), "oom_score") }))
     .filter((each): each is { pid: number; score: number } => each.score !== undefined);
+}
+
+/* This program and who started it. */
+
+/** The own pid and those of all ancestors, as far as this pid namespace shows them. */
+export function selfAndAncestors(): Set<number> {
+  const lineage = new Set<number>();
+  for (let pid: number | undefined = Deno.pid; pid && !lineage.has(pid);) {
+    lineage.add(pid);
+    pid = parseProcStatus(tryReadText(`/proc/${pid}/status`) ?? "").ppid;
+  }
+  return lineage;
+}
+
+/* Where a process is that is about to be gone. */
+
+/**
+ * The cgroup of who was just killed, by his pid in the initial pid namespace; `undefined` where it is too late to tell, or
+ * the pid is not known here.
+ *
+ * @param comm as the kernel had it, lest the pid is another's by now.
+ */
+export function cgroupOfKilled(
+  pid: number,
+  comm: string,
+  { version }: Pick<Hierarchy, "version">,
+): string | undefined {
+  if (!inInitialPidNamespace()) return undefined;
+  const line = memoryLine(parseProcCgroup(tryReadText(`/proc/${pid}/cgroup`) ?? ""), version);
+  if (line === undefined || line.deleted) return undefined;
+  // On v1 who has begun to exit is told to be in the root (kernel, proc_cgroup_show).
+  if (line.path === "/") return undefined;
+  return tryReadText(`/proc/${pid}/comm`) === `${comm}\n` ? line.path : undefined;
 }

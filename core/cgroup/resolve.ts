@@ -2,13 +2,13 @@
 
 import { resolve as resolvePath } from "node:path";
 import { OomkitError, shortened } from "../errors.ts";
-import { parseProcCgroup } from "../parse/proc_cgroup.ts";
+import { parseProcCgroup } from "../parse/procfs.ts";
 import { type Cgroup, openCgroup, walk } from "./cgroup.ts";
 import { exists, listDirectories, readText, realPath, tryReadText } from "./files.ts";
 import { globBase, globDepth, globToRegExp, isGlob } from "./glob.ts";
 import { directoryOf, type Hierarchy, join, memoryLine, pathOf, relativeTo } from "./hierarchy.ts";
 import { identify, unitPath } from "./identity.ts";
-import { suggest } from "./nearest.ts";
+import { suggest } from "../suggest.ts";
 import { pidsOf } from "./processes.ts";
 
 const UNIT = /\.(service|slice|scope|socket|mount|swap)$/;

@@ -1,7 +1,7 @@
 /** A cgroup and what is beneath it, the largest first: where in a tree the memory is. */
 
 import type { Snapshot } from "../snapshot.ts";
-import { parseBytes } from "../parse/numbers.ts";
+import { parseBytes } from "../parse/cgroupfs.ts";
 import { type Cgroup, childrenOf, isThere, tryReader } from "./cgroup.ts";
 
 export interface CgroupTree {

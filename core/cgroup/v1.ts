@@ -1,10 +1,10 @@
 /** cgroup v1 memory controller: kernel, Documentation/admin-guide/cgroup-v1/memory.rst. Pure. */
 
-import { parseKeyed } from "../parse/keyed.ts";
-import { parseBytes, parseCount } from "../parse/numbers.ts";
+import { parseKeyed } from "../parse/cgroupfs.ts";
+import { parseBytes, parseCount } from "../parse/cgroupfs.ts";
 import type { Counters } from "../snapshot.ts";
-import { omitUndefined } from "./absent.ts";
-import type { CgroupVersion, ReadFile } from "./dialect.ts";
+import { omitUndefined } from "../omit_undefined.ts";
+import type { CgroupVersion, ReadFile } from "./version.ts";
 
 /** v1 counts only for the cgroup itself, and does not count OOMs at all: it only notifies about them. */
 function readCounters(read: ReadFile): { local: Counters; subtree: Counters } {

@@ -1,11 +1,11 @@
 /** cgroup v2 memory controller: kernel, Documentation/admin-guide/cgroup-v2.rst. Pure. */
 
-import { parseKeyed } from "../parse/keyed.ts";
-import { parseBytes, parseCount } from "../parse/numbers.ts";
-import { parsePressure } from "../parse/pressure.ts";
+import { parseKeyed } from "../parse/cgroupfs.ts";
+import { parseBytes, parseCount } from "../parse/cgroupfs.ts";
+import { parsePressure } from "../parse/cgroupfs.ts";
 import type { Counters } from "../snapshot.ts";
-import type { CgroupVersion, PsiTrigger, ReadFile } from "./dialect.ts";
-import { omitUndefined } from "./absent.ts";
+import type { CgroupVersion, PsiTrigger, ReadFile } from "./version.ts";
+import { omitUndefined } from "../omit_undefined.ts";
 
 function counters(text: string | undefined): Counters {
   const events = parseKeyed(text ?? "");

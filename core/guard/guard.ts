@@ -1,41 +1,175 @@
-/**
- * The main thread's part of a guard: it finds the cgroups, arms them, does what is not urgent, and tells. What is urgent is
- * the sentry's, in a thread of its own.
- */
+/** What a guard changes is on record before, and somebody minds it from the first change on. */
 
-import { type Restored, restoreStale } from "../act/journal.ts";
-import { lowerOwnOomScoreAdj } from "../act/own_score.ts";
-import { type Cgroup, openCgroup } from "../cgroup/cgroup.ts";
-import { wallClock } from "../kernel/clock.ts";
+import { type Cgroup, isThere, openCgroup } from "../cgroup/cgroup.ts";
+import { type Journal, openJournal, type Restored, restoreStale } from "../control/journal.ts";
+import { lowerOwnOomScoreAdj } from "../control/oom_score_adj.ts";
+import { type RestoreWatchdog, startRestoreWatchdog } from "../control/restore_watchdog.ts";
+import { OomkitError } from "../errors.ts";
 import {
   type Body,
   type CandidateJson,
   makeEvent,
   type OomkitEvent,
   type Source,
-} from "../report/event.ts";
-import type { RecordSink } from "../record/format.ts";
+} from "../events/event.ts";
+import { wallClock } from "../kernel/clock.ts";
 import type { Labels } from "../policy/rules.ts";
+import type { RecordSink } from "../record/format.ts";
+import { startWatch, type Watching } from "../watch/watch.ts";
+import { createBackgroundActions } from "./background_actions.ts";
 import {
   actionSkippedEvent,
   guardArmedEvent,
   killEvent,
   levelReachedEvent,
   reclaimedEvent,
-} from "./bodies.ts";
-import { createBackgroundActions } from "./chores.ts";
-import { predictVictims } from "./foresee.ts";
-import { createCollector } from "./garbage.ts";
-import { createHoldWatchdog } from "./hold_watchdog.ts";
-import { createRestoreGuard } from "./minding.ts";
-import { kills, type PolicySet } from "./plan.ts";
-import { createHeartbeat } from "./pulse.ts";
-import { permissionWarnings } from "./reach.ts";
-import { recordGuard } from "./recording.ts";
-import { createGuardRegistry, type GuardedCgroup } from "./roster.ts";
-import { createEventForwarder } from "./following.ts";
-import { candidatesIn, pathIn, sameScopes, type Scope, scopeOf } from "./scope.ts";
-import { type CgroupReport, startMonitorThread } from "./thread.ts";
+} from "./events.ts";
+import { createCollector } from "./heap.ts";
+import { createHoldWatchdog } from "./modes.ts";
+import { permissionWarnings } from "./permissions.ts";
+import { kills, maySuspend, type PolicySet } from "./policy.ts";
+import { recordGuard } from "./record.ts";
+import { createGuardRegistry, type GuardedCgroup } from "./registry.ts";
+import { candidatesIn, pathIn, sameScopes, type Scope, scopeOf } from "./targets.ts";
+import { type CgroupReport, startMonitorThread } from "./thread/handle.ts";
+import { predictVictims } from "./thread/victims.ts";
+
+export interface RestoreGuard {
+  readonly journal: Journal;
+  /** To be called before anybody is struck by them. Returns why nothing can be on record of who is stopped meanwhile. */
+  prepareSuspensions(policies: PolicySet): string | undefined;
+  /** Dismisses who minds it, unless something is left for him. */
+  end(isAllPutBack: boolean): Promise<void>;
+}
+
+/** @param release the command that puts back what is left. */
+export function createRestoreGuard(stateFolder: string, release: readonly string[]): RestoreGuard {
+  const files = openJournal(stateFolder);
+  let restoreWatchdog: RestoreWatchdog | undefined;
+  const mind = () => void (restoreWatchdog ??= startRestoreWatchdog(release));
+  return {
+    journal: {
+      ...files,
+      change(...change) {
+        mind();
+        return files.change(...change);
+      },
+    },
+    prepareSuspensions(policies) {
+      if (!maySuspend(policies)) return undefined;
+      mind();
+      return files.prepareSuspensionLog();
+    },
+    async end(isAllPutBack) {
+      if (isAllPutBack) await restoreWatchdog?.dismiss();
+    },
+  };
+}
+
+/* Whether the sentry turns. */
+
+export interface Heartbeat {
+  /** To be called every now and then. Throws once it has not turned for too long. */
+  check(): void;
+  /** Milliseconds since it was seen to turn last. */
+  msSinceHeartbeat(): number;
+  /** Whether it has turned since this was asked last. */
+  isAlive(): boolean;
+}
+
+/** The sentry turns once a second at least; a machine that swaps may stand still for longer. */
+const SILENCE_MS = 30_000;
+
+/** @param beats how often it has turned. */
+export function createHeartbeat(beats: () => number): Heartbeat {
+  let last = { at: performance.now(), count: 0 };
+  let asked = 0;
+  const msSinceHeartbeat = () => performance.now() - last.at;
+  return {
+    check() {
+      const count = beats();
+      if (count !== last.count) last = { at: performance.now(), count };
+      if (msSinceHeartbeat() < SILENCE_MS) return;
+      throw new OomkitError(`the sentry has not turned for ${SILENCE_MS / 1000} s`);
+    },
+    msSinceHeartbeat,
+    isAlive() {
+      const before = asked;
+      asked = beats();
+      return asked !== before;
+    },
+  };
+}
+
+/* The kernel's own events in the guarded parts, which are also what tells of cgroups that come and go and of limits. */
+
+export interface EventForwarder {
+  /** A target was removed, or is there again: what is followed is not what it was. */
+  isStale(): boolean;
+  /** Follows what is there now. */
+  renew(): void;
+  sources(): readonly string[];
+  /** Ends with the summary. */
+  stop(): Promise<void>;
+}
+
+/** A watch of its targets ends with them; a guard waits for them to come again, as a service's cgroup does. */
+export function createEventForwarder(
+  scopes: () => readonly Scope[],
+  follow: (event: OomkitEvent) => void,
+  fail: (error: unknown) => void,
+): EventForwarder {
+  let watching: Watching | undefined;
+  let targets = there(scopes());
+  let sources: readonly string[] = [];
+  const ending = new Set<Promise<unknown>>();
+
+  const end = (old: Watching | undefined) => {
+    if (old === undefined) return;
+    const ended = old.stop().catch(fail).finally(() => ending.delete(ended));
+    ending.add(ended);
+  };
+
+  return {
+    isStale() {
+      const now = there(scopes());
+      return now.length !== targets.length || !targets.every(isThere);
+    },
+    renew() {
+      end(watching);
+      watching = undefined;
+      targets = there(scopes());
+      if (targets.length === 0) return;
+      watching = startWatch({
+        targets,
+        recursive: scopes().some(({ recursive }) => recursive),
+        thresholds: [],
+        pressure: [],
+        psi: [],
+      }, follow);
+      sources = watching.sources;
+      watching.done.catch(fail);
+    },
+    sources: () => sources,
+    async stop() {
+      end(watching);
+      await Promise.all(ending);
+    },
+  };
+}
+
+/** Each cgroup once, as it is there now. */
+function there(scopes: readonly Scope[]) {
+  const found = scopes.flatMap(({ cgroup: { hierarchy, path } }) =>
+    openCgroup(hierarchy, path) ?? []
+  );
+  return [...new Map(found.map((cgroup) => [cgroup.path, cgroup])).values()];
+}
+
+/*
+ * The main thread's part of a guard: it finds the cgroups, arms them, does what is not urgent, and tells. What is urgent is
+ * the sentry's, in a thread of its own.
+ */
 
 export interface GuardOptions {
   readonly policies: PolicySet;

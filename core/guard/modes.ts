@@ -1,11 +1,12 @@
 /** How to be in time in one cgroup, and the change that it takes. */
 
-import type { Journal } from "../act/journal.ts";
-import { type Cgroup, isThere, readSummary } from "../cgroup/cgroup.ts";
+import { type Cgroup, isThere, readControl, readSummary } from "../cgroup/cgroup.ts";
+import type { Journal } from "../control/journal.ts";
 import { OomkitError } from "../errors.ts";
-import type { GuardedLimit } from "./limit.ts";
-import { type GuardPolicy, killLevel, type Mode } from "./plan.ts";
-import { isWithin } from "./scope.ts";
+import { type GuardPolicy, killLevel, type Mode } from "./policy.ts";
+import type { GuardedCgroup } from "./registry.ts";
+import { isInSubtree } from "../cgroup_path.ts";
+import type { GuardedLimit } from "./targets.ts";
 
 export interface Modes {
   /** What is asked for there. */
@@ -26,7 +27,7 @@ export function createModes(
   /** Why it cannot be set up there. */
   const obstacle = (limitOwner: Cgroup, mode: Mode, imminent: number): string | undefined => {
     const { dir, inode, hierarchy: { own } } = limitOwner;
-    if (mode === "hold" && own !== undefined && isWithin(own, limitOwner.path)) {
+    if (mode === "hold" && own !== undefined && isInSubtree(own, limitOwner.path)) {
       return "oomkit runs in it, and would be held as well";
     }
     const file = fileOf(mode);
@@ -68,3 +69,34 @@ export function createModes(
 }
 
 const fileOf = (mode: Mode) => mode === "throttle" ? "memory.high" : "memory.oom_control";
+
+/* Under `hold` nobody dies by the kernel's hand, so that nobody goes on unless the guard does something. */
+
+/**
+ * @param timeout milliseconds that allocators may wait.
+ * @param letLoose called for a cgroup in which they have waited longer.
+ * @returns to be called again and again.
+ */
+export function createHoldWatchdog(
+  timeout: number,
+  reenableOomKiller: (guarded: GuardedCgroup, reason: string) => void,
+): (entries: readonly GuardedCgroup[]) => void {
+  const waitingSince = new Map<number, number>();
+  return (entries) => {
+    const now = performance.now();
+    for (const guarded of entries.filter(({ settings }) => settings.mode === "hold")) {
+      const { id } = guarded;
+      const since = waitingSince.get(id);
+      if (!isWaiting(guarded)) waitingSince.delete(id);
+      else if (since === undefined) waitingSince.set(id, now);
+      else if (now - since > timeout) {
+        waitingSince.delete(id);
+        reenableOomKiller(guarded, `its allocators have been waiting for more than ${timeout} ms`);
+      }
+    }
+  };
+}
+
+function isWaiting({ limitOwner }: GuardedCgroup): boolean {
+  return /^under_oom 1$/m.test(readControl(limitOwner, "memory.oom_control") ?? "");
+}

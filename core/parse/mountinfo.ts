@@ -1,6 +1,6 @@
 /** `/proc/PID/mountinfo` (proc(5); kernel: fs/proc_namespace.c). */
 
-import { wholeLines } from "./whole_lines.ts";
+import { wholeLines } from "./cgroupfs.ts";
 
 export interface Mount {
   readonly id: number;

@@ -5,6 +5,8 @@
  * lines are read from their ends, which the kernel wrote itself, and by what must hold between the fields.
  */
 
+import { isInSubtree } from "../cgroup_path.ts";
+
 export type OomMessage =
   | OomKill
   | Killed
@@ -71,14 +73,10 @@ function splitPaths(
   for (let at = text.indexOf(separator); at >= 0; at = text.indexOf(separator, at + 1)) {
     const split: [string, string] = [text.slice(0, at), text.slice(at + separator.length)];
     fallback ??= split;
-    if (ancestor === "first" && isWithin(split[1], split[0])) found = split;
-    if (ancestor === "second" && isWithin(split[0], split[1])) found ??= split;
+    if (ancestor === "first" && isInSubtree(split[1], split[0])) found = split;
+    if (ancestor === "second" && isInSubtree(split[0], split[1])) found ??= split;
   }
   return found ?? fallback;
-}
-
-function isWithin(path: string, ancestor: string): boolean {
-  return path === ancestor || path.startsWith(`${ancestor}/`);
 }
 
 /**

@@ -11,7 +11,7 @@ export interface Series {
 }
 
 /** What a browser draws and searches without a stall; docs/pictures.md has the figures. */
-export const MOST_POINTS = 100_000;
+export const MAX_POINTS = 100_000;
 
 /** Most cgroups of a machine come and go without being looked at often. */
 const FIRST_POINTS = 8;
@@ -21,7 +21,7 @@ export function emptySeries(): Series {
 }
 
 /** What comes after the last; a clock that has been set back leaves no trace of it in the order. */
-export function append(series: Series, at: number, value: number, most = MOST_POINTS): void {
+export function append(series: Series, at: number, value: number, most = MAX_POINTS): void {
   if (series.length >= most) halve(series);
   if (series.length === series.t.length) grow(series, most);
   const before = series.t[series.length - 1] ?? -Infinity;

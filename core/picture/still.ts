@@ -1,23 +1,236 @@
-/** A still picture of a run, as SVG: the verdict, memory and pressure over time, what happened. Pure. */
+/** One chart of a still picture: axes, lines, labels beside the lines. Pure. */
 
-import { clockText, spanText } from "./page/figures.js";
+import { bytesText, bytesTick, clockText, spanText } from "./page/figures.js";
 import { GLYPHS, GRAVITY, withRoom } from "./page/glyphs.js";
-import { mostOf, shareHeight } from "./page/height.js";
+import { heightFor, mostOf, shareHeight } from "./page/height.js";
+import { spread } from "./page/labels.js";
 import palette from "./page/palette.css" with { type: "text" };
+import { shareOf } from "./page/share.js";
 import look from "./page/still.css" with { type: "text" };
-import type { ChartEvent, Group, Picture } from "./picture.ts";
-import { isByShare, SHOWN_AT_FIRST } from "./picture.ts";
+import { thin } from "./page/thin.js";
+import { byteStep, percentStep, ticksBetween, timeStep } from "./page/ticks.js";
 import {
-  axes,
-  type Box,
-  type Frame,
-  type Label,
-  labelsBeside,
-  pathOf,
-  xOf,
-} from "./still_chart.ts";
-import { bytesChart, shareChart } from "./still_memory.ts";
+  type ChartEvent,
+  type Group,
+  isByShare,
+  type Picture,
+  SHOWN_AT_FIRST,
+  type Step,
+} from "./picture.ts";
+import type { Series } from "./series.ts";
 import { cut, escaped, shortName, wrapped } from "./text.ts";
+
+export interface Box {
+  readonly left: number;
+  readonly top: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface Frame {
+  readonly box: Box;
+  readonly from: number;
+  readonly to: number;
+  /** What the upper edge stands for; the lower one is 0. */
+  readonly most: number;
+}
+
+export interface Label {
+  readonly y: number;
+  readonly text: string;
+  readonly class: string;
+}
+
+const round = (value: number) => String(Math.round(value * 10) / 10);
+
+export const xOf = ({ box, from, to }: Frame, at: number) =>
+  box.left + box.width * Math.min(1, Math.max(0, (at - from) / (to - from)));
+export const yOf = ({ box, most }: Frame, value: number) =>
+  box.top + box.height * (1 - Math.min(1, Math.max(0, value / most)));
+
+/** The grid with its sizes, and the clock beneath. */
+export function axes(frame: Frame, unit: "bytes" | "percent", withClock: boolean): string {
+  const { box, from, to, most } = frame;
+  const step = unit === "bytes"
+    ? byteStep(0, most, box.height / 45)
+    : percentStep(most) * (box.height < 150 ? 2 : 1);
+  const rows = ticksBetween(0, most, step).map((value) => {
+    const y = round(yOf(frame, value));
+    const text = unit === "bytes" ? bytesTick(value) : `${Math.round(value)} %`;
+    return `<path class="line" d="M${box.left} ${y}H${box.left + box.width}"/>` +
+      `<text x="${box.left - 8}" y="${y}" dy="4" text-anchor="end">${text}</text>`;
+  });
+  if (!withClock) return rows.join("");
+  const pace = timeStep(from, to, box.width / 110);
+  const bottom = box.top + box.height;
+  const columns = ticksBetween(from, to, pace).map((at) => {
+    const x = round(xOf(frame, at));
+    return `<path class="line" d="M${x} ${bottom}v5"/>` +
+      `<text x="${x}" y="${bottom + 18}" text-anchor="middle">${clockText(at, pace)}</text>`;
+  });
+  return rows.join("") + columns.join("");
+}
+
+/** @returns the data of an SVG path, two columns to a pixel at most; empty without points. */
+export function pathOf(frame: Frame, { t, v, length }: Series): string {
+  const thinned = thin(
+    t.subarray(0, length),
+    v.subarray(0, length),
+    frame.from,
+    frame.to,
+    frame.box.width / 2,
+  );
+  return thinned.t.map((at, place) =>
+    `${place === 0 ? "M" : "L"}${round(xOf(frame, at))} ${round(yOf(frame, thinned.v[place]!))}`
+  ).join("");
+}
+
+/** The same down to the lower edge. */
+export function areaOf(frame: Frame, series: Series): string {
+  const line = pathOf(frame, series);
+  if (line === "") return "";
+  const bottom = round(frame.box.top + frame.box.height);
+  const first = round(xOf(frame, series.t[0]!));
+  const last = round(xOf(frame, series.t[series.length - 1]!));
+  return `${line}L${last} ${bottom}L${first} ${bottom}Z`;
+}
+
+const GAP = 15;
+
+/** Beside the right edge, with a thin line to what each one names. */
+export function labelsBeside({ box }: Frame, labels: readonly Label[]): string {
+  const right = box.left + box.width;
+  return spread(labels, GAP, box.top, box.top + box.height).map(({ y, at, text, ...label }) => {
+    const leader = Math.abs(y - at) < 1
+      ? ""
+      : `<path class="leader" d="M${right + 2} ${round(y)}L${right + 10} ${round(at)}"/>`;
+    return `${leader}<text class="${label.class}" x="${right + 12}" y="${round(at)}" dy="4">${
+      escaped(text)
+    }</text>`;
+  }).join("");
+}
+
+/* Memory in a still picture: the lines of each cgroup, and what stands beside them. Pure. */
+
+export interface MemoryChart {
+  readonly title: string;
+  readonly unit: "bytes" | "percent";
+  readonly frame: Frame;
+  readonly lines: string;
+  readonly labels: readonly Label[];
+}
+
+/** Sizes, with limits and marks. */
+export function bytesChart(shown: readonly Group[], frameOf: (most: number) => Frame): MemoryChart {
+  const frame = frameOf(heightFor(
+    shown.map(({ peak }) => peak ?? 0),
+    shown.flatMap(({ limits }) => limits.map(({ limit }) => limit ?? 0)),
+  ));
+  return {
+    title: "Memory",
+    unit: "bytes",
+    frame,
+    lines: shown.map((group, place) => memoryLines(frame, group, place, shown.length)).join(""),
+    labels: memoryLabels(frame, shown),
+  };
+}
+
+/** How near each is to its own limit. */
+export function shareChart(shown: readonly Group[], frameOf: (most: number) => Frame): MemoryChart {
+  const shares = shown.map(({ usage, limits }) => {
+    const { t, v } = shareOf(usage.t.subarray(0, usage.length), usage.v, {
+      t: limits.map(({ at }) => at),
+      v: limits.map(({ limit }) => limit ?? -1),
+    });
+    return { t, v, length: t.length };
+  });
+  const frame = frameOf(shareHeight(shares.map(({ v }) => mostOf(v)), 100));
+  const edge = yOf(frame, 100);
+  return {
+    title: "Memory, % of each limit",
+    unit: "percent",
+    frame,
+    lines:
+      `<path class="limit ownlimit" d="M${frame.box.left} ${
+        edge.toFixed(1)
+      }h${frame.box.width}"/>` +
+      shares.map((share, place) =>
+        `<path class="usage s${place % 8}" d="${pathOf(frame, share)}"/>`
+      ).join(""),
+    labels: [
+      { y: edge, text: "limit", class: "ownlimit" },
+      ...shares.map((share, place) => ({
+        y: yOf(frame, share.v.at(-1) ?? 0),
+        text: shortName(shown[place]!.path, 26),
+        class: `name f${place % 8}`,
+      })),
+    ],
+  };
+}
+
+const MAX_WORKING = 3;
+
+function memoryLines(frame: Frame, group: Group, place: number, count: number): string {
+  const hue = place % 8;
+  const alone = count === 1;
+  const area = alone ? `<path class="area f${hue}" d="${areaOf(frame, group.working)}"/>` : "";
+  const marks = alone
+    ? group.marks.filter(({ bytes }) => bytes <= frame.most).map(({ bytes }) =>
+      `<path class="mark" d="M${frame.box.left} ${
+        yOf(frame, bytes).toFixed(1)
+      }h${frame.box.width}"/>`
+    ).join("")
+    : "";
+  const working = count > MAX_WORKING
+    ? ""
+    : `<path class="working s${hue}" d="${pathOf(frame, group.working)}"/>`;
+  return `${area}${marks}${working}` +
+    `<path class="limit ${alone ? "ownlimit" : `s${hue}`}" d="${
+      stepsPath(frame, group.limits, group.gone)
+    }"/>` +
+    `<path class="usage s${hue}" d="${pathOf(frame, group.usage)}"/>`;
+}
+
+function stepsPath(frame: Frame, steps: readonly Step[], gone: number | null): string {
+  let path = "";
+  steps.forEach(({ at, limit }, place) => {
+    if (limit === null || limit > frame.most) return;
+    const end = steps[place + 1]?.at ?? gone ?? frame.to;
+    const y = yOf(frame, limit).toFixed(1);
+    path += `M${xOf(frame, at).toFixed(1)} ${y}H${xOf(frame, end).toFixed(1)}`;
+  });
+  return path;
+}
+
+/** One cgroup has its lines named; of several each has its name. */
+function memoryLabels(frame: Frame, shown: readonly Group[]): Label[] {
+  const lastOf = ({ v, length }: Series) => v[length - 1];
+  const [only] = shown;
+  if (only === undefined) return [];
+  if (shown.length > 1) {
+    return shown.map((group, place) => ({
+      y: yOf(frame, lastOf(group.usage) ?? 0),
+      text: shortName(group.path, 26),
+      class: `name f${place % 8}`,
+    }));
+  }
+  const label = (bytes: number, text: string, style: string) => ({
+    y: yOf(frame, bytes),
+    text: `${text} ${bytesText(bytes)}`,
+    class: style,
+  });
+  return [
+    ...(only.limit === null
+      ? []
+      : [label(only.limit, only.limit > frame.most ? "↑ limit" : "limit", "ownlimit")]),
+    ...(only.usage.length === 0 ? [] : [label(lastOf(only.usage)!, "usage", "name f0")]),
+    ...(only.working.length === 0 ? [] : [label(lastOf(only.working)!, "working set", "f0")]),
+    ...only.marks.filter(({ bytes }) => bytes <= frame.most)
+      .map(({ name, bytes }) => label(bytes, name, "strong")),
+  ];
+}
+
+/* A still picture of a run, as SVG: the verdict, memory and pressure over time, what happened. Pure. */
 
 const WIDTH = 1100;
 const LEFT = 78;

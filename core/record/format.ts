@@ -4,7 +4,7 @@
  * is `null`, and so is no limit. Pure.
  */
 
-import type { OomkitEvent } from "../report/event.ts";
+import type { OomkitEvent } from "../events/event.ts";
 
 /** Rises when a reader of today could no longer make sense of it; new fields and new types come without. */
 export const RECORDING_VERSION = 2;
@@ -81,7 +81,7 @@ export interface RecordedCgroup {
 }
 
 /**
- * What came of a guard's look: as `core/policy/engagement.ts` has it; or a strike that was `put_off`, since somebody else is
+ * What came of a guard's look: as `core/policy/kill_cycle.ts` has it; or a strike that was `put_off`, since somebody else is
  * dying or what was seen is too old by now; or one that found `nobody`. That nobody is left beside who is dying is a strike all
  * the same.
  */

@@ -4,8 +4,8 @@
  */
 
 import { type Cgroup, tryReader } from "../cgroup/cgroup.ts";
-import { parseKeyed } from "../parse/keyed.ts";
-import { parseBytes } from "../parse/numbers.ts";
+import { parseKeyed } from "../parse/cgroupfs.ts";
+import { parseBytes } from "../parse/cgroupfs.ts";
 import { recordingClock } from "./clock.ts";
 import type { RecordedSnapshot, RecordSink } from "./format.ts";
 
@@ -25,7 +25,7 @@ const SAMPLE_MS = 250;
 /** A read takes some 0.2 ms: at this pace all of them together take a twentieth of a core (milliseconds). */
 const SAMPLE_MS_EACH = 4;
 /** In one go. */
-const MOST_AT_ONCE = Math.ceil(SAMPLE_MS / SAMPLE_MS_EACH);
+const MAX_AT_ONCE = Math.ceil(SAMPLE_MS / SAMPLE_MS_EACH);
 
 export function startSampler(recordSink: RecordSink, sampled: () => Iterable<Sampled>): Sampler {
   const last = new Map<number, string>();
@@ -35,7 +35,7 @@ export function startSampler(recordSink: RecordSink, sampled: () => Iterable<Sam
       waiting = [...sampled()];
       for (const id of last.keys()) if (!waiting.some((each) => each.id === id)) last.delete(id);
     }
-    for (const each of waiting.splice(0, MOST_AT_ONCE)) {
+    for (const each of waiting.splice(0, MAX_AT_ONCE)) {
       const seen = look(each);
       if (seen === undefined) continue;
       // What stands still takes no room.

@@ -11,13 +11,13 @@
 
 import { OomkitError } from "../errors.ts";
 import { microseconds } from "../kernel/clock.ts";
-import { type OpenControlFile, openControlFile } from "../kernel/kept_file.ts";
-import { type Pages } from "../kernel/pages.ts";
+import { type OpenControlFile, openControlFile } from "../kernel/control_file.ts";
+import { type Pages } from "../kernel/mapped_pages.ts";
 import { dieWithParent } from "../kernel/process.ts";
 import { type Allocation, ANSWERED_SIGNALS, type Ending } from "./allocation.ts";
 import { mapKind } from "./allocated_pages.ts";
-import { writeControl } from "../act/control.ts";
-import { delay } from "./delay.ts";
+import { writeControl } from "../control/write.ts";
+import { delay } from "../timing.ts";
 import { memoryLine, progressLine } from "./progress.ts";
 
 const SIGKILL = 9;

@@ -4,9 +4,9 @@ import { errnoOf } from "../cgroup/files.ts";
 import { OomkitError } from "../errors.ts";
 import { O_RDWR, openFd } from "../kernel/fd.ts";
 import { SystemCallError } from "../kernel/libc.ts";
-import { mapAnonymous, mapFile, mapShared, type Pages } from "../kernel/pages.ts";
+import { mapAnonymous, mapFile, mapShared, type Pages } from "../kernel/mapped_pages.ts";
 import type { Allocation } from "./allocation.ts";
-import { reasonOf } from "../act/control.ts";
+import { reasonOf } from "../control/write.ts";
 
 /** Throws {@link OomkitError} where there is no folder, or no room, for the file. */
 export function mapKind({ kind, folder }: Allocation, size: number): Pages {

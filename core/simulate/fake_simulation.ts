@@ -3,14 +3,14 @@
 import { openCgroup } from "../cgroup/cgroup.ts";
 import { discover } from "../cgroup/hierarchy.ts";
 import { OomkitError } from "../errors.ts";
-import type { OomkitEvent } from "../report/event.ts";
+import type { OomkitEvent } from "../events/event.ts";
 import { startWatch, type Watching } from "../watch/watch.ts";
 import { createCoalescer } from "./coalesce.ts";
-import { delay } from "./delay.ts";
-import type { FakeState } from "./fake_files.ts";
-import { FAKE_CGROUP, makeFakeTree } from "./fake_tree.ts";
+import { delay } from "../timing.ts";
+import type { FakeState } from "./fake_tree.ts";
+import { createFakeTree, FAKE_CGROUP } from "./fake_tree.ts";
 import { type Curve, growthAt, lifetime, type Moment } from "./growth.ts";
-import { evaluate } from "./judge.ts";
+import { evaluate } from "./evaluate.ts";
 import { type Plan, startOf } from "./plan.ts";
 import {
   clock,
@@ -20,7 +20,7 @@ import {
   simulationEvent,
   startFirst,
   type Verdict,
-} from "./simulation_event.ts";
+} from "./event.ts";
 
 export interface FakePlan {
   readonly version: 1 | 2;
@@ -45,7 +45,7 @@ export async function simulateFake(
   interrupted: AbortSignal,
   see: OnUsage = () => {},
 ): Promise<{ readonly verdict: Verdict; readonly cgroup: string }> {
-  const tree = makeFakeTree(version, stateOf(curve, growthAt(curve, 0)), dir);
+  const tree = createFakeTree(version, stateOf(curve, growthAt(curve, 0)), dir);
   const events: OomkitEvent[] = [];
   const tellInOrder = startFirst(emitEvent);
   let watching: Watching | undefined;

@@ -3,8 +3,8 @@
 import type { RecordSink } from "../record/format.ts";
 import type { WatchOptions } from "../watch/watch.ts";
 import type { Allocation, Kind, SignalReply } from "./allocation.ts";
-import type { Expectation, Start } from "./simulation_event.ts";
-import type { SimulationTarget } from "./stage.ts";
+import type { Expectation, Start } from "./event.ts";
+import type { SimulationTarget } from "./target.ts";
 
 /** Sizes are bytes, times milliseconds. */
 export interface Plan {
@@ -35,7 +35,7 @@ export interface Plan {
  * Progress lines on the way to the limit. A pipe holds ten times as many, so that an allocator never waits for its reader;
  * and reading them must not keep the watch, which has the same thread, from being in time.
  */
-const MOST_REPORTS = 128;
+const MAX_REPORTS = 128;
 
 /** One for each process; the port can only be one's. */
 export function allocationsOf(plan: Plan, target: SimulationTarget): Allocation[] {
@@ -46,7 +46,7 @@ export function allocationsOf(plan: Plan, target: SimulationTarget): Allocation[
     usageFile: `${dir}/${hierarchy.version.usageFile}`,
     most,
     step,
-    report: Math.max(step, Math.ceil((target.limit ?? most) / MOST_REPORTS)),
+    report: Math.max(step, Math.ceil((target.limit ?? most) / MAX_REPORTS)),
     hold,
     parent: Deno.pid,
     ...(target.sandbox && { enter: target.sandbox.procsFile }),

@@ -12,7 +12,7 @@ const ZERO = 0x30;
 
 const line = new Uint8Array(96);
 const USED = new TextEncoder().encode("used ");
-const ENTERED = new TextEncoder().encode("entered ");
+const STARTED = new TextEncoder().encode("allocator_started ");
 
 /** Decimal digits of a whole number; returns where they end. */
 function putNumber(at: number, value: number): number {
@@ -33,7 +33,7 @@ export function memoryLine(
   allocated: number,
   usage: number | undefined,
 ): Uint8Array {
-  const word = what === "used" ? USED : ENTERED;
+  const word = what === "used" ? USED : STARTED;
   line.set(word);
   let end = putNumber(word.length, at);
   line[end++] = SPACE;

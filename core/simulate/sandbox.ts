@@ -1,14 +1,179 @@
-/** A cgroup of our own with a limit, in which something may run out of memory without harm to anything else. */
+/** The names of our own cgroups: they tell who made them, so that a later run knows which were left behind. */
 
-import { type Cgroup, openCgroup } from "../cgroup/cgroup.ts";
-import { errnoOf, exists, tryReadText } from "../cgroup/files.ts";
+import { ancestorsOf, type Cgroup, isThere, openCgroup, walk } from "../cgroup/cgroup.ts";
+import { errnoOf, exists, readLink, tryReadText } from "../cgroup/files.ts";
 import { type Hierarchy, join } from "../cgroup/hierarchy.ts";
+import { pidsOf } from "../cgroup/processes.ts";
+import { mayWrite, reasonOf, writeControl } from "../control/write.ts";
 import { OomkitError } from "../errors.ts";
-import { parseMeminfo } from "../parse/meminfo.ts";
-import { reasonOf, writeControl } from "../act/control.ts";
-import { removeCgroup } from "./remove_cgroup.ts";
-import { sandboxName, type SandboxPrefix, self } from "./sandbox_name.ts";
-import { findParent, type Refusal } from "./sandbox_parent.ts";
+import { openPidfd, signalPidfd } from "../kernel/process.ts";
+import { parseMeminfo, parseProcStat } from "../parse/procfs.ts";
+import { delay } from "../timing.ts";
+
+export type SandboxPrefix = "oomkit-sim" | "oomkit-run";
+
+/** Who made a sandbox. A pid alone comes back; with the start time and the namespace it does not. */
+export interface Owner {
+  readonly pid: number;
+  /** Clock ticks after boot. */
+  readonly startTime: bigint;
+  /** Inode of the pid namespace in which `pid` counts. */
+  readonly namespace: number;
+}
+
+const NAME = /^(oomkit-(?:sim|run))-(\d{1,10})-(\d{1,20})-(\d{1,10})(?:\.\d+)?$/;
+
+/** @param sequence tells several sandboxes of one process apart; 0 for the first. */
+export function sandboxName(prefix: SandboxPrefix, owner: Owner, sequence = 0): string {
+  const name = `${prefix}-${owner.pid}-${owner.startTime}-${owner.namespace}`;
+  return sequence === 0 ? name : `${name}.${sequence}`;
+}
+
+/** `undefined` for a name that is not ours. */
+export function parseSandboxName(
+  name: string,
+): { readonly prefix: SandboxPrefix; readonly owner: Owner } | undefined {
+  const match = NAME.exec(name);
+  if (match === null) return undefined;
+  const [, prefix, pid, startTime, namespace] = match;
+  return {
+    prefix: prefix as SandboxPrefix,
+    owner: { pid: Number(pid), startTime: BigInt(startTime!), namespace: Number(namespace) },
+  };
+}
+
+/** This process; `undefined` without /proc. */
+export function self(): Owner | undefined {
+  const stat = parseProcStat(tryReadText("/proc/self/stat") ?? "");
+  const namespace = /^pid:\[(\d+)\]$/.exec(readLink("/proc/self/ns/pid") ?? "")?.[1];
+  if (stat === undefined || namespace === undefined) return undefined;
+  return { pid: stat.pid, startTime: stat.startTime, namespace: Number(namespace) };
+}
+
+/**
+ * Whether `owner` has ended. A pid of another namespace cannot be looked up from here, so it counts as alive: better a
+ * cgroup too many than somebody's running simulation killed.
+ */
+export function isGone(owner: Owner, observer: Owner): boolean {
+  if (owner.namespace !== observer.namespace) return false;
+  const stat = parseProcStat(tryReadText(`/proc/${owner.pid}/stat`) ?? "");
+  if (stat === undefined || stat.startTime !== owner.startTime) return true;
+  return stat.state === "Z" || stat.state === "X";
+}
+
+/* Beneath which cgroup a sandbox with a memory limit of its own can be made. */
+
+export interface Refusal {
+  /** Why there is no sandbox, to be put behind "since" or a colon. */
+  readonly refused: string;
+}
+
+/**
+ * On v1 every cgroup can have children: the own one. On v2 the nearest that hands memory to its children and whose
+ * cgroup.procs may be written, since moving a process takes the right to write that of the common ancestor (kernel,
+ * cgroup-v2.rst, "Delegation Containment"). A user's slice under systemd is found in this way.
+ */
+export function findParent(hierarchy: Hierarchy): Cgroup | Refusal {
+  if (!hierarchy.kernel) return { refused: `${hierarchy.mount} is not a kernel's cgroup tree` };
+  if (!hierarchy.writable) return { refused: `${hierarchy.mount} is mounted read-only` };
+  const own = hierarchy.own === undefined ? undefined : openCgroup(hierarchy, hierarchy.own);
+  if (own === undefined) {
+    return { refused: `the own cgroup cannot be seen beneath ${hierarchy.mount}` };
+  }
+  const denied = mayWrite(`${own.dir}/cgroup.procs`);
+  if (hierarchy.version.number === 1) {
+    return denied === undefined ? own : { refused: notPermitted(own, denied) };
+  }
+  const reasons: string[] = [];
+  for (const candidate of [own, ...ancestorsOf(own)]) {
+    const closed = mayWrite(`${candidate.dir}/cgroup.procs`);
+    const lacking = closed === undefined ? withoutMemory(candidate) : undefined;
+    if (closed === undefined && lacking === undefined) return candidate;
+    reasons.push(
+      closed === undefined ? `${candidate.path} ${lacking}` : notPermitted(candidate, closed),
+    );
+  }
+  const session = denied !== undefined && /\/session-[^/]+\.scope$/.test(own.path);
+  const hint = session ? "; `systemd-run --user --scope` gives a delegated one" : "";
+  return { refused: `${reasons[0]}${hint}` };
+}
+
+const notPermitted = ({ dir }: Cgroup, why: string) =>
+  `no right to make a cgroup (${dir}/cgroup.procs: ${why})`;
+
+/** Why the children of a v2 cgroup have no memory controller; `undefined` when they have, or now have. */
+function withoutMemory({ dir }: Cgroup): string | undefined {
+  const words = (name: string) => (tryReadText(`${dir}/${name}`) ?? "").split(/\s+/);
+  if (words("cgroup.subtree_control").includes("memory")) return undefined;
+  if (!words("cgroup.controllers").includes("memory")) return "has no memory controller";
+  // Only the real root has no cgroup.type, and only it may have both processes and controllers for its children.
+  if (exists(`${dir}/cgroup.type`)) return "does not hand memory on to its children";
+  const failure = writeControl(`${dir}/cgroup.subtree_control`, "+memory");
+  return failure && `cannot hand memory on to its children: ${failure}`;
+}
+
+/* Ends whatever is in a cgroup of our own and removes it. */
+
+const SIGKILL = 9;
+const ENOENT = 2;
+const EBUSY = 16;
+const ENOTEMPTY = 39;
+
+/** A cgroup is busy until its dead have left; freeing 512 MiB takes 25 ms (docs/performance.md), a core dump longer. */
+const PATIENCE_MS = 5000;
+const PAUSE_MS = 2;
+
+/**
+ * Kills everything in the cgroup and beneath it, and removes all of it; harmless when it is gone, or when another has
+ * taken its place. Throws {@link OomkitError} when something in it does not die.
+ */
+export async function removeCgroup(cgroup: Cgroup): Promise<void> {
+  const deadline = performance.now() + PATIENCE_MS;
+  while (isThere(cgroup)) {
+    const failure = tryToRemove(cgroup);
+    if (failure === undefined) return;
+    if (performance.now() > deadline) {
+      throw new OomkitError(
+        `cannot remove ${cgroup.dir}: ${failure} after ${PATIENCE_MS / 1000} s`,
+        "end what is in it and remove it with rmdir",
+      );
+    }
+    await delay(PAUSE_MS);
+  }
+}
+
+/** Why the cgroup is still there. */
+function tryToRemove(cgroup: Cgroup): string | undefined {
+  killAll(cgroup);
+  for (const each of [...walk(cgroup)].reverse()) {
+    try {
+      Deno.removeSync(each.dir);
+    } catch (error) {
+      const errno = errnoOf(error);
+      if (errno === ENOENT) continue;
+      return errno === EBUSY || errno === ENOTEMPTY ? "it is busy" : reasonOf(error);
+    }
+  }
+  return undefined;
+}
+
+/** v2 does it at once (cgroup.kill, since 5.14). Elsewhere one by one, and again, since they may have forked meanwhile. */
+export function killAll(cgroup: Cgroup): void {
+  if (exists(`${cgroup.dir}/cgroup.kill`)) {
+    writeControl(`${cgroup.dir}/cgroup.kill`, "1");
+    return;
+  }
+  for (const each of walk(cgroup)) {
+    for (const pid of pidsOf(each) ?? []) {
+      if (pid === Deno.pid) continue;
+      using pidfd = openPidfd(pid);
+      // Looked up again once it is held: the pid may have passed on to a process that is none of ours.
+      if (pidfd && pidsOf(each)?.includes(pid)) signalPidfd(pidfd, SIGKILL);
+    }
+  }
+}
+
+/* A cgroup of our own with a limit, in which something may run out of memory without harm to anything else. */
 
 export interface SandboxOptions {
   readonly prefix: SandboxPrefix;
@@ -36,7 +201,7 @@ const EEXIST = 17;
  * Makes a sandbox beneath the own cgroup, or beneath the nearest ancestor that permits it; or tells why that cannot be.
  * Throws {@link OomkitError} when the kernel refuses the limit.
  */
-export function makeSandbox(hierarchy: Hierarchy, options: SandboxOptions): Sandbox | Refusal {
+export function createSandbox(hierarchy: Hierarchy, options: SandboxOptions): Sandbox | Refusal {
   const parent = findParent(hierarchy);
   if ("refused" in parent) return parent;
   const made = makeDirectory(parent, options.prefix);

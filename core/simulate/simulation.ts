@@ -1,12 +1,12 @@
 /** A simulation from the first page to the verdict: allocators, the watch that follows them, and what both tell. */
 
 import { OomkitError } from "../errors.ts";
-import { setOwnOomScoreAdj } from "../act/own_score.ts";
-import { makeEvent, type OomkitEvent } from "../report/event.ts";
+import { setOwnOomScoreAdj } from "../control/oom_score_adj.ts";
+import { makeEvent, type OomkitEvent } from "../events/event.ts";
 import { startWatch, type Summary, type Watching } from "../watch/watch.ts";
 import { type Allocator, type Exit, startAllocator } from "./allocator.ts";
-import { createUsageHistory, type UsageHistory } from "./course.ts";
-import { evaluate } from "./judge.ts";
+import { createUsageHistory, type UsageHistory } from "./steps.ts";
+import { evaluate } from "./evaluate.ts";
 import { allocationsOf, type Plan, startOf, watchOptions } from "./plan.ts";
 import {
   clock,
@@ -16,8 +16,8 @@ import {
   simulationEvent,
   startFirst,
   type Verdict,
-} from "./simulation_event.ts";
-import type { SimulationTarget } from "./stage.ts";
+} from "./event.ts";
+import type { SimulationTarget } from "./target.ts";
 
 type Say = (at: number, body: SimulationBody) => void;
 type Cut = "interrupt" | "time";

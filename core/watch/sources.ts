@@ -1,18 +1,18 @@
 /** What a watch is woken by: opens it, arms it, and says what stands in where it is refused. */
 
 import { type Cgroup, isThere, parentOf, readPressure } from "../cgroup/cgroup.ts";
-import type { Interests, PressureLevel, Trigger } from "../cgroup/dialect.ts";
+import type { Interests, PressureLevel, Trigger } from "../cgroup/version.ts";
 import type { Hierarchy } from "../cgroup/hierarchy.ts";
 import { EPOLLERR, EPOLLIN, openEpoll } from "../kernel/epoll.ts";
 import { type Fd, takeEventfd } from "../kernel/fd.ts";
 import { IN_Q_OVERFLOW, openInotify, readInotify } from "../kernel/inotify.ts";
 import { SystemCallError } from "../kernel/libc.ts";
-import type { Body, Source } from "../report/event.ts";
-import { arm, type Armed, type ArmTargets } from "./arm.ts";
+import type { Body, Source } from "../events/event.ts";
+import { arm, type Armed, type ArmTargets } from "./triggers.ts";
 import { type KernelLog, openKernelLog } from "./kernel_log.ts";
-import { describe, describePoll, joinFiles, reasonOf, tellsOom } from "./describe.ts";
-import { keepUsageFile, type WatchedCgroup } from "./member.ts";
-import { createHierarchyWatcher, type HierarchyWatcher } from "./trees.ts";
+import { describe, describePoll, isOomTrigger, joinFiles, reasonOf } from "./triggers.ts";
+import { keepUsageFile, type WatchedCgroup } from "./watched_cgroup.ts";
+import { createHierarchyWatcher, type HierarchyWatcher } from "./hierarchy_watcher.ts";
 import type { WatchOptions } from "./watch.ts";
 
 /** Why a member was woken. Only `source` reaches an event; the rest says what to read again. */
@@ -141,7 +141,7 @@ export function openSources(
       const isWhole = cgroup.path === "/" && error.code === "ENOENT";
       if (isWhole || !isThere(cgroup)) return isWhole;
       const fallback =
-        tellsOom(trigger) || trigger.kind === "eventfd" && trigger.tells === "threshold"
+        isOomTrigger(trigger) || trigger.kind === "eventfd" && trigger.tells === "threshold"
           ? pollText
           : "nothing";
       if (!optional && trigger.file !== hierarchy.version.limitFile) {
@@ -206,7 +206,7 @@ export function openSources(
       for (const trigger of armTargets ? hierarchy.version.triggers(interests(watched)) : []) {
         const done = armOne(watched, watched.cgroup, trigger);
         if (watched.armed.at(-1)?.trigger === trigger) described.add(describe(trigger));
-        if (done && tellsOom(trigger)) watched.source = trigger.kind as Source;
+        if (done && isOomTrigger(trigger)) watched.source = trigger.kind as Source;
         if (!done && trigger.kind === "eventfd" && trigger.tells === "threshold") {
           armedThresholds = false;
         }
@@ -231,7 +231,7 @@ export function openSources(
     },
 
     collect(watched) {
-      const oom = watched.armed.find(({ trigger, fd }) => fd && tellsOom(trigger));
+      const oom = watched.armed.find(({ trigger, fd }) => fd && isOomTrigger(trigger));
       if (oom?.fd) watched.notified += Number(takeEventfd(oom.fd));
     },
 

@@ -6,33 +6,33 @@
 import { wallClock } from "../kernel/clock.ts";
 import type { AncestorLimits } from "../cgroup/ancestry.ts";
 import { type Cgroup, parentOf } from "../cgroup/cgroup.ts";
-import type { Interests } from "../cgroup/dialect.ts";
+import type { Interests } from "../cgroup/version.ts";
 import {
   type Body,
   type CounterDeltas,
   makeEvent,
   type OomkitEvent,
   type Source,
-} from "../report/event.ts";
-import { sweepEvery } from "../policy/pace.ts";
+} from "../events/event.ts";
+import { sweepEvery } from "../policy/poll_interval.ts";
 import type { RecordSink } from "../record/format.ts";
-import { createReconciler } from "./census.ts";
-import { coversOf, everyTarget } from "./covers.ts";
-import { createRemovedKillCounts } from "./dead_children.ts";
-import { createKillMatcher, LOG_GRACE_MS, type MatchedKill } from "./kills.ts";
+import { createReconciler } from "./reconcile.ts";
+import { coversOf, everyTarget } from "./reconcile.ts";
+import { createRemovedKillCounts } from "./removed_cgroups.ts";
+import { createKillMatcher, LOG_GRACE_MS, type MatchedKill } from "./kill_matcher.ts";
 import {
   createWatchedCgroup,
   disarm,
   hasTarget,
   rememberPids,
   type WatchedCgroup,
-} from "./member.ts";
-import { createCgroupDiffer } from "./observe.ts";
-import { recordWatch } from "./recording.ts";
-import { createRemovalTracker } from "./removals.ts";
+} from "./watched_cgroup.ts";
+import { createCgroupDiffer } from "./diff.ts";
+import { recordWatch } from "./record.ts";
+import { createRemovalTracker } from "./removed_cgroups.ts";
 import { type Batch, openSources } from "./sources.ts";
-import { createSweeps } from "./sweeps.ts";
-import { counterDeltas } from "./tally.ts";
+import { createSweeps } from "./reconcile.ts";
+import { counterDeltas } from "./diff.ts";
 
 export interface WatchOptions {
   readonly targets: readonly Cgroup[];
@@ -187,7 +187,7 @@ export function startWatch(
 
   const sweep = () => {
     sweepAt = performance.now() +
-      sweepEvery(watchedCgroups.size, sources.hierarchyWatcher.tellsAll());
+      sweepEvery(watchedCgroups.size, sources.hierarchyWatcher.reportsAllChanges());
     reconciler.take(undefined);
     sweeps.begin(watchedCgroups.values());
     sweeps.goOn();

@@ -3,8 +3,8 @@
 import { type Cgroup, childrenOf, openCgroup } from "../../core/cgroup/cgroup.ts";
 import { discover, join } from "../../core/cgroup/hierarchy.ts";
 import { OomkitError } from "../../core/errors.ts";
-import { removeCgroup } from "../../core/simulate/remove_cgroup.ts";
-import { findParent } from "../../core/simulate/sandbox_parent.ts";
+import { removeCgroup } from "../../core/simulate/sandbox.ts";
+import { findParent } from "../../core/simulate/sandbox.ts";
 import { Mistake } from "../terminal.ts";
 import { isRunning } from "./folders.ts";
 

@@ -1,9 +1,9 @@
 /** What the live view of a thousand cgroups costs: a frame, a round of reads, and both together beside the watch itself. */
 
-import type { Capabilities } from "../../cli/draw/ink.ts";
-import { widthOf } from "../../cli/draw/width.ts";
-import { difference } from "../../cli/live/differ.ts";
-import { createGather } from "../../cli/live/gather.ts";
+import type { Capabilities } from "../../cli/terminal/palette.ts";
+import { widthOf } from "../../cli/terminal/width.ts";
+import { difference } from "../../cli/terminal/screen_diff.ts";
+import { createPoller } from "../../cli/live/poll.ts";
 import { screenLines } from "../../cli/live/screen.ts";
 import { firstView, shownRows, type View, withRows } from "../../cli/live/view.ts";
 import type { Cgroup } from "../../core/cgroup/cgroup.ts";
@@ -30,7 +30,7 @@ export async function live(): Promise<Measured> {
     Deno.writeTextFileSync(`${dir}/${hierarchy.version.limitFile}`, String(64 * 1024 ** 2));
   }
   const subjects = cgroups.map((cgroup) => ({ cgroup, measured: cgroup, marks: () => [] }));
-  const gather = createGather(() => subjects, () => performance.now());
+  const gather = createPoller(() => subjects, () => performance.now());
   const rounds: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     const begun = performance.now();

@@ -2,13 +2,13 @@
  * What a picture costs: `deno run -A scripts/bench/pictures.ts`. Needs a Chromium; figures in docs/pictures.md.
  */
 
-import { pictureWords } from "../../cli/picture_words.ts";
-import { buildChart } from "../../core/picture/gather.ts";
+import { pictureWords } from "../../cli/output/picture.ts";
+import { buildChart } from "../../core/picture/chart_builder.ts";
 import { runPage } from "../../core/picture/page.ts";
 import { stillPicture } from "../../core/picture/still.ts";
-import { openPage, whyNoBrowser } from "../../tests/browser.ts";
-import { climb, endLine, head, START } from "../../tests/recorded_run.ts";
-import { Mistake, run, say } from "../terminal.ts";
+import { openPage, whyNoBrowser } from "../../tests/helpers/browser.ts";
+import { climb, endLine, head, START } from "../../tests/helpers/recorded_run.ts";
+import { Mistake, printLine, run } from "../terminal.ts";
 
 const SECONDS = 3600;
 const PANS = 60;
@@ -55,8 +55,8 @@ if (import.meta.main) {
     if (whyNoBrowser) throw new Mistake(whyNoBrowser);
     const folder = Deno.makeTempDirSync({ prefix: "oomkit-bench-" });
     try {
-      say("| points a line | made in | page | still | pan, median / p95 |");
-      for (const points of [1000, 10_000, 100_000]) say(await measure(points, folder));
+      printLine("| points a line | made in | page | still | pan, median / p95 |");
+      for (const points of [1000, 10_000, 100_000]) printLine(await measure(points, folder));
       return 0;
     } finally {
       Deno.removeSync(folder, { recursive: true });

@@ -32,10 +32,10 @@ import { isEmulated, stress } from "./race_stress.ts";
 import { hasWon, type Raced, raceLines, raceTables, targetLines } from "./race_table.ts";
 import type { Measured } from "./statistics.ts";
 
-const MOST_FILLERS = 4;
+const MAX_FILLERS = 4;
 const LARGEST = 1.5 * 512 * MIB;
 /** Each lasts until a deadline: so many in one cell say enough. */
-const MOST_STUCK = 3;
+const MAX_STUCK = 3;
 
 export async function race(args: readonly string[]): Promise<Measured> {
   const options = parseRaceOptions(args);
@@ -145,7 +145,7 @@ async function raceCell(
     tell(run);
     results.guarded.push(await raceOnce(guarded, cell, guard));
     if (alone) results.alone.push(await raceOnce(alone, cell, undefined));
-    if (results.guarded.filter(({ isStuck }) => isStuck).length >= MOST_STUCK) break;
+    if (results.guarded.filter(({ isStuck }) => isStuck).length >= MAX_STUCK) break;
   }
   return results;
 }
@@ -163,7 +163,7 @@ function makeParent(bench: Cgroup, name: string): Cgroup {
 }
 
 function makeLogs(folder: string): SimulationTarget["logs"] {
-  return Array.from({ length: MOST_FILLERS }, (_, n) => {
+  return Array.from({ length: MAX_FILLERS }, (_, n) => {
     const path = `${folder}/log${n}`;
     // Written here, so that it is not charged to a cgroup that is filled.
     Deno.writeFileSync(path, new Uint8Array(16 * (LARGEST / STEP + 2)));

@@ -5,7 +5,7 @@
  */
 
 import { microseconds } from "../../core/kernel/clock.ts";
-import { type OpenControlFile, openControlFile } from "../../core/kernel/kept_file.ts";
+import { type OpenControlFile, openControlFile } from "../../core/kernel/control_file.ts";
 import { dieWithParent } from "../../core/kernel/process.ts";
 import { HUGE_PAGE, mapLog, mapPages } from "./race_memory.ts";
 

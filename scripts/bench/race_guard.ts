@@ -1,7 +1,7 @@
 /** `oomkit guard --json` beside a race. What it tells goes to a file: nobody has to run in order to take it from a pipe. */
 
 import type { Cgroup } from "../../core/cgroup/cgroup.ts";
-import type { OomkitEvent } from "../../core/report/event.ts";
+import type { OomkitEvent } from "../../core/events/event.ts";
 import { Mistake } from "../terminal.ts";
 import type { RaceMode } from "./race_cells.ts";
 import { endChild, pause, startChild, within } from "./race_children.ts";

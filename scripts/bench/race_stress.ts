@@ -3,7 +3,7 @@
 import { type Cgroup, openCgroup } from "../../core/cgroup/cgroup.ts";
 import { tryReadText } from "../../core/cgroup/files.ts";
 import { join } from "../../core/cgroup/hierarchy.ts";
-import { removeCgroup } from "../../core/simulate/remove_cgroup.ts";
+import { removeCgroup } from "../../core/simulate/sandbox.ts";
 import { Mistake } from "../terminal.ts";
 import { type Condition, MIB } from "./race_cells.ts";
 import { endChild, pause, startChild } from "./race_children.ts";

@@ -6,7 +6,7 @@
 import { parseArgs } from "node:util";
 import type { Cgroup } from "../../core/cgroup/cgroup.ts";
 import { microseconds } from "../../core/kernel/clock.ts";
-import { openControlFile } from "../../core/kernel/kept_file.ts";
+import { openControlFile } from "../../core/kernel/control_file.ts";
 import { progress } from "../progress.ts";
 import { Mistake, note } from "../terminal.ts";
 import { makeBenchCgroup, makeChildren } from "./cgroups.ts";

@@ -1,6 +1,6 @@
 /** Usage of many cgroups, read one after the other: files that stay open against files that are opened each time. */
 
-import { openControlFile } from "../../core/kernel/kept_file.ts";
+import { openControlFile } from "../../core/kernel/control_file.ts";
 import { libc } from "../../core/kernel/libc.ts";
 import { makeBenchCgroup, makeChildren } from "./cgroups.ts";
 import { allocatedBy } from "./heap.ts";

@@ -140,7 +140,7 @@ export async function runTestsInGuest(
 
 /** The program as Deno can run it, and what counts its steps: tests/steps/count.ts. */
 async function programForSteps(folder: string): Promise<Record<string, string>> {
-  const beside = ["core/guard/sentry_worker.ts", "tests/steps/count.ts"];
+  const beside = ["core/guard/thread/worker.ts", "tests/steps/count.ts"];
   const files = beside.map(async (path) => {
     const file = await bundle(join(root, path), join(folder, basename(path)));
     return [join(programInGuest, basename(file)), file];

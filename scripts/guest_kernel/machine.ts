@@ -34,7 +34,7 @@ const deadlineSlack = 10;
 
 export async function runMachine(machine: Machine, contents: Contents): Promise<Outcome> {
   Deno.mkdirSync(machine.workFolder, { recursive: true });
-  removeLeftovers(machine.workFolder);
+  removeStale(machine.workFolder);
   const folder = Deno.makeTempDirSync({ dir: machine.workFolder, prefix: `${Deno.pid}-` });
   try {
     return await runIn(folder, machine, contents);
@@ -44,7 +44,7 @@ export async function runMachine(machine: Machine, contents: Contents): Promise<
 }
 
 /** What a run that was killed could not remove: 100 MB and more. */
-function removeLeftovers(folder: string): void {
+function removeStale(folder: string): void {
   for (const { name } of Deno.readDirSync(folder)) {
     const pid = name.split("-")[0];
     if (!exists(`/proc/${pid}`)) Deno.removeSync(join(folder, name), { recursive: true });

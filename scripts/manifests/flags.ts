@@ -1,9 +1,9 @@
 /** Whether the program knows what the manifests tell it. */
 
-import { guardBase } from "../../cli/guard_options.ts";
-import { inspectCommand } from "../../cli/inspect.ts";
-import { simulateBase } from "../../cli/simulate_options.ts";
-import { watchBase } from "../../cli/watch_options.ts";
+import { guardBase } from "../../cli/guard/options.ts";
+import { inspectCommand } from "../../cli/inspect/command.ts";
+import { simulateBase } from "../../cli/simulate/options.ts";
+import { watchBase } from "../../cli/watch/options.ts";
 import type { Json } from "./yaml.ts";
 
 const commands = {

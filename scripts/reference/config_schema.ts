@@ -4,11 +4,11 @@
  */
 
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
-import { keyOf } from "../../cli/config.ts";
-import { isPaired } from "../../cli/options.ts";
-import { RULE_OPTIONS, RULE_WORDS, SELECTORS } from "../../cli/config_rules.ts";
-import { commandOf, type OptionDefinition } from "../../cli/definitions.ts";
-import { valueWords } from "../../cli/value_words.ts";
+import { keyOf } from "../../cli/config/config.ts";
+import { isPaired } from "../../cli/options/option.ts";
+import { RULE_OPTIONS, RULE_WORDS, SELECTORS } from "../../cli/config/rules.ts";
+import { commandOf, type OptionDefinition } from "../../cli/options/definitions.ts";
+import { valueWords } from "../../cli/options/values.ts";
 import { fileKey } from "./file_key.ts";
 
 type Schema = Readonly<Record<string, unknown>>;

@@ -1,6 +1,6 @@
 /** The man page, in the `man` macros that groff and mandoc both know (groff_man(7)). */
 
-import type { CommandDefinition, OptionDefinition } from "../../cli/definitions.ts";
+import type { CommandDefinition, OptionDefinition } from "../../cli/options/definitions.ts";
 import type { Described } from "./shared_options.ts";
 
 export function manPage(

@@ -1,7 +1,7 @@
 /** docs/options.md: every option, where else it can be given, and what holds without it. */
 
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
-import type { OptionDefinition } from "../../cli/definitions.ts";
+import type { OptionDefinition } from "../../cli/options/definitions.ts";
 import { fileKey } from "./file_key.ts";
 import type { Described } from "./shared_options.ts";
 

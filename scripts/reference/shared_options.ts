@@ -1,6 +1,6 @@
 /** Options that all the commands have are described once. */
 
-import type { CommandDefinition, OptionDefinition } from "../../cli/definitions.ts";
+import type { CommandDefinition, OptionDefinition } from "../../cli/options/definitions.ts";
 
 export interface Described {
   /** What every command with options of its own has. */

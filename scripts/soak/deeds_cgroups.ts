@@ -8,8 +8,8 @@ import {
   drawShape,
   limitPath,
   makeGroup,
+  MAX_GROUPS,
   MIB,
-  MOST_GROUPS,
   removeGroup,
   setLimit,
   type World,
@@ -30,7 +30,7 @@ export const cgroupDeeds: readonly Deed[] = [
 async function make(world: World): Promise<string> {
   const name = drawName(world);
   const shape = drawShape(world);
-  if (world.groups.length >= MOST_GROUPS) await removeGroup(world, world.groups[0]!);
+  if (world.groups.length >= MAX_GROUPS) await removeGroup(world, world.groups[0]!);
   return makeGroup(world, name, shape) ? JSON.stringify(name) : `${JSON.stringify(name)} refused`;
 }
 

@@ -7,7 +7,7 @@ import { drawGroup, feedGroup, MIB, pidsIn, type World } from "./world.ts";
 const RATES = [2, 10, 50, 200, 1000];
 const PIECE = 64 * 1024;
 /** So that they stay within the processes that the whole soak may have, also when each of some forks eight at once. */
-const MOST_EATERS = 100;
+const MAX_EATERS = 100;
 
 export const processDeeds: readonly Deed[] = [
   { name: "fill", weight: 14, run: fill },
@@ -23,7 +23,7 @@ export const processDeeds: readonly Deed[] = [
   { name: "burst outside", weight: 2, run: outside },
 ];
 
-const isCrowded = ({ eaters }: World) => eaters.filter(lives).length >= MOST_EATERS;
+const isCrowded = ({ eaters }: World) => eaters.filter(lives).length >= MAX_EATERS;
 
 function fill(world: World): string {
   const group = drawGroup(world);

@@ -19,8 +19,8 @@ export function added(
     .map(([target, count]) => `${count - (before.get(target) ?? 0)} × ${target}`).join(", ");
 }
 
-/** Each of a guard's two threads keeps the files of its last 16 orders to reclaim (core/act/reclaim.ts). */
-export const MOST_ORDERS = 32;
+/** Each of a guard's two threads keeps the files of its last 16 orders to reclaim (core/control/reclaim.ts). */
+export const MAX_ORDERS = 32;
 
 /** How many of these are open. */
 export function openOrders(files: ReadonlyMap<string, number>): number {

@@ -24,8 +24,8 @@ export function drawSettings({ random, tree, folder }: World): Settings {
   const perhaps = (percent: number, ...more: string[]) => {
     if (random.chance(percent)) words.push(...more);
   };
-  perhaps(20, "--grace", "300ms");
-  perhaps(20, "--base", "working-set");
+  perhaps(20, "--grace-period", "300ms");
+  perhaps(20, "--metric", "working-set");
   perhaps(25, "--margin-ratio", "0.1");
   perhaps(20, "--on-warn", "signal");
   perhaps(20, "--on-critical", "reclaim,exec:true");
@@ -86,7 +86,7 @@ export function minderOf(guard: number): number | undefined {
     if (!/^\d+$/.test(name)) continue;
     const stat = peek(`/proc/${name}/stat`);
     const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
-    if (parent === guard && peek(`/proc/${name}/cmdline`).includes("oomkit-minder")) {
+    if (parent === guard && peek(`/proc/${name}/cmdline`).includes("oomkit-restore")) {
       return Number(name);
     }
   }

@@ -8,7 +8,7 @@ import { checkBystanders, checkStopped } from "./aftermath.ts";
 import { endEater, lives } from "./eaters.ts";
 import { growth, least } from "./growth.ts";
 import { deaths, type Facts, type Tally, untoldKills, wrongBlows } from "./ledger.ts";
-import { added, MOST_ORDERS, openFiles, openOrders } from "./open_files.ts";
+import { added, MAX_ORDERS, openFiles, openOrders } from "./open_files.ts";
 import type { Program } from "./program.ts";
 import { continueProgram } from "./programs.ts";
 import { limitPath, MIB, pause, removeGroup, type World } from "./world.ts";
@@ -127,7 +127,7 @@ async function restingCosts(program: Program): Promise<Costs> {
     const costs = costsOf(program.pid);
     const orders = openOrders(openFiles(program.pid));
     // More than its share counts as what it is.
-    looks.push({ ...costs, descriptors: costs.descriptors - Math.min(orders, MOST_ORDERS) });
+    looks.push({ ...costs, descriptors: costs.descriptors - Math.min(orders, MAX_ORDERS) });
   }
   return least(looks);
 }

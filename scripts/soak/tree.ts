@@ -3,8 +3,8 @@
 import { discover } from "../../core/cgroup/hierarchy.ts";
 import { type Cgroup, childrenOf, openCgroup } from "../../core/cgroup/cgroup.ts";
 import { OomkitError } from "../../core/errors.ts";
-import { removeCgroup } from "../../core/simulate/remove_cgroup.ts";
-import { findParent } from "../../core/simulate/sandbox_parent.ts";
+import { removeCgroup } from "../../core/simulate/sandbox.ts";
+import { findParent } from "../../core/simulate/sandbox.ts";
 import { Mistake } from "../terminal.ts";
 
 /** What all of it together may have: bytes, and processes. */
@@ -38,7 +38,7 @@ export interface Tree {
 
 export async function makeTree(): Promise<Tree> {
   const parent = foundParent();
-  await removeLeftovers(parent);
+  await removeStale(parent);
   const { number: version, limitFile } = parent.hierarchy.version;
   const name = `${PREFIX}${Deno.pid}`;
   const path = `${parent.path === "/" ? "" : parent.path}/${name}`;
@@ -104,7 +104,7 @@ export async function makeTree(): Promise<Tree> {
 }
 
 /** What a soak has left that was killed. */
-async function removeLeftovers(parent: Cgroup): Promise<void> {
+async function removeStale(parent: Cgroup): Promise<void> {
   const pids = pidsMount();
   for (const each of childrenOf(parent)) {
     const name = each.path.slice(each.path.lastIndexOf("/") + 1);

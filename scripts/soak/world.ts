@@ -53,10 +53,10 @@ export interface World {
 }
 
 export const MIB = 1024 ** 2;
-export const MOST_GROUPS = 10;
+export const MAX_GROUPS = 10;
 /** The shell that becomes an eater takes some memory before it. */
 const LEAST_LIMIT = 16;
-const MOST_LIMIT = 96;
+const MAX_LIMIT = 96;
 
 /** Valid UTF-8, and nothing that a terminal, a shell or a regular expression should get to see as it is. */
 const HOSTILE = [
@@ -76,7 +76,7 @@ const HOSTILE = [
 ];
 
 export const drawLimit = ({ random }: World): number =>
-  (LEAST_LIMIT + random.below(MOST_LIMIT - LEAST_LIMIT)) * MIB;
+  (LEAST_LIMIT + random.below(MAX_LIMIT - LEAST_LIMIT)) * MIB;
 
 /** The same number of draws, whatever it finds. */
 export function drawGroup({ random, groups }: World): Group | undefined {

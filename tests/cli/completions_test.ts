@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { Command, Option } from "@commander-js/extra-typings";
-import { commandOf } from "../../cli/definitions.ts";
-import { parsed, parsedList } from "../../cli/options.ts";
+import { commandOf } from "../../cli/options/definitions.ts";
+import { parsed, parsedList } from "../../cli/options/option.ts";
 import { wholeProgram } from "../../cli/program.ts";
-import { valueWords } from "../../cli/value_words.ts";
-import { runOomkit } from "../run_oomkit.ts";
+import { valueWords } from "../../cli/options/values.ts";
+import { runOomkit } from "../helpers/run_oomkit.ts";
 
 Deno.test("a script is printed for each of the three shells, and for no other", async () => {
   const heads = { bash: "# bash completion", zsh: "#compdef oomkit", fish: "# fish completion" };

@@ -5,16 +5,16 @@
 
 import assert from "node:assert/strict";
 import { parse as parseToml } from "smol-toml";
-import { applyConfig, readConfig } from "../../cli/config.ts";
-import { rulesOf } from "../../cli/config_rules.ts";
+import { applyConfig, readConfig } from "../../cli/config/config.ts";
+import { rulesOf } from "../../cli/config/rules.ts";
 import { splitCommand, wholeProgram } from "../../cli/program.ts";
 import config from "../../deno.json" with { type: "json" };
-import { runOomkit } from "../run_oomkit.ts";
-import { shellCommands } from "../shell_words.ts";
-import { makeTree, type Tree } from "../trees.ts";
-import { isThere } from "../is_there.ts";
+import { runOomkit } from "../helpers/run_oomkit.ts";
+import { shellCommands } from "../helpers/shell_words.ts";
+import { makeTree, type Tree } from "../helpers/trees.ts";
+import { isThere } from "../helpers/is_there.ts";
 
-const root = new URL("../../", import.meta.url).pathname;
+const root = new URL("../..", import.meta.url).pathname;
 
 function documents(folder: string): string[] {
   return [...Deno.readDirSync(`${root}${folder}`)].flatMap(({ name, isDirectory }) =>
@@ -187,14 +187,14 @@ const ELSEWHERE: readonly (readonly [pattern: RegExp, test: string])[] = [
   [/^watch .*-- /, "tests/kernel/watch_command_test.ts"],
   [/^simulate\b(?!.*--fake)/, "tests/kernel/simulate_test.ts"],
   [/^guard .*--pod/, "tests/kernel/guard_pod_test.ts"],
-  [/^inspect \S+\.jsonl/, "tests/cli/picture_test.ts"],
-  [/^guard --release/, "tests/cli/guard_release_test.ts"],
-  [/--config /, "tests/cli/config_test.ts"],
-  [/--check-config/, "tests/cli/config_test.ts"],
-  [/--kubernetes/, "tests/core/kubernetes/events_test.ts"],
-  [/--webhook/, "tests/core/report/webhook_test.ts"],
-  [/--listen/, "tests/core/metrics/listen_test.ts"],
-  [/--exec /, "tests/core/act/hook_test.ts"],
+  [/^inspect \S+\.jsonl/, "tests/cli/output/picture_test.ts"],
+  [/^guard --restore/, "tests/cli/guard/restore_test.ts"],
+  [/--config /, "tests/cli/config/config_test.ts"],
+  [/--check-config/, "tests/cli/config/config_test.ts"],
+  [/--kubernetes/, "tests/core/receivers/kubernetes/receiver_test.ts"],
+  [/--webhook/, "tests/core/receivers/webhook_test.ts"],
+  [/--listen/, "tests/core/receivers/prometheus/listen_test.ts"],
+  [/--exec /, "tests/core/control/hook_test.ts"],
 ];
 
 /** Where on a fake tree a target of the documents lies; `undefined` for what is none, or is none of a tree. */

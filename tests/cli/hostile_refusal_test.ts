@@ -1,8 +1,8 @@
 /** A refusal may name what somebody else has named: no control character of it reaches the terminal. */
 
 import assert from "node:assert/strict";
-import { runOomkit } from "../run_oomkit.ts";
-import { makeTree } from "../trees.ts";
+import { runOomkit } from "../helpers/run_oomkit.ts";
+import { makeTree } from "../helpers/trees.ts";
 
 const HOSTILE = "/ab\x07\x1bcdefgh";
 

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 
-const root = new URL("../../", import.meta.url);
+const root = new URL("../..", import.meta.url);
 
 interface Module {
   readonly specifier: string;
@@ -38,8 +38,9 @@ function loadedBy(path: string): string[] {
 
 Deno.test("--version loads its own few modules and no package", () => {
   assert.deepEqual(loadedBy("cli/main.ts").toSorted(), [
+    "cli/exit.ts",
     "cli/main.ts",
-    "cli/output.ts",
+    "cli/output/output.ts",
     "cli/version.ts",
     "core/errors.ts",
     "core/names.ts",
@@ -51,14 +52,16 @@ Deno.test("no command loads what only another one needs", () => {
   const oomGuardJson: Record<string, RegExp> = {
     "cli/program.ts": /^core\/(?!errors|names)/,
     // Of the kernel's own calls it needs the one that lists a directory whatever its names are.
-    "cli/inspect.ts":
-      /^core\/(watch|simulate|act|guard|kernel\/(?!directory|fd|libc))|valibot|^cli\/(watch|simulate|guard|event)/,
-    "cli/watch.ts": /valibot|^cli\/(inspect|simulate|guard(?!_text))|^core\/guard\//,
-    "cli/simulate.ts": /valibot|^cli\/(inspect|watch|guard(?!_text))|^core\/guard\//,
-    "cli/guard.ts": /valibot|^cli\/(inspect|simulate|watch)|^core\/simulate\//,
+    "cli/inspect/command.ts":
+      /^core\/(watch|simulate|control|guard|kernel\/(?!directory|fd|libc))|valibot|^cli\/(watch|simulate|guard|output\/event)/,
+    "cli/watch/command.ts":
+      /valibot|^cli\/(inspect|simulate|guard\/(?!policy_options))|^core\/guard\//,
+    "cli/simulate/command.ts":
+      /valibot|^cli\/(inspect|watch|guard\/(?!policy_options))|^core\/guard\//,
+    "cli/guard/command.ts": /valibot|^cli\/(inspect|simulate|watch)|^core\/simulate\//,
   };
-  const ofCompletions = /^cli\/(completions|definitions|value_words)/;
-  const ofPictures = /^core\/(picture|record\/reader)|uplot|^cli\/(\w+_)?picture/;
+  const ofCompletions = /^cli\/(completions\/\w+sh|options\/(definitions|values))/;
+  const ofPictures = /^core\/(picture|record\/reader)|uplot|^cli\/(output|inspect)\/picture/;
   for (const [path, pattern] of Object.entries(oomGuardJson)) {
     const loaded = loadedBy(path);
     assert.ok(loaded.length > 2, `${path} loads ${loaded}`);
@@ -69,9 +72,10 @@ Deno.test("no command loads what only another one needs", () => {
 });
 
 Deno.test("what draws a live view is loaded with none of the commands, but where it is drawn", () => {
-  for (const path of ["cli/watch.ts", "cli/guard.ts"]) {
-    const ofView = /^(cli\/live\/|cli\/draw\/(?!ink)|core\/metrics\/(gauges|course|closer_look))/;
+  for (const path of ["cli/watch/command.ts", "cli/guard/command.ts"]) {
+    const ofView =
+      /^(cli\/live\/|cli\/terminal\/(?!palette|style|layout|table|progress|live_choice|foreground|wrap|width)|core\/collect\/(gauges|usage_history))/;
     assert.deepEqual(loadedBy(path).filter((each) => ofView.test(each)), [], path);
   }
-  assert.ok(loadedBy("cli/live/of_watch.ts").includes("cli/live/terminal.ts"));
+  assert.ok(loadedBy("cli/live/of_watch.ts").includes("cli/terminal/terminal.ts"));
 });

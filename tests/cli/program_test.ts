@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { runOomkit } from "../run_oomkit.ts";
+import { runOomkit } from "../helpers/run_oomkit.ts";
 
 /** One line on stderr, nothing on stdout, exit 2. */
 async function refused(...args: readonly string[]): Promise<string> {

@@ -2,14 +2,14 @@
 
 import assert from "node:assert/strict";
 import { Ajv2020 } from "ajv/dist/2020.js";
-import { applyConfig, readConfig } from "../../cli/config.ts";
-import { rulesOf } from "../../cli/config_rules.ts";
-import { definitionsOf } from "../../cli/definitions.ts";
+import { applyConfig, readConfig } from "../../cli/config/config.ts";
+import { rulesOf } from "../../cli/config/rules.ts";
+import { definitionsOf } from "../../cli/options/definitions.ts";
 import { wholeProgram } from "../../cli/program.ts";
 import { reference } from "../../scripts/reference.ts";
 import schema from "../../docs/schema/config.schema.json" with { type: "json" };
 
-const root = new URL("../../", import.meta.url).pathname;
+const root = new URL("../..", import.meta.url).pathname;
 
 Deno.test("the man page, the table of options and the schema are what the definitions say", async () => {
   for (const [path, text] of Object.entries(await reference())) {

@@ -1,8 +1,8 @@
 /** The completions, really loaded: what a person types, and what the Tab key makes of it. */
 
 import assert from "node:assert/strict";
-import { runOomkit } from "../run_oomkit.ts";
-import { makeTree } from "../trees.ts";
+import { runOomkit } from "../helpers/run_oomkit.ts";
+import { makeTree } from "../helpers/trees.ts";
 import { openShell } from "./typed.ts";
 
 function isInstalled(program: string): boolean {

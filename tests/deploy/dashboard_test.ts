@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { FAMILIES } from "../../core/metrics/families.ts";
+import { FAMILIES } from "../../core/receivers/prometheus/families.ts";
 import { FOLDER, promtool, promtoolTest } from "./promtool.ts";
 
 interface Panel {

@@ -75,7 +75,7 @@ Deno.test("who kills sees the node's pids, and gets two capabilities and no priv
 
 Deno.test("it may ask the API server for what its code asks for, and no more", () => {
   const asked: Record<string, Set<string>> = {};
-  const folder = fileURLToPath(new URL("../../core/kubernetes", import.meta.url));
+  const folder = fileURLToPath(new URL("../../core/receivers/kubernetes", import.meta.url));
   for (const { name } of Deno.readDirSync(folder)) {
     const source = Deno.readTextFileSync(join(folder, name));
     for (const [, verb, of] of source.matchAll(/verb: "(\w+)",\s+resource: "(\w+)"/g)) {

@@ -3,8 +3,8 @@ import { fileURLToPath } from "node:url";
 import config from "../../deploy/node-problem-detector/oomkit.json" with { type: "json" };
 import { wordOffences } from "../../scripts/manifests/flags.ts";
 import { quoted } from "../../scripts/guest_kernel/image.ts";
-import { oomkit } from "../run_oomkit.ts";
-import { makeTree, type Tree } from "../trees.ts";
+import { oomkit } from "../helpers/run_oomkit.ts";
+import { makeTree, type Tree } from "../helpers/trees.ts";
 
 const MIB = 1024 ** 2;
 const command = fileURLToPath(

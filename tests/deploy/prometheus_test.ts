@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { openCgroup } from "../../core/cgroup/cgroup.ts";
 import { discover } from "../../core/cgroup/hierarchy.ts";
-import { FAMILIES } from "../../core/metrics/families.ts";
-import { openMetrics } from "../../core/metrics/metrics.ts";
-import { type Body, makeEvent } from "../../core/report/event.ts";
-import { makeTree } from "../trees.ts";
+import { FAMILIES } from "../../core/receivers/prometheus/families.ts";
+import { openMetrics } from "../../core/receivers/prometheus/metrics.ts";
+import { type Body, makeEvent } from "../../core/events/event.ts";
+import { makeTree } from "../helpers/trees.ts";
 import { FOLDER, promtool, promtoolTest } from "./promtool.ts";
 
 const RULES = `${FOLDER}prometheus/oomkit.rules.yml`;

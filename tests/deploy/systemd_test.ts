@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { findProgram } from "../../scripts/guest_kernel/image.ts";
 import { targetsAmong, wordOffences } from "../../scripts/manifests/flags.ts";
-import { runOomkit } from "../run_oomkit.ts";
-import { shellCommands } from "../shell_words.ts";
-import { makeTree } from "../trees.ts";
+import { runOomkit } from "../helpers/run_oomkit.ts";
+import { shellCommands } from "../helpers/shell_words.ts";
+import { makeTree } from "../helpers/trees.ts";
 
 const deploy = fileURLToPath(new URL("../../deploy", import.meta.url));
 const UNITS = ["oomkit-guard.service", "oomkit.slice"];
@@ -121,7 +121,7 @@ Deno.test("what the guard cannot be without is not taken away by the hardening",
 });
 
 Deno.test("whatever ends the guard, its changes are put back, from the folder that it records them in", () => {
-  assert.deepEqual(valuesOf("ExecStopPost"), ["/usr/bin/oomkit guard --release"]);
+  assert.deepEqual(valuesOf("ExecStopPost"), ["/usr/bin/oomkit guard --restore"]);
   assert.deepEqual(valuesOf("RuntimeDirectory"), ["oomkit"]);
   assert.deepEqual(valuesOf("RuntimeDirectoryPreserve"), ["yes"]);
   assert.deepEqual(valuesOf("RuntimeDirectoryMode"), ["0700"]);
@@ -217,7 +217,7 @@ Deno.test("the configuration guards what lies in the slices, and kills nothing; 
   };
   const shipped = await check(config);
   assert.deepEqual(shipped.rules.map(({ actions }: { actions: unknown }) => actions), [
-    { warn: [], critical: [], threshold: [] },
+    { warn: [], critical: [], imminent: [] },
   ]);
   assert.deepEqual(shipped.cgroups.map(({ cgroup }: { cgroup: string }) => cgroup).sort(), [
     "/kubepods.slice/pod1",

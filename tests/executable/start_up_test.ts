@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { makeEmptyProgram, measureInTurn, versionOf } from "../../scripts/bench/start_up.ts";
-import { makeTree } from "../trees.ts";
+import { makeTree } from "../helpers/trees.ts";
 
 /** Noise only ever adds to the fastest of so many runs. */
 const RUNS = 20;

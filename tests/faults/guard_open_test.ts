@@ -1,7 +1,7 @@
 /** What a sentry still does wrong when a read fails; each is to be let loose once it is put right. */
 
 import assert from "node:assert/strict";
-import type { Report } from "../../core/guard/messages.ts";
+import type { Report } from "../../core/guard/thread/protocol.ts";
 import { gather, type Guarded, guardTree } from "./guarded_tree.ts";
 import { type Moment, pidfdOf, type Wound } from "./injection.ts";
 import { hurt } from "./sweep.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Report } from "../../core/guard/messages.ts";
+import type { Report } from "../../core/guard/thread/protocol.ts";
 import { SystemCallError } from "../../core/kernel/libc.ts";
 import { OomkitError } from "../../core/errors.ts";
 import { gather, type Guarded, guardTree, LIMIT } from "./guarded_tree.ts";

@@ -2,14 +2,14 @@
 
 import { type Cgroup, openCgroup } from "../../core/cgroup/cgroup.ts";
 import { discover } from "../../core/cgroup/hierarchy.ts";
-import { type GuardedLimit, limitOf } from "../../core/guard/limit.ts";
-import { flatten, type Report } from "../../core/guard/messages.ts";
-import { type GuardPolicy, singlePolicy } from "../../core/guard/plan.ts";
-import { WARM_UP_POLICY } from "../../core/guard/rehearsal.ts";
-import { createMonitorLoop, type MonitorLoop } from "../../core/guard/sentry.ts";
+import { type GuardedLimit, limitOf } from "../../core/guard/targets.ts";
+import { flatten, type Report } from "../../core/guard/thread/protocol.ts";
+import { type GuardPolicy, singlePolicy } from "../../core/guard/policy.ts";
+import { WARM_UP_POLICY } from "../../core/guard/thread/warmup.ts";
+import { createMonitorLoop, type MonitorLoop } from "../../core/guard/thread/loop.ts";
 import type { JoinedEpoll } from "../../core/kernel/epoll.ts";
-import { levelBytesOf, NOTIFY_MARGIN } from "../../core/policy/bounds.ts";
-import { type Files, makeTree, type Tree } from "../trees.ts";
+import { levelBytesOf, NOTIFY_MARGIN } from "../../core/policy/levels.ts";
+import { type Files, makeTree, type Tree } from "../helpers/trees.ts";
 
 const MIB = 1024 ** 2;
 export const LIMIT = 64 * MIB;

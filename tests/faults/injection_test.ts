@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { pidsInCgroup } from "../../core/act/held.ts";
+import { pidsInCgroup } from "../../core/control/kill.ts";
 import { OomkitError } from "../../core/errors.ts";
 import { listDirectories, readText } from "../../core/cgroup/files.ts";
 import { inodeOfFd, openDirectory } from "../../core/kernel/fd.ts";
-import { openControlFile } from "../../core/kernel/kept_file.ts";
+import { openControlFile } from "../../core/kernel/control_file.ts";
 import { SystemCallError } from "../../core/kernel/libc.ts";
-import { makeTree } from "../trees.ts";
+import { makeTree } from "../helpers/trees.ts";
 import { type Fault, inject } from "./injection.ts";
 
 const at = (path: string, fault: Omit<Fault, "name">, from = 1) => [

@@ -4,12 +4,12 @@ import { discover } from "../../core/cgroup/hierarchy.ts";
 import { inspect, type Inspection } from "../../core/cgroup/inspection.ts";
 import { readMachine } from "../../core/cgroup/machine.ts";
 import { OomkitError } from "../../core/errors.ts";
-import { type Files, makeTree } from "../trees.ts";
+import { type Files, makeTree } from "../helpers/trees.ts";
 import { gather } from "./guarded_tree.ts";
 import type { Access } from "./injection.ts";
 import { isAbsence, isUndetectable } from "./kinds.ts";
 import { sweep } from "./sweep.ts";
-import { untrue } from "./told.ts";
+import { untrue } from "./reported.ts";
 
 const STALL = "avg10=1.00 avg60=2.00 avg300=3.00 total=4567890\n";
 

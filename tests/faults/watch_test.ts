@@ -3,15 +3,15 @@ import { openCgroup } from "../../core/cgroup/cgroup.ts";
 import { discover } from "../../core/cgroup/hierarchy.ts";
 import { OomkitError } from "../../core/errors.ts";
 import { SystemCallError } from "../../core/kernel/libc.ts";
-import type { Body } from "../../core/report/event.ts";
-import type { KillMatcher } from "../../core/watch/kills.ts";
-import { createWatchedCgroup, disarm, keepUsageFile } from "../../core/watch/member.ts";
-import { createCgroupDiffer } from "../../core/watch/observe.ts";
-import { counterDeltas } from "../../core/watch/tally.ts";
-import { type Files, makeTree } from "../trees.ts";
+import type { Body } from "../../core/events/event.ts";
+import type { KillMatcher } from "../../core/watch/kill_matcher.ts";
+import { createWatchedCgroup, disarm, keepUsageFile } from "../../core/watch/watched_cgroup.ts";
+import { createCgroupDiffer } from "../../core/watch/diff.ts";
+import { counterDeltas } from "../../core/watch/diff.ts";
+import { type Files, makeTree } from "../helpers/trees.ts";
 import { isAbsence } from "./kinds.ts";
 import { FROM_THE_FIRST, FROM_THE_SECOND, hurt, sweep, THE_FIRST, THE_SECOND } from "./sweep.ts";
-import { untrue } from "./told.ts";
+import { untrue } from "./reported.ts";
 
 const MIB = 1024 ** 2;
 

@@ -2,13 +2,13 @@
 
 import assert from "node:assert/strict";
 import { stringify } from "smol-toml";
-import { applyConfig, readConfig } from "../../cli/config.ts";
-import { lineOf, type Place } from "../../cli/config_place.ts";
-import { RULE_OPTIONS, RULE_WORDS, rulesOf, SELECTORS } from "../../cli/config_rules.ts";
-import { guardBase } from "../../cli/guard_options.ts";
-import { printable } from "../../cli/output.ts";
+import { applyConfig, readConfig } from "../../cli/config/config.ts";
+import { lineOf, type Place } from "../../cli/config/line.ts";
+import { RULE_OPTIONS, RULE_WORDS, rulesOf, SELECTORS } from "../../cli/config/rules.ts";
+import { guardBase } from "../../cli/guard/options.ts";
+import { printable } from "../../cli/output/output.ts";
 import { OomkitError } from "../../core/errors.ts";
-import { write } from "../configured.ts";
+import { write } from "../helpers/configured.ts";
 import { fc } from "./cases.ts";
 
 const keys = [

@@ -9,7 +9,7 @@ import {
   notificationThreshold,
   NOTIFY_MARGIN,
   THROTTLE_MARGIN,
-} from "../../core/policy/bounds.ts";
+} from "../../core/policy/levels.ts";
 import { checkHeadroom, checkUsage } from "../../core/policy/check.ts";
 import {
   type KillCycle,
@@ -17,12 +17,12 @@ import {
   nextStep,
   type Observation,
   type Phase,
-} from "../../core/policy/engagement.ts";
+} from "../../core/policy/kill_cycle.ts";
 import { initialLevelStates, nextTriggerAt, triggeredLevels } from "../../core/policy/levels.ts";
 import { effectiveLimit, headroom } from "../../core/policy/limits.ts";
-import { maxPollInterval, nextPollIn } from "../../core/policy/pace.ts";
+import { maxPollInterval, nextPollIn } from "../../core/policy/poll_interval.ts";
 import { fc } from "./cases.ts";
-import { killCycle, MIB, observation, timeouts } from "./sights.ts";
+import { killCycle, MIB, observation, timeouts } from "./observations.ts";
 
 const acting = fc.subarray([...LEVELS]).map((levels) => new Set(levels));
 const triggerPolicy = fc.record({

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { joinContinuation, type KmsgRecord, parseKmsgRecord } from "../../core/parse/kmsg.ts";
-import { createKillLog, type LoggedKill } from "../../core/watch/kill_log.ts";
+import { createKillLog, type LoggedKill } from "../../core/watch/kernel_log.ts";
 import { fc } from "./cases.ts";
 
 const encoder = new TextEncoder();

@@ -1,16 +1,16 @@
 /** What the kernel writes, cut off and garbled: a parser may know less then, and never something else. */
 
 import assert from "node:assert/strict";
-import { parseCmdline } from "../../core/parse/cmdline.ts";
-import { parseKeyed } from "../../core/parse/keyed.ts";
-import { parseKilobytes } from "../../core/parse/kilobytes.ts";
-import { parseMeminfo } from "../../core/parse/meminfo.ts";
+import { parseCmdline } from "../../core/parse/procfs.ts";
+import { parseKeyed } from "../../core/parse/cgroupfs.ts";
+import { parseKilobytes } from "../../core/parse/procfs.ts";
+import { parseMeminfo } from "../../core/parse/procfs.ts";
 import { parseMountinfo } from "../../core/parse/mountinfo.ts";
-import { parseBytes, parseCount } from "../../core/parse/numbers.ts";
-import { parsePressure } from "../../core/parse/pressure.ts";
-import { parseProcCgroup } from "../../core/parse/proc_cgroup.ts";
-import { parsePlacing, parseProcStat } from "../../core/parse/proc_stat.ts";
-import { parseProcStatus } from "../../core/parse/proc_status.ts";
+import { parseBytes, parseCount } from "../../core/parse/cgroupfs.ts";
+import { parsePressure } from "../../core/parse/cgroupfs.ts";
+import { parseProcCgroup } from "../../core/parse/procfs.ts";
+import { parsePlacing, parseProcStat } from "../../core/parse/procfs.ts";
+import { parseProcStatus } from "../../core/parse/procfs.ts";
 import { fixture, KERNELS } from "../core/parse/fixture.ts";
 import { fc } from "./cases.ts";
 

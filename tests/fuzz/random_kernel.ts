@@ -1,10 +1,10 @@
 /**
  * A cgroup under a kernel that does as it likes, and a guard over it that decides by nothing but `core/policy`. The glue
- * between the two is that of `core/guard/sentry.ts` and `core/guard/fight.ts`, less the system calls.
+ * between the two is that of `core/guard/thread/loop.ts` and `core/guard/thread/kill.ts`, less the system calls.
  */
 
-import { type LevelBytes, levelBytesOf, levelOf, type Margin } from "../../core/policy/bounds.ts";
-import { rankCandidates } from "../../core/policy/choose.ts";
+import { type LevelBytes, levelBytesOf, levelOf, type Margin } from "../../core/policy/levels.ts";
+import { rankCandidates } from "../../core/policy/victims.ts";
 import {
   type KillCycle,
   type KillTimeouts,
@@ -12,7 +12,7 @@ import {
   type Observation,
   startKillCycle,
   type Step,
-} from "../../core/policy/engagement.ts";
+} from "../../core/policy/kill_cycle.ts";
 import {
   initialLevelStates,
   type LevelStates,
@@ -20,7 +20,7 @@ import {
   type TriggerPolicy,
 } from "../../core/policy/levels.ts";
 import type { Process } from "../../core/snapshot.ts";
-import { process } from "../process.ts";
+import { process } from "../helpers/process.ts";
 
 /** Bytes. */
 export interface WatchedCgroup {

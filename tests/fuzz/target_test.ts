@@ -6,7 +6,7 @@ import { discover } from "../../core/cgroup/hierarchy.ts";
 import { identify, unitPath } from "../../core/cgroup/identity.ts";
 import { resolveTarget } from "../../core/cgroup/resolve.ts";
 import { OomkitError } from "../../core/errors.ts";
-import { makeTree } from "../trees.ts";
+import { makeTree } from "../helpers/trees.ts";
 import { fc } from "./cases.ts";
 
 const ID = "3f".repeat(32);

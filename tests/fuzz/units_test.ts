@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import type { Option } from "@commander-js/extra-typings";
 import { wholeProgram } from "../../cli/program.ts";
-import { valueOf } from "../../cli/config.ts";
-import { printable } from "../../cli/output.ts";
+import { valueOf } from "../../cli/config/config.ts";
+import { printable } from "../../cli/output/output.ts";
 import {
   formatBytes,
   parseDuration,
@@ -12,7 +12,7 @@ import {
   parseRate,
   parseSize,
   parseSizeOrPercent,
-} from "../../cli/units.ts";
+} from "../../cli/options/units.ts";
 import { OomkitError } from "../../core/errors.ts";
 import { fc } from "./cases.ts";
 

@@ -1,14 +1,14 @@
 /** Whom a decision may fall on: whatever the processes, their cgroups and the rules for them are called. */
 
 import assert from "node:assert/strict";
-import { isExcluded, policyFor, type PolicySet } from "../../core/guard/plan.ts";
-import { LEVELS } from "../../core/policy/bounds.ts";
-import { type Attribute, PREFERENCE_ORDER, rankCandidates } from "../../core/policy/choose.ts";
+import { isExcluded, policyFor, type PolicySet } from "../../core/guard/policy.ts";
+import { LEVELS } from "../../core/policy/levels.ts";
+import { type Attribute, PREFERENCE_ORDER, rankCandidates } from "../../core/policy/victims.ts";
 import { fits, type Rule, ruleFor } from "../../core/policy/rules.ts";
-import { diesWithGroup, groupOf, rankVictims } from "../../core/policy/victim.ts";
+import { diesWithGroup, groupOf, rankVictims } from "../../core/policy/victims.ts";
 import type { Process } from "../../core/snapshot.ts";
 import { fc } from "./cases.ts";
-import { MIB } from "./sights.ts";
+import { MIB } from "./observations.ts";
 
 const level = fc.constantFrom(...LEVELS);
 const cgroups = ["/a", "/a/b", "/a/b/c", "/a/d"];

@@ -1,12 +1,19 @@
 /** What a machine's clock that is set by hours does to a guard and to a watch: in the emulated machine, whose clock is its own. */
 
 import assert from "node:assert/strict";
-import { HOURS, isNow, takeClock, whyNoClockSteps } from "../clock_steps.ts";
-import { deedsOf, feedSlowly, isDeed, kernelKills, startGuarded, WIDE } from "../guarded.ts";
-import { startHungryProcess } from "../hungry_process.ts";
-import { eatToDeath, kernelTest, killOf, MIB, ofType, victimsOf } from "../kernel_cases.ts";
-import { makeRealCgroup } from "../real_cgroup.ts";
-import { startWatched } from "../watched.ts";
+import { HOURS, isNow, takeClock, whyNoClockSteps } from "../helpers/clock_steps.ts";
+import {
+  deedsOf,
+  feedSlowly,
+  isDeed,
+  kernelKills,
+  startGuarded,
+  WIDE,
+} from "../helpers/guarded.ts";
+import { startHungryProcess } from "../helpers/hungry_process.ts";
+import { eatToDeath, kernelTest, killOf, MIB, ofType, victimsOf } from "../helpers/kernel_cases.ts";
+import { makeRealCgroup } from "../helpers/real_cgroup.ts";
+import { startWatched } from "../helpers/watched.ts";
 
 const LIMIT = 24 * MIB;
 

@@ -2,14 +2,14 @@
 
 import assert from "node:assert/strict";
 import { fixtureTls } from "../fixtures/tls.ts";
-import { feedWhileItLives, isDeed, startGuarded, until } from "../guarded.ts";
-import { startHungryProcess } from "../hungry_process.ts";
-import { kernelTest, MIB } from "../kernel_cases.ts";
-import { startKubernetes } from "../kubernetes_api.ts";
-import { idOf, podShape, uidOf } from "../kubernetes_pod.ts";
-import { makeRealCgroup, type RealCgroup } from "../real_cgroup.ts";
-import { runOomkit } from "../run_oomkit.ts";
-import type { Telling } from "../telling.ts";
+import { feedWhileItLives, isDeed, startGuarded, until } from "../helpers/guarded.ts";
+import { startHungryProcess } from "../helpers/hungry_process.ts";
+import { kernelTest, MIB } from "../helpers/kernel_cases.ts";
+import { startKubernetes } from "../helpers/kubernetes_api.ts";
+import { idOf, podShape, uidOf } from "../helpers/kubernetes_pod.ts";
+import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
+import { runOomkit } from "../helpers/run_oomkit.ts";
+import type { Telling } from "../helpers/telling.ts";
 
 const LIMIT = 48 * MIB;
 const NODE = "node-1";
@@ -109,7 +109,7 @@ kernelTest("a scrape tells what was killed, and health tells that the sentry tur
     );
     return line === undefined ? undefined : Number(line.split(" ").at(-1));
   };
-  const done = ['action="process"', 'outcome="died"', 'level="threshold"'];
+  const done = ['action="process"', 'outcome="killed"', 'level="imminent"'];
   assert.equal(valueOf("oomkit_guard_actions_total", ...done), 1);
   assert.equal(valueOf("oomkit_cgroup_memory_limit_bytes", `cgroup="${cgroup.path}"`), LIMIT);
   await guarded.stop();

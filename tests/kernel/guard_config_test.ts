@@ -1,7 +1,7 @@
 /** A guard by a configuration file: rules, and what becomes of a file that changes. */
 
 import assert from "node:assert/strict";
-import { makeFolder } from "../folder.ts";
+import { makeFolder } from "../helpers/folder.ts";
 import {
   deedsOf,
   feedSlowly,
@@ -11,11 +11,11 @@ import {
   isLevel,
   startGuarded,
   until,
-} from "../guarded.ts";
-import { startHungryProcess } from "../hungry_process.ts";
-import { kernelTest, MIB, ofType } from "../kernel_cases.ts";
-import { makeRealCgroup, type RealCgroup } from "../real_cgroup.ts";
-import type { Json } from "../telling.ts";
+} from "../helpers/guarded.ts";
+import { startHungryProcess } from "../helpers/hungry_process.ts";
+import { kernelTest, MIB, ofType } from "../helpers/kernel_cases.ts";
+import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
+import type { Json } from "../helpers/telling.ts";
 
 const LIMIT = 48 * MIB;
 
@@ -88,7 +88,7 @@ for (const what of ["exempt = true", 'policy = "noop"']) {
     const spared = deed.candidates.find(({ pid }: Json) => pid === big.pid);
     assert.deepEqual(
       [spared.preference, spared.preferenceReason],
-      ["spared", "the rule for its cgroup does not take it"],
+      ["excluded", "the rule for its cgroup does not take it"],
     );
     await guarded.stop();
     assert.ok(isAlive(big.pid));
@@ -101,7 +101,7 @@ kernelTest("to read a file that says the same does not begin a fight anew", asyn
   using folder = makeFolder();
   const config = folder.write(
     "c.toml",
-    '[guard]\npolicy = "process"\ngrace = "3s"\nmargin-ratio = 0.3\nmode = "notify"\n',
+    '[guard]\npolicy = "process"\ngrace-period = "3s"\nmargin-ratio = 0.3\nmode = "notify"\n',
   );
   await using guarded = await startGuarded(["--config", config, cgroup.path]);
   await using stubborn = await startHungryProcess(cgroup, { before: 'trap "" TERM' });
@@ -217,7 +217,7 @@ kernelTest(
       "process",
       "--webhook-url",
       receiver.url,
-      "--report-types",
+      "--event-types",
       "action",
       // Longer than an emulated machine takes for it all: a request that is given up is sent once more.
       "--webhook-timeout",
@@ -249,7 +249,7 @@ kernelTest(
     const told = `${folder.path}/told`;
     const command = `cat > ${told}.part; echo "$OOMKIT_EVENT_TYPE $OOMKIT_EVENT_VICTIM_PID" >> ` +
       `${told}.part; mv ${told}.part ${told}`;
-    const words = ["--policy", "process", "--exec", command, "--report-types", "action"];
+    const words = ["--policy", "process", "--exec", command, "--event-types", "action"];
     await using guarded = await startGuarded([...words, cgroup.path]);
     await using hungry = await startHungryProcess(cgroup);
     await feedWhileItLives(hungry, LIMIT);

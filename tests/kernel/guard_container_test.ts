@@ -10,12 +10,12 @@ import {
   pidsOf,
   startGuarded,
   until,
-} from "../guarded.ts";
-import { startHungryProcess } from "../hungry_process.ts";
-import { kernelTest, MIB } from "../kernel_cases.ts";
-import { makeRealCgroup, type RealCgroup } from "../real_cgroup.ts";
-import { startContainer, whyNoRunc } from "../runc_container.ts";
-import { isThere } from "../is_there.ts";
+} from "../helpers/guarded.ts";
+import { startHungryProcess } from "../helpers/hungry_process.ts";
+import { kernelTest, MIB } from "../helpers/kernel_cases.ts";
+import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
+import { startContainer, whyNoRunc } from "../helpers/runc_container.ts";
+import { isThere } from "../helpers/is_there.ts";
 
 const LIMIT = 48 * MIB;
 

@@ -1,10 +1,10 @@
 /** What a guard has begun in a cgroup that is no longer guarded when it comes to its end. */
 
 import assert from "node:assert/strict";
-import { feedWhileItLives, isDeed, isLevel, startGuarded, WIDE } from "../guarded.ts";
-import { startHungryProcess } from "../hungry_process.ts";
-import { kernelTest, MIB } from "../kernel_cases.ts";
-import { makeRealCgroup } from "../real_cgroup.ts";
+import { feedWhileItLives, isDeed, isLevel, startGuarded, WIDE } from "../helpers/guarded.ts";
+import { startHungryProcess } from "../helpers/hungry_process.ts";
+import { kernelTest, MIB } from "../helpers/kernel_cases.ts";
+import { makeRealCgroup } from "../helpers/real_cgroup.ts";
 
 const LIMIT = 48 * MIB;
 
@@ -16,7 +16,7 @@ kernelTest(
     const other = parent.child("other");
     cgroup.limit(LIMIT);
     other.limit(LIMIT);
-    const words = ["--policy", "process", "--grace", "60s", ...WIDE, "--mode", "notify"];
+    const words = ["--policy", "process", "--grace-period", "60s", ...WIDE, "--mode", "notify"];
     await using guarded = await startGuarded([...words, "-r", parent.path]);
     // Asked to end, which it does not hear of: so long the blow is open.
     await using process = await startHungryProcess(cgroup, { before: 'trap "" TERM' });

@@ -11,12 +11,12 @@ import {
   kernelKills,
   startGuarded,
   WIDE,
-} from "../guarded.ts";
-import { startHungryProcess } from "../hungry_process.ts";
-import { kernelTest, MIB, ofType } from "../kernel_cases.ts";
-import { makeRealCgroup, type RealCgroup } from "../real_cgroup.ts";
-import { startSimulation } from "../simulation.ts";
-import type { Json } from "../telling.ts";
+} from "../helpers/guarded.ts";
+import { startHungryProcess } from "../helpers/hungry_process.ts";
+import { kernelTest, MIB, ofType } from "../helpers/kernel_cases.ts";
+import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
+import { startSimulation } from "../helpers/simulation.ts";
+import type { Json } from "../helpers/telling.ts";
 
 const LIMIT = 48 * MIB;
 
@@ -101,7 +101,7 @@ kernelTest("who frees its memory when it is asked to end lives", async () => {
   // Ahead of the simulation, which does not wait for a guard that takes long to start.
   const simulations = join(dirname(beside.path), "oomkit-sim-*");
   await using guarded = await startGuarded([
-    ...["--policy", "process", "--grace", "3s"],
+    ...["--policy", "process", "--grace-period", "3s"],
     ...WIDE,
     simulations,
   ]);
@@ -167,7 +167,7 @@ kernelTest("a hook gets the event on its standard input, of a level as of a kill
     await using process = await startHungryProcess(cgroup);
     await process.feed(LIMIT / 2);
     const flags = ["--on-warn", `exec:cat > ${folder}/warn`];
-    flags.push("--on-threshold", `process,exec:cat > ${folder}/kill`);
+    flags.push("--on-imminent", `process,exec:cat > ${folder}/kill`);
     await using guarded = await startGuarded([...flags, cgroup.path]);
     await feedSlowly(process, () => guarded.events.some(isDeed));
     for (const level of ["warn", "threshold"]) {

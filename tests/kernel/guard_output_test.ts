@@ -7,11 +7,11 @@ import {
   makeStateFolder,
   type StateFolder,
   until,
-} from "../guarded.ts";
-import { startHungryProcess } from "../hungry_process.ts";
-import { kernelTest, MIB } from "../kernel_cases.ts";
-import { makeRealCgroup, type RealCgroup } from "../real_cgroup.ts";
-import { oomkit } from "../run_oomkit.ts";
+} from "../helpers/guarded.ts";
+import { startHungryProcess } from "../helpers/hungry_process.ts";
+import { kernelTest, MIB } from "../helpers/kernel_cases.ts";
+import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
+import { oomkit } from "../helpers/run_oomkit.ts";
 
 const LIMIT = 64 * MIB;
 

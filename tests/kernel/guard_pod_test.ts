@@ -9,12 +9,12 @@ import {
   pidsOf,
   startGuarded,
   until,
-} from "../guarded.ts";
-import { kernelTest, MIB, ofType } from "../kernel_cases.ts";
-import { makeRealCgroup, type RealCgroup } from "../real_cgroup.ts";
-import { oomkit } from "../run_oomkit.ts";
-import { type Line, parseLine } from "../simulation.ts";
-import type { Json, Telling } from "../telling.ts";
+} from "../helpers/guarded.ts";
+import { kernelTest, MIB, ofType } from "../helpers/kernel_cases.ts";
+import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
+import { oomkit } from "../helpers/run_oomkit.ts";
+import { type Line, parseLine } from "../helpers/simulation.ts";
+import type { Json, Telling } from "../helpers/telling.ts";
 
 /** The guard becomes process 1 of the namespace, as the first container of a pod is. */
 const POD = `

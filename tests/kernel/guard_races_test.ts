@@ -12,13 +12,13 @@ import {
   startGuarded,
   until,
   WIDE,
-} from "../guarded.ts";
-import { type HungryProcess, startHungryProcess } from "../hungry_process.ts";
-import { eatToDeath, kernelTest, MIB, ofType } from "../kernel_cases.ts";
-import { makeRealCgroup, type RealCgroup } from "../real_cgroup.ts";
-import { runOomkit } from "../run_oomkit.ts";
-import { suspend } from "../suspended.ts";
-import type { Json } from "../telling.ts";
+} from "../helpers/guarded.ts";
+import { type HungryProcess, startHungryProcess } from "../helpers/hungry_process.ts";
+import { eatToDeath, kernelTest, MIB, ofType } from "../helpers/kernel_cases.ts";
+import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
+import { runOomkit } from "../helpers/run_oomkit.ts";
+import { suspend } from "../helpers/suspended.ts";
+import type { Json } from "../helpers/telling.ts";
 
 const LIMIT = 64 * MIB;
 const LAST_PID = "/proc/sys/kernel/ns_last_pid";

@@ -1,10 +1,10 @@
 /** A guard that has nothing to do does nothing. */
 
 import assert from "node:assert/strict";
-import { isLevel, startGuarded, until, WIDE } from "../guarded.ts";
-import { startHungryProcess } from "../hungry_process.ts";
-import { kernelTest, MIB } from "../kernel_cases.ts";
-import { makeRealCgroup } from "../real_cgroup.ts";
+import { isLevel, startGuarded, until, WIDE } from "../helpers/guarded.ts";
+import { startHungryProcess } from "../helpers/hungry_process.ts";
+import { kernelTest, MIB } from "../helpers/kernel_cases.ts";
+import { makeRealCgroup } from "../helpers/real_cgroup.ts";
 
 /** Clock ticks that a process has had: proc(5), /proc/PID/stat, the 14th and 15th. */
 function ticksOf(pid: number): number {

@@ -12,12 +12,12 @@ import {
   startGuarded,
   type StateFolder,
   until,
-} from "../guarded.ts";
-import { startHungryProcess } from "../hungry_process.ts";
-import { kernelTest, MIB, ofType } from "../kernel_cases.ts";
-import { makeRealCgroup, type RealCgroup } from "../real_cgroup.ts";
-import { runOomkit } from "../run_oomkit.ts";
-import type { Telling } from "../telling.ts";
+} from "../helpers/guarded.ts";
+import { startHungryProcess } from "../helpers/hungry_process.ts";
+import { kernelTest, MIB, ofType } from "../helpers/kernel_cases.ts";
+import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
+import { runOomkit } from "../helpers/run_oomkit.ts";
+import type { Telling } from "../helpers/telling.ts";
 
 const LIMIT = 48 * MIB;
 
@@ -36,7 +36,7 @@ function startChanging(cgroup: RealCgroup, state: StateFolder, flags: readonly s
 
 function minderOf(guard: number): number {
   const minder = childrenOf(guard).find((pid) =>
-    Deno.readTextFileSync(`/proc/${pid}/cmdline`).includes("oomkit-minder")
+    Deno.readTextFileSync(`/proc/${pid}/cmdline`).includes("oomkit-restore")
   );
   assert.ok(minder !== undefined, "the guard has nobody who would put things back");
   return minder;
@@ -112,17 +112,17 @@ for (const [step, come] of STEPS) {
   );
 }
 
-kernelTest("guard --release puts back what a killed guard has left, and once", async () => {
+kernelTest("guard --restore puts back what a killed guard has left, and once", async () => {
   await using cgroup = makeRealCgroup("released");
   using state = makeStateFolder();
   await using guarded = await startChanging(cgroup, state);
   await killWithMinder(guarded);
-  const first = await runOomkit(["guard", "--release"], { env: state.env });
+  const first = await runOomkit(["guard", "--restore"], { env: state.env });
   assert.deepEqual([first.code, first.stderr], [0, ""]);
   assert.match(first.stdout, /^restored /);
   assert.ok(first.stdout.includes(`${cgroup.dir}/${fileOf(cgroup)}`), first.stdout);
   assert.equal(isChanged(cgroup), false);
-  const second = await runOomkit(["guard", "--release"], { env: state.env });
+  const second = await runOomkit(["guard", "--restore"], { env: state.env });
   assert.deepEqual([second.code, second.stdout], [0, ""]);
 });
 
@@ -132,7 +132,7 @@ kernelTest("what somebody has changed since is left alone", async () => {
   await using guarded = await startChanging(cgroup, state);
   await killWithMinder(guarded);
   cgroup.write("memory.high", 40 * MIB);
-  const { code, stdout } = await runOomkit(["guard", "--release"], { env: state.env });
+  const { code, stdout } = await runOomkit(["guard", "--restore"], { env: state.env });
   assert.equal(code, 0);
   assert.match(stdout, /^left /);
   assert.equal(Number(cgroup.read("memory.high")), 40 * MIB);
@@ -162,7 +162,7 @@ kernelTest("a cgroup of the same name that was made since is left alone", async 
   const renewed = parent.child("same");
   const [{ set }] = state.changes();
   renewed.write(fileOf(renewed), set);
-  const { stdout } = await runOomkit(["guard", "--release"], { env: state.env });
+  const { stdout } = await runOomkit(["guard", "--restore"], { env: state.env });
   assert.match(stdout, /^gone /);
   assert.equal(isChanged(renewed), true);
 });
@@ -172,7 +172,7 @@ kernelTest("what a guard that is at work has changed is not touched by others", 
   await using elsewhere = makeRealCgroup("other");
   using state = makeStateFolder();
   await using guarded = await startChanging(cgroup, state);
-  const { code, stderr } = await runOomkit(["guard", "--release"], { env: state.env });
+  const { code, stderr } = await runOomkit(["guard", "--restore"], { env: state.env });
   assert.equal(code, 0);
   assert.match(stderr, new RegExp(`pid ${guarded.pid} is at work`));
   assert.equal(isChanged(cgroup), true);
@@ -196,7 +196,7 @@ kernelTest(
     const isWaiting = () => /^under_oom 1$/m.test(cgroup.read("memory.oom_control"));
     await until("the allocator waits", isWaiting);
     assert.ok(isAlive(process.pid));
-    await runOomkit(["guard", "--release"], { env: state.env });
+    await runOomkit(["guard", "--restore"], { env: state.env });
     assert.equal((await process.status).signal, "SIGKILL");
     await fed;
     assert.deepEqual([isWaiting(), kernelKills(cgroup)], [false, 1]);

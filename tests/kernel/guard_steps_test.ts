@@ -5,8 +5,8 @@
  */
 
 import assert from "node:assert/strict";
-import { kernelTest } from "../kernel_cases.ts";
-import { makeStateFolder } from "../guarded.ts";
+import { kernelTest } from "../helpers/kernel_cases.ts";
+import { makeStateFolder } from "../helpers/guarded.ts";
 import { comeNext, type End, leftIn, untilNobodyIsLeft } from "../steps/life.ts";
 import { changing, freezing, pausing, type Scene } from "../steps/scenes.ts";
 

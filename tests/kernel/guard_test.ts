@@ -13,11 +13,11 @@ import {
   startGuarded,
   usageOf,
   WIDE,
-} from "../guarded.ts";
-import { startHungryProcess } from "../hungry_process.ts";
-import { eatToDeath, kernelTest, MIB, ofType } from "../kernel_cases.ts";
-import { makeRealCgroup, type RealCgroup } from "../real_cgroup.ts";
-import type { Json } from "../telling.ts";
+} from "../helpers/guarded.ts";
+import { startHungryProcess } from "../helpers/hungry_process.ts";
+import { eatToDeath, kernelTest, MIB, ofType } from "../helpers/kernel_cases.ts";
+import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
+import type { Json } from "../helpers/telling.ts";
 
 const LIMIT = 48 * MIB;
 
@@ -179,7 +179,7 @@ kernelTest("who ignores SIGTERM is gone once the grace is over, and not before",
   await using cgroup = makeRealCgroup("stubborn");
   cgroup.limit(LIMIT);
   await using process = await startHungryProcess(cgroup, { before: 'trap "" TERM' });
-  const flags = ["--policy", "process", "--grace", "600ms", ...WIDE];
+  const flags = ["--policy", "process", "--grace-period", "600ms", ...WIDE];
   await using guarded = await startGuarded([...flags, cgroup.path]);
   await process.feed(LIMIT / 2);
   await feedSlowly(process, () => guarded.events.some(isLevel("threshold")));
@@ -199,7 +199,7 @@ kernelTest("who obeys SIGTERM gets no SIGKILL", async () => {
   await using cgroup = makeRealCgroup("obedient");
   cgroup.limit(LIMIT);
   await using process = await startHungryProcess(cgroup);
-  const flags = ["--policy", "process", "--grace", "1h", ...WIDE];
+  const flags = ["--policy", "process", "--grace-period", "1h", ...WIDE];
   await using guarded = await startGuarded([...flags, cgroup.path]);
   await feedWhileItLives(process, LIMIT * 3 / 4);
   const { signal } = await process.status;

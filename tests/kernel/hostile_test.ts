@@ -1,17 +1,24 @@
 /** What those who may make cgroups, name processes or mount can do to who watches and guards them. */
 
 import assert from "node:assert/strict";
-import { cgroupsOfProcesses } from "../../core/cgroup/pod.ts";
+import { cgroupsOfProcesses } from "../../core/cgroup/shared_pid_namespace.ts";
 import { readPreference } from "../../core/cgroup/preference.ts";
 import { O_RDONLY, openFd } from "../../core/kernel/fd.ts";
-import { feedSlowly, isAlive, isDeed, kernelKills, startGuarded, WIDE } from "../guarded.ts";
-import { startHungryProcess } from "../hungry_process.ts";
-import { eatToDeath, kernelTest, killOf, MIB, ofType, victimsOf } from "../kernel_cases.ts";
-import { digDeep, makeNameless } from "../nameless_cgroups.ts";
-import { makeRealCgroup, type RealCgroup } from "../real_cgroup.ts";
-import { asNobody, runOomkit } from "../run_oomkit.ts";
-import type { Json, Telling } from "../telling.ts";
-import { startWatched } from "../watched.ts";
+import {
+  feedSlowly,
+  isAlive,
+  isDeed,
+  kernelKills,
+  startGuarded,
+  WIDE,
+} from "../helpers/guarded.ts";
+import { startHungryProcess } from "../helpers/hungry_process.ts";
+import { eatToDeath, kernelTest, killOf, MIB, ofType, victimsOf } from "../helpers/kernel_cases.ts";
+import { digDeep, makeNameless } from "../helpers/nameless_cgroups.ts";
+import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
+import { asNobody, runOomkit } from "../helpers/run_oomkit.ts";
+import type { Json, Telling } from "../helpers/telling.ts";
+import { startWatched } from "../helpers/watched.ts";
 
 // Loaded once for all, which a test would be told is a leak.
 if (Deno.build.os === "linux") openFd("/").close();

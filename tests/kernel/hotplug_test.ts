@@ -9,11 +9,11 @@ import {
   startGuarded,
   usageOf,
   WIDE,
-} from "../guarded.ts";
-import { startHungryProcess } from "../hungry_process.ts";
-import { isThere } from "../is_there.ts";
-import { kernelTest, MIB } from "../kernel_cases.ts";
-import { makeRealCgroup } from "../real_cgroup.ts";
+} from "../helpers/guarded.ts";
+import { startHungryProcess } from "../helpers/hungry_process.ts";
+import { isThere } from "../helpers/is_there.ts";
+import { kernelTest, MIB } from "../helpers/kernel_cases.ts";
+import { makeRealCgroup } from "../helpers/real_cgroup.ts";
 
 const SWITCH = "/sys/devices/system/cpu/cpu1/online";
 const LIMIT = 24 * MIB;

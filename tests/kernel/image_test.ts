@@ -1,12 +1,12 @@
 /** The container image with the DaemonSet's limits, 60 MiB and one percent of a CPU, guarding a cgroup that is not its own. */
 
 import assert from "node:assert/strict";
-import { deedsOf, isAlive, isDeed, kernelKills } from "../guarded.ts";
-import { type ImageOptions, startImage, whyNoImage } from "../image_container.ts";
-import { eatToDeath, kernelTest, MIB } from "../kernel_cases.ts";
-import { makeRealCgroup } from "../real_cgroup.ts";
-import { whyNoRunc } from "../runc_container.ts";
-import { isThere } from "../is_there.ts";
+import { deedsOf, isAlive, isDeed, kernelKills } from "../helpers/guarded.ts";
+import { type ImageOptions, startImage, whyNoImage } from "../helpers/image_container.ts";
+import { eatToDeath, kernelTest, MIB } from "../helpers/kernel_cases.ts";
+import { makeRealCgroup } from "../helpers/real_cgroup.ts";
+import { whyNoRunc } from "../helpers/runc_container.ts";
+import { isThere } from "../helpers/is_there.ts";
 
 const why = whyNoRunc();
 
@@ -51,7 +51,7 @@ if (whyNoImage() === undefined) {
   );
 
   kernelTest(
-    "the image is ahead of the kernel with 60 MiB and one percent of a CPU behind a tripwire",
+    "the image is ahead of the kernel with 60 MiB and one percent of a CPU behind a throttle",
     () => guardsFromItsContainer([], {}),
     { why, only: 2 },
   );

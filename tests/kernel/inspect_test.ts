@@ -1,12 +1,12 @@
 /** `oomkit inspect` against real kernels: what it says is what the kernel does. */
 
 import assert from "node:assert/strict";
-import { isAlive } from "../guarded.ts";
-import { type HungryProcess, startHungryProcess } from "../hungry_process.ts";
-import { inspectJson } from "../inspect_json.ts";
-import { makeRealCgroup, type RealCgroup, whyNoRealCgroup } from "../real_cgroup.ts";
-import { asNobody, oomkitForEveryone, runOomkit } from "../run_oomkit.ts";
-import { startContainer, whyNoRunc } from "../runc_container.ts";
+import { isAlive } from "../helpers/guarded.ts";
+import { type HungryProcess, startHungryProcess } from "../helpers/hungry_process.ts";
+import { inspectJson } from "../helpers/inspect_json.ts";
+import { makeRealCgroup, type RealCgroup, whyNoRealCgroup } from "../helpers/real_cgroup.ts";
+import { asNobody, oomkitForEveryone, runOomkit } from "../helpers/run_oomkit.ts";
+import { startContainer, whyNoRunc } from "../helpers/runc_container.ts";
 
 const MIB = 1024 ** 2;
 const noCgroup = whyNoRealCgroup();

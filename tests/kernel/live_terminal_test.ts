@@ -1,11 +1,11 @@
 /** What the live view does with a terminal: sizes, job control, and how it is left. */
 
 import assert from "node:assert/strict";
-import { makeStateFolder } from "../guarded.ts";
-import { eatToDeath, kernelTest, MIB } from "../kernel_cases.ts";
-import { ended, has, isView, lastLine, program, told } from "../live_screen.ts";
-import { makeRealCgroup } from "../real_cgroup.ts";
-import { AS_FOUND, openShell, openTmux, whyNoTmux } from "../tmux.ts";
+import { makeStateFolder } from "../helpers/guarded.ts";
+import { eatToDeath, kernelTest, MIB } from "../helpers/kernel_cases.ts";
+import { ended, has, isView, lastLine, program, told } from "../helpers/live_screen.ts";
+import { makeRealCgroup } from "../helpers/real_cgroup.ts";
+import { AS_FOUND, openShell, openTmux, whyNoTmux } from "../helpers/tmux.ts";
 
 const why = whyNoTmux();
 

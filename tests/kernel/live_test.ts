@@ -1,12 +1,12 @@
 /** The live view of the real program in a real terminal, with what each kernel tells. */
 
 import assert from "node:assert/strict";
-import { makeStateFolder } from "../guarded.ts";
-import { startHungryProcess } from "../hungry_process.ts";
-import { eatToDeath, kernelTest, MIB } from "../kernel_cases.ts";
-import { ended, has, isView, percentOf, told } from "../live_screen.ts";
-import { makeRealCgroup } from "../real_cgroup.ts";
-import { openTmux, whyNoTmux } from "../tmux.ts";
+import { makeStateFolder } from "../helpers/guarded.ts";
+import { startHungryProcess } from "../helpers/hungry_process.ts";
+import { eatToDeath, kernelTest, MIB } from "../helpers/kernel_cases.ts";
+import { ended, has, isView, percentOf, told } from "../helpers/live_screen.ts";
+import { makeRealCgroup } from "../helpers/real_cgroup.ts";
+import { openTmux, whyNoTmux } from "../helpers/tmux.ts";
 
 const why = whyNoTmux();
 

@@ -1,11 +1,11 @@
 /** Pictures of real runs: `--html` and `--svg` on watch, guard and simulate. */
 
 import assert from "node:assert/strict";
-import { makeFolder } from "../folder.ts";
-import { isDeed, startGuarded } from "../guarded.ts";
-import { eatToDeath, kernelTest, MIB } from "../kernel_cases.ts";
-import { makeRealCgroup } from "../real_cgroup.ts";
-import { oomkit, runOomkit } from "../run_oomkit.ts";
+import { makeFolder } from "../helpers/folder.ts";
+import { isDeed, startGuarded } from "../helpers/guarded.ts";
+import { eatToDeath, kernelTest, MIB } from "../helpers/kernel_cases.ts";
+import { makeRealCgroup } from "../helpers/real_cgroup.ts";
+import { oomkit, runOomkit } from "../helpers/run_oomkit.ts";
 
 const LIMIT = 64 * MIB;
 

@@ -3,15 +3,15 @@
 import assert from "node:assert/strict";
 import type { RecordedSnapshot, RecordingLine } from "../../core/record/format.ts";
 import { readRecording } from "../../core/record/reader.ts";
-import { isRecordingLine } from "../recording_schema.ts";
-import { makeFolder } from "../folder.ts";
-import { deedsOf, isDeed, startGuarded, until } from "../guarded.ts";
-import { startHungryProcess } from "../hungry_process.ts";
-import { eatToDeath, kernelTest, killOf, MIB } from "../kernel_cases.ts";
-import { makeRealCgroup } from "../real_cgroup.ts";
-import { runOomkit } from "../run_oomkit.ts";
-import { simulateJson } from "../simulation.ts";
-import { startWatched } from "../watched.ts";
+import { isRecordingLine } from "../helpers/recording_schema.ts";
+import { makeFolder } from "../helpers/folder.ts";
+import { deedsOf, isDeed, startGuarded, until } from "../helpers/guarded.ts";
+import { startHungryProcess } from "../helpers/hungry_process.ts";
+import { eatToDeath, kernelTest, killOf, MIB } from "../helpers/kernel_cases.ts";
+import { makeRealCgroup } from "../helpers/real_cgroup.ts";
+import { runOomkit } from "../helpers/run_oomkit.ts";
+import { simulateJson } from "../helpers/simulation.ts";
+import { startWatched } from "../helpers/watched.ts";
 
 const LIMIT = 64 * MIB;
 

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { discover } from "../../core/cgroup/hierarchy.ts";
 import { libc } from "../../core/kernel/libc.ts";
-import { removeLeftovers } from "../../core/simulate/leftovers.ts";
-import { makeSandbox, type Sandbox, type SandboxOptions } from "../../core/simulate/sandbox.ts";
-import { sandboxName, self } from "../../core/simulate/sandbox_name.ts";
-import { whyNoRealCgroup } from "../real_cgroup.ts";
+import { removeStale } from "../../core/simulate/stale.ts";
+import { createSandbox, type Sandbox, type SandboxOptions } from "../../core/simulate/sandbox.ts";
+import { sandboxName, self } from "../../core/simulate/sandbox.ts";
+import { whyNoRealCgroup } from "../helpers/real_cgroup.ts";
 
 const ignore = whyNoRealCgroup() !== undefined;
 const MIB = 1024 ** 2;
@@ -13,7 +13,7 @@ const MIB = 1024 ** 2;
 libc();
 
 function make(options: Partial<SandboxOptions> = {}): Sandbox & AsyncDisposable {
-  const made = makeSandbox(discover(), { prefix: "oomkit-sim", ...options });
+  const made = createSandbox(discover(), { prefix: "oomkit-sim", ...options });
   if ("refused" in made) throw new Error(made.refused);
   return { ...made, [Symbol.asyncDispose]: () => made.remove() };
 }
@@ -99,7 +99,7 @@ Deno.test({
     const name = sandboxName("oomkit-run", { ...owner, startTime: owner.startTime - 1n });
     Deno.mkdirSync(`${parent}/${name}`);
     const inside = await inhabit(`${parent}/${name}/cgroup.procs`);
-    const { removed, failed } = await removeLeftovers(living.cgroup.hierarchy);
+    const { removed, failed } = await removeStale(living.cgroup.hierarchy);
     await inside.stdout.cancel();
     await inside.status;
     assert.deepEqual(failed, []);
@@ -113,7 +113,7 @@ Deno.test("a tree that is only laid out like a cgroup's has no place for a sandb
   using dir = tempDir();
   Deno.mkdirSync(`${dir.path}/a`);
   Deno.writeTextFileSync(`${dir.path}/a/memory.current`, "0\n");
-  const made = makeSandbox(discover(dir.path), { prefix: "oomkit-sim" });
+  const made = createSandbox(discover(dir.path), { prefix: "oomkit-sim" });
   assert.ok("refused" in made);
   assert.match(made.refused, /is not a kernel's cgroup tree/);
 });

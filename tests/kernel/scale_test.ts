@@ -1,13 +1,20 @@
 /** More cgroups than a process may have open files for, and many that fill up at once. */
 
 import assert from "node:assert/strict";
-import { deedsOf, feedSlowly, isDeed, kernelKills, startGuarded, WIDE } from "../guarded.ts";
-import { type HungryProcess, startHungryProcess } from "../hungry_process.ts";
-import { eatToDeath, kernelTest, killOf, MIB, ofType } from "../kernel_cases.ts";
-import { makeRealCgroup, type RealCgroup } from "../real_cgroup.ts";
-import { oomkit } from "../run_oomkit.ts";
-import type { Json } from "../telling.ts";
-import { startWatched } from "../watched.ts";
+import {
+  deedsOf,
+  feedSlowly,
+  isDeed,
+  kernelKills,
+  startGuarded,
+  WIDE,
+} from "../helpers/guarded.ts";
+import { type HungryProcess, startHungryProcess } from "../helpers/hungry_process.ts";
+import { eatToDeath, kernelTest, killOf, MIB, ofType } from "../helpers/kernel_cases.ts";
+import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
+import { oomkit } from "../helpers/run_oomkit.ts";
+import type { Json } from "../helpers/telling.ts";
+import { startWatched } from "../helpers/watched.ts";
 
 const DESCRIPTORS = 256;
 const program = ["prlimit", `--nofile=${DESCRIPTORS}:${DESCRIPTORS}`, ...oomkit()];

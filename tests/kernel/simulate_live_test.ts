@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { openCgroup } from "../../core/cgroup/cgroup.ts";
 import { discover } from "../../core/cgroup/hierarchy.ts";
-import { delay } from "../../core/simulate/delay.ts";
-import { kernelTest } from "../kernel_cases.ts";
-import { oomkit } from "../run_oomkit.ts";
-import { AS_FOUND, openShell, type TerminalScreen, whyNoTmux } from "../tmux.ts";
+import { delay } from "../../core/timing.ts";
+import { kernelTest } from "../helpers/kernel_cases.ts";
+import { oomkit } from "../helpers/run_oomkit.ts";
+import { AS_FOUND, openShell, type TerminalScreen, whyNoTmux } from "../helpers/tmux.ts";
 
 const program = oomkit().map((word) => `'${word}'`).join(" ");
 const simulate = (options: string) => `${program} simulate ${options}`;

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { openCgroup } from "../../core/cgroup/cgroup.ts";
 import { discover } from "../../core/cgroup/hierarchy.ts";
-import { makeRealCgroup, whyNoRealCgroup } from "../real_cgroup.ts";
-import { oomkit, runOomkit } from "../run_oomkit.ts";
-import { type Simulated, simulateJson, startSimulation } from "../simulation.ts";
+import { makeRealCgroup, whyNoRealCgroup } from "../helpers/real_cgroup.ts";
+import { oomkit, runOomkit } from "../helpers/run_oomkit.ts";
+import { type Simulated, simulateJson, startSimulation } from "../helpers/simulation.ts";
 
 const ignore = whyNoRealCgroup() !== undefined;
 const version = ignore ? undefined : discover().version.number;
@@ -40,7 +40,7 @@ function assertOneKill(run: Simulated, limit: number): void {
   assert.deepEqual(verdict.processes, [
     { pid, exit_code: 137, signal: "SIGKILL", oom_killed: true },
   ]);
-  assert.deepEqual([verdict.oom_kill_count, verdict.oom_kill_log_lines, verdict.agree], [
+  assert.deepEqual([verdict.oom_kill_count, verdict.oom_kill_log_lines, verdict.sources_agree], [
     1,
     1,
     true,
@@ -93,7 +93,11 @@ real("three processes die one by one, or as a group where the kernel has groups"
   assert.equal(start.pids.length, 3);
   assert.equal(start.group_kill, version === 2);
   const killed = verdict.processes.filter((process: { oom_killed: boolean }) => process.oom_killed);
-  assert.deepEqual([killed.length, verdict.oom_kill_log_lines, verdict.agree], [3, 3, true]);
+  assert.deepEqual([killed.length, verdict.oom_kill_log_lines, verdict.sources_agree], [
+    3,
+    3,
+    true,
+  ]);
   const victims = run.ofType("oom_kill").map(({ victim }) => victim.pid);
   assert.deepEqual(victims.toSorted(), start.pids.toSorted());
   if (version === 2) {

@@ -6,12 +6,12 @@
  */
 
 import assert from "node:assert/strict";
-import { isDeed, kernelKills, startGuarded } from "../guarded.ts";
-import { eatToDeath, kernelTest, MIB } from "../kernel_cases.ts";
-import { makeRealCgroup } from "../real_cgroup.ts";
-import { oomkit } from "../run_oomkit.ts";
-import type { Json } from "../telling.ts";
-import { starve, whyNotStarved } from "../starved_machine.ts";
+import { isDeed, kernelKills, startGuarded } from "../helpers/guarded.ts";
+import { eatToDeath, kernelTest, MIB } from "../helpers/kernel_cases.ts";
+import { makeRealCgroup } from "../helpers/real_cgroup.ts";
+import { oomkit } from "../helpers/run_oomkit.ts";
+import type { Json } from "../helpers/telling.ts";
+import { starve, whyNotStarved } from "../helpers/starved_machine.ts";
 
 const RUNS = Number(Deno.env.get("OOMKIT_STARVATION_RUNS") ?? 0);
 const LIMIT = 64 * MIB;
@@ -102,7 +102,7 @@ if (RUNS > 0) {
     );
   }
   kernelTest(
-    "on a machine without memory, CPU and disk tripwire wins where the guard's own memory is protected",
+    "on a machine without memory, CPU and disk throttle wins where the guard's own memory is protected",
     async () => assert.equal(await race("throttle", true), RUNS),
     { only: 2, why },
   );

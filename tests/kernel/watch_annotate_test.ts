@@ -1,8 +1,8 @@
 /** `oomkit watch --annotate -- command`, when the kernel has killed something of it. */
 
 import assert from "node:assert/strict";
-import { kernelTest } from "../kernel_cases.ts";
-import { runOomkit } from "../run_oomkit.ts";
+import { kernelTest } from "../helpers/kernel_cases.ts";
+import { runOomkit } from "../helpers/run_oomkit.ts";
 
 const DIES = ["--limit", "32M", "--", "sh", "-c", "echo building; tail /dev/zero; exit 3"];
 

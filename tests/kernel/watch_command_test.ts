@@ -6,9 +6,9 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import { openCgroup } from "../../core/cgroup/cgroup.ts";
 import { discover } from "../../core/cgroup/hierarchy.ts";
 import schema from "../../docs/schema/run.schema.json" with { type: "json" };
-import { kernelTest, MIB } from "../kernel_cases.ts";
-import { oomkit } from "../run_oomkit.ts";
-import type { Json } from "../watched.ts";
+import { kernelTest, MIB } from "../helpers/kernel_cases.ts";
+import { oomkit } from "../helpers/run_oomkit.ts";
+import type { Json } from "../helpers/watched.ts";
 
 const isReport = new Ajv2020({ allErrors: true, allowUnionTypes: true }).compile(schema);
 

@@ -1,11 +1,11 @@
 /** `oomkit watch` on a real container: found as people name containers, and told with its whole id. */
 
 import assert from "node:assert/strict";
-import { eatToDeath, kernelTest, killOf, MIB, ofType } from "../kernel_cases.ts";
-import { makeRealCgroup } from "../real_cgroup.ts";
-import { runOomkit } from "../run_oomkit.ts";
-import { startContainer, whyNoRunc } from "../runc_container.ts";
-import { startWatched } from "../watched.ts";
+import { eatToDeath, kernelTest, killOf, MIB, ofType } from "../helpers/kernel_cases.ts";
+import { makeRealCgroup } from "../helpers/real_cgroup.ts";
+import { runOomkit } from "../helpers/run_oomkit.ts";
+import { startContainer, whyNoRunc } from "../helpers/runc_container.ts";
+import { startWatched } from "../helpers/watched.ts";
 
 const why = whyNoRunc();
 const LIMIT = 48 * MIB;

@@ -1,10 +1,10 @@
 /** `oomkit watch` when it is held up, has much to watch, and has watched for long. */
 
 import assert from "node:assert/strict";
-import { eatToDeath, kernelTest, killOf, MIB, ofType, victimsOf } from "../kernel_cases.ts";
-import { makeRealCgroup, type RealCgroup } from "../real_cgroup.ts";
-import { suspend } from "../suspended.ts";
-import { type Json, startWatched, type Watched } from "../watched.ts";
+import { eatToDeath, kernelTest, killOf, MIB, ofType, victimsOf } from "../helpers/kernel_cases.ts";
+import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
+import { suspend } from "../helpers/suspended.ts";
+import { type Json, startWatched, type Watched } from "../helpers/watched.ts";
 
 const MANY = 200;
 

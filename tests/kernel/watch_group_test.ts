@@ -1,10 +1,10 @@
 /** `oomkit watch` when one OOM ends several processes: as many are told as died, each once. */
 
 import assert from "node:assert/strict";
-import { type HungryProcess, startHungryProcess } from "../hungry_process.ts";
-import { kernelTest, killOf, MIB, ofType, victimsOf } from "../kernel_cases.ts";
-import { makeRealCgroup } from "../real_cgroup.ts";
-import { startWatched } from "../watched.ts";
+import { type HungryProcess, startHungryProcess } from "../helpers/hungry_process.ts";
+import { kernelTest, killOf, MIB, ofType, victimsOf } from "../helpers/kernel_cases.ts";
+import { makeRealCgroup } from "../helpers/real_cgroup.ts";
+import { startWatched } from "../helpers/watched.ts";
 
 const byNumber = (a: number | null, b: number | null) => Number(a) - Number(b);
 const pidsOf = (processes: readonly HungryProcess[]) => processes.map(({ pid }) => pid);

@@ -1,11 +1,11 @@
 /** `oomkit watch` on real kernels, when what it watches changes between two of its looks. */
 
 import assert from "node:assert/strict";
-import { startHungryProcess } from "../hungry_process.ts";
-import { eatToDeath, kernelTest, killOf, MIB, ofType, victimsOf } from "../kernel_cases.ts";
-import { makeRealCgroup } from "../real_cgroup.ts";
-import { runOomkit } from "../run_oomkit.ts";
-import { startWatched } from "../watched.ts";
+import { startHungryProcess } from "../helpers/hungry_process.ts";
+import { eatToDeath, kernelTest, killOf, MIB, ofType, victimsOf } from "../helpers/kernel_cases.ts";
+import { makeRealCgroup } from "../helpers/real_cgroup.ts";
+import { runOomkit } from "../helpers/run_oomkit.ts";
+import { startWatched } from "../helpers/watched.ts";
 
 const LIMIT = 10 * MIB;
 

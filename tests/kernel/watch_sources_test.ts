@@ -1,9 +1,9 @@
 /** `oomkit watch` and what the kernel tells ahead of an OOM: each version its own, and what it lacks is said. */
 
 import assert from "node:assert/strict";
-import { eatToDeath, kernelTest, killOf, MIB, ofType } from "../kernel_cases.ts";
-import { makeRealCgroup, type RealCgroup } from "../real_cgroup.ts";
-import { startWatched } from "../watched.ts";
+import { eatToDeath, kernelTest, killOf, MIB, ofType } from "../helpers/kernel_cases.ts";
+import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
+import { startWatched } from "../helpers/watched.ts";
 
 /** What statfs(2) calls tmpfs and ramfs; a root file system in memory is one of them. */
 const MEMORY_ONLY = ["1021994", "858458f6"];
@@ -122,7 +122,7 @@ kernelTest("what this version lacks is told once as degraded, and the watch goes
   const [degraded, ...more] = ofType(events, "degraded");
   assert.deepEqual(more, []);
   assert.equal(degraded.requested, "pressure");
-  assert.equal(degraded.using, "nothing");
+  assert.equal(degraded.fallback, "nothing");
   assert.match(degraded.reason, reason);
   assert.deepEqual(ofType(events, "pressure"), []);
   assert.equal(ofType(events, "oom_kill").length, 2);

@@ -1,8 +1,8 @@
 /** `oomkit watch` against real kernels: what it tells is what the kernel did, no more and no less. */
 
 import assert from "node:assert/strict";
-import { makeRealCgroup, type RealCgroup, whyNoRealCgroup } from "../real_cgroup.ts";
-import { type Json, startWatched, type Watched } from "../watched.ts";
+import { makeRealCgroup, type RealCgroup, whyNoRealCgroup } from "../helpers/real_cgroup.ts";
+import { type Json, startWatched, type Watched } from "../helpers/watched.ts";
 
 const why = whyNoRealCgroup();
 const MIB = 1024 * 1024;
@@ -173,7 +173,7 @@ kernelTest(
   "a threshold is told when usage is above it already, and when it falls below",
   async () => {
     await using cgroup = makeRealCgroup("above");
-    const { startHungryProcess } = await import("../hungry_process.ts");
+    const { startHungryProcess } = await import("../helpers/hungry_process.ts");
     await using eater = await startHungryProcess(cgroup);
     await eater.feed(12 * MIB);
     await using watched = await startWatched(["--threshold", "8M", cgroup.path]);

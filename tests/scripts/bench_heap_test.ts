@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type OpenControlFile, openControlFile } from "../../core/kernel/kept_file.ts";
+import { type OpenControlFile, openControlFile } from "../../core/kernel/control_file.ts";
 import { libc } from "../../core/kernel/libc.ts";
 import { allocatedBy } from "../../scripts/bench/heap.ts";
 

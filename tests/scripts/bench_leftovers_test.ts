@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 
-const root = new URL("../../", import.meta.url).pathname;
+const root = new URL("../..", import.meta.url).pathname;
 
 /** A pid that is nobody's: of one that has ended and was waited for. */
 async function endedPid(): Promise<number> {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { root } from "../../scripts/bundle.ts";
-import { AS_FOUND, openShell, whyNoTmux } from "../tmux.ts";
+import { AS_FOUND, openShell, whyNoTmux } from "../helpers/tmux.ts";
 
 /** As slow as the test needs it, and otherwise as scripts are. */
 const SCRIPT = `

@@ -35,10 +35,10 @@ Deno.test("a race is of all cells, or of those that have the words of each kind 
     "hold 512 MiB, 10 MiB/s",
     "hold 512 MiB, 100 MiB/s",
   ]);
-  assert.deepEqual(names(2, "busy,tripwire"), [
-    "tripwire 64 MiB, unthrottled, 4 busy processes on 2 cores",
+  assert.deepEqual(names(2, "busy,throttle"), [
+    "throttle 64 MiB, unthrottled, 4 busy processes on 2 cores",
   ]);
-  assert.throws(() => names(1, "throttle"), /cannot race "tripwire" on cgroup v1/);
+  assert.throws(() => names(1, "throttle"), /cannot race "throttle" on cgroup v1/);
 });
 
 Deno.test("a race takes a number of runs, and nothing that it does not know", () => {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 
-const root = new URL("../../", import.meta.url);
+const root = new URL("../..", import.meta.url);
 const document = Deno.readTextFileSync(new URL("docs/security.md", root));
 const prose = (text: string) => text.replace(/\s+/g, " ");
 

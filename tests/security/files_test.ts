@@ -1,10 +1,10 @@
 /** Files that oomkit trusts or writes, laid out by somebody else. */
 
 import assert from "node:assert/strict";
-import { openJournal, restoreStale } from "../../core/act/journal.ts";
-import { openResultFile } from "../../cli/result_file.ts";
-import { openLogFile } from "../../core/report/log_file.ts";
-import { check, makeNode, write } from "../configured.ts";
+import { openJournal, restoreStale } from "../../core/control/journal.ts";
+import { openResultFile } from "../../cli/output/result_file.ts";
+import { openLogFile } from "../../core/receivers/log_file.ts";
+import { check, makeNode, write } from "../helpers/configured.ts";
 
 const NOBODY = 65534;
 const asRoot = { ignore: Deno.uid() !== 0 };

@@ -1,11 +1,11 @@
 /** Words that somebody else has chosen, on their way into JSON, shells, variables and the service manager. */
 
 import assert from "node:assert/strict";
-import { runHook } from "../../core/act/hook.ts";
-import { printable } from "../../cli/output.ts";
-import { environmentOf } from "../../core/report/environment.ts";
-import { type Body, makeEvent } from "../../core/report/event.ts";
-import { toJson } from "../../core/report/json.ts";
+import { runHook } from "../../core/control/hook.ts";
+import { printable } from "../../cli/output/output.ts";
+import { environmentOf } from "../../core/events/environment.ts";
+import { type Body, makeEvent } from "../../core/events/event.ts";
+import { toJson } from "../../core/events/json.ts";
 
 // deno-lint-ignore no-control-regex
 const OBEYED = /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/;

@@ -85,7 +85,7 @@ function standInForChildren(): void {
   const start = function (this: Deno.Command) {
     const child = spawn.call(this);
     // Not before it has become what it is to be: until then it is another guard by its looks.
-    if (commandOf(child.pid).includes("oomkit-minder")) note(`minder ${child.pid}`);
+    if (commandOf(child.pid).includes("oomkit-restore")) note(`minder ${child.pid}`);
     stand(child, "kill");
     return child;
   };

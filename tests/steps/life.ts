@@ -1,10 +1,10 @@
 /** A guard's life from its start to its end, which it may lose at any of its steps; and what is left of it afterwards. */
 
 import assert from "node:assert/strict";
-import { isAlive, startGuarded, type StateFolder, until } from "../guarded.ts";
-import type { RealCgroup } from "../real_cgroup.ts";
-import { oomkit, type Ran, runOomkit } from "../run_oomkit.ts";
-import type { Telling } from "../telling.ts";
+import { isAlive, startGuarded, type StateFolder, until } from "../helpers/guarded.ts";
+import type { RealCgroup } from "../helpers/real_cgroup.ts";
+import { oomkit, type Ran, runOomkit } from "../helpers/run_oomkit.ts";
+import type { Telling } from "../helpers/telling.ts";
 
 export interface End {
   /** A line of the log of steps, see count.ts. */
@@ -34,7 +34,7 @@ function countedProgram(): string[] {
     const preload = ["--no-config", "--preload", `${bundled}/count.js`];
     return [Deno.execPath(), ...flags, ...preload, `${bundled}/main.js`];
   }
-  const root = new URL("../../", import.meta.url).pathname;
+  const root = new URL("../..", import.meta.url).pathname;
   const preload = ["-c", `${root}deno.json`, "--preload", `${root}tests/steps/count.ts`];
   return [Deno.execPath(), ...flags, ...preload, `${root}cli/main.ts`];
 }
@@ -118,7 +118,7 @@ export async function comeNext(
   cgroup: RealCgroup,
 ): Promise<Ran> {
   const again = ["--mode", "notify", "--policy", "noop", "--for", "1ms", cgroup.path];
-  const args = who === "guard" ? again : ["--release"];
+  const args = who === "guard" ? again : ["--restore"];
   const ran = await runOomkit(["guard", ...args], { env: state.env, program: oomkit() });
   assert.equal(ran.code, 0, ran.stderr);
   return ran;

@@ -1,10 +1,10 @@
 /** What happens to a guard in its life: for each way in which it changes something. */
 
-import { isDeed, type StateFolder } from "../guarded.ts";
-import { type HungryProcess, startHungryProcess } from "../hungry_process.ts";
-import { MIB } from "../kernel_cases.ts";
-import { makeRealCgroup, type RealCgroup } from "../real_cgroup.ts";
-import type { Telling } from "../telling.ts";
+import { isDeed, type StateFolder } from "../helpers/guarded.ts";
+import { type HungryProcess, startHungryProcess } from "../helpers/hungry_process.ts";
+import { MIB } from "../helpers/kernel_cases.ts";
+import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
+import type { Telling } from "../helpers/telling.ts";
 import { type End, live, type Lived, standingOf } from "./life.ts";
 
 export interface SimulationTarget extends AsyncDisposable {

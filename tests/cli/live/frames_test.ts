@@ -1,9 +1,9 @@
 /** What goes to the terminal, and how often. */
 
 import assert from "node:assert/strict";
-import { widthOf } from "../../../cli/draw/width.ts";
-import { difference } from "../../../cli/live/differ.ts";
-import { createPacer } from "../../../cli/live/pacer.ts";
+import { widthOf } from "../../../cli/terminal/width.ts";
+import { difference } from "../../../cli/terminal/screen_diff.ts";
+import { createFrameLimiter } from "../../../cli/terminal/frame_limiter.ts";
 
 /** As a terminal without autowrap shows what is written to it. */
 function shown(before: readonly string[], written: string, columns: number): string[] {
@@ -38,7 +38,7 @@ Deno.test("ten frames a second are drawn at most, the last of what came is, and 
   let now = 0;
   let due: { at: number; act: () => void } | undefined;
   const drawn: number[] = [];
-  const pacer = createPacer({
+  const pacer = createFrameLimiter({
     draw: () => drawn.push(now),
     now: () => now,
     later(act, ms) {

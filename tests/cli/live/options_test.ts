@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import type { DrawFlags } from "../../../cli/draw_options.ts";
-import { watchBase } from "../../../cli/watch_options.ts";
-import { write } from "../../configured.ts";
+import type { DrawFlags } from "../../../cli/options/live.ts";
+import { watchBase } from "../../../cli/watch/options.ts";
+import { write } from "../../helpers/configured.ts";
 
 /** As `watch` is handed them. */
 async function flagsOf(

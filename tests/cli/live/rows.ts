@@ -1,8 +1,8 @@
 /** Rows as a live view has them. */
 
-import { NO_COUNTS, type Row } from "../../../cli/live/row.ts";
+import { NO_COUNTS, type Row } from "../../../cli/live/rows.ts";
 import { firstView, type View, withRows } from "../../../cli/live/view.ts";
-import type { OomkitEvent } from "../../../core/report/event.ts";
+import type { OomkitEvent } from "../../../core/events/event.ts";
 
 export const MIB = 1024 ** 2;
 

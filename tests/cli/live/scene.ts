@@ -5,7 +5,7 @@ import { kill, MIB, row } from "./rows.ts";
 const marks = [
   { name: "warn", bytes: 41.6 * MIB },
   { name: "critical", bytes: 57.6 * MIB },
-  { name: "threshold", bytes: 62.7 * MIB },
+  { name: "imminent", bytes: 62.7 * MIB },
 ];
 const stalled = (avg10: number) => ({ avg10, avg60: 0, avg300: 0, total: 0n });
 

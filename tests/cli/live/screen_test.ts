@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import type { Colours, Size } from "../../../cli/draw/ink.ts";
+import type { Colours, Size } from "../../../cli/terminal/palette.ts";
 import { screenLines, scrollOf } from "../../../cli/live/screen.ts";
 import type { View } from "../../../cli/live/view.ts";
-import { widthOf } from "../../../cli/draw/width.ts";
+import { widthOf } from "../../../cli/terminal/width.ts";
 import { row, view } from "./rows.ts";
 import { rows, sizes, told } from "./scene.ts";
 
@@ -45,7 +45,7 @@ Deno.test("whatever the size is, there are as many lines as rows, none too wide,
     {},
     { isHelp: true, scroll: 1000 },
     { before: "", filter: "日本語 \x1b[2J" },
-    { filter: "no_victim" },
+    { filter: "nobody" },
     { details: { path: "/user.slice" }, scroll: 3 },
     { selected: "/user.slice", isPaused: true },
   ];
@@ -82,7 +82,7 @@ Deno.test("the selected one is always on the screen, and only those that are sho
 });
 
 Deno.test("the head tells of a filter, a pause and how many are left, and an empty list says why", () => {
-  const [head, , first] = draw(view(rows, { filter: "no_victim", isPaused: true }), 100);
+  const [head, , first] = draw(view(rows, { filter: "nobody", isPaused: true }), 100);
   assert.equal(
     head,
     'oomkit watch · 0 of 5 cgroups · PAUSED · filter "nobody" · least time to the limit'.padEnd(

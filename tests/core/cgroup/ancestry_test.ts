@@ -6,7 +6,7 @@ import {
 } from "../../../core/cgroup/ancestry.ts";
 import { openCgroup } from "../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
-import { makeTree, type Tree } from "../../trees.ts";
+import { makeTree, type Tree } from "../../helpers/trees.ts";
 
 const open = (tree: Tree, path: string) => openCgroup(discover(tree.dir), path)!;
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { OomkitError } from "../../../core/errors.ts";
 import { directoryOf, discover, join, pathOf, relativeTo } from "../../../core/cgroup/hierarchy.ts";
-import { makeTree } from "../../trees.ts";
+import { makeTree } from "../../helpers/trees.ts";
 
 Deno.test("a directory laid out like v1 or v2 is known by its files", () => {
   for (const version of [1, 2] as const) {

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { isEmpty } from "../../../core/act/strike.ts";
+import { isEmpty } from "../../../core/control/kill.ts";
 import { openCgroup } from "../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
 import { inspect } from "../../../core/cgroup/inspection.ts";
 import { listProcesses, pidsOf, readProcess } from "../../../core/cgroup/processes.ts";
-import { makeTree } from "../../trees.ts";
+import { makeTree } from "../../helpers/trees.ts";
 
 Deno.test("pids come once, in order, without those of other pid namespaces", () => {
   using tree = makeTree(1, { "/a": { "cgroup.procs": "30\n7\n0\n30\nx\n" } });

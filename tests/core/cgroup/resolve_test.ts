@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
 import { ownCgroup, resolveTarget } from "../../../core/cgroup/resolve.ts";
 import { OomkitError } from "../../../core/errors.ts";
-import { makeTree, type Tree } from "../../trees.ts";
+import { makeTree, type Tree } from "../../helpers/trees.ts";
 
 const ID = "3f".repeat(32);
 const OTHER = "3f2".padEnd(64, "0");

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { openCgroup, readLimit, readSummary, readUsage } from "../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
-import { limitOf } from "../../../core/guard/limit.ts";
-import { type Files, makeTree } from "../../trees.ts";
+import { limitOf } from "../../../core/guard/targets.ts";
+import { type Files, makeTree } from "../../helpers/trees.ts";
 
 const TORN: Readonly<Record<1 | 2, Files>> = {
   1: {

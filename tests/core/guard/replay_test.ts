@@ -5,10 +5,10 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type GuardPolicy, singlePolicy } from "../../../core/guard/plan.ts";
-import { policyOfRecord, recordedPolicy } from "../../../core/guard/recorded_plan.ts";
+import { type GuardPolicy, singlePolicy } from "../../../core/guard/policy.ts";
+import { policyOfRecord, recordedPolicy } from "../../../core/guard/record.ts";
 import { replay, type Replayed } from "../../../core/guard/replay.ts";
-import { rowsOf } from "../../../core/guard/replay_compare.ts";
+import { rowsOf } from "../../../core/guard/replay.ts";
 import type { RecordedSnapshot, RecordingLine } from "../../../core/record/format.ts";
 import { readRecording } from "../../../core/record/reader.ts";
 import { cgroup, head } from "../record/recording.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { libc } from "../../../core/kernel/libc.ts";
 import { hasCpu, oneCpu, ownCpus, setAffinity } from "../../../core/kernel/scheduling.ts";
-import { parsePlacing } from "../../../core/parse/proc_stat.ts";
+import { parsePlacing } from "../../../core/parse/procfs.ts";
 
 // It stays loaded for good, which within a test would be a leak.
 libc();

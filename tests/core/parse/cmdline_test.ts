@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { parseCmdline } from "../../../core/parse/cmdline.ts";
+import { parseCmdline } from "../../../core/parse/procfs.ts";
 import { fixture, KERNELS } from "./fixture.ts";
 
 Deno.test("empty arguments and arguments with blanks stay what they are", () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { parseKeyed } from "../../../core/parse/keyed.ts";
+import { parseKeyed } from "../../../core/parse/cgroupfs.ts";
 import { fixture } from "./fixture.ts";
 
 Deno.test("memory.events of a limit that was hit reads as the kernel wrote it", () => {

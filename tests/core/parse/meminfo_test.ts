@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { parseMeminfo } from "../../../core/parse/meminfo.ts";
+import { parseMeminfo } from "../../../core/parse/procfs.ts";
 import { fixture } from "./fixture.ts";
 
 Deno.test("the machine's memory reads in bytes", () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { parseBytes, parseCount } from "../../../core/parse/numbers.ts";
+import { parseBytes, parseCount } from "../../../core/parse/cgroupfs.ts";
 import { fixture } from "./fixture.ts";
 
 Deno.test("limits and usages read as the kernel wrote them", () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { parsePressure } from "../../../core/parse/pressure.ts";
+import { parsePressure } from "../../../core/parse/cgroupfs.ts";
 import { fixture } from "./fixture.ts";
 
 Deno.test("a cgroup's pressure reads as the kernel wrote it", () => {

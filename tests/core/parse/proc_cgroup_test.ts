@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { parseProcCgroup } from "../../../core/parse/proc_cgroup.ts";
+import { parseProcCgroup } from "../../../core/parse/procfs.ts";
 import { fixture } from "./fixture.ts";
 
 Deno.test("a hybrid machine's lines are all there, the named hierarchy and v2's among them", () => {

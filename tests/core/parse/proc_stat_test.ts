@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { parsePlacing, parseProcStat, parseTerminalGroups } from "../../../core/parse/proc_stat.ts";
+import { parsePlacing, parseProcStat, parseTerminalGroups } from "../../../core/parse/procfs.ts";
 import { fixture } from "./fixture.ts";
 
 Deno.test("a live process reads as the kernel wrote it, its hostile name included", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { parseKilobytes } from "../../../core/parse/kilobytes.ts";
-import { parseProcStatus } from "../../../core/parse/proc_status.ts";
+import { parseKilobytes } from "../../../core/parse/procfs.ts";
+import { parseProcStatus } from "../../../core/parse/procfs.ts";
 import { fixture } from "./fixture.ts";
 
 const USR1 = 1n << 9n;

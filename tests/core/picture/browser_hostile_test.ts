@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { runPage } from "../../../core/picture/page.ts";
 import { stillPicture } from "../../../core/picture/still.ts";
 import { treePage } from "../../../core/picture/tree.ts";
-import { browserTest, mouse, open, pictureOf, plot, settled } from "../../page_cases.ts";
+import { browserTest, mouse, open, pictureOf, plot, settled } from "../../helpers/page_cases.ts";
 import {
   cgroupLine,
   endLine,
@@ -15,7 +15,7 @@ import {
   MIB,
   snapshot,
   START,
-} from "../../recorded_run.ts";
+} from "../../helpers/recorded_run.ts";
 
 const EVIL =
   `</script><img src=x onerror="document.title='owned'">'"<!--\n\x1b[31m\x00\u202e\u2028&amp;`;

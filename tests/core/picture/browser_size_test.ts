@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { treePage } from "../../../core/picture/tree.ts";
-import { browserTest, open } from "../../page_cases.ts";
-import { climb, crowdedRun, endLine, head, START } from "../../recorded_run.ts";
+import { browserTest, open } from "../../helpers/page_cases.ts";
+import { climb, crowdedRun, endLine, head, START } from "../../helpers/recorded_run.ts";
 
 browserTest("one goes into a cgroup of a tree by a click, and out again", async (page, folder) => {
   const base = { working: null, limit: null, kills: null, leftOut: 0 };

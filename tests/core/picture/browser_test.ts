@@ -12,8 +12,8 @@ import {
   plot,
   settled,
   viewOf,
-} from "../../page_cases.ts";
-import { crowdedRun, killedRun, START } from "../../recorded_run.ts";
+} from "../../helpers/page_cases.ts";
+import { crowdedRun, killedRun, START } from "../../helpers/recorded_run.ts";
 
 browserTest("the charts are drawn, and the verdict stands on top", async (page, folder) => {
   await open(page, folder, killedRun(600));

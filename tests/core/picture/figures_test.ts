@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { formatBytes } from "../../../cli/units.ts";
+import { formatBytes } from "../../../cli/options/units.ts";
 import { bytesText, bytesTick, clockText, spanText } from "../../../core/picture/page/figures.js";
 import { byKey, panned, within, zoomed } from "../../../core/picture/page/gestures.js";
 import { withRoom } from "../../../core/picture/page/glyphs.js";
@@ -8,7 +8,7 @@ import { heightFor } from "../../../core/picture/page/height.js";
 import { spread } from "../../../core/picture/page/labels.js";
 import { shareOf } from "../../../core/picture/page/share.js";
 import { byteStep, percentStep, ticksBetween, timeStep } from "../../../core/picture/page/ticks.js";
-import { START } from "../../recorded_run.ts";
+import { START } from "../../helpers/recorded_run.ts";
 
 const MIB = 1024 ** 2;
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { actingLevels } from "../../../core/guard/plan.ts";
-import { type Level, levelOf, LEVELS } from "../../../core/policy/bounds.ts";
+import { actingLevels } from "../../../core/guard/policy.ts";
+import { type Level, levelOf, LEVELS } from "../../../core/policy/levels.ts";
 import {
   initialLevelStates,
   nextTriggerAt,
@@ -41,13 +41,13 @@ Deno.test("on the way up each level rings in its turn", () => {
   assert.deepEqual(rings(once, [0, 650], [1, 900], [2, 980]), [
     [0, "warn"],
     [1, "critical"],
-    [2, "threshold"],
+    [2, "imminent"],
   ]);
 });
 
 Deno.test("who jumps to the last level is told of that one alone, also on the way down", () => {
   assert.deepEqual(rings(once, [0, 990], [1, 950], [2, 860], [500, 920], [501, 700]), [
-    [0, "threshold"],
+    [0, "imminent"],
   ]);
 });
 
@@ -99,12 +99,12 @@ Deno.test("with repeat, a level rings each time the cooldown is over, the last o
 Deno.test("who jumps to a level without actions is told of the nearest one below that has some, too", () => {
   assert.deepEqual(ringsAmong(lower, once, [0, 990], [200, 990]), [[0, "critical"], [
     0,
-    "threshold",
+    "imminent",
   ]]);
   const warn = new Set<Level>(["warn"]);
   assert.deepEqual(ringsAmong(warn, once, [0, 920]), [[0, "warn"], [0, "critical"]]);
-  assert.deepEqual(ringsAmong(warn, once, [0, 990]), [[0, "warn"], [0, "threshold"]]);
-  assert.deepEqual(ringsAmong(new Set(), once, [0, 990]), [[0, "threshold"]]);
+  assert.deepEqual(ringsAmong(warn, once, [0, 990]), [[0, "warn"], [0, "imminent"]]);
+  assert.deepEqual(ringsAmong(new Set(), once, [0, 990]), [[0, "imminent"]]);
 });
 
 Deno.test("a level acts where anything is asked for, be it noop", () => {
@@ -112,14 +112,14 @@ Deno.test("a level acts where anything is asked for, be it noop", () => {
   const acting = (imminent: readonly { kind: "noop" }[]) =>
     actingLevels({ warn: [signal], critical: [], imminent });
   assert.deepEqual(acting([]), new Set(["warn"]));
-  assert.deepEqual(acting([{ kind: "noop" }]), new Set(["warn", "threshold"]));
-  assert.deepEqual(ringsAmong(acting([{ kind: "noop" }]), once, [0, 990]), [[0, "threshold"]]);
+  assert.deepEqual(acting([{ kind: "noop" }]), new Set(["warn", "imminent"]));
+  assert.deepEqual(ringsAmong(acting([{ kind: "noop" }]), once, [0, 990]), [[0, "imminent"]]);
 });
 
 Deno.test("who climbs to a level without actions is not acted on again", () => {
   assert.deepEqual(ringsAmong(lower, once, [0, 900], [500, 980]), [[0, "critical"], [
     500,
-    "threshold",
+    "imminent",
   ]]);
 });
 
@@ -128,9 +128,9 @@ Deno.test("with repeat, what is done below goes on at a level without actions, a
   const course = [[0, 920], [30, 990], [100, 990], [130, 990], [199, 990], [200, 990]] as const;
   assert.deepEqual(ringsAmong(lower, repeat, ...course), [
     [0, "critical"],
-    [30, "threshold"],
+    [30, "imminent"],
     [100, "critical"],
-    [130, "threshold"],
+    [130, "imminent"],
     [200, "critical"],
   ]);
 });
@@ -209,7 +209,7 @@ Deno.test("what first reaches the last level rings, whatever came before below i
       triggerPolicy,
       acting,
     );
-    assert.equal(levels.at(-1), "threshold");
+    assert.equal(levels.at(-1), "imminent");
   }));
 });
 

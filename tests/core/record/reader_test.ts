@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { OomkitError } from "../../../core/errors.ts";
-import { makeFolder } from "../../folder.ts";
+import { makeFolder } from "../../helpers/folder.ts";
 import { cgroup, head, readAll, snapshots, textOf } from "./recording.ts";
 
-const whole = [head, cgroup, ...snapshots(50), { type: "end", at: 2_000_000, why: "ended" }];
+const whole = [head, cgroup, ...snapshots(50), { type: "end", at: 2_000_000, reason: "ended" }];
 const bytes = new TextEncoder().encode(textOf(whole));
 /** As they are written: some members, one after the other. */
 const firstMember = gzipSync(textOf(whole.slice(0, 20)));
@@ -74,7 +74,7 @@ const broken: readonly (readonly [string, readonly unknown[] | string, RegExp])[
   ["is something else in JSON", '{"a":1}\n', /line 1: it is no line of a recording/],
   ["begins with something else", [cgroup], /line 1: a recording does not begin so/],
   ["begins twice", [head, head], /line 2: it begins once more/],
-  ["is of a later version", [{ ...head, v: 2 }], /line 1: it is a recording of version 2.*knows 1/],
+  ["is of a later version", [{ ...head, v: 3 }], /line 1: it is a recording of version 3.*knows 2/],
   ["has no version", [{ ...head, v: "1" }], /line 1: "v" of its recording/],
   ["speaks of nobody", [head, ...snapshots(1)], /line 2: nothing is said of the cgroup 1/],
   ["goes on after its end", [...whole, cgroup], /line 54: it stands after the end/],
@@ -87,13 +87,13 @@ const broken: readonly (readonly [string, readonly unknown[] | string, RegExp])[
   [
     "rings without end",
     [head, cgroup, { ...snapshots(1)[0], levels: Array(400_000).fill("warn") }],
-    /line 3: "rang"/,
+    /line 3: "levels"/,
   ],
   ["has a time that is none", [head, { ...cgroup, at: "now" }], /line 2: "at" of its cgroup/],
   [
     "has a field from a prototype",
-    `${textOf([head])}{"type":"end","at":1,"__proto__":{"why":"ended"}}\n\n`,
-    /line 2: "why" of its end/,
+    `${textOf([head])}{"type":"end","at":1,"__proto__":{"reason":"ended"}}\n\n`,
+    /line 2: "reason" of its end/,
   ],
   [
     "has a line that is too long",

@@ -3,8 +3,8 @@ import fc from "fast-check";
 import { openCgroup, readSummary } from "../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
 import { pidsOf } from "../../../core/cgroup/processes.ts";
-import type { FakeState } from "../../../core/simulate/fake_files.ts";
-import { FAKE_CGROUP, type FakeTree, makeFakeTree } from "../../../core/simulate/fake_tree.ts";
+import type { FakeState } from "../../../core/simulate/fake_tree.ts";
+import { createFakeTree, FAKE_CGROUP, type FakeTree } from "../../../core/simulate/fake_tree.ts";
 
 const idle: FakeState = {
   usage: 0,
@@ -29,7 +29,7 @@ const states: fc.Arbitrary<FakeState> = fc.record({
 }, { noNullPrototype: true });
 
 function tree(version: 1 | 2): FakeTree & Disposable {
-  const made = makeFakeTree(version, idle);
+  const made = createFakeTree(version, idle);
   return { ...made, [Symbol.dispose]: made.remove };
 }
 
@@ -74,7 +74,7 @@ for (const version of [1, 2] as const) {
 }
 
 Deno.test("a temporary tree is gone when it is removed, and removing it twice is harmless", () => {
-  const made = makeFakeTree(2, idle);
+  const made = createFakeTree(2, idle);
   assert.ok(exists(made.dir));
   made.remove();
   assert.equal(exists(made.dir), false);

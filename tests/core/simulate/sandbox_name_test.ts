@@ -1,11 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import {
-  isGone,
-  parseSandboxName,
-  sandboxName,
-  self,
-} from "../../../core/simulate/sandbox_name.ts";
+import { isGone, parseSandboxName, sandboxName, self } from "../../../core/simulate/sandbox.ts";
 
 const owners = fc.record({
   pid: fc.integer({ min: 1, max: 4194304 }),

@@ -1,17 +1,17 @@
 import assert from "node:assert/strict";
-import { sandboxName, self } from "../../../core/simulate/sandbox_name.ts";
-import { makeTemporaryFolder } from "../../../core/simulate/temporary_folder.ts";
+import { sandboxName, self } from "../../../core/simulate/sandbox.ts";
+import { createTemporaryFolder } from "../../../core/simulate/folder.ts";
 
 const names = (dir: string) => [...Deno.readDirSync(dir)].map(({ name }) => name);
 
 Deno.test("a folder is our own alone, and what a killed run left is removed, but no living one's", () => {
   const owner = self()!;
-  const first = makeTemporaryFolder();
+  const first = createTemporaryFolder();
   const parent = first.slice(0, first.lastIndexOf("/"));
   const left = sandboxName("oomkit-sim", { ...owner, startTime: owner.startTime - 1n });
   Deno.mkdirSync(`${parent}/${left}/app`, { recursive: true });
   Deno.writeTextFileSync(`${parent}/${left}/app/memory.current`, "0\n");
-  const second = makeTemporaryFolder();
+  const second = createTemporaryFolder();
   try {
     assert.equal(Deno.statSync(first).mode! & 0o777, 0o700);
     assert.equal(Deno.statSync(second).mode! & 0o777, 0o700);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { makeTree } from "../../trees.ts";
+import { makeTree } from "../../helpers/trees.ts";
 import { watchTree } from "./watched_tree.ts";
 
 const names = (count: number) => Array.from({ length: count }, (_, n) => `/app/c${n}`);

@@ -3,9 +3,9 @@
 import { openCgroup } from "../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
 import { libc } from "../../../core/kernel/libc.ts";
-import type { EventType, OomkitEvent } from "../../../core/report/event.ts";
+import type { EventType, OomkitEvent } from "../../../core/events/event.ts";
 import { startWatch, type Summary, type WatchOptions } from "../../../core/watch/watch.ts";
-import type { Tree } from "../../trees.ts";
+import type { Tree } from "../../helpers/trees.ts";
 
 // It stays loaded for good, which within a test would be a leak.
 libc();

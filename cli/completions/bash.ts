@@ -1,0 +1,180 @@
+/** Completions for bash 4.3 and newer; the package bash-completion is not needed, and used for the command behind `--`. */
+
+import type { ShellProgram } from "./command.ts";
+import type { CommandDefinition, OptionDefinition } from "../options/definitions.ts";
+import { type ValueWords, valueWords } from "../options/values.ts";
+
+export function bashCompletions({ commands, alone }: ShellProgram): string {
+  const names = commands.map(({ name }) => name).join(" ");
+  return `# bash completion for oomkit; to load it: source <(oomkit completions bash)
+${FUNCTIONS}
+${commands.map(commandFunction).join("\n")}
+_oomkit() {
+  local cur prev word head= kept= root= behind= i
+  local -a words=()
+  COMPREPLY=()
+  _oomkit_split
+  for ((i = 1; i < \${#words[@]} - 1; i++)); do
+    case \${words[i]} in
+      --) behind=$i; break ;;
+      --root) root=\${words[i + 1]} ;;
+      --root=*) root=\${words[i]#*=} ;;
+    esac
+  done
+  if ((\${#words[@]} == 2)); then
+    _oomkit_word ${names} ${visibleFlags(alone)}
+  else
+    case \${words[1]} in
+${commands.map(({ name }) => `      ${name}) _oomkit_${name} ;;`).join("\n")}
+    esac
+  fi
+  COMPREPLY=("\${COMPREPLY[@]#"$kept"}")
+}
+
+complete -F _oomkit oomkit
+`;
+}
+
+/**
+ * bash takes words apart at \`=\` and \`:\`, and replaces the last piece only: \`kept\` is what stands before it, \`head\` the
+ * name of an option in the same word as its value.
+ */
+const FUNCTIONS = `
+_oomkit_split() {
+  local line=\${COMP_LINE:0:COMP_POINT} gap
+  for ((i = 0; i <= COMP_CWORD; i++)); do
+    word=\${COMP_WORDS[i]}
+    gap=\${line%%[![:space:]]*}
+    line=\${line#"$gap"}
+    if ((i == COMP_CWORD)); then word=$line; fi
+    line=\${line#"$word"}
+    if [[ $gap || $i -eq 0 ]]; then words+=("$word"); else words[-1]+=$word; fi
+  done
+  cur=\${words[-1]}
+  prev=\${words[-2]}
+  case $word in =|:) word= ;; esac
+  kept=\${cur%"$word"}
+  if [[ $cur == --*=* ]]; then
+    prev=\${cur%%=*}
+    head=$prev=
+    cur=\${cur#*=}
+  fi
+}
+
+_oomkit_word() {
+  local each
+  for each; do
+    if [[ $each == "$cur"* ]]; then COMPREPLY+=("$head$each"); fi
+  done
+}
+
+_oomkit_list() {
+  local each taken= last=\${cur##*,}
+  if [[ $cur == *,* ]]; then taken=\${cur%,*},; fi
+  for each; do
+    if [[ $each == "$last"* && ,$taken != *,"$each",* ]]; then COMPREPLY+=("$head$taken$each"); fi
+  done
+  compopt -o nospace 2>/dev/null
+}
+
+_oomkit_target() {
+  local mount=$root each path
+  if [[ $cur != /* ]]; then
+    _oomkit_word pid: unit: pod:
+    compopt -o nospace 2>/dev/null
+  fi
+  if [[ ! $cur || $cur == /* ]]; then
+    IFS= read path <<< "\${cur:-/}"
+    if [[ ! $mount ]]; then
+      mount=/sys/fs/cgroup
+      if [[ $path == $mount/* ]]; then mount=
+      elif [[ -e $mount/memory/memory.limit_in_bytes ]]; then mount+=/memory
+      fi
+    fi
+    for each in "$mount$path"*/; do
+      if [[ ! -d $each ]]; then continue; fi
+      path=\${each#"$mount"}
+      set -- "$each"*/
+      if [[ -d $1 ]]; then COMPREPLY+=("$path"); else COMPREPLY+=("\${path%/}"); fi
+    done
+    compopt -o filenames -o nospace 2>/dev/null
+  fi
+}
+
+_oomkit_program() {
+  local each
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    if [[ \${COMP_WORDS[i]} == -- ]]; then break; fi
+  done
+  for each in _comp_command_offset _command_offset; do
+    if declare -F $each >/dev/null; then
+      kept=
+      $each $((i + 1))
+      return
+    fi
+  done
+  if ((behind == \${#words[@]} - 2)); then
+    mapfile -t COMPREPLY < <(compgen -c -- "$cur")
+  else
+    compopt -o default 2>/dev/null
+  fi
+}
+`;
+
+function commandFunction(command: CommandDefinition): string {
+  const visible = command.options.filter(({ hidden }) => !hidden);
+  const patterns = new Map<string, string[]>();
+  for (const option of visible) {
+    const values = valueWords(option);
+    if (values === undefined) continue;
+    patterns.set(offer(values), [...patterns.get(offer(values)) ?? [], ...flagsOf(option)]);
+  }
+  const cases = [...patterns].map(([action, flags]) => `    ${flags.join("|")}) ${action} ;;`);
+  const operand = offerOperand(command);
+  const program = takesProgram(command)
+    ? ["  if [[ $behind ]]; then _oomkit_program; return; fi"]
+    : [];
+  return [
+    `_oomkit_${command.name}() {`,
+    ...program,
+    "  case $prev in",
+    ...cases,
+    "    *)",
+    "      if [[ $head ]]; then return; fi",
+    `      if [[ $cur == -* ]]; then _oomkit_word ${visibleFlags(command)}`,
+    ...(operand === undefined ? [] : [`      else ${operand}`]),
+    "      fi ;;",
+    "  esac",
+    "}",
+    "",
+  ].join("\n");
+}
+
+const flagsOf = ({ short, long }: OptionDefinition) => short ? [short, long] : [long];
+
+function offer(values: ValueWords): string {
+  switch (values.kind) {
+    case "file":
+      return "compopt -o default 2>/dev/null";
+    case "folder":
+      return "compopt -o dirnames 2>/dev/null";
+    case "free":
+      return ":";
+    case "word":
+      return `_oomkit_word ${values.words.join(" ")}`;
+    case "list":
+      return `_oomkit_list ${values.words.join(" ")}`;
+  }
+}
+
+function offerOperand({ operands: [operand] }: CommandDefinition): string | undefined {
+  if (operand === undefined) return undefined;
+  return operand.name.startsWith("target")
+    ? "_oomkit_target"
+    : `_oomkit_word ${operand.choices.join(" ")}`;
+}
+
+const takesProgram = ({ usage }: CommandDefinition) => usage.includes("-- ");
+
+const visibleFlags = ({ options }: CommandDefinition) =>
+  options.filter(({ hidden }) => !hidden).flatMap(flagsOf).join(" ");

@@ -1,0 +1,114 @@
+/** Completions for fish 3 and newer. */
+
+import type { ShellProgram } from "./command.ts";
+import type {
+  CommandDefinition,
+  OperandDefinition,
+  OptionDefinition,
+} from "../options/definitions.ts";
+import { valueWords } from "../options/values.ts";
+
+export function fishCompletions({ commands, alone }: ShellProgram): string {
+  const first = "complete -c oomkit -n __oomkit_at_first";
+  return [
+    "# fish completion for oomkit; to load it: oomkit completions fish | source",
+    FUNCTIONS,
+    "complete -c oomkit -f",
+    ...alone.options.map((option) => `${first}${flags(option)} -d ${quoted(option.description)}`),
+    ...commands.map(({ name, summary }) => `${first} -a ${name} -d ${quoted(summary)}`),
+    "complete -c oomkit -n __oomkit_behind -a '(__oomkit_program)'",
+    ...commands.flatMap(linesOf),
+    "",
+  ].join("\n");
+}
+
+const FUNCTIONS = `
+function __oomkit_at_first
+    test (count (commandline -opc)) -eq 1
+end
+
+function __oomkit_in
+    set -l words (commandline -opc)
+    test "$words[2]" = $argv[1]; and not contains -- -- $words[3..]
+end
+
+function __oomkit_behind
+    set -l words (commandline -opc)
+    test "$words[2]" = watch; and contains -- -- $words[3..]
+end
+
+function __oomkit_program
+    set -l words (commandline -opc) (commandline -ct)
+    set -e words[1..(contains -i -- -- $words)]
+    complete -C (string join ' ' -- (string escape -- $words[1..-2]) $words[-1])
+end
+
+function __oomkit_list
+    set -l taken (string replace -r '[^,]*$' '' -- (commandline -ct | string replace -r '^--[^=]*=' ''))
+    for each in $argv
+        contains -- $each (string split , -- $taken); or echo $taken$each
+    end
+end
+
+function __oomkit_cgroups
+    set -l typed (string unescape -- (commandline -ct))
+    string match -q '/*' -- $typed; or return
+    set -l words (commandline -opc)
+    set -l mount
+    for i in (seq (count $words))
+        string match -q -- '--root=*' $words[$i]; and set mount (string replace -- --root= '' $words[$i])
+        test "$words[$i]" = --root; and set mount $words[(math $i + 1)]
+    end
+    if test -z "$mount"
+        string match -q '/sys/fs/cgroup/*' -- $typed; and __fish_complete_directories $typed cgroup; and return
+        set mount /sys/fs/cgroup
+        test -e $mount/memory/memory.limit_in_bytes; and set mount $mount/memory
+    end
+    set -l folder (string replace -r '[^/]*$' '' -- $typed)
+    for each in $mount$folder*/
+        set -l path (string replace -- $mount '' $each)
+        set -l inner $each*/
+        test -n "$inner"; and echo $path; or string trim -r -c / -- $path
+    end
+end
+`;
+
+function linesOf(command: CommandDefinition): string[] {
+  const head = `complete -c oomkit -n '__oomkit_in ${command.name}'`;
+  const options = command.options.filter(({ hidden }) => !hidden);
+  return [
+    ...options.map((option) =>
+      `${head}${flags(option)}${valueOf(option)} -d ${quoted(option.description)}`
+    ),
+    ...command.operands.flatMap((operand) => operandLines(head, operand)),
+  ];
+}
+
+const flags = ({ short, long }: OptionDefinition) =>
+  `${short ? ` -s ${short.slice(1)}` : ""} -l ${long.slice(2)}`;
+
+function valueOf(option: OptionDefinition): string {
+  const values = valueWords(option);
+  switch (values?.kind) {
+    case undefined:
+      return "";
+    case "file":
+      return " -r -F";
+    case "folder":
+      return " -x -a '(__fish_complete_directories)'";
+    case "free":
+      return " -x";
+    case "word":
+      return ` -x -a ${quoted(values.words.join(" "))}`;
+    case "list":
+      return ` -x -a '(__oomkit_list ${values.words.join(" ")})'`;
+  }
+}
+
+function operandLines(head: string, { choices }: OperandDefinition): string[] {
+  return choices.length > 0
+    ? [`${head} -a ${quoted(choices.join(" "))}`]
+    : [`${head} -a 'pid: unit: pod:'`, `${head} -a '(__oomkit_cgroups)' -d cgroup`];
+}
+
+const quoted = (text: string) => `'${text.replace(/['\\]/g, "\\$&")}'`;

@@ -1,0 +1,153 @@
+/** Sizes, durations, percentages and rates as people write and read them. */
+
+import { OomkitError } from "../../core/errors.ts";
+
+const SIZE_HINT = "use bytes or K, M, G, T such as 512M";
+const EXPONENT: Record<string, number> = { "": 0, k: 1, m: 2, g: 3, t: 4, p: 5 };
+
+/** Milliseconds, longest first: in `1h30m` each unit must be shorter than the one before. */
+const DURATIONS: ReadonlyArray<readonly [string, number]> = [
+  ["d", 86_400_000],
+  ["h", 3_600_000],
+  ["m", 60_000],
+  ["s", 1000],
+  ["ms", 1],
+  ["us", 0.001],
+];
+
+function cannot(what: string, text: string, why: string, hint: string): OomkitError {
+  return new OomkitError(`cannot read ${what} "${text}": ${why}`, hint);
+}
+
+/**
+ * Bytes of `20M`, `20MiB`, `1.5G`, `123`; K is always 1024. A fraction of a byte is dropped.
+ * @param options.allowMax take `max` for "no limit", `Infinity`
+ * @throws {OomkitError} for anything else, and for 2^53 and more, which no longer is exact
+ */
+export function parseSize(text: string, { allowMax = false } = {}): number {
+  const fail = (why: string) =>
+    cannot("size", text, why, allowMax ? `${SIZE_HINT}, or max` : SIZE_HINT);
+  return readSize(text, allowMax, fail);
+}
+
+function readSize(text: string, allowMax: boolean, fail: (why: string) => OomkitError): number {
+  const trimmed = text.trim();
+  if (trimmed.toLowerCase() === "max") {
+    if (allowMax) return Infinity;
+    throw fail("a limit is needed here");
+  }
+  if (trimmed === "") throw fail("it is empty");
+  if (trimmed.startsWith("-")) throw fail("it is negative");
+  const match = /^(\d+(?:\.\d+)?) ?(\D*)$/.exec(trimmed);
+  if (match === null) throw fail("not a number with a unit");
+  const [, number, unit] = match;
+  const httpMessage = /^([kmgtp]?)(?:b|(?<=.)ib?)?$/i.exec(unit!)?.[1]?.toLowerCase();
+  if (httpMessage === undefined) throw fail(`unknown unit "${unit}"`);
+  if (httpMessage === "" && number!.includes(".")) throw fail("a byte cannot be divided");
+  const bytes = Math.floor(Number(number) * 1024 ** EXPONENT[httpMessage]!);
+  if (bytes >= 2 ** 53) throw fail("more than any machine has");
+  return bytes;
+}
+
+/**
+ * Milliseconds of `50ms`, `1.5s`, `1h30m`, `0`.
+ * @throws {OomkitError} for anything else; a bare number other than 0 has no unit and is refused
+ */
+export function parseDuration(text: string): number {
+  const fail = (why: string) =>
+    cannot("duration", text, why, "use ms, s, m, h, d such as 500ms or 1m30s");
+  let rest = text.trim().toLowerCase();
+  if (rest === "") throw fail("it is empty");
+  if (rest === "0") return 0;
+  if (rest.startsWith("-")) throw fail("it is negative");
+  if (/^\d+(?:\.\d+)?$/.test(rest)) throw fail("it has no unit");
+  let total = 0;
+  let longest = 0;
+  while (rest !== "") {
+    const [piece, number, unit] = /^(\d+(?:\.\d+)?) ?([^\d\s.]+) */.exec(rest) ?? [];
+    if (piece === undefined) throw fail("not a number with a unit");
+    const index = DURATIONS.findIndex(([name]) => name === unit);
+    if (index < 0) throw fail(`unknown unit "${unit}"`);
+    if (index < longest) throw fail(`"${unit}" is out of order`);
+    longest = index + 1;
+    total += Number(number) * DURATIONS[index]![1];
+    rest = rest.slice(piece.length);
+  }
+  if (total > Number.MAX_SAFE_INTEGER) throw fail("it is too long");
+  return total;
+}
+
+/**
+ * 65 of `65%`.
+ * @throws {OomkitError} below 0, above 100, without the sign
+ */
+export function parsePercent(text: string): number {
+  const fail = (why: string) => cannot("percentage", text, why, "use 0% to 100%, such as 65%");
+  const trimmed = text.trim();
+  if (trimmed === "") throw fail("it is empty");
+  if (!trimmed.endsWith("%")) throw fail("it has no % sign");
+  const number = trimmed.slice(0, -1).trimEnd();
+  if (!/^-?\d+(?:\.\d+)?$/.test(number)) throw fail("not a number");
+  const percent = Number(number);
+  if (number.startsWith("-") || percent > 100) throw fail("out of range");
+  return percent;
+}
+
+export type SizeOrPercent = { readonly bytes: number } | { readonly percent: number };
+
+/** @throws {OomkitError} as `parseSize` and `parsePercent` do */
+export function parseSizeOrPercent(text: string): SizeOrPercent {
+  return text.trimEnd().endsWith("%")
+    ? { percent: parsePercent(text) }
+    : { bytes: parseSize(text) };
+}
+
+/**
+ * Bytes a second of `10M/s` or `10M`.
+ * @throws {OomkitError} as `parseSize` does, and for 0, at which nothing would ever happen
+ */
+export function parseRate(text: string): number {
+  const fail = (why: string) => cannot("rate", text, why, "use a rate such as 10M/s");
+  const size = text.trim().replace(/ ?\/s$/i, "");
+  if (size.toLowerCase() === "max") throw fail("not a number with a unit");
+  const rate = readSize(size, false, fail);
+  if (rate === 0) throw fail("it is zero");
+  return rate;
+}
+
+const UNKNOWN = "–";
+const PREFIXES = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+
+/** `19.9 MiB`; `no limit` for `Infinity`, a dash for what is not known. */
+export function formatBytes(bytes: number | undefined): string {
+  if (bytes === undefined || Number.isNaN(bytes)) return UNKNOWN;
+  if (bytes === Infinity) return "no limit";
+  const sign = bytes < 0 ? "-" : "";
+  let value = Math.abs(bytes);
+  if (value < 1024) return `${sign}${Math.round(value)} B`;
+  let prefix = -1;
+  // 1023.95 would be written as 1024.0.
+  while (value >= 1023.95 && prefix < PREFIXES.length - 1) {
+    value /= 1024;
+    prefix++;
+  }
+  return `${sign}${value.toFixed(1)} ${PREFIXES[prefix]}`;
+}
+
+/** `0.7 ms`, `1.2 s`, `2m 5s`, `1h 30m`, of milliseconds. */
+export function formatDuration(milliseconds: number | undefined): string {
+  if (milliseconds === undefined || !Number.isFinite(milliseconds)) return UNKNOWN;
+  if (milliseconds < 0) return `-${formatDuration(-milliseconds)}`;
+  if (milliseconds < 99.95) return `${milliseconds.toFixed(1)} ms`;
+  if (milliseconds < 999.5) return `${milliseconds.toFixed(0)} ms`;
+  if (milliseconds < 59_950) return `${(milliseconds / 1000).toFixed(1)} s`;
+  const seconds = Math.round(milliseconds / 1000);
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}m ${seconds % 60}s`;
+  const minutes = Math.round(seconds / 60);
+  return `${Math.floor(minutes / 60)}h ${minutes % 60}m`;
+}
+
+/** `64.9%`. */
+export function formatPercent(percent: number | undefined): string {
+  return percent === undefined || !Number.isFinite(percent) ? UNKNOWN : `${percent.toFixed(1)}%`;
+}

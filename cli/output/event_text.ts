@@ -1,0 +1,186 @@
+/** One event as one line of text: when, what, where, and the facts. */
+
+import type { CounterDeltas, OomkitEvent } from "../../core/events/event.ts";
+import { guardFacts } from "./guard_text.ts";
+import { printable } from "./output.ts";
+import type { Style } from "../terminal/style.ts";
+import { formatBytes, formatDuration, formatPercent } from "../options/units.ts";
+
+type Format = Parameters<Style>[0];
+
+const FORMATS: Readonly<Record<OomkitEvent["type"], Format>> = {
+  threshold: "yellow",
+  pressure: "yellow",
+  high: "yellow",
+  max: "yellow",
+  oom: "red",
+  oom_kill: ["bold", "red"],
+  oom_group_kill: ["bold", "red"],
+  guard_armed: "cyan",
+  level_reached: "yellow",
+  action: ["bold", "magenta"],
+  action_skipped: "green",
+  restored: "cyan",
+  limit_changed: "cyan",
+  cgroup_created: "green",
+  cgroup_removed: "dim",
+  degraded: "magenta",
+  summary: "bold",
+};
+const TYPE_WIDTH = Math.max(...Object.keys(FORMATS).map((type) => type.length));
+const CGROUP_WIDTH = 28;
+
+/** `10:02:19.005  oom_kill        …/oomkit-sim-4242-77   pid 4242 (oomkit) killed …  [kmsg]`; the time is local. */
+export function eventText(event: OomkitEvent, style: Style): string {
+  const where = event.type === "summary"
+    ? ""
+    : `${cgroupName(event.cgroup).padEnd(CGROUP_WIDTH)}  `;
+  return `${style("dim", clock(event.ts))}  ${eventType(event, style)}  ${where}${
+    eventFacts(event)
+  }${sourceText(event, style)}`;
+}
+
+/** The type, coloured, as wide as the longest. */
+export function eventType({ type }: OomkitEvent, style: Style): string {
+  return style(FORMATS[type], type) + " ".repeat(TYPE_WIDTH - type.length);
+}
+
+function sourceText({ source }: OomkitEvent, style: Style): string {
+  return source === "none" ? "" : style("dim", `  [${source}]`);
+}
+
+function clock(ts: string): string {
+  const at = new Date(ts);
+  const two = (n: number) => String(n).padStart(2, "0");
+  return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}.${
+    String(at.getMilliseconds()).padStart(3, "0")
+  }`;
+}
+
+/**
+ * A path short enough for a column: the last name says most, ids are cut as container runtimes show them, and of what is
+ * still too long the middle goes, since both ends tell neighbours apart.
+ */
+export function cgroupName(path: string): string {
+  const short = printable(path).replace(/[0-9a-f]{64}/g, (id) => id.slice(0, 12));
+  if (short.length <= CGROUP_WIDTH) return short;
+  const name = `…/${short.split("/").at(-1)}`;
+  if (name.length <= CGROUP_WIDTH) return name;
+  const half = (CGROUP_WIDTH - 1) / 2;
+  return `${name.slice(0, Math.ceil(half))}…${name.slice(-Math.floor(half))}`;
+}
+
+const bytes = (value: number | null) => formatBytes(value ?? undefined);
+const times = (count: bigint) => count === 1n ? "" : ` ${count} times`;
+
+/** What happened, in words and figures, without when and where. */
+export function eventFacts(event: OomkitEvent): string {
+  switch (event.type) {
+    case "threshold": {
+      const { usage, threshold, limit, direction } = event;
+      const share = limit === null || limit === 0
+        ? ""
+        : ` (${formatPercent(100 * threshold / limit)} of ${bytes(limit)})`;
+      const verb = direction === "above" ? "rose above" : "fell below";
+      return `usage ${bytes(usage)} ${verb} ${bytes(threshold)}${share}`;
+    }
+    case "pressure":
+      return pressureFacts(event);
+    case "high":
+      return `allocators slowed down at memory.high${times(event.count)}, ${usageNow(event)}`;
+    case "max":
+      return `limit hit${times(event.count)}, the kernel reclaims, ${usageNow(event)}`;
+    case "oom":
+      return `out of memory${times(event.count)}: nothing left to reclaim${atLimit(event)}`;
+    case "oom_kill":
+      return killFacts(event);
+    case "oom_group_kill":
+      return `everything in the cgroup killed at once${times(event.count)} (memory.oom.group)`;
+    case "guard_armed":
+    case "level_reached":
+    case "action":
+    case "action_skipped":
+    case "restored":
+      return guardFacts(event);
+    case "limit_changed":
+      return `limit ${limitText(event.from)} → ${limitText(event.to)}`;
+    case "cgroup_created":
+      return "cgroup appeared";
+    case "cgroup_removed":
+      return "cgroup was removed";
+    case "degraded":
+      return printable(`${event.requested} → ${event.fallback}: ${event.reason}`);
+    case "summary":
+      return summaryFacts(event.seconds, event.cgroups);
+  }
+}
+
+const usageNow = ({ usage }: { readonly usage: number | null }) => `usage ${bytes(usage)}`;
+const limitText = (limit: number | null) => limit === null ? "none" : bytes(limit);
+
+function atLimit(
+  { cgroup, limit, limit_owner: owner }: {
+    readonly cgroup: string;
+    readonly limit_owner: string | null;
+    readonly limit: number | null;
+  },
+): string {
+  if (owner === null && limit === null) return "";
+  const size = limit === null ? "" : ` (${bytes(limit)})`;
+  if (owner === null) return ` at the limit${size}`;
+  return owner === cgroup
+    ? ` at its own limit${size}`
+    : ` at the limit of ${printable(owner)}${size}`;
+}
+
+/** Kernel, Documentation/admin-guide/cgroup-v1/memory.rst, section 11, in a few words each. */
+const LEVELS = {
+  low: "the kernel reclaims to make room",
+  medium: "reclaim gets hard, active pages go too",
+  critical: "out of memory is near",
+} as const;
+
+function pressureFacts(event: OomkitEvent & { type: "pressure" }): string {
+  const what = event.level !== null
+    ? `${event.level}: ${LEVELS[event.level]}`
+    : `${event.kind ?? "tasks"} stalled ${
+      formatDuration(event.stalled_us === null ? undefined : Number(event.stalled_us) / 1000)
+    } for memory`;
+  return `${what}, ${usageNow(event)}`;
+}
+
+function killFacts(event: OomkitEvent & { type: "oom_kill" }): string {
+  const { victim } = event;
+  const who = victim === null
+    ? "a process (which one is not known) killed"
+    : `pid ${victim.pid} (${printable(victim.comm)}) killed`;
+  const why = event.scope === "system" ? " because the machine ran out" : atLimit(event);
+  const parts = victim === null ? [] : [
+    victim.anon_rss === null ? "" : `anon ${bytes(victim.anon_rss)}`,
+    victim.file_rss ? `file ${bytes(victim.file_rss)}` : "",
+    victim.shmem_rss ? `shmem ${bytes(victim.shmem_rss)}` : "",
+    victim.oom_score_adj ? `oom_score_adj ${victim.oom_score_adj}` : "",
+  ].filter((part) => part !== "");
+  const doubt = event.inferred ? "; no counter could confirm it" : "";
+  return [`${who}${why}`, ...parts].join(", ") + doubt;
+}
+
+function summaryFacts(seconds: number, cgroups: readonly CounterDeltas[]): string {
+  const total = (key: "max" | "high" | "oom" | "oom_kill" | "oom_group_kill") => {
+    const counted = cgroups.map((tally) => tally[key]).filter((count) => count !== null);
+    return counted.length === 0 ? [] : [`${key} ${counted.reduce((sum, n) => sum + n, 0n)}`];
+  };
+  const victims = cgroups.reduce((sum, tally) => sum + tally.victims, 0);
+  const [only] = cgroups;
+  return [
+    cgroups.length === 1 ? cgroupName(only!.cgroup) : `${cgroups.length} cgroups`,
+    `watched for ${formatDuration(seconds * 1000)}`,
+    ...total("oom_kill"),
+    ...total("oom_group_kill"),
+    ...total("oom"),
+    ...total("max"),
+    ...total("high"),
+    `${victims} ${victims === 1 ? "victim" : "victims"}`,
+    ...(cgroups.length === 1 && only!.peak !== null ? [`peak ${bytes(only!.peak)}`] : []),
+  ].join(", ");
+}

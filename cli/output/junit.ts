@@ -1,0 +1,78 @@
+/**
+ * `inspect --check --junit`: the findings as JUnit XML, which CI services show as tests. There is no standard; this keeps to
+ * what Jenkins' schema allows and GitLab reads (a case is known by its class and name, and told once only).
+ */
+
+import type { Checked, Finding } from "../../core/events/inspect.ts";
+import { printable } from "./output.ts";
+
+export interface JunitFacts {
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+  readonly seconds: number;
+  readonly hostname: string;
+}
+
+export function junitXml({ findings }: Checked, facts: JunitFacts): string {
+  const count = (verdict: Finding["verdict"]) =>
+    findings.filter((finding) => finding.verdict === verdict).length;
+  const totals = `tests="${findings.length}" failures="${count("not_ok")}" errors="${
+    count("unknown")
+  }"`;
+  const time = `time="${facts.seconds.toFixed(3)}"`;
+  const timestamp = new Date(facts.startedAt).toISOString().slice(0, 19);
+  return [
+    '<?xml version="1.0" encoding="UTF-8"?>',
+    `<testsuites name="oomkit inspect --check" ${totals} ${time}>`,
+    `  <testsuite name="oomkit inspect --check" ${totals} skipped="0" ${time} timestamp="${timestamp}" hostname="${
+      xmlText(facts.hostname)
+    }">`,
+    ...casesOf(findings),
+    "  </testsuite>",
+    "</testsuites>",
+    "",
+  ].join("\n");
+}
+
+function casesOf(findings: readonly Finding[]): string[] {
+  const seen = new Map<string, number>();
+  return findings.flatMap((finding) => {
+    const place = finding.cgroup ?? "oomkit";
+    const key = `${place}\0${finding.check}`;
+    const times = (seen.get(key) ?? 0) + 1;
+    seen.set(key, times);
+    const name = times === 1 ? finding.check : `${finding.check} (${times})`;
+    return caseOf(finding, place, name);
+  });
+}
+
+function caseOf({ verdict, check, message }: Finding, place: string, name: string): string[] {
+  const head = `    <testcase classname="${xmlText(place)}" name="${xmlText(name)}" time="0"`;
+  if (verdict === "ok") return [`${head}/>`];
+  const element = verdict === "not_ok" ? "failure" : "error";
+  const text = xmlText(message);
+  return [
+    `${head}>`,
+    // GitLab shows the content, Jenkins the attribute.
+    `      <${element} message="${text}" type="${xmlText(check)}">${text}</${element}>`,
+    "    </testcase>",
+  ];
+}
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&quot;",
+  "'": "&apos;",
+};
+
+/**
+ * For an attribute as for content. What XML 1.0 has no place for, not even escaped (control characters, halves of
+ * surrogate pairs, U+FFFE and U+FFFF), is shown as in the terminal: `\x1b`, `\uffff`.
+ */
+export function xmlText(text: string): string {
+  return printable(text)
+    .replace(/[\ufffe\uffff]|\p{Surrogate}/gu, (c) => `\\u${c.charCodeAt(0).toString(16)}`)
+    .replace(/[&<>"']/g, (c) => ENTITIES[c]!);
+}

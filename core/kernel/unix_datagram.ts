@@ -1,0 +1,40 @@
+/** Datagrams to a Unix socket: unix(7). */
+
+import { check, libc } from "./libc.ts";
+import { type Fd, own } from "./fd.ts";
+
+const AF_UNIX = 1;
+const SOCK_DGRAM_CLOEXEC_NONBLOCK = 2 | 0o2000000 | 0o4000;
+const MSG_NOSIGNAL = 0x4000;
+const LONGEST_PATH = 107;
+
+export interface DatagramSocket extends Disposable {
+  /** False when it did not arrive; nobody may be listening. */
+  send(text: string): boolean;
+}
+
+/**
+ * @param path `@name` is an abstract socket.
+ * @returns `undefined` when no socket can have that name.
+ */
+export function openUnixDatagram(path: string): DatagramSocket | undefined {
+  const name = new TextEncoder().encode(path.replace(/^@/, "\0"));
+  if (name.length === 0 || name.length > LONGEST_PATH) return undefined;
+  const socket: Fd = own(
+    check(libc().socket(AF_UNIX, SOCK_DGRAM_CLOEXEC_NONBLOCK, 0), "socket", path),
+    path,
+  );
+  // struct sockaddr_un: u16 family, char path[108]
+  const address = new Uint8Array(2 + name.length);
+  new DataView(address.buffer).setUint16(0, AF_UNIX, true);
+  address.set(name, 2);
+  return {
+    send(text) {
+      const bytes = new TextEncoder().encode(text);
+      const length = BigInt(bytes.length);
+      return libc().sendto(socket.number, bytes, length, MSG_NOSIGNAL, address, address.length) ===
+        length;
+    },
+    [Symbol.dispose]: socket.close,
+  };
+}

@@ -1,0 +1,89 @@
+/** Lines as the kernel writes them: each ended by a newline, the last one too. */
+
+import type { Pressure, PressureLine } from "../snapshot.ts";
+
+/**
+ * Without a last line that has no end: the kernel always writes one, so what is missing may be the rest of a number, and half
+ * a number is another number.
+ */
+export function wholeLines(text: string): string[] {
+  const lines = text.split("\n");
+  lines.pop();
+  return lines;
+}
+
+/*
+ * Numbers as the kernel writes them: decimal, without a sign, alone in a file or as the value of a keyed line.
+ */
+
+/**
+ * From here on a v1 limit means "no limit". The kernel writes PAGE_COUNTER_MAX × page size (mm/page_counter.c,
+ * include/linux/page_counter.h): 9223372036854771712 with 4 KiB pages, 9223372036854710272 with 64 KiB ones, and up to
+ * 2^64 − 1 before 3.19. 2^62 lies below all of these and above the physical address space of any 64-bit machine.
+ */
+const UNLIMITED = 2 ** 62;
+
+/** A u64 has at most 20 digits; more is no number of the kernel's. */
+const DECIMAL = /^\d{1,20}$/;
+
+/**
+ * A size in bytes; `Infinity` for `max` and for v1's unlimited. Between 2^53 and 2^62 the value is rounded. Anything else
+ * is `undefined`, `-1` too: v1 takes it when a limit is written and never answers with it.
+ */
+export function parseBytes(text: string | undefined): number | undefined {
+  const trimmed = text?.trim();
+  if (trimmed === undefined) return undefined;
+  if (trimmed === "max") return Infinity;
+  if (!DECIMAL.test(trimmed)) return undefined;
+  const value = Number(trimmed);
+  return value >= UNLIMITED ? Infinity : value;
+}
+
+/** A counter, exact. */
+export function parseCount(text: string | undefined): bigint | undefined {
+  const trimmed = text?.trim();
+  return trimmed !== undefined && DECIMAL.test(trimmed) ? BigInt(trimmed) : undefined;
+}
+
+/*
+ * Flat keyed files: one `key value` a line (`memory.stat`, `memory.events`, `memory.oom_control`, `cgroup.events`).
+ */
+
+/**
+ * A line that is not exactly `key value` is skipped, and so is a last line without its newline. A key that comes twice keeps its first value.
+ */
+export function parseKeyed(text: string): ReadonlyMap<string, string> {
+  const entries = new Map<string, string>();
+  for (const line of wholeLines(text)) {
+    const space = line.indexOf(" ");
+    const key = line.slice(0, space);
+    const value = line.slice(space + 1);
+    if (space <= 0 || value === "" || value.includes(" ") || entries.has(key)) continue;
+    entries.set(key, value);
+  }
+  return entries;
+}
+
+/* Pressure stall information: `memory.pressure` and `/proc/pressure/memory`. */
+
+const LINE = /^(some|full) avg10=(\d+\.\d+) avg60=(\d+\.\d+) avg300=(\d+\.\d+) total=(\d{1,20})$/;
+
+/**
+ * `undefined` where no line can be read: the file exists and is empty (or fails with EOPNOTSUPP) on kernels where PSI is
+ * compiled in but not switched on. A last line without its newline is torn, and its `total` cannot be trusted.
+ */
+export function parsePressure(text: string): Pressure | undefined {
+  const pressure: { some?: PressureLine; full?: PressureLine } = {};
+  for (const line of wholeLines(text)) {
+    const match = LINE.exec(line);
+    if (match === null) continue;
+    const [, kind, avg10, avg60, avg300, total] = match;
+    pressure[kind as "some" | "full"] ??= {
+      avg10: Number(avg10),
+      avg60: Number(avg60),
+      avg300: Number(avg300),
+      total: BigInt(total!),
+    };
+  }
+  return pressure.some === undefined && pressure.full === undefined ? undefined : pressure;
+}

@@ -1,0 +1,168 @@
+/** The flags of oom-guard and the variables of OOMHero, as their documents have them. */
+
+import assert from "node:assert/strict";
+import { makeFolder } from "../../helpers/folder.ts";
+import { type Ran, runOomkit } from "../../helpers/run_oomkit.ts";
+import { makeTree, type Tree } from "../../helpers/trees.ts";
+import type { Json } from "../../helpers/watched.ts";
+
+const MIB = 1024 ** 2;
+
+/** The limit of oom-guard's example. */
+const makeV1 = (): Tree => {
+  const limited = { "memory.limit_in_bytes": 209715200 };
+  return makeTree(1, { "/kubepods": {}, "/kubepods/pod1": limited, "/kubepods/pod1/c": {} });
+};
+
+/** No tree here is a kernel's, so that it must be a dry run. */
+const guard = (args: readonly string[], env: Record<string, string> = {}) =>
+  runOomkit(["guard", "--for", "1ms", "--json", "--dry-run", ...args], {
+    env: { OOMKIT_STATE_DIR: "/dev/null/nowhere", ...env },
+    wrap: ["timeout", "60"],
+  });
+
+function guarded({ code, stdout, stderr }: Ran): Json[] {
+  assert.equal(code, 0, stderr);
+  const events: Json[] = stdout.trim().split("\n").map((line) => JSON.parse(line));
+  return events.filter(({ type }) => type === "guard_armed");
+}
+
+Deno.test("the arguments of oom-guard's manifest work as they stand, and guard all that is beneath --root", async () => {
+  using tree = makeV1();
+  const manifest = [
+    "--v=2",
+    "--logtostderr",
+    `--root=${tree.dir}`,
+    "--walkIntervalSeconds=277",
+    "--inotifyResetSeconds=701",
+    "--port=0",
+    "--margin-ratio=0.02",
+    "--min-margin=1",
+    "--max-margin=30",
+    "--guard-ms=50",
+    "--policy=container",
+    "--openSoftLimit=false",
+    "--webhook-url=http://localhost/message",
+  ];
+  const [only, ...others] = guarded(await guard(manifest));
+  assert.deepEqual(others, []);
+  assert.equal(only.cgroup, "/kubepods/pod1");
+  assert.equal(only.imminent, 205520896);
+  assert.deepEqual(only.actions.imminent, ["container"]);
+});
+
+Deno.test("oom-guard's bare margins are MiB", async () => {
+  using tree = makeV1();
+  const thresholds = async (...args: string[]) =>
+    guarded(await guard(["--root", tree.dir, ...args])).map(({ limit, imminent }) =>
+      (limit - imminent) / MIB
+    );
+  assert.deepEqual(await thresholds("--min-margin=7"), [7]);
+  assert.deepEqual(await thresholds("--max-margin=3"), [3]);
+  assert.deepEqual(await thresholds("--margin-ratio=0.1"), [20]);
+});
+
+Deno.test("--openSoftLimit guards soft limits, unless it says false", async () => {
+  const soft = { "memory.soft_limit_in_bytes": 100 * MIB };
+  using tree = makeTree(1, { "/a": soft });
+  const limits = async (flag: string) =>
+    guarded(await guard(["--root", tree.dir, flag])).map(({ limit }) => limit);
+  assert.deepEqual(await limits("--openSoftLimit=false"), []);
+  assert.deepEqual(await limits("--openSoftLimit=true"), [100 * MIB]);
+  assert.deepEqual(await limits("--openSoftLimit"), [100 * MIB]);
+});
+
+Deno.test("oom-guard's flags that mean nothing here are taken, and not shown", async () => {
+  const { stdout } = await runOomkit(["guard", "--help"]);
+  assert.match(stdout, /--webhook-url/);
+  assert.doesNotMatch(stdout, /--v |--logtostderr|--port|--guard-ms|--inotifyResetSeconds/);
+});
+
+const pod = "/kubepods/pod1";
+const levels = ([{ warn, critical, limit }]: Json[]) =>
+  [warn, critical].map((bytes) => Math.round(100 * bytes / limit));
+
+Deno.test("OOMHero's variables are levels and signals", async () => {
+  using tree = makeV1();
+  const env = { WARNING: "50", CRITICAL: "80", CRITICAL_SIGNAL: "SIGTERM", COOLDOWN: "5" };
+  const events = guarded(await guard(["--root", tree.dir, pod], env));
+  assert.deepEqual(levels(events), [50, 80]);
+  assert.deepEqual(events[0].actions, {
+    warn: ["signal:SIGUSR1"],
+    critical: ["signal:SIGTERM"],
+    imminent: [],
+  });
+});
+
+Deno.test("without OOMHero's variables nothing is signalled", async () => {
+  using tree = makeV1();
+  const [only] = guarded(await guard(["--root", tree.dir, pod], { COOLDOWN: "5" }));
+  assert.deepEqual(only.actions, { warn: [], critical: [], imminent: [] });
+});
+
+Deno.test("a percentage of OOMHero's that is none is passed over with a word", async () => {
+  using tree = makeV1();
+  for (const value of ["0", "101", "1e1", "65%"]) {
+    const ran = await guard(["--root", tree.dir, pod], { WARNING: value, CRITICAL: "80" });
+    assert.deepEqual(levels(guarded(ran)), [65, 80], value);
+    const [word] = ran.stderr.split("\n");
+    assert.ok(word!.startsWith(`WARNING="${value}" is no percentage from 1 to 100; as`), word);
+  }
+});
+
+Deno.test("a flag counts for more than OOMHero's variable", async () => {
+  using tree = makeV1();
+  const env = { WARNING: "50", WARNING_SIGNAL: "SIGHUP" };
+  const flags = ["--warn", "70", "--on-warn", "noop"];
+  const events = guarded(await guard(["--root", tree.dir, ...flags, pod], env));
+  assert.deepEqual(levels(events), [70, 90]);
+  assert.deepEqual(events[0].actions.warn, ["noop"]);
+});
+
+Deno.test("OOMHero's variables count for more than the file, and for less than its rules", async () => {
+  using tree = makeV1();
+  using folder = makeFolder();
+  const table = "[guard]\nwarn = 40\ncritical = 60\non-warn = 'reclaim'\non-critical = 'reclaim'\n";
+  const told = async (text: string, env: Record<string, string>) => {
+    const config = folder.write("config.toml", text);
+    const args = ["--root", tree.dir, "--config", config, pod];
+    return guarded(await guard(args, { WARNING: "50", WARNING_SIGNAL: "SIGHUP", ...env }));
+  };
+  const inTable = await told(table, {});
+  assert.deepEqual(levels(inTable), [50, 60]);
+  // Of the second signal OOMHero's variables say nothing.
+  assert.deepEqual(inTable[0].actions.warn, ["signal:SIGHUP"]);
+  assert.deepEqual(inTable[0].actions.critical, ["reclaim"]);
+  assert.deepEqual(levels(await told(table, { OOMKIT_WARN: "55" })), [55, 60]);
+  const rule = "[[guard.rule]]\ncgroup = '/kubepods/*'\nwarn = 45\non-warn = 'noop'\n";
+  const inRule = await told(table + rule, {});
+  assert.deepEqual(levels(inRule), [45, 60]);
+  assert.deepEqual(inRule[0].actions.warn, ["noop"]);
+});
+
+Deno.test("OOMHero's way to act again and again is left by a variable that says no", async () => {
+  using tree = makeV1();
+  const repeat = async (env: Record<string, string>) => {
+    const words = ["guard", "--check-config", "--dry-run", "--json", "--root", tree.dir, pod];
+    const { stdout } = await runOomkit(words, { env: { WARNING: "50", ...env } });
+    return JSON.parse(stdout).rules[0].repeat;
+  };
+  assert.equal(await repeat({}), true);
+  assert.equal(await repeat({ OOMKIT_REPEAT: "0" }), false);
+});
+
+Deno.test("an expression that fits nobody is told, and the guard begins all the same", async () => {
+  using tree = makeV1();
+  const ran = await guard(["--root", tree.dir, "--avoid", "postgers", "--ignore", "pod1", pod]);
+  assert.equal(guarded(ran).length, 1);
+  assert.match(ran.stderr, /^--avoid postgers fits no process and no cgroup that is there now\n/);
+  assert.doesNotMatch(ran.stderr, /--ignore/);
+});
+
+Deno.test("a v2 tree that is no kernel's is guarded by looking", async () => {
+  using tree = makeTree(2, { "/a": { "memory.max": 64 * MIB, "memory.current": 60 * MIB } });
+  const { code, stdout, stderr } = await guard(["--root", tree.dir, "/a"]);
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /^guarding 1 cgroup, notify, dry run, nothing is killed; [^\n]+\n$/);
+  assert.match(stdout, /"type":"summary"/);
+});

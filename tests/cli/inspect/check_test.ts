@@ -1,0 +1,135 @@
+import assert from "node:assert/strict";
+import { inspectJson } from "../../helpers/inspect_json.ts";
+import { runOomkit } from "../../helpers/run_oomkit.ts";
+import { makeTree, type Tree } from "../../helpers/trees.ts";
+
+const MIB = 1024 ** 2;
+
+const tree = (): Tree =>
+  makeTree(2, {
+    "/limited": { "memory.max": 100 * MIB, "memory.current": 75 * MIB },
+    "/limited/inner": { "memory.current": 10 * MIB },
+    "/free": { "memory.current": 5 * MIB },
+  });
+
+async function check(t: Tree, ...args: string[]) {
+  const ran = await runOomkit(["inspect", "--check", "--root", t.dir, ...args]);
+  const [summary, ...findings] = ran.stdout.trimEnd().split("\n");
+  assert.ok(summary!.length <= 80);
+  return { ...ran, summary: summary!, findings };
+}
+
+Deno.test("a check that passes exits 0, one that does not exits 1", async () => {
+  using t = tree();
+  const fine = await check(t, "/limited", "--min-headroom", "25%", "--max-usage", "75M");
+  assert.equal(fine.code, 0);
+  assert.equal(fine.summary, "OK: 2 checks passed");
+  const short = await check(t, "/limited", "--min-headroom", "26M");
+  assert.equal(short.code, 1);
+  assert.match(
+    short.summary,
+    /^NOT OK: min-headroom: 25\.0 MiB \(25\.0%\) left, wanted at least 26\.0 MiB/,
+  );
+  const full = await check(t, "/limited", "--max-usage", "74%");
+  assert.equal(full.code, 1);
+});
+
+Deno.test("a percentage is of the limit that is shared, bytes are the cgroup's own", async () => {
+  using t = tree();
+  assert.equal((await check(t, "/limited/inner", "--max-usage", "70%")).code, 1);
+  assert.equal((await check(t, "/limited/inner", "--max-usage", "70M")).code, 0);
+});
+
+Deno.test("a percentage of no limit cannot be told: exit 2 with a line", async () => {
+  using t = tree();
+  const { code, summary } = await check(t, "/free", "--max-usage", "80%");
+  assert.equal(code, 2);
+  assert.match(summary, /^UNKNOWN: max-usage: no limit to take 80\.0% of; give bytes/);
+});
+
+Deno.test("the bad findings come first, and not fine outweighs unknown", async () => {
+  using t = tree();
+  const { code, summary, findings } = await check(
+    t,
+    "/free",
+    "/limited",
+    "--max-usage",
+    "80%",
+    "--require",
+    "v2,limit,v1",
+  );
+  assert.equal(code, 1);
+  assert.match(summary, /^NOT OK \(\+2\): /);
+  assert.deepEqual(
+    findings.map((line) => /^(not ok|unknown|ok)/.exec(line)![1]),
+    ["not ok", "not ok", "not ok", "unknown", "ok", "ok", "ok", "ok"],
+  );
+});
+
+Deno.test("each requirement answers for what it asks", async () => {
+  using t = tree();
+  t.write("/limited", "memory.pressure", "");
+  const verdicts = async (target: string, list: string) => {
+    const args = ["--check", "--root", t.dir, target, "--require", list];
+    const { document } = await inspectJson(args);
+    return Object.fromEntries(
+      document.check.findings.map((
+        each: { check: string; verdict: string },
+      ) => [each.check, each.verdict]),
+    );
+  };
+  assert.deepEqual(await verdicts("/limited", "limit,psi,v1,v2,notify,write,killer,no-kills"), {
+    limit: "ok",
+    psi: "not_ok",
+    v1: "not_ok",
+    v2: "ok",
+    notify: "ok",
+    write: "ok",
+    killer: "ok",
+    "no-kills": "ok",
+  });
+  assert.deepEqual(await verdicts("/free", "limit,psi"), { limit: "not_ok", psi: "ok" });
+});
+
+Deno.test("kills beneath count on v1 too, where the kernel counts them in the victim's cgroup only", async () => {
+  using t = makeTree(1, {
+    "/a": {},
+    "/a/b": { "memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n" },
+  });
+  const { code, summary } = await check(t, "/a", "--require", "no-kills");
+  assert.equal(code, 1);
+  assert.match(summary, /2 OOM kills so far/);
+  assert.equal((await check(t, "/a", "--require", "killer,v1")).code, 0);
+});
+
+Deno.test("a target that is not there is a finding that cannot be told", async () => {
+  using t = tree();
+  const { code, summary, stderr } = await check(t, "/gone", "--require", "v2");
+  assert.equal(code, 2);
+  assert.match(summary, /^UNKNOWN: target: cannot resolve/);
+  assert.match(stderr, /^oomkit: cannot resolve/);
+});
+
+Deno.test("the JSON of a check carries the summary and every finding", async () => {
+  using t = tree();
+  const { code, document } = await inspectJson([
+    "--check",
+    "--root",
+    t.dir,
+    "/limited",
+    "--max-usage",
+    "10%",
+  ]);
+  assert.equal(code, 1);
+  assert.equal(document.check.verdict, "not_ok");
+  assert.match(document.check.summary, /^NOT OK/);
+  assert.equal(document.check.findings[0].cgroup, "/limited");
+  assert.equal(document.targets[0].usage, 75 * MIB);
+});
+
+Deno.test("what can be required is explained in the help", async () => {
+  const { stdout } = await runOomkit(["inspect", "--help"]);
+  for (const name of ["limit", "psi", "notify", "swap-off", "no-kills"]) {
+    assert.match(stdout, new RegExp(`^  ${name} +\\S`, "m"));
+  }
+});

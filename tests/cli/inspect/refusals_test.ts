@@ -1,0 +1,169 @@
+import assert from "node:assert/strict";
+import { inspectJson } from "../../helpers/inspect_json.ts";
+import { asNobody, oomkitForEveryone, runOomkit } from "../../helpers/run_oomkit.ts";
+import { makeTree, type Tree } from "../../helpers/trees.ts";
+
+const tree = (): Tree => makeTree(2, { "/a": { "memory.max": 4096 }, "/a/b": {}, "/none": {} });
+
+/** One line on stderr, nothing on stdout, exit 2. */
+async function refused(args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await runOomkit(["inspect", ...args]);
+  assert.equal(code, 2, stderr);
+  assert.equal(stdout, "");
+  assert.match(stderr, /^oomkit: [^\n]+\n$/);
+  assert.doesNotMatch(stderr, /this is a bug|\bat [a-z]+:\/\//);
+  return stderr;
+}
+
+Deno.test("every mistake in a target gets one line and exit 2", async () => {
+  using t = tree();
+  const cases: [string, RegExp][] = [
+    ["/a/x", /there is no such cgroup/],
+    ["/a/../../etc", /has no "\.\."/],
+    ["/etc", /lies outside of the memory hierarchy/],
+    ["/a/memory.max", /it is not a directory/],
+    ["pid:0", /no pid/],
+    ["pid:2147483647", /no such process/],
+    ["id:ffff", /no such cgroup/],
+    ["/x/*", /no cgroup matches/],
+    ["", /it is empty/],
+  ];
+  for (const [target, message] of cases) {
+    assert.match(await refused(["--root", t.dir, target]), message);
+  }
+  assert.match(await refused(["--root", `${t.dir}/nothing`]), /no such directory/);
+  assert.match(await refused(["--root", ""]), /--root "": no such directory; name/);
+  assert.match(await refused(["--root", `${t.dir}/a/memory.max`]), /it is not a directory; name/);
+});
+
+Deno.test("every mistake in an option gets one line and exit 2", async () => {
+  using t = tree();
+  const cases: [string[], RegExp][] = [
+    [["--check", "--max-usage", "20X"], /unknown unit/],
+    [["--check", "--min-headroom=-5M"], /negative/],
+    [["--check", "--min-headroom", "1e99"], /cannot read size|unknown unit/],
+    [["--check", "--min-headroom", "max"], /a limit is needed here/],
+    [["--check", "--min-headroom", "9223372036854775808"], /more than any machine has/],
+    [["--check", "--max-usage", "120%"], /out of range/],
+    [["--check", "--require", "limt"], /none of limit, psi/],
+    [["--check"], /nothing is asked for/],
+    [["--max-usage", "80%"], /add --check/],
+    [["--depth", "-1"], /depth/],
+    [["--depth", "1"], /cannot use --depth alone: it is of a tree; add --tree/],
+    [["--top", "1"], /cannot use --top alone: it is of a tree; add --tree/],
+    [["--top", "0"], /from 1 up/],
+    [["--processes", "many"], /no whole number/],
+    [["--tre"], /--tree/],
+    [["--output", "xml"], /text, json/],
+  ];
+  for (const [args, message] of cases) {
+    assert.match(await refused(["--root", t.dir, "/a", ...args]), message, args.join(" "));
+  }
+});
+
+Deno.test("a name that is too long is shown by its ends", async () => {
+  using t = tree();
+  const name = "/begin" + "x".repeat(5000) + "end";
+  for (const args of [[name], [name.slice(1)], [`${name}/*`], ["--root", name]]) {
+    const line = await refused(["--root", t.dir, ...args]);
+    assert.match(line, /begin.*x….*xend/);
+    assert.ok(line.length < 500, `${line.length} characters for ${args.length} arguments`);
+  }
+  assert.match(await refused(["--root", t.dir, name]), /the name is too long; a name has at most/);
+});
+
+Deno.test("of several targets the good ones are shown, and each bad one gets its line", async () => {
+  using t = tree();
+  const { code, document, stderr } = await inspectJson([
+    "--root",
+    t.dir,
+    "/x",
+    "/a",
+    "/a",
+    "pid:0",
+    "/none",
+  ]);
+  assert.equal(code, 2);
+  assert.deepEqual(document.targets.map((each: { cgroup: string }) => each.cgroup), [
+    "/a",
+    "/none",
+  ]);
+  assert.equal(stderr.trim().split("\n").length, 2);
+});
+
+Deno.test("an empty, a torn and a foreign control file are named, and count as unknown", async () => {
+  using t = tree();
+  t.write("/a", "memory.current", "");
+  t.write("/a", "memory.max", "40");
+  t.write("/a", "memory.events", "oom 1\noom_kill 1");
+  t.write("/a", "memory.high", "lots\n");
+  const { code, document, stderr } = await inspectJson(["--root", t.dir, "/a"]);
+  assert.equal(code, 2);
+  const [target] = document.targets;
+  assert.equal(target.usage, null);
+  assert.equal(target.limits.max, null);
+  assert.equal(target.limits.high, null);
+  assert.equal(target.counters.subtree.oom, null);
+  assert.equal(target.effective_limit.certain, false);
+  assert.equal(target.invalid_files.length, 4);
+  for (const line of stderr.trim().split("\n")) assert.match(line, /cannot understand .*: /);
+  const { stdout } = await runOomkit(["inspect", "--root", t.dir, "/a"]);
+  assert.match(stdout, /the limit of \/a cannot be read/);
+});
+
+Deno.test("every control file may be missing, empty or torn without a bug showing", async () => {
+  for (const version of [1, 2] as const) {
+    using t = makeTree(version, { "/a": { "cgroup.procs": Deno.pid } });
+    const files = [...Deno.readDirSync(`${t.dir}/a`)].map((entry) => entry.name);
+    for (
+      const content of [
+        undefined,
+        "",
+        "1",
+        "\0\n",
+        "max\nmax\n",
+        "-1\n",
+        "99999999999999999999999\n",
+      ]
+    ) {
+      for (const file of files) {
+        if (content === undefined) Deno.removeSync(`${t.dir}/a/${file}`);
+        else t.write("/a", file, content);
+      }
+      const { code, stderr } = await runOomkit(["inspect", "--root", t.dir, "/a"]);
+      assert.ok(code === 0 || code === 2);
+      assert.doesNotMatch(stderr, /bug|\n +at /);
+    }
+  }
+});
+
+Deno.test("what may not be read is one line, also for one who is not root", {
+  ignore: Deno.build.os !== "linux" || Deno.uid() !== 0,
+}, async () => {
+  using t = tree();
+  using everyone = await oomkitForEveryone();
+  Deno.chmodSync(t.dir, 0o755);
+  Deno.chmodSync(`${t.dir}/a/memory.current`, 0);
+  Deno.chmodSync(`${t.dir}/none`, 0);
+  const run = (...args: string[]) =>
+    runOomkit(["inspect", "--root", t.dir, ...args], { ...everyone, wrap: asNobody });
+  const unreadable = await run("/a");
+  assert.equal(unreadable.code, 2);
+  assert.match(
+    unreadable.stderr,
+    /^oomkit: cannot read .*memory\.current: permission denied; [^\n]+\n$/,
+  );
+  const locked = await run("/none");
+  assert.equal(locked.code, 2);
+  assert.match(locked.stderr, /^oomkit: cannot [^\n]+permission denied[^\n]+\n$/);
+  // An ancestor that cannot be read makes uncertain, and hides nothing else.
+  Deno.chmodSync(`${t.dir}/a/memory.max`, 0);
+  const child = await run("/a/b");
+  assert.equal(child.stderr, "");
+  assert.equal(child.code, 0);
+  assert.match(child.stdout, /the limit of \/a cannot be read/);
+  // One directory that is locked does not spoil the tree.
+  const whole = await run("--tree", "/");
+  assert.equal(whole.code, 0, whole.stderr);
+  assert.match(whole.stdout, / a$/m);
+});

@@ -1,0 +1,43 @@
+import assert from "node:assert/strict";
+import { runOomkit } from "../../helpers/run_oomkit.ts";
+import { makeTree } from "../../helpers/trees.ts";
+
+async function inspect(args: readonly string[], env: Record<string, string>) {
+  using tree = makeTree(2, { "/a": { "memory.current": "4096\n" } });
+  return await runOomkit(["inspect", "--root", tree.dir, "/a", ...args], { env });
+}
+
+Deno.test("a switch is given by a variable that says yes, and by no other", async () => {
+  for (const yes of ["1", "true", "Yes", "on"]) {
+    assert.match((await inspect([], { OOMKIT_JSON: yes })).stdout, /^\{/, yes);
+  }
+  for (const no of ["", "0", "false", "No", "off"]) {
+    const { code, stdout } = await inspect([], { OOMKIT_JSON: no, OOMKIT_CHECK: no });
+    assert.equal(code, 0, no);
+    assert.match(stdout, /^\/a\n/, no);
+  }
+  const { code, stderr } = await inspect([], { OOMKIT_TREE: "maybe" });
+  assert.equal(code, 2);
+  assert.equal(stderr, 'oomkit: cannot use OOMKIT_TREE="maybe"; say 1 or 0, yes or no\n');
+});
+
+Deno.test("a flag counts for more than the variable of an option that says the same", async () => {
+  assert.match((await inspect(["--output", "text"], { OOMKIT_JSON: "1" })).stdout, /^\/a\n/);
+  assert.match((await inspect(["--json"], { OOMKIT_OUTPUT: "text" })).stdout, /^\{/);
+  const fake = ["simulate", "--fake", "/dev/null"];
+  for (const [flag, name] of [["--mb", "OOMKIT_LIMIT"], ["--limit", "OOMKIT_MB"]] as const) {
+    const { stderr } = await runOomkit([...fake, flag, "20M"], { env: { [name]: "30M" } });
+    assert.match(stderr, /it is a file/);
+  }
+});
+
+Deno.test("two flags that contradict each other are a mistake", async () => {
+  for (const args of [["--json", "--output", "text"], ["--output=text", "--json"]]) {
+    const { code, stderr } = await inspect(args, {});
+    assert.equal(code, 2);
+    assert.equal(
+      stderr,
+      "oomkit: cannot use --json and --output text at once; give one of them\n",
+    );
+  }
+});

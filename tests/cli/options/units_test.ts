@@ -1,0 +1,211 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import {
+  formatBytes,
+  formatDuration,
+  formatPercent,
+  parseDuration,
+  parsePercent,
+  parseRate,
+  parseSize,
+  parseSizeOrPercent,
+} from "../../../cli/options/units.ts";
+import { OomkitError } from "../../../core/errors.ts";
+
+/** The mistake is one line that names what was written. */
+function refuses(parse: (text: string) => unknown, text: string, why = ""): void {
+  assert.throws(() => parse(text), (error: unknown) => {
+    assert.ok(error instanceof OomkitError, `${text}: ${error}`);
+    assert.ok(error.message.includes(`"${text}"`) && error.message.includes(why), error.message);
+    assert.ok(error.hint);
+    return true;
+  }, text);
+}
+
+const MIB = 1024 ** 2;
+
+Deno.test("sizes are powers of 1024, however the unit is spelt", () => {
+  for (
+    const text of ["20M", "20m", "20MB", "20Mi", "20MiB", "20mib", "20 MiB", " 20M ", "20480K"]
+  ) {
+    assert.equal(parseSize(text), 20 * MIB, text);
+  }
+  assert.equal(parseSize("123"), 123);
+  assert.equal(parseSize("123B"), 123);
+  assert.equal(parseSize("0"), 0);
+  assert.equal(parseSize("1.5G"), 1.5 * 1024 ** 3);
+  assert.equal(parseSize("2T"), 2 * 1024 ** 4);
+  assert.equal(parseSize("7P"), 7 * 1024 ** 5);
+  assert.equal(parseSize("0.0005K"), 0);
+});
+
+Deno.test("a wrong size is told with what would be right", () => {
+  assert.throws(() => parseSize("20X"), {
+    message: 'cannot read size "20X": unknown unit "X"; use bytes or K, M, G, T such as 512M',
+  });
+  refuses(parseSize, "-5M", "negative");
+  refuses(parseSize, "1e99", "not a number");
+  refuses(parseSize, "", "empty");
+  refuses(parseSize, "  ", "empty");
+  refuses(parseSize, "max", "a limit is needed");
+  for (
+    const text of [
+      "NaN",
+      "Infinity",
+      "M",
+      "1.M",
+      ".5M",
+      "1,5M",
+      "0x10",
+      "5 0M",
+      "20Mo",
+      "20iB",
+      "20i",
+    ]
+  ) {
+    refuses(parseSize, text);
+  }
+  refuses(parseSize, "1.5", "a byte cannot be divided");
+});
+
+Deno.test("2^53 bytes and more are refused, 2^53 - 1 is exact", () => {
+  assert.equal(parseSize("9007199254740991"), Number.MAX_SAFE_INTEGER);
+  for (const text of ["9007199254740992", "9223372036854775808", "8P", "99999999999999999999G"]) {
+    refuses(parseSize, text, "more than any machine");
+  }
+});
+
+Deno.test("max is no limit only where that makes sense", () => {
+  assert.equal(parseSize("max", { allowMax: true }), Infinity);
+  assert.equal(parseSize("MAX", { allowMax: true }), Infinity);
+  assert.equal(parseSize("1K", { allowMax: true }), 1024);
+  refuses((text) => parseSize(text, { allowMax: true }), "maximum");
+});
+
+Deno.test("durations are milliseconds, and may be compounded", () => {
+  const cases = {
+    "50ms": 50,
+    "1s": 1000,
+    "2m": 120_000,
+    "1h30m": 5_400_000,
+    "1.5s": 1500,
+    "0": 0,
+    "1d": 86_400_000,
+  };
+  for (const [text, expected] of Object.entries(cases)) {
+    assert.equal(parseDuration(text), expected, text);
+  }
+  assert.equal(parseDuration("500us"), 0.5);
+  assert.equal(parseDuration("1m 5s"), 65_000);
+  assert.equal(parseDuration("0s"), 0);
+});
+
+Deno.test("a wrong duration is told with what would be right", () => {
+  refuses(parseDuration, "5", "no unit");
+  refuses(parseDuration, "30m1h", "out of order");
+  refuses(parseDuration, "1s1s", "out of order");
+  refuses(parseDuration, "5y", 'unknown unit "y"');
+  refuses(parseDuration, "-1s", "negative");
+  for (const text of ["", "s", "1e3s", "1s-", "1..5s", "ms1", "Infinity", `${"9".repeat(30)}d`]) {
+    refuses(parseDuration, text);
+  }
+});
+
+Deno.test("percentages need their sign and lie between 0 and 100", () => {
+  assert.equal(parsePercent("65%"), 65);
+  assert.equal(parsePercent("2.5 %"), 2.5);
+  assert.equal(parsePercent("0%"), 0);
+  assert.equal(parsePercent("100%"), 100);
+  refuses(parsePercent, "65", "no % sign");
+  refuses(parsePercent, "100.1%", "out of range");
+  refuses(parsePercent, "-1%", "out of range");
+  for (const text of ["", "%", "x%", "1e1%", "6 5%", "65%%"]) refuses(parsePercent, text);
+});
+
+Deno.test("a threshold is a size or a percentage", () => {
+  assert.deepEqual(parseSizeOrPercent("480M"), { bytes: 480 * MIB });
+  assert.deepEqual(parseSizeOrPercent("20%"), { percent: 20 });
+  refuses(parseSizeOrPercent, "max");
+  refuses(parseSizeOrPercent, "101%");
+});
+
+Deno.test("a rate is bytes a second, with or without saying so", () => {
+  assert.equal(parseRate("10M/s"), 10 * MIB);
+  assert.equal(parseRate("10MiB/S"), 10 * MIB);
+  assert.equal(parseRate("10M"), 10 * MIB);
+  refuses(parseRate, "0", "zero");
+  refuses(parseRate, "10M/m");
+  assert.throws(() => parseRate("x/s"), /^OomkitError: cannot read rate/);
+});
+
+Deno.test("bytes are shown with one decimal, and unknown is not zero", () => {
+  const cases: [number | undefined, string][] = [
+    [undefined, "–"],
+    [Infinity, "no limit"],
+    [0, "0 B"],
+    [1023, "1023 B"],
+    [1024, "1.0 KiB"],
+    [20866662, "19.9 MiB"],
+    [1024 ** 2 - 1, "1.0 MiB"],
+    [20 * MIB, "20.0 MiB"],
+    [3 * 1024 ** 4, "3.0 TiB"],
+    [-1.5 * MIB, "-1.5 MiB"],
+  ];
+  for (const [bytes, expected] of cases) assert.equal(formatBytes(bytes), expected);
+});
+
+Deno.test("durations are shown in the unit that fits, rounded without overflow", () => {
+  const cases: [number | undefined, string][] = [
+    [undefined, "–"],
+    [0, "0.0 ms"],
+    [0.7, "0.7 ms"],
+    [99.96, "100 ms"],
+    [999.6, "1.0 s"],
+    [1234, "1.2 s"],
+    [59_960, "1m 0s"],
+    [125_000, "2m 5s"],
+    [3_599_700, "1h 0m"],
+    [5_400_000, "1h 30m"],
+    [-1500, "-1.5 s"],
+  ];
+  for (const [milliseconds, expected] of cases) {
+    assert.equal(formatDuration(milliseconds), expected);
+  }
+});
+
+Deno.test("percentages are shown with one decimal", () => {
+  assert.equal(formatPercent(64.94), "64.9%");
+  assert.equal(formatPercent(undefined), "–");
+});
+
+Deno.test("arbitrary text gives a number that is finite and not negative, or one line", () => {
+  const text = fc.oneof(
+    fc.string(),
+    fc.string({ unit: fc.constantFrom(..."0123456789.-+eEkKmMgGtTiIbBsShd% /") }),
+  );
+  for (const parse of [parseSize, parseDuration, parsePercent, parseRate]) {
+    fc.assert(fc.property(text, (text) => {
+      try {
+        const value = parse(text);
+        assert.ok(Number.isFinite(value) && value >= 0);
+      } catch (error) {
+        if (!(error instanceof OomkitError)) throw error;
+      }
+    }));
+  }
+});
+
+Deno.test("bare bytes and what is shown read back, the latter to its precision", () => {
+  fc.assert(fc.property(fc.nat(), fc.nat({ max: 4_000_000 }), (low, high) => {
+    const bytes = high * 2 ** 31 + low;
+    assert.equal(parseSize(`${bytes}`), bytes);
+    assert.ok(Math.abs(parseSize(formatBytes(bytes)) - bytes) <= Math.max(bytes * 0.05, 1));
+  }));
+});
+
+Deno.test("durations that are shown read back to their precision", () => {
+  fc.assert(fc.property(fc.double({ min: 0, max: 1e10, noNaN: true }), (milliseconds) => {
+    const again = parseDuration(formatDuration(milliseconds));
+    assert.ok(Math.abs(again - milliseconds) <= Math.max(milliseconds * 0.05, 0.05 + 1e-9));
+  }));
+});

@@ -1,0 +1,219 @@
+import assert from "node:assert/strict";
+import {
+  type Annotation,
+  annotationLines,
+  escapedData,
+  escapedProperty,
+  withoutCommands,
+} from "../../../cli/output/annotate.ts";
+import { runAnnotation } from "../../../cli/watch/run.ts";
+import type { RunReport } from "../../../core/events/run.ts";
+import { runOomkit } from "../../helpers/run_oomkit.ts";
+import { makeTree, type Tree } from "../../helpers/trees.ts";
+
+const of = (level: Annotation["level"], title: string, message: string) => ({
+  level,
+  title,
+  message,
+});
+
+/** What GitHub's runner makes of a line: the rules of its parser, with its order of putting characters back. */
+function readByGithub(line: string) {
+  const [, command, properties, data] = /^\s*::(\w+) ([^:]*(?::(?!:)[^:]*)*)::(.*)$/s.exec(line) ??
+    [];
+  const data1 = (text: string) => text.replaceAll("%0D", "\r").replaceAll("%0A", "\n");
+  const back = (text: string) => data1(text).replaceAll("%25", "%");
+  const pairs = properties?.split(",").map((pair) => {
+    const at = pair.indexOf("=");
+    const value = data1(pair.slice(at + 1)).replaceAll("%3A", ":").replaceAll("%2C", ",");
+    return [pair.slice(0, at), value.replaceAll("%25", "%")];
+  });
+  return { command, properties: Object.fromEntries(pairs ?? []), data: back(data ?? "") };
+}
+
+Deno.test("what GitHub reads out of a command is what was meant, also after hostile text", () => {
+  for (
+    const text of ["100% of a,b: c", "%0A", "%250A", "::error::x", "a::b", "##[add-mask]x", "=,="]
+  ) {
+    const [line] = annotationLines("github", [of("warning", text, text)], 0);
+    const read = readByGithub(line!);
+    assert.equal(read.command, "warning", line);
+    assert.deepEqual(read.properties, { title: text }, line);
+    assert.equal(read.data, text, line);
+  }
+});
+
+Deno.test("a new line never ends a command; terminals and runners see it as an escape", () => {
+  const text = "a\n::stop-commands::x\r\x1b[31mred";
+  const lines = annotationLines("github", [of("error", text, text)], 0);
+  assert.equal(lines.length, 1);
+  assert.deepEqual(["\n", "\r", "\x1b"].filter((each) => lines[0]!.includes(each)), []);
+  assert.equal(escapedData("1%\r\n"), "1%25%0D%0A");
+  assert.equal(escapedProperty("a:b,c\n"), "a%3Ab%2Cc%0A");
+});
+
+Deno.test("GitHub shows ten of a level: with more, the tenth says how many there are", () => {
+  const errors = Array.from({ length: 13 }, (_, at) => of("error", `e${at}`, "m"));
+  const lines = annotationLines("github", [...errors, of("notice", "n", "m")], 0);
+  assert.equal(lines.length, 11);
+  assert.equal(lines[9], "::error title=oomkit::4 more are in the log");
+  assert.equal(lines[10], "::notice title=n::m");
+  assert.equal(annotationLines("github", errors.slice(0, 10), 0).length, 10);
+});
+
+Deno.test("for GitLab the findings stand in a section of the log, which is closed again", () => {
+  const [start, line, end, ...rest] = annotationLines(
+    "gitlab",
+    [of("error", "oomkit: psi", "a\x1b[0Ksection_end:1:x\r")],
+    1_700_000_000_123,
+  );
+  assert.equal(
+    start,
+    "\x1b[0Ksection_start:1700000000:oomkit_1700000000123\r\x1b[0K\x1b[1;31moomkit: psi\x1b[0m",
+  );
+  assert.equal(line, "\x1b[1;31mERROR\x1b[0m oomkit: psi: a\\x1b[0Ksection_end:1:x\\x0d");
+  assert.equal(end, "\x1b[0Ksection_end:1700000000:oomkit_1700000000123\r\x1b[0K");
+  assert.deepEqual(rest, []);
+});
+
+Deno.test("nothing to tell is no line, for either", () => {
+  assert.deepEqual(annotationLines("github", [], 0), []);
+  assert.deepEqual(annotationLines("gitlab", [], 0), []);
+});
+
+Deno.test("the older commands, which GitHub finds anywhere in a line, are broken for it alone", () => {
+  assert.equal(withoutCommands("github", "/a ##[add-mask]b"), "/a #\\u0023[add-mask]b");
+  assert.equal(withoutCommands("gitlab", "##[a]"), "##[a]");
+  assert.equal(withoutCommands(undefined, "##[a]"), "##[a]");
+});
+
+const run: RunReport = {
+  v: 2,
+  ts: "",
+  command: ["make"],
+  exit_code: 0,
+  signal: null,
+  seconds: 1,
+  cgroup: "/a",
+  own_cgroup: false,
+  limit: 1000,
+  limit_owner: "/a",
+  peak: 500,
+  headroom: 500,
+  max: 0n,
+  oom: 0n,
+  oom_kill: 0n,
+  kills: [],
+  verdict: "fine",
+  ending: "exited with 0",
+  verdict_text: "no OOM kill",
+};
+
+Deno.test("a run's annotation is as loud as what happened in it", () => {
+  const cases: [Partial<RunReport>, string, string][] = [
+    [{}, "notice", "oomkit: memory"],
+    [{ headroom: 99 }, "warning", "oomkit: close to the memory limit"],
+    [{ headroom: 100 }, "notice", "oomkit: memory"],
+    [{ limit: null, headroom: null }, "notice", "oomkit: memory"],
+    [{ verdict: "limit_hit", headroom: 0 }, "warning", "oomkit: the memory limit was hit"],
+    [{ verdict: "unknown" }, "warning", "oomkit: memory could not be followed"],
+    [{ verdict: "oom_killed" }, "error", "oomkit: killed for want of memory"],
+  ];
+  for (const [facts, level, title] of cases) {
+    const told = runAnnotation({ ...run, ...facts }, "the line", []);
+    assert.deepEqual(told, { level, title, message: "the line" });
+  }
+  const failed = runAnnotation({ ...run, verdict: "limit_hit" }, "the line", ["max", "high"]);
+  assert.equal(failed.level, "error");
+  assert.match(failed.title + failed.message, /max, high seen.*--fail-on/);
+});
+
+const HOSTILE = "/evil %0A::error::x,y=z ##[add-mask]w";
+
+function smallTree(): Tree {
+  const full = { "memory.max": "1048576\n", "memory.current": "1000000\n" };
+  return makeTree(2, { [HOSTILE]: full, "/fine": { ...full, "memory.current": "4096\n" } });
+}
+
+async function check(tree: Tree, ...args: string[]) {
+  const flags = ["--check", "--min-headroom", "50%"];
+  return await runOomkit(["inspect", "--root", tree.dir, ...flags, ...args]);
+}
+
+Deno.test("inspect --check --annotate github tells on stderr what is not fit, and nothing of the rest", async () => {
+  using tree = smallTree();
+  const { code, stdout, stderr } = await check(tree, "--annotate", "github", "/fine", HOSTILE);
+  assert.equal(code, 1);
+  assert.match(stdout, /^NOT OK: min-headroom/);
+  assert.doesNotMatch(stdout, /##\[/);
+  assert.equal(stderr.trimEnd().split("\n").length, 1, stderr);
+  const { command, properties, data } = readByGithub(stderr.trimEnd());
+  assert.equal(command, "error");
+  assert.deepEqual(properties, { title: "oomkit: min-headroom" });
+  assert.ok(data.startsWith(`${HOSTILE}: 47.4 KiB`), data);
+});
+
+Deno.test("what cannot be told is annotated too, one place at a time or all of it", async () => {
+  using tree = smallTree();
+  const one = await check(tree, "--annotate", "github", "/nosuch");
+  assert.equal(one.code, 2);
+  assert.match(one.stderr, /^::error title=oomkit cannot tell%3A target::cannot resolve/m);
+  const all = await runOomkit([
+    ...["inspect", "--root", `${tree.dir}/nosuch`, "--check", "--require", "limit"],
+    ...["--annotate", "github"],
+  ]);
+  assert.equal(all.code, 2);
+  assert.match(all.stderr, /^::error title=oomkit cannot tell%3A target::/m);
+  assert.match(all.stderr, /^oomkit: /m);
+});
+
+Deno.test("JSON stays JSON and the same, with annotations as without", async () => {
+  using tree = smallTree();
+  const plain = await check(tree, "--json", HOSTILE);
+  const told = await check(tree, "--json", "--annotate", "github", HOSTILE);
+  assert.deepEqual(JSON.parse(told.stdout).check, JSON.parse(plain.stdout).check);
+  assert.equal(JSON.parse(told.stdout).targets[0].cgroup.path ?? HOSTILE, HOSTILE);
+  assert.doesNotMatch(told.stdout, /##\[/);
+});
+
+Deno.test("a check that is passed is annotated by nothing, and one for GitLab by a section", async () => {
+  using tree = smallTree();
+  const fine = await check(tree, "--annotate", "github", "/fine");
+  assert.equal(fine.code, 0);
+  assert.equal(fine.stderr, "");
+  const gitlab = await check(tree, "--annotate", "gitlab", HOSTILE);
+  assert.equal(gitlab.code, 1);
+  assert.ok(gitlab.stderr.startsWith("\x1b[0Ksection_start:"), gitlab.stderr);
+});
+
+Deno.test("--annotate belongs to a check, and in watch to a command", async () => {
+  using tree = smallTree();
+  const root = ["--root", tree.dir];
+  const inspect = await runOomkit(["inspect", ...root, "--annotate", "github", "/fine"]);
+  assert.equal(inspect.code, 2);
+  assert.match(
+    inspect.stderr,
+    /^oomkit: cannot use --annotate alone: it is a check; add --check\n$/,
+  );
+  const watch = await runOomkit(["watch", ...root, "--annotate", "github", "/fine"]);
+  assert.equal(watch.code, 2);
+  assert.match(watch.stderr, /^oomkit: cannot use --annotate without a command; /);
+  const neither = await runOomkit(["watch", ...root, "--annotate", "jenkins", "--", "true"]);
+  assert.equal(neither.code, 2);
+  assert.match(neither.stderr, /'jenkins' is invalid.*github, gitlab/);
+});
+
+Deno.test("watch --annotate keeps stdout and the exit code the command's own", async () => {
+  for (const service of ["github", "gitlab"]) {
+    const args = ["watch", "--annotate", service, "--", "sh", "-c", "echo out; exit 3"];
+    const { code, stdout, stderr } = await runOomkit(args);
+    assert.equal(code, 3, stderr);
+    assert.equal(stdout, "out\n");
+    assert.match(
+      stderr,
+      service === "github"
+        ? /^::(notice|warning) title=oomkit%3A [^\n]+::sh exited with 3; /m
+        : /section_start/,
+    );
+  }
+});

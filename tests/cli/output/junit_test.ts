@@ -1,0 +1,190 @@
+import assert from "node:assert/strict";
+import { junitXml, xmlText } from "../../../cli/output/junit.ts";
+import type { Finding } from "../../../core/events/inspect.ts";
+import { runOomkit } from "../../helpers/run_oomkit.ts";
+import { makeTree } from "../../helpers/trees.ts";
+
+const facts = { startedAt: 1_700_000_000_123, seconds: 0.0126, hostname: "h<1>" };
+
+const document = (findings: readonly Finding[]) =>
+  junitXml({ verdict: "ok", summary: "", findings }, facts);
+
+interface Element {
+  readonly name: string;
+  readonly attributes: Record<string, string>;
+  readonly children: Element[];
+  text: string;
+}
+
+/** Throws at what an XML 1.0 parser would refuse, as far as a document without DTD, comments and CDATA can go wrong. */
+function parseXml(xml: string): Element {
+  const isChar = /^[\t\n\r\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]*$/u;
+  assert.match(xml, isChar);
+  const entities: Record<string, string> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'" };
+  const plain = (text: string) => {
+    assert.doesNotMatch(text, /<|&(?!(amp|lt|gt|quot|apos);)/);
+    return text.replace(/&(\w+);/g, (_, name) => entities[name]!);
+  };
+  const root: Element = { name: "", attributes: {}, children: [], text: "" };
+  const open = [root];
+  const body = xml.replace(/^<\?xml version="1.0" encoding="UTF-8"\?>\n/, "");
+  assert.notEqual(body, xml, "no declaration");
+  for (
+    const [, text, close, name, attributes, self] of body.matchAll(
+      /([^<]*)<(\/?)(\w+)((?:\s+\w+="[^"<]*")*)\s*(\/?)>/gy,
+    )
+  ) {
+    open.at(-1)!.text += plain(text!);
+    if (close) {
+      assert.equal(open.pop()!.name, name);
+      continue;
+    }
+    const element: Element = { name: name!, attributes: {}, children: [], text: "" };
+    for (const [, key, value] of attributes!.matchAll(/(\w+)="([^"]*)"/g)) {
+      assert.ok(!(key! in element.attributes), `${key} twice`);
+      element.attributes[key!] = plain(value!);
+    }
+    open.at(-1)!.children.push(element);
+    if (!self) open.push(element);
+  }
+  assert.equal(open.length, 1, "not everything was closed");
+  assert.equal(root.children.length, 1);
+  return root.children[0]!;
+}
+
+Deno.test("a finding is a test case: what is fit passes, what is not fails, what cannot be told is an error", () => {
+  const suites = parseXml(document([
+    { cgroup: "/a", check: "psi", verdict: "not_ok", message: "no PSI here" },
+    { check: "target", verdict: "unknown", message: "cannot find /b" },
+    { cgroup: "/a", check: "limit", verdict: "ok", message: "has one" },
+  ]));
+  const totals = { tests: "3", failures: "1", errors: "1", time: "0.013" };
+  const name = "oomkit inspect --check";
+  assert.deepEqual(suites.attributes, { name, ...totals });
+  const [suite] = suites.children;
+  const rest = { skipped: "0", timestamp: "2023-11-14T22:13:20", hostname: "h<1>" };
+  assert.deepEqual(suite!.attributes, { name, ...totals, ...rest });
+  const cases = suite!.children.map(({ name, attributes, children }) => [
+    name,
+    attributes["classname"],
+    attributes["name"],
+    ...children.map((
+      each,
+    ) => [each.name, each.attributes["type"], each.attributes["message"], each.text]),
+  ]);
+  assert.deepEqual(cases, [
+    ["testcase", "/a", "psi", ["failure", "psi", "no PSI here", "no PSI here"]],
+    ["testcase", "oomkit", "target", ["error", "target", "cannot find /b", "cannot find /b"]],
+    ["testcase", "/a", "limit"],
+  ]);
+});
+
+Deno.test("no two cases have the same class and name: GitLab would leave the second out", () => {
+  const target: Finding = { check: "target", verdict: "unknown", message: "gone" };
+  const [suite] = parseXml(document([target, target, target])).children;
+  assert.deepEqual(suite!.children.map(({ attributes }) => attributes["name"]), [
+    "target",
+    "target (2)",
+    "target (3)",
+  ]);
+});
+
+Deno.test("no name makes it anything but XML, and what can be kept of it is kept", () => {
+  const hostile = [
+    `"><failure message='&amp;'>]]></testcase><!-- <![CDATA[`,
+    "\x00\x08\x0b\x1b[31m\x7f\x85\n\t",
+    "\ufffe\uffff \ud800 \udc00 \u{1f600}",
+    "&#0;&bogus;",
+  ];
+  for (const text of hostile) {
+    const xml = document([{ cgroup: text, check: "psi", verdict: "not_ok", message: text }]);
+    const [found] = parseXml(xml).children[0]!.children;
+    assert.equal(found!.children[0]!.text, found!.attributes["classname"]);
+  }
+  assert.equal(xmlText("\x00\x1b\n"), "\\x00\\x1b\\x0a");
+  assert.equal(xmlText("\ufffe\uffff"), "\\ufffe\\uffff");
+  assert.equal(xmlText("a\ud800b\udc00"), "a\\ud800b\\udc00");
+  assert.equal(xmlText("\u{1f600}"), "\u{1f600}");
+});
+
+async function check(...args: string[]) {
+  using tree = makeTree(2, {
+    "/a<&>\x01": { "memory.max": "1048576\n", "memory.current": "4096\n" },
+  });
+  const dir = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  const file = `${dir}/junit.xml`;
+  const ran = await runOomkit([
+    ...["inspect", "--root", tree.dir, "--check", "--require", "limit", "--max-usage", "50%"],
+    ...["--junit", file, ...args],
+  ]);
+  const xml = Deno.readTextFileSync(file);
+  Deno.removeSync(dir, { recursive: true });
+  return { ...ran, suite: parseXml(xml).children[0]! };
+}
+
+Deno.test("inspect --check --junit writes a case for each check, beside what it prints", async () => {
+  const { code, stdout, suite } = await check("/a*");
+  assert.equal(code, 0);
+  assert.match(stdout, /^OK: 2 checks passed/);
+  const names = suite.children.map((
+    { attributes },
+  ) => [attributes["classname"], attributes["name"]]);
+  assert.deepEqual(names, [["/a<&>\\x01", "max-usage"], ["/a<&>\\x01", "limit"]]);
+  assert.equal(suite.attributes["failures"], "0");
+});
+
+Deno.test("what could not be found is an error in the file, and the exit code stays 2", async () => {
+  const { code, suite } = await check("/nosuch");
+  assert.equal(code, 2);
+  assert.equal(suite.attributes["errors"], "1");
+  assert.match(suite.children[0]!.children[0]!.text, /^cannot resolve/);
+});
+
+Deno.test("a check that could not begin leaves an error in the file, not an empty one", async () => {
+  const { code, stderr, suite } = await check("--root", "/nosuch");
+  assert.equal(code, 2);
+  assert.match(stderr, /^oomkit: [^\n]+\n$/);
+  assert.equal(suite.attributes["errors"], "1");
+});
+
+Deno.test("a file that cannot be written is told in one line before anything is checked", async () => {
+  using tree = makeTree(2, { "/a": {} });
+  const common = ["inspect", "--root", tree.dir, "--check", "--require", "limit"];
+  for (
+    const [file, why] of [["/nosuch/a.xml", "No such file"], [tree.dir, "Is a directory"]] as const
+  ) {
+    const { code, stdout, stderr } = await runOomkit([...common, "--junit", file, "/a"]);
+    assert.equal(code, 2);
+    assert.equal(stdout, "");
+    assert.match(
+      stderr,
+      new RegExp(
+        `^oomkit: cannot write JUnit XML to [^\\n]*${why}[^\\n]*; name a writable file\\n$`,
+      ),
+    );
+  }
+});
+
+Deno.test("a disk without room is told in one line, behind the results", async () => {
+  using tree = makeTree(2, { "/a": {} });
+  const args = [
+    "inspect",
+    "--root",
+    tree.dir,
+    "--check",
+    "--require",
+    "limit",
+    "--junit",
+    "/dev/full",
+  ];
+  const { code, stdout, stderr } = await runOomkit([...args, "/a"]);
+  assert.equal(code, 2);
+  assert.match(stdout, /^NOT OK/);
+  assert.match(stderr, /^oomkit: cannot write JUnit XML to \/dev\/full: No space left[^\n]*\n$/);
+});
+
+Deno.test("--junit without --check is a mistake", async () => {
+  const { code, stderr } = await runOomkit(["inspect", "--junit", "/nosuch/a.xml"]);
+  assert.equal(code, 2);
+  assert.equal(stderr, "oomkit: cannot use --junit alone: it is a check; add --check\n");
+});

@@ -1,0 +1,15 @@
+import assert from "node:assert/strict";
+import { writeAll } from "../../../cli/output/output.ts";
+
+Deno.test("what a stream that does not block has no room for is written once it has some", () => {
+  const written: number[] = [];
+  let asked = 0;
+  const writeSync = (bytes: Uint8Array) => {
+    if (asked++ % 2 === 0) throw new Deno.errors.WouldBlock("Resource temporarily unavailable");
+    const taken = bytes.subarray(0, 3);
+    written.push(...taken);
+    return taken.length;
+  };
+  writeAll({ writeSync }, "ten bytes.");
+  assert.equal(new TextDecoder().decode(new Uint8Array(written)), "ten bytes.");
+});

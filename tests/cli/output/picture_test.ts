@@ -1,0 +1,194 @@
+import assert from "node:assert/strict";
+import { gzipSync } from "node:zlib";
+import { makeFolder } from "../../helpers/folder.ts";
+import { crowdedRun, head, killedRun, START } from "../../helpers/recorded_run.ts";
+import { runOomkit } from "../../helpers/run_oomkit.ts";
+import { makeTree } from "../../helpers/trees.ts";
+
+/** One line on stderr, nothing on stdout, exit 2. */
+async function refused(args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await runOomkit(args);
+  assert.equal(code, 2, `${args.join(" ")}: ${stderr}`);
+  assert.equal(stdout, "");
+  assert.match(stderr, /^oomkit: [^\n]+\n$/);
+  assert.doesNotMatch(stderr, /this is a bug|\bat [a-z]+:\/\//);
+  return stderr;
+}
+
+const jsonl = (lines: Iterable<unknown>) =>
+  [...lines].map((line) =>
+    `${JSON.stringify(line, (_, value) => typeof value === "bigint" ? Number(value) : value)}\n`
+  ).join("");
+
+const namesIn = (folder: string) => [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+
+Deno.test("a recording becomes a page and a still picture", async () => {
+  using folder = makeFolder();
+  const { path } = folder;
+  Deno.writeTextFileSync(`${path}/run.jsonl`, jsonl(killedRun(100)));
+  const files = ["--html", `${path}/run.html`, "--svg", `${path}/run.svg`];
+  const { code, stdout, stderr } = await runOomkit(["inspect", `${path}/run.jsonl`, ...files]);
+  assert.deepEqual([code, stdout, stderr], [0, "", ""]);
+  assert.match(Deno.readTextFileSync(`${path}/run.html`), /^<!DOCTYPE html>[^]*killed java/);
+  assert.match(Deno.readTextFileSync(`${path}/run.svg`), /^<\?xml[^]*killed java[^]*<\/svg>\n$/);
+});
+
+Deno.test("a recording that was broken off is drawn as far as it goes, and the picture says so", async () => {
+  using folder = makeFolder();
+  const whole = jsonl(crowdedRun(2, 40));
+  Deno.writeTextFileSync(`${folder.path}/torn.jsonl`, whole.slice(0, whole.length * 0.7));
+  const page = `${folder.path}/torn.html`;
+  const { code, stderr } = await runOomkit([
+    "inspect",
+    `${folder.path}/torn.jsonl`,
+    "--html",
+    page,
+  ]);
+  assert.equal(code, 0, stderr);
+  assert.match(Deno.readTextFileSync(page), /The recording was broken off: its end is missing/);
+});
+
+Deno.test("what is no recording gets one line and exit 2, and leaves no picture", async () => {
+  using folder = makeFolder();
+  const { path } = folder;
+  const cases: [string, string | undefined, RegExp][] = [
+    ["empty", "", /empty: it is empty/],
+    ["foreign", '{"a":1}\n', /line 1: it is no line of a recording/],
+    ["text", "hello\n", /line 1: it is no JSON/],
+    ["newer", jsonl([{ ...head, v: 99 }]), /a recording of version 99, and this oomkit knows 2/],
+    ["broken", `${jsonl([head])}nonsense\n${jsonl([head])}`, /line 2: it is no JSON/],
+    ["missing", undefined, /No such file/],
+  ];
+  for (const [name, text, message] of cases) {
+    if (text !== undefined) Deno.writeTextFileSync(`${path}/${name}`, text);
+    const said = await refused(["inspect", `${path}/${name}`, "--html", `${path}/${name}.html`]);
+    assert.match(said, message, name);
+  }
+  assert.match(await refused(["inspect", path, "--html", `${path}/d.html`]), /it is a directory/);
+  assert.match(
+    await refused(["inspect", "run.jsonl.gz"]),
+    /a recording by its name; draw it by --html/,
+  );
+  assert.match(await refused(["inspect", "--svg", `${path}/n.svg`]), /no recording is named/);
+  const two = ["inspect", `${path}/empty`, `${path}/text`, "--html", `${path}/2.html`];
+  assert.match(await refused(two), /cannot draw 2 recordings at once/);
+  assert.deepEqual(namesIn(path), ["broken", "empty", "foreign", "newer", "text"]);
+});
+
+Deno.test("a picture is never written over a file without --force", async () => {
+  using folder = makeFolder();
+  const { path } = folder;
+  Deno.writeTextFileSync(`${path}/run.jsonl`, jsonl(killedRun(20)));
+  Deno.writeTextFileSync(`${path}/run.html`, "mine");
+  const args = ["inspect", `${path}/run.jsonl`, "--html", `${path}/run.html`];
+  assert.match(await refused(args), /it is there already; name another, or give --force/);
+  assert.match(await refused([...args, "--svg", `${path}/run.svg`]), /the page .* there already/);
+  assert.equal(Deno.readTextFileSync(`${path}/run.html`), "mine");
+  assert.deepEqual(namesIn(path), ["run.html", "run.jsonl"]);
+  assert.equal((await runOomkit([...args, "--force"])).code, 0);
+  assert.match(Deno.readTextFileSync(`${path}/run.html`), /^<!DOCTYPE html>/);
+});
+
+Deno.test("a large compressed recording is drawn without a word", async () => {
+  using folder = makeFolder();
+  const path = `${folder.path}/run.jsonl.gz`;
+  // What does not compress: every 64 KiB of it are waited for.
+  const noise = Array.from({ length: 30 }, () => crypto.getRandomValues(new Uint8Array(65_536)));
+  const lines = noise.map((bytes) => ({ type: "later", at: START, noise: bytes.toBase64() }));
+  Deno.writeFileSync(path, gzipSync(jsonl([head, ...lines, ...[...killedRun(20)].slice(1)])));
+  const page = `${folder.path}/run.html`;
+  const { code, stdout, stderr } = await runOomkit(["inspect", path, "--html", page]);
+  assert.deepEqual([code, stdout, stderr], [0, "", ""]);
+});
+
+Deno.test("with --force no file of a call makes room for another of it", async () => {
+  using folder = makeFolder();
+  using tree = makeTree(2, { "/a": { "memory.max": 4096 } });
+  const { path } = folder;
+  const recording = jsonl(killedRun(20));
+  Deno.writeTextFileSync(`${path}/run.jsonl`, recording);
+  Deno.symlinkSync("run.jsonl", `${path}/link`);
+  Deno.symlinkSync(".", `${path}/here`);
+  const watch = ["watch", "--root", tree.dir, "/a", "--for", "0s"];
+  const page = ["--html", `${path}/here/run.jsonl`];
+  const cases: readonly (readonly [readonly string[], RegExp])[] = [
+    [["inspect", `${path}/run.jsonl`, ...page], /--html to .*: it is the recording itself/],
+    [["inspect", `${path}/link`, ...page], /it is the recording itself/],
+    [["inspect", `${path}/run.jsonl`, "--svg", `${path}/run.jsonl`], /it is the recording itself/],
+    [[...watch, "--record", `${path}/run.jsonl`, ...page], /it is the file of --record/],
+    [[...watch, ...page, "--svg", `${path}/run.jsonl`], /it is the file of --html/],
+  ];
+  for (const [args, message] of cases) {
+    assert.match(await refused([...args, "--force"]), message);
+    assert.equal(Deno.readTextFileSync(`${path}/run.jsonl`), recording);
+  }
+});
+
+Deno.test("what cannot be drawn replaces nothing, and is never passed over in silence", async () => {
+  using folder = makeFolder();
+  const { path } = folder;
+  Deno.writeTextFileSync(`${path}/page.html`, "mine");
+  const empty = folder.write("empty.jsonl", jsonl([head]));
+  const page = ["--html", `${path}/page.html`, "--force"];
+  await refused(["inspect", `${path}/missing.jsonl`, ...page]);
+  await refused(["inspect", "/no/such/cgroup", "--tree", ...page]);
+  assert.match(await refused(["inspect", empty, ...page]), /nothing was seen in it/);
+  assert.equal(Deno.readTextFileSync(`${path}/page.html`), "mine");
+  await refused(["inspect", empty, "--svg", `${path}/new.svg`]);
+  assert.deepEqual(namesIn(path), ["empty.jsonl", "page.html"]);
+});
+
+Deno.test("a file that cannot be made is told of before the run, whoever it is of", async () => {
+  using folder = makeFolder();
+  using tree = makeTree(2, { "/a": { "memory.max": 4096 } });
+  const nowhere = `${folder.path}/no/such/run.html`;
+  const commands = [
+    ["watch", "--root", tree.dir, "/a"],
+    ["guard", "--root", tree.dir, "/a"],
+    ["simulate", "--fake", `${folder.path}/tree`],
+    ["inspect", "--root", tree.dir, "/a", "--tree"],
+  ];
+  for (const command of commands) {
+    assert.match(
+      await refused([...command, "--html", nowhere]),
+      /cannot write the page to .*No such/,
+    );
+  }
+  const both = ["watch", "--root", tree.dir, "/a", "--html", "x", "--svg", "x"];
+  assert.match(
+    await refused(both),
+    /cannot write --svg to x: it is the file of --html; name two files/,
+  );
+  assert.deepEqual(namesIn(folder.path), []);
+});
+
+Deno.test("a watch that could not begin leaves no picture", async () => {
+  using folder = makeFolder();
+  using tree = makeTree(2, { "/a": { "memory.max": 4096 } });
+  const page = ["--html", `${folder.path}/x.html`];
+  await refused(["watch", "--root", tree.dir, "/nothing", ...page]);
+  await refused(["watch", "--root", tree.dir, "/a", "--listen", "127.0.0.1:99999", ...page]);
+  assert.deepEqual(namesIn(folder.path), []);
+});
+
+Deno.test("a tree of cgroups is drawn beside what is printed", async () => {
+  using folder = makeFolder();
+  using tree = makeTree(2, {
+    "/a": { "memory.current": 600, "memory.max": 640 },
+    "/a/<b>": { "memory.current": 500 },
+  });
+  const page = `${folder.path}/tree.html`;
+  const { code, stdout } = await runOomkit([
+    "inspect",
+    "--root",
+    tree.dir,
+    "--tree",
+    "--html",
+    page,
+  ]);
+  assert.equal(code, 0);
+  assert.match(stdout, /USAGE/);
+  const html = Deno.readTextFileSync(page);
+  assert.match(html, /600 B in use in \/; the largest part, 83 %, is in \/a\/&lt;b&gt;/);
+  assert.doesNotMatch(html, /<b>/);
+});

@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import { inspectJson } from "../../helpers/inspect_json.ts";
+import { asNobody, oomkitForEveryone, runOomkit } from "../../helpers/run_oomkit.ts";
+import { simulateJson, startSimulation } from "../../helpers/simulation.ts";
+
+const MIB = 1024 ** 2;
+
+function emptyFolder(): Disposable & { readonly path: string } {
+  const path = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  return { path, [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }) };
+}
+
+for (const version of ["1", "2"]) {
+  Deno.test(`a fake v${version} tree runs out of memory as a real one does, without a process dying`, async () => {
+    using folder = emptyFolder();
+    const { code, start, verdict, ofType } = await simulateJson([
+      ...["--fake", folder.path, "--fake-version", version, "--rate", "100M/s"],
+      ...["--expect", "oom_kill"],
+    ]);
+    assert.equal(code, 0);
+    assert.equal(start.fake, "--fake asks for it");
+    assert.equal(start.hierarchy, Number(version));
+    assert.deepEqual(ofType("threshold").slice(0, 2).map((t) => t.threshold), [13 * MIB, 18 * MIB]);
+    assert.equal(ofType("oom_kill").length, 1);
+    assert.deepEqual(
+      [verdict.outcome, verdict.oom_kill_count, verdict.peak, verdict.processes],
+      ["oom_kill", 1, 20 * MIB, []],
+    );
+    assert.deepEqual([...Deno.readDirSync(folder.path)], []);
+  });
+
+  Deno.test(`inspect reads a fake v${version} tree while it is kept up`, async () => {
+    using folder = emptyFolder();
+    await using running = startSimulation([
+      ...["--fake", folder.path, "--fake-version", version, "--stop-at", "50%", "--rate", "1G/s"],
+    ]);
+    await running.next("step");
+    const { document } = await inspectJson(["--root", folder.path, "/app"]);
+    assert.equal(document.hierarchy.version, Number(version));
+    assert.equal(document.targets[0].usage, 10 * MIB);
+    assert.equal(document.targets[0].effective_limit.bytes, 20 * MIB);
+    running.kill("SIGINT");
+    const { code, verdict } = await running.end();
+    assert.equal(code, 0);
+    assert.equal(verdict.ended_by, "interrupt");
+    assert.deepEqual([...Deno.readDirSync(folder.path)], []);
+  });
+}
+
+Deno.test("a folder that a fake tree made is gone with it", async () => {
+  using folder = emptyFolder();
+  const dir = `${folder.path}/tree`;
+  const { code, start } = await simulateJson(["--fake", dir, "--for", "50ms"]);
+  assert.equal(code, 0);
+  assert.equal(start.root, dir);
+  assert.deepEqual([...Deno.readDirSync(folder.path)], []);
+});
+
+Deno.test("what somebody else put into a fake tree stays", async () => {
+  using folder = emptyFolder();
+  await using running = startSimulation(["--fake", folder.path]);
+  await running.next("step");
+  Deno.writeTextFileSync(`${folder.path}/app/note`, "mine");
+  running.kill("SIGTERM");
+  await running.end();
+  assert.equal(Deno.readTextFileSync(`${folder.path}/app/note`), "mine");
+  assert.deepEqual([...Deno.readDirSync(folder.path)].map(({ name }) => name), ["app"]);
+});
+
+Deno.test("a fake tree that a killed run left behind is taken over, one that is kept up is not", async () => {
+  using folder = emptyFolder();
+  await using running = startSimulation(["--fake", folder.path]);
+  await running.next("step");
+  const other = await runOomkit(["simulate", "--fake", folder.path]);
+  assert.equal(other.code, 2);
+  assert.match(
+    other.stderr,
+    new RegExp(`^oomkit: cannot make a fake tree in .*: pid ${running.pid} `),
+  );
+  running.kill("SIGKILL");
+  await running.status;
+  const { code } = await simulateJson(["--fake", folder.path, "--for", "50ms"]);
+  assert.equal(code, 0);
+  assert.deepEqual([...Deno.readDirSync(folder.path)], []);
+});
+
+Deno.test("a saw-tooth is never killed, and a leak is, sooner or later", async () => {
+  using folder = emptyFolder();
+  const fake = ["--fake", folder.path, "--rate", "400M/s"];
+  const tooth = await simulateJson([...fake, "--growth", "saw-tooth", "--for", "300ms"]);
+  assert.equal(tooth.verdict.outcome, "survived");
+  assert.ok(tooth.verdict.peak >= 17 * MIB);
+  const leak = await simulateJson([...fake, "--growth", "leak", "--expect", "oom_kill"]);
+  assert.equal(leak.verdict.outcome, "oom_kill");
+});
+
+Deno.test("who may not make cgroups is told so in the first line, and sees a played one", async () => {
+  if (Deno.uid() !== 0) return;
+  using everyone = await oomkitForEveryone();
+  const { code, stdout } = await runOomkit(
+    ["simulate", "--mb", "20", "--rate", "100M/s"],
+    { ...everyone, wrap: asNobody, cwd: "/" },
+  );
+  const [first, ...rest] = stdout.split("\n");
+  assert.match(first!, /^fake +nothing is allocated, .*: .*(permission denied|read-only)/);
+  assert.match(rest.join("\n"), /verdict +out of memory: a kernel would have killed here/);
+  assert.equal(code, 0);
+});

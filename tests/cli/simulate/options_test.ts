@@ -1,0 +1,74 @@
+import assert from "node:assert/strict";
+import { OomkitError } from "../../../core/errors.ts";
+import { parseListen, parseMebibytes, parseProcesses } from "../../../cli/simulate/options.ts";
+import { checkRoom, limitOf, planOf } from "../../../cli/simulate/plan.ts";
+import { simulateBase, type SimulateFlags } from "../../../cli/simulate/options.ts";
+
+const MIB = 1024 ** 2;
+const flags = (...args: string[]): SimulateFlags => {
+  const command = simulateBase().action(() => {});
+  command.parse(args, { from: "user" });
+  return command.opts();
+};
+
+Deno.test("a port alone is this machine's, a host opens it to others", () => {
+  assert.deepEqual(parseListen(":8080"), { hostname: "127.0.0.1", port: 8080 });
+  assert.deepEqual(parseListen("8080"), { hostname: "127.0.0.1", port: 8080 });
+  assert.deepEqual(parseListen("0.0.0.0:80"), { hostname: "0.0.0.0", port: 80 });
+  assert.deepEqual(parseListen("[::]:80"), { hostname: "::", port: 80 });
+  for (const text of ["", ":", "0", ":65536", "a:b", "http://x:1", ":80x"]) {
+    assert.throws(() => parseListen(text), OomkitError, text);
+  }
+});
+
+Deno.test("--mb takes a number of MiB, or a size with its unit", () => {
+  assert.equal(parseMebibytes("20"), 20 * MIB);
+  assert.equal(parseMebibytes("1.5"), 1.5 * MIB);
+  assert.equal(parseMebibytes("20M"), 20 * MIB);
+  for (const text of ["0", "-1", "x", ""]) assert.throws(() => parseMebibytes(text), OomkitError);
+});
+
+Deno.test("processes are counted whole, from 1 to 64", () => {
+  assert.equal(parseProcesses("64"), 64);
+  for (const text of ["0", "65", "1.5", "-1", "x"]) {
+    assert.throws(() => parseProcesses(text), OomkitError);
+  }
+});
+
+Deno.test("without a word about it the limit is 20 MiB, and there is none to set here", () => {
+  assert.equal(limitOf(flags()), 20 * MIB);
+  assert.equal(limitOf(flags("--mb", "4")), 4 * MIB);
+  assert.equal(limitOf(flags("--here")), undefined);
+});
+
+Deno.test("what is expected follows from the options, and --expect has the last word", () => {
+  const expected = (...args: string[]) => planOf(flags(...args), 20 * MIB).expected;
+  assert.equal(expected(), "oom_kill");
+  assert.equal(expected("--stop-at", "90%"), "survive");
+  assert.equal(expected("--stop-at", "90%", "--expect", "oom_kill"), "oom_kill");
+  assert.equal(expected("--on-signal", "free"), null);
+  assert.equal(expected("--on-signal", "ignore"), "oom_kill");
+  assert.equal(expected("--for", "1s"), null);
+});
+
+Deno.test("a step is whole pages, small against the limit and against the rate", () => {
+  const step = (limit: number, ...args: string[]) => planOf(flags(...args), limit).step;
+  assert.equal(step(20 * MIB), 64 * 1024);
+  assert.equal(step(4 * MIB), 16 * 1024);
+  assert.equal(step(20 * MIB, "--rate", "1M/s"), 20 * 1024);
+  assert.equal(step(20 * MIB, "--step", "5000"), 8192);
+});
+
+Deno.test("here, a percentage needs a limit, and without one there must be a size to stop at", () => {
+  assert.throws(() => planOf(flags("--here"), undefined), /no limit.*--stop-at/);
+  assert.throws(() => planOf(flags("--here", "--stop-at", "50%"), undefined), /no limit/);
+  const plan = planOf(flags("--here", "--stop-at", "64M"), undefined);
+  assert.deepEqual([plan.stopAt, plan.most, plan.thresholds], [64 * MIB, 64 * MIB, []]);
+});
+
+Deno.test("a limit that does not fit names who has too little left", () => {
+  assert.doesNotThrow(() => checkRoom(20 * MIB, { bytes: 20 * MIB }));
+  assert.doesNotThrow(() => checkRoom(20 * MIB, undefined));
+  assert.throws(() => checkRoom(20 * MIB, { bytes: MIB, owner: "/a" }), /\/a has 1\.0 MiB left/);
+  assert.throws(() => checkRoom(20 * MIB, { bytes: MIB }), /the machine has 1\.0 MiB left/);
+});

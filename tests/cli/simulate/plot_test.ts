@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { runOomkit } from "../../helpers/run_oomkit.ts";
+
+/** In a pipe, on a fake tree that is full within 0.2 s. */
+async function simulate(options: string, env: Record<string, string> = {}) {
+  const parent = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  try {
+    const args = `simulate --fake ${parent}/tree --rate 100M/s --expect oom_kill ${options}`;
+    return await runOomkit(args.trim().split(" "), {
+      env: { LC_ALL: "C.UTF-8", TERM: "xterm", ...env },
+    });
+  } finally {
+    Deno.removeSync(parent, { recursive: true });
+  }
+}
+
+const PLOT = /^20\.0 MiB ┤━+✕/m;
+
+Deno.test("in a pipe the plot comes when it is asked for, behind the verdict, and without colours", async () => {
+  const { code, stdout, stderr } = await simulate("--plot");
+  assert.equal(code, 0, stderr);
+  assert.match(stdout.slice(stdout.indexOf("\nverdict ")), PLOT);
+  assert.match(stdout, /^ +90% ┤╌*[▁-█]/m);
+  // deno-lint-ignore no-control-regex
+  assert.doesNotMatch(stdout, /\x1b/);
+  assert.doesNotMatch((await simulate("")).stdout, /┤/);
+});
+
+Deno.test("the plot is asked for and refused by a variable as well, and a flag counts for more", async () => {
+  assert.match((await simulate("", { OOMKIT_PLOT: "1" })).stdout, PLOT);
+  assert.doesNotMatch((await simulate("--no-plot", { OOMKIT_PLOT: "1" })).stdout, /┤/);
+});
+
+Deno.test("where the locale knows only ASCII, or it is asked for, the plot is of nothing else", async () => {
+  for (const ran of [await simulate("--plot --ascii"), await simulate("--plot", { LC_ALL: "C" })]) {
+    assert.match(ran.stdout, /^20\.0 MiB \|=+X/m);
+    const plot = ran.stdout.slice(ran.stdout.indexOf("20.0 MiB |"));
+    // deno-lint-ignore no-control-regex
+    assert.match(plot, /^[\x00-\x7f]*$/);
+  }
+});
+
+Deno.test("who asks for a view that cannot be had gets one line about it, and what a pipe gets", async () => {
+  const live = await simulate("--live");
+  assert.equal(live.code, 0);
+  assert.match(live.stderr, /^oomkit: no live view: stdout is no terminal[^\n]*\n$/);
+  assert.match(live.stdout, /^verdict /m);
+  const json = await simulate("--plot --json");
+  assert.equal(json.code, 0);
+  assert.equal(json.stderr, "oomkit: no plot: JSON is printed\n");
+  assert.equal(JSON.parse(json.stdout.trimEnd().split("\n").at(-1)!).type, "verdict");
+});

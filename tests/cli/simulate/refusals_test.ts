@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import { runOomkit } from "../../helpers/run_oomkit.ts";
+
+/** Arguments and what the one line must say. */
+const MISTAKES: readonly (readonly [string, RegExp])[] = [
+  ["--mb 0", /zero/],
+  ["--mb -5", /negative/],
+  ["--mb 20X", /unknown unit "X"/],
+  ["--mb", /argument missing/],
+  ["--limit 20X", /unknown unit "X"/],
+  ["--limit max", /limit is needed/],
+  ["--limit 1e99", /unit|number/],
+  ["--limit 64K", /less than the allocator needs itself/],
+  ["--limit 900T", /900\.0 TiB: .* left/],
+  ["--mb 20 --limit 30M", /differ/],
+  ["--rate 0", /zero/],
+  ["--rate fast", /cannot read rate "fast".*10M\/s/],
+  ["--rate -1M/s", /"-1M\/s": it is negative; use a rate/],
+  ["--step 0", /zero/],
+  ["--step 21M", /more than 20\.0 MiB/],
+  ["--stop-at 101%", /out of range/],
+  ["--stop-at 21M", /the limit is 20\.0 MiB/],
+  ["--hold 5", /it has no unit/],
+  ["--kind heap", /Allowed choices are anon, file, shmem/],
+  ["--procs 0", /1 to 64/],
+  ["--procs 2.5", /1 to 64/],
+  ["--on-signal die", /Allowed choices/],
+  ["--http 80801", /names no port/],
+  ["--http nowhere", /names no port/],
+  ["--expect boom", /Allowed choices are oom_kill, user_kill, survive/],
+  ["--threshold 120%", /out of range/],
+  ["--here --mb 20", /cannot set a limit on the own cgroup/],
+  ["--fake /dev/null", /it is a file/],
+  ["--fake /", /it is not empty/],
+  ["--fake /no/such/folder", /the folder to make it in is not there/],
+  ["--fake /no/such/folder --here", /--here and --fake at once/],
+  ["--fake-version 2", /without --fake/],
+  ["--growth leak", /--growth without --fake/],
+  ["--root /no/such/tree", /no such directory/],
+  ["surplus", /too many arguments/],
+];
+
+for (const [args, reason] of MISTAKES) {
+  Deno.test(`simulate ${args} ends with one line and exit 2`, async () => {
+    const { code, stdout, stderr } = await runOomkit(["simulate", ...args.split(" ")]);
+    assert.equal(code, 2, stderr);
+    assert.equal(stdout, "");
+    assert.match(stderr, reason);
+    assert.match(stderr, /^oomkit: [^\n]+\n$/);
+  });
+}
+
+Deno.test("the hidden child takes nothing but what simulate hands it", async () => {
+  for (const argument of ["", "{", "{}", '{"kind":"anon"}']) {
+    const { code, stdout, stderr } = await runOomkit(["__allocate", argument]);
+    assert.equal(code, 2);
+    assert.equal(stdout, "");
+    assert.equal(
+      stderr,
+      "oomkit: cannot allocate: the argument is none of simulate's; use simulate\n",
+    );
+  }
+});
+
+Deno.test("the hidden child is not in the help", async () => {
+  assert.doesNotMatch((await runOomkit(["--help"])).stdout, /__allocate/);
+});

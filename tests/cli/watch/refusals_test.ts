@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import { runOomkit } from "../../helpers/run_oomkit.ts";
+
+Deno.test("a command that cannot be run is one line, with the status of a shell and no verdict", async () => {
+  const dir = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  try {
+    Deno.writeTextFileSync(`${dir}/plain`, "echo never\n", { mode: 0o644 });
+    Deno.writeTextFileSync(`${dir}/script`, "#!/no/such/interpreter -x\n", { mode: 0o755 });
+    const cases: [string, number, RegExp][] = [
+      ["nosuchcmd", 127, /^oomkit: cannot run nosuchcmd: no directory of PATH has it; [^\n]+\n$/],
+      [`${dir}/none`, 127, /^oomkit: cannot run \S+none: there is no such file; [^\n]+\n$/],
+      ["", 127, /^oomkit: cannot run "": the name is empty; [^\n]+\n$/],
+      ["plain", 126, /^oomkit: cannot run plain: it is no executable file; [^\n]+\n$/],
+      [dir, 126, /^oomkit: cannot run \S+: it is no executable file; [^\n]+\n$/],
+      ["script", 127, /^oomkit: cannot run script: its interpreter \/no\/such\/int[^\n]+\n$/],
+      ["x\x1b[31m".repeat(99), 127, /^oomkit: cannot run x\\x1b\[31m[^\n]{1,1000}\n$/],
+    ];
+    for (const [program, status, message] of cases) {
+      const report = `${dir}/report`;
+      const { code, stdout, stderr } = await runOomkit(
+        ["watch", "--report", report, "--", program, "argument"],
+        { env: { PATH: `${dir}:/usr/bin:/bin` } },
+      );
+      assert.match(stderr, message);
+      assert.equal(code, status, program);
+      assert.equal(stdout, "");
+      assert.throws(() => Deno.statSync(report), Deno.errors.NotFound);
+    }
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
+});

@@ -1,0 +1,57 @@
+import assert from "node:assert/strict";
+import { cannotRunReason } from "../../../core/control/executable.ts";
+import { libc } from "../../../core/kernel/libc.ts";
+
+// It stays loaded for good, which within a test would be a leak.
+libc();
+
+interface Folder extends Disposable {
+  readonly dir: string;
+  write(name: string, text: string, mode: number): string;
+}
+
+function folder(): Folder {
+  const dir = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  return {
+    dir,
+    write(name, text, mode) {
+      Deno.writeTextFileSync(`${dir}/${name}`, text, { mode });
+      return `${dir}/${name}`;
+    },
+    [Symbol.dispose]: () => Deno.removeSync(dir, { recursive: true }),
+  };
+}
+
+Deno.test("a program is found by its path, and by its name in PATH", () => {
+  assert.equal(cannotRunReason("/bin/sh"), undefined);
+  assert.equal(cannotRunReason("sh", "/no/such/folder:/bin"), undefined);
+  assert.equal(cannotRunReason("sh", "/no/such/folder")?.status, 127);
+  // An empty part of PATH is the current folder, where this project has no such file.
+  assert.equal(cannotRunReason("nosuch", "")?.status, 127);
+  assert.equal(cannotRunReason("oomkit", "scripts"), undefined);
+});
+
+Deno.test("what may not be run does not hide what may, further on in PATH", () => {
+  using a = folder();
+  using b = folder();
+  a.write("tool", "", 0o644);
+  assert.equal(cannotRunReason("tool", `${a.dir}:${b.dir}`)?.status, 126);
+  b.write("tool", "", 0o755);
+  assert.equal(cannotRunReason("tool", `${a.dir}:${b.dir}`), undefined);
+});
+
+Deno.test("a directory is no program, though its mode says executable", () => {
+  using a = folder();
+  assert.equal(cannotRunReason(a.dir)?.status, 126);
+});
+
+Deno.test("a script is as good as its interpreter", () => {
+  using a = folder();
+  const plain = a.write("plain", "", 0o644);
+  const status = (line: string) => cannotRunReason(a.write("script", line, 0o755))?.status;
+  assert.equal(status("#! /bin/sh -e\n"), undefined);
+  assert.equal(status("#!/bin/sh"), undefined);
+  assert.equal(status("#!/no/such/sh\n"), 127);
+  assert.equal(status(`#!${plain}\n`), 126);
+  assert.equal(status("echo #!/no/such/sh\n"), undefined);
+});

@@ -1,0 +1,153 @@
+/** Journals that no guard wrote: nobody must be able to have a file changed by putting one there. */
+
+import assert from "node:assert/strict";
+import { openJournal, restoreStale, runningGuards } from "../../../core/control/journal.ts";
+
+interface Place extends Disposable {
+  readonly folder: string;
+  readonly dir: string;
+  /** A change of the directory that would be put back, were it true. */
+  readonly change: Readonly<Record<string, unknown>>;
+  get(file?: string): string;
+  /** @param name of the journal; without one it is as that of a guard that has ended. */
+  leave(content: unknown, name?: string): string;
+}
+
+function makePlace(): Place {
+  const root = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  const [folder, dir] = [`${root}/state`, `${root}/cgroup`];
+  for (const path of [folder, dir]) Deno.mkdirSync(path);
+  const files = ["cgroup.procs", "memory.high", "memory.max"];
+  for (const file of files) Deno.writeTextFileSync(`${dir}/${file}`, "2000");
+  const inode = Deno.statSync(dir).ino!;
+  return {
+    folder,
+    dir,
+    change: { dir, inode, file: "memory.high", before: "1000", set: "2000" },
+    get: (file = "memory.high") => Deno.readTextFileSync(`${dir}/${file}`),
+    leave(content, name = `guard-${Deno.pid}-1.json`) {
+      const text = typeof content === "string" ? content : JSON.stringify(content);
+      Deno.writeTextFileSync(`${folder}/${name}`, text);
+      return `${folder}/${name}`;
+    },
+    [Symbol.dispose]: () => Deno.removeSync(root, { recursive: true }),
+  };
+}
+
+const isThere = (path: string) => {
+  try {
+    return Deno.lstatSync(path).isFile;
+  } catch {
+    return false;
+  }
+};
+
+Deno.test("a file of another name is no journal, and stays", () => {
+  using place = makePlace();
+  const names = [
+    "guard-1.json",
+    "guard-x-1.json",
+    "guard-1-1.json.old",
+    "xguard-1-1.json",
+    "1.json",
+  ];
+  const paths = names.map((name) => place.leave([place.change], name));
+  assert.deepEqual(restoreStale(place.folder), []);
+  assert.equal(place.get(), "2000");
+  assert.ok(paths.every(isThere));
+});
+
+Deno.test("what a guard was writing when it was killed is believed in nothing, and goes", () => {
+  using place = makePlace();
+  const path = place.leave([place.change], "guard-1-1.json.new");
+  assert.deepEqual(restoreStale(place.folder), []);
+  assert.equal(place.get(), "2000");
+  assert.equal(isThere(path), false);
+});
+
+Deno.test("a link, a folder and a FIFO of a journal's name are passed over", () => {
+  using place = makePlace();
+  const elsewhere = place.leave([place.change], "elsewhere");
+  Deno.symlinkSync(elsewhere, `${place.folder}/guard-1-1.json`);
+  Deno.mkdirSync(`${place.folder}/guard-1-2.json`);
+  new Deno.Command("mkfifo", { args: [`${place.folder}/guard-1-3.json`] }).outputSync();
+  assert.deepEqual(restoreStale(place.folder), []);
+  assert.equal(place.get(), "2000");
+});
+
+Deno.test("where there is no folder there is nothing to put back", () => {
+  using place = makePlace();
+  assert.deepEqual(restoreStale(`${place.folder}/none`), []);
+  assert.deepEqual(runningGuards(`${place.folder}/none`), []);
+});
+
+Deno.test("another user's journal is believed in nothing, and left to him", {
+  ignore: Deno.uid() !== 0,
+}, () => {
+  using place = makePlace();
+  const stat = Deno.readTextFileSync(`/proc/${Deno.ppid}/stat`);
+  const since = stat.slice(stat.lastIndexOf(")")).split(" ")[20];
+  const paths = [
+    place.leave([place.change]),
+    place.leave([place.change], `guard-${Deno.ppid}-${since}.json`),
+  ];
+  for (const path of paths) Deno.chownSync(path, 65534, 65534);
+  assert.deepEqual(restoreStale(place.folder), []);
+  assert.deepEqual(runningGuards(place.folder), []);
+  assert.equal(place.get(), "2000");
+  assert.ok(paths.every(isThere));
+  const { dir, change: { inode } } = place;
+  const journal = openJournal(place.folder);
+  assert.equal(journal.change(dir, Number(inode), "memory.high", "3000"), undefined);
+});
+
+Deno.test("a journal that is no list of changes is nobody's, and goes", () => {
+  for (const content of ["", "{", "null", "7", '"x"', "{}", "[", "[null", '{"0":{}}', "\0"]) {
+    using place = makePlace();
+    const path = place.leave(content);
+    assert.deepEqual(restoreStale(place.folder), [], content);
+    assert.ok(!isThere(path), content);
+  }
+});
+
+Deno.test("an entry that is no change is passed over, and those beside it are put back", () => {
+  using place = makePlace();
+  place.leave([null, 7, "x", [], {}, place.change]);
+  assert.deepEqual(restoreStale(place.folder).map(({ outcome }) => outcome), ["restored"]);
+  assert.equal(place.get(), "1000");
+});
+
+Deno.test("no entry changes another file, another place, or what is not as it says", () => {
+  const lies: [Record<string, unknown>, string][] = [
+    [{ file: "memory.max" }, "another control file"],
+    [{ file: "cgroup.procs" }, "a control file that moves processes"],
+    [{ file: "../cgroup/memory.high" }, "a file by a path"],
+    [{ file: ["memory.high"] }, "a file that is no text"],
+    [{ file: undefined }, "no file"],
+    [{ before: 1000 }, "a number for a value"],
+    [{ before: undefined }, "no value"],
+    [{ inode: "1" }, "an inode that is no number"],
+    [{ inode: undefined }, "no inode"],
+    [{ inode: 1 }, "another inode"],
+    [{ set: "3000" }, "a value that is not there"],
+    [{ set: undefined }, "no value that was set"],
+    [{ dir: 7 }, "a directory that is no text"],
+  ];
+  for (const [lie, what] of lies) {
+    using place = makePlace();
+    place.leave([{ ...place.change, ...lie }]);
+    const restored = restoreStale(place.folder);
+    assert.ok(restored.every(({ outcome }) => outcome === "gone" || outcome === "left"), what);
+    for (const file of ["memory.high", "memory.max", "cgroup.procs"]) {
+      assert.equal(place.get(file), "2000", what);
+    }
+  }
+});
+
+Deno.test("a directory that is no cgroup is not touched", () => {
+  using place = makePlace();
+  Deno.removeSync(`${place.dir}/cgroup.procs`);
+  place.leave([place.change]);
+  assert.deepEqual(restoreStale(place.folder), []);
+  assert.equal(place.get(), "2000");
+});

@@ -1,0 +1,286 @@
+import assert from "node:assert/strict";
+import {
+  type Change,
+  journalFolder,
+  openJournal,
+  restoreStale,
+  runningGuards,
+} from "../../../core/control/journal.ts";
+import { OomkitError } from "../../../core/errors.ts";
+
+interface Place extends Disposable {
+  readonly folder: string;
+  /** A directory laid out like a cgroup. Plain files keep what is not overwritten, so that all values are of one length. */
+  readonly dir: string;
+  readonly inode: number;
+  /** Of memory.high. */
+  set(text: string): void;
+  get(): string;
+  /** Puts a journal there as a guard with this pid and start time would have left it. */
+  leave(pid: number, since: string, changes: unknown): string;
+  journals(): string[];
+}
+
+function makePlace(): Place {
+  const root = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  const [folder, dir] = [`${root}/state`, `${root}/cgroup`];
+  Deno.mkdirSync(dir);
+  Deno.writeTextFileSync(`${dir}/cgroup.procs`, "");
+  Deno.writeTextFileSync(`${dir}/memory.high`, "1000");
+  return {
+    folder,
+    dir,
+    inode: Deno.statSync(dir).ino!,
+    set: (text) => Deno.writeTextFileSync(`${dir}/memory.high`, text),
+    get: () => Deno.readTextFileSync(`${dir}/memory.high`),
+    leave(pid, since, changes) {
+      Deno.mkdirSync(folder, { recursive: true });
+      const path = `${folder}/guard-${pid}-${since}.json`;
+      const text = typeof changes === "string" ? changes : JSON.stringify(changes);
+      Deno.writeTextFileSync(path, text);
+      return path;
+    },
+    journals() {
+      try {
+        return [...Deno.readDirSync(folder)].map(({ name }) => name);
+      } catch {
+        return [];
+      }
+    },
+    [Symbol.dispose]: () => Deno.removeSync(root, { recursive: true }),
+  };
+}
+
+const changed = ({ dir, inode }: Place, more: Partial<Change> = {}): Change => ({
+  dir,
+  inode,
+  file: "memory.high",
+  before: "1000",
+  set: "2000",
+  ...more,
+});
+
+/** Field 22 of /proc/PID/stat. */
+function startOf(pid: number): string {
+  const text = Deno.readTextFileSync(`/proc/${pid}/stat`);
+  return text.slice(text.lastIndexOf(")")).split(" ")[20]!;
+}
+
+const outcomes = (restored: readonly { readonly outcome: string }[]) =>
+  restored.map(({ outcome }) => outcome);
+
+/** The pid of somebody, but not of him who wrote it: it was given again. */
+const DEAD = "1";
+
+Deno.test("what was changed is put back, and nothing is left of the journal", () => {
+  using place = makePlace();
+  const journal = openJournal(place.folder);
+  assert.equal(journal.change(place.dir, place.inode, "memory.high", "2000"), undefined);
+  assert.equal(place.get(), "2000");
+  assert.ok(journal.isOurs(place.dir, "memory.high"));
+  assert.deepEqual(outcomes(journal.restore()), ["restored"]);
+  assert.equal(place.get(), "1000");
+  assert.deepEqual(place.journals(), []);
+  assert.deepEqual(journal.restore(), []);
+});
+
+Deno.test("the journal says what was there, for nobody else to read", () => {
+  using place = makePlace();
+  const journal = openJournal(place.folder);
+  journal.change(place.dir, place.inode, "memory.high", "2000");
+  const name = `guard-${Deno.pid}-${startOf(Deno.pid)}.json`;
+  assert.deepEqual(place.journals(), [name]);
+  const text = Deno.readTextFileSync(`${place.folder}/${name}`);
+  assert.deepEqual(JSON.parse(text), [changed(place)]);
+  assert.equal(Deno.statSync(`${place.folder}/${name}`).mode! & 0o777, 0o600);
+  assert.equal(Deno.statSync(place.folder).mode! & 0o777, 0o700);
+});
+
+Deno.test("what cannot be recorded is not changed", () => {
+  using place = makePlace();
+  Deno.writeTextFileSync(place.folder, "a file where the folder would be");
+  const journal = openJournal(place.folder);
+  assert.throws(
+    () => journal.change(place.dir, place.inode, "memory.high", "2000"),
+    (error) =>
+      error instanceof OomkitError && /^cannot record in .* is changed: /.test(error.message),
+  );
+  assert.equal(place.get(), "1000");
+});
+
+Deno.test("however often it is changed, what was there first is put back", () => {
+  using place = makePlace();
+  const journal = openJournal(place.folder);
+  for (const value of ["2000", "3000", "2000"]) {
+    assert.equal(journal.change(place.dir, place.inode, "memory.high", value), undefined);
+  }
+  assert.equal(journal.restore().length, 1);
+  assert.equal(place.get(), "1000");
+});
+
+Deno.test("what somebody else has set meanwhile stays as he set it", () => {
+  using place = makePlace();
+  const journal = openJournal(place.folder);
+  journal.change(place.dir, place.inode, "memory.high", "2000");
+  place.set("7000");
+  assert.ok(!journal.isOurs(place.dir, "memory.high"));
+  assert.deepEqual(outcomes(journal.restore()), ["left"]);
+  assert.equal(place.get(), "7000");
+});
+
+Deno.test("what somebody else has set between two changes is what is put back", () => {
+  using place = makePlace();
+  const journal = openJournal(place.folder);
+  journal.change(place.dir, place.inode, "memory.high", "2000");
+  place.set("7000");
+  journal.change(place.dir, place.inode, "memory.high", "3000");
+  journal.restore();
+  assert.equal(place.get(), "7000");
+});
+
+Deno.test("another cgroup of the same name is neither changed nor restored", () => {
+  using place = makePlace();
+  const journal = openJournal(place.folder);
+  assert.equal(journal.change(place.dir, place.inode + 1, "memory.high", "2000"), "it is gone");
+  assert.deepEqual([place.get(), place.journals()], ["1000", []]);
+  journal.change(place.dir, place.inode, "memory.high", "2000");
+  Deno.renameSync(place.dir, `${place.dir}-old`);
+  Deno.mkdirSync(place.dir);
+  Deno.writeTextFileSync(`${place.dir}/cgroup.procs`, "");
+  place.set("2000");
+  assert.deepEqual(outcomes(journal.restore()), ["gone"]);
+  assert.equal(place.get(), "2000");
+});
+
+Deno.test("a second change is recorded with the first, which may still be there when it fails", () => {
+  using place = makePlace();
+  const journal = openJournal(place.folder);
+  journal.change(place.dir, place.inode, "memory.high", "2000");
+  journal.change(place.dir, place.inode, "memory.high", "3000");
+  const [name] = place.journals();
+  const [change] = JSON.parse(Deno.readTextFileSync(`${place.folder}/${name}`));
+  assert.deepEqual([change.before, change.set, change.earlier], ["1000", "3000", "2000"]);
+});
+
+Deno.test("a change that is refused is told, and leaves no record", () => {
+  using place = makePlace();
+  const journal = openJournal(place.folder);
+  const missing = journal.change(place.dir, place.inode, "memory.oom_control", "1");
+  assert.equal(missing, "there is no such file");
+  Deno.removeSync(`${place.dir}/memory.high`);
+  Deno.symlinkSync("/proc/self/oom_score_adj", `${place.dir}/memory.high`);
+  const refused = journal.change(place.dir, place.inode, "memory.high", "much");
+  assert.equal(refused, "the kernel refused the value");
+  assert.deepEqual(place.journals(), []);
+});
+
+Deno.test("one file is put back, or one cgroup, and the rest stays recorded", () => {
+  using place = makePlace();
+  const other = `${place.dir}/child`;
+  Deno.mkdirSync(other);
+  Deno.writeTextFileSync(`${other}/memory.high`, "1000");
+  const journal = openJournal(place.folder);
+  journal.change(place.dir, place.inode, "memory.high", "2000");
+  journal.change(other, Deno.statSync(other).ino!, "memory.high", "2000");
+  assert.deepEqual(journal.restore(other, "memory.oom_control"), []);
+  assert.deepEqual(journal.restore(other).map(({ dir }) => dir), [other]);
+  assert.deepEqual([place.get(), place.journals().length], ["2000", 1]);
+  journal.restore();
+  assert.equal(place.get(), "1000");
+});
+
+Deno.test("what could not be put back stays recorded, alone, and is tried again", () => {
+  using place = makePlace();
+  const now = Deno.readTextFileSync("/proc/self/oom_score_adj").trim().padEnd(4);
+  const file = `${place.dir}/memory.high`;
+  const child = `${place.dir}/child`;
+  Deno.mkdirSync(child);
+  Deno.writeTextFileSync(`${child}/memory.high`, "1000");
+  place.set("much");
+  const journal = openJournal(place.folder);
+  journal.change(place.dir, place.inode, "memory.high", now);
+  journal.change(child, Deno.statSync(child).ino!, "memory.high", "2000");
+  Deno.removeSync(file);
+  Deno.symlinkSync("/proc/self/oom_score_adj", file);
+  const [first, second] = journal.restore();
+  assert.deepEqual([first?.dir, first?.outcome], [child, "restored"]);
+  assert.deepEqual([second?.outcome, second?.reason], ["failed", "the kernel refused the value"]);
+  assert.equal(place.journals().length, 1);
+  Deno.removeSync(file);
+  place.set(now);
+  assert.deepEqual(outcomes(journal.restore()), ["restored"]);
+  assert.deepEqual([place.get(), place.journals()], ["much", []]);
+});
+
+Deno.test("what a dead guard has left is put back, the last change first, and its journal goes", () => {
+  using place = makePlace();
+  place.set("3000");
+  const changes = [changed(place), changed(place, { before: "2000", set: "3000" })];
+  place.leave(Deno.pid, DEAD, changes);
+  assert.deepEqual(outcomes(restoreStale(place.folder)), ["restored", "restored"]);
+  assert.equal(place.get(), "1000");
+  assert.deepEqual(place.journals(), []);
+});
+
+Deno.test("a guard that ended between record and change has left what it had set before", () => {
+  using place = makePlace();
+  place.set("3000");
+  place.leave(Deno.pid, DEAD, [changed(place, { earlier: "3000" })]);
+  assert.deepEqual(outcomes(restoreStale(place.folder)), ["restored"]);
+  assert.equal(place.get(), "1000");
+});
+
+Deno.test("a leftover that cannot be put back is kept for the next time", () => {
+  using place = makePlace();
+  Deno.removeSync(`${place.dir}/memory.high`);
+  Deno.symlinkSync("/proc/self/oom_score_adj", `${place.dir}/memory.high`);
+  const set = place.get().trim();
+  place.leave(Deno.pid, DEAD, [changed(place, { before: "much", set })]);
+  assert.deepEqual(outcomes(restoreStale(place.folder)), ["failed"]);
+  assert.equal(place.journals().length, 1);
+});
+
+Deno.test("what a living guard has changed is left to it, and nobody else changes it", () => {
+  using place = makePlace();
+  place.set("2000");
+  const since = startOf(Deno.ppid);
+  place.leave(Deno.ppid, since, [changed(place)]);
+  assert.deepEqual(restoreStale(place.folder), []);
+  assert.deepEqual(runningGuards(place.folder), [Deno.ppid]);
+  const refused = openJournal(place.folder).change(place.dir, place.inode, "memory.high", "3000");
+  assert.equal(refused, `the guard with pid ${Deno.ppid} has changed it`);
+  assert.equal(place.get(), "2000");
+  assert.deepEqual(place.journals(), [`guard-${Deno.ppid}-${since}.json`]);
+});
+
+Deno.test("of v1's memory.oom_control only the switch is compared, and put back", () => {
+  using place = makePlace();
+  const file = `${place.dir}/memory.oom_control`;
+  const change = changed(place, { file: "memory.oom_control", before: "0", set: "1" });
+  Deno.writeTextFileSync(file, "oom_kill_disable 1\nunder_oom 1\noom_kill 0\n");
+  place.leave(Deno.pid, DEAD, [change]);
+  assert.deepEqual(outcomes(restoreStale(place.folder)), ["restored"]);
+  assert.equal(Deno.readTextFileSync(file)[0], "0");
+  const off = "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n";
+  Deno.writeTextFileSync(file, off);
+  place.leave(Deno.pid, DEAD, [change]);
+  assert.deepEqual(outcomes(restoreStale(place.folder)), ["restored"]);
+  assert.equal(Deno.readTextFileSync(file), off);
+});
+
+Deno.test("the folder is the one that is named, else root's, else the user's own", () => {
+  const names = ["OOMKIT_STATE_DIR", "XDG_RUNTIME_DIR"];
+  const before = names.map((name) => [name, Deno.env.get(name)] as const);
+  try {
+    Deno.env.set("XDG_RUNTIME_DIR", "/run/user/7");
+    Deno.env.delete("OOMKIT_STATE_DIR");
+    assert.equal(journalFolder(), Deno.uid() === 0 ? "/run/oomkit" : "/run/user/7/oomkit");
+    Deno.env.set("OOMKIT_STATE_DIR", "/elsewhere");
+    assert.equal(journalFolder(), "/elsewhere");
+  } finally {
+    for (const [name, value] of before) {
+      if (value === undefined) Deno.env.delete(name);
+      else Deno.env.set(name, value);
+    }
+  }
+});

@@ -1,0 +1,167 @@
+import assert from "node:assert/strict";
+import { openSdNotify } from "../../../core/control/sd_notify.ts";
+import { libc } from "../../../core/kernel/libc.ts";
+
+// It stays loaded for good, which within a test would be a leak.
+libc();
+
+interface Manager extends AsyncDisposable {
+  readonly path: string;
+  /** The next datagram. */
+  next(): Promise<string>;
+}
+
+/** In a process of its own, as Deno has datagrams of Unix sockets only behind a flag. */
+async function startManager(): Promise<Manager> {
+  const dir = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  const path = `${dir}/notify`;
+  const code = `
+    const socket = Deno.listenDatagram({ transport: "unixpacket", path: ${JSON.stringify(path)} });
+    console.log("listening");
+    for await (const [bytes] of socket) console.log(JSON.stringify(new TextDecoder().decode(bytes)));
+  `;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--quiet", "--no-config", "--unstable-net", code],
+    stdin: "null",
+    stdout: "piped",
+  }).spawn();
+  const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  const line = async () => {
+    while (!rest.includes("\n")) {
+      const { value, done } = await reader.read();
+      if (done) throw new Error("nobody listens any more");
+      rest += value;
+    }
+    const [first, ...others] = rest.split("\n");
+    rest = others.join("\n");
+    return first!;
+  };
+  assert.equal(await line(), "listening");
+  return {
+    path,
+    next: async () => JSON.parse(await line()),
+    async [Symbol.asyncDispose]() {
+      child.kill();
+      await child.status;
+      await reader.cancel();
+      Deno.removeSync(dir, { recursive: true });
+    },
+  };
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const UNASKED: Environment = {
+  NOTIFY_SOCKET: undefined,
+  WATCHDOG_USEC: undefined,
+  WATCHDOG_PID: undefined,
+};
+
+async function withEnvironment(environment: Environment, action: () => unknown): Promise<void> {
+  const requested = Object.entries({ ...UNASKED, ...environment });
+  const before = requested.map(([name]) => [name, Deno.env.get(name)] as const);
+  const put = (all: readonly (readonly [string, string | undefined])[]) => {
+    for (const [name, value] of all) {
+      if (value === undefined) Deno.env.delete(name);
+      else Deno.env.set(name, value);
+    }
+  };
+  put(requested);
+  try {
+    await action();
+  } finally {
+    put(before);
+  }
+}
+
+/** The timers that are started meanwhile, none of which runs by itself. */
+function timers(): Disposable & { readonly started: { tick: () => void; ms: number }[] } {
+  const real = globalThis.setInterval;
+  const started: { tick: () => void; ms: number }[] = [];
+  globalThis.setInterval = ((tick: () => void, ms: number) => {
+    started.push({ tick, ms });
+    return 0;
+  }) as unknown as typeof setInterval;
+  return { started, [Symbol.dispose]: () => void (globalThis.setInterval = real) };
+}
+
+Deno.test("nobody is told who has not asked, or whose socket cannot be one", async () => {
+  for (const NOTIFY_SOCKET of [undefined, "", `/${"x".repeat(200)}`]) {
+    await withEnvironment({ NOTIFY_SOCKET }, () => {
+      assert.equal(openSdNotify(), undefined);
+    });
+  }
+});
+
+Deno.test("the service manager is told that it is ready, in one line how it goes, and that it stops", async () => {
+  await using manager = await startManager();
+  await withEnvironment({ NOTIFY_SOCKET: manager.path }, async () => {
+    const service = openSdNotify()!;
+    service.ready("guarding 1 cgroup\nSTOPPING=1", () => true);
+    assert.equal(await manager.next(), "READY=1\nSTATUS=guarding 1 cgroup STOPPING=1");
+    service.stopping();
+    assert.equal(await manager.next(), "STOPPING=1");
+  });
+});
+
+Deno.test("a watchdog is fed every half of its time, by one that is alive", async () => {
+  await using manager = await startManager();
+  using clock = timers();
+  const environment = {
+    NOTIFY_SOCKET: manager.path,
+    WATCHDOG_USEC: "20000000",
+    WATCHDOG_PID: String(Deno.pid),
+  };
+  await withEnvironment(environment, async () => {
+    let alive = true;
+    const service = openSdNotify()!;
+    service.ready("", () => alive);
+    await manager.next();
+    const [timer, ...others] = clock.started;
+    assert.deepEqual([timer?.ms, others.length], [10_000, 0]);
+    timer!.tick();
+    assert.equal(await manager.next(), "WATCHDOG=1");
+    alive = false;
+    timer!.tick();
+    service.stopping();
+    assert.equal(await manager.next(), "STOPPING=1");
+  });
+});
+
+Deno.test("a watchdog that is somebody else's, or has no time, is not fed", async () => {
+  await using manager = await startManager();
+  using clock = timers();
+  const cases: Environment[] = [
+    { WATCHDOG_USEC: undefined },
+    { WATCHDOG_USEC: "0" },
+    { WATCHDOG_USEC: "soon" },
+    { WATCHDOG_USEC: "20000000", WATCHDOG_PID: String(Deno.ppid) },
+  ];
+  for (const environment of cases) {
+    await withEnvironment({ NOTIFY_SOCKET: manager.path, ...environment }, () => {
+      openSdNotify()!.ready("", () => true);
+    });
+    await manager.next();
+    assert.deepEqual(clock.started, [], JSON.stringify(environment));
+  }
+});
+
+Deno.test("a watchdog is no more fed once it is told that the service stops", async () => {
+  await using manager = await startManager();
+  const environment = { NOTIFY_SOCKET: manager.path, WATCHDOG_USEC: "1000000000" };
+  await withEnvironment(environment, () => {
+    const service = openSdNotify()!;
+    service.ready("", () => true);
+    // A timer that is left would be a leak, for which the test fails.
+    service.stopping();
+  });
+});
+
+Deno.test("a service manager that is not there keeps nobody from guarding", async () => {
+  await withEnvironment({ NOTIFY_SOCKET: "/nonexistent/notify" }, () => {
+    const service = openSdNotify()!;
+    service.ready("guard_armed", () => true);
+    service.stopping();
+  });
+});

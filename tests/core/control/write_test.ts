@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import { mayWrite, reasonOf, writeControl } from "../../../core/control/write.ts";
+
+function withFolder(action: (dir: string) => void): void {
+  const dir = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  try {
+    action(dir);
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
+}
+
+Deno.test("a value is written to the file that is there", () => {
+  withFolder((dir) => {
+    Deno.writeTextFileSync(`${dir}/memory.max`, "");
+    assert.equal(mayWrite(`${dir}/memory.max`), undefined);
+    assert.equal(writeControl(`${dir}/memory.max`, "4096"), undefined);
+    assert.equal(Deno.readTextFileSync(`${dir}/memory.max`), "4096");
+  });
+});
+
+Deno.test("nothing comes to be where no control file is", () => {
+  withFolder((dir) => {
+    assert.equal(writeControl(`${dir}/memory.max`, "4096"), "there is no such file");
+    assert.equal(mayWrite(`${dir}/memory.max`), "there is no such file");
+    assert.deepEqual([...Deno.readDirSync(dir)], []);
+  });
+});
+
+Deno.test("to ask whether a file may be written leaves it as it was", () => {
+  withFolder((dir) => {
+    Deno.writeTextFileSync(`${dir}/memory.max`, "max\n");
+    mayWrite(`${dir}/memory.max`);
+    assert.equal(Deno.readTextFileSync(`${dir}/memory.max`), "max\n");
+  });
+});
+
+Deno.test("a value that the kernel refuses is a reason, not an exception", {
+  ignore: Deno.build.os !== "linux",
+}, () => {
+  assert.equal(writeControl("/proc/self/oom_score_adj", "much"), "the kernel refused the value");
+});
+
+Deno.test("a failed call is told in words, without the number and the path that Deno adds", () => {
+  const reasons: [string, string][] = [
+    ["Device or resource busy (os error 16)", "busy"],
+    ["Read-only file system (os error 30): open '/x'", "read-only file system"],
+    ["Permission denied (os error 13): open '/x'", "permission denied"],
+    ["No space left on device (os error 28): write '/x'", "No space left on device"],
+    ["something else", "something else"],
+  ];
+  for (const [message, reason] of reasons) assert.equal(reasonOf(new Error(message)), reason);
+  assert.equal(reasonOf("no error at all"), "no error at all");
+});

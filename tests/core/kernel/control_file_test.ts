@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { openControlFile } from "../../../core/kernel/control_file.ts";
+import { libc, SystemCallError } from "../../../core/kernel/libc.ts";
+
+// It stays loaded for good, which within a test would be a leak.
+libc();
+
+interface Scratch extends Disposable {
+  readonly path: string;
+}
+
+function scratch(): Scratch {
+  const dir = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  return {
+    path: `${dir}/memory.current`,
+    [Symbol.dispose]: () => Deno.removeSync(dir, { recursive: true }),
+  };
+}
+
+Deno.test("a file that is kept open shows what is in it now, from its beginning", () => {
+  using file = scratch();
+  Deno.writeTextFileSync(file.path, "4096\n");
+  using kept = openControlFile(file.path);
+  assert.equal(kept.number(), 4096);
+  assert.equal(kept.text(), "4096\n");
+  Deno.writeTextFileSync(file.path, "17\n");
+  assert.equal(kept.number(), 17);
+});
+
+Deno.test("a number is exact up to 2^53, max is none, and what is no number is unknown", () => {
+  using file = scratch();
+  const cases: [string, number | undefined][] = [
+    ["9007199254740992\n", 2 ** 53],
+    ["0\n", 0],
+    ["max\n", Infinity],
+    ["", undefined],
+    ["-1\n", undefined],
+    ["18446744073709551615\n", 2 ** 64],
+    // The beginning of another number, or what no kernel writes.
+    ["6710", undefined],
+    ["ma", undefined],
+    ["max", undefined],
+    ["maximum\n", undefined],
+    ["12x\n", undefined],
+    ["12\n34\n", undefined],
+    ["\n", undefined],
+    ["999999999999999999999\n", undefined],
+  ];
+  for (const [text, number] of cases) {
+    Deno.writeTextFileSync(file.path, text);
+    using kept = openControlFile(file.path);
+    assert.equal(kept.number(), number, JSON.stringify(text));
+  }
+});
+
+Deno.test("a file that is not there is an error of the system call", () => {
+  using file = scratch();
+  assert.throws(() => openControlFile(file.path), SystemCallError);
+});
+
+Deno.test("a FIFO is not waited for, and has no number", () => {
+  using file = scratch();
+  assert.ok(new Deno.Command("mkfifo", { args: [file.path] }).outputSync().success);
+  // A wait in a system call stops the whole process, so that only another one can end it.
+  const module = new URL("../../../core/kernel/control_file.ts", import.meta.url);
+  const code = `import { openControlFile } from "${module}";
+    console.log(openControlFile("${file.path}").number());`;
+  const { stdout } = new Deno.Command("timeout", {
+    args: ["20", Deno.execPath(), "eval", "--no-check", "--quiet", code],
+    env: { NO_COLOR: "1" },
+  }).outputSync();
+  assert.equal(new TextDecoder().decode(stdout), "undefined\n");
+});

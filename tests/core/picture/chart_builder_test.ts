@@ -1,0 +1,219 @@
+import assert from "node:assert/strict";
+import { pictureWords } from "../../../cli/output/picture.ts";
+import { buildChart, MAX_GROUPS } from "../../../core/picture/chart_builder.ts";
+import type { Picture } from "../../../core/picture/picture.ts";
+import type { RecordingLine } from "../../../core/record/format.ts";
+import {
+  cgroupLine,
+  crowdedRun,
+  endLine,
+  eventLine,
+  head,
+  killBody,
+  killedRun,
+  levelReachedEvent,
+  MIB,
+  snapshot,
+  START,
+} from "../../helpers/recorded_run.ts";
+
+function pictureOf(...lines: RecordingLine[]): Picture {
+  const chartBuilder = buildChart(pictureWords);
+  lines.forEach(chartBuilder.add);
+  return chartBuilder.picture()!;
+}
+
+const a = cgroupLine(1, { path: "/a", limit: 100 * MIB });
+
+Deno.test("a run in which the kernel killed says who, where and at what, on top", () => {
+  const picture = pictureOf(...killedRun(50));
+  assert.equal(picture.verdict, "The kernel killed java (pid 4242) in payments-api at its limit.");
+  assert.equal(picture.tone, "bad");
+  assert.deepEqual(
+    picture.killedProcesses.map(({ pid, comm, by, bytes }) => [pid, comm, by, bytes]),
+    [[4242, "java", "kernel", 491 * MIB]],
+  );
+  assert.deepEqual(picture.events.map(({ type, kind }) => [type, kind]), [
+    ["level_reached", "level"],
+    ["level_reached", "level"],
+    ["max", "oom"],
+    ["oom", "oom"],
+    ["oom_kill", "kill"],
+  ]);
+  assert.deepEqual(picture.remarks, []);
+});
+
+Deno.test("a run in which nothing died says how near it came", () => {
+  const near = (usage: number) =>
+    pictureOf(head, a, snapshot(START + 1, 1, usage), endLine(START + 9));
+  assert.equal(
+    near(91 * MIB).verdict,
+    "Nothing was killed: /a used at most 91.0 % of its limit, 100.0 MiB.",
+  );
+  assert.deepEqual([near(91 * MIB).tone, near(40 * MIB).tone], ["warn", "fine"]);
+});
+
+Deno.test("without a limit the verdict says so, and without a look too", () => {
+  const unlimited = cgroupLine(1, { path: "/a", limit: null });
+  assert.match(
+    pictureOf(head, unlimited, snapshot(START, 1, 5 * MIB), endLine(START)).verdict,
+    /nothing here has a limit: \/a used at most 5\.0 MiB/,
+  );
+  assert.match(pictureOf(head, endLine(START)).verdict, /no cgroup was looked at/);
+});
+
+Deno.test("what a guard ended is told apart from what the kernel killed", () => {
+  const action = eventLine(START + 5, "/a", {
+    type: "action",
+    action: "process",
+    level: "imminent",
+    mode: "notify",
+    dry_run: false,
+    signal: "SIGKILL",
+    victim: {
+      pid: 7,
+      comm: "leaky",
+      cmdline: [],
+      cgroup: "/a",
+      rss: 90 * MIB,
+      oom_score_adj: 0,
+      badness: 1,
+      preference: "none",
+      preference_reason: null,
+    },
+    killed_cgroup: null,
+    candidates: [],
+    usage_before: 95 * MIB,
+    usage_after: 3 * MIB,
+    limit: 100 * MIB,
+    level_bytes: 95 * MIB,
+    outcome: "killed",
+    reason: null,
+    count: 1,
+    freed: 92 * MIB,
+    signal_ms: 1,
+    exit_ms: 3,
+    freed_ms: 4,
+  });
+  const ended = pictureOf(head, a, action, endLine(START + 9));
+  assert.equal(
+    ended.verdict,
+    "oomkit ended leaky (pid 7) in /a, and the kernel had to kill nothing.",
+  );
+  assert.deepEqual(ended.killedProcesses.map(({ by, how }) => [by, how]), [
+    ["oomkit", "at imminent, by SIGKILL"],
+  ]);
+  const both = pictureOf(head, a, action, eventLine(START + 6, "/a", killBody("java")));
+  assert.match(both.verdict, /^The kernel killed java .*; oomkit ended leaky \(pid 7\) before/);
+});
+
+Deno.test("cgroups come in the order of what matters: kills, nearness to the limit, size", () => {
+  const paths = pictureOf(...crowdedRun(4, 20)).groups.map(({ path }) => path.split("/").at(-1));
+  assert.deepEqual(paths, [
+    "payments-api.service",
+    "search-index.service",
+    "ledger.service",
+    "cache.service",
+  ]);
+});
+
+Deno.test("a limit that changes is drawn as steps, and nearness is to the one that held", () => {
+  const picture = pictureOf(
+    head,
+    a,
+    snapshot(START + 1, 1, 50 * MIB),
+    { ...cgroupLine(1, { path: "/a", limit: 200 * MIB }, START + 2) },
+    snapshot(START + 3, 1, 120 * MIB),
+    { type: "gone", at: START + 4, id: 1 },
+    endLine(START + 5),
+  );
+  const [group] = picture.groups;
+  assert.deepEqual(group!.limits.map(({ limit }) => limit), [100 * MIB, 200 * MIB]);
+  assert.equal(group!.closest, 0.6);
+  assert.equal(group!.gone, START + 4);
+});
+
+Deno.test("the verdict names the limit that was near, not the one that came after it", () => {
+  const picture = pictureOf(
+    head,
+    a,
+    snapshot(START + 1, 1, 98 * MIB),
+    cgroupLine(1, { path: "/a", limit: 1000 * MIB }, START + 2),
+    snapshot(START + 3, 1, 99 * MIB),
+    endLine(START + 5),
+  );
+  assert.match(picture.verdict, /used at most 98\.0 % of its limit, 100\.0 MiB\.$/);
+  assert.equal(picture.groups[0]!.closestLeft, 2 * MIB);
+});
+
+Deno.test("of cgroups without end those stay that are there, or were near their limit", () => {
+  const lines: RecordingLine[] = [head];
+  for (let id = 1; id <= MAX_GROUPS + 500; id++) {
+    lines.push(
+      cgroupLine(id, { path: `/${id}`, limit: 100 * MIB }),
+      snapshot(START + id, id, (id === 7 ? 99 : 10) * MIB),
+      { type: "gone", at: START + id, id },
+    );
+  }
+  const picture = pictureOf(...lines, endLine(START + 1e6));
+  assert.equal(picture.groups.length, MAX_GROUPS);
+  assert.equal(picture.groups[0]!.path, "/7");
+  assert.deepEqual(picture.remarks, ["500 more cgroups are left out here."]);
+});
+
+Deno.test("what the reader has to know of the recording is said", () => {
+  assert.deepEqual(pictureOf(head, a).remarks, [
+    "The recording was broken off: its end is missing.",
+  ]);
+  assert.deepEqual(
+    pictureOf(head, a, { type: "lost", at: START, snapshots: 9 }, {
+      type: "end",
+      at: START,
+      reason: "full",
+    }).remarks,
+    [
+      "The recording was full before the run had ended.",
+      "9 looks came faster than they could be written down.",
+    ],
+  );
+});
+
+Deno.test("of too many events the grave ones stay, and how many are left out is said", () => {
+  const chartBuilder = buildChart(pictureWords);
+  [head, a].forEach(chartBuilder.add);
+  for (let n = 0; n < 6000; n++) {
+    chartBuilder.add(eventLine(START + n, "/a", levelReachedEvent("warn", 65 * MIB)));
+  }
+  chartBuilder.add(eventLine(START + 6000, "/a", killBody("java")));
+  chartBuilder.add(endLine(START + 6001));
+  const { events, remarks } = chartBuilder.picture()!;
+  assert.equal(events.length, 5000);
+  assert.equal(events.at(-1)!.kind, "kill");
+  assert.match(remarks.join(), /1001 more events are left out/);
+});
+
+Deno.test("an event out of a file may be anything, and harms nothing", () => {
+  const odd = [
+    { victim: 7, limit_owner: {}, scope: [] },
+    { victim: { comm: {}, pid: "x" }, limit: "much" },
+    { count: -1.5, usage: "a lot" },
+  ];
+  for (const type of ["oom_kill", "oom", "action", "guard_armed", "verdict", "start", "new_word"]) {
+    for (const rest of odd) {
+      const event = { type, ts: "yesterday", cgroup: "/a\n\u202e", ...rest };
+      const picture = pictureOf(head, a, { type: "event", at: START, event });
+      assert.ok(picture.verdict.length > 0, type);
+    }
+  }
+});
+
+Deno.test("names from outside are shown with what no eye sees spelt out", () => {
+  const { groups, killedProcesses } = pictureOf(
+    head,
+    cgroupLine(1, { path: "/a\n\x1b[31m\u202egnp" }),
+    eventLine(START, "/a\n\x1b[31m\u202egnp", killBody("x\u2066y")),
+  );
+  assert.equal(groups[0]!.path, "/a\\x0a\\x1b[31m\\u202egnp");
+  assert.equal(killedProcesses[0]!.comm, "x\\u2066y");
+  assert.equal(killedProcesses[0]!.group, 0);
+});

@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { maxPollInterval, nextPollIn } from "../../../core/policy/poll_interval.ts";
+
+const MIB = 1024 ** 2;
+
+Deno.test("an idle cgroup is looked at every 50 ms, and one of many at least every second", () => {
+  assert.equal(maxPollInterval(1), 50);
+  assert.equal(maxPollInterval(100), 50);
+  assert.equal(maxPollInterval(1000), 500);
+  assert.equal(maxPollInterval(1_000_000), 1000);
+});
+
+Deno.test("what does not grow, or has nothing above it, is looked at as seldom as allowed", () => {
+  assert.equal(nextPollIn(MIB, 0, 50), 50);
+  assert.equal(nextPollIn(MIB, -MIB, 50), 50);
+  assert.equal(nextPollIn(Infinity, MIB, 50), 50);
+});
+
+Deno.test("the next look comes in half of the time that the distance lasts, but no sooner than a timer can", () => {
+  assert.equal(nextPollIn(10 * MIB, 100 * MIB, 1000), 50);
+  assert.equal(nextPollIn(1, 100 * MIB, 1000), 5);
+  assert.equal(nextPollIn(0, 100 * MIB, 1000), 5);
+});
+
+const distance = fc.oneof(fc.double({ min: 0, noNaN: true }), fc.constant(Infinity));
+const rate = fc.double({ noNaN: true, noDefaultInfinity: true });
+const count = fc.integer({ min: 1, max: 100_000 });
+
+Deno.test("a look never comes later than the longest, nor sooner than 5 ms", () => {
+  fc.assert(fc.property(distance, rate, count, (distance, rate, count) => {
+    const longest = maxPollInterval(count);
+    const next = nextPollIn(distance, rate, longest);
+    assert.ok(next >= 5 && next <= longest, `${next} ms`);
+  }));
+});
+
+Deno.test("nearer or faster never means later", () => {
+  const pair = fc.tuple(distance, distance).map((both) => both.sort((a, b) => a - b));
+  fc.assert(fc.property(pair, rate, rate, ([near, far], one, other) => {
+    const [slow, fast] = [Math.min(one, other), Math.max(one, other)];
+    assert.ok(nextPollIn(near!, one, 1000) <= nextPollIn(far!, one, 1000));
+    assert.ok(nextPollIn(near!, fast, 1000) <= nextPollIn(near!, slow, 1000));
+  }));
+});
+
+Deno.test("a steady filler is looked at before it crosses, however near it starts", () => {
+  const bytes = fc.integer({ min: MIB, max: 1024 * MIB });
+  fc.assert(fc.property(bytes, bytes, (distance, rate) => {
+    let left = distance;
+    for (let wait = nextPollIn(left, rate, 50); wait > 5; wait = nextPollIn(left, rate, 50)) {
+      left -= rate * wait / 1000;
+      assert.ok(left > 0, `crossed ${-left} bytes before a look`);
+    }
+  }));
+});

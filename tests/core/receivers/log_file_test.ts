@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { makeEvent } from "../../../core/events/event.ts";
+import { openLogFile } from "../../../core/receivers/log_file.ts";
+import { runOomkit } from "../../helpers/run_oomkit.ts";
+import { makeTree } from "../../helpers/trees.ts";
+
+const eventOf = (cgroup: string) => makeEvent(0, cgroup, "none", { type: "cgroup_created" });
+
+interface Folder extends Disposable {
+  readonly log: string;
+}
+
+function makeFolder(): Folder {
+  const path = Deno.makeTempDirSync({ prefix: "oomkit-log-" });
+  return {
+    log: `${path}/events.log`,
+    [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }),
+  };
+}
+
+const cgroupsIn = (path: string) =>
+  Deno.readTextFileSync(path).trim().split("\n").map((line) => JSON.parse(line).cgroup);
+
+Deno.test("events are added to the log, a line each, behind what is there", async () => {
+  using folder = makeFolder();
+  for (const names of [["/a", "/b"], ["/c"]]) {
+    const log = openLogFile(folder.log, assert.fail);
+    for (const name of names) log.report(eventOf(name), "");
+    await log.close();
+  }
+  assert.deepEqual(cgroupsIn(folder.log), ["/a", "/b", "/c"]);
+});
+
+Deno.test("what nobody else is to read is for its owner and its group", async () => {
+  using folder = makeFolder();
+  await openLogFile(folder.log, assert.fail).close();
+  assert.equal(Deno.statSync(folder.log).mode! & 0o007, 0);
+});
+
+Deno.test("after it was moved away, what comes goes to a new one, and nothing is lost", async () => {
+  using folder = makeFolder();
+  const log = openLogFile(folder.log, assert.fail);
+  log.report(eventOf("/a"), "");
+  while (log.counts().sent < 1) await new Promise((resolve) => setTimeout(resolve));
+  Deno.renameSync(folder.log, `${folder.log}.1`);
+  log.reopen();
+  log.report(eventOf("/b"), "");
+  await log.close();
+  assert.deepEqual(cgroupsIn(`${folder.log}.1`), ["/a"]);
+  assert.deepEqual(cgroupsIn(folder.log), ["/b"]);
+});
+
+Deno.test("of a line that did not fit nothing is left, so that every line is a whole one", async () => {
+  using tree = makeTree(2, { "/a": { "memory.max": 209715200 } });
+  using folder = makeFolder();
+  // What a file may have stands in for a full disk: of the first line a part fits. It is larger than any other that is written.
+  const most = 1024 ** 3;
+  const before = most - 100;
+  Deno.writeTextFileSync(folder.log, "");
+  Deno.truncateSync(folder.log, before);
+  const words = ["watch", "--root", tree.dir, "--for", "1ms", "--log-file", folder.log, "/a"];
+  const { code, stderr } = await runOomkit(words, {
+    wrap: ["prlimit", `--fsize=${most}`, "sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh"],
+  });
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /cannot write to .*events\.log: File too large/);
+  assert.equal(Deno.statSync(folder.log).size, before);
+});

@@ -1,0 +1,299 @@
+import assert from "node:assert/strict";
+import { openCgroup } from "../../../../core/cgroup/cgroup.ts";
+import { discover } from "../../../../core/cgroup/hierarchy.ts";
+import { FAMILIES } from "../../../../core/receivers/prometheus/families.ts";
+import { heartbeatHealth } from "../../../../core/receivers/prometheus/server.ts";
+import { type MetricsOptions, openMetrics } from "../../../../core/receivers/prometheus/metrics.ts";
+import { type Body, makeEvent } from "../../../../core/events/event.ts";
+import { makeTree, type Tree } from "../../../helpers/trees.ts";
+
+function open(options: Partial<MetricsOptions> = {}) {
+  const metrics = openMetrics({
+    command: "guard",
+    version: "1.2.3",
+    cgroups: () => [],
+    receivers: () => [],
+    alive: () => ({ ok: true }),
+    ready: () => ({ ok: true }),
+    ...options,
+  });
+  const tell = (cgroup: string, body: Body) =>
+    metrics.report(makeEvent(0, cgroup, "none", body), "");
+  return { ...metrics, tell };
+}
+
+/** By everything ahead of the value. */
+function seriesOf(text: string): Map<string, number> {
+  const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  const series = lines.map((line): [string, number] => {
+    const at = line.lastIndexOf(" ");
+    return [line.slice(0, at), Number(line.slice(at + 1))];
+  });
+  assert.equal(new Map(series).size, series.length, "a series is told twice");
+  for (const [name, value] of series) assert.ok(!Number.isNaN(value), name);
+  return new Map(series);
+}
+
+const followed = (tree: Tree, paths: readonly string[]) =>
+  paths.flatMap((path) => openCgroup(discover(tree.dir), path) ?? [])
+    .map((cgroup) => ({ cgroup, mode: "notify", threshold: 90 }));
+
+const KILL: Body = {
+  type: "oom_kill",
+  victim: null,
+  limit_owner: null,
+  limit: null,
+  scope: "cgroup",
+  inferred: false,
+};
+
+const ACTION = {
+  type: "action",
+  action: "process",
+  level: "imminent",
+  mode: "notify",
+  dry_run: false,
+  signal: "SIGKILL",
+  victim: null,
+  killed_cgroup: null,
+  candidates: [],
+  usage_before: 100,
+  usage_after: 40,
+  limit: 110,
+  level_bytes: 100,
+  outcome: "killed",
+  reason: null,
+  count: null,
+  freed: 60,
+  signal_ms: 0.2,
+  exit_ms: 3,
+  freed_ms: 4,
+} as const satisfies Body;
+
+const POD = "/kubepods/pod0f2f8c2e-1111-2222-3333-444455556666";
+const CONTAINER = `${POD}/${"ab".repeat(32)}`;
+
+Deno.test("a cgroup is told with its container and pod, and what it has no limit of is left out", async () => {
+  using tree = makeTree(2, {
+    "/kubepods": {},
+    [POD]: {},
+    [CONTAINER]: { "memory.current": 400, "memory.max": 1000 },
+    "/free": { "memory.current": 7 },
+  });
+  const metrics = open({ cgroups: () => followed(tree, [CONTAINER, "/free"]) });
+  const series = seriesOf(await metrics.text());
+  const labels = `cgroup="${CONTAINER}",container_id="${"ab".repeat(32)}",` +
+    'pod_uid="0f2f8c2e-1111-2222-3333-444455556666"';
+  assert.equal(series.get(`oomkit_cgroup_memory_usage_bytes{${labels}}`), 400);
+  assert.equal(series.get(`oomkit_cgroup_memory_limit_bytes{${labels}}`), 1000);
+  assert.equal(series.get(`oomkit_cgroup_memory_headroom_bytes{${labels}}`), 600);
+  assert.equal(series.get(`oomkit_guard_imminent_bytes{${labels}}`), 90);
+  assert.equal(series.get('oomkit_cgroup_memory_usage_bytes{cgroup="/free"}'), 7);
+  assert.equal(series.has('oomkit_cgroup_memory_limit_bytes{cgroup="/free"}'), false);
+  assert.equal(series.has('oomkit_cgroup_memory_headroom_bytes{cgroup="/free"}'), false);
+  assert.equal(series.get('oomkit_guarded_cgroups{mode="notify"}'), 2);
+  assert.equal(series.get('oomkit_guarded_cgroups{mode="hold"}'), 0);
+});
+
+Deno.test("a cgroup that is removed has no series any more, but its kills are told for a while", async () => {
+  using tree = makeTree(2, { "/a": {}, "/b": {} });
+  let now = 0;
+  const metrics = open({ cgroups: () => followed(tree, ["/a", "/b"]), now: () => now += 60_000 });
+  assert.ok((await metrics.text()).includes('oomkit_cgroup_oom_kills_total{cgroup="/a"} 0\n'));
+  metrics.tell("/a", KILL);
+  tree.remove("/a");
+  const lines = (await metrics.text()).split("\n").filter((line) => line.includes('"/a"'));
+  assert.deepEqual(lines, ['oomkit_cgroup_oom_kills_total{cgroup="/a"} 1']);
+});
+
+Deno.test("names that are hostile come out as one line each", async () => {
+  const names = ['/a"} 1\nevil{x="', "/back\\slash", "/new\nline", "/ünï 🧨"];
+  using tree = makeTree(
+    2,
+    Object.fromEntries(names.map((name) => [name, { "memory.current": 3 }])),
+  );
+  const metrics = open({ cgroups: () => followed(tree, names) });
+  const text = await metrics.text();
+  const line = /^(?:# (?:HELP|TYPE) .+|[a-z_]+(?:\{(?:[a-z_]+="(?:\\[\\n"]|[^\\"])*",?)+\})? \S+)$/;
+  for (const each of text.trimEnd().split("\n")) assert.match(each, line);
+  assert.equal(text.match(/^oomkit_cgroup_memory_usage_bytes\{.*\} 3$/gm)?.length, 4);
+});
+
+Deno.test("events and kills are counted, from zero, so that the first is an increase", async () => {
+  const metrics = open();
+  const before = seriesOf(await metrics.text());
+  assert.equal(before.get('oomkit_events_total{type="oom_kill"}'), 0);
+  assert.equal(before.get('oomkit_oom_kills_total{scope="cgroup"}'), 0);
+  metrics.tell("/a", KILL);
+  metrics.tell("/a", { ...KILL, scope: null });
+  metrics.tell("/a", {
+    type: "degraded",
+    requested: "hold",
+    fallback: "notify",
+    reason: "read-only",
+  });
+  metrics.tell("/a", { type: "cgroup_created" });
+  const after = seriesOf(await metrics.text());
+  assert.equal(after.get('oomkit_events_total{type="oom_kill"}'), 2);
+  assert.equal(after.get('oomkit_events_total{type="cgroup_created"}'), 1);
+  assert.equal(after.get('oomkit_oom_kills_total{scope="cgroup"}'), 1);
+  assert.equal(after.get('oomkit_oom_kills_total{scope="unknown"}'), 1);
+  assert.equal(after.get('oomkit_degraded_total{requested="hold"}'), 1);
+  assert.deepEqual(metrics.counts(), { pending: 0, sent: 4, dropped: 0, failed: 0 });
+});
+
+Deno.test("actions are counted by outcome and level, with what they freed and how long they took", async () => {
+  const metrics = open();
+  metrics.tell("/a", ACTION);
+  metrics.tell("/a", {
+    ...ACTION,
+    signal_ms: 750,
+    outcome: "survived",
+    freed: null,
+    exit_ms: null,
+  });
+  metrics.tell("/a", {
+    ...ACTION,
+    action: "reclaim",
+    outcome: "reclaimed",
+    signal_ms: null,
+    freed: 5,
+  });
+  const series = seriesOf(await metrics.text());
+  const of = (name: string) => series.get(`oomkit_guard_${name}`);
+  assert.equal(of('actions_total{action="process",outcome="killed",level="imminent"}'), 1);
+  assert.equal(of('actions_total{action="process",outcome="survived",level="imminent"}'), 1);
+  assert.equal(of('actions_total{action="process",outcome="failed",level="imminent"}'), 0);
+  assert.equal(of('actions_total{action="reclaim",outcome="reclaimed",level="imminent"}'), 1);
+  assert.equal(of("freed_bytes_total"), 65);
+  assert.equal(of('kill_latency_seconds_bucket{action="process",stage="signal",le="0.0001"}'), 0);
+  assert.equal(of('kill_latency_seconds_bucket{action="process",stage="signal",le="0.00025"}'), 1);
+  assert.equal(of('kill_latency_seconds_bucket{action="process",stage="signal",le="1"}'), 2);
+  assert.equal(of('kill_latency_seconds_sum{action="process",stage="signal"}'), 0.75 + 0.0002);
+  assert.equal(of('kill_latency_seconds_count{action="process",stage="exit"}'), 1);
+  assert.equal(of('kill_latency_seconds_count{action="reclaim",stage="freed"}'), 1);
+});
+
+Deno.test("what would have been done is counted as that, and has no latency and freed nothing", async () => {
+  const metrics = open();
+  metrics.tell("/a", { ...ACTION, dry_run: true, outcome: "dry_run" });
+  const series = seriesOf(await metrics.text());
+  assert.equal(
+    series.get('oomkit_guard_actions_total{action="process",outcome="dry_run",level="imminent"}'),
+    1,
+  );
+  assert.equal(series.get("oomkit_guard_freed_bytes_total"), 0);
+  assert.equal(
+    series.get('oomkit_guard_kill_latency_seconds_count{action="process",stage="signal"}'),
+    0,
+  );
+});
+
+Deno.test("reporters of the same name are one series, which does not fall when one of them goes", async () => {
+  const counts = (sent: number) => ({ pending: 1, sent, dropped: 2, failed: 3 });
+  const one = { name: "webhook", counts: () => counts(100) };
+  let final = 40;
+  const two = { name: "webhook", counts: () => counts(final) };
+  let now: (typeof one)[] = [one, two];
+  const metrics = open({ receivers: () => now });
+  const webhook = async (kind: string) =>
+    seriesOf(await metrics.text()).get(`oomkit_notifications_${kind}{receiver="webhook"}`);
+  assert.deepEqual([await webhook("sent_total"), await webhook("pending")], [140, 2]);
+  final = 45;
+  now = [one];
+  assert.deepEqual([await webhook("sent_total"), await webhook("pending")], [145, 1]);
+  now = [one, { name: "webhook", counts: () => counts(1) }];
+  assert.equal(await webhook("sent_total"), 146);
+  assert.equal(await webhook("dropped_total"), 6);
+});
+
+Deno.test("own health is told, and the sentry's silence where there is one", async () => {
+  let heartbeatAge = 500;
+  const metrics = open({
+    heartbeatAge: () => heartbeatAge,
+    alive: () => heartbeatHealth(heartbeatAge),
+    ready: () => ({ ok: false, why: "not yet" }),
+  });
+  const series = seriesOf(await metrics.text());
+  assert.equal(series.get('oomkit_build_info{version="1.2.3",command="guard"}'), 1);
+  assert.deepEqual([series.get("oomkit_healthy"), series.get("oomkit_ready")], [1, 0]);
+  assert.equal(series.get("oomkit_guard_heartbeat_age_seconds"), 0.5);
+  assert.ok(series.get("process_resident_memory_bytes")! > 2 ** 20);
+  assert.ok(Math.abs(series.get("process_start_time_seconds")! - Date.now() / 1000) < 86_400);
+  heartbeatAge = 12_300;
+  assert.equal(seriesOf(await metrics.text()).get("oomkit_healthy"), 0);
+  assert.deepEqual(heartbeatHealth(12_300), {
+    ok: false,
+    why: "the sentry has not turned for 12 s",
+  });
+});
+
+Deno.test("a watch tells nothing of a guard", async () => {
+  const text = await open({ command: "watch" }).text();
+  assert.ok(!text.includes("oomkit_guard"), text);
+  assert.ok(text.includes("oomkit_watched_cgroups 0\n"), text);
+});
+
+Deno.test("100,000 cgroups that come, are killed in and go leave a bounded scrape and exact sums", async () => {
+  const metrics = open({ most: 50 });
+  let size = 0;
+  for (let at = 0; at < 100_000; at++) {
+    const path = `/churn/${at}`;
+    metrics.tell(path, { type: "cgroup_created" });
+    metrics.tell(path, KILL);
+    metrics.tell(path, { type: "degraded", requested: `w${at}`, fallback: "poll", reason: "r" });
+    metrics.tell(path, { type: "cgroup_removed" });
+    if (at === 2000) size = (await metrics.text()).length;
+  }
+  const text = await metrics.text();
+  assert.ok(text.length < size * 1.2, `${text.length} after ${size}`);
+  const series = seriesOf(text);
+  const kills = [...series].filter(([name]) => name.startsWith("oomkit_cgroup_oom_kills_total"));
+  assert.ok(kills.length <= 551, String(kills.length));
+  assert.equal(kills.reduce((sum, [, value]) => sum + value, 0), 100_000);
+  assert.equal(series.get('oomkit_oom_kills_total{scope="cgroup"}'), 100_000);
+  assert.equal(series.get('oomkit_cgroup_oom_kills_total{cgroup="other"}'), 100_000 - 550);
+});
+
+Deno.test("counters never fall between two scrapes, whatever comes and goes", async () => {
+  using tree = makeTree(2, { "/0": {}, "/1": {}, "/2": {} });
+  let now = 0;
+  let listed = ["/0", "/1", "/2"];
+  const metrics = open({
+    most: 3,
+    cgroups: () => followed(tree, listed),
+    now: () => now += 60_000,
+  });
+  let before = new Map<string, number>();
+  for (let round = 0; round < 30; round++) {
+    for (let at = 0; at < 100; at++) metrics.tell(`/${(round * 37 + at * 7) % 900}`, KILL);
+    metrics.tell("/0", { ...ACTION, exit_ms: round });
+    listed = round % 3 === 0 ? ["/0"] : ["/0", "/1", "/2"];
+    const series = seriesOf(await metrics.text());
+    for (const [name, value] of before) {
+      if (!/_(?:total|bucket|sum|count)(?:\{|$)/.test(name)) continue;
+      const isStill = series.get(name);
+      assert.ok(isStill === undefined || isStill >= value, `${name}: ${value}, ${isStill}`);
+    }
+    before = series;
+  }
+});
+
+Deno.test("every metric has its own name, and all that a guard and a watch tell is among them", async () => {
+  using tree = makeTree(2, { "/a": { "memory.max": 1000 } });
+  const names = Object.values(FAMILIES).map(({ name }) => name);
+  assert.equal(new Set(names).size, names.length);
+  const receivers = () => [{
+    name: "log",
+    counts: () => ({ pending: 0, sent: 0, dropped: 0, failed: 0 }),
+  }];
+  const told = new Set<string>();
+  for (const command of ["guard", "watch"] as const) {
+    const cgroups = () => followed(tree, ["/a"]);
+    const metrics = open({ command, cgroups, receivers, heartbeatAge: () => 0 });
+    metrics.tell("/", { type: "degraded", requested: "w", fallback: "u", reason: "r" });
+    const types = (await metrics.text()).matchAll(/^# TYPE (\S+) /gm);
+    for (const [, name] of types) told.add(name!);
+  }
+  assert.deepEqual([...told].sort(), names.sort());
+});

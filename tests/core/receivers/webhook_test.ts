@@ -1,0 +1,285 @@
+import assert from "node:assert/strict";
+import { makeEvent } from "../../../core/events/event.ts";
+import {
+  openWebhook,
+  SIGNATURE_HEADER,
+  type WebhookOptions,
+} from "../../../core/receivers/webhook.ts";
+
+type Answer = (request: Request, count: number) => Response | Promise<Response>;
+
+interface Listener extends AsyncDisposable {
+  readonly url: string;
+  readonly bodies: readonly string[];
+  readonly requests: readonly Pick<Request, "method" | "url" | "headers">[];
+}
+
+function listen(answer: Answer, where: Partial<Deno.ServeUnixOptions> = {}): Listener {
+  const bodies: string[] = [];
+  const requests: Pick<Request, "method" | "url" | "headers">[] = [];
+  const handle = async (request: Request) => {
+    // Afterwards it cannot be asked any more.
+    const { method, url, headers } = request;
+    requests.push({ method, url, headers: new Headers([...headers]) });
+    bodies.push(await request.text());
+    return answer(request, bodies.length);
+  };
+  const quiet = { onListen: () => {} };
+  const server = where.path === undefined
+    ? Deno.serve({ hostname: "127.0.0.1", port: 0, ...quiet }, handle)
+    : Deno.serve({ path: where.path, ...quiet }, handle);
+  const { addr } = server;
+  return {
+    url: "port" in addr ? `http://127.0.0.1:${addr.port}/message` : `unix:${where.path}:/message`,
+    bodies,
+    requests,
+    [Symbol.asyncDispose]: () => server.shutdown(),
+  };
+}
+
+const fine = () => new Response("thanks");
+const eventOf = (cgroup: string) => makeEvent(0, cgroup, "none", { type: "cgroup_created" });
+
+/** One that writes the cgroup of an event, and never pauses. */
+function webhookTo(url: string, options: Partial<WebhookOptions> = {}) {
+  const lines: string[] = [];
+  const pauses: number[] = [];
+  const webhook = openWebhook({
+    url,
+    write: ({ cgroup }) => ({ body: cgroup, type: "text/plain" }),
+    warn: (line) => void lines.push(line),
+    ...options,
+    queue: {
+      random: () => 0.5,
+      sleep: (ms) => {
+        pauses.push(ms);
+        return Promise.resolve();
+      },
+      ...options.queue,
+    },
+  });
+  return {
+    webhook,
+    lines,
+    pauses,
+    report: (cgroup: string) => webhook.report(eventOf(cgroup), ""),
+  };
+}
+
+Deno.test("each event is POSTed, in the order in which they came", async () => {
+  await using server = listen(fine);
+  const { webhook, lines, report } = webhookTo(server.url);
+  const bodies = ["/a", "/ä\n", "/c"];
+  bodies.forEach(report);
+  await webhook.close();
+  assert.deepEqual(server.bodies, bodies);
+  for (const { method, url, headers } of server.requests) {
+    assert.deepEqual([method, new URL(url).pathname], ["POST", "/message"]);
+    assert.equal(headers.get("content-type"), "text/plain");
+  }
+  assert.deepEqual(lines, []);
+  assert.deepEqual(webhook.counts(), { pending: 0, sent: 3, dropped: 0, failed: 0 });
+});
+
+Deno.test("a unix socket is spoken to as well, at the resource behind the second colon", async () => {
+  const folder = Deno.makeTempDirSync({ prefix: "oomkit-webhook-" });
+  try {
+    await using server = listen(fine, { path: `${folder}/s` });
+    const { webhook, report, lines } = webhookTo(server.url);
+    report("/a");
+    await webhook.close();
+    assert.deepEqual([server.bodies, lines], [["/a"], []]);
+    assert.match(server.requests[0]!.url, /\/message$/);
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
+
+Deno.test("an event is not written where the receiver is not told of it", async () => {
+  await using server = listen(fine);
+  const { webhook, report } = webhookTo(server.url, { write: () => undefined });
+  report("/a");
+  await webhook.close();
+  assert.deepEqual(server.bodies, []);
+  assert.equal(webhook.counts().sent, 0);
+});
+
+Deno.test("headers are sent along, and the signature is that of the body", async () => {
+  await using server = listen(fine);
+  const secret = new TextEncoder().encode("a secret");
+  const { webhook, report } = webhookTo(server.url, {
+    secret,
+    headers: [["X-One", "1"], ["Authorization", "Bearer t"]],
+  });
+  report("/a");
+  await webhook.close();
+  const { headers } = server.requests[0]!;
+  assert.equal(headers.get("x-one"), "1");
+  assert.equal(headers.get("authorization"), "Bearer t");
+  // printf /a | openssl dgst -sha256 -hmac 'a secret'
+  const { createHmac } = await import("node:crypto");
+  const expected = createHmac("sha256", "a secret").update("/a").digest("hex");
+  assert.equal(headers.get(SIGNATURE_HEADER), `sha256=${expected}`);
+});
+
+Deno.test("what a receiver in trouble did not take comes again, and that it was is told once", async () => {
+  await using server = listen((_, count) => count < 4 ? new Response("", { status: 503 }) : fine());
+  const { webhook, lines, report, pauses } = webhookTo(server.url);
+  ["/a", "/b"].forEach(report);
+  await webhook.close();
+  assert.deepEqual(server.bodies, ["/a", "/a", "/a", "/a", "/b"]);
+  const where = new URL(server.url).origin;
+  assert.deepEqual(lines, [
+    `cannot report to ${where}: it answered 503`,
+    `can report to ${where} again, after 3 failed tries`,
+  ]);
+  assert.equal(webhook.counts().dropped, 0);
+  // Each twice the one before, less a quarter: half of the jitter.
+  assert.deepEqual(pauses, [750, 1500, 3000]);
+});
+
+Deno.test("a receiver that says when to come again is heard", async () => {
+  const busy = () => new Response("", { status: 429, headers: { "retry-after": "7" } });
+  await using server = listen((_, count) => count === 1 ? busy() : fine());
+  const { webhook, report, pauses } = webhookTo(server.url);
+  report("/a");
+  await webhook.close();
+  assert.deepEqual(pauses, [7000]);
+});
+
+Deno.test("a receiver that says it with a date is heard, too; one of the past means nothing", async () => {
+  const dates = [Date.now() + 20_000, Date.now() - 20_000];
+  const busy = (count: number) =>
+    new Response("", {
+      status: 503,
+      headers: { "retry-after": new Date(dates[count - 1]!).toUTCString() },
+    });
+  await using server = listen((_, count) => count <= dates.length ? busy(count) : fine());
+  const { webhook, report, pauses } = webhookTo(server.url);
+  report("/a");
+  await webhook.close();
+  assert.equal(pauses.length, 2);
+  assert.ok(pauses[0]! > 10_000 && pauses[0]! <= 20_000, `${pauses[0]}`);
+  assert.equal(pauses[1], 1500);
+});
+
+Deno.test("what can never be taken is dropped, and the next is sent all the same", async () => {
+  await using server = listen((_, count) =>
+    count === 1 ? new Response("", { status: 422 }) : fine()
+  );
+  const { webhook, lines, report } = webhookTo(server.url);
+  ["/a", "/b"].forEach(report);
+  await webhook.close();
+  assert.deepEqual(server.bodies, ["/a", "/b"]);
+  assert.match(lines[0]!, /it answered 422$/);
+  assert.deepEqual(webhook.counts(), { pending: 0, sent: 1, dropped: 1, failed: 1 });
+});
+
+/** Gives up after a few tries, as the end of the program makes it. */
+const fewTries = (most: number) => {
+  let tries = 0;
+  return (_: number, ending: AbortSignal) =>
+    ++tries < most ? Promise.resolve() : new Promise<void>((resolve) => {
+      ending.addEventListener("abort", () => resolve());
+    });
+};
+
+Deno.test("where nobody listens that is told once, with what was lost in the end", async () => {
+  const url = "http://127.0.0.1:1/";
+  const { webhook, lines, report } = webhookTo(url, {
+    closeWithin: 50,
+    queue: { sleep: fewTries(3) },
+  });
+  ["/a", "/b"].forEach(report);
+  await webhook.close();
+  assert.equal(lines.length, 2, lines.join("\n"));
+  assert.match(lines[0]!, /^cannot report to http:\/\/127\.0\.0\.1:1: .*refused$/);
+  assert.equal(lines[1], `could not report to http://127.0.0.1:1: 2 reports were dropped`);
+  assert.equal(webhook.counts().dropped, 2);
+});
+
+Deno.test("events do not go where the URL redirects to", async () => {
+  await using elsewhere = listen(fine);
+  await using server = listen((_, count) =>
+    count === 1 ? Response.redirect(elsewhere.url, 307) : fine()
+  );
+  const { webhook, lines, report } = webhookTo(server.url);
+  report("/a");
+  await webhook.close();
+  assert.deepEqual(elsewhere.bodies, []);
+  assert.match(lines[0]!, /it answered 307$/);
+});
+
+Deno.test("of a flood the newest are kept, and how many were dropped is told", async () => {
+  const gate = Promise.withResolvers<void>();
+  await using server = listen(async (_, count) => {
+    if (count === 1) await gate.promise;
+    return fine();
+  });
+  const { webhook, lines, report } = webhookTo(server.url, { queue: { most: 10 } });
+  for (let n = 0; n < 100; n++) report(`/${n}`);
+  assert.deepEqual(webhook.counts(), { pending: 11, sent: 0, dropped: 89, failed: 0 });
+  gate.resolve();
+  await webhook.close();
+  assert.deepEqual(server.bodies, ["/0", ...Array.from({ length: 10 }, (_, n) => `/${n + 90}`)]);
+  assert.deepEqual(lines, [
+    `cannot report to ${
+      new URL(server.url).origin
+    }: 10 reports are waiting, and the oldest are dropped`,
+    `could not report to ${new URL(server.url).origin} fast enough; 89 reports were dropped`,
+  ]);
+});
+
+Deno.test("an answer without an end is not read", async () => {
+  const sent = { bytes: 0 };
+  const endless = () =>
+    new Response(
+      new ReadableStream({
+        pull(controller) {
+          sent.bytes += 65536;
+          controller.enqueue(new Uint8Array(65536));
+        },
+      }),
+    );
+  await using server = listen(endless);
+  const { webhook, report } = webhookTo(server.url);
+  report("/a");
+  await webhook.close();
+  assert.equal(webhook.counts().sent, 1);
+  // What fits into the buffers of a connection.
+  assert.ok(sent.bytes < 64 * 1024 ** 2, `${sent.bytes} bytes`);
+});
+
+Deno.test("a connection that is closed in the middle is tried again", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  let connections = 0;
+  const serve = async () => {
+    for await (const connection of listener) {
+      connections += 1;
+      await connection.read(new Uint8Array(1024));
+      const answer = connections === 1 ? "HTTP/1.1 20" : "HTTP/1.1 204 No Content\r\n\r\n";
+      await connection.write(new TextEncoder().encode(answer));
+      connection.close();
+    }
+  };
+  const served = serve();
+  const { webhook, report } = webhookTo(`http://127.0.0.1:${listener.addr.port}/`);
+  report("/a");
+  await webhook.close();
+  listener.close();
+  await served;
+  assert.equal(connections, 2);
+  assert.equal(webhook.counts().sent, 1);
+});
+
+Deno.test("one who never answers keeps the end waiting once, not for each that is left", async () => {
+  const never = Promise.withResolvers<Response>();
+  const server = listen(() => never.promise);
+  const { webhook, lines, report } = webhookTo(server.url, { closeWithin: 50 });
+  ["/a", "/b", "/c"].forEach(report);
+  await webhook.close();
+  const where = new URL(server.url).origin;
+  assert.deepEqual(lines, [`could not report to ${where}: 3 reports were dropped`]);
+  never.resolve(fine());
+  await server[Symbol.asyncDispose]();
+});

@@ -1,0 +1,45 @@
+/** What a webhook is opened with, and what of it is told. */
+
+import assert from "node:assert/strict";
+import { makeEvent } from "../../../core/events/event.ts";
+import { openWebhook, type WebhookOptions } from "../../../core/receivers/webhook.ts";
+
+const webhookTo = (url: string, options: Partial<WebhookOptions> = {}) =>
+  openWebhook({
+    url,
+    write: ({ cgroup }) => ({ body: cgroup, type: "text/plain" }),
+    warn: assert.fail,
+    closeWithin: 50,
+    ...options,
+  });
+
+Deno.test("of a URL that may have a secret in it no more is told than whose it is", async () => {
+  const shown = {
+    "http://me:secret@127.0.0.1:1/a(secret)/b?token=secret#secret": "http://127.0.0.1:1",
+    "https://127.0.0.1:1/services/secret": "https://127.0.0.1:1",
+    "unix:/nonexistent/s:/secret": "unix:/nonexistent/s",
+  };
+  for (const [url, origin] of Object.entries(shown)) {
+    const lines: string[] = [];
+    const webhook = webhookTo(url, { warn: (line) => void lines.push(line) });
+    webhook.report(makeEvent(0, "/a", "none", { type: "cgroup_created" }), "");
+    await webhook.close();
+    assert.ok(lines[0]!.startsWith(`cannot report to ${origin}: `), lines[0]);
+    assert.doesNotMatch(lines.join("\n"), /secret|\bme\b/);
+  }
+});
+
+Deno.test("what is no URL is refused with what would be one", () => {
+  for (const url of ["localhost", "file:///x", "unix:x", "unix:", ""]) {
+    assert.throws(
+      () => webhookTo(url),
+      /cannot report to ".*": it is no URL; use one such as/,
+      url,
+    );
+  }
+});
+
+Deno.test("certificates that are none are refused", () => {
+  const caCerts = ["-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n"];
+  assert.throws(() => webhookTo("https://localhost/", { caCerts }), /cannot use the certificates/);
+});

@@ -1,0 +1,29 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { suggest } from "../../core/suggest.ts";
+
+Deno.test("a slip of the finger finds the name that was meant", () => {
+  const names = ["system.slice", "user.slice", "kubepods", "init.scope"];
+  assert.deepEqual(suggest("sytem.slice", names), ["system.slice"]);
+  assert.deepEqual(suggest("kubepod", names), ["kubepods"]);
+});
+
+Deno.test("nothing is suggested for a name like no other", () => {
+  assert.deepEqual(suggest("postgres", ["kubepods", "init.scope"]), []);
+  assert.deepEqual(suggest("x", []), []);
+});
+
+Deno.test("a part of a name finds it, the shortest first", () => {
+  assert.deepEqual(suggest("nginx", ["nginx-proxy.service", "nginx.service"]), [
+    "nginx.service",
+    "nginx-proxy.service",
+  ]);
+});
+
+Deno.test("a name is nearest to itself and each is suggested once", () => {
+  fc.assert(fc.property(fc.string({ minLength: 1 }), fc.array(fc.string()), (word, names) => {
+    const found = suggest(word, [...names, word, word], 100);
+    assert.ok(found.includes(word));
+    assert.equal(new Set(found).size, found.length);
+  }));
+});

@@ -1,0 +1,183 @@
+import assert from "node:assert/strict";
+import { parseKmsgRecord } from "../../../core/parse/kmsg.ts";
+import { createKillLog, type LoggedKill } from "../../../core/watch/kernel_log.ts";
+import { fixture } from "../parse/fixture.ts";
+
+const invoked = "tail invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0";
+const summary = (pid: number, owner = "/pod", cgroup = "/pod/c") =>
+  `oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=${owner},task_memcg=${cgroup},task=p,pid=${pid},uid=0`;
+const killed = (pid: number, comm = "p", kilobytes = 8) =>
+  `Memory cgroup out of memory: Killed process ${pid} (${comm}) total-vm:${kilobytes}kB, anon-rss:4kB, file-rss:0kB, shmem-rss:0kB, UID:5 pgtables:4kB oom_score_adj:-3`;
+const together = (path: string) =>
+  `Tasks in ${path} are going to be killed due to memory.oom.group set`;
+
+/** Messages a millisecond apart, or at the microseconds that go with them. */
+function take(messages: readonly (string | readonly [string, number])[]): LoggedKill[] {
+  const log = createKillLog();
+  let at = 0;
+  return messages.flatMap((each) => {
+    const [message, micros] = typeof each === "string" ? [each, at + 1000] : each;
+    at = micros;
+    return log.take(message, BigInt(at)) ?? [];
+  });
+}
+
+const brief = ({ victim, cgroup, owner, group, again }: LoggedKill) => ({
+  pid: victim.pid,
+  cgroup,
+  owner,
+  group,
+  again,
+});
+
+Deno.test("a kill is complete with the line that names the victim, and has the summary's cgroups", () => {
+  const [kill, ...rest] = take([invoked, summary(7), killed(7)]);
+  assert.deepEqual(rest, []);
+  assert.deepEqual(kill, {
+    victim: {
+      pid: 7,
+      comm: "p",
+      uid: 5,
+      anon_rss: 4096,
+      file_rss: 0,
+      shmem_rss: 0,
+      oom_score_adj: -3,
+    },
+    cgroup: "/pod/c",
+    owner: "/pod",
+    scope: "cgroup",
+    again: false,
+  });
+});
+
+Deno.test("a summary that the kernel held back leaves the cgroup out, rather than taking the last one's", () => {
+  const kills = take([invoked, summary(7), killed(7), killed(8)]);
+  assert.deepEqual(kills.map(brief).map(({ pid, cgroup }) => [pid, cgroup]), [
+    [7, "/pod/c"],
+    [8, undefined],
+  ]);
+});
+
+Deno.test("a summary serves one kill, though a pid came round before the next", () => {
+  const kills = take([summary(7), killed(7), killed(7)]);
+  assert.deepEqual(kills.map(({ cgroup }) => cgroup), ["/pod/c", undefined]);
+});
+
+Deno.test("a summary of another victim is not this one's", () => {
+  const [kill] = take([summary(7), killed(8)]);
+  assert.equal(kill!.cgroup, undefined);
+  assert.equal(kill!.owner, undefined);
+});
+
+Deno.test("a summary whose victim's line never came is forgotten with the next OOM", () => {
+  const [kill] = take([summary(7), invoked, killed(7)]);
+  assert.equal(kill!.cgroup, undefined);
+});
+
+Deno.test("a group's first victim, which is logged twice, is marked the second time", () => {
+  const kills = take([invoked, summary(7), killed(7), together("/pod/c"), killed(7), killed(8)]);
+  assert.deepEqual(kills.map(brief), [
+    { pid: 7, cgroup: "/pod/c", owner: "/pod", group: undefined, again: false },
+    { pid: 7, cgroup: "/pod/c", owner: "/pod", group: "/pod/c", again: true },
+    { pid: 8, cgroup: undefined, owner: "/pod", group: "/pod/c", again: false },
+  ]);
+});
+
+Deno.test("a group's first victim whose main thread has ended comes again by the id of another thread", () => {
+  const kills = take([summary(7), killed(7), together("/pod/c"), killed(9, "worker"), killed(8)]);
+  assert.deepEqual(kills.map(({ victim, again }) => [victim.pid, again]), [
+    [7, false],
+    [9, true],
+    [8, false],
+  ]);
+  assert.equal(kills[1]!.cgroup, "/pod/c");
+});
+
+Deno.test("any of a group that is met once more on its way out, as one of its threads, is one kill", () => {
+  const group = [summary(7), killed(7, "p", 12), together("/c"), killed(7, "p", 12)];
+  const kills = take([...group, killed(8), killed(9, "q", 16), killed(11, "worker")]);
+  assert.deepEqual(kills.map(({ victim, again }) => [victim.pid, again]), [
+    [7, false],
+    [7, true],
+    [8, false],
+    [9, false],
+    [11, true],
+  ]);
+});
+
+Deno.test("one of a group with another size, or with the first victim's own name, is no thread of it", () => {
+  const kills = take([summary(7), killed(7), together("/c"), killed(8, "q", 12), killed(9)]);
+  assert.deepEqual(kills.map(({ again }) => again), [false, false, false]);
+});
+
+Deno.test("a victim whose main thread has ended goes by its process, not by the thread in the line", () => {
+  const [kill] = take([
+    summary(7).replace("uid=0", "uid=5"),
+    killed(9, "worker"),
+  ]);
+  assert.deepEqual([kill!.victim.pid, kill!.victim.comm, kill!.cgroup], [7, "p", "/pod/c"]);
+});
+
+Deno.test("a group ends with the next OOM, and when it has had its time", () => {
+  const group = [summary(7), killed(7), together("/pod/c"), killed(7)];
+  const next = take([...group, invoked, summary(8, "/q", "/q"), killed(8)]).at(-1)!;
+  assert.deepEqual(brief(next), {
+    pid: 8,
+    cgroup: "/q",
+    owner: "/q",
+    group: undefined,
+    again: false,
+  });
+  const last = (micros: number) => take([...group, [killed(9), micros]]).at(-1)!.group;
+  assert.equal(last(400_000), "/pod/c");
+  assert.equal(last(600_000), undefined);
+});
+
+Deno.test("a group that dies slowly is one for as long as its lines follow each other", () => {
+  const group = [summary(7), killed(7), together("/pod/c"), killed(7)];
+  const slow: [string, number][] = [[killed(8), 400_000], [killed(9), 800_000]];
+  const kills = take([...group, ...slow]);
+  assert.deepEqual(kills.slice(2).map(({ group }) => group), ["/pod/c", "/pod/c"]);
+});
+
+Deno.test("a pid that is killed again in another OOM is another process", () => {
+  const kills = take([summary(7), killed(7), invoked, summary(7), killed(7)]);
+  assert.deepEqual(kills.map(({ again }) => again), [false, false]);
+});
+
+Deno.test("kernels before 5.0 name the cgroups in a line of its own, which serves one kill", () => {
+  const older = "Task in /pod/c killed as a result of limit of /pod";
+  const line = "Killed process 7 (p) total-vm:8kB, anon-rss:4kB, file-rss:0kB, shmem-rss:0kB";
+  const kills = take([invoked, older, line, line]);
+  assert.deepEqual(kills.map(brief).map(({ cgroup, owner }) => [cgroup, owner]), [
+    ["/pod/c", "/pod"],
+    [undefined, undefined],
+  ]);
+});
+
+Deno.test("a kill because the machine ran out is no cgroup's", () => {
+  const [named] = take([
+    "oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom,task_memcg=/pod/c,task=p,pid=7,uid=0",
+    killed(7).replace("Memory cgroup out of memory", "Out of memory"),
+  ]);
+  assert.equal(named!.scope, "system");
+  assert.equal(named!.cgroup, "/pod/c");
+  assert.equal(named!.owner, undefined);
+  const [nameless] = take([killed(7).replace("Memory cgroup out of memory", "Out of memory")]);
+  assert.equal(nameless!.scope, "system");
+});
+
+Deno.test("of a real group kill each process is one kill, and only the first comes twice", () => {
+  const log = createKillLog();
+  const kills = fixture("6.1-v2", "kmsg_group").split("\n").flatMap((line) => {
+    const record = parseKmsgRecord(line);
+    return (record && log.take(record.message, record.timestamp)) ?? [];
+  });
+  const path = "/oomkit-capture/group";
+  assert.deepEqual(kills.map(brief), [
+    { pid: 180, cgroup: path, owner: path, group: undefined, again: false },
+    { pid: 180, cgroup: path, owner: path, group: path, again: true },
+    { pid: 181, cgroup: undefined, owner: path, group: path, again: false },
+    { pid: 182, cgroup: undefined, owner: path, group: path, again: false },
+  ]);
+});

@@ -1,0 +1,114 @@
+/** Whatever order counters and log lines are read in, each kill is told exactly once. */
+
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import {
+  createKillMatcher,
+  LOG_GRACE_MS,
+  type MatchedKill,
+} from "../../../core/watch/kill_matcher.ts";
+import { COUNTERS, makeKill, makeMember } from "./watched_cgroups.ts";
+
+/** Cgroups that a kill can happen in, and the watched ones whose counters rise by it on v2. */
+const PLACES = [
+  { cgroup: "/a", counted: ["/a"] },
+  { cgroup: "/a/b", counted: ["/a", "/a/b"] },
+  { cgroup: "/a/b/deep", counted: ["/a", "/a/b"] },
+  { cgroup: "/c", counted: ["/c"] },
+] as const;
+
+interface Kill {
+  /** Index in {@link PLACES}. */
+  readonly place: number;
+  /** Milliseconds after the one before. */
+  readonly after: number;
+  /** Milliseconds until the counters around it are read: one number each, since each is notified by itself. */
+  readonly noticed: readonly [number, number];
+  /** Milliseconds until its line is read; absent when it was overwritten before that. */
+  readonly read: number | undefined;
+}
+
+/** Longer delays than these would be those of a log that nobody waits for. */
+const delay = fc.nat(Math.floor(LOG_GRACE_MS / 3));
+
+const kill = (read: fc.Arbitrary<number | undefined>): fc.Arbitrary<Kill> =>
+  fc.record({
+    place: fc.nat(PLACES.length - 1),
+    after: fc.nat(80),
+    noticed: fc.tuple(delay, delay),
+    read,
+  });
+
+type Step = readonly [at: number, action: () => void];
+
+/** Plays the kills to a watch of /a, /a/b and /c, and returns what it told. */
+function play(sequence: readonly Kill[], hasLog = true): MatchedKill[] {
+  const watchedCgroups = ["/a", "/a/b", "/c"].map((path) =>
+    makeMember(path, { countsSubtree: true, last: COUNTERS[2] })
+  );
+  const told: MatchedKill[] = [];
+  const kills = createKillMatcher({
+    watchedCgroups: () => watchedCgroups,
+    covers: () => false,
+    ahead() {},
+    hasLog,
+    emitEvent: (each) => told.push(each),
+  });
+  const steps: Step[] = [];
+  let at = 1000;
+  let readAt = 0;
+  sequence.forEach(({ place, after, noticed, read }, index) => {
+    at += after;
+    const { cgroup, counted } = PLACES[place]!;
+    const happened = at;
+    counted.forEach((path, level) => {
+      const now = happened + noticed[level]!;
+      const watched = watchedCgroups.find((each) => each.cgroup.path === path)!;
+      steps.push([now, () => kills.counted(watched, 1n, now, happened)]);
+    });
+    if (read === undefined || !hasLog) return;
+    // The log is read in order.
+    readAt = Math.max(readAt, happened + read);
+    const now = readAt;
+    steps.push([now, () => kills.logged(makeKill(index, { cgroup }), now)]);
+  });
+  let next = Infinity;
+  for (const [now, action] of steps.toSorted(([a], [b]) => a - b)) {
+    for (; next < now; next = Math.max(next + 1, kills.settle(next)));
+    action();
+    next = kills.settle(now);
+  }
+  for (; next < Infinity; next = Math.max(next + 1, kills.settle(next)));
+  return told;
+}
+
+Deno.test("with the log, each kill is told once, with its victim and its cgroup", () => {
+  fc.assert(fc.property(fc.array(kill(delay), { maxLength: 12 }), (sequence) => {
+    const told = play(sequence).map(({ kill, cgroup }) => [kill?.victim.pid, cgroup]);
+    assert.deepEqual(
+      told.toSorted(([a], [b]) => Number(a) - Number(b)),
+      sequence.map(({ place }, index) => [index, PLACES[place]!.cgroup]),
+    );
+  }));
+});
+
+Deno.test("with lines missing, as many kills are told as there were, and none in a wrong target", () => {
+  const some = fc.option(delay, { nil: undefined });
+  const target = (cgroup: string) => cgroup.startsWith("/c") ? "/c" : "/a";
+  fc.assert(fc.property(fc.array(kill(some), { maxLength: 12 }), (sequence) => {
+    const told = play(sequence);
+    assert.deepEqual(
+      told.map(({ cgroup }) => target(cgroup)).sort(),
+      sequence.map(({ place }) => target(PLACES[place]!.cgroup)).sort(),
+    );
+    const named = told.flatMap(({ kill }) => kill?.victim.pid ?? []);
+    assert.equal(new Set(named).size, named.length);
+    assert.equal(named.length, sequence.filter(({ read }) => read !== undefined).length);
+  }));
+});
+
+Deno.test("without any log, as many kills are told as there were", () => {
+  fc.assert(fc.property(fc.array(kill(delay), { maxLength: 12 }), (sequence) => {
+    assert.equal(play(sequence, false).length, sequence.length);
+  }));
+});

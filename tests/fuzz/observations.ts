@@ -1,0 +1,58 @@
+/** What a guard may see of a cgroup, and what it may be at; also what no kernel would show. */
+
+import type { KillCycle, KillTimeouts, Observation, Phase } from "../../core/policy/kill_cycle.ts";
+import { fc } from "./cases.ts";
+
+export const MIB = 1024 ** 2;
+
+const share = fc.double({ min: 0, max: 1, noNaN: true });
+const rate = fc.option(
+  fc.oneof(fc.integer({ min: -(2 ** 40), max: 2 ** 40 }), fc.integer({ min: -MIB, max: MIB })),
+  { nil: undefined },
+);
+
+export const observation: fc.Arbitrary<Observation> = fc.record({
+  limit: fc.oneof(
+    fc.integer({ min: 2 * MIB, max: 256 * MIB }),
+    fc.integer({ min: 2 * MIB, max: 2 ** 40 }),
+  ),
+  margin: fc.oneof(share, fc.constant(0.98)),
+  // Above the limit, too: it may have been lowered.
+  used: fc.oneof(share, fc.double({ min: 0.9, max: 1.1, noNaN: true })),
+  cache: fc.option(share, { nil: undefined }),
+  inactive: fc.oneof(share, fc.constant(0)),
+  rate,
+  unreclaimableRate: rate,
+  oomKillerDisabled: fc.boolean(),
+  victim: fc.constantFrom<Observation["victim"]>("none", "alive", "dead"),
+}).map(({ limit, margin, used, cache, inactive, ...rest }) => {
+  const usage = Math.floor(limit * used);
+  const reclaimable = cache === undefined ? undefined : Math.floor(usage * cache);
+  return {
+    metricValue: usage - Math.floor((reclaimable ?? 0) * inactive),
+    levelBytes: 1 + Math.floor((limit - 2) * margin),
+    usage,
+    limit,
+    reclaimable,
+    ...rest,
+  };
+});
+
+export const timeouts: fc.Arbitrary<KillTimeouts> = fc.record({
+  reclaim: fc.boolean(),
+  graceMs: fc.oneof(fc.constant(0), fc.nat(1000)),
+  killMs: fc.nat(1000),
+}, { noNullPrototype: true });
+
+export const killCycle: fc.Arbitrary<KillCycle> = fc.record({
+  phase: fc.constantFrom<Phase>(
+    "reached",
+    "reclaiming",
+    "terminating",
+    "killed",
+    "skipped",
+    "exhausted",
+  ),
+  since: fc.nat(10_000),
+  usage: fc.nat({ max: 2 ** 40 }),
+}, { noNullPrototype: true });

@@ -1,0 +1,124 @@
+/** The reporter to Kubernetes beside a test server, and events to give it. */
+
+import assert from "node:assert/strict";
+import { openKubernetesApi } from "../../core/receivers/kubernetes/api.ts";
+import {
+  type KubernetesReceiverOptions,
+  openKubernetesReceiver,
+} from "../../core/receivers/kubernetes/receiver.ts";
+import { openPods, type Pods } from "../../core/receivers/kubernetes/pods.ts";
+import { type ActionBody, makeEvent, type OomkitEvent } from "../../core/events/event.ts";
+import type { KubernetesServer, Seen } from "./kubernetes_api.ts";
+import { idOf, uidOf } from "./kubernetes_pod.ts";
+import type { Json } from "./kubernetes_validation.ts";
+
+const at = Date.parse("2026-01-02T03:04:05.678Z");
+
+export const cgroupOf = (pod: number, container: number) =>
+  `/kubepods/burstable/pod${uidOf(pod)}/${idOf(container)}`;
+
+export const oomKill = (cgroup: string, scope: "cgroup" | "system" | null = "cgroup", later = 0) =>
+  makeEvent(at + later, cgroup, "kmsg", {
+    type: "oom_kill",
+    victim: null,
+    limit_owner: cgroup,
+    limit: 64,
+    scope,
+    inferred: false,
+  });
+
+export const level = (cgroup: string, name: "warn" | "critical" | "imminent" = "warn") =>
+  makeEvent(at, cgroup, "eventfd", {
+    type: "level_reached",
+    level: name,
+    usage: 60,
+    metric_value: 60,
+    metric: "usage",
+    level_bytes: 50,
+    limit: 100,
+    rate: null,
+  });
+
+export const action = (cgroup: string, changes: Partial<ActionBody> = {}) => {
+  const body: ActionBody = {
+    type: "action",
+    action: "container",
+    level: "imminent",
+    mode: "notify",
+    dry_run: false,
+    signal: "SIGKILL",
+    victim: null,
+    killed_cgroup: cgroup,
+    candidates: [],
+    usage_before: 206483456,
+    usage_after: null,
+    limit: 209715200,
+    level_bytes: 205520896,
+    outcome: "killed",
+    reason: null,
+    count: null,
+    freed: null,
+    signal_ms: null,
+    exit_ms: null,
+    freed_ms: null,
+    ...changes,
+  };
+  return { ...makeEvent(at, cgroup, "eventfd", body), ...body };
+};
+
+export interface Reporting {
+  readonly lines: string[];
+  readonly receiver: ReturnType<typeof openKubernetesReceiver>;
+  readonly pods: Pods | undefined;
+}
+
+export type Options = Partial<KubernetesReceiverOptions> & { withPods?: boolean; timeout?: number };
+
+export async function reporting(
+  server: KubernetesServer,
+  { withPods = true, timeout, ...options }: Options = {},
+): Promise<Reporting & AsyncDisposable> {
+  const lines: string[] = [];
+  const warn = (line: string) => void lines.push(line);
+  const { url, tokenFile, caFile } = server;
+  const api = openKubernetesApi({
+    ...{ url, tokenFile, caFile, warn },
+    ...(timeout !== undefined && { timeout }),
+  });
+  const pods = withPods
+    ? openPods(api, "node-1", { warn: assert.fail, changed: () => {} })
+    : undefined;
+  await pods?.ready;
+  const receiver = openKubernetesReceiver({
+    api,
+    ...(pods && { pods }),
+    node: "node-1",
+    describe: ({ type }) => `told of ${type}`,
+    warn,
+    patchEvery: 50,
+    ...options,
+  });
+  return {
+    ...{ lines, receiver, pods },
+    async [Symbol.asyncDispose]() {
+      await receiver.close();
+      await pods?.close();
+      api.close();
+    },
+  };
+}
+
+export const isPost = ({ method }: Seen) => method === "POST";
+export const isPatch = ({ method }: Seen) => method === "PATCH";
+export const stored = (server: KubernetesServer): Json[] => [...server.events.values()];
+
+export async function told(server: KubernetesServer, events: OomkitEvent[], options: Options = {}) {
+  const { receiver, lines, ...rest } = await reporting(server, options);
+  for (const event of events) receiver.report(event, "");
+  await receiver.close();
+  const counts = receiver.counts();
+  await rest[Symbol.asyncDispose]();
+  return { lines, counts, events: stored(server) };
+}
+
+export const node = { withPods: false };

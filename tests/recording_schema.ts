@@ -1,7 +1,0 @@
-/** Whether a line is one of a recording, by the schema that is published. */
-
-import { Ajv2020 } from "ajv/dist/2020.js";
-import schema from "../docs/schema/recording.schema.json" with { type: "json" };
-
-export const isRecordingLine = new Ajv2020({ allErrors: true, allowUnionTypes: true })
-  .compile(schema);
