@@ -14,23 +14,23 @@ import { printable, printStderr } from "../output/output.ts";
 
 /** What a mode stands on. */
 type ModeGround = Pick<Hierarchy, "writable" | "kernel"> & {
-  readonly version: Pick<Hierarchy["version"], "number">;
+  readonly version: Pick<Hierarchy["version"], "number" | "canThrottle" | "canDisableOomKiller">;
 };
 
 /** A mode that is named is meant; only `auto` may take a quieter one. */
 export function checkMode(
-  { version: { number: version }, writable, kernel }: ModeGround,
+  { version, writable, kernel }: ModeGround,
   { mode, actions, rule }: GuardPolicy,
 ): void {
   const wrong = (why: string, right: string) => {
     throw new OomkitError(`cannot use --mode ${mode}${inRule(rule)}: ${why}`, right);
   };
   if (mode === "auto" || mode === "notify") return;
-  if (mode === "throttle" && version === 1) {
-    wrong("cgroup v1 has no memory.high", "use hold or notify");
+  if (mode === "throttle" && !version.canThrottle) {
+    wrong(`cgroup v${version.number} has no memory.high`, "use hold or notify");
   }
-  if (mode === "hold" && version === 2) {
-    wrong("cgroup v2 cannot switch the killer off", "use throttle or notify");
+  if (mode === "hold" && !version.canDisableOomKiller) {
+    wrong(`cgroup v${version.number} cannot switch the killer off`, "use throttle or notify");
   }
   if (mode === "hold" && killLevel(actions) === undefined) {
     wrong(

@@ -1,5 +1,6 @@
 /** A recording as it is read for somebody who waits for it. */
 
+import { versionOf } from "../../core/cgroup/versions.ts";
 import { toJson } from "../../core/events/json.ts";
 import { policyOfRecord } from "../../core/guard/record.ts";
 import { replay, rowsOf } from "../../core/guard/replay.ts";
@@ -60,7 +61,7 @@ export async function replayRecording(
     const policies = policy.other?.all ??
       head.policies!.map((plan) => policy.override(policyOfRecord(plan)));
     // As where it was recorded.
-    const ground = { version: { number: head.hierarchy }, writable: true, kernel: true };
+    const ground = { version: versionOf(head.hierarchy), writable: true, kernel: true };
     for (const plan of policies) checkMode(ground, plan);
     const replayed = await replay(withHead(head, lines), policy);
     const report = replayReport(replayed, rowsOf(replayed), policy);

@@ -39,6 +39,10 @@ export const v1: CgroupVersion = {
   limitFile: "memory.limit_in_bytes",
   countsSubtree: false,
   notifiesThresholds: true,
+  notifiesPressureLevels: true,
+  canThrottle: false,
+  canDisableOomKiller: true,
+  delegatesControllers: false,
 
   snapshot(read) {
     const stat = parseKeyed(read("memory.stat") ?? "");

@@ -35,6 +35,12 @@ export const v2: CgroupVersion = {
   limitFile: "memory.max",
   countsSubtree: true,
   notifiesThresholds: false,
+  notifiesPressureLevels: false,
+  canThrottle: true,
+  canDisableOomKiller: false,
+  eventsFile: "memory.events",
+  freezeFile: "cgroup.freeze",
+  delegatesControllers: true,
 
   snapshot(read) {
     const stat = parseKeyed(read("memory.stat") ?? "");

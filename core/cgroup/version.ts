@@ -58,4 +58,16 @@ export interface CgroupVersion {
   readonly countsSubtree: boolean;
   /** True when crossing a usage threshold wakes; false when a poll has to look. */
   readonly notifiesThresholds: boolean;
+  /** True where `memory.pressure_level` notifies. */
+  readonly notifiesPressureLevels: boolean;
+  /** True where `memory.high` slows allocators down. */
+  readonly canThrottle: boolean;
+  /** True where `memory.oom_control` switches the kernel's OOM killer off. */
+  readonly canDisableOomKiller: boolean;
+  /** The file that reports POLLPRI when a counter rises. */
+  readonly eventsFile?: string;
+  /** The file that freezes the cgroup; where there is none, the freezer is a hierarchy of its own. */
+  readonly freezeFile?: string;
+  /** True where a parent must enable controllers for its children in cgroup.subtree_control. */
+  readonly delegatesControllers: boolean;
 }

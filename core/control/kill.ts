@@ -81,8 +81,9 @@ export interface Freezer {
  * when all that it holds is in `cgroup` as well; `undefined` when there is none.
  */
 export function freezerOf(cgroup: Cgroup): Freezer | undefined {
-  if (cgroup.hierarchy.version.number === 2) {
-    const file = `${cgroup.dir}/cgroup.freeze`;
+  const { freezeFile } = cgroup.hierarchy.version;
+  if (freezeFile !== undefined) {
+    const file = `${cgroup.dir}/${freezeFile}`;
     return exists(file) ? { file, frozen: "1", thawed: "0" } : undefined;
   }
   const inside = new Set(

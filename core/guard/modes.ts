@@ -52,10 +52,10 @@ export function createModes(
     requested({ limitOwner }, policy) {
       if (policy.dryRun) return "notify";
       if (policy.mode !== "auto") return policy.mode;
-      const isV2 = limitOwner.hierarchy.version.number === 2;
+      const { canThrottle } = limitOwner.hierarchy.version;
       // Nothing is changed for what only tells; and the soft limit of v2 is the very file that it would take.
       const kills = killLevel(policy.actions) !== undefined;
-      return isV2 && kills && !policy.softLimit ? "throttle" : "notify";
+      return canThrottle && kills && !policy.softLimit ? "throttle" : "notify";
     },
     settle(limitOwner, mode, imminent) {
       if (mode === "notify") return mode;

@@ -177,8 +177,7 @@ export function createFakeTree(version: 1 | 2, state: FakeState, dir?: string): 
       else files.set(path, openFakeFile(path, text));
     }
   };
-  const childFiles = version === 1 ? v1Files : v2Files;
-  const rootFiles = version === 1 ? v1Files : v2RootFiles;
+  const { childFiles, rootFiles } = FILES[version];
   const update = (now: FakeState) => {
     const usage = now.usage + IDLE.usage;
     write(root, rootFiles({ ...now, usage, limit: Infinity, pids: [] }));
@@ -282,3 +281,9 @@ function discard(path: string): void {
     // Gone already, or somebody put something of his own into the folder: that stays.
   }
 }
+
+/** The control files of a cgroup and of the root, by version. */
+const FILES = {
+  1: { childFiles: v1Files, rootFiles: v1Files },
+  2: { childFiles: v2Files, rootFiles: v2RootFiles },
+} as const;

@@ -62,7 +62,7 @@ export function allocationsOf(plan: Plan, target: SimulationTarget): Allocation[
 /** Pressure is v1's own; on v2 a PSI trigger tells of stalls too late to be of use here. */
 export function watchOptions(plan: Plan, { cgroup, sandbox }: SimulationTarget): WatchOptions {
   const levels = ["low", "medium", "critical"] as const;
-  const hasLevels = cgroup.hierarchy.kernel && cgroup.hierarchy.version.number === 1;
+  const hasLevels = cgroup.hierarchy.kernel && cgroup.hierarchy.version.notifiesPressureLevels;
   return {
     targets: [cgroup],
     recursive: false,

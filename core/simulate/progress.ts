@@ -53,7 +53,7 @@ export function progressLine(what: "ready" | "signal" | "done", at: number, rest
 
 /** `undefined` for what no allocator writes. */
 export function parseProgress(text: string): Progress | undefined {
-  const [, what, digits, rest = ""] = /^([a-z]+) (\d{1,16})(?: (.*))?$/s.exec(text) ?? [];
+  const [, what, digits, rest = ""] = /^([a-z_]+) (\d{1,16})(?: (.*))?$/s.exec(text) ?? [];
   const at = Number(digits);
   switch (what) {
     case "ready":

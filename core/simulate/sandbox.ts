@@ -81,7 +81,7 @@ export function findParent(hierarchy: Hierarchy): Cgroup | Refusal {
     return { refused: `the own cgroup cannot be seen beneath ${hierarchy.mount}` };
   }
   const denied = mayWrite(`${own.dir}/cgroup.procs`);
-  if (hierarchy.version.number === 1) {
+  if (!hierarchy.version.delegatesControllers) {
     return denied === undefined ? own : { refused: notPermitted(own, denied) };
   }
   const reasons: string[] = [];

@@ -107,7 +107,9 @@ export function openControlFiles(limitOwner: Cgroup): ControlFiles | undefined {
     const directory = keep(openDirectory(dir));
     if (inodeOfFd(directory) !== limitOwner.inode) return closeAll(opened);
     // A plain file of that name tells nothing, and epoll_ctl(2) refuses it.
-    const events = version.number === 2 && kernel ? openEvents(directory, keep) : undefined;
+    const events = version.eventsFile && kernel
+      ? openEvents(directory, version.eventsFile, keep)
+      : undefined;
     if (withinFdBudget(directory, "speed")) {
       const usageFile = keep(openControlFileIn(directory, version.usageFile));
       const statFile = openLazily(directory, "memory.stat");
@@ -142,10 +144,11 @@ function closeAll(files: readonly { close(): void }[]): undefined {
 /** The root has none. */
 function openEvents(
   directory: Fd,
+  name: string,
   keep: <T extends { close(): void }>(file: T) => T,
 ): OpenControlFile | undefined {
   try {
-    const file = openControlFileIn(directory, "memory.events");
+    const file = openControlFileIn(directory, name);
     if (withinFdBudget(file.fd, "notification")) return keep(file);
     file.close();
     return undefined;

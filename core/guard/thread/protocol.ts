@@ -2,8 +2,7 @@
 
 import type { Cgroup } from "../../cgroup/cgroup.ts";
 import type { Hierarchy } from "../../cgroup/hierarchy.ts";
-import { v1 } from "../../cgroup/v1.ts";
-import { v2 } from "../../cgroup/v2.ts";
+import { versionOf } from "../../cgroup/versions.ts";
 import type { SharedEpoll } from "../../kernel/epoll.ts";
 import type { Level, LevelBytes } from "../../policy/levels.ts";
 import type { SkipReason } from "../../policy/kill_cycle.ts";
@@ -26,7 +25,7 @@ const hierarchies = new Map<string, Hierarchy>();
 export function unflatten({ hierarchy, ...cgroup }: FlatCgroup): Cgroup {
   const key = JSON.stringify(hierarchy);
   const { version, ...rest } = hierarchy;
-  const shared = hierarchies.get(key) ?? { ...rest, version: version === 1 ? v1 : v2 };
+  const shared = hierarchies.get(key) ?? { ...rest, version: versionOf(version) };
   hierarchies.set(key, shared);
   return { ...cgroup, hierarchy: shared };
 }

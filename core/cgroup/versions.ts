@@ -1,0 +1,11 @@
+/** The versions by their number, for what crosses a thread or is read from a recording. */
+
+import { v1 } from "./v1.ts";
+import { v2 } from "./v2.ts";
+import type { CgroupVersion } from "./version.ts";
+
+const VERSIONS: Readonly<Record<CgroupVersion["number"], CgroupVersion>> = { 1: v1, 2: v2 };
+
+export function versionOf(number: CgroupVersion["number"]): CgroupVersion {
+  return VERSIONS[number];
+}
