@@ -1,10 +1,10 @@
-/** A guard's options that decide what it does with what it sees: those of `guard`, and of `simulate --replay`. */
+/** The options that make up a guard's policy: those of `guard`, and of `simulate --replay`. */
 
 import { SENDABLE } from "../../core/control/signal.ts";
 import { OomkitError } from "../../core/errors.ts";
 import type { Action } from "../../core/guard/policy.ts";
 import { option, parsed } from "../options/option.ts";
-import { parseDuration, parsePercent, parseSize } from "../options/units.ts";
+import { parseDuration, parsePercent, parsePositiveDuration, parseSize } from "../options/units.ts";
 
 const PLAIN = ["noop", "reclaim", "process", "container"] as const;
 
@@ -16,12 +16,12 @@ export function parseAction(text: string, signal: Deno.Signal): Action {
   const plain = PLAIN.find((each) => each === kind);
   if (plain && rest === undefined) return { kind: plain };
   throw new OomkitError(
-    `"${text}" is no action`,
+    `"${text}" is not an action`,
     "use noop, signal:SIGUSR1, reclaim, process, container or exec:COMMAND",
   );
 }
 
-/** A comma-separated list; a command has commas of its own, so that it takes the rest. */
+/** A comma-separated list; an exec command may contain commas, so it takes the rest. */
 function parseActions(signal: Deno.Signal) {
   return (text: string, before: readonly Action[] = []): Action[] => {
     const found: Action[] = [...before];
@@ -59,81 +59,99 @@ export function parseShare(text: string): number {
 function parseRatio(text: string): number {
   const ratio = text.trim().endsWith("%") ? parsePercent(text) / 100 : Number(text.trim() || NaN);
   if (ratio > 0 && ratio < 1) return ratio;
-  throw new OomkitError(`"${text}" is no ratio`, "use a share of the limit such as 0.02 or 2%");
+  throw new OomkitError(`"${text}" is not a ratio`, "use a share of the limit such as 0.02 or 2%");
 }
 
-/** `1M`; a bare number is oom-guard's, which counts in MiB. */
+/** `1M`; a bare number is in MiB, as with oom-guard. */
 function parseMargin(text: string): number {
   return parseSize(/^\d+(\.\d+)?$/.test(text.trim()) ? `${text.trim()}M` : text);
 }
 
-export function parsePositive(text: string): number {
-  const duration = parseDuration(text);
-  if (duration > 0) return duration;
-  throw new OomkitError(`"${text}" is too short`, "use a duration such as 10s");
-}
-
 const POLICIES = ["noop", "process", "container"] as const;
 const MODES = ["auto", "notify", "throttle", "hold"] as const;
+/** What completions offer; the command follows the colon. */
+const ACTION_WORDS = ["noop", "signal", "reclaim", "process", "container", "exec:"];
 
-/** Each anew, since a command takes its options for its own. */
+const LEVELS = { group: "levels", inRules: true } as const;
+const BASIC_LEVELS = { ...LEVELS, isBasic: true } as const;
+const ACTIONS = { ...BASIC_LEVELS, list: ACTION_WORDS } as const;
+const VICTIMS = { group: "victims", inRules: true } as const;
+
+/** Functions, because `simulate` changes the group of its own copies. */
 export const POLICY = {
+  policy: () =>
+    option(
+      "--policy <action>",
+      "imminent-level action: process, container or noop",
+      BASIC_LEVELS,
+    )
+      .choices(POLICIES),
+  onImminent: () =>
+    option("--on-imminent <actions>", "actions at the imminent level, as for --on-warn", {
+      ...LEVELS,
+      list: ACTION_WORDS,
+    }).argParser(parseActions("SIGTERM")),
+  onCritical: () =>
+    option("--on-critical <actions>", "actions at the critical level, as for --on-warn", ACTIONS)
+      .argParser(parseActions("SIGUSR2")),
+  onWarn: () =>
+    option(
+      "--on-warn <actions>",
+      "actions at the warn level: noop, signal[:SIG], reclaim, process, container, exec:COMMAND",
+      ACTIONS,
+    ).argParser(parseActions("SIGUSR1")),
   warn: () =>
-    option("--warn <percent>", "where the first level begins").argParser(parsed(parseShare))
-      .default(65, "65%"),
+    option("--warn <percent>", "usage at which warn begins", BASIC_LEVELS)
+      .argParser(parsed(parseShare)).default(65, "65%"),
   critical: () =>
-    option("--critical <percent>", "where the second level begins").argParser(parsed(parseShare))
-      .default(90, "90%"),
+    option("--critical <percent>", "usage at which critical begins", BASIC_LEVELS)
+      .argParser(parsed(parseShare)).default(90, "90%"),
   marginRatio: () =>
     option(
       "--margin-ratio <ratio>",
-      "how far below the limit the threshold lies (0.02; 0.05 behind a throttle)",
-    )
-      .argParser(parsed(parseRatio)),
+      "margin between the imminent level and the limit, as a share of the limit (default: 0.02; 0.05 in throttle mode)",
+      LEVELS,
+    ).argParser(parsed(parseRatio)),
   minMargin: () =>
-    option("--min-margin <size>", "but no less than this (1M; 3M)").argParser(parsed(parseMargin)),
+    option("--min-margin <size>", "minimum margin (default: 1M; 3M in throttle mode)", LEVELS)
+      .argParser(parsed(parseMargin)),
   maxMargin: () =>
-    option("--max-margin <size>", "and no more than this (30M; 512M)").argParser(
-      parsed(parseMargin),
-    ),
+    option("--max-margin <size>", "maximum margin (default: 30M; 512M in throttle mode)", LEVELS)
+      .argParser(parsed(parseMargin)),
   metric: () =>
-    option("--metric <what>", "what counts: usage, or the working set as the kubelet has it")
-      .choices(["usage", "working-set"] as const).default("usage" as const),
-  onWarn: () =>
-    option("--on-warn <actions>", "noop, signal[:SIG], reclaim, process, container, exec:COMMAND")
-      .argParser(parseActions("SIGUSR1")),
-  onCritical: () =>
-    option("--on-critical <actions>", "the same at the second level").argParser(
-      parseActions("SIGUSR2"),
-    ),
-  onImminent: () =>
-    option("--on-imminent <actions>", "the same at the last level").argParser(
-      parseActions("SIGTERM"),
-    ),
-  policy: () => option("--policy <action>", "short for --on-imminent").choices(POLICIES),
+    option(
+      "--metric <what>",
+      "memory compared with the levels: usage, or the working-set as the kubelet computes it",
+      LEVELS,
+    ).choices(["usage", "working-set"] as const).default("usage" as const),
+  hysteresis: () =>
+    option("--hysteresis <percent>", "drop in usage after which a level can trigger again", LEVELS)
+      .argParser(parsed(parseShare)).default(5, "5%"),
+  cooldown: () =>
+    option("--cooldown <duration>", "minimum time between two actions at a level", LEVELS)
+      .argParser(parsed(parseDuration)).default(10_000, "10s"),
+  repeat: () =>
+    option("--repeat", "act again after each cooldown while usage stays above the level", LEVELS),
   gracePeriod: () =>
-    option("--grace-period <duration>", "SIGTERM first, and SIGKILL this much later").argParser(
-      parsed(parseDuration),
-    )
-      .default(0, "SIGKILL at once"),
+    option("--grace-period <duration>", "time from SIGTERM to SIGKILL", {
+      ...VICTIMS,
+      isBasic: true,
+    }).argParser(parsed(parseDuration)).default(0, "no SIGTERM"),
   killTimeout: () =>
     option(
       "--kill-timeout <duration>",
-      "how long a killed process may take to be gone, before the next one is taken",
-    )
-      .argParser(parsed(parsePositive)).default(500, "500ms"),
-  reclaim: () =>
+      "time for a killed process to exit before the next victim is killed",
+      VICTIMS,
+    ).argParser(parsed(parsePositiveDuration)).default(500, "500ms"),
+  reclaim: () => option("--no-reclaim", "do not reclaim page cache before a kill", VICTIMS),
+  mode: () =>
     option(
-      "--no-reclaim",
-      "leave page cache to the kernel instead of asking it back first",
-    ),
-  mode: () => option("--mode <mode>", "how to be in time").choices(MODES).default("auto" as const),
-  hysteresis: () =>
-    option("--hysteresis <percent>", "how far usage must fall before a level counts again")
-      .argParser(parsed(parseShare)).default(5, "5%"),
-  cooldown: () =>
-    option("--cooldown <duration>", "between two times of a level").argParser(parsed(parseDuration))
-      .default(10_000, "10s"),
-  repeat: () =>
-    option("--repeat", "act again each time the cooldown is over, while usage stays above"),
+      "--mode <mode>",
+      "way to gain time near the limit: notify, throttle (v2), hold (v1) or auto",
+      {
+        group: "mode",
+        inRules: true,
+        isBasic: true,
+      },
+    ).choices(MODES).default("auto" as const),
 } as const;

@@ -19,16 +19,9 @@ import { inspectionLines } from "./text.ts";
 import { treeLines } from "./tree.ts";
 import type { UsageSample } from "../terminal/layout.ts";
 import type { ExitCode, Finish } from "../exit.ts";
-import {
-  type Common,
-  oneOf,
-  option,
-  parsed,
-  parsedList,
-  parseWhole,
-  subcommand,
-  wantsJson,
-} from "../options/option.ts";
+import { withHelp } from "../options/help.ts";
+import { oneOf, option, parsed, parsedList, parseWhole } from "../options/option.ts";
+import { type Common, subcommand, wantsJson } from "../options/subcommand.ts";
 import { createProgress, type Progress, terminalOutput } from "../terminal/progress.ts";
 import { print, printable, printStderr } from "../output/output.ts";
 import { forceOption } from "../options/record.ts";
@@ -37,42 +30,97 @@ import { parseSizeOrPercent } from "../options/units.ts";
 
 const requirements = Object.keys(REQUIREMENTS) as Requirement[];
 
-export function inspectCommand(finish: Finish) {
-  return subcommand("inspect", "show limits, who set them, what is left, and who would die")
+export function inspectBase() {
+  const command = subcommand(
+    "inspect",
+    "show limits, the cgroups that set them, headroom, and the OOM candidates",
+  )
     .argument("[target...]", "cgroup path, glob, pid:N, unit:NAME, pod:UID or container id")
-    .addOption(option("--tree", "a table of everything beneath, the largest first"))
-    .addOption(option("--depth <levels>", "of the tree").argParser(parsed(parseWhole(0))))
     .addOption(
-      option("--top <count>", "children shown of each cgroup").argParser(parsed(parseWhole(1))),
+      option("--tree", "print a table of all descendants, the largest first", {
+        group: "contents",
+        isBasic: true,
+      }),
     )
     .addOption(
-      option("--processes <count>", "how many to show, or all (8 in text, all in JSON)")
-        .argParser(parsed((text) => text === "all" ? Infinity : parseWhole(0)(text))),
-    )
-    .addOption(option("--check", "say whether it is fit: exit 0 yes, 1 no, 2 cannot tell"))
-    .addOption(
-      option("--min-headroom <amount>", "check: at least so much is left, such as 512M or 20%")
-        .argParser(parsed(parseSizeOrPercent)),
+      option("--depth <levels>", "maximum depth of the table", { group: "contents", isBasic: true })
+        .argParser(parsed(parseWhole(0))),
     )
     .addOption(
-      option("--max-usage <amount>", "check: at most so much is in use, such as 80% or 1G")
-        .argParser(parsed(parseSizeOrPercent)),
+      option("--top <count>", "maximum number of children shown per cgroup", {
+        group: "contents",
+        isBasic: true,
+      }).argParser(parsed(parseWhole(1))),
     )
     .addOption(
-      option("--require <requirements>", `check: ${requirements.join(", ")}`)
-        .argParser(parsedList(oneOf(requirements))),
+      option("--processes <count>", "number of processes shown, or all (default: 8; all in JSON)", {
+        group: "contents",
+        isBasic: true,
+      }).argParser(parsed((text) => text === "all" ? Infinity : parseWhole(0)(text))),
     )
     .addOption(
-      option("--annotate <service>", "check: tell what is wrong to a CI service, on stderr")
-        .choices(CI_SERVICES),
+      option("--check", "check requirements: exit 0 met, 1 not met, 2 unknown", {
+        group: "check",
+        isBasic: true,
+      }),
     )
-    .addOption(option("--junit <file>", "check: write the findings there, as JUnit XML"))
     .addOption(
-      option("--html <file>", "draw a recording, or with --tree where memory is, as a page"),
+      option("--min-headroom <amount>", "minimum headroom, such as 512M or 20%", {
+        group: "check",
+        isBasic: true,
+      }).argParser(parsed(parseSizeOrPercent)),
     )
-    .addOption(option("--svg <file>", "the same as a still picture"))
-    .addOption(forceOption)
-    .addHelpText("after", requirementHelp() + CI_HELP)
+    .addOption(
+      option("--max-usage <amount>", "maximum usage, such as 80% or 1G", {
+        group: "check",
+        isBasic: true,
+      }).argParser(parsed(parseSizeOrPercent)),
+    )
+    .addOption(
+      option("--require <requirements>", "required properties, such as limit,psi (see --help)", {
+        group: "check",
+        isBasic: true,
+        list: requirements,
+        isListClosed: true,
+      }).argParser(parsedList(oneOf(requirements))),
+    )
+    .addOption(
+      option("--annotate <service>", "print findings as annotations of a CI service, on stderr", {
+        group: "check",
+      }).choices(CI_SERVICES),
+    )
+    .addOption(
+      option("--junit <file>", "write findings to this file as JUnit XML", { group: "check" }),
+    )
+    .addOption(
+      option("--html <file>", "draw a recording, or with --tree the tree, as an HTML page", {
+        group: "recording",
+        isBasic: true,
+      }),
+    )
+    .addOption(
+      option("--svg <file>", "draw a recording, or with --tree the tree, as an SVG image", {
+        group: "recording",
+      }),
+    )
+    .addOption(forceOption);
+  return withHelp(command, {
+    examples: [
+      "oomkit inspect",
+      "oomkit inspect my.service pid:4242 --json",
+      "oomkit inspect /kubepods --check --min-headroom 20% --require limit,psi",
+    ],
+    notes: requirementHelp() + CI_HELP,
+    exitStatus: {
+      "0": "all targets are shown; with --check: the requirements are met",
+      "1": "with --check: a requirement is not met",
+      "2": "a target cannot be inspected, or a requirement cannot be checked",
+    },
+  });
+}
+
+export function inspectCommand(finish: Finish) {
+  return inspectBase()
     .action(async (targets, options, command) => {
       const given = (name: string) => command.getOptionValueSource(name) === "cli";
       const idle = ["minHeadroom", "maxUsage", "require", "annotate", "junit"].find(given);
@@ -115,14 +163,14 @@ export function inspectCommand(finish: Finish) {
 function requirementHelp(): string {
   const width = Math.max(...requirements.map((name) => name.length));
   const lines = requirements.map((name) => `  ${name.padEnd(width)}  ${REQUIREMENTS[name]}`);
-  return `\nWhat --require can ask for:\n${lines.join("\n")}`;
+  return `Requirements of --require:\n${lines.join("\n")}`;
 }
 
 const CI_HELP = `
 
 In CI: --annotate github shows findings on the page of the run, gitlab as a
-section of the job's log; GitLab's pages show them by --junit, named as
-artifacts:reports:junit.`;
+section of the job's log. GitLab's pages show the file of --junit when it is
+named under artifacts:reports:junit.`;
 
 /** No cgroup that anybody has met is called so. */
 const isRecordingName = (names: readonly string[]) =>

@@ -5,9 +5,9 @@ import { OomkitError } from "../../core/errors.ts";
 import { parseListen } from "../../core/receivers/prometheus/listen.ts";
 import { EVENT_TYPES, type EventType } from "../../core/events/event.ts";
 import { checkWebhookUrl } from "../../core/receivers/webhook.ts";
-import { oneOf, option, parsed } from "./option.ts";
+import { oneOf, option, parsed, repeated } from "./option.ts";
 import { type RecordFlags, withRecording } from "./record.ts";
-import { parseDuration } from "./units.ts";
+import { parsePositiveDuration } from "./units.ts";
 
 export interface ReceiverFlags extends RecordFlags {
   readonly logFile?: string;
@@ -65,17 +65,6 @@ function checkListen(text: string): string {
   return text;
 }
 
-function parsePositive(text: string): number {
-  const duration = parseDuration(text);
-  if (duration > 0) return duration;
-  throw new OomkitError(`"${text}" is too short`, "use a duration such as 5s");
-}
-
-function collected<T>(parse: (text: string) => T) {
-  const one = parsed(parse);
-  return (text: string, before: readonly T[] = []): T[] => [...before, one(text)];
-}
-
 const CLUSTER = ["kubernetes", "kubernetesEvents"];
 /** Those that mean nothing unless one of others is there. */
 const COMPANY: Readonly<Record<string, readonly string[]>> = {
@@ -103,6 +92,9 @@ function checkCompany(command: CommandUnknownOpts): void {
   }
 }
 
+const RECEIVERS = { group: "receivers" } as const;
+const KUBERNETES = { group: "kubernetes" } as const;
+
 /** A command with all of them. */
 export function withReceiverOptions<
   A extends unknown[],
@@ -112,58 +104,101 @@ export function withReceiverOptions<
   command: Command<A, O, G>,
 ): Command<A, O & ReceiverFlags, G> {
   const extended = withRecording(command)
-    .addOption(option("--log-file <file>", "write events there too, as JSON lines"))
     .addOption(
-      option("--webhook-url <url>", "POST events there: http, https or unix:/path; repeatable")
-        .argParser(collected(checkWebhookUrl)),
+      option("--log-file <file>", "append events to this file as JSON lines", RECEIVERS),
     )
     .addOption(
-      option("--webhook-format <format>", "CloudEvents 1.0, or oom-guard's JSON for each kill")
-        .choices(["cloudevents", "oom-guard"] as const),
+      option(
+        "--webhook-url <url>",
+        "POST events to this URL (http, https or unix:/path); repeatable",
+        RECEIVERS,
+      ).argParser(repeated(checkWebhookUrl)),
     )
     .addOption(
-      option("--webhook-header <header>", "send 'Name: value' along; repeatable")
-        .argParser(collected(parseHeader)),
+      option(
+        "--webhook-format <format>",
+        "format of POSTed events: cloudevents (1.0), or oom-guard's JSON for each kill",
+        RECEIVERS,
+      ).choices(["cloudevents", "oom-guard"] as const),
     )
     .addOption(
-      option("--webhook-secret-file <file>", "sign what is sent with the secret in there"),
+      option(
+        "--webhook-header <header>",
+        "'Name: value' to send with each POST; repeatable",
+        RECEIVERS,
+      )
+        .argParser(repeated(parseHeader)),
     )
-    .addOption(option("--webhook-ca <file>", "trust these certificates (PEM) as well"))
     .addOption(
-      option("--webhook-timeout <duration>", "how long a try may take")
-        .argParser(parsed(parsePositive)).default(5000, "5s"),
+      option(
+        "--webhook-secret-file <file>",
+        "sign each POST with the secret in this file",
+        RECEIVERS,
+      ),
+    )
+    .addOption(
+      option("--webhook-ca <file>", "trust the certificates in this PEM file too", RECEIVERS),
+    )
+    .addOption(
+      option("--webhook-timeout <duration>", "maximum time of one POST", RECEIVERS)
+        .argParser(parsed(parsePositiveDuration)).default(5000, "5s"),
     )
     .addOption(
       option(
         "--exec <command>",
-        "run it for each event, with the event on stdin and in OOMKIT_EVENT_…",
+        "run this command for each event, with the event on stdin and in OOMKIT_EVENT_* variables",
+        RECEIVERS,
       ),
     )
     .addOption(
-      option("--exec-timeout <duration>", "how long it may take")
-        .argParser(parsed(parsePositive)).default(10_000, "10s"),
+      option("--exec-timeout <duration>", "maximum run time of the --exec command", RECEIVERS)
+        .argParser(parsed(parsePositiveDuration)).default(10_000, "10s"),
     )
     .addOption(
-      option("--event-types <types>", `which events go to the above but the log: all, or a list`)
+      option(
+        "--event-types <types>",
+        "event types for all receivers but the log file: all, or a list",
+        { ...RECEIVERS, list: EVENT_TYPES },
+      )
         .argParser(parseTypes)
         .default(undefined, DEFAULT_EVENT_TYPES.join(",")),
     )
     .addOption(
       option(
-        "--kubernetes",
-        "ask the API server which pod is which (its service account, or --kubernetes-api)",
-      ),
+        "--listen <address>",
+        "serve /metrics, /healthz and /readyz: :9101 (this machine only) or host:port",
+        RECEIVERS,
+      ).argParser(parsed(checkListen)),
     )
-    .addOption(option("--kubernetes-events", "tell it of kills and warnings, as events"))
-    .addOption(option("--kubernetes-api <url>", "the API server, where this is no pod of its own"))
-    .addOption(option("--kubernetes-token-file <file>", "the token for it"))
-    .addOption(option("--kubernetes-ca <file>", "the certificates (PEM) it is known by"))
-    .addOption(option("--node-name <name>", "this node, as Kubernetes knows it (else NODE_NAME)"))
     .addOption(
       option(
-        "--listen <address>",
-        "serve /metrics, /healthz and /readyz there: :9101 for this machine alone, or host:port",
-      ).argParser(parsed(checkListen)),
+        "--kubernetes",
+        "look up pods at the API server (of the service account, or --kubernetes-api)",
+        KUBERNETES,
+      ),
+    )
+    .addOption(
+      option("--kubernetes-events", "create Kubernetes events for kills and warnings", KUBERNETES),
+    )
+    .addOption(
+      option("--kubernetes-api <url>", "URL of the API server, outside of a pod", KUBERNETES),
+    )
+    .addOption(
+      option(
+        "--kubernetes-token-file <file>",
+        "file with the token for the API server",
+        KUBERNETES,
+      ),
+    )
+    .addOption(
+      option("--kubernetes-ca <file>", "CA certificates of the API server (PEM)", KUBERNETES),
+    )
+    .addOption(
+      option(
+        "--node-name <name>",
+        "name of this node in Kubernetes (default: NODE_NAME)",
+        KUBERNETES,
+      ),
     );
   extended.hook("preAction", (_, self) => checkCompany(self));
   return extended as unknown as Command<A, O & ReceiverFlags, G>;

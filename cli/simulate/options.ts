@@ -4,7 +4,9 @@ import { OomkitError } from "../../core/errors.ts";
 import { KINDS, SIGNAL_REPLIES } from "../../core/simulate/allocation.ts";
 import { SHAPES } from "../../core/simulate/growth.ts";
 import { asciiOption, liveOption, noLiveOption } from "../options/live.ts";
-import { option, parsed, parsedList, preferFlag, subcommand } from "../options/option.ts";
+import { withHelp } from "../options/help.ts";
+import { option, parsed, parsedList, preferFlag } from "../options/option.ts";
+import { subcommand } from "../options/subcommand.ts";
 import { withReplay } from "./replay_flags.ts";
 import { parseDuration, parseRate, parseSize, parseSizeOrPercent } from "../options/units.ts";
 
@@ -48,78 +50,147 @@ export function parseListen(text: string): Listen {
 }
 
 export function simulateBase() {
-  return withReplay(
-    subcommand("simulate", "make a process run out of memory on purpose, and say who won"),
+  const command = withReplay(
+    subcommand("simulate", "run a process into its memory limit on purpose and report the outcome"),
   )
     .addOption(
-      option("--mb <n>", "limit of the cgroup in MiB (20)").argParser(parsed(parseMebibytes)),
+      option("--mb <n>", "limit of the cgroup in MiB (default: 20)", {
+        group: "allocation",
+        isBasic: true,
+      }).argParser(parsed(parseMebibytes)),
     )
     .addOption(
-      option("--limit <size>", "the same with a unit: 20M, 1.5G")
-        .argParser(parsed((text) => positive("size", text, parseSize(text)))),
+      option("--limit <size>", "limit of the cgroup with a unit: 20M, 1.5G", {
+        group: "allocation",
+        isBasic: true,
+      }).argParser(parsed((text) => positive("size", text, parseSize(text)))),
     )
     .addOption(
-      option("--kind <kind>", "which memory: anon, page cache of a file (reclaimable), or shmem")
-        .choices(KINDS).default("anon" as const),
+      option("--kind <kind>", "kind of memory: anon, file (reclaimable page cache) or shmem", {
+        group: "allocation",
+        isBasic: true,
+      }).choices(KINDS).default("anon" as const),
     )
     .addOption(
-      option("--rate <size/s>", "such as 10M/s; as fast as it goes without")
-        .argParser(parsed(parseRate)),
+      option("--rate <size/s>", "allocation rate, such as 10M/s (default: unlimited)", {
+        group: "allocation",
+        isBasic: true,
+      }).argParser(parsed(parseRate)),
     )
     .addOption(
-      option("--step <size>", "how much is touched at once")
+      option("--step <size>", "size of each allocation", { group: "allocation" })
         .argParser(parsed((text) => positive("step", text, parseSize(text)))),
     )
     .addOption(
-      option("--stop-at <size|%>", "stop when usage comes up to this: 18M, 90%")
-        .argParser(parsed(parseSizeOrPercent)),
+      option("--stop-at <size|%>", "usage at which allocation stops: 18M, 90%", {
+        group: "allocation",
+        isBasic: true,
+      }).argParser(parsed(parseSizeOrPercent)),
     )
     .addOption(
-      option("--hold <time>", "keep the memory so long when it has stopped: 5s")
+      option("--hold <time>", "time to keep the memory after allocation stops, such as 5s", {
+        group: "allocation",
+      }).argParser(parsed(parseDuration)),
+    )
+    .addOption(
+      option("--procs <n>", "number of processes that share the cgroup", {
+        group: "allocation",
+        isBasic: true,
+      }).argParser(parsed(parseProcesses)),
+    )
+    .addOption(
+      option("--group", "make the kernel kill all processes together (memory.oom.group)", {
+        group: "allocation",
+        isBasic: true,
+      }),
+    )
+    .addOption(
+      option(
+        "--on-signal <what>",
+        "reaction to SIGUSR1, SIGUSR2 and SIGTERM: free (and start again), ignore or exit",
+        { group: "allocation" },
+      ).choices(SIGNAL_REPLIES),
+    )
+    .addOption(
+      option(
+        "--http <[host]:port>",
+        "serve /healthz on this port, for this machine only unless a host is given",
+        { group: "allocation" },
+      ).argParser(parsed(parseListen)),
+    )
+    .addOption(
+      option("--here", "allocate in oomkit's own cgroup, like a leaking program in a container", {
+        group: "allocation",
+      }),
+    )
+    .addOption(
+      option("--threshold <list>", "report when usage crosses these: 65%,90%,480M", {
+        group: "expectation",
+      }).argParser(parsedList(parseSizeOrPercent)),
+    )
+    .addOption(
+      option("--for <time>", "stop after this time", { group: "expectation" })
         .argParser(parsed(parseDuration)),
     )
     .addOption(
-      option("--procs <n>", "so many processes share the cgroup").argParser(parsed(parseProcesses)),
-    )
-    .addOption(option("--group", "the kernel is to kill all of them at once (memory.oom.group)"))
-    .addOption(
-      option("--on-signal <what>", "upon SIGUSR1, SIGUSR2 and SIGTERM: free all and start again, …")
-        .choices(SIGNAL_REPLIES),
+      option("--expect <outcome>", "exit 1 unless this is the outcome", {
+        group: "expectation",
+        isBasic: true,
+      }).choices(["oom_kill", "user_kill", "survive"] as const),
     )
     .addOption(
-      option("--http <[host]:port>", "answer /healthz, to this machine unless a host is named")
-        .argParser(parsed(parseListen)),
+      option("--fake <dir>", "maintain a fake cgroup tree in this directory, for --root", {
+        group: "fake",
+        isBasic: true,
+      }),
     )
     .addOption(
-      option("--threshold <list>", "tell when usage crosses these")
-        .argParser(parsedList(parseSizeOrPercent)),
+      option("--fake-version <version>", "cgroup version of the fake tree: 1 or 2 (default: 2)", {
+        group: "fake",
+      }).choices(["1", "2"] as const),
     )
     .addOption(
-      option("--for <time>", "end after so long, whatever has happened").argParser(
-        parsed(parseDuration),
-      ),
-    )
-    .addOption(
-      option("--expect <outcome>", "exit 1 unless it ends so")
-        .choices(["oom_kill", "user_kill", "survive"] as const),
-    )
-    .addOption(option("--here", "in the own cgroup, as a program that leaks in a container does"))
-    .addOption(option("--fake <dir>", "keep a fake cgroup tree up at DIR instead, for --root DIR"))
-    .addOption(
-      option("--fake-version <version>", "laid out like cgroup v1 or v2 (2)")
-        .choices(["1", "2"] as const),
-    )
-    .addOption(
-      option("--growth <shape>", "how usage moves on a fake tree (linear)").choices(SHAPES),
+      option(
+        "--growth <shape>",
+        "growth of usage on the fake tree: linear, steps, saw-tooth or leak (default: linear)",
+        {
+          group: "fake",
+        },
+      ).choices(SHAPES),
     )
     .addOption(liveOption).addOption(noLiveOption)
     .addOption(
-      option("--plot", "end with a plot of usage over time, which is usual with the live view"),
+      option("--plot", "print a plot of usage over time at the end (default with the live view)", {
+        group: "output",
+      }),
     )
-    .addOption(option("--no-plot", "end without it"))
+    .addOption(option("--no-plot", "do not print the plot", { group: "output" }))
     .addOption(asciiOption)
     .hook("preAction", (_, command) => void preferFlag(command, "mb", "limit"));
+  return withHelp(command, {
+    examples: [
+      "oomkit simulate --mb 64 --rate 20M/s",
+      "oomkit simulate --procs 4 --group --expect oom_kill",
+      "oomkit simulate --replay run.jsonl.gz --margin-ratio 0.1 --policy process",
+    ],
+    notes: NOTES,
+    exitStatus: {
+      "0": "the outcome is the expected one (of the options, or --expect)",
+      "1": "the outcome is another one",
+      "2": "the outcome could not be determined",
+    },
+  });
 }
+
+const NOTES = `The simulation creates a cgroup oomkit-sim-... with the limit below oomkit's own
+cgroup, starts an allocator in it, and reports what the kernel does. It changes
+nothing outside of that cgroup and removes it however the simulation ends.
+Without the permission to create cgroups it runs on a fake tree.
+
+--replay allocates nothing. It runs a file of --record through the guard's
+decisions, with the recorded policy or with another one:
+
+  oomkit simulate --replay run.jsonl.gz --config /etc/oomkit/config.toml`;
 
 export type SimulateFlags = ReturnType<ReturnType<typeof simulateBase>["opts"]>;
 

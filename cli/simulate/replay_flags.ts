@@ -2,7 +2,7 @@
 
 import type { Command, CommandUnknownOpts, OptionValues } from "@commander-js/extra-typings";
 import { OomkitError } from "../../core/errors.ts";
-import { option } from "../options/option.ts";
+import { moveToGroup, option } from "../options/option.ts";
 import { POLICY } from "../guard/policy_options.ts";
 import { type RecordFlags, withRecording } from "../options/record.ts";
 
@@ -13,9 +13,6 @@ const POLICY_NAMES = Object.values(POLICY).map((make) => make().long);
 export const isPolicy = ({ long }: { readonly long?: string | undefined }) =>
   POLICY_NAMES.includes(long);
 
-/** The heading in the help. */
-const REPLAY = "Replay, and the guard's options that it takes in place of what is recorded:";
-
 export interface ReplayFlags {
   readonly replay?: string;
 }
@@ -25,10 +22,14 @@ export function withReplay<A extends unknown[], O extends OptionValues, G extend
   command: Command<A, O, G>,
 ): Command<A, O & RecordFlags & ReplayFlags, G> {
   const extended = withRecording(command).addOption(
-    option("--replay <file>", "run a recording through a guard's decision, in virtual time")
-      .helpGroup(REPLAY),
+    option("--replay <file>", "replay a recording through the guard's decisions, in virtual time", {
+      group: "replay",
+      isBasic: true,
+    }),
   );
-  for (const make of Object.values(POLICY)) extended.addOption(make().helpGroup(REPLAY));
+  for (const make of Object.values(POLICY)) {
+    extended.addOption(moveToGroup(make(), "replay"));
+  }
   extended.hook("preAction", (_, self) => checkReplay(self));
   return extended as unknown as Command<A, O & RecordFlags & ReplayFlags, G>;
 }

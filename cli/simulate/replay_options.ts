@@ -5,7 +5,7 @@ import { OomkitError } from "../../core/errors.ts";
 import type { GuardPolicy, PolicySet } from "../../core/guard/policy.ts";
 import { rulesOf } from "../config/rules.ts";
 import { guardBase, type GuardFlags } from "../guard/options.ts";
-import { guardRequestOf, policySetOf, underRule, withRuleName } from "../guard/policy.ts";
+import { policySetOf, resolvePolicy, underRule, withRuleName } from "../guard/policy.ts";
 import { isPolicy } from "./replay_flags.ts";
 
 /** From a recording's own plans to those of the replay. */
@@ -35,7 +35,7 @@ export async function replayPolicy(
   const path = command.getOptionValue("config") as string | undefined;
   const isBent = hasPlans && path === undefined;
   const { flags, sourceOf, file } = await guardFlags(path, isBent ? byBadnessNow(values) : values);
-  const plan = guardRequestOf(flags, sourceOf, [], new Set()).policy;
+  const plan = resolvePolicy(flags, sourceOf, [], new Set()).policy;
   const override = (recorded: GuardPolicy) => bent(recorded, plan, values);
   if (path === undefined) {
     return { other: hasPlans ? undefined : usually(plan), override, given, config: path };
@@ -43,7 +43,7 @@ export async function replayPolicy(
   const rules = file === undefined ? [] : rulesOf(file);
   const underOf = (rule: Parameters<typeof withRuleName>[0]) => {
     const under = underRule(flags, sourceOf, rule);
-    return withRuleName(rule, guardRequestOf(under.flags, under.sourceOf, [], new Set()).policy);
+    return withRuleName(rule, resolvePolicy(under.flags, under.sourceOf, [], new Set()).policy);
   };
   return { other: policySetOf(plan, rules, underOf, new Map()), override, given, config: path };
 }

@@ -9,7 +9,7 @@ import type {
   simulationEvent,
   Verdict,
 } from "../../core/simulate/event.ts";
-import { wantsJson } from "../options/option.ts";
+import { wantsJson } from "../options/subcommand.ts";
 import { formatBytes, formatDuration } from "../options/units.ts";
 import { print, printStderr } from "../output/output.ts";
 import { choosesLive } from "../terminal/live_choice.ts";

@@ -1,12 +1,14 @@
-/** What `watch` takes, and what its words mean. */
+/** The options of `watch`, one row each. */
 
 import type { PressureLevel, PressureMode, PsiTrigger } from "../../core/cgroup/version.ts";
 import { OomkitError } from "../../core/errors.ts";
 import { EVENT_TYPES, type EventType } from "../../core/events/event.ts";
 import { CI_SERVICES } from "../output/annotate.ts";
 import { asciiOption, liveOption, noLiveOption } from "../options/live.ts";
-import { oneOf, option, parsed, parsedList, subcommand } from "../options/option.ts";
+import { withHelp } from "../options/help.ts";
+import { oneOf, option, parsed, parsedList } from "../options/option.ts";
 import { withReceiverOptions } from "../options/receivers.ts";
+import { subcommand } from "../options/subcommand.ts";
 import { parseDuration, parseSize, parseSizeOrPercent } from "../options/units.ts";
 
 export const LEVELS: readonly PressureLevel[] = ["low", "medium", "critical"];
@@ -37,73 +39,126 @@ export function parsePsi(text: string): PsiTrigger {
   return { kind: kind as "some" | "full", ...micros };
 }
 
-/** Less than a timer can keep (a JavaScript timer is about 1.2 ms late) only burns CPU. */
-const SHORTEST_POLL_MS = 5;
+/** A shorter interval only burns CPU: a JavaScript timer is about 1.2 ms late. */
+const MIN_POLL_MS = 5;
 
 function parsePoll(text: string): number {
   const poll = parseDuration(text);
-  if (poll >= SHORTEST_POLL_MS) return poll;
-  throw new OomkitError(`cannot poll every "${text}"`, `it must be at least ${SHORTEST_POLL_MS}ms`);
+  if (poll >= MIN_POLL_MS) return poll;
+  throw new OomkitError(`cannot poll every "${text}"`, `it must be at least ${MIN_POLL_MS}ms`);
 }
 
-/** Below it not even the shell that becomes the command could start. */
-const SMALLEST_LIMIT = 1024 * 1024;
+/** Below this, the shell that executes the command could not start. */
+const MIN_LIMIT_BYTES = 1024 ** 2;
 
 function parseLimit(text: string): number {
   const limit = parseSize(text);
-  if (limit >= SMALLEST_LIMIT) return limit;
+  if (limit >= MIN_LIMIT_BYTES) return limit;
   throw new OomkitError(`cannot limit a command to "${text}"`, "it must be at least 1M");
 }
 
 const eventTypes = parsedList<EventType>(oneOf(EVENT_TYPES));
 
 export function watchBase() {
-  return withReceiverOptions(
-    subcommand("watch", "tell what happens, as it happens, by the kernel's own notifications"),
+  const command = withReceiverOptions(
+    subcommand("watch", "report memory events as they happen, from kernel notifications"),
   )
-    .addOption(option("-r, --recursive", "follow everything beneath the targets as well"))
-    .addOption(liveOption).addOption(noLiveOption).addOption(asciiOption)
     .addOption(
-      option("--threshold <list>", "tell when usage crosses these: 65%,90%,480M")
-        .argParser(parsedList(parseSizeOrPercent)),
+      option("-r, --recursive", "watch all descendants of the targets too", {
+        group: "targets",
+        isBasic: true,
+      }),
+    )
+    .addOption(
+      option("--threshold <list>", "report when usage crosses these: 65%,90%,480M", {
+        group: "events",
+        isBasic: true,
+      }).argParser(parsedList(parseSizeOrPercent)),
     )
     .addOption(
       option(
         "--pressure <pressures>",
-        "cgroup v1 pressure levels: low,medium:local,critical:hierarchy",
-      )
-        .argParser(parsedList(parsePressureLevel)),
+        "report v1 pressure levels: low,medium:local,critical:hierarchy",
+        { group: "events", isBasic: true, list: LEVELS },
+      ).argParser(parsedList(parsePressureLevel)),
     )
     .addOption(
-      option("--psi <list>", "cgroup v2 stalls: some:150ms/1s,full:50ms/2s")
-        .argParser(parsedList(parsePsi)),
+      option("--psi <list>", "report v2 memory stalls: some:150ms/1s,full:50ms/2s", {
+        group: "events",
+        isBasic: true,
+      }).argParser(parsedList(parsePsi)),
     )
     .addOption(
-      option("--poll <duration>", "read at this pace instead of being notified")
-        .argParser(parsed(parsePoll)),
+      option("--poll <duration>", "poll at this interval instead of waiting for notifications", {
+        group: "events",
+      }).argParser(parsed(parsePoll)),
     )
-    .addOption(option("--for <duration>", "end after this time").argParser(parsed(parseDuration)))
+    .addOption(
+      option("--for <duration>", "stop after this time", { group: "expectation", isBasic: true })
+        .argParser(parsed(parseDuration)),
+    )
     .addOption(
       option(
         "--until <types>",
-        "end after the first event of these types; with --for, exit 1 without one",
-      )
-        .argParser(eventTypes),
+        "stop at the first event of these types (with --for: exit 1 without one)",
+        { group: "expectation", isBasic: true, list: EVENT_TYPES },
+      ).argParser(eventTypes),
     )
     .addOption(
-      option("--fail-on <types>", "exit 1 if an event of these types was seen").argParser(
-        eventTypes,
-      ),
+      option("--fail-on <types>", "exit 1 if an event of these types occurred", {
+        group: "expectation",
+        isBasic: true,
+        list: EVENT_TYPES,
+      }).argParser(eventTypes),
     )
     .addOption(
-      option("--limit <size>", "with a command: the limit of its cgroup")
-        .argParser(parsed(parseLimit)),
+      option("--limit <size>", "memory limit of the command's cgroup", {
+        group: "command",
+        isBasic: true,
+      }).argParser(parsed(parseLimit)),
     )
-    .addOption(option("--report <file>", "with a command: write the verdict there, as JSON"))
     .addOption(
-      option("--annotate <service>", "with a command: tell the verdict to a CI service, on stderr")
-        .choices(CI_SERVICES),
-    );
+      option("--report <file>", "write the verdict on the command to this file, as JSON", {
+        group: "command",
+      }),
+    )
+    .addOption(
+      option(
+        "--annotate <service>",
+        "print the verdict as an annotation of this CI service, on stderr",
+        { group: "command" },
+      ).choices(CI_SERVICES),
+    )
+    .addOption(liveOption).addOption(noLiveOption).addOption(asciiOption);
+  return withHelp(command, {
+    examples: [
+      "oomkit watch my.service --threshold 80%,95%",
+      "oomkit watch -r /kubepods --json --log-file /var/log/oomkit.jsonl",
+      "oomkit watch --limit 512M --fail-on oom_kill -- make",
+    ],
+    notes: NOTES,
+    exitStatus: {
+      "0": "the watch ended",
+      "1": "an event of --fail-on occurred, or no event of --until",
+      "2": "the watch could not start or go on",
+      "125": "the command could not be moved to its cgroup",
+      "126": "the command cannot be executed",
+      "127": "the command does not exist",
+      "other": "the exit status of the command; 128 + N if signal N ended it",
+    },
+  });
 }
+
+const NOTES = `Targets: a cgroup path, a directory, a glob ('/kubepods/**'), pid:N, unit:NAME,
+pod:UID, a container id or a prefix of it, a runc name. The watch ends when all
+targets are removed, on Ctrl-C, or by --for and --until.
+
+In the live view, ? lists the keys.
+
+Event types: threshold pressure high max oom oom_kill oom_group_kill
+limit_changed cgroup_created cgroup_removed degraded summary
+
+In CI: --annotate github shows the verdict on the page of the run, gitlab as a
+section of the job's log; on stderr, because stdout belongs to the command.`;
 
 export type WatchFlags = ReturnType<ReturnType<typeof watchBase>["opts"]>;
