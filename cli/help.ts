@@ -71,7 +71,7 @@ function statusLines(statuses: Readonly<Record<string, string>>): string[] {
 const BUG_STATUS = { "70": "oomkit has a bug" };
 
 const ENVIRONMENT = `Environment and files:
-  OOMKIT_...   any option: OOMKIT_JSON=1 is --json, OOMKIT_ROOT=DIR is --root DIR
+  OOMKIT_...   any option: OOMKIT_JSON=1 for --json, OOMKIT_ROOT=DIR for --root
   NO_COLOR     disables color
   ${DEFAULT_CONFIG_PATH}
                options in TOML, with a table for each command

@@ -135,7 +135,7 @@ function textLines(text: string): string[] {
 }
 
 function sentence(text: string): string {
-  const begun = text.startsWith("oom-guard") ? text : `${text[0]!.toUpperCase()}${text.slice(1)}`;
+  const begun = text.startsWith("oom") ? text : `${text[0]!.toUpperCase()}${text.slice(1)}`;
   return /[.…]$/.test(text) ? begun : `${begun}.`;
 }
 

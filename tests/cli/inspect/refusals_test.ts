@@ -43,7 +43,7 @@ Deno.test("every mistake in an option gets one line and exit 2", async () => {
     [["--check", "--min-headroom=-5M"], /negative/],
     [["--check", "--min-headroom", "1e99"], /cannot read size|unknown unit/],
     [["--check", "--min-headroom", "max"], /a limit is needed here/],
-    [["--check", "--min-headroom", "9223372036854775808"], /more than any machine has/],
+    [["--check", "--min-headroom", "9223372036854775808"], /it is too large/],
     [["--check", "--max-usage", "120%"], /out of range/],
     [["--check", "--require", "limt"], /none of limit, psi/],
     [["--check"], /nothing is asked for/],
