@@ -41,7 +41,7 @@ Deno.test("--help has every visible option in its group, the basic ones first", 
     let heading = "";
     for (const line of lines) {
       if (/^\S.*:$/.test(line)) heading = line;
-      const [, long] = /^  (?:-\w, )?(--[\w-]+)/.exec(line) ?? [];
+      const [, long] = /^ {2}(?:-\w, )?(--[\w-]+)/.exec(line) ?? [];
       if (long !== undefined) shown.set(heading, [...shown.get(heading) ?? [], long]);
     }
     for (const option of command.options.filter(({ hidden }) => !hidden)) {
