@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { makeFolder } from "../helpers/folder.ts";
 import {
-  deedsOf,
+  faultsOf,
   feedSlowly,
   feedWhileItLives,
   isAlive,
@@ -51,7 +51,7 @@ policy = "noop"
   const deed = await guarded.next(isDeed);
   assert.deepEqual([deed.cgroup, deed.victim.pid], [taken.path, other.pid]);
   const events = await guarded.stop();
-  assert.equal(deedsOf(events).length, 1);
+  assert.equal(faultsOf(events).length, 1);
   assert.ok(isAlive(one.pid));
   const rules = ofType(events, "guard_armed").map(({ cgroup, rule }: Json) => [cgroup, rule]);
   assert.deepEqual(Object.fromEntries(rules), {
@@ -112,10 +112,10 @@ kernelTest("to read a file that says the same does not begin a fight anew", asyn
     Deno.kill(guarded.pid, "SIGHUP");
     await until("it is read again", () => reparseOptions() === times);
   }
-  assert.deepEqual(deedsOf(guarded.events), []);
+  assert.deepEqual(faultsOf(guarded.events), []);
   assert.equal((await stubborn.status).signal, "SIGKILL");
   const events = await guarded.stop();
-  assert.deepEqual(deedsOf(events).map(({ signal, outcome }) => [signal, outcome]), [
+  assert.deepEqual(faultsOf(events).map(({ signal, outcome }) => [signal, outcome]), [
     ["SIGTERM", "alive"],
     ["SIGKILL", "killed"],
   ]);
@@ -227,13 +227,13 @@ kernelTest(
     for (let round = 0; round < 3; round++) {
       await using hungry = await startHungryProcess(cgroup);
       await feedWhileItLives(hungry, LIMIT);
-      await until("it is killed and told of", () => deedsOf(guarded.events).length === round + 1);
+      await until("it is killed and told of", () => faultsOf(guarded.events).length === round + 1);
     }
     // The first one is still waited for.
     assert.equal(receiver.bodies.length, 1);
     receiver.open();
     const events = await guarded.stop();
-    assert.deepEqual(receiver.bodies.map(({ data }) => data), deedsOf(events));
+    assert.deepEqual(receiver.bodies.map(({ data }) => data), faultsOf(events));
     for (const { specversion, type, subject } of receiver.bodies) {
       assert.deepEqual([specversion, type, subject], ["1.0", "io.oomkit.action", cgroup.path]);
     }

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import {
-  deedsOf,
+  faultsOf,
   feedWhileItLives,
   isAlive,
   isDeed,
@@ -68,7 +68,7 @@ kernelTest(
     const dir = `${parent.dir}/${container.name}`;
     await until("the container is gone", () => !isThere(dir) || pidsOf({ dir }).length === 0);
     assert.equal((await neighbour.exec(["true"])).code, 0);
-    assert.equal(deedsOf(await guarded.stop()).length, 1);
+    assert.equal(faultsOf(await guarded.stop()).length, 1);
   },
   { why: noRunc },
 );

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import {
-  deedsOf,
+  faultsOf,
   feedSlowly,
   feedWhileItLives,
   isAlive,
@@ -54,7 +54,7 @@ kernelTest("a cgroup full of page cache is let go, and nobody dies for a file", 
       await guarded.next(({ type, action }) => type === "action_skipped" || action === "reclaim");
     } else await guarded.next(({ type }) => type === "level_reached");
     const events = await guarded.stop();
-    assert.deepEqual(deedsOf(events), []);
+    assert.deepEqual(faultsOf(events), []);
     assert.ok(isAlive(process.pid) && isAlive(writer.pid));
     assert.equal(kernelKills(cgroup), 0);
   } finally {
@@ -72,7 +72,7 @@ kernelTest("who writes a file as fast as the machine can is not killed for it", 
     const args = ["-c", write, cgroup.dir, `${folder}/file`];
     const { code } = await new Deno.Command("sh", { args, stderr: "null" }).output();
     assert.equal(code, 0);
-    assert.deepEqual(deedsOf(await guarded.stop()), []);
+    assert.deepEqual(faultsOf(await guarded.stop()), []);
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }
@@ -112,7 +112,7 @@ kernelTest("who frees its memory when it is asked to end lives", async () => {
   assert.deepEqual([asked.signal, asked.outcome], ["SIGTERM", "alive"]);
   assert.equal(asked.victim.pid, pids[0]);
   assert.ok(isAlive(pids[0]), JSON.stringify(asked));
-  assert.deepEqual(deedsOf(await guarded.stop()).filter(({ signal }) => signal === "SIGKILL"), []);
+  assert.deepEqual(faultsOf(await guarded.stop()).filter(({ signal }) => signal === "SIGKILL"), []);
 });
 
 /** Says a line for each SIGUSR1. Its children take over no handler. */
