@@ -52,12 +52,12 @@ async function main(): Promise<number> {
 }
 
 export function summary({ tally, ...result }: SoakResult): string[] {
-  const { faults, restarts, minutes, allocators, cgroups, longest, stopped, late } = result;
+  const { faults, rounds, minutes, allocators, cgroups, longest, stopped, late } = result;
   const seconds = (ms: number) => (ms / 1000).toFixed(1);
   return [
     `${faults} deeds in ${
       minutes.toFixed(1)
-    } minutes, ${restarts} rests, ${cgroups} names, ${allocators} processes`,
+    } minutes, ${rounds} rests, ${cgroups} names, ${allocators} processes`,
     `killed by the guard ${tally.won}, by the kernel in spite of a guard ${tally.lost}, without one ${tally.unguarded}, elsewhere ${tally.outside}`,
     `left behind by guards that were killed: ${tally.untold} deaths that nobody told, ${stopped} processes stopped`,
     `told at most ${seconds(late.guard)} s late by the guard, ${

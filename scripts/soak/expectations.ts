@@ -36,7 +36,7 @@ const KILLING: readonly (string | null)[] = ["SIGKILL", "SIGTERM"];
 
 export const isBlow = (event: Told): boolean =>
   event.type === "action" && (event.action === "process" || event.action === "container") &&
-  !event.dry_run && ["killed", "alive", "signalled"].includes(event.outcome);
+  !event.dry_run && ["killed", "survived", "signalled"].includes(event.outcome);
 
 const within = (path: string, above: string) => path === above || path.startsWith(`${above}/`);
 
@@ -60,10 +60,10 @@ function wrongsOf(facts: Facts, event: Told): string[] {
   const at = Date.parse(event.ts);
   const wrongs: string[] = [];
   if (!within(event.cgroup, facts.guarded)) wrongs.push(`${what}: it is not guarded`);
-  if (!(event.usage_before >= event.threshold)) {
-    wrongs.push(`${what}: usage ${event.usage_before} is below ${event.threshold}`);
+  if (!(event.usage_before >= event.level_bytes)) {
+    wrongs.push(`${what}: usage ${event.usage_before} is below ${event.level_bytes}`);
   }
-  if (!(event.threshold < event.limit)) wrongs.push(`${what}: the threshold is at the limit`);
+  if (!(event.level_bytes < event.limit)) wrongs.push(`${what}: the threshold is at the limit`);
   if (!isLimit(facts, event.cgroup, event.limit)) {
     wrongs.push(`${what}: ${event.limit} was never a limit there`);
   }
@@ -150,7 +150,7 @@ function toldNear(programs: readonly Program[], path: string, at: number): strin
   const events = near.sort((one, other) => distance(one) - distance(other)).slice(0, 12).map((
     event,
   ) =>
-    [event.ts, event.type, event.action, event.outcome, event.victim?.pid, event.container]
+    [event.ts, event.type, event.action, event.outcome, event.victim?.pid, event.killed_cgroup]
       .filter((each) => each !== undefined && each !== null).join(" ")
   );
   const time = (ms: number | undefined) => ms && new Date(ms).toISOString().slice(11);
@@ -166,7 +166,7 @@ function isOf(event: Told, { pid, places, started, ended }: AllocatorProgram): b
   const at = Date.parse(event.ts);
   if (at < started - 50 || at > ended!.at + LATE_MS) return false;
   if (event.victim?.pid === pid) return true;
-  const { container } = event;
+  const { killed_cgroup: container } = event;
   return container !== null && places.some(({ path }) => within(path, container)) &&
     Math.abs(at - ended!.at) < LATE_MS;
 }

@@ -92,9 +92,9 @@ async function marked(world: World): Promise<void> {
     await events(world, guard, types[0], path);
     await events(world, watch, types[1], path);
   };
-  await both(["guard_armed", "created"]);
+  await both(["guard_armed", "cgroup_created"]);
   tree.removeEmpty(path);
-  await both(["removed", "removed"]);
+  await both(["cgroup_removed", "cgroup_removed"]);
 }
 
 async function events(world: World, program: Program, type: string, path: string): Promise<void> {

@@ -26,7 +26,7 @@ export interface SoakOptions {
 
 export interface SoakResult {
   readonly faults: number;
-  readonly restarts: number;
+  readonly rounds: number;
   readonly minutes: number;
   readonly tally: Tally;
   readonly allocators: number;
@@ -70,7 +70,7 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
   const first = new Map<Program, Costs>();
   const open: Bases["open"] = new Map();
   const lastFaults: string[] = [];
-  let [faults, restarts, allocators, stopped] = [0, 0, 0, 0];
+  let [faults, rounds, allocators, stopped] = [0, 0, 0, 0];
   using kills = openKernelKills();
   const reading = setInterval(() => world.kernelKills.push(...kills.take()), KMSG_MS);
   options.signal.addEventListener("abort", () => world.wantsToEnd = true);
@@ -80,9 +80,9 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
     makeRoom(world);
     await startWatch(world);
     await startGuard(world, drawSettings(world));
-    for (; !isOver(); restarts++) {
+    for (; !isOver(); rounds++) {
       const since = Date.now();
-      const known = faultsOf(isDisruptive(restarts));
+      const known = faultsOf(isDisruptive(rounds));
       for (let n = 0; n < STRETCH && !isOver(); n++) {
         const fault = random.weighed(known);
         lastFaults.push(`${++faults} ${new Date().toISOString().slice(11)} ${fault.name}`);
@@ -92,7 +92,7 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
         checkAlive(world);
         const ms = random.below(MAX_SUSPENSION_MS);
         if (random.chance(60)) await pause(ms);
-        options.progress(`deed ${faults}, ${restarts} rests, ${tally.won} won, ${tally.lost} lost`);
+        options.progress(`deed ${faults}, ${rounds} rests, ${tally.won} won, ${tally.lost} lost`);
       }
       if (world.wantsToEnd || findings.length > 0) break;
       allocators += world.allocators.length;
@@ -120,7 +120,7 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
       .sort((one, other) => other.rests - one.rests).slice(0, 1)
   );
   return {
-    ...{ faults, restarts, tally, allocators, longest, stopped, findings, lastFaults },
+    ...{ faults, rounds, tally, allocators, longest, stopped, findings, lastFaults },
     late: world.late,
     events: world.events,
     minutes: (performance.now() - began) / 60_000,

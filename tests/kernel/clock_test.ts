@@ -37,7 +37,7 @@ kernelTest("a guard whose clock is set by hours strikes no later, and tells the 
   const events = await guarded.stop();
   assert.equal(faultsOf(events).length, 5);
   // A level is told of again once its cooldown is over, which is no longer for a clock that was set back.
-  assert.ok(ofType(events, "level").length >= 5);
+  assert.ok(ofType(events, "level_reached").length >= 5);
   assert.equal(kernelKills(cgroup), 0);
 }, { why: whyNoClockSteps });
 

@@ -62,7 +62,7 @@ policy = "noop"
     type === "level_reached" && cgroup === kept.path
   );
   assert.equal(
-    warned.find(({ level }: Json) => level === "warn").threshold,
+    warned.find(({ level }: Json) => level === "warn").level_bytes,
     Math.floor(0.4 * LIMIT),
   );
 });
@@ -116,7 +116,7 @@ kernelTest("to read a file that says the same does not begin a fight anew", asyn
   assert.equal((await stubborn.status).signal, "SIGKILL");
   const events = await guarded.stop();
   assert.deepEqual(faultsOf(events).map(({ signal, outcome }) => [signal, outcome]), [
-    ["SIGTERM", "alive"],
+    ["SIGTERM", "survived"],
     ["SIGKILL", "killed"],
   ]);
   assert.equal(ofType(events, "guard_armed").length, 1);

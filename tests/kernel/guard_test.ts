@@ -39,8 +39,8 @@ kernelTest("the process that the kernel would choose dies, and its neighbour liv
   assert.ok(victim.rss > LIMIT / 2 && victim.rss <= LIMIT, `rss ${victim.rss}`);
   assert.ok(victim.badness >= victim.rss, `badness ${victim.badness}`);
   assert.deepEqual(deed.candidates.map(({ pid }: Json) => pid), [big.pid, small.pid]);
-  assert.ok(deed.usage_before >= deed.threshold && deed.usage_before <= LIMIT);
-  assert.ok(deed.usage_after < deed.threshold);
+  assert.ok(deed.usage_before >= deed.level_bytes && deed.usage_before <= LIMIT);
+  assert.ok(deed.usage_after < deed.level_bytes);
   assert.equal((await big.status).signal, "SIGKILL");
   await small.feed(MIB);
   const events = await guarded.stop();
@@ -185,7 +185,7 @@ kernelTest("who ignores SIGTERM is gone once the grace is over, and not before",
   await feedSlowly(process, () => guarded.events.some(isLevel("threshold")));
   const reached = await guarded.next(isLevel("threshold"));
   const asked = await guarded.next(isDeed);
-  assert.deepEqual([asked.signal, asked.outcome], ["SIGTERM", "alive"]);
+  assert.deepEqual([asked.signal, asked.outcome], ["SIGTERM", "survived"]);
   const killed = await guarded.next((event) => isDeed(event) && event.signal === "SIGKILL");
   assert.deepEqual([killed.outcome, killed.victim.pid], ["killed", process.pid]);
   assert.equal((await process.status).signal, "SIGKILL");
@@ -218,7 +218,7 @@ kernelTest("a cgroup that dies as a whole is ended as a whole", async () => {
   await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
   await feedWhileItLives(big, LIMIT);
   const deed = await guarded.next(isDeed);
-  assert.deepEqual([deed.outcome, deed.container], ["killed", cgroup.path]);
+  assert.deepEqual([deed.outcome, deed.killed_cgroup], ["killed", cgroup.path]);
   assert.equal(deed.victim.pid, big.pid);
   for (const { status } of [small, big]) assert.equal((await status).signal, "SIGKILL");
   assert.equal(kernelKills(cgroup), 0);

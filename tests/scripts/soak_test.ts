@@ -51,9 +51,9 @@ const blow = {
   dry_run: false,
   outcome: "killed",
   usage_before: 62,
-  threshold: 60,
+  level_bytes: 60,
   limit: 4096,
-  container: null,
+  killed_cgroup: null,
   victim: { pid: 7, comm: "tail", cgroup: CGROUP },
 };
 const kill = { type: "oom_kill", ts: blow.ts, cgroup: CGROUP, victim: { pid: 7 } };
