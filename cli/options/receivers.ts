@@ -57,7 +57,7 @@ export function parseHeader(text: string): readonly [string, string] {
     /^([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*:\s*([\x20-\x7e\x80-\xff]*)$/.exec(text) ??
       [];
   if (name !== undefined && value !== undefined) return [name, value.trim()];
-  throw new OomkitError(`"${text}" is no header`, "write 'Name: value'");
+  throw new OomkitError(`"${text}" is not a header`, "write 'Name: value'");
 }
 
 function checkListen(text: string): string {

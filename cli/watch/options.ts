@@ -11,16 +11,16 @@ import { withReceiverOptions } from "../options/receivers.ts";
 import { subcommand } from "../options/subcommand.ts";
 import { parseDuration, parseSize, parseSizeOrPercent } from "../options/units.ts";
 
-export const LEVELS: readonly PressureLevel[] = ["low", "medium", "critical"];
-const MODES: readonly PressureMode[] = ["default", "local", "hierarchy"];
+const PRESSURE_LEVELS: readonly PressureLevel[] = ["low", "medium", "critical"];
+const PRESSURE_MODES: readonly PressureMode[] = ["default", "local", "hierarchy"];
 
 /** `medium` or `medium:hierarchy`. */
 export function parsePressureLevel(text: string): { level: PressureLevel; mode: PressureMode } {
   const [level = "", mode = "default"] = text.split(":");
-  return { level: oneOf(LEVELS)(level), mode: oneOf(MODES)(mode) };
+  return { level: oneOf(PRESSURE_LEVELS)(level), mode: oneOf(PRESSURE_MODES)(mode) };
 }
 
-/** `some:150ms/1s`: a stall of 150 ms within a second. The kernel takes windows of 0.5 to 10 s. */
+/** `some:150ms/1s`: a stall of 150 ms within one second. The kernel accepts windows of 0.5 to 10 s. */
 export function parsePsi(text: string): PsiTrigger {
   const [, kind, stall, window] = /^(some|full):([^/]+)\/([^/]+)$/.exec(text) ?? [];
   if (kind === undefined) {
@@ -31,10 +31,13 @@ export function parsePsi(text: string): PsiTrigger {
   }
   const micros = { stall: parseDuration(stall!) * 1000, window: parseDuration(window!) * 1000 };
   if (micros.window < 500_000 || micros.window > 10_000_000) {
-    throw new OomkitError(`cannot use PSI window "${window}"`, "the kernel takes 500ms to 10s");
+    throw new OomkitError(`cannot use PSI window "${window}"`, "the kernel accepts 500ms to 10s");
   }
   if (micros.stall <= 0 || micros.stall > micros.window) {
-    throw new OomkitError(`cannot use PSI stall "${stall}"`, `it must lie between 0 and ${window}`);
+    throw new OomkitError(
+      `cannot use PSI stall "${stall}"`,
+      `it must be above 0 and at most ${window}`,
+    );
   }
   return { kind: kind as "some" | "full", ...micros };
 }
@@ -79,7 +82,7 @@ export function watchBase() {
       option(
         "--pressure <pressures>",
         "report v1 pressure levels: low,medium:local,critical:hierarchy",
-        { group: "events", isBasic: true, list: LEVELS },
+        { group: "events", isBasic: true, list: PRESSURE_LEVELS },
       ).argParser(parsedList(parsePressureLevel)),
     )
     .addOption(

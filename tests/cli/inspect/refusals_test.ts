@@ -45,7 +45,7 @@ Deno.test("every mistake in an option gets one line and exit 2", async () => {
     [["--check", "--min-headroom", "max"], /a limit is needed here/],
     [["--check", "--min-headroom", "9223372036854775808"], /it is too large/],
     [["--check", "--max-usage", "120%"], /out of range/],
-    [["--check", "--require", "limt"], /none of limit, psi/],
+    [["--check", "--require", "limt"], /not one of limit, psi/],
     [["--check"], /nothing is asked for/],
     [["--max-usage", "80%"], /add --check/],
     [["--depth", "-1"], /depth/],
