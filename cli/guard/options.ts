@@ -1,13 +1,23 @@
 /** The options of `guard`, one row each. */
 
 import { OomkitError } from "../../core/errors.ts";
-import { asciiOption, liveOption, noLiveOption } from "../options/live.ts";
 import { withHelp } from "../options/help.ts";
-import { oneOf, option, parsed, parseWhole, repeated } from "../options/option.ts";
-import { withReceiverOptions } from "../options/receivers.ts";
-import { subcommand } from "../options/subcommand.ts";
+import { LIVE_OPTIONS } from "../options/live.ts";
+import {
+  choice,
+  flag,
+  type FlagsOf,
+  list,
+  oneOf,
+  type OptionRow,
+  parseWhole,
+  single,
+  value,
+} from "../options/option.ts";
+import { checkRequiredOptions, RECEIVER_OPTIONS } from "../options/receivers.ts";
+import { type Common, subcommand } from "../options/subcommand.ts";
 import { parseDuration, parsePositiveDuration } from "../options/units.ts";
-import { POLICY } from "./policy_options.ts";
+import { POLICY_OPTIONS } from "./policy_options.ts";
 
 function parseExpression(text: string): RegExp {
   try {
@@ -25,154 +35,120 @@ function parsePort(text: string): number {
   throw new OomkitError(`"${text}" is not a port`, "use 1 to 65535, or 0 for none");
 }
 
+const MODE = { group: "mode" } as const;
 const VICTIMS = { group: "victims", inRules: true } as const;
-const BASIC_VICTIMS = { ...VICTIMS, isBasic: true } as const;
-/** Hidden options, so the group does not matter. */
-const OOM_GUARD = { group: "general" } as const;
+/** The group of a hidden option does not matter. */
+const OOM_GUARD = { group: "general", isHidden: true } as const;
+
+const GUARD_OPTIONS = {
+  ...RECEIVER_OPTIONS,
+  recursive: flag("-r, --recursive", "guard all descendants of the targets too", {
+    group: "targets",
+    isBasic: true,
+  }),
+  pod: flag("--pod", "guard the containers of this pod (needs a shared process namespace)", {
+    group: "targets",
+  }),
+  softLimit: flag(
+    "--soft-limit",
+    "guard soft limits too (v1 memory.soft_limit_in_bytes, v2 memory.high)",
+    { group: "targets", inRules: true },
+  ),
+  ...POLICY_OPTIONS,
+  prefer: list("--prefer <regex>", "kill matching command lines or cgroups first", {
+    ...VICTIMS,
+    isBasic: true,
+    parse: single(parseExpression),
+  }),
+  avoid: list("--avoid <regex>", "kill matching command lines or cgroups last", {
+    ...VICTIMS,
+    isBasic: true,
+    parse: single(parseExpression),
+  }),
+  ignore: list("--ignore <regex>", "never kill matching command lines or cgroups", {
+    ...VICTIMS,
+    parse: single(parseExpression),
+  }),
+  explain: flag("--explain", "print the candidates and the values that rank them", {
+    group: "victims",
+    isBasic: true,
+  }),
+  dryRun: flag("--dry-run", "evaluate and report, but do not signal, kill or write", {
+    ...MODE,
+    isBasic: true,
+    isCommandLineOnly: true,
+  }),
+  for: value("--for <duration>", "stop after this time", { ...MODE, parse: parseDuration }),
+  holdTimeout: value(
+    "--hold-timeout <duration>",
+    "maximum time that allocators wait in hold mode",
+    { ...MODE, parse: parsePositiveDuration, default: [1000, "1s"] },
+  ),
+  hookTimeout: value("--hook-timeout <duration>", "maximum run time of an exec: action", {
+    ...MODE,
+    parse: parsePositiveDuration,
+    default: [10_000, "10s"],
+  }),
+  poll: value(
+    "--poll <duration>",
+    "poll at this interval instead of waiting for notifications",
+    { ...MODE, inRules: true, parse: parsePositiveDuration },
+  ),
+  rescanInterval: value(
+    "--rescan-interval <duration>",
+    "interval between full scans for new cgroups",
+    { ...MODE, parse: parsePositiveDuration, default: [277_000, "277s"] },
+  ),
+  rearmInterval: value(
+    "--rearm-interval <duration>",
+    "interval at which all notifications are set up again",
+    { ...MODE, parse: parsePositiveDuration, default: [701_000, "701s"] },
+  ),
+  ...LIVE_OPTIONS,
+  eventFormat: choice(
+    "--event-format <format>",
+    "oomkit events, or one line per kill as oom-guard prints it",
+    { group: "output", choices: ["oomkit", "oom-guard"], default: ["oomkit", "oomkit"] },
+  ),
+  checkConfig: flag("--check-config", "print the effective configuration and exit", {
+    group: "general",
+    isCommandLineOnly: true,
+  }),
+  restore: flag("--restore", "restore settings left by a guard that was killed, and exit", {
+    group: "general",
+    isCommandLineOnly: true,
+  }),
+  walkIntervalSeconds: value(
+    "--walkIntervalSeconds <n>",
+    "oom-guard's --rescan-interval, in seconds",
+    { ...OOM_GUARD, parse: parseWhole(1) },
+  ),
+  inotifyResetSeconds: value(
+    "--inotifyResetSeconds <n>",
+    "oom-guard's --rearm-interval, in seconds",
+    { ...OOM_GUARD, parse: parseWhole(1) },
+  ),
+  guardMs: value("--guard-ms <n>", "oom-guard's --kill-timeout, in milliseconds", {
+    ...OOM_GUARD,
+    parse: parseWhole(1),
+  }),
+  openSoftLimit: value("--openSoftLimit [yes]", "oom-guard's --soft-limit", {
+    ...OOM_GUARD,
+    parse: oneOf(["true", "false"]),
+  }) as OptionRow<"true" | "false" | true | undefined>,
+  v: value("--v <n>", "oom-guard's log level, ignored", OOM_GUARD),
+  logtostderr: value("--logtostderr [yes]", "oom-guard's choice of log, ignored", OOM_GUARD),
+  port: value("--port <n>", "oom-guard's --listen, for this machine only; 0 disables it", {
+    ...OOM_GUARD,
+    parse: parsePort,
+  }),
+};
+
+export type GuardFlags = Common & FlagsOf<typeof GUARD_OPTIONS>;
 
 export function guardBase() {
-  const command = withReceiverOptions(
-    subcommand("guard", "act before the kernel's OOM killer does"),
-  )
-    .addOption(
-      option("-r, --recursive", "guard all descendants of the targets too", {
-        group: "targets",
-        isBasic: true,
-      }),
-    )
-    .addOption(
-      option("--pod", "guard the containers of this pod (needs a shared process namespace)", {
-        group: "targets",
-      }),
-    )
-    .addOption(
-      option(
-        "--soft-limit",
-        "guard soft limits too (v1 memory.soft_limit_in_bytes, v2 memory.high)",
-        { group: "targets", inRules: true },
-      ),
-    )
-    .addOption(POLICY.policy())
-    .addOption(POLICY.onCritical())
-    .addOption(POLICY.onWarn())
-    .addOption(POLICY.warn())
-    .addOption(POLICY.critical())
-    .addOption(POLICY.onImminent())
-    .addOption(POLICY.marginRatio())
-    .addOption(POLICY.minMargin())
-    .addOption(POLICY.maxMargin())
-    .addOption(POLICY.metric())
-    .addOption(POLICY.hysteresis())
-    .addOption(POLICY.cooldown())
-    .addOption(POLICY.repeat())
-    .addOption(
-      option("--prefer <regex>", "kill matching command lines or cgroups first", BASIC_VICTIMS)
-        .argParser(repeated(parseExpression)),
-    )
-    .addOption(
-      option("--avoid <regex>", "kill matching command lines or cgroups last", BASIC_VICTIMS)
-        .argParser(repeated(parseExpression)),
-    )
-    .addOption(
-      option("--ignore <regex>", "never kill matching command lines or cgroups", VICTIMS)
-        .argParser(repeated(parseExpression)),
-    )
-    .addOption(POLICY.gracePeriod())
-    .addOption(POLICY.killTimeout())
-    .addOption(POLICY.reclaim())
-    .addOption(
-      option("--explain", "print the candidates and the values that rank them", {
-        group: "victims",
-        isBasic: true,
-      }),
-    )
-    .addOption(POLICY.mode())
-    .addOption(
-      option("--dry-run", "evaluate and report, but do not signal, kill or write", {
-        group: "mode",
-        isBasic: true,
-        isCommandLineOnly: true,
-      }),
-    )
-    .addOption(
-      option("--for <duration>", "stop after this time", { group: "mode" })
-        .argParser(parsed(parseDuration)),
-    )
-    .addOption(
-      option("--hold-timeout <duration>", "maximum time that allocators wait in hold mode", {
-        group: "mode",
-      }).argParser(parsed(parsePositiveDuration)).default(1000, "1s"),
-    )
-    .addOption(
-      option("--hook-timeout <duration>", "maximum run time of an exec: action", { group: "mode" })
-        .argParser(parsed(parsePositiveDuration)).default(10_000, "10s"),
-    )
-    .addOption(
-      option("--poll <duration>", "poll at this interval instead of waiting for notifications", {
-        group: "mode",
-        inRules: true,
-      }).argParser(parsed(parsePositiveDuration)),
-    )
-    .addOption(
-      option("--rescan-interval <duration>", "interval between full scans for new cgroups", {
-        group: "mode",
-      }).argParser(parsed(parsePositiveDuration)).default(277_000, "277s"),
-    )
-    .addOption(
-      option(
-        "--rearm-interval <duration>",
-        "interval at which all notifications are set up again",
-        {
-          group: "mode",
-        },
-      ).argParser(parsed(parsePositiveDuration)).default(701_000, "701s"),
-    )
-    .addOption(liveOption).addOption(noLiveOption).addOption(asciiOption)
-    .addOption(
-      option(
-        "--event-format <format>",
-        "oomkit events, or one line per kill as oom-guard prints it",
-        {
-          group: "output",
-        },
-      ).choices(["oomkit", "oom-guard"] as const).default("oomkit" as const),
-    )
-    .addOption(
-      option("--check-config", "print the effective configuration and exit", {
-        group: "general",
-        isCommandLineOnly: true,
-      }),
-    )
-    .addOption(
-      option("--restore", "restore settings left by a guard that was killed, and exit", {
-        group: "general",
-        isCommandLineOnly: true,
-      }),
-    )
-    .addOption(
-      option("--walkIntervalSeconds <n>", "oom-guard's --rescan-interval, in seconds", OOM_GUARD)
-        .argParser(parsed(parseWhole(1))).hideHelp(),
-    )
-    .addOption(
-      option("--inotifyResetSeconds <n>", "oom-guard's --rearm-interval, in seconds", OOM_GUARD)
-        .argParser(parsed(parseWhole(1))).hideHelp(),
-    )
-    .addOption(
-      option("--guard-ms <n>", "oom-guard's --kill-timeout, in milliseconds", OOM_GUARD)
-        .argParser(parsed(parseWhole(1))).hideHelp(),
-    )
-    .addOption(
-      option("--openSoftLimit [yes]", "oom-guard's --soft-limit", OOM_GUARD)
-        .argParser(parsed(oneOf(["true", "false"]))).hideHelp(),
-    )
-    .addOption(option("--v <n>", "oom-guard's log level, ignored", OOM_GUARD).hideHelp())
-    .addOption(
-      option("--logtostderr [yes]", "oom-guard's choice of log, ignored", OOM_GUARD).hideHelp(),
-    )
-    .addOption(
-      option("--port <n>", "oom-guard's --listen, for this machine only; 0 disables it", OOM_GUARD)
-        .argParser(parsed(parsePort)).hideHelp(),
-    );
+  const command = subcommand("guard", "act before the kernel's OOM killer does", GUARD_OPTIONS)
+    .hook("preAction", (_, self) => checkRequiredOptions(self));
   return withHelp(command, {
     examples: [
       "oomkit guard -r /kubepods --policy process --avoid postgres",
@@ -205,5 +181,3 @@ CRITICAL_SIGNAL, COOLDOWN. So do oom-guard's flags.
 SIGHUP reads the configuration again and reopens --log-file.
 
 In the live view, ? lists the keys.`;
-
-export type GuardFlags = ReturnType<ReturnType<typeof guardBase>["opts"]>;

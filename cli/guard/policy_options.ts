@@ -3,7 +3,7 @@
 import { SENDABLE } from "../../core/control/signal.ts";
 import { OomkitError } from "../../core/errors.ts";
 import type { Action } from "../../core/guard/policy.ts";
-import { option, parsed } from "../options/option.ts";
+import { choice, flag, list, negated, value } from "../options/option.ts";
 import { parseDuration, parsePercent, parsePositiveDuration, parseSize } from "../options/units.ts";
 
 const PLAIN = ["noop", "reclaim", "process", "container"] as const;
@@ -22,19 +22,17 @@ export function parseAction(text: string, signal: Deno.Signal): Action {
 }
 
 /** A comma-separated list; an exec command may contain commas, so it takes the rest. */
-function parseActions(signal: Deno.Signal) {
-  return (text: string, before: readonly Action[] = []): Action[] => {
-    const found: Action[] = [...before];
-    for (let rest: string | undefined = text; rest !== undefined;) {
-      const [item, more]: readonly [string, string?] = /^\s*exec:/.test(rest)
-        ? [rest]
-        : splitOnce(rest, ",");
-      found.push(parsed((each) => parseAction(each, signal))(item));
-      rest = more;
-    }
-    return found;
-  };
-}
+const parseActions = (signal: Deno.Signal) => (text: string): Action[] => {
+  const found: Action[] = [];
+  for (let rest: string | undefined = text; rest !== undefined;) {
+    const [item, more]: readonly [string, string?] = /^\s*exec:/.test(rest)
+      ? [rest]
+      : splitOnce(rest, ",");
+    found.push(parseAction(item, signal));
+    rest = more;
+  }
+  return found;
+};
 
 function splitOnce(text: string, separator: string): readonly [string, string?] {
   const at = text.indexOf(separator);
@@ -67,91 +65,97 @@ function parseMargin(text: string): number {
   return parseSize(/^\d+(\.\d+)?$/.test(text.trim()) ? `${text.trim()}M` : text);
 }
 
-const POLICIES = ["noop", "process", "container"] as const;
-const MODES = ["auto", "notify", "throttle", "hold"] as const;
 /** What completions offer; the command follows the colon. */
 const ACTION_WORDS = ["noop", "signal", "reclaim", "process", "container", "exec:"];
 
 const LEVELS = { group: "levels", inRules: true } as const;
 const BASIC_LEVELS = { ...LEVELS, isBasic: true } as const;
-const ACTIONS = { ...BASIC_LEVELS, list: ACTION_WORDS } as const;
 const VICTIMS = { group: "victims", inRules: true } as const;
 
-/** Functions, because `simulate` changes the group of its own copies. */
-export const POLICY = {
-  policy: () =>
-    option(
-      "--policy <action>",
-      "imminent-level action: process, container or noop",
-      BASIC_LEVELS,
-    )
-      .choices(POLICIES),
-  onImminent: () =>
-    option("--on-imminent <actions>", "actions at the imminent level, as for --on-warn", {
-      ...LEVELS,
-      list: ACTION_WORDS,
-    }).argParser(parseActions("SIGTERM")),
-  onCritical: () =>
-    option("--on-critical <actions>", "actions at the critical level, as for --on-warn", ACTIONS)
-      .argParser(parseActions("SIGUSR2")),
-  onWarn: () =>
-    option(
-      "--on-warn <actions>",
-      "actions at the warn level: noop, signal[:SIG], reclaim, process, container, exec:COMMAND",
-      ACTIONS,
-    ).argParser(parseActions("SIGUSR1")),
-  warn: () =>
-    option("--warn <percent>", "usage at which warn begins", BASIC_LEVELS)
-      .argParser(parsed(parseShare)).default(65, "65%"),
-  critical: () =>
-    option("--critical <percent>", "usage at which critical begins", BASIC_LEVELS)
-      .argParser(parsed(parseShare)).default(90, "90%"),
-  marginRatio: () =>
-    option(
-      "--margin-ratio <ratio>",
-      "margin between the imminent level and the limit, as a share of the limit (default: 0.02; 0.05 in throttle mode)",
-      LEVELS,
-    ).argParser(parsed(parseRatio)),
-  minMargin: () =>
-    option("--min-margin <size>", "minimum margin (default: 1M; 3M in throttle mode)", LEVELS)
-      .argParser(parsed(parseMargin)),
-  maxMargin: () =>
-    option("--max-margin <size>", "maximum margin (default: 30M; 512M in throttle mode)", LEVELS)
-      .argParser(parsed(parseMargin)),
-  metric: () =>
-    option(
-      "--metric <what>",
-      "memory compared with the levels: usage, or the working-set as the kubelet computes it",
-      LEVELS,
-    ).choices(["usage", "working-set"] as const).default("usage" as const),
-  hysteresis: () =>
-    option("--hysteresis <percent>", "drop in usage after which a level can trigger again", LEVELS)
-      .argParser(parsed(parseShare)).default(5, "5%"),
-  cooldown: () =>
-    option("--cooldown <duration>", "minimum time between two actions at a level", LEVELS)
-      .argParser(parsed(parseDuration)).default(10_000, "10s"),
-  repeat: () =>
-    option("--repeat", "act again after each cooldown while usage stays above the level", LEVELS),
-  gracePeriod: () =>
-    option("--grace-period <duration>", "time from SIGTERM to SIGKILL", {
-      ...VICTIMS,
+export const POLICY_OPTIONS = {
+  policy: choice("--policy <action>", "imminent-level action: process, container or noop", {
+    ...BASIC_LEVELS,
+    choices: ["noop", "process", "container"],
+  }),
+  onCritical: list(
+    "--on-critical <actions>",
+    "actions at the critical level, as for --on-warn",
+    { ...BASIC_LEVELS, words: ACTION_WORDS, parse: parseActions("SIGUSR2") },
+  ),
+  onWarn: list(
+    "--on-warn <actions>",
+    "actions at the warn level: noop, signal[:SIG], reclaim, process, container, exec:COMMAND",
+    { ...BASIC_LEVELS, words: ACTION_WORDS, parse: parseActions("SIGUSR1") },
+  ),
+  warn: value("--warn <percent>", "usage at which warn begins", {
+    ...BASIC_LEVELS,
+    parse: parseShare,
+    default: [65, "65%"],
+  }),
+  critical: value("--critical <percent>", "usage at which critical begins", {
+    ...BASIC_LEVELS,
+    parse: parseShare,
+    default: [90, "90%"],
+  }),
+  onImminent: list(
+    "--on-imminent <actions>",
+    "actions at the imminent level, as for --on-warn",
+    { ...LEVELS, words: ACTION_WORDS, parse: parseActions("SIGTERM") },
+  ),
+  marginRatio: value(
+    "--margin-ratio <ratio>",
+    "margin between the imminent level and the limit, as a share of the limit (default: 0.02; 0.05 in throttle mode)",
+    { ...LEVELS, parse: parseRatio },
+  ),
+  minMargin: value("--min-margin <size>", "minimum margin (default: 1M; 3M in throttle mode)", {
+    ...LEVELS,
+    parse: parseMargin,
+  }),
+  maxMargin: value("--max-margin <size>", "maximum margin (default: 30M; 512M in throttle mode)", {
+    ...LEVELS,
+    parse: parseMargin,
+  }),
+  metric: choice(
+    "--metric <what>",
+    "memory compared with the levels: usage, or the working-set as the kubelet computes it",
+    { ...LEVELS, choices: ["usage", "working-set"], default: ["usage", "usage"] },
+  ),
+  hysteresis: value(
+    "--hysteresis <percent>",
+    "drop in usage after which a level can trigger again",
+    { ...LEVELS, parse: parseShare, default: [5, "5%"] },
+  ),
+  cooldown: value("--cooldown <duration>", "minimum time between two actions at a level", {
+    ...LEVELS,
+    parse: parseDuration,
+    default: [10_000, "10s"],
+  }),
+  repeat: flag(
+    "--repeat",
+    "act again after each cooldown while usage stays above the level",
+    LEVELS,
+  ),
+  gracePeriod: value("--grace-period <duration>", "time from SIGTERM to SIGKILL", {
+    ...VICTIMS,
+    isBasic: true,
+    parse: parseDuration,
+    default: [0, "no SIGTERM"],
+  }),
+  killTimeout: value(
+    "--kill-timeout <duration>",
+    "time for a killed process to exit before the next victim is killed",
+    { ...VICTIMS, parse: parsePositiveDuration, default: [500, "500ms"] },
+  ),
+  reclaim: negated("--no-reclaim", "do not reclaim page cache before a kill", VICTIMS),
+  mode: choice(
+    "--mode <mode>",
+    "way to gain time near the limit: notify, throttle (v2), hold (v1) or auto",
+    {
+      group: "mode",
+      inRules: true,
       isBasic: true,
-    }).argParser(parsed(parseDuration)).default(0, "no SIGTERM"),
-  killTimeout: () =>
-    option(
-      "--kill-timeout <duration>",
-      "time for a killed process to exit before the next victim is killed",
-      VICTIMS,
-    ).argParser(parsed(parsePositiveDuration)).default(500, "500ms"),
-  reclaim: () => option("--no-reclaim", "do not reclaim page cache before a kill", VICTIMS),
-  mode: () =>
-    option(
-      "--mode <mode>",
-      "way to gain time near the limit: notify, throttle (v2), hold (v1) or auto",
-      {
-        group: "mode",
-        inRules: true,
-        isBasic: true,
-      },
-    ).choices(MODES).default("auto" as const),
-} as const;
+      choices: ["auto", "notify", "throttle", "hold"],
+      default: ["auto", "auto"],
+    },
+  ),
+};

@@ -13,97 +13,88 @@ import { inspectDocument } from "../../core/events/inspect.ts";
 import { toJson } from "../../core/events/json.ts";
 import { CI_SERVICES, withoutCommands } from "../output/annotate.ts";
 import { check, checkLines } from "./check.ts";
-import { type CheckOutput, type CiFlags, openCheckOutput } from "./ci.ts";
+import { type CheckOutput, openCheckOutput } from "./ci.ts";
 import { nodeLines } from "./text.ts";
 import { inspectionLines } from "./text.ts";
 import { treeLines } from "./tree.ts";
 import type { UsageSample } from "../terminal/layout.ts";
 import type { ExitCode, Finish } from "../exit.ts";
 import { withHelp } from "../options/help.ts";
-import { oneOf, option, parsed, parsedList, parseWhole } from "../options/option.ts";
+import {
+  choice,
+  flag,
+  type FlagsOf,
+  list,
+  oneOf,
+  parseWhole,
+  separated,
+  value,
+} from "../options/option.ts";
 import { type Common, subcommand, wantsJson } from "../options/subcommand.ts";
 import { createProgress, type Progress, terminalOutput } from "../terminal/progress.ts";
 import { print, printable, printStderr } from "../output/output.ts";
-import { forceOption } from "../options/record.ts";
+import { FORCE_OPTION } from "../options/record.ts";
 import { chooseStyle, terminalWidth } from "../terminal/style.ts";
 import { parseSizeOrPercent } from "../options/units.ts";
 
 const requirements = Object.keys(REQUIREMENTS) as Requirement[];
 
+const CONTENTS = { group: "contents", isBasic: true } as const;
+const CHECK = { group: "check" } as const;
+const BASIC_CHECK = { ...CHECK, isBasic: true } as const;
+const PICTURE = { group: "recording" } as const;
+
+const INSPECT_OPTIONS = {
+  tree: flag("--tree", "show a table of all descendants, the largest cgroups first", CONTENTS),
+  depth: value("--depth <levels>", "levels of the tree (default: all; 2 for the whole machine)", {
+    ...CONTENTS,
+    parse: parseWhole(0),
+  }),
+  top: value("--top <count>", "children of each cgroup to show (default: 10; all in JSON)", {
+    ...CONTENTS,
+    parse: parseWhole(1),
+  }),
+  processes: value("--processes <count>", "processes to show, or all (default: 8; all in JSON)", {
+    ...CONTENTS,
+    parse: (text) => text === "all" ? Infinity : parseWhole(0)(text),
+  }),
+  check: flag("--check", "check requirements: exit 0 met, 1 not met, 2 unknown", BASIC_CHECK),
+  minHeadroom: value("--min-headroom <amount>", "minimum headroom, such as 512M or 20%", {
+    ...BASIC_CHECK,
+    parse: parseSizeOrPercent,
+  }),
+  maxUsage: value("--max-usage <amount>", "maximum usage, such as 80% or 1G", {
+    ...BASIC_CHECK,
+    parse: parseSizeOrPercent,
+  }),
+  require: list("--require <requirements>", "required properties, such as limit,psi (see --help)", {
+    ...BASIC_CHECK,
+    words: requirements,
+    isClosed: true,
+    parse: separated(oneOf(requirements)),
+  }),
+  annotate: choice(
+    "--annotate <service>",
+    "print findings as annotations of a CI service, on stderr",
+    { ...CHECK, choices: CI_SERVICES },
+  ),
+  junit: value("--junit <file>", "write findings to this file as JUnit XML", CHECK),
+  html: value("--html <file>", "draw a recording, or with --tree the tree, as an HTML page", {
+    ...PICTURE,
+    isBasic: true,
+  }),
+  svg: value("--svg <file>", "draw a recording, or with --tree the tree, as an SVG image", PICTURE),
+  ...FORCE_OPTION,
+};
+
+type Options = Common & FlagsOf<typeof INSPECT_OPTIONS>;
+
 export function inspectBase() {
   const command = subcommand(
     "inspect",
-    "show limits, the cgroups that set them, headroom, and the OOM candidates",
-  )
-    .argument("[target...]", "cgroup path, glob, pid:N, unit:NAME, pod:UID or container id")
-    .addOption(
-      option("--tree", "print a table of all descendants, the largest first", {
-        group: "contents",
-        isBasic: true,
-      }),
-    )
-    .addOption(
-      option("--depth <levels>", "maximum depth of the table", { group: "contents", isBasic: true })
-        .argParser(parsed(parseWhole(0))),
-    )
-    .addOption(
-      option("--top <count>", "maximum number of children shown per cgroup", {
-        group: "contents",
-        isBasic: true,
-      }).argParser(parsed(parseWhole(1))),
-    )
-    .addOption(
-      option("--processes <count>", "number of processes shown, or all (default: 8; all in JSON)", {
-        group: "contents",
-        isBasic: true,
-      }).argParser(parsed((text) => text === "all" ? Infinity : parseWhole(0)(text))),
-    )
-    .addOption(
-      option("--check", "check requirements: exit 0 met, 1 not met, 2 unknown", {
-        group: "check",
-        isBasic: true,
-      }),
-    )
-    .addOption(
-      option("--min-headroom <amount>", "minimum headroom, such as 512M or 20%", {
-        group: "check",
-        isBasic: true,
-      }).argParser(parsed(parseSizeOrPercent)),
-    )
-    .addOption(
-      option("--max-usage <amount>", "maximum usage, such as 80% or 1G", {
-        group: "check",
-        isBasic: true,
-      }).argParser(parsed(parseSizeOrPercent)),
-    )
-    .addOption(
-      option("--require <requirements>", "required properties, such as limit,psi (see --help)", {
-        group: "check",
-        isBasic: true,
-        list: requirements,
-        isListClosed: true,
-      }).argParser(parsedList(oneOf(requirements))),
-    )
-    .addOption(
-      option("--annotate <service>", "print findings as annotations of a CI service, on stderr", {
-        group: "check",
-      }).choices(CI_SERVICES),
-    )
-    .addOption(
-      option("--junit <file>", "write findings to this file as JUnit XML", { group: "check" }),
-    )
-    .addOption(
-      option("--html <file>", "draw a recording, or with --tree the tree, as an HTML page", {
-        group: "recording",
-        isBasic: true,
-      }),
-    )
-    .addOption(
-      option("--svg <file>", "draw a recording, or with --tree the tree, as an SVG image", {
-        group: "recording",
-      }),
-    )
-    .addOption(forceOption);
+    "show limits, the cgroups that set them, headroom, and the likeliest victim",
+    INSPECT_OPTIONS,
+  ).argument("[target...]", "cgroup path, glob, pid:N, unit:NAME, pod:UID or container id");
   return withHelp(command, {
     examples: [
       "oomkit inspect",
@@ -178,20 +169,6 @@ const isRecordingName = (names: readonly string[]) =>
 
 const kebab = (name: string) =>
   name.replace(/[A-Z]/g, (httpMessage) => `-${httpMessage.toLowerCase()}`);
-
-interface Options extends Common, CiFlags {
-  readonly tree?: true | undefined;
-  readonly depth?: number | undefined;
-  readonly top?: number | undefined;
-  readonly processes?: number | undefined;
-  readonly check?: true | undefined;
-  readonly minHeadroom?: ReturnType<typeof parseSizeOrPercent> | undefined;
-  readonly maxUsage?: ReturnType<typeof parseSizeOrPercent> | undefined;
-  readonly require?: Requirement[] | undefined;
-  readonly html?: string | undefined;
-  readonly svg?: string | undefined;
-  readonly force?: true | undefined;
-}
 
 interface Shown {
   readonly inspection: Inspection;

@@ -122,8 +122,8 @@ function optionOf(option: Option): OptionDefinition {
 
 function completionOf(option: Option, placeholder: string): Completion {
   if (option.argChoices) return { kind: "word", words: option.argChoices };
-  const { list, isListClosed } = detailsOf(option) ?? {};
-  if (list) return { kind: "list", words: list, ...isListClosed && { isClosed: isListClosed } };
+  const { words, isClosed } = detailsOf(option) ?? {};
+  if (words) return { kind: "list", words, ...isClosed && { isClosed } };
   return { kind: placeholder === "file" ? "file" : placeholder === "dir" ? "folder" : "free" };
 }
 

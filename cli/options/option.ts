@@ -1,6 +1,6 @@
 /**
- * How an option is defined: one row holds its flags, help text and details; its parser, choices and default follow as with
- * commander. The environment variable, the configuration key, help, completions, man page and schema are derived from it.
+ * How options are defined: one row of a table for each, with its flags, help text, parser, default and details. The type of its
+ * value, commander's option, the environment variable, configuration key, help, completions, man page and schema derive from it.
  */
 
 import { type CommandUnknownOpts, InvalidArgumentError, Option } from "@commander-js/extra-typings";
@@ -31,13 +31,146 @@ export interface OptionDetails {
   readonly group: keyof typeof GROUPS;
   /** Shown by `-h` as well; first in its group. */
   readonly isBasic?: true;
+  /** Accepted, but in no help. */
+  readonly isHidden?: true;
   /** A `[[guard.rule]]` may set it. */
   readonly inRules?: true;
   /** The configuration file cannot set it. */
   readonly isCommandLineOnly?: true;
   /** Completed as a comma-separated list of these; other values are valid too, unless the list is closed. */
-  readonly list?: readonly string[];
-  readonly isListClosed?: true;
+  readonly words?: readonly string[];
+  readonly isClosed?: true;
+}
+
+/** One option. `Value` is the type of its value. */
+export interface OptionRow<out Value> extends OptionDetails {
+  readonly flags: string;
+  readonly help: string;
+  /** The help of the opposite, `--no-…`: the switch may be on, off, or neither. */
+  readonly oppositeHelp?: string;
+  readonly choices?: readonly string[];
+  /** Combines the text with the values of earlier uses. */
+  readonly reduce?: (text: string, before: never) => unknown;
+  /** The value and its text in the help. */
+  readonly default?: readonly [value: unknown, text: string];
+  /** Carries the type only. */
+  readonly value?: Value;
+}
+
+/** By the names that commander gives the values, such as `marginRatio`. */
+export type OptionTable = Readonly<Record<string, OptionRow<unknown>>>;
+
+type ValueOf<Row> = Row extends OptionRow<infer Value> ? Value : never;
+type OptionalKeys<Table extends OptionTable> = {
+  [Key in keyof Table]: undefined extends ValueOf<Table[Key]> ? Key : never;
+}[keyof Table];
+
+/** The values of the options of a table, as commander returns them. */
+export type FlagsOf<Table extends OptionTable> =
+  & { readonly [Key in Exclude<keyof Table, OptionalKeys<Table>>]: ValueOf<Table[Key]> }
+  & { readonly [Key in OptionalKeys<Table>]?: ValueOf<Table[Key]> };
+
+type Parse<T> = (text: string) => T;
+
+export const flag = (
+  flags: string,
+  help: string,
+  its: OptionDetails,
+): OptionRow<true | undefined> => ({
+  ...its,
+  flags,
+  help,
+});
+
+/** A switch that is on by default: `--no-…`. */
+export const negated = (flags: string, help: string, its: OptionDetails): OptionRow<boolean> => ({
+  ...its,
+  flags,
+  help,
+});
+
+/** A switch with an opposite, `--no-…`. */
+export const pair = (
+  flags: string,
+  help: string,
+  oppositeHelp: string,
+  its: OptionDetails,
+): OptionRow<boolean | undefined> => ({ ...its, flags, help, oppositeHelp });
+
+/** An option with one value; without `parse` it is a string. */
+export function value<T>(
+  flags: string,
+  help: string,
+  its: OptionDetails & { parse: Parse<T>; default: readonly [T, string] },
+): OptionRow<T>;
+export function value<T>(
+  flags: string,
+  help: string,
+  its: OptionDetails & { parse: Parse<T> },
+): OptionRow<T | undefined>;
+export function value(
+  flags: string,
+  help: string,
+  its: OptionDetails,
+): OptionRow<string | undefined>;
+export function value(
+  flags: string,
+  help: string,
+  { parse, ...its }: OptionDetails & { parse?: Parse<unknown> },
+): OptionRow<unknown> {
+  return { ...its, flags, help, ...parse && { reduce: parsed(parse) } };
+}
+
+export function choice<const T extends string>(
+  flags: string,
+  help: string,
+  its: OptionDetails & { choices: readonly T[]; default: readonly [T, string] },
+): OptionRow<T>;
+export function choice<const T extends string>(
+  flags: string,
+  help: string,
+  its: OptionDetails & { choices: readonly T[] },
+): OptionRow<T | undefined>;
+export function choice(
+  flags: string,
+  help: string,
+  its: OptionDetails & { choices: readonly string[] },
+): OptionRow<unknown> {
+  return { ...its, flags, help };
+}
+
+/** A repeatable option. `parse` returns the values of one use. */
+export function list<T>(
+  flags: string,
+  help: string,
+  { parse, ...its }: OptionDetails & { parse: Parse<readonly T[]> },
+): OptionRow<readonly T[] | undefined> {
+  const parseUse = parsed(parse);
+  return {
+    ...its,
+    flags,
+    help,
+    reduce: (text, before: readonly T[] = []) => [...before, ...parseUse(text)],
+  };
+}
+
+/** For `list`: the whole text is one value. */
+export const single = <T>(parse: Parse<T>): Parse<T[]> => (text) => [parse(text)];
+
+/** For `list`: values separated by commas. */
+export const separated = <T>(parse: Parse<T>): Parse<T[]> => (text) =>
+  text.split(",").map((item) => parse(item.trim()));
+
+/** The same options in another group, where they are not basic. */
+export function inGroup<Table extends OptionTable>(
+  table: Table,
+  group: OptionDetails["group"],
+): Table {
+  const moved = Object.entries(table).map(([name, { isBasic: _, ...row }]) => [
+    name,
+    { ...row, group },
+  ]);
+  return Object.fromEntries(moved) as Table;
 }
 
 const details = new WeakMap<object, OptionDetails>();
@@ -45,26 +178,33 @@ const details = new WeakMap<object, OptionDetails>();
 /** @returns undefined for an option that is not oomkit's own, such as commander's `--help`. */
 export const detailsOf = (option: object): OptionDetails | undefined => details.get(option);
 
-/** An option that can also be given as OOMKIT_NAME. Order: default < environment < flag. */
-export function option<Flags extends string>(
-  flags: Flags,
-  description: string,
-  its: OptionDetails,
-): Option<Flags> {
-  const created = new Option(flags, description).helpGroup(GROUPS[its.group]);
-  details.set(created, its);
-  return created.env(`OOMKIT_${created.name().replaceAll("-", "_").toUpperCase()}`);
+/**
+ * The options of a table as commander takes them. Each can also be given as the variable OOMKIT_NAME.
+ * Throws `TypeError` if the key of a row is not commander's name of the value, because `FlagsOf` would be wrong.
+ */
+export function commanderOptions(table: OptionTable): Option[] {
+  return Object.entries(table).flatMap(([key, row]) => {
+    const options = [commanderOption(row, row.flags, row.help)];
+    const name = options[0]!.attributeName();
+    if (name !== key) throw new TypeError(`the key of ${row.flags} must be ${name}, not ${key}`);
+    if (row.oppositeHelp !== undefined) {
+      const flags = row.flags.replace("--", "--no-");
+      options.push(commanderOption(row, flags, row.oppositeHelp));
+    }
+    return options;
+  });
 }
 
-/** Moves an option to another group, where it is no basic one. */
-export function moveToGroup<O extends Pick<Option, "helpGroup">>(
-  created: O,
-  group: OptionDetails["group"],
-): O {
-  const { list } = details.get(created) ?? {};
-  details.set(created, { group, ...list && { list } });
-  created.helpGroup(GROUPS[group]);
-  return created;
+function commanderOption(row: OptionRow<unknown>, flags: string, help: string): Option {
+  const option = new Option(flags, help).helpGroup(GROUPS[row.group]).hideHelp(
+    row.isHidden === true,
+  );
+  option.env(`OOMKIT_${option.name().replaceAll("-", "_").toUpperCase()}`);
+  if (row.choices) option.choices(row.choices);
+  if (row.reduce) option.argParser(row.reduce as (text: string) => unknown);
+  if (row.default) option.default(...row.default);
+  details.set(option, row);
+  return option as Option;
 }
 
 /**
@@ -78,8 +218,8 @@ export function keyOf(option: Pick<Option, "long">): string | undefined {
     : option.long!.replace(/^--(no-)?/, "");
 }
 
-/** Turns the error of a unit parser into commander's own, which names the option. */
-export function parsed<T>(parse: (text: string) => T): (text: string) => T {
+/** Turns the error of a parser into commander's own, which names the option. */
+function parsed<T>(parse: Parse<T>): Parse<T> {
   return (text) => {
     try {
       return parse(text);
@@ -87,18 +227,6 @@ export function parsed<T>(parse: (text: string) => T): (text: string) => T {
       throw error instanceof OomkitError ? new InvalidArgumentError(error.message) : error;
     }
   };
-}
-
-/** A repeatable option. */
-export function repeated<T>(parse: (text: string) => T) {
-  const one = parsed(parse);
-  return (text: string, before: readonly T[] = []): T[] => [...before, one(text)];
-}
-
-/** A list option: comma-separated, and repeatable. */
-export function parsedList<T>(parse: (text: string) => T): (text: string, before?: T[]) => T[] {
-  const one = parsed(parse);
-  return (text, before = []) => [...before, ...text.split(",").map((item) => one(item.trim()))];
 }
 
 /** A whole number of at least `min`. */

@@ -3,54 +3,64 @@
 import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { OomkitError } from "../../core/errors.ts";
 import type { ConfigFile } from "../config/config.ts";
-import { isPaired, isSwitch, option, preferFlag } from "./option.ts";
+import {
+  choice,
+  commanderOptions,
+  flag,
+  type FlagsOf,
+  isPaired,
+  isSwitch,
+  type OptionTable,
+  preferFlag,
+  value,
+} from "./option.ts";
 
 export const DEFAULT_CONFIG_PATH = "/etc/oomkit/config.toml";
 
-export interface Common {
-  readonly output: "text" | "json";
-  readonly json?: true | undefined;
-  readonly root?: string | undefined;
-  readonly color: "auto" | "always" | "never";
-  readonly config?: string | undefined;
-}
+const COMMON_OPTIONS = {
+  json: flag("--json", "short for --output json", { group: "output", isBasic: true }),
+  output: choice("--output <format>", "format of the output", {
+    group: "output",
+    choices: ["text", "json"],
+    default: ["text", "text"],
+  }),
+  color: choice("--color <when>", "when to color text", {
+    group: "output",
+    choices: ["auto", "always", "never"],
+    default: ["auto", "auto"],
+  }),
+  root: value(
+    "--root <dir>",
+    "read the cgroup tree in this directory (a cgroup mount, a copy, or a fake tree)",
+    { group: "targets" },
+  ),
+  config: value(
+    "--config <file>",
+    `read options from this TOML file (default: ${DEFAULT_CONFIG_PATH}, if it exists)`,
+    { group: "general", isCommandLineOnly: true },
+  ),
+};
+
+export type Common = FlagsOf<typeof COMMON_OPTIONS>;
 
 export const wantsJson = (options: Common) => options.json === true || options.output === "json";
 
-/** A subcommand with the options that all have. */
-export function subcommand(name: string, summary: string) {
-  return new Command(name).description(summary)
-    .addOption(
-      option("--output <format>", "format of the output", { group: "output" })
-        .choices(["text", "json"] as const).default("text" as const),
-    )
-    .addOption(option("--json", "short for --output json", { group: "output", isBasic: true }))
-    .addOption(
-      option(
-        "--root <dir>",
-        "read the cgroup tree in this directory (a cgroup mount, a copy, or a fake tree)",
-        { group: "targets" },
-      ),
-    )
-    .addOption(
-      option("--color <when>", "when to color text", { group: "output" })
-        .choices(["auto", "always", "never"] as const).default("auto" as const),
-    )
-    .addOption(
-      option(
-        "--config <file>",
-        `read options from this TOML file (default: ${DEFAULT_CONFIG_PATH}, if it exists)`,
-        { group: "general", isCommandLineOnly: true },
-      ),
-    )
-    .hook("preAction", async (_, command) => {
-      readSwitches(command);
-      await configure(command);
-      const differ = command.getOptionValue("json") === true &&
-        command.getOptionValue("output") === "text";
-      if (!differ || preferFlag(command, "json", "output")) return;
-      throw new OomkitError("cannot use --json and --output text together", "give one of them");
-    });
+/** A subcommand with the options of the table and those that all subcommands have. */
+export function subcommand<Table extends OptionTable>(
+  name: string,
+  summary: string,
+  table: Table,
+): Command<[], Common & FlagsOf<Table>> {
+  const command = new Command(name).description(summary);
+  for (const option of commanderOptions({ ...COMMON_OPTIONS, ...table })) command.addOption(option);
+  command.hook("preAction", async (_, self) => {
+    readSwitches(self);
+    await configure(self);
+    const differ = self.getOptionValue("json") === true && self.getOptionValue("output") === "text";
+    if (!differ || preferFlag(self, "json", "output")) return;
+    throw new OomkitError("cannot use --json and --output text together", "give one of them");
+  });
+  return command as unknown as Command<[], Common & FlagsOf<Table>>;
 }
 
 const YES = ["1", "true", "yes", "on"];

@@ -4,11 +4,11 @@ import type { PressureLevel, PressureMode, PsiTrigger } from "../../core/cgroup/
 import { OomkitError } from "../../core/errors.ts";
 import { EVENT_TYPES, type EventType } from "../../core/events/event.ts";
 import { CI_SERVICES } from "../output/annotate.ts";
-import { asciiOption, liveOption, noLiveOption } from "../options/live.ts";
 import { withHelp } from "../options/help.ts";
-import { oneOf, option, parsed, parsedList } from "../options/option.ts";
-import { withReceiverOptions } from "../options/receivers.ts";
-import { subcommand } from "../options/subcommand.ts";
+import { LIVE_OPTIONS } from "../options/live.ts";
+import { choice, flag, type FlagsOf, list, oneOf, separated, value } from "../options/option.ts";
+import { checkRequiredOptions, RECEIVER_OPTIONS } from "../options/receivers.ts";
+import { type Common, subcommand } from "../options/subcommand.ts";
 import { parseDuration, parseSize, parseSizeOrPercent } from "../options/units.ts";
 
 const PRESSURE_LEVELS: readonly PressureLevel[] = ["low", "medium", "critical"];
@@ -60,79 +60,73 @@ function parseLimit(text: string): number {
   throw new OomkitError(`cannot limit a command to "${text}"`, "it must be at least 1M");
 }
 
-const eventTypes = parsedList<EventType>(oneOf(EVENT_TYPES));
+const parseTypes = separated<EventType>(oneOf(EVENT_TYPES));
+
+const EVENTS = { group: "events", isBasic: true } as const;
+const EXPECTATION = { group: "expectation", isBasic: true } as const;
+const COMMAND = { group: "command" } as const;
+
+const WATCH_OPTIONS = {
+  ...RECEIVER_OPTIONS,
+  recursive: flag("-r, --recursive", "watch all descendants of the targets too", {
+    group: "targets",
+    isBasic: true,
+  }),
+  threshold: list("--threshold <list>", "report when usage crosses these: 65%,90%,480M", {
+    ...EVENTS,
+    parse: separated(parseSizeOrPercent),
+  }),
+  pressure: list(
+    "--pressure <pressures>",
+    "report v1 pressure levels: low,medium:local,critical:hierarchy",
+    { ...EVENTS, words: PRESSURE_LEVELS, parse: separated(parsePressureLevel) },
+  ),
+  psi: list("--psi <list>", "report v2 memory stalls: some:150ms/1s,full:50ms/2s", {
+    ...EVENTS,
+    parse: separated(parsePsi),
+  }),
+  poll: value(
+    "--poll <duration>",
+    "poll at this interval instead of waiting for notifications",
+    { group: "events", parse: parsePoll },
+  ),
+  for: value("--for <duration>", "stop after this time", { ...EXPECTATION, parse: parseDuration }),
+  until: list(
+    "--until <types>",
+    "stop at the first event of these types (with --for: exit 1 without one)",
+    { ...EXPECTATION, words: EVENT_TYPES, parse: parseTypes },
+  ),
+  failOn: list("--fail-on <types>", "exit 1 if an event of these types occurred", {
+    ...EXPECTATION,
+    words: EVENT_TYPES,
+    parse: parseTypes,
+  }),
+  limit: value("--limit <size>", "memory limit of the command's cgroup", {
+    ...COMMAND,
+    isBasic: true,
+    parse: parseLimit,
+  }),
+  report: value(
+    "--report <file>",
+    "write the verdict on the command to this file, as JSON",
+    COMMAND,
+  ),
+  annotate: choice(
+    "--annotate <service>",
+    "print the verdict as an annotation of this CI service, on stderr",
+    { ...COMMAND, choices: CI_SERVICES },
+  ),
+  ...LIVE_OPTIONS,
+};
+
+export type WatchFlags = Common & FlagsOf<typeof WATCH_OPTIONS>;
 
 export function watchBase() {
-  const command = withReceiverOptions(
-    subcommand("watch", "report memory events as they happen, from kernel notifications"),
-  )
-    .addOption(
-      option("-r, --recursive", "watch all descendants of the targets too", {
-        group: "targets",
-        isBasic: true,
-      }),
-    )
-    .addOption(
-      option("--threshold <list>", "report when usage crosses these: 65%,90%,480M", {
-        group: "events",
-        isBasic: true,
-      }).argParser(parsedList(parseSizeOrPercent)),
-    )
-    .addOption(
-      option(
-        "--pressure <pressures>",
-        "report v1 pressure levels: low,medium:local,critical:hierarchy",
-        { group: "events", isBasic: true, list: PRESSURE_LEVELS },
-      ).argParser(parsedList(parsePressureLevel)),
-    )
-    .addOption(
-      option("--psi <list>", "report v2 memory stalls: some:150ms/1s,full:50ms/2s", {
-        group: "events",
-        isBasic: true,
-      }).argParser(parsedList(parsePsi)),
-    )
-    .addOption(
-      option("--poll <duration>", "poll at this interval instead of waiting for notifications", {
-        group: "events",
-      }).argParser(parsed(parsePoll)),
-    )
-    .addOption(
-      option("--for <duration>", "stop after this time", { group: "expectation", isBasic: true })
-        .argParser(parsed(parseDuration)),
-    )
-    .addOption(
-      option(
-        "--until <types>",
-        "stop at the first event of these types (with --for: exit 1 without one)",
-        { group: "expectation", isBasic: true, list: EVENT_TYPES },
-      ).argParser(eventTypes),
-    )
-    .addOption(
-      option("--fail-on <types>", "exit 1 if an event of these types occurred", {
-        group: "expectation",
-        isBasic: true,
-        list: EVENT_TYPES,
-      }).argParser(eventTypes),
-    )
-    .addOption(
-      option("--limit <size>", "memory limit of the command's cgroup", {
-        group: "command",
-        isBasic: true,
-      }).argParser(parsed(parseLimit)),
-    )
-    .addOption(
-      option("--report <file>", "write the verdict on the command to this file, as JSON", {
-        group: "command",
-      }),
-    )
-    .addOption(
-      option(
-        "--annotate <service>",
-        "print the verdict as an annotation of this CI service, on stderr",
-        { group: "command" },
-      ).choices(CI_SERVICES),
-    )
-    .addOption(liveOption).addOption(noLiveOption).addOption(asciiOption);
+  const command = subcommand(
+    "watch",
+    "report memory events as they happen, from kernel notifications",
+    WATCH_OPTIONS,
+  ).hook("preAction", (_, self) => checkRequiredOptions(self));
   return withHelp(command, {
     examples: [
       "oomkit watch my.service --threshold 80%,95%",
@@ -163,5 +157,3 @@ limit_changed cgroup_created cgroup_removed degraded summary
 
 In CI: --annotate github shows the verdict on the page of the run, gitlab as a
 section of the job's log; on stderr, because stdout belongs to the command.`;
-
-export type WatchFlags = ReturnType<ReturnType<typeof watchBase>["opts"]>;

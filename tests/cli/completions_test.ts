@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
-import { Command, Option } from "@commander-js/extra-typings";
+import { Command } from "@commander-js/extra-typings";
 import { commandOf } from "../../cli/options/definitions.ts";
-import { parsed, parsedList } from "../../cli/options/option.ts";
+import {
+  choice,
+  commanderOptions,
+  flag,
+  list,
+  separated,
+  value,
+} from "../../cli/options/option.ts";
 import { wholeProgram } from "../../cli/program.ts";
 import { runOomkit } from "../helpers/run_oomkit.ts";
 
@@ -55,11 +62,16 @@ Deno.test("every completion of an option's value is a valid value", async () => 
 });
 
 Deno.test("a repeatable option is distinguished from one that replaces its value", () => {
-  const command = new Command()
-    .addOption(new Option("--one <x>").argParser(parsed((text) => text)))
-    .addOption(new Option("--many <x>").argParser(parsedList((text) => text)))
-    .addOption(new Option("--choice <x>").choices(["a", "b"]))
-    .addOption(new Option("--switch"));
+  const group = { group: "general" } as const;
+  const parse = (text: string) => text;
+  const command = new Command();
+  const options = commanderOptions({
+    one: value("--one <x>", "", { ...group, parse }),
+    many: list("--many <x>", "", { ...group, parse: separated(parse) }),
+    choice: choice("--choice <x>", "", { ...group, choices: ["a", "b"] }),
+    switch: flag("--switch", "", group),
+  });
+  for (const option of options) command.addOption(option);
   const repeatable = commandOf(command).options.filter((each) => each.repeatable);
   assert.deepEqual(repeatable.map(({ long }) => long), ["--many"]);
 });
