@@ -135,7 +135,7 @@ export const isDeed = (event: Json): boolean =>
 export const isLevel = (requested: string) => ({ type, level }: Json): boolean =>
   type === "level_reached" && level === requested;
 
-export const deedsOf = (events: readonly Json[]): Json[] => events.filter(isDeed);
+export const faultsOf = (events: readonly Json[]): Json[] => events.filter(isDeed);
 
 /** The usual threshold lies 1 MiB below a small limit; this one leaves room to stay between the two. */
 export const WIDE = ["--margin-ratio", "0.3"] as const;

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { HOURS, isNow, takeClock, whyNoClockSteps } from "../helpers/clock_steps.ts";
 import {
-  deedsOf,
+  faultsOf,
   feedSlowly,
   isDeed,
   kernelKills,
@@ -35,9 +35,9 @@ kernelTest("a guard whose clock is set by hours strikes no later, and tells the 
     assert.ok(deed.died_after_ms === undefined || deed.died_after_ms < 60_000);
   }
   const events = await guarded.stop();
-  assert.equal(deedsOf(events).length, 5);
+  assert.equal(faultsOf(events).length, 5);
   // A level is told of again once its cooldown is over, which is no longer for a clock that was set back.
-  assert.ok(ofType(events, "level").length >= 5);
+  assert.ok(ofType(events, "level_reached").length >= 5);
   assert.equal(kernelKills(cgroup), 0);
 }, { why: whyNoClockSteps });
 

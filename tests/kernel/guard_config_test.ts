@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { makeFolder } from "../helpers/folder.ts";
 import {
-  deedsOf,
+  faultsOf,
   feedSlowly,
   feedWhileItLives,
   isAlive,
@@ -51,7 +51,7 @@ policy = "noop"
   const deed = await guarded.next(isDeed);
   assert.deepEqual([deed.cgroup, deed.victim.pid], [taken.path, other.pid]);
   const events = await guarded.stop();
-  assert.equal(deedsOf(events).length, 1);
+  assert.equal(faultsOf(events).length, 1);
   assert.ok(isAlive(one.pid));
   const rules = ofType(events, "guard_armed").map(({ cgroup, rule }: Json) => [cgroup, rule]);
   assert.deepEqual(Object.fromEntries(rules), {
@@ -62,7 +62,7 @@ policy = "noop"
     type === "level_reached" && cgroup === kept.path
   );
   assert.equal(
-    warned.find(({ level }: Json) => level === "warn").threshold,
+    warned.find(({ level }: Json) => level === "warn").level_bytes,
     Math.floor(0.4 * LIMIT),
   );
 });
@@ -112,11 +112,11 @@ kernelTest("to read a file that says the same does not begin a fight anew", asyn
     Deno.kill(guarded.pid, "SIGHUP");
     await until("it is read again", () => reparseOptions() === times);
   }
-  assert.deepEqual(deedsOf(guarded.events), []);
+  assert.deepEqual(faultsOf(guarded.events), []);
   assert.equal((await stubborn.status).signal, "SIGKILL");
   const events = await guarded.stop();
-  assert.deepEqual(deedsOf(events).map(({ signal, outcome }) => [signal, outcome]), [
-    ["SIGTERM", "alive"],
+  assert.deepEqual(faultsOf(events).map(({ signal, outcome }) => [signal, outcome]), [
+    ["SIGTERM", "survived"],
     ["SIGKILL", "killed"],
   ]);
   assert.equal(ofType(events, "guard_armed").length, 1);
@@ -227,13 +227,13 @@ kernelTest(
     for (let round = 0; round < 3; round++) {
       await using hungry = await startHungryProcess(cgroup);
       await feedWhileItLives(hungry, LIMIT);
-      await until("it is killed and told of", () => deedsOf(guarded.events).length === round + 1);
+      await until("it is killed and told of", () => faultsOf(guarded.events).length === round + 1);
     }
     // The first one is still waited for.
     assert.equal(receiver.bodies.length, 1);
     receiver.open();
     const events = await guarded.stop();
-    assert.deepEqual(receiver.bodies.map(({ data }) => data), deedsOf(events));
+    assert.deepEqual(receiver.bodies.map(({ data }) => data), faultsOf(events));
     for (const { specversion, type, subject } of receiver.bodies) {
       assert.deepEqual([specversion, type, subject], ["1.0", "io.oomkit.action", cgroup.path]);
     }

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import {
-  deedsOf,
+  faultsOf,
   feedWhileItLives,
   isAlive,
   isDeed,
@@ -30,7 +30,7 @@ kernelTest("everything in a cgroup and beneath it is ended together with the vic
   await using guarded = await startGuarded(["--policy", "container", cgroup.path]);
   await feedWhileItLives(big, LIMIT);
   const deed = await guarded.next(isDeed);
-  assert.deepEqual([deed.outcome, deed.action, deed.container], [
+  assert.deepEqual([deed.outcome, deed.action, deed.killed_cgroup], [
     "killed",
     "container",
     cgroup.path,
@@ -62,13 +62,13 @@ kernelTest(
       guarded.next(isDeed),
     ]);
     assert.equal(code, 137);
-    assert.deepEqual([deed.outcome, deed.container], ["killed", container.path]);
+    assert.deepEqual([deed.outcome, deed.killed_cgroup], ["killed", container.path]);
     assert.equal(deed.cgroup, container.path);
     // runc takes the cgroup away when the container's own process has ended.
     const dir = `${parent.dir}/${container.name}`;
     await until("the container is gone", () => !isThere(dir) || pidsOf({ dir }).length === 0);
     assert.equal((await neighbour.exec(["true"])).code, 0);
-    assert.equal(deedsOf(await guarded.stop()).length, 1);
+    assert.equal(faultsOf(await guarded.stop()).length, 1);
   },
   { why: noRunc },
 );
@@ -128,6 +128,6 @@ kernelTest("a fork bomb ends", async () => {
   }).spawn();
   const deed = await guarded.next(isDeed);
   assert.equal((await bomb.status).signal, "SIGKILL");
-  assert.deepEqual([deed.outcome, deed.container], ["killed", cgroup.path]);
+  assert.deepEqual([deed.outcome, deed.killed_cgroup], ["killed", cgroup.path]);
   assert.deepEqual([...pidsOf(cgroup), ...pidsOf(limited)], []);
 });

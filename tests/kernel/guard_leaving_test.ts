@@ -29,7 +29,7 @@ kernelTest(
     cgroup.write(file, none);
     const deed = await guarded.next(isDeed);
     assert.deepEqual([deed.victim?.pid, deed.signal], [process.pid, "SIGTERM"]);
-    assert.equal(deed.outcome, "alive");
+    assert.equal(deed.outcome, "survived");
     await process[Symbol.asyncDispose]();
     await fed;
   },

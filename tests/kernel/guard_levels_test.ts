@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import {
-  deedsOf,
+  faultsOf,
   feedSlowly,
   feedWhileItLives,
   isAlive,
@@ -54,7 +54,7 @@ kernelTest("a cgroup full of page cache is let go, and nobody dies for a file", 
       await guarded.next(({ type, action }) => type === "action_skipped" || action === "reclaim");
     } else await guarded.next(({ type }) => type === "level_reached");
     const events = await guarded.stop();
-    assert.deepEqual(deedsOf(events), []);
+    assert.deepEqual(faultsOf(events), []);
     assert.ok(isAlive(process.pid) && isAlive(writer.pid));
     assert.equal(kernelKills(cgroup), 0);
   } finally {
@@ -72,7 +72,7 @@ kernelTest("who writes a file as fast as the machine can is not killed for it", 
     const args = ["-c", write, cgroup.dir, `${folder}/file`];
     const { code } = await new Deno.Command("sh", { args, stderr: "null" }).output();
     assert.equal(code, 0);
-    assert.deepEqual(deedsOf(await guarded.stop()), []);
+    assert.deepEqual(faultsOf(await guarded.stop()), []);
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }
@@ -109,10 +109,10 @@ kernelTest("who frees its memory when it is asked to end lives", async () => {
   await using simulation = startSimulation(flags);
   const { cgroup, pids } = await simulation.next("start");
   const asked = await guarded.next((event) => isDeed(event) && event.cgroup === cgroup);
-  assert.deepEqual([asked.signal, asked.outcome], ["SIGTERM", "alive"]);
+  assert.deepEqual([asked.signal, asked.outcome], ["SIGTERM", "survived"]);
   assert.equal(asked.victim.pid, pids[0]);
   assert.ok(isAlive(pids[0]), JSON.stringify(asked));
-  assert.deepEqual(deedsOf(await guarded.stop()).filter(({ signal }) => signal === "SIGKILL"), []);
+  assert.deepEqual(faultsOf(await guarded.stop()).filter(({ signal }) => signal === "SIGKILL"), []);
 });
 
 /** Says a line for each SIGUSR1. Its children take over no handler. */
@@ -144,7 +144,7 @@ kernelTest(
         assert.deepEqual([signal, outcome, count, level], ["SIGUSR1", "signalled", 1, "warn"]);
       }
       // Told by the sentry itself: the main thread may be late with what it does upon it.
-      const times = ofType(guarded.events, "level").map(({ ts }) => Date.parse(ts));
+      const times = ofType(guarded.events, "level_reached").map(({ ts }) => Date.parse(ts));
       for (const [n, at] of times.slice(1).entries()) {
         assert.ok(at - times[n]! > 600, `${at - times[n]!} ms after the last`);
       }
@@ -177,7 +177,7 @@ kernelTest("a hook gets the event on its standard input, of a level as of a kill
     const [warn, kill] = ["warn", "kill"].map((name) =>
       JSON.parse(Deno.readTextFileSync(`${folder}/${name}`))
     );
-    assert.deepEqual([warn.type, warn.level, warn.cgroup], ["level", "warn", cgroup.path]);
+    assert.deepEqual([warn.type, warn.level, warn.cgroup], ["level_reached", "warn", cgroup.path]);
     assert.deepEqual([kill.type, kill.outcome, kill.victim.pid], ["action", "killed", process.pid]);
     await guarded.stop();
   } finally {
@@ -196,12 +196,12 @@ kernelTest(
     const first = await guarded.next(isGuarding(cgroup, 32 * MIB));
     cgroup.limit(LIMIT);
     const second = await guarded.next(isGuarding(cgroup, LIMIT));
-    assert.ok(first.threshold < 32 * MIB && second.threshold > 32 * MIB);
+    assert.ok(first.level_bytes < 32 * MIB && second.level_bytes > 32 * MIB);
     await using process = await startHungryProcess(cgroup);
     await feedWhileItLives(process, LIMIT);
     const deed = await guarded.next(isDeed);
     assert.deepEqual([deed.outcome, deed.victim.pid, deed.limit], ["killed", process.pid, LIMIT]);
-    assert.ok(deed.usage_before >= second.threshold);
+    assert.ok(deed.usage_before >= second.level_bytes);
     assert.equal(kernelKills(cgroup), 0);
   },
 );
@@ -234,8 +234,8 @@ kernelTest("the thresholds of oom-guard are its own", async () => {
   await using cgroup = makeRealCgroup("vector");
   cgroup.limit(209_715_200);
   await using guarded = await startGuarded(["--mode", "notify", cgroup.path]);
-  const { limit, threshold } = await guarded.next(({ type }) => type === "guard_armed");
-  assert.deepEqual([limit, threshold], [209_715_200, 205_520_896]);
+  const { limit, imminent } = await guarded.next(({ type }) => type === "guard_armed");
+  assert.deepEqual([limit, imminent], [209_715_200, 205_520_896]);
 });
 
 kernelTest("in oom-guard's format a kill is a line as oom-guard writes it", async () => {

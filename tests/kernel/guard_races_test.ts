@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import {
-  deedsOf,
+  faultsOf,
   feedWhileItLives,
   isAlive,
   isDeed,
@@ -67,7 +67,7 @@ kernelTest("who has the pid of one that was aimed at is not hit in his place", a
     await guarded.next((event) => isDeed(event) && event.victim?.pid === pid);
     assert.ok(isAlive(successor.pid));
   }
-  assert.equal(deedsOf(await guarded.stop()).length, 3);
+  assert.equal(faultsOf(await guarded.stop()).length, 3);
   assert.equal(kernelKills(cgroup), 0);
 }, { why: whyNoPids() });
 
@@ -89,7 +89,7 @@ kernelTest("the last of many cgroups of one name is guarded, and no other is cha
   assert.deepEqual([deed.outcome, deed.victim.pid], ["killed", pid]);
   assert.equal(kernelKills(cgroup), 0);
   const events = await guarded.stop();
-  assert.deepEqual(deedsOf(events).length, 1);
+  assert.deepEqual(faultsOf(events).length, 1);
   assert.deepEqual(state.changes(), []);
   assert.equal(ofType(events, "restored").at(-1).outcome, "restored");
 });
@@ -122,7 +122,7 @@ kernelTest("cgroups that come and go between any two of its calls trouble no gua
   assert.equal((await guarded.next(isDeed)).victim.pid, pid);
   assert.equal(kernelKills(last), 0);
   const events = await guarded.stop();
-  assert.equal(deedsOf(events).length, 1);
+  assert.equal(faultsOf(events).length, 1);
   assert.deepEqual(guarded.stderr.match(/^oomkit: .*|^\s+at .*/gm), null);
   assert.deepEqual(state.changes(), []);
 });
@@ -138,7 +138,7 @@ kernelTest("a limit that comes down to what is used already is acted on at once"
   const deed = await guarded.next(isDeed);
   assert.deepEqual([deed.outcome, deed.victim.pid], ["killed", process.pid]);
   assert.equal(kernelKills(cgroup), 0);
-  assert.equal(deedsOf(await guarded.stop()).length, 1);
+  assert.equal(faultsOf(await guarded.stop()).length, 1);
 });
 
 kernelTest("a limit below what is used is the kernel's to enforce, and is told", async () => {
@@ -155,7 +155,9 @@ kernelTest("a limit below what is used is the kernel's to enforce, and is told",
   const { pid } = await eatToDeath(cgroup);
   await guarded.next((event) => isDeed(event) && event.victim?.pid === pid);
   const events = await guarded.stop();
-  const dead = [...deedsOf(events), ...ofType(events, "oom_kill")].map(({ victim }) => victim?.pid);
+  const dead = [...faultsOf(events), ...ofType(events, "oom_kill")].map(({ victim }) =>
+    victim?.pid
+  );
   assert.deepEqual(dead.toSorted(), [process.pid, pid].toSorted());
 }, { only: 2 });
 
@@ -216,7 +218,7 @@ kernelTest("a guard that was suspended acts on what is, and not on what was", as
   assert.deepEqual([deed.outcome, deed.victim.pid], ["killed", small.pid]);
   await fed;
   assert.equal(kernelKills(cgroup), 0);
-  assert.equal(deedsOf(await guarded.stop()).length, 1);
+  assert.equal(faultsOf(await guarded.stop()).length, 1);
 });
 
 const usageOf = (cgroup: RealCgroup) =>

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import {
-  deedsOf,
+  faultsOf,
   feedSlowly,
   feedWhileItLives,
   isAlive,
@@ -39,12 +39,12 @@ kernelTest("the process that the kernel would choose dies, and its neighbour liv
   assert.ok(victim.rss > LIMIT / 2 && victim.rss <= LIMIT, `rss ${victim.rss}`);
   assert.ok(victim.badness >= victim.rss, `badness ${victim.badness}`);
   assert.deepEqual(deed.candidates.map(({ pid }: Json) => pid), [big.pid, small.pid]);
-  assert.ok(deed.usage_before >= deed.threshold && deed.usage_before <= LIMIT);
-  assert.ok(deed.usage_after < deed.threshold);
+  assert.ok(deed.usage_before >= deed.level_bytes && deed.usage_before <= LIMIT);
+  assert.ok(deed.usage_after < deed.level_bytes);
   assert.equal((await big.status).signal, "SIGKILL");
   await small.feed(MIB);
   const events = await guarded.stop();
-  assert.equal(deedsOf(events).length, 1);
+  assert.equal(faultsOf(events).length, 1);
   assert.deepEqual(ofType(events, "oom_kill"), []);
   assert.equal(kernelKills(cgroup), 0);
 });
@@ -61,7 +61,7 @@ kernelTest(
     await feedSlowly(big, () => usageOf(cgroup) > LIMIT - 400 * 1024);
     await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
     assert.equal((await guarded.next(isDeed)).victim.pid, big.pid);
-    assert.equal(deedsOf(await guarded.stop()).length, 1);
+    assert.equal(faultsOf(await guarded.stop()).length, 1);
     assert.ok(isAlive(first.pid) && isAlive(second.pid));
     assert.equal(kernelKills(cgroup), 0);
   },
@@ -81,7 +81,7 @@ kernelTest(
     for (const pid of killed) {
       await guarded.next((event) => isDeed(event) && event.victim?.pid === pid);
     }
-    const deeds = deedsOf(await guarded.stop());
+    const deeds = faultsOf(await guarded.stop());
     assert.deepEqual(deeds.map(({ victim }) => victim?.pid), killed);
     assert.ok(isAlive(small.pid));
     assert.equal(kernelKills(cgroup), 0);
@@ -171,7 +171,7 @@ kernelTest(
     await process.feed(MIB);
     assert.ok(isAlive(process.pid));
     const events = await guarded.stop();
-    assert.deepEqual(deedsOf(events).map(({ outcome }) => outcome), ["dry_run"]);
+    assert.deepEqual(faultsOf(events).map(({ outcome }) => outcome), ["dry_run"]);
   },
 );
 
@@ -185,7 +185,7 @@ kernelTest("who ignores SIGTERM is gone once the grace is over, and not before",
   await feedSlowly(process, () => guarded.events.some(isLevel("threshold")));
   const reached = await guarded.next(isLevel("threshold"));
   const asked = await guarded.next(isDeed);
-  assert.deepEqual([asked.signal, asked.outcome], ["SIGTERM", "alive"]);
+  assert.deepEqual([asked.signal, asked.outcome], ["SIGTERM", "survived"]);
   const killed = await guarded.next((event) => isDeed(event) && event.signal === "SIGKILL");
   assert.deepEqual([killed.outcome, killed.victim.pid], ["killed", process.pid]);
   assert.equal((await process.status).signal, "SIGKILL");
@@ -205,7 +205,7 @@ kernelTest("who obeys SIGTERM gets no SIGKILL", async () => {
   const { signal } = await process.status;
   assert.equal(signal, "SIGTERM");
   await guarded.next((event) => isDeed(event) && event.outcome === "killed");
-  const deeds = deedsOf(await guarded.stop());
+  const deeds = faultsOf(await guarded.stop());
   assert.deepEqual(deeds.map(({ signal }) => signal), ["SIGTERM"]);
 });
 
@@ -218,7 +218,7 @@ kernelTest("a cgroup that dies as a whole is ended as a whole", async () => {
   await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
   await feedWhileItLives(big, LIMIT);
   const deed = await guarded.next(isDeed);
-  assert.deepEqual([deed.outcome, deed.container], ["killed", cgroup.path]);
+  assert.deepEqual([deed.outcome, deed.killed_cgroup], ["killed", cgroup.path]);
   assert.equal(deed.victim.pid, big.pid);
   for (const { status } of [small, big]) assert.equal((await status).signal, "SIGKILL");
   assert.equal(kernelKills(cgroup), 0);
@@ -254,5 +254,5 @@ kernelTest("who has moved out since it was aimed at is not hit", async () => {
   assert.deepEqual([deed.outcome, deed.victim.pid], ["killed", other.pid]);
   await mover.feed(MIB);
   assert.ok(isAlive(mover.pid));
-  assert.equal(deedsOf(await guarded.stop()).length, 1);
+  assert.equal(faultsOf(await guarded.stop()).length, 1);
 });

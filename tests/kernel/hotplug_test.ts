@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import {
-  deedsOf,
+  faultsOf,
   feedSlowly,
   isDeed,
   kernelKills,
@@ -45,6 +45,6 @@ kernelTest("a guard goes on while a CPU is switched off and on under it", async 
     pids.push(pid);
   }
   const events = await guarded.stop();
-  assert.deepEqual(deedsOf(events).map(({ victim }) => victim.pid), pids);
+  assert.deepEqual(faultsOf(events).map(({ victim }) => victim.pid), pids);
   assert.equal(kernelKills(cgroup), 0);
 }, { why: whyNoSwitch() });

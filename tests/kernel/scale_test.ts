@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import {
-  deedsOf,
+  faultsOf,
   feedSlowly,
   isDeed,
   kernelKills,
@@ -75,7 +75,7 @@ kernelTest("a guard guards more cgroups than it may have open files", async () =
   ]);
   assert.equal(kernelKills(last), 0);
   const events = await guarded.stop();
-  assert.equal(deedsOf(events).length, 1);
+  assert.equal(faultsOf(events).length, 1);
   const guardedOnes = new Set(ofType(events, "guard_armed").map(({ cgroup }) => cgroup));
   assert.equal(guardedOnes.size, count);
   assertToldOnce(events);
@@ -120,7 +120,7 @@ for (const { mode, lost: most } of MODES) {
       await feedToDeath(processes);
       const lost = children.filter((child) => kernelKills(child) > 0).map(({ path }) => path);
       const events = await guarded.stop();
-      const died = deedsOf(events).filter(({ outcome }) => outcome === "killed");
+      const died = faultsOf(events).filter(({ outcome }) => outcome === "killed");
       // Under hold who meets his limit in a system call does not wait: the call fails (docs/guarding.md), and tail(1) ends.
       const statuses = await Promise.all(processes.map(({ status }) => status));
       const failed = children.filter((_, n) => statuses[n]!.signal === null).map(({ path }) =>

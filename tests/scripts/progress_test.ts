@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { root } from "../../scripts/bundle.ts";
+import { root } from "../../scripts/build/bundle.ts";
 import { AS_FOUND, openShell, whyNoTmux } from "../helpers/tmux.ts";
 
 /** As slow as the test needs it, and otherwise as scripts are. */
