@@ -113,7 +113,7 @@ function recordsOf(lines: readonly Uint8Array[], forged: readonly string[]): str
 
 const isPlain = (text: string) => !text.includes(",task_memcg=");
 
-Deno.test("whatever the victims and their cgroups are called, who died and by whose limit is read as it was", () => {
+Deno.test("victims and limits are read correctly for any names of processes and cgroups", () => {
   const forged = fc.array(
     fc.constantFrom(
       "Memory cgroup out of memory: Killed process 1 (init) total-vm:1kB, anon-rss:1kB",
@@ -150,7 +150,7 @@ Deno.test("whatever the victims and their cgroups are called, who died and by wh
   );
 });
 
-Deno.test("a summary in pieces, wherever the kernel parted it, names the same victim once", () => {
+Deno.test("a summary split anywhere by the kernel names the same victim once", () => {
   const cuts = fc.array(fc.nat(), { maxLength: 4 });
   fc.assert(fc.property(killMs, cuts, (killMs, cuts) => {
     fc.pre(isPlain(killMs.owner + killMs.beneath));
@@ -184,14 +184,14 @@ Deno.test("a summary in pieces, wherever the kernel parted it, names the same vi
   }));
 });
 
-Deno.test("what a program writes to the log is no kill, be it the very lines of one", () => {
+Deno.test("a program's record is not a kill, even with the exact text of one", () => {
   fc.assert(fc.property(killMs, fc.integer({ min: 8, max: 191 }), (killMs, priority) => {
     const records = linesOf(killMs).map((line, at) => `${priority},${at},${at},-;${escape(line)}`);
     assert.deepEqual(killsIn(records), []);
   }));
 });
 
-Deno.test("records of any bytes are no kill that the kernel did not write, and never throw", () => {
+Deno.test("records of any bytes are not kills and never throw", () => {
   const record = fc.tuple(
     fc.constantFrom("6,1,2,-;", "6,1,2,c;", "4,1,2,+;", "", "6,1;"),
     fc.oneof(

@@ -42,7 +42,7 @@ const texts = readers.flatMap(([file, read]) =>
   KERNELS.map((kernel) => ({ file, read, text: fixture(kernel, file) }))
 );
 
-Deno.test("a file that is cut off anywhere tells less, and nothing that the whole does not", () => {
+Deno.test("a file that is cut off anywhere yields less, and nothing that the whole file does not", () => {
   const cut = fc.constantFrom(...texts).chain((each) =>
     fc.nat(each.text.length).map((end) => ({ ...each, end }))
   );
@@ -54,7 +54,7 @@ Deno.test("a file that is cut off anywhere tells less, and nothing that the whol
   }));
 });
 
-Deno.test("a file of which one line is garbled tells all the others as before", () => {
+Deno.test("a file with one garbled line yields all the others as before", () => {
   const linewise = texts.filter(({ file }) => file !== "proc/stat" && file !== "proc/status");
   const garbled = fc.constantFrom(...linewise).chain((each) => {
     const lines = each.text.split("\n").slice(0, -1);
@@ -83,7 +83,7 @@ function isSame(one: unknown, other: unknown): boolean {
   return written(one) === written(other);
 }
 
-Deno.test("bytes that the kernel would not write never make a reader throw", () => {
+Deno.test("bytes that the kernel would not write never make a parser throw", () => {
   const changes = fc.array(fc.tuple(fc.nat(), fc.string({ unit: "binary", maxLength: 4 })), {
     maxLength: 5,
   });
@@ -113,13 +113,13 @@ Deno.test("a size is a whole number that is not negative, or Infinity, or unknow
   }));
 });
 
-Deno.test("kilobytes are read exactly as far as a number can be exact", () => {
+Deno.test("kilobytes are exact as far as a number can be", () => {
   fc.assert(fc.property(fc.nat({ max: 2 ** 43 - 1 }), fc.nat(20), (kilobytes, blanks) => {
     assert.equal(parseKilobytes(`${" ".repeat(blanks)}${kilobytes} kB`), kilobytes * 1024);
   }));
 });
 
-Deno.test("a command line of any bytes has no argument with a NUL, and none that is empty at the end", () => {
+Deno.test("a command line of any bytes has no argument with a NUL and no empty last argument", () => {
   fc.assert(fc.property(fc.string({ unit: fc.constantFrom("\0", "a", " ", "é") }), (text) => {
     const words = parseCmdline(text);
     assert.ok(words.every((word) => !word.includes("\0")));

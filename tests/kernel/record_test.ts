@@ -73,7 +73,10 @@ kernelTest("a guard that is killed leaves a recording of all but its last moment
   await using process = await startHungryProcess(cgroup);
   await process.feed(LIMIT / 2);
   await guarded.next((event) => event.type === "level_reached");
-  await until("it is written", () => Deno.readTextFileSync(path).includes('"type":"level_reached"'));
+  await until(
+    "it is written",
+    () => Deno.readTextFileSync(path).includes('"type":"level_reached"'),
+  );
   Deno.kill(guarded.pid, "SIGKILL");
   const lines = await Array.fromAsync(readRecording(path));
   assert.notEqual(lines.at(-1)?.type, "end");

@@ -17,7 +17,7 @@ function scratch(): Scratch {
   };
 }
 
-Deno.test("a file that is kept open shows what is in it now, from its beginning", () => {
+Deno.test("a file that stays open shows its current text, from the beginning", () => {
   using file = scratch();
   Deno.writeTextFileSync(file.path, "4096\n");
   using kept = openControlFile(file.path);
@@ -27,7 +27,7 @@ Deno.test("a file that is kept open shows what is in it now, from its beginning"
   assert.equal(kept.number(), 17);
 });
 
-Deno.test("a number is exact up to 2^53, max is none, and what is no number is unknown", () => {
+Deno.test("a number is exact up to 2^53, max is Infinity, and other text is unknown", () => {
   using file = scratch();
   const cases: [string, number | undefined][] = [
     ["9007199254740992\n", 2 ** 53],
@@ -53,12 +53,12 @@ Deno.test("a number is exact up to 2^53, max is none, and what is no number is u
   }
 });
 
-Deno.test("a file that is not there is an error of the system call", () => {
+Deno.test("a missing file is a SystemCallError", () => {
   using file = scratch();
   assert.throws(() => openControlFile(file.path), SystemCallError);
 });
 
-Deno.test("a FIFO is not waited for, and has no number", () => {
+Deno.test("a FIFO does not block, and has no number", () => {
   using file = scratch();
   assert.ok(new Deno.Command("mkfifo", { args: [file.path] }).outputSync().success);
   // A wait in a system call stops the whole process, so that only another one can end it.

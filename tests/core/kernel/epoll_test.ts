@@ -13,7 +13,7 @@ function tokensNow(block: (timeout: number) => { events: readonly { token: numbe
 }
 
 for (const [how, flags, again] of [["each time", EPOLLET, []], ["for ever", 0, [TOKEN]]] as const) {
-  Deno.test(`an eventfd that nobody reads wakes ${how}`, () => {
+  Deno.test(`an unread eventfd wakes ${how}`, () => {
     using set = openEpoll();
     using eventfd = openEventfd();
     const { block } = joinEpoll(set.shared);

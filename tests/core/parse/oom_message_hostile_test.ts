@@ -92,7 +92,7 @@ Deno.test("any comm, in any cgroup, reads back from a system-wide summary", () =
   }));
 });
 
-Deno.test("paths that hold a separator are cut where one path is the other's ancestor", () => {
+Deno.test("paths that contain the separator are split where one is the other's ancestor", () => {
   const summary = (oom: string, of: string, task: string) =>
     `oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,` +
     `oom_memcg=${oom},task_memcg=${of},task=${task},pid=7,uid=0`;
@@ -115,7 +115,7 @@ Deno.test("paths that hold a separator are cut where one path is the other's anc
   });
 });
 
-Deno.test("a summary whose path went missing between two records keeps the rest", () => {
+Deno.test("a summary that lost a path between two records keeps the rest", () => {
   const message = parseOomMessage(
     "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0," +
       "oom_memcg=/a,task_memcg=,task=tail,pid=7,uid=0",
@@ -124,7 +124,7 @@ Deno.test("a summary whose path went missing between two records keeps the rest"
   assert.deepEqual([message.oomMemcg, "taskMemcg" in message, message.pid], ["/a", false, 7]);
 });
 
-Deno.test("any comm reads back from the lines that name only it", () => {
+Deno.test("any comm reads back from the lines with only a comm", () => {
   fc.assert(fc.property(comm, id, fc.nat(), (comm, pid, kilobytes) => {
     const figures = `total-vm:${kilobytes}kB, anon-rss:1kB, file-rss:2kB, shmem-rss:3kB`;
     for (const prefix of ["", "Out of memory: ", "Memory cgroup out of memory: "]) {
@@ -151,7 +151,7 @@ Deno.test("any comm reads back from the lines that name only it", () => {
   }));
 });
 
-Deno.test("arbitrary text, also after the killer's own words, never throws", () => {
+Deno.test("arbitrary text, also after the OOM killer's own words, never throws", () => {
   const start = fc.constantFrom(
     "",
     "oom-kill:",
@@ -169,7 +169,7 @@ Deno.test("arbitrary text, also after the killer's own words, never throws", () 
   );
 });
 
-Deno.test("a real line cut anywhere gives the whole truth or none of the victim's numbers", () => {
+Deno.test("a real line cut anywhere yields all of the victim's numbers or none", () => {
   for (const file of ["kmsg", "kmsg_hostile"]) {
     const line = fixture("6.18-v1", file).split("\n").find((text) => text.includes("oom-kill:"))!;
     const { message } = parseKmsgRecord(line)!;
