@@ -1,16 +1,17 @@
-/** What the kernel writes, cut off and garbled: a parser may know less then, and never something else. */
+/** The kernel's texts, cut off and garbled: a parser may then yield less, but never other values. */
 
 import assert from "node:assert/strict";
-import { parseCmdline } from "../../core/parse/procfs.ts";
-import { parseKeyed } from "../../core/parse/cgroupfs.ts";
-import { parseKilobytes } from "../../core/parse/procfs.ts";
-import { parseMeminfo } from "../../core/parse/procfs.ts";
+import { parseBytes, parseCount, parseKeyed, parsePressure } from "../../core/parse/cgroupfs.ts";
 import { parseMountinfo } from "../../core/parse/mountinfo.ts";
-import { parseBytes, parseCount } from "../../core/parse/cgroupfs.ts";
-import { parsePressure } from "../../core/parse/cgroupfs.ts";
-import { parseProcCgroup } from "../../core/parse/procfs.ts";
-import { parsePlacing, parseProcStat } from "../../core/parse/procfs.ts";
-import { parseProcStatus } from "../../core/parse/procfs.ts";
+import {
+  parseCmdline,
+  parseKilobytes,
+  parseMeminfo,
+  parsePlacing,
+  parseProcCgroup,
+  parseProcStat,
+  parseProcStatus,
+} from "../../core/parse/procfs.ts";
 import { fixture, KERNELS } from "../core/parse/fixture.ts";
 import { fc } from "./cases.ts";
 
@@ -20,7 +21,7 @@ const factsOf = (found: object | undefined): Facts => new Map(Object.entries(fou
 const listed = (found: readonly object[]): Facts =>
   new Map(found.map((each, at) => [String(at), each]));
 
-/** Each file with what is read from it, fact by fact. */
+/** Each file with its parser; the result is a map of facts. */
 const readers: readonly (readonly [file: string, read: (text: string) => Facts])[] = [
   ["victim/memory.stat", parseKeyed],
   ["proc/pressure/memory", (text) => factsOf(parsePressure(text))],
@@ -32,7 +33,7 @@ const readers: readonly (readonly [file: string, read: (text: string) => Facts])
   ["proc/mountinfo", (text) => listed(parseMountinfo(text))],
 ];
 
-/** An empty list says that the kernel does not tell. */
+/** An empty list means unknown. */
 function statusFacts(text: string): object {
   const { nsPids, ...rest } = parseProcStatus(text);
   return nsPids.length === 0 ? rest : { nsPids, ...rest };
@@ -62,7 +63,7 @@ Deno.test("a file with one garbled line yields all the others as before", () => 
       each: fc.constant(each),
       lines: fc.constant(lines),
       at: fc.nat(lines.length - 1),
-      // Anything but a line that is well formed.
+      // Any line that is not well formed.
       garbage: fc.string({ unit: fc.constantFrom("\0", "\t", "é", "#", "\u2028") }),
     });
   });

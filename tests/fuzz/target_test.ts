@@ -1,4 +1,4 @@
-/** Targets and globs: any text names cgroups of the tree, or is refused in one line. */
+/** Targets and globs: any text yields cgroups of the tree, or a refusal in one line. */
 
 import assert from "node:assert/strict";
 import { globBase, globDepth, globToRegExp, isGlob } from "../../core/cgroup/glob.ts";
@@ -62,7 +62,7 @@ Deno.test("any text is a pattern, and one without wildcards matches only itself"
   }));
 });
 
-/** A glob as it is meant, one character of it after the other. */
+/** The meaning of a glob, by a naive match of one character after the other. */
 function isMeant(glob: readonly string[], path: readonly string[]): boolean {
   const [wild, ...rest] = glob;
   if (wild === undefined) return path.length === 0;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { openControlFile } from "../../../core/kernel/control_file.ts";
 import { libc, SystemCallError } from "../../../core/kernel/libc.ts";
 
-// It stays loaded for good, which within a test would be a leak.
+// Loads the library before the tests: it stays loaded, which within a test would count as a leak.
 libc();
 
 interface Scratch extends Disposable {
@@ -36,7 +36,7 @@ Deno.test("a number is exact up to 2^53, max is Infinity, and other text is unkn
     ["", undefined],
     ["-1\n", undefined],
     ["18446744073709551615\n", 2 ** 64],
-    // The beginning of another number, or what no kernel writes.
+    // The beginning of another number, or text that no kernel writes.
     ["6710", undefined],
     ["ma", undefined],
     ["max", undefined],
@@ -61,7 +61,7 @@ Deno.test("a missing file is a SystemCallError", () => {
 Deno.test("a FIFO does not block, and has no number", () => {
   using file = scratch();
   assert.ok(new Deno.Command("mkfifo", { args: [file.path] }).outputSync().success);
-  // A wait in a system call stops the whole process, so that only another one can end it.
+  // A blocking system call stops the whole process, so only another process can end it.
   const module = new URL("../../../core/kernel/control_file.ts", import.meta.url);
   const code = `import { openControlFile } from "${module}";
     console.log(openControlFile("${file.path}").number());`;

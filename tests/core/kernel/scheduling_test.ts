@@ -3,7 +3,7 @@ import { libc } from "../../../core/kernel/libc.ts";
 import { hasCpu, oneCpu, ownCpus, setAffinity } from "../../../core/kernel/scheduling.ts";
 import { parsePlacing } from "../../../core/parse/procfs.ts";
 
-// It stays loaded for good, which within a test would be a leak.
+// Loads the library before the tests: it stays loaded, which within a test would count as a leak.
 libc();
 
 const here = () => parsePlacing(Deno.readTextFileSync("/proc/thread-self/stat"))?.cpu;

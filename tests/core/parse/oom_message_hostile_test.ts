@@ -1,4 +1,4 @@
-/** Comms and cgroup names are whatever their owners chose: no choice may change what is read. */
+/** Comms and cgroup names are chosen freely: no name may change what is read. */
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
@@ -19,7 +19,7 @@ const comm = fc.oneof(
     "",
   ),
 );
-// Anything but a slash and a newline may be in a name; what ends in ",task=…" cannot be told from the comm's.
+// A name may contain anything but a slash and a newline; one that ends in ",task=…" is ambiguous with the comm.
 const name = fc.oneof(
   fc.stringMatching(/^[^/\n\0]{1,20}$/),
   fc.constantFrom(
@@ -32,7 +32,7 @@ const name = fc.oneof(
 ).filter((text) => !text.includes(",task="));
 const path = fc.array(name, { minLength: 1, maxLength: 4 }).map((names) => `/${names.join("/")}`);
 
-/** A path that imitates a separator more than once can be built so that two readings make sense. */
+/** A path that contains a separator more than once may have two valid splits. */
 function imitatesOnce(path: string): boolean {
   return [",task_memcg=", " killed as a result of limit of "].every((separator) =>
     path.split(separator).length <= 2
@@ -41,11 +41,11 @@ function imitatesOnce(path: string): boolean {
 const id = fc.nat({ max: 4194304 });
 
 Deno.test("any comm, in any cgroup, by any ancestor's limit, reads back from a summary", () => {
-  const beneath = fc.array(name, { maxLength: 3 }).map((names) =>
+  const below = fc.array(name, { maxLength: 3 }).map((names) =>
     names.map((each) => `/${each}`).join("")
   );
   fc.assert(
-    fc.property(name, path, beneath, comm, id, id, (cpuset, oomMemcg, rest, task, pid, uid) => {
+    fc.property(name, path, below, comm, id, id, (cpuset, oomMemcg, rest, task, pid, uid) => {
       const taskMemcg = oomMemcg + rest;
       fc.pre(imitatesOnce(taskMemcg));
       const text =
@@ -175,7 +175,7 @@ Deno.test("a real line cut anywhere yields all of the victim's numbers or none",
     const { message } = parseKmsgRecord(line)!;
     for (let end = 0; end < message.length; end++) {
       const parsed = parseOomMessage(message.slice(0, end));
-      // The kernel writes `,task=…,pid=…,uid=…` at one go: only a hostile comm that ends a cut line could deceive.
+      // The kernel writes `,task=…,pid=…,uid=…` in one piece: only a hostile comm at the end of a cut line could mislead.
       if (parsed?.kind === "oom-kill") assert.equal(parsed.pid, 9);
     }
   }
