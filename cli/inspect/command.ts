@@ -36,31 +36,24 @@ import { parseSizeOrPercent } from "../options/units.ts";
 const requirements = Object.keys(REQUIREMENTS) as Requirement[];
 
 export function inspectCommand(finish: Finish) {
-  return subcommand(
-    "inspect",
-    "show limits, the cgroups that set them, what is left, and the likeliest victim",
-  )
+  return subcommand("inspect", "show limits, who set them, what is left, and who would die")
     .argument("[target...]", "cgroup path, glob, pid:N, unit:NAME, pod:UID or container id")
-    .addOption(option("--tree", "show a table of everything below, the largest cgroups first"))
+    .addOption(option("--tree", "a table of everything beneath, the largest first"))
+    .addOption(option("--depth <levels>", "of the tree").argParser(parsed(parseWhole(0))))
     .addOption(
-      option("--depth <levels>", "levels of the tree (default all; 2 for the whole machine)")
-        .argParser(parsed(parseWhole(0))),
+      option("--top <count>", "children shown of each cgroup").argParser(parsed(parseWhole(1))),
     )
     .addOption(
-      option("--top <count>", "children of each cgroup to show (default 10; all in JSON)")
-        .argParser(parsed(parseWhole(1))),
-    )
-    .addOption(
-      option("--processes <count>", "processes to show, or all (default 8; all in JSON)")
+      option("--processes <count>", "how many to show, or all (8 in text, all in JSON)")
         .argParser(parsed((text) => text === "all" ? Infinity : parseWhole(0)(text))),
     )
-    .addOption(option("--check", "check the cgroup: exit 0 if fit, 1 if not, 2 if unknown"))
+    .addOption(option("--check", "say whether it is fit: exit 0 yes, 1 no, 2 cannot tell"))
     .addOption(
-      option("--min-headroom <amount>", "check: at least this much is left, such as 512M or 20%")
+      option("--min-headroom <amount>", "check: at least so much is left, such as 512M or 20%")
         .argParser(parsed(parseSizeOrPercent)),
     )
     .addOption(
-      option("--max-usage <amount>", "check: at most this much is in use, such as 80% or 1G")
+      option("--max-usage <amount>", "check: at most so much is in use, such as 80% or 1G")
         .argParser(parsed(parseSizeOrPercent)),
     )
     .addOption(
@@ -68,17 +61,14 @@ export function inspectCommand(finish: Finish) {
         .argParser(parsedList(oneOf(requirements))),
     )
     .addOption(
-      option("--annotate <service>", "check: annotate failures for a CI service, on stderr")
+      option("--annotate <service>", "check: tell what is wrong to a CI service, on stderr")
         .choices(CI_SERVICES),
     )
-    .addOption(option("--junit <file>", "check: write the findings to a file as JUnit XML"))
+    .addOption(option("--junit <file>", "check: write the findings there, as JUnit XML"))
     .addOption(
-      option(
-        "--html <file>",
-        "draw a recording, or with --tree the memory of the tree, as a page",
-      ),
+      option("--html <file>", "draw a recording, or with --tree where memory is, as a page"),
     )
-    .addOption(option("--svg <file>", "draw the same as a still picture"))
+    .addOption(option("--svg <file>", "the same as a still picture"))
     .addOption(forceOption)
     .addHelpText("after", requirementHelp() + CI_HELP)
     .action(async (targets, options, command) => {
@@ -129,13 +119,13 @@ export function inspectCommand(finish: Finish) {
 function requirementHelp(): string {
   const width = Math.max(...requirements.map((name) => name.length));
   const lines = requirements.map((name) => `  ${name.padEnd(width)}  ${REQUIREMENTS[name]}`);
-  return `\nRequirements of --require:\n${lines.join("\n")}`;
+  return `\nWhat --require can ask for:\n${lines.join("\n")}`;
 }
 
 const CI_HELP = `
 
 In CI: --annotate github shows findings on the page of the run, gitlab as a
-section of the job's log; GitLab's pages show them with --junit, named as
+section of the job's log; GitLab's pages show them by --junit, named as
 artifacts:reports:junit.`;
 
 /** No cgroup is likely to have such a name. */

@@ -1,6 +1,6 @@
 /** Text I/O on cgroupfs and /proc: a missing file is `undefined`, a refused access throws {@link OomkitError}. */
 
-import { OomkitError, shortened } from "../errors.ts";
+import { errorText, OomkitError, shortened } from "../errors.ts";
 import { namesOfDirectories } from "../kernel/directory.ts";
 import { openFd } from "../kernel/fd.ts";
 import { errnoOf } from "../kernel/libc.ts";
@@ -45,7 +45,7 @@ function ifPresent<T>(verb: string, path: string, action: (path: string) => T): 
       );
     }
     if (error instanceof Error) {
-      throw new OomkitError(`cannot ${verb} ${path}: ${error.message.split(" (os error")[0]}`);
+      throw new OomkitError(`cannot ${verb} ${path}: ${errorText(error)}`);
     }
     throw error;
   }
@@ -164,5 +164,5 @@ export function canWatch(path: string): string | undefined {
   }
 }
 
-const reasonOf = (error: unknown) =>
-  error instanceof Error ? error.message.split(/ \(os error|: (?:open|stat) '/)[0]! : String(error);
+/** Without the call and path, which Deno may append too. */
+const reasonOf = (error: unknown) => errorText(error).split(/: (?:open|stat) '/)[0]!;

@@ -6,7 +6,8 @@ import { rankVictims } from "../policy/victims.ts";
 import type { Process, Snapshot } from "../snapshot.ts";
 import { type Ancestry, readAncestry } from "./ancestry.ts";
 import { type Cgroup, isThere, readControl } from "./cgroup.ts";
-import { type Hierarchy, inInitialPidNamespace } from "./hierarchy.ts";
+import type { Hierarchy } from "./hierarchy.ts";
+import { rankingContext } from "./machine.ts";
 import { forecastOom, type OomForecast } from "./oom_forecast.ts";
 import { listProcesses, type ProcessList } from "./processes.ts";
 import { invalidReason } from "./validate.ts";
@@ -78,7 +79,7 @@ function membersOf(cgroup: Cgroup, forecast: OomForecast, maxShown: number): Mem
     listProcesses(cgroup);
   const candidates = forecast.oomTotalBytes === undefined
     ? []
-    : rankVictims(processes, forecast.oomTotalBytes, { pidOneIsInit: inInitialPidNamespace() });
+    : rankVictims(processes, forecast.oomTotalBytes, rankingContext());
   const ranked = candidates.map(({ process, badness }) => ({ ...process, badness }));
   const eligible = new Set(candidates.map(({ process }) => process));
   const excluded = processes.filter((process) => !eligible.has(process))

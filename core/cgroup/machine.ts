@@ -1,5 +1,6 @@
 /** The machine: its memory is the limit where no cgroup has one. */
 
+import { pageSize } from "../kernel/page_size.ts";
 import { omitUndefined } from "../omit_undefined.ts";
 import { parseCount, parseKeyed, parsePressure } from "../parse/cgroupfs.ts";
 import { type Meminfo, parseKilobytes, parseMeminfo } from "../parse/procfs.ts";
@@ -62,5 +63,11 @@ export function machineCandidates(
   const processes = scores.filter(({ score }) => score >= lowest)
     .map(({ pid }) => readProcess(pid, readMemoryLine(pid, version)?.path ?? "/"))
     .filter((process): process is Process => process !== undefined);
-  return rankVictims(processes, oomTotalBytes, { pidOneIsInit: inInitialPidNamespace() });
+  return rankVictims(processes, oomTotalBytes, rankingContext());
 }
+
+/** What the kernel's ranking of victims depends on besides the processes. */
+export const rankingContext = () => ({
+  pageSize: pageSize(),
+  pidOneIsInit: inInitialPidNamespace(),
+});

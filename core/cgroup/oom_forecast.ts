@@ -11,8 +11,8 @@ import {
 import type { Ancestry } from "./ancestry.ts";
 import { type Cgroup, openCgroup, tryReader } from "./cgroup.ts";
 import { FLAGS } from "./fields.ts";
-import { type Hierarchy, inInitialPidNamespace, onHost } from "./hierarchy.ts";
-import { machineCandidates, machineOomTotalBytes, readMeminfo } from "./machine.ts";
+import { type Hierarchy, onHost } from "./hierarchy.ts";
+import { machineCandidates, machineOomTotalBytes, rankingContext, readMeminfo } from "./machine.ts";
 import { listProcesses, type ProcessList } from "./processes.ts";
 
 export interface OomForecast {
@@ -99,7 +99,7 @@ function ranking(
 ) {
   const candidates = oomTotalBytes === undefined
     ? []
-    : rankVictims(processList.processes, oomTotalBytes, pidNamespace());
+    : rankVictims(processList.processes, oomTotalBytes, rankingContext());
   return { ...victimOf(hierarchy, candidates, owner), candidates, oomTotalBytes, processList };
 }
 
@@ -110,7 +110,7 @@ function victimOf(hierarchy: Hierarchy, candidates: readonly Candidate[], owner:
   const group = path === undefined ? undefined : openCgroup(hierarchy, path);
   if (group === undefined) return { victim };
   const { processes } = listProcesses(group);
-  const killed = processes.filter((process) => diesWithGroup(process, pidNamespace()));
+  const killed = processes.filter((process) => diesWithGroup(process, rankingContext()));
   return { victim, group: { path: group.path, processes: killed.length } };
 }
 
@@ -123,5 +123,3 @@ function hasOomGroup(hierarchy: Hierarchy, path: string): boolean {
   );
   return oomGroup === true;
 }
-
-const pidNamespace = () => ({ pidOneIsInit: inInitialPidNamespace() });

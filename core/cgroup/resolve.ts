@@ -182,7 +182,7 @@ function byPid(hierarchy: Hierarchy, text: string): Cgroup {
   );
 }
 
-/** Searches all cgroups; for a hierarchy whose paths are not those in /proc/PID/cgroup. */
+/** Searches all cgroups, for a hierarchy with other paths than those in /proc/PID/cgroup. */
 function holderOf(hierarchy: Hierarchy, pid: number): Cgroup | undefined {
   for (const cgroup of allCgroups(hierarchy)) if (pidsOf(cgroup)?.includes(pid)) return cgroup;
   return undefined;

@@ -62,7 +62,7 @@ export function openIn(directory: Fd, name: string, flags = O_RDONLY): Fd {
   return own(check(number, "open", path), path);
 }
 
-/** A non-blocking eventfd(2) whose counter is 0. */
+/** A non-blocking eventfd(2) with counter 0. */
 export function openEventfd(): Fd {
   const EFD_CLOEXEC_NONBLOCK = O_CLOEXEC | O_NONBLOCK;
   return own(check(libc().eventfd(0, EFD_CLOEXEC_NONBLOCK), "eventfd", "counter"), "eventfd");
