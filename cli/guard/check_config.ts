@@ -1,6 +1,6 @@
 /** `oomkit guard --check-config`: what the configuration comes to, and which rule each cgroup falls under. */
 
-import { actionText } from "../../core/guard/events.ts";
+import { actionText } from "../../core/policy/actions.ts";
 import { limitOf } from "../../core/guard/targets.ts";
 import { ruleFor } from "../../core/policy/rules.ts";
 import { type GuardPolicy, policyFor } from "../../core/guard/policy.ts";

@@ -1,7 +1,6 @@
 /** The processes of a cgroup and of everything beneath it, with what the OOM killer weighs. */
 
 import { omitUndefined } from "../omit_undefined.ts";
-import { wholeLines } from "../parse/cgroupfs.ts";
 import {
   parseCmdline,
   parseProcCgroup,
@@ -13,12 +12,8 @@ import type { Process } from "../snapshot.ts";
 import { type Cgroup, isThere, isThreaded, readControl, tryReadControl, walk } from "./cgroup.ts";
 import { listDirectories, tryReadText } from "./files.ts";
 import { type Hierarchy, inInitialPidNamespace, memoryLine } from "./hierarchy.ts";
+import { parsePids, pidsIn } from "./pids.ts";
 import { invalidReason } from "./validate.ts";
-
-/** A last line without its newline may be the beginning of a longer pid, which is somebody else's. */
-function parsePids(text: string): number[] {
-  return wholeLines(text).filter((line) => /^\d+$/.test(line)).map(Number);
-}
 
 /**
  * The pids in cgroup.procs, as this program's pid namespace knows them; those outside of it read as 0 and are left out.
@@ -28,7 +23,7 @@ export function pidsOf(cgroup: Cgroup): number[] | undefined {
   const text = readControl(cgroup, "cgroup.procs");
   if (text === undefined) return undefined;
   // The kernel does not promise an order, nor that a pid comes but once.
-  return [...new Set(parsePids(text))].filter((pid) => pid > 0).sort((a, b) => a - b);
+  return [...pidsIn(text)].sort((a, b) => a - b);
 }
 
 export interface ProcessList {

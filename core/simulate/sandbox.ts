@@ -3,10 +3,9 @@
 import { ancestorsOf, type Cgroup, isThere, openCgroup, walk } from "../cgroup/cgroup.ts";
 import { errnoOf, exists, readLink, tryReadText } from "../cgroup/files.ts";
 import { type Hierarchy, join } from "../cgroup/hierarchy.ts";
-import { pidsOf } from "../cgroup/processes.ts";
+import { killCgroup, SIGKILL } from "../control/kill.ts";
 import { mayWrite, reasonOf, writeControl } from "../control/write.ts";
 import { OomkitError } from "../errors.ts";
-import { openPidfd, signalPidfd } from "../kernel/process.ts";
 import { parseMeminfo, parseProcStat } from "../parse/procfs.ts";
 import { delay } from "../timing.ts";
 
@@ -114,7 +113,6 @@ function withoutMemory({ dir }: Cgroup): string | undefined {
 
 /* Ends whatever is in a cgroup of our own and removes it. */
 
-const SIGKILL = 9;
 const ENOENT = 2;
 const EBUSY = 16;
 const ENOTEMPTY = 39;
@@ -144,7 +142,8 @@ export async function removeCgroup(cgroup: Cgroup): Promise<void> {
 
 /** Why the cgroup is still there. */
 function tryToRemove(cgroup: Cgroup): string | undefined {
-  killAll(cgroup);
+  // Without cgroup.kill this is one round, repeated with the removal: processes may have forked meanwhile.
+  killCgroup(cgroup, SIGKILL, false, new Set([Deno.pid]), false);
   for (const each of [...walk(cgroup)].reverse()) {
     try {
       Deno.removeSync(each.dir);
@@ -155,22 +154,6 @@ function tryToRemove(cgroup: Cgroup): string | undefined {
     }
   }
   return undefined;
-}
-
-/** v2 does it at once (cgroup.kill, since 5.14). Elsewhere one by one, and again, since they may have forked meanwhile. */
-export function killAll(cgroup: Cgroup): void {
-  if (exists(`${cgroup.dir}/cgroup.kill`)) {
-    writeControl(`${cgroup.dir}/cgroup.kill`, "1");
-    return;
-  }
-  for (const each of walk(cgroup)) {
-    for (const pid of pidsOf(each) ?? []) {
-      if (pid === Deno.pid) continue;
-      using pidfd = openPidfd(pid);
-      // Looked up again once it is held: the pid may have passed on to a process that is none of ours.
-      if (pidfd && pidsOf(each)?.includes(pid)) signalPidfd(pidfd, SIGKILL);
-    }
-  }
 }
 
 /* A cgroup of our own with a limit, in which something may run out of memory without harm to anything else. */

@@ -68,7 +68,7 @@ Deno.test("a hook that takes too long is ended with all that it has started, rea
     new Deno.Command("mkfifo", { args: [fifo] }).outputSync();
     const end = runHook(`exec 3> '${fifo}'; sleep 1000 & wait`, "x".repeat(1024 ** 2), 100);
     const pinned = await Deno.open(fifo);
-    assert.deepEqual(await end, { failed: "it took longer than 100 ms and was ended" });
+    assert.deepEqual(await end, { failed: "it took longer than 100 ms and was killed" });
     // The other end is closed when the last one that has it open is gone.
     assert.equal(await pinned.read(new Uint8Array(1)), null);
     pinned.close();
@@ -82,7 +82,7 @@ Deno.test("one that left the group and keeps the pipe unread is not waited for",
     const end = await runHook(command, long, 300);
     // It has not been ended with the group; the pipe is let go of with it.
     Deno.kill(Number(read(`${dir}/pid`)), "SIGKILL");
-    assert.deepEqual(end, { failed: "it took longer than 300 ms and was ended" });
+    assert.deepEqual(end, { failed: "it took longer than 300 ms and was killed" });
     await new Promise((resolve) => setTimeout(resolve, 50));
   });
 });
@@ -91,9 +91,9 @@ Deno.test("a hook is ended before its time when it is asked for, with the reason
   const ending = new AbortController();
   const end = runHook("sleep 1000", EVENT, AMPLE, ending.signal);
   ending.abort("it was in the way");
-  assert.deepEqual(await end, { failed: "it was in the way and was ended" });
+  assert.deepEqual(await end, { failed: "it was in the way and was killed" });
   assert.deepEqual(await runHook("sleep 1000", EVENT, AMPLE, ending.signal), {
-    failed: "it was in the way and was ended",
+    failed: "it was in the way and was killed",
   });
 });
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
+import type { Change } from "../../../core/control/change.ts";
 import {
-  type Change,
   journalFolder,
   openJournal,
   restoreStale,
@@ -102,8 +102,7 @@ Deno.test("what cannot be recorded is not changed", () => {
   const journal = openJournal(place.folder);
   assert.throws(
     () => journal.change(place.dir, place.inode, "memory.high", "2000"),
-    (error) =>
-      error instanceof OomkitError && /^cannot record in .* is changed: /.test(error.message),
+    (error) => error instanceof OomkitError && /^cannot record changes in .*: /.test(error.message),
   );
   assert.equal(place.get(), "1000");
 });
@@ -141,7 +140,10 @@ Deno.test("what somebody else has set between two changes is what is put back", 
 Deno.test("another cgroup of the same name is neither changed nor restored", () => {
   using place = makePlace();
   const journal = openJournal(place.folder);
-  assert.equal(journal.change(place.dir, place.inode + 1, "memory.high", "2000"), "it is gone");
+  assert.equal(
+    journal.change(place.dir, place.inode + 1, "memory.high", "2000"),
+    "the cgroup is gone",
+  );
   assert.deepEqual([place.get(), place.journals()], ["1000", []]);
   journal.change(place.dir, place.inode, "memory.high", "2000");
   Deno.renameSync(place.dir, `${place.dir}-old`);
@@ -166,7 +168,7 @@ Deno.test("a change that is refused is told, and leaves no record", () => {
   using place = makePlace();
   const journal = openJournal(place.folder);
   const missing = journal.change(place.dir, place.inode, "memory.oom_control", "1");
-  assert.equal(missing, "there is no such file");
+  assert.equal(missing, "no such file");
   Deno.removeSync(`${place.dir}/memory.high`);
   Deno.symlinkSync("/proc/self/oom_score_adj", `${place.dir}/memory.high`);
   const refused = journal.change(place.dir, place.inode, "memory.high", "much");

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { openJournal, ownSuspensionLog, restoreStale } from "../../../core/control/journal.ts";
-import { suspendedProcess, type Suspension } from "../../../core/control/suspension_log.ts";
+import type { Suspension } from "../../../core/control/change.ts";
+import { suspendedProcess } from "../../../core/control/suspension_log.ts";
 import { libc } from "../../../core/kernel/libc.ts";
 import { stateOf } from "../../helpers/process_state.ts";
 

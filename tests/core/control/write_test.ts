@@ -21,8 +21,8 @@ Deno.test("a value is written to the file that is there", () => {
 
 Deno.test("nothing comes to be where no control file is", () => {
   withFolder((dir) => {
-    assert.equal(writeControl(`${dir}/memory.max`, "4096"), "there is no such file");
-    assert.equal(mayWrite(`${dir}/memory.max`), "there is no such file");
+    assert.equal(writeControl(`${dir}/memory.max`, "4096"), "no such file");
+    assert.equal(mayWrite(`${dir}/memory.max`), "no such file");
     assert.deepEqual([...Deno.readDirSync(dir)], []);
   });
 });
