@@ -35,7 +35,7 @@ export function cannotRunReason(name: string, path = DEFAULT_PATH): CannotRunRea
   return { status: 127, reason: `${where}; check the spelling` };
 }
 
-/** For a script whose interpreter is missing, execve(2) reports the script itself as missing. */
+/** When the interpreter of a script is missing, execve(2) reports the script itself as missing. */
 function obstacleToInterpreter(program: string): CannotRunReason | undefined {
   const interpreter = interpreterOf(program);
   if (interpreter === undefined || isExecutable(interpreter)) return undefined;

@@ -63,7 +63,7 @@ export function applyMode(
 export const isModeApplied = (journal: Journal, { dir }: Cgroup, mode: Mode): boolean =>
   mode === "notify" || journal.isOurs(dir, fileOf(mode));
 
-/** The cgroups whose allocators have waited too long under `hold`, where no process continues unless the guard acts. */
+/** Finds cgroups in which allocators have waited too long: under `hold` none continues unless the guard acts. */
 export class HoldWatchdog {
   /** By id. */
   readonly #waitingSince = new Map<number, number>();

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { cannotRunReason } from "../../../core/control/executable.ts";
 import { libc } from "../../../core/kernel/libc.ts";
 
-// It stays loaded for good, which within a test would be a leak.
+// Loaded before the tests: within one, a library that stays loaded counts as a leak.
 libc();
 
 interface Folder extends Disposable {
@@ -31,7 +31,7 @@ Deno.test("a program is found by its path, and by its name in PATH", () => {
   assert.equal(cannotRunReason("oomkit", "scripts"), undefined);
 });
 
-Deno.test("what may not be run does not hide what may, further on in PATH", () => {
+Deno.test("a file that may not be run does not hide one later in PATH that may", () => {
   using a = folder();
   using b = folder();
   a.write("tool", "", 0o644);
@@ -40,12 +40,12 @@ Deno.test("what may not be run does not hide what may, further on in PATH", () =
   assert.equal(cannotRunReason("tool", `${a.dir}:${b.dir}`), undefined);
 });
 
-Deno.test("a directory is no program, though its mode says executable", () => {
+Deno.test("a directory is not a program, although its mode is executable", () => {
   using a = folder();
   assert.equal(cannotRunReason(a.dir)?.status, 126);
 });
 
-Deno.test("a script is as good as its interpreter", () => {
+Deno.test("a script can be run if its interpreter can", () => {
   using a = folder();
   const plain = a.write("plain", "", 0o644);
   const status = (line: string) => cannotRunReason(a.write("script", line, 0o755))?.status;

@@ -10,13 +10,13 @@ import { OomkitError } from "../../../core/errors.ts";
 
 interface Place extends Disposable {
   readonly folder: string;
-  /** A directory laid out like a cgroup. Plain files keep what is not overwritten, so that all values are of one length. */
+  /** A directory that looks like a cgroup. A plain file keeps what is not overwritten, so all values have one length. */
   readonly dir: string;
   readonly inode: number;
   /** Of memory.high. */
   set(text: string): void;
   get(): string;
-  /** Puts a journal there as a guard with this pid and start time would have left it. */
+  /** Writes the journal of a guard with this pid and start time. */
   leave(pid: number, since: string, changes: unknown): string;
   journals(): string[];
 }
@@ -69,10 +69,10 @@ function startOf(pid: number): string {
 const outcomes = (restored: readonly { readonly outcome: string }[]) =>
   restored.map(({ outcome }) => outcome);
 
-/** The pid of somebody, but not of him who wrote it: it was given again. */
+/** Not the start time of the process that has the pid now: the pid was reused. */
 const DEAD = "1";
 
-Deno.test("what was changed is put back, and nothing is left of the journal", () => {
+Deno.test("a change is restored, and the journal is removed", () => {
   using place = makePlace();
   const journal = openJournal(place.folder);
   assert.equal(journal.change(place.dir, place.inode, "memory.high", "2000"), undefined);
@@ -84,7 +84,7 @@ Deno.test("what was changed is put back, and nothing is left of the journal", ()
   assert.deepEqual(journal.restore(), []);
 });
 
-Deno.test("the journal says what was there, for nobody else to read", () => {
+Deno.test("the journal records the previous value, readable for its user only", () => {
   using place = makePlace();
   const journal = openJournal(place.folder);
   journal.change(place.dir, place.inode, "memory.high", "2000");
@@ -107,7 +107,7 @@ Deno.test("what cannot be recorded is not changed", () => {
   assert.equal(place.get(), "1000");
 });
 
-Deno.test("however often it is changed, what was there first is put back", () => {
+Deno.test("after several changes the first value is restored", () => {
   using place = makePlace();
   const journal = openJournal(place.folder);
   for (const value of ["2000", "3000", "2000"]) {
@@ -117,7 +117,7 @@ Deno.test("however often it is changed, what was there first is put back", () =>
   assert.equal(place.get(), "1000");
 });
 
-Deno.test("what somebody else has set meanwhile stays as he set it", () => {
+Deno.test("a value that another program has set stays", () => {
   using place = makePlace();
   const journal = openJournal(place.folder);
   journal.change(place.dir, place.inode, "memory.high", "2000");
@@ -127,7 +127,7 @@ Deno.test("what somebody else has set meanwhile stays as he set it", () => {
   assert.equal(place.get(), "7000");
 });
 
-Deno.test("what somebody else has set between two changes is what is put back", () => {
+Deno.test("a value that another program has set between two changes is the one restored", () => {
   using place = makePlace();
   const journal = openJournal(place.folder);
   journal.change(place.dir, place.inode, "memory.high", "2000");
@@ -137,7 +137,7 @@ Deno.test("what somebody else has set between two changes is what is put back", 
   assert.equal(place.get(), "7000");
 });
 
-Deno.test("another cgroup of the same name is neither changed nor restored", () => {
+Deno.test("a new cgroup of the same name is neither changed nor restored", () => {
   using place = makePlace();
   const journal = openJournal(place.folder);
   assert.equal(
@@ -154,7 +154,7 @@ Deno.test("another cgroup of the same name is neither changed nor restored", () 
   assert.equal(place.get(), "2000");
 });
 
-Deno.test("a second change is recorded with the first, which may still be there when it fails", () => {
+Deno.test("a second change is recorded with the first value set, which the file may still hold", () => {
   using place = makePlace();
   const journal = openJournal(place.folder);
   journal.change(place.dir, place.inode, "memory.high", "2000");
@@ -164,7 +164,7 @@ Deno.test("a second change is recorded with the first, which may still be there 
   assert.deepEqual([change.before, change.set, change.earlier], ["1000", "3000", "2000"]);
 });
 
-Deno.test("a change that is refused is told, and leaves no record", () => {
+Deno.test("a refused change is reported and leaves no record", () => {
   using place = makePlace();
   const journal = openJournal(place.folder);
   const missing = journal.change(place.dir, place.inode, "memory.oom_control", "1");
@@ -176,7 +176,7 @@ Deno.test("a change that is refused is told, and leaves no record", () => {
   assert.deepEqual(place.journals(), []);
 });
 
-Deno.test("one file is put back, or one cgroup, and the rest stays recorded", () => {
+Deno.test("one file or one cgroup is restored, and the rest stays on record", () => {
   using place = makePlace();
   const other = `${place.dir}/child`;
   Deno.mkdirSync(other);
@@ -191,7 +191,7 @@ Deno.test("one file is put back, or one cgroup, and the rest stays recorded", ()
   assert.equal(place.get(), "1000");
 });
 
-Deno.test("what could not be put back stays recorded, alone, and is tried again", () => {
+Deno.test("only what could not be restored stays on record, and is tried again", () => {
   using place = makePlace();
   const now = Deno.readTextFileSync("/proc/self/oom_score_adj").trim().padEnd(4);
   const file = `${place.dir}/memory.high`;
@@ -214,7 +214,7 @@ Deno.test("what could not be put back stays recorded, alone, and is tried again"
   assert.deepEqual([place.get(), place.journals()], ["much", []]);
 });
 
-Deno.test("what a dead guard has left is put back, the last change first, and its journal goes", () => {
+Deno.test("the changes of a dead guard are restored, the last one first, and its journal is removed", () => {
   using place = makePlace();
   place.set("3000");
   const changes = [changed(place), changed(place, { before: "2000", set: "3000" })];
@@ -224,7 +224,7 @@ Deno.test("what a dead guard has left is put back, the last change first, and it
   assert.deepEqual(place.journals(), []);
 });
 
-Deno.test("a guard that ended between record and change has left what it had set before", () => {
+Deno.test("a guard that ended between record and write has left the value that it had set before", () => {
   using place = makePlace();
   place.set("3000");
   place.leave(Deno.pid, DEAD, [changed(place, { earlier: "3000" })]);
@@ -232,7 +232,7 @@ Deno.test("a guard that ended between record and change has left what it had set
   assert.equal(place.get(), "1000");
 });
 
-Deno.test("a leftover that cannot be put back is kept for the next time", () => {
+Deno.test("a stale change that cannot be restored is kept for the next time", () => {
   using place = makePlace();
   Deno.removeSync(`${place.dir}/memory.high`);
   Deno.symlinkSync("/proc/self/oom_score_adj", `${place.dir}/memory.high`);
@@ -242,7 +242,7 @@ Deno.test("a leftover that cannot be put back is kept for the next time", () => 
   assert.equal(place.journals().length, 1);
 });
 
-Deno.test("what a living guard has changed is left to it, and nobody else changes it", () => {
+Deno.test("a running guard keeps its changes, and no other guard changes the file", () => {
   using place = makePlace();
   place.set("2000");
   const since = startOf(Deno.ppid);
@@ -255,7 +255,7 @@ Deno.test("what a living guard has changed is left to it, and nobody else change
   assert.deepEqual(place.journals(), [`guard-${Deno.ppid}-${since}.json`]);
 });
 
-Deno.test("of v1's memory.oom_control only the switch is compared, and put back", () => {
+Deno.test("of v1's memory.oom_control only the switch is compared and restored", () => {
   using place = makePlace();
   const file = `${place.dir}/memory.oom_control`;
   const change = changed(place, { file: "memory.oom_control", before: "0", set: "1" });
@@ -270,7 +270,7 @@ Deno.test("of v1's memory.oom_control only the switch is compared, and put back"
   assert.equal(Deno.readTextFileSync(file), off);
 });
 
-Deno.test("the folder is the one that is named, else root's, else the user's own", () => {
+Deno.test("the folder is that of OOMKIT_STATE_DIR, else root's, else the user's own", () => {
   const names = ["OOMKIT_STATE_DIR", "XDG_RUNTIME_DIR"];
   const before = names.map((name) => [name, Deno.env.get(name)] as const);
   try {

@@ -19,7 +19,7 @@ Deno.test("a value is written to the file that is there", () => {
   });
 });
 
-Deno.test("nothing comes to be where no control file is", () => {
+Deno.test("a missing control file is not created", () => {
   withFolder((dir) => {
     assert.equal(writeControl(`${dir}/memory.max`, "4096"), "no such file");
     assert.equal(mayWrite(`${dir}/memory.max`), "no such file");
@@ -27,7 +27,7 @@ Deno.test("nothing comes to be where no control file is", () => {
   });
 });
 
-Deno.test("to ask whether a file may be written leaves it as it was", () => {
+Deno.test("checking whether a file may be written does not change it", () => {
   withFolder((dir) => {
     Deno.writeTextFileSync(`${dir}/memory.max`, "max\n");
     mayWrite(`${dir}/memory.max`);
@@ -41,7 +41,7 @@ Deno.test("a value that the kernel refuses is a reason, not an exception", {
   assert.equal(writeControl("/proc/self/oom_score_adj", "much"), "the kernel refused the value");
 });
 
-Deno.test("a failed call is told in words, without the number and the path that Deno adds", () => {
+Deno.test("a failed call is described in words, without the number and the path that Deno adds", () => {
   const reasons: [string, string][] = [
     ["Device or resource busy (os error 16)", "busy"],
     ["Read-only file system (os error 30): open '/x'", "read-only file system"],
