@@ -241,7 +241,7 @@ function readJournal(path: string): Change[] {
 
 const ownPath = (folder: string) => `${folder}/guard-${Deno.pid}-${startTime(Deno.pid)}`;
 
-/** Empty when the process has ended; it may remain a zombie, as in a container whose first process does not wait for it. */
+/** Empty when the process has ended; it may remain a zombie, as in a container with a first process that does not wait for it. */
 function startTime(pid: number): string {
   const { state = "X", startTime } = parseProcStat(tryReadText(`/proc/${pid}/stat`) ?? "") ?? {};
   return "ZX".includes(state) ? "" : String(startTime);

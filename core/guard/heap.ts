@@ -1,6 +1,6 @@
 /**
  * V8 does not know the limit of its cgroup and collects garbage late. The main thread collects early (docs/performance.md,
- * footprint). The monitor thread does not: a collection takes 10 ms, which lost races at 1 % of a CPU. Nor is malloc_trim(3)
+ * footprint). The monitor thread does not: a collection takes 10 ms, which lost races at 1 % of a CPU. malloc_trim(3) is not
  * called once the guard runs: it also takes the locks of the monitor thread's memory.
  */
 

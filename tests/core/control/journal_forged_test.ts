@@ -2,45 +2,12 @@
 
 import assert from "node:assert/strict";
 import { openJournal, restoreStale, runningGuards } from "../../../core/control/journal.ts";
+import { isThere } from "../../helpers/is_there.ts";
+import { makeJournalPlace } from "../../helpers/journal_place.ts";
+import { startTimeOf } from "../../helpers/process_state.ts";
 
-interface Place extends Disposable {
-  readonly folder: string;
-  readonly dir: string;
-  /** A change of the directory that would be restored if it were real. */
-  readonly change: Readonly<Record<string, unknown>>;
-  get(file?: string): string;
-  /** @param name of the journal; by default that of a guard that has ended. */
-  leave(content: unknown, name?: string): string;
-}
-
-function makePlace(): Place {
-  const root = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
-  const [folder, dir] = [`${root}/state`, `${root}/cgroup`];
-  for (const path of [folder, dir]) Deno.mkdirSync(path);
-  const files = ["cgroup.procs", "memory.high", "memory.max"];
-  for (const file of files) Deno.writeTextFileSync(`${dir}/${file}`, "2000");
-  const inode = Deno.statSync(dir).ino!;
-  return {
-    folder,
-    dir,
-    change: { dir, inode, file: "memory.high", before: "1000", set: "2000" },
-    get: (file = "memory.high") => Deno.readTextFileSync(`${dir}/${file}`),
-    leave(content, name = `guard-${Deno.pid}-1.json`) {
-      const text = typeof content === "string" ? content : JSON.stringify(content);
-      Deno.writeTextFileSync(`${folder}/${name}`, text);
-      return `${folder}/${name}`;
-    },
-    [Symbol.dispose]: () => Deno.removeSync(root, { recursive: true }),
-  };
-}
-
-const isThere = (path: string) => {
-  try {
-    return Deno.lstatSync(path).isFile;
-  } catch {
-    return false;
-  }
-};
+const makePlace = () =>
+  makeJournalPlace({ "cgroup.procs": "2000", "memory.high": "2000", "memory.max": "2000" });
 
 Deno.test("a file with another name is not a journal and stays", () => {
   using place = makePlace();
@@ -85,8 +52,7 @@ Deno.test("another user's journal is neither trusted nor removed", {
   ignore: Deno.uid() !== 0,
 }, () => {
   using place = makePlace();
-  const stat = Deno.readTextFileSync(`/proc/${Deno.ppid}/stat`);
-  const since = stat.slice(stat.lastIndexOf(")")).split(" ")[20];
+  const since = startTimeOf(Deno.ppid);
   const paths = [
     place.leave([place.change]),
     place.leave([place.change], `guard-${Deno.ppid}-${since}.json`),
@@ -96,9 +62,8 @@ Deno.test("another user's journal is neither trusted nor removed", {
   assert.deepEqual(runningGuards(place.folder), []);
   assert.equal(place.get(), "2000");
   assert.ok(paths.every(isThere));
-  const { dir, change: { inode } } = place;
   const journal = openJournal(place.folder);
-  assert.equal(journal.change(dir, Number(inode), "memory.high", "3000"), undefined);
+  assert.equal(journal.change(place.dir, place.inode, "memory.high", "3000"), undefined);
 });
 
 Deno.test("a journal that is not a list of changes is ignored and removed", () => {

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import type { Change } from "../../../core/control/change.ts";
 import {
   journalFolder,
   openJournal,
@@ -7,70 +6,13 @@ import {
   runningGuards,
 } from "../../../core/control/journal.ts";
 import { OomkitError } from "../../../core/errors.ts";
+import { makeJournalPlace, outcomesOf } from "../../helpers/journal_place.ts";
+import { startTimeOf } from "../../helpers/process_state.ts";
 
-interface Place extends Disposable {
-  readonly folder: string;
-  /** A directory that looks like a cgroup. A plain file keeps what is not overwritten, so all values have one length. */
-  readonly dir: string;
-  readonly inode: number;
-  /** Of memory.high. */
-  set(text: string): void;
-  get(): string;
-  /** Writes the journal of a guard with this pid and start time. */
-  leave(pid: number, since: string, changes: unknown): string;
-  journals(): string[];
-}
-
-function makePlace(): Place {
-  const root = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
-  const [folder, dir] = [`${root}/state`, `${root}/cgroup`];
-  Deno.mkdirSync(dir);
-  Deno.writeTextFileSync(`${dir}/cgroup.procs`, "");
-  Deno.writeTextFileSync(`${dir}/memory.high`, "1000");
-  return {
-    folder,
-    dir,
-    inode: Deno.statSync(dir).ino!,
-    set: (text) => Deno.writeTextFileSync(`${dir}/memory.high`, text),
-    get: () => Deno.readTextFileSync(`${dir}/memory.high`),
-    leave(pid, since, changes) {
-      Deno.mkdirSync(folder, { recursive: true });
-      const path = `${folder}/guard-${pid}-${since}.json`;
-      const text = typeof changes === "string" ? changes : JSON.stringify(changes);
-      Deno.writeTextFileSync(path, text);
-      return path;
-    },
-    journals() {
-      try {
-        return [...Deno.readDirSync(folder)].map(({ name }) => name);
-      } catch {
-        return [];
-      }
-    },
-    [Symbol.dispose]: () => Deno.removeSync(root, { recursive: true }),
-  };
-}
-
-const changed = ({ dir, inode }: Place, more: Partial<Change> = {}): Change => ({
-  dir,
-  inode,
-  file: "memory.high",
-  before: "1000",
-  set: "2000",
-  ...more,
-});
-
-/** Field 22 of /proc/PID/stat. */
-function startOf(pid: number): string {
-  const text = Deno.readTextFileSync(`/proc/${pid}/stat`);
-  return text.slice(text.lastIndexOf(")")).split(" ")[20]!;
-}
-
-const outcomes = (restored: readonly { readonly outcome: string }[]) =>
-  restored.map(({ outcome }) => outcome);
+const makePlace = () => makeJournalPlace({ "memory.high": "1000" });
 
 /** Not the start time of the process that has the pid now: the pid was reused. */
-const DEAD = "1";
+const DEAD = `guard-${Deno.pid}-1.json`;
 
 Deno.test("a change is restored, and the journal is removed", () => {
   using place = makePlace();
@@ -78,9 +20,9 @@ Deno.test("a change is restored, and the journal is removed", () => {
   assert.equal(journal.change(place.dir, place.inode, "memory.high", "2000"), undefined);
   assert.equal(place.get(), "2000");
   assert.ok(journal.isOurs(place.dir, "memory.high"));
-  assert.deepEqual(outcomes(journal.restore()), ["restored"]);
+  assert.deepEqual(outcomesOf(journal.restore()), ["restored"]);
   assert.equal(place.get(), "1000");
-  assert.deepEqual(place.journals(), []);
+  assert.deepEqual(place.names(), []);
   assert.deepEqual(journal.restore(), []);
 });
 
@@ -88,10 +30,10 @@ Deno.test("the journal records the previous value, readable for its user only", 
   using place = makePlace();
   const journal = openJournal(place.folder);
   journal.change(place.dir, place.inode, "memory.high", "2000");
-  const name = `guard-${Deno.pid}-${startOf(Deno.pid)}.json`;
-  assert.deepEqual(place.journals(), [name]);
+  const name = `guard-${Deno.pid}-${startTimeOf(Deno.pid)}.json`;
+  assert.deepEqual(place.names(), [name]);
   const text = Deno.readTextFileSync(`${place.folder}/${name}`);
-  assert.deepEqual(JSON.parse(text), [changed(place)]);
+  assert.deepEqual(JSON.parse(text), [place.change]);
   assert.equal(Deno.statSync(`${place.folder}/${name}`).mode! & 0o777, 0o600);
   assert.equal(Deno.statSync(place.folder).mode! & 0o777, 0o700);
 });
@@ -123,7 +65,7 @@ Deno.test("a value that another program has set stays", () => {
   journal.change(place.dir, place.inode, "memory.high", "2000");
   place.set("7000");
   assert.ok(!journal.isOurs(place.dir, "memory.high"));
-  assert.deepEqual(outcomes(journal.restore()), ["left"]);
+  assert.deepEqual(outcomesOf(journal.restore()), ["left"]);
   assert.equal(place.get(), "7000");
 });
 
@@ -144,13 +86,13 @@ Deno.test("a new cgroup of the same name is neither changed nor restored", () =>
     journal.change(place.dir, place.inode + 1, "memory.high", "2000"),
     "the cgroup is gone",
   );
-  assert.deepEqual([place.get(), place.journals()], ["1000", []]);
+  assert.deepEqual([place.get(), place.names()], ["1000", []]);
   journal.change(place.dir, place.inode, "memory.high", "2000");
   Deno.renameSync(place.dir, `${place.dir}-old`);
   Deno.mkdirSync(place.dir);
   Deno.writeTextFileSync(`${place.dir}/cgroup.procs`, "");
   place.set("2000");
-  assert.deepEqual(outcomes(journal.restore()), ["gone"]);
+  assert.deepEqual(outcomesOf(journal.restore()), ["gone"]);
   assert.equal(place.get(), "2000");
 });
 
@@ -159,7 +101,7 @@ Deno.test("a second change is recorded with the first value set, which the file 
   const journal = openJournal(place.folder);
   journal.change(place.dir, place.inode, "memory.high", "2000");
   journal.change(place.dir, place.inode, "memory.high", "3000");
-  const [name] = place.journals();
+  const [name] = place.names();
   const [change] = JSON.parse(Deno.readTextFileSync(`${place.folder}/${name}`));
   assert.deepEqual([change.before, change.set, change.earlier], ["1000", "3000", "2000"]);
 });
@@ -173,7 +115,7 @@ Deno.test("a refused change is reported and leaves no record", () => {
   Deno.symlinkSync("/proc/self/oom_score_adj", `${place.dir}/memory.high`);
   const refused = journal.change(place.dir, place.inode, "memory.high", "much");
   assert.equal(refused, "the kernel refused the value");
-  assert.deepEqual(place.journals(), []);
+  assert.deepEqual(place.names(), []);
 });
 
 Deno.test("one file or one cgroup is restored, and the rest stays on record", () => {
@@ -186,7 +128,7 @@ Deno.test("one file or one cgroup is restored, and the rest stays on record", ()
   journal.change(other, Deno.statSync(other).ino!, "memory.high", "2000");
   assert.deepEqual(journal.restore(other, "memory.oom_control"), []);
   assert.deepEqual(journal.restore(other).map(({ dir }) => dir), [other]);
-  assert.deepEqual([place.get(), place.journals().length], ["2000", 1]);
+  assert.deepEqual([place.get(), place.names().length], ["2000", 1]);
   journal.restore();
   assert.equal(place.get(), "1000");
 });
@@ -207,28 +149,28 @@ Deno.test("only what could not be restored stays on record, and is tried again",
   const [first, second] = journal.restore();
   assert.deepEqual([first?.dir, first?.outcome], [child, "restored"]);
   assert.deepEqual([second?.outcome, second?.reason], ["failed", "the kernel refused the value"]);
-  assert.equal(place.journals().length, 1);
+  assert.equal(place.names().length, 1);
   Deno.removeSync(file);
   place.set(now);
-  assert.deepEqual(outcomes(journal.restore()), ["restored"]);
-  assert.deepEqual([place.get(), place.journals()], ["much", []]);
+  assert.deepEqual(outcomesOf(journal.restore()), ["restored"]);
+  assert.deepEqual([place.get(), place.names()], ["much", []]);
 });
 
 Deno.test("the changes of a dead guard are restored, the last one first, and its journal is removed", () => {
   using place = makePlace();
   place.set("3000");
-  const changes = [changed(place), changed(place, { before: "2000", set: "3000" })];
-  place.leave(Deno.pid, DEAD, changes);
-  assert.deepEqual(outcomes(restoreStale(place.folder)), ["restored", "restored"]);
+  const changes = [place.change, { ...place.change, before: "2000", set: "3000" }];
+  place.leave(changes, DEAD);
+  assert.deepEqual(outcomesOf(restoreStale(place.folder)), ["restored", "restored"]);
   assert.equal(place.get(), "1000");
-  assert.deepEqual(place.journals(), []);
+  assert.deepEqual(place.names(), []);
 });
 
 Deno.test("a guard that ended between record and write has left the value that it had set before", () => {
   using place = makePlace();
   place.set("3000");
-  place.leave(Deno.pid, DEAD, [changed(place, { earlier: "3000" })]);
-  assert.deepEqual(outcomes(restoreStale(place.folder)), ["restored"]);
+  place.leave([{ ...place.change, earlier: "3000" }], DEAD);
+  assert.deepEqual(outcomesOf(restoreStale(place.folder)), ["restored"]);
   assert.equal(place.get(), "1000");
 });
 
@@ -237,36 +179,36 @@ Deno.test("a stale change that cannot be restored is kept for the next time", ()
   Deno.removeSync(`${place.dir}/memory.high`);
   Deno.symlinkSync("/proc/self/oom_score_adj", `${place.dir}/memory.high`);
   const set = place.get().trim();
-  place.leave(Deno.pid, DEAD, [changed(place, { before: "much", set })]);
-  assert.deepEqual(outcomes(restoreStale(place.folder)), ["failed"]);
-  assert.equal(place.journals().length, 1);
+  place.leave([{ ...place.change, before: "much", set }], DEAD);
+  assert.deepEqual(outcomesOf(restoreStale(place.folder)), ["failed"]);
+  assert.equal(place.names().length, 1);
 });
 
 Deno.test("a running guard keeps its changes, and no other guard changes the file", () => {
   using place = makePlace();
   place.set("2000");
-  const since = startOf(Deno.ppid);
-  place.leave(Deno.ppid, since, [changed(place)]);
+  const since = startTimeOf(Deno.ppid);
+  place.leave([place.change], `guard-${Deno.ppid}-${since}.json`);
   assert.deepEqual(restoreStale(place.folder), []);
   assert.deepEqual(runningGuards(place.folder), [Deno.ppid]);
   const refused = openJournal(place.folder).change(place.dir, place.inode, "memory.high", "3000");
   assert.equal(refused, `the guard with pid ${Deno.ppid} has changed it`);
   assert.equal(place.get(), "2000");
-  assert.deepEqual(place.journals(), [`guard-${Deno.ppid}-${since}.json`]);
+  assert.deepEqual(place.names(), [`guard-${Deno.ppid}-${since}.json`]);
 });
 
 Deno.test("of v1's memory.oom_control only the switch is compared and restored", () => {
   using place = makePlace();
   const file = `${place.dir}/memory.oom_control`;
-  const change = changed(place, { file: "memory.oom_control", before: "0", set: "1" });
+  const change = { ...place.change, file: "memory.oom_control", before: "0", set: "1" };
   Deno.writeTextFileSync(file, "oom_kill_disable 1\nunder_oom 1\noom_kill 0\n");
-  place.leave(Deno.pid, DEAD, [change]);
-  assert.deepEqual(outcomes(restoreStale(place.folder)), ["restored"]);
+  place.leave([change], DEAD);
+  assert.deepEqual(outcomesOf(restoreStale(place.folder)), ["restored"]);
   assert.equal(Deno.readTextFileSync(file)[0], "0");
   const off = "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n";
   Deno.writeTextFileSync(file, off);
-  place.leave(Deno.pid, DEAD, [change]);
-  assert.deepEqual(outcomes(restoreStale(place.folder)), ["restored"]);
+  place.leave([change], DEAD);
+  assert.deepEqual(outcomesOf(restoreStale(place.folder)), ["restored"]);
   assert.equal(Deno.readTextFileSync(file), off);
 });
 

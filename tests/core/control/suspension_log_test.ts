@@ -3,7 +3,8 @@ import { openJournal, ownSuspensionLog, restoreStale } from "../../../core/contr
 import type { Suspension } from "../../../core/control/change.ts";
 import { suspendedProcess } from "../../../core/control/suspension_log.ts";
 import { libc } from "../../../core/kernel/libc.ts";
-import { stateOf } from "../../helpers/process_state.ts";
+import { outcomesOf } from "../../helpers/journal_place.ts";
+import { startTimeOf, stateOf } from "../../helpers/process_state.ts";
 
 // Loaded before the tests: within one, a library that stays loaded counts as a leak.
 libc();
@@ -45,9 +46,6 @@ function makeFolder() {
   };
 }
 
-const outcomes = (restored: readonly { readonly outcome: string }[]) =>
-  restored.map(({ outcome }) => outcome);
-
 Deno.test("a process that was stopped by a dead guard is resumed, and the record is removed", async () => {
   await using sleeper = startSleeper();
   using folder = makeFolder();
@@ -55,7 +53,7 @@ Deno.test("a process that was stopped by a dead guard is resumed, and the record
   Deno.writeTextFileSync(`${cgroup.path}/cgroup.procs`, `${sleeper.pid}\n`);
   await sleeper.stop();
   folder.leave([suspendedProcess(cgroup.path, sleeper.pid)]);
-  assert.deepEqual(outcomes(restoreStale(folder.path)), ["restored"]);
+  assert.deepEqual(outcomesOf(restoreStale(folder.path)), ["restored"]);
   assert.notEqual(sleeper.state(), "T");
   assert.deepEqual(folder.names(), []);
 });
@@ -67,7 +65,7 @@ Deno.test("a process elsewhere with the pid of a stopped one is left alone", asy
   Deno.writeTextFileSync(`${cgroup.path}/cgroup.procs`, "1\n");
   await sleeper.stop();
   folder.leave([suspendedProcess(cgroup.path, sleeper.pid)]);
-  assert.deepEqual(outcomes(restoreStale(folder.path)), ["gone"]);
+  assert.deepEqual(outcomesOf(restoreStale(folder.path)), ["gone"]);
   assert.equal(sleeper.state(), "T");
 });
 
@@ -80,10 +78,10 @@ Deno.test("a frozen cgroup is thawed, unless a new one has its name", () => {
   const inode = Deno.statSync(cgroup.path).ino!;
   const texts = { file: "freezer.state", set: "FROZEN", before: "THAWED" } as const;
   folder.leave([{ dir: cgroup.path, inode: inode + 1, ...texts }]);
-  assert.deepEqual(outcomes(restoreStale(folder.path)), ["gone"]);
+  assert.deepEqual(outcomesOf(restoreStale(folder.path)), ["gone"]);
   assert.equal(Deno.readTextFileSync(file), "FROZEN");
   folder.leave([{ dir: cgroup.path, inode, ...texts }]);
-  assert.deepEqual(outcomes(restoreStale(folder.path)), ["restored"]);
+  assert.deepEqual(outcomesOf(restoreStale(folder.path)), ["restored"]);
   assert.equal(Deno.readTextFileSync(file), "THAWED");
 });
 
@@ -102,7 +100,7 @@ Deno.test("a stopped process is on record until it is resumed, and is resumed at
   assert.equal(Deno.readTextFileSync(`${folder.path}/${folder.names()[0]}`).split("\n")[0], "[]");
   suspensions.begin([suspension]);
   await sleeper.stop();
-  assert.deepEqual(outcomes(journal.restore()), ["restored"]);
+  assert.deepEqual(outcomesOf(journal.restore()), ["restored"]);
   assert.notEqual(sleeper.state(), "T");
   assert.deepEqual(folder.names(), []);
   suspensions.close();
@@ -127,9 +125,7 @@ Deno.test("a guard that has exited counts as ended even while it is a zombie", a
   const reader = parent.stdout.getReader();
   const pid = Number(new TextDecoder().decode((await reader.read()).value));
   while (stateOf(pid) !== "Z") await new Promise((resolve) => setTimeout(resolve, 1));
-  const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
-  const since = stat.slice(stat.lastIndexOf(")")).split(" ")[20];
-  Deno.writeTextFileSync(`${folder.path}/guard-${pid}-${since}.pauses`, "[]\n");
+  Deno.writeTextFileSync(`${folder.path}/guard-${pid}-${startTimeOf(pid)}.pauses`, "[]\n");
   restoreStale(folder.path);
   assert.deepEqual(folder.names(), []);
   await parent.stdin.close();

@@ -1,38 +1,27 @@
 import assert from "node:assert/strict";
 import { mayWrite, reasonOf, writeControl } from "../../../core/control/write.ts";
-
-function withFolder(action: (dir: string) => void): void {
-  const dir = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
-  try {
-    action(dir);
-  } finally {
-    Deno.removeSync(dir, { recursive: true });
-  }
-}
+import { makeFolder } from "../../helpers/folder.ts";
 
 Deno.test("a value is written to the file that is there", () => {
-  withFolder((dir) => {
-    Deno.writeTextFileSync(`${dir}/memory.max`, "");
-    assert.equal(mayWrite(`${dir}/memory.max`), undefined);
-    assert.equal(writeControl(`${dir}/memory.max`, "4096"), undefined);
-    assert.equal(Deno.readTextFileSync(`${dir}/memory.max`), "4096");
-  });
+  using folder = makeFolder();
+  Deno.writeTextFileSync(`${folder.path}/memory.max`, "");
+  assert.equal(mayWrite(`${folder.path}/memory.max`), undefined);
+  assert.equal(writeControl(`${folder.path}/memory.max`, "4096"), undefined);
+  assert.equal(Deno.readTextFileSync(`${folder.path}/memory.max`), "4096");
 });
 
 Deno.test("a missing control file is not created", () => {
-  withFolder((dir) => {
-    assert.equal(writeControl(`${dir}/memory.max`, "4096"), "no such file");
-    assert.equal(mayWrite(`${dir}/memory.max`), "no such file");
-    assert.deepEqual([...Deno.readDirSync(dir)], []);
-  });
+  using folder = makeFolder();
+  assert.equal(writeControl(`${folder.path}/memory.max`, "4096"), "no such file");
+  assert.equal(mayWrite(`${folder.path}/memory.max`), "no such file");
+  assert.deepEqual([...Deno.readDirSync(folder.path)], []);
 });
 
 Deno.test("checking whether a file may be written does not change it", () => {
-  withFolder((dir) => {
-    Deno.writeTextFileSync(`${dir}/memory.max`, "max\n");
-    mayWrite(`${dir}/memory.max`);
-    assert.equal(Deno.readTextFileSync(`${dir}/memory.max`), "max\n");
-  });
+  using folder = makeFolder();
+  Deno.writeTextFileSync(`${folder.path}/memory.max`, "max\n");
+  mayWrite(`${folder.path}/memory.max`);
+  assert.equal(Deno.readTextFileSync(`${folder.path}/memory.max`), "max\n");
 });
 
 Deno.test("a value that the kernel refuses is a reason, not an exception", {
