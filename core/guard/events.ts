@@ -1,7 +1,7 @@
 /** The events of a guard, from the reports of the monitor thread. */
 
 import type { ActionBody, Body, CandidateJson } from "../events/event.ts";
-import { actionText, type ReportedAction } from "../policy/actions.ts";
+import { actionText, mapActions, type ReportedAction } from "../policy/actions.ts";
 import type { Level } from "../policy/levels.ts";
 import type { GuardedCgroup } from "./registry.ts";
 import type { KillReport, Report, ScoredProcess } from "./thread/protocol.ts";
@@ -9,7 +9,6 @@ import type { KillReport, Report, ScoredProcess } from "./thread/protocol.ts";
 type ReportOf<Type extends Report["type"]> = Extract<Report, { type: Type }>;
 
 export function guardArmedEvent({ limitOwner, settings, policy }: GuardedCgroup): Body {
-  const { warn, critical, imminent } = policy.actions;
   return {
     type: "guard_armed",
     rule: policy.rule ?? null,
@@ -18,11 +17,7 @@ export function guardArmedEvent({ limitOwner, settings, policy }: GuardedCgroup)
     ...settings.levelBytes,
     metric: policy.metric,
     mode: settings.mode,
-    actions: {
-      warn: warn.map(actionText),
-      critical: critical.map(actionText),
-      imminent: imminent.map(actionText),
-    },
+    actions: mapActions(policy.actions, actionText),
     dry_run: policy.dryRun,
   };
 }

@@ -3,7 +3,7 @@
 import { openCgroup } from "../cgroup/cgroup.ts";
 import { identify } from "../cgroup/identity.ts";
 import type { OomkitEvent } from "../events/event.ts";
-import { recordedAction, recordedActionText } from "../policy/actions.ts";
+import { mapActions, recordedAction, recordedActionText } from "../policy/actions.ts";
 import { LEVELS } from "../policy/levels.ts";
 import { recordingClock } from "../record/clock.ts";
 import type {
@@ -32,11 +32,7 @@ export function recordedPolicy(policy: GuardPolicy): RecordedPolicy {
     critical,
     margin,
     metric: policy.metric,
-    actions: {
-      warn: policy.actions.warn.map(recordedActionText),
-      critical: policy.actions.critical.map(recordedActionText),
-      imminent: policy.actions.imminent.map(recordedActionText),
-    },
+    actions: mapActions(policy.actions, recordedActionText),
     ...policy.triggerPolicy,
     reclaim: policy.timeouts.reclaim,
     grace_period: policy.timeouts.graceMs,
@@ -58,11 +54,7 @@ export function policyOfRecord(policy: RecordedPolicy): GuardPolicy {
       killMs: policy.kill_timeout,
     },
     metric: policy.metric,
-    actions: {
-      warn: policy.actions.warn.map(recordedAction),
-      critical: policy.actions.critical.map(recordedAction),
-      imminent: policy.actions.imminent.map(recordedAction),
-    },
+    actions: mapActions(policy.actions, recordedAction),
     preferences: { prefer: [], avoid: [], ignore: [] },
     softLimit: false,
     dryRun: policy.dry_run,

@@ -6,6 +6,7 @@
  */
 
 import { OomkitError } from "../errors.ts";
+import type { Level } from "./levels.ts";
 
 /** The signals that a process can handle and survive; numbers of signal(7), the same on x86-64 and arm64. */
 export const SIGNAL_NUMBERS = {
@@ -131,6 +132,15 @@ export const actionSpec = (kind: ActionKind): ActionSpec => ACTIONS[kind];
 export const isKillAction = (kind: ActionKind): kind is KillAction => ACTIONS[kind].runs === "kill";
 
 export const KILL_ACTIONS = ACTION_KINDS.filter(isKillAction);
+
+/** The same of each level. */
+export function mapActions<From, To>(
+  { warn, critical, imminent }: Readonly<Record<Level, readonly From[]>>,
+  map: (action: From) => To,
+): Record<Level, To[]> {
+  const mapAll = (actions: readonly From[]) => actions.map((action) => map(action));
+  return { warn: mapAll(warn), critical: mapAll(critical), imminent: mapAll(imminent) };
+}
 
 /** Of the actions at a level, the one that kills; a policy has at most one for each level. */
 export function killActionOf(actions: readonly Action[]): KillAction | undefined {
