@@ -456,7 +456,7 @@ class Heartbeat {
  */
 class KernelEvents {
   #watching: Watching | undefined;
-  #targets: readonly Cgroup[];
+  #targets: readonly Cgroup[] = [];
   readonly #ending = new Set<Promise<unknown>>();
   sources: readonly string[] = [];
 
@@ -464,9 +464,7 @@ class KernelEvents {
     readonly scopes: () => readonly Scope[],
     readonly onEvent: (event: OomkitEvent) => void,
     readonly onError: (error: unknown) => void,
-  ) {
-    this.#targets = existingTargets(scopes());
-  }
+  ) {}
 
   /** A target was removed, or created again. */
   isStale(): boolean {
