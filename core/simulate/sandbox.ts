@@ -3,11 +3,10 @@
 import { ancestorsOf, type Cgroup, isThere, openCgroup, walk } from "../cgroup/cgroup.ts";
 import { exists, readLink, tryReadText } from "../cgroup/files.ts";
 import { type Hierarchy, join } from "../cgroup/hierarchy.ts";
-import { pidsOf } from "../cgroup/processes.ts";
+import { killCgroup, SIGKILL } from "../control/kill.ts";
 import { mayWrite, reasonOf, writeControl } from "../control/write.ts";
 import { OomkitError } from "../errors.ts";
 import { errnoOf } from "../kernel/libc.ts";
-import { openPidfd, signalPidfd } from "../kernel/process.ts";
 import { parseMeminfo, parseProcStat } from "../parse/procfs.ts";
 import { delay } from "../timing.ts";
 
@@ -115,8 +114,6 @@ function withoutMemory({ dir }: Cgroup): string | undefined {
 
 /* Ends whatever is in a cgroup of our own and removes it. */
 
-const SIGKILL = 9;
-
 /** A cgroup is busy until its dead have left; freeing 512 MiB takes 25 ms (docs/performance.md), a core dump longer. */
 const PATIENCE_MS = 5000;
 const PAUSE_MS = 2;
@@ -142,7 +139,8 @@ export async function removeCgroup(cgroup: Cgroup): Promise<void> {
 
 /** Why the cgroup is still there. */
 function tryToRemove(cgroup: Cgroup): string | undefined {
-  killAll(cgroup);
+  // Without cgroup.kill this is one round, repeated with the removal: processes may have forked meanwhile.
+  killCgroup(cgroup, SIGKILL, false, new Set([Deno.pid]), false);
   for (const each of [...walk(cgroup)].reverse()) {
     try {
       Deno.removeSync(each.dir);
@@ -153,22 +151,6 @@ function tryToRemove(cgroup: Cgroup): string | undefined {
     }
   }
   return undefined;
-}
-
-/** v2 does it at once (cgroup.kill, since 5.14). Elsewhere one by one, and again, since they may have forked meanwhile. */
-export function killAll(cgroup: Cgroup): void {
-  if (exists(`${cgroup.dir}/cgroup.kill`)) {
-    writeControl(`${cgroup.dir}/cgroup.kill`, "1");
-    return;
-  }
-  for (const each of walk(cgroup)) {
-    for (const pid of pidsOf(each) ?? []) {
-      if (pid === Deno.pid) continue;
-      using pidfd = openPidfd(pid);
-      // Looked up again once it is held: the pid may have passed on to a process that is none of ours.
-      if (pidfd && pidsOf(each)?.includes(pid)) signalPidfd(pidfd, SIGKILL);
-    }
-  }
 }
 
 /* A cgroup of our own with a limit, in which something may run out of memory without harm to anything else. */
