@@ -1,18 +1,14 @@
 import assert from "node:assert/strict";
+import { makeFolder } from "../../helpers/folder.ts";
 import { inspectJson } from "../../helpers/inspect_json.ts";
 import { asNobody, oomkitForEveryone, runOomkit } from "../../helpers/run_oomkit.ts";
 import { simulateJson, startSimulation } from "../../helpers/simulation.ts";
 
 const MIB = 1024 ** 2;
 
-function emptyFolder(): Disposable & { readonly path: string } {
-  const path = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
-  return { path, [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }) };
-}
-
 for (const version of ["1", "2"]) {
   Deno.test(`a fake v${version} tree runs out of memory like a real one, and no process is killed`, async () => {
-    using folder = emptyFolder();
+    using folder = makeFolder();
     const { code, start, verdict, ofType } = await simulateJson([
       ...["--fake", folder.path, "--fake-version", version, "--rate", "100M/s"],
       ...["--expect", "oom_kill"],
@@ -30,7 +26,7 @@ for (const version of ["1", "2"]) {
   });
 
   Deno.test(`inspect reads a fake v${version} tree while it is updated`, async () => {
-    using folder = emptyFolder();
+    using folder = makeFolder();
     await using running = startSimulation([
       ...["--fake", folder.path, "--fake-version", version, "--stop-at", "50%", "--rate", "1G/s"],
     ]);
@@ -48,7 +44,7 @@ for (const version of ["1", "2"]) {
 }
 
 Deno.test("a folder that was created for a fake tree is removed with it", async () => {
-  using folder = emptyFolder();
+  using folder = makeFolder();
   const dir = `${folder.path}/tree`;
   const { code, start } = await simulateJson(["--fake", dir, "--for", "50ms"]);
   assert.equal(code, 0);
@@ -57,7 +53,7 @@ Deno.test("a folder that was created for a fake tree is removed with it", async 
 });
 
 Deno.test("a file that another program put into a fake tree stays", async () => {
-  using folder = emptyFolder();
+  using folder = makeFolder();
   await using running = startSimulation(["--fake", folder.path]);
   await running.next("step");
   Deno.writeTextFileSync(`${folder.path}/app/note`, "mine");
@@ -68,7 +64,7 @@ Deno.test("a file that another program put into a fake tree stays", async () => 
 });
 
 Deno.test("the fake tree of a killed run is reused, one in use is refused", async () => {
-  using folder = emptyFolder();
+  using folder = makeFolder();
   await using running = startSimulation(["--fake", folder.path]);
   await running.next("step");
   const other = await runOomkit(["simulate", "--fake", folder.path]);
@@ -85,7 +81,7 @@ Deno.test("the fake tree of a killed run is reused, one in use is refused", asyn
 });
 
 Deno.test("a saw-tooth is never killed, a leak is in the end", async () => {
-  using folder = emptyFolder();
+  using folder = makeFolder();
   const fake = ["--fake", folder.path, "--rate", "400M/s"];
   const tooth = await simulateJson([...fake, "--growth", "saw-tooth", "--for", "300ms"]);
   assert.equal(tooth.verdict.outcome, "survived");
