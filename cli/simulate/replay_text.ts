@@ -51,7 +51,9 @@ function headingOf({ recording, policy, cgroups }: ReplayReport): string {
     configuration: `the policy of ${printable(policy.config ?? "")}`,
     options: "the default policy",
   }[policy.from];
-  const overrides = policy.overrides.length === 0 ? "" : ` and ${policy.overrides.join(", ")}`;
+  const overrides = policy.overrides.length === 0
+    ? ""
+    : `, overridden by ${policy.overrides.join(", ")}`;
   const cgroupCount = cgroups.length === 1 ? "1 cgroup" : `${cgroups.length} cgroups`;
   const sampleCount = samples === 1 ? "1 sample" : `${samples} samples`;
   return `${recording.command} on ${

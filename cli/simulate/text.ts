@@ -104,7 +104,7 @@ export function describeEvent(
 
 const STOPPED = {
   stop_at: "stops at the size given by --stop-at",
-  max_bytes: "stops: it has allocated its maximum and keeps running",
+  max_bytes: "stops: it has allocated its maximum and was not killed",
   signal: "stops because of the signal",
 } as const;
 
