@@ -1,4 +1,4 @@
-/** Explains a simulation and suggests what to try next, for a reader who has just seen the first one. Pure. */
+/** Explains a simulation and suggests what to try next, for readers that have just seen their first one. Pure. */
 
 import type { Verdict } from "../../core/simulate/event.ts";
 import { formatBytes } from "../options/units.ts";

@@ -1,4 +1,4 @@
-/** The verdict of a simulation in words, for a reader who has never seen an OOM. Pure. */
+/** The verdict of a simulation in words, for readers that have never seen an OOM. Pure. */
 
 import type { ProcessExit, Verdict } from "../../core/simulate/event.ts";
 import { formatBytes, formatDuration } from "../options/units.ts";

@@ -1,4 +1,4 @@
-/** A folder laid out like a memory cgroup hierarchy, with one cgroup whose numbers change. */
+/** A folder laid out like a memory cgroup hierarchy, with one cgroup that changes its numbers. */
 
 import { errnoOf } from "../cgroup/files.ts";
 import { reasonOf } from "../control/write.ts";
@@ -19,7 +19,7 @@ export interface FakeState {
   readonly stalled: bigint;
 }
 
-/** The cgroup whose numbers change, and an idle one next to it. */
+/** The cgroup that changes its numbers, and an idle one next to it. */
 export const FAKE_CGROUP = "/app";
 const IDLE_CGROUP = "/idle";
 /** Names the owner of the tree in the same format as a sandbox's name. */
@@ -192,7 +192,7 @@ export function createTemporaryFolder(): string {
   try {
     Deno.mkdirSync(named, { mode: 0o700 });
   } catch (error) {
-    // Another user who knows this pid may have taken the name, because every user may write to this parent.
+    // Every user may write to this parent: another one may know this pid and have taken the name.
     if (errnoOf(error) === EEXIST) return unique;
     throw error;
   }

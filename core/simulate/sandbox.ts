@@ -80,7 +80,7 @@ export interface Refusal {
 
 /**
  * The cgroup in which a sandbox can be created. On v1 every cgroup can have children: it is oomkit's own. On v2 it is the
- * nearest one that gives its children the memory controller and whose cgroup.procs can be written, because moving a process
+ * nearest one that gives its children the memory controller and has a writable cgroup.procs, because moving a process
  * takes write access to that of the common ancestor (kernel, cgroup-v2.rst, "Delegation Containment"). This finds a user's
  * slice under systemd.
  */

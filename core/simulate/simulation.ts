@@ -26,9 +26,9 @@ export interface SimulationOptions {
 const EXIT_ERROR = 2;
 
 /**
- * Protects oomkit itself where it shares the cgroup with the allocator. The kernel ignores a victim whose last thread is still
- * freeing its memory (kernel/cgroup/cgroup.c, css_task_iter_advance, skips a dead leader), finds the limit still hit, and
- * kills a second process: seen in 2 of 40 runs on Linux 6.18, 4 ms after the first kill.
+ * Protects oomkit itself where it shares the cgroup with the allocator. While the last thread of a victim still frees its
+ * memory, the kernel ignores the victim (kernel/cgroup/cgroup.c, css_task_iter_advance, skips a dead leader), finds the limit
+ * still hit, and kills a second process: seen in 2 of 40 runs on Linux 6.18, 4 ms after the first kill.
  */
 const UNKILLABLE = -1000;
 

@@ -14,7 +14,7 @@ export interface StaleCgroups {
 
 /**
  * Removes stale sandboxes, and kills what runs in them, where this run would create its own. Takes only cgroups that have a
- * sandbox name, belong to the calling user, and whose owner has ended.
+ * sandbox name, belong to the calling user, and have an owner that has ended.
  */
 export async function removeStale(hierarchy: Hierarchy): Promise<StaleCgroups> {
   const parent = findParent(hierarchy);

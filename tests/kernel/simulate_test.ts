@@ -299,7 +299,7 @@ kernelTest(
 );
 
 for (const output of ["json", "text"]) {
-  kernelTest(`a run whose ${output} reader goes away leaves nothing behind`, async () => {
+  kernelTest(`a run leaves nothing behind when the reader of its ${output} goes away`, async () => {
     const before = sandboxes();
     const line = `"$@" simulate --mb 64 --rate 16M/s --output ${output} | head -n 1`;
     const command = new Deno.Command("sh", { args: ["-c", line, "sh", ...oomkit()] });

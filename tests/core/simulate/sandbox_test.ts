@@ -42,12 +42,12 @@ Deno.test("this process has not ended", () => {
   assert.equal(hasEnded(owner, owner), false);
 });
 
-Deno.test("an owner whose pid was reused has ended", () => {
+Deno.test("an owner with a reused pid has ended", () => {
   const owner = ownIdentity()!;
   assert.equal(hasEnded({ ...owner, startTime: owner.startTime - 1n }, owner), true);
 });
 
-Deno.test("an owner whose pid does not exist has ended", () => {
+Deno.test("an owner with a pid that does not exist has ended", () => {
   const owner = ownIdentity()!;
   assert.equal(hasEnded({ ...owner, pid: 4194304 + 1 }, owner), true);
 });
