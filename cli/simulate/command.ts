@@ -35,26 +35,19 @@ export function simulateCommand(finish: Finish) {
 }
 
 const HELP = `
-simulate creates a cgroup oomkit-sim-… with the limit below its own cgroup, lets
-an allocator grow in it, and reports what the kernel does. Nothing outside of
-that cgroup is affected, and the cgroup is always removed at the end. Without
-permission to create cgroups, a fake cgroup tree is used and nothing is killed.
+A cgroup oomkit-sim-… with the limit is made beneath the own one, an allocator
+moves in and grows, and the watch tells what the kernel does about it. Nothing
+outside of that cgroup is touched, and it is removed on every way out. Without
+the right to make cgroups the same is played on a fake tree.
 
---replay allocates nothing: it feeds a recording made with --record to the
-guard's decision code, with the recorded policy or with another one:
+--replay allocates nothing: it runs what --record has written through the very
+decision that a guard makes, by the plan that is recorded, or by another one:
 
   oomkit simulate --replay run.jsonl.gz --margin-ratio 0.1 --policy process
   oomkit simulate --replay run.jsonl.gz --config /etc/oomkit/config.toml
 
-Exit: 0 when the outcome is the one that the options lead to (or --expect), 1
-when it is another one, 2 on an error.`;
-
-/** Where events and usage samples go. */
-interface Outputs {
-  readonly emit: EmitEvent;
-  readonly onUsage: OnUsage;
-  readonly recordSink?: RecordSink;
-}
+Exit: 0 when it ended as the options lead to (or as --expect says), 1 when not,
+2 when it could not be told.`;
 
 async function run(flags: SimulateFlags): Promise<number> {
   const interrupt = new AbortController();
@@ -79,6 +72,13 @@ async function run(flags: SimulateFlags): Promise<number> {
       offSignals();
     }
   }
+}
+
+/** Where events and usage samples go. */
+interface Outputs {
+  readonly emit: EmitEvent;
+  readonly onUsage: OnUsage;
+  readonly recordSink?: RecordSink;
 }
 
 function outputsTo(show: Show, recording: SimulationRecording | undefined): Outputs {

@@ -1,4 +1,4 @@
-/** The options of `simulate` and their parsers. */
+/** What `simulate` takes, and what its words mean. */
 
 import { OomkitError } from "../../core/errors.ts";
 import { KINDS, SIGNAL_REPLIES } from "../../core/simulate/allocator_protocol.ts";
@@ -9,10 +9,10 @@ import { withReplay } from "./replay_flags.ts";
 import { parseDuration, parseRate, parseSize, parseSizeOrPercent } from "../options/units.ts";
 
 const MIB = 1024 ** 2;
-/** Few enough that starting them does no harm to the machine. */
+/** More processes than any lesson needs, and few enough that starting them harms nobody. */
 const MAX_PROCESSES = 64;
 
-/** A number of MiB; a unit is accepted too. */
+/** A number of MiB; people also write the unit. */
 export function parseMebibytes(text: string): number {
   const bytes = /^\d+(\.\d+)?$/.test(text.trim()) ? parseSize(`${text}M`) : parseSize(text);
   return positive("size", text, bytes);
@@ -20,7 +20,7 @@ export function parseMebibytes(text: string): number {
 
 function positive(what: string, text: string, value: number): number {
   if (value > 0) return value;
-  throw new OomkitError(`cannot use ${what} "${text}": it is zero`, "use a value above zero");
+  throw new OomkitError(`cannot use ${what} "${text}": it is zero`, "use something above it");
 }
 
 export function parseProcesses(text: string): number {
@@ -34,7 +34,7 @@ export interface Listen {
   readonly port: number;
 }
 
-/** `:8080`, `8080`, `0.0.0.0:8080`, `[::1]:8080`; without a host it is the loopback address. */
+/** `:8080`, `8080`, `0.0.0.0:8080`, `[::1]:8080`; only this machine may ask unless a host is named. */
 export function parseListen(text: string): Listen {
   const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]:|([^:[\]]*):)?(\d{1,5})$/.exec(text) ?? [];
   const port = Number(digits);
@@ -49,94 +49,74 @@ export function parseListen(text: string): Listen {
 
 export function simulateBase() {
   return withReplay(
-    subcommand(
-      "simulate",
-      "run a process into a memory limit on purpose, and explain what the kernel does",
-    ),
+    subcommand("simulate", "make a process run out of memory on purpose, and say who won"),
   )
     .addOption(
-      option("--mb <n>", "memory limit of the new cgroup in MiB (default 20)").argParser(
-        parsed(parseMebibytes),
-      ),
+      option("--mb <n>", "limit of the cgroup in MiB (20)").argParser(parsed(parseMebibytes)),
     )
     .addOption(
-      option("--limit <size>", "memory limit of the new cgroup with a unit: 20M, 1.5G")
+      option("--limit <size>", "the same with a unit: 20M, 1.5G")
         .argParser(parsed((text) => positive("size", text, parseSize(text)))),
     )
     .addOption(
-      option("--kind <kind>", "kind of memory: anon, file (page cache, reclaimable) or shmem")
+      option("--kind <kind>", "which memory: anon, page cache of a file (reclaimable), or shmem")
         .choices(KINDS).default("anon" as const),
     )
     .addOption(
-      option("--rate <size/s>", "growth per second, such as 10M/s (default: as fast as possible)")
+      option("--rate <size/s>", "such as 10M/s; as fast as it goes without")
         .argParser(parsed(parseRate)),
     )
     .addOption(
-      option("--step <size>", "bytes to allocate at a time")
+      option("--step <size>", "how much is touched at once")
         .argParser(parsed((text) => positive("step", text, parseSize(text)))),
     )
     .addOption(
-      option("--stop-at <size|%>", "stop when usage reaches this size: 18M, 90%")
+      option("--stop-at <size|%>", "stop when usage comes up to this: 18M, 90%")
         .argParser(parsed(parseSizeOrPercent)),
     )
     .addOption(
-      option("--hold <time>", "keep the memory for this time after stopping: 5s")
+      option("--hold <time>", "keep the memory so long when it has stopped: 5s")
         .argParser(parsed(parseDuration)),
     )
     .addOption(
-      option("--procs <n>", "number of processes that share the cgroup").argParser(
-        parsed(parseProcesses),
-      ),
+      option("--procs <n>", "so many processes share the cgroup").argParser(parsed(parseProcesses)),
     )
-    .addOption(option("--group", "let the kernel kill all processes as a group (memory.oom.group)"))
+    .addOption(option("--group", "the kernel is to kill all of them at once (memory.oom.group)"))
     .addOption(
-      option(
-        "--on-signal <what>",
-        "reaction to SIGUSR1, SIGUSR2 and SIGTERM: free (and grow again), ignore or exit",
-      )
+      option("--on-signal <what>", "upon SIGUSR1, SIGUSR2 and SIGTERM: free all and start again, …")
         .choices(SIGNAL_REPLIES),
     )
     .addOption(
-      option(
-        "--http <[host]:port>",
-        "serve /healthz while allocating, on the loopback address unless a host is given",
-      )
+      option("--http <[host]:port>", "answer /healthz, to this machine unless a host is named")
         .argParser(parsed(parseListen)),
     )
     .addOption(
-      option("--threshold <list>", "alert when usage crosses these sizes (default 65%,90%)")
+      option("--threshold <list>", "tell when usage crosses these")
         .argParser(parsedList(parseSizeOrPercent)),
     )
     .addOption(
-      option("--for <time>", "end the simulation after this time").argParser(
+      option("--for <time>", "end after so long, whatever has happened").argParser(
         parsed(parseDuration),
       ),
     )
     .addOption(
-      option("--expect <outcome>", "exit 1 unless this is the outcome")
+      option("--expect <outcome>", "exit 1 unless it ends so")
         .choices(["oom_kill", "user_kill", "survive"] as const),
     )
+    .addOption(option("--here", "in the own cgroup, as a program that leaks in a container does"))
+    .addOption(option("--fake <dir>", "keep a fake cgroup tree up at DIR instead, for --root DIR"))
     .addOption(
-      option("--here", "allocate in oomkit's own cgroup, like a leaking program in a container"),
-    )
-    .addOption(
-      option(
-        "--fake <dir>",
-        "allocate nothing, update a fake cgroup tree in DIR (read it with --root DIR)",
-      ),
-    )
-    .addOption(
-      option("--fake-version <version>", "cgroup version of the fake tree (default 2)")
+      option("--fake-version <version>", "laid out like cgroup v1 or v2 (2)")
         .choices(["1", "2"] as const),
     )
     .addOption(
-      option("--growth <shape>", "how usage grows on a fake tree (default linear)").choices(SHAPES),
+      option("--growth <shape>", "how usage moves on a fake tree (linear)").choices(SHAPES),
     )
     .addOption(liveOption).addOption(noLiveOption)
     .addOption(
-      option("--plot", "print a plot of usage over time at the end (default with the live view)"),
+      option("--plot", "end with a plot of usage over time, which is usual with the live view"),
     )
-    .addOption(option("--no-plot", "print no plot at the end"))
+    .addOption(option("--no-plot", "end without it"))
     .addOption(asciiOption)
     .hook("preAction", (_, command) => void preferFlag(command, "mb", "limit"));
 }

@@ -14,7 +14,7 @@ export const isPolicy = ({ long }: { readonly long?: string | undefined }) =>
   POLICY_NAMES.includes(long);
 
 /** The heading in the help. */
-const REPLAY = "Replay, and the guard options that override the recorded policy:";
+const REPLAY = "Replay, and the guard's options that it takes in place of what is recorded:";
 
 export interface ReplayFlags {
   readonly replay?: string;
@@ -25,7 +25,7 @@ export function withReplay<A extends unknown[], O extends OptionValues, G extend
   command: Command<A, O, G>,
 ): Command<A, O & RecordFlags & ReplayFlags, G> {
   const extended = withRecording(command).addOption(
-    option("--replay <file>", "replay a recording through the guard's decisions, in virtual time")
+    option("--replay <file>", "run a recording through a guard's decision, in virtual time")
       .helpGroup(REPLAY),
   );
   for (const make of Object.values(POLICY)) extended.addOption(make().helpGroup(REPLAY));
