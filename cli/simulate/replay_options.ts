@@ -99,9 +99,11 @@ function overridden(
   requested: GuardPolicy,
   values: Readonly<Record<string, unknown>>,
 ): GuardPolicy {
-  const has = (...names: readonly string[]) => names.some((name) => name in values);
-  const warn = has("warn") ? requested.levels.warn : recorded.levels.warn;
-  const critical = has("critical") ? requested.levels.critical : recorded.levels.critical;
+  /** From the requested policy if one of the options was given, else from the recorded one. */
+  const pick = <T>(get: (policy: GuardPolicy) => T, ...names: readonly string[]) =>
+    get(names.some((name) => name in values) ? requested : recorded);
+  const warn = pick(({ levels }) => levels.warn, "warn");
+  const critical = pick(({ levels }) => levels.critical, "critical");
   if (warn > critical) {
     throw new OomkitError(
       `cannot replay with --warn ${warn}% and --critical ${critical}%: they are out of order`,
@@ -110,29 +112,23 @@ function overridden(
   }
   return {
     ...recorded,
-    mode: has("mode") ? requested.mode : recorded.mode,
+    mode: pick(({ mode }) => mode, "mode"),
     levels: { warn, critical, margin: { ...recorded.levels.margin, ...requested.levels.margin } },
-    metric: has("metric") ? requested.metric : recorded.metric,
+    metric: pick(({ metric }) => metric, "metric"),
     triggerPolicy: {
-      hysteresis: has("hysteresis")
-        ? requested.triggerPolicy.hysteresis
-        : recorded.triggerPolicy.hysteresis,
-      cooldown: has("cooldown")
-        ? requested.triggerPolicy.cooldown
-        : recorded.triggerPolicy.cooldown,
-      repeat: has("repeat") ? requested.triggerPolicy.repeat : recorded.triggerPolicy.repeat,
+      hysteresis: pick(({ triggerPolicy }) => triggerPolicy.hysteresis, "hysteresis"),
+      cooldown: pick(({ triggerPolicy }) => triggerPolicy.cooldown, "cooldown"),
+      repeat: pick(({ triggerPolicy }) => triggerPolicy.repeat, "repeat"),
     },
     timeouts: {
-      reclaim: has("reclaim") ? requested.timeouts.reclaim : recorded.timeouts.reclaim,
-      graceMs: has("gracePeriod") ? requested.timeouts.graceMs : recorded.timeouts.graceMs,
-      killMs: has("killTimeout") ? requested.timeouts.killMs : recorded.timeouts.killMs,
+      reclaim: pick(({ timeouts }) => timeouts.reclaim, "reclaim"),
+      graceMs: pick(({ timeouts }) => timeouts.graceMs, "gracePeriod"),
+      killMs: pick(({ timeouts }) => timeouts.killMs, "killTimeout"),
     },
     actions: {
-      warn: has("onWarn") ? requested.actions.warn : recorded.actions.warn,
-      critical: has("onCritical") ? requested.actions.critical : recorded.actions.critical,
-      imminent: has("onImminent", "policy")
-        ? requested.actions.imminent
-        : recorded.actions.imminent,
+      warn: pick(({ actions }) => actions.warn, "onWarn"),
+      critical: pick(({ actions }) => actions.critical, "onCritical"),
+      imminent: pick(({ actions }) => actions.imminent, "onImminent", "policy"),
     },
   };
 }

@@ -2,81 +2,25 @@
 
 import { timestamp } from "../../core/events/event.ts";
 import { recordedPolicy } from "../../core/guard/record.ts";
-import type { Replayed, ReplayedCgroup, Row, Told } from "../../core/guard/replay.ts";
+import type { Replayed, ReplayedCgroup, Row } from "../../core/guard/replay.ts";
 import { LEVELS } from "../../core/policy/levels.ts";
-import type { RecordedPolicy } from "../../core/record/format.ts";
 import { formatDuration } from "../options/units.ts";
 import type { ReplayPolicy } from "./replay_options.ts";
 
-/** Sizes are bytes. */
-export interface ReplayReport {
-  readonly type: "replay";
-  readonly v: 2;
-  readonly recording: {
-    readonly command: string;
-    readonly oomkit: string;
-    readonly host: string;
-    readonly kernel: string;
-    readonly hierarchy: 1 | 2;
-    readonly from: string;
-    readonly to: string;
-    /** `full`: the run continued without recording. `cut_off`: the run was killed, or the file is truncated. */
-    readonly ending: "ended" | "full" | "cut_off";
-    readonly lost_snapshots: number;
-  };
-  readonly policy: {
-    readonly from: "recording" | "configuration" | "options";
-    readonly config: string | null;
-    /** Options that replace parts of the policy. */
-    readonly overrides: readonly string[];
-    /** Those of a configuration or of options; `null` for the recording's own. */
-    readonly policies: readonly RecordedPolicy[] | null;
-  };
-  readonly cgroups: readonly {
-    readonly cgroup: string;
-    readonly limit: number | null;
-    readonly samples: number;
-    readonly decisions: number;
-    /** Why this policy does not guard it. */
-    readonly not_guarded_reason: string | null;
-  }[];
-  readonly decisions: readonly {
-    readonly cgroup: string;
-    readonly decision: Row["act"];
-    readonly usage: number;
-    readonly limit: number | null;
-    readonly replayed_at: string | null;
-    readonly recorded_at: string | null;
-    /** Than recorded; negative for earlier. */
-    readonly later_ms: number | null;
-  }[];
-  /** OOMs and kills in the recording. */
-  readonly kills: readonly {
-    readonly ts: string;
-    readonly cgroup: string;
-    readonly event: Told["what"];
-    readonly victim: string | null;
-    /** After the last replayed kill in the same cgroup. */
-    readonly after_kill_ms: number | null;
-  }[];
-  /** Whether all decisions are as recorded; `null` for a recording without a guard. */
-  readonly matches_recording: boolean | null;
-  /** Actions that differ at the same sample, and what the replay cannot know. */
-  readonly notes: readonly string[];
-}
+export type ReplayReport = ReturnType<typeof replayReport>;
 
 export function replayReport(
   replayed: Replayed,
   rows: readonly Row[],
   policy: ReplayPolicy,
-): ReplayReport {
+) {
   const { head, cgroups } = replayed;
   const { command, oomkit, host, kernel, hierarchy } = head;
   const isGuard = command === "guard";
   const differences = actionDifferences(cgroups);
   return {
-    type: "replay",
-    v: 2,
+    type: "replay" as const,
+    v: 2 as const,
     recording: {
       ...{ command, oomkit, host, kernel, hierarchy },
       from: timestamp(replayed.from),
@@ -85,7 +29,7 @@ export function replayReport(
       lost_snapshots: replayed.lost,
     },
     policy: {
-      from: policy.config !== undefined ? "configuration" : policy.other ? "options" : "recording",
+      from: policyOrigin(policy),
       config: policy.config ?? null,
       overrides: policy.given,
       policies: policy.other?.all.map(recordedPolicy) ?? null,
@@ -120,6 +64,10 @@ export function replayReport(
       : null,
     notes: [...differences, ...limitsOfReplay(replayed, rows, isGuard)],
   };
+}
+
+function policyOrigin({ config, other }: ReplayPolicy) {
+  return config !== undefined ? "configuration" : other ? "options" : "recording";
 }
 
 /** Milliseconds, rounded to whole microseconds. */

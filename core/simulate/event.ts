@@ -3,7 +3,7 @@
  * milliseconds, and an unknown value is `null`.
  */
 
-import { makeEvent, type OomkitEvent, timestamp } from "../events/event.ts";
+import { type Body, makeEvent, type OomkitEvent, timestamp } from "../events/event.ts";
 import type { AnsweredSignal, Kind, StopReason } from "./allocator_protocol.ts";
 
 interface Head {
@@ -140,12 +140,8 @@ export function simulationEvent<B extends SimulationBody>(
   return { v: 2, ts: timestamp(at), cgroup, ...body };
 }
 
-/** What a simulation asked for and did not get. */
-export interface Degradation {
-  readonly requested: string;
-  readonly fallback: string;
-  readonly reason: string;
-}
+/** What a simulation requested and did not get. */
+export type Degradation = Omit<Extract<Body, { readonly type: "degraded" }>, "type">;
 
 /** Passes on the events of a simulation and of its watch, the start first, and keeps those of the watch for the verdict. */
 export class EventStream {

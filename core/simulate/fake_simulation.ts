@@ -6,23 +6,21 @@ import { OomkitError } from "../errors.ts";
 import { delay } from "../timing.ts";
 import { startWatch, type Watching } from "../watch/watch.ts";
 import { evaluate, type Evidence } from "./evaluate.ts";
-import { clock, type EmitEvent, EventStream, type OnUsage, type Verdict } from "./event.ts";
+import { clock, EventStream, type Verdict } from "./event.ts";
 import { FAKE_CGROUP, type FakeState, FakeTree } from "./fake_tree.ts";
 import { type Curve, growthAt, lifetime, type Moment } from "./growth.ts";
 import { type Plan, startOf, watchOptions } from "./plan.ts";
+import type { SimulationOptions } from "./simulation.ts";
 import { createStepFilter } from "./steps.ts";
 
-export interface FakeSimulationOptions {
-  readonly plan: Plan;
+export interface FakeSimulationOptions
+  extends Pick<SimulationOptions, "plan" | "emit" | "onUsage" | "interrupted"> {
   readonly version: 1 | 2;
   readonly curve: Curve;
   /** Where to build the tree; absent: in a temporary folder. */
   readonly dir?: string;
   /** Why there is no real cgroup. */
   readonly reason: string;
-  readonly emit: EmitEvent;
-  readonly onUsage: OnUsage;
-  readonly interrupted: AbortSignal;
 }
 
 const UPDATE_INTERVAL_MS = 20;

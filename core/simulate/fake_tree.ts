@@ -230,6 +230,8 @@ const FILE_SHARE = 0.1;
 const keyed = (rows: Readonly<Record<string, number | bigint | string>>) =>
   Object.entries(rows).map(([key, value]) => `${key} ${value}\n`).join("");
 
+const zeros = (keys: string) => Object.fromEntries(keys.split(" ").map((key) => [key, 0]));
+
 const procs = (pids: readonly number[]) => pids.map((pid) => `${pid}\n`).join("");
 
 function usageParts(usage: number): { readonly anon: number; readonly file: number } {
@@ -245,16 +247,9 @@ function v1Files(state: FakeState): FakeFiles {
   const own = {
     cache: file,
     rss: anon,
-    shmem: 0,
-    mapped_file: 0,
-    dirty: 0,
-    writeback: 0,
-    swap: 0,
     inactive_anon: anon,
-    active_anon: 0,
     inactive_file: file,
-    active_file: 0,
-    unevictable: 0,
+    ...zeros("shmem mapped_file dirty writeback swap active_anon active_file unevictable"),
   };
   const total = Object.entries(own).map(([key, value]) => [`total_${key}`, value] as const);
   return {
@@ -316,18 +311,9 @@ function v2Stat(usage: number): string {
   return keyed({
     anon,
     file,
-    kernel: 0,
-    kernel_stack: 0,
-    pagetables: 0,
-    sock: 0,
-    shmem: 0,
     inactive_anon: anon,
-    active_anon: 0,
     inactive_file: file,
-    active_file: 0,
-    unevictable: 0,
-    slab_reclaimable: 0,
-    slab_unreclaimable: 0,
-    slab: 0,
+    ...zeros("kernel kernel_stack pagetables sock shmem active_anon active_file unevictable"),
+    ...zeros("slab_reclaimable slab_unreclaimable slab"),
   });
 }
