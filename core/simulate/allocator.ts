@@ -9,13 +9,12 @@
  * runtime, most of it the kernel's own per-CPU batch of 64 pages.
  */
 
-import { errnoOf } from "../cgroup/files.ts";
 import { reasonOf, writeControl } from "../control/write.ts";
 import { OomkitError } from "../errors.ts";
 import { microseconds } from "../kernel/clock.ts";
 import { type OpenControlFile, openControlFile } from "../kernel/control_file.ts";
 import { O_RDWR, openFd } from "../kernel/fd.ts";
-import { SystemCallError } from "../kernel/libc.ts";
+import { errnoOf, SystemCallError } from "../kernel/libc.ts";
 import { mapAnonymous, mapFile, mapShared, type Pages } from "../kernel/mapped_pages.ts";
 import { pageSize } from "../kernel/page_size.ts";
 import { dieWithParent } from "../kernel/process.ts";
@@ -29,7 +28,6 @@ import {
 } from "./allocator_protocol.ts";
 
 const SIGKILL = 9;
-const ENOSPC = 28;
 /** V8 optimizes a loop after some hundred rounds and collects the young generation within these. */
 const WARM_UP_ROUNDS = 4000;
 const WARM_UP_BYTES = 1024 ** 2;
@@ -244,7 +242,7 @@ function makeTemporaryFile(folder: string | undefined, size: number): string {
     Deno.truncateSync(path, size);
     return path;
   } catch (error) {
-    const reason = errnoOf(error) === ENOSPC ? "no space left" : reasonOf(error);
+    const reason = errnoOf(error) === "ENOSPC" ? "no space left" : reasonOf(error);
     throw new OomkitError(`cannot make a file in ${folder ?? "the temporary folder"}: ${reason}`);
   }
 }

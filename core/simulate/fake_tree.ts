@@ -1,8 +1,8 @@
 /** A folder laid out like a memory cgroup hierarchy, with one cgroup that changes its numbers. */
 
-import { errnoOf } from "../cgroup/files.ts";
 import { reasonOf } from "../control/write.ts";
 import { OomkitError } from "../errors.ts";
+import { errnoOf } from "../kernel/libc.ts";
 import { hasEnded, type Owner, ownIdentity, parseSandboxName, sandboxName } from "./sandbox.ts";
 
 /** Sizes are bytes. */
@@ -24,8 +24,6 @@ export const FAKE_CGROUP = "/app";
 const IDLE_CGROUP = "/idle";
 /** Names the owner of the tree in the same format as a sandbox's name. */
 const OWNER_FILE = ".oomkit";
-const ENOENT = 2;
-const EEXIST = 17;
 
 const IDLE: FakeState = {
   usage: 4 * 1024 ** 2,
@@ -153,8 +151,8 @@ function claim(dir: string): boolean {
     return true;
   } catch (error) {
     const errno = errnoOf(error);
-    if (errno === ENOENT) return fail("its parent folder does not exist");
-    if (errno !== EEXIST) return fail(reasonOf(error));
+    if (errno === "ENOENT") return fail("its parent folder does not exist");
+    if (errno !== "EEXIST") return fail(reasonOf(error));
   }
   if (!Deno.statSync(dir).isDirectory) return fail("it is a file");
   const names = [...Deno.readDirSync(dir)].map(({ name }) => name);
@@ -193,7 +191,7 @@ export function createTemporaryFolder(): string {
     Deno.mkdirSync(named, { mode: 0o700 });
   } catch (error) {
     // Every user may write to this parent: another one may know this pid and have taken the name.
-    if (errnoOf(error) === EEXIST) return unique;
+    if (errnoOf(error) === "EEXIST") return unique;
     throw error;
   }
   Deno.removeSync(unique);

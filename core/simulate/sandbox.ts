@@ -4,20 +4,17 @@
  */
 
 import { ancestorsOf, type Cgroup, isThere, openCgroup, walk } from "../cgroup/cgroup.ts";
-import { errnoOf, exists, readLink, tryReadText } from "../cgroup/files.ts";
+import { exists, readLink, tryReadText } from "../cgroup/files.ts";
 import { type Hierarchy, join } from "../cgroup/hierarchy.ts";
 import { pidsOf } from "../cgroup/processes.ts";
 import { mayWrite, reasonOf, writeControl } from "../control/write.ts";
 import { OomkitError } from "../errors.ts";
+import { errnoOf } from "../kernel/libc.ts";
 import { openPidfd, signalPidfd } from "../kernel/process.ts";
 import { parseMeminfo, parseProcStat } from "../parse/procfs.ts";
 import { delay } from "../timing.ts";
 
 const SIGKILL = 9;
-const ENOENT = 2;
-const EBUSY = 16;
-const EEXIST = 17;
-const ENOTEMPTY = 39;
 /** A cgroup is busy until its dead processes are gone; freeing 512 MiB takes 25 ms (docs/performance.md), a core dump longer. */
 const MAX_MS_TO_REMOVE = 5000;
 const MS_BETWEEN_REMOVALS = 2;
@@ -173,7 +170,7 @@ function makeCgroup(parent: Cgroup, prefix: SandboxPrefix): Cgroup | Refusal {
     try {
       Deno.mkdirSync(`${parent.dir}/${name}`);
     } catch (error) {
-      if (errnoOf(error) === EEXIST) continue;
+      if (errnoOf(error) === "EEXIST") continue;
       return { refused: `${parent.dir}: ${reasonOf(error)}` };
     }
     const cgroup = openCgroup(parent.hierarchy, join(parent.path, name));
@@ -242,8 +239,8 @@ function tryToRemove(cgroup: Cgroup): string | undefined {
       Deno.removeSync(each.dir);
     } catch (error) {
       const errno = errnoOf(error);
-      if (errno === ENOENT) continue;
-      return errno === EBUSY || errno === ENOTEMPTY ? "it is busy" : reasonOf(error);
+      if (errno === "ENOENT") continue;
+      return errno === "EBUSY" || errno === "ENOTEMPTY" ? "it is busy" : reasonOf(error);
     }
   }
   return undefined;
