@@ -2,9 +2,9 @@
 
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { toJson } from "../../core/events/json.ts";
-import { actionText } from "../../core/guard/events.ts";
 import { type GuardPolicy, policyFor } from "../../core/guard/policy.ts";
 import { candidatesIn, limitOf } from "../../core/guard/targets.ts";
+import { actionText, mapActions } from "../../core/policy/actions.ts";
 import { ruleFor } from "../../core/policy/rules.ts";
 import { shownUrl } from "../../core/receivers/webhook.ts";
 import { applyConfig, type ConfigFile } from "../config/config.ts";
@@ -156,11 +156,7 @@ function policyDocument(policy: GuardPolicy) {
     critical: levels.critical,
     margin: { ratio, min, max },
     metric,
-    actions: {
-      warn: actions.warn.map(actionText),
-      critical: actions.critical.map(actionText),
-      imminent: actions.imminent.map(actionText),
-    },
+    actions: mapActions(actions, actionText),
     reclaim: timeouts.reclaim,
     grace_ms: timeouts.graceMs,
     kill_timeout_ms: timeouts.killMs,

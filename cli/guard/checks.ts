@@ -9,6 +9,7 @@ import type { Guard } from "../../core/guard/guard.ts";
 import { signalDenied } from "../../core/guard/permissions.ts";
 import { type GuardPolicy, killLevel, policyFor, type PolicySet } from "../../core/guard/policy.ts";
 import { candidatesIn, type Scope } from "../../core/guard/targets.ts";
+import { ACTIONS } from "../../core/policy/actions.ts";
 import { fits, type Labels, ruleFor } from "../../core/policy/rules.ts";
 import { matchedLine } from "../../core/policy/victims.ts";
 import type { Rule } from "../config/rules.ts";
@@ -45,9 +46,7 @@ export function checkMode(
 /** The pids in a copied or fake tree may belong to unrelated processes of this machine. */
 export function checkTree({ kernel }: Hierarchy, { actions, dryRun, rule }: GuardPolicy): void {
   if (kernel || dryRun) return;
-  const harmful = Object.values(actions).flat().find(({ kind }) =>
-    kind !== "noop" && kind !== "exec"
-  );
+  const harmful = Object.values(actions).flat().find(({ kind }) => ACTIONS[kind].affectsCgroup);
   if (harmful === undefined) return;
   throw new OomkitError(
     `cannot use ${harmful.kind}${

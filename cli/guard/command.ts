@@ -137,7 +137,7 @@ class GuardRun {
       hookTimeout: flags.hookTimeout,
       holdTimeout: flags.holdTimeout,
       stateFolder: journalFolder(),
-      release: [...selfCommand(), "guard", "--restore"],
+      restoreCommand: [...selfCommand(), "guard", "--restore"],
     }, (event, stat) => this.#emit(event, stat));
     this.#progress.end();
     checkReach(guard, setup);

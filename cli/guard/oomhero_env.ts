@@ -1,10 +1,9 @@
 /** OOMHero's environment variables. They take precedence over the configuration file, not over rules, flags and OOMKIT_… */
 
 import { OomkitError } from "../../core/errors.ts";
-import type { Action } from "../../core/guard/policy.ts";
+import { type Action, parseSignal } from "../../core/policy/actions.ts";
 import { parseDuration } from "../options/units.ts";
 import { printStderr } from "../output/output.ts";
-import { parseSignal } from "./policy_options.ts";
 
 export interface OomHeroEnv {
   /** Whether any variable that selects OOMHero's behaviour is set; COOLDOWN alone is not one. */
@@ -37,8 +36,8 @@ export function oomHeroEnv(
     isUsed: true,
     ...read("WARNING", "warn", (text) => percentOf("WARNING", text)),
     ...read("CRITICAL", "critical", (text) => percentOf("CRITICAL", text)),
-    defaultOnWarn: [{ kind: "signal", signal: "SIGUSR1" }],
-    defaultOnCritical: [{ kind: "signal", signal: "SIGUSR2" }],
+    defaultOnWarn: [{ kind: "signal", argument: "SIGUSR1" }],
+    defaultOnCritical: [{ kind: "signal", argument: "SIGUSR2" }],
     ...read("WARNING_SIGNAL", "onWarn", (text) => signalOf("WARNING_SIGNAL", text)),
     ...read("CRITICAL_SIGNAL", "onCritical", (text) => signalOf("CRITICAL_SIGNAL", text)),
     ...read("COOLDOWN", "cooldown", (text) => naming("COOLDOWN", () => secondsOf(text))),
@@ -53,7 +52,7 @@ function percentOf(name: string, text: string): number | undefined {
 }
 
 const signalOf = (name: string, text: string): readonly Action[] => [
-  { kind: "signal", signal: naming(name, () => parseSignal(text)) },
+  { kind: "signal", argument: naming(name, () => parseSignal(text)) },
 ];
 
 const secondsOf = (text: string) =>

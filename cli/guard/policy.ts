@@ -1,13 +1,9 @@
 /** From flags and variables to the policies of a guard. */
 
 import { OomkitError, shortened } from "../../core/errors.ts";
-import {
-  type Action,
-  type GuardPolicy,
-  killLevel,
-  type PolicySet,
-} from "../../core/guard/policy.ts";
+import { type GuardPolicy, killLevel, type PolicySet } from "../../core/guard/policy.ts";
 import { omitUndefined } from "../../core/omit_undefined.ts";
+import { type Action, isKillAction } from "../../core/policy/actions.ts";
 import type { Margin } from "../../core/policy/levels.ts";
 import type { Labels } from "../../core/policy/rules.ts";
 import type { Rule } from "../config/rules.ts";
@@ -169,13 +165,9 @@ function configNote({ config }: GuardFlags, sources: readonly (string | undefine
 }
 
 function checkActions(level: string, actions: readonly Action[]): void {
-  const killing = actions.filter(({ kind }) => kind === "process" || kind === "container");
-  if (killing.length > 1) {
-    throw new OomkitError(
-      `cannot use both process and container at ${level}`,
-      "use container alone, which kills the process too",
-    );
-  }
+  const [first, second] = actions.map(({ kind }) => kind).filter(isKillAction);
+  if (second === undefined) return;
+  throw new OomkitError(`cannot use both ${first} and ${second} at ${level}`, "use one of them");
 }
 
 /** The parts that are given. */

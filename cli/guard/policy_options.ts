@@ -1,51 +1,16 @@
 /** The options that make up a guard's policy: those of `guard`, and of `simulate --replay`. */
 
-import { SENDABLE } from "../../core/control/signal.ts";
 import { OomkitError } from "../../core/errors.ts";
-import type { Action } from "../../core/guard/policy.ts";
+import {
+  ACTION_KINDS,
+  actionSyntax,
+  actionWord,
+  KILL_ACTIONS,
+  parseActions,
+  type SignalName,
+} from "../../core/policy/actions.ts";
 import { choice, flag, list, negated, value } from "../options/option.ts";
 import { parseDuration, parsePercent, parsePositiveDuration, parseSize } from "../options/units.ts";
-
-const PLAIN = ["noop", "reclaim", "process", "container"] as const;
-
-/** `noop`, `signal`, `signal:SIGUSR1`, `reclaim`, `process`, `container`, `exec:COMMAND`. */
-export function parseAction(text: string, signal: Deno.Signal): Action {
-  const [kind = "", rest] = splitOnce(text.trim(), ":");
-  if (kind === "exec" && rest) return { kind, command: rest };
-  if (kind === "signal") return { kind, signal: rest === undefined ? signal : parseSignal(rest) };
-  const plain = PLAIN.find((each) => each === kind);
-  if (plain && rest === undefined) return { kind: plain };
-  throw new OomkitError(
-    `"${text}" is not an action`,
-    "use noop, signal:SIGUSR1, reclaim, process, container or exec:COMMAND",
-  );
-}
-
-/** A comma-separated list; an exec command may contain commas, so it takes the rest. */
-const parseActions = (signal: Deno.Signal) => (text: string): Action[] => {
-  const found: Action[] = [];
-  for (let rest: string | undefined = text; rest !== undefined;) {
-    const [item, more]: readonly [string, string?] = /^\s*exec:/.test(rest)
-      ? [rest]
-      : splitOnce(rest, ",");
-    found.push(parseAction(item, signal));
-    rest = more;
-  }
-  return found;
-};
-
-function splitOnce(text: string, separator: string): readonly [string, string?] {
-  const at = text.indexOf(separator);
-  return at < 0 ? [text] : [text.slice(0, at), text.slice(at + 1)];
-}
-
-/** `SIGUSR1`, `USR1`, `10`. */
-export function parseSignal(text: string): Deno.Signal {
-  const name = text.trim().toUpperCase();
-  const found = SENDABLE.find((each) => each === name || each === `SIG${name}`);
-  if (found !== undefined) return found;
-  throw new OomkitError(`cannot send "${text}"`, `use one of ${SENDABLE.join(", ")}`);
-}
 
 /** `65%`, or OOMHero's bare `65`. */
 export function parseShare(text: string): number {
@@ -65,27 +30,28 @@ function parseMargin(text: string): number {
   return parseSize(/^\d+(\.\d+)?$/.test(text.trim()) ? `${text.trim()}M` : text);
 }
 
-/** What completions offer; the command follows the colon. */
-const ACTION_WORDS = ["noop", "signal", "reclaim", "process", "container", "exec:"];
-
 const LEVELS = { group: "levels", inRules: true } as const;
 const BASIC_LEVELS = { ...LEVELS, isBasic: true } as const;
+const ACTIONS = (defaultSignal: SignalName) => ({
+  words: ACTION_KINDS.map(actionWord),
+  parse: (text: string) => parseActions(text, defaultSignal),
+});
 const VICTIMS = { group: "victims", inRules: true } as const;
 
 export const POLICY_OPTIONS = {
   policy: choice("--policy <action>", "imminent-level action: process, container or noop", {
     ...BASIC_LEVELS,
-    choices: ["noop", "process", "container"],
+    choices: ["noop", ...KILL_ACTIONS],
   }),
   onCritical: list(
     "--on-critical <actions>",
     "actions at the critical level, as for --on-warn",
-    { ...BASIC_LEVELS, words: ACTION_WORDS, parse: parseActions("SIGUSR2") },
+    { ...BASIC_LEVELS, ...ACTIONS("SIGUSR2") },
   ),
   onWarn: list(
     "--on-warn <actions>",
-    "actions at the warn level: noop, signal[:SIG], reclaim, process, container, exec:COMMAND",
-    { ...BASIC_LEVELS, words: ACTION_WORDS, parse: parseActions("SIGUSR1") },
+    `actions at the warn level: ${ACTION_KINDS.map(actionSyntax).join(", ")}`,
+    { ...BASIC_LEVELS, ...ACTIONS("SIGUSR1") },
   ),
   warn: value("--warn <percent>", "usage at which warn begins", {
     ...BASIC_LEVELS,
@@ -100,7 +66,7 @@ export const POLICY_OPTIONS = {
   onImminent: list(
     "--on-imminent <actions>",
     "actions at the imminent level, as for --on-warn",
-    { ...LEVELS, words: ACTION_WORDS, parse: parseActions("SIGTERM") },
+    { ...LEVELS, ...ACTIONS("SIGTERM") },
   ),
   marginRatio: value(
     "--margin-ratio <ratio>",

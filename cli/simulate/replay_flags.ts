@@ -21,21 +21,19 @@ export const REPLAY_OPTIONS = {
 export const isPolicy = (option: { attributeName(): string }) =>
   option.attributeName() in POLICY_OPTIONS;
 
-/** What a replay takes besides. */
-const BESIDES = ["replay", "output", "json", "color", "config"];
+/** The other options that a replay accepts. */
+const OTHER_OPTIONS = ["replay", "output", "json", "color", "config"];
 
-/** A variable or a file may be meant for another call; what stands on the command line is meant. */
+/** Rejects unsuitable options of the command line; variables and files may be meant for other runs. */
 export function checkReplay(command: CommandUnknownOpts): void {
   const isReplay = command.getOptionValue("replay") !== undefined;
-  const alien = command.options.find((each) =>
+  const unsuitable = command.options.find((each) =>
     command.getOptionValueSource(each.attributeName()) === "cli" &&
-    (isReplay ? !isPolicy(each) && !BESIDES.includes(each.attributeName()) : isPolicy(each))
+    (isReplay ? !isPolicy(each) && !OTHER_OPTIONS.includes(each.attributeName()) : isPolicy(each))
   );
-  if (alien === undefined) return;
+  if (unsuitable === undefined) return;
   throw new OomkitError(
-    `cannot use ${alien.long} ${isReplay ? "with" : "without"} --replay`,
-    isReplay
-      ? "nothing is allocated: what is replayed has happened already"
-      : "write: oomkit simulate --replay run.jsonl",
+    `cannot use ${unsuitable.long} ${isReplay ? "with" : "without"} --replay`,
+    isReplay ? "a replay allocates nothing" : "add a recording: --replay run.jsonl",
   );
 }

@@ -71,10 +71,10 @@ Deno.test("unknown or conflicting actions exit with 2 and one line", async () =>
   using tree = makeV2();
   await refused(tree, [
     [["/a", "--policy", "kill"], /noop, process, container/],
-    [["/a", "--on-warn", "shout"], /"shout" is not an action; use noop, signal:SIGUSR1/],
+    [["/a", "--on-warn", "shout"], /"shout" is not an action; use noop, signal\[:SIG\], reclaim/],
     [["/a", "--on-warn", ""], /"" is not an action/],
     [["/a", "--on-warn", "noop,"], /"" is not an action/],
-    [["/a", "--on-warn", "exec:"], /"exec:" is not an action/],
+    [["/a", "--on-warn", "exec:"], /exec: needs a command; write exec:COMMAND/],
     [["/a", "--on-warn", "process:7"], /"process:7" is not an action/],
     [["/a", "--on-warn", "signal:SIGKILL"], /cannot send "SIGKILL"; use one of SIGHUP/],
     [["/a", "--on-warn", "signal:"], /cannot send ""/],

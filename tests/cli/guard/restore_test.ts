@@ -93,7 +93,7 @@ Deno.test("an untrusted folder is refused with exit 2, and nothing is restored",
   assert.match(
     stderr,
     new RegExp(
-      `^oomkit: cannot restore the settings recorded in ${state.folder}: others may write `,
+      `^oomkit: cannot restore the settings recorded in ${state.folder}: other users may write `,
     ),
   );
   assert.equal(Deno.readTextFileSync(`${state.dir}/memory.high`), "2000");
