@@ -13,6 +13,7 @@ import { toJson } from "../../core/events/json.ts";
 import { CI_SERVICES, type CiService, withoutCommands } from "../output/annotate.ts";
 import { check, checkLines } from "./check.ts";
 import { type CheckOutput, openCheckOutput } from "./ci.ts";
+import type { AlsoShow } from "./picture.ts";
 import { inspectionLines, nodeLines } from "./text.ts";
 import { treeLines } from "./tree.ts";
 import type { UsageSample } from "../terminal/layout.ts";
@@ -177,9 +178,6 @@ interface Shown {
   readonly inspection: Inspection;
   readonly tree?: CgroupTree;
 }
-
-/** Receives what was inspected, to show it in another way. */
-export type AlsoShow = (cgroups: readonly Cgroup[], machine: Machine) => void;
 
 const DEFAULT_PROCESSES = 8;
 const DEFAULT_CHILDREN = 10;
