@@ -167,11 +167,10 @@ export function createPendingKills(
 
     suspendOthers(state, victim, present, now) {
       if (state.policy.dryRun) return;
-      const others = (state.selection?.victims ?? []).filter((victim) =>
-        victim !== victim && !victim.isStopped && !state.suspended.some((suspended) =>
-          suspended.victim === victim
-        ) &&
-        !state.pendingKills.some((open) => open.victim === victim)
+      const others = (state.selection?.victims ?? []).filter((other) =>
+        other !== victim && !other.isStopped &&
+        !state.suspended.some((suspended) => suspended.victim === other) &&
+        !state.pendingKills.some((open) => open.victim === other)
       );
       const homes = new Map([[victim.scored.cgroup, present]]);
       const meant = others.filter((victim) => {
