@@ -231,7 +231,7 @@ function lineOf(
     reference_lines: [
       { name: "warn", bytes: warn },
       { name: "critical", bytes: critical },
-      { name: "threshold", bytes: imminent },
+      { name: "imminent", bytes: imminent },
     ],
     policy: settings.policy,
     mode: settings.mode,

@@ -47,7 +47,7 @@ kernelTest(
     assert.equal(described?.limit, LIMIT);
     assert.equal(described?.mode, mode);
     const [strike] = of(lines, "snapshot").filter(isStrike);
-    const threshold = described!.reference_lines.find(({ name }) => name === "threshold")!;
+    const threshold = described!.reference_lines.find(({ name }) => name === "imminent")!;
     assert.equal(strike?.victim, "none");
     assert.ok(strike!.usage >= threshold.bytes && strike!.usage <= LIMIT, String(strike!.usage));
     // One that takes long to die is struck at once more, and nobody else is there.
