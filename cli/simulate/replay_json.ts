@@ -2,7 +2,7 @@
 
 import { timestamp } from "../../core/events/event.ts";
 import { recordedPolicy } from "../../core/guard/record.ts";
-import type { Replayed, ReplayedCgroup, Row, Told } from "../../core/guard/replay.ts";
+import type { RecordedKill, Replayed, ReplayedCgroup, Row } from "../../core/guard/replay.ts";
 import { LEVELS } from "../../core/policy/levels.ts";
 import type { RecordedPolicy } from "../../core/record/format.ts";
 import { formatDuration } from "../options/units.ts";
@@ -92,7 +92,7 @@ export interface ReplayReport {
   readonly told: readonly {
     readonly ts: string;
     readonly cgroup: string;
-    readonly what: Told["what"];
+    readonly what: RecordedKill["what"];
     readonly victim: string | null;
     /** Milliseconds from the last strike of the replay in that cgroup before it. */
     readonly after_strike_ms: number | null;
@@ -108,7 +108,7 @@ export function replayReport(
   rows: readonly Row[],
   policy: ReplayPolicy,
 ): ReplayReport {
-  const { head, from, to, ending, lost, cgroups, told } = replayed;
+  const { head, from, to, ending, lost, cgroups, kills } = replayed;
   const { command, oomkit, host, kernel, hierarchy } = head;
   const ofGuard = command === "guard";
   const others = otherwise(cgroups);
@@ -128,12 +128,12 @@ export function replayReport(
       given: policy.given,
       policies: policy.other?.all.map(recordedPolicy) ?? null,
     },
-    cgroups: cgroups.map(({ path, limit, samples: samples, replayed, left }) => ({
+    cgroups: cgroups.map(({ path, limit, samples, replayed, notGuarded }) => ({
       cgroup: path,
       limit,
       samples,
       decisions: replayed.length,
-      left: left ?? null,
+      left: notGuarded ?? null,
     })),
     decisions: rows.map(({ cgroup, act, usage, limit, replayed, recorded }) => ({
       cgroup,
@@ -146,7 +146,7 @@ export function replayReport(
         ? null
         : thousandths(replayed - recorded),
     })),
-    told: told.map(({ at, cgroup, what, victim }) => {
+    told: kills.map(({ at, cgroup, what, victim }) => {
       const kill = rows.findLast((row) =>
         row.cgroup === cgroup && row.act === "kill" && (row.replayed ?? Infinity) <= at
       );

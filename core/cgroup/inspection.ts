@@ -1,5 +1,6 @@
 /** Everything that can be told about one cgroup now, and what cannot. */
 
+import { pageSize } from "../kernel/page_size.ts";
 import { omitUndefined } from "../omit_undefined.ts";
 import { rankVictims } from "../policy/victims.ts";
 import type { Process, Snapshot } from "../snapshot.ts";
@@ -80,7 +81,10 @@ function membersOf(cgroup: Cgroup, forecast: OomForecast, most: number): Members
     listProcesses(cgroup);
   const candidates = forecast.oomTotalBytes === undefined
     ? []
-    : rankVictims(processes, forecast.oomTotalBytes, { pidOneIsInit: inInitialPidNamespace() });
+    : rankVictims(processes, forecast.oomTotalBytes, {
+      pageSize: pageSize(),
+      pidOneIsInit: inInitialPidNamespace(),
+    });
   const ranked = candidates.map(({ process, badness }) => ({ ...process, badness }));
   const chosen = new Set(candidates.map(({ process }) => process));
   const spared = processes.filter((process) => !chosen.has(process))

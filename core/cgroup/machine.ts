@@ -3,6 +3,7 @@
 import { parseKeyed } from "../parse/cgroupfs.ts";
 import { parseKilobytes } from "../parse/procfs.ts";
 import { type Meminfo, parseMeminfo } from "../parse/procfs.ts";
+import { pageSize } from "../kernel/page_size.ts";
 import { parseCount } from "../parse/cgroupfs.ts";
 import { parsePressure } from "../parse/cgroupfs.ts";
 import { parseProcCgroup } from "../parse/procfs.ts";
@@ -66,7 +67,10 @@ export function machineCandidates(
   const processes = scores.filter(({ score }) => score >= lowest)
     .map(({ pid }) => readProcess(pid, cgroupOf(pid, hierarchy)))
     .filter((process): process is Process => process !== undefined);
-  return rankVictims(processes, oomTotalBytes, { pidOneIsInit: inInitialPidNamespace() });
+  return rankVictims(processes, oomTotalBytes, {
+    pageSize: pageSize(),
+    pidOneIsInit: inInitialPidNamespace(),
+  });
 }
 
 function cgroupOf(pid: number, { version }: Hierarchy): string {

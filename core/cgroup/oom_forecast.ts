@@ -1,5 +1,6 @@
 /** What happens when the limit over a cgroup is hit: who dies, who dies along, or who waits. */
 
+import { pageSize } from "../kernel/page_size.ts";
 import {
   type Candidate,
   diesWithGroup,
@@ -57,7 +58,7 @@ function ofCgroup(hierarchy: Hierarchy, path: string): OomForecast | undefined {
   const oomTotalBytes = oomTotalBytesOf(snapshot.limits, swapTotal());
   const candidates = oomTotalBytes === undefined
     ? []
-    : rankVictims(processList.processes, oomTotalBytes, pids());
+    : rankVictims(processList.processes, oomTotalBytes, machine());
   return omitUndefined({
     scope: "cgroup" as const,
     owner: path,
@@ -76,7 +77,7 @@ function ofHidden(cgroup: Cgroup, limit: number): OomForecast {
   const oomTotalBytes = oomTotalBytesOf({ max: limit }, swapTotal());
   const candidates = oomTotalBytes === undefined
     ? []
-    : rankVictims(processList.processes, oomTotalBytes, pids());
+    : rankVictims(processList.processes, oomTotalBytes, machine());
   return omitUndefined({
     scope: "hidden" as const,
     oomKillerDisabled: false,
@@ -107,7 +108,7 @@ function victimOf(hierarchy: Hierarchy, candidates: readonly Candidate[], owner:
   const path = groupOf(victim.process.cgroup, owner, (at) => hasGroup(hierarchy, at));
   const whole = path === undefined ? undefined : openCgroup(hierarchy, path);
   if (whole === undefined) return { victim };
-  const dying = listProcesses(whole).processes.filter((each) => diesWithGroup(each, pids()));
+  const dying = listProcesses(whole).processes.filter((each) => diesWithGroup(each, machine()));
   return { victim, group: { path: whole.path, processes: dying.length } };
 }
 
@@ -121,6 +122,6 @@ function hasGroup(hierarchy: Hierarchy, path: string): boolean {
   return snapshot.oomGroup === true;
 }
 
-const pids = () => ({ pidOneIsInit: inInitialPidNamespace() });
+const machine = () => ({ pageSize: pageSize(), pidOneIsInit: inInitialPidNamespace() });
 
 const swapTotal = () => readMeminfo().swapTotal;

@@ -4,9 +4,9 @@ import { type Cgroup, isThere, openCgroup } from "../cgroup/cgroup.ts";
 import type { Journal, Restored } from "../control/journal.ts";
 import type { EpollSet } from "../kernel/epoll.ts";
 import { SystemCallError } from "../kernel/libc.ts";
-import { type LevelBytes, notificationThreshold } from "../policy/levels.ts";
+import { pageSize } from "../kernel/page_size.ts";
+import { type LevelBytes, levelBytesIn, notificationThreshold } from "../policy/levels.ts";
 import { armAsync, reasonOf, shortageOf } from "../watch/triggers.ts";
-import { levelBytesIn } from "./levels.ts";
 import { createModes } from "./modes.ts";
 import {
   type GuardPolicy,
@@ -69,7 +69,8 @@ export function createArming(
     if (underway >= AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve));
     underway += 1;
     try {
-      const early = kills ? [notificationThreshold(imminent, navigator.hardwareConcurrency)] : [];
+      const cpus = navigator.hardwareConcurrency;
+      const early = kills ? [notificationThreshold(imminent, cpus, pageSize())] : [];
       const thresholds = [...new Set([imminent, ...early, critical, warn])];
       const pressure = kills ? [{ level: "low", mode: "local" } as const] : [];
       const triggers = version.triggers({ thresholds, pressure, psi: [] }).flatMap((trigger) =>
