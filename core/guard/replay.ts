@@ -251,7 +251,7 @@ function settingsOf(
     return "the recorded usage is that of another cgroup";
   }
   if (head.command !== "guard" && line.limit_owner !== path) {
-    return "the limit is that of a parent, whose usage is not in the recording";
+    return "the limit is that of a parent, and the recording does not have its usage";
   }
   const own = recorded[line.policy ?? -1];
   if (own && !other) {

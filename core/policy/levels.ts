@@ -60,7 +60,7 @@ export function levelBytesOf(
 }
 
 /**
- * The same for a guard policy, whose margin is completed from the default of the mode.
+ * The same for a guard policy, with its margin completed from the default of the mode.
  *
  * @param limit bytes. @param mode the requested mode.
  */

@@ -7,7 +7,7 @@ const IDLE_MS = { best: 50, worst: 1000 };
 /** A sample costs some 2 µs (docs/performance.md): at this interval per cgroup all of them take less than 0.5 % of a core. */
 const IDLE_MS_PER_CGROUP = 0.5;
 
-/** Default interval of a cgroup whose notifications were refused: see {@link fallbackPoll}. */
+/** Default interval of a cgroup when its notifications were refused: see {@link fallbackPoll}. */
 export const FALLBACK_POLL_MS = 100;
 /** To read everything that a watch reports takes some 100 µs: at this interval per cgroup, 5 % of a core. */
 const FALLBACK_POLL_MS_PER_CGROUP = 2;

@@ -69,11 +69,11 @@ export function oomTotalBytesOf(
 }
 
 /**
- * The cgroup that is killed as a whole with the victim: the topmost with memory.oom.group from the victim's up to the one
- * whose limit is hit (mm/memcontrol.c, mem_cgroup_get_oom_group); `undefined` when the victim is killed alone.
+ * The cgroup that is killed as a whole with the victim: the topmost with memory.oom.group from the victim's up to the
+ * owner of the limit (mm/memcontrol.c, mem_cgroup_get_oom_group); `undefined` when the victim is killed alone.
  *
  * @param victim path of the victim's cgroup.
- * @param owner path of the cgroup whose limit is hit; "/" for an OOM of the machine.
+ * @param owner path of the cgroup that has the limit; "/" for an OOM of the machine.
  */
 export function groupOf(
   victim: string,

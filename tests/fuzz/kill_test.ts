@@ -1,5 +1,5 @@
 /**
- * The kill steps in a dry run, over a fake cgroup whose usage, page cache and processes change at each poll. Every reported
+ * The kill steps in a dry run, over a fake cgroup with usage, page cache and processes that change at each poll. Every reported
  * kill must be right, and every descriptor must be closed at the end.
  */
 

@@ -113,7 +113,7 @@ export interface PinnedVictims {
   suspendedAt: number;
 }
 
-/** A kill whose outcome is not known yet. */
+/** A kill with an outcome that is not known yet. */
 export interface PendingKill {
   readonly victim: Victim;
   readonly kill: Omit<

@@ -1,7 +1,7 @@
 /**
  * Pins the monitor thread to the allocator's CPU. The kernel signals the eventfd there, and a SCHED_FIFO sleeper preempts the
  * allocator immediately, so that nothing more is allocated until the kill. Another CPU takes an interrupt, and in a virtual
- * machine whose host has given that CPU to another guest milliseconds (docs/performance.md).
+ * machine, when the host has given that CPU to another guest, milliseconds (docs/performance.md).
  */
 
 import { tryOpenControlFile } from "../../kernel/control_file.ts";

@@ -287,7 +287,7 @@ export class KillExecutor {
     for (const victim of pinned.selection?.victims ?? []) {
       if (pinned.kills.some((open) => open.victim.pid === victim.pid)) continue;
       const present = pidsInCgroup(victim.cgroupFd);
-      // Nor is the rest of its container or group killed when the victim has left.
+      // If the victim has left, its container or group is not killed either.
       if (!present.has(victim.pid)) continue;
       const failure = executeKill(state, victim, present, killAction, signal);
       if (failure === "gone") continue;

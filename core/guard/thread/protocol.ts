@@ -51,7 +51,7 @@ export interface GuardSettings {
 /** One guarded cgroup. */
 export interface CgroupSpec extends GuardSettings {
   readonly id: number;
-  /** The cgroup whose usage and limit count: the guarded one, or an ancestor with a tighter limit. */
+  /** Its usage and limit count: the guarded cgroup, or an ancestor with a tighter limit. */
   readonly limitOwner: FlatCgroup;
   /** The guarded cgroup: victims are selected in it and below. */
   readonly scope: FlatCgroup;

@@ -64,7 +64,7 @@ export interface SelectionContext {
   readonly policy: GuardPolicy;
   /** Whether a rule excludes this path. */
   isExcluded(path: string): boolean;
-  /** The cgroup whose limit is guarded: the kernel selects its victim in it. */
+  /** The cgroup that has the limit: the kernel selects its victim in it. */
   readonly limitOwner: Cgroup;
   /** Bytes, see `oomTotalBytesOf`. */
   readonly oomTotalBytes: number;
@@ -201,7 +201,7 @@ function readPool(
   return { cgroups, processes, attributes, oomTotalBytes, protectedPids, isPartial, ...machine };
 }
 
-/** -1 when the cgroup is gone, whose attributes then do not count. */
+/** -1 when the cgroup is gone, so that its attributes do not count. */
 function uidOf({ dir }: Cgroup): number {
   try {
     return Deno.statSync(dir).uid ?? 0;
