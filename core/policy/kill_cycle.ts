@@ -1,7 +1,7 @@
 /**
  * What a guard does when a cgroup has reached a level: which levels trigger, and from the start of a kill cycle to its end the
- * step to take at each sample. Pure. The monitor thread and a replay drive the same functions: both sample,
- * take the step that they return, and call them again.
+ * step to take at each sample. Pure. The monitor thread and a replay drive the same functions: both sample, take the step that
+ * they return, and call them again.
  */
 
 import {
