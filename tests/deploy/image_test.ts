@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { findShell, makeRootFileSystem } from "../../scripts/build/root_file_system.ts";
 
-const deploy = fileURLToPath(new URL("../../deploy/", import.meta.url));
+const deploy = fileURLToPath(new URL("../../deploy", import.meta.url));
 
 /** A program that is linked dynamically, as ours is. */
 const program = "/bin/ls";

@@ -6,7 +6,7 @@ import { runOomkit } from "../helpers/run_oomkit.ts";
 import { shellCommands } from "../helpers/shell_words.ts";
 import { makeTree } from "../helpers/trees.ts";
 
-const deploy = fileURLToPath(new URL("../../deploy/", import.meta.url));
+const deploy = fileURLToPath(new URL("../../deploy", import.meta.url));
 const UNITS = ["oomkit-guard.service", "oomkit.slice"];
 const service = Deno.readTextFileSync(`${deploy}/systemd/${UNITS[0]}`);
 const noSystemd = findProgram("systemd-analyze") === undefined;
