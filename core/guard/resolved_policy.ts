@@ -1,8 +1,9 @@
 /** A guard policy with what follows from it, computed once: for the monitor thread and for a replay. Pure. */
 
+import { killActionOf } from "../policy/actions.ts";
 import type { DecisionPolicy } from "../policy/kill_cycle.ts";
 import { LEVELS } from "../policy/levels.ts";
-import { actingLevels, type GuardPolicy, keyOf, killActionOf } from "./policy.ts";
+import { actingLevels, type GuardPolicy, keyOf } from "./policy.ts";
 
 export interface ResolvedPolicy extends GuardPolicy, DecisionPolicy {
   readonly kills: boolean;

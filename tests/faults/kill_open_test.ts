@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { openCgroup } from "../../core/cgroup/cgroup.ts";
 import { discover } from "../../core/cgroup/hierarchy.ts";
-import { isEmpty, killCgroup, pidsIn, SIGKILL } from "../../core/control/kill.ts";
+import { pidsIn } from "../../core/cgroup/pids.ts";
+import { isEmpty, killCgroup, SIGKILL } from "../../core/control/kill.ts";
 import { makeTree } from "../helpers/trees.ts";
 import { type Fault, inject } from "./injection.ts";
 

@@ -4,7 +4,7 @@
  */
 
 import type { Cgroup } from "../../cgroup/cgroup.ts";
-import type { SuspendedProcess } from "../../control/suspension_log.ts";
+import type { SuspendedProcess } from "../../control/change.ts";
 import { wallClock } from "../../kernel/clock.ts";
 import {
   type ControlFile,

@@ -1,11 +1,11 @@
 /** Takes the steps of a kill cycle: selects victims ahead of time, reclaims, signals, and says when to poll again. */
 
+import { pidsInCgroup } from "../../cgroup/pids.ts";
 import { overlap } from "../../cgroup_path.ts";
 import {
   type Failure,
   isStillMember,
   killCgroup,
-  pidsInCgroup,
   SIGKILL,
   signalProcess,
   SIGTERM,
@@ -13,6 +13,7 @@ import {
 import { startReclaim } from "../../control/reclaim.ts";
 import { noSuspensionLog, type SuspensionLog } from "../../control/suspension_log.ts";
 import { tryOpenDirectory } from "../../kernel/fd.ts";
+import { type KillAction, killActionOf } from "../../policy/actions.ts";
 import {
   type KillCycle,
   nextStep,
@@ -28,7 +29,6 @@ import {
   msUntilLimitAtPeakRate,
 } from "../../policy/usage_trend.ts";
 import type { RecordedDecision } from "../../record/format.ts";
-import { type KillAction, killActionOf } from "../policy.ts";
 import { type CgroupState, observe, readStat, reportHead } from "./cgroup_state.ts";
 import { PendingKills } from "./pending_kills.ts";
 import type { Report } from "./protocol.ts";

@@ -1,19 +1,12 @@
 /** The pinned victims of a cgroup: the selection, and the signalled ones until their outcome is known and reported. */
 
-import {
-  isEmpty,
-  killCgroup,
-  pidsInCgroup,
-  SIGCONT,
-  SIGKILL,
-  SIGSTOP,
-  SIGTERM,
-} from "../../control/kill.ts";
+import { pidsInCgroup } from "../../cgroup/pids.ts";
+import { isEmpty, killCgroup, SIGCONT, SIGKILL, SIGSTOP, SIGTERM } from "../../control/kill.ts";
 import { suspendedProcess, type SuspensionLog } from "../../control/suspension_log.ts";
 import { SystemCallError } from "../../kernel/libc.ts";
 import { hasEnded, releaseMemory, signalPidfd } from "../../kernel/process.ts";
+import type { KillAction } from "../../policy/actions.ts";
 import type { Observation } from "../../policy/kill_cycle.ts";
-import type { KillAction } from "../policy.ts";
 import { type CgroupState, type PendingKill, reportHead } from "./cgroup_state.ts";
 import type { KillReport, Report, ScoredProcess } from "./protocol.ts";
 import {

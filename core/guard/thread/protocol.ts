@@ -4,10 +4,11 @@ import type { Cgroup } from "../../cgroup/cgroup.ts";
 import type { Hierarchy } from "../../cgroup/hierarchy.ts";
 import { versionOf } from "../../cgroup/versions.ts";
 import type { SharedEpoll } from "../../kernel/epoll.ts";
+import type { KillAction } from "../../policy/actions.ts";
 import type { SkipReason } from "../../policy/kill_cycle.ts";
 import type { Level, LevelBytes } from "../../policy/levels.ts";
 import type { Process } from "../../snapshot.ts";
-import type { KillAction, Mode, PolicySet } from "../policy.ts";
+import type { Mode, PolicySet } from "../policy.ts";
 import type { SampleRing } from "./sample_ring.ts";
 
 /** A cgroup without what cannot be cloned. */

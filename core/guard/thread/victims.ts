@@ -6,16 +6,18 @@
 import { type Cgroup, isThere, tryReadControl, walk } from "../../cgroup/cgroup.ts";
 import { inInitialPidNamespace } from "../../cgroup/hierarchy.ts";
 import { identify } from "../../cgroup/identity.ts";
+import { tryListPids } from "../../cgroup/pids.ts";
 import { readPreference } from "../../cgroup/preference.ts";
 import { commandLineOf, oomScoreAdjOf, readCandidate } from "../../cgroup/processes.ts";
 import { isInSubtree } from "../../cgroup_path.ts";
-import { pidsIn, type PinnedProcess } from "../../control/kill.ts";
+import type { PinnedProcess } from "../../control/kill.ts";
 import type { CandidateJson } from "../../events/event.ts";
 import { type OpenControlFile, tryOpenControlFile } from "../../kernel/control_file.ts";
 import { type Fd, inodeOfFd, openDirectory } from "../../kernel/fd.ts";
 import { SystemCallError } from "../../kernel/libc.ts";
 import { pageSize } from "../../kernel/page_size.ts";
 import { openPidfd } from "../../kernel/process.ts";
+import { ACTIONS, type KillAction } from "../../policy/actions.ts";
 import {
   type Attribute,
   type CandidatePool,
@@ -27,7 +29,7 @@ import {
 } from "../../policy/victims.ts";
 import type { Process } from "../../snapshot.ts";
 import { toJsonCandidate } from "../events.ts";
-import { type GuardPolicy, isExcluded, type KillAction, type PolicySet } from "../policy.ts";
+import { type GuardPolicy, isExcluded, type PolicySet } from "../policy.ts";
 import type { GuardedCgroup } from "../registry.ts";
 import { scored, type ScoredProcess } from "./protocol.ts";
 
@@ -154,13 +156,13 @@ export function excludedPids(
   killAction: KillAction,
   { protectedPids }: GuardPolicy,
 ) {
-  if (killAction === "container") return exclusions.container;
+  if (ACTIONS[killAction].killScope === "container") return exclusions.container;
   return group ? exclusions.group : protectedPids;
 }
 
 /** The cgroup that is killed as a whole with a victim; `undefined` when the victim is killed alone. */
 export function killScopeOf({ container, group }: Victim, killAction: KillAction) {
-  return killAction === "container" ? container : group;
+  return ACTIONS[killAction].killScope === "container" ? container : group;
 }
 
 interface ReadPool extends CandidatePool {
@@ -270,7 +272,7 @@ function immuneIn(group: Cgroup): number[] {
   return [...walk(group)].flatMap(pidsOf).filter((pid) => oomScoreAdjOf(pid) === -1000);
 }
 
-const pidsOf = (cgroup: Cgroup) => [...pidsIn(tryReadControl(cgroup, "cgroup.procs") ?? "")];
+const pidsOf = (cgroup: Cgroup) => [...tryListPids(cgroup)];
 
 /** The outermost container cgroup from the guarded one down to the victim's; the guarded one if there is none. */
 function containerAround(

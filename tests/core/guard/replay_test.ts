@@ -178,7 +178,7 @@ Deno.test("a policy is recorded without its commands, and reads back the same", 
     ...killing,
     rule: "databases",
     actions: {
-      warn: [{ kind: "signal", signal: "SIGUSR1" }, { kind: "exec", command: "secret" }],
+      warn: [{ kind: "signal", argument: "SIGUSR1" }, { kind: "exec", argument: "secret" }],
       critical: [{ kind: "reclaim" }, { kind: "noop" }],
       imminent: [{ kind: "container" }],
     },
