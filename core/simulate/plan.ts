@@ -1,7 +1,7 @@
 /** What is to be simulated, and what that means for the allocators and for the watch. */
 
 import type { RecordSink } from "../record/format.ts";
-import type { WatchOptions } from "../watch/watch.ts";
+import type { WatchOptions } from "../watch/options.ts";
 import type { Allocation, Kind, SignalReply } from "./allocation.ts";
 import type { Expectation, Start } from "./event.ts";
 import type { SimulationTarget } from "./target.ts";
