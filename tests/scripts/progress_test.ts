@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { root } from "../../scripts/bundle.ts";
+import { root } from "../../scripts/build/bundle.ts";
 import { AS_FOUND, openShell, whyNoTmux } from "../helpers/tmux.ts";
 
 /** As slow as the test needs it, and otherwise as scripts are. */
@@ -28,12 +28,12 @@ Deno.test({
       Deno.writeTextFileSync(`${folder}/slow.ts`, SCRIPT);
       using screen = await openShell({ columns: 60, rows: 20, env: { CI: "" } });
       const config = `-c ${root}deno.json`;
-      screen.updateView(
+      screen.press(
         `${Deno.execPath()} run -A --no-check ${config} ${folder}/slow.ts`,
         "Enter",
       );
       await screen.until(/^slow: begins\nslow: at work, 1 of 4, \d s$/m);
-      screen.updateView("C-c");
+      screen.press("C-c");
       const text = await screen.until(/\n\$ *\n*$/);
       assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["slow.ts"]);
       assert.doesNotMatch(text, /at work/);
