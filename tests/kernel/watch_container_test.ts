@@ -64,7 +64,7 @@ kernelTest(
     await container[Symbol.asyncDispose]();
     const { code, events } = await watched.ended();
     assert.equal(code, 0);
-    assert.deepEqual(ofType(events, "removed").map(({ cgroup }) => cgroup), [container.path]);
+    assert.deepEqual(ofType(events, "cgroup_removed").map(({ cgroup }) => cgroup), [container.path]);
     // SIGKILL by runc is status 137 as well.
     assert.deepEqual(ofType(events, "oom_kill"), []);
     assert.equal(events.at(-1).cgroups[0].oom_kill, 0);

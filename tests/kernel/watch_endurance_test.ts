@@ -53,11 +53,11 @@ kernelTest(`of ${MANY} cgroups the one that runs out of memory is told, and no o
 async function comeAndGo(parent: RealCgroup, name: string, watched: Watched): Promise<void> {
   const child = parent.child(name);
   const told = (type: string) => watched.next((e) => e.type === type && e.cgroup === child.path);
-  await told("created");
+  await told("cgroup_created");
   child.limit(10 * MIB);
   await told("limit_changed");
   await child[Symbol.asyncDispose]();
-  await told("removed");
+  await told("cgroup_removed");
 }
 
 /** Once it is through with all that it has told. */
@@ -83,7 +83,7 @@ kernelTest(`after ${MANY} cgroups that came and went no descriptor is left open`
   const after = await countDescriptors(watched, bystander);
   assert.ok(after <= before, `${before} descriptors before, ${after} after`);
   const events = await watched.stop();
-  for (const type of ["created", "removed"]) {
+  for (const type of ["cgroup_created", "cgroup_removed"]) {
     assert.equal(new Set(ofType(events, type).map(({ cgroup }) => cgroup)).size, MANY + 1, type);
     assert.equal(ofType(events, type).length, MANY + 1, type);
   }

@@ -58,7 +58,7 @@ kernelTest("cgroups that come and go between any two of its calls are counted ou
   // Which of those that were gone at once were seen is a matter of chance; whoever came has gone.
   const counts = (type: string) =>
     Object.groupBy(ofType(events, type), ({ cgroup }) => cgroup as string);
-  const [created, removed] = [counts("created"), counts("removed")];
+  const [created, removed] = [counts("cgroup_created"), counts("cgroup_removed")];
   assert.equal(created[last.path]?.length, 1);
   delete created[last.path];
   for (const [path, all] of Object.entries(created)) {

@@ -84,7 +84,7 @@ kernelTest("a clean exit and the removal of the cgroup are no OOM", async () => 
   await cgroup[Symbol.asyncDispose]();
   const { code, events } = await watched.ended();
   assert.equal(code, 0);
-  assert.deepEqual(events.map(({ type }) => type), ["removed", "summary"]);
+  assert.deepEqual(events.map(({ type }) => type), ["cgroup_removed", "summary"]);
   assert.equal(summaryOf(events).cgroups[0].oom_kill, 0);
 });
 
@@ -164,9 +164,9 @@ kernelTest("cgroups that come and go beneath a recursive target are told", async
   await using watched = await startWatched(["--recursive", parent.path]);
   const child = parent.child("late");
   const at = (type: string) => (e: Json) => e.type === type && e.cgroup === child.path;
-  await watched.next(at("created"));
+  await watched.next(at("cgroup_created"));
   await child[Symbol.asyncDispose]();
-  await watched.next(at("removed"));
+  await watched.next(at("cgroup_removed"));
 });
 
 kernelTest(
