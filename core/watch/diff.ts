@@ -275,7 +275,7 @@ export class CgroupDiffer {
     }
   }
 
-  /** The cgroup whose limit was hit, where the log does not name it: the one that counted an OOM, else the tightest limit. */
+  /** The owner of the limit that was hit, where the log does not name it: where an OOM was counted, else the tightest limit. */
   #limitOwnerOf({ cgroup, counters, memory }: WatchedCgroup): string | undefined {
     const own = counters.last.local.oom;
     if (own !== undefined && own > (counters.first.local.oom ?? 0n)) return cgroup.path;

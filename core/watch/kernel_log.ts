@@ -14,7 +14,7 @@ export interface LoggedKill {
   readonly victim: KernelVictim;
   /** The victim's cgroup; absent when the kernel left it out: it writes that line at most 10 times in 5 s. */
   readonly cgroup?: string;
-  /** The cgroup whose limit was hit. */
+  /** The cgroup that owns the limit that was hit. */
   readonly owner?: string;
   /** With memory.oom.group, the cgroup that is killed as a whole; this is one of its processes. */
   readonly group?: string;

@@ -183,7 +183,7 @@ export class KillMatcher {
   }
 
   /**
-   * The removed cgroup that is the only one left for a kill whose time fits none. When several were removed at the same
+   * The removed cgroup that is left for a kill when the times fit none. When several were removed at the same
    * time, the parent's counter may have assigned the kill of one to another: one without a victim comes first.
    */
   #byElimination(at: number): WatchedCgroup | undefined {

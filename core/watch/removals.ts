@@ -13,7 +13,7 @@ import { createMissedCgroup, disarm, type WatchedCgroup } from "./watched_cgroup
 
 export interface RemovalContext {
   readonly hierarchy: Hierarchy;
-  /** Removed cgroups whose removal is not reported yet. */
+  /** Removed cgroups, before their removal is reported. */
   readonly pending: Set<WatchedCgroup>;
   readonly removedKills: RemovedKillCounts;
   readonly sources: Sources;
@@ -50,7 +50,7 @@ export class RemovalTracker {
       if (kills.pending < 0n) kills.pending = 0n;
       return;
     }
-    // v1 signals the removal itself once, at some time; every other signal was an OOM whose counters can no longer be read.
+    // v1 signals the removal itself once, at some time; every other signal was an OOM, too late for the counters to be read.
     this.#context.sources.takeOomNotifications(watched);
     const signals = notifications.ooms - notifications.reportedOoms;
     if (signals > 1) this.#emitOoms(watched, signals - 1);

@@ -136,7 +136,7 @@ export class RemovedKillCounts {
   }
 
   /**
-   * Reads the parents of removed cgroups. A child whose removal went unnoticed would look like one with unreported kills:
+   * Reads the parents of removed cgroups. An unnoticed removal of a child would look like unreported kills:
    * `findRemoved` reports all removed cgroups below a parent, which is then read again.
    */
   update(findRemoved: (parent: Cgroup) => void): void {

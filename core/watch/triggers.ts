@@ -24,7 +24,7 @@ type PsiFileTrigger = Extract<Trigger, { kind: "psi" }>;
 
 export interface Armed {
   readonly trigger: Trigger;
-  /** An eventfd or a pressure file; absent for inotify, whose events carry the watch instead. */
+  /** An eventfd or a pressure file; absent for inotify, where events carry the watch instead. */
   readonly fd?: Fd;
   readonly watch?: number;
   disarm(): void;

@@ -66,7 +66,7 @@ class Watch implements Watching {
   readonly #watched = new Map<string, WatchedCgroup>();
   /** Removed, but their removal is not reported yet. */
   readonly #removed = new Set<WatchedCgroup>();
-  /** Of the cgroups whose removal is reported. */
+  /** Of cgroups after their removal is reported. */
   readonly #removedDeltas: CounterDeltas[] = [];
   readonly #removedKills = new RemovedKillCounts();
   readonly #sources: Sources;

@@ -50,7 +50,7 @@ Deno.test("the line that names the victim completes a kill, which has the summar
   });
 });
 
-Deno.test("a kill whose summary the kernel left out has no cgroup, not that of the kill before", () => {
+Deno.test("a kill without a summary of its own has no cgroup, not that of the kill before", () => {
   const kills = parse([invoked, summary(7), killed(7), killed(8)]);
   assert.deepEqual(kills.map(brief).map(({ pid, cgroup }) => [pid, cgroup]), [
     [7, "/pod/c"],
@@ -110,7 +110,7 @@ Deno.test("a process of a group with another size, or with the first victim's ow
   assert.deepEqual(kills.map(({ isRepeated }) => isRepeated), [false, false, false]);
 });
 
-Deno.test("a victim whose main thread has exited has the pid and the name of its process, not of the thread in the line", () => {
+Deno.test("a victim without its main thread has the pid and the name of its process, not of the thread in the line", () => {
   const [kill] = parse([
     summary(7).replace("uid=0", "uid=5"),
     killed(9, "worker"),

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { KillMatcher, LOG_GRACE_MS, type MatchedKill } from "../../../core/watch/kill_matcher.ts";
 import { COUNTERS, makeKill, makeWatched } from "./watched_cgroups.ts";
 
-/** Cgroups that a kill can happen in, and the watched ones whose counters rise by it on v2. */
+/** Cgroups that a kill can happen in, and the watched ones that count it on v2. */
 const PLACES = [
   { cgroup: "/a", counted: ["/a"] },
   { cgroup: "/a/b", counted: ["/a", "/a/b"] },

@@ -229,7 +229,7 @@ Deno.test("a kill that only the parent has counted is inferred once, and taken f
   assert.equal(removedKills.unreported(), 0n);
 });
 
-Deno.test("a line without a cgroup is matched to the removed cgroup whose parent counted an unreported kill", () => {
+Deno.test("a line without a cgroup is matched to a removed cgroup when its parent counted an unreported kill", () => {
   const gone = makeWatched("/p/a", {
     removedAt: 20,
     counters: { readAt: 5 },
