@@ -45,17 +45,14 @@ export interface DifferContext {
 }
 
 export class CgroupDiffer {
-  readonly #context: DifferContext;
   /** v2 counts an OOM where the limit is, possibly in an ancestor that is not watched: its `oom` when the watch began. */
   readonly #ancestorOoms = new Map<string, bigint>();
 
-  constructor(context: DifferContext) {
-    this.#context = context;
-  }
+  constructor(private readonly context: DifferContext) {}
 
   /** Reads everything. False when the cgroup is gone. Throws `OomkitError` when a file may not be read. */
   refresh(watched: WatchedCgroup, source: Source, now: number): boolean {
-    const { options, emit } = this.#context;
+    const { options, emit } = this.context;
     const { cgroup, counters, memory, kills, polls, notifications } = watched;
     const read = readCounters(cgroup);
     if (read === undefined) return false;
@@ -90,7 +87,7 @@ export class CgroupDiffer {
       const loggedFrom = isPolled
         ? counters.readAt
         : Math.max(counters.readAt, now - MAX_NOTIFICATION_DELAY_MS);
-      this.#context.kills.counted(watched, oomKills, now, loggedFrom);
+      this.context.kills.counted(watched, oomKills, now, loggedFrom);
     }
     counters.readAt = now;
 
@@ -103,7 +100,7 @@ export class CgroupDiffer {
     if (now - kills.lastOomAt > MAX_MS_FROM_OOM_TO_KILL) kills.suspected = 0;
     if (kills.suspected > 0) polls.nextAt = Math.min(polls.nextAt, now + MS_FROM_OOM_TO_READ);
     const interval = options.poll ??
-      (isPolled ? fallbackPoll(this.#context.watchedCount()) : Infinity);
+      (isPolled ? fallbackPoll(this.context.watchedCount()) : Infinity);
     polls.nextAt = Math.min(polls.nextAt, now + interval);
     return true;
   }
@@ -125,7 +122,7 @@ export class CgroupDiffer {
     }
     polls.usageReadAt = now;
     const above = memory.thresholds.find(({ bytes }) => bytes > usage)?.bytes ?? Infinity;
-    const longest = maxPollInterval(this.#context.watchedCount());
+    const longest = maxPollInterval(this.context.watchedCount());
     polls.nextUsageAt = now + nextPollIn(above - usage, rate, longest);
   }
 
@@ -133,7 +130,7 @@ export class CgroupDiffer {
   setThresholds({ cgroup, memory }: WatchedCgroup): void {
     this.#readAncestorOoms(cgroup);
     const limit = memory.effective.bytes;
-    const bytes = this.#context.options.thresholds
+    const bytes = this.context.options.thresholds
       .map((each) => "bytes" in each ? each.bytes : Math.floor(limit * each.percent / 100))
       .filter(Number.isFinite);
     const wasAbove = new Set(memory.thresholds.flatMap((each) => each.isAbove ? each.bytes : []));
@@ -143,7 +140,7 @@ export class CgroupDiffer {
 
   /** True when the effective limit has changed, and with it thresholds in percent. */
   updateEffectiveLimit(watched: WatchedCgroup, ancestors?: AncestorLimits): boolean {
-    if (!this.#context.options.thresholds.some((each) => "percent" in each)) return false;
+    if (!this.context.options.thresholds.some((each) => "percent" in each)) return false;
     const effective = readEffectiveLimit(watched.cgroup, ancestors);
     const hasChanged = effective.bytes !== watched.memory.effective.bytes;
     watched.memory.effective = effective;
@@ -154,7 +151,7 @@ export class CgroupDiffer {
   emitOom(watched: WatchedCgroup, count: bigint, source: Source): void {
     watched.notifications.reportedOoms += Number(count);
     const owner = this.#limitOwnerOf(watched);
-    this.#context.emit(watched.cgroup.path, source, {
+    this.context.emit(watched.cgroup.path, source, {
       type: "oom",
       count,
       usage: watched.memory.usage ?? null,
@@ -164,7 +161,7 @@ export class CgroupDiffer {
   }
 
   emitPressure({ cgroup, memory }: WatchedCgroup, { levels, stalls }: Wake): void {
-    const { emit } = this.#context;
+    const { emit } = this.context;
     const usage = memory.usage ?? null;
     for (const { level, count } of levels) {
       const what = { level, kind: null, stalled_us: null, count };
@@ -184,7 +181,7 @@ export class CgroupDiffer {
   emitKill({ cgroup, watched, kill, inferred }: MatchedKill, source: Source): void {
     const owner = kill?.owner ??
       (kill?.scope === "system" || !watched ? undefined : this.#limitOwnerOf(watched));
-    this.#context.emit(cgroup, source, {
+    this.context.emit(cgroup, source, {
       type: "oom_kill",
       victim: kill?.victim ?? null,
       limit_owner: owner ?? null,
@@ -220,7 +217,7 @@ export class CgroupDiffer {
     const usage = memory.usage ?? null;
     for (const type of ["high", "max"] as const) {
       if (rises[type] > 0n) {
-        this.#context.emit(cgroup.path, source, { type, count: rises[type], usage });
+        this.context.emit(cgroup.path, source, { type, count: rises[type], usage });
       }
     }
     counters.reportedHigh = high ?? counters.reportedHigh;
@@ -241,7 +238,7 @@ export class CgroupDiffer {
     const before = memory.peak;
     const limit = finite(memory.effective.bytes);
     const emit = (threshold: number, direction: "above" | "below", usage: number) =>
-      this.#context.emit(cgroup.path, source, {
+      this.context.emit(cgroup.path, source, {
         type: "threshold",
         threshold,
         direction,

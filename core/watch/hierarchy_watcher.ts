@@ -29,19 +29,17 @@ const NAME = "cgroup creation/removal";
 
 export class HierarchyWatcher {
   readonly source: "inotify" | "watchfs";
-  readonly #options: WatchOptions;
-  readonly #inotify: Fd | undefined;
-  readonly #report: SourceReport;
   /** By watch, so that a directory created later with the same name has its own. */
   readonly #directories = new Map<number, string>();
   readonly #fsWatchers: { readonly done: Promise<void>; close(): void }[] = [];
   #reportsAllChanges: boolean;
 
-  constructor(options: WatchOptions, inotify: Fd | undefined, report: SourceReport) {
+  constructor(
+    private readonly options: WatchOptions,
+    private readonly inotify: Fd | undefined,
+    private readonly report: SourceReport,
+  ) {
     this.source = inotify ? "inotify" : "watchfs";
-    this.#options = options;
-    this.#inotify = inotify;
-    this.#report = report;
     this.#reportsAllChanges = inotify !== undefined;
   }
 
@@ -52,21 +50,21 @@ export class HierarchyWatcher {
 
   /** Follows the siblings of the targets and, with watchFs, what is below the targets; only watchFs calls `onChange`. */
   start(onChange: OnChange): void {
-    const { targets, recursive } = this.#options;
+    const { targets, recursive } = this.options;
     const parents = targets.flatMap((target) => parentOf(target) ?? []);
-    if (this.#inotify) return parents.forEach((parent) => this.watchChildren(parent));
+    if (this.inotify) return parents.forEach((parent) => this.watchChildren(parent));
     if (recursive) this.#watchFs(targets, true, onChange);
     if (parents.length > 0) this.#watchFs(parents, false, onChange);
   }
 
   /** Follows the children of `cgroup` until the returned function is called; `undefined` without inotify. */
   watchChildren(cgroup: Cgroup): (() => void) | undefined {
-    const inotify = this.#inotify;
+    const inotify = this.inotify;
     if (inotify === undefined) return undefined;
     try {
       const watch = addWatch(inotify, cgroup.dir, CREATED_OR_REMOVED);
       this.#directories.set(watch, cgroup.dir);
-      this.#report.add(`${NAME}: inotify`);
+      this.report.add(`${NAME}: inotify`);
       return () => {
         if (this.#directories.delete(watch)) removeWatch(inotify, watch);
       };
@@ -92,7 +90,7 @@ export class HierarchyWatcher {
     try {
       const watcher = Deno.watchFs(cgroups.map(({ dir }) => dir), { recursive });
       this.#fsWatchers.push({ done: forward(watcher, onChange), close: () => watcher.close() });
-      this.#report.add(`${NAME}: watchFs`);
+      this.report.add(`${NAME}: watchFs`);
     } catch (error) {
       // NotFound, or an Error when a limit of inotify is reached.
       this.#reportFallback(cgroups[0]!, error);
@@ -101,7 +99,7 @@ export class HierarchyWatcher {
 
   #reportFallback({ path }: Cgroup, error: unknown): void {
     this.#reportsAllChanges = false;
-    this.#report.reportFallback(path, NAME, "read all cgroups every 30 s", reasonOf(error));
+    this.report.reportFallback(path, NAME, "read all cgroups every 30 s", reasonOf(error));
   }
 }
 

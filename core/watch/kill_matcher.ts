@@ -50,7 +50,6 @@ interface ReadKill {
 }
 
 export class KillMatcher {
-  readonly #context: KillMatcherContext;
   #waiting: ReadKill[] = [];
   /** While `settle` goes through them. */
   #unplaced: ReadKill[] = [];
@@ -59,9 +58,7 @@ export class KillMatcher {
   /** Kills reported in cgroups that were not armed yet, by path: their counters will show them again. */
   readonly #early = new Map<string, bigint>();
 
-  constructor(context: KillMatcherContext) {
-    this.#context = context;
-  }
+  constructor(private readonly context: KillMatcherContext) {}
 
   /** Takes a kill from the kernel log. */
   logged(kill: LoggedKill, now: number): void {
@@ -82,14 +79,14 @@ export class KillMatcher {
     const early = this.#early.get(path);
     if (early === undefined) return;
     this.#early.delete(path);
-    this.#context.reportedAhead(path, -early);
+    this.context.reportedAhead(path, -early);
     kills.pending -= early;
   }
 
   /** Reports a kill in a removed cgroup that is known only because no other cgroup accounts for it. */
   reportInferred(watched: WatchedCgroup, now: number): void {
     this.#account(watched.cgroup.path, watched, now);
-    this.#context.emit({ cgroup: watched.cgroup.path, watched, inferred: true });
+    this.context.emit({ cgroup: watched.cgroup.path, watched, inferred: true });
   }
 
   /** Whether a logged kill waits for its cgroup. */
@@ -132,14 +129,14 @@ export class KillMatcher {
       if (watched) this.#report(watched, read, now);
       return watched !== undefined;
     }
-    const watched = innermost([...this.#context.watchedCgroups()], kill.cgroup);
+    const watched = innermost([...this.context.watchedCgroups()], kill.cgroup);
     if (watched) this.#report(watched, read, now);
-    else if (this.#context.covers(kill.cgroup)) {
+    else if (this.context.covers(kill.cgroup)) {
       if (this.#early.size > MAX_EARLY_CGROUPS) this.#early.clear();
       this.#early.set(kill.cgroup, (this.#early.get(kill.cgroup) ?? 0n) + 1n);
-      this.#context.reportedAhead(kill.cgroup, 1n);
+      this.context.reportedAhead(kill.cgroup, 1n);
       if (!kill.isRepeated) {
-        this.#context.emit({ cgroup: kill.cgroup, kill, inferred: false });
+        this.context.emit({ cgroup: kill.cgroup, kill, inferred: false });
       }
     }
     return true;
@@ -147,7 +144,7 @@ export class KillMatcher {
 
   /** The watched cgroup that is known to have contained the victim. */
   #byPid(pid: number, now: number): WatchedCgroup | undefined {
-    const all = [...this.#context.watchedCgroups()];
+    const all = [...this.context.watchedCgroups()];
     const hasVictim = ({ kills }: WatchedCgroup) => kills.pids.has(pid);
     const known = all.find(hasVictim);
     if (known) return known;
@@ -176,7 +173,7 @@ export class KillMatcher {
       return kill.group !== undefined ||
         (at >= kills.pendingFrom && isSettled && isNearest(watched));
     };
-    return [...this.#context.watchedCgroups()]
+    return [...this.context.watchedCgroups()]
       .filter(({ cgroup }) => kill.group === undefined || isInSubtree(cgroup.path, kill.group))
       .filter(fits)
       .toSorted((a, b) => evidence(b) - evidence(a) || distance(a, at) - distance(b, at))[0];
@@ -187,7 +184,7 @@ export class KillMatcher {
    * time, the parent's counter may have assigned the kill of one to another: one without a victim comes first.
    */
   #byElimination(at: number): WatchedCgroup | undefined {
-    const removed = [...this.#context.watchedCgroups()].filter((each) =>
+    const removed = [...this.context.watchedCgroups()].filter((each) =>
       each.removedAt !== undefined
     );
     const suspect = removed.find(({ kills }) =>
@@ -203,14 +200,14 @@ export class KillMatcher {
     const cgroup = kill.cgroup ?? watched.cgroup.path;
     this.#account(cgroup, watched, now);
     if (kill.isRepeated) watched.kills.repeated += 1;
-    else this.#context.emit({ cgroup, watched, kill, inferred: false });
+    else this.context.emit({ cgroup, watched, kill, inferred: false });
   }
 
   /** Reports the counted kills that no line names. Returns when the next are due. */
   #reportUnlogged(now: number): number {
     if (this.#withPendingKills.size === 0) return Infinity;
     let next = Infinity;
-    const all = [...this.#context.watchedCgroups()];
+    const all = [...this.context.watchedCgroups()];
     const pending = all.filter(({ kills }) => kills.pending > 0n);
     this.#withPendingKills = new Set(pending);
     const innermostFirst = pending.toSorted((a, b) => b.cgroup.path.length - a.cgroup.path.length);
@@ -223,7 +220,7 @@ export class KillMatcher {
       const pendingBelow = hasSubtreeCounter(watched)
         ? below.reduce((sum, { kills: { pending } }) => pending > 0n ? sum + pending : sum, 0n)
         : 0n;
-      const waits = this.#context.hasLog || below.length > 0;
+      const waits = this.context.hasLog || below.length > 0;
       const until = kills.pendingSince + (waits ? LOG_GRACE_MS : 0);
       if (now < until) next = Math.min(next, until);
       while (now >= until && kills.pending > pendingBelow) {
@@ -231,7 +228,7 @@ export class KillMatcher {
         const isReported = removedKills !== undefined && removedKills.unreported() < 0n;
         if (isReported) removedKills.markReported(-1n);
         this.#account(path, watched, now);
-        if (!isReported) this.#context.emit({ cgroup: path, watched, inferred: false });
+        if (!isReported) this.context.emit({ cgroup: path, watched, inferred: false });
       }
     }
     return next;
@@ -242,7 +239,7 @@ export class KillMatcher {
     if (own.kills.suspected > 0 || !own.kills.maybeKilled) own.kills.suspected -= 1;
     else own.kills.maybeKilled = false;
     own.kills.lastOomAt = now;
-    for (const watched of this.#context.watchedCgroups()) {
+    for (const watched of this.context.watchedCgroups()) {
       const isAround = isInSubtree(cgroup, watched.cgroup.path);
       // An OOM is notified at the victim's cgroup and at its ancestors.
       if (isAround && watched !== own && watched.kills.suspected > 0) watched.kills.suspected -= 1;

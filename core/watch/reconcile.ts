@@ -37,33 +37,29 @@ export interface ReconcilerContext {
 }
 
 export class Reconciler {
-  readonly #context: ReconcilerContext;
-
-  constructor(context: ReconcilerContext) {
-    this.#context = context;
-  }
+  constructor(private readonly context: ReconcilerContext) {}
 
   /** @param dir of a cgroup that was created or removed. */
   update(dir: string): void {
-    const { options, hierarchy, watchedCgroups } = this.#context;
+    const { options, hierarchy, watchedCgroups } = this.context;
     const path = pathOf(hierarchy, dir);
     if (path === undefined) return this.updateAll();
     const watched = watchedCgroups.get(path);
-    if (watched && !isThere(watched.cgroup)) this.#context.markRemoved(watched);
+    if (watched && !isThere(watched.cgroup)) this.context.markRemoved(watched);
     const cgroup = openCgroup(hierarchy, path);
     const covered = isCovered(options, path);
     if (cgroup && covered) this.#addAll(cgroup);
     if (cgroup || watched) return;
-    if (covered) return this.#context.addMissed(path);
+    if (covered) return this.context.addMissed(path);
     const parent = openCgroup(hierarchy, path.slice(0, path.lastIndexOf("/")) || "/");
     if (parent) this.#ignoreSiblings(parent);
   }
 
   /** Any cgroup may have been created or removed. */
   updateAll(): void {
-    const { options: { targets, recursive }, hierarchy, watchedCgroups } = this.#context;
+    const { options: { targets, recursive }, hierarchy, watchedCgroups } = this.context;
     for (const watched of [...watchedCgroups.values()]) {
-      if (!isThere(watched.cgroup)) this.#context.markRemoved(watched);
+      if (!isThere(watched.cgroup)) this.context.markRemoved(watched);
     }
     const parents = targets.flatMap((target) => parentOf(target) ?? []);
     for (const parent of new Map(parents.map((each) => [each.path, each])).values()) {
@@ -78,23 +74,23 @@ export class Reconciler {
 
   /** Marks every watched cgroup below `parent` that is gone. */
   findRemoved(parent: Cgroup): void {
-    for (const watched of [...this.#context.watchedCgroups.values()]) {
+    for (const watched of [...this.context.watchedCgroups.values()]) {
       const { cgroup } = watched;
       const isBelow = cgroup.path !== parent.path && isInSubtree(cgroup.path, parent.path);
-      if ((isBelow || parent.path === "/") && !isThere(cgroup)) this.#context.markRemoved(watched);
+      if ((isBelow || parent.path === "/") && !isThere(cgroup)) this.context.markRemoved(watched);
     }
   }
 
   /** Kills in siblings of the targets must not be taken for kills in a target. */
   #ignoreSiblings(parent: Cgroup): void {
-    if (isCovered(this.#context.options, parent.path)) return;
+    if (isCovered(this.context.options, parent.path)) return;
     this.findRemoved(parent);
-    this.#context.removedKills.ignoreRemoval(parent);
+    this.context.removedKills.ignoreRemoval(parent);
   }
 
   #addAll(top: Cgroup): void {
-    const { watchedCgroups } = this.#context;
-    for (const cgroup of walk(top)) if (!watchedCgroups.has(cgroup.path)) this.#context.add(cgroup);
+    const { watchedCgroups } = this.context;
+    for (const cgroup of walk(top)) if (!watchedCgroups.has(cgroup.path)) this.context.add(cgroup);
   }
 }
 

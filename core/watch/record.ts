@@ -15,13 +15,14 @@ interface Recorded {
 }
 
 export class WatchRecorder {
-  readonly #sink: RecordSink;
   readonly #sampler: Sampler;
   readonly #recorded = new Map<WatchedCgroup, Recorded>();
   #nextId = 1;
 
-  constructor(sink: RecordSink, watchedCgroups: ReadonlyMap<string, WatchedCgroup>) {
-    this.#sink = sink;
+  constructor(
+    private readonly sink: RecordSink,
+    watchedCgroups: ReadonlyMap<string, WatchedCgroup>,
+  ) {
     const recorded = this.#recorded;
     this.#sampler = startSampler(sink, function* () {
       for (const watched of watchedCgroups.values()) {
@@ -36,7 +37,7 @@ export class WatchRecorder {
   snapshot(watched: WatchedCgroup, at: number): void {
     const id = this.#describe(watched);
     const { usage } = watched.memory;
-    if (usage !== undefined) this.#sink.line({ type: "snapshot", at, id, usage });
+    if (usage !== undefined) this.sink.line({ type: "snapshot", at, id, usage });
   }
 
   /** Writes its description when that has changed; returns its id. */
@@ -47,14 +48,14 @@ export class WatchRecorder {
     const description = JSON.stringify(line);
     if (description !== found.description) {
       found.description = description;
-      this.#sink.line({ ...line, at: recordingClock() });
+      this.sink.line({ ...line, at: recordingClock() });
     }
     return found.id;
   }
 
   removed(watched: WatchedCgroup): void {
     const found = this.#recorded.get(watched);
-    if (found) this.#sink.line({ type: "gone", at: recordingClock(), id: found.id });
+    if (found) this.sink.line({ type: "gone", at: recordingClock(), id: found.id });
     this.#recorded.delete(watched);
   }
 

@@ -27,31 +27,28 @@ export interface RemovalContext {
 const MAX_REMEMBERED_PATHS = 50;
 
 export class RemovalTracker {
-  readonly #context: RemovalContext;
   readonly #recentPaths: string[] = [];
 
-  constructor(context: RemovalContext) {
-    this.#context = context;
-  }
+  constructor(private readonly context: RemovalContext) {}
 
   /** Its directory is gone. */
   markRemoved(watched: WatchedCgroup): void {
     if (watched.removedAt !== undefined) return;
     const { cgroup, removedKills, countsSubtree, counters, kills, notifications } = watched;
     // Its kills were logged before it could be removed: those read until now may be its own, later ones are not.
-    this.#context.readLog();
+    this.context.readLog();
     watched.removedAt = performance.now();
-    this.#context.pending.add(watched);
+    this.context.pending.add(watched);
     if (kills.pending < 0n) kills.beforeRemoval -= kills.pending;
     if (removedKills) {
       const { last } = counters;
       const ahead = kills.beforeRemoval;
-      this.#context.removedKills.childRemoved({ cgroup, removedKills, countsSubtree, last, ahead });
+      this.context.removedKills.childRemoved({ cgroup, removedKills, countsSubtree, last, ahead });
       if (kills.pending < 0n) kills.pending = 0n;
       return;
     }
     // v1 signals the removal itself once, at some time; every other signal was an OOM, too late for the counters to be read.
-    this.#context.sources.takeOomNotifications(watched);
+    this.context.sources.takeOomNotifications(watched);
     const signals = notifications.ooms - notifications.reportedOoms;
     if (signals > 1) this.#emitOoms(watched, signals - 1);
     const wasNeverRead = counters.readAt === -Infinity || notifications.source === "poll";
@@ -60,7 +57,7 @@ export class RemovalTracker {
 
   /** A cgroup was created at `path` and removed before it could be read. */
   addMissed(path: string): void {
-    const { hierarchy, pending, removedKills, sources, kills, emit } = this.#context;
+    const { hierarchy, pending, removedKills, sources, kills, emit } = this.context;
     if (this.#recentPaths.includes(path)) return;
     if ([...pending].some(({ cgroup }) => cgroup.path === path)) return;
     const cgroup: Cgroup = { hierarchy, path, dir: directoryOf(hierarchy, path)!, inode: 0 };
@@ -73,14 +70,14 @@ export class RemovalTracker {
   /** When the removal is reported: once the kernel log has had its time. */
   dueAt({ removedAt, removedKills }: WatchedCgroup): number {
     // A logged kill that waits for its cgroup may turn out to be the one that is missing here.
-    const isOpen = this.#context.kills.isWaiting && removedKills !== undefined &&
+    const isOpen = this.context.kills.isWaiting && removedKills !== undefined &&
       removedKills.unreported() > 0n;
     return removedAt! + LOG_GRACE_MS * (isOpen ? 2 : 1);
   }
 
   /** Reports the kills that are still suspected, then the removal. */
   finish(watched: WatchedCgroup): void {
-    const { pending, sources, kills, emit } = this.#context;
+    const { pending, sources, kills, emit } = this.context;
     const { cgroup: { path }, removedKills, notifications } = watched;
     sources.takeOomNotifications(watched);
     const ooms = notifications.ooms - notifications.reportedOoms - 1;
@@ -98,14 +95,14 @@ export class RemovalTracker {
 
   #emitOoms(watched: WatchedCgroup, count: number): void {
     watched.kills.suspected += count;
-    this.#context.emitOom(watched, BigInt(count));
+    this.context.emitOom(watched, BigInt(count));
   }
 
   /** How many of the unreported kills of removed siblings are most likely its own. */
   #shareOf(watched: WatchedCgroup, removedKills: RemovedChildrenKills): bigint {
     const isCandidate = ({ kills, counters }: WatchedCgroup) =>
       kills.victims === 0 && (kills.suspected > 0 || counters.readAt === -Infinity);
-    const others = [...this.#context.pending].filter((each) =>
+    const others = [...this.context.pending].filter((each) =>
       each !== watched && each.removedKills === removedKills && isCandidate(each)
     );
     const unreported = removedKills.unreported();

@@ -25,22 +25,21 @@ export interface RemovedChild {
 
 /** The account of one parent. */
 class Account implements RemovedChildrenKills {
-  readonly parent: Cgroup;
-  /** The parent's count when the watch began: while it has not risen, no child can have had a kill. */
-  readonly initialTotal: bigint;
-  /** Kills in removed children, as last calculated. */
-  inRemoved: bigint;
   /** Kills that were read of children removed since then. */
   readBefore = 0n;
   balance = 0n;
   /** The account that continues this one after the parent's removal. */
   successor: Account | undefined;
 
-  constructor(parent: Cgroup, initialTotal: bigint, inRemoved: bigint) {
-    this.parent = parent;
-    this.initialTotal = initialTotal;
-    this.inRemoved = inRemoved;
-  }
+  /**
+   * @param initialTotal the parent's count when the watch began: while it has not risen, no child can have had a kill.
+   * @param inRemoved kills in removed children, as last calculated.
+   */
+  constructor(
+    readonly parent: Cgroup,
+    private readonly initialTotal: bigint,
+    public inRemoved: bigint,
+  ) {}
 
   get current(): Account {
     return this.successor?.current ?? this;

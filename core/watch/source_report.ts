@@ -3,13 +3,10 @@
 import type { EmitBody } from "./options.ts";
 
 export class SourceReport {
-  readonly #emit: EmitBody;
   readonly #sources = new Set<string>();
   readonly #fallbacks = new Map<string, string>();
 
-  constructor(emit: EmitBody) {
-    this.#emit = emit;
-  }
+  constructor(private readonly emit: EmitBody) {}
 
   /** @param source such as `events: inotify on memory.events`. */
   add(source: string): void {
@@ -21,7 +18,7 @@ export class SourceReport {
     const key = `${requested} ${reason}`;
     if (this.#fallbacks.has(key)) return;
     this.#fallbacks.set(key, `${requested} unavailable: ${fallback} (${reason})`);
-    this.#emit(cgroup, "none", { type: "degraded", requested, fallback, reason });
+    this.emit(cgroup, "none", { type: "degraded", requested, fallback, reason });
   }
 
   /** One line for each source, with all its files: `events: inotify on memory.events, memory.max`; then the fallbacks. */

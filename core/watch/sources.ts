@@ -60,8 +60,6 @@ const FIRST_FREE_TOKEN = 3;
 export class Sources {
   readonly log: KernelLog | undefined;
   readonly hierarchyWatcher: HierarchyWatcher;
-  readonly #options: WatchOptions;
-  readonly #hierarchy: Hierarchy;
   readonly #report: SourceReport;
   /** Absent where notifications are refused, or polling is asked for. */
   readonly #epoll: EpollSet | undefined;
@@ -71,9 +69,11 @@ export class Sources {
   /** By inotify watch; several targets can share that of their parent. */
   readonly #sharers = new Map<number, Set<WatchedCgroup>>();
 
-  constructor(options: WatchOptions, hierarchy: Hierarchy, emit: EmitBody) {
-    this.#options = options;
-    this.#hierarchy = hierarchy;
+  constructor(
+    private readonly options: WatchOptions,
+    private readonly hierarchy: Hierarchy,
+    emit: EmitBody,
+  ) {
     this.#report = new SourceReport(emit);
     const poll = describePoll(options.poll);
     if (options.poll === undefined) {
@@ -90,14 +90,14 @@ export class Sources {
     try {
       return open();
     } catch (error) {
-      const { root } = this.#hierarchy;
+      const { root } = this.hierarchy;
       this.#report.reportFallback(root, requested, fallback, reasonOf(error));
       return undefined;
     }
   }
 
   #openLog(): KernelLog | undefined {
-    const { hidden, root } = this.#hierarchy;
+    const { hidden, root } = this.hierarchy;
     const requested = "kernel log";
     const fallback = "kills counted, victims unnamed";
     if (hidden && root === "/") {
@@ -105,7 +105,7 @@ export class Sources {
       this.#report.reportFallback(root, requested, fallback, reason);
       return undefined;
     }
-    const log = this.#tryOpen(requested, fallback, () => openKernelLog(this.#hierarchy));
+    const log = this.#tryOpen(requested, fallback, () => openKernelLog(this.hierarchy));
     if (log) this.#epoll?.add(log.fd, EPOLLIN, LOG_TOKEN);
     if (log) this.#report.add("kernel log: /dev/kmsg");
     return log;
@@ -117,7 +117,7 @@ export class Sources {
   }
 
   arm(watched: WatchedCgroup): void {
-    const { version } = this.#hierarchy;
+    const { version } = this.hierarchy;
     const { armed } = watched.notifications;
     const interests = this.#interestsIn(watched);
     for (const reason of version.refusals(interests)) {
@@ -135,7 +135,7 @@ export class Sources {
       ? parentOf(watched.cgroup)
       : undefined;
     if (parent) this.#arm(watched, parent, { kind: "inotify", file: "memory.events" }, true);
-    if (this.#options.recursive) {
+    if (this.options.recursive) {
       const disarm = this.hierarchyWatcher.watchChildren(watched.cgroup);
       if (disarm) armed.push({ trigger: { kind: "inotify", file: "." }, disarm });
     }
@@ -144,7 +144,7 @@ export class Sources {
 
   /** After the thresholds of a cgroup have changed. */
   rearmThresholds(watched: WatchedCgroup): void {
-    const { version } = this.#hierarchy;
+    const { version } = this.hierarchy;
     if (!this.#epoll || !version.notifiesThresholds) return;
     const { notifications } = watched;
     const isThreshold = ({ trigger }: Armed) => isThresholdTrigger(trigger);
@@ -156,15 +156,15 @@ export class Sources {
   }
 
   #interestsIn({ memory }: WatchedCgroup): Interests {
-    const { pressure, psi } = this.#options;
+    const { pressure, psi } = this.options;
     return { thresholds: memory.thresholds.map(({ bytes }) => bytes), pressure, psi };
   }
 
   #pollThresholds(watched: WatchedCgroup): void {
-    if (watched.memory.thresholds.length === 0 || this.#options.poll !== undefined) return;
+    if (watched.memory.thresholds.length === 0 || this.options.poll !== undefined) return;
     openUsageFile(watched);
     watched.polls.nextUsageAt = performance.now();
-    const { usageFile } = this.#hierarchy.version;
+    const { usageFile } = this.hierarchy.version;
     this.#report.add(`thresholds: ${usageFile}, polled more often the faster usage rises`);
   }
 
@@ -188,9 +188,9 @@ export class Sources {
       // The root of the machine has no limit that could be reported, and a poll would find none either.
       const isMachineRoot = cgroup.path === "/" && error.code === "ENOENT";
       if (isMachineRoot || !isThere(cgroup)) return isMachineRoot;
-      if (!isOptional && trigger.file !== this.#hierarchy.version.limitFile) {
+      if (!isOptional && trigger.file !== this.hierarchy.version.limitFile) {
         const fallback = isOomTrigger(trigger) || isThresholdTrigger(trigger)
-          ? describePoll(this.#options.poll)
+          ? describePoll(this.options.poll)
           : "nothing";
         const requested = describeTrigger(trigger);
         this.#report.reportFallback(cgroup.path, requested, fallback, reasonOf(error));

@@ -57,9 +57,7 @@ export function startWatch(options: WatchOptions, emit: (event: OomkitEvent) => 
 class Watch implements Watching {
   sources: readonly string[] = [];
   readonly done: Promise<void>;
-  readonly #options: WatchOptions;
   readonly #hierarchy: Hierarchy;
-  readonly #emitEvent: (event: OomkitEvent) => void;
   readonly #startedAt = performance.now();
   readonly #done = Promise.withResolvers<void>();
   /** By path. */
@@ -83,10 +81,11 @@ class Watch implements Watching {
   #following = Promise.resolve();
   #isClosed = false;
 
-  constructor(options: WatchOptions, emit: (event: OomkitEvent) => void) {
+  constructor(
+    private readonly options: WatchOptions,
+    private readonly emitEvent: (event: OomkitEvent) => void,
+  ) {
     this.done = this.#done.promise;
-    this.#options = options;
-    this.#emitEvent = emit;
     this.#hierarchy = options.targets[0]!.hierarchy;
     const watchedCgroups = this.#watched;
     const removed = this.#removed;
@@ -142,7 +141,7 @@ class Watch implements Watching {
       else this.#reconciler.update(dir);
       this.#settle();
     }));
-    for (const cgroup of everyTarget(this.#options)) {
+    for (const cgroup of everyTarget(this.options)) {
       if (!this.#watched.has(cgroup.path)) this.#add(cgroup, false);
     }
     if (this.#watched.size === 0) this.#done.resolve();
@@ -176,14 +175,14 @@ class Watch implements Watching {
     watched.forEach(disarm);
     await this.#sources.close();
     this.#done.resolve();
-    const { targets } = this.#options;
+    const { targets } = this.options;
     const path = targets.length === 1 ? targets[0]!.path : this.#hierarchy.root;
     const summary = makeEvent(wallClock(), path, "none", {
       type: "summary",
       seconds: Math.round(performance.now() - this.#startedAt) / 1000,
       cgroups: [...cgroups, ...this.#removedDeltas],
     });
-    this.#emitEvent(summary);
+    this.emitEvent(summary);
     return summary as Summary;
   }
 
@@ -216,7 +215,7 @@ class Watch implements Watching {
   }
 
   #emit(cgroup: string, source: Source, body: Body): void {
-    this.#emitEvent(makeEvent(wallClock(), cgroup, source, body));
+    this.emitEvent(makeEvent(wallClock(), cgroup, source, body));
   }
 
   #emitKill(matched: MatchedKill): void {
@@ -234,7 +233,7 @@ class Watch implements Watching {
   #add(cgroup: Cgroup, isNew: boolean): void {
     // A kill logged before this cannot be in this cgroup, unless its counter shows it.
     this.#readLog();
-    const { recursive, targets } = this.#options;
+    const { recursive, targets } = this.options;
     const watched = createWatchedCgroup(cgroup, {
       isTarget: targets.some(({ path }) => path === cgroup.path),
       countsSubtree: !recursive,
