@@ -1,4 +1,4 @@
-/** What the live view of a thousand cgroups costs: a frame, a round of reads, and both together beside the watch itself. */
+/** Costs of the live view of 1,000 cgroups: a frame, a round of reads, and both together on top of the watch. */
 
 import type { Capabilities } from "../../cli/terminal/palette.ts";
 import { widthOf } from "../../cli/terminal/width.ts";
@@ -59,7 +59,7 @@ export async function live(): Promise<Measured> {
     bytes.push(text.length);
     begun = performance.now();
     gather.closer(shown);
-    // What was looked at within a second is not looked at again.
+    // Figures younger than a second are not read again.
     if (frame % 20 === 0) looking.push(performance.now() - begun);
   }
   const row = (what: string, values: readonly number[], remark = ""): Row => ({
@@ -89,7 +89,7 @@ export async function live(): Promise<Measured> {
   };
 }
 
-/** On a terminal, whose output goes nowhere. Its words have no blanks. */
+/** On a terminal with output is discarded. The arguments contain no spaces. */
 async function shareOf(parent: Cgroup, flag: string): Promise<number[]> {
   const script = `stty cols ${size.columns} rows ${size.rows}; ` +
     `exec ${executable} watch ${flag} --for 10m -r ${parent.path}`;
