@@ -3,6 +3,7 @@
 import { readLimitAndUsage } from "../cgroup/ancestry.ts";
 import { type Cgroup, isThere, parentOf, tryReader } from "../cgroup/cgroup.ts";
 import type { Hierarchy } from "../cgroup/hierarchy.ts";
+import { parentPath } from "../cgroup_path.ts";
 import { type AncestorLimit, effectiveLimit, headroom, workingSet } from "../policy/limits.ts";
 import type { Pressure } from "../snapshot.ts";
 import { delay } from "../timing.ts";
@@ -114,7 +115,7 @@ const keyOf = ({ mount }: Hierarchy, path: string) => `${mount} ${path}`;
 function readAncestors(cgroup: Cgroup, known: AncestorsByPath): readonly AncestorLimit[] {
   const { path, hierarchy } = cgroup;
   if (path === hierarchy.root) return [];
-  const key = keyOf(hierarchy, path.slice(0, path.lastIndexOf("/")) || "/");
+  const key = keyOf(hierarchy, parentPath(path));
   const found = known.get(key);
   if (found !== undefined) return found;
   const parent = parentOf(cgroup);

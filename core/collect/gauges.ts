@@ -4,6 +4,7 @@
  */
 
 import { type Cgroup, parentOf, readUsage, tryReader } from "../cgroup/cgroup.ts";
+import { parentPath } from "../cgroup_path.ts";
 import { OomkitError } from "../errors.ts";
 import { type AncestorLimit, effectiveLimit, headroom } from "../policy/limits.ts";
 import { delay } from "../timing.ts";
@@ -149,7 +150,7 @@ function newTrack(cgroup: Cgroup, now: number): Track {
   const { path, hierarchy } = cgroup;
   return {
     cgroup,
-    parent: path === hierarchy.root ? undefined : path.slice(0, path.lastIndexOf("/")) || "/",
+    parent: path === hierarchy.root ? undefined : parentPath(path),
     history: createUsageHistory(),
     usage: undefined,
     limit: undefined,

@@ -3,7 +3,7 @@
 import type { AncestorLimits } from "../cgroup/ancestry.ts";
 import { type Cgroup, isThere, openCgroup, parentOf, walk } from "../cgroup/cgroup.ts";
 import { type Hierarchy, pathOf } from "../cgroup/hierarchy.ts";
-import { isInSubtree } from "../cgroup_path.ts";
+import { isInSubtree, parentPath } from "../cgroup_path.ts";
 import type { WatchOptions } from "./options.ts";
 import type { RemovedKillCounts } from "./removed_kills.ts";
 import type { WatchedCgroup } from "./watched_cgroup.ts";
@@ -51,7 +51,7 @@ export class Reconciler {
     if (cgroup && covered) this.#addAll(cgroup);
     if (cgroup || watched) return;
     if (covered) return this.context.addMissed(path);
-    const parent = openCgroup(hierarchy, path.slice(0, path.lastIndexOf("/")) || "/");
+    const parent = openCgroup(hierarchy, parentPath(path));
     if (parent) this.#ignoreSiblings(parent);
   }
 

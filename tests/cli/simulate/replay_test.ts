@@ -127,7 +127,11 @@ const MISTAKES: readonly (readonly [string, readonly string[], RegExp])[] = [
   ["a recording that is not there", ["/no/such/run.jsonl"], /cannot read \/no\/such.*No such file/],
   ["a file of something else", ["/etc/passwd"], /\/etc\/passwd, line 1: it is not JSON/],
   ["a folder", ["/"], /it is not a regular file/],
-  ["a recording of a later version", ["NEWER"], /line 1: it has version 3, and this oomkit reads version 2/],
+  [
+    "a recording of a later version",
+    ["NEWER"],
+    /line 1: it has version 3, and this oomkit reads version 2/,
+  ],
   ["a limit beside a recording", [RACE, "--mb", "20"], /cannot use --mb with --replay/],
   ["a recording of a replay", [RACE, "--record", "x"], /cannot use --record with --replay/],
   ["levels out of order", [RACE, "--warn", "95%"], /warn of 95% and a critical of 90%/],
