@@ -44,10 +44,10 @@ export async function openRecordFile(
 }
 
 export class RecordFile implements RecordSink {
-  readonly #path: string;
+  /** For messages. */
+  readonly #name: string;
   readonly #max: number;
   readonly #warn: (line: string) => void;
-  readonly #gzip: ((text: string) => Uint8Array) | undefined;
   readonly #file: Deno.FsFile;
   #waiting: string[] = [];
   #waitingLength = 0;
@@ -63,14 +63,13 @@ export class RecordFile implements RecordSink {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
-    path: string,
+    private readonly path: string,
     { max, force, warn }: RecordFileOptions,
-    gzip: ((text: string) => Uint8Array) | undefined,
+    private readonly gzip: ((text: string) => Uint8Array) | undefined,
   ) {
-    this.#path = path;
+    this.#name = shortened(path);
     this.#max = max;
     this.#warn = warn;
-    this.#gzip = gzip;
     this.#file = createNewFile(path, force, "the recording");
   }
 
@@ -89,7 +88,7 @@ export class RecordFile implements RecordSink {
       this.#flush();
     }
     // A run that could not even begin must not need --force the next time.
-    if (!this.#hasContent) removeIfSame(this.#path, this.#file);
+    if (!this.#hasContent) removeIfSame(this.path, this.#file);
     const deadline = performance.now() + MAX_MS_TO_CLOSE;
     while (this.#writing && performance.now() < deadline) {
       await withDeadline(MAX_MS_TO_CLOSE, this.#writing, () => {});
@@ -98,11 +97,8 @@ export class RecordFile implements RecordSink {
       if (!this.#isOver && !this.#writing) await this.#writeEnd("ended");
     } catch (error) {
       if (!(error instanceof Error)) throw error;
-      this.#warn(
-        `oomkit: cannot write the end of the recording ${shortened(this.#path)}: ${
-          fileErrorReason(error)
-        }`,
-      );
+      const reason = fileErrorReason(error);
+      this.#warn(`oomkit: cannot write the end of the recording ${this.#name}: ${reason}`);
     } finally {
       this.#isOver = true;
       clearTimeout(this.#timer);
@@ -138,7 +134,7 @@ export class RecordFile implements RecordSink {
   }
 
   #schedule(): void {
-    if (!this.#gzip || this.#waitingLength > MAX_MEMBER_LENGTH) return this.#flush();
+    if (!this.gzip || this.#waitingLength > MAX_MEMBER_LENGTH) return this.#flush();
     this.#timer ??= setTimeout(() => this.#flush(), MS_BETWEEN_MEMBERS);
   }
 
@@ -147,12 +143,8 @@ export class RecordFile implements RecordSink {
     this.#timer = undefined;
     this.#writing ??= this.#writeWaiting().catch((error) => {
       this.#isOver = true;
-      const reason = fileErrorReason(error);
-      this.#warn(
-        `oomkit: cannot write the recording ${
-          shortened(this.#path)
-        }: ${reason}; the run continues without it`,
-      );
+      const why = `${fileErrorReason(error)}; the run continues without it`;
+      this.#warn(`oomkit: cannot write the recording ${this.#name}: ${why}`);
     }).finally(() => {
       this.#writing = undefined;
       // Lines that came meanwhile.
@@ -170,11 +162,8 @@ export class RecordFile implements RecordSink {
       if (isAll) continue;
       this.#isOver = true;
       await this.#writeEnd("full");
-      this.#warn(
-        `oomkit: the recording ${
-          shortened(this.#path)
-        } has reached its maximum size (--record-max); the run continues without it`,
-      );
+      const why = "has reached its maximum size (--record-max); the run continues without it";
+      this.#warn(`oomkit: the recording ${this.#name} ${why}`);
     }
   }
 
@@ -190,7 +179,7 @@ export class RecordFile implements RecordSink {
   }
 
   #pack(text: string): Uint8Array {
-    return this.#gzip?.(text) ?? encoder.encode(text);
+    return this.gzip?.(text) ?? encoder.encode(text);
   }
 
   async #writeEnd(reason: "ended" | "full"): Promise<void> {
