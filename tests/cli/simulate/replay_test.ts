@@ -116,7 +116,7 @@ Deno.test("the rows of a recording over several days show the date", async () =>
 Deno.test("a simulation on a fake tree can be recorded and replayed", async () => {
   using folder = makeFolder();
   const path = `${folder.path}/run.jsonl`;
-  const words = ["simulate", "--fake", `${folder.path}/tree`, "--mb", "20", "--rate", "80M/s"];
+  const words = ["simulate", "--fake", `${folder.path}/tree`, "--mb", "20", "--rate", "20M/s"];
   const { code, stderr } = await runOomkit([...words, "--expect", "oom_kill", "--record", path]);
   assert.equal(code, 0, stderr);
   const result = await report(path, "--policy", "process");
