@@ -1,4 +1,4 @@
-/** A guard in a cluster: the API server's pods in its rules, kills as Kubernetes events, and metrics. */
+/** `oomkit guard` in a cluster: rules that select pods, kills as Kubernetes events, and metrics. */
 
 import assert from "node:assert/strict";
 import { fixtureTls } from "../fixtures/tls.ts";
@@ -21,7 +21,7 @@ const flagsOf = ({ url, tokenFile, caFile }: Server) => [
   ...["--kubernetes-token-file", tokenFile, "--kubernetes-ca", caFile],
 ];
 
-/** A container of a pod, as the kubelet lays it out. */
+/** A container's cgroup in its pod's, as the kubelet creates them. */
 function containerOf(parent: RealCgroup, at: number): RealCgroup {
   const container = parent.child(`pod${uidOf(at)}`).child(idOf(at));
   container.limit(LIMIT);
@@ -34,9 +34,9 @@ async function fill(cgroup: RealCgroup): Promise<number> {
   return hungry.pid;
 }
 
-kernelTest("a kill is an event on its pod, and a rule finds pods by their labels", async () => {
+kernelTest("a kill becomes an event on its pod, and a rule selects pods by their labels", async () => {
   await using parent = makeRealCgroup("kubepods");
-  const [spared, taken] = [containerOf(parent, 1), containerOf(parent, 2)];
+  const [excluded, target] = [containerOf(parent, 1), containerOf(parent, 2)];
   await using server = await startKubernetes({ tls: fixtureTls });
   const config = Deno.makeTempFileSync({ suffix: ".toml" });
   Deno.writeTextFileSync(
@@ -46,8 +46,8 @@ kernelTest("a kill is an event on its pod, and a rule finds pods by their labels
   try {
     const words = ["-r", "--policy", "process", "--config", config, ...flagsOf(server)];
     await using guarded = await startGuarded([...words, parent.path]);
-    // Nothing is known of them yet: they may be what is to be spared.
-    for (const cgroup of [spared, taken]) {
+    // Until the API server describes a pod, the rule applies to it: it may be one to exclude.
+    for (const cgroup of [excluded, target]) {
       await guarded.next(({ type, rule, cgroup: path }) =>
         type === "guard_armed" && rule === "db" && path === cgroup.path
       );
@@ -55,11 +55,11 @@ kernelTest("a kill is an event on its pod, and a rule finds pods by their labels
     server.putPod(podShape({ uid: uidOf(1), name: "db-0", node: NODE, labels: { app: "db" } }));
     server.putPod(podShape({ uid: uidOf(2), node: NODE, labels: { app: "web" } }));
     await guarded.next(({ type, rule, cgroup }) =>
-      type === "guard_armed" && rule === null && cgroup === taken.path
+      type === "guard_armed" && rule === null && cgroup === target.path
     );
-    const pid = await fill(taken);
+    const pid = await fill(target);
     const action = await guarded.next(isKillAction);
-    assert.deepEqual([action.cgroup, action.victim.pid], [taken.path, pid]);
+    assert.deepEqual([action.cgroup, action.victim.pid], [target.path, pid]);
     const { body } = await server.next(({ method, body }) =>
       method === "POST" && body.reason === "OomGuardKillProcess"
     );
@@ -72,8 +72,8 @@ kernelTest("a kill is an event on its pod, and a rule finds pods by their labels
   }
 });
 
-kernelTest("an API server that answers nothing holds up no kill, and no end", async () => {
-  await using parent = makeRealCgroup("mute");
+kernelTest("an API server that does not answer delays neither a kill nor the exit", async () => {
+  await using parent = makeRealCgroup("silent");
   const container = containerOf(parent, 1);
   await using server = await startKubernetes({ tls: fixtureTls });
   server.misbehave = () => "hang";
@@ -85,14 +85,14 @@ kernelTest("an API server that answers nothing holds up no kill, and no end", as
   await guarded.stop();
 });
 
-/** Where it says that it listens. */
+/** The address from its message on stderr. */
 async function addressOf(guarded: Telling): Promise<string> {
   const found = () => /listening on (\S+)/.exec(guarded.stderr)?.[1];
-  await until("it says where it listens", () => found() !== undefined);
+  await until("it reports its address", () => found() !== undefined);
   return found()!.replace(/^(?!http)/, "http://");
 }
 
-kernelTest("a scrape tells what was killed, and health tells that the sentry turns", async () => {
+kernelTest("metrics count the kill, and /healthz reports that the monitor thread runs", async () => {
   await using cgroup = makeRealCgroup("metrics");
   cgroup.limit(LIMIT);
   await using guarded = await startGuarded(["--policy", "process", "--listen", ":0", cgroup.path]);
@@ -109,17 +109,17 @@ kernelTest("a scrape tells what was killed, and health tells that the sentry tur
     );
     return line === undefined ? undefined : Number(line.split(" ").at(-1));
   };
-  const done = ['action="process"', 'outcome="killed"', 'level="imminent"'];
-  assert.equal(valueOf("oomkit_guard_actions_total", ...done), 1);
+  const labels = ['action="process"', 'outcome="killed"', 'level="imminent"'];
+  assert.equal(valueOf("oomkit_guard_actions_total", ...labels), 1);
   assert.equal(valueOf("oomkit_cgroup_memory_limit_bytes", `cgroup="${cgroup.path}"`), LIMIT);
   await guarded.stop();
 });
 
-kernelTest("a port in use is one line, and nothing is guarded", async () => {
+kernelTest("a port in use is a one-line error, and nothing is guarded", async () => {
   await using cgroup = makeRealCgroup("port");
   cgroup.limit(LIMIT);
-  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const words = ["guard", "--listen", `:${taken.addr.port}`, cgroup.path];
+  using inUse = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const words = ["guard", "--listen", `:${inUse.addr.port}`, cgroup.path];
   const { code, stdout, stderr } = await runOomkit(words);
   assert.deepEqual([code, stdout], [2, ""]);
   assert.match(stderr, /^oomkit: cannot listen on 127\.0\.0\.1:\d+: .*in use[^\n]*\n$/);

@@ -1,4 +1,4 @@
-/** A guard by a configuration file: rules, and what becomes of a file that changes. */
+/** `oomkit guard` with a configuration file: rules, and reloading. */
 
 import assert from "node:assert/strict";
 import { makeFolder } from "../helpers/folder.ts";
@@ -23,11 +23,11 @@ const guardingOf = ({ path }: RealCgroup, rule?: string) => (event: Json) =>
   event.type === "guard_armed" && event.cgroup === path &&
   (rule === undefined || event.rule === rule);
 
-kernelTest("each cgroup is guarded as the first rule that fits it says", async () => {
+kernelTest("the first rule that matches a cgroup applies to it", async () => {
   await using parent = makeRealCgroup("rules");
   const kept = parent.child("kept");
-  const taken = parent.child("taken");
-  for (const cgroup of [kept, taken]) cgroup.limit(LIMIT);
+  const target = parent.child("target");
+  for (const cgroup of [kept, target]) cgroup.limit(LIMIT);
   using folder = makeFolder();
   const config = folder.write(
     "c.toml",
@@ -36,27 +36,27 @@ recursive = true
 policy = "process"
 
 [[guard.rule]]
-name = "left alone"
+name = "noop"
 cgroup = "${parent.path}/k*"
 warn = 40
 policy = "noop"
 `,
   );
   await using one = await startHungryProcess(kept);
-  await using other = await startHungryProcess(taken);
+  await using other = await startHungryProcess(target);
   await using guarded = await startGuarded(["--config", config, parent.path]);
-  // Below the limit, so that the kernel has no part in it.
+  // Below the limit, so that the kernel kills nothing.
   await one.feed(47 * MIB);
   await feedWhileItLives(other, LIMIT);
   const action = await guarded.next(isKillAction);
-  assert.deepEqual([action.cgroup, action.victim.pid], [taken.path, other.pid]);
+  assert.deepEqual([action.cgroup, action.victim.pid], [target.path, other.pid]);
   const events = await guarded.stop();
   assert.equal(killActionsOf(events).length, 1);
   assert.ok(isAlive(one.pid));
   const rules = ofType(events, "guard_armed").map(({ cgroup, rule }: Json) => [cgroup, rule]);
   assert.deepEqual(Object.fromEntries(rules), {
-    [kept.path]: "left alone",
-    [taken.path]: null,
+    [kept.path]: "noop",
+    [target.path]: null,
   });
   const warned = events.filter(({ type, cgroup }: Json) =>
     type === "level_reached" && cgroup === kept.path
@@ -67,8 +67,8 @@ policy = "noop"
   );
 });
 
-for (const what of ["exempt = true", 'policy = "noop"']) {
-  kernelTest(`what a rule leaves alone (${what}) is not taken from above either`, async () => {
+for (const setting of ["exempt = true", 'policy = "noop"']) {
+  kernelTest(`a cgroup excluded by a rule (${setting}) is not killed at its parent's limit either`, async () => {
     await using parent = makeRealCgroup("kept");
     parent.limit(LIMIT);
     const [kept, other] = [parent.child("db"), parent.child("web")];
@@ -76,7 +76,7 @@ for (const what of ["exempt = true", 'policy = "noop"']) {
     const config = folder.write(
       "c.toml",
       `[guard]\nrecursive = true\npolicy = "process"\n\n` +
-        `[[guard.rule]]\ncgroup = "${kept.path}"\n${what}\n`,
+        `[[guard.rule]]\ncgroup = "${kept.path}"\n${setting}\n`,
     );
     await using big = await startHungryProcess(kept);
     await using small = await startHungryProcess(other);
@@ -85,9 +85,9 @@ for (const what of ["exempt = true", 'policy = "noop"']) {
     await feedWhileItLives(small, LIMIT);
     const action = await guarded.next(isKillAction);
     assert.equal(action.victim.pid, small.pid);
-    const spared = action.candidates.find(({ pid }: Json) => pid === big.pid);
+    const excluded = action.candidates.find(({ pid }: Json) => pid === big.pid);
     assert.deepEqual(
-      [spared.preference, spared.preference_reason],
+      [excluded.preference, excluded.preference_reason],
       ["excluded", "excluded by the rule for its cgroup"],
     );
     await guarded.stop();
@@ -95,7 +95,7 @@ for (const what of ["exempt = true", 'policy = "noop"']) {
   });
 }
 
-kernelTest("to read a file that says the same does not begin a fight anew", async () => {
+kernelTest("reloading an unchanged file does not restart a kill cycle", async () => {
   await using cgroup = makeRealCgroup("same");
   cgroup.limit(LIMIT);
   using folder = makeFolder();
@@ -105,12 +105,12 @@ kernelTest("to read a file that says the same does not begin a fight anew", asyn
   );
   await using guarded = await startGuarded(["--config", config, cgroup.path]);
   await using stubborn = await startHungryProcess(cgroup, { before: 'trap "" TERM' });
-  // In no hurry, so that the grace is not cut short.
+  // Slowly, so that the grace period is not cut short.
   await feedSlowly(stubborn, () => guarded.events.some(isLevel("imminent")));
-  const reparseOptions = () => guarded.stderr.split("configuration reloaded").length - 1;
+  const reloads = () => guarded.stderr.split("configuration reloaded").length - 1;
   for (let times = 1; times <= 3; times++) {
     Deno.kill(guarded.pid, "SIGHUP");
-    await until("it is read again", () => reparseOptions() === times);
+    await until("it is reloaded", () => reloads() === times);
   }
   assert.deepEqual(killActionsOf(guarded.events), []);
   assert.equal((await stubborn.status).signal, "SIGKILL");
@@ -123,7 +123,7 @@ kernelTest("to read a file that says the same does not begin a fight anew", asyn
 });
 
 kernelTest(
-  "SIGHUP reads the file again, and a mistake in it leaves everything as it was",
+  "SIGHUP reloads the file, and a mistake in it keeps the previous configuration",
   async () => {
     await using cgroup = makeRealCgroup("reload");
     cgroup.limit(LIMIT);
@@ -138,7 +138,7 @@ kernelTest(
     await guarded.next(guardingOf(cgroup, "first"));
     rule("second", "kill");
     Deno.kill(guarded.pid, "SIGHUP");
-    await until("the mistake is told", () => guarded.stderr.includes("stays in force"));
+    await until("the mistake is reported", () => guarded.stderr.includes("stays in force"));
     assert.match(guarded.stderr, /c\.toml:4: policy = "kill": .*noop, process, container/);
     rule("third", "process");
     Deno.kill(guarded.pid, "SIGHUP");
@@ -151,8 +151,8 @@ kernelTest(
   },
 );
 
-kernelTest("a rule that no longer asks for it puts back what its mode had changed", async () => {
-  await using cgroup = makeRealCgroup("putback");
+kernelTest("a reload that changes the mode restores what the previous mode changed", async () => {
+  await using cgroup = makeRealCgroup("restored");
   cgroup.limit(LIMIT);
   using folder = makeFolder();
   const isChanged = () =>
@@ -166,21 +166,21 @@ kernelTest("a rule that no longer asks for it puts back what its mode had change
   folder.write("c.toml", '[guard]\nmode = "notify"\npolicy = "process"\n');
   Deno.kill(guarded.pid, "SIGHUP");
   await guarded.next(({ type }) => type === "restored");
-  await until("it is put back", () => !isChanged());
+  await until("it is restored", () => !isChanged());
   await guarded.stop();
 });
 
-kernelTest("SIGHUP opens the log anew, and no event is lost between the two", async () => {
+kernelTest("SIGHUP reopens the log file, and no event is lost", async () => {
   await using cgroup = makeRealCgroup("log");
   cgroup.limit(LIMIT);
   using folder = makeFolder();
   const log = `${folder.path}/events.log`;
   await using guarded = await startGuarded(["--log-file", log, cgroup.path]);
-  await until("the first line is there", () => Deno.statSync(log).size > 0);
+  await until("the first line is written", () => Deno.statSync(log).size > 0);
   Deno.renameSync(log, `${log}.1`);
   Deno.kill(guarded.pid, "SIGHUP");
   await until(
-    "that it was read again is told",
+    "the reload is reported",
     () => guarded.stderr.includes("configuration reloaded"),
   );
   const events = await guarded.stop();
@@ -189,12 +189,12 @@ kernelTest("SIGHUP opens the log anew, and no event is lost between the two", as
   assert.deepEqual(logged, events);
 });
 
-/** A receiver that answers only when it is let. */
+/** A receiver that answers no request before `open`. */
 function slowReceiver() {
   const gate = Promise.withResolvers<void>();
   const bodies: Json[] = [];
-  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (ask) => {
-    bodies.push(await ask.json());
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
+    bodies.push(await request.json());
     await gate.promise;
     return new Response();
   });
@@ -210,7 +210,7 @@ function slowReceiver() {
 }
 
 kernelTest(
-  "a receiver that does not answer holds up no kill, and gets all of it later",
+  "a receiver that does not answer delays no kill, and gets all events later",
   async () => {
     await using cgroup = makeRealCgroup("slow");
     cgroup.limit(LIMIT);
@@ -222,7 +222,7 @@ kernelTest(
       receiver.url,
       "--event-types",
       "action",
-      // Longer than an emulated machine takes for it all: a request that is given up is sent once more.
+      // Longer than the test takes on an emulated machine: a request that times out is sent again.
       "--webhook-timeout",
       "10m",
     ];
@@ -231,11 +231,11 @@ kernelTest(
       await using hungry = await startHungryProcess(cgroup);
       await feedWhileItLives(hungry, LIMIT);
       await until(
-        "it is killed and told of",
+        "the kill is reported",
         () => killActionsOf(guarded.events).length === round + 1,
       );
     }
-    // The first one is still waited for.
+    // The first request is still unanswered.
     assert.equal(receiver.bodies.length, 1);
     receiver.open();
     const events = await guarded.stop();
@@ -247,21 +247,21 @@ kernelTest(
 );
 
 kernelTest(
-  "--exec is run after the deed, with the event on stdin and in the environment",
+  "--exec runs after the kill, with the event on stdin and in the environment",
   async () => {
     await using cgroup = makeRealCgroup("exec");
     cgroup.limit(LIMIT);
     using folder = makeFolder();
-    const told = `${folder.path}/told`;
-    const command = `cat > ${told}.part; echo "$OOMKIT_EVENT_TYPE $OOMKIT_EVENT_VICTIM_PID" >> ` +
-      `${told}.part; mv ${told}.part ${told}`;
+    const output = `${folder.path}/output`;
+    const command = `cat > ${output}.part; echo "$OOMKIT_EVENT_TYPE $OOMKIT_EVENT_VICTIM_PID" >> ` +
+      `${output}.part; mv ${output}.part ${output}`;
     const words = ["--policy", "process", "--exec", command, "--event-types", "action"];
     await using guarded = await startGuarded([...words, cgroup.path]);
     await using hungry = await startHungryProcess(cgroup);
     await feedWhileItLives(hungry, LIMIT);
     const action = await guarded.next(isKillAction);
     await guarded.stop();
-    const [event, variables] = Deno.readTextFileSync(told).trim().split("\n");
+    const [event, variables] = Deno.readTextFileSync(output).trim().split("\n");
     assert.deepEqual(JSON.parse(event!), action);
     assert.equal(variables, `action ${hungry.pid}`);
   },

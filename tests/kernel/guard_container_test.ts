@@ -1,4 +1,4 @@
-/** `oomkit guard --policy container` on real kernels: a container ends as a whole, and a fork bomb ends at all. */
+/** `oomkit guard --policy container` on real kernels: whole containers are killed, a fork bomb too. */
 
 import assert from "node:assert/strict";
 import {
@@ -19,7 +19,7 @@ import { isThere } from "../helpers/is_there.ts";
 
 const LIMIT = 48 * MIB;
 
-kernelTest("everything in a cgroup and beneath it is ended together with the victim", async () => {
+kernelTest("all processes in a cgroup and its descendants are killed with the victim", async () => {
   await using parent = makeRealCgroup("whole");
   const [cgroup, neighbour] = [parent.child("a"), parent.child("b")];
   const inner = [cgroup.child("main"), cgroup.child("side")] as const;
@@ -44,11 +44,11 @@ kernelTest("everything in a cgroup and beneath it is ended together with the vic
 
 const noRunc = whyNoRunc();
 
-/** 64 KiB at a time: as fast as it goes there is nothing to be told by. */
+/** Allocates 64 KiB at a time: `tail /dev/zero` alone would reach the limit before the guard can react. */
 const LEAK = "while :; do head -c 65536 /dev/zero; done | tail -c 1000000000";
 
 kernelTest(
-  "a runc container is gone as a whole, its own process too, and its neighbour lives",
+  "a runc container is killed as a whole, its init process too, and its neighbour survives",
   async () => {
     await using parent = makeRealCgroup("runc");
     const options = { parent, limit: LIMIT, cgroupNamespace: true };
@@ -56,7 +56,7 @@ kernelTest(
     await using neighbour = await startContainer(options);
     const words = ["-r", "--policy", "container", parent.path];
     await using guarded = await startGuarded(words);
-    // At once: what is not ended by the guard would go on for ever.
+    // In parallel: if the guard does not kill it, the allocator never exits.
     const [{ code }, action] = await Promise.all([
       container.exec(["sh", "-c", LEAK]),
       guarded.next(isKillAction),
@@ -64,7 +64,7 @@ kernelTest(
     assert.equal(code, 137);
     assert.deepEqual([action.outcome, action.killed_cgroup], ["killed", container.path]);
     assert.equal(action.cgroup, container.path);
-    // runc takes the cgroup away when the container's own process has ended.
+    // runc removes the cgroup when the container's init process has exited.
     const dir = `${parent.dir}/${container.name}`;
     await until("the container is gone", () => !isThere(dir) || pidsOf({ dir }).length === 0);
     assert.equal((await neighbour.exec(["true"])).code, 0);
@@ -74,24 +74,24 @@ kernelTest(
 );
 
 interface PidsLimit extends Disposable {
-  /** Where a process is to move into as well; the same cgroup on v2. */
+  /** The cgroup that a process must join as well; the same one on v2. */
   readonly dir: string;
 }
 
-/** Of `cgroup`; on v1 that is a cgroup of another hierarchy. `undefined` where there is no such controller. */
-function limitPids(cgroup: RealCgroup, most: number): PidsLimit | undefined {
+/** Limits the processes of `cgroup`; on v1 with a cgroup of the pids hierarchy. `undefined` without a pids controller. */
+function limitPids(cgroup: RealCgroup, max: number): PidsLimit | undefined {
   const own = /^\d+:(?:[^:]*,)?pids[,:](.*)$/m.exec(Deno.readTextFileSync("/proc/self/cgroup"));
-  const above = `/sys/fs/cgroup/pids${own?.[1] === "/" ? "" : own?.[1]}`;
+  const parent = `/sys/fs/cgroup/pids${own?.[1] === "/" ? "" : own?.[1]}`;
   const name = cgroup.dir.slice(cgroup.dir.lastIndexOf("/") + 1);
-  const dir = cgroup.version === 2 ? cgroup.dir : `${above}/${name}`;
-  if (cgroup.version === 2 ? !isFile(`${dir}/pids.max`) : !isThere(above)) return undefined;
+  const dir = cgroup.version === 2 ? cgroup.dir : `${parent}/${name}`;
+  if (cgroup.version === 2 ? !isFile(`${dir}/pids.max`) : !isThere(parent)) return undefined;
   if (cgroup.version === 1) Deno.mkdirSync(dir);
   const set = (text: string) => Deno.writeTextFileSync(`${dir}/pids.max`, text, { create: false });
-  set(String(most));
+  set(String(max));
   return {
     dir,
     [Symbol.dispose]() {
-      // Then whatever is left of it can be killed one by one.
+      // Nothing can fork any more, so that the remaining processes can be killed one by one.
       set("0");
       for (let pids = pidsOf({ dir }); pids.length > 0; pids = pidsOf({ dir })) {
         for (const pid of pids) if (isAlive(pid)) Deno.kill(pid, "SIGKILL");
@@ -109,25 +109,25 @@ function isFile(path: string): boolean {
   }
 }
 
-/** Each forks without end, and one that may not forks again: nothing but to kill all of them at once ends it. */
+/** Each process forks without end, also after a fork fails: only killing all of them together ends it. */
 const BOMB = `
 echo 0 > "$0/cgroup.procs" && echo 0 > "$1/cgroup.procs" || exit
 bomb() { while :; do command eval "bomb &" 2>/dev/null || :; done; }
 bomb`;
 
-kernelTest("a fork bomb ends", async () => {
+kernelTest("a fork bomb is killed", async () => {
   await using cgroup = makeRealCgroup("bomb");
   cgroup.limit(16 * MIB);
-  using limited = limitPids(cgroup, 120);
-  assert.ok(limited, "there is no pids controller");
+  using pidsLimit = limitPids(cgroup, 120);
+  assert.ok(pidsLimit, "there is no pids controller");
   await using guarded = await startGuarded(["--policy", "container", cgroup.path]);
   const bomb = new Deno.Command("sh", {
-    args: ["-c", BOMB, cgroup.dir, limited.dir],
+    args: ["-c", BOMB, cgroup.dir, pidsLimit.dir],
     stdin: "null",
     stderr: "null",
   }).spawn();
   const action = await guarded.next(isKillAction);
   assert.equal((await bomb.status).signal, "SIGKILL");
   assert.deepEqual([action.outcome, action.killed_cgroup], ["killed", cgroup.path]);
-  assert.deepEqual([...pidsOf(cgroup), ...pidsOf(limited)], []);
+  assert.deepEqual([...pidsOf(cgroup), ...pidsOf(pidsLimit)], []);
 });

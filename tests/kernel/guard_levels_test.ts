@@ -1,4 +1,4 @@
-/** `oomkit guard` on real kernels: levels, what is done at each, and which cgroups it follows. */
+/** `oomkit guard` on real kernels: levels and their actions, and which cgroups are guarded. */
 
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
@@ -23,7 +23,7 @@ const LIMIT = 48 * MIB;
 const isGuarding = ({ path }: RealCgroup, limit: number) => (event: Json) =>
   event.type === "guard_armed" && event.cgroup === path && event.limit === limit;
 
-/** A folder whose files have pages that can be reclaimed; `undefined` where there is none. */
+/** A folder on a disk, where the page cache of files can be reclaimed; `undefined` where there is none. */
 function diskFolder(): string | undefined {
   const mounts = Deno.readTextFileSync("/proc/self/mountinfo").split("\n").map((line) => {
     const [left = "", right = ""] = line.split(" - ");
@@ -39,7 +39,7 @@ function diskFolder(): string | undefined {
 
 const disk = diskFolder();
 
-kernelTest("a cgroup full of page cache is let go, and nobody dies for a file", async () => {
+kernelTest("a cgroup full of page cache is skipped or reclaimed, and nothing is killed", async () => {
   await using cgroup = makeRealCgroup("cache");
   cgroup.limit(LIMIT);
   await using process = await startHungryProcess(cgroup);
@@ -62,7 +62,7 @@ kernelTest("a cgroup full of page cache is let go, and nobody dies for a file", 
   }
 }, { why: disk === undefined ? "there is no disk" : undefined });
 
-kernelTest("who writes a file as fast as the machine can is not killed for it", async () => {
+kernelTest("a process that writes a file at full speed is not killed", async () => {
   await using cgroup = makeRealCgroup("writer");
   cgroup.limit(LIMIT);
   await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
@@ -78,7 +78,7 @@ kernelTest("who writes a file as fast as the machine can is not killed for it", 
   }
 }, { why: disk === undefined ? "there is no disk" : undefined });
 
-/** What it is fed becomes a file, and page cache of its cgroup. */
+/** Writes what it is fed to a file, which becomes page cache of its cgroup. */
 function startWriter(cgroup: RealCgroup, file: string) {
   const child = new Deno.Command("sh", {
     args: ["-c", 'echo 0 > "$0/cgroup.procs" && exec cat > "$1"', cgroup.dir, file],
@@ -96,10 +96,10 @@ function startWriter(cgroup: RealCgroup, file: string) {
   };
 }
 
-kernelTest("who frees its memory when it is asked to end lives", async () => {
-  await using beside = makeRealCgroup("beside");
-  // Ahead of the simulation, which does not wait for a guard that takes long to start.
-  const simulations = join(dirname(beside.path), "oomkit-sim-*");
+kernelTest("a process that frees its memory on SIGTERM survives", async () => {
+  await using sibling = makeRealCgroup("sibling");
+  // Started before the simulation, which does not wait for a slow start of the guard.
+  const simulations = join(dirname(sibling.path), "oomkit-sim-*");
   await using guarded = await startGuarded([
     ...["--policy", "process", "--grace-period", "3s"],
     ...WIDE,
@@ -108,35 +108,35 @@ kernelTest("who frees its memory when it is asked to end lives", async () => {
   const flags = ["--mb", "48", "--rate", "4M/s", "--on-signal", "free"];
   await using simulation = startSimulation(flags);
   const { cgroup, pids } = await simulation.next("start");
-  const asked = await guarded.next((event) => isKillAction(event) && event.cgroup === cgroup);
-  assert.deepEqual([asked.signal, asked.outcome], ["SIGTERM", "survived"]);
-  assert.equal(asked.victim.pid, pids[0]);
-  assert.ok(isAlive(pids[0]), JSON.stringify(asked));
+  const action = await guarded.next((event) => isKillAction(event) && event.cgroup === cgroup);
+  assert.deepEqual([action.signal, action.outcome], ["SIGTERM", "survived"]);
+  assert.equal(action.victim.pid, pids[0]);
+  assert.ok(isAlive(pids[0]), JSON.stringify(action));
   assert.deepEqual(
     killActionsOf(await guarded.stop()).filter(({ signal }) => signal === "SIGKILL"),
     [],
   );
 });
 
-/** Says a line for each SIGUSR1. Its children take over no handler. */
+/** Prints a line for each SIGUSR1. Its children do not inherit the handler. */
 const HANDLER = `
 echo 0 > "$0/cgroup.procs"
 trap "echo usr1" USR1
 while :; do sleep 1000 & echo ready; wait $!; done`;
 
 kernelTest(
-  "a signal goes to who handles it, again only after the cooldown, and to nobody else",
+  "a signal goes only to processes that handle it, and again only after the cooldown",
   async () => {
     await using cgroup = makeRealCgroup("signal");
     cgroup.limit(LIMIT);
-    await using deaf = await startHungryProcess(cgroup);
+    await using withoutHandler = await startHungryProcess(cgroup);
     const args = ["-c", HANDLER, cgroup.dir];
     const options = { args, stdin: "null", stdout: "piped", stderr: "null" } as const;
     const handler = new Deno.Command("sh", options).spawn();
     const lines = handler.stdout.pipeThrough(new TextDecoderStream()).getReader();
     try {
       await lines.read();
-      await deaf.feed(LIMIT * 3 / 4);
+      await withoutHandler.feed(LIMIT * 3 / 4);
       const flags = ["--on-warn", "signal", "--repeat", "--cooldown", "1200ms"];
       await using guarded = await startGuarded([...flags, cgroup.path]);
       const nth = (n: number) => guarded.next(() => ofType(guarded.events, "action").length > n);
@@ -146,14 +146,16 @@ kernelTest(
       for (const { signal, outcome, count, level } of actions) {
         assert.deepEqual([signal, outcome, count, level], ["SIGUSR1", "signalled", 1, "warn"]);
       }
-      // Told by the sentry itself: the main thread may be late with what it does upon it.
+      // From level_reached: the monitor thread sets its time, and the main thread may send the signal later.
       const times = ofType(guarded.events, "level_reached").map(({ ts }) => Date.parse(ts));
       for (const [n, at] of times.slice(1).entries()) {
         assert.ok(at - times[n]! > 600, `${at - times[n]!} ms after the last`);
       }
-      let said = "";
-      while (!said.includes("usr1")) said += (await lines.read()).value ?? assert.fail("it died");
-      assert.ok(isAlive(deaf.pid) && isAlive(handler.pid));
+      let output = "";
+      while (!output.includes("usr1")) {
+        output += (await lines.read()).value ?? assert.fail("it exited");
+      }
+      assert.ok(isAlive(withoutHandler.pid) && isAlive(handler.pid));
     } finally {
       handler.kill("SIGKILL");
       await handler.status;
@@ -162,7 +164,7 @@ kernelTest(
   },
 );
 
-kernelTest("a hook gets the event on its standard input, of a level as of a kill", async () => {
+kernelTest("a hook gets the event on stdin, for a level and for a kill", async () => {
   await using cgroup = makeRealCgroup("hook");
   cgroup.limit(LIMIT);
   const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
@@ -174,8 +176,8 @@ kernelTest("a hook gets the event on its standard input, of a level as of a kill
     await using guarded = await startGuarded([...flags, cgroup.path]);
     await feedSlowly(process, () => guarded.events.some(isKillAction));
     for (const level of ["warn", "imminent"]) {
-      const done = await guarded.next((e) => e.action === "exec" && e.level === level);
-      assert.equal(done.outcome, "ok");
+      const action = await guarded.next((e) => e.action === "exec" && e.level === level);
+      assert.equal(action.outcome, "ok");
     }
     const [warn, kill] = ["warn", "kill"].map((name) =>
       JSON.parse(Deno.readTextFileSync(`${folder}/${name}`))
@@ -189,7 +191,7 @@ kernelTest("a hook gets the event on its standard input, of a level as of a kill
 });
 
 kernelTest(
-  "a limit that is set later arms the guard, and one that changes is followed",
+  "a limit that is set later arms the guard, and a changed limit moves the levels",
   async () => {
     await using parent = makeRealCgroup("later");
     const cgroup = parent.child("free");
@@ -214,7 +216,7 @@ kernelTest(
 );
 
 kernelTest(
-  "a cgroup that appears is guarded where it fits, and made anew it is a new one",
+  "a new cgroup that matches the pattern is guarded, and again when it is recreated",
   async () => {
     await using parent = makeRealCgroup("appears");
     const words = ["--policy", "process", `${parent.path}/web-*`];
@@ -237,7 +239,7 @@ kernelTest(
   },
 );
 
-kernelTest("the thresholds of oom-guard are its own", async () => {
+kernelTest("the default imminent level is the threshold of oom-guard", async () => {
   await using cgroup = makeRealCgroup("vector");
   cgroup.limit(209_715_200);
   await using guarded = await startGuarded(["--mode", "notify", cgroup.path]);
@@ -245,21 +247,21 @@ kernelTest("the thresholds of oom-guard are its own", async () => {
   assert.deepEqual([limit, imminent], [209_715_200, 205_520_896]);
 });
 
-kernelTest("in oom-guard's format a kill is a line as oom-guard writes it", async () => {
+kernelTest("in the oom-guard format a kill is printed as oom-guard prints it", async () => {
   await using cgroup = makeRealCgroup("format");
   cgroup.limit(LIMIT);
   await using process = await startHungryProcess(cgroup);
   const words = ["--policy", "process", "--event-format", "oom-guard", cgroup.path];
   await using guarded = await startGuarded(words, { json: false });
   await feedWhileItLives(process, LIMIT);
-  const told = await guarded.next(() => true);
-  assert.deepEqual(Object.keys(told), [
+  const line = await guarded.next(() => true);
+  assert.deepEqual(Object.keys(line), [
     ...["hostname", "timestamp", "oomcgroup", "proccgroup"],
     ...["threshold", "usage", "killed", "stats", "policy"],
   ]);
-  assert.deepEqual([told.oomcgroup, told.proccgroup], [cgroup.dir, cgroup.dir]);
-  assert.deepEqual([told.killed, told.policy], [`${process.pid}(tail) `, "Process"]);
-  assert.match(told.timestamp, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$/);
-  assert.match(told.stats, /^(\w+ \d+\|)+$/);
-  assert.ok(told.usage >= told.threshold && told.usage <= LIMIT);
+  assert.deepEqual([line.oomcgroup, line.proccgroup], [cgroup.dir, cgroup.dir]);
+  assert.deepEqual([line.killed, line.policy], [`${process.pid}(tail) `, "Process"]);
+  assert.match(line.timestamp, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$/);
+  assert.match(line.stats, /^(\w+ \d+\|)+$/);
+  assert.ok(line.usage >= line.threshold && line.usage <= LIMIT);
 });

@@ -1,4 +1,4 @@
-/** What becomes of `oomkit guard` when nobody reads what it prints, or something is thrown where nobody catches it. */
+/** `oomkit guard` when its output is not read, and after an uncaught exception. */
 
 import assert from "node:assert/strict";
 import {
@@ -15,8 +15,8 @@ import { oomkit } from "../helpers/run_oomkit.ts";
 
 const LIMIT = 64 * MIB;
 
-/** Fills a pipe within moments. */
-const TALKATIVE = "--warn 1 --critical 2 --on-warn signal --repeat --cooldown 1ms --json".split(
+/** Events that fill a pipe quickly. */
+const MANY_EVENTS = "--warn 1 --critical 2 --on-warn signal --repeat --cooldown 1ms --json".split(
   " ",
 );
 const modeOf = ({ version }: RealCgroup) => version === 1 ? "hold" : "throttle";
@@ -27,9 +27,9 @@ const isChanged = (cgroup: RealCgroup) =>
 
 interface Unread extends AsyncDisposable {
   kill(signal: Deno.Signal): void;
-  /** What it said, and how it ended. */
+  /** Resolves when it has exited. */
   ended(): Promise<{ readonly code: number; readonly stderr: string }>;
-  /** Closes its stdout, of which nothing has been read. */
+  /** Closes the read end of its stdout, which was never read. */
   hangUp(): Promise<void>;
 }
 
@@ -72,29 +72,29 @@ async function startUnread(
       try {
         child.kill("SIGKILL");
       } catch {
-        // It has ended by itself.
+        // It has exited.
       }
       await self.hangUp();
       await self.ended();
     },
   };
-  await until("it guards", () => isChanged(cgroup) && /^guarding /m.test(stderr));
+  await until("it is armed", () => isChanged(cgroup) && /^guarding /m.test(stderr));
   return self;
 }
 
-/** Longer than a pipe takes at that pace. */
-const FULL_MS = 3000;
-const fill = () => new Promise((resolve) => setTimeout(resolve, FULL_MS));
+/** Longer than it takes to fill the pipe. */
+const MS_TO_FILL_PIPE = 3000;
+const fillPipe = () => new Promise((resolve) => setTimeout(resolve, MS_TO_FILL_PIPE));
 
-kernelTest("a guard whose output nobody reads still watches over hold, and ends", async () => {
+kernelTest("a guard whose output is not read still ends hold after its timeout, and exits on SIGTERM", async () => {
   await using cgroup = makeRealCgroup("unread");
   using state = makeStateFolder();
-  await using guard = await startUnread(cgroup, state, { flags: TALKATIVE });
+  await using guard = await startUnread(cgroup, state, { flags: MANY_EVENTS });
   await using process = await startHungryProcess(cgroup);
   await process.feed(8 * MIB);
-  await fill();
+  await fillPipe();
   const fed = feedWhileItLives(process, 2 * LIMIT);
-  await until("the kernel's killer is let loose", () => !isChanged(cgroup));
+  await until("the kernel's OOM killer is enabled again", () => !isChanged(cgroup));
   await process.status;
   await fed;
   guard.kill("SIGTERM");
@@ -104,23 +104,23 @@ kernelTest("a guard whose output nobody reads still watches over hold, and ends"
   assert.deepEqual([isChanged(cgroup), state.changes()], [false, []]);
 }, { only: 1 });
 
-kernelTest("a guard whose output nobody reads puts back what it has changed", async () => {
+kernelTest("a guard whose output is not read restores its changes", async () => {
   await using cgroup = makeRealCgroup("unread");
   using state = makeStateFolder();
-  await using guard = await startUnread(cgroup, state, { flags: TALKATIVE });
+  await using guard = await startUnread(cgroup, state, { flags: MANY_EVENTS });
   await using process = await startHungryProcess(cgroup);
   await process.feed(8 * MIB);
-  await fill();
+  await fillPipe();
   guard.kill("SIGTERM");
   const { code, stderr } = await guard.ended();
   assert.equal(code, 0, stderr);
   assert.deepEqual([isChanged(cgroup), state.changes()], [false, []]);
 });
 
-kernelTest("a guard whose reader goes away says so once, and guards on", async () => {
+kernelTest("a guard whose reader goes away reports it once, and continues", async () => {
   await using cgroup = makeRealCgroup("hung-up");
   using state = makeStateFolder();
-  await using guard = await startUnread(cgroup, state, { flags: TALKATIVE, ignore: "^nobody$" });
+  await using guard = await startUnread(cgroup, state, { flags: MANY_EVENTS, ignore: "^none$" });
   await guard.hangUp();
   await using process = await startHungryProcess(cgroup);
   await feedWhileItLives(process, 2 * LIMIT);
@@ -129,8 +129,8 @@ kernelTest("a guard whose reader goes away says so once, and guards on", async (
   guard.kill("SIGTERM");
   const { code, stderr } = await guard.ended();
   assert.equal(code, 0, stderr);
-  const told = stderr.split("\n").filter((line) => line.includes("nobody reads stdout any more"));
-  assert.equal(told.length, 1, stderr);
+  const reports = stderr.split("\n").filter((line) => line.includes("nobody reads stdout any more"));
+  assert.equal(reports.length, 1, stderr);
   assert.deepEqual([isChanged(cgroup), state.changes()], [false, []]);
 });
 
@@ -138,13 +138,13 @@ const main = new URL("../../cli/main.ts", import.meta.url).href;
 const config = new URL("../../deno.json", import.meta.url).pathname;
 
 const faults = [
-  ["an exception", "setTimeout(() => { throw new Error('boom'); })"],
-  ["a rejection", "Promise.reject(new Error('boom'))"],
+  ["exception", "setTimeout(() => { throw new Error('boom'); })"],
+  ["rejection", "Promise.reject(new Error('boom'))"],
 ] as const;
 
-// The executable throws nothing on request; where only that is, there is nothing to test.
+// Needs the sources: the executable cannot be made to throw.
 for (const [what, fault] of import.meta.url.endsWith(".ts") ? faults : []) {
-  kernelTest(`${what} that nobody catches ends a guard in order`, async () => {
+  kernelTest(`after an uncaught ${what} the guard restores its changes and exits with 70`, async () => {
     await using cgroup = makeRealCgroup("fault");
     using state = makeStateFolder();
     const dir = Deno.makeTempDirSync({ prefix: "oomkit-test-" });

@@ -1,4 +1,4 @@
-/** `oomkit guard` on real kernels, when what it guards changes between two of its looks. */
+/** `oomkit guard` on real kernels, when cgroups change between two of its reads. */
 
 import assert from "node:assert/strict";
 import {
@@ -27,15 +27,15 @@ const modeOf = ({ version }: Pick<RealCgroup, "version">) => version === 1 ? "ho
 const isGuarding = ({ path }: RealCgroup, limit: number) => (event: Json) =>
   event.type === "guard_armed" && event.cgroup === path && event.limit === limit;
 
-/** As if the pids had come round; others take some meanwhile. */
-async function startAs(pid: number, cgroup: RealCgroup): Promise<HungryProcess> {
+/** Starts a process with this pid, as after a wrap of the pids; other programs may take some meanwhile. */
+async function startWithPid(pid: number, cgroup: RealCgroup): Promise<HungryProcess> {
   for (let round = 0; round < 500; round++) {
     Deno.writeTextFileSync(LAST_PID, String(pid - 1));
     const process = await startHungryProcess(cgroup);
     if (process.pid === pid) return process;
     await process[Symbol.asyncDispose]();
   }
-  throw new Error(`nobody got the pid ${pid}`);
+  throw new Error(`no process got the pid ${pid}`);
 }
 
 function whyNoPids(): string | undefined {
@@ -47,22 +47,22 @@ function whyNoPids(): string | undefined {
   }
 }
 
-kernelTest("who has the pid of one that was aimed at is not hit in his place", async () => {
+kernelTest("a process that reuses the pid of a selected victim is not killed", async () => {
   await using cgroup = makeRealCgroup("reused");
   cgroup.limit(LIMIT);
-  // Far from the threshold, which is for another one to cross.
+  // Far below the imminent level, which the other process crosses.
   const levels = [...WIDE, "--warn", "40", "--cooldown", "1ms"];
   const words = [...levels, "--mode", modeOf(cgroup), "--policy", "process", cgroup.path];
   await using guarded = await startGuarded(words);
-  // Whether the aim of before is still held by the last level is a matter of milliseconds.
+  // Several rounds: whether the old selection is still in use is a matter of milliseconds.
   for (let round = 0; round < 3; round++) {
     const seen = new Set(guarded.events);
     const first = await startHungryProcess(cgroup);
     await first.feed(LIMIT / 2);
-    // Who is told of has been aimed at.
+    // At a level the victims are selected.
     await guarded.next((event) => !seen.has(event) && isLevel("warn")(event));
     await first[Symbol.asyncDispose]();
-    await using successor = await startAs(first.pid, cgroup);
+    await using successor = await startWithPid(first.pid, cgroup);
     const { pid } = await eatToDeath(cgroup);
     await guarded.next((event) => isKillAction(event) && event.victim?.pid === pid);
     assert.ok(isAlive(successor.pid));
@@ -71,7 +71,7 @@ kernelTest("who has the pid of one that was aimed at is not hit in his place", a
   assert.equal(kernelKills(cgroup), 0);
 }, { why: whyNoPids() });
 
-kernelTest("the last of many cgroups of one name is guarded, and no other is changed", async () => {
+kernelTest("after many cgroups of the same name the last one is guarded, and no other stays changed", async () => {
   await using parent = makeRealCgroup("replaced");
   using state = makeStateFolder();
   let cgroup = parent.child("same");
@@ -94,7 +94,7 @@ kernelTest("the last of many cgroups of one name is guarded, and no other is cha
   assert.equal(ofType(events, "restored").at(-1).outcome, "restored");
 });
 
-kernelTest("cgroups that come and go between any two of its calls trouble no guard", async () => {
+kernelTest("cgroups created and removed between any two system calls do not disturb a guard", async () => {
   await using parent = makeRealCgroup("churn");
   using state = makeStateFolder();
   const args = ["-r", "--mode", modeOf(parent), "--policy", "process", parent.path];
@@ -103,18 +103,18 @@ kernelTest("cgroups that come and go between any two of its calls trouble no gua
     for (let n = 0; n < 200; n++) {
       const child = parent.child(`c${n % 5}`);
       child.limit(LIMIT);
-      // By turns: not seen, half seen, seen.
+      // In turn: removed before, during and after the guard reads it.
       for (let turn = 0; turn < n % 4; turn++) await new Promise((next) => setTimeout(next, turn));
       Deno.removeSync(child.dir);
     }
   };
-  const look = async () => {
+  const inspect = async () => {
     for (let n = 0; n < 3; n++) {
       const { code, stderr } = await runOomkit(["inspect", "--tree", "--json", parent.path]);
       assert.deepEqual([code, stderr], [0, ""]);
     }
   };
-  await Promise.all([churn(), look()]);
+  await Promise.all([churn(), inspect()]);
   const last = parent.child("last");
   last.limit(LIMIT);
   await guarded.next(isGuarding(last, LIMIT));
@@ -127,7 +127,7 @@ kernelTest("cgroups that come and go between any two of its calls trouble no gua
   assert.deepEqual(state.changes(), []);
 });
 
-kernelTest("a limit that comes down to what is used already is acted on at once", async () => {
+kernelTest("a limit that is lowered to the current usage causes a kill immediately", async () => {
   await using cgroup = makeRealCgroup("lowered");
   cgroup.limit(2 * LIMIT);
   await using process = await startHungryProcess(cgroup);
@@ -141,13 +141,13 @@ kernelTest("a limit that comes down to what is used already is acted on at once"
   assert.equal(killActionsOf(await guarded.stop()).length, 1);
 });
 
-kernelTest("a limit below what is used is the kernel's to enforce, and is told", async () => {
+kernelTest("a limit set below usage is enforced by the kernel, and its kill is reported", async () => {
   await using cgroup = makeRealCgroup("below");
   cgroup.limit(2 * LIMIT);
   await using process = await startHungryProcess(cgroup);
   await process.feed(LIMIT);
   await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
-  // Whoever writes it is kept until the kernel has brought usage down: cgroup-v2.rst, memory.max.
+  // In a child process: the write blocks until the kernel has reduced usage (cgroup-v2.rst, memory.max).
   await new Deno.Command("sh", { args: ["-c", `echo ${LIMIT / 2} > ${cgroup.dir}/memory.max`] })
     .output();
   assert.equal((await process.status).signal, "SIGKILL");
@@ -155,13 +155,13 @@ kernelTest("a limit below what is used is the kernel's to enforce, and is told",
   const { pid } = await eatToDeath(cgroup);
   await guarded.next((event) => isKillAction(event) && event.victim?.pid === pid);
   const events = await guarded.stop();
-  const dead = [...killActionsOf(events), ...ofType(events, "oom_kill")].map(({ victim }) =>
+  const killed = [...killActionsOf(events), ...ofType(events, "oom_kill")].map(({ victim }) =>
     victim?.pid
   );
-  assert.deepEqual(dead.toSorted(), [process.pid, pid].toSorted());
+  assert.deepEqual(killed.toSorted(), [process.pid, pid].toSorted());
 }, { only: 2 });
 
-kernelTest("without a limit nobody is struck, and with one again whoever reaches it", async () => {
+kernelTest("nothing is killed while the limit is removed, and the guard kills again at a new limit", async () => {
   await using cgroup = makeRealCgroup("unlimited");
   using state = makeStateFolder();
   cgroup.limit(LIMIT);
@@ -195,24 +195,24 @@ kernelTest("without a limit nobody is struck, and with one again whoever reaches
   );
 });
 
-kernelTest("a guard that was suspended acts on what is, and not on what was", async () => {
+kernelTest("a guard that was suspended acts on current usage, not on what it missed", async () => {
   await using cgroup = makeRealCgroup("asleep");
   cgroup.limit(LIMIT);
   await using guarded = await startGuarded([...WIDE, "--policy", "process", cgroup.path]);
   await suspend(guarded.pid);
-  const gone = await startHungryProcess(cgroup);
-  await gone.feed(LIMIT * 0.72);
-  await gone[Symbol.asyncDispose]();
+  const exited = await startHungryProcess(cgroup);
+  await exited.feed(LIMIT * 0.72);
+  await exited[Symbol.asyncDispose]();
   await using small = await startHungryProcess(cgroup);
   await small.feed(LIMIT / 4);
   Deno.kill(guarded.pid, "SIGCONT");
-  // It has seen the one above by the time that it has seen this one.
+  // Once it reports this level, it has also processed what it missed.
   await small.feed(LIMIT * 0.41);
   await guarded.next(isLevel("warn"));
   assert.ok(isAlive(small.pid));
   await suspend(guarded.pid);
   const fed = feedWhileItLives(small, LIMIT * 0.08);
-  await until("it is above", () => usageOf(cgroup) > LIMIT * 0.71);
+  await until("usage is above the imminent level", () => usageOf(cgroup) > LIMIT * 0.71);
   Deno.kill(guarded.pid, "SIGCONT");
   const action = await guarded.next(isKillAction);
   assert.deepEqual([action.outcome, action.victim.pid], ["killed", small.pid]);
@@ -224,7 +224,7 @@ kernelTest("a guard that was suspended acts on what is, and not on what was", as
 const usageOf = (cgroup: RealCgroup) =>
   Number(cgroup.read(cgroup.version === 1 ? "memory.usage_in_bytes" : "memory.current"));
 
-kernelTest("under hold, who waits while the guard is suspended waits for it", async () => {
+kernelTest("under hold, a process that waits at the limit waits until a suspended guard continues", async () => {
   await using cgroup = makeRealCgroup("patience");
   cgroup.limit(LIMIT);
   const args = ["--mode", "hold", "--hold-timeout", "2s", "--policy", "process", cgroup.path];
@@ -233,7 +233,7 @@ kernelTest("under hold, who waits while the guard is suspended waits for it", as
   const dead = eatToDeath(cgroup);
   const isWaiting = () => /^under_oom 1$/m.test(cgroup.read("memory.oom_control"));
   await until("the allocator waits", isWaiting);
-  // Longer than it would be let wait by a guard that is awake.
+  // Longer than --hold-timeout, after which a running guard would enable the OOM killer.
   await new Deno.Command("sleep", { args: ["2.5"] }).output();
   assert.ok(isWaiting());
   Deno.kill(guarded.pid, "SIGCONT");

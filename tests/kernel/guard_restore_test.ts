@@ -1,4 +1,4 @@
-/** What `oomkit guard` changes in a cgroup, on real kernels: it is put back, however the guard ends, and nothing else is. */
+/** `oomkit guard` on real kernels restores what it changed in a cgroup, however it ends, and changes nothing else. */
 
 import assert from "node:assert/strict";
 import {
@@ -35,23 +35,23 @@ function startChanging(cgroup: RealCgroup, state: StateFolder, flags: readonly s
 }
 
 function restoreWatchdogOf(guard: number): number {
-  const minder = childrenOf(guard).find((pid) =>
+  const watchdog = childrenOf(guard).find((pid) =>
     Deno.readTextFileSync(`/proc/${pid}/cmdline`).includes("oomkit-restore")
   );
-  assert.ok(minder !== undefined, "the guard has nobody who would put things back");
-  return minder;
+  assert.ok(watchdog !== undefined, "the guard has no restore watchdog");
+  return watchdog;
 }
 
-/** As a machine that is switched off does; nobody is left to put anything back. */
-async function killWithMinder(guarded: Telling): Promise<void> {
-  const minder = restoreWatchdogOf(guarded.pid);
-  Deno.kill(minder, "SIGKILL");
+/** Nothing restores the changes then, as after a power failure. */
+async function killWithWatchdog(guarded: Telling): Promise<void> {
+  const watchdog = restoreWatchdogOf(guarded.pid);
+  Deno.kill(watchdog, "SIGKILL");
   Deno.kill(guarded.pid, "SIGKILL");
-  await until("guard and minder are gone", () => !isAlive(guarded.pid) && !isAlive(minder));
+  await until("guard and watchdog have exited", () => !isAlive(guarded.pid) && !isAlive(watchdog));
 }
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGQUIT"] as const) {
-  kernelTest(`a guard that is ended by ${signal} puts back what it has changed`, async () => {
+  kernelTest(`a guard restores its changes on ${signal}`, async () => {
     await using cgroup = makeRealCgroup("ended");
     using state = makeStateFolder();
     await using guarded = await startChanging(cgroup, state);
@@ -66,33 +66,33 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGQUIT"] as const) {
   });
 }
 
-kernelTest("what a killed guard has changed is put back without anybody's help", async () => {
-  await using cgroup = makeRealCgroup("minded");
+kernelTest("the watchdog restores the changes of a killed guard", async () => {
+  await using cgroup = makeRealCgroup("watchdog");
   using state = makeStateFolder();
   await using guarded = await startChanging(cgroup, state);
   assert.equal(isChanged(cgroup), true);
   Deno.kill(guarded.pid, "SIGKILL");
-  await until("it is put back", () => !isChanged(cgroup) && state.changes().length === 0);
+  await until("it is restored", () => !isChanged(cgroup) && state.changes().length === 0);
 });
 
-/** How far a guard is when it is killed. */
+/** When the guard is killed. */
 const STEPS: readonly (readonly [string, (guarded: Telling) => Promise<unknown>])[] = [
-  ["before anything has happened", () => Promise.resolve()],
+  ["before any level", () => Promise.resolve()],
   ["at its first level", (guarded) => guarded.next(isLevel("warn"))],
-  ["as it has struck", (guarded) => guarded.next(isKillAction)],
+  ["after a kill", (guarded) => guarded.next(isKillAction)],
 ];
 
-for (const [step, come] of STEPS) {
+for (const [step, reach] of STEPS) {
   kernelTest(
-    `a guard that is killed with its minder ${step} leaves a record, and the next one puts it back`,
+    `when guard and watchdog are killed ${step}, the next guard restores the changes from the journal`,
     async () => {
       await using cgroup = makeRealCgroup("killed");
       using state = makeStateFolder();
       await using guarded = await startChanging(cgroup, state);
       await using process = await startHungryProcess(cgroup);
       const fed = feedWhileItLives(process, LIMIT);
-      await come(guarded);
-      await killWithMinder(guarded);
+      await reach(guarded);
+      await killWithWatchdog(guarded);
       assert.equal(isChanged(cgroup), true);
       const [change, ...others] = state.changes();
       assert.deepEqual(others, []);
@@ -112,11 +112,11 @@ for (const [step, come] of STEPS) {
   );
 }
 
-kernelTest("guard --restore puts back what a killed guard has left, and once", async () => {
-  await using cgroup = makeRealCgroup("released");
+kernelTest("guard --restore restores the changes of a killed guard, once", async () => {
+  await using cgroup = makeRealCgroup("restored");
   using state = makeStateFolder();
   await using guarded = await startChanging(cgroup, state);
-  await killWithMinder(guarded);
+  await killWithWatchdog(guarded);
   const first = await runOomkit(["guard", "--restore"], { env: state.env });
   assert.deepEqual([first.code, first.stderr], [0, ""]);
   assert.match(first.stdout, /^restored /);
@@ -126,11 +126,11 @@ kernelTest("guard --restore puts back what a killed guard has left, and once", a
   assert.deepEqual([second.code, second.stdout], [0, ""]);
 });
 
-kernelTest("what somebody has changed since is left alone", async () => {
+kernelTest("a value that was changed since is not restored", async () => {
   await using cgroup = makeRealCgroup("since");
   using state = makeStateFolder();
   await using guarded = await startChanging(cgroup, state);
-  await killWithMinder(guarded);
+  await killWithWatchdog(guarded);
   cgroup.write("memory.high", 40 * MIB);
   const { code, stdout } = await runOomkit(["guard", "--restore"], { env: state.env });
   assert.equal(code, 0);
@@ -139,7 +139,7 @@ kernelTest("what somebody has changed since is left alone", async () => {
   assert.deepEqual(state.changes(), []);
 }, { only: 2 });
 
-kernelTest("what was set before the guard came is what is put back", async () => {
+kernelTest("the value from before the guard started is restored", async () => {
   await using cgroup = makeRealCgroup("before");
   using state = makeStateFolder();
   if (cgroup.version === 1) cgroup.write("memory.oom_control", 1);
@@ -151,14 +151,14 @@ kernelTest("what was set before the guard came is what is put back", async () =>
   assert.equal(cgroup.read(fileOf(cgroup)), before);
 });
 
-kernelTest("a cgroup of the same name that was made since is left alone", async () => {
+kernelTest("a cgroup recreated with the same name is not changed", async () => {
   await using parent = makeRealCgroup("renewed");
   using state = makeStateFolder();
   const cgroup = parent.child("same");
   await using guarded = await startChanging(cgroup, state);
-  await killWithMinder(guarded);
+  await killWithWatchdog(guarded);
   await cgroup[Symbol.asyncDispose]();
-  // Inodes of cgroups are given out anew where they are 32 bits wide: this one must have another.
+  // The kernel reuses 32-bit inode numbers of cgroups: this one must get another.
   const renewed = parent.child("same");
   const [{ set }] = state.changes();
   renewed.write(fileOf(renewed), set);
@@ -167,7 +167,7 @@ kernelTest("a cgroup of the same name that was made since is left alone", async 
   assert.equal(isChanged(renewed), true);
 });
 
-kernelTest("what a guard that is at work has changed is not touched by others", async () => {
+kernelTest("neither --restore nor another guard undoes the changes of a running guard", async () => {
   await using cgroup = makeRealCgroup("working");
   await using elsewhere = makeRealCgroup("other");
   using state = makeStateFolder();
@@ -185,12 +185,12 @@ kernelTest("what a guard that is at work has changed is not touched by others", 
 });
 
 kernelTest(
-  "who waits since a guard was killed under hold goes on once it is released",
+  "a process that waits since its guard was killed under hold continues after --restore",
   async () => {
     await using cgroup = makeRealCgroup("held");
     using state = makeStateFolder();
     await using guarded = await startChanging(cgroup, state);
-    await killWithMinder(guarded);
+    await killWithWatchdog(guarded);
     await using process = await startHungryProcess(cgroup);
     const fed = feedWhileItLives(process, 2 * LIMIT);
     const isWaiting = () => /^under_oom 1$/m.test(cgroup.read("memory.oom_control"));
@@ -204,8 +204,8 @@ kernelTest(
   { only: 1 },
 );
 
-kernelTest("under hold, where nobody may be killed, the kernel's killer is let loose", async () => {
-  await using cgroup = makeRealCgroup("loose");
+kernelTest("under hold, when no process may be killed, the kernel's OOM killer is enabled again", async () => {
+  await using cgroup = makeRealCgroup("no-victim");
   using state = makeStateFolder();
   await using guarded = await startChanging(cgroup, state, ["--ignore", "."]);
   await using process = await startHungryProcess(cgroup);

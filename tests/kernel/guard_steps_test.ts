@@ -1,7 +1,8 @@
 /**
  * A guard that is killed at any of its steps, on real kernels, leaves nothing changed: its watchdog restores it, or the next guard
- * or `guard --restore`. A random sample of `OOMKIT_STEPS_SAMPLE` steps in each case; `OOMKIT_STEPS=all` takes all of them,
- * `OOMKIT_STEPS_SEED` the sample that a failure names, and `OOMKIT_STEPS="main renameSync 2 after alone"` one of them.
+ * or `guard --restore`. Each case takes a random sample of `OOMKIT_STEPS_SAMPLE` steps. `OOMKIT_STEPS=all` takes
+ * all steps, `OOMKIT_STEPS_SEED` repeats the sample that a failure names, and `OOMKIT_STEPS="main renameSync 2 after alone"`
+ * takes one step.
  */
 
 import assert from "node:assert/strict";
@@ -12,7 +13,7 @@ import { changing, freezing, type Scene, suspending } from "../steps/scenes.ts";
 
 const requested = Deno.env.get("OOMKIT_STEPS");
 const seed = Number(Deno.env.get("OOMKIT_STEPS_SEED") ?? Math.floor(Math.random() * 2 ** 31));
-/** A life takes seconds where the machine is emulated. */
+/** One run takes seconds on an emulated machine. */
 const isSlow = Deno.env.has("OOMKIT_PROGRAM");
 const sampleSize = Deno.env.get("OOMKIT_STEPS_SAMPLE");
 
@@ -27,7 +28,7 @@ function endsAt(steps: readonly string[]): End[] {
   );
 }
 
-function chosen(ends: readonly End[], many: number): readonly End[] {
+function chosen(ends: readonly End[], count: number): readonly End[] {
   if (requested === "all") return ends;
   if (requested !== undefined) return ends.filter((end) => nameOf(end) === requested);
   let state = seed;
@@ -36,7 +37,7 @@ function chosen(ends: readonly End[], many: number): readonly End[] {
     state = (Math.imul(state, 1103515245) + 12345) >>> 0;
     return state / 2 ** 32;
   };
-  return Array.from({ length: many }, () => ends[Math.floor(next() * ends.length)]!);
+  return Array.from({ length: count }, () => ends[Math.floor(next() * ends.length)]!);
 }
 
 /** @returns whether it was killed there. */
@@ -55,9 +56,9 @@ async function dieAt(scene: Scene, end: End, by: "guard" | "--restore"): Promise
 interface Case {
   readonly what: string;
   readonly scene: Scene;
-  /** How many ends make a sample, here and in the emulated machine. */
+  /** Size of the sample, here and on an emulated machine. */
   readonly sample: readonly [number, number];
-  /** A sample is of the steps from here on: those before are another case's. */
+  /** The first step that is sampled: another case covers the steps before. */
   readonly from?: string;
   readonly only?: 1 | 2;
 }
@@ -69,29 +70,29 @@ const CASES: readonly Case[] = [
   { what: "freezes a container", scene: freezing, sample: [3, 1], from: FIRST_KILL, only: 1 },
 ];
 
-for (const { what, scene, sample: [many, fewer], from, only } of CASES) {
-  kernelTest(`a guard that ${what} is killed at any step, and nothing stays changed`, async () => {
+for (const { what, scene, sample: [size, sizeIfSlow], from, only } of CASES) {
+  kernelTest(`a guard that ${what} can be killed at any step, and nothing stays changed`, async () => {
     using state = makeStateFolder();
     const first = await (async () => {
       await using stage = await scene();
       return await stage.live(state);
     })();
     const begin = requested === undefined && from !== undefined ? first.steps.indexOf(from) : 0;
-    assert.ok(begin >= 0, `it never came to ${from}`);
+    assert.ok(begin >= 0, `it never reached ${from}`);
     const steps = first.steps.slice(begin);
     const ends = endsAt(steps);
     const failures: string[] = [];
     let killed = 0;
-    for (const [n, end] of chosen(ends, Number(sampleSize ?? (isSlow ? fewer : many))).entries()) {
+    for (const [n, end] of chosen(ends, Number(sampleSize ?? (isSlow ? sizeIfSlow : size))).entries()) {
       try {
         if (await dieAt(scene, end, n % 2 === 0 ? "guard" : "--restore")) killed += 1;
       } catch (error) {
         failures.push(`${nameOf(end)}: ${error instanceof Error ? error.message : error}`);
       }
     }
-    const told = `${ends.length} ends of ${steps.length} steps, killed at ${killed}`;
-    if (requested ?? sampleSize) await Deno.stdout.write(new TextEncoder().encode(`${told}\n`));
-    assert.deepEqual(failures, [], `${told}, OOMKIT_STEPS_SEED=${seed}`);
-    assert.ok(killed > 0, told);
+    const result = `${ends.length} ends of ${steps.length} steps, killed at ${killed}`;
+    if (requested ?? sampleSize) await Deno.stdout.write(new TextEncoder().encode(`${result}\n`));
+    assert.deepEqual(failures, [], `${result}, OOMKIT_STEPS_SEED=${seed}`);
+    assert.ok(killed > 0, result);
   }, only === undefined ? {} : { only });
 }

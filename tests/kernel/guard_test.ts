@@ -1,4 +1,4 @@
-/** `oomkit guard` against real kernels: who dies, who lives, and what is told of it. */
+/** `oomkit guard` on real kernels: which processes are killed, which survive, and what is reported. */
 
 import assert from "node:assert/strict";
 import {
@@ -21,7 +21,7 @@ import type { Json } from "../helpers/telling.ts";
 
 const LIMIT = 48 * MIB;
 
-kernelTest("the process that the kernel would choose dies, and its neighbour lives", async () => {
+kernelTest("the process that the kernel would choose is killed, and its neighbour survives", async () => {
   await using cgroup = makeRealCgroup("choice");
   cgroup.limit(LIMIT);
   await using small = await startHungryProcess(cgroup, { most: 111_111_111 });
@@ -54,14 +54,14 @@ kernelTest("the process that the kernel would choose dies, and its neighbour liv
 });
 
 kernelTest(
-  "of a cgroup that is nearly full before the guard comes the largest dies, not the first that is found",
+  "in a cgroup that is nearly full when the guard starts, the largest process is killed, not the first one found",
   async () => {
     await using cgroup = makeRealCgroup("full");
     cgroup.limit(LIMIT);
     await using first = await startHungryProcess(cgroup);
     await using second = await startHungryProcess(cgroup);
     await using big = await startHungryProcess(cgroup);
-    // Within half of the margin of the limit, where nobody grows: who is in a hurry there takes whom he finds.
+    // Within half of the margin below the limit and without growth: an urgent kill would take the first process found.
     await feedSlowly(big, () => usageOf(cgroup) > LIMIT - 400 * 1024);
     await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
     assert.equal((await guarded.next(isKillAction)).victim.pid, big.pid);
@@ -72,28 +72,28 @@ kernelTest(
 );
 
 kernelTest(
-  "who comes in the place of one that was killed is taken in his turn, and not his neighbour",
+  "a process that replaces a killed one is killed in turn, and not its neighbour",
   async () => {
     await using cgroup = makeRealCgroup("successor");
     cgroup.limit(LIMIT);
     await using small = await startHungryProcess(cgroup);
     await small.feed(4 * MIB);
     await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
-    // Each within the second in which an aim is thought to hold.
+    // Each within the second for which a selection of victims is valid.
     const killed: number[] = [];
     for (let round = 0; round < 4; round++) killed.push((await eatToDeath(cgroup)).pid);
     for (const pid of killed) {
       await guarded.next((event) => isKillAction(event) && event.victim?.pid === pid);
     }
-    const deeds = killActionsOf(await guarded.stop());
-    assert.deepEqual(deeds.map(({ victim }) => victim?.pid), killed);
+    const actions = killActionsOf(await guarded.stop());
+    assert.deepEqual(actions.map(({ victim }) => victim?.pid), killed);
     assert.ok(isAlive(small.pid));
     assert.equal(kernelKills(cgroup), 0);
   },
 );
 
-/** Two of different weight in one cgroup; the heavier reaches the threshold, and the pid of who is taken is told. */
-async function takenOf(
+/** Of two processes the larger one reaches the level. @returns which one is killed. */
+async function victimOf(
   flagsOf: (light: RealCgroup, heavy: RealCgroup) => readonly string[],
 ): Promise<"light" | "heavy"> {
   await using parent = makeRealCgroup("prefer");
@@ -106,36 +106,36 @@ async function takenOf(
   await using guarded = await startGuarded(["--policy", "process", ...flags, parent.path]);
   const fed = feedWhileItLives(heavy, 2 * LIMIT);
   const { victim } = await guarded.next(isKillAction);
-  const taken = victim.pid === light.pid ? "light" : "heavy";
-  assert.equal(victim.pid, taken === "light" ? light.pid : heavy.pid);
+  const killed = victim.pid === light.pid ? "light" : "heavy";
+  assert.equal(victim.pid, killed === "light" ? light.pid : heavy.pid);
   await heavy[Symbol.asyncDispose]();
   await fed;
-  return taken;
+  return killed;
 }
 
-kernelTest("the heavier one is taken when nothing is said of either", async () => {
-  assert.equal(await takenOf(() => []), "heavy");
+kernelTest("without preferences the larger process is killed", async () => {
+  assert.equal(await victimOf(() => []), "heavy");
 });
 
 for (
-  const [words, flags] of [
-    ["who is preferred by its cgroup", ["--prefer", "/light$"]],
-    ["who is preferred by its command line", ["--prefer", "-c 1{9}$"]],
-    ["another than who is to be avoided", ["--avoid", "-c 2{9}$"]],
-    ["another than who is to be ignored", ["--ignore", "/heavy$"]],
+  const [when, flags] of [
+    ["when --prefer matches its cgroup", ["--prefer", "/light$"]],
+    ["when --prefer matches its command line", ["--prefer", "-c 1{9}$"]],
+    ["when --avoid matches the larger one", ["--avoid", "-c 2{9}$"]],
+    ["when --ignore matches the larger one", ["--ignore", "/heavy$"]],
   ] as const
 ) {
-  kernelTest(`the lighter one is taken: ${words}`, async () => {
-    assert.equal(await takenOf(() => flags), "light");
+  kernelTest(`the smaller process is killed ${when}`, async () => {
+    assert.equal(await victimOf(() => flags), "light");
   });
 }
 
-kernelTest("the lighter one is taken: another than whose cgroup asks to be omitted", async () => {
-  const taken = await takenOf((_, heavy) => {
+kernelTest("the smaller process is killed when user.oomd_omit is set on the cgroup of the larger one", async () => {
+  const killed = await victimOf((_, heavy) => {
     setAttribute(heavy.dir, "user.oomd_omit", "1");
     return [];
   });
-  assert.equal(taken, "light");
+  assert.equal(killed, "light");
 });
 
 function setAttribute(path: string, name: string, value: string): void {
@@ -155,9 +155,9 @@ function setAttribute(path: string, name: string, value: string): void {
 }
 
 kernelTest(
-  "a rehearsal tells whom it would take, harms nobody, and changes nothing",
+  "a dry run reports the victim, kills nothing, and changes nothing",
   async () => {
-    await using cgroup = makeRealCgroup("rehearsal");
+    await using cgroup = makeRealCgroup("dry-run");
     cgroup.limit(LIMIT);
     using state = makeStateFolder();
     const controls = () =>
@@ -179,7 +179,7 @@ kernelTest(
   },
 );
 
-kernelTest("who ignores SIGTERM is gone once the grace is over, and not before", async () => {
+kernelTest("a process that ignores SIGTERM is killed after the grace period, and not before", async () => {
   await using cgroup = makeRealCgroup("stubborn");
   cgroup.limit(LIMIT);
   await using process = await startHungryProcess(cgroup, { before: 'trap "" TERM' });
@@ -188,18 +188,18 @@ kernelTest("who ignores SIGTERM is gone once the grace is over, and not before",
   await process.feed(LIMIT / 2);
   await feedSlowly(process, () => guarded.events.some(isLevel("imminent")));
   const reached = await guarded.next(isLevel("imminent"));
-  const asked = await guarded.next(isKillAction);
-  assert.deepEqual([asked.signal, asked.outcome], ["SIGTERM", "survived"]);
+  const terminated = await guarded.next(isKillAction);
+  assert.deepEqual([terminated.signal, terminated.outcome], ["SIGTERM", "survived"]);
   const killed = await guarded.next((event) => isKillAction(event) && event.signal === "SIGKILL");
   assert.deepEqual([killed.outcome, killed.victim.pid], ["killed", process.pid]);
   assert.equal((await process.status).signal, "SIGKILL");
   const waited = Date.parse(killed.ts) - Date.parse(reached.ts);
-  // The level is told only after SIGTERM is on its way, which takes its time where all is emulated.
+  // The level is reported only after SIGTERM is sent, which is slow on an emulated machine.
   assert.ok(waited > 300, `${waited} ms of 600`);
   assert.equal(kernelKills(cgroup), 0);
 });
 
-kernelTest("who obeys SIGTERM gets no SIGKILL", async () => {
+kernelTest("a process that exits on SIGTERM gets no SIGKILL", async () => {
   await using cgroup = makeRealCgroup("obedient");
   cgroup.limit(LIMIT);
   await using process = await startHungryProcess(cgroup);
@@ -209,11 +209,11 @@ kernelTest("who obeys SIGTERM gets no SIGKILL", async () => {
   const { signal } = await process.status;
   assert.equal(signal, "SIGTERM");
   await guarded.next((event) => isKillAction(event) && event.outcome === "killed");
-  const deeds = killActionsOf(await guarded.stop());
-  assert.deepEqual(deeds.map(({ signal }) => signal), ["SIGTERM"]);
+  const actions = killActionsOf(await guarded.stop());
+  assert.deepEqual(actions.map(({ signal }) => signal), ["SIGTERM"]);
 });
 
-kernelTest("a cgroup that dies as a whole is ended as a whole", async () => {
+kernelTest("with memory.oom.group set, the whole cgroup is killed", async () => {
   await using cgroup = makeRealCgroup("group");
   cgroup.limit(LIMIT);
   cgroup.write("memory.oom.group", 1);
@@ -228,7 +228,7 @@ kernelTest("a cgroup that dies as a whole is ended as a whole", async () => {
   assert.equal(kernelKills(cgroup), 0);
 }, { only: 2 });
 
-kernelTest("who may not be killed outlives the cgroup that dies as a whole", async () => {
+kernelTest("with memory.oom.group set, a process with oom_score_adj -1000 survives", async () => {
   await using cgroup = makeRealCgroup("immune");
   cgroup.limit(LIMIT);
   cgroup.write("memory.oom.group", 1);
@@ -242,7 +242,7 @@ kernelTest("who may not be killed outlives the cgroup that dies as a whole", asy
   assert.ok(isAlive(immune.pid));
 }, { only: 2 });
 
-kernelTest("who has moved out since it was aimed at is not hit", async () => {
+kernelTest("a selected victim that leaves the cgroup is not killed", async () => {
   await using cgroup = makeRealCgroup("left");
   await using elsewhere = makeRealCgroup("arrived");
   cgroup.limit(LIMIT);
@@ -250,7 +250,7 @@ kernelTest("who has moved out since it was aimed at is not hit", async () => {
   await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
   await mover.feed(LIMIT * 0.7);
   await guarded.next(isLevel("warn"));
-  // What it has touched stays charged where it was, so that it is still the heaviest by its size.
+  // Its pages stay charged to the old cgroup, and by its size it is still the first candidate.
   elsewhere.write("cgroup.procs", mover.pid);
   await using other = await startHungryProcess(cgroup);
   await feedWhileItLives(other, LIMIT);
