@@ -1,14 +1,14 @@
 /**
- * How many cases a property is tried with. Whoever imports this, or is run with `--preload` of it, gets as many as
- * OOMKIT_FUZZ_RUNS says, and few without it. A failure prints its seed: OOMKIT_FUZZ_SEED=<seed> makes the same cases again.
+ * Sets the number of cases of each property, for modules that import this and for runs with `--preload` of it:
+ * OOMKIT_FUZZ_RUNS, or a few by default. A failure prints its seed, and OOMKIT_FUZZ_SEED=<seed> repeats its cases.
  */
 
 import fc from "fast-check";
 
-/** Enough to find what is plainly wrong, in a run that people wait for. */
-const FEW = 200;
+/** Enough to find obvious errors in a short run. */
+const DEFAULT_RUNS = 200;
 
-fc.configureGlobal({ numRuns: wholeNumber("OOMKIT_FUZZ_RUNS") ?? FEW, ...seeded() });
+fc.configureGlobal({ numRuns: wholeNumber("OOMKIT_FUZZ_RUNS") ?? DEFAULT_RUNS, ...seeded() });
 
 function seeded(): { seed?: number } {
   const seed = wholeNumber("OOMKIT_FUZZ_SEED");
@@ -19,7 +19,7 @@ function wholeNumber(name: string): number | undefined {
   const text = Deno.env.get(name);
   if (text === undefined || text === "") return undefined;
   if (/^-?\d{1,10}$/.test(text)) return Number(text);
-  throw new Error(`cannot use ${name}="${text}": it is no whole number`);
+  throw new Error(`cannot use ${name}="${text}": it is not a whole number`);
 }
 
 export { fc };

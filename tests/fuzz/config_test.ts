@@ -51,9 +51,9 @@ const document = fc.record({
 });
 
 const changed = (text: string, changes: readonly (readonly [number, string])[]) =>
-  changes.reduce((before, [at, put]) => {
-    const here = at % (before.length + 1);
-    return before.slice(0, here) + put + before.slice(here + put.length);
+  changes.reduce((before, [position, replacement]) => {
+    const at = position % (before.length + 1);
+    return before.slice(0, at) + replacement + before.slice(at + replacement.length);
   }, text);
 
 /** The error; `undefined` if the file is accepted. */
@@ -89,7 +89,7 @@ Deno.test("any document of tables is a configuration or is refused with one line
   await checkAll(document.map((each) => stringify(each)));
 });
 
-Deno.test("so is a document with random changes", async () => {
+Deno.test("a document with random changes is a configuration or is refused with one line that names the file", async () => {
   const changes = fc.array(fc.tuple(fc.nat(), fc.string({ unit: "binary", maxLength: 3 })), {
     minLength: 1,
     maxLength: 4,
@@ -99,7 +99,7 @@ Deno.test("so is a document with random changes", async () => {
   );
 });
 
-Deno.test("so is arbitrary text", async () => {
+Deno.test("arbitrary text is a configuration or is refused with one line that names the file", async () => {
   const line = fc.constantFrom(
     "[guard]",
     "[[guard.rule]]",
@@ -115,7 +115,7 @@ Deno.test("so is arbitrary text", async () => {
   ));
 });
 
-Deno.test("the line of a mistake exists, whatever the text", () => {
+Deno.test("the line of a mistake exists in any text", () => {
   const part = fc.oneof(fc.constantFrom("guard", "rule", "warn", "a.b", ""), fc.nat(3));
   const text = fc.oneof(
     fc.string({ unit: "binary" }),

@@ -1,4 +1,4 @@
-/** What must hold for a decision, whatever was read: when nothing is done, and that more usage is not less alarming. */
+/** Properties of decisions for any input: when nothing is done, and that more usage never reaches a lower level. */
 
 import assert from "node:assert/strict";
 import { checkHeadroom, checkUsage } from "../../core/policy/check.ts";
@@ -57,7 +57,7 @@ Deno.test("without a finite positive limit there are no levels, and the effectiv
   }));
 });
 
-Deno.test("a percentage of no limit is unknown, however much is in use", () => {
+Deno.test("a percentage without a limit is unknown for any usage", () => {
   const room = fc.record({
     used: fc.option(size, { nil: undefined }),
     left: fc.option(size, { nil: undefined }),
@@ -112,7 +112,7 @@ Deno.test("more usage never reaches a lower level, and a higher limit never lies
   }));
 });
 
-Deno.test("whatever is given of a margin, its min is not above its max unless both were given so", () => {
+Deno.test("the min of a margin is not above its max, unless both are given so", () => {
   const bytes = fc.option(fc.nat(1024 * MIB), { nil: undefined });
   const given = fc.record({ min: bytes, max: bytes }).map(({ min, max }) => ({
     ...min === undefined ? {} : { min },
@@ -191,7 +191,7 @@ const full = fc.tuple(observation, fc.constantFrom<Observation["victim"]>("none"
   victim,
 }));
 
-Deno.test("growth by more than a margin per second with no victim alive leads to a kill, whatever came before", () => {
+Deno.test("growth by more than a margin per second with no victim alive leads to a kill from any state", () => {
   fc.assert(
     fc.property(killCycle, full, timeouts, fc.nat(2000), (state, seen, timeouts, over) => {
       // An exhausted cycle waits for growth.
@@ -222,7 +222,7 @@ Deno.test("an exhausted cycle a page below the limit kills on growth, and not wi
   assert.equal(nextStep(since, more, withoutGrace, 10).step.do, "kill");
 });
 
-Deno.test("a process is killed when allocators wait at the limit, whatever came before", () => {
+Deno.test("a process is killed from any state when allocators wait at the limit", () => {
   fc.assert(
     fc.property(killCycle, full, timeouts, fc.nat(2000), (state, seen, timeouts, over) => {
       fc.pre(seen.limit > seen.levelBytes);
@@ -289,7 +289,7 @@ Deno.test("a step depends only on the arguments, and does not change them", () =
   );
 });
 
-Deno.test("the next poll is always due, whatever the rate and the distance", () => {
+Deno.test("the next poll is always due, for any rate and distance", () => {
   const number = fc.double({ min: -(2 ** 60), max: 2 ** 60, noNaN: true });
   const distance = fc.oneof(number, fc.constant(Infinity));
   fc.assert(fc.property(distance, number, fc.nat(10 ** 6), (distance, rate, count) => {

@@ -19,16 +19,16 @@ import {
   type World,
 } from "./random_kernel.ts";
 
-/** What the rules need of earlier polls. */
+/** What the rules need to know of earlier polls. */
 interface Past {
-  /** Of the last kill or escalation. */
+  /** Time of the last kill or escalation. */
   actedAt: number;
-  /** Of the last change of usage, limit or processes. */
+  /** Time of the last change of usage, limit or processes. */
   unchangedSince: number;
   /** Since when usage has been below the level; `undefined` while it is not. */
   belowSince: number | undefined;
   readonly lastTriggeredAt: Map<string, number>;
-  /** In this kill cycle. */
+  /** Processes killed in this kill cycle. */
   readonly killed: Set<SimulatedProcess>;
 }
 
@@ -40,7 +40,7 @@ interface Real {
 
 type Command = fc.Command<object, Real>;
 
-/** Whatever comes within a few polls is in time (milliseconds). */
+/** The time of a few polls, within which a reaction is in time. */
 const POLLS_MS = 25;
 const MAX_MS_TO_EXIT = 5000;
 
@@ -115,8 +115,8 @@ function patient({ observation, now }: Poll, { timeouts }: Guard, actedAt: numbe
 /** Below the level a kill cycle ends, and the guard is ready for the next one. */
 function ends({ world, guard, past }: Real): void {
   if (past.belowSince === undefined || guard.decision.killCycle === undefined) return;
-  const most = Math.max(MAX_MS_TO_EXIT, guard.timeouts.graceMs) + POLLS_MS;
-  assert.ok(world.now - past.belowSince <= most, `still ${guard.decision.killCycle.phase}`);
+  const maxMs = Math.max(MAX_MS_TO_EXIT, guard.timeouts.graceMs) + POLLS_MS;
+  assert.ok(world.now - past.belowSince <= maxMs, `still ${guard.decision.killCycle.phase}`);
 }
 
 /** Above the level, with nothing reclaimable and a candidate, there is a kill in bounded time. */
@@ -132,9 +132,9 @@ function acts(seen: Poll, { world, guard, past }: Real): void {
     observation.limit - observation.usage < (observation.limit - observation.levelBytes) / 4;
   if (step?.do === "exhausted" && !isStuck) return;
   const since = Math.max(past.actedAt, past.unchangedSince);
-  const most = Math.max(guard.timeouts.graceMs, guard.timeouts.killMs) + POLLS_MS;
+  const maxMs = Math.max(guard.timeouts.graceMs, guard.timeouts.killMs) + POLLS_MS;
   assert.ok(
-    world.now - since <= most,
+    world.now - since <= maxMs,
     `${guard.decision.killCycle?.phase} since ${world.now - since} ms`,
   );
 }
@@ -209,7 +209,7 @@ const commands = fc.commands<object, Real>([
     })
   ),
   which.map((which) =>
-    command(`die(${which})`, ({ world }) => {
+    command(`exit(${which})`, ({ world }) => {
       const signalled = world.processes.filter((each) =>
         each.killedAt ?? each.terminatedAt !== undefined
       );
@@ -266,7 +266,7 @@ function begin(
   };
 }
 
-Deno.test("with a random kernel no kill breaks a rule, and none is missing", () => {
+Deno.test("with a random kernel no kill breaks a rule, and no kill is missing", () => {
   fc.assert(fc.property(settings, commands, ({ oomKillerDisabled, ...settings }, commands) => {
     fc.modelRun(
       () => ({ model: {}, real: begin(settings, oomKillerDisabled, 4 * MIB) }),

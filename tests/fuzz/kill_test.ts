@@ -66,7 +66,7 @@ function poll(state: CgroupState, killExecutor: KillExecutor): void {
   } else if (reached) killExecutor.prepareSelection(state, now, reached, false);
 }
 
-Deno.test("whatever is read, only processes that may be killed are, only above the level, and no descriptor stays open", async () => {
+Deno.test("for any readings, only allowed processes are killed, only above the level, and no descriptor stays open", async () => {
   type Three = readonly [number, number, number];
   await using processes = startWaitingProcesses<Three>(3);
   const [own, fair, kept] = processes.pids;

@@ -1,4 +1,4 @@
-/** The kernel's texts, cut off and garbled: a parser may then yield less, but never other values. */
+/** Truncated and garbled kernel files: a parser may yield less, but never other values. */
 
 import assert from "node:assert/strict";
 import { parseBytes, parseCount, parseKeyed, parsePressure } from "../../core/parse/cgroupfs.ts";
@@ -21,7 +21,7 @@ const factsOf = (found: object | undefined): Facts => new Map(Object.entries(fou
 const listed = (found: readonly object[]): Facts =>
   new Map(found.map((each, at) => [String(at), each]));
 
-/** Each file with its parser; the result is a map of facts. */
+/** Each file with its parser; the result is a map of values. */
 const readers: readonly (readonly [file: string, read: (text: string) => Facts])[] = [
   ["victim/memory.stat", parseKeyed],
   ["proc/pressure/memory", (text) => factsOf(parsePressure(text))],
@@ -114,7 +114,7 @@ Deno.test("a size is a whole number that is not negative, or Infinity, or unknow
   }));
 });
 
-Deno.test("kilobytes are exact as far as a number can be", () => {
+Deno.test("kilobytes are exact up to the largest safe integer", () => {
   fc.assert(fc.property(fc.nat({ max: 2 ** 43 - 1 }), fc.nat(20), (kilobytes, blanks) => {
     assert.equal(parseKilobytes(`${" ".repeat(blanks)}${kilobytes} kB`), kilobytes * 1024);
   }));

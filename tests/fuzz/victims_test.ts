@@ -38,7 +38,7 @@ const processes = fc.uniqueArray(anyProcess, { selector: ({ pid }) => pid }).map
   }))
 );
 
-Deno.test("no protected process is ever a candidate, whatever its name and the names of its protection", () => {
+Deno.test("no protected process is ever a candidate, for any names", () => {
   const marks = fc.dictionary(
     fc.constantFrom(...cgroups),
     fc.constantFrom<Attribute | "kept">("prefer", "avoid", "omit", "kept"),
@@ -85,7 +85,7 @@ Deno.test("no protected process is ever a candidate, whatever its name and the n
   );
 });
 
-Deno.test("a process that grows never moves back in the order, as long as all others stay the same", () => {
+Deno.test("a process that grows never moves back in the order while the others stay the same", () => {
   fc.assert(fc.property(processes, fc.nat(), fc.nat(2 ** 30), (all, which, more) => {
     const ranks = (processes: readonly Process[]) =>
       rankVictims(processes, 64 * MIB, { pageSize: 4096 }).map(({ process: { pid } }) => pid);
@@ -97,7 +97,7 @@ Deno.test("a process that grows never moves back in the order, as long as all ot
   }));
 });
 
-Deno.test("a group contains the victim, lies within the limit's owner, and leaves out what the kernel spares", () => {
+Deno.test("a group contains the victim, is within the cgroup that has the limit, and excludes protected processes", () => {
   const marked = fc.subarray(["/", ...cgroups]);
   fc.assert(fc.property(fc.constantFrom(...cgroups), marked, processes, (victim, marked, all) => {
     for (const owner of ["/", "/a", "/a/b", "/a/b/c"]) {
@@ -130,7 +130,7 @@ const someRule: fc.Arbitrary<Rule> = fc.record({
   neverKills: fc.boolean(),
 });
 
-Deno.test("the first rule that fits applies, and no other changes that", () => {
+Deno.test("the first rule that matches applies, and later rules do not change that", () => {
   const pod = fc.constantFrom(undefined, "uid", "unknown");
   fc.assert(fc.property(fc.array(someRule), pathText, pod, (rules, path, podUid) => {
     const at = { path, podUid };

@@ -1,16 +1,16 @@
-/** Setting the clock, which is for a machine of the test's own only. */
+/** Sets the system clock, on an emulated machine only. */
 
-/** Why it cannot be set here; `undefined` in the emulated machine. */
+/** Why the clock must not be set here; `undefined` on an emulated machine. */
 export const whyNoClockSteps = Deno.env.has("OOMKIT_PROGRAM")
   ? undefined
   : "the clock is set in the emulated machine only";
 
 export interface Clock extends Disposable {
-  /** Seconds, from what it says now. */
+  /** Sets the clock forward by so many seconds, or back if negative. */
   step(seconds: number): void;
 }
 
-/** Set as it was, but for the time that has passed, when it is disposed of. */
+/** Undoes all steps when it is disposed of. */
 export function takeClock(): Clock {
   let stepped = 0;
   const step = (seconds: number) => {
@@ -25,6 +25,6 @@ export function takeClock(): Clock {
 
 export const HOURS = 3600;
 
-/** Whether what was told bears the time that it is now, give or take a minute. */
+/** Whether an event has the current time, within a minute. */
 export const isNow = ({ ts }: { readonly ts: string }): boolean =>
   Math.abs(Date.parse(ts) - Date.now()) < 60_000;

@@ -49,10 +49,9 @@ export async function startHungryProcess(
       for (let left = bytes; left > 0; left -= chunk.length) await stdin.write(chunk);
     },
     async [Symbol.asyncDispose]() {
-      // It may have ended already.
       try {
         child.kill("SIGKILL");
-      } catch { /* it has ended */ }
+      } catch { /* it has exited */ }
       await child.status;
       await stdin.abort().catch(() => {});
     },

@@ -1,4 +1,4 @@
-/** Whether there is anything of that name, through links. */
+/** Whether the path exists; follows symbolic links. */
 export function isThere(path: string | URL): boolean {
   try {
     Deno.statSync(path);

@@ -1,4 +1,4 @@
-/** What tests on a real kernel have in common. */
+/** Shared by the tests on a real kernel. */
 
 import { makeRealCgroup, type RealCgroup, whyNoRealCgroup } from "./real_cgroup.ts";
 import type { Json } from "./watched.ts";
@@ -15,13 +15,13 @@ async function versionHere(): Promise<1 | 2> {
 }
 
 export interface Needs {
-  /** Of what only one version has there is nothing to test on the other, where the test counts as none. */
+  /** The only cgroup version with the tested feature; on the other one the test is not registered. */
   readonly only?: 1 | 2;
   /** Why it cannot run here. */
   readonly why?: string | undefined;
 }
 
-/** Run where nothing speaks against it; else its name says why not. */
+/** Registers a test; where it cannot run it is ignored, and its name has the reason. */
 export function kernelTest(name: string, run: () => Promise<void>, needs: Needs = {}): void {
   const why = noCgroup ?? needs.why;
   if (version !== undefined && needs.only !== undefined && needs.only !== version) return;
@@ -32,7 +32,7 @@ export function kernelTest(name: string, run: () => Promise<void>, needs: Needs 
   });
 }
 
-/** A shell that moves in and then becomes a process that eats without end; resolves when it is dead. */
+/** Runs a process that allocates in the cgroup until it is killed. */
 export async function eatToDeath(
   cgroup: Pick<RealCgroup, "dir">,
 ): Promise<{ pid: number; code: number }> {

@@ -55,7 +55,7 @@ export function makeNameless(cgroup: RealCgroup): Nameless {
 async function emptyOut({ dir }: RealCgroup): Promise<void> {
   await until(`nothing is left below ${dir}`, () => {
     shell(EMPTY, dir);
-    // On kernfs its own two names and one for each directory in it.
+    // In kernfs the link count is 2 plus one for each child directory.
     return Deno.statSync(dir).nlink === 2;
   });
 }

@@ -1,4 +1,4 @@
-/** A process as the choice of a victim sees it: of 1 MiB, in the cgroup /a, spared by nothing. */
+/** A process for tests of the victim selection: 1 MiB, in the cgroup /a, without any protection. */
 
 import type { Process } from "../../core/snapshot.ts";
 

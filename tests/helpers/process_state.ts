@@ -1,7 +1,7 @@
-/** Found without the code under test: the letter of proc(5), /proc/PID/stat. */
+/** The state letter of proc(5), /proc/PID/stat, read without the code under test. */
 export function stateOf(pid: number): string {
   const text = Deno.readTextFileSync(`/proc/${pid}/stat`);
-  // The name before may hold anything, brackets included.
+  // The name before it may contain parentheses.
   return text[text.lastIndexOf(")") + 2]!;
 }
 

@@ -1,6 +1,5 @@
 /**
- * Runs the program as a user does and tells what it said. Which program: the executable named by OOMKIT_BIN, else the
- * sources under this very Deno.
+ * Runs the program: the executable named by OOMKIT_BIN, or else the sources with this Deno.
  */
 
 const root = new URL("../..", import.meta.url).pathname;
@@ -15,9 +14,9 @@ export interface Ran {
 export interface RunOptions {
   readonly env?: Record<string, string>;
   readonly cwd?: string;
-  /** Put ahead of the program: `["setpriv", "--reuid=65534", …]`. */
+  /** Words before the program: `["setpriv", "--reuid=65534", …]`. */
   readonly wrap?: readonly string[];
-  /** A program other than {@link oomkit}, such as what `oomkitForEveryone` returns. */
+  /** A program other than {@link oomkit}, such as that of `oomkitForAllUsers`. */
   readonly program?: readonly string[];
 }
 
@@ -40,27 +39,32 @@ export async function runOomkit(args: readonly string[], options: RunOptions = {
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
 
-/** Drops root on the way to what follows: the user that owns nothing. */
-export const asNobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] as const;
+/** Runs the rest of the command line as the unprivileged user 65534. */
+export const asUnprivilegedUser = [
+  "setpriv",
+  "--reuid=65534",
+  "--regid=65534",
+  "--clear-groups",
+] as const;
 
-export interface Everyone extends Disposable {
+export interface SharedProgram extends Disposable {
   readonly program: readonly string[];
   readonly env: Record<string, string>;
 }
 
-/** The program in a place where every user can read it; the sources and Deno's cache may be in somebody's home. */
-export async function oomkitForEveryone(): Promise<Everyone> {
+/** The program at a path that every user can read; the sources and Deno's cache may be in a private home. */
+export async function oomkitForAllUsers(): Promise<SharedProgram> {
   const executable = Deno.env.get("OOMKIT_BIN");
   const dir = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   Deno.chmodSync(dir, 0o755);
   const cache = `${dir}/cache`;
   Deno.mkdirSync(cache);
   Deno.chmodSync(cache, 0o777);
-  const everyone = {
+  const shared = {
     env: { DENO_DIR: cache, HOME: cache },
     [Symbol.dispose]: () => Deno.removeSync(dir, { recursive: true }),
   };
-  if (executable && isElf(executable)) return { ...everyone, program: [executable] };
+  if (executable && isElf(executable)) return { ...shared, program: [executable] };
   const bundle = `${dir}/oomkit.js`;
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["bundle", "--quiet", "-o", bundle, "cli/main.ts"],
@@ -69,10 +73,10 @@ export async function oomkitForEveryone(): Promise<Everyone> {
   if (!success) throw new Error(`cannot bundle the program: ${decoder.decode(stderr)}`);
   Deno.chmodSync(bundle, 0o644);
   const program = [Deno.execPath(), "run", "-A", "--quiet", "--no-config", bundle];
-  return { ...everyone, program };
+  return { ...shared, program };
 }
 
-/** A launcher is a script, of no use away from its folder. */
+/** False for a launcher script, which works only in its folder. */
 function isElf(path: string): boolean {
   using file = Deno.openSync(path);
   const magic = new Uint8Array(4);

@@ -1,8 +1,8 @@
-/** A real container by runc, with the machine's own programs in it, beneath a cgroup of the tests. */
+/** A real runc container with the machine's own programs, below a cgroup of the tests. */
 
 import { dirname } from "node:path";
 import type { RealCgroup } from "./real_cgroup.ts";
-import { oomkitForEveryone, type Ran } from "./run_oomkit.ts";
+import { oomkitForAllUsers, type Ran } from "./run_oomkit.ts";
 
 /** Why no container can be started here; `undefined` when one can. */
 export function whyNoRunc(): string | undefined {
@@ -18,31 +18,33 @@ export interface ContainerOptions {
   readonly parent: RealCgroup;
   /** Bytes. */
   readonly limit: number;
-  /** False leaves it in the machine's cgroup namespace, as older runtimes do. */
+  /** False keeps the machine's cgroup namespace, as older runtimes do. */
   readonly cgroupNamespace: boolean;
-  /** Its name, and the last part of its cgroup's path, as Docker's 64 hex digits are; none: one of the tests' own. */
+  /** Its name and the last part of its cgroup's path, such as Docker's 64 hex digits; by default a generated one. */
   readonly id?: string;
 }
 
-/** Disposing of it twice does no harm. */
+/** Disposing of it twice is harmless. */
 export interface Container extends AsyncDisposable {
   readonly name: string;
-  /** The cgroup, as the machine names it. */
+  /** The path of the cgroup on the machine. */
   readonly path: string;
-  /** Runs the program in it, beside its own process. */
+  /** Runs oomkit in the container. */
   oomkit(args: readonly string[]): Promise<Ran>;
-  /** Runs one of the machine's programs in it. */
-  exec(args: readonly string[]): Promise<Ran & { /** As the machine knows it. */ pid: number }>;
+  /** Runs one of the machine's programs in the container. */
+  exec(
+    args: readonly string[],
+  ): Promise<Ran & { /** In the machine's pid namespace. */ pid: number }>;
 }
 
 let made = 0;
 
-/** The container's own process does nothing but wait; resolves when it runs. */
+/** The container's init process only waits; resolves when it runs. */
 export async function startContainer(options: ContainerOptions): Promise<Container> {
   const name = options.id ?? `oomkit-test-${Deno.pid}-${++made}`;
-  const everyone = await oomkitForEveryone();
+  const shared = await oomkitForAllUsers();
   const bundle = Deno.makeTempDirSync({ prefix: "oomkit-test-bundle-" });
-  const [program, ...flags] = everyone.program as [string, ...string[]];
+  const [program, ...flags] = shared.program as [string, ...string[]];
   const script = flags.at(-1) ?? program;
   for (const dir of ["proc", "sys", "dev", "tmp", "program"]) {
     Deno.mkdirSync(`${bundle}/rootfs/${dir}`, { recursive: true });
@@ -87,7 +89,7 @@ export async function startContainer(options: ContainerOptions): Promise<Contain
       await runc(["delete", "--force", name]);
       await child.status;
       await child.stderr.cancel();
-      everyone[Symbol.dispose]();
+      shared[Symbol.dispose]();
       Deno.removeSync(bundle, { recursive: true });
       removeElsewhere(options.parent);
     },
@@ -106,7 +108,7 @@ function configOf(
   { parent, limit, cgroupNamespace }: ContainerOptions,
 ) {
   const readOnly = ["nosuid", "nodev", "ro"];
-  // A relative path lies beneath runc's own cgroup in each v1 hierarchy; v2 has but one.
+  // A relative path is below runc's own cgroup in each v1 hierarchy.
   const cgroup = parent.version === 1
     ? parent.dir.slice(parent.dir.lastIndexOf("/") + 1)
     : parent.path;
@@ -141,7 +143,7 @@ function configOf(
   };
 }
 
-/** runc makes the parent in every v1 hierarchy and leaves it there; beneath the memory hierarchy it is the test's own. */
+/** runc creates the parent in every v1 hierarchy and leaves it there; only that of the memory hierarchy is the test's own. */
 function removeElsewhere(parent: RealCgroup): void {
   if (parent.version === 2) return;
   const name = parent.dir.slice(parent.dir.lastIndexOf("/") + 1);

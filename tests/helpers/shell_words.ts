@@ -1,14 +1,14 @@
-/** What a shell makes of a line, as far as documents need it: no expansion, no here-documents. */
+/** Splits a shell line into commands, as far as the documents need it: no expansion, no here-documents. */
 
 export interface ShellCommand {
-  /** Without quotes, assignments ahead and redirections. */
+  /** Unquoted, without leading assignments and redirections. */
   readonly words: readonly string[];
 }
 
 const TOKEN =
   /\s+|#[^\n]*|&&|\|\||[;|&\n]|[<$]?\(|\)|\d*[<>]+&?\d*|(?:\\[\s\S]|'[^']*'|"(?:\\[\s\S]|[^"\\])*"|\$\{[^}]*\}|[^\s;|&()<>'"\\])+/gy;
 
-/** @returns the simple commands, those of `$(…)` and `<(…)` among them. */
+/** @returns the simple commands, including those in `$(…)` and `<(…)`. */
 export function shellCommands(line: string): ShellCommand[] {
   const commands: ShellCommand[] = [];
   let words: string[] = [];

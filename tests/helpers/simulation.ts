@@ -49,7 +49,7 @@ export interface Running extends AsyncDisposable {
   readonly status: Promise<Deno.CommandStatus>;
 }
 
-/** A running simulation; it is ended when the test disposes of it. */
+/** Starts a simulation, which is ended when the test disposes of it. */
 export function startSimulation(args: readonly string[]): Running {
   const [command, ...words] = oomkit();
   const child = new Deno.Command(command!, {
@@ -71,7 +71,7 @@ export function startSimulation(args: readonly string[]): Running {
     try {
       child.kill(signal);
     } catch {
-      // It has ended.
+      // It has exited.
     }
   };
   const drain = async () => {

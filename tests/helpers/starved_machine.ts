@@ -1,12 +1,12 @@
 /**
- * A machine that is out of memory, CPU and disk at once. Only ever the emulated one: nothing else on it matters.
+ * A machine that is short of memory, CPU and disk, for the emulated machine only.
  */
 
 import { isAlive, pidsOf, until } from "./guarded.ts";
 import { isThere } from "./is_there.ts";
 import { makeRealCgroup, type RealCgroup } from "./real_cgroup.ts";
 
-/** Why this is not to be done here; `undefined` in the emulated machine. */
+/** Why this machine must not be starved; `undefined` in the emulated one. */
 export function whyNotStarved(): string | undefined {
   if (!isThere("/guest/settings")) return "only the emulated machine may be starved";
   return isThere("/dev/vda") ? undefined : "the emulated machine has no disk";
@@ -14,27 +14,27 @@ export function whyNotStarved(): string | undefined {
 
 export interface Starving extends AsyncDisposable {
   /**
-   * Takes all memory but so much, and lets go of all page cache that is to be had, of programs as well.
+   * Takes all memory except for `leave` bytes, and drops all page cache, that of programs too.
    *
-   * @param kept bytes of page cache that the kernel counts as available and yet does not let go.
+   * @param kept bytes of page cache that the kernel counts as available but does not drop
    */
   squeeze(leave: number, kept: number): void;
-  /** Bytes that the kernel could give at once. */
+  /** Free bytes, without reclaim. */
   free(): number;
 }
 
 const BUSY_PER_CORE = 4;
 const MIB = 1024 ** 2;
 const BALLAST = "/mnt/ballast";
-/** Under it the kernel would look for somebody to kill in the whole machine. */
-const BRINK = 24 * MIB;
+/** With less available memory the kernel may kill processes of the whole machine. */
+const MIN_AVAILABLE_BYTES = 24 * MIB;
 
 export function starve(): Starving {
   const cgroup = makeRealCgroup("starve");
   const loop = (script: string) => enter(cgroup, `while :; do ${script}; done`);
   const children = [
     ...Array.from({ length: BUSY_PER_CORE * navigator.hardwareConcurrency }, () => loop(":")),
-    // What is read is dropped again, or it would be memory.
+    // The pages are dropped again, or the reads would be served from memory.
     loop("dd if=/dev/vda of=/dev/null bs=64k count=64; echo 1 >/proc/sys/vm/drop_caches"),
     loop("dd if=/dev/zero of=/disk/junk bs=64k count=32 conv=fsync"),
   ];
@@ -42,17 +42,20 @@ export function starve(): Starving {
   return {
     free: () => inMeminfo("MemFree"),
     squeeze(leave, kept) {
-      // First all but the least, so that what can be read again from the disk has to go; then so much is given back.
+      // First down to the minimum, so that the kernel drops pages that can be read again; then up to `leave`.
       remove(BALLAST);
-      const most = inMeminfo("MemAvailable") - kept - BRINK;
-      fill(BALLAST, most);
+      const ballastBytes = inMeminfo("MemAvailable") - kept - MIN_AVAILABLE_BYTES;
+      fill(BALLAST, ballastBytes);
       Deno.writeTextFileSync("/proc/sys/vm/drop_caches", "3");
-      Deno.truncateSync(BALLAST, Math.max(0, most - Math.max(0, leave - inMeminfo("MemFree"))));
+      Deno.truncateSync(
+        BALLAST,
+        Math.max(0, ballastBytes - Math.max(0, leave - inMeminfo("MemFree"))),
+      );
     },
     async [Symbol.asyncDispose]() {
       run("umount", "-l", "/mnt");
-      // Who waits for the disk is gone when it has answered.
-      await until("nobody starves the machine any more", () => {
+      // A process that waits for the disk exits once the disk has answered.
+      await until("no process starves the machine any more", () => {
         const pids = pidsOf(cgroup);
         pids.filter(isAlive).forEach((pid) => Deno.kill(pid, "SIGKILL"));
         return pids.length === 0;
@@ -73,11 +76,11 @@ function enter({ dir }: RealCgroup, script: string): Deno.ChildProcess {
   }).spawn();
 }
 
-/** In pieces: the kernel takes back page cache for each. */
+/** In pieces, so that the kernel reclaims page cache for each. */
 function fill(path: string, bytes: number): void {
   using file = Deno.openSync(path, { write: true, create: true });
   const piece = new Uint8Array(MIB);
-  for (let left = bytes; left > 0 && inMeminfo("MemFree") > BRINK / 2; left -= MIB) {
+  for (let left = bytes; left > 0 && inMeminfo("MemFree") > MIN_AVAILABLE_BYTES / 2; left -= MIB) {
     file.writeSync(piece);
   }
 }

@@ -34,43 +34,46 @@ async function fill(cgroup: RealCgroup): Promise<number> {
   return hungry.pid;
 }
 
-kernelTest("a kill becomes an event on its pod, and a rule selects pods by their labels", async () => {
-  await using parent = makeRealCgroup("kubepods");
-  const [excluded, target] = [containerOf(parent, 1), containerOf(parent, 2)];
-  await using server = await startKubernetes({ tls: fixtureTls });
-  const config = Deno.makeTempFileSync({ suffix: ".toml" });
-  Deno.writeTextFileSync(
-    config,
-    `[[guard.rule]]\nname = "db"\npod-labels = { app = "db" }\npolicy = "noop"\n`,
-  );
-  try {
-    const words = ["-r", "--policy", "process", "--config", config, ...flagsOf(server)];
-    await using guarded = await startGuarded([...words, parent.path]);
-    // Until the API server describes a pod, the rule applies to it: it may be one to exclude.
-    for (const cgroup of [excluded, target]) {
-      await guarded.next(({ type, rule, cgroup: path }) =>
-        type === "guard_armed" && rule === "db" && path === cgroup.path
+kernelTest(
+  "a kill becomes an event on its pod, and a rule selects pods by their labels",
+  async () => {
+    await using parent = makeRealCgroup("kubepods");
+    const [excluded, target] = [containerOf(parent, 1), containerOf(parent, 2)];
+    await using server = await startKubernetes({ tls: fixtureTls });
+    const config = Deno.makeTempFileSync({ suffix: ".toml" });
+    Deno.writeTextFileSync(
+      config,
+      `[[guard.rule]]\nname = "db"\npod-labels = { app = "db" }\npolicy = "noop"\n`,
+    );
+    try {
+      const words = ["-r", "--policy", "process", "--config", config, ...flagsOf(server)];
+      await using guarded = await startGuarded([...words, parent.path]);
+      // Until the API server describes a pod, the rule applies to it: it may be one to exclude.
+      for (const cgroup of [excluded, target]) {
+        await guarded.next(({ type, rule, cgroup: path }) =>
+          type === "guard_armed" && rule === "db" && path === cgroup.path
+        );
+      }
+      server.putPod(podShape({ uid: uidOf(1), name: "db-0", node: NODE, labels: { app: "db" } }));
+      server.putPod(podShape({ uid: uidOf(2), node: NODE, labels: { app: "web" } }));
+      await guarded.next(({ type, rule, cgroup }) =>
+        type === "guard_armed" && rule === null && cgroup === target.path
       );
+      const pid = await fill(target);
+      const action = await guarded.next(isKillAction);
+      assert.deepEqual([action.cgroup, action.victim.pid], [target.path, pid]);
+      const { body } = await server.next(({ method, body }) =>
+        method === "POST" && body.reason === "OomGuardKillProcess"
+      );
+      assert.equal(body.involvedObject.kind, "Pod");
+      assert.equal(body.involvedObject.uid, uidOf(2));
+      assert.match(body.message, new RegExp(`pid ${pid} `));
+      await guarded.stop();
+    } finally {
+      Deno.removeSync(config);
     }
-    server.putPod(podShape({ uid: uidOf(1), name: "db-0", node: NODE, labels: { app: "db" } }));
-    server.putPod(podShape({ uid: uidOf(2), node: NODE, labels: { app: "web" } }));
-    await guarded.next(({ type, rule, cgroup }) =>
-      type === "guard_armed" && rule === null && cgroup === target.path
-    );
-    const pid = await fill(target);
-    const action = await guarded.next(isKillAction);
-    assert.deepEqual([action.cgroup, action.victim.pid], [target.path, pid]);
-    const { body } = await server.next(({ method, body }) =>
-      method === "POST" && body.reason === "OomGuardKillProcess"
-    );
-    assert.equal(body.involvedObject.kind, "Pod");
-    assert.equal(body.involvedObject.uid, uidOf(2));
-    assert.match(body.message, new RegExp(`pid ${pid} `));
-    await guarded.stop();
-  } finally {
-    Deno.removeSync(config);
-  }
-});
+  },
+);
 
 kernelTest("an API server that does not answer delays neither a kill nor the exit", async () => {
   await using parent = makeRealCgroup("silent");
@@ -92,28 +95,37 @@ async function addressOf(guarded: Telling): Promise<string> {
   return found()!.replace(/^(?!http)/, "http://");
 }
 
-kernelTest("metrics count the kill, and /healthz reports that the monitor thread runs", async () => {
-  await using cgroup = makeRealCgroup("metrics");
-  cgroup.limit(LIMIT);
-  await using guarded = await startGuarded(["--policy", "process", "--listen", ":0", cgroup.path]);
-  const address = await addressOf(guarded);
-  const text = async (path: string) => await (await fetch(`${address}${path}`)).text();
-  assert.match(await text("/healthz"), /^ok/);
-  assert.match(await text("/readyz"), /^ok/);
-  await fill(cgroup);
-  await guarded.next(isKillAction);
-  const metrics = await text("/metrics");
-  const valueOf = (name: string, ...labels: string[]): number | undefined => {
-    const line = metrics.split("\n").find((each) =>
-      each.startsWith(`${name}{`) && labels.every((label) => each.includes(label))
-    );
-    return line === undefined ? undefined : Number(line.split(" ").at(-1));
-  };
-  const labels = ['action="process"', 'outcome="killed"', 'level="imminent"'];
-  assert.equal(valueOf("oomkit_guard_actions_total", ...labels), 1);
-  assert.equal(valueOf("oomkit_cgroup_memory_limit_bytes", `cgroup="${cgroup.path}"`), LIMIT);
-  await guarded.stop();
-});
+kernelTest(
+  "metrics count the kill, and /healthz reports that the monitor thread runs",
+  async () => {
+    await using cgroup = makeRealCgroup("metrics");
+    cgroup.limit(LIMIT);
+    await using guarded = await startGuarded([
+      "--policy",
+      "process",
+      "--listen",
+      ":0",
+      cgroup.path,
+    ]);
+    const address = await addressOf(guarded);
+    const text = async (path: string) => await (await fetch(`${address}${path}`)).text();
+    assert.match(await text("/healthz"), /^ok/);
+    assert.match(await text("/readyz"), /^ok/);
+    await fill(cgroup);
+    await guarded.next(isKillAction);
+    const metrics = await text("/metrics");
+    const valueOf = (name: string, ...labels: string[]): number | undefined => {
+      const line = metrics.split("\n").find((each) =>
+        each.startsWith(`${name}{`) && labels.every((label) => each.includes(label))
+      );
+      return line === undefined ? undefined : Number(line.split(" ").at(-1));
+    };
+    const labels = ['action="process"', 'outcome="killed"', 'level="imminent"'];
+    assert.equal(valueOf("oomkit_guard_actions_total", ...labels), 1);
+    assert.equal(valueOf("oomkit_cgroup_memory_limit_bytes", `cgroup="${cgroup.path}"`), LIMIT);
+    await guarded.stop();
+  },
+);
 
 kernelTest("a port in use is a one-line error, and nothing is guarded", async () => {
   await using cgroup = makeRealCgroup("port");

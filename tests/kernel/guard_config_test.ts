@@ -68,31 +68,34 @@ policy = "noop"
 });
 
 for (const setting of ["exempt = true", 'policy = "noop"']) {
-  kernelTest(`a cgroup excluded by a rule (${setting}) is not killed at its parent's limit either`, async () => {
-    await using parent = makeRealCgroup("kept");
-    parent.limit(LIMIT);
-    const [kept, other] = [parent.child("db"), parent.child("web")];
-    using folder = makeFolder();
-    const config = folder.write(
-      "c.toml",
-      `[guard]\nrecursive = true\npolicy = "process"\n\n` +
-        `[[guard.rule]]\ncgroup = "${kept.path}"\n${setting}\n`,
-    );
-    await using big = await startHungryProcess(kept);
-    await using small = await startHungryProcess(other);
-    await big.feed(32 * MIB);
-    await using guarded = await startGuarded(["--config", config, parent.path]);
-    await feedWhileItLives(small, LIMIT);
-    const action = await guarded.next(isKillAction);
-    assert.equal(action.victim.pid, small.pid);
-    const excluded = action.candidates.find(({ pid }: Json) => pid === big.pid);
-    assert.deepEqual(
-      [excluded.preference, excluded.preference_reason],
-      ["excluded", "excluded by the rule for its cgroup"],
-    );
-    await guarded.stop();
-    assert.ok(isAlive(big.pid));
-  });
+  kernelTest(
+    `a cgroup excluded by a rule (${setting}) is not killed at its parent's limit either`,
+    async () => {
+      await using parent = makeRealCgroup("kept");
+      parent.limit(LIMIT);
+      const [kept, other] = [parent.child("db"), parent.child("web")];
+      using folder = makeFolder();
+      const config = folder.write(
+        "c.toml",
+        `[guard]\nrecursive = true\npolicy = "process"\n\n` +
+          `[[guard.rule]]\ncgroup = "${kept.path}"\n${setting}\n`,
+      );
+      await using big = await startHungryProcess(kept);
+      await using small = await startHungryProcess(other);
+      await big.feed(32 * MIB);
+      await using guarded = await startGuarded(["--config", config, parent.path]);
+      await feedWhileItLives(small, LIMIT);
+      const action = await guarded.next(isKillAction);
+      assert.equal(action.victim.pid, small.pid);
+      const excluded = action.candidates.find(({ pid }: Json) => pid === big.pid);
+      assert.deepEqual(
+        [excluded.preference, excluded.preference_reason],
+        ["excluded", "excluded by the rule for its cgroup"],
+      );
+      await guarded.stop();
+      assert.ok(isAlive(big.pid));
+    },
+  );
 }
 
 kernelTest("reloading an unchanged file does not restart a kill cycle", async () => {
@@ -193,11 +196,14 @@ kernelTest("SIGHUP reopens the log file, and no event is lost", async () => {
 function slowReceiver() {
   const gate = Promise.withResolvers<void>();
   const bodies: Json[] = [];
-  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
-    bodies.push(await request.json());
-    await gate.promise;
-    return new Response();
-  });
+  const server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+    async (request) => {
+      bodies.push(await request.json());
+      await gate.promise;
+      return new Response();
+    },
+  );
   return {
     url: `http://127.0.0.1:${server.addr.port}/`,
     bodies,

@@ -39,28 +39,32 @@ function diskFolder(): string | undefined {
 
 const disk = diskFolder();
 
-kernelTest("a cgroup full of page cache is skipped or reclaimed, and nothing is killed", async () => {
-  await using cgroup = makeRealCgroup("cache");
-  cgroup.limit(LIMIT);
-  await using process = await startHungryProcess(cgroup);
-  await process.feed(12 * MIB);
-  await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
-  const folder = Deno.makeTempDirSync({ dir: disk!, prefix: "oomkit-test-" });
-  try {
-    await using writer = startWriter(cgroup, `${folder}/file`);
-    let written = 0;
-    await feedSlowly(writer, () => (written += 65536) > 2 * LIMIT);
-    if (cgroup.version === 1) {
-      await guarded.next(({ type, action }) => type === "action_skipped" || action === "reclaim");
-    } else await guarded.next(({ type }) => type === "level_reached");
-    const events = await guarded.stop();
-    assert.deepEqual(killActionsOf(events), []);
-    assert.ok(isAlive(process.pid) && isAlive(writer.pid));
-    assert.equal(kernelKills(cgroup), 0);
-  } finally {
-    Deno.removeSync(folder, { recursive: true });
-  }
-}, { why: disk === undefined ? "there is no disk" : undefined });
+kernelTest(
+  "a cgroup full of page cache is skipped or reclaimed, and nothing is killed",
+  async () => {
+    await using cgroup = makeRealCgroup("cache");
+    cgroup.limit(LIMIT);
+    await using process = await startHungryProcess(cgroup);
+    await process.feed(12 * MIB);
+    await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
+    const folder = Deno.makeTempDirSync({ dir: disk!, prefix: "oomkit-test-" });
+    try {
+      await using writer = startWriter(cgroup, `${folder}/file`);
+      let written = 0;
+      await feedSlowly(writer, () => (written += 65536) > 2 * LIMIT);
+      if (cgroup.version === 1) {
+        await guarded.next(({ type, action }) => type === "action_skipped" || action === "reclaim");
+      } else await guarded.next(({ type }) => type === "level_reached");
+      const events = await guarded.stop();
+      assert.deepEqual(killActionsOf(events), []);
+      assert.ok(isAlive(process.pid) && isAlive(writer.pid));
+      assert.equal(kernelKills(cgroup), 0);
+    } finally {
+      Deno.removeSync(folder, { recursive: true });
+    }
+  },
+  { why: disk === undefined ? "there is no disk" : undefined },
+);
 
 kernelTest("a process that writes a file at full speed is not killed", async () => {
   await using cgroup = makeRealCgroup("writer");

@@ -86,23 +86,27 @@ async function startUnread(
 const MS_TO_FILL_PIPE = 3000;
 const fillPipe = () => new Promise((resolve) => setTimeout(resolve, MS_TO_FILL_PIPE));
 
-kernelTest("a guard whose output is not read still ends hold after its timeout, and exits on SIGTERM", async () => {
-  await using cgroup = makeRealCgroup("unread");
-  using state = makeStateFolder();
-  await using guard = await startUnread(cgroup, state, { flags: MANY_EVENTS });
-  await using process = await startHungryProcess(cgroup);
-  await process.feed(8 * MIB);
-  await fillPipe();
-  const fed = feedWhileItLives(process, 2 * LIMIT);
-  await until("the kernel's OOM killer is enabled again", () => !isChanged(cgroup));
-  await process.status;
-  await fed;
-  guard.kill("SIGTERM");
-  const { code, stderr } = await guard.ended();
-  assert.equal(code, 0, stderr);
-  assert.match(stderr, /^\d+ lines? (was|were) dropped: nobody read stdout in time$/m);
-  assert.deepEqual([isChanged(cgroup), state.changes()], [false, []]);
-}, { only: 1 });
+kernelTest(
+  "a guard whose output is not read still ends hold after its timeout, and exits on SIGTERM",
+  async () => {
+    await using cgroup = makeRealCgroup("unread");
+    using state = makeStateFolder();
+    await using guard = await startUnread(cgroup, state, { flags: MANY_EVENTS });
+    await using process = await startHungryProcess(cgroup);
+    await process.feed(8 * MIB);
+    await fillPipe();
+    const fed = feedWhileItLives(process, 2 * LIMIT);
+    await until("the kernel's OOM killer is enabled again", () => !isChanged(cgroup));
+    await process.status;
+    await fed;
+    guard.kill("SIGTERM");
+    const { code, stderr } = await guard.ended();
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /^\d+ lines? (was|were) dropped: nobody read stdout in time$/m);
+    assert.deepEqual([isChanged(cgroup), state.changes()], [false, []]);
+  },
+  { only: 1 },
+);
 
 kernelTest("a guard whose output is not read restores its changes", async () => {
   await using cgroup = makeRealCgroup("unread");
@@ -129,7 +133,9 @@ kernelTest("a guard whose reader goes away reports it once, and continues", asyn
   guard.kill("SIGTERM");
   const { code, stderr } = await guard.ended();
   assert.equal(code, 0, stderr);
-  const reports = stderr.split("\n").filter((line) => line.includes("nobody reads stdout any more"));
+  const reports = stderr.split("\n").filter((line) =>
+    line.includes("nobody reads stdout any more")
+  );
   assert.equal(reports.length, 1, stderr);
   assert.deepEqual([isChanged(cgroup), state.changes()], [false, []]);
 });
@@ -144,26 +150,29 @@ const faults = [
 
 // Needs the sources: the executable cannot be made to throw.
 for (const [what, fault] of import.meta.url.endsWith(".ts") ? faults : []) {
-  kernelTest(`after an uncaught ${what} the guard restores its changes and exits with 70`, async () => {
-    await using cgroup = makeRealCgroup("fault");
-    using state = makeStateFolder();
-    const dir = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
-    try {
-      const script = `${dir}/faulty.ts`;
-      const faulty = `import { main } from ${JSON.stringify(main)};
+  kernelTest(
+    `after an uncaught ${what} the guard restores its changes and exits with 70`,
+    async () => {
+      await using cgroup = makeRealCgroup("fault");
+      using state = makeStateFolder();
+      const dir = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+      try {
+        const script = `${dir}/faulty.ts`;
+        const faulty = `import { main } from ${JSON.stringify(main)};
         Deno.addSignalListener("SIGUSR1", () => { ${fault}; });
         await main();`;
-      Deno.writeTextFileSync(script, faulty);
-      const flags = ["run", "-A", "--quiet", "--no-check", "-c", config, script];
-      const program = [Deno.execPath(), ...flags];
-      await using guard = await startUnread(cgroup, state, { program });
-      guard.kill("SIGUSR1");
-      const { code, stderr } = await guard.ended();
-      assert.equal(code, 70, stderr);
-      assert.match(stderr, /^guarding [^\n]+\noomkit: this is a bug: Error: boom; [^\n]+\n$/);
-      assert.deepEqual([isChanged(cgroup), state.changes()], [false, []]);
-    } finally {
-      Deno.removeSync(dir, { recursive: true });
-    }
-  });
+        Deno.writeTextFileSync(script, faulty);
+        const flags = ["run", "-A", "--quiet", "--no-check", "-c", config, script];
+        const program = [Deno.execPath(), ...flags];
+        await using guard = await startUnread(cgroup, state, { program });
+        guard.kill("SIGUSR1");
+        const { code, stderr } = await guard.ended();
+        assert.equal(code, 70, stderr);
+        assert.match(stderr, /^guarding [^\n]+\noomkit: this is a bug: Error: boom; [^\n]+\n$/);
+        assert.deepEqual([isChanged(cgroup), state.changes()], [false, []]);
+      } finally {
+        Deno.removeSync(dir, { recursive: true });
+      }
+    },
+  );
 }

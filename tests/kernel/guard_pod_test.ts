@@ -40,7 +40,17 @@ async function startPod(
 ): Promise<Pod> {
   const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   const simulate = ["simulate", "--json", "--mb", "32", "--rate", "4M/s", "--on-signal", "free"];
-  const namespace = ["unshare", "-p", "-f", "--mount-proc", "sh", "-c", POD, folder, withoutHandler.dir];
+  const namespace = [
+    "unshare",
+    "-p",
+    "-f",
+    "--mount-proc",
+    "sh",
+    "-c",
+    POD,
+    folder,
+    withoutHandler.dir,
+  ];
   const guarded = await startGuarded(["--pod"], {
     program: [...namespace, ...oomkit()],
     env: { ...variables, SIMULATE: [...oomkit(), ...simulate].join(" ") },
@@ -78,7 +88,11 @@ async function startPod(
 kernelTest("in a pod, a process that frees its memory on the warning signal survives", async () => {
   await using withoutHandler = makeRealCgroup("no-handler");
   withoutHandler.limit(32 * MIB);
-  await using pod = await startPod(withoutHandler, { WARNING: "70", CRITICAL: "85", COOLDOWN: "1" });
+  await using pod = await startPod(withoutHandler, {
+    WARNING: "70",
+    CRITICAL: "85",
+    COOLDOWN: "1",
+  });
   const { guarded, lines } = pod;
   // Above warn and well below critical: how much more than its input tail(1) uses varies.
   await pod.feed(0.75 * 32 * MIB);

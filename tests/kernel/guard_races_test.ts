@@ -71,61 +71,69 @@ kernelTest("a process that reuses the pid of a selected victim is not killed", a
   assert.equal(kernelKills(cgroup), 0);
 }, { why: whyNoPids() });
 
-kernelTest("after many cgroups of the same name the last one is guarded, and no other stays changed", async () => {
-  await using parent = makeRealCgroup("replaced");
-  using state = makeStateFolder();
-  let cgroup = parent.child("same");
-  cgroup.limit(LIMIT);
-  const args = ["--mode", modeOf(parent), "--policy", "process", cgroup.path];
-  await using guarded = await startGuarded(args, { stateFolder: state.path });
-  for (let limit = LIMIT - 20 * MIB; limit < LIMIT; limit += MIB) {
-    Deno.removeSync(cgroup.dir);
-    cgroup = parent.child("same");
-    cgroup.limit(limit);
-  }
-  await guarded.next(isGuarding(cgroup, LIMIT - MIB));
-  const { pid } = await eatToDeath(cgroup);
-  const action = await guarded.next(isKillAction);
-  assert.deepEqual([action.outcome, action.victim.pid], ["killed", pid]);
-  assert.equal(kernelKills(cgroup), 0);
-  const events = await guarded.stop();
-  assert.deepEqual(killActionsOf(events).length, 1);
-  assert.deepEqual(state.changes(), []);
-  assert.equal(ofType(events, "restored").at(-1).outcome, "restored");
-});
+kernelTest(
+  "after many cgroups of the same name the last one is guarded, and no other stays changed",
+  async () => {
+    await using parent = makeRealCgroup("replaced");
+    using state = makeStateFolder();
+    let cgroup = parent.child("same");
+    cgroup.limit(LIMIT);
+    const args = ["--mode", modeOf(parent), "--policy", "process", cgroup.path];
+    await using guarded = await startGuarded(args, { stateFolder: state.path });
+    for (let limit = LIMIT - 20 * MIB; limit < LIMIT; limit += MIB) {
+      Deno.removeSync(cgroup.dir);
+      cgroup = parent.child("same");
+      cgroup.limit(limit);
+    }
+    await guarded.next(isGuarding(cgroup, LIMIT - MIB));
+    const { pid } = await eatToDeath(cgroup);
+    const action = await guarded.next(isKillAction);
+    assert.deepEqual([action.outcome, action.victim.pid], ["killed", pid]);
+    assert.equal(kernelKills(cgroup), 0);
+    const events = await guarded.stop();
+    assert.deepEqual(killActionsOf(events).length, 1);
+    assert.deepEqual(state.changes(), []);
+    assert.equal(ofType(events, "restored").at(-1).outcome, "restored");
+  },
+);
 
-kernelTest("cgroups created and removed between any two system calls do not disturb a guard", async () => {
-  await using parent = makeRealCgroup("churn");
-  using state = makeStateFolder();
-  const args = ["-r", "--mode", modeOf(parent), "--policy", "process", parent.path];
-  await using guarded = await startGuarded(args, { stateFolder: state.path });
-  const churn = async () => {
-    for (let n = 0; n < 200; n++) {
-      const child = parent.child(`c${n % 5}`);
-      child.limit(LIMIT);
-      // In turn: removed before, during and after the guard reads it.
-      for (let turn = 0; turn < n % 4; turn++) await new Promise((next) => setTimeout(next, turn));
-      Deno.removeSync(child.dir);
-    }
-  };
-  const inspect = async () => {
-    for (let n = 0; n < 3; n++) {
-      const { code, stderr } = await runOomkit(["inspect", "--tree", "--json", parent.path]);
-      assert.deepEqual([code, stderr], [0, ""]);
-    }
-  };
-  await Promise.all([churn(), inspect()]);
-  const last = parent.child("last");
-  last.limit(LIMIT);
-  await guarded.next(isGuarding(last, LIMIT));
-  const { pid } = await eatToDeath(last);
-  assert.equal((await guarded.next(isKillAction)).victim.pid, pid);
-  assert.equal(kernelKills(last), 0);
-  const events = await guarded.stop();
-  assert.equal(killActionsOf(events).length, 1);
-  assert.deepEqual(guarded.stderr.match(/^oomkit: .*|^\s+at .*/gm), null);
-  assert.deepEqual(state.changes(), []);
-});
+kernelTest(
+  "cgroups created and removed between any two system calls do not disturb a guard",
+  async () => {
+    await using parent = makeRealCgroup("churn");
+    using state = makeStateFolder();
+    const args = ["-r", "--mode", modeOf(parent), "--policy", "process", parent.path];
+    await using guarded = await startGuarded(args, { stateFolder: state.path });
+    const churn = async () => {
+      for (let n = 0; n < 200; n++) {
+        const child = parent.child(`c${n % 5}`);
+        child.limit(LIMIT);
+        // In turn: removed before, during and after the guard reads it.
+        for (let turn = 0; turn < n % 4; turn++) {
+          await new Promise((next) => setTimeout(next, turn));
+        }
+        Deno.removeSync(child.dir);
+      }
+    };
+    const inspect = async () => {
+      for (let n = 0; n < 3; n++) {
+        const { code, stderr } = await runOomkit(["inspect", "--tree", "--json", parent.path]);
+        assert.deepEqual([code, stderr], [0, ""]);
+      }
+    };
+    await Promise.all([churn(), inspect()]);
+    const last = parent.child("last");
+    last.limit(LIMIT);
+    await guarded.next(isGuarding(last, LIMIT));
+    const { pid } = await eatToDeath(last);
+    assert.equal((await guarded.next(isKillAction)).victim.pid, pid);
+    assert.equal(kernelKills(last), 0);
+    const events = await guarded.stop();
+    assert.equal(killActionsOf(events).length, 1);
+    assert.deepEqual(guarded.stderr.match(/^oomkit: .*|^\s+at .*/gm), null);
+    assert.deepEqual(state.changes(), []);
+  },
+);
 
 kernelTest("a limit that is lowered to the current usage causes a kill immediately", async () => {
   await using cgroup = makeRealCgroup("lowered");
@@ -141,59 +149,66 @@ kernelTest("a limit that is lowered to the current usage causes a kill immediate
   assert.equal(killActionsOf(await guarded.stop()).length, 1);
 });
 
-kernelTest("a limit set below usage is enforced by the kernel, and its kill is reported", async () => {
-  await using cgroup = makeRealCgroup("below");
-  cgroup.limit(2 * LIMIT);
-  await using process = await startHungryProcess(cgroup);
-  await process.feed(LIMIT);
-  await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
-  // In a child process: the write blocks until the kernel has reduced usage (cgroup-v2.rst, memory.max).
-  await new Deno.Command("sh", { args: ["-c", `echo ${LIMIT / 2} > ${cgroup.dir}/memory.max`] })
-    .output();
-  assert.equal((await process.status).signal, "SIGKILL");
-  await guarded.next(isGuarding(cgroup, LIMIT / 2));
-  const { pid } = await eatToDeath(cgroup);
-  await guarded.next((event) => isKillAction(event) && event.victim?.pid === pid);
-  const events = await guarded.stop();
-  const killed = [...killActionsOf(events), ...ofType(events, "oom_kill")].map(({ victim }) =>
-    victim?.pid
-  );
-  assert.deepEqual(killed.toSorted(), [process.pid, pid].toSorted());
-}, { only: 2 });
+kernelTest(
+  "a limit set below usage is enforced by the kernel, and its kill is reported",
+  async () => {
+    await using cgroup = makeRealCgroup("below");
+    cgroup.limit(2 * LIMIT);
+    await using process = await startHungryProcess(cgroup);
+    await process.feed(LIMIT);
+    await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
+    // In a child process: the write blocks until the kernel has reduced usage (cgroup-v2.rst, memory.max).
+    await new Deno.Command("sh", { args: ["-c", `echo ${LIMIT / 2} > ${cgroup.dir}/memory.max`] })
+      .output();
+    assert.equal((await process.status).signal, "SIGKILL");
+    await guarded.next(isGuarding(cgroup, LIMIT / 2));
+    const { pid } = await eatToDeath(cgroup);
+    await guarded.next((event) => isKillAction(event) && event.victim?.pid === pid);
+    const events = await guarded.stop();
+    const killed = [...killActionsOf(events), ...ofType(events, "oom_kill")].map(({ victim }) =>
+      victim?.pid
+    );
+    assert.deepEqual(killed.toSorted(), [process.pid, pid].toSorted());
+  },
+  { only: 2 },
+);
 
-kernelTest("nothing is killed while the limit is removed, and the guard kills again at a new limit", async () => {
-  await using cgroup = makeRealCgroup("unlimited");
-  using state = makeStateFolder();
-  cgroup.limit(LIMIT);
-  const files = ["memory.oom_control", "memory.high"].filter((file) => {
-    return file.startsWith("memory.oom") === (cgroup.version === 1);
-  });
-  const before = cgroup.read(files[0]!);
-  const args = ["--mode", modeOf(cgroup), "--policy", "process", cgroup.path];
-  await using guarded = await startGuarded(args, { stateFolder: state.path });
-  await using process = await startHungryProcess(cgroup);
-  await process.feed(LIMIT / 2);
-  assert.notEqual(cgroup.read(files[0]!), before);
-  cgroup.write(
-    cgroup.version === 1 ? "memory.limit_in_bytes" : "memory.max",
-    cgroup.version === 1 ? -1 : "max",
-  );
-  await guarded.next(({ type, outcome }) => type === "restored" && outcome === "restored");
-  assert.equal(cgroup.read(files[0]!), before);
-  await process.feed(2 * LIMIT);
-  assert.ok(isAlive(process.pid));
-  cgroup.limit(4 * LIMIT);
-  await guarded.next(isGuarding(cgroup, 4 * LIMIT));
-  await feedWhileItLives(process, 4 * LIMIT);
-  const action = await guarded.next(isKillAction);
-  assert.deepEqual([action.outcome, action.victim.pid], ["killed", process.pid]);
-  assert.equal(kernelKills(cgroup), 0);
-  await guarded.stop();
-  assert.equal(
-    cgroup.read(files[0]!).replace(/^oom_kill \d+$/m, ""),
-    before.replace(/^oom_kill \d+$/m, ""),
-  );
-});
+kernelTest(
+  "nothing is killed while the limit is removed, and the guard kills again at a new limit",
+  async () => {
+    await using cgroup = makeRealCgroup("unlimited");
+    using state = makeStateFolder();
+    cgroup.limit(LIMIT);
+    const files = ["memory.oom_control", "memory.high"].filter((file) => {
+      return file.startsWith("memory.oom") === (cgroup.version === 1);
+    });
+    const before = cgroup.read(files[0]!);
+    const args = ["--mode", modeOf(cgroup), "--policy", "process", cgroup.path];
+    await using guarded = await startGuarded(args, { stateFolder: state.path });
+    await using process = await startHungryProcess(cgroup);
+    await process.feed(LIMIT / 2);
+    assert.notEqual(cgroup.read(files[0]!), before);
+    cgroup.write(
+      cgroup.version === 1 ? "memory.limit_in_bytes" : "memory.max",
+      cgroup.version === 1 ? -1 : "max",
+    );
+    await guarded.next(({ type, outcome }) => type === "restored" && outcome === "restored");
+    assert.equal(cgroup.read(files[0]!), before);
+    await process.feed(2 * LIMIT);
+    assert.ok(isAlive(process.pid));
+    cgroup.limit(4 * LIMIT);
+    await guarded.next(isGuarding(cgroup, 4 * LIMIT));
+    await feedWhileItLives(process, 4 * LIMIT);
+    const action = await guarded.next(isKillAction);
+    assert.deepEqual([action.outcome, action.victim.pid], ["killed", process.pid]);
+    assert.equal(kernelKills(cgroup), 0);
+    await guarded.stop();
+    assert.equal(
+      cgroup.read(files[0]!).replace(/^oom_kill \d+$/m, ""),
+      before.replace(/^oom_kill \d+$/m, ""),
+    );
+  },
+);
 
 kernelTest("a guard that was suspended acts on current usage, not on what it missed", async () => {
   await using cgroup = makeRealCgroup("asleep");
@@ -224,22 +239,29 @@ kernelTest("a guard that was suspended acts on current usage, not on what it mis
 const usageOf = (cgroup: RealCgroup) =>
   Number(cgroup.read(cgroup.version === 1 ? "memory.usage_in_bytes" : "memory.current"));
 
-kernelTest("under hold, a process that waits at the limit waits until a suspended guard continues", async () => {
-  await using cgroup = makeRealCgroup("patience");
-  cgroup.limit(LIMIT);
-  const args = ["--mode", "hold", "--hold-timeout", "2s", "--policy", "process", cgroup.path];
-  await using guarded = await startGuarded(args);
-  await suspend(guarded.pid);
-  const dead = eatToDeath(cgroup);
-  const isWaiting = () => /^under_oom 1$/m.test(cgroup.read("memory.oom_control"));
-  await until("the allocator waits", isWaiting);
-  // Longer than --hold-timeout, after which a running guard would enable the OOM killer.
-  await new Deno.Command("sleep", { args: ["2.5"] }).output();
-  assert.ok(isWaiting());
-  Deno.kill(guarded.pid, "SIGCONT");
-  const { pid } = await dead;
-  assert.equal((await guarded.next(isKillAction)).victim.pid, pid);
-  assert.equal(kernelKills(cgroup), 0);
-  const events = await guarded.stop();
-  assert.deepEqual(ofType(events, "degraded").filter(({ requested }) => requested === "hold"), []);
-}, { only: 1 });
+kernelTest(
+  "under hold, a process that waits at the limit waits until a suspended guard continues",
+  async () => {
+    await using cgroup = makeRealCgroup("patience");
+    cgroup.limit(LIMIT);
+    const args = ["--mode", "hold", "--hold-timeout", "2s", "--policy", "process", cgroup.path];
+    await using guarded = await startGuarded(args);
+    await suspend(guarded.pid);
+    const dead = eatToDeath(cgroup);
+    const isWaiting = () => /^under_oom 1$/m.test(cgroup.read("memory.oom_control"));
+    await until("the allocator waits", isWaiting);
+    // Longer than --hold-timeout, after which a running guard would enable the OOM killer.
+    await new Deno.Command("sleep", { args: ["2.5"] }).output();
+    assert.ok(isWaiting());
+    Deno.kill(guarded.pid, "SIGCONT");
+    const { pid } = await dead;
+    assert.equal((await guarded.next(isKillAction)).victim.pid, pid);
+    assert.equal(kernelKills(cgroup), 0);
+    const events = await guarded.stop();
+    assert.deepEqual(
+      ofType(events, "degraded").filter(({ requested }) => requested === "hold"),
+      [],
+    );
+  },
+  { only: 1 },
+);

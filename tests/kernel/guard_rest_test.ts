@@ -66,7 +66,10 @@ kernelTest(
     // Above warn and below imminent.
     await process.feed(86 * MIB);
     await guarded.next(isLevel("warn"));
-    await until("all threads have the initial CPU list", () => cpuListsOf(guarded.pid).join() === initial);
+    await until(
+      "all threads have the initial CPU list",
+      () => cpuListsOf(guarded.pid).join() === initial,
+    );
     await guarded.stop();
   },
 );

@@ -167,22 +167,25 @@ kernelTest("a cgroup recreated with the same name is not changed", async () => {
   assert.equal(isChanged(renewed), true);
 });
 
-kernelTest("neither --restore nor another guard undoes the changes of a running guard", async () => {
-  await using cgroup = makeRealCgroup("working");
-  await using elsewhere = makeRealCgroup("other");
-  using state = makeStateFolder();
-  await using guarded = await startChanging(cgroup, state);
-  const { code, stderr } = await runOomkit(["guard", "--restore"], { env: state.env });
-  assert.equal(code, 0);
-  assert.match(stderr, new RegExp(`a guard runs with pid ${guarded.pid}`));
-  assert.equal(isChanged(cgroup), true);
-  elsewhere.limit(LIMIT);
-  await using other = await startGuarded([elsewhere.path], { stateFolder: state.path });
-  assert.deepEqual(ofType(other.events, "restored"), []);
-  assert.equal(isChanged(cgroup), true);
-  await guarded.stop();
-  assert.equal(isChanged(cgroup), false);
-});
+kernelTest(
+  "neither --restore nor another guard undoes the changes of a running guard",
+  async () => {
+    await using cgroup = makeRealCgroup("working");
+    await using elsewhere = makeRealCgroup("other");
+    using state = makeStateFolder();
+    await using guarded = await startChanging(cgroup, state);
+    const { code, stderr } = await runOomkit(["guard", "--restore"], { env: state.env });
+    assert.equal(code, 0);
+    assert.match(stderr, new RegExp(`a guard runs with pid ${guarded.pid}`));
+    assert.equal(isChanged(cgroup), true);
+    elsewhere.limit(LIMIT);
+    await using other = await startGuarded([elsewhere.path], { stateFolder: state.path });
+    assert.deepEqual(ofType(other.events, "restored"), []);
+    assert.equal(isChanged(cgroup), true);
+    await guarded.stop();
+    assert.equal(isChanged(cgroup), false);
+  },
+);
 
 kernelTest(
   "a process that waits since its guard was killed under hold continues after --restore",
@@ -204,18 +207,22 @@ kernelTest(
   { only: 1 },
 );
 
-kernelTest("under hold, when no process may be killed, the kernel's OOM killer is enabled again", async () => {
-  await using cgroup = makeRealCgroup("no-victim");
-  using state = makeStateFolder();
-  await using guarded = await startChanging(cgroup, state, ["--ignore", "."]);
-  await using process = await startHungryProcess(cgroup);
-  const fed = feedWhileItLives(process, 2 * LIMIT);
-  const failed = await guarded.next(isKillAction);
-  assert.deepEqual([failed.outcome, failed.victim], ["failed", null]);
-  await guarded.next(({ type, outcome }) => type === "restored" && outcome === "restored");
-  await guarded.next(({ type, requested }) => type === "degraded" && requested === "hold");
-  assert.equal(isChanged(cgroup), false);
-  assert.equal((await process.status).signal, "SIGKILL");
-  await fed;
-  assert.equal(kernelKills(cgroup), 1);
-}, { only: 1 });
+kernelTest(
+  "under hold, when no process may be killed, the kernel's OOM killer is enabled again",
+  async () => {
+    await using cgroup = makeRealCgroup("no-victim");
+    using state = makeStateFolder();
+    await using guarded = await startChanging(cgroup, state, ["--ignore", "."]);
+    await using process = await startHungryProcess(cgroup);
+    const fed = feedWhileItLives(process, 2 * LIMIT);
+    const failed = await guarded.next(isKillAction);
+    assert.deepEqual([failed.outcome, failed.victim], ["failed", null]);
+    await guarded.next(({ type, outcome }) => type === "restored" && outcome === "restored");
+    await guarded.next(({ type, requested }) => type === "degraded" && requested === "hold");
+    assert.equal(isChanged(cgroup), false);
+    assert.equal((await process.status).signal, "SIGKILL");
+    await fed;
+    assert.equal(kernelKills(cgroup), 1);
+  },
+  { only: 1 },
+);

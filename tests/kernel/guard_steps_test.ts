@@ -71,28 +71,34 @@ const CASES: readonly Case[] = [
 ];
 
 for (const { what, scene, sample: [size, sizeIfSlow], from, only } of CASES) {
-  kernelTest(`a guard that ${what} can be killed at any step, and nothing stays changed`, async () => {
-    using state = makeStateFolder();
-    const first = await (async () => {
-      await using stage = await scene();
-      return await stage.live(state);
-    })();
-    const begin = requested === undefined && from !== undefined ? first.steps.indexOf(from) : 0;
-    assert.ok(begin >= 0, `it never reached ${from}`);
-    const steps = first.steps.slice(begin);
-    const ends = endsAt(steps);
-    const failures: string[] = [];
-    let killed = 0;
-    for (const [n, end] of chosen(ends, Number(sampleSize ?? (isSlow ? sizeIfSlow : size))).entries()) {
-      try {
-        if (await dieAt(scene, end, n % 2 === 0 ? "guard" : "--restore")) killed += 1;
-      } catch (error) {
-        failures.push(`${nameOf(end)}: ${error instanceof Error ? error.message : error}`);
+  kernelTest(
+    `a guard that ${what} can be killed at any step, and nothing stays changed`,
+    async () => {
+      using state = makeStateFolder();
+      const first = await (async () => {
+        await using stage = await scene();
+        return await stage.live(state);
+      })();
+      const begin = requested === undefined && from !== undefined ? first.steps.indexOf(from) : 0;
+      assert.ok(begin >= 0, `it never reached ${from}`);
+      const steps = first.steps.slice(begin);
+      const ends = endsAt(steps);
+      const failures: string[] = [];
+      let killed = 0;
+      for (
+        const [n, end] of chosen(ends, Number(sampleSize ?? (isSlow ? sizeIfSlow : size))).entries()
+      ) {
+        try {
+          if (await dieAt(scene, end, n % 2 === 0 ? "guard" : "--restore")) killed += 1;
+        } catch (error) {
+          failures.push(`${nameOf(end)}: ${error instanceof Error ? error.message : error}`);
+        }
       }
-    }
-    const result = `${ends.length} ends of ${steps.length} steps, killed at ${killed}`;
-    if (requested ?? sampleSize) await Deno.stdout.write(new TextEncoder().encode(`${result}\n`));
-    assert.deepEqual(failures, [], `${result}, OOMKIT_STEPS_SEED=${seed}`);
-    assert.ok(killed > 0, result);
-  }, only === undefined ? {} : { only });
+      const result = `${ends.length} ends of ${steps.length} steps, killed at ${killed}`;
+      if (requested ?? sampleSize) await Deno.stdout.write(new TextEncoder().encode(`${result}\n`));
+      assert.deepEqual(failures, [], `${result}, OOMKIT_STEPS_SEED=${seed}`);
+      assert.ok(killed > 0, result);
+    },
+    only === undefined ? {} : { only },
+  );
 }

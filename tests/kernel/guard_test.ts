@@ -21,37 +21,40 @@ import type { Json } from "../helpers/telling.ts";
 
 const LIMIT = 48 * MIB;
 
-kernelTest("the process that the kernel would choose is killed, and its neighbour survives", async () => {
-  await using cgroup = makeRealCgroup("choice");
-  cgroup.limit(LIMIT);
-  await using small = await startHungryProcess(cgroup, { most: 111_111_111 });
-  await using big = await startHungryProcess(cgroup, { most: 222_222_222 });
-  await small.feed(4 * MIB);
-  await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
-  await feedWhileItLives(big, LIMIT);
-  const action = await guarded.next(isKillAction);
-  const { victim } = action;
-  assert.deepEqual([action.outcome, action.signal, action.level], [
-    "killed",
-    "SIGKILL",
-    "imminent",
-  ]);
-  assert.equal(victim.pid, big.pid);
-  assert.equal(victim.comm, "tail");
-  assert.deepEqual(victim.cmdline, ["tail", "-c", "222222222"]);
-  assert.equal(victim.cgroup, cgroup.path);
-  assert.ok(victim.rss > LIMIT / 2 && victim.rss <= LIMIT, `rss ${victim.rss}`);
-  assert.ok(victim.badness >= victim.rss, `badness ${victim.badness}`);
-  assert.deepEqual(action.candidates.map(({ pid }: Json) => pid), [big.pid, small.pid]);
-  assert.ok(action.usage_before >= action.level_bytes && action.usage_before <= LIMIT);
-  assert.ok(action.usage_after < action.level_bytes);
-  assert.equal((await big.status).signal, "SIGKILL");
-  await small.feed(MIB);
-  const events = await guarded.stop();
-  assert.equal(killActionsOf(events).length, 1);
-  assert.deepEqual(ofType(events, "oom_kill"), []);
-  assert.equal(kernelKills(cgroup), 0);
-});
+kernelTest(
+  "the process that the kernel would choose is killed, and its neighbour survives",
+  async () => {
+    await using cgroup = makeRealCgroup("choice");
+    cgroup.limit(LIMIT);
+    await using small = await startHungryProcess(cgroup, { most: 111_111_111 });
+    await using big = await startHungryProcess(cgroup, { most: 222_222_222 });
+    await small.feed(4 * MIB);
+    await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
+    await feedWhileItLives(big, LIMIT);
+    const action = await guarded.next(isKillAction);
+    const { victim } = action;
+    assert.deepEqual([action.outcome, action.signal, action.level], [
+      "killed",
+      "SIGKILL",
+      "imminent",
+    ]);
+    assert.equal(victim.pid, big.pid);
+    assert.equal(victim.comm, "tail");
+    assert.deepEqual(victim.cmdline, ["tail", "-c", "222222222"]);
+    assert.equal(victim.cgroup, cgroup.path);
+    assert.ok(victim.rss > LIMIT / 2 && victim.rss <= LIMIT, `rss ${victim.rss}`);
+    assert.ok(victim.badness >= victim.rss, `badness ${victim.badness}`);
+    assert.deepEqual(action.candidates.map(({ pid }: Json) => pid), [big.pid, small.pid]);
+    assert.ok(action.usage_before >= action.level_bytes && action.usage_before <= LIMIT);
+    assert.ok(action.usage_after < action.level_bytes);
+    assert.equal((await big.status).signal, "SIGKILL");
+    await small.feed(MIB);
+    const events = await guarded.stop();
+    assert.equal(killActionsOf(events).length, 1);
+    assert.deepEqual(ofType(events, "oom_kill"), []);
+    assert.equal(kernelKills(cgroup), 0);
+  },
+);
 
 kernelTest(
   "in a cgroup that is nearly full when the guard starts, the largest process is killed, not the first one found",
@@ -130,13 +133,16 @@ for (
   });
 }
 
-kernelTest("the smaller process is killed when user.oomd_omit is set on the cgroup of the larger one", async () => {
-  const killed = await victimOf((_, heavy) => {
-    setAttribute(heavy.dir, "user.oomd_omit", "1");
-    return [];
-  });
-  assert.equal(killed, "light");
-});
+kernelTest(
+  "the smaller process is killed when user.oomd_omit is set on the cgroup of the larger one",
+  async () => {
+    const killed = await victimOf((_, heavy) => {
+      setAttribute(heavy.dir, "user.oomd_omit", "1");
+      return [];
+    });
+    assert.equal(killed, "light");
+  },
+);
 
 function setAttribute(path: string, name: string, value: string): void {
   const parameters = ["buffer", "buffer", "buffer", "usize", "i32"] as const;
@@ -179,25 +185,28 @@ kernelTest(
   },
 );
 
-kernelTest("a process that ignores SIGTERM is killed after the grace period, and not before", async () => {
-  await using cgroup = makeRealCgroup("stubborn");
-  cgroup.limit(LIMIT);
-  await using process = await startHungryProcess(cgroup, { before: 'trap "" TERM' });
-  const flags = ["--policy", "process", "--grace-period", "600ms", ...WIDE];
-  await using guarded = await startGuarded([...flags, cgroup.path]);
-  await process.feed(LIMIT / 2);
-  await feedSlowly(process, () => guarded.events.some(isLevel("imminent")));
-  const reached = await guarded.next(isLevel("imminent"));
-  const terminated = await guarded.next(isKillAction);
-  assert.deepEqual([terminated.signal, terminated.outcome], ["SIGTERM", "survived"]);
-  const killed = await guarded.next((event) => isKillAction(event) && event.signal === "SIGKILL");
-  assert.deepEqual([killed.outcome, killed.victim.pid], ["killed", process.pid]);
-  assert.equal((await process.status).signal, "SIGKILL");
-  const waited = Date.parse(killed.ts) - Date.parse(reached.ts);
-  // The level is reported only after SIGTERM is sent, which is slow on an emulated machine.
-  assert.ok(waited > 300, `${waited} ms of 600`);
-  assert.equal(kernelKills(cgroup), 0);
-});
+kernelTest(
+  "a process that ignores SIGTERM is killed after the grace period, and not before",
+  async () => {
+    await using cgroup = makeRealCgroup("stubborn");
+    cgroup.limit(LIMIT);
+    await using process = await startHungryProcess(cgroup, { before: 'trap "" TERM' });
+    const flags = ["--policy", "process", "--grace-period", "600ms", ...WIDE];
+    await using guarded = await startGuarded([...flags, cgroup.path]);
+    await process.feed(LIMIT / 2);
+    await feedSlowly(process, () => guarded.events.some(isLevel("imminent")));
+    const reached = await guarded.next(isLevel("imminent"));
+    const terminated = await guarded.next(isKillAction);
+    assert.deepEqual([terminated.signal, terminated.outcome], ["SIGTERM", "survived"]);
+    const killed = await guarded.next((event) => isKillAction(event) && event.signal === "SIGKILL");
+    assert.deepEqual([killed.outcome, killed.victim.pid], ["killed", process.pid]);
+    assert.equal((await process.status).signal, "SIGKILL");
+    const waited = Date.parse(killed.ts) - Date.parse(reached.ts);
+    // The level is reported only after SIGTERM is sent, which is slow on an emulated machine.
+    assert.ok(waited > 300, `${waited} ms of 600`);
+    assert.equal(kernelKills(cgroup), 0);
+  },
+);
 
 kernelTest("a process that exits on SIGTERM gets no SIGKILL", async () => {
   await using cgroup = makeRealCgroup("obedient");

@@ -1,4 +1,4 @@
-/** What those who may make cgroups, name processes or mount can do to who watches and guards them. */
+/** `oomkit` against users that create cgroups, name processes or mount file systems. */
 
 import assert from "node:assert/strict";
 import { cgroupsOfProcesses } from "../../core/cgroup/shared_pid_namespace.ts";
@@ -16,17 +16,17 @@ import { startHungryProcess } from "../helpers/hungry_process.ts";
 import { eatToDeath, kernelTest, killOf, MIB, ofType, victimsOf } from "../helpers/kernel_cases.ts";
 import { digDeep, makeNameless } from "../helpers/nameless_cgroups.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
-import { asNobody, runOomkit } from "../helpers/run_oomkit.ts";
+import { asUnprivilegedUser, runOomkit } from "../helpers/run_oomkit.ts";
 import type { Json, Telling } from "../helpers/telling.ts";
 import { startWatched } from "../helpers/watched.ts";
 
-// Loaded once for all, which a test would be told is a leak.
+// Loaded outside of the tests: libc is never unloaded, which a test would report as a leak.
 if (Deno.build.os === "linux") openFd("/").close();
 
-/** A parent, and a victim in it beside cgroups too deep for any path, of which one was there before and one comes later. */
-async function besideTheDeep(
-  tell: (parent: RealCgroup) => Promise<Telling>,
-  isToldOf: (pid: number) => (event: Json) => boolean,
+/** A kill in a cgroup with siblings that are nested too deep for any path, one older and one newer than the command. */
+async function killNextToDeepCgroups(
+  start: (parent: RealCgroup) => Promise<Telling>,
+  isExpected: (pid: number) => (event: Json) => boolean,
 ): Promise<Json> {
   await using parent = makeRealCgroup("deep");
   const before = parent.child("before");
@@ -34,16 +34,16 @@ async function besideTheDeep(
   const victim = parent.child("victim");
   victim.limit(32 * MIB);
   await using _before = digDeep(before);
-  await using telling = await tell(parent);
+  await using running = await start(parent);
   await using _during = digDeep(during);
   const { pid } = await eatToDeath(victim);
-  return await telling.next(isToldOf(pid));
+  return await running.next(isExpected(pid));
 }
 
 kernelTest(
-  "cgroups too deep for any path keep nobody from guarding what lies beside them",
+  "cgroups too deep for any path do not prevent the guard of their siblings",
   async () => {
-    const action = await besideTheDeep(
+    const action = await killNextToDeepCgroups(
       ({ path }) => startGuarded(["-r", "--policy", "process", path]),
       (pid) => (event) => isKillAction(event) && event.victim?.pid === pid,
     );
@@ -52,11 +52,11 @@ kernelTest(
 );
 
 kernelTest(
-  "cgroups too deep for any path keep nobody from watching what lies beside them",
-  async () => void await besideTheDeep(({ path }) => startWatched(["-r", path]), killOf),
+  "cgroups too deep for any path do not prevent the watch of their siblings",
+  async () => void await killNextToDeepCgroups(({ path }) => startWatched(["-r", path]), killOf),
 );
 
-kernelTest("a cgroup whose name is no UTF-8 is watched as any other", async () => {
+kernelTest("a cgroup with a name that is not UTF-8 is watched like any other", async () => {
   await using parent = makeRealCgroup("bytes");
   const victim = parent.child("victim");
   parent.limit(32 * MIB);
@@ -71,24 +71,24 @@ kernelTest("a cgroup whose name is no UTF-8 is watched as any other", async () =
 });
 
 kernelTest(
-  "who eats in a cgroup whose name is no UTF-8 is taken, and nobody beside him",
+  "an allocator in a cgroup with a name that is not UTF-8 is killed, and its neighbour is not",
   async () => {
     await using parent = makeRealCgroup("bytes");
-    const beside = parent.child("beside");
+    const sibling = parent.child("sibling");
     parent.limit(32 * MIB);
-    await using innocent = await startHungryProcess(beside);
-    await innocent.feed(4 * MIB);
+    await using neighbour = await startHungryProcess(sibling);
+    await neighbour.feed(4 * MIB);
     await using guarded = await startGuarded(["--policy", "process", ...WIDE, parent.path]);
-    // It comes while the guard is there.
+    // Created while the guard runs.
     await using hidden = makeNameless(parent);
     const before = `echo 0 > "${hidden.dir}/cgroup.procs"`;
-    await using eater = await startHungryProcess(beside, { before });
-    await eater.feed(12 * MIB);
-    await feedSlowly(eater, () => false);
+    await using allocator = await startHungryProcess(sibling, { before });
+    await allocator.feed(12 * MIB);
+    await feedSlowly(allocator, () => false);
     const { outcome, victim: { pid, cgroup } } = await guarded.next(isKillAction);
-    assert.deepEqual([outcome, pid, cgroup], ["killed", eater.pid, hidden.path]);
+    assert.deepEqual([outcome, pid, cgroup], ["killed", allocator.pid, hidden.path]);
     assert.equal(kernelKills(parent), 0);
-    assert.ok(isAlive(innocent.pid));
+    assert.ok(isAlive(neighbour.pid));
   },
 );
 
@@ -141,16 +141,16 @@ kernelTest(
 );
 
 kernelTest(
-  "who hides in a cgroup that cannot be named is left to the kernel, also where its killer was off",
+  "under hold, the kernel kills an allocator in a cgroup that is too deep for any path",
   async () => {
     await using cgroup = makeRealCgroup("hidden");
     cgroup.limit(32 * MIB);
     await using hidden = digDeep(cgroup);
     const flags = ["--policy", "process", "--mode", "hold"];
     await using guarded = await startGuarded([...flags, cgroup.path]);
-    // By itself and in no system call: those do not wait at the limit, but fail (EFAULT, ENOMEM).
-    const eater = `${hidden.enter} && x=x && while x=$x$x; do :; done`;
-    const child = new Deno.Command("sh", { args: ["-c", eater], stdout: "null" }).spawn();
+    // Page faults only: a system call at the limit does not wait, but fails (EFAULT, ENOMEM).
+    const script = `${hidden.enter} && x=x && while x=$x$x; do :; done`;
+    const child = new Deno.Command("sh", { args: ["-c", script], stdout: "null" }).spawn();
     await guarded.next(({ type, reason }) =>
       type === "degraded" && reason === "no process in the cgroup may be killed"
     );
@@ -159,25 +159,25 @@ kernelTest(
   { only: 1 },
 );
 
-kernelTest("a kill that a program writes to the kernel's log is none", async () => {
+kernelTest("a forged kill in the kernel log is ignored", async () => {
   await using parent = makeRealCgroup("forged");
   const victim = parent.child("victim");
   victim.limit(16 * MIB);
   await using watched = await startWatched(["-r", parent.path]);
   const pid = 4_000_000;
-  const lie = (line: string) => {
+  const forge = (line: string) => {
     try {
       // Priority 3 of facility 0, which the kernel changes to 1.
       Deno.writeTextFileSync("/dev/kmsg", `<3>${line}\n`, { create: false });
     } catch {
-      // Where it may not be written there is nothing to be forged.
+      // Nothing can be forged where it is not writable.
     }
   };
-  lie(
+  forge(
     `oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,` +
       `oom_memcg=${victim.path},task_memcg=${victim.path},task=x,pid=${pid},uid=0`,
   );
-  lie(`Memory cgroup out of memory: Killed process ${pid} (x) total-vm:1kB, anon-rss:1kB`);
+  forge(`Memory cgroup out of memory: Killed process ${pid} (x) total-vm:1kB, anon-rss:1kB`);
   const { pid: real } = await eatToDeath(victim);
   await watched.next(killOf(real));
   const events = await watched.stop();
@@ -185,8 +185,8 @@ kernelTest("a kill that a program writes to the kernel's log is none", async () 
   assert.equal(ofType(events, "oom_kill").length, 1);
 });
 
-/** In a mount namespace of its own, where FIFOs and figures of its own stand for the control files. */
-const LIAR = `
+/** A mount namespace with FIFOs and plain files in the place of control files. */
+const FORGED_MOUNT = `
 mount -t tmpfs none /sys/fs/cgroup && mkdir /sys/fs/cgroup/memory
 for dir in /sys/fs/cgroup/memory /sys/fs/cgroup; do
   cd $dir && echo $$ > cgroup.procs && touch cgroup.controllers
@@ -195,27 +195,27 @@ done
 echo ready; read -r _`;
 
 kernelTest(
-  "control files that a container has mounted for itself are neither believed nor waited for",
+  "control files that a container mounts itself are neither trusted nor waited for",
   async () => {
     const child = new Deno.Command("unshare", {
-      args: ["-m", "sh", "-c", LIAR],
+      args: ["-m", "sh", "-c", FORGED_MOUNT],
       stdin: "piped",
       stdout: "piped",
     }).spawn();
     const reader = child.stdout.getReader();
     await reader.read();
-    const believed = cgroupsOfProcesses(new Set()).map(({ dir }) => dir);
+    const trusted = cgroupsOfProcesses(new Set()).map(({ dir }) => dir);
     await reader.cancel();
     await child.stdin.close();
     await child.status;
-    assert.deepEqual(believed.filter((dir) => dir.startsWith(`/proc/${child.pid}/`)), []);
+    assert.deepEqual(trusted.filter((dir) => dir.startsWith(`/proc/${child.pid}/`)), []);
   },
 );
 
 kernelTest(
-  "who is nobody can neither change a limit through a guard nor read its state",
+  "an unprivileged user can neither read nor change the journals of a guard",
   async () => {
-    await using cgroup = makeRealCgroup("nobody");
+    await using cgroup = makeRealCgroup("unprivileged");
     cgroup.limit(32 * MIB);
     const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-state-" });
     try {
@@ -235,7 +235,7 @@ kernelTest(
       assert.deepEqual([...new Set(modes)], [0o600]);
       assert.equal(Deno.lstatSync(`${folder}/state`).mode! & 0o777, 0o700);
       Deno.chmodSync(folder, 0o755);
-      const [command, ...args] = [...asNobody, "ls", `${folder}/state`];
+      const [command, ...args] = [...asUnprivilegedUser, "ls", `${folder}/state`];
       assert.notEqual(new Deno.Command(command, { args, stderr: "null" }).outputSync().code, 0);
     } finally {
       Deno.removeSync(folder, { recursive: true });
@@ -244,14 +244,14 @@ kernelTest(
 );
 
 kernelTest(
-  "a cgroup's wish to be spared counts for nothing when its owner is another user",
+  "user.oomd_omit is ignored on a cgroup of another user",
   async () => {
-    await using parent = makeRealCgroup("wish");
+    await using parent = makeRealCgroup("omit");
     const own = parent.child("own");
-    const foreign = parent.child("foreign");
-    for (const { dir } of [own, foreign]) setAttribute(dir, "user.oomd_omit", "1");
-    Deno.chownSync(foreign.dir, 1000, 1000);
-    const preferences = [own, foreign].map(({ dir }) => {
+    const other = parent.child("other");
+    for (const { dir } of [own, other]) setAttribute(dir, "user.oomd_omit", "1");
+    Deno.chownSync(other.dir, 1000, 1000);
+    const preferences = [own, other].map(({ dir }) => {
       using directory = openFd(dir, O_RDONLY);
       return readPreference(directory, Deno.statSync(dir).uid!, 0);
     });

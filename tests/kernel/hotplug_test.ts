@@ -1,4 +1,4 @@
-/** A CPU that is taken away and given back under a guard: in the emulated machine, whose CPUs are its own. */
+/** A guard while a CPU is switched off and on, on an emulated machine only. */
 
 import assert from "node:assert/strict";
 import {
@@ -18,13 +18,13 @@ import { makeRealCgroup } from "../helpers/real_cgroup.ts";
 const SWITCH = "/sys/devices/system/cpu/cpu1/online";
 const LIMIT = 24 * MIB;
 
-/** `undefined` in the emulated machine when it has a second CPU that can be switched off. */
+/** Why no CPU can be switched off here; `undefined` when one can. */
 function whyNoSwitch(): string | undefined {
   if (!isThere("/guest/settings")) return "only the emulated machine's CPUs may be switched off";
   return isThere(SWITCH) ? undefined : "the emulated machine has no CPU that can be switched off";
 }
 
-kernelTest("a guard goes on while a CPU is switched off and on under it", async () => {
+kernelTest("a guard continues while a CPU is switched off and on", async () => {
   await using cgroup = makeRealCgroup("hotplug");
   cgroup.limit(LIMIT);
   using cpu = {
@@ -33,15 +33,15 @@ kernelTest("a guard goes on while a CPU is switched off and on under it", async 
   };
   await using guarded = await startGuarded(["--policy", "process", ...WIDE, cgroup.path]);
   const pids: number[] = [];
-  for (const turn of ["with both", "without one", "with both again"] as const) {
-    await using eater = await startHungryProcess(cgroup);
-    const { pid } = eater;
-    // Near its level the sentry follows the allocator to his CPU, which may be the one that goes.
-    await feedSlowly(eater, () => usageOf(cgroup) > 0.6 * LIMIT);
-    if (turn !== "with both") cpu.online(turn !== "without one");
-    await feedSlowly(eater, () => false);
+  for (const phase of ["with both", "without one", "with both again"] as const) {
+    await using allocator = await startHungryProcess(cgroup);
+    const { pid } = allocator;
+    // Near its level the monitor thread follows the allocator to its CPU, which may be the one that is switched off.
+    await feedSlowly(allocator, () => usageOf(cgroup) > 0.6 * LIMIT);
+    if (phase !== "with both") cpu.online(phase !== "without one");
+    await feedSlowly(allocator, () => false);
     const action = await guarded.next((event) => isKillAction(event) && event.victim?.pid === pid);
-    assert.equal(action.outcome, "killed", turn);
+    assert.equal(action.outcome, "killed", phase);
     pids.push(pid);
   }
   const events = await guarded.stop();

@@ -5,7 +5,7 @@ import { isAlive } from "../helpers/guarded.ts";
 import { type HungryProcess, startHungryProcess } from "../helpers/hungry_process.ts";
 import { inspectJson } from "../helpers/inspect_json.ts";
 import { makeRealCgroup, type RealCgroup, whyNoRealCgroup } from "../helpers/real_cgroup.ts";
-import { asNobody, oomkitForEveryone, runOomkit } from "../helpers/run_oomkit.ts";
+import { asUnprivilegedUser, oomkitForAllUsers, runOomkit } from "../helpers/run_oomkit.ts";
 import { startContainer, whyNoRunc } from "../helpers/runc_container.ts";
 
 const MIB = 1024 ** 2;
@@ -164,8 +164,8 @@ kernelTest("a cgroup that is removed at any moment is one line", async () => {
 
 kernelTest("a file that another user may not read is one line", async () => {
   await using cgroup = makeRealCgroup("other-user");
-  using everyone = await oomkitForEveryone();
-  const options = { ...everyone, wrap: asNobody };
+  using shared = await oomkitForAllUsers();
+  const options = { ...shared, wrap: asUnprivilegedUser };
   const open = await runOomkit(["inspect", cgroup.path], options);
   assert.equal(open.stderr, "");
   assert.equal(open.code, 0);
@@ -188,8 +188,8 @@ kernelTest("a check asks the kernel itself", async () => {
   const fit = await runOomkit(args);
   assert.equal(fit.stdout.split("\n")[0], "OK: 7 checks passed");
   assert.equal(fit.code, 0);
-  using everyone = await oomkitForEveryone();
-  const unfit = await runOomkit(args, { ...everyone, wrap: asNobody });
+  using shared = await oomkitForAllUsers();
+  const unfit = await runOomkit(args, { ...shared, wrap: asUnprivilegedUser });
   assert.equal(unfit.code, 1);
   if (cgroup.version === 1) {
     // Some kernels let every user register for notifications, some only root.

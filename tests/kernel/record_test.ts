@@ -26,10 +26,10 @@ async function readBack(path: string): Promise<RecordingLine[]> {
 const of = <T extends RecordingLine["type"]>(lines: readonly RecordingLine[], type: T) =>
   lines.filter((line): line is Extract<RecordingLine, { type: T }> => line.type === type);
 
-const isStrike = ({ decision }: RecordedSnapshot) => decision === "kill";
+const isKill = ({ decision }: RecordedSnapshot) => decision === "kill";
 
 kernelTest(
-  "the recording of a guard has the look at which it struck, and all that it told",
+  "the recording of a guard has the sample of each kill, and all its events",
   async () => {
     using folder = makeFolder();
     await using cgroup = makeRealCgroup("recorded");
@@ -40,30 +40,30 @@ kernelTest(
     await using guarded = await startGuarded(words);
     const { pid } = await eatToDeath(cgroup);
     await guarded.next((event) => isKillAction(event) && event.victim?.pid === pid);
-    const told = await guarded.stop();
+    const events = await guarded.stop();
     const lines = await readBack(path);
     const [described] = of(lines, "cgroup");
     assert.equal(described?.path, cgroup.path);
     assert.equal(described?.limit, LIMIT);
     assert.equal(described?.mode, mode);
-    const [strike] = of(lines, "snapshot").filter(isStrike);
+    const [kill] = of(lines, "snapshot").filter(isKill);
     const imminent = described!.reference_lines.find(({ name }) => name === "imminent")!;
-    assert.equal(strike?.victim, "none");
-    assert.ok(strike!.usage >= imminent.bytes && strike!.usage <= LIMIT, String(strike!.usage));
-    // One that takes long to die is struck at once more, and nobody else is there.
-    assert.ok(of(lines, "snapshot").filter(isStrike).length >= killActionsOf(told).length);
+    assert.equal(kill?.victim, "none");
+    assert.ok(kill!.usage >= imminent.bytes && kill!.usage <= LIMIT, String(kill!.usage));
+    // A victim that exits slowly is signalled again, and there is no other process.
+    assert.ok(of(lines, "snapshot").filter(isKill).length >= killActionsOf(events).length);
     assert.equal(of(lines, "lost").length, 0);
     const recorded = of(lines, "event").map(({ event }) => JSON.parse(JSON.stringify(event)));
-    // Those of the start come before anybody can be told of them.
-    assert.deepEqual(recorded, told.slice(-recorded.length));
-    assert.ok(recorded.length >= told.length);
+    // The events of the start are not recorded if they come before the recording is open.
+    assert.deepEqual(recorded, events.slice(-recorded.length));
+    assert.ok(recorded.length >= events.length);
     const { code, stdout, stderr } = await runOomkit(["simulate", "--replay", path]);
     assert.equal(code, 0, stderr);
     assert.match(stdout, /all decisions are as recorded, at the same samples\n/, stdout);
   },
 );
 
-kernelTest("a guard that is killed leaves a recording of all but its last moments", async () => {
+kernelTest("a killed guard leaves a recording of all but its last moments", async () => {
   using folder = makeFolder();
   await using cgroup = makeRealCgroup("recorded");
   cgroup.limit(LIMIT);
@@ -74,7 +74,7 @@ kernelTest("a guard that is killed leaves a recording of all but its last moment
   await process.feed(LIMIT / 2);
   await guarded.next((event) => event.type === "level_reached");
   await until(
-    "it is written",
+    "the level is written",
     () => Deno.readTextFileSync(path).includes('"type":"level_reached"'),
   );
   Deno.kill(guarded.pid, "SIGKILL");
@@ -83,7 +83,7 @@ kernelTest("a guard that is killed leaves a recording of all but its last moment
   assert.ok(of(lines, "snapshot").some(({ levels: triggered }) => triggered?.includes("warn")));
 });
 
-kernelTest("the recording of a watch has what it read, and what it told", async () => {
+kernelTest("the recording of a watch has its samples and its events", async () => {
   using folder = makeFolder();
   await using cgroup = makeRealCgroup("recorded");
   cgroup.limit(LIMIT);
@@ -91,7 +91,7 @@ kernelTest("the recording of a watch has what it read, and what it told", async 
   await using watched = await startWatched(["--record", path, "--threshold", "50%", cgroup.path]);
   const { pid } = await eatToDeath(cgroup);
   await watched.next(killOf(pid));
-  const told = await watched.stop();
+  const events = await watched.stop();
   const lines = await readBack(path);
   const [described] = of(lines, "cgroup");
   assert.deepEqual(described?.reference_lines, [{ name: "threshold", bytes: LIMIT / 2 }]);
@@ -99,12 +99,12 @@ kernelTest("the recording of a watch has what it read, and what it told", async 
   assert.ok(of(lines, "snapshot").some(({ usage }) => usage <= LIMIT));
   assert.deepEqual(
     of(lines, "event").map(({ event }) => event.type),
-    told.map(({ type }) => type),
+    events.map(({ type }) => type),
   );
 });
 
 kernelTest(
-  "the recording of a simulation has each look of its allocator, and the verdict",
+  "the recording of a simulation has the samples of its allocator, and the verdict",
   async () => {
     using folder = makeFolder();
     const path = `${folder.path}/run.jsonl`;
@@ -118,17 +118,20 @@ kernelTest(
   },
 );
 
-kernelTest("a recording that is full, or is there already, leaves the run as it is", async () => {
-  using folder = makeFolder();
-  const path = `${folder.path}/run.jsonl`;
-  const words = ["--mb", "20", "--rate", "60M/s", "--record-max", "64K", "--record", path];
-  const run = await simulateJson(words);
-  assert.equal(run.code, 0, run.stderr);
-  const refused = await simulateJson(words).catch((error) => error);
-  assert.match(
-    String(refused.stderr ?? refused),
-    /the file exists already; name another file, or replace it with --force/,
-  );
-  const again = await simulateJson([...words, "--force"]);
-  assert.equal(again.code, 0, again.stderr);
-});
+kernelTest(
+  "a full recording does not affect the run, and an existing file is refused without --force",
+  async () => {
+    using folder = makeFolder();
+    const path = `${folder.path}/run.jsonl`;
+    const words = ["--mb", "20", "--rate", "60M/s", "--record-max", "64K", "--record", path];
+    const run = await simulateJson(words);
+    assert.equal(run.code, 0, run.stderr);
+    const refused = await simulateJson(words).catch((error) => error);
+    assert.match(
+      String(refused.stderr ?? refused),
+      /the file exists already; name another file, or replace it with --force/,
+    );
+    const again = await simulateJson([...words, "--force"]);
+    assert.equal(again.code, 0, again.stderr);
+  },
+);

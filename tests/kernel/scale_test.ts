@@ -1,4 +1,4 @@
-/** More cgroups than a process may have open files for, and many that fill up at once. */
+/** More cgroups than a process may have open files, and many that fill up together. */
 
 import assert from "node:assert/strict";
 import {
@@ -19,9 +19,9 @@ import { startWatched } from "../helpers/watched.ts";
 const DESCRIPTORS = 256;
 const program = ["prlimit", `--nofile=${DESCRIPTORS}:${DESCRIPTORS}`, ...oomkit()];
 
-/** With a limit each. @returns the last of them in the order in which they are found. */
+/** Creates children with a limit. @returns the last of them in the order in which they are found. */
 function populate(parent: RealCgroup): { readonly count: number; readonly last: RealCgroup } {
-  // An emulated machine makes no thousand in time, and it is v2 that is emulated.
+  // v2 is tested on an emulated machine, where a thousand take too long.
   const count = parent.version === 1 ? 1000 : 300;
   const children = Array.from({ length: count }, (_, n) => parent.child(`n${n + 1000}`));
   for (const child of children) child.limit(32 * MIB);
@@ -33,8 +33,8 @@ const openFiles = (pid: number) => [...Deno.readDirSync(`/proc/${pid}/fd`)].leng
 const shortages = (events: readonly Json[]) =>
   ofType(events, "degraded").filter(({ reason }) => reason.includes("RLIMIT_NOFILE"));
 
-/** One line for each thing that gives way, however many cgroups it gives way in. */
-function assertToldOnce(events: readonly Json[]): void {
+/** One event for each feature that is degraded, however many cgroups are affected. */
+function assertReportedOnce(events: readonly Json[]): void {
   const requested = shortages(events).map(({ requested }) => requested);
   assert.deepEqual(requested, [...new Set(requested)]);
   for (const { reason } of shortages(events)) assert.match(reason, new RegExp(`${DESCRIPTORS}`));
@@ -45,7 +45,7 @@ kernelTest("a watch follows more cgroups than it may have open files", async () 
   const { last } = populate(parent);
   await using watched = await startWatched(["-r", parent.path], program);
   const spare = DESCRIPTORS - openFiles(watched.pid);
-  assert.ok(spare >= DESCRIPTORS / 4, `${spare} of ${DESCRIPTORS} are to spare`);
+  assert.ok(spare >= DESCRIPTORS / 4, `${spare} of ${DESCRIPTORS} are spare`);
   last.limit(16 * MIB);
   await watched.next(({ type, cgroup, to }) =>
     type === "limit_changed" && cgroup === last.path && to === 16 * MIB
@@ -54,7 +54,7 @@ kernelTest("a watch follows more cgroups than it may have open files", async () 
   const kill = await watched.next(killOf(pid));
   assert.equal(kill.cgroup, last.path);
   const events = await watched.stop();
-  assertToldOnce(events);
+  assertReportedOnce(events);
   assert.equal(shortages(events).length, parent.version === 1 ? 1 : 0);
 });
 
@@ -65,7 +65,7 @@ kernelTest("a guard guards more cgroups than it may have open files", async () =
   const flags = ["--policy", "process", ...WIDE];
   await using guarded = await startGuarded([...flags, "-r", parent.path], { program });
   const spare = DESCRIPTORS - openFiles(guarded.pid);
-  assert.ok(spare >= DESCRIPTORS / 4, `${spare} of ${DESCRIPTORS} are to spare`);
+  assert.ok(spare >= DESCRIPTORS / 4, `${spare} of ${DESCRIPTORS} are spare`);
   await feedSlowly(process, () => guarded.events.some(isKillAction));
   const action = await guarded.next(isKillAction);
   assert.deepEqual([action.cgroup, action.victim.pid, action.outcome], [
@@ -76,9 +76,9 @@ kernelTest("a guard guards more cgroups than it may have open files", async () =
   assert.equal(kernelKills(last), 0);
   const events = await guarded.stop();
   assert.equal(killActionsOf(events).length, 1);
-  const guardedOnes = new Set(ofType(events, "guard_armed").map(({ cgroup }) => cgroup));
-  assert.equal(guardedOnes.size, count);
-  assertToldOnce(events);
+  const guardedPaths = new Set(ofType(events, "guard_armed").map(({ cgroup }) => cgroup));
+  assert.equal(guardedPaths.size, count);
+  assertReportedOnce(events);
   assert.ok(
     shortages(events).some(({ fallback }) => fallback === "control files opened at each poll"),
   );
@@ -86,30 +86,30 @@ kernelTest("a guard guards more cgroups than it may have open files", async () =
 
 const BURST = 200;
 const SMALL = 8 * MIB;
-/** Fed to each in turn. */
-const BITE = 128 * 1024;
+/** Bytes fed to each process in turn. */
+const CHUNK = 128 * 1024;
 
-/** All of them together, until all are dead: so that they come to their limits one soon after the other. */
-async function feedToDeath(processes: readonly HungryProcess[]): Promise<void> {
+/** Feeds all processes until all have exited, so that they reach their limits shortly after each other. */
+async function feedUntilAllExit(processes: readonly HungryProcess[]): Promise<void> {
   const alive = new Set(processes);
-  const bite = async (process: HungryProcess, bytes: number) => {
+  const feed = async (process: HungryProcess, bytes: number) => {
     await process.feed(bytes).catch(() => alive.delete(process));
   };
-  // In the order of their names; the first is ahead by half of the limit.
-  const ahead = processes.map((process, n) => bite(process, SMALL * (1 - n / BURST) / 2));
+  // The first is ahead by half of the limit, and the others in the order of their names.
+  const ahead = processes.map((process, n) => feed(process, SMALL * (1 - n / BURST) / 2));
   await Promise.all(ahead);
-  while (alive.size > 0) await Promise.all([...alive].map((process) => bite(process, BITE)));
+  while (alive.size > 0) await Promise.all([...alive].map((process) => feed(process, CHUNK)));
 }
 
-/** Of two busy cores one is the guard's: each is allowed to be the kernel's now and then, where nothing holds that up. */
-const LATE = BURST / 20;
-const MODES = [{ mode: "notify", lost: LATE }, { mode: "hold", lost: 0 }] as const;
+/** With two busy cores the guard may be late now and then, unless the mode makes the allocator wait. */
+const MAX_LATE = BURST / 20;
+const MODES = [{ mode: "notify", maxLost: MAX_LATE }, { mode: "hold", maxLost: 0 }] as const;
 
-for (const { mode, lost: most } of MODES) {
+for (const { mode, maxLost } of MODES) {
   kernelTest(
-    `of ${BURST} that fill up within a second the guard is ahead of the kernel in ${
-      BURST - most
-    } at least (${mode})`,
+    `of ${BURST} cgroups that fill up within a second the guard kills before the kernel in at least ${
+      BURST - maxLost
+    } (${mode})`,
     async () => {
       await using parent = makeRealCgroup("burst");
       const children = Array.from({ length: BURST }, (_, n) => parent.child(`n${n + 1000}`));
@@ -119,19 +119,19 @@ for (const { mode, lost: most } of MODES) {
       await using stack = new AsyncDisposableStack();
       const processes: HungryProcess[] = [];
       for (const child of children) processes.push(stack.use(await startHungryProcess(child)));
-      await feedToDeath(processes);
+      await feedUntilAllExit(processes);
       const lost = children.filter((child) => kernelKills(child) > 0).map(({ path }) => path);
       const events = await guarded.stop();
-      const died = killActionsOf(events).filter(({ outcome }) => outcome === "killed");
-      // Under hold who meets his limit in a system call does not wait: the call fails (docs/guarding.md), and tail(1) ends.
+      const killed = killActionsOf(events).filter(({ outcome }) => outcome === "killed");
+      // Under hold a system call at the limit fails instead of waiting (docs/guarding.md), and tail(1) exits.
       const statuses = await Promise.all(processes.map(({ status }) => status));
       const failed = children.filter((_, n) => statuses[n]!.signal === null).map(({ path }) =>
         path
       );
-      const handled = new Set([...lost, ...failed, ...died.map(({ cgroup }) => cgroup)]);
+      const handled = new Set([...lost, ...failed, ...killed.map(({ cgroup }) => cgroup)]);
       assert.equal(handled.size, BURST);
-      assert.ok(failed.length <= LATE, `${failed.length} of ${BURST} met their limit`);
-      assert.ok(lost.length <= most, `${lost.length} of ${BURST} were the kernel's`);
+      assert.ok(failed.length <= MAX_LATE, `${failed.length} of ${BURST} failed at their limit`);
+      assert.ok(lost.length <= maxLost, `the kernel killed in ${lost.length} of ${BURST}`);
     },
     { only: 1 },
   );

@@ -1,6 +1,6 @@
 /**
- * The race on a machine that is itself out of memory, CPU and disk. It is not won each time (docs/reliability.md), so that it is
- * run only when `OOMKIT_STARVATION_RUNS` says how often; the figures are printed:
+ * The race between guard and kernel on a machine that is short of memory, CPU and disk. The guard does not win each time
+ * (docs/reliability.md), so that the test runs only with `OOMKIT_STARVATION_RUNS`, the number of runs; it prints figures:
  *
  *     scripts/guest --disk 512 --memory 1536 --env OOMKIT_STARVATION_RUNS=20 tests/kernel/starvation_test.ts
  */
@@ -15,13 +15,13 @@ import { starve, whyNotStarved } from "../helpers/starved_machine.ts";
 
 const RUNS = Number(Deno.env.get("OOMKIT_STARVATION_RUNS") ?? 0);
 const LIMIT = 64 * MIB;
-/** Beside what the cgroup takes, for the kernel itself. */
-const LEAVE = LIMIT + 16 * MIB;
-/** Who is told of a new cgroup has much to read again from a disk that is busy. */
-const SILENCE_MS = 300_000;
+/** Bytes left free: what the cgroup needs, and some for the kernel itself. */
+const FREE_BYTES = LIMIT + 16 * MIB;
+/** After a new cgroup the guard reads many pages again from a busy disk. */
+const MAX_MS_BETWEEN_EVENTS = 300_000;
 const why = whyNotStarved();
 
-/** Bytes of files that are mapped and in memory; faults that waited for the disk. */
+/** Bytes of mapped files in memory, and page faults that waited for the disk. */
 function pagesOf(pid: number): { readonly file: number; readonly faults: number } {
   const status = Deno.readTextFileSync(`/proc/${pid}/status`);
   const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
@@ -32,33 +32,33 @@ function pagesOf(pid: number): { readonly file: number; readonly faults: number 
   };
 }
 
-/** As deploy/systemd/oomkit-guard.service has it. */
+/** The value in deploy/systemd/oomkit-guard.service. */
 const MEMORY_MIN = 128 * MIB;
 
 /**
- * @param isProtected its own cgroup has memory.min, so that what is mapped of its files stays.
- * @returns how many were won.
+ * @param isProtected whether the guard's own cgroup has memory.min, which keeps its mapped files in memory
+ * @returns how many runs the guard won
  */
 async function race(mode: string, isProtected = false): Promise<number> {
-  // Its own copy on the disk: what lies in the machine's first root never leaves memory.
+  // A copy on the disk: files of the initramfs never leave memory.
   const program = "/disk/oomkit";
   Deno.copyFileSync(oomkit()[0]!, program);
   let wins = 0;
   try {
     await using parent = makeRealCgroup("starved");
     const words = ["--policy", "process", "--mode", mode, "-r", parent.path];
-    // A guard needs somebody to guard.
+    // A guard needs a cgroup with a limit to start.
     const first = parent.child("first");
     first.limit(LIMIT);
     await using home = makeRealCgroup("home");
     if (isProtected) home.write("memory.min", MEMORY_MIN);
-    // Whoever reads a page of a file first is charged for it.
+    // The cgroup that reads a page of a file first is charged for it.
     new Deno.Command("sync").outputSync();
     Deno.writeTextFileSync("/proc/sys/vm/drop_caches", "3");
     const enter = 'echo 0 > "$0/cgroup.procs" && exec "$@"';
     await using guarded = await startGuarded(words, {
       program: ["sh", "-c", enter, home.dir, program],
-      heartbeatAge: SILENCE_MS,
+      heartbeatAge: MAX_MS_BETWEEN_EVENTS,
     });
     await using machine = starve();
     for (let run = 0; run < RUNS; run++) {
@@ -67,16 +67,16 @@ async function race(mode: string, isProtected = false): Promise<number> {
       await guarded.next(({ type, cgroup: path }) =>
         type === "guard_armed" && path === cgroup.path
       );
-      machine.squeeze(LEAVE, isProtected ? pagesOf(guarded.pid).file : 0);
+      machine.squeeze(FREE_BYTES, isProtected ? pagesOf(guarded.pid).file : 0);
       const before = pagesOf(guarded.pid);
       await eatToDeath(cgroup);
       const kills = kernelKills(cgroup);
-      const isDeedThere = (event: Json) => isKillAction(event) && event.cgroup === cgroup.path;
-      const action = kills === 0 ? await guarded.next(isDeedThere) : undefined;
+      const isKillThere = (event: Json) => isKillAction(event) && event.cgroup === cgroup.path;
+      const action = kills === 0 ? await guarded.next(isKillThere) : undefined;
       const reads = pagesOf(guarded.pid).faults - before.faults;
       const hasWon = action?.outcome === "killed";
       if (hasWon) wins++;
-      const after = action ? `struck after ${action.signal_ms} ms` : "the kernel was first";
+      const after = action ? `signalled in ${action.signal_ms} ms` : "the kernel killed first";
       // deno-lint-ignore no-console
       console.log(
         `${mode}${isProtected ? ", memory.min" : ""}, run ${run + 1}: ${
@@ -96,18 +96,18 @@ async function race(mode: string, isProtected = false): Promise<number> {
 if (RUNS > 0) {
   for (const [mode, only] of [["throttle", 2], ["hold", 1]] as const) {
     kernelTest(
-      `on a machine without memory, CPU and disk ${mode} still wins`,
+      `on a machine short of memory, CPU and disk, the guard kills before the kernel in ${mode} mode`,
       async () => assert.equal(await race(mode), RUNS),
       { only, why },
     );
   }
   kernelTest(
-    "on a machine without memory, CPU and disk throttle wins where the guard's own memory is protected",
+    "on a machine short of memory, CPU and disk, a guard with memory.min kills before the kernel in throttle mode",
     async () => assert.equal(await race("throttle", true), RUNS),
     { only: 2, why },
   );
   kernelTest(
-    "on a machine without memory, CPU and disk a guard that only notifies is there for the race",
+    "on a machine short of memory, CPU and disk, a guard in notify mode completes the race",
     async () => void await race("notify"),
     { only: 1, why },
   );
