@@ -23,3 +23,8 @@ export function shortened(name: string): string {
   const half = Math.floor((SHOWN - 1) / 2);
   return `${name.slice(0, half)}…${name.slice(-half)}`;
 }
+
+/** The message of whatever was thrown. Deno appends ` (os error N)`, which repeats the text. */
+export function errorText(error: unknown): string {
+  return error instanceof Error ? error.message.split(" (os error")[0]! : String(error);
+}

@@ -6,10 +6,8 @@ import { ruleFor } from "../../core/policy/rules.ts";
 import { type GuardPolicy, policyFor } from "../../core/guard/policy.ts";
 import { candidatesIn } from "../../core/guard/targets.ts";
 import { toJson } from "../../core/events/json.ts";
-import { shownUrl } from "../../core/receivers/webhook.ts";
 import type { GuardRequest } from "./command.ts";
-import type { GuardFlags } from "./options.ts";
-import { openReceivers } from "../receivers/receivers.ts";
+import { checkReceivers, describeReceivers } from "../receivers/receivers.ts";
 import { buildGuardSetup } from "./setup.ts";
 import { wantsJson } from "../options/option.ts";
 import { print, printable } from "../output/output.ts";
@@ -37,7 +35,7 @@ export async function checkConfig(requested: GuardRequest): Promise<number> {
       v: 2,
       file: file?.path ?? null,
       targets,
-      receivers: receiversOf(flags),
+      receivers: describeReceivers(flags),
       rules: policies.all.map((policy, at) => ({
         name: policy.rule ?? null,
         where: rules[at]?.where ?? null,
@@ -57,7 +55,7 @@ export async function checkConfig(requested: GuardRequest): Promise<number> {
     `configuration  ${file ? printable(file.path) : "none; the defaults, variables and flags"}`,
   );
   print(`targets        ${targets.map(printable).join(" ") || "none; the own cgroup"}`);
-  const receivers = receiversOf(flags);
+  const receivers = describeReceivers(flags);
   print(`receivers      ${receivers.map(printable).join(", ") || "none but stdout"}`);
   for (const [at, policy] of policies.all.entries()) {
     const rule = rules[at];
@@ -76,30 +74,6 @@ export async function checkConfig(requested: GuardRequest): Promise<number> {
     print(`${printable(path)}: ${by}, ${state}`);
   }
   return 0;
-}
-
-/** What they need beside the network: secrets and certificates. Nothing is sent, listened on or written. */
-async function checkReceivers(flags: GuardFlags): Promise<void> {
-  const opening = ["logFile", "listen", "port", "kubernetes", "kubernetesEvents"];
-  const rest = Object.entries(flags).filter(([name]) => !opening.includes(name));
-  const receivers = await openReceivers(Object.fromEntries(rest) as unknown as GuardFlags, {
-    command: "guard",
-    cgroups: () => [],
-    alive: () => ({ ok: true }),
-    ready: () => ({ ok: true }),
-  });
-  await receivers.close();
-}
-
-function receiversOf(flags: GuardFlags): string[] {
-  const { logFile, webhookUrl = [], exec, kubernetesEvents, listen } = flags;
-  return [
-    ...logFile === undefined ? [] : [`log ${logFile}`],
-    ...webhookUrl.map((url) => `webhook ${shownUrl(url)}`),
-    ...exec === undefined ? [] : [`exec ${exec}`],
-    ...kubernetesEvents ? ["Kubernetes events"] : [],
-    ...listen === undefined ? [] : [`Prometheus at ${listen}`],
-  ];
 }
 
 /** In its JSON form; `null` for what the mode decides. */

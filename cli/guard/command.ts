@@ -154,7 +154,9 @@ async function guard(
       arming.show(`arming, ${++armed} so far`);
     }
     if (!live?.tell(event)) print(json ? toJson(event) : eventText(event, style));
-    if (flags.explain && !json && event.type === "action") explain(event.candidates, style);
+    if (flags.explain && !json && event.type === "action" && "candidates" in event) {
+      explain(event.candidates, style);
+    }
   };
   const reload = async () => {
     if (isStopping || guarding === undefined || setup === undefined) return;

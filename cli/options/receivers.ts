@@ -1,4 +1,4 @@
-/** Where events go beside stdout: what `watch` and `guard` take for it. */
+/** Options of `watch` and `guard` for receivers: where events go besides stdout. */
 
 import type { Command, CommandUnknownOpts, OptionValues } from "@commander-js/extra-typings";
 import { OomkitError } from "../../core/errors.ts";
@@ -31,7 +31,7 @@ export interface ReceiverFlags extends RecordFlags {
   readonly listen?: string;
 }
 
-/** What a receiver is told of unless `--event-types` says otherwise: what people want to know of, but not all that comes and goes. */
+/** Default of `--event-types`: what a person wants to be notified of. */
 export const DEFAULT_EVENT_TYPES: readonly EventType[] = [
   "oom",
   "oom_kill",
@@ -57,7 +57,7 @@ export function parseHeader(text: string): readonly [string, string] {
     /^([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*:\s*([\x20-\x7e\x80-\xff]*)$/.exec(text) ??
       [];
   if (name !== undefined && value !== undefined) return [name, value.trim()];
-  throw new OomkitError(`"${text}" is no header`, "write 'Name: value'");
+  throw new OomkitError(`"${text}" is not a header`, "write 'Name: value'");
 }
 
 function checkListen(text: string): string {
@@ -77,9 +77,9 @@ function collected<T>(parse: (text: string) => T) {
 }
 
 const CLUSTER = ["kubernetes", "kubernetesEvents"];
-/** Those that mean nothing unless one of others is there. */
-const COMPANY: Readonly<Record<string, readonly string[]>> = {
-  // Events of Kubernetes are written in it, too.
+/** Options that require one of the others. */
+const REQUIRED_OPTIONS: Readonly<Record<string, readonly string[]>> = {
+  // Also the format of Kubernetes Events.
   webhookFormat: ["webhookUrl", "kubernetesEvents"],
   webhookHeader: ["webhookUrl"],
   webhookSecretFile: ["webhookUrl"],
@@ -91,11 +91,11 @@ const COMPANY: Readonly<Record<string, readonly string[]>> = {
   kubernetesCa: CLUSTER,
 };
 
-/** A variable or a file may be meant for another call; what stands on the command line is meant. */
-function checkCompany(command: CommandUnknownOpts): void {
+/** An environment variable or a file may be meant for another command, so only the command line is checked. */
+function checkRequiredOptions(command: CommandUnknownOpts): void {
   const long = (name: string) =>
     command.options.find((each) => each.attributeName() === name)?.long ?? name;
-  for (const [name, others] of Object.entries(COMPANY)) {
+  for (const [name, others] of Object.entries(REQUIRED_OPTIONS)) {
     if (command.getOptionValueSource(name) !== "cli") continue;
     if (others.some((other) => command.getOptionValue(other) !== undefined)) continue;
     const needed = others.map(long).join(" or ");
@@ -103,7 +103,7 @@ function checkCompany(command: CommandUnknownOpts): void {
   }
 }
 
-/** A command with all of them. */
+/** Adds all of these options to a command. */
 export function withReceiverOptions<
   A extends unknown[],
   O extends OptionValues,
@@ -112,59 +112,65 @@ export function withReceiverOptions<
   command: Command<A, O, G>,
 ): Command<A, O & ReceiverFlags, G> {
   const extended = withRecording(command)
-    .addOption(option("--log-file <file>", "write events there too, as JSON lines"))
+    .addOption(option("--log-file <file>", "append events to a file, as JSON lines"))
     .addOption(
-      option("--webhook-url <url>", "POST events there: http, https or unix:/path; repeatable")
+      option("--webhook-url <url>", "POST events to a URL: http, https or unix:/path; repeatable")
         .argParser(collected(checkWebhookUrl)),
     )
     .addOption(
-      option("--webhook-format <format>", "CloudEvents 1.0, or oom-guard's JSON for each kill")
+      option(
+        "--webhook-format <format>",
+        "format of webhooks: CloudEvents 1.0, or oom-guard's JSON for each kill",
+      )
         .choices(["cloudevents", "oom-guard"] as const),
     )
     .addOption(
-      option("--webhook-header <header>", "send 'Name: value' along; repeatable")
+      option("--webhook-header <header>", "add the HTTP header 'Name: value'; repeatable")
         .argParser(collected(parseHeader)),
     )
     .addOption(
-      option("--webhook-secret-file <file>", "sign what is sent with the secret in there"),
+      option("--webhook-secret-file <file>", "sign bodies with the secret in a file (HMAC-SHA256)"),
     )
-    .addOption(option("--webhook-ca <file>", "trust these certificates (PEM) as well"))
+    .addOption(option("--webhook-ca <file>", "also trust the certificates (PEM) in a file"))
     .addOption(
-      option("--webhook-timeout <duration>", "how long a try may take")
+      option("--webhook-timeout <duration>", "maximum time of one attempt")
         .argParser(parsed(parsePositive)).default(5000, "5s"),
     )
     .addOption(
       option(
         "--exec <command>",
-        "run it for each event, with the event on stdin and in OOMKIT_EVENT_…",
+        "run a command for each event, with the event on stdin and in OOMKIT_EVENT_…",
       ),
     )
     .addOption(
-      option("--exec-timeout <duration>", "how long it may take")
+      option("--exec-timeout <duration>", "maximum time of one command")
         .argParser(parsed(parsePositive)).default(10_000, "10s"),
     )
     .addOption(
-      option("--event-types <types>", `which events go to the above but the log: all, or a list`)
+      option(
+        "--event-types <types>",
+        "event types for receivers other than the log: all, or a list",
+      )
         .argParser(parseTypes)
         .default(undefined, DEFAULT_EVENT_TYPES.join(",")),
     )
     .addOption(
       option(
         "--kubernetes",
-        "ask the API server which pod is which (its service account, or --kubernetes-api)",
+        "identify pods through the API server (with the service account, or --kubernetes-api)",
       ),
     )
-    .addOption(option("--kubernetes-events", "tell it of kills and warnings, as events"))
-    .addOption(option("--kubernetes-api <url>", "the API server, where this is no pod of its own"))
-    .addOption(option("--kubernetes-token-file <file>", "the token for it"))
-    .addOption(option("--kubernetes-ca <file>", "the certificates (PEM) it is known by"))
-    .addOption(option("--node-name <name>", "this node, as Kubernetes knows it (else NODE_NAME)"))
+    .addOption(option("--kubernetes-events", "report kills and warnings as Kubernetes Events"))
+    .addOption(option("--kubernetes-api <url>", "URL of the API server, outside of a pod"))
+    .addOption(option("--kubernetes-token-file <file>", "token for the API server"))
+    .addOption(option("--kubernetes-ca <file>", "certificates (PEM) of the API server's authority"))
+    .addOption(option("--node-name <name>", "name of this node in Kubernetes (default $NODE_NAME)"))
     .addOption(
       option(
         "--listen <address>",
-        "serve /metrics, /healthz and /readyz there: :9101 for this machine alone, or host:port",
+        "serve /metrics, /healthz and /readyz: :9101 for this machine only, or host:port",
       ).argParser(parsed(checkListen)),
     );
-  extended.hook("preAction", (_, self) => checkCompany(self));
+  extended.hook("preAction", (_, self) => checkRequiredOptions(self));
   return extended as unknown as Command<A, O & ReceiverFlags, G>;
 }

@@ -8,10 +8,16 @@ import { wallClock } from "../kernel/clock.ts";
 import { openDirectory } from "../kernel/fd.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import type { Level } from "../policy/levels.ts";
-import { type ActionBody, type Body, makeEvent, type Source } from "../events/event.ts";
+import {
+  type ActionBody,
+  type Body,
+  type HookBody,
+  makeEvent,
+  type Source,
+} from "../events/event.ts";
 import { environmentOf } from "../events/environment.ts";
 import { toJson } from "../events/json.ts";
-import { emptyAction, killEvent } from "./events.ts";
+import { killEvent } from "./events.ts";
 import type { KillReport } from "./thread/protocol.ts";
 import type { Action } from "./policy.ts";
 import type { GuardedCgroup } from "./registry.ts";
@@ -47,14 +53,15 @@ export function createBackgroundActions(
   const running = new Set<Promise<void>>();
   const ending = new AbortController();
 
-  const metric = (
+  const metric = <Action extends ActionBody["action"]>(
     guarded: GuardedCgroup,
     level: Level,
     usage: number,
-    action: ActionBody["action"],
+    action: Action,
   ) => ({
-    ...emptyAction,
+    type: "action" as const,
     action,
+    reason: null,
     level,
     mode: guarded.settings.mode,
     dry_run: guarded.policy.dryRun,
@@ -130,7 +137,7 @@ export function createBackgroundActions(
     about: Body,
   ) => {
     const body = metric(guarded, level, usage, "exec");
-    const finish = (rest: Pick<ActionBody, "outcome" | "reason">) =>
+    const finish = (rest: Pick<HookBody, "outcome" | "reason">) =>
       emitEvent(guarded.cgroup.path, "none", { ...body, ...rest });
     if (guarded.policy.dryRun) return finish({ outcome: "dry_run", reason: command });
     const at = wallClock();

@@ -87,7 +87,6 @@ export function killEvent({ settings, policy: { dryRun } }: GuardedCgroup, kill:
     level_bytes: kill.levelBytes,
     outcome: kill.outcome,
     reason: kill.reason ?? null,
-    count: null,
     freed: kill.outcome === "killed" && after !== undefined ? Math.max(0, before - after) : null,
     signal_ms: rounded(kill.signalLatencyMs),
     exit_ms: rounded(kill.exitLatencyMs),
@@ -101,8 +100,9 @@ export function reclaimedEvent(
 ): Body {
   const { level, before, after, lasted } = said;
   return {
-    ...emptyAction,
+    type: "action",
     action: "reclaim",
+    reason: null,
     level,
     mode: settings.mode,
     dry_run: dryRun,
@@ -115,22 +115,6 @@ export function reclaimedEvent(
     freed_ms: rounded(lasted),
   };
 }
-
-/** What is not known of every action. */
-export const emptyAction = {
-  type: "action",
-  signal: null,
-  victim: null,
-  killed_cgroup: null,
-  candidates: [],
-  usage_after: null,
-  reason: null,
-  count: null,
-  freed: null,
-  signal_ms: null,
-  exit_ms: null,
-  freed_ms: null,
-} as const;
 
 export function toJsonCandidate(
   { rss, oomScoreAdj, preferenceReason, ...rest }: ScoredProcess,

@@ -192,7 +192,8 @@ async function guardsStill(guard: RaceGuard, cgroup: Cgroup): Promise<boolean> {
   if (!await within(EATEN_WITHIN_MS, eater.status)) eater.kill("SIGKILL");
   await eater.status;
   const deed = await guard.find("action", cgroup.path, EATEN_WITHIN_MS);
-  return deed?.victim?.pid === eater.pid && readCounters(cgroup)?.local.oomKill === 0n;
+  return deed !== undefined && "victim" in deed && deed.victim?.pid === eater.pid &&
+    readCounters(cgroup)?.local.oomKill === 0n;
 }
 
 function costsLine({ anonymous, resident, ...rest }: Costs): string {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { openCgroup } from "../../core/cgroup/cgroup.ts";
 import { discover } from "../../core/cgroup/hierarchy.ts";
 import { FAMILIES } from "../../core/receivers/prometheus/families.ts";
-import { openMetrics } from "../../core/receivers/prometheus/metrics.ts";
+import { Metrics } from "../../core/receivers/prometheus/metrics.ts";
 import { type Body, makeEvent } from "../../core/events/event.ts";
 import { makeTree } from "../helpers/trees.ts";
 import { FOLDER, promtool, promtoolTest } from "./promtool.ts";
@@ -20,7 +20,7 @@ async function scrape(command: "guard" | "watch"): Promise<string> {
     "memory.pressure": `some ${stall}full ${stall}`,
   };
   using tree = makeTree(2, Object.fromEntries(names.map((name) => [name, files])));
-  const metrics = openMetrics({
+  const metrics = new Metrics({
     command,
     version: "1.2.3",
     commit: "abc",
@@ -48,7 +48,7 @@ async function scrape(command: "guard" | "watch"): Promise<string> {
       inferred: false,
     },
   ];
-  for (const body of bodies) metrics.report(makeEvent(0, names[0]!, "none", body), "");
+  for (const body of bodies) metrics.report(makeEvent(0, names[0]!, "none", body));
   return await metrics.text();
 }
 

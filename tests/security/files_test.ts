@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { openJournal, restoreStale } from "../../core/control/journal.ts";
 import { openResultFile } from "../../cli/output/result_file.ts";
-import { openLogFile } from "../../core/receivers/log_file.ts";
+import { LogFile } from "../../core/receivers/log_file.ts";
 import { check, makeNode, write } from "../helpers/configured.ts";
 
 const NOBODY = 65534;
@@ -84,9 +84,9 @@ Deno.test(
     using place = makePlace();
     const link = `${place.root}/events.log`;
     Deno.symlinkSync(place.precious, link);
-    await openLogFile(link, assert.fail).close();
+    await new LogFile(link, assert.fail).close();
     new Deno.Command("chown", { args: ["-h", String(NOBODY), link] }).outputSync();
-    assert.throws(() => openLogFile(link, assert.fail), /it is a link of the user 65534/);
+    assert.throws(() => new LogFile(link, assert.fail), /it is a symbolic link of the user 65534/);
     assert.equal(Deno.readTextFileSync(place.precious), "precious");
   },
 );
@@ -101,7 +101,7 @@ Deno.test(
     new Deno.Command("chown", { args: ["-h", String(NOBODY), link] }).outputSync();
     assert.throws(
       () => openResultFile(link, "the report"),
-      /cannot write the report to .*: it is a link of the user 65534; name a writable file/,
+      /cannot write the report to .*: it is a symbolic link of the user 65534; name a writable file/,
     );
     assert.equal(Deno.readTextFileSync(place.precious), "precious");
     new Deno.Command("chown", { args: ["-h", String(Deno.uid()), link] }).outputSync();

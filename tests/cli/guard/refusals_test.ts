@@ -103,7 +103,7 @@ Deno.test("expressions, times and addresses that cannot be read get one line and
     [["/a", "--listen", "nowhere:x"], /nowhere:x/],
     [
       ["/a", "--webhook-url", "localhost"],
-      /cannot report to "localhost": it is no URL; use one such as/,
+      /cannot report to "localhost": it is not a URL; use one such as/,
     ],
     [["/a", "--webhook-url", "file:///x"], /cannot report to "file:\/\/\/x"/],
     [["/a", "--event-format", "xml"], /oomkit, oom-guard/],

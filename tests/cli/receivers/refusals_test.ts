@@ -22,7 +22,7 @@ for (const command of ["watch", "guard"]) {
       [["--log-file", `${folder.path}/none/x`], /cannot open the log file .*none\/x: No such file/],
       [["--log-file", `${folder.path}/fifo`], /cannot open the log file .*fifo: it is a FIFO/],
       [["--log-file", folder.path], /cannot open the log file .*: Is a directory/],
-      [["--webhook-url", "localhost"], /cannot report to "localhost": it is no URL; use one/],
+      [["--webhook-url", "localhost"], /cannot report to "localhost": it is not a URL; use one/],
       [["--webhook-url", "unix:x"], /cannot report to "unix:x"/],
       [
         [...hook, "--webhook-secret-file", `${folder.path}/no`],
@@ -31,16 +31,16 @@ for (const command of ["watch", "guard"]) {
       [[...hook, "--webhook-secret-file", empty], /cannot sign with the secret in .*: it is empty/],
       [[...hook, "--webhook-ca", `${folder.path}/no`], /cannot read the certificates in .*No such/],
       [[...hook, "--webhook-ca", pem], /cannot use the certificates for the webhook/],
-      [[...hook, "--webhook-header", "nothing"], /"nothing" is no header; write 'Name: value'/],
+      [[...hook, "--webhook-header", "nothing"], /"nothing" is not a header; write 'Name: value'/],
       [[...hook, "--webhook-timeout", "0s"], /"0s" is too short/],
       [[...hook, "--webhook-format", "xml"], /cloudevents, oom-guard/],
       [
         [...hook, "--webhook-secret-file", `${folder.path}/fifo`],
-        /cannot read the secret in .*fifo: it is a FIFO; name a regular file/,
+        /cannot read the secret in .*fifo: it is a FIFO; name a readable regular file/,
       ],
       [
         [...hook, "--webhook-ca", "/dev/zero"],
-        /cannot read the certificates in \/dev\/zero: it is no regular file/,
+        /cannot read the certificates in \/dev\/zero: it is not a regular file/,
       ],
       [
         ["--webhook-secret-file", empty],
@@ -69,7 +69,7 @@ for (const command of ["watch", "guard"]) {
       [["--kubernetes", "--node-name", "n"], /this is no pod|KUBERNETES_SERVICE_HOST/],
       [
         [...cluster, "--node-name", "n"],
-        /cannot use the token in .*: it is not there; give a file/,
+        /cannot use the token in .*: it does not exist; give a file/,
       ],
       [[...cluster, "--kubernetes-token-file", token, "--node-name", "a b"], /"a b"/],
       [

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { type Body, EVENT_TYPES, makeEvent } from "../../../core/events/event.ts";
 import { toJson } from "../../../core/events/json.ts";
-import { judge, type RunFacts } from "../../../core/events/run.ts";
+import { type RunFacts, runReport } from "../../../core/events/run.ts";
 import eventSchema from "../../../docs/schema/event.schema.json" with { type: "json" };
 import runSchema from "../../../docs/schema/run.schema.json" with { type: "json" };
 
@@ -168,7 +168,7 @@ Deno.test("the report of a command fits the published schema", () => {
       ancestry: { limit: { bytes: Infinity } } as RunFacts["ancestry"],
       own: false,
     };
-    const report = JSON.parse(toJson(judge(facts)));
+    const report = JSON.parse(toJson(runReport(facts)));
     assert.ok(isRun(report), JSON.stringify(isRun.errors));
   }
 });
