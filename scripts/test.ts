@@ -4,15 +4,15 @@
  *     scripts/test [--only fmt,lint,check,layers,compile,unit,v1,v2,soak]
  *     scripts/test --help
  *
- * With CI=true what could not run counts as failed. What runs on this machine's own kernel measures time, and has it to
- * itself; before that the unit tests and the emulated machines run two at a time.
+ * With CI=true a stage that could not run counts as failed. Stages on this machine's own kernel measure time and run
+ * alone; before them the unit tests and the emulated machines run two at a time.
  */
 
 import { parseArgs } from "node:util";
-import { root } from "./bundle.ts";
-import { check, compile } from "./stages/checks.ts";
-import { denoTests } from "./stages/deno_tests.ts";
-import { executableTests } from "./stages/executable_tests.ts";
+import { root } from "./build/bundle.ts";
+import { check, compile } from "./test_stages/checks.ts";
+import { denoTests } from "./test_stages/deno_tests.ts";
+import { executableTests } from "./test_stages/executable_tests.ts";
 import {
   executable,
   guestObstacle,
@@ -22,20 +22,20 @@ import {
   throughExecutable,
   throughLauncher,
   type Version,
-} from "./stages/kernels.ts";
-import { inLanes } from "./stages/lanes.ts";
-import { lastLine, missing, type Outcome, total } from "./stages/outcome.ts";
-import { soakStage } from "./stages/soak.ts";
+} from "./test_stages/kernels.ts";
+import { inLanes } from "./test_stages/lanes.ts";
+import { lastLine, missing, type Outcome, total } from "./test_stages/outcome.ts";
+import { soakStage } from "./test_stages/soak.ts";
 import { progress } from "./progress.ts";
 import { Mistake, printLine, run } from "./terminal.ts";
 
 interface Part {
   readonly run: () => Promise<Outcome>;
-  /** It takes no harm when another runs beside it. */
+  /** It may run beside another stage. */
   readonly isPatient?: true;
 }
 
-/** No more than that: an emulated machine has two CPUs, and its tests have deadlines. */
+/** At most this many: an emulated machine has two CPUs, and its tests have deadlines. */
 const MAX_LANES = 2;
 
 const unitFolders = [
@@ -96,7 +96,7 @@ async function main(): Promise<number> {
   return totals.failed === 0 ? 0 : 1;
 }
 
-/** In the order in which they run, but for those that can run beside others. */
+/** In the order in which they run, except those that can run beside others. */
 function stagesUnder(signal: AbortSignal): Record<string, Part[]> {
   const folders = unitFolders.filter(isFolder);
   const once = (run: () => Promise<Outcome>): Part[] => [{ run }];
@@ -119,7 +119,7 @@ function stagesUnder(signal: AbortSignal): Record<string, Part[]> {
   };
 }
 
-/** v1 runs in the guest as well: two kernels, and the same one as for v2. */
+/** v1 runs in the guest as well: on a second kernel, the one of v2. */
 function kernelParts(version: Version, signal: AbortSignal): Part[] {
   const noHost = hostObstacle(version);
   const parts: Part[] = [];
@@ -188,7 +188,7 @@ function parsed(): { readonly only?: string; readonly help?: boolean } {
   try {
     return parseArgs({ args: Deno.args, options }).values;
   } catch (error) {
-    // What node:util adds after its first sentence is advice on positional arguments, of which there are none.
+    // After its first sentence node:util advises on positional arguments, which do not exist here.
     const [what] = (error as Error).message.split(/\.(?: |$)|\n/);
     throw new Mistake(`${what}; known are --only STAGE,… and --help`);
   }
@@ -207,7 +207,7 @@ function isFolder(path: string): boolean {
   }
 }
 
-/** Passes on to whatever runs, so that it ends. */
+/** Passes the signal on to the running stage, so that it ends. */
 function interruption(): AbortSignal {
   const controller = new AbortController();
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {

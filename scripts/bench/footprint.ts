@@ -1,6 +1,6 @@
 /**
- * A guard of many cgroups in the cgroup that the DaemonSet gives it: what it takes at rest, and whether it grows while cgroups
- * come and go. `--cgroups 1000 --limit 60` (MiB) `--seconds 60` (of the churn) `--rate 1000` (made and removed a minute).
+ * A guard of many cgroups in a cgroup as the DaemonSet's: its costs at rest, and whether they grow while cgroups
+ * are created and removed. `--cgroups 1000 --limit 60` (MiB) `--seconds 60` (of churn) `--rate 1000` (created and removed per minute).
  */
 
 import { parseArgs } from "node:util";
@@ -8,7 +8,7 @@ import { type Cgroup, openCgroup, readCounters, readPeak } from "../../core/cgro
 import { join } from "../../core/cgroup/hierarchy.ts";
 import { progress } from "../progress.ts";
 import { Mistake, note } from "../terminal.ts";
-import { makeBenchCgroup, makeChildren } from "./cgroups.ts";
+import { createBenchCgroup, makeChildren } from "./cgroups.ts";
 import { makeBenchFolder } from "./folders.ts";
 import { type Costs, costsOf, cpuSeconds } from "./process_costs.ts";
 import { MIB } from "./race_cells.ts";
@@ -20,7 +20,7 @@ import { against, figure, type Measured, mebibytes, once } from "./statistics.ts
 const ANONYMOUS_TARGET = 30;
 const IDLE_TARGET = 0.5;
 const IDLE_SECONDS = 30;
-/** Before, everything that is only done once has been done. */
+/** Until one-time work is done. */
 const SETTLE_MS = 5000;
 const GUARDED_LIMIT = 64 * MIB;
 const STAGES = 6;
@@ -35,7 +35,7 @@ const EATEN_WITHIN_MS = 20_000;
 
 export async function footprint(args: readonly string[]): Promise<Measured> {
   const { cgroups, limit, seconds, rate } = parse(args);
-  const bench = makeBenchCgroup();
+  const bench = createBenchCgroup();
   const { version } = bench.hierarchy;
   Deno.writeTextFileSync(`${bench.dir}/${version.limitFile}`, version.number === 1 ? "-1" : "max");
   const [node, home] = makeChildren(bench, 2) as [Cgroup, Cgroup];
@@ -109,7 +109,7 @@ export async function footprint(args: readonly string[]): Promise<Measured> {
   }
 }
 
-/** What the runtime takes for itself, without a line of the project. */
+/** The cost of the runtime alone, without this project's code. */
 async function floorOf(folder: string, name: string, text: string): Promise<string> {
   const program = await makeEmptyProgram(`${folder}/empty`, versionOf(executable), text);
   const child = new Deno.Command(program, { stdin: "null" }).spawn();
@@ -151,7 +151,7 @@ function setLimit(cgroup: Cgroup, bytes: number): void {
   try {
     Deno.writeTextFileSync(`${cgroup.dir}/${swap[0]}`, swap[1]!);
   } catch {
-    // The kernel knows no swap.
+    // The kernel has no swap accounting.
   }
 }
 
@@ -162,7 +162,7 @@ async function idleShare(pid: number): Promise<number> {
   return 100 * (cpuSeconds(pid) - before) / ((performance.now() - began) / 1000);
 }
 
-/** The oldest goes, another comes; evenly. @returns the number of the next to come. */
+/** Removes the oldest and creates another, at an even pace. @returns the number of the next one. */
 async function churn(
   children: Cgroup[],
   node: Cgroup,
@@ -187,12 +187,12 @@ async function churn(
 async function guardsStill(guard: RaceGuard, cgroup: Cgroup): Promise<boolean> {
   if (await guard.find("guard_armed", cgroup.path, EATEN_WITHIN_MS) === undefined) return false;
   const script = 'echo 0 >"$0/cgroup.procs" && exec tail /dev/zero';
-  const eater = new Deno.Command("sh", { args: ["-c", script, cgroup.dir], stdout: "null" })
+  const allocator = new Deno.Command("sh", { args: ["-c", script, cgroup.dir], stdout: "null" })
     .spawn();
-  if (!await within(EATEN_WITHIN_MS, eater.status)) eater.kill("SIGKILL");
-  await eater.status;
-  const deed = await guard.find("action", cgroup.path, EATEN_WITHIN_MS);
-  return deed !== undefined && "victim" in deed && deed.victim?.pid === eater.pid &&
+  if (!await within(EATEN_WITHIN_MS, allocator.status)) allocator.kill("SIGKILL");
+  await allocator.status;
+  const fault = await guard.find("action", cgroup.path, EATEN_WITHIN_MS);
+  return fault !== undefined && "victim" in fault && fault.victim?.pid === allocator.pid &&
     readCounters(cgroup)?.local.oomKill === 0n;
 }
 

@@ -1,7 +1,7 @@
-/** What it costs to watch many cgroups in which nothing happens. */
+/** Costs of watching many idle cgroups. */
 
 import type { Cgroup } from "../../core/cgroup/cgroup.ts";
-import { makeBenchCgroup, makeChildren } from "./cgroups.ts";
+import { createBenchCgroup, makeChildren } from "./cgroups.ts";
 import { costsOf, cpuSeconds } from "./process_costs.ts";
 import { against, type Measured, mebibytes, type Row, summarize } from "./statistics.ts";
 import { startWatch } from "./watching.ts";
@@ -9,12 +9,12 @@ import { progress } from "../progress.ts";
 
 const CGROUPS = 1000;
 const RUNS = 3;
-/** Of one run. As long as the pause between two sweeps of the watch, so that each run holds one. */
+/** Length of a run: the pause between two full reads of the watch, so that each run has one. */
 const SECONDS = 30;
 const TARGET = 0.5;
 
 export async function idle(): Promise<Measured> {
-  const parent = makeBenchCgroup();
+  const parent = createBenchCgroup();
   for (const { dir, hierarchy } of makeChildren(parent, CGROUPS)) {
     Deno.writeTextFileSync(`${dir}/${hierarchy.version.limitFile}`, String(64 * 1024 ** 2));
   }

@@ -1,4 +1,4 @@
-/** What the live view of a thousand cgroups costs: a frame, a round of reads, and both together beside the watch itself. */
+/** Costs of the live view of 1,000 cgroups: a frame, a round of reads, and both together on top of the watch. */
 
 import type { Capabilities } from "../../cli/terminal/palette.ts";
 import { widthOf } from "../../cli/terminal/width.ts";
@@ -7,7 +7,7 @@ import { createPoller } from "../../cli/live/poll.ts";
 import { screenLines } from "../../cli/live/screen.ts";
 import { firstView, shownRows, type View, withRows } from "../../cli/live/view.ts";
 import type { Cgroup } from "../../core/cgroup/cgroup.ts";
-import { makeBenchCgroup, makeChildren } from "./cgroups.ts";
+import { createBenchCgroup, makeChildren } from "./cgroups.ts";
 import { cpuSeconds } from "./process_costs.ts";
 import { endChild, pause, startChild } from "./race_children.ts";
 import { executable } from "./start_up.ts";
@@ -24,7 +24,7 @@ const size = { columns: 160, rows: 50 };
 const can: Capabilities = { colours: 256, unicode: true };
 
 export async function live(): Promise<Measured> {
-  const parent = makeBenchCgroup();
+  const parent = createBenchCgroup();
   const cgroups = makeChildren(parent, CGROUPS);
   for (const { dir, hierarchy } of cgroups) {
     Deno.writeTextFileSync(`${dir}/${hierarchy.version.limitFile}`, String(64 * 1024 ** 2));
@@ -59,7 +59,7 @@ export async function live(): Promise<Measured> {
     bytes.push(text.length);
     begun = performance.now();
     gather.closer(shown);
-    // What was looked at within a second is not looked at again.
+    // Figures younger than a second are not read again.
     if (frame % 20 === 0) looking.push(performance.now() - begun);
   }
   const row = (what: string, values: readonly number[], remark = ""): Row => ({
@@ -89,7 +89,7 @@ export async function live(): Promise<Measured> {
   };
 }
 
-/** On a terminal, whose output goes nowhere. Its words have no blanks. */
+/** On a terminal with output is discarded. The arguments contain no spaces. */
 async function shareOf(parent: Cgroup, flag: string): Promise<number[]> {
   const script = `stty cols ${size.columns} rows ${size.rows}; ` +
     `exec ${executable} watch ${flag} --for 10m -r ${parent.path}`;

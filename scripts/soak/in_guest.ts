@@ -1,7 +1,7 @@
 /** The same soak in an emulated machine, which has neither the sources nor the packages. */
 
 import { fileURLToPath } from "node:url";
-import { bundle } from "../bundle.ts";
+import { bundle } from "../build/bundle.ts";
 import { runInGuest } from "../guest_kernel/guest.ts";
 import { progress } from "../progress.ts";
 import { Mistake, note, pass } from "../terminal.ts";
@@ -12,7 +12,7 @@ export interface GuestSoak {
   readonly signal: AbortSignal;
 }
 
-/** Seconds for its start and its last looks. */
+/** Seconds for start-up and the last checks. */
 const BEFORE_AND_AFTER = 400;
 const MACHINE_MEMORY = 3072;
 const DISK = 1024;

@@ -4,7 +4,7 @@ export interface TerminalScreen extends Disposable {
   /** The process in it. */
   readonly pid: number;
   /** Keys as tmux names them ("Down", "C-c"); anything else is typed as it is. */
-  updateView(...keys: string[]): void;
+  press(...keys: string[]): void;
   resize(columns: number, rows: number): void;
   /** What is shown now, line by line. */
   lines(): string[];
@@ -64,7 +64,7 @@ export function openTmux(
   const lines = () => tmux("capture-pane", "-p", "-t", "test").split("\n").slice(0, -1);
   return {
     pid: Number(tmux("display-message", "-p", "-t", "test", "#{pane_pid}")),
-    updateView: (...keys) => void tmux("send-keys", "-t", "test", ...keys),
+    press: (...keys) => void tmux("send-keys", "-t", "test", ...keys),
     resize: (columns, rows) =>
       void tmux("resize-window", "-t", "test", "-x", String(columns), "-y", String(rows)),
     lines,

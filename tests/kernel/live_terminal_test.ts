@@ -27,23 +27,23 @@ kernelTest("every size is drawn anew, the smallest and the largest too", async (
     assert.match(lastLine(screen), /^\? help/);
     assert.equal(screen.lines().filter((line) => line.includes("? help")).length, 1);
   }
-  screen.updateView("q");
+  screen.press("q");
   await screen.until(ended(0), "ended");
 }, { why });
 
 kernelTest("Ctrl-Z gives the terminal back to the shell, fg draws everything anew", async () => {
   await using cgroup = makeRealCgroup("live");
   using screen = await openShell();
-  screen.updateView(`${program} watch ${cgroup.path}`, "Enter");
+  screen.press(`${program} watch ${cgroup.path}`, "Enter");
   await screen.until(isView, "drew");
-  screen.updateView("C-z");
+  screen.press("C-z");
   await screen.until((text) => text.includes("Stopped") && !isView(text), "stopped");
   assert.equal(screen.modes(), AS_FOUND);
-  screen.updateView("stty -a | grep -o ' icanon'", "Enter");
+  screen.press("stty -a | grep -o ' icanon'", "Enter");
   await screen.until((text) => /^ icanon$/m.test(text), "had the terminal as it was");
-  screen.updateView("fg", "Enter");
+  screen.press("fg", "Enter");
   await screen.until(isView, "drew again");
-  screen.updateView("q");
+  screen.press("q");
   await screen.until((text) => text.includes("summary") && !isView(text), "ended");
 }, { why });
 
@@ -52,10 +52,10 @@ kernelTest("where no shell could let it go on, Ctrl-Z stops nothing", async () =
   // Not as its own child, which tmux would let go on.
   using screen = openTmux(`setsid -c ${program} watch ${cgroup.path}; echo "ended $?"; cat`);
   await screen.until(isView, "drew");
-  screen.updateView("C-z");
-  screen.updateView("?");
+  screen.press("C-z");
+  screen.press("?");
   await screen.until(has("this help"), "took the next key");
-  screen.updateView("q", "q");
+  screen.press("q", "q");
   await screen.until(has("summary", "ended 0"), "ended");
 }, { why });
 
@@ -63,7 +63,7 @@ kernelTest("a job in the background prints lines, and nothing stops it", async (
   await using cgroup = makeRealCgroup("live");
   cgroup.limit(16 * MIB);
   using screen = await openShell({ columns: 160 });
-  screen.updateView(`${program} watch --until oom_kill ${cgroup.path} &`, "Enter");
+  screen.press(`${program} watch --until oom_kill ${cgroup.path} &`, "Enter");
   await screen.until(has("watching "), "began");
   await eatToDeath(cgroup);
   await screen.until(has("killed at its own limit", "summary"), "told in lines");

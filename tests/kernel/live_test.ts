@@ -29,37 +29,37 @@ kernelTest(
     assert.ok(first.includes("evil\\x1b[2Jname"), first);
     assert.match(first, /oomkit says: watching/);
 
-    screen.updateView("/", "emp");
+    screen.press("/", "emp");
     await screen.until(has("1 of 5 cgroups", "/emp_".slice(0, 4)), "filtered as it was typed");
-    screen.updateView("Escape");
+    screen.press("Escape");
     await screen.until(has("· 5 cgroups"), "dropped the filter");
-    screen.updateView("s");
+    screen.press("s");
     await screen.until(has("least left"), "sorted otherwise");
-    screen.updateView("/", "full", "Enter");
+    screen.press("/", "full", "Enter");
     await screen.until(has('filter "full"'), "kept the filter");
-    screen.updateView("Enter");
+    screen.press("Enter");
     await screen.until(has("working set", "COMMAND", "tail -c"), "showed what inspect does");
     await hungry.feed(10 * MIB);
     await screen.until((text) => /usage +5\d\.\d MiB/.test(text), "moved with the usage");
-    screen.updateView("Escape");
+    screen.press("Escape");
     await screen.until(isView, "went back");
-    screen.updateView("Space");
+    screen.press("Space");
     const paused = await screen.until(has("PAUSED"), "stood still");
     await hungry.feed(6 * MIB);
-    screen.updateView("?");
+    screen.press("?");
     await screen.until(has("this help"), "showed the help");
-    screen.updateView("?");
+    screen.press("?");
     assert.equal(await screen.until(isView, "came back"), paused, "nothing has moved");
-    screen.updateView("Enter");
+    screen.press("Enter");
     await screen.until(has("working set", "COMMAND", "PAUSED"), "read the details once");
-    screen.updateView("Escape");
+    screen.press("Escape");
     await screen.until(isView, "went back");
-    screen.updateView("Space");
+    screen.press("Space");
     await screen.until(
       (text) => !text.includes("PAUSED") && percentOf(text) > percentOf(paused),
       "went on",
     );
-    screen.updateView("q");
+    screen.press("q");
     const after = await screen.until(ended(0), "ended");
     assert.match(after, /summary .*watched for/);
     assert.ok(!after.includes("? help"), after);
@@ -77,7 +77,7 @@ kernelTest("a kill is told beneath the rows and counted in its own", async () =>
     (text) => /oom_kill .*killed at its own limit/.test(text) && /\/1\/0 /.test(text),
     "told of the kill",
   );
-  screen.updateView("C-c");
+  screen.press("C-c");
   await screen.until(has("summary", "oom_kill 1", "ended 0 as it was"), "ended");
 }, { why });
 
@@ -98,6 +98,6 @@ kernelTest("guard draws its levels, tells what it does, and puts all back as it 
   await hungry.status;
   await screen.until((text) => /action .*killed by SIGKILL/.test(text), "told what it did");
   await screen.until((text) => /\/0\/1 /.test(text), "counted it");
-  screen.updateView("C-c");
+  screen.press("C-c");
   await screen.until(has("summary", "ended 0 as it was"), "ended");
 }, { why });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { root } from "../../scripts/bundle.ts";
+import { root } from "../../scripts/build/bundle.ts";
 import { AS_FOUND, openShell, whyNoTmux } from "../helpers/tmux.ts";
 
 /** As slow as the test needs it, and otherwise as scripts are. */
@@ -20,7 +20,7 @@ const missing = whyNoTmux();
 const why = missing === undefined ? "" : ` (not run: ${missing})`;
 
 Deno.test({
-  name: `a script tells a terminal what it is at, and takes it back when it is interrupted${why}`,
+  name: `a script shows its progress on a terminal, and removes it when interrupted${why}`,
   ignore: missing !== undefined,
   async fn() {
     const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
@@ -28,12 +28,12 @@ Deno.test({
       Deno.writeTextFileSync(`${folder}/slow.ts`, SCRIPT);
       using screen = await openShell({ columns: 60, rows: 20, env: { CI: "" } });
       const config = `-c ${root}deno.json`;
-      screen.updateView(
+      screen.press(
         `${Deno.execPath()} run -A --no-check ${config} ${folder}/slow.ts`,
         "Enter",
       );
       await screen.until(/^slow: begins\nslow: at work, 1 of 4, \d s$/m);
-      screen.updateView("C-c");
+      screen.press("C-c");
       const text = await screen.until(/\n\$ *\n*$/);
       assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["slow.ts"]);
       assert.doesNotMatch(text, /at work/);
@@ -44,7 +44,7 @@ Deno.test({
   },
 });
 
-Deno.test("in a pipe a script prints no more than its remarks", async () => {
+Deno.test("in a pipe a script prints only its remarks", async () => {
   const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       "eval",

@@ -1,0 +1,202 @@
+/** Which process was killed by what, and whether that was right: compares the facts of a soak. Pure. */
+
+import { type AllocatorProgram, lives, placeOf } from "./allocators.ts";
+import type { KernelKill } from "./kernel_kills.ts";
+import { type Program, type ReportedEvent, wasAtWork } from "./program.ts";
+
+export interface Facts {
+  readonly allocators: readonly AllocatorProgram[];
+  readonly kernelKills: readonly KernelKill[];
+  readonly programs: readonly Program[];
+  /** The path of the guarded subtree. */
+  readonly guarded: string;
+  /** Every limit in bytes that a cgroup has had, by path. */
+  readonly limits: ReadonlyMap<string, readonly number[]>;
+}
+
+export interface Tally {
+  /** Kills by the guard; by the kernel in the guarded subtree with and without a running guard; by the kernel outside. */
+  won: number;
+  lost: number;
+  unguarded: number;
+  outside: number;
+  /** Kills without an event, since the guard was killed at that moment. */
+  unreported: number;
+}
+
+/** A guard reports when the victim's memory is free, a stopped program when it continues (milliseconds). */
+const LATE_MS = 30_000;
+/** A guard can be killed between a kill and its event, and its exit is seen late (milliseconds). */
+const UNREPORTED_MS = 3000;
+/** A process that moved longer ago cannot have been seen in its old cgroup (milliseconds). */
+const MOVED_MS = 1000;
+const PAGE = 4096;
+/** Not SIGSEGV: execve(2) without memory ends in it, without a kill. */
+const KILLING: readonly (string | null)[] = ["SIGKILL", "SIGTERM"];
+
+export const isKill = (event: ReportedEvent): boolean =>
+  event.type === "action" && (event.action === "process" || event.action === "container") &&
+  !event.dry_run && ["killed", "survived", "signalled"].includes(event.outcome);
+
+const within = (path: string, above: string) => path === above || path.startsWith(`${above}/`);
+
+/** A pid can have been reused. */
+function allocatorOf(facts: Facts, pid: number, at: number): AllocatorProgram | undefined {
+  return facts.allocators.findLast((allocator) =>
+    allocator.pid === pid && allocator.started <= at + 50 &&
+    (allocator.ended?.at ?? Infinity) >= at - LATE_MS
+  );
+}
+
+/** @returns a line for each wrong kill by a guard. */
+export function wrongKills(facts: Facts): string[] {
+  return facts.programs.filter(({ name }) => name === "guard").flatMap((guard) =>
+    guard.events.filter(isKill).flatMap((event) => wrongsOf(facts, event))
+  );
+}
+
+function wrongsOf(facts: Facts, event: ReportedEvent): string[] {
+  const what = `guard: ${event.action} in ${event.cgroup} at ${event.ts}`;
+  const at = Date.parse(event.ts);
+  const wrongs: string[] = [];
+  if (!within(event.cgroup, facts.guarded)) wrongs.push(`${what}: it is not guarded`);
+  if (!(event.usage_before >= event.level_bytes)) {
+    wrongs.push(`${what}: usage ${event.usage_before} is below ${event.level_bytes}`);
+  }
+  if (!(event.level_bytes < event.limit)) wrongs.push(`${what}: the level is at the limit`);
+  if (!isLimit(facts, event.cgroup, event.limit)) {
+    wrongs.push(`${what}: ${event.limit} was never a limit there`);
+  }
+  if (event.victim === null) return wrongs;
+  const allocator = allocatorOf(facts, event.victim.pid, at);
+  if (allocator === undefined) {
+    const mayBeForked = facts.allocators.some((each) =>
+      each.kind === "forks" && within(placeOf(each), event.cgroup)
+    );
+    if (!(mayBeForked && within(event.victim.cgroup, facts.guarded))) {
+      wrongs.push(
+        `${what}: pid ${event.victim.pid} (${event.victim.comm}) is not a process of this soak`,
+      );
+    }
+    return wrongs;
+  }
+  if (allocator.isProtected && event.action === "process") {
+    wrongs.push(`${what}: pid ${allocator.pid} is protected`);
+  }
+  const since = allocator.places.at(-1)!.since;
+  if (!within(placeOf(allocator), event.cgroup) && at - since > MOVED_MS) {
+    wrongs.push(`${what}: pid ${allocator.pid} was in ${placeOf(allocator)}`);
+  }
+  return wrongs;
+}
+
+/** The kernel rounds limits to whole pages. */
+function isLimit(facts: Facts, path: string, limit: number): boolean {
+  for (let above = path; above !== ""; above = above.slice(0, above.lastIndexOf("/"))) {
+    const known = facts.limits.get(above)?.some((each) => each - each % PAGE === limit);
+    if (known) return true;
+  }
+  return false;
+}
+
+/** Every process that the soak has not killed was killed by the kernel, or by a guard that reports it. */
+export function deaths(facts: Facts): { readonly tally: Tally; readonly wrongs: string[] } {
+  const tally: Tally = { won: 0, lost: 0, unguarded: 0, outside: 0, unreported: 0 };
+  const wrongs: string[] = [];
+  const guards = facts.programs.filter(({ name }) => name === "guard");
+  const pendingKills = guards.flatMap((guard) => guard.events.filter(isKill));
+  for (const allocator of facts.allocators) {
+    const { ended, pid } = allocator;
+    if (ended === undefined || !KILLING.includes(ended.signal)) continue;
+    const byKernel = facts.kernelKills.some((kill) =>
+      kill.pid === pid && kill.at >= allocator.started && Math.abs(kill.at - ended.at) < LATE_MS
+    );
+    const isGuarded = within(placeOf(allocator), facts.guarded);
+    if (byKernel) {
+      if (!isGuarded) tally.outside++;
+      else if (guards.some((guard) => wasAtWork(guard, ended.at - 1000, ended.at))) tally.lost++;
+      else tally.unguarded++;
+      continue;
+    }
+    if (pendingKills.some((event) => isOf(event, allocator))) {
+      tally.won++;
+      continue;
+    }
+    if (allocator.isOurs) continue;
+    if (isGuarded && guards.some((guard) => mayHaveKilled(guard, ended.at))) tally.unreported++;
+    else {
+      wrongs.push(
+        `pid ${pid} (${allocator.kind}) in ${placeOf(allocator)} ended by ${ended.signal} at ` +
+          `${new Date(ended.at).toISOString()}, and neither the kernel nor a guard reports it; ` +
+          `events there: ${eventsNear(facts.programs, placeOf(allocator), ended.at)}`,
+      );
+    }
+  }
+  return { tally, wrongs };
+}
+
+/** A guard killed before it reported: its main thread may be seconds behind the monitor thread. */
+function mayHaveKilled({ armed, ending, events }: Program, at: number): boolean {
+  if (ending?.signal !== "SIGKILL" || armed === undefined) return false;
+  if (at < armed - UNREPORTED_MS || at > ending.at + UNREPORTED_MS) return false;
+  const last = events.reduce((latest, { ts }) => Math.max(latest, Date.parse(ts)), 0);
+  return Math.abs(ending.at - at) < UNREPORTED_MS || last < at;
+}
+
+/** To find the cause. */
+function eventsNear(programs: readonly Program[], path: string, at: number): string {
+  const near = programs.flatMap(({ events }) => events).filter(({ cgroup, ts }) =>
+    (within(path, cgroup) || within(cgroup, path)) && Math.abs(Date.parse(ts) - at) < LATE_MS
+  );
+  const distance = ({ ts }: ReportedEvent) => Math.abs(Date.parse(ts) - at);
+  const events = near.sort((one, other) => distance(one) - distance(other)).slice(0, 12).map((
+    event,
+  ) =>
+    [event.ts, event.type, event.action, event.outcome, event.victim?.pid, event.killed_cgroup]
+      .filter((each) => each !== undefined && each !== null).join(" ")
+  );
+  const time = (ms: number | undefined) => ms && new Date(ms).toISOString().slice(11);
+  const lives = programs.map(({ name, pid, armed, ending, ended, stops }) =>
+    `${name} ${pid} ${time(armed)} to ${ending?.signal} ${time(ending?.at)} ${
+      time(ended?.at)
+    }, stopped ${stops.map(({ from, to }) => `${time(from)}–${time(to)}`).join(" ")}`
+  );
+  return [...events, ...lives].join("; ");
+}
+
+function isOf(event: ReportedEvent, { pid, places, started, ended }: AllocatorProgram): boolean {
+  const at = Date.parse(event.ts);
+  if (at < started - 50 || at > ended!.at + LATE_MS) return false;
+  if (event.victim?.pid === pid) return true;
+  const { killed_cgroup: container } = event;
+  return container !== null && places.some(({ path }) => within(path, container)) &&
+    Math.abs(at - ended!.at) < LATE_MS;
+}
+
+/** A watch that ran meanwhile reports each kernel kill, and no program reports one twice. */
+export function unreportedKills(facts: Facts): string[] {
+  const ours = facts.kernelKills.filter(({ pid, at }) => allocatorOf(facts, pid, at) !== undefined);
+  return facts.programs.flatMap((program) => {
+    const events = program.events.filter(({ type }) => type === "oom_kill");
+    return ours.flatMap(({ pid, at }) => {
+      const near = events.filter(({ victim, ts }) =>
+        victim?.pid === pid && Math.abs(Date.parse(ts) - at) < 60_000
+      ).length;
+      const path = placeOf(allocatorOf(facts, pid, at)!);
+      const kill = `${program.name} (pid ${program.pid}): the kernel's kill of ${pid} in ${path}`;
+      if (near > 1) {
+        return [`${kill} was reported ${near} times`];
+      }
+      const mustReport = program.name === "watch" && wasAtWork(program, at - 2000, at + 2000);
+      const when = new Date(at).toISOString();
+      return near === 0 && mustReport
+        ? [`${kill} at ${when} was not reported; events there: ${eventsNear([program], path, at)}`]
+        : [];
+    });
+  });
+}
+
+/** Allocators that still run. */
+export function remainingAllocators(facts: Facts): readonly AllocatorProgram[] {
+  return facts.allocators.filter(lives);
+}
