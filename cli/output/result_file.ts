@@ -9,7 +9,7 @@ export interface ResultFile extends Disposable {
 }
 
 /**
- * To be called before the work whose result it takes, so that an unwritable name does not waste that work. Throws
+ * To be called before the work that produces the result, so that an unwritable name does not waste it. Throws
  * {@link OomkitError}.
  *
  * @param what such as "the report".

@@ -228,7 +228,7 @@ type WatchBody =
     readonly type: "oom";
     readonly count: bigint;
     readonly usage: number | null;
-    /** The cgroup whose limit was hit. */
+    /** The cgroup that has the limit. */
     readonly limit_owner: string | null;
     readonly limit: number | null;
   }

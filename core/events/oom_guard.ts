@@ -35,7 +35,7 @@ export function oomGuardEvent(
   }));
 }
 
-/** oom-guard is written in Go, whose timestamps have nine digits. */
+/** oom-guard is written in Go, where timestamps have nine digits. */
 function withNanoseconds(ts: string): string {
   return ts.replace(/\.(\d+)Z$/, (_, digits: string) => `.${digits.padEnd(9, "0")}Z`);
 }

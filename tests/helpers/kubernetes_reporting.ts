@@ -54,7 +54,7 @@ export const action = (cgroup: string, changes: Partial<KillBody> = {}) => {
   return { ...makeEvent(at, cgroup, "eventfd", body), ...body };
 };
 
-export interface Reporting {
+export interface ReceiverSetup {
   readonly lines: string[];
   readonly receiver: KubernetesReceiver;
   readonly pods: Pods | undefined;
@@ -62,10 +62,10 @@ export interface Reporting {
 
 export type Options = Partial<KubernetesReceiverOptions> & { withPods?: boolean; timeout?: number };
 
-export async function reporting(
+export async function openReceiver(
   server: KubernetesServer,
   { withPods = true, timeout, ...options }: Options = {},
-): Promise<Reporting & AsyncDisposable> {
+): Promise<ReceiverSetup & AsyncDisposable> {
   const lines: string[] = [];
   const warn = (line: string) => void lines.push(line);
   const { url, tokenFile, caFile } = server;
@@ -100,8 +100,12 @@ export const isPost = ({ method }: Seen) => method === "POST";
 export const isPatch = ({ method }: Seen) => method === "PATCH";
 export const stored = (server: KubernetesServer): Json[] => [...server.events.values()];
 
-export async function told(server: KubernetesServer, events: OomkitEvent[], options: Options = {}) {
-  const { receiver, lines, ...rest } = await reporting(server, options);
+export async function reportAll(
+  server: KubernetesServer,
+  events: OomkitEvent[],
+  options: Options = {},
+) {
+  const { receiver, lines, ...rest } = await openReceiver(server, options);
   for (const event of events) receiver.report(event, "");
   await receiver.close();
   const counts = receiver.counts();

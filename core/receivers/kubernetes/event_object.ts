@@ -7,7 +7,7 @@
  * | CgroupOOM | `oom`; `oom_kill`, unless the machine ran out of memory |
  * | SystemOOM | `oom_kill` because the machine ran out of memory |
  * | OomGuardKillProcess, OomGuardKillContainer | `action` of that name with the outcome `killed` |
- * | OomGuardWarning | `level_reached`; a `threshold` crossed upwards; an `action` that failed or whose victim survived; `restored` that failed |
+ * | OomGuardWarning | `level_reached`; a `threshold` crossed upwards; an `action` with the outcome `failed` or `survived`; `restored` that failed |
  *
  * Nothing else becomes an Event: a dry run changes nothing, the victims of a group kill have one event each, and the guard's
  * own mechanisms do not concern the pod.

@@ -7,7 +7,7 @@ import { errorText, OomkitError } from "../../errors.ts";
 import { delay } from "../../timing.ts";
 import { backoff } from "../delivery.ts";
 import type { KubernetesApi } from "./api.ts";
-import { type Failure, failureOfStatus } from "./failure.ts";
+import { type Failure, failureOfStatus, type RequestTarget } from "./failure.ts";
 import { asObject, ItemSplitter, type JsonObject, parseObject } from "./json.ts";
 
 export interface Pod {
@@ -260,7 +260,7 @@ class PodWatcher implements Pods {
 
   async #list(): Promise<Trouble | undefined> {
     // Version 0 is answered from the server's cache. Otherwise each of a thousand nodes would make etcd read all pods.
-    const stream = await this.#open("list", { resourceVersion: "0" });
+    const stream = await this.#open({ verb: "list", resource: "pods" }, { resourceVersion: "0" });
     if (stream.is !== "ok") return stream;
     const pods: Pod[] = [];
     const splitter = new ItemSplitter(MAX_POD_CHARACTERS, (item) => {
@@ -286,7 +286,7 @@ class PodWatcher implements Pods {
 
   async #watch(from: string): Promise<Trouble | undefined> {
     const { random = Math.random } = this.options;
-    const stream = await this.#open("watch", {
+    const stream = await this.#open({ verb: "watch", resource: "pods" }, {
       watch: "1",
       allowWatchBookmarks: "true",
       resourceVersion: from,
@@ -306,9 +306,9 @@ class PodWatcher implements Pods {
       : undefined;
   }
 
-  #open(verb: "list" | "watch", query: Readonly<Record<string, string>>) {
+  #open(target: RequestTarget, query: Readonly<Record<string, string>>) {
     return this.api.open(
-      { verb, resource: "pods", query: { ...this.#selector, ...query } },
+      { ...target, query: { ...this.#selector, ...query } },
       this.#ending.signal,
       this.options.idle ?? MAX_IDLE_MS,
     );

@@ -1,4 +1,4 @@
-/** Counters whose size is bounded, as samples of a scrape. Pure. */
+/** Counters of bounded size, as samples of a scrape. Pure. */
 
 import type { HistogramSample, Sample } from "./text.ts";
 

@@ -40,7 +40,7 @@ export class EventCounts {
   #freedBytes = 0n;
 
   /**
-   * @param maxKilledCgroups cgroups whose kills have a series each.
+   * @param maxKilledCgroups cgroups that have a series for their kills.
    * @param isListed a cgroup that has series now: its kills must not restart at zero. Fewer than `maxKilledCgroups`.
    */
   constructor(

@@ -37,7 +37,7 @@ export interface MetricsOptions {
 }
 
 const MAX_LISTED_CGROUPS = 2000;
-/** Removed cgroups whose kills still have series of their own. */
+/** Removed cgroups that still have a series for their kills. */
 const MAX_REMOVED_CGROUPS = 500;
 
 export class Metrics implements Receiver {

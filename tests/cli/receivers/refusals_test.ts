@@ -1,4 +1,4 @@
-/** Receivers that cannot be opened: one line, exit 2, and nothing is begun. */
+/** Receivers that cannot be opened: one line and exit 2. */
 
 import assert from "node:assert/strict";
 import { makeFolder } from "../../helpers/folder.ts";
@@ -8,7 +8,7 @@ import { makeTree } from "../../helpers/trees.ts";
 const BAD_PEM = "-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n";
 
 for (const command of ["watch", "guard"]) {
-  Deno.test(`${command} says in one line which receiver it cannot open, and why`, async () => {
+  Deno.test(`${command} reports a receiver that it cannot open in one line`, async () => {
     using tree = makeTree(2, { "/a": { "memory.max": 209715200 } });
     using folder = makeFolder();
     const empty = folder.write("empty", "\n");
@@ -91,7 +91,7 @@ for (const command of ["watch", "guard"]) {
   });
 }
 
-Deno.test("a variable that means nothing here may be meant for another call", async () => {
+Deno.test("an environment variable without its required option is ignored", async () => {
   using tree = makeTree(2, { "/a": { "memory.max": 209715200 } });
   const { code, stderr } = await runOomkit(["watch", "--root", tree.dir, "--for", "1ms", "/a"], {
     env: { OOMKIT_WEBHOOK_TIMEOUT: "1s", OOMKIT_KUBERNETES_CA: "/nonexistent" },
@@ -99,7 +99,7 @@ Deno.test("a variable that means nothing here may be meant for another call", as
   assert.equal(code, 0, stderr);
 });
 
-Deno.test("a log on a full disk is told once, and the command goes on", async () => {
+Deno.test("a full disk under the log is reported once, and the command continues", async () => {
   using tree = makeTree(2, { "/a": { "memory.max": 209715200 } });
   const words = ["watch", "--root", tree.dir, "--for", "1ms", "--log-file", "/dev/full", "/a"];
   const { code, stdout, stderr } = await runOomkit([...words, "--json"]);

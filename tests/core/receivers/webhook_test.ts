@@ -36,7 +36,7 @@ function listen(answer: Answer, where: Partial<Deno.ServeUnixOptions> = {}): Lis
 const fine = () => new Response("thanks");
 const eventOf = (cgroup: string) => makeEvent(0, cgroup, "none", { type: "cgroup_created" });
 
-/** A webhook whose body is the cgroup of the event, and that does not pause between attempts. */
+/** A webhook that sends the cgroup of the event, without pauses between attempts. */
 function webhookTo(url: string, options: Partial<WebhookOptions> = {}) {
   const lines: string[] = [];
   const pauses: number[] = [];

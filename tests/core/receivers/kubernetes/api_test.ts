@@ -61,7 +61,7 @@ Deno.test("a replaced token is used from the next request on", async () => {
   assert.deepEqual(server.seen.map(({ status }) => status), [200, 200]);
 });
 
-Deno.test("a token whose file looks unchanged is read again when it is rejected", async () => {
+Deno.test("a rejected token is read again, even when its file looks unchanged", async () => {
   await using server = await startKubernetes();
   const fixed = new Date(1_700_000_000_000);
   await Deno.writeTextFile(server.tokenFile, "token-1");

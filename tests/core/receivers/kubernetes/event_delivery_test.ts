@@ -10,14 +10,14 @@ import {
   isPost,
   node,
   oomKill,
-  reporting,
+  openReceiver,
+  reportAll,
   stored,
-  told,
 } from "../../../helpers/kubernetes_reporting.ts";
 
 Deno.test("a deleted Event is created again, with its count", async () => {
   await using server = await startKubernetes();
-  await using reported = await reporting(server, node);
+  await using reported = await openReceiver(server, node);
   reported.receiver.report(oomKill("/a"), "");
   await server.next(isPost);
   const [before] = server.events.keys();
@@ -36,7 +36,7 @@ Deno.test("a lost answer does not lead to a second Event, and the count is right
   await using server = await startKubernetes();
   let left = 1;
   server.misbehave = (seen) => isPost(seen) && left-- > 0 ? "lost" : undefined;
-  const { events, counts } = await told(server, [oomKill("/a"), oomKill("/a")], node);
+  const { events, counts } = await reportAll(server, [oomKill("/a"), oomKill("/a")], node);
   assert.deepEqual(events.map(({ count }) => count), [2]);
   assert.equal(counts.sent, 2);
 });
@@ -45,7 +45,7 @@ Deno.test("an outage loses nothing, and is reported once", async () => {
   for (const wrong of ["500", "garbage", "redirect", "half", "401", "hang", "endless"] as const) {
     await using server = await startKubernetes();
     server.misbehave = () => wrong;
-    await using reported = await reporting(server, { ...node, timeout: 200 });
+    await using reported = await openReceiver(server, { ...node, timeout: 200 });
     const { receiver, lines } = reported;
     receiver.report(oomKill("/a"), "");
     receiver.report(oomKill("/a"), "");
@@ -66,7 +66,7 @@ Deno.test("an outage loses nothing, and is reported once", async () => {
 Deno.test("events left at the end are counted as dropped after a bounded wait", async () => {
   await using server = await startKubernetes();
   server.misbehave = () => "hang";
-  const { counts, lines } = await told(server, [oomKill("/a"), oomKill("/a"), oomKill("/b")], {
+  const { counts, lines } = await reportAll(server, [oomKill("/a"), oomKill("/a"), oomKill("/b")], {
     ...node,
     closeWithin: 100,
   });
@@ -77,7 +77,7 @@ Deno.test("events left at the end are counted as dropped after a bounded wait", 
 Deno.test("an outage keeps a bounded number of series and counts the rest as dropped", async () => {
   await using server = await startKubernetes();
   server.misbehave = () => "hang";
-  await using reported = await reporting(server, { ...node, maxSeries: 10, closeWithin: 100 });
+  await using reported = await openReceiver(server, { ...node, maxSeries: 10, closeWithin: 100 });
   const { receiver, lines } = reported;
   for (let at = 0; at < 100; at++) receiver.report(oomKill(`/${at}`), "");
   receiver.report(oomKill("/3"), "");
@@ -88,13 +88,13 @@ Deno.test("an outage keeps a bounded number of series and counts the rest as dro
 
 Deno.test("under churn the series that were quiet longest are dropped, and no event is lost", async () => {
   await using server = await startKubernetes();
-  await using reported = await reporting(server, { ...node, maxSeries: 3, burst: 1000 });
+  await using reported = await openReceiver(server, { ...node, maxSeries: 3, burst: 1000 });
   const { receiver } = reported;
-  const tell = async (cgroup: string) => {
+  const report = async (cgroup: string) => {
     receiver.report(oomKill(cgroup), "");
     while (receiver.counts().pending > 0) await new Promise((resolve) => setTimeout(resolve, 1));
   };
-  for (const name of ["a", "b", "a", "c", "d", "a", "b"]) await tell(`/${name}`);
+  for (const name of ["a", "b", "a", "c", "d", "a", "b"]) await report(`/${name}`);
   // `b` was dropped for `d`; `a` was not.
   const found = stored(server).map(({ message, count }) => [message.at(-2), count]);
   assert.deepEqual(found, [["a", 3], ["b", 1], ["c", 1], ["d", 1], ["b", 1]]);
@@ -105,7 +105,7 @@ Deno.test("a burst is sent immediately, and the rest at the rate limit", async (
   await using server = await startKubernetes();
   const started = performance.now();
   const events = Array.from({ length: 8 }, (_, at) => oomKill(`/${at}`));
-  const { counts } = await told(server, events, { ...node, burst: 3, perSecond: 20 });
+  const { counts } = await reportAll(server, events, { ...node, burst: 3, perSecond: 20 });
   assert.equal(counts.sent, 8);
   assert.ok(performance.now() - started >= 240);
 });
@@ -114,7 +114,11 @@ Deno.test("an Event in a terminating namespace does not block the others", async
   await using server = await startKubernetes();
   server.misbehave = (seen) =>
     isPost(seen) && seen.body.message.includes("/going") ? "terminating" : undefined;
-  const { events, counts, lines } = await told(server, [oomKill("/going"), oomKill("/b")], node);
+  const { events, counts, lines } = await reportAll(
+    server,
+    [oomKill("/going"), oomKill("/b")],
+    node,
+  );
   assert.equal(events.length, 1);
   assert.deepEqual([counts.sent, counts.dropped], [1, 1]);
   assert.match(lines[0]!, /: 403: namespace is being terminated$/);
@@ -125,23 +129,23 @@ Deno.test("an Event that alone fails is dropped, and the next one of its kind is
   server.misbehave = (seen) =>
     isPost(seen) && seen.body.message.includes("/bad") ? "500" : undefined;
   const queue = { sleep: () => Promise.resolve() };
-  await using reported = await reporting(server, { ...node, burst: 1000, queue });
+  await using reported = await openReceiver(server, { ...node, burst: 1000, queue });
   const { receiver } = reported;
-  const tell = async (...cgroups: string[]) => {
+  const report = async (...cgroups: string[]) => {
     for (const cgroup of cgroups) receiver.report(oomKill(cgroup), "");
     while (receiver.counts().pending > 0) await new Promise((resolve) => setTimeout(resolve, 1));
   };
-  await tell("/bad", "/b");
+  await report("/bad", "/b");
   assert.deepEqual([stored(server).length, receiver.counts().dropped], [1, 1]);
   server.misbehave = undefined;
-  await tell("/bad");
+  await report("/bad");
   assert.deepEqual([stored(server).length, receiver.counts().dropped], [2, 1]);
 });
 
 Deno.test("a missing RBAC rule is named, and Events that stay forbidden are dropped and counted", async () => {
   await using server = await startKubernetes();
   server.forbidden.add("create events");
-  const { counts, lines } = await told(server, [oomKill("/a")], node);
+  const { counts, lines } = await reportAll(server, [oomKill("/a")], node);
   assert.equal(counts.dropped, 1);
   assert.equal(counts.failed, 3);
   assert.match(lines[0]!, /may not create events in namespace default; an RBAC rule is missing/);
@@ -149,7 +153,7 @@ Deno.test("a missing RBAC rule is named, and Events that stay forbidden are drop
 
 Deno.test("a rotated token is used without a message", async () => {
   await using server = await startKubernetes();
-  await using reported = await reporting(server, node);
+  await using reported = await openReceiver(server, node);
   reported.receiver.report(oomKill("/a"), "");
   await server.next(isPost);
   server.token = "second-token";
@@ -175,7 +179,7 @@ Deno.test("events wait for the pods at the start, so that the Event is not on th
   });
   const receiver = new KubernetesReceiver({
     ...{ api, pods, node: "node-1", warn: assert.fail },
-    describe: () => "told",
+    describe: () => "text",
   });
   await server.next(({ status }) => status === 500);
   receiver.report(oomKill(cgroupOf(1, 7)), "");

@@ -233,7 +233,7 @@ Deno.test("garbage on a watch leads to a new list, and the known pods stay known
     server.putPod(podShape());
     await using followed = follow(server);
     await server.next(isWatch);
-    server.say(garbage);
+    server.sendLine(garbage);
     await followed.until(() => followed.lines.length > 0);
     await server.next((seen) => isWatch(seen) && server.seen.filter(isWatch).length >= 2);
     assert.ok(followed.pods.get(uidOf(1)));

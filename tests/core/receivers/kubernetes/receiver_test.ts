@@ -12,15 +12,15 @@ import {
   level,
   node,
   oomKill,
-  reporting,
+  openReceiver,
+  reportAll,
   stored,
-  told,
 } from "../../../helpers/kubernetes_reporting.ts";
 
 Deno.test("an Event on a pod is like the kubelet's, and names the container", async () => {
   await using server = await startKubernetes();
   server.putPod(podShape({ containers: { [idOf(7)]: "nginx" } }));
-  const { events: [event], lines } = await told(server, [oomKill(cgroupOf(1, 7))]);
+  const { events: [event], lines } = await reportAll(server, [oomKill(cgroupOf(1, 7))]);
   const { metadata, ...rest } = event;
   assert.match(metadata.name, /^web-0\.[0-9a-f]{16}$/);
   assert.equal(metadata.namespace, "shop");
@@ -52,7 +52,10 @@ Deno.test("an event without a known pod is on the Node, with its cgroup in the m
   await using server = await startKubernetes();
   server.putPod(podShape());
   const otherPod = cgroupOf(2, 7);
-  const { events } = await told(server, [oomKill("/system.slice/a.service"), oomKill(otherPod)]);
+  const { events } = await reportAll(server, [
+    oomKill("/system.slice/a.service"),
+    oomKill(otherPod),
+  ]);
   for (const { involvedObject, metadata } of events) {
     assert.deepEqual(involvedObject, {
       kind: "Node",
@@ -77,7 +80,7 @@ Deno.test("a static pod's Event has the uid that kubectl describe looks for", as
     annotations: { "kubernetes.io/config.hash": hash, "kubernetes.io/config.mirror": hash },
     containers: { [idOf(7)]: "etcd" },
   }));
-  const { events: [event] } = await told(server, [
+  const { events: [event] } = await reportAll(server, [
     oomKill(`/kubepods.slice/kubepods-pod${hash}.slice/cri-containerd-${idOf(7)}.scope`),
   ]);
   assert.equal(event.involvedObject.uid, hash);
@@ -116,7 +119,7 @@ Deno.test("each event type has its reason, and the other types have no Event", a
   ];
   for (const [event, reason] of cases) {
     await using server = await startKubernetes();
-    const { events, counts } = await told(server, [event], node);
+    const { events, counts } = await reportAll(server, [event], node);
     assert.deepEqual(events.map(({ reason }) => reason), reason === undefined ? [] : [reason]);
     assert.deepEqual(counts, {
       pending: 0,
@@ -131,7 +134,7 @@ Deno.test("repetitions raise the count of one Event, with the latest time and me
   await using server = await startKubernetes();
   server.putPod(podShape({ containers: { [idOf(7)]: "nginx" } }));
   let nth = 0;
-  await using reported = await reporting(server, { describe: () => `number ${++nth}` });
+  await using reported = await openReceiver(server, { describe: () => `number ${++nth}` });
   const { receiver } = reported;
   const again = (at: number) => receiver.report(oomKill(cgroupOf(1, 7), "cgroup", at * 1000), "");
   again(0);
@@ -154,7 +157,7 @@ Deno.test("a restarted container continues its Event, another container has its 
   const pod = (id: number, last: number) =>
     podShape({ containers: { [idOf(id)]: "nginx", [idOf(99)]: "sidecar" }, lastId: idOf(last) });
   server.putPod(pod(1, 50));
-  await using reported = await reporting(server);
+  await using reported = await openReceiver(server);
   const { receiver, pods } = reported;
   for (let id = 1; id <= 5; id++) {
     server.putPod(pod(id, id + 50));
@@ -173,7 +176,7 @@ Deno.test("a restarted container continues its Event, another container has its 
 
 Deno.test("levels, reasons and cgroups have separate Events", async () => {
   await using server = await startKubernetes();
-  const { events } = await told(server, [
+  const { events } = await reportAll(server, [
     level("/a"),
     level("/a", "critical"),
     oomKill("/a"),
@@ -190,7 +193,7 @@ Deno.test("levels, reasons and cgroups have separate Events", async () => {
 
 Deno.test("a repetition after a long quiet time is a new Event", async () => {
   await using server = await startKubernetes();
-  await using reported = await reporting(server, { ...node, window: 0 });
+  await using reported = await openReceiver(server, { ...node, window: 0 });
   reported.receiver.report(oomKill("/a"), "");
   await server.next(isPost);
   while (reported.receiver.counts().pending > 0) await new Promise((go) => setTimeout(go, 1));
@@ -201,7 +204,7 @@ Deno.test("a repetition after a long quiet time is a new Event", async () => {
 
 Deno.test("a message is one line below 1024 bytes, whatever the name of a process", async () => {
   await using server = await startKubernetes();
-  const { events: [event] } = await told(server, [oomKill("/a")], {
+  const { events: [event] } = await reportAll(server, [oomKill("/a")], {
     ...node,
     describe: () => `ä\n\u001b[31m${"€".repeat(2000)}\ud800`,
   });
@@ -219,7 +222,7 @@ Deno.test("in oom-guard's format the Event is as in its document", async () => {
     hostname: "node-1",
     directoryOf: (path: string) => `/sys/fs/cgroup/memory${path}`,
   };
-  await using reported = await reporting(server, {
+  await using reported = await openReceiver(server, {
     oomGuard: (event, stat) =>
       event.type === "action" ? oomGuardEvent(event, { ...context, stat }) : undefined,
   });
