@@ -1,14 +1,15 @@
 /** Writing to control files. */
 
-import { errnoOf, reach } from "../cgroup/files.ts";
+import { reach } from "../cgroup/files.ts";
+import { errnoOf } from "../kernel/libc.ts";
 
-const REASONS: Readonly<Record<number, string>> = {
-  1: "operation not permitted",
-  2: "there is no such file",
-  13: "permission denied",
-  16: "busy",
-  22: "the kernel refused the value",
-  30: "read-only file system",
+const REASONS: Readonly<Record<string, string>> = {
+  EPERM: "operation not permitted",
+  ENOENT: "there is no such file",
+  EACCES: "permission denied",
+  EBUSY: "busy",
+  EINVAL: "the kernel refused the value",
+  EROFS: "read-only file system",
 };
 
 /** Why a system call failed, in words that fit behind a colon. */

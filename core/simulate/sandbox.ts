@@ -1,11 +1,12 @@
 /** The names of our own cgroups: they tell who made them, so that a later run knows which were left behind. */
 
 import { ancestorsOf, type Cgroup, isThere, openCgroup, walk } from "../cgroup/cgroup.ts";
-import { errnoOf, exists, readLink, tryReadText } from "../cgroup/files.ts";
+import { exists, readLink, tryReadText } from "../cgroup/files.ts";
 import { type Hierarchy, join } from "../cgroup/hierarchy.ts";
 import { pidsOf } from "../cgroup/processes.ts";
 import { mayWrite, reasonOf, writeControl } from "../control/write.ts";
 import { OomkitError } from "../errors.ts";
+import { errnoOf } from "../kernel/libc.ts";
 import { openPidfd, signalPidfd } from "../kernel/process.ts";
 import { parseMeminfo, parseProcStat } from "../parse/procfs.ts";
 import { delay } from "../timing.ts";
@@ -115,9 +116,6 @@ function withoutMemory({ dir }: Cgroup): string | undefined {
 /* Ends whatever is in a cgroup of our own and removes it. */
 
 const SIGKILL = 9;
-const ENOENT = 2;
-const EBUSY = 16;
-const ENOTEMPTY = 39;
 
 /** A cgroup is busy until its dead have left; freeing 512 MiB takes 25 ms (docs/performance.md), a core dump longer. */
 const PATIENCE_MS = 5000;
@@ -150,8 +148,8 @@ function tryToRemove(cgroup: Cgroup): string | undefined {
       Deno.removeSync(each.dir);
     } catch (error) {
       const errno = errnoOf(error);
-      if (errno === ENOENT) continue;
-      return errno === EBUSY || errno === ENOTEMPTY ? "it is busy" : reasonOf(error);
+      if (errno === "ENOENT") continue;
+      return errno === "EBUSY" || errno === "ENOTEMPTY" ? "it is busy" : reasonOf(error);
     }
   }
   return undefined;
@@ -195,8 +193,6 @@ export interface Sandbox {
   remove(): Promise<void>;
 }
 
-const EEXIST = 17;
-
 /**
  * Makes a sandbox beneath the own cgroup, or beneath the nearest ancestor that permits it; or tells why that cannot be.
  * Throws {@link OomkitError} when the kernel refuses the limit.
@@ -222,7 +218,7 @@ function makeDirectory(parent: Cgroup, prefix: SandboxPrefix): Cgroup | Refusal 
     try {
       Deno.mkdirSync(`${parent.dir}/${name}`);
     } catch (error) {
-      if (errnoOf(error) === EEXIST) continue;
+      if (errnoOf(error) === "EEXIST") continue;
       return { refused: `${parent.dir}: ${reasonOf(error)}` };
     }
     const cgroup = openCgroup(parent.hierarchy, join(parent.path, name));

@@ -16,7 +16,7 @@ const LAST_PAGE_MS = { median: 0.25, p95: 0.6 };
 const HEADINGS = [
   "wins",
   "at limit",
-  "killed at once",
+  "kills per run",
   "margin used",
   "seen → signal",
   "crossing → last page",
