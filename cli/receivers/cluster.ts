@@ -1,10 +1,14 @@
 /** The Kubernetes cluster of this node: the labels of its pods, and a receiver that reports Events. */
 
 import { OomkitError } from "../../core/errors.ts";
+import { omitUndefined } from "../../core/omit_undefined.ts";
 import type { Labels } from "../../core/policy/rules.ts";
 import { KubernetesApi } from "../../core/receivers/kubernetes/api.ts";
-import { followPods } from "../../core/receivers/kubernetes/pods.ts";
-import { KubernetesReceiver } from "../../core/receivers/kubernetes/receiver.ts";
+import { PodWatcher } from "../../core/receivers/kubernetes/pods.ts";
+import {
+  KubernetesReceiver,
+  type KubernetesReceiverOptions,
+} from "../../core/receivers/kubernetes/receiver.ts";
 import type { ReceiverFlags } from "../options/receivers.ts";
 import { eventFacts } from "../output/event_text.ts";
 import { printStderr } from "../output/output.ts";
@@ -12,8 +16,8 @@ import { printStderr } from "../output/output.ts";
 export interface Cluster {
   /** By pod uid. */
   labels(): Labels;
-  /** @param oomGuardJson the current event in oom-guard's format; absent for oomkit's own format. */
-  openReceiver(oomGuardJson: (() => string | undefined) | undefined): KubernetesReceiver;
+  /** @param oomGuard writes events in oom-guard's format; absent for oomkit's own format. */
+  openReceiver(oomGuard: KubernetesReceiverOptions["oomGuard"]): KubernetesReceiver;
   close(): Promise<void>;
 }
 
@@ -28,12 +32,10 @@ export function openCluster(flags: ReceiverFlags, podsChanged: () => void): Clus
   }
   const { kubernetesApi: url, kubernetesTokenFile: tokenFile, kubernetesCa: caFile } = flags;
   const api = new KubernetesApi({
+    ...omitUndefined({ url, tokenFile, caFile }),
     warn: printStderr,
-    ...(url === undefined ? {} : { url }),
-    ...(tokenFile === undefined ? {} : { tokenFile }),
-    ...(caFile === undefined ? {} : { caFile }),
   });
-  const pods = followPods(api, node, { warn: printStderr, changed: podsChanged });
+  const pods = new PodWatcher(api, node, { warn: printStderr, changed: podsChanged });
   return {
     labels: () =>
       new Map(

@@ -3,18 +3,17 @@
  * in ../options/receivers.ts, and a row in {@link RECEIVERS}.
  */
 
-import type { Followed } from "../../core/collect/collect.ts";
 import { runHook } from "../../core/control/hook.ts";
 import { OomkitError, shortened } from "../../core/errors.ts";
 import { cloudEvents, type HttpMessage } from "../../core/events/cloud_event.ts";
 import type { OomkitEvent } from "../../core/events/event.ts";
 import { oomGuardEvent } from "../../core/events/oom_guard.ts";
+import { omitUndefined } from "../../core/omit_undefined.ts";
 import type { Labels } from "../../core/policy/rules.ts";
 import { ExecReceiver } from "../../core/receivers/exec.ts";
 import { LogFile } from "../../core/receivers/log_file.ts";
 import { formatListen, parseListen } from "../../core/receivers/prometheus/listen.ts";
-import type { Metrics } from "../../core/receivers/prometheus/metrics.ts";
-import type { Health } from "../../core/receivers/prometheus/server.ts";
+import type { MetricsOptions } from "../../core/receivers/prometheus/metrics.ts";
 import type { Receiver } from "../../core/receivers/receiver.ts";
 import { shownUrl, Webhook } from "../../core/receivers/webhook.ts";
 import { DEFAULT_EVENT_TYPES, type ReceiverFlags } from "../options/receivers.ts";
@@ -29,26 +28,20 @@ export type ReceiverSetupFlags = ReceiverFlags & {
 };
 
 /** What the receivers may ask of the command that emits the events. */
-export interface EmittingCommand {
-  readonly command: "watch" | "guard";
-  /** The cgroups that are followed now. */
-  cgroups(): Iterable<Followed>;
-  alive(): Health;
-  ready(): Health;
-  /** Of a guard: milliseconds since the last heartbeat of its monitor thread. */
-  heartbeatAge?(): number;
+export interface EmittingCommand
+  extends Pick<MetricsOptions, "command" | "cgroups" | "alive" | "ready" | "heartbeatAge"> {
   /** Called after pods came or went, or their labels changed. */
   podsChanged?(): void;
   directoryOf?(path: string): string;
 }
 
+type OomGuardWriter = (event: OomkitEvent, stat: string) => string | undefined;
+
 interface ReceiverContext {
-  readonly flags: ReceiverSetupFlags;
-  /** Body of a webhook; `undefined` for an event that oom-guard's format does not have. */
-  httpMessage(event: OomkitEvent): HttpMessage | undefined;
-  /** The current event in oom-guard's format, if that was asked for. */
-  readonly oomGuardJson: (() => string | undefined) | undefined;
+  readonly flags: ReceiverFlags;
   readonly cluster: Cluster | undefined;
+  /** Writes events in oom-guard's format; absent for oomkit's own format. */
+  readonly oomGuardJson: OomGuardWriter | undefined;
 }
 
 interface ReceiverRow {
@@ -95,17 +88,24 @@ export function describeReceivers(flags: ReceiverFlags): string[] {
 }
 
 /** Throws {@link OomkitError} for unusable secrets and certificates. Nothing is sent, listened on or written. */
-export async function checkReceivers(flags: ReceiverSetupFlags): Promise<void> {
-  const context: ReceiverContext = {
-    flags,
-    httpMessage: () => undefined,
-    oomGuardJson: undefined,
-    cluster: undefined,
-  };
+export async function checkReceivers(flags: ReceiverFlags): Promise<void> {
+  const context = { flags, cluster: undefined, oomGuardJson: undefined };
   const rows = RECEIVERS.filter(({ isCheckable, describe }) =>
     isCheckable && describe(flags).length > 0
   );
   await Promise.all(rows.flatMap(({ open }) => open(context)).map((each) => each.close()));
+}
+
+export interface Receivers {
+  /** Returns the event in oom-guard's format; `undefined` for an event that oom-guard does not have. */
+  report(event: OomkitEvent, stat: string): string | undefined;
+  /** Of the pods on this node, as far as they are known; `undefined` without access to the API server. */
+  labels(): Labels | undefined;
+  /** False when events go to stdout only. */
+  readonly hasAny: boolean;
+  /** For log rotation: the log file was moved away. */
+  reopen(): void;
+  close(): Promise<void>;
 }
 
 /** Throws {@link OomkitError} for a receiver that cannot be opened. */
@@ -116,126 +116,87 @@ export async function openReceivers(
   const cluster = flags.kubernetes || flags.kubernetesEvents
     ? (await import("./cluster.ts")).openCluster(flags, () => source.podsChanged?.())
     : undefined;
-  const receivers = new Receivers(flags, source, cluster);
-  await receivers.listen();
-  return receivers;
+  const oomGuardJson = oomGuardWriter(source.directoryOf);
+  const isOomGuardFormat = (flags.webhookFormat ?? flags.eventFormat) === "oom-guard";
+  const context = { flags, cluster, oomGuardJson: isOomGuardFormat ? oomGuardJson : undefined };
+  const types = new Set(flags.eventTypes ?? DEFAULT_EVENT_TYPES);
+  const rows = RECEIVERS.filter(({ describe }) => describe(flags).length > 0)
+    .map(({ open, getsAllTypes }) => ({ getsAllTypes, receivers: open(context) }));
+  const all = rows.flatMap(({ receivers }) => receivers);
+  const metrics = await openMetrics(flags, source, all);
+  return {
+    report(event, stat) {
+      metrics?.receiver.report(event);
+      for (const { getsAllTypes, receivers } of rows) {
+        if (!getsAllTypes && !types.has(event.type)) continue;
+        for (const receiver of receivers) receiver.report(event, stat);
+      }
+      return oomGuardJson(event, stat);
+    },
+    labels: () => cluster?.labels(),
+    hasAny: all.length > 0 || metrics !== undefined,
+    reopen() {
+      for (const receiver of all) if (receiver instanceof LogFile) receiver.reopen();
+    },
+    async close() {
+      await Promise.all(all.map((receiver) => receiver.close()));
+      await cluster?.close();
+      await metrics?.server.close();
+    },
+  };
 }
 
-export class Receivers {
-  readonly #flags: ReceiverSetupFlags;
-  readonly #source: EmittingCommand;
-  readonly #cluster: Cluster | undefined;
-  readonly #types: ReadonlySet<OomkitEvent["type"]>;
-  readonly #hostname = Deno.hostname();
-  readonly #forAllTypes: Receiver[] = [];
-  readonly #forChosenTypes: Receiver[] = [];
-  #metrics: { readonly receiver: Metrics; close(): Promise<void> } | undefined;
-  /** Of the event that is being reported: computed once for all receivers. */
-  #oomGuardJson: string | undefined;
-
-  constructor(
-    flags: ReceiverSetupFlags,
-    source: EmittingCommand,
-    cluster: Cluster | undefined,
-  ) {
-    this.#flags = flags;
-    this.#source = source;
-    this.#cluster = cluster;
-    this.#types = new Set(flags.eventTypes ?? DEFAULT_EVENT_TYPES);
-    const isOomGuardFormat = (flags.webhookFormat ?? flags.eventFormat) === "oom-guard";
-    const oomGuardJson = () => this.#oomGuardJson;
-    const context: ReceiverContext = {
-      flags,
-      httpMessage: isOomGuardFormat
-        ? () => jsonMessage(this.#oomGuardJson)
-        : cloudEvents(this.#hostname, performance.timeOrigin),
-      oomGuardJson: isOomGuardFormat ? oomGuardJson : undefined,
-      cluster,
-    };
-    for (const { describe, open, getsAllTypes } of RECEIVERS) {
-      if (describe(flags).length === 0) continue;
-      (getsAllTypes ? this.#forAllTypes : this.#forChosenTypes).push(...open(context));
+/** Remembers the last event, so that its JSON is made once for all receivers. */
+function oomGuardWriter(directoryOf = (path: string) => path): OomGuardWriter {
+  const hostname = Deno.hostname();
+  let last: { readonly event: OomkitEvent; readonly json: string | undefined } | undefined;
+  return (event, stat) => {
+    if (event.type !== "action") return undefined;
+    if (last?.event !== event) {
+      last = { event, json: oomGuardEvent(event, { hostname, directoryOf, stat }) };
     }
-  }
-
-  /** Serves the metrics if the flags ask for it. They are no row of the table: they count what the other receivers delivered. */
-  async listen(): Promise<void> {
-    const { listen, port = 0 } = this.#flags;
-    if (listen === undefined && port === 0) return;
-    const [{ Metrics }, { MetricsServer }] = await Promise.all([
-      import("../../core/receivers/prometheus/metrics.ts"),
-      import("../../core/receivers/prometheus/server.ts"),
-    ]);
-    const { alive, ready } = this.#source;
-    const receivers = [...this.#forAllTypes, ...this.#forChosenTypes];
-    const receiver = new Metrics({
-      ...this.#source,
-      version: VERSION,
-      receivers: () => receivers,
-    });
-    const values = { metrics: () => receiver.text(), alive, ready };
-    const server = new MetricsServer(parseListen(listen ?? String(port)), values);
-    printStderr(`listening on ${formatListen(server.address)}`);
-    this.#metrics = { receiver, close: () => server.close() };
-  }
-
-  /** Returns the event in oom-guard's format; `undefined` for an event that oom-guard does not have. */
-  report(event: OomkitEvent, stat: string): string | undefined {
-    const { directoryOf = (path) => path } = this.#source;
-    this.#oomGuardJson = event.type === "action"
-      ? oomGuardEvent(event, { hostname: this.#hostname, directoryOf, stat })
-      : undefined;
-    this.#metrics?.receiver.report(event);
-    for (const receiver of this.#forAllTypes) receiver.report(event, stat);
-    if (this.#types.has(event.type)) {
-      for (const receiver of this.#forChosenTypes) receiver.report(event, stat);
-    }
-    return this.#oomGuardJson;
-  }
-
-  /** Of the pods on this node, as far as they are known; `undefined` without access to the API server. */
-  labels(): Labels | undefined {
-    return this.#cluster?.labels();
-  }
-
-  /** False when events go to stdout only. */
-  get hasAny(): boolean {
-    return this.#forAllTypes.length + this.#forChosenTypes.length > 0 ||
-      this.#metrics !== undefined;
-  }
-
-  /** For log rotation: the log file was moved away. */
-  reopen(): void {
-    for (const receiver of this.#forAllTypes) {
-      if (receiver instanceof LogFile) receiver.reopen();
-    }
-  }
-
-  async close(): Promise<void> {
-    const receivers = [...this.#forAllTypes, ...this.#forChosenTypes];
-    await Promise.all(receivers.map((receiver) => receiver.close()));
-    await this.#cluster?.close();
-    await this.#metrics?.close();
-  }
+    return last.json;
+  };
 }
 
-function jsonMessage(body: string | undefined): HttpMessage | undefined {
-  return body === undefined ? undefined : { body, type: "application/json" };
+/** The metrics are no row of the table: they count what the other receivers delivered. Loaded only if needed. */
+async function openMetrics(
+  { listen, port = 0 }: ReceiverSetupFlags,
+  source: EmittingCommand,
+  receivers: readonly Receiver[],
+) {
+  if (listen === undefined && port === 0) return undefined;
+  const [{ Metrics }, { MetricsServer }] = await Promise.all([
+    import("../../core/receivers/prometheus/metrics.ts"),
+    import("../../core/receivers/prometheus/server.ts"),
+  ]);
+  const { alive, ready } = source;
+  const receiver = new Metrics({ ...source, version: VERSION, receivers: () => receivers });
+  const values = { metrics: () => receiver.text(), alive, ready };
+  const server = new MetricsServer(parseListen(listen ?? String(port)), values);
+  printStderr(`listening on ${formatListen(server.address)}`);
+  return { receiver, server };
 }
 
-function openWebhooks({ flags, httpMessage: write }: ReceiverContext): Webhook[] {
-  const { webhookUrl = [], webhookHeader, webhookSecretFile, webhookCa } = flags;
+function openWebhooks({ flags, oomGuardJson }: ReceiverContext): Webhook[] {
+  const { webhookUrl = [], webhookHeader: headers, webhookSecretFile, webhookCa } = flags;
+  const cloudEvent = cloudEvents(Deno.hostname(), performance.timeOrigin);
+  const write = (event: OomkitEvent, stat: string): HttpMessage | undefined => {
+    if (oomGuardJson === undefined) return cloudEvent(event);
+    const body = oomGuardJson(event, stat);
+    return body === undefined ? undefined : { body, type: "application/json" };
+  };
+  const secret = webhookSecretFile === undefined ? undefined : readSecret(webhookSecretFile);
+  const caCerts = webhookCa === undefined
+    ? undefined
+    : [readTextFile(webhookCa, "the certificates in")];
   return webhookUrl.map((url) =>
     new Webhook({
+      ...omitUndefined({ headers, secret, caCerts }),
       url,
       write,
       timeout: flags.webhookTimeout,
       warn: printStderr,
-      ...(webhookHeader ? { headers: webhookHeader } : {}),
-      ...(webhookSecretFile === undefined ? {} : { secret: readSecret(webhookSecretFile) }),
-      ...(webhookCa === undefined
-        ? {}
-        : { caCerts: [readTextFile(webhookCa, "the certificates in")] }),
     })
   );
 }

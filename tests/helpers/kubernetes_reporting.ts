@@ -6,7 +6,7 @@ import {
   KubernetesReceiver,
   type KubernetesReceiverOptions,
 } from "../../core/receivers/kubernetes/receiver.ts";
-import { followPods, type Pods } from "../../core/receivers/kubernetes/pods.ts";
+import { PodWatcher } from "../../core/receivers/kubernetes/pods.ts";
 import { type KillBody, makeEvent, type OomkitEvent } from "../../core/events/event.ts";
 import { killBody } from "./guard_events.ts";
 import type { KubernetesServer, Seen } from "./kubernetes_api.ts";
@@ -57,14 +57,14 @@ export const action = (cgroup: string, changes: Partial<KillBody> = {}) => {
 export interface ReceiverSetup {
   readonly lines: string[];
   readonly receiver: KubernetesReceiver;
-  readonly pods: Pods | undefined;
+  readonly pods: PodWatcher | undefined;
 }
 
 export type Options = Partial<KubernetesReceiverOptions> & { withPods?: boolean; timeout?: number };
 
 export async function openReceiver(
   server: KubernetesServer,
-  { withPods = true, timeout, ...options }: Options = {},
+  { withPods = true, timeout, limits, ...options }: Options = {},
 ): Promise<ReceiverSetup & AsyncDisposable> {
   const lines: string[] = [];
   const warn = (line: string) => void lines.push(line);
@@ -74,7 +74,7 @@ export async function openReceiver(
     ...(timeout !== undefined && { timeout }),
   });
   const pods = withPods
-    ? followPods(api, "node-1", { warn: assert.fail, changed: () => {} })
+    ? new PodWatcher(api, "node-1", { warn: assert.fail, changed: () => {} })
     : undefined;
   await pods?.ready;
   const receiver = new KubernetesReceiver({
@@ -83,7 +83,7 @@ export async function openReceiver(
     node: "node-1",
     describe: ({ type }) => `event ${type}`,
     warn,
-    patchEvery: 50,
+    limits: { msBetweenPatches: 50, ...limits },
     ...options,
   });
   return {

@@ -11,7 +11,7 @@ import {
   nodeObject,
   podObject,
 } from "./event_object.ts";
-import type { Pod, Pods } from "./pods.ts";
+import type { Pod, PodWatcher } from "./pods.ts";
 
 /** One Event and what the server is to know of it. */
 export interface PostedEvent extends EventContent {
@@ -43,7 +43,7 @@ export class EventPoster {
   /** @param pods absent: all Events are on the Node. */
   constructor(
     private readonly api: KubernetesApi,
-    private readonly pods: Pods | undefined,
+    private readonly pods: PodWatcher | undefined,
     private readonly node: string,
     private readonly component: string,
   ) {

@@ -107,7 +107,6 @@ class PodTable {
     return this.#pods.size;
   }
 
-  /** @param uid in the names of its cgroups, or in the API server. */
   get(uid: string): Pod | undefined {
     // The own uid first, so that another pod's annotations cannot claim it.
     return this.#pods.get(uid) ?? this.#pods.get(this.#mirrors.get(uid) ?? "");
@@ -143,15 +142,6 @@ class PodTable {
   }
 }
 
-export interface Pods {
-  /** @param uid in the names of the pod's cgroups, or in the API server; they differ for a static pod. */
-  get(uid: string): Pod | undefined;
-  all(): Iterable<Pod>;
-  /** Resolves once the pods are known for the first time, or the watch was closed. */
-  readonly ready: Promise<void>;
-  close(): Promise<void>;
-}
-
 export interface PodsOptions {
   /** Called for the first failure of each kind in an outage, and when the pods are known again. */
   warn(line: string): void;
@@ -180,17 +170,9 @@ const MAX_REPORTED_REASONS = 5;
 /** Why a list or a watch ended early. */
 type Trouble = Pick<Failure, "is" | "why" | "after">;
 
-/**
- * Starts to follow the pods of a node. Throws {@link OomkitError} for a name that no node can have.
- *
- * @param node `spec.nodeName` in the API server, not a host name or an address.
- */
-export function followPods(api: KubernetesApi, node: string, options: PodsOptions): Pods {
-  checkNode(node);
-  return new PodWatcher(api, node, options);
-}
-
-class PodWatcher implements Pods {
+/** Follows the pods of a node until it is closed. */
+export class PodWatcher {
+  /** Resolves once the pods are known for the first time, or the watch was closed. */
   readonly ready: Promise<void>;
   readonly #table = new PodTable();
   readonly #ending = new AbortController();
@@ -204,16 +186,23 @@ class PodWatcher implements Pods {
   /** Since the last data of a watch. A list that works does not end such an outage. */
   #watchFailed = false;
 
+  /**
+   * Throws {@link OomkitError} for a name that no node can have.
+   *
+   * @param node `spec.nodeName` in the API server, not a host name or an address.
+   */
   constructor(
     private readonly api: KubernetesApi,
     private readonly node: string,
     private readonly options: PodsOptions,
   ) {
+    checkNode(node);
     this.ready = this.#known.promise;
     this.#selector = { fieldSelector: `spec.nodeName=${node}` };
     this.#following = this.#follow();
   }
 
+  /** @param uid in the names of the pod's cgroups, or in the API server; they differ for a static pod. */
   get(uid: string): Pod | undefined {
     return this.#table.get(uid);
   }

@@ -10,12 +10,12 @@ import type { Receiver, ReceiverCounts } from "../receiver.ts";
 import type { Answer, KubernetesApi } from "./api.ts";
 import { type EventKind, kindOf, podObject, wholeSeconds } from "./event_object.ts";
 import { EventPoster, type PostedEvent } from "./event_poster.ts";
-import type { Pods } from "./pods.ts";
+import type { PodWatcher } from "./pods.ts";
 
 export interface KubernetesReceiverOptions {
   readonly api: KubernetesApi;
   /** Absent: all Events are on the Node. */
-  readonly pods?: Pods;
+  readonly pods?: PodWatcher;
   /** Name of the Node. */
   readonly node: string;
   /** What happened, in one line of text without time and place. */
@@ -26,28 +26,21 @@ export interface KubernetesReceiverOptions {
    */
   readonly oomGuard?: (event: OomkitEvent, stat: string) => string | undefined;
   warn(line: string): void;
-  /** Minimum milliseconds between two patches of one Event. */
-  readonly patchEvery?: number;
-  /** Milliseconds after which a repetition becomes a new Event. */
-  readonly window?: number;
-  readonly maxSeries?: number;
-  /** Requests that may be sent in a row, and per second after that. */
-  readonly burst?: number;
-  readonly perSecond?: number;
-  /** Milliseconds that `close` waits for what is left. */
-  readonly closeWithin?: number;
-  /** For tests. */
-  readonly queue?: Pick<DeliveryOptions<unknown>, "sleep">;
+  /** For tests, as is the next. */
+  readonly limits?: Partial<typeof LIMITS>;
+  readonly queue?: Pick<DeliveryOptions<unknown>, "sleep" | "closeWithin">;
 }
 
-const MIN_MS_BETWEEN_PATCHES = 10_000;
-/** As in client-go's correlator (tools/record/events_cache.go). */
-const REPETITION_WINDOW_MS = 600_000;
-/** A node has some hundred pods. */
-const MAX_SERIES = 500;
-/** client-go's defaults: 25 events of one object in a row, 5 requests per second. A cluster may have a thousand nodes. */
-const MAX_REQUEST_BURST = 25;
-const MAX_REQUESTS_PER_SECOND = 5;
+const LIMITS = {
+  msBetweenPatches: 10_000,
+  /** After this quiet time a repetition is a new Event, as in client-go's correlator (tools/record/events_cache.go). */
+  repetitionWindowMs: 600_000,
+  /** A node has some hundred pods. */
+  maxSeries: 500,
+  /** client-go's defaults: 25 events of one object in a row, 5 requests per second. A cluster may have a thousand nodes. */
+  requestBurst: 25,
+  requestsPerSecond: 5,
+};
 /** The missing RBAC rule may be about to be created, but a lasting refusal must not block the rest for long. */
 const MAX_FORBIDDEN_ATTEMPTS = 3;
 /** The namespace no longer exists, or the server will never accept this Event. */
@@ -84,7 +77,7 @@ export class KubernetesReceiver implements Receiver {
   readonly #waitForRequest: (ending: AbortSignal) => Promise<void>;
   /** By key, in the order of their latest occurrence. */
   readonly #series = new Map<string, EventSeries>();
-  readonly #maxSeries: number;
+  readonly #limits: typeof LIMITS;
   #sent = 0;
   #dropped = 0;
   #pending = 0;
@@ -92,23 +85,21 @@ export class KubernetesReceiver implements Receiver {
   #warnedFullAt = -Infinity;
 
   constructor(options: KubernetesReceiverOptions) {
-    const { api, node, pods, oomGuard, warn, closeWithin } = options;
-    const { burst = MAX_REQUEST_BURST, perSecond = MAX_REQUESTS_PER_SECOND } = options;
+    const { api, node, pods, oomGuard, warn } = options;
     this.#options = options;
-    this.#maxSeries = options.maxSeries ?? MAX_SERIES;
+    this.#limits = { ...LIMITS, ...options.limits };
     this.#poster = oomGuard === undefined
       ? new EventPoster(api, pods, node, "oomkit")
       : new EventPoster(api, undefined, node, "oom-guard");
-    this.#waitForRequest = rateLimit(burst, perSecond);
+    this.#waitForRequest = rateLimit(this.#limits.requestBurst, this.#limits.requestsPerSecond);
     this.#delivery = new Delivery({
       what: `report events to ${api.url}`,
       deliver: (series, ending) => this.#deliver(series, ending),
       onRejected: (series) => this.#giveUp(series),
       warn,
       // A series is in the queue once at most, so the queue never drops one.
-      maxQueued: this.#maxSeries,
+      maxQueued: this.#limits.maxSeries,
       ...options.queue,
-      ...(closeWithin !== undefined && { closeWithin }),
     });
   }
 
@@ -159,9 +150,12 @@ export class KubernetesReceiver implements Receiver {
     // By the container's name: a restarted container continues its series.
     const key = [object, fieldPath ?? "", reason, pattern].join("\n");
     const known = this.#series.get(key);
-    const window = this.#options.window ?? REPETITION_WINDOW_MS;
     if (known !== undefined) {
-      if (known.isQueued || performance.now() - known.countedAt <= window) return known;
+      if (
+        known.isQueued || performance.now() - known.countedAt <= this.#limits.repetitionWindowMs
+      ) {
+        return known;
+      }
       this.#dropUnsent(known);
       this.#series.delete(key);
     }
@@ -192,7 +186,7 @@ export class KubernetesReceiver implements Receiver {
 
   /** Removes the series that was quiet for longest and is fully sent; false when none is. */
   #makeRoom(): boolean {
-    if (this.#series.size < this.#maxSeries) return true;
+    if (this.#series.size < this.#limits.maxSeries) return true;
     for (const [key, { count, sent }] of this.#series) {
       if (count === sent) return this.#series.delete(key);
     }
@@ -201,8 +195,7 @@ export class KubernetesReceiver implements Receiver {
 
   #schedule(series: EventSeries): void {
     if (series.isQueued || series.timer !== undefined) return;
-    const { patchEvery = MIN_MS_BETWEEN_PATCHES } = this.#options;
-    const due = series.sentAt + patchEvery - performance.now();
+    const due = series.sentAt + this.#limits.msBetweenPatches - performance.now();
     if (due <= 0 || this.#isClosing) return this.#enqueue(series);
     series.timer = setTimeout(() => this.#enqueue(series), due);
   }
@@ -264,7 +257,7 @@ export class KubernetesReceiver implements Receiver {
     this.#warnedFullAt = now;
     const { api, warn } = this.#options;
     warn(
-      `events of ${this.#maxSeries} kinds and objects wait for ${api.url}, and more are dropped`,
+      `events of ${this.#limits.maxSeries} kinds and objects wait for ${api.url}, and more are dropped`,
     );
   }
 }

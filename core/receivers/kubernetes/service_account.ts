@@ -1,20 +1,14 @@
 /** Address of the API server and the files that authenticate against it: by default those of the pod's service account. */
 
 import { OomkitError } from "../../errors.ts";
+import { omitUndefined } from "../../omit_undefined.ts";
 
 export interface ServiceAccountOptions {
   /** `https://HOST:PORT[/PREFIX]`; `http:` only for a proxy on this machine, such as `kubectl proxy`. */
   readonly url?: string;
+  /** Not needed behind `kubectl proxy`, which authenticates itself. */
   readonly tokenFile?: string;
-  readonly caFile?: string;
-}
-
-export interface ServiceAccount {
-  /** Without a slash at its end. */
-  readonly url: string;
-  /** Absent behind `kubectl proxy`, which authenticates itself. */
-  readonly tokenFile?: string;
-  /** Absent: the authorities that this machine trusts. */
+  /** Default: the service account's, else the authorities that this machine trusts. */
   readonly caFile?: string;
 }
 
@@ -30,11 +24,11 @@ const processEnvironment: ServiceAccountEnvironment = {
   mount: "/var/run/secrets/kubernetes.io/serviceaccount",
 };
 
-/** Throws {@link OomkitError} when the address is not known or invalid, or when the token would be sent unencrypted. */
+/** `url` has no slash at its end. Throws {@link OomkitError} when the address is not known or invalid, or when the token would be sent unencrypted. */
 export function serviceAccountOf(
   options: ServiceAccountOptions,
   environment = processEnvironment,
-): ServiceAccount {
+): ServiceAccountOptions & { readonly url: string } {
   const { url, isLocal } = checkedUrl(options.url ?? urlInCluster(environment));
   const isPlain = url.startsWith("http:");
   if (isPlain && !isLocal) {
@@ -46,11 +40,7 @@ export function serviceAccountOf(
   const mounted = (name: string) => isPlain ? undefined : `${environment.mount}/${name}`;
   const tokenFile = options.tokenFile ?? mounted("token");
   const caFile = options.caFile ?? ifExists(mounted("ca.crt"));
-  return {
-    url,
-    ...(tokenFile !== undefined && { tokenFile }),
-    ...(caFile !== undefined && { caFile }),
-  };
+  return { url, ...omitUndefined({ tokenFile, caFile }) };
 }
 
 function urlInCluster({ env }: ServiceAccountEnvironment): string {

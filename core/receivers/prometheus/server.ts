@@ -29,27 +29,20 @@ export interface ServedValues {
   ready(): Health;
 }
 
-export interface ServeOptions {
-  /** Bounds open connections. */
-  readonly maxConnections?: number;
-  /** Bounds the connections that wait for /metrics or are receiving it. */
-  readonly maxScrapes?: number;
-  /** Milliseconds that a connection may take as a whole. */
-  readonly timeout?: number;
-  /** Milliseconds that `close` waits for answers in progress. */
-  readonly closeWithin?: number;
-}
-
-/** Each costs a descriptor. A node has a few scrapers and probes. */
-const MAX_CONNECTIONS = 32;
-/**
- * An answer that does not fit into the socket's buffer waits for its reader, and Deno (2.7.11) cannot abort a write: closing the
- * connection does not end it. So each client that does not read costs a descriptor for as long as it lives.
- */
-const MAX_SCRAPES = 8;
-/** Prometheus' default scrape_timeout. */
-const CONNECTION_TIMEOUT_MS = 10_000;
-const MAX_CLOSE_MS = 500;
+const LIMITS = {
+  /** Each connection costs a descriptor. A node has a few scrapers and probes. */
+  maxConnections: 32,
+  /**
+   * Connections that wait for /metrics or receive it. An answer that does not fit into the socket's buffer waits for its reader, and
+   * Deno (2.7.11) cannot abort a write: closing the connection does not end it. So each client that does not read costs a
+   * descriptor for as long as it lives.
+   */
+  maxScrapes: 8,
+  /** For a connection as a whole: Prometheus' default scrape_timeout. */
+  connectionMs: 10_000,
+  /** For answers in progress on `close`. */
+  closeMs: 500,
+};
 /** accept(2) fails immediately while descriptors are short; the pause avoids a busy loop. */
 const MS_AFTER_FAILED_ACCEPT = 200;
 
@@ -63,7 +56,7 @@ export class MetricsServer {
   /** With the actual port. */
   readonly address: ListenAddress;
   readonly #values: ServedValues;
-  readonly #options: ServeOptions;
+  readonly #limits: typeof LIMITS;
   readonly #listener: Deno.TcpListener;
   readonly #accepting: Promise<void>;
   /** In the order of their arrival. */
@@ -72,9 +65,9 @@ export class MetricsServer {
   #isClosing = false;
 
   /** Listens from now on. Throws {@link OomkitError} when that fails. */
-  constructor(where: ListenAddress, values: ServedValues, options: ServeOptions = {}) {
+  constructor(where: ListenAddress, values: ServedValues, limits: Partial<typeof LIMITS> = {}) {
     this.#values = values;
-    this.#options = options;
+    this.#limits = { ...LIMITS, ...limits };
     this.#listener = listen(where);
     this.address = { host: where.host, port: this.#listener.addr.port };
     this.#accepting = this.#accept();
@@ -86,7 +79,7 @@ export class MetricsServer {
     this.#listener.close();
     for (const [conn, { hasRequest }] of this.#connections) if (!hasRequest) this.#hangUp(conn);
     const answers = Promise.all([...this.#connections.values()].map(({ done }) => done));
-    await withDeadline(this.#options.closeWithin ?? MAX_CLOSE_MS, answers, () => {});
+    await withDeadline(this.#limits.closeMs, answers, () => {});
     for (const conn of [...this.#connections.keys()]) this.#hangUp(conn);
     await this.#accepting;
   }
@@ -102,7 +95,7 @@ export class MetricsServer {
   }
 
   #open(conn: Deno.Conn): void {
-    if (this.#connections.size >= (this.#options.maxConnections ?? MAX_CONNECTIONS)) {
+    if (this.#connections.size >= this.#limits.maxConnections) {
       // Hanging clients must not keep a probe out: closes the oldest connection without a request, else the oldest of all.
       const all = [...this.#connections];
       const [oldest] = all.find(([, { hasRequest }]) => !hasRequest) ?? all[0]!;
@@ -114,13 +107,12 @@ export class MetricsServer {
   }
 
   async #serve(conn: Deno.Conn, connection: Connection): Promise<void> {
-    const { timeout = CONNECTION_TIMEOUT_MS, maxScrapes = MAX_SCRAPES } = this.#options;
-    const timer = setTimeout(() => this.#hangUp(conn), timeout);
+    const timer = setTimeout(() => this.#hangUp(conn), this.#limits.connectionMs);
     let isScrape = false;
     try {
       await serveRequest(conn, (path) => {
         connection.hasRequest = true;
-        if (path === "/metrics" && this.#scrapes >= maxScrapes) {
+        if (path === "/metrics" && this.#scrapes >= this.#limits.maxScrapes) {
           return Promise.resolve(plain(503, "too many scrapes at the same time; try again later"));
         }
         isScrape = path === "/metrics";

@@ -85,7 +85,7 @@ Deno.test("what is no regular file, or too large to be a configuration, is not w
   const fifo = large.path.replace("config.toml", "fifo");
   await new Deno.Command("mkfifo", { args: [fifo] }).output();
   const refused: [string, RegExp][] = [
-    [fifo, /fifo: it is a FIFO; name a regular file that can be read/],
+    [fifo, /fifo: it is a FIFO; name a readable regular file/],
     ["/dev/zero", /\/dev\/zero: it is not a regular file/],
     ["/", /\/: it is a directory/],
     [large.path, /it has 1048577 bytes; .*at most 1 MiB/],

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { KubernetesApi } from "../../../../core/receivers/kubernetes/api.ts";
 import { KubernetesReceiver } from "../../../../core/receivers/kubernetes/receiver.ts";
-import { followPods } from "../../../../core/receivers/kubernetes/pods.ts";
+import { PodWatcher } from "../../../../core/receivers/kubernetes/pods.ts";
 import { startKubernetes } from "../../../helpers/kubernetes_api.ts";
 import { podShape } from "../../../helpers/kubernetes_pod.ts";
 import {
@@ -68,7 +68,7 @@ Deno.test("events left at the end are counted as dropped after a bounded wait", 
   server.misbehave = () => "hang";
   const { counts, lines } = await reportAll(server, [oomKill("/a"), oomKill("/a"), oomKill("/b")], {
     ...node,
-    closeWithin: 100,
+    queue: { closeWithin: 100 },
   });
   assert.deepEqual([counts.pending, counts.sent, counts.dropped], [0, 0, 3]);
   assert.match(lines.at(-1)!, /^could not report events to .*dropped$/);
@@ -77,7 +77,11 @@ Deno.test("events left at the end are counted as dropped after a bounded wait", 
 Deno.test("an outage keeps a bounded number of series and counts the rest as dropped", async () => {
   await using server = await startKubernetes();
   server.misbehave = () => "hang";
-  await using reported = await openReceiver(server, { ...node, maxSeries: 10, closeWithin: 100 });
+  await using reported = await openReceiver(server, {
+    ...node,
+    limits: { maxSeries: 10 },
+    queue: { closeWithin: 100 },
+  });
   const { receiver, lines } = reported;
   for (let at = 0; at < 100; at++) receiver.report(oomKill(`/${at}`), "");
   receiver.report(oomKill("/3"), "");
@@ -88,7 +92,10 @@ Deno.test("an outage keeps a bounded number of series and counts the rest as dro
 
 Deno.test("under churn the series that were quiet longest are dropped, and no event is lost", async () => {
   await using server = await startKubernetes();
-  await using reported = await openReceiver(server, { ...node, maxSeries: 3, burst: 1000 });
+  await using reported = await openReceiver(server, {
+    ...node,
+    limits: { maxSeries: 3, requestBurst: 1000 },
+  });
   const { receiver } = reported;
   const report = async (cgroup: string) => {
     receiver.report(oomKill(cgroup), "");
@@ -105,7 +112,10 @@ Deno.test("a burst is sent immediately, and the rest at the rate limit", async (
   await using server = await startKubernetes();
   const started = performance.now();
   const events = Array.from({ length: 8 }, (_, at) => oomKill(`/${at}`));
-  const { counts } = await reportAll(server, events, { ...node, burst: 3, perSecond: 20 });
+  const { counts } = await reportAll(server, events, {
+    ...node,
+    limits: { requestBurst: 3, requestsPerSecond: 20 },
+  });
   assert.equal(counts.sent, 8);
   assert.ok(performance.now() - started >= 240);
 });
@@ -129,7 +139,11 @@ Deno.test("an Event that alone fails is dropped, and the next one of its kind is
   server.misbehave = (seen) =>
     isPost(seen) && seen.body.message.includes("/bad") ? "500" : undefined;
   const queue = { sleep: () => Promise.resolve() };
-  await using reported = await openReceiver(server, { ...node, burst: 1000, queue });
+  await using reported = await openReceiver(server, {
+    ...node,
+    limits: { requestBurst: 1000 },
+    queue,
+  });
   const { receiver } = reported;
   const report = async (...cgroups: string[]) => {
     for (const cgroup of cgroups) receiver.report(oomKill(cgroup), "");
@@ -172,7 +186,7 @@ Deno.test("events wait for the pods at the start, so that the Event is not on th
   server.misbehave = ({ path }) => path.endsWith("/pods") && isDown ? "500" : undefined;
   const { url, tokenFile, caFile } = server;
   const api = new KubernetesApi({ url, tokenFile, caFile, warn: assert.fail });
-  const pods = followPods(api, "node-1", {
+  const pods = new PodWatcher(api, "node-1", {
     warn: () => {},
     changed: () => {},
     sleep: () => new Promise((resolve) => setTimeout(resolve, 1)),

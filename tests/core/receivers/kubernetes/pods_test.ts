@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { OomkitError } from "../../../../core/errors.ts";
 import { KubernetesApi } from "../../../../core/receivers/kubernetes/api.ts";
-import { followPods } from "../../../../core/receivers/kubernetes/pods.ts";
+import { PodWatcher } from "../../../../core/receivers/kubernetes/pods.ts";
 import {
   type KubernetesServer,
   type Seen,
@@ -23,7 +23,7 @@ function follow(server: KubernetesServer, options: { idle?: number } = {}) {
   };
   const { tokenFile, caFile, url } = server;
   const api = new KubernetesApi({ url, tokenFile, caFile, warn: assert.fail });
-  const pods = followPods(api, "node-1", {
+  const pods = new PodWatcher(api, "node-1", {
     warn(line) {
       lines.push(line);
       wake();
@@ -276,7 +276,7 @@ Deno.test("an invalid node name is refused at start", async () => {
   const api = new KubernetesApi({ url, tokenFile, caFile, warn: assert.fail });
   for (const node of ["", "Node-1", "a,spec.x=b", "n".repeat(254)]) {
     assert.throws(
-      () => followPods(api, node, { warn: assert.fail, changed: assert.fail }),
+      () => new PodWatcher(api, node, { warn: assert.fail, changed: assert.fail }),
       OomkitError,
     );
   }

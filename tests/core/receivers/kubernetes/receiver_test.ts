@@ -193,7 +193,10 @@ Deno.test("levels, reasons and cgroups have separate Events", async () => {
 
 Deno.test("a repetition after a long quiet time is a new Event", async () => {
   await using server = await startKubernetes();
-  await using reported = await openReceiver(server, { ...node, window: 0 });
+  await using reported = await openReceiver(server, {
+    ...node,
+    limits: { repetitionWindowMs: 0 },
+  });
   reported.receiver.report(oomKill("/a"), "");
   await server.next(isPost);
   while (reported.receiver.counts().pending > 0) await new Promise((go) => setTimeout(go, 1));

@@ -4,7 +4,6 @@ import {
   type Health,
   MetricsServer,
   type ServedValues,
-  type ServeOptions,
 } from "../../../../core/receivers/prometheus/server.ts";
 import { CONTENT_TYPE } from "../../../../core/receivers/prometheus/text.ts";
 
@@ -15,8 +14,11 @@ const FINE: ServedValues = {
   ready: () => ({ ok: true }),
 };
 
-function serve(answers: Partial<ServedValues> = {}, options: ServeOptions = {}) {
-  const server = new MetricsServer(HERE, { ...FINE, ...answers }, options);
+function serve(
+  answers: Partial<ServedValues> = {},
+  limits: ConstructorParameters<typeof MetricsServer>[2] = {},
+) {
+  const server = new MetricsServer(HERE, { ...FINE, ...answers }, limits);
   const { port } = server.address;
   return {
     port,
@@ -133,7 +135,7 @@ Deno.test("hanging clients are closed for a new one, and descriptors are bounded
 });
 
 Deno.test("a client that takes too long is closed", async () => {
-  await using server = serve({}, { timeout: 50 });
+  await using server = serve({}, { connectionMs: 50 });
   using conn = await connect(server.port);
   await send(conn, "GET /healthz HTTP/1.1\r\n");
   assert.equal(await rest(conn), "");
@@ -145,7 +147,7 @@ Deno.test("close waits neither for hanging clients nor for clients that do not r
     asked.resolve();
     return Promise.resolve("x".repeat(64 * 1024 ** 2));
   };
-  const server = serve({ metrics }, { closeWithin: 50 });
+  const server = serve({ metrics }, { closeMs: 50 });
   using silent = await connect(server.port);
   using slow = await connect(server.port);
   using deaf = await connect(server.port);
