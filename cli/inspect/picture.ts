@@ -19,7 +19,7 @@ import {
   seenIn,
   writePictures,
 } from "../output/picture.ts";
-import { linesOf } from "../simulate/replay.ts";
+import { recordingLines } from "../simulate/replay.ts";
 import type { AlsoShow } from "./command.ts";
 
 /** @param names of recordings: one. Throws `OomkitError`, and leaves no picture then. */
@@ -48,7 +48,7 @@ export async function drawRecording(
   let files: PictureFiles | undefined;
   try {
     const chartBuilder = buildChart(pictureWords);
-    for await (const line of linesOf(name)) chartBuilder.add(line);
+    for await (const line of recordingLines(name)) chartBuilder.add(line);
     const picture = seenIn(chartBuilder);
     if (picture === undefined) {
       throw new OomkitError(

@@ -45,21 +45,21 @@ function withCounts(event: object): object {
   );
 }
 
-/** Of the many steps of a simulation the line tells. */
+/** Steps are in the usage line already. */
 function simulationFacts(event: OwnEvent): string | undefined {
   switch (event.type) {
     case "verdict":
       return headline(event);
     case "start":
-      return event.fake === null
+      return event.fake_reason === null
         ? `${
           event.pids.length === 1 ? "an allocator" : `${event.pids.length} allocators`
         } of ${event.kind} memory begin${event.pids.length === 1 ? "s" : ""}`
-        : `a made-up tree is played with: ${event.fake}`;
+        : `only a fake cgroup tree is updated: ${event.fake_reason}`;
     case "signal":
-      return `pid ${event.pid} got ${event.signal}`;
+      return `pid ${event.pid} received ${event.signal}`;
     case "exit":
-      return `pid ${event.pid} ended with status ${event.exit_code}`;
+      return `pid ${event.pid} exited with status ${event.exit_code}`;
     default:
       return undefined;
   }

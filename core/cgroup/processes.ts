@@ -1,18 +1,13 @@
 /** Processes: those of a cgroup and everything below it, and what the OOM killer ranks them by. */
 
 import { omitUndefined } from "../omit_undefined.ts";
-import { wholeLines } from "../parse/cgroupfs.ts";
 import { parseCmdline, parseProcStat, parseProcStatus, type ProcStatus } from "../parse/procfs.ts";
 import type { Process } from "../snapshot.ts";
 import { type Cgroup, isThere, isThreaded, readControl, tryReadControl, walk } from "./cgroup.ts";
 import { listDirectories, tryReadText } from "./files.ts";
 import { type Hierarchy, inInitialPidNamespace, readMemoryLine } from "./hierarchy.ts";
+import { parsePids, pidsIn } from "./pids.ts";
 import { invalidReason } from "./validate.ts";
-
-/** Skips a last line without its newline: the first digits of a pid are the pid of another process. */
-function parsePids(text: string): number[] {
-  return wholeLines(text).filter((line) => /^\d+$/.test(line)).map(Number);
-}
 
 /**
  * The pids in cgroup.procs, in this program's pid namespace; pids outside of it read as 0 and are left out. `undefined` if
@@ -21,8 +16,8 @@ function parsePids(text: string): number[] {
 export function pidsOf(cgroup: Cgroup): number[] | undefined {
   const text = readControl(cgroup, "cgroup.procs");
   if (text === undefined) return undefined;
-  // The kernel promises neither an order nor that a pid is listed only once.
-  return [...new Set(parsePids(text))].filter((pid) => pid > 0).sort((a, b) => a - b);
+  // The kernel does not promise an order, nor that a pid comes but once.
+  return [...pidsIn(text)].sort((a, b) => a - b);
 }
 
 export interface ProcessList {

@@ -4,6 +4,7 @@
  */
 
 import { identify } from "../cgroup/identity.ts";
+import type { ACTIONS, ReportedAction } from "../policy/actions.ts";
 import type { Level } from "../policy/levels.ts";
 
 /** What triggered the event. Its payload is not trusted: it leads to a read, and the event reports what was read. */
@@ -79,19 +80,10 @@ export interface CandidateJson {
 type Mode = "notify" | "throttle" | "hold";
 type Metric = "usage" | "working-set";
 
-/** The outcomes of each action of the guard. */
-export const ACTION_OUTCOMES = {
-  signal: ["signalled", "dry_run", "failed"],
-  reclaim: ["reclaimed", "dry_run", "failed"],
-  process: ["killed", "survived", "dry_run", "failed"],
-  container: ["killed", "survived", "dry_run", "failed"],
-  exec: ["ok", "dry_run", "failed"],
-} as const;
-
-interface ActionCommon<Action extends keyof typeof ACTION_OUTCOMES> {
+interface ActionCommon<Action extends ReportedAction> {
   readonly type: "action";
   readonly action: Action;
-  readonly outcome: typeof ACTION_OUTCOMES[Action][number];
+  readonly outcome: (typeof ACTIONS)[Action]["outcomes"][number];
   /** Why the action failed or the victim survived; for `dry_run` of a hook the command. */
   readonly reason: string | null;
   readonly level: Level;

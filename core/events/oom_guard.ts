@@ -1,10 +1,8 @@
 /** The event JSON of Tencent's oom-guard, byte for byte as in its document. */
 
+import { ACTIONS } from "../policy/actions.ts";
 import type { ActionBody, Head } from "./event.ts";
 import { escapeTerminalControls } from "./json.ts";
-
-/** oom-guard's policies, as its events name them. */
-const POLICIES = { process: "Process", container: "Container" } as const;
 
 export interface OomGuardContext {
   readonly hostname: string;
@@ -19,7 +17,6 @@ export function oomGuardEvent(
   event: Head & ActionBody,
   context: OomGuardContext,
 ): string | undefined {
-  if (event.action !== "process" && event.action !== "container") return undefined;
   if (event.outcome !== "killed") return undefined;
   const { victim } = event;
   return escapeTerminalControls(JSON.stringify({
@@ -31,7 +28,7 @@ export function oomGuardEvent(
     usage: event.usage_before,
     killed: victim === null ? "" : `${victim.pid}(${victim.comm}) `,
     stats: context.stat.replaceAll("\n", "|"),
-    policy: POLICIES[event.action],
+    policy: ACTIONS[event.action].oomGuardName,
   }));
 }
 

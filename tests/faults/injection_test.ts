@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { pidsInCgroup } from "../../core/control/kill.ts";
+import { pidsInCgroup } from "../../core/cgroup/pids.ts";
 import { OomkitError } from "../../core/errors.ts";
 import { listDirectories, readText } from "../../core/cgroup/files.ts";
 import { inodeOfFd, openDirectory } from "../../core/kernel/fd.ts";

@@ -14,6 +14,7 @@
  */
 
 import type { OomkitEvent } from "../../events/event.ts";
+import { ACTIONS } from "../../policy/actions.ts";
 import type { JsonObject } from "./json.ts";
 import type { Pod } from "./pods.ts";
 
@@ -44,9 +45,8 @@ export function kindOf(event: OomkitEvent): EventKind | undefined {
       if (outcome === "failed" || outcome === "survived") {
         return { reason: "OomGuardWarning", pattern: `${action} ${outcome}` };
       }
-      if (outcome !== "killed") return undefined;
-      const reason = action === "container" ? "OomGuardKillContainer" : "OomGuardKillProcess";
-      return { reason, pattern: "killed" };
+      if (event.outcome !== "killed") return undefined;
+      return { reason: `OomGuardKill${ACTIONS[event.action].oomGuardName}`, pattern: "killed" };
     }
     default:
       return undefined;

@@ -1,11 +1,7 @@
 /** Counts events for the metrics. Its size does not depend on how many cgroups come and go. Pure. */
 
-import {
-  ACTION_OUTCOMES,
-  EVENT_TYPES,
-  type EventOf,
-  type OomkitEvent,
-} from "../../events/event.ts";
+import { EVENT_TYPES, type EventOf, type OomkitEvent } from "../../events/event.ts";
+import { ACTION_KINDS, actionSpec } from "../../policy/actions.ts";
 import { LEVELS } from "../../policy/levels.ts";
 import { CappedCounts, Histogram, LabelledCounts, OTHER } from "./counters.ts";
 import { FAMILIES } from "./families.ts";
@@ -18,13 +14,6 @@ const RESTORE_OUTCOMES = ["restored", "gone", "left", "failed"];
 const MAX_DEGRADED_NAMES = 20;
 /** Bounds the memory for the names of removed cgroups. */
 const MAX_NAME_CHARACTERS = 1024;
-
-/** Stages of the actions that have latencies: `signal_ms`, `exit_ms` and `freed_ms` of the action event. */
-const LATENCY_STAGES = {
-  process: ["signal", "exit", "freed"],
-  container: ["signal", "exit", "freed"],
-  reclaim: ["freed"],
-} as const;
 
 export class EventCounts {
   readonly #command: "watch" | "guard";
@@ -50,8 +39,10 @@ export class EventCounts {
   ) {
     this.#command = command;
     this.#killsByCgroup = new CappedCounts(maxKilledCgroups, isListed);
-    for (const [action, stages] of Object.entries(LATENCY_STAGES)) {
-      for (const stage of stages) this.#latencies.set(labels({ action, stage }), new Histogram());
+    for (const action of ACTION_KINDS) {
+      for (const stage of actionSpec(action).latencies) {
+        this.#latencies.set(labels({ action, stage }), new Histogram());
+      }
     }
   }
 
@@ -106,21 +97,21 @@ export class EventCounts {
     const { action, outcome, level } = event;
     this.#actions.add(labels({ action, outcome, level }));
     if (event.dry_run || outcome === "dry_run") return;
-    if (action === "signal" || action === "exec") return;
-    this.#freedBytes += BigInt(Math.max(0, Math.round(event.freed ?? 0)));
-    this.#observe(action, "freed", event.freed_ms);
-    if (action === "reclaim") return;
-    this.#observe(action, "signal", event.signal_ms);
-    this.#observe(action, "exit", event.exit_ms);
-  }
-
-  #observe(action: string, stage: string, ms: number | null | undefined): void {
-    if (typeof ms === "number") this.#latencies.get(labels({ action, stage }))?.observe(ms / 1000);
+    if ("freed" in event) this.#freedBytes += BigInt(Math.max(0, Math.round(event.freed ?? 0)));
+    const fields: Readonly<Record<string, unknown>> = { ...event };
+    for (const stage of actionSpec(action).latencies) {
+      const ms = fields[`${stage}_ms`];
+      if (typeof ms === "number") {
+        this.#latencies.get(labels({ action, stage }))!.observe(ms / 1000);
+      }
+    }
   }
 }
 
 function allActionLabels(): string[] {
-  return Object.entries(ACTION_OUTCOMES).flatMap(([action, outcomes]) =>
-    outcomes.flatMap((outcome) => LEVELS.map((level) => labels({ action, outcome, level })))
+  return ACTION_KINDS.flatMap((action) =>
+    actionSpec(action).outcomes.flatMap((outcome) =>
+      LEVELS.map((level) => labels({ action, outcome, level }))
+    )
   );
 }
