@@ -8,7 +8,7 @@ import { cannotRunReason } from "../../core/control/executable.ts";
 import { OomkitError, shortened } from "../../core/errors.ts";
 import type { EventType, OomkitEvent } from "../../core/events/event.ts";
 import { toJson } from "../../core/events/json.ts";
-import { judge, type RunReport } from "../../core/events/run.ts";
+import { type RunReport, runReport } from "../../core/events/run.ts";
 import { createSandbox, type Sandbox } from "../../core/simulate/sandbox.ts";
 import { startWatch, type Watching } from "../../core/watch/watch.ts";
 import { formatBytes, formatPercent } from "../options/units.ts";
@@ -67,7 +67,7 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
     const status = await run(command, sandbox, watching, signals);
     const ancestry = readAncestry(cgroup);
     const summary = await watching.stop();
-    const verdict = judge({
+    const verdict = runReport({
       command,
       status,
       events,

@@ -96,7 +96,7 @@ kernelTest("guard draws its levels, tells what it does, and puts all back as it 
   await screen.until(has("level", "warn: usage"), "told of the first level");
   await hungry.feed(30 * MIB).catch(() => {});
   await hungry.status;
-  await screen.until((text) => /action .*ended by SIGKILL/.test(text), "told what it did");
+  await screen.until((text) => /action .*killed by SIGKILL/.test(text), "told what it did");
   await screen.until((text) => /\/0\/1 /.test(text), "counted it");
   screen.press("C-c");
   await screen.until(has("summary", "ended 0 as it was"), "ended");
