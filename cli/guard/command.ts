@@ -16,7 +16,7 @@ import { guardBase, type GuardFlags } from "./options.ts";
 import { release } from "./restore.ts";
 import { buildGuardSetup, type GuardSetup } from "./setup.ts";
 import type { Live } from "../live/live.ts";
-import { choosesLive } from "../terminal/live_choice.ts";
+import { shouldDrawLive } from "../terminal/live_choice.ts";
 import type { Finish } from "../exit.ts";
 import { configFileOf, targetsOf, wantsJson } from "../options/option.ts";
 import { print, printable, printStderr } from "../output/output.ts";
@@ -153,7 +153,7 @@ async function guard(
     if (guarding === undefined && event.type === "guard_armed") {
       arming.show(`arming, ${++armed} so far`);
     }
-    if (!live?.tell(event)) print(json ? toJson(event) : eventText(event, style));
+    if (!live?.show(event)) print(json ? toJson(event) : eventText(event, style));
     if (flags.explain && !json && event.type === "action") explain(event.candidates, style);
   };
   const reload = async () => {
@@ -193,9 +193,9 @@ async function guard(
     });
     const { isPod, protectedPids } = setup = buildGuardSetup(requested, receivers.labels());
     recording = await recordingOf(flags, setup);
-    if (choosesLive(flags, plainOutputReason(flags))) {
+    if (shouldDrawLive(flags, plainOutputReason(flags))) {
       const { openGuardLive } = await import("../live/of_guard.ts");
-      live = openGuardLive({ wishes: flags, end }, () => guarding);
+      live = openGuardLive({ flags, end }, () => guarding);
     }
     arming.show("arming");
     guarding = await startGuard({

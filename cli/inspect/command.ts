@@ -17,7 +17,7 @@ import { type CheckOutput, type CiFlags, openCheckOutput } from "./ci.ts";
 import { nodeLines } from "./text.ts";
 import { inspectionLines } from "./text.ts";
 import { treeLines } from "./tree.ts";
-import type { UsageSample } from "../terminal/layout.ts";
+import type { TextLayout } from "../terminal/layout.ts";
 import type { ExitCode, Finish } from "../exit.ts";
 import {
   type Common,
@@ -194,7 +194,7 @@ function show(
   progress.end();
   const machine = readMachine();
   alsoShow?.(shown.map(({ inspection }) => inspection.cgroup), machine);
-  const look: UsageSample = { style: chooseStyle(options.color), width: terminalWidth() };
+  const look: TextLayout = { style: chooseStyle(options.color), width: terminalWidth() };
   const checked = options.check
     ? check(
       { ...options, require: options.require ?? [] },

@@ -13,10 +13,10 @@ import type { PictureFlags } from "../options/record.ts";
 import { printable } from "../output/output.ts";
 import { checkOutputConflicts } from "../output/output_conflicts.ts";
 import {
+  nonEmptyPicture,
   openPictureFiles,
   type PictureFiles,
   pictureWords,
-  seenIn,
   writePictures,
 } from "../output/picture.ts";
 import { linesOf } from "../simulate/replay.ts";
@@ -49,7 +49,7 @@ export async function drawRecording(
   try {
     const chartBuilder = buildChart(pictureWords);
     for await (const line of linesOf(name)) chartBuilder.add(line);
-    const picture = seenIn(chartBuilder);
+    const picture = nonEmptyPicture(chartBuilder);
     if (picture === undefined) {
       throw new OomkitError(
         `cannot draw ${printable(shortened(name))}: nothing was seen in it`,

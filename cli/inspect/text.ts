@@ -23,7 +23,7 @@ import type {
 } from "../../core/snapshot.ts";
 import { formatBytes, formatDuration, formatPercent } from "../options/units.ts";
 import { printable } from "../output/output.ts";
-import { fullness, itemLines, textLines, type UsageSample } from "../terminal/layout.ts";
+import { fullness, itemLines, type TextLayout, textLines } from "../terminal/layout.ts";
 import { bar, flow, tabulate, wrap } from "../terminal/table.ts";
 import { treeLines } from "./tree.ts";
 
@@ -31,7 +31,7 @@ export function nodeLines(
   found: Inspection,
   tree: CgroupTree,
   machine: Machine,
-  look: UsageSample,
+  look: TextLayout,
 ): string[] {
   const { hierarchy } = found.cgroup;
   const { memory, kernel, hostname, pressure, oomKill } = machine;
@@ -66,7 +66,7 @@ export function nodeLines(
 
 function memoryBar(
   { memory: { total, available } }: Machine,
-  { style, width }: UsageSample,
+  { style, width }: TextLayout,
 ): string[] {
   if (!total || available === undefined) return [];
   const percent = 100 * (total - available) / total;
@@ -79,7 +79,7 @@ function memoryBar(
 
 const HIDDEN = "an ancestor that cannot be seen from here";
 
-export function limitLines(found: Inspection, machine: Machine, look: UsageSample): string[] {
+export function limitLines(found: Inspection, machine: Machine, look: TextLayout): string[] {
   const { cgroup: { path }, ancestry } = found;
   const next = hitNext(ancestry);
   return [
@@ -96,7 +96,7 @@ export function limitLines(found: Inspection, machine: Machine, look: UsageSampl
 function barLine(
   { cgroup, snapshot, ancestry }: Inspection,
   machine: Machine,
-  look: UsageSample,
+  look: TextLayout,
 ): string[] {
   const { headroom } = ancestry;
   const { total, available } = machine.memory;
@@ -162,7 +162,7 @@ function hitNext({ headroom, limit }: Ancestry): string | undefined {
 }
 
 /** Where more than one limit counts, all of them, so that one sees which is how full. */
-function ancestryLines(path: string, { chain, headroom }: Ancestry, look: UsageSample): string[] {
+function ancestryLines(path: string, { chain, headroom }: Ancestry, look: TextLayout): string[] {
   const limited = chain.filter(({ limit }) => limit !== undefined && limit !== Infinity);
   if (limited.length === 0 || limited.every((link) => link.path === path)) return [];
   const rows = limited.map((link) => [
@@ -191,7 +191,7 @@ const linkOf = ({ chain }: Ancestry, path: string | undefined): AncestorLimit | 
 /** After an empty line; nothing at all when there are none. */
 export function processLines(
   { members, forecast }: Inspection,
-  { style, width }: UsageSample,
+  { style, width }: TextLayout,
 ): string[] {
   if (members === undefined || members.processes.length === 0) return [];
   const { processes, total } = members;
@@ -287,7 +287,7 @@ function nobody({ scope, processList }: OomForecast, when: string): string {
 
 /* One cgroup on one screen: what is the limit, who set it, how much is left, who would die. */
 
-export function inspectionLines(found: Inspection, machine: Machine, look: UsageSample): string[] {
+export function inspectionLines(found: Inspection, machine: Machine, look: TextLayout): string[] {
   const { cgroup, snapshot, forecast } = found;
   const { style, width } = look;
   const rows = (name: string, items: readonly string[]) => itemLines(name, items, look);

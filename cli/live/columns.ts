@@ -124,12 +124,12 @@ export function cellsOf(
   can: Pick<Capabilities, "unicode">,
   palette: Palette,
 ): string {
-  const fullness = row.isGone ? "dim" : fullnessOf(row.usage, row.limit, row.marks);
+  const fullness = row.isRemoved ? "dim" : fullnessOf(row.usage, row.limit, row.marks);
   return columns.map(({ name, width }) => {
     switch (name) {
       case "name": {
         const short = filled(shortName(row.path, width, can.unicode), width);
-        return row.isGone ? palette("dim", short) : short;
+        return row.isRemoved ? palette("dim", short) : short;
       }
       case "usage":
         return usageBar(row, width, can, palette, fullness);
@@ -137,7 +137,7 @@ export function cellsOf(
         const most = { most: row.limit, unicode: can.unicode };
         return palette(
           fullness === "plain" ? "cold" : fullness,
-          sparkline(row.course, width, most),
+          sparkline(row.history, width, most),
         );
       }
       case "state": {
@@ -173,7 +173,7 @@ function figureOf({ usage, limit, headroom, rate, timeLeft, pressure, counts }: 
       return pressure === undefined ? "–" : `${some(pressure.some)}/${some(pressure.full)}`;
     }
     case "counts":
-      return [counts.hits, counts.ooms, counts.kills, counts.deeds].map(shortCount).join("/");
+      return [counts.hits, counts.ooms, counts.kills, counts.actions].map(shortCount).join("/");
   }
 }
 

@@ -3,7 +3,7 @@
 import type { Capabilities } from "../terminal/palette.ts";
 import { visible } from "../terminal/width.ts";
 import { inspectionLines } from "../inspect/text.ts";
-import type { UsageSample } from "../terminal/layout.ts";
+import type { TextLayout } from "../terminal/layout.ts";
 import { shortRate, shortTime } from "../terminal/amounts.ts";
 import { sparkline } from "../terminal/sparkline.ts";
 import type { Row } from "./rows.ts";
@@ -14,9 +14,9 @@ import { eventText } from "../output/event_text.ts";
 const MAX_EVENTS = 10;
 
 export function detailsLines(
-  { path, found, trouble }: Details,
-  { rows, told }: Pick<View, "rows" | "told">,
-  look: UsageSample,
+  { path, found, error: trouble }: Details,
+  { rows, log: told }: Pick<View, "rows" | "log">,
+  look: TextLayout,
   can: Capabilities,
 ): string[] {
   const events = told.filter((one) => "event" in one && one.event.cgroup === path).slice(
@@ -35,9 +35,9 @@ export function detailsLines(
 }
 
 /** What `inspect` cannot know, as it looks but once. */
-function courseLines(row: Row, look: UsageSample, { unicode }: Capabilities): string[] {
-  const { hits, ooms, kills, deeds } = row.counts;
-  const course = sparkline(row.course, Math.max(1, look.width), { most: row.limit, unicode });
+function courseLines(row: Row, look: TextLayout, { unicode }: Capabilities): string[] {
+  const { hits, ooms, kills, actions: deeds } = row.counts;
+  const course = sparkline(row.history, Math.max(1, look.width), { most: row.limit, unicode });
   return [
     look.style("cyan", course),
     `${shortRate(row.rate)}, limit in ${shortTime(row.timeLeft)}; since the start: ` +

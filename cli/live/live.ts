@@ -1,7 +1,7 @@
 /** The live view of a command that follows cgroups: it has the terminal from when it is opened until it is closed. */
 
 import type { OomkitEvent } from "../../core/events/event.ts";
-import { type Capabilities, capabilitiesOf, type Wishes } from "../terminal/palette.ts";
+import { type Capabilities, capabilitiesOf, type TerminalFlags } from "../terminal/palette.ts";
 import {
   type Diversion,
   divertOutput,
@@ -17,11 +17,11 @@ import { updateView } from "./update.ts";
 import type { Row } from "./rows.ts";
 import { screenLines, scrollOf } from "./screen.ts";
 import { openTerminal } from "../terminal/terminal.ts";
-import { firstView, shownRows, type Told, type View, withRows } from "./view.ts";
+import { firstView, type LogEntry, shownRows, type View, withRows } from "./view.ts";
 
 export interface LiveOptions {
   readonly command: string;
-  readonly wishes: Wishes;
+  readonly flags: TerminalFlags;
   /** Who is followed now. */
   subjects(): Iterable<Subject>;
   /** The person wants to end, or is gone. */
@@ -30,7 +30,7 @@ export interface LiveOptions {
 
 export interface Live {
   /** False once it is closed: then it is to be printed. */
-  tell(event: OomkitEvent): boolean;
+  show(event: OomkitEvent): boolean;
   /** Gives the terminal back, and prints what was said meanwhile. */
   close(): Promise<void>;
 }
@@ -40,11 +40,11 @@ const MAX_TOLD = 500;
 /** Of what was said: who guards for a month is not to fill a screen in the end. */
 const MAX_SAID = 100;
 
-export function openLive({ command, wishes, subjects, end }: LiveOptions): Live {
-  const can: Capabilities = capabilitiesOf(wishes);
+export function openLive({ command, flags, subjects, end }: LiveOptions): Live {
+  const can: Capabilities = capabilitiesOf(flags);
   const now = () => performance.now();
   const gather = createPoller(subjects, now);
-  const events: Told[] = [];
+  const events: LogEntry[] = [];
   const said: (() => void)[] = [];
   let view: View = firstView(command);
   let isClosed = false;
@@ -73,17 +73,17 @@ export function openLive({ command, wishes, subjects, end }: LiveOptions): Live 
     if (isClosed || size.columns < 1 || size.rows < 1) return;
     const { details } = view;
     if (!view.isPaused) {
-      view = { ...view, told: events.slice(-MAX_TOLD), clock: clockOf(new Date()) };
+      view = { ...view, log: events.slice(-MAX_TOLD), clock: clockOf(new Date()) };
       if (latest) view = withRows(view, latest);
       latest = undefined;
     }
     // What was opened while all stands still is read once.
-    if (details && (!view.isPaused || !(details.found || details.trouble))) {
+    if (details && (!view.isPaused || !(details.found || details.error))) {
       view = { ...view, details: gather.details(details) };
     }
     if (!view.isPaused) drawn.clear();
     // What stands still is read once, when it comes into sight.
-    const fresh = gather.closer(requested(view, size).filter(({ path }) => !drawn.has(path)));
+    const fresh = gather.readShown(requested(view, size).filter(({ path }) => !drawn.has(path)));
     for (const row of fresh) drawn.set(row.path, row);
     if (fresh.some(({ pressure }) => pressure)) view = { ...view, hasPressure: true };
     const rows = view.rows.map((row) => drawn.get(row.path) ?? row);
@@ -94,7 +94,7 @@ export function openLive({ command, wishes, subjects, end }: LiveOptions): Live 
   const pacer = createFrameLimiter({
     draw,
     now,
-    later(act, ms) {
+    schedule(act, ms) {
       const timer = setTimeout(act, ms);
       return () => clearTimeout(timer);
     },
@@ -109,21 +109,21 @@ export function openLive({ command, wishes, subjects, end }: LiveOptions): Live 
     pacer.request();
   });
   const terminal = openTerminal({
-    key: takeKey,
-    draw: pacer.request,
-    gone() {
+    onKey: takeKey,
+    onRedraw: pacer.request,
+    onLost() {
       isGone = true;
       end();
     },
   });
-  const keep = (one: Told) => {
+  const keep = (one: LogEntry) => {
     events.push(one);
     // Seldom, as each costs a copy of what is kept.
     if (events.length > 2 * MAX_TOLD) events.splice(0, events.length - MAX_TOLD);
     pacer.request();
   };
   const evaluateLevels = (text: string) =>
-    plain(text).split("\n").forEach((talk) => keep({ talk }));
+    plain(text).split("\n").forEach((talk) => keep({ message: talk }));
   const later = (again: () => void) => {
     said.push(again);
     if (said.length > 2 * MAX_SAID) said.splice(0, said.length - MAX_SAID);
@@ -176,7 +176,7 @@ export function openLive({ command, wishes, subjects, end }: LiveOptions): Live 
     for (const again of said.slice(-MAX_SAID)) again();
   };
   return {
-    tell(event) {
+    show(event) {
       if (isClosed) return false;
       gather.count(event);
       keep({ event });

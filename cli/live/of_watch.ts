@@ -16,7 +16,7 @@ export function openWatchLive(
       const bytes = "bytes" in each ? each.bytes : limit * each.percent / 100;
       return Number.isFinite(bytes) ? [{ name: "watched", bytes }] : [];
     });
-  const subjectOf = (cgroup: Subject["cgroup"]): Subject => ({ cgroup, measured: cgroup, marks });
+  const subjectOf = (cgroup: Subject["cgroup"]): Subject => ({ cgroup, limitOwner: cgroup, marks });
   return openLive({
     ...options,
     command: "watch",

@@ -15,7 +15,7 @@ export const SORTS = [
 export type Sort = (typeof SORTS)[number];
 
 /** As the view calls them. */
-export const SORT_WORDS: Readonly<Record<Sort, string>> = {
+export const SORT_LABELS: Readonly<Record<Sort, string>> = {
   time: "least time to the limit",
   left: "least left",
   full: "fullest",
@@ -34,7 +34,7 @@ const KEYS: Readonly<Record<Exclude<Sort, "name">, (row: Row) => number>> = {
   full: (row) => -fullness(row),
   usage: ({ usage }) => -(usage ?? -1),
   rate: ({ rate }) => -(rate ?? -Infinity),
-  counts: ({ counts: { kills, deeds, ooms, hits } }) =>
+  counts: ({ counts: { kills, actions: deeds, ooms, hits } }) =>
     -((kills + deeds) * 1e12 + ooms * 1e6 + hits),
 };
 
@@ -53,7 +53,7 @@ export function ordered(rows: readonly Row[], sort: Sort): Row[] {
   // Each key once: a thousand rows are compared ten thousand times.
   const keyed = rows.map((row) => ({ row, first: key(row), second: -fullness(row) }));
   keyed.sort((a, b) =>
-    Number(a.row.isGone) - Number(b.row.isGone) || compare(a.first, b.first) ||
+    Number(a.row.isRemoved) - Number(b.row.isRemoved) || compare(a.first, b.first) ||
     compare(a.second, b.second) || byName(a.row, b.row)
   );
   return keyed.map(({ row }) => row);

@@ -16,7 +16,7 @@ import type { Details } from "./view.ts";
 export interface Subject {
   readonly cgroup: Cgroup;
   /** Whose usage and limit count: of a guard it may be one above. */
-  readonly measured: Cgroup;
+  readonly limitOwner: Cgroup;
   /** Of a guard: the limit that it goes by, bytes. */
   readonly limit?: number;
   /** Of a guard. */
@@ -32,7 +32,7 @@ export interface Poller {
   /** As they were in the last round. */
   rows(): readonly Row[];
   /** With what is read of those alone that are shown. */
-  closer(rows: readonly Row[]): Row[];
+  readShown(rows: readonly Row[]): Row[];
   /** Of one; what it was before, unless it is worth its cost again. */
   details(before: Details): Details;
 }
@@ -54,8 +54,8 @@ export function createPoller(subjects: () => Iterable<Subject>, now: () => numbe
   const goneAt = new Map<string, number>();
   let detailsDue = -Infinity;
 
-  const rowOf = (path: string, { measured, marks, limit, mode }: Subject): Row => {
-    const gauge = gauges.of(measured.path);
+  const rowOf = (path: string, { limitOwner, marks, limit, mode }: Subject): Row => {
+    const gauge = gauges.of(limitOwner.path);
     const bytes = limit ?? gauge?.limit ?? Infinity;
     const usage = gauge?.usage;
     // A guard goes by a limit of its own, which may be a soft one.
@@ -70,9 +70,9 @@ export function createPoller(subjects: () => Iterable<Subject>, now: () => numbe
       rate: gauge?.rate,
       timeLeft: limit === undefined ? gauge?.timeLeft : timeLeft(room, gauge?.rate),
       marks: marks(bytes),
-      course: [],
+      history: [],
       counts: counts.get(path) ?? NO_COUNTS,
-      isGone: false,
+      isRemoved: false,
       ...mode === undefined ? {} : { mode },
     };
   };
@@ -86,7 +86,7 @@ export function createPoller(subjects: () => Iterable<Subject>, now: () => numbe
     async round() {
       const next = new Map<string, Subject>();
       for (const subject of subjects()) next.set(subject.cgroup.path, subject);
-      await gauges.round([...next.values()].map(({ measured }) => measured));
+      await gauges.round([...next.values()].map(({ limitOwner }) => limitOwner));
       const begun = now();
       const fresh = new Map<string, Row>();
       for (const [path, subject] of next) fresh.set(path, rowOf(path, subject));
@@ -95,7 +95,7 @@ export function createPoller(subjects: () => Iterable<Subject>, now: () => numbe
         else {
           const since = goneAt.get(path) ?? begun;
           goneAt.set(path, since);
-          if (begun - since < GONE_MS) fresh.set(path, { ...row, isGone: true });
+          if (begun - since < GONE_MS) fresh.set(path, { ...row, isRemoved: true });
           else goneAt.delete(path);
         }
       }
@@ -108,17 +108,17 @@ export function createPoller(subjects: () => Iterable<Subject>, now: () => numbe
       return Math.max(ROUND_MS, took / SHARE);
     },
     rows: () => [...rows.values()],
-    closer(shown) {
+    readShown(shown) {
       const at = now();
       return shown.map((row) => {
         const subject = known.get(row.path);
-        if (row.isGone || subject === undefined) return row;
+        if (row.isRemoved || subject === undefined) return row;
         let kept = samples.get(row.path);
         if (kept === undefined || at - kept.at >= ROUND_MS) {
-          kept = { at, look: readDetails(subject.measured) };
+          kept = { at, look: readDetails(subject.limitOwner) };
           samples.set(row.path, kept);
         }
-        return { ...row, ...kept.look, course: gauges.course(subject.measured.path) };
+        return { ...row, ...kept.look, history: gauges.course(subject.limitOwner.path) };
       });
     },
     details(before) {
@@ -127,14 +127,14 @@ export function createPoller(subjects: () => Iterable<Subject>, now: () => numbe
       const { path } = before;
       const name = printable(path);
       const subject = known.get(path);
-      if (subject === undefined) return { ...before, trouble: `${name} was removed` };
+      if (subject === undefined) return { ...before, error: `${name} was removed` };
       try {
         const inspection = inspect(subject.cgroup, PROCESSES);
-        if (inspection === undefined) return { ...before, trouble: `${name} was removed` };
+        if (inspection === undefined) return { ...before, error: `${name} was removed` };
         return { path, found: { inspection, machine: readMachine() } };
       } catch (error) {
         if (!(error instanceof OomkitError)) throw error;
-        return { ...before, trouble: printable(error.message) };
+        return { ...before, error: printable(error.message) };
       } finally {
         detailsDue = now() + Math.max(ROUND_MS, (now() - begun) / SHARE);
       }

@@ -13,10 +13,10 @@ export interface Counts {
   readonly ooms: number;
   /** Processes that the kernel killed, and times that a guard ended somebody. */
   readonly kills: number;
-  readonly deeds: number;
+  readonly actions: number;
 }
 
-export const NO_COUNTS: Counts = { hits: 0, ooms: 0, kills: 0, deeds: 0 };
+export const NO_COUNTS: Counts = { hits: 0, ooms: 0, kills: 0, actions: 0 };
 
 export interface Row extends Omit<Gauge, "limit">, CgroupDetails {
   readonly path: string;
@@ -27,10 +27,10 @@ export interface Row extends Omit<Gauge, "limit">, CgroupDetails {
   /** Bytes; `Infinity` for none. */
   readonly limit: number;
   /** Of usage in the last minutes, oldest first; read for those alone that are shown, as is what a closer look tells. */
-  readonly course: readonly (number | undefined)[];
+  readonly history: readonly (number | undefined)[];
   readonly counts: Counts;
   /** It was removed. */
-  readonly isGone: boolean;
+  readonly isRemoved: boolean;
 }
 
 export function counted(counts: Counts, event: OomkitEvent): Counts {
@@ -42,7 +42,7 @@ export function counted(counts: Counts, event: OomkitEvent): Counts {
     case "oom_kill":
       return { ...counts, kills: counts.kills + 1 };
     case "action":
-      return event.outcome === "killed" ? { ...counts, deeds: counts.deeds + 1 } : counts;
+      return event.outcome === "killed" ? { ...counts, actions: counts.actions + 1 } : counts;
     default:
       return counts;
   }
@@ -55,8 +55,8 @@ export interface State {
 
 /** How it stands, in a word of at most nine letters. */
 export function stateOf(row: Row): State {
-  const { isGone, underOom, usage, limit, marks, headroom } = row;
-  if (isGone) return { word: "gone", role: "dim" };
+  const { isRemoved, underOom, usage, limit, marks, headroom } = row;
+  if (isRemoved) return { word: "gone", role: "dim" };
   if (underOom) return { word: "under OOM", role: "bad" };
   if (usage === undefined) return { word: "unknown", role: "dim" };
   if (!Number.isFinite(limit)) {

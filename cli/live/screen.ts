@@ -2,7 +2,7 @@
 
 import { type Capabilities, type Palette, paletteOf, type Size } from "../terminal/palette.ts";
 import { ascii, cutTo, ending, filled, steady, visible, widthOf } from "../terminal/width.ts";
-import { folded } from "../terminal/wrap.ts";
+import { foldLine } from "../terminal/wrap.ts";
 import type { OomkitEvent } from "../../core/events/event.ts";
 import { shortName } from "../terminal/name.ts";
 import { eventFacts, eventText, eventType } from "../output/event_text.ts";
@@ -12,8 +12,8 @@ import { styleOf } from "./style.ts";
 import { cellsOf, columnsFor, titlesOf } from "./columns.ts";
 import { detailsLines } from "./details.ts";
 import { HELP } from "./help.ts";
-import { SORT_WORDS } from "./order.ts";
-import { indexOfSelected, listed, partsOf, type Told, topOf, type View } from "./view.ts";
+import { SORT_LABELS } from "./order.ts";
+import { indexOfSelected, listed, type LogEntry, partsOf, topOf, type View } from "./view.ts";
 
 /** Below it only a word fits. */
 const LEAST = { columns: 20, rows: 4 };
@@ -58,7 +58,7 @@ function textOf(
 ): string[] | undefined {
   const lines = view.isHelp ? HELP : view.details &&
     detailsLines(view.details, view, { style: styleOf(palette), width: columns }, can);
-  return lines?.flatMap((line) => folded(line, columns));
+  return lines?.flatMap((line) => foldLine(line, columns));
 }
 
 /** As far as there is anything. */
@@ -81,10 +81,10 @@ function headLine(view: View, columns: number, can: Capabilities, palette: Palet
     `oomkit ${view.command}`,
     `${count} ${view.rows.length === 1 ? "cgroup" : "cgroups"}`,
     ...view.isPaused ? ["PAUSED"] : [],
-    ...view.filter === "" || view.before !== undefined
+    ...view.filter === "" || view.previousFilter !== undefined
       ? []
       : [`filter "${visible(view.filter, can.unicode)}"`],
-    ...view.details || view.isHelp ? [] : [SORT_WORDS[view.sort]],
+    ...view.details || view.isHelp ? [] : [SORT_LABELS[view.sort]],
   ];
   const room = columns - widthOf(view.clock) - 1;
   const left = filled(parts.join(dot), Math.max(0, room), "left", can.unicode ? "…" : "~");
@@ -106,7 +106,7 @@ const KEYS = {
 } as const;
 
 function footLine(view: View, columns: number, can: Capabilities, palette: Palette): string {
-  if (view.before !== undefined) {
+  if (view.previousFilter !== undefined) {
     const typed = visible(view.filter, can.unicode);
     // The end of it is where one types.
     const seen = ending(typed, columns - 3);
@@ -142,7 +142,7 @@ function listLines(view: View, size: Size, can: Capabilities, palette: Palette):
     palette("title", filled(titles, size.columns)),
     ...list,
     ...Array<string>(Math.max(0, parts.rows - list.length)).fill(""),
-    ...parts.told === 0 ? [] : toldLines(view.told, parts.told, size.columns, can, palette),
+    ...parts.log === 0 ? [] : toldLines(view.log, parts.log, size.columns, can, palette),
   ];
 }
 
@@ -151,7 +151,7 @@ const nothing = ({ rows, filter }: View) =>
 
 /** A rule, and the newest, the newest last. */
 function toldLines(
-  told: readonly Told[],
+  told: readonly LogEntry[],
   room: number,
   columns: number,
   can: Capabilities,
@@ -164,7 +164,7 @@ function toldLines(
   const lines = told.slice(-room).map((one) =>
     "event" in one
       ? columns < ROOMY ? briefly(one.event, columns, can, palette) : eventText(one.event, style)
-      : palette("dim", `oomkit says: ${one.talk}`)
+      : palette("dim", `oomkit says: ${one.message}`)
   );
   return [palette("dim", rule), ...lines];
 }

@@ -20,7 +20,7 @@ export function updateView(view: View, key: Key, size: Size): Pressed {
   if (key.name === "interrupt") return { view, command: "quit" };
   if (key.name === "suspend") return { view, command: "suspend" };
   if (key.name === "redraw") return { view, command: "redraw" };
-  if (view.before !== undefined) return { view: typed(view, key) };
+  if (view.previousFilter !== undefined) return { view: typed(view, key) };
   if (key.name === "text" && key.text === " ") {
     return { view: { ...view, isPaused: !view.isPaused } };
   }
@@ -30,7 +30,7 @@ export function updateView(view: View, key: Key, size: Size): Pressed {
 
 /** A filter is being typed; the list follows each letter. */
 function typed(view: View, key: Key): View {
-  const { filter, before, ...rest } = view;
+  const { filter, previousFilter: before, ...rest } = view;
   switch (key.name) {
     case "enter":
       return { ...rest, filter };
@@ -104,7 +104,7 @@ function inList(view: View, key: Key, size: Size): Pressed {
   if (by !== undefined) return { view: moved(view, by, size) };
   switch (name) {
     case "/":
-      return { view: { ...view, before: view.filter } };
+      return { view: { ...view, previousFilter: view.filter } };
     case "s": {
       const sort = nextSort(view.sort);
       return { view: { ...view, sort, rows: ordered(view.rows, sort) } };

@@ -8,14 +8,14 @@ import { matching, ordered, type Sort } from "./order.ts";
 import type { Row } from "./rows.ts";
 
 /** What was told, or said beside it. */
-export type Told = { readonly event: OomkitEvent } | { readonly talk: string };
+export type LogEntry = { readonly event: OomkitEvent } | { readonly message: string };
 
 export interface Details {
   readonly path: string;
   /** Absent until it was read first. */
   readonly found?: { readonly inspection: Inspection; readonly machine: Machine } | undefined;
   /** Why there is nothing, or nothing new. */
-  readonly trouble?: string | undefined;
+  readonly error?: string | undefined;
 }
 
 export interface View {
@@ -24,7 +24,7 @@ export interface View {
   readonly rows: readonly Row[];
   /** Some of those that were shown have had any, as on v2. */
   readonly hasPressure: boolean;
-  readonly told: readonly Told[];
+  readonly log: readonly LogEntry[];
   /** Of this one; absent: the first, whichever that is. */
   readonly selected?: string | undefined;
   /** The first row that is shown. */
@@ -32,7 +32,7 @@ export interface View {
   readonly sort: Sort;
   readonly filter: string;
   /** Absent unless a filter is being typed: what it was before. */
-  readonly before?: string | undefined;
+  readonly previousFilter?: string | undefined;
   readonly details?: Details | undefined;
   /** Lines by which the help or the details are scrolled. */
   readonly scroll: number;
@@ -48,7 +48,7 @@ export function firstView(command: string): View {
     command,
     rows: [],
     hasPressure: false,
-    told: [],
+    log: [],
     top: 0,
     sort: "time",
     filter: "",
@@ -75,7 +75,7 @@ export function indexOfSelected({ selected }: View, rows: readonly Row[]): numbe
 /** Lines of the parts of the screen. */
 export interface Parts {
   readonly rows: number;
-  readonly told: number;
+  readonly log: number;
 }
 
 /** Title, column titles, footer; and a rule above what was told. */
@@ -85,8 +85,8 @@ const FOOT = 1;
 export function partsOf({ rows }: Size): Parts {
   const free = rows - HEAD - FOOT;
   // A third at most, and never at the cost of the last few cgroups.
-  const told = Math.max(0, Math.min(12, Math.floor(free / 3), free - 4));
-  return told < 2 ? { rows: Math.max(0, free), told: 0 } : { rows: free - told, told: told - 1 };
+  const log = Math.max(0, Math.min(12, Math.floor(free / 3), free - 4));
+  return log < 2 ? { rows: Math.max(0, free), log: 0 } : { rows: free - log, log: log - 1 };
 }
 
 /** The first row that is shown, so that the selected one is. */

@@ -14,7 +14,7 @@ import { checkOutputConflicts } from "./output_conflicts.ts";
 import { openPictureFile, type PictureFile } from "./picture_file.ts";
 
 export const pictureWords: Words = {
-  shown: printable,
+  printable: printable,
   facts(event) {
     try {
       return printable(factsOf(event) ?? "") || undefined;
@@ -28,13 +28,13 @@ export const pictureWords: Words = {
 function factsOf(event: { readonly type: string }): string | undefined {
   if (event.type === "summary") return undefined;
   if (EVENT_TYPES.some((type) => type === event.type)) {
-    return eventFacts(withCounts(event) as OomkitEvent);
+    return eventFacts(withBigInts(event) as OomkitEvent);
   }
   return simulationFacts(event as OwnEvent);
 }
 
 /** In a recording counts are numbers, as in all JSON. */
-function withCounts(event: object): object {
+function withBigInts(event: object): object {
   return Object.fromEntries(
     Object.entries(event).map(([name, value]) => [
       name,
@@ -109,13 +109,13 @@ export function openPictureFiles({ html, svg, force }: PictureFlags): PictureFil
 
 /** What was ended before anything was seen leaves no file. */
 export async function drawInto(files: PictureFiles, chartBuilder: ChartBuilder): Promise<void> {
-  const picture = seenIn(chartBuilder);
+  const picture = nonEmptyPicture(chartBuilder);
   if (picture === undefined) files.drop();
   else await writePictures(files, picture);
 }
 
 /** `undefined` where there is nothing to show. */
-export function seenIn(chartBuilder: ChartBuilder): Picture | undefined {
+export function nonEmptyPicture(chartBuilder: ChartBuilder): Picture | undefined {
   const picture = chartBuilder.picture();
   const isEmpty = picture === undefined ||
     picture.groups.length + picture.events.length === 0 && picture.tone === "fine";

@@ -12,7 +12,7 @@ import type {
 import { wantsJson } from "../options/option.ts";
 import { formatBytes, formatDuration } from "../options/units.ts";
 import { print, printStderr } from "../output/output.ts";
-import { choosesLive } from "../terminal/live_choice.ts";
+import { shouldDrawLive } from "../terminal/live_choice.ts";
 import { capabilitiesOf, paletteOf } from "../terminal/palette.ts";
 import { chooseStyle, type Style, terminalWidth } from "../terminal/style.ts";
 import type { UsageMark } from "../terminal/usage_bar.ts";
@@ -191,7 +191,7 @@ export async function showOf(flags: SimulateFlags, interrupt: AbortController): 
   const { plot } = flags;
   const json = wantsJson(flags);
   if (json && plot === true) printStderr("oomkit: no plot: JSON is printed");
-  const isLive = choosesLive(flags, json ? "JSON is printed" : undefined);
+  const isLive = shouldDrawLive(flags, json ? "JSON is printed" : undefined);
   if (json) return jsonShow();
   return isLive
     ? await liveShow(flags, interrupt)

@@ -11,13 +11,15 @@ export interface FrameLimiterOptions {
   /** Milliseconds of a clock that only goes forward. */
   readonly now: () => number;
   /** Calls `act` after so many milliseconds, unless what it returns is called before. */
-  readonly later: (act: () => void, ms: number) => () => void;
+  readonly schedule: (act: () => void, ms: number) => () => void;
 }
 
 /** Ten a second. */
 export const FRAME_MS = 100;
 
-export function createFrameLimiter({ draw, now, later }: FrameLimiterOptions): FrameLimiter {
+export function createFrameLimiter(
+  { draw, now, schedule: later }: FrameLimiterOptions,
+): FrameLimiter {
   let last = -Infinity;
   let cancel: (() => void) | undefined;
   let isStopped = false;

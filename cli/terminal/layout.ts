@@ -3,7 +3,7 @@
 import type { Style } from "./style.ts";
 import { flow, wrap } from "./table.ts";
 
-export interface UsageSample {
+export interface TextLayout {
   readonly style: Style;
   /** Columns. */
   readonly width: number;
@@ -12,16 +12,16 @@ export interface UsageSample {
 const LABEL = 11;
 
 /** Items side by side under one label; none when there are no items. */
-export function itemLines(name: string, items: readonly string[], look: UsageSample): string[] {
+export function itemLines(name: string, items: readonly string[], look: TextLayout): string[] {
   return labelled(name, flow(items, look.width - LABEL), look);
 }
 
 /** A text under one label. */
-export function textLines(name: string, text: string, look: UsageSample): string[] {
+export function textLines(name: string, text: string, look: TextLayout): string[] {
   return labelled(name, wrap(text, look.width - LABEL), look);
 }
 
-function labelled(name: string, lines: readonly string[], { style }: UsageSample): string[] {
+function labelled(name: string, lines: readonly string[], { style }: TextLayout): string[] {
   return lines.map((line, at) => style("dim", (at === 0 ? name : "").padEnd(LABEL)) + line);
 }
 

@@ -11,7 +11,7 @@ import { printStderr } from "../output/output.ts";
  *
  * @param lines why lines are wanted in any case, such as for JSON.
  */
-export function choosesLive({ live }: DrawFlags, lines?: string): boolean {
+export function shouldDrawLive({ live }: DrawFlags, lines?: string): boolean {
   if (live === false) return false;
   const why = lines ?? obstacle();
   if (why !== undefined && live) printStderr(`oomkit: no live view: ${why}`);

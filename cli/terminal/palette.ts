@@ -11,7 +11,7 @@ export interface Capabilities {
   readonly unicode: boolean;
 }
 
-export interface Wishes {
+export interface TerminalFlags {
   readonly color: "auto" | "always" | "never";
   readonly ascii?: boolean | undefined;
 }
@@ -23,7 +23,7 @@ type Variables = (name: string) => string | undefined;
  * UTF-8, as locale(7) finds it: LC_ALL, LC_CTYPE, LANG, the first that is set and not empty; unless `--ascii` was given.
  */
 export function capabilitiesOf(
-  { color, ascii = false }: Wishes,
+  { color, ascii = false }: TerminalFlags,
   variable: Variables = (name) => Deno.env.get(name),
 ): Capabilities {
   const locale = variable("LC_ALL") || variable("LC_CTYPE") || variable("LANG") || "C";

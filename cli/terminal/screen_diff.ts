@@ -12,7 +12,7 @@ const PLAIN = "\x1b[0m";
  *
  * @param widthOf columns of a line. @param columns of the screen.
  */
-export function difference(
+export function screenDiff(
   before: readonly string[],
   after: readonly string[],
   columns: number,

@@ -7,7 +7,7 @@ import { hasJobControl, isInForeground } from "./foreground.ts";
 import { type Size, terminalSize } from "./palette.ts";
 import { widthOf } from "./width.ts";
 import { onSignals } from "../signals.ts";
-import { difference } from "./screen_diff.ts";
+import { screenDiff } from "./screen_diff.ts";
 import { type Key, keysOf } from "../live/keys.ts";
 
 export interface Terminal {
@@ -24,11 +24,11 @@ export interface Terminal {
 }
 
 export interface TerminalOptions {
-  key(key: Key): void;
+  onKey(onKey: Key): void;
   /** Another size, or back from where something else was drawn: a screen is wanted. */
-  draw(): void;
+  onRedraw(): void;
   /** Nobody is there any more. */
-  gone(): void;
+  onLost(): void;
 }
 
 /** xterm's control sequences: the alternate screen, no cursor, lines that end at the edge; and back. */
@@ -43,7 +43,7 @@ const BACK_MS = 500;
 
 const encoder = new TextEncoder();
 
-export function openTerminal({ key, draw, gone }: TerminalOptions): Terminal {
+export function openTerminal({ onKey, onRedraw, onLost }: TerminalOptions): Terminal {
   let before: readonly string[] = [];
   let writing: Promise<void> | undefined;
   /** A screen was left out. */
@@ -54,7 +54,7 @@ export function openTerminal({ key, draw, gone }: TerminalOptions): Terminal {
 
   const markLost = () => {
     if (isClosed) return;
-    gone();
+    onLost();
   };
   const enter = () => {
     if (isEntered || isClosed) return;
@@ -78,7 +78,7 @@ export function openTerminal({ key, draw, gone }: TerminalOptions): Terminal {
     if (isClosed || isEntered) return;
     if (isInForeground()) {
       enter();
-      draw();
+      onRedraw();
     } else waiting = setTimeout(resume, BACK_MS);
   };
   const suspend = () => {
@@ -95,7 +95,7 @@ export function openTerminal({ key, draw, gone }: TerminalOptions): Terminal {
       markLost();
     }
     writing = undefined;
-    if (isBehind) draw();
+    if (isBehind) onRedraw();
   };
 
   enter();
@@ -103,7 +103,7 @@ export function openTerminal({ key, draw, gone }: TerminalOptions): Terminal {
     if (signal === "SIGTSTP") suspend();
     else if (signal === "SIGWINCH") {
       before = [];
-      draw();
+      onRedraw();
     } else {
       // After SIGSTOP nobody gave the terminal back, and the shell has set it up for itself.
       if (isInForeground()) restore();
@@ -113,7 +113,7 @@ export function openTerminal({ key, draw, gone }: TerminalOptions): Terminal {
   });
   const endings = ["error", "unhandledrejection", "unload"];
   for (const ending of endings) globalThis.addEventListener(ending, restore);
-  readKeys(key, markLost);
+  readKeys(onKey, markLost);
 
   return {
     size: () => terminalSize() ?? { columns: 0, rows: 0 },
@@ -122,7 +122,7 @@ export function openTerminal({ key, draw, gone }: TerminalOptions): Terminal {
       isBehind = writing !== undefined;
       if (isBehind) return;
       const cleared = before.length === lines.length ? "" : "\x1b[0m\x1b[2J";
-      const changed = cleared + difference(before, lines, columns, widthOf);
+      const changed = cleared + screenDiff(before, lines, columns, widthOf);
       before = lines;
       if (changed !== "") writing = write(changed);
     },
@@ -153,7 +153,7 @@ function writeNow(text: string): void {
   }
 }
 
-async function readKeys(take: (key: Key) => void, markLost: () => void): Promise<void> {
+async function readKeys(take: (onKey: Key) => void, markLost: () => void): Promise<void> {
   const buffer = new Uint8Array(1024);
   const decoder = new TextDecoder();
   let rest = "";

@@ -35,7 +35,7 @@ export function wrapBehind(label: string, text: string, width: number): string[]
 const PLAIN = "\x1b[0m";
 
 /** A line that is too wide as several, further in than it begins; each part keeps its styles. @param width columns. */
-export function folded(line: string, width: number): string[] {
+export function foldLine(line: string, width: number): string[] {
   if (widthOf(line) <= width) return [line];
   const lead = Math.min(line.search(/[^ ]|$/), Math.floor(width / 4));
   const indent = Math.min(lead + 2, Math.floor(width / 4));

@@ -8,7 +8,7 @@ import { toJson } from "../../core/events/json.ts";
 import { startWatch, type Watching, type WatchOptions } from "../../core/watch/watch.ts";
 import { eventText } from "../output/event_text.ts";
 import type { Live } from "../live/live.ts";
-import { choosesLive } from "../terminal/live_choice.ts";
+import { shouldDrawLive } from "../terminal/live_choice.ts";
 import type { Finish } from "../exit.ts";
 import { targetsOf, wantsJson } from "../options/option.ts";
 import { print, printable, printStderr } from "../output/output.ts";
@@ -155,7 +155,7 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
     seen.add(event.type);
     recording?.event(event);
     receivers.report(event, "");
-    if (!live?.tell(event)) print(json ? toJson(event) : eventText(event, style));
+    if (!live?.show(event)) print(json ? toJson(event) : eventText(event, style));
     if (until.has(event.type)) reach();
   };
 
@@ -167,9 +167,9 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
   });
   let timer: ReturnType<typeof setTimeout> | undefined;
   try {
-    if (choosesLive(flags, json ? "JSON is printed" : undefined)) {
+    if (shouldDrawLive(flags, json ? "JSON is printed" : undefined)) {
       const { openWatchLive } = await import("../live/of_watch.ts");
-      live = openWatchLive({ wishes: flags, end: reach }, options.thresholds, () => watching);
+      live = openWatchLive({ flags, end: reach }, options.thresholds, () => watching);
     }
     // All of it in one go, so that no line of another comes in between, and no view is drawn yet.
     const arming = createProgress(terminalOutput());

@@ -11,7 +11,7 @@ import { append, emptySeries, halve, MAX_POINTS, type Series } from "./series.ts
 import { verdictOf } from "./verdict.ts";
 
 /** An event of oomkit, or one of a simulation's own; out of a file it may be anything beside its type. */
-export type Told = RecordedEvent["event"];
+export type RecordedBody = RecordedEvent["event"];
 
 const KINDS: Readonly<Record<string, Kind>> = {
   oom_kill: "kill",
@@ -39,7 +39,7 @@ const textOf = (value: unknown): string | null => typeof value === "string" ? va
 const numberOf = (value: unknown): number | null => typeof value === "number" ? value : null;
 
 /** Who died of it; a group killed at once is told of victim by victim besides. */
-export function killedProcessOf(event: Told): Dead | undefined {
+export function killedProcessOf(event: RecordedBody): Dead | undefined {
   const fields = fieldsOf(event);
   if (event.type === "oom_kill") return killedByKernel(event, fields);
   const isDeath = event.type === "action" && fields.dry_run !== true &&
@@ -59,7 +59,7 @@ export function killedProcessOf(event: Told): Dead | undefined {
   };
 }
 
-function killedByKernel(event: Told, fields: Fields): Dead {
+function killedByKernel(event: RecordedBody, fields: Fields): Dead {
   const victim = fieldsOf(fields.victim);
   const owner = textOf(fields.limit_owner);
   const where = fields.scope === "system"
@@ -87,9 +87,9 @@ function sum(...parts: readonly unknown[]): number | null {
 /** How things are said, which is not for this folder to know. */
 export interface Words {
   /** A name from outside, made harmless to the eye. */
-  readonly shown: (name: string) => string;
+  readonly printable: (name: string) => string;
   /** An event's facts in one line, its names shown; `undefined` for what a picture has no use for. */
-  readonly facts: (event: Told) => string | undefined;
+  readonly facts: (event: RecordedBody) => string | undefined;
 }
 
 export interface ChartBuilder {
@@ -114,15 +114,15 @@ interface Raw {
   some: Series;
   full: Series;
   peak: number | null;
-  closest: number | null;
-  closestLimit: number | null;
-  closestLeft: number | null;
-  gone: number | null;
+  peakShare: number | null;
+  peakShareLimit: number | null;
+  peakShareHeadroom: number | null;
+  removedAt: number | null;
 }
 
 type Unplaced<T> = T & { readonly of: string };
 
-export function buildChart({ shown, facts }: Words): ChartBuilder {
+export function buildChart({ printable: shown, facts }: Words): ChartBuilder {
   let head: Extract<RecordingLine, { type: "recording" }> | undefined;
   let why: string | undefined;
   let last = -Infinity;
@@ -146,8 +146,8 @@ export function buildChart({ shown, facts }: Words): ChartBuilder {
     left.groups++;
     let least: Raw | undefined;
     for (const raw of raws.values()) {
-      if (raw.gone === null || kills.has(raw.cgroup.path)) continue;
-      if (least === undefined || (raw.closest ?? -1) < (least.closest ?? -1)) least = raw;
+      if (raw.removedAt === null || kills.has(raw.cgroup.path)) continue;
+      if (least === undefined || (raw.peakShare ?? -1) < (least.peakShare ?? -1)) least = raw;
     }
     if (least === undefined) return;
     raws.delete(least.id);
@@ -178,13 +178,13 @@ export function buildChart({ shown, facts }: Words): ChartBuilder {
     if (line.full !== undefined) put(raw.full, line.at, line.full);
     raw.peak = Math.max(raw.peak ?? 0, line.usage);
     const { limit } = raw.cgroup;
-    if (!limit || line.usage / limit < (raw.closest ?? 0)) return;
-    raw.closest = line.usage / limit;
-    raw.closestLimit = limit;
-    raw.closestLeft = Math.max(0, limit - line.usage);
+    if (!limit || line.usage / limit < (raw.peakShare ?? 0)) return;
+    raw.peakShare = line.usage / limit;
+    raw.peakShareLimit = limit;
+    raw.peakShareHeadroom = Math.max(0, limit - line.usage);
   };
 
-  const addEvent = (at: number, told: Told) => {
+  const addEvent = (at: number, told: RecordedBody) => {
     const event: Readonly<Record<string, unknown>> = { ...told };
     const type = typeof event.type === "string" ? event.type : "event";
     const of = typeof event.cgroup === "string" ? event.cgroup : "";
@@ -232,7 +232,7 @@ export function buildChart({ shown, facts }: Words): ChartBuilder {
       else if (line.type === "event") addEvent(line.at, line.event);
       else if (line.type === "gone") {
         const raw = raws.get(line.id);
-        if (raw !== undefined) raw.gone = line.at;
+        if (raw !== undefined) raw.removedAt = line.at;
       } else if (line.type === "lost") left.lost += line.snapshots;
       else if (line.type === "end") why = line.reason;
     },
@@ -276,10 +276,10 @@ function fresh(cgroup: RecordedCgroup, step: Step): Raw {
     some: emptySeries(),
     full: emptySeries(),
     peak: null,
-    closest: null,
-    closestLimit: null,
-    closestLeft: null,
-    gone: null,
+    peakShare: null,
+    peakShareLimit: null,
+    peakShareHeadroom: null,
+    removedAt: null,
   };
 }
 
@@ -298,7 +298,7 @@ function shorten(raws: Iterable<Raw>): number {
   return before - longest.length;
 }
 
-function groupOf(raw: Raw, kills: ReadonlyMap<string, number>, shown: Words["shown"]): Group {
+function groupOf(raw: Raw, kills: ReadonlyMap<string, number>, shown: Words["printable"]): Group {
   const { cgroup, ...rest } = raw;
   return {
     ...rest,
@@ -316,7 +316,7 @@ const byTime = (a: { at: number }, b: { at: number }) => a.at - b.at;
 
 /** Where something died comes first, then what came closest to its limit, then what is largest. */
 function byWeight(a: Group, b: Group): number {
-  return b.kills - a.kills || (b.closest ?? -1) - (a.closest ?? -1) ||
+  return b.kills - a.kills || (b.peakShare ?? -1) - (a.peakShare ?? -1) ||
     (b.peak ?? -1) - (a.peak ?? -1) || (a.path < b.path ? -1 : 1);
 }
 

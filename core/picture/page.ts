@@ -1,7 +1,7 @@
 /** The tables of the page, as HTML that needs no script: cgroups, victims, events. Pure. */
 
 import { bytesText, clockText, spanText } from "./page/figures.js";
-import { GLYPHS, GRAVITY, KIND_NAMES } from "./page/glyphs.js";
+import { GLYPHS, KIND_NAMES, SEVERITY } from "./page/glyphs.js";
 import look from "./page/page.css" with { type: "text" };
 import palette from "./page/palette.css" with { type: "text" };
 import still from "./page/still.css" with { type: "text" };
@@ -41,7 +41,8 @@ export function groupTable({ groups }: Picture): string {
 }
 
 function groupRow(group: Group, place: number): string {
-  const { path, container, pod, peak, limit, owner, closest, kills, gone } = group;
+  const { path, container, pod, peak, limit, owner, peakShare: closest, kills, removedAt: gone } =
+    group;
   const ids = [
     ...(container === null ? [] : [`container ${cut(container, 20)}`]),
     ...(pod === null ? [] : [`pod ${pod}`]),
@@ -182,7 +183,7 @@ async function hashOf(text: string): Promise<string> {
 function bodyOf(picture: Picture): string {
   const { tone, verdict, remarks, groups, killedProcesses, events } = picture;
   const several = groups.length > 1;
-  const shareButton = groups.some(({ closest }) => closest !== null)
+  const shareButton = groups.some(({ peakShare: closest }) => closest !== null)
     ? `<button type="button" data-do="share" aria-pressed="false" title="usage as a share of each limit">% of limit</button>`
     : "";
   return `<main>
@@ -227,12 +228,12 @@ ${events.length === 0 ? "<p>Nothing was told.</p>" : eventTable(picture)}</secti
 function tiles({ groups, killedProcesses }: Picture): string {
   const byKernel = killedProcesses.filter(({ by }) => by === "kernel").length;
   const byUs = killedProcesses.length - byKernel;
-  const near = groups.filter(({ closest }) => closest !== null)
-    .sort((a, b) => b.closest! - a.closest!)[0];
+  const near = groups.filter(({ peakShare: closest }) => closest !== null)
+    .sort((a, b) => b.peakShare! - a.peakShare!)[0];
   const facts: [string, string, string][] = [];
   if (near !== undefined) {
-    facts.push(["most of a limit in use", `${(100 * near.closest!).toFixed(1)} %`, near.path]);
-    facts.push(["least headroom there", bytesText(near.closestLeft), near.path]);
+    facts.push(["most of a limit in use", `${(100 * near.peakShare!).toFixed(1)} %`, near.path]);
+    facts.push(["least headroom there", bytesText(near.peakShareHeadroom), near.path]);
   } else {
     const largest = groups.filter(({ peak }) => peak !== null).sort((a, b) => b.peak! - a.peak!)[0];
     if (largest) facts.push(["peak usage", bytesText(largest.peak), largest.path]);
@@ -251,7 +252,7 @@ function tiles({ groups, killedProcesses }: Picture): string {
 /** Only of the marks that there are. */
 function legend(kinds: readonly Kind[]): string {
   const there = new Set(kinds);
-  const items = (GRAVITY as Kind[]).filter((kind) => there.has(kind)).reverse()
+  const items = (SEVERITY as Kind[]).filter((kind) => there.has(kind)).reverse()
     .map((kind) => `<li>${glyphOf(kind)} ${KIND_NAMES[kind]}</li>`);
   const lines = ["usage", "working set", "limit"].map((name) =>
     `<li><svg class="sample ${

@@ -27,7 +27,7 @@ export interface PageData {
     readonly full: Packed;
     readonly limits: Packed;
     readonly marks: readonly { readonly name: string; readonly bytes: number }[];
-    readonly gone: number | null;
+    readonly removedAt: number | null;
   }[];
   /** When, of which group, its mark, its text: in the order of the table. */
   readonly events: readonly (readonly [number, number | null, string, string])[];
@@ -48,7 +48,7 @@ export function pageData(picture: Picture): PageData {
       full: packed(group.full, from, 100),
       limits: packed(stepsOf(group.limits), from, 1),
       marks: group.marks,
-      gone: group.gone,
+      removedAt: group.removedAt,
     })),
     events: picture.events.map(({ at, group, kind, text }) => [at - from, group, kind, text]),
   };

@@ -39,14 +39,14 @@ export interface Group {
   /** Of usage; `null` where there was no look. */
   readonly peak: number | null;
   /** The most of the limit that was in use at any look, 0 to 1 and above. */
-  readonly closest: number | null;
+  readonly peakShare: number | null;
   /** Which limit that was, and what was left of it then. */
-  readonly closestLimit: number | null;
-  readonly closestLeft: number | null;
+  readonly peakShareLimit: number | null;
+  readonly peakShareHeadroom: number | null;
   /** By the kernel. */
   readonly kills: number;
   /** When it was removed. */
-  readonly gone: number | null;
+  readonly removedAt: number | null;
 }
 
 export interface ChartEvent {
@@ -92,7 +92,7 @@ export interface Picture {
 /** Cgroups of different sizes are compared by how near each is to its own limit. */
 export function isByShare({ groups }: Picture): boolean {
   const shown = groups.slice(0, SHOWN_AT_FIRST);
-  return shown.length > 1 && shown.every(({ closest }) => closest !== null);
+  return shown.length > 1 && shown.every(({ peakShare: closest }) => closest !== null);
 }
 
 /** So many cgroups are drawn at first; the others are a click away. */

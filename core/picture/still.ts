@@ -1,7 +1,7 @@
 /** One chart of a still picture: axes, lines, labels beside the lines. Pure. */
 
 import { bytesText, bytesTick, clockText, spanText } from "./page/figures.js";
-import { GLYPHS, GRAVITY, withRoom } from "./page/glyphs.js";
+import { GLYPHS, SEVERITY, withRoom } from "./page/glyphs.js";
 import { heightFor, mostOf, shareHeight } from "./page/height.js";
 import { spread } from "./page/labels.js";
 import palette from "./page/palette.css" with { type: "text" };
@@ -186,7 +186,7 @@ function memoryLines(frame: Frame, group: Group, place: number, count: number): 
     : `<path class="working s${hue}" d="${pathOf(frame, group.working)}"/>`;
   return `${area}${marks}${working}` +
     `<path class="limit ${alone ? "ownlimit" : `s${hue}`}" d="${
-      stepsPath(frame, group.limits, group.gone)
+      stepsPath(frame, group.limits, group.removedAt)
     }"/>` +
     `<path class="usage s${hue}" d="${pathOf(frame, group.usage)}"/>`;
 }
@@ -368,7 +368,7 @@ function eventMarks(frame: Frame, events: readonly ChartEvent[], lowest: Frame):
 /** What is gravest of all that happened, in the order in which it did. */
 function listOf({ events, from, groups }: Picture, top: number): Piece {
   const chosen = new Set(
-    events.toSorted((a, b) => GRAVITY.indexOf(b.kind) - GRAVITY.indexOf(a.kind)).slice(0, LISTED),
+    events.toSorted((a, b) => SEVERITY.indexOf(b.kind) - SEVERITY.indexOf(a.kind)).slice(0, LISTED),
   );
   const rows = events.filter((event) => chosen.has(event));
   const text = rows.map((event, at) => {

@@ -49,19 +49,19 @@ export function verdictOf(seen: Seen, told: Told): { verdict: string; tone: Tone
     : `; the guard, on a dry run, would have acted ${
       told.would === 1 ? "once" : `${told.would} times`
     }`;
-  const nearest = groups.filter(({ closest }) => closest !== null)
-    .sort((a, b) => b.closest! - a.closest!)[0];
+  const nearest = groups.filter(({ peakShare: closest }) => closest !== null)
+    .sort((a, b) => b.peakShare! - a.peakShare!)[0];
   if (nearest === undefined) return { verdict: withoutLimit(groups) + would, tone: "fine" };
-  const share = `${(100 * nearest.closest!).toFixed(1)} %`;
+  const share = `${(100 * nearest.peakShare!).toFixed(1)} %`;
   const name = placeText(nearest.path);
   const subject = groups.length === 1 ? name : `closest was ${name}, which`;
   return {
     verdict: sentence(
       `Nothing was killed: ${subject} used at most ${share} of its limit, ${
-        bytesText(nearest.closestLimit)
+        bytesText(nearest.peakShareLimit)
       }${would}`,
     ),
-    tone: nearest.closest! >= CLOSE || would !== "" ? "warn" : "fine",
+    tone: nearest.peakShare! >= CLOSE || would !== "" ? "warn" : "fine",
   };
 }
 

@@ -2,7 +2,7 @@
 
 import type { Capabilities } from "../../cli/terminal/palette.ts";
 import { widthOf } from "../../cli/terminal/width.ts";
-import { difference } from "../../cli/terminal/screen_diff.ts";
+import { screenDiff } from "../../cli/terminal/screen_diff.ts";
 import { createPoller } from "../../cli/live/poll.ts";
 import { screenLines } from "../../cli/live/screen.ts";
 import { firstView, shownRows, type View, withRows } from "../../cli/live/view.ts";
@@ -54,11 +54,11 @@ export async function live(): Promise<Measured> {
     sorting.push(performance.now() - begun);
     begun = performance.now();
     const shown = shownRows(view, size);
-    const text = difference(before, before = screenLines(view, size, can), size.columns, widthOf);
+    const text = screenDiff(before, before = screenLines(view, size, can), size.columns, widthOf);
     drawing.push(performance.now() - begun);
     bytes.push(text.length);
     begun = performance.now();
-    gather.closer(shown);
+    gather.readShown(shown);
     // What was looked at within a second is not looked at again.
     if (frame % 20 === 0) looking.push(performance.now() - begun);
   }

@@ -2,7 +2,7 @@
 
 import { openTerminal } from "../../cli/terminal/terminal.ts";
 
-const terminal = openTerminal({ key() {}, draw() {}, gone() {} });
+const terminal = openTerminal({ onKey() {}, onRedraw() {}, onLost() {} });
 terminal.show(["IN THE VIEW", ...Array<string>(23).fill("")], { columns: 100, rows: 24 });
 const fail = () => {
   throw new Error("thrown where nobody waits");

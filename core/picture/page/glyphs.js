@@ -26,7 +26,7 @@ export const KIND_NAMES = {
 };
 
 /** From the least to the gravest: of those that fall on one spot, the gravest is seen. */
-export const GRAVITY = ["note", "level", "oom", "act", "kill"];
+export const SEVERITY = ["note", "level", "oom", "act", "kill"];
 
 /** So near to each other one would lie on the other (pixels). */
 const NEXT = 9;
@@ -41,7 +41,7 @@ const NEXT = 9;
 export function withRoom(events, placeOf) {
   /** @type {Map<number, number[]>} */
   const taken = new Map();
-  return events.toSorted((a, b) => GRAVITY.indexOf(b.kind) - GRAVITY.indexOf(a.kind))
+  return events.toSorted((a, b) => SEVERITY.indexOf(b.kind) - SEVERITY.indexOf(a.kind))
     .filter((event) => {
       const x = placeOf(event);
       const spot = Math.floor(x / NEXT);

@@ -48,13 +48,13 @@ const drawn = (line, style) => ({
  * @param {number} most limits above are not drawn
  * @returns {Table}
  */
-function limitLine({ limits, gone }, whole, most) {
+function limitLine({ limits, removedAt }, whole, most) {
   /** @type {Table} */
   const table = { t: [], v: [] };
   for (let at = 0; at < limits.t.length; at++) {
     const value = limits.v[at] ?? -1;
     const begin = limits.t[at] ?? 0;
-    const end = limits.t[at + 1] ?? gone ?? whole.to;
+    const end = limits.t[at + 1] ?? removedAt ?? whole.to;
     const shown = value < 0 || value > most ? null : value;
     table.t.push(begin, Math.max(end - 0.001, begin));
     table.v.push(shown, shown);

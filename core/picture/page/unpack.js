@@ -13,7 +13,7 @@
  * @property {Line} full
  * @property {Line} limits steps; -1 for none
  * @property {{ name: string, bytes: number }[]} marks
- * @property {number | null} gone
+ * @property {number | null} removedAt
  * @property {number} hue
  */
 

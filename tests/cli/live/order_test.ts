@@ -12,7 +12,7 @@ Deno.test("least time to the limit comes first, then the fuller; who is gone com
     row("b", { timeLeft: Infinity, usage: 60 * MIB }),
     row("c", { timeLeft: 5 }),
     row("d", { timeLeft: 0.5 }),
-    row("e", { timeLeft: 0, isGone: true }),
+    row("e", { timeLeft: 0, isRemoved: true }),
     row("f", { timeLeft: Infinity, usage: 50 * MIB }),
   ];
   assert.equal(names("time", rows), "dcbfae");
@@ -59,7 +59,7 @@ Deno.test("the state is a word of nine letters at most", () => {
     [{ underOom: true }, "under OOM"],
     [{ usage: undefined }, "unknown"],
     [{ limit: Infinity, headroom: undefined }, "no limit"],
-    [{ isGone: true, underOom: true }, "gone"],
+    [{ isRemoved: true, underOom: true }, "gone"],
   ];
   for (const [rest, word] of cases) assert.equal(stateOf(row("/a", rest)).word, word);
 });

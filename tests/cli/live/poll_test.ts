@@ -7,7 +7,7 @@ import { kill, MIB } from "./rows.ts";
 
 const subjectOf = (tree: Tree, path: string, rest: Partial<Subject> = {}): Subject => {
   const cgroup = openCgroup(discover(tree.dir), path)!;
-  return { cgroup, measured: cgroup, marks: () => [], ...rest };
+  return { cgroup, limitOwner: cgroup, marks: () => [], ...rest };
 };
 
 const FILES = {
@@ -23,11 +23,11 @@ Deno.test("of all a little is read, and of those that are shown the rest", async
   assert.ok(await gather.round() >= 1000);
   const [a, b] = gather.rows();
   assert.equal(a?.usage, 40 * MIB);
-  assert.deepEqual([a?.workingSet, a?.pressure, a?.course], [undefined, undefined, []]);
-  const [closer] = gather.closer([b!]);
-  assert.equal(closer?.workingSet, 30 * MIB);
-  assert.equal(closer?.pressure?.some?.avg10, 0);
-  assert.deepEqual(closer?.course, [40 * MIB]);
+  assert.deepEqual([a?.workingSet, a?.pressure, a?.history], [undefined, undefined, []]);
+  const [readShown] = gather.readShown([b!]);
+  assert.equal(readShown?.workingSet, 30 * MIB);
+  assert.equal(readShown?.pressure?.some?.avg10, 0);
+  assert.deepEqual(readShown?.history, [40 * MIB]);
 });
 
 Deno.test("a guard's row has its limit and marks, and the usage of the cgroup whose limit it is", async () => {
@@ -35,7 +35,7 @@ Deno.test("a guard's row has its limit and marks, and the usage of the cgroup wh
   const usage_cgroup = openCgroup(discover(tree.dir), "/pod")!;
   const marks = () => [{ name: "imminent", bytes: 55 * MIB }];
   const subject = subjectOf(tree, "/pod/c", {
-    measured: usage_cgroup,
+    limitOwner: usage_cgroup,
     limit: 60 * MIB,
     mode: "notify",
     marks,
@@ -62,14 +62,20 @@ Deno.test("who is gone is shown as such for a while, as it was last, and then fo
   assert.equal(gather.rows()[0]?.counts.kills, 1);
   subjects = [];
   await gather.round();
-  assert.deepEqual(gather.rows().map(({ isGone, usage }) => [isGone, usage]), [[true, 40 * MIB]]);
-  assert.deepEqual(gather.closer(gather.rows()), gather.rows());
+  assert.deepEqual(gather.rows().map(({ isRemoved, usage }) => [isRemoved, usage]), [[
+    true,
+    40 * MIB,
+  ]]);
+  assert.deepEqual(gather.readShown(gather.rows()), gather.rows());
   now = 20_000;
   await gather.round();
   assert.deepEqual(gather.rows(), []);
   subjects = [subjectOf(tree, "/a")];
   await gather.round();
-  assert.deepEqual(gather.rows().map(({ isGone, counts }) => [isGone, counts.kills]), [[false, 0]]);
+  assert.deepEqual(gather.rows().map(({ isRemoved, counts }) => [isRemoved, counts.kills]), [[
+    false,
+    0,
+  ]]);
 });
 
 Deno.test("details are what inspect knows, read again no sooner than a second later, and kept when it is gone", async () => {

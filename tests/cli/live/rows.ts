@@ -15,10 +15,10 @@ export function row(path: string, rest: Partial<Row> = {}): Row {
     headroom: 32 * MIB,
     rate: 0,
     timeLeft: Infinity,
-    course: [],
+    history: [],
     marks: [],
     counts: NO_COUNTS,
-    isGone: false,
+    isRemoved: false,
     ...rest,
   };
 }

@@ -4,7 +4,7 @@ import { screenLines, scrollOf } from "../../../cli/live/screen.ts";
 import type { View } from "../../../cli/live/view.ts";
 import { widthOf } from "../../../cli/terminal/width.ts";
 import { row, view } from "./rows.ts";
-import { rows, sizes, told } from "./scene.ts";
+import { rows, sizes, log } from "./scene.ts";
 
 const folder = new URL("screens/", import.meta.url);
 const plain = { colours: 0, unicode: true } as const;
@@ -20,16 +20,16 @@ const uncoloured = (line: string) => line.replace(/\x1b\[[0-9;]*m/g, "");
 for (const [columns, lines, unicode] of sizes) {
   const name = `${columns}x${lines}${unicode ? "" : "-ascii"}`;
   Deno.test(`the screen of ${name} is the one in screens/`, () => {
-    const shown = draw(view(rows, { told }), columns, lines, { colours: 0, unicode });
+    const shown = draw(view(rows, { log }), columns, lines, { colours: 0, unicode });
     const expected = Deno.readTextFileSync(new URL(`${name}.txt`, folder));
     assert.equal(shown.join("\n") + "\n", expected);
   });
 }
 
 Deno.test("colours change nothing but the colour, and each line ends its own", () => {
-  const shown = draw(view(rows, { told }), 160, 20);
+  const shown = draw(view(rows, { log }), 160, 20);
   for (const colours of [16, 256, 16777216] as Colours[]) {
-    const coloured = draw(view(rows, { told }), 160, 20, { colours, unicode: true });
+    const coloured = draw(view(rows, { log }), 160, 20, { colours, unicode: true });
     assert.deepEqual(coloured.map((line) => uncoloured(line).trimEnd()), shown);
     assert.ok(coloured.some((line) => line.includes("\x1b[")), String(colours));
     for (const line of coloured) {
@@ -44,7 +44,7 @@ Deno.test("whatever the size is, there are as many lines as rows, none too wide,
   const states: Partial<View>[] = [
     {},
     { isHelp: true, scroll: 1000 },
-    { before: "", filter: "日本語 \x1b[2J" },
+    { previousFilter: "", filter: "日本語 \x1b[2J" },
     { filter: "nobody" },
     { details: { path: "/user.slice" }, scroll: 3 },
     { selected: "/user.slice", isPaused: true },
@@ -55,7 +55,11 @@ Deno.test("whatever the size is, there are as many lines as rows, none too wide,
       for (const lines of [...extremes, 100]) {
         for (const unicode of [true, false]) {
           const can = { colours: 256, unicode } as const;
-          const shown = screenLines(view(rows, { told, ...state }), { columns, rows: lines }, can);
+          const shown = screenLines(
+            view(rows, { log, ...state }),
+            { columns, rows: lines },
+            can,
+          );
           assert.equal(shown.length, columns >= 1 && lines >= 1 ? lines : 0);
           for (const line of shown) {
             assert.ok(widthOf(line) <= columns, `${columns} × ${lines}: ${JSON.stringify(line)}`);
@@ -96,7 +100,7 @@ Deno.test("the head tells of a filter, a pause and how many are left, and an emp
 
 Deno.test("what is typed for a filter stands in the last line, its end where it is too long", () => {
   const last = (filter: string, columns: number) =>
-    draw(view(rows, { before: "", filter }), columns, 10).at(-1);
+    draw(view(rows, { previousFilter: "", filter }), columns, 10).at(-1);
   assert.equal(last("kube", 80), "/kube_");
   assert.equal(last("0123456789".repeat(5), 40), `/${"0123456789".repeat(5).slice(-37)}_`);
   assert.equal(last(`${"日本語".repeat(9)}xyz`, 40), `/${"日本語".repeat(9).slice(-17)}xyz_`);
@@ -125,7 +129,9 @@ Deno.test("of the help and the details nothing is cut off where the screen is na
 Deno.test("what is cut off ends in a mark", () => {
   const talk = "word ".repeat(20).trim();
   const last = (can: Parameters<typeof screenLines>[2]) =>
-    draw(view(rows, { told: [{ talk }] }), 40, 20, can).findLast((line) => line.includes("word"));
+    draw(view(rows, { log: [{ message: talk }] }), 40, 20, can).findLast((line) =>
+      line.includes("word")
+    );
   assert.match(last(plain)!, /^oomkit says: (word )+w?o?r?d?…$/);
   assert.match(last({ ...plain, unicode: false })!, /^oomkit says: (word )+w?o?r?d?~$/);
 });

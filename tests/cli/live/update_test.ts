@@ -37,11 +37,11 @@ Deno.test("at the top it stays with whoever is first, elsewhere with the cgroup 
 
 Deno.test("a filter is applied as it is typed; enter keeps it, escape takes the one before back", () => {
   assert.deepEqual(listed(typing(first, "/c/1")).length, 10);
-  assert.equal(typing(first, "/c/1\r").before, undefined);
+  assert.equal(typing(first, "/c/1\r").previousFilter, undefined);
   const kept = typing(first, "/c/1\r");
   assert.equal(typing(kept, "/2\x1b").filter, "c/1");
   assert.equal(typing(kept, "/\x15" + "07\r").filter, "07");
-  assert.equal(typing(first, "/ab\x7f\x7f\x7f").before, undefined);
+  assert.equal(typing(first, "/ab\x7f\x7f\x7f").previousFilter, undefined);
   assert.equal(typing(first, "/q? s\r").filter, "q? s", "no key has another meaning there");
   assert.equal(typing(kept, "\x1b").filter, "", "escape drops a filter before it ends the view");
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createBlock } from "../../../cli/terminal/block.ts";
-import { folded, wrapBehind, wrapTo } from "../../../cli/terminal/wrap.ts";
+import { foldLine, wrapBehind, wrapTo } from "../../../cli/terminal/wrap.ts";
 import { widthOf } from "../../../cli/terminal/width.ts";
 import { printable } from "../../../cli/output/output.ts";
 
@@ -86,15 +86,15 @@ Deno.test("text breaks between words, and within one that no line can hold", () 
 });
 
 Deno.test("a line that is too wide is folded further in, nothing of it is lost, and its styles stay", () => {
-  assert.deepEqual(folded("one two", 7), ["one two"]);
-  assert.deepEqual(folded("  one two three", 11), ["  one two", "  three"]);
+  assert.deepEqual(foldLine("one two", 7), ["one two"]);
+  assert.deepEqual(foldLine("  one two three", 11), ["  one two", "  three"]);
   const red = (text: string) => `\x1b[31m${text}\x1b[0m`;
-  assert.deepEqual(folded(`who ${red("one two")} ${red("/a/long/path")}`, 8), [
+  assert.deepEqual(foldLine(`who ${red("one two")} ${red("/a/long/path")}`, 8), [
     "who",
     `  ${red("one")}`,
     `  ${red("two")}`,
     `  ${red("/a/lon")}`,
     `  ${red("g/path")}`,
   ]);
-  for (const part of folded("漢字".repeat(9), 5)) assert.ok(widthOf(part) <= 5, part);
+  for (const part of foldLine("漢字".repeat(9), 5)) assert.ok(widthOf(part) <= 5, part);
 });

@@ -129,8 +129,8 @@ Deno.test("a limit that changes is drawn as steps, and nearness is to the one th
   );
   const [group] = picture.groups;
   assert.deepEqual(group!.limits.map(({ limit }) => limit), [100 * MIB, 200 * MIB]);
-  assert.equal(group!.closest, 0.6);
-  assert.equal(group!.gone, START + 4);
+  assert.equal(group!.peakShare, 0.6);
+  assert.equal(group!.removedAt, START + 4);
 });
 
 Deno.test("the verdict names the limit that was near, not the one that came after it", () => {
@@ -143,7 +143,7 @@ Deno.test("the verdict names the limit that was near, not the one that came afte
     endLine(START + 5),
   );
   assert.match(picture.verdict, /used at most 98\.0 % of its limit, 100\.0 MiB\.$/);
-  assert.equal(picture.groups[0]!.closestLeft, 2 * MIB);
+  assert.equal(picture.groups[0]!.peakShareHeadroom, 2 * MIB);
 });
 
 Deno.test("of cgroups without end those stay that are there, or were near their limit", () => {
