@@ -194,7 +194,7 @@ async function guard(
     const { isPod, protectedPids } = setup = buildGuardSetup(requested, receivers.labels());
     recording = await recordingOf(flags, setup);
     if (shouldDrawLive(flags, plainOutputReason(flags))) {
-      const { openGuardLive } = await import("../live/of_guard.ts");
+      const { openGuardLive } = await import("../live/live.ts");
       live = openGuardLive({ flags, end }, () => guarding);
     }
     arming.show("arming");

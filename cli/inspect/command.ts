@@ -17,7 +17,7 @@ import { type CheckOutput, type CiFlags, openCheckOutput } from "./ci.ts";
 import { nodeLines } from "./text.ts";
 import { inspectionLines } from "./text.ts";
 import { treeLines } from "./tree.ts";
-import type { TextLayout } from "../terminal/layout.ts";
+import type { TextLayout } from "../terminal/wrap.ts";
 import type { ExitCode, Finish } from "../exit.ts";
 import {
   type Common,

@@ -23,8 +23,9 @@ import type {
 } from "../../core/snapshot.ts";
 import { formatBytes, formatDuration, formatPercent } from "../options/units.ts";
 import { printable } from "../output/output.ts";
-import { fullness, itemLines, type TextLayout, textLines } from "../terminal/layout.ts";
-import { bar, flow, tabulate, wrap } from "../terminal/table.ts";
+import { flow, itemLines, type TextLayout, textLines, wrap } from "../terminal/wrap.ts";
+import { tabulate } from "../terminal/table.ts";
+import { fullness, type Usage, usageBar } from "../terminal/usage_bar.ts";
 import { treeLines } from "./tree.ts";
 
 export function nodeLines(
@@ -71,9 +72,12 @@ function memoryBar(
   if (!total || available === undefined) return [];
   const percent = 100 * (total - available) / total;
   const words = ` ${formatPercent(percent)} of ${formatBytes(total)}`;
-  const drawn = bar([[percent / 100, "█"]], Math.max(10, width - words.length));
+  const drawn = plainBar({ usage: total - available, limit: total }, width - words.length);
   return [style(fullness(percent), drawn) + words];
 }
+
+const plainBar = (usage: Omit<Usage, "marks">, width: number) =>
+  usageBar({ ...usage, marks: [] }, Math.max(10, width), { unicode: true }, (_, text) => text);
 
 /* The limit that counts: how full it is, whose it is, and what is left. */
 
@@ -110,9 +114,9 @@ function barLine(
   const own = Math.min(used, snapshot.usage ?? 0);
   const percent = 100 * used / whole;
   const words = ` ${formatPercent(percent)} of ${formatBytes(whole)}`;
-  const drawn = bar(
-    [[own / whole, "█"], [(used - own) / whole, "▒"]],
-    Math.max(10, look.width - words.length),
+  const drawn = plainBar(
+    { usage: used, workingSet: own, limit: whole },
+    look.width - words.length,
   );
   return [look.style(fullness(percent), drawn) + words];
 }

@@ -10,7 +10,7 @@ export function chooseStyle(when: "auto" | "always" | "never"): Style {
   return (format, text) => requested ? styleText(format, text, { validateStream: false }) : text;
 }
 
-/** Columns of the terminal, 80 where there is none. A bare pty says 0, and a narrow one must still be readable. */
+/** Columns of the terminal: 80 without one or without a size (a new pty reports 0), and at least 40. */
 export function terminalWidth(): number {
   if (!Deno.stdout.isTerminal()) return 80;
   try {

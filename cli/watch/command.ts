@@ -168,7 +168,7 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
   let timer: ReturnType<typeof setTimeout> | undefined;
   try {
     if (shouldDrawLive(flags, json ? "JSON is printed" : undefined)) {
-      const { openWatchLive } = await import("../live/of_watch.ts");
+      const { openWatchLive } = await import("../live/live.ts");
       live = openWatchLive({ flags, end: reach }, options.thresholds, () => watching);
     }
     // All of it in one go, so that no line of another comes in between, and no view is drawn yet.

@@ -1,8 +1,7 @@
 /** What the live view of a thousand cgroups costs: a frame, a round of reads, and both together beside the watch itself. */
 
 import type { Capabilities } from "../../cli/terminal/palette.ts";
-import { widthOf } from "../../cli/terminal/width.ts";
-import { screenDiff } from "../../cli/terminal/screen_diff.ts";
+import { screenDiff } from "../../cli/terminal/terminal.ts";
 import { createPoller } from "../../cli/live/poll.ts";
 import { screenLines } from "../../cli/live/screen.ts";
 import { firstView, shownRows, type View, withRows } from "../../cli/live/view.ts";
@@ -29,7 +28,7 @@ export async function live(): Promise<Measured> {
   for (const { dir, hierarchy } of cgroups) {
     Deno.writeTextFileSync(`${dir}/${hierarchy.version.limitFile}`, String(64 * 1024 ** 2));
   }
-  const subjects = cgroups.map((cgroup) => ({ cgroup, measured: cgroup, marks: () => [] }));
+  const subjects = cgroups.map((cgroup) => ({ cgroup, limitOwner: cgroup, marks: () => [] }));
   const gather = createPoller(() => subjects, () => performance.now());
   const rounds: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
@@ -54,7 +53,7 @@ export async function live(): Promise<Measured> {
     sorting.push(performance.now() - begun);
     begun = performance.now();
     const shown = shownRows(view, size);
-    const text = screenDiff(before, before = screenLines(view, size, can), size.columns, widthOf);
+    const text = screenDiff(before, before = screenLines(view, size, can), size.columns);
     drawing.push(performance.now() - begun);
     bytes.push(text.length);
     begun = performance.now();

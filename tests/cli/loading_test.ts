@@ -77,5 +77,5 @@ Deno.test("what draws a live view is loaded with none of the commands, but where
       /^(cli\/live\/|cli\/terminal\/(?!palette|style|layout|table|progress|live_choice|foreground|wrap|width)|core\/collect\/(gauges|usage_history))/;
     assert.deepEqual(loadedBy(path).filter((each) => ofView.test(each)), [], path);
   }
-  assert.ok(loadedBy("cli/live/of_watch.ts").includes("cli/terminal/terminal.ts"));
+  assert.ok(loadedBy("cli/live/live.ts").includes("cli/terminal/terminal.ts"));
 });

@@ -1,8 +1,7 @@
 /** What goes to the terminal, and how often. */
 
 import assert from "node:assert/strict";
-import { widthOf } from "../../../cli/terminal/width.ts";
-import { screenDiff } from "../../../cli/terminal/screen_diff.ts";
+import { screenDiff } from "../../../cli/terminal/terminal.ts";
 import { createFrameLimiter } from "../../../cli/terminal/frame_limiter.ts";
 
 /** As a terminal without autowrap shows what is written to it. */
@@ -22,16 +21,16 @@ function shown(before: readonly string[], written: string, columns: number): str
 Deno.test("only the lines that differ are written, and the screen is then the one that was wanted", () => {
   const before = ["head", "a long line", "same", "x".repeat(20)];
   const after = ["head", "short", "same", "y".repeat(20)];
-  const written = screenDiff(before, after, 20, widthOf);
+  const written = screenDiff(before, after, 20);
   assert.deepEqual(shown(before, written, 20), after);
   assert.ok(!written.includes("same") && !written.includes("head"), JSON.stringify(written));
-  assert.equal(screenDiff(after, after, 20, widthOf), "");
-  assert.deepEqual(shown(["", "", "", ""], screenDiff([], after, 20, widthOf), 20), after);
+  assert.equal(screenDiff(after, after, 20), "");
+  assert.deepEqual(shown(["", "", "", ""], screenDiff([], after, 20), 20), after);
 });
 
 Deno.test("a line that reaches the edge is not erased behind itself, which would take its last character", () => {
-  assert.ok(!screenDiff([], ["x".repeat(20)], 20, widthOf).includes("\x1b[K"));
-  assert.ok(!screenDiff([], ["日".repeat(10)], 20, widthOf).includes("\x1b[K"));
+  assert.ok(!screenDiff([], ["x".repeat(20)], 20).includes("\x1b[K"));
+  assert.ok(!screenDiff([], ["日".repeat(10)], 20).includes("\x1b[K"));
 });
 
 Deno.test("ten frames a second are drawn at most, the last of what came is, and none when nothing does", () => {

@@ -6,7 +6,7 @@ import { kill, MIB, row } from "./rows.ts";
 const names = (sort: Sort, rows: Parameters<typeof ordered>[0]) =>
   ordered(rows, sort).map(({ path }) => path).join("");
 
-Deno.test("least time to the limit comes first, then the fuller; who is gone comes last", () => {
+Deno.test("by time to limit comes first, then the fuller; who is gone comes last", () => {
   const rows = [
     row("a", { timeLeft: undefined, usage: 10 }),
     row("b", { timeLeft: Infinity, usage: 60 * MIB }),
@@ -59,7 +59,7 @@ Deno.test("the state is a word of nine letters at most", () => {
     [{ underOom: true }, "under OOM"],
     [{ usage: undefined }, "unknown"],
     [{ limit: Infinity, headroom: undefined }, "no limit"],
-    [{ isRemoved: true, underOom: true }, "gone"],
+    [{ isRemoved: true, underOom: true }, "removed"],
   ];
   for (const [rest, word] of cases) assert.equal(stateOf(row("/a", rest)).word, word);
 });

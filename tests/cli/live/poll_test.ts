@@ -94,5 +94,5 @@ Deno.test("details are what inspect knows, read again no sooner than a second la
   subjects = [];
   now = 4000;
   await gather.round();
-  assert.deepEqual(gather.details(second), { ...second, trouble: "/a was removed" });
+  assert.deepEqual(gather.details(second), { ...second, error: "/a was removed" });
 });

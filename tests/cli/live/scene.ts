@@ -39,11 +39,11 @@ export const rows = [
     headroom: undefined,
     timeLeft: undefined,
   }),
-  row("/system.slice/gone.service", { isRemoved: true }),
+  row("/system.slice/old.service", { isRemoved: true }),
 ];
 
 export const log = [
-  { message: "watching / and all beneath" },
+  { message: "watching / and all descendants" },
   { event: kill("/evil/\x1b[2J", 4242) },
 ];
 

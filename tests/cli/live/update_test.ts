@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type Key, keysOf } from "../../../cli/live/keys.ts";
+import { type Key, keysOf } from "../../../cli/terminal/keys.ts";
 import { updateView } from "../../../cli/live/update.ts";
 import { indexOfSelected, listed, type View } from "../../../cli/live/view.ts";
 import { row, view } from "./rows.ts";

@@ -43,7 +43,7 @@ Deno.test("where the locale knows only ASCII, or it is asked for, the plot is of
 Deno.test("who asks for a view that cannot be had gets one line about it, and what a pipe gets", async () => {
   const live = await simulate("--live");
   assert.equal(live.code, 0);
-  assert.match(live.stderr, /^oomkit: no live view: stdout is no terminal[^\n]*\n$/);
+  assert.match(live.stderr, /^oomkit: no live view: stdout is not a terminal[^\n]*\n$/);
   assert.match(live.stdout, /^verdict /m);
   const json = await simulate("--plot --json");
   assert.equal(json.code, 0);

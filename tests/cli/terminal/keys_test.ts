@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { keysOf } from "../../../cli/live/keys.ts";
+import { keysOf } from "../../../cli/terminal/keys.ts";
 
 const names = (text: string, isAll = false) =>
   keysOf(text, isAll).keys.map((key) => key.name === "text" ? key.text : key.name).join(" ");
