@@ -1,4 +1,4 @@
-/** What the screens in screens/ show. */
+/** The view of the screens in screens/. */
 
 import { kill, MIB, row } from "./rows.ts";
 
@@ -47,7 +47,7 @@ export const log = [
   { event: kill("/evil/\x1b[2J", 4242) },
 ];
 
-/** Columns, rows, and whether more than ASCII is shown. */
+/** Columns, rows, Unicode. */
 export const sizes: readonly (readonly [number, number, boolean])[] = [
   [40, 10, true],
   [80, 24, true],

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { cut, cutMiddle, tabulate } from "../../../cli/terminal/table.ts";
 import { flow, wrap } from "../../../cli/terminal/wrap.ts";
 
-Deno.test("columns are aligned and the last one gives way", () => {
+Deno.test("columns are aligned and the last one is cut", () => {
   const columns = [{ title: "SIZE", align: "right" }, { title: "NAME", align: "left" }] as const;
   assert.deepEqual(tabulate(columns, [["1 B", "short"], ["100 B", "a very long name"]], 16), [
     " SIZE  NAME",
@@ -12,7 +12,7 @@ Deno.test("columns are aligned and the last one gives way", () => {
   ]);
 });
 
-Deno.test("cut text keeps its width, and a cut path keeps both ends", () => {
+Deno.test("a cut text fits its width, and a cut path keeps both ends", () => {
   assert.equal(cut("abcdef", 4), "abc…");
   assert.equal(cutMiddle("/kubepods/burstable/pod1/abcdef", 16), "/kube…od1/abcdef");
   fc.assert(fc.property(fc.string(), fc.integer({ min: 1, max: 50 }), (text, width) => {
