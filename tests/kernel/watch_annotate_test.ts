@@ -1,4 +1,4 @@
-/** `oomkit watch --annotate -- command`, when the kernel has killed something of it. */
+/** `oomkit watch --annotate -- command` after a kernel kill. */
 
 import assert from "node:assert/strict";
 import { kernelTest } from "../helpers/kernel_cases.ts";
@@ -6,7 +6,7 @@ import { runOomkit } from "../helpers/run_oomkit.ts";
 
 const DIES = ["--limit", "32M", "--", "sh", "-c", "echo building; tail /dev/zero; exit 3"];
 
-kernelTest("a build that lost a process is an error on GitHub's page, in one line", async () => {
+kernelTest("a build with a killed process is one error on GitHub's page", async () => {
   const { code, stdout, stderr } = await runOomkit(["watch", "--annotate", "github", ...DIES]);
   assert.equal(code, 3, stderr);
   assert.equal(stdout, "building\n");
@@ -14,22 +14,22 @@ kernelTest("a build that lost a process is an error on GitHub's page, in one lin
   assert.equal(commands.length, 1, stderr);
   assert.match(
     commands[0]!,
-    /^::error title=oomkit%3A killed for want of memory::sh exited with 3; the kernel killed 1 process.*%25\)$/,
+    /^::error title=oomkit%3A out of memory::sh exited with 3; the kernel killed 1 process.*%25\)$/,
   );
 });
 
-kernelTest("a build that lost a process is a section of GitLab's log", async () => {
+kernelTest("a build with a killed process is a section of GitLab's log", async () => {
   const { code, stderr } = await runOomkit(["watch", "--annotate", "gitlab", ...DIES]);
   assert.equal(code, 3, stderr);
   const lines = stderr.trimEnd().split("\n").slice(-3);
   assert.match(lines[0]!, /section_start:\d+:(oomkit_\d+)\r/);
-  assert.match(lines[1]!, /ERROR.* oomkit: killed for want of memory: sh exited with 3; /);
+  assert.match(lines[1]!, /ERROR.* oomkit: out of memory: sh exited with 3; /);
   assert.match(lines[2]!, /section_end:\d+:(oomkit_\d+)\r/);
 });
 
-kernelTest("a build that --fail-on fails is told with what was seen", async () => {
+kernelTest("a build that --fail-on fails is annotated with the events", async () => {
   const args = ["watch", "--annotate", "github", "--fail-on", "oom_kill", ...DIES.slice(0, -1)];
   const { code, stderr } = await runOomkit([...args, "tail /dev/zero; true"]);
   assert.equal(code, 1, stderr);
-  assert.match(stderr, /^::error title=oomkit%3A killed for want of memory::sh exited with 0; /m);
+  assert.match(stderr, /^::error title=oomkit%3A out of memory::sh exited with 0; /m);
 });

@@ -1,4 +1,4 @@
-/** `oomkit watch -- command`: the command is not disturbed, and what became of it is told. */
+/** `oomkit watch -- command`: the command runs undisturbed, and its end is reported. */
 
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
@@ -21,9 +21,9 @@ interface Run {
 
 interface Running extends AsyncDisposable {
   readonly pid: number;
-  /** Resolves with what the command has printed so far, once that holds this. */
+  /** Resolves with the command's output so far, once it contains `text`. */
   printed(text: string): Promise<string>;
-  /** Everything, when it has ended. Throws unless its report fits the schema and its cgroup is gone. */
+  /** Resolves at the end. Throws unless the report fits the schema and the cgroup was removed. */
   ended(): Promise<Run>;
 }
 
@@ -70,7 +70,7 @@ function start(args: readonly string[], stdin?: Uint8Array<ArrayBuffer>): Runnin
     },
     async [Symbol.asyncDispose]() {
       try {
-        // It ends the command and removes the cgroup; SIGKILL would leave both behind.
+        // SIGKILL would leave the command and the cgroup behind.
         child.kill("SIGTERM");
       } catch { /* it has ended */ }
       await output;
@@ -93,7 +93,7 @@ const isAlive = (pid: number) => {
 };
 
 for (const requested of [0, 7]) {
-  kernelTest(`a command that exits with ${requested} does so when it is watched, too`, async () => {
+  kernelTest(`a watched command's exit code ${requested} is kept`, async () => {
     const command = ["sh", "-c", `exit ${requested}`];
     const { code, report, stderr } = await run(["--limit", "64M", "--", ...command]);
     assert.equal(code, requested);
@@ -111,7 +111,7 @@ for (const requested of [0, 7]) {
 }
 
 kernelTest(
-  "a command that dies of its limit is 137, and the report says who, when full",
+  "a command killed at its limit exits with 137, and the report names it and the full limit",
   async () => {
     const script = "echo $$; exec tail /dev/zero";
     const { code, stdout, stderr, report } = await run([
@@ -141,21 +141,24 @@ kernelTest(
   },
 );
 
-kernelTest("137 without an OOM is called no OOM", async () => {
+kernelTest("exit code 137 without an OOM is not reported as one", async () => {
   const { code, report } = await run(["--", "sh", "-c", "kill -KILL $$"]);
   assert.equal(code, 137);
   assert.deepEqual([report.signal, report.verdict, report.kills], ["SIGKILL", "fine", []]);
 });
 
-kernelTest("a command survives the OOM of its child, and its own exit code counts", async () => {
-  const script = "tail /dev/zero; echo child $?; exit 3";
-  const { code, stdout, report } = await run(["--limit", "20M", "--", "sh", "-c", script]);
-  assert.equal(code, 3);
-  assert.equal(new TextDecoder().decode(stdout), "child 137\n");
-  assert.deepEqual([report.verdict, report.oom_kill, report.exit_code], ["oom_killed", 1, 3]);
-});
+kernelTest(
+  "a command survives the OOM kill of its child, and its own exit code counts",
+  async () => {
+    const script = "tail /dev/zero; echo child $?; exit 3";
+    const { code, stdout, report } = await run(["--limit", "20M", "--", "sh", "-c", script]);
+    assert.equal(code, 3);
+    assert.equal(new TextDecoder().decode(stdout), "child 137\n");
+    assert.deepEqual([report.verdict, report.oom_kill, report.exit_code], ["oom_killed", 1, 3]);
+  },
+);
 
-kernelTest("what goes in and out of a command is not touched", async () => {
+kernelTest("input and output of a command are passed unchanged", async () => {
   const bytes = new Uint8Array(300_000).map((_, n) => (n * 31 + (n >> 8)) & 0xff);
   const { code, stdout, stderr } = await run(
     ["--", "sh", "-c", 'cat; printf "own words\\n" >&2'],
@@ -167,7 +170,7 @@ kernelTest("what goes in and out of a command is not touched", async () => {
 });
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
-  kernelTest(`${signal} reaches the command, whose own answer counts`, async () => {
+  kernelTest(`${signal} reaches the command, and its own exit code counts`, async () => {
     const name = signal.slice(3);
     const script = `trap 'echo got ${name}; exit 5' ${name}; echo ready; sleep 30 & wait; exit 1`;
     await using running = start(["--", "sh", "-c", script]);
@@ -180,16 +183,19 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   });
 }
 
-kernelTest("a command that does not answer SIGTERM dies of it, and 143 is told", async () => {
-  await using running = start(["--", "sh", "-c", "echo ready; exec sleep 30"]);
-  await running.printed("ready\n");
-  Deno.kill(running.pid, "SIGTERM");
-  const { code, report } = await running.ended();
-  assert.equal(code, 143);
-  assert.deepEqual([report.exit_code, report.signal], [143, "SIGTERM"]);
-});
+kernelTest(
+  "a command without a handler is killed by SIGTERM, and the exit code is 143",
+  async () => {
+    await using running = start(["--", "sh", "-c", "echo ready; exec sleep 30"]);
+    await running.printed("ready\n");
+    Deno.kill(running.pid, "SIGTERM");
+    const { code, report } = await running.ended();
+    assert.equal(code, 143);
+    assert.deepEqual([report.exit_code, report.signal], [143, "SIGTERM"]);
+  },
+);
 
-kernelTest("what a command leaves running ends with it", async () => {
+kernelTest("processes that a command leaves behind are killed", async () => {
   const { code, stdout } = await run(["--", "sh", "-c", "sleep 30 >/dev/null 2>&1 & echo $!"]);
   assert.equal(code, 0);
   const pid = Number(new TextDecoder().decode(stdout));

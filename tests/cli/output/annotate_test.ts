@@ -116,12 +116,12 @@ Deno.test("a run's annotation is as loud as what happened in it", () => {
     [{ headroom: 100 }, "notice", "oomkit: memory"],
     [{ limit: null, headroom: null }, "notice", "oomkit: memory"],
     [{ verdict: "limit_hit", headroom: 0 }, "warning", "oomkit: the memory limit was hit"],
-    [{ verdict: "unknown" }, "warning", "oomkit: memory could not be followed"],
-    [{ verdict: "oom_killed" }, "error", "oomkit: killed for want of memory"],
+    [{ verdict: "unknown" }, "warning", "oomkit: memory use is unknown"],
+    [{ verdict: "oom_killed" }, "error", "oomkit: out of memory"],
   ];
   for (const [facts, level, title] of cases) {
-    const told = runAnnotation({ ...run, ...facts }, "the line", []);
-    assert.deepEqual(told, { level, title, message: "the line" });
+    const annotation = runAnnotation({ ...run, ...facts }, "the line", []);
+    assert.deepEqual(annotation, { level, title, message: "the line" });
   }
   const failed = runAnnotation({ ...run, verdict: "limit_hit" }, "the line", ["max", "high"]);
   assert.equal(failed.level, "error");
@@ -170,10 +170,10 @@ Deno.test("what cannot be told is annotated too, one place at a time or all of i
 Deno.test("JSON stays JSON and the same, with annotations as without", async () => {
   using tree = smallTree();
   const plain = await check(tree, "--json", HOSTILE);
-  const told = await check(tree, "--json", "--annotate", "github", HOSTILE);
-  assert.deepEqual(JSON.parse(told.stdout).check, JSON.parse(plain.stdout).check);
-  assert.equal(JSON.parse(told.stdout).targets[0].cgroup.path ?? HOSTILE, HOSTILE);
-  assert.doesNotMatch(told.stdout, /##\[/);
+  const annotation = await check(tree, "--json", "--annotate", "github", HOSTILE);
+  assert.deepEqual(JSON.parse(annotation.stdout).check, JSON.parse(plain.stdout).check);
+  assert.equal(JSON.parse(annotation.stdout).targets[0].cgroup.path ?? HOSTILE, HOSTILE);
+  assert.doesNotMatch(annotation.stdout, /##\[/);
 });
 
 Deno.test("a check that is passed is annotated by nothing, and one for GitLab by a section", async () => {
