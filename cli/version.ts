@@ -1,6 +1,6 @@
 import config from "../deno.json" with { type: "json" };
 
-/** How the executable was built; `scripts/compile.ts` hands it to `main`. */
+/** How the executable was built; `scripts/build/compile.ts` hands it to `main`. */
 export interface BuildInfo {
   /** Abbreviated, "-dirty" where the tree had changes. */
   readonly commit: string;

@@ -31,7 +31,7 @@ import { scale } from "./bench/scale.ts";
 import { startUp } from "./bench/start_up.ts";
 import { type Measured, tableLines } from "./bench/statistics.ts";
 import { sweep } from "./bench/sweep.ts";
-import { root } from "./bundle.ts";
+import { root } from "./build/bundle.ts";
 import { progress } from "./progress.ts";
 import { Mistake, note, printLine, run } from "./terminal.ts";
 

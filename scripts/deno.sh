@@ -1,7 +1,7 @@
 # Sourced by the launchers, which set `root`. Sets `deno` to a Deno executable that can be exec'ed, or ends with 2.
 # shellcheck shell=sh
 
-# The one version for which `deno compile` is known to work with every runtime base; see scripts/compile.ts.
+# The one version for which `deno compile` is known to work with every runtime base; see scripts/build/compile.ts.
 pinned=2.7.11
 
 fail() {

@@ -7,7 +7,7 @@
 
 import { parseArgs } from "node:util";
 import { resolve } from "node:path";
-import { root } from "./bundle.ts";
+import { root } from "./build/bundle.ts";
 import { type Run, runInGuest, runTestsInGuest } from "./guest_kernel/guest.ts";
 import type { Hierarchy } from "./guest_kernel/image.ts";
 import { testFiles } from "./guest_kernel/test_files.ts";

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { commandOf, definitionsOf } from "../cli/options/definitions.ts";
 import { wholeProgram } from "../cli/program.ts";
 import { VERSION } from "../cli/version.ts";
-import { root, withoutBacktrace } from "./bundle.ts";
+import { root, withoutBacktrace } from "./build/bundle.ts";
 import { configSchema } from "./reference/config_schema.ts";
 import { manPage } from "./reference/man_page.ts";
 import { optionsPage } from "./reference/options_page.ts";

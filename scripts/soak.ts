@@ -10,7 +10,7 @@
 
 import { parseArgs } from "node:util";
 import { join } from "node:path";
-import { root } from "./bundle.ts";
+import { root } from "./build/bundle.ts";
 import { mebibytes } from "./bench/statistics.ts";
 import { soakInGuest } from "./soak/in_guest.ts";
 import { type Life, soak, type SoakResult } from "./soak/soak.ts";
@@ -44,20 +44,20 @@ async function main(): Promise<number> {
   progress.end();
   for (const line of summary(result)) printLine(line);
   if (result.findings.length === 0) return 0;
-  printLine(`the last deeds:\n${result.lastDeeds.map((deed) => `  ${deed}`).join("\n")}`);
-  printLine(`told: ${[...result.told].map(([what, count]) => `${count} × ${what}`).join(", ")}`);
+  printLine(`the last deeds:\n${result.lastFaults.map((fault) => `  ${fault}`).join("\n")}`);
+  printLine(`told: ${[...result.events].map(([what, count]) => `${count} × ${what}`).join(", ")}`);
   for (const finding of result.findings) printLine(`VIOLATED: ${finding}`);
   printLine(`again: deno task soak --minutes ${minutes} --seed ${seed}`);
   return 1;
 }
 
 export function summary({ tally, ...result }: SoakResult): string[] {
-  const { deeds, stretches, minutes, eaters, cgroups, longest, stopped, late } = result;
+  const { faults, rounds, minutes, allocators, cgroups, longest, stopped, late } = result;
   const seconds = (ms: number) => (ms / 1000).toFixed(1);
   return [
-    `${deeds} deeds in ${
+    `${faults} deeds in ${
       minutes.toFixed(1)
-    } minutes, ${stretches} rests, ${cgroups} names, ${eaters} processes`,
+    } minutes, ${rounds} rests, ${cgroups} names, ${allocators} processes`,
     `killed by the guard ${tally.won}, by the kernel in spite of a guard ${tally.lost}, without one ${tally.unguarded}, elsewhere ${tally.outside}`,
     `left behind by guards that were killed: ${tally.untold} deaths that nobody told, ${stopped} processes stopped`,
     `told at most ${seconds(late.guard)} s late by the guard, ${

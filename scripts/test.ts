@@ -9,10 +9,10 @@
  */
 
 import { parseArgs } from "node:util";
-import { root } from "./bundle.ts";
-import { check, compile } from "./stages/checks.ts";
-import { denoTests } from "./stages/deno_tests.ts";
-import { executableTests } from "./stages/executable_tests.ts";
+import { root } from "./build/bundle.ts";
+import { check, compile } from "./test_stages/checks.ts";
+import { denoTests } from "./test_stages/deno_tests.ts";
+import { executableTests } from "./test_stages/executable_tests.ts";
 import {
   executable,
   guestObstacle,
@@ -22,10 +22,10 @@ import {
   throughExecutable,
   throughLauncher,
   type Version,
-} from "./stages/kernels.ts";
-import { inLanes } from "./stages/lanes.ts";
-import { lastLine, missing, type Outcome, total } from "./stages/outcome.ts";
-import { soakStage } from "./stages/soak.ts";
+} from "./test_stages/kernels.ts";
+import { inLanes } from "./test_stages/lanes.ts";
+import { lastLine, missing, type Outcome, total } from "./test_stages/outcome.ts";
+import { soakStage } from "./test_stages/soak.ts";
 import { progress } from "./progress.ts";
 import { Mistake, printLine, run } from "./terminal.ts";
 

@@ -12,7 +12,7 @@ const prefix = "oomkit-bench-";
 const limit = 256 * 1024 ** 2;
 
 /** A cgroup of our own; {@link removeBenchCgroups} takes it away. */
-export function makeBenchCgroup(): Cgroup {
+export function createBenchCgroup(): Cgroup {
   const parent = findBenchParent();
   const made = makeChild(parent, `${prefix}${Deno.pid}`);
   Deno.writeTextFileSync(`${made.dir}/${made.hierarchy.version.limitFile}`, String(limit));

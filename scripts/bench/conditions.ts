@@ -1,6 +1,6 @@
 /** Where and of what it is measured. */
 
-import { root } from "../bundle.ts";
+import { root } from "../build/bundle.ts";
 import type { Conditions } from "./records.ts";
 import { executable, versionOf } from "./start_up.ts";
 

@@ -8,7 +8,7 @@ import { type Cgroup, openCgroup, readCounters, readPeak } from "../../core/cgro
 import { join } from "../../core/cgroup/hierarchy.ts";
 import { progress } from "../progress.ts";
 import { Mistake, note } from "../terminal.ts";
-import { makeBenchCgroup, makeChildren } from "./cgroups.ts";
+import { createBenchCgroup, makeChildren } from "./cgroups.ts";
 import { makeBenchFolder } from "./folders.ts";
 import { type Costs, costsOf, cpuSeconds } from "./process_costs.ts";
 import { MIB } from "./race_cells.ts";
@@ -35,7 +35,7 @@ const EATEN_WITHIN_MS = 20_000;
 
 export async function footprint(args: readonly string[]): Promise<Measured> {
   const { cgroups, limit, seconds, rate } = parse(args);
-  const bench = makeBenchCgroup();
+  const bench = createBenchCgroup();
   const { version } = bench.hierarchy;
   Deno.writeTextFileSync(`${bench.dir}/${version.limitFile}`, version.number === 1 ? "-1" : "max");
   const [node, home] = makeChildren(bench, 2) as [Cgroup, Cgroup];
@@ -187,12 +187,12 @@ async function churn(
 async function guardsStill(guard: RaceGuard, cgroup: Cgroup): Promise<boolean> {
   if (await guard.find("guard_armed", cgroup.path, EATEN_WITHIN_MS) === undefined) return false;
   const script = 'echo 0 >"$0/cgroup.procs" && exec tail /dev/zero';
-  const eater = new Deno.Command("sh", { args: ["-c", script, cgroup.dir], stdout: "null" })
+  const allocator = new Deno.Command("sh", { args: ["-c", script, cgroup.dir], stdout: "null" })
     .spawn();
-  if (!await within(EATEN_WITHIN_MS, eater.status)) eater.kill("SIGKILL");
-  await eater.status;
-  const deed = await guard.find("action", cgroup.path, EATEN_WITHIN_MS);
-  return deed?.victim?.pid === eater.pid && readCounters(cgroup)?.local.oomKill === 0n;
+  if (!await within(EATEN_WITHIN_MS, allocator.status)) allocator.kill("SIGKILL");
+  await allocator.status;
+  const fault = await guard.find("action", cgroup.path, EATEN_WITHIN_MS);
+  return fault?.victim?.pid === allocator.pid && readCounters(cgroup)?.local.oomKill === 0n;
 }
 
 function costsLine({ anonymous, resident, ...rest }: Costs): string {

@@ -1,7 +1,7 @@
 /** What it costs to watch many cgroups in which nothing happens. */
 
 import type { Cgroup } from "../../core/cgroup/cgroup.ts";
-import { makeBenchCgroup, makeChildren } from "./cgroups.ts";
+import { createBenchCgroup, makeChildren } from "./cgroups.ts";
 import { costsOf, cpuSeconds } from "./process_costs.ts";
 import { against, type Measured, mebibytes, type Row, summarize } from "./statistics.ts";
 import { startWatch } from "./watching.ts";
@@ -14,7 +14,7 @@ const SECONDS = 30;
 const TARGET = 0.5;
 
 export async function idle(): Promise<Measured> {
-  const parent = makeBenchCgroup();
+  const parent = createBenchCgroup();
   for (const { dir, hierarchy } of makeChildren(parent, CGROUPS)) {
     Deno.writeTextFileSync(`${dir}/${hierarchy.version.limitFile}`, String(64 * 1024 ** 2));
   }

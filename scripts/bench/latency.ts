@@ -5,7 +5,7 @@ import { microseconds } from "../../core/kernel/clock.ts";
 import { EPOLLIN, openEpoll } from "../../core/kernel/epoll.ts";
 import { openEventfd, signalEventfd, takeEventfd } from "../../core/kernel/fd.ts";
 import { startEcho } from "./echo.ts";
-import { makeBenchCgroup, makeChildren } from "./cgroups.ts";
+import { createBenchCgroup, makeChildren } from "./cgroups.ts";
 import { type Measured, type Row, summarize } from "./statistics.ts";
 import { startWatch } from "./watching.ts";
 
@@ -15,7 +15,7 @@ const WRITES = 200;
 const PAUSE = 30;
 
 export async function latency(): Promise<Measured> {
-  const [cgroup] = makeChildren(makeBenchCgroup(), 1);
+  const [cgroup] = makeChildren(createBenchCgroup(), 1);
   const floor = await echoed();
   const posted = await postEchoed();
   const woken = await signalled();

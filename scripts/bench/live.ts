@@ -6,7 +6,7 @@ import { createPoller } from "../../cli/live/poll.ts";
 import { screenLines } from "../../cli/live/screen.ts";
 import { firstView, shownRows, type View, withRows } from "../../cli/live/view.ts";
 import type { Cgroup } from "../../core/cgroup/cgroup.ts";
-import { makeBenchCgroup, makeChildren } from "./cgroups.ts";
+import { createBenchCgroup, makeChildren } from "./cgroups.ts";
 import { cpuSeconds } from "./process_costs.ts";
 import { endChild, pause, startChild } from "./race_children.ts";
 import { executable } from "./start_up.ts";
@@ -23,7 +23,7 @@ const size = { columns: 160, rows: 50 };
 const can: Capabilities = { colours: 256, unicode: true };
 
 export async function live(): Promise<Measured> {
-  const parent = makeBenchCgroup();
+  const parent = createBenchCgroup();
   const cgroups = makeChildren(parent, CGROUPS);
   for (const { dir, hierarchy } of cgroups) {
     Deno.writeTextFileSync(`${dir}/${hierarchy.version.limitFile}`, String(64 * 1024 ** 2));

@@ -3,7 +3,7 @@
 import { basename, dirname, join } from "node:path";
 import { type Cgroup, openCgroup } from "../../core/cgroup/cgroup.ts";
 import { join as joinPath } from "../../core/cgroup/hierarchy.ts";
-import { makeBenchCgroup, makeChildren } from "./cgroups.ts";
+import { createBenchCgroup, makeChildren } from "./cgroups.ts";
 import { makeBenchFolder } from "./folders.ts";
 import { endChild, startChild, within } from "./race_children.ts";
 import { executable, measureInTurn } from "./start_up.ts";
@@ -16,7 +16,7 @@ const LIMIT = 64 * MIB;
 const STARTED_MS = 10_000;
 
 export async function peers(): Promise<Measured> {
-  const bench = makeBenchCgroup();
+  const bench = createBenchCgroup();
   const { version } = bench.hierarchy;
   Deno.writeTextFileSync(`${bench.dir}/${version.limitFile}`, version.number === 1 ? "-1" : "max");
   const lines: string[] = [];

@@ -13,7 +13,7 @@ import { openEpoll } from "../../core/kernel/epoll.ts";
 import { setSchedFifo } from "../../core/kernel/scheduling.ts";
 import { progress } from "../progress.ts";
 import { Mistake, note } from "../terminal.ts";
-import { makeBenchCgroup } from "./cgroups.ts";
+import { createBenchCgroup } from "./cgroups.ts";
 import { folderPrefix } from "./folders.ts";
 import {
   type Cell,
@@ -39,7 +39,7 @@ const MAX_STUCK = 3;
 
 export async function race(args: readonly string[]): Promise<Measured> {
   const options = parseRaceOptions(args);
-  const bench = makeBenchCgroup();
+  const bench = createBenchCgroup();
   const { number: version, limitFile } = bench.hierarchy.version;
   const cells = cellsOf(version, options).filter(isPossible);
   if (cells.length === 0) throw new Mistake("cannot race: nothing has all of these words");

@@ -9,7 +9,7 @@ import { microseconds } from "../../core/kernel/clock.ts";
 import { openControlFile } from "../../core/kernel/control_file.ts";
 import { progress } from "../progress.ts";
 import { Mistake, note } from "../terminal.ts";
-import { makeBenchCgroup, makeChildren } from "./cgroups.ts";
+import { createBenchCgroup, makeChildren } from "./cgroups.ts";
 import { costsOf, cpuSeconds } from "./process_costs.ts";
 import { pause } from "./race_children.ts";
 import { figure, type Measured, mebibytes, type Row, summarize } from "./statistics.ts";
@@ -47,7 +47,7 @@ const PROGRAMS: readonly (readonly [string, Start])[] = [
 
 export async function scale(args: readonly string[]): Promise<Measured> {
   const sizes = parse(args);
-  const parent = makeBenchCgroup();
+  const parent = createBenchCgroup();
   const { version } = parent.hierarchy;
   Deno.writeTextFileSync(
     `${parent.dir}/${version.limitFile}`,

@@ -1,12 +1,12 @@
 /** From the start of a process to its end: the executable against an empty program on the same runtime base. */
 
 import { join } from "node:path";
-import { root } from "../bundle.ts";
-import { makeExecutable } from "../executable.ts";
-import { chooseBase, hostTarget } from "../runtime_base.ts";
+import { root } from "../build/bundle.ts";
+import { makeExecutable } from "../build/executable.ts";
+import { chooseBase, hostTarget } from "../build/runtime_base.ts";
 import { progress } from "../progress.ts";
 import { Mistake } from "../terminal.ts";
-import { makeBenchCgroup, makeChildren } from "./cgroups.ts";
+import { createBenchCgroup, makeChildren } from "./cgroups.ts";
 import { makeBenchFolder } from "./folders.ts";
 import { against, type Measured, type Row, summarize } from "./statistics.ts";
 
@@ -21,7 +21,7 @@ export async function startUp(): Promise<Measured> {
   const folder = makeBenchFolder();
   try {
     const empty = await makeEmptyProgram(join(folder, "empty"), versionOf(executable));
-    const [cgroup] = makeChildren(makeBenchCgroup(), 1);
+    const [cgroup] = makeChildren(createBenchCgroup(), 1);
     const times = await measureInTurn({
       empty: [empty],
       version: [executable, "--version"],

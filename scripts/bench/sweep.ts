@@ -2,7 +2,7 @@
 
 import { openControlFile } from "../../core/kernel/control_file.ts";
 import { libc } from "../../core/kernel/libc.ts";
-import { makeBenchCgroup, makeChildren } from "./cgroups.ts";
+import { createBenchCgroup, makeChildren } from "./cgroups.ts";
 import { allocatedBy } from "./heap.ts";
 import { against, figure, type Measured, type Row, summarize } from "./statistics.ts";
 
@@ -15,7 +15,7 @@ const KEPT_TARGET = 1.6;
 const HEAP_TARGET = 1;
 
 export async function sweep(): Promise<Measured> {
-  const cgroups = makeChildren(makeBenchCgroup(), CGROUPS);
+  const cgroups = makeChildren(createBenchCgroup(), CGROUPS);
   const usage = cgroups.map(({ dir, hierarchy }) => `${dir}/${hierarchy.version.usageFile}`);
   const stat = cgroups.map(({ dir }) => `${dir}/memory.stat`);
 

@@ -1,7 +1,7 @@
 /** What a run in the guest takes from this machine: kernel, emulator, the executable and, for tests, Deno. */
 
 import { basename, join } from "node:path";
-import { bundle, root } from "../bundle.ts";
+import { bundle, root } from "../build/bundle.ts";
 import { Mistake } from "../terminal.ts";
 import { exists, findKernel, findProgram, type Hierarchy, kernelAt } from "./image.ts";
 import { type Outcome, runMachine } from "./machine.ts";

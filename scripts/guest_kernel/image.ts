@@ -2,7 +2,7 @@
 
 import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { librariesOf } from "../image/shared_libraries.ts";
+import { librariesOf } from "../build/shared_libraries.ts";
 import type { Entry } from "./cpio.ts";
 
 export type Hierarchy = "v2" | "v1" | "hybrid";

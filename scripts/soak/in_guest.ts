@@ -1,7 +1,7 @@
 /** The same soak in an emulated machine, which has neither the sources nor the packages. */
 
 import { fileURLToPath } from "node:url";
-import { bundle } from "../bundle.ts";
+import { bundle } from "../build/bundle.ts";
 import { runInGuest } from "../guest_kernel/guest.ts";
 import { progress } from "../progress.ts";
 import { Mistake, note, pass } from "../terminal.ts";

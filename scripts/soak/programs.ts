@@ -1,6 +1,6 @@
 /** The guard and the watch of a soak: how they are started, ended and found. */
 
-import { PROTECTED, signalTo } from "./eaters.ts";
+import { PROTECTED, signalTo } from "./allocators.ts";
 import { type Program, startProgram } from "./program.ts";
 import type { World } from "./world.ts";
 

@@ -1,19 +1,19 @@
 /** A soak from its first deed to its last look. */
 
 import type { Costs } from "../bench/process_costs.ts";
-import { checkRestored } from "./aftermath.ts";
-import { deedsOf } from "./deeds.ts";
-import { endEater, startEater } from "./eaters.ts";
+import { checkRestored } from "./checks.ts";
+import { faultsOf } from "./faults.ts";
+import { endAllocator, startAllocator } from "./allocators.ts";
 import { openKernelKills } from "./kernel_kills.ts";
 import { strangeLine } from "./known_words.ts";
-import type { Tally } from "./ledger.ts";
+import type { Tally } from "./expectations.ts";
 import type { Hearing, Program } from "./program.ts";
 import { drawSettings, endProgram, startGuard, startWatch } from "./programs.ts";
 import { makeRandom } from "./random.ts";
-import { type Bases, rest } from "./rest.ts";
+import { type Bases, rest } from "./idle.ts";
 import { eventFault } from "./schema.ts";
 import { makeTree, ROOT_LIMIT } from "./tree.ts";
-import { limitPath, makeGroup, MIB, pause, type World } from "./world.ts";
+import { createGroup, limitPath, MIB, pause, type World } from "./world.ts";
 
 export interface SoakOptions {
   readonly seed: number;
@@ -25,11 +25,11 @@ export interface SoakOptions {
 }
 
 export interface SoakResult {
-  readonly deeds: number;
-  readonly stretches: number;
+  readonly faults: number;
+  readonly rounds: number;
   readonly minutes: number;
   readonly tally: Tally;
-  readonly eaters: number;
+  readonly allocators: number;
   readonly cgroups: number;
   /** Of the guard and the watch that lived longest: stretches, first costs, last costs. */
   readonly longest: readonly Life[];
@@ -37,9 +37,9 @@ export interface SoakResult {
   readonly stopped: number;
   /** Milliseconds between an event and its line, at most, of one that was never stopped. */
   readonly late: World["late"];
-  readonly told: World["told"];
+  readonly events: World["events"];
   readonly findings: readonly string[];
-  readonly lastDeeds: readonly string[];
+  readonly lastFaults: readonly string[];
 }
 
 export interface Life {
@@ -56,7 +56,7 @@ const LAST_DEEDS = 100;
 const KMSG_MS = 50;
 
 /** The longer it takes, the longer both are left at work: 1, 2, 3 … stretches. */
-export function isRough(stretch: number): boolean {
+export function isDisruptive(stretch: number): boolean {
   for (let at = 0, gap = 2; at <= stretch; at += gap++) if (at === stretch) return true;
   return false;
 }
@@ -69,8 +69,8 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
   const lives = new Map<Program, Life>();
   const first = new Map<Program, Costs>();
   const open: Bases["open"] = new Map();
-  const lastDeeds: string[] = [];
-  let [deeds, stretches, eaters, stopped] = [0, 0, 0, 0];
+  const lastFaults: string[] = [];
+  let [faults, rounds, allocators, stopped] = [0, 0, 0, 0];
   using kills = openKernelKills();
   const reading = setInterval(() => world.kernelKills.push(...kills.take()), KMSG_MS);
   options.signal.addEventListener("abort", () => world.wantsToEnd = true);
@@ -80,22 +80,22 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
     makeRoom(world);
     await startWatch(world);
     await startGuard(world, drawSettings(world));
-    for (; !isOver(); stretches++) {
+    for (; !isOver(); rounds++) {
       const since = Date.now();
-      const known = deedsOf(isRough(stretches));
+      const known = faultsOf(isDisruptive(rounds));
       for (let n = 0; n < STRETCH && !isOver(); n++) {
-        const deed = random.weighed(known);
-        lastDeeds.push(`${++deeds} ${new Date().toISOString().slice(11)} ${deed.name}`);
-        if (lastDeeds.length > LAST_DEEDS) lastDeeds.shift();
-        const what = await deed.run(world);
-        if (what !== "") lastDeeds[lastDeeds.length - 1] += `: ${what}`;
+        const fault = random.weighed(known);
+        lastFaults.push(`${++faults} ${new Date().toISOString().slice(11)} ${fault.name}`);
+        if (lastFaults.length > LAST_DEEDS) lastFaults.shift();
+        const what = await fault.run(world);
+        if (what !== "") lastFaults[lastFaults.length - 1] += `: ${what}`;
         checkAlive(world);
         const ms = random.below(MAX_SUSPENSION_MS);
         if (random.chance(60)) await pause(ms);
-        options.progress(`deed ${deeds}, ${stretches} rests, ${tally.won} won, ${tally.lost} lost`);
+        options.progress(`deed ${faults}, ${rounds} rests, ${tally.won} won, ${tally.lost} lost`);
       }
       if (world.wantsToEnd || findings.length > 0) break;
-      eaters += world.eaters.length;
+      allocators += world.allocators.length;
       const { costs, stopped: some, ...rested } = await rest(world, { first, open, since });
       stopped += some;
       for (const name of Object.keys(tally) as (keyof Tally)[]) tally[name] += rested.tally[name];
@@ -120,9 +120,9 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
       .sort((one, other) => other.rests - one.rests).slice(0, 1)
   );
   return {
-    ...{ deeds, stretches, tally, eaters, longest, stopped, findings, lastDeeds },
+    ...{ faults, rounds, tally, allocators, longest, stopped, findings, lastFaults },
     late: world.late,
-    told: world.told,
+    events: world.events,
     minutes: (performance.now() - began) / 60_000,
     cgroups: world.made,
   };
@@ -132,13 +132,13 @@ async function makeWorld({ seed, executable }: SoakOptions): Promise<World> {
   const tree = await makeTree();
   const findings: string[] = [];
   const late = { guard: 0, watch: 0 };
-  const told = new Map<string, number>();
+  const events = new Map<string, number>();
   const folder = Deno.makeTempDirSync({ prefix: "oomkit-soak-" });
   const hearing: Hearing = {
     line({ name, stops }, event) {
       if (stops.length === 0) late[name] = Math.max(late[name], Date.now() - Date.parse(event.ts));
       const what = `${name} ${event.type}`;
-      told.set(what, (told.get(what) ?? 0) + 1);
+      events.set(what, (events.get(what) ?? 0) + 1);
       const fault = eventFault(event);
       if (fault) findings.push(`${name}: ${fault} in ${JSON.stringify(event)}`);
     },
@@ -154,12 +154,12 @@ async function makeWorld({ seed, executable }: SoakOptions): Promise<World> {
   Deno.mkdirSync(`${folder}/state`, { mode: 0o700 });
   const world: Omit<World, "guard" | "watch"> = {
     random: makeRandom(seed),
-    ...{ tree, executable, hearing, folder, findings, late, told },
+    ...{ tree, executable, hearing, folder, findings, late, events },
     stateFolder: `${folder}/state`,
     guarded: `${tree.path}/guarded`,
     outside: `${tree.path}/outside`,
     groups: [],
-    eaters: [],
+    allocators: [],
     bystanders: [],
     kernelKills: [],
     programs: [],
@@ -176,19 +176,19 @@ function makeRoom(world: World): void {
   const { tree } = world;
   tree.make(world.guarded);
   tree.make(world.outside);
-  const quiet = makeGroup(
+  const quiet = createGroup(
     world,
     "quiet",
     { limit: undefined, isNested: false, inner: undefined },
     false,
   )!;
   const loud = { limit: 32 * MIB, isNested: false, inner: undefined };
-  makeGroup(world, "loud", loud, false);
-  const preference = makeGroup(world, "standing", { ...loud, limit: 64 * MIB })!;
+  createGroup(world, "loud", loud, false);
+  const preference = createGroup(world, "standing", { ...loud, limit: 64 * MIB })!;
   world.groups.splice(0, world.groups.length);
   limitPath(world, quiet.path, 512 * MIB);
   const start = (path: string, kind: "fed" | "idle") =>
-    startEater(tree, { kind, path, rate: 50 * MIB, most: 2 * MIB });
+    startAllocator(tree, { kind, path, rate: 50 * MIB, most: 2 * MIB });
   world.bystanders.push(
     start(quiet.path, "fed"),
     start(quiet.path, "idle"),
@@ -223,8 +223,8 @@ async function endAll(world: World): Promise<void> {
 async function clearAway(world: World): Promise<void> {
   for (const { ended, pid } of world.programs) if (!ended) Deno.kill(pid, "SIGKILL");
   await Promise.all(world.programs.map(({ gone }) => gone));
-  for (const eater of [...world.bystanders, ...world.eaters]) endEater(eater);
+  for (const allocator of [...world.bystanders, ...world.allocators]) endAllocator(allocator);
   await world.tree.removeAll();
-  await Promise.all([...world.bystanders, ...world.eaters].map(({ gone }) => gone));
+  await Promise.all([...world.bystanders, ...world.allocators].map(({ gone }) => gone));
   Deno.removeSync(world.folder, { recursive: true });
 }

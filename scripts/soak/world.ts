@@ -2,12 +2,12 @@
 
 import {
   type AllocatorProgram,
-  type EaterSpec,
-  endEater,
+  type AllocatorSpec,
+  endAllocator,
   lives,
   placeOf,
-  startEater,
-} from "./eaters.ts";
+  startAllocator,
+} from "./allocators.ts";
 import type { KernelKill } from "./kernel_kills.ts";
 import type { Hearing, Program } from "./program.ts";
 import type { Random } from "./random.ts";
@@ -33,7 +33,7 @@ export interface World {
   readonly guarded: string;
   readonly outside: string;
   readonly groups: Group[];
-  readonly eaters: AllocatorProgram[];
+  readonly allocators: AllocatorProgram[];
   /** Nobody may come to harm of these, whatever is done to the others. */
   readonly bystanders: AllocatorProgram[];
   readonly kernelKills: KernelKill[];
@@ -47,7 +47,7 @@ export interface World {
   /** Milliseconds between an event and its line, at most. */
   readonly late: { guard: number; watch: number };
   /** Events, by program and type. */
-  readonly told: Map<string, number>;
+  readonly events: Map<string, number>;
   /** What else must hold, and does not. */
   readonly findings: string[];
 }
@@ -111,7 +111,7 @@ export function drawShape(world: World): Shape {
 }
 
 /** `undefined` where the kernel refuses the name (v1: a newline). */
-export function makeGroup(
+export function createGroup(
   world: World,
   name: string,
   shape: Shape,
@@ -148,22 +148,22 @@ export function limitPath(world: World, path: string, bytes: number | undefined)
 export function feedGroup(
   world: World,
   group: Group,
-  spec: Omit<EaterSpec, "path">,
+  spec: Omit<AllocatorSpec, "path">,
 ): AllocatorProgram {
-  const eater = startEater(world.tree, { ...spec, path: group.leaf });
-  world.eaters.push(eater);
-  return eater;
+  const allocator = startAllocator(world.tree, { ...spec, path: group.leaf });
+  world.allocators.push(allocator);
+  return allocator;
 }
 
-export const eatersIn = ({ eaters }: World, group: Group): AllocatorProgram[] =>
-  eaters.filter((eater) => lives(eater) && placeOf(eater) === group.leaf);
+export const eatersIn = ({ allocators }: World, group: Group): AllocatorProgram[] =>
+  allocators.filter((allocator) => lives(allocator) && placeOf(allocator) === group.leaf);
 
 /** Ends all in it and waits until the kernel lets it go. What was forked in it is in no list. */
 export async function removeGroup(world: World, group: Group): Promise<void> {
   const { tree, groups } = world;
   const at = groups.indexOf(group);
   if (at >= 0) groups.splice(at, 1);
-  for (const eater of eatersIn(world, group)) endEater(eater);
+  for (const allocator of eatersIn(world, group)) endAllocator(allocator);
   const deadline = performance.now() + 30_000;
   for (const path of tree.all(group.path)) {
     while (!tree.removeEmpty(path)) {
@@ -185,9 +185,9 @@ export function pidsIn({ tree }: World, path: string): number[] {
   }
 }
 
-function killForked({ eaters }: World, pid: number): void {
-  const known = eaters.findLast((eater) => eater.pid === pid && lives(eater));
-  if (known) return endEater(known);
+function killForked({ allocators }: World, pid: number): void {
+  const known = allocators.findLast((allocator) => allocator.pid === pid && lives(allocator));
+  if (known) return endAllocator(known);
   try {
     Deno.kill(pid, "SIGKILL");
   } catch {

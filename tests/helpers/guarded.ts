@@ -129,13 +129,13 @@ export const pidsOf = (cgroup: Pick<RealCgroup, "dir">): number[] =>
     .map(Number);
 
 /** What a guard did to a process, or to all of them. */
-export const isDeed = (event: Json): boolean =>
+export const isKillAction = (event: Json): boolean =>
   event.type === "action" && (event.action === "process" || event.action === "container");
 
 export const isLevel = (requested: string) => ({ type, level }: Json): boolean =>
   type === "level_reached" && level === requested;
 
-export const deedsOf = (events: readonly Json[]): Json[] => events.filter(isDeed);
+export const killActionsOf = (events: readonly Json[]): Json[] => events.filter(isKillAction);
 
 /** The usual threshold lies 1 MiB below a small limit; this one leaves room to stay between the two. */
 export const WIDE = ["--margin-ratio", "0.3"] as const;

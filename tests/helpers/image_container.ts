@@ -1,7 +1,7 @@
 /** The container image, run by runc as the DaemonSet runs it: its limits, the machine's pids and the machine's cgroups. */
 
 import { dirname } from "node:path";
-import { findShell, makeRootFileSystem } from "../../scripts/image/root_file_system.ts";
+import { findShell, makeRootFileSystem } from "../../scripts/build/root_file_system.ts";
 import { makeStateFolder, type StateFolder } from "./guarded.ts";
 import { type RealCgroup, removeCgroup } from "./real_cgroup.ts";
 import { oomkit } from "./run_oomkit.ts";

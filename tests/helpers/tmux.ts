@@ -4,7 +4,7 @@ export interface TerminalScreen extends Disposable {
   /** The process in the terminal. */
   readonly pid: number;
   /** Names of keys as tmux has them ("Down", "C-c"), or text to type. */
-  sendKeys(...keys: string[]): void;
+  press(...keys: string[]): void;
   resize(columns: number, rows: number): void;
   /** The current screen. */
   lines(): string[];
@@ -64,7 +64,7 @@ export function openTmux(
   const lines = () => tmux("capture-pane", "-p", "-t", "test").split("\n").slice(0, -1);
   return {
     pid: Number(tmux("display-message", "-p", "-t", "test", "#{pane_pid}")),
-    sendKeys: (...keys) => void tmux("send-keys", "-t", "test", ...keys),
+    press: (...keys) => void tmux("send-keys", "-t", "test", ...keys),
     resize: (columns, rows) =>
       void tmux("resize-window", "-t", "test", "-x", String(columns), "-y", String(rows)),
     lines,

@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { HOURS, isNow, takeClock, whyNoClockSteps } from "../helpers/clock_steps.ts";
 import {
-  deedsOf,
   feedSlowly,
-  isDeed,
+  isKillAction,
   kernelKills,
+  killActionsOf,
   startGuarded,
   WIDE,
 } from "../helpers/guarded.ts";
@@ -29,15 +29,15 @@ kernelTest("a guard whose clock is set by hours strikes no later, and tells the 
     await using eater = await startHungryProcess(cgroup);
     await feedSlowly(eater, () => false);
     const { pid } = eater;
-    const deed = await guarded.next((event) => isDeed(event) && event.victim?.pid === pid);
-    assert.equal(deed.outcome, "killed");
-    assert.ok(isNow(deed), `${deed.ts} for ${new Date().toISOString()} after ${hours} h`);
-    assert.ok(deed.died_after_ms === undefined || deed.died_after_ms < 60_000);
+    const action = await guarded.next((event) => isKillAction(event) && event.victim?.pid === pid);
+    assert.equal(action.outcome, "killed");
+    assert.ok(isNow(action), `${action.ts} for ${new Date().toISOString()} after ${hours} h`);
+    assert.ok(action.died_after_ms === undefined || action.died_after_ms < 60_000);
   }
   const events = await guarded.stop();
-  assert.equal(deedsOf(events).length, 5);
+  assert.equal(killActionsOf(events).length, 5);
   // A level is told of again once its cooldown is over, which is no longer for a clock that was set back.
-  assert.ok(ofType(events, "level").length >= 5);
+  assert.ok(ofType(events, "level_reached").length >= 5);
   assert.equal(kernelKills(cgroup), 0);
 }, { why: whyNoClockSteps });
 

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { fixtureTls } from "../fixtures/tls.ts";
-import { feedWhileItLives, isDeed, startGuarded, until } from "../helpers/guarded.ts";
+import { feedWhileItLives, isKillAction, startGuarded, until } from "../helpers/guarded.ts";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
 import { kernelTest, MIB } from "../helpers/kernel_cases.ts";
 import { startKubernetes } from "../helpers/kubernetes_api.ts";
@@ -58,8 +58,8 @@ kernelTest("a kill is an event on its pod, and a rule finds pods by their labels
       type === "guard_armed" && rule === null && cgroup === taken.path
     );
     const pid = await fill(taken);
-    const deed = await guarded.next(isDeed);
-    assert.deepEqual([deed.cgroup, deed.victim.pid], [taken.path, pid]);
+    const action = await guarded.next(isKillAction);
+    assert.deepEqual([action.cgroup, action.victim.pid], [taken.path, pid]);
     const { body } = await server.next(({ method, body }) =>
       method === "POST" && body.reason === "OomGuardKillProcess"
     );
@@ -80,8 +80,8 @@ kernelTest("an API server that answers nothing holds up no kill, and no end", as
   const words = ["-r", "--policy", "process", ...flagsOf(server)];
   await using guarded = await startGuarded([...words, parent.path]);
   const pid = await fill(container);
-  const deed = await guarded.next(isDeed);
-  assert.deepEqual([deed.outcome, deed.victim.pid], ["killed", pid]);
+  const action = await guarded.next(isKillAction);
+  assert.deepEqual([action.outcome, action.victim.pid], ["killed", pid]);
   await guarded.stop();
 });
 
@@ -101,7 +101,7 @@ kernelTest("a scrape tells what was killed, and health tells that the sentry tur
   assert.match(await text("/healthz"), /^ok/);
   assert.match(await text("/readyz"), /^ok/);
   await fill(cgroup);
-  await guarded.next(isDeed);
+  await guarded.next(isKillAction);
   const metrics = await text("/metrics");
   const valueOf = (name: string, ...labels: string[]): number | undefined => {
     const line = metrics.split("\n").find((each) =>

@@ -3,12 +3,12 @@
 import assert from "node:assert/strict";
 import { makeFolder } from "../helpers/folder.ts";
 import {
-  deedsOf,
   feedSlowly,
   feedWhileItLives,
   isAlive,
-  isDeed,
+  isKillAction,
   isLevel,
+  killActionsOf,
   startGuarded,
   until,
 } from "../helpers/guarded.ts";
@@ -48,10 +48,10 @@ policy = "noop"
   // Below the limit, so that the kernel has no part in it.
   await one.feed(47 * MIB);
   await feedWhileItLives(other, LIMIT);
-  const deed = await guarded.next(isDeed);
-  assert.deepEqual([deed.cgroup, deed.victim.pid], [taken.path, other.pid]);
+  const action = await guarded.next(isKillAction);
+  assert.deepEqual([action.cgroup, action.victim.pid], [taken.path, other.pid]);
   const events = await guarded.stop();
-  assert.equal(deedsOf(events).length, 1);
+  assert.equal(killActionsOf(events).length, 1);
   assert.ok(isAlive(one.pid));
   const rules = ofType(events, "guard_armed").map(({ cgroup, rule }: Json) => [cgroup, rule]);
   assert.deepEqual(Object.fromEntries(rules), {
@@ -62,7 +62,7 @@ policy = "noop"
     type === "level_reached" && cgroup === kept.path
   );
   assert.equal(
-    warned.find(({ level }: Json) => level === "warn").threshold,
+    warned.find(({ level }: Json) => level === "warn").level_bytes,
     Math.floor(0.4 * LIMIT),
   );
 });
@@ -83,11 +83,11 @@ for (const what of ["exempt = true", 'policy = "noop"']) {
     await big.feed(32 * MIB);
     await using guarded = await startGuarded(["--config", config, parent.path]);
     await feedWhileItLives(small, LIMIT);
-    const deed = await guarded.next(isDeed);
-    assert.equal(deed.victim.pid, small.pid);
-    const spared = deed.candidates.find(({ pid }: Json) => pid === big.pid);
+    const action = await guarded.next(isKillAction);
+    assert.equal(action.victim.pid, small.pid);
+    const spared = action.candidates.find(({ pid }: Json) => pid === big.pid);
     assert.deepEqual(
-      [spared.preference, spared.preferenceReason],
+      [spared.preference, spared.preference_reason],
       ["excluded", "the rule for its cgroup does not take it"],
     );
     await guarded.stop();
@@ -106,17 +106,17 @@ kernelTest("to read a file that says the same does not begin a fight anew", asyn
   await using guarded = await startGuarded(["--config", config, cgroup.path]);
   await using stubborn = await startHungryProcess(cgroup, { before: 'trap "" TERM' });
   // In no hurry, so that the grace is not cut short.
-  await feedSlowly(stubborn, () => guarded.events.some(isLevel("threshold")));
+  await feedSlowly(stubborn, () => guarded.events.some(isLevel("imminent")));
   const reparseOptions = () => guarded.stderr.split("read again").length - 1;
   for (let times = 1; times <= 3; times++) {
     Deno.kill(guarded.pid, "SIGHUP");
     await until("it is read again", () => reparseOptions() === times);
   }
-  assert.deepEqual(deedsOf(guarded.events), []);
+  assert.deepEqual(killActionsOf(guarded.events), []);
   assert.equal((await stubborn.status).signal, "SIGKILL");
   const events = await guarded.stop();
-  assert.deepEqual(deedsOf(events).map(({ signal, outcome }) => [signal, outcome]), [
-    ["SIGTERM", "alive"],
+  assert.deepEqual(killActionsOf(events).map(({ signal, outcome }) => [signal, outcome]), [
+    ["SIGTERM", "survived"],
     ["SIGKILL", "killed"],
   ]);
   assert.equal(ofType(events, "guard_armed").length, 1);
@@ -145,8 +145,8 @@ kernelTest(
     await guarded.next(guardingOf(cgroup, "third"));
     await using hungry = await startHungryProcess(cgroup);
     await feedWhileItLives(hungry, LIMIT);
-    const deed = await guarded.next(isDeed);
-    assert.deepEqual([deed.outcome, deed.victim.pid], ["killed", hungry.pid]);
+    const action = await guarded.next(isKillAction);
+    assert.deepEqual([action.outcome, action.victim.pid], ["killed", hungry.pid]);
     await guarded.stop();
   },
 );
@@ -227,13 +227,16 @@ kernelTest(
     for (let round = 0; round < 3; round++) {
       await using hungry = await startHungryProcess(cgroup);
       await feedWhileItLives(hungry, LIMIT);
-      await until("it is killed and told of", () => deedsOf(guarded.events).length === round + 1);
+      await until(
+        "it is killed and told of",
+        () => killActionsOf(guarded.events).length === round + 1,
+      );
     }
     // The first one is still waited for.
     assert.equal(receiver.bodies.length, 1);
     receiver.open();
     const events = await guarded.stop();
-    assert.deepEqual(receiver.bodies.map(({ data }) => data), deedsOf(events));
+    assert.deepEqual(receiver.bodies.map(({ data }) => data), killActionsOf(events));
     for (const { specversion, type, subject } of receiver.bodies) {
       assert.deepEqual([specversion, type, subject], ["1.0", "io.oomkit.action", cgroup.path]);
     }
@@ -253,10 +256,10 @@ kernelTest(
     await using guarded = await startGuarded([...words, cgroup.path]);
     await using hungry = await startHungryProcess(cgroup);
     await feedWhileItLives(hungry, LIMIT);
-    const deed = await guarded.next(isDeed);
+    const action = await guarded.next(isKillAction);
     await guarded.stop();
     const [event, variables] = Deno.readTextFileSync(told).trim().split("\n");
-    assert.deepEqual(JSON.parse(event!), deed);
+    assert.deepEqual(JSON.parse(event!), action);
     assert.equal(variables, `action ${hungry.pid}`);
   },
 );

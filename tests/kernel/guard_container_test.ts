@@ -2,11 +2,11 @@
 
 import assert from "node:assert/strict";
 import {
-  deedsOf,
   feedWhileItLives,
   isAlive,
-  isDeed,
+  isKillAction,
   kernelKills,
+  killActionsOf,
   pidsOf,
   startGuarded,
   until,
@@ -29,13 +29,13 @@ kernelTest("everything in a cgroup and beneath it is ended together with the vic
   await using other = await startHungryProcess(neighbour);
   await using guarded = await startGuarded(["--policy", "container", cgroup.path]);
   await feedWhileItLives(big, LIMIT);
-  const deed = await guarded.next(isDeed);
-  assert.deepEqual([deed.outcome, deed.action, deed.container], [
+  const action = await guarded.next(isKillAction);
+  assert.deepEqual([action.outcome, action.action, action.killed_cgroup], [
     "killed",
     "container",
     cgroup.path,
   ]);
-  assert.equal(deed.victim.pid, big.pid);
+  assert.equal(action.victim.pid, big.pid);
   for (const { status } of [small, big]) assert.equal((await status).signal, "SIGKILL");
   assert.deepEqual(inner.flatMap(pidsOf), []);
   assert.ok(isAlive(other.pid));
@@ -57,18 +57,18 @@ kernelTest(
     const words = ["-r", "--policy", "container", parent.path];
     await using guarded = await startGuarded(words);
     // At once: what is not ended by the guard would go on for ever.
-    const [{ code }, deed] = await Promise.all([
+    const [{ code }, action] = await Promise.all([
       container.exec(["sh", "-c", LEAK]),
-      guarded.next(isDeed),
+      guarded.next(isKillAction),
     ]);
     assert.equal(code, 137);
-    assert.deepEqual([deed.outcome, deed.container], ["killed", container.path]);
-    assert.equal(deed.cgroup, container.path);
+    assert.deepEqual([action.outcome, action.killed_cgroup], ["killed", container.path]);
+    assert.equal(action.cgroup, container.path);
     // runc takes the cgroup away when the container's own process has ended.
     const dir = `${parent.dir}/${container.name}`;
     await until("the container is gone", () => !isThere(dir) || pidsOf({ dir }).length === 0);
     assert.equal((await neighbour.exec(["true"])).code, 0);
-    assert.equal(deedsOf(await guarded.stop()).length, 1);
+    assert.equal(killActionsOf(await guarded.stop()).length, 1);
   },
   { why: noRunc },
 );
@@ -126,8 +126,8 @@ kernelTest("a fork bomb ends", async () => {
     stdin: "null",
     stderr: "null",
   }).spawn();
-  const deed = await guarded.next(isDeed);
+  const action = await guarded.next(isKillAction);
   assert.equal((await bomb.status).signal, "SIGKILL");
-  assert.deepEqual([deed.outcome, deed.container], ["killed", cgroup.path]);
+  assert.deepEqual([action.outcome, action.killed_cgroup], ["killed", cgroup.path]);
   assert.deepEqual([...pidsOf(cgroup), ...pidsOf(limited)], []);
 });

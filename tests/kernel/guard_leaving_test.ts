@@ -1,7 +1,7 @@
 /** What a guard has begun in a cgroup that is no longer guarded when it comes to its end. */
 
 import assert from "node:assert/strict";
-import { feedWhileItLives, isDeed, isLevel, startGuarded, WIDE } from "../helpers/guarded.ts";
+import { feedWhileItLives, isKillAction, isLevel, startGuarded, WIDE } from "../helpers/guarded.ts";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
 import { kernelTest, MIB } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup } from "../helpers/real_cgroup.ts";
@@ -22,14 +22,14 @@ kernelTest(
     await using process = await startHungryProcess(cgroup, { before: 'trap "" TERM' });
     const fed = feedWhileItLives(process, 0.75 * LIMIT);
     // It is told when the deed is done.
-    await guarded.next(isLevel("threshold"));
+    await guarded.next(isLevel("imminent"));
     const [file, none] = parent.version === 1
       ? ["memory.limit_in_bytes", -1] as const
       : ["memory.max", "max"] as const;
     cgroup.write(file, none);
-    const deed = await guarded.next(isDeed);
-    assert.deepEqual([deed.victim?.pid, deed.signal], [process.pid, "SIGTERM"]);
-    assert.equal(deed.outcome, "alive");
+    const action = await guarded.next(isKillAction);
+    assert.deepEqual([action.victim?.pid, action.signal], [process.pid, "SIGTERM"]);
+    assert.equal(action.outcome, "survived");
     await process[Symbol.asyncDispose]();
     await fed;
   },

@@ -3,12 +3,12 @@
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import {
-  deedsOf,
   feedSlowly,
   feedWhileItLives,
   isAlive,
-  isDeed,
+  isKillAction,
   kernelKills,
+  killActionsOf,
   startGuarded,
   WIDE,
 } from "../helpers/guarded.ts";
@@ -54,7 +54,7 @@ kernelTest("a cgroup full of page cache is let go, and nobody dies for a file", 
       await guarded.next(({ type, action }) => type === "action_skipped" || action === "reclaim");
     } else await guarded.next(({ type }) => type === "level_reached");
     const events = await guarded.stop();
-    assert.deepEqual(deedsOf(events), []);
+    assert.deepEqual(killActionsOf(events), []);
     assert.ok(isAlive(process.pid) && isAlive(writer.pid));
     assert.equal(kernelKills(cgroup), 0);
   } finally {
@@ -72,7 +72,7 @@ kernelTest("who writes a file as fast as the machine can is not killed for it", 
     const args = ["-c", write, cgroup.dir, `${folder}/file`];
     const { code } = await new Deno.Command("sh", { args, stderr: "null" }).output();
     assert.equal(code, 0);
-    assert.deepEqual(deedsOf(await guarded.stop()), []);
+    assert.deepEqual(killActionsOf(await guarded.stop()), []);
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }
@@ -108,11 +108,14 @@ kernelTest("who frees its memory when it is asked to end lives", async () => {
   const flags = ["--mb", "48", "--rate", "4M/s", "--on-signal", "free"];
   await using simulation = startSimulation(flags);
   const { cgroup, pids } = await simulation.next("start");
-  const asked = await guarded.next((event) => isDeed(event) && event.cgroup === cgroup);
-  assert.deepEqual([asked.signal, asked.outcome], ["SIGTERM", "alive"]);
+  const asked = await guarded.next((event) => isKillAction(event) && event.cgroup === cgroup);
+  assert.deepEqual([asked.signal, asked.outcome], ["SIGTERM", "survived"]);
   assert.equal(asked.victim.pid, pids[0]);
   assert.ok(isAlive(pids[0]), JSON.stringify(asked));
-  assert.deepEqual(deedsOf(await guarded.stop()).filter(({ signal }) => signal === "SIGKILL"), []);
+  assert.deepEqual(
+    killActionsOf(await guarded.stop()).filter(({ signal }) => signal === "SIGKILL"),
+    [],
+  );
 });
 
 /** Says a line for each SIGUSR1. Its children take over no handler. */
@@ -144,7 +147,7 @@ kernelTest(
         assert.deepEqual([signal, outcome, count, level], ["SIGUSR1", "signalled", 1, "warn"]);
       }
       // Told by the sentry itself: the main thread may be late with what it does upon it.
-      const times = ofType(guarded.events, "level").map(({ ts }) => Date.parse(ts));
+      const times = ofType(guarded.events, "level_reached").map(({ ts }) => Date.parse(ts));
       for (const [n, at] of times.slice(1).entries()) {
         assert.ok(at - times[n]! > 600, `${at - times[n]!} ms after the last`);
       }
@@ -169,15 +172,15 @@ kernelTest("a hook gets the event on its standard input, of a level as of a kill
     const flags = ["--on-warn", `exec:cat > ${folder}/warn`];
     flags.push("--on-imminent", `process,exec:cat > ${folder}/kill`);
     await using guarded = await startGuarded([...flags, cgroup.path]);
-    await feedSlowly(process, () => guarded.events.some(isDeed));
-    for (const level of ["warn", "threshold"]) {
+    await feedSlowly(process, () => guarded.events.some(isKillAction));
+    for (const level of ["warn", "imminent"]) {
       const done = await guarded.next((e) => e.action === "exec" && e.level === level);
-      assert.equal(done.outcome, "done");
+      assert.equal(done.outcome, "ok");
     }
     const [warn, kill] = ["warn", "kill"].map((name) =>
       JSON.parse(Deno.readTextFileSync(`${folder}/${name}`))
     );
-    assert.deepEqual([warn.type, warn.level, warn.cgroup], ["level", "warn", cgroup.path]);
+    assert.deepEqual([warn.type, warn.level, warn.cgroup], ["level_reached", "warn", cgroup.path]);
     assert.deepEqual([kill.type, kill.outcome, kill.victim.pid], ["action", "killed", process.pid]);
     await guarded.stop();
   } finally {
@@ -196,12 +199,16 @@ kernelTest(
     const first = await guarded.next(isGuarding(cgroup, 32 * MIB));
     cgroup.limit(LIMIT);
     const second = await guarded.next(isGuarding(cgroup, LIMIT));
-    assert.ok(first.threshold < 32 * MIB && second.threshold > 32 * MIB);
+    assert.ok(first.imminent < 32 * MIB && second.imminent > 32 * MIB);
     await using process = await startHungryProcess(cgroup);
     await feedWhileItLives(process, LIMIT);
-    const deed = await guarded.next(isDeed);
-    assert.deepEqual([deed.outcome, deed.victim.pid, deed.limit], ["killed", process.pid, LIMIT]);
-    assert.ok(deed.usage_before >= second.threshold);
+    const action = await guarded.next(isKillAction);
+    assert.deepEqual([action.outcome, action.victim.pid, action.limit], [
+      "killed",
+      process.pid,
+      LIMIT,
+    ]);
+    assert.ok(action.usage_before >= second.imminent);
     assert.equal(kernelKills(cgroup), 0);
   },
 );
@@ -220,8 +227,8 @@ kernelTest(
       await guarded.next(isGuarding(cgroup, limit));
       await using process = await startHungryProcess(cgroup);
       await feedWhileItLives(process, limit);
-      const deed = await guarded.next((event) => isDeed(event) && event.limit === limit);
-      assert.deepEqual([deed.outcome, deed.victim.pid], ["killed", process.pid]);
+      const action = await guarded.next((event) => isKillAction(event) && event.limit === limit);
+      assert.deepEqual([action.outcome, action.victim.pid], ["killed", process.pid]);
       assert.equal(kernelKills(cgroup), 0);
       for (const each of [cgroup, other]) await each[Symbol.asyncDispose]();
     }
@@ -234,8 +241,8 @@ kernelTest("the thresholds of oom-guard are its own", async () => {
   await using cgroup = makeRealCgroup("vector");
   cgroup.limit(209_715_200);
   await using guarded = await startGuarded(["--mode", "notify", cgroup.path]);
-  const { limit, threshold } = await guarded.next(({ type }) => type === "guard_armed");
-  assert.deepEqual([limit, threshold], [209_715_200, 205_520_896]);
+  const { limit, imminent } = await guarded.next(({ type }) => type === "guard_armed");
+  assert.deepEqual([limit, imminent], [209_715_200, 205_520_896]);
 });
 
 kernelTest("in oom-guard's format a kill is a line as oom-guard writes it", async () => {

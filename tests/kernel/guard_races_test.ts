@@ -2,12 +2,12 @@
 
 import assert from "node:assert/strict";
 import {
-  deedsOf,
   feedWhileItLives,
   isAlive,
-  isDeed,
+  isKillAction,
   isLevel,
   kernelKills,
+  killActionsOf,
   makeStateFolder,
   startGuarded,
   until,
@@ -64,10 +64,10 @@ kernelTest("who has the pid of one that was aimed at is not hit in his place", a
     await first[Symbol.asyncDispose]();
     await using successor = await startAs(first.pid, cgroup);
     const { pid } = await eatToDeath(cgroup);
-    await guarded.next((event) => isDeed(event) && event.victim?.pid === pid);
+    await guarded.next((event) => isKillAction(event) && event.victim?.pid === pid);
     assert.ok(isAlive(successor.pid));
   }
-  assert.equal(deedsOf(await guarded.stop()).length, 3);
+  assert.equal(killActionsOf(await guarded.stop()).length, 3);
   assert.equal(kernelKills(cgroup), 0);
 }, { why: whyNoPids() });
 
@@ -85,11 +85,11 @@ kernelTest("the last of many cgroups of one name is guarded, and no other is cha
   }
   await guarded.next(isGuarding(cgroup, LIMIT - MIB));
   const { pid } = await eatToDeath(cgroup);
-  const deed = await guarded.next(isDeed);
-  assert.deepEqual([deed.outcome, deed.victim.pid], ["killed", pid]);
+  const action = await guarded.next(isKillAction);
+  assert.deepEqual([action.outcome, action.victim.pid], ["killed", pid]);
   assert.equal(kernelKills(cgroup), 0);
   const events = await guarded.stop();
-  assert.deepEqual(deedsOf(events).length, 1);
+  assert.deepEqual(killActionsOf(events).length, 1);
   assert.deepEqual(state.changes(), []);
   assert.equal(ofType(events, "restored").at(-1).outcome, "restored");
 });
@@ -119,10 +119,10 @@ kernelTest("cgroups that come and go between any two of its calls trouble no gua
   last.limit(LIMIT);
   await guarded.next(isGuarding(last, LIMIT));
   const { pid } = await eatToDeath(last);
-  assert.equal((await guarded.next(isDeed)).victim.pid, pid);
+  assert.equal((await guarded.next(isKillAction)).victim.pid, pid);
   assert.equal(kernelKills(last), 0);
   const events = await guarded.stop();
-  assert.equal(deedsOf(events).length, 1);
+  assert.equal(killActionsOf(events).length, 1);
   assert.deepEqual(guarded.stderr.match(/^oomkit: .*|^\s+at .*/gm), null);
   assert.deepEqual(state.changes(), []);
 });
@@ -135,10 +135,10 @@ kernelTest("a limit that comes down to what is used already is acted on at once"
   await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
   const usageFile = cgroup.version === 1 ? "memory.usage_in_bytes" : "memory.current";
   cgroup.limit(Math.ceil((Number(cgroup.read(usageFile)) + MIB / 2) / 4096) * 4096);
-  const deed = await guarded.next(isDeed);
-  assert.deepEqual([deed.outcome, deed.victim.pid], ["killed", process.pid]);
+  const action = await guarded.next(isKillAction);
+  assert.deepEqual([action.outcome, action.victim.pid], ["killed", process.pid]);
   assert.equal(kernelKills(cgroup), 0);
-  assert.equal(deedsOf(await guarded.stop()).length, 1);
+  assert.equal(killActionsOf(await guarded.stop()).length, 1);
 });
 
 kernelTest("a limit below what is used is the kernel's to enforce, and is told", async () => {
@@ -153,9 +153,11 @@ kernelTest("a limit below what is used is the kernel's to enforce, and is told",
   assert.equal((await process.status).signal, "SIGKILL");
   await guarded.next(isGuarding(cgroup, LIMIT / 2));
   const { pid } = await eatToDeath(cgroup);
-  await guarded.next((event) => isDeed(event) && event.victim?.pid === pid);
+  await guarded.next((event) => isKillAction(event) && event.victim?.pid === pid);
   const events = await guarded.stop();
-  const dead = [...deedsOf(events), ...ofType(events, "oom_kill")].map(({ victim }) => victim?.pid);
+  const dead = [...killActionsOf(events), ...ofType(events, "oom_kill")].map(({ victim }) =>
+    victim?.pid
+  );
   assert.deepEqual(dead.toSorted(), [process.pid, pid].toSorted());
 }, { only: 2 });
 
@@ -183,8 +185,8 @@ kernelTest("without a limit nobody is struck, and with one again whoever reaches
   cgroup.limit(4 * LIMIT);
   await guarded.next(isGuarding(cgroup, 4 * LIMIT));
   await feedWhileItLives(process, 4 * LIMIT);
-  const deed = await guarded.next(isDeed);
-  assert.deepEqual([deed.outcome, deed.victim.pid], ["killed", process.pid]);
+  const action = await guarded.next(isKillAction);
+  assert.deepEqual([action.outcome, action.victim.pid], ["killed", process.pid]);
   assert.equal(kernelKills(cgroup), 0);
   await guarded.stop();
   assert.equal(
@@ -212,11 +214,11 @@ kernelTest("a guard that was suspended acts on what is, and not on what was", as
   const fed = feedWhileItLives(small, LIMIT * 0.08);
   await until("it is above", () => usageOf(cgroup) > LIMIT * 0.71);
   Deno.kill(guarded.pid, "SIGCONT");
-  const deed = await guarded.next(isDeed);
-  assert.deepEqual([deed.outcome, deed.victim.pid], ["killed", small.pid]);
+  const action = await guarded.next(isKillAction);
+  assert.deepEqual([action.outcome, action.victim.pid], ["killed", small.pid]);
   await fed;
   assert.equal(kernelKills(cgroup), 0);
-  assert.equal(deedsOf(await guarded.stop()).length, 1);
+  assert.equal(killActionsOf(await guarded.stop()).length, 1);
 });
 
 const usageOf = (cgroup: RealCgroup) =>
@@ -236,7 +238,7 @@ kernelTest("under hold, who waits while the guard is suspended waits for it", as
   assert.ok(isWaiting());
   Deno.kill(guarded.pid, "SIGCONT");
   const { pid } = await dead;
-  assert.equal((await guarded.next(isDeed)).victim.pid, pid);
+  assert.equal((await guarded.next(isKillAction)).victim.pid, pid);
   assert.equal(kernelKills(cgroup), 0);
   const events = await guarded.stop();
   assert.deepEqual(ofType(events, "degraded").filter(({ requested }) => requested === "hold"), []);

@@ -5,7 +5,7 @@ import {
   childrenOf,
   feedWhileItLives,
   isAlive,
-  isDeed,
+  isKillAction,
   isLevel,
   kernelKills,
   makeStateFolder,
@@ -79,7 +79,7 @@ kernelTest("what a killed guard has changed is put back without anybody's help",
 const STEPS: readonly (readonly [string, (guarded: Telling) => Promise<unknown>])[] = [
   ["before anything has happened", () => Promise.resolve()],
   ["at its first level", (guarded) => guarded.next(isLevel("warn"))],
-  ["as it has struck", (guarded) => guarded.next(isDeed)],
+  ["as it has struck", (guarded) => guarded.next(isKillAction)],
 ];
 
 for (const [step, come] of STEPS) {
@@ -210,7 +210,7 @@ kernelTest("under hold, where nobody may be killed, the kernel's killer is let l
   await using guarded = await startChanging(cgroup, state, ["--ignore", "."]);
   await using process = await startHungryProcess(cgroup);
   const fed = feedWhileItLives(process, 2 * LIMIT);
-  const failed = await guarded.next(isDeed);
+  const failed = await guarded.next(isKillAction);
   assert.deepEqual([failed.outcome, failed.victim], ["failed", null]);
   await guarded.next(({ type, outcome }) => type === "restored" && outcome === "restored");
   await guarded.next(({ type, requested }) => type === "degraded" && requested === "hold");

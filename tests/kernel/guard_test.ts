@@ -2,13 +2,13 @@
 
 import assert from "node:assert/strict";
 import {
-  deedsOf,
   feedSlowly,
   feedWhileItLives,
   isAlive,
-  isDeed,
+  isKillAction,
   isLevel,
   kernelKills,
+  killActionsOf,
   makeStateFolder,
   startGuarded,
   usageOf,
@@ -29,22 +29,26 @@ kernelTest("the process that the kernel would choose dies, and its neighbour liv
   await small.feed(4 * MIB);
   await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
   await feedWhileItLives(big, LIMIT);
-  const deed = await guarded.next(isDeed);
-  const { victim } = deed;
-  assert.deepEqual([deed.outcome, deed.signal, deed.level], ["killed", "SIGKILL", "threshold"]);
+  const action = await guarded.next(isKillAction);
+  const { victim } = action;
+  assert.deepEqual([action.outcome, action.signal, action.level], [
+    "killed",
+    "SIGKILL",
+    "imminent",
+  ]);
   assert.equal(victim.pid, big.pid);
   assert.equal(victim.comm, "tail");
   assert.deepEqual(victim.cmdline, ["tail", "-c", "222222222"]);
   assert.equal(victim.cgroup, cgroup.path);
   assert.ok(victim.rss > LIMIT / 2 && victim.rss <= LIMIT, `rss ${victim.rss}`);
   assert.ok(victim.badness >= victim.rss, `badness ${victim.badness}`);
-  assert.deepEqual(deed.candidates.map(({ pid }: Json) => pid), [big.pid, small.pid]);
-  assert.ok(deed.usage_before >= deed.threshold && deed.usage_before <= LIMIT);
-  assert.ok(deed.usage_after < deed.threshold);
+  assert.deepEqual(action.candidates.map(({ pid }: Json) => pid), [big.pid, small.pid]);
+  assert.ok(action.usage_before >= action.level_bytes && action.usage_before <= LIMIT);
+  assert.ok(action.usage_after < action.level_bytes);
   assert.equal((await big.status).signal, "SIGKILL");
   await small.feed(MIB);
   const events = await guarded.stop();
-  assert.equal(deedsOf(events).length, 1);
+  assert.equal(killActionsOf(events).length, 1);
   assert.deepEqual(ofType(events, "oom_kill"), []);
   assert.equal(kernelKills(cgroup), 0);
 });
@@ -60,8 +64,8 @@ kernelTest(
     // Within half of the margin of the limit, where nobody grows: who is in a hurry there takes whom he finds.
     await feedSlowly(big, () => usageOf(cgroup) > LIMIT - 400 * 1024);
     await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
-    assert.equal((await guarded.next(isDeed)).victim.pid, big.pid);
-    assert.equal(deedsOf(await guarded.stop()).length, 1);
+    assert.equal((await guarded.next(isKillAction)).victim.pid, big.pid);
+    assert.equal(killActionsOf(await guarded.stop()).length, 1);
     assert.ok(isAlive(first.pid) && isAlive(second.pid));
     assert.equal(kernelKills(cgroup), 0);
   },
@@ -79,9 +83,9 @@ kernelTest(
     const killed: number[] = [];
     for (let round = 0; round < 4; round++) killed.push((await eatToDeath(cgroup)).pid);
     for (const pid of killed) {
-      await guarded.next((event) => isDeed(event) && event.victim?.pid === pid);
+      await guarded.next((event) => isKillAction(event) && event.victim?.pid === pid);
     }
-    const deeds = deedsOf(await guarded.stop());
+    const deeds = killActionsOf(await guarded.stop());
     assert.deepEqual(deeds.map(({ victim }) => victim?.pid), killed);
     assert.ok(isAlive(small.pid));
     assert.equal(kernelKills(cgroup), 0);
@@ -101,7 +105,7 @@ async function takenOf(
   const flags = flagsOf(...homes);
   await using guarded = await startGuarded(["--policy", "process", ...flags, parent.path]);
   const fed = feedWhileItLives(heavy, 2 * LIMIT);
-  const { victim } = await guarded.next(isDeed);
+  const { victim } = await guarded.next(isKillAction);
   const taken = victim.pid === light.pid ? "light" : "heavy";
   assert.equal(victim.pid, taken === "light" ? light.pid : heavy.pid);
   await heavy[Symbol.asyncDispose]();
@@ -163,15 +167,15 @@ kernelTest(
     const flags = ["--dry-run", "--policy", "process", ...WIDE];
     await using guarded = await startGuarded([...flags, cgroup.path], { stateFolder: state.path });
     await process.feed(LIMIT * 3 / 4);
-    const deed = await guarded.next(isDeed);
-    assert.deepEqual([deed.outcome, deed.dry_run], ["dry_run", true]);
-    assert.equal(deed.victim.pid, process.pid);
+    const action = await guarded.next(isKillAction);
+    assert.deepEqual([action.outcome, action.dry_run], ["dry_run", true]);
+    assert.equal(action.victim.pid, process.pid);
     assert.equal(controls(), before);
     assert.deepEqual(state.changes(), []);
     await process.feed(MIB);
     assert.ok(isAlive(process.pid));
     const events = await guarded.stop();
-    assert.deepEqual(deedsOf(events).map(({ outcome }) => outcome), ["dry_run"]);
+    assert.deepEqual(killActionsOf(events).map(({ outcome }) => outcome), ["dry_run"]);
   },
 );
 
@@ -182,11 +186,11 @@ kernelTest("who ignores SIGTERM is gone once the grace is over, and not before",
   const flags = ["--policy", "process", "--grace-period", "600ms", ...WIDE];
   await using guarded = await startGuarded([...flags, cgroup.path]);
   await process.feed(LIMIT / 2);
-  await feedSlowly(process, () => guarded.events.some(isLevel("threshold")));
-  const reached = await guarded.next(isLevel("threshold"));
-  const asked = await guarded.next(isDeed);
-  assert.deepEqual([asked.signal, asked.outcome], ["SIGTERM", "alive"]);
-  const killed = await guarded.next((event) => isDeed(event) && event.signal === "SIGKILL");
+  await feedSlowly(process, () => guarded.events.some(isLevel("imminent")));
+  const reached = await guarded.next(isLevel("imminent"));
+  const asked = await guarded.next(isKillAction);
+  assert.deepEqual([asked.signal, asked.outcome], ["SIGTERM", "survived"]);
+  const killed = await guarded.next((event) => isKillAction(event) && event.signal === "SIGKILL");
   assert.deepEqual([killed.outcome, killed.victim.pid], ["killed", process.pid]);
   assert.equal((await process.status).signal, "SIGKILL");
   const waited = Date.parse(killed.ts) - Date.parse(reached.ts);
@@ -204,8 +208,8 @@ kernelTest("who obeys SIGTERM gets no SIGKILL", async () => {
   await feedWhileItLives(process, LIMIT * 3 / 4);
   const { signal } = await process.status;
   assert.equal(signal, "SIGTERM");
-  await guarded.next((event) => isDeed(event) && event.outcome === "killed");
-  const deeds = deedsOf(await guarded.stop());
+  await guarded.next((event) => isKillAction(event) && event.outcome === "killed");
+  const deeds = killActionsOf(await guarded.stop());
   assert.deepEqual(deeds.map(({ signal }) => signal), ["SIGTERM"]);
 });
 
@@ -217,9 +221,9 @@ kernelTest("a cgroup that dies as a whole is ended as a whole", async () => {
   await using big = await startHungryProcess(cgroup);
   await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
   await feedWhileItLives(big, LIMIT);
-  const deed = await guarded.next(isDeed);
-  assert.deepEqual([deed.outcome, deed.container], ["killed", cgroup.path]);
-  assert.equal(deed.victim.pid, big.pid);
+  const action = await guarded.next(isKillAction);
+  assert.deepEqual([action.outcome, action.killed_cgroup], ["killed", cgroup.path]);
+  assert.equal(action.victim.pid, big.pid);
   for (const { status } of [small, big]) assert.equal((await status).signal, "SIGKILL");
   assert.equal(kernelKills(cgroup), 0);
 }, { only: 2 });
@@ -233,7 +237,7 @@ kernelTest("who may not be killed outlives the cgroup that dies as a whole", asy
   await using big = await startHungryProcess(cgroup);
   await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
   await feedWhileItLives(big, LIMIT);
-  assert.equal((await guarded.next(isDeed)).outcome, "killed");
+  assert.equal((await guarded.next(isKillAction)).outcome, "killed");
   for (const { status } of [small, big]) assert.equal((await status).signal, "SIGKILL");
   assert.ok(isAlive(immune.pid));
 }, { only: 2 });
@@ -250,9 +254,9 @@ kernelTest("who has moved out since it was aimed at is not hit", async () => {
   elsewhere.write("cgroup.procs", mover.pid);
   await using other = await startHungryProcess(cgroup);
   await feedWhileItLives(other, LIMIT);
-  const deed = await guarded.next(isDeed);
-  assert.deepEqual([deed.outcome, deed.victim.pid], ["killed", other.pid]);
+  const action = await guarded.next(isKillAction);
+  assert.deepEqual([action.outcome, action.victim.pid], ["killed", other.pid]);
   await mover.feed(MIB);
   assert.ok(isAlive(mover.pid));
-  assert.equal(deedsOf(await guarded.stop()).length, 1);
+  assert.equal(killActionsOf(await guarded.stop()).length, 1);
 });

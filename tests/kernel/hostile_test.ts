@@ -7,7 +7,7 @@ import { O_RDONLY, openFd } from "../../core/kernel/fd.ts";
 import {
   feedSlowly,
   isAlive,
-  isDeed,
+  isKillAction,
   kernelKills,
   startGuarded,
   WIDE,
@@ -43,11 +43,11 @@ async function besideTheDeep(
 kernelTest(
   "cgroups too deep for any path keep nobody from guarding what lies beside them",
   async () => {
-    const deed = await besideTheDeep(
+    const action = await besideTheDeep(
       ({ path }) => startGuarded(["-r", "--policy", "process", path]),
-      (pid) => (event) => isDeed(event) && event.victim?.pid === pid,
+      (pid) => (event) => isKillAction(event) && event.victim?.pid === pid,
     );
-    assert.equal(deed.outcome, "killed");
+    assert.equal(action.outcome, "killed");
   },
 );
 
@@ -85,7 +85,7 @@ kernelTest(
     await using eater = await startHungryProcess(beside, { before });
     await eater.feed(12 * MIB);
     await feedSlowly(eater, () => false);
-    const { outcome, victim: { pid, cgroup } } = await guarded.next(isDeed);
+    const { outcome, victim: { pid, cgroup } } = await guarded.next(isKillAction);
     assert.deepEqual([outcome, pid, cgroup], ["killed", eater.pid, hidden.path]);
     assert.equal(kernelKills(parent), 0);
     assert.ok(isAlive(innocent.pid));

@@ -2,10 +2,10 @@
 
 import assert from "node:assert/strict";
 import {
-  deedsOf,
   feedSlowly,
-  isDeed,
+  isKillAction,
   kernelKills,
+  killActionsOf,
   startGuarded,
   usageOf,
   WIDE,
@@ -40,11 +40,11 @@ kernelTest("a guard goes on while a CPU is switched off and on under it", async 
     await feedSlowly(eater, () => usageOf(cgroup) > 0.6 * LIMIT);
     if (turn !== "with both") cpu.online(turn !== "without one");
     await feedSlowly(eater, () => false);
-    const deed = await guarded.next((event) => isDeed(event) && event.victim?.pid === pid);
-    assert.equal(deed.outcome, "killed", turn);
+    const action = await guarded.next((event) => isKillAction(event) && event.victim?.pid === pid);
+    assert.equal(action.outcome, "killed", turn);
     pids.push(pid);
   }
   const events = await guarded.stop();
-  assert.deepEqual(deedsOf(events).map(({ victim }) => victim.pid), pids);
+  assert.deepEqual(killActionsOf(events).map(({ victim }) => victim.pid), pids);
   assert.equal(kernelKills(cgroup), 0);
 }, { why: whyNoSwitch() });

@@ -1,7 +1,7 @@
 /** The container image with the DaemonSet's limits, 60 MiB and one percent of a CPU, guarding a cgroup that is not its own. */
 
 import assert from "node:assert/strict";
-import { deedsOf, isAlive, isDeed, kernelKills } from "../helpers/guarded.ts";
+import { isAlive, isKillAction, kernelKills, killActionsOf } from "../helpers/guarded.ts";
 import { type ImageOptions, startImage, whyNoImage } from "../helpers/image_container.ts";
 import { eatToDeath, kernelTest, MIB } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup } from "../helpers/real_cgroup.ts";
@@ -32,12 +32,14 @@ async function guardsFromItsContainer(
     const { pid, code } = await eatToDeath(state);
     assert.equal(code, 137);
     assert.equal(kernelKills(state), 0, "the kernel was first");
-    const deed = await image.guard.next((event) => isDeed(event) && event.victim.pid === pid);
-    assert.equal(deed.outcome, "killed");
+    const action = await image.guard.next((event) =>
+      isKillAction(event) && event.victim.pid === pid
+    );
+    assert.equal(action.outcome, "killed");
   }
   assert.ok(isAlive(image.guard.pid), "it outlives its own limits");
   const events = await image.stop();
-  assert.equal(deedsOf(events).length, 3);
+  assert.equal(killActionsOf(events).length, 3);
   const [file, before] = UNCHANGED[state.version] as [string, string];
   assert.ok(state.read(file).startsWith(before), "nothing is left of the guard");
   assert.deepEqual(image.state.changes(), []);

@@ -132,12 +132,12 @@ kernelTest(
       parent.write("memory.oom.group", 1);
       const { oom_forecast } = await inspectOne(a.path);
       assert.deepEqual(oom_forecast.group, { cgroup: parent.path, processes: 2 });
-      assert.equal(oom_forecast.oomKillerDisabled, false);
+      assert.equal(oom_forecast.oom_killer_disabled, false);
     } else {
       parent.write("memory.oom_control", 1);
       const { oom_forecast, oom_kill_disabled } = await inspectOne(parent.path);
       assert.equal(oom_kill_disabled, true);
-      assert.equal(oom_forecast.oomKillerDisabled, true);
+      assert.equal(oom_forecast.oom_killer_disabled, true);
     }
     assert.notEqual(one.pid, two.pid);
   },

@@ -27,23 +27,23 @@ kernelTest("a resize redraws the screen, from the smallest to the largest size",
     assert.match(lastLine(screen), /^\? help/);
     assert.equal(screen.lines().filter((line) => line.includes("? help")).length, 1);
   }
-  screen.sendKeys("q");
+  screen.press("q");
   await screen.until(ended(0), "ended");
 }, { why: skipReason });
 
 kernelTest("Ctrl-Z restores the terminal for the shell, and fg redraws the screen", async () => {
   await using cgroup = makeRealCgroup("live");
   using screen = await openShell();
-  screen.sendKeys(`${program} watch ${cgroup.path}`, "Enter");
+  screen.press(`${program} watch ${cgroup.path}`, "Enter");
   await screen.until(isView, "drew");
-  screen.sendKeys("C-z");
+  screen.press("C-z");
   await screen.until((text) => text.includes("Stopped") && !isView(text), "stopped");
   assert.equal(screen.modes(), DEFAULT_MODES);
-  screen.sendKeys("stty -a | grep -o ' icanon'", "Enter");
+  screen.press("stty -a | grep -o ' icanon'", "Enter");
   await screen.until((text) => /^ icanon$/m.test(text), "had the terminal restored");
-  screen.sendKeys("fg", "Enter");
+  screen.press("fg", "Enter");
   await screen.until(isView, "drew again");
-  screen.sendKeys("q");
+  screen.press("q");
   await screen.until((text) => text.includes("summary") && !isView(text), "ended");
 }, { why: skipReason });
 
@@ -52,10 +52,10 @@ kernelTest("Ctrl-Z does nothing without a shell that can resume the view", async
   // setsid: as a child of tmux the view would be resumed by tmux.
   using screen = openTmux(`setsid -c ${program} watch ${cgroup.path}; echo "ended $?"; cat`);
   await screen.until(isView, "drew");
-  screen.sendKeys("C-z");
-  screen.sendKeys("?");
+  screen.press("C-z");
+  screen.press("?");
   await screen.until(has("this help"), "took the next key");
-  screen.sendKeys("q", "q");
+  screen.press("q", "q");
   await screen.until(has("summary", "ended 0"), "ended");
 }, { why: skipReason });
 
@@ -63,7 +63,7 @@ kernelTest("a background job prints lines and is not stopped", async () => {
   await using cgroup = makeRealCgroup("live");
   cgroup.limit(16 * MIB);
   using screen = await openShell({ columns: 160 });
-  screen.sendKeys(`${program} watch --until oom_kill ${cgroup.path} &`, "Enter");
+  screen.press(`${program} watch --until oom_kill ${cgroup.path} &`, "Enter");
   await screen.until(has("watching "), "began");
   await eatToDeath(cgroup);
   await screen.until(has("killed at its own limit", "summary"), "printed lines");

@@ -29,37 +29,37 @@ kernelTest(
     assert.ok(first.includes("evil\\x1b[2Jname"), first);
     assert.match(first, /^watching /m);
 
-    screen.sendKeys("/", "emp");
+    screen.press("/", "emp");
     await screen.until(has("1 of 5 cgroups", "/emp_".slice(0, 4)), "filtered as it was typed");
-    screen.sendKeys("Escape");
+    screen.press("Escape");
     await screen.until(has("· 5 cgroups"), "restored the filter");
-    screen.sendKeys("s");
+    screen.press("s");
     await screen.until(has("by headroom"), "sorted differently");
-    screen.sendKeys("/", "full", "Enter");
+    screen.press("/", "full", "Enter");
     await screen.until(has('filter "full"'), "kept the filter");
-    screen.sendKeys("Enter");
+    screen.press("Enter");
     await screen.until(has("working set", "COMMAND", "tail -c"), "showed what inspect does");
     await hungry.feed(10 * MIB);
     await screen.until((text) => /usage +5\d\.\d MiB/.test(text), "followed the usage");
-    screen.sendKeys("Escape");
+    screen.press("Escape");
     await screen.until(isView, "went back");
-    screen.sendKeys("Space");
+    screen.press("Space");
     const paused = await screen.until(has("PAUSED"), "paused");
     await hungry.feed(6 * MIB);
-    screen.sendKeys("?");
+    screen.press("?");
     await screen.until(has("this help"), "showed the help");
-    screen.sendKeys("?");
+    screen.press("?");
     assert.equal(await screen.until(isView, "came back"), paused, "nothing has changed");
-    screen.sendKeys("Enter");
+    screen.press("Enter");
     await screen.until(has("working set", "COMMAND", "PAUSED"), "read the details once");
-    screen.sendKeys("Escape");
+    screen.press("Escape");
     await screen.until(isView, "went back");
-    screen.sendKeys("Space");
+    screen.press("Space");
     await screen.until(
       (text) => !text.includes("PAUSED") && percentOf(text) > percentOf(paused),
       "continued",
     );
-    screen.sendKeys("q");
+    screen.press("q");
     const after = await screen.until(ended(0), "ended");
     assert.match(after, /summary .*watched for/);
     assert.ok(!after.includes("? help"), after);
@@ -77,7 +77,7 @@ kernelTest("a kill is logged below the rows and counted in its row", async () =>
     (text) => /oom_kill .*killed at its own limit/.test(text) && /\/1\/0 /.test(text),
     "logged the kill",
   );
-  screen.sendKeys("C-c");
+  screen.press("C-c");
   await screen.until(has("summary", "oom_kill 1", "ended 0 restored"), "ended");
 }, { why: skipReason });
 
@@ -100,7 +100,7 @@ kernelTest(
     await hungry.status;
     await screen.until((text) => /action .*ended by SIGKILL/.test(text), "logged the action");
     await screen.until((text) => /\/0\/1 /.test(text), "counted it");
-    screen.sendKeys("C-c");
+    screen.press("C-c");
     await screen.until(has("summary", "ended 0 restored"), "ended");
   },
   { why: skipReason },

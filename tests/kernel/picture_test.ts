@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { makeFolder } from "../helpers/folder.ts";
-import { isDeed, startGuarded } from "../helpers/guarded.ts";
+import { isKillAction, startGuarded } from "../helpers/guarded.ts";
 import { eatToDeath, kernelTest, MIB } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup } from "../helpers/real_cgroup.ts";
 import { oomkit, runOomkit } from "../helpers/run_oomkit.ts";
@@ -26,7 +26,7 @@ kernelTest("the page of a guard has what it saw, its marks, and whom it ended on
   const words = ["--html", page, "--mode", mode, "--policy", "process", cgroup.path];
   await using guarded = await startGuarded(words);
   const { pid } = await eatToDeath(cgroup);
-  await guarded.next((event) => isDeed(event) && event.victim?.pid === pid);
+  await guarded.next((event) => isKillAction(event) && event.victim?.pid === pid);
   await guarded.stop();
   const { verdict, run } = dataOf(page);
   assert.match(verdict, new RegExp(`^oomkit ended .* \\(pid ${pid}\\) in .*had to kill nothing`));

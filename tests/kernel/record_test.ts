@@ -5,7 +5,7 @@ import type { RecordedSnapshot, RecordingLine } from "../../core/record/format.t
 import { readRecording } from "../../core/record/reader.ts";
 import { isRecordingLine } from "../helpers/recording_schema.ts";
 import { makeFolder } from "../helpers/folder.ts";
-import { deedsOf, isDeed, startGuarded, until } from "../helpers/guarded.ts";
+import { isKillAction, killActionsOf, startGuarded, until } from "../helpers/guarded.ts";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
 import { eatToDeath, kernelTest, killOf, MIB } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup } from "../helpers/real_cgroup.ts";
@@ -19,7 +19,7 @@ async function readBack(path: string): Promise<RecordingLine[]> {
   const lines = await Array.fromAsync(readRecording(path));
   for (const line of lines) assert.ok(isRecordingLine(line), JSON.stringify(line));
   assert.equal(lines[0]?.type, "recording");
-  assert.deepEqual({ ...lines.at(-1)!, at: 0 }, { type: "end", at: 0, why: "ended" });
+  assert.deepEqual({ ...lines.at(-1)!, at: 0 }, { type: "end", at: 0, reason: "ended" });
   return lines;
 }
 
@@ -39,7 +39,7 @@ kernelTest(
     const words = ["--record", path, "--mode", mode, "--policy", "process", cgroup.path];
     await using guarded = await startGuarded(words);
     const { pid } = await eatToDeath(cgroup);
-    await guarded.next((event) => isDeed(event) && event.victim?.pid === pid);
+    await guarded.next((event) => isKillAction(event) && event.victim?.pid === pid);
     const told = await guarded.stop();
     const lines = await readBack(path);
     const [described] = of(lines, "cgroup");
@@ -47,11 +47,11 @@ kernelTest(
     assert.equal(described?.limit, LIMIT);
     assert.equal(described?.mode, mode);
     const [strike] = of(lines, "snapshot").filter(isStrike);
-    const threshold = described!.reference_lines.find(({ name }) => name === "threshold")!;
+    const imminent = described!.reference_lines.find(({ name }) => name === "imminent")!;
     assert.equal(strike?.victim, "none");
-    assert.ok(strike!.usage >= threshold.bytes && strike!.usage <= LIMIT, String(strike!.usage));
+    assert.ok(strike!.usage >= imminent.bytes && strike!.usage <= LIMIT, String(strike!.usage));
     // One that takes long to die is struck at once more, and nobody else is there.
-    assert.ok(of(lines, "snapshot").filter(isStrike).length >= deedsOf(told).length);
+    assert.ok(of(lines, "snapshot").filter(isStrike).length >= killActionsOf(told).length);
     assert.equal(of(lines, "lost").length, 0);
     const recorded = of(lines, "event").map(({ event }) => JSON.parse(JSON.stringify(event)));
     // Those of the start come before anybody can be told of them.
@@ -73,7 +73,10 @@ kernelTest("a guard that is killed leaves a recording of all but its last moment
   await using process = await startHungryProcess(cgroup);
   await process.feed(LIMIT / 2);
   await guarded.next((event) => event.type === "level_reached");
-  await until("it is written", () => Deno.readTextFileSync(path).includes('"type":"level"'));
+  await until(
+    "it is written",
+    () => Deno.readTextFileSync(path).includes('"type":"level_reached"'),
+  );
   Deno.kill(guarded.pid, "SIGKILL");
   const lines = await Array.fromAsync(readRecording(path));
   assert.notEqual(lines.at(-1)?.type, "end");

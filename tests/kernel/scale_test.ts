@@ -2,10 +2,10 @@
 
 import assert from "node:assert/strict";
 import {
-  deedsOf,
   feedSlowly,
-  isDeed,
+  isKillAction,
   kernelKills,
+  killActionsOf,
   startGuarded,
   WIDE,
 } from "../helpers/guarded.ts";
@@ -66,16 +66,16 @@ kernelTest("a guard guards more cgroups than it may have open files", async () =
   await using guarded = await startGuarded([...flags, "-r", parent.path], { program });
   const spare = DESCRIPTORS - openFiles(guarded.pid);
   assert.ok(spare >= DESCRIPTORS / 4, `${spare} of ${DESCRIPTORS} are to spare`);
-  await feedSlowly(process, () => guarded.events.some(isDeed));
-  const deed = await guarded.next(isDeed);
-  assert.deepEqual([deed.cgroup, deed.victim.pid, deed.outcome], [
+  await feedSlowly(process, () => guarded.events.some(isKillAction));
+  const action = await guarded.next(isKillAction);
+  assert.deepEqual([action.cgroup, action.victim.pid, action.outcome], [
     last.path,
     process.pid,
     "killed",
   ]);
   assert.equal(kernelKills(last), 0);
   const events = await guarded.stop();
-  assert.equal(deedsOf(events).length, 1);
+  assert.equal(killActionsOf(events).length, 1);
   const guardedOnes = new Set(ofType(events, "guard_armed").map(({ cgroup }) => cgroup));
   assert.equal(guardedOnes.size, count);
   assertToldOnce(events);
@@ -120,7 +120,7 @@ for (const { mode, lost: most } of MODES) {
       await feedToDeath(processes);
       const lost = children.filter((child) => kernelKills(child) > 0).map(({ path }) => path);
       const events = await guarded.stop();
-      const died = deedsOf(events).filter(({ outcome }) => outcome === "killed");
+      const died = killActionsOf(events).filter(({ outcome }) => outcome === "killed");
       // Under hold who meets his limit in a system call does not wait: the call fails (docs/guarding.md), and tail(1) ends.
       const statuses = await Promise.all(processes.map(({ status }) => status));
       const failed = children.filter((_, n) => statuses[n]!.signal === null).map(({ path }) =>

@@ -16,7 +16,7 @@ const inTerminal = (name: string, run: () => Promise<void>) => kernelTest(name, 
 
 /** Runs a line of shell; what it ends with stands on the screen as `status N`. */
 const start = (screen: TerminalScreen, line: string) =>
-  screen.sendKeys(`stty -g >$DIR/stty; ${line}; echo status $?`, "Enter");
+  screen.press(`stty -g >$DIR/stty; ${line}; echo status $?`, "Enter");
 
 const percent = (text: string) => Number(/ (\d+)%/.exec(text)?.[1]);
 
@@ -72,11 +72,11 @@ inTerminal(
     await screen.until((text) =>
       percent(text.split("\n").findLast((line) => /%$/.test(line))!) > narrow
     );
-    screen.sendKeys("C-c");
+    screen.press("C-c");
     await screen.until(/^status 1/m);
     assert.equal(screen.modes(), DEFAULT_MODES);
     await gone(cgroup);
-    screen.sendKeys("stty -g | cmp - $DIR/stty && echo same", "Enter");
+    screen.press("stty -g | cmp - $DIR/stty && echo same", "Enter");
     await screen.until(/^same$/m);
   },
 );
@@ -85,13 +85,13 @@ inTerminal("stopped and brought back, it goes on beneath what the shell said", a
   using screen = await openShell({ columns: 140, rows: 40 });
   start(screen, simulate("--mb 20 --rate 1M/s --for 60s"));
   const cgroup = cgroupOn(await screen.until(/growing · .*full in/));
-  screen.sendKeys("C-z");
+  screen.press("C-z");
   await screen.until(/Stopped/);
   assert.equal(screen.modes(), DEFAULT_MODES);
-  screen.sendKeys("fg", "Enter");
+  screen.press("fg", "Enter");
   const text = await screen.until(/^\$ fg\n[\s\S]*growing · .*full in/m);
   assert.equal(text.split("Stopped")[1]!.match(/growing/g)?.length, 1, text);
-  screen.sendKeys("C-c");
+  screen.press("C-c");
   await screen.until(/^\$ ?$/m);
   await gone(cgroup);
 });
@@ -115,7 +115,7 @@ inTerminal(
     assert.match(lines, /^simulate {2}a real out of memory in a cgroup of its own/m);
     assert.match(lines, /^verdict {3}the kernel's OOM killer/m);
     assert.doesNotMatch(lines, /try next|┤/);
-    screen.sendKeys("clear", "Enter");
+    screen.press("clear", "Enter");
     start(screen, simulate("--mb 20 --no-plot"));
     const live = await screen.until(/^status \d/m);
     assert.match(live, /try next/);

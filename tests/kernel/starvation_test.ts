@@ -6,7 +6,7 @@
  */
 
 import assert from "node:assert/strict";
-import { isDeed, kernelKills, startGuarded } from "../helpers/guarded.ts";
+import { isKillAction, kernelKills, startGuarded } from "../helpers/guarded.ts";
 import { eatToDeath, kernelTest, MIB } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup } from "../helpers/real_cgroup.ts";
 import { oomkit } from "../helpers/run_oomkit.ts";
@@ -71,12 +71,12 @@ async function race(mode: string, isProtected = false): Promise<number> {
       const before = pagesOf(guarded.pid);
       await eatToDeath(cgroup);
       const kills = kernelKills(cgroup);
-      const isDeedThere = (event: Json) => isDeed(event) && event.cgroup === cgroup.path;
-      const deed = kills === 0 ? await guarded.next(isDeedThere) : undefined;
+      const isDeedThere = (event: Json) => isKillAction(event) && event.cgroup === cgroup.path;
+      const action = kills === 0 ? await guarded.next(isDeedThere) : undefined;
       const reads = pagesOf(guarded.pid).faults - before.faults;
-      const hasWon = deed?.outcome === "killed";
+      const hasWon = action?.outcome === "killed";
       if (hasWon) wins++;
-      const after = deed ? `struck after ${deed.signal_ms} ms` : "the kernel was first";
+      const after = action ? `struck after ${action.signal_ms} ms` : "the kernel was first";
       // deno-lint-ignore no-console
       console.log(
         `${mode}${isProtected ? ", memory.min" : ""}, run ${run + 1}: ${

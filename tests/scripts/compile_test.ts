@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { baseFailure } from "../../scripts/executable.ts";
-import { chooseBase, type Target } from "../../scripts/runtime_base.ts";
+import { baseFailure } from "../../scripts/build/executable.ts";
+import { chooseBase, type Target } from "../../scripts/build/runtime_base.ts";
 import { Mistake } from "../../scripts/terminal.ts";
 
 const x86: Target = "x86_64-unknown-linux-gnu";

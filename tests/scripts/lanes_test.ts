@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { inLanes, shards } from "../../scripts/stages/lanes.ts";
+import { inLanes, shards } from "../../scripts/test_stages/lanes.ts";
 
 Deno.test("no more jobs run at once than there are lanes, and each result stands in its place", async () => {
   const ends: (() => void)[] = [];

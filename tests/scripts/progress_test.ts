@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { root } from "../../scripts/bundle.ts";
-import { DEFAULT_MODES, openShell, whyNoTmux } from "../helpers/tmux.ts";
+import { root } from "../../scripts/build/bundle.ts";
+import { AS_FOUND, openShell, whyNoTmux } from "../helpers/tmux.ts";
 
 /** As slow as the test needs it, and otherwise as scripts are. */
 const SCRIPT = `
@@ -28,16 +28,16 @@ Deno.test({
       Deno.writeTextFileSync(`${folder}/slow.ts`, SCRIPT);
       using screen = await openShell({ columns: 60, rows: 20, env: { CI: "" } });
       const config = `-c ${root}deno.json`;
-      screen.sendKeys(
+      screen.press(
         `${Deno.execPath()} run -A --no-check ${config} ${folder}/slow.ts`,
         "Enter",
       );
       await screen.until(/^slow: begins\nslow: at work, 1 of 4, \d s$/m);
-      screen.sendKeys("C-c");
+      screen.press("C-c");
       const text = await screen.until(/\n\$ *\n*$/);
       assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["slow.ts"]);
       assert.doesNotMatch(text, /at work/);
-      assert.equal(screen.modes(), DEFAULT_MODES);
+      assert.equal(screen.modes(), AS_FOUND);
     } finally {
       Deno.removeSync(folder, { recursive: true });
     }

@@ -1,19 +1,19 @@
 import assert from "node:assert/strict";
 import type { Costs } from "../../scripts/bench/process_costs.ts";
-import type { AllocatorProgram } from "../../scripts/soak/eaters.ts";
+import type { AllocatorProgram } from "../../scripts/soak/allocators.ts";
 import { growth } from "../../scripts/soak/growth.ts";
 import { killedPid } from "../../scripts/soak/kernel_kills.ts";
 import { strangeLine } from "../../scripts/soak/known_words.ts";
-import { deaths, type Facts, untoldKills, wrongBlows } from "../../scripts/soak/ledger.ts";
+import { deaths, type Facts, untoldKills, wrongBlows } from "../../scripts/soak/expectations.ts";
 import type { Program, Told } from "../../scripts/soak/program.ts";
 import { makeRandom } from "../../scripts/soak/random.ts";
-import { isRough } from "../../scripts/soak/soak.ts";
+import { isDisruptive } from "../../scripts/soak/soak.ts";
 
 const NOW = Date.parse("2026-01-01T00:00:00Z");
 const GUARDED = "/soak/guarded";
 const CGROUP = `${GUARDED}/a`;
 
-function eater(change: Partial<AllocatorProgram> = {}): AllocatorProgram {
+function allocator(change: Partial<AllocatorProgram> = {}): AllocatorProgram {
   return {
     pid: 7,
     kind: "burst",
@@ -51,16 +51,16 @@ const blow = {
   dry_run: false,
   outcome: "killed",
   usage_before: 62,
-  threshold: 60,
+  level_bytes: 60,
   limit: 4096,
-  container: null,
+  killed_cgroup: null,
   victim: { pid: 7, comm: "tail", cgroup: CGROUP },
 };
 const kill = { type: "oom_kill", ts: blow.ts, cgroup: CGROUP, victim: { pid: 7 } };
 
 function facts(change: Partial<Facts> = {}): Facts {
   return {
-    eaters: [eater()],
+    allocators: [allocator()],
     kernelKills: [],
     programs: [program("guard", [blow])],
     guarded: GUARDED,
@@ -88,7 +88,7 @@ Deno.test("a seed draws the same again, and another seed something else", () => 
 });
 
 Deno.test("a soak leaves the programs at work for longer and longer", () => {
-  const rough = Array.from({ length: 12 }, (_, at) => at).filter(isRough);
+  const rough = Array.from({ length: 12 }, (_, at) => at).filter(isDisruptive);
   assert.deepEqual(rough, [0, 2, 5, 9]);
 });
 
@@ -103,9 +103,9 @@ Deno.test("a blow too early, elsewhere, at another's limit, at a stranger, at a 
   wrong(blown({ cgroup: "/soak/outside" }), /it is not guarded/);
   wrong(blown({ limit: 8192 }), /8192 was never a limit there/);
   wrong(blown({ victim: { ...blow.victim, pid: 8 } }), /pid 8 \(tail\) is none of ours/);
-  wrong(facts({ eaters: [eater({ isProtected: true })] }), /pid 7 is protected/);
+  wrong(facts({ allocators: [allocator({ isProtected: true })] }), /pid 7 is protected/);
   const places = [{ path: "/soak/outside/quiet", since: NOW - 3000 }];
-  wrong(facts({ eaters: [eater({ places })] }), /pid 7 was in \/soak\/outside\/quiet/);
+  wrong(facts({ allocators: [allocator({ places })] }), /pid 7 was in \/soak\/outside\/quiet/);
 });
 
 Deno.test("every death has somebody who says that it was him", () => {
@@ -114,23 +114,23 @@ Deno.test("every death has somebody who says that it was him", () => {
   assert.match(deaths(silent).wrongs.join(), /neither the kernel nor a guard says why/);
   const byKernel = { ...silent, kernelKills: [{ pid: 7, at: NOW }] };
   assert.deepEqual([deaths(byKernel).wrongs, deaths(byKernel).tally.lost], [[], 1]);
-  const ours = { ...silent, eaters: [eater({ isOurs: true })] };
+  const ours = { ...silent, allocators: [allocator({ isOurs: true })] };
   assert.deepEqual(deaths(ours).wrongs, []);
   const cutOff = program("guard", [], { ending: { at: NOW + 10, signal: "SIGKILL" } });
   assert.deepEqual(deaths({ ...silent, programs: [cutOff] }).tally.untold, 1);
 });
 
 Deno.test("the kernel's kill is told by a watch that was there, once", () => {
-  const told = (events: Told[], change: Partial<Program> = {}) =>
+  const events = (events: Told[], change: Partial<Program> = {}) =>
     untoldKills(facts({
       kernelKills: [{ pid: 7, at: NOW }],
       programs: [program("watch", events, change)],
     }));
-  assert.deepEqual(told([kill]), []);
-  assert.match(told([]).join(), /was not told/);
-  assert.match(told([kill, kill]).join(), /was told 2 times/);
-  assert.deepEqual(told([], { stops: [{ from: NOW - 100, to: NOW + 100 }] }), []);
-  assert.deepEqual(told([], { armed: NOW - 100 }), []);
+  assert.deepEqual(events([kill]), []);
+  assert.match(events([]).join(), /was not told/);
+  assert.match(events([kill, kill]).join(), /was told 2 times/);
+  assert.deepEqual(events([], { stops: [{ from: NOW - 100, to: NOW + 100 }] }), []);
+  assert.deepEqual(events([], { armed: NOW - 100 }), []);
 });
 
 Deno.test("what has grown is named, garbage is not", () => {

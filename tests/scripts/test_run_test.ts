@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { outcomeOf } from "../../scripts/stages/deno_tests.ts";
-import { countTests } from "../../scripts/stages/junit.ts";
-import { lastLine, missing, total } from "../../scripts/stages/outcome.ts";
+import { outcomeOf } from "../../scripts/test_stages/deno_tests.ts";
+import { countTests } from "../../scripts/test_stages/junit.ts";
+import { lastLine, missing, total } from "../../scripts/test_stages/outcome.ts";
 
 /** As `deno test --junit-path` writes it: five tests, of which one failed in a step and one holds an ignored step. */
 const report = `<?xml version="1.0" encoding="UTF-8"?>

@@ -1,6 +1,6 @@
 /** What happens to a guard in its life: for each way in which it changes something. */
 
-import { isDeed, type StateFolder } from "../helpers/guarded.ts";
+import { isKillAction, type StateFolder } from "../helpers/guarded.ts";
 import { type HungryProcess, startHungryProcess } from "../helpers/hungry_process.ts";
 import { MIB } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
@@ -33,7 +33,7 @@ export const changing: Scene = async () => {
     stays.limit(LIMIT);
     await guarded.next(({ type, limit }) => type === "guard_armed" && limit === LIMIT);
     feed(hungry);
-    await guarded.next(isDeed);
+    await guarded.next(isKillAction);
     await goes[Symbol.asyncDispose]();
     await guarded.next(({ type, outcome }) => type === "restored" && outcome === "gone");
     Deno.kill(guarded.pid, "SIGTERM");
@@ -58,7 +58,7 @@ export const pausing: Scene = async () => {
   const args = ["--mode", "notify", "--policy", "process", cgroup.path];
   const play = async (guarded: Telling) => {
     hungry.forEach(feed);
-    await guarded.next(isDeed);
+    await guarded.next(isKillAction);
     Deno.kill(guarded.pid, "SIGTERM");
   };
   return {
@@ -87,7 +87,7 @@ export const freezing: Scene = async () => {
   const args = ["--mode", "hold", "--policy", "container", cgroup.path];
   const play = async (guarded: Telling) => {
     feed(hungry[0]!);
-    await guarded.next(isDeed);
+    await guarded.next(isKillAction);
     Deno.kill(guarded.pid, "SIGTERM");
   };
   const state = () => Deno.readTextFileSync(`${dir}/freezer.state`);

@@ -8,7 +8,7 @@ import { cgroup, head, snapshots, textOf } from "../../core/record/recording.ts"
 import { isRecordingLine } from "../../helpers/recording_schema.ts";
 import { runOomkit } from "../../helpers/run_oomkit.ts";
 
-const FIXTURES = new URL("../../fixtures/recordings/", import.meta.url).pathname;
+const FIXTURES = new URL("../../fixtures/recordings", import.meta.url).pathname;
 const MIB = 1024 ** 2;
 const RACE = `${FIXTURES}race.jsonl`;
 const isReport = new Ajv2020({ allErrors: true, allowUnionTypes: true }).compile(schema);

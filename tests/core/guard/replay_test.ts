@@ -14,7 +14,7 @@ import { readRecording } from "../../../core/record/reader.ts";
 import { cgroup, head } from "../record/recording.ts";
 
 const MIB = 1024 ** 2;
-const FIXTURES = new URL("../../fixtures/recordings/", import.meta.url).pathname;
+const FIXTURES = new URL("../../fixtures/recordings", import.meta.url).pathname;
 const asRecorded = { other: undefined, override: (policy: GuardPolicy) => policy };
 
 const replayed = (name: string, options = asRecorded) =>

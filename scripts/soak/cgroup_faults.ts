@@ -1,13 +1,13 @@
 /** Deeds that make, change and remove cgroups. */
 
-import type { Deed } from "./deeds.ts";
+import type { Fault } from "./faults.ts";
 import {
+  createGroup,
   drawGroup,
   drawLimit,
   drawName,
   drawShape,
   limitPath,
-  makeGroup,
   MAX_GROUPS,
   MIB,
   removeGroup,
@@ -17,7 +17,7 @@ import {
 
 const CHURN = 1000;
 
-export const cgroupDeeds: readonly Deed[] = [
+export const cgroupFaults: readonly Fault[] = [
   { name: "make", weight: 14, run: make },
   { name: "remove", weight: 5, run: remove },
   { name: "replace", weight: 5, run: replace },
@@ -31,7 +31,7 @@ async function make(world: World): Promise<string> {
   const name = drawName(world);
   const shape = drawShape(world);
   if (world.groups.length >= MAX_GROUPS) await removeGroup(world, world.groups[0]!);
-  return makeGroup(world, name, shape) ? JSON.stringify(name) : `${JSON.stringify(name)} refused`;
+  return createGroup(world, name, shape) ? JSON.stringify(name) : `${JSON.stringify(name)} refused`;
 }
 
 async function remove(world: World): Promise<string> {
@@ -47,7 +47,7 @@ async function replace(world: World): Promise<string> {
   if (group === undefined) return "none";
   const name = group.path.slice(world.guarded.length + 1);
   await removeGroup(world, group);
-  makeGroup(world, name, shape);
+  createGroup(world, name, shape);
   return JSON.stringify(name);
 }
 

@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { parseMountinfo } from "../../core/parse/mountinfo.ts";
-import { root } from "../bundle.ts";
+import { root } from "../build/bundle.ts";
 import { obstacle, runTestsInGuest } from "../guest_kernel/guest.ts";
 import { testFiles } from "../guest_kernel/test_files.ts";
 import { denoTests, outcomeOf } from "./deno_tests.ts";

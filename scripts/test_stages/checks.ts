@@ -1,6 +1,6 @@
 /** The stages that either pass or fail as a whole. */
 
-import { root, withoutBacktrace } from "../bundle.ts";
+import { root, withoutBacktrace } from "../build/bundle.ts";
 import { missing, type Outcome } from "./outcome.ts";
 
 interface Finished {
@@ -17,7 +17,7 @@ export async function check(what: string, args: string[], signal: AbortSignal): 
 /** On the official runtime base, or DENORT_BIN; else on the one from npm. */
 export async function compile(executable: string, signal: AbortSignal): Promise<Outcome> {
   const what = "compile";
-  const args = ["run", "-A", "--quiet", "--no-check", "scripts/compile.ts"];
+  const args = ["run", "-A", "--quiet", "--no-check", "scripts/build/compile.ts"];
   const first = await run(args, signal);
   const finished = noBase(first) ? await run([...args, "--denort=npm"], signal) : first;
   if (noBase(finished)) return missing(what, lastLine(finished.said));

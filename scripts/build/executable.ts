@@ -2,7 +2,7 @@
 
 import { succeed } from "./bundle.ts";
 import type { Base, Target } from "./runtime_base.ts";
-import { Mistake } from "./terminal.ts";
+import { Mistake } from "../terminal.ts";
 
 export interface Making {
   readonly base: Base;

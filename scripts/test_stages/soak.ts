@@ -1,7 +1,7 @@
 /** Everything at random for some minutes, on this machine's own kernel: counts as one test. */
 
 import { join } from "node:path";
-import { root, withoutBacktrace } from "../bundle.ts";
+import { root, withoutBacktrace } from "../build/bundle.ts";
 import { executable, hostObstacle, noExecutable } from "./kernels.ts";
 import { missing, type Outcome } from "./outcome.ts";
 

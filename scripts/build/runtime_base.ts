@@ -5,7 +5,7 @@
 
 import { join } from "node:path";
 import { succeed } from "./bundle.ts";
-import { Mistake, note } from "./terminal.ts";
+import { Mistake, note } from "../terminal.ts";
 
 export const targets = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"] as const;
 export type Target = typeof targets[number];

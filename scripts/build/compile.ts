@@ -9,8 +9,8 @@ import { join, relative, resolve } from "node:path";
 import { bundle, deno, root } from "./bundle.ts";
 import { compilerVersion, makeExecutable } from "./executable.ts";
 import { type Base, chooseBase, hostTarget, type Target, targets, wishes } from "./runtime_base.ts";
-import { endWithProgress, progress } from "./progress.ts";
-import { Mistake, note, run } from "./terminal.ts";
+import { endWithProgress, progress } from "../progress.ts";
+import { Mistake, note, run } from "../terminal.ts";
 
 const dist = join(root, "dist");
 

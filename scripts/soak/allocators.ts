@@ -5,11 +5,11 @@
 
 import type { Tree } from "./tree.ts";
 
-export type EaterKind = "fed" | "burst" | "cache" | "shmem" | "forks" | "idle";
+export type AllocatorKind = "fed" | "burst" | "cache" | "shmem" | "forks" | "idle";
 
 export interface AllocatorProgram {
   readonly pid: number;
-  readonly kind: EaterKind;
+  readonly kind: AllocatorKind;
   /** The guard is told to leave it alone. */
   readonly isProtected: boolean;
   /** Milliseconds since the epoch. */
@@ -29,7 +29,7 @@ const BURST_KIB = 256 * 1024;
 const FEED_MS = 10;
 
 const ENTER = 'for each in "$1" $2; do echo 0 >"$each" || exit 99; done;';
-const SCRIPTS: Readonly<Record<EaterKind, string>> = {
+const SCRIPTS: Readonly<Record<AllocatorKind, string>> = {
   fed: `${ENTER} exec tail -c "$3" >/dev/null`,
   burst: `${ENTER} ulimit -v "$3"; exec tail /dev/zero >/dev/null`,
   cache: `${ENTER} exec dd if=/dev/zero of="$3" bs=64k count="$4" 2>/dev/null`,
@@ -39,8 +39,8 @@ const SCRIPTS: Readonly<Record<EaterKind, string>> = {
   idle: `${ENTER} exec sleep 100000`,
 };
 
-export interface EaterSpec {
-  readonly kind: EaterKind;
+export interface AllocatorSpec {
+  readonly kind: AllocatorKind;
   readonly path: string;
   readonly isProtected?: boolean;
   /** Bytes a second and bytes in all, of who is fed. */
@@ -51,7 +51,7 @@ export interface EaterSpec {
   readonly count?: number;
 }
 
-export function startEater(tree: Tree, spec: EaterSpec): AllocatorProgram {
+export function startAllocator(tree: Tree, spec: AllocatorSpec): AllocatorProgram {
   const { kind, path, isProtected = false, file, count = 0 } = spec;
   const words = {
     fed: isProtected ? PROTECTED : "1000000000",
@@ -68,7 +68,7 @@ export function startEater(tree: Tree, spec: EaterSpec): AllocatorProgram {
     stdout: "null",
     stderr: "null",
   }).spawn();
-  const eater: AllocatorProgram = {
+  const allocator: AllocatorProgram = {
     pid: child.pid,
     kind,
     isProtected,
@@ -76,18 +76,18 @@ export function startEater(tree: Tree, spec: EaterSpec): AllocatorProgram {
     places: [{ path, since: Date.now() }],
     isOurs: false,
     gone: child.status.then(async ({ signal, code }) => {
-      eater.ended = { at: Date.now(), signal, code };
+      allocator.ended = { at: Date.now(), signal, code };
       await fed.catch(() => {});
     }),
   };
-  const fed = feed(child, kind === "fed" ? spec : {}, () => eater.ended !== undefined);
-  return eater;
+  const fed = feed(child, kind === "fed" ? spec : {}, () => allocator.ended !== undefined);
+  return allocator;
 }
 
 /** The pipe stays open: who comes to its end would let go of what he has. */
 async function feed(
   child: Deno.ChildProcess,
-  { rate = 0, most = 0 }: Pick<EaterSpec, "rate" | "most">,
+  { rate = 0, most = 0 }: Pick<AllocatorSpec, "rate" | "most">,
   hasEnded: () => boolean,
 ): Promise<void> {
   const writer = child.stdin.getWriter();
@@ -112,10 +112,10 @@ export const placeOf = ({ places }: AllocatorProgram): string => places.at(-1)!.
 export const lives = ({ ended }: AllocatorProgram): boolean => ended === undefined;
 
 /** Ends it, unless that was done already. */
-export function endEater(eater: AllocatorProgram): void {
-  if (!lives(eater)) return;
-  eater.isOurs = true;
-  signalTo(eater.pid, "SIGKILL");
+export function endAllocator(allocator: AllocatorProgram): void {
+  if (!lives(allocator)) return;
+  allocator.isOurs = true;
+  signalTo(allocator.pid, "SIGKILL");
 }
 
 export function signalTo(pid: number, signal: Deno.Signal): void {

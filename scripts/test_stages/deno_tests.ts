@@ -1,7 +1,7 @@
 /** Runs `deno test` and says what came of it. */
 
 import { join } from "node:path";
-import { root, withoutBacktrace } from "../bundle.ts";
+import { root, withoutBacktrace } from "../build/bundle.ts";
 import { countTests } from "./junit.ts";
 import type { Outcome } from "./outcome.ts";
 

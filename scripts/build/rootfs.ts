@@ -1,12 +1,12 @@
 /**
- * `deno run -A scripts/rootfs.ts [--program FILE] [--no-shell] DIR`: makes the root file system of the container image. DIR must not
+ * `deno run -A scripts/build/rootfs.ts [--program FILE] [--no-shell] DIR`: makes the root file system of the container image. DIR must not
  * exist, or be empty.
  */
 
 import { parseArgs } from "node:util";
-import { findShell, makeRootFileSystem } from "./image/root_file_system.ts";
-import { executable } from "./stages/kernels.ts";
-import { Mistake, printLine, run } from "./terminal.ts";
+import { findShell, makeRootFileSystem } from "./root_file_system.ts";
+import { executable } from "../test_stages/kernels.ts";
+import { Mistake, printLine, run } from "../terminal.ts";
 
 function main(): number {
   const { values, positionals } = parseArgs({

@@ -1,11 +1,11 @@
 /** Who died of what, and whether that was right: all that a soak knows is put side by side here, and nothing is read. */
 
-import { type AllocatorProgram, lives, placeOf } from "./eaters.ts";
+import { type AllocatorProgram, lives, placeOf } from "./allocators.ts";
 import type { KernelKill } from "./kernel_kills.ts";
 import { type Program, type Told, wasAtWork } from "./program.ts";
 
 export interface Facts {
-  readonly eaters: readonly AllocatorProgram[];
+  readonly allocators: readonly AllocatorProgram[];
   readonly kernelKills: readonly KernelKill[];
   readonly programs: readonly Program[];
   /** What is guarded lies beneath. */
@@ -36,14 +36,15 @@ const KILLING: readonly (string | null)[] = ["SIGKILL", "SIGTERM"];
 
 export const isBlow = (event: Told): boolean =>
   event.type === "action" && (event.action === "process" || event.action === "container") &&
-  !event.dry_run && ["killed", "alive", "signalled"].includes(event.outcome);
+  !event.dry_run && ["killed", "survived", "signalled"].includes(event.outcome);
 
 const within = (path: string, above: string) => path === above || path.startsWith(`${above}/`);
 
 /** One pid can have been several, one after the other. */
-function eaterOf(facts: Facts, pid: number, at: number): AllocatorProgram | undefined {
-  return facts.eaters.findLast((eater) =>
-    eater.pid === pid && eater.started <= at + 50 && (eater.ended?.at ?? Infinity) >= at - LATE_MS
+function allocatorOf(facts: Facts, pid: number, at: number): AllocatorProgram | undefined {
+  return facts.allocators.findLast((allocator) =>
+    allocator.pid === pid && allocator.started <= at + 50 &&
+    (allocator.ended?.at ?? Infinity) >= at - LATE_MS
   );
 }
 
@@ -59,17 +60,17 @@ function wrongsOf(facts: Facts, event: Told): string[] {
   const at = Date.parse(event.ts);
   const wrongs: string[] = [];
   if (!within(event.cgroup, facts.guarded)) wrongs.push(`${what}: it is not guarded`);
-  if (!(event.usage_before >= event.threshold)) {
-    wrongs.push(`${what}: usage ${event.usage_before} is below ${event.threshold}`);
+  if (!(event.usage_before >= event.level_bytes)) {
+    wrongs.push(`${what}: usage ${event.usage_before} is below ${event.level_bytes}`);
   }
-  if (!(event.threshold < event.limit)) wrongs.push(`${what}: the threshold is at the limit`);
+  if (!(event.level_bytes < event.limit)) wrongs.push(`${what}: the threshold is at the limit`);
   if (!isLimit(facts, event.cgroup, event.limit)) {
     wrongs.push(`${what}: ${event.limit} was never a limit there`);
   }
   if (event.victim === null) return wrongs;
-  const eater = eaterOf(facts, event.victim.pid, at);
-  if (eater === undefined) {
-    const mayBeForked = facts.eaters.some((each) =>
+  const allocator = allocatorOf(facts, event.victim.pid, at);
+  if (allocator === undefined) {
+    const mayBeForked = facts.allocators.some((each) =>
       each.kind === "forks" && within(placeOf(each), event.cgroup)
     );
     if (!(mayBeForked && within(event.victim.cgroup, facts.guarded))) {
@@ -77,12 +78,12 @@ function wrongsOf(facts: Facts, event: Told): string[] {
     }
     return wrongs;
   }
-  if (eater.isProtected && event.action === "process") {
-    wrongs.push(`${what}: pid ${eater.pid} is protected`);
+  if (allocator.isProtected && event.action === "process") {
+    wrongs.push(`${what}: pid ${allocator.pid} is protected`);
   }
-  const since = eater.places.at(-1)!.since;
-  if (!within(placeOf(eater), event.cgroup) && at - since > MOVED_MS) {
-    wrongs.push(`${what}: pid ${eater.pid} was in ${placeOf(eater)}`);
+  const since = allocator.places.at(-1)!.since;
+  if (!within(placeOf(allocator), event.cgroup) && at - since > MOVED_MS) {
+    wrongs.push(`${what}: pid ${allocator.pid} was in ${placeOf(allocator)}`);
   }
   return wrongs;
 }
@@ -102,30 +103,30 @@ export function deaths(facts: Facts): { readonly tally: Tally; readonly wrongs: 
   const wrongs: string[] = [];
   const guards = facts.programs.filter(({ name }) => name === "guard");
   const pendingKills = guards.flatMap((guard) => guard.events.filter(isBlow));
-  for (const eater of facts.eaters) {
-    const { ended, pid } = eater;
+  for (const allocator of facts.allocators) {
+    const { ended, pid } = allocator;
     if (ended === undefined || !KILLING.includes(ended.signal)) continue;
     const byKernel = facts.kernelKills.some((kill) =>
-      kill.pid === pid && kill.at >= eater.started && Math.abs(kill.at - ended.at) < LATE_MS
+      kill.pid === pid && kill.at >= allocator.started && Math.abs(kill.at - ended.at) < LATE_MS
     );
-    const isGuarded = within(placeOf(eater), facts.guarded);
+    const isGuarded = within(placeOf(allocator), facts.guarded);
     if (byKernel) {
       if (!isGuarded) tally.outside++;
       else if (guards.some((guard) => wasAtWork(guard, ended.at - 1000, ended.at))) tally.lost++;
       else tally.unguarded++;
       continue;
     }
-    if (pendingKills.some((event) => isOf(event, eater))) {
+    if (pendingKills.some((event) => isOf(event, allocator))) {
       tally.won++;
       continue;
     }
-    if (eater.isOurs) continue;
+    if (allocator.isOurs) continue;
     if (isGuarded && guards.some((guard) => mayHaveStruck(guard, ended.at))) tally.untold++;
     else {
       wrongs.push(
-        `pid ${pid} (${eater.kind}) in ${placeOf(eater)} ended by ${ended.signal} at ` +
+        `pid ${pid} (${allocator.kind}) in ${placeOf(allocator)} ended by ${ended.signal} at ` +
           `${new Date(ended.at).toISOString()}, and neither the kernel nor a guard says why; ` +
-          `there: ${toldNear(facts.programs, placeOf(eater), ended.at)}`,
+          `there: ${toldNear(facts.programs, placeOf(allocator), ended.at)}`,
       );
     }
   }
@@ -146,10 +147,10 @@ function toldNear(programs: readonly Program[], path: string, at: number): strin
     (within(path, cgroup) || within(cgroup, path)) && Math.abs(Date.parse(ts) - at) < LATE_MS
   );
   const distance = ({ ts }: Told) => Math.abs(Date.parse(ts) - at);
-  const told = near.sort((one, other) => distance(one) - distance(other)).slice(0, 12).map((
+  const events = near.sort((one, other) => distance(one) - distance(other)).slice(0, 12).map((
     event,
   ) =>
-    [event.ts, event.type, event.action, event.outcome, event.victim?.pid, event.container]
+    [event.ts, event.type, event.action, event.outcome, event.victim?.pid, event.killed_cgroup]
       .filter((each) => each !== undefined && each !== null).join(" ")
   );
   const time = (ms: number | undefined) => ms && new Date(ms).toISOString().slice(11);
@@ -158,28 +159,28 @@ function toldNear(programs: readonly Program[], path: string, at: number): strin
       time(ended?.at)
     }, stopped ${stops.map(({ from, to }) => `${time(from)}–${time(to)}`).join(" ")}`
   );
-  return [...told, ...lives].join("; ");
+  return [...events, ...lives].join("; ");
 }
 
 function isOf(event: Told, { pid, places, started, ended }: AllocatorProgram): boolean {
   const at = Date.parse(event.ts);
   if (at < started - 50 || at > ended!.at + LATE_MS) return false;
   if (event.victim?.pid === pid) return true;
-  const { container } = event;
+  const { killed_cgroup: container } = event;
   return container !== null && places.some(({ path }) => within(path, container)) &&
     Math.abs(at - ended!.at) < LATE_MS;
 }
 
 /** Each kill of the kernel's is told by a watch that was there all the while, and by nobody twice. */
 export function untoldKills(facts: Facts): string[] {
-  const ours = facts.kernelKills.filter(({ pid, at }) => eaterOf(facts, pid, at) !== undefined);
+  const ours = facts.kernelKills.filter(({ pid, at }) => allocatorOf(facts, pid, at) !== undefined);
   return facts.programs.flatMap((program) => {
-    const told = program.events.filter(({ type }) => type === "oom_kill");
+    const events = program.events.filter(({ type }) => type === "oom_kill");
     return ours.flatMap(({ pid, at }) => {
-      const near = told.filter(({ victim, ts }) =>
+      const near = events.filter(({ victim, ts }) =>
         victim?.pid === pid && Math.abs(Date.parse(ts) - at) < 60_000
       ).length;
-      const path = placeOf(eaterOf(facts, pid, at)!);
+      const path = placeOf(allocatorOf(facts, pid, at)!);
       const who = `${program.name} (pid ${program.pid}): the kernel's kill of ${pid} in ${path}`;
       if (near > 1) {
         return [`${who} was told ${near} times`];
@@ -195,5 +196,5 @@ export function untoldKills(facts: Facts): string[] {
 
 /** Those who are stopped although the soak has not stopped them. */
 export function stillLiving(facts: Facts): readonly AllocatorProgram[] {
-  return facts.eaters.filter(lives);
+  return facts.allocators.filter(lives);
 }

@@ -1,8 +1,8 @@
 /** Deeds against the guard and the watch themselves. */
 
-import type { Deed } from "./deeds.ts";
-import { signalTo } from "./eaters.ts";
-import { checkRestored } from "./aftermath.ts";
+import type { Fault } from "./faults.ts";
+import { signalTo } from "./allocators.ts";
+import { checkRestored } from "./checks.ts";
 import { inspectionFault } from "./schema.ts";
 import {
   continueProgram,
@@ -17,17 +17,17 @@ import { pause, type World } from "./world.ts";
 /** Milliseconds. */
 const LONGEST_STOP = 1500;
 
-export const programDeeds: readonly Deed[] = [
+export const programFaults: readonly Fault[] = [
   { name: "stop the guard", weight: 2, run: stopGuard },
   { name: "stop the watch", weight: 1, run: stopWatch },
   { name: "read the configuration again", weight: 2, run: reload },
   { name: "inspect", weight: 2, run: inspect },
-  { name: "kill the guard", weight: 2, isRough: true, run: killGuard },
-  { name: "kill the minder", weight: 1, isRough: true, run: killMinder },
-  { name: "kill guard and minder", weight: 1, isRough: true, run: killBoth },
-  { name: "end the guard", weight: 2, isRough: true, run: endGuard },
-  { name: "end the watch", weight: 2, isRough: true, run: endWatch },
-  { name: "spoil the journals", weight: 1, isRough: true, run: spoil },
+  { name: "kill the guard", weight: 2, isDisruptive: true, run: killGuard },
+  { name: "kill the minder", weight: 1, isDisruptive: true, run: killMinder },
+  { name: "kill guard and minder", weight: 1, isDisruptive: true, run: killBoth },
+  { name: "end the guard", weight: 2, isDisruptive: true, run: endGuard },
+  { name: "end the watch", weight: 2, isDisruptive: true, run: endWatch },
+  { name: "spoil the journals", weight: 1, isDisruptive: true, run: spoil },
 ];
 
 async function stopGuard(world: World): Promise<string> {

@@ -1,6 +1,6 @@
 /** What must be as it was: after a guard has ended, at each rest, and at the end. */
 
-import { type AllocatorProgram, lives, placeOf, signalTo } from "./eaters.ts";
+import { type AllocatorProgram, lives, placeOf, signalTo } from "./allocators.ts";
 import type { World } from "./world.ts";
 
 /** After a guard that was asked to end: nothing is changed any more, and nothing is on record. */
@@ -20,10 +20,12 @@ export function checkStopped(world: World, since: number): number {
   const wasKilled = world.programs.some(({ ending }) =>
     ending?.signal === "SIGKILL" && ending.at >= since
   );
-  const stopped = world.eaters.filter((eater) => lives(eater) && isStopped(eater));
-  for (const eater of stopped) {
-    if (!wasKilled) world.findings.push(`pid ${eater.pid} in ${placeOf(eater)} is left stopped`);
-    signalTo(eater.pid, "SIGCONT");
+  const stopped = world.allocators.filter((allocator) => lives(allocator) && isStopped(allocator));
+  for (const allocator of stopped) {
+    if (!wasKilled) {
+      world.findings.push(`pid ${allocator.pid} in ${placeOf(allocator)} is left stopped`);
+    }
+    signalTo(allocator.pid, "SIGCONT");
   }
   return stopped.length;
 }

@@ -4,10 +4,10 @@
  */
 
 import { type Costs, costsOf } from "../bench/process_costs.ts";
-import { checkBystanders, checkStopped } from "./aftermath.ts";
-import { endEater, lives } from "./eaters.ts";
+import { checkBystanders, checkStopped } from "./checks.ts";
+import { endAllocator, lives } from "./allocators.ts";
 import { growth, least } from "./growth.ts";
-import { deaths, type Facts, type Tally, untoldKills, wrongBlows } from "./ledger.ts";
+import { deaths, type Facts, type Tally, untoldKills, wrongBlows } from "./expectations.ts";
 import { added, MAX_ORDERS, openFiles, openOrders } from "./open_files.ts";
 import type { Program } from "./program.ts";
 import { continueProgram } from "./programs.ts";
@@ -41,8 +41,8 @@ export async function rest(world: World, bases: Bases): Promise<Rest> {
   for (const program of [guard, watch]) continueProgram(program);
   const stopped = await settled(world, bases.since);
   while (world.groups.length > 0) await removeGroup(world, world.groups[0]!);
-  world.eaters.forEach(endEater);
-  await Promise.all(world.eaters.map(({ gone }) => gone));
+  world.allocators.forEach(endAllocator);
+  await Promise.all(world.allocators.map(({ gone }) => gone));
   await marked(world);
   const facts = factsOf(world);
   findings.push(...await inTime(() => untoldKills(facts)));
@@ -76,7 +76,7 @@ function grownSince({ first, open }: Bases, program: Program, now: Costs): strin
 /** Who is stopped for the moment of a blow goes on by himself. */
 async function settled(world: World, since: number): Promise<number> {
   for (let look = 0; look < 10; look++) {
-    if (world.eaters.filter(lives).length === 0) break;
+    if (world.allocators.filter(lives).length === 0) break;
     await pause(LOOK_MS);
   }
   return checkStopped(world, since);
@@ -89,15 +89,15 @@ async function marked(world: World): Promise<void> {
   tree.make(path);
   limitPath(world, path, 32 * MIB);
   const both = async (types: readonly [string, string]) => {
-    await told(world, guard, types[0], path);
-    await told(world, watch, types[1], path);
+    await events(world, guard, types[0], path);
+    await events(world, watch, types[1], path);
   };
-  await both(["guard_armed", "created"]);
+  await both(["guard_armed", "cgroup_created"]);
   tree.removeEmpty(path);
-  await both(["removed", "removed"]);
+  await both(["cgroup_removed", "cgroup_removed"]);
 }
 
-async function told(world: World, program: Program, type: string, path: string): Promise<void> {
+async function events(world: World, program: Program, type: string, path: string): Promise<void> {
   const deadline = performance.now() + TOLD_MS;
   const isThere = () =>
     program.events.some((event) => event.type === type && event.cgroup === path);
@@ -133,14 +133,14 @@ async function restingCosts(program: Program): Promise<Costs> {
 }
 
 export function factsOf(world: World): Facts {
-  const { eaters, bystanders, kernelKills, programs, guarded, limits } = world;
-  return { eaters: [...bystanders, ...eaters], kernelKills, programs, guarded, limits };
+  const { allocators, bystanders, kernelKills, programs, guarded, limits } = world;
+  return { allocators: [...bystanders, ...allocators], kernelKills, programs, guarded, limits };
 }
 
 /** What has been looked at is over: a long soak must not keep it. */
 function forget(world: World): void {
-  const { eaters, programs, kernelKills, limits, tree, guard, watch } = world;
-  eaters.length = 0;
+  const { allocators, programs, kernelKills, limits, tree, guard, watch } = world;
+  allocators.length = 0;
   kernelKills.length = 0;
   programs.splice(0, programs.length, guard, watch);
   for (const program of programs) {

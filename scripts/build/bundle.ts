@@ -3,9 +3,9 @@
 import { join, parse } from "node:path";
 import { fileURLToPath } from "node:url";
 import { neutralBundle } from "./neutral_bundle.ts";
-import { Mistake } from "./terminal.ts";
+import { Mistake } from "../terminal.ts";
 
-export const root = fileURLToPath(new URL("..", import.meta.url));
+export const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /**
  * One file for each entry, and one for each part that is imported later or that parts share: no command parses the code

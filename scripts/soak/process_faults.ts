@@ -1,7 +1,7 @@
 /** Deeds that start, move and end processes. */
 
-import type { Deed } from "./deeds.ts";
-import { endEater, lives, placeOf } from "./eaters.ts";
+import type { Fault } from "./faults.ts";
+import { endAllocator, lives, placeOf } from "./allocators.ts";
 import { drawGroup, feedGroup, MIB, pidsIn, type World } from "./world.ts";
 
 const RATES = [2, 10, 50, 200, 1000];
@@ -9,7 +9,7 @@ const PIECE = 64 * 1024;
 /** So that they stay within the processes that the whole soak may have, also when each of some forks eight at once. */
 const MAX_EATERS = 100;
 
-export const processDeeds: readonly Deed[] = [
+export const processFaults: readonly Fault[] = [
   { name: "fill", weight: 14, run: fill },
   { name: "burst", weight: 18, run: burst },
   { name: "burst of several", weight: 6, run: bursts },
@@ -23,7 +23,7 @@ export const processDeeds: readonly Deed[] = [
   { name: "burst outside", weight: 2, run: outside },
 ];
 
-const isCrowded = ({ eaters }: World) => eaters.filter(lives).length >= MAX_EATERS;
+const isCrowded = ({ allocators }: World) => allocators.filter(lives).length >= MAX_EATERS;
 
 function fill(world: World): string {
   const group = drawGroup(world);
@@ -55,8 +55,8 @@ function cache(world: World): string {
   if (group?.limit === undefined || isCrowded(world)) return "none";
   const file = `${world.folder}/cache-${++world.made}`;
   const count = Math.round(group.limit * percent / 100 / PIECE);
-  const eater = feedGroup(world, group, { kind: "cache", file, count });
-  void eater.gone.then(() => removeFile(file));
+  const allocator = feedGroup(world, group, { kind: "cache", file, count });
+  void allocator.gone.then(() => removeFile(file));
   return `${percent} %`;
 }
 
@@ -67,8 +67,8 @@ function shmem(world: World): string {
   if (group?.limit === undefined || isCrowded(world)) return "none";
   const file = `/dev/shm/oomkit-soak-${Deno.pid}-${++world.made}`;
   const count = Math.round(group.limit * percent / 100 / PIECE);
-  const eater = feedGroup(world, group, { kind: "shmem", file, count });
-  void eater.gone.then(() => removeFile(file));
+  const allocator = feedGroup(world, group, { kind: "shmem", file, count });
+  void allocator.gone.then(() => removeFile(file));
   return `${percent} %`;
 }
 
@@ -98,28 +98,28 @@ function idle(world: World): string {
 
 /** Its memory stays where it was charged. */
 function move(world: World): string {
-  const { random, eaters, tree } = world;
+  const { random, allocators, tree } = world;
   const [at, isOut] = [random.below(1 << 20), random.chance(15)];
   const group = drawGroup(world);
-  const living = eaters.filter((eater) => lives(eater) && eater.kind !== "forks");
+  const living = allocators.filter((allocator) => lives(allocator) && allocator.kind !== "forks");
   if (group === undefined || living.length === 0) return "none";
-  const eater = living[at % living.length]!;
+  const allocator = living[at % living.length]!;
   // Where nobody guards, what never ends by itself would be left to the kernel.
-  const to = isOut && eater.kind !== "burst" ? `${world.outside}/quiet` : group.leaf;
-  const from = placeOf(eater);
+  const to = isOut && allocator.kind !== "burst" ? `${world.outside}/quiet` : group.leaf;
+  const from = placeOf(allocator);
   // Its shell would still go to where it was sent first.
-  if (!pidsIn(world, from).includes(eater.pid)) return "on its way";
-  eater.places.push({ path: to, since: Date.now() });
-  if (tree.write(to, "cgroup.procs", String(eater.pid))) return to === from ? "nowhere" : "";
-  eater.places.pop();
+  if (!pidsIn(world, from).includes(allocator.pid)) return "on its way";
+  allocator.places.push({ path: to, since: Date.now() });
+  if (tree.write(to, "cgroup.procs", String(allocator.pid))) return to === from ? "nowhere" : "";
+  allocator.places.pop();
   return "refused";
 }
 
 function endOne(world: World): string {
   const at = world.random.below(1 << 20);
-  const living = world.eaters.filter(lives);
+  const living = world.allocators.filter(lives);
   if (living.length === 0) return "none";
-  endEater(living[at % living.length]!);
+  endAllocator(living[at % living.length]!);
   return "";
 }
 

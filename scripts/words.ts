@@ -1,0 +1,107 @@
+/**
+ * Keeps private and archaic words out: `deno task words` prints one line for each use of a word that the kernel, oomd,
+ * earlyoom and Kubernetes do not use, with the term that they use. Part of `deno task ok`.
+ */
+
+import { printLine, run } from "./terminal.ts";
+
+/** What is searched for, as whole words in any case, and what to write instead. Inflections are listed. */
+const WORDS: Readonly<Record<string, string>> = {
+  "wards?": "CgroupState, the state of a guarded cgroup",
+  "sentr(y|ies)": "monitor thread, MonitorLoop",
+  "blows?": "kill",
+  "bells?": "level state",
+  "minders?": "restore watchdog",
+  "ghosts?": "missed cgroup",
+  "heirs?": "successor",
+  "rosters?": "registry",
+  "census": "reconciler",
+  "deeds?": "action, kill",
+  "haunts?": "missed cgroup",
+  "bequeaths?": "transfer",
+  "eaters?": "allocator",
+  "whereabouts": "location",
+  "tripwires?": "throttle",
+  "letgo|let_go": "action_skipped",
+  "struck": "signalled, killed",
+  "untold": "unreported",
+  "who": "the process, the cgroup",
+  "whom": "the process, the cgroup",
+  "whose": "of the process, of the cgroup",
+  "whoever|whomever": "the process that",
+  "nobody": "no process, nothing",
+  "somebody|someone": "another process, the user",
+  "anybody|everybody": "any process, every user",
+  "he|him": "it",
+  "anew|afresh": "again",
+  "beneath": "below",
+  "seldom": "rarely",
+  "wherein|whereof|whereby": "in which",
+  "ere|lest|nor is": "before, so that not",
+};
+
+/** Files that may hold any word, and why. */
+const EXEMPT: readonly RegExp[] = [
+  // The list itself, and its test.
+  /^scripts\/words\.ts$/,
+  /^tests\/scripts\/words_test\.ts$/,
+  // Recorded data, and texts captured from kernels.
+  /^tests\/fixtures\//,
+  /^docs\/benchmarks\.jsonl$/,
+  /^deno\.lock$/,
+  /^LICENSE$/,
+];
+
+/** Uses that are right: a line that matches one of these is not reported. */
+const ALLOWED: readonly RegExp[] = [
+  // The command of that name, and a person's question in a table.
+  /\bwho\(1\)/,
+];
+
+const pattern = new RegExp(
+  `(?<![\\p{L}\\p{N}])(${Object.keys(WORDS).join("|")})(?![\\p{L}\\p{N}])`,
+  "giu",
+);
+
+/** @returns one line for each use: `path:line: word; write …`. */
+export function offences(path: string, text: string): string[] {
+  if (EXEMPT.some((exempt) => exempt.test(path))) return [];
+  return text.split("\n").flatMap((line, index) => {
+    if (ALLOWED.some((allowed) => allowed.test(line))) return [];
+    // An identifier in camelCase or snake_case is several words.
+    const words = line.replaceAll(/(?<=\p{Ll})(?=\p{Lu})/gu, " ").replaceAll("_", " ");
+    return [...words.matchAll(pattern)].map(([word]) =>
+      `${path}:${index + 1}: "${word}"; write: ${instead(word)}`
+    );
+  });
+}
+
+function instead(word: string): string {
+  const found = Object.entries(WORDS).find(([each]) => new RegExp(`^(${each})$`, "iu").test(word));
+  return found?.[1] ?? "the field's term";
+}
+
+async function trackedFiles(): Promise<string[]> {
+  const { stdout } = await new Deno.Command("git", {
+    args: ["ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+  }).output();
+  return new TextDecoder().decode(stdout).split("\0").filter((path) => path !== "");
+}
+
+function read(path: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(Deno.readFileSync(path));
+  } catch {
+    // Not text, or removed in the working tree.
+    return "";
+  }
+}
+
+if (import.meta.main) {
+  await run("words", async () => {
+    Deno.chdir(new URL("..", import.meta.url));
+    const found = (await trackedFiles()).flatMap((path) => offences(path, read(path)));
+    found.forEach(printLine);
+    return found.length === 0 ? 0 : 1;
+  });
+}
