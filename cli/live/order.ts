@@ -50,7 +50,7 @@ export function ordered(rows: readonly Row[], sort: Sort): Row[] {
 /** Not a subtraction: Infinity - Infinity is NaN. */
 const compare = <T extends number | string>(a: T, b: T) => a < b ? -1 : a > b ? 1 : 0;
 
-/** The rows whose path contains all words of `filter`, ignoring case. */
+/** The rows with all words of `filter` in their path, ignoring case. */
 export function matching(rows: readonly Row[], filter: string): readonly Row[] {
   const words = filter.toLowerCase().split(/\s+/).filter((word) => word !== "");
   if (words.length === 0) return rows;

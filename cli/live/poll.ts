@@ -15,7 +15,7 @@ import type { Details } from "./view.ts";
 /** A cgroup with a row. */
 export interface Subject {
   readonly cgroup: Cgroup;
-  /** The cgroup whose usage and limit count; for a guard it may be an ancestor. */
+  /** The cgroup that owns the limit that counts; for a guard it may be an ancestor. */
   readonly limitOwner: Cgroup;
   /** The limit that a guard enforces, bytes. */
   readonly limit?: number;
