@@ -4,7 +4,7 @@ import type { Cgroup } from "../../core/cgroup/cgroup.ts";
 import { openCgroup } from "../../core/cgroup/cgroup.ts";
 import { discover, type Hierarchy, onHost } from "../../core/cgroup/hierarchy.ts";
 import { inspect, type Inspection } from "../../core/cgroup/inspection.ts";
-import { type Machine, readMachine } from "../../core/cgroup/machine.ts";
+import { readMachine } from "../../core/cgroup/machine.ts";
 import { type Requirement, REQUIREMENTS } from "../../core/cgroup/requirements.ts";
 import { ownCgroup, resolveTarget } from "../../core/cgroup/resolve.ts";
 import { type CgroupTree, readSubtree } from "../../core/cgroup/subtree.ts";
@@ -15,6 +15,7 @@ import { CI_SERVICES, withoutCommands } from "../output/annotate.ts";
 import { check, checkLines } from "./check.ts";
 import { type CheckOutput, type CiFlags, openCheckOutput } from "./ci.ts";
 import { nodeLines } from "./text.ts";
+import type { AlsoShow } from "./picture.ts";
 import { inspectionLines } from "./text.ts";
 import { treeLines } from "./tree.ts";
 import type { TextLayout } from "../terminal/wrap.ts";
@@ -149,9 +150,6 @@ interface Shown {
   readonly inspection: Inspection;
   readonly tree?: CgroupTree;
 }
-
-/** Whoever shows the same in another way. */
-export type AlsoShow = (cgroups: readonly Cgroup[], machine: Machine) => void;
 
 /** @param node the whole machine is meant. */
 function run(

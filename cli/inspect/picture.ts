@@ -1,11 +1,12 @@
 /** The pictures of `inspect`: of a recording, or with `--tree` of the memory of a cgroup tree. */
 
-import { identify } from "../../core/cgroup/identity.ts";
+import type { Cgroup } from "../../core/cgroup/cgroup.ts";
 import type { Machine } from "../../core/cgroup/machine.ts";
 import { type CgroupTree, flatten, readSubtree } from "../../core/cgroup/subtree.ts";
 import { OomkitError, shortened } from "../../core/errors.ts";
 import { ChartBuilder } from "../../core/picture/chart_builder.ts";
 import type { Node } from "../../core/picture/page/icicle.js";
+import { withShortIds } from "../../core/picture/text.ts";
 import { treePage, treeStill } from "../../core/picture/tree.ts";
 import { workingSet } from "../../core/policy/limits.ts";
 import type { ExitCode } from "../exit.ts";
@@ -20,7 +21,6 @@ import {
   writePictures,
 } from "../output/picture.ts";
 import { linesOf } from "../simulate/replay.ts";
-import type { AlsoShow } from "./command.ts";
 
 /** Draws the one recording in `names`. Throws `OomkitError`, and then leaves no picture. */
 export async function drawRecording(
@@ -73,6 +73,9 @@ export function isRecordingAt(names: readonly string[]): boolean {
     return false;
   }
 }
+
+/** Takes the cgroups and the machine that `inspect` shows. */
+export type AlsoShow = (cgroups: readonly Cgroup[], machine: Machine) => void;
 
 export interface TreePictureRun {
   readonly show: AlsoShow;
@@ -171,13 +174,5 @@ function nodeOf({ cgroup, depth, snapshot, leftOut }: CgroupTree, extraDepth: nu
   };
 }
 
-/** Container ids keep 12 digits, as container runtimes show them. */
-function nameOf(path: string, depth: number): string {
-  const name = depth === 0 ? path : path.slice(path.lastIndexOf("/") + 1);
-  const { containerId } = identify(path);
-  return printable(
-    containerId && /^[0-9a-f]{64}$/.test(containerId)
-      ? name.replace(containerId, containerId.slice(0, 12))
-      : name,
-  );
-}
+const nameOf = (path: string, depth: number) =>
+  printable(withShortIds(depth === 0 ? path : path.slice(path.lastIndexOf("/") + 1)));

@@ -7,8 +7,8 @@ const ID = /[0-9a-f]{64}/g;
 
 /**
  * `/kubepods/burstable/pod…/0123456789ab` in at most `width` columns. Container ids keep 12 digits, as container runtimes show
- * them. Then names in the middle are left out, then the first ones, because the names next to the last one say whose it is; then
- * the middle of the last name.
+ * them. Then names in the middle are left out, then the first ones, because the parents next to the last name identify
+ * it best; then the middle of the last name.
  */
 export function shortName(path: string, width: number, unicode = true): string {
   const mark = unicode ? "…" : ascii("…");

@@ -8,7 +8,7 @@ const WIDE =
 const COMBINING = /[\p{Mn}\p{Me}]/u;
 
 /**
- * Characters whose width differs between terminals: joiners, variation selectors, regional indicators, skin tones, spacing vowel
+ * Characters with a width that differs between terminals: joiners, variation selectors, regional indicators, skin tones, spacing vowel
  * signs, Hangul jamo, private use and unassigned characters; and a combining mark at the start or after three other marks.
  */
 const UNRELIABLE =
@@ -16,6 +16,9 @@ const UNRELIABLE =
 const PLAIN = /^[\x20-\x7e]*$/;
 // deno-lint-ignore no-control-regex
 export const STYLES = /(\x1b\[[0-9;]*m)/g;
+
+// deno-lint-ignore no-control-regex
+const NOT_ASCII = /[^\x00-\x7f]/gu;
 
 /** ASCII replacements of oomkit's own symbols; each is one column wide, as the symbol. */
 const ASCII_SYMBOLS: Readonly<Record<string, string>> = {
@@ -55,11 +58,7 @@ export function steady(text: string): string {
 
 /** Replaces all characters that are not ASCII by a symbol or an escape; styles stay. */
 export function ascii(text: string): string {
-  // deno-lint-ignore no-control-regex
-  return text.replace(
-    /[^\x00-\x7f]/gu,
-    (character) => ASCII_SYMBOLS[character] ?? escaped(character),
-  );
+  return text.replace(NOT_ASCII, (character) => ASCII_SYMBOLS[character] ?? escaped(character));
 }
 
 /** Columns of a text that {@link visible} has returned, with or without styles. */

@@ -11,6 +11,7 @@ import stillStyle from "./page/still.css" with { type: "text" };
 import { pageData } from "./page_data.ts";
 import { chartStyle, pageScript } from "./page_script.ts";
 import {
+  CLOSE_SHARE,
   type Group,
   type KilledProcess,
   type Kind,
@@ -46,16 +47,15 @@ function groupTable({ groups }: Picture): string {
 }
 
 function groupRow(group: Group, index: number): string {
-  const { path, container, pod, peak, limit, owner, peakShare: closest, kills, removedAt: gone } =
-    group;
+  const { path, container, pod, peak, limit, owner, peakShare, kills, removedAt } = group;
   const ids = [
     ...(container === null ? [] : [`container ${cut(container, 20)}`]),
     ...(pod === null ? [] : [`pod ${pod}`]),
-    ...(gone === null ? [] : [`removed ${clockText(gone, 1000)}`]),
+    ...(removedAt === null ? [] : [`removed ${clockText(removedAt, 1000)}`]),
   ];
   const checked = index < SHOWN_AT_FIRST ? " checked" : "";
-  const share = closest === null ? "–" : `${(100 * closest).toFixed(1)} %`;
-  const tight = closest !== null && closest >= 0.9 ? " tight" : "";
+  const share = peakShare === null ? "–" : `${(100 * peakShare).toFixed(1)} %`;
+  const tight = peakShare !== null && peakShare >= CLOSE_SHARE ? " tight" : "";
   const more = ids.length === 0 ? "" : `<span class="more">${escaped(ids.join(" · "))}</span>`;
   return `<tr><td class="wide"><label title="${escaped(path)}">` +
     `<input type="checkbox" data-group="${index}" autocomplete="off"${checked}>` +
@@ -187,7 +187,7 @@ async function hashOf(text: string): Promise<string> {
 function bodyOf(picture: Picture): string {
   const { tone, verdict, remarks, groups, killedProcesses, events } = picture;
   const several = groups.length > 1;
-  const shareButton = groups.some(({ peakShare: closest }) => closest !== null)
+  const shareButton = groups.some(({ peakShare }) => peakShare !== null)
     ? `<button type="button" data-do="share" aria-pressed="false" title="usage in percent of each limit">% of limit</button>`
     : "";
   return `<main>

@@ -94,6 +94,9 @@ export function isByShare({ groups }: Picture): boolean {
   return shown.length > 1 && shown.every(({ peakShare }) => peakShare !== null);
 }
 
+/** From this share of the limit on a run was close; `inspect` and the live view turn red there as well. */
+export const CLOSE_SHARE = 0.9;
+
 /** The cgroup with the highest share of its limit; `undefined` without a limit. */
 export function nearestToLimit(groups: readonly Group[]): Group | undefined {
   return groups.filter(({ peakShare }) => peakShare !== null)

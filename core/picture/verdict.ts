@@ -2,6 +2,7 @@
 
 import { bytesText, cut } from "./page/figures.js";
 import {
+  CLOSE_SHARE,
   type Group,
   type KilledProcess,
   largestPeak,
@@ -18,9 +19,6 @@ export interface Outcome {
   /** Actions that a guard did not take because of a dry run. */
   readonly dryRunActions: number;
 }
-
-/** Share of the limit at which `inspect` and the live view turn red as well. */
-const CLOSE_SHARE = 0.9;
 
 export function verdictOf(
   { killedProcesses, groups }: Pick<Picture, "killedProcesses" | "groups">,

@@ -20,7 +20,7 @@ export function browserTest(
       try {
         await using page = await openPage();
         await run(page, folder);
-        assert.deepEqual(page.said, [], "the console is quiet");
+        assert.deepEqual(page.console, [], "the console is quiet");
         assert.deepEqual(page.requests, [], "no request leaves");
       } finally {
         Deno.removeSync(folder, { recursive: true });

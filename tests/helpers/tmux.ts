@@ -90,7 +90,7 @@ export function openTmux(
   };
 }
 
-/** A shell whose prompt is `$ `. */
+/** A shell with the prompt `$ `. */
 export async function openShell(options: Parameters<typeof openTmux>[1] = {}) {
   const screen = openTmux("exec sh -i", { ...options, env: { PS1: "$ ", ...options.env } });
   try {

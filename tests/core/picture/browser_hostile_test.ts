@@ -80,7 +80,7 @@ browserTest(
       "fetch('http://127.0.0.1:9/').then(() => 'sent', (error) => String(error))",
     );
     assert.match(fetched, /TypeError/);
-    const blocked = page.said.splice(0);
+    const blocked = page.console.splice(0);
     assert.ok(blocked.length >= 2, String(blocked));
     for (const line of blocked) assert.match(line, /Content Security Policy|Failed to fetch/i);
     page.requests.length = 0;
