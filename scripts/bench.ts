@@ -1,10 +1,10 @@
 /**
- * Measures on this machine what docs/performance.md tells: `deno task bench [start-up] [sweep] [latency] [idle] [scale] [peers]
- * [footprint] [live] [race]`, none of them is all. `--record` puts what was measured into docs/benchmarks.jsonl, which later runs are
+ * Measures the figures of docs/performance.md on this machine: `deno task bench [start-up] [sweep] [latency] [idle] [scale] [peers]
+ * [footprint] [live] [race]`; without a name all. `--record` adds the results to docs/benchmarks.jsonl, which later runs are
  * compared with. Other options are for `scale`, `footprint` and `race`: scripts/bench/scale.ts, footprint.ts, race_cells.ts.
  *
- * Of the executable: `deno task compile` first. Needs the right to make cgroups. Whatever is made is called oomkit-bench-… and
- * is removed on every way out; what a run leaves that is killed, the next one removes.
+ * Measures the executable: run `deno task compile` first. Needs the right to make cgroups. They are called oomkit-bench-… and
+ * are removed on every way out; those of a killed run by the next one.
  */
 
 import { join } from "node:path";
@@ -101,7 +101,7 @@ function tell(bench: string, { tables, lines, isPart }: Measured, before: number
   note(`bench: ${bench} is recorded in ${RECORDS}`);
 }
 
-/** Nobody that was started may go on, or the cgroups could not be removed. */
+/** All child processes must exit, or the cgroups could not be removed. */
 async function cleanUp(): Promise<void> {
   endChildren();
   await removeBenchCgroups();
@@ -112,7 +112,7 @@ function peek(path: string): string {
   try {
     return Deno.readTextFileSync(path);
   } catch {
-    // Nothing was ever recorded.
+    // Nothing was recorded yet.
     return "";
   }
 }

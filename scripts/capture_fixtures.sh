@@ -4,7 +4,7 @@
 #   scripts/capture_fixtures.sh [FOLDER]        (tests/fixtures; becomes FOLDER/<kernel>-<v1|v2>/)
 #
 # Needs root, cgroup v1 or v2 with the memory controller, and any sh, busybox's included. It makes cgroups of 20 MiB
-# beneath its own, lets the kernel kill a few processes in them, and removes them however it ends. Paths that would tell
+# below its own, lets the kernel kill a few processes in them, and removes them however it ends. Paths that would tell
 # where it ran become /oomkit-capture.
 set -eu
 
@@ -58,7 +58,7 @@ else
 fi
 own=${own%/}
 base=$mount$own
-[ -d "$base" ] || die "own cgroup $own is not beneath $mount"
+[ -d "$base" ] || die "own cgroup $own is not below $mount"
 path=$own/oomkit-capture-$$
 top=$mount$path
 victim=$top/victim

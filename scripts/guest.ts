@@ -1,5 +1,5 @@
 /**
- * Runs a command, or tests, on a real kernel with the cgroup hierarchy of one's choice, in an emulated machine:
+ * Runs a command, or tests, on a real kernel with a chosen cgroup layout, in an emulated machine:
  *
  *     scripts/guest --cgroup v2 -- sh -c 'cat /sys/fs/cgroup/cgroup.controllers'
  *     scripts/guest --cgroup v1 tests/kernel/watch_test.ts
@@ -18,13 +18,13 @@ const usage = `usage: scripts/guest [option…] -- command [argument…]
        scripts/guest [option…] [test file…]        without a file: all of tests/kernel
 
   --cgroup v2|v1|hybrid   the hierarchy (v2)
-  --disk MIB              an ext4 disk at /disk, whose page cache can be reclaimed (none)
+  --disk MIB              an ext4 disk at /disk with reclaimable page cache (none)
   --memory MIB            of the machine (3072)
   --timeout SECONDS       after which it is switched off (600)
   --add HOST=GUEST        a file or folder of this machine, and where it goes
   --env NAME=VALUE        for the command
   --out FOLDER            gets what the command leaves in /out
-  --filter TEXT           of the tests, those whose name contains it
+  --filter TEXT           only tests with this text in their name
   --bin FILE              becomes /oomkit (dist/oomkit)
   --deno                  puts Deno into the guest for a command, too
   --kernel FILE           (the newest /boot/vmlinuz-*-cloud-amd64)
@@ -114,7 +114,7 @@ function swapped(record: Record<string, string>): Record<string, string> {
   return Object.fromEntries(Object.entries(record).map(([from, to]) => [to, resolve(from)]));
 }
 
-/** The machine must not outlive whoever interrupts this script. */
+/** Ends the machine when this script is interrupted. */
 function interruption(): AbortSignal {
   const controller = new AbortController();
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {

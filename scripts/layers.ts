@@ -8,7 +8,7 @@ import { dirname, join, normalize } from "node:path";
 import { printLine, run } from "./terminal.ts";
 
 interface Room {
-  /** A folder, or one file of it where that has rules of its own; the first room that fits counts. */
+  /** A folder, or one file of it with rules of its own; the first match counts. */
   readonly at: string;
   /** The rooms that it may import from, besides itself. */
   readonly imports: readonly string[];
@@ -97,7 +97,7 @@ export const rooms: readonly Room[] = [
   },
 ];
 
-/** Packages that belong to one room; `tests` for those that the program itself must not need. */
+/** Packages that belong to one room; `tests` for packages that the program must not need. */
 const packageHomes: Readonly<Record<string, string>> = {
   "commander": "cli",
   "@commander-js/extra-typings": "cli",
@@ -106,10 +106,10 @@ const packageHomes: Readonly<Record<string, string>> = {
   "@sinonjs/fake-timers": "tests",
 };
 
-/** What a pure room may import that is not the project's own. */
+/** Packages that a pure room may import. */
 const purePackages = ["node:path", "valibot"];
 
-/** What may be named only in one place: `core/kernel` is the one unsafe room, `cli/main.ts` the process shell. */
+/** Names with one home: `core/kernel` is the only unsafe room, `cli/main.ts` the process shell. */
 const homes: readonly { readonly name: string; readonly home: string }[] = [
   { name: "Deno.dlopen", home: "core/kernel" },
   { name: "Deno.UnsafePointer", home: "core/kernel" },
@@ -118,7 +118,7 @@ const homes: readonly { readonly name: string; readonly home: string }[] = [
   { name: "Deno.args", home: "cli/main.ts" },
 ];
 
-/** A module is named after what it holds. */
+/** File names that say nothing about their content. */
 const emptyNames = ["mod.ts", "utils.ts", "util.ts", "types.ts", "common.ts", "helpers.ts"];
 
 const checkedFolders = ["cli", "core", "tests", "scripts"];
@@ -240,7 +240,7 @@ function roomOf(path: string): Room | undefined {
   return rooms.find(({ at }) => path === at || path.startsWith(`${at}/`));
 }
 
-/** Comments, strings, templates, and regular expressions, as far as what stands before can tell them from a division. */
+/** Comments, strings, templates, and regular expressions as far as the text before tells them from a division. */
 const token =
   /\/\*[\s\S]*?\*\/|\/\/[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\[\s\S]|[^`\\])*`|(?<=[(,=:[!&|?{};\n]\s*)\/(?![*\/])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n[])+\//g;
 

@@ -1,13 +1,13 @@
-/** What a script is at, on the last line of the terminal: cli/terminal/progress.ts, for whoever imports this. */
+/** The progress line of a script on the terminal: one instance of cli/terminal/progress.ts. */
 
 import { createProgress, terminalOutput } from "../cli/terminal/progress.ts";
 
-/** Whatever else is written to the terminal is written by `say`, `note` and `pass` of terminal.ts, which make room for it. */
+/** All other terminal output goes through terminal.ts, which hides this line first. */
 export const progress = createProgress(terminalOutput());
 
 /**
- * For a script that ends at once when it is interrupted: the line goes first.
- * @param leave removes what the script has made so far; it must not throw.
+ * Ends the script on a signal, after hiding the line.
+ * @param leave removes what the script has made so far; must not throw.
  */
 export function endWithProgress(leave: () => void): void {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
@@ -15,7 +15,7 @@ export function endWithProgress(leave: () => void): void {
       progress.end();
       leave();
       Deno.removeSignalListener(signal, handle);
-      // Once more, and this time it ends the script as it would have without a line.
+      // Send the signal again: now it ends the script as it would have without a handler.
       Deno.kill(Deno.pid, signal);
     };
     Deno.addSignalListener(signal, handle);

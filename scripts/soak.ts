@@ -1,11 +1,11 @@
 /**
- * Everything at random against the executable, on this kernel or an emulated one, for so long:
+ * Random operations and faults against the executable, on this kernel or an emulated one, for a given time:
  *
  *     deno task soak --minutes 3 [--seed 7] [--guest v2]
  *
- * The seed makes it do the same deeds again; what the kernel makes of them is its own. Needs the right to make cgroups: one
- * of its own, oomkit-soak-…, which is limited, and gone on every way out. Exit: 0 when everything held, 1 when something did
- * not, 2 for what cannot be run.
+ * The seed repeats the operations; the kernel's reaction may differ. Needs the right to make cgroups: one
+ * of its own, oomkit-soak-…, limited, and removed on every way out. Exit: 0 when everything held, 1 when something did
+ * not, 2 when it cannot run.
  */
 
 import { parseArgs } from "node:util";
@@ -44,32 +44,36 @@ async function main(): Promise<number> {
   progress.end();
   for (const line of summary(result)) printLine(line);
   if (result.findings.length === 0) return 0;
-  printLine(`the last deeds:\n${result.lastFaults.map((fault) => `  ${fault}`).join("\n")}`);
-  printLine(`told: ${[...result.events].map(([what, count]) => `${count} × ${what}`).join(", ")}`);
+  printLine(
+    `the last operations:\n${result.lastOperations.map((fault) => `  ${fault}`).join("\n")}`,
+  );
+  printLine(
+    `events: ${[...result.events].map(([what, count]) => `${count} × ${what}`).join(", ")}`,
+  );
   for (const finding of result.findings) printLine(`VIOLATED: ${finding}`);
   printLine(`again: deno task soak --minutes ${minutes} --seed ${seed}`);
   return 1;
 }
 
 export function summary({ tally, ...result }: SoakResult): string[] {
-  const { faults, rounds, minutes, allocators, cgroups, longest, stopped, late } = result;
+  const { operations, rounds, minutes, allocators, cgroups, longest, stopped, late } = result;
   const seconds = (ms: number) => (ms / 1000).toFixed(1);
   return [
-    `${faults} deeds in ${
+    `${operations} operations in ${
       minutes.toFixed(1)
-    } minutes, ${rounds} rests, ${cgroups} names, ${allocators} processes`,
-    `killed by the guard ${tally.won}, by the kernel in spite of a guard ${tally.lost}, without one ${tally.unguarded}, elsewhere ${tally.outside}`,
-    `left behind by guards that were killed: ${tally.untold} deaths that nobody told, ${stopped} processes stopped`,
-    `told at most ${seconds(late.guard)} s late by the guard, ${
+    } minutes, ${rounds} idle checks, ${cgroups} cgroup names, ${allocators} processes`,
+    `killed by the guard ${tally.won}, by the kernel despite a guard ${tally.lost}, without a guard ${tally.unguarded}, outside the guarded subtree ${tally.outside}`,
+    `left by guards that were killed: ${tally.unreported} kills without an event, ${stopped} stopped processes`,
+    `events at most ${seconds(late.guard)} s late from the guard, ${
       seconds(late.watch)
-    } s by the watch`,
+    } s from the watch`,
     ...longest.map(lifeLine),
   ];
 }
 
 function lifeLine({ name, rests, first, last }: Life): string {
   const change = (from: number, to: number) => from === to ? `${to}` : `${from} → ${to}`;
-  return `the ${name} that lived longest, ${rests} rests: ${mebibytes(first.anonymous)} → ${
+  return `the longest-running ${name}, ${rests} idle checks: ${mebibytes(first.anonymous)} → ${
     mebibytes(last.anonymous)
   } anonymous, open files ${change(first.descriptors, last.descriptors)}, epoll entries ${
     change(first.epollEntries, last.epollEntries)
@@ -99,7 +103,7 @@ function parse() {
   }
 }
 
-/** The first asks it to end; whatever is running is waited for. */
+/** The first signal asks the soak to end; a running operation is waited for. */
 function interruption(): AbortSignal {
   const controller = new AbortController();
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {

@@ -1,4 +1,4 @@
-/** How the scripts talk: results on stdout, progress and mistakes on stderr, a mistake in one line. */
+/** Output of the scripts: results on stdout, progress and mistakes on stderr, a mistake in one line. */
 
 import { progress } from "./progress.ts";
 
@@ -15,14 +15,14 @@ export function note(line: string): void {
   writeAll(Deno.stderr, encoder.encode(line + "\n"));
 }
 
-/** Passes on what another program has written. */
+/** Passes on the output of another program. */
 export function pass(channel: "stdout" | "stderr", bytes: Uint8Array): void {
   const NEW_LINE = 10;
   progress.hide(bytes.at(-1) !== NEW_LINE);
   writeAll(Deno[channel], bytes);
 }
 
-/** Something that a person can put right: shown as one line, without a stack trace. */
+/** A mistake that the user can correct: shown as one line, without a stack trace. */
 export class Mistake extends Error {
   override readonly name = "Mistake";
 }

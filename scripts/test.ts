@@ -4,8 +4,8 @@
  *     scripts/test [--only fmt,lint,check,layers,compile,unit,v1,v2,soak]
  *     scripts/test --help
  *
- * With CI=true what could not run counts as failed. What runs on this machine's own kernel measures time, and has it to
- * itself; before that the unit tests and the emulated machines run two at a time.
+ * With CI=true a stage that could not run counts as failed. Stages on this machine's own kernel measure time and run
+ * alone; before them the unit tests and the emulated machines run two at a time.
  */
 
 import { parseArgs } from "node:util";
@@ -31,11 +31,11 @@ import { Mistake, printLine, run } from "./terminal.ts";
 
 interface Part {
   readonly run: () => Promise<Outcome>;
-  /** It takes no harm when another runs beside it. */
+  /** It may run beside another stage. */
   readonly isPatient?: true;
 }
 
-/** No more than that: an emulated machine has two CPUs, and its tests have deadlines. */
+/** At most this many: an emulated machine has two CPUs, and its tests have deadlines. */
 const MAX_LANES = 2;
 
 const unitFolders = [
@@ -96,7 +96,7 @@ async function main(): Promise<number> {
   return totals.failed === 0 ? 0 : 1;
 }
 
-/** In the order in which they run, but for those that can run beside others. */
+/** In the order in which they run, except those that can run beside others. */
 function stagesUnder(signal: AbortSignal): Record<string, Part[]> {
   const folders = unitFolders.filter(isFolder);
   const once = (run: () => Promise<Outcome>): Part[] => [{ run }];
@@ -119,7 +119,7 @@ function stagesUnder(signal: AbortSignal): Record<string, Part[]> {
   };
 }
 
-/** v1 runs in the guest as well: two kernels, and the same one as for v2. */
+/** v1 runs in the guest as well: on a second kernel, the one of v2. */
 function kernelParts(version: Version, signal: AbortSignal): Part[] {
   const noHost = hostObstacle(version);
   const parts: Part[] = [];
@@ -188,7 +188,7 @@ function parsed(): { readonly only?: string; readonly help?: boolean } {
   try {
     return parseArgs({ args: Deno.args, options }).values;
   } catch (error) {
-    // What node:util adds after its first sentence is advice on positional arguments, of which there are none.
+    // After its first sentence node:util advises on positional arguments, which do not exist here.
     const [what] = (error as Error).message.split(/\.(?: |$)|\n/);
     throw new Mistake(`${what}; known are --only STAGE,… and --help`);
   }
@@ -207,7 +207,7 @@ function isFolder(path: string): boolean {
   }
 }
 
-/** Passes on to whatever runs, so that it ends. */
+/** Passes the signal on to the running stage, so that it ends. */
 function interruption(): AbortSignal {
   const controller = new AbortController();
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {

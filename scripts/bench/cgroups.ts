@@ -1,4 +1,4 @@
-/** Real cgroups to measure on: beneath our own, limited, and removed on every way out. */
+/** Real cgroups for benchmarks: below the own one, limited, and removed on every way out. */
 
 import { type Cgroup, childrenOf, openCgroup } from "../../core/cgroup/cgroup.ts";
 import { discover, join } from "../../core/cgroup/hierarchy.ts";
@@ -11,7 +11,7 @@ import { isRunning } from "./folders.ts";
 const prefix = "oomkit-bench-";
 const limit = 256 * 1024 ** 2;
 
-/** A cgroup of our own; {@link removeBenchCgroups} takes it away. */
+/** A cgroup of the benchmark; {@link removeBenchCgroups} removes it. */
 export function createBenchCgroup(): Cgroup {
   const parent = findBenchParent();
   const made = makeChild(parent, `${prefix}${Deno.pid}`);
@@ -19,7 +19,7 @@ export function createBenchCgroup(): Cgroup {
   return made;
 }
 
-/** `count` cgroups beneath `parent`, all of which have the memory controller. @param from the number of the first. */
+/** `count` cgroups below `parent`, all with the memory controller. @param from the number of the first. */
 export function makeChildren(parent: Cgroup, count: number, from = 0): Cgroup[] {
   if (parent.hierarchy.version.number === 2) {
     Deno.writeTextFileSync(`${parent.dir}/cgroup.subtree_control`, "+memory");
@@ -27,7 +27,7 @@ export function makeChildren(parent: Cgroup, count: number, from = 0): Cgroup[] 
   return Array.from({ length: count }, (_, n) => makeChild(parent, `n${from + n}`));
 }
 
-/** Ours, and what an earlier run left when it was killed. */
+/** This run's cgroups, and those of earlier runs that were killed. */
 export async function removeBenchCgroups(): Promise<void> {
   for (const each of childrenOf(findBenchParent())) {
     const name = each.path.slice(each.path.lastIndexOf("/") + 1);

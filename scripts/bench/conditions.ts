@@ -1,4 +1,4 @@
-/** Where and of what it is measured. */
+/** The machine and the build of a measurement. */
 
 import { root } from "../build/bundle.ts";
 import type { Conditions } from "./records.ts";
@@ -17,7 +17,7 @@ export function conditions(): Conditions {
   };
 }
 
-/** Of the last minute. */
+/** Load average of the last minute. */
 export const load = (): number => Deno.loadavg()[0]!;
 
 export function describeConditions(): string {
@@ -26,7 +26,7 @@ export function describeConditions(): string {
     `measured by Deno ${deno}, sources at ${commit}`;
 }
 
-/** Empty where there is no git, or no repository. */
+/** Empty without git or a repository. */
 function git(...args: string[]): string {
   try {
     const { stdout } = new Deno.Command("git", { args: ["-C", root, ...args], stderr: "null" })

@@ -1,9 +1,9 @@
-/** What a wake of another thread takes at least, through the same FFI: an eventfd there and another one back. */
+/** The floor for waking another thread, through the same FFI: an eventfd there and another one back. */
 
 import { type Fd, openEventfd } from "../../core/kernel/fd.ts";
 
 export interface Echo extends AsyncDisposable {
-  /** Microseconds until the answer to an eventfd is there; both threads block in poll(2). */
+  /** Microseconds until an eventfd is answered; both threads block in poll(2). */
   roundTrip(): number;
   /** The same by `postMessage`. */
   postedRoundTrip(): Promise<number>;
@@ -15,7 +15,7 @@ const symbols = {
   poll: { parameters: ["buffer", "u64", "i32"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
-/** It blocks only while it is asked to, since a thread that blocks hears no message. */
+/** The thread blocks only on request, since a blocked thread receives no messages. */
 const SCRIPT = `
 const { write, read, poll } = Deno.dlopen("libc.so.6", ${JSON.stringify(symbols)}).symbols;
 const one = new BigUint64Array([1n]);
@@ -31,7 +31,7 @@ self.onmessage = ({ data }) => {
   }
 };`;
 
-/** More than one at once: the thread is to stop blocking. */
+/** A count above 1 asks the thread to stop blocking. */
 const END = new BigUint64Array([2n]);
 
 export async function startEcho(): Promise<Echo> {

@@ -1,18 +1,18 @@
-/** Folders to measure in, removed on every way out; of one that was killed, by the next. */
+/** Folders for benchmarks, removed on every way out; those of a killed run by the next one. */
 
 const PREFIX = "oomkit-bench-";
-/** Not on a disk, whose writeback would take part in what is measured. */
+/** In memory: writeback to a disk would disturb the measurement. */
 const SHARED_MEMORY = "/dev/shm";
 
-/** The name of a folder begins with it: whose it is can be told from that. */
+/** Prefix of the folder names, followed by the pid of the owner. */
 export const folderPrefix = `${PREFIX}${Deno.pid}-`;
 
-/** {@link removeBenchFolders} takes it away. */
+/** {@link removeBenchFolders} removes it. */
 export function makeBenchFolder(): string {
   return Deno.makeTempDirSync({ prefix: folderPrefix });
 }
 
-/** Ours, and what an earlier run left when it was killed. */
+/** This run's folders, and those of earlier runs that were killed. */
 export function removeBenchFolders(): void {
   const temporary = Deno.env.get("TMPDIR") ?? "/tmp";
   for (const parent of new Set([SHARED_MEMORY, temporary])) {

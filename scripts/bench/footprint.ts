@@ -1,6 +1,6 @@
 /**
- * A guard of many cgroups in the cgroup that the DaemonSet gives it: what it takes at rest, and whether it grows while cgroups
- * come and go. `--cgroups 1000 --limit 60` (MiB) `--seconds 60` (of the churn) `--rate 1000` (made and removed a minute).
+ * A guard of many cgroups in a cgroup as the DaemonSet's: its costs at rest, and whether they grow while cgroups
+ * are created and removed. `--cgroups 1000 --limit 60` (MiB) `--seconds 60` (of churn) `--rate 1000` (created and removed per minute).
  */
 
 import { parseArgs } from "node:util";
@@ -20,7 +20,7 @@ import { against, figure, type Measured, mebibytes, once } from "./statistics.ts
 const ANONYMOUS_TARGET = 30;
 const IDLE_TARGET = 0.5;
 const IDLE_SECONDS = 30;
-/** Before, everything that is only done once has been done. */
+/** Until one-time work is done. */
 const SETTLE_MS = 5000;
 const GUARDED_LIMIT = 64 * MIB;
 const STAGES = 6;
@@ -109,7 +109,7 @@ export async function footprint(args: readonly string[]): Promise<Measured> {
   }
 }
 
-/** What the runtime takes for itself, without a line of the project. */
+/** The cost of the runtime alone, without this project's code. */
 async function floorOf(folder: string, name: string, text: string): Promise<string> {
   const program = await makeEmptyProgram(`${folder}/empty`, versionOf(executable), text);
   const child = new Deno.Command(program, { stdin: "null" }).spawn();
@@ -151,7 +151,7 @@ function setLimit(cgroup: Cgroup, bytes: number): void {
   try {
     Deno.writeTextFileSync(`${cgroup.dir}/${swap[0]}`, swap[1]!);
   } catch {
-    // The kernel knows no swap.
+    // The kernel has no swap accounting.
   }
 }
 
@@ -162,7 +162,7 @@ async function idleShare(pid: number): Promise<number> {
   return 100 * (cpuSeconds(pid) - before) / ((performance.now() - began) / 1000);
 }
 
-/** The oldest goes, another comes; evenly. @returns the number of the next to come. */
+/** Removes the oldest and creates another, at an even pace. @returns the number of the next one. */
 async function churn(
   children: Cgroup[],
   node: Cgroup,

@@ -1,11 +1,11 @@
 /** How much is allocated on V8's heap, whether or not it is collected in between. */
 
-/** V8 compiles what runs often in threads of its own, and what it has not compiled yet allocates more. */
+/** V8 compiles hot code in background threads; code that is not compiled yet allocates more. */
 const ROUNDS = 5;
 
 /**
- * Bytes that each run of `action` leaves on the heap in steady state: the sum of all rises from one run to the next, on average,
- * in the best of several rounds. A run in which garbage is collected counts as none; where there is little garbage it is rare.
+ * Bytes that each run of `action` allocates on the heap in steady state: the average rise from one run to the next,
+ * in the best of several rounds. A run with a garbage collection counts as 0; with little garbage that is rare.
  */
 export function allocatedBy(action: () => void, runs: number): number {
   const each = Array.from({ length: ROUNDS }, () => rises(action, runs) - rises(() => {}, runs));

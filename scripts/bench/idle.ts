@@ -1,4 +1,4 @@
-/** What it costs to watch many cgroups in which nothing happens. */
+/** Costs of watching many idle cgroups. */
 
 import type { Cgroup } from "../../core/cgroup/cgroup.ts";
 import { createBenchCgroup, makeChildren } from "./cgroups.ts";
@@ -9,7 +9,7 @@ import { progress } from "../progress.ts";
 
 const CGROUPS = 1000;
 const RUNS = 3;
-/** Of one run. As long as the pause between two sweeps of the watch, so that each run holds one. */
+/** Length of a run: the pause between two full reads of the watch, so that each run has one. */
 const SECONDS = 30;
 const TARGET = 0.5;
 

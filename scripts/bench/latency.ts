@@ -1,4 +1,4 @@
-/** From the kernel's notification to what is told of it: inside of the program, and at a reader of its output. */
+/** From the kernel's notification to the event: inside the program, and at a reader of its output. */
 
 import type { Cgroup } from "../../core/cgroup/cgroup.ts";
 import { microseconds } from "../../core/kernel/clock.ts";
@@ -11,7 +11,7 @@ import { startWatch } from "./watching.ts";
 
 const SIGNALS = 1000;
 const WRITES = 200;
-/** Milliseconds between two: what waits has to be waiting again, and kernfs notifies a file once in 10 ms. */
+/** Milliseconds between two: the waiter must wait again, and kernfs notifies a file at most once in 10 ms. */
 const PAUSE = 30;
 
 export async function latency(): Promise<Measured> {
@@ -38,7 +38,7 @@ export async function latency(): Promise<Measured> {
 
 const medianOf = (times: number[]) => summarize(times).median;
 
-/** Microseconds there and back, halved: the thread at the other end does nothing but wait and answer. */
+/** Half of a round trip in microseconds: the other thread only waits and answers. */
 async function echoed(): Promise<number[]> {
   await using echo = await startEcho();
   const times: number[] = [];
@@ -50,7 +50,7 @@ async function echoed(): Promise<number[]> {
   return times;
 }
 
-/** The same by messages between threads, as Deno has them. */
+/** The same by Deno's messages between threads. */
 async function postEchoed(): Promise<number[]> {
   await using echo = await startEcho();
   const times: number[] = [];
@@ -62,7 +62,7 @@ async function postEchoed(): Promise<number[]> {
   return times;
 }
 
-/** Microseconds, within one process: the wait is in another thread, as in production. */
+/** Microseconds within one process: the wait is in another thread, as in production. */
 async function signalled(): Promise<number[]> {
   using epoll = openEpoll();
   using eventfd = openEventfd();
@@ -80,7 +80,7 @@ async function signalled(): Promise<number[]> {
   return times;
 }
 
-/** Microseconds from just before the write; by the wall clock, as two processes take part. */
+/** Microseconds from just before the write, by the wall clock, since two processes take part. */
 async function limitChanged(cgroup: Cgroup): Promise<{ told: number[]; read: number[] }> {
   const file = `${cgroup.dir}/${cgroup.hierarchy.version.limitFile}`;
   const limits = [64, 65].map((mebibytes) => mebibytes * 1024 ** 2);
@@ -101,7 +101,7 @@ async function limitChanged(cgroup: Cgroup): Promise<{ told: number[]; read: num
   return { told, read };
 }
 
-/** Since the epoch, of RFC 3339 with up to six digits behind the point. */
+/** Microseconds since the epoch of an RFC 3339 time with up to six decimals. */
 function microsecondsOf(timestamp: string): number {
   const [, seconds = "", fraction = ""] = /^(.*:\d\d)(?:\.(\d+))?Z$/.exec(timestamp) ?? [];
   return Date.parse(`${seconds}Z`) * 1000 + Number(fraction.padEnd(6, "0"));

@@ -1,4 +1,4 @@
-/** What the live view of a thousand cgroups costs: a frame, a round of reads, and both together beside the watch itself. */
+/** Costs of the live view of 1,000 cgroups: a frame, a round of reads, and both together on top of the watch. */
 
 import type { Capabilities } from "../../cli/terminal/palette.ts";
 import { screenDiff } from "../../cli/terminal/terminal.ts";
@@ -29,22 +29,22 @@ export async function live(): Promise<Measured> {
     Deno.writeTextFileSync(`${dir}/${hierarchy.version.limitFile}`, String(64 * 1024 ** 2));
   }
   const subjects = cgroups.map((cgroup) => ({ cgroup, limitOwner: cgroup, marks: () => [] }));
-  const gather = createPoller(() => subjects, () => performance.now());
+  const poller = createPoller(() => subjects, () => performance.now());
   const rounds: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     const begun = performance.now();
-    await gather.round();
+    await poller.round();
     rounds.push(performance.now() - begun);
   }
   const sorting: number[] = [];
   const drawing: number[] = [];
   const bytes: number[] = [];
-  const looking: number[] = [];
+  const reading: number[] = [];
   let before: readonly string[] = [];
   let view: View = firstView("watch");
   for (let frame = 0; frame < FRAMES; frame++) {
     // As if every figure had changed.
-    const moved = gather.rows().map((row, at) => ({
+    const moved = poller.rows().map((row, at) => ({
       ...row,
       usage: ((frame * 7919 + at * 31) % 16384) * 4096,
     }));
@@ -57,9 +57,9 @@ export async function live(): Promise<Measured> {
     drawing.push(performance.now() - begun);
     bytes.push(text.length);
     begun = performance.now();
-    gather.readShown(shown);
-    // What was looked at within a second is not looked at again.
-    if (frame % 20 === 0) looking.push(performance.now() - begun);
+    poller.readShown(shown);
+    // Values younger than a second are not read again.
+    if (frame % 20 === 0) reading.push(performance.now() - begun);
   }
   const row = (what: string, values: readonly number[], remark = ""): Row => ({
     what,
@@ -77,9 +77,9 @@ export async function live(): Promise<Measured> {
         unit: "ms",
         rows: [
           row("a frame in which every row has changed", drawing, "at most 10 a second"),
-          row("rows in their order, after a round", sorting, "at most one a second"),
-          row("a round of reads over all", rounds, "at most one a second, in slices of 4 ms"),
-          row("a closer look at those shown", looking, "at most one a second each"),
+          row("sorting the rows, after a round", sorting, "at most one a second"),
+          row("reading all cgroups", rounds, "at most one a second, in slices of 4 ms"),
+          row("reading the rows on the screen", reading, "at most one a second each"),
         ],
       },
       { title: `idle, ${SECONDS} s each`, unit: "% of a core", rows: shares },
@@ -88,7 +88,7 @@ export async function live(): Promise<Measured> {
   };
 }
 
-/** On a terminal, whose output goes nowhere. Its words have no blanks. */
+/** On a terminal with output is discarded. The arguments contain no spaces. */
 async function shareOf(parent: Cgroup, flag: string): Promise<number[]> {
   const script = `stty cols ${size.columns} rows ${size.rows}; ` +
     `exec ${executable} watch ${flag} --for 10m -r ${parent.path}`;

@@ -1,4 +1,4 @@
-/** What others take for the same on the same machine, in the same run: systemd-cgtop(1) and runc(8). */
+/** Times of other programs for the same task on the same machine, in the same run: systemd-cgtop(1) and runc(8). */
 
 import { basename, dirname, join } from "node:path";
 import { type Cgroup, openCgroup } from "../../core/cgroup/cgroup.ts";
@@ -61,7 +61,7 @@ export async function peers(): Promise<Measured> {
 const ratioOf = (own: { median: number }, theirs: { median: number }) =>
   `${(own.median / theirs.median).toFixed(2)} × the other`;
 
-/** `undefined` when it can be run. */
+/** Why it cannot be run; `undefined` when it can. */
 function whyNot([program, ...args]: readonly string[]): string | undefined {
   try {
     const { success, stderr } = new Deno.Command(program!, { args, stdin: "null" }).outputSync();
@@ -79,13 +79,13 @@ interface Container {
   end(): Promise<void>;
 }
 
-/** The machine's own programs in it; it does nothing but wait. */
+/** A container with this machine's programs that only waits. */
 async function startContainer(bench: Cgroup): Promise<Container | { refused: string }> {
   const refused = whyNot(["runc", "--version"]);
   if (refused) return { refused };
   const folder = makeBenchFolder();
   const root = join(folder, "state");
-  // A relative one lies beneath runc's own cgroup in each hierarchy of v1; v2 has but one.
+  // A relative path is below runc's own cgroup in each v1 hierarchy; v2 has only one hierarchy.
   const parent = bench.hierarchy.version.number === 1 ? basename(bench.path) : bench.path;
   const name = `oomkit-bench-${Deno.pid}`;
   for (const dir of ["proc", ...BOUND]) {
@@ -114,7 +114,7 @@ async function startContainer(bench: Cgroup): Promise<Container | { refused: str
   endChild(child);
   const said = await new Response(child.stderr).text();
   removeElsewhere(bench);
-  return { refused: said.trim().split("\n")[0] || "it has no cgroup beneath ours" };
+  return { refused: said.trim().split("\n")[0] || "it has no cgroup below the benchmark's" };
 }
 
 const BOUND = ["/bin", "/usr", "/lib", "/lib64"].filter((dir) => {
@@ -152,7 +152,7 @@ function configOf(cgroupsPath: string) {
   };
 }
 
-/** runc makes the parent in every hierarchy of v1, beneath its own cgroup there, and leaves it. */
+/** runc makes the parent below its own cgroup in every v1 hierarchy, and leaves it. */
 function removeElsewhere({ dir, path, hierarchy }: Cgroup): void {
   if (hierarchy.version.number === 2) return;
   const mounts = dirname(hierarchy.mount);
@@ -164,7 +164,7 @@ function removeElsewhere({ dir, path, hierarchy }: Cgroup): void {
     try {
       Deno.removeSync(other);
     } catch {
-      // It was not made there.
+      // It does not exist in this hierarchy.
     }
   }
 }

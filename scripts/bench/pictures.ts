@@ -1,5 +1,5 @@
 /**
- * What a picture costs: `deno run -A scripts/bench/pictures.ts`. Needs a Chromium; figures in docs/pictures.md.
+ * Costs of a picture: `deno run -A scripts/bench/pictures.ts`. Needs Chromium; figures in docs/pictures.md.
  */
 
 import { pictureWords } from "../../cli/output/picture.ts";
@@ -13,7 +13,7 @@ import { Mistake, printLine, run } from "../terminal.ts";
 const SECONDS = 3600;
 const PANS = 60;
 
-/** Milliseconds from a key to the drawn frame: the median, and what 57 of 60 stay below. */
+/** Milliseconds from a key to the drawn frame: median, and p95 of 60. */
 const panning = `(async () => {
   const charts = document.getElementById("charts");
   document.querySelector("button[data-do=in]").click();

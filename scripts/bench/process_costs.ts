@@ -1,7 +1,7 @@
-/** What a running process has: memory, time and descriptors, as /proc tells them. */
+/** Costs of a running process: memory, CPU time and descriptors, from /proc. */
 
 export interface Costs {
-  /** Bytes of its own memory, and all that is resident: proc(5), RssAnon and VmRSS. */
+  /** Anonymous and resident bytes: proc(5), RssAnon and VmRSS. */
   readonly anonymous: number;
   readonly resident: number;
   readonly descriptors: number;
@@ -9,10 +9,10 @@ export interface Costs {
   readonly inotifyWatches: number;
 }
 
-/** What /proc counts in, on every architecture (kernel: USER_HZ). */
+/** The unit of /proc on every architecture (kernel: USER_HZ). */
 const TICKS_PER_SECOND = 100;
 
-/** User and system time of all threads, the ended ones as well: proc(5), fields 14 and 15. */
+/** User and system time of all threads, exited ones included: proc(5), fields 14 and 15. */
 export function cpuSeconds(pid: number): number {
   const text = Deno.readTextFileSync(`/proc/${pid}/stat`);
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
@@ -24,7 +24,7 @@ export function costsOf(pid: number): Costs {
   const bytes = (name: string) =>
     1024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1]);
   const descriptors = [...Deno.readDirSync(`/proc/${pid}/fd`)].map(({ name }) => name);
-  // proc_pid_fdinfo(5): a line for each that an epoll set or an inotify instance has.
+  // proc_pid_fdinfo(5): a line for each entry of an epoll set or inotify instance.
   const lines = descriptors.flatMap((fd) => textOf(`/proc/${pid}/fdinfo/${fd}`).split("\n"));
   const count = (start: string) => lines.filter((line) => line.startsWith(start)).length;
   return {

@@ -1,8 +1,8 @@
 /**
- * `oomkit guard` against the kernel's killer: a new cgroup is filled in each run, and it is counted who kills first.
+ * `oomkit guard` against the kernel's OOM killer: each run fills a new cgroup and counts which of the two kills first.
  *
- * The crossing of the threshold and the last page are told by the filler, which looks at usage after each 32 KiB. On v1 usage
- * counts what each CPU has taken in advance, up to 64 pages, so that the threshold is seen too early rather than too late: the
+ * The filler logs the crossing of the level and the last page; it reads usage after each 32 KiB. On v1 usage
+ * includes the charge that each CPU has taken in advance, up to 64 pages, so that the crossing is seen too early: the
  * time to the last page is an upper bound. Memory is free when usage is below half of the limit, with a guard and without.
  */
 
@@ -34,7 +34,7 @@ import type { Measured } from "./statistics.ts";
 
 const MAX_FILLERS = 4;
 const LARGEST = 1.5 * 512 * MIB;
-/** Each lasts until a deadline: so many in one cell say enough. */
+/** A lost run lasts until a deadline: this many in one cell are enough. */
 const MAX_STUCK = 3;
 
 export async function race(args: readonly string[]): Promise<Measured> {
@@ -46,7 +46,7 @@ export async function race(args: readonly string[]): Promise<Measured> {
   Deno.writeTextFileSync(`${bench.dir}/${limitFile}`, version === 1 ? "-1" : "max");
   const guardedParent = makeParent(bench, "guarded");
   const aloneParent = makeParent(bench, "alone");
-  // Not on a disk, whose writeback would take part in the race.
+  // In memory: writeback to a disk would disturb the race.
   const folder = Deno.makeTempDirSync({
     prefix: folderPrefix,
     ...(isFolder("/dev/shm") && { dir: "/dev/shm" }),
@@ -119,7 +119,7 @@ export async function race(args: readonly string[]): Promise<Measured> {
 
 let isInterrupted = false;
 
-/** Whatever was under way then fails; scripts/bench.ts ends it once the cgroups are gone. */
+/** Work under way then fails; scripts/bench.ts ends it once the cgroups are removed. */
 async function unlessInterrupted(): Promise<void> {
   if (isInterrupted) await new Promise(() => {});
 }
@@ -131,7 +131,7 @@ interface Arena {
   readonly cores: number;
 }
 
-/** In turn, so that whatever else the machine does meets both alike. */
+/** In turn, so that other load affects both alike. */
 async function raceCell(
   cell: Cell,
   runs: number,
@@ -165,7 +165,7 @@ function makeParent(bench: Cgroup, name: string): Cgroup {
 function makeLogs(folder: string): SimulationTarget["logs"] {
   return Array.from({ length: MAX_FILLERS }, (_, n) => {
     const path = `${folder}/log${n}`;
-    // Written here, so that it is not charged to a cgroup that is filled.
+    // Written here, so that it is not charged to the cgroup that is filled.
     Deno.writeFileSync(path, new Uint8Array(16 * (LARGEST / STEP + 2)));
     return { path, entries: mapLog(path) };
   });

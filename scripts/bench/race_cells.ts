@@ -1,4 +1,4 @@
-/** What is raced: limits, rates and conditions, and how to ask for a part of it. Pure. */
+/** The cells of the race table: limits, rates and conditions, and how to select some of them. Pure. */
 
 import { parseArgs } from "node:util";
 import { Mistake } from "../terminal.ts";
@@ -12,16 +12,16 @@ export interface Cell {
   readonly mode: RaceMode;
   /** MiB. */
   readonly limit: number;
-  /** MiB a second; as fast as it goes without. */
+  /** MiB per second; unthrottled when absent. */
   readonly rate: number | undefined;
   readonly condition: Condition;
 }
 
 export interface RaceOptions {
   readonly runs: number;
-  /** Words that a cell has; each kind that is not named is not looked at. */
+  /** Words that a cell must have; a kind without a word does not matter. */
   readonly only: readonly string[];
-  /** With the guard's live view on, in a terminal of its own. */
+  /** With the live view of the guard, in a terminal of its own. */
   readonly isLive: boolean;
 }
 
@@ -30,7 +30,7 @@ const LIMITS = [64, 512];
 const RATES = [10, 100, 1000, undefined];
 const STRESSES: readonly Condition[] = ["busy", "huge", "four", "fifty"];
 
-/** The last of each are those that can lose. */
+/** The last of each kind can lose. */
 const MODES: Readonly<Record<1 | 2, readonly RaceMode[]>> = {
   1: ["notify", "hold"],
   2: ["throttle", "notify"],
@@ -84,7 +84,7 @@ function parsed(args: readonly string[]) {
   }
 }
 
-/** How a line of the table begins. */
+/** The first column of the table. */
 export function cellName({ limit, rate, condition }: Cell, cores: number): string {
   const under = {
     idle: "",
@@ -100,7 +100,7 @@ export function fillersOf({ condition }: Cell): number {
   return condition === "four" ? 4 : 1;
 }
 
-/** The kernel frees at the same pace however slowly it was filled. */
+/** The kernel frees memory at the same pace, however slowly it was filled. */
 export function hasKernelRuns({ rate }: Cell): boolean {
   return rate === undefined;
 }

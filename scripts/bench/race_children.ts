@@ -1,8 +1,8 @@
-/** Processes beside a race: none of them outlives it. */
+/** Child processes of a race: none of them outlives it. */
 
 const running = new Map<Deno.ChildProcess, Deno.Signal>();
 
-/** @param ending the signal that ends it when the race is interrupted. */
+/** @param ending the signal that ends the child when the race is interrupted. */
 export function startChild(
   [program, ...args]: readonly string[],
   options: Pick<Deno.CommandOptions, "stdin" | "stdout" | "stderr" | "env">,
@@ -18,7 +18,7 @@ export function endChild(child: Deno.ChildProcess, signal: Deno.Signal = "SIGKIL
   try {
     child.kill(signal);
   } catch {
-    // It has ended by itself.
+    // It has exited by itself.
   }
 }
 
@@ -26,7 +26,7 @@ export function endChildren(): void {
   for (const [child, signal] of running) endChild(child, signal);
 }
 
-/** False when it takes longer. */
+/** False on a timeout. */
 export async function within(ms: number, done: Promise<unknown>): Promise<boolean> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<false>((resolve) => timer = setTimeout(() => resolve(false), ms));

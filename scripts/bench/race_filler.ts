@@ -1,7 +1,7 @@
 /**
- * Fills a cgroup until it is killed, and leaves word of when each step was done in memory that outlives it. What the
- * allocator of `simulate` does to be small counts here too (core/simulate/allocate.ts); beyond it, this one can fill most of
- * a cgroup at full speed and only the rest slowly, and can take pages of 2 MiB.
+ * Fills a cgroup until it is killed, and logs the time of each step in memory that outlives it. What the
+ * allocator of `simulate` does to be small applies here too (core/simulate/allocate.ts); in addition it can fill most of
+ * a cgroup at full speed and only the rest slowly, and can use 2 MiB pages.
  */
 
 import { microseconds } from "../../core/kernel/clock.ts";
@@ -11,23 +11,23 @@ import { HUGE_PAGE, mapLog, mapPages } from "./race_memory.ts";
 
 /** Sizes are bytes. */
 export interface Filling {
-  /** The pid that it must not outlive. */
+  /** This process exits with that one. */
   readonly parent: number;
   readonly procsFile: string;
   readonly usageFile: string;
   readonly log: string;
   readonly most: number;
   readonly isHuge: boolean;
-  /** A second; only from the given usage on. */
+  /** Bytes per second, only from the given usage on. */
   readonly slow?: { readonly rate: number; readonly from: number };
 }
 
-/** Takes some 13 µs at full speed: so exact is what is told of the last page. */
+/** Takes some 13 µs at full speed, which is the precision of the time of the last page. */
 export const STEP = 32 * 1024;
 const SIGKILL = 9;
 const WARM_UP_ROUNDS = 4000;
 const PAGE = 4096;
-/** A sleep that is shorter is too inexact. */
+/** A shorter sleep is too inexact. */
 const SHORTEST_SLEEP_MS = 1;
 
 interface UsageHistory {
@@ -49,7 +49,7 @@ function fill(course: UsageHistory): void {
   }
 }
 
-/** Leaves word of when it begins, too: it may be killed before the end. Returns the usage after it. */
+/** Logs the beginning as well: the process may be killed before the end. Returns the usage after the step. */
 function take({ touch, usage, log }: UsageHistory, offset: number, length: number): number {
   const entry = log[0]! + 1;
   log[2 * entry] = microseconds();
@@ -61,7 +61,7 @@ function take({ touch, usage, log }: UsageHistory, offset: number, length: numbe
   return used;
 }
 
-/** One byte brings the whole page, unless there is no room for it: then the kernel gives small ones. */
+/** One byte faults in the whole huge page, unless there is no room for it: then the kernel uses small pages. */
 function takeHuge(course: UsageHistory, offset: number, before: number): number {
   let used = take(course, offset, 1);
   if (used - before >= HUGE_PAGE / 2) return used;
@@ -71,7 +71,7 @@ function takeHuge(course: UsageHistory, offset: number, before: number): number 
 
 const never = new Int32Array(new SharedArrayBuffer(4));
 
-/** @returns when the next step is due, by `performance.now()`. */
+/** @returns the time of the next step, by `performance.now()`. */
 function pace(due: number, step: number, rate: number): number {
   const each = 1000 * step / rate;
   if (due === 0) return performance.now() + each;
@@ -81,7 +81,7 @@ function pace(due: number, step: number, rate: number): number {
   return due + each;
 }
 
-/** So that nothing but the pages is charged to the cgroup: all code has run, and the heap has its size. */
+/** Runs all code and grows the heap first, so that only the pages are charged to the cgroup. */
 function warmUp(usage: OpenControlFile, log: Float64Array): void {
   const bytes = WARM_UP_ROUNDS / 8 * PAGE;
   for (let round = 0; round < 8; round++) {
@@ -98,7 +98,7 @@ if (import.meta.main) {
   const filling: Filling = JSON.parse(Deno.args[0]!);
   const { parent, procsFile, usageFile, log: path, most, isHuge, slow } = filling;
   if (dieWithParent(SIGKILL) !== parent) Deno.exit(1);
-  // The first to die, should the whole machine run out instead.
+  // The first victim, should the whole machine run out of memory instead.
   Deno.writeTextFileSync("/proc/self/oom_score_adj", "1000");
   const log = mapLog(path);
   const usage = openControlFile(usageFile);

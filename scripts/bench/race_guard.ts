@@ -1,4 +1,4 @@
-/** `oomkit guard --json` beside a race. What it tells goes to a file: nobody has to run in order to take it from a pipe. */
+/** `oomkit guard --json` during a race. Its output goes to a file, so that no reader of a pipe takes CPU time meanwhile. */
 
 import type { Cgroup } from "../../core/cgroup/cgroup.ts";
 import type { OomkitEvent } from "../../core/events/event.ts";
@@ -9,11 +9,11 @@ import { executable } from "./start_up.ts";
 
 export interface RaceGuard extends AsyncDisposable {
   readonly pid: number;
-  /** What it said when it had begun. */
+  /** Its start line. */
   readonly said: string;
-  /** All that was told of a cgroup so far. */
-  told(cgroup: string): readonly OomkitEvent[];
-  /** `undefined` when it is not told within `ms`. */
+  /** Events of a cgroup so far. */
+  events(cgroup: string): readonly OomkitEvent[];
+  /** `undefined` when no such event came within `ms`. */
   find<Type extends OomkitEvent["type"]>(
     type: Type,
     cgroup: string,
@@ -21,20 +21,20 @@ export interface RaceGuard extends AsyncDisposable {
   ): Promise<Extract<OomkitEvent, { type: Type }> | undefined>;
 }
 
-/** An emulated machine takes its time, and v1 to arm a thousand cgroups. */
+/** An emulated machine is slow, and so is arming a thousand cgroups on v1. */
 const START_MS = 300_000;
 const STOP_MS = 20_000;
 const LOOK_MS = 4;
-/** Should this program be killed, it must not guard for ever. */
+/** Ends the guard when this program is killed. */
 const LONGEST = "3h";
-/** It is the same process that becomes the guard. */
+/** The shell's process becomes the guard. */
 const SCRIPT = 'echo 0 >"$PROCS" && exec "$0" "$@" >"$OUT" 2>"$ERR"';
 
-/** The same on a terminal; what it draws goes nowhere, what it tells to its log file. Its words have no blanks. */
+/** The same on a terminal with discarded output; events go to the log file. The arguments contain no spaces. */
 const LIVE_SCRIPT =
   'stty cols 160 rows 50; echo 0 >"$PROCS"; exec $GUARD --log-file "$OUT" --event-types all 2>"$ERR"';
 
-/** @param options.home the cgroup that it is to run in; none: where this program is. */
+/** @param options.home the cgroup to run in; default: that of this program. */
 export async function startRaceGuard(
   mode: RaceMode,
   parent: Cgroup,
@@ -50,7 +50,7 @@ export async function startRaceGuard(
     {
       stdin: "null",
       stdout: "null",
-      // There the terminal tells of its own end, too.
+      // script(1) prints the end of the terminal as well.
       stderr: isLive ? "null" : "inherit",
       env: {
         OUT: out!,
@@ -73,23 +73,23 @@ export async function startRaceGuard(
     throw new Mistake(`cannot guard: ${said || "it says nothing"}`);
   }
   const take = follow(out!);
-  const events = new Map<string, OomkitEvent[]>();
-  const told = (cgroup: string): readonly OomkitEvent[] => {
+  const byCgroup = new Map<string, OomkitEvent[]>();
+  const events = (cgroup: string): readonly OomkitEvent[] => {
     for (const event of take()) {
       if (event.type === "summary") continue;
-      const known = events.get(event.cgroup);
+      const known = byCgroup.get(event.cgroup);
       if (known) known.push(event);
-      else events.set(event.cgroup, [event]);
+      else byCgroup.set(event.cgroup, [event]);
     }
-    return events.get(cgroup) ?? [];
+    return byCgroup.get(cgroup) ?? [];
   };
   return {
     pid: child.pid,
     said,
-    told,
+    events,
     async find(type, cgroup, ms) {
       for (const deadline = performance.now() + ms;; await pause(LOOK_MS)) {
-        const found = told(cgroup).find((event) => event.type === type);
+        const found = events(cgroup).find((event) => event.type === type);
         if (found) return found as Extract<OomkitEvent, { type: typeof type }>;
         if (performance.now() > deadline) return undefined;
       }
@@ -112,12 +112,12 @@ function peek(path: string): string {
   try {
     return Deno.readTextFileSync(path);
   } catch {
-    // The shell has not made it yet.
+    // The shell has not created it yet.
     return "";
   }
 }
 
-/** @returns takes what has been added since the last time. */
+/** @returns a function that takes what was added since the last call. */
 function follow(path: string): () => OomkitEvent[] {
   const file = Deno.openSync(path);
   const buffer = new Uint8Array(64 * 1024);

@@ -1,4 +1,4 @@
-/** Memory that a filler fills, and memory in which it leaves word when it is killed. */
+/** Memory that a filler fills, and shared memory in which its log survives when it is killed. */
 
 import { O_RDWR, openFd } from "../../core/kernel/fd.ts";
 import { errno, libc, SystemCallError } from "../../core/kernel/libc.ts";
@@ -13,9 +13,9 @@ const MAP_NORESERVE = 0x4000;
 const MADV_HUGEPAGE = 14;
 const MADV_NOHUGEPAGE = 15;
 
-/** @returns writes to every byte of [offset, offset + length), whose first touch charges it. */
+/** @returns a function that writes to every byte of [offset, offset + length); the first touch charges it. */
 export function mapPages(size: number, isHuge: boolean): (offset: number, length: number) => void {
-  // Without alignment the kernel takes small pages at both ends.
+  // Without alignment the kernel uses small pages at both ends.
   const pointer = map(size + HUGE_PAGE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
   libc().madvise(pointer, BigInt(size + HUGE_PAGE), isHuge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
   const huge = BigInt(HUGE_PAGE);
@@ -25,8 +25,8 @@ export function mapPages(size: number, isHuge: boolean): (offset: number, length
 }
 
 /**
- * Seen by both processes, and still there when one is killed: how many steps are done, then microseconds since the epoch and
- * usage in bytes of each, from the third number on. Of one that is not done there is only when it began.
+ * Shared by both processes, and kept when one is killed: the number of finished steps, then microseconds since the epoch and
+ * usage in bytes of each, from the third number on. An unfinished step has only its beginning.
  */
 export function mapLog(path: string): Float64Array<ArrayBuffer> {
   const { size } = Deno.statSync(path);

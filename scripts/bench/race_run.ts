@@ -1,4 +1,4 @@
-/** One run: a new cgroup, filled until somebody kills, and what can be read of it afterwards. */
+/** One run: a new cgroup, filled until a process is killed, and the figures read afterwards. */
 
 import { fileURLToPath } from "node:url";
 import { type Cgroup, openCgroup, readCounters, readPeak } from "../../core/cgroup/cgroup.ts";
@@ -18,34 +18,34 @@ import type { RaceGuard } from "./race_guard.ts";
 export interface SimulationTarget {
   readonly parent: Cgroup;
   readonly epoll: EpollSet;
-  /** One for each filler, as both sides see it. */
+  /** One for each filler, shared by both processes. */
   readonly logs: readonly { readonly path: string; readonly entries: Float64Array }[];
 }
 
 /** Sizes are bytes, times milliseconds. */
 export interface Run {
   readonly limit: number;
-  /** The limit itself where nobody guards. */
+  /** The limit itself without a guard. */
   readonly threshold: number;
   readonly kernelKills: number;
-  /** By the guard, before it saw memory free for the first time. */
+  /** Kills by the guard before it first saw memory free. */
   readonly killed: number;
-  /** Nobody killed in time. */
+  /** No process was killed in time. */
   readonly isStuck: boolean;
   readonly peak: number | undefined;
-  readonly struck: number | undefined;
-  /** From the crossing of the threshold; from the last page where nobody guards. */
+  readonly signalMs: number | undefined;
+  /** From the crossing of the level; without a guard from the last page. */
   readonly lastPage: number | undefined;
   readonly free: number | undefined;
 }
 
-/** Of a machine that is emulated as well. */
+/** Also enough for an emulated machine. */
 const LONGEST_MS = 20_000;
-/** From the deaths to the last that is told of them. */
+/** From the exits to the last event about them. */
 const TOLD_WITHIN_MS = 2000;
-/** Between two that are told of together, once memory is free. */
+/** Between two kills that are reported together, once memory is free. */
 const TOGETHER_MS = 2;
-/** What a slow filler takes slowly: so many seconds, but no more than this share of the limit. */
+/** The slow part of a slow filler: this many seconds, but at most this share of the limit. */
 const SLOW_SECONDS = 0.5;
 const SLOW_SHARE = 0.15;
 const SWEEP_MS = 100;
@@ -71,13 +71,13 @@ export async function race(
     const isReady = Promise.all(fillers.map(({ ready }) => ready));
     if (!await within(LONGEST_MS, isReady)) throw new Mistake("cannot race: a filler is not ready");
     const begin = () => Promise.all(fillers.map((filler) => filler.begin()));
-    // Where others fill what one has freed, usage tells nothing of it.
+    // With several fillers usage does not show what one of them has freed.
     const freedAt = fillers.length > 1
       ? void await begin()
       : await timeFree(cgroup, limit / 2, mine[0]!.entries, epoll, begin);
     const isOver = await within(LONGEST_MS, Promise.all(fillers.map(({ ended }) => ended)));
     const kernelKills = Number(readCounters(cgroup)?.local.oomKill ?? NaN);
-    const pendingKills = await blowsOf(guard, cgroup.path, fillers.length - kernelKills);
+    const pendingKills = await killsOf(guard, cgroup.path, fillers.length - kernelKills);
     const first = pendingKills[0];
     const victim = fillers.findIndex(({ pid }) => pid === first?.victim?.pid);
     const crossedAt = Math.min(...mine.map(({ entries }) => crossing(entries, threshold)));
@@ -92,7 +92,7 @@ export async function race(
       ).length,
       isStuck: !isOver,
       peak: readPeak(cgroup),
-      struck: first?.signal_ms ?? undefined,
+      signalMs: first?.signal_ms ?? undefined,
       lastPage: victim < 0 ? undefined : duration(crossedAt, lastAt),
       free: freedAt === undefined || (guard && victim < 0) ? undefined : duration(since, freedAt),
     };
@@ -114,7 +114,7 @@ function makeCgroup(parent: Cgroup, limit: number): Cgroup {
   try {
     Deno.writeTextFileSync(`${made.dir}/${swap.file}`, swap.off);
   } catch {
-    // The kernel knows no swap.
+    // The kernel has no swap accounting.
   }
   Deno.writeTextFileSync(`${made.dir}/${hierarchy.version.limitFile}`, String(limit));
   return made;
@@ -158,8 +158,8 @@ function startFiller(filling: Filling) {
 }
 
 /**
- * When usage fell below `mark` after it had been above. This thread sleeps meanwhile: on v1 until the kernel says that `mark`
- * is crossed, on v2, where nothing says so, for a millisecond at a time.
+ * When usage fell below `mark` after it had been above. This thread sleeps meanwhile: on v1 until the kernel notifies that `mark`
+ * was crossed; on v2, which has no such notification, for a millisecond at a time.
  *
  * @returns microseconds since the epoch; `undefined` when it never did.
  */
@@ -182,7 +182,7 @@ async function timeFree(
     await begin();
     for (const deadline = performance.now() + LONGEST_MS; performance.now() < deadline;) {
       set.block(armed ? SWEEP_MS : 1);
-      // In this order: on its way up usage may pass the mark between the two.
+      // In this order: rising usage may cross the mark between the two.
       const wasAbove = usageAt(log, log[0]!) >= mark;
       if (wasAbove && (usage.number() ?? 0) < mark) return microseconds();
       if (armed && "fd" in armed) takeEventfd(armed.fd);
@@ -196,7 +196,7 @@ async function timeFree(
 const timeAt = (log: Float64Array, entry: number) => log[2 * entry]!;
 const usageAt = (log: Float64Array, entry: number) => entry === 0 ? 0 : log[2 * entry + 1]!;
 
-/** When its filler saw usage at `threshold` for the first time, or was about to when it was killed. */
+/** When the filler first saw usage at `threshold`, or began the step that reached it when it was killed. */
 function crossing(log: Float64Array, threshold: number): number {
   for (let entry = 1; entry <= log[0]!; entry++) {
     if (usageAt(log, entry) >= threshold) return timeAt(log, entry);
@@ -204,23 +204,23 @@ function crossing(log: Float64Array, threshold: number): number {
   return lastOf(log);
 }
 
-/** The end of the last step; the beginning of the one in which it was killed. */
+/** The end of the last step, or the beginning of the step in which the filler was killed. */
 function lastOf(log: Float64Array): number {
   const done = log[0]!;
   const last = Math.max(done === 0 ? 0 : timeAt(log, done), timeAt(log, done + 1));
   return last === 0 ? NaN : last;
 }
 
-/** Milliseconds. The step that crossed may be the last. */
+/** Milliseconds. The step that crossed the level may be the last one. */
 function duration(from: number, to: number): number | undefined {
   return Number.isFinite(from) && Number.isFinite(to) ? Math.max(0, to - from) / 1000 : undefined;
 }
 
-/** Waits until `expected` are told of, but not for long. */
-async function blowsOf(guard: RaceGuard | undefined, cgroup: string, expected: number) {
+/** Waits for a bounded time until `expected` are reported. */
+async function killsOf(guard: RaceGuard | undefined, cgroup: string, expected: number) {
   if (guard === undefined) return [];
   const pendingKills = () =>
-    guard.told(cgroup).filter((event) => event.type === "action")
+    guard.events(cgroup).filter((event) => event.type === "action")
       .filter(({ victim, signal }) => victim !== null && signal === "SIGKILL");
   const deadline = performance.now() + TOLD_WITHIN_MS;
   while (pendingKills().length < expected && performance.now() < deadline) await pause(4);

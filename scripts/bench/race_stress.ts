@@ -1,4 +1,4 @@
-/** What else the machine does while it is raced. Of shells, which end by themselves when this program is gone. */
+/** Load during a race, made by shells that exit by themselves when this program is gone. */
 
 import { type Cgroup, openCgroup } from "../../core/cgroup/cgroup.ts";
 import { tryReadText } from "../../core/cgroup/files.ts";
@@ -11,14 +11,14 @@ import type { RaceGuard } from "./race_guard.ts";
 
 const OTHERS = 50;
 const OTHER_LIMIT = 16 * MIB;
-/** Beyond the first level, so that the guard has to do with them, and short of the others in every mode. */
+/** Above the first level, so that they occupy the guard, and below the others in every mode. */
 const OTHER_MIB = 11;
 const GUARDED_WITHIN_MS = 60_000;
-/** For them to be at it. */
+/** Until the load runs (milliseconds). */
 const SETTLE_MS = 500;
 
 const SPIN = "while kill -0 $0; do i=0; while [ $i -lt 10000 ]; do i=$((i+1)); done; done";
-/** dd fills a buffer as large as its block. The pause leaves the machine half idle: busy is another condition. */
+/** dd fills a buffer of its block size. The pause leaves the machine half idle: a busy machine is another condition. */
 const CYCLE = `echo 0 >"$DIR/cgroup.procs" && while kill -0 $0; do
   dd if=/dev/zero of=/dev/null bs=${OTHER_MIB}M count=1; sleep $PAUSE; done`;
 
@@ -69,7 +69,7 @@ async function cycle(parent: Cgroup, guard: RaceGuard | undefined): Promise<Asyn
   return {
     async [Symbol.asyncDispose]() {
       for (const child of children) endChild(child);
-      // What a shell has started is ended with its cgroup.
+      // The shell's children are killed with their cgroup.
       for (const cgroup of cgroups) await removeCgroup(cgroup);
       await Promise.all(children.map(({ status }) => status));
     },

@@ -1,4 +1,4 @@
-/** What is told of a race. Pure. */
+/** The tables of a race. Pure. */
 
 import { type Cell, cellName, MIB, type RaceMode } from "./race_cells.ts";
 import type { Run } from "./race_run.ts";
@@ -7,7 +7,7 @@ import { against, figure, summarize, type Table } from "./statistics.ts";
 export interface Raced {
   readonly cell: Cell;
   readonly guarded: readonly Run[];
-  /** Of the same filler without a guard. */
+  /** Runs of the same filler without a guard. */
   readonly alone: readonly Run[];
 }
 
@@ -16,7 +16,7 @@ const LAST_PAGE_MS = { median: 0.25, p95: 0.6 };
 const HEADINGS = [
   "wins",
   "at limit",
-  "killed at once",
+  "kills per run",
   "margin used",
   "seen → signal",
   "crossing → last page",
@@ -29,7 +29,7 @@ export const hasWon = ({ kernelKills, killed, isStuck }: Run) =>
 
 export const isAtLimit = ({ peak, limit }: Run) => peak === undefined || peak >= limit;
 
-/** What later runs are compared with. */
+/** Figures that later runs are compared with. */
 export function raceTables(raced: readonly Raced[], cores: number): Table[] {
   const table = (title: string, of: (run: Run) => number | undefined): Table => ({
     title,
@@ -67,14 +67,14 @@ function cellsOf({ cell, guarded, alone }: Raced, cores: number): string[] {
       ? `${killed[0]}`
       : `${killed[0]}–${killed.at(-1)}`,
     marginUsed(guarded),
-    times(guarded.map(({ struck }) => struck)),
+    times(guarded.map(({ signalMs }) => signalMs)),
     times(guarded.map(({ lastPage }) => lastPage)),
     times(guarded.map(({ free }) => free)),
     times(alone.map(({ free }) => free)),
   ];
 }
 
-/** What was needed of it: by the peak, which says nothing more once it is the limit. */
+/** The part of the margin that was used, by the peak; unknown once the peak is the limit. */
 function marginUsed(runs: readonly Run[]): string {
   const first = runs[0];
   if (first === undefined) return "–";
@@ -102,7 +102,7 @@ function aligned(rows: readonly (readonly string[])[]): string[] {
   );
 }
 
-/** @param promised the modes in which the kernel must not kill; others are raced to show what they lose. */
+/** @param promised the modes in which the kernel must not kill; others are raced to show their losses. */
 export function targetLines(
   raced: readonly Raced[],
   promised: readonly RaceMode[],
@@ -112,7 +112,7 @@ export function targetLines(
   const runs = counted.flatMap(({ guarded }) => guarded);
   const kills = runs.reduce((sum, { kernelKills }) => sum + kernelKills, 0);
   const stuck = runs.filter((run) => run.kernelKills === 0 && !hasWon(run)).length;
-  const undone = stuck === 0 ? "" : `; in ${stuck} nobody was killed in time`;
+  const undone = stuck === 0 ? "" : `; in ${stuck} no process was killed in time`;
   return [
     `the kernel's kills in ${runs.length} runs: ${count(kills)}${undone}`,
     ...counted.filter(({ cell }) => isJudged(cell)).flatMap((each) => judge(each, isTimed)),

@@ -1,15 +1,15 @@
 /**
- * What was measured before: docs/benchmarks.jsonl has a line for each bench and machine, the last run that was recorded there
- * (`--record`). Those before it are in the history of the repository.
+ * Recorded runs: docs/benchmarks.jsonl has a line for each benchmark and machine, the last run that was recorded there
+ * (`--record`). Earlier ones are in the history of the repository.
  */
 
 import type { Row, Summary, Table } from "./statistics.ts";
 
-/** Where and of what a run was. */
+/** The machine and the build of a run. */
 export interface Conditions {
-  /** Of the sources; with a `+` where they were changed since. */
+  /** The commit, with a `+` when the sources differ from it. */
   readonly commit: string;
-  /** What `oomkit --version` says. */
+  /** The output of `oomkit --version`. */
   readonly program: string;
   readonly kernel: string;
   readonly cpu: string;
@@ -26,12 +26,12 @@ export interface BenchRecord extends Conditions {
   readonly bench: string;
   /** RFC 3339. */
   readonly at: string;
-  /** Of the machine, over the last minute, as it began. */
+  /** Load average of the last minute at the beginning. */
   readonly load: number;
   readonly rows: readonly RecordedRow[];
 }
 
-/** One that differs by less than this says nothing, however close together its runs are. */
+/** A smaller difference means nothing, however close together the runs are. */
 const LEAST_NOISE = 0.1;
 
 /** @param text of docs/benchmarks.jsonl. */
@@ -39,13 +39,13 @@ export function parseRecords(text: string): BenchRecord[] {
   return text.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
 }
 
-/** With `added` in the place of the last one of the same bench on the same machine. */
+/** With `added` in place of the last record of the same benchmark on the same machine. */
 export function withRecord(records: readonly BenchRecord[], added: BenchRecord): BenchRecord[] {
   const others = records.filter((each) => each.bench !== added.bench || !isSame(each, added));
   return [...others, added].sort((a, b) => a.bench < b.bench ? -1 : a.bench > b.bench ? 1 : 0);
 }
 
-/** The last of that bench on a machine like this one, else on any other. */
+/** The last record of that benchmark on a machine like this one, else on any machine. */
 export function lastOf(
   records: readonly BenchRecord[],
   bench: string,
@@ -68,7 +68,7 @@ export function rowsOf(tables: readonly Table[]): RecordedRow[] {
 }
 
 /**
- * How many times the last one it is. Worse is what is more, by more than either run's own spread from median to p95, and by
+ * The ratio to the last record. Worse: larger by more than the spread from median to p95 of either run, and by
  * more than a tenth.
  */
 export function compared(now: Summary, last: Summary): { ratio: number; isWorse: boolean } {
@@ -80,7 +80,7 @@ export function compared(now: Summary, last: Summary): { ratio: number; isWorse:
   return { ratio: now.median / last.median, isWorse: now.median - last.median > noise };
 }
 
-/** For each row `1.02 ×`, with `!` where it is worse; empty where it is new. */
+/** For each row `1.02 ×`, with `!` when it is worse; empty when it is new. */
 export function comparedWith(
   last: BenchRecord | undefined,
   unit: string,
@@ -93,7 +93,7 @@ export function comparedWith(
   });
 }
 
-/** What the column of the last run is compared with, in one line. */
+/** One line about the run that the last column compares with. */
 export function describeLast(last: BenchRecord | undefined, here: Conditions): string {
   if (last === undefined) return "last: nothing recorded yet (--record)";
   const others = (["kernel", "cpu", "cores", "deno"] as const)

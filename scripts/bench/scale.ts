@@ -1,6 +1,6 @@
 /**
- * A hundred, a thousand and ten thousand cgroups: what of a watch and a guard grows with them, and what must not.
- * `--cgroups 100,1000,10000`. The guard only rehearses, and nobody is in the cgroups.
+ * Costs of a watch and a guard of 100, 1,000 and 10,000 cgroups: which of them may grow with the number, and which must not.
+ * `--cgroups 100,1000,10000`. The guard does a dry run, and the cgroups are empty.
  */
 
 import { parseArgs } from "node:util";
@@ -16,16 +16,16 @@ import { figure, type Measured, mebibytes, type Row, summarize } from "./statist
 import { startDryGuard, startWatch, type Watch } from "./watching.ts";
 
 const MIB = 1024 ** 2;
-/** What is only done once has been done by then, and garbage been collected (milliseconds). */
+/** Until one-time work is done and garbage is collected (milliseconds). */
 const SETTLE_MS = 3000;
 const IDLE_MS = 10_000;
 const WAKES = 60;
-/** Milliseconds between two wakes: kernfs notifies a file once in 10 ms. */
+/** Milliseconds between two wake-ups: kernfs notifies a file at most once in 10 ms. */
 const PAUSE_MS = 20;
 const SWEEPS = 30;
-/** To register a threshold takes the kernel of v1 15 ms: ten thousand are no short run. */
+/** The v1 kernel takes 15 ms to register a threshold: 10,000 of them take minutes. */
 const START_MS = 600_000;
-/** What grows evenly costs the same for each, but for what the smaller ones cost anyhow. */
+/** A cost that grows linearly is the same per cgroup, apart from fixed costs. */
 const EVEN = 2;
 
 interface Figures {
@@ -35,7 +35,7 @@ interface Figures {
   readonly descriptors: number;
   /** Percent of a core, at rest. */
   readonly idle: number;
-  /** Microseconds from the write of a limit to the line that tells of it. */
+  /** Microseconds from the write of a limit to the output line that reports it. */
   readonly wakes: readonly number[];
 }
 
@@ -120,7 +120,7 @@ async function measure(
   return { cgroups, armed, anonymous, descriptors, idle, wakes };
 }
 
-/** In cgroups that lie far apart. */
+/** Indices of cgroups that are far apart. */
 async function wakesOf(beside: Watch, children: readonly Cgroup[]): Promise<number[]> {
   const times: number[] = [];
   for (let n = -5; n < WAKES; n++) {
@@ -142,7 +142,7 @@ async function wakesOf(beside: Watch, children: readonly Cgroup[]): Promise<numb
   return times;
 }
 
-/** Microseconds of each. */
+/** Microseconds of each run. */
 function sweep(cgroups: readonly Cgroup[]): number[] {
   const files = cgroups.map(({ dir, hierarchy }) =>
     openControlFile(`${dir}/${hierarchy.version.usageFile}`)
@@ -158,7 +158,7 @@ function sweep(cgroups: readonly Cgroup[]): number[] {
   }
 }
 
-/** What one more of many costs, against what one more of few costs; and the wakes of most against those of fewest. */
+/** Marginal cost of a cgroup among many against among few, and wake-up times among most against among fewest. */
 function growth(name: string, all: readonly Figures[]): string[] {
   const [first, middle, last] = [all[0]!, all.at(-2)!, all.at(-1)!];
   if (all.length < 3) return [];

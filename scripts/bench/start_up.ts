@@ -1,4 +1,4 @@
-/** From the start of a process to its end: the executable against an empty program on the same runtime base. */
+/** Time from start to exit: the executable against an empty program on the same runtime base. */
 
 import { join } from "node:path";
 import { root } from "../build/bundle.ts";
@@ -14,7 +14,7 @@ const RUNS = 40;
 const VERSION_TARGET = 1.5;
 const INSPECT_TARGET = 2;
 
-/** `OOMKIT_BIN`, or what `deno task compile` has made. */
+/** `OOMKIT_BIN`, or the result of `deno task compile`. */
 export const executable = Deno.env.get("OOMKIT_BIN") ?? join(root, "dist/oomkit");
 
 export async function startUp(): Promise<Measured> {
@@ -51,7 +51,7 @@ function rows(times: Readonly<Record<string, readonly number[]>>): Row[] {
   ];
 }
 
-/** Milliseconds of each run. In turn, so that whatever else the machine does meets all alike. */
+/** Milliseconds of each run. In turn, so that other load affects all alike. */
 export async function measureInTurn<Name extends string>(
   commands: Readonly<Record<Name, readonly string[]>>,
   runs: number,
@@ -64,7 +64,7 @@ export async function measureInTurn<Name extends string>(
   for (let run = 0; run < runs; run++) {
     progress.show("bench: start-up", run, runs);
     for (const name of names) times[name].push(millisecondsOf(commands[name]));
-    // Whoever wants to end this is heard only here.
+    // Signals are handled only here.
     await new Promise((resolve) => setTimeout(resolve, 0));
   }
   return times;
@@ -84,7 +84,7 @@ function millisecondsOf([program, ...args]: readonly string[]): number {
   throw new Mistake(`cannot measure ${[program, ...args].join(" ")}: it ends with ${code}`);
 }
 
-/** @param version of the executable to compare with, which tells its runtime base @param text what it does. */
+/** @param version of the executable to compare with, which names its runtime base @param text the program. */
 export async function makeEmptyProgram(
   output: string,
   version: string,

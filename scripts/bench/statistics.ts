@@ -1,4 +1,4 @@
-/** What is said of a number of measurements, and how it is laid out. */
+/** Statistics of measurements, and their layout. */
 
 export interface Summary {
   readonly median: number;
@@ -7,7 +7,7 @@ export interface Summary {
   readonly runs: number;
 }
 
-/** By nearest rank, so that each figure is one that was measured; the lower of two in the middle. */
+/** By nearest rank, so that each figure is a measured one; of two in the middle the lower. */
 export function summarize(values: readonly number[]): Summary {
   const sorted = values.toSorted((a, b) => a - b);
   const rank = (share: number) => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? NaN;
@@ -17,7 +17,7 @@ export function summarize(values: readonly number[]): Summary {
 export interface Row {
   readonly what: string;
   readonly summary: Summary;
-  /** Against a target, or against another row. */
+  /** Comparison with a target or with another row. */
   readonly remark?: string;
 }
 
@@ -28,25 +28,25 @@ export interface Table {
   readonly rows: readonly Row[];
 }
 
-/** What a bench has found: tables, and what does not fit into one. */
+/** The result of a benchmark: tables, and remarks that do not fit into one. */
 export interface Measured {
   readonly tables: readonly Table[];
   readonly lines: readonly string[];
-  /** Not what it measures by itself, so that it does not take the place of that. */
+  /** True for a partial run, which must not replace a complete record. */
   readonly isPart?: boolean;
 }
 
-/** Of what is measured once. */
+/** A figure that is measured once. */
 export const once = (value: number): Summary => summarize([value]);
 
-/** `1.02 × (target 1.5 ×: met)`, for what must not be more than its target. */
+/** `1.02 × (target 1.5 ×: met)`, for a ratio that must not exceed its target. */
 export function against(target: number, value: number, unit: string): string {
   return `${figure(value)} ${unit} (target ${target} ${unit}: ${
     value <= target ? "met" : "missed"
   })`;
 }
 
-/** @param last what a row is to the same one of an earlier run; without it there is no such column. */
+/** @param last compares a row with that of the last recorded run; without it there is no such column. */
 export function tableLines(
   title: string,
   unit: string,
@@ -66,7 +66,7 @@ export function tableLines(
   ];
 }
 
-/** Three digits that count; more would pretend. */
+/** Three significant digits: more would claim a precision that is not there. */
 export function figure(value: number): string {
   if (!Number.isFinite(value)) return "–";
   const digits = value === 0 ? 0 : 2 - Math.floor(Math.log10(Math.abs(value)));

@@ -1,4 +1,4 @@
-/** Usage of many cgroups, read one after the other: files that stay open against files that are opened each time. */
+/** Reading the usage of many cgroups in turn: files kept open against files opened at each read. */
 
 import { openControlFile } from "../../core/kernel/control_file.ts";
 import { libc } from "../../core/kernel/libc.ts";
@@ -8,10 +8,10 @@ import { against, figure, type Measured, type Row, summarize } from "./statistic
 
 const CGROUPS = 1000;
 const RUNS = 100;
-/** One takes 60 ms. */
+/** One sweep takes 60 ms. */
 const ASYNC_RUNS = 30;
 const KEPT_TARGET = 1.6;
-/** Bytes of garbage for each file; a BigInt is more. */
+/** Bytes of garbage per file; a BigInt is larger. */
 const HEAP_TARGET = 1;
 
 export async function sweep(): Promise<Measured> {
@@ -64,7 +64,7 @@ function readNaively(paths: readonly string[]): void {
   for (const path of paths) Number(Deno.readTextFileSync(path));
 }
 
-/** Both in turn, so that whatever else the machine does meets both alike. */
+/** Both in turn, so that other load affects both alike. */
 async function keptUsage(paths: readonly string[]) {
   const files = paths.map(openControlFile);
   const { pread } = libc();
@@ -100,7 +100,7 @@ async function keptStatOf(paths: readonly string[]): Promise<number[]> {
   }
 }
 
-/** Microseconds of one read, on average over each sweep. The first sweeps are for V8 to get warm. */
+/** Microseconds per read, averaged over each sweep. The first sweeps warm up V8. */
 async function measure(runs: number, action: () => void | Promise<void>): Promise<number[]> {
   const times: number[] = [];
   for (let run = -5; run < runs; run++) {

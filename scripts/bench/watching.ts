@@ -1,4 +1,4 @@
-/** `oomkit watch --json` or `oomkit guard --json` beside a measurement. */
+/** `oomkit watch --json` or `oomkit guard --json` during a measurement. */
 
 import { microseconds } from "../../core/kernel/clock.ts";
 import { Mistake } from "../terminal.ts";
@@ -7,7 +7,7 @@ import { executable } from "./start_up.ts";
 
 export interface Watch extends AsyncDisposable {
   readonly pid: number;
-  /** What it says once everything is armed. */
+  /** Its start line, printed once everything is armed. */
   readonly armed: string;
   /** The next event, with the microseconds since the epoch at which it was read. */
   nextLine(): Promise<{ readonly line: string; readonly at: number }>;
@@ -18,13 +18,13 @@ export function startWatch(args: readonly string[]): Promise<Watch> {
   return startBeside(["watch", "--json", ...args], "watching ");
 }
 
-/** Returns when it guards. Should this program be killed, it ends by itself. */
+/** Returns when it guards. It ends by itself when this program is killed. */
 export function startDryGuard(args: readonly string[]): Promise<Watch> {
   const dry = ["guard", "--json", "--dry-run", "--policy", "process", "--for", "30m", ...args];
   return startBeside(dry, "guarding ");
 }
 
-/** @param word what its first line begins with once it is armed. */
+/** @param word the first word of its start line. */
 async function startBeside(args: readonly string[], word: string): Promise<Watch> {
   const options = { stdin: "null", stdout: "piped", stderr: "piped" } as const;
   const child = startChild([executable, ...args], options, "SIGTERM");

@@ -14,10 +14,10 @@ import { Mistake, note, run } from "../terminal.ts";
 
 const dist = join(root, "dist");
 
-/** Each is loaded by its name, beside whatever the bundler makes of its caller: `sentryScript` in core/guard/thread/handle.ts. */
+/** Loaded by name from beside the bundled caller: `workerScript` in core/guard/thread/handle.ts. */
 const workerModules = { "worker.ts": "core/guard/thread/worker.ts" };
 
-/** As progress counts them. */
+/** Steps of the progress line. */
 const STEPS = 4;
 
 if (import.meta.main) await run("compile", main);
@@ -37,7 +37,7 @@ async function main(): Promise<number> {
   progress.show("compile: checking the types", 1, STEPS);
   await deno(["check", "--quiet", "--frozen", "cli/main.ts", ...Object.values(workerModules)]);
   Deno.mkdirSync(dist, { recursive: true });
-  // Of its own, so that two runs do not meet; the depth is part of the source maps.
+  // A folder per run, so that two runs do not collide; its depth is part of the source maps.
   const work = made = Deno.makeTempDirSync({ dir: dist, prefix: "build-" });
   try {
     note("compile: bundling");
@@ -63,7 +63,7 @@ function removeIfThere(folder: string): void {
   try {
     Deno.removeSync(folder, { recursive: true });
   } catch {
-    // Somebody was still writing into it; the next compilation has a folder of its own.
+    // A program still writes into it; the next compilation uses another folder.
   }
 }
 

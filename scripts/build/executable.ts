@@ -9,7 +9,7 @@ export interface Making {
   readonly target: Target;
   /** Runs first; what it imports comes along. */
   readonly script: string;
-  /** A folder whose other files come along, too. */
+  /** A folder; its other files are included, too. */
   readonly folder?: string;
   readonly output: string;
 }
@@ -21,8 +21,8 @@ const timeout = 180;
 const engine = "--v8-flags=--optimize-for-size,--expose-gc";
 
 /**
- * Without a code cache: the program would keep it under a name in TMPDIR that anybody can take first, which is nothing
- * for a daemon of root's.
+ * Without a code cache: the program would keep it under a name in TMPDIR that any user can create first, which is unsafe
+ * for a daemon that runs as root.
  *
  * @throws Mistake when the base cannot be had.
  */

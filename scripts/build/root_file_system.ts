@@ -12,7 +12,7 @@ const group = "root:x:0:\noomkit:x:65532:\n";
 
 export interface RootFileSystem {
   readonly program: string;
-  /** A static program that is a shell when it is called `sh`; none: no hooks, no minder, no `watch -- COMMAND`. */
+  /** A static program that is a shell when it is called `sh`; none: no hooks, no restore watchdog, no `watch -- COMMAND`. */
   readonly shell?: string | undefined;
 }
 

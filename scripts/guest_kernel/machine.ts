@@ -77,7 +77,7 @@ async function runIn(folder: string, machine: Machine, contents: Contents): Prom
     ]);
     const said = new Response(qemu.stderr).text();
     const status = await qemu.status;
-    // A machine that never came up leaves nobody to connect: closing ends the waiting.
+    // A machine that never came up does not connect: closing ends the wait.
     for (const listener of [stdout, stderr, result]) listener.close();
     await carried;
     const kernel = readText(join(folder, "console"));
@@ -99,7 +99,7 @@ function arguments_(folder: string, { kernel, memory, disk }: Machine): string[]
   const port = (name: string) => ["-serial", `unix:${escaped(join(folder, name))}`];
   return [
     // KVM is left out on purpose: nested, it hangs; and the figures are meant to be the same everywhere.
-    // Five levels of page tables are walked in software here, for addresses that nobody has.
+    // Five-level page tables would be walked in software here, for addresses that do not exist.
     ...["-accel", "tcg,thread=multi", "-cpu", "max,la57=off"],
     ...["-smp", "2", "-m", String(memory)],
     ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],

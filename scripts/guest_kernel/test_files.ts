@@ -1,6 +1,6 @@
 import { join } from "node:path";
 
-/** @returns the paths of all test files of a folder and those beneath it, sorted; none where it does not exist. */
+/** @returns the paths of all test files of a folder and of those below it, sorted; none where it does not exist. */
 export function testFiles(folder: string): string[] {
   try {
     return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {

@@ -103,7 +103,7 @@ function rules(options: Readonly<Record<string, Schema>>): Schema {
           description: "paths, in which * and ** stand for more than one",
           ...texts({ type: "string", pattern: "^/" }),
         },
-        unit: { description: "systemd units, with all beneath them", ...texts(TEXT) },
+        unit: { description: "systemd units, with all below them", ...texts(TEXT) },
         "pod-labels": {
           description: "labels that the pod has, all of them",
           type: "object",

@@ -1,5 +1,5 @@
 /**
- * The processes of a soak. All of them are a shell that moves in and becomes what eats: that starts at once, also in an
+ * The processes of a soak. Each is a shell that moves into the cgroup and execs the allocator: that starts quickly, also in an
  * emulated machine, and its pid is known beforehand.
  */
 
@@ -10,11 +10,11 @@ export type AllocatorKind = "fed" | "burst" | "cache" | "shmem" | "forks" | "idl
 export interface AllocatorProgram {
   readonly pid: number;
   readonly kind: AllocatorKind;
-  /** The guard is told to leave it alone. */
+  /** The guard has an --ignore for it. */
   readonly isProtected: boolean;
   /** Milliseconds since the epoch. */
   readonly started: number;
-  /** Where it is, and where it was, the last one last. */
+  /** Its cgroups, the current one last. */
   readonly places: { readonly path: string; readonly since: number }[];
   /** Ended by the soak itself. */
   isOurs: boolean;
@@ -22,9 +22,9 @@ export interface AllocatorProgram {
   readonly gone: Promise<void>;
 }
 
-/** Stands on the command line of who is protected, and nowhere else. */
+/** On the command line of protected processes, and nowhere else. */
 export const PROTECTED = "777777777";
-/** What a burst may have in all, should nobody end it: KiB of address space. */
+/** Address space of a burst, should nothing kill it (KiB). */
 const BURST_KIB = 256 * 1024;
 const FEED_MS = 10;
 
@@ -43,10 +43,10 @@ export interface AllocatorSpec {
   readonly kind: AllocatorKind;
   readonly path: string;
   readonly isProtected?: boolean;
-  /** Bytes a second and bytes in all, of who is fed. */
+  /** Of kind `fed`: bytes per second, and bytes in all. */
   readonly rate?: number;
   readonly most?: number;
-  /** Of who writes a file: where, and how many times 64 KiB; of who forks: how many times. */
+  /** Of kinds `cache` and `shmem`: the file, and how many times 64 KiB; of `forks`: how many. */
   readonly file?: string;
   readonly count?: number;
 }
@@ -63,7 +63,15 @@ export function startAllocator(tree: Tree, spec: AllocatorSpec): AllocatorProgra
   };
   const procs = `${tree.dirOf(path)}/cgroup.procs`;
   const child = new Deno.Command("sh", {
-    args: ["-c", SCRIPTS[kind], "eater", procs, tree.alsoEnter ?? "", words[kind], String(count)],
+    args: [
+      "-c",
+      SCRIPTS[kind],
+      "allocator",
+      procs,
+      tree.alsoEnter ?? "",
+      words[kind],
+      String(count),
+    ],
     stdin: "piped",
     stdout: "null",
     stderr: "null",
@@ -84,7 +92,7 @@ export function startAllocator(tree: Tree, spec: AllocatorSpec): AllocatorProgra
   return allocator;
 }
 
-/** The pipe stays open: who comes to its end would let go of what he has. */
+/** The pipe stays open: at its end tail would exit and free its memory. */
 async function feed(
   child: Deno.ChildProcess,
   { rate = 0, most = 0 }: Pick<AllocatorSpec, "rate" | "most">,
@@ -95,8 +103,7 @@ async function feed(
     const each = Math.max(4096, Math.round(rate * FEED_MS / 1000));
     for (let left = most; left > 0 && !hasEnded(); left -= each) {
       const due = new Promise((resolve) => setTimeout(resolve, FEED_MS));
-      // Who waits at his limit under hold takes nothing, and may be killed while he does.
-      // Nor does who is dead.
+      // A process that waits at its limit under hold, or has exited, reads nothing.
       const written = writer.write(new Uint8Array(Math.min(each, left))).catch(() => left = 0);
       await Promise.race([written, child.status]);
       await due;
@@ -111,7 +118,7 @@ export const placeOf = ({ places }: AllocatorProgram): string => places.at(-1)!.
 
 export const lives = ({ ended }: AllocatorProgram): boolean => ended === undefined;
 
-/** Ends it, unless that was done already. */
+/** Kills it, unless that was done already. */
 export function endAllocator(allocator: AllocatorProgram): void {
   if (!lives(allocator)) return;
   allocator.isOurs = true;

@@ -1,13 +1,13 @@
-/** What must be as it was: after a guard has ended, at each rest, and at the end. */
+/** Checks that nothing is left changed: after a guard has ended, at each idle check, and at the end. */
 
 import { type AllocatorProgram, lives, placeOf, signalTo } from "./allocators.ts";
 import type { World } from "./world.ts";
 
-/** After a guard that was asked to end: nothing is changed any more, and nothing is on record. */
+/** After a guard that was asked to end: no control file is changed and no journal is left. */
 export function checkRestored(world: World): void {
   const { tree, guarded, findings } = world;
   for (const path of tree.all(guarded)) {
-    if (tree.isChanged(path)) findings.push(`${path} is changed, and no guard is there`);
+    if (tree.isChanged(path)) findings.push(`${path} is changed, and no guard runs`);
   }
   for (const { name } of Deno.readDirSync(world.stateFolder)) {
     const text = Deno.readTextFileSync(`${world.stateFolder}/${name}`);
@@ -15,7 +15,7 @@ export function checkRestored(world: World): void {
   }
 }
 
-/** A guard that was killed may have left some stopped (docs/guarding.md, "Modes"); any other has not. */
+/** Only a guard that was killed may have left stopped processes (docs/guarding.md, "Modes"). */
 export function checkStopped(world: World, since: number): number {
   const wasKilled = world.programs.some(({ ending }) =>
     ending?.signal === "SIGKILL" && ending.at >= since
@@ -38,10 +38,10 @@ function isStopped({ pid }: AllocatorProgram): boolean {
   }
 }
 
-/** Nothing may have happened to them: they are in nobody's way. */
+/** Processes outside the guarded subtree must be alive. */
 export function checkBystanders(world: World): void {
   for (const { pid, ended, kind } of world.bystanders) {
     if (ended === undefined) continue;
-    world.findings.push(`bystander ${pid} (${kind}), outside of what is guarded, is dead`);
+    world.findings.push(`bystander ${pid} (${kind}), outside the guarded subtree, has been killed`);
   }
 }

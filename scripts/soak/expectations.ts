@@ -1,46 +1,46 @@
-/** Who died of what, and whether that was right: all that a soak knows is put side by side here, and nothing is read. */
+/** Which process was killed by what, and whether that was right: compares the facts of a soak. Pure. */
 
 import { type AllocatorProgram, lives, placeOf } from "./allocators.ts";
 import type { KernelKill } from "./kernel_kills.ts";
-import { type Program, type Told, wasAtWork } from "./program.ts";
+import { type Program, type ReportedEvent, wasAtWork } from "./program.ts";
 
 export interface Facts {
   readonly allocators: readonly AllocatorProgram[];
   readonly kernelKills: readonly KernelKill[];
   readonly programs: readonly Program[];
-  /** What is guarded lies beneath. */
+  /** The path of the guarded subtree. */
   readonly guarded: string;
-  /** Every limit in bytes that a cgroup has ever had, by path; those above it are asked, too. */
+  /** Every limit in bytes that a cgroup has had, by path. */
   readonly limits: ReadonlyMap<string, readonly number[]>;
 }
 
 export interface Tally {
-  /** Killed by the guard; by the kernel in what is guarded while a guard was at work, and while none was; elsewhere. */
+  /** Kills by the guard; by the kernel in the guarded subtree with and without a running guard; by the kernel outside. */
   won: number;
   lost: number;
   unguarded: number;
   outside: number;
-  /** Nobody told, since the guard was killed as it struck. */
-  untold: number;
+  /** Kills without an event, since the guard was killed at that moment. */
+  unreported: number;
 }
 
-/** A guard's word comes when the victim is dead and its memory free, a program's that was stopped when it goes on. */
+/** A guard reports when the victim's memory is free, a stopped program when it continues (milliseconds). */
 const LATE_MS = 30_000;
-/** Between a blow and the word of it a guard can be killed; and it is seen to be dead later than it is. */
-const UNTOLD_MS = 3000;
-/** Who moved away so long ago cannot have been seen in his old place. */
+/** A guard can be killed between a kill and its event, and its exit is seen late (milliseconds). */
+const UNREPORTED_MS = 3000;
+/** A process that moved longer ago cannot have been seen in its old cgroup (milliseconds). */
 const MOVED_MS = 1000;
 const PAGE = 4096;
-/** Who finds no memory in the middle of execve(2) dies of SIGSEGV, by himself. */
+/** Not SIGSEGV: execve(2) without memory ends in it, without a kill. */
 const KILLING: readonly (string | null)[] = ["SIGKILL", "SIGTERM"];
 
-export const isBlow = (event: Told): boolean =>
+export const isKill = (event: ReportedEvent): boolean =>
   event.type === "action" && (event.action === "process" || event.action === "container") &&
   !event.dry_run && ["killed", "survived", "signalled"].includes(event.outcome);
 
 const within = (path: string, above: string) => path === above || path.startsWith(`${above}/`);
 
-/** One pid can have been several, one after the other. */
+/** A pid can have been reused. */
 function allocatorOf(facts: Facts, pid: number, at: number): AllocatorProgram | undefined {
   return facts.allocators.findLast((allocator) =>
     allocator.pid === pid && allocator.started <= at + 50 &&
@@ -48,14 +48,14 @@ function allocatorOf(facts: Facts, pid: number, at: number): AllocatorProgram | 
   );
 }
 
-/** @returns a line for each blow of a guard's that should not have been. */
-export function wrongBlows(facts: Facts): string[] {
+/** @returns a line for each wrong kill by a guard. */
+export function wrongKills(facts: Facts): string[] {
   return facts.programs.filter(({ name }) => name === "guard").flatMap((guard) =>
-    guard.events.filter(isBlow).flatMap((event) => wrongsOf(facts, event))
+    guard.events.filter(isKill).flatMap((event) => wrongsOf(facts, event))
   );
 }
 
-function wrongsOf(facts: Facts, event: Told): string[] {
+function wrongsOf(facts: Facts, event: ReportedEvent): string[] {
   const what = `guard: ${event.action} in ${event.cgroup} at ${event.ts}`;
   const at = Date.parse(event.ts);
   const wrongs: string[] = [];
@@ -63,7 +63,7 @@ function wrongsOf(facts: Facts, event: Told): string[] {
   if (!(event.usage_before >= event.level_bytes)) {
     wrongs.push(`${what}: usage ${event.usage_before} is below ${event.level_bytes}`);
   }
-  if (!(event.level_bytes < event.limit)) wrongs.push(`${what}: the threshold is at the limit`);
+  if (!(event.level_bytes < event.limit)) wrongs.push(`${what}: the level is at the limit`);
   if (!isLimit(facts, event.cgroup, event.limit)) {
     wrongs.push(`${what}: ${event.limit} was never a limit there`);
   }
@@ -74,7 +74,9 @@ function wrongsOf(facts: Facts, event: Told): string[] {
       each.kind === "forks" && within(placeOf(each), event.cgroup)
     );
     if (!(mayBeForked && within(event.victim.cgroup, facts.guarded))) {
-      wrongs.push(`${what}: pid ${event.victim.pid} (${event.victim.comm}) is none of ours`);
+      wrongs.push(
+        `${what}: pid ${event.victim.pid} (${event.victim.comm}) is not a process of this soak`,
+      );
     }
     return wrongs;
   }
@@ -88,7 +90,7 @@ function wrongsOf(facts: Facts, event: Told): string[] {
   return wrongs;
 }
 
-/** The kernel counts limits in whole pages. */
+/** The kernel rounds limits to whole pages. */
 function isLimit(facts: Facts, path: string, limit: number): boolean {
   for (let above = path; above !== ""; above = above.slice(0, above.lastIndexOf("/"))) {
     const known = facts.limits.get(above)?.some((each) => each - each % PAGE === limit);
@@ -97,12 +99,12 @@ function isLimit(facts: Facts, path: string, limit: number): boolean {
   return false;
 }
 
-/** Every process that was ended by none of ours was ended by the kernel or by a guard that says so. */
+/** Every process that the soak has not killed was killed by the kernel, or by a guard that reports it. */
 export function deaths(facts: Facts): { readonly tally: Tally; readonly wrongs: string[] } {
-  const tally: Tally = { won: 0, lost: 0, unguarded: 0, outside: 0, untold: 0 };
+  const tally: Tally = { won: 0, lost: 0, unguarded: 0, outside: 0, unreported: 0 };
   const wrongs: string[] = [];
   const guards = facts.programs.filter(({ name }) => name === "guard");
-  const pendingKills = guards.flatMap((guard) => guard.events.filter(isBlow));
+  const pendingKills = guards.flatMap((guard) => guard.events.filter(isKill));
   for (const allocator of facts.allocators) {
     const { ended, pid } = allocator;
     if (ended === undefined || !KILLING.includes(ended.signal)) continue;
@@ -121,32 +123,32 @@ export function deaths(facts: Facts): { readonly tally: Tally; readonly wrongs: 
       continue;
     }
     if (allocator.isOurs) continue;
-    if (isGuarded && guards.some((guard) => mayHaveStruck(guard, ended.at))) tally.untold++;
+    if (isGuarded && guards.some((guard) => mayHaveKilled(guard, ended.at))) tally.unreported++;
     else {
       wrongs.push(
         `pid ${pid} (${allocator.kind}) in ${placeOf(allocator)} ended by ${ended.signal} at ` +
-          `${new Date(ended.at).toISOString()}, and neither the kernel nor a guard says why; ` +
-          `there: ${toldNear(facts.programs, placeOf(allocator), ended.at)}`,
+          `${new Date(ended.at).toISOString()}, and neither the kernel nor a guard reports it; ` +
+          `events there: ${eventsNear(facts.programs, placeOf(allocator), ended.at)}`,
       );
     }
   }
   return { tally, wrongs };
 }
 
-/** One that was killed before it had told what it did by then: the thread that tells may be seconds behind the one that acts. */
-function mayHaveStruck({ armed, ending, events }: Program, at: number): boolean {
+/** A guard killed before it reported: its main thread may be seconds behind the monitor thread. */
+function mayHaveKilled({ armed, ending, events }: Program, at: number): boolean {
   if (ending?.signal !== "SIGKILL" || armed === undefined) return false;
-  if (at < armed - UNTOLD_MS || at > ending.at + UNTOLD_MS) return false;
+  if (at < armed - UNREPORTED_MS || at > ending.at + UNREPORTED_MS) return false;
   const last = events.reduce((latest, { ts }) => Math.max(latest, Date.parse(ts)), 0);
-  return Math.abs(ending.at - at) < UNTOLD_MS || last < at;
+  return Math.abs(ending.at - at) < UNREPORTED_MS || last < at;
 }
 
-/** For whoever looks for the fault. */
-function toldNear(programs: readonly Program[], path: string, at: number): string {
+/** To find the cause. */
+function eventsNear(programs: readonly Program[], path: string, at: number): string {
   const near = programs.flatMap(({ events }) => events).filter(({ cgroup, ts }) =>
     (within(path, cgroup) || within(cgroup, path)) && Math.abs(Date.parse(ts) - at) < LATE_MS
   );
-  const distance = ({ ts }: Told) => Math.abs(Date.parse(ts) - at);
+  const distance = ({ ts }: ReportedEvent) => Math.abs(Date.parse(ts) - at);
   const events = near.sort((one, other) => distance(one) - distance(other)).slice(0, 12).map((
     event,
   ) =>
@@ -162,7 +164,7 @@ function toldNear(programs: readonly Program[], path: string, at: number): strin
   return [...events, ...lives].join("; ");
 }
 
-function isOf(event: Told, { pid, places, started, ended }: AllocatorProgram): boolean {
+function isOf(event: ReportedEvent, { pid, places, started, ended }: AllocatorProgram): boolean {
   const at = Date.parse(event.ts);
   if (at < started - 50 || at > ended!.at + LATE_MS) return false;
   if (event.victim?.pid === pid) return true;
@@ -171,8 +173,8 @@ function isOf(event: Told, { pid, places, started, ended }: AllocatorProgram): b
     Math.abs(at - ended!.at) < LATE_MS;
 }
 
-/** Each kill of the kernel's is told by a watch that was there all the while, and by nobody twice. */
-export function untoldKills(facts: Facts): string[] {
+/** A watch that ran meanwhile reports each kernel kill, and no program reports one twice. */
+export function unreportedKills(facts: Facts): string[] {
   const ours = facts.kernelKills.filter(({ pid, at }) => allocatorOf(facts, pid, at) !== undefined);
   return facts.programs.flatMap((program) => {
     const events = program.events.filter(({ type }) => type === "oom_kill");
@@ -181,20 +183,20 @@ export function untoldKills(facts: Facts): string[] {
         victim?.pid === pid && Math.abs(Date.parse(ts) - at) < 60_000
       ).length;
       const path = placeOf(allocatorOf(facts, pid, at)!);
-      const who = `${program.name} (pid ${program.pid}): the kernel's kill of ${pid} in ${path}`;
+      const kill = `${program.name} (pid ${program.pid}): the kernel's kill of ${pid} in ${path}`;
       if (near > 1) {
-        return [`${who} was told ${near} times`];
+        return [`${kill} was reported ${near} times`];
       }
-      const mustTell = program.name === "watch" && wasAtWork(program, at - 2000, at + 2000);
+      const mustReport = program.name === "watch" && wasAtWork(program, at - 2000, at + 2000);
       const when = new Date(at).toISOString();
-      return near === 0 && mustTell
-        ? [`${who} at ${when} was not told; there: ${toldNear([program], path, at)}`]
+      return near === 0 && mustReport
+        ? [`${kill} at ${when} was not reported; events there: ${eventsNear([program], path, at)}`]
         : [];
     });
   });
 }
 
-/** Those who are stopped although the soak has not stopped them. */
-export function stillLiving(facts: Facts): readonly AllocatorProgram[] {
+/** Allocators that still run. */
+export function remainingAllocators(facts: Facts): readonly AllocatorProgram[] {
   return facts.allocators.filter(lives);
 }

@@ -1,17 +1,17 @@
-/** Whether a program takes more and more. Each look is at rest, with the same cgroups there. */
+/** Whether the costs of a program grow. Each sample is taken when idle, with the same cgroups. */
 
 import type { Costs } from "../bench/process_costs.ts";
 
 const MIB = 1024 ** 2;
 
-/** A read, a process that is held: in use for a moment. */
+/** Descriptors in use for a moment: a read, a pinned process. */
 const SPARE_DESCRIPTORS = 6;
-/** Nothing is waited for or watched for a moment only. */
+/** Epoll entries and inotify watches are rarely short-lived. */
 const SPARE_WAITS = 4;
-/** Garbage that V8 has not collected: between two rests it was within 20 MiB (docs/performance.md, footprint). */
+/** Garbage that V8 has not collected: within 20 MiB between two idle checks (docs/performance.md, footprint). */
 const SPARE_ANONYMOUS = 32 * MIB;
 
-/** @param base the look after the warm-up. @returns a line for each that has grown. */
+/** @param base the sample after the warm-up. @returns a line for each cost that has grown. */
 export function growth(base: Costs, now: Costs): string[] {
   const grown = (name: keyof Costs, spare: number, unit = 1) => {
     const more = now[name] - base[name];
@@ -27,8 +27,8 @@ export function growth(base: Costs, now: Costs): string[] {
   ];
 }
 
-/** The least of several looks, each figure by itself: garbage comes and goes. */
-export function least(looks: readonly Costs[]): Costs {
+/** The minimum of several samples, each figure by itself, since garbage comes and goes. */
+export function minimum(looks: readonly Costs[]): Costs {
   const min = (name: keyof Costs) => Math.min(...looks.map((look) => look[name]));
   return {
     anonymous: min("anonymous"),

@@ -1,26 +1,26 @@
 /**
- * Between two stretches of deeds everything that they have made is removed, the programs have told all of it, and what must
- * hold is looked at.
+ * The idle check between two rounds of operations: removes everything they made, waits until the programs have reported all
+ * of it, and checks what must hold.
  */
 
 import { type Costs, costsOf } from "../bench/process_costs.ts";
 import { checkBystanders, checkStopped } from "./checks.ts";
 import { endAllocator, lives } from "./allocators.ts";
-import { growth, least } from "./growth.ts";
-import { deaths, type Facts, type Tally, untoldKills, wrongBlows } from "./expectations.ts";
+import { growth, minimum } from "./growth.ts";
+import { deaths, type Facts, type Tally, unreportedKills, wrongKills } from "./expectations.ts";
 import { added, MAX_ORDERS, openFiles, openOrders } from "./open_files.ts";
 import type { Program } from "./program.ts";
 import { continueProgram } from "./programs.ts";
 import { limitPath, MIB, pause, removeGroup, type World } from "./world.ts";
 
-/** Nothing takes as long, in an emulated machine neither. */
-const TOLD_MS = 120_000;
-const LOOK_MS = 20;
-/** After it nothing more is expected to be told: 30 s, and what an emulated machine takes for the looks. */
-const LATEST_LOOK = 1500;
+/** Longer than any report takes, also in an emulated machine (milliseconds). */
+const MAX_REPORT_MS = 120_000;
+const POLL_MS = 20;
+/** Polls until nothing more is expected to be reported: 30 s, and longer in an emulated machine. */
+const MAX_POLLS = 1500;
 /** Garbage is collected once a second (docs/performance.md, footprint). */
-const LOOKS = 8;
-const LOOKS_MS = 400;
+const SAMPLES = 8;
+const MS_BETWEEN_SAMPLES = 400;
 
 export interface Rest {
   readonly tally: Tally;
@@ -29,10 +29,10 @@ export interface Rest {
 }
 
 export interface Bases {
-  /** Each program's costs when it rested first, and what it had open. */
+  /** Costs and open files of each program at its first idle check. */
   readonly first: Map<Program, Costs>;
   readonly open: Map<Program, ReadonlyMap<string, number>>;
-  /** When the stretch began. */
+  /** When the round began. */
   readonly since: number;
 }
 
@@ -45,8 +45,8 @@ export async function rest(world: World, bases: Bases): Promise<Rest> {
   await Promise.all(world.allocators.map(({ gone }) => gone));
   await marked(world);
   const facts = factsOf(world);
-  findings.push(...await inTime(() => untoldKills(facts)));
-  findings.push(...await inTime(() => deaths(facts).wrongs), ...wrongBlows(facts));
+  findings.push(...await inTime(() => unreportedKills(facts)));
+  findings.push(...await inTime(() => deaths(facts).wrongs), ...wrongKills(facts));
   const { tally } = deaths(facts);
   checkBystanders(world);
   const costs = new Map<Program, Costs>();
@@ -73,16 +73,16 @@ function grownSince({ first, open }: Bases, program: Program, now: Costs): strin
     : [...lines, `now also open: ${added(open.get(program)!, openFiles(program.pid))}`];
 }
 
-/** Who is stopped for the moment of a blow goes on by himself. */
+/** Processes that the guard suspends during a kill continue within milliseconds. */
 async function settled(world: World, since: number): Promise<number> {
   for (let look = 0; look < 10; look++) {
     if (world.allocators.filter(lives).length === 0) break;
-    await pause(LOOK_MS);
+    await pause(POLL_MS);
   }
   return checkStopped(world, since);
 }
 
-/** A cgroup that comes and goes, of which both must tell: then they have told all that was before. */
+/** Creates and removes a marker cgroup: once both programs report it, they have reported everything before it. */
 async function marked(world: World): Promise<void> {
   const { guard, watch, tree } = world;
   const path = `${world.guarded}/mark-${++world.made}`;
@@ -98,38 +98,38 @@ async function marked(world: World): Promise<void> {
 }
 
 async function events(world: World, program: Program, type: string, path: string): Promise<void> {
-  const deadline = performance.now() + TOLD_MS;
+  const deadline = performance.now() + MAX_REPORT_MS;
   const isThere = () =>
     program.events.some((event) => event.type === type && event.cgroup === path);
   while (!isThere()) {
     if (program.ended || world.wantsToEnd) return;
     if (performance.now() > deadline) {
-      world.findings.push(`${program.name} does not tell that ${path} is ${type}`);
+      world.findings.push(`${program.name} does not report ${type} of ${path}`);
       return;
     }
-    await pause(LOOK_MS);
+    await pause(POLL_MS);
   }
 }
 
-/** The kernel log and a counter tell of a kill one after the other, and a guard when the victim's memory is free. */
+/** Waits for reports: a kill is in the kernel log before the counter, and a guard reports it when memory is free. */
 async function inTime(wrongs: () => string[]): Promise<string[]> {
   for (let look = 0;; look++) {
     const now = wrongs();
-    if (now.length === 0 || look === LATEST_LOOK) return now;
-    await pause(LOOK_MS);
+    if (now.length === 0 || look === MAX_POLLS) return now;
+    await pause(POLL_MS);
   }
 }
 
 async function restingCosts(program: Program): Promise<Costs> {
   const looks: Costs[] = [];
-  for (let look = 0; look < LOOKS; look++) {
-    if (look > 0) await pause(LOOKS_MS);
+  for (let look = 0; look < SAMPLES; look++) {
+    if (look > 0) await pause(MS_BETWEEN_SAMPLES);
     const costs = costsOf(program.pid);
     const orders = openOrders(openFiles(program.pid));
-    // More than its share counts as what it is.
+    // Only the known maximum is subtracted.
     looks.push({ ...costs, descriptors: costs.descriptors - Math.min(orders, MAX_ORDERS) });
   }
-  return least(looks);
+  return minimum(looks);
 }
 
 export function factsOf(world: World): Facts {
@@ -137,7 +137,7 @@ export function factsOf(world: World): Facts {
   return { allocators: [...bystanders, ...allocators], kernelKills, programs, guarded, limits };
 }
 
-/** What has been looked at is over: a long soak must not keep it. */
+/** Drops the checked facts, so that a long soak does not grow. */
 function forget(world: World): void {
   const { allocators, programs, kernelKills, limits, tree, guard, watch } = world;
   allocators.length = 0;
@@ -145,7 +145,7 @@ function forget(world: World): void {
   programs.splice(0, programs.length, guard, watch);
   for (const program of programs) {
     program.events.length = 0;
-    program.said.length = 0;
+    program.stderrLines.length = 0;
     program.stops.length = 0;
   }
   const kept = new Set(tree.all(tree.path));

@@ -12,7 +12,7 @@ export interface GuestSoak {
   readonly signal: AbortSignal;
 }
 
-/** Seconds for its start and its last looks. */
+/** Seconds for start-up and the last checks. */
 const BEFORE_AND_AFTER = 400;
 const MACHINE_MEMORY = 3072;
 const DISK = 1024;

@@ -1,4 +1,4 @@
-/** Whom the kernel's killer took, from its log: read here anew, since a watch that reads it is what is looked at. */
+/** Kills by the kernel, from its log: read independently of the watch that is under test. */
 
 import { O_NONBLOCK, O_RDONLY, openFd, readInto, seekToEnd } from "../../core/kernel/fd.ts";
 import { SystemCallError } from "../../core/kernel/libc.ts";
@@ -10,13 +10,13 @@ export interface KernelKill {
 }
 
 export interface KernelKills extends Disposable {
-  /** Those since the last call. */
+  /** Kills since the last call. */
   take(): KernelKill[];
   /** Records that were overwritten before they could be read. */
   readonly missed: number;
 }
 
-/** A record is at most so long; a shorter buffer gets EINVAL (kernel, Documentation/ABI/testing/dev-kmsg). */
+/** Maximum size of a record; a shorter buffer gets EINVAL (kernel, Documentation/ABI/testing/dev-kmsg). */
 const RECORD_MAX = 8192;
 
 /** Throws `SystemCallError` where it may not be read. */

@@ -1,4 +1,4 @@
-/** What a program has open, so that what it keeps can be named. */
+/** The open files of a program, to name those that it leaks. */
 
 /** How many descriptors lead to each, as proc_pid_fd(5) names it; numbers of pipes and sockets are left out. */
 export function openFiles(pid: number): Map<string, number> {
@@ -10,7 +10,7 @@ export function openFiles(pid: number): Map<string, number> {
   return counts;
 }
 
-/** @returns what is there more often now, with its number. */
+/** @returns the files that are open more often now, with the difference. */
 export function added(
   before: ReadonlyMap<string, number>,
   now: ReadonlyMap<string, number>,
@@ -19,7 +19,7 @@ export function added(
     .map(([target, count]) => `${count - (before.get(target) ?? 0)} × ${target}`).join(", ");
 }
 
-/** Each of a guard's two threads keeps the files of its last 16 orders to reclaim (core/control/reclaim.ts). */
+/** Each of the two threads of a guard keeps the files of its last 16 reclaim requests open (core/control/reclaim.ts). */
 export const MAX_ORDERS = 32;
 
 /** How many of these are open. */

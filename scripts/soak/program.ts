@@ -1,4 +1,4 @@
-/** A program that runs for long beside the deeds: its lines are checked as they come. */
+/** A program under test that runs for a long time: its lines are checked as they come. */
 
 export interface Program {
   readonly name: "guard" | "watch";
@@ -8,12 +8,12 @@ export interface Program {
   readonly started: number;
   armed?: number;
   ended?: { readonly at: number; readonly code: number; readonly signal: string | null };
-  /** What the soak has sent it in order to end it, and when. */
+  /** The signal by which the soak ended it, and when. */
   ending?: { readonly at: number; readonly signal: Deno.Signal };
-  /** It was stopped by SIGSTOP in these. */
+  /** Periods in which it was stopped by SIGSTOP. */
   readonly stops: { readonly from: number; to?: number }[];
-  readonly events: Told[];
-  readonly said: string[];
+  readonly events: ReportedEvent[];
+  readonly stderrLines: string[];
   /** Resolves to false when it ended instead. */
   readonly ready: Promise<boolean>;
   readonly gone: Promise<void>;
@@ -21,12 +21,12 @@ export interface Program {
 
 /** An event as it left the program; the schema has checked it. */
 // deno-lint-ignore no-explicit-any
-export type Told = any;
+export type ReportedEvent = any;
 
 export interface Hearing {
   /** Called with each line; throws nothing. */
-  readonly line: (program: Program, event: Told) => void;
-  readonly said: (program: Program, line: string) => void;
+  readonly line: (program: Program, event: ReportedEvent) => void;
+  readonly stderrLines: (program: Program, line: string) => void;
   readonly broken: (program: Program, line: string, why: string) => void;
 }
 
@@ -54,15 +54,15 @@ export function startProgram(
     started: Date.now(),
     stops: [],
     events: [],
-    said: [],
+    stderrLines: [],
     ready: ready.promise,
     gone: end(),
   };
   async function end() {
     await Promise.all([
       eachLine(child.stderr, (line) => {
-        program.said.push(line);
-        hearing.said(program, line);
+        program.stderrLines.push(line);
+        hearing.stderrLines(program, line);
         if (!ARMED[name].test(line)) return;
         program.armed ??= Date.now();
         ready.resolve(true);
@@ -82,7 +82,7 @@ export function startProgram(
   return program;
 }
 
-function parsed(line: string): Told | undefined {
+function parsed(line: string): ReportedEvent | undefined {
   try {
     return JSON.parse(line);
   } catch {

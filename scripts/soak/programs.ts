@@ -43,7 +43,7 @@ export async function startGuard(world: World, { words, env }: Settings): Promis
   await beReady(world, world.guard);
 }
 
-/** Of everything, so that it also sees what nobody guards. */
+/** Watches the whole soak, unguarded cgroups included. */
 export async function startWatch(world: World): Promise<void> {
   world.watch = start(world, "watch", ["--json", "-r", world.tree.path], {});
   await beReady(world, world.watch);
@@ -62,7 +62,7 @@ function start(
 
 async function beReady(world: World, program: Program): Promise<void> {
   if (await program.ready || world.wantsToEnd) return;
-  world.findings.push(`${program.name} did not begin: ${program.said.join(" | ")}`);
+  world.findings.push(`${program.name} did not begin: ${program.stderrLines.join(" | ")}`);
 }
 
 /** Returns when it is gone and all that it has told is read. */
@@ -81,7 +81,7 @@ export function continueProgram(program: Program): void {
 }
 
 /** The shell that puts things back when a guard is killed. */
-export function minderOf(guard: number): number | undefined {
+export function restoreWatchdogOf(guard: number): number | undefined {
   for (const { name } of Deno.readDirSync("/proc")) {
     if (!/^\d+$/.test(name)) continue;
     const stat = peek(`/proc/${name}/stat`);

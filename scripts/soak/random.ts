@@ -10,7 +10,7 @@ export interface Random {
   weighed<Thing extends { readonly weight: number }>(things: readonly Thing[]): Thing;
 }
 
-/** Marsaglia's xorshift with 32 bits, whose state must not be 0. @param seed a whole number. */
+/** Marsaglia's xorshift with 32 bits; the state must not be 0. @param seed a whole number. */
 export function makeRandom(seed: number): Random {
   let state = Math.imul(seed ^ 0x9e3779b9, 0x85ebca6b) >>> 0 || 1;
   const next = () => {

@@ -1,11 +1,11 @@
-/** A soak from its first deed to its last look. */
+/** A soak from its first operation to its last check. */
 
 import type { Costs } from "../bench/process_costs.ts";
 import { checkRestored } from "./checks.ts";
-import { faultsOf } from "./faults.ts";
+import { operationsOf } from "./operations.ts";
 import { endAllocator, startAllocator } from "./allocators.ts";
 import { openKernelKills } from "./kernel_kills.ts";
-import { strangeLine } from "./known_words.ts";
+import { unexpectedReason } from "./stderr_lines.ts";
 import type { Tally } from "./expectations.ts";
 import type { Hearing, Program } from "./program.ts";
 import { drawSettings, endProgram, startGuard, startWatch } from "./programs.ts";
@@ -17,7 +17,7 @@ import { createGroup, limitPath, MIB, pause, type World } from "./world.ts";
 
 export interface SoakOptions {
   readonly seed: number;
-  /** How long deeds are begun; the last looks come after it. */
+  /** How long operations are started; the last checks come after it. */
   readonly minutes: number;
   readonly executable: string;
   readonly signal: AbortSignal;
@@ -25,21 +25,21 @@ export interface SoakOptions {
 }
 
 export interface SoakResult {
-  readonly faults: number;
+  readonly operations: number;
   readonly rounds: number;
   readonly minutes: number;
   readonly tally: Tally;
   readonly allocators: number;
   readonly cgroups: number;
-  /** Of the guard and the watch that lived longest: stretches, first costs, last costs. */
+  /** Of the guard and the watch that ran longest: idle checks, first costs, last costs. */
   readonly longest: readonly Life[];
-  /** Left by guards that were killed. */
+  /** Processes left stopped by guards that were killed. */
   readonly stopped: number;
-  /** Milliseconds between an event and its line, at most, of one that was never stopped. */
+  /** Maximum milliseconds between an event and its line, of programs that were never stopped. */
   readonly late: World["late"];
   readonly events: World["events"];
   readonly findings: readonly string[];
-  readonly lastFaults: readonly string[];
+  readonly lastOperations: readonly string[];
 }
 
 export interface Life {
@@ -50,12 +50,12 @@ export interface Life {
 }
 
 const STRETCH = 100;
-/** Between two deeds. */
-const MAX_SUSPENSION_MS = 250;
-const LAST_DEEDS = 100;
+/** Pause between two operations (milliseconds). */
+const MAX_PAUSE_MS = 250;
+const MAX_LAST_OPERATIONS = 100;
 const KMSG_MS = 50;
 
-/** The longer it takes, the longer both are left at work: 1, 2, 3 … stretches. */
+/** Disruptive rounds become rarer: both programs then run for 1, 2, 3 … rounds. */
 export function isDisruptive(stretch: number): boolean {
   for (let at = 0, gap = 2; at <= stretch; at += gap++) if (at === stretch) return true;
   return false;
@@ -65,12 +65,12 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
   const began = performance.now();
   const world = await makeWorld(options);
   const { random, findings } = world;
-  const tally: Tally = { won: 0, lost: 0, unguarded: 0, outside: 0, untold: 0 };
+  const tally: Tally = { won: 0, lost: 0, unguarded: 0, outside: 0, unreported: 0 };
   const lives = new Map<Program, Life>();
   const first = new Map<Program, Costs>();
   const open: Bases["open"] = new Map();
-  const lastFaults: string[] = [];
-  let [faults, rounds, allocators, stopped] = [0, 0, 0, 0];
+  const lastOperations: string[] = [];
+  let [operations, rounds, allocators, stopped] = [0, 0, 0, 0];
   using kills = openKernelKills();
   const reading = setInterval(() => world.kernelKills.push(...kills.take()), KMSG_MS);
   options.signal.addEventListener("abort", () => world.wantsToEnd = true);
@@ -82,17 +82,21 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
     await startGuard(world, drawSettings(world));
     for (; !isOver(); rounds++) {
       const since = Date.now();
-      const known = faultsOf(isDisruptive(rounds));
+      const known = operationsOf(isDisruptive(rounds));
       for (let n = 0; n < STRETCH && !isOver(); n++) {
-        const fault = random.weighed(known);
-        lastFaults.push(`${++faults} ${new Date().toISOString().slice(11)} ${fault.name}`);
-        if (lastFaults.length > LAST_DEEDS) lastFaults.shift();
-        const what = await fault.run(world);
-        if (what !== "") lastFaults[lastFaults.length - 1] += `: ${what}`;
+        const operation = random.weighed(known);
+        lastOperations.push(
+          `${++operations} ${new Date().toISOString().slice(11)} ${operation.name}`,
+        );
+        if (lastOperations.length > MAX_LAST_OPERATIONS) lastOperations.shift();
+        const what = await operation.run(world);
+        if (what !== "") lastOperations[lastOperations.length - 1] += `: ${what}`;
         checkAlive(world);
-        const ms = random.below(MAX_SUSPENSION_MS);
+        const ms = random.below(MAX_PAUSE_MS);
         if (random.chance(60)) await pause(ms);
-        options.progress(`deed ${faults}, ${rounds} rests, ${tally.won} won, ${tally.lost} lost`);
+        options.progress(
+          `operation ${operations}, ${rounds} idle checks, ${tally.won} won, ${tally.lost} lost`,
+        );
       }
       if (world.wantsToEnd || findings.length > 0) break;
       allocators += world.allocators.length;
@@ -120,7 +124,7 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
       .sort((one, other) => other.rests - one.rests).slice(0, 1)
   );
   return {
-    ...{ faults, rounds, tally, allocators, longest, stopped, findings, lastFaults },
+    ...{ operations, rounds, tally, allocators, longest, stopped, findings, lastOperations },
     late: world.late,
     events: world.events,
     minutes: (performance.now() - began) / 60_000,
@@ -139,12 +143,12 @@ async function makeWorld({ seed, executable }: SoakOptions): Promise<World> {
       if (stops.length === 0) late[name] = Math.max(late[name], Date.now() - Date.parse(event.ts));
       const what = `${name} ${event.type}`;
       events.set(what, (events.get(what) ?? 0) + 1);
-      const fault = eventFault(event);
-      if (fault) findings.push(`${name}: ${fault} in ${JSON.stringify(event)}`);
+      const operation = eventFault(event);
+      if (operation) findings.push(`${name}: ${operation} in ${JSON.stringify(event)}`);
     },
-    said({ name }, line) {
-      const why = strangeLine(line);
-      if (why) findings.push(`${name} says ${why}: ${JSON.stringify(line)}`);
+    stderrLines({ name }, line) {
+      const why = unexpectedReason(line);
+      if (why) findings.push(`${name} prints ${why}: ${JSON.stringify(line)}`);
     },
     broken(program, line, why) {
       if (program.ending?.signal === "SIGKILL") return;
@@ -167,11 +171,11 @@ async function makeWorld({ seed, executable }: SoakOptions): Promise<World> {
     made: 0,
     wantsToEnd: false,
   };
-  // Both are started before the first deed.
+  // Both are started before the first operation.
   return world as World;
 }
 
-/** What is there all the time: two cgroups that nobody guards, with those who must come to no harm. */
+/** What exists all the time: two cgroups outside the guarded subtree, with bystanders that must not be killed. */
 function makeRoom(world: World): void {
   const { tree } = world;
   tree.make(world.guarded);
@@ -197,16 +201,18 @@ function makeRoom(world: World): void {
 }
 
 function checkAlive({ guard, watch, findings, wantsToEnd }: World): void {
-  // Ctrl-C on a terminal goes to all of them.
+  // Ctrl-C on a terminal reaches all of them.
   if (wantsToEnd) return;
-  for (const { name, ended, ending, said } of [guard, watch]) {
+  for (const { name, ended, ending, stderrLines } of [guard, watch]) {
     if (ended && !ending) {
-      findings.push(`${name} has ended with ${ended.code} (${ended.signal}): ${said.at(-1)}`);
+      findings.push(
+        `${name} has ended with ${ended.code} (${ended.signal}): ${stderrLines.at(-1)}`,
+      );
     }
   }
 }
 
-/** Both are asked to end; after that everything is as it was. */
+/** Asks both to end, and checks that everything is restored. */
 async function endAll(world: World): Promise<void> {
   const { guard, watch, findings } = world;
   for (const program of [guard, watch]) {

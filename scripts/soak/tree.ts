@@ -1,4 +1,4 @@
-/** The cgroups of a soak: one of its own, limited, with those that are guarded and those that are not beneath it. */
+/** The cgroups of a soak: one of its own, limited, with the guarded and the unguarded ones below it. */
 
 import { discover } from "../../core/cgroup/hierarchy.ts";
 import { type Cgroup, childrenOf, openCgroup } from "../../core/cgroup/cgroup.ts";
@@ -7,7 +7,7 @@ import { removeCgroup } from "../../core/simulate/sandbox.ts";
 import { findParent } from "../../core/simulate/sandbox.ts";
 import { Mistake } from "../terminal.ts";
 
-/** What all of it together may have: bytes, and processes. */
+/** Limits of the whole soak: bytes, and processes. */
 export const ROOT_LIMIT = 1536 * 1024 ** 2;
 const ROOT_PIDS = 400;
 const PREFIX = "oomkit-soak-";
@@ -16,9 +16,9 @@ export interface Tree {
   readonly version: 1 | 2;
   readonly path: string;
   readonly dir: string;
-  /** What a process writes itself into beside the memory cgroup's own, for the limit of processes. */
+  /** Another cgroup.procs that a process enters, for the limit on processes (v1). */
   readonly alsoEnter: string | undefined;
-  /** Makes one; on v1 and v2 a cgroup with children holds no processes here. */
+  /** Creates a cgroup. A cgroup with children holds no processes here, on v1 and v2. */
   make(path: string): void;
   /** False when it is busy. */
   removeEmpty(path: string): boolean;
@@ -28,11 +28,11 @@ export interface Tree {
   write(path: string, file: string, text: string): boolean;
   /** v1 `memory.limit_in_bytes`, v2 `memory.max`; `undefined`: none. */
   setLimit(path: string, bytes: number | undefined): boolean;
-  /** Whether a guard's change is in it. */
+  /** True when a guard's change is in place. */
   isChanged(path: string): boolean;
-  /** Every cgroup beneath the given one, itself included; deepest first. */
+  /** The given cgroup and all below it, deepest first. */
   all(path: string): string[];
-  /** Ends everything in it and takes it away. */
+  /** Kills everything in it and removes it. */
   removeAll(): Promise<void>;
 }
 
@@ -103,7 +103,7 @@ export async function makeTree(): Promise<Tree> {
   };
 }
 
-/** What a soak has left that was killed. */
+/** Removes what a killed soak has left. */
 async function removeStale(parent: Cgroup): Promise<void> {
   const pids = pidsMount();
   for (const each of childrenOf(parent)) {
@@ -144,7 +144,7 @@ function pidsCgroup(name: string): string | undefined {
   return dir;
 }
 
-/** v1 counts processes in a hierarchy of its own; where it is not mounted nothing counts them. */
+/** v1 counts processes in a hierarchy of its own; `undefined` where that is not mounted. */
 function pidsMount(): string | undefined {
   return Deno.readTextFileSync("/proc/self/mountinfo").split("\n")
     .find((line) => / - cgroup \S+ \S*\bpids\b/.test(line))?.split(" ")[4];

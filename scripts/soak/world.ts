@@ -1,4 +1,4 @@
-/** What a soak has made so far, and what is drawn on it. Only deeds change what later draws depend on. */
+/** The state of a soak, and random draws on it. Only operations change what later draws depend on. */
 
 import {
   type AllocatorProgram,
@@ -15,7 +15,7 @@ import type { Tree } from "./tree.ts";
 
 export interface Group {
   readonly path: string;
-  /** Where its processes go: itself, or a cgroup beneath. */
+  /** The cgroup of its processes: itself, or one below. */
   readonly leaf: string;
   readonly isGuarded: boolean;
   /** Bytes; `undefined`: none. */
@@ -27,38 +27,38 @@ export interface World {
   readonly tree: Tree;
   readonly executable: string;
   readonly hearing: Hearing;
-  /** Holds the state of the guards, their logs and what fills page cache. */
+  /** Holds the state of the guards, their logs and the files that fill page cache. */
   readonly folder: string;
   readonly stateFolder: string;
   readonly guarded: string;
   readonly outside: string;
   readonly groups: Group[];
   readonly allocators: AllocatorProgram[];
-  /** Nobody may come to harm of these, whatever is done to the others. */
+  /** Must not be killed, whatever happens to the others. */
   readonly bystanders: AllocatorProgram[];
   readonly kernelKills: KernelKill[];
   readonly programs: Program[];
   readonly limits: Map<string, number[]>;
   guard: Program;
   watch: Program;
-  /** Numbers what is made, so that no name comes twice unless it shall. */
+  /** Numbers cgroups and files, so that no name is reused by accident. */
   made: number;
   wantsToEnd: boolean;
-  /** Milliseconds between an event and its line, at most. */
+  /** Maximum milliseconds between an event and its line. */
   readonly late: { guard: number; watch: number };
   /** Events, by program and type. */
   readonly events: Map<string, number>;
-  /** What else must hold, and does not. */
+  /** Violations. */
   readonly findings: string[];
 }
 
 export const MIB = 1024 ** 2;
 export const MAX_GROUPS = 10;
-/** The shell that becomes an eater takes some memory before it. */
-const LEAST_LIMIT = 16;
-const MAX_LIMIT = 96;
+/** The shell that execs an allocator needs some memory first (MiB). */
+const MIN_LIMIT_MIB = 16;
+const MAX_LIMIT_MIB = 96;
 
-/** Valid UTF-8, and nothing that a terminal, a shell or a regular expression should get to see as it is. */
+/** Valid UTF-8 that must reach no terminal, shell or regular expression unescaped. */
 const HOSTILE = [
   "a b",
   "esc\x1b[31mred",
@@ -76,9 +76,9 @@ const HOSTILE = [
 ];
 
 export const drawLimit = ({ random }: World): number =>
-  (LEAST_LIMIT + random.below(MAX_LIMIT - LEAST_LIMIT)) * MIB;
+  (MIN_LIMIT_MIB + random.below(MAX_LIMIT_MIB - MIN_LIMIT_MIB)) * MIB;
 
-/** The same number of draws, whatever it finds. */
+/** The same number of draws, whatever exists. */
 export function drawGroup({ random, groups }: World): Group | undefined {
   const at = random.below(1 << 20);
   return groups.length === 0 ? undefined : groups[at % groups.length];
@@ -94,7 +94,7 @@ export function drawName(world: World): string {
 export interface Shape {
   readonly limit: number | undefined;
   readonly isNested: boolean;
-  /** Of the cgroup beneath, in bytes. */
+  /** Limit of the cgroup below, in bytes. */
   readonly inner: number | undefined;
 }
 
@@ -110,7 +110,7 @@ export function drawShape(world: World): Shape {
   };
 }
 
-/** `undefined` where the kernel refuses the name (v1: a newline). */
+/** `undefined` when the kernel refuses the name (v1: a newline). */
 export function createGroup(
   world: World,
   name: string,
@@ -138,7 +138,7 @@ export function setLimit(world: World, group: Group, bytes: number | undefined):
   return limitPath(world, group.path, bytes);
 }
 
-/** Remembered before it is set, since a guard may see it at once. */
+/** Recorded before it is set, since a guard may see it immediately. */
 export function limitPath(world: World, path: string, bytes: number | undefined): boolean {
   const known = world.limits.get(path) ?? [];
   if (bytes !== undefined) world.limits.set(path, [...known, bytes]);
@@ -155,15 +155,15 @@ export function feedGroup(
   return allocator;
 }
 
-export const eatersIn = ({ allocators }: World, group: Group): AllocatorProgram[] =>
+export const allocatorsIn = ({ allocators }: World, group: Group): AllocatorProgram[] =>
   allocators.filter((allocator) => lives(allocator) && placeOf(allocator) === group.leaf);
 
-/** Ends all in it and waits until the kernel lets it go. What was forked in it is in no list. */
+/** Kills everything in it, forked processes included, and waits until the kernel removes it. */
 export async function removeGroup(world: World, group: Group): Promise<void> {
   const { tree, groups } = world;
   const at = groups.indexOf(group);
   if (at >= 0) groups.splice(at, 1);
-  for (const allocator of eatersIn(world, group)) endAllocator(allocator);
+  for (const allocator of allocatorsIn(world, group)) endAllocator(allocator);
   const deadline = performance.now() + 30_000;
   for (const path of tree.all(group.path)) {
     while (!tree.removeEmpty(path)) {

@@ -1,4 +1,4 @@
-/** Runs `deno test` and says what came of it. */
+/** Runs `deno test` and returns the outcome. */
 
 import { join } from "node:path";
 import { root, withoutBacktrace } from "../build/bundle.ts";
@@ -65,7 +65,7 @@ const WIDEST = 400;
 const FIRST = 6;
 const LAST = 12;
 
-/** A test that shows all that a program printed must not hide the next failure. */
+/** Shortens the output of a failure, so that it does not hide the next one. */
 function brief(text: string): string {
   const narrow = (line: string) =>
     line.length > WIDEST ? `${line.slice(0, WIDEST / 2)} … ${line.slice(-WIDEST / 2)}` : line;

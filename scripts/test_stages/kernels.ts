@@ -22,7 +22,7 @@ const guestLimit = 1300;
 /** A machine takes some ten seconds to start, and the last one to end should not be alone for long. */
 const FILES_IN_GUEST = 6;
 
-/** Why this machine's own kernel cannot serve; undefined if it can. */
+/** Why this machine's own kernel cannot be used; undefined if it can. */
 export function hostObstacle(version: Version): string | undefined {
   if (Deno.uid() !== 0) return "this user is not root";
   const found = memoryController();
@@ -41,7 +41,7 @@ function memoryController(): Version | undefined {
 }
 
 export function throughLauncher(version: Version, signal: AbortSignal): Promise<Outcome> {
-  const files = kernelFiles().filter((file) => telling.test(file));
+  const files = kernelFiles().filter((file) => launcherTests.test(file));
   return onHost(`real ${version}, launcher`, launcher, files, noTests(), signal);
 }
 
@@ -107,13 +107,13 @@ export async function inGuest(
   }
 }
 
-/** One file of each command tells whether the launcher does what the executable does. */
-const telling = /\/(inspect|watch|watch_command|guard|simulate)_test\.ts$/;
+/** One file per command shows whether the launcher does what the executable does. */
+const launcherTests = /\/(inspect|watch|watch_command|guard|simulate)_test\.ts$/;
 
-/** They set the clock, and switch off a CPU. */
+/** Tests that set the clock or switch off a CPU. */
 const guestOnly = /\/(clock|hotplug)_test\.ts$/;
 
-/** It measures, and takes all the memory, CPU and disk that there is: run by hand, in the emulated machine. */
+/** Takes all memory, CPU and disk of the machine: run by hand, in the emulated machine. */
 const onDemand = /\/starvation_test\.ts$/;
 
 /**
@@ -122,7 +122,7 @@ const onDemand = /\/starvation_test\.ts$/;
  */
 const hostOnly = /\/(scale|simulate_live|live_terminal)_test\.ts$/;
 
-/** What the host has run already; the emulated machine takes ten minutes for it. */
+/** Tests that the host has run already; the emulated machine takes ten minutes for them. */
 const repeated =
   /\/(guard\w*|hostile|image|inspect|live|picture|record|simulate|watch_(?!test)\w*)_test\.ts$/;
 

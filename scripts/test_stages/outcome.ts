@@ -1,14 +1,14 @@
-/** What came of one part of the run, and how it is added up. */
+/** The outcome of a stage, and the sum of several. */
 
 export interface Outcome {
   readonly what: string;
   readonly passed: number;
   readonly failed: number;
-  /** What did not run although it was there, each with its reason. */
+  /** Tests that did not run, each with the reason. */
   readonly skipped: readonly string[];
-  /** For the reader, beside the counts. */
+  /** A remark beside the counts. */
   readonly remark?: string;
-  /** All that is known of the failures. */
+  /** Output about the failures. */
   readonly failures?: string;
 }
 
@@ -18,7 +18,7 @@ export interface Totals {
   readonly skipped: number;
 }
 
-/** @param strict as in CI: what did not run has failed. */
+/** @param strict as in CI: a stage that did not run has failed. */
 export function total(outcomes: readonly Outcome[], strict: boolean): Totals {
   const sum = (count: (outcome: Outcome) => number) =>
     outcomes.reduce((so_far, outcome) => so_far + count(outcome), 0);
@@ -34,7 +34,7 @@ export function lastLine({ passed, failed, skipped }: Totals): string {
   return `${passed} passed, ${failed} failed, ${skipped} skipped`;
 }
 
-/** Something that could not run at all. */
+/** A stage that could not run at all. */
 export function missing(what: string, reason: string): Outcome {
   return { what, passed: 0, failed: 0, skipped: [reason] };
 }

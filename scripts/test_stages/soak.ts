@@ -1,4 +1,4 @@
-/** Everything at random for some minutes, on this machine's own kernel: counts as one test. */
+/** Random operations for some minutes, on this machine's own kernel: counts as one test. */
 
 import { join } from "node:path";
 import { root, withoutBacktrace } from "../build/bundle.ts";
@@ -6,12 +6,12 @@ import { executable, hostObstacle, noExecutable } from "./kernels.ts";
 import { missing, type Outcome } from "./outcome.ts";
 
 const MINUTES = 3;
-/** The same deeds each time, so that it is the change that turns it red; `deno task soak` draws others. */
+/** A fixed seed, so that only a change turns it red; `deno task soak` draws others. */
 const SEED = Deno.env.get("OOMKIT_SOAK_SEED") ?? "1";
-/** Seconds for all of it: a rest takes some ten. */
+/** Seconds for the whole stage: an idle check takes some ten. */
 const LIMIT = 60 * MINUTES + 240;
 
-/** The last line of a failure says how to do the same again. */
+/** The last line of a failure says how to repeat it. */
 export async function soakStage(signal: AbortSignal): Promise<Outcome> {
   const what = "soak";
   const none = [hostObstacle("v1"), hostObstacle("v2")];

@@ -34,7 +34,7 @@ function startChanging(cgroup: RealCgroup, state: StateFolder, flags: readonly s
   return startGuarded(words, { stateFolder: state.path });
 }
 
-function minderOf(guard: number): number {
+function restoreWatchdogOf(guard: number): number {
   const minder = childrenOf(guard).find((pid) =>
     Deno.readTextFileSync(`/proc/${pid}/cmdline`).includes("oomkit-restore")
   );
@@ -44,7 +44,7 @@ function minderOf(guard: number): number {
 
 /** As a machine that is switched off does; nobody is left to put anything back. */
 async function killWithMinder(guarded: Telling): Promise<void> {
-  const minder = minderOf(guarded.pid);
+  const minder = restoreWatchdogOf(guarded.pid);
   Deno.kill(minder, "SIGKILL");
   Deno.kill(guarded.pid, "SIGKILL");
   await until("guard and minder are gone", () => !isAlive(guarded.pid) && !isAlive(minder));

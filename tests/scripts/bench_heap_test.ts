@@ -9,14 +9,14 @@ libc();
 const FILES = 500;
 const SWEEPS = 200;
 
-Deno.test("a number for each file is told as that number of bytes and more", () => {
+Deno.test("one number allocated per file is measured as its size or more", () => {
   let kept: number[] = [];
   const each = allocatedBy(() => void (kept = Array.from({ length: FILES }, (_, n) => n / 2)), 50);
   assert.equal(kept.length, FILES);
   assert.ok(each / FILES > 7, `${each / FILES} bytes for each`);
 });
 
-Deno.test("a sweep over files that are kept open leaves no garbage for any of them", () => {
+Deno.test("a sweep over files that are kept open allocates nothing for any of them", () => {
   const dir = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   const files: OpenControlFile[] = [];
   try {

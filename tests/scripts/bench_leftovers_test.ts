@@ -9,7 +9,7 @@ async function endedPid(): Promise<number> {
   return child.pid;
 }
 
-Deno.test("what a bench has left that was killed is removed by the next, and what is another's is not", async () => {
+Deno.test("what a killed benchmark left is removed by the next one, and nothing else", async () => {
   const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   try {
     const names = {

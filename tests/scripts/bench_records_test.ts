@@ -26,7 +26,7 @@ function record(part: Partial<BenchRecord> = {}): BenchRecord {
   return { bench: "idle", at: "2026-01-01T00:00:00.000Z", ...here, load: 0.5, rows, ...part };
 }
 
-Deno.test("a run is recorded in the place of the last one of its bench on that machine", () => {
+Deno.test("a run replaces the last record of its benchmark on that machine", () => {
   const other = record({ kernel: "6.1" });
   const another = record({ bench: "sweep" });
   const added = record({ commit: "def", at: "2026-01-02T00:00:00.000Z" });
@@ -35,7 +35,7 @@ Deno.test("a run is recorded in the place of the last one of its bench on that m
   assert.deepEqual(parseRecords(all.map((each) => `${JSON.stringify(each)}\n`).join("")), all);
 });
 
-Deno.test("a run is compared with the last one on its own machine, else with the last on any other, and that is said", () => {
+Deno.test("a run is compared with the last record of its own machine, else of any other, and says which", () => {
   const mine = record();
   const theirs = record({ kernel: "6.1", at: "2026-02-01T00:00:00.000Z" });
   assert.equal(lastOf([mine, theirs], "idle", here), mine);
@@ -46,7 +46,7 @@ Deno.test("a run is compared with the last one on its own machine, else with the
   assert.match(describeLast(undefined, here), /--record/);
 });
 
-Deno.test("what is more by no more than it varies is not worse", () => {
+Deno.test("a rise within the spread of the runs is not worse", () => {
   const now = (median: number, p95: number) => compared({ ...summary, median, p95 }, summary);
   assert.deepEqual(now(5, 5), { ratio: 0.5, isWorse: false });
   assert.deepEqual(now(12, 12), { ratio: 1.2, isWorse: false });
@@ -57,7 +57,7 @@ Deno.test("what is more by no more than it varies is not worse", () => {
   assert.equal(compared({ ...summary, median: 12, p95: 12 }, steady).isWorse, true);
 });
 
-Deno.test("a table tells how many times the last run each row is, and nothing of a row that is new", () => {
+Deno.test("a table shows each row's ratio to the last record, and none for a new row", () => {
   const rows = [{ what: "a", summary: { ...summary, median: 20, p95: 21 } }, {
     what: "new",
     summary,

@@ -1,24 +1,24 @@
 import assert from "node:assert/strict";
 import { against, figure, summarize, tableLines } from "../../scripts/bench/statistics.ts";
 
-Deno.test("median, p95 and max are values that were measured", () => {
+Deno.test("median, p95 and max are measured values", () => {
   const values = Array.from({ length: 20 }, (_, n) => 20 - n);
   assert.deepEqual(summarize(values), { median: 10, p95: 19, max: 20, runs: 20 });
   assert.deepEqual(summarize([3]), { median: 3, p95: 3, max: 3, runs: 1 });
   assert.deepEqual(summarize([1, 2]), { median: 1, p95: 2, max: 2, runs: 2 });
 });
 
-Deno.test("figures show three digits that count", () => {
+Deno.test("figures show three significant digits", () => {
   const shown = [0, 0.4364, 1.0449, 23.96, 123.4, 4687.2, NaN].map(figure);
   assert.deepEqual(shown, ["0", "0.436", "1.04", "24.0", "123", "4687", "–"]);
 });
 
-Deno.test("a target is met up to its value", () => {
+Deno.test("a target is met at its value", () => {
   assert.equal(against(1.5, 1.5, "×"), "1.50 × (target 1.5 ×: met)");
   assert.equal(against(1.5, 1.51, "×"), "1.51 × (target 1.5 ×: missed)");
 });
 
-Deno.test("a table names its unit and lines its columns up", () => {
+Deno.test("a table names its unit and aligns its columns", () => {
   const summary = { median: 1, p95: 20, max: 300, runs: 40 };
   assert.deepEqual(tableLines("start-up", "ms", [{ what: "a", summary, remark: "b" }]), [
     "start-up, ms    median       p95       max      runs",

@@ -34,7 +34,7 @@ Deno.test("the official base is the default, and DENORT_BIN goes before it", asy
   assert.deepEqual(await choose({ environment: path, target: here }), { kind: "DENORT_BIN", path });
 });
 
-Deno.test("a base that cannot serve is told before anything is built", async () => {
+Deno.test("an unusable base is reported before anything is built", async () => {
   await refuses(
     { environment: "/nonexistent" },
     /^cannot read DENORT_BIN \/nonexistent: NotFound$/,
@@ -47,7 +47,7 @@ Deno.test("a base that cannot serve is told before anything is built", async () 
   await refuses({ wish: "official", environment: "/bin/sh" }, /unset it$/);
 });
 
-Deno.test("the cause why Deno could not fetch its base is the innermost one", () => {
+Deno.test("the innermost cause is shown when Deno cannot fetch its base", () => {
   const said = `deno compile failed:
 error: Writing deno compile executable to temporary file 'a.tmp-1'
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { withFolders, writeArchive } from "../../scripts/guest_kernel/cpio.ts";
 import { findKernel, quoted } from "../../scripts/guest_kernel/image.ts";
 
-Deno.test("in an archive each folder comes before what it holds, once, with its own mode", () => {
+Deno.test("in an archive each folder precedes its content, once, with its own mode", () => {
   const entries = withFolders([
     { kind: "text", path: "/a/b/c", text: "" },
     { kind: "text", path: "/a/d", text: "" },
@@ -33,7 +33,7 @@ Deno.test("an archive holds name, mode, size and content, aligned to four bytes"
   }
 });
 
-Deno.test("the newest kernel is chosen by number, other kinds are left alone", () => {
+Deno.test("the newest kernel is chosen by version number, other flavours are ignored", () => {
   const folder = Deno.makeTempDirSync();
   try {
     assert.equal(findKernel(folder), undefined);
@@ -46,7 +46,7 @@ Deno.test("the newest kernel is chosen by number, other kinds are left alone", (
   }
 });
 
-Deno.test("a word survives the guest's shell", () => {
+Deno.test("an argument passes the guest's shell unchanged", () => {
   const word = 'it\'s $HOME `x` \\ "q" \n*';
   const { stdout } = new Deno.Command("/bin/sh", { args: ["-c", `printf %s ${quoted(word)}`] })
     .outputSync();

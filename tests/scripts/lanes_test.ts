@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { inLanes, shards } from "../../scripts/test_stages/lanes.ts";
 
-Deno.test("no more jobs run at once than there are lanes, and each result stands in its place", async () => {
+Deno.test("at most one job per lane runs at a time, and results keep the order of the jobs", async () => {
   const ends: (() => void)[] = [];
   let [running, most] = [0, 0];
   const job = (name: string) => async () => {
@@ -20,12 +20,12 @@ Deno.test("no more jobs run at once than there are lanes, and each result stands
   assert.equal(most, 2);
 });
 
-Deno.test("a job that fails is not swallowed", async () => {
+Deno.test("a failing job rejects", async () => {
   const bad = () => Promise.reject(new Error("no"));
   await assert.rejects(inLanes([bad, () => Promise.resolve(1)], 2), /no/);
 });
 
-Deno.test("files are parted by weight, the heaviest first, and every one is in one part", () => {
+Deno.test("files are split by weight, the heaviest first, each into exactly one part", () => {
   const files = [["a", 5], ["b", 9], ["c", 4], ["d", 6]].map(([path, weight]) => ({
     path: String(path),
     weight: Number(weight),

@@ -74,7 +74,7 @@ function outcome(command: Deno.Command) {
   return { code, out: text.decode(stdout), err: text.decode(stderr) };
 }
 
-Deno.test("without Deno and npx a launcher says so in one line and ends with 2", () => {
+Deno.test("without Deno and npx a launcher prints one line and exits with 2", () => {
   using here = tree();
   const { code, out, err } = outcome(start(here, ["inspect"]));
   assert.equal(code, 2);
@@ -82,7 +82,7 @@ Deno.test("without Deno and npx a launcher says so in one line and ends with 2",
   assert.match(err, /^oomkit: cannot start: neither deno \(at least [\d.]+\) nor npx [^\n]*\n$/);
 });
 
-Deno.test("arguments, exit code and folder pass through, from anywhere and through a symlink", () => {
+Deno.test("arguments, exit status and working directory pass through, from anywhere and through a symlink", () => {
   using here = tree();
   Deno.symlinkSync(Deno.execPath(), join(here.folder, "bin/deno"));
   Deno.symlinkSync(here.launcher, join(here.folder, "link"));
@@ -98,7 +98,7 @@ Deno.test("arguments, exit code and folder pass through, from anywhere and throu
   }
 });
 
-Deno.test("the program takes the launcher's place, and so gets its signals", async () => {
+Deno.test("the program replaces the launcher, and so receives its signals", async () => {
   using here = tree();
   Deno.symlinkSync(Deno.execPath(), join(here.folder, "bin/deno"));
   await using child = start(here, ["wait"]).spawn();
@@ -111,7 +111,7 @@ Deno.test("the program takes the launcher's place, and so gets its signals", asy
   await child.stderr.cancel();
 });
 
-Deno.test("of a deno in PATH that is a script, the real one is started", () => {
+Deno.test("when deno in PATH is a script, the real executable is started", () => {
   using here = tree();
   addProgram(here.folder, "deno", `#!/bin/sh\n"${Deno.execPath()}" "$@"\n`);
   const { code, out, err } = outcome(start(here, []));
@@ -119,7 +119,7 @@ Deno.test("of a deno in PATH that is a script, the real one is started", () => {
   assert.equal(JSON.parse(out).exe, Deno.execPath());
 });
 
-Deno.test("a deno that is too old is passed over, numbers compared as numbers", () => {
+Deno.test("a deno that is too old is skipped, versions compared as numbers", () => {
   using here = tree();
   for (const version of ["1.99.99", "2.6.99", "2.7.2", "2.7", "nonsense"]) {
     addProgram(here.folder, "deno", `#!/bin/sh\necho "deno ${version}"\n`);
@@ -133,7 +133,7 @@ Deno.test("a deno that is too old is passed over, numbers compared as numbers", 
   }
 });
 
-Deno.test("npx is asked once for the path, and what fails there is one line", () => {
+Deno.test("npx is asked once for the path, and its failure is one line", () => {
   using here = tree();
   addProgram(
     here.folder,
@@ -156,7 +156,7 @@ Deno.test("npx is asked once for the path, and what fails there is one line", ()
   );
 });
 
-Deno.test("without a home the program starts all the same", () => {
+Deno.test("the program starts without a home directory", () => {
   using here = tree();
   Deno.symlinkSync(Deno.execPath(), join(here.folder, "bin/deno"));
   for (const HOME of ["", "/nonexistent", "/proc"]) {
@@ -176,7 +176,7 @@ const mayTakeProcAway = Deno.build.os === "linux" &&
   }).outputSync().success;
 
 Deno.test({
-  name: "without /proc, which no Deno can do without, a launcher says so in one line",
+  name: "without /proc, which Deno needs, a launcher prints one line",
   ignore: !mayTakeProcAway,
   fn: () => {
     using here = tree();

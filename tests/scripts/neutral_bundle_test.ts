@@ -15,7 +15,7 @@ function bundleFrom(cache: string, hash: string) {
   };
 }
 
-Deno.test("a bundle tells nothing about the machine that made it", () => {
+Deno.test("a bundle contains nothing about the machine that made it", () => {
   const files = neutralBundle(bundleFrom("../../root/.cache/deno", "ABCDEFG1"), "entry.js");
   assert.deepEqual(files, neutralBundle(bundleFrom("../.deno", "2BCDEFGH"), "entry.js"));
   assert.deepEqual(files, {
@@ -26,7 +26,7 @@ Deno.test("a bundle tells nothing about the machine that made it", () => {
   });
 });
 
-Deno.test("files that two parts share are each renamed once, wherever they are named", () => {
+Deno.test("a file shared by two parts is renamed once, wherever it is named", () => {
   const files = neutralBundle({
     "entry.js": 'import("./one-AAAAAAAA.js"); import("./two-BBBBBBBB.js");',
     "one-AAAAAAAA.js": 'import { x } from "./chunk-CCCCCCCC.js";',

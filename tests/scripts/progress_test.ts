@@ -20,7 +20,7 @@ const missing = whyNoTmux();
 const why = missing === undefined ? "" : ` (not run: ${missing})`;
 
 Deno.test({
-  name: `a script tells a terminal what it is at, and takes it back when it is interrupted${why}`,
+  name: `a script shows its progress on a terminal, and removes it when interrupted${why}`,
   ignore: missing !== undefined,
   async fn() {
     const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
@@ -44,7 +44,7 @@ Deno.test({
   },
 });
 
-Deno.test("in a pipe a script prints no more than its remarks", async () => {
+Deno.test("in a pipe a script prints only its remarks", async () => {
   const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       "eval",

@@ -12,7 +12,7 @@ const won: Run = {
   killed: 1,
   isStuck: false,
   peak: 63 * MIB,
-  struck: 0.2,
+  signalMs: 0.2,
   lastPage: 0.1,
   free: 3,
 };
@@ -21,7 +21,7 @@ const lost: Run = {
   kernelKills: 1,
   killed: 0,
   peak: 64 * MIB,
-  struck: undefined,
+  signalMs: undefined,
   lastPage: undefined,
   free: undefined,
 };
@@ -62,17 +62,20 @@ Deno.test("later races are compared by each cell's times, of the runs in which t
   assert.deepEqual(raceTables([{ cell: cell!, guarded: [lost], alone: [] }], 2)[0]!.rows, []);
 });
 
-Deno.test("what was needed of the margin is unknown once usage was at the limit", () => {
+Deno.test("the used part of the margin is unknown once usage was at the limit", () => {
   const row = (guarded: Run[]) => raceLines([{ cell: cell!, guarded, alone: [] }], 1, 2).at(-1)!;
   assert.match(row([won, won]), /2\/2 +0 +1 +1\.00 of 2\.00 MiB/);
   assert.match(row([won, lost]), /1\/2 +1 +0–1 +unknown, over 2\.00 MiB/);
 });
 
-Deno.test("a kill by the kernel misses the target, and so does a run in which nobody dies", () => {
+Deno.test("a kill by the kernel misses the target, and so does a run in which no process is killed", () => {
   const lines = (guarded: Run[]) =>
     targetLines([{ cell: cell!, guarded, alone: [{ ...lost, free: 5 }] }], ["notify"], true);
   assert.equal(lines([won])[0], "the kernel's kills in 1 runs: 0 (target 0: met)");
   assert.match(lines([won]).at(-1)!, /3\.00 ms \(target 5 ms: met\)/);
   assert.match(lines([won, lost])[0]!, /in 2 runs: 1 \(target 0: missed\)/);
-  assert.match(lines([{ ...won, killed: 0, isStuck: true }])[0]!, /in 1 nobody was killed in time/);
+  assert.match(
+    lines([{ ...won, killed: 0, isStuck: true }])[0]!,
+    /in 1 no process was killed in time/,
+  );
 });

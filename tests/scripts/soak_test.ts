@@ -3,9 +3,14 @@ import type { Costs } from "../../scripts/bench/process_costs.ts";
 import type { AllocatorProgram } from "../../scripts/soak/allocators.ts";
 import { growth } from "../../scripts/soak/growth.ts";
 import { killedPid } from "../../scripts/soak/kernel_kills.ts";
-import { strangeLine } from "../../scripts/soak/known_words.ts";
-import { deaths, type Facts, untoldKills, wrongBlows } from "../../scripts/soak/expectations.ts";
-import type { Program, Told } from "../../scripts/soak/program.ts";
+import { unexpectedReason } from "../../scripts/soak/stderr_lines.ts";
+import {
+  deaths,
+  type Facts,
+  unreportedKills,
+  wrongKills,
+} from "../../scripts/soak/expectations.ts";
+import type { Program, ReportedEvent } from "../../scripts/soak/program.ts";
 import { makeRandom } from "../../scripts/soak/random.ts";
 import { isDisruptive } from "../../scripts/soak/soak.ts";
 
@@ -27,7 +32,11 @@ function allocator(change: Partial<AllocatorProgram> = {}): AllocatorProgram {
   };
 }
 
-function program(name: "guard" | "watch", events: Told[], change: Partial<Program> = {}): Program {
+function program(
+  name: "guard" | "watch",
+  events: ReportedEvent[],
+  change: Partial<Program> = {},
+): Program {
   return {
     name,
     pid: 1,
@@ -36,14 +45,14 @@ function program(name: "guard" | "watch", events: Told[], change: Partial<Progra
     armed: NOW - 60_000,
     stops: [],
     events,
-    said: [],
+    stderrLines: [],
     ready: Promise.resolve(true),
     gone: Promise.resolve(),
     ...change,
   };
 }
 
-const blow = {
+const guardKill = {
   type: "action",
   action: "process",
   ts: "2026-01-01T00:00:00.000000Z",
@@ -56,23 +65,23 @@ const blow = {
   killed_cgroup: null,
   victim: { pid: 7, comm: "tail", cgroup: CGROUP },
 };
-const kill = { type: "oom_kill", ts: blow.ts, cgroup: CGROUP, victim: { pid: 7 } };
+const kill = { type: "oom_kill", ts: guardKill.ts, cgroup: CGROUP, victim: { pid: 7 } };
 
 function facts(change: Partial<Facts> = {}): Facts {
   return {
     allocators: [allocator()],
     kernelKills: [],
-    programs: [program("guard", [blow])],
+    programs: [program("guard", [guardKill])],
     guarded: GUARDED,
     limits: new Map([["/soak", [4096 + 5]]]),
     ...change,
   };
 }
 
-const blown = (change: Record<string, unknown>) =>
-  facts({ programs: [program("guard", [{ ...blow, ...change }])] });
+const withKill = (change: Record<string, unknown>) =>
+  facts({ programs: [program("guard", [{ ...guardKill, ...change }])] });
 
-Deno.test("a seed draws the same again, and another seed something else", () => {
+Deno.test("a seed repeats its draws, and another seed gives others", () => {
   const draw = (seed: number) => {
     const random = makeRandom(seed);
     return Array.from({ length: 50 }, () => random.below(1000));
@@ -87,53 +96,56 @@ Deno.test("a seed draws the same again, and another seed something else", () => 
   );
 });
 
-Deno.test("a soak leaves the programs at work for longer and longer", () => {
-  const rough = Array.from({ length: 12 }, (_, at) => at).filter(isDisruptive);
-  assert.deepEqual(rough, [0, 2, 5, 9]);
+Deno.test("the programs run for longer and longer between disruptive rounds", () => {
+  const disruptive = Array.from({ length: 12 }, (_, at) => at).filter(isDisruptive);
+  assert.deepEqual(disruptive, [0, 2, 5, 9]);
 });
 
-Deno.test("a blow above the threshold at who is guarded is right", () => {
-  assert.deepEqual(wrongBlows(facts()), []);
+Deno.test("a kill above the level in a guarded cgroup is right", () => {
+  assert.deepEqual(wrongKills(facts()), []);
 });
 
-Deno.test("a blow too early, elsewhere, at another's limit, at a stranger, at a protected or a moved one is a finding", () => {
+Deno.test("a kill that is too early, in another cgroup, at a wrong limit, of an unknown, protected or moved process is a finding", () => {
   const wrong = (given: Facts, expected: RegExp) =>
-    assert.match(wrongBlows(given).join(), expected);
-  wrong(blown({ usage_before: 59 }), /usage 59 is below 60/);
-  wrong(blown({ cgroup: "/soak/outside" }), /it is not guarded/);
-  wrong(blown({ limit: 8192 }), /8192 was never a limit there/);
-  wrong(blown({ victim: { ...blow.victim, pid: 8 } }), /pid 8 \(tail\) is none of ours/);
+    assert.match(wrongKills(given).join(), expected);
+  wrong(withKill({ usage_before: 59 }), /usage 59 is below 60/);
+  wrong(withKill({ cgroup: "/soak/outside" }), /it is not guarded/);
+  wrong(withKill({ limit: 8192 }), /8192 was never a limit there/);
+  wrong(
+    withKill({ victim: { ...guardKill.victim, pid: 8 } }),
+    /pid 8 \(tail\) is not a process of this soak/,
+  );
   wrong(facts({ allocators: [allocator({ isProtected: true })] }), /pid 7 is protected/);
   const places = [{ path: "/soak/outside/quiet", since: NOW - 3000 }];
   wrong(facts({ allocators: [allocator({ places })] }), /pid 7 was in \/soak\/outside\/quiet/);
 });
 
-Deno.test("every death has somebody who says that it was him", () => {
+Deno.test("every killed process was killed by the soak, the kernel or a guard that reports it", () => {
   assert.deepEqual(deaths(facts()).tally.won, 1);
   const silent = facts({ programs: [program("guard", [])] });
-  assert.match(deaths(silent).wrongs.join(), /neither the kernel nor a guard says why/);
+  assert.match(deaths(silent).wrongs.join(), /neither the kernel nor a guard reports it/);
   const byKernel = { ...silent, kernelKills: [{ pid: 7, at: NOW }] };
   assert.deepEqual([deaths(byKernel).wrongs, deaths(byKernel).tally.lost], [[], 1]);
   const ours = { ...silent, allocators: [allocator({ isOurs: true })] };
   assert.deepEqual(deaths(ours).wrongs, []);
   const cutOff = program("guard", [], { ending: { at: NOW + 10, signal: "SIGKILL" } });
-  assert.deepEqual(deaths({ ...silent, programs: [cutOff] }).tally.untold, 1);
+  assert.deepEqual(deaths({ ...silent, programs: [cutOff] }).tally.unreported, 1);
 });
 
-Deno.test("the kernel's kill is told by a watch that was there, once", () => {
-  const events = (events: Told[], change: Partial<Program> = {}) =>
-    untoldKills(facts({
+Deno.test("a watch that ran meanwhile reports each kernel kill, once", () => {
+  const findings = (events: ReportedEvent[], change: Partial<Program> = {}) =>
+    unreportedKills(facts({
       kernelKills: [{ pid: 7, at: NOW }],
       programs: [program("watch", events, change)],
     }));
-  assert.deepEqual(events([kill]), []);
-  assert.match(events([]).join(), /was not told/);
-  assert.match(events([kill, kill]).join(), /was told 2 times/);
-  assert.deepEqual(events([], { stops: [{ from: NOW - 100, to: NOW + 100 }] }), []);
-  assert.deepEqual(events([], { armed: NOW - 100 }), []);
+  assert.deepEqual(findings([kill]), []);
+  assert.match(findings([]).join(), /was not reported/);
+  assert.match(findings([kill, kill]).join(), /was reported 2 times/);
+  assert.deepEqual(findings([], { stops: [{ from: NOW - 100, to: NOW + 100 }] }), []);
+  assert.deepEqual(findings([], { armed: NOW - 100 }), []);
 });
 
-Deno.test("what has grown is named, garbage is not", () => {
+Deno.test("costs that have grown are named, garbage is not", () => {
   const base: Costs = {
     anonymous: 40 * 2 ** 20,
     resident: 0,
@@ -149,11 +161,11 @@ Deno.test("what has grown is named, garbage is not", () => {
   assert.match(growth(base, { ...base, anonymous: 90 * 2 ** 20 }).join(), /anonymous: 40 at first/);
 });
 
-Deno.test("a stack trace, a control character and a line that nobody knows are findings on stderr", () => {
-  assert.equal(strangeLine("guarding 1 cgroup"), undefined);
-  assert.equal(strangeLine("    at file:///x.js:1:2"), "a stack trace");
-  assert.equal(strangeLine("guarding \x1b[31m"), "a control character");
-  assert.equal(strangeLine("something happened"), "an unknown line");
+Deno.test("a stack trace, a control character and an unknown line are findings on stderr", () => {
+  assert.equal(unexpectedReason("guarding 1 cgroup"), undefined);
+  assert.equal(unexpectedReason("    at file:///x.js:1:2"), "a stack trace");
+  assert.equal(unexpectedReason("guarding \x1b[31m"), "a control character");
+  assert.equal(unexpectedReason("something happened"), "an unknown line");
 });
 
 Deno.test("the kernel's victim is read from its log", () => {

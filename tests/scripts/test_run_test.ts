@@ -42,7 +42,7 @@ Deno.test("tests are counted, steps with their test, ignored ones by name", () =
   assert.deepEqual(countTests(""), { passed: 0, failed: 0, ignored: [] });
 });
 
-Deno.test("a run that failed without a failing test counts one failure, and shows all it said", () => {
+Deno.test("a run that failed without a failing test counts one failure, and shows its whole output", () => {
   const passing = report.replaceAll(/<failure.*<\/failure>/g, "");
   const outcome = outcomeOf("unit", 1, passing, "said");
   assert.equal(outcome.failed, 1);
@@ -50,7 +50,7 @@ Deno.test("a run that failed without a failing test counts one failure, and show
   assert.equal(outcomeOf("unit", 0, "", "no tests").failed, 1);
 });
 
-Deno.test("of a failure that shows a whole log, the ends are kept, line by line", () => {
+Deno.test("of a long failure the first and last lines are kept", () => {
   const log = Array.from({ length: 100 }, (_, n) => `line ${n} ${"x".repeat(1000)}`).join("\n");
   const { failures } = outcomeOf("unit", 1, "", `\n ERRORS \n\n${log}\n\nnext => b_test.ts`);
   assert.match(failures!, /^ERRORS \n\nline 0 x[^]*… 82 lines …\nline 88 x[^]*next => b_test.ts$/);
@@ -67,7 +67,7 @@ Deno.test("failures are shown from the first error on", () => {
   assert.equal(failures, "ERRORS \n\nfails => a_test.ts");
 });
 
-Deno.test("what did not run is skipped, and in CI has failed", () => {
+Deno.test("a stage that did not run is skipped, and fails in CI", () => {
   const outcomes = [
     outcomeOf("unit", 0, report.replaceAll(/<failure.*<\/failure>/g, ""), ""),
     missing("real v2", "there is no emulator"),
@@ -89,13 +89,13 @@ Deno.test("the runner's last line is the sum of the chosen stages", () => {
   assert.ok(out.endsWith("\n1 passed, 0 failed, 0 skipped\n"), out);
 });
 
-Deno.test("a stage that there is not is one line", () => {
+Deno.test("an unknown stage is one line", () => {
   const { code, err } = runner("--only", "layers,foo");
   assert.equal(code, 2);
   assert.match(err, /^test: cannot run the stage "foo": it must be one of fmt, lint, [^\n]*\n$/);
 });
 
-Deno.test("--help tells how to call it, and runs nothing", () => {
+Deno.test("--help prints the usage, and runs nothing", () => {
   for (const flag of ["--help", "-h"]) {
     const { code, out, err } = runner(flag);
     assert.equal(code, 0);
@@ -107,7 +107,7 @@ Deno.test("--help tells how to call it, and runs nothing", () => {
   }
 });
 
-Deno.test("an argument that there is not is one line", () => {
+Deno.test("an unknown argument is one line", () => {
   for (const args of [["--nosuch"], ["nosuch"], ["--only"]]) {
     const { code, out, err } = runner(...args);
     assert.equal(code, 2);

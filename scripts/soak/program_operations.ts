@@ -1,6 +1,6 @@
-/** Deeds against the guard and the watch themselves. */
+/** Operations on the guard and the watch themselves. */
 
-import type { Fault } from "./faults.ts";
+import type { Operation } from "./operations.ts";
 import { signalTo } from "./allocators.ts";
 import { checkRestored } from "./checks.ts";
 import { inspectionFault } from "./schema.ts";
@@ -8,23 +8,23 @@ import {
   continueProgram,
   drawSettings,
   endProgram,
-  minderOf,
+  restoreWatchdogOf,
   startGuard,
   startWatch,
 } from "./programs.ts";
 import { pause, type World } from "./world.ts";
 
 /** Milliseconds. */
-const LONGEST_STOP = 1500;
+const MAX_STOP_MS = 1500;
 
-export const programFaults: readonly Fault[] = [
+export const programOperations: readonly Operation[] = [
   { name: "stop the guard", weight: 2, run: stopGuard },
   { name: "stop the watch", weight: 1, run: stopWatch },
   { name: "read the configuration again", weight: 2, run: reload },
   { name: "inspect", weight: 2, run: inspect },
   { name: "kill the guard", weight: 2, isDisruptive: true, run: killGuard },
-  { name: "kill the minder", weight: 1, isDisruptive: true, run: killMinder },
-  { name: "kill guard and minder", weight: 1, isDisruptive: true, run: killBoth },
+  { name: "kill the restore watchdog", weight: 1, isDisruptive: true, run: killRestoreWatchdog },
+  { name: "kill guard and restore watchdog", weight: 1, isDisruptive: true, run: killBoth },
   { name: "end the guard", weight: 2, isDisruptive: true, run: endGuard },
   { name: "end the watch", weight: 2, isDisruptive: true, run: endWatch },
   { name: "spoil the journals", weight: 1, isDisruptive: true, run: spoil },
@@ -39,7 +39,7 @@ async function stopWatch(world: World): Promise<string> {
 }
 
 async function stop(world: World, name: "guard" | "watch"): Promise<string> {
-  const ms = 1 + world.random.below(LONGEST_STOP);
+  const ms = 1 + world.random.below(MAX_STOP_MS);
   const isWaited = world.random.chance(30);
   const program = world[name];
   signalTo(program.pid, "SIGSTOP");
@@ -63,9 +63,9 @@ async function inspect(world: World): Promise<string> {
     env: { NO_COLOR: "1" },
   }).output();
   const text = new TextDecoder();
-  const said = text.decode(stderr);
-  if (code !== 0 && !/^oomkit: [^\n]+\n$/.test(said)) {
-    world.findings.push(`inspect ended with ${code}: ${said}`);
+  const stderrLines = text.decode(stderr);
+  if (code !== 0 && !/^oomkit: [^\n]+\n$/.test(stderrLines)) {
+    world.findings.push(`inspect ended with ${code}: ${stderrLines}`);
   }
   const fault = code === 0 ? inspectionFault(JSON.parse(text.decode(stdout))) : undefined;
   if (fault !== undefined) world.findings.push(`inspect: does not fit the schema: ${fault}`);
@@ -79,16 +79,16 @@ async function killGuard(world: World): Promise<string> {
   return world.guard.words.join(" ");
 }
 
-function killMinder(world: World): string {
-  const minder = minderOf(world.guard.pid);
-  if (minder === undefined) return "none";
-  signalTo(minder, "SIGKILL");
+function killRestoreWatchdog(world: World): string {
+  const restoreWatchdog = restoreWatchdogOf(world.guard.pid);
+  if (restoreWatchdog === undefined) return "none";
+  signalTo(restoreWatchdog, "SIGKILL");
   return "";
 }
 
 async function killBoth(world: World): Promise<string> {
   const settings = drawSettings(world);
-  killMinder(world);
+  killRestoreWatchdog(world);
   await endProgram(world.guard, "SIGKILL");
   await startGuard(world, settings);
   return world.guard.words.join(" ");
@@ -108,7 +108,7 @@ async function endWatch(world: World): Promise<string> {
   return "";
 }
 
-/** What no guard has written must be the end of none. */
+/** A journal that no guard has written must not end a guard. */
 async function spoil(world: World): Promise<string> {
   const settings = drawSettings(world);
   const text = world.random.pick(["", "{", "[1,null]", '[{"dir":"/"}]', "\0\0"]);
@@ -119,7 +119,7 @@ async function spoil(world: World): Promise<string> {
   try {
     Deno.removeSync(path);
   } catch {
-    // The guard has swept it away.
+    // The guard has removed it.
   }
   return JSON.stringify(text);
 }

@@ -1,15 +1,15 @@
-/** Deeds that start, move and end processes. */
+/** Operations that start, move and end processes. */
 
-import type { Fault } from "./faults.ts";
+import type { Operation } from "./operations.ts";
 import { endAllocator, lives, placeOf } from "./allocators.ts";
 import { drawGroup, feedGroup, MIB, pidsIn, type World } from "./world.ts";
 
 const RATES = [2, 10, 50, 200, 1000];
 const PIECE = 64 * 1024;
-/** So that they stay within the processes that the whole soak may have, also when each of some forks eight at once. */
-const MAX_EATERS = 100;
+/** Keeps within the process limit of the soak, also when some of them fork eight processes at a time. */
+const MAX_ALLOCATORS = 100;
 
-export const processFaults: readonly Fault[] = [
+export const processOperations: readonly Operation[] = [
   { name: "fill", weight: 14, run: fill },
   { name: "burst", weight: 18, run: burst },
   { name: "burst of several", weight: 6, run: bursts },
@@ -23,7 +23,7 @@ export const processFaults: readonly Fault[] = [
   { name: "burst outside", weight: 2, run: outside },
 ];
 
-const isCrowded = ({ allocators }: World) => allocators.filter(lives).length >= MAX_EATERS;
+const isCrowded = ({ allocators }: World) => allocators.filter(lives).length >= MAX_ALLOCATORS;
 
 function fill(world: World): string {
   const group = drawGroup(world);
@@ -60,7 +60,7 @@ function cache(world: World): string {
   return `${percent} %`;
 }
 
-/** What a dead one leaves in a tmpfs nobody but the soak can take back. */
+/** Only the soak can free what an exited process has left in a tmpfs. */
 function shmem(world: World): string {
   const group = drawGroup(world);
   const percent = 50 + world.random.below(80);
@@ -104,10 +104,10 @@ function move(world: World): string {
   const living = allocators.filter((allocator) => lives(allocator) && allocator.kind !== "forks");
   if (group === undefined || living.length === 0) return "none";
   const allocator = living[at % living.length]!;
-  // Where nobody guards, what never ends by itself would be left to the kernel.
+  // Outside the guarded subtree only the kernel would end a process that never exits by itself.
   const to = isOut && allocator.kind !== "burst" ? `${world.outside}/quiet` : group.leaf;
   const from = placeOf(allocator);
-  // Its shell would still go to where it was sent first.
+  // Its shell has not moved to its first cgroup yet.
   if (!pidsIn(world, from).includes(allocator.pid)) return "on its way";
   allocator.places.push({ path: to, since: Date.now() });
   if (tree.write(to, "cgroup.procs", String(allocator.pid))) return to === from ? "nowhere" : "";
@@ -123,7 +123,7 @@ function endOne(world: World): string {
   return "";
 }
 
-/** There the kernel kills, and no guard may. */
+/** Outside the guarded subtree the kernel kills, and no guard may. */
 function outside(world: World): string {
   if (isCrowded(world)) return "none";
   const path = `${world.outside}/loud`;
@@ -135,6 +135,6 @@ function removeFile(path: string): void {
   try {
     Deno.removeSync(path);
   } catch {
-    // It was never made.
+    // It was never created.
   }
 }

@@ -1,6 +1,6 @@
-/** Deeds that make, change and remove cgroups. */
+/** Operations that create, change and remove cgroups. */
 
-import type { Fault } from "./faults.ts";
+import type { Operation } from "./operations.ts";
 import {
   createGroup,
   drawGroup,
@@ -17,7 +17,7 @@ import {
 
 const CHURN = 1000;
 
-export const cgroupFaults: readonly Fault[] = [
+export const cgroupOperations: readonly Operation[] = [
   { name: "make", weight: 14, run: make },
   { name: "remove", weight: 5, run: remove },
   { name: "replace", weight: 5, run: replace },
@@ -51,7 +51,7 @@ async function replace(world: World): Promise<string> {
   return JSON.stringify(name);
 }
 
-/** Also below what is used: v1 refuses that where it cannot take enough back, v2 kills. */
+/** Also below usage: v1 refuses that when it cannot reclaim enough, v2 kills. */
 function lower(world: World): string {
   const group = drawGroup(world);
   const percent = 40 + world.random.below(55);
@@ -71,7 +71,7 @@ function raise(world: World): string {
   return "";
 }
 
-/** Who bursts there has enough at some time, and the whole soak has a limit, too. */
+/** A burst there is bounded by its address space, and the whole soak has a limit. */
 function unlimit(world: World): string {
   const group = drawGroup(world);
   if (group === undefined) return "none";

@@ -1,6 +1,6 @@
-/** What a guard and a watch may say on stderr while they are soaked; anything else is a finding. */
+/** Lines that a guard and a watch may print on stderr during a soak; any other line is a finding. */
 
-const KNOWN: readonly RegExp[] = [
+const EXPECTED: readonly RegExp[] = [
   /^guarding /,
   /^watching /,
   /^read again: /,
@@ -11,12 +11,12 @@ const KNOWN: readonly RegExp[] = [
   /^--ignore 777777777 fits no process and no cgroup that is there now$/,
 ];
 
-/** Why a line must not be there; `undefined` for one that may. */
-export function strangeLine(line: string): string | undefined {
+/** Why a line is unexpected; `undefined` when it is expected. */
+export function unexpectedReason(line: string): string | undefined {
   if (/^\s+at .+:\d+/.test(line) || /Uncaught|panicked|RUST_BACKTRACE/.test(line)) {
     return "a stack trace";
   }
   // deno-lint-ignore no-control-regex
   if (/[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]/.test(line)) return "a control character";
-  return KNOWN.some((known) => known.test(line)) ? undefined : "an unknown line";
+  return EXPECTED.some((known) => known.test(line)) ? undefined : "an unknown line";
 }
