@@ -4,14 +4,8 @@ import type { OomkitEvent } from "../../core/events/event.ts";
 import { eventFacts, eventText, eventType } from "../output/event_text.ts";
 import { printable } from "../output/output.ts";
 import { shortName } from "../terminal/name.ts";
-import {
-  type Capabilities,
-  type Palette,
-  paletteOf,
-  type Role,
-  type Size,
-} from "../terminal/palette.ts";
-import type { Style } from "../terminal/style.ts";
+import { type Capabilities, type Palette, paletteOf, type Role } from "../terminal/palette.ts";
+import type { Size, Style } from "../terminal/style.ts";
 import { ascii, cutTo, ending, filled, steady, visible, widthOf } from "../terminal/width.ts";
 import { foldLine } from "../terminal/wrap.ts";
 import { cellsOf, columnsFor, titlesOf } from "./columns.ts";

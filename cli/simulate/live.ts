@@ -3,7 +3,7 @@
 import { delay } from "../../core/timing.ts";
 import { clock, type SimulationEvent, type Verdict } from "../../core/simulate/event.ts";
 import { createBlock } from "../terminal/block.ts";
-import { terminalSize } from "../terminal/palette.ts";
+import { terminalSize } from "../terminal/style.ts";
 import { divertOutput, outputError, writeAll } from "../output/output.ts";
 import { onSignals } from "../signals.ts";
 import { endingLines } from "./show.ts";

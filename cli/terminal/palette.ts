@@ -1,6 +1,7 @@
 /** What a terminal can show, and the colours for the parts of a screen. */
 
 import { OomkitError } from "../../core/errors.ts";
+import { terminalSize } from "./style.ts";
 
 /** Number of colours: none, eight and their bright variants, the 256-colour palette, or 24-bit. */
 export type Colours = 0 | 16 | 256 | 16777216;
@@ -85,21 +86,6 @@ export function paletteOf({ colours }: Capabilities): Palette {
     const codes = SGR_CODES[role];
     return `\x1b[${codes[rank] ?? codes[0]}m${text}\x1b[0m`;
   };
-}
-
-/** A new pseudo-terminal without a size reports 0 × 0. */
-export interface Size {
-  readonly columns: number;
-  readonly rows: number;
-}
-
-/** The size of the terminal on stdout; `undefined` without a terminal. */
-export function terminalSize(): Size | undefined {
-  try {
-    return Deno.consoleSize();
-  } catch {
-    return undefined;
-  }
 }
 
 /** Why nothing can be drawn on stdout; `undefined` if drawing is possible. */

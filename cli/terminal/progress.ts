@@ -5,6 +5,7 @@
 
 import { printable } from "../output/output.ts";
 import { formatDuration } from "../options/units.ts";
+import { DEFAULT_COLUMNS, terminalSize } from "./style.ts";
 
 export interface Progress {
   /** Reports progress, as often as the caller likes. @param what ASCII text of oomkit's own */
@@ -109,13 +110,7 @@ export function terminalOutput(): ProgressOutput | undefined {
         // The terminal was closed.
       }
     },
-    columns() {
-      try {
-        return Deno.consoleSize().columns || DEFAULT_COLUMNS;
-      } catch {
-        return DEFAULT_COLUMNS;
-      }
-    },
+    columns: () => terminalSize()?.columns || DEFAULT_COLUMNS,
     now: () => performance.now(),
     every(milliseconds, act) {
       const timer = setInterval(act, milliseconds);
@@ -125,5 +120,3 @@ export function terminalOutput(): ProgressOutput | undefined {
     },
   };
 }
-
-const DEFAULT_COLUMNS = 80;

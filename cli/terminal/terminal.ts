@@ -4,7 +4,7 @@
  */
 
 import { hasJobControl, isInForeground } from "./foreground.ts";
-import { type Size, terminalSize } from "./palette.ts";
+import { type Size, terminalSize } from "./style.ts";
 import { widthOf } from "./width.ts";
 import { onSignals } from "../signals.ts";
 import { type Key, keysOf } from "./keys.ts";
