@@ -21,6 +21,14 @@ export function valueAt({ t, v }, at) {
   return t[index] === at ? v[index] : v[index - 1];
 }
 
+/** @param {string} id */
+export const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+/** @param {string} selector */
+export const elementsOf = (
+  selector,
+) => /** @type {HTMLElement[]} */ ([...document.querySelectorAll(selector)]);
+
 /**
  * @template {keyof HTMLElementTagNameMap} T
  * @param {T} tag

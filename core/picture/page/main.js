@@ -2,7 +2,7 @@
 
 import { makeChart } from "./charts.js";
 import { byKey, followGestures, within, zoomed } from "./gestures.js";
-import { fillTip, placeTip } from "./hover.js";
+import { byId, elementsOf, fillTip, placeTip } from "./hover.js";
 import { indexAt } from "./thin.js";
 import { unpack } from "./unpack.js";
 /** @typedef {import("./content.js").View} View */
@@ -10,21 +10,17 @@ import { unpack } from "./unpack.js";
 /** The tooltip shows events within this distance (CSS pixels). */
 const MAX_PX_TO_EVENT = 6;
 
-/** @param {string} id */
-const find = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
-
-const run = unpack(find("run").textContent ?? "");
+const run = unpack(byId("run").textContent ?? "");
 /** @type {View} */
 const whole = { from: run.from, to: run.to };
 /** @type {View} */
 let view = whole;
-const checkboxes =
-  /** @type {HTMLInputElement[]} */ ([...document.querySelectorAll("input[data-group]")]);
+const checkboxes = /** @type {HTMLInputElement[]} */ (elementsOf("input[data-group]"));
 const selected = new Set(run.groups.flatMap((group, index) => group.shown ? [index] : []));
-const tip = find("tip");
+const tip = byId("tip");
 
-const memory = find("memory");
-const pressure = find("pressure");
+const memory = byId("memory");
+const pressure = byId("pressure");
 const hasPressure = run.groups.some(({ some, full }) => some.t.length + full.t.length > 0);
 /** @type {ReturnType<typeof makeChart>[]} */
 let charts = [];
@@ -106,7 +102,7 @@ function build() {
 /** Hides the table rows of cgroups that are not selected. */
 function applySelection() {
   for (const each of checkboxes) each.checked = selected.has(Number(each.dataset.group));
-  for (const row of /** @type {HTMLElement[]} */ ([...document.querySelectorAll("tr[data-of]")])) {
+  for (const row of elementsOf("tr[data-of]")) {
     row.hidden = row.dataset.of !== "" && !selected.has(Number(row.dataset.of));
   }
   build();
@@ -121,9 +117,7 @@ for (const each of checkboxes) {
   });
 }
 
-for (
-  const button of /** @type {HTMLElement[]} */ ([...document.querySelectorAll("button[data-do]")])
-) {
+for (const button of elementsOf("button[data-do]")) {
   button.addEventListener("click", () => {
     const what = button.dataset.do;
     if (what === "in") go(zoomed(view, 0.5));
@@ -156,16 +150,16 @@ filter?.addEventListener("input", () => {
 });
 
 // Shows the time of an event with some context.
-for (const row of /** @type {HTMLElement[]} */ ([...document.querySelectorAll("tr[data-at]")])) {
+for (const row of elementsOf("tr[data-at]")) {
   row.querySelector("button")?.addEventListener("click", () => {
     const at = Number(row.dataset.at);
     const span = Math.min(view.to - view.from, (whole.to - whole.from) / 10);
     go({ from: at - span / 2, to: at + span / 2 });
-    find("charts").scrollIntoView({ block: "nearest" });
+    byId("charts").scrollIntoView({ block: "nearest" });
   });
 }
 
-find("charts").addEventListener("keydown", (event) => {
+byId("charts").addEventListener("keydown", (event) => {
   const next = event.ctrlKey || event.metaKey || event.altKey
     ? undefined
     : byKey(event.key, view, whole);

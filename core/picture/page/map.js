@@ -1,13 +1,10 @@
 /** The script of the tree page: a click enters a cgroup, the path above leads back. */
 
 import { bytesText } from "./figures.js";
-import { element, placeTip } from "./hover.js";
+import { byId, element, placeTip } from "./hover.js";
 import { ancestryOf, layout, marksOf, nodeText, ownOf } from "./icicle.js";
 /** @typedef {import("./icicle.js").Node} Node */
 /** @typedef {import("./icicle.js").Cell} Cell */
-
-/** @param {string} id */
-const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
 /** @type {Node[]} */
 const nodes = JSON.parse(byId("run").textContent ?? "").nodes;
