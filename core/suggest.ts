@@ -1,8 +1,8 @@
-/** Names that a misspelt one may have meant. Pure. */
+/** Suggestions for a misspelt name. Pure. */
 
 /**
- * The closest of `names` by edit distance, closest first; only those within a third of the word's length, and none that
- * is clearly further than the best.
+ * The closest of `names` by edit distance, closest first: within a third of the length of `word`, and at most one edit
+ * further than the closest.
  */
 export function suggest(word: string, names: Iterable<string>, most = 3): string[] {
   const tolerance = Math.max(1, Math.ceil(word.length / 3));

@@ -41,7 +41,8 @@ const sharedRooms = [
 ];
 
 export const rooms: readonly Room[] = [
-  { at: "core/snapshot.ts", imports: ["core/errors.ts"], pure: true },
+  { at: "core/snapshot.ts", imports: ["core/cgroup/fields.ts"], pure: true },
+  { at: "core/cgroup/fields.ts", imports: [], pure: true },
   { at: "core/errors.ts", imports: [], pure: true },
   { at: "core/names.ts", imports: [], pure: true },
   { at: "core/omit_undefined.ts", imports: [], pure: true },

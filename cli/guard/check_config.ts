@@ -1,6 +1,6 @@
 /** `oomkit guard --check-config`: what the configuration comes to, and which rule each cgroup falls under. */
 
-import { actionText } from "../../core/guard/events.ts";
+import { actionText, mapActions } from "../../core/policy/actions.ts";
 import { limitOf } from "../../core/guard/targets.ts";
 import { ruleFor } from "../../core/policy/rules.ts";
 import { type GuardPolicy, policyFor } from "../../core/guard/policy.ts";
@@ -115,11 +115,7 @@ function toldOf(policy: GuardPolicy) {
     critical: levels.critical,
     margin: { ratio, min, max },
     metric,
-    actions: {
-      warn: actions.warn.map(actionText),
-      critical: actions.critical.map(actionText),
-      imminent: actions.imminent.map(actionText),
-    },
+    actions: mapActions(actions, actionText),
     reclaim: timeouts.reclaim,
     grace_ms: timeouts.graceMs,
     kill_timeout_ms: timeouts.killMs,

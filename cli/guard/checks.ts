@@ -4,6 +4,7 @@ import type { Hierarchy } from "../../core/cgroup/hierarchy.ts";
 import { OomkitError } from "../../core/errors.ts";
 import type { Guard } from "../../core/guard/guard.ts";
 import { identify } from "../../core/cgroup/identity.ts";
+import { ACTIONS } from "../../core/policy/actions.ts";
 import { fits, type Labels, ruleFor } from "../../core/policy/rules.ts";
 import { type GuardPolicy, killLevel, policyFor, type PolicySet } from "../../core/guard/policy.ts";
 import { signalDenied } from "../../core/guard/permissions.ts";
@@ -45,9 +46,7 @@ export function checkMode(
 /** The pids in a copy of a tree, or in one that was made up, are anybody's on this machine. */
 export function checkTree({ kernel }: Hierarchy, { actions, dryRun, rule }: GuardPolicy): void {
   if (kernel || dryRun) return;
-  const harmful = Object.values(actions).flat().find(({ kind }) =>
-    kind !== "noop" && kind !== "exec"
-  );
+  const harmful = Object.values(actions).flat().find(({ kind }) => ACTIONS[kind].affectsCgroup);
   if (harmful === undefined) return;
   throw new OomkitError(
     `cannot use ${harmful.kind} here${

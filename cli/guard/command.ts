@@ -205,7 +205,7 @@ async function guard(
       hookTimeout: flags.hookTimeout,
       holdTimeout: flags.holdTimeout,
       stateFolder: journalFolder(),
-      release: [...selfCommand(), "guard", "--restore"],
+      restoreCommand: [...selfCommand(), "guard", "--restore"],
     }, emit);
     arming.end();
     const { guardedCgroups: entries, isAlive } = guarding;

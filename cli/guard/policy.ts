@@ -2,19 +2,14 @@
 
 import { omitUndefined } from "../../core/omit_undefined.ts";
 import { OomkitError, shortened } from "../../core/errors.ts";
-import {
-  type Action,
-  type GuardPolicy,
-  killLevel,
-  type PolicySet,
-} from "../../core/guard/policy.ts";
+import { type GuardPolicy, killLevel, type PolicySet } from "../../core/guard/policy.ts";
+import { type Action, isKillAction, parseSignal } from "../../core/policy/actions.ts";
 import type { Margin } from "../../core/policy/levels.ts";
 import type { Labels } from "../../core/policy/rules.ts";
 import type { Rule } from "../config/rules.ts";
 import type { GuardFlags } from "./options.ts";
 import { DEFAULT_CONFIG_PATH, rankOf } from "../options/option.ts";
 import { printStderr } from "../output/output.ts";
-import { parseSignal } from "./policy_options.ts";
 import { formatBytes, parseDuration } from "../options/units.ts";
 
 export interface PlannedGuard {
@@ -160,13 +155,9 @@ function placeOf({ config }: GuardFlags, sources: readonly (string | undefined)[
 }
 
 function checkActions(level: string, actions: readonly Action[]): void {
-  const deeds = actions.filter(({ kind }) => kind === "process" || kind === "container");
-  if (deeds.length > 1) {
-    throw new OomkitError(
-      `cannot use both process and container at ${level}`,
-      "container ends the process too",
-    );
-  }
+  const [first, second] = actions.map(({ kind }) => kind).filter(isKillAction);
+  if (second === undefined) return;
+  throw new OomkitError(`cannot use both ${first} and ${second} at ${level}`, "use one of them");
 }
 
 /** What is given of it. @param place for messages. */
@@ -225,14 +216,14 @@ function oomHeroEnv(
   const signal = (name: string, option: string) => {
     const value = env(name);
     if (value === undefined || isNearer(option)) return {};
-    return { [option]: [{ kind: "signal", signal: named(name, value, parseSignal) }] };
+    return { [option]: [{ kind: "signal", argument: named(name, value, parseSignal) }] };
   };
   return {
     isUsed: true,
     ...percent("WARNING", "warn"),
     ...percent("CRITICAL", "critical"),
-    usualWarn: [{ kind: "signal", signal: "SIGUSR1" }],
-    usualCritical: [{ kind: "signal", signal: "SIGUSR2" }],
+    usualWarn: [{ kind: "signal", argument: "SIGUSR1" }],
+    usualCritical: [{ kind: "signal", argument: "SIGUSR2" }],
     ...signal("WARNING_SIGNAL", "onWarn"),
     ...signal("CRITICAL_SIGNAL", "onCritical"),
     ...(cooldown === undefined || isNearer("cooldown") ? {} : {

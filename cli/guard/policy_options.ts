@@ -1,52 +1,21 @@
 /** A guard's options that decide what it does with what it sees: those of `guard`, and of `simulate --replay`. */
 
-import { SENDABLE } from "../../core/control/signal.ts";
 import { OomkitError } from "../../core/errors.ts";
-import type { Action } from "../../core/guard/policy.ts";
+import {
+  type Action,
+  ACTION_KINDS,
+  actionSyntax,
+  KILL_ACTIONS,
+  parseActions,
+  type SignalName,
+} from "../../core/policy/actions.ts";
 import { option, parsed } from "../options/option.ts";
 import { parseDuration, parsePercent, parseSize } from "../options/units.ts";
 
-const PLAIN = ["noop", "reclaim", "process", "container"] as const;
-
-/** `noop`, `signal`, `signal:SIGUSR1`, `reclaim`, `process`, `container`, `exec:COMMAND`. */
-export function parseAction(text: string, signal: Deno.Signal): Action {
-  const [kind = "", rest] = splitOnce(text.trim(), ":");
-  if (kind === "exec" && rest) return { kind, command: rest };
-  if (kind === "signal") return { kind, signal: rest === undefined ? signal : parseSignal(rest) };
-  const plain = PLAIN.find((each) => each === kind);
-  if (plain && rest === undefined) return { kind: plain };
-  throw new OomkitError(
-    `"${text}" is no action`,
-    "use noop, signal:SIGUSR1, reclaim, process, container or exec:COMMAND",
-  );
-}
-
-/** A comma-separated list; a command has commas of its own, so that it takes the rest. */
-function parseActions(signal: Deno.Signal) {
-  return (text: string, before: readonly Action[] = []): Action[] => {
-    const found: Action[] = [...before];
-    for (let rest: string | undefined = text; rest !== undefined;) {
-      const [item, more]: readonly [string, string?] = /^\s*exec:/.test(rest)
-        ? [rest]
-        : splitOnce(rest, ",");
-      found.push(parsed((each) => parseAction(each, signal))(item));
-      rest = more;
-    }
-    return found;
-  };
-}
-
-function splitOnce(text: string, separator: string): readonly [string, string?] {
-  const at = text.indexOf(separator);
-  return at < 0 ? [text] : [text.slice(0, at), text.slice(at + 1)];
-}
-
-/** `SIGUSR1`, `USR1`, `10`. */
-export function parseSignal(text: string): Deno.Signal {
-  const name = text.trim().toUpperCase();
-  const found = SENDABLE.find((each) => each === name || each === `SIG${name}`);
-  if (found !== undefined) return found;
-  throw new OomkitError(`cannot send "${text}"`, `use one of ${SENDABLE.join(", ")}`);
+/** A comma-separated list of actions; an option that is given again adds to it. */
+function actionsOption(defaultSignal: SignalName) {
+  const parse = parsed((text) => parseActions(text, defaultSignal));
+  return (text: string, before: readonly Action[] = []): Action[] => [...before, ...parse(text)];
 }
 
 /** `65%`, or OOMHero's bare `65`. */
@@ -73,7 +42,7 @@ export function parsePositive(text: string): number {
   throw new OomkitError(`"${text}" is too short`, "use a duration such as 10s");
 }
 
-const POLICIES = ["noop", "process", "container"] as const;
+const POLICIES = ["noop", ...KILL_ACTIONS] as const;
 const MODES = ["auto", "notify", "throttle", "hold"] as const;
 
 /** Each anew, since a command takes its options for its own. */
@@ -100,15 +69,15 @@ export const POLICY = {
     option("--metric <what>", "what counts: usage, or the working set as the kubelet has it")
       .choices(["usage", "working-set"] as const).default("usage" as const),
   onWarn: () =>
-    option("--on-warn <actions>", "noop, signal[:SIG], reclaim, process, container, exec:COMMAND")
-      .argParser(parseActions("SIGUSR1")),
+    option("--on-warn <actions>", ACTION_KINDS.map(actionSyntax).join(", "))
+      .argParser(actionsOption("SIGUSR1")),
   onCritical: () =>
     option("--on-critical <actions>", "the same at the second level").argParser(
-      parseActions("SIGUSR2"),
+      actionsOption("SIGUSR2"),
     ),
   onImminent: () =>
     option("--on-imminent <actions>", "the same at the last level").argParser(
-      parseActions("SIGTERM"),
+      actionsOption("SIGTERM"),
     ),
   policy: () => option("--policy <action>", "short for --on-imminent").choices(POLICIES),
   gracePeriod: () =>

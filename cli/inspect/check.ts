@@ -1,4 +1,4 @@
-/** `inspect --check`: is this cgroup, or this node, fit? One line for each finding, the bad ones first. */
+/** `inspect --check`: whether a cgroup or this node is fit. One line for each finding, failures first. */
 
 import type { Inspection } from "../../core/cgroup/inspection.ts";
 import type { Machine } from "../../core/cgroup/machine.ts";
@@ -16,22 +16,22 @@ import type { Style } from "../terminal/style.ts";
 import { cut } from "../terminal/table.ts";
 import { formatBytes, formatPercent } from "../options/units.ts";
 
-export interface Wanted {
+export interface Requested {
   readonly minHeadroom?: Amount | undefined;
   readonly maxUsage?: Amount | undefined;
   readonly require: readonly Requirement[];
 }
 
-/** node-problem-detector shows no more of what a plugin says. */
-const SUMMARY = 80;
+/** node-problem-detector shows no more of a plugin's output. */
+const MAX_SUMMARY_CHARACTERS = 80;
 
 const WORDS = { ok: "ok", not_ok: "not ok", unknown: "unknown" } as const;
 const COLORS = { ok: "green", not_ok: "red", unknown: "yellow" } as const;
 const ORDER = ["not_ok", "unknown", "ok"] as const;
 
-/** @param missing what was said of targets that could not be found or read. */
+/** @param missing error messages of targets that could not be found or read. */
 export function check(
-  requested: Wanted,
+  requested: Requested,
   found: readonly Inspection[],
   machine: Machine,
   { wholeMachine, missing }: {
@@ -49,35 +49,32 @@ export function check(
 }
 
 function findingsOf(
-  { minHeadroom, maxUsage, require }: Wanted,
+  { minHeadroom, maxUsage, require }: Requested,
   found: Inspection,
   machine: Machine,
   wholeMachine: boolean,
 ): Finding[] {
   const cgroup = found.cgroup.path;
-  const room = wholeMachine ? machineRoom(machine) : roomOf(found, machine);
-  const { own } = room;
+  const capacity = wholeMachine ? machineCapacity(machine) : capacityOf(found, machine);
   const findings: Finding[] = [];
   if (minHeadroom) {
-    const verdict = checkHeadroom(room, minHeadroom);
-    const has = `${formatBytes(room.left)}${share(room.left, room)} left`;
+    const has = `${formatBytes(capacity.left)}${share(capacity.left, capacity)} left`;
     findings.push({
       cgroup,
       check: "min-headroom",
-      verdict,
-      message: tell(has, "at least", minHeadroom, room),
+      verdict: checkHeadroom(capacity, minHeadroom),
+      message: comparison(has, "at least", minHeadroom, capacity),
     });
   }
   if (maxUsage) {
-    // Bytes are this cgroup's own business, a percentage is of whatever limit it shares.
-    const used = "bytes" in maxUsage ? own : room.used;
-    const verdict = checkUsage({ ...room, used }, maxUsage);
-    const has = `${formatBytes(used)}${share(used, room)} in use`;
+    // An amount in bytes is compared with the cgroup's own usage, a percentage with that of the owner of the limit.
+    const used = "bytes" in maxUsage ? capacity.own : capacity.used;
+    const has = `${formatBytes(used)}${share(used, capacity)} in use`;
     findings.push({
       cgroup,
       check: "max-usage",
-      verdict,
-      message: tell(has, "at most", maxUsage, room),
+      verdict: checkUsage({ ...capacity, used }, maxUsage),
+      message: comparison(has, "at most", maxUsage, capacity),
     });
   }
   for (const requirement of require) {
@@ -86,31 +83,32 @@ function findingsOf(
   return findings;
 }
 
-interface OwnedRoom extends Capacity {
+interface OwnedCapacity extends Capacity {
   /** Usage of the cgroup itself, bytes. */
   readonly own?: number | undefined;
-  readonly whose: string;
+  /** The limit, in words. */
+  readonly source: string;
 }
 
-function roomOf({ snapshot, ancestry, cgroup }: Inspection, machine: Machine): OwnedRoom {
+function capacityOf({ snapshot, ancestry, cgroup }: Inspection, machine: Machine): OwnedCapacity {
   const { headroom, chain, limit } = ancestry;
   const own = snapshot.usage;
   if (headroom) {
     const used = chain.find(({ path }) => path === headroom.owner)?.usage ?? own;
-    const whose = headroom.owner === cgroup.path
+    const source = headroom.owner === cgroup.path
       ? "its own limit"
-      : `the limit of ${headroom.owner ?? "an ancestor that cannot be seen"}`;
-    return { used, own, left: headroom.bytes, limit: headroom.limit, whose };
+      : `the limit of ${headroom.owner ?? "an ancestor that is not visible"}`;
+    return { used, own, left: headroom.bytes, limit: headroom.limit, source };
   }
-  if (limit.bytes !== Infinity) return { own, limit: limit.bytes, whose: "the limit" };
-  // Without a limit it is the machine that runs out.
+  if (limit.bytes !== Infinity) return { own, limit: limit.bytes, source: "the limit" };
+  // Without a limit the machine's memory counts.
   const left = cgroup.hierarchy.kernel ? machine.memory.available : undefined;
-  return { used: own, own, left, limit: Infinity, whose: "no limit" };
+  return { used: own, own, left, limit: Infinity, source: "no limit" };
 }
 
-function machineRoom({ memory: { total, available } }: Machine): OwnedRoom {
+function machineCapacity({ memory: { total, available } }: Machine): OwnedCapacity {
   const used = total === undefined || available === undefined ? undefined : total - available;
-  return { used, own: used, left: available, limit: total, whose: "the machine's memory" };
+  return { used, own: used, left: available, limit: total, source: "the machine's memory" };
 }
 
 function share(bytes: number | undefined, { limit }: Capacity): string {
@@ -118,13 +116,18 @@ function share(bytes: number | undefined, { limit }: Capacity): string {
   return ` (${formatPercent(100 * bytes / limit)})`;
 }
 
-function tell(has: string, bound: string, amount: Amount, { limit, whose }: OwnedRoom): string {
+function comparison(
+  has: string,
+  bound: string,
+  amount: Amount,
+  { limit, source }: OwnedCapacity,
+): string {
   const requested = "bytes" in amount ? formatBytes(amount.bytes) : formatPercent(amount.percent);
   if ("percent" in amount && (limit === Infinity || limit === 0)) {
-    return `no limit to take ${requested} of; give bytes such as 512M, or set a limit`;
+    return `${requested} of no limit is undefined; give bytes such as 512M, or set a limit`;
   }
   const size = limit === Infinity ? "" : ` of ${formatBytes(limit)}`;
-  return `${has}, wanted ${bound} ${requested}; ${whose}${size}`;
+  return `${has}, wanted ${bound} ${requested}; ${source}${size}`;
 }
 
 function summaryOf(verdict: Checked["verdict"], findings: readonly Finding[]): string {
@@ -135,7 +138,8 @@ function summaryOf(verdict: Checked["verdict"], findings: readonly Finding[]): s
   const others = findings.filter((finding) => finding.verdict === verdict).length - 1;
   const more = others > 0 ? ` (+${others})` : "";
   const head = verdict === "not_ok" ? "NOT OK" : "UNKNOWN";
-  return cut(`${head}${more}: ${worst.check}: ${printable(worst.message)}`, SUMMARY);
+  const text = `${head}${more}: ${worst.check}: ${printable(worst.message)}`;
+  return cut(text, MAX_SUMMARY_CHARACTERS);
 }
 
 export function checkLines({ verdict, summary, findings }: Checked, style: Style): string[] {

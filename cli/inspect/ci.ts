@@ -13,19 +13,19 @@ export interface CiFlags {
 }
 
 export interface CheckOutput extends Disposable {
-  tell(checked: Checked): void;
-  /** The check itself could not be done; other errors than those that have one line are left alone. */
+  write(checked: Checked): void;
+  /** Writes an `OomkitError` that prevented the check as its only finding; ignores other errors. */
   fail(error: unknown): void;
 }
 
-/** @throws OomkitError when the file cannot be written. */
+/** Throws `OomkitError` if the JUnit file cannot be created. */
 export function openCheckOutput({ annotate, junit }: CiFlags): CheckOutput {
   const startedAt = Date.now();
   const start = performance.now();
   const file = junit === undefined ? undefined : openResultFile(junit, "JUnit XML");
-  let told = false;
-  const tell = (checked: Checked) => {
-    told = true;
+  let isWritten = false;
+  const write = (checked: Checked) => {
+    isWritten = true;
     if (annotate !== undefined) {
       annotationLines(annotate, annotationsOf(checked), Date.now()).forEach(printStderrRaw);
     }
@@ -33,24 +33,24 @@ export function openCheckOutput({ annotate, junit }: CiFlags): CheckOutput {
     file?.write(junitXml(checked, { startedAt, seconds, hostname: Deno.hostname() }));
   };
   return {
-    tell,
+    write,
     fail(error) {
-      if (told || !(error instanceof OomkitError)) return;
+      if (isWritten || !(error instanceof OomkitError)) return;
       const { message } = error;
       const findings = [{ check: "target", verdict: "unknown", message }] as const;
-      tell({ verdict: "unknown", summary: message, findings });
+      write({ verdict: "unknown", summary: message, findings });
     },
     [Symbol.dispose]: () => file?.[Symbol.dispose](),
   };
 }
 
-/** Either makes the step fail: so either is an error. */
+/** A finding that is not ok or unknown makes the step fail, so both are errors. */
 function annotationsOf({ findings }: Checked): Annotation[] {
   return findings.filter(({ verdict }) => verdict !== "ok").map((finding) => ({
     level: "error",
     title: finding.verdict === "not_ok"
       ? `oomkit: ${finding.check}`
-      : `oomkit cannot tell: ${finding.check}`,
+      : `oomkit: ${finding.check} is unknown`,
     message: finding.cgroup === undefined
       ? finding.message
       : `${finding.cgroup}: ${finding.message}`,

@@ -1,22 +1,20 @@
-/** `oomkit inspect`: what is the limit here, who set it, how much is left, who would die. */
+/** `oomkit inspect`: the limit of a cgroup, the cgroup that sets it, what is left, and the likeliest victim. */
 
-import type { Cgroup } from "../../core/cgroup/cgroup.ts";
-import { openCgroup } from "../../core/cgroup/cgroup.ts";
+import { type Cgroup, openCgroup } from "../../core/cgroup/cgroup.ts";
 import { discover, type Hierarchy, onHost } from "../../core/cgroup/hierarchy.ts";
 import { inspect, type Inspection } from "../../core/cgroup/inspection.ts";
-import { readMachine } from "../../core/cgroup/machine.ts";
+import { type Machine, readMachine } from "../../core/cgroup/machine.ts";
 import { type Requirement, REQUIREMENTS } from "../../core/cgroup/requirements.ts";
 import { ownCgroup, resolveTarget } from "../../core/cgroup/resolve.ts";
 import { type CgroupTree, readSubtree } from "../../core/cgroup/subtree.ts";
 import { OomkitError, shortened } from "../../core/errors.ts";
-import { inspectDocument } from "../../core/events/inspect.ts";
+import { type Checked, inspectDocument } from "../../core/events/inspect.ts";
 import { toJson } from "../../core/events/json.ts";
-import { CI_SERVICES, withoutCommands } from "../output/annotate.ts";
+import { CI_SERVICES, type CiService, withoutCommands } from "../output/annotate.ts";
 import { check, checkLines } from "./check.ts";
 import { type CheckOutput, type CiFlags, openCheckOutput } from "./ci.ts";
-import { nodeLines } from "./text.ts";
 import type { AlsoShow } from "./picture.ts";
-import { inspectionLines } from "./text.ts";
+import { inspectionLines, nodeLines } from "./text.ts";
 import { treeLines } from "./tree.ts";
 import type { TextLayout } from "../terminal/wrap.ts";
 import type { ExitCode, Finish } from "../exit.ts";
@@ -75,16 +73,19 @@ export function inspectCommand(finish: Finish) {
     .addOption(forceOption)
     .addHelpText("after", requirementHelp() + CI_HELP)
     .action(async (targets, options, command) => {
-      const given = (name: string) => command.getOptionValueSource(name) === "cli";
-      const idle = ["minHeadroom", "maxUsage", "require", "annotate", "junit"].find(given);
-      if (idle !== undefined && !options.check) {
-        throw new OomkitError(`cannot use --${kebab(idle)} alone: it is a check`, "add --check");
+      const isGiven = (name: string) => command.getOptionValueSource(name) === "cli";
+      const checkOnly = ["minHeadroom", "maxUsage", "require", "annotate", "junit"].find(isGiven);
+      if (checkOnly !== undefined && !options.check) {
+        throw new OomkitError(
+          `cannot use --${kebab(checkOnly)} alone: it is a check`,
+          "add --check",
+        );
       }
       const pictures = options.html === undefined && options.svg === undefined
         ? undefined
         : await import("./picture.ts");
-      // A variable may be meant for another call.
-      const isMeant = given("html") || given("svg") || pictures?.isRecordingAt(targets);
+      // A file from an environment variable may be meant for another call.
+      const isMeant = isGiven("html") || isGiven("svg") || pictures?.isRecordingAt(targets);
       if (pictures && isMeant && !options.tree) {
         return finish(await pictures.drawRecording(targets, options));
       }
@@ -92,19 +93,22 @@ export function inspectCommand(finish: Finish) {
         throw new OomkitError(
           `cannot inspect ${
             printable(shortened(targets[0]!))
-          } as a cgroup: it is a recording by its name`,
-          "draw it by --html FILE or --svg FILE, or run it again: oomkit simulate --replay FILE",
+          } as a cgroup: it has the name of a recording`,
+          "draw it with --html FILE or --svg FILE, or replay it: oomkit simulate --replay FILE",
         );
       }
-      const node = targets.length === 0 && options.root === undefined && onHost();
-      const ofTree = ["depth", "top"].find(given);
-      // The machine is shown as a tree anyway.
-      if (ofTree !== undefined && !options.tree && !node) {
-        throw new OomkitError(`cannot use --${ofTree} alone: it is of a tree`, "add --tree");
+      const wholeMachine = targets.length === 0 && options.root === undefined && onHost();
+      const treeOnly = ["depth", "top"].find(isGiven);
+      // The machine is shown as a tree without --tree.
+      if (treeOnly !== undefined && !options.tree && !wholeMachine) {
+        throw new OomkitError(
+          `cannot use --${treeOnly} alone: it applies to a tree`,
+          "add --tree",
+        );
       }
       const drawing = options.tree && pictures?.openTreePicture(options);
       try {
-        const code = run(targets, node, options, drawing?.show);
+        const code = new InspectRun(targets, wholeMachine, options).run(drawing?.show);
         await drawing?.write();
         finish(code);
       } finally {
@@ -125,12 +129,11 @@ In CI: --annotate github shows findings on the page of the run, gitlab as a
 section of the job's log; GitLab's pages show them by --junit, named as
 artifacts:reports:junit.`;
 
-/** No cgroup that anybody has met is called so. */
+/** No cgroup is likely to have such a name. */
 const isRecordingName = (names: readonly string[]) =>
   names.length === 1 && /\.jsonl(\.gz)?$/.test(names[0]!);
 
-const kebab = (name: string) =>
-  name.replace(/[A-Z]/g, (httpMessage) => `-${httpMessage.toLowerCase()}`);
+const kebab = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
 interface Options extends Common, CiFlags {
   readonly tree?: true | undefined;
@@ -151,146 +154,154 @@ interface Shown {
   readonly tree?: CgroupTree;
 }
 
-/** @param node the whole machine is meant. */
-function run(
-  names: readonly string[],
-  node: boolean,
-  options: Options,
-  alsoShow?: AlsoShow,
-): ExitCode {
-  if (options.check && !options.minHeadroom && !options.maxUsage && !options.require) {
-    throw new OomkitError(
-      "cannot check: nothing is asked for",
-      "add --min-headroom, --max-usage or --require",
-    );
-  }
-  using telling = options.check ? openCheckOutput(options) : undefined;
-  try {
-    return show(names, node, options, telling, alsoShow);
-  } catch (error) {
-    telling?.fail(error);
-    throw error;
-  }
-}
+const DEFAULT_PROCESSES = 8;
+const DEFAULT_CHILDREN = 10;
+const DEFAULT_MACHINE_DEPTH = 2;
 
-function show(
-  names: readonly string[],
-  node: boolean,
-  options: Options,
-  telling: CheckOutput | undefined,
-  alsoShow: AlsoShow | undefined,
-): ExitCode {
-  const service = options.check && options.annotate;
-  const hierarchy = discover(options.root);
-  const said: string[] = [];
-  const progress = createProgress(terminalOutput());
-  const shown = collect(hierarchy, names, node, options, progress, (line) => {
-    said.push(line);
-    progress.hide();
-    printStderr(withoutCommands(service, `oomkit: ${printable(line)}`));
-  });
-  progress.end();
-  const machine = readMachine();
-  alsoShow?.(shown.map(({ inspection }) => inspection.cgroup), machine);
-  const look: TextLayout = { style: chooseStyle(options.color), width: terminalWidth() };
-  const checked = options.check
-    ? check(
-      { ...options, require: options.require ?? [] },
-      shown.map(({ inspection }) => inspection),
-      machine,
-      { wholeMachine: node, missing: said },
-    )
-    : undefined;
+class InspectRun {
+  readonly #names: readonly string[];
+  /** No target, on the host: the machine is shown. */
+  readonly #wholeMachine: boolean;
+  readonly #options: Options;
+  /** The CI service that would take commands from stdout and stderr. */
+  readonly #service: CiService | undefined;
+  readonly #progress: Progress = createProgress(terminalOutput());
+  readonly #shown: Shown[] = [];
+  readonly #warnings: string[] = [];
+  #cgroupsRead = 0;
 
-  try {
-    if (wantsJson(options)) {
-      const found = { at: Date.now(), hierarchy, machine, targets: shown };
-      const document = toJson(inspectDocument(checked ? { ...found, checked } : found), 2);
-      print(withoutCommands(service, document));
-    } else if (checked) {
-      print(withoutCommands(service, checkLines(checked, look.style).join("\n")));
-    } else {
-      const blocks = shown.map(({ inspection, tree }) =>
-        node && tree
-          ? nodeLines(inspection, tree, machine, look)
-          : tree
-          ? treeLines(tree, look)
-          : inspectionLines(inspection, machine, look)
+  constructor(names: readonly string[], wholeMachine: boolean, options: Options) {
+    this.#names = names;
+    this.#wholeMachine = wholeMachine;
+    this.#options = options;
+    this.#service = options.check && options.annotate;
+  }
+
+  run(alsoShow?: AlsoShow): ExitCode {
+    const { check, minHeadroom, maxUsage, require } = this.#options;
+    if (check && !minHeadroom && !maxUsage && !require) {
+      throw new OomkitError(
+        "cannot check: no check is given",
+        "add --min-headroom, --max-usage or --require",
       );
-      if (blocks.length > 0) print(blocks.map((lines) => lines.join("\n")).join("\n\n"));
     }
-  } finally {
-    // Also where nobody reads stdout any more.
-    if (checked) telling?.tell(checked);
+    using checkOutput = check ? openCheckOutput(this.#options) : undefined;
+    try {
+      return this.#show(checkOutput, alsoShow);
+    } catch (error) {
+      checkOutput?.fail(error);
+      throw error;
+    }
   }
-  if (checked) return { ok: 0, not_ok: 1, unknown: 2 }[checked.verdict];
-  return said.length > 0 ? 2 : 0;
-}
 
-/** What can be shown is shown; each target that cannot gets its line. */
-function collect(
-  hierarchy: Hierarchy,
-  names: readonly string[],
-  node: boolean,
-  options: Options,
-  progress: Progress,
-  warn: (line: string) => void,
-): Shown[] {
-  const shown: Shown[] = [];
-  let read = 0;
-  const count = () => progress.show(`reading cgroups, ${++read} so far`);
-  const tell = (each: Cgroup, wasNamed: boolean) => {
-    const found = look(each, node, options, count);
-    if (found) shown.push(found);
-    else if (wasNamed) warn(`cannot inspect ${each.path}: it was removed meanwhile`);
-    for (const line of found?.inspection.invalidFiles ?? []) warn(line);
-  };
-  const attempt = (action: () => void) => {
+  #show(checkOutput: CheckOutput | undefined, alsoShow: AlsoShow | undefined): ExitCode {
+    const hierarchy = discover(this.#options.root);
+    this.#readAll(hierarchy);
+    this.#progress.end();
+    const machine = readMachine();
+    const inspections = this.#shown.map(({ inspection }) => inspection);
+    alsoShow?.(inspections.map(({ cgroup }) => cgroup), machine);
+    const checked = checkOutput && check(
+      { ...this.#options, require: this.#options.require ?? [] },
+      inspections,
+      machine,
+      { wholeMachine: this.#wholeMachine, missing: this.#warnings },
+    );
+    try {
+      this.#print(hierarchy, machine, checked);
+    } finally {
+      // Also if stdout has been closed by its reader.
+      if (checked) checkOutput?.write(checked);
+    }
+    if (checked) return { ok: 0, not_ok: 1, unknown: 2 }[checked.verdict];
+    return this.#warnings.length > 0 ? 2 : 0;
+  }
+
+  #print(hierarchy: Hierarchy, machine: Machine, checked: Checked | undefined): void {
+    const layout: TextLayout = { style: chooseStyle(this.#options.color), width: terminalWidth() };
+    if (wantsJson(this.#options)) {
+      const found = { at: Date.now(), hierarchy, machine, targets: this.#shown };
+      const document = toJson(inspectDocument(checked ? { ...found, checked } : found), 2);
+      print(withoutCommands(this.#service, document));
+    } else if (checked) {
+      print(withoutCommands(this.#service, checkLines(checked, layout.style).join("\n")));
+    } else if (this.#shown.length > 0) {
+      const blocks = this.#shown.map(({ inspection, tree }) =>
+        this.#wholeMachine && tree
+          ? nodeLines(inspection, tree, machine, layout)
+          : tree
+          ? treeLines(tree, layout)
+          : inspectionLines(inspection, machine, layout)
+      );
+      print(blocks.map((lines) => lines.join("\n")).join("\n\n"));
+    }
+  }
+
+  /** Each target that cannot be read gets a warning; the others are shown. */
+  #readAll(hierarchy: Hierarchy): void {
+    if (this.#names.length === 0) {
+      this.#orWarn(() => this.#add(this.#defaultTarget(hierarchy), true));
+    }
+    const seen = new Set<string>();
+    for (const name of this.#names) {
+      this.#orWarn(() => {
+        const cgroups = resolveTarget(hierarchy, name);
+        for (const cgroup of cgroups) {
+          if (seen.has(cgroup.path)) continue;
+          seen.add(cgroup.path);
+          // Cgroups that a glob matched may be gone by now.
+          this.#orWarn(() => this.#add(cgroup, cgroups.length === 1));
+        }
+      });
+    }
+  }
+
+  #defaultTarget(hierarchy: Hierarchy): Cgroup {
+    const showsRoot = this.#wholeMachine || this.#options.root !== undefined;
+    const root = showsRoot ? openCgroup(hierarchy, hierarchy.root) : undefined;
+    return root ?? ownCgroup(hierarchy);
+  }
+
+  #add(cgroup: Cgroup, wasNamed: boolean): void {
+    const found = this.#read(cgroup);
+    if (found) this.#shown.push(found);
+    else if (wasNamed) this.#warn(`cannot inspect ${cgroup.path}: it was removed meanwhile`);
+    found?.inspection.invalidFiles.forEach((line) => this.#warn(line));
+  }
+
+  #read(cgroup: Cgroup): Shown | undefined {
+    const { check, tree, processes, depth, top } = this.#options;
+    this.#countRead();
+    const json = wantsJson(this.#options);
+    const showsProcesses = json || !check && (!tree || this.#wholeMachine);
+    const maxProcesses = processes ?? (json ? Infinity : DEFAULT_PROCESSES);
+    const inspection = inspect(cgroup, showsProcesses ? maxProcesses : 0);
+    if (inspection === undefined) return undefined;
+    if (!tree && !this.#wholeMachine) return { inspection };
+    const subtree = readSubtree(cgroup, {
+      depth: depth ?? (tree ? Infinity : DEFAULT_MACHINE_DEPTH),
+      top: top ?? (json ? Infinity : DEFAULT_CHILDREN),
+      onRead: () => this.#countRead(),
+    });
+    return subtree && { inspection, tree: subtree };
+  }
+
+  #countRead(): void {
+    this.#progress.show(`reading cgroups, ${++this.#cgroupsRead} so far`);
+  }
+
+  #orWarn(action: () => void): void {
     try {
       action();
     } catch (error) {
       if (!(error instanceof OomkitError)) throw error;
-      warn(error.message);
+      this.#warn(error.message);
     }
-  };
-  const seen = new Set<string>();
-  if (names.length === 0) attempt(() => tell(withoutTarget(hierarchy, node, options), true));
-  for (const name of names) {
-    attempt(() => {
-      const cgroups = resolveTarget(hierarchy, name);
-      for (const each of cgroups) {
-        if (seen.has(each.path)) continue;
-        seen.add(each.path);
-        // Of what a glob found, anything may be gone by now.
-        attempt(() => tell(each, cgroups.length === 1));
-      }
-    });
   }
-  return shown;
-}
 
-function withoutTarget(hierarchy: Hierarchy, node: boolean, { root }: Options): Cgroup {
-  const top = node || root !== undefined ? openCgroup(hierarchy, hierarchy.root) : undefined;
-  return top ?? ownCgroup(hierarchy);
-}
-
-function look(
-  cgroup: Cgroup,
-  node: boolean,
-  options: Options,
-  count: () => void,
-): Shown | undefined {
-  count();
-  const json = wantsJson(options);
-  const needless = !json && (options.check || (options.tree && !node));
-  const inspection = inspect(cgroup, needless ? 0 : options.processes ?? (json ? Infinity : 8));
-  if (inspection === undefined) return undefined;
-  if (!options.tree && !node) return { inspection };
-  const depth = options.depth ?? (node && !options.tree ? 2 : Infinity);
-  const tree = readSubtree(cgroup, {
-    depth,
-    top: options.top ?? (json ? Infinity : 10),
-    look: count,
-  });
-  return tree && { inspection, tree };
+  #warn(line: string): void {
+    this.#warnings.push(line);
+    this.#progress.hide();
+    printStderr(withoutCommands(this.#service, `oomkit: ${printable(line)}`));
+  }
 }

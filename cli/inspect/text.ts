@@ -1,49 +1,46 @@
-/** The whole machine: what it has, what is left, who would die, and where the memory is. */
+/** The text of `inspect`: one cgroup, or the whole machine, on one screen. */
 
 import type { Ancestry } from "../../core/cgroup/ancestry.ts";
+import {
+  COUNTERS,
+  type Field,
+  FLAGS,
+  LIMITS,
+  SIZES,
+  STATS,
+  type Values,
+} from "../../core/cgroup/fields.ts";
 import { identify } from "../../core/cgroup/identity.ts";
 import type { Inspection } from "../../core/cgroup/inspection.ts";
 import type { Machine } from "../../core/cgroup/machine.ts";
 import type { OomForecast } from "../../core/cgroup/oom_forecast.ts";
 import type { CgroupTree } from "../../core/cgroup/subtree.ts";
-import {
-  type AncestorLimit,
-  type Headroom,
-  type HighLimit,
-  reclaimable,
-  workingSet,
-} from "../../core/policy/limits.ts";
-import type {
-  Counters,
-  Limits,
-  MemoryStats,
-  Pressure,
-  PressureLine,
-  Snapshot,
-} from "../../core/snapshot.ts";
+import { type Headroom, reclaimable, workingSet } from "../../core/policy/limits.ts";
+import type { Counters, Pressure, PressureLine, Snapshot } from "../../core/snapshot.ts";
 import { formatBytes, formatDuration, formatPercent } from "../options/units.ts";
 import { printable } from "../output/output.ts";
+import { type Column, tabulate } from "../terminal/table.ts";
+import { fullness, usageBar } from "../terminal/usage_bar.ts";
 import { flow, itemLines, type TextLayout, textLines, wrap } from "../terminal/wrap.ts";
-import { tabulate } from "../terminal/table.ts";
-import { fullness, type Usage, usageBar } from "../terminal/usage_bar.ts";
 import { treeLines } from "./tree.ts";
 
+/** The whole machine: its memory, the likeliest victim, and the cgroups by usage. */
 export function nodeLines(
   found: Inspection,
   tree: CgroupTree,
   machine: Machine,
-  look: TextLayout,
+  layout: TextLayout,
 ): string[] {
   const { hierarchy } = found.cgroup;
   const { memory, kernel, hostname, pressure, oomKill } = machine;
-  const { style, width } = look;
+  const { style, width } = layout;
   const where = `memory in cgroup v${hierarchy.version.number} at ${printable(hierarchy.mount)}`;
-  const rows = (name: string, items: readonly string[]) => itemLines(name, items, look);
+  const rows = (name: string, items: readonly string[]) => itemLines(name, items, layout);
   return [
     style("bold", printable(hostname ?? "this machine")),
     style("dim", flow([`Linux ${printable(kernel)}`, where], width).join("\n")),
     "",
-    ...memoryBar(machine, look),
+    ...machineBar(machine, layout),
     ...rows("memory", [
       `available ${formatBytes(memory.available)}`,
       `total ${formatBytes(memory.total)}`,
@@ -53,276 +50,53 @@ export function nodeLines(
       `total ${formatBytes(memory.swapTotal)}`,
     ]),
     ...rows("pressure", pressureItems(pressure)),
-    ...rows("killed", [
-      oomKill === undefined ? "not counted" : `${oomKill} since boot, by whichever limit`,
+    ...rows("OOM kills", [
+      oomKill === undefined ? "not counted by this kernel" : `${oomKill} since boot (all causes)`,
     ]),
-    ...processLines(found, look),
-    ...(found.forecast
-      ? ["", ...wrap(fateSentence(found.forecast, found), width).map((line) => style("bold", line))]
-      : []),
+    ...processLines(found, layout),
+    ...forecastLines(found, layout),
     "",
-    ...treeLines(tree, look),
+    ...treeLines(tree, layout),
   ];
 }
 
-function memoryBar(
-  { memory: { total, available } }: Machine,
-  { style, width }: TextLayout,
-): string[] {
-  if (!total || available === undefined) return [];
-  const percent = 100 * (total - available) / total;
-  const words = ` ${formatPercent(percent)} of ${formatBytes(total)}`;
-  const drawn = plainBar({ usage: total - available, limit: total }, width - words.length);
-  return [style(fullness(percent), drawn) + words];
-}
-
-const plainBar = (usage: Omit<Usage, "marks">, width: number) =>
-  usageBar({ ...usage, marks: [] }, Math.max(10, width), { unicode: true }, (_, text) => text);
-
-/* The limit that counts: how full it is, whose it is, and what is left. */
-
-const HIDDEN = "an ancestor that cannot be seen from here";
-
-export function limitLines(found: Inspection, machine: Machine, look: TextLayout): string[] {
-  const { cgroup: { path }, ancestry } = found;
-  const next = hitNext(ancestry);
-  return [
-    ...barLine(found, machine, look),
-    ...textLines("limit", whose(ancestry, machine), look),
-    ...(ancestry.high === undefined ? [] : textLines("high", slowed(ancestry.high), look)),
-    ...textLines("left", left(ancestry, machine), look),
-    ...(next === undefined ? [] : textLines("hit first", next, look)),
-    ...ancestryLines(path, ancestry, look),
-  ];
-}
-
-/** The limit that is hit next: this cgroup's part of it, then everybody else's, then what is free. */
-function barLine(
-  { cgroup, snapshot, ancestry }: Inspection,
+/** One cgroup: its limit, what is left, its memory, and the likeliest victim. */
+export function inspectionLines(
+  found: Inspection,
   machine: Machine,
-  look: TextLayout,
+  layout: TextLayout,
 ): string[] {
-  const { headroom } = ancestry;
-  const { total, available } = machine.memory;
-  const whole = headroom?.limit ?? (cgroup.hierarchy.kernel ? total : undefined);
-  const used = headroom
-    ? linkOf(ancestry, headroom.owner)?.usage ?? snapshot.usage
-    : total !== undefined && available !== undefined
-    ? total - available
-    : undefined;
-  if (whole === undefined || whole === 0 || used === undefined) return [];
-  const own = Math.min(used, snapshot.usage ?? 0);
-  const percent = 100 * used / whole;
-  const words = ` ${formatPercent(percent)} of ${formatBytes(whole)}`;
-  const drawn = plainBar(
-    { usage: used, workingSet: own, limit: whole },
-    look.width - words.length,
-  );
-  return [look.style(fullness(percent), drawn) + words];
-}
-
-function whose(ancestry: Ancestry, machine: Machine): string {
-  const { limit, certain, chain, unreadable } = ancestry;
-  const [unread] = unreadable;
-  const unsure = unread === undefined
-    ? "an ancestor that cannot be seen may be tighter"
-    : `the limit of ${printable(unread)} cannot be read`;
-  if (limit.bytes === Infinity) {
-    const total = machine.memory.total;
-    return certain
-      ? `none, neither here nor above; the machine has ${formatBytes(total)}`
-      : `none that can be seen; ${unsure}`;
-  }
-  const size = formatBytes(limit.bytes);
-  if (limit.owner === undefined) return `${size}, set by ${HIDDEN}`;
-  const up = chain.findIndex((link) => link.path === limit.owner);
-  const who = up === 0
-    ? "its own"
-    : `set by ${printable(limit.owner)}, ${up === 1 ? "its parent" : `${up} levels up`}`;
-  return `${size}, ${who}${certain ? "" : `; ${unsure}`}`;
-}
-
-/** Seldom looked for where something is slow, and no limit that kills tells of it. */
-const slowed = ({ bytes, owner }: HighLimit) =>
-  `slowed down from ${formatBytes(bytes)} on (memory.high of ${printable(owner)})`;
-
-function left({ headroom, workingSetHeadroom, limit }: Ancestry, { memory }: Machine): string {
-  if (headroom === undefined) {
-    return limit.bytes === Infinity
-      ? `${formatBytes(memory.available)}, which is what the machine has`
-      : "not known";
-  }
-  const amount = (room: Headroom) => `${formatBytes(room.bytes)} (${formatPercent(room.percent)})`;
-  const most = headroom.owner === undefined ? "at most " : "";
-  const more = workingSetHeadroom ? `; ${amount(workingSetHeadroom)} beyond the working set` : "";
-  return `${most}${amount(headroom)}${more}`;
-}
-
-/** The tightest limit is not always the one that is hit: siblings use up a parent's. */
-function hitNext({ headroom, limit }: Ancestry): string | undefined {
-  if (headroom === undefined || headroom.owner === limit.owner) return undefined;
-  const owner = headroom.owner === undefined ? HIDDEN : printable(headroom.owner);
-  return `the ${formatBytes(headroom.limit)} of ${owner}: wider, but shared with others`;
-}
-
-/** Where more than one limit counts, all of them, so that one sees which is how full. */
-function ancestryLines(path: string, { chain, headroom }: Ancestry, look: TextLayout): string[] {
-  const limited = chain.filter(({ limit }) => limit !== undefined && limit !== Infinity);
-  if (limited.length === 0 || limited.every((link) => link.path === path)) return [];
-  const rows = limited.map((link) => [
-    link.path === headroom?.owner ? "▸" : "",
-    formatBytes(link.limit),
-    formatBytes(link.usage),
-    link.usage === undefined ? "–" : formatBytes(Math.max(0, link.limit! - link.usage)),
-    printable(link.path),
-  ]);
-  const columns = [
-    { title: "", align: "left" },
-    { title: "LIMIT", align: "right" },
-    { title: "USAGE", align: "right" },
-    { title: "LEFT", align: "right" },
-    { title: "OF", align: "left" },
-  ] as const;
-  const [titles, ...lines] = tabulate(columns, rows, look.width);
-  return ["", look.style("dim", titles!), ...lines];
-}
-
-const linkOf = ({ chain }: Ancestry, path: string | undefined): AncestorLimit | undefined =>
-  chain.find((link) => link.path === path);
-
-/* The processes of a cgroup, the likeliest victim first. */
-
-/** After an empty line; nothing at all when there are none. */
-export function processLines(
-  { members, forecast }: Inspection,
-  { style, width }: TextLayout,
-): string[] {
-  if (members === undefined || members.processes.length === 0) return [];
-  const { processes, total } = members;
-  // A pid inside a container is worth a column only where there is one.
-  const nested = processes.some(({ nsPids }) => nsPids.length > 1);
-  const columns = [
-    { title: "", align: "left" },
-    { title: "PID", align: "right" },
-    ...(nested ? [{ title: "INSIDE", align: "right" } as const] : []),
-    { title: "RSS", align: "right" },
-    { title: "SCORE", align: "right" },
-    { title: "ADJ", align: "right" },
-    { title: "BADNESS", align: "right" },
-    { title: "COMMAND", align: "left" },
-  ] as const;
-  const victim = forecast?.victim?.process.pid;
-  const rows = processes.map((process) => [
-    process.pid === victim ? "▸" : "",
-    String(process.pid),
-    ...(nested ? [String(process.nsPids.slice(1).join("/") || "–")] : []),
-    formatBytes(process.rss),
-    process.oomScore?.toString() ?? "–",
-    process.oomScoreAdj?.toString() ?? "–",
-    process.badness === undefined ? "spared" : formatBytes(process.badness),
-    printable(process.cmdline.join(" ") || `[${process.comm}]`),
-  ]);
-  const [titles, ...lines] = tabulate(columns, rows, width);
-  const more = total === undefined
-    ? ["only the likeliest victims of the machine; --processes all shows everyone"]
-    : total > processes.length
-    ? [`and ${total - processes.length} more; --processes all shows them`]
-    : [];
-  return [
-    "",
-    style("dim", titles!),
-    ...lines.map((line, at) => processes[at]!.pid === victim ? style("red", line) : line),
-    ...more.map((line) => style("dim", `  ${line}`)),
-  ];
-}
-
-/* The sentence that says who would die. */
-
-export function fateSentence(
-  forecast: OomForecast,
-  { cgroup, ancestry }: Pick<Inspection, "cgroup" | "ancestry">,
-): string {
-  const when = occasion(forecast, cgroup.path, ancestry.certain);
-  if (forecast.oomKillerDisabled) {
-    return `${when}, nobody is killed: the kernel's killer is switched off there, and whoever needs memory waits.`;
-  }
-  if (forecast.victim === undefined) return nobody(forecast, when);
-  const { process } = forecast.victim;
-  const where = process.cgroup === cgroup.path
-    ? ""
-    : process.cgroup === "/"
-    ? ", in the root cgroup"
-    : `, in ${printable(process.cgroup)}`;
-  const hedge = forecast.scope === "hidden" || (forecast.processList?.hiddenProcesses ?? 0) > 0
-    ? ", or somebody who cannot be seen from here"
-    : "";
-  const along = forecast.group && forecast.group.processes > 1
-    ? `, and with it all ${forecast.group.processes} processes of ${
-      printable(forecast.group.path)
-    } (oom.group)`
-    : "";
-  return `${when}, the kernel would kill pid ${process.pid} (${
-    printable(process.comm)
-  })${where}${along}${hedge}.`;
-}
-
-function occasion({ scope, owner }: OomForecast, path: string, certain: boolean): string {
-  switch (scope) {
-    case "cgroup":
-      return owner === path ? "If its limit is hit" : `If the limit of ${printable(owner!)} is hit`;
-    case "hidden":
-      return "If the limit of its hidden ancestor is hit";
-    case "machine":
-      return certain
-        ? "No limit here: if the machine runs out"
-        : "If a hidden ancestor or the machine runs out";
-  }
-}
-
-function nobody({ scope, processList }: OomForecast, when: string): string {
-  if (processList && processList.hiddenProcesses > 0) {
-    return `${when}, it cannot be told who would die: no process there can be seen from here.`;
-  }
-  if (scope === "machine") return `${when}, it cannot be told from here who would die.`;
-  return processList?.processes.length === 0
-    ? `${when}, nobody would die: no process is there.`
-    : `${when}, nobody would die: every process there is protected.`;
-}
-
-/* One cgroup on one screen: what is the limit, who set it, how much is left, who would die. */
-
-export function inspectionLines(found: Inspection, machine: Machine, look: TextLayout): string[] {
-  const { cgroup, snapshot, forecast } = found;
-  const { style, width } = look;
-  const rows = (name: string, items: readonly string[]) => itemLines(name, items, look);
+  const { cgroup, snapshot } = found;
+  const { style, width } = layout;
+  const rows = (name: string, items: readonly string[]) => itemLines(name, items, layout);
   return [
     style("bold", printable(cgroup.path)),
     ...flow(identityItems(found), width).map((line) => style("dim", line)),
     "",
-    ...limitLines(found, machine, look),
+    ...limitLines(found, machine, layout),
     "",
     ...rows("usage", [
       formatBytes(snapshot.usage),
       `working set ${formatBytes(workingSet(snapshot))}`,
       `reclaimable ${formatBytes(reclaimable(snapshot))}`,
-      `peak ${formatBytes(snapshot.peak)}`,
+      ...itemsOf(SIZES, snapshot, formatBytes, { unknown: "–" }),
     ]),
-    ...rows("memory", memoryItems(snapshot.stats)),
-    ...rows("limits", [...limitItems(snapshot.limits), ...stateItems(snapshot)]),
-    ...rows("counted", counterItems(snapshot.local)),
+    ...rows("memory", itemsOf(STATS, snapshot.stats, formatBytes)),
+    ...rows("limits", [
+      ...itemsOf(LIMITS, snapshot.limits, formatBytes),
+      ...flagItems(snapshot),
+    ]),
+    ...rows("events", counterItems(snapshot.local)),
     ...rows("in subtree", subtreeItems(snapshot)),
-    ...rows("pressure", pressureOf(found, machine)),
-    ...found.limitations.flatMap((line) => textLines("unseen", printable(line), look)),
-    ...processLines(found, look),
-    ...(forecast
-      ? ["", ...wrap(fateSentence(forecast, found), width).map((line) => style("bold", line))]
-      : []),
+    ...rows("pressure", pressureOrMachines(found, machine)),
+    ...found.limitations.flatMap((line) => textLines("hidden", printable(line), layout)),
+    ...processLines(found, layout),
+    ...forecastLines(found, layout),
   ];
 }
 
-function identityItems({ cgroup }: Inspection): string[] {
-  const { hierarchy } = cgroup;
-  const { containerId, runtime, podUid, qos, unit } = identify(cgroup.path);
+function identityItems({ cgroup: { path, hierarchy } }: Inspection): string[] {
+  const { containerId, runtime, podUid, qos, unit } = identify(path);
   return [
     `cgroup v${hierarchy.version.number}${hierarchy.hybrid ? " (hybrid)" : ""}`,
     ...(hierarchy.kernel ? [] : ["a copied or fake tree"]),
@@ -335,73 +109,270 @@ function identityItems({ cgroup }: Inspection): string[] {
   ];
 }
 
-/** Only what is known: v1 and v2 and older kernels do not tell the same. */
-function known(pairs: readonly (readonly [string, string | undefined])[]): string[] {
-  return pairs.filter(([, value]) => value !== undefined).map(([name, value]) =>
-    `${name} ${value}`
-  );
+/** The labelled fields of a table. Leaves out unknown ones, which vary with version and kernel, unless `unknown` is given. */
+function itemsOf<Table extends Readonly<Record<string, Field>>, Value>(
+  table: Table,
+  values: Values<Table, Value>,
+  format: (value: Value) => string,
+  { unknown }: { readonly unknown?: string } = {},
+): string[] {
+  return Object.entries(table).flatMap(([name, { label }]) => {
+    const value = values[name];
+    const text = value === undefined ? unknown : format(value);
+    return label === undefined || text === undefined ? [] : [`${label} ${text}`];
+  });
 }
 
-const bytes = (value: number | undefined) => value === undefined ? undefined : formatBytes(value);
+const flagItems = (snapshot: Snapshot): string[] =>
+  Object.entries(FLAGS).flatMap(([name, { label }]) =>
+    snapshot[name as keyof typeof FLAGS] ? [label] : []
+  );
 
-const memoryItems = (stats: MemoryStats) =>
-  known([
-    ["anon", bytes(stats.anon)],
-    ["file", bytes(stats.file)],
-    ["shmem", bytes(stats.shmem)],
-    ["kernel", bytes(stats.kernel)],
-    ["slab", bytes(stats.slab)],
-    ["stack", bytes(stats.kernelStack)],
-    ["page tables", bytes(stats.pageTables)],
-    ["sock", bytes(stats.sock)],
-    ["swap", bytes(stats.swap)],
-  ]);
+const counterItems = (counters: Counters) => itemsOf(COUNTERS, counters, String);
 
-const limitItems = (limits: Limits) =>
-  known([
-    ["max", bytes(limits.max)],
-    ["high", bytes(limits.high)],
-    ["low", bytes(limits.low)],
-    ["min", bytes(limits.min)],
-    ["soft", bytes(limits.soft)],
-    ["swap", bytes(limits.swap)],
-    ["memory+swap", bytes(limits.memsw)],
-  ]);
-
-/** Only what is out of the ordinary. */
-const stateItems = ({ oomGroup, oomKillDisabled, underOom }: Snapshot) => [
-  ...(oomGroup ? ["oom.group on: one dies, all die"] : []),
-  ...(oomKillDisabled ? ["killer off: at the limit all wait"] : []),
-  ...(underOom ? ["under OOM now"] : []),
-];
-
-const counterItems = (counters: Counters) =>
-  known([
-    ["limit hit", counters.max?.toString()],
-    ["high", counters.high?.toString()],
-    ["oom", counters.oom?.toString()],
-    ["oom_kill", counters.oomKill?.toString()],
-    ["oom_group_kill", counters.oomGroupKill?.toString()],
-  ]);
-
-/** Only where something was counted beneath: the subtree's counters include the cgroup's own. */
+/** Empty if nothing was counted below the cgroup: the subtree's counters include its own. */
 function subtreeItems({ local, subtree }: Snapshot): string[] {
   const items = counterItems(subtree);
   return items.join() === counterItems(local).join() ? [] : items;
 }
 
-/** Where the cgroup has none of its own, the machine's is better than nothing. */
-function pressureOf({ cgroup, snapshot }: Inspection, machine: Machine): string[] {
+/** The machine's pressure, if the cgroup has none of its own. */
+function pressureOrMachines({ cgroup, snapshot }: Inspection, machine: Machine): string[] {
   if (snapshot.pressure || !cgroup.hierarchy.kernel) return pressureItems(snapshot.pressure);
   return pressureItems(machine.pressure).map((item) => `machine ${item}`);
 }
 
-export const pressureItems = (pressure: Pressure | undefined) =>
-  known([["some", stall(pressure?.some)], ["full", stall(pressure?.full)]]);
+function pressureItems(pressure: Pressure | undefined): string[] {
+  return (["some", "full"] as const).flatMap((kind) => {
+    const line = pressure?.[kind];
+    return line === undefined ? [] : [`${kind} ${stallText(line)}`];
+  });
+}
 
-function stall(line: PressureLine | undefined): string | undefined {
-  if (line === undefined) return undefined;
-  const { avg10, avg60, avg300, total } = line;
+function stallText({ avg10, avg60, avg300, total }: PressureLine): string {
   const averages = [avg10, avg60, avg300].map((percent) => percent.toFixed(2)).join(" ");
-  return `${averages} % (10, 60, 300 s), ${formatDuration(Number(total) / 1000)} in all`;
+  return `${averages} % (10, 60, 300 s), ${formatDuration(Number(total) / 1000)} in total`;
+}
+
+const HIDDEN_ANCESTOR = "an ancestor that is not visible from here";
+
+function limitLines(found: Inspection, machine: Machine, layout: TextLayout): string[] {
+  const { cgroup: { path }, ancestry } = found;
+  const { high } = ancestry;
+  const next = nextLimitText(ancestry);
+  return [
+    ...limitBar(found, machine, layout),
+    ...textLines("limit", limitText(ancestry, machine), layout),
+    ...(high === undefined ? [] : textLines(
+      "high",
+      `allocators are throttled above ${formatBytes(high.bytes)} ` +
+        `(memory.high of ${printable(high.owner)})`,
+      layout,
+    )),
+    ...textLines("left", headroomText(ancestry, machine), layout),
+    ...(next === undefined ? [] : textLines("hit first", next, layout)),
+    ...ancestryLines(path, ancestry, layout),
+  ];
+}
+
+function machineBar({ memory: { total, available } }: Machine, layout: TextLayout): string[] {
+  if (!total || available === undefined) return [];
+  return barLine(total - available, 0, total, layout);
+}
+
+/** The limit that is hit next: the cgroup's own part, then that of other cgroups. */
+function limitBar(
+  { cgroup, snapshot, ancestry: { headroom, chain } }: Inspection,
+  machine: Machine,
+  layout: TextLayout,
+): string[] {
+  if (!headroom) {
+    const { total, available } = machine.memory;
+    if (!cgroup.hierarchy.kernel || !total || available === undefined) return [];
+    return ownBar(total - available, snapshot, total, layout);
+  }
+  const used = chain.find(({ path }) => path === headroom.owner)?.usage ?? snapshot.usage;
+  if (headroom.limit === 0 || used === undefined) return [];
+  return ownBar(used, snapshot, headroom.limit, layout);
+}
+
+function ownBar(used: number, { usage = 0 }: Snapshot, limit: number, layout: TextLayout) {
+  const own = Math.min(used, usage);
+  return barLine(own, used - own, limit, layout);
+}
+
+function barLine(own: number, others: number, limit: number, layout: TextLayout): string[] {
+  const percent = 100 * (own + others) / limit;
+  const words = ` ${formatPercent(percent)} of ${formatBytes(limit)}`;
+  const drawn = usageBar(
+    { usage: own + others, workingSet: own, limit, marks: [] },
+    Math.max(10, layout.width - words.length),
+    { unicode: true },
+    (_, text) => text,
+  );
+  return [layout.style(fullness(percent), drawn) + words];
+}
+
+function limitText(ancestry: Ancestry, { memory }: Machine): string {
+  const { limit, certain, chain, unreadable: [unread] } = ancestry;
+  const doubt = unread === undefined
+    ? `${HIDDEN_ANCESTOR} may have a tighter limit`
+    : `the limit of ${printable(unread)} cannot be read`;
+  if (limit.bytes === Infinity) {
+    return certain
+      ? `no limit on this cgroup or any parent; the machine has ${formatBytes(memory.total)}`
+      : `no visible limit; ${doubt}`;
+  }
+  const size = formatBytes(limit.bytes);
+  if (limit.owner === undefined) return `${size}, set by ${HIDDEN_ANCESTOR}`;
+  const levels = chain.findIndex(({ path }) => path === limit.owner);
+  const owner = levels === 0
+    ? "its own"
+    : `set by ${printable(limit.owner)}, ${levels === 1 ? "its parent" : `${levels} levels up`}`;
+  return `${size}, ${owner}${certain ? "" : `; ${doubt}`}`;
+}
+
+function headroomText({ headroom, workingSetHeadroom, limit }: Ancestry, machine: Machine): string {
+  if (headroom === undefined) {
+    return limit.bytes === Infinity
+      ? `${formatBytes(machine.memory.available)} available on the machine`
+      : "unknown";
+  }
+  const amount = ({ bytes, percent }: Headroom) =>
+    `${formatBytes(bytes)} (${formatPercent(percent)})`;
+  const atMost = headroom.owner === undefined ? "at most " : "";
+  const more = workingSetHeadroom ? `; ${amount(workingSetHeadroom)} by working set` : "";
+  return `${atMost}${amount(headroom)}${more}`;
+}
+
+/** The tightest limit is not always hit first: siblings share a parent's. */
+function nextLimitText({ headroom, limit }: Ancestry): string | undefined {
+  if (headroom === undefined || headroom.owner === limit.owner) return undefined;
+  const owner = headroom.owner === undefined ? HIDDEN_ANCESTOR : printable(headroom.owner);
+  return `the ${formatBytes(headroom.limit)} of ${owner}: higher, but shared with other cgroups`;
+}
+
+/** All limits in the ancestry and how full each is; nothing if only the cgroup itself has one. */
+function ancestryLines(
+  path: string,
+  { chain, headroom }: Ancestry,
+  { style, width }: TextLayout,
+): string[] {
+  const limited = chain.filter(({ limit }) => limit !== undefined && limit !== Infinity);
+  if (limited.every((each) => each.path === path)) return [];
+  const columns: Column[] = [
+    { title: "", align: "left" },
+    { title: "LIMIT", align: "right" },
+    { title: "USAGE", align: "right" },
+    { title: "LEFT", align: "right" },
+    { title: "CGROUP", align: "left" },
+  ];
+  const rows = limited.map(({ path, limit, usage }) => [
+    path === headroom?.owner ? "▸" : "",
+    formatBytes(limit),
+    formatBytes(usage),
+    usage === undefined ? "–" : formatBytes(Math.max(0, limit! - usage)),
+    printable(path),
+  ]);
+  const [titles, ...lines] = tabulate(columns, rows, width);
+  return ["", style("dim", titles!), ...lines];
+}
+
+/** After an empty line; nothing if there are no processes. */
+function processLines({ members, forecast }: Inspection, { style, width }: TextLayout): string[] {
+  if (members === undefined || members.processes.length === 0) return [];
+  const { processes, total } = members;
+  const isNested = processes.some(({ nsPids }) => nsPids.length > 1);
+  const columns: Column[] = [
+    { title: "", align: "left" },
+    { title: "PID", align: "right" },
+    ...(isNested ? [{ title: "NSPID", align: "right" } as const] : []),
+    { title: "RSS", align: "right" },
+    { title: "SCORE", align: "right" },
+    { title: "ADJ", align: "right" },
+    { title: "BADNESS", align: "right" },
+    { title: "COMMAND", align: "left" },
+  ];
+  const victim = forecast?.victim?.process.pid;
+  const rows = processes.map((process) => [
+    process.pid === victim ? "▸" : "",
+    String(process.pid),
+    ...(isNested ? [process.nsPids.slice(1).join("/") || "–"] : []),
+    formatBytes(process.rss),
+    process.oomScore?.toString() ?? "–",
+    process.oomScoreAdj?.toString() ?? "–",
+    process.badness === undefined ? "unkillable" : formatBytes(process.badness),
+    printable(process.cmdline.join(" ") || `[${process.comm}]`),
+  ]);
+  const [titles, ...lines] = tabulate(columns, rows, width);
+  const more = total === undefined
+    ? ["only the machine's likeliest victims; --processes all shows every process"]
+    : total > processes.length
+    ? [`and ${total - processes.length} more; --processes all shows them`]
+    : [];
+  return [
+    "",
+    style("dim", titles!),
+    ...lines.map((line, at) => processes[at]!.pid === victim ? style("red", line) : line),
+    ...more.map((line) => style("dim", `  ${line}`)),
+  ];
+}
+
+/** After an empty line. */
+function forecastLines(found: Inspection, { style, width }: TextLayout): string[] {
+  if (found.forecast === undefined) return [];
+  const sentence = forecastSentence(found.forecast, found);
+  return ["", ...wrap(sentence, width).map((line) => style("bold", line))];
+}
+
+function forecastSentence(
+  forecast: OomForecast,
+  { cgroup: { path }, ancestry }: Inspection,
+): string {
+  const when = occasion(forecast, path, ancestry.certain);
+  if (forecast.oomKillerDisabled) {
+    return `${when}, nothing is killed: the OOM killer is disabled there, so allocators wait.`;
+  }
+  if (forecast.victim === undefined) return `${when}, ${noVictim(forecast)}.`;
+  const { pid, comm, cgroup } = forecast.victim.process;
+  const where = cgroup === path
+    ? ""
+    : cgroup === "/"
+    ? ", in the root cgroup"
+    : `, in ${printable(cgroup)}`;
+  const { group, processList, scope } = forecast;
+  const alongWith = group && group.processes > 1
+    ? `, and with it all ${group.processes} processes of ${printable(group.path)} ` +
+      "(memory.oom.group)"
+    : "";
+  const hasHidden = scope === "hidden_ancestor" || (processList?.hiddenProcesses ?? 0) > 0;
+  const orHidden = hasHidden ? ", or a process that is not visible from here" : "";
+  return `${when}, the kernel would kill pid ${pid} (${
+    printable(comm)
+  })${where}${alongWith}${orHidden}.`;
+}
+
+function occasion({ scope, owner }: OomForecast, path: string, certain: boolean): string {
+  switch (scope) {
+    case "cgroup":
+      return owner === path ? "If its limit is hit" : `If the limit of ${printable(owner!)} is hit`;
+    case "hidden_ancestor":
+      return "If the limit of a hidden ancestor is hit";
+    case "machine":
+      return certain
+        ? "No limit applies: if the machine runs out of memory"
+        : "If a hidden ancestor's limit is hit or the machine runs out of memory";
+  }
+}
+
+function noVictim({ scope, processList }: OomForecast): string {
+  if (processList && processList.hiddenProcesses > 0) {
+    return "the victim is unknown: no process there is visible from here";
+  }
+  if (scope === "machine") {
+    return "the victim is unknown: the machine's processes are not visible from here";
+  }
+  return processList?.processes.length === 0
+    ? "nothing is killed: there is no process"
+    : "nothing is killed: every process there is unkillable";
 }

@@ -1,4 +1,4 @@
-/** A subtree as a table: where the memory is. */
+/** A subtree as a table: the memory of each cgroup. */
 
 import { identify } from "../../core/cgroup/identity.ts";
 import type { CgroupTree } from "../../core/cgroup/subtree.ts";
@@ -22,15 +22,15 @@ export function treeLines(tree: CgroupTree, { style, width }: TextLayout): strin
   return [style("dim", titles!), ...lines];
 }
 
-/** The indentation says where it belongs, and stays. */
+/** Keeps the indentation, which shows the level. */
 function shorten(cell: string, width: number): string {
   const name = cell.trimStart();
   const indent = cell.length - name.length;
   return " ".repeat(indent) + cutMiddle(name, Math.max(12, width - indent));
 }
 
-function* rowsOf(branch: CgroupTree): Generator<string[]> {
-  const { cgroup, depth, snapshot, children, leftOut } = branch;
+function* rowsOf(tree: CgroupTree): Generator<string[]> {
+  const { cgroup, depth, snapshot, children, leftOut } = tree;
   const { usage, limits: { max } } = snapshot;
   const kills = snapshot.subtree.oomKill ?? snapshot.local.oomKill;
   const percent = usage === undefined || !max || max === Infinity ? undefined : 100 * usage / max;
@@ -47,7 +47,7 @@ function* rowsOf(branch: CgroupTree): Generator<string[]> {
   if (leftOut > 0) yield ["", "", "", "", "", `${indent}  … and ${leftOut} smaller`];
 }
 
-/** A container is known by the first twelve digits of its id. */
+/** A container id is shortened to its first twelve digits. */
 function nameOf(path: string, depth: number): string {
   if (depth === 0) return path;
   const name = path.slice(path.lastIndexOf("/") + 1);

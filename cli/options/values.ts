@@ -2,6 +2,7 @@
 
 import { REQUIREMENTS } from "../../core/cgroup/requirements.ts";
 import { EVENT_TYPES } from "../../core/events/event.ts";
+import { ACTION_KINDS, actionWord } from "../../core/policy/actions.ts";
 import type { OptionDefinition } from "./definitions.ts";
 import { LEVELS } from "../watch/options.ts";
 
@@ -19,7 +20,7 @@ const BY_PLACEHOLDER: Readonly<Record<string, ValueWords>> = {
   pressures: { kind: "list", words: LEVELS },
   actions: {
     kind: "list",
-    words: ["noop", "signal", "reclaim", "process", "container", "exec:"],
+    words: ACTION_KINDS.map(actionWord),
   },
 };
 

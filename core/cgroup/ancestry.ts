@@ -1,6 +1,6 @@
-/** A cgroup's limit in the light of its ancestors'. */
+/** The limit that counts for a cgroup: its own or an ancestor's. */
 
-import { parseKeyed } from "../parse/cgroupfs.ts";
+import { omitUndefined } from "../omit_undefined.ts";
 import { parseBytes } from "../parse/cgroupfs.ts";
 import {
   type AncestorLimit,
@@ -14,30 +14,29 @@ import {
 } from "../policy/limits.ts";
 import { ancestorsOf, type Cgroup, tryReader } from "./cgroup.ts";
 import { exists } from "./files.ts";
-import { omitUndefined } from "../omit_undefined.ts";
 
 export interface Ancestry {
   /** The cgroup itself, then its ancestors, nearest first. */
   readonly chain: readonly AncestorLimit[];
   readonly limit: EffectiveLimit;
-  /** Where allocators are slowed down before the limit is hit. */
+  /** The memory.high that slows allocators down before the limit is hit. */
   readonly high?: HighLimit;
   readonly headroom?: Headroom;
-  /** What is left by the working set, which is what remains once the kernel has dropped idle page cache. */
+  /** Headroom with working sets instead of usage: what is left after the kernel has dropped idle page cache. */
   readonly workingSetHeadroom?: Headroom;
-  /** False when one that cannot be seen or read may be tighter than `limit`. */
+  /** False if an ancestor that is not visible or not readable may be tighter than `limit`. */
   readonly certain: boolean;
-  /** Paths of those whose limit is there, but cannot be read or understood. */
+  /** Paths of the cgroups with a limit that cannot be read or parsed. */
   readonly unreadable: readonly string[];
 }
 
 export function readAncestry(cgroup: Cgroup): Ancestry {
-  const line = [cgroup, ...ancestorsOf(cgroup)];
-  const chain = line.map(readLink);
-  const unreadable = line.filter((each, at) =>
-    chain[at]!.limit === undefined && exists(`${each.dir}/${each.hierarchy.version.limitFile}`)
+  const cgroups = [cgroup, ...ancestorsOf(cgroup)];
+  const chain = cgroups.map(readAncestor);
+  const unreadable = cgroups.filter(({ dir, hierarchy }, at) =>
+    chain[at]!.limit === undefined && exists(`${dir}/${hierarchy.version.limitFile}`)
   ).map(({ path }) => path);
-  const hierarchical = readHierarchical(cgroup);
+  const hierarchical = readHierarchicalLimit(cgroup);
   const limit = effectiveLimit(chain, hierarchical);
   return omitUndefined({
     chain,
@@ -50,13 +49,13 @@ export function readAncestry(cgroup: Cgroup): Ancestry {
   });
 }
 
-/** What was read of the cgroups above one, by its parent's path. */
+/** The limits above a cgroup, by its parent's path. */
 export type AncestorLimits = Map<string, readonly AncestorLimit[]>;
 
 /**
- * Nothing but {@link Ancestry.limit}, and without the working sets, for where it is asked for again and again.
+ * Only {@link Ancestry.limit}, without working sets, for callers that read it often.
  *
- * @param known lets a round over many cgroups read their common ancestors once; is added to.
+ * @param known is filled: a pass over many cgroups reads their common ancestors once.
  */
 export function readEffectiveLimit(
   cgroup: Cgroup,
@@ -65,33 +64,36 @@ export function readEffectiveLimit(
   const parent = cgroup.path.slice(0, cgroup.path.lastIndexOf("/"));
   const above = known.get(parent) ?? ancestorsOf(cgroup).map(readLimitAndUsage);
   known.set(parent, above);
-  return effectiveLimit([readLimitAndUsage(cgroup), ...above], readHierarchical(cgroup));
+  return effectiveLimit([readLimitAndUsage(cgroup), ...above], readHierarchicalLimit(cgroup));
 }
 
-/** Only v1 has the row; it counts ancestors in that a container's mount does not show. */
-function readHierarchical(cgroup: Cgroup): number | undefined {
-  const stat = cgroup.hierarchy.hidden ? tryReader(cgroup)("memory.stat") : undefined;
-  return parseBytes(parseKeyed(stat ?? "").get("hierarchical_memory_limit"));
+/** v1 only: includes the ancestors that a container's mount does not show. Read only if there are any. */
+function readHierarchicalLimit(cgroup: Cgroup): number | undefined {
+  if (!cgroup.hierarchy.hidden) return undefined;
+  return readOnly(cgroup, ["memory.stat"]).hierarchicalLimit;
 }
 
-/** Its own limits, and what is in it. */
+/** A snapshot of which only some files are read. */
+function readOnly(cgroup: Cgroup, files: readonly string[]) {
+  const read = tryReader(cgroup);
+  return cgroup.hierarchy.version.snapshot((name) => files.includes(name) ? read(name) : undefined);
+}
+
 export function readLimitAndUsage(cgroup: Cgroup): AncestorLimit {
   const { version } = cgroup.hierarchy;
-  const peek = tryReader(cgroup);
+  const read = tryReader(cgroup);
   return {
     path: cgroup.path,
-    limit: version.limit(peek),
-    usage: parseBytes(peek(version.usageFile)),
+    limit: version.limit(read),
+    usage: parseBytes(read(version.usageFile)),
   };
 }
 
-function readLink(cgroup: Cgroup): AncestorLimit {
-  const { version } = cgroup.hierarchy;
-  const peek = tryReader(cgroup);
-  const link = readLimitAndUsage(cgroup);
-  // The working set costs a memory.stat, and without a limit nobody asks for it.
-  const isLimited = link.limit !== undefined && link.limit !== Infinity;
-  const files = ["memory.high", ...(isLimited ? ["memory.stat", version.usageFile] : [])];
-  const part = version.snapshot((name) => files.includes(name) ? peek(name) : undefined);
-  return { ...link, ...omitUndefined({ high: part.limits.high, workingSet: workingSet(part) }) };
+function readAncestor(cgroup: Cgroup): AncestorLimit {
+  const own = readLimitAndUsage(cgroup);
+  // The working set costs a read of memory.stat and is needed only if there is a limit.
+  const isLimited = own.limit !== undefined && own.limit !== Infinity;
+  const forWorkingSet = isLimited ? ["memory.stat", cgroup.hierarchy.version.usageFile] : [];
+  const part = readOnly(cgroup, ["memory.high", ...forWorkingSet]);
+  return { ...own, ...omitUndefined({ high: part.limits.high, workingSet: workingSet(part) }) };
 }

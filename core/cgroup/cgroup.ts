@@ -1,8 +1,8 @@
-/** One memory cgroup: its identity is path and inode, and that it is gone is an ordinary outcome. */
+/** One memory cgroup, identified by path and inode. It may be removed at any time, which is not an error. */
 
+import { parseBytes } from "../parse/cgroupfs.ts";
 import type { Counters, Pressure, Snapshot } from "../snapshot.ts";
-import { invalidReason } from "./validate.ts";
-import type { ReadFile } from "./version.ts";
+import { filesOf, STATS } from "./fields.ts";
 import {
   inodeOf,
   linksOf,
@@ -13,23 +13,24 @@ import {
   tryReadRegularText,
   tryReadText,
 } from "./files.ts";
-import { parseBytes } from "../parse/cgroupfs.ts";
 import { directoryOf, type Hierarchy, join } from "./hierarchy.ts";
+import { invalidReason } from "./validate.ts";
+import type { ReadFile } from "./version.ts";
 
 export interface Cgroup {
   readonly hierarchy: Hierarchy;
-  /** As the kernel names it: "/kubepods/burstable/…". */
+  /** As in the kernel: "/kubepods/burstable/…". */
   readonly path: string;
   readonly dir: string;
   readonly inode: number;
 }
 
 /** linux/limits.h, PATH_MAX with its NUL, less room for the longest name of a control file. */
-const LONGEST_DIR = 4096 - 64;
+const MAX_DIR_BYTES = 4096 - 64;
 
 /**
- * `undefined` when there is no such cgroup, or none that can be seen from here. Whoever may make cgroups can make them one in
- * another until no path is long enough for the innermost: those are not seen, as their files could not be read.
+ * `undefined` if there is no such cgroup, or if it is not visible. Cgroups may be nested until the innermost has a path that is
+ * too long for its files to be read: those count as not visible.
  */
 export function openCgroup(hierarchy: Hierarchy, path: string): Cgroup | undefined {
   const dir = directoryOf(hierarchy, path);
@@ -37,32 +38,32 @@ export function openCgroup(hierarchy: Hierarchy, path: string): Cgroup | undefin
   return inode === undefined ? undefined : { hierarchy, path, dir: dir!, inode };
 }
 
-/** In UTF-8 a character has at most three bytes, or four as two. */
+/** In UTF-8 a UTF-16 code unit takes at most three bytes. */
 function isTooLong(dir: string): boolean {
-  return 3 * dir.length > LONGEST_DIR && new TextEncoder().encode(dir).length > LONGEST_DIR;
+  return 3 * dir.length > MAX_DIR_BYTES && new TextEncoder().encode(dir).length > MAX_DIR_BYTES;
 }
 
-/** False when it was removed, also when another has taken its place. */
+/** False if the cgroup was removed, even if there is a new one with the same path. */
 export function isThere(cgroup: Cgroup): boolean {
   return inodeOf(cgroup.dir) === cgroup.inode;
 }
 
-/** memory.stat alone costs as much as all that an outline is taken from. */
-const DETAILS = /^memory\.(stat|pressure|swap\.current|kmem\..*)$/;
+/** memory.stat alone takes as long to read as all that a summary needs. */
+const DETAIL_FILES: ReadonlySet<string> = new Set([...filesOf(STATS), "memory.pressure"]);
 
 /**
- * Limits, usage and counters, which is what is asked for of every cgroup that comes; neither `stats` nor pressure. `undefined`
- * when the cgroup is gone. Throws `OomkitError` when a file may not be read.
+ * Limits, usage, counters and flags, which are read of every new cgroup; neither `stats` nor pressure. `undefined` if the
+ * cgroup is gone. Throws `OomkitError` if a file may not be read.
  */
 export function readSummary(cgroup: Cgroup): Snapshot | undefined {
   const read = reader(cgroup);
-  const outline = cgroup.hierarchy.version.snapshot((name) =>
-    DETAILS.test(name) ? undefined : read(name)
+  const summary = cgroup.hierarchy.version.snapshot((name) =>
+    DETAIL_FILES.has(name) ? undefined : read(name)
   );
-  return isThere(cgroup) ? outline : undefined;
+  return isThere(cgroup) ? summary : undefined;
 }
 
-/** `undefined` when the cgroup is gone. */
+/** `undefined` if the cgroup is gone. */
 export function readCounters(
   cgroup: Cgroup,
 ): { readonly local: Counters; readonly subtree: Counters } | undefined {
@@ -70,52 +71,55 @@ export function readCounters(
   return isThere(cgroup) ? counters : undefined;
 }
 
-/** The cgroup's own limit in bytes; `undefined` when it is gone or has no such file, as a v2 root has not. */
+/** The cgroup's own limit in bytes; `undefined` if it is gone or has no such file, like a v2 root. */
 export function readLimit(cgroup: Cgroup): number | undefined {
   return cgroup.hierarchy.version.limit(reader(cgroup));
 }
 
-/** The cgroup's own pressure; `undefined` when it is gone or there is no PSI. */
+/** `undefined` if the cgroup is gone or there is no PSI. */
 export function readPressure(cgroup: Cgroup): Pressure | undefined {
   return cgroup.hierarchy.version.pressure(reader(cgroup));
 }
 
-/** Usage in bytes, of this cgroup and everything beneath it; `undefined` when it is gone. */
+/** Bytes, of the cgroup and everything below it; `undefined` if it is gone. */
 export function readUsage(cgroup: Cgroup): number | undefined {
   return parseBytes(reader(cgroup)(cgroup.hierarchy.version.usageFile));
 }
 
-/** The highest usage ever, in bytes; `undefined` where the kernel does not keep it (v2 before 5.19). */
+/** The highest usage so far, in bytes; `undefined` if the kernel does not record it (v2 before 5.19). */
 export function readPeak(cgroup: Cgroup): number | undefined {
   return parseBytes(reader(cgroup)(cgroup.hierarchy.version.peakFile));
 }
 
-/** The text of one control file; `undefined` when it is not there. Throws `OomkitError` when it may not be read. */
+/** The text of a control file; `undefined` if there is none. Throws `OomkitError` if it may not be read. */
 export function readControl({ dir, hierarchy }: Cgroup, name: string): string | undefined {
   return (hierarchy.kernel ? readText : readRegularText)(`${dir}/${name}`);
 }
 
-/** Like {@link readControl}, but what may not be read counts as absent too. */
+/** Like {@link readControl}, but a file that may not be read counts as absent. */
 export function tryReadControl({ dir, hierarchy }: Cgroup, name: string): string | undefined {
   return (hierarchy.kernel ? tryReadText : tryReadRegularText)(`${dir}/${name}`);
 }
 
-/** v2: whose cgroup.procs cannot be read (EOPNOTSUPP); its processes are listed in the domain above it (cgroup-v2.rst, Threads). */
+/**
+ * v2: reading cgroup.procs of a threaded cgroup fails (EOPNOTSUPP); its processes are listed in the domain above it
+ * (cgroup-v2.rst, Threads).
+ */
 export function isThreaded(cgroup: Cgroup): boolean {
   return tryReadControl(cgroup, "cgroup.type")?.trim() === "threaded";
 }
 
-/** For what is only nice to know: what may not be read, or is not what a kernel writes, counts as absent. */
+/** For optional data: a file that may not be read, or that no kernel wrote, counts as absent. */
 export function tryReader(cgroup: Cgroup): ReadFile {
-  return (name) => undamaged(name, tryReadControl(cgroup, name));
+  return (name) => validOnly(name, tryReadControl(cgroup, name));
 }
 
 function reader(cgroup: Cgroup): ReadFile {
-  return (name) => undamaged(name, readControl(cgroup, name));
+  return (name) => validOnly(name, readControl(cgroup, name));
 }
 
-/** The beginning of a limit is a limit that is met already: what may be torn is unknown. */
-function undamaged(name: string, text: string | undefined): string | undefined {
+/** The first digits of a limit are a limit that is already exceeded, so an invalid text counts as unknown. */
+function validOnly(name: string, text: string | undefined): string | undefined {
   return text === undefined || invalidReason(name, text) !== undefined ? undefined : text;
 }
 
@@ -125,16 +129,16 @@ export function parentOf(cgroup: Cgroup): Cgroup | undefined {
   return openCgroup(cgroup.hierarchy, path);
 }
 
-/** From the parent up to the topmost that can be seen. */
+/** From the parent up to the topmost visible cgroup. */
 export function ancestorsOf(cgroup: Cgroup): Cgroup[] {
   const chain: Cgroup[] = [];
   for (let at = parentOf(cgroup); at; at = parentOf(at)) chain.push(at);
   return chain;
 }
 
-/** In the order of their names; empty when the cgroup is gone, or may not be looked into. */
+/** Sorted by name; empty if the cgroup is gone or may not be listed. */
 export function childrenOf(cgroup: Cgroup): Cgroup[] {
-  // Most cgroups are leaves, and to list the files of one takes seven times as long as to look at its links.
+  // Most cgroups are leaves, and listing the files of one takes seven times as long as reading its link count.
   const links = cgroup.hierarchy.kernel ? linksOf(cgroup.dir) : undefined;
   if (links === 2) return [];
   return namesIn(cgroup.dir, (links ?? 2) - 2).sort().flatMap((name) =>
@@ -142,13 +146,13 @@ export function childrenOf(cgroup: Cgroup): Cgroup[] {
   );
 }
 
-/** @param count how many there are at least. Deno leaves out those that are no UTF-8. */
-function namesIn(dir: string, count: number): string[] {
+/** @param atLeast the number of names to expect. Deno leaves out names that are not UTF-8. */
+function namesIn(dir: string, atLeast: number): string[] {
   const names = tryListDirectories(dir) ?? [];
-  return names.length < count ? tryListAllDirectories(dir) ?? names : names;
+  return names.length < atLeast ? tryListAllDirectories(dir) ?? names : names;
 }
 
-/** The cgroup and everything beneath it, parents first; what vanishes meanwhile is left out. */
+/** The cgroup and everything below it, parents first; leaves out what is removed meanwhile. */
 export function* walk(cgroup: Cgroup, depth = Infinity): Generator<Cgroup> {
   yield cgroup;
   if (depth > 0) { for (const child of childrenOf(cgroup)) yield* walk(child, depth - 1); }

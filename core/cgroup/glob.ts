@@ -4,22 +4,22 @@ export function isGlob(text: string): boolean {
   return /[*?[]/.test(text);
 }
 
-/** What matches any part of a name, `[^/]*`; what goes over names: to whole ones, or to at least one character. */
+/** `star` matches within a name; `names` matches whole names, `any` at least one character across names. */
 type Gap = "star" | "names" | "any";
 
-/** What matches one character after the other, and the gap before it. */
+/** A source that matches a fixed number of characters, and the gap before it. */
 interface Piece {
   readonly after: Gap | undefined;
   source: string;
 }
 
 /**
- * A pattern for whole paths. `/a/**` matches everything beneath `/a`, but not `/a` itself.
+ * A pattern for whole paths. `/a/**` matches everything below `/a`, but not `/a` itself.
  *
- * Who names cgroups must not be able to hold up who looks at them: a piece between two gaps is taken where it fits first, for
- * good. What could fit further on has no more before it, and the gap behind reaches all that it would from there: a star's
- * within the name, and one over names, if all up to it is taken for good as one. So the time is that of the glob's length
- * times the path's.
+ * A cgroup's name must not be able to make the match slow. So a piece between two gaps takes the first position where it fits
+ * and never backtracks: a later position would leave less for the following gap, which can cover the difference itself. That
+ * holds for a star within its name, and for a gap across names if everything before it is one atomic group. The time is
+ * bounded by the glob's length times the path's.
  */
 export function globToRegExp(glob: string): RegExp {
   const [first = [], ...deeper] = runsOf(piecesOf(glob));
@@ -65,7 +65,7 @@ function piecesOf(glob: string): Piece[] {
   return pieces;
 }
 
-/** Parted where a gap goes over names. */
+/** Splits the pieces at gaps that span names. */
 function runsOf(pieces: readonly Piece[]): Piece[][] {
   const runs: Piece[][] = [];
   for (const piece of pieces) {
@@ -75,7 +75,7 @@ function runsOf(pieces: readonly Piece[]): Piece[][] {
   return runs;
 }
 
-/** A range that ends before it begins has nothing in it, as for a shell. */
+/** A range that ends before it begins is empty, as in a shell. */
 function membersOf(set: string): string {
   const literal = (char: string) => char.replace(/[\\\[\]^-]/, "\\$&");
   return set.replace(/(.)-(.)|./gsu, (each, from?: string, to?: string) => {
@@ -84,12 +84,12 @@ function membersOf(set: string): string {
   });
 }
 
-/** How deep beneath the root a match can lie, so that a search need not go further. */
+/** The greatest depth below the root at which a match can be. */
 export function globDepth(glob: string): number {
   return glob.includes("**") ? Infinity : glob.split("/").filter((name) => name !== "").length;
 }
 
-/** The names before the first wildcard: where a search begins. */
+/** The path before the first wildcard, at which a search begins. */
 export function globBase(glob: string): string {
   const names = glob.split("/");
   const first = names.findIndex(isGlob);

@@ -1,10 +1,10 @@
-/** Where the memory controller is on this machine, and how its paths map to directories. */
+/** Finds the memory controller of this machine, and maps cgroup paths to directories. */
 
 import { isAbsolute, resolve } from "node:path";
+import { isInSubtree } from "../cgroup_path.ts";
 import { OomkitError } from "../errors.ts";
 import { type Mount, parseMountinfo } from "../parse/mountinfo.ts";
 import { type CgroupLine, parseProcCgroup } from "../parse/procfs.ts";
-import type { CgroupVersion } from "./version.ts";
 import {
   exists,
   inodeOf,
@@ -17,26 +17,27 @@ import {
 } from "./files.ts";
 import { v1 } from "./v1.ts";
 import { v2 } from "./v2.ts";
+import type { CgroupVersion } from "./version.ts";
 
 export interface Hierarchy {
   readonly version: CgroupVersion;
   /** Absolute directory. */
   readonly mount: string;
-  /** The cgroup that `mount` shows: "/", or deeper where a container sees only a part. */
+  /** The cgroup that `mount` shows: "/", or a deeper one if only a part of the hierarchy is mounted. */
   readonly root: string;
   /** A kernel's cgroupfs; false for a directory that is only laid out like one. */
   readonly kernel: boolean;
   readonly writable: boolean;
-  /** v1 memory beside a cgroup2 mount. */
+  /** The memory controller is in v1, and a cgroup2 file system is mounted too. */
   readonly hybrid: boolean;
-  /** Ancestors above `root` exist, or may exist, that cannot be seen from here. */
+  /** Ancestors above `root` exist, or may exist, that are not visible. */
   readonly hidden: boolean;
   /**
-   * The paths in /proc/PID/cgroup do not count from the cgroup that the mount's do: this is a cgroup namespace that still
-   * uses a mount from outside of it.
+   * The paths in /proc/PID/cgroup and those of the mount have different roots: this is a cgroup namespace with a mount from
+   * outside of it.
    */
   readonly shifted: boolean;
-  /** The path of this program's own cgroup, where that lies within the mount. */
+  /** The path of this program's own cgroup, if the mount shows it. */
   readonly own?: string;
 }
 
@@ -44,38 +45,38 @@ export interface Hierarchy {
 const INITIAL_CGROUP_NAMESPACE = "cgroup:[4026531835]";
 const INITIAL_PID_NAMESPACE = "pid:[4026531836]";
 
-/** Kernels before 4.6 have no cgroup namespaces, and so only the initial one. */
+/** Kernels before 4.6 have no cgroup namespaces: they have only the initial one. */
 function inInitialCgroupNamespace(): boolean {
   return (readLink("/proc/self/ns/cgroup") ?? INITIAL_CGROUP_NAMESPACE) ===
     INITIAL_CGROUP_NAMESPACE;
 }
 
-/** Where pid 1 is the machine's init, which the kernel never kills. */
+/** True if pid 1 is the machine's init, which the kernel never kills. */
 export function inInitialPidNamespace(): boolean {
   return (readLink("/proc/self/ns/pid") ?? INITIAL_PID_NAMESPACE) === INITIAL_PID_NAMESPACE;
 }
 
-/** True outside of every container: own cgroup and pid namespaces are the machine's. */
+/** True outside containers: this program's cgroup and pid namespaces are the machine's. */
 export function onHost(): boolean {
   return inInitialCgroupNamespace() && inInitialPidNamespace();
 }
 
 /**
  * Finds the memory hierarchy: the machine's own, or the one laid out at `root`.
- * Throws {@link OomkitError} when there is none.
+ * Throws {@link OomkitError} if there is none.
  */
 export function discover(root?: string): Hierarchy {
   if (Deno.build.os !== "linux" && root === undefined) {
     throw new OomkitError(
-      `cannot look for memory cgroups: this is ${Deno.build.os}`,
+      `cannot find memory cgroups: this is ${Deno.build.os}`,
       "oomkit needs Linux; --root DIR reads a copied or fake tree",
     );
   }
   const mountinfo = readText("/proc/self/mountinfo");
   if (mountinfo === undefined && root === undefined) {
     throw new OomkitError(
-      "cannot look for memory cgroups: /proc/self/mountinfo is not there",
-      "mount /proc, or name the tree with --root DIR",
+      "cannot find memory cgroups: /proc/self/mountinfo does not exist",
+      "mount /proc, or give a tree with --root DIR",
     );
   }
   const mounts = parseMountinfo(mountinfo ?? "");
@@ -86,7 +87,7 @@ export function discover(root?: string): Hierarchy {
 const isV1 = (m: Mount) => m.fsType === "cgroup" && m.superOptions.includes("memory");
 const isV2 = (m: Mount) => m.fsType === "cgroup2";
 
-/** Of the lines of /proc/PID/cgroup the one that says where its memory is charged. */
+/** The line of /proc/PID/cgroup with the cgroup that is charged for the process's memory. */
 export function memoryLine(
   lines: readonly CgroupLine[],
   version: CgroupVersion,
@@ -94,6 +95,11 @@ export function memoryLine(
   return version.number === 1
     ? lines.find((l) => l.controllers.includes("memory"))
     : lines.find((l) => l.hierarchyId === 0);
+}
+
+/** {@link memoryLine} of a process; `undefined` if it is gone. */
+export function readMemoryLine(pid: number, version: CgroupVersion): CgroupLine | undefined {
+  return memoryLine(parseProcCgroup(tryReadText(`/proc/${pid}/cgroup`) ?? ""), version);
 }
 
 function fromMount(
@@ -124,7 +130,7 @@ function fromMounts(mounts: readonly Mount[], lines: readonly CgroupLine[]): Hie
   );
   const found = usable
     .map((m) => fromMount(m, mounts, lines))
-    // The mount that shows most, and of those the one that a person would look in.
+    // The mount that shows most; of equals the one with the shortest path, such as /sys/fs/cgroup.
     .toSorted((a, b) =>
       Number(b.own !== undefined) - Number(a.own !== undefined) ||
       a.root.length - b.root.length || a.mount.length - b.mount.length
@@ -135,7 +141,7 @@ function fromMounts(mounts: readonly Mount[], lines: readonly CgroupLine[]): Hie
     v2Mount
       ? `cannot find memory cgroups: ${v2Mount.mountPoint} has no memory controller`
       : "cannot find memory cgroups: no cgroup file system is mounted",
-    "enable the memory controller (cgroup_enable=memory), or name a tree with --root DIR",
+    "enable the memory controller (cgroup_enable=memory), or give a tree with --root DIR",
   );
 }
 
@@ -144,7 +150,7 @@ function fromRoot(
   mounts: readonly Mount[],
   lines: readonly CgroupLine[],
 ): Hierarchy {
-  const hint = "name a directory laid out like /sys/fs/cgroup";
+  const hint = "give a directory laid out like /sys/fs/cgroup";
   const dir = realPath(isAbsolute(root) ? root : resolve(root));
   if (root === "" || dir === undefined) {
     throw new OomkitError(
@@ -160,19 +166,19 @@ function fromRoot(
 
   for (const candidate of [dir, `${dir}/memory`]) {
     if (candidate !== dir) {
-      const beneath = mounts.findLast((m) => m.mountPoint === candidate && isV1(m));
-      if (beneath) return fromMount(beneath, mounts, lines);
+      const child = mounts.findLast((m) => m.mountPoint === candidate && isV1(m));
+      if (child) return fromMount(child, mounts, lines);
     }
     const version = layoutOf(candidate);
     if (version === undefined) continue;
     const within = mounts.findLast((m) =>
-      isWithin(m.mountPoint, candidate) && m.mountPoint !== "/"
+      isInSubtree(candidate, m.mountPoint) && m.mountPoint !== "/"
     );
     const kernel = within !== undefined && (isV1(within) || isV2(within));
     return {
       version,
       mount: candidate,
-      // A part of a real hierarchy keeps its real paths.
+      // A part of a kernel's hierarchy keeps its paths.
       root: kernel ? join(within.root, candidate.slice(within.mountPoint.length)) : "/",
       kernel,
       writable: within?.options.includes("rw") ?? true,
@@ -187,7 +193,7 @@ function fromRoot(
   );
 }
 
-/** By its files, or by those of its children, since the root of a v2 hierarchy has no memory.current. */
+/** Looks at the files of `dir` and of its children: the root of a v2 hierarchy has no memory.current. */
 function layoutOf(dir: string): CgroupVersion | undefined {
   if (exists(`${dir}/memory.usage_in_bytes`)) return v1;
   const children = (listDirectories(dir) ?? []).map((name) => `${dir}/${name}`);
@@ -196,7 +202,7 @@ function layoutOf(dir: string): CgroupVersion | undefined {
     : undefined;
 }
 
-/** Of v2: whether the memory controller is this hierarchy's, and not a v1 hierarchy's. */
+/** v2: true if the memory controller belongs to this hierarchy and not to a v1 hierarchy. */
 function hasMemory(dir: string): boolean {
   return tryReadRegularText(`${dir}/cgroup.controllers`)?.split(/\s+/).includes("memory") ?? false;
 }
@@ -207,22 +213,19 @@ export function join(parent: string, child: string): string {
   return parent === "/" ? `/${relative}` : `${parent}/${relative}`;
 }
 
-const isWithin = (parent: string, path: string) =>
-  path === parent || path.startsWith(parent === "/" ? "/" : `${parent}/`);
-
-/** `path` without its leading `root`, as "/" or "/a/b"; `undefined` when it does not lie beneath. */
+/** `path` without its leading `root`, as "/" or "/a/b"; `undefined` if it is not in that subtree. */
 export function relativeTo(root: string, path: string): string | undefined {
-  if (!isWithin(root, path)) return undefined;
+  if (!isAbsolute(path) || !isInSubtree(path, root)) return undefined;
   return path.slice(root === "/" ? 0 : root.length) || "/";
 }
 
-/** The directory of a cgroup path; `undefined` when the path lies outside of what the mount shows. */
+/** The directory of a cgroup path; `undefined` if the mount does not show it. */
 export function directoryOf(hierarchy: Hierarchy, path: string): string | undefined {
   const relative = relativeTo(hierarchy.root, path);
   return relative === undefined ? undefined : join(hierarchy.mount, relative);
 }
 
-/** The cgroup path of a directory beneath the mount; `undefined` for any other. */
+/** The cgroup path of a directory; `undefined` if it is not in the mount. */
 export function pathOf(hierarchy: Hierarchy, dir: string): string | undefined {
   const relative = relativeTo(hierarchy.mount, dir);
   return relative === undefined ? undefined : join(hierarchy.root, relative);

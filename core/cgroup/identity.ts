@@ -1,17 +1,17 @@
 /**
- * Who a cgroup belongs to, told by its path alone: the container runtimes, the kubelet and systemd each name cgroups by a
- * fixed pattern, below any prefix.
+ * Container, pod and systemd unit of a cgroup, from its path alone: the container runtimes, the kubelet and systemd each name
+ * cgroups by a fixed pattern, below any prefix. Pure.
  */
 
 export interface Identity {
   readonly containerId?: string;
-  /** The word in the path: `docker`, `cri-containerd`, `crio`, `libpod`, `nerdctl`, `containerd`, …; absent for a bare id. */
+  /** From the path: `docker`, `cri-containerd`, `crio`, `libpod`, `nerdctl`, `containerd`, …; absent for a bare id. */
   readonly runtime?: string;
-  /** As in the Kubernetes API. A static pod's is 32 hex digits without dashes. */
+  /** As in the Kubernetes API. The UID of a static pod is 32 hex digits without dashes. */
   readonly podUid?: string;
   /** The pod's. */
   readonly qos?: "guaranteed" | "burstable" | "besteffort";
-  /** The innermost systemd unit. A container's own scope is none, and neither is a slice around a container. */
+  /** The innermost systemd unit; neither a container's own scope nor a slice around a container counts. */
   readonly unit?: string;
 }
 
@@ -24,8 +24,8 @@ const POD_SLICE = new RegExp(
 const POD_FOLDER = new RegExp(`^pod(${UID})$`);
 
 /**
- * `docker-ID.scope`, `libpod-ID`, `ID`. The colon form is containerd's when the kubelet speaks systemd's and containerd
- * cgroupfs' language: `kubepods-podUID.slice:cri-containerd:ID`.
+ * `docker-ID.scope`, `libpod-ID`, `ID`. The colon form is containerd's when the kubelet uses the systemd driver and containerd the
+ * cgroupfs driver: `kubepods-podUID.slice:cri-containerd:ID`.
  */
 const CONTAINER = /^(?:(?:[^:]+:)?([a-z][a-z0-9_-]*?)[-:])?([0-9a-f]{64})(?:\.scope)?$/;
 
@@ -40,7 +40,7 @@ function containerOf(elements: readonly string[], at: number): Container | undef
   const [, prefix, id] = CONTAINER.exec(elements[at]!) ?? [];
   const parent = elements[at - 1];
   if (id === undefined) {
-    // `ctr run` names both freely: /<namespace>/<id>. Only the default namespace can be told from any other folder.
+    // `ctr run` takes any names: /<namespace>/<id>. Only the default namespace can be distinguished from any other folder.
     return at === 1 && parent === "default"
       ? { id: elements[at]!, runtime: "containerd" }
       : undefined;
@@ -49,7 +49,7 @@ function containerOf(elements: readonly string[], at: number): Container | undef
     if (parent === "docker") return { id, runtime: "docker" };
     return parent === "default" || parent === "k8s.io" ? { id, runtime: "containerd" } : { id };
   }
-  // conmon is podman's and CRI-O's minder outside the container; `libpod-payload-` comes from `--cgroups=split`.
+  // conmon is podman's and CRI-O's monitor process outside the container; `libpod-payload-` comes from `--cgroups=split`.
   if (/(?:^|-)conmon$/.test(prefix)) return undefined;
   return { id, runtime: prefix === "libpod-payload" ? "libpod" : prefix };
 }
@@ -72,7 +72,7 @@ function podOf(elements: readonly string[], at: number): Pod | undefined {
   return parent === "kubepods" ? { uid, qos: "guaranteed" } : { uid };
 }
 
-/** The last element for which `find` answers, and where it stands. */
+/** The last element for which `find` returns a value, and its index. */
 function innermost<T>(
   elements: readonly string[],
   find: (elements: readonly string[], at: number) => T | undefined,
@@ -84,7 +84,7 @@ function innermost<T>(
   return undefined;
 }
 
-/** Of containers within containers it is the innermost. A pod's own cgroup has no container, also on a node that is one. */
+/** Of nested containers the innermost counts. A pod's own cgroup has no container, even if the node is a container. */
 export function identify(cgroupPath: string): Identity {
   const elements = cgroupPath.split("/").filter((element) => element !== "");
   const pod = innermost(elements, podOf);
@@ -94,7 +94,7 @@ export function identify(cgroupPath: string): Identity {
     const name = all[at]!;
     if (!UNIT.test(name) || containerOf(all, at) !== undefined) return undefined;
     if (container !== undefined && at < container.at && name.endsWith(".slice")) return undefined;
-    // systemd puts `_` ahead of names that begin with `_` or could be taken for a control file (memory.slice).
+    // systemd prefixes `_` to names that begin with `_` or look like a control file (memory.slice).
     return name.replace(/^_/, "");
   });
   return {
@@ -113,8 +113,8 @@ function slicePath(slice: string): string {
 }
 
 /**
- * Where systemd puts a unit unless its file says otherwise (systemd.slice(5), systemd.special(7)): the fallback where
- * systemd cannot be asked. A name without a suffix is a service, as for systemctl.
+ * The default cgroup of a systemd unit (systemd.slice(5), systemd.special(7)); used if systemd cannot be queried. A name without a
+ * suffix is a service, as for systemctl.
  */
 export function unitPath(unit: string): string {
   const name = UNIT.test(unit) ? unit : `${unit}.service`;

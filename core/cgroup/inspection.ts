@@ -1,11 +1,13 @@
-/** Everything that can be told about one cgroup now, and what cannot. */
+/** Everything that `inspect` shows of one cgroup, and what is not visible from here. */
 
+import { isInSubtree } from "../cgroup_path.ts";
 import { omitUndefined } from "../omit_undefined.ts";
 import { rankVictims } from "../policy/victims.ts";
 import type { Process, Snapshot } from "../snapshot.ts";
 import { type Ancestry, readAncestry } from "./ancestry.ts";
 import { type Cgroup, isThere, readControl } from "./cgroup.ts";
-import { type Hierarchy, inInitialPidNamespace } from "./hierarchy.ts";
+import type { Hierarchy } from "./hierarchy.ts";
+import { rankingContext } from "./machine.ts";
 import { forecastOom, type OomForecast } from "./oom_forecast.ts";
 import { listProcesses, type ProcessList } from "./processes.ts";
 import { invalidReason } from "./validate.ts";
@@ -14,41 +16,38 @@ export interface Inspection {
   readonly cgroup: Cgroup;
   readonly snapshot: Snapshot;
   readonly ancestry: Ancestry;
-  /** Of the cgroup and everything beneath it; absent where nobody asked for them. */
+  /** Of the cgroup and everything below it; absent if not requested. */
   readonly members?: Members;
   readonly forecast?: OomForecast;
-  /** One line for each file that is there and cannot be understood. */
+  /** One line for each file that cannot be parsed. */
   readonly invalidFiles: readonly string[];
-  /** One line for each thing that is hidden from here, and why. */
+  /** One line for each thing that is not visible from here: what, then why. */
   readonly limitations: readonly string[];
 }
 
 export interface Members {
-  /** The likeliest victims first, then those that the kernel spares. */
+  /** The likeliest victims first, then the processes that the kernel does not kill. */
   readonly processes: readonly (Process & { readonly badness?: number })[];
-  /**
-   * How many there are; absent for the machine, of which only the likeliest victims were looked at, and where a cgroup does
-   * not say who is in it.
-   */
+  /** Absent for the machine, of which only the likeliest victims are read, and if a cgroup.procs is not readable. */
   readonly total?: number;
-  /** Those of which nothing can be told. */
+  /** The number of processes that are not visible. */
   readonly hiddenProcesses: number;
-  /** Paths of the cgroups that do not say who is in them. */
+  /** Paths of the cgroups without a readable cgroup.procs. */
   readonly unread: readonly string[];
 }
 
 /**
- * `undefined` when the cgroup is gone. Throws `OomkitError` when a control file of its own may not be read.
+ * `undefined` if the cgroup is gone. Throws `OomkitError` if one of its own control files may not be read.
  *
- * @param processes how many to tell of; `Infinity` for all, 0 for none, which spares the look at who would die.
+ * @param processes the number of processes to show; `Infinity` for all. With 0 there is no forecast either.
  */
 export function inspect(cgroup: Cgroup, processes: number): Inspection | undefined {
   const invalidFiles = new Set<string>();
   const snapshot = cgroup.hierarchy.version.snapshot((name) => {
     const text = readControl(cgroup, name);
-    const damage = text === undefined ? undefined : invalidReason(name, text);
-    if (damage === undefined) return text;
-    invalidFiles.add(`cannot understand ${cgroup.dir}/${name}: ${damage}`);
+    const reason = text === undefined ? undefined : invalidReason(name, text);
+    if (reason === undefined) return text;
+    invalidFiles.add(`cannot parse ${cgroup.dir}/${name}: ${reason}`);
     return undefined;
   });
   const ancestry = readAncestry(cgroup);
@@ -66,67 +65,68 @@ export function inspect(cgroup: Cgroup, processes: number): Inspection | undefin
   return { ...found, limitations: limitations(found) };
 }
 
-function membersOf(cgroup: Cgroup, forecast: OomForecast, most: number): Members {
+function membersOf(cgroup: Cgroup, forecast: OomForecast, maxShown: number): Members {
   const { path } = cgroup;
-  // A look at every process of a machine takes long; those that matter are known already.
+  // Reading every process of a machine takes long, and the likeliest victims are known already.
   if (
     path === "/" && forecast.scope === "machine" && forecast.candidates.length > 0 &&
-    most !== Infinity
+    maxShown !== Infinity
   ) {
     const likeliest = forecast.candidates.map(({ process, badness }) => ({ ...process, badness }));
-    return { processes: likeliest.slice(0, most), hiddenProcesses: 0, unread: [] };
+    return { processes: likeliest.slice(0, maxShown), hiddenProcesses: 0, unread: [] };
   }
-  const { processes, hiddenProcesses, unread } = within(path, forecast.processList) ??
+  const { processes, hiddenProcesses, unread } = partOf(forecast.processList, path) ??
     listProcesses(cgroup);
   const candidates = forecast.oomTotalBytes === undefined
     ? []
-    : rankVictims(processes, forecast.oomTotalBytes, { pidOneIsInit: inInitialPidNamespace() });
+    : rankVictims(processes, forecast.oomTotalBytes, rankingContext());
   const ranked = candidates.map(({ process, badness }) => ({ ...process, badness }));
-  const chosen = new Set(candidates.map(({ process }) => process));
-  const spared = processes.filter((process) => !chosen.has(process))
+  const eligible = new Set(candidates.map(({ process }) => process));
+  const excluded = processes.filter((process) => !eligible.has(process))
     .sort((a, b) => (b.rss ?? -1) - (a.rss ?? -1));
-  const shown = { processes: [...ranked, ...spared].slice(0, most), hiddenProcesses, unread };
-  return unread.length > 0 ? shown : { ...shown, total: processes.length };
+  const members = {
+    processes: [...ranked, ...excluded].slice(0, maxShown),
+    hiddenProcesses,
+    unread,
+  };
+  return unread.length > 0 ? members : { ...members, total: processes.length };
 }
 
-/** Its part of a population that was read already; which of the unseen are its own is not known. */
-function within(path: string, processList: ProcessList | undefined): ProcessList | undefined {
-  const isWhole = processList?.hiddenProcesses === 0 && processList.unread.length === 0;
-  if (processList === undefined || !isWhole) return undefined;
-  const beneath = path === "/" ? "/" : `${path}/`;
-  const mine = ({ cgroup }: Process) => cgroup === path || cgroup.startsWith(beneath);
-  return { processes: processList.processes.filter(mine), hiddenProcesses: 0, unread: [] };
+/** The processes at and below `path`; `undefined` if the list is not complete, because any of them may be missing. */
+function partOf(list: ProcessList | undefined, path: string): ProcessList | undefined {
+  if (list?.hiddenProcesses !== 0 || list.unread.length > 0) return undefined;
+  return { ...list, processes: list.processes.filter(({ cgroup }) => isInSubtree(cgroup, path)) };
 }
 
-/* What cannot be seen of a cgroup from here, and why: a container shows a part of the truth. */
+type Found = Omit<Inspection, "limitations">;
 
-/** One line each: what, then why. */
-export function limitations(found: Omit<Inspection, "limitations">): string[] {
-  const { cgroup, ancestry, members, forecast } = found;
-  const { hierarchy } = cgroup;
+function limitations(found: Found): string[] {
+  const { cgroup: { hierarchy }, ancestry, members, forecast } = found;
   return [
-    ...ancestors(hierarchy, ancestry),
+    ...ancestorLimitations(hierarchy, ancestry),
     ...(hierarchy.kernel ? missingFiles(found) : [
-      `whether pids mean these processes: ${hierarchy.mount} is no kernel's, so they are taken for this machine's`,
+      `process details: ${hierarchy.mount} is not a kernel's cgroup tree, so its pids are taken for this machine's`,
     ]),
-    ...(members?.unread ?? []).map((path) => `who is in ${path}: its cgroup.procs cannot be read`),
+    ...(members?.unread ?? []).map((path) =>
+      `processes of ${path}: its cgroup.procs cannot be read`
+    ),
     ...(members && members.hiddenProcesses > 0
       ? [
-        `${members.hiddenProcesses} of its processes: they are outside of this pid namespace, or /proc hides them`,
+        `${members.hiddenProcesses} of its processes: they are outside this pid namespace, or /proc hides them`,
       ]
       : []),
     ...(forecast?.scope === "machine" && forecast.candidates.length === 0 && hierarchy.kernel
-      ? ["who would die if the machine runs out: its processes are outside of this container"]
+      ? ["the victim if the machine runs out: its processes are outside this container"]
       : []),
   ];
 }
 
-function ancestors(hierarchy: Hierarchy, { certain, unreadable }: Ancestry): string[] {
-  const unread = unreadable.map((path) => `the limit of ${path}: it cannot be read`);
+function ancestorLimitations(hierarchy: Hierarchy, { certain, unreadable }: Ancestry): string[] {
+  const unread = unreadable.map((path) => `limit of ${path}: it cannot be read`);
   if (!hierarchy.hidden) return unread;
   const why = hierarchy.root === "/"
-    ? `the ancestors of /: it is the top of this cgroup namespace`
-    : `the ancestors of ${hierarchy.root}: only this part of the hierarchy is mounted`;
+    ? `ancestors of /: it is the root of this cgroup namespace`
+    : `ancestors of ${hierarchy.root}: only this part of the hierarchy is mounted`;
   return [
     ...unread,
     certain
@@ -135,22 +135,20 @@ function ancestors(hierarchy: Hierarchy, { certain, unreadable }: Ancestry): str
   ];
 }
 
-function missingFiles(
-  { cgroup, snapshot, invalidFiles }: Omit<Inspection, "limitations">,
-): string[] {
-  const { version } = cgroup.hierarchy;
-  if (version.number === 1 || invalidFiles.length > 0) return [];
-  if (snapshot.usage === undefined) return [usageReason(cgroup)];
+/** v1 has usage and peak on every kernel, and never pressure. */
+function missingFiles({ cgroup, snapshot, invalidFiles }: Found): string[] {
+  if (cgroup.hierarchy.version.number === 1 || invalidFiles.length > 0) return [];
+  if (snapshot.usage === undefined) return [noUsageReason(cgroup)];
   return [
-    ...(snapshot.peak === undefined ? ["its peak: memory.peak came with Linux 5.19"] : []),
+    ...(snapshot.peak === undefined ? ["peak: memory.peak needs Linux 5.19 or later"] : []),
     ...(snapshot.pressure === undefined
-      ? ["its pressure: PSI is switched off; psi=1 on the kernel command line switches it on"]
+      ? ["pressure: PSI is disabled; boot with psi=1 to enable it"]
       : []),
   ];
 }
 
-function usageReason({ path, hierarchy }: Cgroup): string {
+function noUsageReason({ path, hierarchy }: Cgroup): string {
   return path === hierarchy.root && !hierarchy.hidden
-    ? "the usage of the root: the kernel counts it for the machine, not for the cgroup"
-    : "its usage: the memory controller is not switched on for it; an ancestor is charged";
+    ? "usage of the root: the kernel accounts it for the machine, not for the cgroup"
+    : "usage: the memory controller is not enabled for this cgroup; an ancestor is charged";
 }

@@ -1,5 +1,6 @@
-/** What happens when the limit over a cgroup is hit: who dies, who dies along, or who waits. */
+/** What the kernel would do if the limit above a cgroup were hit: which process it kills, with which group, or that allocators wait. */
 
+import { omitUndefined } from "../omit_undefined.ts";
 import {
   type Candidate,
   diesWithGroup,
@@ -9,89 +10,78 @@ import {
 } from "../policy/victims.ts";
 import type { Ancestry } from "./ancestry.ts";
 import { type Cgroup, openCgroup, tryReader } from "./cgroup.ts";
-import { type Hierarchy, inInitialPidNamespace, onHost } from "./hierarchy.ts";
-import { machineCandidates, machineOomTotalBytes, readMeminfo } from "./machine.ts";
+import { FLAGS } from "./fields.ts";
+import { type Hierarchy, onHost } from "./hierarchy.ts";
+import { machineCandidates, machineOomTotalBytes, rankingContext, readMeminfo } from "./machine.ts";
 import { listProcesses, type ProcessList } from "./processes.ts";
-import { omitUndefined } from "../omit_undefined.ts";
 
 export interface OomForecast {
-  /** Whose limit it is: a cgroup that can be seen, an ancestor that cannot, or the machine where there is no limit. */
-  readonly scope: "cgroup" | "hidden" | "machine";
-  /** Path, for the scope `cgroup`. */
+  /** Which limit is hit: a visible cgroup's, that of an ancestor that is not visible, or without a limit the machine's memory. */
+  readonly scope: "cgroup" | "hidden_ancestor" | "machine";
+  /** Path of the cgroup with that limit, for the scope `cgroup`. */
   readonly owner?: string;
-  /** v1 `oom_kill_disable` at the owner: allocators wait there, and nobody dies. */
+  /** v1 `oom_kill_disable` at the owner: allocators wait there, and nothing is killed. */
   readonly oomKillerDisabled: boolean;
   readonly victim?: Candidate;
-  /** v2 `memory.oom.group`: what dies together with the victim, and how many processes that is. */
+  /** v2 `memory.oom.group`: the cgroup that is killed with the victim, and its number of processes. */
   readonly group?: { readonly path: string; readonly processes: number };
-  /** Everyone that the kernel would choose from, as far as can be seen; the victim first. */
+  /** All visible processes that the kernel would choose from; the victim first. */
   readonly candidates: readonly Candidate[];
-  /** What badness was weighed against, bytes. */
+  /** totalpages of oom_badness, in bytes. */
   readonly oomTotalBytes?: number;
-  /** Everyone at the owner, as far as can be seen; absent for the machine. The victim may be one of the unseen. */
+  /** All processes of the owner; absent for the machine. The victim may be one of the hidden ones. */
   readonly processList?: ProcessList;
 }
 
 /**
- * Rehearses the kernel's choice for the limit that is hit next. That limit may be an ancestor's, and the victim then lies
- * in any of its cgroups. `undefined` when the owner is gone.
+ * Repeats the kernel's choice for the limit that is hit next. If that limit is an ancestor's, the victim may be in any of the
+ * ancestor's cgroups. `undefined` if the owner is gone.
  *
- * @param machineWide how many candidates are wanted of an OOM of the machine, where looking at all would take long.
+ * @param machineWide the number of candidates wanted for the machine, of which reading all processes takes long.
  */
 export function forecastOom(
   cgroup: Cgroup,
   { headroom, limit }: Ancestry,
   machineWide: number,
 ): OomForecast | undefined {
+  const { hierarchy } = cgroup;
   const owner = headroom ? headroom.owner : limit.owner;
-  if (owner !== undefined) return ofCgroup(cgroup.hierarchy, owner);
-  if (limit.bytes !== Infinity) return ofHidden(cgroup, limit.bytes);
-  return ofMachine(cgroup.hierarchy, machineWide);
+  if (owner !== undefined) return forecastOfCgroup(hierarchy, owner);
+  if (limit.bytes !== Infinity) return forecastOfHidden(cgroup, limit.bytes);
+  return forecastOfMachine(hierarchy, machineWide);
 }
 
-function ofCgroup(hierarchy: Hierarchy, path: string): OomForecast | undefined {
+function forecastOfCgroup(hierarchy: Hierarchy, path: string): OomForecast | undefined {
   const owner = openCgroup(hierarchy, path);
   if (owner === undefined) return undefined;
   const processList = listProcesses(owner);
   const snapshot = hierarchy.version.snapshot(tryReader(owner));
-  const oomTotalBytes = oomTotalBytesOf(snapshot.limits, swapTotal());
-  const candidates = oomTotalBytes === undefined
-    ? []
-    : rankVictims(processList.processes, oomTotalBytes, pids());
+  const oomTotalBytes = oomTotalBytesOf(snapshot.limits, readMeminfo().swapTotal);
   return omitUndefined({
     scope: "cgroup" as const,
     owner: path,
     oomKillerDisabled: snapshot.oomKillDisabled === true,
-    ...victimOf(hierarchy, candidates, path),
-    candidates,
-    oomTotalBytes,
-    processList,
+    ...ranking(hierarchy, processList, oomTotalBytes, path),
   });
 }
 
-/** Only the part of the owner that can be seen can be ranked. */
-function ofHidden(cgroup: Cgroup, limit: number): OomForecast {
-  const top = openCgroup(cgroup.hierarchy, cgroup.hierarchy.root) ?? cgroup;
-  const processList = listProcesses(top);
-  const oomTotalBytes = oomTotalBytesOf({ max: limit }, swapTotal());
-  const candidates = oomTotalBytes === undefined
-    ? []
-    : rankVictims(processList.processes, oomTotalBytes, pids());
+/** Ranks the visible part of the owner. */
+function forecastOfHidden(cgroup: Cgroup, limit: number): OomForecast {
+  const { hierarchy } = cgroup;
+  const processList = listProcesses(openCgroup(hierarchy, hierarchy.root) ?? cgroup);
+  const oomTotalBytes = oomTotalBytesOf({ max: limit }, readMeminfo().swapTotal);
   return omitUndefined({
-    scope: "hidden" as const,
+    scope: "hidden_ancestor" as const,
     oomKillerDisabled: false,
-    ...victimOf(cgroup.hierarchy, candidates, cgroup.hierarchy.root),
-    candidates,
-    oomTotalBytes,
-    processList,
+    ...ranking(hierarchy, processList, oomTotalBytes, hierarchy.root),
   });
 }
 
-function ofMachine(hierarchy: Hierarchy, atLeast: number): OomForecast {
+function forecastOfMachine(hierarchy: Hierarchy, atLeast: number): OomForecast {
   const oomTotalBytes = machineOomTotalBytes(readMeminfo());
-  // A container sees neither the machine's processes nor its other cgroups.
-  const visible = oomTotalBytes !== undefined && hierarchy.kernel && onHost();
-  const candidates = visible ? machineCandidates(hierarchy, oomTotalBytes, atLeast) : [];
+  // In a container neither the machine's processes nor its other cgroups are visible.
+  const isVisible = oomTotalBytes !== undefined && hierarchy.kernel && onHost();
+  const candidates = isVisible ? machineCandidates(hierarchy, oomTotalBytes, atLeast) : [];
   return omitUndefined({
     scope: "machine" as const,
     oomKillerDisabled: false,
@@ -101,26 +91,35 @@ function ofMachine(hierarchy: Hierarchy, atLeast: number): OomForecast {
   });
 }
 
+function ranking(
+  hierarchy: Hierarchy,
+  processList: ProcessList,
+  oomTotalBytes: number | undefined,
+  owner: string,
+) {
+  const candidates = oomTotalBytes === undefined
+    ? []
+    : rankVictims(processList.processes, oomTotalBytes, rankingContext());
+  return { ...victimOf(hierarchy, candidates, owner), candidates, oomTotalBytes, processList };
+}
+
 function victimOf(hierarchy: Hierarchy, candidates: readonly Candidate[], owner: string) {
   const victim = candidates[0];
   if (victim === undefined) return {};
-  const path = groupOf(victim.process.cgroup, owner, (at) => hasGroup(hierarchy, at));
-  const whole = path === undefined ? undefined : openCgroup(hierarchy, path);
-  if (whole === undefined) return { victim };
-  const dying = listProcesses(whole).processes.filter((each) => diesWithGroup(each, pids()));
-  return { victim, group: { path: whole.path, processes: dying.length } };
+  const path = groupOf(victim.process.cgroup, owner, (at) => hasOomGroup(hierarchy, at));
+  const group = path === undefined ? undefined : openCgroup(hierarchy, path);
+  if (group === undefined) return { victim };
+  const { processes } = listProcesses(group);
+  const killed = processes.filter((process) => diesWithGroup(process, rankingContext()));
+  return { victim, group: { path: group.path, processes: killed.length } };
 }
 
-function hasGroup(hierarchy: Hierarchy, path: string): boolean {
+function hasOomGroup(hierarchy: Hierarchy, path: string): boolean {
   const cgroup = openCgroup(hierarchy, path);
   if (cgroup === undefined) return false;
-  const peek = tryReader(cgroup);
-  const snapshot = hierarchy.version.snapshot((name) =>
-    name === "memory.oom.group" ? peek(name) : undefined
+  const read = tryReader(cgroup);
+  const { oomGroup } = hierarchy.version.snapshot((name) =>
+    name === FLAGS.oomGroup.v2 ? read(name) : undefined
   );
-  return snapshot.oomGroup === true;
+  return oomGroup === true;
 }
-
-const pids = () => ({ pidOneIsInit: inInitialPidNamespace() });
-
-const swapTotal = () => readMeminfo().swapTotal;

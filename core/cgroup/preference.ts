@@ -1,4 +1,4 @@
-/** What a cgroup says of itself to who looks for a victim: systemd's and oomd's extended attributes. */
+/** The preference that a cgroup has set on itself as a victim: the extended attributes of systemd and oomd. */
 
 import type { Fd } from "../kernel/fd.ts";
 import { readAttribute } from "../kernel/xattr.ts";
@@ -8,11 +8,12 @@ import type { Attribute } from "../policy/victims.ts";
 const NAMES: readonly Attribute[] = ["omit", "avoid", "prefer"];
 
 /**
- * Whoever owns a cgroup may set `user.` attributes on it, so that they count only when the owner is root or owns what is
- * guarded as well, as systemd has it; `trusted.` ones can be set by CAP_SYS_ADMIN alone, and always count.
+ * The owner of a cgroup may set `user.` attributes on it, so, as in systemd, they count only if the owner is root or also owns
+ * the guarded cgroup. `trusted.` attributes need CAP_SYS_ADMIN and always count.
  *
  * @param directory of the cgroup.
- * @param owner uid of the cgroup; `guardedBy` that of the guarded one.
+ * @param owner uid of the cgroup.
+ * @param guardedBy uid of the guarded cgroup.
  */
 export function readPreference(
   directory: Fd,

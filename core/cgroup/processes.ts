@@ -1,42 +1,31 @@
-/** The processes of a cgroup and of everything beneath it, with what the OOM killer weighs. */
+/** Processes: those of a cgroup and everything below it, and what the OOM killer ranks them by. */
 
 import { omitUndefined } from "../omit_undefined.ts";
-import { wholeLines } from "../parse/cgroupfs.ts";
-import {
-  parseCmdline,
-  parseProcCgroup,
-  parseProcStat,
-  parseProcStatus,
-  type ProcStatus,
-} from "../parse/procfs.ts";
+import { parseCmdline, parseProcStat, parseProcStatus, type ProcStatus } from "../parse/procfs.ts";
 import type { Process } from "../snapshot.ts";
 import { type Cgroup, isThere, isThreaded, readControl, tryReadControl, walk } from "./cgroup.ts";
 import { listDirectories, tryReadText } from "./files.ts";
-import { type Hierarchy, inInitialPidNamespace, memoryLine } from "./hierarchy.ts";
+import { type Hierarchy, inInitialPidNamespace, readMemoryLine } from "./hierarchy.ts";
+import { parsePids, pidsIn } from "./pids.ts";
 import { invalidReason } from "./validate.ts";
 
-/** A last line without its newline may be the beginning of a longer pid, which is somebody else's. */
-function parsePids(text: string): number[] {
-  return wholeLines(text).filter((line) => /^\d+$/.test(line)).map(Number);
-}
-
 /**
- * The pids in cgroup.procs, as this program's pid namespace knows them; those outside of it read as 0 and are left out.
- * `undefined` when the cgroup is gone.
+ * The pids in cgroup.procs, in this program's pid namespace; pids outside of it read as 0 and are left out. `undefined` if
+ * the cgroup is gone. Throws `OomkitError` if cgroup.procs may not be read.
  */
 export function pidsOf(cgroup: Cgroup): number[] | undefined {
   const text = readControl(cgroup, "cgroup.procs");
   if (text === undefined) return undefined;
   // The kernel does not promise an order, nor that a pid comes but once.
-  return [...new Set(parsePids(text))].filter((pid) => pid > 0).sort((a, b) => a - b);
+  return [...pidsIn(text)].sort((a, b) => a - b);
 }
 
 export interface ProcessList {
-  /** What vanishes meanwhile is left out, and so is this program, which is gone before anybody reads of it. */
+  /** Without processes that have ended meanwhile, and without this program, which ends before its output is read. */
   readonly processes: readonly Process[];
-  /** How many there are of which nothing can be told: of another pid namespace, or hidden by /proc's mount option. */
+  /** The number of processes that are not visible: in another pid namespace, or hidden by /proc's mount option. */
   readonly hiddenProcesses: number;
-  /** Paths of the cgroups that are there and do not say who is in them: how many there are is not known. */
+  /** Paths of the cgroups that exist but have no readable cgroup.procs, so that the number of processes is unknown. */
   readonly unread: readonly string[];
 }
 
@@ -46,9 +35,8 @@ export function listProcesses(cgroup: Cgroup): ProcessList {
   let hiddenProcesses = 0;
   for (const each of walk(cgroup)) {
     const text = tryReadControl(each, "cgroup.procs");
-    const isWhole = text !== undefined && invalidReason("cgroup.procs", text) === undefined;
-    if (!isWhole && isThere(each) && !isThreaded(each)) unread.push(each.path);
-    const readPids = () => parsePids(tryReadControl(each, "cgroup.procs") ?? "");
+    const isValid = text !== undefined && invalidReason("cgroup.procs", text) === undefined;
+    if (!isValid && isThere(each) && !isThreaded(each)) unread.push(each.path);
     const missing: number[] = [];
     for (const pid of new Set(parsePids(text ?? ""))) {
       if (pid === Deno.pid) continue;
@@ -56,41 +44,42 @@ export function listProcesses(cgroup: Cgroup): ProcessList {
       if (process) processes.push(process);
       else missing.push(pid);
     }
-    // One that ended meanwhile is in the file no longer, one that is only hidden still is.
     if (missing.length > 0) {
-      hiddenProcesses += readPids().filter((pid) => missing.includes(pid)).length;
+      // A process that has ended meanwhile is no longer listed, one that is only hidden still is.
+      const listed = parsePids(tryReadControl(each, "cgroup.procs") ?? "");
+      hiddenProcesses += listed.filter((pid) => missing.includes(pid)).length;
     }
   }
   return { processes, hiddenProcesses, unread };
 }
 
-/** `undefined` when the process is gone. What may not be read of it is absent. */
+/** `undefined` if the process is gone. What may not be read is absent. */
 export function readProcess(pid: number, cgroup: string): Process | undefined {
   const stat = parseProcStat(tryReadText(`/proc/${pid}/stat`) ?? "");
   if (stat === undefined) return undefined;
   const status = parseProcStatus(tryReadText(`/proc/${pid}/status`) ?? "");
-  const memory = stat.state === "Z" && status.rss === undefined ? memoryOfThreads(pid) : status;
+  const memory = memoryOf(pid, stat.state, status);
   return omitUndefined({
     pid,
     startTime: stat.startTime,
     comm: stat.comm,
     state: stat.state,
-    cmdline: parseCmdline(tryReadText(`/proc/${pid}/cmdline`) ?? ""),
+    cmdline: commandLineOf(pid),
     nsPids: status.nsPids,
     rss: memory.rss,
     swap: memory.swap,
     pageTables: memory.pageTables,
     oomScore: readNumber(pid, "oom_score"),
-    oomScoreAdj: readNumber(pid, "oom_score_adj"),
+    oomScoreAdj: oomScoreAdjOf(pid),
     cgroup,
   });
 }
 
 /**
- * No more of a process than the OOM killer weighs, where every read counts. `undefined` when it is gone, and when it cannot be
- * read what spares it: nobody is to die for what is not known of him.
+ * Only what the OOM killer ranks a process by, with few reads. `undefined` if the process is gone, or if what may exclude it from
+ * being killed cannot be read: a process that may be excluded must not be killed.
  *
- * @param withCmdline its command line too, which takes a lock of the process that it may be holding itself.
+ * @param withCmdline reads the command line too, which takes a lock that the process may be holding itself.
  */
 export function readCandidate(
   pid: number,
@@ -100,10 +89,10 @@ export function readCandidate(
   const text = tryReadText(`/proc/${pid}/status`);
   if (text === undefined) return undefined;
   const status = parseProcStatus(text);
-  const oomScoreAdj = readNumber(pid, "oom_score_adj");
+  const oomScoreAdj = oomScoreAdjOf(pid);
   const cmdline = withCmdline ? tryReadText(`/proc/${pid}/cmdline`) : "";
   if (oomScoreAdj === undefined || cmdline === undefined) return undefined;
-  const memory = status.state === "Z" && status.rss === undefined ? memoryOfThreads(pid) : status;
+  const memory = memoryOf(pid, status.state, status);
   return omitUndefined({
     pid,
     startTime: 0n,
@@ -119,34 +108,35 @@ export function readCandidate(
   });
 }
 
-/** `undefined` when the process is gone. */
-export function oomScoreAdjOf(pid: number): number | undefined {
-  return readNumber(pid, "oom_score_adj");
-}
-
-/** Empty for a kernel thread, and for what is gone. */
-export function commandLineOf(pid: number): string[] {
-  return parseCmdline(tryReadText(`/proc/${pid}/cmdline`) ?? "");
-}
-
-/** When the main thread has ended before the others it is a zombie without memory, and theirs is what counts. */
-function memoryOfThreads(pid: number): Pick<ProcStatus, "rss" | "swap" | "pageTables"> {
+/** If the main thread has ended before the others, it is a zombie without an address space: another thread has the sizes. */
+function memoryOf(pid: number, state: string | undefined, status: ProcStatus): Partial<ProcStatus> {
+  if (state !== "Z" || status.rss !== undefined) return status;
   for (const tid of listDirectories(`/proc/${pid}/task`) ?? []) {
-    const status = parseProcStatus(tryReadText(`/proc/${pid}/task/${tid}/status`) ?? "");
-    if (status.rss !== undefined) return status;
+    const thread = parseProcStatus(tryReadText(`/proc/${pid}/task/${tid}/status`) ?? "");
+    if (thread.rss !== undefined) return thread;
   }
   return {};
 }
 
-/** Nothing where the line has no end: half of oom_score_adj -1000, which spares a process, is -100, which does not. */
+/** `undefined` if the process is gone. */
+export function oomScoreAdjOf(pid: number): number | undefined {
+  return readNumber(pid, "oom_score_adj");
+}
+
+/** Empty for a kernel thread and for a process that is gone. */
+export function commandLineOf(pid: number): string[] {
+  return parseCmdline(tryReadText(`/proc/${pid}/cmdline`) ?? "");
+}
+
+/** `undefined` without a newline: a torn -1000, which protects a process, could read as -100, which does not. */
 function readNumber(pid: number, file: string): number | undefined {
   const text = tryReadText(`/proc/${pid}/${file}`);
   return text !== undefined && /^-?\d{1,20}\n$/.test(text) ? Number(text) : undefined;
 }
 
 /**
- * The pids of the machine, or of this pid namespace, with the kernel's badness over the machine's memory; this program
- * is left out.
+ * The pids of this pid namespace, with the kernel's badness relative to the machine's memory in thousandths; without this
+ * program.
  */
 export function oomScores(): { readonly pid: number; readonly score: number }[] {
   return (listDirectories("/proc") ?? [])
@@ -155,25 +145,22 @@ export function oomScores(): { readonly pid: number; readonly score: number }[] 
     .filter((each): each is { pid: number; score: number } => each.score !== undefined);
 }
 
-/* This program and who started it. */
-
-/** The own pid and those of all ancestors, as far as this pid namespace shows them. */
+/** The pids of this program and of all its ancestors in this pid namespace. */
 export function selfAndAncestors(): Set<number> {
-  const lineage = new Set<number>();
-  for (let pid: number | undefined = Deno.pid; pid && !lineage.has(pid);) {
-    lineage.add(pid);
+  const pids = new Set<number>();
+  for (let pid: number | undefined = Deno.pid; pid && !pids.has(pid);) {
+    pids.add(pid);
     pid = parseProcStatus(tryReadText(`/proc/${pid}/status`) ?? "").ppid;
   }
-  return lineage;
+  return pids;
 }
 
-/* Where a process is that is about to be gone. */
-
 /**
- * The cgroup of who was just killed, by his pid in the initial pid namespace; `undefined` where it is too late to tell, or
- * the pid is not known here.
+ * The cgroup of a process that was just killed; `undefined` if it is too late to tell, or if this is not the initial pid
+ * namespace.
  *
- * @param comm as the kernel had it, lest the pid is another's by now.
+ * @param pid in the initial pid namespace.
+ * @param comm from the kernel's report: the pid may be another process's by now.
  */
 export function cgroupOfKilled(
   pid: number,
@@ -181,9 +168,9 @@ export function cgroupOfKilled(
   { version }: Pick<Hierarchy, "version">,
 ): string | undefined {
   if (!inInitialPidNamespace()) return undefined;
-  const line = memoryLine(parseProcCgroup(tryReadText(`/proc/${pid}/cgroup`) ?? ""), version);
+  const line = readMemoryLine(pid, version);
   if (line === undefined || line.deleted) return undefined;
-  // On v1 who has begun to exit is told to be in the root (kernel, proc_cgroup_show).
+  // v1 reports an exiting process to be in the root (kernel, proc_cgroup_show).
   if (line.path === "/") return undefined;
   return tryReadText(`/proc/${pid}/comm`) === `${comm}\n` ? line.path : undefined;
 }

@@ -1,4 +1,4 @@
-/** From what a person types to cgroups: paths, globs, `pid:`, `unit:`, `pod:`, container ids and runc names. */
+/** Resolves a target to cgroups: paths, globs, `pid:`, `unit:`, `pod:`, container ids and runc names. */
 
 import { resolve as resolvePath } from "node:path";
 import { OomkitError, shortened } from "../errors.ts";
@@ -12,20 +12,20 @@ import { suggest } from "../suggest.ts";
 import { pidsOf } from "./processes.ts";
 
 const UNIT = /\.(service|slice|scope|socket|mount|swap)$/;
-/** Shorter prefixes than this are more likely words than container ids; docker shows 12. */
+/** A shorter prefix is more likely a word than a container id; docker shows 12 digits. */
 const CONTAINER_PREFIX = /^[0-9a-f]{4,64}$/;
-/** From the working directory on, as a shell has it. */
-const HERE = /^\.\.?(\/|$)/;
+/** Relative to the working directory, as in a shell. */
+const RELATIVE = /^\.\.?(\/|$)/;
 const RUNC_STATE = "/run/runc";
 
 /**
  * The cgroups that `target` names; more than one only for a glob.
- * Throws {@link OomkitError} when it names none, more than one thing, or something outside of the hierarchy.
+ * Throws {@link OomkitError} if it names none, is ambiguous, or lies outside the hierarchy.
  */
 export function resolveTarget(hierarchy: Hierarchy, target: string): Cgroup[] {
   const [, scheme, rest = ""] = /^(pid|unit|pod|id|runc):(.*)$/s.exec(target) ?? [];
   if (target === "" || (scheme && rest === "")) {
-    throw new OomkitError(`cannot resolve target "${target}": it is empty`, "name a cgroup");
+    throw new OomkitError(`cannot resolve target "${target}": it is empty`, "give a cgroup");
   }
   switch (scheme) {
     case "pid":
@@ -41,7 +41,7 @@ export function resolveTarget(hierarchy: Hierarchy, target: string): Cgroup[] {
   }
   if (isGlob(target)) return byGlob(hierarchy, target);
   if (target.startsWith("/")) return [byPath(hierarchy, target)];
-  if (HERE.test(target)) return [byDirectory(hierarchy, resolvePath(target), target)];
+  if (RELATIVE.test(target)) return [byDirectory(hierarchy, resolvePath(target), target)];
   if (UNIT.test(target) && !target.includes("/")) return [byUnit(hierarchy, target)];
 
   const found = open(hierarchy, join(hierarchy.root, plain(target)), target) ??
@@ -52,18 +52,18 @@ export function resolveTarget(hierarchy: Hierarchy, target: string): Cgroup[] {
     : [unknown(hierarchy, target)];
 }
 
-/** This program's own cgroup. Throws {@link OomkitError} where it cannot be seen. */
+/** This program's own cgroup. Throws {@link OomkitError} if it is not visible. */
 export function ownCgroup(hierarchy: Hierarchy): Cgroup {
   const path = hierarchy.own ?? (hierarchy.kernel ? undefined : hierarchy.root);
   const cgroup = path === undefined ? holderOf(hierarchy, Deno.pid) : openCgroup(hierarchy, path);
   if (cgroup) return cgroup;
   throw new OomkitError(
-    `cannot find the own cgroup: it does not lie within ${hierarchy.mount}`,
-    "name a target",
+    `cannot find oomkit's own cgroup: it is not in ${hierarchy.mount}`,
+    "give a target",
   );
 }
 
-/** `..` would lead out of what the path says; the kernel has no cgroup of that name. */
+/** `..` would lead out of the hierarchy; the kernel allows no cgroup of that name. */
 function safe(path: string): string {
   if (path.split("/").includes("..") || path.includes("\0")) {
     throw new OomkitError(
@@ -74,13 +74,13 @@ function safe(path: string): string {
   return path;
 }
 
-/** Without names that say nothing: by another path than its own a cgroup would escape the rules that are for it. */
+/** Removes empty names and `.`: by another path than its own a cgroup would escape rules for its path. */
 function plain(path: string): string {
   const names = safe(path).split("/").filter((name) => name !== "" && name !== ".");
   return `${path.startsWith("/") ? "/" : ""}${names.join("/")}`;
 }
 
-/** A tree that is not the kernel's may hold symbolic links, and those may lead out of it. */
+/** A tree that is not the kernel's may contain symbolic links that lead out of it. */
 function open(hierarchy: Hierarchy, path: string, target: string): Cgroup | undefined {
   const cgroup = openCgroup(hierarchy, path);
   return cgroup && !hierarchy.kernel ? byDirectory(hierarchy, cgroup.dir, target) : cgroup;
@@ -89,7 +89,7 @@ function open(hierarchy: Hierarchy, path: string, target: string): Cgroup | unde
 function byPath(hierarchy: Hierarchy, target: string): Cgroup {
   const path = plain(target);
   if (relativeTo(hierarchy.mount, path) !== undefined) return byDirectory(hierarchy, path, target);
-  // Where only a part of the hierarchy is mounted, "/" may be meant as seen from there.
+  // If only a part of the hierarchy is mounted, the path may be relative to that part.
   for (const full of [path, join(hierarchy.root, path)]) {
     const cgroup = open(hierarchy, full, target);
     if (cgroup) return cgroup;
@@ -105,27 +105,27 @@ function byDirectory(hierarchy: Hierarchy, dir: string, target: string): Cgroup 
   const path = pathOf(hierarchy, real);
   if (path === undefined) {
     throw new OomkitError(
-      `cannot use ${target}: ${real === target ? "it" : real} lies outside of the memory hierarchy`,
-      `name a cgroup beneath ${hierarchy.mount}`,
+      `cannot use ${target}: ${real === target ? "it" : real} is outside the memory hierarchy`,
+      `give a cgroup below ${hierarchy.mount}`,
     );
   }
   const cgroup = openCgroup(hierarchy, path);
   if (cgroup) return cgroup;
   throw new OomkitError(
     `cannot use ${target}: it is not a directory`,
-    `name the cgroup itself, such as ${real.slice(0, real.lastIndexOf("/"))}`,
+    `give the cgroup itself, such as ${real.slice(0, real.lastIndexOf("/"))}`,
   );
 }
 
 export interface Glob {
   readonly glob: string;
-  /** On whole paths. */
+  /** Matches whole paths. */
   readonly pattern: RegExp;
-  /** Beneath it lies all that can match; `undefined` where there is no such cgroup. */
+  /** The cgroup above all that can match; `undefined` if it does not exist. */
   readonly base: Cgroup | undefined;
 }
 
-/** `undefined` for what is no glob, or is the very name of a cgroup. */
+/** `undefined` if `target` is not a glob, or is the exact path of a cgroup. */
 export function parseGlob(hierarchy: Hierarchy, target: string): Glob | undefined {
   if (/^(pid|unit|pod|id|runc):/.test(target) || !isGlob(target)) return undefined;
   const named = globNamed(target);
@@ -139,7 +139,7 @@ export function parseGlob(hierarchy: Hierarchy, target: string): Glob | undefine
   return { glob, pattern: globToRegExp(glob), base };
 }
 
-const globNamed = (target: string) => HERE.test(target) ? resolvePath(target) : plain(target);
+const globNamed = (target: string) => RELATIVE.test(target) ? resolvePath(target) : plain(target);
 
 function byGlob(hierarchy: Hierarchy, target: string): Cgroup[] {
   const parsed = parseGlob(hierarchy, target);
@@ -161,7 +161,7 @@ function byGlob(hierarchy: Hierarchy, target: string): Cgroup[] {
 function byPid(hierarchy: Hierarchy, text: string): Cgroup {
   const target = `pid:${text}`;
   if (!/^[1-9]\d{0,9}$/.test(text)) {
-    throw new OomkitError(`cannot resolve target "pid:${shortened(text)}": that is no pid`);
+    throw new OomkitError(`cannot resolve target "pid:${shortened(text)}": that is not a pid`);
   }
   const lines = readText(`/proc/${text}/cgroup`);
   if (lines === undefined) {
@@ -177,14 +177,14 @@ function byPid(hierarchy: Hierarchy, text: string): Cgroup {
   throw new OomkitError(
     `cannot resolve target "${target}": its cgroup ${
       line?.path ?? "(none)"
-    } cannot be seen beneath ${hierarchy.mount}`,
-    "run where the whole hierarchy is mounted",
+    } is not visible below ${hierarchy.mount}`,
+    "run oomkit where the whole hierarchy is mounted",
   );
 }
 
-/** Found by looking, where the path in /proc/PID/cgroup does not say it. */
+/** Searches all cgroups, for a hierarchy with other paths than those in /proc/PID/cgroup. */
 function holderOf(hierarchy: Hierarchy, pid: number): Cgroup | undefined {
-  for (const cgroup of everything(hierarchy)) if (pidsOf(cgroup)?.includes(pid)) return cgroup;
+  for (const cgroup of allCgroups(hierarchy)) if (pidsOf(cgroup)?.includes(pid)) return cgroup;
   return undefined;
 }
 
@@ -194,13 +194,13 @@ function byUnit(hierarchy: Hierarchy, unit: string): Cgroup {
   const path = hierarchy.kernel ? controlGroup(name) ?? unitPath(name) : unitPath(name);
   const cgroup = openCgroup(hierarchy, join(hierarchy.root, safe(path)));
   if (cgroup) return cgroup;
-  const same = [...everything(hierarchy)].filter((c) => c.path.endsWith(`/${name}`));
+  const same = [...allCgroups(hierarchy)].filter((c) => c.path.endsWith(`/${name}`));
   if (same.length === 1) return same[0]!;
   if (same.length > 1) return ambiguous(unit, same.map((c) => c.path));
   return unknown(hierarchy, name);
 }
 
-/** What systemd says; `undefined` without systemd, or when the unit does not run. */
+/** Asks systemd; `undefined` without systemd, or if the unit is not running. */
 function controlGroup(unit: string): string | undefined {
   if (!exists("/run/systemd/system")) return undefined;
   try {
@@ -211,7 +211,7 @@ function controlGroup(unit: string): string | undefined {
     }).outputSync();
     return success ? new TextDecoder().decode(stdout).trim() || undefined : undefined;
   } catch {
-    // No systemctl on this machine: the path is told by the name alone.
+    // No systemctl on this machine: the caller derives the path from the name.
     return undefined;
   }
 }
@@ -223,9 +223,9 @@ function byIdentity(
   target: string,
 ): Cgroup {
   const outermost = new Map<string, Cgroup>();
-  for (const cgroup of everything(hierarchy)) {
+  for (const cgroup of allCgroups(hierarchy)) {
     const id = identify(cgroup.path)[key];
-    // Parents come first, so that what a container makes beneath itself does not stand for it.
+    // Parents come first, so that a cgroup made inside the container does not replace the container's own.
     if (id?.startsWith(prefix) && !outermost.has(id)) outermost.set(id, cgroup);
   }
   const exact = outermost.get(prefix);
@@ -246,12 +246,12 @@ function byRuncName(hierarchy: Hierarchy, name: string): Cgroup | undefined {
     const path = dir === undefined ? undefined : pathOf(hierarchy, dir);
     return path === undefined ? undefined : openCgroup(hierarchy, path);
   } catch {
-    // Half-written while runc starts the container: it is not there yet.
+    // Half-written while runc starts the container: it does not exist yet.
     return undefined;
   }
 }
 
-function* everything(hierarchy: Hierarchy): Generator<Cgroup> {
+function* allCgroups(hierarchy: Hierarchy): Generator<Cgroup> {
   const root = openCgroup(hierarchy, hierarchy.root);
   if (root) yield* walk(root);
 }
@@ -261,14 +261,14 @@ function ambiguous(target: string, candidates: readonly string[]): never {
   const rest = candidates.length > 5 ? ` and ${candidates.length - 5} more` : "";
   throw new OomkitError(
     `cannot resolve target "${target}": it is ambiguous between ${shown}${rest}`,
-    "write more of it",
+    "give more of the name",
   );
 }
 
 function unknown(hierarchy: Hierarchy, target: string): never {
   const word = target.replace(/^\w+:/, "").replace(/\/+$/, "").split("/").at(-1)!;
   const names = new Map<string, string>();
-  for (const { path } of everything(hierarchy)) names.set(path.split("/").at(-1)!, path);
+  for (const { path } of allCgroups(hierarchy)) names.set(path.split("/").at(-1)!, path);
   for (const name of hierarchy.kernel ? listDirectories(RUNC_STATE) ?? [] : []) {
     names.set(name, name);
   }
@@ -278,7 +278,7 @@ function unknown(hierarchy: Hierarchy, target: string): never {
   throw new OomkitError(
     `cannot resolve target "${
       shortened(target)
-    }": there is no such cgroup beneath ${hierarchy.mount}`,
+    }": there is no such cgroup below ${hierarchy.mount}`,
     near.length > 0
       ? `did you mean ${near.join(" or ")}?`
       : "give a cgroup path, a glob, pid:N, unit:NAME, pod:UID or a container id",

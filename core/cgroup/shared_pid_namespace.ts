@@ -1,19 +1,18 @@
 /**
- * OOMHero's way to see: in a pod with a shared process namespace there is no hierarchy to look at, but each process has a root
- * directory in which its container's cgroup is mounted.
+ * Cgroups of the other containers of a pod with a shared process namespace, as OOMHero finds them: no common hierarchy is mounted,
+ * but the root directory of each process shows its container's cgroup.
  */
 
 import { statfsSync } from "node:fs";
-import { parseProcCgroup } from "../parse/procfs.ts";
 import { type Cgroup, openCgroup } from "./cgroup.ts";
 import { exists, listDirectories, tryReadText } from "./files.ts";
-import { type Hierarchy, memoryLine } from "./hierarchy.ts";
+import { type Hierarchy, readMemoryLine } from "./hierarchy.ts";
 import { v1 } from "./v1.ts";
 import { v2 } from "./v2.ts";
 
 /**
- * The cgroups of all processes but those of this program's own, each once, as seen through /proc/PID/root. Their paths are
- * told as `/proc/PID` of one process in each: in its own namespace it has none but "/".
+ * The cgroups of all processes except `protectedPids`, each once, through /proc/PID/root. A cgroup's path is the `/proc/PID` of one
+ * of its processes: in its own namespace every path is "/".
  */
 export function cgroupsOfProcesses(protectedPids: ReadonlySet<number>): Cgroup[] {
   const found = new Map<number, Cgroup>();
@@ -30,14 +29,14 @@ export function cgroupsOfProcesses(protectedPids: ReadonlySet<number>): Cgroup[]
 const CGROUP_FILE_SYSTEMS = [0x27e0eb, 0x63677270];
 
 /**
- * A container that may mount can put anything there: a FIFO would be waited for, and figures of its own would be believed. Only
- * what the kernel itself wrote is read.
+ * A container that may mount file systems can put anything there: a FIFO would block, and invented values would be trusted. So only
+ * the kernel's own cgroup file systems are read.
  */
-function isKernels(dir: string): boolean {
+function isCgroupfs(dir: string): boolean {
   try {
     return CGROUP_FILE_SYSTEMS.includes(statfsSync(dir).type);
   } catch {
-    // Another user's process, or one that is gone.
+    // A process of another user, or one that is gone.
     return false;
   }
 }
@@ -45,16 +44,16 @@ function isKernels(dir: string): boolean {
 function cgroupThrough(pid: number): Cgroup | undefined {
   const base = `/proc/${pid}/root/sys/fs/cgroup`;
   const mount = [`${base}/memory`, base].find((dir) =>
-    isKernels(dir) &&
-    (existsQuietly(`${dir}/cgroup.procs`) || existsQuietly(`${dir}/cgroup.controllers`))
+    isCgroupfs(dir) &&
+    (tryExists(`${dir}/cgroup.procs`) || tryExists(`${dir}/cgroup.controllers`))
   );
   if (mount === undefined) return undefined;
-  const version = existsQuietly(`${mount}/cgroup.controllers`) ? v2 : v1;
-  const line = memoryLine(parseProcCgroup(tryReadText(`/proc/${pid}/cgroup`) ?? ""), version);
-  // Seen from another cgroup namespace the path leads up and out; then the mount's root is what the process has.
+  const version = tryExists(`${mount}/cgroup.controllers`) ? v2 : v1;
+  const line = readMemoryLine(pid, version);
+  // In another cgroup namespace the path leads out of the mount; then the process is in the mount's root.
   const path = line === undefined || line.path.startsWith("/..") ? "/" : line.path;
   const dir = [`${mount}${path === "/" ? "" : path}`, mount]
-    .find((dir) => isKernels(dir) && holds(dir, pid));
+    .find((dir) => isCgroupfs(dir) && holds(dir, pid));
   if (dir === undefined) return undefined;
   const hierarchy: Hierarchy = {
     version,
@@ -69,16 +68,16 @@ function cgroupThrough(pid: number): Cgroup | undefined {
   return openCgroup(hierarchy, `/proc/${pid}`);
 }
 
-/** cgroup.procs of any mount tells pids as the reader's namespace knows them. */
+/** cgroup.procs has pids of the reader's namespace, in every mount. */
 function holds(dir: string, pid: number): boolean {
   return (tryReadText(`${dir}/cgroup.procs`) ?? "").split("\n").includes(String(pid));
 }
 
-function existsQuietly(path: string): boolean {
+function tryExists(path: string): boolean {
   try {
     return exists(path);
   } catch {
-    // Another user's process.
+    // A process of another user.
     return false;
   }
 }

@@ -1,4 +1,4 @@
-/** A cgroup and what is beneath it, the largest first: where in a tree the memory is. */
+/** A cgroup and everything below it, the largest children first. */
 
 import type { Snapshot } from "../snapshot.ts";
 import { parseBytes } from "../parse/cgroupfs.ts";
@@ -6,27 +6,27 @@ import { type Cgroup, childrenOf, isThere, tryReader } from "./cgroup.ts";
 
 export interface CgroupTree {
   readonly cgroup: Cgroup;
-  /** 0 for the cgroup that was asked for. */
+  /** 0 for the requested cgroup. */
   readonly depth: number;
   readonly snapshot: Snapshot;
   readonly children: readonly CgroupTree[];
-  /** Children that `top` left out, the smallest; none of them when `depth` was reached. */
+  /** The number of children omitted because of `top`, the smallest ones; 0 at the last level of `depth`. */
   readonly leftOut: number;
 }
 
 /**
- * `undefined` when the cgroup is gone; what vanishes beneath it meanwhile is left out. What may not be read is absent.
+ * `undefined` if the cgroup is gone; leaves out children that are removed meanwhile. What may not be read is absent.
  *
- * @param options.depth how far down; 0 is the cgroup itself.
- * @param options.top how many children of each cgroup.
- * @param options.look called before each of them is read.
+ * @param options.depth levels below the cgroup; 0 for the cgroup itself.
+ * @param options.top maximum number of children of each cgroup.
+ * @param options.onRead called before each cgroup is read.
  */
 export function readSubtree(
   cgroup: Cgroup,
-  options: { readonly depth: number; readonly top: number; readonly look?: () => void },
+  options: { readonly depth: number; readonly top: number; readonly onRead?: () => void },
   depth = 0,
 ): CgroupTree | undefined {
-  options.look?.();
+  options.onRead?.();
   const snapshot = cgroup.hierarchy.version.snapshot(tryReader(cgroup));
   const children = depth < options.depth ? bySize(childrenOf(cgroup)) : [];
   const shown = children.slice(0, options.top)
@@ -37,7 +37,7 @@ export function readSubtree(
   return { cgroup, depth, snapshot, children: shown, leftOut };
 }
 
-/** Those without a usage, where the controller is off, come last. */
+/** Cgroups without a usage, where the controller is not enabled, come last. */
 function bySize(cgroups: readonly Cgroup[]): Cgroup[] {
   return cgroups
     .map((cgroup) => ({ cgroup, usage: usageOf(cgroup) ?? -1 }))
@@ -49,7 +49,7 @@ function usageOf(cgroup: Cgroup): number | undefined {
   return parseBytes(tryReader(cgroup)(cgroup.hierarchy.version.usageFile));
 }
 
-/** In the order in which they are shown: each before what is beneath it. */
+/** In display order: each cgroup before its children. */
 export function* flatten(subtree: CgroupTree): Generator<CgroupTree> {
   yield subtree;
   for (const child of subtree.children) yield* flatten(child);

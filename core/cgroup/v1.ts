@@ -1,42 +1,29 @@
 /** cgroup v1 memory controller: kernel, Documentation/admin-guide/cgroup-v1/memory.rst. Pure. */
 
-import { parseKeyed } from "../parse/cgroupfs.ts";
 import { parseBytes, parseCount } from "../parse/cgroupfs.ts";
-import type { Counters } from "../snapshot.ts";
-import { omitUndefined } from "../omit_undefined.ts";
+import { FieldReader, fieldsOf } from "./field_reader.ts";
+import { LIMITS, SIZES } from "./fields.ts";
 import type { CgroupVersion, ReadFile } from "./version.ts";
 
-/** v1 counts only for the cgroup itself, and does not count OOMs at all: it only notifies about them. */
-function readCounters(read: ReadFile): { local: Counters; subtree: Counters } {
-  const control = parseKeyed(read("memory.oom_control") ?? "");
-  return {
-    local: omitUndefined({
-      max: limitHits(read),
-      oomKill: parseCount(control.get("oom_kill")),
-    }),
-    subtree: {},
-  };
-}
+const fields = fieldsOf("v1");
 
-/**
- * Where memory and swap together have the same limit it is hit first and counts in its own file; v2 has one counter for
- * both.
- */
-function limitHits(read: ReadFile): bigint | undefined {
-  const memory = parseCount(read("memory.failcnt")?.trim());
-  const withSwap = parseCount(read("memory.memsw.failcnt")?.trim());
-  return memory === undefined ? undefined : memory + (withSwap ?? 0n);
-}
+/** Usage includes the subtree's. So do the `total_` rows of memory.stat, which are missing without a hierarchy. */
+const createReader = (read: ReadFile) => new FieldReader(read, "total_");
 
-function flag(value: string | undefined): boolean | undefined {
-  return value === "1" ? true : value === "0" ? false : undefined;
+/** v1 counts for the cgroup itself only, and does not count OOMs: it only notifies about them. */
+function countersOf(reader: FieldReader, read: ReadFile) {
+  const local = reader.counts(fields.counters);
+  // If memory and swap together have the same limit, that limit is hit first and has its own count; v2 has one for both.
+  const withSwap = parseCount(read("memory.memsw.failcnt"));
+  const max = local.max === undefined ? {} : { max: local.max + (withSwap ?? 0n) };
+  return { local: { ...local, ...max }, subtree: {} };
 }
 
 export const v1: CgroupVersion = {
   number: 1,
-  usageFile: "memory.usage_in_bytes",
-  peakFile: "memory.max_usage_in_bytes",
-  limitFile: "memory.limit_in_bytes",
+  usageFile: SIZES.usage.v1,
+  peakFile: SIZES.peak.v1,
+  limitFile: LIMITS.max.v1,
   countsSubtree: false,
   notifiesThresholds: true,
   notifiesPressureLevels: true,
@@ -45,49 +32,28 @@ export const v1: CgroupVersion = {
   delegatesControllers: false,
 
   snapshot(read) {
-    const stat = parseKeyed(read("memory.stat") ?? "");
-    const control = parseKeyed(read("memory.oom_control") ?? "");
-    // Usage is that of the subtree, so the parts are too: the `total_` rows, without which there is no hierarchy.
-    const bytes = (key: string) => parseBytes(stat.get(`total_${key}`) ?? stat.get(key));
-    return omitUndefined({
-      usage: parseBytes(read("memory.usage_in_bytes")),
-      peak: parseBytes(read("memory.max_usage_in_bytes")),
-      limits: omitUndefined({
-        max: parseBytes(read("memory.limit_in_bytes")),
-        soft: parseBytes(read("memory.soft_limit_in_bytes")),
-        memsw: parseBytes(read("memory.memsw.limit_in_bytes")),
-      }),
-      stats: omitUndefined({
-        // v1's `rss` is what v2 calls `anon`: anonymous memory and swap cache, not the sum of resident sets.
-        anon: bytes("rss"),
-        file: bytes("cache"),
-        shmem: bytes("shmem"),
-        kernel: parseBytes(read("memory.kmem.usage_in_bytes")),
-        sock: parseBytes(read("memory.kmem.tcp.usage_in_bytes")),
-        swap: bytes("swap"),
-        inactiveFile: bytes("inactive_file"),
-        activeFile: bytes("active_file"),
-        unevictable: bytes("unevictable"),
-      }),
-      ...readCounters(read),
-      oomKillDisabled: flag(control.get("oom_kill_disable")),
-      underOom: flag(control.get("under_oom")),
-      hierarchicalLimit: parseBytes(stat.get("hierarchical_memory_limit")),
-    });
+    const reader = createReader(read);
+    return {
+      ...reader.bytes(fields.sizes),
+      limits: reader.bytes(fields.limits),
+      stats: reader.bytes(fields.stats),
+      ...countersOf(reader, read),
+      ...reader.flags(fields.flags),
+    };
   },
 
-  counters: readCounters,
-  limit: (read) => parseBytes(read("memory.limit_in_bytes")),
+  counters: (read) => countersOf(createReader(read), read),
+  limit: (read) => parseBytes(read(LIMITS.max.v1)),
 
   pressure: () => undefined,
 
   triggers: ({ thresholds, pressure }) => [
     { kind: "eventfd", file: "memory.oom_control", argument: "", tells: "oom" },
-    // A write of a process to the limit is an inotify event on v1 too, though no change made by the kernel is.
-    { kind: "inotify", file: "memory.limit_in_bytes" },
+    // inotify reports a process that writes the limit, on v1 too, but no change that the kernel makes.
+    { kind: "inotify", file: LIMITS.max.v1 },
     ...thresholds.map((bytes) => ({
       kind: "eventfd" as const,
-      file: "memory.usage_in_bytes",
+      file: SIZES.usage.v1,
       argument: String(bytes),
       tells: "threshold" as const,
     })),

@@ -1,38 +1,25 @@
 /** cgroup v2 memory controller: kernel, Documentation/admin-guide/cgroup-v2.rst. Pure. */
 
-import { parseKeyed } from "../parse/cgroupfs.ts";
-import { parseBytes, parseCount } from "../parse/cgroupfs.ts";
-import { parsePressure } from "../parse/cgroupfs.ts";
-import type { Counters } from "../snapshot.ts";
-import type { CgroupVersion, PsiTrigger, ReadFile } from "./version.ts";
 import { omitUndefined } from "../omit_undefined.ts";
+import { parseBytes, parsePressure } from "../parse/cgroupfs.ts";
+import { FieldReader, fieldsOf } from "./field_reader.ts";
+import { LIMITS, SIZES } from "./fields.ts";
+import type { CgroupVersion, ReadFile } from "./version.ts";
 
-function counters(text: string | undefined): Counters {
-  const events = parseKeyed(text ?? "");
-  return omitUndefined({
-    max: parseCount(events.get("max")),
-    high: parseCount(events.get("high")),
-    oom: parseCount(events.get("oom")),
-    oomKill: parseCount(events.get("oom_kill")),
-    oomGroupKill: parseCount(events.get("oom_group_kill")),
-  });
-}
+const fields = fieldsOf("v2");
 
 const readCounters = (read: ReadFile) => ({
-  local: counters(read("memory.events.local")),
-  subtree: counters(read("memory.events")),
+  local: new FieldReader(() => read("memory.events.local")).counts(fields.counters),
+  subtree: new FieldReader(read).counts(fields.counters),
 });
 
-function flag(text: string | undefined): boolean | undefined {
-  const value = text?.trim();
-  return value === "1" ? true : value === "0" ? false : undefined;
-}
+const readPressure = (read: ReadFile) => parsePressure(read("memory.pressure") ?? "");
 
 export const v2: CgroupVersion = {
   number: 2,
-  usageFile: "memory.current",
-  peakFile: "memory.peak",
-  limitFile: "memory.max",
+  usageFile: SIZES.usage.v2,
+  peakFile: SIZES.peak.v2,
+  limitFile: LIMITS.max.v2,
   countsSubtree: true,
   notifiesThresholds: false,
   notifiesPressureLevels: false,
@@ -43,58 +30,30 @@ export const v2: CgroupVersion = {
   delegatesControllers: true,
 
   snapshot(read) {
-    const stat = parseKeyed(read("memory.stat") ?? "");
-    const bytes = (key: string) => parseBytes(stat.get(key));
+    const reader = new FieldReader(read);
     return omitUndefined({
-      usage: parseBytes(read("memory.current")),
-      peak: parseBytes(read("memory.peak")),
-      limits: omitUndefined({
-        max: parseBytes(read("memory.max")),
-        high: parseBytes(read("memory.high")),
-        low: parseBytes(read("memory.low")),
-        min: parseBytes(read("memory.min")),
-        swap: parseBytes(read("memory.swap.max")),
-      }),
-      stats: omitUndefined({
-        anon: bytes("anon"),
-        file: bytes("file"),
-        shmem: bytes("shmem"),
-        // `kernel` came with 5.18; before it the sum of its parts is not the whole, so it stays unknown.
-        kernel: bytes("kernel"),
-        slab: bytes("slab"),
-        slabReclaimable: bytes("slab_reclaimable"),
-        kernelStack: bytes("kernel_stack"),
-        pageTables: bytes("pagetables"),
-        sock: bytes("sock"),
-        swap: parseBytes(read("memory.swap.current")),
-        inactiveFile: bytes("inactive_file"),
-        activeFile: bytes("active_file"),
-        unevictable: bytes("unevictable"),
-      }),
+      ...reader.bytes(fields.sizes),
+      limits: reader.bytes(fields.limits),
+      stats: reader.bytes(fields.stats),
       ...readCounters(read),
-      pressure: parsePressure(read("memory.pressure") ?? ""),
-      oomGroup: flag(read("memory.oom.group")),
+      pressure: readPressure(read),
+      ...reader.flags(fields.flags),
     });
   },
 
   counters: readCounters,
-  limit: (read) => parseBytes(read("memory.max")),
-
-  pressure: (read) => parsePressure(read("memory.pressure") ?? ""),
+  limit: (read) => parseBytes(read(LIMITS.max.v2)),
+  pressure: readPressure,
 
   triggers: ({ psi }) => [
     // memory.events.local is notified together with memory.events, and hierarchical events are in the latter only.
-    // The limits are watched because a write by a process is an event too, though none of the kernel's own.
+    // The limits are watched because inotify reports a process that writes them, though no change that the kernel makes.
     { kind: "inotify", file: "memory.events" },
     { kind: "inotify", file: "memory.events.local" },
     { kind: "inotify", file: "cgroup.events" },
-    { kind: "inotify", file: "memory.max" },
-    { kind: "inotify", file: "memory.high" },
-    ...psi.map((trigger: PsiTrigger) => ({
-      kind: "psi" as const,
-      file: "memory.pressure",
-      psi: trigger,
-    })),
+    { kind: "inotify", file: LIMITS.max.v2 },
+    { kind: "inotify", file: LIMITS.high.v2 },
+    ...psi.map((trigger) => ({ kind: "psi" as const, file: "memory.pressure", psi: trigger })),
   ],
 
   refusals: ({ pressure }) =>

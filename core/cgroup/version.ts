@@ -1,12 +1,12 @@
-/** What cgroup v1 and v2 each have to say; after discovery nobody asks for the version. */
+/** What cgroup v1 and v2 each offer, as data: after discovery, code asks for a capability and not for the version. */
 
 import type { Counters, Pressure, Snapshot } from "../snapshot.ts";
 
-/** Text of one control file of one cgroup; `undefined` when it is not there. */
+/** The text of one control file of one cgroup; `undefined` if there is no such file. */
 export type ReadFile = (name: string) => string | undefined;
 
 export type PressureLevel = "low" | "medium" | "critical";
-/** Who is told of pressure: kernel, Documentation/admin-guide/cgroup-v1/memory.rst, section 11. */
+/** Which cgroups are notified of pressure: kernel, Documentation/admin-guide/cgroup-v1/memory.rst, section 11. */
 export type PressureMode = "default" | "local" | "hierarchy";
 
 /** A stall of `kind` for `stall` within `window`, both in microseconds. */
@@ -16,7 +16,7 @@ export interface PsiTrigger {
   readonly window: number;
 }
 
-/** What one wants to be notified about, besides OOMs. */
+/** What to be notified about, besides OOMs. */
 export interface Interests {
   /** Usage in bytes. */
   readonly thresholds: readonly number[];
@@ -24,11 +24,11 @@ export interface Interests {
   readonly psi: readonly PsiTrigger[];
 }
 
-/** What the kernel should notify about, as data; one place arms it. */
+/** A notification to request from the kernel, as data; core/watch/triggers.ts arms it. */
 export type Trigger =
   | {
     readonly kind: "eventfd";
-    /** The control file whose descriptor goes into cgroup.event_control. */
+    /** The control file that goes into cgroup.event_control, as a descriptor. */
     readonly file: string;
     readonly argument: string;
     readonly tells: "oom" | "threshold" | "pressure";
@@ -39,35 +39,35 @@ export type Trigger =
 
 export interface CgroupVersion {
   readonly number: 1 | 2;
-  /** The file with the usage in bytes: what is read most often. */
+  /** The file with the usage in bytes: the one that is read most often. */
   readonly usageFile: string;
   readonly peakFile: string;
   /** Written to change the limit. */
   readonly limitFile: string;
   snapshot(read: ReadFile): Snapshot;
-  /** The counters alone, which is what a wake asks for. */
+  /** Only the counters, which are read at each wake-up. */
   counters(read: ReadFile): { readonly local: Counters; readonly subtree: Counters };
-  /** The limit alone; `Infinity` for none. */
+  /** Only the limit, in bytes; `Infinity` for none. */
   limit(read: ReadFile): number | undefined;
-  /** The pressure alone; absent where there is no PSI. */
+  /** Only the pressure; `undefined` without PSI. */
   pressure(read: ReadFile): Pressure | undefined;
   triggers(interests: Interests): Trigger[];
-  /** Interests that this version cannot notify about, each with the reason; a poll has to stand in. */
+  /** Interests that this version cannot notify about, each with the reason: they need a poll. */
   refusals(interests: Interests): string[];
-  /** True when counters exist for a cgroup and everything beneath it, so that a parent knows of removed children. */
+  /** True if there are counters of a whole subtree, which include those of removed children. */
   readonly countsSubtree: boolean;
-  /** True when crossing a usage threshold wakes; false when a poll has to look. */
+  /** True if the kernel notifies when usage crosses a threshold; false if it takes a poll. */
   readonly notifiesThresholds: boolean;
-  /** True where `memory.pressure_level` notifies. */
+  /** True if `memory.pressure_level` notifies. */
   readonly notifiesPressureLevels: boolean;
-  /** True where `memory.high` slows allocators down. */
+  /** True if `memory.high` slows allocators down. */
   readonly canThrottle: boolean;
-  /** True where `memory.oom_control` switches the kernel's OOM killer off. */
+  /** True if `memory.oom_control` disables the kernel's OOM killer. */
   readonly canDisableOomKiller: boolean;
   /** The file that reports POLLPRI when a counter rises. */
   readonly eventsFile?: string;
-  /** The file that freezes the cgroup; where there is none, the freezer is a hierarchy of its own. */
+  /** The file that freezes the cgroup; absent if the freezer is a hierarchy of its own. */
   readonly freezeFile?: string;
-  /** True where a parent must enable controllers for its children in cgroup.subtree_control. */
+  /** True if a parent must enable controllers for its children in cgroup.subtree_control. */
   readonly delegatesControllers: boolean;
 }

@@ -1,4 +1,4 @@
-/** The versions by their number, for what crosses a thread or is read from a recording. */
+/** The versions by number: functions cannot be sent to a thread or stored in a recording. */
 
 import { v1 } from "./v1.ts";
 import { v2 } from "./v2.ts";

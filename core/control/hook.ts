@@ -1,20 +1,20 @@
-/** A command of the user's that is told of an event. */
+/** Runs a user's command with an event on its stdin. */
 
 import { withDeadline } from "../timing.ts";
 
-/** What has been killed may take a while to be gone where the machine is short of memory; nobody waits longer (milliseconds). */
-const GONE_WITHIN_MS = 1000;
+/** A killed hook may exit late when the machine is short of memory; it is not waited for longer than this. */
+const MAX_MS_TO_EXIT = 1000;
 
-/** How it ended: its exit code, or why there is none. */
+/** Its exit code, or why there is none. */
 export type HookEnd = { readonly code: number } | { readonly failed: string };
 
 /**
- * Runs `sh -c command` with `text` on its stdin, and ends it, with all that it has started, when it takes too long. It is given
- * an OOM score of 0, as the guard has protected itself.
+ * Runs `sh -c command` with `text` on its stdin, and kills it with everything that it has started when it takes too long. Its
+ * oom_score_adj is 0, since the guard has lowered its own.
  *
  * @param timeout milliseconds.
- * @param ending ends it before that; its reason is what is told.
- * @param env beside what the guard itself has.
+ * @param ending kills it earlier; its reason becomes the failure.
+ * @param env in addition to the guard's own environment.
  */
 export async function runHook(
   command: string,
@@ -31,7 +31,7 @@ export async function runHook(
       stdin: "piped",
       stdout: "null",
       stderr: "inherit",
-      // A process group of its own, so that none of it is left behind.
+      // Its own process group, so that all of it can be killed.
       detached: true,
     }).spawn();
   } catch (error) {
@@ -42,30 +42,28 @@ export async function runHook(
     await writer.write(new TextEncoder().encode(`${text}\n`));
     await writer.close();
   };
-  // One that does not read its stdin is as good as one that does.
+  // A hook need not read its stdin.
   const fed = feed().catch(() => {});
-  const ended = Promise.all([child.status, fed]);
-  const late = Promise.withResolvers<string>();
-  const timer = setTimeout(() => late.resolve(`it took longer than ${timeout} ms`), timeout);
-  const stop = () => late.resolve(String(ending?.reason));
-  ending?.addEventListener("abort", stop);
-  if (ending?.aborted) stop();
-  const end = await Promise.race([ended, late.promise]);
-  clearTimeout(timer);
-  ending?.removeEventListener("abort", stop);
+  const aborted = Promise.withResolvers<string>();
+  const abort = () => aborted.resolve(String(ending?.reason));
+  ending?.addEventListener("abort", abort);
+  if (ending?.aborted) abort();
+  const exited = Promise.race([Promise.all([child.status, fed]), aborted.promise]);
+  const end = await withDeadline(timeout, exited, () => `it took longer than ${timeout} ms`);
+  ending?.removeEventListener("abort", abort);
   if (typeof end !== "string") return { code: end[0].code };
-  // Not waited for: who left the group and keeps the pipe without reading it would be waited for as long as it lives.
+  // Not awaited: a process that left the group may keep the pipe open unread for as long as it lives.
   writer.abort().catch(() => {});
   killGroup(child.pid);
-  await withDeadline(GONE_WITHIN_MS, child.status, () => undefined);
-  return { failed: `${end} and was ended` };
+  await withDeadline(MAX_MS_TO_EXIT, child.status, () => undefined);
+  return { failed: `${end} and was killed` };
 }
 
 function killGroup(leader: number): void {
   try {
     Deno.kill(-leader, "SIGKILL");
   } catch (error) {
-    // It has just ended by itself.
+    // It has just exited.
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }

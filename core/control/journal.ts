@@ -1,90 +1,74 @@
 /**
- * What a guard has changed, on disk before it is changed, so that it can be put back by anybody: by the guard as it ends, by
- * the next one, by `oomkit guard --restore`. One file for each guard, named after its pid and start time.
+ * The changes of each guard, on disk before they are made, so that they can be undone by the guard as it ends, by the next guard, or
+ * by `oomkit guard --restore`. One file for each guard, named after its pid and start time.
  */
 
 import { OomkitError } from "../errors.ts";
 import { exists, inodeOf, tryListFiles, tryReadText } from "../cgroup/files.ts";
 import { parseProcStat } from "../parse/procfs.ts";
-import { mayWrite, reasonOf, writeControl } from "./write.ts";
+import type { Change, Restored } from "./change.ts";
 import { endSuspensions, openSuspensionLog, type SuspensionLog } from "./suspension_log.ts";
-
-export interface Change {
-  /** The cgroup's directory and its inode: another of that name is not touched. */
-  readonly dir: string;
-  readonly inode: number;
-  readonly file: string;
-  readonly before: string;
-  /** As the kernel shows it once it is set. */
-  readonly set: string;
-  /** What was set before that, which it still is when the guard ended in between. */
-  readonly earlier?: string;
-}
-
-/** What became of one change. `left`: somebody has changed it since, and it is his now. */
-export interface Restored extends Change {
-  readonly outcome: "restored" | "gone" | "left" | "failed";
-  readonly reason?: string;
-}
+import { mayWrite, reasonOf, writeControl } from "./write.ts";
 
 export interface Journal {
   /**
-   * Changes a control file. Returns why it could not, or `undefined` when it did. What it was when this journal changed it
-   * first is put back in the end.
+   * Records a change of a control file, then makes it. Returns why it could not, or `undefined` when it did. `restore` returns the
+   * file to its value before the first change. Throws {@link OomkitError} when it cannot be recorded; then nothing is changed.
    */
   change(dir: string, inode: number, file: string, value: string): string | undefined;
-  /** The pid of another guard that runs and has changed it. */
+  /** The pid of another running guard that has changed the file. */
   holder(dir: string, file: string): number | undefined;
-  /** Whether what the file says now is what this journal has set. */
+  /** Whether the file still holds what this journal has set. */
   isOurs(dir: string, file: string): boolean;
-  /** Makes the record for who is stopped for a moment. Returns why it cannot be made. */
+  /** Creates the file that {@link ownSuspensionLog} writes. Returns why it cannot be created. */
   prepareSuspensionLog(): string | undefined;
-  /** Puts back one, or all, the last one first; with all, whoever is still stopped goes on as well. */
+  /** Restores one file, one cgroup, or everything, the last change first; everything includes suspended processes. */
   restore(dir?: string, file?: string): Restored[];
 }
 
-/** The folder of the journals. Root's is not swept before a reboot, which takes all cgroups along. */
+/** The folder of the journals. Nothing clears root's before a reboot, which removes all cgroups too. */
 export function journalFolder(): string {
   const own = Deno.env.get("XDG_RUNTIME_DIR");
   return Deno.env.get("OOMKIT_STATE_DIR") ??
     (Deno.uid() === 0 || own === undefined ? "/run/oomkit" : `${own}/oomkit`);
 }
 
-/** Throws {@link OomkitError} when nothing can be written there. */
 export function openJournal(folder: string): Journal {
   const path = `${ownPath(folder)}.json`;
   let changes: Change[] = [];
   let isSaved = false;
-  let isExpecting = false;
+  let hasSuspensionLog = false;
   const save = () => {
     if (changes.length === 0 && !isSaved) return;
     isSaved = changes.length > 0;
     if (!isSaved) return removeFile(path);
-    writeAtOnce(folder, path, JSON.stringify(changes));
+    replaceFile(folder, path, JSON.stringify(changes));
   };
   return {
     change(dir, inode, file, value) {
       const known = changes.find((change) => change.dir === dir && change.file === file);
       const text = tryReadText(`${dir}/${file}`)?.trim();
-      if (text === undefined) return "there is no such file";
-      const now = settable(file, text);
+      if (text === undefined) return "no such file";
+      const now = writablePart(file, text);
       const denied = mayWrite(`${dir}/${file}`);
       if (denied !== undefined) return denied;
       const other = holderOf(folder, path, dir, file);
       if (other !== undefined) return `the guard with pid ${other} has changed it`;
       const rest = changes.filter((change) => change !== known);
-      // Somebody else's value of meanwhile is what is put back.
+      // A value that another program has set since is what is restored.
       const before = known && now === known.set ? known.before : now;
       const earlier = known && { earlier: known.set };
       changes = [...rest, { dir, inode, file, before, set: value, ...earlier }];
       save();
-      const refused = inodeOf(dir) === inode ? writeControl(`${dir}/${file}`, value) : "it is gone";
+      const refused = inodeOf(dir) === inode
+        ? writeControl(`${dir}/${file}`, value)
+        : "the cgroup is gone";
       if (refused !== undefined) {
         changes = known ? [...rest, known] : rest;
         save();
         return refused;
       }
-      const set = settable(file, tryReadText(`${dir}/${file}`)?.trim() ?? value);
+      const set = writablePart(file, tryReadText(`${dir}/${file}`)?.trim() ?? value);
       if (set !== value) {
         // The kernel rounds to whole pages.
         changes = changes.map((change) =>
@@ -96,49 +80,41 @@ export function openJournal(folder: string): Journal {
     },
     holder: (dir, file) => holderOf(folder, path, dir, file),
     isOurs(dir, file) {
-      const now = settable(file, tryReadText(`${dir}/${file}`)?.trim() ?? "");
+      const now = writablePart(file, tryReadText(`${dir}/${file}`)?.trim() ?? "");
       return changes.some((each) => each.dir === dir && each.file === file && each.set === now);
     },
     prepareSuspensionLog() {
       try {
-        if (!isExpecting) prepareFolder(folder);
-        if (!isExpecting) createOwn(`${ownPath(folder)}.pauses`).close();
-        isExpecting = true;
+        if (!hasSuspensionLog) prepareFolder(folder);
+        if (!hasSuspensionLog) createOwn(`${ownPath(folder)}.pauses`).close();
+        hasSuspensionLog = true;
         return undefined;
       } catch (error) {
         return reasonOf(error);
       }
     },
     restore(dir, file) {
-      const meant = changes.filter((change) =>
+      const chosen = changes.filter((change) =>
         (dir === undefined || change.dir === dir) && (file === undefined || change.file === file)
       );
-      const done = meant.toReversed().map(restoreChange);
-      // What could not be put back stays on record for the next time.
-      const failed = meant.filter((_, at) => done.at(-1 - at)?.outcome === "failed");
-      changes = changes.filter((change) => !meant.includes(change) || failed.includes(change));
+      const restored = chosen.toReversed().map(restoreChange);
+      // What could not be restored stays on record for the next attempt.
+      const failed = chosen.filter((_, at) => restored.at(-1 - at)?.outcome === "failed");
+      changes = changes.filter((change) => !chosen.includes(change) || failed.includes(change));
       save();
-      return dir === undefined ? [...done, ...endAndForget(`${ownPath(folder)}.pauses`)] : done;
+      if (dir !== undefined) return restored;
+      return [...restored, ...endSuspensionsAndRemove(`${ownPath(folder)}.pauses`)];
     },
   };
 }
 
-/** Of this very process, whichever of its threads asks: what {@link Journal.expectPauses} has made. */
+/** The file that {@link Journal.prepareSuspensionLog} of this process has created, for any of its threads. */
 export function ownSuspensionLog(folder: string): SuspensionLog {
   return openSuspensionLog(() => Deno.openSync(`${ownPath(folder)}.pauses`, { write: true }));
 }
 
-function endAndForget(path: string): Restored[] {
-  const done = endSuspensions(path);
-  if (done.every(({ outcome }) => outcome !== "failed")) removeFile(path);
-  return done;
-}
-
-const ownPath = (folder: string) => `${folder}/guard-${Deno.pid}-${startTime(Deno.pid)}`;
-
 /**
- * Why nothing in that folder is believed, or can be read, though something may be recorded there; `undefined` where it is, and
- * where there is no such folder.
+ * Why the records in the folder cannot be read or are not trusted; `undefined` when they are, and when there is no such folder.
  */
 export function untrustedReason(folder: string): string | undefined {
   try {
@@ -150,41 +126,50 @@ export function untrustedReason(folder: string): string | undefined {
   }
 }
 
-/** Puts back what guards have left that are there no longer; nothing where the folder is not to be trusted. */
+/** Restores the changes of guards that have ended; nothing when the folder is not trusted. */
 export function restoreStale(folder: string): Restored[] {
-  return left(folder).filter(({ owner }) => owner === undefined).flatMap(({ path, kind }) => {
-    if (kind === "pauses") return endAndForget(path);
-    // It was to be the next journal; what it tells of has not been done.
-    if (kind === "json.new") removeFile(path);
-    if (kind !== "json") return [];
-    const done = readJournal(path).toReversed().map(restoreChange);
-    if (done.every(({ outcome }) => outcome !== "failed")) removeFile(path);
-    return done;
-  });
+  return listRecords(folder).filter(({ owner }) => owner === undefined).flatMap(
+    ({ path, kind }) => {
+      if (kind === "pauses") return endSuspensionsAndRemove(path);
+      // A journal that was not complete yet: none of its new changes was made.
+      if (kind === "json.new") removeFile(path);
+      if (kind !== "json") return [];
+      return removeUnlessFailed(path, readJournal(path).toReversed().map(restoreChange));
+    },
+  );
 }
 
-/** The pids of guards that run and have changed something. */
+/** The pids of running guards that have changed something. */
 export function runningGuards(folder: string): number[] {
-  return journals(folder).flatMap(({ owner }) => owner ?? []);
+  return listJournals(folder).flatMap(({ owner }) => owner ?? []);
 }
 
-/** Nothing else is ever changed, whatever somebody may have put into the folder. */
-const CHANGEABLE = ["memory.high", "memory.oom_control"];
+const endSuspensionsAndRemove = (path: string) => removeUnlessFailed(path, endSuspensions(path));
+
+function removeUnlessFailed(path: string, restored: Restored[]): Restored[] {
+  if (restored.every(({ outcome }) => outcome !== "failed")) removeFile(path);
+  return restored;
+}
+
+/** No other file is ever written, whatever a record says. */
+const CHANGEABLE_FILES = ["memory.high", "memory.oom_control"];
 
 function isChange(each: unknown): each is Change {
   const { dir, inode, file, before, set } = (each ?? {}) as Partial<Change>;
   return typeof dir === "string" && typeof inode === "number" && typeof before === "string" &&
-    typeof set === "string" && CHANGEABLE.includes(file ?? "") && exists(`${dir}/cgroup.procs`);
+    typeof set === "string" && CHANGEABLE_FILES.includes(file ?? "") &&
+    exists(`${dir}/cgroup.procs`);
 }
 
 function restoreChange(change: Change): Restored {
   const { dir, inode, file, before, set, earlier } = change;
   if (inodeOf(dir) !== inode) return { ...change, outcome: "gone" };
   const path = `${dir}/${file}`;
-  const now = tryReadText(path)?.trim();
-  if (now === undefined) return { ...change, outcome: "gone" };
-  if (settable(file, now) === before) return { ...change, outcome: "restored" };
-  if (![set, earlier].includes(settable(file, now))) return { ...change, outcome: "left" };
+  const text = tryReadText(path)?.trim();
+  if (text === undefined) return { ...change, outcome: "gone" };
+  const now = writablePart(file, text);
+  if (now === before) return { ...change, outcome: "restored" };
+  if (now !== set && now !== earlier) return { ...change, outcome: "left" };
   const reason = writeControl(path, before);
   return reason === undefined
     ? { ...change, outcome: "restored" }
@@ -192,55 +177,54 @@ function restoreChange(change: Change): Restored {
 }
 
 /** v1's memory.oom_control shows more than what can be written to it. */
-function settable(file: string, text: string): string {
+function writablePart(file: string, text: string): string {
   if (file !== "memory.oom_control") return text;
   return /^oom_kill_disable (\d)/m.exec(text)?.[1] ?? text;
 }
 
 /**
- * Why what lies in the folder may be somebody else's: whoever may write there can put another file, or a link, in the place of
- * any. `undefined` where only the own user and root may, or where each may replace no more than what is his, as in /tmp.
+ * Why other users could have put a file or a link in the place of any record; `undefined` when only this user and root may write in
+ * the folder, or when each user may replace only its own files, as in /tmp.
  */
 function writableByOthersReason(folder: string): string | undefined {
   const { uid, mode } = Deno.statSync(folder);
   if (uid !== null && uid !== 0 && uid !== Deno.uid()) return `it belongs to the user ${uid}`;
   const isSticky = (mode! & 0o1000) !== 0;
-  return (mode! & 0o022) === 0 || isSticky ? undefined : "others may write there";
+  return (mode! & 0o022) === 0 || isSticky ? undefined : "other users may write there";
 }
 
-interface Found {
+interface RecordFile {
   readonly path: string;
   readonly kind: string;
-  /** `undefined` when it has ended. */
+  /** The pid of its guard; `undefined` when that has ended. */
   readonly owner: number | undefined;
 }
 
-const journals = (folder: string) => left(folder).filter(({ kind }) => kind === "json");
+const listJournals = (folder: string) => listRecords(folder).filter(({ kind }) => kind === "json");
 
-/** Everything that guards have put there. */
-function left(folder: string): Found[] {
+function listRecords(folder: string): RecordFile[] {
   if (untrustedReason(folder) !== undefined) return [];
   return (tryListFiles(folder) ?? []).flatMap((name) => {
     const [, pid, since, kind] = /^guard-(\d+)-(\d+)\.(json|json\.new|pauses)$/.exec(name) ?? [];
     const path = `${folder}/${name}`;
     if (kind === undefined || !isOwn(path)) return [];
-    const lives = startTime(Number(pid)) === since;
-    return { path, kind, owner: lives ? Number(pid) : undefined };
+    const isRunning = startTime(Number(pid)) === since;
+    return { path, kind, owner: isRunning ? Number(pid) : undefined };
   });
 }
 
-/** Another user's is believed in nothing, and left to him. */
+/** Records of other users are neither trusted nor removed. */
 function isOwn(path: string): boolean {
   try {
     return Deno.lstatSync(path).uid === Deno.uid();
   } catch {
-    // Its guard has just ended.
+    // Its guard has just ended and removed it.
     return false;
   }
 }
 
 function holderOf(folder: string, own: string, dir: string, file: string): number | undefined {
-  return journals(folder).find(({ path, owner }) =>
+  return listJournals(folder).find(({ path, owner }) =>
     owner !== undefined && path !== own &&
     readJournal(path).some((change) => change.dir === dir && change.file === file)
   )?.owner;
@@ -250,19 +234,21 @@ function readJournal(path: string): Change[] {
   try {
     return JSON.parse(tryReadText(path) ?? "[]").filter(isChange);
   } catch {
-    // It is written at once and in whole; this is somebody else's.
+    // A guard replaces its journal as a whole, so this was not written by one.
     return [];
   }
 }
 
-/** Empty when it has ended; nobody may have waited for it yet, as in a container whose first process does not. */
+const ownPath = (folder: string) => `${folder}/guard-${Deno.pid}-${startTime(Deno.pid)}`;
+
+/** Empty when the process has ended; it may remain a zombie, as in a container with a first process that does not wait for it. */
 function startTime(pid: number): string {
   const { state = "X", startTime } = parseProcStat(tryReadText(`/proc/${pid}/stat`) ?? "") ?? {};
   return "ZX".includes(state) ? "" : String(startTime);
 }
 
-/** Either as it was or as it is to be, whatever happens meanwhile. */
-function writeAtOnce(folder: string, path: string, text: string): void {
+/** Replaces the file in one step: a crash leaves the old or the new content. Throws {@link OomkitError}. */
+function replaceFile(folder: string, path: string, text: string): void {
   try {
     prepareFolder(folder);
     const temporary = `${path}.new`;
@@ -272,21 +258,21 @@ function writeAtOnce(folder: string, path: string, text: string): void {
     Deno.renameSync(temporary, path);
   } catch (error) {
     throw new OomkitError(
-      `cannot record in ${folder} what is changed: ${reasonOf(error)}`,
-      "name a folder that nobody else can write with OOMKIT_STATE_DIR, or use --mode notify",
+      `cannot record changes in ${folder}: ${reasonOf(error)}`,
+      "set OOMKIT_STATE_DIR to a folder that no other user can write, or use --mode notify",
     );
   }
 }
 
-/** Throws where others may write in it. */
+/** Throws where other users may write in it. */
 function prepareFolder(folder: string): void {
   Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const open = writableByOthersReason(folder);
-  if (open !== undefined) throw new Error(open);
+  const reason = writableByOthersReason(folder);
+  if (reason !== undefined) throw new Error(reason);
 }
 
 function createOwn(path: string): Deno.FsFile {
-  // Left by a write that failed, or laid there as a link: what is there is not written through.
+  // A file left by a failed write, or a link placed there, must not be written through.
   removeFile(path);
   return Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
 }

@@ -1,125 +1,46 @@
-/** A process that is held on to, and whether it still is where it was. */
+/** Signals to a process that is pinned by a pidfd, and to all processes of a cgroup. With `dryRun` only the last call is left out. */
 
 import { type Cgroup, isThere, isThreaded, tryReadControl, walk } from "../cgroup/cgroup.ts";
 import { exists, inodeOf, tryReadText } from "../cgroup/files.ts";
-import {
-  type Fd,
-  inodeOfFd,
-  O_WRONLY,
-  openDirectory,
-  openIn,
-  readInto,
-  writeText,
-} from "../kernel/fd.ts";
+import { parsePids, pidsIn, pidsInCgroup } from "../cgroup/pids.ts";
+import { type Fd, inodeOfFd, O_WRONLY, openDirectory, openIn, writeText } from "../kernel/fd.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { openPidfd, signalPidfd } from "../kernel/process.ts";
-import { wholeLines } from "../parse/cgroupfs.ts";
 import { parseMountinfo } from "../parse/mountinfo.ts";
 import { parseProcCgroup } from "../parse/procfs.ts";
-import type { FrozenCgroup, SuspensionLog } from "./suspension_log.ts";
+import type { FrozenCgroup } from "./change.ts";
+import type { SuspensionLog } from "./suspension_log.ts";
 import { writeControl } from "./write.ts";
-
-export interface PinnedProcess {
-  readonly pid: number;
-  readonly pidfd: Fd;
-  /** The directory of the cgroup that it was found in. */
-  readonly cgroupFd: Fd;
-}
-
-/** The pids in the text of cgroup.procs; those outside of this pid namespace read as 0 and are left out. */
-export function pidsIn(text: string): Set<number> {
-  const lines = wholeLines(text).filter((line) => /^[1-9]\d*$/.test(line));
-  return new Set(lines.map(Number));
-}
-
-/**
- * Whether the process that is held is in its cgroup at this moment. One that moved out is in the file no longer, and another
- * that has its pid by now is not what the pidfd holds.
- */
-export function isStillMember({ cgroupFd, pid }: PinnedProcess): boolean {
-  return pidsInCgroup(cgroupFd).has(pid);
-}
-
-const buffer = new Uint8Array(64 * 1024);
-const LINE_FEED = 0x0a;
-
-/** The pids in the cgroup whose directory this is; none when it is gone. */
-export function pidsInCgroup(cgroupFd: Fd): ReadonlySet<number> {
-  const pids = new Set<number>();
-  try {
-    // Opened anew: what v1 tells of pids is as old as the open file.
-    using file = openIn(cgroupFd, "cgroup.procs");
-    let number = 0;
-    for (let n = readInto(file, buffer) ?? 0; n > 0; n = readInto(file, buffer) ?? 0) {
-      for (let at = 0; at < n; at++) {
-        const byte = buffer[at]!;
-        if (byte !== LINE_FEED) {
-          number = number * 10 + byte - 0x30;
-          continue;
-        }
-        pids.add(number);
-        number = 0;
-      }
-    }
-  } catch (error) {
-    if (!(error instanceof SystemCallError)) throw error;
-  }
-  return pids;
-}
-
-/* Stopping everything in a cgroup at once: kernel, cgroup-v1/freezer-subsystem.rst and cgroup-v2.rst, cgroup.freeze. */
-
-export interface Freezer {
-  /** The control file. */
-  readonly file: string;
-  readonly frozen: string;
-  readonly thawed: string;
-}
-
-/**
- * What stops everything in `cgroup`, and nothing else. On v1 that is a cgroup of another hierarchy, which takes part only
- * when all that it holds is in `cgroup` as well; `undefined` when there is none.
- */
-export function freezerOf(cgroup: Cgroup): Freezer | undefined {
-  const { freezeFile } = cgroup.hierarchy.version;
-  if (freezeFile !== undefined) {
-    const file = `${cgroup.dir}/${freezeFile}`;
-    return exists(file) ? { file, frozen: "1", thawed: "0" } : undefined;
-  }
-  const inside = new Set(
-    [...walk(cgroup)].flatMap((each) => pids(tryReadControl(each, "cgroup.procs"))),
-  );
-  const [first] = inside;
-  if (first === undefined) return undefined;
-  const dir = freezerDirectory(first);
-  const stopped = dir === undefined ? [] : pids(tryReadText(`${dir}/cgroup.procs`));
-  if (stopped.length === 0 || stopped.some((pid) => !inside.has(pid))) return undefined;
-  return { file: `${dir}/freezer.state`, frozen: "FROZEN", thawed: "THAWED" };
-}
-
-function freezerDirectory(pid: string): string | undefined {
-  const mount = parseMountinfo(tryReadText("/proc/self/mountinfo") ?? "")
-    .find(({ fsType, superOptions }) => fsType === "cgroup" && superOptions.includes("freezer"));
-  const line = parseProcCgroup(tryReadText(`/proc/${pid}/cgroup`) ?? "")
-    .find(({ controllers }) => controllers.includes("freezer"));
-  // The root freezes nobody.
-  if (mount?.root !== "/" || line === undefined || line.path === "/") return undefined;
-  return `${mount.mountPoint}${line.path}`;
-}
-
-const pids = (text: string | undefined) => (text ?? "").split("\n").filter((pid) => pid !== "");
-
-/* The deed itself. With `dryRun` everything is done but the last call. */
 
 export const SIGKILL = 9;
 export const SIGTERM = 15;
 export const SIGCONT = 18;
 export const SIGSTOP = 19;
 
-/** Why it was not done; `undefined` when it was. `gone` is an ordinary outcome: try the next one. */
+/** Why a signal was not sent; `undefined` when it was. `gone` is an ordinary outcome: try the next process. */
 export type Failure = "gone" | { readonly reason: string } | undefined;
 
-/** @param present the pids that are in its cgroup at this moment: who has moved out is not struck. */
+const failureOf = (error: unknown): Failure => {
+  if (error instanceof SystemCallError) return { reason: `${error.call}: ${error.code}` };
+  throw error;
+};
+
+export interface PinnedProcess {
+  readonly pid: number;
+  readonly pidfd: Fd;
+  /** The directory of the cgroup in which the process was found. */
+  readonly cgroupFd: Fd;
+}
+
+/**
+ * Whether the pinned process is in its cgroup now. A process that moved out is not listed; a later process with the same pid is
+ * not the one that the pidfd refers to.
+ */
+export function isStillMember({ cgroupFd, pid }: PinnedProcess): boolean {
+  return pidsInCgroup(cgroupFd).has(pid);
+}
+
+/** @param present the pids in its cgroup now: a process that has moved out is not signalled. */
 export function signalProcess(
   { pid, pidfd }: PinnedProcess,
   present: ReadonlySet<number>,
@@ -128,20 +49,18 @@ export function signalProcess(
 ): Failure {
   if (!present.has(pid)) return "gone";
   try {
-    if (!signalPidfd(pidfd, dryRun ? 0 : signal)) return "gone";
+    return signalPidfd(pidfd, dryRun ? 0 : signal) ? undefined : "gone";
   } catch (error) {
-    if (error instanceof SystemCallError) return { reason: `${error.call}: ${error.code}` };
-    throw error;
+    return failureOf(error);
   }
-  return undefined;
 }
 
 /**
- * Ends everything in a cgroup and beneath. v2 has a file for it, against which no fork helps (cgroup.kill, Linux 5.14);
- * elsewhere this is one round, to be repeated until {@link isEmpty}.
+ * Signals everything in the subtree. SIGKILL goes through cgroup.kill where the kernel has it (v2, Linux 5.14), which no fork
+ * escapes; elsewhere this is one round, to be repeated until {@link isEmpty}.
  *
- * @param freeze stop them all first, which keeps a fork bomb from being faster; where that is on record meanwhile.
- * @param untouchable pids that are left alone.
+ * @param freeze where to record that the cgroup is frozen meanwhile, so that a fork bomb cannot outrun the signals; `false` to
+ * not freeze it.
  */
 export function killCgroup(
   cgroup: Cgroup,
@@ -160,7 +79,7 @@ export function killCgroup(
     }
   } catch (error) {
     if (!(error instanceof SystemCallError)) throw error;
-    // v1, or older than 5.14.
+    // ENOENT: v1, or older than 5.14.
     if (error.code !== "ENOENT") return { reason: `${error.call} cgroup.kill: ${error.code}` };
   }
   const freezer = freeze && !dryRun ? freezerOf(cgroup) : undefined;
@@ -177,17 +96,17 @@ export function killCgroup(
   }
 }
 
-function frozenBy({ file: path, frozen: set, thawed: before }: Freezer): FrozenCgroup[] {
-  const [, dir, name] = /^(.*)\/([^/]+)$/s.exec(path)!;
-  const inode = inodeOf(dir!);
-  const file = name === "cgroup.freeze" ? name : "freezer.state";
-  return inode === undefined ? [] : [{ dir: dir!, inode, file, before, set }];
+/** Whether only protected processes are left in the subtree. */
+export function isEmpty(cgroup: Cgroup, protectedPids: ReadonlySet<number>): boolean {
+  return [...walk(cgroup)].every((each) =>
+    readWholePids(each)?.every((pid) => protectedPids.has(pid)) ?? !isThere(each)
+  );
 }
 
-/** cgroup.kill spares nobody. */
+/** cgroup.kill cannot leave out a process. */
 function holdsNone(cgroup: Cgroup, protectedPids: ReadonlySet<number>): boolean {
   return [...walk(cgroup)].every((each) =>
-    pidsOf(each)?.every((pid) => !protectedPids.has(pid)) ?? protectedPids.size === 0
+    readWholePids(each)?.every((pid) => !protectedPids.has(pid)) ?? protectedPids.size === 0
   );
 }
 
@@ -196,22 +115,20 @@ function signalEach(cgroup: Cgroup, signal: number, protectedPids: ReadonlySet<n
   for (const each of walk(cgroup)) {
     const pinned: { readonly pid: number; readonly pidfd: Fd | undefined }[] = [];
     try {
-      for (const pid of pidsOf(each) ?? []) {
+      for (const pid of readWholePids(each) ?? []) {
         if (!protectedPids.has(pid)) pinned.push({ pid, pidfd: openPidfd(pid) });
       }
     } catch (error) {
-      if (!(error instanceof SystemCallError)) throw error;
-      failure = { reason: `${error.call}: ${error.code}` };
+      failure = failureOf(error);
     }
-    // Held first, then asked once more who is in it: no pid can come to mean another in between.
-    const still = new Set(pidsOf(each));
+    // Check membership after opening the pidfds: from then on no pid can be reused.
+    const present = new Set(readWholePids(each));
     for (const { pid, pidfd } of pinned) {
       if (pidfd === undefined) continue;
       try {
-        if (still.has(pid)) signalPidfd(pidfd, signal);
+        if (present.has(pid)) signalPidfd(pidfd, signal);
       } catch (error) {
-        if (!(error instanceof SystemCallError)) throw error;
-        failure = { reason: `${error.call}: ${error.code}` };
+        failure = failureOf(error);
       } finally {
         pidfd.close();
       }
@@ -220,18 +137,53 @@ function signalEach(cgroup: Cgroup, signal: number, protectedPids: ReadonlySet<n
   return failure;
 }
 
-/** `undefined` when the cgroup is gone, and when it cannot be read. */
-function pidsOf(cgroup: Cgroup): number[] | undefined {
+/** `undefined` when the cgroup is gone, cannot be read, or was read in part. */
+function readWholePids(cgroup: Cgroup): number[] | undefined {
   const text = tryReadControl(cgroup, "cgroup.procs");
-  if (text === undefined && isThreaded(cgroup)) return [];
-  return text === undefined || (text !== "" && !text.endsWith("\n"))
-    ? undefined
-    : [...pidsIn(text)];
+  if (text === undefined) return isThreaded(cgroup) ? [] : undefined;
+  return text === "" || text.endsWith("\n") ? [...pidsIn(text)] : undefined;
 }
 
-/** Whether nobody is left but those that may not be touched. */
-export function isEmpty(cgroup: Cgroup, protectedPids: ReadonlySet<number>): boolean {
-  return [...walk(cgroup)].every((each) =>
-    pidsOf(each)?.every((pid) => protectedPids.has(pid)) ?? !isThere(each)
+/** A control file that stops everything in a cgroup: kernel, cgroup-v1/freezer-subsystem.rst; cgroup-v2.rst, cgroup.freeze. */
+interface Freezer {
+  readonly file: string;
+  readonly frozen: string;
+  readonly thawed: string;
+}
+
+/**
+ * The freezer of exactly this subtree; `undefined` when there is none. On v1 it is a cgroup of another hierarchy, and is used
+ * only when all of its processes are in `cgroup`.
+ */
+function freezerOf(cgroup: Cgroup): Freezer | undefined {
+  const { freezeFile } = cgroup.hierarchy.version;
+  if (freezeFile !== undefined) {
+    const file = `${cgroup.dir}/${freezeFile}`;
+    return exists(file) ? { file, frozen: "1", thawed: "0" } : undefined;
+  }
+  const inside = new Set(
+    [...walk(cgroup)].flatMap((each) => parsePids(tryReadControl(each, "cgroup.procs") ?? "")),
   );
+  const [first] = inside;
+  const dir = first === undefined ? undefined : freezerDirectory(first);
+  const stopped = dir === undefined ? [] : parsePids(tryReadText(`${dir}/cgroup.procs`) ?? "");
+  if (stopped.length === 0 || stopped.some((pid) => !inside.has(pid))) return undefined;
+  return { file: `${dir}/freezer.state`, frozen: "FROZEN", thawed: "THAWED" };
+}
+
+function freezerDirectory(pid: number): string | undefined {
+  const mount = parseMountinfo(tryReadText("/proc/self/mountinfo") ?? "")
+    .find(({ fsType, superOptions }) => fsType === "cgroup" && superOptions.includes("freezer"));
+  const line = parseProcCgroup(tryReadText(`/proc/${pid}/cgroup`) ?? "")
+    .find(({ controllers }) => controllers.includes("freezer"));
+  // The root has no freezer.state.
+  if (mount?.root !== "/" || line === undefined || line.path === "/") return undefined;
+  return `${mount.mountPoint}${line.path}`;
+}
+
+function frozenBy({ file: path, frozen: set, thawed: before }: Freezer): FrozenCgroup[] {
+  const [, dir, name] = /^(.*)\/([^/]+)$/s.exec(path)!;
+  const inode = inodeOf(dir!);
+  const file = name === "cgroup.freeze" ? name : "freezer.state";
+  return inode === undefined ? [] : [{ dir: dir!, inode, file, before, set }];
 }

@@ -1,4 +1,4 @@
-/** The program's own standing with the kernel's OOM killer: proc(5), /proc/PID/oom_score_adj. */
+/** The program's own oom_score_adj: proc(5), /proc/PID/oom_score_adj. */
 
 import { tryReadText } from "../cgroup/files.ts";
 import { writeControl } from "./write.ts";
@@ -6,15 +6,15 @@ import { writeControl } from "./write.ts";
 const FILE = "/proc/self/oom_score_adj";
 
 export interface OwnOomScoreAdj {
-  /** Why it is as it was; absent when it was set. */
+  /** Why it is unchanged; absent when it was set. */
   readonly refused?: string;
-  /** Puts back what was there before. */
+  /** Sets the previous value again. */
   restore(): void;
 }
 
 /**
- * Sets oom_score_adj of this program. Lowering it takes CAP_SYS_RESOURCE. Children started meanwhile inherit it, and may
- * raise theirs.
+ * Sets oom_score_adj of this program. Lowering it needs CAP_SYS_RESOURCE. Children started meanwhile inherit it, and may raise
+ * theirs.
  *
  * @param adj -1000 (never killed) to 1000.
  */
@@ -25,7 +25,7 @@ export function setOwnOomScoreAdj(adj: number): OwnOomScoreAdj {
   return { restore: () => void writeControl(FILE, before!) };
 }
 
-/** The same for who wants to be spared: what others have set lower, as the kubelet does (-997), stays. */
+/** The same, but a lower value, as the kubelet sets it (-997), stays. */
 export function lowerOwnOomScoreAdj(adj: number): OwnOomScoreAdj {
   const before = tryReadText(FILE);
   return before !== undefined && Number(before) <= adj ? { restore() {} } : setOwnOomScoreAdj(adj);

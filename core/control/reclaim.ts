@@ -1,31 +1,31 @@
-/** Making the kernel give back page cache: cgroup-v2.rst, memory.reclaim (Linux 5.19); cgroup-v1/memory.rst, force_empty. */
+/** Page cache reclaim: cgroup-v2.rst, memory.reclaim (Linux 5.19); cgroup-v1/memory.rst, force_empty. */
 
 import { type Fd, O_WRONLY, openIn, writeOnThread } from "../kernel/fd.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 
-/** Nobody hears when one is done, and until then its file stays open and its text where it is. */
+/** No write reports its end, and until then its file must stay open and its text in memory. */
 const underway: { readonly file: Fd; readonly text: Uint8Array<ArrayBuffer> }[] = [];
-const MOST = 16;
+const MAX_UNDERWAY = 16;
 
 /**
- * Asks for `bytes` less, and does not wait: the kernel may take its time, and comes back with EAGAIN when it found less than
- * that, which is no error. What it has done is seen by the usage.
+ * Asks the kernel to reclaim `bytes`, without waiting. The kernel may take long and returns EAGAIN when it found less, which is not
+ * an error; usage shows what was reclaimed.
  *
  * @param directory of the cgroup.
  * @returns why it could not be asked; `undefined` when it was.
  */
 export function startReclaim(directory: Fd, bytes: number): string | undefined {
-  const orders = [["memory.reclaim", String(Math.max(1, Math.ceil(bytes)))], [
-    "memory.force_empty",
-    "0",
-  ]];
+  const requests = [
+    ["memory.reclaim", String(Math.max(1, Math.ceil(bytes)))],
+    ["memory.force_empty", "0"],
+  ] as const;
   let refused = "the kernel has neither memory.reclaim nor memory.force_empty";
-  for (const [name, value] of orders) {
+  for (const [name, value] of requests) {
     try {
-      const file = openIn(directory, name!, O_WRONLY);
+      const file = openIn(directory, name, O_WRONLY);
       const text = new TextEncoder().encode(value);
       underway.push({ file, text });
-      if (underway.length > MOST) underway.shift()!.file.close();
+      if (underway.length > MAX_UNDERWAY) underway.shift()!.file.close();
       writeOnThread(file, text);
       return undefined;
     } catch (error) {

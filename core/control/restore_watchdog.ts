@@ -1,26 +1,28 @@
 /**
- * Somebody to put things back when the guard is killed: a shell that waits for the end of a pipe that only the guard holds,
- * and then becomes `oomkit guard --restore`. Ignores what ends a foreground job.
+ * Restores a killed guard's changes: a shell that waits for the end of a pipe that only the guard holds open, and then executes
+ * `oomkit guard --restore`. It ignores the signals that end a foreground job.
  */
 
 export interface RestoreWatchdog {
   readonly pid: number;
-  /** There is nothing left to be put back. */
+  /** Ends it: there is nothing left to restore. */
   dismiss(): Promise<void>;
 }
 
-/** It waits with what every shell has in itself: a child for that would be left behind when it is dismissed. */
+/** Waits with the shell's own commands: a child for that would outlive the dismissed shell. */
 const SCRIPT = 'trap "" INT TERM HUP QUIT; while read -r _; do :; done; exec "$@"';
 
-/** @param release the command that puts things back. `undefined` where there is no shell. */
-export function startRestoreWatchdog(release: readonly string[]): RestoreWatchdog | undefined {
+/** @param restoreCommand `undefined` is returned where there is no shell. */
+export function startRestoreWatchdog(
+  restoreCommand: readonly string[],
+): RestoreWatchdog | undefined {
   try {
     const child = new Deno.Command("sh", {
-      args: ["-c", SCRIPT, "oomkit-restore", ...release],
+      args: ["-c", SCRIPT, "oomkit-restore", ...restoreCommand],
       stdin: "piped",
       stdout: "null",
       stderr: "null",
-      // Deno ends its other children along with itself when an exception ends it, which is when this one is needed most.
+      // Deno ends its other children when an exception ends it, which is when this one is needed most.
       detached: true,
     }).spawn();
     return {
@@ -29,7 +31,7 @@ export function startRestoreWatchdog(release: readonly string[]): RestoreWatchdo
         try {
           child.kill("SIGKILL");
         } catch {
-          // Somebody has ended it before.
+          // It has ended already.
         }
         await child.status;
         await child.stdin.close().catch(() => {});

@@ -1,16 +1,16 @@
-/** Telling the service manager how it goes: sd_notify(3), sd_watchdog_enabled(3). */
+/** The service manager's notification socket: sd_notify(3), sd_watchdog_enabled(3). */
 
 import { openUnixDatagram } from "../kernel/unix_datagram.ts";
 
 export interface SdNotify {
-  /** From now on it is told every half of its watchdog's time, for as long as `isAlive` holds. */
+  /** Reports that the service is up, and from then on its watchdog at twice the required rate, while `isAlive` holds. */
   ready(status: string, isAlive: () => boolean): void;
-  /** In one line, for `systemctl status`. */
+  /** One line for `systemctl status`. */
   status(line: string): void;
   stopping(): void;
 }
 
-/** `undefined` unless the environment asks for it. */
+/** `undefined` when the environment names no socket. */
 export function openSdNotify(): SdNotify | undefined {
   const path = Deno.env.get("NOTIFY_SOCKET");
   const socket = path ? openUnixDatagram(path) : undefined;
@@ -20,8 +20,8 @@ export function openSdNotify(): SdNotify | undefined {
     ready(status, isAlive) {
       socket.send(`READY=1\nSTATUS=${oneLine(status)}`);
       const micros = Number(Deno.env.get("WATCHDOG_USEC"));
-      const meant = Number(Deno.env.get("WATCHDOG_PID") ?? Deno.pid) === Deno.pid;
-      if (!(micros > 0) || !meant) return;
+      const isForUs = Number(Deno.env.get("WATCHDOG_PID") ?? Deno.pid) === Deno.pid;
+      if (!(micros > 0) || !isForUs) return;
       timer = setInterval(() => {
         if (isAlive()) socket.send("WATCHDOG=1");
       }, micros / 2000);

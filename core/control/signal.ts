@@ -1,61 +1,43 @@
-/** Signals to everybody in a cgroup who has asked for them. */
+/** Signals to the processes of a cgroup that handle them. */
 
-import { type Cgroup, tryReadControl, walk } from "../cgroup/cgroup.ts";
+import { type Cgroup, walk } from "../cgroup/cgroup.ts";
 import { tryReadText } from "../cgroup/files.ts";
+import { tryListPids } from "../cgroup/pids.ts";
 import { openDirectory } from "../kernel/fd.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { openPidfd, signalPidfd } from "../kernel/process.ts";
 import { parseProcStatus } from "../parse/procfs.ts";
-import { isStillMember, pidsIn, type PinnedProcess } from "./kill.ts";
+import { SIGNAL_NUMBERS, type SignalName } from "../policy/actions.ts";
+import { isStillMember } from "./kill.ts";
 
 export interface Signalled {
   readonly pids: readonly number[];
-  /** Left alone, since to most signals the default is to die. */
+  /** Processes without a handler, which are skipped: the default action of most signals is to terminate. */
   readonly unhandled: number;
   /** Why it could not be sent to others. */
   readonly refused?: string;
 }
 
-/** Numbers of signal(7), alike on x86-64 and arm64. */
-const NUMBERS: Readonly<Record<string, number>> = {
-  SIGHUP: 1,
-  SIGINT: 2,
-  SIGQUIT: 3,
-  SIGUSR1: 10,
-  SIGUSR2: 12,
-  SIGALRM: 14,
-  SIGTERM: 15,
-  SIGCONT: 18,
-  SIGURG: 23,
-  SIGWINCH: 28,
-  SIGIO: 29,
-  SIGPWR: 30,
-};
-
-/** The signals that can be sent here: those that a process can handle and still go on. */
-export const SENDABLE = Object.keys(NUMBERS) as Deno.Signal[];
-
 /**
- * To the processes in `cgroup` and beneath it that handle `signal` (SigCgt in /proc/PID/status).
+ * Signals the processes of the subtree that handle `signal` (SigCgt in /proc/PID/status).
  *
- * @param isSpared pids that do not get it.
- * @param dryRun finds out who would get it.
+ * @param isExcluded pids that do not get it.
+ * @param dryRun only finds out which would get it.
  */
 export function signalHandlingProcesses(
   cgroup: Cgroup,
-  signal: Deno.Signal,
-  isSpared: (pid: number) => boolean,
+  signal: SignalName,
+  isExcluded: (pid: number) => boolean,
   dryRun: boolean,
 ): Signalled {
-  const number = NUMBERS[signal]!;
   const pids: number[] = [];
   let unhandled = 0;
   let refused: string | undefined;
   for (const each of walk(cgroup)) {
-    for (const pid of pidsIn(tryReadControl(each, "cgroup.procs") ?? "")) {
-      if (isSpared(pid)) continue;
+    for (const pid of tryListPids(each)) {
+      if (isExcluded(pid)) continue;
       try {
-        const sent = signalIfHandled(each, pid, number, dryRun);
+        const sent = signalIfHandled(each, pid, SIGNAL_NUMBERS[signal], dryRun);
         if (sent === "sent") pids.push(pid);
         else if (sent === "unhandled") unhandled += 1;
       } catch (error) {
@@ -79,8 +61,7 @@ function signalIfHandled(
   if (caughtSignals === undefined) return "gone";
   if ((caughtSignals >> BigInt(number - 1) & 1n) === 0n) return "unhandled";
   using cgroupFd = openDirectory(cgroup.dir);
-  const pinned: PinnedProcess = { pid, pidfd, cgroupFd };
-  // What was read of the pid is of the process that is held only while that is still there.
-  if (!isStillMember(pinned)) return "gone";
+  // What was read by pid belongs to the pinned process only while that still exists.
+  if (!isStillMember({ pid, pidfd, cgroupFd })) return "gone";
   return signalPidfd(pidfd, dryRun ? 0 : number) ? "sent" : "gone";
 }

@@ -1,51 +1,39 @@
 /**
- * What a guard stops for some milliseconds only, on record for as long as it is stopped: one that is killed meanwhile leaves
- * nobody stopped for good. The file is there beforehand, since between two blows there is time for one write(2) (5 µs) and for
- * nothing else. It is not flushed: a machine that goes down takes along whoever is stopped.
+ * Processes and cgroups that a guard stops for some milliseconds, on record while they are stopped: if the guard is killed then, they
+ * are resumed. The file exists beforehand, since between two kills there is time for one write(2) (5 µs) and nothing else. It is
+ * not flushed: a machine that goes down takes the stopped processes along.
  */
 
 import { exists, inodeOf, tryReadText } from "../cgroup/files.ts";
+import { pidsIn } from "../cgroup/pids.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { openPidfd, signalPidfd } from "../kernel/process.ts";
+import type { FrozenCgroup, Restored, SuspendedProcess, Suspension } from "./change.ts";
 import { writeControl } from "./write.ts";
-import { pidsIn } from "./kill.ts";
-import type { Change, Restored } from "./journal.ts";
-
-export interface SuspendedProcess extends Pick<Change, "dir" | "inode" | "before" | "set"> {
-  readonly file: "state";
-  readonly pid: number;
-}
-
-/** Of a control file that stops all of its cgroup. */
-export interface FrozenCgroup extends Change {
-  readonly file: "freezer.state" | "cgroup.freeze";
-}
-
-export type Suspension = SuspendedProcess | FrozenCgroup;
 
 export interface SuspensionLog {
-  /** Opens the file, where there is one; where not, nothing is on record. */
+  /** Opens the file. Without a file nothing is recorded. */
   prepare(): void;
   /** To be called before they are stopped. */
   begin(suspensions: readonly Suspension[]): void;
-  /** To be called once they go on. */
+  /** To be called once they run again. */
   end(suspensions: readonly Suspension[]): void;
   close(): void;
 }
 
-/** Where nobody is stopped in earnest. */
+/** Records nothing: for a dry run. */
 export const noSuspensionLog: SuspensionLog = { prepare() {}, begin() {}, end() {}, close() {} };
 
 /** @param open opens the file for writing; throws where there is none. */
 export function openSuspensionLog(open: () => Deno.FsFile): SuspensionLog {
   let file: Deno.FsFile | undefined;
   let isTried = false;
-  const now = new Set<Suspension>();
+  const current = new Set<Suspension>();
   const save = () => {
     if (file === undefined) return;
     file.seekSync(0, Deno.SeekMode.Start);
-    // What was longer stays behind the end of the line.
-    file.writeSync(new TextEncoder().encode(`${JSON.stringify([...now])}\n`));
+    // The rest of a longer record stays after the newline; only the first line is read.
+    file.writeSync(new TextEncoder().encode(`${JSON.stringify([...current])}\n`));
   };
   return {
     prepare() {
@@ -54,15 +42,15 @@ export function openSuspensionLog(open: () => Deno.FsFile): SuspensionLog {
       try {
         file = open();
       } catch {
-        // The main thread has said so.
+        // The main thread has reported it.
       }
     },
     begin(suspensions) {
-      suspensions.forEach((pause) => now.add(pause));
+      suspensions.forEach((suspension) => current.add(suspension));
       save();
     },
     end(suspensions) {
-      suspensions.forEach((pause) => now.delete(pause));
+      suspensions.forEach((suspension) => current.delete(suspension));
       save();
     },
     close() {
@@ -72,33 +60,34 @@ export function openSuspensionLog(open: () => Deno.FsFile): SuspensionLog {
   };
 }
 
-/** @param home the directory of its cgroup; there is no time to find out when it was started. */
-export function suspendedProcess(cgroupFd: string, pid: number): SuspendedProcess {
-  const texts = { before: "running", set: `stopped (pid ${pid})` };
-  return { dir: cgroupFd, inode: 0, file: "state", pid, ...texts };
+/** @param dir the directory of its cgroup, which identifies the process: there is no time to read its start time. */
+export function suspendedProcess(dir: string, pid: number): SuspendedProcess {
+  return { dir, inode: 0, file: "state", pid, before: "running", set: `stopped (pid ${pid})` };
 }
 
-/** Lets go on whoever is on record in the file that was left at `path`. */
+/** Resumes everything that is on record in the file at `path`. */
 export function endSuspensions(path: string): Restored[] {
-  return readPauses(path).map((pause) => ({ ...pause, ...endPause(pause) }));
+  return readSuspensions(path).map((suspension) => ({
+    ...suspension,
+    ...suspension.file === "state" ? resume(suspension) : thaw(suspension),
+  }));
 }
 
 type Ended = Pick<Restored, "outcome" | "reason">;
 
-function endPause(pause: Suspension): Ended {
-  if (pause.file === "state") return resume(pause);
-  const { dir, inode, file, before } = pause;
+function thaw({ dir, inode, file, before }: FrozenCgroup): Ended {
   if (inodeOf(dir) !== inode) return { outcome: "gone" };
   const reason = writeControl(`${dir}/${file}`, before);
   return reason === undefined ? { outcome: "restored" } : { outcome: "failed", reason };
 }
 
-/** Also who does not look stopped: a signal that is on its way stops him later. */
+/** Also when the process is not stopped yet: a pending SIGSTOP would stop it later. */
 function resume({ dir, pid }: SuspendedProcess): Ended {
   const SIGCONT = 18;
   try {
     using pidfd = openPidfd(pid);
-    // Asked once he is held: nobody can have his pid since. Who has it from before is in that cgroup hardly ever.
+    // Check membership after opening the pidfd: from then on the pid cannot be reused. A process that reused it earlier is hardly
+    // ever in the same cgroup.
     const present = pidsIn(tryReadText(`${dir}/cgroup.procs`) ?? "");
     if (pidfd === undefined || !present.has(pid)) return { outcome: "gone" };
     return { outcome: signalPidfd(pidfd, SIGCONT) ? "restored" : "gone" };
@@ -108,24 +97,24 @@ function resume({ dir, pid }: SuspendedProcess): Ended {
   }
 }
 
-function readPauses(path: string): Suspension[] {
+function readSuspensions(path: string): Suspension[] {
   try {
     const [line = ""] = (tryReadText(path) ?? "").split("\n");
-    return line === "" ? [] : JSON.parse(line).filter(isPause);
+    return line === "" ? [] : JSON.parse(line).filter(isSuspension);
   } catch {
-    // Somebody else's.
+    // Not written by a guard.
     return [];
   }
 }
 
-const FREEZERS = ["freezer.state", "cgroup.freeze"];
+const FREEZER_FILES = ["freezer.state", "cgroup.freeze"];
 
-function isPause(each: unknown): each is Suspension {
+function isSuspension(each: unknown): each is Suspension {
   const { dir, inode, file, before, set, pid } = (each ?? {}) as Partial<
     FrozenCgroup & Omit<SuspendedProcess, "file">
   >;
   if (![dir, before, set].every((text) => typeof text === "string")) return false;
   if (String(file) === "state") return Number(pid) > 1;
-  return typeof inode === "number" && FREEZERS.includes(file ?? "") &&
+  return typeof inode === "number" && FREEZER_FILES.includes(file ?? "") &&
     exists(`${dir}/cgroup.procs`);
 }

@@ -1,14 +1,15 @@
-/** Writing to control files. */
+/** Writes to control files. */
 
-import { errnoOf, reach } from "../cgroup/files.ts";
+import { reach } from "../cgroup/files.ts";
+import { errnoOf } from "../kernel/libc.ts";
 
-const REASONS: Readonly<Record<number, string>> = {
-  1: "operation not permitted",
-  2: "there is no such file",
-  13: "permission denied",
-  16: "busy",
-  22: "the kernel refused the value",
-  30: "read-only file system",
+const REASONS: Readonly<Record<string, string>> = {
+  EPERM: "operation not permitted",
+  ENOENT: "no such file",
+  EACCES: "permission denied",
+  EBUSY: "busy",
+  EINVAL: "the kernel refused the value",
+  EROFS: "read-only file system",
 };
 
 /** Why a system call failed, in words that fit behind a colon. */
@@ -18,10 +19,10 @@ export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message.split(" (os error")[0]! : String(error);
 }
 
-/** Writes `value` at once, as control files want it. Returns why it failed, or `undefined` when it did not. */
+/** Writes `value` in one write(2), as control files need it. Returns why it failed, or `undefined` when it did not. */
 export function writeControl(path: string, value: string): string | undefined {
   try {
-    // Without O_CREAT and O_TRUNC: cgroupfs knows neither, and nothing must come to be where no control file is.
+    // Without O_CREAT and O_TRUNC: cgroupfs supports neither, and a missing control file must not become a plain file.
     using file = reach(path, (path) => Deno.openSync(path, { write: true }));
     file.writeSync(new TextEncoder().encode(value));
     return undefined;
@@ -30,7 +31,7 @@ export function writeControl(path: string, value: string): string | undefined {
   }
 }
 
-/** Whether `path` may be written, without writing; the reason if not. */
+/** Why `path` cannot be written, without writing; `undefined` when it can. */
 export function mayWrite(path: string): string | undefined {
   try {
     reach(path, (path) => Deno.openSync(path, { write: true })).close();

@@ -4,6 +4,7 @@
  */
 
 import { identify } from "../cgroup/identity.ts";
+import type { ActionOutcome, ReportedAction } from "../policy/actions.ts";
 
 /** What told us. No payload of it is trusted: it led to a read, and the read is what the event says. */
 export type Source =
@@ -80,7 +81,7 @@ export type Level = "warn" | "critical" | "imminent";
 /** What a guard did, or would have done. Sizes are bytes, times milliseconds since the level was seen to be reached. */
 export interface ActionBody {
   readonly type: "action";
-  readonly action: "signal" | "reclaim" | "process" | "container" | "exec";
+  readonly action: ReportedAction;
   readonly level: Level;
   readonly mode: "notify" | "throttle" | "hold";
   readonly dry_run: boolean;
@@ -94,11 +95,8 @@ export interface ActionBody {
   readonly usage_after: number | null;
   readonly limit: number;
   readonly level_bytes: number;
-  /**
-   * `died` of it; `alive` in spite of it; `signalled`; `freed` by reclaim; `done` by a hook; `would` have been done;
-   * `failed`, for the `reason`.
-   */
-  readonly outcome: "killed" | "survived" | "signalled" | "reclaimed" | "ok" | "dry_run" | "failed";
+  /** Which of them an action can have is in core/policy/actions.ts. `dry_run`: it would have been done. */
+  readonly outcome: ActionOutcome;
   readonly reason: string | null;
   /** Processes that got the signal. */
   readonly count: number | null;

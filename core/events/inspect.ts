@@ -1,10 +1,19 @@
 /**
- * What `inspect` found, as one JSON document; documented in docs/schema/inspect.schema.json.
+ * The JSON document of `inspect`; documented in docs/schema/inspect.schema.json.
  *
- * What is not known is `null`. A limit is `null` too when it is not known, else `{bytes, unlimited}`: "no limit" is
+ * Unknown values are `null`. An unknown limit is `null` too, a known one `{bytes, unlimited}`: "no limit" is
  * `{bytes: null, unlimited: true}`.
  */
 
+import {
+  COUNTERS,
+  type Field,
+  FLAGS,
+  LIMITS,
+  SIZES,
+  STATS,
+  type Values,
+} from "../cgroup/fields.ts";
 import type { Hierarchy } from "../cgroup/hierarchy.ts";
 import { identify } from "../cgroup/identity.ts";
 import type { OomForecast } from "../cgroup/oom_forecast.ts";
@@ -13,13 +22,13 @@ import type { Machine } from "../cgroup/machine.ts";
 import { type CgroupTree, flatten } from "../cgroup/subtree.ts";
 import type { Verdict } from "../policy/check.ts";
 import { type Headroom, reclaimable, workingSet } from "../policy/limits.ts";
-import type { Counters, Limits, MemoryStats, Pressure, PressureLine } from "../snapshot.ts";
+import type { Pressure, PressureLine, Snapshot } from "../snapshot.ts";
 import { timestamp } from "./event.ts";
 
 export interface Finding {
-  /** Path; absent for a target that could not even be found. */
+  /** Path; absent for a target that could not be found. */
   readonly cgroup?: string | undefined;
-  /** What was asked: `min-headroom`, `max-usage`, or a requirement. */
+  /** `min-headroom`, `max-usage`, `target`, or a requirement. */
   readonly check: string;
   readonly verdict: Verdict;
   readonly message: string;
@@ -49,11 +58,11 @@ export function inspectDocument({ at, hierarchy, machine, targets, checked }: Fo
       version: hierarchy.version.number,
       mount: hierarchy.mount,
       root: hierarchy.root,
-      own: hierarchy.own ?? null,
-      kernel: hierarchy.kernel,
+      own_cgroup: hierarchy.own ?? null,
+      cgroupfs: hierarchy.kernel,
       writable: hierarchy.writable,
       hybrid: hierarchy.hybrid,
-      hidden: hierarchy.hidden,
+      hidden_ancestors: hierarchy.hidden,
     },
     check: checked ? { ...checked, findings: checked.findings.map(findingOf) } : null,
     targets: targets.map(({ inspection, tree }) => targetOf(inspection, tree)),
@@ -77,26 +86,17 @@ function hostOf({ kernel, hostname, memory, pressure, oomKill }: Machine, hierar
 }
 
 function targetOf(found: Inspection, tree: CgroupTree | undefined) {
-  const {
-    cgroup,
-    snapshot,
-    ancestry,
-    members,
-    forecast,
-    invalidFiles: invalid_files,
-    limitations,
-  } = found;
+  const { cgroup, snapshot, ancestry, members, forecast } = found;
   return {
     cgroup: cgroup.path,
     directory: cgroup.dir,
     inode: cgroup.inode,
     ...identityOf(cgroup.path),
-    usage: snapshot.usage ?? null,
+    ...fieldsOf(SIZES, snapshot),
     working_set: workingSet(snapshot) ?? null,
     reclaimable: reclaimable(snapshot) ?? null,
-    peak: snapshot.peak ?? null,
-    memory: memoryOf(snapshot.stats),
-    limits: limitsOf(snapshot.limits),
+    memory: fieldsOf(STATS, snapshot.stats),
+    limits: fieldsOf(LIMITS, snapshot.limits, limitOf),
     effective_limit: {
       ...limitOf(ancestry.limit.bytes),
       owner: ancestry.limit.owner ?? null,
@@ -110,19 +110,27 @@ function targetOf(found: Inspection, tree: CgroupTree | undefined) {
     })),
     headroom: headroomOf(ancestry.headroom),
     working_set_headroom: headroomOf(ancestry.workingSetHeadroom),
-    counters: { local: countersOf(snapshot.local), subtree: countersOf(snapshot.subtree) },
+    counters: countersOf(snapshot),
     pressure: pressureOf(snapshot.pressure),
-    oom_group: snapshot.oomGroup ?? null,
-    oom_kill_disabled: snapshot.oomKillDisabled ?? null,
-    under_oom: snapshot.underOom ?? null,
+    ...fieldsOf(FLAGS, snapshot),
     processes: members?.processes.map(processOf) ?? null,
     processes_total: members?.total ?? null,
     processes_hidden: members?.hiddenProcesses ?? null,
-    oom_forecast: forecast ? toJsonForecast(forecast) : null,
+    oom_forecast: forecast ? forecastOf(forecast) : null,
     tree: tree ? [...flatten(tree)].map(rowOf) : null,
-    invalid_files,
-    limitations: limitations,
+    invalid_files: found.invalidFiles,
+    limitations: found.limitations,
   };
+}
+
+/** The fields of a table under their JSON names. */
+function fieldsOf<Table extends Readonly<Record<string, Field>>, Value>(
+  table: Table,
+  values: Values<Table, Value>,
+  toJson: (value: Value | undefined) => unknown = (value) => value ?? null,
+): Record<string, unknown> {
+  const shown = Object.entries(table).filter(([, { json }]) => json !== undefined);
+  return Object.fromEntries(shown.map(([name, { json }]) => [json, toJson(values[name])]));
 }
 
 function identityOf(path: string) {
@@ -139,43 +147,14 @@ function identityOf(path: string) {
 const limitOf = (bytes: number | undefined) =>
   bytes === undefined ? null : { bytes, unlimited: bytes === Infinity };
 
-const limitsOf = (limits: Limits) => ({
-  max: limitOf(limits.max),
-  high: limitOf(limits.high),
-  low: limitOf(limits.low),
-  min: limitOf(limits.min),
-  soft: limitOf(limits.soft),
-  swap: limitOf(limits.swap),
-  memsw: limitOf(limits.memsw),
-});
-
-const memoryOf = (stats: MemoryStats) => ({
-  anon: stats.anon ?? null,
-  file: stats.file ?? null,
-  shmem: stats.shmem ?? null,
-  kernel: stats.kernel ?? null,
-  slab: stats.slab ?? null,
-  slab_reclaimable: stats.slabReclaimable ?? null,
-  kernel_stack: stats.kernelStack ?? null,
-  page_tables: stats.pageTables ?? null,
-  sock: stats.sock ?? null,
-  swap: stats.swap ?? null,
-  inactive_file: stats.inactiveFile ?? null,
-  active_file: stats.activeFile ?? null,
-  unevictable: stats.unevictable ?? null,
-});
-
 const headroomOf = (left: Headroom | undefined) =>
   left === undefined
     ? null
     : { bytes: left.bytes, percent: left.percent, limit: left.limit, owner: left.owner ?? null };
 
-const countersOf = (counters: Counters) => ({
-  max: counters.max ?? null,
-  high: counters.high ?? null,
-  oom: counters.oom ?? null,
-  oom_kill: counters.oomKill ?? null,
-  oom_group_kill: counters.oomGroupKill ?? null,
+const countersOf = ({ local, subtree }: Snapshot) => ({
+  local: fieldsOf(COUNTERS, local),
+  subtree: fieldsOf(COUNTERS, subtree),
 });
 
 const pressureOf = (pressure: Pressure | undefined) =>
@@ -202,30 +181,24 @@ const processOf = (process: Members["processes"][number]) => ({
   badness: process.badness ?? null,
 });
 
-const toJsonForecast = (forecast: OomForecast) => ({
+const forecastOf = ({ victim, group, ...forecast }: OomForecast) => ({
   scope: forecast.scope,
   owner: forecast.owner ?? null,
   oom_killer_disabled: forecast.oomKillerDisabled,
   oom_total_bytes: forecast.oomTotalBytes ?? null,
-  victim: forecast.victim
-    ? processOf({ ...forecast.victim.process, badness: forecast.victim.badness })
-    : null,
-  group: forecast.group
-    ? { cgroup: forecast.group.path, processes: forecast.group.processes }
-    : null,
-  hidden: forecast.processList?.hiddenProcesses ?? null,
+  victim: victim ? processOf({ ...victim.process, badness: victim.badness }) : null,
+  group: group ? { cgroup: group.path, processes: group.processes } : null,
+  hidden_processes: forecast.processList?.hiddenProcesses ?? null,
 });
 
-function rowOf({ cgroup, depth, snapshot, leftOut }: CgroupTree) {
-  return {
-    cgroup: cgroup.path,
-    depth,
-    ...identityOf(cgroup.path),
-    usage: snapshot.usage ?? null,
-    working_set: workingSet(snapshot) ?? null,
-    peak: snapshot.peak ?? null,
-    limit: limitOf(snapshot.limits.max),
-    counters: { local: countersOf(snapshot.local), subtree: countersOf(snapshot.subtree) },
-    children_omitted: leftOut,
-  };
-}
+const rowOf = ({ cgroup, depth, snapshot, leftOut }: CgroupTree) => ({
+  cgroup: cgroup.path,
+  depth,
+  ...identityOf(cgroup.path),
+  usage: snapshot.usage ?? null,
+  working_set: workingSet(snapshot) ?? null,
+  peak: snapshot.peak ?? null,
+  limit: limitOf(snapshot.limits.max),
+  counters: countersOf(snapshot),
+  children_omitted: leftOut,
+});

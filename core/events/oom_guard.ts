@@ -1,10 +1,8 @@
 /** The event of Tencent's oom-guard, byte for byte as its document shows it. */
 
+import { ACTIONS, isKillAction } from "../policy/actions.ts";
 import type { ActionBody, Head } from "./event.ts";
 import { harmless } from "./json.ts";
-
-/** oom-guard's policies, as its events name them. */
-const POLICIES = { process: "Process", container: "Container" } as const;
 
 export interface Surroundings {
   readonly hostname: string;
@@ -17,7 +15,7 @@ export interface Surroundings {
 /** `undefined` for what oom-guard has no event for: it tells of processes and containers that were ended. */
 export function oomGuardEvent(event: Head & ActionBody, around: Surroundings): string | undefined {
   const { action, victim, outcome } = event;
-  if ((action !== "process" && action !== "container") || outcome !== "killed") return undefined;
+  if (!isKillAction(action) || outcome !== "killed") return undefined;
   return harmless(JSON.stringify({
     hostname: around.hostname,
     timestamp: nanoseconds(event.ts),
@@ -27,7 +25,7 @@ export function oomGuardEvent(event: Head & ActionBody, around: Surroundings): s
     usage: event.usage_before,
     killed: victim === null ? "" : `${victim.pid}(${victim.comm}) `,
     stats: around.stat.replaceAll("\n", "|"),
-    policy: POLICIES[action],
+    policy: ACTIONS[action].oomGuardName,
   }));
 }
 

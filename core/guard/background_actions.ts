@@ -1,216 +1,198 @@
-/** What a guard does that may take its time: signals, reclaim and hooks. */
+/** The actions that run in the background, on the main thread: signals, reclaim and hooks. */
 
+import { readUsage } from "../cgroup/cgroup.ts";
 import { runHook } from "../control/hook.ts";
 import { startReclaim } from "../control/reclaim.ts";
 import { signalHandlingProcesses } from "../control/signal.ts";
-import { readUsage } from "../cgroup/cgroup.ts";
+import { environmentOf } from "../events/environment.ts";
+import { type Body, makeEvent } from "../events/event.ts";
+import { toJson } from "../events/json.ts";
 import { wallClock } from "../kernel/clock.ts";
 import { openDirectory } from "../kernel/fd.ts";
 import { SystemCallError } from "../kernel/libc.ts";
+import {
+  ACTIONS,
+  type BackgroundAction,
+  killActionOf,
+  type SignalName,
+} from "../policy/actions.ts";
 import type { Level } from "../policy/levels.ts";
-import { type ActionBody, type Body, makeEvent, type Source } from "../events/event.ts";
-import { environmentOf } from "../events/environment.ts";
-import { toJson } from "../events/json.ts";
-import { emptyAction, killEvent } from "./events.ts";
-import type { KillReport } from "./thread/protocol.ts";
-import type { Action } from "./policy.ts";
+import { delay, withDeadline } from "../timing.ts";
+import { actionEvent, type ActionResult, killEvent } from "./events.ts";
 import type { GuardedCgroup } from "./registry.ts";
+import type { KillReport } from "./thread/protocol.ts";
 
-export interface BackgroundActions {
-  /** Everything that is asked for at a level but the deadly. */
-  runLevelActions(guarded: GuardedCgroup, level: Level, usage: number): void;
-  /** Hooks of a level that is deadly, too. */
-  runKillHooks(guarded: GuardedCgroup, kill: KillReport): void;
-  /** Waits for hooks that still run, but not for long; then they are ended, and that is told. */
-  finish(): Promise<void>;
+/** Reclaims and hooks at the same time; more are not started and reported as failed. */
+const MAX_RUNNING = 16;
+/** How long a guard that ends waits for its hooks before it kills them. */
+const MAX_MS_TO_FINISH = 2000;
+/** And then until the killed hooks have exited. */
+const MAX_MS_AFTER_KILL = 1500;
+/** How long to wait for what the kernel can reclaim at a level that does not kill. */
+const MAX_MS_TO_RECLAIM = 1000;
+const RECLAIM_POLL_MS = 50;
+
+/** One run of an action. */
+interface Run {
+  readonly kind: BackgroundAction;
+  readonly argument: string | undefined;
+  readonly guarded: GuardedCgroup;
+  readonly level: Level;
+  /** Bytes, when the level was reached. */
+  readonly usage: number;
+  /** The event that led to it, for hooks. */
+  readonly cause: Body;
 }
 
-/** Hooks at once: beyond it they are not run, and that is told. */
-const MAX_HOOKS = 16;
-/** A guard that has put everything back keeps nobody waiting for its end longer than this (milliseconds). */
-const FINISH_MS = 2000;
-/** And until what was killed then is gone. */
-const KILLED_MS = 1500;
-/** How long to wait for what the kernel can give back at a level that is not deadly (milliseconds). */
-const RECLAIM_MS = 1000;
-const RECLAIM_LOOK_MS = 50;
-
-export function createBackgroundActions(
-  { hookTimeout }: { readonly hookTimeout: number },
-  emitEvent: (cgroup: string, source: Source, body: Body) => void,
-): BackgroundActions {
+export class BackgroundActions {
   /**
-   * Until when a process is not to get a signal again, and for which ward it got one, by pid and level: wards may overlap. How
-   * often one of them asks for it is the sentry's to say, by its own clock.
+   * For each pid and level: until when the process does not get the signal again, and which cgroup has sent it, since guarded
+   * cgroups may overlap. How often one of them asks for it is decided by the monitor thread, by its clock.
    */
-  const signalled = new Map<string, { readonly until: number; readonly state: number }>();
-  const running = new Set<Promise<void>>();
-  const ending = new AbortController();
+  readonly #signalled = new Map<string, { readonly until: number; readonly id: number }>();
+  readonly #running = new Set<Promise<void>>();
+  readonly #ending = new AbortController();
 
-  const metric = (
+  readonly #runners: Readonly<Record<BackgroundAction, (run: Run) => void>> = {
+    signal: (run) => this.#emitResult(run, this.#signal(run)),
+    reclaim: (run) => this.#start(run, reclaim),
+    exec: (run) => this.#start(run, (run) => this.#runHook(run)),
+  };
+
+  /** @param hookTimeout milliseconds. */
+  constructor(
+    readonly hookTimeout: number,
+    readonly emitEvent: (cgroup: string, body: Body) => void,
+  ) {}
+
+  /** Runs the actions of a level. Those that run after a kill wait for {@link runKillHooks} if the level kills. */
+  runLevelActions(guarded: GuardedCgroup, level: Level, usage: number): void {
+    const { policy, settings } = guarded;
+    const cause: Body = {
+      type: "level_reached",
+      level,
+      usage,
+      metric_value: usage,
+      metric: policy.metric,
+      level_bytes: settings.levelBytes[level],
+      limit: settings.limit,
+      rate: null,
+    };
+    this.#runAll("background", guarded, level, usage, cause);
+    if (killActionOf(policy.actions[level]) === undefined) {
+      this.#runAll("after_kill", guarded, level, usage, cause);
+    }
+  }
+
+  runKillHooks(guarded: GuardedCgroup, kill: KillReport): void {
+    this.#runAll("after_kill", guarded, kill.level, kill.before, killEvent(guarded, kill));
+  }
+
+  /** Waits for running actions for a short time, then kills the hooks among them. */
+  async finish(): Promise<void> {
+    const isDone = async (ms: number) => {
+      const done = Promise.all(this.#running).then(() => true);
+      return await withDeadline(ms, done, () => false);
+    };
+    if (await isDone(MAX_MS_TO_FINISH)) return;
+    this.#ending.abort("it still ran when the guard ended");
+    await isDone(MAX_MS_AFTER_KILL);
+  }
+
+  #runAll(
+    when: "background" | "after_kill",
     guarded: GuardedCgroup,
     level: Level,
     usage: number,
-    action: ActionBody["action"],
-  ) => ({
-    ...emptyAction,
-    action,
-    level,
-    mode: guarded.settings.mode,
-    dry_run: guarded.policy.dryRun,
-    usage_before: usage,
-    limit: guarded.settings.limit,
-    level_bytes: guarded.settings.levelBytes[level],
-  });
+    cause: Body,
+  ): void {
+    for (const { kind, argument } of guarded.policy.actions[level]) {
+      if (!isBackgroundAction(kind) || ACTIONS[kind].runs !== when) continue;
+      this.#runners[kind]({ kind, argument, guarded, level, usage, cause });
+    }
+  }
 
-  const sendSignal = (guarded: GuardedCgroup, level: Level, usage: number, signal: Deno.Signal) => {
+  #start(run: Run, work: (run: Run) => Promise<ActionResult>): void {
+    if (this.#running.size >= MAX_RUNNING) {
+      const reason = `${MAX_RUNNING} actions are running already`;
+      return this.#emitResult(run, { outcome: "failed", reason });
+    }
+    const promise = work(run).then((result) => this.#emitResult(run, result))
+      .finally(() => this.#running.delete(promise));
+    this.#running.add(promise);
+  }
+
+  #emitResult({ kind, guarded, level, usage }: Run, result: ActionResult): void {
+    this.emitEvent(guarded.cgroup.path, actionEvent(guarded, kind, level, usage, result));
+  }
+
+  #signal({ argument, guarded, level }: Run): ActionResult {
+    const signal = argument as SignalName;
+    const { id, cgroup, policy: { protectedPids, triggerPolicy, dryRun } } = guarded;
     const now = performance.now();
-    const { protectedPids, triggerPolicy, dryRun } = guarded.policy;
-    for (const [key, { until }] of signalled) {
-      if (now > until) signalled.delete(key);
+    for (const [key, { until }] of this.#signalled) {
+      if (now > until) this.#signalled.delete(key);
     }
-    const until = now + triggerPolicy.cooldown;
-    const isSpared = (pid: number) =>
+    const isExcluded = (pid: number) =>
       protectedPids.has(pid) || pid === 1 ||
-      (signalled.get(`${pid} ${level}`)?.state ?? guarded.id) !== guarded.id;
-    const { pids, unhandled, refused } = signalHandlingProcesses(
-      guarded.cgroup,
-      signal,
-      isSpared,
-      dryRun,
-    );
-    for (const pid of pids) signalled.set(`${pid} ${level}`, { until, state: guarded.id });
-    const nobody = unhandled > 0
-      ? `none of its ${unhandled} processes handles ${signal}`
-      : "there is nobody";
-    emitEvent(guarded.cgroup.path, "none", {
-      ...metric(guarded, level, usage, "signal"),
-      signal,
-      count: pids.length,
-      outcome: pids.length === 0 ? "failed" : dryRun ? "dry_run" : "signalled",
-      reason: pids.length === 0 ? refused ?? nobody : refused ?? null,
-    });
-  };
+      (this.#signalled.get(`${pid} ${level}`)?.id ?? id) !== id;
+    const sent = signalHandlingProcesses(cgroup, signal, isExcluded, dryRun);
+    const until = now + triggerPolicy.cooldown;
+    for (const pid of sent.pids) this.#signalled.set(`${pid} ${level}`, { until, id });
+    const count = sent.pids.length;
+    if (count > 0) {
+      const outcome = dryRun ? "dry_run" : "signalled";
+      return { signal, count, outcome, reason: sent.refused ?? null };
+    }
+    const noneFound = sent.unhandled > 0
+      ? `none of its ${sent.unhandled} processes handles ${signal}`
+      : "there is no process to signal";
+    return { signal, count, outcome: "failed", reason: sent.refused ?? noneFound };
+  }
 
-  const reclaim = async (guarded: GuardedCgroup, level: Level, usage: number) => {
-    const body = metric(guarded, level, usage, "reclaim");
-    if (guarded.policy.dryRun) {
-      return emitEvent(guarded.cgroup.path, "none", { ...body, outcome: "dry_run" });
-    }
-    const started = performance.now();
-    const requested = guarded.settings.levelBytes[level];
-    const refused = askBack(guarded, usage - requested);
-    if (refused) {
-      return emitEvent(guarded.cgroup.path, "none", {
-        ...body,
-        outcome: "failed",
-        reason: refused,
-      });
-    }
-    let after = usage;
-    while (performance.now() - started < RECLAIM_MS) {
-      await new Promise((resolve) => setTimeout(resolve, RECLAIM_LOOK_MS));
-      after = readUsage(guarded.limitOwner) ?? 0;
-      if (after < requested) break;
-    }
-    emitEvent(guarded.cgroup.path, "none", {
-      ...body,
-      outcome: "reclaimed",
-      usage_after: after,
-      freed: Math.max(0, usage - after),
-      freed_ms: Math.round(performance.now() - started),
-    });
-  };
-
-  const hook = async (
-    guarded: GuardedCgroup,
-    level: Level,
-    usage: number,
-    command: string,
-    about: Body,
-  ) => {
-    const body = metric(guarded, level, usage, "exec");
-    const finish = (rest: Pick<ActionBody, "outcome" | "reason">) =>
-      emitEvent(guarded.cgroup.path, "none", { ...body, ...rest });
-    if (guarded.policy.dryRun) return finish({ outcome: "dry_run", reason: command });
-    const at = wallClock();
-    const event = makeEvent(at, guarded.cgroup.path, "none", about);
+  async #runHook({ argument: command = "", guarded, cause }: Run): Promise<ActionResult> {
+    if (guarded.policy.dryRun) return { outcome: "dry_run", reason: command };
+    const event = makeEvent(wallClock(), guarded.cgroup.path, "none", cause);
     const end = await runHook(
       command,
       toJson(event),
-      hookTimeout,
-      ending.signal,
+      this.hookTimeout,
+      this.#ending.signal,
       environmentOf(event),
     );
-    if ("failed" in end) finish({ outcome: "failed", reason: end.failed });
-    else if (end.code !== 0) finish({ outcome: "failed", reason: `it exited with ${end.code}` });
-    else finish({ outcome: "ok", reason: null });
-  };
+    if ("failed" in end) return { outcome: "failed", reason: end.failed };
+    return end.code === 0
+      ? { outcome: "ok" }
+      : { outcome: "failed", reason: `it exited with ${end.code}` };
+  }
+}
 
-  const start = (
-    guarded: GuardedCgroup,
-    level: Level,
-    usage: number,
-    work: () => Promise<void>,
-  ) => {
-    if (running.size >= MAX_HOOKS) {
-      const reason = `${MAX_HOOKS} are under way already`;
-      const body = metric(guarded, level, usage, "exec");
-      return emitEvent(guarded.cgroup.path, "none", { ...body, outcome: "failed", reason });
-    }
-    const promise = work().finally(() => running.delete(promise));
-    running.add(promise);
-  };
+function isBackgroundAction(kind: keyof typeof ACTIONS): kind is BackgroundAction {
+  const { runs } = ACTIONS[kind];
+  return runs === "background" || runs === "after_kill";
+}
 
-  const runHooks = (guarded: GuardedCgroup, level: Level, usage: number, about: Body) => {
-    for (const action of guarded.policy.actions[level]) {
-      if (action.kind !== "exec") continue;
-      start(guarded, level, usage, () => hook(guarded, level, usage, action.command, about));
-    }
-  };
-
+async function reclaim({ guarded, level, usage }: Run): Promise<ActionResult> {
+  if (guarded.policy.dryRun) return { outcome: "dry_run" };
+  const started = performance.now();
+  const levelBytes = guarded.settings.levelBytes[level];
+  const refused = askToReclaim(guarded, usage - levelBytes);
+  if (refused) return { outcome: "failed", reason: refused };
+  let after = usage;
+  while (performance.now() - started < MAX_MS_TO_RECLAIM) {
+    await delay(RECLAIM_POLL_MS);
+    after = readUsage(guarded.limitOwner) ?? 0;
+    if (after < levelBytes) break;
+  }
   return {
-    runLevelActions(guarded, level, usage) {
-      const about: Body = {
-        type: "level_reached",
-        level,
-        usage,
-        metric_value: usage,
-        metric: guarded.policy.metric,
-        level_bytes: guarded.settings.levelBytes[level],
-        limit: guarded.settings.limit,
-        rate: null,
-      };
-      for (const action of guarded.policy.actions[level]) {
-        if (action.kind === "signal") sendSignal(guarded, level, usage, action.signal);
-        if (action.kind === "reclaim") {
-          start(guarded, level, usage, () => reclaim(guarded, level, usage));
-        }
-      }
-      if (!kills(guarded.policy.actions[level])) runHooks(guarded, level, usage, about);
-    },
-    runKillHooks(guarded, kill) {
-      runHooks(guarded, kill.level, kill.before, killEvent(guarded, kill));
-    },
-    async finish() {
-      if (await areDone(running, FINISH_MS)) return;
-      ending.abort("it still ran when the guard ended");
-      await areDone(running, KILLED_MS);
-    },
+    outcome: "reclaimed",
+    usage_after: after,
+    freed: Math.max(0, usage - after),
+    freed_ms: Math.round(performance.now() - started),
   };
 }
 
-async function areDone(running: Iterable<Promise<void>>, ms: number): Promise<boolean> {
-  const late = Promise.withResolvers<false>();
-  const timer = setTimeout(() => late.resolve(false), ms);
-  const done = Promise.all(running).then(() => true);
-  return await Promise.race([done, late.promise]).finally(() => clearTimeout(timer));
-}
-
-const kills = (actions: readonly Action[]) =>
-  actions.some(({ kind }) => kind === "process" || kind === "container");
-
-function askBack({ limitOwner }: GuardedCgroup, bytes: number): string | undefined {
+function askToReclaim({ limitOwner }: GuardedCgroup, bytes: number): string | undefined {
   try {
     using directory = openDirectory(limitOwner.dir);
     return startReclaim(directory, bytes);

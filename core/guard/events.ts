@@ -1,14 +1,14 @@
-/** From what the sentry says to events. */
+/** The events of a guard, from the reports of the monitor thread. */
 
-import type { Body, CandidateJson as ToldWeighed } from "../events/event.ts";
-import type { KillReport, Report, ScoredProcess } from "./thread/protocol.ts";
-import type { Action } from "./policy.ts";
+import type { ActionBody, Body, CandidateJson } from "../events/event.ts";
+import { actionText, mapActions, type ReportedAction } from "../policy/actions.ts";
+import type { Level } from "../policy/levels.ts";
 import type { GuardedCgroup } from "./registry.ts";
+import type { KillReport, Report, ScoredProcess } from "./thread/protocol.ts";
 
-type Of<Say extends Report["type"]> = Extract<Report, { type: Say }>;
+type ReportOf<Type extends Report["type"]> = Extract<Report, { type: Type }>;
 
 export function guardArmedEvent({ limitOwner, settings, policy }: GuardedCgroup): Body {
-  const { warn, critical, imminent } = policy.actions;
   return {
     type: "guard_armed",
     rule: policy.rule ?? null,
@@ -17,36 +17,20 @@ export function guardArmedEvent({ limitOwner, settings, policy }: GuardedCgroup)
     ...settings.levelBytes,
     metric: policy.metric,
     mode: settings.mode,
-    actions: {
-      warn: warn.map(actionText),
-      critical: critical.map(actionText),
-      imminent: imminent.map(actionText),
-    },
+    actions: mapActions(policy.actions, actionText),
     dry_run: policy.dryRun,
   };
 }
 
-export function actionText(action: Action): string {
-  switch (action.kind) {
-    case "signal":
-      return `signal:${action.signal}`;
-    case "exec":
-      return `exec:${action.command}`;
-    default:
-      return action.kind;
-  }
-}
-
 export function levelReachedEvent(
   { settings, policy: { metric } }: GuardedCgroup,
-  said: Of<"level_reached">,
+  { level, usage, metricValue, rate }: ReportOf<"level_reached">,
 ): Body {
-  const { level, usage, metricValue: value, rate } = said;
   return {
     type: "level_reached",
     level,
     usage,
-    metric_value: value,
+    metric_value: metricValue,
     metric,
     level_bytes: settings.levelBytes[level],
     limit: settings.limit,
@@ -56,7 +40,7 @@ export function levelReachedEvent(
 
 export function actionSkippedEvent(
   { settings }: GuardedCgroup,
-  { level, why, usage, reclaimable }: Of<"action_skipped">,
+  { level, why, usage, reclaimable }: ReportOf<"action_skipped">,
 ): Body {
   return {
     type: "action_skipped",
@@ -69,72 +53,77 @@ export function actionSkippedEvent(
   };
 }
 
-export function killEvent({ settings, policy: { dryRun } }: GuardedCgroup, kill: KillReport): Body {
-  const { before, after } = kill;
-  return {
-    type: "action",
-    action: kill.killAction,
-    level: kill.level,
-    mode: settings.mode,
-    dry_run: dryRun,
+export function killEvent(guarded: GuardedCgroup, kill: KillReport): ActionBody {
+  const { before, after, outcome } = kill;
+  return actionEvent(guarded, kill.killAction, kill.level, before, {
     signal: kill.signal,
     victim: kill.victim ? toJsonCandidate(kill.victim) : null,
     killed_cgroup: kill.killedCgroup ?? null,
     candidates: kill.candidates.map(toJsonCandidate),
-    usage_before: before,
     usage_after: after ?? null,
+    // As they were at the kill; the settings may have changed since.
     limit: kill.limit,
     level_bytes: kill.levelBytes,
-    outcome: kill.outcome,
+    outcome,
     reason: kill.reason ?? null,
-    count: null,
-    freed: kill.outcome === "killed" && after !== undefined ? Math.max(0, before - after) : null,
+    freed: outcome === "killed" && after !== undefined ? Math.max(0, before - after) : null,
     signal_ms: rounded(kill.signalLatencyMs),
     exit_ms: rounded(kill.exitLatencyMs),
     freed_ms: rounded(kill.freeLatencyMs),
-  };
+  });
 }
 
 export function reclaimedEvent(
-  { settings, policy: { dryRun } }: GuardedCgroup,
-  said: Of<"reclaimed">,
-): Body {
-  const { level, before, after, lasted } = said;
-  return {
-    ...emptyAction,
-    action: "reclaim",
-    level,
-    mode: settings.mode,
-    dry_run: dryRun,
-    usage_before: before,
+  guarded: GuardedCgroup,
+  { level, before, after, lasted }: ReportOf<"reclaimed">,
+): ActionBody {
+  const { dryRun } = guarded.policy;
+  return actionEvent(guarded, "reclaim", level, before, {
     usage_after: after,
-    limit: settings.limit,
-    level_bytes: settings.levelBytes[level],
     outcome: dryRun ? "dry_run" : "reclaimed",
     freed: dryRun ? null : Math.max(0, before - after),
     freed_ms: rounded(lasted),
+  });
+}
+
+/** The outcome of an action, and whatever else is known of it. */
+export type ActionResult = Pick<ActionBody, "outcome"> & Partial<ActionBody>;
+
+/** @param usage bytes, when the level was reached. */
+export function actionEvent(
+  { settings, policy }: GuardedCgroup,
+  action: ReportedAction,
+  level: Level,
+  usage: number,
+  result: ActionResult,
+): ActionBody {
+  return {
+    type: "action",
+    action,
+    level,
+    mode: settings.mode,
+    dry_run: policy.dryRun,
+    signal: null,
+    victim: null,
+    killed_cgroup: null,
+    candidates: [],
+    usage_before: usage,
+    usage_after: null,
+    limit: settings.limit,
+    level_bytes: settings.levelBytes[level],
+    reason: null,
+    count: null,
+    freed: null,
+    signal_ms: null,
+    exit_ms: null,
+    freed_ms: null,
+    ...result,
   };
 }
 
-/** What is not known of every action. */
-export const emptyAction = {
-  type: "action",
-  signal: null,
-  victim: null,
-  killed_cgroup: null,
-  candidates: [],
-  usage_after: null,
-  reason: null,
-  count: null,
-  freed: null,
-  signal_ms: null,
-  exit_ms: null,
-  freed_ms: null,
-} as const;
-
 export function toJsonCandidate(
   { rss, oomScoreAdj, preferenceReason, ...rest }: ScoredProcess,
-): ToldWeighed {
+): CandidateJson {
   const { pid, comm, cmdline, cgroup, badness, preference } = rest;
   return {
     pid,
@@ -149,4 +138,5 @@ export function toJsonCandidate(
   };
 }
 
+/** Milliseconds to microseconds. */
 const rounded = (ms: number | undefined) => ms === undefined ? null : Math.round(ms * 1000) / 1000;

@@ -1,8 +1,12 @@
-/** What a guard changes is on record before, and somebody minds it from the first change on. */
+/**
+ * A guard on the main thread: it finds the cgroups, arms them, runs the actions that are not urgent, and emits events. Everything
+ * urgent happens in the monitor thread (core/guard/thread).
+ */
 
 import { type Cgroup, isThere, openCgroup } from "../cgroup/cgroup.ts";
-import { type Journal, openJournal, type Restored, restoreStale } from "../control/journal.ts";
-import { lowerOwnOomScoreAdj } from "../control/oom_score_adj.ts";
+import type { Restored } from "../control/change.ts";
+import { type Journal, openJournal, restoreStale } from "../control/journal.ts";
+import { lowerOwnOomScoreAdj, type OwnOomScoreAdj } from "../control/oom_score_adj.ts";
 import { type RestoreWatchdog, startRestoreWatchdog } from "../control/restore_watchdog.ts";
 import { OomkitError } from "../errors.ts";
 import {
@@ -16,7 +20,7 @@ import { wallClock } from "../kernel/clock.ts";
 import type { Labels } from "../policy/rules.ts";
 import type { RecordSink } from "../record/format.ts";
 import { startWatch, type Watching } from "../watch/watch.ts";
-import { createBackgroundActions } from "./background_actions.ts";
+import { BackgroundActions } from "./background_actions.ts";
 import {
   actionSkippedEvent,
   guardArmedEvent,
@@ -24,441 +28,485 @@ import {
   levelReachedEvent,
   reclaimedEvent,
 } from "./events.ts";
-import { createCollector } from "./heap.ts";
-import { createHoldWatchdog } from "./modes.ts";
+import { type Collector, createCollector } from "./heap.ts";
+import { type Fallback, HoldWatchdog } from "./modes.ts";
 import { permissionWarnings } from "./permissions.ts";
 import { kills, maySuspend, type PolicySet } from "./policy.ts";
-import { recordGuard } from "./record.ts";
-import { createGuardRegistry, type GuardedCgroup } from "./registry.ts";
+import { type GuardRecording, recordGuard } from "./record.ts";
+import { type GuardedCgroup, GuardRegistry } from "./registry.ts";
 import { candidatesIn, pathIn, sameScopes, type Scope, scopeOf } from "./targets.ts";
-import { type CgroupReport, startMonitorThread } from "./thread/handle.ts";
+import { type CgroupReport, type MonitorThread, startMonitorThread } from "./thread/handle.ts";
 import { predictVictims } from "./thread/victims.ts";
-
-export interface RestoreGuard {
-  readonly journal: Journal;
-  /** To be called before anybody is struck by them. Returns why nothing can be on record of who is stopped meanwhile. */
-  prepareSuspensions(policies: PolicySet): string | undefined;
-  /** Dismisses who minds it, unless something is left for him. */
-  end(isAllPutBack: boolean): Promise<void>;
-}
-
-/** @param release the command that puts back what is left. */
-export function createRestoreGuard(stateFolder: string, release: readonly string[]): RestoreGuard {
-  const files = openJournal(stateFolder);
-  let restoreWatchdog: RestoreWatchdog | undefined;
-  const mind = () => void (restoreWatchdog ??= startRestoreWatchdog(release));
-  return {
-    journal: {
-      ...files,
-      change(...change) {
-        mind();
-        return files.change(...change);
-      },
-    },
-    prepareSuspensions(policies) {
-      if (!maySuspend(policies)) return undefined;
-      mind();
-      return files.prepareSuspensionLog();
-    },
-    async end(isAllPutBack) {
-      if (isAllPutBack) await restoreWatchdog?.dismiss();
-    },
-  };
-}
-
-/* Whether the sentry turns. */
-
-export interface Heartbeat {
-  /** To be called every now and then. Throws once it has not turned for too long. */
-  check(): void;
-  /** Milliseconds since it was seen to turn last. */
-  msSinceHeartbeat(): number;
-  /** Whether it has turned since this was asked last. */
-  isAlive(): boolean;
-}
-
-/** The sentry turns once a second at least; a machine that swaps may stand still for longer. */
-const SILENCE_MS = 30_000;
-
-/** @param beats how often it has turned. */
-export function createHeartbeat(beats: () => number): Heartbeat {
-  let last = { at: performance.now(), count: 0 };
-  let asked = 0;
-  const msSinceHeartbeat = () => performance.now() - last.at;
-  return {
-    check() {
-      const count = beats();
-      if (count !== last.count) last = { at: performance.now(), count };
-      if (msSinceHeartbeat() < SILENCE_MS) return;
-      throw new OomkitError(`the sentry has not turned for ${SILENCE_MS / 1000} s`);
-    },
-    msSinceHeartbeat,
-    isAlive() {
-      const before = asked;
-      asked = beats();
-      return asked !== before;
-    },
-  };
-}
-
-/* The kernel's own events in the guarded parts, which are also what tells of cgroups that come and go and of limits. */
-
-export interface EventForwarder {
-  /** A target was removed, or is there again: what is followed is not what it was. */
-  isStale(): boolean;
-  /** Follows what is there now. */
-  renew(): void;
-  sources(): readonly string[];
-  /** Ends with the summary. */
-  stop(): Promise<void>;
-}
-
-/** A watch of its targets ends with them; a guard waits for them to come again, as a service's cgroup does. */
-export function createEventForwarder(
-  scopes: () => readonly Scope[],
-  follow: (event: OomkitEvent) => void,
-  fail: (error: unknown) => void,
-): EventForwarder {
-  let watching: Watching | undefined;
-  let targets = there(scopes());
-  let sources: readonly string[] = [];
-  const ending = new Set<Promise<unknown>>();
-
-  const end = (old: Watching | undefined) => {
-    if (old === undefined) return;
-    const ended = old.stop().catch(fail).finally(() => ending.delete(ended));
-    ending.add(ended);
-  };
-
-  return {
-    isStale() {
-      const now = there(scopes());
-      return now.length !== targets.length || !targets.every(isThere);
-    },
-    renew() {
-      end(watching);
-      watching = undefined;
-      targets = there(scopes());
-      if (targets.length === 0) return;
-      watching = startWatch({
-        targets,
-        recursive: scopes().some(({ recursive }) => recursive),
-        thresholds: [],
-        pressure: [],
-        psi: [],
-      }, follow);
-      sources = watching.sources;
-      watching.done.catch(fail);
-    },
-    sources: () => sources,
-    async stop() {
-      end(watching);
-      await Promise.all(ending);
-    },
-  };
-}
-
-/** Each cgroup once, as it is there now. */
-function there(scopes: readonly Scope[]) {
-  const found = scopes.flatMap(({ cgroup: { hierarchy, path } }) =>
-    openCgroup(hierarchy, path) ?? []
-  );
-  return [...new Map(found.map((cgroup) => [cgroup.path, cgroup])).values()];
-}
-
-/*
- * The main thread's part of a guard: it finds the cgroups, arms them, does what is not urgent, and tells. What is urgent is
- * the sentry's, in a thread of its own.
- */
 
 export interface GuardOptions {
   readonly policies: PolicySet;
   readonly scopes: readonly Scope[];
-  /** OOMHero's way: the cgroups of all processes that can be seen, instead of scopes. */
+  /** For OOMHero's mode: the cgroups of all visible processes, instead of scopes. */
   readonly findCgroups?: () => readonly Cgroup[];
-  /** Milliseconds between two walks over everything, and until everything is armed afresh. */
+  /** Milliseconds between two walks over all targets. */
   readonly rescanMs: number;
+  /** Milliseconds until everything is armed again. */
   readonly rearmMs: number;
-  /** Milliseconds for a hook. */
+  /** Milliseconds that a hook may take. */
   readonly hookTimeout: number;
-  /** Milliseconds that allocators may wait under `hold` before the kernel's killer is let loose again. */
+  /** Milliseconds that allocators may wait under `hold` before the kernel's OOM killer is enabled again. */
   readonly holdTimeout: number;
   readonly stateFolder: string;
-  /** The command that puts back what this guard leaves when it is killed. */
-  readonly release: readonly string[];
-  /** Gets what the sentry sees; the events are the caller's. */
+  /** The command that restores this guard's changes when it is killed. */
+  readonly restoreCommand: readonly string[];
+  /** Gets the samples and decisions of the monitor thread; the events are recorded by the caller. */
   readonly recordSink?: RecordSink;
 }
 
-export interface Guard {
-  guardedCgroups(): readonly GuardedCgroup[];
-  /** For the start-up line. */
-  readonly scheduling: string;
-  sources(): readonly string[];
-  /** Rejects when the guard cannot go on. */
-  readonly done: Promise<never>;
-  /** Who would be taken in it now, the first first. */
-  candidates(guarded: GuardedCgroup): readonly CandidateJson[];
-  /** Guards by other plans, and elsewhere, from now on. */
-  reload(next: Pick<GuardOptions, "policies" | "scopes">): Promise<void>;
-  /** Pods have come or gone, or have other labels. */
-  setPodLabels(labels: Labels): void;
-  /** Milliseconds since the sentry was seen to turn last. */
-  msSinceHeartbeat(): number;
-  /** Whether the sentry has turned since this was asked last. */
-  isAlive(): boolean;
-  /** Puts everything back, and ends with the summary. */
-  stop(): Promise<void>;
-}
+type Emit = (event: OomkitEvent, stat?: string) => void;
 
 const CHECK_EVERY_MS = 200;
-/** What others do to memory.high and memory.oom_control is found by looking (milliseconds). */
-const REAPPLY_MODES_MS = 10_000;
+/** Other programs' changes of memory.high and memory.oom_control are found by reading. */
+const REAPPLY_MODES_EVERY_MS = 10_000;
+/** Nearly the lowest: the kernel kills almost everything else first. */
+const OWN_OOM_SCORE_ADJ = -900;
 
 /**
- * Guards from the moment that it resolves.
+ * Resolves when everything is guarded.
  *
- * @param emitted gets memory.stat along with each kill.
- * Throws {@link OomkitError} when the sentry cannot run, or nothing can be recorded where that is needed.
+ * @param emit gets memory.stat along with each kill.
+ * Throws {@link OomkitError} when the monitor thread cannot run, or changes cannot be recorded where a mode needs it.
  */
-export async function startGuard(
-  options: GuardOptions,
-  emitted: (event: OomkitEvent, stat?: string) => void,
-): Promise<Guard> {
-  let { policies, scopes } = options;
-  const { emit, ...recording } = recordGuard(options.recordSink, policies, emitted);
-  const ended = Promise.withResolvers<never>();
-  // Asked for only once everything stands.
-  ended.promise.catch(() => {});
-  const emitEvent = (cgroup: string, source: Source, body: Body, at?: number, stat?: string) =>
-    emit(makeEvent(at ?? wallClock(), cgroup, source, body), stat);
-  const told = new Set<string>();
-  const reportFallback = (cgroup: string, requested: string, fallback: string, reason: string) => {
-    const key = `${cgroup} ${requested} ${reason}`;
-    if (!told.has(key)) {
-      emitEvent(cgroup, "none", { type: "degraded", requested, fallback, reason });
+export async function startGuard(options: GuardOptions, emit: Emit): Promise<Guard> {
+  const restored = restoreStale(options.stateFolder);
+  const guard = new Guard(options, emit);
+  await guard.start(restored);
+  return guard;
+}
+
+export class Guard {
+  readonly #options: GuardOptions;
+  #policies: PolicySet;
+  #scopes: readonly Scope[];
+  readonly #failed = Promise.withResolvers<never>();
+  readonly #recording: GuardRecording;
+  readonly #journal: Journal;
+  #restoreWatchdog: RestoreWatchdog | undefined;
+  readonly #thread: MonitorThread;
+  readonly #registry: GuardRegistry;
+  readonly #backgroundActions: BackgroundActions;
+  readonly #kernelEvents: KernelEvents;
+  readonly #heartbeat: Heartbeat;
+  #heap: Collector | undefined;
+  readonly #reportedFallbacks = new Set<string>();
+  #ownOomScoreAdj: OwnOomScoreAdj | undefined;
+  #scheduling = "";
+  #timers: ReturnType<typeof setInterval>[] = [];
+  #isStopping = false;
+
+  constructor(options: GuardOptions, emit: Emit) {
+    this.#options = options;
+    this.#policies = options.policies;
+    this.#scopes = options.scopes;
+    // Awaited by the caller only once the guard has started.
+    this.#failed.promise.catch(() => {});
+    const fail = this.#failed.reject;
+    this.#recording = recordGuard(options.recordSink, options.policies, emit);
+    this.#journal = this.#openJournal();
+    this.#thread = startMonitorThread(
+      options.policies,
+      options.stateFolder,
+      (report) => this.#onReport(report),
+      this.#recording.samples,
+    );
+    this.#thread.failed.catch(fail);
+    this.#heartbeat = new Heartbeat(this.#thread.beats);
+    this.#registry = new GuardRegistry({
+      policies: options.policies,
+      epoll: this.#thread.epoll,
+      journal: this.#journal,
+      send: this.#recording.ordering(this.#thread.send),
+      onArmed: (guarded) => this.#emitEvent(guarded.cgroup.path, "none", guardArmedEvent(guarded)),
+      onRestored: (restored) => this.#reportRestored(restored),
+      onFallback: (cgroup, fallback) => this.#reportFallback(cgroup.path, fallback),
+      onError: fail,
+    });
+    this.#backgroundActions = new BackgroundActions(
+      options.hookTimeout,
+      (cgroup, body) => this.#emitEvent(cgroup, "none", body),
+    );
+    this.#kernelEvents = new KernelEvents(
+      () => this.#scopes,
+      (event) => this.#onKernelEvent(event),
+      fail,
+    );
+  }
+
+  /** To be called once. @param restored what earlier guards had left. */
+  async start(restored: readonly Restored[]): Promise<void> {
+    this.#reportRestored(restored);
+    const { scheduling, warmedUp } = await this.#thread.ready;
+    this.#scheduling = scheduling;
+    if (!warmedUp) {
+      const reason = "no cgroup can be read";
+      this.#reportFallback("/", { requested: "warm-up", fallback: "none", reason });
     }
-    told.add(key);
-  };
-  const reportRestored = (restored: readonly Restored[]) => {
-    for (const { dir, file, set, before, outcome, reason = null } of restored) {
-      emitEvent(pathIn(scopes, dir), "none", {
-        type: "restored",
-        file,
-        set,
-        before,
-        outcome,
-        reason,
+    this.#ownOomScoreAdj = lowerOwnOomScoreAdj(OWN_OOM_SCORE_ADJ);
+    const { refused } = this.#ownOomScoreAdj;
+    if (refused && kills(this.#policies)) {
+      this.#reportFallback("/", {
+        requested: `oom_score_adj ${OWN_OOM_SCORE_ADJ}`,
+        fallback: "unchanged",
+        reason: `${refused}; lowering it needs CAP_SYS_RESOURCE`,
       });
     }
-  };
-  reportRestored(restoreStale(options.stateFolder));
-
-  const { journal, ...restoreGuard } = createRestoreGuard(options.stateFolder, options.release);
-  const thread = startMonitorThread(
-    policies,
-    options.stateFolder,
-    (r) => take(r),
-    recording.samples,
-  );
-  thread.failed.catch(ended.reject);
-  const { scheduling, warmedUp } = await thread.ready;
-  if (!warmedUp) reportFallback("/", "a rehearsal", "nothing", "no cgroup can be seen");
-  const score = lowerOwnOomScoreAdj(-900);
-  if (score.refused && kills(policies)) {
-    reportFallback("/", "oom_score_adj -900", "what it was", score.refused);
+    this.#heap = createCollector();
+    this.#kernelEvents.renew();
+    this.#prepareSuspensionLog();
+    this.#updateAll();
+    this.#recording.begin();
+    await this.#registry.armed();
+    this.#heap.tidyUp();
+    if (kills(this.#policies)) {
+      for (const guarded of this.#registry.all()) {
+        for (const warning of permissionWarnings(guarded)) {
+          this.#reportFallback(guarded.cgroup.path, warning);
+        }
+      }
+    }
+    this.#startTimers();
   }
 
-  const registry = createGuardRegistry({
-    ...options,
-    epoll: thread.epoll,
-    journal,
-    send: recording.ordering(thread.send),
-    emitEvent: (guarded) => emitEvent(guarded.cgroup.path, "none", guardArmedEvent(guarded)),
-    reportRestored,
-    reportFallback: (cgroup, ...rest) => reportFallback(cgroup.path, ...rest),
-    fail: ended.reject,
-  });
-  const backgroundActions = createBackgroundActions(options, emitEvent);
-  const reenableOomKiller = (guarded: GuardedCgroup, reason: string) => {
-    reportRestored(journal.restore(guarded.limitOwner.dir, "memory.oom_control"));
-    reportFallback(guarded.cgroup.path, "hold", "the kernel's killer", reason);
-  };
+  readonly guardedCgroups = (): readonly GuardedCgroup[] => this.#registry.all();
 
-  const take = (report: CgroupReport) => {
+  /** The scheduling class of the monitor thread, for the start-up line. */
+  get scheduling(): string {
+    return this.#scheduling;
+  }
+
+  /** The sources of the kernel's own events. */
+  readonly sources = (): readonly string[] => this.#kernelEvents.sources;
+
+  /** Rejects when the guard cannot go on. */
+  get done(): Promise<never> {
+    return this.#failed.promise;
+  }
+
+  /** The victims that would be chosen in it now, in their order, and the excluded processes after them. */
+  candidates(guarded: GuardedCgroup): readonly CandidateJson[] {
+    return predictVictims(guarded, this.#policies);
+  }
+
+  /** Changes policies and targets. */
+  async reload({ policies, scopes }: Pick<GuardOptions, "policies" | "scopes">): Promise<void> {
+    const isElsewhere = !sameScopes(this.#scopes, scopes);
+    this.#policies = policies;
+    this.#scopes = scopes;
+    this.#registry.reload(policies);
+    if (isElsewhere) this.#kernelEvents.renew();
+    this.#prepareSuspensionLog();
+    this.#updateAll();
+    await this.#registry.armed();
+  }
+
+  /** Pods were created or removed, or their labels have changed. */
+  setPodLabels(labels: Labels): void {
+    this.#policies = { ...this.#policies, labels };
+    this.#registry.reload(this.#policies);
+    this.#updateAll();
+  }
+
+  readonly msSinceHeartbeat = (): number => this.#heartbeat.msSinceHeartbeat();
+
+  /** Whether the monitor thread has run since the last call. */
+  readonly isAlive = (): boolean => this.#heartbeat.isAlive();
+
+  /** Restores everything, and ends with the summary. Throws the first error, after all steps have run. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    this.#timers.forEach(clearInterval);
+    let isAllRestored = true;
+    const steps: (() => unknown)[] = [
+      () => this.#thread.stop(),
+      () => this.#recording.stop(),
+      () => {
+        const restored = this.#journal.restore();
+        isAllRestored = restored.every(({ outcome }) => outcome !== "failed");
+        this.#reportRestored(restored);
+      },
+      () => this.#registry.close(),
+      // Where something could not be restored, the watchdog tries once more after the guard has ended.
+      () => isAllRestored ? this.#restoreWatchdog?.dismiss() : undefined,
+      () => this.#backgroundActions.finish(),
+      () => this.#ownOomScoreAdj?.restore(),
+      () => this.#kernelEvents.stop(),
+      () => this.#thread.close(),
+    ];
+    const errors: unknown[] = [];
+    for (const step of steps) {
+      try {
+        await step();
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    if (errors.length > 0) throw errors[0];
+  }
+
+  /** A journal that starts the restore watchdog before the first change. */
+  #openJournal(): Journal {
+    const journal = openJournal(this.#options.stateFolder);
+    return {
+      ...journal,
+      change: (...change) => {
+        this.#startRestoreWatchdog();
+        return journal.change(...change);
+      },
+    };
+  }
+
+  #startRestoreWatchdog(): void {
+    this.#restoreWatchdog ??= startRestoreWatchdog(this.#options.restoreCommand);
+  }
+
+  /** To be called before the monitor thread may suspend processes under these policies. */
+  #prepareSuspensionLog(): void {
+    if (!maySuspend(this.#policies)) return;
+    this.#startRestoreWatchdog();
+    const reason = this.#journal.prepareSuspensionLog();
+    if (reason === undefined) return;
+    this.#reportFallback("/", {
+      requested: "record of suspended processes",
+      fallback: "none",
+      reason,
+    });
+  }
+
+  #updateAll(): void {
+    const found = (this.#options.findCgroups?.() ?? []).map((cgroup) => ({
+      cgroup,
+      isTarget: true,
+    }));
+    const present = new Set<string>();
+    for (const { cgroup, isTarget } of [...found, ...candidatesIn(this.#scopes)]) {
+      present.add(cgroup.path);
+      this.#registry.update(cgroup, isTarget);
+      this.#heap?.collect();
+    }
+    for (const { cgroup: { path } } of this.#registry.all()) {
+      if (!present.has(path)) this.#registry.remove(path);
+    }
+  }
+
+  #startTimers(): void {
+    const holdWatchdog = new HoldWatchdog(this.#options.holdTimeout);
+    const every = (ms: number, action: () => void) => {
+      // An exception in a timer would end the process with everything still changed.
+      const run = () => {
+        try {
+          action();
+        } catch (error) {
+          this.#failed.reject(error);
+        }
+      };
+      this.#timers.push(setInterval(run, ms));
+    };
+    every(CHECK_EVERY_MS, () => this.#heartbeat.check());
+    every(CHECK_EVERY_MS, () => {
+      const reason =
+        `its allocators have been waiting for more than ${this.#options.holdTimeout} ms`;
+      for (const guarded of holdWatchdog.check(this.#registry.all())) {
+        this.#reenableOomKiller(guarded, reason);
+      }
+    });
+    every(CHECK_EVERY_MS, () => this.#checkUnnotified());
+    every(CHECK_EVERY_MS, () => this.#heap?.collect());
+    every(REAPPLY_MODES_EVERY_MS, () => {
+      for (const { cgroup, isTarget, requested, settings } of this.#registry.all()) {
+        if (requested === "notify") continue;
+        this.#registry.update(cgroup, isTarget, settings.mode !== requested);
+      }
+    });
+    every(this.#options.rescanMs, () => this.#updateAll());
+    every(this.#options.rearmMs, () => {
+      for (const { cgroup, isTarget } of this.#registry.all()) {
+        this.#registry.update(cgroup, isTarget, true);
+      }
+    });
+  }
+
+  /** Changes without a notification: the limit of an ancestor, and a target that is created again. */
+  #checkUnnotified(): void {
+    this.#registry.retry();
+    for (const { cgroup, limitOwner, isTarget } of this.#registry.all()) {
+      if (limitOwner.path !== cgroup.path) this.#registry.update(cgroup, isTarget);
+    }
+    if (this.#kernelEvents.isStale()) {
+      this.#kernelEvents.renew();
+      this.#updateAll();
+    }
+  }
+
+  #onReport(report: CgroupReport): void {
     const guarded = report.type === "kill"
-      ? registry.getIncludingRemoved(report.id)
-      : registry.get(report.id);
+      ? this.#registry.getIncludingRemoved(report.id)
+      : this.#registry.get(report.id);
     if (guarded === undefined) return;
     const { path } = guarded.cgroup;
-    const emitHere = (body: Body, stat?: string) =>
-      emitEvent(path, report.wakeSource, body, report.at, stat);
+    const emit = (body: Body, stat?: string) =>
+      this.#emitEvent(path, report.wakeSource, body, report.at, stat);
     switch (report.type) {
       case "level_reached":
-        emitHere(levelReachedEvent(guarded, report));
-        return backgroundActions.runLevelActions(guarded, report.level, report.usage);
+        emit(levelReachedEvent(guarded, report));
+        return this.#backgroundActions.runLevelActions(guarded, report.level, report.usage);
       case "kill": {
         const { kill } = report;
-        emitHere(killEvent(guarded, kill), kill.stat);
+        emit(killEvent(guarded, kill), kill.stat);
         const isHeld = kill.outcome === "failed" && guarded.settings.mode === "hold";
-        if (isHeld && registry.get(guarded.id)) {
-          reenableOomKiller(guarded, kill.reason ?? "nobody could be ended");
+        if (isHeld && this.#registry.get(guarded.id)) {
+          this.#reenableOomKiller(guarded, kill.reason ?? "no process could be killed");
         }
-        return backgroundActions.runKillHooks(guarded, kill);
+        return this.#backgroundActions.runKillHooks(guarded, kill);
       }
       case "reclaimed":
-        return emitHere(reclaimedEvent(guarded, report));
+        return emit(reclaimedEvent(guarded, report));
       case "action_skipped":
-        return emitHere(actionSkippedEvent(guarded, report));
-      case "fallback":
-        reportFallback(
-          report.isGuarded ? "/" : path,
-          report.requested,
-          report.fallback,
-          report.why,
-        );
-        return report.isGuarded ? undefined : registry.remove(path);
+        return emit(actionSkippedEvent(guarded, report));
+      case "fallback": {
+        const { requested, fallback, why: reason, isGuarded } = report;
+        this.#reportFallback(isGuarded ? "/" : path, { requested, fallback, reason });
+        return isGuarded ? undefined : this.#registry.remove(path);
+      }
       case "gone":
-        registry.markLost(guarded);
-    }
-  };
-
-  const prepareSuspensions = () => {
-    const reason = restoreGuard.prepareSuspensions(policies);
-    if (reason) reportFallback("/", "a record of who is stopped for a moment", "none", reason);
-  };
-
-  const { collect, tidyUp } = createCollector();
-  const updateAll = () => {
-    const there = new Set<string>();
-    const found = (options.findCgroups?.() ?? []).map((cgroup) => ({ cgroup, isTarget: true }));
-    for (const { cgroup, isTarget } of [...found, ...candidatesIn(scopes)]) {
-      there.add(cgroup.path);
-      registry.update(cgroup, isTarget);
-      collect();
-    }
-    for (const { cgroup: { path } } of registry.all()) if (!there.has(path)) registry.remove(path);
-  };
-
-  let stopping = false;
-  const follow = (event: OomkitEvent) => {
-    const scope = scopeOf(scopes, event.cgroup);
-    const isGeneral = event.type === "summary" ? stopping : event.type === "degraded";
-    if (isGeneral || (scope && event.type !== "summary")) emit(event);
-    if (!scope || stopping) return;
-    if (!["cgroup_created", "cgroup_removed", "limit_changed"].includes(event.type)) return;
-    // Also of one that is told as removed: another may have its name already, and be guarded by it.
-    const cgroup = openCgroup(scope.cgroup.hierarchy, event.cgroup);
-    const isTarget = scope.pattern === undefined && event.cgroup === scope.cgroup.path;
-    if (cgroup) registry.update(cgroup, isTarget);
-    else registry.remove(event.cgroup);
-  };
-  const eventForwarder = createEventForwarder(() => scopes, follow, ended.reject);
-  eventForwarder.renew();
-  prepareSuspensions();
-  updateAll();
-  recording.begin();
-  await registry.armed();
-  tidyUp();
-  for (const guarded of registry.all()) {
-    for (
-      const [requested, fallback, reason] of kills(policies) ? permissionWarnings(guarded) : []
-    ) {
-      reportFallback(guarded.cgroup.path, requested, fallback, reason);
+        return this.#registry.markLost(guarded);
     }
   }
 
-  const checkHolds = createHoldWatchdog(options.holdTimeout, reenableOomKiller);
-  const heartbeatMonitor = createHeartbeat(thread.beats);
-  const refresh = () => {
-    for (const { cgroup, isTarget, requested, settings } of registry.all()) {
-      if (requested !== "notify") registry.update(cgroup, isTarget, settings.mode !== requested);
-    }
-  };
-  /** What no notification tells: the limit of an ancestor, and a target that is made anew. */
-  const checkUnnotified = () => {
-    registry.retry();
-    for (const { cgroup, limitOwner, isTarget } of registry.all()) {
-      if (limitOwner.path !== cgroup.path) registry.update(cgroup, isTarget);
-    }
-    if (eventForwarder.isStale()) {
-      eventForwarder.renew();
-      updateAll();
-    }
-  };
-  /** What throws outside of anybody's call ends the guard instead of the process. */
-  const every = (ms: number, action: () => void) =>
-    setInterval(() => {
-      try {
-        action();
-      } catch (error) {
-        ended.reject(error);
-      }
-    }, ms);
-  const timers = [
-    every(CHECK_EVERY_MS, heartbeatMonitor.check),
-    every(CHECK_EVERY_MS, () => checkHolds(registry.all())),
-    every(CHECK_EVERY_MS, checkUnnotified),
-    every(CHECK_EVERY_MS, collect),
-    every(REAPPLY_MODES_MS, refresh),
-    every(options.rescanMs, updateAll),
-    every(options.rearmMs, () => {
-      for (const { cgroup, isTarget } of registry.all()) registry.update(cgroup, isTarget, true);
-    }),
-  ];
+  #reenableOomKiller(guarded: GuardedCgroup, reason: string): void {
+    this.#reportRestored(this.#journal.restore(guarded.limitOwner.dir, "memory.oom_control"));
+    const fallback = "the kernel's OOM killer";
+    this.#reportFallback(guarded.cgroup.path, { requested: "hold", fallback, reason });
+  }
 
-  return {
-    guardedCgroups: registry.all,
-    scheduling,
-    sources: eventForwarder.sources,
-    done: ended.promise,
-    candidates: (guarded) => predictVictims(guarded, policies),
-    async reload(next) {
-      const isElsewhere = !sameScopes(scopes, next.scopes);
-      ({ policies, scopes } = next);
-      registry.reload(policies);
-      if (isElsewhere) eventForwarder.renew();
-      prepareSuspensions();
-      updateAll();
-      await registry.armed();
-    },
-    setPodLabels(labels) {
-      policies = { ...policies, labels };
-      registry.reload(policies);
-      updateAll();
-    },
-    msSinceHeartbeat: heartbeatMonitor.msSinceHeartbeat,
-    isAlive: heartbeatMonitor.isAlive,
-    async stop() {
-      stopping = true;
-      timers.forEach(clearInterval);
-      let isAllPutBack = true;
-      const steps = [
-        () => thread.stop(),
-        recording.stop,
-        () => {
-          const restored = journal.restore();
-          isAllPutBack = restored.every(({ outcome }) => outcome !== "failed");
-          reportRestored(restored);
-        },
-        () => registry.close(),
-        // Where it cannot be put back now, the minder tries once more afterwards.
-        () => restoreGuard.end(isAllPutBack),
-        () => backgroundActions.finish(),
-        () => score.restore(),
-        () => eventForwarder.stop(),
-        () => thread.close(),
-      ];
-      // Whatever one of them throws, the others are no less due.
-      const failures: unknown[] = [];
-      for (const step of steps) {
-        try {
-          await step();
-        } catch (error) {
-          failures.push(error);
-        }
-      }
-      if (failures.length > 0) throw failures[0];
-    },
-  };
+  #onKernelEvent(event: OomkitEvent): void {
+    const scope = scopeOf(this.#scopes, event.cgroup);
+    const isGeneral = event.type === "summary" ? this.#isStopping : event.type === "degraded";
+    if (isGeneral || (scope && event.type !== "summary")) this.#recording.emit(event);
+    if (!scope || this.#isStopping) return;
+    if (!["cgroup_created", "cgroup_removed", "limit_changed"].includes(event.type)) return;
+    // Also after a removal: a new cgroup may have the same path already.
+    const cgroup = openCgroup(scope.cgroup.hierarchy, event.cgroup);
+    const isTarget = scope.pattern === undefined && event.cgroup === scope.cgroup.path;
+    if (cgroup) this.#registry.update(cgroup, isTarget);
+    else this.#registry.remove(event.cgroup);
+  }
+
+  #emitEvent(cgroup: string, source: Source, body: Body, at = wallClock(), stat?: string): void {
+    this.#recording.emit(makeEvent(at, cgroup, source, body), stat);
+  }
+
+  /** Once for each cgroup, request and reason. */
+  #reportFallback(cgroup: string, { requested, fallback, reason }: Fallback): void {
+    const key = `${cgroup} ${requested} ${reason}`;
+    if (this.#reportedFallbacks.has(key)) return;
+    this.#emitEvent(cgroup, "none", { type: "degraded", requested, fallback, reason });
+    this.#reportedFallbacks.add(key);
+  }
+
+  #reportRestored(restored: readonly Restored[]): void {
+    for (const { dir, file, set, before, outcome, reason = null } of restored) {
+      const body: Body = { type: "restored", file, set, before, outcome, reason };
+      this.#emitEvent(pathIn(this.#scopes, dir), "none", body);
+    }
+  }
+}
+
+/** The monitor thread beats once a second at least; on a machine that swaps it may pause for longer. */
+const MAX_MS_WITHOUT_HEARTBEAT = 30_000;
+
+/** Whether the monitor thread runs. */
+class Heartbeat {
+  #last = { at: performance.now(), count: 0 };
+  #countWhenAsked = 0;
+
+  /** @param beats the number of beats so far. */
+  constructor(readonly beats: () => number) {}
+
+  /** To be called regularly. Throws {@link OomkitError} when there was no beat for too long. */
+  check(): void {
+    const count = this.beats();
+    if (count !== this.#last.count) this.#last = { at: performance.now(), count };
+    if (this.msSinceHeartbeat() < MAX_MS_WITHOUT_HEARTBEAT) return;
+    throw new OomkitError(
+      `the monitor thread has not responded for ${MAX_MS_WITHOUT_HEARTBEAT / 1000} s`,
+    );
+  }
+
+  /** As far as {@link check} has seen. */
+  msSinceHeartbeat(): number {
+    return performance.now() - this.#last.at;
+  }
+
+  /** Whether there was a beat since the last call. */
+  isAlive(): boolean {
+    const before = this.#countWhenAsked;
+    this.#countWhenAsked = this.beats();
+    return this.#countWhenAsked !== before;
+  }
+}
+
+/**
+ * The kernel's own events in the scopes, from which the guard also learns of created and removed cgroups and of limits. A watch ends
+ * with its targets; a guard waits until they are created again, as the cgroup of a service is.
+ */
+class KernelEvents {
+  #watching: Watching | undefined;
+  #targets: readonly Cgroup[] = [];
+  readonly #ending = new Set<Promise<unknown>>();
+  sources: readonly string[] = [];
+
+  constructor(
+    readonly scopes: () => readonly Scope[],
+    readonly onEvent: (event: OomkitEvent) => void,
+    readonly onError: (error: unknown) => void,
+  ) {}
+
+  /** A target was removed, or created again. */
+  isStale(): boolean {
+    return existingTargets(this.scopes()).length !== this.#targets.length ||
+      !this.#targets.every(isThere);
+  }
+
+  /** Watches the targets that exist now. */
+  renew(): void {
+    this.#end();
+    this.#targets = existingTargets(this.scopes());
+    if (this.#targets.length === 0) return;
+    this.#watching = startWatch({
+      targets: this.#targets,
+      recursive: this.scopes().some(({ recursive }) => recursive),
+      thresholds: [],
+      pressure: [],
+      psi: [],
+    }, this.onEvent);
+    this.sources = this.#watching.sources;
+    this.#watching.done.catch(this.onError);
+  }
+
+  /** Ends with the summary. */
+  async stop(): Promise<void> {
+    this.#end();
+    await Promise.all(this.#ending);
+  }
+
+  #end(): void {
+    if (this.#watching === undefined) return;
+    const ended = this.#watching.stop().catch(this.onError)
+      .finally(() => this.#ending.delete(ended));
+    this.#ending.add(ended);
+    this.#watching = undefined;
+  }
+}
+
+/** The scopes' cgroups without duplicates, as they exist now. */
+function existingTargets(scopes: readonly Scope[]): Cgroup[] {
+  const found = scopes.flatMap(({ cgroup: { hierarchy, path } }) =>
+    openCgroup(hierarchy, path) ?? []
+  );
+  return [...new Map(found.map((cgroup) => [cgroup.path, cgroup])).values()];
 }

@@ -1,44 +1,46 @@
 /**
- * V8 knows nothing of the cgroup that it runs in, and collects garbage when that suits its own heap: late. The main thread does
- * so soon (docs/performance.md, footprint). Not the sentry: the 10 ms that it takes lost races at 1 % of a CPU; nor is
- * malloc_trim(3) called once it guards, which takes the locks of the sentry's memory too.
+ * V8 does not know the limit of its cgroup and collects garbage late. The main thread collects early (docs/performance.md,
+ * footprint). The monitor thread does not: a collection takes 10 ms, which lost races at 1 % of a CPU. malloc_trim(3) is not
+ * called once the guard runs: it also takes the locks of the monitor thread's memory.
  */
 
 import { trimHeap } from "../kernel/mapped_pages.ts";
 
-/** There where V8 was told `--expose-gc`, as in the executable. */
+/** There when V8 runs with `--expose-gc`, as in the executable. */
 const { gc } = globalThis as { gc?: () => void };
 
 export interface Collector {
-  /** To be called again and again, also in the midst of what takes long. */
+  /** Collects this thread's garbage when the heap has grown. To be called regularly, also within long loops. */
   collect(): void;
   /**
-   * Of the main thread's heap, and of the C library's of all threads. Once everything is set up: what that took is a fifth of
-   * a guard's memory, and neither V8 nor the library gives it back by itself (docs/performance.md). A collection in the
-   * sentry's thread throws away what its rehearsal had compiled: 3 of 40 races were lost after one, and none without.
+   * Frees this thread's garbage and the C library's free memory of all threads. To be called once everything is set up: the set-up
+   * takes a fifth of a guard's memory, and neither V8 nor the library returns it (docs/performance.md). Garbage of the monitor
+   * thread is not collected, since that discards the code compiled by its warm-up: 3 of 40 races were lost after a collection,
+   * none without.
    */
   tidyUp(): void;
 }
 
-/** Bytes of heap more than the last time were worth a collection, which takes some 10 ms. */
-const GROWTH = 2 * 1024 ** 2;
-/** To ask how large the heap is takes some 50 µs (milliseconds). */
-const ASKED_MS = 100;
+/** A collection takes some 10 ms. */
+const MIN_BYTES_TO_COLLECT = 2 * 1024 ** 2;
+/** Reading the heap size takes some 50 µs. */
+const MIN_MS_BETWEEN_CHECKS = 100;
 
-/** Of this thread's heap. */
 export function createCollector(): Collector {
-  let askedAt = performance.now();
-  let left = Deno.memoryUsage().heapTotal;
+  let checkedAt = performance.now();
+  let bytesAfterCollection = Deno.memoryUsage().heapTotal;
   const collectNow = () => {
     gc?.();
-    left = Deno.memoryUsage().heapTotal;
+    bytesAfterCollection = Deno.memoryUsage().heapTotal;
   };
   return {
     collect() {
       const now = performance.now();
-      if (gc === undefined || now - askedAt < ASKED_MS) return;
-      askedAt = now;
-      if (Deno.memoryUsage().heapTotal - left >= GROWTH) collectNow();
+      if (gc === undefined || now - checkedAt < MIN_MS_BETWEEN_CHECKS) return;
+      checkedAt = now;
+      if (Deno.memoryUsage().heapTotal - bytesAfterCollection >= MIN_BYTES_TO_COLLECT) {
+        collectNow();
+      }
     },
     tidyUp() {
       collectNow();

@@ -14,7 +14,8 @@ import {
   triggeredLevels,
   type TriggerPolicy,
 } from "../policy/levels.ts";
-import { type Action, type GuardPolicy, killActionOf, type Mode } from "./policy.ts";
+import { type Action, killActionOf } from "../policy/actions.ts";
+import type { GuardPolicy, Mode } from "./policy.ts";
 
 /** @param limit bytes. @param mode what is asked for there. @returns `undefined` when the margin leaves nothing of the limit. */
 export function levelBytesIn(

@@ -1,28 +1,27 @@
-/** Asked before it matters: whether a guard could do what it is there for. */
+/** Whether a guard has the permissions for its work, checked before it matters. */
 
-import { pidsIn } from "../control/kill.ts";
-import { type Cgroup, tryReadControl, walk } from "../cgroup/cgroup.ts";
+import { type Cgroup, walk } from "../cgroup/cgroup.ts";
+import { tryListPids } from "../cgroup/pids.ts";
+import { isInSubtree } from "../cgroup_path.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { openPidfd, signalPidfd } from "../kernel/process.ts";
+import type { Fallback } from "./modes.ts";
 import type { GuardedCgroup } from "./registry.ts";
-import { isInSubtree } from "../cgroup_path.ts";
 
-/** Enough to know; in a crowd they are of the same user. */
-const ASKED = 20;
+/** The processes of a cgroup mostly belong to one user; a few are enough to know. */
+const MAX_PROCESSES_CHECKED = 20;
 
-/**
- * Why none of the processes in a cgroup may be signalled; `undefined` when one may, or when there is none that could be asked.
- */
+/** Why no process of the cgroup may be signalled; `undefined` when one may, or when there is none to check. */
 export function signalDenied(
   cgroup: Cgroup,
   protectedPids: ReadonlySet<number>,
 ): string | undefined {
   let refused: string | undefined;
-  let asked = 0;
+  let checked = 0;
   for (const each of walk(cgroup)) {
-    for (const pid of pidsIn(tryReadControl(each, "cgroup.procs") ?? "")) {
+    for (const pid of tryListPids(each)) {
       if (protectedPids.has(pid)) continue;
-      if (++asked > ASKED) return refused;
+      if (++checked > MAX_PROCESSES_CHECKED) return refused;
       try {
         using pidfd = openPidfd(pid);
         if (pidfd && signalPidfd(pidfd, 0)) return undefined;
@@ -35,18 +34,20 @@ export function signalDenied(
   return refused;
 }
 
-/** What may keep a guard from its work there: what is wanted, what it is instead, and why. */
+/** What limits a guard that kills there. */
 export function permissionWarnings(
   { cgroup, limitOwner, settings: { mode }, policy: { protectedPids } }: GuardedCgroup,
-): [string, string, string][] {
+): Fallback[] {
   const { own } = cgroup.hierarchy;
-  const isInside = mode === "throttle" && own !== undefined && isInSubtree(own, limitOwner.path);
-  const slowed = "oomkit runs in it, and is slowed down as well when it needs memory itself";
-  const refused = signalDenied(cgroup, protectedPids);
-  return [
-    ...isInside
-      ? [["a guard from outside", "one from within", slowed] as [string, string, string]]
-      : [],
-    ...refused ? [["to end its processes", "nothing", refused] as [string, string, string]] : [],
-  ];
+  const warnings: Fallback[] = [];
+  if (mode === "throttle" && own !== undefined && isInSubtree(own, limitOwner.path)) {
+    warnings.push({
+      requested: "guard outside the throttled cgroup",
+      fallback: "guard inside it",
+      reason: "oomkit runs in the cgroup and is throttled too when it needs memory",
+    });
+  }
+  const reason = signalDenied(cgroup, protectedPids);
+  if (reason) warnings.push({ requested: "kill processes", fallback: "none", reason });
+  return warnings;
 }

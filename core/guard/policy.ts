@@ -1,42 +1,28 @@
-/** What a guard is asked to do: plain data, so that it can be handed to another thread. */
+/** What a guard is configured to do: plain data, so that it can be sent to the monitor thread. */
 
 import { identify } from "../cgroup/identity.ts";
-import { type Level, LEVELS, type Margin } from "../policy/levels.ts";
-import type { VictimPreferences } from "../policy/victims.ts";
+import { type Action, killActionOf } from "../policy/actions.ts";
 import type { KillTimeouts } from "../policy/kill_cycle.ts";
-import type { TriggerPolicy } from "../policy/levels.ts";
+import { type Level, LEVELS, type Margin, type TriggerPolicy } from "../policy/levels.ts";
 import { type Labels, type Rule, ruleFor } from "../policy/rules.ts";
-
-export type Action =
-  | { readonly kind: "noop" }
-  /** To every process in the cgroup that handles it. */
-  | { readonly kind: "signal"; readonly signal: Deno.Signal }
-  | { readonly kind: "reclaim" }
-  /** The process that the kernel would choose. */
-  | { readonly kind: "process" }
-  /** Everything in the victim's container. */
-  | { readonly kind: "container" }
-  /** A command for `sh -c`, with the event on stdin. */
-  | { readonly kind: "exec"; readonly command: string };
-
-export type KillAction = "process" | "container";
+import type { VictimPreferences } from "../policy/victims.ts";
 
 /**
- * How to be in time. `notify` changes nothing; `throttle` sets memory.high (v2), `hold` switches the kernel's killer off (v1),
- * and both put back what was there before.
+ * How a guard gains time at the limit. `notify` changes nothing; `throttle` sets memory.high (v2), `hold` disables the kernel's
+ * OOM killer (v1). Both changes are restored.
  */
 export type Mode = "notify" | "throttle" | "hold";
 
-/** What is to be done in a cgroup. Different ones may have different plans. */
+/** For one cgroup; cgroups under different rules have different policies. */
 export interface GuardPolicy {
-  /** The rule that it comes from; absent for what holds where no rule does. */
+  /** The rule that it comes from; absent for the default policy. */
   readonly rule?: string;
   readonly mode: Mode | "auto";
   readonly levels: {
     /** Percent of the limit. */
     readonly warn: number;
     readonly critical: number;
-    /** What is not given of it is that of the mode. */
+    /** What is absent is that of the mode. */
     readonly margin: Partial<Margin>;
   };
   readonly triggerPolicy: TriggerPolicy;
@@ -44,53 +30,46 @@ export interface GuardPolicy {
   readonly metric: "usage" | "working-set";
   readonly actions: Readonly<Record<Level, readonly Action[]>>;
   readonly preferences: VictimPreferences;
-  /** Also soft limits: v1 memory.soft_limit_in_bytes, v2 memory.high. */
+  /** Guard soft limits too: v1 memory.soft_limit_in_bytes, v2 memory.high. */
   readonly softLimit: boolean;
-  /** Everything but the deed itself. */
+  /** Evaluate and report, but do not signal, kill or write. */
   readonly dryRun: boolean;
-  /** Look at least this often, in milliseconds, instead of being notified. */
+  /** Poll at least this often, in milliseconds, instead of waiting for notifications. */
   readonly poll?: number;
-  /** The guard itself and who started it: never victims. */
+  /** The guard itself and its ancestors: never victims. */
   readonly protectedPids: ReadonlySet<number>;
 }
 
-/** What is to die at a level. */
-export function killActionOf(actions: readonly Action[]): KillAction | undefined {
-  return actions.map(({ kind }) => kind)
-    .find((kind): kind is KillAction => kind === "process" || kind === "container");
-}
-
-/** The lowest level at which something is to die; `undefined` where nothing is. */
+/** The lowest level with an action that kills; `undefined` when there is none. */
 export function killLevel(actions: GuardPolicy["actions"]): Level | undefined {
   return LEVELS.find((level) => killActionOf(actions[level]) !== undefined);
 }
 
-/** The levels at which anything is asked for; who asks for `noop` does not want what is done below. */
+/** The levels with actions. `noop` is one: it keeps the actions of lower levels from running at this level. */
 export function actingLevels(actions: GuardPolicy["actions"]): ReadonlySet<Level> {
   return new Set(LEVELS.filter((level) => actions[level].length > 0));
 }
 
-/** Which plan holds where. Plain data, too. */
+/** All policies, and which applies where. Plain data, too. */
 export interface PolicySet {
-  /** One for each rule, and last what holds where no rule does. */
+  /** One for each rule, and last the default policy. */
   readonly all: readonly GuardPolicy[];
   readonly rules: readonly Rule[];
   readonly labels: Labels;
 }
 
-/** The same everywhere. */
 export function singlePolicy(policy: GuardPolicy): PolicySet {
   return { all: [policy], rules: [], labels: new Map() };
 }
 
-/** An index into `all`; `undefined` for what is not to be guarded. */
+/** An index into `all`; `undefined` for a cgroup that is exempt. */
 export function policyFor({ rules, labels }: PolicySet, path: string): number | undefined {
   if (rules.length === 0) return 0;
   const number = ruleFor(rules, { path, podUid: identify(path).podUid }, labels);
   return rules[number]?.isExempt ? undefined : number;
 }
 
-/** Whether a rule leaves alone what lies there, also when it is the limit of a cgroup above that is near. */
+/** Whether a rule protects the processes at `path`, also when the limit of a cgroup above is near. */
 export function isExcluded(policies: PolicySet, path: string): boolean {
   if (policies.rules.length === 0) return false;
   const number = policyFor(policies, path);
@@ -98,17 +77,17 @@ export function isExcluded(policies: PolicySet, path: string): boolean {
   return number < policies.rules.length && killLevel(policies.all[number]!.actions) === undefined;
 }
 
-/** Whether anything is to die under any of them. */
+/** Whether any of the policies kills. */
 export function kills(policies: Pick<PolicySet, "all">): boolean {
   return policies.all.some(({ actions }) => killLevel(actions) !== undefined);
 }
 
-/** Whether anybody is to die under any of them in earnest, so that others may be stopped for a moment. */
+/** Whether any of the policies kills outside of a dry run, so that processes may be suspended meanwhile. */
 export function maySuspend(policies: Pick<PolicySet, "all">): boolean {
   return kills({ all: policies.all.filter(({ dryRun }) => !dryRun) });
 }
 
-/** The same for plans that ask for the same. */
+/** Equal for equal policies. */
 export function keyOf(policy: GuardPolicy): string {
   return JSON.stringify(policy, (_, value) => {
     if (value instanceof RegExp) return String(value);

@@ -1,8 +1,10 @@
-/** Plans as they are written into a recording, and as they are read from one. Pure. */
+/** Recordings of a guard: its policies, its commands to the monitor thread, and what that thread has seen and decided. */
 
 import { openCgroup } from "../cgroup/cgroup.ts";
 import { identify } from "../cgroup/identity.ts";
 import type { OomkitEvent } from "../events/event.ts";
+import { mapActions, recordedAction, recordedActionText } from "../policy/actions.ts";
+import { LEVELS } from "../policy/levels.ts";
 import { recordingClock } from "../record/clock.ts";
 import type {
   RecordedCgroup,
@@ -10,8 +12,8 @@ import type {
   RecordedSnapshot,
   RecordSink,
 } from "../record/format.ts";
-import { startSampler } from "../record/sampler.ts";
-import type { Action, GuardPolicy, PolicySet } from "./policy.ts";
+import { type Sampler, startSampler } from "../record/sampler.ts";
+import type { GuardPolicy, PolicySet } from "./policy.ts";
 import { type CgroupSpec, type Command, type GuardSettings, unflatten } from "./thread/protocol.ts";
 import {
   createSampleRing,
@@ -20,7 +22,7 @@ import {
   type UsageSample,
 } from "./thread/sample_ring.ts";
 
-/** Without whom it prefers, which is about processes that a recording does not have, and without the text of commands. */
+/** Without the preferences, which are about processes that a recording does not have, and without the text of commands. */
 export function recordedPolicy(policy: GuardPolicy): RecordedPolicy {
   const { warn, critical, margin } = policy.levels;
   return {
@@ -30,11 +32,7 @@ export function recordedPolicy(policy: GuardPolicy): RecordedPolicy {
     critical,
     margin,
     metric: policy.metric,
-    actions: {
-      warn: policy.actions.warn.map(actionWord),
-      critical: policy.actions.critical.map(actionWord),
-      imminent: policy.actions.imminent.map(actionWord),
-    },
+    actions: mapActions(policy.actions, recordedActionText),
     ...policy.triggerPolicy,
     reclaim: policy.timeouts.reclaim,
     grace_period: policy.timeouts.graceMs,
@@ -42,9 +40,6 @@ export function recordedPolicy(policy: GuardPolicy): RecordedPolicy {
     dry_run: policy.dryRun,
   };
 }
-
-const actionWord = (action: Action) =>
-  action.kind === "signal" ? `signal:${action.signal}` : action.kind;
 
 export function policyOfRecord(policy: RecordedPolicy): GuardPolicy {
   const { warn, critical, margin, hysteresis, cooldown, repeat } = policy;
@@ -59,11 +54,7 @@ export function policyOfRecord(policy: RecordedPolicy): GuardPolicy {
       killMs: policy.kill_timeout,
     },
     metric: policy.metric,
-    actions: {
-      warn: policy.actions.warn.map(actionNamed),
-      critical: policy.actions.critical.map(actionNamed),
-      imminent: policy.actions.imminent.map(actionNamed),
-    },
+    actions: mapActions(policy.actions, recordedAction),
     preferences: { prefer: [], avoid: [], ignore: [] },
     softLimit: false,
     dryRun: policy.dry_run,
@@ -71,154 +62,144 @@ export function policyOfRecord(policy: RecordedPolicy): GuardPolicy {
   };
 }
 
-/** What this version does not know does nothing that could be run again. */
-function actionNamed(word: string): Action {
-  switch (word) {
-    case "reclaim":
-    case "process":
-    case "container":
-      return { kind: word };
-    case "exec":
-      return { kind: word, command: "" };
-    default:
-      return word.startsWith("signal:")
-        ? { kind: "signal", signal: word.slice("signal:".length) as Deno.Signal }
-        : { kind: "noop" };
-  }
-}
-
-/* What a guard sees and is told to do, as lines of a recording. */
-
 type Emit = (event: OomkitEvent, stat?: string) => void;
+type Send = (command: Command) => void;
 
 export interface GuardRecording {
-  /** For the sentry. */
+  /** To be filled by the monitor thread. */
   readonly samples: SampleRing | undefined;
-  /** The same, after what was seen before. */
-  emit: Emit;
-  /** Notes what the sentry is told. */
-  ordering(send: (send: Command) => void): (send: Command) => void;
+  /** Emits an event after the samples that were taken before it. */
+  emit(event: OomkitEvent, stat?: string): void;
+  /** Records each command before it is sent. */
+  ordering(send: Send): Send;
   begin(): void;
   stop(): void;
 }
 
-/** Often enough that nothing is lost, see `core/guard/thread/sample_ring.ts` (milliseconds). */
-const DRAIN_MS = 100;
-
-type Described = Omit<RecordedCgroup, "at">;
-
-interface Noted {
-  readonly spec: Pick<CgroupSpec, "limitOwner" | "scope">;
-  line: Described;
-  /** The last look, so that what is the same is not told again. */
-  last: string;
-}
-
-/** @param recorder without one nothing is set up. */
+/** @param recordSink without one nothing is recorded. */
 export function recordGuard(
   recordSink: RecordSink | undefined,
   policies: PolicySet,
   emit: Emit,
 ): GuardRecording {
-  if (recordSink === undefined) {
-    return { samples: undefined, emit, ordering: (send) => send, begin() {}, stop() {} };
+  if (recordSink) return new SinkRecording(recordSink, policies, emit);
+  return { samples: undefined, emit, ordering: (send) => send, begin() {}, stop() {} };
+}
+
+/** Often enough that the ring does not overflow, see core/guard/thread/sample_ring.ts. */
+const DRAIN_EVERY_MS = 100;
+
+type CgroupLine = Omit<RecordedCgroup, "at">;
+
+interface RecordedState {
+  readonly spec: Pick<CgroupSpec, "limitOwner" | "scope">;
+  readonly line: CgroupLine;
+  /** Of the last sample: an equal one is not written again. */
+  lastKey: string;
+}
+
+class SinkRecording implements GuardRecording {
+  readonly samples = createSampleRing();
+  readonly emit: Emit;
+  readonly #sink: RecordSink;
+  readonly #states = new Map<number, RecordedState>();
+  /** Of each policy. */
+  #metrics: readonly GuardPolicy["metric"][];
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #sampler: Sampler | undefined;
+
+  constructor(sink: RecordSink, policies: PolicySet, emit: Emit) {
+    this.#sink = sink;
+    this.#metrics = policies.all.map(({ metric }) => metric);
+    this.emit = (event, stat) => {
+      this.#drain();
+      emit(event, stat);
+    };
   }
-  const samples = createSampleRing();
-  const noted = new Map<number, Noted>();
-  let bases = policies.all.map(({ metric }) => metric);
 
-  const drain = () => {
-    const { lost } = drainSamples(samples, (look) => {
-      const state = noted.get(look.state);
-      // The rehearsal's, or of one that is not guarded any more.
-      if (state === undefined) return;
-      const { policy, reference_lines: [warn] } = state.line;
-      const line = snapshotOf(look, bases[policy ?? 0] ?? "usage", warn!.bytes);
-      const { at, levels: _, ...rest } = line;
-      const key = JSON.stringify(rest);
-      if (key === state.last && look.triggered.length === 0) return;
-      state.last = key;
-      recordSink.line({ ...line, at });
-    });
-    if (lost > 0) recordSink.line({ type: "lost", at: recordingClock(), snapshots: lost });
-  };
+  ordering(send: Send): Send {
+    return (command) => {
+      this.#record(command);
+      send(command);
+    };
+  }
 
-  const describe = (id: number, spec: Noted["spec"], settings: GuardSettings) => {
-    const line = lineOf(id, spec, settings);
-    const before = noted.get(id);
-    if (before && JSON.stringify(before.line) === JSON.stringify(line)) return;
-    noted.set(id, { spec, line, last: "" });
-    recordSink.line({ ...line, at: recordingClock() });
-  };
+  begin(): void {
+    this.#timer = setInterval(() => this.#drain(), DRAIN_EVERY_MS);
+    const afterSamples: RecordSink = {
+      line: (line) => {
+        this.#drain();
+        this.#sink.line(line);
+      },
+    };
+    this.#sampler = startSampler(afterSamples, () => this.#limitOwners());
+  }
 
-  const note = (send: Command) => {
-    // What was seen before it was seen under what held before.
-    drain();
-    switch (send.type) {
-      case "policies":
-        bases = send.policies.all.map(({ metric }) => metric);
-        recordSink.line({
-          type: "policies",
-          at: recordingClock(),
-          policies: send.policies.all.map(recordedPolicy),
-        });
-        return;
-      case "add":
-        return describe(send.state.id, send.state, send.state);
-      case "update_settings": {
-        const known = noted.get(send.id);
-        return known && describe(send.id, known.spec, send.settings);
-      }
-      case "remove":
-        if (!noted.delete(send.id)) return;
-        recordSink.line({ type: "gone", at: recordingClock(), id: send.id });
-    }
-  };
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#drain();
+    this.#sampler?.stop();
+  }
 
-  const sampled = function* () {
-    for (const [id, { spec: { limitOwner } }] of noted) {
+  *#limitOwners() {
+    for (const [id, { spec: { limitOwner } }] of this.#states) {
       const cgroup = openCgroup(unflatten(limitOwner).hierarchy, limitOwner.path);
       if (cgroup) yield { id, cgroup };
     }
-  };
+  }
 
-  let timer: ReturnType<typeof setInterval> | undefined;
-  let sampler: ReturnType<typeof startSampler> | undefined;
-  return {
-    samples,
-    emit(event, stat) {
-      drain();
-      emit(event, stat);
-    },
-    ordering: (send) => (each) => {
-      note(each);
-      send(each);
-    },
-    begin() {
-      timer = setInterval(drain, DRAIN_MS);
-      const byBadnessNow: RecordSink = {
-        line(line) {
-          drain();
-          recordSink.line(line);
-        },
-      };
-      sampler = startSampler(byBadnessNow, sampled);
-    },
-    stop() {
-      clearInterval(timer);
-      drain();
-      sampler?.stop();
-    },
-  };
+  #record(command: Command): void {
+    // Samples that were taken before it belong to the settings before it.
+    this.#drain();
+    const at = recordingClock();
+    switch (command.type) {
+      case "policies": {
+        const { all } = command.policies;
+        this.#metrics = all.map(({ metric }) => metric);
+        return this.#sink.line({ type: "policies", at, policies: all.map(recordedPolicy) });
+      }
+      case "add":
+        return this.#recordCgroup(command.state.id, command.state, command.state);
+      case "update_settings": {
+        const known = this.#states.get(command.id);
+        return known && this.#recordCgroup(command.id, known.spec, command.settings);
+      }
+      case "remove":
+        if (this.#states.delete(command.id)) this.#sink.line({ type: "gone", at, id: command.id });
+    }
+  }
+
+  #recordCgroup(id: number, spec: RecordedState["spec"], settings: GuardSettings): void {
+    const line = cgroupLine(id, spec, settings);
+    const before = this.#states.get(id);
+    if (before && JSON.stringify(before.line) === JSON.stringify(line)) return;
+    this.#states.set(id, { spec, line, lastKey: "" });
+    this.#sink.line({ ...line, at: recordingClock() });
+  }
+
+  #drain(): void {
+    const { lost } = drainSamples(this.samples, (sample) => {
+      const state = this.#states.get(sample.state);
+      // The warm-up's, or of a cgroup that is no longer guarded.
+      if (state === undefined) return;
+      const { policy, reference_lines: [warn] } = state.line;
+      const line = snapshotOf(sample, this.#metrics[policy ?? 0] ?? "usage", warn!.bytes);
+      const { at, levels: _, ...rest } = line;
+      const key = JSON.stringify(rest);
+      if (key === state.lastKey && sample.triggered.length === 0) return;
+      state.lastKey = key;
+      this.#sink.line({ ...line, at });
+    });
+    if (lost > 0) this.#sink.line({ type: "lost", at: recordingClock(), snapshots: lost });
+  }
 }
 
-function lineOf(
+function cgroupLine(
   id: number,
-  { limitOwner, scope }: Noted["spec"],
+  { limitOwner, scope }: RecordedState["spec"],
   settings: GuardSettings,
-): Described {
+): CgroupLine {
   const { containerId, podUid } = identify(scope.path);
-  const { warn, critical, imminent } = settings.levelBytes;
   return {
     type: "cgroup",
     id,
@@ -228,40 +209,27 @@ function lineOf(
     pod_uid: podUid ?? null,
     limit: settings.limit,
     limit_owner: limitOwner.path,
-    reference_lines: [
-      { name: "warn", bytes: warn },
-      { name: "critical", bytes: critical },
-      { name: "threshold", bytes: imminent },
-    ],
+    reference_lines: LEVELS.map((name) => ({ name, bytes: settings.levelBytes[name] })),
     policy: settings.policy,
     mode: settings.mode,
     oom_total_bytes: settings.oomTotalBytes,
   };
 }
 
+/** @param warn bytes; below it only usage is read. */
 function snapshotOf(
-  look: UsageSample,
-  metric: "usage" | "working-set",
+  sample: UsageSample,
+  metric: GuardPolicy["metric"],
   warn: number,
 ): RecordedSnapshot {
-  const {
-    at,
-    usage,
-    metricValue: value,
-    reclaimable,
-    rate,
-    unreclaimableRate,
-    victim,
-    decision,
-    triggered,
-  } = look;
+  const { usage, metricValue, reclaimable, rate, unreclaimableRate, victim, decision, triggered } =
+    sample;
   return {
     type: "snapshot",
-    at,
-    id: look.state,
+    at: sample.at,
+    id: sample.state,
     usage,
-    // Below the first level nobody asks.
-    ...(metric === "working-set" && usage >= warn && { inactive_file: usage - value }),
+    ...(metric === "working-set" && usage >= warn && { inactive_file: usage - metricValue }),
     ...(reclaimable !== undefined && { reclaimable }),
     ...(rate !== undefined && { rate: rounded(rate) }),
     ...(unreclaimableRate !== undefined && { unreclaimable_rate: rounded(unreclaimableRate) }),
@@ -271,5 +239,5 @@ function snapshotOf(
   };
 }
 
-/** To a thousandth: nothing is decided by less, and zero stays apart from what is below it. */
+/** To three decimals: no decision depends on less, and zero stays distinct from negative rates. */
 const rounded = (rate: number) => Math.round(1000 * rate) / 1000;

@@ -1,13 +1,14 @@
-/** The kernel's notifications for a guarded cgroup: usage thresholds, on v1. */
+/** The guarded cgroups: follows their limits, arms their notifications, and hands them to the monitor thread. */
 
 import { type Cgroup, isThere, openCgroup } from "../cgroup/cgroup.ts";
-import type { Journal, Restored } from "../control/journal.ts";
+import type { Restored } from "../control/change.ts";
+import type { Journal } from "../control/journal.ts";
 import type { EpollSet } from "../kernel/epoll.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { type LevelBytes, notificationThreshold } from "../policy/levels.ts";
 import { armAsync, reasonOf, shortageOf } from "../watch/triggers.ts";
 import { levelBytesIn } from "./levels.ts";
-import { createModes } from "./modes.ts";
+import { applyMode, type Fallback, isModeApplied, requestedMode } from "./modes.ts";
 import {
   type GuardPolicy,
   keyOf,
@@ -16,85 +17,17 @@ import {
   policyFor,
   type PolicySet,
 } from "./policy.ts";
-import { limitOf } from "./targets.ts";
+import { type GuardedLimit, limitOf } from "./targets.ts";
 import { type Command, flatten, type GuardSettings } from "./thread/protocol.ts";
-
-export interface ArmedEventfd {
-  readonly token: number;
-  disarm(): void;
-  /** It tells that the kernel reclaims, which concerns only who is full of page cache. */
-  readonly isHint: boolean;
-}
-
-/** Cgroups at once; each takes a thread. */
-const AT_ONCE = 16;
-
-/**
- * @param refuse told why a threshold cannot be notified.
- * @returns arms one cgroup; resolves to nothing where the kernel has no such notifications, or refuses them.
- */
-export function createArming(
-  epoll: EpollSet,
-  reportFallback: (cgroup: Cgroup, requested: string, fallback: string, reason: string) => void,
-): (cgroup: Cgroup, levelBytes: LevelBytes, kills: boolean) => Promise<ArmedEventfd[]> {
-  let nextToken = 1;
-  let underway = 0;
-  let isShort = false;
-  const waiting: (() => void)[] = [];
-
-  const armOne = async (
-    cgroup: Cgroup,
-    trigger: Parameters<typeof armAsync>[1],
-  ): Promise<ArmedEventfd[]> => {
-    const token = nextToken++;
-    const isHint = trigger.tells === "pressure";
-    try {
-      const { disarm } = await armAsync(cgroup, trigger, token, { epoll });
-      return [{ token, disarm, isHint }];
-    } catch (error) {
-      if (!(error instanceof SystemCallError)) throw error;
-      // Of one there are thousands to follow.
-      const isKnown = isShort;
-      isShort ||= shortageOf(error) !== undefined;
-      if (!isHint && !isKnown && isThere(cgroup)) {
-        reportFallback(cgroup, "a notification at the threshold", "a poll", reasonOf(error));
-      }
-      return [];
-    }
-  };
-
-  return async (cgroup, { warn, critical, imminent }, kills) => {
-    const { version } = cgroup.hierarchy;
-    if (!version.notifiesThresholds) return [];
-    if (underway >= AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve));
-    underway += 1;
-    try {
-      const early = kills ? [notificationThreshold(imminent, navigator.hardwareConcurrency)] : [];
-      const thresholds = [...new Set([imminent, ...early, critical, warn])];
-      const pressure = kills ? [{ level: "low", mode: "local" } as const] : [];
-      const triggers = version.triggers({ thresholds, pressure, psi: [] }).flatMap((trigger) =>
-        trigger.kind === "eventfd" && trigger.tells !== "oom" ? [trigger] : []
-      );
-      const all: ArmedEventfd[] = [];
-      // One after the other: of those that are registered at once for one cgroup some stay silent (measured on 6.18).
-      for (const trigger of triggers) all.push(...await armOne(cgroup, trigger));
-      return all;
-    } finally {
-      underway -= 1;
-      waiting.shift()?.();
-    }
-  };
-}
-
-/* Which cgroups are guarded: their limits followed, armed, and handed to the sentry. */
 
 export interface GuardedCgroup {
   readonly id: number;
   readonly cgroup: Cgroup;
   readonly limitOwner: Cgroup;
+  /** It was named as a target, not found below one. */
   readonly isTarget: boolean;
   readonly policy: GuardPolicy;
-  /** What was asked for; `terms.mode` is what could be had. */
+  /** `settings.mode` differs from it when it could not be applied. */
   readonly requested: Mode;
   readonly settings: GuardSettings;
   armed: readonly ArmedEventfd[];
@@ -104,194 +37,279 @@ export interface GuardRegistryOptions {
   readonly policies: PolicySet;
   readonly epoll: EpollSet;
   readonly journal: Journal;
-  send(send: Command): void;
-  /** It is guarded from now on, or otherwise than before. */
-  emitEvent(guarded: GuardedCgroup): void;
-  reportRestored(restored: readonly Restored[]): void;
-  /** What was asked for cannot be had there, and what stands in. */
-  reportFallback(cgroup: Cgroup, requested: string, fallback: string, reason: string): void;
-  /** What goes wrong where nobody waits for it. */
-  fail(error: unknown): void;
+  send(command: Command): void;
+  /** It is guarded from now on, or with other settings. */
+  onArmed(guarded: GuardedCgroup): void;
+  onRestored(restored: readonly Restored[]): void;
+  onFallback(cgroup: Cgroup, fallback: Fallback): void;
+  /** Of work that nothing awaits. */
+  onError(error: unknown): void;
 }
 
-export interface GuardRegistry {
-  /** Guards it, guards it otherwise, or no longer: as its limit is now. `anew` arms it afresh in any case. */
-  update(cgroup: Cgroup, isTarget: boolean, anew?: boolean): void;
-  remove(path: string): void;
-  /** The sentry could not open or read it: it is gone, or is tried again by `retry`. */
-  markLost(guarded: GuardedCgroup): void;
-  retry(): void;
-  /** From now on; what is guarded already is to be considered anew. */
-  reload(policies: PolicySet): void;
-  get(id: number): GuardedCgroup | undefined;
-  /** Also one that is forgotten: somebody in it may have been struck before that, which is to be told. */
-  getIncludingRemoved(id: number): GuardedCgroup | undefined;
-  all(): GuardedCgroup[];
-  /** Resolves when all that is being armed now is armed. */
-  armed(): Promise<void>;
-  close(): void;
-}
-
-/** Forgotten ones that are remembered: a thousand cgroups can go before the word of a blow in the first of them is read. */
+/** A thousand cgroups can be removed before the report of a kill in the first of them is read. */
 const MAX_REMOVED_KEPT = 2048;
 
-export function createGuardRegistry(options: GuardRegistryOptions): GuardRegistry {
-  const { journal, send, emitEvent, reportRestored, reportFallback } = options;
-  const entries = new Map<string, GuardedCgroup>();
-  const byId = new Map<number, GuardedCgroup>();
-  const left = new Map<number, GuardedCgroup>();
-  const lost: GuardedCgroup[] = [];
-  const underway = new Set<Promise<void>>();
-  let { policies } = options;
-  const modes = createModes(journal, reportFallback);
-  const armAll = createArming(options.epoll, reportFallback);
-  let nextId = 1;
+export class GuardRegistry {
+  readonly #options: GuardRegistryOptions;
+  readonly #arming: ThresholdArming;
+  #policies: PolicySet;
+  readonly #byPath = new Map<string, GuardedCgroup>();
+  readonly #byId = new Map<number, GuardedCgroup>();
+  readonly #removed = new Map<number, GuardedCgroup>();
+  readonly #lost: GuardedCgroup[] = [];
+  readonly #underway = new Set<Promise<void>>();
+  #nextId = 1;
 
-  const update = (cgroup: Cgroup, isTarget: boolean, anew = false) => {
-    const getIncludingRemoved = entries.get(cgroup.path);
-    const same = getIncludingRemoved?.cgroup.inode === cgroup.inode
-      ? getIncludingRemoved
-      : undefined;
-    if (getIncludingRemoved && !same) remove(cgroup.path);
-    const number = policyFor(policies, cgroup.path);
-    const policy = number === undefined ? undefined : policies.all[number];
+  constructor(options: GuardRegistryOptions) {
+    this.#options = options;
+    this.#arming = new ThresholdArming(options.epoll, options.onFallback);
+    this.#policies = options.policies;
+  }
+
+  /**
+   * Guards a cgroup, changes how it is guarded, or stops guarding it, depending on its limit and policy now.
+   *
+   * @param isForced arms it again even if nothing has changed.
+   */
+  update(cgroup: Cgroup, isTarget: boolean, isForced = false): void {
+    const before = this.#byPath.get(cgroup.path);
+    const known = before?.cgroup.inode === cgroup.inode ? before : undefined;
+    if (before && !known) this.remove(cgroup.path);
+    const number = policyFor(this.#policies, cgroup.path);
+    const policy = number === undefined ? undefined : this.#policies.all[number];
     const found = policy && limitOf(cgroup, isTarget, policy.softLimit);
-    if (number === undefined || !policy || !found) return remove(cgroup.path);
+    if (number === undefined || !policy || !found) return this.remove(cgroup.path);
+    const isUnchanged = known !== undefined && this.#isUnchanged(known, policy, found);
+    if (isUnchanged && !isForced) return;
+
     const { limitOwner, limit, oomTotalBytes } = found;
-    const isSameFile = same?.limitOwner.inode === limitOwner.inode;
-    const isUnchanged = same !== undefined && isSameFile && same.policy === policy &&
-      same.settings.limit === limit && same.settings.oomTotalBytes === oomTotalBytes &&
-      modes.isAsSet(limitOwner, same.settings.mode);
-    if (isUnchanged && !anew) return;
-    const requested = modes.requested(found, policy);
+    const requested = requestedMode(limitOwner, policy);
     const levelBytes = levelBytesIn(policy, limit, requested);
     if (levelBytes === undefined) {
-      reportFallback(cgroup, "a guard", "nothing", "the margin leaves nothing of its limit");
-      return remove(cgroup.path);
+      const reason = "the margin is not smaller than the limit";
+      this.#options.onFallback(cgroup, { requested: "guard", fallback: "none", reason });
+      return this.remove(cgroup.path);
     }
-    // Its old notifications lead to a look as well, until it has those for the new limit.
-    const armed = isSameFile ? same.armed : [];
-    if (same && !isSameFile) leave(same);
-    else if (same && same.requested !== requested) restoreChange(same);
-    const mode = modes.settle(limitOwner, requested, levelBytes.imminent);
-    const id = same?.id ?? nextId++;
+    const isSameOwner = known?.limitOwner.inode === limitOwner.inode;
+    if (known && !isSameOwner) this.#release(known);
+    else if (known && known.requested !== requested) this.#restore(known);
+    const mode = this.#applyMode(limitOwner, requested, levelBytes.imminent);
+
+    // Until those for the new limit are armed, the old eventfds also cause a poll.
+    const armed = isSameOwner ? known.armed : [];
     const eventfds = armed.map(tokenOf);
-    const settings: GuardSettings = {
-      policy: number,
-      limit,
-      oomTotalBytes,
-      levelBytes,
-      mode,
-      eventfds,
-    };
-    if (isSameFile) send({ type: "update_settings", id, settings });
+    const settings = { policy: number, limit, oomTotalBytes, levelBytes, mode, eventfds };
+    const id = known?.id ?? this.#nextId++;
+    if (isSameOwner) this.#options.send({ type: "update_settings", id, settings });
     else {
       const state = { id, limitOwner: flatten(limitOwner), scope: flatten(cgroup), ...settings };
-      send({ type: "add", state });
+      this.#options.send({ type: "add", state });
     }
-    // Whose own limit it is needs no second copy.
-    const of = limitOwner.path === cgroup.path ? cgroup : limitOwner;
     const guarded: GuardedCgroup = {
       id,
       cgroup,
-      limitOwner: of,
+      // Saves memory where there are thousands.
+      limitOwner: limitOwner.path === cgroup.path ? cgroup : limitOwner,
       isTarget,
       policy,
       requested,
       settings,
       armed,
     };
-    entries.set(cgroup.path, guarded);
-    byId.set(id, guarded);
-    const isNews = !isUnchanged || same.settings.mode !== mode;
-    if (policy.poll !== undefined || !limitOwner.hierarchy.version.notifiesThresholds) {
-      if (isNews) emitEvent(guarded);
-      return;
-    }
-    follow(arm(guarded, isNews));
-  };
+    this.#byPath.set(cgroup.path, guarded);
+    this.#byId.set(id, guarded);
+    const isNews = !isUnchanged || known?.settings.mode !== mode;
+    if (policy.poll === undefined && limitOwner.hierarchy.version.notifiesThresholds) {
+      this.#track(this.#arm(guarded, isNews));
+    } else if (isNews) this.#options.onArmed(guarded);
+  }
 
-  /** In the meantime the sentry looks at it by itself. */
-  const arm = async (guarded: GuardedCgroup, isNews: boolean) => {
+  remove(path: string): void {
+    const guarded = this.#byPath.get(path);
+    if (guarded === undefined) return;
+    this.#byPath.delete(path);
+    this.#byId.delete(guarded.id);
+    this.#removed.set(guarded.id, guarded);
+    if (this.#removed.size > MAX_REMOVED_KEPT) {
+      this.#removed.delete(this.#removed.keys().next().value!);
+    }
+    this.#options.send({ type: "remove", id: guarded.id });
+    this.#release(guarded);
+  }
+
+  /** The monitor thread could not open or read it: it is gone, or {@link retry} adds it again. */
+  markLost(guarded: GuardedCgroup): void {
+    this.remove(guarded.cgroup.path);
+    this.#lost.push(guarded);
+  }
+
+  retry(): void {
+    for (const { cgroup: { hierarchy, path }, isTarget } of this.#lost.splice(0)) {
+      const cgroup = openCgroup(hierarchy, path);
+      if (cgroup) this.update(cgroup, isTarget);
+    }
+  }
+
+  /** Takes effect for each cgroup with its next {@link update}. */
+  reload(next: PolicySet): void {
+    const known = new Map(this.#policies.all.map((policy) => [keyOf(policy), policy]));
+    // Equal policies stay the same object, so that their cgroups are not armed again.
+    const all = next.all.map((policy) => known.get(keyOf(policy)) ?? policy);
+    this.#policies = { ...next, all };
+    this.#options.send({ type: "policies", policies: this.#policies });
+  }
+
+  get(id: number): GuardedCgroup | undefined {
+    return this.#byId.get(id);
+  }
+
+  /** Also one that was removed: the report of a kill in it may still come. */
+  getIncludingRemoved(id: number): GuardedCgroup | undefined {
+    return this.#byId.get(id) ?? this.#removed.get(id);
+  }
+
+  all(): GuardedCgroup[] {
+    return [...this.#byPath.values()];
+  }
+
+  /** Resolves when everything that is being armed now is armed. */
+  async armed(): Promise<void> {
+    await Promise.all(this.#underway);
+  }
+
+  close(): void {
+    for (const { armed } of this.#byPath.values()) disarm(armed);
+    this.#byPath.clear();
+    this.#byId.clear();
+  }
+
+  #isUnchanged(known: GuardedCgroup, policy: GuardPolicy, found: GuardedLimit): boolean {
+    const { limitOwner, limit, oomTotalBytes } = found;
+    return known.limitOwner.inode === limitOwner.inode && known.policy === policy &&
+      known.settings.limit === limit && known.settings.oomTotalBytes === oomTotalBytes &&
+      isModeApplied(this.#options.journal, limitOwner, known.settings.mode);
+  }
+
+  #applyMode(limitOwner: Cgroup, requested: Mode, imminent: number): Mode {
+    const reason = applyMode(this.#options.journal, limitOwner, requested, imminent);
+    if (reason === undefined) return requested;
+    if (isThere(limitOwner)) {
+      this.#options.onFallback(limitOwner, { requested, fallback: "notify", reason });
+    }
+    return "notify";
+  }
+
+  /** Until then the monitor thread polls it. */
+  async #arm(guarded: GuardedCgroup, isNews: boolean): Promise<void> {
     const { id, cgroup, limitOwner, settings, policy } = guarded;
     const kills = killLevel(policy.actions) !== undefined;
-    const fresh = await armAll(limitOwner, settings.levelBytes, kills);
-    if (entries.get(cgroup.path) !== guarded) return disarm(fresh);
-    send({ type: "update_settings", id, settings: { ...settings, eventfds: fresh.map(tokenOf) } });
+    const fresh = await this.#arming.arm(limitOwner, settings.levelBytes, kills);
+    if (this.#byPath.get(cgroup.path) !== guarded) return disarm(fresh);
+    const eventfds = fresh.map(tokenOf);
+    this.#options.send({ type: "update_settings", id, settings: { ...settings, eventfds } });
     disarm(guarded.armed);
     guarded.armed = fresh;
-    if (isNews) emitEvent(guarded);
-  };
+    if (isNews) this.#options.onArmed(guarded);
+  }
 
-  const follow = (work: Promise<void>) => {
-    const followed = work.catch(options.fail).finally(() => underway.delete(followed));
-    underway.add(followed);
-  };
+  #track(work: Promise<void>): void {
+    const tracked = work.catch(this.#options.onError).finally(() => this.#underway.delete(tracked));
+    this.#underway.add(tracked);
+  }
 
-  /** Ends what was set up for it. */
-  const leave = (guarded: GuardedCgroup) => {
+  #release(guarded: GuardedCgroup): void {
     disarm(guarded.armed);
     guarded.armed = [];
-    restoreChange(guarded);
-  };
+    this.#restore(guarded);
+  }
 
-  /** What was changed for it, unless another one stands on the same limit. */
-  const restoreChange = (guarded: GuardedCgroup) => {
+  /** Unless another guarded cgroup depends on the same limit. */
+  #restore(guarded: GuardedCgroup): void {
     const { dir } = guarded.limitOwner;
-    // Nothing is made of a thousand others for each that goes.
-    for (const other of entries.values()) {
+    // Without allocating: a thousand others may be removed at the same time.
+    for (const other of this.#byPath.values()) {
       if (other !== guarded && other.limitOwner.dir === dir) return;
     }
-    reportRestored(journal.restore(dir));
-  };
+    this.#options.onRestored(this.#options.journal.restore(dir));
+  }
+}
 
-  const remove = (path: string) => {
-    const guarded = entries.get(path);
-    if (guarded === undefined) return;
-    entries.delete(path);
-    byId.delete(guarded.id);
-    left.set(guarded.id, guarded);
-    if (left.size > MAX_REMOVED_KEPT) left.delete(left.keys().next().value!);
-    send({ type: "remove", id: guarded.id });
-    leave(guarded);
-  };
-
-  return {
-    update,
-    remove,
-    markLost(guarded) {
-      remove(guarded.cgroup.path);
-      lost.push(guarded);
-    },
-    retry() {
-      for (const { cgroup: { hierarchy, path }, isTarget } of lost.splice(0)) {
-        const cgroup = openCgroup(hierarchy, path);
-        if (cgroup) update(cgroup, isTarget);
-      }
-    },
-    reload(next) {
-      const getIncludingRemoved = new Map(policies.all.map((policy) => [keyOf(policy), policy]));
-      // Those that ask for the same are the same: what they guard is not armed anew.
-      const all = next.all.map((policy) => getIncludingRemoved.get(keyOf(policy)) ?? policy);
-      policies = { ...next, all };
-      send({ type: "policies", policies });
-    },
-    get: (id) => byId.get(id),
-    getIncludingRemoved: (id) => byId.get(id) ?? left.get(id),
-    all: () => [...entries.values()],
-    async armed() {
-      await Promise.all(underway);
-    },
-    close() {
-      for (const { armed } of entries.values()) disarm(armed);
-      entries.clear();
-      byId.clear();
-    },
-  };
+export interface ArmedEventfd {
+  readonly token: number;
+  disarm(): void;
+  /** It reports that the kernel reclaims, which matters only for a cgroup that is full of page cache. */
+  readonly isHint: boolean;
 }
 
 const tokenOf = ({ token, isHint }: ArmedEventfd) => ({ token, isHint });
 
 function disarm(all: readonly ArmedEventfd[]): void {
   for (const armed of all) armed.disarm();
+}
+
+/** Cgroups that are armed at the same time; each takes a thread. */
+const MAX_ARMING = 16;
+
+/** Arms the usage thresholds of v1. */
+class ThresholdArming {
+  #nextToken = 1;
+  #underway = 0;
+  #hasReportedShortage = false;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(
+    readonly epoll: EpollSet,
+    readonly onFallback: GuardRegistryOptions["onFallback"],
+  ) {}
+
+  /** Resolves to fewer eventfds, or none, where the kernel has no such notifications or refuses them. */
+  async arm(
+    cgroup: Cgroup,
+    { warn, critical, imminent }: LevelBytes,
+    kills: boolean,
+  ): Promise<ArmedEventfd[]> {
+    const { version } = cgroup.hierarchy;
+    if (!version.notifiesThresholds) return [];
+    if (this.#underway >= MAX_ARMING) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+    this.#underway += 1;
+    try {
+      const early = kills ? [notificationThreshold(imminent, navigator.hardwareConcurrency)] : [];
+      const thresholds = [...new Set([imminent, ...early, critical, warn])];
+      const pressure = kills ? [{ level: "low", mode: "local" } as const] : [];
+      const armed: ArmedEventfd[] = [];
+      for (const trigger of version.triggers({ thresholds, pressure, psi: [] })) {
+        if (trigger.kind !== "eventfd" || trigger.tells === "oom") continue;
+        // One after the other: of several registered at the same time for one cgroup some never fire (measured on 6.18).
+        armed.push(...await this.#armOne(cgroup, trigger, trigger.tells === "pressure"));
+      }
+      return armed;
+    } finally {
+      this.#underway -= 1;
+      this.#waiting.shift()?.();
+    }
+  }
+
+  async #armOne(
+    cgroup: Cgroup,
+    trigger: Parameters<typeof armAsync>[1],
+    isHint: boolean,
+  ): Promise<ArmedEventfd[]> {
+    const token = this.#nextToken++;
+    try {
+      const { disarm } = await armAsync(cgroup, trigger, token, { epoll: this.epoll });
+      return [{ token, disarm, isHint }];
+    } catch (error) {
+      if (!(error instanceof SystemCallError)) throw error;
+      // A shortage of descriptors is reported for the first cgroup only; thousands may follow.
+      const isReported = this.#hasReportedShortage;
+      this.#hasReportedShortage ||= shortageOf(error) !== undefined;
+      if (!isHint && !isReported && isThere(cgroup)) {
+        const reason = reasonOf(error);
+        this.onFallback(cgroup, { requested: "threshold notification", fallback: "poll", reason });
+      }
+      return [];
+    }
+  }
 }

@@ -1,5 +1,5 @@
 /**
- * Control files that stay open: pread(2) of an open cgroup file costs a seventh of opening it each time
+ * Control files that stay open: pread(2) of an open cgroup file takes a seventh of the time of opening it for each read
  * (`deno task bench`, docs/performance.md).
  */
 
@@ -12,48 +12,48 @@ export interface OpenControlFile extends ControlFile, Disposable {
   readonly fd: Fd;
 }
 
-/** What is read again and again. */
+/** A file that is read repeatedly. */
 export interface ControlFile {
-  /** The text, or `undefined` when the cgroup is gone (ENODEV) or the read failed. */
+  /** The text, or `undefined` if the cgroup is gone (ENODEV) or the read failed. */
   text(): string | undefined;
   /**
-   * The decimal that is all of its one line, in place and without allocating; `Infinity` for `max`; `undefined` when it is
-   * anything else, a line without an end too. Exact up to 2^53.
+   * The decimal number on its only line, parsed without allocating; `Infinity` for `max`; `undefined` for any other content and
+   * for a line without a newline. Exact up to 2^53.
    */
   number(): number | undefined;
   close(): void;
 }
 
 export interface LazyControlFile extends ControlFile {
-  /** Not asked for in the near future. */
+  /** Closes the file until the next read. */
   rest(): void;
 }
 
 const decoder = new TextDecoder();
-/** memory.stat is the longest, below 4 KiB on 6.x; shared, because reads are synchronous. */
+/** memory.stat is the longest file, below 4 KiB on 6.x. Shared, because reads are synchronous. */
 const buffer = new Uint8Array(64 * 1024);
 const capacity = BigInt(buffer.length);
 const LINE_FEED = 0x0a;
-/** Of a u64. */
+/** A u64 has at most 20 digits. */
 const MAX_DIGITS = 20;
 
-/** Whether `max` is all that stands there. */
+/** True if the buffer starts with `max` and nothing else. */
 function isMax(length: number): boolean {
   return length === 3 && buffer[0] === 0x6d && buffer[1] === 0x61 && buffer[2] === 0x78;
 }
 
-/** Throws `SystemCallError` when it cannot be opened. */
+/** Throws `SystemCallError` if the file cannot be opened. */
 export function openControlFile(path: string): OpenControlFile {
-  // Means nothing to a control file, and spares a watch of a copied tree the wait for a FIFO's other end.
+  // O_NONBLOCK has no effect on a control file; in a copied tree it keeps a FIFO from blocking.
   return keep(openFd(path, O_RDONLY | O_NONBLOCK));
 }
 
-/** `undefined` when it is gone, or may not be opened. */
+/** `undefined` if the file does not exist or may not be opened. */
 export function tryOpenControlFile(path: string): OpenControlFile | undefined {
-  return peek(() => openControlFile(path));
+  return orUndefined(() => openControlFile(path));
 }
 
-function peek(open: () => OpenControlFile): OpenControlFile | undefined {
+function orUndefined(open: () => OpenControlFile): OpenControlFile | undefined {
   try {
     return open();
   } catch (error) {
@@ -62,7 +62,7 @@ function peek(open: () => OpenControlFile): OpenControlFile | undefined {
   }
 }
 
-/** It stays open where descriptors are to spare; of what cannot be opened nothing is read. */
+/** Stays open if there are enough descriptors; reads of a file that cannot be opened return `undefined`. */
 export function openWithinBudget(path: string): ControlFile {
   const file = tryOpenControlFile(path);
   if (file && withinFdBudget(file.fd, "speed")) return file;
@@ -71,8 +71,8 @@ export function openWithinBudget(path: string): ControlFile {
 }
 
 /**
- * Nothing is kept of it, where descriptors run short: each read opens it and takes some 5 µs more. What has the path by then is
- * what is read.
+ * For a shortage of descriptors: each read opens the file, which takes some 5 µs more, and reads whatever has that path by
+ * then.
  */
 export function reopenOnRead(path: string): LazyControlFile {
   const read = <T>(take: (file: OpenControlFile) => T): T | undefined => {
@@ -87,15 +87,15 @@ export function reopenOnRead(path: string): LazyControlFile {
   };
 }
 
-/** The same of a file in a directory that is held. */
+/** Like {@link openControlFile}, in an open directory. */
 export function openControlFileIn(directory: Fd, name: string): OpenControlFile {
   return keep(openIn(directory, name, O_RDONLY | O_NONBLOCK));
 }
 
-/** Opened by the first read, and kept until it may rest: to keep one open takes 5 KiB of the kernel's memory (6.18). */
+/** Opened by the first read, and open until `rest`: an open file takes 5 KiB of the kernel's memory (6.18). */
 export function openLazily(directory: Fd, name: string): LazyControlFile {
   let file: OpenControlFile | undefined;
-  const opened = () => file ??= peek(() => openControlFileIn(directory, name));
+  const opened = () => file ??= orUndefined(() => openControlFileIn(directory, name));
   const rest = () => {
     file?.close();
     file = undefined;
@@ -114,7 +114,7 @@ function keep(fd: Fd): OpenControlFile {
     },
     number() {
       const n = fill();
-      // The kernel ends every line, in the same read (fs/seq_file.c): half a number would be another one.
+      // The kernel ends every line within one read (fs/seq_file.c). Without a newline the number is cut off.
       const end = n - 1;
       if (end < 1 || end > MAX_DIGITS || buffer[end] !== LINE_FEED) return undefined;
       if (isMax(end)) return Infinity;

@@ -1,10 +1,10 @@
-/** What is in a directory: getdents64(2), for names that are no UTF-8, which Deno leaves out. */
+/** Lists a directory with getdents64(2): Deno leaves out names that are not UTF-8. */
 
 import { decodeName } from "../names.ts";
 import { errno, libc, SystemCallError } from "./libc.ts";
 import { openDirectory } from "./fd.ts";
 
-// asm/unistd_64.h and asm-generic/unistd.h; glibc has a function for it since 2.30 only.
+// asm/unistd_64.h and asm-generic/unistd.h; glibc has the function only since 2.30.
 const SYS_GETDENTS64 = Deno.build.arch === "aarch64" ? 61n : 217n;
 /** dirent.h, DT_DIR. */
 const DIRECTORY = 4;
@@ -16,7 +16,7 @@ const NAME_OFFSET = 19;
 const buffer = new Uint8Array(32 * 1024);
 const view = new DataView(buffer.buffer);
 
-/** The names of the directories in `path`, unsorted, without itself and the one above. Throws {@link SystemCallError}. */
+/** The names of the directories in `path`, unsorted, without `.` and `..`. Throws {@link SystemCallError}. */
 export function namesOfDirectories(path: string): string[] {
   using directory = openDirectory(path);
   const names: string[] = [];

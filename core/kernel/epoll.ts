@@ -1,4 +1,4 @@
-/** One epoll set for everything that the kernel can notify about; woken by an eventfd, so that it can always be ended. */
+/** An epoll set; an eventfd in it wakes a pending wait, so that it can always be ended. */
 
 import { check, errno, libc, SystemCallError } from "./libc.ts";
 import { borrowFd, type Fd, openEventfd, own, signalEventfd, takeEventfd } from "./fd.ts";
@@ -8,7 +8,7 @@ export const EPOLLIN = 0x001;
 export const EPOLLPRI = 0x002;
 export const EPOLLERR = 0x008;
 export const EPOLLHUP = 0x010;
-/** Told once for each time that it happens, instead of for as long as nobody has read it. */
+/** Edge-triggered: one event for each change, instead of events for as long as the file is ready. */
 export const EPOLLET = 0x80000000;
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
@@ -16,48 +16,48 @@ const EPOLL_CTL_DEL = 2;
 /** `struct epoll_event` is packed on x86-64 only (bits/epoll.h, __EPOLL_PACKED). */
 const EVENT_SIZE = Deno.build.arch === "x86_64" ? 12 : 16;
 const DATA_OFFSET = EVENT_SIZE - 8;
-/** More than this at once waits for the next call; nothing is lost. */
-const BATCH = 256;
+/** Further events are returned by the next call. */
+const MAX_EVENTS_PER_CALL = 256;
 
 export interface Ready {
-  /** As given to `add`. */
+  /** From `add`. */
   readonly token: number;
   readonly events: number;
 }
 
 export interface Wakes {
   readonly events: readonly Ready[];
-  /** How often `wake` was called since the last time; 0 when it was not. */
+  /** Number of `wake` calls since the last wait. */
   readonly woken: number;
 }
 
 export interface EpollSet extends Disposable {
-  /** Level-triggered without {@link EPOLLET}. Throws `SystemCallError`; EPERM when the file has no poll, as a plain file has not. */
+  /** Level-triggered without {@link EPOLLET}. Throws `SystemCallError`; EPERM if the file does not support poll, like a regular file. */
   add(fd: Fd, events: number, token: number): void;
-  /** Harmless when `fd` is not in the set. */
+  /** Does nothing if `fd` is not in the set. */
   remove(fd: Fd): void;
-  /** Waits for at least one, or for `wake`. Only one call at a time. */
+  /** Waits for at least one event, or for `wake`. Only one call at a time. */
   wait(): Promise<Wakes>;
   /** Makes a pending wait return. */
   wake(): void;
   /** For {@link joinEpoll} in another thread of this process. */
   readonly shared: SharedEpoll;
-  /** The set must not be waited for any more: `wake` and await it first. */
+  /** No wait may be pending: call `wake` and await it first. */
   close(): void;
 }
 
-/** The numbers of the set's descriptor and of the eventfd that wakes it: all threads have the same. */
+/** Descriptor numbers of the set and of its eventfd, which are valid in all threads. */
 export interface SharedEpoll {
   readonly epoll: number;
   readonly waker: number;
 }
 
-/** A set that belongs to another thread; there it is filled, woken and closed, here it is waited for. */
+/** A set that another thread owns and closes; this thread waits for it. */
 export interface JoinedEpoll {
   /**
-   * This thread does nothing else meanwhile: a wake arrives in a third of the time (docs/performance.md).
+   * Blocks this thread: a wake-up arrives in a third of the time of an asynchronous wait (docs/performance.md).
    *
-   * @param timeout milliseconds, whole; -1 waits for ever.
+   * @param timeout whole milliseconds; -1 for none.
    */
   block(timeout: number): Wakes;
   add(fd: Fd, events: number, token: number): void;
@@ -80,9 +80,9 @@ export function openEpoll(): EpollSet {
     add,
     remove,
     async wait() {
-      // errno is lost after a nonblocking call; EINTR is the only failure left, so look again at once.
-      let n = await libc().epoll_wait(epoll.number, buffer, BATCH, -1);
-      if (n < 0) n = libc().poll_epoll(epoll.number, buffer, BATCH, 0);
+      // errno is lost after a nonblocking call. EINTR is the only likely failure, so retry without waiting.
+      let n = await libc().epoll_wait(epoll.number, buffer, MAX_EVENTS_PER_CALL, -1);
+      if (n < 0) n = libc().poll_epoll(epoll.number, buffer, MAX_EVENTS_PER_CALL, 0);
       if (n < 0) throw new SystemCallError("epoll_wait", errno(), "set");
       return take(n);
     },
@@ -93,14 +93,14 @@ export function openEpoll(): EpollSet {
   };
 }
 
-/** Owns nothing: whoever opened the set closes it. */
+/** The thread that opened the set must keep it open. */
 export function joinEpoll({ epoll, waker }: SharedEpoll): JoinedEpoll {
   const { buffer, take } = createTaker(borrowFd(waker, "eventfd"));
   return {
     ...createChanger(epoll),
     block(timeout) {
-      // EINTR: nothing has come, and who asks again loses nothing.
-      return take(Math.max(0, libc().poll_epoll(epoll, buffer, BATCH, timeout)));
+      // EINTR: no event was taken, so the next call returns it.
+      return take(Math.max(0, libc().poll_epoll(epoll, buffer, MAX_EVENTS_PER_CALL, timeout)));
     },
   };
 }
@@ -119,7 +119,7 @@ function createChanger(epoll: number): Pick<EpollSet, "add" | "remove"> {
 }
 
 function createTaker(waker: Fd) {
-  const buffer = new Uint8Array(EVENT_SIZE * BATCH);
+  const buffer = new Uint8Array(EVENT_SIZE * MAX_EVENTS_PER_CALL);
   const view = new DataView(buffer.buffer);
   return {
     buffer,

@@ -1,13 +1,13 @@
-/** File descriptors with an owner: `Deno.FsFile` does not tell its own, and the kernel must be told one. */
+/** File descriptors with an owner. `Deno.FsFile` hides its number, which system calls need. */
 
 import { asSystemCallError, check, cString, errno, libc, SystemCallError } from "./libc.ts";
 
-// fcntl(2), generic ABI: alike on x86-64 and arm64.
+// fcntl(2), generic ABI: the same on x86-64 and arm64.
 export const O_RDONLY = 0;
 export const O_WRONLY = 1;
 export const O_RDWR = 2;
 export const O_NONBLOCK = 0o4000;
-/** Its value differs: 0o40000 on arm64 (arch/arm64/include/uapi/asm/fcntl.h), 0o200000 elsewhere. */
+/** 0o40000 on arm64 (arch/arm64/include/uapi/asm/fcntl.h), 0o200000 elsewhere. */
 const O_DIRECTORY = Deno.build.arch === "aarch64" ? 0o40000 : 0o200000;
 const O_CLOEXEC = 0o2000000;
 
@@ -18,7 +18,7 @@ export interface Fd extends Disposable {
   close(): void;
 }
 
-/** Takes ownership of `number`; closing twice is harmless. */
+/** Takes ownership of `number`. Closing twice does nothing. */
 export function own(number: number, path: string): Fd {
   let open = true;
   const close = () => {
@@ -28,7 +28,7 @@ export function own(number: number, path: string): Fd {
   return { number, path, close, [Symbol.dispose]: close };
 }
 
-/** One that another thread of this process owns; closing it here does nothing. */
+/** A descriptor that another thread of this process owns; closing it here does nothing. */
 export function borrowFd(number: number, path: string): Fd {
   return { number, path, close() {}, [Symbol.dispose]() {} };
 }
@@ -39,14 +39,13 @@ export function openFd(path: string, flags = O_RDONLY): Fd {
 }
 
 /**
- * Holds on to a directory: what is opened by {@link openIn} is in this very directory, also when another takes its name.
- * Throws {@link SystemCallError}.
+ * {@link openIn} opens files in this very directory, even if another one gets its name. Throws {@link SystemCallError}.
  */
 export function openDirectory(path: string): Fd {
   return openFd(path, O_RDONLY | O_DIRECTORY);
 }
 
-/** The same; `undefined` when it is gone, or may not be opened. */
+/** Like {@link openDirectory}; `undefined` if it does not exist or may not be opened. */
 export function tryOpenDirectory(path: string): Fd | undefined {
   try {
     return openDirectory(path);
@@ -56,14 +55,14 @@ export function tryOpenDirectory(path: string): Fd | undefined {
   }
 }
 
-/** Throws {@link SystemCallError}; ENOENT and ENODEV when the directory was removed. */
+/** Throws {@link SystemCallError}; ENOENT or ENODEV if the directory was removed. */
 export function openIn(directory: Fd, name: string, flags = O_RDONLY): Fd {
   const path = `${directory.path}/${name}`;
   const number = libc().openat(directory.number, cString(name), flags | O_CLOEXEC, 0);
   return own(check(number, "open", path), path);
 }
 
-/** A non-blocking eventfd(2) whose counter is 0. */
+/** A non-blocking eventfd(2) with counter 0. */
 export function openEventfd(): Fd {
   const EFD_CLOEXEC_NONBLOCK = O_CLOEXEC | O_NONBLOCK;
   return own(check(libc().eventfd(0, EFD_CLOEXEC_NONBLOCK), "eventfd", "counter"), "eventfd");
@@ -71,12 +70,12 @@ export function openEventfd(): Fd {
 
 const counter = new BigUint64Array(1);
 
-/** Takes the counter of an eventfd and sets it to 0; 0n when nothing was signalled. */
+/** Returns the counter of an eventfd and resets it to 0; 0n if it was not signalled. */
 export function takeEventfd(fd: Fd): bigint {
   return readInto(fd, counter) === 8 ? counter[0]! : 0n;
 }
 
-/** Adds 1 to the counter of an eventfd, and so wakes who waits for it. */
+/** Adds 1 to the counter of an eventfd, which wakes its waiters. */
 export function signalEventfd(fd: Fd): void {
   libc().write(fd.number, new BigUint64Array([1n]), 8n);
 }
@@ -93,7 +92,7 @@ export function readInto(fd: Fd, buffer: ArrayBufferView<ArrayBuffer>): number |
   throw new SystemCallError("read", code, fd.path);
 }
 
-/** write(2) of the whole text at once, as control files want it. Throws {@link SystemCallError}. */
+/** Writes the text in one write(2), as control files require. Throws {@link SystemCallError}. */
 export function writeText(fd: Fd, text: string | Uint8Array<ArrayBuffer>): void {
   const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
   const n = Number(libc().write(fd.number, bytes, BigInt(bytes.length)));
@@ -101,20 +100,20 @@ export function writeText(fd: Fd, text: string | Uint8Array<ArrayBuffer>): void 
 }
 
 /**
- * write(2) on another thread, for what takes the kernel long; nobody hears how it ended. `text` must stay as it is.
+ * write(2) on another thread, for writes that take the kernel long; ignores the result. `text` must not change meanwhile.
  */
 export function writeOnThread(fd: Fd, text: Uint8Array<ArrayBuffer>): void {
   void libc().write_elsewhere(fd.number, text, BigInt(text.length));
 }
 
-/** write(2) on another thread: the result, -1 without a reason when it failed. `text` and `fd` must last until then. */
+/** write(2) on another thread. Returns its result, -1 for any error. `text` and `fd` must stay valid until then. */
 export async function writeAsync(fd: Fd, text: Uint8Array<ArrayBuffer>): Promise<number> {
   return Number(await libc().write_elsewhere(fd.number, text, BigInt(text.length)));
 }
 
 /** The inode of an open file. Throws {@link SystemCallError}. */
 export function inodeOfFd(fd: Fd): number {
-  // Through /proc: struct stat has another layout on each architecture.
+  // Through /proc: the layout of struct stat depends on the architecture.
   try {
     return Deno.statSync(`/proc/self/fd/${fd.number}`).ino ?? 0;
   } catch (error) {

@@ -1,4 +1,4 @@
-/** inotify(7), without a recursion of its own: who watches decides what. */
+/** inotify(7). Not recursive: each directory needs its own watch. */
 
 import { check, cString, libc } from "./libc.ts";
 import { type Fd, own, readInto } from "./fd.ts";
@@ -35,7 +35,7 @@ export function addWatch(inotify: Fd, path: string, mask: number): number {
   );
 }
 
-/** Harmless when the kernel has dropped the watch already. */
+/** Does nothing if the kernel has removed the watch already. */
 export function removeWatch(inotify: Fd, watch: number): void {
   libc().inotify_rm_watch(inotify.number, watch);
 }
@@ -44,7 +44,7 @@ const buffer = new Uint8Array(16 * 1024);
 const view = new DataView(buffer.buffer);
 const NAME_OFFSET = 16;
 
-/** Everything that waits; empty when nothing does. */
+/** All pending events. */
 export function readInotify(inotify: Fd): InotifyEvent[] {
   const events: InotifyEvent[] = [];
   for (let n = readInto(inotify, buffer); n !== undefined && n > 0; n = readInto(inotify, buffer)) {

@@ -1,9 +1,10 @@
 /**
- * The only dlopen. Everything unsafe starts here and stays in this folder; nothing is loaded before the first call,
- * so that a command that needs no system call of its own does not pay for it.
+ * The C library: the only dlopen. Unsafe code stays in this folder. The library is loaded by the first call, so that a
+ * command without system calls of its own does not pay for it.
  */
 
 import { encodeName } from "../names.ts";
+import { errnoName } from "./errno.ts";
 
 const symbols = {
   open: { parameters: ["buffer", "i32", "u32"], result: "i32" },
@@ -11,7 +12,7 @@ const symbols = {
   openat: { parameters: ["i32", "buffer", "i32", "u32"], result: "i32" },
   close: { parameters: ["i32"], result: "i32" },
   read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
-  // Where nothing is read that i32 cannot count: an isize comes as a BigInt, which is garbage after each call.
+  // i32 suffices for these reads; an isize result is a BigInt, which is allocated at each call.
   pread: { parameters: ["i32", "buffer", "usize", "i64"], result: "i32" },
   write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   write_elsewhere: {
@@ -68,7 +69,7 @@ type Libc = Deno.DynamicLibrary<typeof symbols>["symbols"];
 let loaded: Libc | undefined;
 let errnoView: Deno.UnsafePointerView | undefined;
 
-/** glibc's functions. Throws what `Deno.dlopen` throws where there is no glibc. */
+/** glibc's functions. Without glibc, throws what `Deno.dlopen` throws. */
 export function libc(): Libc {
   if (loaded === undefined) {
     loaded = Deno.dlopen("libc.so.6", symbols).symbols;
@@ -77,64 +78,47 @@ export function libc(): Libc {
   return loaded;
 }
 
-/** errno(3) numbers that are told apart; the generic Linux ABI, alike on x86-64 and arm64. */
-const NAMES: Readonly<Record<number, string>> = {
-  1: "EPERM",
-  2: "ENOENT",
-  3: "ESRCH",
-  4: "EINTR",
-  5: "EIO",
-  9: "EBADF",
-  11: "EAGAIN",
-  12: "ENOMEM",
-  13: "EACCES",
-  16: "EBUSY",
-  17: "EEXIST",
-  19: "ENODEV",
-  20: "ENOTDIR",
-  21: "EISDIR",
-  22: "EINVAL",
-  23: "ENFILE",
-  24: "EMFILE",
-  28: "ENOSPC",
-  30: "EROFS",
-  32: "EPIPE",
-  38: "ENOSYS",
-  61: "ENODATA",
-  95: "EOPNOTSUPP",
-};
-
-/** A system call that failed: which, on what, and the errno's name. */
+/** A failed system call. */
 export class SystemCallError extends Error {
   override readonly name = "SystemCallError";
+  /** @param code the errno's name. */
   constructor(readonly call: string, readonly code: string, readonly object: string) {
     super(`${call} ${object}: ${code}`);
   }
 }
 
 /**
- * The errno of the call just made. Only right after a *synchronous* call on this thread: after a `nonblocking` one it
+ * The errno's name of the call just made. Only right after a *synchronous* call on this thread: after a `nonblocking` one it
  * is another thread's.
  */
 export function errno(): string {
-  return nameOf(errnoView!.getInt32());
+  return errnoName(errnoView!.getInt32());
 }
 
-const nameOf = (n: number) => NAMES[n] ?? `errno ${n}`;
+/**
+ * The errno's name behind a {@link SystemCallError} or an error that Deno threw. Deno leaves out `code` for some numbers but
+ * always ends the message with "(os error N)".
+ */
+export function errnoOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  if (error instanceof SystemCallError) return error.code;
+  const number = /\(os error (\d+)\)/.exec(error.message)?.[1];
+  return number === undefined ? undefined : errnoName(Number(number));
+}
 
-/** What Deno threw for a call of its own, as what a call of ours throws; anything else as it is. */
+/** Turns an error that Deno threw for a system call into a {@link SystemCallError}; returns any other error unchanged. */
 export function asSystemCallError(error: unknown, call: string, object: string): unknown {
-  const found = error instanceof Error ? /\(os error (\d+)\)/.exec(error.message) : null;
-  return found ? new SystemCallError(call, nameOf(Number(found[1])), object) : error;
+  const code = errnoOf(error);
+  return code === undefined ? error : new SystemCallError(call, code, object);
 }
 
-/** Returns `result` unless it is -1; then throws with the errno. */
+/** Returns `result`; throws {@link SystemCallError} if it is -1. */
 export function check(result: number, call: string, object: string): number {
   if (result === -1) throw new SystemCallError(call, errno(), object);
   return result;
 }
 
-/** A NUL-terminated string for a call. */
+/** NUL-terminated. */
 export function cString(text: string): Uint8Array<ArrayBuffer> {
   return encodeName(text + "\0");
 }

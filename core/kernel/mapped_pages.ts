@@ -1,4 +1,4 @@
-/** Memory outside of V8's heap, touched page by page on purpose: what the allocator of `simulate` is made of. */
+/** Memory outside V8's heap that is touched page by page: what the allocator of `simulate` uses. */
 
 import { errno, libc, SystemCallError } from "./libc.ts";
 import { type Fd } from "./fd.ts";
@@ -7,11 +7,11 @@ const PROT_READ_WRITE = 0x3;
 const MAP_SHARED = 0x01;
 const MAP_PRIVATE = 0x02;
 const MAP_ANONYMOUS = 0x20;
-/** More is reserved than is ever touched: it must not count against what may be committed. */
+/** More is reserved than is touched, so it must not count as committed memory. */
 const MAP_NORESERVE = 0x4000;
 const MADV_NOHUGEPAGE = 15;
 
-/** A mapping whose pages are charged when they are first touched, to the cgroup that the toucher is in. */
+/** A mapping. Each page is charged when it is first touched, to the cgroup of the process that touches it. */
 export interface Pages {
   readonly size: number;
   /** Writes to every byte of [offset, offset + length). */
@@ -26,7 +26,7 @@ function map(size: number, flags: number, fd: number): Pages {
   }
   const base = Deno.UnsafePointer.value(address);
   const { memset } = libc();
-  // With 2 MiB pages one touch would charge 512 pages, and a small limit would be met in one step.
+  // With 2 MiB pages one touch would charge 512 pages and reach a small limit in one step.
   libc().madvise(address, BigInt(size), MADV_NOHUGEPAGE);
   return {
     size,
@@ -37,7 +37,7 @@ function map(size: number, flags: number, fd: number): Pages {
   };
 }
 
-/** Anonymous pages: `anon`. Throws `SystemCallError` (ENOMEM beyond what may be overcommitted). */
+/** Anonymous pages: `anon`. Throws `SystemCallError` (ENOMEM beyond the overcommit limit). */
 export function mapAnonymous(size: number): Pages {
   return map(size, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
 }
@@ -52,7 +52,7 @@ export function mapFile(file: Fd, size: number): Pages {
   return map(size, MAP_SHARED, file.number);
 }
 
-/** Gives back what the C library keeps of freed memory, of all threads: malloc_trim(3). Waits for whoever allocates, and they for it. */
+/** Returns freed memory of all threads to the kernel: malloc_trim(3). Blocks allocations of other threads, and waits for theirs. */
 export function trimHeap(): void {
   libc().malloc_trim(0n);
 }

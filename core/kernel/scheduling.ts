@@ -1,35 +1,35 @@
-/** How soon this thread runs when it is woken, and where: sched(7). Each call is about the thread that makes it. */
+/** Scheduling policy, nice value and CPU affinity of the calling thread: sched(7). */
 
 import { errno, libc } from "./libc.ts";
 
 const SCHED_FIFO = 1;
-/** Not the child of a fork: those are started by others and have no business at the front. */
+/** Child processes get the normal policy. */
 const SCHED_RESET_ON_FORK = 0x40000000;
-const LOWEST_REALTIME = 1;
+const MIN_REALTIME_PRIORITY = 1;
 const PRIO_PROCESS = 0;
-const HIGHEST_NICE = -20;
-/** A kernel takes no fewer than it may have CPUs; none is built for more than 8192. */
+const MIN_NICE = -20;
+/** The kernel rejects a set that is smaller than its number of possible CPUs; no kernel is built for more than 8192. */
 const CPU_SET_BYTES = 1024;
 
-/** A bit for each CPU, as sched_setaffinity(2) takes them. */
+/** One bit for each CPU, as in sched_setaffinity(2). */
 export type CpuSet = Uint8Array<ArrayBuffer>;
 
-/** `undefined` when it was permitted (CAP_SYS_NICE), else the errno's name. */
+/** `undefined` on success, else the errno's name (EPERM without CAP_SYS_NICE). */
 export function setSchedFifo(): string | undefined {
-  const priority = new Uint8Array(new Int32Array([LOWEST_REALTIME]).buffer);
+  const priority = new Uint8Array(new Int32Array([MIN_REALTIME_PRIORITY]).buffer);
   const done = libc().sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, priority);
   return done === 0 ? undefined : errno();
 }
 
-/** `undefined` when it was permitted, else the errno's name. On Linux the nice value is each thread's own: setpriority(2). */
+/** `undefined` on success, else the errno's name. On Linux each thread has its own nice value: setpriority(2). */
 export function setNice(): string | undefined {
-  return libc().setpriority(PRIO_PROCESS, 0, HIGHEST_NICE) === 0 ? undefined : errno();
+  return libc().setpriority(PRIO_PROCESS, 0, MIN_NICE) === 0 ? undefined : errno();
 }
 
-/** Where this thread may run; `undefined` where the kernel does not say. */
+/** The CPUs that this thread may run on; `undefined` if unknown. */
 export const ownCpus = () => cpusOf(0);
 
-/** The same of the main thread, which is sent nowhere: where this one might be had it never been sent anywhere either. */
+/** Those of the main thread, which never changes its own: the affinity that this thread started with. */
 export const mainCpus = () => cpusOf(Deno.pid);
 
 function cpusOf(thread: number): CpuSet | undefined {
@@ -38,7 +38,7 @@ function cpusOf(thread: number): CpuSet | undefined {
   return n < 0 ? undefined : cpus;
 }
 
-/** @param cpu counted from 0. */
+/** @param cpu from 0. */
 export function oneCpu(cpu: number): CpuSet {
   const cpus = new Uint8Array(CPU_SET_BYTES);
   cpus[cpu >> 3] = 1 << (cpu & 7);
@@ -49,12 +49,12 @@ export function hasCpu(cpus: CpuSet, cpu: number): boolean {
   return (cpus[cpu >> 3]! >> (cpu & 7) & 1) === 1;
 }
 
-/** This thread is there when it returns. False where none of them is in its cpuset (cpuset(7)). */
+/** Moves this thread before it returns. False if its cpuset has none of the CPUs (cpuset(7)). */
 export function setAffinity(cpus: CpuSet): boolean {
   return libc().sched_setaffinity(0, BigInt(CPU_SET_BYTES), cpus) === 0;
 }
 
-/** A thread with SCHED_FIFO has no timer slack: prctl(2), PR_SET_TIMERSLACK. */
+/** Without timer slack in a thread with SCHED_FIFO: prctl(2), PR_SET_TIMERSLACK. */
 export function sleepMicroseconds(us: number): void {
   libc().usleep(us);
 }

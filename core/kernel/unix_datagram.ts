@@ -6,20 +6,20 @@ import { type Fd, own } from "./fd.ts";
 const AF_UNIX = 1;
 const SOCK_DGRAM_CLOEXEC_NONBLOCK = 2 | 0o2000000 | 0o4000;
 const MSG_NOSIGNAL = 0x4000;
-const LONGEST_PATH = 107;
+const MAX_PATH_BYTES = 107;
 
 export interface DatagramSocket extends Disposable {
-  /** False when it did not arrive; nobody may be listening. */
+  /** False if it was not delivered, for example without a listener. */
   send(text: string): boolean;
 }
 
 /**
  * @param path `@name` is an abstract socket.
- * @returns `undefined` when no socket can have that name.
+ * @returns `undefined` if no socket can have that name.
  */
 export function openUnixDatagram(path: string): DatagramSocket | undefined {
   const name = new TextEncoder().encode(path.replace(/^@/, "\0"));
-  if (name.length === 0 || name.length > LONGEST_PATH) return undefined;
+  if (name.length === 0 || name.length > MAX_PATH_BYTES) return undefined;
   const socket: Fd = own(
     check(libc().socket(AF_UNIX, SOCK_DGRAM_CLOEXEC_NONBLOCK, 0), "socket", path),
     path,

@@ -1,20 +1,13 @@
-/** Lines as the kernel writes them: each ended by a newline, the last one too. */
+/** Control files of a cgroup: lines, numbers, flat keyed files and pressure. The kernel ends every line with a newline. */
 
 import type { Pressure, PressureLine } from "../snapshot.ts";
 
-/**
- * Without a last line that has no end: the kernel always writes one, so what is missing may be the rest of a number, and half
- * a number is another number.
- */
+/** Drops a last line without its newline: it may be cut off, and half a number is another number. */
 export function wholeLines(text: string): string[] {
   const lines = text.split("\n");
   lines.pop();
   return lines;
 }
-
-/*
- * Numbers as the kernel writes them: decimal, without a sign, alone in a file or as the value of a keyed line.
- */
 
 /**
  * From here on a v1 limit means "no limit". The kernel writes PAGE_COUNTER_MAX × page size (mm/page_counter.c,
@@ -23,12 +16,12 @@ export function wholeLines(text: string): string[] {
  */
 const UNLIMITED = 2 ** 62;
 
-/** A u64 has at most 20 digits; more is no number of the kernel's. */
+/** A u64 has at most 20 digits. */
 const DECIMAL = /^\d{1,20}$/;
 
 /**
  * A size in bytes; `Infinity` for `max` and for v1's unlimited. Between 2^53 and 2^62 the value is rounded. Anything else
- * is `undefined`, `-1` too: v1 takes it when a limit is written and never answers with it.
+ * is `undefined`, `-1` too: v1 accepts it as a limit but never reports it.
  */
 export function parseBytes(text: string | undefined): number | undefined {
   const trimmed = text?.trim();
@@ -45,12 +38,14 @@ export function parseCount(text: string | undefined): bigint | undefined {
   return trimmed !== undefined && DECIMAL.test(trimmed) ? BigInt(trimmed) : undefined;
 }
 
-/*
- * Flat keyed files: one `key value` a line (`memory.stat`, `memory.events`, `memory.oom_control`, `cgroup.events`).
- */
+export function parseFlag(text: string | undefined): boolean | undefined {
+  const trimmed = text?.trim();
+  return trimmed === "1" ? true : trimmed === "0" ? false : undefined;
+}
 
 /**
- * A line that is not exactly `key value` is skipped, and so is a last line without its newline. A key that comes twice keeps its first value.
+ * A flat keyed file: one `key value` a line (`memory.stat`, `memory.events`, `memory.oom_control`, `cgroup.events`). Skips
+ * other lines. A repeated key keeps its first value.
  */
 export function parseKeyed(text: string): ReadonlyMap<string, string> {
   const entries = new Map<string, string>();
@@ -64,18 +59,17 @@ export function parseKeyed(text: string): ReadonlyMap<string, string> {
   return entries;
 }
 
-/* Pressure stall information: `memory.pressure` and `/proc/pressure/memory`. */
-
-const LINE = /^(some|full) avg10=(\d+\.\d+) avg60=(\d+\.\d+) avg300=(\d+\.\d+) total=(\d{1,20})$/;
+const PRESSURE_LINE =
+  /^(some|full) avg10=(\d+\.\d+) avg60=(\d+\.\d+) avg300=(\d+\.\d+) total=(\d{1,20})$/;
 
 /**
- * `undefined` where no line can be read: the file exists and is empty (or fails with EOPNOTSUPP) on kernels where PSI is
- * compiled in but not switched on. A last line without its newline is torn, and its `total` cannot be trusted.
+ * `memory.pressure` or `/proc/pressure/memory`. `undefined` if no line can be read: with PSI compiled in but disabled, the file
+ * is empty or reading it fails with EOPNOTSUPP.
  */
 export function parsePressure(text: string): Pressure | undefined {
   const pressure: { some?: PressureLine; full?: PressureLine } = {};
   for (const line of wholeLines(text)) {
-    const match = LINE.exec(line);
+    const match = PRESSURE_LINE.exec(line);
     if (match === null) continue;
     const [, kind, avg10, avg60, avg300, total] = match;
     pressure[kind as "some" | "full"] ??= {

@@ -5,27 +5,27 @@ import { decodeName } from "../names.ts";
 export interface KmsgRecord {
   /** Facility × 8 + level. */
   readonly priority: number;
-  /** 0 is the kernel itself; what a program writes to /dev/kmsg is stamped 1 or more, and proves nothing. */
+  /** 0 is the kernel; records that a program wrote to /dev/kmsg have 1 or more, and prove nothing. */
   readonly facility: number;
   readonly sequence: bigint;
   /** Microseconds since boot. */
   readonly timestamp: bigint;
   readonly message: string;
   /**
-   * The message goes on from the record before. A kernel line in several pieces (`oom-kill:` is one, a piece for each path)
-   * comes apart when it grows past the 1,000 or so bytes of a record, or when another CPU speaks between two pieces. A
-   * single piece that is longer than a record is cut there, without a mark.
+   * The message continues the previous record. The kernel prints some lines in pieces (`oom-kill:` has one for each path). They
+   * become separate records if the line exceeds the 1,000 or so bytes of a record, or if another CPU logs between two pieces.
+   * A single piece that is longer than a record is cut without a mark.
    */
   readonly continuation: boolean;
-  /** The `KEY=value` lines that follow some records. */
+  /** The `KEY=value` lines of the record. */
   readonly dictionary: ReadonlyMap<string, string>;
 }
 
 const HEADER = /^(\d{1,10}),(\d{1,20}),(\d{1,20}),([^,;]*)(?:,[^;]*)?;/;
 
 /**
- * Everything but printable ASCII, and the backslash, arrives as `\xNN`, byte by byte; what these bytes spell is UTF-8, of
- * which a comm that the kernel cut at 15 bytes may hold half a character, or a cgroup's name, which may be anything.
+ * The kernel escapes each byte that is not printable ASCII, and the backslash, as `\xNN`. The bytes are UTF-8, except in a comm
+ * that was cut at 15 bytes within a character, and in a cgroup's name, which may be any bytes.
  */
 function unescapeHex(text: string): string {
   if (!text.includes("\\x")) return text;
@@ -38,7 +38,7 @@ function unescapeHex(text: string): string {
   return decodeName(Uint8Array.from(bytes));
 }
 
-/** One read of /dev/kmsg is one record; `undefined` for what is none. */
+/** One read of /dev/kmsg returns one record; `undefined` for text that is not a record. */
 export function parseKmsgRecord(text: string): KmsgRecord | undefined {
   const header = HEADER.exec(text);
   if (header === null) return undefined;
@@ -62,9 +62,9 @@ export function parseKmsgRecord(text: string): KmsgRecord | undefined {
 }
 
 /**
- * A continuation together with the record before it, under that one's number and time; any other record as it is. Given
- * each result with the next record, this puts lines together again that the kernel wrote in pieces. Where another CPU's
- * record came in between, the line stays in pieces: nothing tells whose continuation it is.
+ * Appends a continuation to the previous record, with the number and time of that record; returns any other record unchanged.
+ * Repeated with each result and the next record, this joins lines that the kernel wrote in pieces. If another CPU's record came
+ * in between, the line stays in pieces: a record does not say which one it continues.
  */
 export function joinContinuation(last: KmsgRecord | undefined, record: KmsgRecord): KmsgRecord {
   if (last === undefined || !record.continuation) return record;

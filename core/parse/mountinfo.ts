@@ -5,17 +5,17 @@ import { wholeLines } from "./cgroupfs.ts";
 export interface Mount {
   readonly id: number;
   readonly parentId: number;
-  /** The part of the file system that is mounted; `/../..` and the like for a cgroup outside one's namespace. */
+  /** The mounted part of the file system; for a cgroup outside this cgroup namespace a path such as `/../..`. */
   readonly root: string;
   readonly mountPoint: string;
   readonly options: readonly string[];
   readonly fsType: string;
   readonly source: string;
-  /** Of the file system: for cgroup v1 they name the controllers. */
+  /** Of the file system; for cgroup v1 they include the controllers. */
   readonly superOptions: readonly string[];
 }
 
-/** Undoes the `\040` notation in which the kernel writes blanks, tabs, newlines, backslashes and `#`. */
+/** Decodes `\040` and the like: the kernel escapes blanks, tabs, newlines, backslashes and `#`. */
 function unescapeOctal(text: string): string {
   return text.replace(
     /\\([0-3][0-7]{2})/g,
@@ -45,7 +45,7 @@ function parseLine(line: string): Mount | undefined {
   };
 }
 
-/** In the order of the file, in which a later mount covers an earlier one on the same point; a last line that is cut off is no mount. */
+/** In file order: a later mount covers an earlier one on the same mount point. */
 export function parseMountinfo(text: string): Mount[] {
   return wholeLines(text).map(parseLine).filter((mount) => mount !== undefined);
 }

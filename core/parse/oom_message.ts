@@ -1,17 +1,18 @@
 /**
- * What the kernel's OOM killer writes to its log (kernel: mm/oom_kill.c, mm/memcontrol.c), from 3.x to 6.x.
+ * Messages of the kernel's OOM killer (kernel: mm/oom_kill.c, mm/memcontrol.c), from 3.x to 6.x. Pure.
  *
- * A comm is whatever the process called itself and a cgroup may be named almost anything, so that neither is delimited:
- * lines are read from their ends, which the kernel wrote itself, and by what must hold between the fields.
+ * A process chooses its comm freely and a cgroup may have almost any name, and the kernel delimits neither. So lines are parsed from
+ * their ends, which are the kernel's own words, and by what must hold between the fields.
  */
 
 import { isInSubtree } from "../cgroup_path.ts";
+import { omitUndefined } from "../omit_undefined.ts";
 
 export type OomMessage =
   | OomKill
   | Killed
   | {
-    /** Before 5.2, ahead of `killed`: the process chosen. Up to 4.20 one of its children may die in its place. */
+    /** Before 5.2, before `killed`: the chosen process. Up to 4.20 one of its children may be killed instead. */
     readonly kind: "chosen";
     readonly memcg: boolean;
     readonly pid: number;
@@ -22,14 +23,14 @@ export type OomMessage =
   | { readonly kind: "group"; readonly memcg: string }
   | { readonly kind: "reaped"; readonly pid: number; readonly comm: string };
 
-/** Since 5.0: the summary that names the owner of the limit and the victim. */
+/** Since 5.0: the summary with the owner of the limit and the victim. */
 export interface OomKill {
   readonly kind: "oom-kill";
-  /** `CONSTRAINT_MEMCG` and so on. Up to 5.2 it says `CONSTRAINT_NONE` for cgroups too: go by `global`. */
+  /** `CONSTRAINT_MEMCG` and so on. Up to 5.2 it is `CONSTRAINT_NONE` for cgroups too: use `global`. */
   readonly constraint: string;
-  /** The machine ran out, not a cgroup. */
+  /** The machine ran out of memory, not a cgroup. */
   readonly global: boolean;
-  /** The cgroup whose limit was hit; a path from the hierarchy's root, whatever the reader's namespace. */
+  /** The cgroup with the limit that was hit; a path from the hierarchy's root in every namespace. */
   readonly oomMemcg?: string;
   /** The victim's cgroup. */
   readonly taskMemcg?: string;
@@ -41,12 +42,12 @@ export interface OomKill {
 
 export interface Killed {
   readonly kind: "killed";
-  /** Whether a cgroup's limit was the reason; absent before 5.2, where the line does not say. */
+  /** Whether a cgroup's limit was the reason; absent before 5.2, where the line does not have it. */
   readonly memcg?: boolean;
-  /** In the initial pid namespace. A thread's, if the main thread had already ended. */
+  /** In the initial pid namespace. A thread id if the main thread had already ended. */
   readonly pid: number;
   readonly comm: string;
-  /** Bytes, all of them. */
+  /** Bytes, as are the next four. */
   readonly totalVm?: number;
   readonly anonRss?: number;
   readonly fileRss?: number;
@@ -56,12 +57,12 @@ export interface Killed {
   readonly oomScoreAdj?: number;
 }
 
-/** TASK_COMM_LEN without the NUL: bytes, of which a string has never more characters. */
+/** TASK_COMM_LEN without the NUL; a string of that many bytes has no more characters. */
 const COMM_MAX = 15;
 
 /**
- * Two paths joined by `separator`, of which one is the other or lies beneath it: that tells which of several separators
- * is the kernel's. Where more than one would do, the longest ancestor is the least likely to be a coincidence.
+ * Splits two paths at `separator`, of which one is the other's ancestor or the same: that identifies the kernel's separator among
+ * several. If more than one fits, the longest ancestor is the least likely coincidence.
  */
 function splitPaths(
   text: string,
@@ -80,8 +81,8 @@ function splitPaths(
 }
 
 /**
- * `…,task=COMM`: the first `,task=` that leaves no more than a comm. A process can call itself `a,task=b` without any
- * right, while cgroups are named by who runs the machine; so a path that ends in `,task=x` is the one read wrongly.
+ * `…,task=COMM`: splits at the first `,task=` that leaves no more than a comm. Any process can call itself `a,task=b`, but creating
+ * a cgroup takes privilege; so a path that ends in `,task=x` is the case that is parsed wrongly.
  */
 function splitTask(text: string): [string, string] | undefined {
   const separator = ",task=";
@@ -94,7 +95,7 @@ function parseOomKill(message: string): OomKill | undefined {
   const parts = splitTask(ends?.[2] ?? "");
   if (ends === null || parts === undefined) return undefined;
   const [context, task] = parts;
-  // Ahead of the paths stands `cpuset=`, the name of one cgroup, which cannot hold a slash.
+  // `cpuset=` before the paths is the name of one cgroup, which cannot contain a slash.
   const oomAt = context.indexOf(",oom_memcg=/");
   const taskAt = context.indexOf(",task_memcg=/");
   let oomMemcg: string | undefined;
@@ -111,7 +112,7 @@ function parseOomKill(message: string): OomKill | undefined {
     constraint: ends[1]!,
     global: oomMemcg === undefined,
     ...(oomMemcg === undefined ? {} : { oomMemcg }),
-    // Empty where the piece with the path went missing between two records.
+    // Empty if the piece with the path was lost between two records.
     ...(taskMemcg === undefined || taskMemcg === "" ? {} : { taskMemcg }),
     task,
     pid: Number(ends[3]),
@@ -137,29 +138,24 @@ function parseKilled(message: string): Killed | undefined {
     const value = new RegExp(`\\b${key}:(\\d+)kB`).exec(figures)?.[1];
     return value === undefined ? undefined : Number(value) * 1024;
   };
-  const totalVm = bytes("total-vm");
-  const anonRss = bytes("anon-rss");
-  const fileRss = bytes("file-rss");
-  const shmemRss = bytes("shmem-rss");
-  const pgtables = bytes("pgtables");
   const uid = /\bUID:(\d+)/.exec(figures)?.[1] ?? oldUid;
   const oomScoreAdj = /\boom_score_adj:(-?\d+)/.exec(figures)?.[1];
-  return {
-    kind: "killed",
-    ...(reason === undefined ? {} : { memcg: reason.startsWith("Memory cgroup") }),
+  return omitUndefined({
+    kind: "killed" as const,
+    memcg: reason?.startsWith("Memory cgroup"),
     pid: Number(pid),
     comm: comm!,
-    ...(totalVm === undefined ? {} : { totalVm }),
-    ...(anonRss === undefined ? {} : { anonRss }),
-    ...(fileRss === undefined ? {} : { fileRss }),
-    ...(shmemRss === undefined ? {} : { shmemRss }),
-    ...(pgtables === undefined ? {} : { pgtables }),
-    ...(uid === undefined ? {} : { uid: Number(uid) }),
-    ...(oomScoreAdj === undefined ? {} : { oomScoreAdj: Number(oomScoreAdj) }),
-  };
+    totalVm: bytes("total-vm"),
+    anonRss: bytes("anon-rss"),
+    fileRss: bytes("file-rss"),
+    shmemRss: bytes("shmem-rss"),
+    pgtables: bytes("pgtables"),
+    uid: uid === undefined ? undefined : Number(uid),
+    oomScoreAdj: oomScoreAdj === undefined ? undefined : Number(oomScoreAdj),
+  });
 }
 
-/** `undefined` for any line that is not the OOM killer's. */
+/** `undefined` for any other line. */
 export function parseOomMessage(message: string): OomMessage | undefined {
   if (message.startsWith("oom-kill:")) return parseOomKill(message);
   const killed = parseKilled(message);

@@ -1,25 +1,15 @@
+/** Files of /proc: `meminfo`, `PID/cgroup`, `PID/stat`, `PID/status`, `PID/cmdline` (proc(5)). Pure. */
+
+import { omitUndefined } from "../omit_undefined.ts";
 import { wholeLines } from "./cgroupfs.ts";
 
-/**
- * `1234 kB` as in /proc/meminfo and /proc/PID/status, in bytes. The kernel's kB are 1024 bytes.
- */
+/** `1234 kB` as in /proc/meminfo and /proc/PID/status, in bytes: the kernel's kB are 1024 bytes. */
 export function parseKilobytes(text: string | undefined): number | undefined {
   const match = /^\s*(\d{1,16}) kB$/.exec(text ?? "");
   return match === null ? undefined : Number(match[1]) * 1024;
 }
 
-/**
- * `/proc/PID/cmdline`: the arguments, each ended by NUL; none for kernel threads and zombies. A process that gives itself a
- * title overwrites them with one string and pads with NULs, so empty arguments at the end are dropped.
- */
-export function parseCmdline(text: string): string[] {
-  const trimmed = text.replace(/\0+$/, "");
-  return trimmed === "" ? [] : trimmed.split("\0");
-}
-
-/* `/proc/meminfo` (proc(5)): the whole machine's memory, also when it is read inside a container. */
-
-const KEYS = {
+const MEMINFO_KEYS = {
   total: "MemTotal",
   free: "MemFree",
   available: "MemAvailable",
@@ -33,8 +23,8 @@ const KEYS = {
   slabReclaimable: "SReclaimable",
 } as const;
 
-/** Bytes. */
-export type Meminfo = { readonly [key in keyof typeof KEYS]?: number };
+/** `/proc/meminfo`, in bytes: the whole machine's memory, also inside a container. */
+export type Meminfo = { readonly [key in keyof typeof MEMINFO_KEYS]?: number };
 
 export function parseMeminfo(text: string): Meminfo {
   const values = new Map<string, string>();
@@ -43,41 +33,39 @@ export function parseMeminfo(text: string): Meminfo {
     if (colon > 0) values.set(line.slice(0, colon), line.slice(colon + 1));
   }
   const meminfo: { -readonly [key in keyof Meminfo]: number } = {};
-  for (const [field, key] of Object.entries(KEYS)) {
+  for (const [field, key] of Object.entries(MEMINFO_KEYS)) {
     const bytes = parseKilobytes(values.get(key));
     if (bytes !== undefined) meminfo[field as keyof Meminfo] = bytes;
   }
   return meminfo;
 }
 
-/* `/proc/PID/cgroup` (cgroups(7)): one line for each hierarchy that the process is in. */
-
+/** A line of `/proc/PID/cgroup` (cgroups(7)): one hierarchy that the process is in. */
 export interface CgroupLine {
-  /** 0 is v2's. */
+  /** 0 for v2. */
   readonly hierarchyId: number;
   /** v1 controllers, or `name=systemd` for a named hierarchy; empty for v2. */
   readonly controllers: readonly string[];
-  /** As seen from the reader's cgroup namespace: beginning with `/..` for what lies outside it. */
+  /** In the reader's cgroup namespace: begins with `/..` for a cgroup outside it. */
   readonly path: string;
-  /** The cgroup was removed while the process (a zombie, by then) was in it. */
+  /** The cgroup was removed while the process, by then a zombie, was in it. */
   readonly deleted: boolean;
 }
 
-// A cgroup's name may hold colons and any other character but a newline (U+2028 and \r, which end a line for a plain dot,
-// among them); controllers and names of hierarchies hold no colon.
-const LINE = /^(\d+):([^:]*):(\/.*)$/s;
+// A cgroup's name may contain colons and any other character but a newline (also U+2028 and \r, which end a line for a plain
+// dot); names of controllers and hierarchies contain no colon.
+const CGROUP_LINE = /^(\d+):([^:]*):(\/.*)$/s;
 
 const DELETED = " (deleted)";
 
 /**
- * A last line without its newline is skipped: the beginning of a path is the path of an ancestor.
- *
- * A live cgroup that is itself named `… (deleted)` cannot be told from a removed one: the kernel writes both alike.
+ * Skips a last line without its newline: the beginning of a path is the path of an ancestor. A live cgroup that is itself named
+ * `… (deleted)` counts as removed: the kernel writes both the same way.
  */
 export function parseProcCgroup(text: string): CgroupLine[] {
   const lines: CgroupLine[] = [];
   for (const line of wholeLines(text)) {
-    const match = LINE.exec(line);
+    const match = CGROUP_LINE.exec(line);
     if (match === null) continue;
     const [, hierarchyId, controllers, path] = match;
     const deleted = path!.endsWith(DELETED);
@@ -91,8 +79,7 @@ export function parseProcCgroup(text: string): CgroupLine[] {
   return lines;
 }
 
-/* `/proc/PID/stat` (proc(5)): what identifies a process. */
-
+/** From `/proc/PID/stat`. */
 export interface ProcStat {
   readonly pid: number;
   readonly comm: string;
@@ -102,16 +89,10 @@ export interface ProcStat {
   readonly startTime: bigint;
 }
 
-/** Fields 5 to 21 lie between the parent's pid and the start time; some are negative. */
+/** Fields 5 to 21 are between the parent's pid and the start time; some are negative. */
 const AFTER_COMM = /^ (\S) (\d+)(?: -?\d+){17} (\d{1,20}) /;
 
-/** The state is the third field, and the first after the comm. */
-const PROCESSOR = 39 - 3;
-const POLICY = 41 - 3;
-/** include/uapi/linux/sched.h */
-const REALTIME: readonly number[] = [1, 2, 6];
-
-/** The comm is not escaped and may hold `) Z 1 (` or a newline: it ends at the last parenthesis. */
+/** The comm is not escaped and may contain `) Z 1 (` or a newline: it ends at the last parenthesis. */
 export function parseProcStat(text: string): ProcStat | undefined {
   const open = text.indexOf(" (");
   const close = text.lastIndexOf(")");
@@ -129,53 +110,56 @@ export function parseProcStat(text: string): ProcStat | undefined {
   };
 }
 
+/** The fields after the comm; the first is field 3, the state. */
+const fieldsAfterComm = (text: string) => text.slice(text.lastIndexOf(")") + 2).split(" ");
+
 export interface Placing {
-  /** That its main thread ran on last, counted from 0. */
+  /** The CPU that the main thread last ran on, from 0. */
   readonly cpu: number;
-  /** Of its main thread: sched(7), SCHED_FIFO, SCHED_RR or SCHED_DEADLINE. */
+  /** The main thread has SCHED_FIFO, SCHED_RR or SCHED_DEADLINE: sched(7). */
   readonly isRealtime: boolean;
 }
 
-/** Fields 39 and 41. */
+/** include/uapi/linux/sched.h */
+const REALTIME_POLICIES: readonly number[] = [1, 2, 6];
+
+/** Fields 39 and 41 of `/proc/PID/stat`. */
 export function parsePlacing(text: string): Placing | undefined {
-  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  const [cpu, policy] = [fields[PROCESSOR], fields[POLICY]].map((field) =>
-    field !== undefined && /^\d+$/.test(field) ? Number(field) : undefined
-  );
+  const fields = fieldsAfterComm(text);
+  const [cpu, policy] = [parseNumber(fields[39 - 3]), parseNumber(fields[41 - 3])];
   if (cpu === undefined || policy === undefined) return undefined;
-  return { cpu, isRealtime: REALTIME.includes(policy) };
+  return { cpu, isRealtime: REALTIME_POLICIES.includes(policy) };
 }
 
 export interface TerminalGroups {
   readonly parent: number;
-  /** The process group that it belongs to. */
+  /** The process group of the process. */
   readonly own: number;
   readonly session: number;
-  /** The one that may use its terminal; -1 where it has none. */
+  /** The foreground process group of its terminal; -1 without one. */
   readonly foreground: number;
 }
 
-/** Fields 4 to 6, and 8. */
+/** Fields 4 to 6 and 8 of `/proc/PID/stat`. */
 export function parseTerminalGroups(text: string): TerminalGroups | undefined {
-  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ").slice(1, 6);
+  const fields = fieldsAfterComm(text).slice(1, 6);
   if (fields.length < 5 || !fields.every((field) => /^-?\d+$/.test(field))) return undefined;
   const [parent, own, session, , foreground] = fields.map(Number);
   return { parent: parent!, own: own!, session: session!, foreground: foreground! };
 }
 
-/* `/proc/PID/status` (kernel: fs/proc/array.c). */
-
+/** From `/proc/PID/status` (kernel: fs/proc/array.c). */
 export interface ProcStatus {
-  /** At most 15 bytes, and whatever the process chose. */
+  /** At most 15 bytes, chosen by the process. */
   readonly name?: string;
   /** One letter: R, S, D, Z, T, … */
   readonly state?: string;
   readonly ppid?: number;
-  /** The real one, which is also what the kernel names in its OOM report. */
+  /** The real uid, as in the kernel's OOM report. */
   readonly uid?: number;
-  /** Outermost pid namespace first; empty where the kernel does not tell (before 4.1). */
+  /** Outermost pid namespace first; empty before Linux 4.1. */
   readonly nsPids: readonly number[];
-  /** Bytes. The memory figures are absent for kernel threads and zombies, which have no address space. */
+  /** Bytes. The sizes are absent for kernel threads and zombies, which have no address space. */
   readonly rss?: number;
   readonly swap?: number;
   readonly pageTables?: number;
@@ -187,11 +171,10 @@ function parseNumber(text: string | undefined): number | undefined {
   return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined;
 }
 
-function parseName(text: string): string {
-  return text.replace(/\\([n\\])/g, (_, httpMessage) => httpMessage === "n" ? "\n" : "\\");
-}
+const unescapeName = (text: string) =>
+  text.replace(/\\([n\\])/g, (_, letter) => letter === "n" ? "\n" : "\\");
 
-/** A last line without its newline is skipped: of half a SigCgt the wrong signals would be handled. */
+/** Skips a last line without its newline: half of a SigCgt would name the wrong signals. */
 export function parseProcStatus(text: string): ProcStatus {
   const fields = new Map<string, string>();
   for (const line of wholeLines(text)) {
@@ -199,25 +182,28 @@ export function parseProcStatus(text: string): ProcStatus {
     if (separator > 0) fields.set(line.slice(0, separator), line.slice(separator + 2));
   }
   const name = fields.get("Name");
-  const state = /^[A-Za-z]/.exec(fields.get("State") ?? "")?.[0];
-  const ppid = parseNumber(fields.get("PPid"));
-  const uid = parseNumber(fields.get("Uid")?.split("\t")[0]);
   const nsPids = fields.get("NSpid")?.split("\t").map(parseNumber) ?? [];
-  const rss = parseKilobytes(fields.get("VmRSS"));
-  const swap = parseKilobytes(fields.get("VmSwap"));
-  const pageTables = parseKilobytes(fields.get("VmPTE"));
   const caught = fields.get("SigCgt");
-  return {
-    ...(name === undefined ? {} : { name: parseName(name) }),
-    ...(state === undefined ? {} : { state }),
-    ...(ppid === undefined ? {} : { ppid }),
-    ...(uid === undefined ? {} : { uid }),
+  return omitUndefined({
+    name: name === undefined ? undefined : unescapeName(name),
+    state: /^[A-Za-z]/.exec(fields.get("State") ?? "")?.[0],
+    ppid: parseNumber(fields.get("PPid")),
+    uid: parseNumber(fields.get("Uid")?.split("\t")[0]),
     nsPids: nsPids.filter((pid) => pid !== undefined),
-    ...(rss === undefined ? {} : { rss }),
-    ...(swap === undefined ? {} : { swap }),
-    ...(pageTables === undefined ? {} : { pageTables }),
-    ...(caught !== undefined && /^[0-9a-f]{1,32}$/.test(caught)
-      ? { caughtSignals: BigInt(`0x${caught}`) }
-      : {}),
-  };
+    rss: parseKilobytes(fields.get("VmRSS")),
+    swap: parseKilobytes(fields.get("VmSwap")),
+    pageTables: parseKilobytes(fields.get("VmPTE")),
+    caughtSignals: caught !== undefined && /^[0-9a-f]{1,32}$/.test(caught)
+      ? BigInt(`0x${caught}`)
+      : undefined,
+  });
+}
+
+/**
+ * `/proc/PID/cmdline`: arguments that end with NUL; none for kernel threads and zombies. A process that sets its title overwrites
+ * them with one string padded with NULs, so empty arguments at the end are dropped.
+ */
+export function parseCmdline(text: string): string[] {
+  const trimmed = text.replace(/\0+$/, "");
+  return trimmed === "" ? [] : trimmed.split("\0");
 }

@@ -1,11 +1,11 @@
-/** Whether a cgroup has room enough: what a node check or a CI job asks. Pure. */
+/** Whether a cgroup has enough headroom, for a node check or a CI job. Pure. */
 
-/** "unknown" is an answer of its own: it could not be told. */
+/** `unknown`: what it depends on could not be read. */
 export type Verdict = "ok" | "not_ok" | "unknown";
 
 export type Amount = { readonly bytes: number } | { readonly percent: number };
 
-/** What is in use and what is left, of whichever limit counts; bytes. */
+/** What is in use and what is left of the effective limit; bytes. */
 export interface Capacity {
   readonly used?: number | undefined;
   readonly left?: number | undefined;
@@ -13,15 +13,21 @@ export interface Capacity {
   readonly limit?: number | undefined;
 }
 
-export function checkHeadroom(room: Capacity, atLeast: Amount): Verdict {
-  return compare(measure(room.left, room.limit, atLeast), (left, requested) => left >= requested);
+export function checkHeadroom(capacity: Capacity, atLeast: Amount): Verdict {
+  return compare(
+    measure(capacity.left, capacity.limit, atLeast),
+    (left, requested) => left >= requested,
+  );
 }
 
-export function checkUsage(room: Capacity, atMost: Amount): Verdict {
-  return compare(measure(room.used, room.limit, atMost), (used, requested) => used <= requested);
+export function checkUsage(capacity: Capacity, atMost: Amount): Verdict {
+  return compare(
+    measure(capacity.used, capacity.limit, atMost),
+    (used, requested) => used <= requested,
+  );
 }
 
-/** The measured and the wanted amount in the same unit; `undefined` where there is nothing to take a percentage of. */
+/** The measured and the requested amount in the same unit; `undefined` when the limit for a percentage is missing. */
 function measure(
   bytes: number | undefined,
   limit: number | undefined,
@@ -41,7 +47,7 @@ function compare(
   return holds(...pair) ? "ok" : "not_ok";
 }
 
-/** Of several findings: one that is not fine counts more than one that could not be told. */
+/** The verdict of several checks: `not_ok` counts more than `unknown`. */
 export function overall(verdicts: readonly Verdict[]): Verdict {
   if (verdicts.includes("not_ok")) return "not_ok";
   return verdicts.includes("unknown") ? "unknown" : "ok";

@@ -1,8 +1,8 @@
-/** What a snapshot means: how much is in use, how much can be had back, whose limit counts, what is left. Pure. */
+/** What a snapshot means: what is in use, what can be reclaimed, which limit is effective, what is left. Pure. */
 
 import type { Snapshot } from "../snapshot.ts";
 
-/** A cgroup in an ancestry, as far as limits go; bytes. */
+/** The limits and the usage of one cgroup in an ancestry; bytes. */
 export interface AncestorLimit {
   readonly path: string;
   readonly limit?: number | undefined;
@@ -13,21 +13,20 @@ export interface AncestorLimit {
 }
 
 export interface EffectiveLimit {
-  /** Bytes; `Infinity` when nobody in the ancestry has a limit. */
+  /** Bytes; `Infinity` when no cgroup in the ancestry has a limit. */
   readonly bytes: number;
   /**
-   * The cgroup whose limit it is; absent when there is no limit, or when it is set by an ancestor that cannot be seen
-   * from here.
+   * The cgroup that sets it; absent when there is no limit, or when an ancestor outside the visible hierarchy sets it.
    */
   readonly owner?: string;
 }
 
 /**
- * The tightest limit from a cgroup up. Of equal limits, as a pod and its only container have them, the one with the
- * most in use counts: it is hit first, and an OOM there is the pod's, not the container's.
+ * The tightest limit of a cgroup and its ancestors. Of equal limits, such as those of a pod and its only container, the one with
+ * the most in use counts: it is hit first, and an OOM there is the pod's, not the container's.
  *
  * @param chain the cgroup itself, then its ancestors, nearest first.
- * @param hierarchical v1 `hierarchical_memory_limit`, which knows of ancestors that cannot be seen.
+ * @param hierarchical v1 `hierarchical_memory_limit`, which includes ancestors outside the visible hierarchy.
  */
 export function effectiveLimit(
   chain: readonly AncestorLimit[],
@@ -36,18 +35,20 @@ export function effectiveLimit(
   let tightest: AncestorLimit | undefined;
   for (const link of chain) {
     if (link.limit === undefined || link.limit === Infinity) continue;
-    const less = link.limit - (tightest?.limit ?? Infinity);
-    if (less < 0 || (less === 0 && more(link.usage, tightest?.usage))) tightest = link;
+    const difference = link.limit - (tightest?.limit ?? Infinity);
+    if (difference < 0 || (difference === 0 && isMore(link.usage, tightest?.usage))) {
+      tightest = link;
+    }
   }
   const bytes = tightest?.limit ?? Infinity;
   if (hierarchical !== undefined && hierarchical < bytes) return { bytes: hierarchical };
   return tightest ? { bytes, owner: tightest.path } : { bytes };
 }
 
-const more = (a: number | undefined, b: number | undefined) =>
+const isMore = (a: number | undefined, b: number | undefined) =>
   a !== undefined && b !== undefined && a > b;
 
-/** Where the kernel begins to slow allocators down: v2 memory.high. */
+/** Where the kernel begins to throttle allocators: v2 memory.high. */
 export interface HighLimit {
   /** Bytes. */
   readonly bytes: number;
@@ -56,8 +57,8 @@ export interface HighLimit {
 }
 
 /**
- * The tightest memory.high from a cgroup up; of equals the nearest. `undefined` where none lies below `limit`: memory
- * that is killed for is slowed down by nobody.
+ * The tightest memory.high of a cgroup and its ancestors; of equals the nearest. `undefined` when none lies below `limit`: the
+ * limit is hit before such a memory.high throttles.
  *
  * @param chain the cgroup itself, then its ancestors, nearest first.
  * @param limit bytes, of {@link effectiveLimit}.
@@ -76,29 +77,29 @@ export function effectiveHigh(
 }
 
 export interface Headroom {
-  /** Never negative, though usage may lie above a limit that was lowered. */
+  /** Never negative, even when usage lies above a limit that was lowered. */
   readonly bytes: number;
-  /** Of the limit that is `owner`'s. */
+  /** Of `limit`. */
   readonly percent: number;
-  /** Bytes; the limit that is hit next. */
+  /** Bytes; the limit that is hit first. */
   readonly limit: number;
   /**
-   * Whose limit is hit next: not always the tightest one, since siblings use up a parent's. Absent for an ancestor that
-   * cannot be seen; what is left is then at most this, since its other children cannot be seen either.
+   * The cgroup that sets it: not always the tightest one, since siblings use up a parent's. Absent for an ancestor
+   * outside the visible hierarchy; less may be left then, since its other children are not visible either.
    */
   readonly owner?: string;
 }
 
 /**
- * What is left until somebody's limit in the ancestry is hit; `undefined` when nobody has one. Of equals it is the
- * nearest cgroup's, as the kernel charges from the cgroup up (kernel: mm/page_counter.c, page_counter_try_charge).
+ * What is left until a limit in the ancestry is hit; `undefined` when there is none. Of equals it is the nearest cgroup's, since
+ * the kernel charges from the cgroup up (kernel: mm/page_counter.c, page_counter_try_charge).
  *
- * @param base what of the memory counts as used up.
+ * @param metric which memory counts as used.
  * @param hierarchical as for {@link effectiveLimit}.
  */
 export function headroom(
   chain: readonly AncestorLimit[],
-  base: "usage" | "workingSet" = "usage",
+  metric: "usage" | "workingSet" = "usage",
   hierarchical?: number,
 ): Headroom | undefined {
   let least: Headroom | undefined;
@@ -109,24 +110,23 @@ export function headroom(
     const percent = limit === 0 ? 0 : 100 * bytes / limit;
     least = { bytes, percent, limit, ...(owner === undefined ? {} : { owner }) };
   };
-  for (const link of chain) update(link.limit, link[base], link.path);
+  for (const link of chain) update(link.limit, link[metric], link.path);
   if (hierarchical !== undefined && effectiveLimit(chain, hierarchical).owner === undefined) {
-    // It holds at least what its part that can be seen holds.
-    const used = chain.map((link) => link[base]).filter((bytes) => bytes !== undefined);
+    // It uses at least as much as any of its visible descendants.
+    const used = chain.map((link) => link[metric]).filter((bytes) => bytes !== undefined);
     if (used.length > 0) update(hierarchical, Math.max(...used));
   }
   return least;
 }
 
-/** Usage less inactive file pages: what the kubelet evicts by. `undefined` when a part is unknown. */
+/** Usage without inactive file pages, by which the kubelet evicts. `undefined` when a part is unknown. */
 export function workingSet({ usage, stats }: Snapshot): number | undefined {
   if (usage === undefined || stats.inactiveFile === undefined) return undefined;
   return Math.max(0, usage - stats.inactiveFile);
 }
 
 /**
- * What the kernel can take back without swap: file pages on its two lists. Never `file` as a whole, since tmpfs pages
- * are in it and stay.
+ * What the kernel can reclaim without swap: the file pages on its two lists. Not `file` as a whole, which includes tmpfs pages.
  */
 export function reclaimable({ stats }: Snapshot): number | undefined {
   if (stats.inactiveFile === undefined || stats.activeFile === undefined) return undefined;

@@ -1,10 +1,10 @@
-/** Which rule holds for a cgroup: data, so that every thread can tell. Pure. */
+/** Which rule applies to a cgroup. Rules are plain data, so that they can be sent to the monitor thread. Pure. */
 
-/** All that is given must fit; what is not given fits everything. */
+/** All given conditions must match; an absent one matches everything. */
 export interface Selector {
-  /** On whole cgroup paths. */
+  /** Match whole cgroup paths. */
   readonly cgroups?: readonly RegExp[];
-  /** On names of units; see {@link unitsOf}. */
+  /** Match names of systemd units; see {@link unitsOf}. */
   readonly units?: readonly RegExp[];
   /** Of the pod that the cgroup belongs to. */
   readonly labels?: readonly (readonly [string, string])[];
@@ -12,9 +12,9 @@ export interface Selector {
 
 export interface Rule {
   readonly selector: Selector;
-  /** What fits is not guarded. */
+  /** Matching cgroups are not guarded. */
   readonly isExempt: boolean;
-  /** Nothing of what fits is ended. */
+  /** Processes in matching cgroups are not killed. */
   readonly neverKills: boolean;
 }
 
@@ -23,12 +23,12 @@ export interface CgroupLocation {
   readonly podUid: string | undefined;
 }
 
-/** By the uid of the pod, as cgroups are named after it. */
+/** The labels of each pod, by the uid that its cgroups are named after. */
 export type Labels = ReadonlyMap<string, ReadonlyMap<string, string>>;
 
 /**
- * The number of the first rule that fits; `rules.length` where none does. A pod of which nothing is known, as long as the API
- * server has not told of it, may be one that is to be spared.
+ * The index of the first matching rule; `rules.length` when none matches. A pod without labels from the API server yet is
+ * taken to match a rule that never kills.
  */
 export function ruleFor(rules: readonly Rule[], at: CgroupLocation, labels: Labels): number {
   const found = rules.findIndex(({ selector, neverKills }) =>
@@ -37,7 +37,7 @@ export function ruleFor(rules: readonly Rule[], at: CgroupLocation, labels: Labe
   return found < 0 ? rules.length : found;
 }
 
-/** @param whenUnknown whether it fits a pod whose labels are not known. */
+/** @param whenUnknown the result for a pod with unknown labels. */
 export function fits(
   { cgroups, units, labels: requested }: Selector,
   { path, podUid }: CgroupLocation,
@@ -53,8 +53,7 @@ export function fits(
 }
 
 /**
- * The slices that a cgroup lies in, and the service or scope in them. What that has beneath it is of its own making, and so are
- * the names there.
+ * The slices that contain a cgroup, and the service or scope in them. Cgroups below a service are its own and may have any name.
  */
 function unitsOf(path: string): string[] {
   const names = path.split("/").filter((name) => name !== "");

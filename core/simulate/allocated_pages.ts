@@ -1,9 +1,8 @@
 /** Memory of each kind that an allocator can fill a cgroup with. */
 
-import { errnoOf } from "../cgroup/files.ts";
 import { OomkitError } from "../errors.ts";
 import { O_RDWR, openFd } from "../kernel/fd.ts";
-import { SystemCallError } from "../kernel/libc.ts";
+import { errnoOf, SystemCallError } from "../kernel/libc.ts";
 import { mapAnonymous, mapFile, mapShared, type Pages } from "../kernel/mapped_pages.ts";
 import type { Allocation } from "./allocation.ts";
 import { reasonOf } from "../control/write.ts";
@@ -48,8 +47,7 @@ function makeFile(folder: string | undefined, size: number): string {
     Deno.truncateSync(path, size);
     return path;
   } catch (error) {
-    const ENOSPC = 28;
-    const why = errnoOf(error) === ENOSPC ? "no space left" : reasonOf(error);
+    const why = errnoOf(error) === "ENOSPC" ? "no space left" : reasonOf(error);
     throw new OomkitError(`cannot make a file in ${folder ?? "the temporary folder"}: ${why}`);
   }
 }

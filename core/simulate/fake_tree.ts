@@ -1,6 +1,6 @@
 /** The files of a cgroup as a kernel would show them, from a few numbers. Pure. */
 
-import { errnoOf } from "../cgroup/files.ts";
+import { errnoOf } from "../kernel/libc.ts";
 import { reasonOf } from "../control/write.ts";
 import { OomkitError } from "../errors.ts";
 import { createTemporaryFolder } from "./folder.ts";
@@ -222,11 +222,9 @@ function claim(dir: string): boolean {
     Deno.mkdirSync(dir);
     return true;
   } catch (error) {
-    const ENOENT = 2;
-    const EEXIST = 17;
     const errno = errnoOf(error);
-    if (errno === ENOENT) return fail("the folder to make it in is not there");
-    if (errno !== EEXIST) return fail(reasonOf(error));
+    if (errno === "ENOENT") return fail("the folder to make it in is not there");
+    if (errno !== "EEXIST") return fail(reasonOf(error));
   }
   if (!Deno.statSync(dir).isDirectory) return fail("it is a file");
   const names = [...Deno.readDirSync(dir)].map(({ name }) => name);

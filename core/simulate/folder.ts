@@ -1,7 +1,8 @@
 /** Where a temporary file has pages that can be written back and reclaimed, which those of a tmpfs cannot. */
 
 import { isInSubtree } from "../cgroup_path.ts";
-import { errnoOf, realPath, tryReadText } from "../cgroup/files.ts";
+import { realPath, tryReadText } from "../cgroup/files.ts";
+import { errnoOf } from "../kernel/libc.ts";
 import { parseMountinfo } from "../parse/mountinfo.ts";
 import { isGone, type Owner, parseSandboxName, sandboxName, self } from "./sandbox.ts";
 
@@ -47,9 +48,8 @@ export function createTemporaryFolder(): string {
   try {
     Deno.mkdirSync(named, { mode: 0o700 });
   } catch (error) {
-    const EEXIST = 17;
     // Somebody who knows our pid took the name first, in a folder that everybody may write to.
-    if (errnoOf(error) === EEXIST) return unique;
+    if (errnoOf(error) === "EEXIST") return unique;
     throw error;
   }
   Deno.removeSync(unique);

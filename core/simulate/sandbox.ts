@@ -1,12 +1,12 @@
 /** The names of our own cgroups: they tell who made them, so that a later run knows which were left behind. */
 
 import { ancestorsOf, type Cgroup, isThere, openCgroup, walk } from "../cgroup/cgroup.ts";
-import { errnoOf, exists, readLink, tryReadText } from "../cgroup/files.ts";
+import { exists, readLink, tryReadText } from "../cgroup/files.ts";
 import { type Hierarchy, join } from "../cgroup/hierarchy.ts";
-import { pidsOf } from "../cgroup/processes.ts";
+import { killCgroup, SIGKILL } from "../control/kill.ts";
 import { mayWrite, reasonOf, writeControl } from "../control/write.ts";
 import { OomkitError } from "../errors.ts";
-import { openPidfd, signalPidfd } from "../kernel/process.ts";
+import { errnoOf } from "../kernel/libc.ts";
 import { parseMeminfo, parseProcStat } from "../parse/procfs.ts";
 import { delay } from "../timing.ts";
 
@@ -114,11 +114,6 @@ function withoutMemory({ dir }: Cgroup): string | undefined {
 
 /* Ends whatever is in a cgroup of our own and removes it. */
 
-const SIGKILL = 9;
-const ENOENT = 2;
-const EBUSY = 16;
-const ENOTEMPTY = 39;
-
 /** A cgroup is busy until its dead have left; freeing 512 MiB takes 25 ms (docs/performance.md), a core dump longer. */
 const PATIENCE_MS = 5000;
 const PAUSE_MS = 2;
@@ -144,33 +139,18 @@ export async function removeCgroup(cgroup: Cgroup): Promise<void> {
 
 /** Why the cgroup is still there. */
 function tryToRemove(cgroup: Cgroup): string | undefined {
-  killAll(cgroup);
+  // Without cgroup.kill this is one round, repeated with the removal: processes may have forked meanwhile.
+  killCgroup(cgroup, SIGKILL, false, new Set([Deno.pid]), false);
   for (const each of [...walk(cgroup)].reverse()) {
     try {
       Deno.removeSync(each.dir);
     } catch (error) {
       const errno = errnoOf(error);
-      if (errno === ENOENT) continue;
-      return errno === EBUSY || errno === ENOTEMPTY ? "it is busy" : reasonOf(error);
+      if (errno === "ENOENT") continue;
+      return errno === "EBUSY" || errno === "ENOTEMPTY" ? "it is busy" : reasonOf(error);
     }
   }
   return undefined;
-}
-
-/** v2 does it at once (cgroup.kill, since 5.14). Elsewhere one by one, and again, since they may have forked meanwhile. */
-export function killAll(cgroup: Cgroup): void {
-  if (exists(`${cgroup.dir}/cgroup.kill`)) {
-    writeControl(`${cgroup.dir}/cgroup.kill`, "1");
-    return;
-  }
-  for (const each of walk(cgroup)) {
-    for (const pid of pidsOf(each) ?? []) {
-      if (pid === Deno.pid) continue;
-      using pidfd = openPidfd(pid);
-      // Looked up again once it is held: the pid may have passed on to a process that is none of ours.
-      if (pidfd && pidsOf(each)?.includes(pid)) signalPidfd(pidfd, SIGKILL);
-    }
-  }
 }
 
 /* A cgroup of our own with a limit, in which something may run out of memory without harm to anything else. */
@@ -194,8 +174,6 @@ export interface Sandbox {
   /** Kills what is left in it and removes it; harmless when it is gone. Throws {@link OomkitError} if it stays busy. */
   remove(): Promise<void>;
 }
-
-const EEXIST = 17;
 
 /**
  * Makes a sandbox beneath the own cgroup, or beneath the nearest ancestor that permits it; or tells why that cannot be.
@@ -222,7 +200,7 @@ function makeDirectory(parent: Cgroup, prefix: SandboxPrefix): Cgroup | Refusal 
     try {
       Deno.mkdirSync(`${parent.dir}/${name}`);
     } catch (error) {
-      if (errnoOf(error) === EEXIST) continue;
+      if (errnoOf(error) === "EEXIST") continue;
       return { refused: `${parent.dir}: ${reasonOf(error)}` };
     }
     const cgroup = openCgroup(parent.hierarchy, join(parent.path, name));

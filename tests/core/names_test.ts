@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { decodeName, encodeName, visibleBytes } from "../../core/names.ts";
 
-Deno.test("any bytes are a name by which they are found again", () => {
+Deno.test("any bytes convert to a name and back", () => {
   fc.assert(fc.property(fc.uint8Array({ maxLength: 12 }), (bytes) => {
     assert.deepEqual([...encodeName(decodeName(Uint8Array.from(bytes)))], [...bytes]);
   }));
@@ -20,7 +20,7 @@ Deno.test("a name that is UTF-8 is that text, and no other name is", () => {
   assert.equal(decodeName(Uint8Array.of(0xef, 0xbb, 0xbf, 0x61)), "\ufeffa");
 });
 
-Deno.test("bytes that are no UTF-8 are seen as such", () => {
+Deno.test("bytes that are not UTF-8 are shown as escapes", () => {
   assert.equal(
     visibleBytes(decodeName(Uint8Array.of(0xff, 0x61, 0x80, 0xc3, 0xa9))),
     "\\xffa\\x80é",

@@ -2,18 +2,18 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { suggest } from "../../core/suggest.ts";
 
-Deno.test("a slip of the finger finds the name that was meant", () => {
+Deno.test("a typo suggests the intended name", () => {
   const names = ["system.slice", "user.slice", "kubepods", "init.scope"];
   assert.deepEqual(suggest("sytem.slice", names), ["system.slice"]);
   assert.deepEqual(suggest("kubepod", names), ["kubepods"]);
 });
 
-Deno.test("nothing is suggested for a name like no other", () => {
+Deno.test("nothing is suggested for a name unlike all others", () => {
   assert.deepEqual(suggest("postgres", ["kubepods", "init.scope"]), []);
   assert.deepEqual(suggest("x", []), []);
 });
 
-Deno.test("a part of a name finds it, the shortest first", () => {
+Deno.test("a part of a name suggests it, the shortest first", () => {
   assert.deepEqual(suggest("nginx", ["nginx-proxy.service", "nginx.service"]), [
     "nginx.service",
     "nginx-proxy.service",

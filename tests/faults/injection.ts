@@ -1,12 +1,12 @@
 /**
- * A read layer for tests. It stands in the two doors through which the program reads – the synchronous functions of `Deno` and
- * the C library's – and gives, at the n-th access to a path, what a kernel could not be made to give: any errno, less than
- * was asked for, or other bytes.
+ * Fault injection for reads. It replaces the two interfaces that the program reads through, the synchronous functions of `Deno` and
+ * the C library's. At the n-th access to a path it returns what no real kernel can be made to return: any errno, a short read,
+ * or other bytes.
  */
 
 import { libc } from "../../core/kernel/libc.ts";
 
-/** `look`: stat, a link, a list of names, a watch. `read`: after it was opened. */
+/** `look`: stat, a link, a list of names, a watch. `read`: after the open. */
 export type Moment = "look" | "open" | "read";
 
 export interface Access {
@@ -17,27 +17,27 @@ export interface Access {
 export interface Fault {
   readonly name: string;
   readonly moment: Moment;
-  /** The call fails with it. */
+  /** The call fails with this errno. */
   readonly errno?: number;
-  /** No more than so many bytes at once; the rest comes with the next read. */
+  /** The maximum number of bytes of a read; the next read returns the rest. */
   readonly most?: number;
-  /** What is read instead. */
+  /** Changes the bytes that are read. */
   readonly alter?: (bytes: Uint8Array) => Uint8Array;
 }
 
 export interface Wound {
   readonly path: string;
   readonly fault: Fault;
-  /** The first access at the fault's moment that is hit; 1 is the first of all. */
+  /** The first access at the fault's moment that fails, from 1. */
   readonly from: number;
-  /** How many are hit; all that follow when it is left out. */
+  /** The number of accesses that fail; by default all that follow. */
   readonly times?: number;
 }
 
 export interface Injection extends Disposable {
-  /** In order, also those that were hit. */
+  /** In order, including those that failed. */
   readonly accesses: readonly Access[];
-  /** Those that hit anything. */
+  /** The wounds that were applied. */
   readonly hits: ReadonlySet<Wound>;
 }
 
@@ -50,9 +50,9 @@ interface Active {
 
 let active: Active | undefined;
 
-/** From now on until it is disposed of; with no wounds it only keeps a record. One at a time. */
+/** Active until it is disposed; without wounds it only records accesses. One at a time. */
 export function inject(wounds: readonly Wound[] = []): Injection {
-  if (active !== undefined) throw new Error("an injection is under way already");
+  if (active !== undefined) throw new Error("an injection is active already");
   const mine: Active = { wounds, accesses: [], counts: new Map(), hits: new Set() };
   active = mine;
   return {
@@ -62,8 +62,8 @@ export function inject(wounds: readonly Wound[] = []): Injection {
   };
 }
 
-/** Those of the wounds that this access suffers. */
-function suffer(moment: Moment, path: string | undefined): readonly Fault[] {
+/** The faults of this access. */
+function faultsOf(moment: Moment, path: string | undefined): readonly Fault[] {
   if (active === undefined || path === undefined) return [];
   active.accesses.push({ moment, path });
   const key = `${moment} ${path}`;
@@ -84,7 +84,7 @@ function altered(bytes: Uint8Array, faults: readonly Fault[]): Uint8Array {
   return faults.reduce((now, { alter }) => alter ? alter(now) : now, bytes);
 }
 
-/** As Deno words them: its classes, and the number at the end of the text. */
+/** Like Deno's errors: its classes, with the number at the end of the message. */
 function osError(errno: number, call: string, path: string): Error {
   const text = `injected (os error ${errno}): ${call} '${path}'`;
   if (errno === 2) return new Deno.errors.NotFound(text);
@@ -92,7 +92,7 @@ function osError(errno: number, call: string, path: string): Error {
   return new Error(text);
 }
 
-/** What the descriptors of this process are open on. */
+/** Paths by descriptor of this process. */
 const paths = new Map<number, string>();
 
 const SELF = /^\/proc\/self\/fd\/(\d+)$/;
@@ -110,11 +110,11 @@ type Synchronous =
   | "readLinkSync"
   | "openSync";
 
-function standIn(moment: Moment, ...names: readonly Synchronous[]): void {
+function replaceFunctions(moment: Moment, ...names: readonly Synchronous[]): void {
   for (const name of names) {
     const real = Deno[name] as (path: string | URL, ...rest: unknown[]) => unknown;
     const stand = (path: string | URL, ...rest: unknown[]) => {
-      const errno = errnoOf(suffer(moment, pathOf(path)));
+      const errno = errnoOf(faultsOf(moment, pathOf(path)));
       if (errno !== undefined) throw osError(errno, name, String(path));
       return real(path, ...rest);
     };
@@ -122,17 +122,17 @@ function standIn(moment: Moment, ...names: readonly Synchronous[]): void {
   }
 }
 
-function standInForReads(): void {
+function replaceReads(): void {
   const { readFileSync, readDirSync } = Deno;
   const read = (path: string | URL): Uint8Array<ArrayBuffer> => {
     const at = pathOf(path);
-    const refused = errnoOf(suffer("open", at));
+    const refused = errnoOf(faultsOf("open", at));
     if (refused !== undefined) throw osError(refused, "open", at);
     const bytes = readFileSync(path);
-    const faults = suffer("read", at);
+    const faults = faultsOf("read", at);
     const errno = errnoOf(faults);
     if (errno !== undefined) throw osError(errno, "read", at);
-    // It reads on until there is nothing more: less at once is no less.
+    // Deno reads until the end, so a short read does not shorten the result.
     return new Uint8Array(altered(bytes, faults));
   };
   const decoder = new TextDecoder();
@@ -141,9 +141,9 @@ function standInForReads(): void {
     readTextFileSync: (path: string | URL) => decoder.decode(read(path)),
     *readDirSync(path: string | URL): Generator<Deno.DirEntry> {
       const at = pathOf(path);
-      const refused = errnoOf(suffer("look", at));
+      const refused = errnoOf(faultsOf("look", at));
       if (refused !== undefined) throw osError(refused, "readdir", at);
-      const errno = errnoOf(suffer("read", at));
+      const errno = errnoOf(faultsOf("read", at));
       for (const entry of readDirSync(path)) {
         yield entry;
         if (errno !== undefined) throw osError(errno, "readdir", at);
@@ -154,7 +154,7 @@ function standInForReads(): void {
 
 type Table = Record<string, (...values: never[]) => unknown>;
 
-/** @param wrap gets the real one; what it returns takes its place. */
+/** @param wrap gets the real function and returns its replacement. */
 function replace<Arguments extends unknown[], Result>(
   name: string,
   wrap: (real: (...values: Arguments) => Result) => (...values: Arguments) => Result,
@@ -167,10 +167,10 @@ const decoder = new TextDecoder();
 const textOf = (name: Uint8Array) => decoder.decode(name).replace(/\0.*$/s, "");
 const SYS_PIDFD_OPEN = 434n;
 
-/** What stands for the path of a process that is opened. */
+/** The path under which opening a pidfd is injected. */
 export const pidfdOf = (pid: number | bigint) => `pidfd_open ${pid}`;
 
-function standInForCalls(): void {
+function replaceCalls(): void {
   const location = libc().__errno_location()!;
   const errno = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(location, 4));
   const failure = (faults: readonly Fault[]): boolean => {
@@ -184,11 +184,11 @@ function standInForCalls(): void {
   };
   replace<[Uint8Array, number, number], number>("open", (real) => (name, ...rest) => {
     const path = textOf(name);
-    return failure(suffer("open", path)) ? -1 : opened(real(name, ...rest), path);
+    return failure(faultsOf("open", path)) ? -1 : opened(real(name, ...rest), path);
   });
   replace<[number, Uint8Array, number, number], number>("openat", (real) => (fd, name, ...rest) => {
     const path = `${paths.get(fd)}/${textOf(name)}`;
-    return failure(suffer("open", path)) ? -1 : opened(real(fd, name, ...rest), path);
+    return failure(faultsOf("open", path)) ? -1 : opened(real(fd, name, ...rest), path);
   });
   replace<[number], number>("close", (real) => (fd) => {
     paths.delete(fd);
@@ -196,20 +196,21 @@ function standInForCalls(): void {
   });
   replace<[number, Uint8Array, number], number>(
     "inotify_add_watch",
-    (real) => (fd, name, mask) => failure(suffer("look", textOf(name))) ? -1 : real(fd, name, mask),
+    (real) => (fd, name, mask) =>
+      failure(faultsOf("look", textOf(name))) ? -1 : real(fd, name, mask),
   );
   replace<[bigint, bigint, ...bigint[]], bigint>("syscall", (real) => (call, first, ...rest) => {
     const path = call === SYS_PIDFD_OPEN ? pidfdOf(first) : undefined;
-    return failure(suffer("open", path)) ? -1n : real(call, first, ...rest);
+    return failure(faultsOf("open", path)) ? -1n : real(call, first, ...rest);
   });
 
   type Buffer = ArrayBufferView<ArrayBuffer>;
   const filled = (path: string | undefined, buffer: Buffer, size: bigint, fill: Fill): bigint => {
-    const faults = suffer("read", path);
+    const faults = faultsOf("read", path);
     if (failure(faults)) return -1n;
     const most = mostOf(faults);
     const n = fill(Number(size) > most ? BigInt(most) : size);
-    // At its end there is nothing to alter, or it would have none.
+    // Altering the empty read at the end would make the file endless.
     if (n <= 0n || !faults.some(({ alter }) => alter)) return n;
     const whole = new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
     const bytes = altered(whole.slice(0, Number(n)), faults).subarray(0, whole.length);
@@ -239,7 +240,7 @@ function standInForCalls(): void {
   );
 }
 
-standIn("look", "statSync", "lstatSync", "realPathSync", "readLinkSync");
-standIn("open", "openSync");
-standInForReads();
-standInForCalls();
+replaceFunctions("look", "statSync", "lstatSync", "realPathSync", "readLinkSync");
+replaceFunctions("open", "openSync");
+replaceReads();
+replaceCalls();

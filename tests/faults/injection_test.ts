@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { pidsInCgroup } from "../../core/control/kill.ts";
+import { pidsInCgroup } from "../../core/cgroup/pids.ts";
 import { OomkitError } from "../../core/errors.ts";
 import { listDirectories, readText } from "../../core/cgroup/files.ts";
 import { inodeOfFd, openDirectory } from "../../core/kernel/fd.ts";
@@ -12,7 +12,7 @@ const at = (path: string, fault: Omit<Fault, "name">, from = 1) => [
   { path, fault: { name: "fault", ...fault }, from },
 ];
 
-Deno.test("a file fails before it is open and after it, from the time on that was asked for", () => {
+Deno.test("a file fails at open or at read, from the requested access on", () => {
   using tree = makeTree(2);
   const path = `${tree.dir}/memory.stat`;
   {
@@ -24,7 +24,7 @@ Deno.test("a file fails before it is open and after it, from the time on that wa
   assert.throws(() => readText(path), new OomkitError(`cannot read ${path}: injected`));
 });
 
-Deno.test("a file that is kept open fails after it is open, with the errno that was asked for", () => {
+Deno.test("an open file fails at read, with the requested errno", () => {
   using tree = makeTree(2, { "/a": { "memory.current": 4096 } });
   const path = `${tree.dir}/a/memory.current`;
   using kept = openControlFile(path);
@@ -33,7 +33,7 @@ Deno.test("a file that is kept open fails after it is open, with the errno that 
   assert.equal(kept.text(), undefined);
 });
 
-Deno.test("half of a number that is kept open is unknown", () => {
+Deno.test("half a number of an open file is unknown", () => {
   using tree = makeTree(2, { "/a": { "memory.current": 67108864 } });
   const path = `${tree.dir}/a/memory.current`;
   using kept = openControlFile(path);
@@ -42,7 +42,7 @@ Deno.test("half of a number that is kept open is unknown", () => {
   assert.equal(kept.number(), undefined);
 });
 
-Deno.test("a list that comes in pieces is read to its end", () => {
+Deno.test("a list that arrives in pieces is read to its end", () => {
   using tree = makeTree(2, { "/a": { "cgroup.procs": "12345\n678\n9\n" } });
   using home = openDirectory(`${tree.dir}/a`);
   using injection = inject(at(`${tree.dir}/a/cgroup.procs`, { moment: "read", most: 3 }));
@@ -50,7 +50,7 @@ Deno.test("a list that comes in pieces is read to its end", () => {
   assert.equal(injection.accesses.filter(({ moment }) => moment === "read").length, 5);
 });
 
-Deno.test("a directory that cannot be asked for its inode is an error of the system call, by its name", () => {
+Deno.test("a directory without a readable inode is a SystemCallError with its name", () => {
   using tree = makeTree(2, { "/a": {} });
   using home = openDirectory(`${tree.dir}/a`);
   using _ = inject(at(`${tree.dir}/a`, { moment: "look", errno: 12 }));
@@ -62,13 +62,13 @@ Deno.test("a directory that cannot be asked for its inode is an error of the sys
   );
 });
 
-Deno.test("a directory that breaks off in the middle of its list is no short list", () => {
+Deno.test("a directory that fails in the middle of its list is not a short list", () => {
   using tree = makeTree(2, { "/a": {}, "/b": {} });
   using _ = inject(at(tree.dir, { moment: "read", errno: 5 }));
   assert.throws(() => listDirectories(tree.dir), OomkitError);
 });
 
-Deno.test("what is read is recorded, also where nothing is wrong", () => {
+Deno.test("accesses are recorded, also without a fault", () => {
   using tree = makeTree(2);
   const path = `${tree.dir}/cgroup.controllers`;
   using injection = inject();

@@ -13,7 +13,7 @@ import { untrue } from "./reported.ts";
 
 const STALL = "avg10=1.00 avg60=2.00 avg300=3.00 total=4567890\n";
 
-/** Nothing in it is zero, so that a zero is a lie. */
+/** No value is zero, so a zero is wrong. */
 const FILES: Readonly<Record<1 | 2, (limit: number, usage: number) => Files>> = {
   1: (limit, usage) => ({
     "memory.usage_in_bytes": usage,
@@ -54,7 +54,7 @@ const candidatesOf = (found: Inspection | undefined) =>
 
 const MIB = 1024 ** 2;
 
-/** What is weighed against something else, or is another with each read. */
+/** Fields that depend on other values or differ with each read. */
 const VARYING = new Set([
   ..."badness rss swap pageTables oomScore oomScoreAdj startTime comm cmdline state nsPids".split(
     " ",
@@ -66,7 +66,7 @@ const VARYING = new Set([
 ]);
 
 for (const version of [1, 2] as const) {
-  Deno.test(`v${version}: whatever is misread, an inspection tells what is true, or nothing, and of which file`, async () => {
+  Deno.test(`v${version}: an inspection shows true values or none under any fault, and names the file`, async () => {
     await using crowd = gather();
     const { pids } = crowd;
     using tree = makeTree(version, {
@@ -99,7 +99,7 @@ for (const version of [1, 2] as const) {
       assert.deepEqual(untrue(truth.found?.members?.processes, processes, VARYING), []);
       assert.deepEqual(untrue(candidatesOf(truth.found), candidatesOf(found), VARYING), []);
       assert.equal(cgroup?.path ?? "/a/b", "/a/b");
-      // Where the tighter limit cannot be read another one seems to count, and that is said.
+      // If the tighter limit cannot be read, another one seems to count, and the limit is uncertain.
       const { limit, certain } = ancestry ?? {};
       const isTrue = limit === undefined || limit.bytes === truth.found?.ancestry.limit.bytes;
       if (!isTrue && !isAbsence(fault)) assert.equal(certain, false, `${limit.bytes}`);
@@ -111,7 +111,7 @@ for (const version of [1, 2] as const) {
       if (!path.startsWith(`${tree.dir}/a/b/`) || isAbsence(fault)) return;
       const lines = [...invalidFiles ?? [], ...limitations ?? []].join("\n");
       const isLess = untrue(snapshot, truth.found?.snapshot).length > 0;
-      if (isLess) assert.ok(lines.includes(path), `nothing tells of ${path}: ${lines}`);
+      if (isLess) assert.ok(lines.includes(path), `no line names ${path}: ${lines}`);
     }, concerns);
     assert.ok(tried > 500, String(tried));
   });

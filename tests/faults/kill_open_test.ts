@@ -1,7 +1,7 @@
 /** What the deed still does wrong when a list of pids cannot be read; to be let loose once it is put right. */
 
 import assert from "node:assert/strict";
-import { pidsIn } from "../../core/control/kill.ts";
+import { pidsIn } from "../../core/cgroup/pids.ts";
 import { isEmpty, killCgroup, SIGKILL } from "../../core/control/kill.ts";
 import { openCgroup } from "../../core/cgroup/cgroup.ts";
 import { discover } from "../../core/cgroup/hierarchy.ts";

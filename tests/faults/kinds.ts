@@ -1,22 +1,22 @@
 /**
- * What can go wrong with a read.
+ * The faults of a read.
  *
- * A kernel tears no control file by itself: one that holds a value or a table is written as a whole into one buffer, which is
- * made larger until all of it fits, and handed over by one read that has room for it (fs/seq_file.c, seq_read_iter, with one
- * record; fs/kernfs/file.c, kernfs_seq_start). Only lists – cgroup.procs, mountinfo – come in pieces, of whole lines. So half a
- * number comes from a copied tree, a file system in user space or a caller's too small buffer, and can be told by what
- * the kernel never leaves out: the newline at the end. What cannot be told: another number with its newline, a table that ends
- * early with a whole line, a command line that is cut off, which has no end that must be there.
+ * A kernel never tears a control file: it writes a value or table into one buffer, enlarges the buffer until all fits, and returns
+ * it in one read that is large enough (fs/seq_file.c, seq_read_iter, with one record; fs/kernfs/file.c, kernfs_seq_start). Only
+ * lists (cgroup.procs, mountinfo) arrive in pieces, of whole lines. So half a number comes from a copied tree, a file system in
+ * user space or a buffer that is too small, and is detected by the missing newline, which the kernel never omits. Not
+ * detectable: another number with its newline, a table that ends early with a whole line, a command line that is cut off,
+ * which has no terminator.
  */
 
 import type { Fault, Moment } from "./injection.ts";
 
-/** What the program takes for "not there", so that nothing has to be told of it: see `core/cgroup/files.ts`. */
+/** The errno values that mean "absent", which the program need not report: see `core/cgroup/files.ts`. */
 const ABSENT = new Set([2, 3, 19, 20, 95]);
 
 export const isAbsence = ({ errno }: Fault) => errno !== undefined && ABSENT.has(errno);
 
-/** One or more of each kind that is told apart anywhere. */
+/** At least one of each kind that the program distinguishes. */
 const ERRNOS: Readonly<Record<Moment, readonly number[]>> = {
   // ENOENT, EIO, EACCES
   look: [2, 5, 13],
@@ -31,7 +31,7 @@ const decoder = new TextDecoder();
 const onText = (alter: (text: string) => string) => (bytes: Uint8Array) =>
   encoder.encode(alter(decoder.decode(bytes)));
 
-/** In the middle of the last number that has two digits; without its newline where there is none. */
+/** Cuts within the last number of two digits or more; without one, cuts the newline. */
 function tear(text: string): string {
   const last = [...text.matchAll(/\d{2,}/g)].at(-1);
   return last ? text.slice(0, last.index + Math.ceil(last[0].length / 2)) : text.slice(0, -1);
@@ -49,7 +49,7 @@ const read = (name: string, alter: NonNullable<Fault["alter"]>): Fault => ({
   alter,
 });
 
-/** Text that is not what the kernel wrote; a short read besides, which is. */
+/** Texts that no kernel wrote, and a short read, which is valid. */
 const TEXTS: readonly Fault[] = [
   read("empty", () => new Uint8Array()),
   read("torn at the end", onText(tear)),
@@ -71,8 +71,7 @@ const MAY_BE_EMPTY = /\/(cgroup\.procs|memory\.pressure)$/;
 const TABLE = /\/(memory\.(stat|events|events\.local|oom_control|pressure)|cgroup\.events)$/;
 
 /**
- * Of these nobody could know that something is missing or wrong: the lines of a table that cannot be read may be a later
- * kernel's, and oom_score_adj may be below zero.
+ * Faults that no reader can detect: invalid lines of a table may be a later kernel's, and oom_score_adj may be negative.
  */
 export function isUndetectable({ name }: Fault, path: string): boolean {
   return name === "cut after a line" || name === "short" ||

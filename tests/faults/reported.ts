@@ -1,4 +1,4 @@
-/** What was told under a fault, against what is true: each value is the true one, or absent. */
+/** Compares values that were read under a fault with the true ones: each must be equal or absent. */
 
 type Plain = Readonly<Record<string, unknown>>;
 
@@ -7,33 +7,33 @@ const isPlain = (value: unknown): value is Plain => typeof value === "object" &&
 /**
  * The paths of values that are neither. Members of a list are matched by `pid` or `path`, and may be missing.
  *
- * @param changes names of fields that are another with each read, or follow from what is absent: no more than zero is told of them.
+ * @param changes names of fields that differ with each read or depend on absent values: they are only checked for a false zero.
  */
 export function untrue(
   truth: unknown,
-  told: unknown,
+  read: unknown,
   changes: ReadonlySet<string> = new Set(),
   at = "",
 ): string[] {
-  if (told === undefined || told === null) return [];
-  if (Array.isArray(told)) {
+  if (read === undefined || read === null) return [];
+  if (Array.isArray(read)) {
     if (!Array.isArray(truth)) return [at];
-    return told.flatMap((each, index) => {
+    return read.flatMap((each, index) => {
       const same = isPlain(each) ? truth.find((one) => isSame(one, each)) : truth[index];
       return same === undefined
         ? [`${at}[${index}]`]
         : untrue(same, each, changes, `${at}[${index}]`);
     });
   }
-  if (isPlain(told)) {
-    if (!isPlain(truth)) return [`${at}: ${Deno.inspect(told)}`];
-    return Object.entries(told).flatMap(([key, value]) => {
+  if (isPlain(read)) {
+    if (!isPlain(truth)) return [`${at}: ${Deno.inspect(read)}`];
+    return Object.entries(read).flatMap(([key, value]) => {
       const where = `${at}.${key}`;
       if (!changes.has(key)) return untrue(truth[key], value, changes, where);
       return isZero(value) && !isZero(truth[key]) ? [`${where} is zero`] : [];
     });
   }
-  return Object.is(told, truth) ? [] : [`${at}: ${told} for ${truth}`];
+  return Object.is(read, truth) ? [] : [`${at}: ${read} for ${truth}`];
 }
 
 const isZero = (value: unknown) => value === 0 || value === 0n;

@@ -1,4 +1,4 @@
-/** From the kernel's log to a kill: what a process calls itself and what its cgroup is called must not change who died. */
+/** From the kernel log to a kill: names of processes and cgroups must not change the victim. */
 
 import assert from "node:assert/strict";
 import { joinContinuation, type KmsgRecord, parseKmsgRecord } from "../../core/parse/kmsg.ts";
@@ -6,7 +6,7 @@ import { createKillLog, type LoggedKill } from "../../core/watch/kernel_log.ts";
 import { fc } from "./cases.ts";
 
 const encoder = new TextEncoder();
-// What a process calls itself may begin like a file with a byte order mark, which is no mark here.
+// A comm may begin with the bytes of a byte order mark, which must be kept.
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** kernel: kernel/printk/printk.c, msg_add_ext_text. */
@@ -18,9 +18,9 @@ function escape(bytes: Uint8Array): string {
   ).join("");
 }
 
-/** TASK_COMM_LEN: the kernel cuts at 15 bytes, be it within a character; a NUL ends it. */
-function commOf(wish: string): Uint8Array {
-  const bytes = encoder.encode(wish);
+/** TASK_COMM_LEN: the kernel cuts at 15 bytes, also within a character; a NUL ends the comm. */
+function commOf(text: string): Uint8Array {
+  const bytes = encoder.encode(text);
   const end = bytes.indexOf(0);
   return bytes.subarray(0, Math.min(15, end < 0 ? bytes.length : end));
 }
@@ -41,33 +41,33 @@ const comm = fc.oneof(
   fc.string({ unit: fc.constantFrom(..."(),=: \n\\xpid0123\x1bé𝔘") }),
   fc.constantFrom(...imitations),
 ).map(commOf);
-// A name that holds ",task=" cannot be told from the comm's; the kernel delimits neither.
+// A name with ",task=" is ambiguous with the comm: the kernel delimits neither.
 const name = fc.oneof(
   fc.stringMatching(/^[^/\n\0]{1,20}$/),
   fc.constantFrom("a,oom_memcg=", "x,pid=1,uid=2", "(deleted)", "\\x0a", "\x1b[2J"),
 ).filter((text) => !text.includes(",task=") && text.isWellFormed());
 const path = fc.array(name, { minLength: 1, maxLength: 3 }).map((names) => `/${names.join("/")}`);
 
-interface Death {
+interface Kill {
   readonly comm: Uint8Array;
   readonly owner: string;
-  readonly beneath: string;
+  readonly below: string;
   readonly pid: number;
   readonly uid: number;
   readonly rss: number;
 }
 
-const killMs: fc.Arbitrary<Death> = fc.record({
+const anyKill: fc.Arbitrary<Kill> = fc.record({
   comm,
   owner: path,
-  beneath: fc.option(path, { nil: "" }),
+  below: fc.option(path, { nil: "" }),
   pid: fc.integer({ min: 1, max: 4194304 }),
   uid: fc.nat(4294967294),
   rss: fc.nat(2 ** 30),
 });
 
 /** The lines of a kill in a cgroup on 6.x, as bytes. */
-function linesOf({ comm, owner, beneath, pid, uid, rss }: Death): Uint8Array[] {
+function linesOf({ comm, owner, below, pid, uid, rss }: Kill): Uint8Array[] {
   const line = (...parts: readonly (string | Uint8Array)[]) =>
     Uint8Array.from(
       parts.flatMap((part) => [...typeof part === "string" ? encoder.encode(part) : part]),
@@ -77,7 +77,7 @@ function linesOf({ comm, owner, beneath, pid, uid, rss }: Death): Uint8Array[] {
     line("memory: usage 65536kB, limit 65536kB, failcnt 12"),
     line(
       `oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,` +
-        `oom_memcg=${owner},task_memcg=${owner}${beneath},task=`,
+        `oom_memcg=${owner},task_memcg=${owner}${below},task=`,
       comm,
       `,pid=${pid},uid=${uid}`,
     ),
@@ -90,7 +90,7 @@ function linesOf({ comm, owner, beneath, pid, uid, rss }: Death): Uint8Array[] {
   ];
 }
 
-/** As `core/watch/kernel_log.ts` reads its file. */
+/** Like `core/watch/kernel_log.ts`. */
 function killsIn(records: readonly string[]): LoggedKill[] {
   const log = createKillLog();
   let last: KmsgRecord | undefined;
@@ -102,18 +102,18 @@ function killsIn(records: readonly string[]): LoggedKill[] {
   });
 }
 
-/** The records of these lines, each as one; `forged` is what a program writes in between. */
+/** One record for each line; `forged` are records of a program in between. */
 function recordsOf(lines: readonly Uint8Array[], forged: readonly string[]): string[] {
   return lines.flatMap((line, at) => {
     const stamp = `${at},${1000 + at},-`;
-    const said = forged.map((text) => `12,${stamp};${escape(encoder.encode(text))}\n`);
-    return [`4,${stamp};${escape(line)}\n`, ...said];
+    const written = forged.map((text) => `12,${stamp};${escape(encoder.encode(text))}\n`);
+    return [`4,${stamp};${escape(line)}\n`, ...written];
   });
 }
 
 const isPlain = (text: string) => !text.includes(",task_memcg=");
 
-Deno.test("whatever the victims and their cgroups are called, who died and by whose limit is read as it was", () => {
+Deno.test("victims and limits are read correctly for any names of processes and cgroups", () => {
   const forged = fc.array(
     fc.constantFrom(
       "Memory cgroup out of memory: Killed process 1 (init) total-vm:1kB, anon-rss:1kB",
@@ -123,11 +123,11 @@ Deno.test("whatever the victims and their cgroups are called, who died and by wh
     { maxLength: 2 },
   );
   fc.assert(
-    fc.property(fc.array(killMs, { minLength: 1, maxLength: 3 }), forged, (deaths, forged) => {
-      fc.pre(deaths.every(({ owner, beneath }) => isPlain(owner + beneath)));
-      const kills = killsIn(recordsOf(deaths.flatMap(linesOf), forged));
+    fc.property(fc.array(anyKill, { minLength: 1, maxLength: 3 }), forged, (kills, forged) => {
+      fc.pre(kills.every(({ owner, below }) => isPlain(owner + below)));
+      const found = killsIn(recordsOf(kills.flatMap(linesOf), forged));
       assert.deepEqual(
-        kills.map(({ victim: { pid, comm, uid, anon_rss }, cgroup, owner, scope }) => ({
+        found.map(({ victim: { pid, comm, uid, anon_rss }, cgroup, owner, scope }) => ({
           pid,
           comm,
           uid,
@@ -136,12 +136,12 @@ Deno.test("whatever the victims and their cgroups are called, who died and by wh
           owner,
           scope,
         })),
-        deaths.map(({ pid, comm, uid, rss, owner, beneath }) => ({
+        kills.map(({ pid, comm, uid, rss, owner, below }) => ({
           pid,
           comm: decoder.decode(comm),
           uid,
           anon_rss: rss * 1024,
-          cgroup: owner + beneath,
+          cgroup: owner + below,
           owner,
           scope: "cgroup",
         })),
@@ -150,19 +150,19 @@ Deno.test("whatever the victims and their cgroups are called, who died and by wh
   );
 });
 
-Deno.test("a summary in pieces, wherever the kernel parted it, names the same victim once", () => {
+Deno.test("a summary split anywhere by the kernel names the same victim once", () => {
   const cuts = fc.array(fc.nat(), { maxLength: 4 });
-  fc.assert(fc.property(killMs, cuts, (killMs, cuts) => {
-    fc.pre(isPlain(killMs.owner + killMs.beneath));
-    const [invoked, usage, summary, killed] = linesOf(killMs) as [
+  fc.assert(fc.property(anyKill, cuts, (kill, cuts) => {
+    fc.pre(isPlain(kill.owner + kill.below));
+    const [invoked, usage, summary, killed] = linesOf(kill) as [
       Uint8Array,
       Uint8Array,
       Uint8Array,
       Uint8Array,
     ];
-    // The kernel parts it between its own pieces, each of which is whole characters; the comm belongs to the last one.
+    // The kernel splits between its own pieces of whole characters; the comm is in the last one.
     const text = decoder.decode(summary);
-    const before = text.lastIndexOf(`,task=${decoder.decode(killMs.comm)},pid=`);
+    const before = text.lastIndexOf(`,task=${decoder.decode(kill.comm)},pid=`);
     const ends = [...new Set(cuts.map((at) => at % (before + 1)))].sort((a, b) => a - b);
     const pieces = [0, ...ends].map((start, at) => text.slice(start, ends[at]))
       .filter((piece) => piece !== "");
@@ -174,24 +174,24 @@ Deno.test("a summary in pieces, wherever the kernel parted it, names the same vi
       ...pieces.map((piece, at) => stamp(2, at === 0 ? "-" : "c") + escape(encoder.encode(piece))),
       stamp(3, "-") + escape(killed),
     ];
-    const [kill, ...more] = killsIn(records);
+    const [found, ...more] = killsIn(records);
     assert.deepEqual(more, []);
-    assert.deepEqual([kill?.victim.pid, kill?.owner, kill?.cgroup], [
-      killMs.pid,
-      killMs.owner,
-      killMs.owner + killMs.beneath,
+    assert.deepEqual([found?.victim.pid, found?.owner, found?.cgroup], [
+      kill.pid,
+      kill.owner,
+      kill.owner + kill.below,
     ]);
   }));
 });
 
-Deno.test("what a program writes to the log is no kill, be it the very lines of one", () => {
-  fc.assert(fc.property(killMs, fc.integer({ min: 8, max: 191 }), (killMs, priority) => {
-    const records = linesOf(killMs).map((line, at) => `${priority},${at},${at},-;${escape(line)}`);
+Deno.test("a program's record is not a kill, even with the exact text of one", () => {
+  fc.assert(fc.property(anyKill, fc.integer({ min: 8, max: 191 }), (kill, priority) => {
+    const records = linesOf(kill).map((line, at) => `${priority},${at},${at},-;${escape(line)}`);
     assert.deepEqual(killsIn(records), []);
   }));
 });
 
-Deno.test("records of any bytes are no kill that the kernel did not write, and never throw", () => {
+Deno.test("records of any bytes are not kills and never throw", () => {
   const record = fc.tuple(
     fc.constantFrom("6,1,2,-;", "6,1,2,c;", "4,1,2,+;", "", "6,1;"),
     fc.oneof(

@@ -1,16 +1,17 @@
-/** What the kernel writes, cut off and garbled: a parser may know less then, and never something else. */
+/** The kernel's texts, cut off and garbled: a parser may then yield less, but never other values. */
 
 import assert from "node:assert/strict";
-import { parseCmdline } from "../../core/parse/procfs.ts";
-import { parseKeyed } from "../../core/parse/cgroupfs.ts";
-import { parseKilobytes } from "../../core/parse/procfs.ts";
-import { parseMeminfo } from "../../core/parse/procfs.ts";
+import { parseBytes, parseCount, parseKeyed, parsePressure } from "../../core/parse/cgroupfs.ts";
 import { parseMountinfo } from "../../core/parse/mountinfo.ts";
-import { parseBytes, parseCount } from "../../core/parse/cgroupfs.ts";
-import { parsePressure } from "../../core/parse/cgroupfs.ts";
-import { parseProcCgroup } from "../../core/parse/procfs.ts";
-import { parsePlacing, parseProcStat } from "../../core/parse/procfs.ts";
-import { parseProcStatus } from "../../core/parse/procfs.ts";
+import {
+  parseCmdline,
+  parseKilobytes,
+  parseMeminfo,
+  parsePlacing,
+  parseProcCgroup,
+  parseProcStat,
+  parseProcStatus,
+} from "../../core/parse/procfs.ts";
 import { fixture, KERNELS } from "../core/parse/fixture.ts";
 import { fc } from "./cases.ts";
 
@@ -20,7 +21,7 @@ const factsOf = (found: object | undefined): Facts => new Map(Object.entries(fou
 const listed = (found: readonly object[]): Facts =>
   new Map(found.map((each, at) => [String(at), each]));
 
-/** Each file with what is read from it, fact by fact. */
+/** Each file with its parser; the result is a map of facts. */
 const readers: readonly (readonly [file: string, read: (text: string) => Facts])[] = [
   ["victim/memory.stat", parseKeyed],
   ["proc/pressure/memory", (text) => factsOf(parsePressure(text))],
@@ -32,7 +33,7 @@ const readers: readonly (readonly [file: string, read: (text: string) => Facts])
   ["proc/mountinfo", (text) => listed(parseMountinfo(text))],
 ];
 
-/** An empty list says that the kernel does not tell. */
+/** An empty list means unknown. */
 function statusFacts(text: string): object {
   const { nsPids, ...rest } = parseProcStatus(text);
   return nsPids.length === 0 ? rest : { nsPids, ...rest };
@@ -42,7 +43,7 @@ const texts = readers.flatMap(([file, read]) =>
   KERNELS.map((kernel) => ({ file, read, text: fixture(kernel, file) }))
 );
 
-Deno.test("a file that is cut off anywhere tells less, and nothing that the whole does not", () => {
+Deno.test("a file that is cut off anywhere yields less, and nothing that the whole file does not", () => {
   const cut = fc.constantFrom(...texts).chain((each) =>
     fc.nat(each.text.length).map((end) => ({ ...each, end }))
   );
@@ -54,7 +55,7 @@ Deno.test("a file that is cut off anywhere tells less, and nothing that the whol
   }));
 });
 
-Deno.test("a file of which one line is garbled tells all the others as before", () => {
+Deno.test("a file with one garbled line yields all the others as before", () => {
   const linewise = texts.filter(({ file }) => file !== "proc/stat" && file !== "proc/status");
   const garbled = fc.constantFrom(...linewise).chain((each) => {
     const lines = each.text.split("\n").slice(0, -1);
@@ -62,7 +63,7 @@ Deno.test("a file of which one line is garbled tells all the others as before", 
       each: fc.constant(each),
       lines: fc.constant(lines),
       at: fc.nat(lines.length - 1),
-      // Anything but a line that is well formed.
+      // Any line that is not well formed.
       garbage: fc.string({ unit: fc.constantFrom("\0", "\t", "é", "#", "\u2028") }),
     });
   });
@@ -83,7 +84,7 @@ function isSame(one: unknown, other: unknown): boolean {
   return written(one) === written(other);
 }
 
-Deno.test("bytes that the kernel would not write never make a reader throw", () => {
+Deno.test("bytes that the kernel would not write never make a parser throw", () => {
   const changes = fc.array(fc.tuple(fc.nat(), fc.string({ unit: "binary", maxLength: 4 })), {
     maxLength: 5,
   });
@@ -113,13 +114,13 @@ Deno.test("a size is a whole number that is not negative, or Infinity, or unknow
   }));
 });
 
-Deno.test("kilobytes are read exactly as far as a number can be exact", () => {
+Deno.test("kilobytes are exact as far as a number can be", () => {
   fc.assert(fc.property(fc.nat({ max: 2 ** 43 - 1 }), fc.nat(20), (kilobytes, blanks) => {
     assert.equal(parseKilobytes(`${" ".repeat(blanks)}${kilobytes} kB`), kilobytes * 1024);
   }));
 });
 
-Deno.test("a command line of any bytes has no argument with a NUL, and none that is empty at the end", () => {
+Deno.test("a command line of any bytes has no argument with a NUL and no empty last argument", () => {
   fc.assert(fc.property(fc.string({ unit: fc.constantFrom("\0", "a", " ", "é") }), (text) => {
     const words = parseCmdline(text);
     assert.ok(words.every((word) => !word.includes("\0")));

@@ -1,4 +1,4 @@
-/** Targets and globs: any text names cgroups of the tree, or is refused in one line. */
+/** Targets and globs: any text yields cgroups of the tree, or a refusal in one line. */
 
 import assert from "node:assert/strict";
 import { globBase, globDepth, globToRegExp, isGlob } from "../../core/cgroup/glob.ts";
@@ -35,7 +35,7 @@ const text = fc.oneof(
   fc.array(piece, { maxLength: 6 }).map((pieces) => pieces.join("/")),
 );
 
-Deno.test("any target names cgroups that are there, within the tree, or is refused in words", () => {
+Deno.test("any target yields existing cgroups within the tree, or a refusal", () => {
   using tree = makeTree(2, Object.fromEntries(paths.map((path) => [path, {}])));
   const hierarchy = discover(tree.dir);
   fc.assert(fc.property(text, (target) => {
@@ -54,7 +54,7 @@ Deno.test("any target names cgroups that are there, within the tree, or is refus
   }));
 });
 
-Deno.test("any text is a pattern, and what holds no wildcard matches itself alone", () => {
+Deno.test("any text is a pattern, and one without wildcards matches only itself", () => {
   fc.assert(fc.property(text, text, (glob, other) => {
     const pattern = globToRegExp(glob);
     const isMatch = pattern.test(other);
@@ -62,7 +62,7 @@ Deno.test("any text is a pattern, and what holds no wildcard matches itself alon
   }));
 });
 
-/** A glob as it is meant, one character of it after the other. */
+/** The meaning of a glob, by a naive match of one character after the other. */
 function isMeant(glob: readonly string[], path: readonly string[]): boolean {
   const [wild, ...rest] = glob;
   if (wild === undefined) return path.length === 0;
@@ -83,7 +83,7 @@ function isMeant(glob: readonly string[], path: readonly string[]): boolean {
   }
 }
 
-Deno.test("a star stands for any part of one name and a question mark for one character of it", () => {
+Deno.test("a star matches any part of one name and a question mark one character", () => {
   const unit = fc.constantFrom("a", "b", "/", ".", "𝔘", "é", "\n");
   const glob = fc.array(fc.oneof(unit, fc.constantFrom("*", "?")), { maxLength: 8 })
     .filter((glob) => !glob.join("").includes("**"));
@@ -92,7 +92,7 @@ Deno.test("a star stands for any part of one name and a question mark for one ch
   }));
 });
 
-Deno.test("two stars stand for any names, and at the end for at least one character", () => {
+Deno.test("two stars match any names, and at the end at least one character", () => {
   const unit = fc.constantFrom("a", "b", "*", "?");
   const name = fc.array(unit, { minLength: 1, maxLength: 3 })
     .filter((name) => !name.join("").includes("**"));
@@ -106,7 +106,7 @@ Deno.test("two stars stand for any names, and at the end for at least one charac
   }));
 });
 
-Deno.test("a set stands for one of the characters that are in it, and never for a slash", () => {
+Deno.test("a set matches one of its characters, never a slash", () => {
   const member = fc.constantFrom("a", "b", "z", "0", "9", "-", "^", "\\", "é", "𝔘", ".");
   const set = fc.array(member, { minLength: 1, maxLength: 4 }).map((all) => all.join(""));
   fc.assert(fc.property(set, member, fc.boolean(), (set, one, isNot) => {
@@ -117,7 +117,7 @@ Deno.test("a set stands for one of the characters that are in it, and never for 
   }));
 });
 
-Deno.test("all that a glob matches lies beneath where the search begins, and no deeper than it goes", () => {
+Deno.test("all matches of a glob are below the base of the search, and within its depth", () => {
   const name = fc.constantFrom("a", "b", "*", "?", "a*", "**", "[ab]");
   const plain = fc.array(fc.constantFrom("a", "b", "ab"), { minLength: 1, maxLength: 5 });
   const glob = fc.array(name, { minLength: 1, maxLength: 5 }).filter((all) => all.some(isGlob));
@@ -130,7 +130,7 @@ Deno.test("all that a glob matches lies beneath where the search begins, and no 
   }));
 });
 
-Deno.test("whatever a unit is called, its path has its name at the end and nothing that leads out", () => {
+Deno.test("the path of a unit ends with its name and does not lead out, for any name", () => {
   const unit = fc.oneof(
     fc.stringMatching(/^[\w:.\\@-]{1,20}$/),
     fc.constantFrom("-.slice", "--.slice", "a--b.slice", "@.service", "a@.service", "-a.slice"),
@@ -142,7 +142,7 @@ Deno.test("whatever a unit is called, its path has its name at the end and nothi
   }));
 });
 
-Deno.test("of any path no more is told than stands in it", () => {
+Deno.test("the identity of any path contains only parts of the path", () => {
   fc.assert(fc.property(text, (path) => {
     const { containerId, podUid, unit } = identify(path);
     assert.ok(containerId === undefined || path.includes(containerId));

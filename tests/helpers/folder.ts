@@ -1,17 +1,17 @@
-/** A folder that goes with the test. */
+/** A temporary folder, removed at the end of the test. */
 
 export interface Folder extends Disposable {
   readonly path: string;
   /** @returns the path. */
-  write(name: string, text: string): string;
+  write(name: string, text: string, mode?: number): string;
 }
 
 export function makeFolder(): Folder {
   const path = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   return {
     path,
-    write(name, text) {
-      Deno.writeTextFileSync(`${path}/${name}`, text);
+    write(name, text, mode) {
+      Deno.writeTextFileSync(`${path}/${name}`, text, mode === undefined ? {} : { mode });
       return `${path}/${name}`;
     },
     [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }),

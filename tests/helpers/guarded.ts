@@ -1,4 +1,4 @@
-/** Runs `oomkit guard --json` beside a test, and what its tests have in common. */
+/** Runs `oomkit guard --json` for a test, with helpers that its tests share. */
 
 import type { HungryProcess } from "./hungry_process.ts";
 import type { RealCgroup } from "./real_cgroup.ts";
@@ -6,14 +6,14 @@ import { type Json, startTelling, type Telling } from "./telling.ts";
 
 export interface GuardedOptions {
   readonly env?: Readonly<Record<string, string>>;
-  /** Where it records what it changes; none: one of its own. */
+  /** The folder of its journal; by default a temporary one. */
   readonly stateFolder?: string;
   readonly json?: boolean;
   readonly program?: readonly string[];
   readonly heartbeatAge?: number;
 }
 
-/** Returns once it guards. */
+/** Resolves when everything is guarded. */
 export async function startGuarded(
   args: readonly string[],
   { env = {}, stateFolder, json = true, ...rest }: GuardedOptions = {},
@@ -21,7 +21,7 @@ export async function startGuarded(
   const own = stateFolder === undefined ? makeStateFolder() : undefined;
   const words = ["guard", ...(json ? ["--json"] : []), ...args];
   const guarded = await startTelling(words, {
-    // What it has to say of its arguments comes before.
+    // Warnings about the arguments come before.
     armed: /guarding .*\n/,
     env: { OOMKIT_STATE_DIR: stateFolder ?? own!.path, ...env },
     ...rest,
@@ -44,7 +44,7 @@ export async function startGuarded(
 export interface StateFolder extends Disposable {
   readonly path: string;
   readonly env: { readonly OOMKIT_STATE_DIR: string };
-  /** Every change that is recorded. */
+  /** All recorded changes. */
   changes(): Json[];
 }
 
@@ -69,12 +69,12 @@ function textOf(path: string): string | undefined {
   }
 }
 
-/** Feeds it until it has so much, or is dead. */
+/** Lets it allocate so much, or until it is killed. */
 export async function feedWhileItLives(process: HungryProcess, bytes: number): Promise<void> {
   await process.feed(bytes).catch(() => {});
 }
 
-/** Feeds it little by little, as who is in no hurry fills a cgroup, until that is enough or it is dead. */
+/** Lets it allocate slowly until that is enough or it is killed. */
 export async function feedSlowly(
   process: Pick<HungryProcess, "feed">,
   isEnough: () => boolean,
@@ -90,7 +90,7 @@ export async function feedSlowly(
 export const usageOf = (cgroup: Pick<RealCgroup, "read" | "version">): number =>
   Number(cgroup.read(cgroup.version === 1 ? "memory.usage_in_bytes" : "memory.current"));
 
-/** How many the kernel itself has killed there. */
+/** The number of processes that the kernel has killed there. */
 export function kernelKills(cgroup: RealCgroup): number {
   const text = cgroup.read(cgroup.version === 1 ? "memory.oom_control" : "memory.events");
   return Number(/^oom_kill (\d+)$/m.exec(text)![1]);
@@ -115,11 +115,11 @@ export function childrenOf(pid: number): number[] {
   });
 }
 
-/** For what nothing tells of. Throws when it does not come to be. */
+/** Waits for a condition that nothing notifies of. Throws when it does not become true within 30 s. */
 export async function until(what: string, isSo: () => boolean): Promise<void> {
   const deadline = performance.now() + 30_000;
   while (!isSo()) {
-    if (performance.now() > deadline) throw new Error(`it never came to be that ${what}`);
+    if (performance.now() > deadline) throw new Error(`still waiting after 30 s until ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
@@ -128,7 +128,7 @@ export const pidsOf = (cgroup: Pick<RealCgroup, "dir">): number[] =>
   Deno.readTextFileSync(`${cgroup.dir}/cgroup.procs`).split("\n").filter((pid) => pid !== "")
     .map(Number);
 
-/** What a guard did to a process, or to all of them. */
+/** A kill by the guard, or an attempt. */
 export const isKillAction = (event: Json): boolean =>
   event.type === "action" && (event.action === "process" || event.action === "container");
 
@@ -137,5 +137,5 @@ export const isLevel = (requested: string) => ({ type, level }: Json): boolean =
 
 export const killActionsOf = (events: readonly Json[]): Json[] => events.filter(isKillAction);
 
-/** The usual threshold lies 1 MiB below a small limit; this one leaves room to stay between the two. */
+/** By default the imminent level lies 1 MiB below a small limit; this margin leaves room to stay between the two. */
 export const WIDE = ["--margin-ratio", "0.3"] as const;

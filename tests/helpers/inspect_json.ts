@@ -10,7 +10,7 @@ const isDocument = new Ajv2020({ allErrors: true, allowUnionTypes: true }).compi
 // deno-lint-ignore no-explicit-any
 export type Document = any;
 
-/** Throws when the output does not fit the schema. */
+/** Throws if the output does not match the schema. */
 export function parseInspect(stdout: string): Document {
   const document = JSON.parse(stdout);
   assert.ok(isDocument(document), JSON.stringify(isDocument.errors, null, 1));

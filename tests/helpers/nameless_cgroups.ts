@@ -1,10 +1,10 @@
-/** Cgroups that no path or no text can name, and their removal, which must not name them either. */
+/** Cgroups with a path that is too long or a name that is not UTF-8, and their removal without naming them. */
 
 import type { RealCgroup } from "./real_cgroup.ts";
 import { until } from "./guarded.ts";
 
-/** Each directory is entered by its name alone, so that no path has to be as long as the whole. */
-const DIG = `
+/** Enters each directory by its name alone, so that no path gets too long. */
+const MAKE_DEEP = `
 cd "$0" || exit 1
 name=$(printf %0240d 0)
 for _ in $(seq 20); do mkdir "$name" && cd -P "$name"; done
@@ -19,18 +19,18 @@ remove() {
 }
 cd "$0" && for each in */; do remove "$each"; done`;
 
-/** A name that is no UTF-8, for printf(1). */
+/** A name that is not UTF-8, for printf(1). */
 const BYTES = "\\377\\233x";
-const AS_TOLD = "\udcff\udc9bx";
+const DECODED = "\udcff\udc9bx";
 
 export interface Deep extends AsyncDisposable {
-  /** Takes a shell into the innermost. */
+  /** A shell command that moves the shell into the innermost cgroup. */
   readonly enter: string;
 }
 
-/** Makes cgroups in one another, of which the innermost have no path that the kernel would take. */
+/** Nests cgroups until the innermost have paths that are too long for the kernel. */
 export function digDeep(cgroup: RealCgroup): Deep {
-  shell(DIG, cgroup.dir);
+  shell(MAKE_DEEP, cgroup.dir);
   return {
     enter: `cd "${cgroup.dir}"; while cd -P ./0*; do :; done 2>/dev/null; echo 0 > cgroup.procs`,
     [Symbol.asyncDispose]: () => emptyOut(cgroup),
@@ -38,22 +38,22 @@ export function digDeep(cgroup: RealCgroup): Deep {
 }
 
 export interface Nameless extends AsyncDisposable {
-  /** As events tell of it: `core/names.ts`. */
+  /** As in events: `core/names.ts`. */
   readonly path: string;
-  /** Its directory, as it can stand between double quotes in a shell's script. */
+  /** Its directory, for use between double quotes in a shell script. */
   readonly dir: string;
 }
 
-/** Makes a cgroup in another whose name is no UTF-8. */
+/** Makes a child cgroup with a name that is not UTF-8. */
 export function makeNameless(cgroup: RealCgroup): Nameless {
   const dir = `${cgroup.dir}/$(printf '${BYTES}')`;
   shell(`mkdir "${dir}"`);
-  return { dir, path: `${cgroup.path}/${AS_TOLD}`, [Symbol.asyncDispose]: () => emptyOut(cgroup) };
+  return { dir, path: `${cgroup.path}/${DECODED}`, [Symbol.asyncDispose]: () => emptyOut(cgroup) };
 }
 
-/** Ends and removes what is beneath. */
+/** Kills and removes everything below the cgroup. */
 async function emptyOut({ dir }: RealCgroup): Promise<void> {
-  await until(`nothing is left beneath ${dir}`, () => {
+  await until(`nothing is left below ${dir}`, () => {
     shell(EMPTY, dir);
     // On kernfs its own two names and one for each directory in it.
     return Deno.statSync(dir).nlink === 2;
@@ -61,6 +61,6 @@ async function emptyOut({ dir }: RealCgroup): Promise<void> {
 }
 
 function shell(script: string, ...args: string[]): void {
-  // What the shell says of a directory whose path it cannot tell is of no interest.
+  // The shell complains about a directory with a path that it cannot name.
   new Deno.Command("sh", { args: ["-c", script, ...args], stderr: "null" }).outputSync();
 }

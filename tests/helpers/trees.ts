@@ -1,6 +1,6 @@
-/** Directories laid out like a v1 or v2 memory hierarchy, with all the files that a kernel would show. */
+/** Directories laid out like a v1 or v2 memory hierarchy, with all the files that a kernel has. */
 
-/** Contents by file name; a number becomes a line, `undefined` leaves the file out. */
+/** Contents by file name; a number becomes a line, `undefined` omits the file. */
 export type Files = Readonly<Record<string, string | number | undefined>>;
 
 const V1_UNLIMITED = "9223372036854771712\n";
@@ -23,7 +23,7 @@ const V1_FILES: Files = {
 const EVENTS = "low 0\nhigh 0\nmax 0\noom 0\noom_kill 0\noom_group_kill 0\n";
 const STALL = "avg10=0.00 avg60=0.00 avg300=0.00 total=0\n";
 
-/** What the root of a v2 hierarchy has too; the rest are in its children only. */
+/** The files that the root of a v2 hierarchy has too; only its children have the others. */
 const V2_ROOT_FILES: Files = {
   "cgroup.controllers": "cpu io memory pids\n",
   "cgroup.procs": "",
@@ -49,14 +49,14 @@ const V2_FILES: Files = {
 
 export interface Tree extends Disposable {
   readonly dir: string;
-  /** Adds a cgroup with all its files; parents must be there. */
+  /** Adds a cgroup with all its files; its parent must exist. */
   add(path: string, files?: Files): void;
   write(path: string, file: string, content: string | number): void;
   remove(path: string): void;
 }
 
 /**
- * @param cgroups by path, parents first; what is given replaces the files of an idle cgroup. "/" is always there.
+ * @param cgroups files by path, parents first, that replace those of an idle cgroup. "/" always exists.
  */
 export function makeTree(version: 1 | 2, cgroups: Readonly<Record<string, Files>> = {}): Tree {
   const dir = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "oomkit-test-tree-" }));

@@ -1,14 +1,14 @@
 /**
- * A guard that is killed at any of its steps, on real kernels, leaves nothing changed: its minder puts it back, or whoever
- * comes next. A sample of the steps, at random, of `OOMKIT_STEPS_SAMPLE` in each case; `OOMKIT_STEPS=all` takes all of them,
+ * A guard that is killed at any of its steps, on real kernels, leaves nothing changed: its watchdog restores it, or the next guard
+ * or `guard --restore`. A random sample of `OOMKIT_STEPS_SAMPLE` steps in each case; `OOMKIT_STEPS=all` takes all of them,
  * `OOMKIT_STEPS_SEED` the sample that a failure names, and `OOMKIT_STEPS="main renameSync 2 after alone"` one of them.
  */
 
 import assert from "node:assert/strict";
 import { kernelTest } from "../helpers/kernel_cases.ts";
 import { makeStateFolder } from "../helpers/guarded.ts";
-import { comeNext, type End, leftIn, untilNobodyIsLeft } from "../steps/life.ts";
-import { changing, freezing, pausing, type Scene } from "../steps/scenes.ts";
+import { type End, filesIn, restoreBy, untilAllHaveExited } from "../steps/life.ts";
+import { changing, freezing, type Scene, suspending } from "../steps/scenes.ts";
 
 const requested = Deno.env.get("OOMKIT_STEPS");
 const seed = Number(Deno.env.get("OOMKIT_STEPS_SEED") ?? Math.floor(Math.random() * 2 ** 31));
@@ -16,13 +16,13 @@ const seed = Number(Deno.env.get("OOMKIT_STEPS_SEED") ?? Math.floor(Math.random(
 const isSlow = Deno.env.has("OOMKIT_PROGRAM");
 const sampleSize = Deno.env.get("OOMKIT_STEPS_SAMPLE");
 
-const nameOf = ({ step, side, isMinded }: End) =>
-  `${step} ${side} ${isMinded ? "minded" : "alone"}`;
+const nameOf = ({ step, side, hasWatchdog }: End) =>
+  `${step} ${side} ${hasWatchdog ? "watched" : "alone"}`;
 
 function endsAt(steps: readonly string[]): End[] {
   return steps.flatMap((step) =>
     (["before", "after"] as const).flatMap((side) =>
-      [true, false].map((isMinded): End => ({ step, side, isMinded }))
+      [true, false].map((hasWatchdog): End => ({ step, side, hasWatchdog }))
     )
   );
 }
@@ -39,16 +39,16 @@ function chosen(ends: readonly End[], many: number): readonly End[] {
   return Array.from({ length: many }, () => ends[Math.floor(next() * ends.length)]!);
 }
 
-/** @returns whether it came to that end. */
-async function dieAt(scene: Scene, end: End, who: "guard" | "release"): Promise<boolean> {
+/** @returns whether it was killed there. */
+async function dieAt(scene: Scene, end: End, by: "guard" | "--restore"): Promise<boolean> {
   await using stage = await scene();
   using state = makeStateFolder();
-  const before = stage.preference();
-  const { isKilled, minder } = await stage.live(state, end);
-  await untilNobodyIsLeft(state, minder);
-  if (!end.isMinded) await comeNext(state, who, stage.cgroup);
-  assert.deepEqual(stage.preference(), before);
-  assert.deepEqual(leftIn(state), []);
+  const before = stage.changeableState();
+  const { isKilled, watchdog } = await stage.live(state, end);
+  await untilAllHaveExited(state, watchdog);
+  if (!end.hasWatchdog) await restoreBy(state, by, stage.cgroup);
+  assert.deepEqual(stage.changeableState(), before);
+  assert.deepEqual(filesIn(state), []);
   return isKilled;
 }
 
@@ -62,11 +62,11 @@ interface Case {
   readonly only?: 1 | 2;
 }
 
-const STRUCK = "sentry signal 1";
+const FIRST_KILL = "monitor signal 1";
 const CASES: readonly Case[] = [
   { what: "changes a cgroup", scene: changing, sample: [8, 1] },
-  { what: "stops processes for a moment", scene: pausing, sample: [5, 1], from: STRUCK },
-  { what: "freezes a container", scene: freezing, sample: [3, 1], from: STRUCK, only: 1 },
+  { what: "suspends processes", scene: suspending, sample: [5, 1], from: FIRST_KILL },
+  { what: "freezes a container", scene: freezing, sample: [3, 1], from: FIRST_KILL, only: 1 },
 ];
 
 for (const { what, scene, sample: [many, fewer], from, only } of CASES) {
@@ -84,7 +84,7 @@ for (const { what, scene, sample: [many, fewer], from, only } of CASES) {
     let killed = 0;
     for (const [n, end] of chosen(ends, Number(sampleSize ?? (isSlow ? fewer : many))).entries()) {
       try {
-        if (await dieAt(scene, end, n % 2 === 0 ? "guard" : "release")) killed += 1;
+        if (await dieAt(scene, end, n % 2 === 0 ? "guard" : "--restore")) killed += 1;
       } catch (error) {
         failures.push(`${nameOf(end)}: ${error instanceof Error ? error.message : error}`);
       }

@@ -1,4 +1,4 @@
-/** `oomkit inspect` against real kernels: what it says is what the kernel does. */
+/** `oomkit inspect` against real kernels: its output is what the kernel does. */
 
 import assert from "node:assert/strict";
 import { isAlive } from "../helpers/guarded.ts";
@@ -39,7 +39,7 @@ kernelTest("the numbers are those of the control files", async () => {
   assert.equal(found.cgroup, child.path);
   assert.equal(found.directory, child.dir);
   assert.equal(found.inode, Deno.statSync(child.dir).ino);
-  // It is still taking in what a pipe holds, and the kernel counts pages in batches.
+  // The process is still reading from its pipe, and the kernel counts pages in batches.
   assert.ok(Math.abs(found.usage - usageOf(child)) < MIB, `${found.usage}`);
   assert.ok(found.usage > 7 * MIB && found.usage < 12 * MIB);
   assert.ok(found.memory.anon > 7 * MIB);
@@ -72,45 +72,48 @@ kernelTest("a pid leads to its cgroup, and an ancestor's limit to the ancestor",
   );
 });
 
-kernelTest("who is named is who dies, also in a sibling's cgroup", async () => {
-  await using parent = makeRealCgroup("victim");
-  parent.limit(64 * MIB);
-  const a = parent.child("a");
-  const b = parent.child("b");
-  await using large = await startHungryProcess(a);
-  await using marked = await startHungryProcess(b, { oomScoreAdj: 1000 });
-  await large.feed(20 * MIB);
-  // As much as is fed before its death is noticed must not be the end of the other one.
-  await marked.feed(24 * MIB);
-  const found = await inspectOne(a.path);
-  assert.equal(found.oom_forecast.owner, parent.path);
-  assert.equal(found.oom_forecast.victim.pid, marked.pid);
-  assert.equal(found.oom_forecast.victim.cgroup, b.path);
-  const { stdout } = await runOomkit(["inspect", a.path]);
-  assert.ok(
-    stdout.replace(/\s+/g, " ").includes(`kill pid ${marked.pid} (tail), in ${b.path}.`),
-    stdout,
-  );
+kernelTest(
+  "the forecast victim is the one that the kernel kills, also in a sibling's cgroup",
+  async () => {
+    await using parent = makeRealCgroup("victim");
+    parent.limit(64 * MIB);
+    const a = parent.child("a");
+    const b = parent.child("b");
+    await using large = await startHungryProcess(a);
+    await using marked = await startHungryProcess(b, { oomScoreAdj: 1000 });
+    await large.feed(20 * MIB);
+    // What is fed until its death is noticed must not kill the other process.
+    await marked.feed(24 * MIB);
+    const found = await inspectOne(a.path);
+    assert.equal(found.oom_forecast.owner, parent.path);
+    assert.equal(found.oom_forecast.victim.pid, marked.pid);
+    assert.equal(found.oom_forecast.victim.cgroup, b.path);
+    const { stdout } = await runOomkit(["inspect", a.path]);
+    assert.ok(
+      stdout.replace(/\s+/g, " ").includes(`kill pid ${marked.pid} (tail), in ${b.path}.`),
+      stdout,
+    );
 
-  const dead = marked.status.then(({ code }) => code);
-  await feedWhile(large, marked.pid);
-  assert.equal(await dead, 137);
+    const dead = marked.status.then(({ code }) => code);
+    await feedWhile(large, marked.pid);
+    assert.equal(await dead, 137);
 
-  // With the marked one gone it is the largest.
-  const next = await inspectOne(b.path);
-  assert.equal(next.oom_forecast.victim.pid, large.pid);
-  const gone = large.status.then(({ code }) => code);
-  await feedWhile(large, large.pid);
-  assert.equal(await gone, 137);
-  const after = await inspectOne(parent.path);
-  assert.equal(after.oom_forecast.victim, null);
-  const kills = parent.version === 2
-    ? after.counters.subtree.oom_kill
-    : (await inspectOne(a.path)).counters.local.oom_kill;
-  assert.equal(kills, parent.version === 2 ? 2 : 1);
-});
+    // Without the marked process it is the largest.
+    const next = await inspectOne(b.path);
+    assert.equal(next.oom_forecast.victim.pid, large.pid);
+    const gone = large.status.then(({ code }) => code);
+    await feedWhile(large, large.pid);
+    assert.equal(await gone, 137);
+    const after = await inspectOne(parent.path);
+    assert.equal(after.oom_forecast.victim, null);
+    const kills = parent.version === 2
+      ? after.counters.subtree.oom_kill
+      : (await inspectOne(a.path)).counters.local.oom_kill;
+    assert.equal(kills, parent.version === 2 ? 2 : 1);
+  },
+);
 
-/** Asks the kernel whether `pid` lives: what is fed until its end is noticed otherwise may be another one's end. */
+/** Polls the kernel for the end of `pid`: another notification is late, and what is fed meanwhile may kill another process. */
 async function feedWhile(hungry: HungryProcess, pid: number): Promise<void> {
   const ended = hungry.status.then(() => {});
   while (isAlive(pid)) {
@@ -120,7 +123,7 @@ async function feedWhile(hungry: HungryProcess, pid: number): Promise<void> {
 }
 
 kernelTest(
-  "what happens at the limit is what is set: a group dies, a held killer kills nobody",
+  "the forecast follows the settings: a group is killed, a disabled OOM killer kills nothing",
   async () => {
     await using parent = makeRealCgroup("group");
     parent.limit(64 * MIB);
@@ -143,7 +146,7 @@ kernelTest(
   },
 );
 
-kernelTest("a cgroup that is gone is one line, at whatever moment it goes", async () => {
+kernelTest("a cgroup that is removed at any moment is one line", async () => {
   await using parent = makeRealCgroup("gone");
   const gone = await runOomkit(["inspect", `${parent.path}/never`]);
   assert.equal(gone.code, 2);
@@ -151,7 +154,7 @@ kernelTest("a cgroup that is gone is one line, at whatever moment it goes", asyn
   for (let round = 0; round < 5; round++) {
     const children = Array.from({ length: 60 }, (_, n) => parent.child(`c${n}`));
     const running = runOomkit(["inspect", "--json", `${parent.path}/*`, `${parent.path}/c59`]);
-    // One after the other while it reads, beginning with the last; they wait for nobody.
+    // They are removed one by one during the read, beginning with the last.
     for (const child of children.toReversed()) await child[Symbol.asyncDispose]();
     const { code, stderr } = await running;
     assert.ok(code === 0 || code === 2);
@@ -159,8 +162,8 @@ kernelTest("a cgroup that is gone is one line, at whatever moment it goes", asyn
   }
 });
 
-kernelTest("what another user may not read is one line", async () => {
-  await using cgroup = makeRealCgroup("nobody");
+kernelTest("a file that another user may not read is one line", async () => {
+  await using cgroup = makeRealCgroup("other-user");
   using everyone = await oomkitForEveryone();
   const options = { ...everyone, wrap: asNobody };
   const open = await runOomkit(["inspect", cgroup.path], options);
@@ -189,7 +192,7 @@ kernelTest("a check asks the kernel itself", async () => {
   const unfit = await runOomkit(args, { ...everyone, wrap: asNobody });
   assert.equal(unfit.code, 1);
   if (cgroup.version === 1) {
-    // Some kernels let everybody register for notifications, some only root.
+    // Some kernels let every user register for notifications, some only root.
     const mode = Deno.statSync(`${cgroup.dir}/cgroup.event_control`).mode!;
     const verdict = (mode & 0o002) === 0 ? "not ok" : "ok";
     assert.match(unfit.stdout, new RegExp(`^${verdict} +notify .*event_control`, "m"));
@@ -197,7 +200,7 @@ kernelTest("a check asks the kernel itself", async () => {
   assert.match(unfit.stdout, /^not ok +write .*cannot write .*ermission denied/m);
 });
 
-kernelTest("without a target on a machine, the machine is meant", async () => {
+kernelTest("the default target on a machine is the whole machine", async () => {
   const { code, document } = await inspectJson(["--processes", "3"]);
   assert.equal(code, 0);
   assert.equal(document.targets[0].cgroup, "/");
@@ -216,7 +219,7 @@ kernelTest("without a target on a machine, the machine is meant", async () => {
 
 for (const cgroupNamespace of [true, false]) {
   const where = cgroupNamespace ? "in a cgroup namespace" : "with only its own part mounted";
-  kernelTest(`a container ${where} is told what it cannot see`, async () => {
+  kernelTest(`a container ${where} lists what is not visible`, async () => {
     await using parent = makeRealCgroup("container");
     parent.limit(256 * MIB);
     await using container = await startContainer({ parent, limit: 512 * MIB, cgroupNamespace });
@@ -231,15 +234,15 @@ for (const cgroupNamespace of [true, false]) {
     assert.equal(code, 0, stdout);
     const text = stdout.replace(/\s+/g, " ");
     assert.ok(text.includes("read-only"), stdout);
-    // Without a namespace of its own a v2 container is shown everything, and v1 reveals what lies above anyway.
+    // Without its own namespace a v2 container sees everything, and v1 reveals the limit above in any case.
     const seesAll = parent.version === 2 && !cgroupNamespace;
-    assert.equal(text.includes("unseen the ancestors of"), !seesAll, stdout);
-    const whose = seesAll
+    assert.equal(text.includes("hidden ancestors of"), !seesAll, stdout);
+    const limit = seesAll
       ? `limit 256.0 MiB, set by ${parent.path}, its parent`
       : parent.version === 1
-      ? "limit 256.0 MiB, set by an ancestor that cannot be seen from here"
-      : "limit 512.0 MiB, its own; an ancestor that cannot be seen may be tighter";
-    assert.ok(text.includes(whose), stdout);
+      ? "limit 256.0 MiB, set by an ancestor that is not visible from here"
+      : "limit 512.0 MiB, its own; an ancestor that is not visible from here may have a tighter limit";
+    assert.ok(text.includes(limit), stdout);
     assert.match(text, /kill pid \d+ \(/);
   }, noCgroup ?? whyNoRunc());
 }

@@ -61,7 +61,7 @@ for (const mode of [0o777, 0o775]) {
     assert.deepEqual(restoreStale(place.state), []);
     assert.throws(
       () => openJournal(place.state).change(dir, inode, "memory.high", "3000"),
-      /others may write there; name a folder that nobody else can write/,
+      /other users may write there; set OOMKIT_STATE_DIR to a folder that no other user/,
     );
     assert.equal(Deno.readTextFileSync(`${dir}/memory.high`), "2000");
   });

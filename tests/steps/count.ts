@@ -1,19 +1,19 @@
 /**
- * Loaded ahead of the program (`deno run --preload`), in a test only: it stands in the doors through which the program changes
- * something or waits, counts what goes through, and at one of these steps ends the process as SIGKILL does. It imports nothing
- * of the program's, so that it stands before the sources and before a bundle alike.
+ * Loaded before the program (`deno run --preload`), in tests only: it wraps the functions through which the program changes
+ * something or waits, counts their calls, and kills the process at one of these steps. It imports nothing of the program, so that it
+ * works for the sources and for a bundle.
  *
- * `OOMKIT_STEPS_LOG` is a file that gets a line for each step, `THREAD NAME COUNT`; `OOMKIT_STEP` is one of these lines with
- * `before` or `after` behind it. With `OOMKIT_STEP_MINDER=dies` the guard's minder is gone first. Several waits in a row
- * between which the thread changed nothing are one step: what is left by an end within them is the same. What ends with the
- * process by itself, such as an epoll set, is no change.
+ * `OOMKIT_STEPS_LOG` is a file that gets a line for each step, `THREAD NAME COUNT`; `OOMKIT_STEP` is one of these lines followed by
+ * `before` or `after`. With `OOMKIT_STEP_WATCHDOG=dies` the guard's restore watchdog is killed first. Several waits in a row without
+ * a change of the thread between them are one step: a process killed within them leaves the same state. What disappears with the
+ * process, such as an epoll set, is not a change.
  */
 
 const log = Deno.env.get("OOMKIT_STEPS_LOG");
 const fatal = Deno.env.get("OOMKIT_STEP");
-const minderDies = Deno.env.get("OOMKIT_STEP_MINDER") === "dies";
+const watchdogDies = Deno.env.get("OOMKIT_STEP_WATCHDOG") === "dies";
 
-const thread = "WorkerGlobalScope" in globalThis ? "sentry" : "main";
+const thread = "WorkerGlobalScope" in globalThis ? "monitor" : "main";
 const { kill, writeTextFileSync, readTextFileSync, pid: self } = Deno;
 const counts = new Map<string, number>();
 let hasChanged = true;
@@ -26,17 +26,17 @@ const note = (line: string) => {
 };
 
 function die(): never {
-  // The sentry's thread asks the log for what the main one started.
-  const minder = /^minder (\d+)$/m.exec(log ? readTextFileSync(log) : "")?.[1];
-  if (minderDies && minder !== undefined) kill(Number(minder), "SIGKILL");
+  // The monitor thread learns from the log what the main thread has started.
+  const watchdog = /^watchdog (\d+)$/m.exec(log ? readTextFileSync(log) : "")?.[1];
+  if (watchdogDies && watchdog !== undefined) kill(Number(watchdog), "SIGKILL");
   kill(self, "SIGKILL");
-  // What another thread is in the middle of may take the kernel a moment.
-  for (;;) { /* nothing more */ }
+  // The kernel may take a moment to end a thread that is within a system call.
+  for (;;) { /* until it is killed */ }
 }
 
 type Call = (this: unknown, ...values: never[]) => unknown;
 
-/** Each call of `real` is a step. */
+/** Makes each call of `real` a step. */
 function counted(name: string, real: Call, isWait = false): Call {
   return function (this: unknown, ...values: never[]) {
     const isStep = !isLogging && (!isWait || hasChanged);
@@ -54,7 +54,7 @@ function counted(name: string, real: Call, isWait = false): Call {
 }
 
 /** Counts the calls of a method. */
-function stand(on: object, name: string, step = name, isWait = false): void {
+function countMethod(on: object, name: string, step = name, isWait = false): void {
   const real = Reflect.get(on, name) as Call;
   Object.defineProperty(on, name, {
     value: counted(step, real, isWait),
@@ -65,11 +65,13 @@ function stand(on: object, name: string, step = name, isWait = false): void {
 
 const WRITING = ["write", "append", "create", "createNew", "truncate"] as const;
 
-function standInForFiles(): void {
-  for (const name of ["mkdirSync", "removeSync", "renameSync", "truncateSync"]) stand(Deno, name);
-  stand(Deno, "kill");
+function countFileChanges(): void {
+  for (const name of ["mkdirSync", "removeSync", "renameSync", "truncateSync"]) {
+    countMethod(Deno, name);
+  }
+  countMethod(Deno, "kill");
   for (const name of ["writeSync", "syncDataSync", "truncateSync"]) {
-    stand(Deno.FsFile.prototype, name);
+    countMethod(Deno.FsFile.prototype, name);
   }
   const { openSync } = Deno;
   const openToWrite = counted("openSync", openSync as Call) as typeof openSync;
@@ -77,16 +79,16 @@ function standInForFiles(): void {
     openSync: (path: string | URL, options: Deno.OpenOptions = {}) =>
       WRITING.some((each) => options[each]) ? openToWrite(path, options) : openSync(path, options),
   });
-  stand(Deno.stdout, "write", "tell", true);
+  countMethod(Deno.stdout, "write", "print", true);
 }
 
-function standInForChildren(): void {
+function countSpawns(): void {
   const spawn = Deno.Command.prototype.spawn;
   const start = function (this: Deno.Command) {
     const child = spawn.call(this);
-    // Not before it has become what it is to be: until then it is another guard by its looks.
-    if (commandOf(child.pid).includes("oomkit-restore")) note(`minder ${child.pid}`);
-    stand(child, "kill");
+    // Not before exec(2): until then its command line is that of the guard.
+    if (commandOf(child.pid).includes("oomkit-restore")) note(`watchdog ${child.pid}`);
+    countMethod(child, "kill");
     return child;
   };
   Deno.Command.prototype.spawn = counted("spawn", start as Call) as typeof start;
@@ -111,8 +113,8 @@ const CHANGING = new Set([
 const WAITING = new Set(["poll_epoll", "epoll_wait", "usleep"]);
 const SYS_PIDFD_SEND_SIGNAL = 424n;
 
-/** The library that holds the system calls, whoever loads it. */
-function standInForCalls(): void {
+/** Wraps the library of the system calls. */
+function countSystemCalls(): void {
   const { dlopen } = Deno;
   const load = (...given: Parameters<typeof dlopen>) => {
     const library = dlopen(...given);
@@ -133,13 +135,13 @@ function signals(real: Call): Call {
   const send = counted("signal", real);
   return (...values) => {
     const [call, , signal] = values as unknown as readonly bigint[];
-    // Signal 0 only asks, thousands of times in a rehearsal.
+    // Signal 0 changes nothing, and the warm-up sends thousands.
     const isSignal = call === SYS_PIDFD_SEND_SIGNAL && signal !== 0n;
     return isSignal ? send(...values) : real(...values);
   };
 }
 
-/** But for an eventfd's counter, by which the threads wake each other. */
+/** Without writes to the counter of an eventfd, by which the threads wake each other. */
 function writes(real: Call): Call {
   const write = counted("write", real);
   return (...values) => {
@@ -148,8 +150,8 @@ function writes(real: Call): Call {
   };
 }
 
-/** What is loaded ahead of the program is not loaded ahead of its threads. */
-function standInForThreads(): void {
+/** `--preload` does not apply to worker threads. */
+function preloadInThreads(): void {
   const Real = globalThis.Worker;
   globalThis.Worker = class extends Real {
     constructor(script: string | URL, options?: WorkerOptions) {
@@ -159,10 +161,10 @@ function standInForThreads(): void {
       super(`file://${wrapper}`, options);
     }
   };
-  stand(globalThis.Worker.prototype, "terminate");
+  countMethod(globalThis.Worker.prototype, "terminate");
 }
 
-standInForFiles();
-standInForChildren();
-standInForCalls();
-if (thread === "main") standInForThreads();
+countFileChanges();
+countSpawns();
+countSystemCalls();
+if (thread === "main") preloadInThreads();

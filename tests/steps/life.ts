@@ -1,4 +1,4 @@
-/** A guard's life from its start to its end, which it may lose at any of its steps; and what is left of it afterwards. */
+/** Runs a guard that may be killed at any of its steps, and checks what it leaves. */
 
 import assert from "node:assert/strict";
 import { isAlive, startGuarded, type StateFolder, until } from "../helpers/guarded.ts";
@@ -10,22 +10,21 @@ export interface End {
   /** A line of the log of steps, see count.ts. */
   readonly step: string;
   readonly side: "before" | "after";
-  /** Whether its minder lives on. */
-  readonly isMinded: boolean;
+  /** Whether its restore watchdog survives. */
+  readonly hasWatchdog: boolean;
 }
 
 export interface Lived {
-  /** All that were done, in order. */
+  /** In order. */
   readonly steps: readonly string[];
-  /** Whether it came to the step at which it was to end. */
+  /** Whether it reached the step at which it was to be killed. */
   readonly isKilled: boolean;
-  /** Its minder's pid, if it came to have one. */
-  readonly minder?: number;
+  /** The pid of its restore watchdog, if it has started one. */
+  readonly watchdog?: number;
 }
 
 /**
- * The sources under this very Deno; in the guest, where there are none, their bundles, in the folder that
- * OOMKIT_PROGRAM names.
+ * The sources, run by this Deno; in the guest, where there are none, the bundles in the folder of OOMKIT_PROGRAM.
  */
 function countedProgram(): string[] {
   const bundled = Deno.env.get("OOMKIT_PROGRAM");
@@ -39,7 +38,7 @@ function countedProgram(): string[] {
   return [Deno.execPath(), ...flags, ...preload, `${root}cli/main.ts`];
 }
 
-/** @param play what happens to it until it ends by itself; fails when it dies before. */
+/** @param play what happens until the guard ends by itself; fails when the guard is killed before. */
 export async function live(
   args: readonly string[],
   state: StateFolder,
@@ -51,7 +50,7 @@ export async function live(
     ...state.env,
     OOMKIT_STEPS_LOG: log.path,
     ...(end === undefined ? {} : { OOMKIT_STEP: `${end.step} ${end.side}` }),
-    ...(end?.isMinded === false ? { OOMKIT_STEP_MINDER: "dies" } : {}),
+    ...(end?.hasWatchdog === false ? { OOMKIT_STEP_WATCHDOG: "dies" } : {}),
   };
   const isReached = () => end !== undefined && log.lines().includes(end.step);
   try {
@@ -59,19 +58,16 @@ export async function live(
     await using guarded = await startGuarded(args, { env, program, stateFolder: state.path });
     await play(guarded);
     const { code } = await guarded.ended();
-    // It is of no account in the last step that is waited for.
+    // The last step may be reached while the end is awaited.
     if (!isReached()) assert.equal(code, 0, guarded.stderr);
   } catch (error) {
-    // Whatever was waited for, it could not come any more.
+    // A killed guard cannot do what was awaited.
     if (!isReached()) throw error;
   }
-  const [steps, others] = partition(log.lines(), (line) => !line.startsWith("minder "));
-  const minder = others.at(-1)?.split(" ")[1];
-  return { steps, isKilled: isReached(), ...(minder ? { minder: Number(minder) } : {}) };
-}
-
-function partition<T>(all: readonly T[], isFirst: (each: T) => boolean): [T[], T[]] {
-  return [all.filter(isFirst), all.filter((each) => !isFirst(each))];
+  const isWatchdog = (line: string) => line.startsWith("watchdog ");
+  const steps = log.lines().filter((line) => !isWatchdog(line));
+  const watchdog = log.lines().findLast(isWatchdog)?.split(" ")[1];
+  return { steps, isKilled: isReached(), ...(watchdog ? { watchdog: Number(watchdog) } : {}) };
 }
 
 interface Log extends Disposable {
@@ -90,20 +86,20 @@ function makeLog(): Log {
   };
 }
 
-/** Nobody who was started for this folder is left; a minder keeps its pid when it becomes another program. */
-export async function untilNobodyIsLeft(state: StateFolder, minder?: number): Promise<void> {
-  const known = new Set(minder === undefined ? [] : [minder]);
-  await until(`nobody is left who works for ${state.path}`, () => {
-    for (const pid of workersFor(state)) known.add(pid);
+/** Waits until every process that works on this folder has exited; a watchdog keeps its pid when it executes another program. */
+export async function untilAllHaveExited(state: StateFolder, watchdog?: number): Promise<void> {
+  const known = new Set(watchdog === undefined ? [] : [watchdog]);
+  await until(`no process works on ${state.path}`, () => {
+    for (const pid of processesFor(state)) known.add(pid);
     return ![...known].some(isAlive);
   });
 }
 
-function workersFor({ path }: StateFolder): number[] {
+function processesFor({ path }: StateFolder): number[] {
   const requested = `OOMKIT_STATE_DIR=${path}\0`;
   return [...Deno.readDirSync("/proc")].map(({ name }) => Number(name)).filter((pid) => {
     try {
-      // Empty of those who are dead already, and of who becomes another program just now.
+      // Empty for a zombie, and during exec(2).
       return pid > 0 && `${Deno.readTextFileSync(`/proc/${pid}/environ`)}\0`.includes(requested);
     } catch {
       return false;
@@ -111,21 +107,21 @@ function workersFor({ path }: StateFolder): number[] {
   });
 }
 
-/** Of all who are asked to put something back the one that comes by chance: the next guard, or who is asked for nothing else. */
-export async function comeNext(
+/** Restores by the next guard, or by `guard --restore`. */
+export async function restoreBy(
   state: StateFolder,
-  who: "guard" | "release",
+  by: "guard" | "--restore",
   cgroup: RealCgroup,
 ): Promise<Ran> {
   const again = ["--mode", "notify", "--policy", "noop", "--for", "1ms", cgroup.path];
-  const args = who === "guard" ? again : ["--restore"];
+  const args = by === "guard" ? again : ["--restore"];
   const ran = await runOomkit(["guard", ...args], { env: state.env, program: oomkit() });
   assert.equal(ran.code, 0, ran.stderr);
   return ran;
 }
 
-/** What a guard may have changed in it, and the states of its processes that somebody would have to change again. */
-export function standingOf(cgroup: RealCgroup): Record<string, unknown> {
+/** What a guard may have changed in the cgroup: control files, and stopped processes. */
+export function changeableStateOf(cgroup: RealCgroup): Record<string, unknown> {
   const files = cgroup.version === 1
     ? ["memory.oom_control", "memory.soft_limit_in_bytes", "memory.swappiness"]
     : ["memory.high", "cgroup.freeze"];
@@ -135,7 +131,7 @@ export function standingOf(cgroup: RealCgroup): Record<string, unknown> {
 
 function readIfThere(path: string): string | undefined {
   try {
-    // How often the kernel killed there is its own affair, and so is whether somebody waits until it does.
+    // Not the kernel's own counter and flag.
     return Deno.readTextFileSync(path).replace(/^(oom_kill|under_oom) \d+\n/gm, "");
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
@@ -149,6 +145,6 @@ function stoppedIn({ dir }: RealCgroup): number[] {
     .filter((pid) => /^State:\s+[Tt]/m.test(readIfThere(`/proc/${pid}/status`) ?? ""));
 }
 
-/** The names in the folder of the journals. */
-export const leftIn = ({ path }: StateFolder): string[] =>
+/** The names of the files in the folder of the journals. */
+export const filesIn = ({ path }: StateFolder): string[] =>
   [...Deno.readDirSync(path)].map(({ name }) => name);

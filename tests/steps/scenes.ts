@@ -1,21 +1,21 @@
-/** What happens to a guard in its life: for each way in which it changes something. */
+/** Guards that change something, one for each kind of change. */
 
 import { isKillAction, type StateFolder } from "../helpers/guarded.ts";
 import { type HungryProcess, startHungryProcess } from "../helpers/hungry_process.ts";
 import { MIB } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
 import type { Telling } from "../helpers/telling.ts";
-import { type End, live, type Lived, standingOf } from "./life.ts";
+import { changeableStateOf, type End, live, type Lived } from "./life.ts";
 
-export interface SimulationTarget extends AsyncDisposable {
+export interface SceneRun extends AsyncDisposable {
   readonly cgroup: RealCgroup;
-  /** What is to be as it was in the end. */
-  preference(): unknown;
-  /** Lets a guard live, and die where it is to; at its end everybody who ate is dead, or out of food. */
+  /** What must be the same before and after. */
+  changeableState(): unknown;
+  /** Runs a guard, and kills it at `end`; afterwards no process allocates any more. */
   live(state: StateFolder, end?: End): Promise<Lived>;
 }
 
-export type Scene = () => Promise<SimulationTarget>;
+export type Scene = () => Promise<SceneRun>;
 
 const LIMIT = 32 * MIB;
 
@@ -40,7 +40,7 @@ export const changing: Scene = async () => {
   };
   return {
     cgroup: stays,
-    preference: () => standingOf(stays),
+    changeableState: () => changeableStateOf(stays),
     live: (state, end) => live(args, state, play, end),
     async [Symbol.asyncDispose]() {
       await hungry[Symbol.asyncDispose]();
@@ -49,9 +49,9 @@ export const changing: Scene = async () => {
   };
 };
 
-/** Several fill it so fast that the others are stopped while one is killed. */
-export const pausing: Scene = async () => {
-  const cgroup = makeRealCgroup("pause");
+/** Several processes fill it so fast that the others are suspended while one is killed. */
+export const suspending: Scene = async () => {
+  const cgroup = makeRealCgroup("suspend");
   cgroup.limit(2 * LIMIT);
   const hungry: HungryProcess[] = [];
   for (let n = 0; n < 3; n++) hungry.push(await startHungryProcess(cgroup));
@@ -63,7 +63,7 @@ export const pausing: Scene = async () => {
   };
   return {
     cgroup,
-    preference: () => standingOf(cgroup),
+    changeableState: () => changeableStateOf(cgroup),
     live: (state, end) => live(args, state, play, end),
     async [Symbol.asyncDispose]() {
       for (const each of hungry) await each[Symbol.asyncDispose]();
@@ -72,7 +72,7 @@ export const pausing: Scene = async () => {
   };
 };
 
-/** What dies as a whole takes so long that it is stopped by the freezer, and struck once more. */
+/** A container takes so long to exit that it is frozen and killed once more. */
 export const freezing: Scene = async () => {
   const cgroup = makeRealCgroup("freeze");
   cgroup.limit(8 * LIMIT);
@@ -93,7 +93,7 @@ export const freezing: Scene = async () => {
   const state = () => Deno.readTextFileSync(`${dir}/freezer.state`);
   return {
     cgroup,
-    preference: () => ({ ...standingOf(cgroup), freezer: state() }),
+    changeableState: () => ({ ...changeableStateOf(cgroup), freezer: state() }),
     live: (folder, end) => live(args, folder, play, end),
     async [Symbol.asyncDispose]() {
       Deno.writeTextFileSync(`${dir}/freezer.state`, "THAWED");
@@ -104,7 +104,7 @@ export const freezing: Scene = async () => {
   };
 };
 
-/** More than it may have; whether that kills it is told by others. */
+/** Beyond the limit; the test learns from events whether that killed the process. */
 function feed(process: HungryProcess): void {
   process.feed(4 * LIMIT).catch(() => {});
 }

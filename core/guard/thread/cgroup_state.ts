@@ -1,7 +1,7 @@
 /** Usage and how fast it rises, look by look: in the sentry, and where a recording is run again. Pure. */
 
 import type { Cgroup } from "../../cgroup/cgroup.ts";
-import type { SuspendedProcess } from "../../control/suspension_log.ts";
+import type { SuspendedProcess } from "../../control/change.ts";
 import { wallClock } from "../../kernel/clock.ts";
 import {
   type ControlFile,

@@ -4,18 +4,18 @@ import {
   type Failure,
   isStillMember,
   killCgroup,
-  pidsInCgroup,
   SIGKILL,
   signalProcess,
   SIGTERM,
 } from "../../control/kill.ts";
+import { pidsInCgroup } from "../../cgroup/pids.ts";
 import { startReclaim } from "../../control/reclaim.ts";
 import { noSuspensionLog, type SuspensionLog } from "../../control/suspension_log.ts";
 import { tryOpenDirectory } from "../../kernel/fd.ts";
 import { type KillCycle, nextStep, type Observation, type Step } from "../../policy/kill_cycle.ts";
 import type { Level } from "../../policy/levels.ts";
 import type { RecordedDecision } from "../../record/format.ts";
-import { type KillAction, killActionOf } from "../policy.ts";
+import { type KillAction, killActionOf } from "../../policy/actions.ts";
 import { overlap } from "../../cgroup_path.ts";
 import {
   type CgroupState,

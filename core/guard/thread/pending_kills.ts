@@ -1,6 +1,6 @@
 /** What was struck, until it is known what became of it. */
 
-import { pidsInCgroup } from "../../control/kill.ts";
+import { pidsInCgroup } from "../../cgroup/pids.ts";
 import { suspendedProcess, type SuspensionLog } from "../../control/suspension_log.ts";
 import { isEmpty, killCgroup, SIGCONT, SIGKILL, SIGSTOP, SIGTERM } from "../../control/kill.ts";
 import { SystemCallError } from "../../kernel/libc.ts";
@@ -8,7 +8,7 @@ import { hasEnded, releaseMemory, signalPidfd } from "../../kernel/process.ts";
 import { releaseVictim, type Victim } from "./victims.ts";
 import { excludedPids, killScopeOf } from "./victims.ts";
 import type { KillReport, Report, ScoredProcess } from "./protocol.ts";
-import type { KillAction } from "../policy.ts";
+import type { KillAction } from "../../policy/actions.ts";
 import { type CgroupState, type PendingKill, reportHead } from "./cgroup_state.ts";
 
 export interface PendingKills {

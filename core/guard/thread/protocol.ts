@@ -8,7 +8,8 @@ import type { Level, LevelBytes } from "../../policy/levels.ts";
 import type { SkipReason } from "../../policy/kill_cycle.ts";
 import type { Process } from "../../snapshot.ts";
 import type { SampleRing } from "./sample_ring.ts";
-import type { KillAction, Mode, PolicySet } from "../policy.ts";
+import type { KillAction } from "../../policy/actions.ts";
+import type { Mode, PolicySet } from "../policy.ts";
 
 /** A cgroup without what cannot be cloned. */
 export interface FlatCgroup extends Omit<Cgroup, "hierarchy"> {

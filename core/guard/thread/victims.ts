@@ -5,7 +5,8 @@ import { inInitialPidNamespace } from "../../cgroup/hierarchy.ts";
 import { identify } from "../../cgroup/identity.ts";
 import { readPreference } from "../../cgroup/preference.ts";
 import { commandLineOf, oomScoreAdjOf, readCandidate } from "../../cgroup/processes.ts";
-import { pidsIn, type PinnedProcess } from "../../control/kill.ts";
+import { tryListPids } from "../../cgroup/pids.ts";
+import type { PinnedProcess } from "../../control/kill.ts";
 import type { CandidateJson } from "../../events/event.ts";
 import { type OpenControlFile, tryOpenControlFile } from "../../kernel/control_file.ts";
 import { type Fd, inodeOfFd, openDirectory } from "../../kernel/fd.ts";
@@ -22,7 +23,8 @@ import {
 } from "../../policy/victims.ts";
 import type { Process } from "../../snapshot.ts";
 import { toJsonCandidate } from "../events.ts";
-import { type GuardPolicy, isExcluded, type KillAction, type PolicySet } from "../policy.ts";
+import { ACTIONS, type KillAction } from "../../policy/actions.ts";
+import { type GuardPolicy, isExcluded, type PolicySet } from "../policy.ts";
 import type { GuardedCgroup } from "../registry.ts";
 import { isInSubtree } from "../../cgroup_path.ts";
 import type { CgroupState } from "./cgroup_state.ts";
@@ -41,13 +43,13 @@ export function excludedPids(
   killAction: KillAction,
   { protectedPids }: GuardPolicy,
 ) {
-  if (killAction === "container") return exclusions.container;
+  if (ACTIONS[killAction].killScope === "container") return exclusions.container;
   return group ? exclusions.group : protectedPids;
 }
 
 /** What dies together with a victim. */
 export function killScopeOf({ container, group }: Victim, killAction: KillAction) {
-  return killAction === "container" ? container : group;
+  return ACTIONS[killAction].killScope === "container" ? container : group;
 }
 
 /*
@@ -282,7 +284,7 @@ function immuneIn(group: Cgroup): number[] {
   return [...walk(group)].flatMap(pidsOf).filter((pid) => oomScoreAdjOf(pid) === -1000);
 }
 
-const pidsOf = (cgroup: Cgroup) => [...pidsIn(tryReadControl(cgroup, "cgroup.procs") ?? "")];
+const pidsOf = (cgroup: Cgroup) => [...tryListPids(cgroup)];
 
 /** The outermost cgroup of a container from the guarded one down to the victim's; the guarded one where there is none. */
 function containerAround(

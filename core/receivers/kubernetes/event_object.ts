@@ -13,6 +13,7 @@
  */
 
 import type { OomkitEvent } from "../../events/event.ts";
+import { ACTIONS, isKillAction } from "../../policy/actions.ts";
 import type { JsonObject } from "./api.ts";
 import type { Pod } from "./pods.ts";
 
@@ -46,10 +47,8 @@ export function kindOf(event: OomkitEvent): EventKind | undefined {
       if (outcome === "failed" || outcome === "survived") {
         return { reason: "OomGuardWarning", pattern: `${action} ${outcome}` };
       }
-      if (outcome !== "killed") return undefined;
-      if (action === "container") return { reason: "OomGuardKillContainer", pattern: "killed" };
-      if (action === "process") return { reason: "OomGuardKillProcess", pattern: "killed" };
-      return undefined;
+      if (outcome !== "killed" || !isKillAction(action)) return undefined;
+      return { reason: `OomGuardKill${ACTIONS[action].oomGuardName}`, pattern: "killed" };
     }
     default:
       return undefined;

@@ -1,6 +1,7 @@
 /** Counters by name that stay few, however many names there are. Pure. */
 
 import { EVENT_TYPES, type OomkitEvent } from "../../events/event.ts";
+import { ACTION_KINDS, actionSpec, type ReportedAction } from "../../policy/actions.ts";
 import { LEVELS } from "../../policy/levels.ts";
 import { FAMILIES } from "./families.ts";
 import { type Family, type HistogramSample, labels, type Sample } from "./text.ts";
@@ -104,17 +105,7 @@ export interface EventCounts {
 }
 
 type ActionEvent = Extract<OomkitEvent, { type: "action" }>;
-type Action = ActionEvent["action"];
-type Outcome = ActionEvent["outcome"];
 
-/** What can come of each: a series that begins at one instead of at zero hides its first from `increase()`. */
-const OUTCOMES: Readonly<Record<Action, readonly Outcome[]>> = {
-  signal: ["signalled", "dry_run", "failed"],
-  reclaim: ["reclaimed", "dry_run", "failed"],
-  process: ["killed", "survived", "dry_run", "failed"],
-  container: ["killed", "survived", "dry_run", "failed"],
-  exec: ["ok", "dry_run", "failed"],
-};
 const SCOPES = ["cgroup", "system", "unknown"];
 const SKIP_REASONS = ["recovered", "reclaimable_cache"];
 const RESTORES = ["restored", "gone", "left", "failed"];
@@ -196,9 +187,12 @@ export function createEventCounts(
   };
 }
 
+/** All, so that every series begins at zero: one that begins at one hides its first increase from `increase()`. */
 function allActions(): string[] {
-  return Object.entries(OUTCOMES).flatMap(([action, outcomes]) =>
-    outcomes.flatMap((outcome) => LEVELS.map((level) => labels({ action, outcome, level })))
+  return ACTION_KINDS.flatMap((action) =>
+    actionSpec(action).outcomes.flatMap((outcome) =>
+      LEVELS.map((level) => labels({ action, outcome, level }))
+    )
   );
 }
 
@@ -216,21 +210,16 @@ function createTable(known: readonly string[]): Table {
   };
 }
 
-/** The stages of each action that has a latency: see `signal_ms`, `exit_ms` and `freed_ms` of the action event. */
-const STAGES = {
-  process: ["signal", "exit", "freed"],
-  container: ["signal", "exit", "freed"],
-  reclaim: ["freed"],
-} as const;
-
-/** One histogram for each action and stage. */
+/** One histogram for each action and latency. */
 function createLatencies() {
   const histograms = new Map<string, Histogram>();
-  for (const [action, stages] of Object.entries(STAGES)) {
-    for (const stage of stages) histograms.set(labels({ action, stage }), createHistogram());
+  for (const action of ACTION_KINDS) {
+    for (const stage of actionSpec(action).latencies) {
+      histograms.set(labels({ action, stage }), createHistogram());
+    }
   }
   return {
-    observe(action: Action, stage: "signal" | "exit" | "freed", ms: number | null) {
+    observe(action: ReportedAction, stage: "signal" | "exit" | "freed", ms: number | null) {
       if (ms !== null) histograms.get(labels({ action, stage }))?.observe(ms / 1000);
     },
     samples: () => [...histograms].map(([labels, each]) => each.sample(labels)),

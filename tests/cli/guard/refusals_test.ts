@@ -71,11 +71,11 @@ Deno.test("actions that are none, or do not go together, get one line and exit 2
   using tree = makeV2();
   await refused(tree, [
     [["/a", "--policy", "kill"], /noop, process, container/],
-    [["/a", "--on-warn", "shout"], /"shout" is no action; use noop, signal:SIGUSR1/],
-    [["/a", "--on-warn", ""], /"" is no action/],
-    [["/a", "--on-warn", "noop,"], /"" is no action/],
-    [["/a", "--on-warn", "exec:"], /"exec:" is no action/],
-    [["/a", "--on-warn", "process:7"], /"process:7" is no action/],
+    [["/a", "--on-warn", "shout"], /"shout" is not an action; use noop, signal\[:SIG\], reclaim/],
+    [["/a", "--on-warn", ""], /"" is not an action/],
+    [["/a", "--on-warn", "noop,"], /"" is not an action/],
+    [["/a", "--on-warn", "exec:"], /exec: needs a command; write exec:COMMAND/],
+    [["/a", "--on-warn", "process:7"], /"process:7" is not an action/],
     [["/a", "--on-warn", "signal:SIGKILL"], /cannot send "SIGKILL"; use one of SIGHUP/],
     [["/a", "--on-warn", "signal:"], /cannot send ""/],
     [["/a", "--on-critical", "process,container"], /both process and container at critical/],

@@ -92,7 +92,9 @@ Deno.test("a folder that is not to be trusted is told, with exit 2, and nothing 
   assert.deepEqual([code, stdout], [2, ""]);
   assert.match(
     stderr,
-    new RegExp(`^oomkit: cannot put back what is recorded in ${state.folder}: others may write `),
+    new RegExp(
+      `^oomkit: cannot put back what is recorded in ${state.folder}: other users may write `,
+    ),
   );
   assert.equal(Deno.readTextFileSync(`${state.dir}/memory.high`), "2000");
 });

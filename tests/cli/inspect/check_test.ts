@@ -34,20 +34,20 @@ Deno.test("a check that passes exits 0, one that does not exits 1", async () => 
   assert.equal(full.code, 1);
 });
 
-Deno.test("a percentage is of the limit that is shared, bytes are the cgroup's own", async () => {
+Deno.test("a percentage applies to the shared limit, bytes to the cgroup's own usage", async () => {
   using t = tree();
   assert.equal((await check(t, "/limited/inner", "--max-usage", "70%")).code, 1);
   assert.equal((await check(t, "/limited/inner", "--max-usage", "70M")).code, 0);
 });
 
-Deno.test("a percentage of no limit cannot be told: exit 2 with a line", async () => {
+Deno.test("a percentage of no limit is unknown: exit 2 with one line", async () => {
   using t = tree();
   const { code, summary } = await check(t, "/free", "--max-usage", "80%");
   assert.equal(code, 2);
-  assert.match(summary, /^UNKNOWN: max-usage: no limit to take 80\.0% of; give bytes/);
+  assert.match(summary, /^UNKNOWN: max-usage: 80\.0% of no limit is undefined; give bytes/);
 });
 
-Deno.test("the bad findings come first, and not fine outweighs unknown", async () => {
+Deno.test("failures come first, and not ok outweighs unknown", async () => {
   using t = tree();
   const { code, summary, findings } = await check(
     t,
@@ -66,7 +66,7 @@ Deno.test("the bad findings come first, and not fine outweighs unknown", async (
   );
 });
 
-Deno.test("each requirement answers for what it asks", async () => {
+Deno.test("each requirement has its own verdict", async () => {
   using t = tree();
   t.write("/limited", "memory.pressure", "");
   const verdicts = async (target: string, list: string) => {
@@ -91,7 +91,7 @@ Deno.test("each requirement answers for what it asks", async () => {
   assert.deepEqual(await verdicts("/free", "limit,psi"), { limit: "not_ok", psi: "ok" });
 });
 
-Deno.test("kills beneath count on v1 too, where the kernel counts them in the victim's cgroup only", async () => {
+Deno.test("kills below the cgroup count on v1 too, where the kernel counts them in the victim's cgroup only", async () => {
   using t = makeTree(1, {
     "/a": {},
     "/a/b": { "memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n" },
@@ -102,7 +102,7 @@ Deno.test("kills beneath count on v1 too, where the kernel counts them in the vi
   assert.equal((await check(t, "/a", "--require", "killer,v1")).code, 0);
 });
 
-Deno.test("a target that is not there is a finding that cannot be told", async () => {
+Deno.test("a missing target is an unknown finding", async () => {
   using t = tree();
   const { code, summary, stderr } = await check(t, "/gone", "--require", "v2");
   assert.equal(code, 2);
@@ -110,7 +110,7 @@ Deno.test("a target that is not there is a finding that cannot be told", async (
   assert.match(stderr, /^oomkit: cannot resolve/);
 });
 
-Deno.test("the JSON of a check carries the summary and every finding", async () => {
+Deno.test("the JSON of a check has the summary and every finding", async () => {
   using t = tree();
   const { code, document } = await inspectJson([
     "--check",
@@ -127,7 +127,7 @@ Deno.test("the JSON of a check carries the summary and every finding", async () 
   assert.equal(document.targets[0].usage, 75 * MIB);
 });
 
-Deno.test("what can be required is explained in the help", async () => {
+Deno.test("the help explains every requirement", async () => {
   const { stdout } = await runOomkit(["inspect", "--help"]);
   for (const name of ["limit", "psi", "notify", "swap-off", "no-kills"]) {
     assert.match(stdout, new RegExp(`^  ${name} +\\S`, "m"));

@@ -6,7 +6,7 @@ import { makeTree, type Tree } from "../../helpers/trees.ts";
 const MIB = 1024 ** 2;
 const ID = "3f".repeat(32);
 
-/** A pod with 64 MiB, of which 40 are in use, and in it a container without a limit. */
+/** A pod with 40 of 64 MiB in use, and in it a container without a limit. */
 function pod(): Tree {
   return makeTree(2, {
     "/pod": {
@@ -25,7 +25,7 @@ function pod(): Tree {
   });
 }
 
-Deno.test("inspect says whose limit it is, what is left, and who would die", async () => {
+Deno.test("inspect shows the owner of the limit, what is left, and the victim", async () => {
   using tree = pod();
   const { code, stdout, stderr } = await runOomkit([
     "inspect",
@@ -43,7 +43,7 @@ Deno.test("inspect says whose limit it is, what is left, and who would die", asy
   assert.match(stdout, new RegExp(`kill pid ${Deno.pid} \\(`));
 });
 
-Deno.test("no line of text is wider than 80 columns when there is no terminal", async () => {
+Deno.test("without a terminal no line is wider than 80 columns", async () => {
   using tree = makeTree(1, { "/a": {}, "/a/b": { "cgroup.procs": Deno.pid } });
   for (const args of [["/a/b"], ["--tree", "/"], ["/a/b", "--processes", "all"]]) {
     const { stdout } = await runOomkit(["inspect", "--root", tree.dir, ...args]);
@@ -51,7 +51,7 @@ Deno.test("no line of text is wider than 80 columns when there is no terminal", 
   }
 });
 
-Deno.test("the JSON document keeps counters exact and tells no limit from an unknown one", async () => {
+Deno.test("the JSON document keeps counters exact and distinguishes no limit from an unknown one", async () => {
   using tree = pod();
   tree.add("/none", { "memory.max": "max\n", "memory.high": undefined, "memory.peak": undefined });
   const { stdout, document } = await inspectJson(["--root", tree.dir, "/pod", "/none"]);
@@ -76,7 +76,7 @@ Deno.test("the JSON document keeps counters exact and tells no limit from an unk
   });
 });
 
-Deno.test("the victim is looked for in the whole subtree of the limit's owner", async () => {
+Deno.test("the victim is searched in the whole subtree of the limit's owner", async () => {
   using tree = pod();
   const { document } = await inspectJson(["--root", tree.dir, "/pod/other"]);
   const [other] = document.targets;
@@ -88,12 +88,15 @@ Deno.test("the victim is looked for in the whole subtree of the limit's owner", 
   assert.match(stdout.replaceAll("\n", " "), new RegExp(`pid ${Deno.pid} .*, in /pod/${ID}`));
 });
 
-Deno.test("a group dies together, and a killer that is switched off kills nobody", async () => {
+Deno.test("a group is killed together, and a disabled OOM killer kills nothing", async () => {
   using two = pod();
   two.write("/pod", "memory.oom.group", 1);
   two.write("/pod/other", "cgroup.procs", Deno.ppid);
   const { stdout } = await runOomkit(["inspect", "--root", two.dir, "/pod"]);
-  assert.match(stdout.replaceAll("\n", " "), /with it all 2 processes of \/pod \(oom\.group\)/);
+  assert.match(
+    stdout.replaceAll("\n", " "),
+    /with it all 2 processes of \/pod \(memory\.oom\.group\)/,
+  );
   using one = makeTree(1, {
     "/a": {
       "memory.limit_in_bytes": MIB,
@@ -102,10 +105,10 @@ Deno.test("a group dies together, and a killer that is switched off kills nobody
     },
   });
   const held = await runOomkit(["inspect", "--root", one.dir, "/a"]);
-  assert.match(held.stdout, /nobody is killed: the kernel's killer is switched off/);
+  assert.match(held.stdout, /nothing is killed: the OOM killer is disabled/);
 });
 
-Deno.test("a limit of a sibling-filled parent is hit first, though it is not the tightest", async () => {
+Deno.test("the limit of a parent that siblings fill is hit first, even if it is not the tightest", async () => {
   using tree = makeTree(2, {
     "/p": { "memory.max": 100 * MIB, "memory.current": 99 * MIB },
     "/p/c": { "memory.max": 64 * MIB, "memory.current": 10 * MIB },
@@ -118,21 +121,21 @@ Deno.test("a limit of a sibling-filled parent is hit first, though it is not the
   assert.equal(document.targets[0].oom_forecast.owner, "/p");
 });
 
-Deno.test("an ancestor's memory.high is told where it slows down before the limit kills", async () => {
+Deno.test("an ancestor's memory.high is shown if it throttles before the limit is hit", async () => {
   using tree = makeTree(2, {
     "/p": { "memory.high": 32 * MIB },
     "/p/c": { "memory.max": 64 * MIB, "memory.high": 64 * MIB },
     "/p/c/tight": { "memory.max": 16 * MIB },
   });
   const { stdout } = await runOomkit(["inspect", "--root", tree.dir, "/p/c"]);
-  assert.match(stdout, /^high +slowed down from 32\.0 MiB on \(memory\.high of \/p\)$/m);
+  assert.match(stdout, /^high +allocators are throttled above 32\.0 MiB \(memory\.high of \/p\)$/m);
   const { document } = await inspectJson(["--root", tree.dir, "/p/c", "/p/c/tight"]);
   const [slowed, killed] = document.targets;
   assert.deepEqual(slowed.effective_high, { bytes: 32 * MIB, owner: "/p" });
   assert.equal(killed.effective_high, null);
   assert.doesNotMatch(
     (await runOomkit(["inspect", "--root", tree.dir, "/p/c/tight"])).stdout,
-    /slowed/,
+    /throttled/,
   );
 });
 
@@ -156,7 +159,7 @@ Deno.test("a tree is sorted by usage, and --depth and --top bound it", async () 
   assert.match(stdout, /… and 1 smaller/);
 });
 
-Deno.test("without a target, the root of the named tree is meant", async () => {
+Deno.test("the default target of a tree is its root", async () => {
   using tree = pod();
   const { code, document } = await inspectJson(["--root", tree.dir]);
   assert.equal(code, 0);
@@ -173,14 +176,14 @@ Deno.test("options may come from the environment", async () => {
   assert.equal(target.processes, null);
 });
 
-Deno.test("text from outside does not reach the terminal raw", async () => {
+Deno.test("control characters in names do not reach the terminal", async () => {
   using tree = makeTree(2, { "/evil\x1b[31m": {} });
   const { stdout } = await runOomkit(["inspect", "--root", tree.dir, "/*", "--tree"]);
   assert.ok(!stdout.includes("\x1b"));
   assert.match(stdout, /evil\\x1b\[31m/);
 });
 
-Deno.test("colour comes when it is asked for", async () => {
+Deno.test("--color always colours the output", async () => {
   using tree = pod();
   const { stdout } = await runOomkit(["inspect", "--root", tree.dir, "/pod", "--color", "always"]);
   assert.ok(stdout.includes("\x1b["));

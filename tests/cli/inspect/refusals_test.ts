@@ -20,9 +20,9 @@ Deno.test("every mistake in a target gets one line and exit 2", async () => {
   const cases: [string, RegExp][] = [
     ["/a/x", /there is no such cgroup/],
     ["/a/../../etc", /has no "\.\."/],
-    ["/etc", /lies outside of the memory hierarchy/],
+    ["/etc", /is outside the memory hierarchy/],
     ["/a/memory.max", /it is not a directory/],
-    ["pid:0", /no pid/],
+    ["pid:0", /not a pid/],
     ["pid:2147483647", /no such process/],
     ["id:ffff", /no such cgroup/],
     ["/x/*", /no cgroup matches/],
@@ -32,8 +32,8 @@ Deno.test("every mistake in a target gets one line and exit 2", async () => {
     assert.match(await refused(["--root", t.dir, target]), message);
   }
   assert.match(await refused(["--root", `${t.dir}/nothing`]), /no such directory/);
-  assert.match(await refused(["--root", ""]), /--root "": no such directory; name/);
-  assert.match(await refused(["--root", `${t.dir}/a/memory.max`]), /it is not a directory; name/);
+  assert.match(await refused(["--root", ""]), /--root "": no such directory; give/);
+  assert.match(await refused(["--root", `${t.dir}/a/memory.max`]), /it is not a directory; give/);
 });
 
 Deno.test("every mistake in an option gets one line and exit 2", async () => {
@@ -46,11 +46,11 @@ Deno.test("every mistake in an option gets one line and exit 2", async () => {
     [["--check", "--min-headroom", "9223372036854775808"], /more than any machine has/],
     [["--check", "--max-usage", "120%"], /out of range/],
     [["--check", "--require", "limt"], /none of limit, psi/],
-    [["--check"], /nothing is asked for/],
+    [["--check"], /no check is given/],
     [["--max-usage", "80%"], /add --check/],
     [["--depth", "-1"], /depth/],
-    [["--depth", "1"], /cannot use --depth alone: it is of a tree; add --tree/],
-    [["--top", "1"], /cannot use --top alone: it is of a tree; add --tree/],
+    [["--depth", "1"], /cannot use --depth alone: it applies to a tree; add --tree/],
+    [["--top", "1"], /cannot use --top alone: it applies to a tree; add --tree/],
     [["--top", "0"], /from 1 up/],
     [["--processes", "many"], /no whole number/],
     [["--tre"], /--tree/],
@@ -72,7 +72,7 @@ Deno.test("a name that is too long is shown by its ends", async () => {
   assert.match(await refused(["--root", t.dir, name]), /the name is too long; a name has at most/);
 });
 
-Deno.test("of several targets the good ones are shown, and each bad one gets its line", async () => {
+Deno.test("of several targets the valid ones are shown, and each invalid one gets a line", async () => {
   using t = tree();
   const { code, document, stderr } = await inspectJson([
     "--root",
@@ -91,7 +91,7 @@ Deno.test("of several targets the good ones are shown, and each bad one gets its
   assert.equal(stderr.trim().split("\n").length, 2);
 });
 
-Deno.test("an empty, a torn and a foreign control file are named, and count as unknown", async () => {
+Deno.test("empty, torn and otherwise invalid control files are named and count as unknown", async () => {
   using t = tree();
   t.write("/a", "memory.current", "");
   t.write("/a", "memory.max", "40");
@@ -106,7 +106,7 @@ Deno.test("an empty, a torn and a foreign control file are named, and count as u
   assert.equal(target.counters.subtree.oom, null);
   assert.equal(target.effective_limit.certain, false);
   assert.equal(target.invalid_files.length, 4);
-  for (const line of stderr.trim().split("\n")) assert.match(line, /cannot understand .*: /);
+  for (const line of stderr.trim().split("\n")) assert.match(line, /cannot parse .*: /);
   const { stdout } = await runOomkit(["inspect", "--root", t.dir, "/a"]);
   assert.match(stdout, /the limit of \/a cannot be read/);
 });
@@ -137,7 +137,7 @@ Deno.test("every control file may be missing, empty or torn without a bug showin
   }
 });
 
-Deno.test("what may not be read is one line, also for one who is not root", {
+Deno.test("a file that may not be read is one line, also for a user other than root", {
   ignore: Deno.build.os !== "linux" || Deno.uid() !== 0,
 }, async () => {
   using t = tree();
@@ -156,13 +156,13 @@ Deno.test("what may not be read is one line, also for one who is not root", {
   const locked = await run("/none");
   assert.equal(locked.code, 2);
   assert.match(locked.stderr, /^oomkit: cannot [^\n]+permission denied[^\n]+\n$/);
-  // An ancestor that cannot be read makes uncertain, and hides nothing else.
+  // An ancestor that cannot be read makes the limit uncertain, and hides nothing else.
   Deno.chmodSync(`${t.dir}/a/memory.max`, 0);
   const child = await run("/a/b");
   assert.equal(child.stderr, "");
   assert.equal(child.code, 0);
   assert.match(child.stdout, /the limit of \/a cannot be read/);
-  // One directory that is locked does not spoil the tree.
+  // A directory without access does not hide the rest of the tree.
   const whole = await run("--tree", "/");
   assert.equal(whole.code, 0, whole.stderr);
   assert.match(whole.stdout, / a$/m);

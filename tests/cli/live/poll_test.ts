@@ -2,8 +2,12 @@ import assert from "node:assert/strict";
 import { createPoller, type Subject } from "../../../cli/live/poll.ts";
 import { openCgroup } from "../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
+import { pageSize } from "../../../core/kernel/page_size.ts";
 import { makeTree, type Tree } from "../../helpers/trees.ts";
 import { kill, MIB } from "./rows.ts";
+
+// Loads libc before the tests, which would report it as a leak.
+pageSize();
 
 const subjectOf = (tree: Tree, path: string, rest: Partial<Subject> = {}): Subject => {
   const cgroup = openCgroup(discover(tree.dir), path)!;

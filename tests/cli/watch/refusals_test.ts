@@ -10,8 +10,8 @@ Deno.test("a command that cannot be run prints one line and exits as a shell doe
       ["nosuchcmd", 127, /^oomkit: cannot run nosuchcmd: no directory of PATH has it; [^\n]+\n$/],
       [`${dir}/none`, 127, /^oomkit: cannot run \S+none: there is no such file; [^\n]+\n$/],
       ["", 127, /^oomkit: cannot run "": the name is empty; [^\n]+\n$/],
-      ["plain", 126, /^oomkit: cannot run plain: it is no executable file; [^\n]+\n$/],
-      [dir, 126, /^oomkit: cannot run \S+: it is no executable file; [^\n]+\n$/],
+      ["plain", 126, /^oomkit: cannot run plain: it is not an executable file; [^\n]+\n$/],
+      [dir, 126, /^oomkit: cannot run \S+: it is not an executable file; [^\n]+\n$/],
       ["script", 127, /^oomkit: cannot run script: its interpreter \/no\/such\/int[^\n]+\n$/],
       ["x\x1b[31m".repeat(99), 127, /^oomkit: cannot run x\\x1b\[31m[^\n]{1,1000}\n$/],
     ];

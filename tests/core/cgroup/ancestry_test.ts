@@ -10,7 +10,7 @@ import { makeTree, type Tree } from "../../helpers/trees.ts";
 
 const open = (tree: Tree, path: string) => openCgroup(discover(tree.dir), path)!;
 
-Deno.test("a limit above counts, and the ancestor is named", () => {
+Deno.test("an ancestor's limit counts, and the ancestor is named", () => {
   using tree = makeTree(2, {
     "/pod": { "memory.max": 1000, "memory.current": 700, "memory.stat": "inactive_file 200\n" },
     "/pod/c": { "memory.current": 400 },
@@ -25,13 +25,13 @@ Deno.test("a limit above counts, and the ancestor is named", () => {
   assert.deepEqual(chain.map(({ path }) => path), ["/pod/c", "/pod", "/"]);
 });
 
-Deno.test("no limit anywhere is certain when everything can be seen", () => {
+Deno.test("no limit anywhere is certain when all ancestors are visible", () => {
   using tree = makeTree(1, { "/a": {} });
   const { limit, headroom, certain } = readAncestry(open(tree, "/a"));
   assert.deepEqual([limit, headroom, certain], [{ bytes: Infinity }, undefined, true]);
 });
 
-Deno.test("v1 reveals the limit of an ancestor that cannot be seen, v2 does not", () => {
+Deno.test("v1 reveals the limit of a hidden ancestor, v2 does not", () => {
   const stat = "total_inactive_file 0\nhierarchical_memory_limit 67108864\n";
   using one = makeTree(1, { "/c": { "memory.stat": stat, "memory.usage_in_bytes": 67000000 } });
   const hidden = { ...discover(one.dir), hidden: true };
@@ -47,7 +47,7 @@ Deno.test("v1 reveals the limit of an ancestor that cannot be seen, v2 does not"
   assert.equal(unknown.certain, false);
 });
 
-Deno.test("a torn limit of an ancestor makes uncertain, and does not count as a number", () => {
+Deno.test("a torn limit of an ancestor makes the limit uncertain, and does not count as a number", () => {
   using tree = makeTree(2, { "/a": { "memory.max": "104" }, "/a/b": { "memory.max": 5000 } });
   const { limit, certain, unreadable } = readAncestry(open(tree, "/a/b"));
   assert.deepEqual(limit, { bytes: 5000, owner: "/a/b" });
@@ -55,13 +55,13 @@ Deno.test("a torn limit of an ancestor makes uncertain, and does not count as a 
   assert.deepEqual(unreadable, ["/a"]);
 });
 
-Deno.test("a v2 root has no limit file, and that is certain", () => {
+Deno.test("a v2 root has no limit file, and its lack of a limit is certain", () => {
   using tree = makeTree(2);
   const { limit, certain } = readAncestry(open(tree, "/"));
   assert.deepEqual([limit, certain], [{ bytes: Infinity }, true]);
 });
 
-Deno.test("the effective limit alone is the same, and a round reads common ancestors once", () => {
+Deno.test("readEffectiveLimit agrees with readAncestry, and reads common ancestors once per pass", () => {
   using tree = makeTree(2, {
     "/pod": { "memory.max": 1000 },
     "/pod/a": { "memory.max": 500 },

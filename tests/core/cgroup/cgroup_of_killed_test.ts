@@ -4,10 +4,10 @@ import { cgroupOfKilled } from "../../../core/cgroup/processes.ts";
 import { whyNoRealCgroup } from "../../helpers/real_cgroup.ts";
 
 const why = whyNoRealCgroup() ??
-  (inInitialPidNamespace() ? undefined : "the kernel log's pids are not known here");
+  (inInitialPidNamespace() ? undefined : "pids of the kernel log are unknown here");
 
 Deno.test({
-  name: `who is there is found by pid and name, and nobody by a pid that is another's${
+  name: `a live process is found by pid and comm, and not by a pid of another process${
     why ? ` (not run: ${why})` : ""
   }`,
   ignore: why !== undefined,

@@ -45,7 +45,7 @@ Deno.test("a character beyond the first 65536 is one character", () => {
   assert.ok(!matches("/[\u{1d518}a]", "/\ud835"));
 });
 
-Deno.test("a glob with many stars comes to an end, whoever calls a cgroup what nearly matches", () => {
+Deno.test("a glob with many stars is fast, even for names that nearly match", () => {
   const globs = ["*a", "**a", "**/a/", "*a/*a", "**a*", "?*a**", "[ab]*a"]
     .map((part) => `/${part.repeat(20)}b`);
   const paths = ["a", "a/", `${"a".repeat(254)}/`]
@@ -60,7 +60,7 @@ Deno.test("a glob with many stars comes to an end, whoever calls a cgroup what n
   assert.ok(matches(globs[1]!, `${paths[1]}aab`));
 });
 
-Deno.test("where a name fits more than once the one counts that the rest fits behind", () => {
+Deno.test("if a part fits at several positions, the one that lets the rest match counts", () => {
   assert.ok(matches("/**/a*b/c", "/ax/ab/c"));
   assert.ok(matches("/*a*ab", "/aab"));
   assert.ok(!matches("/*ab*ab", "/aab"));
@@ -68,11 +68,11 @@ Deno.test("where a name fits more than once the one counts that the rest fits be
   assert.ok(!matches("/**/a/**/a/b", "/x/a/b"));
 });
 
-Deno.test("a bracket that never closes is itself", () => {
+Deno.test("an unclosed bracket matches itself", () => {
   assert.ok(matches("/a[b", "/a[b"));
 });
 
-Deno.test("what is no wildcard matches itself alone", () => {
+Deno.test("text without wildcards matches only itself", () => {
   const name = fc.string({ minLength: 1 }).filter((text) => !isGlob(text));
   fc.assert(fc.property(name, fc.string(), (text, other) => {
     assert.ok(matches(text, text));

@@ -3,7 +3,7 @@ import { OomkitError } from "../../../core/errors.ts";
 import { directoryOf, discover, join, pathOf, relativeTo } from "../../../core/cgroup/hierarchy.ts";
 import { makeTree } from "../../helpers/trees.ts";
 
-Deno.test("a directory laid out like v1 or v2 is known by its files", () => {
+Deno.test("a directory laid out like v1 or v2 is recognized by its files", () => {
   for (const version of [1, 2] as const) {
     using tree = makeTree(version, { "/a": {} });
     const hierarchy = discover(tree.dir);
@@ -16,7 +16,7 @@ Deno.test("a directory laid out like v1 or v2 is known by its files", () => {
   }
 });
 
-Deno.test("the memory controller's directory may lie beneath the named one", () => {
+Deno.test("the memory controller's directory may be a child of the given one", () => {
   const parent = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "oomkit-test-" }));
   using tree = makeTree(1);
   Deno.renameSync(tree.dir, `${parent}/memory`);
@@ -28,7 +28,7 @@ Deno.test("the memory controller's directory may lie beneath the named one", () 
   }
 });
 
-Deno.test("a directory that is none, or looks like no tree, is one line that says what would be right", () => {
+Deno.test("a path that is not a directory or not a cgroup tree is refused in one line with a hint", () => {
   const empty = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   try {
     for (const dir of [empty, `${empty}/nothing`, "/dev/null"]) {
@@ -43,7 +43,7 @@ Deno.test("a directory that is none, or looks like no tree, is one line that say
   }
 });
 
-Deno.test("paths and directories map both ways, also where only a part is mounted", () => {
+Deno.test("paths and directories map both ways, also if only a part is mounted", () => {
   using tree = makeTree(2);
   const whole = discover(tree.dir);
   assert.equal(directoryOf(whole, "/a/b"), `${tree.dir}/a/b`);
@@ -57,7 +57,7 @@ Deno.test("paths and directories map both ways, also where only a part is mounte
   assert.equal(pathOf(part, tree.dir), "/docker/1");
 });
 
-Deno.test("joining and cutting a path leaves no double and no trailing slash", () => {
+Deno.test("joining and cutting a path leaves no double or trailing slash", () => {
   assert.equal(join("/", "/a/"), "/a");
   assert.equal(join("/a", ""), "/a");
   assert.equal(join("/", ""), "/");

@@ -14,7 +14,7 @@ function check(cases: Record<string, Identity>): void {
   }
 }
 
-Deno.test("a container's scope tells its id and runtime, for every runtime", () => {
+Deno.test("a container's scope yields its id and runtime, for every runtime", () => {
   for (const runtime of ["docker", "cri-containerd", "crio", "libpod", "nerdctl"]) {
     assert.deepEqual(identify(`/system.slice/${runtime}-${ID}.scope`), {
       containerId: ID,
@@ -23,7 +23,7 @@ Deno.test("a container's scope tells its id and runtime, for every runtime", () 
   }
 });
 
-Deno.test("with the cgroupfs driver the id stands bare or behind the runtime", () => {
+Deno.test("with the cgroupfs driver the id is bare or follows the runtime", () => {
   check({
     [`/docker/${ID}`]: { containerId: ID, runtime: "docker" },
     [`/libpod_parent/libpod-${ID}`]: { containerId: ID, runtime: "libpod" },
@@ -33,7 +33,7 @@ Deno.test("with the cgroupfs driver the id stands bare or behind the runtime", (
   });
 });
 
-Deno.test("ctr's containers have any name, in the default namespace", () => {
+Deno.test("a container of ctr may have any name, in the default namespace", () => {
   check({
     "/default/redis": { containerId: "redis", runtime: "containerd" },
     [`/default/${ID}`]: { containerId: ID, runtime: "containerd" },
@@ -42,7 +42,7 @@ Deno.test("ctr's containers have any name, in the default namespace", () => {
   });
 });
 
-Deno.test("conmon is no container, only a unit", () => {
+Deno.test("conmon is a unit, not a container", () => {
   check({
     [`/machine.slice/libpod-conmon-${ID}.scope`]: { unit: `libpod-conmon-${ID}.scope` },
     [`/kubepods.slice/kubepods-pod${UID_}.slice/crio-conmon-${ID}.scope`]: {
@@ -65,7 +65,7 @@ Deno.test("crun's inner cgroup belongs to the container", () => {
   });
 });
 
-Deno.test("a container that shares a service's cgroup tells both", () => {
+Deno.test("a container in a service's cgroup yields both", () => {
   check({
     [`/system.slice/web.service/libpod-payload-${ID}`]: {
       containerId: ID,
@@ -85,7 +85,7 @@ Deno.test("a container that shares a service's cgroup tells both", () => {
   });
 });
 
-Deno.test("the systemd driver's pods tell uid and quality of service, below any prefix", () => {
+Deno.test("a pod of the systemd driver yields uid and quality of service, below any prefix", () => {
   const slices = (prefix: string, qos: string) =>
     `/${prefix}kubepods.slice/${prefix}kubepods${qos}.slice/${prefix}kubepods${qos}-pod${UID_}.slice`;
   check({
@@ -115,7 +115,7 @@ Deno.test("the systemd driver's pods tell uid and quality of service, below any 
   });
 });
 
-Deno.test("the cgroupfs driver's pods tell the same", () => {
+Deno.test("a pod of the cgroupfs driver yields the same", () => {
   check({
     [`/kubepods/burstable/pod${UID}/${ID}`]: { containerId: ID, podUid: UID, qos: "burstable" },
     [`/kubepods/besteffort/pod${UID}/crio-${ID}`]: {
@@ -129,7 +129,7 @@ Deno.test("the cgroupfs driver's pods tell the same", () => {
   });
 });
 
-Deno.test("a static pod's uid has no dashes, and gets none", () => {
+Deno.test("the uid of a static pod has no dashes and gets none", () => {
   check({
     [`/kubepods/burstable/pod${STATIC}`]: { podUid: STATIC, qos: "burstable" },
     [`/kubepods.slice/kubepods-pod${STATIC}.slice/crio-${ID}.scope`]: {
@@ -141,7 +141,7 @@ Deno.test("a static pod's uid has no dashes, and gets none", () => {
   });
 });
 
-Deno.test("where kubelet and containerd disagree on the driver, one element holds it all", () => {
+Deno.test("if kubelet and containerd use different drivers, one path element has pod and container", () => {
   check({
     [`/system.slice/containerd.service/kubepods-burstable-pod${UID_}.slice:cri-containerd:${ID}`]: {
       containerId: ID,
@@ -153,11 +153,11 @@ Deno.test("where kubelet and containerd disagree on the driver, one element hold
   });
 });
 
-Deno.test("of containers within containers the innermost counts", () => {
+Deno.test("of nested containers the innermost counts", () => {
   assert.equal(identify(`/docker/${NODE}/docker/${ID}`).containerId, ID);
 });
 
-Deno.test("a pod on a node that is a container itself is not that container", () => {
+Deno.test("a pod on a node that is itself a container is not that container", () => {
   const pod =
     `/docker/${NODE}/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod${UID_}.slice`;
   assert.equal(identify(pod).containerId, undefined);
@@ -165,7 +165,7 @@ Deno.test("a pod on a node that is a container itself is not that container", ()
   assert.equal(identify(`${pod}/cri-containerd-${ID}.scope`).containerId, ID);
 });
 
-Deno.test("without a container the innermost unit is told, its name as systemd shows it", () => {
+Deno.test("without a container the innermost unit counts, with its name as in systemd", () => {
   check({
     "/system.slice/ssh.service": { unit: "ssh.service" },
     "/system.slice/ssh.service/worker": { unit: "ssh.service" },
@@ -176,7 +176,7 @@ Deno.test("without a container the innermost unit is told, its name as systemd s
   });
 });
 
-Deno.test("other paths tell nothing", () => {
+Deno.test("other paths yield nothing", () => {
   check({
     "/": {},
     "": {},
@@ -202,14 +202,14 @@ Deno.test("arbitrary paths never throw, and an id is never invented", () => {
   }));
 });
 
-Deno.test("a slice lies in the slices that its dashes name", () => {
+Deno.test("the dashes of a slice name its parents", () => {
   assert.equal(unitPath("a-b-c.slice"), "/a.slice/a-b.slice/a-b-c.slice");
   assert.equal(unitPath("system.slice"), "/system.slice");
   assert.equal(unitPath("-.slice"), "/");
   assert.equal(unitPath("a\\x2db-c.slice"), "/a\\x2db.slice/a\\x2db-c.slice");
 });
 
-Deno.test("other units lie in the system slice, instances in their template's", () => {
+Deno.test("other units are in the system slice, instances in that of their template", () => {
   assert.equal(unitPath("foo.service"), "/system.slice/foo.service");
   assert.equal(unitPath("foo"), "/system.slice/foo.service");
   assert.equal(unitPath("var-lib.mount"), "/system.slice/var-lib.mount");
@@ -225,7 +225,7 @@ Deno.test("other units lie in the system slice, instances in their template's", 
   assert.equal(unitPath("user@1000.service"), "/user.slice/user-1000.slice/user@1000.service");
 });
 
-Deno.test("a unit's path names that unit again", () => {
+Deno.test("the path of a unit identifies that unit", () => {
   const name = fc.stringMatching(/^[a-z][a-z0-9:.]{0,8}(-[a-z0-9]{1,5}){0,3}(@[a-z0-9]{1,5})?$/);
   const suffix = fc.constantFrom("service", "slice", "mount", "socket", "swap");
   fc.assert(fc.property(name, suffix, (name, suffix) => {

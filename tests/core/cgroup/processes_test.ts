@@ -6,12 +6,12 @@ import { inspect } from "../../../core/cgroup/inspection.ts";
 import { listProcesses, pidsOf, readProcess } from "../../../core/cgroup/processes.ts";
 import { makeTree } from "../../helpers/trees.ts";
 
-Deno.test("pids come once, in order, without those of other pid namespaces", () => {
+Deno.test("pids are unique and sorted, without those of other pid namespaces", () => {
   using tree = makeTree(1, { "/a": { "cgroup.procs": "30\n7\n0\n30\nx\n" } });
   assert.deepEqual(pidsOf(openCgroup(discover(tree.dir), "/a")!), [7, 30]);
 });
 
-Deno.test("who does not say who is in it has not nobody in it", () => {
+Deno.test("a cgroup without a readable cgroup.procs does not count as empty", () => {
   using tree = makeTree(2, {
     "/a": { "cgroup.procs": `${Deno.ppid}\n` },
     "/a/b": { "cgroup.procs": undefined },
@@ -21,10 +21,10 @@ Deno.test("who does not say who is in it has not nobody in it", () => {
   assert.deepEqual(listProcesses(a).unread, ["/a/b", "/a/c"]);
   const { members, limitations } = inspect(a, 10)!;
   assert.equal(members?.total, undefined);
-  assert.ok(limitations.includes("who is in /a/b: its cgroup.procs cannot be read"));
+  assert.ok(limitations.includes("processes of /a/b: its cgroup.procs cannot be read"));
 });
 
-Deno.test("who is in a threaded cgroup is told by the domain around it", () => {
+Deno.test("processes of a threaded cgroup are listed in its domain", () => {
   using tree = makeTree(2, {
     "/a": { "cgroup.procs": `${Deno.ppid}\n` },
     "/a/b": { "cgroup.procs": undefined, "cgroup.type": "threaded" },
@@ -35,12 +35,12 @@ Deno.test("who is in a threaded cgroup is told by the domain around it", () => {
   assert.equal(isEmpty(a, new Set([Deno.ppid])), true);
 });
 
-Deno.test("half of a pid is nobody's: it would be another process", () => {
+Deno.test("a torn pid is ignored: it would be another process", () => {
   using tree = makeTree(1, { "/a": { "cgroup.procs": "7\n1234" } });
   assert.deepEqual(pidsOf(openCgroup(discover(tree.dir), "/a")!), [7]);
 });
 
-Deno.test("a process is told with what the kernel weighs", () => {
+Deno.test("readProcess reads what the kernel ranks by", () => {
   const self = readProcess(Deno.pid, "/a")!;
   assert.equal(self.pid, Deno.pid);
   assert.equal(self.cgroup, "/a");
@@ -52,7 +52,7 @@ Deno.test("a process is told with what the kernel weighs", () => {
   assert.equal(readProcess(2147483647, "/a"), undefined);
 });
 
-Deno.test("those of a subtree are told with their own cgroup, this program itself is not, and the unseen are counted", () => {
+Deno.test("a subtree's processes have their own cgroup; this program is left out and hidden ones are counted", () => {
   using tree = makeTree(2, {
     "/a": { "cgroup.procs": "0\n0\n2147483647\n" },
     "/a/b": { "cgroup.procs": `${Deno.ppid}\n${Deno.pid}\n` },

@@ -37,7 +37,7 @@ const refusal = (tree: Tree, target: string): string => {
   throw new Error(`${target} was not refused`);
 };
 
-Deno.test("a cgroup is found by path, by directory, and by unit", () => {
+Deno.test("a cgroup is found by path, directory and unit", () => {
   using tree = kubernetes();
   const nginx = ["/system.slice/nginx.service"];
   const ways = [
@@ -53,7 +53,7 @@ Deno.test("a cgroup is found by path, by directory, and by unit", () => {
   assert.deepEqual(paths(tree, "/"), ["/"]);
 });
 
-Deno.test("a container is found by its id or the beginning of it, not by what it made beneath itself", () => {
+Deno.test("a container is found by its id or a prefix, not by a cgroup that it made inside itself", () => {
   using tree = kubernetes();
   for (const way of [ID, `id:${ID}`, ID.slice(0, 12), `id:${ID.slice(0, 12)}`]) {
     const [path, ...more] = paths(tree, way);
@@ -69,7 +69,7 @@ Deno.test("a pod is found by its uid, with dashes or underscores", () => {
   }
 });
 
-Deno.test("a glob finds all that it matches, and a name with brackets is found as it is", () => {
+Deno.test("a glob finds all matches, and a name with brackets is found as it is", () => {
   using tree = kubernetes();
   assert.deepEqual(paths(tree, "/system.slice/*"), ["/system.slice/nginx.service"]);
   assert.deepEqual(paths(tree, "//system.slice/./*/"), ["/system.slice/nginx.service"]);
@@ -83,7 +83,7 @@ Deno.test("a glob finds all that it matches, and a name with brackets is found a
   assert.match(refusal(tree, "/docker/x*"), /no cgroup matches; look at/);
 });
 
-Deno.test("however it is written, a cgroup has the one path that rules know it by", () => {
+Deno.test("any spelling of a path yields the one path that rules match", () => {
   using tree = kubernetes();
   const kernels = { ...discover(tree.dir), kernel: true };
   for (const way of ["system.slice//nginx.service", "system.slice/./nginx.service/"]) {
@@ -94,7 +94,7 @@ Deno.test("however it is written, a cgroup has the one path that rules know it b
   assert.match(refusal(tree, "unit:./nginx.service"), /no such/);
 });
 
-Deno.test("an ambiguous prefix lists what it may mean", () => {
+Deno.test("an ambiguous prefix lists the candidates", () => {
   using tree = kubernetes();
   assert.match(
     refusal(tree, "id:3f"),
@@ -102,7 +102,7 @@ Deno.test("an ambiguous prefix lists what it may mean", () => {
   );
 });
 
-Deno.test("an unknown name suggests the nearest", () => {
+Deno.test("an unknown name suggests the closest ones", () => {
   using tree = kubernetes();
   assert.match(refusal(tree, "/sytem.slice"), /did you mean \/system\.slice\?/);
   assert.match(refusal(tree, "unit:ngnix"), /did you mean \/system\.slice\/nginx\.service\?/);
@@ -115,38 +115,38 @@ Deno.test("a path that leads out of the tree is refused", () => {
   Deno.symlinkSync("/etc", `${tree.dir}/link`);
   Deno.symlinkSync("..", `${tree.dir}/docker/up`);
   assert.match(refusal(tree, "/docker/../../etc"), /a cgroup path has no "\.\."/);
-  assert.match(refusal(tree, "/etc"), /lies outside of the memory hierarchy/);
-  assert.match(refusal(tree, "/link"), /cannot use \/link: \/etc lies outside/);
-  assert.match(refusal(tree, "link"), /\/etc lies outside/);
+  assert.match(refusal(tree, "/etc"), /is outside the memory hierarchy/);
+  assert.match(refusal(tree, "/link"), /cannot use \/link: \/etc is outside/);
+  assert.match(refusal(tree, "link"), /\/etc is outside/);
   assert.deepEqual(paths(tree, "/docker/up"), ["/"]);
 });
 
-Deno.test("a control file is no cgroup", () => {
+Deno.test("a control file is not a cgroup", () => {
   using tree = kubernetes();
   assert.match(
     refusal(tree, "/docker/memory.max"),
-    /it is not a directory; name the cgroup itself/,
+    /it is not a directory; give the cgroup itself/,
   );
   assert.match(refusal(tree, `${tree.dir}/docker/memory.max`), /it is not a directory/);
 });
 
-Deno.test("what is no target says so", () => {
+Deno.test("invalid targets are refused with the reason", () => {
   using tree = kubernetes();
   assert.match(refusal(tree, ""), /it is empty/);
   assert.match(refusal(tree, "pid:"), /it is empty/);
-  assert.match(refusal(tree, "pid:-1"), /no pid/);
-  assert.match(refusal(tree, "pid:99999999999"), /no pid/);
+  assert.match(refusal(tree, "pid:-1"), /not a pid/);
+  assert.match(refusal(tree, "pid:99999999999"), /not a pid/);
   assert.match(refusal(tree, "pid:2147483647"), /no such process/);
 });
 
-Deno.test("a process is found in a tree that is no kernel's by looking for its pid", () => {
+Deno.test("in a tree that is not the kernel's a process is found by searching for its pid", () => {
   using tree = kubernetes();
   tree.write("/docker", "cgroup.procs", Deno.pid);
   assert.deepEqual(paths(tree, `pid:${Deno.pid}`), ["/docker"]);
-  assert.match(refusal(tree, "pid:1"), /cannot be seen beneath/);
+  assert.match(refusal(tree, "pid:1"), /is not visible below/);
 });
 
-Deno.test("where only a part is mounted, a path may begin there", () => {
+Deno.test("if only a part is mounted, a path may be relative to it", () => {
   using tree = kubernetes();
   const part = { ...discover(tree.dir), root: "/outer" };
   const found = (target: string) => resolveTarget(part, target).map(({ path }) => path);
@@ -155,7 +155,7 @@ Deno.test("where only a part is mounted, a path may begin there", () => {
   assert.deepEqual(found("/*.slice"), ["/outer/kubepods.slice", "/outer/system.slice"]);
 });
 
-Deno.test("the own cgroup of a tree that is no kernel's is its root", () => {
+Deno.test("oomkit's own cgroup in a tree that is not the kernel's is the root", () => {
   using tree = kubernetes();
   assert.equal(ownCgroup(discover(tree.dir)).path, "/");
 });

@@ -14,7 +14,7 @@ const TORN: Readonly<Record<1 | 2, Files>> = {
 };
 
 for (const version of [1, 2] as const) {
-  Deno.test(`v${version}: half a number is unknown, since a tenth of a limit is a limit that is met`, () => {
+  Deno.test(`v${version}: a torn number is unknown, because a tenth of a limit is a limit that is exceeded`, () => {
     using tree = makeTree(version, { "/a": TORN[version] });
     const cgroup = openCgroup(discover(tree.dir), "/a")!;
     assert.equal(readUsage(cgroup), undefined);
@@ -26,7 +26,7 @@ for (const version of [1, 2] as const) {
       soft: undefined,
       high: undefined,
     });
-    // Nobody is guarded by it, neither for its own sake nor by the soft limit.
+    // Neither the hard nor the soft limit is guarded.
     assert.equal(limitOf(cgroup, false, true), undefined);
     assert.equal(limitOf(cgroup, true, true), undefined);
   });

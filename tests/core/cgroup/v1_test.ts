@@ -11,7 +11,7 @@ const folder = (kernel: Kernel, name: string) => (file: string) => {
   }
 };
 
-Deno.test("v1 tells the subtree's memory, since its usage is the subtree's too", () => {
+Deno.test("v1 reads the subtree's memory, as its usage is the subtree's too", () => {
   const snapshot = v1.snapshot(folder("6.18-v1", "limited"));
   assert.deepEqual(snapshot, {
     usage: 4837376,
@@ -36,18 +36,18 @@ Deno.test("v1 tells the subtree's memory, since its usage is the subtree's too",
   });
 });
 
-Deno.test("v1 counts a kill in the victim's own cgroup, and a hit limit in the owner's", () => {
+Deno.test("v1 counts a kill in the victim's cgroup, and a limit hit in the owner's", () => {
   assert.deepEqual(v1.counters(folder("6.1-v1", "victim")).local, { max: 0n, oomKill: 3n });
   assert.deepEqual(v1.counters(folder("6.1-v1", "limited")).local, { max: 335n, oomKill: 0n });
 });
 
-Deno.test("v1 sees an ancestor's limit in its own memory.stat", () => {
+Deno.test("v1 reads an ancestor's limit from its own memory.stat", () => {
   const { limits, hierarchicalLimit } = v1.snapshot(folder("6.1-v1", "victim"));
   assert.equal(limits.max, Infinity);
   assert.equal(hierarchicalLimit, 20971520);
 });
 
-Deno.test("of v1 files that are not there nothing is made up", () => {
+Deno.test("missing v1 files leave their fields absent", () => {
   assert.deepEqual(v1.snapshot(() => undefined), {
     limits: {},
     stats: {},
@@ -57,13 +57,13 @@ Deno.test("of v1 files that are not there nothing is made up", () => {
   assert.equal(v1.limit(() => undefined), undefined);
 });
 
-Deno.test("without a hierarchy there are no total_ rows, and the cgroup's own are taken", () => {
+Deno.test("without total_ rows, as without a hierarchy, v1 reads the cgroup's own rows", () => {
   const stat = "cache 7\nrss 5\ninactive_file 3\n";
   const { stats } = v1.snapshot((file) => file === "memory.stat" ? stat : undefined);
   assert.deepEqual(stats, { anon: 5, file: 7, inactiveFile: 3 });
 });
 
-Deno.test("v1 is told of OOMs, thresholds and pressure levels, and refuses PSI", () => {
+Deno.test("v1 notifies about OOMs, thresholds and pressure levels, and refuses PSI", () => {
   const psi = [{ kind: "some", stall: 1, window: 2 }] as const;
   const pressure = [{ level: "low", mode: "default" }, { level: "medium", mode: "local" }] as const;
   const triggers = v1.triggers({ thresholds: [4096], pressure, psi });

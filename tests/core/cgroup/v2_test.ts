@@ -4,7 +4,7 @@ import { fixture } from "../parse/fixture.ts";
 
 const folder = (name: string) => (file: string) => fixture("6.1-v2", `${name}/${file}`);
 
-Deno.test("v2 tells everything that a kernel writes", () => {
+Deno.test("v2 reads everything that a kernel writes", () => {
   assert.deepEqual(v2.snapshot(folder("limited")), {
     usage: 4562944,
     peak: 20971520,
@@ -34,13 +34,13 @@ Deno.test("v2 tells everything that a kernel writes", () => {
   });
 });
 
-Deno.test("v2 tells whether one victim takes all along, and keeps own and subtree counters apart", () => {
+Deno.test("v2 reads memory.oom.group, and keeps local and subtree counters apart", () => {
   const { oomGroup, local } = v2.snapshot(folder("group"));
   assert.equal(oomGroup, true);
   assert.deepEqual(local, { max: 27n, high: 0n, oom: 1n, oomKill: 4n, oomGroupKill: 1n });
 });
 
-Deno.test("of v2 files that are not there, as at the root, nothing is made up", () => {
+Deno.test("missing v2 files, as at the root, leave their fields absent", () => {
   assert.deepEqual(v2.snapshot(() => undefined), {
     limits: {},
     stats: {},
@@ -51,12 +51,12 @@ Deno.test("of v2 files that are not there, as at the root, nothing is made up", 
   assert.equal(v2.limit(() => "max\n"), Infinity);
 });
 
-Deno.test("PSI that is switched off is no pressure of zero", () => {
+Deno.test("disabled PSI is absent, not zero pressure", () => {
   const read = (file: string) => file === "memory.pressure" ? "" : folder("limited")(file);
   assert.equal(v2.snapshot(read).pressure, undefined);
 });
 
-Deno.test("v2 is told by inotify and PSI, and refuses pressure levels", () => {
+Deno.test("v2 notifies by inotify and PSI, and refuses pressure levels", () => {
   const psi = [{ kind: "full", stall: 100, window: 1000 }] as const;
   const triggers = v2.triggers({ thresholds: [4096], pressure: [], psi });
   assert.deepEqual(

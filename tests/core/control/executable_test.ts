@@ -1,26 +1,10 @@
 import assert from "node:assert/strict";
 import { cannotRunReason } from "../../../core/control/executable.ts";
 import { libc } from "../../../core/kernel/libc.ts";
+import { makeFolder } from "../../helpers/folder.ts";
 
-// It stays loaded for good, which within a test would be a leak.
+// Loaded before the tests: within one, a library that stays loaded counts as a leak.
 libc();
-
-interface Folder extends Disposable {
-  readonly dir: string;
-  write(name: string, text: string, mode: number): string;
-}
-
-function folder(): Folder {
-  const dir = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
-  return {
-    dir,
-    write(name, text, mode) {
-      Deno.writeTextFileSync(`${dir}/${name}`, text, { mode });
-      return `${dir}/${name}`;
-    },
-    [Symbol.dispose]: () => Deno.removeSync(dir, { recursive: true }),
-  };
-}
 
 Deno.test("a program is found by its path, and by its name in PATH", () => {
   assert.equal(cannotRunReason("/bin/sh"), undefined);
@@ -31,22 +15,22 @@ Deno.test("a program is found by its path, and by its name in PATH", () => {
   assert.equal(cannotRunReason("oomkit", "scripts"), undefined);
 });
 
-Deno.test("what may not be run does not hide what may, further on in PATH", () => {
-  using a = folder();
-  using b = folder();
+Deno.test("a file that may not be run does not hide one later in PATH that may", () => {
+  using a = makeFolder();
+  using b = makeFolder();
   a.write("tool", "", 0o644);
-  assert.equal(cannotRunReason("tool", `${a.dir}:${b.dir}`)?.status, 126);
+  assert.equal(cannotRunReason("tool", `${a.path}:${b.path}`)?.status, 126);
   b.write("tool", "", 0o755);
-  assert.equal(cannotRunReason("tool", `${a.dir}:${b.dir}`), undefined);
+  assert.equal(cannotRunReason("tool", `${a.path}:${b.path}`), undefined);
 });
 
-Deno.test("a directory is no program, though its mode says executable", () => {
-  using a = folder();
-  assert.equal(cannotRunReason(a.dir)?.status, 126);
+Deno.test("a directory is not a program, although its mode is executable", () => {
+  using a = makeFolder();
+  assert.equal(cannotRunReason(a.path)?.status, 126);
 });
 
-Deno.test("a script is as good as its interpreter", () => {
-  using a = folder();
+Deno.test("a script can be run if its interpreter can", () => {
+  using a = makeFolder();
   const plain = a.write("plain", "", 0o644);
   const status = (line: string) => cannotRunReason(a.write("script", line, 0o755))?.status;
   assert.equal(status("#! /bin/sh -e\n"), undefined);

@@ -1,109 +1,95 @@
 import assert from "node:assert/strict";
 import { runHook } from "../../../core/control/hook.ts";
 import { setOwnOomScoreAdj } from "../../../core/control/oom_score_adj.ts";
+import { makeFolder } from "../../helpers/folder.ts";
 
-/** Long enough for anything here to end by itself. */
-const AMPLE = 60_000;
+const LONG_MS = 60_000;
 const EVENT = '{"type":"level","cgroup":"/a $(touch x) \'\\"`"}';
-
-async function withFolder(action: (dir: string) => Promise<void>): Promise<void> {
-  const dir = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
-  try {
-    await action(dir);
-  } finally {
-    Deno.removeSync(dir, { recursive: true });
-  }
-}
 
 const read = (path: string) => Deno.readTextFileSync(path);
 
 Deno.test("a hook gets the event as one line on its stdin, as it is", async () => {
-  await withFolder(async (dir) => {
-    const command = `cd '${dir}' && cat > event`;
-    assert.deepEqual(await runHook(command, EVENT, AMPLE), { code: 0 });
-    assert.equal(read(`${dir}/event`), `${EVENT}\n`);
-    assert.deepEqual([...Deno.readDirSync(dir)].map(({ name }) => name), ["event"]);
-  });
+  using folder = makeFolder();
+  const command = `cd '${folder.path}' && cat > event`;
+  assert.deepEqual(await runHook(command, EVENT, LONG_MS), { code: 0 });
+  assert.equal(read(`${folder.path}/event`), `${EVENT}\n`);
+  assert.deepEqual([...Deno.readDirSync(folder.path)].map(({ name }) => name), ["event"]);
 });
 
 Deno.test("a hook is a line of shell, with its pipes, quotes and status", async () => {
-  assert.deepEqual(await runHook(`true; exit 3`, EVENT, AMPLE), { code: 3 });
-  assert.deepEqual(await runHook(`grep -c level | grep -qx '1' || exit 9`, EVENT, AMPLE), {
+  assert.deepEqual(await runHook(`true; exit 3`, EVENT, LONG_MS), { code: 3 });
+  assert.deepEqual(await runHook(`grep -c level | grep -qx '1' || exit 9`, EVENT, LONG_MS), {
     code: 0,
   });
-  assert.deepEqual(await runHook("exec 2>&-; no-such-command-here", EVENT, AMPLE), { code: 127 });
-  assert.deepEqual(await runHook("kill -9 $$", EVENT, AMPLE), { code: 137 });
+  assert.deepEqual(await runHook("exec 2>&-; no-such-command-here", EVENT, LONG_MS), { code: 127 });
+  assert.deepEqual(await runHook("kill -9 $$", EVENT, LONG_MS), { code: 137 });
 });
 
-Deno.test("a hook that does not read its stdin is as good as one that does", async () => {
+Deno.test("a hook need not read its stdin", async () => {
   const long = "x".repeat(1024 ** 2);
-  assert.deepEqual(await runHook("true", long, AMPLE), { code: 0 });
-  assert.deepEqual(await runHook("exec <&-; exit 4", long, AMPLE), { code: 4 });
+  assert.deepEqual(await runHook("true", long, LONG_MS), { code: 0 });
+  assert.deepEqual(await runHook("exec <&-; exit 4", long, LONG_MS), { code: 4 });
 });
 
 Deno.test("what a hook prints does not mix with the events", async () => {
   const command = "test /proc/self/fd/1 -ef /dev/null";
-  assert.deepEqual(await runHook(command, EVENT, AMPLE), { code: 0 });
+  assert.deepEqual(await runHook(command, EVENT, LONG_MS), { code: 0 });
 });
 
-Deno.test("a hook is no better protected than anybody", {
+Deno.test("a hook does not inherit the lowered oom_score_adj of the guard", {
   ignore: Deno.build.os !== "linux" || Deno.uid() !== 0,
 }, async () => {
-  await withFolder(async (dir) => {
-    const before = Number(read("/proc/self/oom_score_adj"));
-    // Raised only, which anybody may.
-    const score = setOwnOomScoreAdj(Math.min(1000, before + 5));
-    try {
-      await runHook(`cat /proc/self/oom_score_adj > '${dir}/score'`, EVENT, AMPLE);
-    } finally {
-      score.restore();
-    }
-    assert.equal(read(`${dir}/score`), "0\n");
-  });
+  using folder = makeFolder();
+  const before = Number(read("/proc/self/oom_score_adj"));
+  // Only raised, which needs no capability.
+  const score = setOwnOomScoreAdj(Math.min(1000, before + 5));
+  try {
+    await runHook(`cat /proc/self/oom_score_adj > '${folder.path}/score'`, EVENT, LONG_MS);
+  } finally {
+    score.restore();
+  }
+  assert.equal(read(`${folder.path}/score`), "0\n");
 });
 
-Deno.test("a hook that takes too long is ended with all that it has started, read its stdin or not", async () => {
-  await withFolder(async (dir) => {
-    const fifo = `${dir}/alive`;
-    new Deno.Command("mkfifo", { args: [fifo] }).outputSync();
-    const end = runHook(`exec 3> '${fifo}'; sleep 1000 & wait`, "x".repeat(1024 ** 2), 100);
-    const pinned = await Deno.open(fifo);
-    assert.deepEqual(await end, { failed: "it took longer than 100 ms and was ended" });
-    // The other end is closed when the last one that has it open is gone.
-    assert.equal(await pinned.read(new Uint8Array(1)), null);
-    pinned.close();
-  });
+Deno.test("a hook that takes too long is killed with everything it has started, even when its stdin is unread", async () => {
+  using folder = makeFolder();
+  const fifo = `${folder.path}/alive`;
+  new Deno.Command("mkfifo", { args: [fifo] }).outputSync();
+  const end = runHook(`exec 3> '${fifo}'; sleep 1000 & wait`, "x".repeat(1024 ** 2), 100);
+  const pinned = await Deno.open(fifo);
+  assert.deepEqual(await end, { failed: "it took longer than 100 ms and was killed" });
+  // The other end is closed when the last process that has it open is gone.
+  assert.equal(await pinned.read(new Uint8Array(1)), null);
+  pinned.close();
 });
 
-Deno.test("one that left the group and keeps the pipe unread is not waited for", async () => {
-  await withFolder(async (dir) => {
-    const command = `exec 3<&0; setsid sleep 1000 <&3 & echo $! > '${dir}/pid'; wait`;
-    const long = "x".repeat(1024 ** 2);
-    const end = await runHook(command, long, 300);
-    // It has not been ended with the group; the pipe is let go of with it.
-    Deno.kill(Number(read(`${dir}/pid`)), "SIGKILL");
-    assert.deepEqual(end, { failed: "it took longer than 300 ms and was ended" });
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  });
+Deno.test("a process that left the group and keeps the pipe open is not waited for", async () => {
+  using folder = makeFolder();
+  const command = `exec 3<&0; setsid sleep 1000 <&3 & echo $! > '${folder.path}/pid'; wait`;
+  const long = "x".repeat(1024 ** 2);
+  const end = await runHook(command, long, 300);
+  // It was not killed with the group; the pipe is closed when it exits.
+  Deno.kill(Number(read(`${folder.path}/pid`)), "SIGKILL");
+  assert.deepEqual(end, { failed: "it took longer than 300 ms and was killed" });
+  await new Promise((resolve) => setTimeout(resolve, 50));
 });
 
-Deno.test("a hook is ended before its time when it is asked for, with the reason", async () => {
+Deno.test("a hook is killed early on request, with the given reason", async () => {
   const ending = new AbortController();
-  const end = runHook("sleep 1000", EVENT, AMPLE, ending.signal);
+  const end = runHook("sleep 1000", EVENT, LONG_MS, ending.signal);
   ending.abort("it was in the way");
-  assert.deepEqual(await end, { failed: "it was in the way and was ended" });
-  assert.deepEqual(await runHook("sleep 1000", EVENT, AMPLE, ending.signal), {
-    failed: "it was in the way and was ended",
+  assert.deepEqual(await end, { failed: "it was in the way and was killed" });
+  assert.deepEqual(await runHook("sleep 1000", EVENT, LONG_MS, ending.signal), {
+    failed: "it was in the way and was killed",
   });
 });
 
-Deno.test("what a hook leaves running goes on after it", async () => {
-  await withFolder(async (dir) => {
-    const [go, done] = [`${dir}/go`, `${dir}/done`];
-    new Deno.Command("mkfifo", { args: [go, done] }).outputSync();
-    const command = `(read line < '${go}'; echo "$line" > '${done}') & exit 0`;
-    assert.deepEqual(await runHook(command, EVENT, AMPLE), { code: 0 });
-    await Deno.writeTextFile(go, "on\n", { create: false });
-    assert.equal(await Deno.readTextFile(done), "on\n");
-  });
+Deno.test("a background process of a hook that has exited keeps running", async () => {
+  using folder = makeFolder();
+  const [go, done] = [`${folder.path}/go`, `${folder.path}/done`];
+  new Deno.Command("mkfifo", { args: [go, done] }).outputSync();
+  const command = `(read line < '${go}'; echo "$line" > '${done}') & exit 0`;
+  assert.deepEqual(await runHook(command, EVENT, LONG_MS), { code: 0 });
+  await Deno.writeTextFile(go, "on\n", { create: false });
+  assert.equal(await Deno.readTextFile(done), "on\n");
 });

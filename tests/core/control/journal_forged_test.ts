@@ -1,48 +1,15 @@
-/** Journals that no guard wrote: nobody must be able to have a file changed by putting one there. */
+/** Journals that no guard wrote: placing one in the folder must not get a file changed. */
 
 import assert from "node:assert/strict";
 import { openJournal, restoreStale, runningGuards } from "../../../core/control/journal.ts";
+import { isThere } from "../../helpers/is_there.ts";
+import { makeJournalPlace } from "../../helpers/journal_place.ts";
+import { startTimeOf } from "../../helpers/process_state.ts";
 
-interface Place extends Disposable {
-  readonly folder: string;
-  readonly dir: string;
-  /** A change of the directory that would be put back, were it true. */
-  readonly change: Readonly<Record<string, unknown>>;
-  get(file?: string): string;
-  /** @param name of the journal; without one it is as that of a guard that has ended. */
-  leave(content: unknown, name?: string): string;
-}
+const makePlace = () =>
+  makeJournalPlace({ "cgroup.procs": "2000", "memory.high": "2000", "memory.max": "2000" });
 
-function makePlace(): Place {
-  const root = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
-  const [folder, dir] = [`${root}/state`, `${root}/cgroup`];
-  for (const path of [folder, dir]) Deno.mkdirSync(path);
-  const files = ["cgroup.procs", "memory.high", "memory.max"];
-  for (const file of files) Deno.writeTextFileSync(`${dir}/${file}`, "2000");
-  const inode = Deno.statSync(dir).ino!;
-  return {
-    folder,
-    dir,
-    change: { dir, inode, file: "memory.high", before: "1000", set: "2000" },
-    get: (file = "memory.high") => Deno.readTextFileSync(`${dir}/${file}`),
-    leave(content, name = `guard-${Deno.pid}-1.json`) {
-      const text = typeof content === "string" ? content : JSON.stringify(content);
-      Deno.writeTextFileSync(`${folder}/${name}`, text);
-      return `${folder}/${name}`;
-    },
-    [Symbol.dispose]: () => Deno.removeSync(root, { recursive: true }),
-  };
-}
-
-const isThere = (path: string) => {
-  try {
-    return Deno.lstatSync(path).isFile;
-  } catch {
-    return false;
-  }
-};
-
-Deno.test("a file of another name is no journal, and stays", () => {
+Deno.test("a file with another name is not a journal and stays", () => {
   using place = makePlace();
   const names = [
     "guard-1.json",
@@ -57,7 +24,7 @@ Deno.test("a file of another name is no journal, and stays", () => {
   assert.ok(paths.every(isThere));
 });
 
-Deno.test("what a guard was writing when it was killed is believed in nothing, and goes", () => {
+Deno.test("the incomplete journal of a killed guard is ignored and removed", () => {
   using place = makePlace();
   const path = place.leave([place.change], "guard-1-1.json.new");
   assert.deepEqual(restoreStale(place.folder), []);
@@ -65,7 +32,7 @@ Deno.test("what a guard was writing when it was killed is believed in nothing, a
   assert.equal(isThere(path), false);
 });
 
-Deno.test("a link, a folder and a FIFO of a journal's name are passed over", () => {
+Deno.test("a link, a folder and a FIFO with the name of a journal are skipped", () => {
   using place = makePlace();
   const elsewhere = place.leave([place.change], "elsewhere");
   Deno.symlinkSync(elsewhere, `${place.folder}/guard-1-1.json`);
@@ -75,18 +42,17 @@ Deno.test("a link, a folder and a FIFO of a journal's name are passed over", () 
   assert.equal(place.get(), "2000");
 });
 
-Deno.test("where there is no folder there is nothing to put back", () => {
+Deno.test("without a folder there is nothing to restore", () => {
   using place = makePlace();
   assert.deepEqual(restoreStale(`${place.folder}/none`), []);
   assert.deepEqual(runningGuards(`${place.folder}/none`), []);
 });
 
-Deno.test("another user's journal is believed in nothing, and left to him", {
+Deno.test("another user's journal is neither trusted nor removed", {
   ignore: Deno.uid() !== 0,
 }, () => {
   using place = makePlace();
-  const stat = Deno.readTextFileSync(`/proc/${Deno.ppid}/stat`);
-  const since = stat.slice(stat.lastIndexOf(")")).split(" ")[20];
+  const since = startTimeOf(Deno.ppid);
   const paths = [
     place.leave([place.change]),
     place.leave([place.change], `guard-${Deno.ppid}-${since}.json`),
@@ -96,12 +62,11 @@ Deno.test("another user's journal is believed in nothing, and left to him", {
   assert.deepEqual(runningGuards(place.folder), []);
   assert.equal(place.get(), "2000");
   assert.ok(paths.every(isThere));
-  const { dir, change: { inode } } = place;
   const journal = openJournal(place.folder);
-  assert.equal(journal.change(dir, Number(inode), "memory.high", "3000"), undefined);
+  assert.equal(journal.change(place.dir, place.inode, "memory.high", "3000"), undefined);
 });
 
-Deno.test("a journal that is no list of changes is nobody's, and goes", () => {
+Deno.test("a journal that is not a list of changes is ignored and removed", () => {
   for (const content of ["", "{", "null", "7", '"x"', "{}", "[", "[null", '{"0":{}}', "\0"]) {
     using place = makePlace();
     const path = place.leave(content);
@@ -110,28 +75,28 @@ Deno.test("a journal that is no list of changes is nobody's, and goes", () => {
   }
 });
 
-Deno.test("an entry that is no change is passed over, and those beside it are put back", () => {
+Deno.test("an entry that is not a change is skipped, and the others are restored", () => {
   using place = makePlace();
   place.leave([null, 7, "x", [], {}, place.change]);
   assert.deepEqual(restoreStale(place.folder).map(({ outcome }) => outcome), ["restored"]);
   assert.equal(place.get(), "1000");
 });
 
-Deno.test("no entry changes another file, another place, or what is not as it says", () => {
+Deno.test("no entry changes another file, another cgroup, or a value that differs from the record", () => {
   const lies: [Record<string, unknown>, string][] = [
     [{ file: "memory.max" }, "another control file"],
     [{ file: "cgroup.procs" }, "a control file that moves processes"],
     [{ file: "../cgroup/memory.high" }, "a file by a path"],
-    [{ file: ["memory.high"] }, "a file that is no text"],
+    [{ file: ["memory.high"] }, "a file that is not text"],
     [{ file: undefined }, "no file"],
     [{ before: 1000 }, "a number for a value"],
     [{ before: undefined }, "no value"],
-    [{ inode: "1" }, "an inode that is no number"],
+    [{ inode: "1" }, "an inode that is not a number"],
     [{ inode: undefined }, "no inode"],
     [{ inode: 1 }, "another inode"],
-    [{ set: "3000" }, "a value that is not there"],
+    [{ set: "3000" }, "a value that the file does not hold"],
     [{ set: undefined }, "no value that was set"],
-    [{ dir: 7 }, "a directory that is no text"],
+    [{ dir: 7 }, "a directory that is not text"],
   ];
   for (const [lie, what] of lies) {
     using place = makePlace();
@@ -144,7 +109,7 @@ Deno.test("no entry changes another file, another place, or what is not as it sa
   }
 });
 
-Deno.test("a directory that is no cgroup is not touched", () => {
+Deno.test("a directory that is not a cgroup is not touched", () => {
   using place = makePlace();
   Deno.removeSync(`${place.dir}/cgroup.procs`);
   place.leave([place.change]);

@@ -1,97 +1,39 @@
 import assert from "node:assert/strict";
 import {
-  type Change,
   journalFolder,
   openJournal,
   restoreStale,
   runningGuards,
 } from "../../../core/control/journal.ts";
 import { OomkitError } from "../../../core/errors.ts";
+import { makeJournalPlace, outcomesOf } from "../../helpers/journal_place.ts";
+import { startTimeOf } from "../../helpers/process_state.ts";
 
-interface Place extends Disposable {
-  readonly folder: string;
-  /** A directory laid out like a cgroup. Plain files keep what is not overwritten, so that all values are of one length. */
-  readonly dir: string;
-  readonly inode: number;
-  /** Of memory.high. */
-  set(text: string): void;
-  get(): string;
-  /** Puts a journal there as a guard with this pid and start time would have left it. */
-  leave(pid: number, since: string, changes: unknown): string;
-  journals(): string[];
-}
+const makePlace = () => makeJournalPlace({ "memory.high": "1000" });
 
-function makePlace(): Place {
-  const root = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
-  const [folder, dir] = [`${root}/state`, `${root}/cgroup`];
-  Deno.mkdirSync(dir);
-  Deno.writeTextFileSync(`${dir}/cgroup.procs`, "");
-  Deno.writeTextFileSync(`${dir}/memory.high`, "1000");
-  return {
-    folder,
-    dir,
-    inode: Deno.statSync(dir).ino!,
-    set: (text) => Deno.writeTextFileSync(`${dir}/memory.high`, text),
-    get: () => Deno.readTextFileSync(`${dir}/memory.high`),
-    leave(pid, since, changes) {
-      Deno.mkdirSync(folder, { recursive: true });
-      const path = `${folder}/guard-${pid}-${since}.json`;
-      const text = typeof changes === "string" ? changes : JSON.stringify(changes);
-      Deno.writeTextFileSync(path, text);
-      return path;
-    },
-    journals() {
-      try {
-        return [...Deno.readDirSync(folder)].map(({ name }) => name);
-      } catch {
-        return [];
-      }
-    },
-    [Symbol.dispose]: () => Deno.removeSync(root, { recursive: true }),
-  };
-}
+/** Not the start time of the process that has the pid now: the pid was reused. */
+const DEAD = `guard-${Deno.pid}-1.json`;
 
-const changed = ({ dir, inode }: Place, more: Partial<Change> = {}): Change => ({
-  dir,
-  inode,
-  file: "memory.high",
-  before: "1000",
-  set: "2000",
-  ...more,
-});
-
-/** Field 22 of /proc/PID/stat. */
-function startOf(pid: number): string {
-  const text = Deno.readTextFileSync(`/proc/${pid}/stat`);
-  return text.slice(text.lastIndexOf(")")).split(" ")[20]!;
-}
-
-const outcomes = (restored: readonly { readonly outcome: string }[]) =>
-  restored.map(({ outcome }) => outcome);
-
-/** The pid of somebody, but not of him who wrote it: it was given again. */
-const DEAD = "1";
-
-Deno.test("what was changed is put back, and nothing is left of the journal", () => {
+Deno.test("a change is restored, and the journal is removed", () => {
   using place = makePlace();
   const journal = openJournal(place.folder);
   assert.equal(journal.change(place.dir, place.inode, "memory.high", "2000"), undefined);
   assert.equal(place.get(), "2000");
   assert.ok(journal.isOurs(place.dir, "memory.high"));
-  assert.deepEqual(outcomes(journal.restore()), ["restored"]);
+  assert.deepEqual(outcomesOf(journal.restore()), ["restored"]);
   assert.equal(place.get(), "1000");
-  assert.deepEqual(place.journals(), []);
+  assert.deepEqual(place.names(), []);
   assert.deepEqual(journal.restore(), []);
 });
 
-Deno.test("the journal says what was there, for nobody else to read", () => {
+Deno.test("the journal records the previous value, readable for its user only", () => {
   using place = makePlace();
   const journal = openJournal(place.folder);
   journal.change(place.dir, place.inode, "memory.high", "2000");
-  const name = `guard-${Deno.pid}-${startOf(Deno.pid)}.json`;
-  assert.deepEqual(place.journals(), [name]);
+  const name = `guard-${Deno.pid}-${startTimeOf(Deno.pid)}.json`;
+  assert.deepEqual(place.names(), [name]);
   const text = Deno.readTextFileSync(`${place.folder}/${name}`);
-  assert.deepEqual(JSON.parse(text), [changed(place)]);
+  assert.deepEqual(JSON.parse(text), [place.change]);
   assert.equal(Deno.statSync(`${place.folder}/${name}`).mode! & 0o777, 0o600);
   assert.equal(Deno.statSync(place.folder).mode! & 0o777, 0o700);
 });
@@ -102,13 +44,12 @@ Deno.test("what cannot be recorded is not changed", () => {
   const journal = openJournal(place.folder);
   assert.throws(
     () => journal.change(place.dir, place.inode, "memory.high", "2000"),
-    (error) =>
-      error instanceof OomkitError && /^cannot record in .* is changed: /.test(error.message),
+    (error) => error instanceof OomkitError && /^cannot record changes in .*: /.test(error.message),
   );
   assert.equal(place.get(), "1000");
 });
 
-Deno.test("however often it is changed, what was there first is put back", () => {
+Deno.test("after several changes the first value is restored", () => {
   using place = makePlace();
   const journal = openJournal(place.folder);
   for (const value of ["2000", "3000", "2000"]) {
@@ -118,17 +59,17 @@ Deno.test("however often it is changed, what was there first is put back", () =>
   assert.equal(place.get(), "1000");
 });
 
-Deno.test("what somebody else has set meanwhile stays as he set it", () => {
+Deno.test("a value that another program has set stays", () => {
   using place = makePlace();
   const journal = openJournal(place.folder);
   journal.change(place.dir, place.inode, "memory.high", "2000");
   place.set("7000");
   assert.ok(!journal.isOurs(place.dir, "memory.high"));
-  assert.deepEqual(outcomes(journal.restore()), ["left"]);
+  assert.deepEqual(outcomesOf(journal.restore()), ["left"]);
   assert.equal(place.get(), "7000");
 });
 
-Deno.test("what somebody else has set between two changes is what is put back", () => {
+Deno.test("a value that another program has set between two changes is the one restored", () => {
   using place = makePlace();
   const journal = openJournal(place.folder);
   journal.change(place.dir, place.inode, "memory.high", "2000");
@@ -138,43 +79,46 @@ Deno.test("what somebody else has set between two changes is what is put back", 
   assert.equal(place.get(), "7000");
 });
 
-Deno.test("another cgroup of the same name is neither changed nor restored", () => {
+Deno.test("a new cgroup of the same name is neither changed nor restored", () => {
   using place = makePlace();
   const journal = openJournal(place.folder);
-  assert.equal(journal.change(place.dir, place.inode + 1, "memory.high", "2000"), "it is gone");
-  assert.deepEqual([place.get(), place.journals()], ["1000", []]);
+  assert.equal(
+    journal.change(place.dir, place.inode + 1, "memory.high", "2000"),
+    "the cgroup is gone",
+  );
+  assert.deepEqual([place.get(), place.names()], ["1000", []]);
   journal.change(place.dir, place.inode, "memory.high", "2000");
   Deno.renameSync(place.dir, `${place.dir}-old`);
   Deno.mkdirSync(place.dir);
   Deno.writeTextFileSync(`${place.dir}/cgroup.procs`, "");
   place.set("2000");
-  assert.deepEqual(outcomes(journal.restore()), ["gone"]);
+  assert.deepEqual(outcomesOf(journal.restore()), ["gone"]);
   assert.equal(place.get(), "2000");
 });
 
-Deno.test("a second change is recorded with the first, which may still be there when it fails", () => {
+Deno.test("a second change is recorded with the first value set, which the file may still hold", () => {
   using place = makePlace();
   const journal = openJournal(place.folder);
   journal.change(place.dir, place.inode, "memory.high", "2000");
   journal.change(place.dir, place.inode, "memory.high", "3000");
-  const [name] = place.journals();
+  const [name] = place.names();
   const [change] = JSON.parse(Deno.readTextFileSync(`${place.folder}/${name}`));
   assert.deepEqual([change.before, change.set, change.earlier], ["1000", "3000", "2000"]);
 });
 
-Deno.test("a change that is refused is told, and leaves no record", () => {
+Deno.test("a refused change is reported and leaves no record", () => {
   using place = makePlace();
   const journal = openJournal(place.folder);
   const missing = journal.change(place.dir, place.inode, "memory.oom_control", "1");
-  assert.equal(missing, "there is no such file");
+  assert.equal(missing, "no such file");
   Deno.removeSync(`${place.dir}/memory.high`);
   Deno.symlinkSync("/proc/self/oom_score_adj", `${place.dir}/memory.high`);
   const refused = journal.change(place.dir, place.inode, "memory.high", "much");
   assert.equal(refused, "the kernel refused the value");
-  assert.deepEqual(place.journals(), []);
+  assert.deepEqual(place.names(), []);
 });
 
-Deno.test("one file is put back, or one cgroup, and the rest stays recorded", () => {
+Deno.test("one file or one cgroup is restored, and the rest stays on record", () => {
   using place = makePlace();
   const other = `${place.dir}/child`;
   Deno.mkdirSync(other);
@@ -184,12 +128,12 @@ Deno.test("one file is put back, or one cgroup, and the rest stays recorded", ()
   journal.change(other, Deno.statSync(other).ino!, "memory.high", "2000");
   assert.deepEqual(journal.restore(other, "memory.oom_control"), []);
   assert.deepEqual(journal.restore(other).map(({ dir }) => dir), [other]);
-  assert.deepEqual([place.get(), place.journals().length], ["2000", 1]);
+  assert.deepEqual([place.get(), place.names().length], ["2000", 1]);
   journal.restore();
   assert.equal(place.get(), "1000");
 });
 
-Deno.test("what could not be put back stays recorded, alone, and is tried again", () => {
+Deno.test("only what could not be restored stays on record, and is tried again", () => {
   using place = makePlace();
   const now = Deno.readTextFileSync("/proc/self/oom_score_adj").trim().padEnd(4);
   const file = `${place.dir}/memory.high`;
@@ -205,70 +149,70 @@ Deno.test("what could not be put back stays recorded, alone, and is tried again"
   const [first, second] = journal.restore();
   assert.deepEqual([first?.dir, first?.outcome], [child, "restored"]);
   assert.deepEqual([second?.outcome, second?.reason], ["failed", "the kernel refused the value"]);
-  assert.equal(place.journals().length, 1);
+  assert.equal(place.names().length, 1);
   Deno.removeSync(file);
   place.set(now);
-  assert.deepEqual(outcomes(journal.restore()), ["restored"]);
-  assert.deepEqual([place.get(), place.journals()], ["much", []]);
+  assert.deepEqual(outcomesOf(journal.restore()), ["restored"]);
+  assert.deepEqual([place.get(), place.names()], ["much", []]);
 });
 
-Deno.test("what a dead guard has left is put back, the last change first, and its journal goes", () => {
+Deno.test("the changes of a dead guard are restored, the last one first, and its journal is removed", () => {
   using place = makePlace();
   place.set("3000");
-  const changes = [changed(place), changed(place, { before: "2000", set: "3000" })];
-  place.leave(Deno.pid, DEAD, changes);
-  assert.deepEqual(outcomes(restoreStale(place.folder)), ["restored", "restored"]);
+  const changes = [place.change, { ...place.change, before: "2000", set: "3000" }];
+  place.leave(changes, DEAD);
+  assert.deepEqual(outcomesOf(restoreStale(place.folder)), ["restored", "restored"]);
   assert.equal(place.get(), "1000");
-  assert.deepEqual(place.journals(), []);
+  assert.deepEqual(place.names(), []);
 });
 
-Deno.test("a guard that ended between record and change has left what it had set before", () => {
+Deno.test("a guard that ended between record and write has left the value that it had set before", () => {
   using place = makePlace();
   place.set("3000");
-  place.leave(Deno.pid, DEAD, [changed(place, { earlier: "3000" })]);
-  assert.deepEqual(outcomes(restoreStale(place.folder)), ["restored"]);
+  place.leave([{ ...place.change, earlier: "3000" }], DEAD);
+  assert.deepEqual(outcomesOf(restoreStale(place.folder)), ["restored"]);
   assert.equal(place.get(), "1000");
 });
 
-Deno.test("a leftover that cannot be put back is kept for the next time", () => {
+Deno.test("a stale change that cannot be restored is kept for the next time", () => {
   using place = makePlace();
   Deno.removeSync(`${place.dir}/memory.high`);
   Deno.symlinkSync("/proc/self/oom_score_adj", `${place.dir}/memory.high`);
   const set = place.get().trim();
-  place.leave(Deno.pid, DEAD, [changed(place, { before: "much", set })]);
-  assert.deepEqual(outcomes(restoreStale(place.folder)), ["failed"]);
-  assert.equal(place.journals().length, 1);
+  place.leave([{ ...place.change, before: "much", set }], DEAD);
+  assert.deepEqual(outcomesOf(restoreStale(place.folder)), ["failed"]);
+  assert.equal(place.names().length, 1);
 });
 
-Deno.test("what a living guard has changed is left to it, and nobody else changes it", () => {
+Deno.test("a running guard keeps its changes, and no other guard changes the file", () => {
   using place = makePlace();
   place.set("2000");
-  const since = startOf(Deno.ppid);
-  place.leave(Deno.ppid, since, [changed(place)]);
+  const since = startTimeOf(Deno.ppid);
+  place.leave([place.change], `guard-${Deno.ppid}-${since}.json`);
   assert.deepEqual(restoreStale(place.folder), []);
   assert.deepEqual(runningGuards(place.folder), [Deno.ppid]);
   const refused = openJournal(place.folder).change(place.dir, place.inode, "memory.high", "3000");
   assert.equal(refused, `the guard with pid ${Deno.ppid} has changed it`);
   assert.equal(place.get(), "2000");
-  assert.deepEqual(place.journals(), [`guard-${Deno.ppid}-${since}.json`]);
+  assert.deepEqual(place.names(), [`guard-${Deno.ppid}-${since}.json`]);
 });
 
-Deno.test("of v1's memory.oom_control only the switch is compared, and put back", () => {
+Deno.test("of v1's memory.oom_control only the switch is compared and restored", () => {
   using place = makePlace();
   const file = `${place.dir}/memory.oom_control`;
-  const change = changed(place, { file: "memory.oom_control", before: "0", set: "1" });
+  const change = { ...place.change, file: "memory.oom_control", before: "0", set: "1" };
   Deno.writeTextFileSync(file, "oom_kill_disable 1\nunder_oom 1\noom_kill 0\n");
-  place.leave(Deno.pid, DEAD, [change]);
-  assert.deepEqual(outcomes(restoreStale(place.folder)), ["restored"]);
+  place.leave([change], DEAD);
+  assert.deepEqual(outcomesOf(restoreStale(place.folder)), ["restored"]);
   assert.equal(Deno.readTextFileSync(file)[0], "0");
   const off = "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n";
   Deno.writeTextFileSync(file, off);
-  place.leave(Deno.pid, DEAD, [change]);
-  assert.deepEqual(outcomes(restoreStale(place.folder)), ["restored"]);
+  place.leave([change], DEAD);
+  assert.deepEqual(outcomesOf(restoreStale(place.folder)), ["restored"]);
   assert.equal(Deno.readTextFileSync(file), off);
 });
 
-Deno.test("the folder is the one that is named, else root's, else the user's own", () => {
+Deno.test("the folder is that of OOMKIT_STATE_DIR, else root's, else the user's own", () => {
   const names = ["OOMKIT_STATE_DIR", "XDG_RUNTIME_DIR"];
   const before = names.map((name) => [name, Deno.env.get(name)] as const);
   try {

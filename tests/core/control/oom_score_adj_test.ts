@@ -4,10 +4,10 @@ import { lowerOwnOomScoreAdj, setOwnOomScoreAdj } from "../../../core/control/oo
 const read = () => Number(Deno.readTextFileSync("/proc/self/oom_score_adj"));
 const options = { ignore: Deno.build.os !== "linux" };
 
-// Raised only, which anybody may, and by little: the tests must not become the machine's first victim.
+// Only raised, which needs no capability, and by little: the tests must not become the machine's first victim.
 const raised = () => Math.min(1000, read() + 5);
 
-Deno.test("the own score is set, inherited by children, and put back as it was", options, () => {
+Deno.test("the own score is set, inherited by children, and restored", options, () => {
   const before = read();
   const score = setOwnOomScoreAdj(raised());
   try {
@@ -35,7 +35,7 @@ Deno.test("a score that is refused is a reason, and restoring it changes nothing
   }
 });
 
-Deno.test("who is spared more already stays so", options, () => {
+Deno.test("a lower score stays", options, () => {
   const before = read();
   const score = lowerOwnOomScoreAdj(raised());
   try {

@@ -4,13 +4,13 @@ import { childrenOf, isAlive, until } from "../../helpers/guarded.ts";
 
 const restoreWatchdog = new URL("../../../core/control/restore_watchdog.ts", import.meta.url).href;
 
-/** Starts a minder, says its pid, and ends in its own way. */
-async function endAfterMinding(dir: string, ending: string): Promise<number> {
+/** Runs a program that starts a watchdog and then ends. Returns the pid of the watchdog. */
+async function endAfterStart(dir: string, ending: string): Promise<number> {
   const script = `${dir}/script.ts`;
   Deno.writeTextFileSync(
     script,
     `import { startRestoreWatchdog } from ${JSON.stringify(restoreWatchdog)};
-    console.log(startRestoreWatchdog(["sh", "-c", "echo released > '${dir}/released'"]).pid);
+    console.log(startRestoreWatchdog(["sh", "-c", "echo restored > '${dir}/restored'"]).pid);
     setTimeout(() => { ${ending} });`,
   );
   const { stdout } = await new Deno.Command(Deno.execPath(), {
@@ -21,9 +21,9 @@ async function endAfterMinding(dir: string, ending: string): Promise<number> {
   return Number(new TextDecoder().decode(stdout));
 }
 
-const released = (dir: string) => {
+const hasRestored = (dir: string) => {
   try {
-    return Deno.readTextFileSync(`${dir}/released`) === "released\n";
+    return Deno.readTextFileSync(`${dir}/restored`) === "restored\n";
   } catch {
     return false;
   }
@@ -32,15 +32,15 @@ const released = (dir: string) => {
 for (
   const [how, ending] of [
     ["is killed", 'Deno.kill(Deno.pid, "SIGKILL")'],
-    ["ends by an exception that nobody catches", 'throw new Error("boom")'],
+    ["ends by an uncaught exception", 'throw new Error("boom")'],
     ["exits", "Deno.exit(2)"],
   ] as const
 ) {
-  Deno.test(`a minder releases when who started it ${how}, and is gone then`, async () => {
+  Deno.test(`the watchdog restores when its guard ${how}, and exits`, async () => {
     const dir = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
     try {
-      const pid = await endAfterMinding(dir, ending);
-      await until("it has released", () => released(dir));
+      const pid = await endAfterStart(dir, ending);
+      await until("it has restored", () => hasRestored(dir));
       await until("it is gone", () => !isAlive(pid));
     } finally {
       Deno.removeSync(dir, { recursive: true });
@@ -48,10 +48,10 @@ for (
   });
 }
 
-Deno.test("a minder that is dismissed does nothing more, and leaves nobody behind", async () => {
+Deno.test("a dismissed watchdog does nothing and leaves no process behind", async () => {
   const dir = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   try {
-    const started = startRestoreWatchdog(["touch", `${dir}/released`])!;
+    const started = startRestoreWatchdog(["touch", `${dir}/restored`])!;
     assert.deepEqual([isAlive(started.pid), childrenOf(started.pid)], [true, []]);
     await started.dismiss();
     assert.throws(() => Deno.statSync(`/proc/${started.pid}`), Deno.errors.NotFound);
@@ -61,7 +61,7 @@ Deno.test("a minder that is dismissed does nothing more, and leaves nobody behin
   }
 });
 
-Deno.test("a minder that somebody has ended can be dismissed as well", async () => {
+Deno.test("a watchdog that was killed can be dismissed as well", async () => {
   const started = startRestoreWatchdog(["true"])!;
   Deno.kill(started.pid, "SIGKILL");
   await until("it is gone", () => !isAlive(started.pid));

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { openSdNotify } from "../../../core/control/sd_notify.ts";
 import { libc } from "../../../core/kernel/libc.ts";
 
-// It stays loaded for good, which within a test would be a leak.
+// Loaded before the tests: within one, a library that stays loaded counts as a leak.
 libc();
 
 interface Manager extends AsyncDisposable {
@@ -11,7 +11,7 @@ interface Manager extends AsyncDisposable {
   next(): Promise<string>;
 }
 
-/** In a process of its own, as Deno has datagrams of Unix sockets only behind a flag. */
+/** In its own process, since Deno has datagrams of Unix sockets only behind a flag. */
 async function startManager(): Promise<Manager> {
   const dir = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   const path = `${dir}/notify`;
@@ -30,7 +30,7 @@ async function startManager(): Promise<Manager> {
   const line = async () => {
     while (!rest.includes("\n")) {
       const { value, done } = await reader.read();
-      if (done) throw new Error("nobody listens any more");
+      if (done) throw new Error("the manager has exited");
       rest += value;
     }
     const [first, ...others] = rest.split("\n");
@@ -52,14 +52,14 @@ async function startManager(): Promise<Manager> {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-const UNASKED: Environment = {
+const NOT_SET: Environment = {
   NOTIFY_SOCKET: undefined,
   WATCHDOG_USEC: undefined,
   WATCHDOG_PID: undefined,
 };
 
 async function withEnvironment(environment: Environment, action: () => unknown): Promise<void> {
-  const requested = Object.entries({ ...UNASKED, ...environment });
+  const requested = Object.entries({ ...NOT_SET, ...environment });
   const before = requested.map(([name]) => [name, Deno.env.get(name)] as const);
   const put = (all: readonly (readonly [string, string | undefined])[]) => {
     for (const [name, value] of all) {
@@ -75,7 +75,7 @@ async function withEnvironment(environment: Environment, action: () => unknown):
   }
 }
 
-/** The timers that are started meanwhile, none of which runs by itself. */
+/** Collects the timers that are started meanwhile; none of them runs by itself. */
 function timers(): Disposable & { readonly started: { tick: () => void; ms: number }[] } {
   const real = globalThis.setInterval;
   const started: { tick: () => void; ms: number }[] = [];
@@ -86,7 +86,7 @@ function timers(): Disposable & { readonly started: { tick: () => void; ms: numb
   return { started, [Symbol.dispose]: () => void (globalThis.setInterval = real) };
 }
 
-Deno.test("nobody is told who has not asked, or whose socket cannot be one", async () => {
+Deno.test("without a usable NOTIFY_SOCKET there is no service manager", async () => {
   for (const NOTIFY_SOCKET of [undefined, "", `/${"x".repeat(200)}`]) {
     await withEnvironment({ NOTIFY_SOCKET }, () => {
       assert.equal(openSdNotify(), undefined);
@@ -94,7 +94,7 @@ Deno.test("nobody is told who has not asked, or whose socket cannot be one", asy
   }
 });
 
-Deno.test("the service manager is told that it is ready, in one line how it goes, and that it stops", async () => {
+Deno.test("the service manager gets readiness, the status in one line, and the end", async () => {
   await using manager = await startManager();
   await withEnvironment({ NOTIFY_SOCKET: manager.path }, async () => {
     const service = openSdNotify()!;
@@ -105,7 +105,7 @@ Deno.test("the service manager is told that it is ready, in one line how it goes
   });
 });
 
-Deno.test("a watchdog is fed every half of its time, by one that is alive", async () => {
+Deno.test("the watchdog is notified at twice the required rate while the guard is alive", async () => {
   await using manager = await startManager();
   using clock = timers();
   const environment = {
@@ -129,7 +129,7 @@ Deno.test("a watchdog is fed every half of its time, by one that is alive", asyn
   });
 });
 
-Deno.test("a watchdog that is somebody else's, or has no time, is not fed", async () => {
+Deno.test("a watchdog of another process, or without a time, is not notified", async () => {
   await using manager = await startManager();
   using clock = timers();
   const cases: Environment[] = [
@@ -147,18 +147,18 @@ Deno.test("a watchdog that is somebody else's, or has no time, is not fed", asyn
   }
 });
 
-Deno.test("a watchdog is no more fed once it is told that the service stops", async () => {
+Deno.test("the watchdog is not notified once the service stops", async () => {
   await using manager = await startManager();
   const environment = { NOTIFY_SOCKET: manager.path, WATCHDOG_USEC: "1000000000" };
   await withEnvironment(environment, () => {
     const service = openSdNotify()!;
     service.ready("", () => true);
-    // A timer that is left would be a leak, for which the test fails.
+    // A timer that stays would fail the test as a leak.
     service.stopping();
   });
 });
 
-Deno.test("a service manager that is not there keeps nobody from guarding", async () => {
+Deno.test("a missing service manager does not keep the guard from running", async () => {
   await withEnvironment({ NOTIFY_SOCKET: "/nonexistent/notify" }, () => {
     const service = openSdNotify()!;
     service.ready("guard_armed", () => true);

@@ -1,38 +1,27 @@
 import assert from "node:assert/strict";
 import { mayWrite, reasonOf, writeControl } from "../../../core/control/write.ts";
-
-function withFolder(action: (dir: string) => void): void {
-  const dir = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
-  try {
-    action(dir);
-  } finally {
-    Deno.removeSync(dir, { recursive: true });
-  }
-}
+import { makeFolder } from "../../helpers/folder.ts";
 
 Deno.test("a value is written to the file that is there", () => {
-  withFolder((dir) => {
-    Deno.writeTextFileSync(`${dir}/memory.max`, "");
-    assert.equal(mayWrite(`${dir}/memory.max`), undefined);
-    assert.equal(writeControl(`${dir}/memory.max`, "4096"), undefined);
-    assert.equal(Deno.readTextFileSync(`${dir}/memory.max`), "4096");
-  });
+  using folder = makeFolder();
+  Deno.writeTextFileSync(`${folder.path}/memory.max`, "");
+  assert.equal(mayWrite(`${folder.path}/memory.max`), undefined);
+  assert.equal(writeControl(`${folder.path}/memory.max`, "4096"), undefined);
+  assert.equal(Deno.readTextFileSync(`${folder.path}/memory.max`), "4096");
 });
 
-Deno.test("nothing comes to be where no control file is", () => {
-  withFolder((dir) => {
-    assert.equal(writeControl(`${dir}/memory.max`, "4096"), "there is no such file");
-    assert.equal(mayWrite(`${dir}/memory.max`), "there is no such file");
-    assert.deepEqual([...Deno.readDirSync(dir)], []);
-  });
+Deno.test("a missing control file is not created", () => {
+  using folder = makeFolder();
+  assert.equal(writeControl(`${folder.path}/memory.max`, "4096"), "no such file");
+  assert.equal(mayWrite(`${folder.path}/memory.max`), "no such file");
+  assert.deepEqual([...Deno.readDirSync(folder.path)], []);
 });
 
-Deno.test("to ask whether a file may be written leaves it as it was", () => {
-  withFolder((dir) => {
-    Deno.writeTextFileSync(`${dir}/memory.max`, "max\n");
-    mayWrite(`${dir}/memory.max`);
-    assert.equal(Deno.readTextFileSync(`${dir}/memory.max`), "max\n");
-  });
+Deno.test("checking whether a file may be written does not change it", () => {
+  using folder = makeFolder();
+  Deno.writeTextFileSync(`${folder.path}/memory.max`, "max\n");
+  mayWrite(`${folder.path}/memory.max`);
+  assert.equal(Deno.readTextFileSync(`${folder.path}/memory.max`), "max\n");
 });
 
 Deno.test("a value that the kernel refuses is a reason, not an exception", {
@@ -41,7 +30,7 @@ Deno.test("a value that the kernel refuses is a reason, not an exception", {
   assert.equal(writeControl("/proc/self/oom_score_adj", "much"), "the kernel refused the value");
 });
 
-Deno.test("a failed call is told in words, without the number and the path that Deno adds", () => {
+Deno.test("a failed call is described in words, without the number and the path that Deno adds", () => {
   const reasons: [string, string][] = [
     ["Device or resource busy (os error 16)", "busy"],
     ["Read-only file system (os error 30): open '/x'", "read-only file system"],

@@ -174,7 +174,7 @@ Deno.test("a plan is recorded as what it decides by, and read back as that", () 
     ...deadly,
     rule: "databases",
     actions: {
-      warn: [{ kind: "signal", signal: "SIGUSR1" }, { kind: "exec", command: "secret" }],
+      warn: [{ kind: "signal", argument: "SIGUSR1" }, { kind: "exec", argument: "secret" }],
       critical: [{ kind: "reclaim" }, { kind: "noop" }],
       imminent: [{ kind: "container" }],
     },

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { openControlFile } from "../../../core/kernel/control_file.ts";
 import { libc, SystemCallError } from "../../../core/kernel/libc.ts";
 
-// It stays loaded for good, which within a test would be a leak.
+// Loads the library before the tests: it stays loaded, which within a test would count as a leak.
 libc();
 
 interface Scratch extends Disposable {
@@ -17,7 +17,7 @@ function scratch(): Scratch {
   };
 }
 
-Deno.test("a file that is kept open shows what is in it now, from its beginning", () => {
+Deno.test("a file that stays open shows its current text, from the beginning", () => {
   using file = scratch();
   Deno.writeTextFileSync(file.path, "4096\n");
   using kept = openControlFile(file.path);
@@ -27,7 +27,7 @@ Deno.test("a file that is kept open shows what is in it now, from its beginning"
   assert.equal(kept.number(), 17);
 });
 
-Deno.test("a number is exact up to 2^53, max is none, and what is no number is unknown", () => {
+Deno.test("a number is exact up to 2^53, max is Infinity, and other text is unknown", () => {
   using file = scratch();
   const cases: [string, number | undefined][] = [
     ["9007199254740992\n", 2 ** 53],
@@ -36,7 +36,7 @@ Deno.test("a number is exact up to 2^53, max is none, and what is no number is u
     ["", undefined],
     ["-1\n", undefined],
     ["18446744073709551615\n", 2 ** 64],
-    // The beginning of another number, or what no kernel writes.
+    // The beginning of another number, or text that no kernel writes.
     ["6710", undefined],
     ["ma", undefined],
     ["max", undefined],
@@ -53,15 +53,15 @@ Deno.test("a number is exact up to 2^53, max is none, and what is no number is u
   }
 });
 
-Deno.test("a file that is not there is an error of the system call", () => {
+Deno.test("a missing file is a SystemCallError", () => {
   using file = scratch();
   assert.throws(() => openControlFile(file.path), SystemCallError);
 });
 
-Deno.test("a FIFO is not waited for, and has no number", () => {
+Deno.test("a FIFO does not block, and has no number", () => {
   using file = scratch();
   assert.ok(new Deno.Command("mkfifo", { args: [file.path] }).outputSync().success);
-  // A wait in a system call stops the whole process, so that only another one can end it.
+  // A blocking system call stops the whole process, so only another process can end it.
   const module = new URL("../../../core/kernel/control_file.ts", import.meta.url);
   const code = `import { openControlFile } from "${module}";
     console.log(openControlFile("${file.path}").number());`;

@@ -3,7 +3,7 @@ import { EPOLLET, EPOLLIN, joinEpoll, openEpoll } from "../../../core/kernel/epo
 import { openEventfd, signalEventfd } from "../../../core/kernel/fd.ts";
 import { libc } from "../../../core/kernel/libc.ts";
 
-// It stays loaded for good, which within a test would be a leak.
+// Loads the library before the tests: it stays loaded, which within a test would count as a leak.
 libc();
 
 const TOKEN = 7;
@@ -13,11 +13,11 @@ function tokensNow(block: (timeout: number) => { events: readonly { token: numbe
 }
 
 for (const [how, flags, again] of [["each time", EPOLLET, []], ["for ever", 0, [TOKEN]]] as const) {
-  Deno.test(`an eventfd that nobody reads wakes ${how}`, () => {
+  Deno.test(`an unread eventfd wakes ${how}`, () => {
     using set = openEpoll();
     using eventfd = openEventfd();
     const { block } = joinEpoll(set.shared);
-    // It may have rung before it was known.
+    // It may have been signalled before it was added.
     signalEventfd(eventfd);
     set.add(eventfd, EPOLLIN | flags, TOKEN);
     assert.deepEqual(tokensNow(block), [TOKEN]);

@@ -3,12 +3,12 @@ import { libc } from "../../../core/kernel/libc.ts";
 import { hasCpu, oneCpu, ownCpus, setAffinity } from "../../../core/kernel/scheduling.ts";
 import { parsePlacing } from "../../../core/parse/procfs.ts";
 
-// It stays loaded for good, which within a test would be a leak.
+// Loads the library before the tests: it stays loaded, which within a test would count as a leak.
 libc();
 
 const here = () => parsePlacing(Deno.readTextFileSync("/proc/thread-self/stat"))?.cpu;
 
-Deno.test("a thread goes to the CPU that it is sent to, and back to where it might be before", () => {
+Deno.test("a thread moves to the given CPU, and back to its previous affinity", () => {
   const before = ownCpus();
   assert.ok(before);
   const cpus = [...Array(navigator.hardwareConcurrency).keys()].filter((n) => hasCpu(before, n));
@@ -24,7 +24,7 @@ Deno.test("a thread goes to the CPU that it is sent to, and back to where it mig
   assert.deepEqual(ownCpus(), before);
 });
 
-Deno.test("a thread stays where it is when it is sent to a CPU that is not there", () => {
+Deno.test("a thread stays where it is if the given CPU does not exist", () => {
   const before = ownCpus();
   assert.equal(setAffinity(oneCpu(8191)), false);
   assert.deepEqual(ownCpus(), before);

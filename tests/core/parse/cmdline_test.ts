@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { parseCmdline } from "../../../core/parse/procfs.ts";
 import { fixture, KERNELS } from "./fixture.ts";
 
-Deno.test("empty arguments and arguments with blanks stay what they are", () => {
+Deno.test("empty arguments and arguments with blanks are kept", () => {
   for (const kernel of KERNELS) {
     const expected = ["sh", "holder", "two words", "", "last"];
     assert.deepEqual(parseCmdline(fixture(kernel, "proc/cmdline")), expected);
@@ -12,7 +12,7 @@ Deno.test("empty arguments and arguments with blanks stay what they are", () => 
 
 Deno.test("a kernel thread has no arguments", () => assert.deepEqual(parseCmdline(""), []));
 
-Deno.test("a title that a process gave itself is one argument, its padding none", () => {
+Deno.test("a title that a process has set is one argument without its padding", () => {
   assert.deepEqual(parseCmdline(`nginx: worker process${"\0".repeat(40)}`), [
     "nginx: worker process",
   ]);

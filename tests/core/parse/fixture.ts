@@ -1,4 +1,4 @@
-const FOLDER = new URL("../../fixtures", import.meta.url);
+const FOLDER = new URL("../../fixtures/", import.meta.url);
 
 export const KERNELS = ["6.1-v1", "6.1-v2", "6.18-v1"] as const;
 

@@ -26,7 +26,7 @@ Deno.test("v1 memory.oom_control and memory.stat are flat keyed files too", () =
   assert.equal(stat.get("hierarchical_memsw_limit"), "9223372036854771712");
 });
 
-Deno.test("a file of another shape gives nothing instead of nonsense", () => {
+Deno.test("a file of another form yields nothing", () => {
   assert.equal(parseKeyed(fixture("6.1-v2", "limited/memory.pressure")).size, 0);
   assert.equal(parseKeyed(fixture("6.1-v2", "limited/memory.current")).size, 0);
   assert.equal(parseKeyed(fixture("6.1-v2", "limited/memory.numa_stat")).get("anon"), "N0=4280320");
@@ -41,7 +41,7 @@ Deno.test("a file cut anywhere never shows a value that the whole file does not 
   }
 });
 
-Deno.test("lines that are not key and value are skipped, and a repeated key keeps its first value", () => {
+Deno.test("other lines are skipped, and a repeated key keeps its first value", () => {
   const text = "good 1\n\n 2\nkey\nkey \ntwo words 3\ngood 4\nlast 5\n";
   assert.deepEqual([...parseKeyed(text)], [["good", "1"], ["last", "5"]]);
 });
@@ -50,7 +50,7 @@ Deno.test("arbitrary text never throws", () => {
   fc.assert(fc.property(fc.string({ unit: "binary" }), (text) => void parseKeyed(text)));
 });
 
-Deno.test("whatever is written in this form reads back", () => {
+Deno.test("any text in this form reads back", () => {
   const word = fc.stringMatching(/^[^\s]+$/);
   fc.assert(
     fc.property(fc.uniqueArray(fc.tuple(word, word), { selector: ([key]) => key }), (pairs) => {

@@ -23,11 +23,11 @@ Deno.test("escapes are undone byte by byte, into UTF-8", () => {
   assert.ok(parseKmsgRecord(record!)?.message.startsWith("a)\n\\ ä (b invoked oom-killer: "));
 });
 
-Deno.test("half a character at the end of a comm is the byte that it is", () => {
+Deno.test("half a character at the end of a comm is kept as a byte", () => {
   assert.equal(parseKmsgRecord("6,1,2,-;task=\\xc3,pid=1")?.message, "task=\udcc3,pid=1");
 });
 
-Deno.test("the lines after the message are its dictionary", () => {
+Deno.test("the lines after the message are the dictionary", () => {
   const record = parseKmsgRecord(
     "6,343,1283627,-;virtio_net: up\n SUBSYSTEM=virtio\n DEVICE=+virtio:a=b\n broken\nnot=indented\n",
   );
@@ -35,19 +35,19 @@ Deno.test("the lines after the message are its dictionary", () => {
   assert.equal(record!.message, "virtio_net: up");
 });
 
-Deno.test("what a program wrote is told from what the kernel wrote", () => {
+Deno.test("records of a program are distinguished from the kernel's", () => {
   assert.equal(parseKmsgRecord("12,1,2,-;oom-kill: so I say")?.facility, 1);
   assert.equal(parseKmsgRecord("3,1,2,-;x")?.facility, 0);
 });
 
-Deno.test("fields that newer kernels add to the header are passed over", () => {
+Deno.test("header fields of newer kernels are skipped", () => {
   assert.equal(
     parseKmsgRecord("6,1,2,-,caller=T4711,cpu=0;text; with semicolon")?.message,
     "text; with semicolon",
   );
 });
 
-Deno.test("a line that was too long for one record is put together again", () => {
+Deno.test("a line that was too long for one record is joined", () => {
   for (const kernel of KERNELS) {
     let last: KmsgRecord | undefined;
     const summaries = [];
@@ -69,7 +69,7 @@ Deno.test("a line that was too long for one record is put together again", () =>
   }
 });
 
-Deno.test("a joined record keeps the number and time of its beginning", () => {
+Deno.test("a joined record keeps the number and time of its first piece", () => {
   const first = parseKmsgRecord("6,10,100,-;oom-kill:")!;
   const second = parseKmsgRecord("4,11,101,c;rest")!;
   assert.deepEqual(joinContinuation(first, second), { ...first, message: "oom-kill:rest" });
@@ -77,7 +77,7 @@ Deno.test("a joined record keeps the number and time of its beginning", () => {
   assert.equal(joinContinuation(first, first), first);
 });
 
-Deno.test("what is no record is undefined", () => {
+Deno.test("text that is not a record is undefined", () => {
   for (
     const text of [
       "",

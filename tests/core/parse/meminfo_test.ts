@@ -13,14 +13,14 @@ Deno.test("the machine's memory reads in bytes", () => {
   assert.equal(meminfo.swapTotal, 0);
 });
 
-Deno.test("Active is not taken for Active(file)", () => {
+Deno.test("Active is not read as Active(file)", () => {
   const text = fixture("6.1-v2", "proc/meminfo");
   const meminfo = parseMeminfo(text);
   assert.equal(`${meminfo.activeFile! / 1024}`, /^Active\(file\): +(\d+) kB$/m.exec(text)?.[1]);
   assert.equal(`${meminfo.inactiveFile! / 1024}`, /^Inactive\(file\): +(\d+) kB$/m.exec(text)?.[1]);
 });
 
-Deno.test("what is not there is absent, and counts of pages are not sizes", () => {
+Deno.test("missing lines are absent, and counts of pages are not sizes", () => {
   assert.deepEqual(parseMeminfo(""), {});
   assert.deepEqual(
     parseMeminfo("HugePages_Total:       0\nMemTotal: 12\nMemFree:\nSwapFree: 4 kB\n"),
@@ -34,7 +34,7 @@ Deno.test("arbitrary text never throws", () => {
   fc.assert(fc.property(fc.string({ unit: "binary" }), (text) => void parseMeminfo(text)));
 });
 
-Deno.test("whatever the kernel can write reads back", () => {
+Deno.test("anything that the kernel can write reads back", () => {
   fc.assert(fc.property(fc.nat(), fc.nat(), (total, slab) => {
     const text = `MemTotal: ${`${total}`.padStart(15)} kB\nSReclaimable: ${
       `${slab}`.padStart(11)

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { parseMountinfo } from "../../../core/parse/mountinfo.ts";
 import { fixture } from "./fixture.ts";
 
-Deno.test("the v1 memory hierarchy is told by its super options", () => {
+Deno.test("the v1 memory hierarchy is recognized by its super options", () => {
   const mounts = parseMountinfo(fixture("6.18-v1", "proc/mountinfo"));
   assert.equal(mounts.length, 12);
   assert.deepEqual(mounts.find(({ superOptions }) => superOptions.includes("memory")), {
@@ -34,7 +34,7 @@ Deno.test("escapes are undone in mount points and sources", () => {
   assert.equal(mount?.source, "so ur#ce");
 });
 
-Deno.test("any number of optional fields may stand before the separator", () => {
+Deno.test("any number of optional fields may precede the separator", () => {
   const line = (optional: string) =>
     `25 1 0:22 /../.. /sys/fs/cgroup ro ${optional}- cgroup2 none rw,nsdelegate\n`;
   for (const optional of ["", "shared:7 ", "shared:7 master:1 propagate_from:2 unbindable "]) {
@@ -86,7 +86,7 @@ Deno.test("any paths that the kernel can escape read back", () => {
   }));
 });
 
-Deno.test("a mount that is cut off is none", () => {
+Deno.test("a line that is cut off is not a mount", () => {
   const whole = fixture("6.1-v2", "proc/mountinfo");
   assert.equal(parseMountinfo(whole.slice(0, -3)).length, parseMountinfo(whole).length - 1);
 });

@@ -26,7 +26,7 @@ Deno.test("a size between 2^53 and no limit is rounded, not unlimited", () => {
   assert.equal(parseBytes("4611686018427387000"), 4611686018427387000);
 });
 
-Deno.test("what is no size is unknown, never zero", () => {
+Deno.test("text that is not a size is unknown, never zero", () => {
   const nonsense = [
     "",
     "\n",
@@ -60,7 +60,7 @@ Deno.test("a size up to 2^53 stays exact", () => {
   fc.assert(fc.property(fc.maxSafeNat(), (bytes) => assert.equal(parseBytes(`${bytes}\n`), bytes)));
 });
 
-Deno.test("arbitrary text gives a size that is not negative, or none", () => {
+Deno.test("arbitrary text yields a size that is not negative, or none", () => {
   fc.assert(fc.property(fc.string({ unit: "binary" }), (text) => {
     const bytes = parseBytes(text);
     assert.ok(bytes === undefined || bytes >= 0);

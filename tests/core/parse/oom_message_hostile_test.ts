@@ -1,4 +1,4 @@
-/** Comms and cgroup names are whatever their owners chose: no choice may change what is read. */
+/** Comms and cgroup names are chosen freely: no name may change what is read. */
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
@@ -19,7 +19,7 @@ const comm = fc.oneof(
     "",
   ),
 );
-// Anything but a slash and a newline may be in a name; what ends in ",task=…" cannot be told from the comm's.
+// A name may contain anything but a slash and a newline; one that ends in ",task=…" is ambiguous with the comm.
 const name = fc.oneof(
   fc.stringMatching(/^[^/\n\0]{1,20}$/),
   fc.constantFrom(
@@ -32,7 +32,7 @@ const name = fc.oneof(
 ).filter((text) => !text.includes(",task="));
 const path = fc.array(name, { minLength: 1, maxLength: 4 }).map((names) => `/${names.join("/")}`);
 
-/** A path that imitates a separator more than once can be built so that two readings make sense. */
+/** A path that contains a separator more than once may have two valid splits. */
 function imitatesOnce(path: string): boolean {
   return [",task_memcg=", " killed as a result of limit of "].every((separator) =>
     path.split(separator).length <= 2
@@ -41,11 +41,11 @@ function imitatesOnce(path: string): boolean {
 const id = fc.nat({ max: 4194304 });
 
 Deno.test("any comm, in any cgroup, by any ancestor's limit, reads back from a summary", () => {
-  const beneath = fc.array(name, { maxLength: 3 }).map((names) =>
+  const below = fc.array(name, { maxLength: 3 }).map((names) =>
     names.map((each) => `/${each}`).join("")
   );
   fc.assert(
-    fc.property(name, path, beneath, comm, id, id, (cpuset, oomMemcg, rest, task, pid, uid) => {
+    fc.property(name, path, below, comm, id, id, (cpuset, oomMemcg, rest, task, pid, uid) => {
       const taskMemcg = oomMemcg + rest;
       fc.pre(imitatesOnce(taskMemcg));
       const text =
@@ -92,7 +92,7 @@ Deno.test("any comm, in any cgroup, reads back from a system-wide summary", () =
   }));
 });
 
-Deno.test("paths that hold a separator are cut where one path is the other's ancestor", () => {
+Deno.test("paths that contain the separator are split where one is the other's ancestor", () => {
   const summary = (oom: string, of: string, task: string) =>
     `oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,` +
     `oom_memcg=${oom},task_memcg=${of},task=${task},pid=7,uid=0`;
@@ -115,7 +115,7 @@ Deno.test("paths that hold a separator are cut where one path is the other's anc
   });
 });
 
-Deno.test("a summary whose path went missing between two records keeps the rest", () => {
+Deno.test("a summary that lost a path between two records keeps the rest", () => {
   const message = parseOomMessage(
     "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0," +
       "oom_memcg=/a,task_memcg=,task=tail,pid=7,uid=0",
@@ -124,7 +124,7 @@ Deno.test("a summary whose path went missing between two records keeps the rest"
   assert.deepEqual([message.oomMemcg, "taskMemcg" in message, message.pid], ["/a", false, 7]);
 });
 
-Deno.test("any comm reads back from the lines that name only it", () => {
+Deno.test("any comm reads back from the lines with only a comm", () => {
   fc.assert(fc.property(comm, id, fc.nat(), (comm, pid, kilobytes) => {
     const figures = `total-vm:${kilobytes}kB, anon-rss:1kB, file-rss:2kB, shmem-rss:3kB`;
     for (const prefix of ["", "Out of memory: ", "Memory cgroup out of memory: "]) {
@@ -151,7 +151,7 @@ Deno.test("any comm reads back from the lines that name only it", () => {
   }));
 });
 
-Deno.test("arbitrary text, also after the killer's own words, never throws", () => {
+Deno.test("arbitrary text, also after the OOM killer's own words, never throws", () => {
   const start = fc.constantFrom(
     "",
     "oom-kill:",
@@ -169,13 +169,13 @@ Deno.test("arbitrary text, also after the killer's own words, never throws", () 
   );
 });
 
-Deno.test("a real line cut anywhere gives the whole truth or none of the victim's numbers", () => {
+Deno.test("a real line cut anywhere yields all of the victim's numbers or none", () => {
   for (const file of ["kmsg", "kmsg_hostile"]) {
     const line = fixture("6.18-v1", file).split("\n").find((text) => text.includes("oom-kill:"))!;
     const { message } = parseKmsgRecord(line)!;
     for (let end = 0; end < message.length; end++) {
       const parsed = parseOomMessage(message.slice(0, end));
-      // The kernel writes `,task=…,pid=…,uid=…` at one go: only a hostile comm that ends a cut line could deceive.
+      // The kernel writes `,task=…,pid=…,uid=…` in one piece: only a hostile comm at the end of a cut line could mislead.
       if (parsed?.kind === "oom-kill") assert.equal(parsed.pid, 9);
     }
   }

@@ -9,7 +9,7 @@ function messages(kernel: Kernel, file: string): OomMessage[] {
     .filter((message) => message !== undefined);
 }
 
-Deno.test("a real kill in a cgroup is told whole: who asked, whose limit, who died, how big", () => {
+Deno.test("a real kill in a cgroup is read in full: allocator, limit, victim, sizes", () => {
   assert.deepEqual(messages("6.18-v1", "kmsg"), [
     { kind: "invoked", comm: "tail", oomScoreAdj: 0 },
     {
@@ -56,7 +56,7 @@ Deno.test("real processes with hostile names keep their own pid", () => {
   }
 });
 
-Deno.test("the reaper's line is told", () => {
+Deno.test("the reaper's line is read", () => {
   assert.deepEqual(messages("6.1-v2", "kmsg_newline").at(-1), {
     kind: "reaped",
     pid: 143,
@@ -115,7 +115,7 @@ Deno.test("without the memory controller the summary has no cgroups", () => {
   });
 });
 
-Deno.test("kernels before 5.2 tell the same in other words", () => {
+Deno.test("kernels before 5.2 write the same in other words", () => {
   const cases: [string, OomMessage][] = [
     [
       "Task in /pod1/c2 killed as a result of limit of /pod1",
@@ -161,7 +161,7 @@ Deno.test("kernels before 5.2 tell the same in other words", () => {
   for (const [text, expected] of cases) assert.deepEqual(parseOomMessage(text), expected);
 });
 
-Deno.test("a kill for another reason than a cgroup's limit is told apart", () => {
+Deno.test("a kill for another reason than a cgroup's limit is distinguished", () => {
   const rest =
     "Killed process 7 (x) total-vm:8kB, anon-rss:4kB, file-rss:2kB, shmem-rss:1kB, UID:1 pgtables:4kB oom_score_adj:-998";
   for (
@@ -176,7 +176,7 @@ Deno.test("a kill for another reason than a cgroup's limit is told apart", () =>
   }
 });
 
-Deno.test("other lines, and lines cut short, are none of the OOM killer's", () => {
+Deno.test("other lines, and lines that are cut off, are not OOM messages", () => {
   const others = [
     "",
     "memory: usage 20480kB, limit 20480kB, failcnt 114",

@@ -19,7 +19,7 @@ Deno.test("the machine's pressure keeps some and full apart", () => {
   assert.equal(parsePressure(fixture("6.18-v1", "proc/pressure/memory"))?.full?.total, 5952n);
 });
 
-Deno.test("an empty file, as without psi=1, and garbage are no pressure", () => {
+Deno.test("an empty file, as without psi=1, and garbage have no pressure", () => {
   for (
     const text of ["", "\n", "some\n", "some avg10=x avg60=0.00 avg300=0.00 total=1\n", "low 0\n"]
   ) {
@@ -27,7 +27,7 @@ Deno.test("an empty file, as without psi=1, and garbage are no pressure", () => 
   }
 });
 
-Deno.test("a torn line is left out and the whole one before it stays", () => {
+Deno.test("a torn line is skipped and the one before it is kept", () => {
   const text = fixture("6.1-v2", "proc/pressure/memory");
   for (let end = text.indexOf("\n") + 1; end < text.length; end++) {
     const pressure = parsePressure(text.slice(0, end));
@@ -40,7 +40,7 @@ Deno.test("arbitrary text never throws", () => {
   fc.assert(fc.property(fc.string({ unit: "binary" }), (text) => void parsePressure(text)));
 });
 
-Deno.test("whatever the kernel can write reads back, totals exactly", () => {
+Deno.test("anything that the kernel can write reads back, totals exactly", () => {
   const average = fc.integer({ min: 0, max: 10000 }).map((hundredths) => hundredths / 100);
   const line = fc.record({
     avg10: average,

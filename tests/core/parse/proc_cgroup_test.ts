@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { parseProcCgroup } from "../../../core/parse/procfs.ts";
 import { fixture } from "./fixture.ts";
 
-Deno.test("a hybrid machine's lines are all there, the named hierarchy and v2's among them", () => {
+Deno.test("all lines of a hybrid machine are read, including the named hierarchy and v2", () => {
   const lines = parseProcCgroup(fixture("6.18-v1", "proc/cgroup"));
   assert.equal(lines.length, 10);
   assert.deepEqual(lines[0], {
@@ -27,7 +27,7 @@ Deno.test("v2 has one line without controllers", () => {
   ]);
 });
 
-Deno.test("controllers mounted together are told apart, and colons stay in the path", () => {
+Deno.test("controllers mounted together are separated, and colons stay in the path", () => {
   assert.deepEqual(parseProcCgroup("3:cpu,cpuacct:/a:/kubepods-podx.slice:cri-containerd:1\n"), [
     {
       hierarchyId: 3,
@@ -38,18 +38,18 @@ Deno.test("controllers mounted together are told apart, and colons stay in the p
   ]);
 });
 
-Deno.test("a removed cgroup is told, and a path outside the namespace stays as it is", () => {
+Deno.test("a removed cgroup is marked, and a path outside the namespace is kept", () => {
   const [line] = parseProcCgroup("0::/../../a b (deleted)\n");
   assert.deepEqual(line, { hierarchyId: 0, controllers: [], path: "/../../a b", deleted: true });
 });
 
-Deno.test("characters that end a line elsewhere do not end one here", () => {
+Deno.test("other line separators than a newline are part of the name", () => {
   for (const odd of ["\r", "\u2028", "\u2029"]) {
     assert.equal(parseProcCgroup(`0::/a${odd}b\n`)[0]?.path, `/a${odd}b`);
   }
 });
 
-Deno.test("lines of another shape are skipped", () => {
+Deno.test("lines of another form are skipped", () => {
   assert.deepEqual(parseProcCgroup("\n0:\n0::\n0::relative\n:memory:/a\nx:memory:/a\n"), []);
 });
 
@@ -75,6 +75,6 @@ Deno.test("any cgroup name but one with a newline reads back", () => {
   }));
 });
 
-Deno.test("half of a path is no path: it would be an ancestor's", () => {
+Deno.test("a torn path is ignored: it would be an ancestor's", () => {
   assert.deepEqual(parseProcCgroup("0::/kubepods/burst"), []);
 });

@@ -14,7 +14,7 @@ Deno.test("a live process reads as the kernel wrote it, its hostile name include
   assert.equal(parseProcStat(fixture("6.1-v2", "proc/stat"))?.startTime, 2591n);
 });
 
-Deno.test("a cut text is no process", () => {
+Deno.test("a cut text is not a process", () => {
   const text = fixture("6.18-v1", "proc/stat");
   const end = text.indexOf(" 184749 ") + " 184749".length;
   for (let kept = 0; kept <= end; kept++) {
@@ -39,7 +39,7 @@ Deno.test("any name reads back, one that imitates the rest of the line included"
   }));
 });
 
-Deno.test("the CPU that it ran on last and its policy are found behind any name, and not in a cut text", () => {
+Deno.test("the last CPU and the policy are found after any comm, and not in a cut text", () => {
   const text = fixture("6.18-v1", "proc/stat");
   const fields = text.slice(text.lastIndexOf(")")).split(" ");
   const placing = { cpu: Number(fields[37]), isRealtime: false };
@@ -51,7 +51,7 @@ Deno.test("the CPU that it ran on last and its policy are found behind any name,
   assert.equal(parsePlacing(""), undefined);
 });
 
-Deno.test("its parent, process group, session and the group of its terminal are found behind any name, and not in a cut text", () => {
+Deno.test("parent, process group, session and foreground group are found after any comm, and not in a cut text", () => {
   const text = fixture("6.18-v1", "proc/stat");
   const fields = text.slice(text.lastIndexOf(")")).split(" ");
   const groups = {

@@ -36,7 +36,7 @@ Deno.test("the real uid is taken, not the effective one", () => {
   assert.equal(parseProcStatus("Uid:\t1000\t0\t0\t0\n").uid, 1000);
 });
 
-Deno.test("a kernel thread or zombie has no memory figures instead of zeros", () => {
+Deno.test("a kernel thread or zombie has no sizes instead of zeros", () => {
   const status = parseProcStatus(
     "Name:\tkthreadd\nState:\tZ (zombie)\nPPid:\t0\nSigCgt:\t0000000000000000\n",
   );
@@ -49,7 +49,7 @@ Deno.test("a kernel thread or zombie has no memory figures instead of zeros", ()
   });
 });
 
-Deno.test("kilobytes of another shape are unknown", () => {
+Deno.test("kilobytes in another form are unknown", () => {
   for (const text of [undefined, "", " kB", "12", "12 KB", "-1 kB", "1.5 kB", "12 kB x"]) {
     assert.equal(parseKilobytes(text), undefined);
   }
@@ -73,7 +73,7 @@ Deno.test("any name reads back, and cannot pretend to be another line", () => {
   }));
 });
 
-Deno.test("half of a last line says nothing: a mask that is cut off would name signals that nobody handles", () => {
+Deno.test("a torn last line is skipped: a torn mask would name other signals", () => {
   const whole = "PPid:\t1\nSigCgt:\t0000000000000200\n";
   assert.equal(parseProcStatus(whole).caughtSignals, 0x200n);
   const torn = parseProcStatus(whole.slice(0, -3));

@@ -19,7 +19,7 @@ Deno.test("the tightest limit in the ancestry counts, with the cgroup that owns 
   assert.deepEqual(effectiveLimit(chain), { bytes: 64 * MIB, owner: "/pod" });
 });
 
-Deno.test("of equal limits the one with more in use owns the OOM, and the nearest if they are alike", () => {
+Deno.test("of equal limits the one with more in use owns the OOM, and the nearest if usage is equal", () => {
   const chain = (container: number, pod: number) => [
     { path: "/pod/c", limit: 100, usage: container },
     { path: "/pod", limit: 100, usage: pod },
@@ -35,7 +35,7 @@ Deno.test("no limit anywhere is Infinity and has no owner", () => {
   assert.equal(headroom([{ path: "/a", limit: Infinity, usage: 5 }]), undefined);
 });
 
-Deno.test("a tighter limit of an ancestor that cannot be seen has no owner", () => {
+Deno.test("a tighter limit of an invisible ancestor has no owner", () => {
   const chain = [{ path: "/", limit: 100 * MIB, usage: 10 * MIB }];
   assert.deepEqual(effectiveLimit(chain, 64 * MIB), { bytes: 64 * MIB });
   assert.deepEqual(effectiveLimit(chain, 100 * MIB), { bytes: 100 * MIB, owner: "/" });
@@ -43,7 +43,7 @@ Deno.test("a tighter limit of an ancestor that cannot be seen has no owner", () 
   assert.deepEqual(left, { bytes: 54 * MIB, percent: 100 * 54 / 64, limit: 64 * MIB });
 });
 
-Deno.test("headroom is that of the limit that is hit next, which may not be the tightest", () => {
+Deno.test("headroom is that of the limit that is hit first, which may not be the tightest", () => {
   const chain = [
     { path: "/pod/c", limit: 64, usage: 10 },
     { path: "/pod", limit: 100, usage: 99 },
@@ -52,7 +52,7 @@ Deno.test("headroom is that of the limit that is hit next, which may not be the 
   assert.deepEqual(headroom(chain), { bytes: 1, percent: 1, limit: 100, owner: "/pod" });
 });
 
-Deno.test("headroom by the working set leaves out what has none", () => {
+Deno.test("headroom by the working set skips cgroups without one", () => {
   const chain = [
     { path: "/a/b", limit: 100, usage: 90, workingSet: 40 },
     { path: "/a", limit: 100, usage: 95 },
@@ -60,7 +60,7 @@ Deno.test("headroom by the working set leaves out what has none", () => {
   assert.equal(headroom(chain, "workingSet")?.bytes, 60);
 });
 
-Deno.test("usage above a limit that was lowered leaves nothing, and a limit of nothing is no division by zero", () => {
+Deno.test("usage above a lowered limit leaves no headroom, and a limit of 0 does not divide by zero", () => {
   assert.equal(headroom([{ path: "/a", limit: 10, usage: 20 }])?.bytes, 0);
   assert.deepEqual(headroom([{ path: "/a", limit: 0, usage: 0 }]), {
     bytes: 0,
@@ -70,14 +70,14 @@ Deno.test("usage above a limit that was lowered leaves nothing, and a limit of n
   });
 });
 
-Deno.test("the tightest memory.high below the limit slows down, and of equals the nearest", () => {
+Deno.test("the tightest memory.high below the limit throttles, and of equals the nearest", () => {
   const chain = [{ path: "/a/b", high: 50 }, { path: "/a", high: 30 }, { path: "/", high: 30 }];
   assert.deepEqual(effectiveHigh(chain, 100), { bytes: 30, owner: "/a" });
   assert.deepEqual(effectiveHigh(chain, Infinity), { bytes: 30, owner: "/a" });
   assert.deepEqual(effectiveHigh(chain.slice(0, 1), 51), { bytes: 50, owner: "/a/b" });
 });
 
-Deno.test("a memory.high that is not there, not set, or not below the limit slows nothing down", () => {
+Deno.test("a memory.high that is absent, not set, or not below the limit does not throttle", () => {
   assert.equal(effectiveHigh([{ path: "/a" }, { path: "/", high: Infinity }], Infinity), undefined);
   assert.equal(effectiveHigh([{ path: "/a", high: 50 }], 50), undefined);
 });
@@ -105,14 +105,14 @@ Deno.test("no limit in the ancestry is tighter than the effective one, and no he
 
 const snapshot = { limits: {}, local: {}, subtree: {} };
 
-Deno.test("the working set is usage less idle page cache, and unknown when a part is", () => {
+Deno.test("the working set is usage without inactive page cache, and unknown when a part is", () => {
   assert.equal(workingSet({ ...snapshot, usage: 100, stats: { inactiveFile: 30 } }), 70);
   assert.equal(workingSet({ ...snapshot, usage: 10, stats: { inactiveFile: 30 } }), 0);
   assert.equal(workingSet({ ...snapshot, usage: 100, stats: {} }), undefined);
   assert.equal(workingSet({ ...snapshot, stats: { inactiveFile: 30 } }), undefined);
 });
 
-Deno.test("tmpfs is in the page cache and still not reclaimable", () => {
+Deno.test("tmpfs counts as page cache but is not reclaimable", () => {
   const stats = { file: 100, shmem: 60, inactiveFile: 30, activeFile: 10 };
   assert.equal(reclaimable({ ...snapshot, stats }), 40);
   assert.equal(reclaimable({ ...snapshot, stats: { file: 100 } }), undefined);

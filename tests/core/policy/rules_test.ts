@@ -3,30 +3,30 @@ import { fits, ruleFor, type Selector } from "../../../core/policy/rules.ts";
 
 const pods = new Map([["uid-1", new Map([["app", "db"], ["tier", "1"]])]]);
 const at = (path: string, podUid?: string) => ({ path, podUid });
-const isFitting = (selector: Selector, path: string, podUid?: string) =>
+const isMatch = (selector: Selector, path: string, podUid?: string) =>
   fits(selector, at(path, podUid), pods);
 
-Deno.test("all that a rule asks for must fit", () => {
+Deno.test("all conditions of a rule must match", () => {
   const selector: Selector = { cgroups: [/^\/a\//], labels: [["app", "db"]] };
-  assert.ok(isFitting(selector, "/a/x", "uid-1"));
-  assert.ok(!isFitting(selector, "/b/x", "uid-1"));
-  assert.ok(!isFitting(selector, "/a/x", "uid-2"));
-  assert.ok(!isFitting(selector, "/a/x"));
-  assert.ok(!isFitting({ labels: [["app", "db"], ["tier", "2"]] }, "/a", "uid-1"));
+  assert.ok(isMatch(selector, "/a/x", "uid-1"));
+  assert.ok(!isMatch(selector, "/b/x", "uid-1"));
+  assert.ok(!isMatch(selector, "/a/x", "uid-2"));
+  assert.ok(!isMatch(selector, "/a/x"));
+  assert.ok(!isMatch({ labels: [["app", "db"], ["tier", "2"]] }, "/a", "uid-1"));
 });
 
-Deno.test("a unit is what systemd made, with the slices that it lies in, and not a name within it", () => {
+Deno.test("a unit is a service or scope of systemd or a slice around it, not a cgroup below the service", () => {
   const unit = (name: RegExp): Selector => ({ units: [name] });
   const path = "/user.slice/user-1000.slice/user@1000.service/app.slice/sshd.service";
-  assert.ok(isFitting(unit(/^user@1000\.service$/), path));
-  assert.ok(isFitting(unit(/^user-1000\.slice$/), path));
-  assert.ok(!isFitting(unit(/^sshd\.service$/), path));
-  assert.ok(!isFitting(unit(/^app\.slice$/), path));
-  assert.ok(isFitting(unit(/^sshd\.service$/), "/system.slice/sshd.service/session"));
-  assert.ok(isFitting(unit(/^system\.slice$/), "/system.slice"));
+  assert.ok(isMatch(unit(/^user@1000\.service$/), path));
+  assert.ok(isMatch(unit(/^user-1000\.slice$/), path));
+  assert.ok(!isMatch(unit(/^sshd\.service$/), path));
+  assert.ok(!isMatch(unit(/^app\.slice$/), path));
+  assert.ok(isMatch(unit(/^sshd\.service$/), "/system.slice/sshd.service/session"));
+  assert.ok(isMatch(unit(/^system\.slice$/), "/system.slice"));
 });
 
-Deno.test("the first rule that fits holds, and the number behind the last stands for none", () => {
+Deno.test("the first matching rule applies, and the index after the last means none", () => {
   const rules = [/^\/a/, /^\/a\/b/, /^\/c/].map((glob) => ({
     selector: { cgroups: [glob] },
     isExempt: false,
@@ -37,7 +37,7 @@ Deno.test("the first rule that fits holds, and the number behind the last stands
   assert.equal(ruleFor(rules, at("/d"), pods), 3);
 });
 
-Deno.test("a pod that is not known yet is spared by a rule that spares, and not ended by one that ends", () => {
+Deno.test("a pod with unknown labels matches a rule that never kills, and not one that kills", () => {
   const rule = (neverKills: boolean) => [{
     selector: { labels: [["app", "db"]] as const },
     isExempt: false,
