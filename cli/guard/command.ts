@@ -249,7 +249,7 @@ async function guard(
 
 /** What asks for lines; `undefined` where nothing does. */
 function plainOutputReason(flags: GuardFlags): string | undefined {
-  if (wantsJson(flags)) return "JSON is printed";
+  if (wantsJson(flags)) return "the output is JSON";
   return flags.eventFormat === "oom-guard" ? "oom-guard's lines are printed" : undefined;
 }
 

@@ -20,7 +20,7 @@ import {
   pictureWords,
   writePictures,
 } from "../output/picture.ts";
-import { linesOf } from "../simulate/replay.ts";
+import { recordingLines } from "../simulate/replay.ts";
 
 /** Draws the one recording in `names`. Throws `OomkitError`, and then leaves no picture. */
 export async function drawRecording(
@@ -48,7 +48,7 @@ export async function drawRecording(
   let files: PictureFiles | undefined;
   try {
     const builder = new ChartBuilder(pictureWords);
-    for await (const line of linesOf(name)) builder.add(line);
+    for await (const line of recordingLines(name)) builder.add(line);
     const picture = nonEmptyPicture(builder);
     if (picture === undefined) {
       throw new OomkitError(

@@ -47,17 +47,20 @@ function withBigInts(event: object): object {
   );
 }
 
+/** Steps of a simulation are in the usage curve already. */
 function simulationFacts(event: OwnEvent): string | undefined {
   switch (event.type) {
     case "verdict":
       return headline(event);
     case "start": {
-      if (event.fake !== null) return `simulated on a fake cgroup tree: ${event.fake}`;
+      if (event.fake_reason !== null) {
+        return `simulated on a fake cgroup tree: ${event.fake_reason}`;
+      }
       const count = event.pids.length;
       return `${count} ${count === 1 ? "allocator" : "allocators"} of ${event.kind} memory started`;
     }
     case "signal":
-      return `pid ${event.pid} got ${event.signal}`;
+      return `pid ${event.pid} received ${event.signal}`;
     case "exit":
       return `pid ${event.pid} exited with status ${event.exit_code}`;
     default:

@@ -1,21 +1,28 @@
 import { discover, type Hierarchy } from "../../core/cgroup/hierarchy.ts";
 import { OomkitError } from "../../core/errors.ts";
+import type { RecordSink } from "../../core/record/format.ts";
+import { clock, type EmitEvent, type OnUsage, simulationEvent } from "../../core/simulate/event.ts";
 import { simulateFake } from "../../core/simulate/fake_simulation.ts";
 import type { Curve } from "../../core/simulate/growth.ts";
-import { removeStale } from "../../core/simulate/stale.ts";
 import type { Plan } from "../../core/simulate/plan.ts";
 import { simulate } from "../../core/simulate/simulation.ts";
-import { clock, type EmitEvent, simulationEvent } from "../../core/simulate/event.ts";
-import { ownCgroupTarget, roomFor, sandboxTarget } from "../../core/simulate/target.ts";
+import { removeStale } from "../../core/simulate/stale.ts";
+import {
+  ownCgroupTarget,
+  pageBytes,
+  roomFor,
+  sandboxTarget,
+  type SimulationTarget,
+} from "../../core/simulate/target.ts";
 import type { Finish } from "../exit.ts";
+import { isRecorded } from "../options/record.ts";
 import { OutputClosed } from "../output/output.ts";
 import { selfCommand } from "../self_command.ts";
-import { isRecorded } from "../options/record.ts";
 import { ENDING, onSignals } from "../signals.ts";
 import { simulateBase, type SimulateFlags } from "./options.ts";
-import type { SimulationRecording } from "./recording.ts";
 import { checkRoom, limitOf, planOf } from "./plan.ts";
-import { type Evaluated, type Show, showOf } from "./show.ts";
+import type { SimulationRecording } from "./recording.ts";
+import { openShow, type Show, type VerdictEvent } from "./show.ts";
 
 export function simulateCommand(finish: Finish) {
   return simulateBase()
@@ -44,15 +51,15 @@ Exit: 0 when it ended as the options lead to (or as --expect says), 1 when not,
 
 async function run(flags: SimulateFlags): Promise<number> {
   const interrupt = new AbortController();
-  const recording = !isRecorded(flags)
-    ? undefined
-    : await (await import("./recording.ts")).recordSimulation(flags);
-  const show = await showOf(flags, interrupt);
+  const recording = isRecorded(flags)
+    ? await (await import("./recording.ts")).recordSimulation(flags)
+    : undefined;
+  const show = await openShow(flags, interrupt);
   const offSignals = onSignals(ENDING, () => interrupt.abort());
   try {
-    const verdict = await play(flags, sinks(show, recording), interrupt.signal);
-    recording?.tell(verdict);
-    // A timer has nobody to throw to: what it could not print is thrown once everything is cleaned up.
+    const verdict = await simulateAs(flags, outputsTo(show, recording), interrupt.signal);
+    recording?.emit(verdict);
+    // What could not be shown in a timer is thrown here, once everything is cleaned up.
     const { reason } = interrupt.signal;
     if (reason instanceof OutputClosed || reason instanceof OomkitError) throw reason;
     await show.finish(verdict);
@@ -67,72 +74,85 @@ async function run(flags: SimulateFlags): Promise<number> {
   }
 }
 
-/** Whoever is told what happens: the show first, and then the recording, where there is one. */
-interface SimulationSinks extends Pick<Show, "tell" | "see"> {
-  readonly recorded: { readonly recordSink?: SimulationRecording["recordSink"] };
+/** Where events and usage samples go. */
+interface Outputs {
+  readonly emit: EmitEvent;
+  readonly onUsage: OnUsage;
+  readonly recordSink?: RecordSink;
 }
 
-function sinks(show: Show, recording: SimulationRecording | undefined): SimulationSinks {
-  if (recording === undefined) return { tell: show.tell, see: show.see, recorded: {} };
+function outputsTo(show: Show, recording: SimulationRecording | undefined): Outputs {
+  if (recording === undefined) return show;
   return {
-    tell(event) {
-      recording.tell(event);
-      show.tell(event);
+    emit(event) {
+      recording.emit(event);
+      show.emit(event);
     },
-    see(at, usage) {
-      recording.see(at, usage);
-      show.see(at, usage);
+    onUsage(at, usage) {
+      recording.onUsage(at, usage);
+      show.onUsage(at, usage);
     },
-    recorded: { recordSink: recording.recordSink },
+    recordSink: recording.recordSink,
   };
 }
 
-async function play(
+async function simulateAs(
   flags: SimulateFlags,
-  onlooking: SimulationSinks,
+  outputs: Outputs,
   interrupted: AbortSignal,
-): Promise<Evaluated> {
-  const { tell, see, recorded } = onlooking;
+): Promise<VerdictEvent> {
   const limit = limitOf(flags);
-  if (flags.fake !== undefined && flags.here === true) {
-    throw new OomkitError("cannot use --here and --fake at once", "give one of them");
-  }
-  if (flags.fake !== undefined) {
-    return await playFake(flags, limit!, 2, "--fake asks for it", onlooking, interrupted);
-  }
-  const idle = flags.growth !== undefined
-    ? "--growth"
-    : flags.fakeVersion !== undefined
-    ? "--fake-version"
-    : undefined;
-  if (idle !== undefined) {
-    throw new OomkitError(`cannot use ${idle} without --fake`, "name a folder: --fake DIR");
-  }
-  const program = selfCommand();
+  checkFakeOptions(flags);
+  const { fake, root } = flags;
+  const inFakeTree = (version: 1 | 2, reason: string) =>
+    simulateOnFakeTree(flags, limit!, version, reason, outputs, interrupted);
+  if (fake !== undefined) return await inFakeTree(2, "--fake was given");
   if (limit === undefined) {
-    const target = ownCgroupTarget(discover(flags.root));
-    const plan = { ...planOf(flags, target.limit), ...recorded };
-    const verdict = await simulate(plan, target, program, tell, interrupted, see);
-    return simulationEvent(clock(), target.cgroup.path, verdict);
+    const target = ownCgroupTarget(discover(root));
+    return await simulateIn(target, planOf(flags, target.limit, pageBytes()), outputs, interrupted);
   }
-
-  const plan = { ...planOf(flags, limit), ...recorded };
+  const plan = planOf(flags, limit, pageBytes());
   const hierarchy = findHierarchy(flags);
-  if (typeof hierarchy === "string") {
-    return await playFake(flags, limit, 2, hierarchy, onlooking, interrupted);
-  }
-  await sweep(hierarchy, tell);
+  if (typeof hierarchy === "string") return await inFakeTree(2, hierarchy);
+  await reportStale(hierarchy, outputs.emit);
   checkRoom(limit, roomFor(hierarchy));
   const target = sandboxTarget(hierarchy, limit, flags.group === true);
-  if ("refused" in target) {
-    const { number: version } = hierarchy.version;
-    return await playFake(flags, limit, version, target.refused, onlooking, interrupted);
+  if ("refused" in target) return await inFakeTree(hierarchy.version.number, target.refused);
+  return await simulateIn(target, plan, outputs, interrupted);
+}
+
+function checkFakeOptions({ fake, here, growth, fakeVersion }: SimulateFlags): void {
+  if (fake !== undefined) {
+    if (here !== true) return;
+    throw new OomkitError("cannot use --here and --fake together", "give one of them");
   }
-  const verdict = await simulate(plan, target, program, tell, interrupted, see);
+  const unused = growth !== undefined
+    ? "--growth"
+    : fakeVersion !== undefined
+    ? "--fake-version"
+    : undefined;
+  if (unused === undefined) return;
+  throw new OomkitError(`cannot use ${unused} without --fake`, "name a folder: --fake DIR");
+}
+
+async function simulateIn(
+  target: SimulationTarget,
+  plan: Plan,
+  { emit, onUsage, recordSink }: Outputs,
+  interrupted: AbortSignal,
+): Promise<VerdictEvent> {
+  const verdict = await simulate({
+    plan: { ...plan, ...(recordSink && { recordSink }) },
+    target,
+    program: selfCommand(),
+    emit,
+    onUsage,
+    interrupted,
+  });
   return simulationEvent(clock(), target.cgroup.path, verdict);
 }
 
-/** Without any memory cgroups there still is something to show; a wrong --root is a mistake. */
+/** The hierarchy, or why there is none; a wrong --root is an error. */
 function findHierarchy({ root }: SimulateFlags): Hierarchy | string {
   try {
     return discover(root);
@@ -142,51 +162,53 @@ function findHierarchy({ root }: SimulateFlags): Hierarchy | string {
   }
 }
 
-async function sweep(hierarchy: Hierarchy, tell: EmitEvent): Promise<void> {
+async function reportStale(hierarchy: Hierarchy, emit: EmitEvent): Promise<void> {
   const { removed, failed } = await removeStale(hierarchy);
   for (const path of removed) {
-    tell(simulationEvent(clock(), path, { type: "leftover", removed: true, reason: null }));
+    emit(simulationEvent(clock(), path, { type: "stale_cgroup", removed: true, reason: null }));
   }
   for (const reason of failed) {
-    tell(simulationEvent(clock(), hierarchy.root, { type: "leftover", removed: false, reason }));
+    const body = { type: "stale_cgroup", removed: false, reason } as const;
+    emit(simulationEvent(clock(), hierarchy.root, body));
   }
 }
 
-/** Slow enough to be watched by a person: from nothing to the limit in three seconds. */
+/** From nothing to the limit, slow enough for a person to follow. */
 const FAKE_SECONDS = 3;
-/** A kept-up tree plays on, as a container that is restarted would. */
+/** A tree made with --fake continues after a kill, as a restarted container would. */
 const FAKE_RESTART_MS = 2000;
 
-async function playFake(
+async function simulateOnFakeTree(
   flags: SimulateFlags,
   limit: number,
-  likely: 1 | 2,
+  likelyVersion: 1 | 2,
   reason: string,
-  { tell, see, recorded }: SimulationSinks,
+  { emit, onUsage, recordSink }: Outputs,
   interrupted: AbortSignal,
-): Promise<Evaluated> {
-  const plan: Plan = {
-    ...planOf({ ...flags, kind: "anon" }, limit),
-    ...recorded,
-  };
-  const keptUp = flags.fake !== undefined && flags.expect === undefined;
+): Promise<VerdictEvent> {
+  const plan = planOf({ ...flags, kind: "anon" }, limit, pageBytes());
+  const { fake: dir, fakeVersion } = flags;
+  const restarts = dir !== undefined && flags.expect === undefined;
   const curve: Curve = {
     shape: flags.growth ?? "linear",
     limit,
     rate: flags.rate ?? limit / FAKE_SECONDS,
     ...(plan.stopAt !== undefined && { stopAt: plan.stopAt }),
-    ...(keptUp && { restart: FAKE_RESTART_MS }),
+    ...(restarts && { restart: FAKE_RESTART_MS }),
   };
-  const version = flags.fakeVersion === undefined ? likely : flags.fakeVersion === "1" ? 1 : 2;
-  const { fake: dir } = flags;
-  const expected = keptUp ? null : plan.expected;
-  const place = { version, curve, reason, ...(dir !== undefined && { dir }) } as const;
-  const { verdict, cgroup } = await simulateFake(
-    { ...plan, expected },
-    place,
-    tell,
+  const { verdict, cgroup } = await simulateFake({
+    plan: {
+      ...plan,
+      expected: restarts ? null : plan.expected,
+      ...(recordSink && { recordSink }),
+    },
+    version: fakeVersion === undefined ? likelyVersion : fakeVersion === "1" ? 1 : 2,
+    curve,
+    reason,
+    emit,
+    onUsage,
     interrupted,
-    see,
-  );
+    ...(dir !== undefined && { dir }),
+  });
   return simulationEvent(clock(), cgroup, verdict);
 }

@@ -1,157 +1,157 @@
-/** A simulation on a terminal: a bar while it runs, what happens above it, and the whole of it when it is over. */
+/** A simulation on a terminal: a bar while it runs, events above it, and the plot and verdict at its end. */
 
-import { delay } from "../../core/timing.ts";
 import { clock, type SimulationEvent, type Verdict } from "../../core/simulate/event.ts";
-import { createBlock } from "../terminal/block.ts";
-import { terminalSize } from "../terminal/style.ts";
+import { delay } from "../../core/timing.ts";
 import { divertOutput, outputError, writeAll } from "../output/output.ts";
 import { onSignals } from "../signals.ts";
-import { endingLines } from "./show.ts";
-import { eventLines, headingLines } from "./show.ts";
-import { createRaceLog, endOf, type Started } from "./race.ts";
-import { createSequence, PATIENCE_MS } from "./timeline.ts";
-import { raceLines, type RaceLook } from "./view.ts";
-import type { Style } from "../terminal/style.ts";
+import { createBlock } from "../terminal/block.ts";
+import { type Style, terminalSize } from "../terminal/style.ts";
+import { endingLines, eventLines, headingLines } from "./live_text.ts";
+import { RunLog, type StartEvent } from "./run_log.ts";
+import { EventQueue, SORTING_DELAY_MS } from "./timeline.ts";
+import { barLines, type Canvas, type Moment } from "./view.ts";
 
-export interface LiveRace {
-  tell(event: SimulationEvent): void;
-  see(at: number, usage: number): void;
-  /** Shows how it was, and how it ended. */
-  finish(verdict: Verdict, cgroup: string): Promise<void>;
-  close(): void;
-}
-
-export interface Watcher {
-  readonly look: Pick<RaceLook, "unicode" | "palette">;
-  /** Those that are told of, as far as they can be known before the start. */
-  readonly marksOf: (start: Started | undefined) => RaceLook["marks"];
+export interface LiveViewOptions {
+  readonly canvas: Pick<Canvas, "unicode" | "palette">;
+  /** The thresholds, as far as they are known before the start. */
+  readonly marksOf: (start: StartEvent | undefined) => Canvas["marks"];
   readonly style: Style;
   readonly hasPlot: boolean;
-  /** Cuts short what is shown again. */
+  /** Cuts the slow replay short. */
   readonly interrupted: AbortSignal;
-  /** Is told what a write throws while nobody waits for it. */
+  /** Gets what a write in a timer throws. */
   readonly fail: (error: unknown) => void;
 }
 
-/** No more often is anything drawn: an eye sees no more, and the race has the time. */
 const FRAME_MS = 100;
-/** What is over sooner nobody could have followed: it is shown again, slower. */
-const TOO_FAST_MS = 600;
-/** So long, at most. */
+/** A shorter run is too fast to follow: it is not shown live but replayed slower. */
+const MIN_MS_TO_SHOW_LIVE = 600;
 const REPLAY_MS = 2000;
-/** Rates are of so much of the time that is looked at. */
-const RATE_SHARE = 8;
-const RATE_MS = 1000;
-/** What starts sooner needs no word about it. */
-const QUICK_START_MS = 500;
-/** No frame is so late but after a stop. */
-const AWAY_MS = 5 * FRAME_MS;
-const USUAL_COLUMNS = 80;
+/** The rate is measured over this time, in a replay over this fraction of the run. */
+const RATE_WINDOW_MS = 1000;
+const RATE_FRACTION = 8;
+/** A slower start gets a line that says so. */
+const MAX_SILENT_START_MS = 500;
+/** A frame is this late only when the process was stopped (SIGTSTP). */
+const MIN_MS_STOPPED = 5 * FRAME_MS;
+const DEFAULT_COLUMNS = 80;
 
-export function createLiveRace(
-  { look, marksOf, style, hasPlot, interrupted, fail }: Watcher,
-): LiveRace {
-  const columns = () => terminalSize()?.columns || USUAL_COLUMNS;
-  const block = createBlock(write, columns);
-  const log = createRaceLog();
-  const sequence = createSequence();
-  const madeAt = clock();
-  let framedAt = madeAt;
-  /** Since it goes on for so long that it is shown as it happens. */
-  let isShown = false;
+export class LiveView {
+  readonly #block = createBlock(writeOut, columns);
+  readonly #log = new RunLog();
+  readonly #queue = new EventQueue();
+  readonly #openedAt = clock();
+  readonly #offSignals: () => void;
+  readonly #timer: ReturnType<typeof setInterval>;
+  #framedAt = this.#openedAt;
+  /** The run takes long enough to be shown live. */
+  #isShown = false;
 
-  const lookNow = (): RaceLook => ({
-    ...look,
-    width: columns(),
-    marks: marksOf(log.race().start),
-  });
-  const printRows = (until?: number) => {
-    const { began } = log.race();
-    for (const event of sequence.take(until)) {
-      for (const line of eventLines(event, began, style, lookNow())) block.print(line);
+  constructor(private readonly options: LiveViewOptions) {
+    this.#timer = setInterval(() => this.#tick(), FRAME_MS);
+    this.#offSignals = onSignals(["SIGCONT"], () => this.#block.restart());
+    divertOutput({ print: this.#block.print, printStderr: this.#block.print });
+  }
+
+  emit(event: SimulationEvent): void {
+    this.#log.add(event);
+    if (event.type === "start") {
+      this.#print(headingLines(event, this.#canvas()));
+      this.#frame();
+    } else this.#queue.add(event);
+  }
+
+  onUsage(at: number, usage: number): void {
+    this.#log.addUsage(at, usage);
+  }
+
+  /** Replays a run that was too fast to follow, and shows the ending. */
+  async finish(verdict: Verdict, cgroup: string): Promise<void> {
+    clearInterval(this.#timer);
+    if (!this.#isShown) await this.#replay();
+    this.#printEvents();
+    this.#block.clear();
+    this.#print(endingLines(this.#log, verdict, cgroup, this.#canvas(), this.options.hasPlot));
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#offSignals();
+    divertOutput(undefined);
+    try {
+      this.#block.clear();
+    } catch {
+      // The terminal is gone, and the block with it.
     }
-  };
-  const showAt = (at: number, slowness: number, window: number) =>
-    block.draw(raceLines(log.race(), { at, window, slowness }, lookNow()));
+  }
 
-  const frame = () => {
+  #canvas(): Canvas {
+    const { canvas, marksOf } = this.options;
+    return { ...canvas, width: columns(), marks: marksOf(this.#log.start) };
+  }
+
+  #print(lines: readonly string[]): void {
+    for (const line of lines) this.#block.print(line);
+  }
+
+  /** @param until milliseconds since the epoch. */
+  #printEvents(until?: number): void {
+    for (const event of this.#queue.take(until)) {
+      this.#print(eventLines(event, this.#log.firstPageAt, this.options.style, this.#canvas()));
+    }
+  }
+
+  #draw(moment: Moment): void {
+    this.#block.draw(barLines(this.#log, moment, this.#canvas()));
+  }
+
+  #tick(): void {
+    try {
+      // After a stop the pending SIGCONT is handled first: the block was drawn somewhere above.
+      const wasStopped = clock() - this.#framedAt > MIN_MS_STOPPED;
+      this.#framedAt = clock();
+      if (!wasStopped) this.#frame();
+    } catch (error) {
+      clearInterval(this.#timer);
+      this.options.fail(error);
+    }
+  }
+
+  #frame(): void {
     const now = clock();
-    const race = log.race();
-    if (race.start === undefined) {
-      if (now - madeAt > QUICK_START_MS) block.draw(["  starting the allocator"]);
+    const { start, firstPageAt, hasEnded } = this.#log;
+    if (start === undefined) {
+      if (now - this.#openedAt > MAX_SILENT_START_MS) {
+        this.#block.draw(["  starting the allocator"]);
+      }
       return;
     }
-    const { began } = race;
-    isShown ||= began !== undefined && now - began > TOO_FAST_MS && !isOver();
-    if (!isShown) return showAt(0, 1, RATE_MS);
-    printRows(now - PATIENCE_MS);
-    showAt(now, 1, RATE_MS);
-  };
-  const isOver = () => {
-    const { start, events } = log.race();
-    const ended = events.filter(({ type }) => type === "exit").length;
-    return start?.fake === null && ended >= start.pids.length;
-  };
-  const timer = setInterval(() => {
-    try {
-      // Whoever was stopped meanwhile is told of it after this: what was drawn stands somewhere above by then.
-      const wasAway = clock() - framedAt > AWAY_MS;
-      framedAt = clock();
-      if (!wasAway) frame();
-    } catch (error) {
-      clearInterval(timer);
-      fail(error);
-    }
-  }, FRAME_MS);
-  const offSignals = onSignals(["SIGCONT"], () => block.restart());
-  divertOutput({ print: block.print, printStderr: block.print });
+    this.#isShown ||= firstPageAt !== undefined && now - firstPageAt > MIN_MS_TO_SHOW_LIVE &&
+      !hasEnded;
+    if (this.#isShown) this.#printEvents(now - SORTING_DELAY_MS);
+    this.#draw({ at: this.#isShown ? now : 0, window: RATE_WINDOW_MS, slowness: 1 });
+  }
 
-  const replay = async () => {
-    const race = log.race();
-    if (race.began === undefined) return;
-    const lasted = endOf(race) - race.began;
-    const slowness = roundBelow(REPLAY_MS / Math.max(lasted, 0.1));
-    const shownFrom = performance.now();
+  async #replay(): Promise<void> {
+    const { firstPageAt, endAt } = this.#log;
+    if (firstPageAt === undefined) return;
+    const duration = endAt - firstPageAt;
+    const slowness = roundDown(REPLAY_MS / Math.max(duration, 0.1));
+    const startedAt = performance.now();
+    const { interrupted } = this.options;
     for (;;) {
-      const at = race.began + (performance.now() - shownFrom) / slowness;
-      if (interrupted.aborted || at > race.began + lasted) return;
-      printRows(at);
-      showAt(at, slowness, lasted / RATE_SHARE);
+      const at = firstPageAt + (performance.now() - startedAt) / slowness;
+      if (interrupted.aborted || at > endAt) return;
+      this.#printEvents(at);
+      this.#draw({ at, window: duration / RATE_FRACTION, slowness });
       await delay(FRAME_MS, interrupted);
     }
-  };
-  return {
-    see: log.see,
-    tell(event) {
-      log.tell(event);
-      if (event.type === "start") {
-        for (const line of headingLines(event, lookNow())) block.print(line);
-        frame();
-      } else sequence.add(event);
-    },
-    async finish(verdict, cgroup) {
-      clearInterval(timer);
-      if (!isShown) await replay();
-      printRows();
-      block.clear();
-      for (const line of endingLines(log.race(), verdict, cgroup, lookNow(), hasPlot)) {
-        block.print(line);
-      }
-    },
-    close() {
-      clearInterval(timer);
-      offSignals();
-      divertOutput(undefined);
-      try {
-        block.clear();
-      } catch {
-        // The terminal is gone, and what was drawn with it.
-      }
-    },
-  };
+  }
 }
 
-function write(text: string): void {
+const columns = () => terminalSize()?.columns || DEFAULT_COLUMNS;
+
+function writeOut(text: string): void {
   try {
     writeAll(Deno.stdout, text);
   } catch (error) {
@@ -159,8 +159,8 @@ function write(text: string): void {
   }
 }
 
-/** 1, 2, 5, 10, 20, 50 …: the highest of them that is not above. */
-function roundBelow(value: number): number {
+/** The highest of 1, 2, 5, 10, 20, 50 … that is not above the value. */
+function roundDown(value: number): number {
   const power = 10 ** Math.floor(Math.log10(Math.max(1, value)));
   return [5, 2, 1].map((n) => n * power).find((round) => round <= value) ?? 1;
 }

@@ -1,7 +1,7 @@
 /** What `simulate` takes, and what its words mean. */
 
 import { OomkitError } from "../../core/errors.ts";
-import { KINDS, SIGNAL_REPLIES } from "../../core/simulate/allocation.ts";
+import { KINDS, SIGNAL_REPLIES } from "../../core/simulate/allocator_protocol.ts";
 import { SHAPES } from "../../core/simulate/growth.ts";
 import { asciiOption, liveOption, noLiveOption } from "../options/live.ts";
 import { option, parsed, parsedList, preferFlag, subcommand } from "../options/option.ts";

@@ -1,67 +1,71 @@
-/** A simulation that is over, as a plot with its limit, its thresholds, and what happened when. Pure. */
+/** A finished simulation as a plot of usage over time, with its limit, thresholds and events. Pure. */
 
-import { momentOf } from "../../core/simulate/evaluate.ts";
+import { epochMs } from "../../core/simulate/evaluate.ts";
 import type { SimulationEvent } from "../../core/simulate/event.ts";
+import { formatBytes } from "../options/units.ts";
 import { type Level, type Mark, plotLines } from "../terminal/plot.ts";
 import { fullnessOf } from "../terminal/usage_bar.ts";
-import { endOf, type Race } from "./race.ts";
-import { scaleOf } from "./timeline.ts";
-import type { RaceLook } from "./view.ts";
-import { formatBytes } from "../options/units.ts";
+import { type RunLog, scaleOf } from "./run_log.ts";
+import type { Canvas } from "./view.ts";
 
 /** Rows of the area. */
 const HEIGHT = 8;
-/** Wider says no more. */
-const WIDEST = 120;
+/** A wider plot shows no more. */
+const MAX_WIDTH = 120;
 
-/** @returns no line where usage was never read. */
-export function racePlot(race: Race, look: RaceLook): string[] {
-  const { began, samples, start } = race;
-  if (began === undefined || start === undefined) return [];
+/** No lines where usage was never read. */
+export function runPlot(log: RunLog, canvas: Canvas): string[] {
+  const { firstPageAt, samples, start } = log;
+  if (firstPageAt === undefined || start === undefined) return [];
   const scale = scaleOf(start);
-  const span = endOf(race) - began;
-  const points = samples.map(({ at, usage }) => ({ at: Math.max(0, at - began), value: usage }))
+  const span = log.endAt - firstPageAt;
+  const points = samples
+    .map(({ at, usage }) => ({ at: Math.max(0, at - firstPageAt), value: usage }))
     .filter(({ at }) => at <= span);
-  const peak = points.reduce((most, { value }) => Math.max(most, value), 0);
+  const top = scale ?? points.reduce((peak, { value }) => Math.max(peak, value), 0);
   const limit: Level = {
-    value: scale ?? peak,
-    label: formatBytes(scale ?? peak),
+    value: top,
+    label: formatBytes(top),
     role: "bold",
     isLimit: start.limit !== null,
   };
-  const thresholds = look.marks.filter(({ bytes }) => bytes < limit.value).map((
-    { bytes, name },
-  ): Level => ({
-    value: bytes,
-    label: shareOf(bytes, scale),
-    role: name === "critical" ? "critical" : "warn",
-    isLimit: false,
-  }));
+  const thresholds = canvas.marks.filter(({ bytes }) => bytes < top).map(
+    ({ bytes, name }): Level => ({
+      value: bytes,
+      label: shareOf(bytes, scale),
+      role: name === "critical" ? "critical" : "warn",
+      isLimit: false,
+    }),
+  );
   return plotLines({
     points,
     levels: [...thresholds, limit],
-    marks: marksOf(race, began, scale),
+    marks: marksOf(log.events, firstPageAt, scale),
     span,
-    width: Math.min(WIDEST, look.width),
+    width: Math.min(MAX_WIDTH, canvas.width),
     height: HEIGHT,
-    unicode: look.unicode,
-    palette: look.palette,
-    fullness: (value) => fullnessOf(value, scale ?? Infinity, look.marks),
+    unicode: canvas.unicode,
+    palette: canvas.palette,
+    fullness: (value) => fullnessOf(value, scale ?? Infinity, canvas.marks),
   });
 }
 
-/** `65%`, or the size where there is nothing to take a share of. */
+/** `65%`, or the size where there is no limit. */
 function shareOf(bytes: number, scale: number | undefined): string {
   return scale === undefined ? formatBytes(bytes) : `${Math.round(1000 * bytes / scale) / 10}%`;
 }
 
-/** The first of each kind: a picture is no log. */
-function marksOf({ events }: Race, began: number, scale: number | undefined): Mark[] {
+/** The first event of each kind. */
+function marksOf(
+  events: readonly SimulationEvent[],
+  firstPageAt: number,
+  scale: number | undefined,
+): Mark[] {
   const marks = new Map<string, Mark>();
   for (const event of events) {
     const mark = markOf(event, scale);
     if (mark === undefined) continue;
-    const at = Math.max(0, momentOf(event.ts) - began);
+    const at = Math.max(0, epochMs(event.ts) - firstPageAt);
     if (at < (marks.get(mark.label)?.at ?? Infinity)) marks.set(mark.label, { ...mark, at });
   }
   return [...marks.values()];
@@ -74,22 +78,22 @@ function markOf(
   switch (event.type) {
     case "threshold":
       return event.direction === "above"
-        ? { label: `${shareOf(event.threshold, scale)} told`, role: "warn" }
+        ? { label: `${shareOf(event.threshold, scale)} alert`, role: "warn" }
         : undefined;
     case "high":
-      return { label: "slowed down", role: "warn" };
+      return { label: "throttled", role: "warn" };
     case "max":
       return { label: "limit hit", role: "critical" };
     case "oom":
       return { label: "out of memory", role: "bad" };
     case "oom_kill":
-      return { label: "killed", role: "bad", isEnd: true };
+      return { label: "OOM kill", role: "bad", isEnd: true };
     case "signal":
       return { label: event.signal, role: "cold" };
     case "finished":
       return { label: "stopped growing", role: "good" };
     case "exit":
-      return { label: "ended", role: "dim" };
+      return { label: "exited", role: "dim" };
     default:
       return undefined;
   }

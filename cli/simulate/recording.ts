@@ -1,4 +1,4 @@
-/** The recording of a simulation: what its watch reads and tells, and each look of its allocators at their usage. */
+/** Records a simulation: what its watch reads and emits, and the usage that its allocators read. */
 
 import { discover } from "../../core/cgroup/hierarchy.ts";
 import { OomkitError } from "../../core/errors.ts";
@@ -10,12 +10,12 @@ import type { SimulateFlags } from "./options.ts";
 
 export interface SimulationRecording {
   readonly recordSink: RecordSink;
-  readonly see: OnUsage;
-  readonly tell: EmitEvent;
+  readonly onUsage: OnUsage;
+  readonly emit: EmitEvent;
   close(): Promise<void>;
 }
 
-/** `undefined` where nothing is asked for; `others` as `openRecording` has it. */
+/** `undefined` where no recording is asked for; `others` as for `openRecording`. */
 export async function recordSimulation(
   flags: SimulateFlags,
   ...others: readonly RecordSink[]
@@ -23,22 +23,22 @@ export async function recordSimulation(
   const run = { command: "simulate", hierarchy: versionOf(flags) } as const;
   const recording = await openRecording(flags, run, ...others);
   if (recording === undefined) return undefined;
-  // Its clock begins at a whole millisecond.
+  // The recording's clock starts at a whole millisecond.
   const skew = recordingOrigin() - performance.timeOrigin;
   let id: number | undefined;
   return {
     recordSink: {
       line(line) {
-        // There is one cgroup, which the watch describes before anything grows in it.
+        // There is one cgroup, and the watch describes it before anything grows in it.
         if (line.type === "cgroup") id = line.id;
         recording.line(line);
       },
     },
-    see(at, usage) {
+    onUsage(at, usage) {
       if (id === undefined) return;
       recording.line({ type: "snapshot", at: at + skew, id, usage, sampled: true });
     },
-    tell: (event) => recording.event(event),
+    emit: (event) => recording.event(event),
     close: recording.close,
   };
 }
@@ -49,7 +49,7 @@ function versionOf({ fake, fakeVersion, root }: SimulateFlags): 1 | 2 {
   try {
     return discover(root).version.number;
   } catch (error) {
-    // Without any it is played on a fake tree; what is wrong with --root is told by who uses it.
+    // Without cgroups the simulation uses a fake v2 tree; a wrong --root is reported later.
     if (error instanceof OomkitError) return 2;
     throw error;
   }

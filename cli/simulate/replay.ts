@@ -1,5 +1,6 @@
-/** A recording as it is read for somebody who waits for it. */
+/** `oomkit simulate --replay`: loaded only with this option. */
 
+import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { versionOf } from "../../core/cgroup/versions.ts";
 import { toJson } from "../../core/events/json.ts";
 import { policyOfRecord } from "../../core/guard/record.ts";
@@ -9,60 +10,32 @@ import { readRecording } from "../../core/record/reader.ts";
 import { checkMode } from "../guard/checks.ts";
 import { type Common, wantsJson } from "../options/option.ts";
 import { print } from "../output/output.ts";
-import { createProgress, terminalOutput } from "../terminal/progress.ts";
+import { createProgress, type ProgressOutput, terminalOutput } from "../terminal/progress.ts";
 import { chooseStyle } from "../terminal/style.ts";
-import { replayReport } from "./replay_json.ts";
 import { replayPolicy } from "./replay_options.ts";
+import { replayReport } from "./replay_report.ts";
 import { replayText } from "./replay_text.ts";
-import type { CommandUnknownOpts } from "@commander-js/extra-typings";
-
-/** So seldom that it costs nothing. */
-const EACH = 4096;
-
-/** As `readRecording`; on a terminal it is told how far it has come. */
-export function linesOf(path: string): AsyncGenerator<RecordingLine> {
-  const output = terminalOutput();
-  return output === undefined ? readRecording(path) : told(readRecording(path), output);
-}
-
-async function* told(
-  lines: AsyncGenerator<RecordingLine>,
-  output: NonNullable<ReturnType<typeof terminalOutput>>,
-): AsyncGenerator<RecordingLine> {
-  const progress = createProgress(output);
-  let count = 0;
-  try {
-    for await (const line of lines) {
-      if (count++ % EACH === 0) progress.show(`reading the recording, ${count} lines so far`);
-      yield line;
-    }
-  } finally {
-    progress.end();
-  }
-}
-
-/* `oomkit simulate --replay`: loaded only for who asks for it. */
 
 /**
  * Prints what a guard would have done. The same recording and options print the same, byte for byte.
- * Throws `OomkitError` for a recording that cannot be read, and for options that make no plan.
+ * Throws `OomkitError` for a recording that cannot be read, and for options that do not make a policy.
  */
 export async function replayRecording(
   path: string,
   flags: Common,
   command: CommandUnknownOpts,
 ): Promise<number> {
-  const lines = linesOf(path);
+  const lines = recordingLines(path);
   try {
     const { value } = await lines.next();
-    // Without one the reader has thrown already.
+    // The reader throws where there is no head.
     const head = value as RecordingHead;
     const policy = await replayPolicy(command, head.policies !== null);
     const policies = policy.other?.all ??
-      head.policies!.map((plan) => policy.override(policyOfRecord(plan)));
-    // As where it was recorded.
-    const ground = { version: versionOf(head.hierarchy), writable: true, kernel: true };
-    for (const plan of policies) checkMode(ground, plan);
+      head.policies!.map((recorded) => policy.override(policyOfRecord(recorded)));
+    // The capabilities of the machine of the recording.
+    const hierarchy = { version: versionOf(head.hierarchy), writable: true, kernel: true };
+    for (const each of policies) checkMode(hierarchy, each);
     const replayed = await replay(withHead(head, lines), policy);
     const report = replayReport(replayed, rowsOf(replayed), policy);
     if (wantsJson(flags)) print(toJson(report, 2));
@@ -79,4 +52,30 @@ async function* withHead(
 ): AsyncGenerator<RecordingLine> {
   yield head;
   yield* rest;
+}
+
+const LINES_BETWEEN_REPORTS = 4096;
+
+/** As `readRecording`; on a terminal it shows its progress. */
+export function recordingLines(path: string): AsyncGenerator<RecordingLine> {
+  const output = terminalOutput();
+  return output === undefined ? readRecording(path) : withProgress(readRecording(path), output);
+}
+
+async function* withProgress(
+  lines: AsyncGenerator<RecordingLine>,
+  output: ProgressOutput,
+): AsyncGenerator<RecordingLine> {
+  const progress = createProgress(output);
+  let count = 0;
+  try {
+    for await (const line of lines) {
+      if (count++ % LINES_BETWEEN_REPORTS === 0) {
+        progress.show(`reading the recording, ${count} lines so far`);
+      }
+      yield line;
+    }
+  } finally {
+    progress.end();
+  }
 }

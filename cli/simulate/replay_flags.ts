@@ -1,4 +1,4 @@
-/** How `simulate` takes a recording to replay, and a guard's options with it. */
+/** The options of `simulate --replay`: the recording, and the guard options that override its policy. */
 
 import type { Command, CommandUnknownOpts, OptionValues } from "@commander-js/extra-typings";
 import { OomkitError } from "../../core/errors.ts";
@@ -9,7 +9,7 @@ import { type RecordFlags, withRecording } from "../options/record.ts";
 /** Such as `--warn`. */
 const POLICY_NAMES = Object.values(POLICY).map((make) => make().long);
 
-/** Whether it is one of those that decide what a guard does. */
+/** Whether the option is part of a guard policy. */
 export const isPolicy = ({ long }: { readonly long?: string | undefined }) =>
   POLICY_NAMES.includes(long);
 
@@ -20,7 +20,7 @@ export interface ReplayFlags {
   readonly replay?: string;
 }
 
-/** A command that records and replays; the policy is read by `cli/simulate/replay_options.ts` alone. */
+/** Adds the options for recording and replaying; `cli/simulate/replay_options.ts` reads the policy. */
 export function withReplay<A extends unknown[], O extends OptionValues, G extends OptionValues>(
   command: Command<A, O, G>,
 ): Command<A, O & RecordFlags & ReplayFlags, G> {
@@ -33,21 +33,19 @@ export function withReplay<A extends unknown[], O extends OptionValues, G extend
   return extended as unknown as Command<A, O & RecordFlags & ReplayFlags, G>;
 }
 
-/** What a replay takes besides. */
-const BESIDES = ["replay", "output", "json", "color", "config"];
+/** The other options that a replay accepts. */
+const OTHER_OPTIONS = ["replay", "output", "json", "color", "config"];
 
-/** A variable or a file may be meant for another call; what stands on the command line is meant. */
+/** Rejects unsuitable options of the command line; variables and files may be meant for other runs. */
 function checkReplay(command: CommandUnknownOpts): void {
   const isReplay = command.getOptionValue("replay") !== undefined;
-  const alien = command.options.find((each) =>
+  const unsuitable = command.options.find((each) =>
     command.getOptionValueSource(each.attributeName()) === "cli" &&
-    (isReplay ? !isPolicy(each) && !BESIDES.includes(each.attributeName()) : isPolicy(each))
+    (isReplay ? !isPolicy(each) && !OTHER_OPTIONS.includes(each.attributeName()) : isPolicy(each))
   );
-  if (alien === undefined) return;
+  if (unsuitable === undefined) return;
   throw new OomkitError(
-    `cannot use ${alien.long} ${isReplay ? "with" : "without"} --replay`,
-    isReplay
-      ? "nothing is allocated: what is replayed has happened already"
-      : "write: oomkit simulate --replay run.jsonl",
+    `cannot use ${unsuitable.long} ${isReplay ? "with" : "without"} --replay`,
+    isReplay ? "a replay allocates nothing" : "add a recording: --replay run.jsonl",
   );
 }

@@ -1,18 +1,18 @@
-/** What `simulate --replay` takes of a guard's options, and the plans that come of them. */
+/** The policy of `simulate --replay`: recorded, configured or default, with the guard options that were given. */
 
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { OomkitError } from "../../core/errors.ts";
-import type { GuardPolicy, PolicySet } from "../../core/guard/policy.ts";
+import { type GuardPolicy, type PolicySet, singlePolicy } from "../../core/guard/policy.ts";
 import { rulesOf } from "../config/rules.ts";
 import { guardBase, type GuardFlags } from "../guard/options.ts";
 import { guardRequestOf, policySetOf, underRule, withRuleName } from "../guard/policy.ts";
 import { isPolicy } from "./replay_flags.ts";
 
-/** From a recording's own plans to those of the replay. */
+/** From the recorded policies to those of the replay. */
 export interface ReplayPolicy {
-  /** The plans of a configuration, or the usual ones with what is given; `undefined` for those of the recording. */
+  /** The policies of a configuration, or the default one with the given options; `undefined` for the recorded ones. */
   readonly other: PolicySet | undefined;
-  override(plan: GuardPolicy): GuardPolicy;
+  override(policy: GuardPolicy): GuardPolicy;
   /** Such as `--margin-ratio`. */
   readonly given: readonly string[];
   readonly config: string | undefined;
@@ -20,10 +20,10 @@ export interface ReplayPolicy {
 
 type Name = "warn" | "critical" | "marginRatio" | "minMargin" | "maxMargin";
 
-/** @param command simulate's, parsed. @param hasPlans the recording has plans of its own. */
+/** @param command simulate, parsed. @param hasPolicies the recording has policies. */
 export async function replayPolicy(
   command: CommandUnknownOpts,
-  hasPlans: boolean,
+  hasPolicies: boolean,
 ): Promise<ReplayPolicy> {
   const options = command.options.filter(isPolicy);
   const isGiven = (name: string) => (command.getOptionValueSource(name) ?? "default") !== "default";
@@ -33,23 +33,36 @@ export async function replayPolicy(
     named.map((each) => [each.attributeName(), command.getOptionValue(each.attributeName())]),
   );
   const path = command.getOptionValue("config") as string | undefined;
-  const isBent = hasPlans && path === undefined;
-  const { flags, sourceOf, file } = await guardFlags(path, isBent ? byBadnessNow(values) : values);
-  const plan = guardRequestOf(flags, sourceOf, [], new Set()).policy;
-  const override = (recorded: GuardPolicy) => bent(recorded, plan, values);
+  const overridesRecorded = hasPolicies && path === undefined;
+  const { flags, sourceOf, file } = await guardFlags(
+    path,
+    overridesRecorded ? withBothLevels(values) : values,
+  );
+  const requested = guardRequestOf(flags, sourceOf, [], new Set()).policy;
+  const override = (recorded: GuardPolicy) => overridden(recorded, requested, values);
   if (path === undefined) {
-    return { other: hasPlans ? undefined : usually(plan), override, given, config: path };
+    return {
+      other: hasPolicies ? undefined : singlePolicy(requested),
+      override,
+      given,
+      config: path,
+    };
   }
   const rules = file === undefined ? [] : rulesOf(file);
   const underOf = (rule: Parameters<typeof withRuleName>[0]) => {
     const under = underRule(flags, sourceOf, rule);
     return withRuleName(rule, guardRequestOf(under.flags, under.sourceOf, [], new Set()).policy);
   };
-  return { other: policySetOf(plan, rules, underOf, new Map()), override, given, config: path };
+  return {
+    other: policySetOf(requested, rules, underOf, new Map()),
+    override,
+    given,
+    config: path,
+  };
 }
 
-/** One level alone is to be held against the other of the recording, not against the usual one. */
-function byBadnessNow(
+/** With one level given, the other one is that of the recording: the default must not fail the order check. */
+function withBothLevels(
   values: Readonly<Record<string, unknown>>,
 ): Readonly<Record<string, unknown>> {
   const { warn, critical } = values as { warn?: number; critical?: number };
@@ -57,12 +70,10 @@ function byBadnessNow(
   return critical !== undefined && warn === undefined ? { ...values, warn: critical } : values;
 }
 
-const usually = (plan: GuardPolicy): PolicySet => ({ all: [plan], rules: [], labels: new Map() });
-
-/** As `guard` would read them, with what is given here for more than what the file says. */
+/** The flags as `guard` would read them; options of the command line override those of the file. */
 async function guardFlags(path: string | undefined, values: Readonly<Record<string, unknown>>) {
   const command = guardBase();
-  // A lone --no-… is on only once a command line has been read.
+  // The default of a --no-… option is set only when a command line is parsed.
   command.setOptionValueWithSource("reclaim", true, "default");
   const file = path === undefined ? undefined : await configured(command, path);
   for (const [name, value] of Object.entries(values)) {
@@ -82,46 +93,42 @@ async function configured(command: ReturnType<typeof guardBase>, path: string) {
   return file;
 }
 
-/** A recorded plan with what is given instead; of levels that are out of order then it is said. */
-function bent(
+/** The recorded policy with the given options. Throws {@link OomkitError} when its levels are out of order then. */
+function overridden(
   recorded: GuardPolicy,
   requested: GuardPolicy,
   values: Readonly<Record<string, unknown>>,
 ): GuardPolicy {
-  const has = (...names: readonly string[]) => names.some((name) => name in values);
-  const warn = has("warn") ? requested.levels.warn : recorded.levels.warn;
-  const critical = has("critical") ? requested.levels.critical : recorded.levels.critical;
+  /** From the requested policy if one of the options was given, else from the recorded one. */
+  const pick = <T>(get: (policy: GuardPolicy) => T, ...names: readonly string[]) =>
+    get(names.some((name) => name in values) ? requested : recorded);
+  const warn = pick(({ levels }) => levels.warn, "warn");
+  const critical = pick(({ levels }) => levels.critical, "critical");
   if (warn > critical) {
     throw new OomkitError(
-      `cannot replay with a warn of ${warn}% and a critical of ${critical}%: they are out of order`,
-      "give both",
+      `cannot replay with --warn ${warn}% and --critical ${critical}%: they are out of order`,
+      "give both options",
     );
   }
   return {
     ...recorded,
-    mode: has("mode") ? requested.mode : recorded.mode,
+    mode: pick(({ mode }) => mode, "mode"),
     levels: { warn, critical, margin: { ...recorded.levels.margin, ...requested.levels.margin } },
-    metric: has("metric") ? requested.metric : recorded.metric,
+    metric: pick(({ metric }) => metric, "metric"),
     triggerPolicy: {
-      hysteresis: has("hysteresis")
-        ? requested.triggerPolicy.hysteresis
-        : recorded.triggerPolicy.hysteresis,
-      cooldown: has("cooldown")
-        ? requested.triggerPolicy.cooldown
-        : recorded.triggerPolicy.cooldown,
-      repeat: has("repeat") ? requested.triggerPolicy.repeat : recorded.triggerPolicy.repeat,
+      hysteresis: pick(({ triggerPolicy }) => triggerPolicy.hysteresis, "hysteresis"),
+      cooldown: pick(({ triggerPolicy }) => triggerPolicy.cooldown, "cooldown"),
+      repeat: pick(({ triggerPolicy }) => triggerPolicy.repeat, "repeat"),
     },
     timeouts: {
-      reclaim: has("reclaim") ? requested.timeouts.reclaim : recorded.timeouts.reclaim,
-      graceMs: has("gracePeriod") ? requested.timeouts.graceMs : recorded.timeouts.graceMs,
-      killMs: has("killTimeout") ? requested.timeouts.killMs : recorded.timeouts.killMs,
+      reclaim: pick(({ timeouts }) => timeouts.reclaim, "reclaim"),
+      graceMs: pick(({ timeouts }) => timeouts.graceMs, "gracePeriod"),
+      killMs: pick(({ timeouts }) => timeouts.killMs, "killTimeout"),
     },
     actions: {
-      warn: has("onWarn") ? requested.actions.warn : recorded.actions.warn,
-      critical: has("onCritical") ? requested.actions.critical : recorded.actions.critical,
-      imminent: has("onImminent", "policy")
-        ? requested.actions.imminent
-        : recorded.actions.imminent,
+      warn: pick(({ actions }) => actions.warn, "onWarn"),
+      critical: pick(({ actions }) => actions.critical, "onCritical"),
+      imminent: pick(({ actions }) => actions.imminent, "onImminent", "policy"),
     },
   };
 }

@@ -1,167 +1,175 @@
-/** A simulation in lines: a heading, then one row for each step and event. */
+/** A simulation as lines of text: a heading, then one row for each step and event. Pure. */
 
 import { stripVTControlCharacters } from "node:util";
 import { type OomkitEvent } from "../../core/events/event.ts";
-import { momentOf } from "../../core/simulate/evaluate.ts";
-import type { OwnEvent, SimulationEvent, Start } from "../../core/simulate/event.ts";
+import { epochMs } from "../../core/simulate/evaluate.ts";
+import type { OwnEvent, SimulationEvent, StaleCgroup, Start } from "../../core/simulate/event.ts";
+import { formatBytes, formatDuration } from "../options/units.ts";
 import { eventFacts, eventType } from "../output/event_text.ts";
 import { printable } from "../output/output.ts";
+import type { Role } from "../terminal/palette.ts";
 import type { Style } from "../terminal/style.ts";
-import { formatBytes, formatDuration } from "../options/units.ts";
+import { usageBar } from "../terminal/usage_bar.ts";
+import { wrapBehind } from "../terminal/wrap.ts";
+
+const TIME_WIDTH = 10;
+const LABEL_WIDTH = 10;
+const BAR_WIDTH = 16;
+/** Bar, a space and a percentage; the name of an event takes the same columns. */
+const MIDDLE_WIDTH = BAR_WIDTH + 5;
+const TEXT_WIDTH = 100;
 
 /**
- * @param scale bytes that are the whole.
- * @param began milliseconds since the epoch.
+ * @param scale the bytes that count as full.
+ * @param firstPageAt milliseconds since the epoch.
  */
-export function textOf(
+export function eventRows(
   event: SimulationEvent,
   scale: number | undefined,
-  began: number | undefined,
+  firstPageAt: number | undefined,
   style: Style,
 ): string[] {
   if (event.type === "start") return heading(event, event.cgroup, style);
-  if (event.type === "leftover") return [leftover(event)];
-  const time = began === undefined ? "" : formatDuration(Math.max(0, momentOf(event.ts) - began));
-  return [`${style("dim", time.padStart(10))}  ${row(event, scale, style)}`];
+  if (event.type === "stale_cgroup") return [staleText(event)];
+  const time = style("dim", timeOf(event, firstPageAt).padStart(TIME_WIDTH));
+  return [`${time}  ${row(event, scale, style)}`];
 }
 
-export function leftover(event: OwnEvent & { type: "leftover" }): string {
+/** Time since the first page. */
+export function timeOf({ ts }: SimulationEvent, firstPageAt: number | undefined): string {
+  return firstPageAt === undefined ? "" : formatDuration(Math.max(0, epochMs(ts) - firstPageAt));
+}
+
+export function staleText(event: StaleCgroup & { readonly cgroup: string }): string {
   return event.removed
-    ? `removed ${printable(event.cgroup)}, left behind by a run that was killed`
-    : printable(event.reason ?? "a leftover stayed");
+    ? `removed the stale cgroup ${printable(event.cgroup)} of a run that was killed`
+    : printable(event.reason ?? "a stale cgroup could not be removed");
 }
-
-const LABEL_WIDTH = 10;
-const BAR_WIDTH = 16;
-/** Bar, a blank and a percentage; an event's type takes the same room. */
-const MIDDLE_WIDTH = BAR_WIDTH + 5;
 
 function row(
-  event: Exclude<OwnEvent | OomkitEvent, { type: "start" | "leftover" }>,
+  event: Exclude<OwnEvent | OomkitEvent, { type: "start" | "stale_cgroup" }>,
   scale: number | undefined,
   style: Style,
 ): string {
   if (event.type === "step") {
-    return `${bar(event.usage ?? event.allocated, scale, style)}  ${
-      formatBytes(event.usage ?? undefined)
-    } in use${event.allocated === null ? "" : style("dim", `, ${touched(event)}`)}`;
+    const { pid, usage, allocated } = event;
+    const own = allocated === null
+      ? ""
+      : style("dim", `, ${formatBytes(allocated)} allocated by pid ${pid}`);
+    return `${bar(usage ?? allocated, scale, style)}  ${
+      formatBytes(usage ?? undefined)
+    } in use${own}`;
   }
-  const { name, facts, source } = wordsOf(event, style);
-  const room = " ".repeat(Math.max(1, MIDDLE_WIDTH - stripVTControlCharacters(name).length));
-  return `${name}${room}  ${facts}${source === "" ? "" : style("dim", `  [${source}]`)}`;
+  const { name, facts, source } = describeEvent(event, style);
+  const space = " ".repeat(Math.max(1, MIDDLE_WIDTH - stripVTControlCharacters(name).length));
+  return `${name}${space}  ${facts}${source === "" ? "" : style("dim", `  [${source}]`)}`;
 }
 
-/** What happened, coloured; what of it is to be known; and what told of it, where something did. */
-export interface EventWords {
+/** The coloured name of an event, what happened, and what reported it (may be empty). */
+export interface EventDescription {
   readonly name: string;
   readonly facts: string;
   readonly source: string;
 }
 
-export function wordsOf(
-  event: Exclude<OwnEvent | OomkitEvent, { type: "start" | "leftover" | "step" }>,
+export function describeEvent(
+  event: Exclude<OwnEvent | OomkitEvent, { type: "start" | "stale_cgroup" | "step" }>,
   style: Style,
-): EventWords {
-  const named = (name: string, facts: string) => ({ name: style("cyan", name), facts, source: "" });
+): EventDescription {
+  const own = (name: string, facts: string) => ({ name: style("cyan", name), facts, source: "" });
   switch (event.type) {
     case "allocator_started":
-      return named("enter", `pid ${event.pid} begins to allocate`);
+      return own("start", `pid ${event.pid} starts allocating`);
     case "signal":
-      return named("signal", `pid ${event.pid} got ${event.signal}`);
+      return own("signal", `pid ${event.pid} received ${event.signal}`);
     case "finished":
-      return named("stop", `pid ${event.pid} ${FINISHED[event.reason]}`);
+      return own("stop", `pid ${event.pid} ${STOPPED[event.reason]}`);
     case "exit":
-      return named(
+      return own(
         "exit",
-        `pid ${event.pid} ended with status ${event.exit_code}${
+        `pid ${event.pid} exited with status ${event.exit_code}${
           event.signal === null ? "" : ` (${event.signal})`
         }`,
       );
     case "verdict":
-      return named("", "");
-    default: {
-      const source = event.source === "none" ? "" : event.source;
+      return own("", "");
+    default:
       return {
         name: eventType(event, style).trimEnd(),
-        facts: eventFacts(withoutSizes(event)),
-        source,
+        facts: eventFacts(withoutVictimSizes(event)),
+        source: event.source === "none" ? "" : event.source,
       };
-    }
   }
 }
 
-/** Most of what the victim has in memory was charged elsewhere before it moved in, and would only puzzle here. */
-function withoutSizes(event: OomkitEvent): OomkitEvent {
+const STOPPED = {
+  stop_at: "stops at the size given by --stop-at",
+  max_bytes: "stops: it has allocated its maximum and was not killed",
+  signal: "stops because of the signal",
+} as const;
+
+/** Most of the victim's memory was charged elsewhere before it moved in: its sizes would be misleading here. */
+function withoutVictimSizes(event: OomkitEvent): OomkitEvent {
   if (event.type !== "oom_kill" || event.victim === null) return event;
   const { pid, comm, uid } = event.victim;
   const sizes = { anon_rss: null, file_rss: null, shmem_rss: null, oom_score_adj: null };
   return { ...event, victim: { pid, comm, uid, ...sizes } };
 }
 
-const touched = ({ pid, allocated }: { pid: number | null; allocated: number | null }) =>
-  `${formatBytes(allocated ?? undefined)} touched by pid ${pid}`;
-
-const FINISHED = {
-  stop: "reached the size at which it was to stop",
-  most: "has touched all that it was to touch, and lives",
-  signal: "ends because of the signal",
-} as const;
-
 function bar(usage: number | null, scale: number | undefined, style: Style): string {
   if (usage === null || scale === undefined) return " ".repeat(MIDDLE_WIDTH);
-  const share = Math.min(1, usage / scale);
-  const full = Math.round(share * BAR_WIDTH);
-  const colour = share >= 0.9 ? "red" : share >= 0.65 ? "yellow" : "green";
-  return `${style(colour, "█".repeat(full))}${style("dim", "░".repeat(BAR_WIDTH - full))} ${
-    `${Math.floor(share * 100)}%`.padStart(4)
-  }`;
+  const colours: Partial<Record<Role, Parameters<Style>[0]>> = {
+    good: "green",
+    warn: "yellow",
+    critical: "red",
+  };
+  const cells = usageBar(
+    { usage, limit: scale, marks: [] },
+    BAR_WIDTH,
+    { unicode: true },
+    (role, text) => style(colours[role] ?? "dim", text),
+  );
+  const percent = Math.floor(100 * Math.min(1, usage / scale));
+  return `${cells} ${`${percent}%`.padStart(4)}`;
 }
 
 function heading(start: Start, cgroup: string, style: Style): string[] {
-  const label = (name: string) => style("bold", name.padEnd(LABEL_WIDTH));
-  const limit = start.limit === null ? "without a limit" : `limit ${formatBytes(start.limit)}`;
   const version = `cgroup v${start.hierarchy}`;
-  if (start.fake !== null) {
+  const limit = start.limit === null ? "no limit" : `limit ${formatBytes(start.limit)}`;
+  const labelled = (name: string, text: string) => {
+    const [first = "", ...more] = wrapBehind(" ".repeat(LABEL_WIDTH), text, TEXT_WIDTH);
+    return [style("bold", name.padEnd(LABEL_WIDTH)) + first.slice(LABEL_WIDTH), ...more];
+  };
+  if (start.fake_reason !== null) {
+    const root = printable(start.fake_root ?? "");
     return [
-      `${label("fake")}nothing is allocated, a made-up cgroup tree is played with: ${
-        printable(start.fake)
-      }`,
-      `${label("cgroup")}${cgroup}, ${limit}, laid out like ${version}`,
-      `${label("look at")}oomkit inspect --root ${printable(start.root ?? "")} ${cgroup}`,
+      `${style("bold", "fake".padEnd(LABEL_WIDTH))}nothing is allocated or killed, ` +
+      `oomkit only updates the files of a fake cgroup tree: ${printable(start.fake_reason)}`,
+      ...labelled("cgroup", `${cgroup}, ${limit}, files as on ${version}`),
+      `${style("bold", "read it".padEnd(LABEL_WIDTH))}oomkit inspect --root ${root} ${cgroup}`,
       "",
     ];
   }
   const place = start.swap_off === null
-    ? "the own cgroup"
-    : `a cgroup of its own, swap ${start.swap_off ? "off" : "could not be switched off"}`;
-  const group = start.group_kill ? ", killed as a group" : "";
+    ? "oomkit's own cgroup"
+    : `a cgroup of its own, swap ${start.swap_off ? "off" : "could not be disabled"}`;
   const pids = `${start.pids.length === 1 ? "pid" : "pids"} ${start.pids.join(", ")}`;
-  const pace = start.rate === null ? "as fast as it goes" : `${formatBytes(start.rate)}/s`;
+  const pace = start.rate === null ? "as fast as possible" : `${formatBytes(start.rate)}/s`;
   const stop = start.stop_at === null ? "" : `, up to ${formatBytes(start.stop_at)}`;
   return [
-    `${label("simulate")}a real out of memory in ${place}: ${limit}, ${version}${group}`,
-    `${label("cgroup")}${printable(cgroup)}`,
-    `${label("allocator")}${pids}: ${start.kind}, ${
-      formatBytes(start.step)
-    } at a time, ${pace}${stop}`,
+    ...labelled(
+      "simulate",
+      `a real OOM in ${place}: ${limit}, ${version}${start.group_kill ? ", group kill" : ""}`,
+    ),
+    `${style("bold", "cgroup".padEnd(LABEL_WIDTH))}${printable(cgroup)}`,
+    ...labelled(
+      "allocator",
+      `${pids}: ${start.kind}, ${formatBytes(start.step)} at a time, ${pace}${stop}`,
+    ),
     ...(start.kind === "file" ? [`${" ".repeat(LABEL_WIDTH)}${PAGE_CACHE}`] : []),
-    ...wrap(start.sources.join("; "), label("watching")),
+    ...labelled("watching", start.sources.join("; ")),
     "",
   ];
 }
 
-const PAGE_CACHE =
-  "page cache can be written back and dropped: reclaim keeps up, and the limit alone kills nobody";
-
-const TEXT_WIDTH = 90;
-
-/** Breaks at blanks; what follows stands beneath. */
-function wrap(text: string, label: string): string[] {
-  const lines = [""];
-  for (const word of text.split(" ")) {
-    const last = lines.at(-1)!;
-    if (last !== "" && last.length + word.length >= TEXT_WIDTH) lines.push(word);
-    else lines[lines.length - 1] = last === "" ? word : `${last} ${word}`;
-  }
-  return lines.map((line, index) => `${index === 0 ? label : " ".repeat(LABEL_WIDTH)}${line}`);
-}
+const PAGE_CACHE = "page cache can be written back and reclaimed: the limit alone kills nothing";

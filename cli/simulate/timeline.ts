@@ -1,103 +1,94 @@
-/** The order in which a simulation is told: as things happened, whatever told of them first. */
+/** Puts the events of a simulation in the order in which they happened, whatever reported them first. */
 
-import { momentOf } from "../../core/simulate/evaluate.ts";
-import type { SimulationEvent, Start } from "../../core/simulate/event.ts";
-import { textOf } from "./text.ts";
+import { epochMs } from "../../core/simulate/evaluate.ts";
+import type { SimulationEvent } from "../../core/simulate/event.ts";
 import type { Style } from "../terminal/style.ts";
-
-/** Events that wait until those before them have come. */
-export interface Sequence {
-  add(event: SimulationEvent): void;
-  /**
-   * Those until then (milliseconds since the epoch) that are news, in their order; they are in it no longer.
-   */
-  take(until?: number): SimulationEvent[];
-  readonly isEmpty: boolean;
-}
-
-export function createSequence(): Sequence {
-  let waiting: SimulationEvent[] = [];
-  const isNews = createNewsSense();
-  return {
-    add: (event) => void waiting.push(event),
-    take(until = Infinity) {
-      const sorted = causesFirst(waiting.toSorted((a, b) => momentOf(a.ts) - momentOf(b.ts)));
-      const ripe = sorted.findIndex(({ ts }) => momentOf(ts) > until);
-      const taken = ripe < 0 ? sorted : sorted.slice(0, ripe);
-      waiting = sorted.slice(taken.length);
-      return taken.filter(isNews);
-    },
-    get isEmpty() {
-      return waiting.length === 0;
-    },
-  };
-}
-
-/** Whether the first page is about to be touched. */
-export const begins = (event: SimulationEvent): boolean =>
-  event.type === "allocator_started" || (event.type === "start" && event.fake !== null);
-
-/** Bytes that are the whole, where there is a whole. */
-export const scaleOf = (start: Pick<Start, "limit" | "stop_at">): number | undefined =>
-  start.limit ?? start.stop_at ?? undefined;
-
-export interface Timeline {
-  add(event: SimulationEvent): void;
-  /** Prints what still waits. */
-  flush(): void;
-  /** Forgets what still waits. */
-  close(): void;
-}
+import { scaleOf, startsGrowth } from "./run_log.ts";
+import { eventRows } from "./text.ts";
 
 /**
- * Steps come by a pipe and events by the watch: rows wait until they are so old (milliseconds), so that they can be put in
- * order. Nobody minds the delay.
+ * Steps come through pipes and events from the watch: rows wait this long so that they can be sorted. For a reader the delay
+ * does not matter.
  */
-export const PATIENCE_MS = 100;
+export const SORTING_DELAY_MS = 100;
 
-/** @param fail is told what `print` throws while nobody waits for it. */
-export function createTimeline(
-  print: (line: string) => void,
-  style: Style,
-  fail: (error: unknown) => void,
-): Timeline {
-  const sequence = createSequence();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let scale: number | undefined;
-  let began: number | undefined;
+/** Events that wait until earlier ones have arrived. */
+export class EventQueue {
+  #waiting: SimulationEvent[] = [];
+  readonly #isNews = createNewsFilter();
 
-  const flush = (until?: number) => {
-    clearTimeout(timer);
-    timer = undefined;
-    const rows = sequence.take(until);
-    if (!sequence.isEmpty) schedule();
-    for (const event of rows) {
-      if (begins(event)) began ??= momentOf(event.ts);
-      if (event.type === "start") scale = scaleOf(event);
-      for (const line of textOf(event, scale, began, style)) print(line);
-    }
-  };
-  const schedule = () => {
-    timer ??= setTimeout(() => {
-      try {
-        flush(Date.now() - PATIENCE_MS);
-      } catch (error) {
-        fail(error);
-      }
-    }, PATIENCE_MS);
-  };
-  return {
-    add(event) {
-      sequence.add(event);
-      if (event.type === "start") flush();
-      else schedule();
-    },
-    flush,
-    close: () => clearTimeout(timer),
-  };
+  get isEmpty(): boolean {
+    return this.#waiting.length === 0;
+  }
+
+  add(event: SimulationEvent): void {
+    this.#waiting.push(event);
+  }
+
+  /** Removes the events up to `until` (milliseconds since the epoch), and returns those that are news, sorted. */
+  take(until = Infinity): SimulationEvent[] {
+    const sorted = causesFirst(
+      this.#waiting.toSorted((a, b) => epochMs(a.ts) - epochMs(b.ts)),
+    );
+    const later = sorted.findIndex(({ ts }) => epochMs(ts) > until);
+    const taken = later < 0 ? sorted : sorted.slice(0, later);
+    this.#waiting = sorted.slice(taken.length);
+    return taken.filter(this.#isNews);
+  }
 }
 
-/** An OOM is notified before its kill, but the kernel log may be read before the notification. */
+/** Prints events as lines, sorted. */
+export class Timeline {
+  readonly #queue = new EventQueue();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #scale: number | undefined;
+  #firstPageAt: number | undefined;
+
+  /** @param fail gets what `print` throws in a timer. */
+  constructor(
+    private readonly print: (line: string) => void,
+    private readonly style: Style,
+    private readonly fail: (error: unknown) => void,
+  ) {}
+
+  add(event: SimulationEvent): void {
+    this.#queue.add(event);
+    if (event.type === "start") this.flush();
+    else this.#schedule();
+  }
+
+  /** Prints waiting events up to `until`, milliseconds since the epoch. */
+  flush(until?: number): void {
+    this.close();
+    const events = this.#queue.take(until);
+    if (!this.#queue.isEmpty) this.#schedule();
+    for (const event of events) {
+      if (startsGrowth(event)) this.#firstPageAt ??= epochMs(event.ts);
+      if (event.type === "start") this.#scale = scaleOf(event);
+      for (const line of eventRows(event, this.#scale, this.#firstPageAt, this.style)) {
+        this.print(line);
+      }
+    }
+  }
+
+  /** Drops waiting events. */
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #schedule(): void {
+    this.#timer ??= setTimeout(() => {
+      try {
+        this.flush(Date.now() - SORTING_DELAY_MS);
+      } catch (error) {
+        this.fail(error);
+      }
+    }, SORTING_DELAY_MS);
+  }
+}
+
+/** The kernel notifies of an OOM before it kills, but the kernel log may be read before the notification. */
 function causesFirst(events: readonly SimulationEvent[]): SimulationEvent[] {
   const kill = events.findIndex(({ type }) => type === "oom_kill");
   const oom = events.findIndex(({ type }) => type === "oom");
@@ -107,13 +98,13 @@ function causesFirst(events: readonly SimulationEvent[]): SimulationEvent[] {
   return [...others.slice(0, kill), cause, ...others.slice(kill)];
 }
 
-const LEVELS = [null, "low", "medium", "critical"];
+const PRESSURE_LEVELS = [null, "low", "medium", "critical"];
 
 /**
- * One screen shows what is new: pressure when it rises, since a level tells of all those beneath it too, over and over; after a
- * kill neither falling usage, which is what a kill is for, nor what was counted on the way to it.
+ * Keeps the output to one screen. Pressure is shown when it rises, because a level is notified again and again, and with every
+ * higher one. After a kill, falling usage (its purpose) and limit hits counted before it are not shown.
  */
-function createNewsSense(): (event: SimulationEvent) => boolean {
+function createNewsFilter(): (event: SimulationEvent) => boolean {
   let highest = 0;
   let killed = false;
   return (event) => {
@@ -121,7 +112,7 @@ function createNewsSense(): (event: SimulationEvent) => boolean {
     if (event.type === "max") return !killed;
     if (event.type === "threshold") return !(killed && event.direction === "below");
     if (event.type !== "pressure" || event.level === null) return true;
-    const level = LEVELS.indexOf(event.level);
+    const level = PRESSURE_LEVELS.indexOf(event.level);
     const rises = level > highest;
     if (rises) highest = level;
     return rises;

@@ -116,7 +116,7 @@ async function watchTargets(targets: readonly string[], flags: WatchFlags): Prom
   });
   let timer: ReturnType<typeof setTimeout> | undefined;
   try {
-    if (shouldDrawLive(flags, json ? "JSON is printed" : undefined)) {
+    if (shouldDrawLive(flags, json ? "the output is JSON" : undefined)) {
       const { openWatchLive } = await import("../live/live.ts");
       live = openWatchLive({ flags, end }, options.thresholds, () => session.watching);
     }

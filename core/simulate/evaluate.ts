@@ -1,126 +1,119 @@
-/** What came of a simulation, by all that witnessed it. Pure. */
+/** The verdict of a simulation, from exit codes, the watch's events and the kernel's counters. Pure. */
 
 import type { CounterDeltas, OomkitEvent } from "../events/event.ts";
-import type { Exit } from "./allocator.ts";
-import type { Crossing, Ended, Expectation, Outcome, Verdict } from "./event.ts";
+import type { AllocatorExit } from "./allocator_process.ts";
+import type { Alert, Expectation, Outcome, ProcessExit, Verdict } from "./event.ts";
 
 export interface Evidence {
   readonly expected: Expectation | null;
   readonly fake: boolean;
-  readonly exits: readonly Exit[];
-  /** Somebody, or `--for`, ended it before it ended by itself. */
-  readonly cut: "interrupt" | "time" | undefined;
+  readonly exits: readonly AllocatorExit[];
+  /** Set when a signal or `--for` ended the run before the processes did. */
+  readonly endedEarly: "interrupt" | "timeout" | undefined;
   readonly events: readonly OomkitEvent[];
-  /** What the kernel counted meanwhile; `undefined` when the cgroup was gone. */
-  readonly tally: CounterDeltas | undefined;
+  /** What the kernel counted during the run; `undefined` when the cgroup was gone. */
+  readonly deltas: CounterDeltas | undefined;
   /** Whether the kernel log can be read. */
   readonly hasLog: boolean;
   readonly limit: number | null;
   readonly limitOwner: string | null;
-  /** Milliseconds since the epoch: the first page and the last. */
-  readonly began: number | undefined;
-  readonly last: number | undefined;
+  /** Milliseconds since the epoch. */
+  readonly firstPageAt: number | undefined;
+  readonly lastPageAt: number | undefined;
 }
 
-export function evaluate(testimony: Evidence): Verdict {
-  const { events, tally, hasLog, fake, expected, began, last } = testimony;
+export function evaluate(evidence: Evidence): Verdict {
+  const { events, deltas, hasLog, expected, firstPageAt, lastPageAt } = evidence;
   const kills = events.filter((event) => event.type === "oom_kill");
   const victims = new Set(kills.flatMap(({ victim }) => victim?.pid ?? []));
-  const counted = tally?.oom_kill ?? null;
+  const counted = deltas?.oom_kill ?? null;
   const logged = hasLog ? victims.size : null;
-  const groupKills = tally?.oom_group_kill ?? null;
-  const processes = testimony.exits.map((exit) => endedOf(exit, victims, counted, logged));
-  const outcome = outcomeOf(testimony, kills.length, counted);
+  const outcome = outcomeOf(evidence, kills.length, counted);
   return {
     type: "verdict",
     outcome,
     expected,
     as_expected: isExpected(outcome, expected),
-    ended_by: testimony.cut ?? "itself",
-    fake,
-    processes,
+    ended_by: evidence.endedEarly ?? "exit",
+    fake: evidence.fake,
+    processes: evidence.exits.map((exit) => processExit(exit, victims, counted, logged)),
     oom_kill_count: counted,
     oom_kill_log_lines: logged,
-    group_kills: groupKills,
-    sources_agree: agreement(counted, logged, tally?.repeated ?? 0),
-    limit: testimony.limit,
-    limit_owner: testimony.limitOwner,
-    peak: tally?.peak ?? null,
-    limit_hits: tally?.max ?? null,
-    lasted_ms: began === undefined || last === undefined ? null : round(last - began),
-    crossings: began === undefined ? [] : crossingsOf(events, began, last),
+    group_kills: deltas?.oom_group_kill ?? null,
+    sources_agree: counted === null || logged === null
+      ? null
+      : counted === BigInt(logged + (deltas?.repeated ?? 0)),
+    limit: evidence.limit,
+    limit_owner: evidence.limitOwner,
+    peak: deltas?.peak ?? null,
+    limit_hits: deltas?.max ?? null,
+    duration_ms: firstPageAt === undefined || lastPageAt === undefined
+      ? null
+      : toMicroseconds(lastPageAt - firstPageAt),
+    alerts: firstPageAt === undefined ? [] : alertsOf(events, firstPageAt, lastPageAt),
   };
 }
 
-const round = (milliseconds: number) => Math.round(milliseconds * 1000) / 1000;
+/** Milliseconds, rounded to whole microseconds. */
+const toMicroseconds = (ms: number) => Math.round(ms * 1000) / 1000;
 
 function outcomeOf(
-  { exits, cut, fake }: Evidence,
+  { exits, endedEarly, fake }: Evidence,
   kills: number,
   counted: bigint | null,
 ): Outcome {
   if (kills > 0 || (counted !== null && counted > 0n)) return "oom_kill";
-  if (cut === "interrupt") return "interrupted";
-  if (cut === "time") return "survived";
+  if (endedEarly === "interrupt") return "interrupted";
+  if (endedEarly === "timeout") return "survived";
   if (fake || exits.every(({ code }) => code === 0)) return "survived";
-  // Of the kernel's innocence there must be a witness.
-  const byHand = exits.some(({ signal }) => signal === "SIGKILL" || signal === "SIGTERM");
-  return byHand && counted !== null ? "user_kill" : "failed";
+  // Without the counter an OOM kill cannot be ruled out.
+  const signalled = exits.some(({ signal }) => signal === "SIGKILL" || signal === "SIGTERM");
+  return signalled && counted !== null ? "user_kill" : "failed";
 }
 
-/** Where anything may come of the options, only a failure is not as expected. */
+/** Without an expectation every outcome but a failure is fine. */
 function isExpected(outcome: Outcome, expected: Expectation | null): boolean {
-  switch (expected) {
-    case "oom_kill":
-    case "user_kill":
-      return outcome === expected;
-    case "survive":
-      return outcome === "survived";
-    case null:
-      return outcome !== "failed";
-  }
+  if (expected === null) return outcome !== "failed";
+  return outcome === (expected === "survive" ? "survived" : expected);
 }
 
-function endedOf(
-  { pid, code, signal }: Exit,
+function processExit(
+  { pid, code, signal }: AllocatorExit,
   victims: ReadonlySet<number>,
   counted: bigint | null,
   logged: number | null,
-): Ended {
-  const told = victims.has(pid);
-  // Without a log the counter alone convicts whoever died of SIGKILL.
-  const known = logged !== null || counted !== null;
-  const convicted = told || (logged === null && signal === "SIGKILL" && (counted ?? 0n) > 0n);
-  return { pid, exit_code: code, signal, oom_killed: known ? convicted : null };
+): ProcessExit {
+  const isKnown = logged !== null || counted !== null;
+  // Without the log, a counted kill is attributed to every process that died of SIGKILL.
+  const isCounted = logged === null && signal === "SIGKILL" && (counted ?? 0n) > 0n;
+  return {
+    pid,
+    exit_code: code,
+    signal,
+    oom_killed: isKnown ? victims.has(pid) || isCounted : null,
+  };
 }
 
-function agreement(
-  counted: bigint | null,
-  logged: number | null,
-  repeated: number,
-): boolean | null {
-  return counted === null || logged === null ? null : counted === BigInt(logged + repeated);
-}
-
-function crossingsOf(
+/** The first alert of each threshold. */
+function alertsOf(
   events: readonly OomkitEvent[],
-  began: number,
-  last: number | undefined,
-): Crossing[] {
-  const first = new Map<number, number>();
+  firstPageAt: number,
+  lastPageAt: number | undefined,
+): Alert[] {
+  const alerts = new Map<number, number>();
   for (const event of events) {
     if (event.type !== "threshold" || event.direction !== "above") continue;
-    if (!first.has(event.threshold)) first.set(event.threshold, momentOf(event.ts));
+    if (!alerts.has(event.threshold)) alerts.set(event.threshold, epochMs(event.ts));
   }
-  return [...first].sort(([a], [b]) => a - b).map(([threshold, at]) => ({
+  return [...alerts].sort(([a], [b]) => a - b).map(([threshold, at]) => ({
     threshold,
-    after_ms: round(at - began),
-    left_ms: last === undefined ? null : round(last - at),
+    after_start_ms: toMicroseconds(at - firstPageAt),
+    before_peak_ms: lastPageAt === undefined ? null : toMicroseconds(lastPageAt - at),
   }));
 }
 
 /** Milliseconds since the epoch, with the microseconds that `Date` drops. */
-export function momentOf(ts: string): number {
+export function epochMs(ts: string): number {
   const micros = /\.\d{3}(\d{3})\d*Z$/.exec(ts)?.[1];
   return Date.parse(ts) + (micros === undefined ? 0 : Number(micros) / 1000);
 }

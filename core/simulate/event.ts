@@ -1,10 +1,10 @@
 /**
- * What a simulation tells besides the events of the watch: one JSON line each, docs/schema/simulate.schema.json. Sizes are
- * bytes, times milliseconds, and what is not known is `null`.
+ * The events of a simulation besides those of its watch: docs/schema/simulate.schema.json. Sizes are bytes, times
+ * milliseconds, and an unknown value is `null`.
  */
 
-import { type OomkitEvent, timestamp } from "../events/event.ts";
-import type { AnsweredSignal, Ending, Kind } from "./allocation.ts";
+import { type Body, makeEvent, type OomkitEvent, timestamp } from "../events/event.ts";
+import type { AnsweredSignal, Kind, StopReason } from "./allocator_protocol.ts";
 
 interface Head {
   readonly v: 2;
@@ -17,64 +17,64 @@ interface Head {
 export interface Start {
   readonly type: "start";
   readonly hierarchy: 1 | 2;
-  /** Why nothing is allocated and the files are only made up; `null` for a real cgroup. */
-  readonly fake: string | null;
+  /** Why nothing is allocated and the cgroup is fake; `null` for a real one. */
+  readonly fake_reason: string | null;
   /** The folder of the fake tree, for `--root`. */
-  readonly root: string | null;
+  readonly fake_root: string | null;
   readonly limit: number | null;
   readonly limit_owner: string | null;
   readonly kind: Kind;
-  /** Bytes a second, all processes together; `null` for as fast as it goes. */
+  /** Bytes per second of all processes together; `null`: as fast as possible. */
   readonly rate: number | null;
   readonly step: number;
   readonly stop_at: number | null;
-  /** Of the allocators. */
+  /** The allocators. */
   readonly pids: readonly number[];
   readonly swap_off: boolean | null;
   /** v2 `memory.oom.group`. */
   readonly group_kill: boolean;
-  /** How the watch learns of things. */
+  /** Where the events of the watch come from. */
   readonly sources: readonly string[];
 }
 
-export interface Crossing {
+export interface Alert {
   /** Bytes. */
   readonly threshold: number;
-  /** From the first page on until the watch told of it. */
-  readonly after_ms: number;
-  /** From then on until the last page that was touched: what user space had to act. Negative when it was told late. */
-  readonly left_ms: number | null;
+  /** From the first page until the watch reported that usage crossed the threshold. */
+  readonly after_start_ms: number;
+  /** From the alert until the last page: the time user space had to act. Negative when the alert came later. */
+  readonly before_peak_ms: number | null;
 }
 
-export interface Ended {
+export interface ProcessExit {
   readonly pid: number;
-  /** As a shell tells it: 137 after SIGKILL. */
+  /** As a shell reports it: 137 after SIGKILL. */
   readonly exit_code: number;
   readonly signal: string | null;
   /** The kernel's OOM killer did it; `null` when neither counter nor log can be read. */
   readonly oom_killed: boolean | null;
 }
 
-/** `user_kill`: somebody in user space ended it by a signal, and the kernel's killer had nothing to do. */
+/** `user_kill`: a signal from user space ended the process before an OOM kill. */
 export type Outcome = "oom_kill" | "user_kill" | "survived" | "interrupted" | "failed";
 export type Expectation = "oom_kill" | "user_kill" | "survive";
 
 export interface Verdict {
   readonly type: "verdict";
   readonly outcome: Outcome;
-  /** `--expect`, or what the options lead to; `null` when anything may come of them. */
+  /** `--expect`, or what the options lead to; `null` when several outcomes are possible. */
   readonly expected: Expectation | null;
   readonly as_expected: boolean;
-  /** What ended it: the processes themselves (or the kernel), `--for`, or a signal to this program. */
-  readonly ended_by: "itself" | "time" | "interrupt";
+  /** All processes exited (or were killed), `--for` was over, or oomkit got a signal. */
+  readonly ended_by: "exit" | "timeout" | "interrupt";
   readonly fake: boolean;
-  readonly processes: readonly Ended[];
-  /** The kernel's counter; `memory.oom.group` has it count some victims more than once. */
+  readonly processes: readonly ProcessExit[];
+  /** The kernel's counter; a group kill may count a victim more than once. */
   readonly oom_kill_count: bigint | null;
   /** Victims that the kernel log names; `null` when it cannot be read. */
   readonly oom_kill_log_lines: number | null;
   readonly group_kills: bigint | null;
-  /** Counter and log tell the same; `null` when there is only one of them. */
+  /** Counter and log agree; `null` when one of them cannot be read. */
   readonly sources_agree: boolean | null;
   readonly limit: number | null;
   readonly limit_owner: string | null;
@@ -82,14 +82,22 @@ export interface Verdict {
   /** How often the limit was hit. */
   readonly limit_hits: bigint | null;
   /** From the first page to the last. */
-  readonly lasted_ms: number | null;
-  readonly crossings: readonly Crossing[];
+  readonly duration_ms: number | null;
+  readonly alerts: readonly Alert[];
+}
+
+/** The cgroup of an earlier run that was killed. */
+export interface StaleCgroup {
+  readonly type: "stale_cgroup";
+  readonly removed: boolean;
+  /** Why it could not be removed. */
+  readonly reason: string | null;
 }
 
 export type SimulationBody =
   | Start
   | Verdict
-  | { readonly type: "leftover"; readonly removed: boolean; readonly reason: string | null }
+  | StaleCgroup
   | { readonly type: "allocator_started"; readonly pid: number; readonly usage: number | null }
   | {
     readonly type: "step";
@@ -100,7 +108,7 @@ export type SimulationBody =
     readonly usage: number | null;
   }
   | { readonly type: "signal"; readonly pid: number; readonly signal: AnsweredSignal }
-  | { readonly type: "finished"; readonly pid: number; readonly reason: Ending }
+  | { readonly type: "finished"; readonly pid: number; readonly reason: StopReason }
   | {
     readonly type: "exit";
     readonly pid: number;
@@ -112,8 +120,8 @@ export type OwnEvent = Head & SimulationBody;
 export type SimulationEvent = OwnEvent | OomkitEvent;
 export type EmitEvent = (event: SimulationEvent) => void;
 /**
- * Every look at the usage of the cgroup, of which the steps that are told are a few.
- * @param at milliseconds since the epoch; of several processes not always in order.
+ * Gets every sample of the cgroup's usage; step events show only some of them.
+ * @param at milliseconds since the epoch; not always in order when there are several processes.
  * @param usage bytes.
  */
 export type OnUsage = (at: number, usage: number) => void;
@@ -123,17 +131,6 @@ export function clock(): number {
   return performance.timeOrigin + performance.now();
 }
 
-/** Holds back what is told before the start, so that this comes first. */
-export function startFirst(emitEvent: EmitEvent): EmitEvent {
-  let waiting: SimulationEvent[] | undefined = [];
-  return (event) => {
-    if (waiting !== undefined && event.type !== "start") return void waiting.push(event);
-    emitEvent(event);
-    for (const held of waiting ?? []) emitEvent(held);
-    waiting = undefined;
-  };
-}
-
 /** @param at milliseconds since the epoch. */
 export function simulationEvent<B extends SimulationBody>(
   at: number,
@@ -141,4 +138,37 @@ export function simulationEvent<B extends SimulationBody>(
   body: B,
 ): Head & B {
   return { v: 2, ts: timestamp(at), cgroup, ...body };
+}
+
+/** What a simulation requested and did not get. */
+export type Degradation = Omit<Extract<Body, { readonly type: "degraded" }>, "type">;
+
+/** Passes on the events of a simulation and of its watch, the start first, and keeps those of the watch for the verdict. */
+export class EventStream {
+  readonly watchEvents: OomkitEvent[] = [];
+  /** Events that came before the start. */
+  #early: SimulationEvent[] | undefined = [];
+
+  constructor(private readonly cgroup: string, private readonly output: EmitEvent) {}
+
+  /** @param at milliseconds since the epoch. */
+  readonly emit = (at: number, body: SimulationBody): void =>
+    this.#pass(simulationEvent(at, this.cgroup, body));
+
+  readonly emitWatched = (event: OomkitEvent): void => {
+    this.watchEvents.push(event);
+    // The verdict takes the place of the summary.
+    if (event.type !== "summary") this.#pass(event);
+  };
+
+  emitDegraded(degradation: Degradation): void {
+    this.#pass(makeEvent(clock(), this.cgroup, "none", { type: "degraded", ...degradation }));
+  }
+
+  #pass(event: SimulationEvent): void {
+    if (this.#early !== undefined && event.type !== "start") return void this.#early.push(event);
+    this.output(event);
+    for (const early of this.#early ?? []) this.output(early);
+    this.#early = undefined;
+  }
 }

@@ -1,13 +1,12 @@
-/** The files of a cgroup as a kernel would show them, from a few numbers. Pure. */
+/** A folder laid out like a memory cgroup hierarchy, with one cgroup that changes its numbers. */
 
-import { errnoOf } from "../kernel/libc.ts";
 import { reasonOf } from "../control/write.ts";
 import { OomkitError } from "../errors.ts";
-import { createTemporaryFolder } from "./folder.ts";
-import { isGone, parseSandboxName, sandboxName, self } from "./sandbox.ts";
+import { errnoOf } from "../kernel/libc.ts";
+import { hasEnded, type Owner, ownIdentity, parseSandboxName, sandboxName } from "./sandbox.ts";
 
+/** Sizes are bytes. */
 export interface FakeState {
-  /** Bytes. */
   readonly usage: number;
   readonly peak: number;
   /** `Infinity` for none. */
@@ -16,137 +15,15 @@ export interface FakeState {
   readonly oom: bigint;
   readonly oomKill: bigint;
   readonly pids: readonly number[];
-  /** Microseconds stalled for memory. */
+  /** Microseconds stalled on memory. */
   readonly stalled: bigint;
 }
 
-/** Content by name. */
-export type FakeFiles = Readonly<Record<string, string>>;
-
-/** PAGE_COUNTER_MAX × 4096: what v1 writes for no limit. */
-const V1_UNLIMITED = "9223372036854771712";
-/** A share of usage that is page cache, so that the parts are not all one. */
-const FILE_SHARE = 0.1;
-
-const keyed = (rows: Readonly<Record<string, number | bigint | string>>) =>
-  Object.entries(rows).map(([key, value]) => `${key} ${value}\n`).join("");
-
-function parts(usage: number): { readonly anon: number; readonly file: number } {
-  const file = Math.floor(usage * FILE_SHARE);
-  return { anon: usage - file, file };
-}
-
-/** Of a cgroup; the root has them too. There is nothing to arm: no cgroup.event_control, no memory.pressure_level. */
-export function v1Files(state: FakeState): FakeFiles {
-  const { usage, peak, limit, max, oomKill, pids } = state;
-  const { anon, file } = parts(usage);
-  const bound = limit === Infinity ? V1_UNLIMITED : String(limit);
-  const own = {
-    cache: file,
-    rss: anon,
-    shmem: 0,
-    mapped_file: 0,
-    dirty: 0,
-    writeback: 0,
-    swap: 0,
-    inactive_anon: anon,
-    active_anon: 0,
-    inactive_file: file,
-    active_file: 0,
-    unevictable: 0,
-  };
-  const total = Object.entries(own).map(([key, value]) => [`total_${key}`, value] as const);
-  return {
-    "cgroup.procs": pids.map((pid) => `${pid}\n`).join(""),
-    "memory.usage_in_bytes": `${usage}\n`,
-    "memory.max_usage_in_bytes": `${peak}\n`,
-    "memory.limit_in_bytes": `${bound}\n`,
-    "memory.soft_limit_in_bytes": `${V1_UNLIMITED}\n`,
-    "memory.failcnt": `${max}\n`,
-    "memory.kmem.usage_in_bytes": "0\n",
-    "memory.oom_control": keyed({ oom_kill_disable: 0, under_oom: 0, oom_kill: oomKill }),
-    "memory.stat": keyed({
-      ...own,
-      hierarchical_memory_limit: bound,
-      ...Object.fromEntries(total),
-    }),
-    "memory.use_hierarchy": "1\n",
-  };
-}
-
-function v2Stat(usage: number): string {
-  const { anon, file } = parts(usage);
-  return keyed({
-    anon,
-    file,
-    kernel: 0,
-    kernel_stack: 0,
-    pagetables: 0,
-    sock: 0,
-    shmem: 0,
-    inactive_anon: anon,
-    active_anon: 0,
-    inactive_file: file,
-    active_file: 0,
-    unevictable: 0,
-    slab_reclaimable: 0,
-    slab_unreclaimable: 0,
-    slab: 0,
-  });
-}
-
-/** What the root of a v2 hierarchy has: no usage, no limit. */
-export function v2RootFiles({ usage }: FakeState): FakeFiles {
-  return {
-    "cgroup.controllers": "memory\n",
-    "cgroup.subtree_control": "memory\n",
-    "cgroup.procs": "",
-    "memory.stat": v2Stat(usage),
-  };
-}
-
-export function v2Files(state: FakeState): FakeFiles {
-  const { usage, peak, limit, max, oom, oomKill, pids, stalled } = state;
-  const events = keyed({ low: 0, high: 0, max, oom, oom_kill: oomKill, oom_group_kill: 0 });
-  const line = `avg10=0.00 avg60=0.00 avg300=0.00 total=${stalled}\n`;
-  return {
-    "cgroup.controllers": "memory\n",
-    "cgroup.subtree_control": "",
-    "cgroup.type": "domain\n",
-    "cgroup.events": keyed({ populated: pids.length > 0 ? 1 : 0, frozen: 0 }),
-    "cgroup.procs": pids.map((pid) => `${pid}\n`).join(""),
-    "memory.current": `${usage}\n`,
-    "memory.peak": `${peak}\n`,
-    "memory.max": limit === Infinity ? "max\n" : `${limit}\n`,
-    "memory.high": "max\n",
-    "memory.low": "0\n",
-    "memory.min": "0\n",
-    "memory.swap.current": "0\n",
-    "memory.swap.max": "0\n",
-    "memory.oom.group": "0\n",
-    "memory.stat": v2Stat(usage),
-    "memory.events": events,
-    "memory.events.local": events,
-    "memory.pressure": `some ${line}full ${line}`,
-  };
-}
-
-/* A directory laid out like a memory hierarchy, with one cgroup in it whose numbers move. */
-
-export interface FakeTree {
-  /** For `--root`. */
-  readonly dir: string;
-  /** Writes what has changed. */
-  update(state: FakeState): void;
-  /** Removes what was made, and nothing else; harmless when it is gone. */
-  remove(): void;
-}
-
-/** The cgroup whose numbers move, and one that stands still beside it. */
+/** The cgroup that changes its numbers, and an idle one next to it. */
 export const FAKE_CGROUP = "/app";
 const IDLE_CGROUP = "/idle";
-/** Tells whose tree it is, in the same words as a sandbox's name. */
-const MARK = ".oomkit";
+/** Names the owner of the tree in the same format as a sandbox's name. */
+const OWNER_FILE = ".oomkit";
 
 const IDLE: FakeState = {
   usage: 4 * 1024 ** 2,
@@ -159,63 +36,114 @@ const IDLE: FakeState = {
   stalled: 0n,
 };
 
-/**
- * @param dir is made if it is not there; without it a temporary one.
- * Throws {@link OomkitError} when `dir` is no directory, has something else in it, or belongs to a tree that is still kept up.
- */
-export function createFakeTree(version: 1 | 2, state: FakeState, dir?: string): FakeTree {
-  const made: string[] = [];
-  const files = new Map<string, FakeFile>();
-  const root = dir ?? createTemporaryFolder();
-  if (dir === undefined || claim(root)) made.push(root);
+export class FakeTree {
+  readonly #version: 1 | 2;
+  /** What was created, in order. */
+  readonly #paths: string[] = [];
+  readonly #files = new Map<string, FakeFile>();
 
-  const write = (folder: string, contents: FakeFiles) => {
-    for (const [name, text] of Object.entries(contents)) {
-      const path = `${folder}/${name}`;
-      const file = files.get(path);
-      if (file) file.write(text);
-      else files.set(path, openFakeFile(path, text));
-    }
-  };
-  const { childFiles, rootFiles } = FILES[version];
-  const update = (now: FakeState) => {
-    const usage = now.usage + IDLE.usage;
-    write(root, rootFiles({ ...now, usage, limit: Infinity, pids: [] }));
-    write(`${root}${FAKE_CGROUP}`, childFiles(now));
-  };
-  const remove = () => {
-    for (const [path, file] of files) {
-      file.close();
-      discard(path);
-    }
-    files.clear();
-    for (const path of made.toReversed()) discard(path);
-  };
-
-  try {
-    const owner = self();
-    const mark = `${root}/${MARK}`;
-    Deno.writeTextFileSync(mark, owner ? `${sandboxName("oomkit-sim", owner)}\n` : "\n");
-    made.push(mark);
-    for (const path of [FAKE_CGROUP, IDLE_CGROUP]) {
-      Deno.mkdirSync(`${root}${path}`, { recursive: true });
-      made.push(`${root}${path}`);
-    }
-    write(`${root}${IDLE_CGROUP}`, childFiles(IDLE));
-    update(state);
-  } catch (error) {
-    remove();
-    throw new OomkitError(`cannot make a fake tree in ${root}: ${reasonOf(error)}`);
+  private constructor(version: 1 | 2, /** For `--root`. */ readonly dir: string) {
+    this.#version = version;
   }
-  return { dir: root, update, remove };
+
+  /**
+   * @param dir is created if it does not exist; absent: a temporary folder.
+   * Throws {@link OomkitError} when `dir` is not a folder, has other files in it, or is in use by another run.
+   */
+  static create(version: 1 | 2, state: FakeState, dir?: string): FakeTree {
+    const tree = new FakeTree(version, dir ?? createTemporaryFolder());
+    if (dir === undefined || claim(dir)) tree.#paths.push(tree.dir);
+    try {
+      tree.#build(state);
+    } catch (error) {
+      tree.remove();
+      throw new OomkitError(`cannot create a fake tree in ${tree.dir}: ${reasonOf(error)}`);
+    }
+    return tree;
+  }
+
+  /** Writes what has changed. */
+  update(state: FakeState): void {
+    const { root, child } = FILES[this.#version];
+    const usage = state.usage + IDLE.usage;
+    this.#write("", root({ ...state, usage, limit: Infinity, pids: [] }));
+    this.#write(FAKE_CGROUP, child(state));
+  }
+
+  /** Removes what was created, and nothing else; harmless when it is gone. */
+  remove(): void {
+    for (const [path, file] of this.#files) {
+      file.close();
+      removeIfPossible(path);
+    }
+    this.#files.clear();
+    for (const path of this.#paths.toReversed()) removeIfPossible(path);
+  }
+
+  #build(state: FakeState): void {
+    const owner = ownIdentity();
+    const ownerFile = `${this.dir}/${OWNER_FILE}`;
+    Deno.writeTextFileSync(ownerFile, owner ? `${sandboxName("oomkit-sim", owner)}\n` : "\n");
+    this.#paths.push(ownerFile);
+    for (const path of [FAKE_CGROUP, IDLE_CGROUP]) {
+      Deno.mkdirSync(`${this.dir}${path}`, { recursive: true });
+      this.#paths.push(`${this.dir}${path}`);
+    }
+    this.#write(IDLE_CGROUP, FILES[this.#version].child(IDLE));
+    this.update(state);
+  }
+
+  #write(cgroup: string, contents: Readonly<Record<string, string>>): void {
+    for (const [name, text] of Object.entries(contents)) {
+      const path = `${this.dir}${cgroup}/${name}`;
+      const file = this.#files.get(path);
+      if (file) file.write(text);
+      else this.#files.set(path, new FakeFile(path, text));
+    }
+  }
 }
 
-/** Makes sure that `dir` is ours to fill; true when it was made for that. */
+/** A number grows by a few digits at most while a tree exists. */
+const SPARE_DIGITS = 8;
+const encoder = new TextEncoder();
+
+/**
+ * A file that a reader never sees half-written, although it is rewritten and never replaced, which a reader that keeps it open
+ * needs. Each update is one write of the same length over the old bytes, padded with empty lines, which every reader of such
+ * files skips. A truncation would show half-empty files, and a shorter text the end of the old one.
+ */
+class FakeFile {
+  readonly #file: Deno.FsFile;
+  #length: number;
+  #text: string | undefined;
+
+  constructor(path: string, text: string) {
+    this.#file = Deno.openSync(path, { write: true, create: true });
+    this.#length = text.length + SPARE_DIGITS * text.split("\n").length;
+    this.write(text);
+    // The file is longer only where a killed run left it longer; it has no reader before it is complete.
+    this.#file.truncateSync(this.#length);
+  }
+
+  write(text: string): void {
+    if (text === this.#text) return;
+    this.#text = text;
+    this.#length = Math.max(this.#length, text.length);
+    this.#file.seekSync(0, Deno.SeekMode.Start);
+    this.#file.writeSync(encoder.encode(text.padEnd(this.#length, "\n")));
+  }
+
+  close(): void {
+    this.#file.close();
+  }
+}
+
+/** Checks that the tree may be built in `dir`; returns whether `dir` was created for it. */
 function claim(dir: string): boolean {
-  const fail = (why: string): never => {
+  const fail = (reason: string): never => {
     throw new OomkitError(
-      `cannot make a fake tree in ${dir}: ${why}`,
-      "name a folder that is empty or not there",
+      `cannot create a fake tree in ${dir}: ${reason}`,
+      "choose a folder that is empty or does not exist",
     );
   };
   try {
@@ -223,65 +151,167 @@ function claim(dir: string): boolean {
     return true;
   } catch (error) {
     const errno = errnoOf(error);
-    if (errno === "ENOENT") return fail("the folder to make it in is not there");
+    if (errno === "ENOENT") return fail("its parent folder does not exist");
     if (errno !== "EEXIST") return fail(reasonOf(error));
   }
   if (!Deno.statSync(dir).isDirectory) return fail("it is a file");
   const names = [...Deno.readDirSync(dir)].map(({ name }) => name);
   if (names.length === 0) return false;
-  const owner = names.includes(MARK)
-    ? parseSandboxName(Deno.readTextFileSync(`${dir}/${MARK}`).trim())?.owner
+  const owner = names.includes(OWNER_FILE)
+    ? parseSandboxName(Deno.readTextFileSync(`${dir}/${OWNER_FILE}`).trim())?.owner
     : undefined;
-  const observer = self();
+  const observer = ownIdentity();
   if (owner === undefined) return fail("it is not empty");
-  if (observer === undefined || !isGone(owner, observer)) {
-    return fail(`pid ${owner.pid} is keeping one up there`);
+  if (observer === undefined || !hasEnded(owner, observer)) {
+    return fail(`pid ${owner.pid} is using it for its fake tree`);
   }
-  // Left behind by a run that was killed: everything that is written here is overwritten.
+  // Left by a run that was killed: every file is overwritten.
   return false;
 }
 
-interface FakeFile {
-  write(text: string): void;
-  close(): void;
-}
-
-const encoder = new TextEncoder();
-/** A number grows by a few digits at most while a tree is kept up. */
-const SPARE = 8;
-
-/**
- * A file that a reader never finds torn, though it is only rewritten and never replaced, which is what a reader who keeps
- * it open needs: each time one write of the same length over the old bytes. What is left of it is empty lines, which every
- * reader of such files skips; a truncation would show half-empty files, and a shorter text the end of the old one.
- */
-function openFakeFile(path: string, first: string): FakeFile {
-  const file = Deno.openSync(path, { write: true, create: true });
-  let length = first.length + SPARE * (first.split("\n").length - 1) + SPARE;
-  let last: string | undefined;
-  const write = (text: string) => {
-    if (text === last) return;
-    last = text;
-    length = Math.max(length, text.length);
-    file.seekSync(0, Deno.SeekMode.Start);
-    file.writeSync(encoder.encode(text.padEnd(length, "\n")));
-  };
-  write(first);
-  // Longer only where a killed run left more; nobody reads it before it is complete.
-  file.truncateSync(length);
-  return { write, close: () => file.close() };
-}
-
-function discard(path: string): void {
+function removeIfPossible(path: string): void {
   try {
     Deno.removeSync(path);
   } catch {
-    // Gone already, or somebody put something of his own into the folder: that stays.
+    // It is gone, or a folder that contains a file that is not ours.
   }
 }
 
+/**
+ * Creates a folder that only its owner can enter, named as a sandbox is, and removes stale ones of the same user.
+ */
+export function createTemporaryFolder(): string {
+  const owner = ownIdentity();
+  const unique = Deno.makeTempDirSync({ prefix: "oomkit-" });
+  if (owner === undefined) return unique;
+  const parent = unique.slice(0, unique.lastIndexOf("/"));
+  removeStaleFolders(parent, owner);
+  const named = `${parent}/${sandboxName("oomkit-sim", owner)}`;
+  try {
+    Deno.mkdirSync(named, { mode: 0o700 });
+  } catch (error) {
+    // Every user may write to this parent: another one may know this pid and have taken the name.
+    if (errnoOf(error) === "EEXIST") return unique;
+    throw error;
+  }
+  Deno.removeSync(unique);
+  return named;
+}
+
+function removeStaleFolders(parent: string, observer: Owner): void {
+  for (const { name, isDirectory } of Deno.readDirSync(parent)) {
+    const owner = isDirectory ? parseSandboxName(name)?.owner : undefined;
+    if (owner === undefined || !hasEnded(owner, observer)) continue;
+    try {
+      const path = `${parent}/${name}`;
+      if (Deno.lstatSync(path).uid === Deno.uid()) Deno.removeSync(path, { recursive: true });
+    } catch {
+      // Another run has removed it meanwhile.
+    }
+  }
+}
+
+/** Content by file name. */
+type FakeFiles = Readonly<Record<string, string>>;
+
 /** The control files of a cgroup and of the root, by version. */
 const FILES = {
-  1: { childFiles: v1Files, rootFiles: v1Files },
-  2: { childFiles: v2Files, rootFiles: v2RootFiles },
+  1: { child: v1Files, root: v1Files },
+  2: { child: v2Files, root: v2RootFiles },
 } as const;
+
+/** PAGE_COUNTER_MAX × 4096: what v1 shows for no limit. */
+const V1_UNLIMITED = "9223372036854771712";
+/** The share of usage that is page cache. */
+const FILE_SHARE = 0.1;
+
+const keyed = (rows: Readonly<Record<string, number | bigint | string>>) =>
+  Object.entries(rows).map(([key, value]) => `${key} ${value}\n`).join("");
+
+const zeros = (keys: string) => Object.fromEntries(keys.split(" ").map((key) => [key, 0]));
+
+const procs = (pids: readonly number[]) => pids.map((pid) => `${pid}\n`).join("");
+
+function usageParts(usage: number): { readonly anon: number; readonly file: number } {
+  const file = Math.floor(usage * FILE_SHARE);
+  return { anon: usage - file, file };
+}
+
+/** Without cgroup.event_control and memory.pressure_level: a fake tree cannot notify. */
+function v1Files(state: FakeState): FakeFiles {
+  const { usage, peak, max, oomKill, pids } = state;
+  const { anon, file } = usageParts(usage);
+  const limit = state.limit === Infinity ? V1_UNLIMITED : String(state.limit);
+  const own = {
+    cache: file,
+    rss: anon,
+    inactive_anon: anon,
+    inactive_file: file,
+    ...zeros("shmem mapped_file dirty writeback swap active_anon active_file unevictable"),
+  };
+  const total = Object.entries(own).map(([key, value]) => [`total_${key}`, value] as const);
+  return {
+    "cgroup.procs": procs(pids),
+    "memory.usage_in_bytes": `${usage}\n`,
+    "memory.max_usage_in_bytes": `${peak}\n`,
+    "memory.limit_in_bytes": `${limit}\n`,
+    "memory.soft_limit_in_bytes": `${V1_UNLIMITED}\n`,
+    "memory.failcnt": `${max}\n`,
+    "memory.kmem.usage_in_bytes": "0\n",
+    "memory.oom_control": keyed({ oom_kill_disable: 0, under_oom: 0, oom_kill: oomKill }),
+    "memory.stat": keyed({
+      ...own,
+      hierarchical_memory_limit: limit,
+      ...Object.fromEntries(total),
+    }),
+    "memory.use_hierarchy": "1\n",
+  };
+}
+
+/** The root of a v2 hierarchy has no usage and no limit. */
+function v2RootFiles({ usage }: FakeState): FakeFiles {
+  return {
+    "cgroup.controllers": "memory\n",
+    "cgroup.subtree_control": "memory\n",
+    "cgroup.procs": "",
+    "memory.stat": v2Stat(usage),
+  };
+}
+
+function v2Files(state: FakeState): FakeFiles {
+  const { usage, peak, limit, max, oom, oomKill, pids, stalled } = state;
+  const events = keyed({ low: 0, high: 0, max, oom, oom_kill: oomKill, oom_group_kill: 0 });
+  const averages = `avg10=0.00 avg60=0.00 avg300=0.00 total=${stalled}\n`;
+  return {
+    "cgroup.controllers": "memory\n",
+    "cgroup.subtree_control": "",
+    "cgroup.type": "domain\n",
+    "cgroup.events": keyed({ populated: pids.length > 0 ? 1 : 0, frozen: 0 }),
+    "cgroup.procs": procs(pids),
+    "memory.current": `${usage}\n`,
+    "memory.peak": `${peak}\n`,
+    "memory.max": limit === Infinity ? "max\n" : `${limit}\n`,
+    "memory.high": "max\n",
+    "memory.low": "0\n",
+    "memory.min": "0\n",
+    "memory.swap.current": "0\n",
+    "memory.swap.max": "0\n",
+    "memory.oom.group": "0\n",
+    "memory.stat": v2Stat(usage),
+    "memory.events": events,
+    "memory.events.local": events,
+    "memory.pressure": `some ${averages}full ${averages}`,
+  };
+}
+
+function v2Stat(usage: number): string {
+  const { anon, file } = usageParts(usage);
+  return keyed({
+    anon,
+    file,
+    inactive_anon: anon,
+    inactive_file: file,
+    ...zeros("kernel kernel_stack pagetables sock shmem active_anon active_file unevictable"),
+    ...zeros("slab_reclaimable slab_unreclaimable slab"),
+  });
+}

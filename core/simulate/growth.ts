@@ -1,9 +1,9 @@
-/** How the usage of a fake cgroup moves: curves over elapsed time, and what a kernel would count along them. Pure. */
+/** How the usage of a fake cgroup moves over time, and what a kernel would count meanwhile. Pure. */
 
 export const SHAPES = ["linear", "steps", "saw-tooth", "leak"] as const;
 /**
- * `linear` and `steps` grow until the limit; `saw-tooth` is a program with a garbage collector, which frees in time;
- * `leak` is one that frees a little less each time.
+ * `linear` and `steps` grow up to the limit; `saw-tooth` is a program with a garbage collector that frees in time; `leak` is
+ * one that frees a little less each time.
  */
 export type Shape = typeof SHAPES[number];
 
@@ -11,11 +11,11 @@ export interface Curve {
   readonly shape: Shape;
   /** Bytes. */
   readonly limit: number;
-  /** Bytes a second, while it grows. */
+  /** Bytes per second while usage grows. */
   readonly rate: number;
-  /** Bytes; it grows no further, and nothing is killed. */
+  /** Bytes: usage stops growing there, and nothing is killed. */
   readonly stopAt?: number;
-  /** Milliseconds from a kill until growth begins anew, as a restarted container would; once only without. */
+  /** Milliseconds from a kill until growth starts again, as in a restarted container; absent: it does not. */
   readonly restart?: number;
 }
 
@@ -32,15 +32,15 @@ export interface Moment {
   readonly alive: boolean;
 }
 
-/** Shares of the limit. A garbage collector runs late and leaves what is in use; a leak keeps a tenth more each time. */
+/** Shares of the limit: where the garbage collector runs, what it leaves, and how much more a leak keeps each time. */
 const COLLECT_AT = 0.9;
 const KEPT = 0.4;
 const LEAKED = 0.1;
 const STEPS = 8;
-/** At the limit the kernel reclaims several times before it gives up. */
+/** At the limit the kernel reclaims several times before it kills. */
 const MAX_PER_OOM = 5n;
 
-/** @param elapsed milliseconds since the beginning; never negative. */
+/** @param elapsed milliseconds since the start; never negative. */
 export function growthAt(curve: Curve, elapsed: number): Moment {
   const life = lifetime(curve);
   const period = curve.restart === undefined ? Infinity : life + curve.restart;
@@ -95,7 +95,7 @@ function usageAt({ shape, limit, rate, stopAt = Infinity }: Curve, elapsed: numb
   }
 }
 
-/** From where to where the usage grows between two collections. A leak has lost when nothing can be collected. */
+/** Where usage starts and ends to grow between two collections. A leak ends at the limit once nothing can be collected. */
 function toothOf({ shape, limit }: Curve, tooth: number): { from: number; to: number } {
   const to = COLLECT_AT * limit;
   if (tooth === 0) return { from: 0, to };
@@ -103,14 +103,14 @@ function toothOf({ shape, limit }: Curve, tooth: number): { from: number; to: nu
   return { from: Math.min(kept * limit, to), to };
 }
 
-/** @param grown bytes allocated altogether, those that were collected included. */
+/** @param grown all bytes allocated so far, including those that were collected. */
 function teethAt(curve: Curve, grown: number): number {
   let left = grown;
   for (let tooth = 0;; tooth++) {
     const { from, to } = toothOf(curve, tooth);
     if (left < to - from || from >= to) return from + left;
     left -= to - from;
-    // From the second tooth on a saw-tooth repeats itself.
+    // From the second tooth on, a saw-tooth repeats itself.
     if (curve.shape === "saw-tooth" && tooth > 0) left %= to - from;
   }
 }

@@ -1,30 +1,34 @@
 /** What is to be simulated, and what that means for the allocators and for the watch. */
 
+import { realPath, tryReadText } from "../cgroup/files.ts";
+import { isInSubtree } from "../cgroup_path.ts";
+import { omitUndefined } from "../omit_undefined.ts";
+import { parseMountinfo } from "../parse/mountinfo.ts";
 import type { RecordSink } from "../record/format.ts";
 import type { WatchOptions } from "../watch/watch.ts";
-import type { Allocation, Kind, SignalReply } from "./allocation.ts";
+import type { Allocation, Kind, SignalReply } from "./allocator_protocol.ts";
 import type { Expectation, Start } from "./event.ts";
 import type { SimulationTarget } from "./target.ts";
 
-/** Sizes are bytes, times milliseconds. */
+/** Sizes are bytes. */
 export interface Plan {
   readonly kind: Kind;
-  /** A second, of all processes together; as fast as it goes without. */
+  /** Per second, of all processes together; absent: as fast as possible. */
   readonly rate?: number;
-  /** What is touched at once. */
+  /** What is touched at a time. */
   readonly step: number;
-  /** Of usage. */
+  /** Usage at which the allocators stop. */
   readonly stopAt?: number;
-  /** What each process allocates at most. */
-  readonly most: number;
-  readonly hold: number;
+  /** Upper bound of what each process touches. */
+  readonly maxBytes: number;
+  readonly holdMs: number;
   readonly processes: number;
   readonly onSignal?: SignalReply;
   readonly http?: { readonly hostname: string; readonly port: number };
   /** A folder on a disk, for `file`. */
   readonly folder?: string;
-  /** Ends it, whatever it has come to. */
-  readonly for?: number;
+  /** The simulation ends after this time, whatever its state. */
+  readonly timeoutMs?: number;
   readonly thresholds: WatchOptions["thresholds"];
   readonly expected: Expectation | null;
   /** Gets what the watch reads. */
@@ -32,34 +36,34 @@ export interface Plan {
 }
 
 /**
- * Progress lines on the way to the limit. A pipe holds ten times as many, so that an allocator never waits for its reader;
- * and reading them must not keep the watch, which has the same thread, from being in time.
+ * Progress lines on the way to the limit. A pipe holds ten times as many, so an allocator never waits for its reader; and few
+ * enough that reading them does not delay the watch, which runs on the same thread.
  */
 const MAX_REPORTS = 128;
 
-/** One for each process; the port can only be one's. */
+/** One for each process; only the first can have the port. */
 export function allocationsOf(plan: Plan, target: SimulationTarget): Allocation[] {
-  const { kind, rate, step, stopAt, most, hold, processes, onSignal, http, folder } = plan;
+  const { kind, rate, step, stopAt, maxBytes, holdMs, processes, onSignal, http, folder } = plan;
   const { dir, hierarchy } = target.cgroup;
-  const allocation: Allocation = {
+  const allocation: Allocation = omitUndefined({
     kind,
     usageFile: `${dir}/${hierarchy.version.usageFile}`,
-    most,
+    maxBytes,
     step,
-    report: Math.max(step, Math.ceil((target.limit ?? most) / MAX_REPORTS)),
-    hold,
-    parent: Deno.pid,
-    ...(target.sandbox && { enter: target.sandbox.procsFile }),
-    ...(stopAt !== undefined && { stopAt }),
-    ...(rate !== undefined && { rate: rate / processes }),
-    ...(onSignal && { onSignal }),
-    ...(folder !== undefined && { folder }),
-  };
+    reportStep: Math.max(step, Math.ceil((target.limit ?? maxBytes) / MAX_REPORTS)),
+    holdMs,
+    parentPid: Deno.pid,
+    procsFile: target.sandbox?.procsFile,
+    stopAt,
+    rate: rate && rate / processes,
+    onSignal,
+    folder,
+  });
   const first = http ? { ...allocation, http } : allocation;
   return Array.from({ length: processes }, (_, index) => index === 0 ? first : allocation);
 }
 
-/** Pressure is v1's own; on v2 a PSI trigger tells of stalls too late to be of use here. */
+/** Pressure levels exist on v1 only; on v2 a PSI trigger reports stalls too late to be of use here. */
 export function watchOptions(plan: Plan, { cgroup, sandbox }: SimulationTarget): WatchOptions {
   const levels = ["low", "medium", "critical"] as const;
   const hasLevels = cgroup.hierarchy.kernel && cgroup.hierarchy.version.notifiesPressureLevels;
@@ -84,8 +88,8 @@ export function startOf(
   return {
     type: "start",
     hierarchy: target.cgroup.hierarchy.version.number,
-    fake: null,
-    root: null,
+    fake_reason: null,
+    fake_root: null,
     limit: target.limit ?? null,
     limit_owner: target.limitOwner ?? null,
     kind: plan.kind,
@@ -97,4 +101,29 @@ export function startOf(
     group_kill: target.sandbox?.groupKill ?? false,
     sources,
   };
+}
+
+/** File systems without a disk: their pages cannot be written back and reclaimed. */
+const IN_MEMORY = new Set(["tmpfs", "ramfs", "rootfs", "devtmpfs", "hugetlbfs"]);
+
+/** The first of `candidates` that lies on a disk and can be written; `undefined` when none does. */
+export function findDiskFolder(candidates: readonly string[]): string | undefined {
+  const mounts = parseMountinfo(tryReadText("/proc/self/mountinfo") ?? "");
+  return candidates.find((candidate) => {
+    const folder = realPath(candidate);
+    if (folder === undefined) return false;
+    // Of several mounts on the same point the last one is visible.
+    const mount = mounts.filter(({ mountPoint }) => isInSubtree(folder, mountPoint))
+      .toSorted((a, b) => a.mountPoint.length - b.mountPoint.length).at(-1);
+    return mount !== undefined && !IN_MEMORY.has(mount.fsType) && canMakeFile(folder);
+  });
+}
+
+function canMakeFile(folder: string): boolean {
+  try {
+    Deno.removeSync(Deno.makeTempFileSync({ dir: folder, prefix: "oomkit-sim-" }));
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -1,4 +1,7 @@
-/** The names of our own cgroups: they tell who made them, so that a later run knows which were left behind. */
+/**
+ * Cgroups of our own: what runs in them may run out of memory without harm to anything else. The name of a sandbox identifies
+ * the process that created it, so a later run recognizes a stale one.
+ */
 
 import { ancestorsOf, type Cgroup, isThere, openCgroup, walk } from "../cgroup/cgroup.ts";
 import { exists, readLink, tryReadText } from "../cgroup/files.ts";
@@ -10,26 +13,30 @@ import { errnoOf } from "../kernel/libc.ts";
 import { parseMeminfo, parseProcStat } from "../parse/procfs.ts";
 import { delay } from "../timing.ts";
 
+/** A cgroup is busy until its dead processes are gone; freeing 512 MiB takes 25 ms (docs/performance.md), a core dump longer. */
+const MAX_MS_TO_REMOVE = 5000;
+const MS_BETWEEN_REMOVALS = 2;
+
 export type SandboxPrefix = "oomkit-sim" | "oomkit-run";
 
-/** Who made a sandbox. A pid alone comes back; with the start time and the namespace it does not. */
+/** The process that created a sandbox. A pid is reused; together with start time and namespace it is unique. */
 export interface Owner {
   readonly pid: number;
   /** Clock ticks after boot. */
   readonly startTime: bigint;
-  /** Inode of the pid namespace in which `pid` counts. */
+  /** Inode of the pid namespace of `pid`. */
   readonly namespace: number;
 }
 
 const NAME = /^(oomkit-(?:sim|run))-(\d{1,10})-(\d{1,20})-(\d{1,10})(?:\.\d+)?$/;
 
-/** @param sequence tells several sandboxes of one process apart; 0 for the first. */
+/** @param sequence distinguishes several sandboxes of one process; 0 for the first. */
 export function sandboxName(prefix: SandboxPrefix, owner: Owner, sequence = 0): string {
   const name = `${prefix}-${owner.pid}-${owner.startTime}-${owner.namespace}`;
   return sequence === 0 ? name : `${name}.${sequence}`;
 }
 
-/** `undefined` for a name that is not ours. */
+/** `undefined` for a name that is not a sandbox's. */
 export function parseSandboxName(
   name: string,
 ): { readonly prefix: SandboxPrefix; readonly owner: Owner } | undefined {
@@ -42,8 +49,8 @@ export function parseSandboxName(
   };
 }
 
-/** This process; `undefined` without /proc. */
-export function self(): Owner | undefined {
+/** This process as an owner; `undefined` without /proc. */
+export function ownIdentity(): Owner | undefined {
   const stat = parseProcStat(tryReadText("/proc/self/stat") ?? "");
   const namespace = /^pid:\[(\d+)\]$/.exec(readLink("/proc/self/ns/pid") ?? "")?.[1];
   if (stat === undefined || namespace === undefined) return undefined;
@@ -51,115 +58,76 @@ export function self(): Owner | undefined {
 }
 
 /**
- * Whether `owner` has ended. A pid of another namespace cannot be looked up from here, so it counts as alive: better a
- * cgroup too many than somebody's running simulation killed.
+ * Whether the owner has ended. A pid of another namespace cannot be looked up, so it counts as alive: a cgroup that stays is
+ * better than a running simulation that is killed.
  */
-export function isGone(owner: Owner, observer: Owner): boolean {
+export function hasEnded(owner: Owner, observer: Owner): boolean {
   if (owner.namespace !== observer.namespace) return false;
   const stat = parseProcStat(tryReadText(`/proc/${owner.pid}/stat`) ?? "");
   if (stat === undefined || stat.startTime !== owner.startTime) return true;
   return stat.state === "Z" || stat.state === "X";
 }
 
-/* Beneath which cgroup a sandbox with a memory limit of its own can be made. */
-
 export interface Refusal {
-  /** Why there is no sandbox, to be put behind "since" or a colon. */
+  /** Why there is no sandbox, worded to follow a colon. */
   readonly refused: string;
 }
 
 /**
- * On v1 every cgroup can have children: the own one. On v2 the nearest that hands memory to its children and whose
- * cgroup.procs may be written, since moving a process takes the right to write that of the common ancestor (kernel,
- * cgroup-v2.rst, "Delegation Containment"). A user's slice under systemd is found in this way.
+ * The cgroup in which a sandbox can be created. On v1 every cgroup can have children: it is oomkit's own. On v2 it is the
+ * nearest one that gives its children the memory controller and has a writable cgroup.procs, because moving a process
+ * takes write access to that of the common ancestor (kernel, cgroup-v2.rst, "Delegation Containment"). This finds a user's
+ * slice under systemd.
  */
 export function findParent(hierarchy: Hierarchy): Cgroup | Refusal {
   if (!hierarchy.kernel) return { refused: `${hierarchy.mount} is not a kernel's cgroup tree` };
   if (!hierarchy.writable) return { refused: `${hierarchy.mount} is mounted read-only` };
   const own = hierarchy.own === undefined ? undefined : openCgroup(hierarchy, hierarchy.own);
   if (own === undefined) {
-    return { refused: `the own cgroup cannot be seen beneath ${hierarchy.mount}` };
+    return { refused: `oomkit's own cgroup is not visible below ${hierarchy.mount}` };
   }
-  const denied = mayWrite(`${own.dir}/cgroup.procs`);
   if (!hierarchy.version.delegatesControllers) {
+    const denied = mayWrite(`${own.dir}/cgroup.procs`);
     return denied === undefined ? own : { refused: notPermitted(own, denied) };
   }
-  const reasons: string[] = [];
+  const refusals: string[] = [];
   for (const candidate of [own, ...ancestorsOf(own)]) {
-    const closed = mayWrite(`${candidate.dir}/cgroup.procs`);
-    const lacking = closed === undefined ? withoutMemory(candidate) : undefined;
-    if (closed === undefined && lacking === undefined) return candidate;
-    reasons.push(
-      closed === undefined ? `${candidate.path} ${lacking}` : notPermitted(candidate, closed),
-    );
+    const refused = whyNoChild(candidate);
+    if (refused === undefined) return candidate;
+    refusals.push(refused);
   }
-  const session = denied !== undefined && /\/session-[^/]+\.scope$/.test(own.path);
-  const hint = session ? "; `systemd-run --user --scope` gives a delegated one" : "";
-  return { refused: `${reasons[0]}${hint}` };
+  const isSession = /\/session-[^/]+\.scope$/.test(own.path) &&
+    mayWrite(`${own.dir}/cgroup.procs`) !== undefined;
+  const hint = isSession ? "; `systemd-run --user --scope` provides a delegated one" : "";
+  return { refused: `${refusals[0]}${hint}` };
 }
 
-const notPermitted = ({ dir }: Cgroup, why: string) =>
-  `no right to make a cgroup (${dir}/cgroup.procs: ${why})`;
+function whyNoChild(cgroup: Cgroup): string | undefined {
+  const denied = mayWrite(`${cgroup.dir}/cgroup.procs`);
+  if (denied !== undefined) return notPermitted(cgroup, denied);
+  const lacking = enableMemory(cgroup);
+  return lacking && `${cgroup.path} ${lacking}`;
+}
 
-/** Why the children of a v2 cgroup have no memory controller; `undefined` when they have, or now have. */
-function withoutMemory({ dir }: Cgroup): string | undefined {
+const notPermitted = ({ dir }: Cgroup, reason: string) =>
+  `no permission to create a cgroup (${dir}/cgroup.procs: ${reason})`;
+
+/** Why the children of a v2 cgroup have no memory controller; `undefined` when they have, or have it from now on. */
+function enableMemory({ dir }: Cgroup): string | undefined {
   const words = (name: string) => (tryReadText(`${dir}/${name}`) ?? "").split(/\s+/);
   if (words("cgroup.subtree_control").includes("memory")) return undefined;
   if (!words("cgroup.controllers").includes("memory")) return "has no memory controller";
   // Only the real root has no cgroup.type, and only it may have both processes and controllers for its children.
-  if (exists(`${dir}/cgroup.type`)) return "does not hand memory on to its children";
+  if (exists(`${dir}/cgroup.type`)) return "does not give its children the memory controller";
   const failure = writeControl(`${dir}/cgroup.subtree_control`, "+memory");
-  return failure && `cannot hand memory on to its children: ${failure}`;
+  return failure && `cannot give its children the memory controller: ${failure}`;
 }
-
-/* Ends whatever is in a cgroup of our own and removes it. */
-
-/** A cgroup is busy until its dead have left; freeing 512 MiB takes 25 ms (docs/performance.md), a core dump longer. */
-const PATIENCE_MS = 5000;
-const PAUSE_MS = 2;
-
-/**
- * Kills everything in the cgroup and beneath it, and removes all of it; harmless when it is gone, or when another has
- * taken its place. Throws {@link OomkitError} when something in it does not die.
- */
-export async function removeCgroup(cgroup: Cgroup): Promise<void> {
-  const deadline = performance.now() + PATIENCE_MS;
-  while (isThere(cgroup)) {
-    const failure = tryToRemove(cgroup);
-    if (failure === undefined) return;
-    if (performance.now() > deadline) {
-      throw new OomkitError(
-        `cannot remove ${cgroup.dir}: ${failure} after ${PATIENCE_MS / 1000} s`,
-        "end what is in it and remove it with rmdir",
-      );
-    }
-    await delay(PAUSE_MS);
-  }
-}
-
-/** Why the cgroup is still there. */
-function tryToRemove(cgroup: Cgroup): string | undefined {
-  // Without cgroup.kill this is one round, repeated with the removal: processes may have forked meanwhile.
-  killCgroup(cgroup, SIGKILL, false, new Set([Deno.pid]), false);
-  for (const each of [...walk(cgroup)].reverse()) {
-    try {
-      Deno.removeSync(each.dir);
-    } catch (error) {
-      const errno = errnoOf(error);
-      if (errno === "ENOENT") continue;
-      return errno === "EBUSY" || errno === "ENOTEMPTY" ? "it is busy" : reasonOf(error);
-    }
-  }
-  return undefined;
-}
-
-/* A cgroup of our own with a limit, in which something may run out of memory without harm to anything else. */
 
 export interface SandboxOptions {
   readonly prefix: SandboxPrefix;
-  /** Bytes; without it only what the ancestors allow limits it. */
+  /** Bytes; absent: only the limits of ancestors apply. */
   readonly limit?: number;
-  /** v2 `memory.oom.group`: the kernel kills everything in it at once. */
+  /** v2 `memory.oom.group`: the kernel kills everything in the sandbox together. */
   readonly group?: boolean;
 }
 
@@ -167,33 +135,33 @@ export interface Sandbox {
   readonly cgroup: Cgroup;
   /** A process that writes its pid (or "0") here moves in. */
   readonly procsFile: string;
-  /** Nothing in it can be swapped out, so that usage meets the limit in time. */
+  /** Nothing in the sandbox can be swapped out, so usage reaches the limit in time. */
   readonly swapOff: boolean;
-  /** `memory.oom.group` is set; there is none on v1. */
+  /** `memory.oom.group` is set; v1 does not have it. */
   readonly groupKill: boolean;
-  /** Kills what is left in it and removes it; harmless when it is gone. Throws {@link OomkitError} if it stays busy. */
+  /** Kills what is left in the sandbox and removes it; harmless when it is gone. Throws {@link OomkitError} if it stays busy. */
   remove(): Promise<void>;
 }
 
 /**
- * Makes a sandbox beneath the own cgroup, or beneath the nearest ancestor that permits it; or tells why that cannot be.
+ * Creates a sandbox below oomkit's own cgroup, or below the nearest ancestor that permits it; or returns why that fails.
  * Throws {@link OomkitError} when the kernel refuses the limit.
  */
 export function createSandbox(hierarchy: Hierarchy, options: SandboxOptions): Sandbox | Refusal {
   const parent = findParent(hierarchy);
   if ("refused" in parent) return parent;
-  const made = makeDirectory(parent, options.prefix);
-  if ("refused" in made) return made;
+  const cgroup = makeCgroup(parent, options.prefix);
+  if ("refused" in cgroup) return cgroup;
   try {
-    return furnish(made, options);
+    return configure(cgroup, options);
   } catch (error) {
-    Deno.removeSync(made.dir);
+    Deno.removeSync(cgroup.dir);
     throw error;
   }
 }
 
-function makeDirectory(parent: Cgroup, prefix: SandboxPrefix): Cgroup | Refusal {
-  const owner = self();
+function makeCgroup(parent: Cgroup, prefix: SandboxPrefix): Cgroup | Refusal {
+  const owner = ownIdentity();
   if (owner === undefined) return { refused: "/proc is not mounted" };
   for (let sequence = 0;; sequence++) {
     const name = sandboxName(prefix, owner, sequence);
@@ -208,41 +176,71 @@ function makeDirectory(parent: Cgroup, prefix: SandboxPrefix): Cgroup | Refusal 
   }
 }
 
-function furnish(cgroup: Cgroup, { limit, group = false }: SandboxOptions): Sandbox {
+function configure(cgroup: Cgroup, { limit, group = false }: SandboxOptions): Sandbox {
   const { dir } = cgroup;
-  const { version } = cgroup.hierarchy;
   if (limit !== undefined) {
-    const failure = writeControl(`${dir}/${version.limitFile}`, String(limit));
+    const failure = writeControl(`${dir}/${cgroup.hierarchy.version.limitFile}`, String(limit));
     if (failure !== undefined) {
       throw new OomkitError(`cannot limit ${cgroup.path} to ${limit} bytes: ${failure}`);
     }
   }
-  // v1 children inherit a killer that is switched off, and then an allocator would sleep at the limit for ever.
+  // A v1 child inherits a disabled OOM killer, and then an allocator would sleep at the limit for ever.
   if (exists(`${dir}/memory.oom_control`)) writeControl(`${dir}/memory.oom_control`, "0");
   const groupFile = `${dir}/memory.oom.group`;
   return {
     cgroup,
     procsFile: `${dir}/cgroup.procs`,
-    swapOff: switchSwapOff(dir, limit),
+    swapOff: disableSwap(dir, limit),
     groupKill: group && exists(groupFile) && writeControl(groupFile, "1") === undefined,
     remove: () => removeCgroup(cgroup),
   };
 }
 
 /**
- * v2 has a limit of its own for swap. v1 has one for memory and swap together, often compiled out; swappiness 0 does it
- * too, since for a cgroup's own limit it forbids swapping altogether (kernel, cgroup-v1/memory.rst, section 5.3).
+ * v2 has a separate limit for swap. v1 has one for memory and swap together, often compiled out; swappiness 0 works too,
+ * because for a cgroup's own limit it forbids swapping altogether (kernel, cgroup-v1/memory.rst, section 5.3).
  */
-function switchSwapOff(dir: string, limit: number | undefined): boolean {
-  const done = (name: string, value: string) =>
+function disableSwap(dir: string, limit: number | undefined): boolean {
+  const wrote = (name: string, value: string) =>
     exists(`${dir}/${name}`) && writeControl(`${dir}/${name}`, value) === undefined;
-  if (done("memory.swap.max", "0")) return true;
-  // The joint limit is charged first and takes over `memory.failcnt`: without swap it would only hide the hits.
-  if (withoutSwap()) return true;
-  const together = limit !== undefined && done("memory.memsw.limit_in_bytes", String(limit));
-  return done("memory.swappiness", "0") || together;
+  if (wrote("memory.swap.max", "0")) return true;
+  // The joint limit is charged first and counts the hits instead of `memory.failcnt`: without swap it would only hide them.
+  if (parseMeminfo(tryReadText("/proc/meminfo") ?? "").swapTotal === 0) return true;
+  const isJoint = limit !== undefined && wrote("memory.memsw.limit_in_bytes", String(limit));
+  return wrote("memory.swappiness", "0") || isJoint;
 }
 
-function withoutSwap(): boolean {
-  return parseMeminfo(tryReadText("/proc/meminfo") ?? "").swapTotal === 0;
+/**
+ * Kills everything in the cgroup and its descendants, and removes all of them; harmless when the cgroup is gone, or when
+ * another one has taken its place. Throws {@link OomkitError} when a process in it does not die.
+ */
+export async function removeCgroup(cgroup: Cgroup): Promise<void> {
+  const deadline = performance.now() + MAX_MS_TO_REMOVE;
+  while (isThere(cgroup)) {
+    const failure = tryToRemove(cgroup);
+    if (failure === undefined) return;
+    if (performance.now() > deadline) {
+      throw new OomkitError(
+        `cannot remove ${cgroup.dir}: ${failure} after ${MAX_MS_TO_REMOVE / 1000} s`,
+        "end its processes and remove it with rmdir",
+      );
+    }
+    await delay(MS_BETWEEN_REMOVALS);
+  }
+}
+
+/** Why the cgroup is still there. */
+function tryToRemove(cgroup: Cgroup): string | undefined {
+  // Without cgroup.kill this is one round, repeated with each attempt: processes may have forked meanwhile.
+  killCgroup(cgroup, SIGKILL, false, new Set([Deno.pid]), false);
+  for (const each of [...walk(cgroup)].reverse()) {
+    try {
+      Deno.removeSync(each.dir);
+    } catch (error) {
+      const errno = errnoOf(error);
+      if (errno === "ENOENT") continue;
+      return errno === "EBUSY" || errno === "ENOTEMPTY" ? "it is busy" : reasonOf(error);
+    }
+  }
+  return undefined;
 }

@@ -1,162 +1,124 @@
-/** A simulation from the first page to the verdict: allocators, the watch that follows them, and what both tell. */
+/** A simulation from the first page to the verdict: the allocators, and the watch that follows them. */
 
-import { OomkitError } from "../errors.ts";
 import { setOwnOomScoreAdj } from "../control/oom_score_adj.ts";
-import { makeEvent, type OomkitEvent } from "../events/event.ts";
-import { startWatch, type Summary, type Watching } from "../watch/watch.ts";
-import { type Allocator, type Exit, startAllocator } from "./allocator.ts";
-import { createUsageHistory, type UsageHistory } from "./steps.ts";
-import { evaluate } from "./evaluate.ts";
+import { OomkitError } from "../errors.ts";
+import { startWatch, type Watching } from "../watch/watch.ts";
+import { type AllocatorExit, AllocatorProcess } from "./allocator_process.ts";
+import { evaluate, type Evidence } from "./evaluate.ts";
+import { clock, type EmitEvent, EventStream, type OnUsage, type Verdict } from "./event.ts";
 import { allocationsOf, type Plan, startOf, watchOptions } from "./plan.ts";
-import {
-  clock,
-  type EmitEvent,
-  type OnUsage,
-  type SimulationBody,
-  simulationEvent,
-  startFirst,
-  type Verdict,
-} from "./event.ts";
+import { StepReporter } from "./steps.ts";
 import type { SimulationTarget } from "./target.ts";
 
-type Say = (at: number, body: SimulationBody) => void;
-type Cut = "interrupt" | "time";
+export interface SimulationOptions {
+  readonly plan: Plan;
+  readonly target: SimulationTarget;
+  /** The words that start this program. */
+  readonly program: readonly string[];
+  readonly emit: EmitEvent;
+  /** Gets usage samples for display or recording; nothing else depends on them. */
+  readonly onUsage: OnUsage;
+  /** Ends the simulation early; the verdict then covers what has happened so far. */
+  readonly interrupted: AbortSignal;
+}
 
 /** The exit code of this program when it could not do what it was asked to. */
-const CANNOT = 2;
+const EXIT_ERROR = 2;
 
 /**
- * For the program itself where it shares the cgroup with the allocator. The kernel passes over a victim whose last thread
- * is still giving its memory back (kernel/cgroup/cgroup.c, css_task_iter_advance, leaves out a dead leader), finds the
- * limit still hit, and takes the next process: seen in 2 of 40 runs on Linux 6.18, 4 ms after the first kill.
+ * Protects oomkit itself where it shares the cgroup with the allocator. While the last thread of a victim still frees its
+ * memory, the kernel ignores the victim (kernel/cgroup/cgroup.c, css_task_iter_advance, skips a dead leader), finds the limit
+ * still hit, and kills a second process: seen in 2 of 40 runs on Linux 6.18, 4 ms after the first kill.
  */
 const UNKILLABLE = -1000;
 
 /**
- * Runs `plan` on `stage` and removes the sandbox before it returns or throws.
- *
- * @param program the words that start this program.
- * @param interrupted ends it early; the verdict is then about what was so far.
- * @param see for who looks on; nothing depends on it.
- * Throws {@link OomkitError} when the allocators cannot start, and whatever `tell` throws.
+ * Runs the plan on the target, and removes its sandbox before it returns or throws.
+ * Throws {@link OomkitError} when the allocators cannot start, and whatever `emit` throws.
  */
-export async function simulate(
-  plan: Plan,
-  target: SimulationTarget,
-  program: readonly string[],
-  emitEvent: EmitEvent,
-  interrupted: AbortSignal,
-  see?: OnUsage,
-): Promise<Verdict> {
-  const events: OomkitEvent[] = [];
-  const tellInOrder = startFirst(emitEvent);
-  const say: Say = (at, body) => tellInOrder(simulationEvent(at, target.cgroup.path, body));
-  const allocators: Allocator[] = [];
+export async function simulate(options: SimulationOptions): Promise<Verdict> {
+  const { plan, target, program, emit, onUsage } = options;
+  const events = new EventStream(target.cgroup.path, emit);
+  const scale = target.limit ?? plan.stopAt ?? plan.maxBytes;
+  const steps = new StepReporter(scale, events.emit, onUsage);
+  const allocators: AllocatorProcess[] = [];
   let watching: Watching | undefined;
-  let summary: Summary | undefined;
-  const own = target.sandbox ? undefined : setOwnOomScoreAdj(UNKILLABLE);
+  let stopped = false;
+  const oomScoreAdj = target.sandbox ? undefined : setOwnOomScoreAdj(UNKILLABLE);
   try {
-    watching = startWatch(watchOptions(plan, target), (event) => {
-      events.push(event);
-      // The verdict is the summary.
-      if (event.type !== "summary") tellInOrder(event);
-    });
-    if (target.lacks) {
-      tellInOrder(
-        makeEvent(clock(), target.cgroup.path, "none", { type: "degraded", ...target.lacks }),
+    watching = startWatch(watchOptions(plan, target), events.emitWatched);
+    if (target.degraded) events.emitDegraded(target.degraded);
+    if (oomScoreAdj?.refused !== undefined) {
+      events.emitDegraded({
+        requested: `oom_score_adj ${UNKILLABLE} for oomkit itself`,
+        fallback: "the kernel may kill oomkit too",
+        reason: `needs CAP_SYS_RESOURCE (${oomScoreAdj.refused})`,
+      });
+    }
+    for (const allocation of allocationsOf(plan, target)) {
+      allocators.push(
+        new AllocatorProcess(program, allocation, (pid, progress) => steps.add(pid, progress)),
       );
     }
-    if (own?.refused !== undefined) {
-      const requested = `oom_score_adj ${UNKILLABLE} for itself`;
-      const fallback = "the kernel may kill oomkit too";
-      const lacks = {
-        requested,
-        fallback,
-        reason: `lowering it takes CAP_SYS_RESOURCE (${own.refused})`,
-      };
-      tellInOrder(makeEvent(clock(), target.cgroup.path, "none", { type: "degraded", ...lacks }));
-    }
-    const course = createUsageHistory(target.limit ?? plan.stopAt ?? plan.most, say, see);
-    const { exits, cut } = await run(
-      plan,
-      target,
-      program,
-      watching,
-      allocators,
-      course,
-      say,
-      interrupted,
-    );
-    const told = summary = await watching.stop();
+    const { exits, endedEarly } = await run(options, watching, allocators, steps, events);
+    const summary = await watching.stop();
+    stopped = true;
     return evaluate({
       expected: plan.expected,
       fake: false,
       exits,
-      cut,
-      events,
-      tally: told.cgroups[0],
-      // The watch names its sources; this one it has, or something stands in for it.
+      endedEarly,
+      events: events.watchEvents,
+      deltas: summary.cgroups[0],
       hasLog: watching.sources.some((source) => source.startsWith("kernel log:")),
       limit: target.limit ?? null,
       limitOwner: target.limitOwner ?? null,
-      began: course.began,
-      last: course.last,
+      firstPageAt: steps.firstPageAt,
+      lastPageAt: steps.lastPageAt,
     });
   } finally {
     for (const each of allocators) each.kill();
     await Promise.allSettled(allocators.map(({ exit }) => exit));
-    if (summary === undefined) await watching?.stop().catch(() => {});
+    if (!stopped) await watching?.stop().catch(() => {});
     await target.sandbox?.remove();
-    own?.restore();
+    oomScoreAdj?.restore();
   }
 }
 
+/** Starts the allocators once all are ready, and waits until they exit or the run is ended early. */
 async function run(
-  plan: Plan,
-  target: SimulationTarget,
-  program: readonly string[],
+  { plan, target, interrupted }: SimulationOptions,
   watching: Watching,
-  allocators: Allocator[],
-  course: UsageHistory,
-  say: Say,
-  interrupted: AbortSignal,
-): Promise<{ exits: Exit[]; cut: Cut | undefined }> {
-  // The watch ends by itself only when the cgroup is removed by somebody else: the allocators' ends tell the rest.
-  const broken = watching.done.then(() => new Promise<never>(() => {}));
-  for (const allocation of allocationsOf(plan, target)) {
-    allocators.push(startAllocator(program, allocation, course.evaluateLevels));
-  }
-  const exits = Promise.all(allocators.map((each) => endOf(each, course, say)));
-  // Whichever of them fails first is thrown below; the others must not count as unheard.
+  allocators: readonly AllocatorProcess[],
+  steps: StepReporter,
+  events: EventStream,
+): Promise<Pick<Evidence, "exits" | "endedEarly">> {
+  // The watch ends by itself when the cgroup is removed from outside; the exits of the allocators report that. Only its
+  // failure counts here.
+  const watchFailed = watching.done.then(() => new Promise<never>(() => {}));
+  const exits = Promise.all(allocators.map((each) => exitOf(each, steps, events)));
+  // The first failure is thrown by the races below; a second one must not count as unhandled.
   exits.catch(() => {});
-  broken.catch(() => {});
-  let cut: Cut | undefined = await Promise.race([
-    broken,
-    aborted(interrupted),
-    exits.then(() => undefined),
-    ready(allocators),
-  ]);
-  if (cut === undefined) {
-    say(clock(), startOf(plan, target, allocators.map(({ pid }) => pid), watching.sources));
+  watchFailed.catch(() => {});
+  const ended = [watchFailed, exits.then(() => undefined), aborted(interrupted)];
+  let endedEarly: Evidence["endedEarly"] = await Promise.race([...ended, allReady(allocators)]);
+  if (endedEarly === undefined) {
+    const pids = allocators.map(({ pid }) => pid);
+    events.emit(clock(), startOf(plan, target, pids, watching.sources));
     for (const each of allocators) await each.begin();
-    const timer = plan.for === undefined
-      ? new AbortController().signal
-      : AbortSignal.timeout(plan.for);
-    cut = await Promise.race([
-      broken,
-      exits.then(() => undefined),
-      aborted(interrupted),
-      aborted(timer).then(() => "time" as const),
-    ]);
+    const timeout = plan.timeoutMs === undefined
+      ? []
+      : [aborted(AbortSignal.timeout(plan.timeoutMs)).then(() => "timeout" as const)];
+    endedEarly = await Promise.race([...ended, ...timeout]);
   }
   for (const each of allocators) each.kill();
-  return { exits: await exits, cut };
+  return { exits: await exits, endedEarly };
 }
 
-async function ready(allocators: readonly Allocator[]): Promise<undefined> {
-  const all = await Promise.all(allocators.map((each) => each.ready));
-  // One that ended instead tells why by its exit, which `endOf` throws.
-  if (!all.every(Boolean)) await new Promise<never>(() => {});
+async function allReady(allocators: readonly AllocatorProcess[]): Promise<undefined> {
+  const ready = await Promise.all(allocators.map((each) => each.ready));
+  // An allocator that exited instead makes `exitOf` throw.
+  if (!ready.every(Boolean)) await new Promise<never>(() => {});
 }
 
 function aborted(signal: AbortSignal): Promise<"interrupt"> {
@@ -166,12 +128,16 @@ function aborted(signal: AbortSignal): Promise<"interrupt"> {
   });
 }
 
-async function endOf(allocator: Allocator, course: UsageHistory, say: Say): Promise<Exit> {
+async function exitOf(
+  allocator: AllocatorProcess,
+  steps: StepReporter,
+  events: EventStream,
+): Promise<AllocatorExit> {
   const exit = await allocator.exit;
-  if (exit.code === CANNOT && exit.warningText !== undefined) {
-    throw new OomkitError(exit.warningText.replace(/^oomkit: /, ""));
+  if (exit.code === EXIT_ERROR && exit.errorText !== undefined) {
+    throw new OomkitError(exit.errorText.replace(/^oomkit: /, ""));
   }
-  course.conclude(exit.pid);
-  say(clock(), { type: "exit", pid: exit.pid, exit_code: exit.code, signal: exit.signal });
+  steps.flush(exit.pid);
+  events.emit(clock(), { type: "exit", pid: exit.pid, exit_code: exit.code, signal: exit.signal });
   return exit;
 }

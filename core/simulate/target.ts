@@ -1,4 +1,4 @@
-/** Where a simulation takes place: in a sandbox, in the own cgroup, or nowhere. */
+/** Where a simulation runs: in a sandbox or in oomkit's own cgroup. */
 
 import { readAncestry } from "../cgroup/ancestry.ts";
 import type { Cgroup } from "../cgroup/cgroup.ts";
@@ -7,84 +7,88 @@ import type { Hierarchy } from "../cgroup/hierarchy.ts";
 import { ownCgroup } from "../cgroup/resolve.ts";
 import { OomkitError } from "../errors.ts";
 import { microseconds } from "../kernel/clock.ts";
+import { pageSize } from "../kernel/page_size.ts";
 import { parseMeminfo } from "../parse/procfs.ts";
-import { createSandbox, type Sandbox } from "./sandbox.ts";
-import { findParent, type Refusal } from "./sandbox.ts";
+import type { Degradation } from "./event.ts";
+import { createSandbox, findParent, type Refusal, type Sandbox } from "./sandbox.ts";
 
 export interface SimulationTarget {
   readonly cgroup: Cgroup;
-  /** Absent when it is the own cgroup. */
+  /** Absent for oomkit's own cgroup. */
   readonly sandbox?: Sandbox;
-  /** The effective limit in bytes; absent for none. */
+  /** The effective limit in bytes; absent: none. */
   readonly limit?: number;
   readonly limitOwner?: string;
-  /** Something was asked for that is not to be had here. */
-  readonly lacks?: {
-    readonly requested: string;
-    readonly fallback: string;
-    readonly reason: string;
-  };
+  readonly degraded?: Degradation;
 }
 
-/** A cgroup with a limit of its own (bytes), or why there can be none. */
+/** A sandbox with a limit (bytes), or why there can be none. */
 export function sandboxTarget(
   hierarchy: Hierarchy,
   limit: number,
   group: boolean,
 ): SimulationTarget | Refusal {
-  const denied = withoutSystemCalls();
-  if (denied !== undefined) return { refused: denied };
+  if (!hasLibc()) return { refused: NO_LIBC };
   const sandbox = createSandbox(hierarchy, { prefix: "oomkit-sim", limit, group });
   if ("refused" in sandbox) return sandbox;
   const target = { cgroup: sandbox.cgroup, sandbox, limit, limitOwner: sandbox.cgroup.path };
   if (!group || sandbox.groupKill) return target;
-  const reason = `cgroup v${hierarchy.version.number} has no such file here`;
   return {
     ...target,
-    lacks: { requested: "memory.oom.group", fallback: "one kill at a time", reason },
+    degraded: {
+      requested: "memory.oom.group",
+      fallback: "one kill at a time",
+      reason: `cgroup v${hierarchy.version.number} does not have this file here`,
+    },
   };
 }
 
-/** The own cgroup as it is. Throws {@link OomkitError} where it cannot be seen. */
+/** Oomkit's own cgroup as it is. Throws {@link OomkitError} where it cannot be found. */
 export function ownCgroupTarget(hierarchy: Hierarchy): SimulationTarget {
-  const denied = withoutSystemCalls();
-  if (denied !== undefined) throw new OomkitError(`cannot allocate: ${denied}`);
+  if (!hasLibc()) throw new OomkitError(`cannot allocate: ${NO_LIBC}`);
   const cgroup = ownCgroup(hierarchy);
   const { limit } = readAncestry(cgroup);
   return {
     cgroup,
-    ...(limit.bytes === Infinity ? {} : { limit: limit.bytes }),
-    ...(limit.owner === undefined ? {} : { limitOwner: limit.owner }),
+    ...(limit.bytes !== Infinity && { limit: limit.bytes }),
+    ...(limit.owner !== undefined && { limitOwner: limit.owner }),
   };
 }
 
-/** What there is room for beneath the own cgroup, in bytes, and what sets the bound. */
+/** Free memory for a sandbox, in bytes, and what bounds it. */
 export interface Room {
   readonly bytes: number;
-  /** A cgroup path; absent when it is the machine's memory. */
+  /** A cgroup path; absent when the machine's memory is the bound. */
   readonly owner?: string;
 }
 
 /**
- * A limit that an ancestor or the machine meets first would have others killed for it. `undefined` when neither can be
- * told.
+ * A limit above this would be hit by an ancestor or the machine first, and other processes would be killed. `undefined` when
+ * neither is known.
  */
 export function roomFor(hierarchy: Hierarchy): Room | undefined {
   const available = parseMeminfo(tryReadText("/proc/meminfo") ?? "").available;
   const parent = findParent(hierarchy);
   const left = "refused" in parent ? undefined : readAncestry(parent).headroom;
   if (left !== undefined && (available === undefined || left.bytes < available)) {
-    return { bytes: left.bytes, ...(left.owner === undefined ? {} : { owner: left.owner }) };
+    return { bytes: left.bytes, ...(left.owner !== undefined && { owner: left.owner }) };
   }
   return available === undefined ? undefined : { bytes: available };
 }
 
-/** Why libc cannot be called; it takes glibc, and a runtime that may load it. */
-function withoutSystemCalls(): string | undefined {
+/** Bytes of a page, which the size of a step is a multiple of. Where it cannot be asked for, nothing can be allocated either. */
+export function pageBytes(): number {
+  return hasLibc() ? pageSize() : 4096;
+}
+
+const NO_LIBC = "libc.so.6 cannot be loaded";
+
+/** It needs glibc, and a runtime that is allowed to load it. */
+function hasLibc(): boolean {
   try {
     microseconds();
-    return undefined;
+    return true;
   } catch {
-    return "libc.so.6 cannot be loaded";
+    return false;
   }
 }

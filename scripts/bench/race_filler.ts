@@ -1,6 +1,6 @@
 /**
  * Fills a cgroup until it is killed, and logs the time of each step in memory that outlives it. What the
- * allocator of `simulate` does to be small applies here too (core/simulate/allocate.ts); in addition it can fill most of
+ * allocator of `simulate` does to be small applies here too (core/simulate/allocator.ts); in addition it can fill most of
  * a cgroup at full speed and only the rest slowly, and can use 2 MiB pages.
  */
 

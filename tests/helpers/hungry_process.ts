@@ -1,15 +1,15 @@
-/** A process in a cgroup that holds as much memory as it is fed, and no more. */
+/** A process in a cgroup that holds exactly as much memory as it is given. */
 
 import type { RealCgroup } from "./real_cgroup.ts";
 
 export interface HungryProcess extends AsyncDisposable {
   readonly pid: number;
   readonly status: Promise<Deno.CommandStatus>;
-  /** Resolves when these bytes are its own memory, but for what a pipe holds; rejects when it dies of them. */
+  /** Resolves when the process holds these bytes, except for what the pipe holds; rejects when it is killed meanwhile. */
   feed(bytes: number): Promise<void>;
 }
 
-/** tail(1) keeps all that it might have to print: an allocator that every Linux has, and whose pid is known. */
+/** tail(1) keeps everything that it might have to print: an allocator that every Linux has, with a known pid. */
 const SCRIPT = `
 echo 0 > "$1/cgroup.procs"
 [ -z "$2" ] || echo "$2" > /proc/self/oom_score_adj
@@ -19,9 +19,9 @@ exec tail -c "$4" >/dev/null`;
 
 export interface HungryOptions {
   readonly oomScoreAdj?: number;
-  /** What the shell does before it becomes the allocator: `trap "" TERM`, which that inherits. */
+  /** Shell code to run before the allocator is executed, such as `trap "" TERM`, which the allocator inherits. */
   readonly before?: string;
-  /** Stands on its command line, and is otherwise of no account as long as it is more than it is fed. */
+  /** Bytes that tail(1) keeps at most; must exceed what it is fed. Visible on its command line. */
   readonly most?: number;
 }
 
@@ -49,10 +49,10 @@ export async function startHungryProcess(
       for (let left = bytes; left > 0; left -= chunk.length) await stdin.write(chunk);
     },
     async [Symbol.asyncDispose]() {
-      // Its end may come before or during this; either is fine.
+      // It may have ended already.
       try {
         child.kill("SIGKILL");
-      } catch { /* already gone */ }
+      } catch { /* it has ended */ }
       await child.status;
       await stdin.abort().catch(() => {});
     },

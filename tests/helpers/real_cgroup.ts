@@ -1,4 +1,4 @@
-/** Real memory cgroups beneath the tests' own, gone after use with everything in them, whatever happens. */
+/** Real memory cgroups below the cgroup of the tests, removed after use with everything in them. */
 
 import { isThere } from "./is_there.ts";
 
@@ -11,7 +11,7 @@ export interface RealCgroup extends AsyncDisposable {
   write(file: string, text: string | number): void;
   /** v1 `memory.limit_in_bytes`, v2 `memory.max`. */
   limit(bytes: number): void;
-  /** A cgroup beneath, removed together with this one. On v2 no process may be in this one then. */
+  /** A child cgroup, removed together with this one. On v2 this one must not contain processes then. */
   child(name: string): RealCgroup;
 }
 
@@ -21,7 +21,7 @@ interface Own {
   readonly dir: string;
 }
 
-/** Found without the code under test. */
+/** The cgroup of the tests, found without the code under test; or why it cannot be found. */
 function findOwn(): Own | string {
   const lines = Deno.readTextFileSync("/proc/self/cgroup").split("\n");
   const mounts = Deno.readTextFileSync("/proc/self/mountinfo").split("\n");
@@ -32,20 +32,22 @@ function findOwn(): Own | string {
   const own = v1
     ? lines.find((line) => /^\d+:(?:[^:]*,)?memory[,:]/.test(line))
     : lines.find((line) => line.startsWith("0::"));
-  if (own === undefined || mount[3] !== "/") return "the own cgroup cannot be seen";
+  if (own === undefined || mount[3] !== "/") return "the own cgroup is not visible";
   const path = own.replace(/^\d+:[^:]*:/, "");
   return { version: v1 ? 1 : 2, path, dir: `${mount[4]}${path === "/" ? "" : path}` };
 }
 
-/** Why no memory cgroup can be made here; `undefined` when one can. */
+/** Why no memory cgroup can be created here; `undefined` when one can. */
 export function whyNoRealCgroup(): string | undefined {
   if (Deno.build.os !== "linux") return "this is not Linux";
   const own = findOwn();
   if (typeof own === "string") return own;
-  if (Deno.uid() !== 0) return "only root may make cgroups";
+  if (Deno.uid() !== 0) return "only root can create cgroups";
   if (own.version === 1) return undefined;
-  const given = Deno.readTextFileSync(`${own.dir}/cgroup.subtree_control`).split(/\s+/);
-  return given.includes("memory") ? undefined : "the memory controller is not given to children";
+  const enabled = Deno.readTextFileSync(`${own.dir}/cgroup.subtree_control`).split(/\s+/);
+  return enabled.includes("memory")
+    ? undefined
+    : "the memory controller is not enabled for children";
 }
 
 let made = 0;
@@ -53,12 +55,12 @@ let made = 0;
 /** @param name becomes part of `oomkit-test-NAME-PID-N`. */
 export function makeRealCgroup(name: string): RealCgroup {
   const own = findOwn();
-  if (typeof own === "string") throw new Error(`cannot make a cgroup: ${own}`);
+  if (typeof own === "string") throw new Error(`cannot create a cgroup: ${own}`);
   if (made === 0) removeAbandoned(own.dir);
   return make(own, `oomkit-test-${name}-${Deno.pid}-${++made}`);
 }
 
-/** What test runs that were killed have left, where nobody is in it: they had no time to clean up. */
+/** Removes the empty cgroups of test runs that were killed. */
 function removeAbandoned(parent: string): void {
   for (const name of directoriesIn(parent)) {
     const [, pid] = /^oomkit-test-.+-(\d+)-\d+$/.exec(name) ?? [];
@@ -71,7 +73,7 @@ function removeIfEmpty(dir: string): void {
   try {
     Deno.removeSync(dir);
   } catch {
-    // Somebody is in it, or it is gone.
+    // It contains a process, or it is gone.
   }
 }
 
@@ -98,7 +100,7 @@ function make(parent: Own, name: string): RealCgroup {
   };
 }
 
-/** Ends what is in it, waits for that, and removes it with all that is beneath. That it is gone already is fine. */
+/** Kills everything in the subtree, waits for that, and removes it; harmless when it is gone. */
 export async function removeCgroup(dir: string): Promise<void> {
   for (const name of directoriesIn(dir)) await removeCgroup(`${dir}/${name}`);
   const deadline = performance.now() + 10_000;
@@ -110,7 +112,7 @@ export async function removeCgroup(dir: string): Promise<void> {
       return Deno.removeSync(dir);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return;
-      // EBUSY until the last process is gone: nothing tells when that is.
+      // EBUSY until the last process is gone, of which nothing notifies.
       if (performance.now() > deadline) throw error;
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
@@ -130,6 +132,6 @@ function killIfThere(pid: number): void {
   try {
     Deno.kill(pid, "SIGKILL");
   } catch {
-    // Gone since it was read.
+    // It has exited since it was read.
   }
 }

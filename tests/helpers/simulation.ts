@@ -1,4 +1,4 @@
-/** `simulate --json`, each line checked against the schema, while it runs or when it has ended. */
+/** Runs `simulate --json`, with each line checked against the schema. */
 
 import assert from "node:assert/strict";
 import { Ajv2020 } from "ajv/dist/2020.js";
@@ -10,7 +10,7 @@ const isLine = new Ajv2020({ allErrors: true, allowUnionTypes: true }).compile(s
 // deno-lint-ignore no-explicit-any
 export type Line = any;
 
-/** Throws when a line does not fit the schema. */
+/** Throws when a line does not match the schema. */
 export function parseLine(text: string): Line {
   const line = JSON.parse(text);
   assert.ok(isLine(line), `${text}\n${JSON.stringify(isLine.errors, null, 1)}`);
@@ -44,12 +44,12 @@ export interface Running extends AsyncDisposable {
   /** The next line of this type; throws when the run ends before one comes. */
   next(type: string): Promise<Line>;
   kill(signal: Deno.Signal): void;
-  /** What there was altogether, once it has ended. */
+  /** Everything, once the run has ended. */
   end(): Promise<Simulated>;
   readonly status: Promise<Deno.CommandStatus>;
 }
 
-/** A simulation under way; it is ended when the test is done with it. */
+/** A running simulation; it is ended when the test disposes of it. */
 export function startSimulation(args: readonly string[]): Running {
   const [command, ...words] = oomkit();
   const child = new Deno.Command(command!, {
@@ -88,7 +88,7 @@ export function startSimulation(args: readonly string[]): Running {
           const line = parseLine(lines[seen++]!);
           if (line.type === type) return line;
         }
-        if (!await more()) throw new Error(`no ${type} came: ${text}${await stderr}`);
+        if (!await more()) throw new Error(`no ${type} event: ${text}${await stderr}`);
       }
     },
     async end() {
@@ -97,7 +97,7 @@ export function startSimulation(args: readonly string[]): Running {
       return simulated({ code, stdout: text, stderr: await stderr });
     },
     async [Symbol.asyncDispose]() {
-      // Killed outright it would leave its cgroup behind.
+      // SIGKILL would leave its cgroup behind.
       kill("SIGINT");
       const hung = setTimeout(() => kill("SIGKILL"), 20_000);
       await drain();

@@ -128,7 +128,7 @@ const linesCases: readonly (readonly [string, string, RegExp?])[] = [
   ["TERM=dumb", "--live", /no live view: TERM is "dumb", a terminal without cursor movement/],
   ["stty cols 0 rows 0;", "--live", /no live view: the terminal reports a size of 0 × 0/],
   ["stty cols 0 rows 0;", ""],
-  ["", "--json --live", /no live view: JSON is printed/],
+  ["", "--json --live", /no live view: the output is JSON/],
 ];
 kernelTest(
   "lines are printed if requested or if nothing can be drawn, with the reason",

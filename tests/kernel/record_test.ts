@@ -59,7 +59,7 @@ kernelTest(
     assert.ok(recorded.length >= told.length);
     const { code, stdout, stderr } = await runOomkit(["simulate", "--replay", path]);
     assert.equal(code, 0, stderr);
-    assert.match(stdout, /it does what was done, at the same looks\n/, stdout);
+    assert.match(stdout, /all decisions are as recorded, at the same samples\n/, stdout);
   },
 );
 

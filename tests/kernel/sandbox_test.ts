@@ -1,15 +1,18 @@
 import assert from "node:assert/strict";
 import { discover } from "../../core/cgroup/hierarchy.ts";
 import { libc } from "../../core/kernel/libc.ts";
+import {
+  createSandbox,
+  ownIdentity,
+  type Sandbox,
+  sandboxName,
+  type SandboxOptions,
+} from "../../core/simulate/sandbox.ts";
 import { removeStale } from "../../core/simulate/stale.ts";
-import { createSandbox, type Sandbox, type SandboxOptions } from "../../core/simulate/sandbox.ts";
-import { sandboxName, self } from "../../core/simulate/sandbox.ts";
-import { whyNoRealCgroup } from "../helpers/real_cgroup.ts";
+import { makeFolder } from "../helpers/folder.ts";
+import { kernelTest, MIB } from "../helpers/kernel_cases.ts";
 
-const ignore = whyNoRealCgroup() !== undefined;
-const MIB = 1024 ** 2;
-
-// It stays loaded for good, which within a test would be a leak.
+// Loaded outside of the tests: it is never unloaded, which a test would report as a leak.
 libc();
 
 function make(options: Partial<SandboxOptions> = {}): Sandbox & AsyncDisposable {
@@ -29,8 +32,8 @@ function isDirectory(dir: string): boolean {
   }
 }
 
-/** A shell that moves into the cgroup and stays, with a child that stays too. */
-async function inhabit(procsFile: string): Promise<Deno.ChildProcess> {
+/** Starts a shell with a child process in the cgroup. */
+async function startShellIn(procsFile: string): Promise<Deno.ChildProcess> {
   const child = new Deno.Command("sh", {
     args: ["-c", `echo 0 > ${procsFile}; sleep 1000 & echo in; wait`],
     stdout: "piped",
@@ -41,84 +44,62 @@ async function inhabit(procsFile: string): Promise<Deno.ChildProcess> {
   return child;
 }
 
-Deno.test({
-  name: "a sandbox has its limit, no swap, and lies beneath a cgroup that is ours",
-  ignore,
-  async fn() {
-    await using sandbox = make({ limit: 20 * MIB });
-    const { version, own } = sandbox.cgroup.hierarchy;
-    assert.equal(read(sandbox, version.limitFile), String(20 * MIB));
-    assert.equal(sandbox.swapOff, true);
-    assert.ok(sandbox.cgroup.path.startsWith(own!), sandbox.cgroup.path);
-  },
+kernelTest("a sandbox has its limit, no swap, and is below oomkit's own cgroup", async () => {
+  await using sandbox = make({ limit: 20 * MIB });
+  const { version, own } = sandbox.cgroup.hierarchy;
+  assert.equal(read(sandbox, version.limitFile), String(20 * MIB));
+  assert.equal(sandbox.swapOff, true);
+  assert.ok(sandbox.cgroup.path.startsWith(own!), sandbox.cgroup.path);
 });
 
-Deno.test({
-  name: "two sandboxes of one process do not meet",
-  ignore,
-  async fn() {
-    await using first = make();
-    await using second = make();
-    assert.notEqual(first.cgroup.path, second.cgroup.path);
-  },
+kernelTest("two sandboxes of one process are different cgroups", async () => {
+  await using first = make();
+  await using second = make();
+  assert.notEqual(first.cgroup.path, second.cgroup.path);
 });
 
-Deno.test({
-  name: "memory.oom.group is told as set only where the kernel has it",
-  ignore,
-  async fn() {
-    await using sandbox = make({ group: true });
-    assert.equal(sandbox.groupKill, sandbox.cgroup.hierarchy.version.number === 2);
-    if (sandbox.groupKill) assert.equal(read(sandbox, "memory.oom.group"), "1");
-  },
+kernelTest("memory.oom.group is reported as set only where the kernel has it", async () => {
+  await using sandbox = make({ group: true });
+  assert.equal(sandbox.groupKill, sandbox.cgroup.hierarchy.version.number === 2);
+  if (sandbox.groupKill) assert.equal(read(sandbox, "memory.oom.group"), "1");
 });
 
-Deno.test({
-  name: "removing a sandbox ends what lives in it and beneath it, and doing so twice is harmless",
-  ignore,
-  async fn() {
+kernelTest(
+  "removing a sandbox kills everything in its subtree, and removing it twice is harmless",
+  async () => {
     await using sandbox = make();
-    const beneath = `${sandbox.cgroup.dir}/beneath`;
-    Deno.mkdirSync(beneath);
-    const inside = await inhabit(`${beneath}/cgroup.procs`);
+    const child = `${sandbox.cgroup.dir}/child`;
+    Deno.mkdirSync(child);
+    const shell = await startShellIn(`${child}/cgroup.procs`);
     await sandbox.remove();
-    await inside.stdout.cancel();
-    assert.equal((await inside.status).signal, "SIGKILL");
+    await shell.stdout.cancel();
+    assert.equal((await shell.status).signal, "SIGKILL");
     assert.equal(isDirectory(sandbox.cgroup.dir), false);
     await sandbox.remove();
   },
+);
+
+kernelTest("a stale sandbox is removed with its processes, one in use is not touched", async () => {
+  await using inUse = make();
+  const parent = inUse.cgroup.dir.slice(0, inUse.cgroup.dir.lastIndexOf("/"));
+  const owner = ownIdentity()!;
+  const name = sandboxName("oomkit-run", { ...owner, startTime: owner.startTime - 1n });
+  Deno.mkdirSync(`${parent}/${name}`);
+  const shell = await startShellIn(`${parent}/${name}/cgroup.procs`);
+  const { removed, failed } = await removeStale(inUse.cgroup.hierarchy);
+  await shell.stdout.cancel();
+  await shell.status;
+  assert.deepEqual(failed, []);
+  assert.ok(removed.some((path) => path.endsWith(`/${name}`)), removed.join());
+  assert.equal(isDirectory(`${parent}/${name}`), false);
+  assert.equal(isDirectory(inUse.cgroup.dir), true);
 });
 
-Deno.test({
-  name: "a leftover is removed with what runs in it, a living one is not touched",
-  ignore,
-  async fn() {
-    await using living = make();
-    const parent = living.cgroup.dir.slice(0, living.cgroup.dir.lastIndexOf("/"));
-    const owner = self()!;
-    const name = sandboxName("oomkit-run", { ...owner, startTime: owner.startTime - 1n });
-    Deno.mkdirSync(`${parent}/${name}`);
-    const inside = await inhabit(`${parent}/${name}/cgroup.procs`);
-    const { removed, failed } = await removeStale(living.cgroup.hierarchy);
-    await inside.stdout.cancel();
-    await inside.status;
-    assert.deepEqual(failed, []);
-    assert.ok(removed.some((path) => path.endsWith(`/${name}`)), removed.join());
-    assert.equal(isDirectory(`${parent}/${name}`), false);
-    assert.equal(isDirectory(living.cgroup.dir), true);
-  },
-});
-
-Deno.test("a tree that is only laid out like a cgroup's has no place for a sandbox", () => {
-  using dir = tempDir();
-  Deno.mkdirSync(`${dir.path}/a`);
-  Deno.writeTextFileSync(`${dir.path}/a/memory.current`, "0\n");
-  const made = createSandbox(discover(dir.path), { prefix: "oomkit-sim" });
+Deno.test("no sandbox can be created in a fake cgroup tree", () => {
+  using folder = makeFolder();
+  Deno.mkdirSync(`${folder.path}/a`);
+  Deno.writeTextFileSync(`${folder.path}/a/memory.current`, "0\n");
+  const made = createSandbox(discover(folder.path), { prefix: "oomkit-sim" });
   assert.ok("refused" in made);
   assert.match(made.refused, /is not a kernel's cgroup tree/);
 });
-
-function tempDir(): Disposable & { readonly path: string } {
-  const path = Deno.makeTempDirSync();
-  return { path, [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }) };
-}

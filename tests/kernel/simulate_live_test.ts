@@ -1,4 +1,4 @@
-/** What a newcomer sees: `simulate` in a real terminal. */
+/** `simulate` in a real terminal. */
 
 import assert from "node:assert/strict";
 import { openCgroup } from "../../core/cgroup/cgroup.ts";
@@ -14,7 +14,7 @@ const why = whyNoTmux();
 
 const inTerminal = (name: string, run: () => Promise<void>) => kernelTest(name, run, { why });
 
-/** Runs a line of shell; what it ends with stands on the screen as `status N`. */
+/** Runs a line of shell; its exit status appears on the screen as `status N`. */
 const start = (screen: TerminalScreen, line: string) =>
   screen.press(`stty -g >$DIR/stty; ${line}; echo status $?`, "Enter");
 
@@ -35,19 +35,19 @@ const cgroupOn = (text: string) => {
 };
 
 inTerminal(
-  "the first command shows the race, the kill and what to try next, and ends with 0",
+  "a fast run is replayed slower, shows the kill and what to try next, and exits with 0",
   async () => {
     using screen = await openShell({ columns: 140, rows: 60 });
     start(screen, simulate("--mb 20"));
     await screen.until(/shown \d+ times slower/);
     const text = await screen.until(/^status \d/m);
     assert.match(text, /^status 0/m);
-    assert.match(text, /a real out of memory, on purpose/);
+    assert.match(text, /a real OOM, on purpose/);
     assert.match(text, /^20\.0 MiB ┤━+✕/m);
     assert.match(text, /^ +90% ┤╌*[▁-█]/m);
-    assert.match(text, /▲ killed|killed ▲/);
-    assert.match(text, /^✔ the kernel's OOM killer ended pid \d+ with SIGKILL$/m);
-    assert.match(text, /^ {2}witnesses .*agree: 1 kill$/m);
+    assert.match(text, /▲ OOM kill|OOM kill ▲/);
+    assert.match(text, /^✔ the kernel's OOM killer killed pid \d+ with SIGKILL$/m);
+    assert.match(text, /^ {2}sources .*agree: 1 kill$/m);
     assert.match(text, /^ {2}oomkit simulate --mb 20 --rate 4M\/s$/m);
     assert.doesNotMatch(text, /times slower/, "the bar is gone");
     assert.equal(screen.modes(), DEFAULT_MODES);
@@ -56,7 +56,7 @@ inTerminal(
 );
 
 inTerminal(
-  "a slow race moves on the bar, through a smaller terminal too, until Ctrl-C ends it",
+  "the bar follows a slow run, also in a smaller terminal, until Ctrl-C ends it",
   async () => {
     using screen = await openShell({ columns: 140, rows: 40 });
     start(screen, simulate("--mb 20 --rate 1M/s"));
@@ -81,7 +81,7 @@ inTerminal(
   },
 );
 
-inTerminal("stopped and brought back, it goes on beneath what the shell said", async () => {
+inTerminal("after Ctrl-Z and fg it continues below the output of the shell", async () => {
   using screen = await openShell({ columns: 140, rows: 40 });
   start(screen, simulate("--mb 20 --rate 1M/s --for 60s"));
   const cgroup = cgroupOn(await screen.until(/growing · .*full in/));
@@ -96,23 +96,23 @@ inTerminal("stopped and brought back, it goes on beneath what the shell said", a
   await gone(cgroup);
 });
 
-inTerminal("where the locale knows only ASCII, nothing else is drawn", async () => {
+inTerminal("in a locale without UTF-8 the output is plain ASCII", async () => {
   using screen = await openShell({ columns: 80, rows: 60, env: { LC_ALL: "C" } });
   start(screen, simulate("--mb 20"));
   const text = await screen.until(/^status \d/m);
   assert.match(text, /^20\.0 MiB \|=+X/m);
-  assert.match(text, /^\+ the kernel's OOM killer ended/m);
+  assert.match(text, /^\+ the kernel's OOM killer killed/m);
   // deno-lint-ignore no-control-regex
   assert.match(text, /^[\x00-\x7f]*$/);
 });
 
 inTerminal(
-  "--no-live prints the lines that a pipe gets, and --no-plot leaves the plot out",
+  "--no-live prints the same lines as in a pipe, and --no-plot omits the plot",
   async () => {
     using screen = await openShell({ columns: 140, rows: 60 });
     start(screen, simulate("--mb 20 --no-live"));
     const lines = await screen.until(/^status \d/m);
-    assert.match(lines, /^simulate {2}a real out of memory in a cgroup of its own/m);
+    assert.match(lines, /^simulate {2}a real OOM in a cgroup of its own/m);
     assert.match(lines, /^verdict {3}the kernel's OOM killer/m);
     assert.doesNotMatch(lines, /try next|┤/);
     screen.press("clear", "Enter");
@@ -123,7 +123,7 @@ inTerminal(
   },
 );
 
-inTerminal("a terminal that is closed ends it, and leaves nothing", async () => {
+inTerminal("closing the terminal ends the run, and nothing is left behind", async () => {
   using screen = await openShell({ columns: 140, rows: 40 });
   start(screen, simulate("--mb 20 --rate 1M/s"));
   const cgroup = cgroupOn(await screen.until(/growing · .*full in/));

@@ -16,7 +16,7 @@ async function simulate(options: string, env: Record<string, string> = {}) {
 
 const PLOT = /^20\.0 MiB ┤━+✕/m;
 
-Deno.test("in a pipe the plot comes when it is asked for, behind the verdict, and without colours", async () => {
+Deno.test("in a pipe --plot prints the plot after the verdict, without colours", async () => {
   const { code, stdout, stderr } = await simulate("--plot");
   assert.equal(code, 0, stderr);
   assert.match(stdout.slice(stdout.indexOf("\nverdict ")), PLOT);
@@ -26,12 +26,12 @@ Deno.test("in a pipe the plot comes when it is asked for, behind the verdict, an
   assert.doesNotMatch((await simulate("")).stdout, /┤/);
 });
 
-Deno.test("the plot is asked for and refused by a variable as well, and a flag counts for more", async () => {
+Deno.test("a variable asks for the plot as well, and --no-plot overrides it", async () => {
   assert.match((await simulate("", { OOMKIT_PLOT: "1" })).stdout, PLOT);
   assert.doesNotMatch((await simulate("--no-plot", { OOMKIT_PLOT: "1" })).stdout, /┤/);
 });
 
-Deno.test("where the locale knows only ASCII, or it is asked for, the plot is of nothing else", async () => {
+Deno.test("with --ascii, or in a locale without UTF-8, the plot is plain ASCII", async () => {
   for (const ran of [await simulate("--plot --ascii"), await simulate("--plot", { LC_ALL: "C" })]) {
     assert.match(ran.stdout, /^20\.0 MiB \|=+X/m);
     const plot = ran.stdout.slice(ran.stdout.indexOf("20.0 MiB |"));
@@ -40,13 +40,13 @@ Deno.test("where the locale knows only ASCII, or it is asked for, the plot is of
   }
 });
 
-Deno.test("who asks for a view that cannot be had gets one line about it, and what a pipe gets", async () => {
+Deno.test("a live view or plot that is not possible is reported in one line, and the output is as without it", async () => {
   const live = await simulate("--live");
   assert.equal(live.code, 0);
   assert.match(live.stderr, /^oomkit: no live view: stdout is not a terminal[^\n]*\n$/);
   assert.match(live.stdout, /^verdict /m);
   const json = await simulate("--plot --json");
   assert.equal(json.code, 0);
-  assert.equal(json.stderr, "oomkit: no plot: JSON is printed\n");
+  assert.equal(json.stderr, "oomkit: no plot: the output is JSON\n");
   assert.equal(JSON.parse(json.stdout.trimEnd().split("\n").at(-1)!).type, "verdict");
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { runOomkit } from "../../helpers/run_oomkit.ts";
 
-/** Arguments and what the one line must say. */
+/** Arguments, and a match for the error. */
 const MISTAKES: readonly (readonly [string, RegExp])[] = [
   ["--mb 0", /zero/],
   ["--mb -5", /negative/],
@@ -10,8 +10,8 @@ const MISTAKES: readonly (readonly [string, RegExp])[] = [
   ["--limit 20X", /unknown unit "X"/],
   ["--limit max", /limit is needed/],
   ["--limit 1e99", /unit|number/],
-  ["--limit 64K", /less than the allocator needs itself/],
-  ["--limit 900T", /900\.0 TiB: .* left/],
+  ["--limit 64K", /the allocator itself needs more/],
+  ["--limit 900T", /900\.0 TiB: .* has only .* left/],
   ["--mb 20 --limit 30M", /differ/],
   ["--rate 0", /zero/],
   ["--rate fast", /cannot read rate "fast".*10M\/s/],
@@ -29,11 +29,11 @@ const MISTAKES: readonly (readonly [string, RegExp])[] = [
   ["--http nowhere", /names no port/],
   ["--expect boom", /Allowed choices are oom_kill, user_kill, survive/],
   ["--threshold 120%", /out of range/],
-  ["--here --mb 20", /cannot set a limit on the own cgroup/],
+  ["--here --mb 20", /cannot set a limit on oomkit's own cgroup/],
   ["--fake /dev/null", /it is a file/],
   ["--fake /", /it is not empty/],
-  ["--fake /no/such/folder", /the folder to make it in is not there/],
-  ["--fake /no/such/folder --here", /--here and --fake at once/],
+  ["--fake /no/such/folder", /its parent folder does not exist/],
+  ["--fake /no/such/folder --here", /--here and --fake together/],
   ["--fake-version 2", /without --fake/],
   ["--growth leak", /--growth without --fake/],
   ["--root /no/such/tree", /no such directory/],
@@ -50,18 +50,18 @@ for (const [args, reason] of MISTAKES) {
   });
 }
 
-Deno.test("the hidden child takes nothing but what simulate hands it", async () => {
+Deno.test("the hidden allocator command accepts only what simulate passes to it", async () => {
   for (const argument of ["", "{", "{}", '{"kind":"anon"}']) {
     const { code, stdout, stderr } = await runOomkit(["__allocate", argument]);
     assert.equal(code, 2);
     assert.equal(stdout, "");
     assert.equal(
       stderr,
-      "oomkit: cannot allocate: the argument is none of simulate's; use simulate\n",
+      "oomkit: cannot allocate: the argument does not come from simulate; use oomkit simulate\n",
     );
   }
 });
 
-Deno.test("the hidden child is not in the help", async () => {
+Deno.test("the hidden allocator command is not in the help", async () => {
   assert.doesNotMatch((await runOomkit(["--help"])).stdout, /__allocate/);
 });

@@ -3,12 +3,12 @@ import { gzipSync } from "node:zlib";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import schema from "../../../docs/schema/replay.schema.json" with { type: "json" };
 import { makeFolder } from "../../helpers/folder.ts";
-import type { ReplayReport } from "../../../cli/simulate/replay_json.ts";
+import type { ReplayReport } from "../../../cli/simulate/replay_report.ts";
 import { cgroup, head, snapshots, textOf } from "../../core/record/recording.ts";
 import { isRecordingLine } from "../../helpers/recording_schema.ts";
 import { runOomkit } from "../../helpers/run_oomkit.ts";
 
-const FIXTURES = new URL("../../fixtures/recordings", import.meta.url).pathname;
+const FIXTURES = new URL("../../fixtures/recordings/", import.meta.url).pathname;
 const MIB = 1024 ** 2;
 const RACE = `${FIXTURES}race.jsonl`;
 const isReport = new Ajv2020({ allErrors: true, allowUnionTypes: true }).compile(schema);
@@ -23,33 +23,33 @@ async function report(...args: readonly string[]): Promise<ReplayReport> {
   return parsed;
 }
 
-Deno.test("recordings that are kept hold to the schema", () => {
+Deno.test("the recordings in the fixtures match the schema", () => {
   for (const name of ["race", "reclaim", "grace", "rehearsal"]) {
     const lines = Deno.readTextFileSync(`${FIXTURES}${name}.jsonl`).trimEnd().split("\n");
     for (const line of lines) assert.ok(isRecordingLine(JSON.parse(line)), line);
   }
 });
 
-Deno.test("a recorded race is replayed to the same look, twice the same byte for byte", async () => {
+Deno.test("a recorded race is replayed with the same decisions at the same samples, twice byte for byte the same", async () => {
   const [first, second] = await Promise.all([replay(RACE), replay(RACE)]);
   assert.equal(first.code, 0, first.stderr);
   assert.equal(first.stdout, second.stdout);
   assert.match(first.stdout, /kill +at 62\.8 MiB, 1\.3 MiB left: as recorded\n/);
-  assert.match(first.stdout, /it does what was done, at the same looks\n$/);
-  assert.equal((await report(RACE)).same, true);
+  assert.match(first.stdout, /all decisions are as recorded, at the same samples\n$/);
+  assert.equal((await report(RACE)).matches_recording, true);
 });
 
-Deno.test("options of the command line, of variables and of a file stand in for what is recorded", async () => {
+Deno.test("options of the command line, of variables and of a file override the recorded policy", async () => {
   using folder = makeFolder();
   const config = folder.write("c.toml", '[guard]\nwarn = "30%"\npolicy = "process"\n');
   const packed = `${folder.path}/race.jsonl.gz`;
   Deno.writeFileSync(packed, gzipSync(Deno.readFileSync(RACE)));
   const wide = await report(packed, "--margin-ratio", "0.1", "--max-margin", "100M");
-  assert.deepEqual(wide.policy.given, ["--margin-ratio", "--max-margin"]);
-  assert.equal(wide.same, false);
-  const [kill] = wide.decisions.filter(({ act }) => act === "kill");
+  assert.deepEqual(wide.policy.overrides, ["--margin-ratio", "--max-margin"]);
+  assert.equal(wide.matches_recording, false);
+  const [kill] = wide.decisions.filter(({ decision }) => decision === "kill");
   assert.ok(kill!.later_ms! < 0);
-  assert.ok(wide.notes.some((note) => /is not known/.test(note)));
+  assert.ok(wide.notes.some((note) => /is unknown/.test(note)));
 
   const filed = await report(RACE, "--config", config);
   assert.equal(filed.policy.from, "configuration");
@@ -60,44 +60,46 @@ Deno.test("options of the command line, of variables and of a file stand in for 
   const { stdout } = await runOomkit(["simulate", "--replay", RACE], {
     env: { OOMKIT_POLICY: "noop" },
   });
-  assert.match(stdout, /kill .*in the recording alone/);
+  assert.match(stdout, /kill .*only in the recording/);
 });
 
-Deno.test("under a configuration page cache is asked back first, as a guard does", async () => {
+Deno.test("under a configuration the replay reclaims page cache first, as a guard does", async () => {
   using folder = makeFolder();
   const write = (text: string) => folder.write("c.toml", `[guard]\npolicy = "process"\n${text}`);
   const recording = `${FIXTURES}reclaim.jsonl`;
-  const usual = await report(recording, "--config", write(""));
-  assert.equal(usual.policy.policies?.[0]?.reclaim, true);
-  assert.equal(usual.same, true, JSON.stringify(usual));
-  const omitUndefined = await report(recording, "--config", write("reclaim = false\n"));
-  assert.equal(omitUndefined.policy.policies?.[0]?.reclaim, false);
-  assert.ok(!omitUndefined.decisions.some(({ act, replayed }) => act === "reclaim" && replayed));
+  const byDefault = await report(recording, "--config", write(""));
+  assert.equal(byDefault.policy.policies?.[0]?.reclaim, true);
+  assert.equal(byDefault.matches_recording, true, JSON.stringify(byDefault));
+  const without = await report(recording, "--config", write("reclaim = false\n"));
+  assert.equal(without.policy.policies?.[0]?.reclaim, false);
+  assert.ok(
+    !without.decisions.some(({ decision, replayed_at }) => decision === "reclaim" && replayed_at),
+  );
 });
 
-Deno.test("another deed at the same look is not called the same", async () => {
+Deno.test("another action at the same sample does not match the recording", async () => {
   const cases: readonly (readonly [readonly string[], string])[] = [
-    [["--policy", "container"], "at imminent container instead of process"],
-    [["--on-warn", "signal"], "at warn signal:SIGUSR1 instead of nothing"],
-    [["--grace-period", "1s"], "it kills with a grace of 1.0 s instead of SIGKILL at once"],
+    [["--policy", "container"], "at imminent: container instead of process"],
+    [["--on-warn", "signal"], "at warn: signal:SIGUSR1 instead of nothing"],
+    [["--grace-period", "1s"], "kill: grace period of 1.0 s instead of immediate SIGKILL"],
   ];
   for (const [args, note] of cases) {
     const other = await report(RACE, ...args);
-    assert.equal(other.same, false);
+    assert.equal(other.matches_recording, false);
     assert.ok(other.notes.includes(note), JSON.stringify(other.notes));
     assert.ok(other.decisions.every(({ later_ms }) => later_ms === 0));
   }
-  assert.match((await replay(RACE, "--policy", "container")).stdout, /but not the same is done\n/);
+  assert.match((await replay(RACE, "--policy", "container")).stdout, /but their actions differ\n/);
 });
 
-Deno.test("a guard that had nothing to guard is told apart from what was no guard", async () => {
+Deno.test("a guard without cgroups is distinguished from a recording without a guard", async () => {
   using folder = makeFolder();
   const [first] = Deno.readTextFileSync(RACE).split("\n");
-  const { same, notes } = await report(folder.write("r.jsonl", `${first}\n`));
-  assert.deepEqual([same, notes], [true, ["the recording was broken off"]]);
+  const { matches_recording, notes } = await report(folder.write("r.jsonl", `${first}\n`));
+  assert.deepEqual([matches_recording, notes], [true, ["the recording is truncated"]]);
 });
 
-Deno.test("of a recording of several days the day is told", async () => {
+Deno.test("the rows of a recording over several days show the date", async () => {
   using folder = makeFolder();
   const lines = [0, 1, 2].flatMap((day) => [
     { ...snapshots(1)[0]!, at: day * 86_400_000 + 1_000_000, usage: 10 * MIB },
@@ -118,8 +120,8 @@ Deno.test("a simulation on a fake tree can be recorded and replayed", async () =
   const { code, stderr } = await runOomkit([...words, "--expect", "oom_kill", "--record", path]);
   assert.equal(code, 0, stderr);
   const result = await report(path, "--policy", "process");
-  assert.equal(result.same, null);
-  assert.ok(result.decisions.some(({ act }) => act === "kill"));
+  assert.equal(result.matches_recording, null);
+  assert.ok(result.decisions.some(({ decision }) => decision === "kill"));
 });
 
 const newer = '{"type":"recording","v":3}\n';
@@ -130,14 +132,14 @@ const MISTAKES: readonly (readonly [string, readonly string[], RegExp])[] = [
   ["a recording of a later version", ["NEWER"], /line 1: it is a recording of version 3/],
   ["a limit beside a recording", [RACE, "--mb", "20"], /cannot use --mb with --replay/],
   ["a recording of a replay", [RACE, "--record", "x"], /cannot use --record with --replay/],
-  ["levels out of order", [RACE, "--warn", "95%"], /warn of 95% and a critical of 90%/],
-  ["a mode that was not to be had", [RACE, "--mode", "throttle"], /cgroup v1 has no memory\.high/],
+  ["levels out of order", [RACE, "--warn", "95%"], /--warn 95% and --critical 90%/],
+  ["a mode that was not available", [RACE, "--mode", "throttle"], /cgroup v1 has no memory\.high/],
   ["margins out of order", [RACE, "--min-margin", "9M", "--max-margin", "1M"], /out of order/],
   ["a configuration that is not there", [RACE, "--config", "/no/such.toml"], /\/no\/such\.toml/],
 ];
 
 for (const [what, args, expected] of MISTAKES) {
-  Deno.test(`to replay ${what} ends with one line and exit 2`, async () => {
+  Deno.test(`replaying ${what} ends with one line and exit 2`, async () => {
     using folder = makeFolder();
     const path = folder.write("newer", newer);
     const { code, stdout, stderr } = await replay(
@@ -150,14 +152,14 @@ for (const [what, args, expected] of MISTAKES) {
   });
 }
 
-Deno.test("a guard's option without a recording ends with one line and exit 2", async () => {
+Deno.test("a guard option without --replay ends with one line and exit 2", async () => {
   const { code, stderr } = await runOomkit(["simulate", "--policy", "process"]);
   assert.equal(code, 2);
-  assert.match(stderr, /^oomkit: cannot use --policy without --replay; write: [^\n]+\n$/);
+  assert.match(stderr, /^oomkit: cannot use --policy without --replay; add a recording: [^\n]+\n$/);
 });
 
 for (const command of [["watch", "/"], ["guard", "/"], ["simulate"]]) {
-  Deno.test(`${command[0]} does not begin where its recording cannot be written`, async () => {
+  Deno.test(`${command[0]} does not start when its recording cannot be written`, async () => {
     using folder = makeFolder();
     const there = folder.write("there", "mine");
     const cases: readonly (readonly [readonly string[], RegExp])[] = [

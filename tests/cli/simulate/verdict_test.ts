@@ -9,7 +9,7 @@ const verdict: Verdict = {
   outcome: "oom_kill",
   expected: null,
   as_expected: true,
-  ended_by: "itself",
+  ended_by: "exit",
   fake: false,
   processes: [{ pid: 7, ...killed }, { pid: 8, ...killed }, { pid: 9, ...killed }],
   oom_kill_count: 4n,
@@ -20,49 +20,49 @@ const verdict: Verdict = {
   limit_owner: null,
   peak: null,
   limit_hits: null,
-  lasted_ms: null,
-  crossings: [],
+  duration_ms: null,
+  alerts: [],
 };
 
-function witnesses(facts: Partial<Verdict>): string {
+function sources(facts: Partial<Verdict>): string {
   const lines = verdictText({ ...verdict, ...facts }, "/s", (_, text) => text);
-  return lines.find((line) => line.startsWith("witnesses"))!.slice("witnesses".length).trim();
+  return lines.find((line) => line.startsWith("sources"))!.slice("sources".length).trim();
 }
 
-Deno.test("the kill of a whole cgroup is told as that, with the processes that it had", () => {
+Deno.test("a group kill is named as one, with its number of processes", () => {
   assert.equal(
-    witnesses({}),
+    sources({}),
     "the cgroup's oom_kill counter and the kernel log agree: " +
-      "the whole cgroup was killed at once (memory.oom.group), 3 processes",
+      "1 group kill (memory.oom.group), 3 processes",
   );
   assert.match(
-    witnesses({ oom_kill_count: 2n, oom_kill_log_lines: 1 }),
+    sources({ oom_kill_count: 2n, oom_kill_log_lines: 1 }),
     /\(memory.oom.group\), 1 process$/,
   );
-  assert.match(witnesses({ group_kills: 2n }), /killed at once, 2 times \(memory.oom.group\), 3 p/);
+  assert.match(sources({ group_kills: 2n }), /2 group kills \(memory.oom.group\), 3 p/);
 });
 
-Deno.test("without the log nobody can say how many processes a group had, since one counts twice", () => {
+Deno.test("without the log the number of processes of a group is unknown, because one counts twice", () => {
   assert.equal(
-    witnesses({ oom_kill_log_lines: null, sources_agree: null }),
-    "the cgroup's oom_kill counter: the whole cgroup was killed at once (memory.oom.group)" +
+    sources({ oom_kill_log_lines: null, sources_agree: null }),
+    "the cgroup's oom_kill counter: 1 group kill (memory.oom.group)" +
       "; the kernel log cannot be read",
   );
 });
 
-Deno.test("kills one by one are counted as such, whether or not the kernel knows of groups", () => {
+Deno.test("single kills are counted, whether or not the kernel has group kills", () => {
   for (const group_kills of [0n, null]) {
-    assert.match(witnesses({ group_kills, oom_kill_count: 3n }), /agree: 3 kills$/);
+    assert.match(sources({ group_kills, oom_kill_count: 3n }), /agree: 3 kills$/);
     assert.match(
-      witnesses({ group_kills, oom_kill_count: 1n, oom_kill_log_lines: null, sources_agree: null }),
+      sources({ group_kills, oom_kill_count: 1n, oom_kill_log_lines: null, sources_agree: null }),
       /counter: 1 kill; the kernel log cannot be read$/,
     );
   }
 });
 
-Deno.test("witnesses that disagree are both quoted", () => {
+Deno.test("sources that disagree are both quoted", () => {
   assert.equal(
-    witnesses({ sources_agree: false, oom_kill_count: 2n }),
-    "they disagree: the cgroup's oom_kill counter says 2, the kernel log 3",
+    sources({ sources_agree: false, oom_kill_count: 2n }),
+    "the sources disagree: 2 kills by the cgroup's oom_kill counter, 3 kills in the kernel log",
   );
 });

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type Body, type CounterDeltas, makeEvent } from "../../../core/events/event.ts";
-import type { Exit } from "../../../core/simulate/allocator.ts";
+import type { AllocatorExit } from "../../../core/simulate/allocator_process.ts";
 import { evaluate, type Evidence } from "../../../core/simulate/evaluate.ts";
 
-const tally: CounterDeltas = {
+const deltas: CounterDeltas = {
   cgroup: "/s",
   container_id: null,
   pod_uid: null,
@@ -19,8 +19,8 @@ const tally: CounterDeltas = {
   limit: 1000,
   removed: false,
 };
-const killed: Exit = { pid: 7, code: 137, signal: "SIGKILL" };
-const left: Exit = { pid: 7, code: 0, signal: null };
+const killed: AllocatorExit = { pid: 7, code: 137, signal: "SIGKILL" };
+const exited: AllocatorExit = { pid: 7, code: 0, signal: null };
 
 function kill(pid: number | undefined) {
   const victim = pid === undefined ? null : {
@@ -43,80 +43,80 @@ function kill(pid: number | undefined) {
   return makeEvent(1000, "/s", "kmsg", body);
 }
 
-function testify(changes: Partial<Evidence> = {}): Evidence {
+function evidence(changes: Partial<Evidence> = {}): Evidence {
   return {
     expected: "oom_kill",
     fake: false,
     exits: [killed],
-    cut: undefined,
+    endedEarly: undefined,
     events: [kill(7)],
-    tally,
+    deltas,
     hasLog: true,
     limit: 1000,
     limitOwner: "/s",
-    began: 100,
-    last: 200,
+    firstPageAt: 100,
+    lastPageAt: 200,
     ...changes,
   };
 }
 
-Deno.test("a kill that exit status, counter and log tell alike is agreed upon", () => {
-  const verdict = evaluate(testify());
+Deno.test("a kill with matching exit status, counter and log is an OOM kill on which the sources agree", () => {
+  const verdict = evaluate(evidence());
   assert.deepEqual(
     [verdict.outcome, verdict.as_expected, verdict.sources_agree, verdict.processes[0]!.oom_killed],
     ["oom_kill", true, true, true],
   );
 });
 
-Deno.test("status 137 alone is no OOM: somebody in user space was faster", () => {
-  const nobody = { events: [], tally: { ...tally, oom_kill: 0n, victims: 0 } };
-  const verdict = evaluate(testify(nobody));
+Deno.test("exit status 137 alone is a kill by user space, not an OOM kill", () => {
+  const noOomKill = { events: [], deltas: { ...deltas, oom_kill: 0n, victims: 0 } };
+  const verdict = evaluate(evidence(noOomKill));
   assert.deepEqual([verdict.outcome, verdict.as_expected], ["user_kill", false]);
   assert.equal(verdict.processes[0]!.oom_killed, false);
-  assert.equal(evaluate(testify({ ...nobody, expected: "user_kill" })).as_expected, true);
+  assert.equal(evaluate(evidence({ ...noOomKill, expected: "user_kill" })).as_expected, true);
 });
 
-Deno.test("an allocator that ends in failure by itself was killed by nobody", () => {
+Deno.test("an allocator that exits with an error by itself is a failure", () => {
   const exits = [{ pid: 7, code: 1, signal: null }];
-  const tallied = { ...tally, oom_kill: 0n, victims: 0 };
-  assert.equal(evaluate(testify({ events: [], exits, tally: tallied })).outcome, "failed");
+  const noKills = { ...deltas, oom_kill: 0n, victims: 0 };
+  assert.equal(evaluate(evidence({ events: [], exits, deltas: noKills })).outcome, "failed");
 });
 
-Deno.test("without a counter nobody can tell that the kernel was not it", () => {
-  const verdict = evaluate(testify({ events: [], tally: undefined }));
+Deno.test("without a counter an OOM kill cannot be ruled out, and a kill is a failure", () => {
+  const verdict = evaluate(evidence({ events: [], deltas: undefined }));
   assert.equal(verdict.outcome, "failed");
 });
 
-Deno.test("without a log the counter convicts who died of SIGKILL", () => {
-  const verdict = evaluate(testify({ events: [kill(undefined)], hasLog: false }));
+Deno.test("without a log a counted kill is attributed to the process that died of SIGKILL", () => {
+  const verdict = evaluate(evidence({ events: [kill(undefined)], hasLog: false }));
   assert.deepEqual([verdict.oom_kill_log_lines, verdict.sources_agree], [null, null]);
   assert.equal(verdict.processes[0]!.oom_killed, true);
 });
 
-Deno.test("without log and counter nobody can say who sent the signal", () => {
-  const verdict = evaluate(testify({ events: [], hasLog: false, tally: undefined }));
+Deno.test("without log and counter the sender of the signal is unknown", () => {
+  const verdict = evaluate(evidence({ events: [], hasLog: false, deltas: undefined }));
   assert.equal(verdict.processes[0]!.oom_killed, null);
 });
 
-Deno.test("what a group kill counts and logs more than once is no disagreement", () => {
+Deno.test("victims that a group kill counts more than once are no disagreement", () => {
   const exits = [1, 2, 3].map((pid) => ({ ...killed, pid }));
   const events = exits.map(({ pid }) => kill(pid));
-  const group = { ...tally, oom_kill: 5n, oom_group_kill: 1n, repeated: 2 };
-  assert.equal(evaluate(testify({ exits, events, tally: group })).sources_agree, true);
+  const group = { ...deltas, oom_kill: 5n, oom_group_kill: 1n, repeated: 2 };
+  assert.equal(evaluate(evidence({ exits, events, deltas: group })).sources_agree, true);
   assert.equal(
-    evaluate(testify({ exits, events, tally: { ...group, oom_kill: 6n } })).sources_agree,
+    evaluate(evidence({ exits, events, deltas: { ...group, oom_kill: 6n } })).sources_agree,
     false,
   );
 });
 
-Deno.test("who lives, by itself or until the time is over, has survived", () => {
-  const quiet = { events: [], tally: { ...tally, oom_kill: 0n }, expected: "survive" as const };
-  assert.equal(evaluate(testify({ ...quiet, exits: [left] })).as_expected, true);
-  assert.equal(evaluate(testify({ ...quiet, cut: "time" })).as_expected, true);
-  assert.equal(evaluate(testify({ ...quiet, cut: "interrupt" })).as_expected, false);
+Deno.test("a process that exits by itself, or is alive when the time is over, has survived", () => {
+  const quiet = { events: [], deltas: { ...deltas, oom_kill: 0n }, expected: "survive" as const };
+  assert.equal(evaluate(evidence({ ...quiet, exits: [exited] })).as_expected, true);
+  assert.equal(evaluate(evidence({ ...quiet, endedEarly: "timeout" })).as_expected, true);
+  assert.equal(evaluate(evidence({ ...quiet, endedEarly: "interrupt" })).as_expected, false);
 });
 
-Deno.test("what user space had to act is counted from the telling to the last page, also when that is negative", () => {
+Deno.test("the time left to user space is counted from the alert to the last page, and may be negative", () => {
   const threshold = (at: number, bytes: number) =>
     makeEvent(at, "/s", "eventfd", {
       type: "threshold",
@@ -126,26 +126,26 @@ Deno.test("what user space had to act is counted from the telling to the last pa
       limit: 1000,
     });
   const events = [threshold(150, 650), threshold(201.5, 900), threshold(300, 650), kill(7)];
-  assert.deepEqual(evaluate(testify({ events })).crossings, [
-    { threshold: 650, after_ms: 50, left_ms: 50 },
-    { threshold: 900, after_ms: 101.5, left_ms: -1.5 },
+  assert.deepEqual(evaluate(evidence({ events })).alerts, [
+    { threshold: 650, after_start_ms: 50, before_peak_ms: 50 },
+    { threshold: 900, after_start_ms: 101.5, before_peak_ms: -1.5 },
   ]);
 });
 
-Deno.test("an expectation is met exactly when the outcome is its own", () => {
+Deno.test("an expectation is met exactly when the outcome matches it", () => {
   const outcomes = fc.record({
     expected: fc.constantFrom("oom_kill" as const, "survive" as const, null),
-    cut: fc.constantFrom("interrupt" as const, "time" as const, undefined),
-    exits: fc.array(fc.constantFrom(killed, left), { maxLength: 3 }),
+    endedEarly: fc.constantFrom("interrupt" as const, "timeout" as const, undefined),
+    exits: fc.array(fc.constantFrom(killed, exited), { maxLength: 3 }),
     events: fc.constantFrom([], [kill(7)]),
   }, { noNullPrototype: true });
   fc.assert(fc.property(outcomes, (changes) => {
-    const kills = { ...tally, oom_kill: BigInt(changes.events.length) };
-    const { outcome, as_expected: met } = evaluate(testify({ ...changes, tally: kills }));
-    const requested = { oom_kill: ["oom_kill"], survive: ["survived"] };
-    const right = changes.expected === null
+    const counted = { ...deltas, oom_kill: BigInt(changes.events.length) };
+    const { outcome, as_expected: met } = evaluate(evidence({ ...changes, deltas: counted }));
+    const matching = { oom_kill: ["oom_kill"], survive: ["survived"] };
+    const expected = changes.expected === null
       ? outcome !== "failed"
-      : requested[changes.expected].includes(outcome);
-    assert.equal(met, right);
+      : matching[changes.expected].includes(outcome);
+    assert.equal(met, expected);
   }));
 });

@@ -3,8 +3,13 @@ import fc from "fast-check";
 import { openCgroup, readSummary } from "../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
 import { pidsOf } from "../../../core/cgroup/processes.ts";
-import type { FakeState } from "../../../core/simulate/fake_tree.ts";
-import { createFakeTree, FAKE_CGROUP, type FakeTree } from "../../../core/simulate/fake_tree.ts";
+import {
+  createTemporaryFolder,
+  FAKE_CGROUP,
+  type FakeState,
+  FakeTree,
+} from "../../../core/simulate/fake_tree.ts";
+import { ownIdentity, sandboxName } from "../../../core/simulate/sandbox.ts";
 
 const idle: FakeState = {
   usage: 0,
@@ -28,9 +33,9 @@ const states: fc.Arbitrary<FakeState> = fc.record({
   stalled: fc.bigInt({ min: 0n, max: 2n ** 60n }),
 }, { noNullPrototype: true });
 
-function tree(version: 1 | 2): FakeTree & Disposable {
-  const made = createFakeTree(version, idle);
-  return { ...made, [Symbol.dispose]: made.remove };
+function makeTree(version: 1 | 2): { readonly tree: FakeTree } & Disposable {
+  const tree = FakeTree.create(version, idle);
+  return { tree, [Symbol.dispose]: () => tree.remove() };
 }
 
 const exists = (path: string) => {
@@ -42,13 +47,13 @@ const exists = (path: string) => {
 };
 
 for (const version of [1, 2] as const) {
-  Deno.test(`what a fake v${version} tree is told is what a reader finds, whatever it was before`, () => {
-    using made = tree(version);
-    const hierarchy = discover(made.dir);
+  Deno.test(`a reader finds the last state of a fake v${version} tree, whatever it was before`, () => {
+    using made = makeTree(version);
+    const hierarchy = discover(made.tree.dir);
     assert.equal(hierarchy.version.number, version);
     const cgroup = openCgroup(hierarchy, FAKE_CGROUP)!;
     fc.assert(fc.property(states, (state) => {
-      made.update(state);
+      made.tree.update(state);
       const snapshot = readSummary(cgroup)!;
       const { local, limits, usage, peak } = snapshot;
       assert.deepEqual(
@@ -60,23 +65,48 @@ for (const version of [1, 2] as const) {
     }));
   });
 
-  Deno.test(`a fake v${version} file keeps inode and length while its numbers move`, () => {
-    using made = tree(version);
-    const look = () =>
-      [...Deno.readDirSync(`${made.dir}${FAKE_CGROUP}`)]
-        .map(({ name }) => ({ name, info: Deno.statSync(`${made.dir}${FAKE_CGROUP}/${name}`) }))
+  Deno.test(`a fake v${version} file keeps its inode and length while its numbers change`, () => {
+    using made = makeTree(version);
+    const files = () =>
+      [...Deno.readDirSync(`${made.tree.dir}${FAKE_CGROUP}`)]
+        .map(({ name }) => ({
+          name,
+          info: Deno.statSync(`${made.tree.dir}${FAKE_CGROUP}/${name}`),
+        }))
         .map(({ name, info }) => `${name} ${info.ino} ${info.size}`).sort();
-    made.update({ ...idle, usage: 123_456_789, peak: 123_456_789, max: 123n });
-    const before = look();
-    made.update({ ...idle, usage: 5, peak: 123_456_789, max: 124n });
-    assert.deepEqual(look(), before);
+    made.tree.update({ ...idle, usage: 123_456_789, peak: 123_456_789, max: 123n });
+    const before = files();
+    made.tree.update({ ...idle, usage: 5, peak: 123_456_789, max: 124n });
+    assert.deepEqual(files(), before);
   });
 }
 
 Deno.test("a temporary tree is gone when it is removed, and removing it twice is harmless", () => {
-  const made = createFakeTree(2, idle);
-  assert.ok(exists(made.dir));
-  made.remove();
-  assert.equal(exists(made.dir), false);
-  made.remove();
+  const tree = FakeTree.create(2, idle);
+  assert.ok(exists(tree.dir));
+  tree.remove();
+  assert.equal(exists(tree.dir), false);
+  tree.remove();
+});
+
+Deno.test("a temporary folder is private, and stale ones are removed but not those of running processes", () => {
+  const names = (dir: string) => [...Deno.readDirSync(dir)].map(({ name }) => name);
+  const owner = ownIdentity()!;
+  const first = createTemporaryFolder();
+  const parent = first.slice(0, first.lastIndexOf("/"));
+  const stale = sandboxName("oomkit-sim", { ...owner, startTime: owner.startTime - 1n });
+  Deno.mkdirSync(`${parent}/${stale}/app`, { recursive: true });
+  Deno.writeTextFileSync(`${parent}/${stale}/app/memory.current`, "0\n");
+  const second = createTemporaryFolder();
+  try {
+    assert.equal(Deno.statSync(first).mode! & 0o777, 0o700);
+    assert.equal(Deno.statSync(second).mode! & 0o777, 0o700);
+    assert.notEqual(first, second);
+    const found = names(parent);
+    assert.equal(found.includes(stale), false);
+    for (const dir of [first, second]) assert.ok(found.includes(dir.slice(parent.length + 1)));
+  } finally {
+    Deno.removeSync(first);
+    Deno.removeSync(second);
+  }
 });

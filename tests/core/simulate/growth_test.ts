@@ -23,30 +23,30 @@ Deno.test("a linear curve grows at its rate, is killed at the limit and holds no
   assert.deepEqual([after.oom, after.oomKill, after.peak], [1n, 1n, 20 * MIB]);
 });
 
-Deno.test("a curve that is told to stop stays there and nothing is killed", () => {
+Deno.test("a curve with a stop size stays there, and nothing is killed", () => {
   const moment = growthAt({ ...linear, stopAt: 15 * MIB }, 3_600_000);
   assert.deepEqual([moment.usage, moment.oomKill, moment.alive], [15 * MIB, 0n, true]);
 });
 
-Deno.test("a restarted one is killed again, each time after the same time", () => {
+Deno.test("a restarting curve is killed again and again, after the same time", () => {
   const curve = { ...linear, restart: 1000 };
   assert.equal(growthAt(curve, 3500).usage, 5 * MIB);
   assert.equal(growthAt(curve, 8500).oomKill, 3n);
 });
 
-Deno.test("steps stand still between their rises", () => {
+Deno.test("steps keep usage constant between their rises", () => {
   const steps: Curve = { ...linear, shape: "steps" };
   assert.equal(growthAt(steps, 251).usage, 2.5 * MIB);
   assert.equal(growthAt(steps, 499).usage, 2.5 * MIB);
 });
 
-Deno.test("a saw-tooth never meets the limit, a leak always does", () => {
+Deno.test("a saw-tooth never reaches the limit, a leak always does", () => {
   assert.equal(lifetime({ ...linear, shape: "saw-tooth" }), Infinity);
   assert.equal(growthAt({ ...linear, shape: "saw-tooth" }, 1e7).oomKill, 0n);
   assert.equal(growthAt({ ...linear, shape: "leak" }, 1e7).oomKill, 1n);
 });
 
-Deno.test("usage stays within limit and peak, at any time of any curve", () => {
+Deno.test("usage never exceeds peak or limit, at any time of any curve", () => {
   fc.assert(fc.property(curves, times, (curve, elapsed) => {
     const { usage, peak } = growthAt(curve, elapsed);
     assert.ok(Number.isInteger(usage) && usage >= 0, `usage ${usage}`);
@@ -54,7 +54,7 @@ Deno.test("usage stays within limit and peak, at any time of any curve", () => {
   }));
 });
 
-Deno.test("counters and peak never fall, and no process dies without an oom", () => {
+Deno.test("counters and peak never fall, and no process is killed without an oom", () => {
   fc.assert(fc.property(curves, times, times, (curve, one, other) => {
     const before = growthAt(curve, Math.min(one, other));
     const after = growthAt(curve, Math.max(one, other));
