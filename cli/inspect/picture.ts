@@ -20,7 +20,7 @@ import {
   pictureWords,
   writePictures,
 } from "../output/picture.ts";
-import { recordingLines } from "../simulate/replay.ts";
+import { recordingLines } from "../output/recording_lines.ts";
 
 /** Draws the one recording in `names`. Throws `OomkitError`, and then leaves no picture. */
 export async function drawRecording(
