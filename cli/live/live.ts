@@ -3,7 +3,8 @@
 import type { OomkitEvent } from "../../core/events/event.ts";
 import type { Guard } from "../../core/guard/guard.ts";
 import { LEVELS } from "../../core/policy/levels.ts";
-import type { Watching, WatchOptions } from "../../core/watch/watch.ts";
+import type { WatchOptions } from "../../core/watch/options.ts";
+import type { Watching } from "../../core/watch/watch.ts";
 import { divertOutput, print, printStderr, printStderrRaw } from "../output/output.ts";
 import { createFrameLimiter } from "../terminal/frame_limiter.ts";
 import type { Key } from "../terminal/keys.ts";

@@ -128,7 +128,7 @@ export function createPoller(subjects: () => Iterable<Subject>, now: () => numbe
           details.set(row.path, kept);
         }
         const { readAt: _, ...values } = kept;
-        return { ...row, ...values, history: gauges.course(subject.limitOwner.path) };
+        return { ...row, ...values, history: gauges.history(subject.limitOwner.path) };
       });
     },
     details(before) {

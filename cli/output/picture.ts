@@ -6,7 +6,7 @@ import { ChartBuilder, type Words } from "../../core/picture/chart_builder.ts";
 import type { Picture } from "../../core/picture/picture.ts";
 import { recordingClock } from "../../core/record/clock.ts";
 import type { RecordSink } from "../../core/record/format.ts";
-import { createNewFile } from "../../core/record/writer.ts";
+import { createNewFile } from "../../core/record/new_file.ts";
 import type { OwnEvent } from "../../core/simulate/event.ts";
 import type { PictureFlags } from "../options/record.ts";
 import { headline } from "../simulate/verdict.ts";

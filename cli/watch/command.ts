@@ -5,7 +5,7 @@ import { ownCgroup, resolveTarget } from "../../core/cgroup/resolve.ts";
 import { OomkitError } from "../../core/errors.ts";
 import type { EventType, OomkitEvent } from "../../core/events/event.ts";
 import { toJson } from "../../core/events/json.ts";
-import type { WatchOptions } from "../../core/watch/watch.ts";
+import type { WatchOptions } from "../../core/watch/options.ts";
 import type { Finish } from "../exit.ts";
 import type { Live } from "../live/live.ts";
 import { targetsOf, wantsJson } from "../options/option.ts";

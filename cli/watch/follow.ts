@@ -3,7 +3,8 @@
 import type { Cgroup } from "../../core/cgroup/cgroup.ts";
 import { OomkitError } from "../../core/errors.ts";
 import type { OomkitEvent } from "../../core/events/event.ts";
-import { startWatch, type Watching, type WatchOptions } from "../../core/watch/watch.ts";
+import type { WatchOptions } from "../../core/watch/options.ts";
+import { startWatch, type Watching } from "../../core/watch/watch.ts";
 import { isRecorded } from "../options/record.ts";
 import { printable } from "../output/output.ts";
 import type { RunRecording } from "../output/recording.ts";

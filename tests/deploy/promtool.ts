@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 
-export const FOLDER = new URL("../../deploy", import.meta.url).pathname;
+export const FOLDER = new URL("../../deploy/", import.meta.url).pathname;
 
 const isInstalled = (Deno.env.get("PATH") ?? "").split(":").some((dir) => {
   try {

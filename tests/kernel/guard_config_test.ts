@@ -88,7 +88,7 @@ for (const what of ["exempt = true", 'policy = "noop"']) {
     const spared = action.candidates.find(({ pid }: Json) => pid === big.pid);
     assert.deepEqual(
       [spared.preference, spared.preference_reason],
-      ["excluded", "the rule for its cgroup does not take it"],
+      ["excluded", "excluded by the rule for its cgroup"],
     );
     await guarded.stop();
     assert.ok(isAlive(big.pid));

@@ -47,7 +47,7 @@ export function openMetrics(options: MetricsOptions): Metrics {
   let toldKills: ReadonlyMap<string, bigint> = new Map();
   let delivered = 0;
   const events = createEventCounts(command, most + MAX_GONE, (path) => listed.has(path));
-  const sweep = createCollectorLoop({ cgroups: options.cgroups, most, now });
+  const sweep = createCollectorLoop({ cgroups: options.cgroups, maxReadings: most, now });
   const receiverFamilies = createReceiverFamilies(options.receivers);
   const build = labels({ version: options.version, commit: options.commit, command });
 

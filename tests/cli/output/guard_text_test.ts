@@ -124,13 +124,13 @@ Deno.test("what was not done, did not work, or only would have been done, does n
   const cases: [Partial<ActionBody>, string][] = [
     [{ outcome: "dry_run" }, "pid 4242 (java) would be ended by SIGKILL at 62.7 MiB of 64.0 MiB"],
     [
-      { outcome: "survived", signal: "SIGTERM", reason: "it did not end within the grace" },
+      { outcome: "survived", signal: "SIGTERM", reason: "did not exit within the grace period" },
       "pid 4242 (java) lives in spite of SIGTERM at 62.7 MiB of 64.0 MiB: " +
-      "it did not end within the grace",
+      "did not exit within the grace period",
     ],
     [
-      { ...nobody, outcome: "failed", reason: "there is no process that may be taken" },
-      "no process could be ended at 62.7 MiB of 64.0 MiB: there is no process that may be taken",
+      { ...nobody, outcome: "failed", reason: "no process in the cgroup may be killed" },
+      "no process could be ended at 62.7 MiB of 64.0 MiB: no process in the cgroup may be killed",
     ],
   ];
   for (const [more, line] of cases) assert.equal(facts({ ...action, ...more }), line);
