@@ -7,7 +7,7 @@ import { policyOfRecord } from "../../core/guard/record.ts";
 import { replay, rowsOf } from "../../core/guard/replay.ts";
 import type { RecordingHead, RecordingLine } from "../../core/record/format.ts";
 import { checkMode } from "../guard/checks.ts";
-import { type Common, wantsJson } from "../options/option.ts";
+import { type Common, wantsJson } from "../options/subcommand.ts";
 import { print } from "../output/output.ts";
 import { recordingLines } from "../output/recording_lines.ts";
 import { chooseStyle } from "../terminal/style.ts";

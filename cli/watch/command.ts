@@ -8,7 +8,7 @@ import { toJson } from "../../core/events/json.ts";
 import type { WatchOptions } from "../../core/watch/options.ts";
 import type { Finish } from "../exit.ts";
 import type { Live } from "../live/live.ts";
-import { targetsOf, wantsJson } from "../options/option.ts";
+import { targetsOf, wantsJson } from "../options/subcommand.ts";
 import { eventText } from "../output/event_text.ts";
 import { print, printable, printStderr } from "../output/output.ts";
 import { openQueuedOutput } from "../output/queued_output.ts";
@@ -23,9 +23,8 @@ import { runWatched } from "./run.ts";
 /** @param command the words after `--` on the command line */
 export function watchCommand(finish: Finish, command: readonly string[] | undefined) {
   return watchBase()
-    .argument("[targets...]", "cgroups (default: oomkit's own, or the command's)")
+    .argument("[targets...]", "cgroups (default: own cgroup, or the command's)")
     .usage("[options] [targets...] | [options] -- command…")
-    .addHelpText("after", HELP)
     .action(async (targets, flags, self) => {
       // Only options of the command line are refused: a variable may be meant for another call.
       type Name = "limit" | "report" | "annotate" | "for" | "until" | "recursive" | "live";
@@ -63,23 +62,6 @@ export function watchCommand(finish: Finish, command: readonly string[] | undefi
       finish(await runWatched(command, flags));
     });
 }
-
-const HELP = `
-Targets: a cgroup path, a directory, a glob ('/kubepods/**'), pid:N, unit:NAME,
-pod:UID, a container id or its beginning, a runc name. The watch ends when all
-targets are removed, on Ctrl-C, or by --for and --until.
-
-On a terminal a live view is drawn (? shows the keys); --no-live prints a line
-for each event, as without a terminal.
-
-Event types: threshold pressure high max oom oom_kill oom_group_kill
-limit_changed cgroup_created cgroup_removed degraded summary
-
-Exit: 0; 1 if an event of --fail-on occurred or none of --until did; 2 on an
-error. With a command: the command's exit code.
-
-In CI: --annotate github shows the verdict on the page of the run, gitlab as a
-section of the job's log; on stderr, because stdout belongs to the command.`;
 
 async function watchTargets(targets: readonly string[], flags: WatchFlags): Promise<number> {
   const hierarchy = discover(flags.root);
