@@ -33,7 +33,7 @@ export function kernelTest(name: string, run: () => Promise<void>, needs: Needs 
 }
 
 /** Runs a process that allocates in the cgroup until it is killed. */
-export async function eatToDeath(
+export async function allocateUntilKilled(
   cgroup: Pick<RealCgroup, "dir">,
 ): Promise<{ pid: number; code: number }> {
   const child = new Deno.Command("sh", {

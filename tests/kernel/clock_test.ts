@@ -11,7 +11,14 @@ import {
   WIDE,
 } from "../helpers/guarded.ts";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
-import { eatToDeath, kernelTest, killOf, MIB, ofType, victimsOf } from "../helpers/kernel_cases.ts";
+import {
+  allocateUntilKilled,
+  kernelTest,
+  killOf,
+  MIB,
+  ofType,
+  victimsOf,
+} from "../helpers/kernel_cases.ts";
 import { makeRealCgroup } from "../helpers/real_cgroup.ts";
 import { startWatched } from "../helpers/watched.ts";
 
@@ -57,7 +64,7 @@ kernelTest(
     const pids: number[] = [];
     for (const hours of [0, 5, -9, -100, 104]) {
       if (hours !== 0) clock.step(hours * HOURS);
-      const { pid } = await eatToDeath(cgroup);
+      const { pid } = await allocateUntilKilled(cgroup);
       pids.push(pid);
       const kill = await watched.next(killOf(pid));
       assert.ok(isNow(kill), `${kill.ts} for ${new Date().toISOString()} after ${hours} h`);

@@ -9,7 +9,7 @@ import { startKubernetes } from "../helpers/kubernetes_api.ts";
 import { idOf, podShape, uidOf } from "../helpers/kubernetes_pod.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
 import { runOomkit } from "../helpers/run_oomkit.ts";
-import type { Telling } from "../helpers/telling.ts";
+import type { EventStream } from "../helpers/event_stream.ts";
 
 const LIMIT = 48 * MIB;
 const NODE = "node-1";
@@ -89,7 +89,7 @@ kernelTest("an API server that does not answer delays neither a kill nor the exi
 });
 
 /** The address from its message on stderr. */
-async function addressOf(guarded: Telling): Promise<string> {
+async function addressOf(guarded: EventStream): Promise<string> {
   const found = () => /listening on (\S+)/.exec(guarded.stderr)?.[1];
   await until("it reports its address", () => found() !== undefined);
   return found()!.replace(/^(?!http)/, "http://");

@@ -14,11 +14,11 @@ import {
   WIDE,
 } from "../helpers/guarded.ts";
 import { type HungryProcess, startHungryProcess } from "../helpers/hungry_process.ts";
-import { eatToDeath, kernelTest, MIB, ofType } from "../helpers/kernel_cases.ts";
+import { allocateUntilKilled, kernelTest, MIB, ofType } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
 import { runOomkit } from "../helpers/run_oomkit.ts";
 import { suspend } from "../helpers/suspended.ts";
-import type { Json } from "../helpers/telling.ts";
+import type { Json } from "../helpers/event_stream.ts";
 
 const LIMIT = 64 * MIB;
 const LAST_PID = "/proc/sys/kernel/ns_last_pid";
@@ -63,7 +63,7 @@ kernelTest("a process that reuses the pid of a selected victim is not killed", a
     await guarded.next((event) => !seen.has(event) && isLevel("warn")(event));
     await first[Symbol.asyncDispose]();
     await using successor = await startWithPid(first.pid, cgroup);
-    const { pid } = await eatToDeath(cgroup);
+    const { pid } = await allocateUntilKilled(cgroup);
     await guarded.next((event) => isKillAction(event) && event.victim?.pid === pid);
     assert.ok(isAlive(successor.pid));
   }
@@ -86,7 +86,7 @@ kernelTest(
       cgroup.limit(limit);
     }
     await guarded.next(isGuarding(cgroup, LIMIT - MIB));
-    const { pid } = await eatToDeath(cgroup);
+    const { pid } = await allocateUntilKilled(cgroup);
     const action = await guarded.next(isKillAction);
     assert.deepEqual([action.outcome, action.victim.pid], ["killed", pid]);
     assert.equal(kernelKills(cgroup), 0);
@@ -125,7 +125,7 @@ kernelTest(
     const last = parent.child("last");
     last.limit(LIMIT);
     await guarded.next(isGuarding(last, LIMIT));
-    const { pid } = await eatToDeath(last);
+    const { pid } = await allocateUntilKilled(last);
     assert.equal((await guarded.next(isKillAction)).victim.pid, pid);
     assert.equal(kernelKills(last), 0);
     const events = await guarded.stop();
@@ -162,7 +162,7 @@ kernelTest(
       .output();
     assert.equal((await process.status).signal, "SIGKILL");
     await guarded.next(isGuarding(cgroup, LIMIT / 2));
-    const { pid } = await eatToDeath(cgroup);
+    const { pid } = await allocateUntilKilled(cgroup);
     await guarded.next((event) => isKillAction(event) && event.victim?.pid === pid);
     const events = await guarded.stop();
     const killed = [...killActionsOf(events), ...ofType(events, "oom_kill")].map(({ victim }) =>
@@ -247,7 +247,7 @@ kernelTest(
     const args = ["--mode", "hold", "--hold-timeout", "2s", "--policy", "process", cgroup.path];
     await using guarded = await startGuarded(args);
     await suspend(guarded.pid);
-    const dead = eatToDeath(cgroup);
+    const dead = allocateUntilKilled(cgroup);
     const isWaiting = () => /^under_oom 1$/m.test(cgroup.read("memory.oom_control"));
     await until("the allocator waits", isWaiting);
     // Longer than --hold-timeout, after which a running guard would enable the OOM killer.

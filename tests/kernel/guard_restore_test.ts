@@ -17,7 +17,7 @@ import { startHungryProcess } from "../helpers/hungry_process.ts";
 import { kernelTest, MIB, ofType } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
 import { runOomkit } from "../helpers/run_oomkit.ts";
-import type { Telling } from "../helpers/telling.ts";
+import type { EventStream } from "../helpers/event_stream.ts";
 
 const LIMIT = 48 * MIB;
 
@@ -43,7 +43,7 @@ function restoreWatchdogOf(guard: number): number {
 }
 
 /** Nothing restores the changes then, as after a power failure. */
-async function killWithWatchdog(guarded: Telling): Promise<void> {
+async function killWithWatchdog(guarded: EventStream): Promise<void> {
   const watchdog = restoreWatchdogOf(guarded.pid);
   Deno.kill(watchdog, "SIGKILL");
   Deno.kill(guarded.pid, "SIGKILL");
@@ -76,7 +76,7 @@ kernelTest("the watchdog restores the changes of a killed guard", async () => {
 });
 
 /** When the guard is killed. */
-const STEPS: readonly (readonly [string, (guarded: Telling) => Promise<unknown>])[] = [
+const STEPS: readonly (readonly [string, (guarded: EventStream) => Promise<unknown>])[] = [
   ["before any level", () => Promise.resolve()],
   ["at its first level", (guarded) => guarded.next(isLevel("warn"))],
   ["after a kill", (guarded) => guarded.next(isKillAction)],

@@ -13,11 +13,18 @@ import {
   WIDE,
 } from "../helpers/guarded.ts";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
-import { eatToDeath, kernelTest, killOf, MIB, ofType, victimsOf } from "../helpers/kernel_cases.ts";
+import {
+  allocateUntilKilled,
+  kernelTest,
+  killOf,
+  MIB,
+  ofType,
+  victimsOf,
+} from "../helpers/kernel_cases.ts";
 import { digDeep, makeNameless } from "../helpers/nameless_cgroups.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
 import { asUnprivilegedUser, runOomkit } from "../helpers/run_oomkit.ts";
-import type { Json, Telling } from "../helpers/telling.ts";
+import type { EventStream, Json } from "../helpers/event_stream.ts";
 import { startWatched } from "../helpers/watched.ts";
 
 // Loaded outside of the tests: libc is never unloaded, which a test would report as a leak.
@@ -25,7 +32,7 @@ if (Deno.build.os === "linux") openFd("/").close();
 
 /** A kill in a cgroup with siblings that are nested too deep for any path, one older and one newer than the command. */
 async function killNextToDeepCgroups(
-  start: (parent: RealCgroup) => Promise<Telling>,
+  start: (parent: RealCgroup) => Promise<EventStream>,
   isExpected: (pid: number) => (event: Json) => boolean,
 ): Promise<Json> {
   await using parent = makeRealCgroup("deep");
@@ -36,7 +43,7 @@ async function killNextToDeepCgroups(
   await using _before = digDeep(before);
   await using running = await start(parent);
   await using _during = digDeep(during);
-  const { pid } = await eatToDeath(victim);
+  const { pid } = await allocateUntilKilled(victim);
   return await running.next(isExpected(pid));
 }
 
@@ -63,7 +70,7 @@ kernelTest("a cgroup with a name that is not UTF-8 is watched like any other", a
   await using before = makeNameless(parent);
   await using watched = await startWatched(["-r", parent.path]);
   for (const cgroup of [victim, before]) {
-    const { pid } = await eatToDeath(cgroup);
+    const { pid } = await allocateUntilKilled(cgroup);
     assert.equal((await watched.next(killOf(pid))).cgroup, cgroup.path);
   }
   const events = await watched.stop();
@@ -178,7 +185,7 @@ kernelTest("a forged kill in the kernel log is ignored", async () => {
       `oom_memcg=${victim.path},task_memcg=${victim.path},task=x,pid=${pid},uid=0`,
   );
   forge(`Memory cgroup out of memory: Killed process ${pid} (x) total-vm:1kB, anon-rss:1kB`);
-  const { pid: real } = await eatToDeath(victim);
+  const { pid: real } = await allocateUntilKilled(victim);
   await watched.next(killOf(real));
   const events = await watched.stop();
   assert.deepEqual(victimsOf(events), [real]);

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { isAlive, isKillAction, kernelKills, killActionsOf } from "../helpers/guarded.ts";
-import { type ImageOptions, startImage, whyNoImage } from "../helpers/image_container.ts";
-import { eatToDeath, kernelTest, MIB } from "../helpers/kernel_cases.ts";
+import { type ImageOptions, noImageReason, startImage } from "../helpers/image_container.ts";
+import { allocateUntilKilled, kernelTest, MIB } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup } from "../helpers/real_cgroup.ts";
 import { whyNoRunc } from "../helpers/runc_container.ts";
 import { isThere } from "../helpers/is_there.ts";
@@ -29,7 +29,7 @@ async function guardsFromItsContainer(
     ...options,
   });
   for (let round = 0; round < 3; round++) {
-    const { pid, code } = await eatToDeath(guarded);
+    const { pid, code } = await allocateUntilKilled(guarded);
     assert.equal(code, 137);
     assert.equal(kernelKills(guarded), 0, "the kernel killed first");
     const action = await image.guard.next((event) =>
@@ -45,10 +45,10 @@ async function guardsFromItsContainer(
   assert.deepEqual(image.state.changes(), []);
 }
 
-if (whyNoImage() === undefined) {
+if (noImageReason() === undefined) {
   kernelTest(
     "under hold, with 60 MiB and one percent of a CPU from its start, the image kills before the kernel",
-    () => guardsFromItsContainer(["--mode", "hold"], { slowFromTheStart: true }),
+    () => guardsFromItsContainer(["--mode", "hold"], { limitsCpuAtStart: true }),
     { why, only: 1 },
   );
 

@@ -7,7 +7,7 @@ import { isRecordingLine } from "../helpers/recording_schema.ts";
 import { makeFolder } from "../helpers/folder.ts";
 import { isKillAction, killActionsOf, startGuarded, until } from "../helpers/guarded.ts";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
-import { eatToDeath, kernelTest, killOf, MIB } from "../helpers/kernel_cases.ts";
+import { allocateUntilKilled, kernelTest, killOf, MIB } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup } from "../helpers/real_cgroup.ts";
 import { runOomkit } from "../helpers/run_oomkit.ts";
 import { simulateJson } from "../helpers/simulation.ts";
@@ -38,7 +38,7 @@ kernelTest(
     const mode = cgroup.version === 1 ? "hold" : "throttle";
     const words = ["--record", path, "--mode", mode, "--policy", "process", cgroup.path];
     await using guarded = await startGuarded(words);
-    const { pid } = await eatToDeath(cgroup);
+    const { pid } = await allocateUntilKilled(cgroup);
     await guarded.next((event) => isKillAction(event) && event.victim?.pid === pid);
     const events = await guarded.stop();
     const lines = await readBack(path);
@@ -89,7 +89,7 @@ kernelTest("the recording of a watch has its samples and its events", async () =
   cgroup.limit(LIMIT);
   const path = `${folder.path}/run.jsonl`;
   await using watched = await startWatched(["--record", path, "--threshold", "50%", cgroup.path]);
-  const { pid } = await eatToDeath(cgroup);
+  const { pid } = await allocateUntilKilled(cgroup);
   await watched.next(killOf(pid));
   const events = await watched.stop();
   const lines = await readBack(path);

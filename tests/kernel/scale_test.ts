@@ -10,10 +10,10 @@ import {
   WIDE,
 } from "../helpers/guarded.ts";
 import { type HungryProcess, startHungryProcess } from "../helpers/hungry_process.ts";
-import { eatToDeath, kernelTest, killOf, MIB, ofType } from "../helpers/kernel_cases.ts";
+import { allocateUntilKilled, kernelTest, killOf, MIB, ofType } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
 import { oomkit } from "../helpers/run_oomkit.ts";
-import type { Json } from "../helpers/telling.ts";
+import type { Json } from "../helpers/event_stream.ts";
 import { startWatched } from "../helpers/watched.ts";
 
 const DESCRIPTORS = 256;
@@ -50,7 +50,7 @@ kernelTest("a watch follows more cgroups than it may have open files", async () 
   await watched.next(({ type, cgroup, to }) =>
     type === "limit_changed" && cgroup === last.path && to === 16 * MIB
   );
-  const { pid } = await eatToDeath(last);
+  const { pid } = await allocateUntilKilled(last);
   const kill = await watched.next(killOf(pid));
   assert.equal(kill.cgroup, last.path);
   const events = await watched.stop();

@@ -7,10 +7,10 @@
 
 import assert from "node:assert/strict";
 import { isKillAction, kernelKills, startGuarded } from "../helpers/guarded.ts";
-import { eatToDeath, kernelTest, MIB } from "../helpers/kernel_cases.ts";
+import { allocateUntilKilled, kernelTest, MIB } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup } from "../helpers/real_cgroup.ts";
 import { oomkit } from "../helpers/run_oomkit.ts";
-import type { Json } from "../helpers/telling.ts";
+import type { Json } from "../helpers/event_stream.ts";
 import { starve, whyNotStarved } from "../helpers/starved_machine.ts";
 
 const RUNS = Number(Deno.env.get("OOMKIT_STARVATION_RUNS") ?? 0);
@@ -69,7 +69,7 @@ async function race(mode: string, isProtected = false): Promise<number> {
       );
       machine.squeeze(FREE_BYTES, isProtected ? pagesOf(guarded.pid).file : 0);
       const before = pagesOf(guarded.pid);
-      await eatToDeath(cgroup);
+      await allocateUntilKilled(cgroup);
       const kills = kernelKills(cgroup);
       const isKillThere = (event: Json) => isKillAction(event) && event.cgroup === cgroup.path;
       const action = kills === 0 ? await guarded.next(isKillThere) : undefined;

@@ -1,7 +1,7 @@
 /** `oomkit watch` on a real container: found by name or by a prefix of its id, and reported with the whole id. */
 
 import assert from "node:assert/strict";
-import { eatToDeath, kernelTest, killOf, MIB, ofType } from "../helpers/kernel_cases.ts";
+import { allocateUntilKilled, kernelTest, killOf, MIB, ofType } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup } from "../helpers/real_cgroup.ts";
 import { runOomkit } from "../helpers/run_oomkit.ts";
 import { startContainer, whyNoRunc } from "../helpers/runc_container.ts";
@@ -86,8 +86,8 @@ kernelTest("an id prefix of two containers is refused, and the message names bot
   // With one more digit the prefix is unique.
   for (const cgroup of cgroups) cgroup.limit(10 * MIB);
   await using watched = await startWatched([`${shared}1`]);
-  await eatToDeath(cgroups[0]!);
-  const { pid } = await eatToDeath(cgroups[1]!);
+  await allocateUntilKilled(cgroups[0]!);
+  const { pid } = await allocateUntilKilled(cgroups[1]!);
   await watched.next(killOf(pid));
   const kills = ofType(await watched.stop(), "oom_kill");
   assert.deepEqual(kills.map(({ container_id }) => container_id), [ids[1]]);

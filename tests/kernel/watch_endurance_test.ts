@@ -1,7 +1,14 @@
 /** `oomkit watch` when it is suspended, watches many cgroups, and has run for long. */
 
 import assert from "node:assert/strict";
-import { eatToDeath, kernelTest, killOf, MIB, ofType, victimsOf } from "../helpers/kernel_cases.ts";
+import {
+  allocateUntilKilled,
+  kernelTest,
+  killOf,
+  MIB,
+  ofType,
+  victimsOf,
+} from "../helpers/kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
 import { suspend } from "../helpers/suspended.ts";
 import { type Json, startWatched, type Watched } from "../helpers/watched.ts";
@@ -16,7 +23,7 @@ kernelTest("what happens while the watch is suspended is reported when it contin
   await using watched = await startWatched(["--recursive", parent.path]);
   await suspend(watched.pid);
   const pids: number[] = [];
-  for (const child of [stays, stays, goes]) pids.push((await eatToDeath(child)).pid);
+  for (const child of [stays, stays, goes]) pids.push((await allocateUntilKilled(child)).pid);
   await goes[Symbol.asyncDispose]();
   assert.deepEqual(watched.events, []);
   Deno.kill(watched.pid, "SIGCONT");
@@ -35,7 +42,7 @@ kernelTest(`an OOM in one of ${MANY} cgroups is reported there, and in no other`
   for (const child of children) child.limit(10 * MIB);
   await using watched = await startWatched(["--recursive", parent.path]);
   const victim = children[137]!;
-  const { pid } = await eatToDeath(victim);
+  const { pid } = await allocateUntilKilled(victim);
   const kill = await watched.next(killOf(pid));
   assert.equal(kill.cgroup, victim.path);
   assert.equal(kill.limit_owner, victim.path);

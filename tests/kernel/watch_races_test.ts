@@ -2,7 +2,14 @@
 
 import assert from "node:assert/strict";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
-import { eatToDeath, kernelTest, killOf, MIB, ofType, victimsOf } from "../helpers/kernel_cases.ts";
+import {
+  allocateUntilKilled,
+  kernelTest,
+  killOf,
+  MIB,
+  ofType,
+  victimsOf,
+} from "../helpers/kernel_cases.ts";
 import { makeRealCgroup } from "../helpers/real_cgroup.ts";
 import { runOomkit } from "../helpers/run_oomkit.ts";
 import { startWatched } from "../helpers/watched.ts";
@@ -19,7 +26,7 @@ kernelTest("each kill in successive cgroups of the same name is reported once", 
   await using watched = await startWatched(["--recursive", parent.path]);
   const pids: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
-    const { pid } = await eatToDeath(cgroup);
+    const { pid } = await allocateUntilKilled(cgroup);
     pids.push(pid);
     await cgroup[Symbol.asyncDispose]();
     cgroup = parent.child("same");
@@ -54,7 +61,7 @@ kernelTest(
     await Promise.all([flurry(), inspect()]);
     const last = parent.child("last");
     last.limit(LIMIT);
-    const { pid } = await eatToDeath(last);
+    const { pid } = await allocateUntilKilled(last);
     await watched.next(killOf(pid));
     const events = await watched.stop();
     assert.deepEqual(victimsOf(events), [pid]);
@@ -83,7 +90,7 @@ kernelTest("a limit that is removed and set again is reported, and effective aga
   await allocator.feed(2 * LIMIT);
   cgroup.limit(5 * LIMIT);
   await watched.next(({ type, to }) => type === "limit_changed" && to === 5 * LIMIT);
-  const { pid } = await eatToDeath(cgroup);
+  const { pid } = await allocateUntilKilled(cgroup);
   const kill = await watched.next(({ type }) => type === "oom_kill");
   assert.equal(kill.limit, 5 * LIMIT);
   assert.ok([pid, allocator.pid].includes(kill.victim.pid));

@@ -1,7 +1,7 @@
 /** `oomkit watch` and what the kernel reports before an OOM, which differs between cgroup v1 and v2. */
 
 import assert from "node:assert/strict";
-import { eatToDeath, kernelTest, killOf, MIB, ofType } from "../helpers/kernel_cases.ts";
+import { allocateUntilKilled, kernelTest, killOf, MIB, ofType } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
 import { startWatched } from "../helpers/watched.ts";
 
@@ -30,7 +30,7 @@ kernelTest("every pressure level is reported before an OOM", async () => {
   await using cgroup = makeRealCgroup("levels");
   cgroup.limit(24 * MIB);
   await using watched = await startWatched(["--pressure", "low,medium,critical", cgroup.path]);
-  const { pid } = await eatToDeath(cgroup);
+  const { pid } = await allocateUntilKilled(cgroup);
   await watched.next(killOf(pid));
   // A listener for a level is notified of all levels above it too (kernel, cgroup-v1/memory.rst).
   for (const level of ["low", "medium", "critical"]) {
@@ -117,7 +117,7 @@ kernelTest(
       : [["--pressure", "low,critical:hierarchy"], /v1 only.*--psi/];
     await using watched = await startWatched([...args, ...children.map(({ path }) => path)]);
     for (const child of children) {
-      const { pid } = await eatToDeath(child);
+      const { pid } = await allocateUntilKilled(child);
       assert.equal((await watched.next(killOf(pid))).cgroup, child.path);
     }
     const events = await watched.stop();

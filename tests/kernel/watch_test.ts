@@ -2,7 +2,14 @@
 
 import assert from "node:assert/strict";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
-import { eatToDeath, kernelTest, killOf, MIB, ofType, victimsOf } from "../helpers/kernel_cases.ts";
+import {
+  allocateUntilKilled,
+  kernelTest,
+  killOf,
+  MIB,
+  ofType,
+  victimsOf,
+} from "../helpers/kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
 import { type Json, startWatched, type Watched } from "../helpers/watched.ts";
 
@@ -21,7 +28,7 @@ kernelTest(
     await using cgroup = makeRealCgroup("one");
     cgroup.limit(20 * MIB);
     await using watched = await startWatched(["--threshold", "50%,90%", cgroup.path]);
-    const { pid, code } = await eatToDeath(cgroup);
+    const { pid, code } = await allocateUntilKilled(cgroup);
     assert.equal(code, 137);
     const kill = await watched.next(killOf(pid));
     assert.equal(kill.victim.comm, "tail");
@@ -46,7 +53,7 @@ kernelTest("three kills in a row in one cgroup are three, each with its pid", as
   cgroup.limit(10 * MIB);
   await using watched = await startWatched([cgroup.path]);
   const pids: number[] = [];
-  for (let n = 0; n < 3; n++) pids.push((await eatToDeath(cgroup)).pid);
+  for (let n = 0; n < 3; n++) pids.push((await allocateUntilKilled(cgroup)).pid);
   for (const pid of pids) await watched.next(killOf(pid));
   const events = await watched.stop();
   // A kill may wait for the others when the log leaves out its cgroup.
@@ -75,7 +82,7 @@ kernelTest("an OOM and the removal right after it, 50 times, are 50 kills", asyn
   for (let n = 0; n < 50; n++) {
     const child = parent.child(`c${n}`);
     child.limit(4 * MIB);
-    pids.push((await eatToDeath(child)).pid);
+    pids.push((await allocateUntilKilled(child)).pid);
     await child[Symbol.asyncDispose]();
   }
   const events = await stopAfterRemovals(watched, 50);
@@ -106,7 +113,7 @@ kernelTest(
     parent.limit(16 * MIB);
     child.limit(16 * MIB);
     await using watched = await startWatched(["--recursive", parent.path]);
-    const { pid } = await eatToDeath(child);
+    const { pid } = await allocateUntilKilled(child);
     const kill = await watched.next(killOf(pid));
     const events = await watched.stop();
     assert.equal(kills(events).length, 1);
@@ -125,7 +132,7 @@ kernelTest("the owner of a parent's limit is the parent, not the child", async (
   const child = parent.child("free");
   parent.limit(16 * MIB);
   await using watched = await startWatched([child.path]);
-  const { pid } = await eatToDeath(child);
+  const { pid } = await allocateUntilKilled(child);
   const kill = await watched.next(killOf(pid));
   assert.equal(kill.limit_owner, parent.path);
   assert.equal(kill.limit, 16 * MIB);
@@ -175,7 +182,7 @@ kernelTest(
     cgroup.limit(10 * MIB);
     await using watched = await startWatched(["--poll", "20ms", cgroup.path]);
     assert.match(watched.stderr, /poll every 20 ms/);
-    const { pid } = await eatToDeath(cgroup);
+    const { pid } = await allocateUntilKilled(cgroup);
     await watched.next(killOf(pid));
     assert.equal(kills(await watched.stop()).length, 1);
   },
@@ -187,7 +194,7 @@ kernelTest("--until ends the watch, and --fail-on makes it exit with 1", async (
   await using watched = await startWatched(
     ["--until", "oom_kill", "--fail-on", "oom_kill", cgroup.path],
   );
-  await eatToDeath(cgroup);
+  await allocateUntilKilled(cgroup);
   const { code, events } = await watched.ended();
   assert.equal(code, 1);
   assert.equal(summaryOf(events).type, "summary");
@@ -199,7 +206,7 @@ kernelTest("of kills during the start of a watch, as many are reported as it cou
   for (const child of children) child.limit(4 * MIB);
   let armed = false;
   const killing = (async () => {
-    for (let n = 0; !armed; n = (n + 7) % children.length) await eatToDeath(children[n]!);
+    for (let n = 0; !armed; n = (n + 7) % children.length) await allocateUntilKilled(children[n]!);
   })();
   await using watched = await startWatched(["--recursive", parent.path]);
   armed = true;
