@@ -56,6 +56,8 @@ const EXEMPT: readonly RegExp[] = [
 const ALLOWED: readonly RegExp[] = [
   // The user of that name in passwd(5).
   /\bnobody:[^:]*:|:nobody:/g,
+  // A variable of readline.
+  /\bbell-style\b/g,
   // People, who are no processes.
   /\b(users?|people|readers?|developers?|operators?|SREs?|those) (who|whose|whom)\b/g,
 ];

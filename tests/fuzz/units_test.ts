@@ -19,7 +19,7 @@ import { fc } from "./cases.ts";
 const PREFIXES = ["", "K", "M", "G", "T", "P"];
 const TAILS = ["", "B", "i", "iB"];
 
-const digits = (most: number) => fc.stringMatching(new RegExp(`^[0-9]{1,${most}}$`));
+const digits = (max: number) => fc.stringMatching(new RegExp(`^[0-9]{1,${max}}$`));
 
 Deno.test("a size is its digits times its unit, rounded down to bytes, or too large", () => {
   const spelling = fc.record({

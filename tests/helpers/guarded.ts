@@ -10,7 +10,8 @@ export interface GuardedOptions {
   readonly stateFolder?: string;
   readonly json?: boolean;
   readonly program?: readonly string[];
-  readonly heartbeatAge?: number;
+  /** Milliseconds to wait for an event. */
+  readonly timeout?: number;
 }
 
 /** Resolves when everything is guarded. */

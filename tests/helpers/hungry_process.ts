@@ -22,16 +22,16 @@ export interface HungryOptions {
   /** Shell code to run before the allocator is executed, such as `trap "" TERM`, which the allocator inherits. */
   readonly before?: string;
   /** Bytes that tail(1) keeps at most; must exceed what it is fed. Visible on its command line. */
-  readonly most?: number;
+  readonly maxBytes?: number;
 }
 
 export async function startHungryProcess(
   cgroup: Pick<RealCgroup, "dir">,
   options: HungryOptions = {},
 ): Promise<HungryProcess> {
-  const { oomScoreAdj = "", before = "", most = 1_000_000_000 } = options;
+  const { oomScoreAdj = "", before = "", maxBytes = 1_000_000_000 } = options;
   const child = new Deno.Command("sh", {
-    args: ["-c", SCRIPT, "hungry", cgroup.dir, String(oomScoreAdj), before, String(most)],
+    args: ["-c", SCRIPT, "hungry", cgroup.dir, String(oomScoreAdj), before, String(maxBytes)],
     stdin: "piped",
     stdout: "piped",
     stderr: "null",

@@ -87,7 +87,7 @@ const MS_TO_FILL_PIPE = 3000;
 const fillPipe = () => new Promise((resolve) => setTimeout(resolve, MS_TO_FILL_PIPE));
 
 kernelTest(
-  "a guard whose output is not read still ends hold after its timeout, and exits on SIGTERM",
+  "a guard with unread output still ends hold after its timeout, and exits on SIGTERM",
   async () => {
     await using cgroup = makeRealCgroup("unread");
     using state = makeStateFolder();
@@ -108,7 +108,7 @@ kernelTest(
   { only: 1 },
 );
 
-kernelTest("a guard whose output is not read restores its changes", async () => {
+kernelTest("a guard with unread output restores its changes", async () => {
   await using cgroup = makeRealCgroup("unread");
   using state = makeStateFolder();
   await using guard = await startUnread(cgroup, state, { flags: MANY_EVENTS });
@@ -121,7 +121,7 @@ kernelTest("a guard whose output is not read restores its changes", async () => 
   assert.deepEqual([isChanged(cgroup), state.changes()], [false, []]);
 });
 
-kernelTest("a guard whose reader goes away reports it once, and continues", async () => {
+kernelTest("a guard reports once that the reader of stdout went away, and continues", async () => {
   await using cgroup = makeRealCgroup("hung-up");
   using state = makeStateFolder();
   await using guard = await startUnread(cgroup, state, { flags: MANY_EVENTS, ignore: "^none$" });

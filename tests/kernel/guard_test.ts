@@ -26,8 +26,8 @@ kernelTest(
   async () => {
     await using cgroup = makeRealCgroup("choice");
     cgroup.limit(LIMIT);
-    await using small = await startHungryProcess(cgroup, { most: 111_111_111 });
-    await using big = await startHungryProcess(cgroup, { most: 222_222_222 });
+    await using small = await startHungryProcess(cgroup, { maxBytes: 111_111_111 });
+    await using big = await startHungryProcess(cgroup, { maxBytes: 222_222_222 });
     await small.feed(4 * MIB);
     await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
     await feedWhileItLives(big, LIMIT);
@@ -102,8 +102,8 @@ async function victimOf(
   await using parent = makeRealCgroup("prefer");
   const homes = [parent.child("light"), parent.child("heavy")] as const;
   parent.limit(LIMIT);
-  await using light = await startHungryProcess(homes[0], { most: 111_111_111 });
-  await using heavy = await startHungryProcess(homes[1], { most: 222_222_222 });
+  await using light = await startHungryProcess(homes[0], { maxBytes: 111_111_111 });
+  await using heavy = await startHungryProcess(homes[1], { maxBytes: 222_222_222 });
   await light.feed(12 * MIB);
   const flags = flagsOf(...homes);
   await using guarded = await startGuarded(["--policy", "process", ...flags, parent.path]);

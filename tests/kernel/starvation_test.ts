@@ -58,7 +58,7 @@ async function race(mode: string, isProtected = false): Promise<number> {
     const enter = 'echo 0 > "$0/cgroup.procs" && exec "$@"';
     await using guarded = await startGuarded(words, {
       program: ["sh", "-c", enter, home.dir, program],
-      heartbeatAge: MAX_MS_BETWEEN_EVENTS,
+      timeout: MAX_MS_BETWEEN_EVENTS,
     });
     await using machine = starve();
     for (let run = 0; run < RUNS; run++) {
