@@ -180,7 +180,7 @@ kernelTest("a file that another user may not read is one line", async () => {
   );
 });
 
-kernelTest("a check asks the kernel itself", async () => {
+kernelTest("--check uses the real control files", async () => {
   await using cgroup = makeRealCgroup("check");
   cgroup.limit(20 * MIB);
   const list = `limit,v${cgroup.version},notify,write,killer,no-kills`;
