@@ -8,8 +8,8 @@
 import assert from "node:assert/strict";
 import { kernelTest } from "../helpers/kernel_cases.ts";
 import { makeStateFolder } from "../helpers/guarded.ts";
-import { type End, filesIn, restoreBy, untilAllHaveExited } from "../steps/life.ts";
-import { changing, freezing, type Scene, suspending } from "../steps/scenes.ts";
+import { filesIn, type KillPoint, restoreBy, untilAllHaveExited } from "../steps/guard_run.ts";
+import { changing, freezing, type Scenario, suspending } from "../steps/scenarios.ts";
 
 const requested = Deno.env.get("OOMKIT_STEPS");
 const seed = Number(Deno.env.get("OOMKIT_STEPS_SEED") ?? Math.floor(Math.random() * 2 ** 31));
@@ -17,45 +17,51 @@ const seed = Number(Deno.env.get("OOMKIT_STEPS_SEED") ?? Math.floor(Math.random(
 const isSlow = Deno.env.has("OOMKIT_PROGRAM");
 const sampleSize = Deno.env.get("OOMKIT_STEPS_SAMPLE");
 
-const nameOf = ({ step, side, hasWatchdog }: End) =>
+const nameOf = ({ step, side, hasWatchdog }: KillPoint) =>
   `${step} ${side} ${hasWatchdog ? "watched" : "alone"}`;
 
-function endsAt(steps: readonly string[]): End[] {
+function killPointsAt(steps: readonly string[]): KillPoint[] {
   return steps.flatMap((step) =>
     (["before", "after"] as const).flatMap((side) =>
-      [true, false].map((hasWatchdog): End => ({ step, side, hasWatchdog }))
+      [true, false].map((hasWatchdog): KillPoint => ({ step, side, hasWatchdog }))
     )
   );
 }
 
-function chosen(ends: readonly End[], count: number): readonly End[] {
-  if (requested === "all") return ends;
-  if (requested !== undefined) return ends.filter((end) => nameOf(end) === requested);
+function chosen(killPoints: readonly KillPoint[], count: number): readonly KillPoint[] {
+  if (requested === "all") return killPoints;
+  if (requested !== undefined) {
+    return killPoints.filter((killPoint) => nameOf(killPoint) === requested);
+  }
   let state = seed;
   const next = () => {
     // The constants of ISO C's example of rand().
     state = (Math.imul(state, 1103515245) + 12345) >>> 0;
     return state / 2 ** 32;
   };
-  return Array.from({ length: count }, () => ends[Math.floor(next() * ends.length)]!);
+  return Array.from({ length: count }, () => killPoints[Math.floor(next() * killPoints.length)]!);
 }
 
 /** @returns whether it was killed there. */
-async function dieAt(scene: Scene, end: End, by: "guard" | "--restore"): Promise<boolean> {
-  await using stage = await scene();
+async function killAt(
+  scenario: Scenario,
+  killPoint: KillPoint,
+  by: "guard" | "--restore",
+): Promise<boolean> {
+  await using prepared = await scenario();
   using state = makeStateFolder();
-  const before = stage.changeableState();
-  const { isKilled, watchdog } = await stage.live(state, end);
+  const before = prepared.changeableState();
+  const { isKilled, watchdog } = await prepared.run(state, killPoint);
   await untilAllHaveExited(state, watchdog);
-  if (!end.hasWatchdog) await restoreBy(state, by, stage.cgroup);
-  assert.deepEqual(stage.changeableState(), before);
+  if (!killPoint.hasWatchdog) await restoreBy(state, by, prepared.cgroup);
+  assert.deepEqual(prepared.changeableState(), before);
   assert.deepEqual(filesIn(state), []);
   return isKilled;
 }
 
 interface Case {
   readonly what: string;
-  readonly scene: Scene;
+  readonly scenario: Scenario;
   /** Size of the sample, here and on an emulated machine. */
   readonly sample: readonly [number, number];
   /** The first step that is sampled: another case covers the steps before. */
@@ -65,36 +71,40 @@ interface Case {
 
 const FIRST_KILL = "monitor signal 1";
 const CASES: readonly Case[] = [
-  { what: "changes a cgroup", scene: changing, sample: [8, 1] },
-  { what: "suspends processes", scene: suspending, sample: [5, 1], from: FIRST_KILL },
-  { what: "freezes a container", scene: freezing, sample: [3, 1], from: FIRST_KILL, only: 1 },
+  { what: "changes a cgroup", scenario: changing, sample: [8, 1] },
+  { what: "suspends processes", scenario: suspending, sample: [5, 1], from: FIRST_KILL },
+  { what: "freezes a container", scenario: freezing, sample: [3, 1], from: FIRST_KILL, only: 1 },
 ];
 
-for (const { what, scene, sample: [size, sizeIfSlow], from, only } of CASES) {
+for (const { what, scenario, sample: [size, sizeIfSlow], from, only } of CASES) {
   kernelTest(
     `a guard that ${what} can be killed at any step, and nothing stays changed`,
     async () => {
       using state = makeStateFolder();
       const first = await (async () => {
-        await using stage = await scene();
-        return await stage.live(state);
+        await using prepared = await scenario();
+        return await prepared.run(state);
       })();
       const begin = requested === undefined && from !== undefined ? first.steps.indexOf(from) : 0;
       assert.ok(begin >= 0, `it never reached ${from}`);
       const steps = first.steps.slice(begin);
-      const ends = endsAt(steps);
+      const killPoints = killPointsAt(steps);
       const failures: string[] = [];
       let killed = 0;
       for (
-        const [n, end] of chosen(ends, Number(sampleSize ?? (isSlow ? sizeIfSlow : size))).entries()
+        const [n, killPoint] of chosen(
+          killPoints,
+          Number(sampleSize ?? (isSlow ? sizeIfSlow : size)),
+        ).entries()
       ) {
         try {
-          if (await dieAt(scene, end, n % 2 === 0 ? "guard" : "--restore")) killed += 1;
+          if (await killAt(scenario, killPoint, n % 2 === 0 ? "guard" : "--restore")) killed += 1;
         } catch (error) {
-          failures.push(`${nameOf(end)}: ${error instanceof Error ? error.message : error}`);
+          failures.push(`${nameOf(killPoint)}: ${error instanceof Error ? error.message : error}`);
         }
       }
-      const result = `${ends.length} ends of ${steps.length} steps, killed at ${killed}`;
+      const result =
+        `${killPoints.length} kill points of ${steps.length} steps, killed at ${killed}`;
       if (requested ?? sampleSize) await Deno.stdout.write(new TextEncoder().encode(`${result}\n`));
       assert.deepEqual(failures, [], `${result}, OOMKIT_STEPS_SEED=${seed}`);
       assert.ok(killed > 0, result);

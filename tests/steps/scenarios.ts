@@ -5,22 +5,23 @@ import { type HungryProcess, startHungryProcess } from "../helpers/hungry_proces
 import { MIB } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
 import type { EventStream } from "../helpers/event_stream.ts";
-import { changeableStateOf, type End, live, type Lived } from "./life.ts";
+import { changeableStateOf, type GuardRun, type KillPoint, runGuard } from "./guard_run.ts";
 
-export interface SceneRun extends AsyncDisposable {
+/** The prepared cgroups and processes of a scenario. */
+export interface PreparedScenario extends AsyncDisposable {
   readonly cgroup: RealCgroup;
   /** What must be the same before and after. */
   changeableState(): unknown;
-  /** Runs a guard, and kills it at `end`; afterwards no process allocates any more. */
-  live(state: StateFolder, end?: End): Promise<Lived>;
+  /** Runs a guard, and kills it at `killPoint`; afterwards no process allocates any more. */
+  run(state: StateFolder, killPoint?: KillPoint): Promise<GuardRun>;
 }
 
-export type Scene = () => Promise<SceneRun>;
+export type Scenario = () => Promise<PreparedScenario>;
 
 const LIMIT = 32 * MIB;
 
 /** Its limit changes, it is filled, and another one is removed. */
-export const changing: Scene = async () => {
+export const changing: Scenario = async () => {
   const parent = makeRealCgroup("steps");
   const stays = parent.child("stays");
   const goes = parent.child("goes");
@@ -41,7 +42,7 @@ export const changing: Scene = async () => {
   return {
     cgroup: stays,
     changeableState: () => changeableStateOf(stays),
-    live: (state, end) => live(args, state, play, end),
+    run: (state, killPoint) => runGuard(args, state, play, killPoint),
     async [Symbol.asyncDispose]() {
       await hungry[Symbol.asyncDispose]();
       await parent[Symbol.asyncDispose]();
@@ -50,7 +51,7 @@ export const changing: Scene = async () => {
 };
 
 /** Several processes fill it so fast that the others are suspended while one is killed. */
-export const suspending: Scene = async () => {
+export const suspending: Scenario = async () => {
   const cgroup = makeRealCgroup("suspend");
   cgroup.limit(2 * LIMIT);
   const hungry: HungryProcess[] = [];
@@ -64,7 +65,7 @@ export const suspending: Scene = async () => {
   return {
     cgroup,
     changeableState: () => changeableStateOf(cgroup),
-    live: (state, end) => live(args, state, play, end),
+    run: (state, killPoint) => runGuard(args, state, play, killPoint),
     async [Symbol.asyncDispose]() {
       for (const each of hungry) await each[Symbol.asyncDispose]();
       await cgroup[Symbol.asyncDispose]();
@@ -73,7 +74,7 @@ export const suspending: Scene = async () => {
 };
 
 /** A container takes so long to exit that it is frozen and killed once more. */
-export const freezing: Scene = async () => {
+export const freezing: Scenario = async () => {
   const cgroup = makeRealCgroup("freeze");
   cgroup.limit(8 * LIMIT);
   const dir = `/sys/fs/cgroup/freezer/oomkit-test-freeze-${Deno.pid}`;
@@ -94,7 +95,7 @@ export const freezing: Scene = async () => {
   return {
     cgroup,
     changeableState: () => ({ ...changeableStateOf(cgroup), freezer: state() }),
-    live: (folder, end) => live(args, folder, play, end),
+    run: (folder, killPoint) => runGuard(args, folder, play, killPoint),
     async [Symbol.asyncDispose]() {
       Deno.writeTextFileSync(`${dir}/freezer.state`, "THAWED");
       for (const each of hungry) await each[Symbol.asyncDispose]();

@@ -6,7 +6,7 @@ import type { RealCgroup } from "../helpers/real_cgroup.ts";
 import { oomkit, type Ran, runOomkit } from "../helpers/run_oomkit.ts";
 import type { EventStream } from "../helpers/event_stream.ts";
 
-export interface End {
+export interface KillPoint {
   /** A line of the log of steps, see count.ts. */
   readonly step: string;
   readonly side: "before" | "after";
@@ -14,7 +14,7 @@ export interface End {
   readonly hasWatchdog: boolean;
 }
 
-export interface Lived {
+export interface GuardRun {
   /** In order. */
   readonly steps: readonly string[];
   /** Whether it reached the step at which it was to be killed. */
@@ -38,27 +38,27 @@ function countedProgram(): string[] {
   return [Deno.execPath(), ...flags, ...preload, `${root}cli/main.ts`];
 }
 
-/** @param play what happens until the guard ends by itself; fails when the guard is killed before. */
-export async function live(
+/** @param play what happens until the guard exits by itself; fails when the guard is killed before. */
+export async function runGuard(
   args: readonly string[],
   state: StateFolder,
   play: (guarded: EventStream) => Promise<void>,
-  end?: End,
-): Promise<Lived> {
+  killPoint?: KillPoint,
+): Promise<GuardRun> {
   using log = makeLog();
   const env = {
     ...state.env,
     OOMKIT_STEPS_LOG: log.path,
-    ...(end === undefined ? {} : { OOMKIT_STEP: `${end.step} ${end.side}` }),
-    ...(end?.hasWatchdog === false ? { OOMKIT_STEP_WATCHDOG: "dies" } : {}),
+    ...(killPoint === undefined ? {} : { OOMKIT_STEP: `${killPoint.step} ${killPoint.side}` }),
+    ...(killPoint?.hasWatchdog === false ? { OOMKIT_STEP_WATCHDOG: "dies" } : {}),
   };
-  const isReached = () => end !== undefined && log.lines().includes(end.step);
+  const isReached = () => killPoint !== undefined && log.lines().includes(killPoint.step);
   try {
     const program = countedProgram();
     await using guarded = await startGuarded(args, { env, program, stateFolder: state.path });
     await play(guarded);
     const { code } = await guarded.ended();
-    // The last step may be reached while the end is awaited.
+    // The last step may be reached while its exit is awaited.
     if (!isReached()) assert.equal(code, 0, guarded.stderr);
   } catch (error) {
     // A killed guard cannot do what was awaited.
