@@ -87,7 +87,7 @@ const MS_TO_FILL_PIPE = 3000;
 const fillPipe = () => new Promise((resolve) => setTimeout(resolve, MS_TO_FILL_PIPE));
 
 kernelTest(
-  "a guard with unread output still ends hold after its timeout, and exits on SIGTERM",
+  "a guard with unread output still enables the OOM killer again under hold, and exits on SIGTERM",
   async () => {
     await using cgroup = makeRealCgroup("unread");
     using state = makeStateFolder();
