@@ -91,6 +91,20 @@ export async function feedSlowly(
 export const usageOf = (cgroup: Pick<RealCgroup, "read" | "version">): number =>
   Number(cgroup.read(cgroup.version === 1 ? "memory.usage_in_bytes" : "memory.current"));
 
+/** The mode in which a guard changes a control file, on either version. */
+export const changingModeOf = ({ version }: Pick<RealCgroup, "version">): string =>
+  version === 1 ? "hold" : "throttle";
+
+/** The control file that {@link changingModeOf} changes. */
+export const changedFileOf = ({ version }: Pick<RealCgroup, "version">): string =>
+  version === 1 ? "memory.oom_control" : "memory.high";
+
+/** Whether a guard has changed it. */
+export const isChanged = (cgroup: RealCgroup): boolean =>
+  cgroup.version === 1
+    ? /^oom_kill_disable 1$/m.test(cgroup.read("memory.oom_control"))
+    : cgroup.read("memory.high").trim() !== "max";
+
 /** The number of processes that the kernel has killed there. */
 export function kernelKills(cgroup: RealCgroup): number {
   const text = cgroup.read(cgroup.version === 1 ? "memory.oom_control" : "memory.events");
@@ -132,6 +146,11 @@ export const pidsOf = (cgroup: Pick<RealCgroup, "dir">): number[] =>
 /** A kill by the guard, or an attempt. */
 export const isKillAction = (event: Json): boolean =>
   event.type === "action" && (event.action === "process" || event.action === "container");
+
+/** Whether an event reports that the cgroup is guarded, at this limit if given. */
+export const isArmed = ({ path }: RealCgroup, bytes?: number) => (event: Json): boolean =>
+  event.type === "guard_armed" && event.cgroup === path &&
+  (bytes === undefined || event.limit === bytes);
 
 export const isLevel = (requested: string) => ({ type, level }: Json): boolean =>
   type === "level_reached" && level === requested;

@@ -119,6 +119,23 @@ export async function removeCgroup(dir: string): Promise<void> {
   }
 }
 
+/** Sets an extended attribute: setxattr(2). */
+export function setAttribute(path: string, name: string, value: string): void {
+  const parameters = ["buffer", "buffer", "buffer", "usize", "i32"] as const;
+  const libc = Deno.dlopen("libc.so.6", { setxattr: { parameters, result: "i32" } });
+  const encoder = new TextEncoder();
+  const text = encoder.encode(value);
+  const result = libc.symbols.setxattr(
+    encoder.encode(`${path}\0`),
+    encoder.encode(`${name}\0`),
+    text,
+    BigInt(text.length),
+    0,
+  );
+  libc.close();
+  if (result !== 0) throw new Error(`cannot set ${name} of ${path}`);
+}
+
 function directoriesIn(dir: string): string[] {
   try {
     return [...Deno.readDirSync(dir)].filter((e) => e.isDirectory).map((e) => e.name);

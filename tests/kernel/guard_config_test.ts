@@ -3,9 +3,11 @@
 import assert from "node:assert/strict";
 import { makeFolder } from "../helpers/folder.ts";
 import {
+  changingModeOf,
   feedSlowly,
   feedWhileItLives,
   isAlive,
+  isChanged,
   isKillAction,
   isLevel,
   killActionsOf,
@@ -19,7 +21,7 @@ import type { Json } from "../helpers/event_stream.ts";
 
 const LIMIT = 48 * MIB;
 
-const guardingOf = ({ path }: RealCgroup, rule?: string) => (event: Json) =>
+const isArmedBy = ({ path }: RealCgroup, rule?: string) => (event: Json) =>
   event.type === "guard_armed" && event.cgroup === path &&
   (rule === undefined || event.rule === rule);
 
@@ -138,14 +140,14 @@ kernelTest(
       );
     const config = rule("first", "noop");
     await using guarded = await startGuarded(["--config", config, cgroup.path]);
-    await guarded.next(guardingOf(cgroup, "first"));
+    await guarded.next(isArmedBy(cgroup, "first"));
     rule("second", "kill");
     Deno.kill(guarded.pid, "SIGHUP");
     await until("the mistake is reported", () => guarded.stderr.includes("stays in force"));
     assert.match(guarded.stderr, /c\.toml:4: policy = "kill": .*noop, process, container/);
     rule("third", "process");
     Deno.kill(guarded.pid, "SIGHUP");
-    await guarded.next(guardingOf(cgroup, "third"));
+    await guarded.next(isArmedBy(cgroup, "third"));
     await using hungry = await startHungryProcess(cgroup);
     await feedWhileItLives(hungry, LIMIT);
     const action = await guarded.next(isKillAction);
@@ -158,18 +160,14 @@ kernelTest("a reload that changes the mode restores what the previous mode chang
   await using cgroup = makeRealCgroup("restored");
   cgroup.limit(LIMIT);
   using folder = makeFolder();
-  const isChanged = () =>
-    cgroup.version === 1
-      ? /^oom_kill_disable 1$/m.test(cgroup.read("memory.oom_control"))
-      : cgroup.read("memory.high").trim() !== "max";
-  const mode = cgroup.version === 1 ? "hold" : "throttle";
+  const mode = changingModeOf(cgroup);
   const config = folder.write("c.toml", `[guard]\nmode = "${mode}"\npolicy = "process"\n`);
   await using guarded = await startGuarded(["--config", config, cgroup.path]);
-  assert.ok(isChanged());
+  assert.ok(isChanged(cgroup));
   folder.write("c.toml", '[guard]\nmode = "notify"\npolicy = "process"\n');
   Deno.kill(guarded.pid, "SIGHUP");
   await guarded.next(({ type }) => type === "restored");
-  await until("it is restored", () => !isChanged());
+  await until("it is restored", () => !isChanged(cgroup));
   await guarded.stop();
 });
 

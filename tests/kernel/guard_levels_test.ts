@@ -6,6 +6,7 @@ import {
   feedSlowly,
   feedWhileItLives,
   isAlive,
+  isArmed,
   isKillAction,
   kernelKills,
   killActionsOf,
@@ -16,12 +17,8 @@ import { startHungryProcess } from "../helpers/hungry_process.ts";
 import { kernelTest, MIB, ofType } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
 import { startSimulation } from "../helpers/simulation.ts";
-import type { Json } from "../helpers/event_stream.ts";
 
 const LIMIT = 48 * MIB;
-
-const isGuarding = ({ path }: RealCgroup, limit: number) => (event: Json) =>
-  event.type === "guard_armed" && event.cgroup === path && event.limit === limit;
 
 /** A folder on a disk, where the page cache of files can be reclaimed; `undefined` where there is none. */
 function diskFolder(): string | undefined {
@@ -202,9 +199,9 @@ kernelTest(
     await using guarded = await startGuarded(["-r", "--policy", "process", parent.path]);
     assert.deepEqual(guarded.events.filter(({ cgroup: path }) => path === cgroup.path), []);
     cgroup.limit(32 * MIB);
-    const first = await guarded.next(isGuarding(cgroup, 32 * MIB));
+    const first = await guarded.next(isArmed(cgroup, 32 * MIB));
     cgroup.limit(LIMIT);
-    const second = await guarded.next(isGuarding(cgroup, LIMIT));
+    const second = await guarded.next(isArmed(cgroup, LIMIT));
     assert.ok(first.imminent < 32 * MIB && second.imminent > 32 * MIB);
     await using process = await startHungryProcess(cgroup);
     await feedWhileItLives(process, LIMIT);
@@ -230,7 +227,7 @@ kernelTest(
       other.limit(limit);
       const cgroup = parent.child("web-1");
       cgroup.limit(limit);
-      await guarded.next(isGuarding(cgroup, limit));
+      await guarded.next(isArmed(cgroup, limit));
       await using process = await startHungryProcess(cgroup);
       await feedWhileItLives(process, limit);
       const action = await guarded.next((event) => isKillAction(event) && event.limit === limit);

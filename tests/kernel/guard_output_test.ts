@@ -2,7 +2,9 @@
 
 import assert from "node:assert/strict";
 import {
+  changingModeOf,
   feedWhileItLives,
+  isChanged,
   kernelKills,
   makeStateFolder,
   type StateFolder,
@@ -19,11 +21,6 @@ const LIMIT = 64 * MIB;
 const MANY_EVENTS = "--warn 1 --critical 2 --on-warn signal --repeat --cooldown 1ms --json".split(
   " ",
 );
-const modeOf = ({ version }: RealCgroup) => version === 1 ? "hold" : "throttle";
-const isChanged = (cgroup: RealCgroup) =>
-  cgroup.version === 1
-    ? /^oom_kill_disable 1$/m.test(cgroup.read("memory.oom_control"))
-    : cgroup.read("memory.high").trim() !== "max";
 
 interface Unread extends AsyncDisposable {
   kill(signal: Deno.Signal): void;
@@ -44,7 +41,15 @@ async function startUnread(
 ): Promise<Unread> {
   cgroup.limit(LIMIT);
   const [command, ...args] = program;
-  const words = ["--policy", "process", "--ignore", ignore, "--mode", modeOf(cgroup), ...flags];
+  const words = [
+    "--policy",
+    "process",
+    "--ignore",
+    ignore,
+    "--mode",
+    changingModeOf(cgroup),
+    ...flags,
+  ];
   const child = new Deno.Command(command!, {
     args: [...args, "guard", ...words, cgroup.path],
     stdin: "null",

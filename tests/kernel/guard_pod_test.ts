@@ -9,6 +9,7 @@ import {
   pidsOf,
   startGuarded,
   until,
+  usageOf,
 } from "../helpers/guarded.ts";
 import { kernelTest, MIB, ofType } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
@@ -56,7 +57,6 @@ async function startPod(
     env: { ...variables, SIMULATE: [...oomkit(), ...simulate].join(" ") },
   });
   const [init] = childrenOf(guarded.pid) as [number];
-  const usageFile = withoutHandler.version === 1 ? "memory.usage_in_bytes" : "memory.current";
   const input = await Deno.open(`${folder}/input`, { write: true });
   return {
     guarded,
@@ -67,7 +67,7 @@ async function startPod(
     async feed(bytes) {
       const writer = input.writable.getWriter();
       const feed = async (more: number) => await writer.write(new Uint8Array(more));
-      await feedSlowly({ feed }, () => Number(withoutHandler.read(usageFile)) >= bytes);
+      await feedSlowly({ feed }, () => usageOf(withoutHandler) >= bytes);
     },
     endSimulation() {
       const simulation = childrenOf(init).find((pid) =>

@@ -2,8 +2,10 @@
 
 import assert from "node:assert/strict";
 import {
+  changingModeOf,
   feedWhileItLives,
   isAlive,
+  isArmed,
   isKillAction,
   isLevel,
   kernelKills,
@@ -11,6 +13,7 @@ import {
   makeStateFolder,
   startGuarded,
   until,
+  usageOf,
   WIDE,
 } from "../helpers/guarded.ts";
 import { type HungryProcess, startHungryProcess } from "../helpers/hungry_process.ts";
@@ -18,14 +21,9 @@ import { allocateUntilKilled, kernelTest, MIB, ofType } from "../helpers/kernel_
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
 import { runOomkit } from "../helpers/run_oomkit.ts";
 import { suspend } from "../helpers/suspended.ts";
-import type { Json } from "../helpers/event_stream.ts";
 
 const LIMIT = 64 * MIB;
 const LAST_PID = "/proc/sys/kernel/ns_last_pid";
-
-const modeOf = ({ version }: Pick<RealCgroup, "version">) => version === 1 ? "hold" : "throttle";
-const isGuarding = ({ path }: RealCgroup, limit: number) => (event: Json) =>
-  event.type === "guard_armed" && event.cgroup === path && event.limit === limit;
 
 /** Starts a process with this pid, as after a wrap of the pids; other programs may take some meanwhile. */
 async function startWithPid(pid: number, cgroup: RealCgroup): Promise<HungryProcess> {
@@ -52,7 +50,7 @@ kernelTest("a process that reuses the pid of a selected victim is not killed", a
   cgroup.limit(LIMIT);
   // Far below the imminent level, which the other process crosses.
   const levels = [...WIDE, "--warn", "40", "--cooldown", "1ms"];
-  const words = [...levels, "--mode", modeOf(cgroup), "--policy", "process", cgroup.path];
+  const words = [...levels, "--mode", changingModeOf(cgroup), "--policy", "process", cgroup.path];
   await using guarded = await startGuarded(words);
   // Several rounds: whether the old selection is still in use is a matter of milliseconds.
   for (let round = 0; round < 3; round++) {
@@ -78,14 +76,14 @@ kernelTest(
     using state = makeStateFolder();
     let cgroup = parent.child("same");
     cgroup.limit(LIMIT);
-    const args = ["--mode", modeOf(parent), "--policy", "process", cgroup.path];
+    const args = ["--mode", changingModeOf(parent), "--policy", "process", cgroup.path];
     await using guarded = await startGuarded(args, { stateFolder: state.path });
     for (let limit = LIMIT - 20 * MIB; limit < LIMIT; limit += MIB) {
       Deno.removeSync(cgroup.dir);
       cgroup = parent.child("same");
       cgroup.limit(limit);
     }
-    await guarded.next(isGuarding(cgroup, LIMIT - MIB));
+    await guarded.next(isArmed(cgroup, LIMIT - MIB));
     const { pid } = await allocateUntilKilled(cgroup);
     const action = await guarded.next(isKillAction);
     assert.deepEqual([action.outcome, action.victim.pid], ["killed", pid]);
@@ -102,7 +100,7 @@ kernelTest(
   async () => {
     await using parent = makeRealCgroup("churn");
     using state = makeStateFolder();
-    const args = ["-r", "--mode", modeOf(parent), "--policy", "process", parent.path];
+    const args = ["-r", "--mode", changingModeOf(parent), "--policy", "process", parent.path];
     await using guarded = await startGuarded(args, { stateFolder: state.path });
     const churn = async () => {
       for (let n = 0; n < 200; n++) {
@@ -124,7 +122,7 @@ kernelTest(
     await Promise.all([churn(), inspect()]);
     const last = parent.child("last");
     last.limit(LIMIT);
-    await guarded.next(isGuarding(last, LIMIT));
+    await guarded.next(isArmed(last, LIMIT));
     const { pid } = await allocateUntilKilled(last);
     assert.equal((await guarded.next(isKillAction)).victim.pid, pid);
     assert.equal(kernelKills(last), 0);
@@ -141,8 +139,7 @@ kernelTest("a limit that is lowered to the current usage causes a kill immediate
   await using process = await startHungryProcess(cgroup);
   await process.feed(LIMIT);
   await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
-  const usageFile = cgroup.version === 1 ? "memory.usage_in_bytes" : "memory.current";
-  cgroup.limit(Math.ceil((Number(cgroup.read(usageFile)) + MIB / 2) / 4096) * 4096);
+  cgroup.limit(Math.ceil((usageOf(cgroup) + MIB / 2) / 4096) * 4096);
   const action = await guarded.next(isKillAction);
   assert.deepEqual([action.outcome, action.victim.pid], ["killed", process.pid]);
   assert.equal(kernelKills(cgroup), 0);
@@ -161,7 +158,7 @@ kernelTest(
     await new Deno.Command("sh", { args: ["-c", `echo ${LIMIT / 2} > ${cgroup.dir}/memory.max`] })
       .output();
     assert.equal((await process.status).signal, "SIGKILL");
-    await guarded.next(isGuarding(cgroup, LIMIT / 2));
+    await guarded.next(isArmed(cgroup, LIMIT / 2));
     const { pid } = await allocateUntilKilled(cgroup);
     await guarded.next((event) => isKillAction(event) && event.victim?.pid === pid);
     const events = await guarded.stop();
@@ -183,7 +180,7 @@ kernelTest(
       return file.startsWith("memory.oom") === (cgroup.version === 1);
     });
     const before = cgroup.read(files[0]!);
-    const args = ["--mode", modeOf(cgroup), "--policy", "process", cgroup.path];
+    const args = ["--mode", changingModeOf(cgroup), "--policy", "process", cgroup.path];
     await using guarded = await startGuarded(args, { stateFolder: state.path });
     await using process = await startHungryProcess(cgroup);
     await process.feed(LIMIT / 2);
@@ -197,7 +194,7 @@ kernelTest(
     await process.feed(2 * LIMIT);
     assert.ok(isAlive(process.pid));
     cgroup.limit(4 * LIMIT);
-    await guarded.next(isGuarding(cgroup, 4 * LIMIT));
+    await guarded.next(isArmed(cgroup, 4 * LIMIT));
     await feedWhileItLives(process, 4 * LIMIT);
     const action = await guarded.next(isKillAction);
     assert.deepEqual([action.outcome, action.victim.pid], ["killed", process.pid]);
@@ -235,9 +232,6 @@ kernelTest("a guard that was suspended acts on current usage, not on what it mis
   assert.equal(kernelKills(cgroup), 0);
   assert.equal(killActionsOf(await guarded.stop()).length, 1);
 });
-
-const usageOf = (cgroup: RealCgroup) =>
-  Number(cgroup.read(cgroup.version === 1 ? "memory.usage_in_bytes" : "memory.current"));
 
 kernelTest(
   "under hold, a process that waits at the limit waits until a suspended guard continues",

@@ -1,7 +1,7 @@
 /** An idle guard uses no CPU. */
 
 import assert from "node:assert/strict";
-import { isLevel, startGuarded, until, WIDE } from "../helpers/guarded.ts";
+import { isArmed, isLevel, startGuarded, until, WIDE } from "../helpers/guarded.ts";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
 import { kernelTest, MIB } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup } from "../helpers/real_cgroup.ts";
@@ -23,7 +23,7 @@ kernelTest(
     const child = parent.child("gone");
     child.limit(48 * MIB);
     await using guarded = await startGuarded(["-r", "--policy", "process", parent.path]);
-    await guarded.next(({ type, cgroup }) => type === "guard_armed" && cgroup === child.path);
+    await guarded.next(isArmed(child));
     Deno.removeSync(child.dir);
     await guarded.next(({ type, cgroup }) => type === "cgroup_removed" && cgroup === child.path);
     const before = ticksOf(guarded.pid);

@@ -2,9 +2,12 @@
 
 import assert from "node:assert/strict";
 import {
+  changedFileOf,
+  changingModeOf,
   childrenOf,
   feedWhileItLives,
   isAlive,
+  isChanged,
   isKillAction,
   isLevel,
   kernelKills,
@@ -21,16 +24,9 @@ import type { EventStream } from "../helpers/event_stream.ts";
 
 const LIMIT = 48 * MIB;
 
-const modeOf = ({ version }: RealCgroup) => version === 1 ? "hold" : "throttle";
-const fileOf = ({ version }: RealCgroup) => version === 1 ? "memory.oom_control" : "memory.high";
-const isChanged = (cgroup: RealCgroup) =>
-  cgroup.version === 1
-    ? /^oom_kill_disable 1$/m.test(cgroup.read("memory.oom_control"))
-    : cgroup.read("memory.high").trim() !== "max";
-
 function startChanging(cgroup: RealCgroup, state: StateFolder, flags: readonly string[] = []) {
   cgroup.limit(LIMIT);
-  const words = ["--mode", modeOf(cgroup), "--policy", "process", ...flags, cgroup.path];
+  const words = ["--mode", changingModeOf(cgroup), "--policy", "process", ...flags, cgroup.path];
   return startGuarded(words, { stateFolder: state.path });
 }
 
@@ -62,7 +58,7 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGQUIT"] as const) {
     assert.equal(isChanged(cgroup), false);
     assert.deepEqual(state.changes(), []);
     const [restored] = ofType(events, "restored");
-    assert.deepEqual([restored.outcome, restored.file], ["restored", fileOf(cgroup)]);
+    assert.deepEqual([restored.outcome, restored.file], ["restored", changedFileOf(cgroup)]);
   });
 }
 
@@ -96,7 +92,7 @@ for (const [step, reach] of STEPS) {
       assert.equal(isChanged(cgroup), true);
       const [change, ...others] = state.changes();
       assert.deepEqual(others, []);
-      assert.deepEqual([change.dir, change.file], [cgroup.dir, fileOf(cgroup)]);
+      assert.deepEqual([change.dir, change.file], [cgroup.dir, changedFileOf(cgroup)]);
       await process[Symbol.asyncDispose]();
       await fed;
 
@@ -120,7 +116,7 @@ kernelTest("guard --restore restores the changes of a killed guard, once", async
   const first = await runOomkit(["guard", "--restore"], { env: state.env });
   assert.deepEqual([first.code, first.stderr], [0, ""]);
   assert.match(first.stdout, /^restored /);
-  assert.ok(first.stdout.includes(`${cgroup.dir}/${fileOf(cgroup)}`), first.stdout);
+  assert.ok(first.stdout.includes(`${cgroup.dir}/${changedFileOf(cgroup)}`), first.stdout);
   assert.equal(isChanged(cgroup), false);
   const second = await runOomkit(["guard", "--restore"], { env: state.env });
   assert.deepEqual([second.code, second.stdout], [0, ""]);
@@ -144,11 +140,11 @@ kernelTest("the value from before the guard started is restored", async () => {
   using state = makeStateFolder();
   if (cgroup.version === 1) cgroup.write("memory.oom_control", 1);
   else cgroup.write("memory.high", LIMIT - MIB);
-  const before = cgroup.read(fileOf(cgroup));
+  const before = cgroup.read(changedFileOf(cgroup));
   await using guarded = await startChanging(cgroup, state);
   assert.equal(isChanged(cgroup), true);
   await guarded.stop();
-  assert.equal(cgroup.read(fileOf(cgroup)), before);
+  assert.equal(cgroup.read(changedFileOf(cgroup)), before);
 });
 
 kernelTest("a cgroup recreated with the same name is not changed", async () => {
@@ -161,7 +157,7 @@ kernelTest("a cgroup recreated with the same name is not changed", async () => {
   // The kernel reuses 32-bit inode numbers of cgroups: this one must get another.
   const renewed = parent.child("same");
   const [{ set }] = state.changes();
-  renewed.write(fileOf(renewed), set);
+  renewed.write(changedFileOf(renewed), set);
   const { stdout } = await runOomkit(["guard", "--restore"], { env: state.env });
   assert.match(stdout, /^gone /);
   assert.equal(isChanged(renewed), true);

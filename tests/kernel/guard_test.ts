@@ -16,7 +16,7 @@ import {
 } from "../helpers/guarded.ts";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
 import { allocateUntilKilled, kernelTest, MIB, ofType } from "../helpers/kernel_cases.ts";
-import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
+import { makeRealCgroup, type RealCgroup, setAttribute } from "../helpers/real_cgroup.ts";
 import type { Json } from "../helpers/event_stream.ts";
 
 const LIMIT = 48 * MIB;
@@ -143,22 +143,6 @@ kernelTest(
     assert.equal(killed, "light");
   },
 );
-
-function setAttribute(path: string, name: string, value: string): void {
-  const parameters = ["buffer", "buffer", "buffer", "usize", "i32"] as const;
-  const libc = Deno.dlopen("libc.so.6", { setxattr: { parameters, result: "i32" } });
-  const encode = (text: string) => new TextEncoder().encode(text);
-  const size = BigInt(value.length);
-  const result = libc.symbols.setxattr(
-    encode(`${path}\0`),
-    encode(`${name}\0`),
-    encode(value),
-    size,
-    0,
-  );
-  libc.close();
-  assert.equal(result, 0, `cannot set ${name}`);
-}
 
 kernelTest(
   "a dry run reports the victim, kills nothing, and changes nothing",

@@ -5,6 +5,7 @@ import { cgroupsOfProcesses } from "../../core/cgroup/shared_pid_namespace.ts";
 import { readPreference } from "../../core/cgroup/preference.ts";
 import { O_RDONLY, openFd } from "../../core/kernel/fd.ts";
 import {
+  changingModeOf,
   feedSlowly,
   isAlive,
   isKillAction,
@@ -22,7 +23,7 @@ import {
   victimsOf,
 } from "../helpers/kernel_cases.ts";
 import { digDeep, makeNameless } from "../helpers/nameless_cgroups.ts";
-import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
+import { makeRealCgroup, type RealCgroup, setAttribute } from "../helpers/real_cgroup.ts";
 import { asUnprivilegedUser, runOomkit } from "../helpers/run_oomkit.ts";
 import type { EventStream, Json } from "../helpers/event_stream.ts";
 import { startWatched } from "../helpers/watched.ts";
@@ -226,7 +227,7 @@ kernelTest(
     cgroup.limit(32 * MIB);
     const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-state-" });
     try {
-      const mode = cgroup.version === 1 ? "hold" : "throttle";
+      const mode = changingModeOf(cgroup);
       await using _guarded = await startGuarded([
         "--policy",
         "process",
@@ -265,14 +266,3 @@ kernelTest(
     assert.deepEqual(preferences, ["omit", undefined]);
   },
 );
-
-function setAttribute(path: string, name: string, value: string): void {
-  const parameters = ["buffer", "buffer", "buffer", "usize", "i32"] as const;
-  const libc = Deno.dlopen("libc.so.6", { setxattr: { parameters, result: "i32" } });
-  const [pathText, nameText, text] = [`${path}\0`, `${name}\0`, value].map((each) =>
-    new TextEncoder().encode(each)
-  );
-  const result = libc.symbols.setxattr(pathText!, nameText!, text!, BigInt(text!.length), 0);
-  libc.close();
-  assert.equal(result, 0, `cannot set ${name}`);
-}

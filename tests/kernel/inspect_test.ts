@@ -1,26 +1,13 @@
 /** `oomkit inspect` against real kernels: its output is what the kernel does. */
 
 import assert from "node:assert/strict";
-import { isAlive } from "../helpers/guarded.ts";
+import { isAlive, usageOf } from "../helpers/guarded.ts";
 import { type HungryProcess, startHungryProcess } from "../helpers/hungry_process.ts";
 import { inspectJson } from "../helpers/inspect_json.ts";
-import { makeRealCgroup, type RealCgroup, whyNoRealCgroup } from "../helpers/real_cgroup.ts";
+import { kernelTest, MIB } from "../helpers/kernel_cases.ts";
+import { makeRealCgroup } from "../helpers/real_cgroup.ts";
 import { asUnprivilegedUser, oomkitForAllUsers, runOomkit } from "../helpers/run_oomkit.ts";
 import { startContainer, whyNoRunc } from "../helpers/runc_container.ts";
-
-const MIB = 1024 ** 2;
-const noCgroup = whyNoRealCgroup();
-
-function kernelTest(name: string, run: () => Promise<void>, why = noCgroup): void {
-  Deno.test({
-    name: why ? `${name} (not run: ${why})` : name,
-    ignore: why !== undefined,
-    fn: run,
-  });
-}
-
-const usageOf = (cgroup: RealCgroup) =>
-  Number(cgroup.read(cgroup.version === 1 ? "memory.usage_in_bytes" : "memory.current"));
 
 async function inspectOne(target: string) {
   const { document, stderr } = await inspectJson([target]);
@@ -244,5 +231,5 @@ for (const cgroupNamespace of [true, false]) {
       : "limit 512.0 MiB, its own; an ancestor that is not visible from here may have a tighter limit";
     assert.ok(text.includes(limit), stdout);
     assert.match(text, /kill pid \d+ \(/);
-  }, noCgroup ?? whyNoRunc());
+  }, { why: whyNoRunc() });
 }

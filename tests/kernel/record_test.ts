@@ -5,7 +5,13 @@ import type { RecordedSnapshot, RecordingLine } from "../../core/record/format.t
 import { readRecording } from "../../core/record/reader.ts";
 import { isRecordingLine } from "../helpers/recording_schema.ts";
 import { makeFolder } from "../helpers/folder.ts";
-import { isKillAction, killActionsOf, startGuarded, until } from "../helpers/guarded.ts";
+import {
+  changingModeOf,
+  isKillAction,
+  killActionsOf,
+  startGuarded,
+  until,
+} from "../helpers/guarded.ts";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
 import { allocateUntilKilled, kernelTest, killOf, MIB } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup } from "../helpers/real_cgroup.ts";
@@ -35,7 +41,7 @@ kernelTest(
     await using cgroup = makeRealCgroup("recorded");
     cgroup.limit(LIMIT);
     const path = `${folder.path}/run.jsonl.gz`;
-    const mode = cgroup.version === 1 ? "hold" : "throttle";
+    const mode = changingModeOf(cgroup);
     const words = ["--record", path, "--mode", mode, "--policy", "process", cgroup.path];
     await using guarded = await startGuarded(words);
     const { pid } = await allocateUntilKilled(cgroup);

@@ -6,7 +6,7 @@
  */
 
 import assert from "node:assert/strict";
-import { isKillAction, kernelKills, startGuarded } from "../helpers/guarded.ts";
+import { isArmed, isKillAction, kernelKills, startGuarded } from "../helpers/guarded.ts";
 import { allocateUntilKilled, kernelTest, MIB } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup } from "../helpers/real_cgroup.ts";
 import { oomkit } from "../helpers/run_oomkit.ts";
@@ -64,9 +64,7 @@ async function race(mode: string, isProtected = false): Promise<number> {
     for (let run = 0; run < RUNS; run++) {
       const cgroup = parent.child(`run-${run}`);
       cgroup.limit(LIMIT);
-      await guarded.next(({ type, cgroup: path }) =>
-        type === "guard_armed" && path === cgroup.path
-      );
+      await guarded.next(isArmed(cgroup));
       machine.squeeze(FREE_BYTES, isProtected ? pagesOf(guarded.pid).file : 0);
       const before = pagesOf(guarded.pid);
       await allocateUntilKilled(cgroup);

@@ -1,6 +1,6 @@
 /** Guards that change something, one for each kind of change. */
 
-import { isKillAction, type StateFolder } from "../helpers/guarded.ts";
+import { changingModeOf, isKillAction, type StateFolder } from "../helpers/guarded.ts";
 import { type HungryProcess, startHungryProcess } from "../helpers/hungry_process.ts";
 import { MIB } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
@@ -28,7 +28,7 @@ export const changing: Scenario = async () => {
   stays.limit(2 * LIMIT);
   goes.limit(LIMIT);
   const hungry = await startHungryProcess(stays);
-  const mode = parent.version === 1 ? "hold" : "throttle";
+  const mode = changingModeOf(parent);
   const args = ["--mode", mode, "--policy", "process", stays.path, goes.path];
   const play = async (guarded: EventStream) => {
     stays.limit(LIMIT);
