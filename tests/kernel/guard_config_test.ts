@@ -21,9 +21,8 @@ import type { Json } from "../helpers/event_stream.ts";
 
 const LIMIT = 48 * MIB;
 
-const isArmedBy = ({ path }: RealCgroup, rule?: string) => (event: Json) =>
-  event.type === "guard_armed" && event.cgroup === path &&
-  (rule === undefined || event.rule === rule);
+const isArmedBy = ({ path }: RealCgroup, rule: string) => (event: Json) =>
+  event.type === "guard_armed" && event.cgroup === path && event.rule === rule;
 
 kernelTest("the first rule that matches a cgroup applies to it", async () => {
   await using parent = makeRealCgroup("rules");
