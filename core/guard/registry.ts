@@ -102,8 +102,8 @@ export class GuardRegistry {
     const id = known?.id ?? this.#nextId++;
     if (isSameOwner) this.#options.send({ type: "update_settings", id, settings });
     else {
-      const state = { id, limitOwner: flatten(limitOwner), scope: flatten(cgroup), ...settings };
-      this.#options.send({ type: "add", state });
+      const spec = { id, limitOwner: flatten(limitOwner), scope: flatten(cgroup), ...settings };
+      this.#options.send({ type: "add", spec });
     }
     const guarded: GuardedCgroup = {
       id,
