@@ -51,9 +51,9 @@ Deno.test("--version loads its own few modules and no package", () => {
 Deno.test("no command loads what only another one needs", () => {
   const oomGuardJson: Record<string, RegExp> = {
     "cli/program.ts": /^core\/(?!errors|names)/,
-    // Of the kernel's own calls it needs the one that lists a directory whatever its names are.
+    // Of the kernel's calls it needs the one that lists names that are not UTF-8, and the page size that badness is computed with.
     "cli/inspect/command.ts":
-      /^core\/(watch|simulate|control|guard|kernel\/(?!directory|fd|libc))|valibot|^cli\/(watch|simulate|guard|output\/event)/,
+      /^core\/(watch|simulate|control|guard|kernel\/(?!directory|errno|fd|libc|page_size))|valibot|^cli\/(watch|simulate|guard|output\/event)/,
     "cli/watch/command.ts":
       /valibot|^cli\/(inspect|simulate|guard\/(?!policy_options))|^core\/guard\//,
     "cli/simulate/command.ts":
