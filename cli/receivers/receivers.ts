@@ -44,7 +44,7 @@ export interface Receivers {
 
 export type ReceiverSetupFlags = ReceiverFlags & {
   readonly eventFormat?: "oomkit" | "oom-guard";
-  readonly port?: number;
+  readonly port?: number | undefined;
 };
 
 /** Throws {@link OomkitError} for what cannot be opened. */

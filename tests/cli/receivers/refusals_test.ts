@@ -31,7 +31,7 @@ for (const command of ["watch", "guard"]) {
       [[...hook, "--webhook-secret-file", empty], /cannot sign with the secret in .*: it is empty/],
       [[...hook, "--webhook-ca", `${folder.path}/no`], /cannot read the certificates in .*No such/],
       [[...hook, "--webhook-ca", pem], /cannot use the certificates for the webhook/],
-      [[...hook, "--webhook-header", "nothing"], /"nothing" is no header; write 'Name: value'/],
+      [[...hook, "--webhook-header", "nothing"], /"nothing" is not a header; write 'Name: value'/],
       [[...hook, "--webhook-timeout", "0s"], /"0s" is too short/],
       [[...hook, "--webhook-format", "xml"], /cloudevents, oom-guard/],
       [
@@ -60,7 +60,7 @@ for (const command of ["watch", "guard"]) {
       ],
       [["--kubernetes-token-file", token], /cannot use --kubernetes-token-file without/],
       [["--kubernetes-ca", pem], /cannot use --kubernetes-ca without/],
-      [["--event-types", "oom,kills"], /"kills" is none of /],
+      [["--event-types", "oom,kills"], /"kills" is not one of /],
       [["--exec", "true", "--exec-timeout", "0ms"], /"0ms" is too short/],
       [["--listen", "here:there"], /here:there/],
       [["--listen", `:${taken.addr.port}`], /cannot listen on 127\.0\.0\.1:\d+: .*in use/],

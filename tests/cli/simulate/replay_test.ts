@@ -138,7 +138,11 @@ const MISTAKES: readonly (readonly [string, readonly string[], RegExp])[] = [
   ["a recording of a replay", [RACE, "--record", "x"], /cannot use --record with --replay/],
   ["levels out of order", [RACE, "--warn", "95%"], /--warn 95% and --critical 90%/],
   ["a mode that was not available", [RACE, "--mode", "throttle"], /cgroup v1 has no memory\.high/],
-  ["margins out of order", [RACE, "--min-margin", "9M", "--max-margin", "1M"], /out of order/],
+  [
+    "margins out of order",
+    [RACE, "--min-margin", "9M", "--max-margin", "1M"],
+    /minimum is above the maximum/,
+  ],
   ["a configuration that is not there", [RACE, "--config", "/no/such.toml"], /\/no\/such\.toml/],
 ];
 
