@@ -157,13 +157,13 @@ Deno.test("unknown results are annotated too, for one target or for all", async 
   using tree = smallTree();
   const one = await check(tree, "--annotate", "github", "/nosuch");
   assert.equal(one.code, 2);
-  assert.match(one.stderr, /^::error title=oomkit cannot tell%3A target::cannot resolve/m);
+  assert.match(one.stderr, /^::error title=oomkit%3A target is unknown::cannot resolve/m);
   const all = await runOomkit([
     ...["inspect", "--root", `${tree.dir}/nosuch`, "--check", "--require", "limit"],
     ...["--annotate", "github"],
   ]);
   assert.equal(all.code, 2);
-  assert.match(all.stderr, /^::error title=oomkit cannot tell%3A target::/m);
+  assert.match(all.stderr, /^::error title=oomkit%3A target is unknown::/m);
   assert.match(all.stderr, /^oomkit: /m);
 });
 
