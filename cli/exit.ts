@@ -1,13 +1,14 @@
-/** Exit statuses of the program. */
+/** Exit statuses of oomkit; `watch -- command` exits with the status of the command instead. */
 
-/** 0: fine; 1: what was asked about is not fine; 2: it could not be determined. */
 export type ExitCode = number;
 
 /** Called by a subcommand when it is done. */
 export type Finish = (code: ExitCode) => void;
 
 export const OK = 0;
+/** A check failed, an expected outcome did not occur, or a running guard broke off. */
 export const NOT_OK = 1;
-export const CANNOT_TELL = 2;
-/** sysexits.h, EX_SOFTWARE: a bug. A supervisor may restart after it; after 2 that would not help. */
+/** Wrong usage, or something could not be read or determined. */
+export const ERROR = 2;
+/** EX_SOFTWARE of sysexits.h. A supervisor may restart oomkit after a bug; after status 2 that is useless. */
 export const BUG = 70;

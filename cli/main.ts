@@ -1,7 +1,7 @@
-/** The only place that reads the arguments and decides the exit code. */
+/** The entry point: reads the arguments and decides the exit status. */
 
 import { BrokenOff, OomkitError } from "../core/errors.ts";
-import { BUG, CANNOT_TELL, type ExitCode, NOT_OK, OK } from "./exit.ts";
+import { BUG, ERROR, type ExitCode, NOT_OK, OK } from "./exit.ts";
 import { OutputClosed, print, printable, printStderr } from "./output/output.ts";
 import { type BuildInfo, versionText } from "./version.ts";
 
@@ -12,7 +12,7 @@ export async function main(build?: BuildInfo): Promise<void> {
     if (["-V", "--version"].includes(Deno.args[0]!)) {
       print(version);
     } else {
-      // What is not needed is not loaded: see docs/performance.md.
+      // --version loads no command: see docs/performance.md.
       const { runProgram } = await import("./program.ts");
       await runProgram(Deno.args, version, (result) => void (code = result));
     }
@@ -25,9 +25,9 @@ export async function main(build?: BuildInfo): Promise<void> {
 function failure(error: unknown): ExitCode {
   if (error instanceof OutputClosed) return OK;
   if (error instanceof OomkitError) {
-    // It may name what somebody else has named.
+    // The message may quote a name that another user chose.
     printStderr(`oomkit: ${printable(error.message)}`);
-    return error instanceof BrokenOff ? NOT_OK : CANNOT_TELL;
+    return error instanceof BrokenOff ? NOT_OK : ERROR;
   }
   const stack = Deno.env.get("OOMKIT_DEBUG") && error instanceof Error ? `\n${error.stack}` : "";
   printStderr(`oomkit: this is a bug: ${error}; please report it with OOMKIT_DEBUG=1${stack}`);

@@ -3,9 +3,10 @@
 import { Command, CommanderError, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { OomkitError, shortened } from "../core/errors.ts";
 import type { Finish } from "./exit.ts";
+import { withHelp } from "./options/help.ts";
 import { print, printable, printStderr } from "./output/output.ts";
 
-/** @param behind what stood behind `--` on the command line. */
+/** @param behind the words after `--` on the command line. */
 type Load = (finish: Finish, behind?: readonly string[]) => Promise<CommandUnknownOpts>;
 
 /** In the order of the help. */
@@ -31,7 +32,7 @@ const loaders: ReadonlyMap<string, Load> = new Map<string, Load>([
 const visible = [...loaders.keys()].filter((name) => !name.startsWith("__"));
 
 /**
- * Runs the command that `args` name. A mistake in them is told here.
+ * Runs the command that `args` name. Reports usage errors on stderr.
  * @throws what the command throws.
  */
 export async function runProgram(
@@ -43,6 +44,9 @@ export async function runProgram(
   const mistake = await misplaced(own);
   if (mistake !== undefined) throw mistake;
   const program = await programOf(version, finish, behind, own[0]);
+  const help = own.length === 0 ? "-h" : own.find((arg) => HELP.includes(arg));
+  if (help !== undefined) (await import("./help.ts")).configureHelp(program, help === "-h");
+  for (const command of program.commands) command.copyInheritedSettings(program);
   try {
     await program.parseAsync(own, { from: "user" });
   } catch (error) {
@@ -51,19 +55,23 @@ export async function runProgram(
   }
 }
 
-/** All commands, for those who want to know them rather than to run one. */
+/** All commands with their definitions, to be read rather than run. */
 export const wholeProgram = (): Promise<Command> => programOf("", () => {});
 
-/** @param called only this one is loaded; where there is none of the name, help and suggestions need them all. */
+/** @param called only this command is loaded; all of them if no command has the name, for help and suggestions. */
 async function programOf(
   version: string,
   finish: Finish,
   behind?: readonly string[],
   called?: string,
 ): Promise<Command> {
-  const program = new Command("oomkit")
-    .description("See memory limits, follow them, act before the kernel does, and rehearse it.")
-    .version(version, "-V, --version")
+  const program = withHelp(new Command("oomkit"), HELP_TEXT)
+    .description(
+      "inspect memory cgroup limits, watch them, act before the kernel's OOM killer, and simulate OOMs",
+    )
+    .version(version, "-V, --version", "print the version")
+    .helpOption("-h, --help", "print a summary (-h) or all options (--help)")
+    .helpCommand("help [command]", "print all options of a command")
     .exitOverride()
     .showSuggestionAfterError()
     .enablePositionalOptions()
@@ -79,53 +87,70 @@ async function programOf(
   return program;
 }
 
-/** What stands behind `--` after `watch` is a command line of somebody else's; commander would mix the two. */
+const HELP_TEXT = {
+  examples: [
+    "oomkit inspect my.service",
+    "oomkit watch -r /kubepods --threshold 90%",
+    "oomkit guard -r /kubepods --policy process --dry-run",
+    "oomkit simulate --mb 64",
+  ],
+  exitStatus: {
+    "0": "success",
+    "1": "a check failed, an OOM occurred, or the outcome is not the expected one",
+    "2": "wrong usage, missing permission, or an unreadable file or cgroup",
+    "other": "with watch -- command: the exit status of the command",
+  },
+};
+
+/** The words after `--` following `watch` are another program's command line; commander would mix the two. */
 export function splitCommand(args: readonly string[]): { own: string[]; behind?: string[] } {
   const at = args.indexOf("--");
   if (at < 0 || !args.slice(0, at).includes("watch")) return { own: [...args] };
   return { own: args.slice(0, at), behind: args.slice(at + 1) };
 }
 
-const HELP_OR_VERSION = ["-h", "--help", "-V", "--version"];
+const HELP = ["-h", "--help", "help"];
 
-/** commander would answer a word that is no command with the whole usage, and an option ahead of one with a riddle. */
+/**
+ * commander answers an unknown command with the whole usage, and an option before the command with an error that names
+ * neither.
+ */
 async function misplaced(args: readonly string[]): Promise<OomkitError | undefined> {
   const [first = "", second = ""] = args;
   if (first.startsWith("-")) {
-    return HELP_OR_VERSION.includes(first) || first === "--" ? undefined : tooEarly(args);
+    return ["-h", "--help", "-V", "--version", "--"].includes(first)
+      ? undefined
+      : optionBeforeCommand(args);
   }
   const word = first === "help" ? second : first;
   return word === "" || word.startsWith("-") || loaders.has(word)
     ? undefined
-    : await noCommand(word);
+    : await unknownCommand(word);
 }
 
-function tooEarly(args: readonly string[]): OomkitError {
-  const [first] = args;
+const COMMANDS = `the commands are ${visible.join(", ")}`;
+
+function optionBeforeCommand(args: readonly string[]): OomkitError {
   const at = args.findIndex((arg) => visible.includes(arg));
-  if (at < 0) {
-    return new OomkitError(
-      `cannot use ${printable(shortened(first!))}: no command stands ahead of it`,
-      `the commands are ${visible.join(", ")}`,
+  const option = printable(shortened(args[0]!));
+  return at < 0
+    ? new OomkitError(`cannot use ${option} without a command`, COMMANDS)
+    : new OomkitError(
+      `cannot use ${option} before the command: options follow the command`,
+      `write: oomkit ${args[at]} ${printable(args.slice(0, at).join(" "))}`,
     );
-  }
+}
+
+async function unknownCommand(word: string): Promise<OomkitError> {
+  const { suggest } = await import("../core/suggest.ts");
+  const [near] = suggest(word, visible, 1);
   return new OomkitError(
-    `cannot use ${printable(shortened(first!))} ahead of the command: its options stand behind it`,
-    `write: oomkit ${args[at]} ${printable(args.slice(0, at).join(" "))}`,
+    `unknown command "${printable(shortened(word))}"`,
+    near === undefined ? COMMANDS : `did you mean ${near}? (${COMMANDS})`,
   );
 }
 
-async function noCommand(word: string): Promise<OomkitError> {
-  const { suggest: nearest } = await import("../core/suggest.ts");
-  const [near] = nearest(word, visible, 1);
-  const all = `the commands are ${visible.join(", ")}`;
-  return new OomkitError(
-    `cannot find the command "${printable(shortened(word))}": there is none of that name`,
-    near === undefined ? all : `did you mean ${near}? (${all})`,
-  );
-}
-
-/** commander puts its suggestion on a line of its own; a mistake gets one. */
+/** commander prints its suggestion on a second line; every error here is one line. */
 function oneLine(text: string): string {
   const [first = "", ...rest] = text.trim().split("\n");
   return first.startsWith("error: ")

@@ -1,4 +1,4 @@
-/** How this program starts itself again, from its sources as from the executable. */
+/** The command line that starts oomkit again, from its sources or from the executable. */
 
 import { fileURLToPath } from "node:url";
 

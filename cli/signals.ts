@@ -1,7 +1,7 @@
-/** The signals by which a person or a supervisor ends a program. */
+/** The signals that a user or a supervisor sends to end a program. */
 export const ENDING: readonly Deno.Signal[] = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"];
 
-/** Calls `act` for each of `signals`; the returned function takes the handlers off again. */
+/** Calls `act` for each of `signals`; the returned function removes the handlers. */
 export function onSignals(
   signals: readonly Deno.Signal[],
   act: (signal: Deno.Signal) => void,

@@ -4,7 +4,7 @@ import config from "../deno.json" with { type: "json" };
 export interface BuildInfo {
   /** Abbreviated, "-dirty" where the tree had changes. */
   readonly commit: string;
-  /** Where the runtime base came from; only an "official" one is fit for a release. */
+  /** The source of the runtime base; only "official" may be released. */
   readonly denort: "official" | "DENORT_BIN" | "npm";
   readonly target: string;
   readonly deno: string;

@@ -1,26 +1,26 @@
 /**
- * What is written out of the definitions of the commands: the man page, the table of all options, and the JSON Schema of
- * the configuration file. `deno run -A scripts/reference.ts` writes them; with `--check` it says which are not up to date.
+ * Generates the man page, the table of all options, and the JSON Schema of the configuration file from the definitions of the
+ * commands. `deno run -A scripts/reference.ts` writes them; with `--check` it names those that are not up to date.
  */
 
 import { join } from "node:path";
-import { commandOf, definitionsOf } from "../cli/options/definitions.ts";
+import { definitionsOf } from "../cli/options/definitions.ts";
 import { wholeProgram } from "../cli/program.ts";
 import { VERSION } from "../cli/version.ts";
 import { root, withoutBacktrace } from "./build/bundle.ts";
 import { configSchema } from "./reference/config_schema.ts";
 import { manPage } from "./reference/man_page.ts";
 import { optionsPage } from "./reference/options_page.ts";
-import { shared } from "./reference/shared_options.ts";
+import { described } from "./reference/shared_options.ts";
 import { Mistake, note, printLine, run } from "./terminal.ts";
 
 /** @returns the text of each file, by its path in the project. */
 export async function reference(): Promise<Record<string, string>> {
   const program = await wholeProgram();
-  const commands = shared(definitionsOf(program));
+  const definitions = described(definitionsOf(program));
   return {
-    "docs/man/oomkit.1": manPage(commands, commandOf(program), VERSION),
-    "docs/options.md": await formatted(optionsPage(commands, program), "md"),
+    "docs/man/oomkit.1": manPage(definitions, VERSION),
+    "docs/options.md": await formatted(optionsPage(definitions), "md"),
     "docs/schema/config.schema.json": await formatted(
       JSON.stringify(configSchema(program)),
       "json",
@@ -28,7 +28,7 @@ export async function reference(): Promise<Record<string, string>> {
   };
 }
 
-/** As `deno fmt` would, so that it has nothing to say about them. */
+/** Formatted, so that `deno fmt --check` accepts the generated files. */
 async function formatted(text: string, extension: string): Promise<string> {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["fmt", "--quiet", `--ext=${extension}`, "-"],

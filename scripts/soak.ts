@@ -8,6 +8,7 @@
  * not, 2 when it cannot run.
  */
 
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { join } from "node:path";
 import { root } from "./build/bundle.ts";
@@ -30,7 +31,14 @@ if (import.meta.main) await run("soak", main);
 async function main(): Promise<number> {
   const { minutes, seed, guest } = parsed();
   const signal = interruption();
-  if (guest !== undefined) return await soakInGuest(guest, { minutes, seed, signal });
+  if (guest !== undefined) {
+    return await soakInGuest(guest, {
+      entry: fileURLToPath(import.meta.url),
+      minutes,
+      seed,
+      signal,
+    });
+  }
   const executable = Deno.env.get("OOMKIT_BIN") ?? join(root, "dist/oomkit");
   if (!isFile(executable)) throw new Mistake(`there is no ${executable}; deno task compile`);
   note(`soak: ${minutes} minutes with seed ${seed}`);

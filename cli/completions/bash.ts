@@ -1,10 +1,13 @@
-/** Completions for bash 4.3 and newer; the package bash-completion is not needed, and used for the command behind `--`. */
+/** Completions for bash 4.3 and newer. The package bash-completion is only needed for the command after `--`. */
 
-import type { ShellProgram } from "./command.ts";
-import type { CommandDefinition, OptionDefinition } from "../options/definitions.ts";
-import { type ValueWords, valueWords } from "../options/values.ts";
+import type {
+  CommandDefinition,
+  Completion,
+  OptionDefinition,
+  ProgramDefinition,
+} from "../options/definitions.ts";
 
-export function bashCompletions({ commands, alone }: ShellProgram): string {
+export function bashCompletions({ commands, alone }: ProgramDefinition): string {
   const names = commands.map(({ name }) => name).join(" ");
   return `# bash completion for oomkit; to load it: source <(oomkit completions bash)
 ${FUNCTIONS}
@@ -36,8 +39,8 @@ complete -F _oomkit oomkit
 }
 
 /**
- * bash takes words apart at \`=\` and \`:\`, and replaces the last piece only: \`kept\` is what stands before it, \`head\` the
- * name of an option in the same word as its value.
+ * bash splits words at `=` and `:` and replaces only the last piece. `kept` is the part before it, `head` the name of an option
+ * in the same word as its value.
  */
 const FUNCTIONS = `
 _oomkit_split() {
@@ -125,9 +128,9 @@ function commandFunction(command: CommandDefinition): string {
   const visible = command.options.filter(({ hidden }) => !hidden);
   const patterns = new Map<string, string[]>();
   for (const option of visible) {
-    const values = valueWords(option);
-    if (values === undefined) continue;
-    patterns.set(offer(values), [...patterns.get(offer(values)) ?? [], ...flagsOf(option)]);
+    if (option.completion === undefined) continue;
+    const action = offer(option.completion);
+    patterns.set(action, [...patterns.get(action) ?? [], ...flagsOf(option)]);
   }
   const cases = [...patterns].map(([action, flags]) => `    ${flags.join("|")}) ${action} ;;`);
   const operand = offerOperand(command);
@@ -152,7 +155,7 @@ function commandFunction(command: CommandDefinition): string {
 
 const flagsOf = ({ short, long }: OptionDefinition) => short ? [short, long] : [long];
 
-function offer(values: ValueWords): string {
+function offer(values: Completion): string {
   switch (values.kind) {
     case "file":
       return "compopt -o default 2>/dev/null";

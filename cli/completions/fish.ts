@@ -1,14 +1,13 @@
 /** Completions for fish 3 and newer. */
 
-import type { ShellProgram } from "./command.ts";
 import type {
   CommandDefinition,
   OperandDefinition,
   OptionDefinition,
+  ProgramDefinition,
 } from "../options/definitions.ts";
-import { valueWords } from "../options/values.ts";
 
-export function fishCompletions({ commands, alone }: ShellProgram): string {
+export function fishCompletions({ commands, alone }: ProgramDefinition): string {
   const first = "complete -c oomkit -n __oomkit_at_first";
   return [
     "# fish completion for oomkit; to load it: oomkit completions fish | source",
@@ -88,7 +87,7 @@ const flags = ({ short, long }: OptionDefinition) =>
   `${short ? ` -s ${short.slice(1)}` : ""} -l ${long.slice(2)}`;
 
 function valueOf(option: OptionDefinition): string {
-  const values = valueWords(option);
+  const values = option.completion;
   switch (values?.kind) {
     case undefined:
       return "";

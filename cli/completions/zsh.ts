@@ -1,14 +1,13 @@
 /** Completions for zsh with its completion system (`compinit`). */
 
-import type { ShellProgram } from "./command.ts";
 import type {
   CommandDefinition,
   OperandDefinition,
   OptionDefinition,
+  ProgramDefinition,
 } from "../options/definitions.ts";
-import { valueWords } from "../options/values.ts";
 
-export function zshCompletions({ commands, alone }: ShellProgram): string {
+export function zshCompletions({ commands, alone }: ProgramDefinition): string {
   const names = commands.map(({ name, summary }) => quoted(`${name}:${summary}`)).join(" ");
   return `#compdef oomkit
 # zsh completion for oomkit; to load it: source <(oomkit completions zsh)
@@ -99,7 +98,7 @@ function valueSpec(
 }
 
 function actionOf(option: OptionDefinition): string {
-  const values = valueWords(option);
+  const values = option.completion;
   switch (values?.kind) {
     case "file":
       return "_files";

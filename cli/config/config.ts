@@ -1,15 +1,15 @@
 /**
- * The configuration file: TOML, with a table for each command in which the keys are the long names of its options. What it says
- * counts for more than a default, and for less than a variable or a flag.
+ * The configuration file: TOML, with a table for each command and the long names of its options as keys. Its values take
+ * precedence over defaults; variables and flags take precedence over them.
  */
 
 import type { CommandUnknownOpts, Option } from "@commander-js/extra-typings";
 import { OomkitError, shortened } from "../../core/errors.ts";
 import { suggest } from "../../core/suggest.ts";
-import { lineOf, type Place } from "./line.ts";
-import { isPaired } from "../options/option.ts";
+import { isPaired, isSwitch, keyOf } from "../options/option.ts";
 import { printable } from "../output/output.ts";
 import { readTextFile } from "../output/text_file.ts";
+import { lineOf, type Place } from "./line.ts";
 
 export type Table = Readonly<Record<string, unknown>>;
 
@@ -19,16 +19,16 @@ export interface ConfigFile {
   readonly content: Table;
 }
 
-/** The tables that a file may have. */
+/** Reports a mistake in a file; `right` is what to write instead. */
+export type Refuse = (what: string, right?: string) => never;
+
+/** The commands that have a table. */
 const COMMANDS = ["inspect", "watch", "guard", "simulate"];
 
-/** Of the command line alone. */
-const NOT_IN_A_FILE = ["config", "check-config", "restore", "help", "dry-run"];
-
-/** Throws {@link OomkitError} when it cannot be read, is no TOML, or has tables of no command. */
+/** Throws {@link OomkitError} if the file cannot be read, is not TOML, or has a table of no command. */
 export async function readConfig(path: string): Promise<ConfigFile> {
-  const text = readTextFile(path, "the configuration", openToAll);
-  // Only who has a file pays for it.
+  const text = readTextFile(path, "the configuration", writableByAll);
+  // Loaded only when there is a file.
   const { parse, TomlError } = await import("smol-toml");
   try {
     const file = { path, text, content: parse(text) };
@@ -41,12 +41,12 @@ export async function readConfig(path: string): Promise<ConfigFile> {
   }
 }
 
-/** It names commands that are run, as root as a rule. */
-function openToAll({ mode }: Deno.FileInfo): string | undefined {
-  return (mode! & 0o002) === 0 ? undefined : "everybody may write it (chmod o-w)";
+/** The file names commands that the guard runs, usually as root. */
+function writableByAll({ mode }: Deno.FileInfo): string | undefined {
+  return (mode! & 0o002) === 0 ? undefined : "all users may write it (chmod o-w)";
 }
 
-/** A mistake in a file, with the line that it stands in. */
+/** An error that names the file and the line of `place`. */
 export function mistakeAt(
   { path, text }: ConfigFile,
   place: Place,
@@ -58,17 +58,20 @@ export function mistakeAt(
   return new OomkitError(`cannot use ${where}: ${what}`, right);
 }
 
+const refuseAt = (file: ConfigFile, ...place: Place): Refuse => (what, right) => {
+  throw mistakeAt(file, place, what, right);
+};
+
 function checkTables(file: ConfigFile): void {
   for (const [name, value] of Object.entries(file.content)) {
+    const refuse = refuseAt(file, name);
     if (!COMMANDS.includes(name)) {
       const [near] = suggest(name, COMMANDS, 1);
       const known = `the tables are ${COMMANDS.map((each) => `[${each}]`).join(", ")}`;
       const right = near === undefined ? known : `did you mean [${near}]? (${known})`;
-      throw mistakeAt(file, [name], `there is no command "${printable(name)}"`, right);
+      refuse(`"${printable(name)}" is not a command`, right);
     }
-    if (!isTable(value)) {
-      throw mistakeAt(file, [name], `${name} is no table`, `write [${name}]`);
-    }
+    if (!isTable(value)) refuse(`${name} is not a table`, `write [${name}]`);
   }
 }
 
@@ -77,38 +80,28 @@ export function isTable(value: unknown): value is Table {
     !(value instanceof Date);
 }
 
-/** The table of a command; empty where there is none. */
+/** The table of a command; empty if the file has none. */
 export function tableOf(file: ConfigFile, command: string): Table {
   return (file.content[command] ?? {}) as Table;
 }
 
-/** Sets what neither the command line nor a variable has. */
-export function applyConfig(
-  command: CommandUnknownOpts,
-  file: ConfigFile,
-): void {
+/** Sets the options that neither the command line nor a variable sets. Checks the values of the others too. */
+export function applyConfig(command: CommandUnknownOpts, file: ConfigFile): void {
   const name = command.name();
   const hasTargets = command.registeredArguments.length > 0;
   for (const [key, value] of Object.entries(tableOf(file, name))) {
-    // Rules have a module of their own.
+    const refuse = refuseAt(file, name, key);
+    // Rules are read by config/rules.ts.
     if (name === "guard" && key === "rule") continue;
     if (hasTargets && key === "targets") {
-      checkTargets(value, (what, right) => {
-        throw mistakeAt(file, [name, key], what, right);
-      });
+      checkTargets(value, refuse);
       continue;
     }
-    const option = optionNamed(command, key, (what, right) => {
-      throw mistakeAt(file, [name, key], what, right);
-    });
-    // Checked also where something else counts for more.
-    const parsed = valueOf(option, key, value, (what, right) => {
-      throw mistakeAt(file, [name, key], what, right);
-    });
+    const option = optionNamed(command, key, refuse);
+    const parsed = valueOf(option, key, value, refuse);
     const attribute = option.attributeName();
     const isOff = value === false && isPaired(command, option.long!) && !option.negate;
-    const source = command.getOptionValueSource(attribute) ?? "default";
-    if (source === "default") {
+    if ((command.getOptionValueSource(attribute) ?? "default") === "default") {
       command.setOptionValueWithSource(attribute, isOff ? false : parsed, "config");
     }
   }
@@ -117,43 +110,34 @@ export function applyConfig(
 function checkTargets(value: unknown, refuse: Refuse): void {
   const isTarget = (item: unknown) => typeof item === "string" && item !== "";
   if (Array.isArray(value) && value.every(isTarget)) return;
-  refuse("targets is a list of texts", 'write targets = ["/kubepods"]');
+  refuse("targets must be a list of strings", 'write targets = ["/kubepods"]');
 }
 
-type Refuse = (what: string, right?: string) => never;
-
-/** The option that a key names. */
+/** The option that a key sets; `no-reclaim` is accepted beside `reclaim`. */
 export function optionNamed(
   command: Pick<CommandUnknownOpts, "options">,
   key: string,
   refuse: Refuse,
 ): Option {
-  const usable = command.options.filter(({ long }) =>
-    long !== undefined && !NOT_IN_A_FILE.includes(long.slice(2))
-  );
-  const found = usable.find(({ long }) => long === `--${key}` || long === `--no-${key}`);
+  const usable = command.options.filter((option) => keyOf(option) !== undefined);
+  const isNamed = ({ long }: Pick<Option, "long">) => long === `--${key}` || long === `--no-${key}`;
+  const found = usable.find(isNamed);
   if (found) return found as Option;
-  if (NOT_IN_A_FILE.includes(key)) {
-    return refuse(`${key} stands on the command line alone`, `write: --${key}`);
+  if (key === "help" || command.options.some(isNamed)) {
+    return refuse(`${key} is valid on the command line only`, `write: --${key}`);
   }
-  const names = usable.filter(({ hidden }) => !hidden).map(({ long }) => keyOf(long!));
-  const near = suggest(key.replaceAll("_", "-"), names, 1)[0];
+  const names = usable.filter(({ hidden }) => !hidden).map((option) => keyOf(option)!);
+  const [near] = suggest(key.replaceAll("_", "-"), names, 1);
   return refuse(
-    `there is no option "${printable(key)}"`,
-    near === undefined ? "see --help for what there is" : `did you mean ${near}?`,
+    `"${printable(key)}" is not an option`,
+    near === undefined ? "see --help for all options" : `did you mean ${near}?`,
   );
 }
 
-/** `reclaim` of `--no-reclaim`: in a file one says `reclaim = false`. */
-export function keyOf(long: string): string {
-  return long.replace(/^--(no-)?/, "");
-}
-
-/** A value as the option's own parser makes it. */
+/** A value as the option's own parser returns it. */
 export function valueOf(option: Option, key: string, value: unknown, refuse: Refuse): unknown {
-  const isSwitch = !option.required && !option.optional;
-  if (isSwitch) {
-    if (typeof value !== "boolean") return refuse(`${key} is true or false`);
+  if (isSwitch(option)) {
+    if (typeof value !== "boolean") return refuse(`${key} must be true or false`);
     if (option.negate) return option.long === `--${key}` ? !value : value;
     return value ? true : undefined;
   }
@@ -161,7 +145,9 @@ export function valueOf(option: Option, key: string, value: unknown, refuse: Ref
   let parsed: unknown;
   for (const item of list) {
     if (typeof item !== "string" && typeof item !== "number") {
-      return refuse(`${key} takes ${Array.isArray(value) ? "strings" : "a string or a number"}`);
+      return refuse(
+        `${key} must be ${Array.isArray(value) ? "a list of strings" : "a string or a number"}`,
+      );
     }
     const text = String(item);
     try {

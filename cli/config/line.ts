@@ -1,17 +1,17 @@
-/** In which line of a TOML file something stands; its parser tells that of what is no TOML only. Pure. */
+/** The line of a key in a TOML file. smol-toml reports lines of syntax errors only. Pure. */
 
-/** The names of tables and the key, and the number of an item in an array of tables: `["guard", "rule", 1, "warn"]`. */
+/** Names of tables, the index of an item in an array of tables, and the key: `["guard", "rule", 1, "warn"]`. */
 export type Place = readonly (string | number)[];
 
-/** Counted from 1. The line of the table where the key cannot be found in it; `undefined` where neither can. */
+/** Counted from 1. The line of the table if the key is not found in it; `undefined` if neither is found. */
 export function lineOf(text: string, place: Place): number | undefined {
   let table: Place = [];
   const counts = new Map<string, number>();
   let best: { readonly line: number; readonly depth: number } | undefined;
   const update = (line: number, found: Place) => {
-    const isOnTheWay = found.length <= place.length &&
+    const isPrefix = found.length <= place.length &&
       found.every((part, at) => part === place[at]);
-    if (isOnTheWay && found.length > (best?.depth ?? 0)) best = { line, depth: found.length };
+    if (isPrefix && found.length > (best?.depth ?? 0)) best = { line, depth: found.length };
   };
   for (const [at, line] of text.split("\n").entries()) {
     const [, open, header] = /^\s*(\[\[?)([^\]]+)\]/.exec(line) ?? [];
@@ -26,7 +26,7 @@ export function lineOf(text: string, place: Place): number | undefined {
   return best?.line;
 }
 
-/** With the number of the item of each array of tables that it lies in. */
+/** Adds the index in each array of tables on the way. */
 function numbered(names: readonly string[], counts: Map<string, number>, isItem: boolean): Place {
   const place: (string | number)[] = [];
   names.forEach((name, at) => {

@@ -1,144 +1,148 @@
-/** `[[guard.rule]]`: which cgroups are guarded otherwise than the rest, and how. The first that fits holds. */
+/** `[[guard.rule]]`: options for some cgroups only. The first rule that matches a cgroup applies. */
 
+import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { globToRegExp } from "../../core/cgroup/glob.ts";
+import { omitUndefined } from "../../core/omit_undefined.ts";
+import type { Rule as PolicyRule, Selector } from "../../core/policy/rules.ts";
 import { suggest } from "../../core/suggest.ts";
-import type { Rule as HeldRule, Selector } from "../../core/policy/rules.ts";
+import { guardBase, type GuardFlags } from "../guard/options.ts";
+import { detailsOf, keyOf } from "../options/option.ts";
+import { printable } from "../output/output.ts";
 import {
   type ConfigFile,
   isTable,
-  keyOf,
   mistakeAt,
   optionNamed,
   type Table,
   tableOf,
   valueOf,
 } from "./config.ts";
-import { guardBase, type GuardFlags } from "../guard/options.ts";
-import { printable } from "../output/output.ts";
 
-/** What a rule may say of the cgroups that it fits: the long names of guard's options. */
-export const RULE_OPTIONS = [
-  "warn",
-  "critical",
-  "margin-ratio",
-  "min-margin",
-  "max-margin",
-  "metric",
-  "on-warn",
-  "on-critical",
-  "on-imminent",
-  "policy",
-  "mode",
-  "grace-period",
-  "kill-timeout",
-  "no-reclaim",
-  "prefer",
-  "avoid",
-  "ignore",
-  "soft-limit",
-  "hysteresis",
-  "cooldown",
-  "repeat",
-  "poll",
-] as const;
-
-/** What says where a rule holds; all that is given must fit. */
+/** The keys that select the cgroups of a rule; a cgroup must match all that are given. */
 export const SELECTORS = ["cgroup", "unit", "pod-labels"] as const;
 
-/** And what else it may have: its name, and that nothing is guarded where it fits. */
+/** The keys that are neither selectors nor options. */
 export const RULE_WORDS = ["name", "exempt"] as const;
 
-export interface Rule extends Omit<HeldRule, "neverKills"> {
-  /** Its own, or its number. */
+/** The keys of the options of `guard` that a rule may set. */
+export function ruleKeys(guard: Pick<CommandUnknownOpts, "options">): string[] {
+  return guard.options.filter((option) => detailsOf(option)?.inRules).map((each) => keyOf(each)!);
+}
+
+export interface Rule extends Omit<PolicyRule, "neverKills"> {
+  /** The one given, or `rule` with the number. */
   readonly name: string;
   /** Counted from 1. */
   readonly number: number;
-  /** What it fits, in words for people. */
+  /** The selectors as text. */
   readonly where: string;
   /** By the names that commander gives them. */
   readonly flags: Partial<GuardFlags>;
 }
 
+/** @param key undefined for a mistake of the rule as a whole */
 type Refuse = (key: string | undefined, what: string, right?: string) => never;
 
-/** Throws {@link OomkitError} with the line of what cannot be meant. */
+/** Throws {@link OomkitError} with the line of the first mistake. */
 export function rulesOf(file: ConfigFile): Rule[] {
   const listed = tableOf(file, "guard")["rule"];
   if (listed === undefined) return [];
   if (!Array.isArray(listed) || !listed.every(isTable)) {
-    throw mistakeAt(file, ["guard", "rule"], "rule is no list of tables", "write [[guard.rule]]");
+    throw mistakeAt(
+      file,
+      ["guard", "rule"],
+      "rule must be a list of tables",
+      "write [[guard.rule]]",
+    );
   }
+  const guard = guardBase();
   const rules = listed.map((table: Table, at) =>
-    ruleOf(table, at + 1, (key, what, right) => {
+    ruleOf(guard, table, at + 1, (key, what, right) => {
       throw mistakeAt(file, ["guard", "rule", at, ...key === undefined ? [] : [key]], what, right);
     })
   );
   for (const [at, { name }] of rules.entries()) {
     if (rules.findIndex((other) => other.name === name) === at) continue;
-    throw mistakeAt(file, ["guard", "rule", at, "name"], `there is a rule "${name}" already`);
+    throw mistakeAt(file, ["guard", "rule", at, "name"], `the name "${name}" is used twice`);
   }
   return rules;
 }
 
-function ruleOf(table: Table, number: number, refuse: Refuse): Rule {
-  const definitions = guardBase();
+function ruleOf(
+  guard: Pick<CommandUnknownOpts, "options">,
+  table: Table,
+  number: number,
+  refuse: Refuse,
+): Rule {
   const flags: Record<string, unknown> = {};
-  const known = [...RULE_WORDS, ...SELECTORS, ...RULE_OPTIONS.map((name) => keyOf(`--${name}`))];
+  const own: readonly string[] = [...RULE_WORDS, ...SELECTORS];
+  const options = ruleKeys(guard);
   for (const [key, value] of Object.entries(table)) {
-    if ([...RULE_WORDS, ...SELECTORS].some((word) => word === key)) continue;
-    if (!RULE_OPTIONS.some((name) => name === key || name === `no-${key}`)) {
+    if (own.includes(key)) continue;
+    if (!options.includes(key.replace(/^no-/, ""))) {
+      const known = [...own, ...options];
       const [near] = suggest(key, known, 1);
-      const right = near === undefined ? `a rule has ${known.join(", ")}` : `did you mean ${near}?`;
-      refuse(key, `a rule has no "${printable(key)}"`, right);
+      const right = near === undefined
+        ? `the keys of a rule are ${known.join(", ")}`
+        : `did you mean ${near}?`;
+      refuse(key, `a rule cannot set "${printable(key)}"`, right);
     }
-    const report = (what: string, right?: string) => refuse(key, what, right);
-    const option = optionNamed(definitions, key, report);
-    flags[option.attributeName()] = valueOf(option, key, value, report);
+    const refuseKey = (what: string, right?: string) => refuse(key, what, right);
+    const option = optionNamed(guard, key, refuseKey);
+    flags[option.attributeName()] = valueOf(option, key, value, refuseKey);
   }
   const name = table["name"] ?? `rule ${number}`;
-  if (typeof name !== "string" || name === "") return refuse("name", "name is a text");
+  if (typeof name !== "string" || name === "") return refuse("name", "name must be a string");
   const exempt = table["exempt"] ?? false;
-  if (typeof exempt !== "boolean") return refuse("exempt", "exempt is true or false");
-  const policy = Object.keys(table).find((key) => RULE_OPTIONS.some((each) => each === key));
+  if (typeof exempt !== "boolean") return refuse("exempt", "exempt must be true or false");
+  const policy = Object.keys(table).find((key) => options.includes(key.replace(/^no-/, "")));
   if (exempt && policy !== undefined) {
-    return refuse(policy, `${policy} means nothing where nothing is guarded`, "drop one of them");
+    return refuse(
+      policy,
+      `${policy} has no effect in a rule with exempt = true`,
+      "drop one of them",
+    );
   }
-  return { name, number, isExempt: exempt, flags, ...placesOf(table, refuse) };
+  return { name, number, isExempt: exempt, flags, ...selectorOf(table, refuse) };
 }
 
-function placesOf(table: Table, refuse: Refuse): { selector: Selector; where: string } {
-  const cgroups = textsOf(table, "cgroup", refuse);
-  const units = textsOf(table, "unit", refuse);
+function selectorOf(table: Table, refuse: Refuse): { selector: Selector; where: string } {
+  const cgroups = stringsOf(table, "cgroup", refuse);
+  const units = stringsOf(table, "unit", refuse);
   const labels = labelsOf(table, refuse);
-  if (cgroups === undefined && units === undefined && labels === undefined) {
-    return refuse(undefined, "the rule does not say where it holds", `add ${SELECTORS.join(", ")}`);
-  }
-  const relative = cgroups?.find((glob) => !glob.startsWith("/"));
-  if (relative !== undefined) {
-    refuse("cgroup", `"${printable(relative)}" is no path`, "begin with /, such as /kubepods/**");
-  }
-  const said = [
+  const where = [
     ...cgroups ? [cgroups.join(" or ")] : [],
     ...units ? [`unit ${units.join(" or ")}`] : [],
     ...labels ? [`pods with ${labels.map(([key, value]) => `${key}=${value}`).join(", ")}`] : [],
   ];
+  if (where.length === 0) {
+    return refuse(undefined, "the rule selects no cgroups", `add ${SELECTORS.join(", ")}`);
+  }
+  const relative = cgroups?.find((glob) => !glob.startsWith("/"));
+  if (relative !== undefined) {
+    refuse(
+      "cgroup",
+      `"${printable(relative)}" is not a cgroup path`,
+      "begin with /, such as /kubepods/**",
+    );
+  }
   return {
-    where: said.join(" and "),
-    selector: {
-      ...(cgroups ? { cgroups: cgroups.map(globToRegExp) } : {}),
-      ...(units ? { units: units.map(globToRegExp) } : {}),
-      ...(labels ? { labels } : {}),
-    },
+    where: where.join(" and "),
+    selector: omitUndefined({
+      cgroups: cgroups?.map(globToRegExp),
+      units: units?.map(globToRegExp),
+      labels,
+    }),
   };
 }
 
-function textsOf(table: Table, key: string, refuse: Refuse): string[] | undefined {
+function stringsOf(table: Table, key: string, refuse: Refuse): string[] | undefined {
   const value = table[key];
   if (value === undefined) return undefined;
   const list = Array.isArray(value) ? value : [value];
   const isText = (item: unknown): item is string => typeof item === "string" && item !== "";
   if (list.length > 0 && list.every(isText)) return list;
-  return refuse(key, `${key} is a text, or a list of texts`);
+  return refuse(key, `${key} must be a string or a list of strings`);
 }
 
 function labelsOf(table: Table, refuse: Refuse): [string, string][] | undefined {
@@ -148,5 +152,9 @@ function labelsOf(table: Table, refuse: Refuse): [string, string][] | undefined 
   const isText = (entry: [string, unknown]): entry is [string, string] =>
     typeof entry[1] === "string";
   if (entries.length > 0 && entries.every(isText)) return entries;
-  return refuse("pod-labels", "pod-labels is a table of texts", 'write { app = "postgres" }');
+  return refuse(
+    "pod-labels",
+    "pod-labels must be a table of strings",
+    'write pod-labels = { app = "postgres" }',
+  );
 }

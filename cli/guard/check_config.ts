@@ -1,83 +1,124 @@
-/** `oomkit guard --check-config`: what the configuration comes to, and which rule each cgroup falls under. */
+/** `oomkit guard --check-config`: the effective configuration, and the rule that applies to each cgroup. */
 
-import { actionText, mapActions } from "../../core/policy/actions.ts";
-import { limitOf } from "../../core/guard/targets.ts";
-import { ruleFor } from "../../core/policy/rules.ts";
-import { type GuardPolicy, policyFor } from "../../core/guard/policy.ts";
-import { candidatesIn } from "../../core/guard/targets.ts";
+import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { toJson } from "../../core/events/json.ts";
-import type { GuardRequest } from "./command.ts";
-import { checkReceivers, describeReceivers } from "../receivers/receivers.ts";
-import { buildGuardSetup } from "./setup.ts";
-import { wantsJson } from "../options/option.ts";
-import { print, printable } from "../output/output.ts";
-import { checkOtherTables } from "../config/other_tables.ts";
+import { type GuardPolicy, policyFor } from "../../core/guard/policy.ts";
+import { candidatesIn, limitOf } from "../../core/guard/targets.ts";
+import { actionText, mapActions } from "../../core/policy/actions.ts";
+import { ruleFor } from "../../core/policy/rules.ts";
+import { applyConfig, type ConfigFile } from "../config/config.ts";
+import { wantsJson } from "../options/subcommand.ts";
 import { formatBytes } from "../options/units.ts";
+import { print, printable } from "../output/output.ts";
+import { checkReceivers, describeReceivers } from "../receivers/receivers.ts";
+import type { GuardRequest, GuardSetup } from "./request.ts";
+import { buildGuardSetup } from "./setup.ts";
 
-/** The exit code; what is wrong is thrown. */
-export async function checkConfig(requested: GuardRequest): Promise<number> {
-  const { file, flags, targets } = requested;
+/** @returns the exit status. Throws {@link OomkitError} for the first mistake in the configuration. */
+export async function checkConfig(request: GuardRequest): Promise<number> {
+  const { file, flags } = request;
   if (file) await checkOtherTables(file);
   await checkReceivers(flags);
-  const { policies, scopes, rules } = buildGuardSetup(requested, undefined);
-  const cgroups = [...candidatesIn(scopes)].map(({ cgroup, isTarget }) => {
-    const number = policyFor(policies, cgroup.path);
-    const policy = number === undefined ? undefined : policies.all[number]!;
-    const found = policy && limitOf(cgroup, isTarget, policy.softLimit);
-    return { path: cgroup.path, policy, limit: found?.limit };
-  });
-  const ruleOf = (policy: GuardPolicy | undefined, path: string) =>
-    policy
-      ? policy.rule
-      : rules[ruleFor(policies.rules, { path, podUid: undefined }, policies.labels)]?.name;
-  if (wantsJson(flags)) {
-    print(toJson({
-      v: 2,
-      file: file?.path ?? null,
-      targets,
-      receivers: describeReceivers(flags),
-      rules: policies.all.map((policy, at) => ({
-        name: policy.rule ?? null,
-        where: rules[at]?.where ?? null,
-        exempt: rules[at]?.isExempt ?? false,
-        ...toldOf(policy),
-      })),
-      cgroups: cgroups.map(({ path, policy, limit }) => ({
-        cgroup: path,
-        rule: ruleOf(policy, path) ?? null,
-        limit: limit ?? null,
-        guarded: limit !== undefined,
-      })),
-    }));
-    return 0;
-  }
-  print(
-    `configuration  ${file ? printable(file.path) : "none; the defaults, variables and flags"}`,
-  );
-  print(`targets        ${targets.map(printable).join(" ") || "none; the own cgroup"}`);
-  const receivers = describeReceivers(flags);
-  print(`receivers      ${receivers.map(printable).join(", ") || "none but stdout"}`);
-  for (const [at, policy] of policies.all.entries()) {
-    const rule = rules[at];
-    const name = policy.rule === undefined ? "the rest" : `rule "${printable(policy.rule)}"`;
-    print(`${name}${rule ? `: ${printable(rule.where)}` : ""}`);
-    print(`    ${rule?.isExempt ? "not guarded" : planText(policy)}`);
-  }
-  for (const { path, policy, limit } of cgroups) {
-    const rule = ruleOf(policy, path);
-    const by = rule === undefined ? "the rest" : `rule "${printable(rule)}"`;
-    const state = policy === undefined
-      ? "not guarded"
-      : limit === undefined
-      ? "not guarded: no limit"
-      : `limit ${formatBytes(limit)}`;
-    print(`${printable(path)}: ${by}, ${state}`);
-  }
+  const setup = buildGuardSetup(request, undefined);
+  const cgroups = cgroupsOf(setup);
+  if (wantsJson(flags)) print(toJson(documentOf(request, setup, cgroups)));
+  else for (const line of linesOf(request, setup, cgroups)) print(line);
   return 0;
 }
 
-/** In its JSON form; `null` for what the mode decides. */
-function toldOf(policy: GuardPolicy) {
+/** The tables of the commands that do not run. */
+async function checkOtherTables(file: ConfigFile): Promise<void> {
+  const finish = () => {};
+  const commands: CommandUnknownOpts[] = [
+    (await import("../inspect/command.ts")).inspectCommand(finish),
+    (await import("../watch/command.ts")).watchCommand(finish, undefined),
+    (await import("../simulate/command.ts")).simulateCommand(finish),
+  ];
+  for (const command of commands) applyConfig(command, file);
+}
+
+interface CheckedCgroup {
+  readonly path: string;
+  /** Undefined if the cgroup is exempt. */
+  readonly policy: GuardPolicy | undefined;
+  /** The name of the rule that applies. */
+  readonly rule: string | undefined;
+  /** Bytes. */
+  readonly limit: number | undefined;
+}
+
+function cgroupsOf({ policies, scopes, rules }: GuardSetup): CheckedCgroup[] {
+  return [...candidatesIn(scopes)].map(({ cgroup, isTarget }) => {
+    const { path } = cgroup;
+    const number = policyFor(policies, path);
+    const policy = number === undefined ? undefined : policies.all[number]!;
+    return {
+      path,
+      policy,
+      rule: policy
+        ? policy.rule
+        : rules[ruleFor(policies.rules, { path, podUid: undefined }, policies.labels)]?.name,
+      limit: policy && limitOf(cgroup, isTarget, policy.softLimit)?.limit,
+    };
+  });
+}
+
+function documentOf(
+  { file, targets, flags }: GuardRequest,
+  { policies, rules }: GuardSetup,
+  cgroups: readonly CheckedCgroup[],
+) {
+  return {
+    v: 2,
+    file: file?.path ?? null,
+    targets,
+    receivers: describeReceivers(flags),
+    rules: policies.all.map((policy, at) => ({
+      name: policy.rule ?? null,
+      where: rules[at]?.where ?? null,
+      exempt: rules[at]?.isExempt ?? false,
+      ...policyDocument(policy),
+    })),
+    cgroups: cgroups.map(({ path, rule, limit }) => ({
+      cgroup: path,
+      rule: rule ?? null,
+      limit: limit ?? null,
+      guarded: limit !== undefined,
+    })),
+  };
+}
+
+function linesOf(
+  { file, targets, flags }: GuardRequest,
+  { policies, rules }: GuardSetup,
+  cgroups: readonly CheckedCgroup[],
+): string[] {
+  const nameOf = (rule: string | undefined) =>
+    rule === undefined ? "default policy" : `rule "${printable(rule)}"`;
+  return [
+    `configuration  ${file ? printable(file.path) : "no file; defaults, variables and flags"}`,
+    `targets        ${targets.map(printable).join(" ") || "none given; oomkit's own cgroup"}`,
+    `receivers      ${describeReceivers(flags).map(printable).join(", ") || "stdout only"}`,
+    ...policies.all.flatMap((policy, at) => {
+      const rule = rules[at];
+      return [
+        `${nameOf(policy.rule)}${rule ? `: ${printable(rule.where)}` : ""}`,
+        `    ${rule?.isExempt ? "not guarded" : policyText(policy)}`,
+      ];
+    }),
+    ...cgroups.map(({ path, policy, rule, limit }) => {
+      const state = policy === undefined
+        ? "not guarded"
+        : limit === undefined
+        ? "not guarded: no limit"
+        : `limit ${formatBytes(limit)}`;
+      return `${printable(path)}: ${nameOf(rule)}, ${state}`;
+    }),
+  ];
+}
+
+/** `null` for the parts of the margin that the mode decides. */
+function policyDocument(policy: GuardPolicy) {
   const { mode, levels, metric, actions, timeouts, triggerPolicy, preferences, poll, softLimit } =
     policy;
   const { ratio = null, min = null, max = null } = levels.margin;
@@ -104,7 +145,7 @@ function toldOf(policy: GuardPolicy) {
   };
 }
 
-function planText(policy: GuardPolicy): string {
+function policyText(policy: GuardPolicy): string {
   const { mode, levels: { warn, critical, margin }, metric, actions, timeouts, triggerPolicy } =
     policy;
   const words = (list: GuardPolicy["actions"]["warn"]) => list.map(actionText).join("+") || "noop";
@@ -117,12 +158,12 @@ function planText(policy: GuardPolicy): string {
     `mode ${mode}`,
     `warn ${warn}% ${words(actions.warn)}`,
     `critical ${critical}% ${words(actions.critical)}`,
-    `threshold ${words(actions.imminent)}`,
-    `margin ${margins.join(", ") || "as the mode has it"}`,
+    `imminent ${words(actions.imminent)}`,
+    `margin ${margins.join(", ") || "of the mode"}`,
     `metric ${metric}`,
     ...timeouts.graceMs > 0 ? [`grace period ${timeouts.graceMs} ms`] : [],
     ...timeouts.reclaim ? [] : ["no reclaim"],
-    ...policy.softLimit ? ["soft limits too"] : [],
+    ...policy.softLimit ? ["soft limits"] : [],
     ...policy.poll === undefined ? [] : [`poll ${policy.poll} ms`],
     `hysteresis ${triggerPolicy.hysteresis * 100}%`,
     `cooldown ${triggerPolicy.cooldown} ms`,

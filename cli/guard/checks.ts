@@ -1,57 +1,57 @@
-/** What a guard was asked for and cannot do, said before it begins. */
+/** Checks whether a guard can do what the options request, before it starts. */
 
+import { walk } from "../../core/cgroup/cgroup.ts";
 import type { Hierarchy } from "../../core/cgroup/hierarchy.ts";
+import { identify } from "../../core/cgroup/identity.ts";
+import { listProcesses } from "../../core/cgroup/processes.ts";
 import { OomkitError } from "../../core/errors.ts";
 import type { Guard } from "../../core/guard/guard.ts";
-import { identify } from "../../core/cgroup/identity.ts";
+import { signalDenied } from "../../core/guard/permissions.ts";
+import { type GuardPolicy, killLevel, policyFor, type PolicySet } from "../../core/guard/policy.ts";
+import { candidatesIn, type Scope } from "../../core/guard/targets.ts";
 import { ACTIONS } from "../../core/policy/actions.ts";
 import { fits, type Labels, ruleFor } from "../../core/policy/rules.ts";
-import { type GuardPolicy, killLevel, policyFor, type PolicySet } from "../../core/guard/policy.ts";
-import { signalDenied } from "../../core/guard/permissions.ts";
-import { candidatesIn, type Scope } from "../../core/guard/targets.ts";
+import { matchedLine } from "../../core/policy/victims.ts";
 import type { Rule } from "../config/rules.ts";
-import type { GuardSetup } from "./setup.ts";
 import { printable, printStderr } from "../output/output.ts";
+import type { GuardSetup } from "./request.ts";
 
-/** What a mode stands on. */
-type ModeGround = Pick<Hierarchy, "writable" | "kernel"> & {
+/** The parts of a hierarchy that a mode depends on. */
+type ModeSupport = Pick<Hierarchy, "writable" | "kernel"> & {
   readonly version: Pick<Hierarchy["version"], "number" | "canThrottle" | "canDisableOomKiller">;
 };
 
-/** A mode that is named is meant; only `auto` may take a quieter one. */
+/** Only `auto` may fall back to another mode. */
 export function checkMode(
-  { version, writable, kernel }: ModeGround,
+  { version, writable, kernel }: ModeSupport,
   { mode, actions, rule }: GuardPolicy,
 ): void {
-  const wrong = (why: string, right: string) => {
+  const refuse = (why: string, right: string) => {
     throw new OomkitError(`cannot use --mode ${mode}${inRule(rule)}: ${why}`, right);
   };
   if (mode === "auto" || mode === "notify") return;
   if (mode === "throttle" && !version.canThrottle) {
-    wrong(`cgroup v${version.number} has no memory.high`, "use hold or notify");
+    refuse(`cgroup v${version.number} has no memory.high`, "use hold or notify");
   }
   if (mode === "hold" && !version.canDisableOomKiller) {
-    wrong(`cgroup v${version.number} cannot switch the killer off`, "use throttle or notify");
+    refuse(`cgroup v${version.number} cannot disable the OOM killer`, "use throttle or notify");
   }
   if (mode === "hold" && killLevel(actions) === undefined) {
-    wrong(
-      "nothing is to be killed, and the allocators would wait for ever",
-      "add --policy process",
-    );
+    refuse("no level kills, so allocators would wait forever", "add --policy process");
   }
-  if (!kernel) wrong("this tree is not a kernel's", "use notify");
-  if (!writable) wrong("the cgroup file system is read-only", "use notify");
+  if (!kernel) refuse("this tree is not a kernel's", "use notify");
+  if (!writable) refuse("the cgroup file system is read-only", "use notify");
 }
 
-/** The pids in a copy of a tree, or in one that was made up, are anybody's on this machine. */
+/** The pids in a copied or fake tree may belong to unrelated processes of this machine. */
 export function checkTree({ kernel }: Hierarchy, { actions, dryRun, rule }: GuardPolicy): void {
   if (kernel || dryRun) return;
   const harmful = Object.values(actions).flat().find(({ kind }) => ACTIONS[kind].affectsCgroup);
   if (harmful === undefined) return;
   throw new OomkitError(
-    `cannot use ${harmful.kind} here${
+    `cannot use ${harmful.kind}${
       inRule(rule)
-    }: this tree is not a kernel's, and its pids may be anybody's`,
+    }: this tree is not a kernel's, and its pids may belong to unrelated processes`,
     "add --dry-run",
   );
 }
@@ -59,39 +59,66 @@ export function checkTree({ kernel }: Hierarchy, { actions, dryRun, rule }: Guar
 const inRule = (rule: string | undefined) =>
   rule === undefined ? "" : ` in the rule "${printable(rule)}"`;
 
-/** A rule that fits nothing may be misspelt; better said than found out. */
+/** Warns about a rule that matches nothing, because it may be misspelt. */
 export function checkRules(
   rules: readonly Rule[],
   scopes: readonly Scope[],
   policies: PolicySet,
   hasLabels: boolean,
 ): void {
+  const nameOf = ({ name }: Rule) => `the rule "${printable(name)}"`;
   const blind = rules.find(({ selector }) => selector.labels);
   if (blind && !hasLabels) {
-    printStderr(`${named(blind)} asks for labels of pods, which are known with --kubernetes only`);
+    printStderr(`${nameOf(blind)} selects pods by labels, which requires --kubernetes`);
   }
-  const paths = [...candidatesIn(scopes)].map(({ cgroup: { path } }) => path);
+  const locations = [...candidatesIn(scopes)].map(({ cgroup: { path } }) => ({
+    path,
+    podUid: identify(path).podUid,
+  }));
   const none: Labels = new Map();
-  const whereOf = (path: string) => ({ path, podUid: identify(path).podUid });
-  const first = new Set(
-    paths.map((path) => ruleFor(policies.rules, whereOf(path), policies.labels)),
-  );
+  const applied = new Set(locations.map((at) => ruleFor(policies.rules, at, policies.labels)));
   for (const rule of rules) {
-    // Of pods nothing is known yet.
-    if (rule.selector.labels || first.has(rule.number - 1)) continue;
-    const isFitting = paths.some((path) => fits(rule.selector, whereOf(path), none));
+    // The labels of the pods are not known yet.
+    if (rule.selector.labels || applied.has(rule.number - 1)) continue;
+    const isShadowed = locations.some((at) => fits(rule.selector, at, none));
     printStderr(
-      isFitting
-        ? `${named(rule)} (${printable(rule.where)}) never holds: an earlier one fits all it fits`
-        : `${named(rule)} (${printable(rule.where)}) fits no cgroup that is there now`,
+      `${nameOf(rule)} (${printable(rule.where)}) ${
+        isShadowed
+          ? "never applies: earlier rules match all of its cgroups"
+          : "matches no existing cgroup"
+      }`,
     );
   }
 }
 
-const named = ({ name }: Rule) => `the rule "${printable(name)}"`;
+/** Warns about an expression that matches nothing, because it may be misspelt. */
+export function checkPreferences(
+  preferences: GuardPolicy["preferences"],
+  scopes: readonly Scope[],
+): void {
+  const all = Object.entries(preferences);
+  if (all.every(([, list]) => list.length === 0)) return;
+  const processes = scopes.flatMap(({ cgroup }) => listProcesses(cgroup).processes);
+  const texts = [
+    ...processes.map(matchedLine),
+    ...scopes.flatMap(({ cgroup }) => [...walk(cgroup)].map(({ path }) => path)),
+  ];
+  for (const [name, list] of all) {
+    for (const expression of list) {
+      if (texts.some((text) => expression.test(text))) continue;
+      printStderr(`--${name} ${expression.source} matches no running process and no cgroup`);
+    }
+  }
+}
 
-/** A target that can never be guarded as it was asked for is a mistake; one of many is not. */
-export function checkReach(guarding: Guard, { scopes, policies, usual }: GuardSetup): void {
+/**
+ * Throws {@link OomkitError} for a target that cannot be guarded as requested, and for a mode that works in none of the cgroups.
+ * One cgroup of a recursive target may fail.
+ */
+export function checkReach(
+  guarding: Guard,
+  { scopes, policies, defaultPolicy }: GuardSetup,
+): void {
   const entries = guarding.guardedCgroups();
   for (const { cgroup, recursive } of scopes) {
     const isExempt = policyFor(policies, cgroup.path) === undefined;
@@ -101,25 +128,25 @@ export function checkReach(guarding: Guard, { scopes, policies, usual }: GuardSe
       throw new OomkitError(
         `cannot guard ${
           printable(cgroup.path)
-        }: neither it nor an ancestor has a limit that leaves room for the margin`,
-        "set a limit, or look at: oomkit inspect",
+        }: neither it nor an ancestor has a limit above the margin`,
+        "set a limit, or see: oomkit inspect",
       );
     }
     const { actions, protectedPids } = guarded.policy;
     const refused = killLevel(actions) && signalDenied(guarded.cgroup, protectedPids);
     if (refused) {
       throw new OomkitError(
-        `cannot end the processes of ${printable(cgroup.path)}: ${refused}`,
+        `cannot kill the processes of ${printable(cgroup.path)}: ${refused}`,
         "run as root or as their owner",
       );
     }
   }
-  const { mode, dryRun } = usual;
-  const meant = entries.filter(({ policy }) => policy === usual);
-  if (mode === "auto" || dryRun || meant.length === 0) return;
-  if (meant.some(({ settings }) => settings.mode === mode)) return;
+  const { mode, dryRun } = defaultPolicy;
+  const affected = entries.filter(({ policy }) => policy === defaultPolicy);
+  if (mode === "auto" || dryRun || affected.length === 0) return;
+  if (affected.some(({ settings }) => settings.mode === mode)) return;
   throw new OomkitError(
-    `cannot use --mode ${mode}: it could not be set up in any of ${meant.length} cgroups, for the reasons above`,
-    "use --mode auto for what works",
+    `cannot use --mode ${mode}: setting it up failed in all ${affected.length} cgroups, for the reasons above`,
+    "use --mode auto, which falls back to notify",
   );
 }

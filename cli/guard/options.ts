@@ -1,11 +1,23 @@
-/** What `guard` takes, and what its words mean. */
+/** The options of `guard`, one row each. */
 
 import { OomkitError } from "../../core/errors.ts";
-import { asciiOption, liveOption, noLiveOption } from "../options/live.ts";
-import { oneOf, option, parsed, parseWhole, subcommand } from "../options/option.ts";
-import { parsePositive, POLICY } from "./policy_options.ts";
-import { withReceiverOptions } from "../options/receivers.ts";
-import { parseDuration } from "../options/units.ts";
+import { withHelp } from "../options/help.ts";
+import { LIVE_OPTIONS } from "../options/live.ts";
+import {
+  choice,
+  flag,
+  type FlagsOf,
+  list,
+  oneOf,
+  type OptionRow,
+  parseWhole,
+  single,
+  value,
+} from "../options/option.ts";
+import { checkRequiredOptions, RECEIVER_OPTIONS } from "../options/receivers.ts";
+import { type Common, subcommand } from "../options/subcommand.ts";
+import { parseDuration, parsePositiveDuration } from "../options/units.ts";
+import { POLICY_OPTIONS } from "./policy_options.ts";
 
 function parseExpression(text: string): RegExp {
   try {
@@ -16,115 +28,156 @@ function parseExpression(text: string): RegExp {
   }
 }
 
-function collected<T>(parse: (text: string) => T) {
-  const one = parsed(parse);
-  return (text: string, before: readonly T[] = []): T[] => [...before, one(text)];
-}
-
-export function guardBase() {
-  const flag = option;
-  return withReceiverOptions(subcommand("guard", "act before the kernel's OOM killer does"))
-    .addOption(flag("-r, --recursive", "guard everything beneath the targets as well"))
-    .addOption(liveOption).addOption(noLiveOption).addOption(asciiOption)
-    .addOption(flag("--pod", "guard the containers of a pod with a shared process namespace"))
-    .addOption(POLICY.warn())
-    .addOption(POLICY.critical())
-    .addOption(POLICY.marginRatio())
-    .addOption(POLICY.minMargin())
-    .addOption(POLICY.maxMargin())
-    .addOption(POLICY.metric())
-    .addOption(POLICY.onWarn())
-    .addOption(POLICY.onCritical())
-    .addOption(POLICY.onImminent())
-    .addOption(POLICY.policy())
-    .addOption(POLICY.gracePeriod())
-    .addOption(POLICY.killTimeout())
-    .addOption(POLICY.reclaim())
-    .addOption(POLICY.mode())
-    .addOption(
-      flag("--prefer <regex>", "take these first: command line or cgroup path").argParser(
-        collected(parseExpression),
-      ),
-    )
-    .addOption(flag("--avoid <regex>", "take these last").argParser(collected(parseExpression)))
-    .addOption(flag("--ignore <regex>", "never take these").argParser(collected(parseExpression)))
-    .addOption(
-      flag("--soft-limit", "guard soft limits too (v1 memory.soft_limit_in_bytes, v2 memory.high)"),
-    )
-    .addOption(POLICY.hysteresis())
-    .addOption(POLICY.cooldown())
-    .addOption(POLICY.repeat())
-    .addOption(
-      flag("--poll <duration>", "look at this pace instead of being notified").argParser(
-        parsed(parsePositive),
-      ),
-    )
-    .addOption(
-      flag("--rescan-interval <duration>", "look for cgroups that nobody told of").argParser(
-        parsed(parsePositive),
-      ).default(277_000, "277s"),
-    )
-    .addOption(
-      flag("--rearm-interval <duration>", "arm everything afresh").argParser(parsed(parsePositive))
-        .default(701_000, "701s"),
-    )
-    .addOption(
-      flag("--hook-timeout <duration>", "how long exec: may take").argParser(parsed(parsePositive))
-        .default(10_000, "10s"),
-    )
-    .addOption(
-      flag("--hold-timeout <duration>", "how long allocators may wait under --mode hold").argParser(
-        parsed(parsePositive),
-      ).default(1000, "1s"),
-    )
-    .addOption(flag("--dry-run", "do everything but the deed"))
-    .addOption(flag("--explain", "print who would be taken, with the values that decide"))
-    .addOption(flag("--for <duration>", "end after this time").argParser(parsed(parseDuration)))
-    .addOption(
-      flag("--check-config", "print what the configuration comes to, and end"),
-    )
-    .addOption(flag("--restore", "put back what guards have left, and end"))
-    .addOption(
-      flag("--event-format <format>", "oom-guard: one line for each kill, as oom-guard writes it")
-        .choices(["oomkit", "oom-guard"] as const).default("oomkit" as const),
-    )
-    .addOption(
-      flag("--walkIntervalSeconds <n>", "oom-guard's --rescan-interval").argParser(
-        parsed(parseWhole(1)),
-      )
-        .hideHelp(),
-    )
-    .addOption(
-      flag("--inotifyResetSeconds <n>", "oom-guard's --rearm-interval").argParser(
-        parsed(parseWhole(1)),
-      ).hideHelp(),
-    )
-    .addOption(
-      flag("--guard-ms <n>", "oom-guard's --kill-timeout, in ms").argParser(parsed(parseWhole(1)))
-        .hideHelp(),
-    )
-    .addOption(
-      flag("--openSoftLimit [yes]", "oom-guard's --soft-limit").argParser(
-        parsed(oneOf(["true", "false"])),
-      ).hideHelp(),
-    )
-    .addOption(flag("--v <n>", "oom-guard's; there is one way to log").hideHelp())
-    .addOption(
-      flag("--logtostderr [yes]", "oom-guard's; there is one place to log to").hideHelp(),
-    )
-    .addOption(
-      flag("--port <n>", "oom-guard's --listen on this machine alone; 0 is none").argParser(
-        parsed(parsePort),
-      )
-        .hideHelp(),
-    );
-}
-
-/** oom-guard serves on it; 0 is none. */
+/** oom-guard's port for metrics; 0 is none. */
 function parsePort(text: string): number {
   const port = parseWhole(0)(text);
   if (port < 65536) return port;
-  throw new OomkitError(`"${text}" is no port`, "use 1 to 65535, or 0 for none");
+  throw new OomkitError(`"${text}" is not a port`, "use 1 to 65535, or 0 for none");
 }
 
-export type GuardFlags = ReturnType<ReturnType<typeof guardBase>["opts"]>;
+const MODE = { group: "mode" } as const;
+const VICTIMS = { group: "victims", inRules: true } as const;
+/** The group of a hidden option does not matter. */
+const OOM_GUARD = { group: "general", isHidden: true } as const;
+
+const GUARD_OPTIONS = {
+  ...RECEIVER_OPTIONS,
+  recursive: flag("-r, --recursive", "guard all descendants of the targets too", {
+    group: "targets",
+    isBasic: true,
+  }),
+  pod: flag("--pod", "guard the containers of this pod (needs a shared process namespace)", {
+    group: "targets",
+  }),
+  softLimit: flag(
+    "--soft-limit",
+    "guard soft limits too (v1 memory.soft_limit_in_bytes, v2 memory.high)",
+    { group: "targets", inRules: true },
+  ),
+  ...POLICY_OPTIONS,
+  prefer: list("--prefer <regex>", "kill matching command lines or cgroups first", {
+    ...VICTIMS,
+    isBasic: true,
+    parse: single(parseExpression),
+  }),
+  avoid: list("--avoid <regex>", "kill matching command lines or cgroups last", {
+    ...VICTIMS,
+    isBasic: true,
+    parse: single(parseExpression),
+  }),
+  ignore: list("--ignore <regex>", "never kill matching command lines or cgroups", {
+    ...VICTIMS,
+    parse: single(parseExpression),
+  }),
+  explain: flag("--explain", "print the candidates and the values that rank them", {
+    group: "victims",
+    isBasic: true,
+  }),
+  dryRun: flag("--dry-run", "evaluate and report, but do not signal, kill or write", {
+    ...MODE,
+    isBasic: true,
+    isCommandLineOnly: true,
+  }),
+  for: value("--for <duration>", "stop after this time", { ...MODE, parse: parseDuration }),
+  holdTimeout: value(
+    "--hold-timeout <duration>",
+    "maximum time that allocators wait in hold mode",
+    { ...MODE, parse: parsePositiveDuration, default: [1000, "1s"] },
+  ),
+  hookTimeout: value("--hook-timeout <duration>", "maximum run time of an exec: action", {
+    ...MODE,
+    parse: parsePositiveDuration,
+    default: [10_000, "10s"],
+  }),
+  poll: value(
+    "--poll <duration>",
+    "poll at this interval instead of waiting for notifications",
+    { ...MODE, inRules: true, parse: parsePositiveDuration },
+  ),
+  rescanInterval: value(
+    "--rescan-interval <duration>",
+    "interval between full scans for new cgroups",
+    { ...MODE, parse: parsePositiveDuration, default: [277_000, "277s"] },
+  ),
+  rearmInterval: value(
+    "--rearm-interval <duration>",
+    "interval at which all notifications are set up again",
+    { ...MODE, parse: parsePositiveDuration, default: [701_000, "701s"] },
+  ),
+  ...LIVE_OPTIONS,
+  eventFormat: choice(
+    "--event-format <format>",
+    "oomkit events, or one line per kill as oom-guard prints it",
+    { group: "output", choices: ["oomkit", "oom-guard"], default: ["oomkit", "oomkit"] },
+  ),
+  checkConfig: flag("--check-config", "print the effective configuration and exit", {
+    group: "general",
+    isCommandLineOnly: true,
+  }),
+  restore: flag("--restore", "restore settings left by a guard that was killed, and exit", {
+    group: "general",
+    isCommandLineOnly: true,
+  }),
+  walkIntervalSeconds: value(
+    "--walkIntervalSeconds <n>",
+    "oom-guard's --rescan-interval, in seconds",
+    { ...OOM_GUARD, parse: parseWhole(1) },
+  ),
+  inotifyResetSeconds: value(
+    "--inotifyResetSeconds <n>",
+    "oom-guard's --rearm-interval, in seconds",
+    { ...OOM_GUARD, parse: parseWhole(1) },
+  ),
+  guardMs: value("--guard-ms <n>", "oom-guard's --kill-timeout, in milliseconds", {
+    ...OOM_GUARD,
+    parse: parseWhole(1),
+  }),
+  openSoftLimit: value("--openSoftLimit [yes]", "oom-guard's --soft-limit", {
+    ...OOM_GUARD,
+    parse: oneOf(["true", "false"]),
+  }) as OptionRow<"true" | "false" | true | undefined>,
+  v: value("--v <n>", "oom-guard's log level, ignored", OOM_GUARD),
+  logtostderr: value("--logtostderr [yes]", "oom-guard's choice of log, ignored", OOM_GUARD),
+  port: value("--port <n>", "oom-guard's --listen, for this machine only; 0 disables it", {
+    ...OOM_GUARD,
+    parse: parsePort,
+  }),
+};
+
+export type GuardFlags = Common & FlagsOf<typeof GUARD_OPTIONS>;
+
+export function guardBase() {
+  const command = subcommand("guard", "act before the kernel's OOM killer does", GUARD_OPTIONS)
+    .hook("preAction", (_, self) => checkRequiredOptions(self));
+  return withHelp(command, {
+    examples: [
+      "oomkit guard -r /kubepods --policy process --avoid postgres",
+      "oomkit guard pid:4242 --on-warn signal --on-critical signal,reclaim",
+      "oomkit guard my.service --policy container --grace-period 5s --dry-run",
+    ],
+    notes: NOTES,
+    exitStatus: {
+      "0": "the guard ended by a signal or by --for",
+      "1": "an error ended the running guard; a service manager should restart it",
+      "2": "the guard cannot do what the options request",
+    },
+  });
+}
+
+const NOTES = `Targets: a cgroup path, a directory, a glob ('/kubepods/**'), pid:N, unit:NAME,
+pod:UID, a container id or a prefix of it, a runc name.
+
+Levels: warn (65%), critical (90%), and imminent, a margin below the limit.
+Without --policy or --on-... nothing is signalled or killed.
+
+Modes: notify changes nothing. throttle (v2) sets memory.high at the imminent
+level, so the kernel slows allocators down. hold (v1) disables the kernel's OOM
+killer, so allocators wait at the limit. Both are undone whenever the guard
+ends. auto uses throttle on v2 when a level kills, otherwise notify.
+
+OOMHero's variables work unchanged: WARNING, CRITICAL, WARNING_SIGNAL,
+CRITICAL_SIGNAL, COOLDOWN. So do oom-guard's flags.
+
+SIGHUP reads the configuration again and reopens --log-file.
+
+In the live view, ? lists the keys.`;

@@ -1,22 +1,16 @@
-/** A guard's options that decide what it does with what it sees: those of `guard`, and of `simulate --replay`. */
+/** The options that make up a guard's policy: those of `guard`, and of `simulate --replay`. */
 
 import { OomkitError } from "../../core/errors.ts";
 import {
-  type Action,
   ACTION_KINDS,
   actionSyntax,
+  actionWord,
   KILL_ACTIONS,
   parseActions,
   type SignalName,
 } from "../../core/policy/actions.ts";
-import { option, parsed } from "../options/option.ts";
-import { parseDuration, parsePercent, parseSize } from "../options/units.ts";
-
-/** A comma-separated list of actions; an option that is given again adds to it. */
-function actionsOption(defaultSignal: SignalName) {
-  const parse = parsed((text) => parseActions(text, defaultSignal));
-  return (text: string, before: readonly Action[] = []): Action[] => [...before, ...parse(text)];
-}
+import { choice, flag, list, negated, value } from "../options/option.ts";
+import { parseDuration, parsePercent, parsePositiveDuration, parseSize } from "../options/units.ts";
 
 /** `65%`, or OOMHero's bare `65`. */
 export function parseShare(text: string): number {
@@ -28,81 +22,106 @@ export function parseShare(text: string): number {
 function parseRatio(text: string): number {
   const ratio = text.trim().endsWith("%") ? parsePercent(text) / 100 : Number(text.trim() || NaN);
   if (ratio > 0 && ratio < 1) return ratio;
-  throw new OomkitError(`"${text}" is no ratio`, "use a share of the limit such as 0.02 or 2%");
+  throw new OomkitError(`"${text}" is not a ratio`, "use a share of the limit such as 0.02 or 2%");
 }
 
-/** `1M`; a bare number is oom-guard's, which counts in MiB. */
+/** `1M`; a bare number is in MiB, as with oom-guard. */
 function parseMargin(text: string): number {
   return parseSize(/^\d+(\.\d+)?$/.test(text.trim()) ? `${text.trim()}M` : text);
 }
 
-export function parsePositive(text: string): number {
-  const duration = parseDuration(text);
-  if (duration > 0) return duration;
-  throw new OomkitError(`"${text}" is too short`, "use a duration such as 10s");
-}
+const LEVELS = { group: "levels", inRules: true } as const;
+const BASIC_LEVELS = { ...LEVELS, isBasic: true } as const;
+const ACTIONS = (defaultSignal: SignalName) => ({
+  words: ACTION_KINDS.map(actionWord),
+  parse: (text: string) => parseActions(text, defaultSignal),
+});
+const VICTIMS = { group: "victims", inRules: true } as const;
 
-const POLICIES = ["noop", ...KILL_ACTIONS] as const;
-const MODES = ["auto", "notify", "throttle", "hold"] as const;
-
-/** Each anew, since a command takes its options for its own. */
-export const POLICY = {
-  warn: () =>
-    option("--warn <percent>", "where the first level begins").argParser(parsed(parseShare))
-      .default(65, "65%"),
-  critical: () =>
-    option("--critical <percent>", "where the second level begins").argParser(parsed(parseShare))
-      .default(90, "90%"),
-  marginRatio: () =>
-    option(
-      "--margin-ratio <ratio>",
-      "how far below the limit the threshold lies (0.02; 0.05 behind a throttle)",
-    )
-      .argParser(parsed(parseRatio)),
-  minMargin: () =>
-    option("--min-margin <size>", "but no less than this (1M; 3M)").argParser(parsed(parseMargin)),
-  maxMargin: () =>
-    option("--max-margin <size>", "and no more than this (30M; 512M)").argParser(
-      parsed(parseMargin),
-    ),
-  metric: () =>
-    option("--metric <what>", "what counts: usage, or the working set as the kubelet has it")
-      .choices(["usage", "working-set"] as const).default("usage" as const),
-  onWarn: () =>
-    option("--on-warn <actions>", ACTION_KINDS.map(actionSyntax).join(", "))
-      .argParser(actionsOption("SIGUSR1")),
-  onCritical: () =>
-    option("--on-critical <actions>", "the same at the second level").argParser(
-      actionsOption("SIGUSR2"),
-    ),
-  onImminent: () =>
-    option("--on-imminent <actions>", "the same at the last level").argParser(
-      actionsOption("SIGTERM"),
-    ),
-  policy: () => option("--policy <action>", "short for --on-imminent").choices(POLICIES),
-  gracePeriod: () =>
-    option("--grace-period <duration>", "SIGTERM first, and SIGKILL this much later").argParser(
-      parsed(parseDuration),
-    )
-      .default(0, "SIGKILL at once"),
-  killTimeout: () =>
-    option(
-      "--kill-timeout <duration>",
-      "how long a killed process may take to be gone, before the next one is taken",
-    )
-      .argParser(parsed(parsePositive)).default(500, "500ms"),
-  reclaim: () =>
-    option(
-      "--no-reclaim",
-      "leave page cache to the kernel instead of asking it back first",
-    ),
-  mode: () => option("--mode <mode>", "how to be in time").choices(MODES).default("auto" as const),
-  hysteresis: () =>
-    option("--hysteresis <percent>", "how far usage must fall before a level counts again")
-      .argParser(parsed(parseShare)).default(5, "5%"),
-  cooldown: () =>
-    option("--cooldown <duration>", "between two times of a level").argParser(parsed(parseDuration))
-      .default(10_000, "10s"),
-  repeat: () =>
-    option("--repeat", "act again each time the cooldown is over, while usage stays above"),
-} as const;
+export const POLICY_OPTIONS = {
+  policy: choice("--policy <action>", "imminent-level action: process, container or noop", {
+    ...BASIC_LEVELS,
+    choices: ["noop", ...KILL_ACTIONS],
+  }),
+  onCritical: list(
+    "--on-critical <actions>",
+    "actions at the critical level, as for --on-warn",
+    { ...BASIC_LEVELS, ...ACTIONS("SIGUSR2") },
+  ),
+  onWarn: list(
+    "--on-warn <actions>",
+    `actions at the warn level: ${ACTION_KINDS.map(actionSyntax).join(", ")}`,
+    { ...BASIC_LEVELS, ...ACTIONS("SIGUSR1") },
+  ),
+  warn: value("--warn <percent>", "usage at which warn begins", {
+    ...BASIC_LEVELS,
+    parse: parseShare,
+    default: [65, "65%"],
+  }),
+  critical: value("--critical <percent>", "usage at which critical begins", {
+    ...BASIC_LEVELS,
+    parse: parseShare,
+    default: [90, "90%"],
+  }),
+  onImminent: list(
+    "--on-imminent <actions>",
+    "actions at the imminent level, as for --on-warn",
+    { ...LEVELS, ...ACTIONS("SIGTERM") },
+  ),
+  marginRatio: value(
+    "--margin-ratio <ratio>",
+    "margin between the imminent level and the limit, as a share of the limit (default: 0.02; 0.05 in throttle mode)",
+    { ...LEVELS, parse: parseRatio },
+  ),
+  minMargin: value("--min-margin <size>", "minimum margin (default: 1M; 3M in throttle mode)", {
+    ...LEVELS,
+    parse: parseMargin,
+  }),
+  maxMargin: value("--max-margin <size>", "maximum margin (default: 30M; 512M in throttle mode)", {
+    ...LEVELS,
+    parse: parseMargin,
+  }),
+  metric: choice(
+    "--metric <what>",
+    "memory compared with the levels: usage, or the working-set as the kubelet computes it",
+    { ...LEVELS, choices: ["usage", "working-set"], default: ["usage", "usage"] },
+  ),
+  hysteresis: value(
+    "--hysteresis <percent>",
+    "drop in usage after which a level can trigger again",
+    { ...LEVELS, parse: parseShare, default: [5, "5%"] },
+  ),
+  cooldown: value("--cooldown <duration>", "minimum time between two actions at a level", {
+    ...LEVELS,
+    parse: parseDuration,
+    default: [10_000, "10s"],
+  }),
+  repeat: flag(
+    "--repeat",
+    "act again after each cooldown while usage stays above the level",
+    LEVELS,
+  ),
+  gracePeriod: value("--grace-period <duration>", "time from SIGTERM to SIGKILL", {
+    ...VICTIMS,
+    isBasic: true,
+    parse: parseDuration,
+    default: [0, "no SIGTERM"],
+  }),
+  killTimeout: value(
+    "--kill-timeout <duration>",
+    "time for a killed process to exit before the next victim is killed",
+    { ...VICTIMS, parse: parsePositiveDuration, default: [500, "500ms"] },
+  ),
+  reclaim: negated("--no-reclaim", "do not reclaim page cache before a kill", VICTIMS),
+  mode: choice(
+    "--mode <mode>",
+    "way to gain time near the limit: notify, throttle (v2), hold (v1) or auto",
+    {
+      group: "mode",
+      inRules: true,
+      isBasic: true,
+      choices: ["auto", "notify", "throttle", "hold"],
+      default: ["auto", "auto"],
+    },
+  ),
+};

@@ -1,4 +1,4 @@
-/** `oomkit guard --restore`: puts back what others have left. */
+/** `oomkit guard --restore`: restores settings left by guards that were killed. */
 
 import {
   journalFolder,
@@ -8,15 +8,15 @@ import {
 } from "../../core/control/journal.ts";
 import { OomkitError, shortened } from "../../core/errors.ts";
 import { toJson } from "../../core/events/json.ts";
-import type { GuardFlags } from "./options.ts";
-import { wantsJson } from "../options/option.ts";
+import { wantsJson } from "../options/subcommand.ts";
 import { print, printable, printStderr } from "../output/output.ts";
+import type { GuardFlags } from "./options.ts";
 
-/** The exit code. */
-export function release(targets: readonly string[], flags: GuardFlags): number {
+/** @returns the exit status */
+export function restoreSettings(targets: readonly string[], flags: GuardFlags): number {
   if (targets.length > 0) {
     throw new OomkitError(
-      `cannot release ${targets[0]}: everything that guards have left is put back at once`,
+      `cannot restore ${targets[0]} alone: --restore takes no targets`,
       "write: oomkit guard --restore",
     );
   }
@@ -24,8 +24,8 @@ export function release(targets: readonly string[], flags: GuardFlags): number {
   const untrusted = untrustedReason(folder);
   if (untrusted !== undefined) {
     throw new OomkitError(
-      `cannot put back what is recorded in ${shortened(folder)}: ${untrusted}`,
-      "look at what is there, put the files back by hand, and remove it; or name another folder with OOMKIT_STATE_DIR",
+      `cannot restore the settings recorded in ${shortened(folder)}: ${untrusted}`,
+      "restore them by hand and remove the folder, or name another folder with OOMKIT_STATE_DIR",
     );
   }
   const restored = restoreStale(folder);
@@ -36,10 +36,8 @@ export function release(targets: readonly string[], flags: GuardFlags): number {
     else print(`${outcome.padEnd(8)}  ${printable(dir)}/${file}: ${before}${why}`);
   }
   for (const pid of runningGuards(folder)) {
-    printStderr(
-      `the guard with pid ${pid} is at work; what it has changed it puts back itself when it ends`,
-    );
+    printStderr(`a guard runs with pid ${pid}; it restores its own changes when it ends`);
   }
-  if (restored.length === 0) printStderr("there was nothing to put back");
+  if (restored.length === 0) printStderr("nothing to restore");
   return restored.some(({ outcome }) => outcome === "failed") ? 2 : 0;
 }

@@ -1,70 +1,50 @@
-/** From what was asked for to what a guard is started with. */
+/** From a request to the setup that a guard starts with. */
 
 import { openCgroup } from "../../core/cgroup/cgroup.ts";
 import { directoryOf, discover, type Hierarchy } from "../../core/cgroup/hierarchy.ts";
 import { selfAndAncestors } from "../../core/cgroup/processes.ts";
 import { ownCgroup, parseGlob, resolveTarget } from "../../core/cgroup/resolve.ts";
-import type { GuardPolicy, PolicySet } from "../../core/guard/policy.ts";
-import type { Labels } from "../../core/policy/rules.ts";
-import type { Scope } from "../../core/guard/targets.ts";
 import { OomkitError } from "../../core/errors.ts";
+import type { GuardPolicy } from "../../core/guard/policy.ts";
+import type { Scope } from "../../core/guard/targets.ts";
+import type { Labels } from "../../core/policy/rules.ts";
 import { mistakeAt } from "../config/config.ts";
 import { type Rule, rulesOf } from "../config/rules.ts";
-import type { GuardRequest } from "./command.ts";
-import { checkMode, checkRules, checkTree } from "./checks.ts";
-import { checkPreferences } from "./explain.ts";
+import { checkMode, checkPreferences, checkRules, checkTree } from "./checks.ts";
 import type { GuardFlags } from "./options.ts";
-import { guardRequestOf, policySetOf, underRule, withRuleName } from "./policy.ts";
-
-export interface GuardSetup {
-  readonly policies: PolicySet;
-  /** What holds where no rule does. */
-  readonly usual: GuardPolicy;
-  readonly rules: readonly Rule[];
-  readonly scopes: readonly Scope[];
-  readonly rescanMs: number;
-  readonly rearmMs: number;
-  readonly isPod: boolean;
-  readonly protectedPids: ReadonlySet<number>;
-  /** Of the hierarchy. */
-  readonly version: 1 | 2;
-  /** Where a cgroup path lies in the file system; the path itself where that is not known. */
-  directoryOf(path: string): string;
-}
+import { policySetOf, resolvePolicy, underRule, withRuleName } from "./policy.ts";
+import type { GuardRequest, GuardSetup } from "./request.ts";
 
 /**
- * Throws {@link OomkitError} for what cannot be meant, or cannot be had here.
+ * Throws {@link OomkitError} for a request that is contradictory or impossible on this machine.
  *
- * @param labels of the pods; `undefined` where nobody can be asked.
- * @param before what held until now: what was a target then may be away for a while.
+ * @param labels of the pods; `undefined` without access to the Kubernetes API
+ * @param before the setup to replace: one of its targets may be absent for a while
  */
 export function buildGuardSetup(
-  requested: GuardRequest,
+  { flags, targets, file, sourceOf }: GuardRequest,
   labels: Labels | undefined,
   before?: GuardSetup,
 ): GuardSetup {
-  const { flags, targets, file, sourceOf } = requested;
   const protectedPids = selfAndAncestors();
-  const { policy: usual, rescanMs, rearmMs, isPod } = guardRequestOf(
+  const { policy: defaultPolicy, rescanMs, rearmMs, isPod } = resolvePolicy(
     flags,
     sourceOf,
     targets,
     protectedPids,
   );
   const rules = file === undefined ? [] : rulesOf(file);
-  const underOf = (rule: Rule) => {
+  const policyUnder = (rule: Rule) => {
     const under = underRule(flags, sourceOf, rule);
     try {
-      return withRuleName(
-        rule,
-        guardRequestOf(under.flags, under.sourceOf, targets, protectedPids).policy,
-      );
+      const { policy } = resolvePolicy(under.flags, under.sourceOf, targets, protectedPids);
+      return withRuleName(rule, policy);
     } catch (error) {
       if (!(error instanceof OomkitError) || file === undefined) throw error;
       throw mistakeAt(file, ["guard", "rule", rule.number - 1], error.message);
     }
   };
-  const policies = policySetOf(usual, rules, underOf, labels ?? new Map());
+  const policies = policySetOf(defaultPolicy, rules, policyUnder, labels ?? new Map());
   const hierarchy = isPod ? undefined : discover(flags.root);
   const scopes = hierarchy ? scopesOf(hierarchy, targets, flags, before?.scopes ?? []) : [];
   if (hierarchy) {
@@ -72,13 +52,16 @@ export function buildGuardSetup(
       checkMode(hierarchy, policy);
       checkTree(hierarchy, policy);
     }
-    const wishes = new Map(policies.all.map((policy) => [textOf(policy.preferences), policy]));
-    for (const policy of wishes.values()) checkPreferences(policy, scopes);
+    // Policies with the same preferences are checked once.
+    const byPreferences = new Map(
+      policies.all.map(({ preferences }) => [preferencesText(preferences), preferences]),
+    );
+    for (const preferences of byPreferences.values()) checkPreferences(preferences, scopes);
     checkRules(rules, scopes, policies, labels !== undefined);
   }
   return {
     policies,
-    usual,
+    defaultPolicy,
     rules,
     scopes,
     rescanMs,
@@ -97,22 +80,23 @@ function scopesOf(
   before: readonly Scope[],
 ): Scope[] {
   const recursive = flags.recursive === true;
-  // As with oom-guard, a tree that is named without a target is guarded as a whole.
+  // As with oom-guard, --root without a target means the whole tree.
   const whole = flags.root === undefined ? undefined : openCgroup(hierarchy, hierarchy.root);
   if (targets.length === 0 && whole) return [{ cgroup: whole, recursive: true }];
   if (targets.length === 0) return [{ cgroup: ownCgroup(hierarchy), recursive }];
   return targets.flatMap((target): Scope[] => {
     const glob = parseGlob(hierarchy, target);
-    // What fits a glob may yet come; where it would be must be there.
-    if (glob?.base === undefined) {
-      const away = before.filter(({ cgroup: { path } }) => path === target);
-      const isThere = away.every(({ cgroup: { path } }) => openCgroup(hierarchy, path));
-      if (!isThere) return away.map((scope) => ({ ...scope, recursive }));
-      return resolveTarget(hierarchy, target).map((cgroup) => ({ cgroup, recursive }));
+    // A match of a glob may be created later, but the directory that the glob starts in must exist.
+    if (glob?.base !== undefined) {
+      return [{ cgroup: glob.base, recursive: true, pattern: glob.pattern }];
     }
-    return [{ cgroup: glob.base, recursive: true, pattern: glob.pattern }];
+    const known = before.filter(({ cgroup: { path } }) => path === target);
+    if (known.some(({ cgroup: { path } }) => !openCgroup(hierarchy, path))) {
+      return known.map((scope) => ({ ...scope, recursive }));
+    }
+    return resolveTarget(hierarchy, target).map((cgroup) => ({ cgroup, recursive }));
   });
 }
 
-const textOf = (preferences: GuardPolicy["preferences"]) =>
+const preferencesText = (preferences: GuardPolicy["preferences"]) =>
   Object.values(preferences).map((list) => list.map(String).join(" ")).join("\n");

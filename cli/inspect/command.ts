@@ -12,65 +12,105 @@ import { type Checked, inspectDocument } from "../../core/events/inspect.ts";
 import { toJson } from "../../core/events/json.ts";
 import { CI_SERVICES, type CiService, withoutCommands } from "../output/annotate.ts";
 import { check, checkLines } from "./check.ts";
-import { type CheckOutput, type CiFlags, openCheckOutput } from "./ci.ts";
+import { type CheckOutput, openCheckOutput } from "./ci.ts";
+import type { AlsoShow } from "./picture.ts";
 import { inspectionLines, nodeLines } from "./text.ts";
 import { treeLines } from "./tree.ts";
 import type { UsageSample } from "../terminal/layout.ts";
 import type { ExitCode, Finish } from "../exit.ts";
+import { withHelp } from "../options/help.ts";
 import {
-  type Common,
+  choice,
+  flag,
+  type FlagsOf,
+  list,
   oneOf,
-  option,
-  parsed,
-  parsedList,
   parseWhole,
-  subcommand,
-  wantsJson,
+  separated,
+  value,
 } from "../options/option.ts";
+import { type Common, subcommand, wantsJson } from "../options/subcommand.ts";
 import { createProgress, type Progress, terminalOutput } from "../terminal/progress.ts";
 import { print, printable, printStderr } from "../output/output.ts";
-import { forceOption } from "../options/record.ts";
+import { FORCE_OPTION } from "../options/record.ts";
 import { chooseStyle, terminalWidth } from "../terminal/style.ts";
 import { parseSizeOrPercent } from "../options/units.ts";
 
 const requirements = Object.keys(REQUIREMENTS) as Requirement[];
 
+const CONTENTS = { group: "contents", isBasic: true } as const;
+const CHECK = { group: "check" } as const;
+const BASIC_CHECK = { ...CHECK, isBasic: true } as const;
+const PICTURE = { group: "recording" } as const;
+
+const INSPECT_OPTIONS = {
+  tree: flag("--tree", "show a table of all descendants, the largest cgroups first", CONTENTS),
+  depth: value("--depth <levels>", "levels of the tree (default: all; 2 for the whole machine)", {
+    ...CONTENTS,
+    parse: parseWhole(0),
+  }),
+  top: value("--top <count>", "children of each cgroup to show (default: 10; all in JSON)", {
+    ...CONTENTS,
+    parse: parseWhole(1),
+  }),
+  processes: value("--processes <count>", "processes to show, or all (default: 8; all in JSON)", {
+    ...CONTENTS,
+    parse: (text) => text === "all" ? Infinity : parseWhole(0)(text),
+  }),
+  check: flag("--check", "check requirements: exit 0 met, 1 not met, 2 unknown", BASIC_CHECK),
+  minHeadroom: value("--min-headroom <amount>", "minimum headroom, such as 512M or 20%", {
+    ...BASIC_CHECK,
+    parse: parseSizeOrPercent,
+  }),
+  maxUsage: value("--max-usage <amount>", "maximum usage, such as 80% or 1G", {
+    ...BASIC_CHECK,
+    parse: parseSizeOrPercent,
+  }),
+  require: list("--require <requirements>", "required properties, such as limit,psi (see --help)", {
+    ...BASIC_CHECK,
+    words: requirements,
+    isClosed: true,
+    parse: separated(oneOf(requirements)),
+  }),
+  annotate: choice(
+    "--annotate <service>",
+    "print findings as annotations of a CI service, on stderr",
+    { ...CHECK, choices: CI_SERVICES },
+  ),
+  junit: value("--junit <file>", "write findings to this file as JUnit XML", CHECK),
+  html: value("--html <file>", "draw a recording, or with --tree the tree, as an HTML page", {
+    ...PICTURE,
+    isBasic: true,
+  }),
+  svg: value("--svg <file>", "draw a recording, or with --tree the tree, as an SVG image", PICTURE),
+  ...FORCE_OPTION,
+};
+
+type Options = Common & FlagsOf<typeof INSPECT_OPTIONS>;
+
+export function inspectBase() {
+  const command = subcommand(
+    "inspect",
+    "show limits, the cgroups that set them, headroom, and the likeliest victim",
+    INSPECT_OPTIONS,
+  ).argument("[target...]", "cgroup path, glob, pid:N, unit:NAME, pod:UID or container id");
+  return withHelp(command, {
+    examples: [
+      "oomkit inspect",
+      "oomkit inspect my.service pid:4242 --json",
+      "oomkit inspect /kubepods --check --min-headroom 20% --require limit,psi",
+    ],
+    notes: requirementHelp() + CI_HELP,
+    exitStatus: {
+      "0": "all targets are shown; with --check: the requirements are met",
+      "1": "with --check: a requirement is not met",
+      "2": "a target cannot be inspected, or a requirement cannot be checked",
+    },
+  });
+}
+
 export function inspectCommand(finish: Finish) {
-  return subcommand("inspect", "show limits, who set them, what is left, and who would die")
-    .argument("[target...]", "cgroup path, glob, pid:N, unit:NAME, pod:UID or container id")
-    .addOption(option("--tree", "a table of everything beneath, the largest first"))
-    .addOption(option("--depth <levels>", "of the tree").argParser(parsed(parseWhole(0))))
-    .addOption(
-      option("--top <count>", "children shown of each cgroup").argParser(parsed(parseWhole(1))),
-    )
-    .addOption(
-      option("--processes <count>", "how many to show, or all (8 in text, all in JSON)")
-        .argParser(parsed((text) => text === "all" ? Infinity : parseWhole(0)(text))),
-    )
-    .addOption(option("--check", "say whether it is fit: exit 0 yes, 1 no, 2 cannot tell"))
-    .addOption(
-      option("--min-headroom <amount>", "check: at least so much is left, such as 512M or 20%")
-        .argParser(parsed(parseSizeOrPercent)),
-    )
-    .addOption(
-      option("--max-usage <amount>", "check: at most so much is in use, such as 80% or 1G")
-        .argParser(parsed(parseSizeOrPercent)),
-    )
-    .addOption(
-      option("--require <requirements>", `check: ${requirements.join(", ")}`)
-        .argParser(parsedList(oneOf(requirements))),
-    )
-    .addOption(
-      option("--annotate <service>", "check: tell what is wrong to a CI service, on stderr")
-        .choices(CI_SERVICES),
-    )
-    .addOption(option("--junit <file>", "check: write the findings there, as JUnit XML"))
-    .addOption(
-      option("--html <file>", "draw a recording, or with --tree where memory is, as a page"),
-    )
-    .addOption(option("--svg <file>", "the same as a still picture"))
-    .addOption(forceOption)
-    .addHelpText("after", requirementHelp() + CI_HELP)
+  return inspectBase()
     .action(async (targets, options, command) => {
       const isGiven = (name: string) => command.getOptionValueSource(name) === "cli";
       const checkOnly = ["minHeadroom", "maxUsage", "require", "annotate", "junit"].find(isGiven);
@@ -119,14 +159,14 @@ export function inspectCommand(finish: Finish) {
 function requirementHelp(): string {
   const width = Math.max(...requirements.map((name) => name.length));
   const lines = requirements.map((name) => `  ${name.padEnd(width)}  ${REQUIREMENTS[name]}`);
-  return `\nWhat --require can ask for:\n${lines.join("\n")}`;
+  return `Requirements of --require:\n${lines.join("\n")}`;
 }
 
 const CI_HELP = `
 
 In CI: --annotate github shows findings on the page of the run, gitlab as a
-section of the job's log; GitLab's pages show them by --junit, named as
-artifacts:reports:junit.`;
+section of the job's log. GitLab's pages show the file of --junit when it is
+named under artifacts:reports:junit.`;
 
 /** No cgroup is likely to have such a name. */
 const isRecordingName = (names: readonly string[]) =>
@@ -134,27 +174,10 @@ const isRecordingName = (names: readonly string[]) =>
 
 const kebab = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
-interface Options extends Common, CiFlags {
-  readonly tree?: true | undefined;
-  readonly depth?: number | undefined;
-  readonly top?: number | undefined;
-  readonly processes?: number | undefined;
-  readonly check?: true | undefined;
-  readonly minHeadroom?: ReturnType<typeof parseSizeOrPercent> | undefined;
-  readonly maxUsage?: ReturnType<typeof parseSizeOrPercent> | undefined;
-  readonly require?: Requirement[] | undefined;
-  readonly html?: string | undefined;
-  readonly svg?: string | undefined;
-  readonly force?: true | undefined;
-}
-
 interface Shown {
   readonly inspection: Inspection;
   readonly tree?: CgroupTree;
 }
-
-/** Receives what was inspected, to show it in another way. */
-export type AlsoShow = (cgroups: readonly Cgroup[], machine: Machine) => void;
 
 const DEFAULT_PROCESSES = 8;
 const DEFAULT_CHILDREN = 10;

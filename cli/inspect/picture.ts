@@ -1,6 +1,7 @@
 /** The pictures of `inspect`: of a recording, and with `--tree` of where memory is. */
 
 import { identify } from "../../core/cgroup/identity.ts";
+import type { Cgroup } from "../../core/cgroup/cgroup.ts";
 import type { Machine } from "../../core/cgroup/machine.ts";
 import { type CgroupTree, flatten, readSubtree } from "../../core/cgroup/subtree.ts";
 import { OomkitError, shortened } from "../../core/errors.ts";
@@ -20,7 +21,9 @@ import {
   writePictures,
 } from "../output/picture.ts";
 import { recordingLines } from "../simulate/replay.ts";
-import type { AlsoShow } from "./command.ts";
+
+/** Receives what was inspected, to show it in another way. */
+export type AlsoShow = (cgroups: readonly Cgroup[], machine: Machine) => void;
 
 /** @param names of recordings: one. Throws `OomkitError`, and leaves no picture then. */
 export async function drawRecording(

@@ -1,6 +1,7 @@
 /** The live view of `watch`. */
 
-import type { Watching, WatchOptions } from "../../core/watch/watch.ts";
+import type { WatchOptions } from "../../core/watch/options.ts";
+import type { Watching } from "../../core/watch/watch.ts";
 import type { UsageMark } from "../terminal/usage_bar.ts";
 import type { Subject } from "./poll.ts";
 import { type Live, type LiveOptions, openLive } from "./live.ts";

@@ -118,7 +118,7 @@ export function createPoller(subjects: () => Iterable<Subject>, now: () => numbe
           kept = { at, look: readDetails(subject.measured) };
           samples.set(row.path, kept);
         }
-        return { ...row, ...kept.look, course: gauges.course(subject.measured.path) };
+        return { ...row, ...kept.look, course: gauges.history(subject.measured.path) };
       });
     },
     details(before) {

@@ -1,18 +1,18 @@
 /** The commands and options as data, read from commander's definitions: for completions, the man page, tables. */
 
-import type { EventEmitter } from "node:events";
 import type { Argument, CommandUnknownOpts, Option } from "@commander-js/extra-typings";
+import { type CommandHelp, compareOptions, helpTextOf } from "./help.ts";
+import { detailsOf, GROUPS, keyOf } from "./option.ts";
 
 export interface CommandDefinition {
   readonly name: string;
   readonly summary: string;
-  /** What follows the name, as the help shows it. */
+  /** The arguments after the name, as the help shows them. */
   readonly usage: string;
   readonly operands: readonly OperandDefinition[];
-  /** The hidden ones come last. */
+  /** In the order of the help, hidden ones last. */
   readonly options: readonly OptionDefinition[];
-  /** What the help says behind the options. */
-  readonly after: string;
+  readonly help: CommandHelp | undefined;
 }
 
 export interface OperandDefinition {
@@ -28,32 +28,54 @@ export interface OptionDefinition {
   readonly short?: string | undefined;
   /** Such as `--recursive`. */
   readonly long: string;
-  /** Absent for a switch. */
+  /** The heading in the help, without its colon. */
+  readonly group: string;
+  /** Undefined for a switch. */
   readonly value?: { readonly name: string; readonly optional: boolean } | undefined;
+  /** Undefined for a switch, or where the value is optional: the next word is then not its value. */
+  readonly completion?: Completion | undefined;
   readonly description: string;
   readonly choices: readonly string[];
-  /** Every further time adds to what was given before. */
+  /** Each further use adds to the values before. */
   readonly repeatable: boolean;
   /** As the help shows it. */
   readonly default?: string | undefined;
   /** The environment variable. */
   readonly variable?: string | undefined;
+  /** The key in the configuration file. */
+  readonly key?: string | undefined;
   readonly hidden: boolean;
 }
 
-/** @returns the commands that the help shows, in its order, with commander's own `help` as the last. */
-export function definitionsOf(program: CommandUnknownOpts): CommandDefinition[] {
+export type Completion =
+  | { readonly kind: "file" | "folder" | "free" }
+  | { readonly kind: "word"; readonly words: readonly string[] }
+  /** A comma-separated list of them; of others too, unless it is closed. */
+  | { readonly kind: "list"; readonly words: readonly string[]; readonly isClosed?: true };
+
+/** What a completion script is made from. */
+export interface ProgramDefinition {
+  /** Those in the help, in its order, with commander's own `help` last. */
+  readonly commands: readonly CommandDefinition[];
+  /** The program without a command. */
+  readonly alone: CommandDefinition;
+}
+
+export function definitionsOf(program: CommandUnknownOpts): ProgramDefinition {
   const commands = program.createHelp().visibleCommands(program).map(commandOf);
   const choices = commands.map(({ name }) => name).filter((name) => name !== "help");
-  return commands.map((command) =>
-    command.name === "help"
-      ? { ...command, operands: command.operands.map((operand) => ({ ...operand, choices })) }
-      : command
-  );
+  return {
+    alone: commandOf(program),
+    commands: commands.map((command) =>
+      command.name === "help"
+        ? { ...command, operands: command.operands.map((operand) => ({ ...operand, choices })) }
+        : command
+    ),
+  };
 }
 
 export function commandOf(command: CommandUnknownOpts): CommandDefinition {
-  const visible = command.createHelp().visibleOptions(command);
+  const visible = command.createHelp().visibleOptions(command).toSorted(compareOptions);
   const hidden = command.options.filter((option) => option.hidden);
   return {
     name: command.name(),
@@ -61,9 +83,12 @@ export function commandOf(command: CommandUnknownOpts): CommandDefinition {
     usage: command.usage(),
     operands: command.registeredArguments.map(operandOf),
     options: [...visible, ...hidden].map(optionOf),
-    after: textAfter(command),
+    help: helpTextOf(command),
   };
 }
+
+/** Without the colon that the help has. */
+export const headingOf = (group: string) => group.replace(/:$/, "");
 
 function operandOf(operand: Argument): OperandDefinition {
   return {
@@ -82,18 +107,28 @@ function optionOf(option: Option): OptionDefinition {
   return {
     short: option.short,
     long: option.long!,
+    group: headingOf(GROUPS[detailsOf(option)?.group ?? "general"]),
     value: name === undefined ? undefined : { name, optional: required === undefined },
+    completion: required === undefined ? undefined : completionOf(option, required),
     description: option.description,
     choices: option.argChoices ?? [],
-    repeatable: readsWhatCameBefore(option),
+    repeatable: isRepeatable(option),
     default: byDefault === undefined ? undefined : String(byDefault),
     variable: option.envVar,
+    key: keyOf(option),
     hidden: option.hidden,
   };
 }
 
-/** Only the parser of a repeatable option takes its earlier values along, and it does so whatever the new one is. */
-function readsWhatCameBefore({ parseArg }: Option): boolean {
+function completionOf(option: Option, placeholder: string): Completion {
+  if (option.argChoices) return { kind: "word", words: option.argChoices };
+  const { words, isClosed } = detailsOf(option) ?? {};
+  if (words) return { kind: "list", words, ...isClosed && { isClosed } };
+  return { kind: placeholder === "file" ? "file" : placeholder === "dir" ? "folder" : "free" };
+}
+
+/** Only the parser of a repeatable option reads the earlier values, and it does so for any new value. */
+function isRepeatable({ parseArg }: Option): boolean {
   let read = false;
   const before = {
     [Symbol.iterator]() {
@@ -104,15 +139,7 @@ function readsWhatCameBefore({ parseArg }: Option): boolean {
   try {
     parseArg?.("", before as never);
   } catch {
-    // Nothing is a valid value of few options.
+    // The empty string is a valid value of few options.
   }
   return read;
-}
-
-function textAfter(command: CommandUnknownOpts): string {
-  let said = "";
-  const write = (text: string) => void (said += text);
-  // The types leave out that a command is one.
-  (command as unknown as EventEmitter).emit("afterHelp", { error: false, command, write });
-  return said.trim();
 }

@@ -1,19 +1,18 @@
-/** What is asked of a terminal: the options of commands that draw on it. */
+/** The options of commands that draw on a terminal. */
 
-import { option } from "./option.ts";
+import { flag, type FlagsOf, pair } from "./option.ts";
 
-export const asciiOption = option(
-  "--ascii",
-  "draw with ASCII alone, as where the locale is not of UTF-8",
-);
-export const liveOption = option(
-  "--live",
-  "show a live view on the terminal, which is usual where stdout and stdin are one",
-);
-export const noLiveOption = option("--no-live", "print a line for each event instead");
+export const LIVE_OPTIONS = {
+  live: pair(
+    "--live",
+    "show a live view (default when stdin and stdout are a terminal)",
+    "print one line for each event instead of a live view",
+    { group: "output" },
+  ),
+  ascii: flag("--ascii", "draw with ASCII characters only (default without a UTF-8 locale)", {
+    group: "output",
+  }),
+};
 
-/** As commander hands them over; `live` is absent where nobody said anything. */
-export interface DrawFlags {
-  readonly live?: boolean | undefined;
-  readonly ascii?: true | undefined;
-}
+/** `live` is undefined when neither --live nor --no-live is given. */
+export type DrawFlags = FlagsOf<typeof LIVE_OPTIONS>;

@@ -1,22 +1,225 @@
-/** What all subcommands share: how an option is named in the environment, and the common options. */
+/**
+ * How options are defined: one row of a table for each, with its flags, help text, parser, default and details. The type of its
+ * value, commander's option, the environment variable, configuration key, help, completions, man page and schema derive from it.
+ */
 
-import {
-  Command,
-  type CommandUnknownOpts,
-  InvalidArgumentError,
-  Option,
-} from "@commander-js/extra-typings";
+import { type CommandUnknownOpts, InvalidArgumentError, Option } from "@commander-js/extra-typings";
 import { OomkitError } from "../../core/errors.ts";
-import type { ConfigFile } from "../config/config.ts";
 
-/** An option that can also be given as OOMKIT_NAME. Order: default < environment < flag. */
-export function option<Flags extends string>(flags: Flags, description: string): Option<Flags> {
-  const created = new Option(flags, description);
-  return created.env(`OOMKIT_${created.name().replaceAll("-", "_").toUpperCase()}`);
+/** The sections of `--help` and of the man page, in their order. */
+export const GROUPS = {
+  targets: "Targets:",
+  contents: "Contents:",
+  events: "Events:",
+  levels: "Levels and actions:",
+  victims: "Victims and kills:",
+  mode: "Mode and timing:",
+  check: "Checks (with --check):",
+  allocation: "Allocation:",
+  expectation: "Duration and exit status:",
+  command: "With a command (watch -- command):",
+  fake: "Fake tree:",
+  replay: "Replay (these options replace what is recorded):",
+  output: "Output:",
+  receivers: "Receivers:",
+  kubernetes: "Kubernetes:",
+  recording: "Recordings and pictures:",
+  general: "Configuration and help:",
+} as const;
+
+export interface OptionDetails {
+  readonly group: keyof typeof GROUPS;
+  /** Shown by `-h` as well; first in its group. */
+  readonly isBasic?: true;
+  /** Accepted, but in no help. */
+  readonly isHidden?: true;
+  /** A `[[guard.rule]]` may set it. */
+  readonly inRules?: true;
+  /** The configuration file cannot set it. */
+  readonly isCommandLineOnly?: true;
+  /** Completed as a comma-separated list of these; other values are valid too, unless the list is closed. */
+  readonly words?: readonly string[];
+  readonly isClosed?: true;
 }
 
-/** Lets a unit parser's one line reach the user as commander's own. */
-export function parsed<T>(parse: (text: string) => T): (text: string) => T {
+/** One option. `Value` is the type of its value. */
+export interface OptionRow<out Value> extends OptionDetails {
+  readonly flags: string;
+  readonly help: string;
+  /** The help of the opposite, `--no-…`: the switch may be on, off, or neither. */
+  readonly oppositeHelp?: string;
+  readonly choices?: readonly string[];
+  /** Combines the text with the values of earlier uses. */
+  readonly reduce?: (text: string, before: never) => unknown;
+  /** The value and its text in the help. */
+  readonly default?: readonly [value: unknown, text: string];
+  /** Carries the type only. */
+  readonly value?: Value;
+}
+
+/** By the names that commander gives the values, such as `marginRatio`. */
+export type OptionTable = Readonly<Record<string, OptionRow<unknown>>>;
+
+type ValueOf<Row> = Row extends OptionRow<infer Value> ? Value : never;
+type OptionalKeys<Table extends OptionTable> = {
+  [Key in keyof Table]: undefined extends ValueOf<Table[Key]> ? Key : never;
+}[keyof Table];
+
+/** The values of the options of a table, as commander returns them. */
+export type FlagsOf<Table extends OptionTable> =
+  & { readonly [Key in Exclude<keyof Table, OptionalKeys<Table>>]: ValueOf<Table[Key]> }
+  & { readonly [Key in OptionalKeys<Table>]?: ValueOf<Table[Key]> };
+
+type Parse<T> = (text: string) => T;
+
+export const flag = (
+  flags: string,
+  help: string,
+  its: OptionDetails,
+): OptionRow<true | undefined> => ({
+  ...its,
+  flags,
+  help,
+});
+
+/** A switch that is on by default: `--no-…`. */
+export const negated = (flags: string, help: string, its: OptionDetails): OptionRow<boolean> => ({
+  ...its,
+  flags,
+  help,
+});
+
+/** A switch with an opposite, `--no-…`. */
+export const pair = (
+  flags: string,
+  help: string,
+  oppositeHelp: string,
+  its: OptionDetails,
+): OptionRow<boolean | undefined> => ({ ...its, flags, help, oppositeHelp });
+
+/** An option with one value; without `parse` it is a string. */
+export function value<T>(
+  flags: string,
+  help: string,
+  its: OptionDetails & { parse: Parse<T>; default: readonly [T, string] },
+): OptionRow<T>;
+export function value<T>(
+  flags: string,
+  help: string,
+  its: OptionDetails & { parse: Parse<T> },
+): OptionRow<T | undefined>;
+export function value(
+  flags: string,
+  help: string,
+  its: OptionDetails,
+): OptionRow<string | undefined>;
+export function value(
+  flags: string,
+  help: string,
+  { parse, ...its }: OptionDetails & { parse?: Parse<unknown> },
+): OptionRow<unknown> {
+  return { ...its, flags, help, ...parse && { reduce: parsed(parse) } };
+}
+
+export function choice<const T extends string>(
+  flags: string,
+  help: string,
+  its: OptionDetails & { choices: readonly T[]; default: readonly [T, string] },
+): OptionRow<T>;
+export function choice<const T extends string>(
+  flags: string,
+  help: string,
+  its: OptionDetails & { choices: readonly T[] },
+): OptionRow<T | undefined>;
+export function choice(
+  flags: string,
+  help: string,
+  its: OptionDetails & { choices: readonly string[] },
+): OptionRow<unknown> {
+  return { ...its, flags, help };
+}
+
+/** A repeatable option. `parse` returns the values of one use. */
+export function list<T>(
+  flags: string,
+  help: string,
+  { parse, ...its }: OptionDetails & { parse: Parse<readonly T[]> },
+): OptionRow<readonly T[] | undefined> {
+  const parseUse = parsed(parse);
+  return {
+    ...its,
+    flags,
+    help,
+    reduce: (text, before: readonly T[] = []) => [...before, ...parseUse(text)],
+  };
+}
+
+/** For `list`: the whole text is one value. */
+export const single = <T>(parse: Parse<T>): Parse<T[]> => (text) => [parse(text)];
+
+/** For `list`: values separated by commas. */
+export const separated = <T>(parse: Parse<T>): Parse<T[]> => (text) =>
+  text.split(",").map((item) => parse(item.trim()));
+
+/** The same options in another group, where they are not basic. */
+export function inGroup<Table extends OptionTable>(
+  table: Table,
+  group: OptionDetails["group"],
+): Table {
+  const moved = Object.entries(table).map(([name, { isBasic: _, ...row }]) => [
+    name,
+    { ...row, group },
+  ]);
+  return Object.fromEntries(moved) as Table;
+}
+
+const details = new WeakMap<object, OptionDetails>();
+
+/** @returns undefined for an option that is not oomkit's own, such as commander's `--help`. */
+export const detailsOf = (option: object): OptionDetails | undefined => details.get(option);
+
+/**
+ * The options of a table as commander takes them. Each can also be given as the variable OOMKIT_NAME.
+ * Throws `TypeError` if the key of a row is not commander's name of the value, because `FlagsOf` would be wrong.
+ */
+export function commanderOptions(table: OptionTable): Option[] {
+  return Object.entries(table).flatMap(([key, row]) => {
+    const options = [commanderOption(row, row.flags, row.help)];
+    const name = options[0]!.attributeName();
+    if (name !== key) throw new TypeError(`the key of ${row.flags} must be ${name}, not ${key}`);
+    if (row.oppositeHelp !== undefined) {
+      const flags = row.flags.replace("--", "--no-");
+      options.push(commanderOption(row, flags, row.oppositeHelp));
+    }
+    return options;
+  });
+}
+
+function commanderOption(row: OptionRow<unknown>, flags: string, help: string): Option {
+  const option = new Option(flags, help).helpGroup(GROUPS[row.group]).hideHelp(
+    row.isHidden === true,
+  );
+  option.env(`OOMKIT_${option.name().replaceAll("-", "_").toUpperCase()}`);
+  if (row.choices) option.choices(row.choices);
+  if (row.reduce) option.argParser(row.reduce as (text: string) => unknown);
+  if (row.default) option.default(...row.default);
+  details.set(option, row);
+  return option as Option;
+}
+
+/**
+ * The key in the configuration file: `reclaim` of `--no-reclaim`, because the file says `reclaim = false`. Undefined for an option
+ * that the file cannot set.
+ */
+export function keyOf(option: Pick<Option, "long">): string | undefined {
+  const its = details.get(option);
+  return its === undefined || its.isCommandLineOnly
+    ? undefined
+    : option.long!.replace(/^--(no-)?/, "");
+}
+
+/** Turns the error of a parser into commander's own, which names the option. */
+function parsed<T>(parse: Parse<T>): Parse<T> {
   return (text) => {
     try {
       return parse(text);
@@ -26,18 +229,12 @@ export function parsed<T>(parse: (text: string) => T): (text: string) => T {
   };
 }
 
-/** A list option: comma-separated, and repeatable. */
-export function parsedList<T>(parse: (text: string) => T): (text: string, before?: T[]) => T[] {
-  const one = parsed(parse);
-  return (text, before = []) => [...before, ...text.split(",").map((item) => one(item.trim()))];
-}
-
-/** A whole number of at least `least`. */
-export function parseWhole(least: number): (text: string) => number {
+/** A whole number of at least `min`. */
+export function parseWhole(min: number): (text: string) => number {
   return (text) => {
     const number = /^\d{1,9}$/.test(text.trim()) ? Number(text) : undefined;
-    if (number !== undefined && number >= least) return number;
-    throw new OomkitError(`"${text}" is no whole number from ${least} up`);
+    if (number !== undefined && number >= min) return number;
+    throw new OomkitError(`"${text}" is not a whole number of at least ${min}`);
   };
 }
 
@@ -45,101 +242,12 @@ export function oneOf<const T extends string>(choices: readonly T[]): (text: str
   return (text) => {
     const found = choices.find((choice) => choice === text);
     if (found !== undefined) return found;
-    throw new OomkitError(`"${text}" is none of ${choices.join(", ")}`);
+    throw new OomkitError(`"${text}" is not one of ${choices.join(", ")}`);
   };
 }
 
-export const outputOption = option("--output <format>", "how results are printed")
-  .choices(["text", "json"] as const).default("text" as const);
-export const jsonOption = option("--json", "short for --output json");
-export const configOption = option(
-  "--config <file>",
-  "read options from this TOML file (/etc/oomkit/config.toml, if it is there)",
-);
-export const rootOption = option(
-  "--root <dir>",
-  "read the cgroup tree at DIR instead of the machine's (a cgroup mount, a copy, or a fake tree)",
-);
-export const colorOption = option("--color <when>", "colour in text")
-  .choices(["auto", "always", "never"] as const).default("auto" as const);
-
-/** A subcommand with the options that every one has. */
-export function subcommand(name: string, summary: string) {
-  return new Command(name).description(summary)
-    .addOption(outputOption).addOption(jsonOption).addOption(rootOption).addOption(colorOption)
-    .addOption(configOption)
-    .hook("preAction", async (_, command) => {
-      readSwitches(command);
-      await configure(command);
-      const differ = command.getOptionValue("json") === true &&
-        command.getOptionValue("output") === "text";
-      if (!differ || preferFlag(command, "json", "output")) return;
-      throw new OomkitError("cannot use --json and --output text at once", "give one of them");
-    });
-}
-
-const YES = ["1", "true", "yes", "on"];
-const NO = ["", "0", "false", "no", "off"];
-
-export const DEFAULT_CONFIG_PATH = "/etc/oomkit/config.toml";
-
-function isThere(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    // Whatever keeps one from looking at it keeps one from reading it.
-    return false;
-  }
-}
-
-/** The file that a command was configured by. */
-const files = new WeakMap<object, ConfigFile>();
-
-async function configure(command: CommandUnknownOpts): Promise<void> {
-  const named: unknown = command.getOptionValue("config");
-  // Without a file nothing of this is loaded.
-  if (named === undefined && !isThere(DEFAULT_CONFIG_PATH)) return;
-  const { applyConfig, readConfig } = await import("../config/config.ts");
-  const file = await readConfig(typeof named === "string" ? named : DEFAULT_CONFIG_PATH);
-  files.set(command, file);
-  applyConfig(command, file);
-}
-
-export function configFileOf(command: CommandUnknownOpts): ConfigFile | undefined {
-  return files.get(command);
-}
-
-/** Those of the command line; where there are none, those of the configuration. */
-export function targetsOf(
-  command: CommandUnknownOpts,
-  named: readonly string[],
-): readonly string[] {
-  const file = files.get(command);
-  if (named.length > 0 || file === undefined) return named;
-  return (file.content[command.name()] as { targets?: string[] } | undefined)?.targets ?? named;
-}
-
-/** An option without a value is given by a variable that says yes; to commander any value of it does. */
-function readSwitches(command: CommandUnknownOpts): void {
-  for (const each of command.options) {
-    const name = each.attributeName();
-    const isSwitch = !each.required && !each.optional;
-    if (!isSwitch || command.getOptionValueSource(name) !== "env") continue;
-    const said = Deno.env.get(each.envVar!)?.trim().toLowerCase();
-    // Of --live and --no-live it is the other one that was given.
-    if (said === undefined) continue;
-    if (YES.includes(said)) continue;
-    if (!NO.includes(said)) {
-      throw new OomkitError(`cannot use ${each.envVar}="${said}"`, "say 1 or 0, yes or no");
-    }
-    // No more than the default; but one that says no counts for more than a file that says yes.
-    const usual = isPaired(command, each.long!)
-      ? (each.negate || said === "" ? undefined : false)
-      : (each.negate ? true : undefined);
-    command.setOptionValueWithSource(name, usual, said === "" ? "default" : "env");
-  }
-}
+export const isSwitch = ({ required, optional }: Pick<Option, "required" | "optional">) =>
+  !required && !optional;
 
 /** Whether a switch has an opposite, as --live has in --no-live: then it may be on, off, or neither. */
 export function isPaired(command: Pick<CommandUnknownOpts, "options">, long: string): boolean {
@@ -147,15 +255,15 @@ export function isPaired(command: Pick<CommandUnknownOpts, "options">, long: str
   return command.options.some((each) => each.long === opposite);
 }
 
-/** Where a value may come from: what is said for certain cgroups alone is said most directly. */
+/** Where a value may come from, lowest precedence first. */
 const SOURCES = ["default", "config", "env", "cli", "rule"];
 
-/** Higher for what counts for more. */
+/** A higher rank takes precedence. */
 export function rankOf(source: string | undefined): number {
   return SOURCES.indexOf(source ?? "default");
 }
 
-/** Of two options that say the same thing, drops the one given less directly; false when both are given alike. */
+/** Of two options with the same meaning, drops the one with the lower precedence; false when both have the same. */
 export function preferFlag(command: CommandUnknownOpts, one: string, other: string): boolean {
   const rank = (name: string) => rankOf(command.getOptionValueSource(name));
   const lead = rank(one) - rank(other);
@@ -164,13 +272,3 @@ export function preferFlag(command: CommandUnknownOpts, one: string, other: stri
   }
   return lead !== 0;
 }
-
-export interface Common {
-  readonly output: "text" | "json";
-  readonly json?: true | undefined;
-  readonly root?: string | undefined;
-  readonly color: "auto" | "always" | "never";
-  readonly config?: string | undefined;
-}
-
-export const wantsJson = (options: Common) => options.json === true || options.output === "json";

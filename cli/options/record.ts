@@ -1,60 +1,49 @@
-/** What a run leaves to be looked at, and run again, later: what `watch`, `guard` and `simulate` take for it. */
+/** The recording and picture options of `watch`, `guard` and `simulate`. */
 
-import type { Command, OptionValues } from "@commander-js/extra-typings";
 import { OomkitError } from "../../core/errors.ts";
-import { option, parsed } from "./option.ts";
+import { flag, type FlagsOf, value } from "./option.ts";
 import { parseSize } from "./units.ts";
 
-/** A picture, of a run or of a recording. */
-export interface PictureFlags {
-  readonly html?: string | undefined;
-  readonly svg?: string | undefined;
-  readonly force?: true | undefined;
-}
-
-export interface RecordFlags extends PictureFlags {
-  readonly record?: string;
-  /** Bytes. */
-  readonly recordMax: number;
-}
-
-/** Whether anybody wants to know what is seen. */
-export const isRecorded = ({ record, html, svg }: RecordFlags) =>
-  [record, html, svg].some((path) => path !== undefined);
-
-const MIB = 1024 ** 2;
-/** Half a million looks, and no more than a reader takes in a few seconds. */
-const DEFAULT_MAX = 64 * MIB;
-/** The head with a plan, some cgroups, and something to see. */
-const SMALLEST_MAX = 64 * 1024;
+/** About half a million samples, which a reader parses in a few seconds. */
+const DEFAULT_MAX_RECORDING_BYTES = 64 * 1024 ** 2;
+/** Room for the header with a policy, some cgroups, and some samples. */
+const MIN_MAX_RECORDING_BYTES = 64 * 1024;
 
 function parseMax(text: string): number {
   const bytes = parseSize(text);
-  if (bytes >= SMALLEST_MAX) return bytes;
+  if (bytes >= MIN_MAX_RECORDING_BYTES) return bytes;
   throw new OomkitError(`"${text}" is too small for a recording`, "use at least 64K");
 }
 
-export const htmlOption = option("--html <file>", "draw a picture of it as a page, in one file");
-export const forceOption = option("--force", "write over files that are there already");
-export const svgOption = option("--svg <file>", "the same as a still picture");
+const GROUP = { group: "recording" } as const;
 
-/** A command with all of them. */
-export function withRecording<A extends unknown[], O extends OptionValues, G extends OptionValues>(
-  command: Command<A, O, G>,
-): Command<A, O & RecordFlags, G> {
-  const extended = command
-    .addOption(
-      option(
-        "--record <file>",
-        "write all that is seen there, to look at it or run it again (.gz)",
-      ),
-    )
-    .addOption(
-      option("--record-max <size>", "write no more than this").argParser(parsed(parseMax))
-        .default(DEFAULT_MAX, "64M"),
-    )
-    .addOption(htmlOption)
-    .addOption(svgOption)
-    .addOption(forceOption);
-  return extended as unknown as Command<A, O & RecordFlags, G>;
-}
+export const FORCE_OPTION = { force: flag("--force", "overwrite existing files", GROUP) };
+
+const PICTURE_OPTIONS = {
+  html: value("--html <file>", "draw the run as an HTML page", GROUP),
+  svg: value("--svg <file>", "draw the run as an SVG image", GROUP),
+  ...FORCE_OPTION,
+};
+
+export const RECORD_OPTIONS = {
+  record: value(
+    "--record <file>",
+    "record samples and events, to draw or replay them later (compressed if named .gz)",
+    GROUP,
+  ),
+  recordMax: value("--record-max <size>", "maximum size of the recording", {
+    ...GROUP,
+    parse: parseMax,
+    default: [DEFAULT_MAX_RECORDING_BYTES, "64M"],
+  }),
+  ...PICTURE_OPTIONS,
+};
+
+/** A picture of a run or of a recording. */
+export type PictureFlags = FlagsOf<typeof PICTURE_OPTIONS>;
+
+export type RecordFlags = FlagsOf<typeof RECORD_OPTIONS>;
+
+/** Whether anything needs the samples of the run. */
+export const isRecorded = ({ record, html, svg }: RecordFlags) =>
+  [record, html, svg].some((path) => path !== undefined);

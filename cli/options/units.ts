@@ -1,4 +1,4 @@
-/** Sizes, durations, percentages and rates as people write and read them. */
+/** Sizes, durations, percentages and rates: parsing and formatting. */
 
 import { OomkitError } from "../../core/errors.ts";
 
@@ -22,7 +22,7 @@ function cannot(what: string, text: string, why: string, hint: string): OomkitEr
 /**
  * Bytes of `20M`, `20MiB`, `1.5G`, `123`; K is always 1024. A fraction of a byte is dropped.
  * @param options.allowMax take `max` for "no limit", `Infinity`
- * @throws {OomkitError} for anything else, and for 2^53 and more, which no longer is exact
+ * @throws {OomkitError} for anything else, and for 2^53 and more, which a number cannot hold exactly
  */
 export function parseSize(text: string, { allowMax = false } = {}): number {
   const fail = (why: string) =>
@@ -41,11 +41,11 @@ function readSize(text: string, allowMax: boolean, fail: (why: string) => Oomkit
   const match = /^(\d+(?:\.\d+)?) ?(\D*)$/.exec(trimmed);
   if (match === null) throw fail("not a number with a unit");
   const [, number, unit] = match;
-  const httpMessage = /^([kmgtp]?)(?:b|(?<=.)ib?)?$/i.exec(unit!)?.[1]?.toLowerCase();
-  if (httpMessage === undefined) throw fail(`unknown unit "${unit}"`);
-  if (httpMessage === "" && number!.includes(".")) throw fail("a byte cannot be divided");
-  const bytes = Math.floor(Number(number) * 1024 ** EXPONENT[httpMessage]!);
-  if (bytes >= 2 ** 53) throw fail("more than any machine has");
+  const prefix = /^([kmgtp]?)(?:b|(?<=.)ib?)?$/i.exec(unit!)?.[1]?.toLowerCase();
+  if (prefix === undefined) throw fail(`unknown unit "${unit}"`);
+  if (prefix === "" && number!.includes(".")) throw fail("a number of bytes must be whole");
+  const bytes = Math.floor(Number(number) * 1024 ** EXPONENT[prefix]!);
+  if (bytes >= 2 ** 53) throw fail("it is too large");
   return bytes;
 }
 
@@ -62,19 +62,26 @@ export function parseDuration(text: string): number {
   if (rest.startsWith("-")) throw fail("it is negative");
   if (/^\d+(?:\.\d+)?$/.test(rest)) throw fail("it has no unit");
   let total = 0;
-  let longest = 0;
+  let next = 0;
   while (rest !== "") {
     const [piece, number, unit] = /^(\d+(?:\.\d+)?) ?([^\d\s.]+) */.exec(rest) ?? [];
     if (piece === undefined) throw fail("not a number with a unit");
     const index = DURATIONS.findIndex(([name]) => name === unit);
     if (index < 0) throw fail(`unknown unit "${unit}"`);
-    if (index < longest) throw fail(`"${unit}" is out of order`);
-    longest = index + 1;
+    if (index < next) throw fail(`"${unit}" is out of order`);
+    next = index + 1;
     total += Number(number) * DURATIONS[index]![1];
     rest = rest.slice(piece.length);
   }
   if (total > Number.MAX_SAFE_INTEGER) throw fail("it is too long");
   return total;
+}
+
+/** @throws {OomkitError} as `parseDuration` does, and for 0 */
+export function parsePositiveDuration(text: string): number {
+  const duration = parseDuration(text);
+  if (duration > 0) return duration;
+  throw new OomkitError(`"${text}" is too short`, "use a duration such as 10s");
 }
 
 /**
@@ -104,7 +111,7 @@ export function parseSizeOrPercent(text: string): SizeOrPercent {
 
 /**
  * Bytes a second of `10M/s` or `10M`.
- * @throws {OomkitError} as `parseSize` does, and for 0, at which nothing would ever happen
+ * @throws {OomkitError} as `parseSize` does, and for 0, because the limit would never be reached
  */
 export function parseRate(text: string): number {
   const fail = (why: string) => cannot("rate", text, why, "use a rate such as 10M/s");
@@ -118,7 +125,7 @@ export function parseRate(text: string): number {
 const UNKNOWN = "–";
 const PREFIXES = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
-/** `19.9 MiB`; `no limit` for `Infinity`, a dash for what is not known. */
+/** `19.9 MiB`; `no limit` for `Infinity`, a dash for an unknown value. */
 export function formatBytes(bytes: number | undefined): string {
   if (bytes === undefined || Number.isNaN(bytes)) return UNKNOWN;
   if (bytes === Infinity) return "no limit";

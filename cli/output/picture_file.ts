@@ -1,7 +1,7 @@
 /** A file for a picture: made before what it is of begins, written when that has ended, gone when there is nothing to show. */
 
 import { OomkitError, shortened } from "../../core/errors.ts";
-import { createNewFile } from "../../core/record/writer.ts";
+import { createNewFile } from "../../core/record/new_file.ts";
 
 export interface PictureFile {
   /** All of it, and closes. Throws `OomkitError` when there is no room, and leaves no half of it. */

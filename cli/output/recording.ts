@@ -2,9 +2,9 @@
 
 import { hostname } from "node:os";
 import { recordingClock } from "../../core/record/clock.ts";
-import { eventLine } from "../../core/record/writer.ts";
 import {
   both,
+  eventLine,
   type RecordedPolicy,
   RECORDING_VERSION,
   type RecordingHead,

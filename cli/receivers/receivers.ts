@@ -24,7 +24,7 @@ import type { Cluster } from "./cluster.ts";
 
 export type ReceiverSetupFlags = ReceiverFlags & {
   readonly eventFormat?: "oomkit" | "oom-guard";
-  readonly port?: number;
+  readonly port?: number | undefined;
 };
 
 /** What the receivers may ask of the command that emits the events. */

@@ -26,28 +26,12 @@ import { openShow, type Show, type VerdictEvent } from "./show.ts";
 
 export function simulateCommand(finish: Finish) {
   return simulateBase()
-    .addHelpText("after", HELP)
     .action(async (flags, self) => {
       if (flags.replay === undefined) return finish(await run(flags));
       const { replayRecording } = await import("./replay.ts");
       finish(await replayRecording(flags.replay, flags, self));
     });
 }
-
-const HELP = `
-A cgroup oomkit-sim-… with the limit is made beneath the own one, an allocator
-moves in and grows, and the watch tells what the kernel does about it. Nothing
-outside of that cgroup is touched, and it is removed on every way out. Without
-the right to make cgroups the same is played on a fake tree.
-
---replay allocates nothing: it runs what --record has written through the very
-decision that a guard makes, by the plan that is recorded, or by another one:
-
-  oomkit simulate --replay run.jsonl.gz --margin-ratio 0.1 --policy process
-  oomkit simulate --replay run.jsonl.gz --config /etc/oomkit/config.toml
-
-Exit: 0 when it ended as the options lead to (or as --expect says), 1 when not,
-2 when it could not be told.`;
 
 async function run(flags: SimulateFlags): Promise<number> {
   const interrupt = new AbortController();

@@ -3,10 +3,22 @@
 import { OomkitError } from "../../core/errors.ts";
 import { KINDS, SIGNAL_REPLIES } from "../../core/simulate/allocator_protocol.ts";
 import { SHAPES } from "../../core/simulate/growth.ts";
-import { asciiOption, liveOption, noLiveOption } from "../options/live.ts";
-import { option, parsed, parsedList, preferFlag, subcommand } from "../options/option.ts";
-import { withReplay } from "./replay_flags.ts";
+import { withHelp } from "../options/help.ts";
+import { LIVE_OPTIONS } from "../options/live.ts";
+import {
+  choice,
+  flag,
+  type FlagsOf,
+  list,
+  pair,
+  preferFlag,
+  separated,
+  value,
+} from "../options/option.ts";
+import { RECORD_OPTIONS } from "../options/record.ts";
+import { type Common, subcommand } from "../options/subcommand.ts";
 import { parseDuration, parseRate, parseSize, parseSizeOrPercent } from "../options/units.ts";
+import { checkReplay, REPLAY_OPTIONS } from "./replay_flags.ts";
 
 const MIB = 1024 ** 2;
 /** More processes than any lesson needs, and few enough that starting them harms nobody. */
@@ -47,80 +59,136 @@ export function parseListen(text: string): Listen {
   return { hostname: bracketed ?? (plain || "127.0.0.1"), port };
 }
 
+const ALLOCATION = { group: "allocation" } as const;
+const EXPECTATION = { group: "expectation" } as const;
+
+const SIMULATE_OPTIONS = {
+  ...RECORD_OPTIONS,
+  ...REPLAY_OPTIONS,
+  mb: value("--mb <n>", "memory limit of the new cgroup in MiB (default: 20)", {
+    ...ALLOCATION,
+    isBasic: true,
+    parse: parseMebibytes,
+  }),
+  limit: value("--limit <size>", "memory limit of the new cgroup with a unit: 20M, 1.5G", {
+    ...ALLOCATION,
+    isBasic: true,
+    parse: (text) => positive("size", text, parseSize(text)),
+  }),
+  kind: choice("--kind <kind>", "kind of memory: anon, file (page cache, reclaimable) or shmem", {
+    ...ALLOCATION,
+    isBasic: true,
+    choices: KINDS,
+    default: ["anon", "anon"],
+  }),
+  rate: value("--rate <size/s>", "growth per second, such as 10M/s (default: unlimited)", {
+    ...ALLOCATION,
+    isBasic: true,
+    parse: parseRate,
+  }),
+  stopAt: value("--stop-at <size|%>", "stop when usage reaches this size: 18M, 90%", {
+    ...ALLOCATION,
+    isBasic: true,
+    parse: parseSizeOrPercent,
+  }),
+  procs: value("--procs <n>", "number of processes that share the cgroup", {
+    ...ALLOCATION,
+    isBasic: true,
+    parse: parseProcesses,
+  }),
+  group: flag("--group", "let the kernel kill all processes as a group (memory.oom.group)", {
+    ...ALLOCATION,
+    isBasic: true,
+  }),
+  step: value("--step <size>", "size of each allocation", {
+    ...ALLOCATION,
+    parse: (text) => positive("step", text, parseSize(text)),
+  }),
+  hold: value("--hold <time>", "keep the memory for this time after stopping: 5s", {
+    ...ALLOCATION,
+    parse: parseDuration,
+  }),
+  onSignal: choice(
+    "--on-signal <what>",
+    "reaction to SIGUSR1, SIGUSR2 and SIGTERM: free (and grow again), ignore or exit",
+    { ...ALLOCATION, choices: SIGNAL_REPLIES },
+  ),
+  http: value(
+    "--http <[host]:port>",
+    "serve /healthz while allocating, on the loopback address unless a host is given",
+    { ...ALLOCATION, parse: parseListen },
+  ),
+  here: flag(
+    "--here",
+    "allocate in oomkit's own cgroup, like a leaking program in a container",
+    ALLOCATION,
+  ),
+  threshold: list("--threshold <list>", "report when usage crosses these: 65%,90%,480M", {
+    ...EXPECTATION,
+    parse: separated(parseSizeOrPercent),
+  }),
+  for: value("--for <time>", "stop after this time", { ...EXPECTATION, parse: parseDuration }),
+  expect: choice("--expect <outcome>", "exit 1 unless this is the outcome", {
+    ...EXPECTATION,
+    isBasic: true,
+    choices: ["oom_kill", "user_kill", "survive"],
+  }),
+  fake: value("--fake <dir>", "maintain a fake cgroup tree in this directory, for --root", {
+    group: "fake",
+    isBasic: true,
+  }),
+  fakeVersion: choice(
+    "--fake-version <version>",
+    "cgroup version of the fake tree: 1 or 2 (default: 2)",
+    { group: "fake", choices: ["1", "2"] },
+  ),
+  growth: choice(
+    "--growth <shape>",
+    "growth of usage on the fake tree: linear, steps, saw-tooth or leak (default: linear)",
+    { group: "fake", choices: SHAPES },
+  ),
+  ...LIVE_OPTIONS,
+  plot: pair(
+    "--plot",
+    "print a plot of usage over time at the end (default with the live view)",
+    "do not print the plot",
+    { group: "output" },
+  ),
+};
+
+export type SimulateFlags = Common & FlagsOf<typeof SIMULATE_OPTIONS>;
+
 export function simulateBase() {
-  return withReplay(
-    subcommand("simulate", "make a process run out of memory on purpose, and say who won"),
+  const command = subcommand(
+    "simulate",
+    "run a process into a memory limit on purpose and explain what the kernel does",
+    SIMULATE_OPTIONS,
   )
-    .addOption(
-      option("--mb <n>", "limit of the cgroup in MiB (20)").argParser(parsed(parseMebibytes)),
-    )
-    .addOption(
-      option("--limit <size>", "the same with a unit: 20M, 1.5G")
-        .argParser(parsed((text) => positive("size", text, parseSize(text)))),
-    )
-    .addOption(
-      option("--kind <kind>", "which memory: anon, page cache of a file (reclaimable), or shmem")
-        .choices(KINDS).default("anon" as const),
-    )
-    .addOption(
-      option("--rate <size/s>", "such as 10M/s; as fast as it goes without")
-        .argParser(parsed(parseRate)),
-    )
-    .addOption(
-      option("--step <size>", "how much is touched at once")
-        .argParser(parsed((text) => positive("step", text, parseSize(text)))),
-    )
-    .addOption(
-      option("--stop-at <size|%>", "stop when usage comes up to this: 18M, 90%")
-        .argParser(parsed(parseSizeOrPercent)),
-    )
-    .addOption(
-      option("--hold <time>", "keep the memory so long when it has stopped: 5s")
-        .argParser(parsed(parseDuration)),
-    )
-    .addOption(
-      option("--procs <n>", "so many processes share the cgroup").argParser(parsed(parseProcesses)),
-    )
-    .addOption(option("--group", "the kernel is to kill all of them at once (memory.oom.group)"))
-    .addOption(
-      option("--on-signal <what>", "upon SIGUSR1, SIGUSR2 and SIGTERM: free all and start again, …")
-        .choices(SIGNAL_REPLIES),
-    )
-    .addOption(
-      option("--http <[host]:port>", "answer /healthz, to this machine unless a host is named")
-        .argParser(parsed(parseListen)),
-    )
-    .addOption(
-      option("--threshold <list>", "tell when usage crosses these")
-        .argParser(parsedList(parseSizeOrPercent)),
-    )
-    .addOption(
-      option("--for <time>", "end after so long, whatever has happened").argParser(
-        parsed(parseDuration),
-      ),
-    )
-    .addOption(
-      option("--expect <outcome>", "exit 1 unless it ends so")
-        .choices(["oom_kill", "user_kill", "survive"] as const),
-    )
-    .addOption(option("--here", "in the own cgroup, as a program that leaks in a container does"))
-    .addOption(option("--fake <dir>", "keep a fake cgroup tree up at DIR instead, for --root DIR"))
-    .addOption(
-      option("--fake-version <version>", "laid out like cgroup v1 or v2 (2)")
-        .choices(["1", "2"] as const),
-    )
-    .addOption(
-      option("--growth <shape>", "how usage moves on a fake tree (linear)").choices(SHAPES),
-    )
-    .addOption(liveOption).addOption(noLiveOption)
-    .addOption(
-      option("--plot", "end with a plot of usage over time, which is usual with the live view"),
-    )
-    .addOption(option("--no-plot", "end without it"))
-    .addOption(asciiOption)
-    .hook("preAction", (_, command) => void preferFlag(command, "mb", "limit"));
+    .hook("preAction", (_, self) => checkReplay(self))
+    .hook("preAction", (_, self) => void preferFlag(self, "mb", "limit"));
+  return withHelp(command, {
+    examples: [
+      "oomkit simulate --mb 64 --rate 20M/s",
+      "oomkit simulate --procs 4 --group --expect oom_kill",
+      "oomkit simulate --replay run.jsonl.gz --margin-ratio 0.1 --policy process",
+    ],
+    notes: NOTES,
+    exitStatus: {
+      "0": "the outcome is the expected one (of the options, or --expect)",
+      "1": "the outcome is another one",
+      "2": "the outcome could not be determined",
+    },
+  });
 }
 
-export type SimulateFlags = ReturnType<ReturnType<typeof simulateBase>["opts"]>;
+const NOTES = `The simulation creates a cgroup oomkit-sim-... with the limit below oomkit's own
+cgroup, starts an allocator in it, and reports what the kernel does. It changes
+nothing outside of that cgroup and removes it however the simulation ends.
+Without the permission to create cgroups it runs on a fake tree.
+
+--replay allocates nothing. It runs a file of --record through the guard's
+decisions, with the recorded policy or with another one:
+
+  oomkit simulate --replay run.jsonl.gz --config /etc/oomkit/config.toml`;
 
 export const DEFAULT_LIMIT = 20 * MIB;

@@ -8,7 +8,7 @@ import { replay, rowsOf } from "../../core/guard/replay.ts";
 import type { RecordingHead, RecordingLine } from "../../core/record/format.ts";
 import { readRecording } from "../../core/record/reader.ts";
 import { checkMode } from "../guard/checks.ts";
-import { type Common, wantsJson } from "../options/option.ts";
+import { type Common, wantsJson } from "../options/subcommand.ts";
 import { print } from "../output/output.ts";
 import { createProgress, type ProgressOutput, terminalOutput } from "../terminal/progress.ts";
 import { chooseStyle } from "../terminal/style.ts";

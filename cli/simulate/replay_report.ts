@@ -39,7 +39,7 @@ export function replayReport(
       limit: each.limit,
       samples: each.samples,
       decisions: each.replayed.length,
-      not_guarded_reason: each.left ?? null,
+      not_guarded_reason: each.notGuarded ?? null,
     })),
     decisions: rows.map(({ cgroup, act, usage, limit, replayed, recorded }) => ({
       cgroup,
@@ -52,7 +52,7 @@ export function replayReport(
         ? null
         : toMicroseconds(replayed - recorded),
     })),
-    kills: replayed.told.map(({ at, cgroup, what, victim }) => ({
+    kills: replayed.kills.map(({ at, cgroup, what, victim }) => ({
       ts: timestamp(at),
       cgroup,
       event: what,

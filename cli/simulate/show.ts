@@ -2,7 +2,7 @@
 
 import { toJson } from "../../core/events/json.ts";
 import type { EmitEvent, OnUsage, simulationEvent, Verdict } from "../../core/simulate/event.ts";
-import { wantsJson } from "../options/option.ts";
+import { wantsJson } from "../options/subcommand.ts";
 import { print, printStderr } from "../output/output.ts";
 import { choosesLive } from "../terminal/live_choice.ts";
 import { capabilitiesOf, paletteOf } from "../terminal/palette.ts";

@@ -5,12 +5,13 @@ import { ownCgroup, resolveTarget } from "../../core/cgroup/resolve.ts";
 import { OomkitError } from "../../core/errors.ts";
 import type { EventType, OomkitEvent } from "../../core/events/event.ts";
 import { toJson } from "../../core/events/json.ts";
-import { startWatch, type Watching, type WatchOptions } from "../../core/watch/watch.ts";
+import type { WatchOptions } from "../../core/watch/options.ts";
+import { startWatch, type Watching } from "../../core/watch/watch.ts";
 import { eventText } from "../output/event_text.ts";
 import type { Live } from "../live/live.ts";
 import { choosesLive } from "../terminal/live_choice.ts";
 import type { Finish } from "../exit.ts";
-import { targetsOf, wantsJson } from "../options/option.ts";
+import { targetsOf, wantsJson } from "../options/subcommand.ts";
 import { print, printable, printStderr } from "../output/output.ts";
 import { openQueuedOutput } from "../output/queued_output.ts";
 import { createProgress, terminalOutput } from "../terminal/progress.ts";
@@ -25,9 +26,8 @@ import { runWatched } from "./run.ts";
 /** @param command what stood behind `--` on the command line. */
 export function watchCommand(finish: Finish, command: readonly string[] | undefined) {
   return watchBase()
-    .argument("[targets...]", "cgroups; none: the own one, or that of the command")
+    .argument("[targets...]", "cgroups (default: own cgroup, or the command's)")
     .usage("[options] [targets...] | [options] -- command…")
-    .addHelpText("after", HELP)
     .action(async (targets, flags, self) => {
       // A variable may be meant for another call; what stands on the command line is meant.
       type Name = "limit" | "report" | "annotate" | "for" | "until" | "recursive" | "live";
@@ -66,23 +66,6 @@ export function watchCommand(finish: Finish, command: readonly string[] | undefi
       }
     });
 }
-
-const HELP = `
-Targets: a cgroup path, a directory, a glob ('/kubepods/**'), pid:N, unit:NAME,
-pod:UID, a container id or its beginning, a runc name. The watch ends when all
-targets are removed, on Ctrl-C, or by --for and --until.
-
-On a terminal a live view is drawn, where ? tells the keys; --no-live prints a
-line for each event, as elsewhere.
-
-Event types: threshold pressure high max oom oom_kill oom_group_kill
-limit_changed created removed degraded summary
-
-Exit: 0; 1 when --fail-on saw something or --until did not; 2 when it could not
-be told. With a command: the command's.
-
-In CI: --annotate github shows the verdict on the page of the run, gitlab as a
-section of the job's log; on stderr, since stdout is the command's.`;
 
 /** The parts of the options that both ways of watching share. */
 export function watchOptions(flags: WatchFlags, targets: readonly Cgroup[]): WatchOptions {

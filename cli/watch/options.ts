@@ -1,24 +1,26 @@
-/** What `watch` takes, and what its words mean. */
+/** The options of `watch`, one row each. */
 
 import type { PressureLevel, PressureMode, PsiTrigger } from "../../core/cgroup/version.ts";
 import { OomkitError } from "../../core/errors.ts";
 import { EVENT_TYPES, type EventType } from "../../core/events/event.ts";
 import { CI_SERVICES } from "../output/annotate.ts";
-import { asciiOption, liveOption, noLiveOption } from "../options/live.ts";
-import { oneOf, option, parsed, parsedList, subcommand } from "../options/option.ts";
-import { withReceiverOptions } from "../options/receivers.ts";
+import { withHelp } from "../options/help.ts";
+import { LIVE_OPTIONS } from "../options/live.ts";
+import { choice, flag, type FlagsOf, list, oneOf, separated, value } from "../options/option.ts";
+import { checkRequiredOptions, RECEIVER_OPTIONS } from "../options/receivers.ts";
+import { type Common, subcommand } from "../options/subcommand.ts";
 import { parseDuration, parseSize, parseSizeOrPercent } from "../options/units.ts";
 
-export const LEVELS: readonly PressureLevel[] = ["low", "medium", "critical"];
-const MODES: readonly PressureMode[] = ["default", "local", "hierarchy"];
+const PRESSURE_LEVELS: readonly PressureLevel[] = ["low", "medium", "critical"];
+const PRESSURE_MODES: readonly PressureMode[] = ["default", "local", "hierarchy"];
 
 /** `medium` or `medium:hierarchy`. */
 export function parsePressureLevel(text: string): { level: PressureLevel; mode: PressureMode } {
   const [level = "", mode = "default"] = text.split(":");
-  return { level: oneOf(LEVELS)(level), mode: oneOf(MODES)(mode) };
+  return { level: oneOf(PRESSURE_LEVELS)(level), mode: oneOf(PRESSURE_MODES)(mode) };
 }
 
-/** `some:150ms/1s`: a stall of 150 ms within a second. The kernel takes windows of 0.5 to 10 s. */
+/** `some:150ms/1s`: a stall of 150 ms within one second. The kernel accepts windows of 0.5 to 10 s. */
 export function parsePsi(text: string): PsiTrigger {
   const [, kind, stall, window] = /^(some|full):([^/]+)\/([^/]+)$/.exec(text) ?? [];
   if (kind === undefined) {
@@ -29,81 +31,129 @@ export function parsePsi(text: string): PsiTrigger {
   }
   const micros = { stall: parseDuration(stall!) * 1000, window: parseDuration(window!) * 1000 };
   if (micros.window < 500_000 || micros.window > 10_000_000) {
-    throw new OomkitError(`cannot use PSI window "${window}"`, "the kernel takes 500ms to 10s");
+    throw new OomkitError(`cannot use PSI window "${window}"`, "the kernel accepts 500ms to 10s");
   }
   if (micros.stall <= 0 || micros.stall > micros.window) {
-    throw new OomkitError(`cannot use PSI stall "${stall}"`, `it must lie between 0 and ${window}`);
+    throw new OomkitError(
+      `cannot use PSI stall "${stall}"`,
+      `it must be above 0 and at most ${window}`,
+    );
   }
   return { kind: kind as "some" | "full", ...micros };
 }
 
-/** Less than a timer can keep (a JavaScript timer is about 1.2 ms late) only burns CPU. */
-const SHORTEST_POLL_MS = 5;
+/** A shorter interval only burns CPU: a JavaScript timer is about 1.2 ms late. */
+const MIN_POLL_MS = 5;
 
 function parsePoll(text: string): number {
   const poll = parseDuration(text);
-  if (poll >= SHORTEST_POLL_MS) return poll;
-  throw new OomkitError(`cannot poll every "${text}"`, `it must be at least ${SHORTEST_POLL_MS}ms`);
+  if (poll >= MIN_POLL_MS) return poll;
+  throw new OomkitError(`cannot poll every "${text}"`, `it must be at least ${MIN_POLL_MS}ms`);
 }
 
-/** Below it not even the shell that becomes the command could start. */
-const SMALLEST_LIMIT = 1024 * 1024;
+/** Below this, the shell that executes the command could not start. */
+const MIN_LIMIT_BYTES = 1024 ** 2;
 
 function parseLimit(text: string): number {
   const limit = parseSize(text);
-  if (limit >= SMALLEST_LIMIT) return limit;
+  if (limit >= MIN_LIMIT_BYTES) return limit;
   throw new OomkitError(`cannot limit a command to "${text}"`, "it must be at least 1M");
 }
 
-const eventTypes = parsedList<EventType>(oneOf(EVENT_TYPES));
+const parseTypes = separated<EventType>(oneOf(EVENT_TYPES));
+
+const EVENTS = { group: "events", isBasic: true } as const;
+const EXPECTATION = { group: "expectation", isBasic: true } as const;
+const COMMAND = { group: "command" } as const;
+
+const WATCH_OPTIONS = {
+  ...RECEIVER_OPTIONS,
+  recursive: flag("-r, --recursive", "watch all descendants of the targets too", {
+    group: "targets",
+    isBasic: true,
+  }),
+  threshold: list("--threshold <list>", "report when usage crosses these: 65%,90%,480M", {
+    ...EVENTS,
+    parse: separated(parseSizeOrPercent),
+  }),
+  pressure: list(
+    "--pressure <pressures>",
+    "report v1 pressure levels: low,medium:local,critical:hierarchy",
+    { ...EVENTS, words: PRESSURE_LEVELS, parse: separated(parsePressureLevel) },
+  ),
+  psi: list("--psi <list>", "report v2 memory stalls: some:150ms/1s,full:50ms/2s", {
+    ...EVENTS,
+    parse: separated(parsePsi),
+  }),
+  poll: value(
+    "--poll <duration>",
+    "poll at this interval instead of waiting for notifications",
+    { group: "events", parse: parsePoll },
+  ),
+  for: value("--for <duration>", "stop after this time", { ...EXPECTATION, parse: parseDuration }),
+  until: list(
+    "--until <types>",
+    "stop at the first event of these types (with --for: exit 1 without one)",
+    { ...EXPECTATION, words: EVENT_TYPES, parse: parseTypes },
+  ),
+  failOn: list("--fail-on <types>", "exit 1 if an event of these types occurred", {
+    ...EXPECTATION,
+    words: EVENT_TYPES,
+    parse: parseTypes,
+  }),
+  limit: value("--limit <size>", "memory limit of the command's cgroup", {
+    ...COMMAND,
+    isBasic: true,
+    parse: parseLimit,
+  }),
+  report: value(
+    "--report <file>",
+    "write the verdict on the command to this file, as JSON",
+    COMMAND,
+  ),
+  annotate: choice(
+    "--annotate <service>",
+    "print the verdict as an annotation of this CI service, on stderr",
+    { ...COMMAND, choices: CI_SERVICES },
+  ),
+  ...LIVE_OPTIONS,
+};
+
+export type WatchFlags = Common & FlagsOf<typeof WATCH_OPTIONS>;
 
 export function watchBase() {
-  return withReceiverOptions(
-    subcommand("watch", "tell what happens, as it happens, by the kernel's own notifications"),
-  )
-    .addOption(option("-r, --recursive", "follow everything beneath the targets as well"))
-    .addOption(liveOption).addOption(noLiveOption).addOption(asciiOption)
-    .addOption(
-      option("--threshold <list>", "tell when usage crosses these: 65%,90%,480M")
-        .argParser(parsedList(parseSizeOrPercent)),
-    )
-    .addOption(
-      option(
-        "--pressure <pressures>",
-        "cgroup v1 pressure levels: low,medium:local,critical:hierarchy",
-      )
-        .argParser(parsedList(parsePressureLevel)),
-    )
-    .addOption(
-      option("--psi <list>", "cgroup v2 stalls: some:150ms/1s,full:50ms/2s")
-        .argParser(parsedList(parsePsi)),
-    )
-    .addOption(
-      option("--poll <duration>", "read at this pace instead of being notified")
-        .argParser(parsed(parsePoll)),
-    )
-    .addOption(option("--for <duration>", "end after this time").argParser(parsed(parseDuration)))
-    .addOption(
-      option(
-        "--until <types>",
-        "end after the first event of these types; with --for, exit 1 without one",
-      )
-        .argParser(eventTypes),
-    )
-    .addOption(
-      option("--fail-on <types>", "exit 1 if an event of these types was seen").argParser(
-        eventTypes,
-      ),
-    )
-    .addOption(
-      option("--limit <size>", "with a command: the limit of its cgroup")
-        .argParser(parsed(parseLimit)),
-    )
-    .addOption(option("--report <file>", "with a command: write the verdict there, as JSON"))
-    .addOption(
-      option("--annotate <service>", "with a command: tell the verdict to a CI service, on stderr")
-        .choices(CI_SERVICES),
-    );
+  const command = subcommand(
+    "watch",
+    "report memory events as they happen, from kernel notifications",
+    WATCH_OPTIONS,
+  ).hook("preAction", (_, self) => checkRequiredOptions(self));
+  return withHelp(command, {
+    examples: [
+      "oomkit watch my.service --threshold 80%,95%",
+      "oomkit watch -r /kubepods --json --log-file /var/log/oomkit.jsonl",
+      "oomkit watch --limit 512M --fail-on oom_kill -- make",
+    ],
+    notes: NOTES,
+    exitStatus: {
+      "0": "the watch ended",
+      "1": "an event of --fail-on occurred, or no event of --until",
+      "2": "the watch could not start or go on",
+      "125": "the command could not be moved to its cgroup",
+      "126": "the command cannot be executed",
+      "127": "the command does not exist",
+      "other": "the exit status of the command; 128 + N if signal N ended it",
+    },
+  });
 }
 
-export type WatchFlags = ReturnType<ReturnType<typeof watchBase>["opts"]>;
+const NOTES = `Targets: a cgroup path, a directory, a glob ('/kubepods/**'), pid:N, unit:NAME,
+pod:UID, a container id or a prefix of it, a runc name. The watch ends when all
+targets are removed, on Ctrl-C, or by --for and --until.
+
+In the live view, ? lists the keys.
+
+Event types: threshold pressure high max oom oom_kill oom_group_kill
+limit_changed cgroup_created cgroup_removed degraded summary
+
+In CI: --annotate github shows the verdict on the page of the run, gitlab as a
+section of the job's log; on stderr, because stdout belongs to the command.`;

@@ -1,5 +1,6 @@
 /** One memory cgroup, identified by path and inode. It may be removed at any time, which is not an error. */
 
+import { parentPath } from "../cgroup_path.ts";
 import { parseBytes } from "../parse/cgroupfs.ts";
 import type { Counters, Pressure, Snapshot } from "../snapshot.ts";
 import { filesOf, STATS } from "./fields.ts";
@@ -125,8 +126,7 @@ function validOnly(name: string, text: string | undefined): string | undefined {
 
 export function parentOf(cgroup: Cgroup): Cgroup | undefined {
   if (cgroup.path === cgroup.hierarchy.root) return undefined;
-  const path = cgroup.path.slice(0, cgroup.path.lastIndexOf("/")) || "/";
-  return openCgroup(cgroup.hierarchy, path);
+  return openCgroup(cgroup.hierarchy, parentPath(cgroup.path));
 }
 
 /** From the parent up to the topmost visible cgroup. */

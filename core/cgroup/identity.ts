@@ -3,6 +3,8 @@
  * cgroups by a fixed pattern, below any prefix. Pure.
  */
 
+import { omitUndefined } from "../omit_undefined.ts";
+
 export interface Identity {
   readonly containerId?: string;
   /** From the path: `docker`, `cri-containerd`, `crio`, `libpod`, `nerdctl`, `containerd`, …; absent for a bare id. */
@@ -56,7 +58,7 @@ function containerOf(elements: readonly string[], at: number): Container | undef
 
 interface Pod {
   readonly uid: string;
-  readonly qos?: "guaranteed" | "burstable" | "besteffort";
+  readonly qos?: NonNullable<Identity["qos"]>;
 }
 
 function podOf(elements: readonly string[], at: number): Pod | undefined {
@@ -97,13 +99,13 @@ export function identify(cgroupPath: string): Identity {
     // systemd prefixes `_` to names that begin with `_` or look like a control file (memory.slice).
     return name.replace(/^_/, "");
   });
-  return {
-    ...(container && { containerId: container.value.id }),
-    ...(container?.value.runtime !== undefined && { runtime: container.value.runtime }),
-    ...(pod && { podUid: pod.value.uid }),
-    ...(pod?.value.qos !== undefined && { qos: pod.value.qos }),
-    ...(unit && { unit: unit.value }),
-  };
+  return omitUndefined({
+    containerId: container?.value.id,
+    runtime: container?.value.runtime,
+    podUid: pod?.value.uid,
+    qos: pod?.value.qos,
+    unit: unit?.value,
+  });
 }
 
 function slicePath(slice: string): string {

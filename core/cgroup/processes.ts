@@ -16,7 +16,6 @@ import { invalidReason } from "./validate.ts";
 export function pidsOf(cgroup: Cgroup): number[] | undefined {
   const text = readControl(cgroup, "cgroup.procs");
   if (text === undefined) return undefined;
-  // The kernel does not promise an order, nor that a pid comes but once.
   return [...pidsIn(text)].sort((a, b) => a - b);
 }
 

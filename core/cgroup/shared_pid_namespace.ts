@@ -7,6 +7,7 @@ import { statfsSync } from "node:fs";
 import { type Cgroup, openCgroup } from "./cgroup.ts";
 import { exists, listDirectories, tryReadText } from "./files.ts";
 import { type Hierarchy, readMemoryLine } from "./hierarchy.ts";
+import { pidsIn } from "./pids.ts";
 import { v1 } from "./v1.ts";
 import { v2 } from "./v2.ts";
 
@@ -70,7 +71,7 @@ function cgroupThrough(pid: number): Cgroup | undefined {
 
 /** cgroup.procs has pids of the reader's namespace, in every mount. */
 function holds(dir: string, pid: number): boolean {
-  return (tryReadText(`${dir}/cgroup.procs`) ?? "").split("\n").includes(String(pid));
+  return pidsIn(tryReadText(`${dir}/cgroup.procs`) ?? "").has(pid);
 }
 
 function tryExists(path: string): boolean {

@@ -8,10 +8,13 @@ import type { CgroupVersion, ReadFile } from "./version.ts";
 
 const fields = fieldsOf("v2");
 
-const readCounters = (read: ReadFile) => ({
-  local: new FieldReader(() => read("memory.events.local")).counts(fields.counters),
-  subtree: new FieldReader(read).counts(fields.counters),
-});
+function readCounters(read: ReadFile) {
+  const readLocal = (file: string) => read(file === "memory.events" ? "memory.events.local" : file);
+  return {
+    local: new FieldReader(readLocal).counts(fields.counters),
+    subtree: new FieldReader(read).counts(fields.counters),
+  };
+}
 
 const readPressure = (read: ReadFile) => parsePressure(read("memory.pressure") ?? "");
 

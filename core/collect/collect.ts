@@ -1,21 +1,23 @@
-/** One round of reads over all cgroups that are followed: what each uses, and how near it is to a limit. */
+/** Reads usage, limits and pressure of all watched or guarded cgroups, for metrics. */
 
 import { readLimitAndUsage } from "../cgroup/ancestry.ts";
 import { type Cgroup, isThere, parentOf, tryReader } from "../cgroup/cgroup.ts";
 import type { Hierarchy } from "../cgroup/hierarchy.ts";
+import { parentPath } from "../cgroup_path.ts";
 import { type AncestorLimit, effectiveLimit, headroom, workingSet } from "../policy/limits.ts";
 import type { Pressure } from "../snapshot.ts";
+import { delay } from "../timing.ts";
 
 /** A cgroup that is watched or guarded. */
 export interface Followed {
   readonly cgroup: Cgroup;
-  /** Of a guard. */
+  /** Guard only. */
   readonly mode?: string;
-  /** Of a guard; bytes of the cgroup whose limit is guarded. */
+  /** Guard only; bytes of the cgroup that owns the guarded limit. */
   readonly threshold?: number;
 }
 
-/** Bytes; absent is not known, `Infinity` no limit. */
+/** Bytes; absent is unknown, `Infinity` no limit. */
 export interface Reading {
   readonly path: string;
   readonly usage: number | undefined;
@@ -29,10 +31,10 @@ export interface Reading {
 export interface Collection {
   /** Least headroom first. */
   readonly readings: readonly Reading[];
-  /** Of all that are followed. */
+  /** How many cgroups are in each mode. */
   readonly byMode: ReadonlyMap<string, number>;
   readonly followed: number;
-  /** Followed, there, and left out of `readings`. */
+  /** Followed and there, but left out of `readings`. */
   readonly omitted: number;
   /** Milliseconds. */
   readonly took: number;
@@ -40,93 +42,106 @@ export interface Collection {
   readonly at: number;
 }
 
-/** Others have their turn after so many milliseconds. */
+/** Other work of this thread is delayed no longer than this. */
 const MAX_MS_PER_TURN = 10;
-/** The longest paths in use, those of pods under systemd, have some 200 characters; each is told in a dozen series. */
-const LONGEST_PATH = 1024;
+/** The longest paths in use, those of pods under systemd, have some 200 characters; each is in a dozen series. */
+const MAX_PATH_LENGTH = 1024;
 
-/** What one round learns of cgroups that are above several others. */
-type Known = Map<string, readonly AncestorLimit[]>;
+/** The cgroups above several others, read once in each collection. */
+type AncestorsByPath = Map<string, readonly AncestorLimit[]>;
 
-interface UsageSample {
-  readonly each: Followed;
+interface Candidate {
+  readonly followed: Followed;
+  /** The cgroup itself, then its ancestors, nearest first. */
   readonly chain: readonly AncestorLimit[];
-  readonly room: number;
+  readonly headroom: number;
 }
 
 /**
- * @param most readings; beyond it those with most headroom are read only as far as is needed to know that.
- * @param rest lets others have their turn.
+ * @param maxReadings of more cgroups, those with the most headroom are read only as far as is needed to know that.
+ * @param yieldTurn lets other work of this thread run.
  */
 export async function collectAll(
   followed: Iterable<Followed>,
-  most: number,
-  rest: () => Promise<void> = nextTurn,
+  maxReadings: number,
+  yieldTurn: () => Promise<void> = () => delay(0),
 ): Promise<Collection> {
-  const started = performance.now();
+  const startedAt = performance.now();
   const all = new Map([...followed].map((each) => [each.cgroup.path, each]));
-  let sliceEnd = started + MAX_MS_PER_TURN;
-  const breathe = async () => {
-    if (performance.now() < sliceEnd) return;
-    await rest();
-    sliceEnd = performance.now() + MAX_MS_PER_TURN;
+  let turnEndsAt = startedAt + MAX_MS_PER_TURN;
+  const yieldIfDue = async () => {
+    if (performance.now() < turnEndsAt) return;
+    await yieldTurn();
+    turnEndsAt = performance.now() + MAX_MS_PER_TURN;
   };
 
-  const known: Known = new Map();
+  const ancestors: AncestorsByPath = new Map();
   const byMode = new Map<string, number>();
-  let omitted = 0;
-  const samples: UsageSample[] = [];
+  const candidates: Candidate[] = [];
   for (const each of all.values()) {
     const { mode, cgroup } = each;
     if (mode !== undefined) byMode.set(mode, (byMode.get(mode) ?? 0) + 1);
-    if (cgroup.path.length > LONGEST_PATH) omitted += 1;
-    else samples.push(lookAt(each, known));
-    await breathe();
+    if (cgroup.path.length <= MAX_PATH_LENGTH) {
+      const chain = [readLimitAndUsage(cgroup), ...readAncestors(cgroup, ancestors)];
+      candidates.push({ followed: each, chain, headroom: headroom(chain)?.bytes ?? Infinity });
+    }
+    await yieldIfDue();
   }
-  samples.sort((a, b) => a.room - b.room || (a.each.cgroup.path < b.each.cgroup.path ? -1 : 1));
+  candidates.sort((a, b) =>
+    a.headroom - b.headroom || (a.followed.cgroup.path < b.followed.cgroup.path ? -1 : 1)
+  );
   const readings: Reading[] = [];
   let gone = 0;
-  for (const look of samples) {
-    if (readings.length >= most) break;
-    const reading = read(look);
+  for (const candidate of candidates) {
+    if (readings.length >= maxReadings) break;
+    const reading = read(candidate);
     if (reading) readings.push(reading);
     else gone += 1;
-    await breathe();
+    await yieldIfDue();
   }
   return {
     readings,
     byMode,
     followed: all.size,
-    omitted: omitted + samples.length - readings.length - gone,
-    took: performance.now() - started,
+    omitted: all.size - readings.length - gone,
+    took: performance.now() - startedAt,
     at: Date.now(),
   };
 }
 
-function lookAt(each: Followed, known: Known): UsageSample {
-  const { cgroup } = each;
-  const chain = [readLimitAndUsage(cgroup), ...linksAbove(cgroup, known)];
-  return { each, chain, room: headroom(chain)?.bytes ?? Infinity };
+/** As OOMHero sees cgroups, each is the root of a mount of its own. */
+const keyOf = ({ mount }: Hierarchy, path: string) => `${mount} ${path}`;
+
+function readAncestors(cgroup: Cgroup, known: AncestorsByPath): readonly AncestorLimit[] {
+  const { path, hierarchy } = cgroup;
+  if (path === hierarchy.root) return [];
+  const key = keyOf(hierarchy, parentPath(path));
+  const found = known.get(key);
+  if (found !== undefined) return found;
+  const parent = parentOf(cgroup);
+  const ancestors = parent ? [readLimitAndUsage(parent), ...readAncestors(parent, known)] : [];
+  known.set(key, ancestors);
+  return ancestors;
 }
 
-/** `undefined` when it is gone, or another has its name. */
-function read({ each: { cgroup, threshold }, chain }: UsageSample): Reading | undefined {
-  const { version } = cgroup.hierarchy;
-  const peek = tryReader(cgroup);
-  const part = version.snapshot((name) => {
-    if (name === "memory.stat") return relevantRows(peek(name));
-    return name === "memory.pressure" ? peek(name) : undefined;
+/** `undefined` when the cgroup is gone, or another one has its path. */
+function read({ followed: { cgroup, threshold }, chain }: Candidate): Reading | undefined {
+  const { version, hidden } = cgroup.hierarchy;
+  const readFile = tryReader(cgroup);
+  const snapshot = version.snapshot((name) => {
+    if (name === "memory.stat") return relevantRows(readFile(name));
+    return name === "memory.pressure" ? readFile(name) : undefined;
   });
   if (!isStillThere(cgroup)) return undefined;
-  const [{ usage }] = chain as [AncestorLimit];
-  const hierarchical = cgroup.hierarchy.hidden ? part.hierarchicalLimit : undefined;
+  const usage = chain[0]!.usage;
+  const hierarchical = hidden ? snapshot.hierarchicalLimit : undefined;
   return {
     path: cgroup.path,
     usage,
-    workingSet: workingSet(usage === undefined ? part : { ...part, usage }),
+    workingSet: workingSet(usage === undefined ? snapshot : { ...snapshot, usage }),
     limit: effectiveLimit(chain, hierarchical).bytes,
     headroom: headroom(chain, "usage", hierarchical)?.bytes,
-    pressure: part.pressure,
+    pressure: snapshot.pressure,
     threshold,
   };
 }
@@ -135,70 +150,49 @@ function isStillThere(cgroup: Cgroup): boolean {
   try {
     return isThere(cgroup);
   } catch {
-    // It may not be looked at any more.
+    // The permission to read it was taken away.
     return false;
   }
 }
 
-/** memory.stat has some fifty rows, and a round would spend most of its time with those that nobody asks for. */
+/** memory.stat has some fifty rows: without this, parsing unused ones would take most of the time of a collection. */
 function relevantRows(stat: string | undefined): string | undefined {
-  const rows = stat?.match(/^(?:(?:total_)?inactive_file|hierarchical_memory_limit) .*\n/gm);
-  return rows?.join("");
+  return stat?.match(/^(?:(?:total_)?inactive_file|hierarchical_memory_limit) .*\n/gm)?.join("");
 }
-
-function linksAbove(cgroup: Cgroup, known: Known): readonly AncestorLimit[] {
-  if (cgroup.path === cgroup.hierarchy.root) return [];
-  const key = keyOf(cgroup.hierarchy, cgroup.path.slice(0, cgroup.path.lastIndexOf("/")) || "/");
-  const before = known.get(key);
-  if (before !== undefined) return before;
-  const parent = parentOf(cgroup);
-  const above = parent === undefined
-    ? []
-    : [readLimitAndUsage(parent), ...linksAbove(parent, known)];
-  known.set(key, above);
-  return above;
-}
-
-/** As OOMHero sees them, each cgroup is the root of a mount of its own. */
-const keyOf = ({ mount }: Hierarchy, path: string) => `${mount} ${path}`;
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
-}
-
-/* The last round of reads, and a new one no sooner than it is worth its cost. */
 
 export interface CollectOptions {
-  /** Who is followed now. */
+  /** The cgroups that are followed now. */
   cgroups(): Iterable<Followed>;
-  readonly most: number;
-  /** Milliseconds of a clock that only goes forward. */
+  readonly maxReadings: number;
+  /** A monotonic clock in milliseconds. */
   readonly now: () => number;
 }
 
-/** How old a round may be, however many ask (milliseconds). */
-const FRESH_SELECTION_MS = 1000;
-/** Rounds take at most this part of the time, from some thousand cgroups on. */
-const SHARE = 1 / 20;
+/** However often it is asked for, a collection is reused for so long. */
+const MIN_MS_BETWEEN_COLLECTIONS = 1000;
+/** Collections take at most this part of the time, from some thousand cgroups on. */
+const MAX_SHARE_OF_TIME = 1 / 20;
 
-/** Resolves to a round that is fresh; all that ask meanwhile get the same one. */
+/** Resolves to a recent collection; requests during a collection share its result. */
 export function createCollectorLoop(
-  { cgroups, most, now }: CollectOptions,
+  { cgroups, maxReadings, now }: CollectOptions,
 ): () => Promise<Collection> {
   let last: Collection | undefined;
-  let dueAt = -Infinity;
-  let underway: Promise<Collection> | undefined;
+  let nextAt = -Infinity;
+  let running: Promise<Collection> | undefined;
 
-  const sweep = async () => {
-    const begun = now();
-    last = await collectAll(cgroups(), most);
-    dueAt = Math.max(begun + FRESH_SELECTION_MS, now() + last.took / SHARE);
+  const collect = async () => {
+    const startedAt = now();
+    last = await collectAll(cgroups(), maxReadings);
+    nextAt = Math.max(
+      startedAt + MIN_MS_BETWEEN_COLLECTIONS,
+      now() + last.took / MAX_SHARE_OF_TIME,
+    );
     return last;
   };
 
   return () => {
-    if (last !== undefined && now() < dueAt) return Promise.resolve(last);
-    underway ??= sweep().finally(() => underway = undefined);
-    return underway;
+    if (last !== undefined && now() < nextAt) return Promise.resolve(last);
+    return running ??= collect().finally(() => running = undefined);
   };
 }

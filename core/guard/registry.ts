@@ -5,9 +5,9 @@ import type { Restored } from "../control/change.ts";
 import type { Journal } from "../control/journal.ts";
 import type { EpollSet } from "../kernel/epoll.ts";
 import { SystemCallError } from "../kernel/libc.ts";
-import { type LevelBytes, notificationThreshold } from "../policy/levels.ts";
+import { pageSize } from "../kernel/page_size.ts";
+import { type LevelBytes, levelBytesIn, notificationThreshold } from "../policy/levels.ts";
 import { armAsync, reasonOf, shortageOf } from "../watch/triggers.ts";
-import { levelBytesIn } from "./levels.ts";
 import { applyMode, type Fallback, isModeApplied, requestedMode } from "./modes.ts";
 import {
   type GuardPolicy,
@@ -275,7 +275,8 @@ class ThresholdArming {
     }
     this.#underway += 1;
     try {
-      const early = kills ? [notificationThreshold(imminent, navigator.hardwareConcurrency)] : [];
+      const cpus = navigator.hardwareConcurrency;
+      const early = kills ? [notificationThreshold(imminent, cpus, pageSize())] : [];
       const thresholds = [...new Set([imminent, ...early, critical, warn])];
       const pressure = kills ? [{ level: "low", mode: "local" } as const] : [];
       const armed: ArmedEventfd[] = [];

@@ -1,48 +1,48 @@
-/** A recording through a guard's decision, in virtual time: the same lines and plans lead to the same result. Pure. */
+/** A recording through the decisions of a guard, in virtual time: the same lines and policies give the same result. Pure. */
 
-import { type LevelBytes, LEVELS } from "../policy/levels.ts";
+import { type LevelBytes, levelBytesIn, LEVELS } from "../policy/levels.ts";
 import type {
   RecordedCgroup,
   RecordedPolicy,
+  RecordedSnapshot,
   RecordingHead,
   RecordingLine,
 } from "../record/format.ts";
-import { levelBytesIn } from "./levels.ts";
 import { type GuardPolicy, killLevel, type Mode, policyFor, type PolicySet } from "./policy.ts";
 import { policyOfRecord } from "./record.ts";
 import {
   type Act,
-  createReplayedState,
   recordedDecisions,
   type ReplayedDecision,
-  type ReplayedState,
+  ReplayedState,
   type ReplaySettings,
 } from "./replay_cgroup.ts";
 
-/** A deed, and the limit that held then: bytes; `null` for none. */
 export interface TimedDecision extends ReplayedDecision {
+  /** The limit at that time in bytes; `null` for none. */
   readonly limit: number | null;
 }
 
 export interface ReplayedCgroup {
   readonly path: string;
-  /** The last one, bytes; `null` for none. */
+  /** The last limit in bytes; `null` for none. */
   readonly limit: number | null;
   readonly samples: number;
   readonly replayed: readonly TimedDecision[];
-  /** What the recording says was done; `undefined` where it is none of a guard. */
+  /** What the recording says was done; `undefined` if it is not of a guard. */
   readonly recorded: readonly TimedDecision[] | undefined;
-  /** Why it is not guarded under these plans. */
-  readonly left: string | undefined;
+  /** Why it is not guarded under these policies. */
+  readonly notGuarded: string | undefined;
   readonly assumedReads: number;
-  /** The recording was made under another mode, which changes how usage goes. */
+  /** If the recording was made under another mode, which affects usage. */
   readonly mode: { readonly recorded: Mode; readonly replayed: Mode } | undefined;
-  /** What it was guarded by, and is now, where the recording has the former. */
+  /** The policies that it is replayed under, where the recording has the one that it was guarded by. */
   readonly policies: readonly { readonly recorded: GuardPolicy; readonly replayed: GuardPolicy }[];
 }
 
-/** What the recording tells besides. */
-export interface Told {
+/** A kill or an OOM, as an event of the recording has it. */
+export interface RecordedKill {
+  /** Milliseconds since the epoch. */
   readonly at: number;
   readonly cgroup: string;
   readonly what: "oom_kill" | "oom" | "killed";
@@ -54,32 +54,17 @@ export interface Replayed {
   readonly from: number;
   readonly to: number;
   readonly ending: "ended" | "full" | "cut_off";
+  /** Snapshots that the recording lost. */
   readonly lost: number;
   readonly cgroups: readonly ReplayedCgroup[];
-  readonly told: readonly Told[];
+  readonly kills: readonly RecordedKill[];
 }
 
-/**
- * @param other the plans to use instead of what is recorded; `undefined` for those.
- * @param bend what is changed of a recorded plan.
- */
 export interface ReplayOptions {
+  /** Replaces the recorded policies. */
   readonly other: PolicySet | undefined;
+  /** Changes a recorded policy. */
   override(policy: GuardPolicy): GuardPolicy;
-}
-
-interface Followed {
-  path: string;
-  limit: number | null;
-  samples: number;
-  before: string | undefined;
-  state: ReplayedState | undefined;
-  left: string | undefined;
-  mode: ReplayedCgroup["mode"];
-  readonly replayed: TimedDecision[];
-  readonly recorded: TimedDecision[];
-  /** From now to then. */
-  readonly policies: Map<GuardPolicy, GuardPolicy>;
 }
 
 /** @param lines of a recording, the head first. */
@@ -87,110 +72,157 @@ export async function replay(
   lines: AsyncIterable<RecordingLine>,
   options: ReplayOptions,
 ): Promise<Replayed> {
-  const followed = new Map<number, Followed>();
-  const told: Told[] = [];
-  let head: RecordingHead | undefined;
-  let policies: Plan[] = [];
-  let from = Infinity;
-  let to = -Infinity;
-  let ending: Replayed["ending"] = "cut_off";
-  let lost = 0;
-  const guards = () => head?.command === "guard";
+  const replay = new Replay(options);
+  for await (const line of inTimeOrder(lines)) replay.take(line);
+  return replay.result();
+}
 
-  const reload = (recorded: readonly RecordedPolicy[] | null) => {
-    // Those that ask for the same are the same, as in the guard: what is under way goes on.
-    const known = new Map(policies.map((policy) => [policy.key, policy]));
-    policies = (recorded ?? []).map((policy) => {
+interface CgroupReplay {
+  readonly path: string;
+  limit: number | null;
+  samples: number;
+  /** The decision at the previous snapshot. */
+  before: string | undefined;
+  state: ReplayedState | undefined;
+  notGuarded: string | undefined;
+  mode: ReplayedCgroup["mode"];
+  readonly replayed: TimedDecision[];
+  readonly recorded: TimedDecision[];
+  /** From the replayed to the recorded one. */
+  readonly policies: Map<GuardPolicy, GuardPolicy>;
+}
+
+interface PolicyPair {
+  readonly key: string;
+  readonly recorded: GuardPolicy;
+  readonly policy: GuardPolicy;
+}
+
+class Replay {
+  readonly #options: ReplayOptions;
+  readonly #cgroups = new Map<number, CgroupReplay>();
+  readonly #kills: RecordedKill[] = [];
+  #policies: readonly PolicyPair[] = [];
+  #head!: RecordingHead;
+  #from = Infinity;
+  #to = -Infinity;
+  #ending: Replayed["ending"] = "cut_off";
+  #lost = 0;
+
+  constructor(options: ReplayOptions) {
+    this.#options = options;
+  }
+
+  take(line: RecordingLine): void {
+    this.#from = Math.min(this.#from, line.at);
+    this.#to = Math.max(this.#to, line.at);
+    switch (line.type) {
+      case "recording":
+        this.#head = line;
+        return this.#reload(line.policies);
+      case "policies":
+        return this.#reload(line.policies);
+      case "cgroup":
+        return this.#describe(line);
+      case "snapshot":
+        return this.#step(line);
+      case "event":
+        return void this.#kills.push(...killsIn(line.at, line.event));
+      case "lost":
+        this.#lost += line.snapshots;
+        return;
+      case "end":
+        this.#ending = line.reason;
+    }
+  }
+
+  result(): Replayed {
+    const cgroups = [...this.#cgroups.values()].map((each): ReplayedCgroup => ({
+      path: each.path,
+      limit: each.limit,
+      samples: each.samples,
+      replayed: each.replayed,
+      recorded: this.#ofGuard ? each.recorded : undefined,
+      notGuarded: each.notGuarded,
+      assumedReads: each.state?.assumedReads ?? 0,
+      mode: each.mode,
+      policies: [...each.policies].map(([replayed, recorded]) => ({ recorded, replayed })),
+    }));
+    return {
+      head: this.#head,
+      from: this.#from,
+      to: this.#to,
+      ending: this.#ending,
+      lost: this.#lost,
+      cgroups,
+      kills: this.#kills,
+    };
+  }
+
+  get #ofGuard(): boolean {
+    return this.#head.command === "guard";
+  }
+
+  #reload(recorded: readonly RecordedPolicy[] | null): void {
+    // An unchanged policy keeps its identity, as in the guard, so that a kill cycle under it continues.
+    const known = new Map(this.#policies.map((policy) => [policy.key, policy]));
+    this.#policies = (recorded ?? []).map((policy) => {
       const key = JSON.stringify(policy);
-      return known.get(key) ??
-        { key, recorded: policyOfRecord(policy), policy: options.override(policyOfRecord(policy)) };
+      return known.get(key) ?? {
+        key,
+        recorded: policyOfRecord(policy),
+        policy: this.#options.override(policyOfRecord(policy)),
+      };
     });
-  };
+  }
 
-  const describe = (line: RecordedCgroup) => {
-    const each: Followed = followed.get(line.id) ?? {
+  #describe(line: RecordedCgroup): void {
+    const each: CgroupReplay = this.#cgroups.get(line.id) ?? {
       path: line.path,
       limit: line.limit,
       samples: 0,
       before: undefined,
       state: undefined,
-      left: undefined,
+      notGuarded: undefined,
       mode: undefined,
       replayed: [],
       recorded: [],
       policies: new Map(),
     };
-    followed.set(line.id, each);
+    this.#cgroups.set(line.id, each);
     each.limit = line.limit;
-    const settings = termsOf(line, head!, policies, options.other);
-    each.left = typeof settings === "string" ? settings : undefined;
+    const settings = settingsOf(line, this.#head, this.#policies, this.#options.other);
+    each.notGuarded = typeof settings === "string" ? settings : undefined;
     if (typeof settings === "string") return void (each.state = undefined);
-    const before = policies[line.policy ?? -1]?.recorded;
-    if (before) each.policies.set(settings.policy, before);
+    const recorded = this.#policies[line.policy ?? -1]?.recorded;
+    if (recorded) each.policies.set(settings.policy, recorded);
     if (each.state) each.state.updateSettings(settings);
-    else each.state = createReplayedState(settings, guards());
+    else each.state = new ReplayedState(settings, this.#ofGuard);
     each.mode = line.mode !== null && line.mode !== settings.mode
       ? { recorded: line.mode, replayed: settings.mode }
       : undefined;
-  };
-
-  for await (const line of inTime(lines)) {
-    from = Math.min(from, line.at);
-    to = Math.max(to, line.at);
-    switch (line.type) {
-      case "recording":
-        head = line;
-        reload(line.policies);
-        break;
-      case "policies":
-        reload(line.policies);
-        break;
-      case "cgroup":
-        describe(line);
-        break;
-      case "snapshot": {
-        const each = followed.get(line.id)!;
-        const limited = (killAction: ReplayedDecision): TimedDecision => ({
-          ...killAction,
-          limit: each.limit,
-        });
-        if (!line.sampled || !guards()) each.samples++;
-        if (guards() && !line.sampled) {
-          each.recorded.push(...recordedDecisions(line, each.before).map(limited));
-          each.before = line.decision;
-        }
-        each.replayed.push(...(each.state?.look(line) ?? []).map(limited));
-        break;
-      }
-      case "event":
-        told.push(...toldIn(line.at, line.event));
-        break;
-      case "lost":
-        lost += line.snapshots;
-        break;
-      case "end":
-        ending = line.reason;
-    }
   }
-  const cgroups = [...followed.values()].map((each): ReplayedCgroup => ({
-    path: each.path,
-    limit: each.limit,
-    samples: each.samples,
-    replayed: each.replayed,
-    recorded: guards() ? each.recorded : undefined,
-    left: each.left,
-    assumedReads: each.state?.assumedReads ?? 0,
-    mode: each.mode,
-    policies: [...each.policies].map(([replayed, recorded]) => ({ recorded, replayed })),
-  }));
-  return { head: head!, from, to, ending, lost, cgroups, told };
+
+  #step(line: RecordedSnapshot): void {
+    const each = this.#cgroups.get(line.id)!;
+    const timed = (decision: ReplayedDecision): TimedDecision => ({
+      ...decision,
+      limit: each.limit,
+    });
+    if (!line.sampled || !this.#ofGuard) each.samples++;
+    if (this.#ofGuard && !line.sampled) {
+      each.recorded.push(...recordedDecisions(line, each.before).map(timed));
+      each.before = line.decision;
+    }
+    each.replayed.push(...(each.state?.step(line) ?? []).map(timed));
+  }
 }
 
 /**
- * A sentry's looks are in order. A watch and the allocators beside it tell of theirs when they come to it: they are put in the
- * order of time, each cgroup ahead of what was seen of it.
+ * The samples of a guard are in order. Those of a watch and of its allocators arrive late: they are sorted by time, each cgroup
+ * before its samples.
  */
-async function* inTime(lines: AsyncIterable<RecordingLine>): AsyncGenerator<RecordingLine> {
+async function* inTimeOrder(lines: AsyncIterable<RecordingLine>): AsyncGenerator<RecordingLine> {
   const known = new Set<number>();
   const waiting: { readonly line: RecordingLine; readonly at: number }[] = [];
   let isOrdered = false;
@@ -201,31 +233,25 @@ async function* inTime(lines: AsyncIterable<RecordingLine>): AsyncGenerator<Reco
     if (isOrdered) yield line;
     else waiting.push({ line, at: isFirst ? -Infinity : line.at });
   }
-  // Of the same moment what was told first stays first; two infinities have no difference.
+  // Stable; the difference of two infinities would be NaN.
   waiting.sort((a, b) => a.at === b.at ? 0 : a.at - b.at);
   for (const { line } of waiting) yield line;
 }
 
-interface Plan {
-  readonly key: string;
-  readonly recorded: GuardPolicy;
-  readonly policy: GuardPolicy;
-}
-
-/** How it is guarded in the replay, or why it is not. */
-function termsOf(
+/** How a cgroup is guarded in the replay, or why it is not. */
+function settingsOf(
   line: RecordedCgroup,
   head: RecordingHead,
-  recorded: readonly Plan[],
+  recorded: readonly PolicyPair[],
   other: PolicySet | undefined,
 ): ReplaySettings | string {
   const { limit, path } = line;
-  if (limit === null) return "it has no limit";
+  if (limit === null) return "no limit";
   if (line.usage_cgroup !== path && head.command !== "guard") {
-    return "it is not itself what was read";
+    return "the recorded usage is that of another cgroup";
   }
   if (head.command !== "guard" && line.limit_owner !== path) {
-    return "its limit is another's, whose usage is not in the recording";
+    return "the limit is that of a parent, and the recording does not have its usage";
   }
   const own = recorded[line.policy ?? -1];
   if (own && !other) {
@@ -233,22 +259,22 @@ function termsOf(
     const mode = modeUnder(own, line, head);
     const isSame = JSON.stringify([policy.levels, mode]) ===
       JSON.stringify([own.recorded.levels, line.mode]);
-    const levelBytes = isSame ? marked(line) : levelBytesIn(policy, limit, mode);
+    const levelBytes = isSame ? recordedLevelBytes(line) : levelBytesIn(policy, limit, mode);
     return levelBytes ? { policy, levelBytes, limit, mode } : NOTHING_LEFT;
   }
   const number = other && policyFor(other, path);
   const policy = number === undefined ? undefined : other?.all[number];
-  if (policy === undefined) return "a rule exempts it";
+  if (policy === undefined) return "exempted by a rule";
   const mode = modeOf(policy, head);
   const levelBytes = levelBytesIn(policy, limit, mode);
   return levelBytes ? { policy, levelBytes, limit, mode } : NOTHING_LEFT;
 }
 
-const NOTHING_LEFT = "the margin leaves nothing of its limit";
+const NOTHING_LEFT = "the margin leaves nothing of the limit";
 
-/** What was had there, unless what is asked for is another now. */
+/** The recorded mode, which may be a fallback, unless another one is requested now. */
 function modeUnder(
-  { recorded, policy }: Plan,
+  { recorded, policy }: PolicyPair,
   { mode }: RecordedCgroup,
   head: RecordingHead,
 ): Mode {
@@ -257,7 +283,7 @@ function modeUnder(
   return before === after && mode !== null ? mode : after;
 }
 
-/** As `core/guard/modes.ts` has it. */
+/** As in `core/guard/modes.ts`. */
 function modeOf(policy: GuardPolicy, { hierarchy }: RecordingHead): Mode {
   if (policy.dryRun) return "notify";
   if (policy.mode !== "auto") return policy.mode;
@@ -265,17 +291,17 @@ function modeOf(policy: GuardPolicy, { hierarchy }: RecordingHead): Mode {
   return hierarchy === 2 && kills && !policy.softLimit ? "throttle" : "notify";
 }
 
-/** The levels as the guard had them. */
-function marked({ reference_lines: marks }: RecordedCgroup): LevelBytes | undefined {
-  const found = LEVELS.map((level) => marks.find(({ name }) => name === level)?.bytes);
-  const [warn, critical, imminent] = found;
+function recordedLevelBytes({ reference_lines: lines }: RecordedCgroup): LevelBytes | undefined {
+  const [warn, critical, imminent] = LEVELS.map((level) =>
+    lines.find(({ name }) => name === level)?.bytes
+  );
   return warn === undefined || critical === undefined || imminent === undefined
     ? undefined
     : { warn, critical, imminent };
 }
 
-/** Kills, whoever did it; of what a recording holds nothing is believed but what it says it is. */
-function toldIn(at: number, event: object): Told[] {
+/** By the kernel, a guard or anything else. The event is text from outside: its fields are not trusted. */
+function killsIn(at: number, event: object): RecordedKill[] {
   const { type, cgroup, victim, outcome } = event as Record<string, unknown>;
   if (typeof cgroup !== "string") return [];
   const name = nameOf(victim);
@@ -291,24 +317,22 @@ function nameOf(victim: unknown): string | undefined {
   return typeof comm === "string" && typeof pid === "number" ? `${comm} (${pid})` : undefined;
 }
 
-/* What a guard would do, beside what the recording says was done. Pure. */
-
-/** Times are milliseconds since the epoch. */
+/** A decision in the replay, in the recording, or in both. Times are milliseconds since the epoch. */
 export interface Row {
   readonly cgroup: string;
   readonly act: Act;
-  /** Bytes, as it is done now; where it is not, as it was done then. */
+  /** Bytes, as replayed; as recorded if it is not replayed. */
   readonly usage: number;
-  /** The one that held then. */
+  /** At that time. */
   readonly limit: number | null;
   readonly replayed: number | undefined;
   readonly recorded: number | undefined;
 }
 
-/** Of the same kind, and no further apart, two are the same one at another time (milliseconds). */
-const APART_MS = 60_000;
+/** Two decisions of the same kind no further apart than this are one decision at another time (milliseconds). */
+const MAX_MS_APART = 60_000;
 
-/** In the order of time; of the same moment in that of the recording. */
+/** Sorted by time, and by cgroup within the same moment. */
 export function rowsOf({ cgroups }: Pick<Replayed, "cgroups">): Row[] {
   const rows = cgroups.flatMap(({ path, replayed, recorded = [] }) =>
     pairs(replayed, recorded).map(([now, then]): Row => ({
@@ -328,38 +352,38 @@ export const timeOf = ({ replayed, recorded }: Pick<Row, "replayed" | "recorded"
 
 type Pair = readonly [TimedDecision | undefined, TimedDecision | undefined];
 
-/** The same at the same look first; of what is left what is nearest, unless another of its kind lies between. */
 function pairs(replayed: readonly TimedDecision[], recorded: readonly TimedDecision[]): Pair[] {
   const acts = new Set([...replayed, ...recorded].map(({ act }) => act));
   return [...acts].flatMap((act) => {
-    const of = (deeds: readonly TimedDecision[]) =>
-      deeds.filter((killAction) => killAction.act === act);
+    const of = (decisions: readonly TimedDecision[]) =>
+      decisions.filter((decision) => decision.act === act);
     return pairsOfOne(of(replayed), of(recorded));
   });
 }
 
+/** First those at the same sample; the rest with the nearest, unless another pair lies between. */
 function pairsOfOne(
   replayed: readonly TimedDecision[],
   recorded: readonly TimedDecision[],
 ): Pair[] {
-  const then = new Map(recorded.map((killAction) => [killAction.at, killAction]));
+  const then = new Map(recorded.map((decision) => [decision.at, decision]));
   const same = replayed.filter(({ at }) => then.has(at));
   const times = new Set(same.map(({ at }) => at));
-  const found: Pair[] = same.map((killAction) => [killAction, then.get(killAction.at)]);
+  const found: Pair[] = same.map((decision) => [decision, then.get(decision.at)]);
   const rest = recorded.filter(({ at }) => !times.has(at));
-  for (const killAction of replayed) {
-    if (times.has(killAction.at)) continue;
-    const first = rest.findIndex(({ at }) => Math.abs(at - killAction.at) <= APART_MS);
+  for (const decision of replayed) {
+    if (times.has(decision.at)) continue;
+    const first = rest.findIndex(({ at }) => Math.abs(at - decision.at) <= MAX_MS_APART);
     const other = rest[first];
     const isParted = other !== undefined &&
-      same.some(({ at }) => liesBetween(at, killAction.at, other.at));
-    if (other === undefined || isParted) found.push([killAction, undefined]);
+      same.some(({ at }) => liesBetween(at, decision.at, other.at));
+    if (other === undefined || isParted) found.push([decision, undefined]);
     else {
-      found.push([killAction, other]);
+      found.push([decision, other]);
       rest.splice(first, 1);
     }
   }
-  for (const killAction of rest) found.push([undefined, killAction]);
+  for (const decision of rest) found.push([undefined, decision]);
   return found;
 }
 

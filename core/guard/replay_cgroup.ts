@@ -1,23 +1,36 @@
 /**
- * One guarded cgroup in virtual time: the looks of a recording through what the sentry decides by (`hear`, `measure`, `pursue`).
- * Pure.
+ * One guarded cgroup in virtual time: the samples of a recording through the step functions of the monitor thread
+ * (`core/policy/kill_cycle.ts`, `core/policy/usage_trend.ts`). Pure.
  */
 
+import {
+  evaluateLevels,
+  initialDecision,
+  type KillCycle,
+  nextStep,
+  type Observation,
+  resetDecision,
+  retryLater,
+} from "../policy/kill_cycle.ts";
 import type { Level, LevelBytes } from "../policy/levels.ts";
-import { nextStep, type Observation, type Step } from "../policy/kill_cycle.ts";
-import { initialLevelStates, type LevelStates } from "../policy/levels.ts";
+import {
+  noTrend,
+  noUnreclaimableTrend,
+  updateTrend,
+  updateUnreclaimable,
+} from "../policy/usage_trend.ts";
 import type { RecordedSnapshot } from "../record/format.ts";
-import { evaluateLevels, type LevelTracker } from "./levels.ts";
-import { noTrend, updateTrend, type UsageTrend } from "./thread/cgroup_state.ts";
-import { actingLevels, type GuardPolicy, type Mode } from "./policy.ts";
+import type { GuardPolicy, Mode } from "./policy.ts";
+import { type ResolvedPolicy, resolvePolicy } from "./resolved_policy.ts";
 
-/** What a guard does that anybody would notice, or wait for. */
+/** What a guard does that is visible outside of it. */
 export type Act = Level | "reclaim" | "skip" | "kill" | "escalate" | "no_victim";
 
-/** @param at milliseconds since the epoch. Sizes are bytes. */
 export interface ReplayedDecision {
+  /** Milliseconds since the epoch. */
   readonly at: number;
   readonly act: Act;
+  /** Bytes. */
   readonly usage: number;
 }
 
@@ -28,186 +41,156 @@ export interface ReplaySettings {
   readonly mode: Mode;
 }
 
-export interface ReplayedState {
-  /** Every look in turn. @returns what is done at it now. */
-  look(snapshot: RecordedSnapshot): readonly ReplayedDecision[];
-  updateSettings(settings: ReplaySettings): void;
-  /** Looks at which memory.stat was needed and is not in the recording: what was read last has stood in, or nothing. */
-  readonly assumedReads: number;
-}
+export class ReplayedState {
+  /** How often memory.stat was needed but not recorded: the last reading was used, or nothing. */
+  assumedReads = 0;
+  readonly #ofGuard: boolean;
+  #settings: ReplaySettings;
+  #policy: ResolvedPolicy;
+  #now = -Infinity;
+  readonly #decision = initialDecision();
+  readonly #trend = { ...noTrend };
+  readonly #unreclaimable = { ...noUnreclaimableTrend };
+  #inactiveFile: number | undefined;
+  #reclaimable: number | undefined;
+  /** This kill cycle has killed, at the same sample as in the recording. */
+  #hasKilled = false;
+  /** After a kill that is not in the recording, where the victim lived on, usage means nothing until it is below this. */
+  #resumeBelow: number | undefined;
 
-/** As `core/guard/thread/kill.ts` has it, where nobody can be struck (milliseconds). */
-const FIRST_RETRY_MS = 100;
-const MAX_RETRY_MS = 1000;
+  /** @param ofGuard the snapshots are of a guard; then those that were only sampled for the recording decide nothing. */
+  constructor(settings: ReplaySettings, ofGuard: boolean) {
+    this.#settings = settings;
+    this.#policy = resolvePolicy(settings.policy);
+    this.#ofGuard = ofGuard;
+  }
 
-/** @param isGuards the looks are a guard's own; else what was read for the recording's sake is looked at, too. */
-export function createReplayedState(first: ReplaySettings, ofGuard: boolean): ReplayedState {
-  let settings = first;
-  const defaultPolicy: UsageTrend = { ...noTrend };
-  const tracker: {
-    -readonly [K in keyof LevelTracker]: LevelTracker[K];
-  } = {
-    levelStates: initialLevelStates as LevelStates,
-    killCycle: undefined,
-    retryAt: -Infinity,
-    policy: resolvePolicy(first),
-  };
-  let now = -Infinity;
-  let retryDelay = 0;
-  let assumedReads = 0;
-  /** memory.stat as far as it is known. */
-  let inactiveFile: number | undefined;
-  let reclaimable: number | undefined;
-  let unreclaimable: number | undefined;
-  let unreclaimableAt = -Infinity;
-  let unreclaimableRate: number | undefined;
-  /** Something was struck in this engagement, at the very look at which the recording has it. */
-  let hasStruck = false;
-  /** Below this what the recording has is what would have been; until then something was struck that lived on in it. */
-  let resumeBelow: number | undefined;
-
-  const learn = (seen: RecordedSnapshot) => {
-    inactiveFile = seen.inactive_file ?? inactiveFile;
-    reclaimable = seen.reclaimable ?? reclaimable;
-    if (ofGuard) unreclaimableRate = seen.unreclaimable_rate;
-    else if (seen.reclaimable !== undefined) {
-      const over = now - unreclaimableAt;
-      const rest = seen.usage - seen.reclaimable;
-      unreclaimableRate = over > 0 && unreclaimable !== undefined
-        ? 1000 * (rest - unreclaimable) / over
-        : undefined;
-      unreclaimable = rest;
-      unreclaimableAt = now;
+  updateSettings(settings: ReplaySettings): void {
+    if (settings.policy !== this.#settings.policy) {
+      this.#hasKilled = false;
+      resetDecision(this.#decision);
+      this.#policy = resolvePolicy(settings.policy);
     }
-  };
+    this.#settings = settings;
+  }
 
-  const valueOf = ({ usage }: RecordedSnapshot): number => {
-    if (settings.policy.metric === "usage" || usage < settings.levelBytes.warn) return usage;
-    if (inactiveFile === undefined) assumedReads++;
-    return Math.max(0, usage - (inactiveFile ?? 0));
-  };
-
-  const sightOf = (seen: RecordedSnapshot, level: Level): Observation => {
-    const { usage, victim = "dead" } = seen;
-    if (reclaimable === undefined) assumedReads++;
-    return {
-      metricValue: valueOf(seen),
-      levelBytes: settings.levelBytes[level],
-      usage,
-      limit: settings.limit,
-      reclaimable,
-      rate: ofGuard ? seen.rate : defaultPolicy.rate,
-      unreclaimableRate,
-      oomKillerDisabled: settings.mode === "hold",
-      victim: hasStruck ? victim : "none",
-    };
-  };
-
-  const begin = (seen: RecordedSnapshot): ReplayedDecision[] => {
-    const metricValue = valueOf(seen);
-    const { reached, levels } = evaluateLevels(tracker, settings.levelBytes, metricValue, now);
-    if (!reached) retryDelay = 0;
-    return levels.map((act) => ({ at: now, act, usage: seen.usage }));
-  };
-
-  const leave = () => {
-    tracker.killCycle = undefined;
-    hasStruck = false;
-  };
-
-  const strike = (seen: RecordedSnapshot, level: Level): ReplayedDecision[] => {
-    if (seen.decision === "no_victim") {
-      leave();
-      retryDelay = Math.min(MAX_RETRY_MS, Math.max(FIRST_RETRY_MS, 2 * retryDelay));
-      tracker.retryAt = now + retryDelay;
-      return [{ at: now, act: "no_victim", usage: seen.usage }];
+  /** Takes the next snapshot. @returns what a guard does at it. */
+  step(seen: RecordedSnapshot): readonly ReplayedDecision[] {
+    if (this.#ofGuard && seen.sampled) {
+      this.#readStat(seen);
+      return [];
     }
-    // Of a rehearsal nothing comes.
-    if (settings.policy.dryRun) leave();
-    else if (seen.decision === "kill") hasStruck = true;
-    else {
-      leave();
-      resumeBelow = settings.levelBytes[level];
+    // Several processes record their samples; some are late.
+    if (seen.at < this.#now) return [];
+    this.#now = seen.at;
+    if (!this.#ofGuard) updateTrend(this.#trend, seen.usage, seen.at);
+    this.#readStat(seen);
+    if (this.#resumeBelow !== undefined) {
+      if (this.#metricOf(seen) >= this.#resumeBelow) return [];
+      this.#resumeBelow = undefined;
     }
-    return [{ at: now, act: "kill", usage: seen.usage }];
-  };
+    const acts: Act[] = this.#decision.killCycle ? [] : [...this.#evaluate(seen)];
+    const { killCycle } = this.#decision;
+    const act = killCycle && this.#stepKillCycle(seen, killCycle);
+    if (act) acts.push(act);
+    return acts.map((act) => ({ at: seen.at, act, usage: seen.usage }));
+  }
 
-  const pursueIt = (seen: RecordedSnapshot): ReplayedDecision[] => {
-    const killCycle = tracker.killCycle!;
-    const { level, cycle: before } = killCycle;
-    const { timeouts } = settings.policy;
-    const { killCycle: cycle, step } = nextStep(before, sightOf(seen, level), timeouts, now);
-    const decision = (act: Act): ReplayedDecision[] => [{ at: now, act, usage: seen.usage }];
-    // Somebody else was dying, or the look was too old: as it was then, it is looked again.
-    if (step.do === "kill" && seen.decision === "deferred") return [];
-    killCycle.cycle = cycle;
+  #evaluate(seen: RecordedSnapshot): readonly Level[] {
+    const { levelBytes } = this.#settings;
+    const metricValue = this.#metricOf(seen);
+    return evaluateLevels(this.#decision, this.#policy, levelBytes, metricValue, seen.at).levels;
+  }
+
+  #stepKillCycle(seen: RecordedSnapshot, before: KillCycle): Act | undefined {
+    const { timeouts } = this.#policy;
+    const { killCycle, step } = nextStep(before, this.#observe(seen), timeouts, seen.at);
+    // Another cgroup was being killed, or the sample was too old: the recording has another one.
+    if (step.do === "kill" && seen.decision === "deferred") return undefined;
+    this.#decision.killCycle = killCycle;
     switch (step.do) {
       case "kill":
-        return strike(seen, level);
+        return this.#kill(seen);
       case "escalate":
-        if (seen.decision === "escalate") return decision("escalate");
-        leave();
-        resumeBelow = settings.levelBytes[level];
-        return decision("escalate");
-      case "end":
-        leave();
-        return [];
+        if (seen.decision !== "escalate") this.#diverge();
+        return "escalate";
       case "reclaim":
-        return decision("reclaim");
-      default:
-        return isNews(step, before.phase) ? decision("skip") : [];
+        return "reclaim";
+      case "skip":
+        return before.phase === "skipped" ? undefined : "skip";
+      case "end":
+        this.#endKillCycle();
+        return undefined;
+      case "exhausted":
+      case "wait":
+        return undefined;
     }
-  };
+  }
 
-  return {
-    look(seen) {
-      if (ofGuard && seen.sampled) {
-        learn(seen);
-        return [];
-      }
-      // Of several processes that tell of their looks some are late.
-      if (seen.at < now) return [];
-      now = seen.at;
-      if (!ofGuard) updateTrend(defaultPolicy, seen.usage, now);
-      learn(seen);
-      if (resumeBelow !== undefined) {
-        if (valueOf(seen) >= resumeBelow) return [];
-        resumeBelow = undefined;
-      }
-      const deeds = tracker.killCycle ? [] : begin(seen);
-      return tracker.killCycle ? [...deeds, ...pursueIt(seen)] : deeds;
-    },
-    updateSettings(next) {
-      // What is under way was begun under other orders, as in the sentry.
-      if (next.policy !== settings.policy) {
-        leave();
-        tracker.levelStates = initialLevelStates;
-        tracker.retryAt = -Infinity;
-      }
-      settings = next;
-      tracker.policy = resolvePolicy(next);
-    },
-    get assumedReads() {
-      return assumedReads;
-    },
-  };
+  #kill(seen: RecordedSnapshot): Act {
+    if (seen.decision === "no_victim") {
+      this.#endKillCycle();
+      retryLater(this.#decision, seen.at);
+      return "no_victim";
+    }
+    // A dry run has no effect.
+    if (this.#policy.dryRun) this.#endKillCycle();
+    else if (seen.decision === "kill") this.#hasKilled = true;
+    else this.#diverge();
+    return "kill";
+  }
+
+  /** A kill that is not in the recording: the usage that follows is without its effect. */
+  #diverge(): void {
+    this.#endKillCycle();
+    this.#resumeBelow = this.#settings.levelBytes[this.#decision.killLevel];
+  }
+
+  #endKillCycle(): void {
+    this.#decision.killCycle = undefined;
+    this.#hasKilled = false;
+  }
+
+  #readStat(seen: RecordedSnapshot): void {
+    this.#inactiveFile = seen.inactive_file ?? this.#inactiveFile;
+    this.#reclaimable = seen.reclaimable ?? this.#reclaimable;
+    if (this.#ofGuard) this.#unreclaimable.unreclaimableRate = seen.unreclaimable_rate;
+    else if (seen.reclaimable !== undefined) {
+      updateUnreclaimable(this.#unreclaimable, seen.usage - seen.reclaimable, this.#now);
+    }
+  }
+
+  #metricOf({ usage }: RecordedSnapshot): number {
+    const { policy, levelBytes } = this.#settings;
+    if (policy.metric === "usage" || usage < levelBytes.warn) return usage;
+    if (this.#inactiveFile === undefined) this.assumedReads++;
+    return Math.max(0, usage - (this.#inactiveFile ?? 0));
+  }
+
+  #observe(seen: RecordedSnapshot): Observation {
+    const { levelBytes, limit, mode } = this.#settings;
+    const { usage, victim = "dead" } = seen;
+    if (this.#reclaimable === undefined) this.assumedReads++;
+    return {
+      metricValue: this.#metricOf(seen),
+      levelBytes: levelBytes[this.#decision.killLevel],
+      usage,
+      limit,
+      reclaimable: this.#reclaimable,
+      rate: this.#ofGuard ? seen.rate : this.#trend.rate,
+      unreclaimableRate: this.#unreclaimable.unreclaimableRate,
+      oomKillerDisabled: mode === "hold",
+      victim: this.#hasKilled ? victim : "none",
+    };
+  }
 }
 
-function resolvePolicy(
-  { policy: { triggerPolicy, actions, dryRun } }: ReplaySettings,
-): LevelTracker["policy"] {
-  return { triggerPolicy, actions, dryRun, acting: actingLevels(actions) };
-}
-
-const isNews = (step: Step, before: string) => step.do === "skip" && before !== "skipped";
-
-/** What the recording says was done at a look. @param before what was done at the last. */
+/** What the recording says was done at a snapshot. @param before the decision at the previous one. */
 export function recordedDecisions(
-  seen: RecordedSnapshot,
+  { at, usage, levels = [], decision }: RecordedSnapshot,
   before: string | undefined,
 ): readonly ReplayedDecision[] {
-  const { at, usage, levels: triggered = [], decision } = seen;
-  const acts: Act[] = [...triggered];
+  const acts: Act[] = [...levels];
   if (decision === "skip" ? before !== "skip" : isAct(decision)) acts.push(decision as Act);
   return acts.map((act) => ({ at, act, usage }));
 }

@@ -107,17 +107,17 @@ function parseOomKill(message: string): OomKill | undefined {
   } else if (taskAt >= 0) {
     taskMemcg = context.slice(taskAt + ",task_memcg=".length);
   }
-  return {
-    kind: "oom-kill",
+  return omitUndefined({
+    kind: "oom-kill" as const,
     constraint: ends[1]!,
     global: oomMemcg === undefined,
-    ...(oomMemcg === undefined ? {} : { oomMemcg }),
+    oomMemcg,
     // Empty if the piece with the path was lost between two records.
-    ...(taskMemcg === undefined || taskMemcg === "" ? {} : { taskMemcg }),
+    taskMemcg: taskMemcg || undefined,
     task,
     pid: Number(ends[3]),
     uid: Number(ends[4]),
-  };
+  });
 }
 
 const PREFIX = "(?:(Memory cgroup out of memory|Out of memory(?: \\([a-z_]+\\))?): )";
@@ -172,11 +172,7 @@ export function parseOomMessage(message: string): OomMessage | undefined {
   match = /^(.{0,15}) invoked oom-killer: gfp_mask=(?:.* oom_score_adj=(-?\d+))?/s.exec(message);
   if (match !== null) {
     const [, comm, adj] = match;
-    return {
-      kind: "invoked",
-      comm: comm!,
-      ...(adj === undefined ? {} : { oomScoreAdj: Number(adj) }),
-    };
+    return { kind: "invoked", comm: comm!, ...(adj && { oomScoreAdj: Number(adj) }) };
   }
   match = /^oom_reaper: reaped process (\d+) \((.*)\),/s.exec(message);
   if (match !== null) return { kind: "reaped", pid: Number(match[1]), comm: match[2]! };

@@ -1,41 +1,41 @@
-/** Where the levels of a guard lie below a limit. Pure. */
+/** The three levels of a guard: where they lie below a limit, which one is reached, and when one triggers. Pure. */
 
 const MIB = 1024 ** 2;
 
-/** How far below the limit the last level lies: `limit × ratio`, but no less than `min` and no more than `max` bytes. */
+/** Distance of the imminent level from the limit: `limit × ratio`, between `min` and `max` bytes. */
 export interface Margin {
   readonly ratio: number;
   readonly min: number;
   readonly max: number;
 }
 
-/** oom-guard's: enough where crossing the threshold wakes (docs/performance.md, race). */
+/** The margin of oom-guard: enough where a notification wakes the guard (docs/performance.md, race). */
 export const NOTIFY_MARGIN: Margin = { ratio: 0.02, min: MIB, max: 30 * MIB };
 
 /**
- * Behind memory.high the kernel slows the allocator the more, the further it is above, in proportion to memory.high
- * (kernel, mm/memcontrol.c, calculate_overage): 2 % let a 64 MiB cgroup through to its limit in 40 ms, 5 % hold it for 0.85 s,
- * longer than a wake that is lost and a poll every 100 ms. For the same reason there is no cap of a few MiB.
+ * Above memory.high the kernel slows the allocator in proportion to the overage (mm/memcontrol.c, calculate_overage). A 64 MiB
+ * cgroup passes a 2 % margin in 40 ms and a 5 % margin in 0.85 s, which is longer than a lost notification plus a poll every
+ * 100 ms. Because the delay depends on the proportion, `max` is not a few MiB.
  */
 export const THROTTLE_MARGIN: Margin = { ratio: 0.05, min: 3 * MIB, max: 512 * MIB };
 
-/** What is given of a margin, and the usual for the rest; where only one end is given the other one makes room. */
-export function marginOf(defaultPolicy: Margin, given: Partial<Margin>): Margin {
-  const min = given.min ?? Math.min(defaultPolicy.min, given.max ?? Infinity);
+/** Fills in what `given` leaves out. If only one bound is given and contradicts the other's default, the default yields. */
+export function marginOf(defaults: Margin, given: Partial<Margin>): Margin {
+  const min = given.min ?? Math.min(defaults.min, given.max ?? Infinity);
   return {
-    ratio: given.ratio ?? defaultPolicy.ratio,
+    ratio: given.ratio ?? defaults.ratio,
     min,
-    max: given.max ?? Math.max(defaultPolicy.max, min),
+    max: given.max ?? Math.max(defaults.max, min),
   };
 }
 
 export type Level = "warn" | "critical" | "imminent";
 export const LEVELS: readonly Level[] = ["warn", "critical", "imminent"];
 
-/** Bytes, each where its level begins. */
+/** Bytes at which each level begins. */
 export type LevelBytes = Readonly<Record<Level, number>>;
 
-/** @param warn percent of the limit. @param critical percent of the limit. */
+/** `warn` and `critical` are percent of the limit. */
 export interface LevelPolicy {
   readonly warn: number;
   readonly critical: number;
@@ -43,10 +43,10 @@ export interface LevelPolicy {
 }
 
 /**
- * `undefined` when the margin leaves nothing of the limit, or there is no limit. The threshold is the last of the three, also
- * where a small limit's margin begins below the percentages.
+ * No level lies above the imminent one, also where the margin of a small limit begins below the percentages.
  *
  * @param limit bytes.
+ * @returns `undefined` when there is no limit, or the margin leaves nothing of it.
  */
 export function levelBytesOf(
   limit: number,
@@ -59,40 +59,59 @@ export function levelBytesOf(
   return { warn: share(warn), critical: share(critical), imminent };
 }
 
-/** Kernel, mm/memcontrol-v1.c: thresholds are looked at once per 128 page events of a CPU (THRESHOLDS_EVENTS_TARGET), here of 4 KiB. */
-const NOTIFICATION_LAG_PER_CPU = 128 * 4096;
-/** More CPUs than this do not fill one cgroup at the same time in earnest. */
+/**
+ * The same for a guard policy, with its margin completed from the default of the mode.
+ *
+ * @param limit bytes. @param mode the requested mode.
+ */
+export function levelBytesIn(
+  { levels }: { readonly levels: Omit<LevelPolicy, "margin"> & { margin: Partial<Margin> } },
+  limit: number,
+  mode: "notify" | "throttle" | "hold",
+): LevelBytes | undefined {
+  const defaults = mode === "throttle" ? THROTTLE_MARGIN : NOTIFY_MARGIN;
+  return levelBytesOf(limit, { ...levels, margin: marginOf(defaults, levels.margin) });
+}
+
+/** The kernel checks v1 thresholds once per 128 page events of a CPU (mm/memcontrol-v1.c, THRESHOLDS_EVENTS_TARGET). */
+const PAGES_PER_THRESHOLD_CHECK = 128;
+/** More CPUs than this hardly ever fill one cgroup at the same time. */
 const MAX_FILLING_CPUS = 4;
 
 /**
- * The kernel tells of a crossing after up to 512 KiB have been taken beyond it, on each CPU. Told of this mark, a guard is awake
- * by the time that `threshold` is crossed, and has not spent its margin on being told.
+ * Usage can pass a v1 threshold by 128 pages on each CPU before the kernel signals it: 512 KiB with 4 KiB pages. An eventfd
+ * armed at this lower value wakes the guard by the time that `imminent` is crossed, so that the lag does not use up the margin.
  *
- * @returns bytes.
+ * @param pageSize bytes. @returns bytes.
  */
-export function notificationThreshold(imminent: number, cpus: number): number {
-  return Math.max(1, imminent - Math.min(cpus, MAX_FILLING_CPUS) * NOTIFICATION_LAG_PER_CPU);
+export function notificationThreshold(imminent: number, cpus: number, pageSize: number): number {
+  const lag = PAGES_PER_THRESHOLD_CHECK * pageSize;
+  return Math.max(1, imminent - Math.min(cpus, MAX_FILLING_CPUS) * lag);
 }
 
-/** The highest level that `value` has reached; `undefined` below all of them. */
+/** The highest level that `value` has reached; `undefined` below all of them, and for NaN. */
 export function levelOf(levelBytes: LevelBytes, value: number): Level | undefined {
   return LEVELS.findLast((level) => value >= levelBytes[level]);
 }
 
-/* When a level is told of and acted on: once, until usage has fallen well below it again. Pure. */
+/** The highest level of `levels` that is not above `reached`. */
+export function highestUpTo(reached: Level, levels: ReadonlySet<Level>): Level | undefined {
+  return LEVELS.slice(0, LEVELS.indexOf(reached) + 1).findLast((level) => levels.has(level));
+}
 
+/** When a level that is reached triggers: once, until usage has fallen well below it again. */
 export interface TriggerPolicy {
-  /** How far usage must fall below a level before the level counts as left, as a fraction of that level. */
+  /** A level re-arms when usage falls below it by this fraction of the level. */
   readonly hysteresis: number;
-  /** Milliseconds between two times of the same level. */
+  /** Minimum milliseconds between two triggers of the same level. */
   readonly cooldown: number;
-  /** Also while usage stays above, each time the cooldown is over. */
+  /** Also trigger while usage stays above the level, each time the cooldown is over. */
   readonly repeat: boolean;
 }
 
 interface LevelState {
   readonly armed: boolean;
-  /** Milliseconds; `-Infinity` when it never rang. */
+  /** Milliseconds; `-Infinity` before the first trigger. */
   readonly lastTriggeredAt: number;
 }
 
@@ -105,20 +124,18 @@ export const initialLevelStates: LevelStates = {
   imminent: initialState,
 };
 
-/** Whether every level would be told of when it is reached. */
 export const allArmed = (levelStates: LevelStates): boolean =>
   LEVELS.every((level) => levelStates[level].armed);
 
 /**
- * The levels to tell of and to act on now, the lowest first: the highest one reached, and, where that has no actions of its own,
- * the nearest one below it that has some, so that to jump past a level, or to stay above it, is not to escape it. Each goes by
- * its own bell: who climbs slowly is not acted on twice. All others below are passed over, as nobody needs a warning beside a
- * critical one.
+ * The levels to report and to act on now, the lowest first: the highest one reached, and, if that has no actions, the nearest
+ * one below that has some. Otherwise a jump past a level, or a stay above it, would skip its actions. Each level keeps its own
+ * state, so a slow climb does not trigger the lower one twice. All other levels below are disarmed without a report.
  *
- * The last level is one like the others, since no kill waits for a bell: see `core/guard/thread/loop.ts`.
+ * The imminent level is no exception: a kill does not wait for a trigger (see `evaluateLevels` in `kill_cycle.ts`).
  *
- * @param value bytes, in the base that the bounds are in.
- * @param now milliseconds of any clock that does not go backwards.
+ * @param value bytes, of the metric that `levelBytes` is of.
+ * @param now milliseconds of a monotonic clock.
  * @param acting the levels that have actions.
  */
 export function triggeredLevels(
@@ -130,7 +147,7 @@ export function triggeredLevels(
   acting: ReadonlySet<Level>,
 ): { readonly levelStates: LevelStates; readonly levels: readonly Level[] } {
   const eligible = eligibleLevels(levelBytes, value, acting);
-  const levelsNow: Level[] = [];
+  const levels: Level[] = [];
   const next = { ...levelStates };
   for (const level of LEVELS) {
     const levelState = levelStates[level];
@@ -140,14 +157,14 @@ export function triggeredLevels(
     if (value < levelBytes[level]) continue;
     if (!eligible.includes(level)) next[level] = { ...levelState, armed: false };
     else if (now >= nextTriggerAtOf(levelState, triggerPolicy)) {
-      levelsNow.push(level);
+      levels.push(level);
       next[level] = { armed: false, lastTriggeredAt: now };
     }
   }
-  return { levelStates: next, levels: levelsNow };
+  return { levelStates: next, levels };
 }
 
-/** When {@link ring} may have something to say though usage has not changed; `Infinity` when it has not. */
+/** When {@link triggeredLevels} may next return a level although usage does not change; `Infinity` for never. */
 export function nextTriggerAt(
   levelStates: LevelStates,
   levelBytes: LevelBytes,
@@ -166,8 +183,8 @@ function eligibleLevels(
 ): readonly Level[] {
   const reached = levelOf(levelBytes, value);
   if (reached === undefined) return [];
-  const doer = LEVELS.slice(0, LEVELS.indexOf(reached) + 1).findLast((level) => acting.has(level));
-  return doer === undefined || doer === reached ? [reached] : [doer, reached];
+  const actor = highestUpTo(reached, acting);
+  return actor === undefined || actor === reached ? [reached] : [actor, reached];
 }
 
 function nextTriggerAtOf(

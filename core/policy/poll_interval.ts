@@ -1,51 +1,51 @@
-/** How soon to look again, where only a poll can tell that usage crossed a threshold. Pure. */
+/** When to poll next. Pure. */
 
-/** A JavaScript timer is about 1.2 ms late on an idle machine, so that a shorter sleep only burns CPU. */
-const SHORTEST_MS = 5;
-/** How late the first crossing of an idle cgroup may be told: at best, and at worst where there are many. */
+/** A JavaScript timer is about 1.2 ms late on an idle machine: a shorter sleep only burns CPU. */
+const MIN_TIMER_MS = 5;
+/** How late a crossing in an idle cgroup may be found: at best, and at worst among many cgroups. */
 const IDLE_MS = { best: 50, worst: 1000 };
-/** A look costs some 2 µs (docs/performance.md): so far apart, all looks together stay below half a percent of a core. */
-const IDLE_MS_EACH = 0.5;
+/** A sample costs some 2 µs (docs/performance.md): at this interval per cgroup all of them take less than 0.5 % of a core. */
+const IDLE_MS_PER_CGROUP = 0.5;
 
-/** How often a cgroup is read whose notifications were refused, unless told otherwise: see {@link fallbackPoll}. */
+/** Default interval of a cgroup when its notifications were refused: see {@link fallbackPoll}. */
 export const FALLBACK_POLL_MS = 100;
-/** A read of all that a watch tells of takes some 100 µs: so far apart, all of them take a twentieth of a core. */
-const FALLBACK_POLL_MS_EACH = 2;
+/** To read everything that a watch reports takes some 100 µs: at this interval per cgroup, 5 % of a core. */
+const FALLBACK_POLL_MS_PER_CGROUP = 2;
 
 /** Milliseconds between two reads of one of `count` cgroups that are watched without notifications. */
 export function fallbackPoll(count: number): number {
-  return Math.max(FALLBACK_POLL_MS, FALLBACK_POLL_MS_EACH * count);
+  return Math.max(FALLBACK_POLL_MS, FALLBACK_POLL_MS_PER_CGROUP * count);
 }
 
-/** Where nothing tells of cgroups that come and go (milliseconds). */
+/** When nothing notifies of created and removed cgroups (milliseconds). */
 const SWEEP_MS = 30_000;
-/** To read all that a watch tells of, for the sake of doubt alone, takes some 0.2 ms: 0.2 % of a core, all together. */
-const SWEEP_MS_EACH = 100;
+/** A read of everything, only to find a lost notification, takes some 0.2 ms: 0.2 % of a core for all cgroups together. */
+const SWEEP_MS_PER_CGROUP = 100;
 
-/** Milliseconds between two sweeps over `count` cgroups, of which notifications tell all that happens. */
+/** Milliseconds between two sweeps over `count` cgroups. @param isNotified all changes are notified. */
 export function sweepEvery(count: number, isNotified: boolean): number {
-  return isNotified ? Math.max(SWEEP_MS, SWEEP_MS_EACH * count) : SWEEP_MS;
+  return isNotified ? Math.max(SWEEP_MS, SWEEP_MS_PER_CGROUP * count) : SWEEP_MS;
 }
 
-/** The longest time between two looks at one of `count` cgroups, in milliseconds. */
+/** The longest time between two samples of one of `count` cgroups, in milliseconds. */
 export function maxPollInterval(count: number): number {
-  return Math.min(IDLE_MS.worst, Math.max(IDLE_MS.best, IDLE_MS_EACH * count));
+  return Math.min(IDLE_MS.worst, Math.max(IDLE_MS.best, IDLE_MS_PER_CGROUP * count));
 }
 
 /**
- * Milliseconds until the next look: half of the time that the distance to the next threshold lasts at the present fill
- * rate, so that a steady filler is looked at ever more often as it comes near.
+ * Milliseconds until the next poll: half the time until the next threshold at the present rate, so that steady growth is
+ * sampled ever more often as it comes near.
  *
  * @param distance bytes to the next threshold above; `Infinity` when there is none.
- * @param rate bytes per second since the last look; 0 or less when it does not grow.
- * @param longest milliseconds, see {@link longestLook}.
- * @param shortest milliseconds; a thread that waits in epoll_wait(2) instead of on a timer is back after 1.
+ * @param rate bytes per second since the last sample; 0 or less when usage does not grow.
+ * @param longest milliseconds, see {@link maxPollInterval}.
+ * @param shortest milliseconds; epoll_wait(2) returns after 1, unlike a timer.
  */
 export function nextPollIn(
   distance: number,
   rate: number,
   longest: number,
-  shortest = SHORTEST_MS,
+  shortest = MIN_TIMER_MS,
 ): number {
   if (rate <= 0) return longest;
   return Math.min(longest, Math.max(shortest, 500 * distance / rate));

@@ -1,55 +1,63 @@
-/** Whom the kernel would choose, by its own rule: mm/oom_kill.c, oom_badness and oom_evaluate_task. Pure. */
+/**
+ * The order in which processes are killed: the kernel's own (mm/oom_kill.c, oom_badness and oom_evaluate_task), and that of a
+ * guard, which is the kernel's within the user's preferences. Pure.
+ */
 
 import type { Limits, Process } from "../snapshot.ts";
 
 const OOM_SCORE_ADJ_MIN = -1000;
-const PAGE = 4096;
 
 export interface Candidate {
   readonly process: Process;
-  /** Badness in bytes: what it occupies, shifted by oom_score_adj thousandths of `capacity`. */
+  /** Badness in bytes: the memory of the process, shifted by oom_score_adj thousandths of `oomTotalBytes`. */
   readonly badness: number;
 }
 
+export interface Machine {
+  /** Bytes; the kernel computes badness in pages. */
+  readonly pageSize: number;
+  /** False in a pid namespace other than the initial one, where pid 1 is a process like any other. */
+  readonly pidOneIsInit?: boolean;
+}
+
 /**
- * The candidates of an OOM, the likeliest victim first. Inside a memory cgroup the kernel scales oom_score_adj by
- * the cgroup's limit, not by the machine's memory, so that /proc/PID/oom_score alone can name the wrong process.
+ * The candidates of an OOM, the likeliest victim first. In a memory cgroup the kernel scales oom_score_adj by the limit of the
+ * cgroup, not by the memory of the machine, so /proc/PID/oom_score alone can name the wrong process.
  *
- * Left out, as the kernel leaves them out: pid 1 of the machine, oom_score_adj -1000, and what has no memory of its own
- * (zombies, kernel threads). What /proc does not tell: a vfork child that still has its parent's memory, and one that
- * is being killed already; the kernel passes over the first and waits for the second.
+ * Left out, as by the kernel: pid 1 of the machine, oom_score_adj -1000, and processes without memory of their own (zombies,
+ * kernel threads). Not visible in /proc: a vfork child that still has its parent's memory, which the kernel passes over, and a
+ * process that is already being killed, for which it waits.
  *
- * @param capacity bytes, see {@link oomCapacity}; for an OOM of the machine its memory and swap.
- * @param options.pidOneIsInit false in a pid namespace of one's own, where pid 1 is a process like any other.
+ * @param oomTotalBytes see {@link oomTotalBytesOf}; for an OOM of the machine its memory and swap.
  */
 export function rankVictims(
   processes: readonly Process[],
   oomTotalBytes: number,
-  { pidOneIsInit = true }: { readonly pidOneIsInit?: boolean } = {},
+  { pageSize, pidOneIsInit = true }: Machine,
 ): Candidate[] {
+  const perThousandth = Math.floor(oomTotalBytes / pageSize / 1000) * pageSize;
   return processes
     .filter((p) => !(pidOneIsInit && p.pid === 1))
     .filter((p) => p.oomScoreAdj !== OOM_SCORE_ADJ_MIN && p.rss !== undefined)
-    .map((process) => ({ process, badness: badness(process, oomTotalBytes) }))
+    .map((process) => ({ process, badness: badness(process, perThousandth) }))
     .sort((a, b) => b.badness - a.badness || youngerFirst(a.process, b.process));
 }
 
-/** Of equals the kernel takes the one that it comes to last, and it goes through them as they were started. */
+/** Among equals the kernel takes the last one, and it goes through processes in the order of their start. */
 function youngerFirst(a: Process, b: Process): number {
   return a.startTime === b.startTime ? b.pid - a.pid : a.startTime < b.startTime ? 1 : -1;
 }
 
-function badness({ rss, swap, pageTables, oomScoreAdj }: Process, oomTotalBytes: number): number {
-  const occupied = [rss, swap, pageTables].reduce<number>((sum, part) => sum + (part ?? 0), 0);
-  const thousandth = Math.floor(oomTotalBytes / PAGE / 1000) * PAGE;
-  return occupied + (oomScoreAdj ?? 0) * thousandth;
+function badness({ rss, swap, pageTables, oomScoreAdj }: Process, perThousandth: number): number {
+  const memory = [rss, swap, pageTables].reduce<number>((sum, part) => sum + (part ?? 0), 0);
+  return memory + (oomScoreAdj ?? 0) * perThousandth;
 }
 
 /**
- * What a cgroup at its limit can hold, swap included: mm/memcontrol.c, mem_cgroup_get_max. Bytes; `Infinity` without a
- * limit, `undefined` when it is not known.
+ * What a cgroup at its limit can hold, swap included: totalpages of oom_badness, from mm/memcontrol.c, mem_cgroup_get_max.
  *
  * @param swapTotal of the machine, bytes.
+ * @returns bytes; `Infinity` without a limit, `undefined` when unknown.
  */
 export function oomTotalBytesOf(
   { max, swap, memsw }: Limits,
@@ -61,11 +69,11 @@ export function oomTotalBytesOf(
 }
 
 /**
- * The cgroup that dies as a whole with the victim: the topmost with memory.oom.group from the victim's up to the one
- * whose limit is hit (mm/memcontrol.c, mem_cgroup_get_oom_group); `undefined` when the victim dies alone.
+ * The cgroup that is killed as a whole with the victim: the topmost with memory.oom.group from the victim's up to the
+ * owner of the limit (mm/memcontrol.c, mem_cgroup_get_oom_group); `undefined` when the victim is killed alone.
  *
  * @param victim path of the victim's cgroup.
- * @param owner path of the cgroup whose limit is hit; "/" for an OOM of the machine.
+ * @param owner path of the cgroup that has the limit; "/" for an OOM of the machine.
  */
 export function groupOf(
   victim: string,
@@ -80,26 +88,27 @@ export function groupOf(
   return topmost;
 }
 
-/** Whether it dies with its group: the kernel spares pid 1 of the machine and oom_score_adj -1000 here too. */
-export function diesWithGroup(process: Process, { pidOneIsInit = true } = {}): boolean {
+/** Whether a process is killed with its group: the kernel spares pid 1 of the machine and oom_score_adj -1000 here too. */
+export function diesWithGroup(
+  process: Process,
+  { pidOneIsInit = true }: Pick<Machine, "pidOneIsInit"> = {},
+): boolean {
   return process.oomScoreAdj !== OOM_SCORE_ADJ_MIN && !(pidOneIsInit && process.pid === 1);
 }
 
-/* Whom a guard takes: the kernel's own order, bent by what people ask for. Pure. */
-
-/** Regular expressions on the command line as {@link matchedLine} gives it, or the cgroup's path. */
+/** Regular expressions on the command line, as {@link matchedLine} returns it, or on the path of the cgroup. */
 export interface VictimPreferences {
   readonly prefer: readonly RegExp[];
   readonly avoid: readonly RegExp[];
   readonly ignore: readonly RegExp[];
 }
 
-/** What a cgroup says of itself by extended attributes: systemd, oomd; see `core/cgroup/preference.ts`. */
+/** The extended attributes of a cgroup that systemd-oomd and oomd read; see `core/cgroup/preference.ts`. */
 export type Attribute = "prefer" | "avoid" | "omit";
 
 export interface RankedCandidate extends Candidate {
   readonly preference: "prefer" | "none" | "avoid";
-  /** What gave it its standing: the expression or the attribute. */
+  /** The expression or attribute that the preference comes from. */
   readonly preferenceReason: string | undefined;
 }
 
@@ -109,23 +118,22 @@ export interface ExcludedProcess {
 }
 
 export interface RankedCandidates {
-  /** The first one is taken. */
+  /** The first one is killed first. */
   readonly candidates: readonly RankedCandidate[];
   readonly excluded: readonly ExcludedProcess[];
 }
 
-export interface CandidatePool {
+export interface CandidatePool extends Required<Machine> {
   readonly processes: readonly Process[];
-  /** Bytes, see `oomCapacity`. */
+  /** See {@link oomTotalBytesOf}. */
   readonly oomTotalBytes: number;
-  readonly pidOneIsInit: boolean;
-  /** Never taken: the guard itself and who started it. */
+  /** Never killed: the guard itself and its parents. */
   readonly protectedPids: ReadonlySet<number>;
-  /** By cgroup path; `kept`: a rule leaves alone what lies there. */
+  /** By cgroup path; `kept`: a rule excludes everything there. */
   readonly attributes: ReadonlyMap<string, Attribute | "kept">;
 }
 
-/** In the order in which they are taken. */
+/** The first is killed first. */
 export const PREFERENCE_ORDER = ["prefer", "none", "avoid"] as const;
 
 export function rankCandidates(
@@ -139,12 +147,11 @@ export function rankCandidates(
     if (preferenceReason === undefined) open.push(process);
     else excluded.push({ process, preferenceReason });
   }
-  const ranked = rankVictims(open, pool.oomTotalBytes, pool);
-  const candidates = ranked.map((candidate) => ({
+  const candidates = rankVictims(open, pool.oomTotalBytes, pool).map((candidate) => ({
     ...candidate,
     ...preferenceOf(candidate.process, pool, preferences),
   }));
-  // Sorting is stable: within a standing the kernel's order stays.
+  // Sorting is stable: the kernel's order remains within each preference.
   candidates.sort((a, b) =>
     PREFERENCE_ORDER.indexOf(a.preference) - PREFERENCE_ORDER.indexOf(b.preference)
   );
@@ -156,15 +163,15 @@ function exclusionReason(
   { protectedPids, attributes, pidOneIsInit }: CandidatePool,
   { ignore }: VictimPreferences,
 ): string | undefined {
-  if (protectedPids.has(process.pid)) return "it is oomkit itself, or started it";
-  if (process.pid === 1 && pidOneIsInit) return "it is the machine's init";
-  if (process.oomScoreAdj === -1000) return "oom_score_adj is -1000";
-  // Kernel threads, and processes that have given up their memory already.
-  if (process.rss === undefined) return "it has no memory of its own";
+  if (protectedPids.has(process.pid)) return "oomkit itself, or one of its parents";
+  if (process.pid === 1 && pidOneIsInit) return "init of the machine";
+  if (process.oomScoreAdj === OOM_SCORE_ADJ_MIN) return "oom_score_adj is -1000";
+  // Kernel threads, and processes that have already freed their memory.
+  if (process.rss === undefined) return "no memory of its own";
   const expression = matching(process, ignore);
   if (expression) return `--ignore ${expression.source}`;
   const attribute = attributes.get(process.cgroup);
-  if (attribute === "kept") return "the rule for its cgroup does not take it";
+  if (attribute === "kept") return "excluded by the rule for its cgroup";
   return attribute === "omit" ? "its cgroup has oomd_omit" : undefined;
 }
 
@@ -178,27 +185,23 @@ function preferenceOf(
   const preferred = matching(process, prefer);
   if (preferred) return { preference: "prefer", preferenceReason: `--prefer ${preferred.source}` };
   const attribute = attributes.get(process.cgroup);
-  if (attribute === "avoid") {
-    return { preference: "avoid", preferenceReason: "its cgroup has oomd_avoid" };
-  }
-  if (attribute === "prefer") {
-    return { preference: "prefer", preferenceReason: "its cgroup has oomd_prefer" };
-  }
-  return { preference: "none", preferenceReason: undefined };
+  return attribute === "avoid" || attribute === "prefer"
+    ? { preference: attribute, preferenceReason: `its cgroup has oomd_${attribute}` }
+    : { preference: "none", preferenceReason: undefined };
 }
 
-/** Characters; what /proc gave of a command line before Linux 4.2. */
-const LONGEST_LINE = 4096;
+/** What /proc/PID/cmdline was cut off at before Linux 4.2. */
+const MAX_MATCHED_CHARACTERS = 4096;
 
 /**
- * What expressions are held against: the command line, its words joined by a space, cut off after 4096 characters; the comm
- * where there is none. They run in the thread that must be in time, and how long they backtrack must not be for a guarded
- * process to say, whose arguments may be megabytes.
+ * The text that expressions are matched against: the words of the command line joined by a space, cut off after 4096
+ * characters; the comm if there is no command line. Matching runs in the monitor thread, so a guarded process must not decide
+ * how long an expression backtracks, and its arguments may be megabytes.
  */
 export function matchedLine({ cmdline, comm }: Pick<Process, "cmdline" | "comm">): string {
   if (cmdline.length === 0) return comm;
-  // Each word but the first takes a space at least, so that no more of them can be in it.
-  return cmdline.slice(0, LONGEST_LINE + 1).join(" ").slice(0, LONGEST_LINE);
+  // Each word but the first adds at least a space, so no further words can be part of the result.
+  return cmdline.slice(0, MAX_MATCHED_CHARACTERS + 1).join(" ").slice(0, MAX_MATCHED_CHARACTERS);
 }
 
 function matching(process: Process, expressions: readonly RegExp[]): RegExp | undefined {

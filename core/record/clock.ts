@@ -1,12 +1,12 @@
-/** The clock of recordings: it does not go backwards, whoever sets the machine's. */
+/** The clock of recordings: it never goes backwards, even when the machine's clock is set. */
 
 import { wallClock } from "../kernel/clock.ts";
 
 let origin: number | undefined;
 
 /**
- * Milliseconds since the epoch, with a fraction, that pass as `performance.now()` has it: what is recorded is run again, and
- * what lasts must last as long then. Each thread asks the wall clock once.
+ * Milliseconds since the epoch, with a fraction, that pass at the pace of `performance.now()`, so that a replay lasts as
+ * long as the recorded run. Each thread reads the wall clock once.
  */
 export function recordingClock(): number {
   return recordingOrigin() + performance.now();

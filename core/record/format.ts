@@ -1,13 +1,16 @@
 /**
- * A recording: what reached the decisions of one run, one JSON line each, in the order in which it was seen; documented in
- * docs/schema/recording.schema.json. Sizes are bytes, `at` is milliseconds since the epoch with a fraction; what is not known
- * is `null`, and so is no limit. Pure.
+ * The lines of a recording: what the decisions of one run were based on, one JSON line each, in the order in which it was
+ * read; documented in docs/schema/recording.schema.json. Sizes are bytes, `at` is milliseconds since the epoch with a
+ * fraction; `null` is unknown or no limit. Pure.
  */
 
 import type { OomkitEvent } from "../events/event.ts";
 
-/** Rises when a reader of today could no longer make sense of it; new fields and new types come without. */
+/** Rises with every incompatible change; new fields and new types are compatible. */
 export const RECORDING_VERSION = 2;
+
+/** More characters than any line has: the summary of ten thousand cgroups takes 3 MB. */
+export const MAX_LINE_LENGTH = 16 * 1024 ** 2;
 
 /** The first line. */
 export interface RecordingHead {
@@ -21,28 +24,28 @@ export interface RecordingHead {
   readonly kernel: string;
   /** Of cgroups. */
   readonly hierarchy: 1 | 2;
-  /** Of a guard: what it was told to do, one for each rule, and last what holds where no rule does. */
+  /** Guard only: one for each rule, and last the default policy. */
   readonly policies: readonly RecordedPolicy[] | null;
 }
 
-/** What a guard is asked to do, without the text of commands, which may hold secrets. Sizes are bytes, times milliseconds. */
+/** The policy of a guard, without the text of commands, which may hold secrets. Sizes are bytes, times milliseconds. */
 export interface RecordedPolicy {
-  /** The rule of the configuration; `null` for what holds where no rule does. */
+  /** The rule of the configuration; `null` for the default policy. */
   readonly rule: string | null;
   readonly mode: "auto" | "notify" | "throttle" | "hold";
   /** Percent of the limit. */
   readonly warn: number;
   readonly critical: number;
-  /** What is not given of it is that of the mode. */
+  /** An absent part is the default of the mode. */
   readonly margin: { readonly ratio?: number; readonly min?: number; readonly max?: number };
   readonly metric: "usage" | "working-set";
-  /** For each level what is done there: `noop`, `signal:SIGUSR1`, `reclaim`, `process`, `container`, `exec`. */
+  /** For each level its actions: `noop`, `signal:SIGUSR1`, `reclaim`, `process`, `container`, `exec`. */
   readonly actions: {
     readonly warn: readonly string[];
     readonly critical: readonly string[];
     readonly imminent: readonly string[];
   };
-  /** A fraction of the level. */
+  /** A fraction of the level's bytes. */
   readonly hysteresis: number;
   readonly cooldown: number;
   readonly repeat: boolean;
@@ -52,38 +55,38 @@ export interface RecordedPolicy {
   readonly dry_run: boolean;
 }
 
-/** A line that a chart draws across: a guard's level, or a threshold of a watch. */
+/** A horizontal line of a chart: a guard's level, or a threshold of a watch. */
 export interface ReferenceLine {
   readonly name: string;
   readonly bytes: number;
 }
 
-/** Before its first snapshot, and anew whenever anything of it has changed. */
+/** Written before the first snapshot of a cgroup, and again whenever one of its fields has changed. */
 export interface RecordedCgroup {
   readonly type: "cgroup";
   readonly at: number;
-  /** By which the other lines name it; never used again in the same recording. */
+  /** The other lines refer to it; unique in the recording. */
   readonly id: number;
   readonly path: string;
-  /** Whose usage its snapshots are: of a guard the owner of the limit, else itself. */
+  /** The cgroup that its snapshots are of: the owner of the limit for a guard, itself for a watch. */
   readonly usage_cgroup: string;
   readonly container_id: string | null;
   readonly pod_uid: string | null;
-  /** The effective one. */
+  /** The effective limit. */
   readonly limit: number | null;
   /** The cgroup that sets it. */
   readonly limit_owner: string | null;
   readonly reference_lines: readonly ReferenceLine[];
-  /** Of a guard: which of the plans, in which mode, and what badness is weighed against. */
+  /** Guard only: the index of its policy, its mode, and `totalpages` of oom_badness in bytes. */
   readonly policy: number | null;
   readonly mode: "notify" | "throttle" | "hold" | null;
   readonly oom_total_bytes: number | null;
 }
 
 /**
- * What came of a guard's look: as `core/policy/kill_cycle.ts` has it; or a strike that was `put_off`, since somebody else is
- * dying or what was seen is too old by now; or one that found `nobody`. That nobody is left beside who is dying is a strike all
- * the same.
+ * What a guard decided by a snapshot: a step of `core/policy/kill_cycle.ts`; or `deferred`, a kill that was not executed
+ * because another victim is still exiting or the snapshot is too old; or `no_victim`. That no other candidate is left while
+ * the victim is still exiting is recorded as `kill`.
  */
 export const DECISIONS = [
   "reclaim",
@@ -99,34 +102,34 @@ export const DECISIONS = [
 export type RecordedDecision = typeof DECISIONS[number];
 
 /**
- * One look at one cgroup. Of those that led a guard to nothing new, not even another usage, there is no line: at rest it looks
- * some times a second.
+ * One read of one cgroup. A guard writes no line when nothing has changed, not even usage: an idle guard reads several times
+ * a second.
  */
 export interface RecordedSnapshot {
   readonly type: "snapshot";
   readonly at: number;
   readonly id: number;
   readonly usage: number;
-  /** Absent where it was not read at this look. */
+  /** This and the next three: absent where it was not read this time. */
   readonly inactive_file?: number;
-  /** Inactive and active file; absent where it was not read at this look. */
+  /** Inactive and active file. */
   readonly reclaimable?: number;
-  /** PSI, percent of the last 10 s; absent where it was not read at this look. */
+  /** PSI, percent of the last 10 s. */
   readonly some?: number;
   readonly full?: number;
-  /** Nobody decided by it: it was read for the recording's sake, some times a second. */
+  /** Read for the recording alone, several times a second; no decision is based on it. */
   readonly sampled?: true;
-  /** Of a guard: bytes a second at which usage rises, and what of it cannot be taken back, as the decision had them. */
+  /** Guard only: bytes a second at which usage and its unreclaimable part rise, as the decision had them. */
   readonly rate?: number;
   readonly unreclaimable_rate?: number;
-  /** Of a guard that is at a level where something dies: those that were struck: alive while one of them is. */
+  /** Guard only, at a level that kills: `alive` while one of the signalled victims is. */
   readonly victim?: "none" | "alive" | "dead";
   readonly decision?: RecordedDecision;
-  /** Of a guard: the levels that it told of at this look. */
+  /** Guard only: the levels that it reported as reached. */
   readonly levels?: readonly ("warn" | "critical" | "imminent")[];
 }
 
-/** What all events have. */
+/** The fields of every event. */
 export interface AnyEvent {
   readonly type: string;
   /** RFC 3339. */
@@ -135,7 +138,7 @@ export interface AnyEvent {
   readonly cgroup: string;
 }
 
-/** What was told, as it was told: by a simulation also what docs/schema/simulate.schema.json has. */
+/** An emitted event; a simulation also emits those of docs/schema/simulate.schema.json. */
 export interface RecordedEvent {
   readonly type: "event";
   readonly at: number;
@@ -148,25 +151,25 @@ export interface RecordedGone {
   readonly id: number;
 }
 
-/** From now on the plans are these; before that, those of the head. */
+/** These policies replace those of the head. */
 export interface RecordedPolicies {
   readonly type: "policies";
   readonly at: number;
   readonly policies: readonly RecordedPolicy[];
 }
 
-/** Snapshots that were taken faster than they could be written: nobody waited for that. */
+/** Snapshots that were dropped because they came faster than they could be written. */
 export interface RecordedLoss {
   readonly type: "lost";
   readonly at: number;
   readonly snapshots: number;
 }
 
-/** The last line; a recording without it was broken off. */
+/** The last line; it is missing when the run was killed. */
 export interface RecordedEnd {
   readonly type: "end";
   readonly at: number;
-  /** `full` when `--record-max` was reached, though the run went on. */
+  /** `full` when `--record-max` was reached; the run continued. */
   readonly reason: "ended" | "full";
 }
 
@@ -180,12 +183,23 @@ export type RecordingLine =
   | RecordedLoss
   | RecordedEnd;
 
-/** Takes lines as they come: the writer of a file, or who draws a picture of the run. Must neither wait nor throw. */
+/** Takes lines as they come, to write them to a file or to draw a picture of the run. Must neither wait nor throw. */
 export interface RecordSink {
   line(line: RecordingLine): void;
 }
 
-/** All of them get each line. */
-export function both(...recorders: readonly RecordSink[]): RecordSink {
-  return { line: (line) => recorders.forEach((each) => each.line(line)) };
+/** Passes each line to all of them. */
+export function both(...sinks: readonly RecordSink[]): RecordSink {
+  return { line: (line) => sinks.forEach((sink) => sink.line(line)) };
+}
+
+/** At the event's own time, microseconds included. */
+export function eventLine(event: AnyEvent): RecordedEvent {
+  return { type: "event", at: parseTimestamp(event.ts), event };
+}
+
+/** Milliseconds since the epoch of an RFC 3339 time in UTC, with any number of digits after the seconds. */
+function parseTimestamp(ts: string): number {
+  const fraction = /\.\d{3}(\d+)Z$/.exec(ts)?.[1];
+  return Date.parse(ts) + (fraction === undefined ? 0 : Number(`0.${fraction}`));
 }

@@ -1,82 +1,80 @@
 /**
- * Reads what a run does not need to decide, but who looks at it later wants to see: usage, page cache and pressure some times a
- * second. Beside whatever is urgent, and bounded: with many cgroups each has its turn more seldom.
+ * Reads usage, page cache and pressure of every recorded cgroup several times a second: no decision needs them, but a chart
+ * does. Bounded in cost: with many cgroups each is read less often.
  */
 
 import { type Cgroup, tryReader } from "../cgroup/cgroup.ts";
-import { parseKeyed } from "../parse/cgroupfs.ts";
-import { parseBytes } from "../parse/cgroupfs.ts";
+import { omitUndefined } from "../omit_undefined.ts";
+import { parseBytes, parseKeyed } from "../parse/cgroupfs.ts";
 import { recordingClock } from "./clock.ts";
 import type { RecordedSnapshot, RecordSink } from "./format.ts";
 
 export interface Sampled {
-  /** That of the recording. */
+  /** The cgroup's id in the recording. */
   readonly id: number;
   readonly cgroup: Cgroup;
 }
 
 export interface Sampler {
-  /** Reads all once more, as far as there is time for it. */
+  /** Reads all once more, as far as one turn allows. */
   stop(): void;
 }
 
-/** Four times a second is more than an eye follows in a chart of minutes (milliseconds). */
-const SAMPLE_MS = 250;
-/** A read takes some 0.2 ms: at this pace all of them together take a twentieth of a core (milliseconds). */
-const SAMPLE_MS_EACH = 4;
-/** In one go. */
-const MAX_AT_ONCE = Math.ceil(SAMPLE_MS / SAMPLE_MS_EACH);
+/** More often than this is not visible in a chart of minutes. */
+const MS_BETWEEN_TURNS = 250;
+/** A read takes some 0.2 ms: at this pace all of them together take a twentieth of a core. */
+const MIN_MS_BETWEEN_READS = 4;
+const MAX_READS_PER_TURN = Math.ceil(MS_BETWEEN_TURNS / MIN_MS_BETWEEN_READS);
 
 export function startSampler(recordSink: RecordSink, sampled: () => Iterable<Sampled>): Sampler {
+  /** What was last written, by id. */
   const last = new Map<number, string>();
-  let waiting: Sampled[] = [];
-  const sample = () => {
-    if (waiting.length === 0) {
-      waiting = [...sampled()];
-      for (const id of last.keys()) if (!waiting.some((each) => each.id === id)) last.delete(id);
+  let remaining: Sampled[] = [];
+  const readNext = () => {
+    if (remaining.length === 0) {
+      remaining = [...sampled()];
+      for (const id of last.keys()) if (!remaining.some((each) => each.id === id)) last.delete(id);
     }
-    for (const each of waiting.splice(0, MAX_AT_ONCE)) {
-      const seen = look(each);
-      if (seen === undefined) continue;
-      // What stands still takes no room.
-      const key = JSON.stringify(seen);
-      if (last.get(each.id) === key) continue;
-      last.set(each.id, key);
-      recordSink.line({ ...seen, at: recordingClock() });
+    for (const each of remaining.splice(0, MAX_READS_PER_TURN)) {
+      const snapshot = read(each);
+      if (snapshot === undefined) continue;
+      const text = JSON.stringify(snapshot);
+      if (last.get(each.id) === text) continue;
+      last.set(each.id, text);
+      recordSink.line({ ...snapshot, at: recordingClock() });
     }
   };
-  sample();
-  const timer = setInterval(sample, SAMPLE_MS);
+  readNext();
+  const timer = setInterval(readNext, MS_BETWEEN_TURNS);
   return {
     stop() {
       clearInterval(timer);
-      waiting = [];
-      sample();
+      remaining = [];
+      readNext();
     },
   };
 }
 
-/** `undefined` when it is gone. */
-function look({ id, cgroup }: Sampled): Omit<RecordedSnapshot, "at"> | undefined {
-  const read = tryReader(cgroup);
-  const { version: dialect } = cgroup.hierarchy;
-  const usage = parseBytes(read(dialect.usageFile));
+/** `undefined` when the cgroup is gone. */
+function read({ id, cgroup }: Sampled): Omit<RecordedSnapshot, "at"> | undefined {
+  const { version } = cgroup.hierarchy;
+  const readFile = tryReader(cgroup);
+  const usage = parseBytes(readFile(version.usageFile));
   if (usage === undefined) return undefined;
-  const rows = parseKeyed(read("memory.stat") ?? "");
-  // The rows of v1 that count what lies beneath are named so.
+  const rows = parseKeyed(readFile("memory.stat") ?? "");
+  // v1 has rows with this prefix for the whole subtree.
   const bytes = (key: string) => parseBytes(rows.get(`total_${key}`) ?? rows.get(key));
-  const inactive_file = bytes("inactive_file");
-  const active_file = bytes("active_file");
-  const pressure = dialect.pressure(read);
-  return {
-    type: "snapshot",
+  const inactive = bytes("inactive_file");
+  const active = bytes("active_file");
+  const pressure = version.pressure(readFile);
+  return omitUndefined({
+    type: "snapshot" as const,
     id,
     usage,
-    ...(inactive_file !== undefined && { inactive_file }),
-    ...(inactive_file !== undefined && active_file !== undefined &&
-      { reclaimable: inactive_file + active_file }),
-    ...(pressure?.some && { some: pressure.some.avg10 }),
-    ...(pressure?.full && { full: pressure.full.avg10 }),
-    sampled: true,
-  };
+    inactive_file: inactive,
+    reclaimable: inactive === undefined || active === undefined ? undefined : inactive + active,
+    some: pressure?.some?.avg10,
+    full: pressure?.full?.avg10,
+    sampled: true as const,
+  });
 }

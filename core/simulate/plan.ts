@@ -5,7 +5,7 @@ import { isInSubtree } from "../cgroup_path.ts";
 import { omitUndefined } from "../omit_undefined.ts";
 import { parseMountinfo } from "../parse/mountinfo.ts";
 import type { RecordSink } from "../record/format.ts";
-import type { WatchOptions } from "../watch/watch.ts";
+import type { WatchOptions } from "../watch/options.ts";
 import type { Allocation, Kind, SignalReply } from "./allocator_protocol.ts";
 import type { Expectation, Start } from "./event.ts";
 import type { SimulationTarget } from "./target.ts";

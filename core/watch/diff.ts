@@ -1,4 +1,7 @@
-/** What the kernel counted in one cgroup while it was watched. */
+/**
+ * Reads a watched cgroup again and emits what has changed since the last read, so that coalesced, spurious and lost
+ * notifications do no harm.
+ */
 
 import { type AncestorLimits, readEffectiveLimit } from "../cgroup/ancestry.ts";
 import {
@@ -13,356 +16,329 @@ import {
   readUsage,
 } from "../cgroup/cgroup.ts";
 import { identify } from "../cgroup/identity.ts";
-import type { Body, CounterDeltas, Source } from "../events/event.ts";
+import type { CounterDeltas, Source } from "../events/event.ts";
 import { fallbackPoll, maxPollInterval, nextPollIn } from "../policy/poll_interval.ts";
 import type { Counters } from "../snapshot.ts";
-import type { LoggedKill } from "./kernel_log.ts";
-import { type KillMatcher, NOTIFIED_WITHIN_MS } from "./kill_matcher.ts";
-import type { Hint } from "./sources.ts";
-import type { WatchOptions } from "./watch.ts";
+import { type KillMatcher, type MatchedKill, MAX_NOTIFICATION_DELAY_MS } from "./kill_matcher.ts";
+import type { EmitBody, WatchOptions } from "./options.ts";
+import type { Wake } from "./sources.ts";
 import {
-  counting,
+  type BothCounters,
+  relevantCounters,
   rememberPids,
-  riseOf,
-  thresholdsOf,
   type WatchedCgroup,
-  withKnown,
 } from "./watched_cgroup.ts";
 
-/** `undefined` for a cgroup that nobody named and where nothing happened. */
-export function counterDeltas(watched: WatchedCgroup): CounterDeltas | undefined {
-  const first = counting(watched, watched.first);
-  const last = counting(watched, watched.last);
-  const rise = (key: keyof Counters): bigint | null => {
-    const after = last[key];
-    return after === undefined ? null : after - (first[key] ?? 0n);
-  };
-  const kills = rise("oomKill");
-  const { containerId, podUid } = identify(watched.cgroup.path);
-  const now = watched.goneAt === undefined ? readSummary(watched.cgroup) : undefined;
-  const deltas: CounterDeltas = {
-    cgroup: watched.cgroup.path,
-    container_id: containerId ?? null,
-    pod_uid: podUid ?? null,
-    max: rise("max"),
-    high: rise("high"),
-    // v1 does not count OOMs; what was notified is all there is.
-    oom: rise("oom") ??
-      (watched.notified > 0 || watched.source === "eventfd" ? BigInt(watched.reportedOoms) : null),
-    oom_kill: kills === null && watched.killsBeforeRemoval === 0n
-      ? null
-      : (kills ?? 0n) + watched.killsBeforeRemoval,
-    oom_group_kill: rise("oomGroupKill"),
-    victims: watched.victims,
-    repeated: watched.repeated,
-    peak: now?.peak ?? watched.peak ?? null,
-    limit: finite(now?.limits.max ?? watched.limit),
-    removed: watched.goneAt !== undefined,
-  };
-  const happened = deltas.victims > 0 ||
-    [deltas.max, deltas.high, deltas.oom, deltas.oom_kill].some((count) =>
-      count !== null && count > 0n
-    );
-  return watched.isTarget || happened ? deltas : undefined;
-}
+/** `max` and `high` of a thrashing cgroup are reported no more often, with all counts in between. */
+const MIN_MS_BETWEEN_REPORTS = 1000;
+/** An OOM wakes before its kill, which is counted within milliseconds: read again after this. */
+const MS_FROM_OOM_TO_READ = 25;
+/** An OOM without a kill by then was resolved otherwise: memory was freed in time. */
+const MAX_MS_FROM_OOM_TO_KILL = 1000;
 
-/** JSON has no infinity: no limit is `null`. */
-export function finite(bytes: number | undefined): number | null {
-  return bytes === undefined || bytes === Infinity ? null : bytes;
-}
-
-/* Reads a watched cgroup again and tells what is different. */
-
-/** `max` and `high` of a thrashing cgroup are told at this pace, all counts included (milliseconds). */
-const REPEAT_MS = 1000;
-/** v1 and v2 wake before the kill; it is counted within milliseconds, and here is looked again. */
-const KILL_FOLLOWS_MS = 25;
-/** An OOM whose kill has not come by then ended otherwise: memory was freed in time. */
-const SUSPICION_MS = 1000;
-/** Before this no kill that is counted now can have been logged: it would have been noticed. */
-function loggedFrom(watched: WatchedCgroup, now: number): number {
-  const isPolled = watched.source === "poll";
-  return isPolled ? watched.readAt : Math.max(watched.readAt, now - NOTIFIED_WITHIN_MS);
-}
-
-export interface CgroupDiffer {
-  /** False when the cgroup is gone. */
-  refresh(watched: WatchedCgroup, source: Source, now: number): boolean;
-  /** Usage alone, against the thresholds. */
-  pollUsage(watched: WatchedCgroup, now: number): void;
-  setThresholds(watched: WatchedCgroup): void;
-  /** True when the effective limit is another one, and thresholds in percent have been worked out anew. */
-  effectiveChanged(watched: WatchedCgroup, known?: AncestorLimits): boolean;
-  emitOom(watched: WatchedCgroup, count: bigint, source: Source): void;
-  emitPressure(watched: WatchedCgroup, hint: Hint): void;
-  emitKill(
-    cgroup: string,
-    watched: WatchedCgroup | undefined,
-    kill: LoggedKill | undefined,
-    inferred: boolean,
-    source: Source,
-  ): void;
-  /** Tells the `max` and `high` that were held back. */
-  flush(watchedCgroups: Iterable<WatchedCgroup>): void;
-}
-
-export function createCgroupDiffer(
-  options: WatchOptions,
-  kills: KillMatcher,
-  emitEvent: (cgroup: string, source: Source, body: Body) => void,
+export interface DifferContext {
+  readonly options: WatchOptions;
+  readonly kills: Pick<KillMatcher, "counted">;
+  readonly emit: EmitBody;
   /** How many cgroups are watched. */
-  watchedCount: () => number,
-): CgroupDiffer {
-  /** v2 counts an OOM where the limit is, which may be an ancestor that is not watched: path → `oom` last seen. */
-  const ancestorOoms = new Map<string, bigint>();
+  watchedCount(): number;
+}
 
-  const noteAncestors = (cgroup: Cgroup) => {
-    for (const ancestor of ancestorsOf(cgroup)) {
-      if (ancestorOoms.has(ancestor.path)) return;
-      const oom = readCounters(ancestor)?.local.oom;
-      if (oom !== undefined) ancestorOoms.set(ancestor.path, oom);
+export class CgroupDiffer {
+  /** v2 counts an OOM where the limit is, possibly in an ancestor that is not watched: its `oom` when the watch began. */
+  readonly #ancestorOoms = new Map<string, bigint>();
+
+  constructor(private readonly context: DifferContext) {}
+
+  /** Reads everything. False when the cgroup is gone. Throws `OomkitError` when a file may not be read. */
+  refresh(watched: WatchedCgroup, source: Source, now: number): boolean {
+    const { options, emit } = this.context;
+    const { cgroup, counters, memory, kills, polls, notifications } = watched;
+    const read = readCounters(cgroup);
+    if (read === undefined) return false;
+    const before = relevantCounters(watched, counters.known);
+    counters.last = read;
+    counters.known = completed(read, counters.known);
+    const after = relevantCounters(watched, counters.known);
+
+    const usage = readUsage(cgroup);
+    const peak = options.thresholds.length > 0 ? readPeak(cgroup) : undefined;
+    this.#emitCrossings(watched, usage, peak, source);
+    memory.usage = usage;
+
+    const oomKills = rise(after.oomKill, before.oomKill);
+    const ooms = after.oom === undefined
+      ? BigInt(notifications.ooms - notifications.reportedOoms)
+      : rise(after.oom, before.oom);
+    this.#emitMaxAndHigh(watched, source, now, ooms > 0n || oomKills > 0n);
+    if (ooms > 0n) {
+      kills.lastOomAt = now;
+      kills.suspected += Number(ooms);
+      rememberPids(watched, now);
+      this.emitOom(watched, ooms, source);
     }
-  };
-
-  /** Whose limit it was, when the log does not say: who counted an OOM, else who has the tightest limit. */
-  const ownerOf = (watched: WatchedCgroup): string | undefined => {
-    const own = watched.last.local.oom;
-    if (own !== undefined && own > (watched.first.local.oom ?? 0n)) return watched.cgroup.path;
-    for (const ancestor of ancestorsOf(watched.cgroup)) {
-      const oom = readCounters(ancestor)?.local.oom;
-      const before = ancestorOoms.get(ancestor.path);
-      if (oom !== undefined && before !== undefined && oom > before) return ancestor.path;
+    const count = rise(after.oomGroupKill, before.oomGroupKill);
+    if (count > 0n) {
+      emit(cgroup.path, source, { type: "oom_group_kill", count, usage: usage ?? null });
     }
-    return watched.effective.owner;
-  };
+    const isPolled = notifications.source === "poll";
+    if (oomKills > 0n) {
+      // A kill logged before that would have been noticed earlier.
+      const loggedFrom = isPolled
+        ? counters.readAt
+        : Math.max(counters.readAt, now - MAX_NOTIFICATION_DELAY_MS);
+      this.context.kills.counted(watched, oomKills, now, loggedFrom);
+    }
+    counters.readAt = now;
 
-  const limitOf = (
-    watched: WatchedCgroup | undefined,
-    owner: string | undefined,
-  ): number | null => {
-    if (owner === undefined || watched === undefined) return null;
-    if (owner === watched.cgroup.path) return finite(watched.limit);
-    const cgroup = openCgroup(watched.cgroup.hierarchy, owner);
-    return finite(cgroup && readLimit(cgroup));
-  };
+    const limit = readLimit(cgroup);
+    if (limit !== undefined && limit !== memory.limit) {
+      const from = finite(memory.limit);
+      memory.limit = limit;
+      emit(cgroup.path, source, { type: "limit_changed", from, to: finite(limit) });
+    }
+    if (now - kills.lastOomAt > MAX_MS_FROM_OOM_TO_KILL) kills.suspected = 0;
+    if (kills.suspected > 0) polls.nextAt = Math.min(polls.nextAt, now + MS_FROM_OOM_TO_READ);
+    const interval = options.poll ??
+      (isPolled ? fallbackPoll(this.context.watchedCount()) : Infinity);
+    polls.nextAt = Math.min(polls.nextAt, now + interval);
+    return true;
+  }
 
-  const emitOom = (watched: WatchedCgroup, count: bigint, source: Source) => {
-    watched.reportedOoms += Number(count);
-    const owner = ownerOf(watched);
-    emitEvent(watched.cgroup.path, source, {
+  /** Compares usage alone with the thresholds. */
+  pollUsage(watched: WatchedCgroup, now: number): void {
+    const { cgroup, memory, polls } = watched;
+    const usage = polls.usageFile?.number();
+    if (usage === undefined) {
+      polls.nextUsageAt = Infinity;
+      polls.nextAt = now;
+      return;
+    }
+    const elapsed = now - polls.usageReadAt;
+    const rate = memory.usage === undefined ? 0 : 1000 * (usage - memory.usage) / elapsed;
+    if (usage !== memory.usage) {
+      this.#emitCrossings(watched, usage, readPeak(cgroup), "poll");
+      memory.usage = usage;
+    }
+    polls.usageReadAt = now;
+    const above = memory.thresholds.find(({ bytes }) => bytes > usage)?.bytes ?? Infinity;
+    const longest = maxPollInterval(this.context.watchedCount());
+    polls.nextUsageAt = now + nextPollIn(above - usage, rate, longest);
+  }
+
+  /** Calculates the thresholds in bytes, ascending; a percentage of no limit is no threshold. */
+  setThresholds({ cgroup, memory }: WatchedCgroup): void {
+    this.#readAncestorOoms(cgroup);
+    const limit = memory.effective.bytes;
+    const bytes = this.context.options.thresholds
+      .map((each) => "bytes" in each ? each.bytes : Math.floor(limit * each.percent / 100))
+      .filter(Number.isFinite);
+    const wasAbove = new Set(memory.thresholds.flatMap((each) => each.isAbove ? each.bytes : []));
+    memory.thresholds = [...new Set(bytes)].sort((a, b) => a - b)
+      .map((bytes) => ({ bytes, isAbove: wasAbove.has(bytes) }));
+  }
+
+  /** True when the effective limit has changed, and with it thresholds in percent. */
+  updateEffectiveLimit(watched: WatchedCgroup, ancestors?: AncestorLimits): boolean {
+    if (!this.context.options.thresholds.some((each) => "percent" in each)) return false;
+    const effective = readEffectiveLimit(watched.cgroup, ancestors);
+    const hasChanged = effective.bytes !== watched.memory.effective.bytes;
+    watched.memory.effective = effective;
+    if (hasChanged) this.setThresholds(watched);
+    return hasChanged;
+  }
+
+  emitOom(watched: WatchedCgroup, count: bigint, source: Source): void {
+    watched.notifications.reportedOoms += Number(count);
+    const owner = this.#limitOwnerOf(watched);
+    this.context.emit(watched.cgroup.path, source, {
       type: "oom",
       count,
-      usage: watched.usage ?? null,
+      usage: watched.memory.usage ?? null,
       limit_owner: owner ?? null,
       limit: limitOf(watched, owner),
     });
-  };
+  }
 
-  const tellRepeated = (watched: WatchedCgroup, source: Source, now: number, at_once: boolean) => {
-    const { max, high } = counting(watched, watched.last);
-    watched.reportedMax ??= max;
-    watched.reportedHigh ??= high;
+  emitPressure({ cgroup, memory }: WatchedCgroup, { levels, stalls }: Wake): void {
+    const { emit } = this.context;
+    const usage = memory.usage ?? null;
+    for (const { level, count } of levels) {
+      const what = { level, kind: null, stalled_us: null, count };
+      emit(cgroup.path, "eventfd", { type: "pressure", ...what, usage });
+    }
+    const pressure = stalls.length > 0 ? readPressure(cgroup) : undefined;
+    for (const stall of stalls) {
+      const total = pressure?.[stall.kind]?.total;
+      // The first event after arming is spurious: only a total that has grown is a stall.
+      if (total === undefined || total <= stall.total) continue;
+      const what = { level: null, kind: stall.kind, stalled_us: total - stall.total, count: 1n };
+      stall.total = total;
+      emit(cgroup.path, "psi", { type: "pressure", ...what, usage });
+    }
+  }
+
+  emitKill({ cgroup, watched, kill, inferred }: MatchedKill, source: Source): void {
+    const owner = kill?.owner ??
+      (kill?.scope === "system" || !watched ? undefined : this.#limitOwnerOf(watched));
+    this.context.emit(cgroup, source, {
+      type: "oom_kill",
+      victim: kill?.victim ?? null,
+      limit_owner: owner ?? null,
+      limit: limitOf(watched, owner),
+      scope: kill?.scope ?? null,
+      inferred,
+    });
+  }
+
+  /** Emits the `max` and `high` that were held back. */
+  flush(watchedCgroups: Iterable<WatchedCgroup>): void {
+    for (const watched of watchedCgroups) {
+      this.#emitMaxAndHigh(watched, "poll", performance.now(), true);
+    }
+  }
+
+  #emitMaxAndHigh(watched: WatchedCgroup, source: Source, now: number, isUrgent: boolean): void {
+    const { cgroup, counters, memory, polls } = watched;
+    const { max, high } = relevantCounters(watched, counters.last);
+    counters.reportedMax ??= max;
+    counters.reportedHigh ??= high;
     const rises = {
-      high: riseOf(high, watched.reportedHigh),
-      max: riseOf(max, watched.reportedMax),
+      high: rise(high, counters.reportedHigh),
+      max: rise(max, counters.reportedMax),
     };
     if (rises.high + rises.max === 0n) return;
-    if (!at_once && now - watched.reportedAt < REPEAT_MS) {
-      watched.nextPollAt = Math.min(watched.nextPollAt, watched.reportedAt + REPEAT_MS);
+    const dueAt = counters.reportedAt + MIN_MS_BETWEEN_REPORTS;
+    if (!isUrgent && now < dueAt) {
+      polls.nextAt = Math.min(polls.nextAt, dueAt);
       return;
     }
-    watched.reportedAt = now;
-    const usage = watched.usage ?? null;
+    counters.reportedAt = now;
+    const usage = memory.usage ?? null;
     for (const type of ["high", "max"] as const) {
       if (rises[type] > 0n) {
-        emitEvent(watched.cgroup.path, source, { type, count: rises[type], usage });
+        this.context.emit(cgroup.path, source, { type, count: rises[type], usage });
       }
     }
-    watched.reportedHigh = high ?? watched.reportedHigh;
-    watched.reportedMax = max ?? watched.reportedMax;
-  };
+    counters.reportedHigh = high ?? counters.reportedHigh;
+    counters.reportedMax = max ?? counters.reportedMax;
+  }
 
   /**
-   * @param peak the highest usage ever, as the kernel knows it: of a crossing that is over before anybody looked it is
-   * the only trace.
+   * @param peak the highest usage ever, as the kernel keeps it: the only trace of a crossing that is over before usage is
+   * read.
    */
-  const compareThresholds = (
-    watched: WatchedCgroup,
+  #emitCrossings(
+    { cgroup, memory }: WatchedCgroup,
     usage: number | undefined,
     peak: number | undefined,
     source: Source,
-  ) => {
+  ): void {
     if (usage === undefined) return;
-    const before = watched.peak;
-    const limit = finite(watched.effective.bytes);
-    const crossed = (threshold: number, direction: "above" | "below", usage: number) =>
-      emitEvent(watched.cgroup.path, source, {
+    const before = memory.peak;
+    const limit = finite(memory.effective.bytes);
+    const emit = (threshold: number, direction: "above" | "below", usage: number) =>
+      this.context.emit(cgroup.path, source, {
         type: "threshold",
         threshold,
         direction,
         usage,
         limit,
       });
-    // All that was crossed on the way up comes before what was crossed on the way down.
-    for (const threshold of watched.thresholds) {
-      const { bytes, above } = threshold;
-      const isOver = before !== undefined && peak !== undefined && before < bytes && peak >= bytes;
-      if (above || (usage < bytes && !isOver)) continue;
-      threshold.above = true;
-      crossed(bytes, "above", usage >= bytes ? usage : peak!);
+    // Every crossing on the way up is emitted before those on the way down.
+    for (const threshold of memory.thresholds) {
+      const { bytes, isAbove } = threshold;
+      const wasAbove = before !== undefined && peak !== undefined && before < bytes &&
+        peak >= bytes;
+      if (isAbove || (usage < bytes && !wasAbove)) continue;
+      threshold.isAbove = true;
+      emit(bytes, "above", usage >= bytes ? usage : peak!);
     }
-    for (const threshold of watched.thresholds) {
-      if (!threshold.above || usage >= threshold.bytes) continue;
-      threshold.above = false;
-      crossed(threshold.bytes, "below", usage);
+    for (const threshold of memory.thresholds) {
+      if (!threshold.isAbove || usage >= threshold.bytes) continue;
+      threshold.isAbove = false;
+      emit(threshold.bytes, "below", usage);
     }
-    // What was seen need not be told once more, out of the mark that it has left.
-    if (before !== undefined) watched.peak = Math.max(before, usage, peak ?? usage);
-    else if (peak !== undefined) watched.peak = peak;
+    // What was read counts as known, so that the kernel's peak does not report it again.
+    if (before !== undefined) memory.peak = Math.max(before, usage, peak ?? usage);
+    else if (peak !== undefined) memory.peak = peak;
+  }
+
+  #readAncestorOoms(cgroup: Cgroup): void {
+    for (const ancestor of ancestorsOf(cgroup)) {
+      if (this.#ancestorOoms.has(ancestor.path)) return;
+      const oom = readCounters(ancestor)?.local.oom;
+      if (oom !== undefined) this.#ancestorOoms.set(ancestor.path, oom);
+    }
+  }
+
+  /** The owner of the limit that was hit, where the log does not name it: where an OOM was counted, else the tightest limit. */
+  #limitOwnerOf({ cgroup, counters, memory }: WatchedCgroup): string | undefined {
+    const own = counters.last.local.oom;
+    if (own !== undefined && own > (counters.first.local.oom ?? 0n)) return cgroup.path;
+    for (const ancestor of ancestorsOf(cgroup)) {
+      const oom = readCounters(ancestor)?.local.oom;
+      const before = this.#ancestorOoms.get(ancestor.path);
+      if (oom !== undefined && before !== undefined && oom > before) return ancestor.path;
+    }
+    return memory.effective.owner;
+  }
+}
+
+function limitOf(watched: WatchedCgroup | undefined, owner: string | undefined): number | null {
+  if (owner === undefined || watched === undefined) return null;
+  if (owner === watched.cgroup.path) return finite(watched.memory.limit);
+  const cgroup = openCgroup(watched.cgroup.hierarchy, owner);
+  return finite(cgroup && readLimit(cgroup));
+}
+
+/** 0 where one of the two could not be read: the counter has not risen by everything that it ever counted. */
+const rise = (now: bigint | undefined, before: bigint | undefined): bigint =>
+  now === undefined || before === undefined ? 0n : now - before;
+
+/** `read`, with the earlier value of each counter that could not be read this time. */
+const completed = ({ local, subtree }: BothCounters, earlier: BothCounters): BothCounters => ({
+  local: { ...earlier.local, ...local },
+  subtree: { ...earlier.subtree, ...subtree },
+});
+
+/** JSON has no infinity: no limit is `null`. */
+export function finite(bytes: number | undefined): number | null {
+  return bytes === undefined || bytes === Infinity ? null : bytes;
+}
+
+/** What the kernel counted while the cgroup was watched; `undefined` when it is no target and nothing happened in it. */
+export function counterDeltas(watched: WatchedCgroup): CounterDeltas | undefined {
+  const { cgroup, isTarget, counters, memory, kills, notifications, removedAt } = watched;
+  const first = relevantCounters(watched, counters.first);
+  const last = relevantCounters(watched, counters.last);
+  const risen = (key: keyof Counters): bigint | null => {
+    const after = last[key];
+    return after === undefined ? null : after - (first[key] ?? 0n);
   };
-
-  const differ: CgroupDiffer = {
-    refresh(watched, source, now) {
-      const { cgroup } = watched;
-      const counters = readCounters(cgroup);
-      if (counters === undefined) return false;
-      const before = counting(watched, watched.known);
-      watched.last = counters;
-      watched.known = withKnown(watched.known, counters);
-      const after = counting(watched, watched.known);
-
-      const usage = readUsage(cgroup);
-      const peak = options.thresholds.length > 0 ? readPeak(cgroup) : undefined;
-      compareThresholds(watched, usage, peak, source);
-      watched.usage = usage;
-
-      const oomKills = riseOf(after.oomKill, before.oomKill);
-      const ooms = after.oom === undefined
-        ? BigInt(watched.notified - watched.reportedOoms)
-        : riseOf(after.oom, before.oom);
-      tellRepeated(watched, source, now, ooms > 0n || oomKills > 0n);
-      if (ooms > 0n) {
-        watched.lastOomAt = now;
-        watched.suspectedKills += Number(ooms);
-        rememberPids(watched, now);
-        emitOom(watched, ooms, source);
-      }
-      const groups = riseOf(after.oomGroupKill, before.oomGroupKill);
-      if (groups > 0n) {
-        emitEvent(cgroup.path, source, {
-          type: "oom_group_kill",
-          count: groups,
-          usage: usage ?? null,
-        });
-      }
-      if (oomKills > 0n) kills.counted(watched, oomKills, now, loggedFrom(watched, now));
-      watched.readAt = now;
-
-      const limit = readLimit(cgroup);
-      if (limit !== undefined && limit !== watched.limit) {
-        const from = finite(watched.limit);
-        watched.limit = limit;
-        emitEvent(cgroup.path, source, { type: "limit_changed", from, to: finite(limit) });
-      }
-      if (now - watched.lastOomAt > SUSPICION_MS) watched.suspectedKills = 0;
-      if (watched.suspectedKills > 0) {
-        watched.nextPollAt = Math.min(watched.nextPollAt, now + KILL_FOLLOWS_MS);
-      }
-      const isPolled = watched.source === "poll";
-      const pace = options.poll ?? (isPolled ? fallbackPoll(watchedCount()) : Infinity);
-      watched.nextPollAt = Math.min(watched.nextPollAt, now + pace);
-      return true;
-    },
-
-    pollUsage(watched, now) {
-      const usage = watched.usageFile?.number();
-      if (usage === undefined) {
-        watched.nextUsagePollAt = Infinity;
-        watched.nextPollAt = now;
-        return;
-      }
-      const passed = now - watched.usageReadAt;
-      const rate = watched.usage === undefined ? 0 : 1000 * (usage - watched.usage) / passed;
-      if (usage !== watched.usage) {
-        compareThresholds(watched, usage, readPeak(watched.cgroup), "poll");
-        watched.usage = usage;
-      }
-      watched.usageReadAt = now;
-      const above = watched.thresholds.find(({ bytes }) => bytes > usage)?.bytes ?? Infinity;
-      watched.nextUsagePollAt = now +
-        nextPollIn(above - usage, rate, maxPollInterval(watchedCount()));
-    },
-
-    setThresholds(watched) {
-      noteAncestors(watched.cgroup);
-      const old = watched.thresholds;
-      watched.thresholds = thresholdsOf(options.thresholds, watched.effective.bytes).map((
-        bytes,
-      ) => ({
-        bytes,
-        above: old.find((threshold) => threshold.bytes === bytes)?.above ?? false,
-      }));
-    },
-
-    effectiveChanged(watched, known) {
-      if (!options.thresholds.some((threshold) => "percent" in threshold)) return false;
-      const effective = readEffectiveLimit(watched.cgroup, known);
-      const changed = effective.bytes !== watched.effective.bytes;
-      watched.effective = effective;
-      if (changed) differ.setThresholds(watched);
-      return changed;
-    },
-
-    emitOom,
-
-    emitPressure(watched, { levels, psi }) {
-      const usage = watched.usage ?? null;
-      for (const { level, count } of levels) {
-        const body = {
-          type: "pressure",
-          level,
-          kind: null,
-          stalled_us: null,
-          count,
-          usage,
-        } as const;
-        emitEvent(watched.cgroup.path, "eventfd", body);
-      }
-      const now = psi.length > 0 ? readPressure(watched.cgroup) : undefined;
-      for (const stall of psi) {
-        const total = now?.[stall.kind]?.total;
-        // The first event after arming is false; only a growing total is a stall.
-        if (total === undefined || total <= stall.total) continue;
-        const stalled_us = total - stall.total;
-        stall.total = total;
-        const body = {
-          type: "pressure",
-          level: null,
-          kind: stall.kind,
-          stalled_us,
-          count: 1n,
-          usage,
-        } as const;
-        emitEvent(watched.cgroup.path, "psi", body);
-      }
-    },
-
-    emitKill(cgroup, watched, kill, inferred, source) {
-      const owner = kill?.owner ??
-        (kill?.scope === "system" || !watched ? undefined : ownerOf(watched));
-      emitEvent(cgroup, source, {
-        type: "oom_kill",
-        victim: kill?.victim ?? null,
-        limit_owner: owner ?? null,
-        limit: limitOf(watched, owner),
-        scope: kill?.scope ?? null,
-        inferred,
-      });
-    },
-
-    flush(watchedCgroups) {
-      for (const watched of watchedCgroups) tellRepeated(watched, "poll", performance.now(), true);
-    },
+  // v1 does not count OOMs: the notified ones are all that is known.
+  const isNotified = notifications.ooms > 0 || notifications.source === "eventfd";
+  const oomKills = risen("oomKill");
+  const { containerId, podUid } = identify(cgroup.path);
+  const summary = removedAt === undefined ? readSummary(cgroup) : undefined;
+  const deltas: CounterDeltas = {
+    cgroup: cgroup.path,
+    container_id: containerId ?? null,
+    pod_uid: podUid ?? null,
+    max: risen("max"),
+    high: risen("high"),
+    oom: risen("oom") ?? (isNotified ? BigInt(notifications.reportedOoms) : null),
+    oom_kill: oomKills === null && kills.beforeRemoval === 0n
+      ? null
+      : (oomKills ?? 0n) + kills.beforeRemoval,
+    oom_group_kill: risen("oomGroupKill"),
+    victims: kills.victims,
+    repeated: kills.repeated,
+    peak: summary?.peak ?? memory.peak ?? null,
+    limit: finite(summary?.limits.max ?? memory.limit),
+    removed: removedAt !== undefined,
   };
-  return differ;
+  const counts = [deltas.max, deltas.high, deltas.oom, deltas.oom_kill];
+  const hasHappened = deltas.victims > 0 || counts.some((count) => count !== null && count > 0n);
+  return isTarget || hasHappened ? deltas : undefined;
 }

@@ -1,21 +1,19 @@
-/** Which cgroups belong to a watch besides its targets. */
+/** Keeps the set of watched cgroups equal to the cgroups that exist, and reads all of them again now and then. */
 
-import { isInSubtree } from "../cgroup_path.ts";
 import type { AncestorLimits } from "../cgroup/ancestry.ts";
 import { type Cgroup, isThere, openCgroup, parentOf, walk } from "../cgroup/cgroup.ts";
 import { type Hierarchy, pathOf } from "../cgroup/hierarchy.ts";
-import type { RemovedKillCounts } from "./removed_cgroups.ts";
-import type { WatchOptions } from "./watch.ts";
+import { isInSubtree, parentPath } from "../cgroup_path.ts";
+import type { WatchOptions } from "./options.ts";
+import type { RemovedKillCounts } from "./removed_kills.ts";
 import type { WatchedCgroup } from "./watched_cgroup.ts";
 
-/** Whether a path is that of a target, or beneath one, where all beneath them is followed. */
-export function coversOf({ recursive, targets }: WatchOptions): (path: string) => boolean {
-  return (path) =>
-    recursive &&
-    targets.some(({ path: target }) => isInSubtree(path, target));
+/** Whether `path` is in the subtree of a target that is watched recursively. */
+export function isCovered({ recursive, targets }: WatchOptions, path: string): boolean {
+  return recursive && targets.some((target) => isInSubtree(path, target.path));
 }
 
-/** The targets as they are now, each with all beneath it where that is followed; one may come twice. */
+/** The targets, each with its subtree if it is watched recursively; a cgroup may come twice. */
 export function* everyTarget({ recursive, targets, onTarget }: WatchOptions): Generator<Cgroup> {
   let count = 0;
   for (const target of targets) {
@@ -26,115 +24,103 @@ export function* everyTarget({ recursive, targets, onTarget }: WatchOptions): Ge
   }
 }
 
-/* Looks at everything for the sake of doubt alone, a few at a time: what notifications tell must not wait for it. */
-
-export interface Sweeps {
-  begin(watchedCgroups: Iterable<WatchedCgroup>): void;
-  /** Looks at the next few. */
-  goOn(): void;
-  /** Milliseconds until that is due; `Infinity` when none are left. */
-  pause(): number;
-}
-
-/** Some 10 ms, and as long again for everything else. */
-const AT_ONCE = 50;
-const PAUSE_MS = 10;
-
-/** @param look is also called for members that have gone since. */
-export function createSweeps(
-  look: (watched: WatchedCgroup, known: AncestorLimits) => void,
-): Sweeps {
-  let left: WatchedCgroup[] = [];
-  let known: AncestorLimits = new Map();
-  return {
-    begin(watchedCgroups) {
-      left = [...watchedCgroups].reverse();
-      known = new Map();
-    },
-    goOn() {
-      for (const watched of left.splice(-AT_ONCE).reverse()) look(watched, known);
-    },
-    pause: () => left.length > 0 ? PAUSE_MS : Infinity,
-  };
-}
-
-/* Compares the cgroups that are watched with those that are there. */
-
-export interface ReconcilerOptions extends Pick<WatchOptions, "targets" | "recursive"> {
+export interface ReconcilerContext {
+  readonly options: WatchOptions;
   readonly hierarchy: Hierarchy;
+  /** By path. */
   readonly watchedCgroups: ReadonlyMap<string, WatchedCgroup>;
-  readonly parents: RemovedKillCounts;
-  /** True when `path` is a recursively watched target or lies beneath one. */
-  covers(path: string): boolean;
+  readonly removedKills: RemovedKillCounts;
   add(cgroup: Cgroup): void;
   markRemoved(watched: WatchedCgroup): void;
-  /** One that was covered has come and gone. */
-  onMissedCgroup(path: string): void;
+  /** A covered cgroup was created and removed before it could be read. */
+  addMissed(path: string): void;
 }
 
-export interface Reconciler {
-  /** Something came or went at `dir`, or, without one, perhaps anywhere. */
-  take(dir: string | undefined): void;
-  /** Retires all that are gone beneath `parent`. */
-  markAllRemoved(parent: Cgroup): void;
-}
+export class Reconciler {
+  constructor(private readonly context: ReconcilerContext) {}
 
-export function createReconciler(
-  {
-    targets,
-    recursive,
-    hierarchy,
-    watchedCgroups,
-    parents,
-    covers,
-    add,
-    markRemoved,
-    onMissedCgroup,
-  }: ReconcilerOptions,
-): Reconciler {
-  const markAllRemoved = (parent: Cgroup) => {
+  /** @param dir of a cgroup that was created or removed. */
+  update(dir: string): void {
+    const { options, hierarchy, watchedCgroups } = this.context;
+    const path = pathOf(hierarchy, dir);
+    if (path === undefined) return this.updateAll();
+    const watched = watchedCgroups.get(path);
+    if (watched && !isThere(watched.cgroup)) this.context.markRemoved(watched);
+    const cgroup = openCgroup(hierarchy, path);
+    const covered = isCovered(options, path);
+    if (cgroup && covered) this.#addAll(cgroup);
+    if (cgroup || watched) return;
+    if (covered) return this.context.addMissed(path);
+    const parent = openCgroup(hierarchy, parentPath(path));
+    if (parent) this.#ignoreSiblings(parent);
+  }
+
+  /** Any cgroup may have been created or removed. */
+  updateAll(): void {
+    const { options: { targets, recursive }, hierarchy, watchedCgroups } = this.context;
     for (const watched of [...watchedCgroups.values()]) {
-      const isDescendant = parent.path === "/" || watched.cgroup.path.startsWith(`${parent.path}/`);
-      if (isDescendant && !isThere(watched.cgroup)) markRemoved(watched);
+      if (!isThere(watched.cgroup)) this.context.markRemoved(watched);
     }
-  };
-
-  /** Who dies beside the targets is nobody's business, and must not be taken for theirs. */
-  const ignoreSiblings = (parent: Cgroup | undefined) => {
-    if (parent === undefined || covers(parent.path)) return;
-    markAllRemoved(parent);
-    parents.ignore(parent);
-  };
-
-  const addAll = (top: Cgroup) => {
-    for (const cgroup of walk(top)) if (!watchedCgroups.has(cgroup.path)) add(cgroup);
-  };
-
-  const takeAll = () => {
-    for (const watched of [...watchedCgroups.values()]) {
-      if (!isThere(watched.cgroup)) markRemoved(watched);
+    const parents = targets.flatMap((target) => parentOf(target) ?? []);
+    for (const parent of new Map(parents.map((each) => [each.path, each])).values()) {
+      this.#ignoreSiblings(parent);
     }
-    const above = targets.flatMap((target) => parentOf(target) ?? []);
-    new Map(above.map((parent) => [parent.path, parent])).forEach(ignoreSiblings);
     if (!recursive) return;
     for (const { path } of targets) {
       const target = openCgroup(hierarchy, path);
-      if (target) addAll(target);
+      if (target) this.#addAll(target);
     }
-  };
+  }
 
-  return {
-    take(dir) {
-      const path = dir === undefined ? undefined : pathOf(hierarchy, dir);
-      if (path === undefined) return takeAll();
-      const watched = watchedCgroups.get(path);
-      if (watched && !isThere(watched.cgroup)) markRemoved(watched);
-      const cgroup = openCgroup(hierarchy, path);
-      if (cgroup && covers(path)) addAll(cgroup);
-      if (cgroup || watched) return;
-      if (covers(path)) onMissedCgroup(path);
-      else ignoreSiblings(openCgroup(hierarchy, path.slice(0, path.lastIndexOf("/")) || "/"));
-    },
-    markAllRemoved,
-  };
+  /** Marks every watched cgroup below `parent` that is gone. */
+  findRemoved(parent: Cgroup): void {
+    for (const watched of [...this.context.watchedCgroups.values()]) {
+      const { cgroup } = watched;
+      const isBelow = cgroup.path !== parent.path && isInSubtree(cgroup.path, parent.path);
+      if ((isBelow || parent.path === "/") && !isThere(cgroup)) this.context.markRemoved(watched);
+    }
+  }
+
+  /** Kills in siblings of the targets must not be taken for kills in a target. */
+  #ignoreSiblings(parent: Cgroup): void {
+    if (isCovered(this.context.options, parent.path)) return;
+    this.findRemoved(parent);
+    this.context.removedKills.ignoreRemoval(parent);
+  }
+
+  #addAll(top: Cgroup): void {
+    const { watchedCgroups } = this.context;
+    for (const cgroup of walk(top)) if (!watchedCgroups.has(cgroup.path)) this.context.add(cgroup);
+  }
+}
+
+/** These take some 10 ms. */
+const MAX_READS_PER_TURN = 50;
+/** As long again for everything else. */
+const MS_BETWEEN_TURNS = 10;
+
+/**
+ * Reads every watched cgroup again, in case that a notification was lost: a few at a time, so that notifications are not
+ * delayed.
+ */
+export class Sweep {
+  #remaining: WatchedCgroup[] = [];
+  #ancestors: AncestorLimits = new Map();
+
+  begin(watchedCgroups: Iterable<WatchedCgroup>): void {
+    this.#remaining = [...watchedCgroups].reverse();
+    this.#ancestors = new Map();
+  }
+
+  /** Calls `read` for the next few, even when they have been removed since. */
+  readNext(read: (watched: WatchedCgroup, ancestors: AncestorLimits) => void): void {
+    for (const watched of this.#remaining.splice(-MAX_READS_PER_TURN).reverse()) {
+      read(watched, this.#ancestors);
+    }
+  }
+
+  /** Milliseconds until the next few are due; `Infinity` when none are left. */
+  get pause(): number {
+    return this.#remaining.length > 0 ? MS_BETWEEN_TURNS : Infinity;
+  }
 }

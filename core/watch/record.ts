@@ -1,92 +1,70 @@
-/** What a watch reads, as lines of a recording. */
+/** Writes what a watch reads to a recording. */
 
 import { readEffectiveLimit } from "../cgroup/ancestry.ts";
 import { identify } from "../cgroup/identity.ts";
 import { recordingClock } from "../record/clock.ts";
 import type { RecordedCgroup, RecordSink } from "../record/format.ts";
-import { startSampler } from "../record/sampler.ts";
-import type { WatchedCgroup } from "./watched_cgroup.ts";
-import type { CgroupDiffer } from "./diff.ts";
+import { type Sampler, startSampler } from "../record/sampler.ts";
 import { finite } from "./diff.ts";
+import type { WatchedCgroup } from "./watched_cgroup.ts";
 
-export interface WatchRecording {
-  /** The same observer; what it reads is recorded. */
-  around(differ: CgroupDiffer): CgroupDiffer;
-  gone(watched: WatchedCgroup): void;
-  stop(): void;
-}
-
-interface Known {
+interface Recorded {
   readonly id: number;
-  /** The line that described it last. */
-  described: string;
+  /** The last line that described it. */
+  description: string;
 }
 
-export function recordWatch(
-  recordSink: RecordSink | undefined,
-  watchedCgroups: ReadonlyMap<string, WatchedCgroup>,
-): WatchRecording {
-  if (recordSink === undefined) return { around: (differ) => differ, gone() {}, stop() {} };
-  const known = new Map<WatchedCgroup, Known>();
-  let nextId = 1;
+export class WatchRecorder {
+  readonly #sampler: Sampler;
+  readonly #recorded = new Map<WatchedCgroup, Recorded>();
+  #nextId = 1;
 
-  const knownOf = (watched: WatchedCgroup): Known => {
-    const found = known.get(watched) ?? { id: nextId++, described: "" };
-    known.set(watched, found);
-    return found;
-  };
+  constructor(
+    private readonly sink: RecordSink,
+    watchedCgroups: ReadonlyMap<string, WatchedCgroup>,
+  ) {
+    const recorded = this.#recorded;
+    this.#sampler = startSampler(sink, function* () {
+      for (const watched of watchedCgroups.values()) {
+        // A cgroup that has not been read yet is not described.
+        const found = recorded.get(watched);
+        if (found) yield { id: found.id, cgroup: watched.cgroup };
+      }
+    });
+  }
 
-  const describe = (watched: WatchedCgroup) => {
-    const found = knownOf(watched);
+  /** @param at `recordingClock()` before it was read: to emit the events takes longer than that. */
+  snapshot(watched: WatchedCgroup, at: number): void {
+    const id = this.#describe(watched);
+    const { usage } = watched.memory;
+    if (usage !== undefined) this.sink.line({ type: "snapshot", at, id, usage });
+  }
+
+  /** Writes its description when that has changed; returns its id. */
+  #describe(watched: WatchedCgroup): number {
+    const found = this.#recorded.get(watched) ?? { id: this.#nextId++, description: "" };
+    this.#recorded.set(watched, found);
     const line = lineOf(found.id, watched);
-    const described = JSON.stringify(line);
-    if (described === found.described) return;
-    found.described = described;
-    recordSink.line({ ...line, at: recordingClock() });
-  };
-
-  /** @param at before it was read: telling takes longer than that. */
-  const look = (watched: WatchedCgroup, at: number) => {
-    describe(watched);
-    const { usage } = watched;
-    if (usage === undefined) return;
-    recordSink.line({ type: "snapshot", at, id: knownOf(watched).id, usage });
-  };
-
-  const sampler = startSampler(recordSink, function* () {
-    for (const watched of watchedCgroups.values()) {
-      // Who has not been looked at yet is not described.
-      const found = known.get(watched);
-      if (found) yield { id: found.id, cgroup: watched.cgroup };
+    const description = JSON.stringify(line);
+    if (description !== found.description) {
+      found.description = description;
+      this.sink.line({ ...line, at: recordingClock() });
     }
-  });
+    return found.id;
+  }
 
-  return {
-    around: (differ) => ({
-      ...differ,
-      refresh(watched, source, now) {
-        const at = recordingClock();
-        const isThere = differ.refresh(watched, source, now);
-        if (isThere) look(watched, at);
-        return isThere;
-      },
-      pollUsage(watched, now) {
-        const before = watched.usage;
-        const at = recordingClock();
-        differ.pollUsage(watched, now);
-        if (watched.usage !== before) look(watched, at);
-      },
-    }),
-    gone(watched) {
-      const found = known.get(watched);
-      if (found) recordSink.line({ type: "gone", at: recordingClock(), id: found.id });
-      known.delete(watched);
-    },
-    stop: sampler.stop,
-  };
+  removed(watched: WatchedCgroup): void {
+    const found = this.#recorded.get(watched);
+    if (found) this.sink.line({ type: "gone", at: recordingClock(), id: found.id });
+    this.#recorded.delete(watched);
+  }
+
+  stop(): void {
+    this.#sampler.stop();
+  }
 }
 
-function lineOf(id: number, { cgroup, thresholds }: WatchedCgroup): Omit<RecordedCgroup, "at"> {
+function lineOf(id: number, { cgroup, memory }: WatchedCgroup): Omit<RecordedCgroup, "at"> {
   const { path } = cgroup;
   const { containerId, podUid } = identify(path);
   const { bytes, owner } = readEffectiveLimit(cgroup);
@@ -99,7 +77,7 @@ function lineOf(id: number, { cgroup, thresholds }: WatchedCgroup): Omit<Recorde
     pod_uid: podUid ?? null,
     limit: finite(bytes),
     limit_owner: owner ?? null,
-    reference_lines: thresholds.map(({ bytes }) => ({ name: "threshold", bytes })),
+    reference_lines: memory.thresholds.map(({ bytes }) => ({ name: "threshold", bytes })),
     policy: null,
     mode: null,
     oom_total_bytes: null,

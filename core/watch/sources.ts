@@ -1,311 +1,298 @@
-/** What a watch is woken by: opens it, arms it, and says what stands in where it is refused. */
+/** The notifications that wake a watch: opens and arms them, reads them, and reports what stands in where one is refused. */
 
 import { type Cgroup, isThere, parentOf, readPressure } from "../cgroup/cgroup.ts";
-import type { Interests, PressureLevel, Trigger } from "../cgroup/version.ts";
 import type { Hierarchy } from "../cgroup/hierarchy.ts";
-import { EPOLLERR, EPOLLIN, openEpoll } from "../kernel/epoll.ts";
+import type { Interests, PressureLevel, Trigger } from "../cgroup/version.ts";
+import type { Source } from "../events/event.ts";
+import { EPOLLERR, EPOLLIN, type EpollSet, openEpoll } from "../kernel/epoll.ts";
 import { type Fd, takeEventfd } from "../kernel/fd.ts";
 import { IN_Q_OVERFLOW, openInotify, readInotify } from "../kernel/inotify.ts";
 import { SystemCallError } from "../kernel/libc.ts";
-import type { Body, Source } from "../events/event.ts";
-import { arm, type Armed, type ArmTargets } from "./triggers.ts";
+import { HierarchyWatcher } from "./hierarchy_watcher.ts";
 import { type KernelLog, openKernelLog } from "./kernel_log.ts";
-import { describe, describePoll, isOomTrigger, joinFiles, reasonOf } from "./triggers.ts";
-import { keepUsageFile, type WatchedCgroup } from "./watched_cgroup.ts";
-import { createHierarchyWatcher, type HierarchyWatcher } from "./hierarchy_watcher.ts";
-import type { WatchOptions } from "./watch.ts";
+import type { EmitBody, WatchOptions } from "./options.ts";
+import { SourceReport } from "./source_report.ts";
+import {
+  arm,
+  type Armed,
+  describePoll,
+  describeTrigger,
+  isOomTrigger,
+  isThresholdTrigger,
+  reasonOf,
+} from "./triggers.ts";
+import { openUsageFile, type WatchedCgroup } from "./watched_cgroup.ts";
 
-/** Why a member was woken. Only `source` reaches an event; the rest says what to read again. */
-export interface Hint {
-  source: Source;
+/** Why a cgroup is read again. Only `source` reaches an event. */
+export interface Wake {
+  readonly source: Source;
   readonly levels: { readonly level: PressureLevel; readonly count: bigint }[];
-  readonly psi: Stall[];
+  readonly stalls: Stall[];
 }
 
-/** A PSI trigger with its line's total (microseconds) as last told. */
+/** A PSI trigger. */
 interface Stall {
   readonly kind: "some" | "full";
+  /** Microseconds; the total of its line as last reported. */
   total: bigint;
 }
 
-/** What came in one batch. */
+/** Everything that one call of epoll_wait returned. */
 export interface Batch {
-  readonly touched: ReadonlyMap<WatchedCgroup, Hint>;
-  /** Directories of cgroups that came or went, in order. */
+  readonly wakes: ReadonlyMap<WatchedCgroup, Wake>;
+  /** Directories of cgroups that were created or removed, in order. */
   readonly changed: readonly string[];
-  /** The kernel dropped events. */
-  readonly overflow: boolean;
+  /** The kernel dropped inotify events. */
+  readonly hasOverflowed: boolean;
 }
 
-export interface Sources {
-  readonly log: KernelLog | undefined;
-  arm(watched: WatchedCgroup): void;
-  /** After the thresholds of a member have changed. */
-  rearmThresholds(watched: WatchedCgroup): void;
-  /** Takes what its OOM eventfd still holds. */
-  collect(watched: WatchedCgroup): void;
-  forget(watched: WatchedCgroup): void;
-  readonly hierarchyWatcher: HierarchyWatcher;
-  /** What inotify has to say right now; nobody will be woken for it. */
-  drain(): Batch;
-  /** Calls `wake` for every batch until `wakeUp`. */
-  follow(wake: (batch: Batch) => void): Promise<void>;
-  wakeUp(): void;
-  described(): string[];
-  close(): Promise<void>;
+/** What a token of the epoll set stands for. */
+interface Slot {
+  readonly watched: WatchedCgroup;
+  readonly armed: Armed;
+  readonly stall: Stall | undefined;
 }
 
 const LOG_TOKEN = 1;
 const INOTIFY_TOKEN = 2;
 const FIRST_FREE_TOKEN = 3;
 
-export function openSources(
-  options: WatchOptions,
-  hierarchy: Hierarchy,
-  emitEvent: (cgroup: string, source: Source, body: Body) => void,
-): Sources {
-  const described = new Set<string>();
-  const refused = new Set<string>();
-  const refuse = (cgroup: string, requested: string, fallback: string, reason: string) => {
-    if (refused.has(`${requested} ${reason}`)) return;
-    refused.add(`${requested} ${reason}`);
-    described.add(`${fallback} instead of ${requested}: ${reason}`);
-    emitEvent(cgroup, "none", { type: "degraded", requested, fallback, reason });
-  };
-  const attempt = <T>(requested: string, fallback: string, open: () => T): T | undefined => {
+export class Sources {
+  readonly log: KernelLog | undefined;
+  readonly hierarchyWatcher: HierarchyWatcher;
+  readonly #report: SourceReport;
+  /** Absent where notifications are refused, or polling is asked for. */
+  readonly #epoll: EpollSet | undefined;
+  readonly #inotify: Fd | undefined;
+  readonly #slots = new Map<number, Slot>();
+  #nextToken = FIRST_FREE_TOKEN;
+  /** By inotify watch; several targets can share that of their parent. */
+  readonly #sharers = new Map<number, Set<WatchedCgroup>>();
+
+  constructor(
+    private readonly options: WatchOptions,
+    private readonly hierarchy: Hierarchy,
+    emit: EmitBody,
+  ) {
+    this.#report = new SourceReport(emit);
+    const poll = describePoll(options.poll);
+    if (options.poll === undefined) {
+      this.#epoll = this.#tryOpen("notifications", poll, openEpoll);
+      this.#inotify = this.#epoll && this.#tryOpen("inotify", poll, openInotify);
+    }
+    if (this.#inotify) this.#epoll!.add(this.#inotify, EPOLLIN, INOTIFY_TOKEN);
+    this.hierarchyWatcher = new HierarchyWatcher(options, this.#inotify, this.#report);
+    if (options.poll !== undefined) this.#report.add(poll);
+    this.log = hierarchy.kernel ? this.#openLog() : undefined;
+  }
+
+  #tryOpen<T>(requested: string, fallback: string, open: () => T): T | undefined {
     try {
       return open();
     } catch (error) {
-      refuse(hierarchy.root, requested, fallback, reasonOf(error));
+      const { root } = this.hierarchy;
+      this.#report.reportFallback(root, requested, fallback, reasonOf(error));
       return undefined;
     }
-  };
+  }
 
-  const pollText = describePoll(options.poll);
-  const notified = options.poll === undefined;
-  const epoll = notified ? attempt("notifications", pollText, openEpoll) : undefined;
-  const inotify = epoll && attempt("inotify", pollText, openInotify);
-  if (epoll && inotify) epoll.add(inotify, EPOLLIN, INOTIFY_TOKEN);
-  const armTargets: ArmTargets | undefined = epoll && { epoll, inotify };
-  const hierarchyWatcher = createHierarchyWatcher(
-    options,
-    inotify,
-    (line) => described.add(line),
-    refuse,
-  );
-  if (!notified) described.add(pollText);
-
-  const log = hierarchy.kernel ? openLog() : undefined;
-  function openLog(): KernelLog | undefined {
-    const omitUndefined = "counters alone, which name no victim";
-    if (hierarchy.hidden && hierarchy.root === "/") {
-      const reason = "it names cgroups as the host does, and this is a cgroup namespace";
-      return void refuse(hierarchy.root, "the kernel log", omitUndefined, reason);
+  #openLog(): KernelLog | undefined {
+    const { hidden, root } = this.hierarchy;
+    const requested = "kernel log";
+    const fallback = "kills counted, victims unnamed";
+    if (hidden && root === "/") {
+      const reason = "it names cgroups by their path on the host, which a cgroup namespace hides";
+      this.#report.reportFallback(root, requested, fallback, reason);
+      return undefined;
     }
-    const opened = attempt("the kernel log", omitUndefined, () => openKernelLog(hierarchy));
-    if (opened && epoll) epoll.add(opened.fd, EPOLLIN, LOG_TOKEN);
-    if (opened) described.add("kernel log: /dev/kmsg");
-    return opened;
+    const log = this.#tryOpen(requested, fallback, () => openKernelLog(this.hierarchy));
+    if (log) this.#epoll?.add(log.fd, EPOLLIN, LOG_TOKEN);
+    if (log) this.#report.add("kernel log: /dev/kmsg");
+    return log;
   }
 
-  interface Slot {
-    readonly watched: WatchedCgroup;
-    readonly armed: Armed;
-    readonly stall?: Stall;
+  /** For the start-up line. */
+  lines(): string[] {
+    return this.#report.lines();
   }
-  const slots = new Map<number, Slot>();
-  let nextToken = FIRST_FREE_TOKEN;
-  /** inotify watches; several targets can share that of their parent. */
-  const watches = new Map<number, Set<WatchedCgroup>>();
 
-  const armOne = (
-    watched: WatchedCgroup,
-    cgroup: Cgroup,
-    trigger: Trigger,
-    optional = false,
-  ): boolean => {
-    const token = nextToken++;
+  arm(watched: WatchedCgroup): void {
+    const { version } = this.hierarchy;
+    const { armed } = watched.notifications;
+    const interests = this.#interestsIn(watched);
+    for (const reason of version.refusals(interests)) {
+      this.#report.reportFallback(watched.cgroup.path, "pressure", "nothing", reason);
+    }
+    let hasThresholds = version.notifiesThresholds;
+    for (const trigger of this.#epoll ? version.triggers(interests) : []) {
+      const isDone = this.#arm(watched, watched.cgroup, trigger);
+      if (armed.at(-1)?.trigger === trigger) this.#report.add(describeTrigger(trigger));
+      if (isDone && isOomTrigger(trigger)) watched.notifications.source = trigger.kind as Source;
+      if (!isDone && isThresholdTrigger(trigger)) hasThresholds = false;
+    }
+    // v2: a removed cgroup's last events are seen at its parent only.
+    const parent = this.#epoll && watched.isTarget && version.countsSubtree
+      ? parentOf(watched.cgroup)
+      : undefined;
+    if (parent) this.#arm(watched, parent, { kind: "inotify", file: "memory.events" }, true);
+    if (this.options.recursive) {
+      const disarm = this.hierarchyWatcher.watchChildren(watched.cgroup);
+      if (disarm) armed.push({ trigger: { kind: "inotify", file: "." }, disarm });
+    }
+    if (!hasThresholds) this.#pollThresholds(watched);
+  }
+
+  /** After the thresholds of a cgroup have changed. */
+  rearmThresholds(watched: WatchedCgroup): void {
+    const { version } = this.hierarchy;
+    if (!this.#epoll || !version.notifiesThresholds) return;
+    const { notifications } = watched;
+    const isThreshold = ({ trigger }: Armed) => isThresholdTrigger(trigger);
+    notifications.armed.filter(isThreshold).forEach(({ disarm }) => disarm());
+    notifications.armed = notifications.armed.filter((armed) => !isThreshold(armed));
+    for (const trigger of version.triggers(this.#interestsIn(watched))) {
+      if (isThresholdTrigger(trigger)) this.#arm(watched, watched.cgroup, trigger);
+    }
+  }
+
+  #interestsIn({ memory }: WatchedCgroup): Interests {
+    const { pressure, psi } = this.options;
+    return { thresholds: memory.thresholds.map(({ bytes }) => bytes), pressure, psi };
+  }
+
+  #pollThresholds(watched: WatchedCgroup): void {
+    if (watched.memory.thresholds.length === 0 || this.options.poll !== undefined) return;
+    openUsageFile(watched);
+    watched.polls.nextUsageAt = performance.now();
+    const { usageFile } = this.hierarchy.version;
+    this.#report.add(`thresholds: ${usageFile}, polled more often the faster usage rises`);
+  }
+
+  /** False when a poll must stand in. */
+  #arm(watched: WatchedCgroup, cgroup: Cgroup, trigger: Trigger, isOptional = false): boolean {
+    const token = this.#nextToken++;
     try {
-      const armed = arm(cgroup, trigger, token, armTargets!);
+      const armTargets = { epoll: this.#epoll!, inotify: this.#inotify };
+      const armed = arm(cgroup, trigger, token, armTargets);
       if (armed.watch !== undefined) {
-        const sharers = watches.get(armed.watch) ?? new Set();
-        watches.set(armed.watch, sharers.add(watched));
+        const sharers = this.#sharers.get(armed.watch) ?? new Set();
+        this.#sharers.set(armed.watch, sharers.add(watched));
       } else {
-        slots.set(token, { watched, armed, ...stallOf(watched, trigger) });
+        this.#slots.set(token, { watched, armed, stall: stallOf(watched, trigger) });
       }
-      watched.armed.push({ ...armed, disarm: () => release(watched, armed, token) });
+      const disarm = () => this.#disarm(watched, armed, token);
+      watched.notifications.armed.push({ ...armed, disarm });
       return true;
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
-      // The whole machine has no limit of which anything could be told, and a poll would tell no more.
-      const isWhole = cgroup.path === "/" && error.code === "ENOENT";
-      if (isWhole || !isThere(cgroup)) return isWhole;
-      const fallback =
-        isOomTrigger(trigger) || trigger.kind === "eventfd" && trigger.tells === "threshold"
-          ? pollText
+      // The root of the machine has no limit that could be reported, and a poll would find none either.
+      const isMachineRoot = cgroup.path === "/" && error.code === "ENOENT";
+      if (isMachineRoot || !isThere(cgroup)) return isMachineRoot;
+      if (!isOptional && trigger.file !== this.hierarchy.version.limitFile) {
+        const fallback = isOomTrigger(trigger) || isThresholdTrigger(trigger)
+          ? describePoll(this.options.poll)
           : "nothing";
-      if (!optional && trigger.file !== hierarchy.version.limitFile) {
-        refuse(cgroup.path, describe(trigger), fallback, reasonOf(error));
+        const requested = describeTrigger(trigger);
+        this.#report.reportFallback(cgroup.path, requested, fallback, reasonOf(error));
       }
       return false;
     }
-  };
+  }
 
-  const readNotices = (
-    touch: (watched: WatchedCgroup, source: Source) => void,
-  ): Omit<Batch, "touched"> => {
-    const events = inotify ? readInotify(inotify) : [];
-    for (const { watch } of events) {
-      for (const watched of watches.get(watch) ?? []) touch(watched, "inotify");
-    }
-    return {
-      changed: events.map(hierarchyWatcher.changed).filter((dir) => dir !== undefined),
-      overflow: events.some(({ mask }) => mask & IN_Q_OVERFLOW),
-    };
-  };
-
-  const release = (watched: WatchedCgroup, armed: Armed, token: number) => {
-    slots.delete(token);
-    const sharers = armed.watch === undefined ? undefined : watches.get(armed.watch);
+  #disarm(watched: WatchedCgroup, armed: Armed, token: number): void {
+    this.#slots.delete(token);
+    const sharers = armed.watch === undefined ? undefined : this.#sharers.get(armed.watch);
     sharers?.delete(watched);
     if (sharers && sharers.size > 0) return;
-    if (armed.watch !== undefined) watches.delete(armed.watch);
+    if (armed.watch !== undefined) this.#sharers.delete(armed.watch);
     armed.disarm();
-  };
+  }
 
-  const interests = (watched: WatchedCgroup): Interests => ({
-    thresholds: watched.thresholds.map(({ bytes }) => bytes),
-    pressure: options.pressure,
-    psi: options.psi,
-  });
+  /** Counts the OOMs that its eventfd has been signalled since it was last read. */
+  takeOomNotifications({ notifications }: WatchedCgroup): void {
+    const oom = notifications.armed.find(({ trigger, fd }) => fd && isOomTrigger(trigger));
+    if (oom?.fd) notifications.ooms += Number(takeEventfd(oom.fd));
+  }
 
-  const pollThresholds = (watched: WatchedCgroup) => {
-    if (watched.thresholds.length === 0 || options.poll !== undefined) return;
-    keepUsageFile(watched);
-    watched.nextUsagePollAt = watched.usageFile ? performance.now() : Infinity;
-    described.add(
-      `thresholds: ${hierarchy.version.usageFile}, polled at the pace of the fill rate`,
-    );
-  };
-
-  /** v2: a removed cgroup's last events are seen at its parent only. */
-  const armParent = (watched: WatchedCgroup) => {
-    const parent = parentOf(watched.cgroup);
-    if (watched.isTarget && parent && hierarchy.version.countsSubtree) {
-      armOne(watched, parent, { kind: "inotify", file: "memory.events" }, true);
+  /** Drops the tokens of a removed cgroup. */
+  forget(watched: WatchedCgroup): void {
+    for (const [token, slot] of this.#slots) {
+      if (slot.watched === watched) this.#slots.delete(token);
     }
-  };
+  }
 
-  return {
-    log,
-    arm(watched) {
-      for (const reason of hierarchy.version.refusals(interests(watched))) {
-        refuse(watched.cgroup.path, "pressure", "nothing", reason);
+  /** Reads what inotify has queued by now. */
+  drain(): Batch {
+    const wakes = new Map<WatchedCgroup, Wake>();
+    return { wakes, ...this.#readInotify(wakes) };
+  }
+
+  /** Calls `onBatch` for everything that arrives, until `wakeUp`. */
+  async follow(onBatch: (batch: Batch) => void): Promise<void> {
+    if (!this.#epoll) return;
+    for (let isFollowing = true; isFollowing;) {
+      const ready = await this.#epoll.wait();
+      isFollowing = !ready.woken;
+      const wakes = new Map<WatchedCgroup, Wake>();
+      for (const { token, events } of ready.events) {
+        const slot = this.#slots.get(token);
+        if (slot) readSlot(slot, events, wakes);
       }
-      let armedThresholds = true;
-      for (const trigger of armTargets ? hierarchy.version.triggers(interests(watched)) : []) {
-        const done = armOne(watched, watched.cgroup, trigger);
-        if (watched.armed.at(-1)?.trigger === trigger) described.add(describe(trigger));
-        if (done && isOomTrigger(trigger)) watched.source = trigger.kind as Source;
-        if (!done && trigger.kind === "eventfd" && trigger.tells === "threshold") {
-          armedThresholds = false;
-        }
-      }
-      if (armTargets) armParent(watched);
-      const leave = options.recursive ? hierarchyWatcher.follow(watched.cgroup) : undefined;
-      if (leave) watched.armed.push({ trigger: { kind: "inotify", file: "." }, disarm: leave });
-      if (!hierarchy.version.notifiesThresholds || !armedThresholds) pollThresholds(watched);
-    },
+      onBatch({ wakes, ...this.#readInotify(wakes) });
+    }
+  }
 
-    rearmThresholds(watched) {
-      if (!armTargets || !hierarchy.version.notifiesThresholds) return;
-      const isThreshold = ({ trigger }: Armed) =>
-        trigger.kind === "eventfd" && trigger.tells === "threshold";
-      for (const armed of watched.armed.filter(isThreshold)) armed.disarm();
-      watched.armed = watched.armed.filter((armed) => !isThreshold(armed));
-      for (const trigger of hierarchy.version.triggers(interests(watched))) {
-        if (trigger.kind === "eventfd" && trigger.tells === "threshold") {
-          armOne(watched, watched.cgroup, trigger);
-        }
-      }
-    },
+  #readInotify(wakes: Map<WatchedCgroup, Wake>): Omit<Batch, "wakes"> {
+    const events = this.#inotify ? readInotify(this.#inotify) : [];
+    for (const { watch } of events) {
+      for (const watched of this.#sharers.get(watch) ?? []) wakeOf(watched, "inotify", wakes);
+    }
+    return {
+      changed: events.flatMap((event) => this.hierarchyWatcher.changedDirectory(event) ?? []),
+      hasOverflowed: events.some(({ mask }) => mask & IN_Q_OVERFLOW),
+    };
+  }
 
-    collect(watched) {
-      const oom = watched.armed.find(({ trigger, fd }) => fd && isOomTrigger(trigger));
-      if (oom?.fd) watched.notified += Number(takeEventfd(oom.fd));
-    },
+  /** Ends `follow`. */
+  wakeUp(): void {
+    this.#epoll?.wake();
+  }
 
-    forget(watched) {
-      for (const [token, slot] of slots) if (slot.watched === watched) slots.delete(token);
-    },
-
-    hierarchyWatcher,
-
-    drain() {
-      const { touched, touch } = createTouched();
-      return { touched, ...readNotices(touch) };
-    },
-
-    async follow(wake) {
-      if (!epoll) return;
-      for (let going = true; going;) {
-        const ready = await epoll.wait();
-        going = !ready.woken;
-        const { touched, touch } = createTouched();
-        for (const { token, events } of ready.events) {
-          const slot = slots.get(token);
-          if (slot) wakeSlot(slot, events, touch);
-        }
-        wake({ touched, ...readNotices(touch) });
-      }
-    },
-
-    wakeUp: () => epoll?.wake(),
-    described: () => joinFiles(described),
-    async close() {
-      await hierarchyWatcher.close();
-      log?.[Symbol.dispose]();
-      inotify?.close();
-      epoll?.close();
-    },
-  };
+  async close(): Promise<void> {
+    await this.hierarchyWatcher.close();
+    this.log?.[Symbol.dispose]();
+    this.#inotify?.close();
+    this.#epoll?.close();
+  }
 }
 
-type Touch = (watched: WatchedCgroup, source: Source) => Hint;
-
-function createTouched(): { readonly touched: Map<WatchedCgroup, Hint>; readonly touch: Touch } {
-  const touched = new Map<WatchedCgroup, Hint>();
-  return {
-    touched,
-    touch(watched, source) {
-      const hint = touched.get(watched) ?? { source, levels: [], psi: [] };
-      touched.set(watched, hint);
-      return hint;
-    },
-  };
+function wakeOf(watched: WatchedCgroup, source: Source, wakes: Map<WatchedCgroup, Wake>): Wake {
+  const wake = wakes.get(watched) ?? { source, levels: [], stalls: [] };
+  wakes.set(watched, wake);
+  return wake;
 }
 
-function wakeSlot(
-  { watched, armed, stall }: { watched: WatchedCgroup; armed: Armed; stall?: Stall },
+function readSlot(
+  { watched, armed, stall }: Slot,
   events: number,
-  touch: Touch,
+  wakes: Map<WatchedCgroup, Wake>,
 ): void {
   if (stall) {
-    // A removed cgroup's pressure file is in error for ever: left in the set it would spin.
+    // The pressure file of a removed cgroup stays in error: left in the epoll set it would wake without end.
     if (events & EPOLLERR) armed.disarm();
-    touch(watched, "psi").psi.push(stall);
+    wakeOf(watched, "psi", wakes).stalls.push(stall);
     return;
   }
   const { trigger } = armed;
-  const count = takeEventfd(armed.fd as Fd);
-  const hint = touch(watched, "eventfd");
+  const count = takeEventfd(armed.fd!);
+  const wake = wakeOf(watched, "eventfd", wakes);
   if (trigger.kind !== "eventfd") return;
-  if (trigger.tells === "oom") watched.notified += Number(count);
-  if (trigger.tells === "pressure") hint.levels.push({ level: trigger.level!, count });
+  if (trigger.tells === "oom") watched.notifications.ooms += Number(count);
+  if (trigger.tells === "pressure") wake.levels.push({ level: trigger.level!, count });
 }
 
-function stallOf(watched: WatchedCgroup, trigger: Trigger): { stall?: Stall } {
-  if (trigger.kind !== "psi") return {};
+function stallOf({ cgroup }: WatchedCgroup, trigger: Trigger): Stall | undefined {
+  if (trigger.kind !== "psi") return undefined;
   const { kind } = trigger.psi;
-  return { stall: { kind, total: readPressure(watched.cgroup)?.[kind]?.total ?? 0n } };
+  return { kind, total: readPressure(cgroup)?.[kind]?.total ?? 0n };
 }

@@ -1,237 +1,241 @@
-/** One watched cgroup: what was last seen of it, what is armed, and what has still to be told. */
+/** The state of one watched cgroup, as one record for each module that writes it. Times are `performance.now()`. */
 
 import { readEffectiveLimit } from "../cgroup/ancestry.ts";
 import { type Cgroup, readSummary } from "../cgroup/cgroup.ts";
 import { pidsOf } from "../cgroup/processes.ts";
+import type { Source } from "../events/event.ts";
 import { type ControlFile, openWithinBudget } from "../kernel/control_file.ts";
 import type { EffectiveLimit } from "../policy/limits.ts";
-import type { Source } from "../events/event.ts";
 import type { Counters } from "../snapshot.ts";
+import type { RemovedChildrenKills } from "./removed_kills.ts";
 import type { Armed } from "./triggers.ts";
-import type { RemovedChildrenKills } from "./removed_cgroups.ts";
 
-/** Of this cgroup alone, and of everything beneath it. */
+export interface WatchedCgroup {
+  readonly cgroup: Cgroup;
+  /** Given by the user, not found below a target. */
+  readonly isTarget: boolean;
+  /** Its kills are those of its whole subtree, because the cgroups below it are not watched. */
+  readonly countsSubtree: boolean;
+  /** v2: the parent's account, which still counts its kills after its removal. */
+  readonly removedKills?: RemovedChildrenKills;
+  readonly counters: CounterState;
+  readonly memory: MemoryState;
+  readonly polls: PollState;
+  readonly notifications: NotificationState;
+  readonly kills: KillState;
+  /** When its removal was noticed. */
+  removedAt: number | undefined;
+}
+
+/** Counters of the cgroup alone, and of its subtree. */
 export interface BothCounters {
   readonly local: Counters;
   readonly subtree: Counters;
 }
 
-export interface Threshold {
-  readonly bytes: number;
-  above: boolean;
-}
-
-export interface WatchedCgroup {
-  readonly cgroup: Cgroup;
-  /** Named by the user, not found beneath one that was. */
-  readonly isTarget: boolean;
-  /** Its kills are those of its whole subtree, since nobody watches the cgroups beneath it. */
-  readonly countsSubtree: boolean;
-  /** v2: where its kills are accounted for once it is gone. */
-  readonly removedKills?: RemovedChildrenKills;
-  /** As the watch began; all zero for a cgroup that was made later. */
+/** Written by `CgroupDiffer`. */
+export interface CounterState {
+  /** When the watch began; all zero for a cgroup that was created later. */
   readonly first: BothCounters;
   last: BothCounters;
-  /** The same, and of what could not be read then what was read before. */
+  /** `last`, with the earlier value of each counter that could not be read. */
   known: BothCounters;
-  /** Bytes; the cgroup's own. */
+  /** When they were last read: every kill before that is counted. */
+  readAt: number;
+  /** When `max` and `high` were last reported: a thrashing cgroup raises them hundreds of times a second. */
+  reportedAt: number;
+  reportedMax: bigint | undefined;
+  reportedHigh: bigint | undefined;
+}
+
+export interface Threshold {
+  readonly bytes: number;
+  isAbove: boolean;
+}
+
+/** Bytes. Written by `CgroupDiffer`. */
+export interface MemoryState {
+  /** The cgroup's own. */
   limit: number | undefined;
   effective: EffectiveLimit;
   usage: number | undefined;
   peak: number | undefined;
   thresholds: Threshold[];
-  armed: Armed[];
+}
+
+/** When to read without a notification. Written by `Watch` and `CgroupDiffer`. */
+export interface PollState {
+  /** `Infinity` when a notification is all that is waited for. */
+  nextAt: number;
+  /** The same for usage alone, where thresholds are polled. */
+  nextUsageAt: number;
+  usageReadAt: number;
   /** Only where thresholds are polled. */
   usageFile?: ControlFile;
-  usageReadAt: number;
-  /** How it is notified of OOMs; `poll` where it is not. */
+}
+
+/** Written by `Sources`, `reportedOoms` by `CgroupDiffer`. */
+export interface NotificationState {
+  armed: Armed[];
+  /** Which source notifies of OOMs; `poll` where none does. */
   source: Source;
-  /** Milliseconds of the watch's clock; `Infinity` when nothing is to be done but wait. */
-  nextPollAt: number;
-  /** The same for usage alone, where thresholds are polled. */
-  nextUsagePollAt: number;
-  /** When `max` and `high` were last told: a thrashing cgroup raises them hundreds of times a second. */
-  reportedAt: number;
-  reportedMax: bigint | undefined;
-  reportedHigh: bigint | undefined;
-  /** Kills logged before this are in the counters that it began with; `-Infinity` for a cgroup that was made later. */
+  /** v1: signals of the OOM eventfd; the removal of the cgroup is one of them. */
+  ooms: number;
+  /** v1: how many of those were reported as `oom`. */
+  reportedOoms: number;
+}
+
+/** Written by `KillMatcher`; the suspicion also by `CgroupDiffer` (raised by an OOM) and `RemovalTracker`. */
+export interface KillState {
+  /**
+   * Kills logged before this are in the counters that the watch began with; `-Infinity` for a cgroup that was created
+   * later.
+   */
   readonly since: number;
-  /** When the counters were last read; nothing was killed unseen before. */
-  readAt: number;
-  /** Kills counted but not told; negative when the kernel log was ahead of the counter. */
-  pendingKills: bigint;
+  /** Kills counted but not reported; negative when the kernel log was ahead of the counter. */
+  pending: bigint;
   pendingSince: number;
-  /** The earliest that those kills can have been logged. */
+  /** The earliest time at which those kills can have been logged. */
   pendingFrom: number;
-  /** `oom_kill` events told. */
+  /** `oom_kill` events reported. */
   victims: number;
-  /** How often the kernel log named one of those once more. */
+  /** How often the kernel log named one of those again. */
   repeated: number;
   /**
-   * Signs of kills that no counter has shown yet, which a removal would take with it; negative when kills were told
-   * before the OOM behind them was notified.
+   * Signs of kills that no counter has shown yet, and that a removal would make uncountable; negative when kills were
+   * reported before the OOM behind them was notified.
    */
-  suspectedKills: number;
-  /** It is gone, and what was left of its notifications may have been the removal or one more OOM. */
+  suspected: number;
+  /** It was removed, and its last notification was either the removal or one more OOM. */
   maybeKilled: boolean;
   /**
-   * Its processes as seen when it last came near a kill, and when that was: they are listed until they have given up their
+   * Its processes at the last OOM, with the time at which each was seen: they stay listed until they have freed their
    * memory.
    */
   readonly pids: Map<number, number>;
-  /** v1: notifications of the OOM eventfd; the removal is one of them. */
-  notified: number;
-  /** v1: those told as `oom`. */
-  reportedOoms: number;
-  /** When an OOM or a kill was last heard of. */
+  /** The last sign of an OOM or a kill. */
   lastOomAt: number;
-  /** Kills told of it that it took along before its counter could be read. */
-  killsBeforeRemoval: bigint;
-  /** When it was found to be gone. */
-  goneAt: number | undefined;
+  /** Kills reported that its counter did not show before its removal. */
+  beforeRemoval: bigint;
 }
 
-/** The counters that count for a member's events. */
-export function counting(
-  watched: Pick<WatchedCgroup, "countsSubtree" | "cgroup">,
-  both: BothCounters,
+/** The counters that its events are about. */
+export function relevantCounters(
+  { countsSubtree }: Pick<WatchedCgroup, "countsSubtree">,
+  { local, subtree }: BothCounters,
 ): Counters {
-  const hasSubtree = both.subtree.oomKill !== undefined;
-  return hasSubtree && (watched.countsSubtree || both.local.oomKill === undefined)
-    ? both.subtree
-    : both.local;
+  const hasSubtree = subtree.oomKill !== undefined;
+  return hasSubtree && (countsSubtree || local.oomKill === undefined) ? subtree : local;
 }
-
-/** 0 where one of the two could not be read: it has not risen by all that it ever counted. */
-export const riseOf = (now: bigint | undefined, before: bigint | undefined): bigint =>
-  now === undefined || before === undefined ? 0n : now - before;
-
-/** What could not be read this time is as it was. */
-export const withKnown = (known: BothCounters, { local, subtree }: BothCounters): BothCounters => ({
-  local: { ...known.local, ...local },
-  subtree: { ...known.subtree, ...subtree },
-});
-
-/** What the kernel would have counted for a cgroup that was only just made. */
-const zeroed = ({ local, subtree }: BothCounters): BothCounters => {
-  const zero = (counters: Counters): Counters =>
-    Object.fromEntries(Object.keys(counters).map((key) => [key, 0n]));
-  return { local: zero(local), subtree: zero(subtree) };
-};
 
 interface Origin {
   readonly isTarget: boolean;
   readonly countsSubtree: boolean;
-  /** Made after the watch began, so that all it has counted is news. */
+  /** Created after the watch began, so that everything it has counted is new. */
   readonly isNew: boolean;
   readonly removedKills: RemovedChildrenKills | undefined;
 }
 
-/** Reads a cgroup for the first time; `undefined` when it is gone. */
+/** Reads a cgroup for the first time; `undefined` when it is gone. Throws `OomkitError` when a file may not be read. */
 export function createWatchedCgroup(cgroup: Cgroup, origin: Origin): WatchedCgroup | undefined {
   const since = origin.isNew ? -Infinity : performance.now();
-  const snapshot = readSummary(cgroup);
-  if (snapshot === undefined) return undefined;
-  const now: BothCounters = { local: snapshot.local, subtree: snapshot.subtree };
+  const summary = readSummary(cgroup);
+  if (summary === undefined) return undefined;
+  const { local, subtree, limits, usage, peak } = summary;
+  const first = origin.isNew
+    ? { local: zeroed(local), subtree: zeroed(subtree) }
+    : { local, subtree };
+  const effective = readEffectiveLimit(cgroup);
   return {
-    ...blankWatchedCgroup(cgroup, origin, origin.isNew ? zeroed(now) : now),
-    since,
-    limit: snapshot.limits.max,
-    effective: readEffectiveLimit(cgroup),
-    usage: snapshot.usage,
-    peak: snapshot.peak,
+    ...initialState(cgroup, origin, first, since),
+    memory: { limit: limits.max, effective, usage, peak, thresholds: [] },
   };
 }
 
-/** A cgroup that came and went before anything of it could be read. */
+/** A cgroup that was created and removed before it could be read. */
 export function createMissedCgroup(
   cgroup: Cgroup,
   removedKills: RemovedChildrenKills | undefined,
 ): WatchedCgroup {
   const origin = { isTarget: false, countsSubtree: false, isNew: true, removedKills };
-  return blankWatchedCgroup(cgroup, origin, { local: {}, subtree: {} });
+  return initialState(cgroup, origin, { local: {}, subtree: {} }, -Infinity);
 }
 
-function blankWatchedCgroup(
+function zeroed(counters: Counters): Counters {
+  return Object.fromEntries(Object.keys(counters).map((key) => [key, 0n]));
+}
+
+function initialState(
   cgroup: Cgroup,
   { isTarget, countsSubtree, removedKills }: Origin,
   first: BothCounters,
+  since: number,
 ): WatchedCgroup {
-  const mine = counting({ countsSubtree, cgroup }, first);
+  const { max, high } = relevantCounters({ countsSubtree }, first);
   return {
     cgroup,
     isTarget,
     countsSubtree,
     ...(removedKills && { removedKills }),
-    first,
-    last: first,
-    known: first,
-    limit: undefined,
-    effective: { bytes: Infinity },
-    usage: undefined,
-    peak: undefined,
-    thresholds: [],
-    armed: [],
-    usageReadAt: -Infinity,
-    source: "poll",
-    nextPollAt: Infinity,
-    nextUsagePollAt: Infinity,
-    reportedAt: -Infinity,
-    reportedMax: mine.max,
-    reportedHigh: mine.high,
-    since: -Infinity,
-    readAt: -Infinity,
-    pendingKills: 0n,
-    pendingSince: Infinity,
-    pendingFrom: -Infinity,
-    victims: 0,
-    repeated: 0,
-    suspectedKills: 0,
-    maybeKilled: false,
-    pids: new Map(),
-    notified: 0,
-    reportedOoms: 0,
-    lastOomAt: -Infinity,
-    killsBeforeRemoval: 0n,
-    goneAt: undefined,
+    counters: {
+      first,
+      last: first,
+      known: first,
+      readAt: -Infinity,
+      reportedAt: -Infinity,
+      reportedMax: max,
+      reportedHigh: high,
+    },
+    memory: {
+      limit: undefined,
+      effective: { bytes: Infinity },
+      usage: undefined,
+      peak: undefined,
+      thresholds: [],
+    },
+    polls: { nextAt: Infinity, nextUsageAt: Infinity, usageReadAt: -Infinity },
+    notifications: { armed: [], source: "poll", ooms: 0, reportedOoms: 0 },
+    kills: {
+      since,
+      pending: 0n,
+      pendingSince: Infinity,
+      pendingFrom: -Infinity,
+      victims: 0,
+      repeated: 0,
+      suspected: 0,
+      maybeKilled: false,
+      pids: new Map(),
+      lastOomAt: -Infinity,
+      beforeRemoval: 0n,
+    },
+    removedAt: undefined,
   };
 }
 
-/** Thresholds in bytes and percent of the effective limit, ascending; a percentage of no limit is none. */
-export function thresholdsOf(
-  requested: readonly ({ readonly bytes: number } | { readonly percent: number })[],
-  limit: number,
-): number[] {
-  const bytes = requested.map((t) => "bytes" in t ? t.bytes : Math.floor(limit * t.percent / 100));
-  return [...new Set(bytes.filter(Number.isFinite))].sort((a, b) => a - b);
+/** For polling; the file stays open while enough descriptors are free. */
+export function openUsageFile({ cgroup: { dir, hierarchy }, polls }: WatchedCgroup): void {
+  polls.usageFile ??= openWithinBudget(`${dir}/${hierarchy.version.usageFile}`);
 }
 
-/** For polling; it stays open where descriptors are to spare. */
-export function keepUsageFile(watched: WatchedCgroup): void {
-  const { dir, hierarchy } = watched.cgroup;
-  watched.usageFile ??= openWithinBudget(`${dir}/${hierarchy.version.usageFile}`);
+/** Closes everything that is open for it. */
+export function disarm({ notifications, polls }: WatchedCgroup): void {
+  for (const armed of notifications.armed) armed.disarm();
+  notifications.armed = [];
+  polls.usageFile?.close();
+  delete polls.usageFile;
 }
 
-export function disarm(watched: WatchedCgroup): void {
-  for (const armed of watched.armed) armed.disarm();
-  watched.armed = [];
-  watched.usageFile?.close();
-  delete watched.usageFile;
-}
+/** A kill is logged within milliseconds of the OOM, and its line is waited for at most a quarter of a second. */
+const PID_MEMORY_MS = 10_000;
 
-/** A kill is logged within milliseconds of the OOM, and its line is waited for no longer than a quarter of a second. */
-const NOTED_MS = 10_000;
-
-/** Remembers who is in it now. Whoever was seen long ago is gone, or will be seen again: in time his pid is another's. */
+/** Remembers its processes. Older pids are dropped, because the kernel reuses pids. */
 export function rememberPids(
-  { cgroup, pids }: Pick<WatchedCgroup, "cgroup" | "pids">,
+  { cgroup, kills: { pids } }: {
+    readonly cgroup: Cgroup;
+    readonly kills: Pick<KillState, "pids">;
+  },
   now: number,
 ): void {
-  for (const [pid, at] of pids) if (now - at > NOTED_MS) pids.delete(pid);
+  for (const [pid, at] of pids) if (now - at > PID_MEMORY_MS) pids.delete(pid);
   for (const pid of pidsOf(cgroup) ?? []) pids.set(pid, now);
-}
-/** Targets come first, so that a thousand members are not gone through. */
-export function hasTarget(watchedCgroups: Iterable<WatchedCgroup>): boolean {
-  for (const { isTarget } of watchedCgroups) if (isTarget) return true;
-  return false;
 }

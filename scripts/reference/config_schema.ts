@@ -1,15 +1,12 @@
 /**
- * The JSON Schema of the configuration file, for editors. It knows names, types and choices; whether a size or a duration
- * can be read only the program tells (`oomkit guard --check-config`).
+ * The JSON Schema of the configuration file, for editors. It checks names, types and choices; only the program
+ * (`oomkit guard --check-config`) checks the syntax of sizes and durations.
  */
 
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
-import { keyOf } from "../../cli/config/config.ts";
-import { isPaired } from "../../cli/options/option.ts";
-import { RULE_OPTIONS, RULE_WORDS, SELECTORS } from "../../cli/config/rules.ts";
+import { RULE_WORDS, ruleKeys, SELECTORS } from "../../cli/config/rules.ts";
 import { commandOf, type OptionDefinition } from "../../cli/options/definitions.ts";
-import { valueWords } from "../../cli/options/values.ts";
-import { fileKey } from "./file_key.ts";
+import { isPaired } from "../../cli/options/option.ts";
 
 type Schema = Readonly<Record<string, unknown>>;
 
@@ -33,7 +30,7 @@ export function configSchema(program: CommandUnknownOpts): Schema {
       properties: {
         ...command.registeredArguments.length === 0 ? {} : { targets: TARGETS },
         ...options,
-        ...name === "guard" ? { rule: rules(options) } : {},
+        ...name === "guard" ? { rule: rules(ruleKeys(command), options) } : {},
       },
     }])),
   };
@@ -42,7 +39,7 @@ export function configSchema(program: CommandUnknownOpts): Schema {
 const TEXT = { type: "string", minLength: 1 };
 
 const TARGETS = {
-  description: "what would stand on the command line",
+  description: "the targets, as on the command line",
   type: "array",
   items: TEXT,
 };
@@ -50,10 +47,9 @@ const TARGETS = {
 function optionsOf(command: CommandUnknownOpts): Record<string, Schema> {
   return Object.fromEntries(
     commandOf(command).options.flatMap((option) => {
-      const key = fileKey(command, option.long);
-      // Of --live and --no-live the file has but one key.
+      // --live and --no-live share one key.
       const isOpposite = option.long.startsWith("--no-") && isPaired(command, option.long);
-      return key === undefined || isOpposite ? [] : [[key, propertyOf(option)]];
+      return option.key === undefined || isOpposite ? [] : [[option.key, propertyOf(option)]];
     }),
   );
 }
@@ -75,20 +71,21 @@ function typeOf(option: OptionDefinition): Schema {
   if (option.choices.length > 0) return { enum: withNumbers(option.choices) };
   const one = { type: ["string", "number"] };
   if (!option.repeatable) return one;
-  const values = valueWords(option);
-  const items = values?.kind === "list" && values.isClosed ? { enum: values.words } : one;
+  const { completion } = option;
+  const items = completion?.kind === "list" && completion.isClosed
+    ? { enum: completion.words }
+    : one;
   return { anyOf: [one, { type: "array", items }] };
 }
 
-/** What looks like a number may be written as one. */
+/** TOML may have a choice such as `2` as a number. */
 const withNumbers = (words: readonly string[]) =>
   words.flatMap((word) => /^\d+$/.test(word) ? [word, Number(word)] : [word]);
 
-function rules(options: Readonly<Record<string, Schema>>): Schema {
-  const policies = RULE_OPTIONS.map((name) => keyOf(`--${name}`));
+function rules(keys: readonly string[], options: Readonly<Record<string, Schema>>): Schema {
   const texts = (item: Schema) => ({ anyOf: [item, { type: "array", items: item, minItems: 1 }] });
   return {
-    description: "what holds for some cgroups; the first rule that fits counts",
+    description: "options for some cgroups; the first rule that matches applies",
     type: "array",
     items: {
       type: "object",
@@ -97,20 +94,20 @@ function rules(options: Readonly<Record<string, Schema>>): Schema {
       if: { properties: { exempt: { const: true } }, required: ["exempt"] },
       then: { propertyNames: { enum: [...RULE_WORDS, ...SELECTORS] } },
       properties: {
-        name: { description: "how it is called in what is told", ...TEXT },
-        exempt: { description: "nothing is guarded where it fits", type: "boolean" },
+        name: { description: "name of the rule in messages and events", ...TEXT },
+        exempt: { description: "do not guard the matching cgroups", type: "boolean" },
         cgroup: {
-          description: "paths, in which * and ** stand for more than one",
+          description: "cgroup paths or globs with * and **",
           ...texts({ type: "string", pattern: "^/" }),
         },
-        unit: { description: "systemd units, with all below them", ...texts(TEXT) },
+        unit: { description: "systemd units, with all of their descendants", ...texts(TEXT) },
         "pod-labels": {
-          description: "labels that the pod has, all of them",
+          description: "labels of the pod, all of which must match",
           type: "object",
           minProperties: 1,
           additionalProperties: { type: "string" },
         },
-        ...Object.fromEntries(policies.map((key) => [key, options[key]!])),
+        ...Object.fromEntries(keys.map((key) => [key, options[key]!])),
       },
     },
   };

@@ -1,6 +1,5 @@
 /** Operations that create, change and remove cgroups. */
 
-import type { Operation } from "./operations.ts";
 import {
   createGroup,
   drawGroup,
@@ -10,6 +9,7 @@ import {
   limitPath,
   MAX_GROUPS,
   MIB,
+  type Operation,
   removeGroup,
   setLimit,
   type World,

@@ -1,12 +1,13 @@
 /** The same soak in an emulated machine, which has neither the sources nor the packages. */
 
-import { fileURLToPath } from "node:url";
 import { bundle } from "../build/bundle.ts";
 import { runInGuest } from "../guest_kernel/guest.ts";
 import { progress } from "../progress.ts";
 import { Mistake, note, pass } from "../terminal.ts";
 
 export interface GuestSoak {
+  /** The script that soaks, as a path. */
+  readonly entry: string;
   readonly minutes: number;
   readonly seed: number;
   readonly signal: AbortSignal;
@@ -24,7 +25,7 @@ export async function soakInGuest(version: string, run: GuestSoak): Promise<numb
   }
   const folder = Deno.makeTempDirSync({ prefix: "oomkit-soak-" });
   try {
-    await bundle(fileURLToPath(new URL("../soak.ts", import.meta.url)), folder);
+    await bundle(run.entry, folder);
     const words = ["--minutes", String(run.minutes), "--seed", String(run.seed)];
     const executable = Deno.env.get("OOMKIT_BIN");
     const { code, failure, console } = await runInGuest({

@@ -1,8 +1,7 @@
 /** Operations that start, move and end processes. */
 
-import type { Operation } from "./operations.ts";
 import { endAllocator, lives, placeOf } from "./allocators.ts";
-import { drawGroup, feedGroup, MIB, pidsIn, type World } from "./world.ts";
+import { drawGroup, feedGroup, MIB, type Operation, pidsIn, type World } from "./world.ts";
 
 const RATES = [2, 10, 50, 200, 1000];
 const PIECE = 64 * 1024;

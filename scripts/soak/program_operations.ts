@@ -1,6 +1,5 @@
 /** Operations on the guard and the watch themselves. */
 
-import type { Operation } from "./operations.ts";
 import { signalTo } from "./allocators.ts";
 import { checkRestored } from "./checks.ts";
 import { inspectionFault } from "./schema.ts";
@@ -12,7 +11,7 @@ import {
   startGuard,
   startWatch,
 } from "./programs.ts";
-import { pause, type World } from "./world.ts";
+import { type Operation, pause, type World } from "./world.ts";
 
 /** Milliseconds. */
 const MAX_STOP_MS = 1500;

@@ -3,12 +3,12 @@
 const EXPECTED: readonly RegExp[] = [
   /^guarding /,
   /^watching /,
-  /^read again: /,
+  /^configuration reloaded: /,
   // The full log file.
   /^cannot write to \/dev\/full: No space left on device$/,
   /^cannot write to \/dev\/full: \d+ reports are waiting, and the oldest are dropped$/,
   /^could not write to \/dev\/full: \d+ reports? (was|were) dropped$/,
-  /^--ignore 777777777 fits no process and no cgroup that is there now$/,
+  /^--ignore 777777777 matches no running process and no cgroup$/,
 ];
 
 /** Why a line is unexpected; `undefined` when it is expected. */

@@ -196,3 +196,12 @@ function killForked({ allocators }: World, pid: number): void {
 }
 
 export const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+export interface Operation {
+  readonly name: string;
+  readonly weight: number;
+  /** It replaces the guard or the watch, so that costs cannot be compared across it. */
+  readonly isDisruptive?: true;
+  /** Draws the same random numbers whatever happened before. @returns what it did, for the list of the last operations. */
+  readonly run: (world: World) => string | Promise<string>;
+}

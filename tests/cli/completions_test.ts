@@ -1,12 +1,18 @@
 import assert from "node:assert/strict";
-import { Command, Option } from "@commander-js/extra-typings";
+import { Command } from "@commander-js/extra-typings";
 import { commandOf } from "../../cli/options/definitions.ts";
-import { parsed, parsedList } from "../../cli/options/option.ts";
+import {
+  choice,
+  commanderOptions,
+  flag,
+  list,
+  separated,
+  value,
+} from "../../cli/options/option.ts";
 import { wholeProgram } from "../../cli/program.ts";
-import { valueWords } from "../../cli/options/values.ts";
 import { runOomkit } from "../helpers/run_oomkit.ts";
 
-Deno.test("a script is printed for each of the three shells, and for no other", async () => {
+Deno.test("a script is printed for bash, zsh and fish, and other shells are refused", async () => {
   const heads = { bash: "# bash completion", zsh: "#compdef oomkit", fish: "# fish completion" };
   for (const [shell, head] of Object.entries(heads)) {
     const { code, stdout, stderr } = await runOomkit(["completions", shell]);
@@ -24,7 +30,7 @@ Deno.test("a script is printed for each of the three shells, and for no other", 
   );
 });
 
-Deno.test("no script names the hidden command or a hidden option", async () => {
+Deno.test("no script contains the hidden command or a hidden option", async () => {
   for (const shell of ["bash", "zsh", "fish"]) {
     assert.doesNotMatch(
       (await runOomkit(["completions", shell])).stdout,
@@ -33,16 +39,16 @@ Deno.test("no script names the hidden command or a hidden option", async () => {
   }
 });
 
-Deno.test("every word that is offered for an option is one that it takes", async () => {
+Deno.test("every completion of an option's value is a valid value", async () => {
   const program = await wholeProgram();
   let checked = 0;
   for (const command of program.commands) {
     const definitions = new Map(commandOf(command).options.map((each) => [each.long, each]));
     for (const option of command.options) {
-      const values = valueWords(definitions.get(option.long!)!);
-      if (values === undefined || !("words" in values)) continue;
-      for (const word of values.words) {
-        // What ends in a colon is completed by hand.
+      const { completion } = definitions.get(option.long!)!;
+      if (completion === undefined || !("words" in completion)) continue;
+      for (const word of completion.words) {
+        // The user completes a word that ends in a colon.
         const text = word.endsWith(":") ? `${word}true` : word;
         assert.doesNotThrow(
           () => option.parseArg!(text, undefined as never),
@@ -55,12 +61,17 @@ Deno.test("every word that is offered for an option is one that it takes", async
   assert.ok(checked > 50, `${checked} words`);
 });
 
-Deno.test("an option that adds to what it was given before is told from one that replaces it", () => {
-  const command = new Command()
-    .addOption(new Option("--one <x>").argParser(parsed((text) => text)))
-    .addOption(new Option("--many <x>").argParser(parsedList((text) => text)))
-    .addOption(new Option("--choice <x>").choices(["a", "b"]))
-    .addOption(new Option("--switch"));
+Deno.test("a repeatable option is distinguished from one that replaces its value", () => {
+  const group = { group: "general" } as const;
+  const parse = (text: string) => text;
+  const command = new Command();
+  const options = commanderOptions({
+    one: value("--one <x>", "", { ...group, parse }),
+    many: list("--many <x>", "", { ...group, parse: separated(parse) }),
+    choice: choice("--choice <x>", "", { ...group, choices: ["a", "b"] }),
+    switch: flag("--switch", "", group),
+  });
+  for (const option of options) command.addOption(option);
   const repeatable = commandOf(command).options.filter((each) => each.repeatable);
   assert.deepEqual(repeatable.map(({ long }) => long), ["--many"]);
 });

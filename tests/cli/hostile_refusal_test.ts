@@ -1,4 +1,4 @@
-/** A refusal may name what somebody else has named: no control character of it reaches the terminal. */
+/** An error may quote a name that another user chose: its control characters must not reach the terminal. */
 
 import assert from "node:assert/strict";
 import { runOomkit } from "../helpers/run_oomkit.ts";
@@ -6,7 +6,7 @@ import { makeTree } from "../helpers/trees.ts";
 
 const HOSTILE = "/ab\x07\x1bcdefgh";
 
-Deno.test("the suggestion of a cgroup that is named to deceive shows its escape sequences", async () => {
+Deno.test("a suggested cgroup name is printed with its control characters escaped", async () => {
   using tree = makeTree(2, { [HOSTILE]: {} });
   for (const command of ["inspect", "watch", "guard"]) {
     const { code, stderr } = await runOomkit([command, "--root", tree.dir, "/abcdefgh"]);
@@ -15,7 +15,7 @@ Deno.test("the suggestion of a cgroup that is named to deceive shows its escape 
   }
 });
 
-Deno.test("a value that is refused is one line, whatever it holds", async () => {
+Deno.test("a refused value is printed on one line, whatever it contains", async () => {
   for (const option of ["--for", "--config", "--root"]) {
     const { code, stderr } = await runOomkit(["watch", option, "/z\x1b[2J\nx"]);
     assert.equal(code, 2, option);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { runOomkit } from "../helpers/run_oomkit.ts";
 
-/** One line on stderr, nothing on stdout, exit 2. */
+/** Returns stderr, after checking that it is one line, stdout is empty, and the exit status is 2. */
 async function refused(...args: readonly string[]): Promise<string> {
   const { code, stdout, stderr } = await runOomkit(args);
   assert.equal(code, 2, stderr);
@@ -10,31 +10,31 @@ async function refused(...args: readonly string[]): Promise<string> {
   return stderr;
 }
 
-Deno.test("a word that is no command is named, with the commands that there are", async () => {
+Deno.test("an unknown command is refused with the list of commands", async () => {
   for (const args of [["nosuch"], ["help", "nosuch"], ["nosuch", "--json", "/a"]]) {
     assert.equal(
       await refused(...args),
-      'oomkit: cannot find the command "nosuch": there is none of that name; ' +
+      'oomkit: unknown command "nosuch"; ' +
         "the commands are inspect, watch, guard, simulate, completions\n",
     );
   }
 });
 
-Deno.test("a misspelt command is answered with the nearest one", async () => {
+Deno.test("a misspelt command is refused with the nearest one", async () => {
   for (const args of [["inspct"], ["help", "inspct"]]) {
     assert.match(
       await refused(...args),
-      /"inspct": [^;]*; did you mean inspect\? \(the commands are inspect, watch, guard, simulate, completions\)$/m,
+      /"inspct"; did you mean inspect\? \(the commands are inspect, watch, guard, simulate, completions\)$/m,
     );
   }
 });
 
-Deno.test("the hidden command is no suggestion, and control characters of a word are shown as such", async () => {
+Deno.test("the hidden command is not suggested, and control characters are escaped", async () => {
   assert.doesNotMatch(await refused("__alocate"), /did you mean/);
   assert.match(await refused("in\nspect\x1b[31m"), /"in\\x0aspect\\x1b\[31m"/);
 });
 
-Deno.test("an option ahead of the command is told where it belongs", async () => {
+Deno.test("an option before the command is refused with the right order", async () => {
   const cases: [string[], string][] = [
     [["--output", "json", "inspect", "/a"], "write: oomkit inspect --output json"],
     [["--json", "watch"], "write: oomkit watch --json"],
@@ -43,22 +43,22 @@ Deno.test("an option ahead of the command is told where it belongs", async () =>
   for (const [args, hint] of cases) {
     const line = await refused(...args);
     assert.ok(
-      line.startsWith(`oomkit: cannot use ${args[0]} ahead of the command: its options stand`),
+      line.startsWith(`oomkit: cannot use ${args[0]} before the command: options follow`),
       line,
     );
     assert.ok(line.endsWith(`${hint}\n`), line);
   }
 });
 
-Deno.test("an option without any command is told the commands", async () => {
+Deno.test("an option without a command is refused with the list of commands", async () => {
   assert.equal(
     await refused("--json"),
-    "oomkit: cannot use --json: no command stands ahead of it; " +
+    "oomkit: cannot use --json without a command; " +
       "the commands are inspect, watch, guard, simulate, completions\n",
   );
 });
 
-Deno.test("help of the program and of a command is still the help", async () => {
+Deno.test("help of the program and of a command is printed", async () => {
   for (const args of [["help"], ["--help"], ["-h"]]) {
     const { code, stdout } = await runOomkit(args);
     assert.equal(code, 0);

@@ -1,4 +1,4 @@
-/** What scripts/reference.ts writes: up to date, readable by who is to read it, and true. */
+/** The output of scripts/reference.ts is up to date, can be read by its tools, and agrees with the program. */
 
 import assert from "node:assert/strict";
 import { Ajv2020 } from "ajv/dist/2020.js";
@@ -11,17 +11,17 @@ import schema from "../../docs/schema/config.schema.json" with { type: "json" };
 
 const root = new URL("../..", import.meta.url).pathname;
 
-Deno.test("the man page, the table of options and the schema are what the definitions say", async () => {
+Deno.test("the man page, the table of options and the schema are up to date", async () => {
   for (const [path, text] of Object.entries(await reference())) {
     const stale = `${path} is not up to date: deno run -A scripts/reference.ts`;
     assert.ok(Deno.readTextFileSync(`${root}${path}`) === text, stale);
   }
 });
 
-Deno.test("every option is on the man page and in the table, the hidden ones in the table alone", async () => {
+Deno.test("every option is on the man page and in the table, hidden ones only in the table", async () => {
   const page = Deno.readTextFileSync(`${root}docs/man/oomkit.1`).replaceAll("\\-", "-");
   const table = Deno.readTextFileSync(`${root}docs/options.md`);
-  for (const { name, options } of definitionsOf(await wholeProgram())) {
+  for (const { name, options } of definitionsOf(await wholeProgram()).commands) {
     for (const { long, hidden } of name === "help" ? [] : options) {
       assert.equal(
         page.includes(`\\fB${long}\\fR`) || page.includes(`, \\fB${long}`),
@@ -41,7 +41,7 @@ const formatters: Record<string, string[]> = {
 };
 
 for (const [program, [command, ...args]] of Object.entries(formatters)) {
-  const name = `the man page is read by ${program} without a warning`;
+  const name = `${program} formats the man page without a warning`;
   const { error } = await new Deno.Command(command!, { args: ["--version"] }).output()
     .then(() => ({ error: undefined }), (error) => ({ error }));
   const test = async () => {
@@ -56,8 +56,8 @@ for (const [program, [command, ...args]] of Object.entries(formatters)) {
 
 const fits = new Ajv2020({ allowUnionTypes: true }).compile(schema);
 
-/** What the program itself makes of a file. */
-async function overlapsPendingKill(text: string): Promise<string | undefined> {
+/** The error of the program for a file. */
+async function programError(text: string): Promise<string | undefined> {
   const path = Deno.makeTempFileSync({ prefix: "oomkit-test-", suffix: ".toml" });
   try {
     Deno.writeTextFileSync(path, text);
@@ -72,7 +72,7 @@ async function overlapsPendingKill(text: string): Promise<string | undefined> {
   }
 }
 
-async function isInSchema(text: string): Promise<string | undefined> {
+async function schemaError(text: string): Promise<string | undefined> {
   const { parse } = await import("smol-toml");
   return fits(parse(text)) ? undefined : JSON.stringify(fits.errors);
 }
@@ -112,21 +112,21 @@ const BAD = [
   '[guard.rule]\nunit = "a"',
 ];
 
-Deno.test("the schema takes what the program takes", async () => {
+Deno.test("the schema accepts what the program accepts", async () => {
   for (const text of GOOD) {
-    assert.equal(await overlapsPendingKill(text), undefined, text);
-    assert.equal(await isInSchema(text), undefined, text);
+    assert.equal(await programError(text), undefined, text);
+    assert.equal(await schemaError(text), undefined, text);
   }
 });
 
-Deno.test("the schema refuses what is mistaken in the names, types and choices of a file", async () => {
+Deno.test("the schema refuses mistakes in names, types and choices", async () => {
   for (const text of BAD) {
-    assert.ok(await overlapsPendingKill(text), `the program takes ${text}`);
-    assert.ok(await isInSchema(text), `the schema takes ${text}`);
+    assert.ok(await programError(text), `the program accepts ${text}`);
+    assert.ok(await schemaError(text), `the schema accepts ${text}`);
   }
 });
 
-Deno.test("--check names what is not up to date, and writes nothing", async () => {
+Deno.test("--check names stale files and writes nothing", async () => {
   const run = (...args: string[]) =>
     new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", "--no-check", "--quiet", "scripts/reference.ts", ...args],

@@ -1,8 +1,9 @@
-/** What a sentry still does wrong when a read fails; each is to be let loose once it is put right. */
+/** What the monitor loop does when one read or system call fails. */
 
 import assert from "node:assert/strict";
 import type { Report } from "../../core/guard/thread/protocol.ts";
-import { gather, type Guarded, guardTree } from "./guarded_tree.ts";
+import { type GuardedTree, guardTree } from "../helpers/guarded_tree.ts";
+import { startWaitingProcesses } from "../helpers/waiting_processes.ts";
 import { type Moment, pidfdOf, type Wound } from "./injection.ts";
 import { hurt } from "./sweep.ts";
 
@@ -18,61 +19,46 @@ const failing = (
   ...part,
 });
 
-/** While the limit is found all is well. */
-function hurtSentry(guarded: Guarded, wound: Wound) {
+/** The limit is found without faults. @returns what the loop reported. */
+function reportsWith(guarded: GuardedTree, wound: Wound): readonly Report[] {
   const limit = guarded.limit();
-  return hurt(() => guarded.run(limit), [wound]);
+  const { outcome } = hurt(() => guarded.run(limit), [wound]);
+  assert.ok("result" in outcome, String("thrown" in outcome && outcome.thrown));
+  return outcome.result.reports;
 }
 
-const victimsOf = (messages: readonly Report[]) =>
-  messages.flatMap((said) => said.type === "kill" ? said.kill.victim?.pid ?? [] : []);
+const victimsOf = (reports: readonly Report[]) =>
+  reports.flatMap((report) => report.type === "kill" ? report.kill.victim?.pid ?? [] : []);
 
-for (const base of ["usage", "working-set"] as const) {
-  Deno.test({
-    name: `nobody dies for page cache of which nothing can be read, by ${base}`,
-    async fn() {
-      await using crowd = gather();
-      const state = { usage: 63.5, inactiveFile: 40, pids: crowd.pids };
-      using guarded = guardTree(2, state, { metric: base });
-      const { outcome } = hurtSentry(
-        guarded,
-        failing(`${guarded.cgroup.dir}/memory.stat`, "read", 5),
-      );
-      assert.ok("result" in outcome);
-      assert.deepEqual(victimsOf(outcome.result.messages), []);
-    },
+for (const metric of ["usage", "working-set"] as const) {
+  Deno.test(`no process is killed for page cache that cannot be read, by ${metric}`, async () => {
+    await using processes = startWaitingProcesses();
+    const memory = { usage: 63.5, inactiveFile: 40, pids: processes.pids };
+    using guarded = guardTree(2, memory, { metric });
+    const stat = `${guarded.cgroup.dir}/memory.stat`;
+    assert.deepEqual(victimsOf(reportsWith(guarded, failing(stat, "read", 5))), []);
   });
 }
 
 for (const errno of [4, 5, 12]) {
-  Deno.test({
-    name: `one read that fails with errno ${errno} ends no guard of a cgroup that is there`,
-    async fn() {
-      await using crowd = gather();
-      const [one] = crowd.pids;
-      using guarded = guardTree(2, { usage: 63.875, inactiveFile: 0, pids: [one] });
-      const usage = `${guarded.cgroup.dir}/memory.current`;
-      const once = failing(usage, "read", errno, { times: 1 });
-      const { outcome } = hurtSentry(guarded, once);
-      assert.ok("result" in outcome);
-      const { messages } = outcome.result;
-      assert.ok(!messages.some(({ type: say }) => say === "gone"), Deno.inspect(messages));
-      assert.ok(victimsOf(messages).includes(one), Deno.inspect(messages));
-    },
+  Deno.test(`one read that fails with errno ${errno} does not end the guard of a cgroup`, async () => {
+    await using processes = startWaitingProcesses();
+    const [pid] = processes.pids;
+    using guarded = guardTree(2, { usage: 63.875, inactiveFile: 0, pids: [pid] });
+    const usage = `${guarded.cgroup.dir}/memory.current`;
+    const reports = reportsWith(guarded, failing(usage, "read", errno, { times: 1 }));
+    assert.ok(!reports.some(({ type }) => type === "gone"), Deno.inspect(reports));
+    assert.ok(victimsOf(reports).includes(pid), Deno.inspect(reports));
   });
 }
 
 // EPERM of a seccomp filter, EMFILE, ENOMEM
 for (const errno of [1, 24, 12]) {
-  Deno.test({
-    name: `a process that cannot be held for errno ${errno} is passed over, and ends no sentry`,
-    async fn() {
-      await using crowd = gather();
-      const [one, other] = crowd.pids;
-      using guarded = guardTree(2, { usage: 63.875, inactiveFile: 0, pids: crowd.pids });
-      const { outcome } = hurtSentry(guarded, failing(pidfdOf(one), "open", errno));
-      assert.ok("result" in outcome, String("thrown" in outcome && outcome.thrown));
-      assert.deepEqual(victimsOf(outcome.result.messages), [other]);
-    },
+  Deno.test(`a process that cannot be pinned (errno ${errno}) is passed over`, async () => {
+    await using processes = startWaitingProcesses();
+    const [one, other] = processes.pids;
+    using guarded = guardTree(2, { usage: 63.875, inactiveFile: 0, pids: processes.pids });
+    const reports = reportsWith(guarded, failing(pidfdOf(one), "open", errno));
+    assert.deepEqual(victimsOf(reports), [other]);
   });
 }

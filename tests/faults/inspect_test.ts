@@ -5,7 +5,7 @@ import { inspect, type Inspection } from "../../core/cgroup/inspection.ts";
 import { readMachine } from "../../core/cgroup/machine.ts";
 import { OomkitError } from "../../core/errors.ts";
 import { type Files, makeTree } from "../helpers/trees.ts";
-import { gather } from "./guarded_tree.ts";
+import { startWaitingProcesses } from "../helpers/waiting_processes.ts";
 import type { Access } from "./injection.ts";
 import { isAbsence, isUndetectable } from "./kinds.ts";
 import { sweep } from "./sweep.ts";
@@ -67,7 +67,7 @@ const VARYING = new Set([
 
 for (const version of [1, 2] as const) {
   Deno.test(`v${version}: an inspection shows true values or none under any fault, and names the file`, async () => {
-    await using crowd = gather();
+    await using crowd = startWaitingProcesses();
     const { pids } = crowd;
     using tree = makeTree(version, {
       "/a": FILES[version](64 * MIB, 40 * MIB),

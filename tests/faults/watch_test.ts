@@ -4,10 +4,8 @@ import { discover } from "../../core/cgroup/hierarchy.ts";
 import { OomkitError } from "../../core/errors.ts";
 import { SystemCallError } from "../../core/kernel/libc.ts";
 import type { Body } from "../../core/events/event.ts";
-import type { KillMatcher } from "../../core/watch/kill_matcher.ts";
-import { createWatchedCgroup, disarm, keepUsageFile } from "../../core/watch/watched_cgroup.ts";
-import { createCgroupDiffer } from "../../core/watch/diff.ts";
-import { counterDeltas } from "../../core/watch/diff.ts";
+import { CgroupDiffer, counterDeltas } from "../../core/watch/diff.ts";
+import { createWatchedCgroup, disarm, openUsageFile } from "../../core/watch/watched_cgroup.ts";
 import { type Files, makeTree } from "../helpers/trees.ts";
 import { isAbsence } from "./kinds.ts";
 import { FROM_THE_FIRST, FROM_THE_SECOND, hurt, sweep, THE_FIRST, THE_SECOND } from "./sweep.ts";
@@ -15,7 +13,7 @@ import { untrue } from "./reported.ts";
 
 const MIB = 1024 ** 2;
 
-/** As the watch begins, and as it is looked at again: each file has changed. */
+/** When the watch begins, and when it reads again: each file has changed. */
 const BEFORE: Readonly<Record<1 | 2, Files>> = {
   1: {
     "memory.usage_in_bytes": 20 * MIB,
@@ -56,7 +54,7 @@ const COUNTERS = /memory\.(failcnt|oom_control|events|events\.local)$/;
 const LASTING = [FROM_THE_FIRST, FROM_THE_SECOND];
 const SPANS = [THE_FIRST, FROM_THE_SECOND];
 
-/** Begins to watch, and looks three times more, without a kernel to wake it. */
+/** Begins to watch, and reads three times more, without a kernel to wake it. */
 function watchOnce(version: 1 | 2) {
   const tree = makeTree(version, { "/a": BEFORE[version] });
   const cgroup = openCgroup(discover(tree.dir), "/a")!;
@@ -65,45 +63,38 @@ function watchOnce(version: 1 | 2) {
   };
   const run = () => {
     rewrite(BEFORE[version]);
-    const told: Body[] = [];
+    const events: Body[] = [];
     let counted = 0n;
-    const kills = { counted: (_, rise) => void (counted += rise) } as Pick<KillMatcher, "counted">;
-    const options = {
-      targets: [],
-      recursive: false,
-      thresholds: [{ bytes: 48 * MIB }],
-      pressure: [],
-      psi: [],
-    };
-    const observer = createCgroupDiffer(
-      options,
-      kills as KillMatcher,
-      (_cgroup, _source, body) => void told.push(body),
-      () => 1,
-    );
+    const thresholds = [{ bytes: 48 * MIB }];
+    const differ = new CgroupDiffer({
+      options: { targets: [], recursive: false, thresholds, pressure: [], psi: [] },
+      kills: { counted: (_, count) => void (counted += count) },
+      emit: (_cgroup, _source, body) => void events.push(body),
+      watchedCount: () => 1,
+    });
     const origin = { isTarget: true, countsSubtree: true, isNew: false, removedKills: undefined };
-    const member = createWatchedCgroup(cgroup, origin);
-    if (!member) return { told, counted, tally: undefined };
-    observer.setThresholds(member);
-    keepUsageFile(member);
+    const watched = createWatchedCgroup(cgroup, origin);
+    if (!watched) return { events, counted, deltas: undefined };
+    differ.setThresholds(watched);
+    openUsageFile(watched);
     rewrite(AFTER[version]);
     try {
-      for (let look = 0; look < 3; look++) {
-        if (observer.refresh(member, "poll", performance.now())) {
-          observer.pollUsage(member, performance.now());
+      for (let reads = 0; reads < 3; reads++) {
+        if (differ.refresh(watched, "poll", performance.now())) {
+          differ.pollUsage(watched, performance.now());
         }
       }
-      observer.flush([member]);
-      return { told, counted, tally: counterDeltas(member) };
+      differ.flush([watched]);
+      return { events, counted, deltas: counterDeltas(watched) };
     } finally {
-      disarm(member);
+      disarm(watched);
     }
   };
   return { tree, cgroup, run };
 }
 
 for (const version of [1, 2] as const) {
-  Deno.test(`v${version}: whatever is misread, a watch tells no number that is not true`, () => {
+  Deno.test(`v${version}: whatever is misread, a watch reports no wrong number`, () => {
     const { tree, cgroup, run } = watchOnce(version);
     using _ = tree;
     const truth = run();
@@ -122,9 +113,9 @@ for (const version of [1, 2] as const) {
           );
           return assert.ok(thrown.message.includes(path) || isAbsence(fault), thrown.message);
         }
-        const { told, counted, tally } = outcome.result;
+        const { events, counted, deltas } = outcome.result;
         assert.ok(RISES.has(counted) && counted <= 1n, `${counted} kills`);
-        for (const body of told) {
+        for (const body of events) {
           if ("count" in body) assert.ok(RISES.has(BigInt(body.count ?? 0)), Deno.inspect(body));
           if ("usage" in body && body.usage !== null) {
             assert.ok(usages.has(body.usage) || peaks.has(body.usage), Deno.inspect(body));
@@ -137,10 +128,10 @@ for (const version of [1, 2] as const) {
             );
           }
         }
-        const { peak = null, limit = null, ...counts } = tally ?? {};
-        // Of a cgroup that seems to be gone the last that was seen of it counts.
+        const { peak = null, limit = null, ...counts } = deltas ?? {};
+        // A cgroup that seems to be gone has the values that were last read.
         if (path !== cgroup.dir) {
-          assert.deepEqual(untrue(truth.tally, { ...counts, oom: null }), []);
+          assert.deepEqual(untrue(truth.deltas, { ...counts, oom: null }), []);
         }
         assert.ok(peak === null || peaks.has(peak), String(peak));
         assert.ok(limit === null || limits.has(limit), String(limit));
@@ -157,7 +148,7 @@ for (const version of [1, 2] as const) {
   for (const span of [THE_FIRST, THE_SECOND]) {
     Deno.test({
       name:
-        `v${version}: counters that could not be read at access ${span.from} are not told as new afterwards`,
+        `v${version}: counters that could not be read at access ${span.from} are not reported as new afterwards`,
       fn() {
         const { tree, run } = watchOnce(version);
         using _ = tree;
@@ -165,12 +156,12 @@ for (const version of [1, 2] as const) {
           ? ["memory.failcnt", "memory.oom_control"]
           : ["memory.events", "memory.events.local"];
         const fault = { name: "cut off", moment: "read", alter: () => new Uint8Array() } as const;
-        const wounds = files.map((file) => ({ path: `${tree.dir}/a/${file}`, fault, ...span }));
-        const { outcome } = hurt(run, wounds);
+        const faults = files.map((file) => ({ path: `${tree.dir}/a/${file}`, fault, ...span }));
+        const { outcome } = hurt(run, faults);
         assert.ok("result" in outcome);
-        const { told, counted } = outcome.result;
+        const { events, counted } = outcome.result;
         assert.ok(counted <= 1n, `${counted} kills`);
-        for (const body of told) {
+        for (const body of events) {
           if ("count" in body) assert.ok(RISES.has(BigInt(body.count ?? 0)), Deno.inspect(body));
         }
       },

@@ -1,10 +1,10 @@
-/** The configuration file: any text is a configuration, or one line that names the file and what would be right. */
+/** Any text is a valid configuration or is refused with one line that names the file. */
 
 import assert from "node:assert/strict";
 import { stringify } from "smol-toml";
 import { applyConfig, readConfig } from "../../cli/config/config.ts";
 import { lineOf, type Place } from "../../cli/config/line.ts";
-import { RULE_OPTIONS, RULE_WORDS, rulesOf, SELECTORS } from "../../cli/config/rules.ts";
+import { RULE_WORDS, ruleKeys, rulesOf, SELECTORS } from "../../cli/config/rules.ts";
 import { guardBase } from "../../cli/guard/options.ts";
 import { printable } from "../../cli/output/output.ts";
 import { OomkitError } from "../../core/errors.ts";
@@ -12,10 +12,10 @@ import { write } from "../helpers/configured.ts";
 import { fc } from "./cases.ts";
 
 const keys = [
-  ...RULE_OPTIONS,
+  ...ruleKeys(guardBase()),
   ...RULE_WORDS,
   ...SELECTORS,
-  "reclaim",
+  "no-reclaim",
   "targets",
   "rule",
   "config",
@@ -41,7 +41,7 @@ const value = fc.oneof(
 const table = fc.array(fc.tuple(word, value), { maxLength: 5 }).map((pairs) =>
   Object.fromEntries(pairs)
 );
-/** A rule that says where it holds, so that more of it is looked at. */
+/** A rule with a selector, so that more of it is checked. */
 const rule = fc.tuple(table, fc.constantFrom("/a", "/[b]*", "/x/**", "/[z-a]", "relative"))
   .map(([rest, cgroup]) => ({ cgroup, ...rest }));
 const document = fc.record({
@@ -50,13 +50,13 @@ const document = fc.record({
   watch: fc.option(table, { nil: undefined }),
 });
 
-const spilt = (text: string, changes: readonly (readonly [number, string])[]) =>
+const changed = (text: string, changes: readonly (readonly [number, string])[]) =>
   changes.reduce((before, [at, put]) => {
     const here = at % (before.length + 1);
     return before.slice(0, here) + put + before.slice(here + put.length);
   }, text);
 
-/** The one line that it is refused in; `undefined` where it is taken. */
+/** The error; `undefined` if the file is accepted. */
 async function refusal(
   path: string,
   command: ReturnType<typeof guardBase>,
@@ -74,7 +74,7 @@ async function refusal(
 
 async function checkAll(texts: fc.Arbitrary<string>): Promise<void> {
   using file = write("");
-  // What one text has set is no matter to the next: each value is read all the same.
+  // Shared, because the values set by one text do not affect how the next one is read.
   const command = guardBase();
   await fc.assert(fc.asyncProperty(texts, async (text) => {
     Deno.writeTextFileSync(file.path, text);
@@ -85,21 +85,21 @@ async function checkAll(texts: fc.Arbitrary<string>): Promise<void> {
   }));
 }
 
-Deno.test("any document of tables is a configuration, or is refused in one line that names the file", async () => {
+Deno.test("any document of tables is a configuration or is refused with one line that names the file", async () => {
   await checkAll(document.map((each) => stringify(each)));
 });
 
-Deno.test("a document that somebody has spilt characters over is so as well", async () => {
+Deno.test("so is a document with random changes", async () => {
   const changes = fc.array(fc.tuple(fc.nat(), fc.string({ unit: "binary", maxLength: 3 })), {
     minLength: 1,
     maxLength: 4,
   });
   await checkAll(
-    fc.tuple(document, changes).map(([each, changes]) => spilt(stringify(each), changes)),
+    fc.tuple(document, changes).map(([each, changes]) => changed(stringify(each), changes)),
   );
 });
 
-Deno.test("text that is no configuration at all is so as well", async () => {
+Deno.test("so is arbitrary text", async () => {
   const line = fc.constantFrom(
     "[guard]",
     "[[guard.rule]]",
@@ -115,7 +115,7 @@ Deno.test("text that is no configuration at all is so as well", async () => {
   ));
 });
 
-Deno.test("a mistake is looked for in a line that is there, whatever the text", () => {
+Deno.test("the line of a mistake exists, whatever the text", () => {
   const part = fc.oneof(fc.constantFrom("guard", "rule", "warn", "a.b", ""), fc.nat(3));
   const text = fc.oneof(
     fc.string({ unit: "binary" }),
@@ -139,7 +139,7 @@ Deno.test("a mistake is looked for in a line that is there, whatever the text", 
   }));
 });
 
-Deno.test("the line of a key of any rule is found, however many rules and blank lines stand before it", () => {
+Deno.test("the line of a key in a rule is found after any number of rules and blank lines", () => {
   const rules = fc.array(
     fc.record({ names: fc.uniqueArray(fc.constantFrom("warn", "mode", "name")), blank: fc.nat(3) }),
     { minLength: 1, maxLength: 6 },

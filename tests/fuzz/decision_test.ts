@@ -1,15 +1,6 @@
-/** What must hold of a decision, whatever was read: when nothing is done, and that more usage is not less alarming. */
+/** What must hold for a decision, whatever was read: when nothing is done, and that more usage is not less alarming. */
 
 import assert from "node:assert/strict";
-import {
-  levelBytesOf,
-  levelOf,
-  LEVELS,
-  marginOf,
-  notificationThreshold,
-  NOTIFY_MARGIN,
-  THROTTLE_MARGIN,
-} from "../../core/policy/levels.ts";
 import { checkHeadroom, checkUsage } from "../../core/policy/check.ts";
 import {
   type KillCycle,
@@ -18,11 +9,22 @@ import {
   type Observation,
   type Phase,
 } from "../../core/policy/kill_cycle.ts";
-import { initialLevelStates, nextTriggerAt, triggeredLevels } from "../../core/policy/levels.ts";
+import {
+  initialLevelStates,
+  levelBytesOf,
+  levelOf,
+  LEVELS,
+  marginOf,
+  nextTriggerAt,
+  notificationThreshold,
+  NOTIFY_MARGIN,
+  THROTTLE_MARGIN,
+  triggeredLevels,
+} from "../../core/policy/levels.ts";
 import { effectiveLimit, headroom } from "../../core/policy/limits.ts";
 import { maxPollInterval, nextPollIn } from "../../core/policy/poll_interval.ts";
 import { fc } from "./cases.ts";
-import { killCycle, MIB, observation, timeouts } from "./observations.ts";
+import { killCycle, MIB, observation, timeouts } from "../helpers/observations.ts";
 
 const acting = fc.subarray([...LEVELS]).map((levels) => new Set(levels));
 const triggerPolicy = fc.record({
@@ -42,20 +44,20 @@ const size = fc.oneof(
 );
 const unlimited = fc.constantFrom(Infinity, NaN, 0, -1, -Infinity);
 
-Deno.test("without a finite limit above nothing there are no levels, and nobody's limit is Infinity", () => {
-  const link = fc.record({
+Deno.test("without a finite positive limit there are no levels, and the effective limit is Infinity", () => {
+  const ancestor = fc.record({
     path: fc.constantFrom("/a/b", "/a", "/"),
     limit: fc.constantFrom(undefined, Infinity),
     usage: fc.option(size, { nil: undefined }),
   });
-  fc.assert(fc.property(unlimited, levels, fc.array(link), (limit, levels, chain) => {
+  fc.assert(fc.property(unlimited, levels, fc.array(ancestor), (limit, levels, chain) => {
     assert.equal(levelBytesOf(limit, levels), undefined);
     assert.deepEqual(effectiveLimit(chain), { bytes: Infinity });
     assert.equal(headroom(chain), undefined);
   }));
 });
 
-Deno.test("a percentage of no limit is neither fine nor not fine, however much is in use", () => {
+Deno.test("a percentage of no limit is unknown, however much is in use", () => {
   const room = fc.record({
     used: fc.option(size, { nil: undefined }),
     left: fc.option(size, { nil: undefined }),
@@ -67,15 +69,15 @@ Deno.test("a percentage of no limit is neither fine nor not fine, however much i
   }));
 });
 
-Deno.test("below its lowest level a cgroup is told of by nobody, and what is not known reaches none", () => {
-  const course = fc.tuple(
+Deno.test("nothing triggers below the lowest level, and unknown usage reaches none", () => {
+  const sample = fc.tuple(
     size,
     levels,
     fc.double({ min: 0, max: 1, noNaN: true }),
     acting,
     triggerPolicy,
   );
-  fc.assert(fc.property(course, ([limit, levels, share, acting, triggerPolicy]) => {
+  fc.assert(fc.property(sample, ([limit, levels, share, acting, triggerPolicy]) => {
     const levelBytes = levelBytesOf(limit, levels);
     fc.pre(levelBytes !== undefined);
     const lowest = Math.min(...Object.values(levelBytes));
@@ -94,7 +96,7 @@ Deno.test("below its lowest level a cgroup is told of by nobody, and what is not
   }));
 });
 
-Deno.test("more in use never reaches a lower level, and a higher limit never lies nearer", () => {
+Deno.test("more usage never reaches a lower level, and a higher limit never lies nearer", () => {
   const pair = (one: fc.Arbitrary<number>) =>
     fc.tuple(one, one).map(([a, b]) => [Math.min(a, b), Math.max(a, b)] as const);
   fc.assert(fc.property(pair(size), pair(size), levels, ([low, high], [tight, wide], levels) => {
@@ -110,38 +112,38 @@ Deno.test("more in use never reaches a lower level, and a higher limit never lie
   }));
 });
 
-Deno.test("whatever of a margin is given, there is one that is no wider than its most and no less than its least", () => {
+Deno.test("whatever is given of a margin, its min is not above its max unless both were given so", () => {
   const bytes = fc.option(fc.nat(1024 * MIB), { nil: undefined });
   const given = fc.record({ min: bytes, max: bytes }).map(({ min, max }) => ({
     ...min === undefined ? {} : { min },
     ...max === undefined ? {} : { max },
   }));
   fc.assert(
-    fc.property(fc.constantFrom(NOTIFY_MARGIN, THROTTLE_MARGIN), given, (usual, given) => {
-      const { min, max } = marginOf(usual, given);
+    fc.property(fc.constantFrom(NOTIFY_MARGIN, THROTTLE_MARGIN), given, (defaults, given) => {
+      const { min, max } = marginOf(defaults, given);
       assert.deepEqual([given.min ?? min, given.max ?? max], [min, max]);
       assert.ok(min <= max || (given.min !== undefined && given.max !== undefined));
     }),
   );
 });
 
-Deno.test("the early mark lies below the threshold, above nothing, and no further than 2 MiB", () => {
+Deno.test("the notification threshold is positive, and up to 2 MiB below the level with 4 KiB pages", () => {
   fc.assert(fc.property(size, fc.integer({ min: 1, max: 512 }), (levelBytes, cpus) => {
     fc.pre(levelBytes > 0);
-    const mark = notificationThreshold(levelBytes, cpus);
-    assert.ok(mark >= 1 && mark <= levelBytes && levelBytes - mark <= 2 * MIB);
+    const threshold = notificationThreshold(levelBytes, cpus, 4096);
+    assert.ok(threshold >= 1 && threshold <= levelBytes && levelBytes - threshold <= 2 * MIB);
   }));
 });
 
-/** Whatever it is at, whatever is seen, and whenever that is. */
-function atAnyLook<T>(
-  beside: fc.Arbitrary<T>,
+/** For every state of a kill cycle, observation, timeouts and time. */
+function forAnySample<T>(
+  other: fc.Arbitrary<T>,
   holds: (
     state: KillCycle,
     seen: Observation,
     timeouts: KillTimeouts,
     now: number,
-    beside: T,
+    other: T,
   ) => void,
 ): void {
   fc.assert(
@@ -150,36 +152,36 @@ function atAnyLook<T>(
       observation,
       timeouts,
       fc.nat(2000),
-      beside,
-      (state, seen, wait, over, by) => {
-        holds(state, seen, wait, state.since + over, by);
+      other,
+      (state, seen, timeouts, over, other) => {
+        holds(state, seen, timeouts, state.since + over, other);
       },
     ),
   );
 }
 
-Deno.test("nothing is struck, escalated or reclaimed below the level, nor on usage that is not known", () => {
+Deno.test("no kill, escalation or reclaim happens below the level, or when usage is unknown", () => {
   const unknown = fc.constantFrom({}, { metricValue: NaN, usage: NaN }, { metricValue: NaN });
-  atAnyLook(unknown, (state, seen, timeouts, now, no) => {
-    const looked = { ...seen, ...no };
-    fc.pre(!(looked.metricValue >= looked.levelBytes));
-    const { step } = nextStep(state, looked, timeouts, now);
+  forAnySample(unknown, (state, known, timeouts, now, unknown) => {
+    const seen = { ...known, ...unknown };
+    fc.pre(!(seen.metricValue >= seen.levelBytes));
+    const { step } = nextStep(state, seen, timeouts, now);
     assert.ok(step.do === "wait" || step.do === "end", `${state.phase}: ${step.do}`);
   });
 });
 
-Deno.test("where a process would be struck it would be with more in use as well", () => {
-  const isDeadly = (what: string) => what === "kill" || what === "escalate";
-  atAnyLook(fc.nat(2 ** 30), (state, seen, timeouts, now, more) => {
+Deno.test("a process that is killed is also killed with more usage", () => {
+  const isKill = (step: string) => step === "kill" || step === "escalate";
+  forAnySample(fc.nat(2 ** 30), (state, seen, timeouts, now, more) => {
     const grown = { ...seen, usage: seen.usage + more, metricValue: seen.metricValue + more };
     const before = nextStep(state, seen, timeouts, now).step.do;
     const after = nextStep(state, grown, timeouts, now).step.do;
-    assert.ok(!isDeadly(before) || isDeadly(after), `${state.phase}: ${before}, then ${after}`);
+    assert.ok(!isKill(before) || isKill(after), `${state.phase}: ${before}, then ${after}`);
   });
 });
 
-/** Full of what cannot be taken back, with nobody dying. */
-const choked = fc.tuple(observation, fc.constantFrom<Observation["victim"]>("none", "dead")).map((
+/** Full of unreclaimable memory, with no victim alive. */
+const full = fc.tuple(observation, fc.constantFrom<Observation["victim"]>("none", "dead")).map((
   [seen, victim],
 ): Observation => ({
   ...seen,
@@ -189,10 +191,10 @@ const choked = fc.tuple(observation, fc.constantFrom<Observation["victim"]>("non
   victim,
 }));
 
-Deno.test("who takes a margin a second of it, with nobody dying, is struck at once, whatever went before", () => {
+Deno.test("growth by more than a margin per second with no victim alive leads to a kill, whatever came before", () => {
   fc.assert(
-    fc.property(killCycle, choked, timeouts, fc.nat(2000), (state, seen, timeouts, over) => {
-      // What has stalled is left alone until there is more of it.
+    fc.property(killCycle, full, timeouts, fc.nat(2000), (state, seen, timeouts, over) => {
+      // An exhausted cycle waits for growth.
       fc.pre(state.phase !== "exhausted" || state.usage < seen.usage);
       const racing = { ...seen, rate: seen.limit - seen.levelBytes + 1 };
       assert.equal(nextStep(state, racing, timeouts, state.since + over).step.do, "kill");
@@ -200,7 +202,7 @@ Deno.test("who takes a margin a second of it, with nobody dying, is struck at on
   );
 });
 
-Deno.test("who stalled a page below the limit is struck when he takes more, and not while he stands still", () => {
+Deno.test("an exhausted cycle a page below the limit kills on growth, and not without", () => {
   const [limit, levelBytes, usage] = [100 * MIB, 98 * MIB, 100 * MIB - 4096];
   const seen: Observation = {
     metricValue: usage,
@@ -214,15 +216,15 @@ Deno.test("who stalled a page below the limit is struck when he takes more, and 
     victim: "none",
   };
   const since = { phase: "exhausted", since: 0, usage } as const;
-  const hasty = { reclaim: true, graceMs: 0, killMs: 500 };
-  assert.equal(nextStep(since, seen, hasty, 10).step.do, "exhausted");
+  const withoutGrace = { reclaim: true, graceMs: 0, killMs: 500 };
+  assert.equal(nextStep(since, seen, withoutGrace, 10).step.do, "exhausted");
   const more = { ...seen, usage: limit, metricValue: limit };
-  assert.equal(nextStep(since, more, hasty, 10).step.do, "kill");
+  assert.equal(nextStep(since, more, withoutGrace, 10).step.do, "kill");
 });
 
-Deno.test("who waits at the limit for what nobody will free is helped, whatever went before", () => {
+Deno.test("a process is killed when allocators wait at the limit, whatever came before", () => {
   fc.assert(
-    fc.property(killCycle, choked, timeouts, fc.nat(2000), (state, seen, timeouts, over) => {
+    fc.property(killCycle, full, timeouts, fc.nat(2000), (state, seen, timeouts, over) => {
       fc.pre(seen.limit > seen.levelBytes);
       const stuck = { ...seen, oomKillerDisabled: true, rate: 0 };
       assert.equal(nextStep(state, stuck, timeouts, state.since + 10 + over).step.do, "kill");
@@ -230,17 +232,17 @@ Deno.test("who waits at the limit for what nobody will free is helped, whatever 
   );
 });
 
-Deno.test("below the level it ends at once with nobody dying, and else in five seconds or the grace", () => {
+Deno.test("below the level a cycle ends immediately with no victim alive, else after 5 s or the grace period", () => {
   fc.assert(
     fc.property(killCycle, observation, timeouts, fc.nat(2000), (state, seen, timeouts, over) => {
-      const calm = { ...seen, metricValue: Math.min(seen.metricValue, seen.levelBytes - 1) };
+      const below = { ...seen, metricValue: Math.min(seen.metricValue, seen.levelBytes - 1) };
       const late = over + (seen.victim === "alive" ? Math.max(5000, timeouts.graceMs) : 0);
-      assert.equal(nextStep(state, calm, timeouts, state.since + late).step.do, "end");
+      assert.equal(nextStep(state, below, timeouts, state.since + late).step.do, "end");
     }),
   );
 });
 
-Deno.test("page cache that has not gone in a second of reclaim is left in peace", () => {
+Deno.test("page cache that is left after a second of reclaim is skipped", () => {
   const phase = fc.constantFrom<Phase>("reclaiming", "skipped", "exhausted");
   fc.assert(
     fc.property(killCycle, phase, observation, timeouts, (state, phase, seen, timeouts) => {
@@ -252,7 +254,7 @@ Deno.test("page cache that has not gone in a second of reclaim is left in peace"
   );
 });
 
-Deno.test("what turns out to be page cache once somebody has ended costs nobody else, whether he was asked or killed", () => {
+Deno.test("no second process is signalled for what turns out to be page cache after the first has exited", () => {
   const phase = fc.constantFrom<Phase>("terminating", "killed", "skipped", "exhausted");
   fc.assert(
     fc.property(
@@ -276,7 +278,7 @@ Deno.test("what turns out to be page cache once somebody has ended costs nobody 
   );
 });
 
-Deno.test("a decision is the same for the same sight, and changes nothing that it was given", () => {
+Deno.test("a step depends only on the arguments, and does not change them", () => {
   fc.assert(
     fc.property(killCycle, observation, timeouts, fc.nat(2000), (state, seen, timeouts, over) => {
       const given = structuredClone({ state, seen, timeouts });
@@ -287,7 +289,7 @@ Deno.test("a decision is the same for the same sight, and changes nothing that i
   );
 });
 
-Deno.test("a look is always to come, be the rate and the distance what they may", () => {
+Deno.test("the next poll is always due, whatever the rate and the distance", () => {
   const number = fc.double({ min: -(2 ** 60), max: 2 ** 60, noNaN: true });
   const distance = fc.oneof(number, fc.constant(Infinity));
   fc.assert(fc.property(distance, number, fc.nat(10 ** 6), (distance, rate, count) => {

@@ -1,35 +1,35 @@
 /**
- * The decision against random kernels: usage that moves as it likes, victims that die late or never, limits that move.
- * A law is checked at every look; the courses are made of commands, and a failing one is shrunk to the shortest.
+ * The decision against random kernels: arbitrary usage, victims that exit late or never, limits that change. Rules are checked
+ * at every poll. A run is a list of commands; a failing one is shrunk to the shortest.
  */
 
 import assert from "node:assert/strict";
 import { fc } from "./cases.ts";
+import { MIB } from "../helpers/observations.ts";
 import {
-  boundsIn,
   charge,
   createGuard,
-  end,
+  exit,
   type Guard,
-  type Look,
-  look,
+  levelBytesIn,
+  type Poll,
+  poll,
+  type SimulatedProcess,
   usageOf,
-  type WatchedCgroup,
   type World,
 } from "./random_kernel.ts";
-import { MIB } from "./observations.ts";
 
-/** What a law needs to know of what went before. */
+/** What the rules need of earlier polls. */
 interface Past {
-  /** Of the last strike or escalation. */
+  /** Of the last kill or escalation. */
   actedAt: number;
-  /** Since when nothing but time has passed; any change of usage, limit or members sets it anew. */
-  calmSince: number;
+  /** Of the last change of usage, limit or processes. */
+  unchangedSince: number;
   /** Since when usage has been below the level; `undefined` while it is not. */
   belowSince: number | undefined;
   readonly lastTriggeredAt: Map<string, number>;
-  /** In this engagement. */
-  readonly struckSoFar: Set<WatchedCgroup>;
+  /** In this kill cycle. */
+  readonly killed: Set<SimulatedProcess>;
 }
 
 interface Real {
@@ -40,120 +40,127 @@ interface Real {
 
 type Command = fc.Command<object, Real>;
 
-/** Milliseconds: what comes within these is in time. */
-const LOOKS_MS = 25;
-const LINGER_MS = 5000;
+/** Whatever comes within a few polls is in time (milliseconds). */
+const POLLS_MS = 25;
+const MAX_MS_TO_EXIT = 5000;
 
-/** Looks once and holds what was done to every law. */
-function lookAt({ world, guard, past }: Real): void {
-  const asked = guard.pendingKills.at(-1)?.askedAt;
-  const alive = guard.pendingKills.some((each) => world.members.includes(each));
-  const seen = look(world, guard);
-  const { now, step, struck } = seen;
-  assert.ok(guard.nextLook > now && guard.nextLook <= now + 100, "the next look is to come");
+/** Polls once and checks every rule. */
+function pollAndCheck({ world, guard, past }: Real): void {
+  const terminatedAt = guard.pendingKills.at(-1)?.terminatedAt;
+  const alive = guard.pendingKills.some((each) => world.processes.includes(each));
+  const seen = poll(world, guard);
+  const { now, step, signalled } = seen;
+  const latest = Math.max(now + 100, guard.decision.retryAt);
+  assert.ok(guard.nextPollAt > now && guard.nextPollAt <= latest, "the next poll is due");
   neverBelow(seen);
-  neverProtected(struck);
-  if (struck && step?.do === "kill") {
-    assert.ok(!past.struckSoFar.has(struck), `${struck.pid} is struck twice`);
-    past.struckSoFar.add(struck);
+  neverProtected(signalled);
+  if (signalled && step?.do === "kill") {
+    assert.ok(!past.killed.has(signalled), `${signalled.pid} is killed twice`);
+    past.killed.add(signalled);
   }
-  if (step?.do === "escalate") graceful(seen, guard, asked);
+  if (step?.do === "escalate") graceful(seen, guard, terminatedAt);
   if (step?.do === "kill" && alive && seen.before?.phase === "killed") {
     patient(seen, guard, past.actedAt);
   }
-  for (const level of seen.rung) {
+  for (const level of seen.triggered) {
     const since = now - (past.lastTriggeredAt.get(level) ?? -Infinity);
     assert.ok(since >= guard.triggerPolicy.cooldown, `${level} again after ${since} ms`);
     past.lastTriggeredAt.set(level, now);
   }
-  if (struck) past.actedAt = now;
-  if (guard.killCycle === undefined) past.struckSoFar.clear();
-  const levelBytes = boundsIn(world, guard);
+  if (signalled) past.actedAt = now;
+  if (guard.decision.killCycle === undefined) past.killed.clear();
+  const levelBytes = levelBytesIn(world, guard);
   const isBelow = levelBytes === undefined || usageOf(world) < levelBytes.imminent;
   past.belowSince = isBelow ? past.belowSince ?? now : undefined;
-  comesToAnEnd({ world, guard, past });
-  comesToAnAct(seen, { world, guard, past });
+  ends({ world, guard, past });
+  acts(seen, { world, guard, past });
 }
 
-function neverBelow({ observation, step }: Look): void {
+function neverBelow({ observation, step }: Poll): void {
   if (step?.do !== "kill" && step?.do !== "escalate" && step?.do !== "reclaim") return;
   assert.ok(Number.isFinite(observation!.limit));
   assert.ok(observation!.metricValue >= observation!.levelBytes, `${step.do} below the level`);
 }
 
-function neverProtected(struck: WatchedCgroup | undefined): void {
-  if (struck) assert.equal(struck.protection, "none", `${struck.pid} is protected`);
+function neverProtected(signalled: SimulatedProcess | undefined): void {
+  if (signalled) assert.equal(signalled.protection, "none", `${signalled.pid} is protected`);
 }
 
-/** Who was asked has his time, unless the limit is near. */
+/** A terminating process has its grace period, unless the limit is near. */
 function graceful(
-  { observation, now }: Look,
+  { observation, now }: Poll,
   { timeouts }: Guard,
-  asked: number | undefined,
+  terminatedAt: number | undefined,
 ): void {
-  assert.ok(asked !== undefined, "nobody was asked");
+  assert.ok(terminatedAt !== undefined, "no process was terminated");
   const { usage, limit, levelBytes: imminent, rate = 0, unreclaimableRate = rate } = observation!;
   const room = limit - usage;
   const fastest = Math.max(rate, unreclaimableRate);
   const isNear = room < (limit - imminent) / 4 ||
     (fastest > 0 && 1000 * (room + (observation!.reclaimable ?? 0)) / fastest < 20);
-  assert.ok(isNear || now - asked >= timeouts.graceMs, `killed after ${now - asked} ms`);
+  assert.ok(
+    isNear || now - terminatedAt >= timeouts.graceMs,
+    `killed after ${now - terminatedAt} ms`,
+  );
 }
 
-/** Nobody else dies while one is dying, unless that takes too long, or the limit would be met before. */
-function patient({ observation, now }: Look, { timeouts }: Guard, actedAt: number): void {
+/** No second process is killed while one exits, unless that takes too long, or the limit would be reached before. */
+function patient({ observation, now }: Poll, { timeouts }: Guard, actedAt: number): void {
   const { usage, limit, levelBytes: imminent, rate = 0, oomKillerDisabled } = observation!;
   const isNext = !oomKillerDisabled && rate > limit - imminent &&
     limit - usage < (limit - imminent) / 4;
   assert.ok(isNext || now - actedAt >= timeouts.killMs, `the next one after ${now - actedAt} ms`);
 }
 
-/** Below the level an engagement ends, and the guard is ready for the next one. */
-function comesToAnEnd({ world, guard, past }: Real): void {
-  if (past.belowSince === undefined || guard.killCycle === undefined) return;
-  const most = Math.max(LINGER_MS, guard.timeouts.graceMs) + LOOKS_MS;
-  assert.ok(world.now - past.belowSince <= most, `still ${guard.killCycle.phase}`);
+/** Below the level a kill cycle ends, and the guard is ready for the next one. */
+function ends({ world, guard, past }: Real): void {
+  if (past.belowSince === undefined || guard.decision.killCycle === undefined) return;
+  const most = Math.max(MAX_MS_TO_EXIT, guard.timeouts.graceMs) + POLLS_MS;
+  assert.ok(world.now - past.belowSince <= most, `still ${guard.decision.killCycle.phase}`);
 }
 
-/** Above the level, with nothing to be taken back and somebody to be taken, there is an act in bounded time. */
-function comesToAnAct(seen: Look, { world, guard, past }: Real): void {
+/** Above the level, with nothing reclaimable and a candidate, there is a kill in bounded time. */
+function acts(seen: Poll, { world, guard, past }: Real): void {
   const { observation, step } = seen;
   if (observation === undefined || seen.candidates === 0) return;
   if (
     observation.metricValue < observation.levelBytes ||
     observation.usage - observation.reclaimable! < observation.levelBytes
   ) return;
-  // Nobody takes more: nobody else is to die for nothing.
+  // Usage does not rise: no further kill is needed.
   const isStuck = observation.oomKillerDisabled &&
     observation.limit - observation.usage < (observation.limit - observation.levelBytes) / 4;
   if (step?.do === "exhausted" && !isStuck) return;
-  const since = Math.max(past.actedAt, past.calmSince);
-  const most = Math.max(guard.timeouts.graceMs, guard.timeouts.killMs) + LOOKS_MS;
-  assert.ok(world.now - since <= most, `${guard.killCycle?.phase} since ${world.now - since} ms`);
+  const since = Math.max(past.actedAt, past.unchangedSince);
+  const most = Math.max(guard.timeouts.graceMs, guard.timeouts.killMs) + POLLS_MS;
+  assert.ok(
+    world.now - since <= most,
+    `${guard.decision.killCycle?.phase} since ${world.now - since} ms`,
+  );
 }
 
-/** Lets time pass, with every look that falls into it. */
+/** Lets time pass, with every poll that is due. */
 function pass(real: Real, ms: number): void {
   const { world, guard } = real;
   for (const until = world.now + ms; world.now < until;) {
-    world.now = Math.min(until, Math.max(guard.nextLook, world.now));
-    if (world.now >= guard.nextLook) lookAt(real);
+    world.now = Math.min(until, Math.max(guard.nextPollAt, world.now));
+    if (world.now >= guard.nextPollAt) pollAndCheck(real);
   }
 }
 
-function command(what: string, run: (real: Real) => void, isCalm = false): Command {
+function command(what: string, run: (real: Real) => void, isChange = true): Command {
   return {
     check: () => true,
     run(_, real) {
       run(real);
-      if (!isCalm) real.past.calmSince = real.world.now;
+      if (isChange) real.past.unchangedSince = real.world.now;
     },
     toString: () => what,
   };
 }
 
-const of = ({ members }: World, which: number) =>
-  members.length === 0 ? undefined : members[which % members.length];
+const nth = ({ processes }: World, which: number) =>
+  processes.length === 0 ? undefined : processes[which % processes.length];
 
 const bytes = fc.oneof(fc.nat(MIB), fc.nat(16 * MIB), fc.nat(256 * MIB));
 const which = fc.nat(20);
@@ -164,19 +171,19 @@ const commands = fc.commands<object, Real>([
     command(`fill(${which}, ${bytes}, ${ms} ms)`, (real) => {
       const steps = Math.max(1, ms);
       for (let step = 0; step < steps; step++) {
-        const member = of(real.world, which);
-        if (member && member.killedAt === undefined) {
-          charge(real.world, member, Math.floor(bytes / steps));
+        const target = nth(real.world, which);
+        if (target && target.killedAt === undefined) {
+          charge(real.world, target, Math.floor(bytes / steps));
         }
-        real.past.calmSince = real.world.now;
+        real.past.unchangedSince = real.world.now;
         pass(real, ms / steps);
       }
     })
   ),
   fc.tuple(which, bytes).map(([which, bytes]) =>
     command(`free(${which}, ${bytes})`, ({ world }) => {
-      const member = of(world, which);
-      if (member) member.anon = Math.max(0, member.anon - bytes);
+      const target = nth(world, which);
+      if (target) target.anon = Math.max(0, target.anon - bytes);
     })
   ),
   bytes.map((bytes) =>
@@ -193,19 +200,21 @@ const commands = fc.commands<object, Real>([
   fc.tuple(bytes, fc.constantFrom(...PROTECTIONS)).map(([bytes, protection]) =>
     command(`start(${bytes}, ${protection})`, ({ world }) => {
       const isInit = protection === "init";
-      const isThere = world.members.some(({ pid }) => pid === 1);
+      const isThere = world.processes.some(({ pid }) => pid === 1);
       if (isInit && isThere) return;
-      const pid = isInit ? 1 : 2 + world.lost.length + world.members.length + world.now * 100;
-      const member: WatchedCgroup = { pid, anon: 0, protection };
-      world.members.push(member);
-      charge(world, member, bytes);
+      const pid = isInit ? 1 : 2 + world.kernelKills + world.processes.length + world.now * 100;
+      const started: SimulatedProcess = { pid, anon: 0, protection };
+      world.processes.push(started);
+      charge(world, started, bytes);
     })
   ),
   which.map((which) =>
     command(`die(${which})`, ({ world }) => {
-      const struck = world.members.filter((each) => each.killedAt ?? each.askedAt !== undefined);
-      const member = struck[which % Math.max(1, struck.length)];
-      if (member) end(world, member);
+      const signalled = world.processes.filter((each) =>
+        each.killedAt ?? each.terminatedAt !== undefined
+      );
+      const exiting = signalled[which % Math.max(1, signalled.length)];
+      if (exiting) exit(world, exiting);
     })
   ),
   fc.oneof(fc.integer({ min: 0, max: 512 * MIB }), fc.constant(Infinity)).map((limit) =>
@@ -215,7 +224,7 @@ const commands = fc.commands<object, Real>([
     })
   ),
   fc.oneof(fc.nat(20), fc.nat(2000), fc.constant(7000)).map((ms) =>
-    command(`pass(${ms} ms)`, (real) => pass(real, ms), true)
+    command(`pass(${ms} ms)`, (real) => pass(real, ms), false)
   ),
 ], { maxCommands: 40 });
 
@@ -243,21 +252,21 @@ function begin(
   oomKillerDisabled: boolean,
   anon: number,
 ): Real {
-  const members = [10, 11].map((pid): WatchedCgroup => ({ pid, anon, protection: "none" }));
+  const processes = [10, 11].map((pid): SimulatedProcess => ({ pid, anon, protection: "none" }));
   return {
-    world: { now: 0, limit: 64 * MIB, cache: 0, members, oomKillerDisabled, lost: [] },
+    world: { now: 0, limit: 64 * MIB, cache: 0, processes, oomKillerDisabled, kernelKills: 0 },
     guard: createGuard(settings),
     past: {
       actedAt: -Infinity,
-      calmSince: 0,
+      unchangedSince: 0,
       belowSince: undefined,
       lastTriggeredAt: new Map(),
-      struckSoFar: new Set(),
+      killed: new Set(),
     },
   };
 }
 
-Deno.test("no course of a random kernel leads to a blow that breaks a law, or to none where one is due", () => {
+Deno.test("with a random kernel no kill breaks a rule, and none is missing", () => {
   fc.assert(fc.property(settings, commands, ({ oomKillerDisabled, ...settings }, commands) => {
     fc.modelRun(
       () => ({ model: {}, real: begin(settings, oomKillerDisabled, 4 * MIB) }),
@@ -266,23 +275,23 @@ Deno.test("no course of a random kernel leads to a blow that breaks a law, or to
   }));
 });
 
-Deno.test("a victim whose memory is free ends the engagement, and the same level is acted on again", () => {
-  const unhurried = settings.filter(({ timeouts: { killMs } }) => killMs >= 100);
-  fc.assert(fc.property(unhurried, fc.nat(40), ({ oomKillerDisabled, ...settings }, late) => {
+Deno.test("a kill cycle ends when the victim has freed its memory, and the same level leads to the next one", () => {
+  const slow = settings.filter(({ timeouts: { killMs } }) => killMs >= 100);
+  fc.assert(fc.property(slow, fc.nat(40), ({ oomKillerDisabled, ...settings }, late) => {
     const real = begin(settings, oomKillerDisabled, MIB);
     const { world, guard, past } = real;
-    for (const victim of [...world.members]) {
+    for (const victim of [...world.processes]) {
       pass(real, 20);
-      assert.equal(guard.killCycle, undefined);
-      victim.anon += boundsIn(world, guard)!.imminent - usageOf(world);
-      past.calmSince = world.now;
+      assert.equal(guard.decision.killCycle, undefined);
+      victim.anon += levelBytesIn(world, guard)!.imminent - usageOf(world);
+      past.unchangedSince = world.now;
       pass(real, 20);
-      assert.deepEqual([...past.struckSoFar], [victim]);
+      assert.deepEqual([...past.killed], [victim]);
       pass(real, late);
-      end(world, victim);
-      past.calmSince = world.now;
-      pass(real, LOOKS_MS);
-      assert.equal(guard.killCycle, undefined);
+      exit(world, victim);
+      past.unchangedSince = world.now;
+      pass(real, POLLS_MS);
+      assert.equal(guard.decision.killCycle, undefined);
     }
   }));
 });

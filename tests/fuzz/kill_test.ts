@@ -1,51 +1,36 @@
 /**
- * The guard's own steps over a cgroup that is a folder: usage, page cache and members that are otherwise at each look. It
- * rehearses, so that nobody is harmed; what it says it would do must be right, and it must let go of all that it held.
+ * The kill steps in a dry run, over a fake cgroup with usage, page cache and processes that change at each poll. Every reported
+ * kill must be right, and every descriptor must be closed at the end.
  */
 
 import assert from "node:assert/strict";
 import { openCgroup } from "../../core/cgroup/cgroup.ts";
 import { discover } from "../../core/cgroup/hierarchy.ts";
-import { createKillExecutor } from "../../core/guard/thread/kill.ts";
-import { type CgroupSpec, flatten, type Report } from "../../core/guard/thread/protocol.ts";
-import { updateTrend } from "../../core/guard/thread/cgroup_state.ts";
 import type { GuardPolicy } from "../../core/guard/policy.ts";
-import { WARM_UP_POLICY } from "../../core/guard/thread/warmup.ts";
+import { resolvePolicy } from "../../core/guard/resolved_policy.ts";
 import {
   type CgroupState,
   closeCgroupState,
   openCgroupState,
   pageCacheOf,
-  resolvePolicy,
 } from "../../core/guard/thread/cgroup_state.ts";
+import { KillExecutor } from "../../core/guard/thread/kill.ts";
+import { type CgroupSpec, flatten, type Report } from "../../core/guard/thread/protocol.ts";
+import { WARM_UP_POLICY } from "../../core/guard/thread/warmup.ts";
 import { libc } from "../../core/kernel/libc.ts";
-import { levelBytesOf, levelOf, NOTIFY_MARGIN } from "../../core/policy/levels.ts";
 import { startKillCycle } from "../../core/policy/kill_cycle.ts";
+import { levelBytesOf, levelOf, NOTIFY_MARGIN } from "../../core/policy/levels.ts";
+import { updateTrend } from "../../core/policy/usage_trend.ts";
 import { makeTree } from "../helpers/trees.ts";
+import { startWaitingProcesses } from "../helpers/waiting_processes.ts";
 import { fc } from "./cases.ts";
-import { MIB } from "./observations.ts";
+import { MIB } from "../helpers/observations.ts";
 
-// Loaded once and for all, which is no leak of a test.
+// Loaded once for all tests.
 libc();
 
 const LIMIT = 64 * MIB;
 const levelBytes = levelBytesOf(LIMIT, { warn: 65, critical: 90, margin: NOTIFY_MARGIN })!;
-
-interface Crowd extends AsyncDisposable {
-  readonly pids: readonly number[];
-}
-
-function gather(count: number): Crowd {
-  const options = { stdin: "piped", stdout: "null" } as const;
-  const children = Array.from({ length: count }, () => new Deno.Command("cat", options).spawn());
-  return {
-    pids: children.map(({ pid }) => pid),
-    async [Symbol.asyncDispose]() {
-      for (const child of children) child.kill("SIGKILL");
-      await Promise.all(children.map(({ status, stdin }) => status.then(() => stdin.close())));
-    },
-  };
-}
 
 const share = fc.oneof(
   fc.double({ min: 0, max: 1.1, noNaN: true }),
@@ -57,34 +42,34 @@ const moment = fc.record({
   isThere: fc.boolean(),
 });
 const settings = fc.record({
-  deed: fc.constantFrom("process", "container"),
-  base: fc.constantFrom("usage", "working-set"),
+  action: fc.constantFrom("process", "container"),
+  metric: fc.constantFrom("usage", "working-set"),
   graceMs: fc.constantFrom(0, 50),
   reclaim: fc.boolean(),
 });
 
 const openFiles = () => [...Deno.readDirSync("/proc/self/fd")].length;
 
-/** A look as `core/guard/thread/loop.ts` takes it. */
-function lookAt(state: CgroupState, killExecutor: ReturnType<typeof createKillExecutor>): void {
+/** Polls as `core/guard/thread/loop.ts` does. */
+function poll(state: CgroupState, killExecutor: KillExecutor): void {
+  const { memory, decision } = state;
   const now = performance.now();
-  updateTrend(state, state.usageFile.number()!, now);
-  const reached = levelOf(levelBytes, state.usage);
-  if (!state.killCycle && reached === "imminent" && now >= state.retryAt) {
-    state.killCycle = { cycle: startKillCycle(now), level: reached, since: now };
+  updateTrend(memory, state.files.usageFile.number()!, now);
+  const reached = levelOf(levelBytes, memory.usage);
+  if (!decision.killCycle && reached === "imminent" && now >= decision.retryAt) {
+    decision.killCycle = startKillCycle(now);
+    decision.killLevel = reached;
   }
-  if (state.killCycle) {
-    killExecutor.runStep(state, now);
-    assert.ok(
-      state.nextPollAt >= now && state.nextPollAt <= now + 1000,
-      `${state.nextPollAt - now} ms`,
-    );
-  } else if (reached) killExecutor.selection(state, now, reached, false);
+  if (decision.killCycle) {
+    const pollAt = killExecutor.runStep(state, now);
+    assert.ok(pollAt >= now && pollAt <= now + 1000, `${pollAt - now} ms`);
+  } else if (reached) killExecutor.prepareSelection(state, now, reached, false);
 }
 
-Deno.test("whatever is seen, the guard would strike only above the level, only who may be struck, and holds nothing after", async () => {
-  await using crowd = gather(3);
-  const [own, fair, kept] = crowd.pids as [number, number, number];
+Deno.test("whatever is read, only processes that may be killed are, only above the level, and no descriptor stays open", async () => {
+  type Three = readonly [number, number, number];
+  await using processes = startWaitingProcesses<Three>(3);
+  const [own, fair, kept] = processes.pids;
   using tree = makeTree(2, {
     "/a": { "memory.max": LIMIT, "cgroup.procs": `${own}\n${fair}\n` },
     "/a/kept": { "cgroup.procs": `${kept}\n` },
@@ -104,47 +89,42 @@ Deno.test("whatever is seen, the guard would strike only above the level, only w
   const before = openFiles();
   fc.assert(
     fc.property(settings, fc.array(moment, { maxLength: 12 }), (settings, moments) => {
-      const { deed, base, graceMs, reclaim } = settings;
+      const { action, metric, graceMs, reclaim } = settings;
       const policy: GuardPolicy = {
         ...WARM_UP_POLICY,
-        metric: base as GuardPolicy["metric"],
+        metric: metric as GuardPolicy["metric"],
         dryRun: true,
         timeouts: { reclaim, graceMs, killMs: 500 },
-        actions: { warn: [], critical: [], imminent: [{ kind: deed as "process" }] },
+        actions: { warn: [], critical: [], imminent: [{ kind: action as "process" }] },
         protectedPids: new Set([own]),
       };
       const state = openCgroupState(spec, resolvePolicy(policy))!;
-      const said: Report[] = [];
-      const killExecutor = createKillExecutor({
+      const reports: Report[] = [];
+      const killExecutor = new KillExecutor({
         states: () => [state],
         isExcluded: (path) => path === "/a/kept",
-        say: (message) => void said.push(message),
+        report: (report) => void reports.push(report),
       });
       for (const { usage, cache, isThere } of moments) {
         const bytes = Math.floor(LIMIT * usage);
         const file = cache === undefined ? undefined : Math.floor(bytes * cache);
+        const stat = file === undefined ? "" : `inactive_file ${file}\nactive_file 0\n`;
         tree.write("/a", "memory.current", bytes);
-        tree.write(
-          "/a",
-          "memory.stat",
-          file === undefined ? "" : `inactive_file ${file}\nactive_file 0\n`,
-        );
+        tree.write("/a", "memory.stat", stat);
         tree.write("/a", "cgroup.procs", isThere ? `${own}\n${fair}\n` : `${own}\n`);
-        const first = said.length;
-        lookAt(state, killExecutor);
-        for (const message of said.slice(first)) {
-          if (message.type !== "kill") continue;
-          const { outcome, victim, before, stat } = message.kill;
+        const first = reports.length;
+        poll(state, killExecutor);
+        for (const report of reports.slice(first)) {
+          if (report.type !== "kill") continue;
+          const { outcome, victim, before, stat } = report.kill;
           assert.ok(before >= levelBytes.imminent && before === bytes, `at ${before} of ${bytes}`);
-          // What was read of memory.stat within the last millisecond counts.
+          // A reading of memory.stat within the last millisecond counts.
           const { inactiveFile = 0 } = pageCacheOf(stat);
-          const value = base === "usage" ? bytes : bytes - inactiveFile;
-          assert.ok(value >= levelBytes.imminent, `the ${base} is ${value}`);
-          // Of a container all are struck that are left, though the one at whom it was aimed may have gone.
-          const isMet = isThere;
-          if (outcome === "dry_run") assert.equal(victim?.pid, isMet ? fair : undefined);
+          const value = metric === "usage" ? bytes : bytes - inactiveFile;
+          assert.ok(value >= levelBytes.imminent, `the ${metric} is ${value}`);
+          if (outcome === "dry_run") assert.equal(victim?.pid, isThere ? fair : undefined);
           else assert.equal(outcome, "failed");
-          assert.equal(state.killCycle, undefined);
+          assert.equal(state.decision.killCycle, undefined);
         }
       }
       killExecutor.cancel(state, performance.now());

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { joinContinuation, type KmsgRecord, parseKmsgRecord } from "../../core/parse/kmsg.ts";
-import { createKillLog, type LoggedKill } from "../../core/watch/kernel_log.ts";
+import { KillLogParser, type LoggedKill } from "../../core/watch/kernel_log.ts";
 import { fc } from "./cases.ts";
 
 const encoder = new TextEncoder();
@@ -92,13 +92,13 @@ function linesOf({ comm, owner, below, pid, uid, rss }: Kill): Uint8Array[] {
 
 /** Like `core/watch/kernel_log.ts`. */
 function killsIn(records: readonly string[]): LoggedKill[] {
-  const log = createKillLog();
+  const log = new KillLogParser();
   let last: KmsgRecord | undefined;
   return records.flatMap((text) => {
     const record = parseKmsgRecord(text);
     if (record?.facility !== 0) return [];
     last = joinContinuation(last, record);
-    return log.take(last.message, last.timestamp) ?? [];
+    return log.add(last.message, last.timestamp) ?? [];
   });
 }
 

@@ -1,34 +1,37 @@
 /**
- * A cgroup under a kernel that does as it likes, and a guard over it that decides by nothing but `core/policy`. The glue
- * between the two is that of `core/guard/thread/loop.ts` and `core/guard/thread/kill.ts`, less the system calls.
+ * A simulated cgroup under a kernel with arbitrary behaviour, and a guard over it that decides only by `core/policy`. It
+ * connects the two as `core/guard/thread/loop.ts` and `core/guard/thread/kill.ts` do, but without system calls.
  */
 
-import { type LevelBytes, levelBytesOf, levelOf, type Margin } from "../../core/policy/levels.ts";
-import { rankCandidates } from "../../core/policy/victims.ts";
 import {
+  type DecisionState,
+  evaluateLevels,
+  initialDecision,
   type KillCycle,
   type KillTimeouts,
   nextStep,
   type Observation,
-  startKillCycle,
+  retryLater,
   type Step,
 } from "../../core/policy/kill_cycle.ts";
 import {
-  initialLevelStates,
-  type LevelStates,
-  triggeredLevels,
+  type Level,
+  type LevelBytes,
+  levelBytesOf,
+  type Margin,
   type TriggerPolicy,
 } from "../../core/policy/levels.ts";
+import { rankCandidates } from "../../core/policy/victims.ts";
 import type { Process } from "../../core/snapshot.ts";
 import { process } from "../helpers/process.ts";
 
-/** Bytes. */
-export interface WatchedCgroup {
+export interface SimulatedProcess {
   readonly pid: number;
+  /** Bytes. */
   anon: number;
   readonly protection: "none" | "init" | "self" | "immune" | "exempt";
-  /** By the guard, in milliseconds. */
-  askedAt?: number;
+  /** When the guard sent the signal, in milliseconds. */
+  terminatedAt?: number;
   killedAt?: number;
 }
 
@@ -36,66 +39,63 @@ export interface World {
   now: number;
   limit: number;
   cache: number;
-  members: WatchedCgroup[];
-  /** v1 with the kernel's killer switched off. */
+  processes: SimulatedProcess[];
+  /** v1 with the OOM killer switched off. */
   readonly oomKillerDisabled: boolean;
-  /** Pids that the kernel has killed for want of room. */
-  readonly lost: number[];
+  /** How many processes the kernel has killed at the limit. */
+  kernelKills: number;
 }
 
 export interface Guard {
   readonly timeouts: KillTimeouts;
   readonly triggerPolicy: TriggerPolicy;
   readonly margin: Margin;
-  levelStates: LevelStates;
-  killCycle: KillCycle | undefined;
-  pendingKills: WatchedCgroup[];
-  nextLook: number;
-  retryAt: number;
+  readonly decision: DecisionState;
+  pendingKills: SimulatedProcess[];
+  nextPollAt: number;
   lastUsage: number;
   lastAt: number;
   lastUnreclaimable: number;
 }
 
-/** What a look came to. */
-export interface Look {
+/** What happened at one poll. */
+export interface Poll {
   readonly now: number;
   readonly observation: Observation | undefined;
   readonly before: KillCycle | undefined;
   readonly step: Step | undefined;
-  /** Who was struck in it. */
-  readonly struck: WatchedCgroup | undefined;
-  readonly rung: readonly string[];
-  /** Who might have been. */
+  readonly signalled: SimulatedProcess | undefined;
+  readonly triggered: readonly Level[];
+  /** How many processes could have been signalled. */
   readonly candidates: number;
 }
 
-export const usageOf = ({ members, cache }: World) =>
-  members.reduce((sum, { anon }) => sum + anon, cache);
+export const usageOf = ({ processes, cache }: World) =>
+  processes.reduce((sum, { anon }) => sum + anon, cache);
 
-export function boundsIn(world: World, { margin }: Guard): LevelBytes | undefined {
+export function levelBytesIn(world: World, { margin }: Guard): LevelBytes | undefined {
   return levelBytesOf(world.limit, { warn: 65, critical: 90, margin });
 }
 
-/** Charges memory as the kernel does: it takes back page cache first, and then kills or lets wait. */
-export function charge(world: World, member: WatchedCgroup, bytes: number): void {
+/** Charges memory as the kernel does: it reclaims page cache first, and then kills or lets the process wait. */
+export function charge(world: World, charged: SimulatedProcess, bytes: number): void {
   const over = () => usageOf(world) + bytes - world.limit;
   if (over() > 0) world.cache = Math.max(0, world.cache - over());
   while (over() > 0 && !world.oomKillerDisabled) {
-    const largest = world.members.filter(({ anon }) => anon > 0)
+    const largest = world.processes.filter(({ anon }) => anon > 0)
       .toSorted((a, b) => b.anon - a.anon)[0];
     if (largest === undefined) break;
-    world.lost.push(largest.pid);
-    end(world, largest);
-    if (largest === member) return;
+    world.kernelKills += 1;
+    exit(world, largest);
+    if (largest === charged) return;
   }
-  if (over() <= 0 && world.members.includes(member)) member.anon += bytes;
+  if (over() <= 0 && world.processes.includes(charged)) charged.anon += bytes;
 }
 
-/** A process is gone, and its memory with it. */
-export function end(world: World, member: WatchedCgroup): void {
-  member.anon = 0;
-  world.members = world.members.filter((each) => each !== member);
+/** A process exits and frees its memory. */
+export function exit(world: World, exited: SimulatedProcess): void {
+  exited.anon = 0;
+  world.processes = world.processes.filter((each) => each !== exited);
 }
 
 export function createGuard(
@@ -103,25 +103,23 @@ export function createGuard(
 ): Guard {
   return {
     ...settings,
-    levelStates: initialLevelStates,
-    killCycle: undefined,
+    decision: initialDecision(),
     pendingKills: [],
-    nextLook: 0,
-    retryAt: -Infinity,
+    nextPollAt: 0,
     lastUsage: NaN,
     lastAt: -Infinity,
     lastUnreclaimable: NaN,
   };
 }
 
-const IDLE_MS = 100;
+const imminent: ReadonlySet<Level> = new Set(["imminent"] as const);
 
-/** Looks once, and does what is to be done. */
-export function look(world: World, guard: Guard): Look {
+/** Polls once, and takes the next step. */
+export function poll(world: World, guard: Guard): Poll {
   const { now } = world;
+  const { decision } = guard;
   const usage = usageOf(world);
-  const levelBytes = boundsIn(world, guard);
-  const before = guard.killCycle;
+  const levelBytes = levelBytesIn(world, guard);
   const over = now - guard.lastAt;
   const rateOf = (value: number, last: number) =>
     over > 0 && Number.isFinite(over) ? 1000 * (value - last) / over : undefined;
@@ -134,29 +132,30 @@ export function look(world: World, guard: Guard): Look {
     guard.lastUnreclaimable = usage - world.cache;
     guard.lastAt = now;
   }
-  const nothing = { now, before, observation: undefined, step: undefined, struck: undefined };
-  guard.nextLook = now + 10;
+  const nothing = {
+    now,
+    before: decision.killCycle,
+    observation: undefined,
+    step: undefined,
+    signalled: undefined,
+    candidates: 0,
+  };
+  guard.nextPollAt = now + 10;
   if (levelBytes === undefined) {
-    guard.killCycle = undefined;
+    decision.killCycle = undefined;
     guard.pendingKills = [];
-    return { ...nothing, rung: [], candidates: 0 };
+    return { ...nothing, triggered: [] };
   }
-  const rung: string[] = [];
-  if (guard.killCycle === undefined) {
-    const acting = new Set(["imminent"] as const);
-    const result = triggeredLevels(
-      guard.levelStates,
-      levelBytes,
-      usage,
-      now,
-      guard.triggerPolicy,
-      acting,
-    );
-    guard.levelStates = result.levelStates;
-    rung.push(...result.levels);
-    const isReached = levelOf(levelBytes, usage) === "imminent" && now >= guard.retryAt;
-    if (!isReached) return { ...nothing, rung, candidates: 0 };
-    guard.killCycle = startKillCycle(now);
+  let triggered: readonly Level[] = [];
+  if (decision.killCycle === undefined) {
+    const policy = {
+      triggerPolicy: guard.triggerPolicy,
+      acting: imminent,
+      killing: imminent,
+      dryRun: false,
+    };
+    triggered = evaluateLevels(decision, policy, levelBytes, usage, now).levels;
+    if (decision.killCycle === undefined) return { ...nothing, triggered };
   }
   const observation: Observation = {
     metricValue: usage,
@@ -166,40 +165,39 @@ export function look(world: World, guard: Guard): Look {
     reclaimable: world.cache,
     ...rates,
     oomKillerDisabled: world.oomKillerDisabled,
-    victim: victimOf(world, guard),
+    victim: victimStatus(world, guard),
   };
-  const at = guard.killCycle;
-  const { killCycle, step } = nextStep(at, observation, guard.timeouts, now);
-  guard.killCycle = killCycle;
-  const choices = candidatesIn(world, guard);
-  const struck = act(world, guard, step, choices[0]);
-  return { now, observation, before: at, step, struck, rung, candidates: choices.length };
+  const before: KillCycle = decision.killCycle;
+  const { killCycle, step } = nextStep(before, observation, guard.timeouts, now);
+  decision.killCycle = killCycle;
+  const candidates = candidatesIn(world, guard);
+  const signalled = take(world, guard, step, candidates[0]);
+  return { now, observation, before, step, signalled, triggered, candidates: candidates.length };
 }
 
-function victimOf(world: World, { pendingKills }: Guard): Observation["victim"] {
+function victimStatus(world: World, { pendingKills }: Guard): Observation["victim"] {
   if (pendingKills.length === 0) return "none";
-  return pendingKills.some((each) => world.members.includes(each)) ? "alive" : "dead";
+  return pendingKills.some((each) => world.processes.includes(each)) ? "alive" : "dead";
 }
 
-/** @returns who was struck. */
-function act(
-  { now, members }: World,
+/** Takes a step. @returns the process that was signalled. */
+function take(
+  { now, processes }: World,
   guard: Guard,
   step: Step,
-  first: WatchedCgroup | undefined,
-): WatchedCgroup | undefined {
-  if ("until" in step) guard.nextLook = step.until;
-  else guard.nextLook = now + 1;
+  first: SimulatedProcess | undefined,
+): SimulatedProcess | undefined {
+  const { decision } = guard;
+  guard.nextPollAt = "until" in step ? step.until : now + 1;
   switch (step.do) {
     case "kill":
       if (first === undefined) {
-        if (guard.pendingKills.some((each) => members.includes(each))) return undefined;
-        guard.killCycle = undefined;
+        if (guard.pendingKills.some((each) => processes.includes(each))) return undefined;
         guard.pendingKills = [];
-        guard.retryAt = guard.nextLook = now + IDLE_MS;
+        guard.nextPollAt = retryLater(decision, now);
         return undefined;
       }
-      if (guard.timeouts.graceMs > 0) first.askedAt = now;
+      if (guard.timeouts.graceMs > 0) first.terminatedAt = now;
       else first.killedAt = now;
       guard.pendingKills.push(first);
       return first;
@@ -213,7 +211,7 @@ function act(
       guard.pendingKills = [];
       return undefined;
     case "end":
-      guard.killCycle = undefined;
+      decision.killCycle = undefined;
       guard.pendingKills = [];
       return undefined;
     case "reclaim":
@@ -222,22 +220,21 @@ function act(
   }
 }
 
-/** In the order in which they are taken. */
-function candidatesIn({ members, limit }: World, { pendingKills }: Guard): WatchedCgroup[] {
-  const processes = members.filter((each) => !pendingKills.includes(each)).map(asProcess);
-  const of = (protection: WatchedCgroup["protection"]) =>
-    members.filter((each) => each.protection === protection).map(({ pid }) => pid);
-  const { candidates: choices } = rankCandidates({
-    processes,
+/** In victim order. */
+function candidatesIn({ processes, limit }: World, { pendingKills }: Guard): SimulatedProcess[] {
+  const own = processes.filter(({ protection }) => protection === "self").map(({ pid }) => pid);
+  const { candidates } = rankCandidates({
+    processes: processes.filter((each) => !pendingKills.includes(each)).map(asProcess),
     oomTotalBytes: limit,
+    pageSize: 4096,
     pidOneIsInit: true,
-    protectedPids: new Set(of("self")),
+    protectedPids: new Set(own),
     attributes: new Map([["/kept", "kept"]]),
   }, { prefer: [], avoid: [], ignore: [] });
-  return choices.map(({ process: { pid } }) => members.find((each) => each.pid === pid)!);
+  return candidates.map(({ process: { pid } }) => processes.find((each) => each.pid === pid)!);
 }
 
-function asProcess({ pid, anon, protection }: WatchedCgroup): Process {
+function asProcess({ pid, anon, protection }: SimulatedProcess): Process {
   return process(pid, {
     rss: anon,
     oomScoreAdj: protection === "immune" ? -1000 : 0,

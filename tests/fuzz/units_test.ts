@@ -1,4 +1,4 @@
-/** Sizes, durations, percentages and every other value of an option: what is written is what is meant, or one line. */
+/** Sizes, durations, percentages and all other option values parse exactly or are refused with one line. */
 
 import assert from "node:assert/strict";
 import type { Option } from "@commander-js/extra-typings";
@@ -21,7 +21,7 @@ const TAILS = ["", "B", "i", "iB"];
 
 const digits = (most: number) => fc.stringMatching(new RegExp(`^[0-9]{1,${most}}$`));
 
-Deno.test("a size is its digits times its unit, less the fraction of a byte, or more than any machine has", () => {
+Deno.test("a size is its digits times its unit, rounded down to bytes, or too large", () => {
   const spelling = fc.record({
     whole: digits(8),
     fraction: fc.option(digits(6), { nil: "" }),
@@ -37,7 +37,7 @@ Deno.test("a size is its digits times its unit, less the fraction of a byte, or 
     }`;
     const exact = BigInt(whole + fraction) * 1024n ** BigInt(power) /
       10n ** BigInt(fraction.length);
-    if (exact >= 2n ** 53n) return assert.throws(() => parseSize(text), /more than any machine/);
+    if (exact >= 2n ** 53n) return assert.throws(() => parseSize(text), /it is too large/);
     const read = parseSize(text);
     assert.ok(Number.isSafeInteger(read), text);
     // The digits go through a binary fraction; a byte in 2^52 may be lost.
@@ -46,7 +46,7 @@ Deno.test("a size is its digits times its unit, less the fraction of a byte, or 
   }));
 });
 
-Deno.test("of two sizes in the same unit the larger one is never read as the smaller", () => {
+Deno.test("parsing keeps the order of two sizes in the same unit", () => {
   const size = fc.tuple(fc.nat(8191), fc.nat(999));
   fc.assert(fc.property(size, size, fc.constantFrom(..."KMGT"), (one, other, unit) => {
     const [small, large] = [one, other].sort((a, b) => a[0] - b[0] || a[1] - b[1]);
@@ -56,7 +56,7 @@ Deno.test("of two sizes in the same unit the larger one is never read as the sma
   }));
 });
 
-Deno.test("a size or a percentage is one of the two, and what either of them alone says", () => {
+Deno.test("a size or percentage parses as its own parser does", () => {
   fc.assert(fc.property(fc.nat(), fc.nat(100), (bytes, percent) => {
     assert.deepEqual(parseSizeOrPercent(`${bytes}`), { bytes });
     assert.deepEqual(parseSizeOrPercent(`${percent}%`), { percent });
@@ -65,7 +65,7 @@ Deno.test("a size or a percentage is one of the two, and what either of them alo
   }));
 });
 
-Deno.test("a duration is the sum of its parts, whatever parts it has", () => {
+Deno.test("a duration is the sum of its parts", () => {
   const part = fc.option(fc.nat(9999), { nil: undefined });
   const parts = fc.tuple(part, part, part, part, part);
   fc.assert(fc.property(parts, fc.constantFrom("", " "), (parts, blank) => {
@@ -83,7 +83,7 @@ Deno.test("a duration is the sum of its parts, whatever parts it has", () => {
   }));
 });
 
-Deno.test("the same parts in another order are refused, since 30m1h is a slip of somebody", () => {
+Deno.test("parts in another order are refused, because 30m1h is probably a mistake", () => {
   const units = ["d", "h", "m", "s", "ms", "us"];
   fc.assert(fc.property(fc.shuffledSubarray(units, { minLength: 2 }), (order) => {
     const isFalling = order.every((unit, at) =>
@@ -95,7 +95,7 @@ Deno.test("the same parts in another order are refused, since 30m1h is a slip of
   }));
 });
 
-Deno.test("what is shown of a size is no more than three digits off the truth, and never another unit's", () => {
+Deno.test("a formatted size is correct to its last digit and has the right unit", () => {
   fc.assert(fc.property(fc.maxSafeNat(), (bytes) => {
     const [number, unit] = formatBytes(bytes).split(" ");
     const power = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"].indexOf(unit!);
@@ -122,7 +122,7 @@ const value = fc.oneof(
   fc.integer(),
 );
 
-Deno.test("any value of any option is taken, or refused in one line that shows no control character", () => {
+Deno.test("any value of any option is accepted or refused without printing control characters", () => {
   fc.assert(fc.property(fc.constantFrom(...options), value, ({ name, option }, value) => {
     let why: string | undefined;
     try {
@@ -137,17 +137,17 @@ Deno.test("any value of any option is taken, or refused in one line that shows n
   }));
 });
 
-Deno.test("a number that an option takes is one that can be counted with", () => {
+Deno.test("an accepted number is finite and not negative", () => {
   fc.assert(fc.property(fc.constantFrom(...options), value, ({ name, option }, value) => {
-    let taken: unknown;
+    let accepted: unknown;
     try {
-      taken = valueOf(option, "key", value, (what) => {
+      accepted = valueOf(option, "key", value, (what) => {
         throw new OomkitError(what);
       });
     } catch {
-      // That it is refused in words is the property above.
+      // The property above checks the refusal.
       return;
     }
-    if (typeof taken === "number") assert.ok(Number.isFinite(taken) && taken >= 0, name);
+    if (typeof accepted === "number") assert.ok(Number.isFinite(accepted) && accepted >= 0, name);
   }));
 });

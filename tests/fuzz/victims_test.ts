@@ -1,27 +1,34 @@
-/** Whom a decision may fall on: whatever the processes, their cgroups and the rules for them are called. */
+/** Victim order, groups and rules, for arbitrary names of processes and cgroups. */
 
 import assert from "node:assert/strict";
 import { isExcluded, policyFor, type PolicySet } from "../../core/guard/policy.ts";
+import { isInSubtree } from "../../core/cgroup_path.ts";
 import { LEVELS } from "../../core/policy/levels.ts";
-import { type Attribute, PREFERENCE_ORDER, rankCandidates } from "../../core/policy/victims.ts";
 import { fits, type Rule, ruleFor } from "../../core/policy/rules.ts";
-import { diesWithGroup, groupOf, rankVictims } from "../../core/policy/victims.ts";
+import {
+  type Attribute,
+  diesWithGroup,
+  groupOf,
+  PREFERENCE_ORDER,
+  rankCandidates,
+  rankVictims,
+} from "../../core/policy/victims.ts";
 import type { Process } from "../../core/snapshot.ts";
 import { fc } from "./cases.ts";
-import { MIB } from "./observations.ts";
+import { MIB } from "../helpers/observations.ts";
 
 const level = fc.constantFrom(...LEVELS);
 const cgroups = ["/a", "/a/b", "/a/b/c", "/a/d"];
-const shy = /\bshy\b/u;
-const somebody = fc.record({
+const ignored = /\bignored\b/u;
+const anyProcess = fc.record({
   pid: fc.integer({ min: 1, max: 12 }),
   rss: fc.option(fc.nat(64 * MIB), { nil: undefined }),
   oomScoreAdj: fc.oneof(fc.constant(-1000), fc.integer({ min: -1000, max: 1000 })),
   comm: fc.string({ unit: "binary", maxLength: 15 }),
-  cmdline: fc.array(fc.constantFrom("shy", "victim", "", "--me", "x\ny"), { maxLength: 3 }),
+  cmdline: fc.array(fc.constantFrom("ignored", "victim", "", "--me", "x\ny"), { maxLength: 3 }),
   cgroup: fc.constantFrom(...cgroups),
 });
-const processes = fc.uniqueArray(somebody, { selector: ({ pid }) => pid }).map((all) =>
+const processes = fc.uniqueArray(anyProcess, { selector: ({ pid }) => pid }).map((all) =>
   all.map(({ rss, ...rest }): Process => ({
     startTime: BigInt(rest.pid),
     nsPids: [rest.pid],
@@ -31,16 +38,16 @@ const processes = fc.uniqueArray(somebody, { selector: ({ pid }) => pid }).map((
   }))
 );
 
-Deno.test("nobody who is protected is ever chosen, by whatever he or his protection is called", () => {
+Deno.test("no protected process is ever a candidate, whatever its name and the names of its protection", () => {
   const marks = fc.dictionary(
     fc.constantFrom(...cgroups),
     fc.constantFrom<Attribute | "kept">("prefer", "avoid", "omit", "kept"),
   );
   const own = fc.array(fc.integer({ min: 1, max: 12 }), { maxLength: 3 });
   const expressions = fc.record({
-    prefer: fc.subarray([/./u, shy]),
+    prefer: fc.subarray([/./u, ignored]),
     avoid: fc.subarray([/victim/u]),
-    ignore: fc.subarray([shy]),
+    ignore: fc.subarray([ignored]),
   });
   fc.assert(
     fc.property(
@@ -49,38 +56,39 @@ Deno.test("nobody who is protected is ever chosen, by whatever he or his protect
       own,
       expressions,
       fc.boolean(),
-      (all, marks, own, wishes, pidOneIsInit) => {
+      (all, marks, own, preferences, pidOneIsInit) => {
         const attributes = new Map(Object.entries(marks));
         const protectedPids = new Set(own);
-        const place = {
+        const pool = {
           processes: all,
           oomTotalBytes: 64 * MIB,
+          pageSize: 4096,
           pidOneIsInit,
           protectedPids,
           attributes,
         };
-        const { candidates: choices, excluded: spared } = rankCandidates(place, wishes);
-        for (const { process } of choices) {
+        const { candidates, excluded } = rankCandidates(pool, preferences);
+        for (const { process } of candidates) {
           const { pid, oomScoreAdj, rss, cgroup, cmdline, comm } = process;
           assert.ok(!protectedPids.has(pid), "oomkit itself");
           assert.ok(!(pid === 1 && pidOneIsInit), "init");
           assert.ok(oomScoreAdj !== -1000 && rss !== undefined);
           assert.ok(!["omit", "kept"].includes(attributes.get(cgroup) ?? ""), "exempt");
           const line = cmdline.length > 0 ? cmdline.join(" ") : comm;
-          assert.ok(wishes.ignore.length === 0 || !shy.test(line), "ignored");
+          assert.ok(preferences.ignore.length === 0 || !ignored.test(line), "ignored");
         }
-        assert.equal(choices.length + spared.length, all.length);
-        const standings = choices.map(({ preference }) => PREFERENCE_ORDER.indexOf(preference));
-        assert.deepEqual(standings, standings.toSorted((a, b) => a - b));
+        assert.equal(candidates.length + excluded.length, all.length);
+        const order = candidates.map(({ preference }) => PREFERENCE_ORDER.indexOf(preference));
+        assert.deepEqual(order, order.toSorted((a, b) => a - b));
       },
     ),
   );
 });
 
-Deno.test("who grows is never taken later than before, as long as all others stay what they are", () => {
+Deno.test("a process that grows never moves back in the order, as long as all others stay the same", () => {
   fc.assert(fc.property(processes, fc.nat(), fc.nat(2 ** 30), (all, which, more) => {
-    const ranks = (them: readonly Process[]) =>
-      rankVictims(them, 64 * MIB).map(({ process: { pid } }) => pid);
+    const ranks = (processes: readonly Process[]) =>
+      rankVictims(processes, 64 * MIB, { pageSize: 4096 }).map(({ process: { pid } }) => pid);
     const before = ranks(all);
     fc.pre(before.length > 0);
     const pid = before[which % before.length]!;
@@ -89,17 +97,17 @@ Deno.test("who grows is never taken later than before, as long as all others sta
   }));
 });
 
-Deno.test("what dies as a whole holds the victim, lies within the limit's owner, and leaves out whom the kernel spares", () => {
+Deno.test("a group contains the victim, lies within the limit's owner, and leaves out what the kernel spares", () => {
   const marked = fc.subarray(["/", ...cgroups]);
   fc.assert(fc.property(fc.constantFrom(...cgroups), marked, processes, (victim, marked, all) => {
     for (const owner of ["/", "/a", "/a/b", "/a/b/c"]) {
-      const isWithin = (path: string, top: string) =>
-        top === "/" || `${path}/`.startsWith(`${top}/`);
-      fc.pre(isWithin(victim, "/a"));
-      if (!isWithin(victim, owner)) continue;
+      fc.pre(isInSubtree(victim, "/a"));
+      if (!isInSubtree(victim, owner)) continue;
       const group = groupOf(victim, owner, (path) => marked.includes(path));
       if (group === undefined) assert.ok(!marked.includes(victim));
-      else assert.ok(marked.includes(group) && isWithin(victim, group) && isWithin(group, owner));
+      else {assert.ok(
+          marked.includes(group) && isInSubtree(victim, group) && isInSubtree(group, owner),
+        );}
     }
     for (const each of all) {
       if (each.oomScoreAdj === -1000 || each.pid === 1) assert.ok(!diesWithGroup(each));
@@ -122,7 +130,7 @@ const someRule: fc.Arbitrary<Rule> = fc.record({
   neverKills: fc.boolean(),
 });
 
-Deno.test("the rule that holds is the first that fits, and no rule that it says nothing of changes that", () => {
+Deno.test("the first rule that fits applies, and no other changes that", () => {
   const pod = fc.constantFrom(undefined, "uid", "unknown");
   fc.assert(fc.property(fc.array(someRule), pathText, pod, (rules, path, podUid) => {
     const at = { path, podUid };
@@ -132,14 +140,14 @@ Deno.test("the rule that holds is the first that fits, and no rule that it says 
       if (each < number) assert.ok(!fitting);
       if (each === number) assert.ok(fitting);
     });
-    // A label of a pod that is not known may only spare, never end.
+    // The label of an unknown pod may only exclude, never kill.
     if (podUid === "unknown" && number < rules.length && rules[number]!.selector.labels) {
       assert.ok(rules[number]!.neverKills);
     }
   }));
 });
 
-Deno.test("what a rule exempts has no plan and is left alone, also beneath what is guarded", () => {
+Deno.test("an exempted cgroup has no policy and is excluded, also below a guarded one", () => {
   fc.assert(fc.property(fc.array(someRule), pathText, level, (rules, path, level) => {
     const actions = { warn: [], critical: [], imminent: [], [level]: [{ kind: "process" }] };
     const all = rules.map(({ neverKills }) =>

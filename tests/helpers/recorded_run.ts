@@ -1,4 +1,4 @@
-/** Recordings made up for tests: a run as its lines tell it. */
+/** Synthetic recordings for tests. */
 
 import type { RecordedSnapshot, RecordingHead, RecordingLine } from "../../core/record/format.ts";
 import { type Body, makeEvent } from "../../core/events/event.ts";
@@ -96,15 +96,14 @@ export const levelReachedEvent = (
 export const endLine = (at: number): RecordingLine => ({ type: "end", at, reason: "ended" });
 
 /**
- * Usage that breathes and climbs, with page cache and stalls, and a kill when it has come up to the limit; the same each
- * time.
+ * Usage that oscillates and rises towards the limit, with page cache and stalls; the same at every call.
  */
 export function* climb(
   id: number,
   cgroup: MadeCgroup,
   points: number,
   seconds: number,
-  most = 1,
+  maxShare = 1,
 ): Generator<RecordingLine> {
   const limit = cgroup.limit ?? 512 * MIB;
   yield cgroupLine(id, cgroup);
@@ -114,7 +113,7 @@ export function* climb(
     const wave = 0.06 * Math.sin(share * 40 + id) + 0.025 * Math.sin(share * 311 + 2 * id) +
       0.012 * Math.sin(n * 1.7);
     const usage = Math.round(
-      limit * most * Math.min(1, 0.28 + 0.72 * share ** 2 + wave * (1 - share)),
+      limit * maxShare * Math.min(1, 0.28 + 0.72 * share ** 2 + wave * (1 - share)),
     );
     const some = Math.max(0, 80 * (share - 0.75)) + (n % 40 === 0 ? 3 : 0);
     yield snapshot(at, id, usage, {
@@ -125,7 +124,7 @@ export function* climb(
   }
 }
 
-/** One cgroup that a guard follows until the kernel kills in it. */
+/** One guarded cgroup, until the kernel kills a process in it. */
 export function* killedRun(points = 600): Generator<RecordingLine> {
   const path = "/kubepods.slice/kubepods-burstable.slice/payments-api";
   const seconds = 180;
@@ -150,7 +149,7 @@ export function* killedRun(points = 600): Generator<RecordingLine> {
   yield endLine(at(1));
 }
 
-/** Several, of which one is killed in. */
+/** Several watched cgroups; a process is killed in one of them. */
 export function* crowdedRun(count = 9, points = 400): Generator<RecordingLine> {
   const names = ["payments-api", "search-index", "ledger", "cache", "mailer", "gateway", "cron"];
   yield { ...head, command: "watch" };

@@ -1,4 +1,4 @@
-/** Whether a line is one of a recording, by the schema that is published. */
+/** Whether a value is a line of a recording according to the published schema. */
 
 import { Ajv2020 } from "ajv/dist/2020.js";
 import schema from "../../docs/schema/recording.schema.json" with { type: "json" };

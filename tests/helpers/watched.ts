@@ -1,4 +1,4 @@
-/** Runs `oomkit watch --json` beside a test and hands out its events. */
+/** Runs `oomkit watch --json` during a test, and returns its events. */
 
 import { oomkit } from "./run_oomkit.ts";
 import { type EventStream, startEventStream } from "./event_stream.ts";

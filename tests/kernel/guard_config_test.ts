@@ -88,7 +88,7 @@ for (const what of ["exempt = true", 'policy = "noop"']) {
     const spared = action.candidates.find(({ pid }: Json) => pid === big.pid);
     assert.deepEqual(
       [spared.preference, spared.preference_reason],
-      ["excluded", "the rule for its cgroup does not take it"],
+      ["excluded", "excluded by the rule for its cgroup"],
     );
     await guarded.stop();
     assert.ok(isAlive(big.pid));
@@ -107,7 +107,7 @@ kernelTest("to read a file that says the same does not begin a fight anew", asyn
   await using stubborn = await startHungryProcess(cgroup, { before: 'trap "" TERM' });
   // In no hurry, so that the grace is not cut short.
   await feedSlowly(stubborn, () => guarded.events.some(isLevel("imminent")));
-  const reparseOptions = () => guarded.stderr.split("read again").length - 1;
+  const reparseOptions = () => guarded.stderr.split("configuration reloaded").length - 1;
   for (let times = 1; times <= 3; times++) {
     Deno.kill(guarded.pid, "SIGHUP");
     await until("it is read again", () => reparseOptions() === times);
@@ -138,7 +138,7 @@ kernelTest(
     await guarded.next(guardingOf(cgroup, "first"));
     rule("second", "kill");
     Deno.kill(guarded.pid, "SIGHUP");
-    await until("the mistake is told", () => guarded.stderr.includes("nothing is changed"));
+    await until("the mistake is told", () => guarded.stderr.includes("stays in force"));
     assert.match(guarded.stderr, /c\.toml:4: policy = "kill": .*noop, process, container/);
     rule("third", "process");
     Deno.kill(guarded.pid, "SIGHUP");
@@ -179,7 +179,10 @@ kernelTest("SIGHUP opens the log anew, and no event is lost between the two", as
   await until("the first line is there", () => Deno.statSync(log).size > 0);
   Deno.renameSync(log, `${log}.1`);
   Deno.kill(guarded.pid, "SIGHUP");
-  await until("that it was read again is told", () => guarded.stderr.includes("read again"));
+  await until(
+    "that it was read again is told",
+    () => guarded.stderr.includes("configuration reloaded"),
+  );
   const events = await guarded.stop();
   const linesOf = (path: string) => Deno.readTextFileSync(path).trim().split("\n");
   const logged = [...linesOf(`${log}.1`), ...linesOf(log)].map((line) => JSON.parse(line));

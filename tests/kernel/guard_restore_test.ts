@@ -174,7 +174,7 @@ kernelTest("what a guard that is at work has changed is not touched by others", 
   await using guarded = await startChanging(cgroup, state);
   const { code, stderr } = await runOomkit(["guard", "--restore"], { env: state.env });
   assert.equal(code, 0);
-  assert.match(stderr, new RegExp(`pid ${guarded.pid} is at work`));
+  assert.match(stderr, new RegExp(`a guard runs with pid ${guarded.pid}`));
   assert.equal(isChanged(cgroup), true);
   elsewhere.limit(LIMIT);
   await using other = await startGuarded([elsewhere.path], { stateFolder: state.path });

@@ -127,7 +127,7 @@ kernelTest("a recording that is full, or is there already, leaves the run as it 
   const refused = await simulateJson(words).catch((error) => error);
   assert.match(
     String(refused.stderr ?? refused),
-    /it is there already; name another, or give --force/,
+    /the file exists already; name another file, or replace it with --force/,
   );
   const again = await simulateJson([...words, "--force"]);
   assert.equal(again.code, 0, again.stderr);

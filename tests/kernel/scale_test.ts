@@ -79,7 +79,9 @@ kernelTest("a guard guards more cgroups than it may have open files", async () =
   const guardedOnes = new Set(ofType(events, "guard_armed").map(({ cgroup }) => cgroup));
   assert.equal(guardedOnes.size, count);
   assertToldOnce(events);
-  assert.ok(shortages(events).some(({ using }) => using === "files opened at each look"));
+  assert.ok(
+    shortages(events).some(({ fallback }) => fallback === "control files opened at each poll"),
+  );
 });
 
 const BURST = 200;

@@ -1,4 +1,4 @@
-/** `oomkit watch --annotate -- command`, when the kernel has killed something of it. */
+/** `oomkit watch --annotate -- command`, when the kernel kills a process of the command. */
 
 import assert from "node:assert/strict";
 import { kernelTest } from "../helpers/kernel_cases.ts";
@@ -6,7 +6,7 @@ import { runOomkit } from "../helpers/run_oomkit.ts";
 
 const DIES = ["--limit", "32M", "--", "sh", "-c", "echo building; tail /dev/zero; exit 3"];
 
-kernelTest("a build that lost a process is an error on GitHub's page, in one line", async () => {
+kernelTest("a killed process of a build is one error annotation on GitHub", async () => {
   const { code, stdout, stderr } = await runOomkit(["watch", "--annotate", "github", ...DIES]);
   assert.equal(code, 3, stderr);
   assert.equal(stdout, "building\n");
@@ -18,7 +18,7 @@ kernelTest("a build that lost a process is an error on GitHub's page, in one lin
   );
 });
 
-kernelTest("a build that lost a process is a section of GitLab's log", async () => {
+kernelTest("a killed process of a build is a section in GitLab's log", async () => {
   const { code, stderr } = await runOomkit(["watch", "--annotate", "gitlab", ...DIES]);
   assert.equal(code, 3, stderr);
   const lines = stderr.trimEnd().split("\n").slice(-3);
@@ -27,7 +27,7 @@ kernelTest("a build that lost a process is a section of GitLab's log", async () 
   assert.match(lines[2]!, /section_end:\d+:(oomkit_\d+)\r/);
 });
 
-kernelTest("a build that --fail-on fails is told with what was seen", async () => {
+kernelTest("a build that --fail-on fails is annotated with the kill", async () => {
   const args = ["watch", "--annotate", "github", "--fail-on", "oom_kill", ...DIES.slice(0, -1)];
   const { code, stderr } = await runOomkit([...args, "tail /dev/zero; true"]);
   assert.equal(code, 1, stderr);

@@ -1,4 +1,4 @@
-/** `oomkit watch -- command`: the command is not disturbed, and what became of it is told. */
+/** `oomkit watch -- command`: the command is not disturbed, and the report says how it ended. */
 
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
@@ -21,9 +21,9 @@ interface Run {
 
 interface Running extends AsyncDisposable {
   readonly pid: number;
-  /** Resolves with what the command has printed so far, once that holds this. */
+  /** Resolves with the output of the command so far, once it contains `text`. */
   printed(text: string): Promise<string>;
-  /** Everything, when it has ended. Throws unless its report fits the schema and its cgroup is gone. */
+  /** The result of the ended command. Throws unless the report fits the schema and the cgroup is gone. */
   ended(): Promise<Run>;
 }
 
@@ -49,10 +49,10 @@ function start(args: readonly string[], stdin?: Uint8Array<ArrayBuffer>): Runnin
   let text = "";
   return {
     pid: child.pid,
-    async printed(requested) {
-      while (!text.includes(requested)) {
+    async printed(expected) {
+      while (!text.includes(expected)) {
         const { done, value } = await reader.read();
-        if (done) throw new Error(`it never printed "${requested}", only "${text}"`);
+        if (done) throw new Error(`it never printed "${expected}", only "${text}"`);
         text += value;
       }
       return text;
@@ -65,14 +65,14 @@ function start(args: readonly string[], stdin?: Uint8Array<ArrayBuffer>): Runnin
       const fits: boolean = isReport(report);
       assert.ok(fits, JSON.stringify(isReport.errors, null, 1));
       assert.equal(report.own_cgroup, false, stderr);
-      assert.equal(openCgroup(discover(), report.cgroup), undefined, "its cgroup is left behind");
+      assert.equal(openCgroup(discover(), report.cgroup), undefined, "its cgroup is still there");
       return { code, stdout, stderr, report };
     },
     async [Symbol.asyncDispose]() {
       try {
-        // It ends the command and removes the cgroup; SIGKILL would leave both behind.
+        // oomkit ends the command and removes the cgroup; SIGKILL would leave both.
         child.kill("SIGTERM");
-      } catch { /* it has ended */ }
+      } catch { /* it has exited */ }
       await output;
       Deno.removeSync(dir, { recursive: true });
     },
@@ -92,26 +92,26 @@ const isAlive = (pid: number) => {
   }
 };
 
-for (const requested of [0, 7]) {
-  kernelTest(`a command that exits with ${requested} does so when it is watched, too`, async () => {
-    const command = ["sh", "-c", `exit ${requested}`];
+for (const expected of [0, 7]) {
+  kernelTest(`a command that exits with ${expected} does so when it is watched`, async () => {
+    const command = ["sh", "-c", `exit ${expected}`];
     const { code, report, stderr } = await run(["--limit", "64M", "--", ...command]);
-    assert.equal(code, requested);
+    assert.equal(code, expected);
     assert.deepEqual(report.command, command);
-    assert.deepEqual([report.exit_code, report.signal], [requested, null]);
+    assert.deepEqual([report.exit_code, report.signal], [expected, null]);
     assert.deepEqual([report.verdict, report.oom_kill, report.kills], ["fine", 0, []]);
     assert.deepEqual([report.limit, report.limit_owner], [64 * MIB, report.cgroup]);
     assert.ok(report.peak > 0 && report.peak < 64 * MIB, `peak ${report.peak}`);
     assert.equal(report.headroom, 64 * MIB - report.peak);
     assert.match(
       stderr,
-      new RegExp(`^oomkit: sh exited with ${requested}; no OOM kill; peak .*\\n$`),
+      new RegExp(`^oomkit: sh exited with ${expected}; no OOM kill; peak .*\\n$`),
     );
   });
 }
 
 kernelTest(
-  "a command that dies of its limit is 137, and the report says who, when full",
+  "a command killed at its limit exits with 137, and the report names the victim and the peak",
   async () => {
     const script = "echo $$; exec tail /dev/zero";
     const { code, stdout, stderr, report } = await run([
@@ -141,13 +141,13 @@ kernelTest(
   },
 );
 
-kernelTest("137 without an OOM is called no OOM", async () => {
+kernelTest("exit code 137 without an OOM is not reported as an OOM", async () => {
   const { code, report } = await run(["--", "sh", "-c", "kill -KILL $$"]);
   assert.equal(code, 137);
   assert.deepEqual([report.signal, report.verdict, report.kills], ["SIGKILL", "fine", []]);
 });
 
-kernelTest("a command survives the OOM of its child, and its own exit code counts", async () => {
+kernelTest("a command survives the OOM of its child, and keeps its own exit code", async () => {
   const script = "tail /dev/zero; echo child $?; exit 3";
   const { code, stdout, report } = await run(["--limit", "20M", "--", "sh", "-c", script]);
   assert.equal(code, 3);
@@ -155,7 +155,7 @@ kernelTest("a command survives the OOM of its child, and its own exit code count
   assert.deepEqual([report.verdict, report.oom_kill, report.exit_code], ["oom_killed", 1, 3]);
 });
 
-kernelTest("what goes in and out of a command is not touched", async () => {
+kernelTest("stdin and stdout of a command are passed through unchanged", async () => {
   const bytes = new Uint8Array(300_000).map((_, n) => (n * 31 + (n >> 8)) & 0xff);
   const { code, stdout, stderr } = await run(
     ["--", "sh", "-c", 'cat; printf "own words\\n" >&2'],
@@ -167,7 +167,7 @@ kernelTest("what goes in and out of a command is not touched", async () => {
 });
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
-  kernelTest(`${signal} reaches the command, whose own answer counts`, async () => {
+  kernelTest(`${signal} is forwarded to the command, and its own exit code counts`, async () => {
     const name = signal.slice(3);
     const script = `trap 'echo got ${name}; exit 5' ${name}; echo ready; sleep 30 & wait; exit 1`;
     await using running = start(["--", "sh", "-c", script]);
@@ -180,16 +180,19 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   });
 }
 
-kernelTest("a command that does not answer SIGTERM dies of it, and 143 is told", async () => {
-  await using running = start(["--", "sh", "-c", "echo ready; exec sleep 30"]);
-  await running.printed("ready\n");
-  Deno.kill(running.pid, "SIGTERM");
-  const { code, report } = await running.ended();
-  assert.equal(code, 143);
-  assert.deepEqual([report.exit_code, report.signal], [143, "SIGTERM"]);
-});
+kernelTest(
+  "a command that does not handle SIGTERM is terminated by it, and the exit code is 143",
+  async () => {
+    await using running = start(["--", "sh", "-c", "echo ready; exec sleep 30"]);
+    await running.printed("ready\n");
+    Deno.kill(running.pid, "SIGTERM");
+    const { code, report } = await running.ended();
+    assert.equal(code, 143);
+    assert.deepEqual([report.exit_code, report.signal], [143, "SIGTERM"]);
+  },
+);
 
-kernelTest("what a command leaves running ends with it", async () => {
+kernelTest("background processes of a command are ended with it", async () => {
   const { code, stdout } = await run(["--", "sh", "-c", "sleep 30 >/dev/null 2>&1 & echo $!"]);
   assert.equal(code, 0);
   const pid = Number(new TextDecoder().decode(stdout));

@@ -1,4 +1,4 @@
-/** `oomkit watch` on a real container: found as people name containers, and told with its whole id. */
+/** `oomkit watch` on a real container: found by name or by a prefix of its id, and reported with the whole id. */
 
 import assert from "node:assert/strict";
 import { eatToDeath, kernelTest, killOf, MIB, ofType } from "../helpers/kernel_cases.ts";
@@ -10,14 +10,14 @@ import { startWatched } from "../helpers/watched.ts";
 const why = whyNoRunc();
 const LIMIT = 48 * MIB;
 
-/** As Docker makes them. */
+/** In the form of Docker's ids. */
 function newId(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(32));
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 kernelTest(
-  "a container is found by the beginning of its id, and its OOM is told once, with the whole id",
+  "a container is found by a prefix of its id, and its OOM is reported once, with the whole id",
   async () => {
     await using parent = makeRealCgroup("runc");
     const id = newId();
@@ -43,10 +43,10 @@ kernelTest(
         assert.equal(kill.scope, "cgroup");
         const events = await watched.stop();
         assert.equal(ofType(events, "oom_kill").length, 1);
-        const [tally, ...others] = events.at(-1).cgroups;
+        const [deltas, ...others] = events.at(-1).cgroups;
         assert.deepEqual(others, []);
-        assert.deepEqual([tally.container_id, tally.oom_kill, tally.victims], [id, 1, 1]);
-        assert.equal(tally.removed, false, "its own process lives on");
+        assert.deepEqual([deltas.container_id, deltas.oom_kill, deltas.victims], [id, 1, 1]);
+        assert.equal(deltas.removed, false, "its own process still runs");
       }
     } finally {
       for (const watched of watches) await watched[Symbol.asyncDispose]();
@@ -56,7 +56,7 @@ kernelTest(
 );
 
 kernelTest(
-  "a container is found by its runc name, and its end ends the watch without an OOM",
+  "a container is found by its runc name, and its removal ends the watch without an OOM",
   async () => {
     await using parent = makeRealCgroup("runc");
     await using container = await startContainer({ parent, limit: LIMIT, cgroupNamespace: false });
@@ -64,7 +64,9 @@ kernelTest(
     await container[Symbol.asyncDispose]();
     const { code, events } = await watched.ended();
     assert.equal(code, 0);
-    assert.deepEqual(ofType(events, "removed").map(({ cgroup }) => cgroup), [container.path]);
+    assert.deepEqual(ofType(events, "cgroup_removed").map(({ cgroup }) => cgroup), [
+      container.path,
+    ]);
     // SIGKILL by runc is status 137 as well.
     assert.deepEqual(ofType(events, "oom_kill"), []);
     assert.equal(events.at(-1).cgroups[0].oom_kill, 0);
@@ -72,7 +74,7 @@ kernelTest(
   { why },
 );
 
-kernelTest("a beginning that two containers share is refused, and both are named", async () => {
+kernelTest("an id prefix of two containers is refused, and the message names both", async () => {
   await using parent = makeRealCgroup("ids");
   const shared = newId().slice(0, 60);
   const ids = [`${shared}0000`, `${shared}1111`];
@@ -81,7 +83,7 @@ kernelTest("a beginning that two containers share is refused, and both are named
   assert.equal(code, 2);
   assert.equal(stdout, "");
   for (const id of ids) assert.ok(stderr.includes(id), stderr);
-  // One more digit tells them apart.
+  // With one more digit the prefix is unique.
   for (const cgroup of cgroups) cgroup.limit(10 * MIB);
   await using watched = await startWatched([`${shared}1`]);
   await eatToDeath(cgroups[0]!);

@@ -1,4 +1,4 @@
-/** `oomkit watch` when it is held up, has much to watch, and has watched for long. */
+/** `oomkit watch` when it is suspended, watches many cgroups, and has run for long. */
 
 import assert from "node:assert/strict";
 import { eatToDeath, kernelTest, killOf, MIB, ofType, victimsOf } from "../helpers/kernel_cases.ts";
@@ -8,7 +8,7 @@ import { type Json, startWatched, type Watched } from "../helpers/watched.ts";
 
 const MANY = 200;
 
-kernelTest("what happens while the watch is suspended is told when it goes on", async () => {
+kernelTest("what happens while the watch is suspended is reported when it continues", async () => {
   await using parent = makeRealCgroup("suspended");
   const stays = parent.child("stays");
   const goes = parent.child("goes");
@@ -29,38 +29,39 @@ kernelTest("what happens while the watch is suspended is told when it goes on", 
   assert.deepEqual([perCgroup(stays), perCgroup(goes)], [2, 1]);
 });
 
-kernelTest(`of ${MANY} cgroups the one that runs out of memory is told, and no other`, async () => {
+kernelTest(`an OOM in one of ${MANY} cgroups is reported there, and in no other`, async () => {
   await using parent = makeRealCgroup("many");
   const children = Array.from({ length: MANY }, (_, n) => parent.child(`c${n}`));
   for (const child of children) child.limit(10 * MIB);
   await using watched = await startWatched(["--recursive", parent.path]);
-  const unlucky = children[137]!;
-  const { pid } = await eatToDeath(unlucky);
+  const victim = children[137]!;
+  const { pid } = await eatToDeath(victim);
   const kill = await watched.next(killOf(pid));
-  assert.equal(kill.cgroup, unlucky.path);
-  assert.equal(kill.limit_owner, unlucky.path);
+  assert.equal(kill.cgroup, victim.path);
+  assert.equal(kill.limit_owner, victim.path);
   const events = await watched.stop();
   assert.deepEqual(victimsOf(events), [pid]);
   const summary = events.at(-1);
   const concerned = new Set(events.filter((e) => e !== summary).map(({ cgroup }) => cgroup));
-  assert.deepEqual([...concerned], [unlucky.path]);
-  // Beside the target itself, of which somebody asked, only where something happened.
-  const tallies = summary.cgroups.map((tally: Json) => [tally.cgroup, tally.victims]);
-  assert.deepEqual(tallies.toSorted(), [[parent.path, 0], [unlucky.path, 1]]);
+  assert.deepEqual([...concerned], [victim.path]);
+  // Besides the target itself, only cgroups where something happened.
+  const victims = summary.cgroups.map(({ cgroup, victims }: Json) => [cgroup, victims]);
+  assert.deepEqual(victims.toSorted(), [[parent.path, 0], [victim.path, 1]]);
 });
 
-/** A cgroup that comes, goes once everything in it is armed, and whose end was told when this resolves. */
-async function comeAndGo(parent: RealCgroup, name: string, watched: Watched): Promise<void> {
+/** Creates a cgroup, and removes it once it is armed; resolves when the removal is reported. */
+async function createAndRemove(parent: RealCgroup, name: string, watched: Watched): Promise<void> {
   const child = parent.child(name);
-  const told = (type: string) => watched.next((e) => e.type === type && e.cgroup === child.path);
-  await told("created");
+  const reported = (type: string) =>
+    watched.next((e) => e.type === type && e.cgroup === child.path);
+  await reported("cgroup_created");
   child.limit(10 * MIB);
-  await told("limit_changed");
+  await reported("limit_changed");
   await child[Symbol.asyncDispose]();
-  await told("removed");
+  await reported("cgroup_removed");
 }
 
-/** Once it is through with all that it has told. */
+/** Counted once the watch has reported everything so far. */
 async function countDescriptors(watched: Watched, bystander: RealCgroup): Promise<number> {
   const to = ++limitInMib * MIB;
   bystander.limit(to);
@@ -69,23 +70,28 @@ async function countDescriptors(watched: Watched, bystander: RealCgroup): Promis
 }
 let limitInMib = 10;
 
-kernelTest(`after ${MANY} cgroups that came and went no descriptor is left open`, async () => {
-  await using parent = makeRealCgroup("leak");
-  const bystander = parent.child("bystander");
-  const interests = parent.version === 1
-    ? ["--pressure", "low"]
-    : ["--psi", "some:150ms/1s", "--threshold", "8M"];
-  await using watched = await startWatched(["--recursive", ...interests, parent.path]);
-  // What is opened only once is open after the first.
-  await comeAndGo(parent, "first", watched);
-  const before = await countDescriptors(watched, bystander);
-  await Promise.all(Array.from({ length: MANY }, (_, n) => comeAndGo(parent, `c${n}`, watched)));
-  const after = await countDescriptors(watched, bystander);
-  assert.ok(after <= before, `${before} descriptors before, ${after} after`);
-  const events = await watched.stop();
-  for (const type of ["created", "removed"]) {
-    assert.equal(new Set(ofType(events, type).map(({ cgroup }) => cgroup)).size, MANY + 1, type);
-    assert.equal(ofType(events, type).length, MANY + 1, type);
-  }
-  assert.deepEqual(ofType(events, "oom_kill"), []);
-});
+kernelTest(
+  `after ${MANY} cgroups were created and removed, no descriptor is left open`,
+  async () => {
+    await using parent = makeRealCgroup("leak");
+    const bystander = parent.child("bystander");
+    const interests = parent.version === 1
+      ? ["--pressure", "low"]
+      : ["--psi", "some:150ms/1s", "--threshold", "8M"];
+    await using watched = await startWatched(["--recursive", ...interests, parent.path]);
+    // What stays open for the whole run is open after the first.
+    await createAndRemove(parent, "first", watched);
+    const before = await countDescriptors(watched, bystander);
+    await Promise.all(
+      Array.from({ length: MANY }, (_, n) => createAndRemove(parent, `c${n}`, watched)),
+    );
+    const after = await countDescriptors(watched, bystander);
+    assert.ok(after <= before, `${before} descriptors before, ${after} after`);
+    const events = await watched.stop();
+    for (const type of ["cgroup_created", "cgroup_removed"]) {
+      assert.equal(new Set(ofType(events, type).map(({ cgroup }) => cgroup)).size, MANY + 1, type);
+      assert.equal(ofType(events, type).length, MANY + 1, type);
+    }
+    assert.deepEqual(ofType(events, "oom_kill"), []);
+  },
+);

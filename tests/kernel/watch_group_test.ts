@@ -1,4 +1,4 @@
-/** `oomkit watch` when one OOM ends several processes: as many are told as died, each once. */
+/** `oomkit watch` when one OOM kills several processes: each victim is reported once. */
 
 import assert from "node:assert/strict";
 import { type HungryProcess, startHungryProcess } from "../helpers/hungry_process.ts";
@@ -9,7 +9,7 @@ import { startWatched } from "../helpers/watched.ts";
 const byNumber = (a: number | null, b: number | null) => Number(a) - Number(b);
 const pidsOf = (processes: readonly HungryProcess[]) => processes.map(({ pid }) => pid);
 
-/** Feeds until it is dead; returns its exit code. */
+/** Allocates until it is killed; returns its exit code. */
 async function overfeed(hungry: HungryProcess): Promise<number> {
   let code: number | undefined;
   const dead = hungry.status.then((status) => code = status.code);
@@ -21,7 +21,7 @@ async function overfeed(hungry: HungryProcess): Promise<number> {
 }
 
 kernelTest(
-  "a group kill is told as one, with each process that died of it once and nobody else",
+  "a group kill is reported once, and each of its victims once",
   async () => {
     await using parent = makeRealCgroup("group");
     const cgroup = parent.child("together");
@@ -31,7 +31,7 @@ kernelTest(
     await using a = await startHungryProcess(cgroup);
     await using b = await startHungryProcess(cgroup);
     await using c = await startHungryProcess(cgroup);
-    // The kernel spares it (cgroup-v2.rst, memory.oom.group).
+    // The kernel does not kill it (cgroup-v2.rst, memory.oom.group).
     await using spared = await startHungryProcess(cgroup, { oomScoreAdj: -1000 });
     await using neighbour = await startHungryProcess(beside);
     const group = [a, b, c];
@@ -49,10 +49,10 @@ kernelTest(
     assert.deepEqual(victimsOf(events).sort(byNumber), pidsOf(group).sort(byNumber));
     const groups = ofType(events, "oom_group_kill").filter((e) => e.cgroup === cgroup.path);
     assert.deepEqual(groups.map(({ count }) => count), [1]);
-    const tally = events.at(-1).cgroups.find((t: { cgroup: string }) => t.cgroup === cgroup.path);
-    assert.equal(tally.oom_group_kill, 1);
-    assert.equal(tally.victims, 3);
-    assert.ok(tally.oom_kill >= 3, `${tally.oom_kill}`);
+    const deltas = events.at(-1).cgroups.find((t: { cgroup: string }) => t.cgroup === cgroup.path);
+    assert.equal(deltas.oom_group_kill, 1);
+    assert.equal(deltas.victims, 3);
+    assert.ok(deltas.oom_kill >= 3, `${deltas.oom_kill}`);
     for (const { pid } of [spared, neighbour]) {
       assert.doesNotMatch(Deno.readTextFileSync(`/proc/${pid}/status`), /^State:\s+[ZX]/m);
     }
@@ -60,22 +60,25 @@ kernelTest(
   { only: 2 },
 );
 
-kernelTest("without a group three that die of one limit are three OOMs and kills", async () => {
-  await using cgroup = makeRealCgroup("single");
-  cgroup.limit(24 * MIB);
-  await using a = await startHungryProcess(cgroup);
-  await using b = await startHungryProcess(cgroup);
-  await using c = await startHungryProcess(cgroup);
-  await using watched = await startWatched([cgroup.path]);
-  for (const hungry of [a, b, c]) {
-    assert.equal(await overfeed(hungry), 137);
-    await watched.next(killOf(hungry.pid));
-  }
-  const events = await watched.stop();
-  assert.deepEqual(victimsOf(events), pidsOf([a, b, c]), "in the order of their deaths");
-  assert.deepEqual(ofType(events, "oom_group_kill"), []);
-  const ooms = ofType(events, "oom").reduce((sum, { count }) => sum + count, 0);
-  assert.ok(ooms >= 3, `${ooms} OOMs`);
-  const [tally] = events.at(-1).cgroups;
-  assert.deepEqual([tally.oom_kill, tally.victims], [3, 3]);
-});
+kernelTest(
+  "without a group, three processes killed at one limit are three OOMs and kills",
+  async () => {
+    await using cgroup = makeRealCgroup("single");
+    cgroup.limit(24 * MIB);
+    await using a = await startHungryProcess(cgroup);
+    await using b = await startHungryProcess(cgroup);
+    await using c = await startHungryProcess(cgroup);
+    await using watched = await startWatched([cgroup.path]);
+    for (const hungry of [a, b, c]) {
+      assert.equal(await overfeed(hungry), 137);
+      await watched.next(killOf(hungry.pid));
+    }
+    const events = await watched.stop();
+    assert.deepEqual(victimsOf(events), pidsOf([a, b, c]), "in the order of their kills");
+    assert.deepEqual(ofType(events, "oom_group_kill"), []);
+    const ooms = ofType(events, "oom").reduce((sum, { count }) => sum + count, 0);
+    assert.ok(ooms >= 3, `${ooms} OOMs`);
+    const [deltas] = events.at(-1).cgroups;
+    assert.deepEqual([deltas.oom_kill, deltas.victims], [3, 3]);
+  },
+);

@@ -1,15 +1,15 @@
-/** `oomkit watch` and what the kernel tells ahead of an OOM: each version its own, and what it lacks is said. */
+/** `oomkit watch` and what the kernel reports before an OOM, which differs between cgroup v1 and v2. */
 
 import assert from "node:assert/strict";
 import { eatToDeath, kernelTest, killOf, MIB, ofType } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
 import { startWatched } from "../helpers/watched.ts";
 
-/** What statfs(2) calls tmpfs and ramfs; a root file system in memory is one of them. */
+/** The types of tmpfs and ramfs in statfs(2); a root file system in memory is one of them. */
 const MEMORY_ONLY = ["1021994", "858458f6"];
 
-/** Eats without end, and is gone when the cgroup is. */
-function startEater(cgroup: RealCgroup): AsyncDisposable {
+/** Allocates without end until it is disposed of. */
+function startAllocator(cgroup: RealCgroup): AsyncDisposable {
   const child = new Deno.Command("sh", {
     args: ["-c", 'echo 0 > "$0/cgroup.procs" && exec tail /dev/zero', cgroup.dir],
     stdin: "null",
@@ -20,24 +20,24 @@ function startEater(cgroup: RealCgroup): AsyncDisposable {
     async [Symbol.asyncDispose]() {
       try {
         child.kill("SIGKILL");
-      } catch { /* already gone */ }
+      } catch { /* it has exited */ }
       await child.status;
     },
   };
 }
 
-kernelTest("every pressure level is told on the way to an OOM", async () => {
+kernelTest("every pressure level is reported before an OOM", async () => {
   await using cgroup = makeRealCgroup("levels");
   cgroup.limit(24 * MIB);
   await using watched = await startWatched(["--pressure", "low,medium,critical", cgroup.path]);
   const { pid } = await eatToDeath(cgroup);
   await watched.next(killOf(pid));
-  // Who listens for a level is told of all above it too (kernel, cgroup-v1/memory.rst).
+  // A listener for a level is notified of all levels above it too (kernel, cgroup-v1/memory.rst).
   for (const level of ["low", "medium", "critical"]) {
-    const told = await watched.next((e) => e.type === "pressure" && e.level === level);
-    assert.equal(told.cgroup, cgroup.path);
-    assert.equal(told.source, "eventfd");
-    assert.equal(told.kind, null);
+    const event = await watched.next((e) => e.type === "pressure" && e.level === level);
+    assert.equal(event.cgroup, cgroup.path);
+    assert.equal(event.source, "eventfd");
+    assert.equal(event.kind, null);
   }
   const events = await watched.stop();
   assert.deepEqual(ofType(events, "degraded"), []);
@@ -45,7 +45,7 @@ kernelTest("every pressure level is told on the way to an OOM", async () => {
 }, { only: 1 });
 
 const disk = Deno.build.os === "linux" ? ["/disk", "/var/tmp"].find(isOnDisk) : undefined;
-const noDisk = disk ? undefined : "there is no disk here, whose page cache could be reclaimed";
+const noDisk = disk ? undefined : "there is no disk here with a page cache to reclaim";
 
 /** The files of an initramfs or a tmpfs cannot be reclaimed. */
 function isOnDisk(dir: string): boolean {
@@ -54,7 +54,7 @@ function isOnDisk(dir: string): boolean {
   return success && !MEMORY_ONLY.includes(new TextDecoder().decode(stdout).trim());
 }
 
-kernelTest("a cgroup full of page cache is told as low pressure, and as no OOM", async () => {
+kernelTest("a cgroup full of page cache is reported as low pressure, not as an OOM", async () => {
   await using cgroup = makeRealCgroup("cache");
   cgroup.limit(16 * MIB);
   const file = Deno.makeTempFileSync({ dir: disk!, prefix: "oomkit-test-" });
@@ -70,24 +70,24 @@ kernelTest("a cgroup full of page cache is told as low pressure, and as no OOM",
       stdin: "null",
     }).output();
     assert.ok(success);
-    const told = await watched.next(({ type }) => type === "pressure");
-    assert.equal(told.level, "low");
+    const event = await watched.next(({ type }) => type === "pressure");
+    assert.equal(event.level, "low");
     const events = await watched.stop();
     assert.deepEqual(ofType(events, "oom"), []);
     assert.deepEqual(ofType(events, "oom_kill"), []);
-    assert.ok(ofType(events, "max").length >= 1, "its limit was hit, though nothing came of it");
+    assert.ok(ofType(events, "max").length >= 1, "its limit was hit without an OOM");
   } finally {
     Deno.removeSync(file);
   }
 }, { only: 1, why: noDisk });
 
-kernelTest("memory.high is told as high, and the stalls that it makes as PSI", async () => {
+kernelTest("reaching memory.high is reported as high, and its stalls as PSI", async () => {
   await using cgroup = makeRealCgroup("high");
   cgroup.write("memory.high", 8 * MIB);
   await using watched = await startWatched(
     ["--psi", "some:5ms/500ms,full:5ms/500ms", cgroup.path],
   );
-  await using _eater = startEater(cgroup);
+  await using _allocator = startAllocator(cgroup);
   const high = await watched.next(({ type }) => type === "high");
   assert.equal(high.cgroup, cgroup.path);
   assert.ok(high.count >= 1);
@@ -101,41 +101,44 @@ kernelTest("memory.high is told as high, and the stalls that it makes as PSI", a
   }
   const events = await watched.stop();
   for (const type of ["degraded", "oom", "oom_kill"]) assert.deepEqual(ofType(events, type), []);
-  const [tally] = events.at(-1).cgroups;
-  const told = ofType(events, "high").reduce((sum, { count }) => sum + count, 0);
-  assert.equal(told, tally.high, "as many as the kernel counted");
+  const [deltas] = events.at(-1).cgroups;
+  const reported = ofType(events, "high").reduce((sum, { count }) => sum + count, 0);
+  assert.equal(reported, deltas.high, "as many as the kernel counted");
 }, { only: 2 });
 
-kernelTest("what this version lacks is told once as degraded, and the watch goes on", async () => {
-  await using parent = makeRealCgroup("lack");
-  const children = ["a", "b"].map((name) => parent.child(name));
-  for (const child of children) child.limit(10 * MIB);
-  const [args, reason] = parent.version === 1
-    ? [["--psi", "some:150ms/1s,full:50ms/2s"], /v1 .*PSI.*--pressure/]
-    : [["--pressure", "low,critical:hierarchy"], /v1 only.*--psi/];
-  await using watched = await startWatched([...args, ...children.map(({ path }) => path)]);
-  for (const child of children) {
-    const { pid } = await eatToDeath(child);
-    assert.equal((await watched.next(killOf(pid))).cgroup, child.path);
-  }
-  const events = await watched.stop();
-  const [degraded, ...more] = ofType(events, "degraded");
-  assert.deepEqual(more, []);
-  assert.equal(degraded.requested, "pressure");
-  assert.equal(degraded.fallback, "nothing");
-  assert.match(degraded.reason, reason);
-  assert.deepEqual(ofType(events, "pressure"), []);
-  assert.equal(ofType(events, "oom_kill").length, 2);
-});
+kernelTest(
+  "what the cgroup version lacks is reported once as degraded, and the watch continues",
+  async () => {
+    await using parent = makeRealCgroup("lack");
+    const children = ["a", "b"].map((name) => parent.child(name));
+    for (const child of children) child.limit(10 * MIB);
+    const [args, reason] = parent.version === 1
+      ? [["--psi", "some:150ms/1s,full:50ms/2s"], /v1 .*PSI.*--pressure/]
+      : [["--pressure", "low,critical:hierarchy"], /v1 only.*--psi/];
+    await using watched = await startWatched([...args, ...children.map(({ path }) => path)]);
+    for (const child of children) {
+      const { pid } = await eatToDeath(child);
+      assert.equal((await watched.next(killOf(pid))).cgroup, child.path);
+    }
+    const events = await watched.stop();
+    const [degraded, ...more] = ofType(events, "degraded");
+    assert.deepEqual(more, []);
+    assert.equal(degraded.requested, "pressure");
+    assert.equal(degraded.fallback, "nothing");
+    assert.match(degraded.reason, reason);
+    assert.deepEqual(ofType(events, "pressure"), []);
+    assert.equal(ofType(events, "oom_kill").length, 2);
+  },
+);
 
-kernelTest("what both versions were asked for at once, the one here tells", async () => {
+kernelTest("with both --pressure and --psi, the available one is reported", async () => {
   await using cgroup = makeRealCgroup("both");
-  // Of a kill alone PSI need not tell: the stalls before it can be too short.
+  // A kill alone need not raise PSI: the stalls before it can be too short.
   if (cgroup.version === 1) cgroup.limit(24 * MIB);
   else cgroup.write("memory.high", 8 * MIB);
   const both = ["--pressure", "low", "--psi", "some:5ms/500ms"];
   await using watched = await startWatched([...both, cgroup.path]);
-  await using _eater = startEater(cgroup);
+  await using _allocator = startAllocator(cgroup);
   const pressure = await watched.next(({ type }) => type === "pressure");
   assert.equal(pressure.source, cgroup.version === 1 ? "eventfd" : "psi");
   assert.equal(ofType(await watched.stop(), "degraded").length, 1);

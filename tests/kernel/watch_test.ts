@@ -1,65 +1,45 @@
-/** `oomkit watch` against real kernels: what it tells is what the kernel did, no more and no less. */
+/** `oomkit watch` on real kernels: it reports exactly what the kernel did. */
 
 import assert from "node:assert/strict";
-import { makeRealCgroup, type RealCgroup, whyNoRealCgroup } from "../helpers/real_cgroup.ts";
+import { startHungryProcess } from "../helpers/hungry_process.ts";
+import { eatToDeath, kernelTest, killOf, MIB, ofType, victimsOf } from "../helpers/kernel_cases.ts";
+import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
 import { type Json, startWatched, type Watched } from "../helpers/watched.ts";
 
-const why = whyNoRealCgroup();
-const MIB = 1024 * 1024;
-
-function kernelTest(name: string, run: () => Promise<void>): void {
-  Deno.test({
-    name: why ? `${name} (not run: ${why})` : name,
-    ignore: why !== undefined,
-    fn: run,
-  });
-}
-
-/** A shell that moves in and then becomes a process that eats without end; resolves when it is dead. */
-async function eatToDeath(cgroup: RealCgroup): Promise<{ pid: number; code: number }> {
-  const child = new Deno.Command("sh", {
-    args: ["-c", 'echo 0 > "$0/cgroup.procs" && exec tail /dev/zero', cgroup.dir],
-    stdin: "null",
-    stdout: "null",
-    stderr: "null",
-  }).spawn();
-  const { code } = await child.status;
-  return { pid: child.pid, code };
-}
-
-async function liveAndLeave(cgroup: RealCgroup): Promise<void> {
+async function runAndExit(cgroup: RealCgroup): Promise<void> {
   await new Deno.Command("sh", {
     args: ["-c", 'echo 0 > "$0/cgroup.procs" && exec true', cgroup.dir],
   }).output();
 }
 
-const kills = (events: readonly Json[]) => events.filter(({ type }) => type === "oom_kill");
+const kills = (events: readonly Json[]) => ofType(events, "oom_kill");
 const summaryOf = (events: readonly Json[]) => events.at(-1);
-const killOf = (pid: number) => (event: Json) =>
-  event.type === "oom_kill" && event.victim?.pid === pid;
 
-kernelTest("one kill is told once, with the pid, the name and the owner of the limit", async () => {
-  await using cgroup = makeRealCgroup("one");
-  cgroup.limit(20 * MIB);
-  await using watched = await startWatched(["--threshold", "50%,90%", cgroup.path]);
-  const { pid, code } = await eatToDeath(cgroup);
-  assert.equal(code, 137);
-  const kill = await watched.next(killOf(pid));
-  assert.equal(kill.victim.comm, "tail");
-  assert.equal(kill.limit_owner, cgroup.path);
-  assert.equal(kill.limit, 20 * MIB);
-  assert.equal(kill.cgroup, cgroup.path);
-  const events = await watched.stop();
-  assert.equal(kills(events).length, 1);
-  const rises = events.filter((e) => e.type === "threshold" && e.direction === "above");
-  assert.deepEqual(rises.map((e) => e.threshold), [10 * MIB, 18 * MIB]);
-  const types = events.map(({ type }) => type);
-  assert.ok(types.indexOf("oom") < types.indexOf("oom_kill"), "the OOM comes before the kill");
-  const [tally] = summaryOf(events).cgroups;
-  assert.equal(tally.oom_kill, 1);
-  assert.equal(tally.victims, 1);
-  assert.ok(tally.peak >= 18 * MIB && tally.peak <= 20 * MIB, `peak ${tally.peak}`);
-});
+kernelTest(
+  "one kill is reported once, with the pid, the name and the owner of the limit",
+  async () => {
+    await using cgroup = makeRealCgroup("one");
+    cgroup.limit(20 * MIB);
+    await using watched = await startWatched(["--threshold", "50%,90%", cgroup.path]);
+    const { pid, code } = await eatToDeath(cgroup);
+    assert.equal(code, 137);
+    const kill = await watched.next(killOf(pid));
+    assert.equal(kill.victim.comm, "tail");
+    assert.equal(kill.limit_owner, cgroup.path);
+    assert.equal(kill.limit, 20 * MIB);
+    assert.equal(kill.cgroup, cgroup.path);
+    const events = await watched.stop();
+    assert.equal(kills(events).length, 1);
+    const rises = events.filter((e) => e.type === "threshold" && e.direction === "above");
+    assert.deepEqual(rises.map((e) => e.threshold), [10 * MIB, 18 * MIB]);
+    const types = events.map(({ type }) => type);
+    assert.ok(types.indexOf("oom") < types.indexOf("oom_kill"), "the OOM comes before the kill");
+    const [deltas] = summaryOf(events).cgroups;
+    assert.equal(deltas.oom_kill, 1);
+    assert.equal(deltas.victims, 1);
+    assert.ok(deltas.peak >= 18 * MIB && deltas.peak <= 20 * MIB, `peak ${deltas.peak}`);
+  },
+);
 
 kernelTest("three kills in a row in one cgroup are three, each with its pid", async () => {
   await using cgroup = makeRealCgroup("three");
@@ -69,22 +49,22 @@ kernelTest("three kills in a row in one cgroup are three, each with its pid", as
   for (let n = 0; n < 3; n++) pids.push((await eatToDeath(cgroup)).pid);
   for (const pid of pids) await watched.next(killOf(pid));
   const events = await watched.stop();
-  // Where the log leaves out the cgroup, one may have to wait for the others.
-  assert.deepEqual(kills(events).map((e) => e.victim.pid).sort(), pids.sort());
+  // A kill may wait for the others when the log leaves out its cgroup.
+  assert.deepEqual(victimsOf(events).sort(), pids.sort());
   assert.equal(summaryOf(events).cgroups[0].oom_kill, 3);
 });
 
-kernelTest("a clean exit and the removal of the cgroup are no OOM", async () => {
+kernelTest("a clean exit and the removal of the cgroup are not reported as an OOM", async () => {
   const cgroup = makeRealCgroup("clean");
   cgroup.limit(20 * MIB);
   await using watched = await startWatched(["--pressure", "low", cgroup.path].slice(
     cgroup.version === 1 ? 0 : 2,
   ));
-  await liveAndLeave(cgroup);
+  await runAndExit(cgroup);
   await cgroup[Symbol.asyncDispose]();
   const { code, events } = await watched.ended();
   assert.equal(code, 0);
-  assert.deepEqual(events.map(({ type }) => type), ["removed", "summary"]);
+  assert.deepEqual(events.map(({ type }) => type), ["cgroup_removed", "summary"]);
   assert.equal(summaryOf(events).cgroups[0].oom_kill, 0);
 });
 
@@ -99,13 +79,16 @@ kernelTest("an OOM and the removal right after it, 50 times, are 50 kills", asyn
     await child[Symbol.asyncDispose]();
   }
   const events = await stopAfterRemovals(watched, 50);
-  const told = kills(events).map((e) => e.victim?.pid ?? null);
-  assert.equal(told.length, 50);
+  const victims = victimsOf(events);
+  assert.equal(victims.length, 50);
   // A victim may stay unnamed where the kernel's log leaves out the cgroup, but none is named twice or invented.
-  const named = told.filter((pid) => pid !== null);
+  const named = victims.filter((pid) => pid !== null);
   assert.equal(new Set(named).size, named.length);
   assert.ok(named.every((pid) => pids.includes(pid)));
-  assert.ok(kills(events).every((e) => e.cgroup !== parent.path), "each is told in its own cgroup");
+  assert.ok(
+    kills(events).every((e) => e.cgroup !== parent.path),
+    "each is reported in its own cgroup",
+  );
 });
 
 async function stopAfterRemovals(watched: Watched, count: number): Promise<readonly Json[]> {
@@ -116,7 +99,7 @@ async function stopAfterRemovals(watched: Watched, count: number): Promise<reado
 }
 
 kernelTest(
-  "under a parent with the same limit one kill is one, and the owner is named",
+  "under a parent with the same limit, one kill is reported once, with the owner",
   async () => {
     await using parent = makeRealCgroup("pod");
     const child = parent.child("container");
@@ -128,7 +111,7 @@ kernelTest(
     const events = await watched.stop();
     assert.equal(kills(events).length, 1);
     assert.equal(kill.cgroup, child.path);
-    // Equal limits: whose counter was full first is the kernel's to say, and v2 counts it there.
+    // Of equal limits either can be hit first; v2 counts the OOM there.
     const owner = parent.version === 2
       ? (/^oom 1$/m.test(parent.read("memory.events.local")) ? parent.path : child.path)
       : kill.limit_owner;
@@ -137,7 +120,7 @@ kernelTest(
   },
 );
 
-kernelTest("a parent's limit is told as the parent's, not as the child's", async () => {
+kernelTest("the owner of a parent's limit is the parent, not the child", async () => {
   await using parent = makeRealCgroup("owner");
   const child = parent.child("free");
   parent.limit(16 * MIB);
@@ -149,7 +132,7 @@ kernelTest("a parent's limit is told as the parent's, not as the child's", async
   assert.equal(kills(await watched.stop()).length, 1);
 });
 
-kernelTest("a limit that is changed is told", async () => {
+kernelTest("a changed limit is reported", async () => {
   await using cgroup = makeRealCgroup("change");
   cgroup.limit(20 * MIB);
   await using watched = await startWatched([cgroup.path]);
@@ -159,42 +142,44 @@ kernelTest("a limit that is changed is told", async () => {
   assert.equal(change.to, 30 * MIB);
 });
 
-kernelTest("cgroups that come and go beneath a recursive target are told", async () => {
+kernelTest("cgroups created and removed below a recursive target are reported", async () => {
   await using parent = makeRealCgroup("tree");
   await using watched = await startWatched(["--recursive", parent.path]);
   const child = parent.child("late");
   const at = (type: string) => (e: Json) => e.type === type && e.cgroup === child.path;
-  await watched.next(at("created"));
+  await watched.next(at("cgroup_created"));
   await child[Symbol.asyncDispose]();
-  await watched.next(at("removed"));
+  await watched.next(at("cgroup_removed"));
 });
 
 kernelTest(
-  "a threshold is told when usage is above it already, and when it falls below",
+  "a threshold is reported when usage is above it at the start, and when it falls below",
   async () => {
     await using cgroup = makeRealCgroup("above");
-    const { startHungryProcess } = await import("../helpers/hungry_process.ts");
-    await using eater = await startHungryProcess(cgroup);
-    await eater.feed(12 * MIB);
+    await using allocator = await startHungryProcess(cgroup);
+    await allocator.feed(12 * MIB);
     await using watched = await startWatched(["--threshold", "8M", cgroup.path]);
     const crossing = (direction: string) => (e: Json) =>
       e.type === "threshold" && e.direction === direction && e.threshold === 8 * MIB;
     await watched.next(crossing("above"));
-    await eater[Symbol.asyncDispose]();
+    await allocator[Symbol.asyncDispose]();
     const below = await watched.next(crossing("below"));
     assert.ok(below.usage < 8 * MIB);
   },
 );
 
-kernelTest("a forced poll tells the same kill, and says that it polls", async () => {
-  await using cgroup = makeRealCgroup("poll");
-  cgroup.limit(10 * MIB);
-  await using watched = await startWatched(["--poll", "20ms", cgroup.path]);
-  assert.match(watched.stderr, /poll every 20 ms/);
-  const { pid } = await eatToDeath(cgroup);
-  await watched.next(killOf(pid));
-  assert.equal(kills(await watched.stop()).length, 1);
-});
+kernelTest(
+  "with --poll the same kill is reported, and the start-up line names the interval",
+  async () => {
+    await using cgroup = makeRealCgroup("poll");
+    cgroup.limit(10 * MIB);
+    await using watched = await startWatched(["--poll", "20ms", cgroup.path]);
+    assert.match(watched.stderr, /poll every 20 ms/);
+    const { pid } = await eatToDeath(cgroup);
+    await watched.next(killOf(pid));
+    assert.equal(kills(await watched.stop()).length, 1);
+  },
+);
 
 kernelTest("--until ends the watch, and --fail-on makes it exit with 1", async () => {
   await using cgroup = makeRealCgroup("until");
@@ -208,7 +193,7 @@ kernelTest("--until ends the watch, and --fail-on makes it exit with 1", async (
   assert.equal(summaryOf(events).type, "summary");
 });
 
-kernelTest("of kills that come while a watch is armed, as many are told as it counts", async () => {
+kernelTest("of kills during the start of a watch, as many are reported as it counts", async () => {
   await using parent = makeRealCgroup("early");
   const children = Array.from({ length: 40 }, (_, n) => parent.child(`c${n}`));
   for (const child of children) child.limit(4 * MIB);
@@ -220,6 +205,6 @@ kernelTest("of kills that come while a watch is armed, as many are told as it co
   armed = true;
   await killing;
   const events = await watched.stop();
-  const counted = summaryOf(events).cgroups.map((tally: Json) => tally.oom_kill);
+  const counted = summaryOf(events).cgroups.map(({ oom_kill }: Json) => oom_kill);
   assert.equal(kills(events).length, counted.reduce((sum: number, n: number) => sum + n, 0));
 });

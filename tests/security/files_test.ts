@@ -136,5 +136,5 @@ Deno.test("a world-writable configuration is refused, because it names commands"
   Deno.chmodSync(file.path, 0o666);
   const { code, stderr } = await check(tree, file);
   assert.equal(code, 2);
-  assert.match(stderr, /^oomkit: cannot read the configuration .*: everybody may write it/);
+  assert.match(stderr, /^oomkit: cannot read the configuration .*: all users may write it/);
 });

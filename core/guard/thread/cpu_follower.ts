@@ -1,7 +1,7 @@
 /**
- * Where the sentry waits. The kernel tells of a crossing on the CPU of who crosses it: a thread with SCHED_FIFO that sleeps
- * there is put in the allocator's place at once, so that nothing more is taken while it looks and strikes. To another CPU it
- * takes an interrupt, and in a virtual machine whose host has lent that CPU to somebody else milliseconds (docs/performance.md).
+ * Pins the monitor thread to the allocator's CPU. The kernel signals the eventfd there, and a SCHED_FIFO sleeper preempts the
+ * allocator immediately, so that nothing more is allocated until the kill. Another CPU takes an interrupt, and in a virtual
+ * machine, when the host has given that CPU to another guest, milliseconds (docs/performance.md).
  */
 
 import { tryOpenControlFile } from "../../kernel/control_file.ts";
@@ -9,54 +9,52 @@ import { hasCpu, mainCpus, oneCpu, setAffinity } from "../../kernel/scheduling.t
 import { parsePlacing } from "../../parse/procfs.ts";
 
 export interface CpuFollower {
-  /** Whether this thread shares the CPU of somebody whom it followed. */
+  /** Whether this thread is pinned to the CPU of a process that it followed. */
   readonly sharesCpu: boolean;
-  /** Goes where the main thread of `pid` ran last, unless that was asked within the last millisecond. */
+  /** Moves to the CPU on which the main thread of `pid` ran last; at most once a millisecond. */
   follow(pid: number, now: number): void;
-  /** May run again where the main thread may. */
+  /** Returns to all CPUs on which the main thread may run. */
   leave(): void;
-  /** Leaves when nobody was to be followed for a while, whatever else there is to look at. */
+  /** Leaves when no process was followed for a while, whatever else is polled. */
   releaseIfIdle(now: number): void;
 }
 
-const FOLLOW_MS = 1;
-/** Whoever is at the limit sooner than this, as fast as he was of late, is followed (milliseconds). */
+const MIN_MS_BETWEEN_MOVES = 1;
+/** A process that reaches the limit sooner than this at its peak rate is followed (milliseconds). */
 export const MAX_MS_TO_LIMIT_TO_FOLLOW = 100;
 
 export function createCpuFollower(): CpuFollower {
-  let cpu: number | undefined;
+  let pinnedTo: number | undefined;
   let followedAt = -Infinity;
   const leave = () => {
-    if (cpu === undefined) return;
-    cpu = undefined;
-    // As it is now: what a cpuset has gained or lost since does not reach a thread that was sent to a CPU.
-    const cgroupFd = mainCpus();
-    if (cgroupFd !== undefined) setAffinity(cgroupFd);
+    if (pinnedTo === undefined) return;
+    pinnedTo = undefined;
+    // Read it now: a change of the cpuset does not reach a thread that is pinned.
+    const cpus = mainCpus();
+    if (cpus !== undefined) setAffinity(cpus);
   };
   return {
     get sharesCpu() {
-      return cpu !== undefined;
+      return pinnedTo !== undefined;
     },
     follow(pid, now) {
-      if (now - followedAt < FOLLOW_MS) return;
+      if (now - followedAt < MIN_MS_BETWEEN_MOVES) return;
       followedAt = now;
       using stat = tryOpenControlFile(`/proc/${pid}/stat`);
       const placing = parsePlacing(stat?.text() ?? "");
-      // One with a priority like this thread's would not make room.
+      // A process with real-time priority would not be preempted.
       if (placing === undefined || placing.isRealtime) return;
-      const there = placing.cpu;
-      if (there === cpu) return;
-      const cgroupFd = mainCpus();
-      if (cgroupFd !== undefined && hasCpu(cgroupFd, there) && setAffinity(oneCpu(there))) {
-        cpu = there;
-      }
+      const { cpu } = placing;
+      if (cpu === pinnedTo) return;
+      const cpus = mainCpus();
+      if (cpus !== undefined && hasCpu(cpus, cpu) && setAffinity(oneCpu(cpu))) pinnedTo = cpu;
     },
     leave,
     releaseIfIdle: (now) => now - followedAt > MAX_MS_TO_LIMIT_TO_FOLLOW && leave(),
   };
 }
 
-/** For a thread without SCHED_FIFO, which would have to share the allocator's CPU with it. */
+/** For a thread without SCHED_FIFO, which would share the allocator's CPU instead of preempting it. */
 export const noCpuFollower: CpuFollower = {
   sharesCpu: false,
   follow() {},

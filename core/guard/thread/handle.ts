@@ -1,24 +1,25 @@
-/** The sentry's thread, as the main one sees it. */
+/** The monitor thread, as seen from the main thread. */
 
 import { OomkitError } from "../../errors.ts";
 import { type EpollSet, openEpoll } from "../../kernel/epoll.ts";
-import type { SampleRing } from "./sample_ring.ts";
-import type { Command, Report } from "./protocol.ts";
+import { withDeadline } from "../../timing.ts";
 import type { PolicySet } from "../policy.ts";
+import type { Command, Report } from "./protocol.ts";
+import type { SampleRing } from "./sample_ring.ts";
 
 type Ready = Extract<Report, { type: "ready" }>;
 export type CgroupReport = Exclude<Report, { type: "ready" | "stopped" | "failed" }>;
 
 export interface MonitorThread {
-  /** Filled here, waited for there. */
+  /** The main thread adds to it, the monitor thread waits for it. */
   readonly epoll: EpollSet;
   readonly ready: Promise<Ready>;
-  /** Rejects when the thread ends by itself, or nobody can take what it reports. */
+  /** Rejects with an {@link OomkitError} when the thread fails, or with the error of `onReport`. */
   readonly failed: Promise<never>;
-  send(send: Command): void;
-  /** How often it has turned. */
+  send(command: Command): void;
+  /** How many turns the loop has made. */
   beats(): number;
-  /** Lets it tell what is left to tell, but not for long. */
+  /** Waits for the last reports, at most 2 s. */
   stop(): Promise<void>;
   close(): void;
 }
@@ -36,11 +37,11 @@ export function startMonitorThread(
   const ready = Promise.withResolvers<Ready>();
   const stopped = Promise.withResolvers<void>();
   const failed = Promise.withResolvers<never>();
-  // Asked for only once it is ready.
+  // The caller waits for it only once the thread is ready.
   failed.promise.catch(() => {});
   const worker = new Worker(new URL(workerScript(), import.meta.url), { type: "module" });
   const fail = (why: string) => {
-    const error = new OomkitError(`the sentry failed: ${why}`);
+    const error = new OomkitError(`the monitor thread failed: ${why}`);
     ready.reject(error);
     failed.reject(error);
     stopped.resolve();
@@ -49,11 +50,11 @@ export function startMonitorThread(
     event.preventDefault();
     fail(event.message);
   };
-  const take = (report: CgroupReport) => {
+  const handle = (report: CgroupReport) => {
     try {
       onReport(report);
     } catch (error) {
-      // Thrown on from here it would end the process with everything as it was set.
+      // If it were thrown from here, the process would exit without restoring any settings.
       failed.reject(error);
     }
   };
@@ -61,14 +62,14 @@ export function startMonitorThread(
     if (data.type === "ready") ready.resolve(data);
     else if (data.type === "stopped") stopped.resolve();
     else if (data.type === "failed") fail(data.why);
-    else take(data);
+    else handle(data);
   };
-  const send = (send: Command) => {
-    worker.postMessage(send);
-    // It waits in epoll_wait(2) and hears nothing.
+  const send = (command: Command) => {
+    worker.postMessage(command);
+    // In epoll_wait(2) the thread receives no message.
     epoll.wake();
   };
-  // Without a wake: it is not waiting in epoll_wait(2) yet, and each wake stands for one order that is to be taken there.
+  // Without a wake-up: the thread does not wait in epoll_wait(2) yet, where each wake-up stands for one command.
   const shared = { epoll: epoll.shared, heartbeat, samples };
   const begin: Command = { type: "begin", policies, stateFolder, ...shared };
   worker.postMessage(begin);
@@ -80,16 +81,14 @@ export function startMonitorThread(
     beats: () => Atomics.load(heartbeat, 0),
     async stop() {
       send({ type: "stop" });
-      const late = setTimeout(stopped.resolve, MAX_MS_TO_STOP);
-      await stopped.promise;
-      clearTimeout(late);
+      await withDeadline(MAX_MS_TO_STOP, stopped.promise, () => {});
       worker.terminate();
     },
     close: epoll.close,
   };
 }
 
-/** Beside its source, and beside the file that it is bundled into. */
+/** Next to its source, or next to the bundle (scripts/compile.ts). */
 function workerScript(): string {
   return import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js";
 }

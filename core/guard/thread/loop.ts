@@ -1,442 +1,431 @@
-/** When a ward is looked at next, unless something wakes for it before. */
+/**
+ * The loop of the monitor thread: waits for a notification or the next poll, reads usage, and takes the steps of levels and
+ * kills. Nothing else runs in this thread: it does not scan directories, arm notifications or print, and it reports to the main
+ * thread only after a kill.
+ */
 
 import { isThere } from "../../cgroup/cgroup.ts";
 import { noSuspensionLog, type SuspensionLog } from "../../control/suspension_log.ts";
+import { wallClock } from "../../kernel/clock.ts";
 import { EPOLLPRI, type JoinedEpoll } from "../../kernel/epoll.ts";
 import { SystemCallError } from "../../kernel/libc.ts";
 import { hasEnded } from "../../kernel/process.ts";
 import { sleepMicroseconds } from "../../kernel/scheduling.ts";
-import { allArmed, initialLevelStates, nextTriggerAt } from "../../policy/levels.ts";
+import { evaluateLevels, resetDecision } from "../../policy/kill_cycle.ts";
+import { allArmed, nextTriggerAt } from "../../policy/levels.ts";
 import { maxPollInterval, nextPollIn } from "../../policy/poll_interval.ts";
-import { evaluateLevels } from "../levels.ts";
+import { msUntilLimitAtPeakRate, updateTrend } from "../../policy/usage_trend.ts";
+import { tooFewDescriptors } from "../../watch/triggers.ts";
 import { isExcluded, keyOf, type PolicySet } from "../policy.ts";
+import { type ResolvedPolicy, resolvePolicy } from "../resolved_policy.ts";
 import {
   byHeadroom,
   type CgroupState,
-  clock,
   closeCgroupState,
-  closeSelection,
-  fdShortage,
-  msUntilLimitAtPeakRate,
   openCgroupState,
+  readMetric,
   reportHead,
-  resolvePolicy,
-  updateTrend,
-  valueOf,
 } from "./cgroup_state.ts";
 import { createCpuFollower, MAX_MS_TO_LIMIT_TO_FOLLOW, noCpuFollower } from "./cpu_follower.ts";
-import { createKillExecutor, MAX_SELECTION_AGE_MS } from "./kill.ts";
+import { KillExecutor } from "./kill.ts";
 import type { CgroupSpec, GuardSettings, Report, WakeSource } from "./protocol.ts";
 import type { SampleWriter } from "./sample_ring.ts";
 
-/** How long it may be that nothing wakes, where everything notifies: what is lost is found by then (milliseconds). */
-export const MAX_MS_BETWEEN_POLLS = 1000;
-/** So many times more seldom what notifies is looked at, in case that it does not (seen once, on 6.18). */
+/** The longest time without a poll where everything is notified: a lost notification is found by then (milliseconds). */
+const MAX_MS_BETWEEN_POLLS = 1000;
+/** Notified cgroups are polled so many times less often, in case a notification is lost (seen once, on 6.18). */
 const NOTIFIED_POLL_FACTOR = 4;
 /** epoll_wait(2) takes whole milliseconds. */
-export const MIN_MS_BETWEEN_POLLS = 1;
-/** What would be crossed sooner than this is not slept for. */
+const MIN_MS_BETWEEN_POLLS = 1;
+/** If the imminent level is crossed sooner than this, the loop does not sleep. */
 const BUSY_POLL_WITHIN_MS = 1;
-/** So long an allocator runs whose CPU this thread shares, between two looks (milliseconds). */
-export const CPU_SHARING_STEP_MS = 0.05;
+/** But no longer than this after a notification, because growth may have ended. */
+const MAX_BUSY_POLL_MS = 2;
+/** How long an allocator runs between two polls when this thread shares its CPU (milliseconds). */
+const CPU_SHARING_STEP_MS = 0.05;
+/** A kill takes 1 ms, and idle cgroups may be thousands: notifications wait no longer than this (milliseconds). */
+const MAX_MS_PER_TURN = 1;
+/** At the end, for killed processes to exit: one that is still exiting would be reported as survived (milliseconds). */
+const MAX_MS_FOR_EXITS = 100;
+/** Between two hints (milliseconds). */
+const MIN_MS_BETWEEN_HINTS = 2;
+/** Tokens of the main thread's eventfds are below this; those of memory.events, one for each cgroup, are above. */
+const FIRST_MONITOR_TOKEN = 0x40000000;
 
-/** Who else is there, and where this thread waits. */
-export interface PollContext {
-  /** How many wards there are. */
-  readonly count: number;
-  /** See `core/guard/thread/cpu_follower.ts`. */
-  readonly sharesCpu: boolean;
-}
-
-/** Milliseconds of the clock that `now` is of. */
-export function nextPollAt(
-  state: CgroupState,
-  metricValue: number,
-  now: number,
-  pollContext: PollContext,
-): number {
-  const { settings: { levelBytes, limit }, policy } = state;
-  const { metric, triggerPolicy, acting, kills } = policy;
-  const { rate = 0 } = metric === "usage" ? state : { rate: state.valueRate };
-  const longest = longestFor(state, metricValue, pollContext.count);
-  const left = levelBytes.imminent - metricValue;
-  const isNear = kills && left > 0 && 1000 * left < BUSY_POLL_WITHIN_MS * rate;
-  // On his CPU nothing would move while it is looked without a pause.
-  if (isNear && now < state.busyPollUntil) {
-    return pollContext.sharesCpu ? now + CPU_SHARING_STEP_MS : now;
-  }
-  const above = [levelBytes.warn, levelBytes.critical, levelBytes.imminent, limit].find((at) =>
-    at > metricValue
-  );
-  const wait = nextPollIn((above ?? Infinity) - metricValue, rate, longest, MIN_MS_BETWEEN_POLLS);
-  const again = nextTriggerAt(state.levelStates, levelBytes, metricValue, triggerPolicy, acting);
-  const at = wait < longest ? now + wait : nextRound(now, longest);
-  return Math.max(state.retryAt, Math.min(at, Math.max(now, again)));
-}
-
-/** Nothing is told, held or under way of it. */
-export function isIdle(
-  { usage, settings: { levelBytes }, levelStates, selection, killCycle }: CgroupState,
-): boolean {
-  return usage < levelBytes.warn && allArmed(levelStates) && selection === undefined &&
-    killCycle === undefined;
-}
-
-/** The same as {@link dueAt} of one that is at rest and does not grow. */
-export function nextIdlePollAt(state: CgroupState, now: number, { count }: PollContext): number {
-  return Math.max(state.retryAt, nextRound(now, longestFor(state, 0, count)));
-}
-
-/** Those at rest are looked at together, in one turn. */
-const nextRound = (now: number, every: number) => every * (Math.floor(now / every) + 1);
-
-function longestFor({ settings, policy }: CgroupState, metricValue: number, count: number): number {
-  const unaided = policy.poll ?? maxPollInterval(count);
-  // What the kernel notifies of is usage, which may stand still while the working set in it grows.
-  const isNotified = settings.eventfds.some(({ isHint }) => !isHint) &&
-    (policy.metric === "usage" || metricValue < settings.levelBytes.warn);
-  return isNotified ? Math.min(MAX_MS_BETWEEN_POLLS, NOTIFIED_POLL_FACTOR * unaided) : unaided;
-}
-
-/* Who is meant by what the epoll set tells the sentry. */
-
-/** Those of the main thread's eventfds are below this; above it lie those of memory.events, one for each ward. */
-export const FIRST_MONITOR_TOKEN = 0x40000000;
-
-interface Meant {
+/** What an epoll token stands for. */
+interface TokenSource {
   readonly state: CgroupState;
-  readonly by: WakeSource;
-  /** It tells that the kernel reclaims, which concerns only who is full of page cache. */
+  readonly wakeSource: WakeSource;
+  /** The kernel reclaims, which matters only to a cgroup that is full of page cache. */
   readonly isHint: boolean;
 }
 
-export interface Tokens {
-  /** The eventfds in its terms, which are in the epoll set already. */
-  bind(state: CgroupState): void;
-  unbind(state: CgroupState): void;
-  /** Its memory.events, where it has them. */
-  follow(state: CgroupState): void;
-  leave(state: CgroupState): void;
-  /** `undefined` when it was unbound since. */
-  meant(token: number): Meant | undefined;
-  /** Until memory.events is read it wakes again; an eventfd is told of once for each time that it rings. */
-  take(token: number): void;
+interface PollContext {
+  /** How many cgroups are guarded. */
+  readonly count: number;
+  /** See `cpu_follower.ts`. */
+  readonly sharesCpu: boolean;
 }
 
-export function createTokens(epoll: Pick<JoinedEpoll, "add" | "remove">): Tokens {
-  const all = new Map<number, Meant>();
-  const tokenOf = ({ id }: CgroupState) => FIRST_MONITOR_TOKEN + id;
-  return {
-    bind(state) {
-      for (const { token, isHint } of state.settings.eventfds) {
-        all.set(token, { state, by: "eventfd", isHint });
-      }
-    },
-    unbind(state) {
-      for (const { token } of state.settings.eventfds) all.delete(token);
-    },
-    follow(state) {
-      if (state.events === undefined) return;
-      all.set(tokenOf(state), { state, by: "pollpri", isHint: false });
-      // To have read it is what arms it: kernel, fs/kernfs/file.c, kernfs_generic_poll.
-      state.events.text();
-      epoll.add(state.events.fd, EPOLLPRI, tokenOf(state));
-    },
-    leave(state) {
-      if (state.events === undefined) return;
-      all.delete(tokenOf(state));
-      epoll.remove(state.events.fd);
-    },
-    meant: (token) => all.get(token),
-    take(token) {
-      const { state, by } = all.get(token) ?? {};
-      if (by === "pollpri") state?.events?.text();
-    },
-  };
-}
+export class MonitorLoop {
+  readonly #epoll: JoinedEpoll;
+  readonly #post: (report: Report) => void;
+  readonly #suspensions: SuspensionLog;
+  readonly #samples: SampleWriter | undefined;
+  readonly #killExecutor: KillExecutor;
+  #policies: PolicySet;
+  #resolved: readonly ResolvedPolicy[];
+  readonly #states = new Map<number, CgroupState>();
+  readonly #sources = new Map<number, TokenSource>();
+  /** To be polled before the next round: a wake-up costs the same with ten cgroups and with ten thousand. */
+  readonly #soon = new Set<CgroupState>();
+  /** When all cgroups are gone through next. */
+  #roundAt = -Infinity;
+  /** The rest of the present round. */
+  #round: CgroupState[] = [];
+  #cpuFollower = noCpuFollower;
+  /** The fallback is reported for the first cgroup only; thousands may follow. */
+  #reportedFdShortage = false;
+  /** Posted at the end of each turn. */
+  readonly #outbox: Report[] = [];
 
-/*
- * Looks, decides and strikes. It runs in a thread of its own in which nothing else happens: no directory is listed here for
- * its own sake, nothing is armed, printed or sent to anybody but the main thread, and that after the deed.
- */
-
-export interface MonitorLoop {
-  /** This thread has SCHED_FIFO. */
-  enableCpuFollowing(): void;
-  /** What wards are meant by the number of their plan from now on. */
-  reload(policies: PolicySet): void;
-  add(spec: CgroupSpec): void;
-  updateSettings(id: number, settings: Partial<GuardSettings>): void;
-  remove(id: number): void;
-  /** Waits, and does what is to be done; how often it was woken by the main thread meanwhile. */
-  runOnce(): number;
-  close(): void;
-}
-
-/** But no longer than this after a notification: growth may have ended. */
-const MAX_BUSY_POLL_MS = 2;
-/** A blow takes 1 ms, and those at rest are thousands: so long nothing new is heard (milliseconds). */
-const MAX_MS_PER_TURN = 1;
-/** At the end for those who were just killed: who is on his way out would be told to live (milliseconds). */
-const MAX_MS_FOR_EXITS = 100;
-/** No two hints within this time (milliseconds). */
-const MIN_MS_BETWEEN_HINTS = 2;
-
-export function createMonitorLoop(
-  first: PolicySet,
-  epoll: JoinedEpoll,
-  post: (message: Report) => void,
-  suspensions: SuspensionLog = noSuspensionLog,
-  samples?: SampleWriter,
-): MonitorLoop {
-  let policies = first;
-  let resolved = first.all.map(resolvePolicy);
-  const states = new Map<number, CgroupState>();
-  /** Those that are to be looked at before the next round: a wake costs the same with ten cgroups and with ten thousand. */
-  const soon = new Set<CgroupState>();
-  /** When all are gone through. */
-  let roundAt = -Infinity;
-  /** Who has not had his turn in it. */
-  let round: CgroupState[] = [];
-  const tokens = createTokens(epoll);
-  let cpuFollower = noCpuFollower;
-  /** Said of the first one; there are thousands to follow. */
-  let reportedFdShortage = false;
-  const outbox: Report[] = [];
-  const report = (message: Report) => void outbox.push(message);
-
-  const killExecutor = createKillExecutor({
-    states: states.values.bind(states),
-    isExcluded: (path) => isExcluded(policies, path),
-    say: report,
-    suspensions,
-    samples,
-  });
-
-  const poll = (state: CgroupState, now: number) => {
-    look(state, now);
-    if (!state.killCycle) state.wakeSource = "poll";
-    if (state.nextPollAt < roundAt && states.has(state.id)) soon.add(state);
-    else soon.delete(state);
-  };
-
-  const look = (state: CgroupState, now: number) => {
-    const usage = state.usageFile.number();
-    if (usage === undefined) {
-      // One read may fail for want of memory; what it guards is there all the same. As long again as it has failed already.
-      const wait = Math.min(
-        MAX_MS_BETWEEN_POLLS,
-        Math.max(MIN_MS_BETWEEN_POLLS, now - state.usageAt),
-      );
-      return isThere(state.limitOwner) ? void (state.nextPollAt = now + wait) : vanish(state);
-    }
-    const isGrowing = !(usage <= state.usage);
-    const isNews = usage !== state.usage;
-    updateTrend(state, usage, now);
-    if (state.killCycle) killExecutor.runStep(state, now);
-    else if (isGrowing || !isIdle(state)) watchLevels(state, now, isNews);
-    else {
-      state.nextPollAt = nextIdlePollAt(state, now, pollContext());
-      if (isNews) samples?.level(state, now, usage, []);
-    }
-  };
-
-  const pollContext = () => ({ count: states.size, sharesCpu: cpuFollower.sharesCpu });
-
-  const watchLevels = (state: CgroupState, now: number, isNews: boolean) => {
-    const { settings: { levelBytes }, policy: { kills } } = state;
-    const metricValue = valueOf(state, now);
-    const { reached, levels } = evaluateLevels(state, levelBytes, metricValue, now);
-    if (state.killCycle) {
-      samples?.triggered(levels);
-      killExecutor.runStep(state, now);
-    } else {
-      if (kills && reached) {
-        killExecutor.selection(state, now, reached, levels.includes("critical"));
-      }
-      if (isNews || levels.length > 0) samples?.level(state, now, metricValue, levels);
-    }
-    if (!reached) {
-      if (state.selection && now - state.selection.at > MAX_SELECTION_AGE_MS) closeSelection(state);
-      if (state.selection === undefined) state.statFile.rest();
-      state.failure = undefined;
-      state.retryDelay = 0;
-    }
-    for (const level of levels) {
-      const { usage, rate } = state;
-      report({ type: "level_reached", ...reportHead(state), level, usage, metricValue, rate });
-    }
-    if (state.killCycle) return cpuFollower.leave();
-    const [first] = state.selection?.victims ?? [];
-    const isFollowed = kills && reached !== undefined &&
-      msUntilLimitAtPeakRate(state) < MAX_MS_TO_LIMIT_TO_FOLLOW;
-    if (first && isFollowed) cpuFollower.follow(first.pid, now);
-    state.nextPollAt = nextPollAt(state, metricValue, now, pollContext());
-  };
-
-  /** The kernel reclaims hundreds of times a second from who reads many files. */
-  const pollSoon = (state: CgroupState) => {
-    if (!state.killCycle && state.policy.metric === "usage") return;
-    state.nextPollAt = Math.min(state.nextPollAt, state.usageAt + MIN_MS_BETWEEN_HINTS);
-  };
-
-  const vanish = (state: CgroupState) => {
-    const head = reportHead(state);
-    remove(head.id);
-    report({ type: "gone", ...head });
-  };
-
-  const reportFallback = (
-    id: number,
-    isGuarded: boolean,
-    words: readonly [string, string, string],
-  ) => {
-    const [requested, fallback, why] = words;
-    post({
-      type: "fallback",
-      id,
-      wakeSource: "poll",
-      at: clock(),
-      isGuarded,
-      requested,
-      fallback,
-      why,
+  constructor(
+    policies: PolicySet,
+    epoll: JoinedEpoll,
+    post: (report: Report) => void,
+    suspensions: SuspensionLog = noSuspensionLog,
+    samples?: SampleWriter,
+  ) {
+    this.#epoll = epoll;
+    this.#post = post;
+    this.#suspensions = suspensions;
+    this.#samples = samples;
+    this.#policies = policies;
+    this.#resolved = policies.all.map(resolvePolicy);
+    this.#killExecutor = new KillExecutor({
+      states: () => this.#states.values(),
+      isExcluded: (path) => isExcluded(this.#policies, path),
+      report: (report) => void this.#outbox.push(report),
+      suspensions,
+      samples,
     });
-  };
+  }
 
-  /** Where descriptors run short it is there, and yet cannot be guarded. */
-  const open = (spec: CgroupSpec): CgroupState | undefined => {
-    try {
-      return openCgroupState(spec, resolved[spec.policy]!);
-    } catch (error) {
-      if (!(error instanceof SystemCallError)) throw error;
-      reportFallback(spec.id, false, ["a guard", "nothing", error.message]);
-      return undefined;
+  /** Requires SCHED_FIFO. */
+  enableCpuFollowing(): void {
+    this.#cpuFollower = createCpuFollower();
+  }
+
+  /** Replaces the policies that the settings of cgroups refer to. */
+  reload(policies: PolicySet): void {
+    this.#policies = policies;
+    // An unchanged policy keeps its identity, so that a kill cycle under it continues.
+    const before = this.#resolved;
+    this.#resolved = policies.all.map((policy) => {
+      const key = keyOf(policy);
+      return before.find((each) => each.key === key) ?? resolvePolicy(policy);
+    });
+    // Other processes may be excluded now.
+    for (const state of this.#states.values()) {
+      if (!state.decision.killCycle) this.#killExecutor.dropSelection(state);
     }
-  };
+  }
 
-  const remove = (id: number) => {
-    const state = states.get(id);
+  add(spec: CgroupSpec): void {
+    const { id } = spec;
+    this.remove(id);
+    const state = this.#open(spec);
+    if (state === undefined) {
+      return this.#post({ type: "gone", id, wakeSource: "poll", at: wallClock() });
+    }
+    this.#states.set(id, state);
+    this.#prepareSuspensions(state);
+    if (!state.files.directory && !this.#reportedFdShortage) {
+      this.#reportedFdShortage = true;
+      const fallback = ["control files kept open", "control files opened at each poll"] as const;
+      this.#reportFallback(id, true, ...fallback, tooFewDescriptors());
+    }
+    this.#soon.add(state);
+    this.#bindEventfds(state);
+    this.#watchEvents(state);
+  }
+
+  updateSettings(id: number, settings: Partial<GuardSettings>): void {
+    const state = this.#states.get(id);
     if (state === undefined) return;
-    killExecutor.cancel(state, performance.now());
-    states.delete(id);
-    soon.delete(state);
-    tokens.unbind(state);
-    tokens.leave(state);
-    closeCgroupState(state);
-  };
+    this.#unbindEventfds(state);
+    state.settings = { ...state.settings, ...settings };
+    const policy = this.#resolved[state.settings.policy]!;
+    if (policy !== state.policy) {
+      this.#killExecutor.reset(state, performance.now());
+      resetDecision(state.decision);
+    }
+    state.policy = policy;
+    this.#prepareSuspensions(state);
+    this.#bindEventfds(state);
+    state.schedule.nextPollAt = -Infinity;
+    this.#soon.add(state);
+  }
 
-  const timeoutUntil = (next: number): number => {
+  remove(id: number): void {
+    const state = this.#states.get(id);
+    if (state === undefined) return;
+    this.#killExecutor.cancel(state, performance.now());
+    this.#states.delete(id);
+    this.#soon.delete(state);
+    this.#unbindEventfds(state);
+    if (state.files.events) {
+      this.#sources.delete(FIRST_MONITOR_TOKEN + id);
+      this.#epoll.remove(state.files.events.fd);
+    }
+    closeCgroupState(state);
+  }
+
+  /** Waits, and polls what is due. @returns how often the main thread has woken it meanwhile. */
+  runOnce(): number {
+    let next = this.#round.length > 0 ? -Infinity : this.#roundAt;
+    for (const { schedule } of this.#soon) {
+      if (schedule.nextPollAt < next) next = schedule.nextPollAt;
+    }
+    const { events, woken } = this.#epoll.block(this.#timeoutUntil(next));
+    const now = performance.now();
+    for (const { token } of events) this.#onEvent(token, now);
+    const isDue = ({ schedule }: CgroupState) => schedule.nextPollAt <= now;
+    const urgent = byHeadroom([...this.#soon].filter(isDue));
+    if (now >= this.#roundAt) {
+      // On the same grid as idle polls, so that those do not fall between two rounds.
+      const roundAt = MAX_MS_BETWEEN_POLLS * (Math.floor(now / MAX_MS_BETWEEN_POLLS) + 1);
+      this.#roundAt = roundAt;
+      const all = [...this.#states.values()];
+      this.#round = all.filter((state) => isDue(state) && !this.#soon.has(state));
+      // Due before the next round, but not in this one.
+      const isSooner = ({ schedule: { nextPollAt } }: CgroupState) =>
+        nextPollAt > now && nextPollAt < roundAt;
+      for (const state of all) if (isSooner(state)) this.#soon.add(state);
+    }
+    // The rest waits for the next turn, where cgroups with less headroom may come first.
+    const hasTime = () => performance.now() - now < MAX_MS_PER_TURN;
+    for (let n = 0; n < urgent.length && (n === 0 || hasTime()); n++) this.#poll(urgent[n]!, now);
+    for (let state = this.#round.pop(); state; state = hasTime() ? this.#round.pop() : undefined) {
+      if (this.#states.get(state.id) === state) this.#poll(state, now);
+    }
+    // Only after the kill.
+    for (const { token } of events) this.#rearmEvents(token);
+    this.#postReports();
+    return woken;
+  }
+
+  close(): void {
+    const until = performance.now() + MAX_MS_FOR_EXITS;
+    while (isKilling(this.#states.values()) && performance.now() < until) {
+      sleepMicroseconds(1000 * CPU_SHARING_STEP_MS);
+    }
+    for (const id of [...this.#states.keys()]) this.remove(id);
+    this.#postReports();
+    this.#suspensions.close();
+  }
+
+  #postReports(): void {
+    for (const report of this.#outbox.splice(0)) this.#post(report);
+  }
+
+  #onEvent(token: number, now: number): void {
+    const source = this.#sources.get(token);
+    // It may have been removed since.
+    if (source === undefined) return;
+    const { state, wakeSource, isHint } = source;
+    const { schedule, decision, policy, memory } = state;
+    this.#soon.add(state);
+    if (!isHint) schedule.nextPollAt = -Infinity;
+    // A process that reads many files causes hundreds of hints a second.
+    else if (decision.killCycle || policy.metric !== "usage") {
+      schedule.nextPollAt = Math.min(schedule.nextPollAt, memory.usageAt + MIN_MS_BETWEEN_HINTS);
+    }
+    if (wakeSource === "eventfd" && !isHint) schedule.busyPollUntil = now + MAX_BUSY_POLL_MS;
+    if (!decision.killCycle) schedule.wakeSource = wakeSource;
+  }
+
+  #timeoutUntil(next: number): number {
     const now = performance.now();
     const left = next - now;
+    const cpuFollower = this.#cpuFollower;
     if (left >= MAX_MS_TO_LIMIT_TO_FOLLOW) cpuFollower.leave();
     else cpuFollower.releaseIfIdle(now);
     if (!cpuFollower.sharesCpu || left > CPU_SHARING_STEP_MS) return Math.max(0, Math.ceil(left));
     if (left > 0) sleepMicroseconds(1000 * CPU_SHARING_STEP_MS);
     return 0;
-  };
+  }
 
-  return {
-    enableCpuFollowing: () => void (cpuFollower = createCpuFollower()),
-    reload(next) {
-      policies = next;
-      // Who is asked for the same goes on with what he is at.
-      resolved = next.all.map((policy) => {
-        const key = keyOf(policy);
-        return resolved.find((each) => each.key === key) ?? resolvePolicy(policy);
-      });
-      // Others may be kept now.
-      for (const state of states.values()) if (!state.killCycle) closeSelection(state);
-    },
-    add(spec) {
-      remove(spec.id);
-      const state = open(spec);
-      if (state === undefined) {
-        return void post({ type: "gone", id: spec.id, wakeSource: "poll", at: clock() });
+  #poll(state: CgroupState, now: number): void {
+    const { schedule } = state;
+    this.#sample(state, now);
+    if (!state.decision.killCycle) schedule.wakeSource = "poll";
+    if (schedule.nextPollAt < this.#roundAt && this.#states.has(state.id)) this.#soon.add(state);
+    else this.#soon.delete(state);
+  }
+
+  #sample(state: CgroupState, now: number): void {
+    const { memory, schedule, decision } = state;
+    const usage = state.files.usageFile.number();
+    if (usage === undefined) return this.#onUnreadable(state, now);
+    const isGrowing = !(usage <= memory.usage);
+    const isNews = usage !== memory.usage;
+    updateTrend(memory, usage, now);
+    if (decision.killCycle) schedule.nextPollAt = this.#killExecutor.runStep(state, now);
+    else if (isGrowing || !isIdle(state)) this.#evaluate(state, now, isNews);
+    else {
+      schedule.nextPollAt = nextIdlePollAt(state, now, this.#states.size);
+      if (isNews) this.#samples?.level(state, now, usage, []);
+    }
+  }
+
+  #evaluate(state: CgroupState, now: number, isNews: boolean): void {
+    const { memory, schedule, decision, pinned } = state;
+    const { settings: { levelBytes, limit }, policy } = state;
+    const metricValue = readMetric(state, now);
+    const { reached, levels } = evaluateLevels(decision, policy, levelBytes, metricValue, now);
+    if (decision.killCycle) {
+      this.#samples?.triggered(levels);
+      schedule.nextPollAt = this.#killExecutor.runStep(state, now);
+    } else {
+      if (policy.kills && reached) {
+        this.#killExecutor.prepareSelection(state, now, reached, levels.includes("critical"));
       }
-      states.set(spec.id, state);
-      if (state.policy.kills && !state.policy.dryRun) suspensions.prepare();
-      if (!state.directory && !reportedFdShortage) {
-        reportFallback(spec.id, reportedFdShortage = true, fdShortage());
-      }
-      soon.add(state);
-      tokens.bind(state);
-      tokens.follow(state);
-    },
-    updateSettings(id, settings) {
-      const state = states.get(id);
-      if (state === undefined) return;
-      tokens.unbind(state);
-      state.settings = { ...state.settings, ...settings };
-      const next = resolved[state.settings.policy]!;
-      // What is under way was begun under other orders.
-      if (next !== state.policy) {
-        killExecutor.cancel(state, performance.now());
-        closeSelection(state);
-        // What was told, and put off, was so under other orders.
-        state.levelStates = initialLevelStates;
-        state.failure = undefined;
-        state.retryAt = -Infinity;
-      }
-      state.policy = next;
-      if (next.kills && !next.dryRun) suspensions.prepare();
-      tokens.bind(state);
-      state.nextPollAt = -Infinity;
-      soon.add(state);
-    },
-    remove,
-    runOnce() {
-      let next = round.length > 0 ? -Infinity : roundAt;
-      for (const state of soon) if (state.nextPollAt < next) next = state.nextPollAt;
-      const { events, woken } = epoll.block(timeoutUntil(next));
-      const now = performance.now();
-      for (const { token } of events) {
-        const meant = tokens.meant(token);
-        if (meant === undefined) continue;
-        soon.add(meant.state);
-        if (meant.isHint) pollSoon(meant.state);
-        else meant.state.nextPollAt = -Infinity;
-        if (meant.by === "eventfd" && !meant.isHint) {
-          meant.state.busyPollUntil = now + MAX_BUSY_POLL_MS;
-        }
-        if (!meant.state.killCycle) meant.state.wakeSource = meant.by;
-      }
-      const isDue = ({ nextPollAt }: CgroupState) => nextPollAt <= now;
-      const urgent = byHeadroom([...soon].filter(isDue));
-      if (now >= roundAt) {
-        // On the grid of those at rest, so that they are not between two rounds.
-        roundAt = MAX_MS_BETWEEN_POLLS * (Math.floor(now / MAX_MS_BETWEEN_POLLS) + 1);
-        round = [...states.values()].filter((state) => isDue(state) && !soon.has(state));
-        // Whose time comes before the next round, though not before this one.
-        const isSooner = ({ nextPollAt }: CgroupState) => nextPollAt > now && nextPollAt < roundAt;
-        for (const state of states.values()) if (isSooner(state)) soon.add(state);
-      }
-      // Who is left has his turn with who has come since, and who may have less left.
-      const hasTime = () => performance.now() - now < MAX_MS_PER_TURN;
-      for (let n = 0; n < urgent.length && (n === 0 || hasTime()); n++) poll(urgent[n]!, now);
-      for (let state = round.pop(); state; state = hasTime() ? round.pop() : undefined) {
-        if (states.get(state.id) === state) poll(state, now);
-      }
-      // The deed comes first.
-      for (const { token } of events) tokens.take(token);
-      for (const message of outbox.splice(0)) post(message);
-      return woken;
-    },
-    close() {
-      const until = performance.now() + MAX_MS_FOR_EXITS;
-      while (isKilling(states.values()) && performance.now() < until) {
-        sleepMicroseconds(1000 * CPU_SHARING_STEP_MS);
-      }
-      for (const id of [...states.keys()]) remove(id);
-      // There is no turn any more that would.
-      for (const message of outbox.splice(0)) post(message);
-      suspensions.close();
-    },
-  };
+      if (isNews || levels.length > 0) this.#samples?.level(state, now, metricValue, levels);
+    }
+    if (!reached) this.#killExecutor.rest(state, now);
+    for (const level of levels) {
+      const { usage, rate } = memory;
+      const head = reportHead(state);
+      this.#outbox.push({ type: "level_reached", ...head, level, usage, metricValue, rate });
+    }
+    if (decision.killCycle) return this.#cpuFollower.leave();
+    const [first] = pinned.selection?.victims ?? [];
+    const isFollowed = policy.kills && reached !== undefined &&
+      msUntilLimitAtPeakRate(memory, limit) < MAX_MS_TO_LIMIT_TO_FOLLOW;
+    if (first && isFollowed) this.#cpuFollower.follow(first.pid, now);
+    const { sharesCpu } = this.#cpuFollower;
+    schedule.nextPollAt = nextPollAt(state, metricValue, now, {
+      count: this.#states.size,
+      sharesCpu,
+    });
+  }
+
+  /** One read may fail, for example for want of memory, while the cgroup is still there. */
+  #onUnreadable(state: CgroupState, now: number): void {
+    if (!isThere(state.limitOwner)) {
+      const head = reportHead(state);
+      this.remove(state.id);
+      return void this.#outbox.push({ type: "gone", ...head });
+    }
+    // Twice as long each time.
+    const failingFor = now - state.memory.usageAt;
+    const wait = Math.min(MAX_MS_BETWEEN_POLLS, Math.max(MIN_MS_BETWEEN_POLLS, failingFor));
+    state.schedule.nextPollAt = now + wait;
+  }
+
+  /** `undefined` also when the cgroup is there but descriptors run short. */
+  #open(spec: CgroupSpec): CgroupState | undefined {
+    try {
+      return openCgroupState(spec, this.#resolved[spec.policy]!);
+    } catch (error) {
+      if (!(error instanceof SystemCallError)) throw error;
+      this.#reportFallback(spec.id, false, "a guard", "nothing", error.message);
+      return undefined;
+    }
+  }
+
+  #reportFallback(
+    id: number,
+    isGuarded: boolean,
+    requested: string,
+    fallback: string,
+    why: string,
+  ): void {
+    const head = { id, wakeSource: "poll", at: wallClock() } as const;
+    this.#post({ type: "fallback", ...head, isGuarded, requested, fallback, why });
+  }
+
+  #prepareSuspensions({ policy }: CgroupState): void {
+    if (policy.kills && !policy.dryRun) this.#suspensions.prepare();
+  }
+
+  /** The main thread has added them to the epoll set. */
+  #bindEventfds(state: CgroupState): void {
+    for (const { token, isHint } of state.settings.eventfds) {
+      this.#sources.set(token, { state, wakeSource: "eventfd", isHint });
+    }
+  }
+
+  #unbindEventfds({ settings }: CgroupState): void {
+    for (const { token } of settings.eventfds) this.#sources.delete(token);
+  }
+
+  #watchEvents(state: CgroupState): void {
+    const { id, files: { events } } = state;
+    if (events === undefined) return;
+    const token = FIRST_MONITOR_TOKEN + id;
+    this.#sources.set(token, { state, wakeSource: "pollpri", isHint: false });
+    // The first read arms it: kernel, fs/kernfs/file.c, kernfs_generic_poll.
+    events.text();
+    this.#epoll.add(events.fd, EPOLLPRI, token);
+  }
+
+  /** memory.events wakes again until it is read; an eventfd is edge-triggered. */
+  #rearmEvents(token: number): void {
+    const { state, wakeSource } = this.#sources.get(token) ?? {};
+    if (wakeSource === "pollpri") state?.files.events?.text();
+  }
 }
 
-/** Whether anybody who was sent SIGKILL is still there. */
+/** Milliseconds of the clock that `now` is of. */
+function nextPollAt(
+  state: CgroupState,
+  metricValue: number,
+  now: number,
+  { count, sharesCpu }: PollContext,
+): number {
+  const { memory, settings: { levelBytes, limit }, policy, decision, schedule } = state;
+  const { metric, triggerPolicy, acting, kills } = policy;
+  const rate = (metric === "usage" ? memory.rate : memory.metricRate) ?? 0;
+  const longest = longestFor(state, metricValue, count);
+  const left = levelBytes.imminent - metricValue;
+  const isNear = kills && left > 0 && 1000 * left < BUSY_POLL_WITHIN_MS * rate;
+  // On a shared CPU the allocator would not run during a busy poll.
+  if (isNear && now < schedule.busyPollUntil) return sharesCpu ? now + CPU_SHARING_STEP_MS : now;
+  const above = [levelBytes.warn, levelBytes.critical, levelBytes.imminent, limit].find((at) =>
+    at > metricValue
+  );
+  const wait = nextPollIn((above ?? Infinity) - metricValue, rate, longest, MIN_MS_BETWEEN_POLLS);
+  const again = nextTriggerAt(decision.levelStates, levelBytes, metricValue, triggerPolicy, acting);
+  const at = wait < longest ? now + wait : nextRound(now, longest);
+  return Math.max(decision.retryAt, Math.min(at, Math.max(now, again)));
+}
+
+/** Nothing is triggered, selected or in progress. */
+function isIdle({ memory, settings, decision, pinned }: CgroupState): boolean {
+  return memory.usage < settings.levelBytes.warn && allArmed(decision.levelStates) &&
+    pinned.selection === undefined && decision.killCycle === undefined;
+}
+
+/** The same as {@link nextPollAt} for an idle cgroup that does not grow. */
+function nextIdlePollAt(state: CgroupState, now: number, count: number): number {
+  return Math.max(state.decision.retryAt, nextRound(now, longestFor(state, 0, count)));
+}
+
+/** Idle cgroups are polled together, in one turn. */
+const nextRound = (now: number, every: number) => every * (Math.floor(now / every) + 1);
+
+function longestFor({ settings, policy }: CgroupState, metricValue: number, count: number): number {
+  const unaided = policy.poll ?? maxPollInterval(count);
+  // Notifications are of usage, which may stand still while the working set in it grows.
+  const isNotified = settings.eventfds.some(({ isHint }) => !isHint) &&
+    (policy.metric === "usage" || metricValue < settings.levelBytes.warn);
+  return isNotified ? Math.min(MAX_MS_BETWEEN_POLLS, NOTIFIED_POLL_FACTOR * unaided) : unaided;
+}
+
+/** Whether a process that was sent SIGKILL has not exited. */
 const isKilling = (states: Iterable<CgroupState>) =>
-  [...states].some(({ pendingKills }) =>
-    pendingKills.some(({ kill, victim }) => kill.signal === "SIGKILL" && !hasEnded(victim.pidfd))
+  [...states].some(({ pinned }) =>
+    pinned.kills.some(({ kill, victim }) => kill.signal === "SIGKILL" && !hasEnded(victim.pidfd))
   );

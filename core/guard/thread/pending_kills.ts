@@ -1,18 +1,41 @@
-/** What was struck, until it is known what became of it. */
+/** The pinned victims of a cgroup: the selection, and the signalled ones until their outcome is known and reported. */
 
 import { pidsInCgroup } from "../../cgroup/pids.ts";
-import { suspendedProcess, type SuspensionLog } from "../../control/suspension_log.ts";
 import { isEmpty, killCgroup, SIGCONT, SIGKILL, SIGSTOP, SIGTERM } from "../../control/kill.ts";
+import { suspendedProcess, type SuspensionLog } from "../../control/suspension_log.ts";
 import { SystemCallError } from "../../kernel/libc.ts";
 import { hasEnded, releaseMemory, signalPidfd } from "../../kernel/process.ts";
-import { releaseVictim, type Victim } from "./victims.ts";
-import { excludedPids, killScopeOf } from "./victims.ts";
-import type { KillReport, Report, ScoredProcess } from "./protocol.ts";
 import type { KillAction } from "../../policy/actions.ts";
+import type { Observation } from "../../policy/kill_cycle.ts";
 import { type CgroupState, type PendingKill, reportHead } from "./cgroup_state.ts";
+import type { KillReport, Report, ScoredProcess } from "./protocol.ts";
+import {
+  excludedPids,
+  killScopeOf,
+  releaseVictim,
+  type Victim,
+  type VictimSelection,
+} from "./victims.ts";
 
-export interface PendingKills {
-  /** @param struckAfter milliseconds since `now`. */
+/** After so many rounds of SIGKILL over a cgroup that does not get empty, its processes are frozen first. */
+const ROUNDS_BEFORE_FREEZE = 2;
+/** A killed process frees a gigabyte in 50 ms. */
+const MAX_SUSPENSION_MS = 200;
+
+export class PendingKills {
+  readonly #report: (report: Report) => void;
+  readonly #suspensions: SuspensionLog;
+
+  constructor(report: (report: Report) => void, suspensions: SuspensionLog) {
+    this.#report = report;
+    this.#suspensions = suspensions;
+  }
+
+  /**
+   * Notes a signal that was sent. In a dry run this ends the kill cycle.
+   *
+   * @param signalLatencyMs milliseconds since `now`.
+   */
   open(
     state: CgroupState,
     now: number,
@@ -20,228 +43,204 @@ export interface PendingKills {
     killAction: KillAction,
     signal: number,
     signalLatencyMs: number,
-  ): void;
-  isAlive(state: CgroupState, open: PendingKill, now: number): boolean;
-  /** Strikes what has not died yet once more, where that helps, and lets those go on that were paused for long enough. */
-  repeatKill(state: CgroupState, now: number): void;
+  ): void {
+    const { pinned } = state;
+    const open: PendingKill = {
+      victim,
+      since: now,
+      kill: describeKill(state, killAction, {
+        signal: nameOf(signal),
+        victim: victim.scored,
+        killedCgroup: killScopeOf(victim, killAction)?.path,
+        signalLatencyMs,
+      }),
+      rounds: 1,
+      exitLatencyMs: undefined,
+    };
+    pinned.kills.push(open);
+    if (!state.policy.dryRun) {
+      if (signal === SIGKILL) releaseMemory(victim.pidfd);
+      return;
+    }
+    this.#reportKill(state, open, "dry_run");
+    pinned.kills = [];
+    state.decision.killCycle = undefined;
+    releaseVictim(victim);
+    pinned.selection?.close((each) => each !== victim);
+    pinned.selection = undefined;
+  }
+
+  /** Whether one of the signalled processes is alive. */
+  victimStatus(state: CgroupState, now: number): Observation["victim"] {
+    const { kills } = state.pinned;
+    if (kills.length === 0) return "none";
+    return kills.some((open) => isAlive(state, open, now)) ? "alive" : "dead";
+  }
+
+  /** Repeats the last SIGKILL over a cgroup that is not empty yet, and resumes processes that were suspended long enough. */
+  repeatKill(state: CgroupState, now: number): void {
+    const { kills, suspended, suspendedAt } = state.pinned;
+    if (suspended.length > 0 && now - suspendedAt > MAX_SUSPENSION_MS) this.#resume(state);
+    const last = kills.at(-1);
+    const killScope = last && killScopeOf(last.victim, last.kill.killAction);
+    if (!last || !killScope || last.kill.signal === "SIGTERM" || !isAlive(state, last, now)) return;
+    last.rounds += 1;
+    const excluded = excludedPids(last.victim, last.kill.killAction, state.policy);
+    const freeze = last.rounds > ROUNDS_BEFORE_FREEZE && this.#suspensions;
+    killCgroup(killScope, SIGKILL, false, excluded, freeze);
+  }
+
   /**
-   * Stops who allocates beside the victim, until its memory is free: it takes milliseconds, in which they would meet the
-   * limit, and the kernel would take one of them too.
+   * Stops the other candidates until the memory of the victim is free. That takes milliseconds, in which they would reach the
+   * limit, and the kernel would kill one of them too.
    *
-   * @param present the pids that are in the victim's cgroup.
+   * @param present the pids in the victim's cgroup.
    */
   suspendOthers(
     state: CgroupState,
     victim: Victim,
     present: ReadonlySet<number>,
     now: number,
-  ): void;
-  /** Tells that it did not work. */
-  markSurvived(state: CgroupState, open: PendingKill, reason: string): void;
-  /** Tells that nobody could be struck. */
+  ): void {
+    if (state.policy.dryRun) return;
+    const { pinned } = state;
+    const others = (pinned.selection?.victims ?? []).filter((other) =>
+      other !== victim && !other.isStopped &&
+      !pinned.suspended.some((suspended) => suspended.victim === other) &&
+      !pinned.kills.some((open) => open.victim === other)
+    );
+    const pidsByCgroup = new Map([[victim.scored.cgroup, present]]);
+    const suspended = others.filter(({ scored: { cgroup }, cgroupFd, pid }) => {
+      const pids = pidsByCgroup.get(cgroup) ?? pidsInCgroup(cgroupFd);
+      pidsByCgroup.set(cgroup, pids);
+      return pids.has(pid);
+    }).map((other) => ({
+      victim: other,
+      record: suspendedProcess(other.cgroupFd.path, other.pid),
+    }));
+    if (suspended.length === 0) return;
+    this.#suspensions.begin(suspended.map(({ record }) => record));
+    for (const each of suspended) send(each.victim.pidfd, SIGSTOP);
+    pinned.suspended.push(...suspended);
+    pinned.suspendedAt = now;
+  }
+
+  /** Reports that a victim did not exit, and forgets the kill. */
+  markSurvived(state: CgroupState, open: PendingKill, reason: string): void {
+    this.#reportKill(state, open, "survived", reason);
+    state.pinned.kills = state.pinned.kills.filter((each) => each !== open);
+  }
+
+  /** Reports that no process could be killed. */
   fail(
     state: CgroupState,
     now: number,
     killAction: KillAction,
     why: { readonly reason: string; readonly candidates: readonly ScoredProcess[] },
-  ): void;
-  /** Lets go of the aim; what is struck stays held until it is told of. */
-  dropSelection(state: CgroupState): void;
-  /** Tells of everything that is open, and lets go of it. The aim at the others stays. */
-  cancel(state: CgroupState, now: number): void;
-}
+  ): void {
+    const kill = describeKill(state, killAction, {
+      signal: nameOf(state.policy.timeouts.graceMs > 0 ? SIGTERM : SIGKILL),
+      victim: undefined,
+      killedCgroup: undefined,
+      signalLatencyMs: performance.now() - now,
+    });
+    const after = state.memory.usage;
+    const latencies = { exitLatencyMs: undefined, freeLatencyMs: undefined };
+    this.#report({
+      type: "kill",
+      ...reportHead(state),
+      kill: { ...kill, after, ...latencies, outcome: "failed", ...why },
+    });
+  }
 
-/** Rounds over a cgroup that does not get empty before its processes are stopped first. */
-const ROUNDS_BEFORE_FREEZE = 2;
-/** A gigabyte is free after 50 ms. */
-const MAX_SUSPENSION_MS = 200;
+  /** Releases the selected victims, except those that are signalled or suspended. */
+  replaceSelection(state: CgroupState, next: VictimSelection | undefined): void {
+    const { pinned } = state;
+    const kept = new Set([...pinned.kills, ...pinned.suspended].map(({ victim }) => victim));
+    pinned.selection?.close((victim) => !kept.has(victim));
+    pinned.selection = next;
+  }
 
-export function createPendingKills(
-  report: (message: Report) => void,
-  suspensions: SuspensionLog,
-): PendingKills {
-  const isAlive = (state: CgroupState, open: PendingKill, now: number): boolean => {
-    if (open.exitLatencyMs !== undefined) return false;
-    const killScope = killScopeOf(open.victim, open.kill.killAction);
-    const isOver = killScope
-      ? isEmpty(killScope, excludedPids(open.victim, open.kill.killAction, state.policy))
-      : hasEnded(open.victim.pidfd);
-    if (!isOver) return true;
-    open.exitLatencyMs = now - open.since;
-    return false;
-  };
+  /** Reports the outcome of all pending kills and releases their victims. The rest of the selection stays. */
+  cancel(state: CgroupState, now: number): void {
+    const { pinned } = state;
+    const signalled = new Set(pinned.kills.map(({ victim }) => victim));
+    this.#resume(state);
+    for (const open of pinned.kills) {
+      this.#reportKill(state, open, isAlive(state, open, now) ? "survived" : "killed");
+    }
+    pinned.kills = [];
+    const { selection } = pinned;
+    if (selection) {
+      // Among several allocators the next kill may be due within a millisecond.
+      selection.victims = selection.victims.filter((victim) => !signalled.has(victim));
+      const pids = new Set([...signalled].map(({ pid }) => pid));
+      selection.candidates = selection.candidates.filter(({ pid }) => !pids.has(pid));
+      if (signalled.size > 0) selection.at = -Infinity;
+    }
+    signalled.forEach(releaseVictim);
+    if (selection?.victims.length === 0) this.replaceSelection(state, undefined);
+  }
 
-  const resume = (state: CgroupState) => {
-    const suspended = state.suspended.splice(0);
+  #resume({ pinned }: CgroupState): void {
+    const suspended = pinned.suspended.splice(0);
     for (const { victim } of suspended) {
       send(victim.pidfd, SIGCONT);
-      const isHeld = state.selection?.victims.includes(victim) ||
-        state.pendingKills.some((open) => open.victim === victim);
-      if (!isHeld) releaseVictim(victim);
+      const isPinned = pinned.selection?.victims.includes(victim) ||
+        pinned.kills.some((open) => open.victim === victim);
+      if (!isPinned) releaseVictim(victim);
     }
-    if (suspended.length > 0) suspensions.end(suspended.map(({ record }) => record));
-  };
+    if (suspended.length > 0) this.#suspensions.end(suspended.map(({ record }) => record));
+  }
 
-  const describeKill = (
+  #reportKill(
     state: CgroupState,
-    killAction: KillAction,
-    rest: Pick<KillReport, "signal" | "victim" | "killedCgroup" | "signalLatencyMs">,
-  ): PendingKill["kill"] => {
-    const { level } = state.killCycle!;
-    return {
-      killAction,
-      level,
-      candidates: state.selection?.candidates ?? [],
-      before: state.usage,
-      limit: state.settings.limit,
-      levelBytes: state.settings.levelBytes[level],
-      stat: state.stat,
-      ...rest,
-    };
-  };
-
-  const reportKill = (
-    state: CgroupState,
-    open: PendingKill,
+    { kill, exitLatencyMs, since }: PendingKill,
     outcome: KillReport["outcome"],
     reason?: string,
-  ) => {
-    const { kill, exitLatencyMs } = open;
-    const freeLatencyMs = exitLatencyMs === undefined ? undefined : performance.now() - open.since;
-    const rest = { after: state.usage, exitLatencyMs, freeLatencyMs, outcome, reason };
-    report({ type: "kill", ...reportHead(state), kill: { ...kill, ...rest } });
-  };
-
-  const dropSelection = (state: CgroupState) => {
-    const kept = new Set([...state.pendingKills, ...state.suspended].map(({ victim }) => victim));
-    state.selection?.close((victim) => !kept.has(victim));
-    state.selection = undefined;
-  };
-
-  return {
-    isAlive,
-    dropSelection,
-    open(state, now, victim, killAction, signal, signalLatencyMs) {
-      const open: PendingKill = {
-        victim,
-        since: now,
-        kill: describeKill(state, killAction, {
-          signal: nameOf(signal),
-          victim: victim.scored,
-          killedCgroup: killScopeOf(victim, killAction)?.path,
-          signalLatencyMs,
-        }),
-        rounds: 1,
-        exitLatencyMs: undefined,
-      };
-      state.pendingKills.push(open);
-      if (!state.policy.dryRun) {
-        if (signal === SIGKILL) releaseMemory(victim.pidfd);
-        return;
-      }
-      reportKill(state, open, "dry_run");
-      state.pendingKills = [];
-      state.killCycle = undefined;
-      releaseVictim(victim);
-      state.selection?.close((each) => each !== victim);
-      state.selection = undefined;
-    },
-
-    repeatKill(state, now) {
-      if (state.suspended.length > 0 && now - state.suspendedAt > MAX_SUSPENSION_MS) resume(state);
-      const last = state.pendingKills.at(-1);
-      const killScope = last && killScopeOf(last.victim, last.kill.killAction);
-      if (!last || !killScope || last.kill.signal === "SIGTERM" || !isAlive(state, last, now)) {
-        return;
-      }
-      last.rounds += 1;
-      const excluded = excludedPids(last.victim, last.kill.killAction, state.policy);
-      killCgroup(
-        killScope,
-        SIGKILL,
-        false,
-        excluded,
-        last.rounds > ROUNDS_BEFORE_FREEZE && suspensions,
-      );
-    },
-
-    suspendOthers(state, victim, present, now) {
-      if (state.policy.dryRun) return;
-      const others = (state.selection?.victims ?? []).filter((victim) =>
-        victim !== victim && !victim.isStopped && !state.suspended.some((suspended) =>
-          suspended.victim === victim
-        ) &&
-        !state.pendingKills.some((open) => open.victim === victim)
-      );
-      const homes = new Map([[victim.scored.cgroup, present]]);
-      const meant = others.filter((victim) => {
-        const { cgroup } = victim.scored;
-        const pids = homes.get(cgroup) ?? pidsInCgroup(victim.cgroupFd);
-        homes.set(cgroup, pids);
-        return pids.has(victim.pid);
-      }).map((victim) => ({
-        victim,
-        record: suspendedProcess(victim.cgroupFd.path, victim.pid),
-      }));
-      if (meant.length === 0) return;
-      suspensions.begin(meant.map(({ record }) => record));
-      for (const each of meant) send(each.victim.pidfd, SIGSTOP);
-      state.suspended.push(...meant);
-      state.suspendedAt = now;
-    },
-
-    markSurvived(state, open, reason) {
-      reportKill(state, open, "survived", reason);
-      state.pendingKills = state.pendingKills.filter((each) => each !== open);
-    },
-
-    fail(state, now, killAction, why) {
-      const kill = describeKill(state, killAction, {
-        signal: nameOf(state.policy.timeouts.graceMs > 0 ? SIGTERM : SIGKILL),
-        victim: undefined,
-        killedCgroup: undefined,
-        signalLatencyMs: performance.now() - now,
-      });
-      const rest = { after: state.usage, exitLatencyMs: undefined, freeLatencyMs: undefined };
-      report({
-        type: "kill",
-        ...reportHead(state),
-        kill: { ...kill, ...rest, outcome: "failed", ...why },
-      });
-    },
-
-    cancel(state, now) {
-      const signalled = new Set(state.pendingKills.map(({ victim }) => victim));
-      resume(state);
-      for (const open of state.pendingKills) {
-        reportKill(state, open, isAlive(state, open, now) ? "survived" : "killed");
-      }
-      state.pendingKills = [];
-      const { selection } = state;
-      if (selection) {
-        // Of several allocators the next one is due within a millisecond.
-        selection.victims = selection.victims.filter((victim) => !signalled.has(victim));
-        const pids = new Set([...signalled].map(({ pid }) => pid));
-        selection.candidates = selection.candidates.filter(({ pid }) => !pids.has(pid));
-        if (signalled.size > 0) selection.at = -Infinity;
-      }
-      signalled.forEach(releaseVictim);
-      if (selection?.victims.length === 0) dropSelection(state);
-    },
-  };
+  ): void {
+    const freeLatencyMs = exitLatencyMs === undefined ? undefined : performance.now() - since;
+    const result = { after: state.memory.usage, exitLatencyMs, freeLatencyMs, outcome, reason };
+    this.#report({ type: "kill", ...reportHead(state), kill: { ...kill, ...result } });
+  }
 }
 
-/** TypeScript's own `Pick`; that name is taken here. */
-type Pick<T, K extends keyof T> = { readonly [P in K]: T[P] };
+/** Notes the exit when it is first seen. */
+function isAlive({ policy }: CgroupState, open: PendingKill, now: number): boolean {
+  if (open.exitLatencyMs !== undefined) return false;
+  const killScope = killScopeOf(open.victim, open.kill.killAction);
+  const isOver = killScope
+    ? isEmpty(killScope, excludedPids(open.victim, open.kill.killAction, policy))
+    : hasEnded(open.victim.pidfd);
+  if (!isOver) return true;
+  open.exitLatencyMs = now - open.since;
+  return false;
+}
+
+function describeKill(
+  { memory, settings, decision: { killLevel }, pinned }: CgroupState,
+  killAction: KillAction,
+  rest: Pick<KillReport, "signal" | "victim" | "killedCgroup" | "signalLatencyMs">,
+): PendingKill["kill"] {
+  return {
+    killAction,
+    level: killLevel,
+    candidates: pinned.selection?.candidates ?? [],
+    before: memory.usage,
+    limit: settings.limit,
+    levelBytes: settings.levelBytes[killLevel],
+    stat: memory.stat,
+    ...rest,
+  };
+}
 
 const nameOf = (signal: number) => signal === SIGTERM ? "SIGTERM" : "SIGKILL";
 
-/** False when it is gone, or may not be signalled. */
-function send(pidfd: Victim["pidfd"], signal: number): boolean {
+/** Does not fail when the process is gone, or may not be signalled. */
+function send(pidfd: Victim["pidfd"], signal: number): void {
   try {
-    return signalPidfd(pidfd, signal);
+    signalPidfd(pidfd, signal);
   } catch (error) {
-    if (error instanceof SystemCallError) return false;
-    throw error;
+    if (!(error instanceof SystemCallError)) throw error;
   }
 }

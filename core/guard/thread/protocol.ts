@@ -1,15 +1,15 @@
-/** What the two threads of a guard say to each other. Everything can be cloned. */
+/** What the main thread and the monitor thread send each other. All of it can be cloned. */
 
 import type { Cgroup } from "../../cgroup/cgroup.ts";
 import type { Hierarchy } from "../../cgroup/hierarchy.ts";
 import { versionOf } from "../../cgroup/versions.ts";
 import type { SharedEpoll } from "../../kernel/epoll.ts";
-import type { Level, LevelBytes } from "../../policy/levels.ts";
-import type { SkipReason } from "../../policy/kill_cycle.ts";
-import type { Process } from "../../snapshot.ts";
-import type { SampleRing } from "./sample_ring.ts";
 import type { KillAction } from "../../policy/actions.ts";
+import type { SkipReason } from "../../policy/kill_cycle.ts";
+import type { Level, LevelBytes } from "../../policy/levels.ts";
+import type { Process } from "../../snapshot.ts";
 import type { Mode, PolicySet } from "../policy.ts";
+import type { SampleRing } from "./sample_ring.ts";
 
 /** A cgroup without what cannot be cloned. */
 export interface FlatCgroup extends Omit<Cgroup, "hierarchy"> {
@@ -31,20 +31,20 @@ export function unflatten({ hierarchy, ...cgroup }: FlatCgroup): Cgroup {
   return { ...cgroup, hierarchy: shared };
 }
 
-/** How a cgroup is guarded, which changes with its limit. */
+/** How a cgroup is guarded; changes with its limit. */
 export interface GuardSettings {
-  /** Which of the plans that were told. */
+  /** Index into the policies. */
   readonly policy: number;
   /** Bytes. */
   readonly limit: number;
   readonly levelBytes: LevelBytes;
   readonly mode: Mode;
-  /** What badness is weighed against, bytes: see `oomCapacity`. */
+  /** Bytes, see `oomTotalBytesOf`. */
   readonly oomTotalBytes: number;
-  /** Usage thresholds of v1, armed already; the tokens are those of the epoll set. */
+  /** v1 notifications that are armed; the tokens are those of the epoll set. */
   readonly eventfds: readonly {
     readonly token: number;
-    /** It tells that the kernel reclaims, which concerns only who is full of page cache. */
+    /** The kernel reclaims, which matters only to a cgroup that is full of page cache. */
     readonly isHint: boolean;
   }[];
 }
@@ -52,9 +52,9 @@ export interface GuardSettings {
 /** One guarded cgroup. */
 export interface CgroupSpec extends GuardSettings {
   readonly id: number;
-  /** Whose usage and limit count: the cgroup itself, or an ancestor whose limit is the tighter one. */
+  /** Its usage and limit count: the guarded cgroup, or an ancestor with a tighter limit. */
   readonly limitOwner: FlatCgroup;
-  /** Where victims are taken from: the cgroup that was named, and everything beneath it. */
+  /** The guarded cgroup: victims are selected in it and below. */
   readonly scope: FlatCgroup;
 }
 
@@ -64,20 +64,20 @@ export type Command =
     readonly policies: PolicySet;
     readonly epoll: SharedEpoll;
     readonly stateFolder: string;
-    /** Rises with each turn: a sentry that hangs can be told from one that has nothing to do. */
+    /** Incremented at each turn of the loop, also an idle one, so that a thread that hangs is recognized. */
     readonly heartbeat: Int32Array;
-    /** Where somebody records them. */
+    /** For a recording. */
     readonly samples: SampleRing | undefined;
   }
-  /** From now on wards name these; those that are there keep theirs until they are told otherwise. */
+  /** Later settings refer to these; cgroups keep their policy until their settings are updated. */
   | { readonly type: "policies"; readonly policies: PolicySet }
   | { readonly type: "add"; readonly state: CgroupSpec }
-  /** Its limit has changed, and with it what is armed. */
+  /** The limit has changed, and with it the notifications. */
   | { readonly type: "update_settings"; readonly id: number; readonly settings: GuardSettings }
   | { readonly type: "remove"; readonly id: number }
   | { readonly type: "stop" };
 
-/** A process as it was weighed. */
+/** A process as the selection read it. */
 export interface ScoredProcess {
   readonly pid: number;
   readonly comm: string;
@@ -91,21 +91,21 @@ export interface ScoredProcess {
   readonly preferenceReason: string | undefined;
 }
 
-/** How one blow at a victim went. Times are milliseconds since the crossing was seen. */
+/** The outcome of one signal. Latencies are milliseconds since the crossing was seen. */
 export interface KillReport {
   readonly killAction: KillAction;
   readonly level: Level;
   readonly signal: "SIGTERM" | "SIGKILL";
   readonly victim: ScoredProcess | undefined;
-  /** Of `container`: what was ended as a whole. */
+  /** The cgroup that was killed as a whole. */
   readonly killedCgroup: string | undefined;
   readonly candidates: readonly ScoredProcess[];
-  /** Bytes of usage as it was decided, and as the blow was over. */
+  /** Usage in bytes at the decision, and when the kill was over. */
   readonly before: number;
   readonly after: number | undefined;
   readonly limit: number;
   readonly levelBytes: number;
-  /** memory.stat as it was decided. */
+  /** memory.stat at the decision. */
   readonly stat: string;
   readonly outcome: "killed" | "survived" | "dry_run" | "failed";
   /** Why it failed. */
@@ -115,7 +115,7 @@ export interface KillReport {
   readonly freeLatencyMs: number | undefined;
 }
 
-/** What made the sentry look: a threshold's eventfd, POLLPRI on memory.events, or the time. */
+/** What caused a poll: a threshold's eventfd, POLLPRI on memory.events, or the time. */
 export type WakeSource = "eventfd" | "pollpri" | "poll";
 
 interface ReportHead {
@@ -130,7 +130,7 @@ export type Report =
     readonly type: "ready";
     /** How the thread is scheduled, and why not better. */
     readonly scheduling: string;
-    /** False where the way was not rehearsed, so that the first time is the slowest. */
+    /** If false, the first kill is the slowest. */
     readonly warmedUp: boolean;
   }
   | ReportHead & {
@@ -138,7 +138,7 @@ export type Report =
     readonly level: Level;
     readonly usage: number;
     readonly metricValue: number;
-    /** Bytes per second; `undefined` after a single look. */
+    /** Bytes per second; `undefined` after a single sample. */
     readonly rate: number | undefined;
   }
   | ReportHead & { readonly type: "kill"; readonly kill: KillReport }
@@ -156,15 +156,15 @@ export type Report =
     readonly usage: number;
     readonly reclaimable: number | undefined;
   }
-  /** Unless it is guarded in spite of it, it cannot be guarded. */
   | ReportHead & {
     readonly type: "fallback";
+    /** Whether the cgroup is guarded by the fallback, or not at all. */
     readonly isGuarded: boolean;
     readonly requested: string;
     readonly fallback: string;
     readonly why: string;
   }
-  /** The cgroup is there no longer. */
+  /** The cgroup was removed. */
   | ReportHead & { readonly type: "gone" }
   | { readonly type: "stopped" }
   | { readonly type: "failed"; readonly why: string };

@@ -1,11 +1,15 @@
-/** Who dies along with whom, who does not, and why nobody does. */
+/**
+ * Selects victims ahead of time and pins them by pidfd: at the imminent level nothing is left to read but whether a victim is
+ * still in its cgroup. A read that misses the CPU caches takes some 85 µs, in which an unthrottled allocator takes 200 KiB.
+ */
 
 import { type Cgroup, isThere, tryReadControl, walk } from "../../cgroup/cgroup.ts";
 import { inInitialPidNamespace } from "../../cgroup/hierarchy.ts";
 import { identify } from "../../cgroup/identity.ts";
+import { tryListPids } from "../../cgroup/pids.ts";
 import { readPreference } from "../../cgroup/preference.ts";
 import { commandLineOf, oomScoreAdjOf, readCandidate } from "../../cgroup/processes.ts";
-import { tryListPids } from "../../cgroup/pids.ts";
+import { isInSubtree } from "../../cgroup_path.ts";
 import type { PinnedProcess } from "../../control/kill.ts";
 import type { CandidateJson } from "../../events/event.ts";
 import { type OpenControlFile, tryOpenControlFile } from "../../kernel/control_file.ts";
@@ -13,8 +17,10 @@ import { type Fd, inodeOfFd, openDirectory } from "../../kernel/fd.ts";
 import { SystemCallError } from "../../kernel/libc.ts";
 import { pageSize } from "../../kernel/page_size.ts";
 import { openPidfd } from "../../kernel/process.ts";
+import { ACTIONS, type KillAction } from "../../policy/actions.ts";
 import {
   type Attribute,
+  type CandidatePool,
   groupOf,
   PREFERENCE_ORDER,
   rankCandidates,
@@ -23,115 +29,81 @@ import {
 } from "../../policy/victims.ts";
 import type { Process } from "../../snapshot.ts";
 import { toJsonCandidate } from "../events.ts";
-import { ACTIONS, type KillAction } from "../../policy/actions.ts";
 import { type GuardPolicy, isExcluded, type PolicySet } from "../policy.ts";
 import type { GuardedCgroup } from "../registry.ts";
-import { isInSubtree } from "../../cgroup_path.ts";
-import type { CgroupState } from "./cgroup_state.ts";
 import { scored, type ScoredProcess } from "./protocol.ts";
 
-/** Said where there is nobody to be struck. */
-export function noVictimReason({ selection }: CgroupState): string {
-  if (selection?.outside === undefined) return "there is no process that may be taken";
-  const { pid, comm, cgroup } = selection.outside;
-  return `the kernel would take pid ${pid} (${comm}) in ${cgroup}, which is not guarded`;
-}
-
-/** Who is left alone when all of it dies. */
-export function excludedPids(
-  { group, exclusions }: Victim,
-  killAction: KillAction,
-  { protectedPids }: GuardPolicy,
-) {
-  if (ACTIONS[killAction].killScope === "container") return exclusions.container;
-  return group ? exclusions.group : protectedPids;
-}
-
-/** What dies together with a victim. */
-export function killScopeOf({ container, group }: Victim, killAction: KillAction) {
-  return ACTIONS[killAction].killScope === "container" ? container : group;
-}
-
-/*
- * Whom to strike, found out ahead of time: at the last level nothing is left to be read but whether it still holds. Each read
- * that the CPU's caches do not know takes some 85 µs, in which an allocator without a brake takes 200 KiB.
- */
-
-/** A process that is held, and the cgroup that it was in. */
+/** A process pinned by pidfd, and the cgroup that it was in. */
 export interface Victim extends PinnedProcess {
   readonly scored: ScoredProcess;
-  /** `undefined` where it may not be read, or there is nobody to compare it with. */
+  /** `undefined` when it may not be read, or there is no other candidate to compare with. */
   readonly statm: OpenControlFile | undefined;
-  /** By somebody else, before. */
+  /** Stopped by another program before. */
   readonly isStopped: boolean;
-  /** What dies as a whole together with it: of memory.oom.group, or its container where that is asked for. */
+  /** Killed as a whole with the victim: the cgroup with memory.oom.group, and the container for the action `container`. */
   readonly group: Cgroup | undefined;
   readonly container: Cgroup;
-  /** Who is left alone when one of them dies: the kernel spares oom_score_adj -1000 in a group too. */
+  /** Pids that are not killed with them: the kernel spares oom_score_adj -1000 in a group too. */
   readonly exclusions: Readonly<Record<"group" | "container", ReadonlySet<number>>>;
 }
 
 export interface VictimSelection {
-  /** The first is taken first. */
+  /** The first is killed first. */
   victims: readonly Victim[];
-  /** The first few of all, those that are spared at the end. */
+  /** The first few of all candidates, excluded processes last. */
   candidates: readonly ScoredProcess[];
-  /** Milliseconds of this thread's clock; `-Infinity` once somebody was struck by it, and others may have come in his place. */
+  /** Milliseconds of this thread's clock; `-Infinity` after a kill, since new processes may have taken the victim's place. */
   at: number;
-  /** The level left no time to look at all. */
+  /** There was no time to read all processes. */
   readonly isPartial: boolean;
-  /** Whom the kernel would take, where that is nobody whom this guard may take. */
+  /** The kernel's victim, if it is outside of the guarded cgroup; then there are no victims. */
   readonly outside: ScoredProcess | undefined;
-  /** Lets go of all picks, or of those that fit. */
+  /** Releases all victims, or those that match. */
   close(which?: (victim: Victim) => boolean): void;
 }
 
-/** It stays the same for as long as this program runs. */
-const pidOneIsInit = inInitialPidNamespace();
-
-/** Several allocators at once can need more than one; who is beyond these is looked for again. */
-const MAX_VICTIMS = 8;
-const MAX_REPORTED_CANDIDATES = 10;
-
 export interface SelectionContext {
   readonly policy: GuardPolicy;
-  /** Whether a rule leaves alone what lies there. */
+  /** Whether a rule excludes this path. */
   isExcluded(path: string): boolean;
-  /** The cgroup whose limit it is: in it the kernel looks for its victim. */
+  /** The cgroup that has the limit: the kernel selects its victim in it. */
   readonly limitOwner: Cgroup;
-  /** Bytes, see `oomCapacity`. */
+  /** Bytes, see `oomTotalBytesOf`. */
   readonly oomTotalBytes: number;
-  /** Asked between two processes; once it says yes, what is known by then has to do. */
+  /** Called between two processes; when true, the processes read so far must do. */
   outOfTime(): boolean;
-  /** Pids that are passed over. */
+  /** Pids to leave out. */
   readonly signalled: ReadonlySet<number>;
 }
+
+/** Constant for the life of this program. */
+const pidOneIsInit = inInitialPidNamespace();
+
+/** Several concurrent allocators can need more than one victim; beyond these the selection is repeated. */
+const MAX_VICTIMS = 8;
+const MAX_REPORTED_CANDIDATES = 10;
 
 /** @returns `undefined` when the cgroup is gone. */
 export function selectVictims(
   scope: Cgroup,
   selectionContext: SelectionContext,
 ): VictimSelection | undefined {
-  const { policy, oomTotalBytes } = selectionContext;
+  const { policy } = selectionContext;
   const isInside = ({ process }: RankedCandidate) => isInSubtree(process.cgroup, scope.path);
-  const pickIn = (pool: CandidatePool) => {
-    const ranking = rankCandidates(
-      { ...pool, oomTotalBytes, protectedPids: policy.protectedPids },
-      policy.preferences,
-    );
+  const pickIn = (pool: ReadPool) => {
+    const ranking = rankCandidates(pool, policy.preferences);
     const [first] = ranking.candidates;
     const outside = first && !isInside(first) ? scored(first.process, first) : undefined;
     const inside = outside ? [] : ranking.candidates.filter(isInside);
-    const victims = inside.slice(0, MAX_VICTIMS)
-      .flatMap((choice) =>
-        pinVictim(choice, pool, scope, selectionContext, inside.length > 1) ?? []
-      );
+    const victims = inside.slice(0, MAX_VICTIMS).flatMap((candidate) =>
+      pinVictim(candidate, pool, scope, selectionContext, inside.length > 1) ?? []
+    );
     return { ranking, outside, victims };
   };
-  let pool = lookAround(scope, selectionContext);
+  let pool = readPool(scope, selectionContext);
   let picked = pickIn(pool);
   if (pool.isPartial && picked.victims.length === 0) {
-    pool = lookAround(scope, { ...selectionContext, outOfTime: () => false });
+    pool = readPool(scope, { ...selectionContext, outOfTime: () => false });
     picked = pickIn(pool);
   }
   const { ranking, outside, victims } = picked;
@@ -141,7 +113,7 @@ export function selectVictims(
   }
   const selection: VictimSelection = {
     victims,
-    candidates: told(ranking, victims),
+    candidates: reportedCandidates(ranking, victims),
     at: performance.now(),
     isPartial: pool.isPartial,
     outside,
@@ -150,53 +122,71 @@ export function selectVictims(
   return selection;
 }
 
-interface CandidatePool {
-  readonly cgroups: readonly Cgroup[];
-  readonly processes: readonly Process[];
-  readonly attributes: ReadonlyMap<string, Attribute | "kept">;
-  readonly pidOneIsInit: boolean;
-  readonly isPartial: boolean;
-}
-
-/** What was held of it. */
 export function releaseVictim({ pidfd, cgroupFd, statm }: Victim): void {
-  for (const pinned of [pidfd, cgroupFd, statm]) pinned?.close();
+  for (const file of [pidfd, cgroupFd, statm]) file?.close();
 }
 
-/** The picks as they are to be taken now: who has grown since the aim was taken comes first among equals. */
+/** Sorts by what each victim has in memory now, within each preference. */
 export function byBadnessNow(victims: readonly Victim[]): readonly Victim[] {
   if (victims.length < 2) return victims;
-  const weights = new Map(victims.map((victim) => [victim, badnessNow(victim)]));
+  const badness = new Map(victims.map((victim) => [victim, badnessNow(victim)]));
   const preference = ({ scored }: Victim) =>
     PREFERENCE_ORDER.findIndex((each) => each === scored.preference);
   return victims.toSorted((a, b) =>
-    preference(a) - preference(b) || weights.get(b)! - weights.get(a)!
+    preference(a) - preference(b) || badness.get(b)! - badness.get(a)!
   );
 }
 
-/** Its badness with what it has in memory now: proc(5), /proc/PID/statm, the second number, in pages. */
+/** proc(5), /proc/PID/statm: the second number is the resident set in pages. */
 function badnessNow({ statm, scored: { badness, rss } }: Victim): number {
   const pages = Number(statm?.text()?.split(" ")[1]);
   return Number.isFinite(pages) && rss !== undefined ? badness - rss + pages * pageSize() : badness;
 }
 
-function lookAround(
+/** Why no process was killed. */
+export function noVictimReason(selection: VictimSelection | undefined): string {
+  if (selection?.outside === undefined) return "no process in the cgroup may be killed";
+  const { pid, comm, cgroup } = selection.outside;
+  return `the kernel would kill pid ${pid} (${comm}) in ${cgroup}, which is not guarded`;
+}
+
+/** The pids that survive when everything in {@link killScopeOf} is killed. */
+export function excludedPids(
+  { group, exclusions }: Victim,
+  killAction: KillAction,
+  { protectedPids }: GuardPolicy,
+) {
+  if (ACTIONS[killAction].killScope === "container") return exclusions.container;
+  return group ? exclusions.group : protectedPids;
+}
+
+/** The cgroup that is killed as a whole with a victim; `undefined` when the victim is killed alone. */
+export function killScopeOf({ container, group }: Victim, killAction: KillAction) {
+  return ACTIONS[killAction].killScope === "container" ? container : group;
+}
+
+interface ReadPool extends CandidatePool {
+  readonly cgroups: readonly Cgroup[];
+  readonly isPartial: boolean;
+}
+
+function readPool(
   scope: Cgroup,
-  { limitOwner: top, policy, isExcluded, outOfTime, signalled }: SelectionContext,
-): CandidatePool {
+  { limitOwner, policy, oomTotalBytes, isExcluded, outOfTime, signalled }: SelectionContext,
+): ReadPool {
   const { preferences, protectedPids } = policy;
   const withCmdline = Object.values(preferences).some(({ length }) => length > 0);
   const cgroups: Cgroup[] = [];
   const processes: Process[] = [];
   const attributes: Map<string, Attribute | "kept"> = new Map();
-  const guardedBy = uidOf(top);
+  const guardedBy = uidOf(limitOwner);
   let isPartial = false;
-  for (const cgroup of walk(top)) {
+  for (const cgroup of walk(limitOwner)) {
     cgroups.push(cgroup);
     const inherited = attributes.get(cgroup.path.slice(0, cgroup.path.lastIndexOf("/")));
-    // What is guarded for its own sake is not kept from it by a rule above.
-    const isKeptHere = isExcluded(cgroup.path) && !isInSubtree(scope.path, cgroup.path);
-    const attribute = isKeptHere || inherited === "kept"
+    // A rule for a parent does not exclude a cgroup that is guarded itself.
+    const isKept = isExcluded(cgroup.path) && !isInSubtree(scope.path, cgroup.path);
+    const attribute = isKept || inherited === "kept"
       ? "kept"
       : preferenceOf(cgroup, guardedBy) ?? inherited;
     if (attribute) attributes.set(cgroup.path, attribute);
@@ -209,41 +199,39 @@ function lookAround(
     }
     if (isPartial) break;
   }
-  return { cgroups, processes, attributes, pidOneIsInit, isPartial };
+  const machine = { pageSize: pageSize(), pidOneIsInit };
+  return { cgroups, processes, attributes, oomTotalBytes, protectedPids, isPartial, ...machine };
 }
 
+/** -1 when the cgroup is gone, so that its attributes do not count. */
 function uidOf({ dir }: Cgroup): number {
   try {
     return Deno.statSync(dir).uid ?? 0;
   } catch {
-    // Gone: whoever owned it has nothing to say any more.
     return -1;
   }
 }
 
 function preferenceOf(cgroup: Cgroup, guardedBy: number): Attribute | undefined {
-  try {
+  return orUndefined(() => {
     using directory = openDirectory(cgroup.dir);
     return readPreference(directory, uidOf(cgroup), guardedBy);
-  } catch (error) {
-    if (error instanceof SystemCallError) return undefined;
-    throw error;
-  }
+  });
 }
 
 function pinVictim(
-  choice: RankedCandidate,
-  pool: CandidatePool,
+  candidate: RankedCandidate,
+  pool: ReadPool,
   scope: Cgroup,
   { limitOwner, policy, outOfTime }: SelectionContext,
   hasRivals: boolean,
 ): Victim | undefined {
-  const { process } = choice;
+  const { process } = candidate;
   const { pid } = process;
-  const { cgroups, isPartial } = pool;
-  const byPath = new Map(cgroups.map((cgroup) => [cgroup.path, cgroup]));
+  const byPath = new Map(pool.cgroups.map((cgroup) => [cgroup.path, cgroup]));
   const cgroupFd = openCgroupFd(byPath.get(process.cgroup)!);
-  const pidfd = cgroupFd && tryOpenPidfd(pid);
+  // A seccomp filter may refuse it, or descriptors may run short.
+  const pidfd = cgroupFd && orUndefined(() => openPidfd(pid));
   if (cgroupFd === undefined || pidfd === undefined) return void cgroupFd?.close();
   const hasGroup = (path: string) => {
     const at = byPath.get(path);
@@ -252,13 +240,13 @@ function pinVictim(
   const groupPath = groupOf(process.cgroup, limitOwner.path, hasGroup);
   const group = groupPath === undefined ? undefined : byPath.get(groupPath);
   const container = containerAround(process.cgroup, byPath, scope);
-  const kept = (top: Cgroup | undefined) => top ? keptIn(top, pool) : [];
-  // To read it takes a lock of the process, which it holds while it allocates.
-  const isKnown = process.cmdline.length > 0 || isPartial || outOfTime();
+  const kept = (root: Cgroup | undefined) => root ? keptIn(root, pool) : [];
+  // This read takes a lock that the process holds while it allocates.
+  const isKnown = process.cmdline.length > 0 || pool.isPartial || outOfTime();
   const cmdline = isKnown ? process.cmdline : commandLineOf(pid);
   return {
     pid,
-    scored: scored({ ...process, cmdline }, choice),
+    scored: scored({ ...process, cmdline }, candidate),
     isStopped: process.state === "T" || process.state === "t",
     pidfd,
     cgroupFd,
@@ -272,21 +260,21 @@ function pinVictim(
   };
 }
 
-/** Whom a rule leaves alone although it lies in what dies as a whole. */
-function keptIn(top: Cgroup, { cgroups, attributes }: CandidatePool): number[] {
-  const isExcluded = ({ path }: Cgroup) =>
-    attributes.get(path) === "kept" && isInSubtree(path, top.path);
-  return cgroups.filter(isExcluded).flatMap(pidsOf);
+/** The pids that a rule excludes although they are in a cgroup that is killed as a whole. */
+function keptIn(root: Cgroup, { cgroups, attributes }: ReadPool): number[] {
+  const isKept = ({ path }: Cgroup) =>
+    attributes.get(path) === "kept" && isInSubtree(path, root.path);
+  return cgroups.filter(isKept).flatMap(pidsOf);
 }
 
-/** Whom the kernel spares also when all of a cgroup dies; asked of all, however many were looked at before. */
+/** The pids that the kernel spares also when it kills a group; reads all of them, also when the pool is partial. */
 function immuneIn(group: Cgroup): number[] {
   return [...walk(group)].flatMap(pidsOf).filter((pid) => oomScoreAdjOf(pid) === -1000);
 }
 
 const pidsOf = (cgroup: Cgroup) => [...tryListPids(cgroup)];
 
-/** The outermost cgroup of a container from the guarded one down to the victim's; the guarded one where there is none. */
+/** The outermost container cgroup from the guarded one down to the victim's; the guarded one if there is none. */
 function containerAround(
   path: string,
   cgroups: ReadonlyMap<string, Cgroup>,
@@ -300,36 +288,34 @@ function containerAround(
   return identify(scope.path).containerId === undefined ? outermost : scope;
 }
 
-/** `undefined` when it is gone, or cannot be held: a filter may forbid it, or descriptors may run short. */
-function tryOpenPidfd(pid: number): Fd | undefined {
-  try {
-    return openPidfd(pid);
-  } catch (error) {
-    if (error instanceof SystemCallError) return undefined;
-    throw error;
-  }
-}
-
+/** `undefined` when the cgroup is gone, or another has its name. */
 function openCgroupFd(cgroup: Cgroup): Fd | undefined {
-  try {
+  return orUndefined(() => {
     const cgroupFd = openDirectory(cgroup.dir);
     if (inodeOfFd(cgroupFd) === cgroup.inode) return cgroupFd;
     cgroupFd.close();
     return undefined;
+  });
+}
+
+/** The result of `call`, or `undefined` when it throws a `SystemCallError`. */
+function orUndefined<T>(call: () => T): T | undefined {
+  try {
+    return call();
   } catch (error) {
     if (error instanceof SystemCallError) return undefined;
     throw error;
   }
 }
 
-/** Of those that are held more is known. */
-function told(
+/** Pinned victims come with their command line. */
+function reportedCandidates(
   { candidates, excluded }: RankedCandidates,
   victims: readonly Victim[],
 ): ScoredProcess[] {
   const pinned = new Map(victims.map((victim) => [victim.pid, victim.scored]));
-  const first = candidates.slice(0, MAX_REPORTED_CANDIDATES).map((choice) =>
-    pinned.get(choice.process.pid) ?? scored(choice.process, choice)
+  const first = candidates.slice(0, MAX_REPORTED_CANDIDATES).map((candidate) =>
+    pinned.get(candidate.process.pid) ?? scored(candidate.process, candidate)
   );
   const rest = excluded.slice(0, MAX_REPORTED_CANDIDATES - first.length).map((
     { process, preferenceReason },
@@ -337,24 +323,19 @@ function told(
   return [...first, ...rest];
 }
 
-/* Who would be taken in a guarded cgroup now. */
-
-/** The first one first; those that are spared at the end. */
+/** The victim order in a guarded cgroup as of now, excluded processes last. */
 export function predictVictims(
   { cgroup, limitOwner, settings: { oomTotalBytes }, policy }: GuardedCgroup,
   policies: PolicySet,
 ): readonly CandidateJson[] {
-  const outOfTime = () => false;
-  const kept = (path: string) => isExcluded(policies, path);
-  const selectionContext = {
+  const selection = selectVictims(cgroup, {
     policy,
-    isExcluded: kept,
+    isExcluded: (path) => isExcluded(policies, path),
     limitOwner,
     oomTotalBytes,
-    outOfTime,
-    signalled: new Set<number>(),
-  };
-  const selection = selectVictims(cgroup, selectionContext);
+    outOfTime: () => false,
+    signalled: new Set(),
+  });
   selection?.close();
   return (selection?.candidates ?? []).map(toJsonCandidate);
 }

@@ -1,6 +1,6 @@
 /**
- * The sentry's whole way from wake to blow, gone until the compiler knows it by heart: the first time takes some ten times as
- * long as the thousandth, and there is only one. Nothing is done by it; the last call is signal 0.
+ * Runs the whole path from wake-up to kill until the compiler has optimized it: the first run takes some ten times as long as
+ * the thousandth, and only one counts. It has no effect; the last call sends signal 0.
  */
 
 import { type Cgroup, openCgroup, readUsage, walk } from "../../cgroup/cgroup.ts";
@@ -8,13 +8,13 @@ import { discover } from "../../cgroup/hierarchy.ts";
 import { EPOLLET, EPOLLIN, type JoinedEpoll } from "../../kernel/epoll.ts";
 import { openEventfd, signalEventfd } from "../../kernel/fd.ts";
 import type { LevelBytes } from "../../policy/levels.ts";
-import { flatten } from "./protocol.ts";
 import type { GuardPolicy } from "../policy.ts";
 import type { MonitorLoop } from "./loop.ts";
+import { flatten } from "./protocol.ts";
 
 const ROUNDS = 2000;
-/** Where the own cgroup is crowded it takes longer (milliseconds). */
-const MAX_MS = 400;
+/** A round takes longer in a crowded cgroup (milliseconds). */
+const MAX_WARM_UP_MS = 400;
 const TOKEN = 1;
 const ID = -1;
 
@@ -31,23 +31,31 @@ export const WARM_UP_POLICY: GuardPolicy = {
   protectedPids: new Set(),
 };
 
-/** What lies at 1 is reached, what lies at 2^53 is not; by turns, so that each round begins anew. */
+/** Alternate, so that each round starts a new kill cycle. */
 const REACHED: LevelBytes = { warn: 1, critical: 1, imminent: 1 };
-const AWAY: LevelBytes = { warn: 2 ** 53, critical: 2 ** 53, imminent: 2 ** 53 };
+const OUT_OF_REACH: LevelBytes = { warn: 2 ** 53, critical: 2 ** 53, imminent: 2 ** 53 };
 
-/** @returns false where no cgroup can be seen, so that nothing was rehearsed. */
+/** @returns false if no cgroup is visible, so that nothing was warmed up. */
 export function warmUp(loop: MonitorLoop, epoll: JoinedEpoll): boolean {
-  const own = stage();
-  if (own === undefined) return false;
+  const visible = visibleCgroup();
+  if (visible === undefined) return false;
   using eventfd = openEventfd();
   epoll.add(eventfd, EPOLLIN | EPOLLET, TOKEN);
-  const cgroup = flatten(own);
-  const eventfds = [{ token: TOKEN, isHint: false }];
-  const spec = { limit: 2 ** 53, oomTotalBytes: 2 ** 53, mode: "notify", eventfds } as const;
-  loop.add({ id: ID, policy: 0, limitOwner: cgroup, scope: cgroup, levelBytes: AWAY, ...spec });
-  const end = performance.now() + MAX_MS;
+  const cgroup = flatten(visible);
+  loop.add({
+    id: ID,
+    policy: 0,
+    limitOwner: cgroup,
+    scope: cgroup,
+    limit: 2 ** 53,
+    levelBytes: OUT_OF_REACH,
+    oomTotalBytes: 2 ** 53,
+    mode: "notify",
+    eventfds: [{ token: TOKEN, isHint: false }],
+  });
+  const end = performance.now() + MAX_WARM_UP_MS;
   for (let round = 0; round < ROUNDS && performance.now() < end; round++) {
-    loop.updateSettings(ID, { levelBytes: round % 2 === 0 ? REACHED : AWAY });
+    loop.updateSettings(ID, { levelBytes: round % 2 === 0 ? REACHED : OUT_OF_REACH });
     signalEventfd(eventfd);
     loop.runOnce();
   }
@@ -56,8 +64,8 @@ export function warmUp(loop: MonitorLoop, epoll: JoinedEpoll): boolean {
   return true;
 }
 
-/** The own cgroup; from a cgroup namespace of one's own it cannot be seen in the host's tree, and another one has to do. */
-function stage(): Cgroup | undefined {
+/** The own cgroup, or another one where the own is not visible: in a cgroup namespace with the hierarchy of the host. */
+function visibleCgroup(): Cgroup | undefined {
   const hierarchy = discover();
   const own = hierarchy.own === undefined ? undefined : openCgroup(hierarchy, hierarchy.own);
   if (own !== undefined) return own;

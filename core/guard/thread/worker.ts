@@ -1,17 +1,17 @@
 /**
- * The thread of the sentry. It waits in epoll_wait(2) itself: a message is taken only when the main thread has woken it, one
- * for each wake.
+ * The monitor thread. It blocks in epoll_wait(2), in which no message arrives: it takes one command for each time that the main
+ * thread wakes it.
  */
 
 import { ownSuspensionLog } from "../../control/journal.ts";
 import { joinEpoll } from "../../kernel/epoll.ts";
 import { setNice, setSchedFifo } from "../../kernel/scheduling.ts";
 import { recordingOrigin } from "../../record/clock.ts";
-import { createSampleWriter } from "./sample_ring.ts";
-import type { Command, Report } from "./protocol.ts";
 import { singlePolicy } from "../policy.ts";
+import { MonitorLoop } from "./loop.ts";
+import type { Command, Report } from "./protocol.ts";
+import { createSampleWriter } from "./sample_ring.ts";
 import { WARM_UP_POLICY, warmUp } from "./warmup.ts";
-import { createMonitorLoop } from "./loop.ts";
 
 const thread = self as unknown as {
   onmessage: (event: MessageEvent<Command>) => void;
@@ -26,21 +26,21 @@ thread.onmessage = ({ data }) => {
   arrived();
 };
 
-async function nextOrder(): Promise<Command> {
+async function nextCommand(): Promise<Command> {
   while (inbox.length === 0) await new Promise<void>((resolve) => arrived = resolve);
   return inbox.shift()!;
 }
 
 async function serve(): Promise<void> {
-  const begin = await nextOrder();
-  if (begin.type !== "begin") throw new Error(`expected begin, got ${begin.type}`);
+  const begin = await nextCommand();
+  if (begin.type !== "begin") throw new Error(`expected the command begin, got ${begin.type}`);
   const epoll = joinEpoll(begin.epoll);
   let post = (_: Report) => {};
   const suspensions = ownSuspensionLog(begin.stateFolder);
-  // The rehearsal's own are left out by who takes them: no ward of his has their number.
+  // The reader leaves out the samples of the warm-up, because it knows no cgroup of their id.
   const samples = begin.samples && createSampleWriter(begin.samples, recordingOrigin());
   const report = (message: Report) => post(message);
-  const loop = createMonitorLoop(singlePolicy(WARM_UP_POLICY), epoll, report, suspensions, samples);
+  const loop = new MonitorLoop(singlePolicy(WARM_UP_POLICY), epoll, report, suspensions, samples);
   const warmedUp = warmUp(loop, epoll);
   loop.reload(begin.policies);
   post = (message) => thread.postMessage(message);
@@ -50,19 +50,19 @@ async function serve(): Promise<void> {
   for (;;) {
     Atomics.add(begin.heartbeat, 0, 1);
     for (let woken = loop.runOnce(); woken > 0; woken--) {
-      const send = await nextOrder();
-      switch (send.type) {
+      const command = await nextCommand();
+      switch (command.type) {
         case "policies":
-          loop.reload(send.policies);
+          loop.reload(command.policies);
           break;
         case "add":
-          loop.add(send.state);
+          loop.add(command.state);
           break;
         case "update_settings":
-          loop.updateSettings(send.id, send.settings);
+          loop.updateSettings(command.id, command.settings);
           break;
         case "remove":
-          loop.remove(send.id);
+          loop.remove(command.id);
           break;
         case "stop":
           loop.close();
@@ -75,7 +75,7 @@ async function serve(): Promise<void> {
 
 const REALTIME = "SCHED_FIFO";
 
-/** @returns how soon this thread runs from now on when it is woken. */
+/** @returns how this thread is scheduled from now on. */
 function raisePriority(): string {
   const refused = setSchedFifo();
   if (refused === undefined) return REALTIME;
@@ -87,6 +87,6 @@ function raisePriority(): string {
 try {
   await serve();
 } catch (error) {
-  // Uncaught it would be printed here, with its stack, over whatever the main thread has to say of it.
+  // If it were uncaught, its stack would be printed over the message of the main thread.
   thread.postMessage({ type: "failed", why: String(error) });
 }

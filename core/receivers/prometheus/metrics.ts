@@ -63,7 +63,7 @@ export class Metrics implements Receiver {
       most + MAX_REMOVED_CGROUPS,
       (path) => this.#listed.has(path),
     );
-    this.#collect = createCollectorLoop({ cgroups, most, now });
+    this.#collect = createCollectorLoop({ cgroups, maxReadings: most, now });
     this.#buildLabels = labels({ version, commit, command });
   }
 

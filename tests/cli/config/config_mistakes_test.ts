@@ -1,35 +1,41 @@
-/** How a mistake in the configuration file is told. */
+/** Error messages for mistakes in the configuration file. */
 
 import assert from "node:assert/strict";
 import { check, makeNode, write } from "../../helpers/configured.ts";
 import { runOomkit } from "../../helpers/run_oomkit.ts";
 
-Deno.test("a mistake is one line with the file, its line, and what would be right", async () => {
+Deno.test("a mistake is one line with the file, the line number and a correction", async () => {
   using tree = makeNode();
   const rule = '[[guard.rule]]\ncgroup = "/a"\n';
   const mistakes: [string, RegExp][] = [
     ["[guard]\nwarn = \n", /:2:8: invalid value/],
-    ["[guard]\n\nwarm = 60\n", /:3: there is no option "warm"; did you mean warn\?/],
+    ["[guard]\n\nwarm = 60\n", /:3: "warm" is not an option; did you mean warn\?/],
     ["[guard]\nwarn = 160\n", /:2: warn = 160: .*out of range/],
-    ["[guard]\nwarn = true\n", /:2: warn takes a string or a number/],
-    ["[guard]\nrecursive = 1\n", /:2: recursive is true or false/],
+    ["[guard]\nwarn = true\n", /:2: warn must be a string or a number/],
+    ["[guard]\nrecursive = 1\n", /:2: recursive must be true or false/],
     ['[guard]\nwarn = ["1%", "2%"]\n', /:2: warn takes one value/],
-    ["[guard]\nrestore = true\n", /:2: restore stands on the command line alone; write: --restore/],
-    ['[guard]\ntargets = "/a"\n', /:2: targets is a list of texts; write targets = /],
-    ["\n[gaurd]\nwarn = 1\n", /:2: there is no command "gaurd"; did you mean \[guard\]\?/],
-    ["guard = 1\n", /:1: guard is no table; write \[guard\]/],
-    ['[guard.rule]\ncgroup = "/a"\n', /:1: rule is no list of tables; write \[\[guard\.rule\]\]/],
-    [`${rule}wran = 1\n`, /:3: a rule has no "wran"; did you mean warn\?/],
-    [`${rule}listen = ":1"\n`, /:3: a rule has no "listen"; a rule has name, /],
+    [
+      "[guard]\nrestore = true\n",
+      /:2: restore is valid on the command line only; write: --restore/,
+    ],
+    ['[guard]\ntargets = "/a"\n', /:2: targets must be a list of strings; write targets = /],
+    ["\n[gaurd]\nwarn = 1\n", /:2: "gaurd" is not a command; did you mean \[guard\]\?/],
+    ["guard = 1\n", /:1: guard is not a table; write \[guard\]/],
+    [
+      '[guard.rule]\ncgroup = "/a"\n',
+      /:1: rule must be a list of tables; write \[\[guard\.rule\]\]/,
+    ],
+    [`${rule}wran = 1\n`, /:3: a rule cannot set "wran"; did you mean warn\?/],
+    [`${rule}listen = ":1"\n`, /:3: a rule cannot set "listen"; the keys of a rule are name, /],
     [`${rule}${rule}mode = "fast"\n`, /:5: mode = "fast": .*auto, notify, throttle, hold/],
-    [`${rule}exempt = true\nwarn = 1\n`, /:4: warn means nothing where nothing is guarded/],
-    ['[[guard.rule]]\nname = "x"\n', /:1: the rule does not say where it holds; add cgroup/],
-    ['[[guard.rule]]\ncgroup = "kubepods"\n', /:2: "kubepods" is no path; begin with \//],
-    ['[[guard.rule]]\npod-labels = ["a"]\n', /:2: pod-labels is a table of texts; write/],
-    [`${rule}name = "x"\n${rule}name = "x"\n`, /:6: there is a rule "x" already/],
+    [`${rule}exempt = true\nwarn = 1\n`, /:4: warn has no effect in a rule with exempt = true/],
+    ['[[guard.rule]]\nname = "x"\n', /:1: the rule selects no cgroups; add cgroup/],
+    ['[[guard.rule]]\ncgroup = "kubepods"\n', /:2: "kubepods" is not a cgroup path; begin with \//],
+    ['[[guard.rule]]\npod-labels = ["a"]\n', /:2: pod-labels must be a table of strings; write/],
+    [`${rule}name = "x"\n${rule}name = "x"\n`, /:6: the name "x" is used twice/],
     [`${rule}avoid = "("\n`, /:3: avoid = "\(": cannot read the expression/],
-    ["[watch]\nthreshold = 1\nunti = 1\n", /:3: there is no option "unti"; did you mean until\?/],
-    ["[inspect]\nfor = 1\n", /:2: there is no option "for"/],
+    ["[watch]\nthreshold = 1\nunti = 1\n", /:3: "unti" is not an option; did you mean until\?/],
+    ["[inspect]\nfor = 1\n", /:2: "for" is not an option/],
     ["[simulate]\nmb = -1\n", /:2: mb = -1: /],
   ];
   for (const [text, expected] of mistakes) {
@@ -43,14 +49,14 @@ Deno.test("a mistake is one line with the file, its line, and what would be righ
   }
 });
 
-Deno.test("a rule that contradicts itself is told with its name", async () => {
+Deno.test("the error of a contradictory rule names the rule", async () => {
   using tree = makeNode();
   const rule = (what: string) => `[[guard.rule]]\nname = "x"\ncgroup = "/kubepods/*"\n${what}\n`;
   for (
     const [text, expected] of [
       [
         rule("warn = 95"),
-        /config\.toml:1: cannot use --warn 95% and --critical 90%: they are out of order/,
+        /config\.toml:1: cannot use --warn 95% and --critical 90%: warn is above critical/,
       ],
       [rule('mode = "hold"'), /cannot use --mode hold in the rule "x": cgroup v2 cannot/],
     ] as const
@@ -62,15 +68,18 @@ Deno.test("a rule that contradicts itself is told with its name", async () => {
   }
 });
 
-Deno.test("what contradicts itself in the table is told with the file", async () => {
+Deno.test("the error of a contradictory table names the file", async () => {
   using tree = makeNode();
-  const place = /\(\[guard\] in .*config\.toml\): they are out of order/;
   for (
     const [text, args, expected] of [
       ["warn = 90\ncritical = 70", [], /--warn 90% and --critical 70% \(\[guard\] in /],
-      ["critical = 50", [], place],
-      ['min-margin = "9M"\nmax-margin = "2M"', [], place],
-      ["warn = 90", ["--warn", "80%", "--critical", "70%"], /--critical 70%: they are out of/],
+      ["critical = 50", [], /\(\[guard\] in .*config\.toml\): warn is above critical/],
+      [
+        'min-margin = "9M"\nmax-margin = "2M"',
+        [],
+        /\(\[guard\] in .*config\.toml\): the minimum is above the maximum/,
+      ],
+      ["warn = 90", ["--warn", "80%", "--critical", "70%"], /--critical 70%: warn is above/],
     ] as const
   ) {
     using file = write(`[guard]\n${text}\n`);
@@ -80,7 +89,7 @@ Deno.test("what contradicts itself in the table is told with the file", async ()
   }
 });
 
-Deno.test("what is no regular file, or too large to be a configuration, is not waited for", async () => {
+Deno.test("a file that is not regular or too large is refused without reading it", async () => {
   using large = write("#".repeat(1024 ** 2 + 1));
   const fifo = large.path.replace("config.toml", "fifo");
   await new Deno.Command("mkfifo", { args: [fifo] }).output();

@@ -1,4 +1,4 @@
-/** The configuration file: what it may say. */
+/** The contents of the configuration file. */
 
 import assert from "node:assert/strict";
 import {
@@ -11,7 +11,7 @@ import {
 } from "../../helpers/configured.ts";
 import { runOomkit } from "../../helpers/run_oomkit.ts";
 
-Deno.test("of several rules the first that fits holds, and the defaults hold for the rest", async () => {
+Deno.test("the first matching rule applies, and the defaults apply to other cgroups", async () => {
   const { cgroups } = await checked(`
 [guard]
 policy = "process"
@@ -41,7 +41,7 @@ exempt = true
   assert.deepEqual(found["/kubepods"], [null, false]);
 });
 
-Deno.test("a rule says only what is otherwise, and takes the rest from the table", async () => {
+Deno.test("a rule inherits every option that it does not set from the table", async () => {
   const { rules } = await checked(`
 [guard]
 warn = 50
@@ -64,7 +64,7 @@ on-imminent = "container"
   assert.deepEqual([rule!["reclaim"], rest!["reclaim"]], [false, false]);
 });
 
-Deno.test("a variable counts for more than the file, and a flag for more than both", async () => {
+Deno.test("a variable takes precedence over the file, and a flag over both", async () => {
   using tree = makeNode();
   using file = write("[guard]\nwarn = 50\ncritical = 80\n");
   const words = ["guard", "--check-config", "--json", "--root", tree.dir, "--critical", "70%"];
@@ -75,8 +75,8 @@ Deno.test("a variable counts for more than the file, and a flag for more than bo
   assert.deepEqual([warn, critical], [60, 70]);
 });
 
-/** What holds for all, as --check-config tells it. */
-async function usual(text: string, env: Record<string, string>, ...args: string[]) {
+/** The default policy, as --check-config prints it. */
+async function defaultPolicy(text: string, env: Record<string, string>, ...args: string[]) {
   using tree = makeNode();
   using file = write(text);
   const words = ["guard", "--check-config", "--dry-run", "--json", "--root", tree.dir];
@@ -87,22 +87,22 @@ async function usual(text: string, env: Record<string, string>, ...args: string[
   return JSON.parse(ran.stdout).rules.at(-1);
 }
 
-Deno.test("a variable that says no counts for more than a file that says yes", async () => {
+Deno.test("a variable that means no takes precedence over a file that says yes", async () => {
   const text = "[guard]\nrepeat = true\nreclaim = false\n";
-  const told = async (env: Record<string, string>, given = text) => {
-    const { repeat, reclaim } = await usual(given, env);
+  const switches = async (env: Record<string, string>, given = text) => {
+    const { repeat, reclaim } = await defaultPolicy(given, env);
     return [repeat, reclaim];
   };
-  assert.deepEqual(await told({ OOMKIT_REPEAT: "0", OOMKIT_NO_RECLAIM: "no" }), [false, true]);
-  assert.deepEqual(await told({ OOMKIT_REPEAT: "1", OOMKIT_NO_RECLAIM: "1" }), [true, false]);
-  // Without a value it says nothing.
-  assert.deepEqual(await told({ OOMKIT_REPEAT: "", OOMKIT_NO_RECLAIM: "" }), [true, false]);
-  assert.deepEqual(await told({ OOMKIT_NO_RECLAIM: "0" }, ""), [false, true]);
+  assert.deepEqual(await switches({ OOMKIT_REPEAT: "0", OOMKIT_NO_RECLAIM: "no" }), [false, true]);
+  assert.deepEqual(await switches({ OOMKIT_REPEAT: "1", OOMKIT_NO_RECLAIM: "1" }), [true, false]);
+  // An empty variable is ignored.
+  assert.deepEqual(await switches({ OOMKIT_REPEAT: "", OOMKIT_NO_RECLAIM: "" }), [true, false]);
+  assert.deepEqual(await switches({ OOMKIT_NO_RECLAIM: "0" }, ""), [false, true]);
 });
 
-Deno.test("of policy and on-imminent what is said more directly holds", async () => {
+Deno.test("of policy and on-imminent the one with the higher precedence applies", async () => {
   const imminent = async (text: string, env: Record<string, string>, ...args: string[]) =>
-    (await usual(text, env, ...args)).actions.imminent;
+    (await defaultPolicy(text, env, ...args)).actions.imminent;
   const policy = '[guard]\npolicy = "process"\n';
   assert.deepEqual(await imminent(policy, {}, "--on-imminent", "noop"), ["noop"]);
   const list = '[guard]\non-imminent = "reclaim"\n';
@@ -111,22 +111,22 @@ Deno.test("of policy and on-imminent what is said more directly holds", async ()
   assert.deepEqual(await imminent(policy, env, "--policy", "container"), ["container"]);
 });
 
-Deno.test("a rule that fits nothing that is there is told, and is no mistake", async () => {
+Deno.test("a rule that matches no existing cgroup is a warning", async () => {
   const { stderr } = await checked('[[guard.rule]]\nname = "x"\ncgroup = "/none/**"\nwarn = 1\n');
-  assert.equal(stderr, 'the rule "x" (/none/**) fits no cgroup that is there now\n');
+  assert.equal(stderr, 'the rule "x" (/none/**) matches no existing cgroup\n');
 });
 
-Deno.test("a rule behind one that fits all it fits is told", async () => {
+Deno.test("a rule after one that matches all of its cgroups is a warning", async () => {
   const rule = (name: string) =>
     `[[guard.rule]]\nname = "${name}"\ncgroup = "/kubepods/*"\nwarn = 1\n`;
   const { stderr } = await checked(rule("a") + rule("b"));
   assert.equal(
     stderr,
-    'the rule "b" (/kubepods/*) never holds: an earlier one fits all it fits\n',
+    'the rule "b" (/kubepods/*) never applies: earlier rules match all of its cgroups\n',
   );
 });
 
-Deno.test("targets may stand in the file, and those of the command line replace them", async () => {
+Deno.test("targets of the command line replace those of the file", async () => {
   using tree = makeNode();
   using file = write('[guard]\ntargets = ["/kubepods"]\nrecursive = true\n');
   const paths = async (...args: string[]) => {
@@ -137,7 +137,7 @@ Deno.test("targets may stand in the file, and those of the command line replace 
   assert.deepEqual(await paths("/kubepods/db"), ["/kubepods/db"]);
 });
 
-Deno.test("a file that was named and is not there is a mistake; the usual one need not be there", async () => {
+Deno.test("a missing --config file is an error, a missing default file is not", async () => {
   using tree = makeNode();
   const words = ["guard", "--check-config", "--root", tree.dir];
   const { code, stderr } = await runOomkit([...words, "--config", "/nonexistent/c.toml"]);
@@ -146,7 +146,7 @@ Deno.test("a file that was named and is not there is a mistake; the usual one ne
   assert.equal((await runOomkit(words, { env: stateless })).code, 0);
 });
 
-Deno.test("watch and inspect take their options from their tables", async () => {
+Deno.test("watch reads its options from its table", async () => {
   using tree = makeNode();
   using file = write('[watch]\nfor = "1ms"\noutput = "json"\ntargets = ["/kubepods/db"]\n');
   const { code, stdout } = await runOomkit(["watch", "--root", tree.dir, "--config", file.path]);
@@ -154,7 +154,7 @@ Deno.test("watch and inspect take their options from their tables", async () => 
   assert.equal(JSON.parse(stdout.trim().split("\n").at(-1)!).cgroups[0].cgroup, "/kubepods/db");
 });
 
-Deno.test("who is told, and of what, is checked too, and nothing of it is begun", async () => {
+Deno.test("receivers are checked too, without sending or writing anything", async () => {
   using tree = makeNode();
   using secret = write("a secret\n");
   const text = (path: string) =>

@@ -1,4 +1,4 @@
-/** The flags of oom-guard and the variables of OOMHero, as their documents have them. */
+/** The flags of oom-guard and the variables of OOMHero, as their documentation describes them. */
 
 import assert from "node:assert/strict";
 import { makeFolder } from "../../helpers/folder.ts";
@@ -14,7 +14,7 @@ const makeV1 = (): Tree => {
   return makeTree(1, { "/kubepods": {}, "/kubepods/pod1": limited, "/kubepods/pod1/c": {} });
 };
 
-/** No tree here is a kernel's, so that it must be a dry run. */
+/** A dry run, because no tree here is a kernel's. */
 const guard = (args: readonly string[], env: Record<string, string> = {}) =>
   runOomkit(["guard", "--for", "1ms", "--json", "--dry-run", ...args], {
     env: { OOMKIT_STATE_DIR: "/dev/null/nowhere", ...env },
@@ -27,7 +27,7 @@ function guarded({ code, stdout, stderr }: Ran): Json[] {
   return events.filter(({ type }) => type === "guard_armed");
 }
 
-Deno.test("the arguments of oom-guard's manifest work as they stand, and guard all that is beneath --root", async () => {
+Deno.test("the arguments of oom-guard's manifest work unchanged and guard everything below --root", async () => {
   using tree = makeV1();
   const manifest = [
     "--v=2",
@@ -51,7 +51,7 @@ Deno.test("the arguments of oom-guard's manifest work as they stand, and guard a
   assert.deepEqual(only.actions.imminent, ["container"]);
 });
 
-Deno.test("oom-guard's bare margins are MiB", async () => {
+Deno.test("margins without a unit are MiB, as in oom-guard", async () => {
   using tree = makeV1();
   const thresholds = async (...args: string[]) =>
     guarded(await guard(["--root", tree.dir, ...args])).map(({ limit, imminent }) =>
@@ -72,7 +72,7 @@ Deno.test("--openSoftLimit guards soft limits, unless it says false", async () =
   assert.deepEqual(await limits("--openSoftLimit"), [100 * MIB]);
 });
 
-Deno.test("oom-guard's flags that mean nothing here are taken, and not shown", async () => {
+Deno.test("oom-guard's logging flags are accepted, and no flag of oom-guard is in the help", async () => {
   const { stdout } = await runOomkit(["guard", "--help"]);
   assert.match(stdout, /--webhook-url/);
   assert.doesNotMatch(stdout, /--v |--logtostderr|--port|--guard-ms|--inotifyResetSeconds/);
@@ -100,17 +100,20 @@ Deno.test("without OOMHero's variables nothing is signalled", async () => {
   assert.deepEqual(only.actions, { warn: [], critical: [], imminent: [] });
 });
 
-Deno.test("a percentage of OOMHero's that is none is passed over with a word", async () => {
+Deno.test("an invalid percentage in OOMHero's variables is ignored with a warning", async () => {
   using tree = makeV1();
   for (const value of ["0", "101", "1e1", "65%"]) {
     const ran = await guard(["--root", tree.dir, pod], { WARNING: value, CRITICAL: "80" });
     assert.deepEqual(levels(guarded(ran)), [65, 80], value);
-    const [word] = ran.stderr.split("\n");
-    assert.ok(word!.startsWith(`WARNING="${value}" is no percentage from 1 to 100; as`), word);
+    const [warning] = ran.stderr.split("\n");
+    assert.ok(
+      warning!.startsWith(`WARNING="${value}" is not a percentage from 1 to 100; ignored`),
+      warning,
+    );
   }
 });
 
-Deno.test("a flag counts for more than OOMHero's variable", async () => {
+Deno.test("a flag takes precedence over OOMHero's variables", async () => {
   using tree = makeV1();
   const env = { WARNING: "50", WARNING_SIGNAL: "SIGHUP" };
   const flags = ["--warn", "70", "--on-warn", "noop"];
@@ -119,28 +122,28 @@ Deno.test("a flag counts for more than OOMHero's variable", async () => {
   assert.deepEqual(events[0].actions.warn, ["noop"]);
 });
 
-Deno.test("OOMHero's variables count for more than the file, and for less than its rules", async () => {
+Deno.test("OOMHero's variables take precedence over the file but not over its rules", async () => {
   using tree = makeV1();
   using folder = makeFolder();
   const table = "[guard]\nwarn = 40\ncritical = 60\non-warn = 'reclaim'\non-critical = 'reclaim'\n";
-  const told = async (text: string, env: Record<string, string>) => {
+  const armed = async (text: string, env: Record<string, string>) => {
     const config = folder.write("config.toml", text);
     const args = ["--root", tree.dir, "--config", config, pod];
     return guarded(await guard(args, { WARNING: "50", WARNING_SIGNAL: "SIGHUP", ...env }));
   };
-  const inTable = await told(table, {});
+  const inTable = await armed(table, {});
   assert.deepEqual(levels(inTable), [50, 60]);
-  // Of the second signal OOMHero's variables say nothing.
+  // CRITICAL_SIGNAL is not set.
   assert.deepEqual(inTable[0].actions.warn, ["signal:SIGHUP"]);
   assert.deepEqual(inTable[0].actions.critical, ["reclaim"]);
-  assert.deepEqual(levels(await told(table, { OOMKIT_WARN: "55" })), [55, 60]);
+  assert.deepEqual(levels(await armed(table, { OOMKIT_WARN: "55" })), [55, 60]);
   const rule = "[[guard.rule]]\ncgroup = '/kubepods/*'\nwarn = 45\non-warn = 'noop'\n";
-  const inRule = await told(table + rule, {});
+  const inRule = await armed(table + rule, {});
   assert.deepEqual(levels(inRule), [45, 60]);
   assert.deepEqual(inRule[0].actions.warn, ["noop"]);
 });
 
-Deno.test("OOMHero's way to act again and again is left by a variable that says no", async () => {
+Deno.test("OOMKIT_REPEAT=0 turns off the repetition that OOMHero's variables imply", async () => {
   using tree = makeV1();
   const repeat = async (env: Record<string, string>) => {
     const words = ["guard", "--check-config", "--dry-run", "--json", "--root", tree.dir, pod];
@@ -151,15 +154,15 @@ Deno.test("OOMHero's way to act again and again is left by a variable that says 
   assert.equal(await repeat({ OOMKIT_REPEAT: "0" }), false);
 });
 
-Deno.test("an expression that fits nobody is told, and the guard begins all the same", async () => {
+Deno.test("an expression that matches nothing is a warning, and the guard starts", async () => {
   using tree = makeV1();
   const ran = await guard(["--root", tree.dir, "--avoid", "postgers", "--ignore", "pod1", pod]);
   assert.equal(guarded(ran).length, 1);
-  assert.match(ran.stderr, /^--avoid postgers fits no process and no cgroup that is there now\n/);
+  assert.match(ran.stderr, /^--avoid postgers matches no running process and no cgroup\n/);
   assert.doesNotMatch(ran.stderr, /--ignore/);
 });
 
-Deno.test("a v2 tree that is no kernel's is guarded by looking", async () => {
+Deno.test("a v2 tree that is not a kernel's is guarded by polling", async () => {
   using tree = makeTree(2, { "/a": { "memory.max": 64 * MIB, "memory.current": 60 * MIB } });
   const { code, stdout, stderr } = await guard(["--root", tree.dir, "/a"]);
   assert.equal(code, 0, stderr);

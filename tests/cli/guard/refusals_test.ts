@@ -15,14 +15,14 @@ const makeV1 = (): Tree => makeTree(1, { "/a": { "memory.limit_in_bytes": 64 * M
 
 type Case = readonly [args: readonly string[], message: RegExp, env?: Record<string, string>];
 
-/** Ends by itself where it is not refused, so that a test of it can fail. */
+/** Stops after 1 ms if it is not refused, so that the test fails instead of waiting. */
 const guard = (args: readonly string[], env: Record<string, string> = {}) =>
   runOomkit(["guard", "--for", "1ms", ...args], {
     env: { OOMKIT_STATE_DIR: "/dev/null/nowhere", ...env },
     wrap: ["timeout", "60"],
   });
 
-/** Exit 2 and one line each. */
+/** Each case exits with 2 and one line. */
 async function refused(tree: Tree, cases: readonly Case[]): Promise<void> {
   for (const [args, message, env] of cases) {
     const { code, stderr } = await guard(["--root", tree.dir, ...args], env);
@@ -34,11 +34,11 @@ async function refused(tree: Tree, cases: readonly Case[]): Promise<void> {
   }
 }
 
-Deno.test("levels that are out of range or of order get one line and exit 2", async () => {
+Deno.test("levels out of range or out of order exit with 2 and one line", async () => {
   using tree = makeV2();
   await refused(tree, [
-    [["/a", "--warn", "95%"], /--warn 95% and --critical 90%: they are out of order; the first/],
-    [["/a", "--critical", "60%"], /--warn 65% and --critical 60%: they are out of order/],
+    [["/a", "--warn", "95%"], /--warn 95% and --critical 90%: warn is above critical; set/],
+    [["/a", "--critical", "60%"], /--warn 65% and --critical 60%: warn is above critical/],
     [["/a", "--warn", "0"], /"0" is out of range; use 1% to 100%/],
     [["/a", "--critical", "101%"], /out of range/],
     [["/a", "--warn", "much"], /has no % sign/],
@@ -47,27 +47,27 @@ Deno.test("levels that are out of range or of order get one line and exit 2", as
   ]);
 });
 
-Deno.test("margins that leave nothing, or are out of order, get one line and exit 2", async () => {
+Deno.test("margins that are too large or out of order exit with 2 and one line", async () => {
   using tree = makeV2();
   await refused(tree, [
-    [["/a", "--margin-ratio", "1"], /"1" is no ratio; use a share/],
-    [["/a", "--margin-ratio", "0"], /"0" is no ratio/],
-    [["/a", "--margin-ratio", "-2%"], /is no ratio|cannot read percentage/],
+    [["/a", "--margin-ratio", "1"], /"1" is not a ratio; use a share/],
+    [["/a", "--margin-ratio", "0"], /"0" is not a ratio/],
+    [["/a", "--margin-ratio", "-2%"], /is not a ratio|cannot read percentage/],
     [
       ["/a", "--min-margin", "64"],
-      /cannot guard \/a: .* limit that leaves room for the margin; set/,
+      /cannot guard \/a: .* limit above the margin; set/,
     ],
-    [["/tiny"], /cannot guard \/tiny: .* room for the margin/],
+    [["/tiny"], /cannot guard \/tiny: .* limit above the margin/],
     [
       ["/a", "--min-margin", "40M", "--max-margin", "30"],
-      /40\.0 MiB and --max-margin 30\.0 MiB: they/,
+      /40\.0 MiB and --max-margin 30\.0 MiB: the minimum is/,
     ],
-    [["/a", "--max-margin", "0"], /the threshold would be the limit; leave some room/],
+    [["/a", "--max-margin", "0"], /the imminent level would be at the limit; leave a margin/],
     [["/a", "--min-margin", "1X"], /unknown unit/],
   ]);
 });
 
-Deno.test("actions that are none, or do not go together, get one line and exit 2", async () => {
+Deno.test("unknown or conflicting actions exit with 2 and one line", async () => {
   using tree = makeV2();
   await refused(tree, [
     [["/a", "--policy", "kill"], /noop, process, container/],
@@ -81,7 +81,7 @@ Deno.test("actions that are none, or do not go together, get one line and exit 2
     [["/a", "--on-critical", "process,container"], /both process and container at critical/],
     [
       ["/a", "--policy", "process", "--on-imminent", "noop"],
-      /--policy and --on-imminent at once/,
+      /--policy and --on-imminent together/,
     ],
     [["/a"], /WARNING_SIGNAL: cannot send "SIGFOO"; use/, { WARNING_SIGNAL: "SIGFOO" }],
     [["/a"], /CRITICAL_SIGNAL: cannot send "9"/, { CRITICAL_SIGNAL: "9" }],
@@ -89,7 +89,7 @@ Deno.test("actions that are none, or do not go together, get one line and exit 2
   ]);
 });
 
-Deno.test("expressions, times and addresses that cannot be read get one line and exit 2", async () => {
+Deno.test("invalid expressions, durations and addresses exit with 2 and one line", async () => {
   using tree = makeV2();
   await refused(tree, [
     [["/a", "--avoid", "("], /cannot read the expression: .*Unterminated group; write/],
@@ -99,7 +99,7 @@ Deno.test("expressions, times and addresses that cannot be read get one line and
     [["/a", "--cooldown=-1s"], /negative/],
     [["/a", "--poll", "0"], /too short/],
     [["/a", "--kill-timeout", "0"], /too short/],
-    [["/a", "--port", "70000"], /"70000" is no port; use 1 to 65535, or 0 for none/],
+    [["/a", "--port", "70000"], /"70000" is not a port; use 1 to 65535, or 0 for none/],
     [["/a", "--listen", "nowhere:x"], /nowhere:x/],
     [
       ["/a", "--webhook-url", "localhost"],
@@ -108,47 +108,48 @@ Deno.test("expressions, times and addresses that cannot be read get one line and
     [["/a", "--webhook-url", "file:///x"], /cannot report to "file:\/\/\/x"/],
     [["/a", "--event-format", "xml"], /oomkit, oom-guard/],
     [["/a", "--metric", "rss"], /usage, working-set/],
-    [["/a", "--walkIntervalSeconds", "0"], /from 1 up/],
-    [["/a", "--guard-ms", "-1"], /from 1 up|argument missing/],
-    [["/a", "--openSoftLimit=maybe"], /none of true, false/],
+    [["/a", "--walkIntervalSeconds", "0"], /of at least 1/],
+    [["/a", "--guard-ms", "-1"], /of at least 1|argument missing/],
+    [["/a", "--openSoftLimit=maybe"], /not one of true, false/],
   ]);
 });
 
-Deno.test("targets that are not there, or have no limit, get one line and exit 2", async () => {
+Deno.test("targets that do not exist or have no limit exit with 2 and one line", async () => {
   using tree = makeV2();
   await refused(tree, [
     [["/none"], /cannot guard \/none: neither it nor an ancestor has a limit .*; set a limit/],
     [["/nothing"], /there is no such cgroup/],
     [["/nothing/*"], /no cgroup matches/],
     [["/a", "/none"], /cannot guard \/none/],
-    [["/a", "--pod"], /cannot guard \/a and a pod at once; give one of them/],
-    [["--restore", "/a"], /cannot release \/a: .*; write: oomkit guard --restore/],
+    [["/a", "--pod"], /cannot guard \/a and a pod together; give one of them/],
+    [["--restore", "/a"], /cannot restore \/a alone: .*; write: oomkit guard --restore/],
   ]);
 });
 
-Deno.test("a mode that cannot be had gets one line and exit 2", async () => {
+Deno.test("an unavailable mode exits with 2 and one line", async () => {
   using v1 = makeV1();
   using v2 = makeV2();
   const process = ["/a", "--policy", "process"];
   await refused(v1, [
     [[...process, "--mode", "throttle"], /throttle: cgroup v1 has no memory\.high; use hold or no/],
-    [["/a", "--mode", "hold"], /hold: nothing is to be killed, .*; add --policy process/],
+    [["/a", "--mode", "hold"], /hold: no level kills, .*; add --policy process/],
     [[...process, "--mode", "hold"], /hold: this tree is not a kernel's; use notify/],
   ]);
   await refused(v2, [
-    [[...process, "--mode", "hold"], /hold: cgroup v2 cannot switch the killer off; use throttle/],
+    [[...process, "--mode", "hold"], /hold: cgroup v2 cannot disable the OOM killer; use throttle/],
     [[...process, "--mode", "throttle"], /throttle: this tree is not a kernel's; use notify/],
-    [["/a", "--mode", "hold"], /cgroup v2 cannot switch the killer off/],
+    [["/a", "--mode", "hold"], /cgroup v2 cannot disable the OOM killer/],
     [["/a", "--mode", "loud"], /auto, notify, throttle, hold/],
-    [["--pod", "--mode", "hold"], /hold with --pod: other containers' cgroups are not changed/],
+    [["--pod", "--mode", "hold"], /hold with --pod: the cgroups belong to other containers/],
   ]);
 });
 
-Deno.test("in a tree that is no kernel's nobody is signalled or killed, as its pids may be anybody's", async () => {
+Deno.test("a tree that is not a kernel's allows no action on processes, because its pids may be reused", async () => {
   using tree = makeV2();
   tree.write("/a", "memory.current", 64 * MIB);
   tree.write("/a", "cgroup.procs", `${Deno.pid}\n`);
-  const message = /here: this tree is not a kernel's, and its pids may be anybody's; add --dry-run/;
+  const message =
+    /this tree is not a kernel's, and its pids may belong to unrelated processes; add --dry-run/;
   await refused(tree, [
     [["/a", "--policy", "process"], message],
     [["/a", "--on-warn", "container"], message],

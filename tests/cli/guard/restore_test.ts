@@ -1,4 +1,4 @@
-/** `oomkit guard --restore`: what other guards have left, put back by hand. */
+/** `oomkit guard --restore`: restores settings left by guards that were killed. */
 
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
@@ -7,9 +7,9 @@ import { asNobody, oomkitForEveryone, type Ran, runOomkit } from "../../helpers/
 interface State extends Disposable {
   readonly folder: string;
   readonly dir: string;
-  /** Leaves a change of memory.high as a guard that has ended would. */
+  /** Leaves a change of memory.high, as a killed guard does. */
   leave(more?: Record<string, unknown>): void;
-  release(...args: string[]): Promise<Ran>;
+  restore(...args: string[]): Promise<Ran>;
 }
 
 function makeState(): State {
@@ -27,30 +27,30 @@ function makeState(): State {
       const change = { dir, inode, file: "memory.high", before: "1000", set: "2000", ...more };
       Deno.writeTextFileSync(`${folder}/guard-${Deno.pid}-1.json`, JSON.stringify([change]));
     },
-    release: (...args) =>
+    restore: (...args) =>
       runOomkit(["guard", "--restore", ...args], { env: { OOMKIT_STATE_DIR: folder } }),
     [Symbol.dispose]: () => Deno.removeSync(root, { recursive: true }),
   };
 }
 
-Deno.test("what a guard has left is put back and told, and the next time there is nothing", async () => {
+Deno.test("stale settings are restored and printed; a second run finds none", async () => {
   using state = makeState();
   state.leave();
-  const first = await state.release();
+  const first = await state.restore();
   assert.deepEqual(first, {
     code: 0,
     stdout: `restored  ${state.dir}/memory.high: 1000\n`,
     stderr: "",
   });
   assert.equal(Deno.readTextFileSync(`${state.dir}/memory.high`), "1000");
-  const again = await state.release();
-  assert.deepEqual(again, { code: 0, stdout: "", stderr: "there was nothing to put back\n" });
+  const again = await state.restore();
+  assert.deepEqual(again, { code: 0, stdout: "", stderr: "nothing to restore\n" });
 });
 
-Deno.test("as JSON it is one object a line", async () => {
+Deno.test("--json prints one object per line", async () => {
   using state = makeState();
   state.leave({ set: "3000" });
-  const { code, stdout } = await state.release("--json");
+  const { code, stdout } = await state.restore("--json");
   assert.equal(code, 0);
   const { dir, file, outcome } = JSON.parse(stdout);
   assert.deepEqual({ dir, file, outcome }, {
@@ -60,47 +60,47 @@ Deno.test("as JSON it is one object a line", async () => {
   });
 });
 
-Deno.test("what could not be put back is told with the reason, and exit 2", async () => {
+Deno.test("a setting that cannot be restored is printed with the reason, and exit 2", async () => {
   using state = makeState();
   Deno.removeSync(`${state.dir}/memory.high`);
   Deno.symlinkSync("/proc/self/oom_score_adj", `${state.dir}/memory.high`);
   const set = Deno.readTextFileSync("/proc/self/oom_score_adj").trim();
   state.leave({ before: "much", set });
-  const { code, stdout } = await state.release();
+  const { code, stdout } = await state.restore();
   assert.equal(code, 2);
   assert.match(stdout, /^failed {4}\S+\/memory\.high: much \(the kernel refused the value\)\n$/);
 });
 
-Deno.test("what a guard that is at work has changed is left to it, and that is said", async () => {
+Deno.test("changes of a running guard are left alone, with a note", async () => {
   using state = makeState();
   state.leave();
   const stat = Deno.readTextFileSync(`/proc/${Deno.pid}/stat`);
   const since = stat.slice(stat.lastIndexOf(")")).split(" ")[20];
   const name = (start: string) => `${state.folder}/guard-${Deno.pid}-${start}.json`;
   Deno.renameSync(name("1"), name(since!));
-  const { code, stderr } = await state.release();
+  const { code, stderr } = await state.restore();
   assert.equal(code, 0);
-  assert.match(stderr, new RegExp(`^the guard with pid ${Deno.pid} is at work; what it has ch`));
+  assert.match(stderr, new RegExp(`^a guard runs with pid ${Deno.pid}; it restores its own ch`));
   assert.equal(Deno.readTextFileSync(`${state.dir}/memory.high`), "2000");
 });
 
-Deno.test("a folder that is not to be trusted is told, with exit 2, and nothing is put back", async () => {
+Deno.test("an untrusted folder is refused with exit 2, and nothing is restored", async () => {
   using state = makeState();
   state.leave();
   Deno.chmodSync(state.folder, 0o777);
-  const { code, stdout, stderr } = await state.release();
+  const { code, stdout, stderr } = await state.restore();
   assert.deepEqual([code, stdout], [2, ""]);
   assert.match(
     stderr,
     new RegExp(
-      `^oomkit: cannot put back what is recorded in ${state.folder}: other users may write `,
+      `^oomkit: cannot restore the settings recorded in ${state.folder}: other users may write `,
     ),
   );
   assert.equal(Deno.readTextFileSync(`${state.dir}/memory.high`), "2000");
 });
 
 Deno.test(
-  "a folder that cannot be read is told, with exit 2",
+  "an unreadable folder is refused with exit 2",
   { ignore: Deno.uid() !== 0 },
   async () => {
     using everyone = await oomkitForEveryone();
@@ -117,9 +117,9 @@ Deno.test(
   },
 );
 
-Deno.test("where there is no folder there was nothing to put back", async () => {
+Deno.test("without a folder there is nothing to restore", async () => {
   using state = makeState();
   Deno.removeSync(state.folder);
-  const { code, stderr } = await state.release();
-  assert.deepEqual([code, stderr], [0, "there was nothing to put back\n"]);
+  const { code, stderr } = await state.restore();
+  assert.deepEqual([code, stderr], [0, "nothing to restore\n"]);
 });

@@ -7,7 +7,7 @@ async function inspect(args: readonly string[], env: Record<string, string>) {
   return await runOomkit(["inspect", "--root", tree.dir, "/a", ...args], { env });
 }
 
-Deno.test("a switch is given by a variable that says yes, and by no other", async () => {
+Deno.test("a variable sets a switch only with a value that means yes", async () => {
   for (const yes of ["1", "true", "Yes", "on"]) {
     assert.match((await inspect([], { OOMKIT_JSON: yes })).stdout, /^\{/, yes);
   }
@@ -18,10 +18,10 @@ Deno.test("a switch is given by a variable that says yes, and by no other", asyn
   }
   const { code, stderr } = await inspect([], { OOMKIT_TREE: "maybe" });
   assert.equal(code, 2);
-  assert.equal(stderr, 'oomkit: cannot use OOMKIT_TREE="maybe"; say 1 or 0, yes or no\n');
+  assert.equal(stderr, 'oomkit: cannot use OOMKIT_TREE="maybe"; use 1 or 0, yes or no\n');
 });
 
-Deno.test("a flag counts for more than the variable of an option that says the same", async () => {
+Deno.test("a flag takes precedence over the variable of an equivalent option", async () => {
   assert.match((await inspect(["--output", "text"], { OOMKIT_JSON: "1" })).stdout, /^\/a\n/);
   assert.match((await inspect(["--json"], { OOMKIT_OUTPUT: "text" })).stdout, /^\{/);
   const fake = ["simulate", "--fake", "/dev/null"];
@@ -31,13 +31,13 @@ Deno.test("a flag counts for more than the variable of an option that says the s
   }
 });
 
-Deno.test("two flags that contradict each other are a mistake", async () => {
+Deno.test("contradictory flags are refused", async () => {
   for (const args of [["--json", "--output", "text"], ["--output=text", "--json"]]) {
     const { code, stderr } = await inspect(args, {});
     assert.equal(code, 2);
     assert.equal(
       stderr,
-      "oomkit: cannot use --json and --output text at once; give one of them\n",
+      "oomkit: cannot use --json and --output text together; give one of them\n",
     );
   }
 });

@@ -12,7 +12,7 @@ import {
 } from "../../../cli/options/units.ts";
 import { OomkitError } from "../../../core/errors.ts";
 
-/** The mistake is one line that names what was written. */
+/** The error quotes the text and has a hint. */
 function refuses(parse: (text: string) => unknown, text: string, why = ""): void {
   assert.throws(() => parse(text), (error: unknown) => {
     assert.ok(error instanceof OomkitError, `${text}: ${error}`);
@@ -39,7 +39,7 @@ Deno.test("sizes are powers of 1024, however the unit is spelt", () => {
   assert.equal(parseSize("0.0005K"), 0);
 });
 
-Deno.test("a wrong size is told with what would be right", () => {
+Deno.test("an invalid size is refused with a hint", () => {
   assert.throws(() => parseSize("20X"), {
     message: 'cannot read size "20X": unknown unit "X"; use bytes or K, M, G, T such as 512M',
   });
@@ -65,24 +65,24 @@ Deno.test("a wrong size is told with what would be right", () => {
   ) {
     refuses(parseSize, text);
   }
-  refuses(parseSize, "1.5", "a byte cannot be divided");
+  refuses(parseSize, "1.5", "a number of bytes must be whole");
 });
 
 Deno.test("2^53 bytes and more are refused, 2^53 - 1 is exact", () => {
   assert.equal(parseSize("9007199254740991"), Number.MAX_SAFE_INTEGER);
   for (const text of ["9007199254740992", "9223372036854775808", "8P", "99999999999999999999G"]) {
-    refuses(parseSize, text, "more than any machine");
+    refuses(parseSize, text, "it is too large");
   }
 });
 
-Deno.test("max is no limit only where that makes sense", () => {
+Deno.test("max means no limit only where it is allowed", () => {
   assert.equal(parseSize("max", { allowMax: true }), Infinity);
   assert.equal(parseSize("MAX", { allowMax: true }), Infinity);
   assert.equal(parseSize("1K", { allowMax: true }), 1024);
   refuses((text) => parseSize(text, { allowMax: true }), "maximum");
 });
 
-Deno.test("durations are milliseconds, and may be compounded", () => {
+Deno.test("durations are in milliseconds and may combine units", () => {
   const cases = {
     "50ms": 50,
     "1s": 1000,
@@ -100,7 +100,7 @@ Deno.test("durations are milliseconds, and may be compounded", () => {
   assert.equal(parseDuration("0s"), 0);
 });
 
-Deno.test("a wrong duration is told with what would be right", () => {
+Deno.test("an invalid duration is refused with a hint", () => {
   refuses(parseDuration, "5", "no unit");
   refuses(parseDuration, "30m1h", "out of order");
   refuses(parseDuration, "1s1s", "out of order");
@@ -129,7 +129,7 @@ Deno.test("a threshold is a size or a percentage", () => {
   refuses(parseSizeOrPercent, "101%");
 });
 
-Deno.test("a rate is bytes a second, with or without saying so", () => {
+Deno.test("a rate is bytes per second, with or without /s", () => {
   assert.equal(parseRate("10M/s"), 10 * MIB);
   assert.equal(parseRate("10MiB/S"), 10 * MIB);
   assert.equal(parseRate("10M"), 10 * MIB);
@@ -138,7 +138,7 @@ Deno.test("a rate is bytes a second, with or without saying so", () => {
   assert.throws(() => parseRate("x/s"), /^OomkitError: cannot read rate/);
 });
 
-Deno.test("bytes are shown with one decimal, and unknown is not zero", () => {
+Deno.test("bytes have one decimal, and unknown is not zero", () => {
   const cases: [number | undefined, string][] = [
     [undefined, "–"],
     [Infinity, "no limit"],
@@ -154,7 +154,7 @@ Deno.test("bytes are shown with one decimal, and unknown is not zero", () => {
   for (const [bytes, expected] of cases) assert.equal(formatBytes(bytes), expected);
 });
 
-Deno.test("durations are shown in the unit that fits, rounded without overflow", () => {
+Deno.test("durations are printed in a fitting unit and rounded without overflow", () => {
   const cases: [number | undefined, string][] = [
     [undefined, "–"],
     [0, "0.0 ms"],
@@ -173,12 +173,12 @@ Deno.test("durations are shown in the unit that fits, rounded without overflow",
   }
 });
 
-Deno.test("percentages are shown with one decimal", () => {
+Deno.test("percentages have one decimal", () => {
   assert.equal(formatPercent(64.94), "64.9%");
   assert.equal(formatPercent(undefined), "–");
 });
 
-Deno.test("arbitrary text gives a number that is finite and not negative, or one line", () => {
+Deno.test("arbitrary text is a finite non-negative number or an OomkitError", () => {
   const text = fc.oneof(
     fc.string(),
     fc.string({ unit: fc.constantFrom(..."0123456789.-+eEkKmMgGtTiIbBsShd% /") }),
@@ -195,7 +195,7 @@ Deno.test("arbitrary text gives a number that is finite and not negative, or one
   }
 });
 
-Deno.test("bare bytes and what is shown read back, the latter to its precision", () => {
+Deno.test("bytes and formatted sizes parse back, the latter to their precision", () => {
   fc.assert(fc.property(fc.nat(), fc.nat({ max: 4_000_000 }), (low, high) => {
     const bytes = high * 2 ** 31 + low;
     assert.equal(parseSize(`${bytes}`), bytes);
@@ -203,7 +203,7 @@ Deno.test("bare bytes and what is shown read back, the latter to its precision",
   }));
 });
 
-Deno.test("durations that are shown read back to their precision", () => {
+Deno.test("formatted durations parse back to their precision", () => {
   fc.assert(fc.property(fc.double({ min: 0, max: 1e10, noNaN: true }), (milliseconds) => {
     const again = parseDuration(formatDuration(milliseconds));
     assert.ok(Math.abs(again - milliseconds) <= Math.max(milliseconds * 0.05, 0.05 + 1e-9));

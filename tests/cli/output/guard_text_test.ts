@@ -77,13 +77,13 @@ Deno.test("a dry run, a survivor and a failed kill do not read like a kill", () 
   const cases: [Partial<KillBody>, string][] = [
     [{ outcome: "dry_run" }, "pid 4242 (java) would be killed by SIGKILL at 62.7 MiB of 64.0 MiB"],
     [
-      { outcome: "survived", signal: "SIGTERM", reason: "it did not end within the grace" },
+      { outcome: "survived", signal: "SIGTERM", reason: "did not exit within the grace period" },
       "pid 4242 (java) survived SIGTERM at 62.7 MiB of 64.0 MiB: " +
-      "it did not end within the grace",
+      "did not exit within the grace period",
     ],
     [
-      { victim: null, outcome: "failed", reason: "there is no process that may be taken" },
-      "no process could be killed at 62.7 MiB of 64.0 MiB: there is no process that may be taken",
+      { victim: null, outcome: "failed", reason: "no process in the cgroup may be killed" },
+      "no process could be killed at 62.7 MiB of 64.0 MiB: no process in the cgroup may be killed",
     ],
   ];
   for (const [more, line] of cases) assert.equal(facts(killBody(more)), line);

@@ -53,10 +53,10 @@ Deno.test("what is no recording gets one line and exit 2, and leaves no picture"
   const { path } = folder;
   const cases: [string, string | undefined, RegExp][] = [
     ["empty", "", /empty: it is empty/],
-    ["foreign", '{"a":1}\n', /line 1: it is no line of a recording/],
-    ["text", "hello\n", /line 1: it is no JSON/],
-    ["newer", jsonl([{ ...head, v: 99 }]), /a recording of version 99, and this oomkit knows 2/],
-    ["broken", `${jsonl([head])}nonsense\n${jsonl([head])}`, /line 2: it is no JSON/],
+    ["foreign", '{"a":1}\n', /line 1: it is not a line of a recording/],
+    ["text", "hello\n", /line 1: it is not JSON/],
+    ["newer", jsonl([{ ...head, v: 99 }]), /it has version 99, and this oomkit reads version 2/],
+    ["broken", `${jsonl([head])}nonsense\n${jsonl([head])}`, /line 2: it is not JSON/],
     ["missing", undefined, /No such file/],
   ];
   for (const [name, text, message] of cases) {
@@ -81,8 +81,11 @@ Deno.test("a picture is never written over a file without --force", async () => 
   Deno.writeTextFileSync(`${path}/run.jsonl`, jsonl(killedRun(20)));
   Deno.writeTextFileSync(`${path}/run.html`, "mine");
   const args = ["inspect", `${path}/run.jsonl`, "--html", `${path}/run.html`];
-  assert.match(await refused(args), /it is there already; name another, or give --force/);
-  assert.match(await refused([...args, "--svg", `${path}/run.svg`]), /the page .* there already/);
+  assert.match(
+    await refused(args),
+    /the file exists already; name another file, or replace it with --force/,
+  );
+  assert.match(await refused([...args, "--svg", `${path}/run.svg`]), /the page .* exists already/);
   assert.equal(Deno.readTextFileSync(`${path}/run.html`), "mine");
   assert.deepEqual(namesIn(path), ["run.html", "run.jsonl"]);
   assert.equal((await runOomkit([...args, "--force"])).code, 0);

@@ -60,7 +60,7 @@ for (const command of ["watch", "guard"]) {
       ],
       [["--kubernetes-token-file", token], /cannot use --kubernetes-token-file without/],
       [["--kubernetes-ca", pem], /cannot use --kubernetes-ca without/],
-      [["--event-types", "oom,kills"], /"kills" is none of /],
+      [["--event-types", "oom,kills"], /"kills" is not one of /],
       [["--exec", "true", "--exec-timeout", "0ms"], /"0ms" is too short/],
       [["--listen", "here:there"], /here:there/],
       [["--listen", `:${taken.addr.port}`], /cannot listen on 127\.0\.0\.1:\d+: .*in use/],

@@ -116,7 +116,7 @@ Deno.test("the rows of a recording over several days show the date", async () =>
 Deno.test("a simulation on a fake tree can be recorded and replayed", async () => {
   using folder = makeFolder();
   const path = `${folder.path}/run.jsonl`;
-  const words = ["simulate", "--fake", `${folder.path}/tree`, "--mb", "20", "--rate", "80M/s"];
+  const words = ["simulate", "--fake", `${folder.path}/tree`, "--mb", "20", "--rate", "20M/s"];
   const { code, stderr } = await runOomkit([...words, "--expect", "oom_kill", "--record", path]);
   assert.equal(code, 0, stderr);
   const result = await report(path, "--policy", "process");
@@ -127,14 +127,22 @@ Deno.test("a simulation on a fake tree can be recorded and replayed", async () =
 const newer = '{"type":"recording","v":3}\n';
 const MISTAKES: readonly (readonly [string, readonly string[], RegExp])[] = [
   ["a recording that is not there", ["/no/such/run.jsonl"], /cannot read \/no\/such.*No such file/],
-  ["a file of something else", ["/etc/passwd"], /\/etc\/passwd, line 1: it is no JSON/],
-  ["a folder", ["/"], /it is no file/],
-  ["a recording of a later version", ["NEWER"], /line 1: it is a recording of version 3/],
+  ["a file of something else", ["/etc/passwd"], /\/etc\/passwd, line 1: it is not JSON/],
+  ["a folder", ["/"], /it is not a regular file/],
+  [
+    "a recording of a later version",
+    ["NEWER"],
+    /line 1: it has version 3, and this oomkit reads version 2/,
+  ],
   ["a limit beside a recording", [RACE, "--mb", "20"], /cannot use --mb with --replay/],
   ["a recording of a replay", [RACE, "--record", "x"], /cannot use --record with --replay/],
   ["levels out of order", [RACE, "--warn", "95%"], /--warn 95% and --critical 90%/],
   ["a mode that was not available", [RACE, "--mode", "throttle"], /cgroup v1 has no memory\.high/],
-  ["margins out of order", [RACE, "--min-margin", "9M", "--max-margin", "1M"], /out of order/],
+  [
+    "margins out of order",
+    [RACE, "--min-margin", "9M", "--max-margin", "1M"],
+    /minimum is above the maximum/,
+  ],
   ["a configuration that is not there", [RACE, "--config", "/no/such.toml"], /\/no\/such\.toml/],
 ];
 
@@ -163,9 +171,12 @@ for (const command of [["watch", "/"], ["guard", "/"], ["simulate"]]) {
     using folder = makeFolder();
     const there = folder.write("there", "mine");
     const cases: readonly (readonly [readonly string[], RegExp])[] = [
-      [["--record", there], /it is there already; name another, or give --force/],
+      [
+        ["--record", there],
+        /the file exists already; name another file, or replace it with --force/,
+      ],
       [["--record", `${folder.path}/no/r`], /cannot write the recording to .*No such file/],
-      [["--record", folder.path, "--force"], /is no file/],
+      [["--record", folder.path, "--force"], /it is not a regular file/],
       [["--record", `${folder.path}/r`, "--record-max", "1K"], /too small for a recording/],
     ];
     for (const [args, expected] of cases) {

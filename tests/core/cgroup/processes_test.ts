@@ -5,6 +5,10 @@ import { discover } from "../../../core/cgroup/hierarchy.ts";
 import { inspect } from "../../../core/cgroup/inspection.ts";
 import { listProcesses, pidsOf, readProcess } from "../../../core/cgroup/processes.ts";
 import { makeTree } from "../../helpers/trees.ts";
+import { libc } from "../../../core/kernel/libc.ts";
+
+// Loaded once for all tests.
+libc();
 
 Deno.test("pids are unique and sorted, without those of other pid namespaces", () => {
   using tree = makeTree(1, { "/a": { "cgroup.procs": "30\n7\n0\n30\nx\n" } });

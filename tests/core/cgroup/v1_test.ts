@@ -1,18 +1,9 @@
 import assert from "node:assert/strict";
 import { v1 } from "../../../core/cgroup/v1.ts";
-import { fixture, type Kernel } from "../parse/fixture.ts";
-
-const folder = (kernel: Kernel, name: string) => (file: string) => {
-  try {
-    return fixture(kernel, `${name}/${file}`);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-};
+import { cgroupFixture } from "../parse/fixture.ts";
 
 Deno.test("v1 reads the subtree's memory, as its usage is the subtree's too", () => {
-  const snapshot = v1.snapshot(folder("6.18-v1", "limited"));
+  const snapshot = v1.snapshot(cgroupFixture("6.18-v1", "limited"));
   assert.deepEqual(snapshot, {
     usage: 4837376,
     peak: 20971520,
@@ -37,12 +28,15 @@ Deno.test("v1 reads the subtree's memory, as its usage is the subtree's too", ()
 });
 
 Deno.test("v1 counts a kill in the victim's cgroup, and a limit hit in the owner's", () => {
-  assert.deepEqual(v1.counters(folder("6.1-v1", "victim")).local, { max: 0n, oomKill: 3n });
-  assert.deepEqual(v1.counters(folder("6.1-v1", "limited")).local, { max: 335n, oomKill: 0n });
+  assert.deepEqual(v1.counters(cgroupFixture("6.1-v1", "victim")).local, { max: 0n, oomKill: 3n });
+  assert.deepEqual(v1.counters(cgroupFixture("6.1-v1", "limited")).local, {
+    max: 335n,
+    oomKill: 0n,
+  });
 });
 
 Deno.test("v1 reads an ancestor's limit from its own memory.stat", () => {
-  const { limits, hierarchicalLimit } = v1.snapshot(folder("6.1-v1", "victim"));
+  const { limits, hierarchicalLimit } = v1.snapshot(cgroupFixture("6.1-v1", "victim"));
   assert.equal(limits.max, Infinity);
   assert.equal(hierarchicalLimit, 20971520);
 });

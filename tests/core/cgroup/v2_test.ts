@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { v2 } from "../../../core/cgroup/v2.ts";
-import { fixture } from "../parse/fixture.ts";
+import { cgroupFixture } from "../parse/fixture.ts";
 
-const folder = (name: string) => (file: string) => fixture("6.1-v2", `${name}/${file}`);
+const folder = (name: string) => cgroupFixture("6.1-v2", name);
 
 Deno.test("v2 reads everything that a kernel writes", () => {
   assert.deepEqual(v2.snapshot(folder("limited")), {

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { type Cgroup, openCgroup } from "../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
-import { collectAll } from "../../../core/collect/collect.ts";
-import { createCollectorLoop } from "../../../core/collect/collect.ts";
+import { collectAll, createCollectorLoop } from "../../../core/collect/collect.ts";
 import { makeTree, type Tree } from "../../helpers/trees.ts";
 
 const open = (tree: Tree, path: string) => openCgroup(discover(tree.dir), path)!;
@@ -35,7 +34,7 @@ Deno.test("usage, working set, effective limit, headroom and pressure are read o
   assert.deepEqual([pressure?.some?.total, pressure?.full?.total], [1500000n, 250000n]);
 });
 
-Deno.test("v1 has no pressure, and counts the limit of an ancestor that cannot be seen", async () => {
+Deno.test("v1 has no pressure, and includes the limit of an ancestor that is hidden", async () => {
   const stat = "inactive_file 5\ntotal_inactive_file 50\nhierarchical_memory_limit 900\n";
   using tree = makeTree(1, { "/c": { "memory.stat": stat, "memory.usage_in_bytes": 300 } });
   const hidden = openCgroup({ ...discover(tree.dir), hidden: true }, "/c")!;
@@ -44,7 +43,7 @@ Deno.test("v1 has no pressure, and counts the limit of an ancestor that cannot b
   assert.equal(reading?.pressure, undefined);
 });
 
-Deno.test("what cannot be read or is torn is not known, and never zero", async () => {
+Deno.test("what cannot be read or is truncated is unknown, never zero", async () => {
   using tree = makeTree(2, {
     "/a": {
       "memory.current": "",
@@ -65,18 +64,18 @@ Deno.test("what cannot be read or is torn is not known, and never zero", async (
   });
 });
 
-Deno.test("a cgroup that is gone, or another with its name, is left out and not counted as unlisted", async () => {
+Deno.test("a cgroup that is gone, or was replaced by another of the same path, is left out and not counted as omitted", async () => {
   using tree = makeTree(2, { "/a": {}, "/b": {}, "/c": {} });
   const cgroups = ["/a", "/b", "/c"].map((path) => open(tree, path));
   tree.remove("/a");
-  // Kept until the new one is there, so that the inode is another.
+  // The old one is kept, because the new one could get its inode.
   Deno.renameSync(`${tree.dir}/b`, `${tree.dir}/old`);
   tree.add("/b");
   const { readings, omitted } = await collectAll(followed(cgroups), 10);
   assert.deepEqual([readings.map(({ path }) => path), omitted], [["/c"], 0]);
 });
 
-Deno.test("of more than the bound those with least headroom are told, and those left out are counted", async () => {
+Deno.test("beyond the maximum, the cgroups with the least headroom are read, and the omitted ones counted", async () => {
   const limits = { "/far": 1000, "/near": 200, "/free": "max\n", "/nearest": 150, "/next": 300 };
   using tree = makeTree(
     2,
@@ -89,12 +88,12 @@ Deno.test("of more than the bound those with least headroom are told, and those 
   );
   const long = { ...open(tree, "/free"), path: `/${"x".repeat(2000)}` };
   const cgroups = [...Object.keys(limits).map((path) => open(tree, path)), long];
-  const sweep = await collectAll(followed([...cgroups, ...cgroups]), 3);
-  assert.deepEqual(sweep.readings.map(({ path }) => path), ["/nearest", "/near", "/next"]);
-  assert.deepEqual([sweep.followed, sweep.omitted], [6, 3]);
+  const collection = await collectAll(followed([...cgroups, ...cgroups]), 3);
+  assert.deepEqual(collection.readings.map(({ path }) => path), ["/nearest", "/near", "/next"]);
+  assert.deepEqual([collection.followed, collection.omitted], [6, 3]);
 });
 
-Deno.test("modes are counted over all, also those that are not told", async () => {
+Deno.test("modes are counted over all cgroups, including omitted ones", async () => {
   using tree = makeTree(2, { "/a": {}, "/b": {}, "/c": {} });
   const modes = ["hold", "notify", "hold"];
   const guarded = ["/a", "/b", "/c"].map((path, at) => ({
@@ -105,33 +104,33 @@ Deno.test("modes are counted over all, also those that are not told", async () =
   assert.deepEqual(Object.fromEntries(byMode), { hold: 2, notify: 1 });
 });
 
-Deno.test("who asks within the second, or meanwhile, gets the same round", async () => {
+Deno.test("requests within a second, or during a collection, get the same collection", async () => {
   using tree = makeTree(2, { "/a": {} });
   let now = 0;
-  let rounds = 0;
+  let collections = 0;
   const cgroups = () => {
-    rounds += 1;
+    collections += 1;
     return followed([open(tree, "/a")]);
   };
-  const sweep = createCollectorLoop({ cgroups, most: 10, now: () => now });
-  const [first, second] = await Promise.all([sweep(), sweep()]);
+  const collect = createCollectorLoop({ cgroups, maxReadings: 10, now: () => now });
+  const [first, second] = await Promise.all([collect(), collect()]);
   assert.equal(first, second);
   now = 999;
-  assert.equal(await sweep(), first);
-  assert.equal(rounds, 1);
+  assert.equal(await collect(), first);
+  assert.equal(collections, 1);
   now = 100_000;
-  assert.notEqual(await sweep(), first);
-  assert.equal(rounds, 2);
+  assert.notEqual(await collect(), first);
+  assert.equal(collections, 2);
 });
 
-Deno.test("a round that failed is told to who asked, and the next is tried anew", async () => {
+Deno.test("a failed collection rejects, and the next request tries again", async () => {
   let works = false;
   const cgroups = () => {
     if (!works) throw new Error("no tree");
     return [];
   };
-  const sweep = createCollectorLoop({ cgroups, most: 10, now: () => 0 });
-  await assert.rejects(sweep(), /no tree/);
+  const collect = createCollectorLoop({ cgroups, maxReadings: 10, now: () => 0 });
+  await assert.rejects(collect(), /no tree/);
   works = true;
-  assert.deepEqual((await sweep()).readings, []);
+  assert.deepEqual((await collect()).readings, []);
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { openCgroup } from "../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
-import { createUsageHistory, KEPT } from "../../../core/collect/usage_history.ts";
+import { createUsageHistory, MAX_INTERVALS } from "../../../core/collect/usage_history.ts";
 import { createGauges } from "../../../core/collect/gauges.ts";
 import { makeTree, type Tree } from "../../helpers/trees.ts";
 
@@ -10,7 +10,7 @@ const open = (tree: Tree, ...paths: string[]) =>
 
 function gauged() {
   const clock = { now: 0 };
-  const gauges = createGauges({ now: () => clock.now, rest: () => Promise.resolve() });
+  const gauges = createGauges({ now: () => clock.now, yieldTurn: () => Promise.resolve() });
   return { clock, gauges };
 }
 
@@ -19,7 +19,7 @@ for (const version of [1, 2] as const) {
     ? ["memory.usage_in_bytes", "memory.limit_in_bytes"]
     : ["memory.current", "memory.max"];
 
-  Deno.test(`v${version}: the limit that is hit next counts, and how fast its owner fills`, async () => {
+  Deno.test(`v${version}: headroom and time left are those of the limit that is reached next`, async () => {
     using tree = makeTree(version, {
       "/pod": { [limit]: 100_000, [usage]: 50_000 },
       "/pod/c": { [limit]: 90_000, [usage]: 10_000 },
@@ -40,11 +40,11 @@ for (const version of [1, 2] as const) {
     await gauges.round(cgroups);
     const { headroom, rate, timeLeft } = gauges.of("/pod/c")!;
     assert.deepEqual([headroom, rate, timeLeft], [40_000, 2000, 4]);
-    assert.equal(gauges.of("/pod"), undefined, "nobody asked for it");
+    assert.equal(gauges.of("/pod"), undefined, "it is only an ancestor");
   });
 }
 
-Deno.test("what does not grow never gets there, what is at its limit is there, without a limit nothing is known", async () => {
+Deno.test("time left is infinite without growth, 0 at the limit, and unknown without a limit", async () => {
   using tree = makeTree(2, {
     "/a": { "memory.max": 1000, "memory.current": 500 },
     "/b": { "memory.max": 1000, "memory.current": 1000 },
@@ -60,7 +60,7 @@ Deno.test("what does not grow never gets there, what is at its limit is there, w
   assert.equal(gauges.of("/c")?.limit, Infinity);
 });
 
-Deno.test("a limit that is changed is seen within five seconds, though it is not read each time", async () => {
+Deno.test("a changed limit is shown within five seconds, though it is not read in each round", async () => {
   using tree = makeTree(2, { "/a": { "memory.max": 1000, "memory.current": 500 } });
   const { clock, gauges } = gauged();
   await gauges.round(open(tree, "/a"));
@@ -74,15 +74,15 @@ Deno.test("a limit that is changed is seen within five seconds, though it is not
   assert.equal(seen.at(-1), 2000);
 });
 
-Deno.test("who is gone, torn or not asked for any more is not known, and others have their turn", async () => {
+Deno.test("a cgroup that is gone, truncated or no longer requested is unknown, and other work gets its turn", async () => {
   using tree = makeTree(2, { "/a": { "memory.current": 1 }, "/b": { "memory.current": "" } });
   let turns = 0;
   let now = 0;
-  const rest = () => {
+  const yieldTurn = () => {
     turns += 1;
     return Promise.resolve();
   };
-  const gauges = createGauges({ now: () => now += 3, rest });
+  const gauges = createGauges({ now: () => now += 3, yieldTurn });
   const [a, b] = open(tree, "/a", "/b") as [never, never];
   await gauges.round([a, b]);
   assert.equal(gauges.of("/a")?.usage, 1);
@@ -92,30 +92,30 @@ Deno.test("who is gone, torn or not asked for any more is not known, and others 
   await gauges.round([a, b]);
   assert.equal(gauges.of("/a"), undefined);
   await gauges.round([]);
-  assert.deepEqual(gauges.course("/a"), []);
+  assert.deepEqual(gauges.history("/a"), []);
 });
 
-Deno.test("a course keeps the peak of each three seconds, three minutes long, with gaps where nothing was seen", () => {
-  const course = createUsageHistory();
-  assert.deepEqual([course.values(), course.rate()], [[], undefined]);
+Deno.test("a history keeps the peak of each three seconds for three minutes, with gaps where nothing was added", () => {
+  const history = createUsageHistory();
+  assert.deepEqual([history.peaks(), history.rate()], [[], undefined]);
   for (const [at, value] of [[0, 1], [1000, 5], [2000, 2], [3000, 3], [9500, 4]] as const) {
-    course.note(at, value);
+    history.add(at, value);
   }
-  assert.deepEqual(course.values(), [5, 3, undefined, 4]);
-  for (let at = 12_000; at < 400_000; at += 1000) course.note(at, at);
-  assert.equal(course.values().length, KEPT);
-  assert.equal(course.values().at(-1), 399_000);
-  course.note(10_000_000, 7);
-  assert.deepEqual(course.values().filter((value) => value !== undefined), [7]);
-  assert.equal(course.values().length, KEPT);
+  assert.deepEqual(history.peaks(), [5, 3, undefined, 4]);
+  for (let at = 12_000; at < 400_000; at += 1000) history.add(at, at);
+  assert.equal(history.peaks().length, MAX_INTERVALS);
+  assert.equal(history.peaks().at(-1), 399_000);
+  history.add(10_000_000, 7);
+  assert.deepEqual(history.peaks().filter((value) => value !== undefined), [7]);
+  assert.equal(history.peaks().length, MAX_INTERVALS);
 });
 
-Deno.test("a rate is that of the last few notes, and not across a long silence", () => {
-  const course = createUsageHistory();
+Deno.test("a rate is that of the last few values, and unknown after a long gap", () => {
+  const history = createUsageHistory();
   for (let second = 0; second < 10; second++) {
-    course.note(second * 1000, second < 5 ? 0 : 100 * second);
+    history.add(second * 1000, second < 5 ? 0 : 100 * second);
   }
-  assert.equal(course.rate(), 100);
-  course.note(100_000, 5000);
-  assert.equal(course.rate(), undefined);
+  assert.equal(history.rate(), 100);
+  history.add(100_000, 5000);
+  assert.equal(history.rate(), undefined);
 });

@@ -7,14 +7,13 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type GuardPolicy, singlePolicy } from "../../../core/guard/policy.ts";
 import { policyOfRecord, recordedPolicy } from "../../../core/guard/record.ts";
-import { replay, type Replayed } from "../../../core/guard/replay.ts";
-import { rowsOf } from "../../../core/guard/replay.ts";
+import { replay, type Replayed, rowsOf } from "../../../core/guard/replay.ts";
 import type { RecordedSnapshot, RecordingLine } from "../../../core/record/format.ts";
 import { readRecording } from "../../../core/record/reader.ts";
 import { cgroup, head } from "../record/recording.ts";
 
 const MIB = 1024 ** 2;
-const FIXTURES = new URL("../../fixtures/recordings", import.meta.url).pathname;
+const FIXTURES = new URL("../../fixtures/recordings/", import.meta.url).pathname;
 const asRecorded = { other: undefined, override: (policy: GuardPolicy) => policy };
 
 const replayed = (name: string, options = asRecorded) =>
@@ -30,7 +29,7 @@ const recorded: readonly (readonly [string, readonly string[]])[] = [
 ];
 
 for (const [name, acts] of recorded) {
-  Deno.test(`the recorded ${name} under its own policy does what was done, at the same looks`, async () => {
+  Deno.test(`the recorded ${name} under its own policy gives the recorded decisions, at the same samples`, async () => {
     const once = await replayed(name);
     const rows = rowsOf(once);
     for (const row of rows) assert.equal(row.replayed, row.recorded, JSON.stringify(row));
@@ -39,24 +38,24 @@ for (const [name, acts] of recorded) {
   });
 }
 
-Deno.test("the races of a benchmark are won at the very looks at which they were won", async () => {
+Deno.test("the kills of a benchmark are replayed at the samples at which they happened", async () => {
   const rows = rowsOf(await replay(readRecording(`${FIXTURES}bench_race.jsonl.gz`), asRecorded));
   for (const row of rows) assert.equal(row.replayed, row.recorded, JSON.stringify(row));
   assert.equal(rows.filter(({ act }) => act === "kill").length, 15);
 });
 
-Deno.test("under a wider margin the recorded race is struck earlier, and what follows is left open", async () => {
+Deno.test("under a wider margin the recorded race has an earlier kill, and nothing after it", async () => {
   const margin = { ratio: 0.1, max: 100 * MIB };
   const override = (policy: GuardPolicy) => ({ ...policy, levels: { ...policy.levels, margin } });
   const rows = rowsOf(await replayed("race", { other: undefined, override }));
-  const strikes = rows.filter(({ act }) => act === "kill");
-  assert.equal(strikes.length, 1);
-  const [{ replayed: now, recorded: then, usage, limit }] = strikes as [typeof strikes[number]];
+  const kills = rows.filter(({ act }) => act === "kill");
+  assert.equal(kills.length, 1);
+  const [{ replayed: now, recorded: then, usage, limit }] = kills as [typeof kills[number]];
   assert.ok(now! < then!);
   assert.ok(usage >= 0.9 * limit!);
 });
 
-Deno.test("what is left is told by the limit that held then", async () => {
+Deno.test("a decision has the limit of its time", async () => {
   const lines = await Array.fromAsync(readRecording(`${FIXTURES}race.jsonl`));
   const described = lines.find((line) => line.type === "cgroup")!;
   const later = { ...described, limit: 1024 * MIB, at: lines.at(-1)!.at };
@@ -64,17 +63,17 @@ Deno.test("what is left is told by the limit that held then", async () => {
   for (const { limit } of rowsOf(await run)) assert.equal(limit, 64 * MIB);
 });
 
-Deno.test("under a policy that kills nobody the recorded race tells of levels alone", async () => {
+Deno.test("under a policy without a kill the recorded race only triggers levels", async () => {
   const actions = { warn: [], critical: [], imminent: [] };
   const override = (policy: GuardPolicy) => ({ ...policy, actions });
   const rows = rowsOf(await replayed("race", { other: undefined, override }));
-  const strike = rows.find(({ act }) => act === "kill");
-  assert.equal(strike?.replayed, undefined);
-  assert.ok(strike?.recorded);
+  const kill = rows.find(({ act }) => act === "kill");
+  assert.equal(kill?.replayed, undefined);
+  assert.ok(kill?.recorded);
   assert.ok(rows.some(({ act, replayed }) => act === "imminent" && replayed !== undefined));
 });
 
-const deadly: GuardPolicy = {
+const killing: GuardPolicy = {
   ...policyOfRecord({
     rule: null,
     mode: "notify",
@@ -93,11 +92,15 @@ const deadly: GuardPolicy = {
   }),
 };
 
-const run = (lines: readonly RecordingLine[], policy = deadly) =>
+const run = (lines: readonly RecordingLine[], policy = killing) =>
   replay(ReadableStream.from(lines), { other: singlePolicy(policy), override: (each) => each });
 
 const limited = { ...cgroup, limit: 64 * MIB };
-const look = (at: number, mib: number, more: Partial<RecordedSnapshot> = {}): RecordedSnapshot => ({
+const snapshot = (
+  at: number,
+  mib: number,
+  more: Partial<RecordedSnapshot> = {},
+): RecordedSnapshot => ({
   type: "snapshot",
   at: 1_000_000 + at,
   id: 1,
@@ -105,43 +108,44 @@ const look = (at: number, mib: number, more: Partial<RecordedSnapshot> = {}): Re
   ...more,
 });
 
-Deno.test("a watch's recording is guarded by the plan that is given, and late lines are put in order", async () => {
-  const late = [look(30, 63.5), look(10, 50), look(20, 60)];
-  const result = await run([head, limited, look(0, 10), ...late]);
+Deno.test("the recording of a watch is replayed under the given policy, with late lines in order", async () => {
+  const late = [snapshot(30, 63.5), snapshot(10, 50), snapshot(20, 60)];
+  const result = await run([head, limited, snapshot(0, 10), ...late]);
   assert.deepEqual(actsOf(result), ["warn", "critical", "imminent", "kill"]);
   const [each] = result.cgroups;
   assert.equal(each?.recorded, undefined);
   assert.equal(each?.replayed.at(-1)?.at, 1_000_030);
 });
 
-Deno.test("after a strike that did not happen nothing is said until usage is below the level again", async () => {
-  const above = [look(10, 63.5), look(20, 63.6), look(700, 63.9)];
-  const again = [look(800, 5), look(20_000, 63.5)];
-  const strikes = async (lines: RecordingLine[]) =>
-    actsOf(await run([head, limited, look(0, 10), ...lines])).filter((act) => act === "kill");
-  assert.equal((await strikes(above)).length, 1);
-  assert.equal((await strikes([...above, ...again])).length, 2);
+Deno.test("after a kill that is not in the recording nothing is decided until usage is below the level again", async () => {
+  const above = [snapshot(10, 63.5), snapshot(20, 63.6), snapshot(700, 63.9)];
+  const again = [snapshot(800, 5), snapshot(20_000, 63.5)];
+  const kills = async (lines: RecordingLine[]) =>
+    actsOf(await run([head, limited, snapshot(0, 10), ...lines])).filter((act) => act === "kill");
+  assert.equal((await kills(above)).length, 1);
+  assert.equal((await kills([...above, ...again])).length, 2);
 });
 
-Deno.test("what is known to be page cache is not struck for, and of what is not known it is said", async () => {
+Deno.test("no process is killed for known page cache, and assumed reads are counted", async () => {
   const pageCache = (mib: number) => ({ reclaimable: mib * MIB, inactive_file: mib * MIB });
-  const filling = [look(0, 10, pageCache(8)), look(10, 63.5, pageCache(61))];
+  const filling = [snapshot(0, 10, pageCache(8)), snapshot(10, 63.5, pageCache(61))];
   const known = await run([head, limited, ...filling]);
   assert.ok(!actsOf(known).includes("kill"));
   assert.equal(known.cgroups[0]?.assumedReads, 0);
-  const unknown = await run([head, limited, look(0, 10), look(10, 63.5)]);
+  const unknown = await run([head, limited, snapshot(0, 10), snapshot(10, 63.5)]);
   assert.ok(actsOf(unknown).includes("kill"));
   assert.ok(unknown.cgroups[0]!.assumedReads > 0);
 });
 
-Deno.test("whoever has no limit of its own, or is exempt, is left alone, and it is said why", async () => {
-  const left = async (line: typeof limited) => (await run([head, line as never])).cgroups[0]?.left;
-  assert.match(await left({ ...limited, limit: null } as never) ?? "", /no limit/);
-  assert.match(await left({ ...limited, limit_owner: "/" }) ?? "", /another's/);
-  assert.match(await left({ ...limited, limit: 4096 }) ?? "", /margin/);
+Deno.test("a cgroup without a limit of its own is not guarded, with the reason", async () => {
+  const reason = async (line: typeof limited) =>
+    (await run([head, line as never])).cgroups[0]?.notGuarded ?? "";
+  assert.match(await reason({ ...limited, limit: null } as never), /no limit/);
+  assert.match(await reason({ ...limited, limit_owner: "/" }), /that of a parent/);
+  assert.match(await reason({ ...limited, limit: 4096 }), /margin/);
 });
 
-Deno.test("whatever is seen, nobody is struck below the level, and the same leads to the same", async () => {
+Deno.test("whatever is recorded, no process is killed below the level, and the result is reproducible", async () => {
   const samples = fc.array(
     fc.record({
       at: fc.nat(3000),
@@ -152,9 +156,9 @@ Deno.test("whatever is seen, nobody is struck below the level, and the same lead
   );
   await fc.assert(
     fc.asyncProperty(samples, fc.boolean(), async (list, isWorkingSet) => {
-      const policy: GuardPolicy = { ...deadly, metric: isWorkingSet ? "working-set" : "usage" };
+      const policy: GuardPolicy = { ...killing, metric: isWorkingSet ? "working-set" : "usage" };
       const lines = list.map(({ at, mib, pageCache }) =>
-        look(at, mib, {
+        snapshot(at, mib, {
           usage: Math.floor(mib * MIB),
           ...(pageCache !== undefined && { reclaimable: pageCache, inactive_file: pageCache }),
         })
@@ -169,9 +173,9 @@ Deno.test("whatever is seen, nobody is struck below the level, and the same lead
   );
 });
 
-Deno.test("a plan is recorded as what it decides by, and read back as that", () => {
+Deno.test("a policy is recorded without its commands, and reads back the same", () => {
   const policy: GuardPolicy = {
-    ...deadly,
+    ...killing,
     rule: "databases",
     actions: {
       warn: [{ kind: "signal", argument: "SIGUSR1" }, { kind: "exec", argument: "secret" }],

@@ -4,20 +4,20 @@ import { maxPollInterval, nextPollIn } from "../../../core/policy/poll_interval.
 
 const MIB = 1024 ** 2;
 
-Deno.test("an idle cgroup is looked at every 50 ms, and one of many at least every second", () => {
+Deno.test("an idle cgroup is polled every 50 ms, and one of many at least every second", () => {
   assert.equal(maxPollInterval(1), 50);
   assert.equal(maxPollInterval(100), 50);
   assert.equal(maxPollInterval(1000), 500);
   assert.equal(maxPollInterval(1_000_000), 1000);
 });
 
-Deno.test("what does not grow, or has nothing above it, is looked at as seldom as allowed", () => {
+Deno.test("a cgroup that does not grow, or has no threshold above, is polled as rarely as allowed", () => {
   assert.equal(nextPollIn(MIB, 0, 50), 50);
   assert.equal(nextPollIn(MIB, -MIB, 50), 50);
   assert.equal(nextPollIn(Infinity, MIB, 50), 50);
 });
 
-Deno.test("the next look comes in half of the time that the distance lasts, but no sooner than a timer can", () => {
+Deno.test("the next poll comes after half the time to the threshold, but no sooner than a timer can", () => {
   assert.equal(nextPollIn(10 * MIB, 100 * MIB, 1000), 50);
   assert.equal(nextPollIn(1, 100 * MIB, 1000), 5);
   assert.equal(nextPollIn(0, 100 * MIB, 1000), 5);
@@ -27,7 +27,7 @@ const distance = fc.oneof(fc.double({ min: 0, noNaN: true }), fc.constant(Infini
 const rate = fc.double({ noNaN: true, noDefaultInfinity: true });
 const count = fc.integer({ min: 1, max: 100_000 });
 
-Deno.test("a look never comes later than the longest, nor sooner than 5 ms", () => {
+Deno.test("a poll never comes later than the longest interval, nor sooner than 5 ms", () => {
   fc.assert(fc.property(distance, rate, count, (distance, rate, count) => {
     const longest = maxPollInterval(count);
     const next = nextPollIn(distance, rate, longest);
@@ -35,7 +35,7 @@ Deno.test("a look never comes later than the longest, nor sooner than 5 ms", () 
   }));
 });
 
-Deno.test("nearer or faster never means later", () => {
+Deno.test("a nearer threshold or a higher rate never means a later poll", () => {
   const pair = fc.tuple(distance, distance).map((both) => both.sort((a, b) => a - b));
   fc.assert(fc.property(pair, rate, rate, ([near, far], one, other) => {
     const [slow, fast] = [Math.min(one, other), Math.max(one, other)];
@@ -44,13 +44,13 @@ Deno.test("nearer or faster never means later", () => {
   }));
 });
 
-Deno.test("a steady filler is looked at before it crosses, however near it starts", () => {
+Deno.test("steady growth is polled before it crosses, however near it starts", () => {
   const bytes = fc.integer({ min: MIB, max: 1024 * MIB });
   fc.assert(fc.property(bytes, bytes, (distance, rate) => {
     let left = distance;
     for (let wait = nextPollIn(left, rate, 50); wait > 5; wait = nextPollIn(left, rate, 50)) {
       left -= rate * wait / 1000;
-      assert.ok(left > 0, `crossed ${-left} bytes before a look`);
+      assert.ok(left > 0, `crossed ${-left} bytes before a poll`);
     }
   }));
 });

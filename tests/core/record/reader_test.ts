@@ -7,12 +7,12 @@ import { cgroup, head, readAll, snapshots, textOf } from "./recording.ts";
 
 const whole = [head, cgroup, ...snapshots(50), { type: "end", at: 2_000_000, reason: "ended" }];
 const bytes = new TextEncoder().encode(textOf(whole));
-/** As they are written: some members, one after the other. */
+/** Several members, as the writer makes them. */
 const firstMember = gzipSync(textOf(whole.slice(0, 20)));
 const packed = new Uint8Array([...firstMember, ...gzipSync(textOf(whole.slice(20)))]);
 
 for (const [name, content] of [["plain", bytes], ["compressed", packed]] as const) {
-  Deno.test(`a recording that is ${name} is read as it was written, and cut off anywhere as far as it goes`, async () => {
+  Deno.test(`a recording that is ${name} is read as it was written, and up to the cut when it is truncated`, async () => {
     using folder = makeFolder();
     const path = `${folder.path}/r`;
     Deno.writeFileSync(path, content);
@@ -24,7 +24,7 @@ for (const [name, content] of [["plain", bytes], ["compressed", packed]] as cons
         try {
           read = await readAll(path);
         } catch (error) {
-          // Of the first line too little is there to tell what it is.
+          // Too little of the first line is left to recognize it.
           assert.ok(error instanceof OomkitError);
           assert.ok(length < 450, `${length}: ${error.message}`);
           return;
@@ -42,7 +42,7 @@ for (const [name, content] of [["plain", bytes], ["compressed", packed]] as cons
   });
 }
 
-Deno.test("whatever a file holds, reading it ends in lines or in one line that says why not", async () => {
+Deno.test("reading any file ends in lines or in one line that says why not", async () => {
   using folder = makeFolder();
   const path = `${folder.path}/r`;
   const garbage = fc.oneof(
@@ -70,30 +70,38 @@ Deno.test("whatever a file holds, reading it ends in lines or in one line that s
 
 const broken: readonly (readonly [string, readonly unknown[] | string, RegExp])[] = [
   ["is empty", "", /cannot read .*: it is empty/],
-  ["is something else", "a,b\n1,2\n", /line 1: it is no JSON/],
-  ["is something else in JSON", '{"a":1}\n', /line 1: it is no line of a recording/],
-  ["begins with something else", [cgroup], /line 1: a recording does not begin so/],
-  ["begins twice", [head, head], /line 2: it begins once more/],
-  ["is of a later version", [{ ...head, v: 3 }], /line 1: it is a recording of version 3.*knows 2/],
-  ["has no version", [{ ...head, v: "1" }], /line 1: "v" of its recording/],
-  ["speaks of nobody", [head, ...snapshots(1)], /line 2: nothing is said of the cgroup 1/],
-  ["goes on after its end", [...whole, cgroup], /line 54: it stands after the end/],
+  ["is something else", "a,b\n1,2\n", /line 1: it is not JSON/],
+  ["is something else in JSON", '{"a":1}\n', /line 1: it is not a line of a recording/],
+  ["begins with something else", [cgroup], /line 1: it is not the head of a recording/],
+  ["begins twice", [head, head], /line 2: it is a second head/],
+  ["is of a later version", [{ ...head, v: 3 }], /line 1: it has version 3.*reads version 2/],
+  ["has no version", [{ ...head, v: "1" }], /line 1: its "v" is not valid for recording/],
+  ["describes no cgroup", [head, ...snapshots(1)], /line 2: cgroup 1 is not described before it/],
+  ["continues after its end", [...whole, cgroup], /line 54: it follows the line end/],
   [
-    "is broken in its midst",
+    "has a broken line in the middle",
     `${textOf([head])}{"type"\n${textOf([cgroup])}`,
-    /line 2: it is no JSON/,
+    /line 2: it is not JSON/,
   ],
-  ["counts below zero", [head, cgroup, { ...snapshots(1)[0], usage: -1 }], /line 3: "usage"/],
   [
-    "rings without end",
-    [head, cgroup, { ...snapshots(1)[0], levels: Array(400_000).fill("warn") }],
-    /line 3: "levels"/,
+    "has a negative usage",
+    [head, cgroup, { ...snapshots(1)[0], usage: -1 }],
+    /line 3: its "usage"/,
   ],
-  ["has a time that is none", [head, { ...cgroup, at: "now" }], /line 2: "at" of its cgroup/],
+  [
+    "has too many levels",
+    [head, cgroup, { ...snapshots(1)[0], levels: Array(400_000).fill("warn") }],
+    /line 3: its "levels"/,
+  ],
+  [
+    "has an invalid time",
+    [head, { ...cgroup, at: "now" }],
+    /line 2: its "at" is not valid for cgroup/,
+  ],
   [
     "has a field from a prototype",
     `${textOf([head])}{"type":"end","at":1,"__proto__":{"reason":"ended"}}\n\n`,
-    /line 2: "reason" of its end/,
+    /line 2: its "reason" is not valid for end/,
   ],
   [
     "has a line that is too long",
@@ -103,7 +111,7 @@ const broken: readonly (readonly [string, readonly unknown[] | string, RegExp])[
 ];
 
 for (const [what, content, expected] of broken) {
-  Deno.test(`of a recording that ${what} it is said where`, async () => {
+  Deno.test(`a recording that ${what} is refused with the line`, async () => {
     using folder = makeFolder();
     const path = folder.write("r.jsonl", typeof content === "string" ? content : textOf(content));
     await assert.rejects(readAll(path), (error) => {
@@ -114,15 +122,15 @@ for (const [what, content, expected] of broken) {
   });
 }
 
-Deno.test("lines of a later version's type, and fields that nobody knows, do no harm", async () => {
+Deno.test("lines and fields of types that only later versions know are ignored", async () => {
   using folder = makeFolder();
   const path = folder.write("r", textOf([{ ...head, more: 1 }, { type: "later", at: 1 }, cgroup]));
   assert.deepEqual(await readAll(path), [{ ...head, more: 1 }, cgroup]);
 });
 
-Deno.test("what is no file is not waited for", async () => {
+Deno.test("what is not a regular file is refused without waiting", async () => {
   using folder = makeFolder();
-  await assert.rejects(readAll(folder.path), /cannot read .*: it is no file/);
+  await assert.rejects(readAll(folder.path), /cannot read .*: it is not a regular file/);
   await assert.rejects(readAll(`${folder.path}/none`), /cannot read .*: No such file/);
-  await assert.rejects(readAll("/dev/zero"), /it is no file/);
+  await assert.rejects(readAll("/dev/zero"), /it is not a regular file/);
 });

@@ -1,4 +1,4 @@
-/** Lines to write, and files of them. */
+/** Lines of a recording, as text and as a file. */
 
 import type { RecordedCgroup, RecordingHead, RecordingLine } from "../../../core/record/format.ts";
 import { readRecording } from "../../../core/record/reader.ts";

@@ -1,21 +1,25 @@
 import assert from "node:assert/strict";
 import { recordingClock } from "../../../core/record/clock.ts";
-import { openRecordFile } from "../../../core/record/writer.ts";
+import type { RecordingLine } from "../../../core/record/format.ts";
+import { openRecordFile, type RecordFile } from "../../../core/record/writer.ts";
 import { makeFolder } from "../../helpers/folder.ts";
 import { cgroup, head, readAll, snapshots } from "./recording.ts";
 
-// Loads the C library, which stays.
+// Loads the C library, which stays loaded.
 recordingClock();
 
 const options = { max: 1024 ** 2, force: false, warn: () => {} };
 const lines = [head, cgroup, ...snapshots(1000)];
 
+const record = (file: RecordFile, lines: readonly RecordingLine[]) =>
+  lines.forEach((line) => file.line(line));
+
 for (const name of ["r.jsonl", "r.jsonl.gz"]) {
-  Deno.test(`what is recorded in ${name} is what was told, and then the end`, async () => {
+  Deno.test(`${name} holds the recorded lines, and then the end`, async () => {
     using folder = makeFolder();
     const path = `${folder.path}/${name}`;
     const file = await openRecordFile(path, options);
-    lines.forEach(file.line);
+    record(file, lines);
     await file.close();
     const read = await readAll(path);
     assert.deepEqual(read.slice(0, -1), lines);
@@ -24,17 +28,17 @@ for (const name of ["r.jsonl", "r.jsonl.gz"]) {
     assert.equal(Deno.readFileSync(path)[0] === 0x1f, name.endsWith(".gz"));
   });
 
-  Deno.test(`${name} grows no further than it may, says so once, and is read all the same`, async () => {
+  Deno.test(`${name} stays below the maximum size, warns once, and can be read`, async () => {
     using folder = makeFolder();
     const path = `${folder.path}/${name}`;
-    const told: string[] = [];
+    const warnings: string[] = [];
     const max = 4096;
     const file = await openRecordFile(path, {
       ...options,
       max,
-      warn: (line) => told.push(line),
+      warn: (line) => warnings.push(line),
     });
-    [head, cgroup, ...snapshots(20_000)].forEach(file.line);
+    record(file, [head, cgroup, ...snapshots(20_000)]);
     await file.close();
     file.line(cgroup);
     const read = await readAll(path);
@@ -45,21 +49,24 @@ for (const name of ["r.jsonl", "r.jsonl.gz"]) {
       [head, cgroup, ...snapshots(20_000)].slice(0, read.length - 1),
     );
     assert.deepEqual({ ...read.at(-1)!, at: 0 }, { type: "end", at: 0, reason: "full" });
-    assert.equal(told.length, 1);
-    assert.match(told[0]!, /^oomkit: the recording .* is full: the run goes on without it$/);
+    assert.equal(warnings.length, 1);
+    assert.match(
+      warnings[0]!,
+      /^oomkit: the recording .* has reached its maximum size \(--record-max\); the run continues/,
+    );
   });
 }
 
-Deno.test("however many cgroups are described at once, what was recorded can be read", async () => {
+Deno.test("however many cgroups are described in a row, what was recorded can be read", async () => {
   using folder = makeFolder();
   const path = `${folder.path}/r`;
   const file = await openRecordFile(path, { ...options, max: 1024 ** 3 });
   const long = `/${"x".repeat(1000)}`;
   const described = (id: number) => ({ ...cgroup, id, path: `${long}${id}`, usage_cgroup: long });
   const ids = Array.from({ length: 40_000 }, (_, n) => n + 1);
-  [head, ...ids.map(described)].forEach(file.line);
+  record(file, [head, ...ids.map(described)]);
   const samples = ids.map((id) => ({ type: "snapshot", at: 1_000_001, id, usage: 1 }) as const);
-  samples.forEach(file.line);
+  record(file, samples);
   await file.close();
   const read = await readAll(path);
   const known = new Set(read.flatMap((line) => line.type === "cgroup" ? [line.id] : []));
@@ -68,19 +75,22 @@ Deno.test("however many cgroups are described at once, what was recorded can be 
   assert.ok(read.every((line) => line.type !== "snapshot" || known.has(line.id)));
 });
 
-Deno.test("where nothing more can be written it is said once, and nothing is thrown", async () => {
+Deno.test("when nothing more can be written, it warns once and does not throw", async () => {
   using folder = makeFolder();
-  const told: string[] = [];
-  const warn = (line: string) => void told.push(line);
+  const warnings: string[] = [];
+  const warn = (line: string) => void warnings.push(line);
   const file = await openRecordFile(`${folder.path}/r`, { ...options, warn });
-  // Whatever is wrong with the disk, the file cannot be written any more.
+  // From now on the disk refuses every write.
   using broken = breakWrites("No space left on device (os error 28)");
-  lines.forEach(file.line);
+  record(file, lines);
   await broken.tried;
-  lines.forEach(file.line);
+  record(file, lines);
   await file.close();
-  assert.equal(told.length, 1);
-  assert.match(told[0]!, /cannot write the recording .*: No space left on device; the run goes on/);
+  assert.equal(warnings.length, 1);
+  assert.match(
+    warnings[0]!,
+    /cannot write the recording .*: No space left on device; the run continues/,
+  );
 });
 
 function breakWrites(why: string): Disposable & { readonly tried: Promise<void> } {
@@ -93,45 +103,48 @@ function breakWrites(why: string): Disposable & { readonly tried: Promise<void> 
   return { tried: promise, [Symbol.dispose]: () => void (Deno.FsFile.prototype.write = write) };
 }
 
-Deno.test("a file that is there stays as it is, and with force makes room", async () => {
+Deno.test("an existing file is kept, and with force replaced", async () => {
   using folder = makeFolder();
   const path = folder.write("r", "mine");
   await assert.rejects(
     openRecordFile(path, options),
-    /cannot write the recording to .*: it is there already; name another, or give --force/,
+    /cannot write the recording to .*: the file exists already; name another file, or replace it with --force/,
   );
   assert.equal(Deno.readTextFileSync(path), "mine");
   const file = await openRecordFile(path, { ...options, force: true });
-  [head, cgroup].forEach(file.line);
+  record(file, [head, cgroup]);
   await file.close();
   assert.equal((await readAll(path))[0]?.type, "recording");
 });
 
-Deno.test("a link is not followed: who it leads to stays as it is", async () => {
+Deno.test("a link is not followed: its target is kept", async () => {
   using folder = makeFolder();
   const other = folder.write("other", "mine");
   const path = `${folder.path}/r`;
   Deno.symlinkSync(other, path);
-  await assert.rejects(openRecordFile(path, options), /it is there already/);
+  await assert.rejects(openRecordFile(path, options), /the file exists already/);
   const file = await openRecordFile(path, { ...options, force: true });
-  [head, cgroup].forEach(file.line);
+  record(file, [head, cgroup]);
   await file.close();
   assert.equal(Deno.readTextFileSync(other), "mine");
   assert.ok(Deno.lstatSync(path).isFile);
 });
 
-Deno.test("a link to what is no file makes no room, and neither does one such as /dev/stdout", async () => {
+Deno.test("a link to what is not a regular file is not replaced, and neither is one such as /dev/stdout", async () => {
   using folder = makeFolder();
   const path = `${folder.path}/r`;
   for (const target of [folder.path, "/dev/null", "/proc/self/fd/0"]) {
     Deno.symlinkSync(target, path);
-    await assert.rejects(openRecordFile(path, { ...options, force: true }), /is no file/);
+    await assert.rejects(
+      openRecordFile(path, { ...options, force: true }),
+      /it is not a regular file/,
+    );
     assert.equal(Deno.readLinkSync(path), target);
     Deno.removeSync(path);
   }
 });
 
-Deno.test("a run that ends before it has seen anything leaves no file", async () => {
+Deno.test("a run that ends before it has read anything leaves no file", async () => {
   using folder = makeFolder();
   const path = `${folder.path}/r`;
   const file = await openRecordFile(path, options);
@@ -140,11 +153,11 @@ Deno.test("a run that ends before it has seen anything leaves no file", async ()
   assert.deepEqual([...Deno.readDirSync(folder.path)], []);
 });
 
-Deno.test("nobody's folder makes room, nor a folder that is not there", async () => {
+Deno.test("a directory is not replaced, and a missing directory is not created", async () => {
   using folder = makeFolder();
   await assert.rejects(
     openRecordFile(folder.path, { ...options, force: true }),
-    /it is no file|is no file/,
+    /it is not a regular file/,
   );
   await assert.rejects(openRecordFile(`${folder.path}/no/r`, options), /No such file/);
 });

@@ -1,15 +1,11 @@
-/** Whatever order counters and log lines are read in, each kill is told exactly once. */
+/** Each kill is reported exactly once, in whatever order counters and log lines are read. */
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import {
-  createKillMatcher,
-  LOG_GRACE_MS,
-  type MatchedKill,
-} from "../../../core/watch/kill_matcher.ts";
-import { COUNTERS, makeKill, makeMember } from "./watched_cgroups.ts";
+import { KillMatcher, LOG_GRACE_MS, type MatchedKill } from "../../../core/watch/kill_matcher.ts";
+import { COUNTERS, makeKill, makeWatched } from "./watched_cgroups.ts";
 
-/** Cgroups that a kill can happen in, and the watched ones whose counters rise by it on v2. */
+/** Cgroups that a kill can happen in, and the watched ones that count it on v2. */
 const PLACES = [
   { cgroup: "/a", counted: ["/a"] },
   { cgroup: "/a/b", counted: ["/a", "/a/b"] },
@@ -22,13 +18,13 @@ interface Kill {
   readonly place: number;
   /** Milliseconds after the one before. */
   readonly after: number;
-  /** Milliseconds until the counters around it are read: one number each, since each is notified by itself. */
+  /** Milliseconds until each counter that includes it is read: each is notified separately. */
   readonly noticed: readonly [number, number];
   /** Milliseconds until its line is read; absent when it was overwritten before that. */
   readonly read: number | undefined;
 }
 
-/** Longer delays than these would be those of a log that nobody waits for. */
+/** Longer delays than these are not waited for. */
 const delay = fc.nat(Math.floor(LOG_GRACE_MS / 3));
 
 const kill = (read: fc.Arbitrary<number | undefined>): fc.Arbitrary<Kill> =>
@@ -41,18 +37,18 @@ const kill = (read: fc.Arbitrary<number | undefined>): fc.Arbitrary<Kill> =>
 
 type Step = readonly [at: number, action: () => void];
 
-/** Plays the kills to a watch of /a, /a/b and /c, and returns what it told. */
+/** Feeds the kills to a matcher that watches /a, /a/b and /c; returns what it reported. */
 function play(sequence: readonly Kill[], hasLog = true): MatchedKill[] {
   const watchedCgroups = ["/a", "/a/b", "/c"].map((path) =>
-    makeMember(path, { countsSubtree: true, last: COUNTERS[2] })
+    makeWatched(path, { countsSubtree: true, counters: { last: COUNTERS[2] } })
   );
-  const told: MatchedKill[] = [];
-  const kills = createKillMatcher({
+  const reported: MatchedKill[] = [];
+  const kills = new KillMatcher({
     watchedCgroups: () => watchedCgroups,
     covers: () => false,
-    ahead() {},
+    reportedAhead() {},
     hasLog,
-    emitEvent: (each) => told.push(each),
+    emit: (kill) => reported.push(kill),
   });
   const steps: Step[] = [];
   let at = 1000;
@@ -79,35 +75,35 @@ function play(sequence: readonly Kill[], hasLog = true): MatchedKill[] {
     next = kills.settle(now);
   }
   for (; next < Infinity; next = Math.max(next + 1, kills.settle(next)));
-  return told;
+  return reported;
 }
 
-Deno.test("with the log, each kill is told once, with its victim and its cgroup", () => {
+Deno.test("with the log, each kill is reported once, with its victim and its cgroup", () => {
   fc.assert(fc.property(fc.array(kill(delay), { maxLength: 12 }), (sequence) => {
-    const told = play(sequence).map(({ kill, cgroup }) => [kill?.victim.pid, cgroup]);
+    const reported = play(sequence).map(({ kill, cgroup }) => [kill?.victim.pid, cgroup]);
     assert.deepEqual(
-      told.toSorted(([a], [b]) => Number(a) - Number(b)),
+      reported.toSorted(([a], [b]) => Number(a) - Number(b)),
       sequence.map(({ place }, index) => [index, PLACES[place]!.cgroup]),
     );
   }));
 });
 
-Deno.test("with lines missing, as many kills are told as there were, and none in a wrong target", () => {
+Deno.test("with lines missing, as many kills are reported as there were, and none in a wrong target", () => {
   const some = fc.option(delay, { nil: undefined });
   const target = (cgroup: string) => cgroup.startsWith("/c") ? "/c" : "/a";
   fc.assert(fc.property(fc.array(kill(some), { maxLength: 12 }), (sequence) => {
-    const told = play(sequence);
+    const reported = play(sequence);
     assert.deepEqual(
-      told.map(({ cgroup }) => target(cgroup)).sort(),
+      reported.map(({ cgroup }) => target(cgroup)).sort(),
       sequence.map(({ place }) => target(PLACES[place]!.cgroup)).sort(),
     );
-    const named = told.flatMap(({ kill }) => kill?.victim.pid ?? []);
+    const named = reported.flatMap(({ kill }) => kill?.victim.pid ?? []);
     assert.equal(new Set(named).size, named.length);
     assert.equal(named.length, sequence.filter(({ read }) => read !== undefined).length);
   }));
 });
 
-Deno.test("without any log, as many kills are told as there were", () => {
+Deno.test("without a log, as many kills are reported as there were", () => {
   fc.assert(fc.property(fc.array(kill(delay), { maxLength: 12 }), (sequence) => {
     assert.equal(play(sequence, false).length, sequence.length);
   }));

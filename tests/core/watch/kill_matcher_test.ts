@@ -1,37 +1,37 @@
 import assert from "node:assert/strict";
 import {
-  createKillMatcher,
-  type KillMatcherOptions,
+  KillMatcher,
+  type KillMatcherContext,
   LOG_GRACE_MS,
   type MatchedKill,
 } from "../../../core/watch/kill_matcher.ts";
 import type { WatchedCgroup } from "../../../core/watch/watched_cgroup.ts";
-import { makeKill, makeMember, makePool } from "./watched_cgroups.ts";
+import { makeKill, makeRemovedKills, makeWatched } from "./watched_cgroups.ts";
 
 function start(
   watchedCgroups: readonly WatchedCgroup[],
-  options: Partial<KillMatcherOptions> = {},
+  context: Partial<KillMatcherContext> = {},
 ) {
-  const told: MatchedKill[] = [];
-  const kills = createKillMatcher({
+  const reported: MatchedKill[] = [];
+  const kills = new KillMatcher({
     watchedCgroups: () => watchedCgroups,
     covers: () => false,
-    ahead() {},
+    reportedAhead() {},
     hasLog: true,
-    emitEvent: (each) => told.push(each),
-    ...options,
+    emit: (kill) => reported.push(kill),
+    ...context,
   });
-  /** Who was told of, where; `?` for a victim that is not known. */
-  const lines = () => told.map(({ cgroup, kill }) => `${cgroup} ${kill?.victim.pid ?? "?"}`);
-  return { kills, told, lines };
+  /** The cgroup and the victim's pid of each reported kill; `?` for an unknown victim. */
+  const lines = () => reported.map(({ cgroup, kill }) => `${cgroup} ${kill?.victim.pid ?? "?"}`);
+  return { kills, reported, lines };
 }
 
-/** Long after everything. */
+/** Long after every deadline. */
 const END = 60_000;
 
-Deno.test("a kill that counter and log both tell of is told once, whoever comes first", () => {
+Deno.test("a kill in both the counter and the log is reported once, whichever is read first", () => {
   for (const first of ["counter", "log"]) {
-    const a = makeMember("/a");
+    const a = makeWatched("/a");
     const { kills, lines } = start([a]);
     const counter = (at: number) => kills.counted(a, 1n, at, 0);
     const log = (at: number) => kills.logged(makeKill(7, { cgroup: "/a" }), at);
@@ -45,27 +45,27 @@ Deno.test("a kill that counter and log both tell of is told once, whoever comes 
   }
 });
 
-Deno.test("a counter waits for its line, and is told without a victim when none comes", () => {
-  const a = makeMember("/a");
-  const { kills, lines, told } = start([a]);
+Deno.test("a counted kill waits for its log line, and is reported without a victim when none comes", () => {
+  const a = makeWatched("/a");
+  const { kills, lines, reported } = start([a]);
   kills.counted(a, 2n, 100, 0);
   assert.equal(kills.settle(100), 100 + LOG_GRACE_MS);
   assert.deepEqual(lines(), []);
   kills.settle(100 + LOG_GRACE_MS);
   assert.deepEqual(lines(), ["/a ?", "/a ?"]);
-  assert.ok(told.every(({ inferred }) => !inferred), "a counter is proof");
+  assert.ok(reported.every(({ inferred }) => !inferred), "a counter is proof");
 });
 
-Deno.test("where no log can be read nobody waits for it", () => {
-  const a = makeMember("/a");
+Deno.test("a counted kill does not wait for a log that cannot be read", () => {
+  const a = makeWatched("/a");
   const { kills, lines } = start([a], { hasLog: false });
   kills.counted(a, 1n, 100, 0);
   assert.equal(kills.settle(100), Infinity);
   assert.deepEqual(lines(), ["/a ?"]);
 });
 
-Deno.test("a line that lay unread while the program was held up still names the victim", () => {
-  const a = makeMember("/a");
+Deno.test("a line that was read late because the program was held up still names the victim", () => {
+  const a = makeWatched("/a");
   const { kills, lines } = start([a]);
   kills.counted(a, 1n, 100, 0);
   kills.logged(makeKill(7, { cgroup: "/a" }), 5000);
@@ -73,8 +73,8 @@ Deno.test("a line that lay unread while the program was held up still names the 
   assert.deepEqual(lines(), ["/a 7"]);
 });
 
-Deno.test("a line ahead of its counter does not swallow the next kill", () => {
-  const a = makeMember("/a");
+Deno.test("a line that is read before its counter does not hide the next kill", () => {
+  const a = makeWatched("/a");
   const { kills, lines } = start([a]);
   kills.logged(makeKill(7, { cgroup: "/a" }), 10);
   kills.settle(10);
@@ -83,36 +83,36 @@ Deno.test("a line ahead of its counter does not swallow the next kill", () => {
   assert.deepEqual(lines(), ["/a 7", "/a ?"]);
 });
 
-Deno.test("a group kill counts and logs its first victim twice, and tells of each process once", () => {
-  const a = makeMember("/a");
+Deno.test("each process of a group kill is reported once, though the first is counted and logged twice", () => {
+  const a = makeWatched("/a");
   const { kills, lines } = start([a]);
   const group = { cgroup: "/a", group: "/a" };
   kills.counted(a, 4n, 10, 0);
   kills.logged(makeKill(1, { cgroup: "/a" }), 11);
-  kills.logged(makeKill(1, { ...group, again: true }), 11);
+  kills.logged(makeKill(1, { ...group, isRepeated: true }), 11);
   kills.logged(makeKill(2, { group: "/a" }), 11);
   kills.logged(makeKill(3, { group: "/a" }), 11);
   for (const at of [11, 50, 200, END]) kills.settle(at);
   assert.deepEqual(lines(), ["/a 1", "/a 2", "/a 3"]);
 });
 
-Deno.test("a kill beneath two watched cgroups is told once, by the innermost, with the log or without", () => {
+Deno.test("a kill below two watched cgroups is reported once, by the innermost, with the log or without", () => {
   for (const isLogged of [true, false]) {
-    const outer = makeMember("/a", { countsSubtree: true });
-    const inner = makeMember("/a/b", { countsSubtree: true });
-    const { kills, told } = start([outer, inner], { hasLog: isLogged });
+    const outer = makeWatched("/a", { countsSubtree: true });
+    const inner = makeWatched("/a/b", { countsSubtree: true });
+    const { kills, reported } = start([outer, inner], { hasLog: isLogged });
     kills.counted(outer, 1n, 10, 0);
     kills.settle(10);
     kills.counted(inner, 1n, 20, 0);
     if (isLogged) kills.logged(makeKill(7, { cgroup: "/a/b/c" }), 20);
     for (const at of [20, 300, END]) kills.settle(at);
-    assert.deepEqual(told.map(({ watched }) => watched), [inner]);
+    assert.deepEqual(reported.map(({ watched }) => watched), [inner]);
   }
 });
 
-Deno.test("a lost line does not make one kill two, though outer and inner counter are noticed apart", () => {
-  const outer = makeMember("/a", { countsSubtree: true });
-  const inner = makeMember("/a/b", { countsSubtree: true });
+Deno.test("a lost line does not make one kill two, though the outer and the inner counter are read at different times", () => {
+  const outer = makeWatched("/a", { countsSubtree: true });
+  const inner = makeWatched("/a/b", { countsSubtree: true });
   const { kills, lines } = start([outer, inner]);
   kills.counted(outer, 2n, 10, 0);
   kills.counted(inner, 1n, 30, 0);
@@ -120,9 +120,9 @@ Deno.test("a lost line does not make one kill two, though outer and inner counte
   assert.deepEqual(lines().sort(), ["/a ?", "/a/b ?"]);
 });
 
-Deno.test("v1 counts in the victim's own cgroup alone, so that a parent's count stays its own", () => {
-  const outer = makeMember("/a", { countsSubtree: true }, 1);
-  const inner = makeMember("/a/b", { countsSubtree: true }, 1);
+Deno.test("v1 counts in the victim's own cgroup alone, so a parent's count is about its own processes", () => {
+  const outer = makeWatched("/a", { countsSubtree: true }, 1);
+  const inner = makeWatched("/a/b", { countsSubtree: true }, 1);
   const { kills, lines } = start([outer, inner]);
   kills.counted(inner, 1n, 10, 0);
   kills.counted(outer, 1n, 10, 0);
@@ -131,15 +131,15 @@ Deno.test("v1 counts in the victim's own cgroup alone, so that a parent's count 
   assert.deepEqual(lines(), ["/a/b 7", "/a ?"]);
 });
 
-Deno.test("who dies outside of what is watched is nobody's business", () => {
-  const { kills, lines } = start([makeMember("/a"), makeMember("/ab", { countsSubtree: true })]);
+Deno.test("a kill outside the watched cgroups is not reported", () => {
+  const { kills, lines } = start([makeWatched("/a"), makeWatched("/ab", { countsSubtree: true })]);
   for (const cgroup of ["/a/b", "/abc", "/"]) kills.logged(makeKill(7, { cgroup }), 10);
   kills.settle(END);
   assert.deepEqual(lines(), []);
 });
 
-Deno.test("a kill of before the watch, read late, is not told", () => {
-  const a = makeMember("/a", { since: 100 });
+Deno.test("a kill from before the watch that is read late is not reported", () => {
+  const a = makeWatched("/a", { kills: { since: 100 } });
   const { kills, lines } = start([a]);
   kills.logged(makeKill(7, { cgroup: "/a" }), 99);
   kills.logged(makeKill(8, { cgroup: "/a" }), 100);
@@ -147,18 +147,18 @@ Deno.test("a kill of before the watch, read late, is not told", () => {
   assert.deepEqual(lines(), ["/a 8"]);
 });
 
-Deno.test("what was told of a cgroup before it was armed is not told again by its counter", () => {
+Deno.test("a kill reported before its cgroup was armed is not reported again from the counter", () => {
   const watchedCgroups: WatchedCgroup[] = [];
   const ahead: [string, bigint][] = [];
   const { kills, lines } = start(watchedCgroups, {
     covers: (path) => path.startsWith("/pod/"),
-    ahead: (path, count) => ahead.push([path, count]),
+    reportedAhead: (path, count) => ahead.push([path, count]),
   });
   kills.logged(makeKill(7, { cgroup: "/pod/new" }), 10);
-  kills.logged(makeKill(7, { cgroup: "/pod/new", again: true }), 10);
+  kills.logged(makeKill(7, { cgroup: "/pod/new", isRepeated: true }), 10);
   kills.settle(10);
   assert.deepEqual(lines(), ["/pod/new 7"]);
-  const armed = makeMember("/pod/new");
+  const armed = makeWatched("/pod/new");
   watchedCgroups.push(armed);
   kills.startWatching(armed);
   kills.counted(armed, 2n, 20, -Infinity);
@@ -167,9 +167,9 @@ Deno.test("what was told of a cgroup before it was armed is not told again by it
   assert.deepEqual(ahead, [["/pod/new", 1n], ["/pod/new", 1n], ["/pod/new", -2n]]);
 });
 
-Deno.test("a line without a cgroup belongs to who had the victim in it", () => {
-  const a = makeMember("/a", { pids: new Map([[7, 0]]) });
-  const b = makeMember("/b", { pids: new Map([[8, 0]]) });
+Deno.test("a line without a cgroup is matched to the cgroup that contained the victim", () => {
+  const a = makeWatched("/a", { kills: { pids: new Map([[7, 0]]) } });
+  const b = makeWatched("/b", { kills: { pids: new Map([[8, 0]]) } });
   const { kills, lines } = start([a, b]);
   kills.counted(a, 1n, 10, 0);
   kills.counted(b, 1n, 10, 0);
@@ -178,64 +178,72 @@ Deno.test("a line without a cgroup belongs to who had the victim in it", () => {
   assert.deepEqual(lines(), ["/b 8", "/a 7"]);
 });
 
-Deno.test("a line without a cgroup waits until what is certain is told, and gets what is left", () => {
-  const a = makeMember("/a");
-  const b = makeMember("/b");
+Deno.test("a line without a cgroup waits until the certain kills are reported, and is matched with the rest", () => {
+  const a = makeWatched("/a");
+  const b = makeWatched("/b");
   const { kills, lines } = start([a, b]);
   kills.counted(a, 1n, 10, 0);
   kills.counted(b, 1n, 10, 0);
   kills.logged(makeKill(7), 11);
   kills.settle(11);
   assert.deepEqual(lines(), []);
-  assert.ok(kills.waiting());
+  assert.ok(kills.isWaiting);
   kills.logged(makeKill(8, { cgroup: "/a" }), 12);
   kills.settle(12);
   kills.settle(50);
   assert.deepEqual(lines(), ["/a 8", "/b 7"]);
-  assert.ok(!kills.waiting());
+  assert.ok(!kills.isWaiting);
 });
 
-Deno.test("a line without a cgroup that fits nobody is let go, not pinned on a neighbour", () => {
-  const { kills, lines } = start([makeMember("/a")]);
+Deno.test("a line without a cgroup that fits no cgroup is dropped, not matched to a neighbour", () => {
+  const { kills, lines } = start([makeWatched("/a")]);
   kills.logged(makeKill(7), 10);
   for (const at of [10, 50, 150, END]) kills.settle(at);
   assert.deepEqual(lines(), []);
-  assert.ok(!kills.waiting());
+  assert.ok(!kills.isWaiting);
 });
 
-Deno.test("the last kill of a removed cgroup is its own, not that of the next of the same name", () => {
-  const removedKills = makePool(1n);
-  const gone = makeMember("/a", { goneAt: 20, removedKills });
-  const next = makeMember("/a", { since: -Infinity });
-  const { kills, told } = start([gone, next]);
+Deno.test("the last kill in a removed cgroup is not matched to the next cgroup of the same name", () => {
+  const removedKills = makeRemovedKills(1n);
+  const gone = makeWatched("/a", { removedAt: 20, removedKills });
+  const next = makeWatched("/a", { kills: { since: -Infinity } });
+  const { kills, reported } = start([gone, next]);
   kills.logged(makeKill(7, { cgroup: "/a" }), 25);
   kills.logged(makeKill(8, { cgroup: "/a" }), 26);
   kills.settle(30);
-  assert.deepEqual(told.map(({ watched, kill }) => [watched === gone, kill?.victim.pid]), [
+  assert.deepEqual(reported.map(({ watched, kill }) => [watched === gone, kill?.victim.pid]), [
     [true, 7],
     [false, 8],
   ]);
   assert.equal(removedKills.unreported(), 0n);
-  assert.equal(gone.killsBeforeRemoval, 1n);
+  assert.equal(gone.kills.beforeRemoval, 1n);
 });
 
-Deno.test("a kill that the parent alone remembers is inferred, once, and taken from the parent's account", () => {
-  const removedKills = makePool(1n);
-  const gone = makeMember("/p/a", { goneAt: 20, removedKills });
-  const { kills, told } = start([gone]);
+Deno.test("a kill that only the parent has counted is inferred once, and taken from the parent's account", () => {
+  const removedKills = makeRemovedKills(1n);
+  const gone = makeWatched("/p/a", { removedAt: 20, removedKills });
+  const { kills, reported } = start([gone]);
   kills.reportInferred(gone, 300);
   kills.settle(END);
-  assert.deepEqual(told.map(({ cgroup, inferred }) => [cgroup, inferred]), [["/p/a", true]]);
+  assert.deepEqual(reported.map(({ cgroup, inferred }) => [cgroup, inferred]), [["/p/a", true]]);
   assert.equal(removedKills.unreported(), 0n);
 });
 
-Deno.test("a line without a cgroup finds the removed one that its parent misses a kill of", () => {
-  const gone = makeMember("/p/a", { goneAt: 20, readAt: 5, removedKills: makePool(1n) });
-  const quiet = makeMember("/q/a", { goneAt: 20, readAt: 5, removedKills: makePool(0n) });
+Deno.test("a line without a cgroup is matched to a removed cgroup when its parent counted an unreported kill", () => {
+  const gone = makeWatched("/p/a", {
+    removedAt: 20,
+    counters: { readAt: 5 },
+    removedKills: makeRemovedKills(1n),
+  });
+  const quiet = makeWatched("/q/a", {
+    removedAt: 20,
+    counters: { readAt: 5 },
+    removedKills: makeRemovedKills(0n),
+  });
   const { kills, lines } = start([quiet, gone]);
   kills.logged(makeKill(7), 15);
   kills.settle(15);
-  assert.deepEqual(lines(), [], "one that names its cgroup may be on the way");
+  assert.deepEqual(lines(), [], "a line that names its cgroup may follow");
   for (const at of [50, END]) kills.settle(at);
   assert.deepEqual(lines(), ["/p/a 7"]);
 });

@@ -1,13 +1,14 @@
-/** A watch in this process over a directory that is laid out like a memory hierarchy. */
+/** A watch in this process of a directory that is laid out like a memory hierarchy. */
 
 import { openCgroup } from "../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
 import { libc } from "../../../core/kernel/libc.ts";
 import type { EventType, OomkitEvent } from "../../../core/events/event.ts";
-import { startWatch, type Summary, type WatchOptions } from "../../../core/watch/watch.ts";
+import type { WatchOptions } from "../../../core/watch/options.ts";
+import { startWatch, type Summary } from "../../../core/watch/watch.ts";
 import type { Tree } from "../../helpers/trees.ts";
 
-// It stays loaded for good, which within a test would be a leak.
+// It stays loaded, which would count as a leak within a test.
 libc();
 
 export type Event<Type extends EventType> = Extract<OomkitEvent, { type: Type }>;
@@ -17,12 +18,12 @@ export interface WatchedTree extends AsyncDisposable {
   readonly sources: readonly string[];
   readonly done: Promise<void>;
   ofType<Type extends EventType>(type: Type): Event<Type>[];
-  /** The first of this type, past or to come, for which `wanted` holds. */
+  /** The first event of this type, past or future, for which `isWanted` holds. */
   next<Type extends EventType>(
     type: Type,
-    requested?: (event: Event<Type>) => boolean,
+    isWanted?: (event: Event<Type>) => boolean,
   ): Promise<Event<Type>>;
-  /** Ends the watch; everything that happened before is told by then. */
+  /** Ends the watch after everything that happened before is reported. */
   stop(): Promise<Summary>;
 }
 
@@ -36,14 +37,14 @@ export function watchTree(
   const cgroups = targets.map((path) => openCgroup(hierarchy, path)!);
   const events: OomkitEvent[] = [];
   let waiting: {
-    requested: (event: OomkitEvent) => boolean;
+    fits: (event: OomkitEvent) => boolean;
     found: (event: OomkitEvent) => void;
   }[] = [];
   const watching = startWatch(
     { targets: cgroups, recursive: false, thresholds: [], pressure: [], psi: [], ...options },
     (event) => {
       events.push(event);
-      waiting = waiting.filter(({ requested, found }) => !requested(event) || found(event));
+      waiting = waiting.filter(({ fits, found }) => !fits(event) || found(event));
     },
   );
   let stopping: Promise<Summary> | undefined;
@@ -54,12 +55,12 @@ export function watchTree(
     done: watching.done,
     ofType: <Type extends EventType>(type: Type) =>
       events.filter((event): event is Event<Type> => event.type === type),
-    next<Type extends EventType>(type: Type, requested = (_: Event<Type>) => true) {
-      const fits = (event: OomkitEvent) => event.type === type && requested(event as Event<Type>);
+    next<Type extends EventType>(type: Type, isWanted = (_: Event<Type>) => true) {
+      const fits = (event: OomkitEvent) => event.type === type && isWanted(event as Event<Type>);
       const found = events.find(fits);
       if (found) return Promise.resolve(found as Event<Type>);
       const { promise, resolve } = Promise.withResolvers<Event<Type>>();
-      waiting.push({ requested: fits, found: (event) => resolve(event as Event<Type>) });
+      waiting.push({ fits, found: (event) => resolve(event as Event<Type>) });
       return promise;
     },
     stop,

@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
-import { byHeadroom } from "../../../../core/guard/thread/cgroup_state.ts";
-import type { CgroupState } from "../../../../core/guard/thread/cgroup_state.ts";
+import { byHeadroom, type CgroupState } from "../../../../core/guard/thread/cgroup_state.ts";
 
-/** @param usage as it is now, whatever it was when it was looked at last. */
+/** @param usage as it is read now; the last poll read 0. */
 function state(limit: number, usage: number | undefined): CgroupState {
-  return { settings: { limit }, usage: 0, usageFile: { number: () => usage } } as CgroupState;
+  return {
+    settings: { limit },
+    memory: { usage: 0 },
+    files: { usageFile: { number: () => usage } },
+  } as CgroupState;
 }
 
-Deno.test("who has least left to his limit is first, as usage is now", () => {
+Deno.test("the cgroup with the least headroom comes first, by present usage", () => {
   const some = state(100, 50);
   const least = state(1000, 999);
   const less = state(100, 90);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
+import { OutputClosed } from "../../../../cli/output/output.ts";
 import { type GuardPolicy, singlePolicy } from "../../../../core/guard/policy.ts";
 import { startMonitorThread } from "../../../../core/guard/thread/handle.ts";
-import { OutputClosed } from "../../../../cli/output/output.ts";
 
 class FakeWorker {
   static last: FakeWorker;
@@ -13,7 +13,7 @@ class FakeWorker {
   terminate() {}
 }
 
-Deno.test("a report that nobody can take ends the guard by its own error, not the process", {
+Deno.test("an error of the report handler ends the guard, not the process", {
   ignore: Deno.build.os !== "linux",
   // The C library stays loaded.
   sanitizeResources: false,

@@ -1,74 +1,101 @@
 import assert from "node:assert/strict";
 import type { Report } from "../../../../core/guard/thread/protocol.ts";
 import type { JoinedEpoll } from "../../../../core/kernel/epoll.ts";
+import { delay } from "../../../../core/timing.ts";
 import { libc } from "../../../../core/kernel/libc.ts";
-import { gather, guardTree, LIMIT } from "../../../faults/guarded_tree.ts";
+import { guardTree, idleEpoll, LIMIT } from "../../../helpers/guarded_tree.ts";
+import { stateOf } from "../../../helpers/process_state.ts";
+import { startWaitingProcesses } from "../../../helpers/waiting_processes.ts";
 
 // Loaded once for all tests.
 libc();
 
 const MIB = 1024 ** 2;
 
-/** Nothing passes but the time that is slept. */
-function ownClock(): { readonly epoll: JoinedEpoll; now(): number } & Disposable {
+/** Time passes only while the loop waits. */
+function fakeClock(): { readonly epoll: JoinedEpoll; now(): number } & Disposable {
   const real = performance.now;
   let now = 0;
   performance.now = () => now;
   return {
     now: () => now,
     epoll: {
+      ...idleEpoll,
       block(milliseconds) {
         now += milliseconds;
         return { events: [], woken: 0 };
       },
-      add() {},
-      remove() {},
     },
     [Symbol.dispose]: () => void (performance.now = real),
   };
 }
 
-Deno.test("who is due between two rounds is looked at then, also when he was not before the first", () => {
-  using clock = ownClock();
+Deno.test("a cgroup that is due between two rounds is polled then, even if it was not due before the first", () => {
+  using clock = fakeClock();
   using guarded = guardTree(1, { usage: 8, inactiveFile: 0, pids: [] }, { poll: 700 });
-  const told: [Report["type"], number][] = [];
-  const loop = guarded.adopt(
+  const reports: [Report["type"], number][] = [];
+  const loop = guarded.startLoop(
     clock.epoll,
-    ({ type: report }) => void told.push([report, clock.now()]),
+    ({ type }) => void reports.push([type, clock.now()]),
   );
   try {
-    // At 0, 700 and, for the round, 1000: then at 1400, between the rounds of 1000 and 2000.
+    // Polls at 0, 700 and, for the round, 1000; then at 1400, between the rounds of 1000 and 2000.
     while (clock.now() < 1000) loop.runOnce();
-    assert.deepEqual(told, []);
+    assert.deepEqual(reports, []);
     guarded.tree.write("/a", "memory.usage_in_bytes", LIMIT - 16 * MIB);
-    while (told.length === 0 && clock.now() < 5000) loop.runOnce();
-    assert.deepEqual(told, [["level_reached", 1400]]);
+    while (reports.length === 0 && clock.now() < 5000) loop.runOnce();
+    assert.deepEqual(reports, [["level_reached", 1400]]);
   } finally {
     loop.close();
   }
 });
 
-Deno.test("whom a guard has killed as it was ended is told of, and as dead", async () => {
-  await using crowd = gather();
-  using guarded = guardTree(
-    1,
-    { usage: 64, inactiveFile: 0, pids: [crowd.pids[0]] },
-    { dryRun: false },
-  );
-  const told: Report[] = [];
-  const epoll: JoinedEpoll = { block: () => ({ events: [], woken: 0 }), add() {}, remove() {} };
-  const loop = guarded.adopt(epoll, (message) => void told.push(message));
-  const blowsTold = () => told.flatMap((message) => message.type === "kill" ? [message.kill] : []);
-  for (let n = 0; n < 100 && !isStruck(crowd.pids[0]); n++) loop.runOnce();
+Deno.test("a kill just before the guard ends is reported, with the outcome killed", async () => {
+  await using processes = startWaitingProcesses();
+  const [pid] = processes.pids;
+  using guarded = guardTree(1, { usage: 64, inactiveFile: 0, pids: [pid] }, { dryRun: false });
+  const reports: Report[] = [];
+  const loop = guarded.startLoop(idleEpoll, (report) => void reports.push(report));
+  for (let n = 0; n < 100 && !isKilled(pid); n++) loop.runOnce();
   loop.close();
-  const [kill] = blowsTold();
-  assert.equal(kill?.victim?.pid, crowd.pids[0]);
+  const [kill] = reports.flatMap((report) => report.type === "kill" ? [report.kill] : []);
+  assert.equal(kill?.victim?.pid, pid);
   assert.equal(kill.outcome, "killed");
 });
 
-/** SIGKILL is pending, or has been taken. */
-const isStruck = (pid: number) => {
-  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+Deno.test("the other allocators are stopped while the victim of an urgent kill exits", async () => {
+  using clock = fakeClock();
+  await using processes = startWaitingProcesses();
+  using guarded = guardTree(1, { usage: 8, inactiveFile: 0, pids: processes.pids }, {
+    dryRun: false,
+    timeouts: { reclaim: false, graceMs: 0, killMs: 500 },
+  });
+  const loop = guarded.startLoop(clock.epoll, () => {});
+  try {
+    loop.runOnce();
+    guarded.tree.write("/a", "memory.usage_in_bytes", LIMIT - MIB / 8);
+    while (!processes.pids.some(isKilled) && clock.now() < 5000) loop.runOnce();
+    const [other] = processes.pids.filter((pid) => !isKilled(pid));
+    await until(() => isStopped(other!));
+    loop.close();
+    await until(() => !isStopped(other!));
+  } finally {
+    loop.close();
+  }
+});
+
+/** A signal takes effect when the process runs next. */
+async function until(isSo: () => boolean): Promise<void> {
+  for (let n = 0; n < 1000 && !isSo(); n++) await delay(1);
+  assert.ok(isSo());
+}
+
+const isStopped = (pid: number) => stateOf(pid) === "T";
+const statusOf = (pid: number) => Deno.readTextFileSync(`/proc/${pid}/status`);
+
+/** SIGKILL is pending, or the process has exited. */
+const isKilled = (pid: number) => {
+  const status = statusOf(pid);
   const pending = /^ShdPnd:\s+([0-9a-f]+)$/m.exec(status)?.[1] ?? "0";
   return /^State:\s+[ZX]/m.test(status) || (BigInt(`0x${pending}`) >> 8n & 1n) === 1n;
 };

@@ -3,11 +3,16 @@ import {
   createSampleRing,
   createSampleWriter,
   drainSamples,
+  type SampleRing,
   type UsageSample,
 } from "../../../../core/guard/thread/sample_ring.ts";
 import type { Observation } from "../../../../core/policy/kill_cycle.ts";
 
-const state = { id: 7, usage: 0, rate: undefined, pageCache: { reclaimable: 5 }, statAt: 3 };
+/** memory.stat was read at 3. */
+const state = (usage: number) => ({
+  id: 7,
+  memory: { usage, rate: undefined, pageCache: { reclaimable: 5 }, statAt: 3 },
+});
 const observation: Observation = {
   metricValue: 60,
   levelBytes: 50,
@@ -20,20 +25,20 @@ const observation: Observation = {
   victim: "alive",
 };
 
-function taken(shared: ReturnType<typeof createSampleRing>) {
+function drained(ring: SampleRing) {
   const samples: UsageSample[] = [];
-  const { lost } = drainSamples(shared, (sample) => samples.push(sample));
+  const { lost } = drainSamples(ring, (sample) => samples.push(sample));
   return { samples, lost };
 }
 
-Deno.test("looks come out of the ring as they were put in, and in their order", () => {
-  const shared = createSampleRing();
-  const samples = createSampleWriter(shared, 1000);
-  samples.level({ ...state, usage: 40 }, 2, 39, ["warn", "imminent"]);
-  samples.level({ ...state, usage: 41 }, 3, 41, []);
+Deno.test("samples are drained as they were written, and in their order", () => {
+  const ring = createSampleRing();
+  const samples = createSampleWriter(ring, 1000);
+  samples.level(state(40), 2, 39, ["warn", "imminent"]);
+  samples.level(state(41), 3, 41, []);
   samples.triggered(["critical"]);
-  samples.observation(state, 4, observation, "kill");
-  assert.deepEqual(taken(shared), {
+  samples.observation(state(61), 4, observation, "kill");
+  assert.deepEqual(drained(ring), {
     lost: 0,
     samples: [
       {
@@ -74,16 +79,16 @@ Deno.test("looks come out of the ring as they were put in, and in their order", 
       },
     ],
   });
-  assert.deepEqual(taken(shared), { lost: 0, samples: [] });
+  assert.deepEqual(drained(ring), { lost: 0, samples: [] });
 });
 
-Deno.test("what comes faster than it is taken is lost and counted, and nothing that was there before", () => {
-  const shared = createSampleRing();
-  const samples = createSampleWriter(shared, 0);
+Deno.test("samples that are written faster than they are drained are lost and counted; earlier ones are kept", () => {
+  const ring = createSampleRing();
+  const samples = createSampleWriter(ring, 0);
   const count = 20_000;
   for (let round = 0; round < 3; round++) {
-    for (let n = 0; n < count; n++) samples.level({ ...state, usage: n }, n, n, []);
-    const { samples: got, lost } = taken(shared);
+    for (let n = 0; n < count; n++) samples.level(state(n), n, n, []);
+    const { samples: got, lost } = drained(ring);
     assert.equal(got.length + lost, count);
     assert.ok(lost > 0);
     assert.deepEqual(got.map(({ usage }) => usage), got.map((_, n) => n));

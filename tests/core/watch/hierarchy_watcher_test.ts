@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
+import { openCgroup } from "../../../core/cgroup/cgroup.ts";
+import { discover } from "../../../core/cgroup/hierarchy.ts";
+import { startWatch } from "../../../core/watch/watch.ts";
 import { makeTree } from "../../helpers/trees.ts";
 import { watchTree } from "./watched_tree.ts";
 
 const names = (count: number) => Array.from({ length: count }, (_, n) => `/app/c${n}`);
 
-Deno.test("every cgroup of a burst is told, though nobody had time to look in between", async () => {
+Deno.test("every cgroup of a burst is reported, though the watch had no time to read in between", async () => {
   using tree = makeTree(2, { "/app": {} });
   await using watched = watchTree(tree, ["/app"], { recursive: true });
   const all = names(100);
@@ -17,7 +20,7 @@ Deno.test("every cgroup of a burst is told, though nobody had time to look in be
   assert.equal(watched.ofType("cgroup_removed").length, 100);
 });
 
-Deno.test("a cgroup that is gone before it can be read has come and gone all the same", async () => {
+Deno.test("a cgroup that is removed before it can be read is reported as created and removed", async () => {
   using tree = makeTree(2, { "/app": {} });
   await using watched = watchTree(tree, ["/app"], { recursive: true });
   for (const path of names(100)) {
@@ -30,7 +33,7 @@ Deno.test("a cgroup that is gone before it can be read has come and gone all the
   assert.deepEqual(watched.ofType("cgroup_removed").map(({ cgroup }) => cgroup), names(100));
 });
 
-Deno.test("what appears beneath a new cgroup is followed too", async () => {
+Deno.test("cgroups created below a new cgroup are watched too", async () => {
   using tree = makeTree(1, { "/app": {} });
   await using watched = watchTree(tree, ["/app"], { recursive: true });
   tree.add("/app/pod");
@@ -54,11 +57,8 @@ Deno.test("the removal of the last target ends the watch", async () => {
   ]);
 });
 
-Deno.test("a target that is gone before it is armed leaves nothing to wait for", async () => {
+Deno.test("a watch ends immediately when its target is removed before it is armed", async () => {
   using tree = makeTree(2, { "/a": {} });
-  const { openCgroup } = await import("../../../core/cgroup/cgroup.ts");
-  const { discover } = await import("../../../core/cgroup/hierarchy.ts");
-  const { startWatch } = await import("../../../core/watch/watch.ts");
   const targets = [openCgroup(discover(tree.dir), "/a")!];
   tree.remove("/a");
   const options = { targets, recursive: false, thresholds: [], pressure: [], psi: [] };
@@ -69,10 +69,10 @@ Deno.test("a target that is gone before it is armed leaves nothing to wait for",
   assert.deepEqual(types, ["summary"]);
 });
 
-Deno.test("a forced poll learns of cgroups that come and go from Deno.watchFs", async () => {
+Deno.test("with --poll, creation and removal of cgroups come from Deno.watchFs", async () => {
   using tree = makeTree(2, { "/app": {} });
   await using watched = watchTree(tree, ["/app"], { recursive: true, poll: 5 });
-  assert.ok(watched.sources.includes("cgroups that come and go: watchFs"));
+  assert.ok(watched.sources.includes("cgroup creation/removal: watchFs"));
   tree.add("/app/c");
   assert.equal((await watched.next("cgroup_created")).source, "watchfs");
   tree.remove("/app/c");

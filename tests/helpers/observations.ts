@@ -1,7 +1,7 @@
-/** What a guard may see of a cgroup, and what it may be at; also what no kernel would show. */
+/** Arbitrary observations of a cgroup and states of a kill cycle, also such as no kernel would show. */
 
 import type { KillCycle, KillTimeouts, Observation, Phase } from "../../core/policy/kill_cycle.ts";
-import { fc } from "./cases.ts";
+import { fc } from "../fuzz/cases.ts";
 
 export const MIB = 1024 ** 2;
 

@@ -1,0 +1,98 @@
+/** Usage and how fast it rises, from sample to sample: in the monitor thread and in a replay. Pure. */
+
+/** Two samples closer than this give no rate (milliseconds). */
+export const MIN_MS_FOR_RATE = 0.2;
+/**
+ * Two samples closer than this give a rate only for growth beyond what the kernel charges ahead: 256 KiB on each CPU
+ * (mm/memcontrol.c, MEMCG_CHARGE_BATCH).
+ */
+const MIN_MS_FOR_SMALL_GROWTH = 1;
+const MIN_BYTES_FOR_FAST_RATE = 1024 ** 2;
+/** An allocator that pauses for a moment because it has no CPU continues at the rate that it had before (milliseconds). */
+const PEAK_RATE_MS = 250;
+/** A limit that is further away than this does not matter yet, and an older reading gives no rate (milliseconds). */
+export const FAR_FROM_LIMIT_MS = 5000;
+
+/** Sizes are bytes, rates bytes per second, times milliseconds of a monotonic clock. */
+export interface UsageTrend {
+  /** `NaN` before the first sample. */
+  usage: number;
+  /** When `rate` was computed last. */
+  usageAt: number;
+  /** `undefined` after a single sample. */
+  rate: number | undefined;
+  /** Usage at `usageAt`. */
+  trendUsage: number;
+  /** The highest rate of the last 250 ms, and when it was seen. */
+  peakRate: number;
+  peakRateAt: number;
+}
+
+/** Before the first sample. */
+export const noTrend: Readonly<UsageTrend> = {
+  usage: NaN,
+  usageAt: -Infinity,
+  rate: undefined,
+  trendUsage: NaN,
+  peakRate: 0,
+  peakRateAt: -Infinity,
+};
+
+/** @param usage bytes, as it was just read. */
+export function updateTrend(trend: UsageTrend, usage: number, now: number): void {
+  trend.usage = usage;
+  const over = now - trend.usageAt;
+  const growth = usage - trend.trendUsage;
+  if (
+    over < MIN_MS_FOR_RATE ||
+    (over < MIN_MS_FOR_SMALL_GROWTH && Math.abs(growth) < MIN_BYTES_FOR_FAST_RATE)
+  ) return;
+  if (Number.isFinite(over)) {
+    const rate = 1000 * growth / over;
+    trend.rate = rate;
+    if (rate >= trend.peakRate || now - trend.peakRateAt > PEAK_RATE_MS) {
+      trend.peakRate = rate;
+      trend.peakRateAt = now;
+    }
+  }
+  trend.trendUsage = usage;
+  trend.usageAt = now;
+}
+
+/** Usage less what the kernel can reclaim, by memory.stat. */
+export interface UnreclaimableTrend {
+  unreclaimable: number;
+  unreclaimableRate: number | undefined;
+  /** When memory.stat was read last. */
+  statAt: number;
+}
+
+export const noUnreclaimableTrend: Readonly<UnreclaimableTrend> = {
+  unreclaimable: NaN,
+  unreclaimableRate: undefined,
+  statAt: -Infinity,
+};
+
+/** @param unreclaimable bytes, as memory.stat was just read. */
+export function updateUnreclaimable(
+  trend: UnreclaimableTrend,
+  unreclaimable: number,
+  now: number,
+): void {
+  const over = now - trend.statAt;
+  trend.unreclaimableRate = over > 0 && over < FAR_FROM_LIMIT_MS
+    ? 1000 * (unreclaimable - trend.unreclaimable) / over
+    : undefined;
+  trend.unreclaimable = unreclaimable;
+  trend.statAt = now;
+}
+
+/** Milliseconds until usage reaches the limit at the present rate; `Infinity` if it does not grow. */
+export function msUntilLimit({ rate, usage }: UsageTrend, limit: number): number {
+  return rate === undefined || rate <= 0 ? Infinity : 1000 * (limit - usage) / rate;
+}
+
+/** The same at the highest recent rate. */
+export function msUntilLimitAtPeakRate({ peakRate, usage }: UsageTrend, limit: number): number {
+  return peakRate <= 0 ? Infinity : 1000 * (limit - usage) / peakRate;
+}

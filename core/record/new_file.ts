@@ -1,0 +1,54 @@
+/** A file that must not exist yet. */
+
+import { OomkitError, shortened } from "../errors.ts";
+
+/**
+ * Creates `path` for its owner alone, and follows no link, neither to write through it nor to replace its target.
+ * Throws {@link OomkitError}.
+ *
+ * @param force replaces a regular file or a link to one.
+ * @param what for messages, such as `the recording`.
+ */
+export function createNewFile(path: string, force: boolean, what: string): Deno.FsFile {
+  const failed = (reason: unknown, hint: string) =>
+    new OomkitError(`cannot write ${what} to ${shortened(path)}: ${reason}`, hint);
+  try {
+    const existing = force ? tryLstat(path) : undefined;
+    if (existing && !existing.isFile && !isLinkToFile(path, existing)) {
+      throw failed("it is not a regular file", "name another file");
+    }
+    if (existing) Deno.removeSync(path);
+    return Deno.openSync(path, { append: true, createNew: true, mode: 0o600 });
+  } catch (error) {
+    if (error instanceof OomkitError) throw error;
+    if (error instanceof Deno.errors.AlreadyExists) {
+      throw failed("the file exists already", "name another file, or replace it with --force");
+    }
+    throw failed(fileErrorReason(error), "name a file in a writable directory");
+  }
+}
+
+/** Or to nothing. A link into /proc, such as /dev/stdout, is not to be replaced. */
+function isLinkToFile(path: string, { isSymlink }: Deno.FileInfo): boolean {
+  if (!isSymlink || Deno.readLinkSync(path).startsWith("/proc/")) return false;
+  try {
+    return Deno.statSync(path).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return true;
+    throw error;
+  }
+}
+
+function tryLstat(path: string): Deno.FileInfo | undefined {
+  try {
+    return Deno.lstatSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+/** The message of an error of the file system, without Deno's error number. */
+export function fileErrorReason(error: unknown): string {
+  return error instanceof Error ? error.message.split(" (os error")[0]! : String(error);
+}

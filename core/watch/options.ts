@@ -1,0 +1,25 @@
+/** What a watch follows, and what it reports about it. */
+
+import type { Cgroup } from "../cgroup/cgroup.ts";
+import type { Interests } from "../cgroup/version.ts";
+import type { Body, Source } from "../events/event.ts";
+import type { RecordSink } from "../record/format.ts";
+
+export interface WatchOptions {
+  readonly targets: readonly Cgroup[];
+  /** Also every cgroup below the targets, including those created later. */
+  readonly recursive: boolean;
+  /** In bytes, or in percent of each cgroup's effective limit. */
+  readonly thresholds: readonly ({ readonly bytes: number } | { readonly percent: number })[];
+  readonly pressure: Interests["pressure"];
+  readonly psi: Interests["psi"];
+  /** Milliseconds: read at this interval instead of being notified. */
+  readonly poll?: number;
+  /** Gets what is read of the cgroups; the caller records the events. */
+  readonly recordSink?: RecordSink;
+  /** Called before each cgroup is armed at the start, which takes a while for thousands of cgroups. */
+  readonly onTarget?: (count: number) => void;
+}
+
+/** Emits an event of one cgroup, stamped with the current time. */
+export type EmitBody = (cgroup: string, source: Source, body: Body) => void;

@@ -1,0 +1,19 @@
+/** Processes that wait until they are disposed of, also when they were killed before. */
+
+export interface WaitingProcesses<Pids extends readonly number[]> extends AsyncDisposable {
+  readonly pids: Pids;
+}
+
+export function startWaitingProcesses<Pids extends readonly number[] = readonly [number, number]>(
+  count = 2,
+): WaitingProcesses<Pids> {
+  const options = { stdin: "piped", stdout: "null" } as const;
+  const children = Array.from({ length: count }, () => new Deno.Command("cat", options).spawn());
+  return {
+    pids: children.map(({ pid }) => pid) as readonly number[] as Pids,
+    async [Symbol.asyncDispose]() {
+      for (const child of children) child.kill("SIGKILL");
+      await Promise.all(children.map(({ status, stdin }) => status.then(() => stdin.close())));
+    },
+  };
+}
