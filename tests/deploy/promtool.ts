@@ -3,7 +3,6 @@
 import assert from "node:assert/strict";
 import { Metrics } from "../../core/receivers/prometheus/metrics.ts";
 
-/** With a slash at its end. */
 export const FOLDER = new URL("../../deploy/", import.meta.url).pathname;
 
 const isInstalled = (Deno.env.get("PATH") ?? "").split(":").some((dir) => {

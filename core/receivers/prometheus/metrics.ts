@@ -55,15 +55,15 @@ export class Metrics implements Receiver {
 
   constructor(options: MetricsOptions) {
     const { command, version, commit, cgroups } = options;
-    const most = options.maxCgroups ?? MAX_LISTED_CGROUPS;
+    const maxReadings = options.maxCgroups ?? MAX_LISTED_CGROUPS;
     const now = options.now ?? performance.now.bind(performance);
     this.#options = options;
     this.#events = new EventCounts(
       command,
-      most + MAX_REMOVED_CGROUPS,
+      maxReadings + MAX_REMOVED_CGROUPS,
       (path) => this.#listed.has(path),
     );
-    this.#collect = createCollectorLoop({ cgroups, maxReadings: most, now });
+    this.#collect = createCollectorLoop({ cgroups, maxReadings, now });
     this.#buildLabels = labels({ version, commit, command });
   }
 

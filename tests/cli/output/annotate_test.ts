@@ -116,12 +116,12 @@ Deno.test("the level of a run's annotation depends on its verdict", () => {
     [{ headroom: 100 }, "notice", "oomkit: memory"],
     [{ limit: null, headroom: null }, "notice", "oomkit: memory"],
     [{ verdict: "limit_hit", headroom: 0 }, "warning", "oomkit: the memory limit was hit"],
-    [{ verdict: "unknown" }, "warning", "oomkit: memory could not be followed"],
-    [{ verdict: "oom_killed" }, "error", "oomkit: killed for want of memory"],
+    [{ verdict: "unknown" }, "warning", "oomkit: memory use is unknown"],
+    [{ verdict: "oom_killed" }, "error", "oomkit: out of memory"],
   ];
   for (const [facts, level, title] of cases) {
-    const told = runAnnotation({ ...run, ...facts }, "the line", []);
-    assert.deepEqual(told, { level, title, message: "the line" });
+    const annotation = runAnnotation({ ...run, ...facts }, "the line", []);
+    assert.deepEqual(annotation, { level, title, message: "the line" });
   }
   const failed = runAnnotation({ ...run, verdict: "limit_hit" }, "the line", ["max", "high"]);
   assert.equal(failed.level, "error");
@@ -170,10 +170,10 @@ Deno.test("unknown results are annotated too, for one target or for all", async 
 Deno.test("JSON on stdout is the same with and without annotations", async () => {
   using tree = smallTree();
   const plain = await check(tree, "--json", HOSTILE);
-  const told = await check(tree, "--json", "--annotate", "github", HOSTILE);
-  assert.deepEqual(JSON.parse(told.stdout).check, JSON.parse(plain.stdout).check);
-  assert.equal(JSON.parse(told.stdout).targets[0].cgroup.path ?? HOSTILE, HOSTILE);
-  assert.doesNotMatch(told.stdout, /##\[/);
+  const annotation = await check(tree, "--json", "--annotate", "github", HOSTILE);
+  assert.deepEqual(JSON.parse(annotation.stdout).check, JSON.parse(plain.stdout).check);
+  assert.equal(JSON.parse(annotation.stdout).targets[0].cgroup.path ?? HOSTILE, HOSTILE);
+  assert.doesNotMatch(annotation.stdout, /##\[/);
 });
 
 Deno.test("a passed check has no annotation, and a failed one has a section for GitLab", async () => {
