@@ -192,7 +192,7 @@ class GuardRun {
     if (!this.#live?.show(event)) {
       print(this.#isJson ? toJson(event) : eventText(event, this.#style));
     }
-    if (flags.explain && !this.#isJson && event.type === "action") {
+    if (flags.explain && !this.#isJson && event.type === "action" && "candidates" in event) {
       explain(event.candidates, this.#style);
     }
   }

@@ -8,7 +8,7 @@ import { cannotRunReason } from "../../core/control/executable.ts";
 import { OomkitError, shortened } from "../../core/errors.ts";
 import type { EventType, OomkitEvent } from "../../core/events/event.ts";
 import { toJson } from "../../core/events/json.ts";
-import { judge, type RunReport } from "../../core/events/run.ts";
+import { type RunReport, runReport } from "../../core/events/run.ts";
 import { createSandbox, type Sandbox } from "../../core/simulate/sandbox.ts";
 import type { Watching } from "../../core/watch/watch.ts";
 import { formatBytes, formatPercent } from "../options/units.ts";
@@ -64,7 +64,7 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
     const ancestry = readAncestry(cgroup);
     const summary = await watching.stop();
     const own = sandbox === undefined;
-    const verdict = judge({ command, status, events, summary, ancestry, own });
+    const verdict = runReport({ command, status, events, summary, ancestry, own });
     const line = verdictLine(verdict);
     printStderr(`oomkit: ${line}`);
     const seen = new Set<EventType>(events.map(({ type }) => type));

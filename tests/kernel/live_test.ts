@@ -98,7 +98,7 @@ kernelTest(
     await screen.until(has("level", "warn: usage"), "logged the first level");
     await hungry.feed(30 * MIB).catch(() => {});
     await hungry.status;
-    await screen.until((text) => /action .*ended by SIGKILL/.test(text), "logged the action");
+    await screen.until((text) => /action .*killed by SIGKILL/.test(text), "logged the action");
     await screen.until((text) => /\/0\/1 /.test(text), "counted it");
     screen.press("C-c");
     await screen.until(has("summary", "ended 0 restored"), "ended");

@@ -89,7 +89,6 @@ Deno.test("kills of a guard and of the kernel are distinguished", () => {
     level_bytes: 95 * MIB,
     outcome: "killed",
     reason: null,
-    count: 1,
     freed: 92 * MIB,
     signal_ms: 1,
     exit_ms: 3,
