@@ -49,6 +49,8 @@ const EXEMPT: readonly RegExp[] = [
   /^tests\/fixtures\//,
   /^docs\/benchmarks\.jsonl$/,
   /^deno\.lock$/,
+  // Quotes the old names, so that their users find the new ones.
+  /^CHANGELOG\.md$/,
   /^LICENSE$/,
 ];
 

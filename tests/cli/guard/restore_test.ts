@@ -2,7 +2,12 @@
 
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
-import { asNobody, oomkitForEveryone, type Ran, runOomkit } from "../../helpers/run_oomkit.ts";
+import {
+  asUnprivilegedUser,
+  oomkitForAllUsers,
+  type Ran,
+  runOomkit,
+} from "../../helpers/run_oomkit.ts";
 
 interface State extends Disposable {
   readonly folder: string;
@@ -103,14 +108,14 @@ Deno.test(
   "an unreadable folder is refused with exit 2",
   { ignore: Deno.uid() !== 0 },
   async () => {
-    using everyone = await oomkitForEveryone();
+    using shared = await oomkitForAllUsers();
     using state = makeState();
     Deno.chmodSync(state.folder, 0o700);
     Deno.chmodSync(dirname(state.folder), 0o755);
     const { code, stderr } = await runOomkit(["guard", "--restore"], {
-      program: everyone.program,
-      env: { ...everyone.env, OOMKIT_STATE_DIR: state.folder },
-      wrap: asNobody,
+      program: shared.program,
+      env: { ...shared.env, OOMKIT_STATE_DIR: state.folder },
+      wrap: asUnprivilegedUser,
     });
     assert.equal(code, 2);
     assert.match(stderr, /: it cannot be read;/);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { inspectJson } from "../../helpers/inspect_json.ts";
-import { asNobody, oomkitForEveryone, runOomkit } from "../../helpers/run_oomkit.ts";
+import { asUnprivilegedUser, oomkitForAllUsers, runOomkit } from "../../helpers/run_oomkit.ts";
 import { makeTree, type Tree } from "../../helpers/trees.ts";
 
 const tree = (): Tree => makeTree(2, { "/a": { "memory.max": 4096 }, "/a/b": {}, "/none": {} });
@@ -141,12 +141,12 @@ Deno.test("a file that may not be read is one line, also for a user other than r
   ignore: Deno.build.os !== "linux" || Deno.uid() !== 0,
 }, async () => {
   using t = tree();
-  using everyone = await oomkitForEveryone();
+  using shared = await oomkitForAllUsers();
   Deno.chmodSync(t.dir, 0o755);
   Deno.chmodSync(`${t.dir}/a/memory.current`, 0);
   Deno.chmodSync(`${t.dir}/none`, 0);
   const run = (...args: string[]) =>
-    runOomkit(["inspect", "--root", t.dir, ...args], { ...everyone, wrap: asNobody });
+    runOomkit(["inspect", "--root", t.dir, ...args], { ...shared, wrap: asUnprivilegedUser });
   const unreadable = await run("/a");
   assert.equal(unreadable.code, 2);
   assert.match(

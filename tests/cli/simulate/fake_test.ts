@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { makeFolder } from "../../helpers/folder.ts";
 import { inspectJson } from "../../helpers/inspect_json.ts";
-import { asNobody, oomkitForEveryone, runOomkit } from "../../helpers/run_oomkit.ts";
+import { asUnprivilegedUser, oomkitForAllUsers, runOomkit } from "../../helpers/run_oomkit.ts";
 import { simulateJson, startSimulation } from "../../helpers/simulation.ts";
 
 const MIB = 1024 ** 2;
@@ -92,10 +92,10 @@ Deno.test("a saw-tooth is never killed, a leak is in the end", async () => {
 
 Deno.test("without permission to create cgroups the first line says why, and a fake tree is used", async () => {
   if (Deno.uid() !== 0) return;
-  using everyone = await oomkitForEveryone();
+  using shared = await oomkitForAllUsers();
   const { code, stdout } = await runOomkit(
     ["simulate", "--mb", "20", "--rate", "100M/s"],
-    { ...everyone, wrap: asNobody, cwd: "/" },
+    { ...shared, wrap: asUnprivilegedUser, cwd: "/" },
   );
   const [first, ...rest] = stdout.split("\n");
   assert.match(
