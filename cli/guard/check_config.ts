@@ -6,13 +6,11 @@ import { type GuardPolicy, policyFor } from "../../core/guard/policy.ts";
 import { candidatesIn, limitOf } from "../../core/guard/targets.ts";
 import { actionText, mapActions } from "../../core/policy/actions.ts";
 import { ruleFor } from "../../core/policy/rules.ts";
-import { shownUrl } from "../../core/receivers/webhook.ts";
 import { applyConfig, type ConfigFile } from "../config/config.ts";
 import { wantsJson } from "../options/subcommand.ts";
 import { formatBytes } from "../options/units.ts";
 import { print, printable } from "../output/output.ts";
-import { openReceivers } from "../receivers/receivers.ts";
-import type { GuardFlags } from "./options.ts";
+import { checkReceivers, describeReceivers } from "../receivers/receivers.ts";
 import type { GuardRequest, GuardSetup } from "./request.ts";
 import { buildGuardSetup } from "./setup.ts";
 
@@ -74,7 +72,7 @@ function documentOf(
     v: 2,
     file: file?.path ?? null,
     targets,
-    receivers: receiversOf(flags),
+    receivers: describeReceivers(flags),
     rules: policies.all.map((policy, at) => ({
       name: policy.rule ?? null,
       where: rules[at]?.where ?? null,
@@ -100,7 +98,7 @@ function linesOf(
   return [
     `configuration  ${file ? printable(file.path) : "no file; defaults, variables and flags"}`,
     `targets        ${targets.map(printable).join(" ") || "none given; oomkit's own cgroup"}`,
-    `receivers      ${receiversOf(flags).map(printable).join(", ") || "stdout only"}`,
+    `receivers      ${describeReceivers(flags).map(printable).join(", ") || "stdout only"}`,
     ...policies.all.flatMap((policy, at) => {
       const rule = rules[at];
       return [
@@ -116,30 +114,6 @@ function linesOf(
         : `limit ${formatBytes(limit)}`;
       return `${printable(path)}: ${nameOf(rule)}, ${state}`;
     }),
-  ];
-}
-
-/** Reads their secrets and certificates. Sends nothing, listens on nothing, writes nothing. */
-async function checkReceivers(flags: GuardFlags): Promise<void> {
-  const opening = ["logFile", "listen", "port", "kubernetes", "kubernetesEvents"];
-  const rest = Object.entries(flags).filter(([name]) => !opening.includes(name));
-  const receivers = await openReceivers(Object.fromEntries(rest) as unknown as GuardFlags, {
-    command: "guard",
-    cgroups: () => [],
-    alive: () => ({ ok: true }),
-    ready: () => ({ ok: true }),
-  });
-  await receivers.close();
-}
-
-function receiversOf(flags: GuardFlags): string[] {
-  const { logFile, webhookUrl = [], exec, kubernetesEvents, listen } = flags;
-  return [
-    ...logFile === undefined ? [] : [`log ${logFile}`],
-    ...webhookUrl.map((url) => `webhook ${shownUrl(url)}`),
-    ...exec === undefined ? [] : [`exec ${exec}`],
-    ...kubernetesEvents ? ["Kubernetes events"] : [],
-    ...listen === undefined ? [] : [`Prometheus at ${listen}`],
   ];
 }
 

@@ -21,7 +21,7 @@ import type { RunRecording } from "../output/recording.ts";
 import { openReceivers, type Receivers } from "../receivers/receivers.ts";
 import { selfCommand } from "../self_command.ts";
 import { ENDING, onSignals } from "../signals.ts";
-import { choosesLive } from "../terminal/live_choice.ts";
+import { shouldDrawLive } from "../terminal/live_choice.ts";
 import { createProgress, terminalOutput } from "../terminal/progress.ts";
 import { chooseStyle, type Style } from "../terminal/style.ts";
 import { checkReach } from "./checks.ts";
@@ -124,10 +124,10 @@ class GuardRun {
     });
     const setup = this.#setup = buildGuardSetup(this.#request, receivers.labels());
     this.#recording = await this.#openRecording(setup);
-    if (choosesLive(flags, this.#plainOutputReason())) {
-      const { openGuardLive } = await import("../live/of_guard.ts");
+    if (shouldDrawLive(flags, this.#plainOutputReason())) {
+      const { openGuardLive } = await import("../live/live.ts");
       const end = () => this.#ended.resolve();
-      this.#live = openGuardLive({ wishes: flags, end }, () => this.#guard);
+      this.#live = openGuardLive({ flags, end }, () => this.#guard);
     }
     this.#progress.show("arming");
     const guard = this.#guard = await startGuard({
@@ -189,10 +189,10 @@ class GuardRun {
     if (this.#guard === undefined && event.type === "guard_armed") {
       this.#progress.show(`arming, ${++this.#armedCount} so far`);
     }
-    if (!this.#live?.tell(event)) {
+    if (!this.#live?.show(event)) {
       print(this.#isJson ? toJson(event) : eventText(event, this.#style));
     }
-    if (flags.explain && !this.#isJson && event.type === "action") {
+    if (flags.explain && !this.#isJson && event.type === "action" && "candidates" in event) {
       explain(event.candidates, this.#style);
     }
   }
@@ -238,7 +238,7 @@ class GuardRun {
 
   /** Why lines are printed instead of a live view; `undefined` if no option asks for lines. */
   #plainOutputReason(): string | undefined {
-    if (this.#isJson) return "JSON is printed";
+    if (this.#isJson) return "the output is JSON";
     return this.#request.flags.eventFormat === "oom-guard"
       ? "oom-guard's lines are printed"
       : undefined;

@@ -16,7 +16,7 @@ import { type CheckOutput, openCheckOutput } from "./ci.ts";
 import type { AlsoShow } from "./picture.ts";
 import { inspectionLines, nodeLines } from "./text.ts";
 import { treeLines } from "./tree.ts";
-import type { UsageSample } from "../terminal/layout.ts";
+import type { TextLayout } from "../terminal/wrap.ts";
 import type { ExitCode, Finish } from "../exit.ts";
 import { withHelp } from "../options/help.ts";
 import {
@@ -243,7 +243,7 @@ class InspectRun {
   }
 
   #print(hierarchy: Hierarchy, machine: Machine, checked: Checked | undefined): void {
-    const layout: UsageSample = { style: chooseStyle(this.#options.color), width: terminalWidth() };
+    const layout: TextLayout = { style: chooseStyle(this.#options.color), width: terminalWidth() };
     if (wantsJson(this.#options)) {
       const found = { at: Date.now(), hierarchy, machine, targets: this.#shown };
       const document = toJson(inspectDocument(checked ? { ...found, checked } : found), 2);

@@ -19,8 +19,9 @@ import { type Headroom, reclaimable, workingSet } from "../../core/policy/limits
 import type { Counters, Pressure, PressureLine, Snapshot } from "../../core/snapshot.ts";
 import { formatBytes, formatDuration, formatPercent } from "../options/units.ts";
 import { printable } from "../output/output.ts";
-import { fullness, itemLines, textLines, type UsageSample } from "../terminal/layout.ts";
-import { bar, type Column, flow, tabulate, wrap } from "../terminal/table.ts";
+import { type Column, tabulate } from "../terminal/table.ts";
+import { fullness, usageBar } from "../terminal/usage_bar.ts";
+import { flow, itemLines, type TextLayout, textLines, wrap } from "../terminal/wrap.ts";
 import { treeLines } from "./tree.ts";
 
 /** The whole machine: its memory, the likeliest victim, and the cgroups by usage. */
@@ -28,7 +29,7 @@ export function nodeLines(
   found: Inspection,
   tree: CgroupTree,
   machine: Machine,
-  layout: UsageSample,
+  layout: TextLayout,
 ): string[] {
   const { hierarchy } = found.cgroup;
   const { memory, kernel, hostname, pressure, oomKill } = machine;
@@ -63,7 +64,7 @@ export function nodeLines(
 export function inspectionLines(
   found: Inspection,
   machine: Machine,
-  layout: UsageSample,
+  layout: TextLayout,
 ): string[] {
   const { cgroup, snapshot } = found;
   const { style, width } = layout;
@@ -155,7 +156,7 @@ function stallText({ avg10, avg60, avg300, total }: PressureLine): string {
 
 const HIDDEN_ANCESTOR = "an ancestor that is not visible from here";
 
-function limitLines(found: Inspection, machine: Machine, layout: UsageSample): string[] {
+function limitLines(found: Inspection, machine: Machine, layout: TextLayout): string[] {
   const { cgroup: { path }, ancestry } = found;
   const { high } = ancestry;
   const next = nextLimitText(ancestry);
@@ -174,7 +175,7 @@ function limitLines(found: Inspection, machine: Machine, layout: UsageSample): s
   ];
 }
 
-function machineBar({ memory: { total, available } }: Machine, layout: UsageSample): string[] {
+function machineBar({ memory: { total, available } }: Machine, layout: TextLayout): string[] {
   if (!total || available === undefined) return [];
   return barLine(total - available, 0, total, layout);
 }
@@ -183,7 +184,7 @@ function machineBar({ memory: { total, available } }: Machine, layout: UsageSamp
 function limitBar(
   { cgroup, snapshot, ancestry: { headroom, chain } }: Inspection,
   machine: Machine,
-  layout: UsageSample,
+  layout: TextLayout,
 ): string[] {
   if (!headroom) {
     const { total, available } = machine.memory;
@@ -195,16 +196,20 @@ function limitBar(
   return ownBar(used, snapshot, headroom.limit, layout);
 }
 
-function ownBar(used: number, { usage = 0 }: Snapshot, limit: number, layout: UsageSample) {
+function ownBar(used: number, { usage = 0 }: Snapshot, limit: number, layout: TextLayout) {
   const own = Math.min(used, usage);
   return barLine(own, used - own, limit, layout);
 }
 
-function barLine(own: number, others: number, limit: number, layout: UsageSample): string[] {
+function barLine(own: number, others: number, limit: number, layout: TextLayout): string[] {
   const percent = 100 * (own + others) / limit;
   const words = ` ${formatPercent(percent)} of ${formatBytes(limit)}`;
-  const parts = [[own / limit, "█"], [others / limit, "▒"]] as const;
-  const drawn = bar(parts, Math.max(10, layout.width - words.length));
+  const drawn = usageBar(
+    { usage: own + others, workingSet: own, limit, marks: [] },
+    Math.max(10, layout.width - words.length),
+    { unicode: true },
+    (_, text) => text,
+  );
   return [layout.style(fullness(percent), drawn) + words];
 }
 
@@ -251,7 +256,7 @@ function nextLimitText({ headroom, limit }: Ancestry): string | undefined {
 function ancestryLines(
   path: string,
   { chain, headroom }: Ancestry,
-  { style, width }: UsageSample,
+  { style, width }: TextLayout,
 ): string[] {
   const limited = chain.filter(({ limit }) => limit !== undefined && limit !== Infinity);
   if (limited.every((each) => each.path === path)) return [];
@@ -274,7 +279,7 @@ function ancestryLines(
 }
 
 /** After an empty line; nothing if there are no processes. */
-function processLines({ members, forecast }: Inspection, { style, width }: UsageSample): string[] {
+function processLines({ members, forecast }: Inspection, { style, width }: TextLayout): string[] {
   if (members === undefined || members.processes.length === 0) return [];
   const { processes, total } = members;
   const isNested = processes.some(({ nsPids }) => nsPids.length > 1);
@@ -314,7 +319,7 @@ function processLines({ members, forecast }: Inspection, { style, width }: Usage
 }
 
 /** After an empty line. */
-function forecastLines(found: Inspection, { style, width }: UsageSample): string[] {
+function forecastLines(found: Inspection, { style, width }: TextLayout): string[] {
   if (found.forecast === undefined) return [];
   const sentence = forecastSentence(found.forecast, found);
   return ["", ...wrap(sentence, width).map((line) => style("bold", line))];

@@ -3,7 +3,7 @@
 import { identify } from "../../core/cgroup/identity.ts";
 import type { CgroupTree } from "../../core/cgroup/subtree.ts";
 import { workingSet } from "../../core/policy/limits.ts";
-import type { UsageSample } from "../terminal/layout.ts";
+import type { TextLayout } from "../terminal/wrap.ts";
 import { printable } from "../output/output.ts";
 import { cutMiddle, tabulate } from "../terminal/table.ts";
 import { formatBytes, formatPercent } from "../options/units.ts";
@@ -17,7 +17,7 @@ const COLUMNS = [
   { title: "CGROUP", align: "left" },
 ] as const;
 
-export function treeLines(tree: CgroupTree, { style, width }: UsageSample): string[] {
+export function treeLines(tree: CgroupTree, { style, width }: TextLayout): string[] {
   const [titles, ...lines] = tabulate(COLUMNS, [...rowsOf(tree)], width, shorten);
   return [style("dim", titles!), ...lines];
 }

@@ -1,61 +1,35 @@
-/** The columns of the list: which there are room for, and how wide each is. Pure. */
+/** The columns of the list: which ones fit, and how wide they are. Pure. */
 
 import { shortBytes, shortRate, shortTime } from "../terminal/amounts.ts";
-import type { Capabilities, Palette } from "../terminal/palette.ts";
 import { shortName } from "../terminal/name.ts";
+import type { Capabilities, Palette } from "../terminal/palette.ts";
 import { sparkline } from "../terminal/sparkline.ts";
 import { fullnessOf, usageBar } from "../terminal/usage_bar.ts";
 import { ascii, filled } from "../terminal/width.ts";
 import { type Row, stateOf } from "./rows.ts";
 
-export type ColumnName =
-  | "name"
-  | "usage"
-  | "full"
-  | "course"
-  | "left"
-  | "rate"
-  | "time"
-  | "stalled"
-  | "counts"
-  | "state";
+/** From left to right. */
+const COLUMNS = {
+  name: { title: "CGROUP", align: "left" },
+  usage: { title: "USAGE", align: "left" },
+  full: { title: "%", align: "right" },
+  history: { title: "LAST 3 MIN", align: "left" },
+  left: { title: "LEFT", align: "right" },
+  rate: { title: "RATE", align: "right" },
+  time: { title: "LIMIT IN", align: "right" },
+  pressure: { title: "PSI % SOME/FULL", align: "right" },
+  counts: { title: "HIT/OOM/KILL/ACT", align: "right" },
+  state: { title: "STATE", align: "left" },
+} as const;
+
+export type ColumnName = keyof typeof COLUMNS;
 
 export interface Column {
   readonly name: ColumnName;
   readonly width: number;
 }
 
-/** Some and full of the last 10 s, percent; limit hits, OOMs, kills, a guard's deeds. */
-const TITLES: Readonly<Record<ColumnName, string>> = {
-  name: "CGROUP",
-  usage: "USAGE",
-  full: "%",
-  course: "LAST 3 MIN",
-  left: "LEFT",
-  rate: "RATE",
-  time: "LIMIT IN",
-  stalled: "PSI % SOME/FULL",
-  counts: "HIT/OOM/KILL/ACT",
-  state: "STATE",
-};
-
-const RIGHT: readonly ColumnName[] = ["full", "left", "rate", "time", "stalled", "counts"];
-
-/** From left to right. */
-const ORDER: readonly ColumnName[] = [
-  "name",
-  "usage",
-  "full",
-  "course",
-  "left",
-  "rate",
-  "time",
-  "stalled",
-  "counts",
-  "state",
-];
-
-/** What is shown, and how wide at least, step by step as there is room; a step that has none is left out, but not those after it. */
+/** Columns and minimum widths by priority: each step is taken if it fits, also after one that did not. */
 const STEPS: readonly (readonly [ColumnName, number])[] = [
   ["name", 12],
   ["full", 5],
@@ -66,56 +40,60 @@ const STEPS: readonly (readonly [ColumnName, number])[] = [
   ["usage", 14],
   ["name", 18],
   ["rate", 10],
-  ["course", 12],
-  ["stalled", 15],
+  ["history", 12],
+  ["pressure", 15],
   ["counts", 16],
 ];
 
-/** What grows with what is left over, and how far. */
-const ROOMY: readonly (readonly [ColumnName, number])[] = [
+/** The columns that share the remaining width, in this order, up to these widths. */
+const GROWTH: readonly (readonly [ColumnName, number])[] = [
   ["name", 28],
   ["usage", 20],
-  ["course", 20],
+  ["history", 20],
   ["name", 48],
   ["usage", 40],
-  ["course", 60],
+  ["history", 60],
   ["name", 1000],
 ];
 
-/** @param width of the screen without the mark of the selected row. */
+/**
+ * @param width of the screen without the selection mark
+ * @param longest columns of the longest path
+ */
 export function columnsFor(
   width: number,
   { hasPressure, longest }: { readonly hasPressure: boolean; readonly longest: number },
 ): Column[] {
   const widths = new Map<ColumnName, number>();
   let left = width + 1;
-  for (const [name, least] of STEPS) {
-    if (name === "stalled" && !hasPressure) continue;
+  for (const [name, min] of STEPS) {
+    if (name === "pressure" && !hasPressure) continue;
     const before = widths.get(name);
-    const requested = widths.size === 0 ? Math.min(least, width) : least;
+    const requested = widths.size === 0 ? Math.min(min, width) : min;
     const needed = before === undefined ? requested + 1 : requested - before;
     if (needed > left) continue;
     widths.set(name, requested);
     left -= needed;
   }
-  for (const [name, most] of ROOMY) {
+  for (const [name, max] of GROWTH) {
     const now = widths.get(name);
     if (now === undefined) continue;
-    const enough = name === "name" ? Math.min(most, Math.max(now, longest)) : most;
+    const enough = name === "name" ? Math.min(max, Math.max(now, longest)) : max;
     const more = Math.max(0, Math.min(left, enough - now));
     widths.set(name, now + more);
     left -= more;
   }
-  return ORDER.flatMap((name) => {
+  return (Object.keys(COLUMNS) as ColumnName[]).flatMap((name) => {
     const width = widths.get(name);
     return width === undefined || width < 1 ? [] : [{ name, width }];
   });
 }
 
 export function titlesOf(columns: readonly Column[]): string {
-  return columns.map(({ name, width }) =>
-    filled(TITLES[name], width, RIGHT.includes(name) ? "right" : "left", "")
-  ).join(" ");
+  return columns.map(({ name, width }) => {
+    const { title, align } = COLUMNS[name];
+    return filled(title, width, align, "");
+  }).join(" ");
 }
 
 export function cellsOf(
@@ -124,20 +102,20 @@ export function cellsOf(
   can: Pick<Capabilities, "unicode">,
   palette: Palette,
 ): string {
-  const fullness = row.isGone ? "dim" : fullnessOf(row.usage, row.limit, row.marks);
+  const fullness = row.isRemoved ? "dim" : fullnessOf(row.usage, row.limit, row.marks);
   return columns.map(({ name, width }) => {
     switch (name) {
       case "name": {
         const short = filled(shortName(row.path, width, can.unicode), width);
-        return row.isGone ? palette("dim", short) : short;
+        return row.isRemoved ? palette("dim", short) : short;
       }
       case "usage":
         return usageBar(row, width, can, palette, fullness);
-      case "course": {
-        const most = { most: row.limit, unicode: can.unicode };
+      case "history": {
+        const scale = { max: row.limit, unicode: can.unicode };
         return palette(
           fullness === "plain" ? "cold" : fullness,
-          sparkline(row.course, width, most),
+          sparkline(row.history, width, scale),
         );
       }
       case "state": {
@@ -152,13 +130,13 @@ export function cellsOf(
   }).join(" ");
 }
 
-type Figure = Exclude<ColumnName, "name" | "usage" | "course" | "state">;
+type Figure = Exclude<ColumnName, "name" | "usage" | "history" | "state">;
 
 function figureOf({ usage, limit, headroom, rate, timeLeft, pressure, counts }: Row, name: Figure) {
   switch (name) {
     case "full": {
       if (usage === undefined || !Number.isFinite(limit) || limit <= 0) return shortBytes(usage);
-      // As a bar that is not full, what is below the limit is not 100 %.
+      // Rounded down: usage below the limit is not 100 %.
       const percent = Math.floor(100 * usage / limit);
       return `${percent > 999 ? ">999" : percent}%`;
     }
@@ -168,12 +146,12 @@ function figureOf({ usage, limit, headroom, rate, timeLeft, pressure, counts }: 
       return shortRate(rate);
     case "time":
       return shortTime(timeLeft);
-    case "stalled": {
-      const some = (line: { readonly avg10: number } | undefined) => line?.avg10.toFixed(1) ?? "–";
-      return pressure === undefined ? "–" : `${some(pressure.some)}/${some(pressure.full)}`;
+    case "pressure": {
+      const avg10 = (line: { readonly avg10: number } | undefined) => line?.avg10.toFixed(1) ?? "–";
+      return pressure === undefined ? "–" : `${avg10(pressure.some)}/${avg10(pressure.full)}`;
     }
     case "counts":
-      return [counts.hits, counts.ooms, counts.kills, counts.deeds].map(shortCount).join("/");
+      return [counts.hits, counts.ooms, counts.kills, counts.actions].map(shortCount).join("/");
   }
 }
 

@@ -1,48 +1,46 @@
-/** The details of one cgroup: what `inspect` shows, moving. Pure. */
+/** The details of one cgroup: the report of `inspect`, with history, counts and events. Pure. */
 
 import type { Capabilities } from "../terminal/palette.ts";
 import { visible } from "../terminal/width.ts";
 import { inspectionLines } from "../inspect/text.ts";
-import type { UsageSample } from "../terminal/layout.ts";
+import type { TextLayout } from "../terminal/wrap.ts";
 import { shortRate, shortTime } from "../terminal/amounts.ts";
 import { sparkline } from "../terminal/sparkline.ts";
 import type { Row } from "./rows.ts";
 import type { Details, View } from "./view.ts";
 import { eventText } from "../output/event_text.ts";
 
-/** The newest of its own. */
 const MAX_EVENTS = 10;
 
 export function detailsLines(
-  { path, found, trouble }: Details,
-  { rows, told }: Pick<View, "rows" | "told">,
-  look: UsageSample,
+  { path, found, error }: Details,
+  { rows, log }: Pick<View, "rows" | "log">,
+  layout: TextLayout,
   can: Capabilities,
 ): string[] {
-  const events = told.filter((one) => "event" in one && one.event.cgroup === path).slice(
-    -MAX_EVENTS,
+  const events = log.flatMap((entry) =>
+    "event" in entry && entry.event.cgroup === path ? [entry.event] : []
   );
   const row = rows.find((each) => each.path === path);
   return [
-    ...trouble === undefined ? [] : [look.style("yellow", trouble)],
-    ...row === undefined ? [] : courseLines(row, look, can),
+    ...error === undefined ? [] : [layout.style("yellow", error)],
+    ...row === undefined ? [] : historyLines(row, layout, can),
     ...found === undefined
-      ? [visible(path, can.unicode), ...trouble === undefined ? ["reading …"] : []]
-      : inspectionLines(found.inspection, found.machine, look),
+      ? [visible(path, can.unicode), ...error === undefined ? ["reading …"] : []]
+      : inspectionLines(found.inspection, found.machine, layout),
     ...events.length === 0 ? [] : [""],
-    ...events.flatMap((one) => "event" in one ? [eventText(one.event, look.style)] : []),
+    ...events.slice(-MAX_EVENTS).map((event) => eventText(event, layout.style)),
   ];
 }
 
-/** What `inspect` cannot know, as it looks but once. */
-function courseLines(row: Row, look: UsageSample, { unicode }: Capabilities): string[] {
-  const { hits, ooms, kills, deeds } = row.counts;
-  const course = sparkline(row.course, Math.max(1, look.width), { most: row.limit, unicode });
+function historyLines(row: Row, layout: TextLayout, { unicode }: Capabilities): string[] {
+  const { hits, ooms, kills, actions } = row.counts;
+  const history = sparkline(row.history, Math.max(1, layout.width), { max: row.limit, unicode });
   return [
-    look.style("cyan", course),
-    `${shortRate(row.rate)}, limit in ${shortTime(row.timeLeft)}; since the start: ` +
-    `limit hit ${hits}, oom ${ooms}, killed ${kills}, acted ${deeds}` +
-    (row.mode === undefined ? "" : `; guarded by ${row.mode}`),
+    layout.style("cyan", history),
+    `${shortRate(row.rate)}, limit in ${shortTime(row.timeLeft)}; since the view was opened: ` +
+    `limit hits ${hits}, OOMs ${ooms}, kernel kills ${kills}, guard kills ${actions}` +
+    (row.mode === undefined ? "" : `; guard mode ${row.mode}`),
     "",
   ];
 }

@@ -1,196 +1,257 @@
-/** The live view of a command that follows cgroups: it has the terminal from when it is opened until it is closed. */
+/** The live view of `watch` and `guard`. It owns the terminal from its creation until it is closed. */
 
 import type { OomkitEvent } from "../../core/events/event.ts";
-import { type Capabilities, capabilitiesOf, type Wishes } from "../terminal/palette.ts";
-import {
-  type Diversion,
-  divertOutput,
-  print,
-  printStderr,
-  printStderrRaw,
-} from "../output/output.ts";
-import { clockOf } from "./clock.ts";
-import { createPoller, type Subject } from "./poll.ts";
-import type { Key } from "./keys.ts";
+import type { Guard } from "../../core/guard/guard.ts";
+import { LEVELS } from "../../core/policy/levels.ts";
+import type { WatchOptions } from "../../core/watch/options.ts";
+import type { Watching } from "../../core/watch/watch.ts";
+import { divertOutput, print, printStderr, printStderrRaw } from "../output/output.ts";
 import { createFrameLimiter } from "../terminal/frame_limiter.ts";
-import { updateView } from "./update.ts";
-import type { Row } from "./rows.ts";
-import { screenLines, scrollOf } from "./screen.ts";
+import type { Key } from "../terminal/keys.ts";
+import { capabilitiesOf, type TerminalFlags } from "../terminal/palette.ts";
+import type { Size } from "../terminal/style.ts";
 import { openTerminal } from "../terminal/terminal.ts";
-import { firstView, shownRows, type Told, type View, withRows } from "./view.ts";
+import type { UsageMark } from "../terminal/usage_bar.ts";
+import { createPoller, type Poller, type Subject } from "./poll.ts";
+import type { Row } from "./rows.ts";
+import { clockTime, screenLines, scrollOf } from "./screen.ts";
+import { updateView } from "./update.ts";
+import { firstView, type LogEntry, shownRows, type View, withRows } from "./view.ts";
 
-export interface LiveOptions {
-  readonly command: string;
-  readonly wishes: Wishes;
-  /** Who is followed now. */
-  subjects(): Iterable<Subject>;
-  /** The person wants to end, or is gone. */
+interface LiveOptions {
+  readonly flags: TerminalFlags;
+  /** Called when the user quits or the terminal is closed. */
   end(): void;
 }
 
-export interface Live {
-  /** False once it is closed: then it is to be printed. */
-  tell(event: OomkitEvent): boolean;
-  /** Gives the terminal back, and prints what was said meanwhile. */
-  close(): Promise<void>;
+/** @param watching `undefined` until the watch has started */
+export function openWatchLive(
+  options: LiveOptions,
+  thresholds: WatchOptions["thresholds"],
+  watching: () => Watching | undefined,
+): Live {
+  const marks = (limit: number): readonly UsageMark[] =>
+    thresholds.flatMap((each) => {
+      const bytes = "bytes" in each ? each.bytes : limit * each.percent / 100;
+      return Number.isFinite(bytes) ? [{ name: "watched", bytes }] : [];
+    });
+  return new Live(
+    "watch",
+    options,
+    () => (watching()?.cgroups() ?? []).map((cgroup) => ({ cgroup, limitOwner: cgroup, marks })),
+  );
 }
 
-/** Of what was told; more than a screen has is for its details. */
-const MAX_TOLD = 500;
-/** Of what was said: who guards for a month is not to fill a screen in the end. */
-const MAX_SAID = 100;
+/** @param guard `undefined` until the guard has started */
+export function openGuardLive(options: LiveOptions, guard: () => Guard | undefined): Live {
+  return new Live(
+    "guard",
+    options,
+    () =>
+      (guard()?.guardedCgroups() ?? []).map(({ cgroup, limitOwner, settings }) => ({
+        cgroup,
+        limitOwner,
+        limit: settings.limit,
+        mode: settings.mode,
+        marks: () => LEVELS.map((name) => ({ name, bytes: settings.levelBytes[name] })),
+      })),
+  );
+}
 
-export function openLive({ command, wishes, subjects, end }: LiveOptions): Live {
-  const can: Capabilities = capabilitiesOf(wishes);
-  const now = () => performance.now();
-  const gather = createPoller(subjects, now);
-  const events: Told[] = [];
-  const said: (() => void)[] = [];
-  let view: View = firstView(command);
-  let isClosed = false;
-  let isGone = false;
-  /** Not shown yet. */
-  let latest: readonly Row[] | undefined;
-  /** As they are on the screen. */
-  const drawn = new Map<string, Row>();
-  let timer: ReturnType<typeof setTimeout> | undefined;
+/** More than fits a screen, for the events in the details of a cgroup. */
+const MAX_LOG_ENTRIES = 500;
+/** Messages printed again after the view: a guard that runs for a month must not flood the terminal. */
+const MAX_REPRINTED_MESSAGES = 100;
 
-  /** To look on must not end what is looked at. */
-  const fail = async (error: unknown) => {
-    await close();
-    const stack = Deno.env.get("OOMKIT_DEBUG") && error instanceof Error ? `\n${error.stack}` : "";
-    printStderr(`oomkit: the live view has a bug, lines are printed instead: ${error}${stack}`);
-  };
-  const guarded = <A extends unknown[]>(action: (...args: A) => void) => (...args: A) => {
-    try {
-      action(...args);
-    } catch (error) {
-      fail(error);
-    }
-  };
-  const draw = guarded(() => {
-    const size = terminal.size();
-    if (isClosed || size.columns < 1 || size.rows < 1) return;
-    const { details } = view;
-    if (!view.isPaused) {
-      view = { ...view, told: events.slice(-MAX_TOLD), clock: clockOf(new Date()) };
-      if (latest) view = withRows(view, latest);
-      latest = undefined;
-    }
-    // What was opened while all stands still is read once.
-    if (details && (!view.isPaused || !(details.found || details.trouble))) {
-      view = { ...view, details: gather.details(details) };
-    }
-    if (!view.isPaused) drawn.clear();
-    // What stands still is read once, when it comes into sight.
-    const fresh = gather.closer(requested(view, size).filter(({ path }) => !drawn.has(path)));
-    for (const row of fresh) drawn.set(row.path, row);
-    if (fresh.some(({ pressure }) => pressure)) view = { ...view, hasPressure: true };
-    const rows = view.rows.map((row) => drawn.get(row.path) ?? row);
-    const shown = { ...view, rows };
-    view = { ...view, scroll: scrollOf(shown, size, can) };
-    terminal.show(screenLines(shown, size, can), size);
-  });
-  const pacer = createFrameLimiter({
-    draw,
-    now,
-    later(act, ms) {
-      const timer = setTimeout(act, ms);
-      return () => clearTimeout(timer);
-    },
-  });
-  const takeKey = guarded((key: Key) => {
-    if (isClosed) return;
-    const { view: next, command } = updateView(view, key, terminal.size());
-    view = next;
-    if (command === "quit") return end();
-    if (command === "suspend") return terminal.suspend();
-    if (command === "redraw") terminal.forget();
-    pacer.request();
-  });
-  const terminal = openTerminal({
-    key: takeKey,
-    draw: pacer.request,
-    gone() {
-      isGone = true;
-      end();
-    },
-  });
-  const keep = (one: Told) => {
-    events.push(one);
-    // Seldom, as each costs a copy of what is kept.
-    if (events.length > 2 * MAX_TOLD) events.splice(0, events.length - MAX_TOLD);
-    pacer.request();
-  };
-  const evaluateLevels = (text: string) =>
-    plain(text).split("\n").forEach((talk) => keep({ talk }));
-  const later = (again: () => void) => {
-    said.push(again);
-    if (said.length > 2 * MAX_SAID) said.splice(0, said.length - MAX_SAID);
-  };
-  const here: Diversion = {
-    print(line) {
-      evaluateLevels(line);
-      later(() => print(line));
-    },
-    printStderr(text) {
-      evaluateLevels(text);
-      if (isTorn) later(() => printStderrRaw(text));
-      else sayElsewhere(text);
-    },
-  };
-  // Who redirected stderr gets what is said there at once.
-  const isTorn = Deno.stderr.isTerminal();
-  const elsewhere = divertOutput(here);
-  const sayElsewhere = (text: string) => {
-    const now = divertOutput(elsewhere);
-    printStderrRaw(text);
-    divertOutput(now);
-  };
+export class Live {
+  readonly #options: LiveOptions;
+  readonly #can;
+  readonly #poller: Poller;
+  readonly #terminal;
+  readonly #frames;
+  readonly #log: LogEntry[] = [];
+  #view: View;
+  /** The rows of the last round, until they are drawn. */
+  #newRows: readonly Row[] | undefined;
+  /** The rows on the screen, with the values read for them alone. */
+  readonly #drawn = new Map<string, Row>();
+  #pollTimer: ReturnType<typeof setTimeout> | undefined;
 
-  const turn = async () => {
-    if (isClosed) return;
-    try {
-      const pause = await gather.round();
-      latest = gather.rows();
-      pacer.request();
-      if (!isClosed) timer = setTimeout(turn, pause);
-    } catch (error) {
-      fail(error);
-    }
-  };
-  // Not at once: whoever opens it has yet to say whom it follows.
-  timer = setTimeout(turn, 0);
+  /** Prints a message of the time of the view again, once the terminal is restored. */
+  readonly #reprints: (() => void)[] = [];
+  /** stderr is the terminal of the view; otherwise its messages are written there without delay. */
+  readonly #sharesStderr = Deno.stderr.isTerminal();
+  readonly #previousOutput;
 
-  let closing: Promise<void> | undefined;
-  const close = () => closing ??= closeOnce();
-  const closeOnce = async () => {
-    isClosed = true;
-    clearTimeout(timer);
-    pacer.stop();
-    await terminal.close();
-    // What nobody can see any more is no reason to fail.
+  #isTerminalLost = false;
+  #closing: Promise<void> | undefined;
+
+  constructor(command: string, options: LiveOptions, subjects: () => Iterable<Subject>) {
+    const now = () => performance.now();
+    this.#options = options;
+    this.#can = capabilitiesOf(options.flags);
+    this.#poller = createPoller(subjects, now);
+    this.#view = firstView(command);
+    this.#frames = createFrameLimiter({
+      draw: () => this.#attempt(() => this.#draw()),
+      now,
+      schedule(act, ms) {
+        const timer = setTimeout(act, ms);
+        return () => clearTimeout(timer);
+      },
+    });
+    this.#terminal = openTerminal({
+      onKey: (key) => this.#attempt(() => this.#pressKey(key)),
+      onRedraw: this.#frames.request,
+      onLost: () => {
+        this.#isTerminalLost = true;
+        options.end();
+      },
+    });
+    this.#previousOutput = divertOutput({
+      print: (line) => {
+        this.#addMessage(line);
+        this.#reprintLater(() => print(line));
+      },
+      printStderr: (text) => {
+        this.#addMessage(text);
+        if (this.#sharesStderr) this.#reprintLater(() => printStderrRaw(text));
+        else this.#writeStderr(text);
+      },
+    });
+    // Deferred: the caller sets its subjects after the constructor returns.
+    this.#pollTimer = setTimeout(() => this.#poll(), 0);
+  }
+
+  /** Shows an event. Returns false after the view was closed: then the caller prints the event. */
+  show(event: OomkitEvent): boolean {
+    if (this.#closing) return false;
+    this.#poller.count(event);
+    this.#addEntry({ event });
+    return true;
+  }
+
+  /** Restores the terminal, and prints the messages of the meantime. */
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  async #close(): Promise<void> {
+    clearTimeout(this.#pollTimer);
+    this.#frames.stop();
+    await this.#terminal.close();
+    // Output to a closed terminal is dropped: it must not fail the command.
     divertOutput(
-      isGone ? { print() {}, printStderr: isTorn ? () => {} : sayElsewhere } : elsewhere,
+      this.#isTerminalLost
+        ? {
+          print() {},
+          printStderr: this.#sharesStderr ? () => {} : (text) => this.#writeStderr(text),
+        }
+        : this.#previousOutput,
     );
-    for (const again of said.slice(-MAX_SAID)) again();
-  };
-  return {
-    tell(event) {
-      if (isClosed) return false;
-      gather.count(event);
-      keep({ event });
-      return true;
-    },
-    close,
-  };
+    for (const reprint of this.#reprints.slice(-MAX_REPRINTED_MESSAGES)) reprint();
+  }
+
+  /** A bug of the view must not end the watch or the guard: the view is closed, and lines are printed. */
+  #attempt(action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  async #fail(error: unknown): Promise<void> {
+    await this.close();
+    const stack = Deno.env.get("OOMKIT_DEBUG") && error instanceof Error ? `\n${error.stack}` : "";
+    printStderr(
+      `oomkit: the live view failed (a bug), events are printed as lines: ${error}${stack}`,
+    );
+  }
+
+  async #poll(): Promise<void> {
+    if (this.#closing) return;
+    try {
+      const pause = await this.#poller.round();
+      this.#newRows = this.#poller.rows();
+      this.#frames.request();
+      if (!this.#closing) this.#pollTimer = setTimeout(() => this.#poll(), pause);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #draw(): void {
+    const size = this.#terminal.size();
+    if (this.#closing || size.columns < 1 || size.rows < 1) return;
+    let view = this.#view;
+    if (!view.isPaused) {
+      view = { ...view, log: this.#log.slice(-MAX_LOG_ENTRIES), clock: clockTime(new Date()) };
+      if (this.#newRows) view = withRows(view, this.#newRows);
+      this.#newRows = undefined;
+      this.#drawn.clear();
+    }
+    const { details } = view;
+    // Details that are opened during a pause are read once.
+    if (details && (!view.isPaused || !(details.found || details.error))) {
+      view = { ...view, details: this.#poller.details(details) };
+    }
+    // During a pause a row is read once, when it comes into view.
+    const missing = rowsToRead(view, size).filter(({ path }) => !this.#drawn.has(path));
+    const read = this.#poller.readShown(missing);
+    for (const row of read) this.#drawn.set(row.path, row);
+    if (read.some(({ pressure }) => pressure)) view = { ...view, hasPressure: true };
+    const shown = { ...view, rows: view.rows.map((row) => this.#drawn.get(row.path) ?? row) };
+    this.#view = { ...view, scroll: scrollOf(shown, size, this.#can) };
+    this.#terminal.show(
+      screenLines({ ...shown, scroll: this.#view.scroll }, size, this.#can),
+      size,
+    );
+  }
+
+  #pressKey(key: Key): void {
+    if (this.#closing) return;
+    const { view, command } = updateView(this.#view, key, this.#terminal.size());
+    this.#view = view;
+    if (command === "quit") return this.#options.end();
+    if (command === "suspend") return this.#terminal.suspend();
+    if (command === "redraw") this.#terminal.forget();
+    this.#frames.request();
+  }
+
+  #addMessage(text: string): void {
+    for (const message of withoutStyles(text).split("\n")) this.#addEntry({ message });
+  }
+
+  #addEntry(entry: LogEntry): void {
+    this.#log.push(entry);
+    trim(this.#log, MAX_LOG_ENTRIES);
+    this.#frames.request();
+  }
+
+  #reprintLater(reprint: () => void): void {
+    this.#reprints.push(reprint);
+    trim(this.#reprints, MAX_REPRINTED_MESSAGES);
+  }
+
+  #writeStderr(text: string): void {
+    const diverted = divertOutput(this.#previousOutput);
+    printStderrRaw(text);
+    divertOutput(diverted);
+  }
 }
 
-function requested(view: View, size: { readonly columns: number; readonly rows: number }) {
+/** Keeps the newest entries. It trims at twice the maximum, because each trim moves all entries. */
+function trim(entries: unknown[], max: number): void {
+  if (entries.length > 2 * max) entries.splice(0, entries.length - max);
+}
+
+function rowsToRead(view: View, size: Size): readonly Row[] {
   const { details, rows } = view;
-  if (details === undefined) return shownRows(view, size);
-  return rows.filter(({ path }) => path === details.path);
+  return details === undefined
+    ? shownRows(view, size)
+    : rows.filter(({ path }) => path === details.path);
 }
 
 // deno-lint-ignore no-control-regex
-const plain = (text: string) => text.replace(/\x1b\[[0-9;]*m/g, "");
+const withoutStyles = (text: string) => text.replace(/\x1b\[[0-9;]*m/g, "");

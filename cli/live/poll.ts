@@ -1,78 +1,88 @@
-/** What the view shows, read at the pace of eyes: a little of every cgroup, and all of those that are on the screen. */
+/** Reads the values of the live view: a few of every cgroup, and the rest only of those on the screen. */
 
-import type { Cgroup } from "../../core/cgroup/cgroup.ts";
+import { type Cgroup, tryReader } from "../../core/cgroup/cgroup.ts";
 import { inspect } from "../../core/cgroup/inspection.ts";
 import { readMachine } from "../../core/cgroup/machine.ts";
-import { OomkitError } from "../../core/errors.ts";
-import { type CgroupDetails, readDetails } from "./cgroup_details.ts";
 import { createGauges, timeLeft } from "../../core/collect/gauges.ts";
+import { OomkitError } from "../../core/errors.ts";
 import type { OomkitEvent } from "../../core/events/event.ts";
-import type { UsageMark } from "../terminal/usage_bar.ts";
+import { workingSet } from "../../core/policy/limits.ts";
 import { printable } from "../output/output.ts";
-import { counted, type Counts, NO_COUNTS, type Row } from "./rows.ts";
+import type { UsageMark } from "../terminal/usage_bar.ts";
+import { counted, type Counts, NO_COUNTS, type Row, type RowDetails } from "./rows.ts";
 import type { Details } from "./view.ts";
 
-/** A cgroup that is followed. */
+/** A cgroup with a row. */
 export interface Subject {
   readonly cgroup: Cgroup;
-  /** Whose usage and limit count: of a guard it may be one above. */
-  readonly measured: Cgroup;
-  /** Of a guard: the limit that it goes by, bytes. */
+  /** The cgroup that owns the limit that counts; for a guard it may be an ancestor. */
+  readonly limitOwner: Cgroup;
+  /** The limit that a guard enforces, bytes. */
   readonly limit?: number;
-  /** Of a guard. */
+  /** The mode of a guard. */
   readonly mode?: string;
-  /** Lines across its bar. @param limit bytes, `Infinity` for none. */
+  /** Levels and thresholds across the bar. @param limit bytes, `Infinity` without a limit */
   marks(limit: number): readonly UsageMark[];
 }
 
 export interface Poller {
   count(event: OomkitEvent): void;
-  /** Reads a little of all. Resolves to milliseconds until it is worth its cost again. */
+  /** Reads a few values of every cgroup. Resolves to the milliseconds until the next round. */
   round(): Promise<number>;
-  /** As they were in the last round. */
+  /** The rows as of the last round. */
   rows(): readonly Row[];
-  /** With what is read of those alone that are shown. */
-  closer(rows: readonly Row[]): Row[];
-  /** Of one; what it was before, unless it is worth its cost again. */
+  /** Adds the values that are read only for rows on the screen. */
+  readShown(rows: readonly Row[]): Row[];
+  /** Reads the details of one cgroup again, if enough time has passed. */
   details(before: Details): Details;
 }
 
-/** People see a figure change, not two changes in a second. */
-const ROUND_MS = 1000;
-/** Reading takes at most this part of the time. */
-const SHARE = 1 / 20;
-/** So long one sees that it was there (milliseconds). */
-const GONE_MS = 10_000;
-const PROCESSES = 12;
+const MIN_MS_BETWEEN_READS = 1000;
+/** Reads take at most this share of the time. */
+const MAX_TIME_SHARE = 1 / 20;
+/** How long the row of a removed cgroup stays. */
+const REMOVED_ROW_MS = 10_000;
+const MAX_PROCESSES = 12;
 
+/** Without processes; a file that cannot be read counts as absent. */
+function readDetails(cgroup: Cgroup): RowDetails {
+  const snapshot = cgroup.hierarchy.version.snapshot(tryReader(cgroup));
+  return {
+    workingSet: workingSet(snapshot),
+    pressure: snapshot.pressure,
+    underOom: snapshot.underOom,
+  };
+}
+
+/** @param now milliseconds of a monotonic clock */
 export function createPoller(subjects: () => Iterable<Subject>, now: () => number): Poller {
   const gauges = createGauges({ now });
   const counts = new Map<string, Counts>();
-  const samples = new Map<string, { readonly at: number; readonly look: CgroupDetails }>();
+  const details = new Map<string, RowDetails & { readonly readAt: number }>();
+  const removedAt = new Map<string, number>();
   let known = new Map<string, Subject>();
   let rows = new Map<string, Row>();
-  const goneAt = new Map<string, number>();
-  let detailsDue = -Infinity;
+  let detailsDueAt = -Infinity;
 
-  const rowOf = (path: string, { measured, marks, limit, mode }: Subject): Row => {
-    const gauge = gauges.of(measured.path);
+  const rowOf = (path: string, { limitOwner, marks, limit, mode }: Subject): Row => {
+    const gauge = gauges.of(limitOwner.path);
     const bytes = limit ?? gauge?.limit ?? Infinity;
     const usage = gauge?.usage;
-    // A guard goes by a limit of its own, which may be a soft one.
-    const room = limit === undefined || usage === undefined
+    // The limit of a guard may be lower than the cgroup's.
+    const headroom = limit === undefined || usage === undefined
       ? gauge?.headroom
       : Math.max(0, limit - usage);
     return {
       path,
       usage,
       limit: bytes,
-      headroom: room,
+      headroom,
       rate: gauge?.rate,
-      timeLeft: limit === undefined ? gauge?.timeLeft : timeLeft(room, gauge?.rate),
+      timeLeft: limit === undefined ? gauge?.timeLeft : timeLeft(headroom, gauge?.rate),
       marks: marks(bytes),
-      course: [],
+      history: [],
       counts: counts.get(path) ?? NO_COUNTS,
-      isGone: false,
+      isRemoved: false,
       ...mode === undefined ? {} : { mode },
     };
   };
@@ -86,57 +96,57 @@ export function createPoller(subjects: () => Iterable<Subject>, now: () => numbe
     async round() {
       const next = new Map<string, Subject>();
       for (const subject of subjects()) next.set(subject.cgroup.path, subject);
-      await gauges.round([...next.values()].map(({ measured }) => measured));
+      await gauges.round([...next.values()].map(({ limitOwner }) => limitOwner));
       const begun = now();
       const fresh = new Map<string, Row>();
       for (const [path, subject] of next) fresh.set(path, rowOf(path, subject));
       for (const [path, row] of rows) {
-        if (next.has(path)) goneAt.delete(path);
+        if (next.has(path)) removedAt.delete(path);
         else {
-          const since = goneAt.get(path) ?? begun;
-          goneAt.set(path, since);
-          if (begun - since < GONE_MS) fresh.set(path, { ...row, isGone: true });
-          else goneAt.delete(path);
+          const since = removedAt.get(path) ?? begun;
+          removedAt.set(path, since);
+          if (begun - since < REMOVED_ROW_MS) fresh.set(path, { ...row, isRemoved: true });
+          else removedAt.delete(path);
         }
       }
-      for (const map of [counts, samples]) {
+      for (const map of [counts, details]) {
         for (const path of map.keys()) if (!fresh.has(path)) map.delete(path);
       }
       rows = fresh;
       known = next;
-      const took = gauges.took() + now() - begun;
-      return Math.max(ROUND_MS, took / SHARE);
+      return Math.max(MIN_MS_BETWEEN_READS, (gauges.took() + now() - begun) / MAX_TIME_SHARE);
     },
     rows: () => [...rows.values()],
-    closer(shown) {
-      const at = now();
+    readShown(shown) {
+      const readAt = now();
       return shown.map((row) => {
         const subject = known.get(row.path);
-        if (row.isGone || subject === undefined) return row;
-        let kept = samples.get(row.path);
-        if (kept === undefined || at - kept.at >= ROUND_MS) {
-          kept = { at, look: readDetails(subject.measured) };
-          samples.set(row.path, kept);
+        if (row.isRemoved || subject === undefined) return row;
+        let kept = details.get(row.path);
+        if (kept === undefined || readAt - kept.readAt >= MIN_MS_BETWEEN_READS) {
+          kept = { ...readDetails(subject.limitOwner), readAt };
+          details.set(row.path, kept);
         }
-        return { ...row, ...kept.look, course: gauges.history(subject.measured.path) };
+        const { readAt: _, ...values } = kept;
+        return { ...row, ...values, history: gauges.history(subject.limitOwner.path) };
       });
     },
     details(before) {
       const begun = now();
-      if (before.found && begun < detailsDue) return before;
+      if (before.found && begun < detailsDueAt) return before;
       const { path } = before;
-      const name = printable(path);
+      const removed = { ...before, error: `${printable(path)} was removed` };
       const subject = known.get(path);
-      if (subject === undefined) return { ...before, trouble: `${name} was removed` };
+      if (subject === undefined) return removed;
       try {
-        const inspection = inspect(subject.cgroup, PROCESSES);
-        if (inspection === undefined) return { ...before, trouble: `${name} was removed` };
+        const inspection = inspect(subject.cgroup, MAX_PROCESSES);
+        if (inspection === undefined) return removed;
         return { path, found: { inspection, machine: readMachine() } };
       } catch (error) {
         if (!(error instanceof OomkitError)) throw error;
-        return { ...before, trouble: printable(error.message) };
+        return { ...before, error: printable(error.message) };
       } finally {
-        detailsDue = now() + Math.max(ROUND_MS, (now() - begun) / SHARE);
+        detailsDueAt = now() + Math.max(MIN_MS_BETWEEN_READS, (now() - begun) / MAX_TIME_SHARE);
       }
     },
   };

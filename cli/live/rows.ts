@@ -1,36 +1,45 @@
-/** What the live view knows of one cgroup. */
+/** A row of the live view: the state of one cgroup. Pure. */
 
 import type { Gauge } from "../../core/collect/gauges.ts";
-import type { CgroupDetails } from "./cgroup_details.ts";
 import type { OomkitEvent } from "../../core/events/event.ts";
+import type { Pressure } from "../../core/snapshot.ts";
 import type { Role } from "../terminal/palette.ts";
 import { fullnessOf, type UsageMark } from "../terminal/usage_bar.ts";
 
-/** Since the view began. */
+/** Events since the view was opened. */
 export interface Counts {
-  /** Times that the limit was hit, and that nothing was left to reclaim. */
+  /** Limit hits. */
   readonly hits: number;
   readonly ooms: number;
-  /** Processes that the kernel killed, and times that a guard ended somebody. */
+  /** Processes killed by the kernel. */
   readonly kills: number;
-  readonly deeds: number;
+  /** Kills by a guard. */
+  readonly actions: number;
 }
 
-export const NO_COUNTS: Counts = { hits: 0, ooms: 0, kills: 0, deeds: 0 };
+export const NO_COUNTS: Counts = { hits: 0, ooms: 0, kills: 0, actions: 0 };
 
-export interface Row extends Omit<Gauge, "limit">, CgroupDetails {
+/** Values that are read only for the rows on the screen. */
+export interface RowDetails {
+  /** Bytes. */
+  readonly workingSet?: number | undefined;
+  readonly pressure?: Pressure | undefined;
+  /** v1: allocators are waiting for memory now. */
+  readonly underOom?: boolean | undefined;
+}
+
+export interface Row extends Omit<Gauge, "limit">, RowDetails {
   readonly path: string;
-  /** Lines across its bar. */
+  /** Levels and thresholds across the usage bar. */
   readonly marks: readonly UsageMark[];
-  /** Of a guard. */
+  /** The mode of a guard. */
   readonly mode?: string;
-  /** Bytes; `Infinity` for none. */
+  /** Bytes; `Infinity` without a limit. */
   readonly limit: number;
-  /** Of usage in the last minutes, oldest first; read for those alone that are shown, as is what a closer look tells. */
-  readonly course: readonly (number | undefined)[];
+  /** Usage in the last minutes, oldest first; read only for the rows on the screen. */
+  readonly history: readonly (number | undefined)[];
   readonly counts: Counts;
-  /** It was removed. */
-  readonly isGone: boolean;
+  readonly isRemoved: boolean;
 }
 
 export function counted(counts: Counts, event: OomkitEvent): Counts {
@@ -42,21 +51,21 @@ export function counted(counts: Counts, event: OomkitEvent): Counts {
     case "oom_kill":
       return { ...counts, kills: counts.kills + 1 };
     case "action":
-      return event.outcome === "killed" ? { ...counts, deeds: counts.deeds + 1 } : counts;
+      return event.outcome === "killed" ? { ...counts, actions: counts.actions + 1 } : counts;
     default:
       return counts;
   }
 }
 
 export interface State {
+  /** At most nine letters. */
   readonly word: string;
   readonly role: Role;
 }
 
-/** How it stands, in a word of at most nine letters. */
 export function stateOf(row: Row): State {
-  const { isGone, underOom, usage, limit, marks, headroom } = row;
-  if (isGone) return { word: "gone", role: "dim" };
+  const { isRemoved, underOom, usage, limit, marks, headroom } = row;
+  if (isRemoved) return { word: "removed", role: "dim" };
   if (underOom) return { word: "under OOM", role: "bad" };
   if (usage === undefined) return { word: "unknown", role: "dim" };
   if (!Number.isFinite(limit)) {
@@ -64,7 +73,7 @@ export function stateOf(row: Row): State {
       ? { word: "no limit", role: "dim" }
       : { word: "ok", role: "good" };
   }
-  // Its own limit may be far, and one above it be hit.
+  // A parent's limit can be hit while the cgroup's own is not.
   if (usage >= limit || headroom === 0) return { word: "at limit", role: "bad" };
   const role = fullnessOf(usage, limit, marks);
   return { word: role === "good" || role === "plain" ? "ok" : role, role };

@@ -1,28 +1,74 @@
-/** The screen: a function of the view, of the terminal's size, and of what it can show, to its lines. Pure. */
+/** Draws the screen: from the view, the terminal's size and its capabilities to lines of text. Pure. */
 
-import { type Capabilities, type Palette, paletteOf, type Size } from "../terminal/palette.ts";
-import { ascii, cutTo, ending, filled, steady, visible, widthOf } from "../terminal/width.ts";
-import { folded } from "../terminal/wrap.ts";
 import type { OomkitEvent } from "../../core/events/event.ts";
-import { shortName } from "../terminal/name.ts";
 import { eventFacts, eventText, eventType } from "../output/event_text.ts";
 import { printable } from "../output/output.ts";
-import { clockOf } from "./clock.ts";
-import { styleOf } from "./style.ts";
+import { shortName } from "../terminal/name.ts";
+import { type Capabilities, type Palette, paletteOf, type Role } from "../terminal/palette.ts";
+import type { Size, Style } from "../terminal/style.ts";
+import { ascii, cutTo, ending, filled, steady, visible, widthOf } from "../terminal/width.ts";
+import { foldLine } from "../terminal/wrap.ts";
 import { cellsOf, columnsFor, titlesOf } from "./columns.ts";
 import { detailsLines } from "./details.ts";
-import { HELP } from "./help.ts";
-import { SORT_WORDS } from "./order.ts";
-import { indexOfSelected, listed, partsOf, type Told, topOf, type View } from "./view.ts";
+import { SORT_LABELS } from "./order.ts";
+import { indexOfSelected, listed, type LogEntry, partsOf, topOf, type View } from "./view.ts";
 
-/** Below it only a word fits. */
-const LEAST = { columns: 20, rows: 4 };
+const HELP: readonly string[] = [
+  "↑ ↓  j k        select the previous or next row",
+  "PgUp PgDn  b f  one page up or down",
+  "g G  Home End   the first row (follows the sort order), the last row",
+  "enter           details of the selected cgroup; esc goes back",
+  "/               filter by words of the path; enter keeps the filter, esc restores the previous one",
+  "s               next sort order: time, left, %, usage, rate, counts, name",
+  "space           pause or continue; events during a pause are shown afterwards",
+  "Ctrl-L          redraw the screen",
+  "Ctrl-Z          suspend (fg resumes); a suspended guard protects nothing",
+  "?               this help",
+  "q  esc  Ctrl-C  quit",
+  "",
+  "USAGE     █ working set  ▒ inactive page cache, which the kernel reclaims first  ░ free",
+  "          ┆ warn level or watch threshold  ┇ critical level  ┃ imminent level",
+  "%         usage in percent of the effective limit; the size if there is no limit",
+  "LEFT      headroom to the limit that is hit next; it may be a parent's, shared with others",
+  "LIMIT IN  time until that limit is hit at the current rate",
+  "PSI       percent of the last 10 s in which some or all tasks were stalled on memory (v2)",
+  "HIT/OOM/KILL/ACT  limit hits, OOMs, kernel kills, guard kills since the view was opened",
+];
 
-/** Exactly `size.rows` lines, none wider than `size.columns`; whatever the size is. */
+/** `10:02:19`, local time. */
+export function clockTime(at: Date): string {
+  return [at.getHours(), at.getMinutes(), at.getSeconds()]
+    .map((part) => String(part).padStart(2, "0")).join(":");
+}
+
+const ROLES: Readonly<Record<string, Role>> = {
+  bold: "bold",
+  dim: "dim",
+  red: "critical",
+  green: "good",
+  yellow: "warn",
+  cyan: "cold",
+  magenta: "hot",
+};
+
+/** Lets the formatters of line output draw in the palette of the screen. */
+function styleOf(palette: Palette): Style {
+  return (format, text) => {
+    const formats = [format].flat().map(String);
+    const colour = formats.find((each) => each !== "bold" && ROLES[each] !== undefined);
+    if (colour === "red" && formats.includes("bold")) return palette("bad", text);
+    return palette(ROLES[colour ?? formats[0] ?? ""] ?? "plain", text);
+  };
+}
+
+/** On a smaller screen only a count is shown. */
+const MIN_SIZE = { columns: 20, rows: 4 };
+
+/** Exactly `size.rows` lines, none wider than `size.columns`, for any size. */
 export function screenLines(view: View, size: Size, can: Capabilities): string[] {
   const { columns, rows } = size;
   if (!(columns >= 1 && rows >= 1)) return [];
-  const isTiny = columns < LEAST.columns || rows < LEAST.rows;
+  const isTiny = columns < MIN_SIZE.columns || rows < MIN_SIZE.rows;
   const lines = isTiny ? [`oomkit: ${view.rows.length} cgroups`] : whole(view, size, can);
   return Array.from({ length: rows }, (_, at) => fitted(lines[at] ?? "", columns, can));
 }
@@ -34,7 +80,7 @@ function fitted(line: string, columns: number, { unicode }: Capabilities): strin
 
 function whole(view: View, size: Size, can: Capabilities): string[] {
   const palette = paletteOf(can);
-  const body = size.rows - AROUND;
+  const body = size.rows - FIXED_LINES;
   const text = textOf(view, size, can, palette);
   const from = scrollIn(text, view, size);
   const middle = text?.slice(from, from + body) ?? listLines(view, size, can, palette);
@@ -46,10 +92,10 @@ function whole(view: View, size: Size, can: Capabilities): string[] {
   ].slice(0, size.rows);
 }
 
-/** Title and footer. */
-const AROUND = 2;
+/** Title line and key line. */
+const FIXED_LINES = 2;
 
-/** The help or the details, whichever is open. */
+/** The lines of the help or the details, if one is open. */
 function textOf(
   view: View,
   { columns }: Size,
@@ -58,15 +104,17 @@ function textOf(
 ): string[] | undefined {
   const lines = view.isHelp ? HELP : view.details &&
     detailsLines(view.details, view, { style: styleOf(palette), width: columns }, can);
-  return lines?.flatMap((line) => folded(line, columns));
+  return lines?.flatMap((line) => foldLine(line, columns));
 }
 
-/** As far as there is anything. */
+/** The scroll position within the bounds of the text. */
 function scrollIn(text: readonly string[] | undefined, { scroll }: View, { rows }: Size): number {
-  return text === undefined ? scroll : Math.max(0, Math.min(scroll, text.length - rows + AROUND));
+  return text === undefined
+    ? scroll
+    : Math.max(0, Math.min(scroll, text.length - rows + FIXED_LINES));
 }
 
-/** How far the help or the details are scrolled in truth, where somebody went on beyond their end. */
+/** The scroll position of the help or the details, limited to their end. */
 export function scrollOf(view: View, size: Size, can: Capabilities): number {
   return scrollIn(textOf(view, size, can, paletteOf(can)), view, size);
 }
@@ -81,10 +129,10 @@ function headLine(view: View, columns: number, can: Capabilities, palette: Palet
     `oomkit ${view.command}`,
     `${count} ${view.rows.length === 1 ? "cgroup" : "cgroups"}`,
     ...view.isPaused ? ["PAUSED"] : [],
-    ...view.filter === "" || view.before !== undefined
+    ...view.filter === "" || view.previousFilter !== undefined
       ? []
       : [`filter "${visible(view.filter, can.unicode)}"`],
-    ...view.details || view.isHelp ? [] : [SORT_WORDS[view.sort]],
+    ...view.details || view.isHelp ? [] : [`by ${SORT_LABELS[view.sort]}`],
   ];
   const room = columns - widthOf(view.clock) - 1;
   const left = filled(parts.join(dot), Math.max(0, room), "left", can.unicode ? "…" : "~");
@@ -106,11 +154,9 @@ const KEYS = {
 } as const;
 
 function footLine(view: View, columns: number, can: Capabilities, palette: Palette): string {
-  if (view.before !== undefined) {
+  if (view.previousFilter !== undefined) {
     const typed = visible(view.filter, can.unicode);
-    // The end of it is where one types.
-    const seen = ending(typed, columns - 3);
-    return `/${seen}${palette("selected", can.colours === 0 ? "_" : " ")}`;
+    return `/${ending(typed, columns - 3)}${palette("selected", can.colours === 0 ? "_" : " ")}`;
   }
   const keys = KEYS[view.isHelp ? "help" : view.details ? "details" : "list"];
   let line = "";
@@ -136,22 +182,22 @@ function listLines(view: View, size: Size, can: Capabilities, palette: Palette):
   const list = shown.map((row, at) =>
     `${at === selected ? palette("bold", sign) : " "} ${cellsOf(row, columns, can, palette)}`
   );
-  if (rows.length === 0) list.push(`  ${nothing(view)}`);
+  if (rows.length === 0) list.push(`  ${emptyText(view)}`);
   const titles = `  ${titlesOf(columns)}`;
   return [
     palette("title", filled(titles, size.columns)),
     ...list,
     ...Array<string>(Math.max(0, parts.rows - list.length)).fill(""),
-    ...parts.told === 0 ? [] : toldLines(view.told, parts.told, size.columns, can, palette),
+    ...parts.log === 0 ? [] : logLines(view.log, parts.log, size.columns, can, palette),
   ];
 }
 
-const nothing = ({ rows, filter }: View) =>
-  rows.length === 0 ? "no cgroup yet" : `no cgroup of the name "${visible(filter)}"`;
+const emptyText = ({ rows, filter }: View) =>
+  rows.length === 0 ? "no cgroup yet" : `no cgroup matches "${visible(filter)}"`;
 
-/** A rule, and the newest, the newest last. */
-function toldLines(
-  told: readonly Told[],
+/** A heading and the newest entries, the newest last. */
+function logLines(
+  log: readonly LogEntry[],
   room: number,
   columns: number,
   can: Capabilities,
@@ -161,23 +207,30 @@ function toldLines(
   const title = `${line}${line} events `;
   const rule = title + line.repeat(Math.max(0, columns - widthOf(title)));
   const style = styleOf(palette);
-  const lines = told.slice(-room).map((one) =>
+  const lines = log.slice(-room).map((one) =>
     "event" in one
-      ? columns < ROOMY ? briefly(one.event, columns, can, palette) : eventText(one.event, style)
-      : palette("dim", `oomkit says: ${one.talk}`)
+      ? columns < MIN_COLUMNS_FOR_EVENT_TEXT
+        ? briefEventText(one.event, columns, can, palette)
+        : eventText(one.event, style)
+      : palette("dim", one.message)
   );
   return [palette("dim", rule), ...lines];
 }
 
-/** From here on there is room for what happened behind when and where. */
-const ROOMY = 110;
+/** From this width on, events are drawn as line output prints them. */
+const MIN_COLUMNS_FOR_EVENT_TEXT = 110;
 
 /** `10:02:19 oom_kill …/a: pid 4242 …` */
-function briefly(event: OomkitEvent, columns: number, can: Capabilities, palette: Palette): string {
+function briefEventText(
+  event: OomkitEvent,
+  columns: number,
+  can: Capabilities,
+  palette: Palette,
+): string {
   const where = event.type === "summary"
     ? ""
     : ` ${shortName(event.cgroup, Math.max(6, Math.floor(columns / 4)), can.unicode)}:`;
-  return `${palette("dim", clockOf(new Date(event.ts)))} ${
+  return `${palette("dim", clockTime(new Date(event.ts)))} ${
     eventType(event, styleOf(palette)).trimEnd()
   }${where} ${eventFacts(event)}`;
 }

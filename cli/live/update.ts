@@ -1,50 +1,49 @@
-/** What a key does to the view. Pure. */
+/** The effect of a key on the view. Pure. */
 
-import type { Size } from "../terminal/palette.ts";
-import type { Key, NamedKey } from "./keys.ts";
+import type { Size } from "../terminal/style.ts";
+import type { Key, NamedKey } from "../terminal/keys.ts";
 import { nextSort, ordered } from "./order.ts";
 import { indexOfSelected, listed, partsOf, topOf, type View } from "./view.ts";
 
-/** Beyond the view: to end, to stop as a job of the shell, to draw all anew. */
+/** For the caller: end, stop as a job of the shell, draw the whole screen again. */
 export type ViewCommand = "quit" | "suspend" | "redraw";
 
-export interface Pressed {
+export interface Update {
   readonly view: View;
   readonly command?: ViewCommand;
 }
 
-/** A filter longer than this finds nothing that a shorter one does not. */
-const LONGEST_FILTER = 200;
+const MAX_FILTER_LENGTH = 200;
 
-export function updateView(view: View, key: Key, size: Size): Pressed {
+export function updateView(view: View, key: Key, size: Size): Update {
   if (key.name === "interrupt") return { view, command: "quit" };
   if (key.name === "suspend") return { view, command: "suspend" };
   if (key.name === "redraw") return { view, command: "redraw" };
-  if (view.before !== undefined) return { view: typed(view, key) };
+  if (view.previousFilter !== undefined) return { view: editFilter(view, key) };
   if (key.name === "text" && key.text === " ") {
     return { view: { ...view, isPaused: !view.isPaused } };
   }
-  if (view.isHelp || view.details) return within(view, key, size);
+  if (view.isHelp || view.details) return inText(view, key, size);
   return inList(view, key, size);
 }
 
-/** A filter is being typed; the list follows each letter. */
-function typed(view: View, key: Key): View {
-  const { filter, before, ...rest } = view;
+/** While a filter is typed, each letter is applied to the list. */
+function editFilter(view: View, key: Key): View {
+  const { filter, previousFilter: before, ...rest } = view;
   switch (key.name) {
     case "enter":
       return { ...rest, filter };
     case "escape":
       return { ...rest, filter: before ?? "", top: 0 };
     case "backspace":
-      // As in less: to delete more than there is leaves the line.
+      // As in less: backspace in an empty line leaves it.
       return filter === ""
         ? { ...rest, filter }
         : { ...view, filter: [...filter].slice(0, -1).join(""), top: 0 };
     case "clear":
       return { ...view, filter: "", top: 0 };
     case "text":
-      return filter.length >= LONGEST_FILTER
+      return filter.length >= MAX_FILTER_LENGTH
         ? view
         : { ...view, filter: filter + key.text, top: 0 };
     default:
@@ -53,10 +52,10 @@ function typed(view: View, key: Key): View {
 }
 
 /** In the help or the details. */
-function within(view: View, key: Key, size: Size): Pressed {
+function inText(view: View, key: Key, size: Size): Update {
   const page = Math.max(1, size.rows - 3);
   const by = movesBy(page)[nameOf(key)];
-  // Where it ends only the screen knows; it is set right there.
+  // The upper bound depends on the screen, see `scrollOf`.
   if (by !== undefined) {
     return { view: { ...view, scroll: by === -Infinity ? 0 : Math.max(0, view.scroll + by) } };
   }
@@ -97,14 +96,14 @@ const movesBy = (page: number): Moves => ({
   G: Infinity,
 });
 
-function inList(view: View, key: Key, size: Size): Pressed {
+function inList(view: View, key: Key, size: Size): Update {
   const page = Math.max(1, partsOf(size).rows);
   const name = nameOf(key);
   const by = movesBy(page)[name];
   if (by !== undefined) return { view: moved(view, by, size) };
   switch (name) {
     case "/":
-      return { view: { ...view, before: view.filter } };
+      return { view: { ...view, previousFilter: view.filter } };
     case "s": {
       const sort = nextSort(view.sort);
       return { view: { ...view, sort, rows: ordered(view.rows, sort) } };
@@ -112,9 +111,9 @@ function inList(view: View, key: Key, size: Size): Pressed {
     case "enter":
     case "right": {
       const rows = listed(view);
-      const chosen = rows[indexOfSelected(view, rows)];
-      if (chosen === undefined) return { view };
-      const { path } = chosen;
+      const row = rows[indexOfSelected(view, rows)];
+      if (row === undefined) return { view };
+      const { path } = row;
       return { view: { ...view, selected: path, details: { path }, scroll: 0 } };
     }
     case "?":
@@ -122,7 +121,7 @@ function inList(view: View, key: Key, size: Size): Pressed {
     case "q":
       return { view, command: "quit" };
     case "escape":
-      // One after the other: what was chosen, then the view itself.
+      // The first escape clears the filter, the next one ends the view.
       if (view.filter !== "") return { view: { ...view, filter: "", top: 0 } };
       return { view, command: "quit" };
     default:
@@ -133,7 +132,7 @@ function inList(view: View, key: Key, size: Size): Pressed {
 const nameOf = (key: Key): NamedKey | (string & Record<never, never>) =>
   key.name === "text" ? key.text : key.name;
 
-/** At the first place the view stays with whoever is first; anywhere else with the cgroup that is there now. */
+/** The first row selects whichever cgroup comes first; any other row selects its cgroup. */
 function moved(view: View, by: number, size: Size): View {
   const rows = listed(view);
   if (rows.length === 0) return view;

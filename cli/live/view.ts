@@ -1,45 +1,45 @@
-/** All that the live view shows: plain data, out of which a screen is made. */
+/** The state of the live view: plain data, from which a screen is drawn. */
 
 import type { Inspection } from "../../core/cgroup/inspection.ts";
 import type { Machine } from "../../core/cgroup/machine.ts";
 import type { OomkitEvent } from "../../core/events/event.ts";
-import type { Size } from "../terminal/palette.ts";
+import type { Size } from "../terminal/style.ts";
 import { matching, ordered, type Sort } from "./order.ts";
 import type { Row } from "./rows.ts";
 
-/** What was told, or said beside it. */
-export type Told = { readonly event: OomkitEvent } | { readonly talk: string };
+/** An event, or a message for stdout or stderr. */
+export type LogEntry = { readonly event: OomkitEvent } | { readonly message: string };
 
 export interface Details {
   readonly path: string;
-  /** Absent until it was read first. */
+  /** Absent until the first read. */
   readonly found?: { readonly inspection: Inspection; readonly machine: Machine } | undefined;
-  /** Why there is nothing, or nothing new. */
-  readonly trouble?: string | undefined;
+  /** Why the last read failed. */
+  readonly error?: string | undefined;
 }
 
 export interface View {
   readonly command: string;
-  /** In the order in which they are shown, before the filter. */
+  /** Sorted, before the filter. */
   readonly rows: readonly Row[];
-  /** Some of those that were shown have had any, as on v2. */
+  /** Some rows shown so far have pressure, as on v2. */
   readonly hasPressure: boolean;
-  readonly told: readonly Told[];
-  /** Of this one; absent: the first, whichever that is. */
+  readonly log: readonly LogEntry[];
+  /** The path of the selected row; absent: the first row, whichever cgroup that is. */
   readonly selected?: string | undefined;
-  /** The first row that is shown. */
+  /** The index of the first row on the screen. */
   readonly top: number;
   readonly sort: Sort;
   readonly filter: string;
-  /** Absent unless a filter is being typed: what it was before. */
-  readonly before?: string | undefined;
+  /** Present while a filter is typed: the filter before that. */
+  readonly previousFilter?: string | undefined;
   readonly details?: Details | undefined;
   /** Lines by which the help or the details are scrolled. */
   readonly scroll: number;
   readonly isHelp: boolean;
-  /** What is shown stands still; what comes is kept. */
+  /** The rows and the log stand still; new events are kept. */
   readonly isPaused: boolean;
-  /** Of the local clock, such as `10:02:19`. */
+  /** The local time, such as `10:02:19`. */
   readonly clock: string;
 }
 
@@ -48,7 +48,7 @@ export function firstView(command: string): View {
     command,
     rows: [],
     hasPressure: false,
-    told: [],
+    log: [],
     top: 0,
     sort: "time",
     filter: "",
@@ -59,37 +59,35 @@ export function firstView(command: string): View {
   };
 }
 
-/** The rows anew, in their order. */
 export function withRows(view: View, rows: readonly Row[]): View {
   return { ...view, rows: ordered(rows, view.sort) };
 }
 
-/** Those that the filter lets through, in their order. */
+/** The rows that match the filter. */
 export const listed = (view: View): readonly Row[] => matching(view.rows, view.filter);
 
-/** Of the selected one among `rows`; 0 where it is not among them. */
+/** The index of the selected row in `rows`; 0 if it is not among them. */
 export function indexOfSelected({ selected }: View, rows: readonly Row[]): number {
   return selected === undefined ? 0 : Math.max(0, rows.findIndex(({ path }) => path === selected));
 }
 
-/** Lines of the parts of the screen. */
+/** Lines of each part of the list screen. */
 export interface Parts {
   readonly rows: number;
-  readonly told: number;
+  readonly log: number;
 }
 
-/** Title, column titles, footer; and a rule above what was told. */
-const HEAD = 2;
-const FOOT = 1;
+/** Title line, column titles, key line. */
+const FIXED_LINES = 3;
 
 export function partsOf({ rows }: Size): Parts {
-  const free = rows - HEAD - FOOT;
-  // A third at most, and never at the cost of the last few cgroups.
-  const told = Math.max(0, Math.min(12, Math.floor(free / 3), free - 4));
-  return told < 2 ? { rows: Math.max(0, free), told: 0 } : { rows: free - told, told: told - 1 };
+  const free = rows - FIXED_LINES;
+  // The log with its heading gets at most a third, and leaves at least four rows.
+  const log = Math.max(0, Math.min(12, Math.floor(free / 3), free - 4));
+  return log < 2 ? { rows: Math.max(0, free), log: 0 } : { rows: free - log, log: log - 1 };
 }
 
-/** The first row that is shown, so that the selected one is. */
+/** The index of the first row on the screen, such that the selected row is visible. */
 export function topOf(view: View, rows: readonly Row[], size: Size): number {
   const room = Math.max(1, partsOf(size).rows);
   const at = indexOfSelected(view, rows);
@@ -97,7 +95,7 @@ export function topOf(view: View, rows: readonly Row[], size: Size): number {
   return Math.max(0, Math.min(top, rows.length - room));
 }
 
-/** Those that are on the screen. */
+/** The rows on the screen. */
 export function shownRows(view: View, size: Size): readonly Row[] {
   const rows = listed(view);
   const top = topOf(view, rows, size);

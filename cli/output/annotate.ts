@@ -1,7 +1,7 @@
 /**
- * What a CI service shows beside the log: `--annotate`. GitHub takes commands out of what a step writes, to stdout and
- * stderr alike (actions/runner, ScriptHandler.cs), and shows them on the page of the run. GitLab has no such commands: there
- * it is a section of its own in the job's log; findings reach the page of the pipeline and the merge request as JUnit XML.
+ * `--annotate`: findings that a CI service shows outside of the log. GitHub reads commands from stdout and stderr of a step
+ * (actions/runner, ScriptHandler.cs) and shows them on the run's page. GitLab has no such commands, so the findings are a section
+ * of the job's log; JUnit XML brings them to the pipeline's page and the merge request.
  */
 
 import { printable } from "./output.ts";
@@ -11,14 +11,14 @@ export type CiService = typeof CI_SERVICES[number];
 
 export interface Annotation {
   readonly level: "error" | "warning" | "notice";
-  /** A few words. */
   readonly title: string;
   readonly message: string;
 }
 
 /**
- * @param at milliseconds since the epoch
- * @returns lines for stderr, which leaves stdout to the results
+ * Returns lines for stderr; stdout is for results.
+ *
+ * @param at milliseconds since the epoch.
  */
 export function annotationLines(
   service: CiService,
@@ -29,14 +29,14 @@ export function annotationLines(
   return service === "github" ? githubLines(annotations) : gitlabLines(annotations, at);
 }
 
-/** Of each level GitHub shows so many from one step, and drops the others without a word. */
-const SHOWN_BY_GITHUB = 10;
+/** GitHub shows this many annotations per level of one step, and silently drops the rest. */
+const MAX_GITHUB_ANNOTATIONS = 10;
 
 function githubLines(annotations: readonly Annotation[]): string[] {
   return (["error", "warning", "notice"] as const).flatMap((level) => {
     const found = annotations.filter((each) => each.level === level);
-    if (found.length <= SHOWN_BY_GITHUB) return found.map(githubCommand);
-    const shown = found.slice(0, SHOWN_BY_GITHUB - 1);
+    if (found.length <= MAX_GITHUB_ANNOTATIONS) return found.map(githubCommand);
+    const shown = found.slice(0, MAX_GITHUB_ANNOTATIONS - 1);
     const message = `${found.length - shown.length} more are in the log`;
     return [...shown, { level, title: "oomkit", message }].map(githubCommand);
   });
@@ -48,7 +48,7 @@ function githubCommand({ level, title, message }: Annotation): string {
   }`;
 }
 
-/** As the runner reads it: what stands for a percent sign it puts back last. */
+/** In the order in which the runner decodes: the percent sign last. */
 export function escapedData(text: string): string {
   return text.replaceAll("%", "%25").replaceAll("\r", "%0D").replaceAll("\n", "%0A");
 }
@@ -58,8 +58,8 @@ export function escapedProperty(text: string): string {
 }
 
 /**
- * GitHub's runner also obeys `##[add-mask]…` anywhere in a line, and the name of a cgroup may have it. What stands there
- * instead is the same text to a reader of JSON.
+ * GitHub's runner also obeys `##[add-mask]…` anywhere in a line, and a cgroup's name may contain it. The replacement means the
+ * same in JSON.
  */
 export function withoutCommands(service: CiService | undefined, text: string): string {
   return service === "github" ? text.replaceAll("##[", "#\\u0023[") : text;
@@ -68,10 +68,10 @@ export function withoutCommands(service: CiService | undefined, text: string): s
 const CLEAR = "\x1b[0K";
 const COLORS = { error: "\x1b[1;31m", warning: "\x1b[1;33m", notice: "\x1b[1;36m" } as const;
 
-/** GitLab shows colours though the log is no terminal. */
+/** GitLab shows colours in a log, although it is not a terminal. */
 function gitlabLines(annotations: readonly Annotation[], at: number): string[] {
   const seconds = Math.floor(at / 1000);
-  // Two sections of one name would be taken for one.
+  // GitLab merges two sections of the same name.
   const section = `oomkit_${Math.floor(at)}`;
   const worst = annotations.find(({ level }) => level === "error") ?? annotations[0]!;
   const count = annotations.length === 1 ? "" : ` (+${annotations.length - 1})`;

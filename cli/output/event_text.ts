@@ -1,6 +1,6 @@
-/** One event as one line of text: when, what, where, and the facts. */
+/** An event as one line of text: time, type, cgroup, and the facts. */
 
-import type { CounterDeltas, OomkitEvent } from "../../core/events/event.ts";
+import type { CounterDeltas, EventOf, EventType, OomkitEvent } from "../../core/events/event.ts";
 import { guardFacts } from "./guard_text.ts";
 import { printable } from "./output.ts";
 import type { Style } from "../terminal/style.ts";
@@ -8,7 +8,7 @@ import { formatBytes, formatDuration, formatPercent } from "../options/units.ts"
 
 type Format = Parameters<Style>[0];
 
-const FORMATS: Readonly<Record<OomkitEvent["type"], Format>> = {
+const FORMATS: Readonly<Record<EventType, Format>> = {
   threshold: "yellow",
   pressure: "yellow",
   high: "yellow",
@@ -30,26 +30,24 @@ const FORMATS: Readonly<Record<OomkitEvent["type"], Format>> = {
 const TYPE_WIDTH = Math.max(...Object.keys(FORMATS).map((type) => type.length));
 const CGROUP_WIDTH = 28;
 
-/** `10:02:19.005  oom_kill        …/oomkit-sim-4242-77   pid 4242 (oomkit) killed …  [kmsg]`; the time is local. */
+/** `10:02:19.005  oom_kill  …/oomkit-sim-4242-77  pid 4242 (oomkit) killed …  [kmsg]`, padded to columns. The time is local. */
 export function eventText(event: OomkitEvent, style: Style): string {
-  const where = event.type === "summary"
-    ? ""
-    : `${cgroupName(event.cgroup).padEnd(CGROUP_WIDTH)}  `;
-  return `${style("dim", clock(event.ts))}  ${eventType(event, style)}  ${where}${
-    eventFacts(event)
-  }${sourceText(event, style)}`;
+  const { type, source } = event;
+  return [
+    style("dim", localTime(event.ts)),
+    eventType(event, style),
+    ...type === "summary" ? [] : [cgroupName(event.cgroup).padEnd(CGROUP_WIDTH)],
+    eventFacts(event),
+    ...source === "none" ? [] : [style("dim", `[${source}]`)],
+  ].join("  ");
 }
 
-/** The type, coloured, as wide as the longest. */
+/** The type, coloured and padded. */
 export function eventType({ type }: OomkitEvent, style: Style): string {
   return style(FORMATS[type], type) + " ".repeat(TYPE_WIDTH - type.length);
 }
 
-function sourceText({ source }: OomkitEvent, style: Style): string {
-  return source === "none" ? "" : style("dim", `  [${source}]`);
-}
-
-function clock(ts: string): string {
+function localTime(ts: string): string {
   const at = new Date(ts);
   const two = (n: number) => String(n).padStart(2, "0");
   return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}.${
@@ -58,8 +56,8 @@ function clock(ts: string): string {
 }
 
 /**
- * A path short enough for a column: the last name says most, ids are cut as container runtimes show them, and of what is
- * still too long the middle goes, since both ends tell neighbours apart.
+ * A path short enough for a column: container ids have twelve digits as in container runtimes, then only the last name is kept, then
+ * its middle is cut, because both ends distinguish siblings.
  */
 export function cgroupName(path: string): string {
   const short = printable(path).replace(/[0-9a-f]{64}/g, (id) => id.slice(0, 12));
@@ -73,7 +71,7 @@ export function cgroupName(path: string): string {
 const bytes = (value: number | null) => formatBytes(value ?? undefined);
 const times = (count: bigint) => count === 1n ? "" : ` ${count} times`;
 
-/** What happened, in words and figures, without when and where. */
+/** What happened, in words and figures, without time and cgroup. */
 export function eventFacts(event: OomkitEvent): string {
   switch (event.type) {
     case "threshold": {
@@ -87,7 +85,7 @@ export function eventFacts(event: OomkitEvent): string {
     case "pressure":
       return pressureFacts(event);
     case "high":
-      return `allocators slowed down at memory.high${times(event.count)}, ${usageNow(event)}`;
+      return `allocators throttled at memory.high${times(event.count)}, ${usageNow(event)}`;
     case "max":
       return `limit hit${times(event.count)}, the kernel reclaims, ${usageNow(event)}`;
     case "oom":
@@ -95,7 +93,7 @@ export function eventFacts(event: OomkitEvent): string {
     case "oom_kill":
       return killFacts(event);
     case "oom_group_kill":
-      return `everything in the cgroup killed at once${times(event.count)} (memory.oom.group)`;
+      return `all processes of the cgroup killed${times(event.count)} (memory.oom.group)`;
     case "guard_armed":
     case "level_reached":
     case "action":
@@ -105,9 +103,9 @@ export function eventFacts(event: OomkitEvent): string {
     case "limit_changed":
       return `limit ${limitText(event.from)} → ${limitText(event.to)}`;
     case "cgroup_created":
-      return "cgroup appeared";
+      return "cgroup created";
     case "cgroup_removed":
-      return "cgroup was removed";
+      return "cgroup removed";
     case "degraded":
       return printable(`${event.requested} → ${event.fallback}: ${event.reason}`);
     case "summary":
@@ -119,11 +117,7 @@ const usageNow = ({ usage }: { readonly usage: number | null }) => `usage ${byte
 const limitText = (limit: number | null) => limit === null ? "none" : bytes(limit);
 
 function atLimit(
-  { cgroup, limit, limit_owner: owner }: {
-    readonly cgroup: string;
-    readonly limit_owner: string | null;
-    readonly limit: number | null;
-  },
+  { cgroup, limit, limit_owner: owner }: EventOf<"oom" | "oom_kill">,
 ): string {
   if (owner === null && limit === null) return "";
   const size = limit === null ? "" : ` (${bytes(limit)})`;
@@ -133,44 +127,44 @@ function atLimit(
     : ` at the limit of ${printable(owner)}${size}`;
 }
 
-/** Kernel, Documentation/admin-guide/cgroup-v1/memory.rst, section 11, in a few words each. */
-const LEVELS = {
+/** Kernel, Documentation/admin-guide/cgroup-v1/memory.rst, section 11. */
+const PRESSURE_LEVELS = {
   low: "the kernel reclaims to make room",
-  medium: "reclaim gets hard, active pages go too",
+  medium: "reclaim is difficult and evicts active pages",
   critical: "out of memory is near",
 } as const;
 
-function pressureFacts(event: OomkitEvent & { type: "pressure" }): string {
+function pressureFacts(event: EventOf<"pressure">): string {
   const what = event.level !== null
-    ? `${event.level}: ${LEVELS[event.level]}`
+    ? `${event.level}: ${PRESSURE_LEVELS[event.level]}`
     : `${event.kind ?? "tasks"} stalled ${
       formatDuration(event.stalled_us === null ? undefined : Number(event.stalled_us) / 1000)
     } for memory`;
   return `${what}, ${usageNow(event)}`;
 }
 
-function killFacts(event: OomkitEvent & { type: "oom_kill" }): string {
+function killFacts(event: EventOf<"oom_kill">): string {
   const { victim } = event;
-  const who = victim === null
-    ? "a process (which one is not known) killed"
+  const what = victim === null
+    ? "unknown process killed"
     : `pid ${victim.pid} (${printable(victim.comm)}) killed`;
-  const why = event.scope === "system" ? " because the machine ran out" : atLimit(event);
+  const why = event.scope === "system" ? " because the machine ran out of memory" : atLimit(event);
   const parts = victim === null ? [] : [
     victim.anon_rss === null ? "" : `anon ${bytes(victim.anon_rss)}`,
     victim.file_rss ? `file ${bytes(victim.file_rss)}` : "",
     victim.shmem_rss ? `shmem ${bytes(victim.shmem_rss)}` : "",
     victim.oom_score_adj ? `oom_score_adj ${victim.oom_score_adj}` : "",
   ].filter((part) => part !== "");
-  const doubt = event.inferred ? "; no counter could confirm it" : "";
-  return [`${who}${why}`, ...parts].join(", ") + doubt;
+  const doubt = event.inferred ? "; no counter confirms it" : "";
+  return [`${what}${why}`, ...parts].join(", ") + doubt;
 }
 
 function summaryFacts(seconds: number, cgroups: readonly CounterDeltas[]): string {
   const total = (key: "max" | "high" | "oom" | "oom_kill" | "oom_group_kill") => {
-    const counted = cgroups.map((tally) => tally[key]).filter((count) => count !== null);
+    const counted = cgroups.map((deltas) => deltas[key]).filter((count) => count !== null);
     return counted.length === 0 ? [] : [`${key} ${counted.reduce((sum, n) => sum + n, 0n)}`];
   };
-  const victims = cgroups.reduce((sum, tally) => sum + tally.victims, 0);
+  const victims = cgroups.reduce((sum, { victims }) => sum + victims, 0);
   const [only] = cgroups;
   return [
     cgroups.length === 1 ? cgroupName(only!.cgroup) : `${cgroups.length} cgroups`,

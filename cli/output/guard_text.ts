@@ -1,107 +1,112 @@
-/** What a guard tells, in words and figures. */
+/** The facts of a guard's events, in words and figures. */
 
-import type { ActionBody, OomkitEvent } from "../../core/events/event.ts";
-import { printable } from "./output.ts";
+import type {
+  ActionBody,
+  ActionSkippedBody,
+  GuardArmedBody,
+  KillBody,
+  LevelReachedBody,
+  RestoredBody,
+} from "../../core/events/event.ts";
 import { formatBytes, formatDuration, formatPercent } from "../options/units.ts";
+import { printable } from "./output.ts";
 
-type GuardEvent = Extract<
-  OomkitEvent,
-  { type: "guard_armed" | "level_reached" | "action" | "action_skipped" | "restored" }
->;
-
-export function guardFacts(event: GuardEvent): string {
+export function guardFacts(
+  event: GuardArmedBody | LevelReachedBody | ActionSkippedBody | RestoredBody | ActionBody,
+): string {
   switch (event.type) {
     case "guard_armed":
-      return guardingFacts(event);
+      return guardArmedFacts(event);
     case "level_reached": {
-      const { level, metric_value: value, metric, limit, rate } = event;
+      const { level, metric_value, metric, limit, rate } = event;
       const what = metric === "usage" ? "usage" : "working set";
       const pace = rate !== null && rate > 0 ? `, rising by ${formatBytes(rate)}/s` : "";
-      const share = formatPercent(100 * value / limit);
-      return `${level}: ${what} ${formatBytes(value)} (${share} of ${formatBytes(limit)})${pace}`;
+      const share = `${formatPercent(100 * metric_value / limit)} of ${formatBytes(limit)}`;
+      return `${level}: ${what} ${formatBytes(metric_value)} (${share})${pace}`;
     }
     case "action_skipped": {
-      const { reason: why, usage, reclaimable, level_bytes: imminent } = event;
-      return why === "recovered"
-        ? `let go: usage ${formatBytes(usage)} is below ${formatBytes(imminent)} again`
-        : `let go: the kernel can take back ${formatBytes(reclaimable ?? undefined)} of ${
-          formatBytes(usage)
-        } by itself`;
+      const usage = formatBytes(event.usage);
+      return event.reason === "recovered"
+        ? `no action: usage ${usage} is below ${formatBytes(event.level_bytes)} again`
+        : `no action: the kernel can reclaim ${optionalBytes(event.reclaimable)} of ${usage}`;
     }
-    case "restored": {
-      const { file, before, outcome, reason } = event;
-      const how = {
-        restored: `${file} is ${before} again`,
-        gone: `${file}: the cgroup is gone`,
-        left: `${file}: somebody has changed it since, so it stays`,
-        failed: `${file} could not be set to ${before} again: ${reason ?? "unknown"}`,
-      };
-      return printable(how[outcome]);
-    }
+    case "restored":
+      return printable(restoredFacts(event));
     case "action":
-      return actionFacts(event);
+      return actionFacts(event) + (event.reason === null ? "" : printable(`: ${event.reason}`));
   }
 }
 
-function guardingFacts(event: Extract<GuardEvent, { type: "guard_armed" }>): string {
-  const { limit, limit_owner: owner, cgroup, warn, critical, imminent, mode, actions } = event;
-  const whose = owner === null || owner === cgroup ? "" : ` of ${printable(owner)}`;
-  const level = (name: "warn" | "critical" | "imminent", bytes: number) => {
-    const list = actions[name].length === 0 ? "noop" : printable(actions[name].join(" "));
-    return `${name} ${formatBytes(bytes)} ${list}`;
-  };
-  const dry = event.dry_run ? ", dry run" : "";
-  const rule = event.rule === null ? "" : `, by the rule "${printable(event.rule)}"`;
-  return `limit ${formatBytes(limit)}${whose}, ${mode}${dry}: ${level("warn", warn)}, ${
-    level("critical", critical)
-  }, ${level("imminent", imminent)}${rule}`;
+function guardArmedFacts(event: GuardArmedBody): string {
+  const { limit, limit_owner: owner, mode, actions, rule } = event;
+  const levels = (["warn", "critical", "imminent"] as const).map((level) => {
+    const list = actions[level].length === 0 ? "noop" : printable(actions[level].join(" "));
+    return `${level} ${formatBytes(event[level])} ${list}`;
+  });
+  const ancestor = owner === null || ("cgroup" in event && owner === event.cgroup)
+    ? ""
+    : ` of ${printable(owner)}`;
+  const dryRun = event.dry_run ? ", dry run" : "";
+  const byRule = rule === null ? "" : `, rule "${printable(rule)}"`;
+  return `limit ${formatBytes(limit)}${ancestor}, ${mode}${dryRun}: ${levels.join(", ")}${byRule}`;
+}
+
+function restoredFacts({ file, before, outcome, reason }: RestoredBody): string {
+  switch (outcome) {
+    case "restored":
+      return `${file} restored to ${before}`;
+    case "gone":
+      return `${file} not restored: the cgroup was removed`;
+    case "left":
+      return `${file} not restored: another process has changed it since`;
+    case "failed":
+      return `${file} could not be restored to ${before}: ${reason ?? "unknown"}`;
+  }
 }
 
 function actionFacts(event: ActionBody): string {
-  const { action, outcome, reason, level } = event;
-  const why = reason === null ? "" : printable(`: ${reason}`);
-  switch (action) {
-    case "signal":
-      return outcome === "failed"
-        ? `${event.signal} at ${level} was not sent${why}`
-        : `${event.signal} at ${level} ${outcome === "dry_run" ? "would go" : "sent"} to ${
-          processes(event.count ?? 0)
-        }${why}`;
+  const { level, outcome } = event;
+  switch (event.action) {
+    case "signal": {
+      const { signal, count } = event;
+      if (outcome === "failed") return `${signal} at ${level} was not sent`;
+      const verb = outcome === "dry_run" ? "would be sent" : "sent";
+      return `${signal} at ${level} ${verb} to ${count === 1 ? "1 process" : `${count} processes`}`;
+    }
     case "reclaim":
       return outcome === "reclaimed"
-        ? `reclaim at ${level}: ${formatBytes(event.freed ?? 0)} given back in ${
-          formatDuration(event.freed_ms ?? undefined)
+        ? `reclaim at ${level}: freed ${optionalBytes(event.freed)} in ${
+          optionalMs(event.freed_ms)
         }`
-        : `reclaim at ${level} ${outcome === "dry_run" ? "would be asked for" : "failed"}${why}`;
-    case "exec":
-      return `hook at ${level} ${
-        outcome === "ok" ? "ran" : outcome === "dry_run" ? "would run" : outcome
-      }${why}`;
-    default:
-      return blowFacts(event) + why;
+        : `reclaim at ${level} ${outcome === "dry_run" ? "would run" : "failed"}`;
+    case "exec": {
+      const result = { ok: "ran", dry_run: "would run", failed: "failed" };
+      return `hook at ${level} ${result[event.outcome]}`;
+    }
+    case "process":
+    case "container":
+      return killFacts(event);
   }
 }
 
-const processes = (count: number) => count === 1 ? "1 process" : `${count} processes`;
-
-function blowFacts(event: ActionBody): string {
-  const { victim, killed_cgroup: container, action, outcome, signal } = event;
-  const who = victim === null ? action : `pid ${victim.pid} (${printable(victim.comm)})`;
-  const what = container === null ? who : `${who} and all of ${printable(container)}`;
-  const before = `at ${formatBytes(event.usage_before)} of ${formatBytes(event.limit)}`;
-  const ms = (value: number | null) => formatDuration(value ?? undefined);
-  switch (outcome) {
+function killFacts(event: KillBody): string {
+  const { victim, killed_cgroup: killedCgroup, action, signal } = event;
+  const first = victim === null ? action : `pid ${victim.pid} (${printable(victim.comm)})`;
+  const what = killedCgroup === null ? first : `${first} and all of ${printable(killedCgroup)}`;
+  const at = `at ${formatBytes(event.usage_before)} of ${formatBytes(event.limit)}`;
+  switch (event.outcome) {
     case "killed":
-      return `${what} ended by ${signal} ${before}: struck after ${
-        ms(event.signal_ms)
-      }, dead after ${ms(event.exit_ms)}, ${formatBytes(event.freed ?? 0)} free after ${
-        ms(event.freed_ms)
-      }`;
+      return `${what} killed by ${signal} ${at}: signalled in ${optionalMs(event.signal_ms)}, ` +
+        `exited in ${optionalMs(event.exit_ms)}, ` +
+        `freed ${formatBytes(event.freed ?? 0)} in ${optionalMs(event.freed_ms)}`;
     case "dry_run":
-      return `${what} would be ended by ${signal} ${before}`;
+      return `${what} would be killed by ${signal} ${at}`;
     case "survived":
-      return `${what} lives in spite of ${signal} ${before}`;
-    default:
-      return `no ${action} could be ended ${before}`;
+      return `${what} survived ${signal} ${at}`;
+    case "failed":
+      return `no ${action} could be killed ${at}`;
   }
 }
+
+const optionalBytes = (bytes: number | null | undefined) => formatBytes(bytes ?? undefined);
+const optionalMs = (ms: number | null | undefined) => formatDuration(ms ?? undefined);

@@ -1,6 +1,6 @@
 /**
- * `inspect --check --junit`: the findings as JUnit XML, which CI services show as tests. There is no standard; this keeps to
- * what Jenkins' schema allows and GitLab reads (a case is known by its class and name, and told once only).
+ * `inspect --check --junit`: the findings as JUnit XML, which CI services show as tests. There is no standard; this is what Jenkins'
+ * schema allows and GitLab reads. GitLab identifies a case by class and name, which therefore must be unique.
  */
 
 import type { Checked, Finding } from "../../core/events/inspect.ts";
@@ -68,8 +68,8 @@ const ENTITIES: Readonly<Record<string, string>> = {
 };
 
 /**
- * For an attribute as for content. What XML 1.0 has no place for, not even escaped (control characters, halves of
- * surrogate pairs, U+FFFE and U+FFFF), is shown as in the terminal: `\x1b`, `\uffff`.
+ * For attributes and content. Characters that XML 1.0 does not allow even when escaped (control characters, lone surrogates,
+ * U+FFFE and U+FFFF) become visible escapes as in the terminal: `\x1b`, `\uffff`.
  */
 export function xmlText(text: string): string {
   return printable(text)

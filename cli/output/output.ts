@@ -1,15 +1,15 @@
-/** stdout is for results, stderr for talk; both are written at once, so that nothing is lost on exit, unless diverted. */
+/** stdout for results, stderr for messages. Writes are synchronous, so that nothing is lost on exit, unless output is diverted. */
 
-import { OomkitError } from "../../core/errors.ts";
+import { errorText, OomkitError } from "../../core/errors.ts";
 import { visibleBytes } from "../../core/names.ts";
 
 const encoder = new TextEncoder();
 
-/** Between two tries where somebody has made the stream one that does not block (milliseconds). */
-const AGAIN_MS = 5;
-const nobody = new Int32Array(new SharedArrayBuffer(4));
+/** Milliseconds between two writes to a stream that another process has made non-blocking. */
+const MS_BETWEEN_WRITES = 5;
+const neverNotified = new Int32Array(new SharedArrayBuffer(4));
 
-/** Waits for a reader as a stream that blocks would. */
+/** Waits for the reader, also when the stream does not block. */
 export function writeAll(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
   let bytes = encoder.encode(text);
   while (bytes.length > 0) {
@@ -17,36 +17,32 @@ export function writeAll(stream: { writeSync(bytes: Uint8Array): number }, text:
       bytes = bytes.subarray(stream.writeSync(bytes));
     } catch (error) {
       if (!(error instanceof Deno.errors.WouldBlock)) throw error;
-      // As any write of a stream that blocks would wait for its reader.
-      Atomics.wait(nobody, 0, 0, AGAIN_MS);
+      Atomics.wait(neverNotified, 0, 0, MS_BETWEEN_WRITES);
     }
   }
 }
 
-/** The reader of stdout went away: an ordinary way to end, as in `oomkit watch … | head -1`. */
+/** The reader of stdout went away: an ordinary end, as in `oomkit watch … | head -1`. */
 export class OutputClosed extends Error {
   override readonly name = "OutputClosed";
 }
 
-/** What a failed write to stdout means to the user. */
+/** Maps a failed write to stdout to an error for the user. */
 export function outputError(error: unknown): OutputClosed | OomkitError {
   if (error instanceof Deno.errors.BrokenPipe) return new OutputClosed();
-  const why = error instanceof Error ? error.message.split(" (os error")[0] : error;
-  return new OomkitError(`cannot write to stdout: ${why}`);
+  return new OomkitError(`cannot write to stdout: ${errorText(error)}`);
 }
 
-type Write = (line: string) => void;
+export interface Diversion {
+  print(line: string): void;
+  printStderr(line: string): void;
+}
 
 let diverted: Diversion | undefined;
 
-export interface Diversion {
-  readonly print: Write;
-  readonly printStderr: Write;
-}
-
 /**
- * For a command that must not wait for its readers, or draws on their terminal: all that is printed and said goes there, until
- * `undefined` is given. Returns where it went before.
+ * Sends all output to `to` until it is called with `undefined`: for a command that must not wait for its readers, or that draws
+ * on their terminal. Returns the previous diversion.
  */
 export function divertOutput(to: Diversion | undefined): Diversion | undefined {
   const before = diverted;
@@ -63,14 +59,14 @@ export function print(line: string): void {
   }
 }
 
-/** Talk that nobody listens to is no reason to stop. What it tells of may be named by anybody: colour and new lines alone pass. */
+/** Prints a message, which may contain names from outside: only colours and line breaks pass unescaped. A closed stderr is ignored. */
 export function printStderr(text: string): void {
   printStderrRaw(
-    text.split(COLOUR_OR_NEW_LINE).map((part, at) => at % 2 ? part : printable(part)).join(""),
+    text.split(COLOR_OR_NEWLINE).map((part, at) => at % 2 ? part : printable(part)).join(""),
   );
 }
 
-/** The same of what is made of nothing but printable parts and marks of our own. */
+/** For text that is already printable, with control sequences of our own. */
 export function printStderrRaw(text: string): void {
   if (diverted) return diverted.printStderr(text);
   try {
@@ -81,11 +77,11 @@ export function printStderrRaw(text: string): void {
 }
 
 // deno-lint-ignore no-control-regex
-const COLOUR_OR_NEW_LINE = /(\n|\x1b\[[0-9;]*m)/;
+const COLOR_OR_NEWLINE = /(\n|\x1b\[[0-9;]*m)/;
 
 /**
- * Text from outside (process names, command lines, cgroup paths) made harmless for a terminal: control characters,
- * escape sequences, direction marks and what is no UTF-8 become visible escapes.
+ * Makes names from outside (processes, command lines, cgroups) safe for a terminal: control characters, escape sequences, direction
+ * marks and invalid UTF-8 become visible escapes.
  */
 export function printable(name: string): string {
   const text = visibleBytes(name);

@@ -1,41 +1,42 @@
-/** The files that one call writes and reads: no two of them may be one, or `--force` makes the second of the first. */
+/** Checks that the files that one command writes and reads are different: `--force` would replace the first by the second. */
 
 import { basename, dirname, join } from "node:path";
 import { OomkitError, shortened } from "../../core/errors.ts";
 import type { RecordFlags } from "../options/record.ts";
 
-type Written = Partial<Pick<RecordFlags, "record" | "html" | "svg">>;
+type OutputFlags = Partial<Pick<RecordFlags, "record" | "html" | "svg">>;
 
 /**
- * @param read the recording that is read, for its pictures.
- * Throws `OomkitError` for two that are the same, whatever way leads to them.
+ * Throws {@link OomkitError} when two paths lead to the same file.
+ *
+ * @param input the recording that the command reads.
  */
-export function checkOutputConflicts({ record, html, svg }: Written, read?: string): void {
+export function checkOutputConflicts({ record, html, svg }: OutputFlags, input?: string): void {
   const taken = new Map<string, string>();
-  for (const place of read === undefined ? [] : [placeOf(read), ...realPathOf(read)]) {
-    taken.set(place, "the recording itself");
+  for (const path of input === undefined ? [] : [directoryEntry(input), ...realPathOf(input)]) {
+    taken.set(path, "the recording itself");
   }
   for (const [flag, path] of [["--record", record], ["--html", html], ["--svg", svg]] as const) {
     if (path === undefined) continue;
-    const place = placeOf(path);
-    const other = taken.get(place);
+    const entry = directoryEntry(path);
+    const other = taken.get(entry);
     if (other !== undefined) {
       throw new OomkitError(
         `cannot write ${flag} to ${shortened(path)}: it is ${other}`,
         "name two files",
       );
     }
-    taken.set(place, `the file of ${flag}`);
+    taken.set(entry, `the file of ${flag}`);
   }
 }
 
-/** Where a name is: what lies there, a link too, is what would make room. */
-function placeOf(path: string): string {
+/** The real path of the directory with the name in it. A link there is not resolved: `--force` replaces the link itself. */
+function directoryEntry(path: string): string {
   const [folder = dirname(path)] = realPathOf(dirname(path));
   return join(folder, basename(path));
 }
 
-/** None of what is not there: who makes it says so. */
+/** Empty for a path that does not exist; writing it reports the error. */
 function realPathOf(path: string): string[] {
   try {
     return [Deno.realPathSync(path)];

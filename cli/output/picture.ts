@@ -1,26 +1,28 @@
-/** How a picture says what happened: in the words of the command line. */
+/** Pictures of runs: files for `--html` and `--svg`, and the texts in them. Loaded only if a picture was requested. */
 
+import { OomkitError, shortened } from "../../core/errors.ts";
 import { EVENT_TYPES, type OomkitEvent } from "../../core/events/event.ts";
-import { buildChart, type ChartBuilder, type Words } from "../../core/picture/chart_builder.ts";
+import { ChartBuilder, type Words } from "../../core/picture/chart_builder.ts";
 import type { Picture } from "../../core/picture/picture.ts";
 import { recordingClock } from "../../core/record/clock.ts";
 import type { RecordSink } from "../../core/record/format.ts";
+import { createNewFile } from "../../core/record/new_file.ts";
 import type { OwnEvent } from "../../core/simulate/event.ts";
 import type { PictureFlags } from "../options/record.ts";
 import { headline } from "../simulate/verdict.ts";
 import { eventFacts } from "./event_text.ts";
 import { printable } from "./output.ts";
 import { checkOutputConflicts } from "./output_conflicts.ts";
-import { openPictureFile, type PictureFile } from "./picture_file.ts";
 
+/** The texts of the command line. */
 export const pictureWords: Words = {
-  shown: printable,
+  printable,
   facts(event) {
     try {
       return printable(factsOf(event) ?? "") || undefined;
     } catch {
-      // It is out of a file, where an event may be anything.
-      return "(what is recorded of it cannot be read)";
+      // An event from a file may have any fields.
+      return "(invalid event in the recording)";
     }
   },
 };
@@ -28,13 +30,13 @@ export const pictureWords: Words = {
 function factsOf(event: { readonly type: string }): string | undefined {
   if (event.type === "summary") return undefined;
   if (EVENT_TYPES.some((type) => type === event.type)) {
-    return eventFacts(withCounts(event) as OomkitEvent);
+    return eventFacts(withBigInts(event) as OomkitEvent);
   }
   return simulationFacts(event as OwnEvent);
 }
 
-/** In a recording counts are numbers, as in all JSON. */
-function withCounts(event: object): object {
+/** Counts are numbers in a recording, as in all JSON. */
+function withBigInts(event: object): object {
   return Object.fromEntries(
     Object.entries(event).map(([name, value]) => [
       name,
@@ -45,17 +47,18 @@ function withCounts(event: object): object {
   );
 }
 
-/** Steps are in the usage line already. */
+/** Steps of a simulation are in the usage curve already. */
 function simulationFacts(event: OwnEvent): string | undefined {
   switch (event.type) {
     case "verdict":
       return headline(event);
-    case "start":
-      return event.fake_reason === null
-        ? `${
-          event.pids.length === 1 ? "an allocator" : `${event.pids.length} allocators`
-        } of ${event.kind} memory begin${event.pids.length === 1 ? "s" : ""}`
-        : `only a fake cgroup tree is updated: ${event.fake_reason}`;
+    case "start": {
+      if (event.fake_reason !== null) {
+        return `simulated on a fake cgroup tree: ${event.fake_reason}`;
+      }
+      const count = event.pids.length;
+      return `${count} ${count === 1 ? "allocator" : "allocators"} of ${event.kind} memory started`;
+    }
     case "signal":
       return `pid ${event.pid} received ${event.signal}`;
     case "exit":
@@ -65,61 +68,54 @@ function simulationFacts(event: OwnEvent): string | undefined {
   }
 }
 
-/* The picture of a run, or of a recording of one: loaded only for who asks for it. */
-
 export interface RunPicture extends RecordSink {
-  /** Draws what was seen. Throws `OomkitError` when it cannot be written. */
+  /** Writes the pictures. Throws `OomkitError` on failure. */
   close(): Promise<void>;
 }
 
-/** Throws `OomkitError` when a file cannot be made: before the run begins that it is of. */
+/** Called before the run. Throws `OomkitError` if a file cannot be created. */
 export function openPicture(flags: PictureFlags): RunPicture {
   const files = openPictureFiles(flags);
-  const chartBuilder = buildChart(pictureWords);
+  const builder = new ChartBuilder(pictureWords);
   return {
-    line: chartBuilder.add,
+    line: (line) => builder.add(line),
     async close() {
-      chartBuilder.add({ type: "end", at: recordingClock(), reason: "ended" });
-      await drawInto(files, chartBuilder);
+      builder.add({ type: "end", at: recordingClock(), reason: "ended" });
+      const picture = nonEmptyPicture(builder);
+      if (picture === undefined) files.drop();
+      else await writePictures(files, picture);
     },
   };
+}
+
+/** `undefined` if there is nothing to draw. */
+export function nonEmptyPicture(builder: ChartBuilder): Picture | undefined {
+  const picture = builder.picture();
+  const isEmpty = picture === undefined ||
+    picture.groups.length + picture.events.length === 0 && picture.tone === "fine";
+  return isEmpty ? undefined : picture;
 }
 
 export interface PictureFiles {
   readonly html: PictureFile | undefined;
   readonly svg: PictureFile | undefined;
-  /** Whatever of them is not written yet. */
+  /** Removes the files that are not written yet. */
   drop(): void;
 }
 
+/** Throws `OomkitError` if a file cannot be created; then none is left. */
 export function openPictureFiles({ html, svg, force }: PictureFlags): PictureFiles {
   checkOutputConflicts({ html, svg });
-  const first = html === undefined ? undefined : openPictureFile(html, "the page", force === true);
+  const page = html === undefined ? undefined : new PictureFile(html, "the page", force === true);
   try {
-    const second = svg === undefined
+    const still = svg === undefined
       ? undefined
-      : openPictureFile(svg, "the picture", force === true);
-    const drop = () => [first, second].forEach((file) => file?.drop());
-    return { html: first, svg: second, drop };
+      : new PictureFile(svg, "the picture", force === true);
+    return { html: page, svg: still, drop: () => [page, still].forEach((file) => file?.drop()) };
   } catch (error) {
-    first?.drop();
+    page?.drop();
     throw error;
   }
-}
-
-/** What was ended before anything was seen leaves no file. */
-export async function drawInto(files: PictureFiles, chartBuilder: ChartBuilder): Promise<void> {
-  const picture = seenIn(chartBuilder);
-  if (picture === undefined) files.drop();
-  else await writePictures(files, picture);
-}
-
-/** `undefined` where there is nothing to show. */
-export function seenIn(chartBuilder: ChartBuilder): Picture | undefined {
-  const picture = chartBuilder.picture();
-  const isEmpty = picture === undefined ||
-    picture.groups.length + picture.events.length === 0 && picture.tone === "fine";
-  return isEmpty ? undefined : picture;
 }
 
 export async function writePictures(files: PictureFiles, picture: Picture): Promise<void> {
@@ -128,9 +124,56 @@ export async function writePictures(files: PictureFiles, picture: Picture): Prom
       files.html.write(await (await import("../../core/picture/page.ts")).runPage(picture));
     }
   } finally {
-    // Each is of use without the other.
+    // Also after a failure of the page.
     if (files.svg) {
       files.svg.write((await import("../../core/picture/still.ts")).stillPicture(picture));
+    }
+  }
+}
+
+/** A file that is created before the run, and removed again if it is not written. */
+class PictureFile {
+  readonly #path: string;
+  readonly #what: string;
+  readonly #file: Deno.FsFile;
+  #isClosed = false;
+
+  /** Throws `OomkitError`. @param what for messages, such as `the page` */
+  constructor(path: string, what: string, force: boolean) {
+    this.#path = path;
+    this.#what = what;
+    this.#file = createNewFile(path, force, what);
+  }
+
+  /** Writes and closes. Throws `OomkitError` on a full disk, and removes the incomplete file. */
+  write(text: string): void {
+    try {
+      const bytes = new TextEncoder().encode(text);
+      for (let at = 0; at < bytes.length;) at += this.#file.writeSync(bytes.subarray(at));
+    } catch (error) {
+      this.drop();
+      const reason = error instanceof Error ? error.message.split(" (os error")[0] : error;
+      throw new OomkitError(
+        `cannot write ${this.#what} to ${shortened(this.#path)}: ${reason}`,
+        "name a file on a disk with free space",
+      );
+    }
+    this.#isClosed = true;
+    this.#file.close();
+  }
+
+  /** Closes and removes the file, unless it is written. */
+  drop(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    const { dev, ino } = this.#file.statSync();
+    this.#file.close();
+    try {
+      const current = Deno.lstatSync(this.#path);
+      // Not a file that another program has put in its place.
+      if (current.dev === dev && current.ino === ino) Deno.removeSync(this.#path);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
 }

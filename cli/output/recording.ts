@@ -1,4 +1,4 @@
-/** The recording of one run: loaded only for who asks for one. */
+/** The recording of a run. Loaded only if a recording or a picture was requested. */
 
 import { hostname } from "node:os";
 import { recordingClock } from "../../core/record/clock.ts";
@@ -17,9 +17,9 @@ import { printable, printStderr } from "./output.ts";
 import { VERSION } from "../version.ts";
 
 export interface RunRecording extends RecordSink {
-  /** What is told, as it is told. */
+  /** Records an event. */
   event(event: Parameters<typeof eventLine>[0]): void;
-  /** Writes what is left. */
+  /** Writes the rest. Throws `OomkitError` on failure. */
   close(): Promise<void>;
 }
 
@@ -30,9 +30,9 @@ export interface RecordedRun {
 }
 
 /**
- * `undefined` where nothing is asked for.
+ * `undefined` if nothing was requested. Throws `OomkitError` if a file cannot be created.
  *
- * @param others get the same lines, such as who draws a picture of them. Throws `OomkitError` when the file cannot be made.
+ * @param others get the same lines
  */
 export async function openRecording(
   flags: RecordFlags,
@@ -46,7 +46,7 @@ export async function openRecording(
     force: flags.force === true,
     warn: (line) => printStderr(printable(line)),
   });
-  const picture = await pictureOf(flags, file);
+  const picture = await openPicture(flags, file);
   const { line } = both(...[file, picture].filter((each) => each !== undefined), ...others);
   line(headOf(run));
   return {
@@ -59,12 +59,12 @@ export async function openRecording(
   };
 }
 
-async function pictureOf(flags: RecordFlags, file: RecordFile | undefined) {
+async function openPicture(flags: RecordFlags, file: RecordFile | undefined) {
   if (flags.html === undefined && flags.svg === undefined) return undefined;
   try {
     return (await import("./picture.ts")).openPicture(flags);
   } catch (error) {
-    // Nothing is in it yet, and so it goes.
+    // Closing an empty recording removes its file.
     await file?.close();
     throw error;
   }

@@ -1,26 +1,26 @@
 /** A file that the user names for a result. */
 
-import { OomkitError, shortened } from "../../core/errors.ts";
+import { errorText, OomkitError, shortened } from "../../core/errors.ts";
 import { refuseUntrustedSymlink } from "../../core/receivers/symlink_check.ts";
 
 export interface ResultFile extends Disposable {
-  /** @throws OomkitError when there is no room, or whatever else is in the way. */
+  /** Throws {@link OomkitError} when the text cannot be written as a whole. */
   write(text: string): void;
 }
 
 /**
- * Before what it is for is done, so that a name that cannot be written costs nobody a build.
+ * To be called before the work that produces the result, so that an unwritable name does not waste it. Throws
+ * {@link OomkitError}.
+ *
  * @param what such as "the report".
- * @throws OomkitError
  */
 export function openResultFile(path: string, what: string): ResultFile {
   const attempt = <T>(action: () => T): T => {
     try {
       return action();
     } catch (error) {
-      const why = error instanceof Error ? error.message.split(" (os error")[0] : error;
       throw new OomkitError(
-        `cannot write ${what} to ${shortened(path)}: ${why}`,
+        `cannot write ${what} to ${shortened(path)}: ${errorText(error)}`,
         "name a writable file",
       );
     }
@@ -37,13 +37,13 @@ export function openResultFile(path: string, what: string): ResultFile {
   };
 }
 
-/** The own links and root's are followed: /dev/stdout is one, and what a shell makes of `>(…)`. */
+/** Follows links of the own user and of root: /dev/stdout is one, and so is the shell's `>(…)`. */
 function open(path: string): Deno.FsFile {
   refuseUntrustedSymlink(path);
   const file = Deno.openSync(path, { write: true, create: true });
   try {
     refuseUntrustedSymlink(path, file);
-    // Not before it is known whose it is; nor what has no length, as a pipe has not.
+    // Truncated only after the check, and only what has a length: a pipe has none.
     if (file.statSync().isFile) file.truncateSync();
     return file;
   } catch (error) {

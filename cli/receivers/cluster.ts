@@ -1,27 +1,28 @@
-/** The cluster that this node belongs to: which pod is which, and its own events. */
+/** The Kubernetes cluster of this node: the labels of its pods, and a receiver that reports Events. */
 
 import { OomkitError } from "../../core/errors.ts";
-import { openKubernetesApi } from "../../core/receivers/kubernetes/api.ts";
-import { openKubernetesReceiver } from "../../core/receivers/kubernetes/receiver.ts";
+import { omitUndefined } from "../../core/omit_undefined.ts";
 import type { Labels } from "../../core/policy/rules.ts";
-import { openPods } from "../../core/receivers/kubernetes/pods.ts";
-import type { Receiver } from "../../core/receivers/receiver.ts";
+import { KubernetesApi } from "../../core/receivers/kubernetes/api.ts";
+import { PodWatcher } from "../../core/receivers/kubernetes/pods.ts";
+import {
+  KubernetesReceiver,
+  type KubernetesReceiverOptions,
+} from "../../core/receivers/kubernetes/receiver.ts";
+import type { ReceiverFlags } from "../options/receivers.ts";
 import { eventFacts } from "../output/event_text.ts";
 import { printStderr } from "../output/output.ts";
-import type { ReceiverFlags } from "../options/receivers.ts";
 
-export interface ClusterReceivers {
+export interface Cluster {
+  /** By pod uid. */
   labels(): Labels;
-  readonly events?: Receiver;
+  /** @param oomGuard writes events in oom-guard's format; absent for oomkit's own format. */
+  openReceiver(oomGuard: KubernetesReceiverOptions["oomGuard"]): KubernetesReceiver;
   close(): Promise<void>;
 }
 
-/** @param foreign oom-guard's form of the event that is being told; absent where oomkit's own is wanted. */
-export function openClusterReceivers(
-  flags: ReceiverFlags,
-  oomGuardJson: (() => string | undefined) | undefined,
-  podsChanged: () => void,
-): ClusterReceivers {
+/** Throws {@link OomkitError} when the node's name is not known, or the API server's address or files cannot be used. */
+export function openCluster(flags: ReceiverFlags, podsChanged: () => void): Cluster {
   const node = flags.nodeName ?? Deno.env.get("NODE_NAME");
   if (node === undefined || node === "") {
     throw new OomkitError(
@@ -30,23 +31,11 @@ export function openClusterReceivers(
     );
   }
   const { kubernetesApi: url, kubernetesTokenFile: tokenFile, kubernetesCa: caFile } = flags;
-  const api = openKubernetesApi({
+  const api = new KubernetesApi({
+    ...omitUndefined({ url, tokenFile, caFile }),
     warn: printStderr,
-    ...(url === undefined ? {} : { url }),
-    ...(tokenFile === undefined ? {} : { tokenFile }),
-    ...(caFile === undefined ? {} : { caFile }),
   });
-  const pods = openPods(api, node, { warn: printStderr, changed: podsChanged });
-  const events = flags.kubernetesEvents
-    ? openKubernetesReceiver({
-      api,
-      pods,
-      node,
-      describe: eventFacts,
-      warn: printStderr,
-      ...(oomGuardJson ? { oomGuard: oomGuardJson } : {}),
-    })
-    : undefined;
+  const pods = new PodWatcher(api, node, { warn: printStderr, changed: podsChanged });
   return {
     labels: () =>
       new Map(
@@ -54,7 +43,15 @@ export function openClusterReceivers(
           [uid, cgroupUid].map((each) => [each, labels] as const)
         ),
       ),
-    ...(events ? { events } : {}),
+    openReceiver: (oomGuard) =>
+      new KubernetesReceiver({
+        api,
+        pods,
+        node,
+        describe: eventFacts,
+        warn: printStderr,
+        ...(oomGuard ? { oomGuard } : {}),
+      }),
     async close() {
       await pods.close();
       api.close();

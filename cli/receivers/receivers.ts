@@ -1,144 +1,212 @@
-/** Opens what the flags ask for, and hands events on to all of them. */
+/**
+ * Opens the receivers that the flags ask for, and passes events on to them. A new receiver is a file in core/receivers, its options
+ * in ../options/receivers.ts, and a row in {@link RECEIVERS}.
+ */
 
 import { runHook } from "../../core/control/hook.ts";
 import { OomkitError, shortened } from "../../core/errors.ts";
-import type { Health } from "../../core/receivers/prometheus/server.ts";
-import type { Followed } from "../../core/collect/collect.ts";
-import type { Labels } from "../../core/policy/rules.ts";
-import { cloudEvents } from "../../core/events/cloud_event.ts";
+import { cloudEvents, type HttpMessage } from "../../core/events/cloud_event.ts";
 import type { OomkitEvent } from "../../core/events/event.ts";
-import { openExec } from "../../core/receivers/exec.ts";
-import { type LogFile, openLogFile } from "../../core/receivers/log_file.ts";
 import { oomGuardEvent } from "../../core/events/oom_guard.ts";
+import { omitUndefined } from "../../core/omit_undefined.ts";
+import type { Labels } from "../../core/policy/rules.ts";
+import { ExecReceiver } from "../../core/receivers/exec.ts";
+import { LogFile } from "../../core/receivers/log_file.ts";
+import { formatListen, parseListen } from "../../core/receivers/prometheus/listen.ts";
+import type { MetricsOptions } from "../../core/receivers/prometheus/metrics.ts";
 import type { Receiver } from "../../core/receivers/receiver.ts";
-import { type HttpMessage, openWebhook } from "../../core/receivers/webhook.ts";
-import { printStderr } from "../output/output.ts";
+import { shownUrl, Webhook } from "../../core/receivers/webhook.ts";
 import { DEFAULT_EVENT_TYPES, type ReceiverFlags } from "../options/receivers.ts";
+import { printStderr } from "../output/output.ts";
 import { readTextFile } from "../output/text_file.ts";
-
-/** The command whose events they are. */
-export interface Observed {
-  readonly command: "watch" | "guard";
-  /** Who is followed now. */
-  cgroups(): Iterable<Followed>;
-  alive(): Health;
-  ready(): Health;
-  /** Of a guard: milliseconds since its sentry was seen to turn. */
-  heartbeatAge?(): number;
-  /** Pods have come or gone, or have other labels. */
-  podsChanged?(): void;
-  directoryOf?(path: string): string;
-}
-
-export interface Receivers {
-  /** @returns oom-guard's form of it, where it has one. */
-  report(event: OomkitEvent, stat: string): string | undefined;
-  /** Of the pods on this node, as far as they are known; `undefined` where nobody can be asked. */
-  labels(): Labels | undefined;
-  /** Whether there is anybody but stdout to be told. */
-  readonly hasAny: boolean;
-  /** For who has moved the log away. */
-  reopen(): void;
-  close(): Promise<void>;
-}
+import { VERSION } from "../version.ts";
+import type { Cluster } from "./cluster.ts";
 
 export type ReceiverSetupFlags = ReceiverFlags & {
   readonly eventFormat?: "oomkit" | "oom-guard";
   readonly port?: number | undefined;
 };
 
-/** Throws {@link OomkitError} for what cannot be opened. */
+/** What the receivers may ask of the command that emits the events. */
+export interface EmittingCommand
+  extends Pick<MetricsOptions, "command" | "cgroups" | "alive" | "ready" | "heartbeatAge"> {
+  /** Called after pods came or went, or their labels changed. */
+  podsChanged?(): void;
+  directoryOf?(path: string): string;
+}
+
+type OomGuardWriter = (event: OomkitEvent, stat: string) => string | undefined;
+
+interface ReceiverContext {
+  readonly flags: ReceiverFlags;
+  readonly cluster: Cluster | undefined;
+  /** Writes events in oom-guard's format; absent for oomkit's own format. */
+  readonly oomGuardJson: OomGuardWriter | undefined;
+}
+
+interface ReceiverRow {
+  /** What the flags ask for, as `--check-config` lists it; empty without this receiver. */
+  describe(flags: ReceiverFlags): readonly string[];
+  /** Called if `describe` lists anything. Throws {@link OomkitError}. */
+  open(context: ReceiverContext): readonly Receiver[];
+  /** Gets events of all types, regardless of `--event-types`. */
+  readonly getsAllTypes?: true;
+  /** `open` only reads files, so that `--check-config` may call it. */
+  readonly isCheckable?: true;
+}
+
+const RECEIVERS: readonly ReceiverRow[] = [
+  {
+    describe: ({ logFile }) => logFile === undefined ? [] : [`log ${logFile}`],
+    open: ({ flags }) => [new LogFile(flags.logFile!, printStderr)],
+    getsAllTypes: true,
+  },
+  {
+    describe: ({ webhookUrl = [] }) => webhookUrl.map((url) => `webhook ${shownUrl(url)}`),
+    open: openWebhooks,
+    isCheckable: true,
+  },
+  {
+    describe: ({ exec }) => exec === undefined ? [] : [`exec ${exec}`],
+    open: ({ flags: { exec, execTimeout: timeout } }) => [
+      new ExecReceiver({ command: exec!, timeout, run: runHook, warn: printStderr }),
+    ],
+    isCheckable: true,
+  },
+  {
+    describe: ({ kubernetesEvents }) => kubernetesEvents ? ["Kubernetes events"] : [],
+    open: ({ cluster, oomGuardJson }) => [cluster!.openReceiver(oomGuardJson)],
+  },
+];
+
+/** What the flags ask for, as `--check-config` lists it. */
+export function describeReceivers(flags: ReceiverFlags): string[] {
+  return [
+    ...RECEIVERS.flatMap(({ describe }) => describe(flags)),
+    ...flags.listen === undefined ? [] : [`Prometheus at ${flags.listen}`],
+  ];
+}
+
+/** Throws {@link OomkitError} for unusable secrets and certificates. Nothing is sent, listened on or written. */
+export async function checkReceivers(flags: ReceiverFlags): Promise<void> {
+  const context = { flags, cluster: undefined, oomGuardJson: undefined };
+  const rows = RECEIVERS.filter(({ isCheckable, describe }) =>
+    isCheckable && describe(flags).length > 0
+  );
+  await Promise.all(rows.flatMap(({ open }) => open(context)).map((each) => each.close()));
+}
+
+export interface Receivers {
+  /** Returns the event in oom-guard's format; `undefined` for an event that oom-guard does not have. */
+  report(event: OomkitEvent, stat: string): string | undefined;
+  /** Of the pods on this node, as far as they are known; `undefined` without access to the API server. */
+  labels(): Labels | undefined;
+  /** False when events go to stdout only. */
+  readonly hasAny: boolean;
+  /** For log rotation: the log file was moved away. */
+  reopen(): void;
+  close(): Promise<void>;
+}
+
+/** Throws {@link OomkitError} for a receiver that cannot be opened. */
 export async function openReceivers(
   flags: ReceiverSetupFlags,
-  observed: Observed,
+  source: EmittingCommand,
 ): Promise<Receivers> {
-  const hostname = Deno.hostname();
-  const types = new Set(flags.eventTypes ?? DEFAULT_EVENT_TYPES);
-  const isForeign = (flags.webhookFormat ?? flags.eventFormat) === "oom-guard";
-  const directoryOf = observed.directoryOf ?? ((path) => path);
-  /** As it was made last, so that it is made once for all who want it. */
-  let oomGuardJson: string | undefined;
-  const own = cloudEvents(hostname, performance.timeOrigin);
-  const oomGuardMessage = (): HttpMessage | undefined =>
-    oomGuardJson === undefined ? undefined : { body: oomGuardJson, type: "application/json" };
-  const log: LogFile[] = flags.logFile === undefined
-    ? []
-    : [openLogFile(flags.logFile, printStderr)];
-  const selective: Receiver[] = [
-    ...webhooksOf(flags, (event) => isForeign ? oomGuardMessage() : own(event)),
-    ...flags.exec === undefined ? [] : [
-      openExec({
-        command: flags.exec,
-        timeout: flags.execTimeout,
-        run: runHook,
-        warn: printStderr,
-      }),
-    ],
-  ];
   const cluster = flags.kubernetes || flags.kubernetesEvents
-    ? await (await import("./cluster.ts")).openClusterReceivers(
-      flags,
-      isForeign ? () => oomGuardJson : undefined,
-      () => observed.podsChanged?.(),
-    )
+    ? (await import("./cluster.ts")).openCluster(flags, () => source.podsChanged?.())
     : undefined;
-  if (cluster?.events) selective.push(cluster.events);
-  const all: Receiver[] = [...log, ...selective];
-  const listening = flags.listen !== undefined || (flags.port ?? 0) > 0
-    ? await (await import("./metrics.ts")).openMetricsListener(flags, observed, all)
-    : undefined;
+  const oomGuardJson = oomGuardWriter(source.directoryOf);
+  const isOomGuardFormat = (flags.webhookFormat ?? flags.eventFormat) === "oom-guard";
+  const context = { flags, cluster, oomGuardJson: isOomGuardFormat ? oomGuardJson : undefined };
+  const types = new Set(flags.eventTypes ?? DEFAULT_EVENT_TYPES);
+  const rows = RECEIVERS.filter(({ describe }) => describe(flags).length > 0)
+    .map(({ open, getsAllTypes }) => ({ getsAllTypes, receivers: open(context) }));
+  const all = rows.flatMap(({ receivers }) => receivers);
+  const metrics = await openMetrics(flags, source, all);
   return {
     report(event, stat) {
-      oomGuardJson = event.type === "action"
-        ? oomGuardEvent(event, { hostname, directoryOf, stat })
-        : undefined;
-      listening?.metrics.report(event, stat);
-      for (const receiver of log) receiver.report(event, stat);
-      if (!types.has(event.type)) return oomGuardJson;
-      for (const receiver of selective) receiver.report(event, stat);
-      return oomGuardJson;
+      metrics?.receiver.report(event);
+      for (const { getsAllTypes, receivers } of rows) {
+        if (!getsAllTypes && !types.has(event.type)) continue;
+        for (const receiver of receivers) receiver.report(event, stat);
+      }
+      return oomGuardJson(event, stat);
     },
     labels: () => cluster?.labels(),
-    hasAny: all.length > 0 || listening !== undefined,
+    hasAny: all.length > 0 || metrics !== undefined,
     reopen() {
-      for (const file of log) file.reopen();
+      for (const receiver of all) if (receiver instanceof LogFile) receiver.reopen();
     },
     async close() {
       await Promise.all(all.map((receiver) => receiver.close()));
       await cluster?.close();
-      await listening?.close();
+      await metrics?.server.close();
     },
   };
 }
 
-function webhooksOf(
-  flags: ReceiverFlags,
-  write: (event: OomkitEvent) => HttpMessage | undefined,
-): Receiver[] {
-  const { webhookUrl = [], webhookHeader, webhookSecretFile, webhookCa, webhookTimeout } = flags;
+/** Remembers the last event, so that its JSON is made once for all receivers. */
+function oomGuardWriter(directoryOf = (path: string) => path): OomGuardWriter {
+  const hostname = Deno.hostname();
+  let last: { readonly event: OomkitEvent; readonly json: string | undefined } | undefined;
+  return (event, stat) => {
+    if (event.type !== "action") return undefined;
+    if (last?.event !== event) {
+      last = { event, json: oomGuardEvent(event, { hostname, directoryOf, stat }) };
+    }
+    return last.json;
+  };
+}
+
+/** The metrics are no row of the table: they count what the other receivers delivered. Loaded only if needed. */
+async function openMetrics(
+  { listen, port = 0 }: ReceiverSetupFlags,
+  source: EmittingCommand,
+  receivers: readonly Receiver[],
+) {
+  if (listen === undefined && port === 0) return undefined;
+  const [{ Metrics }, { MetricsServer }] = await Promise.all([
+    import("../../core/receivers/prometheus/metrics.ts"),
+    import("../../core/receivers/prometheus/server.ts"),
+  ]);
+  const { alive, ready } = source;
+  const receiver = new Metrics({ ...source, version: VERSION, receivers: () => receivers });
+  const values = { metrics: () => receiver.text(), alive, ready };
+  const server = new MetricsServer(parseListen(listen ?? String(port)), values);
+  printStderr(`listening on ${formatListen(server.address)}`);
+  return { receiver, server };
+}
+
+function openWebhooks({ flags, oomGuardJson }: ReceiverContext): Webhook[] {
+  const { webhookUrl = [], webhookHeader: headers, webhookSecretFile, webhookCa } = flags;
+  const cloudEvent = cloudEvents(Deno.hostname(), performance.timeOrigin);
+  const write = (event: OomkitEvent, stat: string): HttpMessage | undefined => {
+    if (oomGuardJson === undefined) return cloudEvent(event);
+    const body = oomGuardJson(event, stat);
+    return body === undefined ? undefined : { body, type: "application/json" };
+  };
+  const secret = webhookSecretFile === undefined ? undefined : readSecret(webhookSecretFile);
+  const caCerts = webhookCa === undefined
+    ? undefined
+    : [readTextFile(webhookCa, "the certificates in")];
   return webhookUrl.map((url) =>
-    openWebhook({
+    new Webhook({
+      ...omitUndefined({ headers, secret, caCerts }),
       url,
       write,
-      timeout: webhookTimeout,
+      timeout: flags.webhookTimeout,
       warn: printStderr,
-      ...(webhookHeader ? { headers: webhookHeader } : {}),
-      ...(webhookSecretFile === undefined ? {} : { secret: secretIn(webhookSecretFile) }),
-      ...(webhookCa === undefined
-        ? {}
-        : { caCerts: [readTextFile(webhookCa, "the certificates in")] }),
     })
   );
 }
 
-/** Without the newline that an editor leaves. */
-function secretIn(path: string): Uint8Array<ArrayBuffer> {
-  const secret = new TextEncoder().encode(
-    readTextFile(path, "the secret in").replace(/\r?\n$/, ""),
-  );
-  if (secret.length > 0) return secret;
+/** Without the newline that an editor appends. */
+function readSecret(path: string): Uint8Array<ArrayBuffer> {
+  const text = readTextFile(path, "the secret in").replace(/\r?\n$/, "");
+  if (text !== "") return new TextEncoder().encode(text);
   throw new OomkitError(
     `cannot sign with the secret in ${shortened(path)}: it is empty`,
-    "write one into it",
+    "write a secret into it",
   );
 }

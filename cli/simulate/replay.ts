@@ -6,11 +6,10 @@ import { toJson } from "../../core/events/json.ts";
 import { policyOfRecord } from "../../core/guard/record.ts";
 import { replay, rowsOf } from "../../core/guard/replay.ts";
 import type { RecordingHead, RecordingLine } from "../../core/record/format.ts";
-import { readRecording } from "../../core/record/reader.ts";
 import { checkMode } from "../guard/checks.ts";
 import { type Common, wantsJson } from "../options/subcommand.ts";
 import { print } from "../output/output.ts";
-import { createProgress, type ProgressOutput, terminalOutput } from "../terminal/progress.ts";
+import { recordingLines } from "../output/recording_lines.ts";
 import { chooseStyle } from "../terminal/style.ts";
 import { replayPolicy } from "./replay_options.ts";
 import { replayReport } from "./replay_report.ts";
@@ -52,30 +51,4 @@ async function* withHead(
 ): AsyncGenerator<RecordingLine> {
   yield head;
   yield* rest;
-}
-
-const LINES_BETWEEN_REPORTS = 4096;
-
-/** As `readRecording`; on a terminal it shows its progress. */
-export function recordingLines(path: string): AsyncGenerator<RecordingLine> {
-  const output = terminalOutput();
-  return output === undefined ? readRecording(path) : withProgress(readRecording(path), output);
-}
-
-async function* withProgress(
-  lines: AsyncGenerator<RecordingLine>,
-  output: ProgressOutput,
-): AsyncGenerator<RecordingLine> {
-  const progress = createProgress(output);
-  let count = 0;
-  try {
-    for await (const line of lines) {
-      if (count++ % LINES_BETWEEN_REPORTS === 0) {
-        progress.show(`reading the recording, ${count} lines so far`);
-      }
-      yield line;
-    }
-  } finally {
-    progress.end();
-  }
 }

@@ -4,7 +4,7 @@ import { toJson } from "../../core/events/json.ts";
 import type { EmitEvent, OnUsage, simulationEvent, Verdict } from "../../core/simulate/event.ts";
 import { wantsJson } from "../options/subcommand.ts";
 import { print, printStderr } from "../output/output.ts";
-import { choosesLive } from "../terminal/live_choice.ts";
+import { shouldDrawLive } from "../terminal/live_choice.ts";
 import { capabilitiesOf, paletteOf } from "../terminal/palette.ts";
 import { chooseStyle, terminalWidth } from "../terminal/style.ts";
 import type { UsageMark } from "../terminal/usage_bar.ts";
@@ -30,7 +30,7 @@ export async function openShow(flags: SimulateFlags, interrupt: AbortController)
   const { plot } = flags;
   const json = wantsJson(flags);
   if (json && plot === true) printStderr("oomkit: no plot: the output is JSON");
-  const isLive = choosesLive(flags, json ? "the output is JSON" : undefined);
+  const isLive = shouldDrawLive(flags, json ? "the output is JSON" : undefined);
   if (json) return jsonShow();
   if (isLive) return await liveShow(flags, interrupt);
   return plot === true ? await plotShow(flags, interrupt) : linesShow(flags, interrupt);

@@ -1,30 +1,28 @@
 /**
- * A few lines beneath all that is printed, drawn over and over. No mode of the terminal is ever changed and the cursor stays
- * visible, so that there is nothing to put back, whatever ends the program.
+ * A few lines below all other output, redrawn in place. It changes no mode of the terminal and leaves the cursor visible, so
+ * nothing has to be restored, however the program ends.
  */
 
 import { beginning, widthOf } from "./width.ts";
 
 export interface Block {
-  /** A line that stays, above the block. */
+  /** Prints a line above the block. */
   print(line: string): void;
-  /** What the block shows from now on; each line is cut to the terminal. */
+  /** Replaces the block; each line is cut to the terminal's width. */
   draw(lines: readonly string[]): void;
-  /** Nothing of it is left; what is printed next begins where it began. */
+  /** Erases the block; the next output starts where the block started. */
   clear(): void;
-  /** Somebody else has written since, as a shell does to whoever goes on in the foreground: it begins anew beneath that. */
+  /** Forgets what was drawn: another program has written since, such as the shell before `fg`. The next draw starts below that. */
   restart(): void;
 }
 
-/** @param columns of the terminal, as they are now. */
+/** @param columns the current width of the terminal */
 export function createBlock(write: (text: string) => void, columns: () => number): Block {
   let drawn: readonly string[] = [];
-  const above: string[] = [];
 
-  /** To the beginning of the block, and nothing behind it. */
   const erasure = () => {
     if (drawn.length === 0) return "";
-    // A terminal that became narrower has broken the lines that were drawn.
+    // A terminal that became narrower has wrapped the lines that were drawn.
     const width = Math.max(1, columns());
     const rows = drawn.reduce(
       (sum, line) => sum + Math.max(1, Math.ceil(widthOf(line) / width)),
@@ -32,18 +30,14 @@ export function createBlock(write: (text: string) => void, columns: () => number
     );
     return `\r${rows > 1 ? `\x1b[${rows - 1}A` : ""}\x1b[J`;
   };
-  const show = (lines: readonly string[]) => {
-    const passing = above.splice(0).map((line) => `${line}\n`).join("");
-    write(`${erasure()}${passing}${lines.join("\n")}`);
+  const show = (lines: readonly string[], above = "") => {
+    write(`${erasure()}${above}${lines.join("\n")}`);
     drawn = lines;
   };
   return {
-    print(line) {
-      above.push(line);
-      show(drawn);
-    },
+    print: (line) => show(drawn, `${line}\n`),
     draw(lines) {
-      // The last column stays free: some terminals go to the next line as soon as it is filled.
+      // The last column stays free: some terminals wrap as soon as it is filled.
       const fitting = lines.map((line) => beginning(line, Math.max(1, columns() - 1)));
       const isSame = fitting.length === drawn.length &&
         fitting.every((line, at) => line === drawn[at]);

@@ -1,35 +1,35 @@
-/** Draws when there is something new, but not more often than eyes can follow. */
+/** Limits how often a changing screen is drawn. */
 
 export interface FrameLimiter {
-  /** Something is new. */
+  /** Asks for a frame: something has changed. */
   request(): void;
   stop(): void;
 }
 
 export interface FrameLimiterOptions {
   readonly draw: () => void;
-  /** Milliseconds of a clock that only goes forward. */
+  /** Milliseconds of a monotonic clock. */
   readonly now: () => number;
-  /** Calls `act` after so many milliseconds, unless what it returns is called before. */
-  readonly later: (act: () => void, ms: number) => () => void;
+  /** Calls `act` after `ms` milliseconds. Returns a function that cancels the call. */
+  readonly schedule: (act: () => void, ms: number) => () => void;
 }
 
-/** Ten a second. */
-export const FRAME_MS = 100;
+/** Ten frames a second: faster changes cannot be read. */
+export const MIN_MS_BETWEEN_FRAMES = 100;
 
-export function createFrameLimiter({ draw, now, later }: FrameLimiterOptions): FrameLimiter {
+export function createFrameLimiter({ draw, now, schedule }: FrameLimiterOptions): FrameLimiter {
   let last = -Infinity;
   let cancel: (() => void) | undefined;
   let isStopped = false;
   return {
     request() {
       if (cancel || isStopped) return;
-      // Never at once: what comes together is drawn together.
-      cancel = later(() => {
+      // Always scheduled, so that changes that arrive together are drawn in one frame.
+      cancel = schedule(() => {
         cancel = undefined;
         last = now();
         draw();
-      }, Math.max(0, last + FRAME_MS - now()));
+      }, Math.max(0, last + MIN_MS_BETWEEN_FRAMES - now()));
     },
     stop() {
       isStopped = true;

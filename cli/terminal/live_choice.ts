@@ -1,4 +1,4 @@
-/** Whether a live view is shown, or a line for each event. What draws it is loaded only where it is. */
+/** Whether a live view is drawn instead of a line for each event. The view itself is loaded only if it is. */
 
 import { isInForeground } from "./foreground.ts";
 import { plainOutputReasonFor } from "./palette.ts";
@@ -6,21 +6,21 @@ import type { DrawFlags } from "../options/live.ts";
 import { printStderr } from "../output/output.ts";
 
 /**
- * Where stdout and stdin are a terminal that can be drawn on, unless lines were asked for. Who asks for a view that cannot be had
- * is told why, and gets lines.
+ * True where stdin and stdout are a terminal that can be drawn on, unless lines were asked for. Prints the reason if `--live` was
+ * given and no view is possible.
  *
- * @param lines why lines are wanted in any case, such as for JSON.
+ * @param linesReason why the output has to be lines, such as JSON output
  */
-export function choosesLive({ live }: DrawFlags, lines?: string): boolean {
+export function shouldDrawLive({ live }: DrawFlags, linesReason?: string): boolean {
   if (live === false) return false;
-  const why = lines ?? obstacle();
-  if (why !== undefined && live) printStderr(`oomkit: no live view: ${why}`);
-  return why === undefined;
+  const reason = linesReason ?? obstacle();
+  if (reason !== undefined && live) printStderr(`oomkit: no live view: ${reason}`);
+  return reason === undefined;
 }
 
 function obstacle(): string | undefined {
   const drawing = plainOutputReasonFor();
   if (drawing) return drawing.message.replace("cannot draw: ", "");
-  if (!Deno.stdin.isTerminal()) return "stdin is no terminal";
-  return isInForeground() ? undefined : "it runs in the background";
+  if (!Deno.stdin.isTerminal()) return "stdin is not a terminal";
+  return isInForeground() ? undefined : "oomkit runs in the background";
 }

@@ -1,13 +1,14 @@
-/** The name of a cgroup in few columns: what tells it from its neighbours stays. Pure. */
+/** The path of a cgroup in few columns. Pure. */
 
 import { ascii, beginning, ending, visible, widthOf } from "./width.ts";
 
-/** As runtimes show them. */
+/** A container id: 64 hexadecimal digits. */
 const ID = /[0-9a-f]{64}/g;
 
 /**
- * `/kubepods/burstable/pod…/0123456789ab` in `width` columns. Ids are cut as container runtimes show them; then whole names in
- * the middle go, then the first, as those next to the last one say whose it is; then the middle of the last one.
+ * `/kubepods/burstable/pod…/0123456789ab` in at most `width` columns. Container ids keep 12 digits, as container runtimes show
+ * them. Then names in the middle are left out, then the first ones, because the parents next to the last name identify
+ * it best; then the middle of the last name.
  */
 export function shortName(path: string, width: number, unicode = true): string {
   const mark = unicode ? "…" : ascii("…");

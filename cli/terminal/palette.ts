@@ -1,17 +1,18 @@
-/** What a terminal can show, and parts of the screen in the colours that it has. */
+/** What a terminal can show, and the colours for the parts of a screen. */
 
 import { OomkitError } from "../../core/errors.ts";
+import { terminalSize } from "./style.ts";
 
-/** How many colours: none, the eight with their bright ones, the palette, or any. */
+/** Number of colours: none, eight and their bright variants, the 256-colour palette, or 24-bit. */
 export type Colours = 0 | 16 | 256 | 16777216;
 
 export interface Capabilities {
   readonly colours: Colours;
-  /** Whether more than ASCII can be shown. */
+  /** False: only ASCII is shown. */
   readonly unicode: boolean;
 }
 
-export interface Wishes {
+export interface TerminalFlags {
   readonly color: "auto" | "always" | "never";
   readonly ascii?: boolean | undefined;
 }
@@ -19,11 +20,11 @@ export interface Wishes {
 type Variables = (name: string) => string | undefined;
 
 /**
- * `--color`, then NO_COLOR (no-color.org: set and not empty), then COLORTERM and TERM. What is more than ASCII is shown where the locale is of
- * UTF-8, as locale(7) finds it: LC_ALL, LC_CTYPE, LANG, the first that is set and not empty; unless `--ascii` was given.
+ * Colours by `--color`, then NO_COLOR (no-color.org: set and not empty), then COLORTERM and TERM. Unicode where the locale is UTF-8,
+ * unless `--ascii` was given; locale(7): the first of LC_ALL, LC_CTYPE and LANG that is set and not empty.
  */
 export function capabilitiesOf(
-  { color, ascii = false }: Wishes,
+  { color, ascii = false }: TerminalFlags,
   variable: Variables = (name) => Deno.env.get(name),
 ): Capabilities {
   const locale = variable("LC_ALL") || variable("LC_CTYPE") || variable("LANG") || "C";
@@ -42,7 +43,7 @@ function coloursOf(term: string, colorterm: string): Colours {
   return /^vt[0-9]|-m$|-mono$/.test(term) ? 0 : 16;
 }
 
-/** What a part of the screen is, which its colour says. */
+/** The meaning of a part of the screen, which decides its colour. */
 export type Role =
   | "plain"
   | "dim"
@@ -60,8 +61,8 @@ export type Role =
 
 export type Palette = (role: Role, text: string) => string;
 
-/** SGR parameters (ECMA-48, 8.3.117) with 16, 256 and all colours; where the rest is absent the first does. */
-const INKS: Readonly<Record<Exclude<Role, "plain">, readonly [string, string?, string?]>> = {
+/** SGR parameters (ECMA-48, 8.3.117) for 16, 256 and 24-bit colours; the first one applies where the others are absent. */
+const SGR_CODES: Readonly<Record<Exclude<Role, "plain">, readonly [string, string?, string?]>> = {
   dim: ["2"],
   bold: ["1"],
   title: ["2;7"],
@@ -76,45 +77,33 @@ const INKS: Readonly<Record<Exclude<Role, "plain">, readonly [string, string?, s
   hot: ["35", "38;5;170", "38;2;215;95;215"],
 };
 
-/** Each part ends its own colour, so that a line can be cut anywhere between two. */
+/** Each part resets its own colour, so that a line can be cut between any two parts. */
 export function paletteOf({ colours }: Capabilities): Palette {
   if (colours === 0) return (_, text) => text;
   const rank = [16, 256, 16777216].indexOf(colours);
   return (role, text) => {
     if (role === "plain" || text === "") return text;
-    const codes = INKS[role];
+    const codes = SGR_CODES[role];
     return `\x1b[${codes[rank] ?? codes[0]}m${text}\x1b[0m`;
   };
 }
 
-/** A number of columns or lines that makes no sense is none: a bare pseudo-terminal says 0 × 0. */
-export interface Size {
-  readonly columns: number;
-  readonly rows: number;
-}
-
-/** Of the terminal on stdout; `undefined` where there is none. */
-export function terminalSize(): Size | undefined {
-  try {
-    return Deno.consoleSize();
-  } catch {
-    return undefined;
-  }
-}
-
-/** Why nothing can be drawn on stdout; `undefined` where it can. */
+/** Why nothing can be drawn on stdout; `undefined` if drawing is possible. */
 export function plainOutputReasonFor(): OomkitError | undefined {
-  const no = (why: string, right: string) => new OomkitError(`cannot draw: ${why}`, right);
-  if (!Deno.stdout.isTerminal()) return no("stdout is no terminal", "lines are printed instead");
+  const no = (reason: string, hint: string) => new OomkitError(`cannot draw: ${reason}`, hint);
+  if (!Deno.stdout.isTerminal()) return no("stdout is not a terminal", "use lines instead");
   const term = Deno.env.get("TERM") ?? "";
   if (term === "" || term === "dumb") {
-    return no(`a terminal of the kind "${term}" has no cursor to move`, "set TERM to what it is");
+    return no(
+      `TERM is "${term}", a terminal without cursor movement`,
+      "set TERM to the terminal's type",
+    );
   }
   const size = terminalSize();
   if (size === undefined || size.columns < 1 || size.rows < 1) {
     return no(
-      `the terminal says that it is ${size?.columns ?? 0} × ${size?.rows ?? 0}`,
-      "set its size, such as: stty cols 80 rows 24",
+      `the terminal reports a size of ${size?.columns ?? 0} × ${size?.rows ?? 0}`,
+      "set its size, for example: stty cols 80 rows 24",
     );
   }
   return undefined;

@@ -1,83 +1,9 @@
-/** The lower edge of a plot: how far apart its times stand, and how they are written. Pure. */
+/**
+ * A size over time as rows of characters: the area below the curve, horizontal lines for limits and thresholds, a time axis, and
+ * labelled marks below it. Pure.
+ */
 
 import type { Palette, Role } from "./palette.ts";
-
-export interface Tick {
-  /** Milliseconds after the left edge. */
-  readonly at: number;
-  readonly column: number;
-}
-
-const SECOND = 1000;
-const MINUTE = 60 * SECOND;
-const HOUR = 60 * MINUTE;
-/** Columns that a label and the room behind it take. */
-const APART = 12;
-/** Steps that people count by, milliseconds. */
-const ROUND_SECONDS = [1, 2, 5, 10, 30].map((n) => n * SECOND);
-const ROUND_MINUTES = [1, 2, 5, 10, 30].map((n) => n * MINUTE);
-const ROUND_HOURS = [1, 2, 6, 12, 24].map((n) => n * HOUR);
-const ROUND = [...ROUND_SECONDS, ...ROUND_MINUTES, ...ROUND_HOURS];
-
-/**
- * Milliseconds from one tick to the next, such that their labels stand apart.
- * @param span milliseconds from the left edge to the right
- */
-export function gapOf(span: number, columns: number): number {
-  const least = span * APART / columns;
-  if (!(least > 0)) return SECOND;
-  if (least < SECOND) {
-    const power = 10 ** Math.floor(Math.log10(least));
-    return [1, 2, 5, 10].map((n) => n * power).find((gap) => gap >= least)!;
-  }
-  const days = 24 * HOUR;
-  return ROUND.find((gap) => gap >= least) ?? Math.ceil(least / days) * days;
-}
-
-/** Times at which a tick stands, the left edge included. */
-export function ticksOf(span: number, gap: number): number[] {
-  return Array.from({ length: Math.floor(span / gap * (1 + 1e-9)) + 1 }, (_, n) => n * gap);
-}
-
-export function axisRow(ticks: readonly Tick[], columns: number, unicode: boolean): string {
-  const [corner, dash, tick] = unicode ? "┼─┬" : "+-+";
-  const row = Array.from({ length: columns }, () => dash!);
-  for (const { at, column } of ticks) if (at > 0) row[column] = tick!;
-  return corner + row.join("");
-}
-
-/** Beneath its tick each, the last as near to it as the edge allows; one without room is left out. */
-export function tickRow(ticks: readonly Tick[], gap: number, columns: number): string {
-  let row = "";
-  for (const { at, column } of ticks) {
-    const label = timeLabel(at, gap);
-    const centred = column - Math.floor(label.length / 2);
-    const from = Math.max(0, Math.min(centred, columns - label.length));
-    if (label.length > columns || (row !== "" && from <= row.length)) continue;
-    row = row.padEnd(from) + label;
-  }
-  return row;
-}
-
-/** `0`, `0.5 ms`, `20 ms`, `3 s`, `1:30 min`, `2:00 h`; as exact as the distance of the ticks needs it. */
-export function timeLabel(at: number, gap: number): string {
-  if (at === 0) return "0";
-  if (gap < SECOND && at < SECOND) return `${fixed(at, gap)} ms`;
-  if (at < MINUTE) return `${fixed(at / SECOND, gap / SECOND)} s`;
-  if (at < HOUR) return `${clock(at / MINUTE)} min`;
-  return `${clock(at / HOUR)} h`;
-}
-
-function fixed(value: number, step: number): string {
-  return value.toFixed(step >= 1 ? 0 : Math.min(6, -Math.floor(Math.log10(step) + 1e-9)));
-}
-
-function clock(units: number): string {
-  const whole = Math.floor(units + 1e-9);
-  return `${whole}:${String(Math.round((units - whole) * 60)).padStart(2, "0")}`;
-}
-
-/* A size over time as rows of characters: an area, lines across it, marks beneath it. Pure. */
 
 /** One measurement. */
 export interface Point {
@@ -87,69 +13,69 @@ export interface Point {
   readonly value: number;
 }
 
-/** A size that is drawn across, such as a limit. */
+/** A horizontal line, such as a limit. */
 export interface Level {
   readonly value: number;
-  /** As it stands at the left edge. */
+  /** Shown at the left edge. */
   readonly label: string;
   readonly role: Role;
-  /** Double, and crossed out where a mark says so. */
+  /** Drawn bold, and crossed out at marks with `isEnd`. */
   readonly isLimit: boolean;
 }
 
-/** A moment that is told beneath. */
+/** An event that is named below the axis. */
 export interface Mark {
   /** Milliseconds after the left edge. */
   readonly at: number;
   readonly label: string;
   readonly role: Role;
-  /** Crosses out the limit. */
+  /** Crosses out the limit, as a kill does. */
   readonly isEnd?: true;
 }
 
 export interface Plot {
   /**
-   * In the order of time. From one to a higher one usage is taken to have risen evenly, to a lower one to have fallen at once:
-   * what is freed is mostly freed so. Outside of them nothing is drawn.
+   * By time. The curve rises evenly to a higher point and drops vertically to a lower one, because memory is mostly freed in one
+   * step. Nothing is drawn before the first point and after the last.
    */
   readonly points: readonly Point[];
   readonly levels: readonly Level[];
   readonly marks: readonly Mark[];
   /** Milliseconds from the left edge to the right. */
   readonly span: number;
-  /** Columns of everything. */
+  /** Columns in total. */
   readonly width: number;
-  /** Rows of the area alone. */
+  /** Rows of the area without axis and marks. */
   readonly height: number;
   readonly unicode: boolean;
   readonly palette: Palette;
-  /** The colour of what lies at so many bytes. */
+  /** The colour at a height in bytes. */
   readonly fullness: (value: number) => Role;
 }
 
-/** Rows of marks; what finds no room there is left out, since the events tell it too. */
+/** Marks without room in these rows are left out: the event list has them too. */
 const MAX_MARK_ROWS = 3;
-/** With fewer columns nothing can be recognized. */
-const FEWEST_COLUMNS = 10;
+/** Below it no curve can be recognised. */
+const MIN_COLUMNS = 10;
 
 const UNICODE = { area: " ▁▂▃▄▅▆▇█", limit: "━", level: "╌", end: "✕", edge: "┤", mark: "▲" };
-/** Beneath its upper edge an area is lighter, so that the edge is what is seen. */
+/** The area is lighter below its upper edge, so that the edge stands out. */
 const ASCII = { area: " ......##", limit: "=", level: "-", end: "X", edge: "|", mark: "^" };
 
 type Cell = readonly [Role, string];
 
-/** @returns no line at all where there is nothing to draw, or no room for it. */
+/** @returns no lines if there is nothing to draw, or no room */
 export function plotLines(plot: Plot): string[] {
   const { points, levels, height, unicode, palette } = plot;
   const top = Math.max(0, ...points.map(({ value }) => value), ...levels.map((each) => each.value));
   const gutter = Math.max(1, ...levels.map(({ label }) => label.length));
   const columns = plot.width - gutter - 2;
-  if (points.length === 0 || top === 0 || columns < FEWEST_COLUMNS || height < 1) return [];
+  if (points.length === 0 || top === 0 || columns < MIN_COLUMNS || height < 1) return [];
   const set = unicode ? UNICODE : ASCII;
   const heights = columnHeights(points, plot.span, columns).map((value) =>
     value === undefined ? undefined : value / top * height
   );
-  // What lies at the very top has a row of its own, above all that is in use.
+  // A line at the very top gets a row of its own above the area.
   const rowOf = (value: number) => Math.floor(value / top * height);
   const rows = levels.some(({ value }) => rowOf(value) >= height) ? height + 1 : height;
   const lines: string[] = [];
@@ -183,7 +109,7 @@ function areaCharacter(filled: number | undefined, row: number, unicode: boolean
   if (filled === undefined) return " ";
   const characters = unicode ? UNICODE.area : ASCII.area;
   const eighths = Math.round(8 * (filled - row));
-  // In ASCII a filled cell under another one is lighter than the topmost.
+  // In ASCII a filled cell below another one is lighter than the topmost.
   if (!unicode && eighths > 8) return ":";
   return characters[Math.max(0, Math.min(8, eighths))]!;
 }
@@ -193,7 +119,7 @@ function columnOf(at: number, span: number, columns: number): number {
   return Math.max(0, Math.min(columns - 1, Math.round(at / span * (columns - 1))));
 }
 
-/** The highest value in the time of each column; `undefined` ahead of the first point and behind the last. */
+/** The highest value of each column; `undefined` before the first point and after the last. */
 export function columnHeights(
   points: readonly Point[],
   span: number,
@@ -217,7 +143,7 @@ export function columnHeights(
   return heights;
 }
 
-/** Neighbours that look alike are coloured at once. */
+/** Neighbours of one colour share one escape sequence. */
 function paint(cells: readonly Cell[], palette: Palette): string {
   const end = cells.findLastIndex(([, character]) => character !== " ") + 1;
   let text = "";
@@ -229,7 +155,7 @@ function paint(cells: readonly Cell[], palette: Palette): string {
   return text;
 }
 
-/** A mark in its row, and the columns that it takes. */
+/** A mark, and its columns from `from` up to but not including `to`. */
 interface Placed {
   readonly mark: Mark;
   readonly from: number;
@@ -237,7 +163,7 @@ interface Placed {
   readonly text: string;
 }
 
-/** Beneath its moment each; what crosses out the limit is what one looks for, and has the first choice where not all find room. */
+/** Each mark below its time. Where not all have room, those with `isEnd` are placed first: they matter most. */
 function markRows({ marks, span, palette }: Plot, columns: number, sign: string): string[] {
   const byTime = marks.toSorted((a, b) => a.at - b.at).flatMap((mark): Placed[] => {
     const { at, label, role } = mark;
@@ -263,7 +189,7 @@ function markRows({ marks, span, palette }: Plot, columns: number, sign: string)
   });
 }
 
-/** Each in the first row that has room for it. */
+/** Puts each mark into the first row with room for it. */
 function inRows(marks: readonly Placed[]): Placed[][] {
   const rows: Placed[][] = [];
   for (const mark of marks) {
@@ -274,4 +200,80 @@ function inRows(marks: readonly Placed[]): Placed[][] {
     else if (rows.length < MAX_MARK_ROWS) rows.push([mark]);
   }
   return rows;
+}
+
+export interface Tick {
+  /** Milliseconds after the left edge. */
+  readonly at: number;
+  readonly column: number;
+}
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+/** Columns of a label and the space after it. */
+const LABEL_COLUMNS = 12;
+/** Round steps, milliseconds. */
+const STEPS = [
+  ...[1, 2, 5, 10, 30].map((n) => n * SECOND),
+  ...[1, 2, 5, 10, 30].map((n) => n * MINUTE),
+  ...[1, 2, 6, 12, 24].map((n) => n * HOUR),
+];
+
+/**
+ * Milliseconds between two ticks, so that their labels do not touch.
+ * @param span milliseconds from the left edge to the right
+ */
+export function gapOf(span: number, columns: number): number {
+  const least = span * LABEL_COLUMNS / columns;
+  if (!(least > 0)) return SECOND;
+  if (least < SECOND) {
+    const power = 10 ** Math.floor(Math.log10(least));
+    return [1, 2, 5, 10].map((n) => n * power).find((gap) => gap >= least)!;
+  }
+  const days = 24 * HOUR;
+  return STEPS.find((gap) => gap >= least) ?? Math.ceil(least / days) * days;
+}
+
+/** The times of the ticks, including the left edge. */
+export function ticksOf(span: number, gap: number): number[] {
+  return Array.from({ length: Math.floor(span / gap * (1 + 1e-9)) + 1 }, (_, n) => n * gap);
+}
+
+export function axisRow(ticks: readonly Tick[], columns: number, unicode: boolean): string {
+  const [corner, dash, tick] = unicode ? "┼─┬" : "+-+";
+  const row = Array.from({ length: columns }, () => dash!);
+  for (const { at, column } of ticks) if (at > 0) row[column] = tick!;
+  return corner + row.join("");
+}
+
+/** Labels centred below their ticks, within the edges; a label without room is left out. */
+export function tickRow(ticks: readonly Tick[], gap: number, columns: number): string {
+  let row = "";
+  for (const { at, column } of ticks) {
+    const label = timeLabel(at, gap);
+    const centred = column - Math.floor(label.length / 2);
+    const from = Math.max(0, Math.min(centred, columns - label.length));
+    if (label.length > columns || (row !== "" && from <= row.length)) continue;
+    row = row.padEnd(from) + label;
+  }
+  return row;
+}
+
+/** `0`, `0.5 ms`, `20 ms`, `3 s`, `1:30 min`, `2:00 h`; as precise as the distance between ticks requires. */
+export function timeLabel(at: number, gap: number): string {
+  if (at === 0) return "0";
+  if (gap < SECOND && at < SECOND) return `${fixed(at, gap)} ms`;
+  if (at < MINUTE) return `${fixed(at / SECOND, gap / SECOND)} s`;
+  if (at < HOUR) return `${clock(at / MINUTE)} min`;
+  return `${clock(at / HOUR)} h`;
+}
+
+function fixed(value: number, step: number): string {
+  return value.toFixed(step >= 1 ? 0 : Math.min(6, -Math.floor(Math.log10(step) + 1e-9)));
+}
+
+function clock(units: number): string {
+  const whole = Math.floor(units + 1e-9);
+  return `${whole}:${String(Math.round((units - whole) * 60)).padStart(2, "0")}`;
 }

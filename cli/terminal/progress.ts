@@ -1,73 +1,79 @@
 /**
- * One line about what takes long: what it is, how far it has come, since when. Only on a terminal, only once it has taken two
- * seconds, gone when it is over. The cursor stays visible and no mode is changed, so that nothing is to be put back.
+ * A progress line for a slow operation: name, progress, elapsed time. Only on a terminal, only after two seconds, and erased at the
+ * end. It changes no mode of the terminal and leaves the cursor visible, so nothing has to be restored.
  */
 
 import { printable } from "../output/output.ts";
 import { formatDuration } from "../options/units.ts";
+import { DEFAULT_COLUMNS, terminalSize } from "./style.ts";
 
 export interface Progress {
-  /** What goes on, in ASCII of our own, and how far it has come where that is known; as often as one likes. */
+  /** Reports progress, as often as the caller likes. @param what ASCII text of oomkit's own */
   show(what: string, done?: number, total?: number): void;
-  /** Takes the line away, for who writes to the same terminal; it comes back. @param isInLine that ended without a new line. */
+  /**
+   * Erases the line before other output to the same terminal; it is drawn again later.
+   * @param isInLine the other output has not ended its line yet
+   */
   hide(isInLine?: boolean): void;
-  /** It is over; what is shown next is counted anew. */
+  /** The operation has ended; the next `show` starts another one. */
   end(): void;
 }
 
-/** A terminal and a clock, or what stands in for them. */
+/** A terminal and a clock, or their test doubles. */
 export interface ProgressOutput {
   write(text: string): void;
-  /** Of the terminal, as they are now. */
+  /** The current width of the terminal. */
   columns(): number;
-  /** Milliseconds of a clock that does not go backwards. */
+  /** Milliseconds of a monotonic clock. */
   now(): number;
-  /** Calls `act` every so many milliseconds until the returned function is called. */
+  /** Calls `act` periodically until the returned function is called. */
   every(milliseconds: number, act: () => void): () => void;
 }
 
-/** What is over sooner needs no word. */
-const AFTER_MS = 2000;
-/** Nobody looks more often. */
-const EVERY_MS = 250;
+/** A shorter operation shows no line. */
+const MIN_MS_BEFORE_FIRST_DRAW = 2000;
+const MIN_MS_BETWEEN_DRAWS = 250;
 
-interface Doing {
+interface Operation {
   readonly what: string;
   readonly done?: number | undefined;
   readonly total?: number | undefined;
 }
 
-/** @param output absent where there is no terminal: then nothing is ever written. */
+/** @param output absent without a terminal: nothing is written then */
 export function createProgress(output?: ProgressOutput): Progress {
   if (output === undefined) return { show() {}, hide() {}, end() {} };
-  let doing: Doing | undefined;
+  let operation: Operation | undefined;
   let began = 0;
   let drawnAt = -Infinity;
-  let isThere = false;
-  /** Somebody else's line is not at its end yet. */
+  let isDrawn = false;
+  /** Other output has not ended its line yet. */
   let isBlocked = false;
   let stop: (() => void) | undefined;
 
   const draw = () => {
-    if (doing === undefined || isBlocked) return;
+    if (operation === undefined || isBlocked) return;
     const now = output.now();
-    if (now - began < AFTER_MS || now - drawnAt < EVERY_MS) return;
+    if (now - began < MIN_MS_BEFORE_FIRST_DRAW || now - drawnAt < MIN_MS_BETWEEN_DRAWS) return;
     drawnAt = now;
-    const line = printable(textOf(doing, now - began)).slice(0, Math.max(1, output.columns() - 1));
+    const line = printable(textOf(operation, now - began)).slice(
+      0,
+      Math.max(1, output.columns() - 1),
+    );
     output.write(`\r\x1b[K${line}`);
-    isThere = true;
+    isDrawn = true;
   };
   const erase = () => {
-    if (isThere) output.write("\r\x1b[K");
-    isThere = false;
+    if (isDrawn) output.write("\r\x1b[K");
+    isDrawn = false;
     drawnAt = -Infinity;
   };
   return {
     show(what, done, total) {
-      if (doing === undefined) began = output.now();
-      doing = { what, done, total };
-      stop ??= output.every(EVERY_MS, draw);
-      // Whoever never waits has no timers either.
+      if (operation === undefined) began = output.now();
+      operation = { what, done, total };
+      stop ??= output.every(MIN_MS_BETWEEN_DRAWS, draw);
+      // A caller that never awaits gets no timers.
       draw();
     },
     hide(isInLine = false) {
@@ -77,47 +83,40 @@ export function createProgress(output?: ProgressOutput): Progress {
     end() {
       stop?.();
       stop = undefined;
-      doing = undefined;
+      operation = undefined;
       erase();
     },
   };
 }
 
-function textOf({ what, done, total }: Doing, elapsed: number): string {
-  const far = total === undefined ? "" : `, ${done ?? 0} of ${total}`;
+function textOf({ what, done, total }: Operation, elapsed: number): string {
+  const progress = total === undefined ? "" : `, ${done ?? 0} of ${total}`;
   const seconds = Math.floor(elapsed / 1000);
-  return `${what}${far}, ${seconds < 60 ? `${seconds} s` : formatDuration(1000 * seconds)}`;
+  return `${what}${progress}, ${seconds < 60 ? `${seconds} s` : formatDuration(1000 * seconds)}`;
 }
 
 const encoder = new TextEncoder();
 
-/** stderr where it is a terminal that a person looks at; `undefined` elsewhere. */
+/** stderr if it is an interactive terminal, otherwise `undefined`. */
 export function terminalOutput(): ProgressOutput | undefined {
-  const isSeen = Deno.stderr.isTerminal() && !["", "dumb"].includes(Deno.env.get("TERM") ?? "");
-  if (!isSeen || Deno.env.get("CI") === "true") return undefined;
+  const isInteractive = Deno.stderr.isTerminal() &&
+    !["", "dumb"].includes(Deno.env.get("TERM") ?? "");
+  if (!isInteractive || Deno.env.get("CI") === "true") return undefined;
   return {
     write(text) {
       try {
         Deno.stderr.writeSync(encoder.encode(text));
       } catch {
-        // Of a terminal that is gone nobody expects anything.
+        // The terminal was closed.
       }
     },
-    columns() {
-      try {
-        return Deno.consoleSize().columns || USUAL_COLUMNS;
-      } catch {
-        return USUAL_COLUMNS;
-      }
-    },
+    columns: () => terminalSize()?.columns || DEFAULT_COLUMNS,
     now: () => performance.now(),
     every(milliseconds, act) {
       const timer = setInterval(act, milliseconds);
-      // It is no reason to stay.
+      // The timer must not keep the process alive.
       Deno.unrefTimer(timer);
       return () => clearInterval(timer);
     },
   };
 }
-
-const USUAL_COLUMNS = 80;

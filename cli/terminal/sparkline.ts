@@ -1,28 +1,28 @@
-/** The course of a figure in one line. Pure. */
+/** The history of a value in one line. Pure. */
 
 const STEPS = { unicode: "▁▂▃▄▅▆▇█", ascii: "_.-:=+*#" };
 
 /**
- * The last values in `width` columns, the newest at the right; where there are more of them than columns, each shows the highest of
- * its share, so that no peak is lost. What is not known is a gap.
+ * The last values in `width` columns, the newest at the right. With more values than columns each column shows the highest of its
+ * values, so that no peak is lost. An unknown value is a gap.
  *
- * @param most what is drawn as full; where it is no limit (absent, `Infinity`) the highest of the values.
+ * @param max the value of a full column; absent or `Infinity`: the highest of the values
  */
 export function sparkline(
   values: readonly (number | undefined)[],
   width: number,
-  { most, unicode }: { readonly most?: number; readonly unicode: boolean },
+  { max, unicode }: { readonly max?: number; readonly unicode: boolean },
 ): string {
   const steps = unicode ? STEPS.unicode : STEPS.ascii;
   const each = Math.max(1, Math.ceil(values.length / Math.max(1, width)));
   const shown: (number | undefined)[] = [];
-  // From the newest on, so that a column keeps its values until it is full.
+  // Grouped from the newest backwards.
   for (let end = values.length; end > 0 && shown.length < width; end -= each) {
     const part = values.slice(Math.max(0, end - each), end).filter((value) => value !== undefined);
     shown.unshift(part.length === 0 ? undefined : Math.max(...part));
   }
   const known = shown.filter((value) => value !== undefined);
-  const top = most !== undefined && Number.isFinite(most) && most > 0 ? most : Math.max(...known);
+  const top = max !== undefined && Number.isFinite(max) && max > 0 ? max : Math.max(...known);
   const drawn = shown.map((value) => {
     if (value === undefined) return " ";
     const share = top > 0 ? value / top : 0;

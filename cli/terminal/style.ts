@@ -10,13 +10,25 @@ export function chooseStyle(when: "auto" | "always" | "never"): Style {
   return (format, text) => requested ? styleText(format, text, { validateStream: false }) : text;
 }
 
-/** Columns of the terminal, 80 where there is none. A bare pty says 0, and a narrow one must still be readable. */
-export function terminalWidth(): number {
-  if (!Deno.stdout.isTerminal()) return 80;
+/** A new pseudo-terminal without a size reports 0 × 0. */
+export interface Size {
+  readonly columns: number;
+  readonly rows: number;
+}
+
+/** The size of the terminal; `undefined` without one. */
+export function terminalSize(): Size | undefined {
   try {
-    const { columns } = Deno.consoleSize();
-    return columns === 0 ? 80 : Math.max(40, columns);
+    return Deno.consoleSize();
   } catch {
-    return 80;
+    return undefined;
   }
+}
+
+export const DEFAULT_COLUMNS = 80;
+
+/** Columns of the terminal: 80 without one or without a size (a new pty reports 0), and at least 40. */
+export function terminalWidth(): number {
+  const columns = Deno.stdout.isTerminal() && terminalSize()?.columns || DEFAULT_COLUMNS;
+  return Math.max(40, columns);
 }

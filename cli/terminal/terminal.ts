@@ -1,176 +1,204 @@
 /**
- * The terminal on stdin and stdout while it belongs to the view: raw keys in, screens out. It is left as it was found on every way out
- * but SIGKILL, which leaves nobody to do it.
+ * The terminal on stdin and stdout while a full-screen view owns it: raw key input, whole screens as output. It is restored on every
+ * way out except SIGKILL.
  */
 
 import { hasJobControl, isInForeground } from "./foreground.ts";
-import { type Size, terminalSize } from "./palette.ts";
+import { type Size, terminalSize } from "./style.ts";
 import { widthOf } from "./width.ts";
 import { onSignals } from "../signals.ts";
-import { difference } from "./screen_diff.ts";
-import { type Key, keysOf } from "../live/keys.ts";
-
-export interface Terminal {
-  /** 0 × 0 where it does not say. */
-  size(): Size;
-  /** What differs from the screen before; left out while the terminal is still busy with that one. */
-  show(lines: readonly string[], size: Size): void;
-  /** All of it the next time. */
-  forget(): void;
-  /** Stops this program as a job of its shell, where there is one; later it goes on from here. */
-  suspend(): void;
-  /** Waits for what is being written, but not for long, and gives the terminal back; one that is stuck it leaves as it is. */
-  close(): Promise<void>;
-}
+import { type Key, keysOf } from "./keys.ts";
+import { withDeadline } from "../../core/timing.ts";
 
 export interface TerminalOptions {
-  key(key: Key): void;
-  /** Another size, or back from where something else was drawn: a screen is wanted. */
-  draw(): void;
-  /** Nobody is there any more. */
-  gone(): void;
+  onKey(key: Key): void;
+  /** A new screen is needed: the size changed, or another program has drawn on the terminal. */
+  onRedraw(): void;
+  /** The terminal was closed. */
+  onLost(): void;
 }
 
-/** xterm's control sequences: the alternate screen, no cursor, lines that end at the edge; and back. */
+/** xterm control sequences: alternate screen, hidden cursor, no line wrap; and back. */
 const ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[0m\x1b[2J";
 const LEAVE = "\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l";
-/** What follows an escape in the same sequence follows at once, also over a network (milliseconds). */
-const ESCAPE_MS = 50;
-/** A terminal that takes nothing must not keep a guard from ending. */
-const CLOSE_MS = 500;
-/** In the background, until the shell says that it is over (milliseconds). */
-const BACK_MS = 500;
+/** The bytes of one escape sequence arrive together, also over a network. */
+const MAX_MS_IN_ESCAPE_SEQUENCE = 50;
+/** A terminal that accepts no output must not keep a guard from ending. */
+const MAX_MS_TO_CLOSE = 500;
+/** How often a job in the background checks whether it is in the foreground again. */
+const FOREGROUND_POLL_MS = 500;
 
+const ENDINGS = ["error", "unhandledrejection", "unload"];
 const encoder = new TextEncoder();
 
-export function openTerminal({ key, draw, gone }: TerminalOptions): Terminal {
-  let before: readonly string[] = [];
-  let writing: Promise<void> | undefined;
-  /** A screen was left out. */
-  let isBehind = false;
-  let isEntered = false;
-  let isClosed = false;
-  let waiting: ReturnType<typeof setTimeout> | undefined;
+export const openTerminal = (options: TerminalOptions): Terminal => new Terminal(options);
 
-  const markLost = () => {
-    if (isClosed) return;
-    gone();
-  };
-  const enter = () => {
-    if (isEntered || isClosed) return;
+export class Terminal {
+  readonly #options: TerminalOptions;
+  /** The lines on the screen; empty if unknown. */
+  #shown: readonly string[] = [];
+  #writing: Promise<void> | undefined;
+  /** A screen was skipped during a write. */
+  #isBehind = false;
+  /** The view owns the terminal: raw mode, alternate screen. */
+  #isEntered = false;
+  #isClosed = false;
+  #resumeTimer: ReturnType<typeof setTimeout> | undefined;
+  readonly #offSignals: () => void;
+
+  constructor(options: TerminalOptions) {
+    this.#options = options;
+    this.#enter();
+    this.#offSignals = onSignals(["SIGWINCH", "SIGTSTP", "SIGCONT"], (signal) => {
+      if (signal === "SIGTSTP") this.suspend();
+      else if (signal === "SIGWINCH") {
+        this.forget();
+        options.onRedraw();
+      } else {
+        // After SIGSTOP the terminal was not restored, and the shell has changed its settings since.
+        if (isInForeground()) this.#restore();
+        this.#isEntered = false;
+        this.#resume();
+      }
+    });
+    for (const ending of ENDINGS) globalThis.addEventListener(ending, this.#restore);
+    readKeys(options.onKey, this.#lost);
+  }
+
+  /** 0 × 0 if unknown. */
+  size(): Size {
+    return terminalSize() ?? { columns: 0, rows: 0 };
+  }
+
+  /** Writes the lines that differ from the previous screen; skips the screen while that one is still being written. */
+  show(lines: readonly string[], { columns }: Size): void {
+    if (!this.#isEntered || this.#isClosed) return;
+    this.#isBehind = this.#writing !== undefined;
+    if (this.#isBehind) return;
+    const cleared = this.#shown.length === lines.length ? "" : "\x1b[0m\x1b[2J";
+    const changed = cleared + screenDiff(this.#shown, lines, columns);
+    this.#shown = lines;
+    if (changed !== "") this.#writing = this.#write(changed);
+  }
+
+  /** Makes the next `show` write all lines. */
+  forget(): void {
+    this.#shown = [];
+  }
+
+  /** Stops this process as a job of its shell, if there is one. SIGCONT resumes the view. */
+  suspend(): void {
+    if (!hasJobControl()) return;
+    this.#restore();
+    // SIGTSTP would call this handler again. A shell treats SIGSTOP alike (wait(2), WIFSTOPPED).
+    Deno.kill(Deno.pid, "SIGSTOP");
+  }
+
+  /** Restores the terminal after a pending write. A terminal that accepts no output within a deadline is left as it is. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    clearTimeout(this.#resumeTimer);
+    const written = Promise.resolve(this.#writing).then(() => true);
+    const isWritten = await withDeadline(MAX_MS_TO_CLOSE, written, () => false);
+    // To write to a stuck terminal, or to change its settings, would block forever.
+    if (!isWritten) this.#isEntered = false;
+    this.#restore();
+    this.#offSignals();
+    for (const ending of ENDINGS) globalThis.removeEventListener(ending, this.#restore);
+  }
+
+  #enter(): void {
+    if (this.#isEntered || this.#isClosed) return;
     Deno.stdin.setRaw(true);
-    isEntered = true;
-    before = [];
+    this.#isEntered = true;
+    this.forget();
     writeNow(ENTER);
-  };
-  const restore = () => {
-    if (!isEntered) return;
-    isEntered = false;
+  }
+
+  readonly #restore = (): void => {
+    if (!this.#isEntered) return;
+    this.#isEntered = false;
     writeNow(LEAVE);
     try {
       Deno.stdin.setRaw(false);
     } catch {
-      // There is no terminal any more.
+      // The terminal was closed.
     }
   };
-  const resume = () => {
-    clearTimeout(waiting);
-    if (isClosed || isEntered) return;
+
+  readonly #resume = (): void => {
+    clearTimeout(this.#resumeTimer);
+    if (this.#isClosed || this.#isEntered) return;
     if (isInForeground()) {
-      enter();
-      draw();
-    } else waiting = setTimeout(resume, BACK_MS);
+      this.#enter();
+      this.#options.onRedraw();
+    } else this.#resumeTimer = setTimeout(this.#resume, FOREGROUND_POLL_MS);
   };
-  const suspend = () => {
-    if (!hasJobControl()) return;
-    restore();
-    // Not SIGTSTP, which would come back here. A shell tells both alike (wait(2), WIFSTOPPED).
-    Deno.kill(Deno.pid, "SIGSTOP");
+
+  readonly #lost = (): void => {
+    if (!this.#isClosed) this.#options.onLost();
   };
-  const write = async (text: string) => {
+
+  async #write(text: string): Promise<void> {
     let bytes = encoder.encode(text);
     try {
       while (bytes.length > 0) bytes = bytes.subarray(await Deno.stdout.write(bytes));
     } catch {
-      markLost();
+      this.#lost();
     }
-    writing = undefined;
-    if (isBehind) draw();
-  };
-
-  enter();
-  const offSignals = onSignals(["SIGWINCH", "SIGTSTP", "SIGCONT"], (signal) => {
-    if (signal === "SIGTSTP") suspend();
-    else if (signal === "SIGWINCH") {
-      before = [];
-      draw();
-    } else {
-      // After SIGSTOP nobody gave the terminal back, and the shell has set it up for itself.
-      if (isInForeground()) restore();
-      isEntered = false;
-      resume();
-    }
-  });
-  const endings = ["error", "unhandledrejection", "unload"];
-  for (const ending of endings) globalThis.addEventListener(ending, restore);
-  readKeys(key, markLost);
-
-  return {
-    size: () => terminalSize() ?? { columns: 0, rows: 0 },
-    show(lines, { columns }) {
-      if (!isEntered || isClosed) return;
-      isBehind = writing !== undefined;
-      if (isBehind) return;
-      const cleared = before.length === lines.length ? "" : "\x1b[0m\x1b[2J";
-      const changed = cleared + difference(before, lines, columns, widthOf);
-      before = lines;
-      if (changed !== "") writing = write(changed);
-    },
-    forget: () => void (before = []),
-    suspend,
-    async close() {
-      if (isClosed) return;
-      isClosed = true;
-      clearTimeout(waiting);
-      const late = Promise.withResolvers<"late">();
-      const timer = setTimeout(() => late.resolve("late"), CLOSE_MS);
-      // To write to one that takes nothing, or to set it up otherwise, would wait for it without end.
-      if (await Promise.race([writing, late.promise]) === "late") isEntered = false;
-      clearTimeout(timer);
-      restore();
-      offSignals();
-      for (const ending of endings) globalThis.removeEventListener(ending, restore);
-    },
-  };
+    this.#writing = undefined;
+    if (this.#isBehind) this.#options.onRedraw();
+  }
 }
 
-/** On the way out, when nothing that is not done at once is done at all. */
+/** Synchronous, because the process may be ending. */
 function writeNow(text: string): void {
   try {
     Deno.stdout.writeSync(encoder.encode(text));
   } catch {
-    // There is no terminal any more.
+    // The terminal was closed.
   }
 }
 
-async function readKeys(take: (key: Key) => void, markLost: () => void): Promise<void> {
+async function readKeys(onKey: (key: Key) => void, onLost: () => void): Promise<void> {
   const buffer = new Uint8Array(1024);
   const decoder = new TextDecoder();
   let rest = "";
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const feed = (text: string, isAll: boolean) => {
+  const feed = (text: string, isComplete: boolean) => {
     clearTimeout(timer);
-    const read = keysOf(rest + text, isAll);
+    const read = keysOf(rest + text, isComplete);
     rest = read.rest;
-    read.keys.forEach(take);
-    if (rest !== "") timer = setTimeout(() => feed("", true), ESCAPE_MS);
+    read.keys.forEach(onKey);
+    if (rest !== "") timer = setTimeout(() => feed("", true), MAX_MS_IN_ESCAPE_SEQUENCE);
   };
   try {
     for (let count; (count = await Deno.stdin.read(buffer)) !== null;) {
       feed(decoder.decode(buffer.subarray(0, count), { stream: true }), false);
     }
   } catch {
-    // The terminal is gone (EIO).
+    // The terminal was closed (EIO).
   }
-  markLost();
+  onLost();
+}
+
+/**
+ * The control sequences (ECMA-48: CUP, EL, SGR 0) and text that turn the screen `before` into `after`, both of the same height; empty
+ * without a difference. A changed line is written whole, and the old rest after it is erased: erasing first would flicker.
+ *
+ * @param columns of the screen
+ */
+export function screenDiff(
+  before: readonly string[],
+  after: readonly string[],
+  columns: number,
+): string {
+  let text = "";
+  for (const [row, line] of after.entries()) {
+    if (before[row] === line) continue;
+    // After a full line the cursor stays on the last column, so erasing would remove its character.
+    text += `\x1b[${row + 1};1H${line}\x1b[0m${widthOf(line) < columns ? "\x1b[K" : ""}`;
+  }
+  return text;
 }

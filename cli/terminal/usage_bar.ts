@@ -1,19 +1,19 @@
-/** How full a limit is, with marks where something happens. Pure. */
+/** The usage of a limit as a bar, with marks at levels and thresholds. Pure. */
 
 import type { Capabilities, Palette, Role } from "./palette.ts";
 
 export interface Usage {
-  /** Bytes; absent is not known. */
+  /** Bytes; `undefined` if unknown. */
   readonly usage: number | undefined;
-  /** Bytes: `usage` less what the kernel takes back first. */
+  /** Bytes: `usage` without inactive page cache, which the kernel reclaims first. */
   readonly workingSet?: number | undefined;
-  /** Bytes; `Infinity` for none. */
+  /** Bytes; `Infinity` without a limit. */
   readonly limit: number;
   readonly marks: readonly UsageMark[];
 }
 
 export interface UsageMark {
-  /** Those of a guard have a sign of their own; any other is drawn as `warn` is. */
+  /** A guard level has its own symbol; any other name is drawn as `warn`. */
   readonly name: "warn" | "critical" | "imminent" | (string & Record<never, never>);
   readonly bytes: number;
 }
@@ -27,10 +27,10 @@ const MARKS = ["warn", "critical", "imminent"] as const;
 const markOf = (name: string) => MARKS.find((mark) => mark === name) ?? "warn";
 
 /**
- * Working set, what is in use beyond it, and what is free, in `width` columns. What is there at all gets a column, and what is
- * not full does not look full. Without a limit there is nothing to be full of: a line of dashes.
+ * Working set, the rest of usage, and free memory in `width` columns. Any usage gets at least one column, and usage below the limit
+ * leaves at least one column free. Without a limit or usage the bar is a line of dashes.
  *
- * @param fullness the colour of the working set; by how full it is where nothing is given.
+ * @param fullness the colour of the working set (default {@link fullnessOf})
  */
 export function usageBar(
   { usage, workingSet, limit, marks }: Usage,
@@ -44,12 +44,12 @@ export function usageBar(
   if (usage === undefined || !Number.isFinite(limit) || limit <= 0) {
     return palette("free", (unicode ? "─" : "-").repeat(width));
   }
-  const columns = (bytes: number, least: number) =>
+  const columns = (bytes: number) =>
     bytes >= limit
       ? width
-      : Math.min(width - 1, Math.max(least, Math.round(width * bytes / limit)));
-  const inUse = columns(usage, usage > 0 ? 1 : 0);
-  const set = Math.min(inUse, workingSet === undefined ? inUse : columns(workingSet, 0));
+      : Math.min(width - 1, Math.max(bytes > 0 ? 1 : 0, Math.round(width * bytes / limit)));
+  const inUse = columns(usage);
+  const set = Math.min(inUse, columns(workingSet ?? usage));
   const cells: [Role, string][] = Array.from(
     { length: width },
     (_, at) =>
@@ -64,7 +64,7 @@ export function usageBar(
   return runs(cells).map(([role, text]) => palette(role, text)).join("");
 }
 
-/** Neighbours of one colour in one piece. */
+/** Joins neighbours of one colour. */
 function runs(cells: readonly (readonly [Role, string])[]): [Role, string][] {
   const joined: [Role, string][] = [];
   for (const [role, text] of cells) {
@@ -75,7 +75,15 @@ function runs(cells: readonly (readonly [Role, string])[]): [Role, string][] {
   return joined;
 }
 
-/** By the highest of a guard's marks that is reached; without them by the levels that OOMHero warns at, 65 and 90 %. */
+/** The levels at which OOMHero warns: shares of the limit. */
+const WARN_SHARE = 0.65;
+const CRITICAL_SHARE = 0.9;
+
+/** The terminal format of a usage of `percent` of the limit. */
+export const fullness = (percent: number) =>
+  percent >= 100 * CRITICAL_SHARE ? "red" : percent >= 100 * WARN_SHARE ? "yellow" : "green";
+
+/** The colour of a usage: by the highest guard level reached, or by share of the limit without levels. */
 export function fullnessOf(
   usage: number | undefined,
   limit: number,
@@ -84,7 +92,11 @@ export function fullnessOf(
   if (usage === undefined || !Number.isFinite(limit)) return "plain";
   const levels = marks.filter(({ name }) => MARKS.some((mark) => mark === name));
   if (levels.length === 0) {
-    return usage >= 0.9 * limit ? "critical" : usage >= 0.65 * limit ? "warn" : "good";
+    return usage >= CRITICAL_SHARE * limit
+      ? "critical"
+      : usage >= WARN_SHARE * limit
+      ? "warn"
+      : "good";
   }
   const reached = levels.filter(({ bytes }) => usage >= bytes).map(({ name }) => markOf(name));
   return MARKS.findLast((mark) => reached.includes(mark)) ?? "good";

@@ -1,25 +1,27 @@
-/** How many columns a text takes in a terminal, and texts made to fit a number of them. Pure. */
+/** The width of a text in a terminal, and texts cut or padded to a width. Pure. */
 
 import { printable } from "../output/output.ts";
 
-/** Unicode's East_Asian_Width W and F (EastAsianWidth.txt), and what is shown as a picture without being asked to. */
+/** Unicode's East_Asian_Width W and F (EastAsianWidth.txt), and characters with emoji presentation by default. */
 const WIDE =
   /[\p{Emoji_Presentation}\u1100-\u115f\u2329\u232a\u2e80-\u303e\u3041-\u4dbf\u4e00-\ua4cf\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe10-\ufe19\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{16fe0}-\u{18cff}\u{1aff0}-\u{1b2ff}\u{1f200}-\u{1f265}\u{20000}-\u{3fffd}]/u;
 const COMBINING = /[\p{Mn}\p{Me}]/u;
 
 /**
- * Where terminals do not agree on the width: joiners, selectors of a presentation, halves of flags, skin colours, vowel signs that
- * take room of their own, parts of syllables, and what Unicode has not given a meaning to; and more marks on one character than any
- * language puts there.
+ * Characters with a width that differs between terminals: joiners, variation selectors, regional indicators, skin tones, spacing vowel
+ * signs, Hangul jamo, private use and unassigned characters; and a combining mark at the start or after three other marks.
  */
-const DOUBTFUL =
+const UNRELIABLE =
   /[\p{Cf}\p{Co}\p{Cs}\p{Cn}\p{Mc}\u1160-\u11ff\ud7b0-\ud7ff\ufe00-\ufe0f\u{1f1e6}-\u{1f1ff}\u{1f3fb}-\u{1f3ff}\u{e0100}-\u{e01ef}]|(?<=^|[\p{Mn}\p{Me}]{3})[\p{Mn}\p{Me}]/gu;
 const PLAIN = /^[\x20-\x7e]*$/;
 // deno-lint-ignore no-control-regex
 export const STYLES = /(\x1b\[[0-9;]*m)/g;
 
-/** Where only ASCII can be shown, what stands for the few marks of our own; each as wide as what it stands for. */
-const STAND_INS: Readonly<Record<string, string>> = {
+// deno-lint-ignore no-control-regex
+const NOT_ASCII = /[^\x00-\x7f]/gu;
+
+/** ASCII replacements of oomkit's own symbols; each is one column wide, as the symbol. */
+const ASCII_SYMBOLS: Readonly<Record<string, string>> = {
   "…": "~",
   "→": ">",
   "▸": ">",
@@ -42,25 +44,24 @@ const escaped = (character: string) => {
   return code.length > 4 ? `\\u{${code}}` : `\\u${code.padStart(4, "0")}`;
 };
 
-/** Text from outside as it can be shown: see `printable`; what has no width that can be relied on becomes an escape as well. */
+/** External text made safe to show: `printable`, and characters of unreliable width become escapes too. */
 export function visible(text: string, unicode = true): string {
   if (PLAIN.test(text)) return text;
   const harmless = printable(text);
   return unicode ? steady(harmless) : ascii(harmless);
 }
 
-/** What is printable already, styles and all, with a width that can be relied on. */
+/** Printable text, with or without styles, in which characters of unreliable width become escapes. */
 export function steady(text: string): string {
-  return PLAIN.test(text) ? text : text.replace(DOUBTFUL, escaped);
+  return PLAIN.test(text) ? text : text.replace(UNRELIABLE, escaped);
 }
 
-/** Styles stay; what is not ASCII becomes a stand-in or an escape. */
+/** Replaces all characters that are not ASCII by a symbol or an escape; styles stay. */
 export function ascii(text: string): string {
-  // deno-lint-ignore no-control-regex
-  return text.replace(/[^\x00-\x7f]/gu, (character) => STAND_INS[character] ?? escaped(character));
+  return text.replace(NOT_ASCII, (character) => ASCII_SYMBOLS[character] ?? escaped(character));
 }
 
-/** Columns; of text that {@link visible} has made, with or without styles. */
+/** Columns of a text that {@link visible} has returned, with or without styles. */
 export function widthOf(text: string): number {
   if (PLAIN.test(text)) return text.length;
   let width = 0;
@@ -73,14 +74,14 @@ function columnsOf(character: string): 0 | 1 | 2 {
   return COMBINING.test(character) ? 0 : WIDE.test(character) ? 2 : 1;
 }
 
-/** As much of the beginning as fits; styles stay as they are. @param width columns. */
+/** The longest beginning that fits; all styles are kept. @param width columns */
 export function beginning(text: string, width: number): string {
   if (widthOf(text) <= width) return text;
   let taken = "";
   let left = width;
   let isFull = false;
   for (const [at, part] of text.split(STYLES).entries()) {
-    // What ends a style comes after what is cut away.
+    // The sequence that resets a style may come after the cut.
     if (at % 2 === 1) taken += part;
     else if (!isFull) {
       for (const character of part) {
@@ -95,7 +96,7 @@ export function beginning(text: string, width: number): string {
   return taken;
 }
 
-/** As much of the end as fits; of a text without styles. @param width columns. */
+/** The longest end that fits, of a text without styles. @param width columns */
 export function ending(text: string, width: number): string {
   const characters = [...text];
   let left = width;
@@ -106,18 +107,18 @@ export function ending(text: string, width: number): string {
     left -= columns;
     from--;
   }
-  // A mark without what it stands on would land on whatever is before it.
+  // A combining mark without its base character would combine with the text before it.
   while (from < characters.length && columnsOf(characters[from]!) === 0) from++;
   return characters.slice(from).join("");
 }
 
-/** What is too long ends in a mark. @param width columns. */
+/** Cuts the end of a text that is too long and adds `mark`. @param width columns */
 export function cutTo(text: string, width: number, mark = "…"): string {
   if (widthOf(text) <= width) return text;
   return width < 1 ? "" : beginning(text, width - widthOf(mark)) + mark;
 }
 
-/** Exactly so many columns. @param mark what is too long ends in. */
+/** Pads or cuts a text to exactly `width` columns. @param mark ends a text that is too long */
 export function filled(
   text: string,
   width: number,

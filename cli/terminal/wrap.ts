@@ -1,22 +1,28 @@
-/** Text in lines of so many columns. Pure. */
+/** Text in lines that fit a number of columns. Pure. */
 
+import type { Style } from "./style.ts";
 import { beginning, STYLES, widthOf } from "./width.ts";
 
-/** Breaks between words; within one only where it is wider than a line, as a path can be. @param width columns. */
-export function wrapTo(text: string, width: number): string[] {
-  const room = Math.max(2, width);
+/** Breaks between words. A word longer than a line stays whole, so that a path can be copied. @param width columns */
+export const wrap = (text: string, width: number): string[] => wrapWords(text, width, false);
+
+/** Breaks between words, and within a word that is wider than a line. @param width columns */
+export const wrapTo = (text: string, width: number): string[] =>
+  wrapWords(text, Math.max(2, width), true);
+
+function wrapWords(text: string, width: number, breaksWords: boolean): string[] {
   const lines: string[] = [];
   let line = "";
   for (const word of text.split(" ")) {
     const joined = line === "" ? word : `${line} ${word}`;
-    if (widthOf(joined) <= room) {
+    if (widthOf(joined) <= width) {
       line = joined;
       continue;
     }
     if (line !== "") lines.push(line);
     line = word;
-    while (widthOf(line) > room) {
-      const head = beginning(line, room);
+    while (breaksWords && widthOf(line) > width) {
+      const head = beginning(line, width);
       lines.push(head);
       line = line.slice(head.length);
     }
@@ -24,7 +30,7 @@ export function wrapTo(text: string, width: number): string[] {
   return [...lines, line];
 }
 
-/** The same behind a label, beneath which the further lines leave room. @param label as wide as it is to be. */
+/** Like `wrapTo`, after a label; further lines are indented by its width. */
 export function wrapBehind(label: string, text: string, width: number): string[] {
   const indent = widthOf(label);
   return wrapTo(text, width - indent).map((line, at) =>
@@ -32,19 +38,53 @@ export function wrapBehind(label: string, text: string, width: number): string[]
   );
 }
 
-const PLAIN = "\x1b[0m";
+/** Items side by side, as many as fit on a line; each stays whole. */
+export function flow(items: readonly string[], width: number): string[] {
+  const lines: string[] = [];
+  for (const item of items) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 3 + item.length <= width) {
+      lines[lines.length - 1] = `${last} · ${item}`;
+    } else lines.push(item);
+  }
+  return lines;
+}
 
-/** A line that is too wide as several, further in than it begins; each part keeps its styles. @param width columns. */
-export function folded(line: string, width: number): string[] {
+export interface TextLayout {
+  readonly style: Style;
+  /** Columns. */
+  readonly width: number;
+}
+
+const LABEL_WIDTH = 11;
+
+/** Items side by side after one label; no lines without items. */
+export function itemLines(name: string, items: readonly string[], layout: TextLayout): string[] {
+  return labelled(name, flow(items, layout.width - LABEL_WIDTH), layout);
+}
+
+/** A text after one label. */
+export function textLines(name: string, text: string, layout: TextLayout): string[] {
+  return labelled(name, wrap(text, layout.width - LABEL_WIDTH), layout);
+}
+
+function labelled(name: string, lines: readonly string[], { style }: TextLayout): string[] {
+  return lines.map((line, at) => style("dim", (at === 0 ? name : "").padEnd(LABEL_WIDTH)) + line);
+}
+
+const RESET = "\x1b[0m";
+
+/** Splits a line that is too wide; the parts are indented further than the line and keep its styles. @param width columns */
+export function foldLine(line: string, width: number): string[] {
   if (widthOf(line) <= width) return [line];
   const lead = Math.min(line.search(/[^ ]|$/), Math.floor(width / 4));
   const indent = Math.min(lead + 2, Math.floor(width / 4));
   let open = "";
   let plain = "";
-  /** Of each code unit of it. */
+  /** The style of each code unit of `plain`. */
   const styles: string[] = [];
   for (const [at, part] of line.trimStart().split(STYLES).entries()) {
-    if (at % 2 === 1) open = part === PLAIN ? "" : open + part;
+    if (at % 2 === 1) open = part === RESET ? "" : open + part;
     else {
       plain += part;
       styles.push(...Array<string>(part.length).fill(open));
@@ -59,14 +99,14 @@ export function folded(line: string, width: number): string[] {
   });
 }
 
-/** Neighbours of one style in one piece. */
+/** Adds the style of each code unit; neighbours of one style share one escape sequence. */
 function styled(text: string, styles: readonly string[]): string {
   let shown = "";
   for (let from = 0, to = 0; from < text.length; from = to) {
     const style = styles[from]!;
     while (to < text.length && styles[to] === style) to++;
     const part = text.slice(from, to);
-    shown += style === "" ? part : style + part + PLAIN;
+    shown += style === "" ? part : style + part + RESET;
   }
   return shown;
 }

@@ -1,4 +1,4 @@
-/** `oomkit watch -- command…`: what a CI job needs to know about its build. */
+/** `oomkit watch -- command…`: runs a command, such as a CI build, and reports its memory use. */
 
 import { readAncestry } from "../../core/cgroup/ancestry.ts";
 import type { Cgroup } from "../../core/cgroup/cgroup.ts";
@@ -8,27 +8,31 @@ import { cannotRunReason } from "../../core/control/executable.ts";
 import { OomkitError, shortened } from "../../core/errors.ts";
 import type { EventType, OomkitEvent } from "../../core/events/event.ts";
 import { toJson } from "../../core/events/json.ts";
-import { judge, type RunReport } from "../../core/events/run.ts";
+import { type RunReport, runReport } from "../../core/events/run.ts";
 import { createSandbox, type Sandbox } from "../../core/simulate/sandbox.ts";
-import { startWatch, type Watching } from "../../core/watch/watch.ts";
+import type { Watching } from "../../core/watch/watch.ts";
 import { formatBytes, formatPercent } from "../options/units.ts";
 import { type Annotation, annotationLines } from "../output/annotate.ts";
 import { eventText } from "../output/event_text.ts";
 import { printable, printStderr, printStderrRaw } from "../output/output.ts";
-import type { RunRecording } from "../output/recording.ts";
 import { openResultFile } from "../output/result_file.ts";
-import { openReceivers } from "../receivers/receivers.ts";
 import { onSignals } from "../signals.ts";
 import { chooseStyle } from "../terminal/style.ts";
-import { recordingOf, warnAboutPercentages, watchOptions } from "./command.ts";
+import { checkPercentages, watchOptions, WatchSession } from "./follow.ts";
 import type { WatchFlags } from "./options.ts";
 
-/** Not SIGINT on a terminal: there the whole foreground group gets it from the kernel already. */
-const PASSED_ON: readonly Deno.Signal[] = ["SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"];
+/** Without SIGINT: on a terminal the kernel sends it to the whole foreground group. */
+const FORWARDED: readonly Deno.Signal[] = [
+  "SIGTERM",
+  "SIGHUP",
+  "SIGQUIT",
+  "SIGUSR1",
+  "SIGUSR2",
+];
 
 /**
- * Returns the command's exit code as a shell says it: 128 + N for signal N, 127 and 126 for one that cannot be run. Of
- * that nothing is told but the reason.
+ * Resolves to the command's exit code as a shell reports it: 128 + N for signal N; 127 or 126 if it cannot be run, in which case only
+ * the reason is printed.
  */
 export async function runWatched(command: readonly string[], flags: WatchFlags): Promise<number> {
   const program = command[0]!;
@@ -42,39 +46,25 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
     ? undefined
     : openResultFile(flags.report, "the report");
   const signals = collectSignals();
-  let watching: Watching | undefined = undefined;
-  const receivers = await openReceivers(flags, {
-    command: "watch",
-    cgroups: () => watching?.cgroups().map((cgroup) => ({ cgroup })) ?? [],
-    alive: () => ({ ok: true }),
-    ready: () => watching ? { ok: true } : { ok: false, why: "it is still starting" },
-  });
-  const { sandbox, cgroup } = findPlace(hierarchy, flags.limit);
-  let recording: RunRecording | undefined;
+  const session = await WatchSession.open(flags, hierarchy.version.number);
+  let sandbox: Sandbox | undefined;
   try {
-    recording = await recordingOf(flags, hierarchy.version.number);
+    const place = cgroupFor(hierarchy, flags.limit);
+    const { cgroup } = place;
+    sandbox = place.sandbox;
     const options = watchOptions(flags, [cgroup]);
-    warnAboutPercentages(options, new Map([[cgroup.path, readAncestry(cgroup).limit.bytes]]));
+    checkPercentages(options, new Map([[cgroup.path, readAncestry(cgroup).limit.bytes]]));
     const events: OomkitEvent[] = [];
     const style = chooseStyle(flags.color);
-    const recorded = { ...options, ...(recording && { recordSink: recording }) };
-    watching = startWatch(recorded, (event) => {
+    const watching = session.start(options, (event) => {
       events.push(event);
-      recording?.event(event);
-      receivers.report(event, "");
-      if (isNews(event, flags)) printStderr(eventText(event, style));
+      if (isPrinted(event, flags)) printStderr(eventText(event, style));
     });
     const status = await run(command, sandbox, watching, signals);
     const ancestry = readAncestry(cgroup);
     const summary = await watching.stop();
-    const verdict = judge({
-      command,
-      status,
-      events,
-      summary,
-      ancestry,
-      own: sandbox === undefined,
-    });
+    const own = sandbox === undefined;
+    const verdict = runReport({ command, status, events, summary, ancestry, own });
     const line = verdictLine(verdict);
     printStderr(`oomkit: ${line}`);
     const seen = new Set<EventType>(events.map(({ type }) => type));
@@ -88,45 +78,44 @@ export async function runWatched(command: readonly string[], flags: WatchFlags):
   } finally {
     await sandbox?.remove();
     try {
-      await recording?.close();
+      await session.close();
     } finally {
-      await receivers.close();
       signals.off();
     }
   }
 }
 
 interface Signals {
-  /** From now on signals go to `child`, those that came before it first. */
-  passTo(child: Deno.ChildProcess): void;
+  /** Forwards signals to `child`, first those that arrived before. */
+  forwardTo(child: Deno.ChildProcess): void;
   off(): void;
 }
 
-/** Handled before there is anything that could be left behind: without a handler a signal would end us on the spot. */
+/** Called before the cgroup is created: without a handler a signal would end oomkit and leave the cgroup behind. */
 function collectSignals(): Signals {
   const early: Deno.Signal[] = [];
-  let pass = (signal: Deno.Signal) => void early.push(signal);
+  let forward = (signal: Deno.Signal) => void early.push(signal);
   const isOnTerminal = Deno.stdin.isTerminal();
-  const off = onSignals([...PASSED_ON, "SIGINT"], (signal) => {
-    if (signal !== "SIGINT" || !isOnTerminal) pass(signal);
+  const off = onSignals([...FORWARDED, "SIGINT"], (signal) => {
+    if (signal !== "SIGINT" || !isOnTerminal) forward(signal);
   });
   return {
     off,
-    passTo(child) {
-      pass = (signal) => {
+    forwardTo(child) {
+      forward = (signal) => {
         try {
           child.kill(signal);
         } catch {
-          // It has ended meanwhile; its status is on the way.
+          // The command has exited.
         }
       };
-      early.forEach(pass);
+      early.forEach(forward);
     },
   };
 }
 
-/** A cgroup of its own, or the reason why the own one has to do. */
-function findPlace(
+/** A new cgroup for the command, or oomkit's own one with a printed reason. */
+function cgroupFor(
   hierarchy: Hierarchy,
   limit: number | undefined,
 ): { readonly sandbox?: Sandbox; readonly cgroup: Cgroup } {
@@ -135,23 +124,21 @@ function findPlace(
     ...(limit === undefined ? {} : { limit }),
   });
   if (!("refused" in made)) return { sandbox: made, cgroup: made.cgroup };
-  const omitUndefined = limit === undefined
-    ? ""
-    : ` and without the limit of ${formatBytes(limit)}`;
-  printStderr(`oomkit: running in the own cgroup${omitUndefined}: ${made.refused}`);
+  const withoutLimit = limit === undefined ? "" : `, without the limit of ${formatBytes(limit)}`;
+  printStderr(`oomkit: the command runs in oomkit's own cgroup${withoutLimit}: ${made.refused}`);
   return { cgroup: ownCgroup(hierarchy) };
 }
 
-/** What is worth a line between the command's own. */
-function isNews({ type }: OomkitEvent, flags: WatchFlags): boolean {
+/** Only requested and severe events are printed among the output of the command. */
+function isPrinted({ type }: OomkitEvent, flags: WatchFlags): boolean {
   if (type === "threshold") return flags.threshold !== undefined;
   if (type === "pressure") return flags.pressure !== undefined || flags.psi !== undefined;
   return type === "oom" || type === "oom_kill" || type === "oom_group_kill";
 }
 
 /**
- * The shell moves itself and then becomes the command, so that every page of the command is charged to the cgroup from
- * the first on, and no process stands between.
+ * The shell moves itself into the cgroup and then becomes the command, so that every page of the command is charged to the cgroup,
+ * and no extra process remains.
  */
 const ENTER = 'echo 0 > "$1" || exit 125; shift; exec "$@"';
 
@@ -175,10 +162,10 @@ async function run(
     }).spawn();
   } catch (error) {
     await watching.stop();
-    const why = error instanceof Deno.errors.NotFound ? "there is no such program" : error;
-    throw new OomkitError(`cannot run ${printable(program!)}: ${why}`);
+    const reason = error instanceof Deno.errors.NotFound ? "there is no such program" : error;
+    throw new OomkitError(`cannot run ${printable(program!)}: ${reason}`);
   }
-  signals.passTo(child);
+  signals.forwardTo(child);
   return await child.status;
 }
 
@@ -189,7 +176,7 @@ function verdictLine(report: RunReport): string {
     : `${formatBytes(limit)} limit, headroom ${formatBytes(headroom)} (${
       formatPercent(100 * headroom / limit)
     })`;
-  const scope = report.own_cgroup ? " of the whole own cgroup" : "";
+  const scope = report.own_cgroup ? " of oomkit's own cgroup" : "";
   const owner = report.limit_owner !== null && report.limit_owner !== report.cgroup
     ? ` set by ${printable(report.limit_owner)}`
     : "";
@@ -197,28 +184,28 @@ function verdictLine(report: RunReport): string {
     `peak${scope} ${formatBytes(peak ?? undefined)}, ${share}${owner}`;
 }
 
-/* What `watch --annotate` tells of a command that has ended. */
-
-/** As at the critical level of `guard`, from 90 % of the limit on: the next build may be the one that dies. */
-const CLOSE = 0.1;
+/** Share of the limit: a peak above 90 %, the critical level of `guard`, means that the next build may be killed. */
+const MIN_HEADROOM_SHARE = 0.1;
 
 /**
- * @param line the verdict in words
- * @param failedBy what `--fail-on` asked for and was seen
+ * What `watch --annotate` shows about a command that has exited.
+ *
+ * @param line the verdict as text
+ * @param failedBy the events of `--fail-on` that occurred
  */
 export function runAnnotation(
   report: RunReport,
   line: string,
   failedBy: readonly EventType[],
 ): Annotation {
-  if (report.verdict === "oom_killed") return of("error", "killed for want of memory", line);
+  if (report.verdict === "oom_killed") return of("error", "out of memory", line);
   if (failedBy.length > 0) {
-    return of("error", `${failedBy.join(", ")} seen`, `${line}; --fail-on asks to fail`);
+    return of("error", `${failedBy.join(", ")} seen`, `${line}; failed by --fail-on`);
   }
   if (report.verdict === "limit_hit") return of("warning", "the memory limit was hit", line);
-  if (report.verdict === "unknown") return of("warning", "memory could not be followed", line);
+  if (report.verdict === "unknown") return of("warning", "memory use is unknown", line);
   const { limit, headroom } = report;
-  return limit !== null && headroom !== null && headroom < CLOSE * limit
+  return limit !== null && headroom !== null && headroom < MIN_HEADROOM_SHARE * limit
     ? of("warning", "close to the memory limit", line)
     : of("notice", "memory", line);
 }

@@ -1,15 +1,20 @@
-/** Events in the form that event routers know: CloudEvents 1.0, JSON format, structured mode. */
+/** Events as CloudEvents 1.0, JSON format, structured mode. */
 
 import type { OomkitEvent } from "./event.ts";
 import { toJson } from "./json.ts";
-import type { HttpMessage } from "../receivers/webhook.ts";
+
+/** A request body and its media type. */
+export interface HttpMessage {
+  readonly body: string;
+  readonly type: string;
+}
 
 export const CLOUD_EVENT_TYPE = "application/cloudevents+json; charset=utf-8";
 
 /**
- * Writes events as one source, each with an id of its own, by which a receiver knows one that comes again.
+ * Returns a writer of events of one source. Each gets a unique id, by which a receiver detects a repeated delivery.
  *
- * @param since milliseconds since the epoch: when this source began, so that no two runs share an id.
+ * @param since start of this source in milliseconds since the epoch: part of the ids, so that two runs share none.
  */
 export function cloudEvents(hostname: string, since: number): (event: OomkitEvent) => HttpMessage {
   let count = 0;

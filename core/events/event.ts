@@ -1,12 +1,13 @@
 /**
- * What happened, in the shape that leaves the program: one JSON line each, documented in docs/schema/event.schema.json.
- * Names are the kernel's; sizes are bytes; what is not known is `null`, never 0.
+ * The events that oomkit emits: one JSON line each, documented in docs/schema/event.schema.json. Names are the kernel's; sizes are
+ * bytes; an unknown value is `null`, never 0.
  */
 
 import { identify } from "../cgroup/identity.ts";
-import type { ActionOutcome, ReportedAction } from "../policy/actions.ts";
+import type { ACTIONS, ReportedAction } from "../policy/actions.ts";
+import type { Level } from "../policy/levels.ts";
 
-/** What told us. No payload of it is trusted: it led to a read, and the read is what the event says. */
+/** What triggered the event. Its payload is not trusted: it leads to a read, and the event reports what was read. */
 export type Source =
   | "eventfd"
   | "inotify"
@@ -21,7 +22,7 @@ export type Source =
 
 export interface Head {
   readonly v: 2;
-  /** RFC 3339 with as many digits as are known. */
+  /** RFC 3339, in UTC with microseconds. */
   readonly ts: string;
   /** Cgroup path. */
   readonly cgroup: string;
@@ -30,7 +31,7 @@ export interface Head {
   readonly source: Source;
 }
 
-/** A process that the kernel killed, as the kernel log tells it. */
+/** A process that the kernel killed, as the kernel log describes it. */
 export interface KernelVictim {
   readonly pid: number;
   readonly comm: string;
@@ -41,28 +42,28 @@ export interface KernelVictim {
   readonly oom_score_adj: number | null;
 }
 
-/** One line of the summary: what the kernel counted in one cgroup while it was watched. */
+/** One entry of the summary: how the kernel's counters of one cgroup grew while it was watched. */
 export interface CounterDeltas {
   readonly cgroup: string;
   readonly container_id: string | null;
   readonly pod_uid: string | null;
-  /** Differences of the kernel's own counters; `null` where it does not count. */
+  /** `null` for a counter that the kernel does not have. */
   readonly max: bigint | null;
   readonly high: bigint | null;
   readonly oom: bigint | null;
   readonly oom_kill: bigint | null;
   readonly oom_group_kill: bigint | null;
-  /** `oom_kill` events told: fewer than counted where a group kill counts somebody more than once. */
+  /** `oom_kill` events emitted. Less than the counter where the kernel counts a process of a group kill more than once. */
   readonly victims: number;
-  /** How often the kernel log named one of them once more. */
+  /** How often the kernel log named one of these victims again. */
   readonly repeated: number;
-  /** Bytes; the highest since the cgroup was made. */
+  /** Highest usage since the cgroup was created, in bytes. */
   readonly peak: number | null;
   readonly limit: number | null;
   readonly removed: boolean;
 }
 
-/** A process as a guard weighed it. */
+/** A process as the guard ranked it. */
 export interface CandidateJson {
   readonly pid: number;
   readonly comm: string;
@@ -70,91 +71,128 @@ export interface CandidateJson {
   readonly cgroup: string;
   readonly rss: number | null;
   readonly oom_score_adj: number | null;
-  /** Bytes: the kernel's own weight, see `inspect`. */
+  /** The kernel's oom_badness in bytes, see `inspect`. */
   readonly badness: number;
   readonly preference: "prefer" | "none" | "avoid" | "excluded";
   readonly preference_reason: string | null;
 }
 
-export type Level = "warn" | "critical" | "imminent";
+type Mode = "notify" | "throttle" | "hold";
+type Metric = "usage" | "working-set";
 
-/** What a guard did, or would have done. Sizes are bytes, times milliseconds since the level was seen to be reached. */
-export interface ActionBody {
+interface ActionCommon<Action extends ReportedAction> {
   readonly type: "action";
-  readonly action: ReportedAction;
+  readonly action: Action;
+  readonly outcome: (typeof ACTIONS)[Action]["outcomes"][number];
+  /** Why the action failed or the victim survived; for `dry_run` of a hook the command. */
+  readonly reason: string | null;
   readonly level: Level;
-  readonly mode: "notify" | "throttle" | "hold";
+  readonly mode: Mode;
   readonly dry_run: boolean;
-  readonly signal: string | null;
-  readonly victim: CandidateJson | null;
-  /** The cgroup that was ended as a whole. */
-  readonly killed_cgroup: string | null;
-  /** The first few, in the order in which they would be taken; those that are spared at the end. */
-  readonly candidates: readonly CandidateJson[];
   readonly usage_before: number;
-  readonly usage_after: number | null;
   readonly limit: number;
   readonly level_bytes: number;
-  /** Which of them an action can have is in core/policy/actions.ts. `dry_run`: it would have been done. */
-  readonly outcome: ActionOutcome;
-  readonly reason: string | null;
-  /** Processes that got the signal. */
-  readonly count: number | null;
+}
+
+/** Times are milliseconds since the read that showed the level as reached. */
+export interface KillBody extends ActionCommon<"process" | "container"> {
+  readonly signal: string | null;
+  readonly victim: CandidateJson | null;
+  /** The cgroup of which every process was killed. */
+  readonly killed_cgroup: string | null;
+  /** The first few in victim order, then excluded processes. */
+  readonly candidates: readonly CandidateJson[];
+  readonly usage_after: number | null;
   readonly freed: number | null;
   readonly signal_ms: number | null;
   readonly exit_ms: number | null;
   readonly freed_ms: number | null;
 }
 
-export type Body =
-  | ActionBody
-  | {
-    /** A guard has armed it, or armed it anew. */
-    readonly type: "guard_armed";
-    /** The rule of the configuration that holds here. */
-    readonly rule: string | null;
-    readonly limit: number;
-    readonly limit_owner: string | null;
-    /** Bytes at which each level begins. */
-    readonly warn: number;
-    readonly critical: number;
-    readonly imminent: number;
-    readonly metric: "usage" | "working-set";
-    readonly mode: "notify" | "throttle" | "hold";
-    readonly actions: Readonly<Record<Level, readonly string[]>>;
-    readonly dry_run: boolean;
-  }
-  | {
-    readonly type: "level_reached";
-    readonly level: Level;
-    readonly usage: number;
-    /** The same in the guard's base. */
-    readonly metric_value: number;
-    readonly metric: "usage" | "working-set";
-    readonly level_bytes: number;
-    readonly limit: number;
-    /** Bytes a second. */
-    readonly rate: number | null;
-  }
-  | {
-    /** The level was reached, and nothing had to die. */
-    readonly type: "action_skipped";
-    readonly level: Level;
-    readonly reason: "recovered" | "reclaimable_cache";
-    readonly usage: number;
-    readonly reclaimable: number | null;
-    readonly limit: number;
-    readonly level_bytes: number;
-  }
-  | {
-    /** What a guard had changed was put back; or not, for the reason. */
-    readonly type: "restored";
-    readonly file: string;
-    readonly set: string;
-    readonly before: string;
-    readonly outcome: "restored" | "gone" | "left" | "failed";
-    readonly reason: string | null;
-  }
+export interface SignalBody extends ActionCommon<"signal"> {
+  readonly signal: string;
+  /** Processes that got the signal. */
+  readonly count: number;
+}
+
+export interface ReclaimBody extends ActionCommon<"reclaim"> {
+  readonly usage_after?: number | null;
+  readonly freed?: number | null;
+  /** Milliseconds since the start of reclaim. */
+  readonly freed_ms?: number | null;
+}
+
+export type HookBody = ActionCommon<"exec">;
+
+export type ActionBody = KillBody | SignalBody | ReclaimBody | HookBody;
+
+/** An event of one action has the fields of all; {@link makeEvent} adds those that its action does not have. */
+const UNUSED_ACTION_FIELDS = {
+  signal: null,
+  victim: null,
+  killed_cgroup: null,
+  candidates: [],
+  usage_after: null,
+  count: null,
+  freed: null,
+  signal_ms: null,
+  exit_ms: null,
+  freed_ms: null,
+} as const;
+
+/** A cgroup is guarded from now on, or with changed settings. */
+export interface GuardArmedBody {
+  readonly type: "guard_armed";
+  /** Name of the configuration's rule that applies. */
+  readonly rule: string | null;
+  readonly limit: number;
+  readonly limit_owner: string | null;
+  /** Bytes at which each level begins. */
+  readonly warn: number;
+  readonly critical: number;
+  readonly imminent: number;
+  readonly metric: Metric;
+  readonly mode: Mode;
+  readonly actions: Readonly<Record<Level, readonly string[]>>;
+  readonly dry_run: boolean;
+}
+
+export interface LevelReachedBody {
+  readonly type: "level_reached";
+  readonly level: Level;
+  readonly usage: number;
+  /** What is compared with `level_bytes`: usage or working set, see `metric`. */
+  readonly metric_value: number;
+  readonly metric: Metric;
+  readonly level_bytes: number;
+  readonly limit: number;
+  /** Bytes per second. */
+  readonly rate: number | null;
+}
+
+/** A level was reached, but nothing was killed. */
+export interface ActionSkippedBody {
+  readonly type: "action_skipped";
+  readonly level: Level;
+  readonly reason: "recovered" | "reclaimable_cache";
+  readonly usage: number;
+  readonly reclaimable: number | null;
+  readonly limit: number;
+  readonly level_bytes: number;
+}
+
+/** A control file that the guard had changed was restored, or was not for `reason`. */
+export interface RestoredBody {
+  readonly type: "restored";
+  readonly file: string;
+  readonly set: string;
+  readonly before: string;
+  readonly outcome: "restored" | "gone" | "left" | "failed";
+  readonly reason: string | null;
+}
+
+/** What a watch found in one cgroup. */
+type WatchBody =
   | {
     readonly type: "threshold";
     readonly threshold: number;
@@ -166,10 +204,10 @@ export type Body =
     readonly type: "pressure";
     /** v1 `memory.pressure_level`. */
     readonly level: "low" | "medium" | "critical" | null;
-    /** PSI: which line, and the microseconds stalled since the last event of it. */
+    /** The line of the PSI file, and the microseconds stalled since the last event of that line. */
     readonly kind: "some" | "full" | null;
     readonly stalled_us: bigint | null;
-    /** Notifications that came as one. */
+    /** Notifications that the kernel merged into this one. */
     readonly count: bigint;
     readonly usage: number | null;
   }
@@ -182,7 +220,7 @@ export type Body =
     readonly type: "oom";
     readonly count: bigint;
     readonly usage: number | null;
-    /** The cgroup whose limit was hit. */
+    /** The cgroup that has the limit. */
     readonly limit_owner: string | null;
     readonly limit: number | null;
   }
@@ -191,17 +229,25 @@ export type Body =
     readonly victim: KernelVictim | null;
     readonly limit_owner: string | null;
     readonly limit: number | null;
-    /** Whether a memory cgroup or the whole machine ran out; `null` when only the counter told. */
+    /** Whether a memory cgroup or the whole machine ran out of memory; `null` without a kernel log line. */
     readonly scope: "cgroup" | "system" | null;
-    /** True when no counter could confirm it, since the cgroup was gone before it could be read. */
+    /** True when no counter confirms the kill: the cgroup was removed before its counters were read. */
     readonly inferred: boolean;
   }
   | { readonly type: "limit_changed"; readonly from: number | null; readonly to: number | null }
   | { readonly type: "cgroup_created" }
-  | { readonly type: "cgroup_removed" }
+  | { readonly type: "cgroup_removed" };
+
+export type Body =
+  | ActionBody
+  | GuardArmedBody
+  | LevelReachedBody
+  | ActionSkippedBody
+  | RestoredBody
+  | WatchBody
   | {
+    /** A mechanism was not available; `fallback` replaces it. */
     readonly type: "degraded";
-    /** The source that was refused, what stands in for it, and why. */
     readonly requested: string;
     readonly fallback: string;
     readonly reason: string;
@@ -214,28 +260,31 @@ export type Body =
 
 export type OomkitEvent = Head & Body;
 export type EventType = Body["type"];
+export type EventOf<Type extends EventType> = OomkitEvent & { readonly type: Type };
 
-export const EVENT_TYPES: readonly EventType[] = [
-  "threshold",
-  "pressure",
-  "high",
-  "max",
-  "oom",
-  "oom_kill",
-  "oom_group_kill",
-  "guard_armed",
-  "level_reached",
-  "action",
-  "action_skipped",
-  "restored",
-  "limit_changed",
-  "cgroup_created",
-  "cgroup_removed",
-  "degraded",
-  "summary",
-];
+/** A record, so that the compiler reports a missing type. */
+const ALL_EVENT_TYPES: Readonly<Record<EventType, true>> = {
+  threshold: true,
+  pressure: true,
+  high: true,
+  max: true,
+  oom: true,
+  oom_kill: true,
+  oom_group_kill: true,
+  guard_armed: true,
+  level_reached: true,
+  action: true,
+  action_skipped: true,
+  restored: true,
+  limit_changed: true,
+  cgroup_created: true,
+  cgroup_removed: true,
+  degraded: true,
+  summary: true,
+};
+export const EVENT_TYPES = Object.keys(ALL_EVENT_TYPES) as readonly EventType[];
 
-/** @param at milliseconds since the epoch, with a fraction as far as it is known. */
+/** @param at milliseconds since the epoch; the fraction is kept to microseconds. */
 export function makeEvent(at: number, cgroup: string, source: Source, body: Body): OomkitEvent {
   const { containerId, podUid } = identify(cgroup);
   return {
@@ -245,11 +294,12 @@ export function makeEvent(at: number, cgroup: string, source: Source, body: Body
     container_id: containerId ?? null,
     pod_uid: podUid ?? null,
     source,
+    ...(body.type === "action" && UNUSED_ACTION_FIELDS),
     ...body,
   };
 }
 
-/** RFC 3339 in UTC with microseconds, which is what the kernel log has. */
+/** RFC 3339 in UTC with microseconds, the resolution of the kernel log. */
 export function timestamp(at: number): string {
   const whole = Math.floor(at);
   const micros = Math.min(999, Math.floor((at - whole) * 1000));

@@ -1,35 +1,38 @@
-/** The event of Tencent's oom-guard, byte for byte as its document shows it. */
+/** The event JSON of Tencent's oom-guard, byte for byte as in its document. */
 
-import { ACTIONS, isKillAction } from "../policy/actions.ts";
+import { ACTIONS } from "../policy/actions.ts";
 import type { ActionBody, Head } from "./event.ts";
-import { harmless } from "./json.ts";
+import { escapeTerminalControls } from "./json.ts";
 
-export interface Surroundings {
+export interface OomGuardContext {
   readonly hostname: string;
-  /** Directories, where paths are cgroup paths. */
+  /** Directory of a cgroup path. */
   directoryOf(path: string): string;
-  /** memory.stat as it was when it was decided. */
+  /** memory.stat as read for the decision. */
   readonly stat: string;
 }
 
-/** `undefined` for what oom-guard has no event for: it tells of processes and containers that were ended. */
-export function oomGuardEvent(event: Head & ActionBody, around: Surroundings): string | undefined {
-  const { action, victim, outcome } = event;
-  if (!isKillAction(action) || outcome !== "killed") return undefined;
-  return harmless(JSON.stringify({
-    hostname: around.hostname,
-    timestamp: nanoseconds(event.ts),
-    oomcgroup: around.directoryOf(event.cgroup),
-    proccgroup: around.directoryOf(event.killed_cgroup ?? victim?.cgroup ?? event.cgroup),
+/** `undefined` for an event that oom-guard does not have: it has events for kills only. */
+export function oomGuardEvent(
+  event: Head & ActionBody,
+  context: OomGuardContext,
+): string | undefined {
+  if (event.outcome !== "killed") return undefined;
+  const { victim } = event;
+  return escapeTerminalControls(JSON.stringify({
+    hostname: context.hostname,
+    timestamp: withNanoseconds(event.ts),
+    oomcgroup: context.directoryOf(event.cgroup),
+    proccgroup: context.directoryOf(event.killed_cgroup ?? victim?.cgroup ?? event.cgroup),
     threshold: event.level_bytes,
     usage: event.usage_before,
     killed: victim === null ? "" : `${victim.pid}(${victim.comm}) `,
-    stats: around.stat.replaceAll("\n", "|"),
-    policy: ACTIONS[action].oomGuardName,
+    stats: context.stat.replaceAll("\n", "|"),
+    policy: ACTIONS[event.action].oomGuardName,
   }));
 }
 
-/** oom-guard, being Go, writes nine digits. */
-function nanoseconds(ts: string): string {
+/** oom-guard is written in Go, where timestamps have nine digits. */
+function withNanoseconds(ts: string): string {
   return ts.replace(/\.(\d+)Z$/, (_, digits: string) => `.${digits.padEnd(9, "0")}Z`);
 }

@@ -1,22 +1,26 @@
-/** The verdict on a command that ran in a watched cgroup; docs/schema/run.schema.json. */
+/** The report on a command that ran in a watched cgroup; docs/schema/run.schema.json. */
 
 import type { Ancestry } from "../cgroup/ancestry.ts";
-import { omitUndefined } from "../omit_undefined.ts";
-import type { CounterDeltas, KernelVictim, OomkitEvent } from "./event.ts";
-import { timestamp } from "./event.ts";
+import {
+  type CounterDeltas,
+  type EventOf,
+  type KernelVictim,
+  type OomkitEvent,
+  timestamp,
+} from "./event.ts";
 
 export interface RunReport {
   readonly v: 2;
   readonly ts: string;
   readonly command: readonly string[];
-  /** As a shell says it: 128 + N for signal N. */
+  /** As in a shell: 128 + N for signal N. */
   readonly exit_code: number;
   readonly signal: string | null;
   readonly seconds: number;
   readonly cgroup: string;
-  /** True when no cgroup could be made for it: the figures are those of everything in the own cgroup. */
+  /** True when no cgroup could be created for the command: the figures include everything in oomkit's own cgroup. */
   readonly own_cgroup: boolean;
-  /** Bytes; the effective limit and who set it. */
+  /** Effective limit in bytes, and the cgroup that sets it. */
   readonly limit: number | null;
   readonly limit_owner: string | null;
   readonly peak: number | null;
@@ -26,9 +30,9 @@ export interface RunReport {
   readonly oom: bigint | null;
   readonly oom_kill: bigint | null;
   readonly kills: readonly { readonly cgroup: string; readonly victim: KernelVictim | null }[];
-  /** `unknown` where the counters could not be read. */
+  /** `unknown` when the counters could not be read. */
   readonly verdict: "fine" | "limit_hit" | "oom_killed" | "unknown";
-  /** The same two in words. */
+  /** How the command ended, and the verdict, in words. */
   readonly ending: string;
   readonly verdict_text: string;
 }
@@ -37,17 +41,18 @@ export interface RunFacts {
   readonly command: readonly string[];
   readonly status: Deno.CommandStatus;
   readonly events: readonly OomkitEvent[];
-  readonly summary: OomkitEvent & { readonly type: "summary" };
+  readonly summary: EventOf<"summary">;
   readonly ancestry: Ancestry;
   readonly own: boolean;
 }
 
-export function judge({ command, status, events, summary, ancestry, own }: RunFacts): RunReport {
+export function runReport(facts: RunFacts): RunReport {
+  const { command, status, events, summary, ancestry, own } = facts;
   const deltas = summary.cgroups[0];
   const kills = events.flatMap((event) =>
     event.type === "oom_kill" ? [{ cgroup: event.cgroup, victim: event.victim }] : []
   );
-  const { bytes, owner } = omitUndefined({ ...ancestry.limit });
+  const { bytes, owner } = ancestry.limit;
   const limit = bytes === Infinity ? null : bytes ?? null;
   const peak = deltas?.peak ?? null;
   const verdict = verdictOf(kills.length, deltas);
@@ -69,7 +74,7 @@ export function judge({ command, status, events, summary, ancestry, own }: RunFa
     oom_kill: deltas?.oom_kill ?? null,
     kills,
     verdict,
-    ending: status.signal ? `was ended by ${status.signal}` : `exited with ${status.code}`,
+    ending: status.signal ? `was killed by ${status.signal}` : `exited with ${status.code}`,
     verdict_text: verdictText(verdict, kills),
   };
 }
@@ -81,12 +86,21 @@ function verdictOf(kills: number, deltas: CounterDeltas | undefined): RunReport[
 }
 
 function verdictText(verdict: RunReport["verdict"], kills: RunReport["kills"]): string {
-  if (verdict === "unknown") return "whether something was killed cannot be told";
-  if (verdict === "fine") return "no OOM kill";
-  if (verdict === "limit_hit") {
-    return "no OOM kill, but the limit was hit and the kernel had to reclaim";
+  switch (verdict) {
+    case "unknown":
+      return "the counters could not be read, so OOM kills are unknown";
+    case "fine":
+      return "no OOM kill";
+    case "limit_hit":
+      return "no OOM kill, but the limit was hit and the kernel had to reclaim";
+    case "oom_killed": {
+      const pids = kills.flatMap(({ victim }) =>
+        victim ? [`pid ${victim.pid} (${victim.comm})`] : []
+      );
+      const what = kills.length === 1 ? "1 process" : `${kills.length} processes`;
+      return `the kernel killed ${what} (out of memory)${
+        pids.length > 0 ? `: ${pids.join(", ")}` : ""
+      }`;
+    }
   }
-  const pids = kills.flatMap(({ victim }) => victim ? [`pid ${victim.pid} (${victim.comm})`] : []);
-  const what = kills.length === 1 ? "1 process" : `${kills.length} processes`;
-  return `the kernel killed ${what} for memory${pids.length > 0 ? `: ${pids.join(", ")}` : ""}`;
 }

@@ -87,7 +87,9 @@ export function reclaimedEvent(
 }
 
 /** The outcome of an action, and whatever else is known of it. */
-export type ActionResult = Pick<ActionBody, "outcome"> & Partial<ActionBody>;
+export type ActionResult = ResultOf<ActionBody>;
+type ResultOf<OneBody> = OneBody extends ActionBody ? Pick<OneBody, "outcome"> & Partial<OneBody>
+  : never;
 
 /** @param usage bytes, when the level was reached. */
 export function actionEvent(
@@ -103,22 +105,12 @@ export function actionEvent(
     level,
     mode: settings.mode,
     dry_run: policy.dryRun,
-    signal: null,
-    victim: null,
-    killed_cgroup: null,
-    candidates: [],
     usage_before: usage,
-    usage_after: null,
     limit: settings.limit,
     level_bytes: settings.levelBytes[level],
     reason: null,
-    count: null,
-    freed: null,
-    signal_ms: null,
-    exit_ms: null,
-    freed_ms: null,
     ...result,
-  };
+  } as ActionBody;
 }
 
 export function toJsonCandidate(

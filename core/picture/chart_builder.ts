@@ -1,4 +1,4 @@
-/** What of an event goes into a picture: its mark, and who died. Pure. */
+/** Builds a picture from the lines of a recording, in bounded memory for a run of any length. Pure. */
 
 import type {
   RecordedCgroup,
@@ -8,10 +8,18 @@ import type {
 } from "../record/format.ts";
 import type { ChartEvent, Group, KilledProcess, Kind, Picture, Step } from "./picture.ts";
 import { append, emptySeries, halve, MAX_POINTS, type Series } from "./series.ts";
-import { verdictOf } from "./verdict.ts";
+import { type Outcome, verdictOf } from "./verdict.ts";
 
-/** An event of oomkit, or one of a simulation's own; out of a file it may be anything beside its type. */
-export type Told = RecordedEvent["event"];
+/** An event of oomkit or of a simulation. Read from a file, all fields but the type may be invalid. */
+export type RecordedBody = RecordedEvent["event"];
+
+/** Texts of the caller. */
+export interface Words {
+  /** Makes an external name printable. */
+  readonly printable: (name: string) => string;
+  /** The facts of an event in one line; `undefined` for an event that is not drawn. */
+  readonly facts: (event: RecordedBody) => string | undefined;
+}
 
 const KINDS: Readonly<Record<string, Kind>> = {
   oom_kill: "kill",
@@ -25,87 +33,16 @@ const KINDS: Readonly<Record<string, Kind>> = {
   pressure: "level",
 };
 
-export const kindOf = (type: string): Kind => KINDS[type] ?? "note";
-
-/** Of what a picture has to leave out some when there are too many. */
 export const isKill = (kind: Kind): boolean => kind === "kill" || kind === "act";
 
-type Dead = Omit<KilledProcess, "at" | "group">;
-type Fields = Readonly<Record<string, unknown>>;
-
-const fieldsOf = (value: unknown): Fields =>
-  typeof value === "object" && value !== null ? value as Fields : {};
-const textOf = (value: unknown): string | null => typeof value === "string" ? value : null;
-const numberOf = (value: unknown): number | null => typeof value === "number" ? value : null;
-
-/** Who died of it; a group killed at once is told of victim by victim besides. */
-export function killedProcessOf(event: Told): Dead | undefined {
-  const fields = fieldsOf(event);
-  if (event.type === "oom_kill") return killedByKernel(event, fields);
-  const isDeath = event.type === "action" && fields.dry_run !== true &&
-    fields.outcome === "killed" &&
-    (fields.action === "process" || fields.action === "container");
-  if (!isDeath) return undefined;
-  const victim = fieldsOf(fields.victim);
-  const signal = textOf(fields.signal);
-  return {
-    cgroup: textOf(victim.cgroup) ?? textOf(fields.container) ?? event.cgroup,
-    pid: numberOf(victim.pid),
-    comm: textOf(victim.comm) ??
-      (fields.action === "container" ? "everything in the cgroup" : null),
-    bytes: numberOf(victim.rss),
-    by: "oomkit",
-    how: `at ${textOf(fields.level)}${signal === null ? "" : `, by ${signal}`}`,
-  };
-}
-
-function killedByKernel(event: Told, fields: Fields): Dead {
-  const victim = fieldsOf(fields.victim);
-  const owner = textOf(fields.limit_owner);
-  const where = fields.scope === "system"
-    ? "as the machine ran out"
-    : owner === null || owner === event.cgroup
-    ? "at its limit"
-    : `at the limit of ${owner}`;
-  return {
-    cgroup: event.cgroup,
-    pid: numberOf(victim.pid),
-    comm: textOf(victim.comm),
-    bytes: sum(victim.anon_rss, victim.file_rss, victim.shmem_rss),
-    by: "kernel",
-    how: fields.inferred === true ? `${where}; no counter could confirm it` : where,
-  };
-}
-
-function sum(...parts: readonly unknown[]): number | null {
-  const known = parts.filter((part) => typeof part === "number");
-  return known.length === 0 ? null : known.reduce((total, part) => total + part, 0);
-}
-
-/* A recording's lines, one after the other, into a picture; in bounded memory, however long the run. Pure. */
-
-/** How things are said, which is not for this folder to know. */
-export interface Words {
-  /** A name from outside, made harmless to the eye. */
-  readonly shown: (name: string) => string;
-  /** An event's facts in one line, its names shown; `undefined` for what a picture has no use for. */
-  readonly facts: (event: Told) => string | undefined;
-}
-
-export interface ChartBuilder {
-  add(line: RecordingLine): void;
-  /** @param remarks what the reader has to know of how the lines were come by. */
-  picture(remarks?: readonly string[]): Picture | undefined;
-}
-
-/** All series together: 16 bytes each, so some 10 MB at the very most, in a guard too. */
-const MAX_IN_ALL = 600_000;
-/** Where builds or jobs come and go there is no end of them; of those that are gone the ones that were far from their limit go. */
+/** Points of all series together, 16 bytes each: about 10 MB, also in a guard. */
+const MAX_TOTAL_POINTS = 600_000;
+/** Builds and jobs can create any number of cgroups: the removed ones furthest from their limits are dropped first. */
 export const MAX_GROUPS = 10_000;
 const MAX_EVENTS = 5000;
-const MAX_CASUALTIES = 1000;
+const MAX_KILLED_PROCESSES = 1000;
 
-interface Raw {
+interface GroupData {
   id: number;
   cgroup: RecordedCgroup;
   limits: Step[];
@@ -114,159 +51,220 @@ interface Raw {
   some: Series;
   full: Series;
   peak: number | null;
-  closest: number | null;
-  closestLimit: number | null;
-  closestLeft: number | null;
-  gone: number | null;
+  peakShare: number | null;
+  peakShareLimit: number | null;
+  peakShareHeadroom: number | null;
+  removedAt: number | null;
 }
 
-type Unplaced<T> = T & { readonly of: string };
+/** Before the index of the cgroup is known. */
+type Unplaced<T> = Omit<T, "group"> & { readonly of: string };
 
-export function buildChart({ shown, facts }: Words): ChartBuilder {
-  let head: Extract<RecordingLine, { type: "recording" }> | undefined;
-  let why: string | undefined;
-  let last = -Infinity;
-  let points = 0;
-  const raws = new Map<number, Raw>();
-  const events: Unplaced<ChartEvent>[] = [];
-  const killedProcesses: Unplaced<KilledProcess>[] = [];
-  const kills = new Map<string, number>();
-  const tolds: { verdict?: string | undefined; isFine?: boolean; would: number } = { would: 0 };
-  const left = { groups: 0, events: 0, killedProcesses: 0, lost: 0, points: false };
+export class ChartBuilder {
+  readonly #words: Words;
+  #head: Extract<RecordingLine, { type: "recording" }> | undefined;
+  #endReason: string | undefined;
+  #lastAt = -Infinity;
+  readonly #groups = new Map<number, GroupData>();
+  #totalPoints = 0;
+  readonly #events: Unplaced<ChartEvent>[] = [];
+  readonly #killedProcesses: Unplaced<KilledProcess>[] = [];
+  readonly #killsByPath = new Map<string, number>();
+  #outcome: Outcome = { dryRunActions: 0 };
+  readonly #omitted = { groups: 0, events: 0, killedProcesses: 0, samples: 0, points: false };
 
-  const put = (series: Series, at: number, value: number) => {
-    const before = series.length;
-    if (before >= MAX_POINTS) left.points = true;
-    append(series, at, value);
-    points += series.length - before;
-    if (points > MAX_IN_ALL) points -= shorten(raws.values());
-  };
+  constructor(words: Words) {
+    this.#words = words;
+  }
 
-  const makeRoom = () => {
-    left.groups++;
-    let least: Raw | undefined;
-    for (const raw of raws.values()) {
-      if (raw.gone === null || kills.has(raw.cgroup.path)) continue;
-      if (least === undefined || (raw.closest ?? -1) < (least.closest ?? -1)) least = raw;
-    }
-    if (least === undefined) return;
-    raws.delete(least.id);
-    for (const { length } of [least.usage, least.working, least.some, least.full]) points -= length;
-  };
+  add(line: RecordingLine): void {
+    if (Number.isFinite(line.at)) this.#lastAt = Math.max(this.#lastAt, line.at);
+    if (line.type === "recording") this.#head = line;
+    else if (line.type === "cgroup") this.#addCgroup(line);
+    else if (line.type === "snapshot") this.#addSnapshot(line);
+    else if (line.type === "event") this.#addEvent(line.at, line.event);
+    else if (line.type === "gone") {
+      const group = this.#groups.get(line.id);
+      if (group !== undefined) group.removedAt = line.at;
+    } else if (line.type === "lost") this.#omitted.samples += line.snapshots;
+    else if (line.type === "end") this.#endReason = line.reason;
+  }
 
-  const addCgroup = (line: RecordedCgroup) => {
-    const raw = raws.get(line.id);
+  /** `undefined` without the first line. @param remarks added to those of the recording */
+  picture(remarks: readonly string[] = []): Picture | undefined {
+    const head = this.#head;
+    if (head === undefined) return undefined;
+    const { printable } = this.#words;
+    const groups = [...this.#groups.values()].map((data) => this.#groupOf(data)).sort(byImportance);
+    const indices = new Map(groups.map(({ id }, index) => [id, index]));
+    // The last of several cgroups with the same path.
+    const indexByPath = new Map(
+      [...this.#groups.values()].map(({ id, cgroup }) => [cgroup.path, indices.get(id)!]),
+    );
+    const placed = <T extends { readonly of: string }>({ of, ...rest }: T) => ({
+      ...rest,
+      group: indexByPath.get(of) ?? null,
+    });
+    const picture = {
+      command: head.command,
+      oomkit: printable(head.oomkit),
+      host: printable(head.host),
+      kernel: printable(head.kernel),
+      hierarchy: head.hierarchy,
+      from: head.at,
+      to: Math.max(this.#lastAt, head.at + 1),
+      groups,
+      events: this.#events.map(placed).sort(byTime),
+      killedProcesses: this.#killedProcesses.map(placed).sort(byTime),
+      remarks: [...remarks, ...this.#remarks()],
+    };
+    return { ...picture, ...verdictOf(picture, this.#outcome) };
+  }
+
+  #addCgroup(line: RecordedCgroup): void {
+    const group = this.#groups.get(line.id);
     const step = { at: line.at, limit: line.limit };
-    if (raw === undefined) {
-      if (raws.size >= MAX_GROUPS) makeRoom();
-      if (raws.size < MAX_GROUPS) raws.set(line.id, fresh(line, step));
+    if (group === undefined) {
+      if (this.#groups.size >= MAX_GROUPS) this.#dropGroup();
+      if (this.#groups.size < MAX_GROUPS) this.#groups.set(line.id, newGroup(line, step));
     } else {
-      raw.cgroup = line;
-      if (raw.limits.at(-1)?.limit !== line.limit) raw.limits.push(step);
+      group.cgroup = line;
+      if (group.limits.at(-1)?.limit !== line.limit) group.limits.push(step);
     }
-  };
+  }
 
-  const addSnapshot = (line: RecordedSnapshot) => {
-    const raw = raws.get(line.id);
-    if (raw === undefined) return;
-    put(raw.usage, line.at, line.usage);
-    const { inactive_file: inactive } = line;
-    if (inactive !== undefined) put(raw.working, line.at, Math.max(0, line.usage - inactive));
-    // It is read more seldom, and is never more than usage.
-    else if (line.usage < lastOf(raw.working)) put(raw.working, line.at, line.usage);
-    if (line.some !== undefined) put(raw.some, line.at, line.some);
-    if (line.full !== undefined) put(raw.full, line.at, line.full);
-    raw.peak = Math.max(raw.peak ?? 0, line.usage);
-    const { limit } = raw.cgroup;
-    if (!limit || line.usage / limit < (raw.closest ?? 0)) return;
-    raw.closest = line.usage / limit;
-    raw.closestLimit = limit;
-    raw.closestLeft = Math.max(0, limit - line.usage);
-  };
+  /** Drops the removed cgroup without kills that stayed furthest from its limit. */
+  #dropGroup(): void {
+    this.#omitted.groups++;
+    let furthest: GroupData | undefined;
+    for (const group of this.#groups.values()) {
+      if (group.removedAt === null || this.#killsByPath.has(group.cgroup.path)) continue;
+      if (furthest === undefined || (group.peakShare ?? -1) < (furthest.peakShare ?? -1)) {
+        furthest = group;
+      }
+    }
+    if (furthest === undefined) return;
+    this.#groups.delete(furthest.id);
+    for (const { length } of seriesOf(furthest)) this.#totalPoints -= length;
+  }
 
-  const addEvent = (at: number, told: Told) => {
-    const event: Readonly<Record<string, unknown>> = { ...told };
+  #addSnapshot(line: RecordedSnapshot): void {
+    const group = this.#groups.get(line.id);
+    if (group === undefined) return;
+    const { at, usage, inactive_file: inactive } = line;
+    const { working } = group;
+    this.#append(group.usage, at, usage);
+    if (inactive !== undefined) this.#append(working, at, Math.max(0, usage - inactive));
+    // memory.stat is read less often than usage, and the working set never exceeds usage.
+    else if (usage < (working.v[working.length - 1] ?? 0)) this.#append(working, at, usage);
+    if (line.some !== undefined) this.#append(group.some, at, line.some);
+    if (line.full !== undefined) this.#append(group.full, at, line.full);
+    group.peak = Math.max(group.peak ?? 0, usage);
+    const { limit } = group.cgroup;
+    if (!limit || usage / limit < (group.peakShare ?? 0)) return;
+    group.peakShare = usage / limit;
+    group.peakShareLimit = limit;
+    group.peakShareHeadroom = Math.max(0, limit - usage);
+  }
+
+  #append(series: Series, at: number, value: number): void {
+    const before = series.length;
+    if (before >= MAX_POINTS) this.#omitted.points = true;
+    append(series, at, value);
+    this.#totalPoints += series.length - before;
+    if (this.#totalPoints > MAX_TOTAL_POINTS) this.#halveLongest();
+  }
+
+  #halveLongest(): void {
+    let longest = emptySeries();
+    for (const group of this.#groups.values()) {
+      for (const series of seriesOf(group)) if (series.length > longest.length) longest = series;
+    }
+    this.#totalPoints -= longest.length;
+    halve(longest);
+    this.#totalPoints += longest.length;
+  }
+
+  #addEvent(at: number, body: RecordedBody): void {
+    const event: Fields = { ...body };
     const type = typeof event.type === "string" ? event.type : "event";
     const of = typeof event.cgroup === "string" ? event.cgroup : "";
-    const text = facts(told);
-    if (type === "verdict" && head?.command === "simulate") {
-      tolds.verdict = text;
-      tolds.isFine = event.as_expected === true;
+    const text = this.#words.facts(body);
+    if (type === "verdict" && this.#head?.command === "simulate") {
+      const isAsExpected = event.as_expected === true;
+      this.#outcome = { ...this.#outcome, verdict: text, isAsExpected };
       return;
     }
-    if (type === "action" && event.outcome === "dry_run") tolds.would++;
-    if (type === "oom_kill") kills.set(of, (kills.get(of) ?? 0) + 1);
-    const killedProcess = killedProcessOf(told);
-    if (killedProcess !== undefined) {
-      if (killedProcesses.length < MAX_CASUALTIES) {
-        killedProcesses.push({
-          ...killedProcess,
-          of,
-          at,
-          group: null,
-          cgroup: shown(killedProcess.cgroup),
-          comm: killedProcess.comm === null ? null : shown(killedProcess.comm),
-          how: shown(killedProcess.how),
-        });
-      } else left.killedProcesses++;
+    if (type === "action" && event.outcome === "dry_run") {
+      const { dryRunActions } = this.#outcome;
+      this.#outcome = { ...this.#outcome, dryRunActions: dryRunActions + 1 };
     }
+    if (type === "oom_kill") this.#killsByPath.set(of, (this.#killsByPath.get(of) ?? 0) + 1);
+    this.#addKilledProcess(at, of, body);
     if (text === undefined) return;
-    const kind = kindOf(type);
-    if (events.length < MAX_EVENTS) {
-      return void events.push({ of, at, group: null, type, kind, text });
+    const kind = KINDS[type] ?? "note";
+    if (this.#events.length >= MAX_EVENTS) {
+      this.#omitted.events++;
+      if (!isKill(kind)) return;
+      const lesser = this.#events.findLastIndex((each) => !isKill(each.kind));
+      if (lesser < 0) return;
+      this.#events.splice(lesser, 1);
     }
-    left.events++;
-    if (!isKill(kind)) return;
-    const lesser = events.findLastIndex((each) => !isKill(each.kind));
-    if (lesser < 0) return;
-    events.splice(lesser, 1);
-    events.push({ of, at, group: null, type, kind, text });
-  };
+    this.#events.push({ of, at, type, kind, text });
+  }
 
-  return {
-    add(line) {
-      if (Number.isFinite(line.at)) last = Math.max(last, line.at);
-      if (line.type === "recording") head = line;
-      else if (line.type === "cgroup") addCgroup(line);
-      else if (line.type === "snapshot") addSnapshot(line);
-      else if (line.type === "event") addEvent(line.at, line.event);
-      else if (line.type === "gone") {
-        const raw = raws.get(line.id);
-        if (raw !== undefined) raw.gone = line.at;
-      } else if (line.type === "lost") left.lost += line.snapshots;
-      else if (line.type === "end") why = line.reason;
-    },
-    picture(remarks = []) {
-      if (head === undefined) return undefined;
-      const groups = [...raws.values()].map((raw) => groupOf(raw, kills, shown)).sort(byWeight);
-      const places = new Map(groups.map(({ id }, place) => [id, place]));
-      // Of several that had the same path it is the last.
-      const placeOf = new Map(
-        [...raws.values()].map((raw) => [raw.cgroup.path, places.get(raw.id)!]),
-      );
-      const placed = <T extends Unplaced<ChartEvent | KilledProcess>>({ of, ...rest }: T) => ({
-        ...rest,
-        group: placeOf.get(of) ?? null,
-      });
-      const picture = {
-        command: head.command,
-        oomkit: shown(head.oomkit),
-        host: shown(head.host),
-        kernel: shown(head.kernel),
-        hierarchy: head.hierarchy,
-        from: head.at,
-        to: Math.max(last, head.at + 1),
-        groups,
-        events: events.map(placed).sort(byTime),
-        killedProcesses: killedProcesses.map(placed).sort(byTime),
-        remarks: [...remarks, ...remarksOf(why, left)],
-      };
-      return { ...picture, ...verdictOf(picture, tolds) };
-    },
-  };
+  #addKilledProcess(at: number, of: string, body: RecordedBody): void {
+    const killed = killedProcessOf(body);
+    if (killed === undefined) return;
+    if (this.#killedProcesses.length >= MAX_KILLED_PROCESSES) {
+      this.#omitted.killedProcesses++;
+      return;
+    }
+    const { printable } = this.#words;
+    this.#killedProcesses.push({
+      ...killed,
+      of,
+      at,
+      cgroup: printable(killed.cgroup),
+      comm: killed.comm === null ? null : printable(killed.comm),
+      how: printable(killed.how),
+    });
+  }
+
+  #groupOf({ cgroup, ...data }: GroupData): Group {
+    const { printable } = this.#words;
+    const printableOrNull = (name: string | null) => name === null ? null : printable(name);
+    return {
+      ...data,
+      path: printable(cgroup.path),
+      container: printableOrNull(cgroup.container_id),
+      pod: printableOrNull(cgroup.pod_uid),
+      limit: cgroup.limit,
+      owner: printableOrNull(cgroup.limit_owner),
+      marks: cgroup.reference_lines.map(({ name, bytes }) => ({ name: printable(name), bytes })),
+      kills: this.#killsByPath.get(cgroup.path) ?? 0,
+    };
+  }
+
+  #remarks(): string[] {
+    const { points, samples, groups, events, killedProcesses } = this.#omitted;
+    const remarks: [boolean, string][] = [
+      [
+        this.#endReason === "full",
+        "The recording reached its maximum size before the end of the run.",
+      ],
+      [this.#endReason === undefined, "The recording is incomplete: its end is missing."],
+      [points, "The longest curves keep only the minimum and maximum of each interval."],
+      [samples > 0, `${samples} samples were lost: they came faster than they could be written.`],
+      [groups > 0, `${groups} more cgroups are not shown.`],
+      [events > 0, `${events} more events are not shown.`],
+      [killedProcesses > 0, `${killedProcesses} more victims are not shown.`],
+    ];
+    return remarks.flatMap(([applies, text]) => applies ? [text] : []);
+  }
 }
 
-function fresh(cgroup: RecordedCgroup, step: Step): Raw {
+function newGroup(cgroup: RecordedCgroup, step: Step): GroupData {
   return {
     id: cgroup.id,
     cgroup,
@@ -276,67 +274,66 @@ function fresh(cgroup: RecordedCgroup, step: Step): Raw {
     some: emptySeries(),
     full: emptySeries(),
     peak: null,
-    closest: null,
-    closestLimit: null,
-    closestLeft: null,
-    gone: null,
+    peakShare: null,
+    peakShareLimit: null,
+    peakShareHeadroom: null,
+    removedAt: null,
   };
 }
 
-const lastOf = ({ v, length }: Series) => v[length - 1] ?? 0;
-
-/** @returns by how many points the longest of them all is shorter now. */
-function shorten(raws: Iterable<Raw>): number {
-  let longest: Series = emptySeries();
-  for (const { usage, working, some, full } of raws) {
-    for (const series of [usage, working, some, full]) {
-      if (series.length > longest.length) longest = series;
-    }
-  }
-  const before = longest.length;
-  halve(longest);
-  return before - longest.length;
-}
-
-function groupOf(raw: Raw, kills: ReadonlyMap<string, number>, shown: Words["shown"]): Group {
-  const { cgroup, ...rest } = raw;
-  return {
-    ...rest,
-    path: shown(cgroup.path),
-    container: cgroup.container_id === null ? null : shown(cgroup.container_id),
-    pod: cgroup.pod_uid === null ? null : shown(cgroup.pod_uid),
-    limit: cgroup.limit,
-    owner: cgroup.limit_owner === null ? null : shown(cgroup.limit_owner),
-    marks: cgroup.reference_lines.map(({ name, bytes }) => ({ name: shown(name), bytes })),
-    kills: kills.get(cgroup.path) ?? 0,
-  };
-}
+const seriesOf = ({ usage, working, some, full }: GroupData) => [usage, working, some, full];
 
 const byTime = (a: { at: number }, b: { at: number }) => a.at - b.at;
 
-/** Where something died comes first, then what came closest to its limit, then what is largest. */
-function byWeight(a: Group, b: Group): number {
-  return b.kills - a.kills || (b.closest ?? -1) - (a.closest ?? -1) ||
+/** Most kills first, then the highest share of the limit, then the highest peak. */
+function byImportance(a: Group, b: Group): number {
+  return b.kills - a.kills || (b.peakShare ?? -1) - (a.peakShare ?? -1) ||
     (b.peak ?? -1) - (a.peak ?? -1) || (a.path < b.path ? -1 : 1);
 }
 
-function remarksOf(
-  why: string | undefined,
-  left: Readonly<
-    { groups: number; events: number; killedProcesses: number; lost: number; points: boolean }
-  >,
-): string[] {
-  return [
-    ...(why === "full" ? ["The recording was full before the run had ended."] : []),
-    ...(why === undefined ? ["The recording was broken off: its end is missing."] : []),
-    ...(left.points
-      ? ["Of the longest lines only the least and the most of each stretch are kept."]
-      : []),
-    ...(left.lost > 0 ? [`${left.lost} looks came faster than they could be written down.`] : []),
-    ...(left.groups > 0 ? [`${left.groups} more cgroups are left out here.`] : []),
-    ...(left.events > 0 ? [`${left.events} more events are left out here.`] : []),
-    ...(left.killedProcesses > 0
-      ? [`${left.killedProcesses} more victims are left out here.`]
-      : []),
-  ];
+type Fields = Readonly<Record<string, unknown>>;
+
+const fieldsOf = (value: unknown): Fields =>
+  typeof value === "object" && value !== null ? value as Fields : {};
+const textOf = (value: unknown): string | null => typeof value === "string" ? value : null;
+const numberOf = (value: unknown): number | null => typeof value === "number" ? value : null;
+
+/** The victim of an event. `oom_group_kill` has none: each victim has an `oom_kill` event too. */
+function killedProcessOf(body: RecordedBody): Omit<KilledProcess, "at" | "group"> | undefined {
+  const event = fieldsOf(body);
+  const victim = fieldsOf(event.victim);
+  if (event.type === "oom_kill") {
+    const owner = textOf(event.limit_owner);
+    const where = event.scope === "system"
+      ? "because the machine ran out of memory"
+      : owner === null || owner === body.cgroup
+      ? "at its limit"
+      : `at the limit of ${owner}`;
+    return {
+      cgroup: body.cgroup,
+      pid: numberOf(victim.pid),
+      comm: textOf(victim.comm),
+      bytes: sum(victim.anon_rss, victim.file_rss, victim.shmem_rss),
+      by: "kernel",
+      how: event.inferred === true ? `${where}; not confirmed by a counter` : where,
+    };
+  }
+  const isKill = event.type === "action" && event.dry_run !== true && event.outcome === "killed" &&
+    (event.action === "process" || event.action === "container");
+  if (!isKill) return undefined;
+  const signal = textOf(event.signal);
+  return {
+    cgroup: textOf(victim.cgroup) ?? textOf(event.killed_cgroup) ?? body.cgroup,
+    pid: numberOf(victim.pid),
+    comm: textOf(victim.comm) ??
+      (event.action === "container" ? "all processes of the cgroup" : null),
+    bytes: numberOf(victim.rss),
+    by: "oomkit",
+    how: `at level ${textOf(event.level)}${signal === null ? "" : `, with ${signal}`}`,
+  };
+}
+
+function sum(...parts: readonly unknown[]): number | null {
+  const known = parts.filter((part) => typeof part === "number");
+  return known.length === 0 ? null : known.reduce((total, part) => total + part, 0);
 }

@@ -1,26 +1,32 @@
-/** The tables of the page, as HTML that needs no script: cgroups, victims, events. Pure. */
+/**
+ * A run as one HTML file without network access: its policy allows only its own style and script. Without the script, and on paper,
+ * it shows the still picture and the tables. Pure.
+ */
 
-import { bytesText, clockText, spanText } from "./page/figures.js";
-import { GLYPHS, GRAVITY, KIND_NAMES } from "./page/glyphs.js";
-import look from "./page/page.css" with { type: "text" };
+import { bytesText, clockText, cut, spanText } from "./page/figures.js";
+import { GLYPHS, KIND_NAMES, SEVERITY } from "./page/glyphs.js";
+import pageStyle from "./page/page.css" with { type: "text" };
 import palette from "./page/palette.css" with { type: "text" };
-import still from "./page/still.css" with { type: "text" };
+import stillStyle from "./page/still.css" with { type: "text" };
 import { pageData } from "./page_data.ts";
 import { chartStyle, pageScript } from "./page_script.ts";
 import {
+  CLOSE_SHARE,
   type Group,
   type KilledProcess,
   type Kind,
+  largestPeak,
+  nearestToLimit,
   type Picture,
   SHOWN_AT_FIRST,
 } from "./picture.ts";
 import { aboutLine, stillCharts, TONE_MARKS } from "./still.ts";
-import { cut, escaped, scriptJson, shortName, withShortIds } from "./text.ts";
+import { escaped, scriptJson, shortName, withShortIds } from "./text.ts";
 
-/** A path fits a line of print when its middle is left out; the whole stands in its title. */
-const PATH = 96;
+/** Fits a printed line; the full path is in the `title`. */
+const MAX_PATH_LETTERS = 96;
 
-export function glyphOf(kind: Kind): string {
+function glyphOf(kind: Kind): string {
   return `<svg class="glyph ${kind}" viewBox="-6 -6 12 12" role="img" aria-label="${
     KIND_NAMES[kind]
   }"><path d="${GLYPHS[kind]}"/></svg>`;
@@ -35,37 +41,41 @@ function table(id: string, titles: readonly string[], rows: readonly string[]): 
   }\n</tbody></table></div>`;
 }
 
-export function groupTable({ groups }: Picture): string {
-  const titles = ["Cgroup", "#Peak", "#Limit", "#Most of it", "#Killed", "Whose limit"];
+function groupTable({ groups }: Picture): string {
+  const titles = ["Cgroup", "#Peak", "#Limit", "#Peak %", "#Kills", "Limit owner"];
   return table("groups", titles, groups.map(groupRow));
 }
 
-function groupRow(group: Group, place: number): string {
-  const { path, container, pod, peak, limit, owner, closest, kills, gone } = group;
+function groupRow(group: Group, index: number): string {
+  const { path, container, pod, peak, limit, owner, peakShare, kills, removedAt } = group;
   const ids = [
     ...(container === null ? [] : [`container ${cut(container, 20)}`]),
     ...(pod === null ? [] : [`pod ${pod}`]),
-    ...(gone === null ? [] : [`removed ${clockText(gone, 1000)}`]),
+    ...(removedAt === null ? [] : [`removed ${clockText(removedAt, 1000)}`]),
   ];
-  const checked = place < SHOWN_AT_FIRST ? " checked" : "";
-  const share = closest === null ? "–" : `${(100 * closest).toFixed(1)} %`;
-  const tight = closest !== null && closest >= 0.9 ? " tight" : "";
+  const checked = index < SHOWN_AT_FIRST ? " checked" : "";
+  const share = peakShare === null ? "–" : `${(100 * peakShare).toFixed(1)} %`;
+  const tight = peakShare !== null && peakShare >= CLOSE_SHARE ? " tight" : "";
   const more = ids.length === 0 ? "" : `<span class="more">${escaped(ids.join(" · "))}</span>`;
   return `<tr><td class="wide"><label title="${escaped(path)}">` +
-    `<input type="checkbox" data-group="${place}" autocomplete="off"${checked}>` +
-    `<span class="swatch b${place % 8}"></span><bdi>${
-      escaped(cut(withShortIds(path), PATH))
+    `<input type="checkbox" data-group="${index}" autocomplete="off"${checked}>` +
+    `<span class="swatch g${index % 8}"></span><bdi>${
+      escaped(cut(withShortIds(path), MAX_PATH_LETTERS))
     }</bdi></label>${more}</td>` +
     `<td class="figure">${bytesText(peak)}</td><td class="figure">${
       limit === null ? "none" : bytesText(limit)
     }</td><td class="figure${tight}">${share}</td><td class="figure">${kills || "–"}</td>` +
     `<td>${
-      owner === null ? "–" : owner === path ? "its own" : `<bdi>${escaped(cut(owner, 48))}</bdi>`
+      owner === null
+        ? "–"
+        : owner === path
+        ? "this cgroup"
+        : `<bdi>${escaped(cut(owner, 48))}</bdi>`
     }</td></tr>`;
 }
 
-export function killedProcessTable({ killedProcesses, from }: Picture): string {
-  const titles = ["Time", "Process", "#Memory", "Ended by", "Cgroup"];
+function killedProcessTable({ killedProcesses, from }: Picture): string {
+  const titles = ["Time", "Process", "#Memory", "Killed by", "Cgroup"];
   return table(
     "victims",
     titles,
@@ -82,13 +92,13 @@ export function killedProcessTable({ killedProcesses, from }: Picture): string {
 }
 
 function processText({ pid, comm }: KilledProcess): string {
-  if (comm === null) return pid === null ? "not known" : `pid ${pid}`;
+  if (comm === null) return pid === null ? "unknown" : `pid ${pid}`;
   return pid === null ? comm : `${comm} (pid ${pid})`;
 }
 
-export function eventTable({ events, groups, from }: Picture): string {
+function eventTable({ events, groups, from }: Picture): string {
   const several = groups.length > 1;
-  const titles = ["Time", "Event", ...(several ? ["Cgroup"] : []), "What was told"];
+  const titles = ["Time", "Event", ...(several ? ["Cgroup"] : []), "Details"];
   return table(
     "events",
     titles,
@@ -101,7 +111,7 @@ export function eventTable({ events, groups, from }: Picture): string {
         : `<td><bdi title="${escaped(path)}">${escaped(shortName(path))}</bdi></td>`;
       return `<tr data-at="${at}"${
         ofGroup(group)
-      }><td class="when"><button type="button" title="show this moment">${
+      }><td class="when"><button type="button" title="show this time in the chart">${
         momentText(at, from)
       }</button></td><td class="type">${glyphOf(kind)} ${escaped(type)}</td>${where}<td><bdi>${
         escaped(text)
@@ -115,11 +125,6 @@ const momentText = (at: number, from: number) =>
 
 const ofGroup = (group: number | null) => ` data-of="${group ?? ""}"`;
 
-/*
- * A run as one HTML file that asks nothing of anybody: no network, no script but its own, which the policy in its head
- * holds it to. Without a script it shows the still picture and the tables; so it does on paper.
- */
-
 const FILTER =
   `<input type="search" id="filter" placeholder="Filter" aria-label="Filter" autocomplete="off">`;
 
@@ -128,7 +133,7 @@ const TONE_WORDS = { bad: "killed", warn: "close", fine: "fine" } as const;
 export async function runPage(picture: Picture): Promise<string> {
   return await sheet({
     title: `oomkit ${picture.command}: ${picture.verdict}`,
-    style: `${chartStyle}\n${palette}${still}${look}`,
+    style: `${chartStyle}\n${palette}${stillStyle}${pageStyle}`,
     body: bodyOf(picture),
     data: pageData(picture),
     script: pageScript(),
@@ -140,12 +145,12 @@ export interface Sheet {
   readonly style: string;
   /** HTML. */
   readonly body: string;
-  /** For the script, as JSON in the element `run`. */
+  /** For the script: JSON in the element `run`. */
   readonly data: unknown;
   readonly script: string;
 }
 
-/** Nothing runs and nothing is drawn but what is here, as its hash says; nothing is fetched or sent. */
+/** A page with a Content-Security-Policy: only the style and script with these hashes, nothing fetched or sent. */
 export async function sheet({ title, style, body, data, script }: Sheet): Promise<string> {
   const policy = [
     "default-src 'none'",
@@ -182,26 +187,26 @@ async function hashOf(text: string): Promise<string> {
 function bodyOf(picture: Picture): string {
   const { tone, verdict, remarks, groups, killedProcesses, events } = picture;
   const several = groups.length > 1;
-  const shareButton = groups.some(({ closest }) => closest !== null)
-    ? `<button type="button" data-do="share" aria-pressed="false" title="usage as a share of each limit">% of limit</button>`
+  const shareButton = groups.some(({ peakShare }) => peakShare !== null)
+    ? `<button type="button" data-do="share" aria-pressed="false" title="usage in percent of each limit">% of limit</button>`
     : "";
   return `<main>
 <header>
 <p class="about">${escaped(aboutLine(picture))}</p>
-<h1 class="${tone}"><span class="tone" role="img" aria-label="${TONE_WORDS[tone]}">${
+<h1><span class="tone-${tone}" role="img" aria-label="${TONE_WORDS[tone]}">${
     TONE_MARKS[tone]
   }</span> <bdi>${escaped(verdict)}</bdi></h1>
 ${remarks.map((remark) => `<p class="remark">${escaped(remark)}</p>`).join("\n")}
 ${tiles(picture)}
 </header>
 <section id="charts" tabindex="0" aria-label="Memory over time">
-<div class="bar"><h2>Memory</h2><p class="tools">${shareButton}<button type="button" data-do="in" title="closer (+)" aria-label="closer">+</button><button type="button" data-do="out" title="further (−)" aria-label="further">−</button><button type="button" data-do="whole" title="the whole run (0, or a double click)">Whole run</button></p></div>
+<div class="bar"><h2>Memory</h2><p class="tools">${shareButton}<button type="button" data-do="in" title="zoom in (+)" aria-label="zoom in">+</button><button type="button" data-do="out" title="zoom out (−)" aria-label="zoom out">−</button><button type="button" data-do="whole" title="the whole run (0 or double click)">Whole run</button></p></div>
 <div id="memory" class="chart"></div>
-<h2 class="lower">Stalled for memory <span class="more">PSI, % of the last 10 s: full, and some dashed</span></h2>
+<h2 class="lower">Memory pressure <span class="more">PSI, % of the last 10 s; full solid, some dashed</span></h2>
 <div id="pressure" class="chart"></div>
 <figure>${stillCharts(picture)}</figure>
 ${legend(events.map(({ kind }) => kind))}
-<p class="hint">Drag to look closer, double click for the whole run; Ctrl and wheel to zoom, Shift and drag to pan; or the keys + − ← → 0.</p>
+<p class="hint">Drag to zoom in, double click for the whole run; Ctrl + wheel zooms, Shift + drag pans; keys: + − ← → 0.</p>
 </section>
 <section><div class="bar"><h2>${several ? `${groups.length} cgroups` : "Cgroup"}</h2>${
     several
@@ -215,30 +220,29 @@ ${
       : `<section><h2>Victims</h2>\n${killedProcessTable(picture)}</section>`
   }
 <section><h2>Events</h2>
-${events.length === 0 ? "<p>Nothing was told.</p>" : eventTable(picture)}</section>
+${events.length === 0 ? "<p>No events.</p>" : eventTable(picture)}</section>
 <footer>Made by oomkit ${
     escaped(picture.oomkit)
-  }. Times are UTC. Charts by uPlot (MIT; its licence stands in this file).</footer>
+  }. Times are UTC. Charts by uPlot (MIT; the licence is in this file).</footer>
 </main>
 <div id="tip" hidden></div>`;
 }
 
-/** The figures that are asked for first. */
+/** The most important values of the run. */
 function tiles({ groups, killedProcesses }: Picture): string {
   const byKernel = killedProcesses.filter(({ by }) => by === "kernel").length;
-  const byUs = killedProcesses.length - byKernel;
-  const near = groups.filter(({ closest }) => closest !== null)
-    .sort((a, b) => b.closest! - a.closest!)[0];
+  const byOomkit = killedProcesses.length - byKernel;
+  const near = nearestToLimit(groups);
   const facts: [string, string, string][] = [];
   if (near !== undefined) {
-    facts.push(["most of a limit in use", `${(100 * near.closest!).toFixed(1)} %`, near.path]);
-    facts.push(["least headroom there", bytesText(near.closestLeft), near.path]);
+    facts.push(["highest share of a limit", `${(100 * near.peakShare!).toFixed(1)} %`, near.path]);
+    facts.push(["lowest headroom there", bytesText(near.peakShareHeadroom), near.path]);
   } else {
-    const largest = groups.filter(({ peak }) => peak !== null).sort((a, b) => b.peak! - a.peak!)[0];
+    const largest = largestPeak(groups);
     if (largest) facts.push(["peak usage", bytesText(largest.peak), largest.path]);
   }
   facts.push(["killed by the kernel", String(byKernel), ""]);
-  facts.push(["ended by oomkit", String(byUs), ""]);
+  facts.push(["killed by oomkit", String(byOomkit), ""]);
   return `<dl class="tiles">${
     facts.map(([name, value, where]) =>
       `<div${
@@ -248,10 +252,10 @@ function tiles({ groups, killedProcesses }: Picture): string {
   }</dl>`;
 }
 
-/** Only of the marks that there are. */
+/** Curves, and the kinds of events that occur. */
 function legend(kinds: readonly Kind[]): string {
-  const there = new Set(kinds);
-  const items = (GRAVITY as Kind[]).filter((kind) => there.has(kind)).reverse()
+  const present = new Set(kinds);
+  const items = (SEVERITY as Kind[]).filter((kind) => present.has(kind)).reverse()
     .map((kind) => `<li>${glyphOf(kind)} ${KIND_NAMES[kind]}</li>`);
   const lines = ["usage", "working set", "limit"].map((name) =>
     `<li><svg class="sample ${

@@ -1,12 +1,12 @@
-/** What the script of the page gets: the figures, and the names and texts that it shows on the chart. Pure. */
+/** The data of the page's script, decoded by page/unpack.js. Pure. */
 
 import { isByShare, type Picture, SHOWN_AT_FIRST } from "./picture.ts";
 import type { Series } from "./series.ts";
 import { shortName } from "./text.ts";
 
 /**
- * Short enough to be read by a browser at once: each figure as what it differs by from the one before; times in
- * microseconds after the beginning, shares in hundredths.
+ * Small enough for a browser to parse without delay: differences between neighbours; times in microseconds after the start, shares
+ * in hundredths.
  */
 interface Packed {
   readonly t: readonly number[];
@@ -16,7 +16,7 @@ interface Packed {
 export interface PageData {
   readonly from: number;
   readonly to: number;
-  /** Whether memory is shown as a share of each limit at first. */
+  /** Memory is first shown as a share of each limit. */
   readonly share: boolean;
   readonly groups: readonly {
     readonly name: string;
@@ -27,9 +27,9 @@ export interface PageData {
     readonly full: Packed;
     readonly limits: Packed;
     readonly marks: readonly { readonly name: string; readonly bytes: number }[];
-    readonly gone: number | null;
+    readonly removedAt: number | null;
   }[];
-  /** When, of which group, its mark, its text: in the order of the table. */
+  /** Time, index of the cgroup, kind, text; in the order of the table. */
   readonly events: readonly (readonly [number, number | null, string, string])[];
 }
 
@@ -39,23 +39,23 @@ export function pageData(picture: Picture): PageData {
     from,
     to,
     share: isByShare(picture),
-    groups: picture.groups.map((group, place) => ({
+    groups: picture.groups.map((group, index) => ({
       name: shortName(group.path),
-      shown: place < SHOWN_AT_FIRST,
+      shown: index < SHOWN_AT_FIRST,
       usage: packed(group.usage, from, 1),
       working: packed(group.working, from, 1),
       some: packed(group.some, from, 100),
       full: packed(group.full, from, 100),
       limits: packed(stepsOf(group.limits), from, 1),
       marks: group.marks,
-      gone: group.gone,
+      removedAt: group.removedAt,
     })),
     events: picture.events.map(({ at, group, kind, text }) => [at - from, group, kind, text]),
   };
 }
 
-/** No limit is -1. */
-function stepsOf(steps: Picture["groups"][number]["limits"]): Series {
+/** -1 for no limit. */
+export function stepsOf(steps: Picture["groups"][number]["limits"]): Series {
   return {
     t: Float64Array.from(steps, ({ at }) => at),
     v: Float64Array.from(steps, ({ limit }) => limit ?? -1),

@@ -1,19 +1,15 @@
 /**
- * What a picture shows of one run: made from a recording's lines by gather.ts, drawn by page.ts and still.ts. Times are
- * milliseconds since the epoch, sizes bytes; what is not known is `null`. Names and texts are such as can be shown: what
- * no eye sees is spelt out in them. Pure.
+ * The content of a picture of one run: built from a recording by chart_builder.ts, drawn by page.ts and still.ts. Times are
+ * milliseconds since the epoch, sizes bytes; an unknown value is `null`. Names and texts are printable. Pure.
  */
 
 import type { ReferenceLine } from "../record/format.ts";
 import type { Series } from "./series.ts";
 
-/** How bad it is; told by shape and word as well as by colour. */
+/** The severity of a run, shown by shape and word as well as by colour. */
 export type Tone = "bad" | "warn" | "fine";
 
-/**
- * What an event is marked by: the kernel killed, oomkit acted, the limit was hit, a level or a threshold was crossed,
- * anything else.
- */
+/** The mark of an event: a kernel kill, an action of oomkit, a limit hit, a level or threshold, any other event. */
 export type Kind = "kill" | "act" | "oom" | "level" | "note";
 
 export interface Step {
@@ -21,37 +17,37 @@ export interface Step {
   readonly limit: number | null;
 }
 
+/** A cgroup. */
 export interface Group {
   readonly id: number;
   readonly path: string;
   readonly container: string | null;
   readonly pod: string | null;
-  /** The latest one. */
+  /** The current limit. */
   readonly limit: number | null;
   readonly owner: string | null;
-  /** Each change of it, the first being the first that was known. */
+  /** The first known limit, and each change. */
   readonly limits: readonly Step[];
   readonly marks: readonly ReferenceLine[];
   readonly usage: Series;
   readonly working: Series;
   readonly some: Series;
   readonly full: Series;
-  /** Of usage; `null` where there was no look. */
+  /** Of usage; `null` without a sample. */
   readonly peak: number | null;
-  /** The most of the limit that was in use at any look, 0 to 1 and above. */
-  readonly closest: number | null;
-  /** Which limit that was, and what was left of it then. */
-  readonly closestLimit: number | null;
-  readonly closestLeft: number | null;
-  /** By the kernel. */
+  /** The highest usage as a share of the limit at that time, 0 to 1 and above. */
+  readonly peakShare: number | null;
+  /** The limit and the headroom at that time. */
+  readonly peakShareLimit: number | null;
+  readonly peakShareHeadroom: number | null;
+  /** Kernel kills. */
   readonly kills: number;
-  /** When it was removed. */
-  readonly gone: number | null;
+  readonly removedAt: number | null;
 }
 
 export interface ChartEvent {
   readonly at: number;
-  /** The place of its cgroup in `groups`; `null` where it is of none of them. */
+  /** Index of the cgroup in `groups`; `null` if it is not among them. */
   readonly group: number | null;
   readonly type: string;
   readonly kind: Kind;
@@ -62,7 +58,7 @@ export interface KilledProcess {
   readonly at: number;
   readonly group: number | null;
   readonly cgroup: string;
-  /** `null` where only a counter told of it. */
+  /** `null` if only a counter reported the kill. */
   readonly pid: number | null;
   readonly comm: string | null;
   readonly bytes: number | null;
@@ -81,19 +77,33 @@ export interface Picture {
   readonly tone: Tone;
   /** One sentence. */
   readonly verdict: string;
-  /** What the reader has to know of the recording itself: broken off, full, thinned. */
+  /** Limits of the recording: incomplete, full, samples lost. */
   readonly remarks: readonly string[];
-  /** Those that matter most come first. */
+  /** The most important first. */
   readonly groups: readonly Group[];
   readonly events: readonly ChartEvent[];
   readonly killedProcesses: readonly KilledProcess[];
 }
 
-/** Cgroups of different sizes are compared by how near each is to its own limit. */
+/** The cgroups that are drawn at first; the page can select others. */
+export const SHOWN_AT_FIRST = 6;
+
+/** Several cgroups with limits are compared by their share of the limit, because their sizes may differ. */
 export function isByShare({ groups }: Picture): boolean {
   const shown = groups.slice(0, SHOWN_AT_FIRST);
-  return shown.length > 1 && shown.every(({ closest }) => closest !== null);
+  return shown.length > 1 && shown.every(({ peakShare }) => peakShare !== null);
 }
 
-/** So many cgroups are drawn at first; the others are a click away. */
-export const SHOWN_AT_FIRST = 6;
+/** From this share of the limit on a run was close; `inspect` and the live view turn red there as well. */
+export const CLOSE_SHARE = 0.9;
+
+/** The cgroup with the highest share of its limit; `undefined` without a limit. */
+export function nearestToLimit(groups: readonly Group[]): Group | undefined {
+  return groups.filter(({ peakShare }) => peakShare !== null)
+    .sort((a, b) => b.peakShare! - a.peakShare!)[0];
+}
+
+/** The cgroup with the highest peak; `undefined` without a sample. */
+export function largestPeak(groups: readonly Group[]): Group | undefined {
+  return groups.filter(({ peak }) => peak !== null).sort((a, b) => b.peak! - a.peak!)[0];
+}

@@ -1,37 +1,41 @@
 /**
- * Figures over time in bounded memory: where there are too many, every second pair of them goes, and the least and the
- * most of each stretch stay, so that no peak is lost. Pure.
+ * Values over time in bounded memory. A series that is full is halved: each interval keeps its minimum and maximum, so that no peak
+ * is lost. Pure.
  */
 
 export interface Series {
-  /** Milliseconds since the epoch, rising; only the first `length` are meant. */
+  /** Milliseconds since the epoch, rising; only the first `length` are valid. */
   t: Float64Array;
   v: Float64Array;
   length: number;
 }
 
-/** What a browser draws and searches without a stall; docs/pictures.md has the figures. */
+/** A browser draws and searches as many without delay; docs/pictures.md has the measurements. */
 export const MAX_POINTS = 100_000;
 
-/** Most cgroups of a machine come and go without being looked at often. */
-const FIRST_POINTS = 8;
+/** Small, because most cgroups of a machine are short-lived. */
+const INITIAL_CAPACITY = 8;
 
 export function emptySeries(): Series {
-  return { t: new Float64Array(FIRST_POINTS), v: new Float64Array(FIRST_POINTS), length: 0 };
+  return {
+    t: new Float64Array(INITIAL_CAPACITY),
+    v: new Float64Array(INITIAL_CAPACITY),
+    length: 0,
+  };
 }
 
-/** What comes after the last; a clock that has been set back leaves no trace of it in the order. */
-export function append(series: Series, at: number, value: number, most = MAX_POINTS): void {
-  if (series.length >= most) halve(series);
-  if (series.length === series.t.length) grow(series, most);
+/** Times never go back, even if the clock was set back. */
+export function append(series: Series, at: number, value: number, maxPoints = MAX_POINTS): void {
+  if (series.length >= maxPoints) halve(series);
+  if (series.length === series.t.length) grow(series, maxPoints);
   const before = series.t[series.length - 1] ?? -Infinity;
   series.t[series.length] = Math.max(at, before);
   series.v[series.length] = value;
   series.length++;
 }
 
-function grow(series: Series, most: number): void {
-  const size = Math.max(series.length + 1, Math.min(most, 2 * series.length));
+function grow(series: Series, maxPoints: number): void {
+  const size = Math.max(series.length + 1, Math.min(maxPoints, 2 * series.length));
   for (const key of ["t", "v"] as const) {
     const larger = new Float64Array(size);
     larger.set(series[key]);
@@ -39,7 +43,7 @@ function grow(series: Series, most: number): void {
   }
 }
 
-/** Of each four the least and the most stay, in their order; the first and the last of all stay too. */
+/** Keeps the minimum and the maximum of every four points, and the first and the last point, in order. */
 export function halve(series: Series): void {
   const { t, v, length } = series;
   let kept = 0;
@@ -50,16 +54,16 @@ export function halve(series: Series): void {
   };
   for (let at = 0; at < length; at += 4) {
     const end = Math.min(at + 4, length);
-    let least = at;
-    let most = at;
+    let lowest = at;
+    let highest = at;
     for (let next = at + 1; next < end; next++) {
-      if (v[next]! < v[least]!) least = next;
-      if (v[next]! >= v[most]!) most = next;
+      if (v[next]! < v[lowest]!) lowest = next;
+      if (v[next]! >= v[highest]!) highest = next;
     }
-    if (at === 0 && Math.min(least, most) !== 0) keep(0);
-    if (least !== most) keep(Math.min(least, most));
-    keep(Math.max(least, most));
-    if (end === length && Math.max(least, most) !== length - 1) keep(length - 1);
+    if (at === 0 && Math.min(lowest, highest) !== 0) keep(0);
+    if (lowest !== highest) keep(Math.min(lowest, highest));
+    keep(Math.max(lowest, highest));
+    if (end === length && Math.max(lowest, highest) !== length - 1) keep(length - 1);
   }
   series.length = kept;
 }

@@ -1,4 +1,6 @@
-/** Text from outside inside of HTML and XML: what is special to either is escaped, what XML has no place for is spelt out. Pure. */
+/** Text in HTML and SVG: escaping, shortening, wrapping. Pure. */
+
+import { cut } from "./page/figures.js";
 
 const ENTITIES: Readonly<Record<string, string>> = {
   "&": "&amp;",
@@ -8,48 +10,38 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": "&#39;",
 };
 
-/** For content as for attributes in quotes. Control characters and halves of characters have no place in XML, escaped or not. */
+/** For content and quoted attributes. Control characters and lone surrogates, which XML forbids, become visible escapes. */
 export function escaped(text: string): string {
-  return text.replace(UNSPEAKABLE, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`)
-    .replace(/[&<>"']/g, (c) => ENTITIES[c]!);
+  return text.replace(FORBIDDEN, unicodeEscape).replace(/[&<>"']/g, (c) => ENTITIES[c]!);
 }
 
 // deno-lint-ignore no-control-regex
-const UNSPEAKABLE = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]|\p{Surrogate}/gu;
+const FORBIDDEN = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]|\p{Surrogate}/gu;
 
-/** JSON that can stand in a `script` element: nothing in it ends the element, or begins a comment. */
+const unicodeEscape = (c: string) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`;
+
+/** JSON for a `script` element: nothing in it can end the element or begin a comment. */
 export function scriptJson(value: unknown): string {
-  return JSON.stringify(value)
-    .replace(/[<>&\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return JSON.stringify(value).replace(/[<>&\u2028\u2029]/g, unicodeEscape);
 }
 
-/** The middle goes: both ends of a path tell neighbours apart. */
-export function cut(text: string, most: number): string {
-  const letters = [...text];
-  if (letters.length <= most) return text;
-  const half = (most - 1) / 2;
-  return `${letters.slice(0, Math.ceil(half)).join("")}…${
-    letters.slice(-Math.floor(half)).join("")
-  }`;
-}
-
-/** At blanks, into lines of at most so many letters, and at most so many of them. */
-export function wrapped(text: string, width: number, most: number): string[] {
+/** Breaks between words into at most `maxLines` lines of at most `width` letters; cuts words and the last line. */
+export function wrapped(text: string, width: number, maxLines: number): string[] {
   const lines = [""];
   for (const word of text.split(" ")) {
     const last = lines.at(-1)!;
     if (last !== "" && last.length + 1 + word.length > width) lines.push(cut(word, width));
     else lines[lines.length - 1] = last === "" ? cut(word, width) : `${last} ${word}`;
   }
-  if (lines.length <= most) return lines;
-  return [...lines.slice(0, most - 1), cut(lines.slice(most - 1).join(" "), width)];
+  if (lines.length <= maxLines) return lines;
+  return [...lines.slice(0, maxLines - 1), cut(lines.slice(maxLines - 1).join(" "), width)];
 }
 
-/** Container ids cut as container runtimes show them. */
+/** Container ids keep 12 digits, as container runtimes show them. */
 export const withShortIds = (path: string): string =>
   path.replace(/[0-9a-f]{64}/g, (id) => id.slice(0, 12));
 
-/** A name short enough for a label: its last part, ids cut as container runtimes show them. */
-export function shortName(path: string, most = 28): string {
-  return cut(withShortIds(path.replace(/\/+$/, "").split("/").at(-1) || path), most);
+/** The last part of a path, for a label. */
+export function shortName(path: string, maxLetters = 28): string {
+  return cut(withShortIds(path.replace(/\/+$/, "").split("/").at(-1) || path), maxLetters);
 }

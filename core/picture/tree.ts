@@ -1,52 +1,52 @@
-/** Where a node's memory is, as a page and as a still picture. */
+/** The memory of a cgroup tree, as a page and as a still picture. */
 
-import { bytesText } from "./page/figures.js";
+import { bytesText, cut } from "./page/figures.js";
 import { layout, marksOf, type Node, nodeText, ownOf } from "./page/icicle.js";
-import style from "./page/map.css" with { type: "text" };
-import look from "./page/page.css" with { type: "text" };
+import treeStyle from "./page/map.css" with { type: "text" };
+import pageStyle from "./page/page.css" with { type: "text" };
 import palette from "./page/palette.css" with { type: "text" };
-import still from "./page/still.css" with { type: "text" };
+import stillStyle from "./page/still.css" with { type: "text" };
 import { sheet } from "./page.ts";
-import { mapScript } from "./page_script.ts";
-import { cut, escaped, withShortIds, wrapped } from "./text.ts";
+import { treeScript } from "./page_script.ts";
+import { escaped, withShortIds, wrapped } from "./text.ts";
 
 export interface TreePicture {
-  /** Which machine, when: one line. */
+  /** The machine and the time, in one line. */
   readonly about: string;
-  /** Each is followed by those beneath it; the first is above all others. Their names can be shown as they are. */
+  /** The root first; descendants follow their ancestor. Names are printable. */
   readonly nodes: readonly Node[];
 }
 
 const WIDTH = 1116;
 const HEIGHT = 620;
-/** So many cgroups stand in the table: those that hold most themselves. */
-const LISTED = 25;
+/** Rows of the table. */
+const MAX_ROWS = 25;
 
 export async function treePage(picture: TreePicture): Promise<string> {
   const { about, nodes } = picture;
   const verdict = treeVerdict(nodes);
   return await sheet({
     title: `oomkit inspect: ${verdict}`,
-    style: `${palette}${still}${look}${style}`,
+    style: `${palette}${stillStyle}${pageStyle}${treeStyle}`,
     data: { nodes },
-    script: mapScript(),
+    script: treeScript(),
     body: `<main>
 <header><p class="about">${escaped(about)}</p><h1 class="plain"><bdi>${
       escaped(verdict)
     }</bdi></h1></header>
 <section><p id="line"></p><div id="map"></div><figure>${icicle(nodes, "still icicle", 0)}</figure>
 ${shades()}
-<p class="hint">Each column is a level of the tree, each cell as high as what it holds. A click goes into a cgroup, the line above leads out again, and so does Esc.</p></section>
-<section><h2>Who holds most</h2>
-<p class="more">Without what stands in cgroups beneath.</p>
-${holders(nodes)}</section>
-<footer>Made by oomkit. Memory moved on while it was read, so that parts may come to a little more than the whole.</footer>
+<p class="hint">Each column is a level of the tree; the height of a cell is its usage. Click a cgroup to enter it; the path above or Esc leads back.</p></section>
+<section><h2>Largest cgroups</h2>
+<p class="more">By own memory, without child cgroups.</p>
+${largestTable(nodes)}</section>
+<footer>Made by oomkit. Usage changed while it was read, so the parts may add up to slightly more than the total.</footer>
 </main>
 <div id="tip" hidden></div>`,
   });
 }
 
-/** A file of its own. */
+/** A complete SVG file. */
 export function treeStill({ about, nodes }: TreePicture): string {
   const lines = wrapped(treeVerdict(nodes), 92, 3);
   const top = 44 + 26 * lines.length;
@@ -56,7 +56,7 @@ export function treeStill({ about, nodes }: TreePicture): string {
     WIDTH + 40
   }" height="${height}" viewBox="-20 0 ${WIDTH + 40} ${height}">
 <title>${escaped(treeVerdict(nodes))}</title>
-<style>${palette}${still}${style}</style>
+<style>${palette}${stillStyle}${treeStyle}</style>
 <rect class="sheet" x="-20" width="${WIDTH + 40}" height="${height}"/>
 <text x="0" y="28">${escaped(about)}</text>
 ${
@@ -83,20 +83,22 @@ function marks(nodes: readonly Node[]): string {
 const icicle = (nodes: readonly Node[], style: string, top: number) =>
   `<svg class="${style}" role="img" viewBox="0 ${top} ${WIDTH} ${HEIGHT}">${marks(nodes)}</svg>`;
 
-/** What is in use, and where most of it is. */
+/** Total usage, and the cgroup with the largest part. */
 export function treeVerdict(nodes: readonly Node[]): string {
   const [root] = nodes;
-  if (root === undefined || root.usage === null) return "What is in use here cannot be told.";
-  const own = nodes.map((node, at) => ({ node, own: ownOf(nodes, at) }))
-    .toSorted((a, b) => b.own - a.own)[0]!;
-  const share = root.usage === 0 ? 0 : 100 * own.own / root.usage;
-  const where = nodes.length === 1 || own.own === 0
+  if (root === undefined || root.usage === null) return "Memory usage is unknown.";
+  const [largest] = byOwnMemory(nodes);
+  const share = root.usage === 0 ? 0 : 100 * largest!.own / root.usage;
+  const where = nodes.length === 1 || largest!.own === 0
     ? ""
     : `; the largest part, ${share.toFixed(0)} %, is ${
-      own.node === root ? "its own" : `in ${cut(withShortIds(own.node.path), 60)}`
+      largest!.node === root ? "its own memory" : `in ${cut(withShortIds(largest!.node.path), 60)}`
     }`;
   return `${bytesText(root.usage)} in use in ${cut(root.path, 60)}${where}.`;
 }
+
+const byOwnMemory = (nodes: readonly Node[]) =>
+  nodes.map((node, at) => ({ node, own: ownOf(nodes, at) })).toSorted((a, b) => b.own - a.own);
 
 function shades(): string {
   const names = {
@@ -112,10 +114,9 @@ function shades(): string {
   return `<ul class="legend shades">${items.join("")}</ul>`;
 }
 
-function holders(nodes: readonly Node[]): string {
-  const all = nodes[0]?.usage ?? 0;
-  const rows = nodes.map((node, at) => ({ node, own: ownOf(nodes, at) }))
-    .filter(({ own }) => own > 0).toSorted((a, b) => b.own - a.own).slice(0, LISTED)
+function largestTable(nodes: readonly Node[]): string {
+  const total = nodes[0]?.usage ?? 0;
+  const rows = byOwnMemory(nodes).filter(({ own }) => own > 0).slice(0, MAX_ROWS)
     .map(({ node, own }) => {
       const share = node.usage === null || !node.limit
         ? "–"
@@ -123,12 +124,12 @@ function holders(nodes: readonly Node[]): string {
       return `<tr><td class="wide"><bdi title="${escaped(node.path)}">${
         escaped(cut(withShortIds(node.path), 96))
       }</bdi></td><td class="figure">${bytesText(own)}</td><td class="figure">${
-        all === 0 ? "–" : `${(100 * own / all).toFixed(1)} %`
+        total === 0 ? "–" : `${(100 * own / total).toFixed(1)} %`
       }</td><td class="figure">${bytesText(node.working)}</td><td class="figure">${
         node.limit === null ? "none" : bytesText(node.limit)
       }</td><td class="figure">${share}</td><td class="figure">${node.kills || "–"}</td></tr>`;
     });
-  return `<div class="scroll"><table><thead><tr><th>Cgroup</th><th class="figure">Its own</th><th class="figure">Of all</th><th class="figure">Working set</th><th class="figure">Limit</th><th class="figure">Used</th><th class="figure">Killed</th></tr></thead><tbody>\n${
+  return `<div class="scroll"><table><thead><tr><th>Cgroup</th><th class="figure">Own memory</th><th class="figure">Of total</th><th class="figure">Working set</th><th class="figure">Limit</th><th class="figure">Used</th><th class="figure">Kills</th></tr></thead><tbody>\n${
     rows.join("\n")
   }\n</tbody></table></div>`;
 }

@@ -1,105 +1,97 @@
-/** What came of a run, in one sentence that stands on top. Pure. */
+/** The result of a run in one sentence. Pure. */
 
-import type { ChartEvent, Group, KilledProcess, Tone } from "./picture.ts";
-import { bytesText } from "./page/figures.js";
-import { cut, shortName } from "./text.ts";
+import { bytesText, cut } from "./page/figures.js";
+import {
+  CLOSE_SHARE,
+  type Group,
+  type KilledProcess,
+  largestPeak,
+  nearestToLimit,
+  type Picture,
+  type Tone,
+} from "./picture.ts";
+import { shortName } from "./text.ts";
 
-interface Seen {
-  readonly groups: readonly Group[];
-  readonly events: readonly ChartEvent[];
-  readonly killedProcesses: readonly KilledProcess[];
-}
-
-interface Told {
-  /** A simulation has a verdict of its own. */
+export interface Outcome {
+  /** The verdict of a simulation replaces the one of the recording. */
   readonly verdict?: string | undefined;
-  readonly isFine?: boolean;
-  /** What a dry run would have done. */
-  readonly would: number;
+  readonly isAsExpected?: boolean;
+  /** Actions that a guard did not take because of a dry run. */
+  readonly dryRunActions: number;
 }
 
-/** From here on it was close: where `inspect` and the live view turn red as well. */
-const CLOSE = 0.9;
-
-export function verdictOf(seen: Seen, told: Told): { verdict: string; tone: Tone } {
-  const { killedProcesses, groups } = seen;
-  if (told.verdict !== undefined) {
-    const text = `${told.verdict[0]!.toUpperCase()}${told.verdict.slice(1)}`;
-    return { verdict: sentence(text), tone: told.isFine ? "fine" : "bad" };
+export function verdictOf(
+  { killedProcesses, groups }: Pick<Picture, "killedProcesses" | "groups">,
+  { verdict, isAsExpected, dryRunActions }: Outcome,
+): { verdict: string; tone: Tone } {
+  if (verdict !== undefined) {
+    const text = `${verdict[0]!.toUpperCase()}${verdict.slice(1)}`;
+    return { verdict: sentence(text), tone: isAsExpected ? "fine" : "bad" };
   }
   const byKernel = killedProcesses.filter(({ by }) => by === "kernel");
-  const byUs = killedProcesses.filter(({ by }) => by === "oomkit");
+  const byOomkit = killedProcesses.filter(({ by }) => by === "oomkit");
   if (byKernel.length > 0) {
-    const ours = byUs.length === 0 ? "" : `; oomkit ended ${many(byUs)} before it had to`;
-    return {
-      verdict: sentence(`The kernel killed ${many(byKernel)}${whereOf(byKernel)}${ours}`),
-      tone: "bad",
-    };
+    const text = `The kernel killed ${processesText(byKernel)}${whereText(byKernel)}`;
+    const more = byOomkit.length === 0 ? "" : `; oomkit killed ${processesText(byOomkit)}`;
+    return { verdict: sentence(text + more), tone: "bad" };
   }
-  if (byUs.length > 0) {
-    return {
-      verdict: sentence(
-        `oomkit ended ${many(byUs)}${whereOf(byUs)}, and the kernel had to kill nothing`,
-      ),
-      tone: "warn",
-    };
+  if (byOomkit.length > 0) {
+    const text = `oomkit killed ${processesText(byOomkit)}${whereText(byOomkit)}`;
+    return { verdict: sentence(`${text}; the kernel killed nothing`), tone: "warn" };
   }
-  const would = told.would === 0
+  const dryRun = dryRunActions === 0
     ? ""
-    : `; the guard, on a dry run, would have acted ${
-      told.would === 1 ? "once" : `${told.would} times`
+    : `; without the dry run, the guard would have acted ${
+      dryRunActions === 1 ? "once" : `${dryRunActions} times`
     }`;
-  const nearest = groups.filter(({ closest }) => closest !== null)
-    .sort((a, b) => b.closest! - a.closest!)[0];
-  if (nearest === undefined) return { verdict: withoutLimit(groups) + would, tone: "fine" };
-  const share = `${(100 * nearest.closest!).toFixed(1)} %`;
+  const nearest = nearestToLimit(groups);
+  if (nearest === undefined) {
+    return { verdict: sentence(unlimitedText(groups) + dryRun), tone: "fine" };
+  }
+  const share = `${(100 * nearest.peakShare!).toFixed(1)} %`;
   const name = placeText(nearest.path);
   const subject = groups.length === 1 ? name : `closest was ${name}, which`;
   return {
     verdict: sentence(
       `Nothing was killed: ${subject} used at most ${share} of its limit, ${
-        bytesText(nearest.closestLimit)
-      }${would}`,
+        bytesText(nearest.peakShareLimit)
+      }${dryRun}`,
     ),
-    tone: nearest.closest! >= CLOSE || would !== "" ? "warn" : "fine",
+    tone: nearest.peakShare! >= CLOSE_SHARE || dryRun !== "" ? "warn" : "fine",
   };
 }
 
-/** A path as far as a sentence bears it; the whole stands in the tables. */
-const placeText = (path: string) => path.length <= SHORT ? path : shortName(path, SHORT);
-const SHORT = 48;
+const MAX_PATH_LETTERS = 48;
+const placeText = (path: string) =>
+  path.length <= MAX_PATH_LETTERS ? path : shortName(path, MAX_PATH_LETTERS);
 
 const sentence = (text: string) => /[.!?]$/.test(text) ? text : `${text}.`;
 
-function withoutLimit(groups: readonly Group[]): string {
-  const largest = groups.filter(({ peak }) => peak !== null).sort((a, b) => b.peak! - a.peak!)[0];
-  if (largest === undefined) return "Nothing was killed, and no cgroup was looked at.";
-  return `Nothing was killed, and nothing here has a limit: ${
-    placeText(largest.path)
-  } used at most ${bytesText(largest.peak)}.`;
+function unlimitedText(groups: readonly Group[]): string {
+  const largest = largestPeak(groups);
+  return largest === undefined
+    ? "Nothing was killed, and no cgroup was sampled"
+    : `Nothing was killed, and no cgroup has a limit: ${placeText(largest.path)} used at most ${
+      bytesText(largest.peak)
+    }`;
 }
 
 /** `java (pid 42)`, `3 processes (java, node)`. */
-function many(killedProcesses: readonly KilledProcess[]): string {
-  const [first] = killedProcesses;
-  if (killedProcesses.length > 1) {
-    const names = [
-      ...new Set(killedProcesses.map(({ comm }) => comm).filter((comm) => comm !== null)),
-    ];
-    const list = names.length === 0
-      ? ""
-      : ` (${names.slice(0, 3).join(", ")}${names.length > 3 ? ", …" : ""})`;
-    return `${killedProcesses.length} processes${list}`;
+function processesText(processes: readonly KilledProcess[]): string {
+  const [first] = processes;
+  if (processes.length > 1) {
+    const names = [...new Set(processes.map(({ comm }) => comm).filter((comm) => comm !== null))];
+    const list = names.slice(0, 3).join(", ") + (names.length > 3 ? ", …" : "");
+    return `${processes.length} processes${list === "" ? "" : ` (${list})`}`;
   }
   if (first!.comm === null) return "a process";
   return first!.pid === null ? first!.comm : `${first!.comm} (pid ${first!.pid})`;
 }
 
-function whereOf(killedProcesses: readonly KilledProcess[]): string {
-  const places = [...new Set(killedProcesses.map(({ cgroup }) => cgroup))];
+function whereText(processes: readonly KilledProcess[]): string {
+  const places = [...new Set(processes.map(({ cgroup }) => cgroup))];
   if (places.length > 1) return ` in ${places.length} cgroups`;
-  const how = [...new Set(killedProcesses.map((each) => each.how))];
-  return ` in ${placeText(places[0]!)}${
-    how.length === 1 && killedProcesses[0]!.by === "kernel" ? ` ${cut(how[0]!, 64)}` : ""
-  }`;
+  const hows = [...new Set(processes.map(({ how }) => how))];
+  const how = hows.length === 1 && processes[0]!.by === "kernel" ? ` ${cut(hows[0]!, 64)}` : "";
+  return ` in ${placeText(places[0]!)}${how}`;
 }

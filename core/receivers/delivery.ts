@@ -1,219 +1,213 @@
-/** How long to wait before the next try, and the waiting. */
+/**
+ * Delivery to a receiver that may be unreachable: each item is retried with exponential backoff until it is delivered, or until
+ * a full queue drops it. An item that fails while others succeed moves to the back of the queue, and is dropped when it
+ * fails again, so that one item the receiver rejects does not block the rest.
+ */
 
+import { BoundedQueue } from "../bounded_queue.ts";
+import { errorText } from "../errors.ts";
 import { delay } from "../timing.ts";
 import type { ReceiverCounts } from "./receiver.ts";
 
-/** After the first failure (milliseconds); doubled with each, up to the longest. */
-const FIRST_MS = 1000;
-const LONGEST_MS = 30_000;
+const FIRST_BACKOFF_MS = 1000;
+const MAX_BACKOFF_MS = 30_000;
+const MAX_QUEUED_ITEMS = 1000;
+const MAX_CLOSE_MS = 5000;
+/** Reasons reported during one outage; a hostile receiver can invent any number of them. */
+const MAX_REPORTED_REASONS = 5;
+/** Failed attempts in a row before the other items have their turn: about half a minute with backoff. */
+const ATTEMPTS_PER_TURN = 5;
 
 /**
- * @param failures in a row.
- * @param random at least 0, less than 1: jitter, so that a thousand nodes do not all come back at once.
- * @param asked milliseconds that the other side asked for.
+ * Milliseconds until the next attempt: doubled with each failure, up to {@link MAX_BACKOFF_MS}.
+ *
+ * @param failures in a row before this one.
+ * @param random from 0 to below 1: jitter, so that a thousand nodes do not retry in step.
+ * @param requestedMs what the receiver asked for.
  */
-export function backoff(failures: number, random: number, asked = 0): number {
-  const pause = Math.min(LONGEST_MS, FIRST_MS * 2 ** Math.min(failures, 10));
-  return Math.min(LONGEST_MS, Math.max(asked, pause * (0.5 + random / 2)));
+export function backoff(failures: number, random: number, requestedMs = 0): number {
+  const pause = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(failures, 10));
+  return Math.min(MAX_BACKOFF_MS, Math.max(requestedMs, pause * (0.5 + random / 2)));
 }
 
-/*
- * A bounded queue to a receiver that may be away: tried again until it is delivered, or until there is no more room for it. One
- * that is refused again and again must not hold up those behind it: it goes to the back, and is dropped when it alone is refused.
- */
+/** Milliseconds that a `Retry-After` header asks for: seconds or a date (RFC 9110, 10.2.3). */
+export function retryAfterMs(headers: Headers): number | undefined {
+  const text = headers.get("retry-after")?.trim() ?? "";
+  if (/^\d{1,6}$/.test(text)) return 1000 * Number(text);
+  const ms = text.endsWith(" GMT") ? Date.parse(text) - Date.now() : NaN;
+  return ms > 0 ? ms : undefined;
+}
 
-/** What came of one try. `later`: the receiver may take it another time; `never`: it will not. */
+/** The result of one attempt. `later`: the receiver may accept the item another time; `never`: it will not. */
 export type Attempt =
   | { readonly is: "done" }
   /** @property after milliseconds that the receiver asked for. */
   | { readonly is: "later"; readonly why: string; readonly after?: number }
   | { readonly is: "never"; readonly why: string };
 
-export interface Delivery<T> {
-  /** Queued; where there is no room the oldest that waits is dropped, and that is counted and told. */
-  send(item: T): void;
-  counts(): ReceiverCounts;
-  /** Tries what is left for a while; what is left then is dropped, and told. */
-  close(): Promise<void>;
-}
-
 export interface DeliveryOptions<T> {
-  /** For talk: "report to http://…". */
+  /** Verb and object for messages: "report to http://…". */
   readonly what: string;
-  /** What it throws counts as `later`. */
+  /** An exception counts as `later`. */
   deliver(item: T, ending: AbortSignal): Promise<Attempt>;
-  /** Told of the first failure of each kind in a row, of the end of an outage, and of what was dropped. */
+  /** Called for the first failure of each kind in an outage, for the end of the outage, and for dropped items. */
   warn(line: string): void;
-  /** Told of an item that was given up while others were delivered. */
-  givenUp?(item: T): void;
-  /** One after the other at any price: for a receiver that cannot dislike one of them alone. */
-  readonly byBadnessNow?: true;
-  /** Items that may wait. */
-  readonly most?: number;
-  /** Milliseconds for what is left in the end. */
+  /** Called for an item that was dropped because it failed while others succeeded. */
+  onRejected?(item: T): void;
+  /** Never moves an item to the back: for a receiver that cannot reject single items. */
+  readonly keepsOrder?: true;
+  readonly maxQueued?: number;
+  /** Milliseconds that `close` waits for the queued items. */
   readonly closeWithin?: number;
-  /** For tests: at least 0, less than 1. */
+  /** For tests: from 0 to below 1. */
   readonly random?: () => number;
-  /** For tests: resolves after so many milliseconds, or once `ending` is aborted. */
+  /** For tests: resolves after this many milliseconds, or once `ending` is aborted. */
   readonly sleep?: (ms: number, ending: AbortSignal) => Promise<void>;
 }
 
-const MAX_WAITING = 1000;
-const CLOSE_WITHIN_MS = 5000;
-/** Reasons that were told in an outage; a hostile receiver can make up as many as it likes. */
-const MAX_REASONS = 5;
-/** Failed tries in a row before the others have their turn: half a minute or so. */
-const TRIES_IN_A_ROW = 5;
-
 interface Entry<T> {
   readonly item: T;
-  /** In the order in which they came. */
-  readonly number: number;
-  /** In this turn. */
-  failed: number;
-  /** In all turns. */
-  failedEver: number;
-  /** Of all, when it failed first. */
-  sentBefore: number | undefined;
-  /** When it went to the back: the number of the last one then. */
-  behind: number;
+  failedAttempts: number;
+  /** Items delivered before this one failed first. */
+  sentBeforeFailure: number | undefined;
 }
 
-export function openDelivery<T>(options: DeliveryOptions<T>): Delivery<T> {
-  const { what, warn, most = MAX_WAITING, closeWithin = CLOSE_WITHIN_MS } = options;
-  const { random = Math.random, sleep = delay } = options;
-  const fresh: Entry<T>[] = [];
-  /** Those that went to the back; each is older than all that are fresh. */
-  const again: Entry<T>[] = [];
-  let sent = 0;
-  const ending = new AbortController();
-  let working: Promise<void> | undefined;
-  let underway = 0;
-  const count = { sent: 0, dropped: 0, failed: 0 };
-  /** Since the last success. */
-  let failures = 0;
-  let droppedSince = 0;
-  const reasons = new Set<string>();
+export class Delivery<T> {
+  readonly #options: DeliveryOptions<T>;
+  readonly #queue: BoundedQueue<Entry<T>>;
+  readonly #ending = new AbortController();
+  readonly #reportedReasons = new Set<string>();
+  #working: Promise<void> | undefined;
+  #inFlight = 0;
+  #sent = 0;
+  #failed = 0;
+  /** Failed attempts since the last success. */
+  #failures = 0;
+  #reportedDrops = 0;
 
-  const waiting = () => fresh.length + again.length;
+  constructor(options: DeliveryOptions<T>) {
+    this.#options = options;
+    this.#queue = new BoundedQueue({
+      capacity: options.maxQueued ?? MAX_QUEUED_ITEMS,
+      drop: "oldest",
+      // An item that moved to the back is older than all that were never tried.
+      dropFirst: (entry) => entry.failedAttempts > 0,
+    });
+  }
 
-  const next = () => {
-    const [first] = again;
-    const isDue = first !== undefined && (fresh[0] === undefined || fresh[0].number > first.behind);
-    return isDue ? again.shift() : fresh.shift();
-  };
-
-  const attempt = async (item: T): Promise<Attempt> => {
-    try {
-      return await options.deliver(item, ending.signal);
-    } catch (error) {
-      return { is: "later", why: error instanceof Error ? error.message : String(error) };
+  /** A full queue drops its oldest item. */
+  send(item: T): void {
+    if (this.#ending.signal.aborted) return this.#queue.countDropped();
+    if (!this.#queue.push({ item, failedAttempts: 0, sentBeforeFailure: undefined })) {
+      const { maxQueued = MAX_QUEUED_ITEMS } = this.#options;
+      this.#warnOnce(`${maxQueued} reports are waiting, and the oldest are dropped`);
     }
-  };
+    this.#working ??= this.#work();
+  }
 
-  const warnOnce = (why: string) => {
-    if (reasons.size >= MAX_REASONS || reasons.has(why)) return;
-    reasons.add(why);
-    warn(`cannot ${what}: ${why}`);
-  };
+  counts(): ReceiverCounts {
+    return {
+      pending: this.#queue.size + this.#inFlight,
+      sent: this.#sent,
+      dropped: this.#queue.dropped,
+      failed: this.#failed,
+    };
+  }
 
-  const drop = (items: number) => {
-    count.dropped += items;
-    droppedSince += items;
-  };
+  /** Keeps trying for a bounded time, then drops and reports what is left. */
+  async close(): Promise<void> {
+    const timer = setTimeout(() => {
+      this.#queue.dropAll();
+      this.#ending.abort(new Error("oomkit is stopping"));
+    }, this.#options.closeWithin ?? MAX_CLOSE_MS);
+    await this.#working;
+    clearTimeout(timer);
+    this.#ending.abort();
+    const dropped = this.#takeUnreportedDrops();
+    if (dropped > 0) {
+      this.#options.warn(`could not ${this.#options.what}: ${reports(dropped)} dropped`);
+    }
+  }
 
-  const recovered = () => {
-    const dropped = droppedSince > 0 ? `; ${reports(droppedSince)} dropped` : "";
-    if (failures > 0) warn(`can ${what} again, after ${failures} failed tries${dropped}`);
-    // Of a receiver that is too slow it is known in the end only.
-    else if (waiting() > 0) return;
-    else if (droppedSince > 0) warn(`could not ${what} fast enough${dropped}`);
-    failures = 0;
-    droppedSince = 0;
-    reasons.clear();
-  };
+  async #work(): Promise<void> {
+    let entry;
+    while ((entry = this.#queue.shift()) !== undefined) {
+      this.#inFlight = 1;
+      await this.#deliver(entry);
+      this.#inFlight = 0;
+    }
+    this.#working = undefined;
+  }
 
-  /** Whether it is to be dropped, or to stand behind the others; else its turn goes on. */
-  const afterFailure = (entry: Entry<T>): "drop" | "back" | undefined => {
-    if (options.byBadnessNow || entry.failed < TRIES_IN_A_ROW) return undefined;
-    if (count.sent > entry.sentBefore!) return "drop";
-    return waiting() > 0 ? "back" : undefined;
-  };
-
-  const markSurvived = ({ item, failedEver }: Entry<T>, why: string) => {
-    count.dropped += 1;
-    warn(
-      `could not ${what}: 1 report was dropped after ${failedEver} failed tries, as others were delivered: ${why}`,
-    );
-    options.givenUp?.(item);
-  };
-
-  /** Resolves when it is out of the way. */
-  const bring = async (entry: Entry<T>) => {
-    entry.failed = 0;
-    for (;;) {
-      const result = await attempt(entry.item);
+  /** Resolves when the entry was delivered, was dropped, or is at the back of the queue. */
+  async #deliver(entry: Entry<T>): Promise<void> {
+    const { random = Math.random, sleep = delay } = this.#options;
+    const { signal } = this.#ending;
+    for (let attempts = 1;; attempts++) {
+      const result = await this.#attempt(entry.item);
       if (result.is === "done") {
-        count.sent += 1;
-        return recovered();
+        this.#sent += 1;
+        return this.#reportRecovery();
       }
-      count.failed += 1;
-      // In the end it is not the receiver that is at fault.
-      if (!ending.signal.aborted) warnOnce(result.why);
-      if (result.is === "never" || ending.signal.aborted) return drop(1);
-      failures += 1;
-      entry.failed += 1;
-      entry.failedEver += 1;
-      entry.sentBefore ??= count.sent;
-      if (afterFailure(entry) === "drop") return markSurvived(entry, result.why);
-      await sleep(backoff(failures - 1, random(), result.after), ending.signal);
-      if (ending.signal.aborted) return drop(1);
-      if (afterFailure(entry) !== "back") continue;
-      entry.behind = sent;
-      again.push(entry);
-      return;
-    }
-  };
-
-  const work = async () => {
-    for (let entry = next(); entry !== undefined; entry = next()) {
-      underway = 1;
-      await bring(entry);
-      underway = 0;
-    }
-    working = undefined;
-  };
-
-  return {
-    send(item) {
-      if (ending.signal.aborted) return drop(1);
-      if (waiting() >= most) {
-        if (again.shift() === undefined) fresh.shift();
-        drop(1);
-        warnOnce(`${most} reports are waiting, and the oldest are dropped`);
+      this.#failed += 1;
+      // A failure during shutdown may be caused by the shutdown.
+      if (!signal.aborted) this.#warnOnce(result.why);
+      if (result.is === "never" || signal.aborted) return this.#queue.countDropped();
+      this.#failures += 1;
+      entry.failedAttempts += 1;
+      entry.sentBeforeFailure ??= this.#sent;
+      const isTurnOver = attempts >= ATTEMPTS_PER_TURN && !this.#options.keepsOrder;
+      if (isTurnOver && this.#sent > entry.sentBeforeFailure) {
+        return this.#reject(entry, result.why);
       }
-      sent += 1;
-      fresh.push({
-        ...{ item, number: sent, failed: 0, failedEver: 0, behind: 0 },
-        sentBefore: undefined,
-      });
-      working ??= work();
-    },
-    counts: () => ({ pending: waiting() + underway, ...count }),
-    async close() {
-      const end = () => {
-        drop(waiting());
-        fresh.length = again.length = 0;
-        ending.abort(new Error("the end has come"));
-      };
-      const timer = setTimeout(end, closeWithin);
-      await working;
-      clearTimeout(timer);
-      ending.abort();
-      if (droppedSince > 0) warn(`could not ${what}: ${reports(droppedSince)} dropped`);
-      droppedSince = 0;
-    },
-  };
+      await sleep(backoff(this.#failures - 1, random(), result.after), signal);
+      if (signal.aborted) return this.#queue.countDropped();
+      if (isTurnOver && this.#queue.size > 0) return this.#queue.putBack(entry);
+    }
+  }
+
+  async #attempt(item: T): Promise<Attempt> {
+    try {
+      return await this.#options.deliver(item, this.#ending.signal);
+    } catch (error) {
+      return { is: "later", why: errorText(error) };
+    }
+  }
+
+  #reject({ item, failedAttempts }: Entry<T>, why: string): void {
+    this.#queue.countDropped();
+    this.#reportedDrops += 1;
+    this.#options.warn(
+      `could not ${this.#options.what}: 1 report was dropped after ${failedAttempts} failed attempts, while others were delivered: ${why}`,
+    );
+    this.#options.onRejected?.(item);
+  }
+
+  #warnOnce(why: string): void {
+    const reported = this.#reportedReasons;
+    if (reported.size >= MAX_REPORTED_REASONS || reported.has(why)) return;
+    reported.add(why);
+    this.#options.warn(`cannot ${this.#options.what}: ${why}`);
+  }
+
+  #reportRecovery(): void {
+    const { what, warn } = this.#options;
+    // A receiver that never failed but is too slow is reported once the queue is empty.
+    if (this.#failures === 0 && this.#queue.size > 0) return;
+    const count = this.#takeUnreportedDrops();
+    const dropped = count > 0 ? `; ${reports(count)} dropped` : "";
+    if (this.#failures > 0) {
+      warn(`can ${what} again, after ${this.#failures} failed attempts${dropped}`);
+    } else if (count > 0) warn(`could not ${what} fast enough${dropped}`);
+    this.#failures = 0;
+    this.#reportedReasons.clear();
+  }
+
+  #takeUnreportedDrops(): number {
+    const count = this.#queue.dropped - this.#reportedDrops;
+    this.#reportedDrops = this.#queue.dropped;
+    return count;
+  }
 }
 
 const reports = (count: number) => count === 1 ? "1 report was" : `${count} reports were`;

@@ -1,11 +1,12 @@
-/** Events to a command of the user's. */
+/** Runs the user's command once per event. A command that fails is not run again for that event. */
 
+import { BoundedQueue } from "../bounded_queue.ts";
 import { environmentOf } from "../events/environment.ts";
 import type { OomkitEvent } from "../events/event.ts";
 import { toJson } from "../events/json.ts";
-import type { Receiver } from "./receiver.ts";
+import type { Receiver, ReceiverCounts } from "./receiver.ts";
 
-/** How a command ended: its exit code, or why there is none. */
+/** Runs a command with `text` on stdin. Resolves with its exit code, or the reason why it has none. */
 export type Run = (
   command: string,
   text: string,
@@ -22,69 +23,81 @@ export interface ExecOptions {
   warn(line: string): void;
 }
 
-/** Commands at once. */
-const AT_ONCE = 4;
-const MAX_WAITING = 100;
-/** Milliseconds for what still runs in the end. */
-const CLOSE_WITHIN_MS = 2000;
+const MAX_PARALLEL_COMMANDS = 4;
+const MAX_QUEUED_EVENTS = 100;
+/** Bounds how long `close` waits for running commands. */
+const MAX_CLOSE_MS = 2000;
 
-/** Runs it once for each event, with the event as JSON on stdin and in the environment. It is not run again when it fails. */
-export function openExec({ command, timeout, run, warn }: ExecOptions): Receiver {
-  const queue: OomkitEvent[] = [];
-  const running = new Set<Promise<void>>();
-  const ending = new AbortController();
-  const count = { sent: 0, dropped: 0, failed: 0 };
-  const told = new Set<string>();
-  const warnOnce = (why: string) => {
-    if (!told.has(why)) warn(`--exec: ${why}`);
-    told.add(why);
-  };
+/** The event is on the command's stdin as JSON, and in its environment. */
+export class ExecReceiver implements Receiver {
+  readonly name = "exec";
+  readonly #options: ExecOptions;
+  readonly #queue = new BoundedQueue<OomkitEvent>({ capacity: MAX_QUEUED_EVENTS, drop: "oldest" });
+  readonly #running = new Set<Promise<void>>();
+  readonly #ending = new AbortController();
+  readonly #warned = new Set<string>();
+  #sent = 0;
+  #failed = 0;
 
-  const runOne = async (event: OomkitEvent) => {
-    const end = await run(command, toJson(event), timeout, ending.signal, environmentOf(event));
-    if ("code" in end && end.code === 0) {
-      count.sent += 1;
+  constructor(options: ExecOptions) {
+    this.#options = options;
+  }
+
+  report(event: OomkitEvent): void {
+    if (!this.#queue.push(event)) {
+      this.#warnOnce(`${MAX_QUEUED_EVENTS} events are waiting, and the oldest are dropped`);
+    }
+    this.#startCommands();
+  }
+
+  counts(): ReceiverCounts {
+    return {
+      pending: this.#queue.size + this.#running.size,
+      sent: this.#sent,
+      dropped: this.#queue.dropped,
+      failed: this.#failed,
+    };
+  }
+
+  async close(): Promise<void> {
+    const timer = setTimeout(
+      () => this.#ending.abort("it was still running when oomkit stopped"),
+      MAX_CLOSE_MS,
+    );
+    while (this.#running.size > 0) await Promise.all(this.#running);
+    clearTimeout(timer);
+    const { size } = this.#queue;
+    if (size > 0) this.#options.warn(`--exec: oomkit stopped before it ran for ${size} events`);
+    this.#queue.dropAll();
+  }
+
+  #startCommands(): void {
+    while (this.#running.size < MAX_PARALLEL_COMMANDS && !this.#ending.signal.aborted) {
+      const event = this.#queue.shift();
+      if (event === undefined) return;
+      const promise = this.#run(event).finally(() => {
+        this.#running.delete(promise);
+        this.#startCommands();
+      });
+      this.#running.add(promise);
+    }
+  }
+
+  async #run(event: OomkitEvent): Promise<void> {
+    const { command, timeout, run } = this.#options;
+    const env = environmentOf(event);
+    const result = await run(command, toJson(event), timeout, this.#ending.signal, env);
+    if ("code" in result && result.code === 0) {
+      this.#sent += 1;
       return;
     }
-    count.failed += 1;
-    count.dropped += 1;
-    warnOnce("code" in end ? `it exited with ${end.code}` : end.failed);
-  };
+    this.#failed += 1;
+    this.#queue.countDropped();
+    this.#warnOnce("code" in result ? `it exited with ${result.code}` : result.failed);
+  }
 
-  const runMore = () => {
-    while (running.size < AT_ONCE && !ending.signal.aborted) {
-      const event = queue.shift();
-      if (event === undefined) return;
-      const promise = runOne(event).finally(() => {
-        running.delete(promise);
-        runMore();
-      });
-      running.add(promise);
-    }
-  };
-
-  return {
-    name: "exec",
-    report(event) {
-      if (queue.length >= MAX_WAITING) {
-        queue.shift();
-        count.dropped += 1;
-        warnOnce(`${MAX_WAITING} events are waiting, and the oldest are dropped`);
-      }
-      queue.push(event);
-      runMore();
-    },
-    counts: () => ({ pending: queue.length + running.size, ...count }),
-    async close() {
-      const timer = setTimeout(
-        () => ending.abort("it still ran when oomkit ended"),
-        CLOSE_WITHIN_MS,
-      );
-      while (running.size > 0) await Promise.all(running);
-      clearTimeout(timer);
-      if (queue.length > 0) warn(`--exec: ${queue.length} events came to no command any more`);
-      count.dropped += queue.length;
-      queue.length = 0;
-    },
-  };
+  #warnOnce(why: string): void {
+    if (!this.#warned.has(why)) this.#options.warn(`--exec: ${why}`);
+    this.#warned.add(why);
+  }
 }

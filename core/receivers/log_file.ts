@@ -1,81 +1,87 @@
-/** Events to a file, one JSON line each. */
+/** Appends events to a file, one JSON line each. */
 
-import { OomkitError, shortened } from "../errors.ts";
-import { openDelivery } from "./delivery.ts";
-import { refuseUntrustedSymlink } from "./symlink_check.ts";
+import { errorText, OomkitError, shortened } from "../errors.ts";
+import type { OomkitEvent } from "../events/event.ts";
 import { toJson } from "../events/json.ts";
-import type { Receiver } from "./receiver.ts";
+import { Delivery } from "./delivery.ts";
+import type { Receiver, ReceiverCounts } from "./receiver.ts";
+import { refuseUntrustedSymlink } from "./symlink_check.ts";
 
-export interface LogFile extends Receiver {
-  /** For who has moved the file away: what comes from now on goes to a new one of that name. */
-  reopen(): void;
-}
-
-/** Lines that may wait for a disk that is full. */
-const MAX_WAITING = 10_000;
+/** Bounds the memory used while the disk is full. */
+const MAX_QUEUED_LINES = 10_000;
 const encoder = new TextEncoder();
 
-/** Throws {@link OomkitError} when it cannot be opened. */
-export function openLogFile(path: string, warn: (line: string) => void): LogFile {
-  let file: Deno.FsFile | undefined = open(path);
-  /** It ends with a part of a line. */
-  let isTorn = false;
-  let isStale = false;
+export class LogFile implements Receiver {
+  readonly name = "log";
+  readonly #path: string;
+  readonly #delivery: Delivery<string>;
+  #file: Deno.FsFile | undefined;
+  #endsInPartialLine = false;
+  #mustReopen = false;
 
-  const write = async (line: string) => {
-    if (isStale || file === undefined) {
-      isStale = false;
-      file?.close();
-      file = undefined;
-      file = open(path);
-      isTorn = false;
+  /** Throws {@link OomkitError} when the file cannot be opened. */
+  constructor(path: string, warn: (line: string) => void) {
+    this.#path = path;
+    this.#file = open(path);
+    this.#delivery = new Delivery({
+      what: `write to ${shortened(path)}`,
+      // A write fails because of the disk, never because of the line.
+      keepsOrder: true,
+      maxQueued: MAX_QUEUED_LINES,
+      warn,
+      deliver: async (line) => {
+        await this.#write(line);
+        return { is: "done" };
+      },
+    });
+  }
+
+  report(event: OomkitEvent): void {
+    this.#delivery.send(toJson(event));
+  }
+
+  counts(): ReceiverCounts {
+    return this.#delivery.counts();
+  }
+
+  /** For log rotation: after the file was moved away, later lines go to a new file of the same name. */
+  reopen(): void {
+    this.#mustReopen = true;
+  }
+
+  async close(): Promise<void> {
+    await this.#delivery.close();
+    this.#file?.close();
+  }
+
+  async #write(line: string): Promise<void> {
+    if (this.#mustReopen || this.#file === undefined) {
+      this.#mustReopen = false;
+      this.#file?.close();
+      this.#file = undefined;
+      this.#file = open(this.#path);
+      this.#endsInPartialLine = false;
     }
-    const bytes = encoder.encode(isTorn ? `\n${line}\n` : `${line}\n`);
+    const bytes = encoder.encode(this.#endsInPartialLine ? `\n${line}\n` : `${line}\n`);
     let written = 0;
     try {
-      while (written < bytes.length) written += await file.write(bytes.subarray(written));
-      isTorn = false;
+      while (written < bytes.length) written += await this.#file.write(bytes.subarray(written));
+      this.#endsInPartialLine = false;
     } catch (error) {
-      if (written > 0 && !takeBack(file, written)) isTorn = true;
+      if (written > 0 && !truncateLast(this.#file, written)) this.#endsInPartialLine = true;
       throw error;
     }
-  };
-
-  const delivery = openDelivery<string>({
-    what: `write to ${shortened(path)}`,
-    // It is the disk that is full, and no line that it dislikes.
-    byBadnessNow: true,
-    most: MAX_WAITING,
-    warn,
-    async deliver(line) {
-      try {
-        await write(line);
-        return { is: "done" };
-      } catch (error) {
-        return { is: "later", why: reasonOf(error) };
-      }
-    },
-  });
-  return {
-    name: "log",
-    report: (event) => delivery.send(toJson(event)),
-    counts: delivery.counts,
-    reopen: () => void (isStale = true),
-    async close() {
-      await delivery.close();
-      file?.close();
-    },
-  };
+  }
 }
 
 function open(path: string): Deno.FsFile {
   try {
-    // To open one waits until somebody reads it.
+    // Opening a FIFO blocks until a reader opens it.
     if (isFifo(path)) throw new Error("it is a FIFO");
     refuseUntrustedSymlink(path);
     const file = Deno.openSync(path, { append: true, create: true, mode: 0o640 });
     try {
-      // Once more: where others may write it can have been put there in between.
+      // Checked again: in a directory that others can write to, a link may have been created in between.
       refuseUntrustedSymlink(path, file);
       return file;
     } catch (error) {
@@ -84,14 +90,14 @@ function open(path: string): Deno.FsFile {
     }
   } catch (error) {
     throw new OomkitError(
-      `cannot open the log file ${shortened(path)}: ${reasonOf(error)}`,
+      `cannot open the log file ${shortened(path)}: ${errorText(error)}`,
       "name a writable file",
     );
   }
 }
 
-/** Takes back the last that was written; false where that cannot be done, or somebody else has written behind it. */
-function takeBack(file: Deno.FsFile, bytes: number): boolean {
+/** Removes the last `bytes` bytes; false when that is not possible, or another process has appended since. */
+function truncateLast(file: Deno.FsFile, bytes: number): boolean {
   try {
     const end = file.seekSync(0, Deno.SeekMode.Current);
     if (file.statSync().size !== end) return false;
@@ -109,9 +115,4 @@ function isFifo(path: string): boolean {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;
   }
-}
-
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return error.message.split(" (os error")[0] ?? error.message;
 }

@@ -1,23 +1,28 @@
-/** Who is told of events. A reporter takes them without waiting, after the deed; what it does with them is its own affair. */
+/** What a destination of events implements. To add one, write it here and add a row to `cli/receivers/receivers.ts`. */
 
 import type { OomkitEvent } from "../events/event.ts";
 
 export interface Receiver {
-  /** For talk and metrics: `webhook`, `exec`, `kubernetes`, `log`. */
+  /** In messages and as the metrics' label `receiver`: `webhook`, `exec`, `kubernetes`, `log`. */
   readonly name: string;
-  /** @param stat memory.stat as it was when it was decided; empty where nothing was. */
+  /**
+   * Returns immediately; delivery happens later.
+   *
+   * @param stat memory.stat as read for the decision that the event reports; empty for events without a decision.
+   */
   report(event: OomkitEvent, stat: string): void;
   counts(): ReceiverCounts;
-  /** Waits for what is on its way, but not for long. */
+  /** Waits a bounded time for pending events, then drops them. */
   close(): Promise<void>;
 }
 
-/** Since it was opened, but for `waiting`. */
+/** Totals since the receiver was opened, except for `pending`. */
 export interface ReceiverCounts {
+  /** Events that are queued or being delivered now. */
   readonly pending: number;
   readonly sent: number;
-  /** What nobody will get. */
+  /** Events that were never delivered. */
   readonly dropped: number;
-  /** Tries that failed. */
+  /** Failed attempts. */
   readonly failed: number;
 }

@@ -1,24 +1,23 @@
-/** A link that another user has laid leads where he likes; one of root's own, such as /dev/stdout, is followed. */
-
 /**
- * Throws when a link of another user's lies at `path`. Where others may write one can have been put there after that: to be
- * asked once more with what was opened.
+ * Throws when `path` is a symbolic link that belongs to another user: it could redirect the output anywhere. Links of root
+ * (/dev/stdout) and of the own user are followed. In a directory that others can write to, a link may be created after the check:
+ * repeat it with the opened file.
  *
- * @param opened is what lies there, unless a link leads to it.
+ * @param opened the file that was opened at `path`; throws when another file is there by now.
  */
 export function refuseUntrustedSymlink(path: string, opened?: Deno.FsFile): void {
-  const found = lookAt(path);
+  const found = tryLstat(path);
   if (found?.isSymlink) {
     if (found.uid === 0 || found.uid === Deno.uid()) return;
-    throw new Error(`it is a link of the user ${found.uid}`);
+    throw new Error(`it is a symbolic link of the user ${found.uid}`);
   }
-  const is = opened?.statSync();
-  if (is && (found?.ino !== is.ino || found?.dev !== is.dev)) {
-    throw new Error("somebody else has put another in its place");
+  const info = opened?.statSync();
+  if (info && (found?.ino !== info.ino || found?.dev !== info.dev)) {
+    throw new Error("it was replaced while it was opened");
   }
 }
 
-function lookAt(path: string): Deno.FileInfo | undefined {
+function tryLstat(path: string): Deno.FileInfo | undefined {
   try {
     return Deno.lstatSync(path);
   } catch (error) {

@@ -1,120 +1,127 @@
-/** Events to a URL or a unix socket, one POST each. */
+/** POSTs each event to a URL or a Unix socket. */
 
-import { OomkitError, shortened } from "../errors.ts";
-import { type Attempt, type DeliveryOptions, openDelivery } from "./delivery.ts";
+import { errorText, OomkitError, shortened } from "../errors.ts";
 import type { OomkitEvent } from "../events/event.ts";
-import type { Receiver } from "./receiver.ts";
-
-/** A body and what it is. */
-export interface HttpMessage {
-  readonly body: string;
-  /** Its media type. */
-  readonly type: string;
-}
+import type { HttpMessage } from "../events/cloud_event.ts";
+import { type Attempt, Delivery, type DeliveryOptions, retryAfterMs } from "./delivery.ts";
+import type { Receiver, ReceiverCounts } from "./receiver.ts";
 
 export interface WebhookOptions {
-  /** `http://…`, `https://…`, or `unix:/path/of.sock`, whose resource follows a second colon: `unix:/run/x.sock:/events`. */
+  /** `http://…`, `https://…`, or `unix:/path/of.sock`; an HTTP path follows a second colon: `unix:/run/x.sock:/events`. */
   readonly url: string;
-  /** `undefined` for an event that this receiver is not told of. */
+  /** Returns `undefined` for an event that is not sent. */
   write(event: OomkitEvent, stat: string): HttpMessage | undefined;
   readonly headers?: readonly (readonly [string, string])[];
-  /** Signs each body: HMAC-SHA256. */
+  /** Signs each body with HMAC-SHA256. */
   readonly secret?: Uint8Array<ArrayBuffer>;
-  /** PEM, beside the authorities that are known anyway. */
+  /** PEM, trusted in addition to the default authorities. */
   readonly caCerts?: readonly string[];
-  /** Milliseconds for one try. */
+  /** Milliseconds per attempt. */
   readonly timeout?: number;
-  /** Milliseconds for all that is left in the end. */
+  /** Milliseconds that `close` waits for queued events. */
   readonly closeWithin?: number;
   warn(line: string): void;
-  /** For tests, and how many may wait. */
-  readonly queue?: Pick<DeliveryOptions<HttpMessage>, "sleep" | "random" | "most">;
+  /** For tests. */
+  readonly queue?: Pick<DeliveryOptions<HttpMessage>, "sleep" | "random" | "maxQueued">;
 }
 
-const TIMEOUT_MS = 5000;
+const ATTEMPT_TIMEOUT_MS = 5000;
 
-/** Beside the body's own media type. The signature is of the body's bytes, in hexadecimal digits, behind `sha256=`. */
+/** `sha256=` and the hexadecimal HMAC of the body's bytes. */
 export const SIGNATURE_HEADER = "x-oomkit-signature";
 
-/** Throws {@link OomkitError} for a URL that cannot be one, or certificates that cannot be read. */
-export function openWebhook(options: WebhookOptions): Receiver {
-  const { write, headers = [], secret, timeout = TIMEOUT_MS, closeWithin, warn } = options;
-  const { url, socket } = addressOf(options.url);
-  const shown = shownUrl(options.url);
-  const client = clientFor(options, socket);
-  const key = secret === undefined ? undefined : crypto.subtle.importKey(
-    "raw",
-    secret,
-    { name: "HMAC", hash: "SHA-256" },
-    false,
-    ["sign"],
-  );
-  const post = async ({ body, type }: HttpMessage, ending: AbortSignal): Promise<Attempt> => {
+/** Statuses that another attempt with the same request would not change (RFC 9110, 15.5). */
+const PERMANENT_STATUSES = [400, 405, 406, 411, 413, 414, 415, 422];
+
+export class Webhook implements Receiver {
+  readonly name = "webhook";
+  readonly #options: WebhookOptions;
+  readonly #url: string;
+  readonly #timeoutMs: number;
+  readonly #client: Deno.HttpClient | undefined;
+  readonly #key: Promise<CryptoKey> | undefined;
+  readonly #delivery: Delivery<HttpMessage>;
+
+  /** Throws {@link OomkitError} for an invalid URL, or for certificates that cannot be used. */
+  constructor(options: WebhookOptions) {
+    const { secret, closeWithin, warn } = options;
+    const { url, socket } = addressOf(options.url);
+    this.#options = options;
+    this.#url = url;
+    this.#timeoutMs = options.timeout ?? ATTEMPT_TIMEOUT_MS;
+    this.#client = clientFor(options, socket);
+    this.#key = secret && crypto.subtle.importKey(
+      "raw",
+      secret,
+      { name: "HMAC", hash: "SHA-256" },
+      false,
+      ["sign"],
+    );
+    this.#delivery = new Delivery({
+      what: `report to ${shortened(shownUrl(options.url))}`,
+      deliver: (message, ending) => this.#post(message, ending),
+      warn,
+      ...options.queue,
+      ...(closeWithin === undefined ? {} : { closeWithin }),
+    });
+  }
+
+  report(event: OomkitEvent, stat: string): void {
+    const message = this.#options.write(event, stat);
+    if (message !== undefined) this.#delivery.send(message);
+  }
+
+  counts(): ReceiverCounts {
+    return this.#delivery.counts();
+  }
+
+  async close(): Promise<void> {
+    await this.#delivery.close();
+    this.#client?.close();
+  }
+
+  async #post({ body, type }: HttpMessage, ending: AbortSignal): Promise<Attempt> {
     const bytes = new TextEncoder().encode(body);
-    const all = new Headers([...headers.map(([name, value]): [string, string] => [name, value])]);
-    all.set("content-type", type);
-    if (key) all.set(SIGNATURE_HEADER, `sha256=${await signatureOf(await key, bytes)}`);
+    const headers = new Headers(
+      this.#options.headers?.map(([name, value]): [string, string] => [name, value]),
+    );
+    headers.set("content-type", type);
+    if (this.#key) {
+      const hmac = await crypto.subtle.sign("HMAC", await this.#key, bytes);
+      headers.set(SIGNATURE_HEADER, `sha256=${new Uint8Array(hmac).toHex()}`);
+    }
     try {
-      const answer = await fetch(url, {
+      const answer = await fetch(this.#url, {
         method: "POST",
         body: bytes,
-        headers: all,
-        ...(client ? { client } : {}),
-        signal: AbortSignal.any([AbortSignal.timeout(timeout), ending]),
-        // Where it leads to is not what was asked for, and may be anybody's.
+        headers,
+        ...(this.#client ? { client: this.#client } : {}),
+        signal: AbortSignal.any([AbortSignal.timeout(this.#timeoutMs), ending]),
+        // The user configured this URL, not the one that it redirects to.
         redirect: "manual",
       });
-      // However much of it there may be.
+      // The body may be endless.
       await answer.body?.cancel();
       return attemptOf(answer);
     } catch (error) {
-      return { is: "later", why: reasonOf(error, timeout).replaceAll(new URL(url).href, shown) };
+      const shown = shownUrl(this.#options.url);
+      const why = requestErrorText(error, this.#timeoutMs);
+      return { is: "later", why: why.replaceAll(new URL(this.#url).href, shown) };
     }
-  };
-  const delivery = openDelivery<HttpMessage>({
-    // What follows may be a secret: that of many a chat's hook is its path.
-    what: `report to ${shortened(shown)}`,
-    deliver: post,
-    warn,
-    ...options.queue,
-    ...(closeWithin === undefined ? {} : { closeWithin }),
-  });
-  return {
-    name: "webhook",
-    report(event, stat) {
-      const httpMessage = write(event, stat);
-      if (httpMessage !== undefined) delivery.send(httpMessage);
-    },
-    counts: delivery.counts,
-    async close() {
-      await delivery.close();
-      client?.close();
-    },
-  };
+  }
 }
 
-/** What would not become better by being sent again is not sent again: RFC 9110, 15.5. */
 function attemptOf(answer: Response): Attempt {
   if (answer.ok) return { is: "done" };
   const why = `it answered ${answer.status}`;
-  if ([400, 405, 406, 411, 413, 414, 415, 422].includes(answer.status)) return { is: "never", why };
-  const after = retryAfter(answer.headers.get("retry-after") ?? "");
-  return { is: "later", why, ...(after > 0 ? { after } : {}) };
-}
-
-/** Milliseconds of seconds, or until a date: RFC 9110, 10.2.3. NaN for what is neither. */
-function retryAfter(text: string): number {
-  if (/^\d+$/.test(text)) return 1000 * Number(text);
-  return text.endsWith(" GMT") ? Date.parse(text) - Date.now() : NaN;
-}
-
-async function signatureOf(key: CryptoKey, bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  return new Uint8Array(await crypto.subtle.sign("HMAC", key, bytes)).toHex();
+  if (PERMANENT_STATUSES.includes(answer.status)) return { is: "never", why };
+  const after = retryAfterMs(answer.headers);
+  return { is: "later", why, ...(after !== undefined && { after }) };
 }
 
 interface Address {
   readonly url: string;
-  /** The path of a unix socket. */
+  /** The path of a Unix socket. */
   readonly socket?: string;
 }
 
@@ -124,18 +131,18 @@ function addressOf(text: string): Address {
   const scheme = URL.canParse(text) ? new URL(text).protocol : undefined;
   if (scheme === "http:" || scheme === "https:") return { url: text };
   throw new OomkitError(
-    `cannot report to "${shortened(text)}": it is no URL`,
+    `cannot report to "${shortened(text)}": it is not a URL`,
     "use one such as http://localhost/message, or unix:/run/events.sock",
   );
 }
 
-/** For people: the rest of it may be a secret. */
+/** The part of a webhook's URL that may be shown: the path of many chat webhooks is a secret. */
 export function shownUrl(text: string): string {
   const { url, socket } = addressOf(text);
   return socket === undefined ? new URL(url).origin : `unix:${socket}`;
 }
 
-/** Checks what {@link openWebhook} would refuse. */
+/** Returns `text`. Throws {@link OomkitError} when {@link Webhook} would refuse it. */
 export function checkWebhookUrl(text: string): string {
   addressOf(text);
   return text;
@@ -153,17 +160,17 @@ function clientFor(
     });
   } catch (error) {
     throw new OomkitError(
-      `cannot use the certificates for the webhook: ${reasonOf(error, 0)}`,
+      `cannot use the certificates for the webhook: ${errorText(error)}`,
       "name a file of certificates in PEM form",
     );
   }
 }
 
-/** Deno names the URL in front, and the errno behind. */
-function reasonOf(error: unknown, timeout: number): string {
-  if (!(error instanceof Error)) return String(error);
-  if (error.name === "TimeoutError") return `it did not answer within ${timeout} ms`;
-  return error.message
-    .replace(/^error sending request (?:from \S+ )?for (?:url )?\(?\S+?\)?(?: \([^)]*\))?: /, "")
-    .replace(/ \(os error \d+\)$/, "");
+/** Without the URL that Deno puts in front. */
+function requestErrorText(error: unknown, timeoutMs: number): string {
+  if (error instanceof Error && error.name === "TimeoutError") {
+    return `it did not answer within ${timeoutMs} ms`;
+  }
+  return errorText(error)
+    .replace(/^error sending request (?:from \S+ )?for (?:url )?\(?\S+?\)?(?: \([^)]*\))?: /, "");
 }

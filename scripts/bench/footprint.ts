@@ -192,7 +192,8 @@ async function guardsStill(guard: RaceGuard, cgroup: Cgroup): Promise<boolean> {
   if (!await within(EATEN_WITHIN_MS, allocator.status)) allocator.kill("SIGKILL");
   await allocator.status;
   const fault = await guard.find("action", cgroup.path, EATEN_WITHIN_MS);
-  return fault?.victim?.pid === allocator.pid && readCounters(cgroup)?.local.oomKill === 0n;
+  return fault !== undefined && "victim" in fault && fault.victim?.pid === allocator.pid &&
+    readCounters(cgroup)?.local.oomKill === 0n;
 }
 
 function costsLine({ anonymous, resident, ...rest }: Costs): string {

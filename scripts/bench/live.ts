@@ -1,8 +1,7 @@
 /** Costs of the live view of 1,000 cgroups: a frame, a round of reads, and both together on top of the watch. */
 
 import type { Capabilities } from "../../cli/terminal/palette.ts";
-import { widthOf } from "../../cli/terminal/width.ts";
-import { difference } from "../../cli/terminal/screen_diff.ts";
+import { screenDiff } from "../../cli/terminal/terminal.ts";
 import { createPoller } from "../../cli/live/poll.ts";
 import { screenLines } from "../../cli/live/screen.ts";
 import { firstView, shownRows, type View, withRows } from "../../cli/live/view.ts";
@@ -29,23 +28,23 @@ export async function live(): Promise<Measured> {
   for (const { dir, hierarchy } of cgroups) {
     Deno.writeTextFileSync(`${dir}/${hierarchy.version.limitFile}`, String(64 * 1024 ** 2));
   }
-  const subjects = cgroups.map((cgroup) => ({ cgroup, measured: cgroup, marks: () => [] }));
-  const gather = createPoller(() => subjects, () => performance.now());
+  const subjects = cgroups.map((cgroup) => ({ cgroup, limitOwner: cgroup, marks: () => [] }));
+  const poller = createPoller(() => subjects, () => performance.now());
   const rounds: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     const begun = performance.now();
-    await gather.round();
+    await poller.round();
     rounds.push(performance.now() - begun);
   }
   const sorting: number[] = [];
   const drawing: number[] = [];
   const bytes: number[] = [];
-  const looking: number[] = [];
+  const reading: number[] = [];
   let before: readonly string[] = [];
   let view: View = firstView("watch");
   for (let frame = 0; frame < FRAMES; frame++) {
     // As if every figure had changed.
-    const moved = gather.rows().map((row, at) => ({
+    const moved = poller.rows().map((row, at) => ({
       ...row,
       usage: ((frame * 7919 + at * 31) % 16384) * 4096,
     }));
@@ -54,13 +53,13 @@ export async function live(): Promise<Measured> {
     sorting.push(performance.now() - begun);
     begun = performance.now();
     const shown = shownRows(view, size);
-    const text = difference(before, before = screenLines(view, size, can), size.columns, widthOf);
+    const text = screenDiff(before, before = screenLines(view, size, can), size.columns);
     drawing.push(performance.now() - begun);
     bytes.push(text.length);
     begun = performance.now();
-    gather.closer(shown);
-    // Figures younger than a second are not read again.
-    if (frame % 20 === 0) looking.push(performance.now() - begun);
+    poller.readShown(shown);
+    // Values younger than a second are not read again.
+    if (frame % 20 === 0) reading.push(performance.now() - begun);
   }
   const row = (what: string, values: readonly number[], remark = ""): Row => ({
     what,
@@ -78,9 +77,9 @@ export async function live(): Promise<Measured> {
         unit: "ms",
         rows: [
           row("a frame in which every row has changed", drawing, "at most 10 a second"),
-          row("rows in their order, after a round", sorting, "at most one a second"),
-          row("a round of reads over all", rounds, "at most one a second, in slices of 4 ms"),
-          row("a closer look at those shown", looking, "at most one a second each"),
+          row("sorting the rows, after a round", sorting, "at most one a second"),
+          row("reading all cgroups", rounds, "at most one a second, in slices of 4 ms"),
+          row("reading the rows on the screen", reading, "at most one a second each"),
         ],
       },
       { title: `idle, ${SECONDS} s each`, unit: "% of a core", rows: shares },

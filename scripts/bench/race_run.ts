@@ -220,8 +220,12 @@ function duration(from: number, to: number): number | undefined {
 async function killsOf(guard: RaceGuard | undefined, cgroup: string, expected: number) {
   if (guard === undefined) return [];
   const pendingKills = () =>
-    guard.events(cgroup).filter((event) => event.type === "action")
-      .filter(({ victim, signal }) => victim !== null && signal === "SIGKILL");
+    guard.events(cgroup).flatMap((event) =>
+      event.type === "action" && "victim" in event && event.victim !== null &&
+        event.signal === "SIGKILL"
+        ? [event]
+        : []
+    );
   const deadline = performance.now() + TOLD_WITHIN_MS;
   while (pendingKills().length < expected && performance.now() < deadline) await pause(4);
   return pendingKills();

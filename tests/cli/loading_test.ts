@@ -77,5 +77,5 @@ Deno.test("the modules of the live view are loaded only for a live view", () => 
       /^(cli\/live\/|cli\/terminal\/(?!palette|style|layout|table|progress|live_choice|foreground)|core\/collect\/(gauges|usage_history))/;
     assert.deepEqual(loadedBy(path).filter((each) => ofView.test(each)), [], path);
   }
-  assert.ok(loadedBy("cli/live/of_watch.ts").includes("cli/terminal/terminal.ts"));
+  assert.ok(loadedBy("cli/live/live.ts").includes("cli/terminal/terminal.ts"));
 });

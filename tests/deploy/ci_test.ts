@@ -11,17 +11,17 @@ function read(name: string): Json {
   return documents[0];
 }
 
-const isOurs = (line: string) => line.startsWith("oomkit ");
+const isOomkit = (line: string) => line.startsWith("oomkit ");
 
 /** The command lines of each example, in their order. */
 const lines: Readonly<Record<string, readonly string[]>> = {
-  github: read("github.yml").jobs.build.steps.flatMap(({ run = "" }) => run).filter(isOurs),
+  github: read("github.yml").jobs.build.steps.flatMap(({ run = "" }) => run).filter(isOomkit),
   gitlab: [...read("gitlab.yml").build.before_script, ...read("gitlab.yml").build.script]
-    .filter(isOurs),
+    .filter(isOomkit),
 };
 
 for (const [service, commands] of Object.entries(lines)) {
-  Deno.test(`the example for ${service} checks, then builds, by options that the program knows`, () => {
+  Deno.test(`the example for ${service} checks, then builds, with options that the program has`, () => {
     assert.deepEqual(commands.map((line) => line.split(" ")[1]), ["inspect", "watch"]);
     for (const line of commands) {
       const [, command, ...words] = line.split(" ");
@@ -30,6 +30,6 @@ for (const [service, commands] of Object.entries(lines)) {
     }
     const report = /--junit (\S+)/.exec(commands[0]!)![1]!;
     const text = Deno.readTextFileSync(`${folder}/${service}.yml`);
-    assert.ok(text.split(report).length === 3, "what is written is also handed over");
+    assert.ok(text.split(report).length === 3, "the report is also uploaded");
   });
 }

@@ -1,4 +1,4 @@
-/** The completions, really loaded: what a person types, and what the Tab key makes of it. */
+/** The completions in real shells: what is typed, and what the Tab key completes. */
 
 import assert from "node:assert/strict";
 import { runOomkit } from "../helpers/run_oomkit.ts";
@@ -30,7 +30,7 @@ const CASES = (dir: string): Record<string, [typed: string, completed: string][]
     ["oomkit guard --on-crit", "oomkit guard --on-critical"],
     ["oomkit watch /a --fail", "oomkit watch /a --fail-on"],
   ],
-  "no option of another one, and no hidden one": [
+  "no option of another command, and no hidden option": [
     ["oomkit inspect --polic", "oomkit inspect --polic"],
     ["oomkit guard --walkI", "oomkit guard --walkI"],
   ],
@@ -50,7 +50,7 @@ const CASES = (dir: string): Record<string, [typed: string, completed: string][]
     [`oomkit watch --report ${dir}/memory.st`, `oomkit watch --report ${dir}/memory.stat`],
     [`oomkit inspect --root ${dir}/kub`, `oomkit inspect --root ${dir}/kubepods/`],
   ],
-  "no file where none is meant": [
+  "no file where a file is not expected": [
     [`oomkit watch --for ${dir}/memory.st`, `oomkit watch --for ${dir}/memory.st`],
   ],
   "a cgroup": [
@@ -59,7 +59,7 @@ const CASES = (dir: string): Record<string, [typed: string, completed: string][]
     [`oomkit guard --root ${dir} /lo`, `oomkit guard --root ${dir} /lonely`],
     ["oomkit inspect un", "oomkit inspect unit:"],
   ],
-  "a cgroup with a name that means something to the shell": [
+  "a cgroup with special characters of the shell in its name": [
     [
       `oomkit inspect --root ${dir} /dev`,
       String.raw`oomkit inspect --root ${dir} /dev-a\\x2db.slice`,
@@ -89,8 +89,8 @@ async function writeScript(shell: string): Promise<string> {
   return file;
 }
 
-/** zsh adds what may come next (a value, an item, a child) and takes it away when a space is typed instead. */
-const withoutOffers = (shell: string, line: string) =>
+/** zsh appends the next separator, and removes it when a space is typed instead. */
+const withoutSeparator = (shell: string, line: string) =>
   shell === "zsh" ? line.replace(/[=,/ ]$/, "") : line.trimEnd();
 
 for (const shell of ["bash", "zsh"] as const) {
@@ -105,7 +105,7 @@ for (const shell of ["bash", "zsh"] as const) {
         await t.step(what, async () => {
           for (const [line, completed] of cases) {
             const got = await typed.complete(line);
-            assert.equal(withoutOffers(shell, got), withoutOffers(shell, completed));
+            assert.equal(withoutSeparator(shell, got), withoutSeparator(shell, completed));
           }
         });
       }
@@ -137,8 +137,8 @@ const test = async (t: Deno.TestContext) => {
         for (const [line, completed] of cases) {
           const candidates = await fish(file, line);
           const word = completed.split(" ").at(-1)!;
-          if (what.includes("means something")) {
-            // fish lists the name as it is, and quotes it when it is taken.
+          if (what.includes("special characters")) {
+            // fish lists the plain name, and quotes it when it is inserted.
             assert.equal(candidates.length, 1, line);
             continue;
           }

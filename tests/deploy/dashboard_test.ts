@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { FAMILIES } from "../../core/receivers/prometheus/families.ts";
-import { FOLDER, promtool, promtoolTest } from "./promtool.ts";
+import { checkLabels, FOLDER, promtool, promtoolTest } from "./promtool.ts";
 
 interface Panel {
   readonly id: number;
@@ -39,11 +39,11 @@ const panels = dashboard.panels.filter(({ type }) => type !== "row");
 const exprs = panels.flatMap(({ targets }) => targets!.map(({ expr }) => expr));
 const variables = dashboard.templating.list;
 
-/** Names of metrics, without what stands in quotes. */
+/** Names of metrics outside of quotes. */
 const metricsIn = (expr: string) =>
   expr.replace(/"[^"]*"/g, "").match(/\b(?:oomkit|process)[_:][\w:]+/g) ?? [];
 
-Deno.test("panels have ids, titles and places of their own, and say what they show", () => {
+Deno.test("panels have unique ids, titles and places, and a description", () => {
   const { panels: all } = dashboard;
   assert.equal(new Set(all.map(({ id }) => id)).size, all.length);
   assert.equal(new Set(all.map(({ title }) => title)).size, all.length);
@@ -59,7 +59,7 @@ Deno.test("panels have ids, titles and places of their own, and say what they sh
   for (const { title, description } of panels) assert.ok(description, title);
 });
 
-Deno.test("every panel asks the data source that is chosen, and each of its questions has a name", () => {
+Deno.test("every panel uses the selected data source, and each of its queries has a name", () => {
   assert.deepEqual(variables[0], { ...variables[0], name: "datasource", type: "datasource" });
   for (const { title, datasource, targets } of panels) {
     assert.equal(datasource?.uid, "${datasource}", title);
@@ -69,28 +69,28 @@ Deno.test("every panel asks the data source that is chosen, and each of its ques
   }
 });
 
-Deno.test("only metrics that are exported are asked for, and each of them is shown somewhere", () => {
+Deno.test("only exported metrics are queried, and each of them is shown", () => {
   const families = Object.values(FAMILIES);
   const known = new Set<string>(
     families.flatMap(({ name, type }) => type === "histogram" ? [`${name}_bucket`] : [name]),
   );
-  const asked = new Set(exprs.flatMap(metricsIn));
+  const queried = new Set(exprs.flatMap(metricsIn));
   for (const definition of variables.flatMap(({ definition }) => definition ?? [])) {
-    for (const name of metricsIn(definition)) asked.add(name);
+    for (const name of metricsIn(definition)) queried.add(name);
   }
-  for (const name of asked) assert.ok(known.has(name), name);
-  const unshown = [...known].filter((name) => !asked.has(name));
+  for (const name of queried) assert.ok(known.has(name), name);
+  const unshown = [...known].filter((name) => !queried.has(name));
   assert.deepEqual(unshown, ["process_start_time_seconds", "oomkit_collect_timestamp_seconds"]);
 });
 
-Deno.test("each variable in a question is one of the dashboard's or of Grafana's own", () => {
+Deno.test("each variable in a query is defined by the dashboard or by Grafana", () => {
   const own = ["__range", "__rate_interval", ...variables.map(({ name }) => name)];
   for (const expr of exprs) {
     for (const [, name] of expr.matchAll(/\$\{?(\w+)/g)) assert.ok(own.includes(name!), expr);
   }
 });
 
-promtoolTest("Prometheus understands every question of the dashboard", async () => {
+promtoolTest("Prometheus parses every query of the dashboard", async () => {
   const file = Deno.makeTempFileSync({ prefix: "oomkit-test-", suffix: ".yml" });
   const rules = exprs.map((expr, at) => ({
     record: `panel:${at}`,
@@ -98,9 +98,11 @@ promtoolTest("Prometheus understands every question of the dashboard", async () 
   }));
   try {
     Deno.writeTextFileSync(file, JSON.stringify({ groups: [{ name: "dashboard", rules }] }));
-    const said = await promtool(["check", "rules", file]);
-    assert.ok(said.includes(`${exprs.length} rules found`), said);
+    const output = await promtool(["check", "rules", file]);
+    assert.ok(output.includes(`${exprs.length} rules found`), output);
   } finally {
     Deno.removeSync(file);
   }
 });
+
+Deno.test("queries only use labels and values that are exported", () => checkLabels(exprs));

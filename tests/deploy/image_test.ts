@@ -5,7 +5,7 @@ import { findShell, makeRootFileSystem } from "../../scripts/build/root_file_sys
 
 const deploy = fileURLToPath(new URL("../../deploy", import.meta.url));
 
-/** A program that is linked dynamically, as ours is. */
+/** A dynamically linked program, like oomkit. */
 const program = "/bin/ls";
 
 function inFolder(use: (folder: string) => void): void {
@@ -17,7 +17,7 @@ function inFolder(use: (folder: string) => void): void {
   }
 }
 
-Deno.test("the root file system holds the program with every library it needs, and nothing else", () => {
+Deno.test("the root file system has the program with every library it needs, and nothing else", () => {
   inFolder((folder) => {
     const files = makeRootFileSystem(folder, { program });
     assert.ok(files.includes("/oomkit"));
@@ -31,7 +31,7 @@ Deno.test("the root file system holds the program with every library it needs, a
   });
 });
 
-Deno.test("the program runs on these libraries alone", { ignore: Deno.uid() !== 0 }, () => {
+Deno.test("the program runs with these libraries only", { ignore: Deno.uid() !== 0 }, () => {
   inFolder((folder) => {
     makeRootFileSystem(folder, { program });
     const run = () =>
@@ -45,7 +45,7 @@ Deno.test("the program runs on these libraries alone", { ignore: Deno.uid() !== 
   });
 });
 
-Deno.test("a shell that would need libraries of its own is refused", () => {
+Deno.test("a shell that is not static is refused", () => {
   inFolder((folder) => {
     assert.throws(() => makeRootFileSystem(join(folder, "a"), { program, shell: "/bin/ls" }), {
       message: /it is not static/,
@@ -57,14 +57,14 @@ Deno.test("a shell that would need libraries of its own is refused", () => {
   });
 });
 
-Deno.test("what is in the folder already is not mixed with it", () => {
+Deno.test("a folder that is not empty is refused", () => {
   inFolder((folder) => {
     Deno.writeTextFileSync(join(folder, "old"), "");
     assert.throws(() => makeRootFileSystem(folder, { program }), /not empty/);
   });
 });
 
-Deno.test("the recipe starts from nothing, copies that folder and starts the program", () => {
+Deno.test("the Dockerfile starts from scratch, copies that folder and starts the program", () => {
   const recipe = Deno.readTextFileSync(`${deploy}/container/Dockerfile`);
   const lines = recipe.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
   assert.deepEqual(lines.map((line) => line.split(" ")[0]), ["FROM", "COPY", "ENV", "ENTRYPOINT"]);

@@ -14,7 +14,7 @@ const containerOf = (objects: Json[]): Json => containersOf(daemonSetOf(objects)
 const configOf = (objects: Json[]): string =>
   objects.find(({ kind }) => kind === "ConfigMap").data["config.toml"];
 
-/** What `change` does to the DaemonSet of the processes' overlay makes for exactly these offences. */
+/** Offences of the overlay `process` after `change`. */
 function offencesAfter(change: (daemonSet: Json, objects: Json[]) => void): string[] {
   const objects = structuredClone(built("overlays/process"));
   change(daemonSetOf(objects), objects);
@@ -49,7 +49,7 @@ Deno.test("the DaemonSet gets no more than oom-guard's 60Mi and 10m, in the Guar
   }
 });
 
-Deno.test("who only observes is not root, has no capability and sees the cgroups read-only", () => {
+Deno.test("the observe overlay is not root, has no capabilities and sees the cgroups read-only", () => {
   const objects = built("overlays/observe");
   const pod = podOf(daemonSetOf(objects))!;
   const container = containerOf(objects);
@@ -60,7 +60,7 @@ Deno.test("who only observes is not root, has no capability and sees the cgroups
   assert.match(configOf(objects), /^policy = "noop"$/m);
 });
 
-Deno.test("who kills sees the node's pids, and gets two capabilities and no privilege", () => {
+Deno.test("the killing overlays see the node's pids, and have two capabilities and no privileges", () => {
   for (const [overlay, policy] of [["process", "process"], ["container", "container"]] as const) {
     const objects = built(`overlays/${overlay}`);
     const pod = podOf(daemonSetOf(objects))!;
@@ -73,22 +73,22 @@ Deno.test("who kills sees the node's pids, and gets two capabilities and no priv
   }
 });
 
-Deno.test("it may ask the API server for what its code asks for, and no more", () => {
-  const asked: Record<string, Set<string>> = {};
+Deno.test("RBAC allows exactly the requests that the code makes", () => {
+  const requests: Record<string, Set<string>> = {};
   const folder = fileURLToPath(new URL("../../core/receivers/kubernetes", import.meta.url));
   for (const { name } of Deno.readDirSync(folder)) {
     const source = Deno.readTextFileSync(join(folder, name));
     for (const [, verb, of] of source.matchAll(/verb: "(\w+)",\s+resource: "(\w+)"/g)) {
-      (asked[of!] ??= new Set()).add(verb!);
+      (requests[of!] ??= new Set()).add(verb!);
     }
   }
   const { rules } = built("base").find(({ kind }) => kind === "ClusterRole");
   const allowed = rules.map(({ resources, verbs }: Json) => [resources[0], verbs.toSorted()]);
-  const needed = Object.entries(asked).map(([of, verbs]) => [of, [...verbs].sort()]);
+  const needed = Object.entries(requests).map(([of, verbs]) => [of, [...verbs].sort()]);
   assert.deepEqual(allowed.sort(), needed.sort());
 });
 
-Deno.test("the targets of every overlay fit pods, however the kubelet calls their cgroups", () => {
+Deno.test("the targets of every overlay match pods under both cgroup drivers", () => {
   for (const overlay of ["observe", "process", "container", "v1-hold", "monitoring"]) {
     const { guard } = parse(configOf(built(`overlays/${overlay}`))) as Json;
     const patterns = guard.targets.map(globToRegExp);
@@ -105,7 +105,7 @@ Deno.test("the targets of every overlay fit pods, however the kubelet calls thei
       assert.ok(!fits(path), `${overlay}: ${path}`);
     }
     assert.equal(guard.recursive, true);
-    // What comes later fits as well; a base that is not there would be a mistake at the start.
+    // The base of a glob must exist at the start.
     assert.deepEqual(guard.targets.map(globBase), ["/", "/"]);
   }
 });
@@ -131,7 +131,7 @@ Deno.test("pods are replaced when their configuration changes", () => {
   }
 });
 
-Deno.test("the sidecar needs neither root nor a capability, and OOMHero's variables", () => {
+Deno.test("the sidecar needs neither root nor capabilities, and uses OOMHero's variables", () => {
   const [pod] = built("sidecar");
   assert.equal(pod.spec.shareProcessNamespace, true);
   assert.equal(pod.spec.securityContext.runAsNonRoot, true);
@@ -147,7 +147,7 @@ Deno.test("the sidecar needs neither root nor a capability, and OOMHero's variab
   }
 });
 
-Deno.test("the check of a node asks for the node, and for bytes, since the node has no limit", () => {
+Deno.test("the node check checks the node, in bytes because the node has no limit", () => {
   const [job] = built("node-check");
   const [{ args, volumeMounts }] = containersOf(job);
   assert.deepEqual(args.slice(0, 5), ["inspect", "--check", "/", "--min-headroom", "1G"]);
@@ -155,7 +155,7 @@ Deno.test("the check of a node asks for the node, and for bytes, since the node 
   assert.equal(podOf(job).restartPolicy, "Never");
 });
 
-Deno.test("a misspelt field, a wrong type and a bad quantity are found, with the place", () => {
+Deno.test("a misspelt field, a wrong type and a bad quantity are found, with their place", () => {
   const of = (set: (container: Json) => void) =>
     offencesAfter((daemonSet) => set(containersOf(daemonSet)[0]));
   const [misspelt] = of((container) => container.resource = {});
@@ -170,7 +170,7 @@ Deno.test("a misspelt field, a wrong type and a bad quantity are found, with the
   assert.match(of((c) => delete c.name)[0]!, /must have required property 'name'/);
 });
 
-Deno.test("what the API would take is still found where it is too much or too little", () => {
+Deno.test("objects that the API would accept are refused for too many or too few rights", () => {
   const cases: [RegExp, (container: Json, pod: Json, objects: Json[]) => void][] = [
     [/has no limit of memory/, (c) => delete c.resources.limits.memory],
     [/can write to its image/, (c) => c.securityContext.readOnlyRootFilesystem = false],
@@ -183,7 +183,7 @@ Deno.test("what the API would take is still found where it is too much or too li
     [/asks a port that is not declared/, (c) => c.readinessProbe.httpGet.port = "http"],
     [/is given \/kubepods beside a configuration/, (c) => c.args.push("/kubepods")],
     [/a node that it does not run on/, (_, pod) => delete pod.nodeSelector["kubernetes.io/arch"]],
-    [/no ServiceAccount someone/, (_, pod) => pod.serviceAccountName = "someone"],
+    [/no ServiceAccount other-account/, (_, pod) => pod.serviceAccountName = "other-account"],
     [/no ConfigMap other/, (_, pod) => pod.volumes[1].configMap.name = "other"],
     [/binds cluster-admin/, (_, __, objects) => {
       objects.find(({ kind }) => kind === "ClusterRoleBinding").roleRef.name = "cluster-admin";
@@ -206,7 +206,7 @@ Deno.test("what the API would take is still found where it is too much or too li
   }
 });
 
-Deno.test("a patch that has nothing to change is a mistake, as it is to kustomize", () => {
+Deno.test("a patch that changes nothing is an error, as in kustomize", () => {
   assert.throws(() => applyPatch({ a: {} }, [{ op: "replace", path: "/a/b", value: 1 }]));
   assert.throws(() => applyPatch({ a: {} }, [{ op: "add", path: "/b/c", value: 1 }]));
   const object = { a: { "b/c": [1, 3] } };
@@ -215,7 +215,7 @@ Deno.test("a patch that has nothing to change is a mistake, as it is to kustomiz
   assert.deepEqual(object, { a: { "b/c": [2, 3] } });
 });
 
-Deno.test("what is not built here is refused instead of left out", () => {
+Deno.test("an unsupported field of a kustomization is refused instead of ignored", () => {
   const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   try {
     Deno.writeTextFileSync(join(folder, "kustomization.yaml"), "commonLabels: {a: b}\n");

@@ -14,7 +14,7 @@ const command = fileURLToPath(
 const tree = (): Tree =>
   makeTree(2, { "/pod": { "memory.max": 100 * MIB, "memory.current": 95 * MIB } });
 
-/** As the detector runs it, with the program under the name that it has where it is installed. */
+/** Runs the check as the detector does, with the program under its installed name. */
 function check(args: readonly string[]): { code: number; lines: string[] } {
   const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   try {
@@ -32,7 +32,7 @@ function check(args: readonly string[]): { code: number; lines: string[] } {
   }
 }
 
-Deno.test("what is fine exits 0, what is not exits 1, what cannot be told exits 2, each in one line", () => {
+Deno.test("ok exits 0, not ok exits 1, unknown exits 2, each with one line", () => {
   using t = tree();
   const cases: [number, RegExp, string[]][] = [
     [0, /^OK: /, ["/pod", "--min-headroom", "5M"]],
@@ -41,11 +41,11 @@ Deno.test("what is fine exits 0, what is not exits 1, what cannot be told exits 
     [2, /^UNKNOWN: oomkit could not check/, ["/pod"]],
     [2, /^UNKNOWN: oomkit could not check/, ["/pod", "--min-hadroom", "1"]],
   ];
-  for (const [expected, said, args] of cases) {
+  for (const [expected, line, args] of cases) {
     const { code, lines } = check(["--root", t.dir, ...args]);
     assert.equal(code, expected, args.join(" "));
     assert.equal(lines.length, 1);
-    assert.match(lines[0]!, said);
+    assert.match(lines[0]!, line);
     assert.ok(new TextEncoder().encode(lines[0]).length <= config.pluginConfig.max_output_length);
   }
 });
@@ -61,15 +61,16 @@ Deno.test("the pods' cgroup is found under either cgroup driver of the kubelet",
   }
 });
 
-Deno.test("a message that says everything is still within what the detector keeps", () => {
+Deno.test("the longest message fits into what the detector keeps", () => {
   using t = makeTree(2, { "/a-cgroup-with-a-name-that-is-longer-than-any-line-should-be": {} });
-  const target = "/a-cgroup-with-a-name-that-is-longer-than-any-line-should-be/and/what/is/beneath";
+  const target =
+    "/a-cgroup-with-a-name-that-is-longer-than-any-line-should-be/and/what/is/below/it";
   const { code, lines } = check(["--root", t.dir, target, "--max-usage", "80%"]);
   assert.equal(code, 2);
   assert.ok(new TextEncoder().encode(lines[0]).length <= config.pluginConfig.max_output_length);
 });
 
-Deno.test("every rule of the configuration has its condition, and options that the program knows", () => {
+Deno.test("every rule of the configuration has a condition, and options that the program has", () => {
   const conditions = config.conditions.map(({ type }) => type);
   assert.deepEqual(config.rules.map(({ condition }) => condition), conditions);
   for (const { type, path, args, timeout } of config.rules) {

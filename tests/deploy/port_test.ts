@@ -11,14 +11,14 @@ const read = (path: string) => Deno.readTextFileSync(join(root, path));
 const PORT = 9101;
 const NAME = "metrics";
 
-/** With what stands there as a comment because not every Prometheus is built with it. */
+/** With the part that is a comment because not every Prometheus supports it. */
 function scrapeConfigs(): Json[] {
   const text = read("deploy/prometheus/prometheus.yml");
   const whole = text.replace(/^ {2}# (?= *(?:- )?\w+:| {2})/gm, "  ");
   return parseYaml(whole, "prometheus.yml")[0].scrape_configs;
 }
 
-Deno.test("Prometheus asks this machine at the port of the documents", () => {
+Deno.test("Prometheus scrapes this machine at the port of the documents", () => {
   const [here] = scrapeConfigs();
   assert.deepEqual(here.static_configs, [{ targets: [`127.0.0.1:${PORT}`] }]);
   const files = ["README.md", "docs/reporting.md", "docs/quick-start.md", "docs/configuration.md"];
@@ -29,7 +29,7 @@ Deno.test("Prometheus asks this machine at the port of the documents", () => {
   assert.deepEqual([...new Set(ports)], [PORT]);
 });
 
-Deno.test("Prometheus finds the pods by the label and the port that they have", () => {
+Deno.test("Prometheus finds the pods by their label and port", () => {
   const [, { relabel_configs: rules }] = scrapeConfigs();
   const kept = (label: string) =>
     rules.find(({ source_labels: [from] = [] }: Json) => from === `__meta_kubernetes_pod_${label}`)
@@ -44,7 +44,7 @@ Deno.test("Prometheus finds the pods by the label and the port that they have", 
 });
 
 for (const overlay of ["observe", "process", "container", "v1-hold", "monitoring"]) {
-  Deno.test(`${overlay}: what listens, what is declared, and what is asked, is one port`, () => {
+  Deno.test(`${overlay}: the listen address, the declared port and the probes agree`, () => {
     const objects = buildKustomization(join(root, "deploy/kubernetes/overlays", overlay));
     const of = (requested: string): Json => objects.find(({ kind }) => kind === requested);
     const daemonSet = of("DaemonSet");

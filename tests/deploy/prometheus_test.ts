@@ -2,15 +2,15 @@ import assert from "node:assert/strict";
 import { openCgroup } from "../../core/cgroup/cgroup.ts";
 import { discover } from "../../core/cgroup/hierarchy.ts";
 import { FAMILIES } from "../../core/receivers/prometheus/families.ts";
-import { openMetrics } from "../../core/receivers/prometheus/metrics.ts";
+import { Metrics } from "../../core/receivers/prometheus/metrics.ts";
 import { type Body, makeEvent } from "../../core/events/event.ts";
 import { makeTree } from "../helpers/trees.ts";
-import { FOLDER, promtool, promtoolTest } from "./promtool.ts";
+import { checkLabels, FOLDER, promtool, promtoolTest } from "./promtool.ts";
 
 const RULES = `${FOLDER}prometheus/oomkit.rules.yml`;
 const RULE_TESTS = `${FOLDER}prometheus/oomkit.rules.test.yml`;
 
-/** Everything that can be told, of cgroups with names that are hostile among others. */
+/** A scrape with all kinds of series, of cgroups with hostile names. */
 async function scrape(command: "guard" | "watch"): Promise<string> {
   const names = ['/a"} 1\nevil{x="', "/back\\slash\\", "/new\nline", "/ünï 🧨", "/# HELP x"];
   const stall = "avg10=0.00 avg60=0.00 avg300=0.00 total=1500001\n";
@@ -20,7 +20,7 @@ async function scrape(command: "guard" | "watch"): Promise<string> {
     "memory.pressure": `some ${stall}full ${stall}`,
   };
   using tree = makeTree(2, Object.fromEntries(names.map((name) => [name, files])));
-  const metrics = openMetrics({
+  const metrics = new Metrics({
     command,
     version: "1.2.3",
     commit: "abc",
@@ -48,19 +48,19 @@ async function scrape(command: "guard" | "watch"): Promise<string> {
       inferred: false,
     },
   ];
-  for (const body of bodies) metrics.report(makeEvent(0, names[0]!, "none", body), "");
+  for (const body of bodies) metrics.report(makeEvent(0, names[0]!, "none", body));
   return await metrics.text();
 }
 
 for (const command of ["guard", "watch"] as const) {
-  promtoolTest(`promtool takes what ${command} tells without a warning`, async () => {
+  promtoolTest(`promtool accepts the metrics of ${command} without a warning`, async () => {
     const text = await scrape(command);
     assert.equal(await promtool(["check", "metrics"], text), "");
     assert.equal(text.match(/^oomkit_cgroup_memory_usage_bytes\{/gm)?.length, 5);
   });
 }
 
-promtoolTest("the rules are as Prometheus wants them", async () => {
+promtoolTest("the rules pass promtool's lint", async () => {
   await promtool(["check", "rules", "--lint=all", "--lint-fatal", RULES]);
 });
 
@@ -68,11 +68,11 @@ promtoolTest("each alert fires when it should, and not before", async () => {
   await promtool(["test", "rules", RULE_TESTS]);
 });
 
-promtoolTest("the example of a configuration is one, with the rules that it names", async () => {
+promtoolTest("the example configuration is valid, and so are the rules that it names", async () => {
   await promtool(["check", "config", `${FOLDER}prometheus/prometheus.yml`]);
 });
 
-Deno.test("each alert has a test in which it fires, a severity, and says what to do", () => {
+Deno.test("each alert has a test in which it fires, a severity, a summary and a description", () => {
   const rules = Deno.readTextFileSync(RULES);
   const tests = Deno.readTextFileSync(RULE_TESTS);
   const alerts = rules.split(/^ +- (?=alert:)/m).slice(1);
@@ -86,7 +86,7 @@ Deno.test("each alert has a test in which it fires, a severity, and says what to
   }
 });
 
-Deno.test("the rules only use what is exported or recorded", () => {
+Deno.test("the rules only use metrics that are exported or recorded", () => {
   const rules = Deno.readTextFileSync(RULES);
   const known = new Set<string>(Object.values(FAMILIES).map(({ name }) => name));
   const recorded = new Set([...rules.matchAll(/record: (\S+)/g)].map(([, name]) => name));
@@ -94,4 +94,14 @@ Deno.test("the rules only use what is exported or recorded", () => {
     assert.ok(known.has(name.replace(/_bucket$/, "")), name);
   }
   for (const [name] of rules.matchAll(/\boomkit:[\w:]+/g)) assert.ok(recorded.has(name), name);
+});
+
+Deno.test("the rules only use labels and values that are exported", async () => {
+  const rules = Deno.readTextFileSync(RULES);
+  const queries = rules.split(/^ +- (?=alert:|record:)/m).slice(1)
+    .map((rule) =>
+      /^ +expr: ((?:.|\n)*?)(?=\n +(?:for|labels|annotations|#|-)|\n\n|$)/m.exec(rule)![1]!
+    );
+  assert.ok(queries.length >= 15);
+  await checkLabels(queries);
 });

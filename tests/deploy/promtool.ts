@@ -1,6 +1,7 @@
-/** promtool of Debian's package `prometheus`; what needs it is ignored where it is not installed. */
+/** promtool of Debian's package `prometheus`, and what the metrics export for comparison with queries. */
 
 import assert from "node:assert/strict";
+import { Metrics } from "../../core/receivers/prometheus/metrics.ts";
 
 export const FOLDER = new URL("../../deploy/", import.meta.url).pathname;
 
@@ -12,12 +13,13 @@ const isInstalled = (Deno.env.get("PATH") ?? "").split(":").some((dir) => {
   }
 });
 
+/** Ignored where promtool is not installed. */
 export function promtoolTest(name: string, test: () => Promise<void>): void {
   if (isInstalled) Deno.test(name, test);
   else Deno.test.ignore(`${name} [promtool is not installed]`, test);
 }
 
-/** Fails with what it says unless it is content. @returns all that it says. */
+/** Returns all output. Fails with it unless promtool exits with 0. */
 export async function promtool(args: readonly string[], stdin = ""): Promise<string> {
   const child = new Deno.Command("promtool", {
     args: [...args],
@@ -30,9 +32,41 @@ export async function promtool(args: readonly string[], stdin = ""): Promise<str
     await writer.write(new TextEncoder().encode(stdin));
     await writer.close();
   };
-  // One that needs no stdin does not wait for it.
+  // A command that does not need stdin does not read it.
   const [{ code, stdout, stderr }] = await Promise.all([child.output(), feed().catch(() => {})]);
-  const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
-  assert.equal(code, 0, said);
-  return said;
+  const output = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+  assert.equal(code, 0, output);
+  return output;
+}
+
+/** Labels with free values, or that Prometheus adds. */
+const FREE_LABELS = ["job", "instance", "cgroup", "receiver", "requested", "le"];
+
+/** Fails when a query uses a label that is not exported, or compares one with a value that it never has. */
+export async function checkLabels(queries: readonly string[]): Promise<void> {
+  const metrics = new Metrics({
+    command: "guard",
+    version: "0",
+    cgroups: () => [],
+    receivers: () => [],
+    alive: () => ({ ok: true }),
+    ready: () => ({ ok: true }),
+  });
+  const exported = new Map(FREE_LABELS.map((label) => [label, new Set<string>()]));
+  for (const [, label, value] of (await metrics.text()).matchAll(/(\w+)="([^"]*)"/g)) {
+    if (!exported.has(label!)) exported.set(label!, new Set());
+    exported.get(label!)!.add(value!);
+  }
+  for (const query of queries) {
+    for (const [, list] of query.matchAll(/\bby \(([^)]*)\)/g)) {
+      for (const label of list!.split(/,\s*/)) assert.ok(exported.has(label), `${label}: ${query}`);
+    }
+    for (const [, label, values] of query.matchAll(/\b(\w+)(?:=|!=|=~|!~)"([^"]*)"/g)) {
+      assert.ok(exported.has(label!), `${label}: ${query}`);
+      if (FREE_LABELS.includes(label!)) continue;
+      for (const value of values!.split("|")) {
+        assert.ok(exported.get(label!)!.has(value), `${label}="${value}": ${query}`);
+      }
+    }
+  }
 }

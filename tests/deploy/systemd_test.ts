@@ -14,16 +14,16 @@ const noSystemd = findProgram("systemd-analyze") === undefined;
 const valuesOf = (key: string): string[] =>
   [...service.matchAll(new RegExp(`^${key}=(.*)$`, "gm"))].map(([, value]) => value!);
 
-function analyze(args: readonly string[], env = {}): { code: number; said: string } {
+function analyze(args: readonly string[], env = {}): { code: number; output: string } {
   const { code, stdout, stderr } = new Deno.Command("systemd-analyze", {
     args: [...args],
     env: { SYSTEMD_COLORS: "0", LC_ALL: "C.UTF-8", ...env },
   }).outputSync();
   const decoder = new TextDecoder();
-  return { code, said: decoder.decode(stdout) + decoder.decode(stderr) };
+  return { code, output: decoder.decode(stdout) + decoder.decode(stderr) };
 }
 
-/** @param change of the units' text; a program that is on every machine stands for ours. */
+/** Copies of the units, with /bin/true in place of oomkit. */
 function withUnits<T>(use: (paths: string[]) => T, change = (text: string) => text): T {
   const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   try {
@@ -40,25 +40,26 @@ function withUnits<T>(use: (paths: string[]) => T, change = (text: string) => te
 
 const verify = (paths: readonly string[]) => analyze(["verify", "--man=no", ...paths]);
 
-Deno.test("systemd finds nothing to say against the units", { ignore: noSystemd }, () => {
-  assert.deepEqual(withUnits(verify), { code: 0, said: "" });
+Deno.test("systemd-analyze verify reports nothing for the units", { ignore: noSystemd }, () => {
+  assert.deepEqual(withUnits(verify), { code: 0, output: "" });
   const spoilt = withUnits(verify, (text) => text.replace("WatchdogSec", "WatchDogSecs"));
-  assert.match(spoilt.said, /Unknown key/);
+  assert.match(spoilt.output, /Unknown key/);
 });
 
 Deno.test("the exposure level is the one in the document", { ignore: noSystemd }, () => {
-  const { said } = withUnits(([path]) =>
+  const { output } = withUnits(([path]) =>
     analyze(["security", "--offline=true", "--no-pager", path!])
   );
-  const level = /Overall exposure level for \S+: ([\d.]+)/.exec(said)?.[1];
-  const told = /exposure level[^\d]*\*\*([\d.]+)\*\*/.exec(
+  const level = /Overall exposure level for \S+: ([\d.]+)/.exec(output)?.[1];
+  const documented = /exposure level[^\d]*\*\*([\d.]+)\*\*/.exec(
     Deno.readTextFileSync(`${deploy}/README.md`),
   )?.[1];
-  assert.equal(told, level);
+  assert.equal(documented, level);
 });
 
-/** What a guard was seen to call (strace -f -c) that started, held, killed, ran a hook, put back and ended; Deno 2.7.11, x86-64. */
-const CALLED = `access arch_prctl brk chdir clock_nanosleep clone clone3 close dup2 epoll_create1
+/** System calls of a guard that started, held, killed, ran a hook, restored and ended (strace -f -c; Deno 2.7.11, x86-64). */
+const OBSERVED_CALLS =
+  `access arch_prctl brk chdir clock_nanosleep clone clone3 close dup2 epoll_create1
   epoll_ctl epoll_wait eventfd2 execve fcntl fdatasync fgetxattr fstat futex getcwd getdents64
   getegid geteuid getgid getpid getppid getrandom gettid getuid inotify_add_watch inotify_init1
   inotify_rm_watch ioctl kill lseek madvise mkdir mmap mprotect munmap newfstatat openat pidfd_open
@@ -67,13 +68,13 @@ const CALLED = `access arch_prctl brk chdir clock_nanosleep clone clone3 close d
   sched_getscheduler sched_setaffinity sched_setscheduler set_robust_list set_tid_address setgroups setsid sigaltstack
   socketpair statx sysinfo uname unlink wait4 write`.split(/\s+/);
 
-/** What it needs besides for its reports: TCP to a receiver, a listener, the service manager's socket. */
-const FOR_REPORTS = ["socket", "connect", "bind", "listen", "accept4", "sendto", "sendmsg"];
+/** Further ones for receivers, the metrics listener and the service manager's socket. */
+const NETWORK_CALLS = ["socket", "connect", "bind", "listen", "accept4", "sendto", "sendmsg"];
 
-Deno.test("the filter lets every system call through that a guard makes", {
+Deno.test("the filter allows every system call that a guard makes", {
   ignore: noSystemd,
 }, () => {
-  const groups = syscallGroups(analyze(["syscall-filter", "--no-pager"]).said);
+  const groups = syscallGroups(analyze(["syscall-filter", "--no-pager"]).output);
   const expand = (word: string): string[] =>
     word.startsWith("@") ? groups.get(word)!.flatMap(expand) : [word];
   const allowed = new Set(expand("@default"));
@@ -84,7 +85,7 @@ Deno.test("the filter lets every system call through that a guard makes", {
       else allowed.add(call);
     }
   }
-  assert.deepEqual([...CALLED, ...FOR_REPORTS].filter((call) => !allowed.has(call)), []);
+  assert.deepEqual([...OBSERVED_CALLS, ...NETWORK_CALLS].filter((call) => !allowed.has(call)), []);
   for (const call of ["ptrace", "mount", "init_module", "reboot", "bpf", "chown", "mlockall"]) {
     assert.ok(!allowed.has(call), call);
   }
@@ -100,7 +101,7 @@ function syscallGroups(text: string): Map<string, string[]> {
   return groups;
 }
 
-Deno.test("what the guard cannot be without is not taken away by the hardening", () => {
+Deno.test("the hardening keeps what the guard requires", () => {
   assert.deepEqual(valuesOf("CapabilityBoundingSet"), [
     "CAP_KILL CAP_SYS_NICE CAP_SYS_RESOURCE CAP_SYSLOG",
   ]);
@@ -120,7 +121,7 @@ Deno.test("what the guard cannot be without is not taken away by the hardening",
   ) assert.deepEqual(valuesOf(fatal), [], fatal);
 });
 
-Deno.test("whatever ends the guard, its changes are put back, from the folder that it records them in", () => {
+Deno.test("after any end of the guard its changes are restored from the journal", () => {
   assert.deepEqual(valuesOf("ExecStopPost"), ["/usr/bin/oomkit guard --restore"]);
   assert.deepEqual(valuesOf("RuntimeDirectory"), ["oomkit"]);
   assert.deepEqual(valuesOf("RuntimeDirectoryPreserve"), ["yes"]);
@@ -128,7 +129,7 @@ Deno.test("whatever ends the guard, its changes are put back, from the folder th
   assert.deepEqual(valuesOf("Type"), ["notify"]);
 });
 
-Deno.test("the program knows every option in the unit", () => {
+Deno.test("the program has every option in the unit", () => {
   for (const line of [...valuesOf("ExecStart"), ...valuesOf("ExecStopPost")]) {
     const [program, command, ...words] = line.split(" ");
     assert.equal(program, "/usr/bin/oomkit");
@@ -136,21 +137,21 @@ Deno.test("the program knows every option in the unit", () => {
   }
 });
 
-Deno.test("a mistake at the start is not repeated; a bug and what fails later are", () => {
+Deno.test("the service is not restarted after a configuration error, but after a bug or a later failure", () => {
   assert.deepEqual(valuesOf("Restart"), ["on-failure"]);
   assert.deepEqual(valuesOf("RestartPreventExitStatus"), ["2"]);
 });
 
 const CONFIG = "/etc/oomkit/config.toml";
 
-Deno.test("what is guarded stands in the configuration, which no target in the unit overrides", () => {
+Deno.test("the targets are in the configuration, and no target in the unit overrides them", () => {
   const [, ...args] = valuesOf("ExecStart")[0]!.split(" ");
   assert.deepEqual(args, ["guard", "--config", CONFIG]);
   assert.deepEqual(targetsAmong(args[0]!, args.slice(1)), []);
   assert.deepEqual(targetsAmong("guard", ["--config", CONFIG, "/a", "-r", "/b"]), ["/a", "/b"]);
 });
 
-/** Where the document has each file of ours put. */
+/** Where the document installs each file. */
 function installed(): Map<string, string> {
   const text = Deno.readTextFileSync(`${deploy}/README.md`);
   const block = /^## systemd\n[^#]*?^```sh\n([\s\S]*?)^```$/m.exec(text)![1]!;
@@ -166,10 +167,10 @@ function installed(): Map<string, string> {
   return places;
 }
 
-Deno.test("who follows the document has every file that the units name", () => {
+Deno.test("the document installs every file that the units name", () => {
   const places = installed();
   for (const path of places.keys()) {
-    // It is built.
+    // Built by `deno task compile`.
     if (path !== "dist/oomkit") assert.ok(Deno.statSync(`${deploy}/../${path}`).isFile, path);
   }
   assert.equal(places.get("dist/oomkit"), valuesOf("ExecStart")[0]!.split(" ")[0]);
@@ -181,17 +182,17 @@ Deno.test("who follows the document has every file that the units name", () => {
   assert.equal(places.get("docs/man/oomkit.1"), "/usr/share/man/man1/oomkit.1");
 });
 
-Deno.test("with the page installed systemd finds the documentation as well", {
+Deno.test("with the man page installed systemd finds the documentation", {
   ignore: noSystemd || findProgram("man") === undefined,
 }, () => {
   const pages = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   const verifyAll = () =>
     withUnits((paths) => analyze(["verify", "--man=yes", ...paths], { MANPATH: pages }));
   try {
-    assert.match(verifyAll().said, /man page|oomkit\(1\)/);
+    assert.match(verifyAll().output, /man page|oomkit\(1\)/);
     Deno.mkdirSync(`${pages}/man1`);
     Deno.copyFileSync(`${deploy}/../docs/man/oomkit.1`, `${pages}/man1/oomkit.1`);
-    assert.deepEqual(verifyAll(), { code: 0, said: "" });
+    assert.deepEqual(verifyAll(), { code: 0, output: "" });
   } finally {
     Deno.removeSync(pages, { recursive: true });
   }
@@ -199,7 +200,7 @@ Deno.test("with the page installed systemd finds the documentation as well", {
 
 const limited = { "memory.max": 64 * 1024 ** 2, "memory.current": 1024 ** 2 };
 
-Deno.test("the configuration guards what lies in the slices, and kills nothing; nor does its rule stand in vain", async () => {
+Deno.test("the configuration guards the cgroups in slices, kills nothing, and its example rule is valid", async () => {
   using tree = makeTree(2, {
     "/system.slice": limited,
     "/system.slice/ci-1.service": limited,
@@ -235,7 +236,7 @@ Deno.test("the configuration guards what lies in the slices, and kills nothing; 
   }
 });
 
-Deno.test("where no slice is there yet the guard starts and waits for one", async () => {
+Deno.test("without any slice the guard starts and waits for one", async () => {
   using tree = makeTree(2, { "/other": limited });
   const config = `${deploy}/systemd/config.toml`;
   const args = ["guard", "--config", config, "--root", tree.dir, "--for", "1ms"];

@@ -1,8 +1,8 @@
-/** An interactive shell on a terminal of its own: what is typed into it, and what the line is then. */
+/** An interactive shell on its own terminal: types into it and reads the edited line. */
 
 const encoder = new TextEncoder();
 
-/** Which key shows the line, in a shell's own words; what it prints stands between \x02 and \x03. */
+/** Per shell: commands that bind Ctrl-G to print the line between \x02 and \x03. */
 const SHELLS = {
   bash: {
     command: "bash --norc --noprofile -i",
@@ -25,7 +25,7 @@ const SHELLS = {
 } as const;
 
 export interface TypedShell extends AsyncDisposable {
-  /** @returns the line once the Tab key was pressed behind `typed`. */
+  /** Returns the line after `typed` and the Tab key. */
   complete(typed: string): Promise<string>;
 }
 
@@ -56,7 +56,7 @@ export async function openShell(shell: keyof typeof SHELLS, source: string): Pro
       shown += value;
     }
   };
-  // Not as one piece: what is typed ahead of a prompt is echoed twice. The quotes keep the echo from being the answer.
+  // Line by line: text typed before a prompt is echoed twice. The quotes distinguish the echo from the output.
   for (const each of [...start, `source ${source}`]) await type(`${each}\n`);
   await type(`printf '\\002%s\\003' 'be''gun'\n`);
   while (await line() !== "begun");

@@ -1,19 +1,20 @@
-/** Headless Chromium, driven over its own protocol (CDP): pages as a person meets them. */
+/** Pages in headless Chromium, driven over its DevTools protocol. */
 
+import { withDeadline } from "../../core/timing.ts";
 import { childrenOf } from "./guarded.ts";
 
 export interface Page extends AsyncDisposable {
   /** Sends a command of the protocol. */
   // deno-lint-ignore no-explicit-any
   send(method: string, params?: Record<string, unknown>): Promise<any>;
-  /** The value of an expression in the page; a promise's when it is one. */
+  /** The value of an expression in the page; a promise is awaited. */
   // deno-lint-ignore no-explicit-any
   evaluate(expression: string): Promise<any>;
   /** Opens a file and waits for its `load`. */
   open(path: string): Promise<void>;
-  /** What the page said on its console, and what it threw. */
-  readonly said: string[];
-  /** What it asked for over the network, its own file and what stands in it (`data:`) apart. */
+  /** Console output and exceptions of the page. */
+  readonly console: string[];
+  /** URLs of network requests, except for the page itself and `data:` URLs. */
   readonly requests: string[];
   /** PNG. */
   screenshot(path: string, whole?: boolean): Promise<void>;
@@ -23,7 +24,7 @@ const NAMES = ["chromium-headless-shell", "chromium", "chromium-browser", "googl
 
 const program = find();
 
-/** Why there is no browser to test with; `undefined` when there is one. */
+/** Why tests in a browser cannot run; `undefined` if they can. */
 export const whyNoBrowser = program === undefined
   ? "there is no Chromium here; apt-get install chromium-headless-shell"
   : undefined;
@@ -41,8 +42,8 @@ function find(): string | undefined {
   return undefined;
 }
 
-/** How long the browser may take to come up, or to answer, on a machine with much else to do (milliseconds). */
-const PATIENCE_MS = 60_000;
+/** For start and answers of the browser, on a busy machine. */
+const MAX_MS_TO_ANSWER = 60_000;
 
 export async function openPage(width = 1280, height = 900): Promise<Page> {
   const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-browser-" });
@@ -63,9 +64,9 @@ export async function openPage(width = 1280, height = 900): Promise<Page> {
     stdout: "null",
     stderr: "piped",
   }).spawn();
-  const talk = child.stderr.pipeThrough(new TextDecoderStream());
+  const stderr = child.stderr.pipeThrough(new TextDecoderStream());
   const end = async () => {
-    // Debian's is a shell script, whose end would leave the browser behind.
+    // Debian's chromium is a shell script: killing only the script would leave the browser behind.
     for (const pid of [...childrenOf(child.pid), child.pid]) {
       try {
         Deno.kill(pid, "SIGKILL");
@@ -77,7 +78,7 @@ export async function openPage(width = 1280, height = 900): Promise<Page> {
     Deno.removeSync(folder, { recursive: true });
   };
   try {
-    const { endpoint, rest } = await endpointIn(talk);
+    const { endpoint, rest } = await endpointIn(stderr);
     const port = new URL(endpoint).port;
     const targets = await (await fetch(`http://127.0.0.1:${port}/json/list`)).json();
     const socket = new WebSocket(targets[0].webSocketDebuggerUrl);
@@ -98,16 +99,16 @@ export async function openPage(width = 1280, height = 900): Promise<Page> {
   }
 }
 
-async function endpointIn(talk: ReadableStream<string>) {
-  const rest = talk.getReader();
-  const late = setTimeout(() => rest.cancel("it took too long"), PATIENCE_MS);
-  let said = "";
+async function endpointIn(stderr: ReadableStream<string>) {
+  const rest = stderr.getReader();
+  const late = setTimeout(() => rest.cancel("timeout"), MAX_MS_TO_ANSWER);
+  let output = "";
   try {
     while (true) {
       const { value, done } = await rest.read();
-      if (done) throw new Error(`Chromium did not come up: ${said}`);
-      said += value;
-      const [, endpoint] = /DevTools listening on (ws:\S+)/.exec(said) ?? [];
+      if (done) throw new Error(`Chromium did not start: ${output}`);
+      output += value;
+      const [, endpoint] = /DevTools listening on (ws:\S+)/.exec(output) ?? [];
       if (endpoint !== undefined) return { endpoint, rest };
     }
   } finally {
@@ -120,7 +121,7 @@ type Answer = { readonly result?: unknown; readonly error?: { readonly message: 
 async function connect(socket: WebSocket, width: number, height: number) {
   const waiting = new Map<number, (answer: Answer) => void>();
   const once = new Map<string, () => void>();
-  const said: string[] = [];
+  const lines: string[] = [];
   const requests: string[] = [];
   let own = "";
   let number = 0;
@@ -133,11 +134,11 @@ async function connect(socket: WebSocket, width: number, height: number) {
     if (message.id !== undefined) return void waiting.get(message.id)?.(message);
     const { method, params } = message;
     if (method === "Runtime.consoleAPICalled") {
-      said.push(params.args.map((each: { value?: unknown }) => String(each.value)).join(" "));
+      lines.push(params.args.map((each: { value?: unknown }) => String(each.value)).join(" "));
     } else if (method === "Runtime.exceptionThrown") {
-      said.push(params.exceptionDetails.exception?.description ?? params.exceptionDetails.text);
-    } else if (method === "Log.entryAdded") said.push(params.entry.text);
-    else if (method === "Page.javascriptDialogOpening") said.push(`dialog: ${params.message}`);
+      lines.push(params.exceptionDetails.exception?.description ?? params.exceptionDetails.text);
+    } else if (method === "Log.entryAdded") lines.push(params.entry.text);
+    else if (method === "Page.javascriptDialogOpening") lines.push(`dialog: ${params.message}`);
     else if (method === "Network.requestWillBeSent") {
       const { url } = params.request;
       if (url !== own && !url.startsWith("data:")) requests.push(url);
@@ -149,12 +150,11 @@ async function connect(socket: WebSocket, width: number, height: number) {
     const { promise, resolve } = Promise.withResolvers<Answer>();
     waiting.set(id, resolve);
     socket.send(JSON.stringify({ id, method, params }));
-    let late: ReturnType<typeof setTimeout> | undefined;
-    const lateness = new Promise<Answer>((done) => {
-      late = setTimeout(() => done({ error: { message: "no answer" } }), PATIENCE_MS);
-    });
-    const { result, error } = await Promise.race([promise, lateness]);
-    clearTimeout(late);
+    const { result, error } = await withDeadline(
+      MAX_MS_TO_ANSWER,
+      promise,
+      (): Answer => ({ error: { message: "no answer" } }),
+    );
     waiting.delete(id);
     if (error) throw new Error(`${method}: ${error.message}`);
     // deno-lint-ignore no-explicit-any
@@ -164,7 +164,7 @@ async function connect(socket: WebSocket, width: number, height: number) {
   const metrics = { width, height, deviceScaleFactor: 1, mobile: false };
   await send("Emulation.setDeviceMetricsOverride", metrics);
   return {
-    said,
+    console: lines,
     requests,
     send,
     async evaluate(expression: string) {

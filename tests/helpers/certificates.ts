@@ -1,19 +1,19 @@
-/** Certificates of this machine's own, made by `openssl` (Debian: openssl). */
+/** Certificates for tests, made by `openssl` (Debian: openssl). */
 
 export interface Certificates {
-  /** The authority's, in PEM. */
+  /** Of the authority, in PEM. */
   readonly ca: string;
   /** For 127.0.0.1, ::1 and localhost, signed by it. */
   readonly cert: string;
   readonly key: string;
 }
 
-const made = new Map<string, Promise<Certificates>>();
+const cache = new Map<string, Promise<Certificates>>();
 
-/** @param name of the authority; the same ones for the same name. */
+/** @param name of the authority. The same name gets the same certificates. */
 export function certificates(name = "oomkit test CA"): Promise<Certificates> {
-  const before = made.get(name) ?? make(name);
-  made.set(name, before);
+  const before = cache.get(name) ?? make(name);
+  cache.set(name, before);
   return before;
 }
 

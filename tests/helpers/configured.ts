@@ -1,4 +1,4 @@
-/** A configuration file beside a tree that it is about, and what `guard --check-config` says of it. */
+/** A configuration file, a tree for it, and the output of `guard --check-config`. */
 
 import assert from "node:assert/strict";
 import { type Ran, runOomkit } from "./run_oomkit.ts";

@@ -1,11 +1,11 @@
-/** Run by a test in a terminal of its own: takes the terminal as the live view does, and ends in the way that is asked for. */
+/** Run by a test in its own terminal: opens the terminal as the live view does, and ends as its argument says. */
 
 import { openTerminal } from "../../cli/terminal/terminal.ts";
 
-const terminal = openTerminal({ key() {}, draw() {}, gone() {} });
+const terminal = openTerminal({ onKey() {}, onRedraw() {}, onLost() {} });
 terminal.show(["IN THE VIEW", ...Array<string>(23).fill("")], { columns: 100, rows: 24 });
 const fail = () => {
-  throw new Error("thrown where nobody waits");
+  throw new Error("uncaught");
 };
 setTimeout(() => {
   if (Deno.args[0] === "throw") fail();

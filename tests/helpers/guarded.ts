@@ -2,7 +2,7 @@
 
 import type { HungryProcess } from "./hungry_process.ts";
 import type { RealCgroup } from "./real_cgroup.ts";
-import { type Json, startTelling, type Telling } from "./telling.ts";
+import { type EventStream, type Json, startEventStream } from "./event_stream.ts";
 
 export interface GuardedOptions {
   readonly env?: Readonly<Record<string, string>>;
@@ -17,10 +17,10 @@ export interface GuardedOptions {
 export async function startGuarded(
   args: readonly string[],
   { env = {}, stateFolder, json = true, ...rest }: GuardedOptions = {},
-): Promise<Telling> {
+): Promise<EventStream> {
   const own = stateFolder === undefined ? makeStateFolder() : undefined;
   const words = ["guard", ...(json ? ["--json"] : []), ...args];
-  const guarded = await startTelling(words, {
+  const guarded = await startEventStream(words, {
     // Warnings about the arguments come before.
     armed: /guarding .*\n/,
     env: { OOMKIT_STATE_DIR: stateFolder ?? own!.path, ...env },

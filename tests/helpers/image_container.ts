@@ -1,59 +1,59 @@
-/** The container image, run by runc as the DaemonSet runs it: its limits, the machine's pids and the machine's cgroups. */
+/** The container image, run by runc like in the DaemonSet: with its limits, and the machine's pids and cgroups. */
 
 import { dirname } from "node:path";
 import { findShell, makeRootFileSystem } from "../../scripts/build/root_file_system.ts";
 import { makeStateFolder, type StateFolder } from "./guarded.ts";
 import { type RealCgroup, removeCgroup } from "./real_cgroup.ts";
 import { oomkit } from "./run_oomkit.ts";
-import { startTelling, type Telling } from "./telling.ts";
+import { type EventStream, startEventStream } from "./event_stream.ts";
 import { isThere } from "./is_there.ts";
 
 const MIB = 1024 ** 2;
 
-/** An emulated CPU is some ten times slower, so that this much more of it is the same. */
-const SLOWNESS = /QEMU TCG/.test(Deno.readTextFileSync("/proc/cpuinfo")) ? 10 : 1;
+/** An emulated CPU is about ten times slower. */
+const CPU_FACTOR = /QEMU TCG/.test(Deno.readTextFileSync("/proc/cpuinfo")) ? 10 : 1;
 
-/** Microseconds of CPU in each 100 ms: 10m, as Kubernetes writes one percent. */
-const QUOTA = 1000 * SLOWNESS;
-const PERIOD = 100_000;
+/** Microseconds of CPU per 100 ms: 10m in Kubernetes, one percent. */
+const CPU_QUOTA_US = 1000 * CPU_FACTOR;
+const CPU_PERIOD_US = 100_000;
 
-/** Why the image cannot be made of the program under test: a launcher needs its sources. */
-export function whyNoImage(): string | undefined {
+/** Why the image cannot be made from the program under test: a launcher needs its sources. */
+export function noImageReason(): string | undefined {
   const [program = "", ...more] = oomkit();
-  if (more.length > 0) return "the program under test is no executable";
+  if (more.length > 0) return "the program under test is not an executable";
   using file = Deno.openSync(program);
   const magic = new Uint8Array(4);
   file.readSync(magic);
-  return magic[0] === 0x7f ? undefined : "the program under test is no executable";
+  return magic[0] === 0x7f ? undefined : "the program under test is not an executable";
 }
 
 export interface ImageOptions {
   readonly parent: RealCgroup;
   readonly args: readonly string[];
-  /** From the beginning, where a start takes half a minute then; else from when it is ready. */
-  readonly slowFromTheStart?: boolean;
+  /** Limits the CPU from the start, which then takes half a minute; otherwise once it is ready. */
+  readonly limitsCpuAtStart?: boolean;
   /** Microseconds in each second for SCHED_FIFO threads (v1). */
   readonly realtime?: number;
 }
 
 export interface ImageContainer extends AsyncDisposable {
-  readonly guard: Telling;
+  readonly guard: EventStream;
   readonly state: StateFolder;
-  /** Ends it as a kubelet does, with as much CPU as it likes. */
-  stop(): ReturnType<Telling["stop"]>;
+  /** Ends it like a kubelet, without the CPU limit. */
+  stop(): ReturnType<EventStream["stop"]>;
 }
 
 let started = 0;
 
-/** Resolves when it guards. */
+/** Resolves once it guards. */
 export async function startImage(options: ImageOptions): Promise<ImageContainer> {
-  const { parent, slowFromTheStart = false } = options;
+  const { parent, limitsCpuAtStart = false } = options;
   const name = `oomkit-test-image-${Deno.pid}-${++started}`;
   const bundle = Deno.makeTempDirSync({ prefix: "oomkit-test-bundle-" });
   const state = makeStateFolder();
   await using made = new AsyncDisposableStack();
-  // What it has made is removed also when the rest of this fails, and the rest when one of these does.
-  for (const dir of elsewhere(parent)) made.defer(() => removeCgroup(dir));
+  // Cleans up also when a later step fails, and continues when one of the removals fails.
+  for (const dir of inOtherHierarchies(parent)) made.defer(() => removeCgroup(dir));
   made.use(state);
   made.defer(() => Deno.removeSync(bundle, { recursive: true }));
   made.defer(async () => void await runc(["delete", "--force", name]));
@@ -62,17 +62,17 @@ export async function startImage(options: ImageOptions): Promise<ImageContainer>
   Deno.writeTextFileSync(`${bundle}/config.json`, JSON.stringify(config));
   if (options.realtime !== undefined) allowRealtime(parent, options.realtime);
   const guard = made.use(
-    await startTelling([name], {
+    await startEventStream([name], {
       program: ["runc", "run", "--no-pivot", "--bundle", bundle],
       armed: /guarding .*\n/,
     }),
   );
   made.defer(async () => {
-    // With one percent of a CPU its end would take seconds.
+    // With one percent of a CPU the end takes seconds.
     await runc(["update", "--cpu-quota=-1", name]);
     await runc(["kill", name, "KILL"]);
   });
-  if (!slowFromTheStart) await setQuota(name, QUOTA);
+  if (!limitsCpuAtStart) await setQuota(name, CPU_QUOTA_US);
   const held = made.move();
   return {
     guard,
@@ -88,7 +88,7 @@ export async function startImage(options: ImageOptions): Promise<ImageContainer>
 async function setQuota(name: string, quota: number): Promise<void> {
   const { success, stderr } = await runc([
     "update",
-    `--cpu-period=${PERIOD}`,
+    `--cpu-period=${CPU_PERIOD_US}`,
     `--cpu-quota=${quota}`,
     name,
   ]);
@@ -99,11 +99,11 @@ function runc(args: string[]): Promise<Deno.CommandOutput> {
   return new Deno.Command("runc", { args, stdin: "null" }).output();
 }
 
-/** As the overlays that kill are laid out; without CAP_SYS_RESOURCE, which test machines may lack. */
+/** Like the killing overlays, without CAP_SYS_RESOURCE, which test machines may lack. */
 function configOf(
   name: string,
   state: string,
-  { parent, args, slowFromTheStart, realtime }: ImageOptions,
+  { parent, args, limitsCpuAtStart, realtime }: ImageOptions,
 ) {
   const capabilities = ["CAP_KILL", "CAP_SYS_NICE"];
   const own = parent.version === 1
@@ -138,7 +138,7 @@ function configOf(
       resources: {
         memory: { limit: 60 * MIB },
         cpu: {
-          ...(slowFromTheStart ? { period: PERIOD, quota: QUOTA } : {}),
+          ...(limitsCpuAtStart ? { period: CPU_PERIOD_US, quota: CPU_QUOTA_US } : {}),
           ...(realtime === undefined
             ? {}
             : { realtimePeriod: 1_000_000, realtimeRuntime: realtime }),
@@ -151,15 +151,17 @@ function configOf(
   };
 }
 
-/** A cgroup's budget is part of its parent's, which in Kubernetes nobody gives one. */
+/** The budget of a cgroup is part of that of its parent, which has none in Kubernetes. */
 function allowRealtime(parent: RealCgroup, microseconds: number): void {
-  const dir = elsewhere(parent).find((each) => isThere(`${dirname(each)}/cpu.rt_runtime_us`))!;
+  const dir = inOtherHierarchies(parent).find((each) =>
+    isThere(`${dirname(each)}/cpu.rt_runtime_us`)
+  )!;
   Deno.mkdirSync(dir);
   Deno.writeTextFileSync(`${dir}/cpu.rt_runtime_us`, String(microseconds));
 }
 
-/** Where the parent is, or would be, in the other hierarchies of v1: there runc makes it, too, and leaves it. */
-function elsewhere(parent: RealCgroup): string[] {
+/** Paths of the parent in the other v1 hierarchies: runc creates it there too, and does not remove it. */
+function inOtherHierarchies(parent: RealCgroup): string[] {
   if (parent.version === 2) return [];
   const name = parent.dir.slice(parent.dir.lastIndexOf("/") + 1);
   const base = dirname(parent.dir.slice(0, parent.dir.length - parent.path.length));

@@ -1,6 +1,6 @@
 /**
- * An API server of Kubernetes for tests, as far as oomkit speaks with one: pods (list, watch) and events (create, patch, get),
- * over TLS, with a token, and with whatever can go wrong.
+ * A Kubernetes API server for tests, as far as oomkit uses one: pods (list, watch) and events (create, patch, get), over TLS, with a
+ * token, and with failures on demand.
  */
 
 import { type Certificates, certificates } from "./certificates.ts";
@@ -23,31 +23,31 @@ export interface Seen {
 
 export interface KubernetesServer extends AsyncDisposable {
   readonly url: string;
-  /** A folder like the mount of a service account, with `token`, `ca.crt` and `namespace`. */
+  /** Like the mount of a service account, with `token`, `ca.crt` and `namespace`. */
   readonly mount: string;
   readonly tokenFile: string;
   readonly caFile: string;
-  /** The one that it accepts. */
+  /** The only token that it accepts. */
   token: string;
   /** `verb resource` that RBAC does not allow. */
   readonly forbidden: Set<string>;
-  /** How it answers a request; `undefined`: as it should. */
+  /** How it answers a request; `undefined`: correctly. */
   misbehave: ((seen: Seen) => Misbehaviour | undefined) | undefined;
   readonly seen: readonly Seen[];
   /** By `namespace/name`. */
   readonly events: Map<string, Json>;
-  /** The first request, answered or under way, past or to come, for which `wanted` holds. */
-  next(requested: (seen: Seen) => boolean): Promise<Seen>;
-  /** Adds or changes it. */
+  /** The first request, past or future, that `matches`. */
+  next(matches: (seen: Seen) => boolean): Promise<Seen>;
+  /** Adds or changes a pod. */
   putPod(pod: Json): void;
   removePod(uid: string): void;
   bookmark(): void;
-  /** Forgets what was before: watches from there are too old. @param end the ones that are open. */
+  /** Drops the history: watches of earlier versions get 410. */
   compact(): void;
   endWatches(): void;
-  /** Sends that line on every open watch. */
-  say(line: string): void;
-  /** How many watches are open. */
+  /** Sends a line on every open watch. */
+  sendLine(line: string): void;
+  /** Open watches. */
   readonly watches: number;
 }
 
@@ -69,13 +69,13 @@ export async function startKubernetes(
   const history: { version: number; type: string; object: Json }[] = [];
   const watchers = new Set<Watcher>();
   const seen: Seen[] = [];
-  let waiting: { requested: (seen: Seen) => boolean; resolve: (seen: Seen) => void }[] = [];
+  let waiting: { matches: (seen: Seen) => boolean; resolve: (seen: Seen) => void }[] = [];
   const over = Promise.withResolvers<void>();
   let isOver = false;
   let version = 1000;
   let oldest = 1000;
 
-  const tell = (type: string, object: Json) => {
+  const notify = (type: string, object: Json) => {
     history.push({ version, type, object });
     for (const watcher of watchers) watcher.enqueue(line({ type, object }));
   };
@@ -106,7 +106,7 @@ export async function startKubernetes(
     const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
       start(controller) {
         watcher = controller;
-        // One that was asked for just before the end is as good as ended.
+        // A watch that starts during the shutdown ends immediately.
         if (isOver) return watcher.close();
         watchers.add(watcher);
         for (const { version, type, object } of history) {
@@ -196,7 +196,7 @@ export async function startKubernetes(
     const answered = await response;
     one.status = answered.status;
     seen.push(one);
-    const served = waiting.filter(({ requested }) => requested(one));
+    const served = waiting.filter(({ matches }) => matches(one));
     waiting = waiting.filter((each) => !served.includes(each));
     for (const { resolve } of served) resolve(one);
     if (wrong === "hang") await over.promise;
@@ -209,7 +209,7 @@ export async function startKubernetes(
     cert,
     key,
     onListen: () => {},
-    // Streams that break off are meant to.
+    // Broken streams are intended.
     onError: () => new Response("broken", { status: 500 }),
   }, serve);
 
@@ -228,10 +228,10 @@ export async function startKubernetes(
     misbehave: undefined,
     seen,
     events: new Map(),
-    next(requested) {
-      const before = seen.find(requested);
+    next(matches) {
+      const before = seen.find(matches);
       if (before !== undefined) return Promise.resolve(before);
-      return new Promise((resolve) => waiting.push({ requested, resolve }));
+      return new Promise((resolve) => waiting.push({ matches, resolve }));
     },
     putPod(pod) {
       const { uid, namespace } = pod.metadata;
@@ -239,22 +239,22 @@ export async function startKubernetes(
       const type = pods.has(uid) ? "MODIFIED" : "ADDED";
       const object = stamped(pod);
       pods.set(uid, object);
-      tell(type, object);
+      notify(type, object);
     },
     removePod(uid) {
       const object = stamped(pods.get(uid));
       pods.delete(uid);
-      tell("DELETED", object);
+      notify("DELETED", object);
     },
     bookmark() {
-      tell("BOOKMARK", stamped({ kind: "Pod", apiVersion: "v1", metadata: {} }));
+      notify("BOOKMARK", stamped({ kind: "Pod", apiVersion: "v1", metadata: {} }));
     },
     compact() {
       oldest = ++version;
       history.length = 0;
     },
     endWatches,
-    say(text) {
+    sendLine(text) {
       for (const watcher of watchers) watcher.enqueue(encoder.encode(`${text}\n`));
     },
     get watches() {

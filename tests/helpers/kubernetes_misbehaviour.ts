@@ -1,4 +1,4 @@
-/** What an API server, or what stands in its place, may answer instead of what it should. */
+/** Wrong answers of an API server, or of another server in its place. */
 
 export type Misbehaviour =
   | "401"
@@ -8,9 +8,9 @@ export type Misbehaviour =
   | "garbage"
   | "endless"
   | "redirect"
-  /** Breaks off in the midst of its answer. */
+  /** Breaks off in the middle of the answer. */
   | "half"
-  /** Does what it was asked, and breaks off. */
+  /** Executes the request, then breaks off. */
   | "lost"
   | "terminating";
 
@@ -66,9 +66,9 @@ function broken(): Response {
     new ReadableStream({
       async pull(controller) {
         if (isBegun) {
-          // Its head must be out by then, or the client asks again by itself.
+          // The head must be sent before, or the client repeats the request.
           await new Promise((resolve) => setTimeout(resolve, 30));
-          return controller.error(new Error("meant to break off"));
+          return controller.error(new Error("intended failure"));
         }
         isBegun = true;
         controller.enqueue(encoder.encode('{"kind":"Ev'));

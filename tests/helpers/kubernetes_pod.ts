@@ -1,4 +1,4 @@
-/** A pod as the API server tells of it: what oomkit looks at, and some of what it does not. */
+/** A pod as in the API server: the fields that oomkit reads, and some others. */
 
 import type { Json } from "./kubernetes_validation.ts";
 

@@ -1,13 +1,14 @@
-/** The reporter to Kubernetes beside a test server, and events to give it. */
+/** A Kubernetes receiver with a test server, and events to report. */
 
 import assert from "node:assert/strict";
-import { openKubernetesApi } from "../../core/receivers/kubernetes/api.ts";
+import { KubernetesApi } from "../../core/receivers/kubernetes/api.ts";
 import {
+  KubernetesReceiver,
   type KubernetesReceiverOptions,
-  openKubernetesReceiver,
 } from "../../core/receivers/kubernetes/receiver.ts";
-import { openPods, type Pods } from "../../core/receivers/kubernetes/pods.ts";
-import { type ActionBody, makeEvent, type OomkitEvent } from "../../core/events/event.ts";
+import { PodWatcher } from "../../core/receivers/kubernetes/pods.ts";
+import { type KillBody, makeEvent, type OomkitEvent } from "../../core/events/event.ts";
+import { killBody } from "./guard_events.ts";
 import type { KubernetesServer, Seen } from "./kubernetes_api.ts";
 import { idOf, uidOf } from "./kubernetes_pod.ts";
 import type { Json } from "./kubernetes_validation.ts";
@@ -39,63 +40,50 @@ export const level = (cgroup: string, name: "warn" | "critical" | "imminent" = "
     rate: null,
   });
 
-export const action = (cgroup: string, changes: Partial<ActionBody> = {}) => {
-  const body: ActionBody = {
-    type: "action",
+export const action = (cgroup: string, changes: Partial<KillBody> = {}) => {
+  const body = killBody({
     action: "container",
-    level: "imminent",
-    mode: "notify",
-    dry_run: false,
-    signal: "SIGKILL",
     victim: null,
     killed_cgroup: cgroup,
     candidates: [],
     usage_before: 206483456,
-    usage_after: null,
     limit: 209715200,
     level_bytes: 205520896,
-    outcome: "killed",
-    reason: null,
-    count: null,
-    freed: null,
-    signal_ms: null,
-    exit_ms: null,
-    freed_ms: null,
     ...changes,
-  };
+  });
   return { ...makeEvent(at, cgroup, "eventfd", body), ...body };
 };
 
-export interface Reporting {
+export interface ReceiverSetup {
   readonly lines: string[];
-  readonly receiver: ReturnType<typeof openKubernetesReceiver>;
-  readonly pods: Pods | undefined;
+  readonly receiver: KubernetesReceiver;
+  readonly pods: PodWatcher | undefined;
 }
 
 export type Options = Partial<KubernetesReceiverOptions> & { withPods?: boolean; timeout?: number };
 
-export async function reporting(
+export async function openReceiver(
   server: KubernetesServer,
-  { withPods = true, timeout, ...options }: Options = {},
-): Promise<Reporting & AsyncDisposable> {
+  { withPods = true, timeout, limits, ...options }: Options = {},
+): Promise<ReceiverSetup & AsyncDisposable> {
   const lines: string[] = [];
   const warn = (line: string) => void lines.push(line);
   const { url, tokenFile, caFile } = server;
-  const api = openKubernetesApi({
+  const api = new KubernetesApi({
     ...{ url, tokenFile, caFile, warn },
     ...(timeout !== undefined && { timeout }),
   });
   const pods = withPods
-    ? openPods(api, "node-1", { warn: assert.fail, changed: () => {} })
+    ? new PodWatcher(api, "node-1", { warn: assert.fail, changed: () => {} })
     : undefined;
   await pods?.ready;
-  const receiver = openKubernetesReceiver({
+  const receiver = new KubernetesReceiver({
     api,
     ...(pods && { pods }),
     node: "node-1",
-    describe: ({ type }) => `told of ${type}`,
+    describe: ({ type }) => `event ${type}`,
     warn,
-    patchEvery: 50,
+    limits: { msBetweenPatches: 50, ...limits },
     ...options,
   });
   return {
@@ -112,8 +100,12 @@ export const isPost = ({ method }: Seen) => method === "POST";
 export const isPatch = ({ method }: Seen) => method === "PATCH";
 export const stored = (server: KubernetesServer): Json[] => [...server.events.values()];
 
-export async function told(server: KubernetesServer, events: OomkitEvent[], options: Options = {}) {
-  const { receiver, lines, ...rest } = await reporting(server, options);
+export async function reportAll(
+  server: KubernetesServer,
+  events: OomkitEvent[],
+  options: Options = {},
+) {
+  const { receiver, lines, ...rest } = await openReceiver(server, options);
   for (const event of events) receiver.report(event, "");
   await receiver.close();
   const counts = receiver.counts();

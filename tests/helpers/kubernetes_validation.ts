@@ -1,4 +1,4 @@
-/** What kube-apiserver says to an Event of core/v1: what it decodes, and pkg/apis/core/validation/events.go. */
+/** How kube-apiserver checks an Event of core/v1: decoding, and pkg/apis/core/validation/events.go. */
 
 // deno-lint-ignore no-explicit-any
 export type Json = any;
@@ -21,7 +21,7 @@ const FIELDS = [
   ...["firstTimestamp", "lastTimestamp", "series", "related"],
 ];
 
-/** Why it cannot be decoded (400). Unknown fields it only warns of; here they are a mistake. */
+/** Why it cannot be decoded (400). The server only warns of unknown fields; here they are errors. */
 export function decodingFault(event: Json, namespace: string): string | undefined {
   const faults: string[] = [];
   const string = (at: Json, name: string) => {
@@ -53,7 +53,7 @@ export function decodingFault(event: Json, namespace: string): string | undefine
   return faults.length === 0 ? undefined : faults.join("; ");
 }
 
-/** Why it is refused (422). Beyond what the server checks: what makes an Event useful, and what makes it findable. */
+/** Why it is refused (422), including fields that the server does not require but kubectl uses. */
 export function validationFault(event: Json, namespace: string): string | undefined {
   const { metadata, involvedObject: involved = {}, eventTime } = event;
   const faults: string[] = [];
@@ -75,7 +75,7 @@ export function validationFault(event: Json, namespace: string): string | undefi
   }
   if ((event.reason ?? "").length > 128) faults.push("reason: can have at most 128 characters");
   if ((event.reportingInstance ?? "").length > 128) faults.push("reportingInstance: too long");
-  // Of what newer clients send; oom-guard's JSON is longer, and goes through without an eventTime.
+  // The limit for newer clients. oom-guard's JSON is longer, which is accepted without an eventTime.
   const bytes = new TextEncoder().encode(event.message ?? "").length;
   if (bytes > 1024 && !event.message.startsWith("{")) faults.push("message: over 1024 characters");
   if (!(event.count >= 1)) faults.push("count: must be at least 1");

@@ -1,13 +1,13 @@
-/** What tests of pages in a browser have in common. */
+/** Shared by the tests of pages in a browser. */
 
 import assert from "node:assert/strict";
 import { pictureWords } from "../../cli/output/picture.ts";
-import { buildChart } from "../../core/picture/chart_builder.ts";
+import { ChartBuilder } from "../../core/picture/chart_builder.ts";
 import { runPage } from "../../core/picture/page.ts";
 import type { RecordingLine } from "../../core/record/format.ts";
 import { openPage, type Page, whyNoBrowser } from "./browser.ts";
 
-/** Run where there is a browser; afterwards its console must be quiet, and nothing may have been asked for. */
+/** Runs only with a browser. Afterwards the console must be empty, and no request may have been sent. */
 export function browserTest(
   name: string,
   run: (page: Page, folder: string) => Promise<void>,
@@ -20,7 +20,7 @@ export function browserTest(
       try {
         await using page = await openPage();
         await run(page, folder);
-        assert.deepEqual(page.said, [], "the console is quiet");
+        assert.deepEqual(page.console, [], "the console is quiet");
         assert.deepEqual(page.requests, [], "no request leaves");
       } finally {
         Deno.removeSync(folder, { recursive: true });
@@ -30,9 +30,9 @@ export function browserTest(
 }
 
 export function pictureOf(lines: Iterable<RecordingLine>) {
-  const chartBuilder = buildChart(pictureWords);
-  for (const line of lines) chartBuilder.add(line);
-  return chartBuilder.picture()!;
+  const builder = new ChartBuilder(pictureWords);
+  for (const line of lines) builder.add(line);
+  return builder.picture()!;
 }
 
 export async function open(
@@ -46,13 +46,13 @@ export async function open(
   await settled(page);
 }
 
-/** Two frames on: what was asked for before is drawn. */
+/** Two frames later, earlier changes are drawn. */
 export const settled = (page: Page) =>
   page.evaluate(
     "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))",
   );
 
-/** Where the chart of memory is, in the window. */
+/** The position of the memory chart in the window. */
 export const plot = `(() => { const { left, top, width, height } =
   document.querySelector("#memory .u-over").getBoundingClientRect();
   return { left, top, width, height }; })()`;
@@ -77,11 +77,11 @@ export async function drag(page: Page, from: number, to: number, y: number, modi
   await settled(page);
 }
 
-/** The stretch of time that is looked at. */
+/** The visible time range. */
 export const viewOf = async (page: Page): Promise<number[]> =>
   (await page.evaluate("document.body.dataset.view")).split(" ").map(Number);
 
-/** How many different colours a canvas has, as what is drawn on an empty one has one. */
+/** The number of colours on a canvas; an empty one has one. */
 export const inkIn = (holder: string) =>
   `(() => { const canvas = document.querySelector("${holder} canvas");
     const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);

@@ -1,4 +1,4 @@
-/** Resolves when the kernel has stopped all threads of a program, as when its machine sleeps. */
+/** Stops all threads of a program, as a suspended machine does, and waits until the kernel has done so. */
 export async function suspend(pid: number): Promise<void> {
   Deno.kill(pid, "SIGSTOP");
   const states = () =>

@@ -1,26 +1,26 @@
-/** A program in a terminal of its own: what is typed into it, and what its screen shows. tmux is the terminal. */
+/** Runs a program in a tmux terminal: types keys, reads the screen. */
 
 export interface TerminalScreen extends Disposable {
-  /** The process in it. */
+  /** The process in the terminal. */
   readonly pid: number;
-  /** Keys as tmux names them ("Down", "C-c"); anything else is typed as it is. */
+  /** Names of keys as tmux has them ("Down", "C-c"), or text to type. */
   press(...keys: string[]): void;
   resize(columns: number, rows: number): void;
-  /** What is shown now, line by line. */
+  /** The current screen. */
   lines(): string[];
-  /** Resolves with the screen once it fits; throws with what it shows instead when that takes too long. */
+  /** Resolves with the screen once it fits; throws with the last screen after a deadline. */
   until(fits: RegExp | ((text: string) => boolean), what?: string): Promise<string>;
-  /** Whether it shows the alternate screen, has a cursor, and wraps lines. */
+  /** The state of alternate screen, cursor and line wrap. */
   modes(): string;
-  /** Takes the terminal away from under the program. */
+  /** Closes the terminal while the program runs. */
   hangUp(): void;
 }
 
 /** An emulated machine takes seconds to start a program. */
-const LATEST_MS = 60_000;
-const LOOK_MS = 50;
+const MAX_MS_TO_FIT = 60_000;
+const POLL_MS = 50;
 
-/** Why there is none here. */
+/** Why tmux cannot be used. */
 export function whyNoTmux(): string | undefined {
   try {
     return new Deno.Command("tmux", { args: ["-V"], stdout: "null" }).outputSync().success
@@ -31,12 +31,12 @@ export function whyNoTmux(): string | undefined {
   }
 }
 
-/** Of one that nobody has taken. */
-export const AS_FOUND = "alternate=0 cursor=1 wrap=1";
+/** The modes of a terminal without a full-screen program. */
+export const DEFAULT_MODES = "alternate=0 cursor=1 wrap=1";
 
 let opened = 0;
 
-/** @param command for sh; $DIR is a folder that goes with the terminal. */
+/** @param command for sh; $DIR is a folder that is removed with the terminal */
 export function openTmux(
   command: string,
   { columns = 100, rows = 24, env = {} }: {
@@ -69,8 +69,8 @@ export function openTmux(
       void tmux("resize-window", "-t", "test", "-x", String(columns), "-y", String(rows)),
     lines,
     async until(fits, what = `fitted ${fits}`) {
-      const deadline = performance.now() + LATEST_MS;
-      for (let text = "";; await new Promise((resolve) => setTimeout(resolve, LOOK_MS))) {
+      const deadline = performance.now() + MAX_MS_TO_FIT;
+      for (let text = "";; await new Promise((resolve) => setTimeout(resolve, POLL_MS))) {
         text = lines().join("\n");
         if (fits instanceof RegExp ? fits.test(text) : fits(text)) return text;
         if (performance.now() > deadline) throw new Error(`never ${what}, but this:\n${text}`);
@@ -90,7 +90,7 @@ export function openTmux(
   };
 }
 
-/** A shell whose prompt is `$ `. */
+/** A shell with the prompt `$ `. */
 export async function openShell(options: Parameters<typeof openTmux>[1] = {}) {
   const screen = openTmux("exec sh -i", { ...options, env: { PS1: "$ ", ...options.env } });
   try {

@@ -1,16 +1,16 @@
 /** Runs `oomkit watch --json` during a test, and returns its events. */
 
 import { oomkit } from "./run_oomkit.ts";
-import { startTelling, type Telling } from "./telling.ts";
+import { type EventStream, startEventStream } from "./event_stream.ts";
 
-export type { Json } from "./telling.ts";
+export type { Json } from "./event_stream.ts";
 
-export type Watched = Telling;
+export type Watched = EventStream;
 
 /** Returns once everything is armed. */
 export function startWatched(
   args: readonly string[],
   program: readonly string[] = oomkit(),
 ): Promise<Watched> {
-  return startTelling(["watch", "--json", ...args], { armed: /\n/, program });
+  return startEventStream(["watch", "--json", ...args], { armed: /\n/, program });
 }

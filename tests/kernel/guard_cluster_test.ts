@@ -9,7 +9,7 @@ import { startKubernetes } from "../helpers/kubernetes_api.ts";
 import { idOf, podShape, uidOf } from "../helpers/kubernetes_pod.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
 import { runOomkit } from "../helpers/run_oomkit.ts";
-import type { Telling } from "../helpers/telling.ts";
+import type { EventStream } from "../helpers/event_stream.ts";
 
 const LIMIT = 48 * MIB;
 const NODE = "node-1";
@@ -86,7 +86,7 @@ kernelTest("an API server that answers nothing holds up no kill, and no end", as
 });
 
 /** Where it says that it listens. */
-async function addressOf(guarded: Telling): Promise<string> {
+async function addressOf(guarded: EventStream): Promise<string> {
   const found = () => /listening on (\S+)/.exec(guarded.stderr)?.[1];
   await until("it says where it listens", () => found() !== undefined);
   return found()!.replace(/^(?!http)/, "http://");

@@ -16,7 +16,7 @@ import { startHungryProcess } from "../helpers/hungry_process.ts";
 import { kernelTest, MIB, ofType } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
 import { startSimulation } from "../helpers/simulation.ts";
-import type { Json } from "../helpers/telling.ts";
+import type { Json } from "../helpers/event_stream.ts";
 
 const LIMIT = 48 * MIB;
 

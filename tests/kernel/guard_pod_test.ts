@@ -14,7 +14,7 @@ import { kernelTest, MIB, ofType } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
 import { oomkit } from "../helpers/run_oomkit.ts";
 import { type Line, parseLine } from "../helpers/simulation.ts";
-import type { Json, Telling } from "../helpers/telling.ts";
+import type { EventStream, Json } from "../helpers/event_stream.ts";
 
 /** The guard becomes process 1 of the namespace, as the first container of a pod is. */
 const POD = `
@@ -24,7 +24,7 @@ mkfifo "$0/food"
 shift; exec "$@"`;
 
 interface Pod extends AsyncDisposable {
-  readonly guarded: Telling;
+  readonly guarded: EventStream;
   /** What the bloat has said so far. */
   lines(): Line[];
   /** Feeds who handles no signal, until its cgroup has so many bytes. */

@@ -18,7 +18,7 @@ import { eatToDeath, kernelTest, MIB, ofType } from "../helpers/kernel_cases.ts"
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
 import { runOomkit } from "../helpers/run_oomkit.ts";
 import { suspend } from "../helpers/suspended.ts";
-import type { Json } from "../helpers/telling.ts";
+import type { Json } from "../helpers/event_stream.ts";
 
 const LIMIT = 64 * MIB;
 const LAST_PID = "/proc/sys/kernel/ns_last_pid";

@@ -17,7 +17,7 @@ import { startHungryProcess } from "../helpers/hungry_process.ts";
 import { kernelTest, MIB, ofType } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
 import { runOomkit } from "../helpers/run_oomkit.ts";
-import type { Telling } from "../helpers/telling.ts";
+import type { EventStream } from "../helpers/event_stream.ts";
 
 const LIMIT = 48 * MIB;
 
@@ -43,7 +43,7 @@ function restoreWatchdogOf(guard: number): number {
 }
 
 /** As a machine that is switched off does; nobody is left to put anything back. */
-async function killWithMinder(guarded: Telling): Promise<void> {
+async function killWithMinder(guarded: EventStream): Promise<void> {
   const minder = restoreWatchdogOf(guarded.pid);
   Deno.kill(minder, "SIGKILL");
   Deno.kill(guarded.pid, "SIGKILL");
@@ -76,7 +76,7 @@ kernelTest("what a killed guard has changed is put back without anybody's help",
 });
 
 /** How far a guard is when it is killed. */
-const STEPS: readonly (readonly [string, (guarded: Telling) => Promise<unknown>])[] = [
+const STEPS: readonly (readonly [string, (guarded: EventStream) => Promise<unknown>])[] = [
   ["before anything has happened", () => Promise.resolve()],
   ["at its first level", (guarded) => guarded.next(isLevel("warn"))],
   ["as it has struck", (guarded) => guarded.next(isKillAction)],

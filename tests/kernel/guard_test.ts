@@ -17,7 +17,7 @@ import {
 import { startHungryProcess } from "../helpers/hungry_process.ts";
 import { eatToDeath, kernelTest, MIB, ofType } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
-import type { Json } from "../helpers/telling.ts";
+import type { Json } from "../helpers/event_stream.ts";
 
 const LIMIT = 48 * MIB;
 

@@ -17,7 +17,7 @@ import { eatToDeath, kernelTest, killOf, MIB, ofType, victimsOf } from "../helpe
 import { digDeep, makeNameless } from "../helpers/nameless_cgroups.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
 import { asNobody, runOomkit } from "../helpers/run_oomkit.ts";
-import type { Json, Telling } from "../helpers/telling.ts";
+import type { EventStream, Json } from "../helpers/event_stream.ts";
 import { startWatched } from "../helpers/watched.ts";
 
 // Loaded once for all, which a test would be told is a leak.
@@ -25,7 +25,7 @@ if (Deno.build.os === "linux") openFd("/").close();
 
 /** A parent, and a victim in it beside cgroups too deep for any path, of which one was there before and one comes later. */
 async function besideTheDeep(
-  tell: (parent: RealCgroup) => Promise<Telling>,
+  tell: (parent: RealCgroup) => Promise<EventStream>,
   isToldOf: (pid: number) => (event: Json) => boolean,
 ): Promise<Json> {
   await using parent = makeRealCgroup("deep");

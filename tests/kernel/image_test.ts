@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { isAlive, isKillAction, kernelKills, killActionsOf } from "../helpers/guarded.ts";
-import { type ImageOptions, startImage, whyNoImage } from "../helpers/image_container.ts";
+import { type ImageOptions, noImageReason, startImage } from "../helpers/image_container.ts";
 import { eatToDeath, kernelTest, MIB } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup } from "../helpers/real_cgroup.ts";
 import { whyNoRunc } from "../helpers/runc_container.ts";
@@ -45,10 +45,10 @@ async function guardsFromItsContainer(
   assert.deepEqual(image.state.changes(), []);
 }
 
-if (whyNoImage() === undefined) {
+if (noImageReason() === undefined) {
   kernelTest(
     "the image is ahead of the kernel with 60 MiB and one percent of a CPU, from its start, where it holds the killer",
-    () => guardsFromItsContainer(["--mode", "hold"], { slowFromTheStart: true }),
+    () => guardsFromItsContainer(["--mode", "hold"], { limitsCpuAtStart: true }),
     { why, only: 1 },
   );
 

@@ -1,18 +1,18 @@
-/** What the live view does with a terminal: sizes, job control, and how it is left. */
+/** The live view and its terminal: sizes, job control, restored settings. */
 
 import assert from "node:assert/strict";
 import { makeStateFolder } from "../helpers/guarded.ts";
 import { eatToDeath, kernelTest, MIB } from "../helpers/kernel_cases.ts";
-import { ended, has, isView, lastLine, program, told } from "../helpers/live_screen.ts";
+import { ended, has, isView, lastLine, program, withStatus } from "../helpers/live_screen.ts";
 import { makeRealCgroup } from "../helpers/real_cgroup.ts";
-import { AS_FOUND, openShell, openTmux, whyNoTmux } from "../helpers/tmux.ts";
+import { DEFAULT_MODES, openShell, openTmux, whyNoTmux } from "../helpers/tmux.ts";
 
-const why = whyNoTmux();
+const skipReason = whyNoTmux();
 
-kernelTest("every size is drawn anew, the smallest and the largest too", async () => {
+kernelTest("a resize redraws the screen, from the smallest to the largest size", async () => {
   await using cgroup = makeRealCgroup("live");
   cgroup.limit(16 * MIB);
-  using screen = openTmux(told(`watch ${cgroup.path}`));
+  using screen = openTmux(withStatus(`watch ${cgroup.path}`));
   await screen.until(isView, "drew");
   for (const [columns, rows] of [[40, 10], [300, 100], [12, 3], [80, 24]] as const) {
     screen.resize(columns, rows);
@@ -29,27 +29,27 @@ kernelTest("every size is drawn anew, the smallest and the largest too", async (
   }
   screen.press("q");
   await screen.until(ended(0), "ended");
-}, { why });
+}, { why: skipReason });
 
-kernelTest("Ctrl-Z gives the terminal back to the shell, fg draws everything anew", async () => {
+kernelTest("Ctrl-Z restores the terminal for the shell, and fg redraws the screen", async () => {
   await using cgroup = makeRealCgroup("live");
   using screen = await openShell();
   screen.press(`${program} watch ${cgroup.path}`, "Enter");
   await screen.until(isView, "drew");
   screen.press("C-z");
   await screen.until((text) => text.includes("Stopped") && !isView(text), "stopped");
-  assert.equal(screen.modes(), AS_FOUND);
+  assert.equal(screen.modes(), DEFAULT_MODES);
   screen.press("stty -a | grep -o ' icanon'", "Enter");
-  await screen.until((text) => /^ icanon$/m.test(text), "had the terminal as it was");
+  await screen.until((text) => /^ icanon$/m.test(text), "had the terminal restored");
   screen.press("fg", "Enter");
   await screen.until(isView, "drew again");
   screen.press("q");
   await screen.until((text) => text.includes("summary") && !isView(text), "ended");
-}, { why });
+}, { why: skipReason });
 
-kernelTest("where no shell could let it go on, Ctrl-Z stops nothing", async () => {
+kernelTest("Ctrl-Z does nothing without a shell that can resume the view", async () => {
   await using cgroup = makeRealCgroup("live");
-  // Not as its own child, which tmux would let go on.
+  // setsid: as a child of tmux the view would be resumed by tmux.
   using screen = openTmux(`setsid -c ${program} watch ${cgroup.path}; echo "ended $?"; cat`);
   await screen.until(isView, "drew");
   screen.press("C-z");
@@ -57,41 +57,41 @@ kernelTest("where no shell could let it go on, Ctrl-Z stops nothing", async () =
   await screen.until(has("this help"), "took the next key");
   screen.press("q", "q");
   await screen.until(has("summary", "ended 0"), "ended");
-}, { why });
+}, { why: skipReason });
 
-kernelTest("a job in the background prints lines, and nothing stops it", async () => {
+kernelTest("a background job prints lines and is not stopped", async () => {
   await using cgroup = makeRealCgroup("live");
   cgroup.limit(16 * MIB);
   using screen = await openShell({ columns: 160 });
   screen.press(`${program} watch --until oom_kill ${cgroup.path} &`, "Enter");
   await screen.until(has("watching "), "began");
   await eatToDeath(cgroup);
-  await screen.until(has("killed at its own limit", "summary"), "told in lines");
-}, { why });
+  await screen.until(has("killed at its own limit", "summary"), "printed lines");
+}, { why: skipReason });
 
 for (const signal of ["SIGTERM", "SIGHUP", "SIGQUIT"] as const) {
-  kernelTest(`${signal} ends it with the terminal as it was`, async () => {
+  kernelTest(`${signal} ends the view and restores the terminal`, async () => {
     await using cgroup = makeRealCgroup("live");
-    using screen = openTmux(told(`watch ${cgroup.path}`));
+    using screen = openTmux(withStatus(`watch ${cgroup.path}`));
     await screen.until(isView, "drew");
     const [child] = Deno.readTextFileSync(`/proc/${screen.pid}/task/${screen.pid}/children`).split(
       " ",
     );
     Deno.kill(Number(child), signal);
-    await screen.until(has("summary", "ended 0 as it was"), "ended");
-    assert.equal(screen.modes(), AS_FOUND);
-  }, { why });
+    await screen.until(has("summary", "ended 0 restored"), "ended");
+    assert.equal(screen.modes(), DEFAULT_MODES);
+  }, { why: skipReason });
 }
 
 for (const command of ["watch", "guard"]) {
-  kernelTest(`a terminal that is closed ends ${command} in peace`, async () => {
+  kernelTest(`a closed terminal ends ${command} without an error`, async () => {
     await using cgroup = makeRealCgroup("live");
     using state = makeStateFolder();
     cgroup.limit(16 * MIB);
     const dir = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
     try {
       const run =
-        `trap : HUP; ${program} ${command} ${cgroup.path} 2>${dir}/said; echo $? >${dir}/part; ` +
+        `trap : HUP; ${program} ${command} ${cgroup.path} 2>${dir}/stderr; echo $? >${dir}/part; ` +
         `mv ${dir}/part ${dir}/code`;
       using screen = openTmux(run, { env: state.env });
       await screen.until(isView, "drew");
@@ -100,13 +100,13 @@ for (const command of ["watch", "guard"]) {
       assert.equal(
         Deno.readTextFileSync(`${dir}/code`),
         "0\n",
-        Deno.readTextFileSync(`${dir}/said`),
+        Deno.readTextFileSync(`${dir}/stderr`),
       );
-      assert.doesNotMatch(Deno.readTextFileSync(`${dir}/said`), /bug|cannot|rror/);
+      assert.doesNotMatch(Deno.readTextFileSync(`${dir}/stderr`), /bug|cannot|rror/);
     } finally {
       Deno.removeSync(dir, { recursive: true });
     }
-  }, { why });
+  }, { why: skipReason });
 }
 
 async function appeared(path: string): Promise<void> {
@@ -121,30 +121,30 @@ async function appeared(path: string): Promise<void> {
   }
 }
 
-const inLines: readonly (readonly [string, string, RegExp?])[] = [
+const linesCases: readonly (readonly [string, string, RegExp?])[] = [
   ["", "--no-live"],
   ["OOMKIT_NO_LIVE=1", ""],
   ["OOMKIT_LIVE=0", ""],
-  ["TERM=dumb", "--live", /no live view: a terminal of the kind "dumb" has no cursor to move/],
-  ["stty cols 0 rows 0;", "--live", /no live view: the terminal says that it is 0 × 0/],
+  ["TERM=dumb", "--live", /no live view: TERM is "dumb", a terminal without cursor movement/],
+  ["stty cols 0 rows 0;", "--live", /no live view: the terminal reports a size of 0 × 0/],
   ["stty cols 0 rows 0;", ""],
-  ["", "--json --live", /no live view: JSON is printed/],
+  ["", "--json --live", /no live view: the output is JSON/],
 ];
 kernelTest(
-  "lines are printed where they are asked for, or nothing can be drawn, which is told",
+  "lines are printed if requested or if nothing can be drawn, with the reason",
   async () => {
     await using cgroup = makeRealCgroup("live");
-    for (const [before, flags, said] of inLines) {
+    for (const [before, flags, expected] of linesCases) {
       using screen = openTmux(
         `${before} ${program} watch --for 300ms ${flags} ${cgroup.path}; echo "ended $?"; cat`,
       );
       const text = await screen.until(has("ended 0"), "ended");
-      // busybox has an stty that cannot say it.
+      // The stty of busybox cannot set a size of 0.
       if (text.includes("stty: number 0")) continue;
       const words = text.replaceAll("\n", " ");
-      assert.match(words, said ?? /^watching/, `${before} ${flags}: ${text}`);
+      assert.match(words, expected ?? /^watching/, `${before} ${flags}: ${text}`);
       assert.match(words, /summary/);
     }
   },
-  { why },
+  { why: skipReason },
 );

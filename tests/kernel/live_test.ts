@@ -1,17 +1,17 @@
-/** The live view of the real program in a real terminal, with what each kernel tells. */
+/** The live view of the real program in a real terminal, on each kernel. */
 
 import assert from "node:assert/strict";
 import { makeStateFolder } from "../helpers/guarded.ts";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
 import { eatToDeath, kernelTest, MIB } from "../helpers/kernel_cases.ts";
-import { ended, has, isView, percentOf, told } from "../helpers/live_screen.ts";
+import { ended, has, isView, percentOf, withStatus } from "../helpers/live_screen.ts";
 import { makeRealCgroup } from "../helpers/real_cgroup.ts";
 import { openTmux, whyNoTmux } from "../helpers/tmux.ts";
 
-const why = whyNoTmux();
+const skipReason = whyNoTmux();
 
 kernelTest(
-  "watch draws each cgroup; keys filter, sort, open, pause and end it, and lines tell the sum",
+  "watch draws each cgroup; keys filter, sort, open, pause and quit it; the summary is printed",
   async () => {
     await using cgroup = makeRealCgroup("live");
     const full = cgroup.child("full");
@@ -21,35 +21,35 @@ kernelTest(
     cgroup.child("evil\x1b[2Jname");
     await using hungry = await startHungryProcess(full);
     await hungry.feed(40 * MIB);
-    using screen = openTmux(told(`watch -r ${cgroup.path}`), { columns: 120 });
+    using screen = openTmux(withStatus(`watch -r ${cgroup.path}`), { columns: 120 });
 
     const first = await screen.until(has("5 cgroups", "/full", "% "), "drew the cgroups");
     assert.match(first, /▸ \S*\/full +█+[▒█]*░+ +6\d% .* ok|▸ \S*\/full .* warn/);
     assert.match(first, /日本語 /);
     assert.ok(first.includes("evil\\x1b[2Jname"), first);
-    assert.match(first, /oomkit says: watching/);
+    assert.match(first, /^watching /m);
 
     screen.press("/", "emp");
     await screen.until(has("1 of 5 cgroups", "/emp_".slice(0, 4)), "filtered as it was typed");
     screen.press("Escape");
-    await screen.until(has("· 5 cgroups"), "dropped the filter");
+    await screen.until(has("· 5 cgroups"), "restored the filter");
     screen.press("s");
-    await screen.until(has("least left"), "sorted otherwise");
+    await screen.until(has("by headroom"), "sorted differently");
     screen.press("/", "full", "Enter");
     await screen.until(has('filter "full"'), "kept the filter");
     screen.press("Enter");
     await screen.until(has("working set", "COMMAND", "tail -c"), "showed what inspect does");
     await hungry.feed(10 * MIB);
-    await screen.until((text) => /usage +5\d\.\d MiB/.test(text), "moved with the usage");
+    await screen.until((text) => /usage +5\d\.\d MiB/.test(text), "followed the usage");
     screen.press("Escape");
     await screen.until(isView, "went back");
     screen.press("Space");
-    const paused = await screen.until(has("PAUSED"), "stood still");
+    const paused = await screen.until(has("PAUSED"), "paused");
     await hungry.feed(6 * MIB);
     screen.press("?");
     await screen.until(has("this help"), "showed the help");
     screen.press("?");
-    assert.equal(await screen.until(isView, "came back"), paused, "nothing has moved");
+    assert.equal(await screen.until(isView, "came back"), paused, "nothing has changed");
     screen.press("Enter");
     await screen.until(has("working set", "COMMAND", "PAUSED"), "read the details once");
     screen.press("Escape");
@@ -57,47 +57,51 @@ kernelTest(
     screen.press("Space");
     await screen.until(
       (text) => !text.includes("PAUSED") && percentOf(text) > percentOf(paused),
-      "went on",
+      "continued",
     );
     screen.press("q");
     const after = await screen.until(ended(0), "ended");
     assert.match(after, /summary .*watched for/);
     assert.ok(!after.includes("? help"), after);
   },
-  { why },
+  { why: skipReason },
 );
 
-kernelTest("a kill is told beneath the rows and counted in its own", async () => {
+kernelTest("a kill is logged below the rows and counted in its row", async () => {
   await using cgroup = makeRealCgroup("live");
   cgroup.limit(16 * MIB);
-  using screen = openTmux(told(`watch ${cgroup.path}`), { columns: 160 });
+  using screen = openTmux(withStatus(`watch ${cgroup.path}`), { columns: 160 });
   await screen.until(isView, "drew");
   await eatToDeath(cgroup);
   await screen.until(
     (text) => /oom_kill .*killed at its own limit/.test(text) && /\/1\/0 /.test(text),
-    "told of the kill",
+    "logged the kill",
   );
   screen.press("C-c");
-  await screen.until(has("summary", "oom_kill 1", "ended 0 as it was"), "ended");
-}, { why });
+  await screen.until(has("summary", "oom_kill 1", "ended 0 restored"), "ended");
+}, { why: skipReason });
 
-kernelTest("guard draws its levels, tells what it does, and puts all back as it ends", async () => {
-  await using cgroup = makeRealCgroup("live");
-  using state = makeStateFolder();
-  cgroup.limit(64 * MIB);
-  await using hungry = await startHungryProcess(cgroup);
-  using screen = openTmux(told(`guard --policy process ${cgroup.path}`), {
-    columns: 160,
-    env: state.env,
-  });
-  const first = await screen.until(has("guard_armed", "CGROUP", "┃"), "guarded");
-  assert.match(first, /oomkit guard · 1 cgroup /);
-  await hungry.feed(45 * MIB);
-  await screen.until(has("level", "warn: usage"), "told of the first level");
-  await hungry.feed(30 * MIB).catch(() => {});
-  await hungry.status;
-  await screen.until((text) => /action .*ended by SIGKILL/.test(text), "told what it did");
-  await screen.until((text) => /\/0\/1 /.test(text), "counted it");
-  screen.press("C-c");
-  await screen.until(has("summary", "ended 0 as it was"), "ended");
-}, { why });
+kernelTest(
+  "guard draws its levels, logs its actions, and restores the terminal at the end",
+  async () => {
+    await using cgroup = makeRealCgroup("live");
+    using state = makeStateFolder();
+    cgroup.limit(64 * MIB);
+    await using hungry = await startHungryProcess(cgroup);
+    using screen = openTmux(withStatus(`guard --policy process ${cgroup.path}`), {
+      columns: 160,
+      env: state.env,
+    });
+    const first = await screen.until(has("guard_armed", "CGROUP", "┃"), "guarded");
+    assert.match(first, /oomkit guard · 1 cgroup /);
+    await hungry.feed(45 * MIB);
+    await screen.until(has("level", "warn: usage"), "logged the first level");
+    await hungry.feed(30 * MIB).catch(() => {});
+    await hungry.status;
+    await screen.until((text) => /action .*killed by SIGKILL/.test(text), "logged the action");
+    await screen.until((text) => /\/0\/1 /.test(text), "counted it");
+    screen.press("C-c");
+    await screen.until(has("summary", "ended 0 restored"), "ended");
+  },
+  { why: skipReason },
+);

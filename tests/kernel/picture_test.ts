@@ -9,7 +9,7 @@ import { oomkit, runOomkit } from "../helpers/run_oomkit.ts";
 
 const LIMIT = 64 * MIB;
 
-/** What the page's script gets. */
+/** The verdict and the data of a page. */
 function dataOf(path: string) {
   const html = Deno.readTextFileSync(path);
   const [, verdict] = /<h1[^>]*>.*?<bdi>(.*?)<\/bdi>/s.exec(html) ?? [];
@@ -17,31 +17,37 @@ function dataOf(path: string) {
   return { verdict: verdict ?? "", run: JSON.parse(json ?? "null") };
 }
 
-kernelTest("the page of a guard has what it saw, its marks, and whom it ended on top", async () => {
-  using folder = makeFolder();
-  await using cgroup = makeRealCgroup("drawn");
-  cgroup.limit(LIMIT);
-  const page = `${folder.path}/run.html`;
-  const mode = cgroup.version === 1 ? "hold" : "throttle";
-  const words = ["--html", page, "--mode", mode, "--policy", "process", cgroup.path];
-  await using guarded = await startGuarded(words);
-  const { pid } = await eatToDeath(cgroup);
-  await guarded.next((event) => isKillAction(event) && event.victim?.pid === pid);
-  await guarded.stop();
-  const { verdict, run } = dataOf(page);
-  assert.match(verdict, new RegExp(`^oomkit ended .* \\(pid ${pid}\\) in .*had to kill nothing`));
-  const [group] = run.groups;
-  assert.ok(group.usage.t.length > 2, `${group.usage.t.length} looks`);
-  assert.deepEqual(group.reference_lines.map(({ name }: { name: string }) => name).sort(), [
-    "critical",
-    "imminent",
-    "warn",
-  ]);
-  assert.ok(run.events.some(([, , kind]: [number, number, string]) => kind === "act"));
-});
+kernelTest(
+  "the page of a guard has its samples, its levels, and its victim in the verdict",
+  async () => {
+    using folder = makeFolder();
+    await using cgroup = makeRealCgroup("drawn");
+    cgroup.limit(LIMIT);
+    const page = `${folder.path}/run.html`;
+    const mode = cgroup.version === 1 ? "hold" : "throttle";
+    const words = ["--html", page, "--mode", mode, "--policy", "process", cgroup.path];
+    await using guarded = await startGuarded(words);
+    const { pid } = await eatToDeath(cgroup);
+    await guarded.next((event) => isKillAction(event) && event.victim?.pid === pid);
+    await guarded.stop();
+    const { verdict, run } = dataOf(page);
+    assert.match(
+      verdict,
+      new RegExp(`^oomkit killed .* \\(pid ${pid}\\) in .*; the kernel killed nothing`),
+    );
+    const [group] = run.groups;
+    assert.ok(group.usage.t.length > 2, `${group.usage.t.length} samples`);
+    assert.deepEqual(group.marks.map(({ name }: { name: string }) => name).sort(), [
+      "critical",
+      "imminent",
+      "warn",
+    ]);
+    assert.ok(run.events.some(([, , kind]: [number, number, string]) => kind === "act"));
+  },
+);
 
 kernelTest(
-  "the page of a command that was killed says so, and its exit is the command's",
+  "the page of a killed command says so, and the exit code is the command's",
   async () => {
     using folder = makeFolder();
     const page = `${folder.path}/run.html`;
@@ -54,7 +60,7 @@ kernelTest(
   },
 );
 
-kernelTest("the page of a simulation has the verdict that it printed, and the way up", async () => {
+kernelTest("the page of a simulation has the printed verdict and the rise of usage", async () => {
   using folder = makeFolder();
   const page = `${folder.path}/run.html`;
   const words = ["simulate", "--mb", "24", "--rate", "48M/s", "--html", page];
@@ -67,25 +73,31 @@ kernelTest("the page of a simulation has the verdict that it printed, and the wa
     printed?.replaceAll("'", "&#39;").toLowerCase(),
   );
   const usage = run.groups[0].usage.v as number[];
-  const most = Math.max(...usage.map((_, at) => usage.slice(0, at + 1).reduce((a, b) => a + b)));
-  assert.ok(most > 16 * MIB && most <= 24 * MIB, String(most));
+  const max = Math.max(...usage.map((_, at) => usage.slice(0, at + 1).reduce((a, b) => a + b)));
+  assert.ok(max > 16 * MIB && max <= 24 * MIB, String(max));
 });
 
-kernelTest("on a full disk a run goes on to its end, and leaves no half of a picture", async () => {
-  using folder = makeFolder();
-  const report = `${folder.path}/report.json`;
-  const full = `${folder.path}/full`;
-  Deno.mkdirSync(full);
-  const words = ["watch", "--limit", "32M", "--report", report, "--html", `${full}/run.html`];
-  // A mount of its own, which ends with the shell.
-  const script = 'mount -t tmpfs -o size=32k none "$0" && "$@"; code=$?; ls "$0"; exit $code';
-  const { code, stdout, stderr } = await new Deno.Command("unshare", {
-    args: ["-m", "sh", "-c", script, full, ...oomkit(), ...words, "--", "echo", "done"],
-    stdin: "null",
-  }).output();
-  const said = new TextDecoder().decode(stderr);
-  assert.equal(new TextDecoder().decode(stdout), "done\n", said);
-  assert.match(said, /oomkit: cannot write the page to .*run\.html: No space left on device; name/);
-  assert.equal(code, 2, said);
-  assert.equal(JSON.parse(Deno.readTextFileSync(report)).verdict, "fine");
-});
+kernelTest(
+  "on a full disk a run continues to its end and leaves no incomplete picture",
+  async () => {
+    using folder = makeFolder();
+    const report = `${folder.path}/report.json`;
+    const full = `${folder.path}/full`;
+    Deno.mkdirSync(full);
+    const words = ["watch", "--limit", "32M", "--report", report, "--html", `${full}/run.html`];
+    // A private mount, which ends with the shell.
+    const script = 'mount -t tmpfs -o size=32k none "$0" && "$@"; code=$?; ls "$0"; exit $code';
+    const { code, stdout, stderr } = await new Deno.Command("unshare", {
+      args: ["-m", "sh", "-c", script, full, ...oomkit(), ...words, "--", "echo", "done"],
+      stdin: "null",
+    }).output();
+    const errors = new TextDecoder().decode(stderr);
+    assert.equal(new TextDecoder().decode(stdout), "done\n", errors);
+    assert.match(
+      errors,
+      /oomkit: cannot write the page to .*run\.html: No space left on device; name/,
+    );
+    assert.equal(code, 2, errors);
+    assert.equal(JSON.parse(Deno.readTextFileSync(report)).verdict, "fine");
+  },
+);

@@ -13,7 +13,7 @@ import { type HungryProcess, startHungryProcess } from "../helpers/hungry_proces
 import { eatToDeath, kernelTest, killOf, MIB, ofType } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
 import { oomkit } from "../helpers/run_oomkit.ts";
-import type { Json } from "../helpers/telling.ts";
+import type { Json } from "../helpers/event_stream.ts";
 import { startWatched } from "../helpers/watched.ts";
 
 const DESCRIPTORS = 256;

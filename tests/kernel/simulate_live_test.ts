@@ -6,7 +6,7 @@ import { discover } from "../../core/cgroup/hierarchy.ts";
 import { delay } from "../../core/timing.ts";
 import { kernelTest } from "../helpers/kernel_cases.ts";
 import { oomkit } from "../helpers/run_oomkit.ts";
-import { AS_FOUND, openShell, type TerminalScreen, whyNoTmux } from "../helpers/tmux.ts";
+import { DEFAULT_MODES, openShell, type TerminalScreen, whyNoTmux } from "../helpers/tmux.ts";
 
 const program = oomkit().map((word) => `'${word}'`).join(" ");
 const simulate = (options: string) => `${program} simulate ${options}`;
@@ -50,7 +50,7 @@ inTerminal(
     assert.match(text, /^ {2}sources .*agree: 1 kill$/m);
     assert.match(text, /^ {2}oomkit simulate --mb 20 --rate 4M\/s$/m);
     assert.doesNotMatch(text, /times slower/, "the bar is gone");
-    assert.equal(screen.modes(), AS_FOUND);
+    assert.equal(screen.modes(), DEFAULT_MODES);
     await gone(cgroupOn(text));
   },
 );
@@ -74,7 +74,7 @@ inTerminal(
     );
     screen.press("C-c");
     await screen.until(/^status 1/m);
-    assert.equal(screen.modes(), AS_FOUND);
+    assert.equal(screen.modes(), DEFAULT_MODES);
     await gone(cgroup);
     screen.press("stty -g | cmp - $DIR/stty && echo same", "Enter");
     await screen.until(/^same$/m);
@@ -87,7 +87,7 @@ inTerminal("after Ctrl-Z and fg it continues below the output of the shell", asy
   const cgroup = cgroupOn(await screen.until(/growing · .*full in/));
   screen.press("C-z");
   await screen.until(/Stopped/);
-  assert.equal(screen.modes(), AS_FOUND);
+  assert.equal(screen.modes(), DEFAULT_MODES);
   screen.press("fg", "Enter");
   const text = await screen.until(/^\$ fg\n[\s\S]*growing · .*full in/m);
   assert.equal(text.split("Stopped")[1]!.match(/growing/g)?.length, 1, text);

@@ -10,7 +10,7 @@ import { isKillAction, kernelKills, startGuarded } from "../helpers/guarded.ts";
 import { eatToDeath, kernelTest, MIB } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup } from "../helpers/real_cgroup.ts";
 import { oomkit } from "../helpers/run_oomkit.ts";
-import type { Json } from "../helpers/telling.ts";
+import type { Json } from "../helpers/event_stream.ts";
 import { starve, whyNotStarved } from "../helpers/starved_machine.ts";
 
 const RUNS = Number(Deno.env.get("OOMKIT_STARVATION_RUNS") ?? 0);

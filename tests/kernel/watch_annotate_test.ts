@@ -14,7 +14,7 @@ kernelTest("a killed process of a build is one error annotation on GitHub", asyn
   assert.equal(commands.length, 1, stderr);
   assert.match(
     commands[0]!,
-    /^::error title=oomkit%3A killed for want of memory::sh exited with 3; the kernel killed 1 process.*%25\)$/,
+    /^::error title=oomkit%3A out of memory::sh exited with 3; the kernel killed 1 process.*%25\)$/,
   );
 });
 
@@ -23,7 +23,7 @@ kernelTest("a killed process of a build is a section in GitLab's log", async () 
   assert.equal(code, 3, stderr);
   const lines = stderr.trimEnd().split("\n").slice(-3);
   assert.match(lines[0]!, /section_start:\d+:(oomkit_\d+)\r/);
-  assert.match(lines[1]!, /ERROR.* oomkit: killed for want of memory: sh exited with 3; /);
+  assert.match(lines[1]!, /ERROR.* oomkit: out of memory: sh exited with 3; /);
   assert.match(lines[2]!, /section_end:\d+:(oomkit_\d+)\r/);
 });
 
@@ -31,5 +31,5 @@ kernelTest("a build that --fail-on fails is annotated with the kill", async () =
   const args = ["watch", "--annotate", "github", "--fail-on", "oom_kill", ...DIES.slice(0, -1)];
   const { code, stderr } = await runOomkit([...args, "tail /dev/zero; true"]);
   assert.equal(code, 1, stderr);
-  assert.match(stderr, /^::error title=oomkit%3A killed for want of memory::sh exited with 0; /m);
+  assert.match(stderr, /^::error title=oomkit%3A out of memory::sh exited with 0; /m);
 });

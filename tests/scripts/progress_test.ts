@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { root } from "../../scripts/build/bundle.ts";
-import { AS_FOUND, openShell, whyNoTmux } from "../helpers/tmux.ts";
+import { DEFAULT_MODES, openShell, whyNoTmux } from "../helpers/tmux.ts";
 
 /** As slow as the test needs it, and otherwise as scripts are. */
 const SCRIPT = `
@@ -37,7 +37,7 @@ Deno.test({
       const text = await screen.until(/\n\$ *\n*$/);
       assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["slow.ts"]);
       assert.doesNotMatch(text, /at work/);
-      assert.equal(screen.modes(), AS_FOUND);
+      assert.equal(screen.modes(), DEFAULT_MODES);
     } finally {
       Deno.removeSync(folder, { recursive: true });
     }

@@ -1,4 +1,4 @@
-/** docs/security.md promises what tests hold: each that it names is there. */
+/** Each promise of docs/security.md names a test; these tests must exist. */
 
 import assert from "node:assert/strict";
 
@@ -6,7 +6,7 @@ const root = new URL("../..", import.meta.url);
 const document = Deno.readTextFileSync(new URL("docs/security.md", root));
 const prose = (text: string) => text.replace(/\s+/g, " ");
 
-/** Cells of the rows below a head, of all tables; the last one is the tests'. */
+/** Cells of all table rows except headings; the last cell names tests. */
 const rows = document.split("\n").filter((line) => /^\| (?!Attempt|-)/.test(line))
   .map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
 
@@ -14,7 +14,7 @@ const rows = document.split("\n").filter((line) => /^\| (?!Attempt|-)/.test(line
 const cited = (cell: string) =>
   cell.split(/; (?=`)/).map((part) => /^`(tests\/\S+_test\.ts)`: "(.+)"$/.exec(part));
 
-Deno.test("each line of the threat model names a test that is there", () => {
+Deno.test("each line of the threat model names an existing test", () => {
   assert.ok(rows.length >= 25, `${rows.length} lines`);
   for (const row of rows) {
     assert.equal(row.length, 3, row.join(" | "));
@@ -31,7 +31,7 @@ Deno.test("each line of the threat model names a test that is there", () => {
   }
 });
 
-Deno.test("the threat model is short, and says what is not protected", () => {
+Deno.test("the threat model is short, and has a section on what is not protected", () => {
   assert.ok(document.split("\n").length < 150);
   assert.match(prose(document), /## Not protected against/);
 });

@@ -1,21 +1,21 @@
-/** Files that oomkit trusts or writes, laid out by somebody else. */
+/** Files that oomkit trusts or writes, created by another user. */
 
 import assert from "node:assert/strict";
 import { openJournal, restoreStale } from "../../core/control/journal.ts";
 import { openResultFile } from "../../cli/output/result_file.ts";
-import { openLogFile } from "../../core/receivers/log_file.ts";
+import { LogFile } from "../../core/receivers/log_file.ts";
 import { check, makeNode, write } from "../helpers/configured.ts";
 
-const NOBODY = 65534;
+const OTHER_UID = 65534;
 const asRoot = { ignore: Deno.uid() !== 0 };
 
 interface Place extends Disposable {
   readonly root: string;
   readonly state: string;
-  /** Laid out like a cgroup whose memory.high is 2000. */
+  /** Like a cgroup with memory.high 2000. */
   readonly dir: string;
   readonly inode: number;
-  /** Root's, and nothing that oomkit may touch. */
+  /** A file of root that oomkit must not touch. */
   readonly precious: string;
 }
 
@@ -33,14 +33,14 @@ function makePlace(): Place {
   };
 }
 
-/** Where a journal is written before it is put in its place. */
+/** Path of the journal before it is renamed. */
 function temporaryIn(state: string): string {
   const stat = Deno.readTextFileSync("/proc/self/stat");
   const since = stat.slice(stat.lastIndexOf(")")).split(" ")[20];
   return `${state}/guard-${Deno.pid}-${since}.json.new`;
 }
 
-Deno.test("what is recorded is never written through a link that lies in the state folder", () => {
+Deno.test("the journal is never written through a link in the state folder", () => {
   using place = makePlace();
   Deno.symlinkSync(place.precious, temporaryIn(place.state));
   const journal = openJournal(place.state);
@@ -52,7 +52,7 @@ Deno.test("what is recorded is never written through a link that lies in the sta
 });
 
 for (const mode of [0o777, 0o775]) {
-  Deno.test(`nothing is changed on the record of a folder that others may write (${mode.toString(8)})`, () => {
+  Deno.test(`the journal of a folder that other users can write is not trusted (${mode.toString(8)})`, () => {
     using place = makePlace();
     Deno.chmodSync(place.state, mode);
     const { dir, inode } = place;
@@ -67,9 +67,9 @@ for (const mode of [0o777, 0o775]) {
   });
 }
 
-Deno.test("nothing is recorded in a folder of another user", asRoot, () => {
+Deno.test("no journal is written into a folder of another user", asRoot, () => {
   using place = makePlace();
-  Deno.chownSync(place.state, NOBODY, NOBODY);
+  Deno.chownSync(place.state, OTHER_UID, OTHER_UID);
   assert.throws(
     () => openJournal(place.state).change(place.dir, place.inode, "memory.high", "3000"),
     /it belongs to the user 65534/,
@@ -78,30 +78,30 @@ Deno.test("nothing is recorded in a folder of another user", asRoot, () => {
 });
 
 Deno.test(
-  "a log is not written through another user's link, and through root's it is",
+  "a log is written through a link of root, but not of another user",
   asRoot,
   async () => {
     using place = makePlace();
     const link = `${place.root}/events.log`;
     Deno.symlinkSync(place.precious, link);
-    await openLogFile(link, assert.fail).close();
-    new Deno.Command("chown", { args: ["-h", String(NOBODY), link] }).outputSync();
-    assert.throws(() => openLogFile(link, assert.fail), /it is a link of the user 65534/);
+    await new LogFile(link, assert.fail).close();
+    new Deno.Command("chown", { args: ["-h", String(OTHER_UID), link] }).outputSync();
+    assert.throws(() => new LogFile(link, assert.fail), /it is a symbolic link of the user 65534/);
     assert.equal(Deno.readTextFileSync(place.precious), "precious");
   },
 );
 
 Deno.test(
-  "a result is not written through another user's link, and through one's own it is",
+  "a result is written through an own link, but not of another user",
   asRoot,
   () => {
     using place = makePlace();
     const link = `${place.root}/report.json`;
     Deno.symlinkSync(place.precious, link);
-    new Deno.Command("chown", { args: ["-h", String(NOBODY), link] }).outputSync();
+    new Deno.Command("chown", { args: ["-h", String(OTHER_UID), link] }).outputSync();
     assert.throws(
       () => openResultFile(link, "the report"),
-      /cannot write the report to .*: it is a link of the user 65534; name a writable file/,
+      /cannot write the report to .*: it is a symbolic link of the user 65534; name a writable file/,
     );
     assert.equal(Deno.readTextFileSync(place.precious), "precious");
     new Deno.Command("chown", { args: ["-h", String(Deno.uid()), link] }).outputSync();
@@ -111,10 +111,10 @@ Deno.test(
   },
 );
 
-Deno.test("a result goes to whoever reads a pipe, and a longer one of before is gone", () => {
+Deno.test("a result can go to a pipe, and replaces a longer previous one", () => {
   using place = makePlace();
   const path = `${place.root}/report.json`;
-  Deno.writeTextFileSync(path, "what was there before");
+  Deno.writeTextFileSync(path, "the previous content");
   using file = openResultFile(path, "the report");
   assert.equal(Deno.readTextFileSync(path), "");
   file.write("{}");
@@ -129,7 +129,7 @@ Deno.test("a result goes to whoever reads a pipe, and a longer one of before is 
   assert.equal(new TextDecoder().decode(got), "{}");
 });
 
-Deno.test("a configuration that everybody may write is refused, as it names commands", async () => {
+Deno.test("a world-writable configuration is refused, because it names commands", async () => {
   using tree = makeNode();
   using file = write('[guard]\nexec = "true"\n');
   assert.equal((await check(tree, file)).code, 0);

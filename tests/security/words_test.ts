@@ -1,4 +1,4 @@
-/** Words that somebody else has chosen, on their way into JSON, shells, variables and the service manager. */
+/** Hostile names on their way into JSON, shells, variables and terminals. */
 
 import assert from "node:assert/strict";
 import { runHook } from "../../core/control/hook.ts";
@@ -8,17 +8,19 @@ import { type Body, makeEvent } from "../../core/events/event.ts";
 import { toJson } from "../../core/events/json.ts";
 
 // deno-lint-ignore no-control-regex
-const OBEYED = /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/;
-const EVERY = Array.from({ length: 0x3000 }, (_, code) => String.fromCharCode(code)).join("");
+const TERMINAL_CONTROLS = /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/;
+const ALL_CHARACTERS = Array.from({ length: 0x3000 }, (_, code) => String.fromCharCode(code)).join(
+  "",
+);
 
-Deno.test("JSON has no character that a terminal obeys, and says the same", () => {
-  const text = toJson({ [EVERY]: EVERY });
-  assert.doesNotMatch(text, OBEYED);
-  assert.deepEqual(JSON.parse(text), { [EVERY]: EVERY });
+Deno.test("JSON has no character that a terminal obeys, and the same meaning", () => {
+  const text = toJson({ [ALL_CHARACTERS]: ALL_CHARACTERS });
+  assert.doesNotMatch(text, TERMINAL_CONTROLS);
+  assert.deepEqual(JSON.parse(text), { [ALL_CHARACTERS]: ALL_CHARACTERS });
 });
 
 Deno.test("text has no character that a terminal obeys", () => {
-  assert.doesNotMatch(printable(EVERY), OBEYED);
+  assert.doesNotMatch(printable(ALL_CHARACTERS), TERMINAL_CONTROLS);
 });
 
 const HOSTILE = `$(touch "$MARK")\`touch "$MARK"\`;touch "$MARK"\n'"\\ && touch "$MARK" #\x1b[2J\0`;
@@ -32,7 +34,7 @@ const hostileEvent = () =>
     },
   } as unknown as Body);
 
-Deno.test("what a command is told of an event is data to its shell, whatever a process calls itself", async () => {
+Deno.test("a process name in an event is data to the shell of a hook", async () => {
   const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   try {
     const event = hostileEvent();
@@ -49,7 +51,7 @@ Deno.test("what a command is told of an event is data to its shell, whatever a p
   }
 });
 
-Deno.test("no event sets a variable outside of its own names, or one that is too long to run a command with", () => {
+Deno.test("an event sets only OOMKIT_EVENT_ variables of bounded length", () => {
   const found = environmentOf(
     makeEvent(0, `/${"x".repeat(1e6)}`, "none", { type: "cgroup_created" }),
   );

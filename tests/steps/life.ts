@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { isAlive, startGuarded, type StateFolder, until } from "../helpers/guarded.ts";
 import type { RealCgroup } from "../helpers/real_cgroup.ts";
 import { oomkit, type Ran, runOomkit } from "../helpers/run_oomkit.ts";
-import type { Telling } from "../helpers/telling.ts";
+import type { EventStream } from "../helpers/event_stream.ts";
 
 export interface End {
   /** A line of the log of steps, see count.ts. */
@@ -42,7 +42,7 @@ function countedProgram(): string[] {
 export async function live(
   args: readonly string[],
   state: StateFolder,
-  play: (guarded: Telling) => Promise<void>,
+  play: (guarded: EventStream) => Promise<void>,
   end?: End,
 ): Promise<Lived> {
   using log = makeLog();

@@ -4,7 +4,7 @@ import { isKillAction, type StateFolder } from "../helpers/guarded.ts";
 import { type HungryProcess, startHungryProcess } from "../helpers/hungry_process.ts";
 import { MIB } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
-import type { Telling } from "../helpers/telling.ts";
+import type { EventStream } from "../helpers/event_stream.ts";
 import { changeableStateOf, type End, live, type Lived } from "./life.ts";
 
 export interface SceneRun extends AsyncDisposable {
@@ -29,7 +29,7 @@ export const changing: Scene = async () => {
   const hungry = await startHungryProcess(stays);
   const mode = parent.version === 1 ? "hold" : "throttle";
   const args = ["--mode", mode, "--policy", "process", stays.path, goes.path];
-  const play = async (guarded: Telling) => {
+  const play = async (guarded: EventStream) => {
     stays.limit(LIMIT);
     await guarded.next(({ type, limit }) => type === "guard_armed" && limit === LIMIT);
     feed(hungry);
@@ -56,7 +56,7 @@ export const suspending: Scene = async () => {
   const hungry: HungryProcess[] = [];
   for (let n = 0; n < 3; n++) hungry.push(await startHungryProcess(cgroup));
   const args = ["--mode", "notify", "--policy", "process", cgroup.path];
-  const play = async (guarded: Telling) => {
+  const play = async (guarded: EventStream) => {
     hungry.forEach(feed);
     await guarded.next(isKillAction);
     Deno.kill(guarded.pid, "SIGTERM");
@@ -85,7 +85,7 @@ export const freezing: Scene = async () => {
     await hungry[n]!.feed(1.5 * LIMIT);
   }
   const args = ["--mode", "hold", "--policy", "container", cgroup.path];
-  const play = async (guarded: Telling) => {
+  const play = async (guarded: EventStream) => {
     feed(hungry[0]!);
     await guarded.next(isKillAction);
     Deno.kill(guarded.pid, "SIGTERM");

@@ -155,14 +155,29 @@ export function excludedPids(
   { group, exclusions }: Victim,
   killAction: KillAction,
   { protectedPids }: GuardPolicy,
-) {
-  if (ACTIONS[killAction].killScope === "container") return exclusions.container;
-  return group ? exclusions.group : protectedPids;
+): ReadonlySet<number> {
+  switch (ACTIONS[killAction].killScope) {
+    case "victim":
+      return group ? exclusions.group : protectedPids;
+    case "container":
+      return exclusions.container;
+  }
 }
 
 /** The cgroup that is killed as a whole with a victim; `undefined` when the victim is killed alone. */
-export function killScopeOf({ container, group }: Victim, killAction: KillAction) {
-  return ACTIONS[killAction].killScope === "container" ? container : group;
+export function killScopeOf(
+  { container, group }: Victim,
+  killAction: KillAction,
+): Cgroup | undefined {
+  const { killScope } = ACTIONS[killAction];
+  switch (killScope) {
+    case "victim":
+      return group;
+    case "container":
+      return container;
+    default:
+      return killScope satisfies never;
+  }
 }
 
 interface ReadPool extends CandidatePool {

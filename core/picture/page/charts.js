@@ -1,62 +1,80 @@
-/** A chart of those cgroups that are switched on, in the stretch of time that is looked at, by uPlot. */
+/** A chart of the selected cgroups, drawn by uPlot. */
 
+import { ticksBetween, timeStep } from "./axis.js";
+import { contentOf } from "./content.js";
 import { clockText } from "./figures.js";
-import { contentOf } from "./lines.js";
-import { colour, drawAcross, drawEdge, drawEvents, drawLabels } from "./over.js";
+import { colourOf, drawEvents, drawLabels, drawLevel } from "./over.js";
 import { snapped } from "./thin.js";
-import { ticksBetween, timeStep } from "./ticks.js";
-/** @typedef {import("./unpack.js").Group} Group */
-/** @typedef {import("./unpack.js").Happening} Happening */
-/** @typedef {{ from: number, to: number }} View */
+/** @typedef {import("./content.js").Group} Group */
+/** @typedef {import("./content.js").View} View */
+/** @typedef {import("./unpack.js").RunEvent} RunEvent */
 
-/** Below it labels would take half of the width. */
-const NARROW = 720;
-const LABELS = 170;
-/** For the sizes beside the left edge (CSS pixels). */
-const SIZES = 78;
-const PER_TICK = 110;
-/** With more lines they share a grid. */
-const MANY = 24;
+/** CSS pixels: a narrower chart has no labels beside it, which would take half of its width. */
+const MIN_WIDTH_FOR_LABELS = 720;
+const LABELS_WIDTH = 170;
+const TICKS_WIDTH = 78;
+const MIN_PX_PER_TIME_TICK = 110;
+/** More curves share one time grid, which makes joining them fast. */
+const MAX_CURVES_WITHOUT_GRID = 24;
+
+const CURVE_STYLES = {
+  usage: { width: 1.75 },
+  full: { width: 1.75 },
+  working: { width: 1 },
+  some: { width: 1, dash: [4, 2] },
+  limit: { width: 1.25, dash: [7, 4] },
+};
+
+/** @param {import("./content.js").Curve} curve */
+function seriesOf({ kind, colour, isFilled }) {
+  const paint = colourOf(colour);
+  return {
+    stroke: kind === "working" ? `${paint}a6` : paint,
+    points: { show: false },
+    spanGaps: kind !== "limit",
+    ...CURVE_STYLES[kind],
+    ...(isFilled ? { fill: `${paint}1c` } : {}),
+  };
+}
 
 /** @type {any} */
 const uPlot = /** @type {any} */ (globalThis).uPlot;
 
 /**
  * @param {HTMLElement} holder
- * @param {import("./lines.js").What} what
- * @param {readonly Group[]} groups those that are switched on
- * @param {readonly Happening[]} events theirs
+ * @param {import("./content.js").ChartKind} kind
+ * @param {readonly Group[]} groups the selected cgroups
+ * @param {readonly RunEvent[]} events their events
  * @param {View} whole
  * @param {any} behaviour uPlot's cursor and hooks
  */
-export function makeChart(holder, what, groups, events, whole, behaviour) {
-  const { most, ticks, tickText, lines, across, edge, labels } = contentOf(what, groups, whole);
-  const isMemory = what !== "pressure";
+export function makeChart(holder, kind, groups, events, whole, behaviour) {
+  const { max, ticks, tickText, curves, dotted, edge, labels } = contentOf(kind, groups, whole);
+  const isMemory = kind !== "pressure";
   const width = Math.max(280, holder.clientWidth);
-  const isNarrow = width < NARROW;
+  const isNarrow = width < MIN_WIDTH_FOR_LABELS;
 
   const dataFor = (/** @type {number} */ from, /** @type {number} */ to) => {
-    // Of each two columns the least and the most: more no eye would tell apart.
-    const columns = Math.max(100, (width - SIZES) / 2);
-    const isMany = lines.length > MANY;
-    const tables = lines.map(({ line }) => line(from, to, columns))
-      .map((table) => isMany ? snapped(table, from, (to - from) / columns) : table)
+    // Two columns get one minimum and one maximum: more cannot be distinguished.
+    const columns = Math.max(100, (width - TICKS_WIDTH) / 2);
+    const isGridded = curves.length > MAX_CURVES_WITHOUT_GRID;
+    const tables = curves.map(({ points }) => points(from, to, columns))
+      .map((table) => isGridded ? snapped(table, from, (to - from) / columns) : table)
       .map(({ t, v }) => t.length === 0 ? [[from], [null]] : [t, v]);
     if (tables.length === 0) return [[whole.from, whole.to]];
-    return uPlot.join(tables, lines.map(({ series }) => [0, series.spanGaps ? 0 : 1]));
+    return uPlot.join(tables, curves.map((curve) => [0, curve.kind === "limit" ? 1 : 0]));
   };
-  const paceOf = (/** @type {number} */ from, /** @type {number} */ to) =>
-    timeStep(from, to, width / PER_TICK);
+  const stepOf = (/** @type {number} */ from, /** @type {number} */ to) =>
+    timeStep(from, to, width / MIN_PX_PER_TIME_TICK);
 
-  const font = "12px system-ui, sans-serif";
-  const axis = { stroke: colour("soft"), font };
-  const line = { stroke: colour("line"), width: 1 };
+  const axis = { stroke: colourOf("soft"), font: "12px system-ui, sans-serif" };
+  const line = { stroke: colourOf("line"), width: 1 };
   const options = {
     width,
     height: isMemory ? (isNarrow ? 280 : 360) : 130,
-    padding: [isMemory ? 24 : 8, isNarrow ? 12 : LABELS, 0, 0],
+    padding: [isMemory ? 24 : 8, isNarrow ? 12 : LABELS_WIDTH, 0, 0],
     legend: { show: false },
-    scales: { x: { time: false, min: whole.from, max: whole.to }, y: { range: () => [0, most] } },
+    scales: { x: { time: false, min: whole.from, max: whole.to }, y: { range: () => [0, max] } },
     axes: [
       {
         ...axis,
@@ -65,30 +83,30 @@ export function makeChart(holder, what, groups, events, whole, behaviour) {
         splits: (
           /** @type {any} */ _,
           /** @type {number} */ __,
-          /** @type {number} */ min,
-          /** @type {number} */ max,
-        ) => ticksBetween(min, max, paceOf(min, max)),
-        values: (/** @type {any} */ plot, /** @type {number[]} */ at) => {
+          /** @type {number} */ from,
+          /** @type {number} */ to,
+        ) => ticksBetween(from, to, stepOf(from, to)),
+        values: (/** @type {any} */ plot, /** @type {number[]} */ times) => {
           const { min, max } = plot.scales.x;
-          return at.map((each) => clockText(each, paceOf(min, max)));
+          return times.map((time) => clockText(time, stepOf(min, max)));
         },
       },
       {
         ...axis,
         grid: line,
         ticks: { show: false },
-        size: SIZES,
+        size: TICKS_WIDTH,
         splits: () => ticks,
-        values: (/** @type {any} */ _, /** @type {number[]} */ at) => at.map(tickText),
+        values: (/** @type {any} */ _, /** @type {number[]} */ values) => values.map(tickText),
       },
     ],
-    series: [{}, ...lines.map(({ series }) => series)],
+    series: [{}, ...curves.map(seriesOf)],
     cursor: behaviour.cursor,
     hooks: {
       ...behaviour.hooks,
       draw: [(/** @type {any} */ plot) => {
-        drawAcross(plot, across);
-        if (edge !== undefined) drawEdge(plot, edge);
+        for (const value of dotted) drawLevel(plot, value, "soft", [1.5, 3]);
+        if (edge !== undefined) drawLevel(plot, edge, "bad", [7, 4]);
         drawEvents(plot, events, isMemory);
         if (!isNarrow) drawLabels(plot, labels);
       }],
@@ -98,7 +116,7 @@ export function makeChart(holder, what, groups, events, whole, behaviour) {
   return {
     plot,
     /** @param {View} view */
-    look({ from, to }) {
+    show({ from, to }) {
       plot.batch(() => {
         plot.setData(dataFor(from, to), false);
         plot.setScale("x", { min: from, max: to });

@@ -1,10 +1,10 @@
 // @ts-check
-/** Sizes, spans and times as the picture says them; in the browser as in the program. Times are UTC, as events have them. */
+/** Sizes, durations and times as text, in the browser and in the program. Times are UTC, as in events. */
 
 const PREFIXES = ["KiB", "MiB", "GiB", "TiB", "PiB"];
 
 /**
- * `19.9 MiB`, as the command line says it; a dash for what is not known.
+ * `19.9 MiB`, as on the command line (a test compares them); `–` if unknown.
  * @param {number | null | undefined} bytes
  * @returns {string}
  */
@@ -22,7 +22,7 @@ export function bytesText(bytes) {
 }
 
 /**
- * The same beneath an axis, where round figures need no fraction.
+ * The label of a tick, without the fraction of a round value.
  * @param {number} bytes
  * @returns {string}
  */
@@ -31,7 +31,7 @@ export function bytesTick(bytes) {
 }
 
 /**
- * `+2.35 s`, `+1m 5s`, `+2h 5m` after the beginning.
+ * `2.35 s`, `1m 5s`, `2h 5m`.
  * @param {number} ms
  * @returns {string}
  */
@@ -47,13 +47,28 @@ export function spanText(ms) {
 }
 
 /**
- * `04:56:02.350`, with no more digits than `step` needs.
+ * `04:56:02.350`, as precise as `step` requires.
  * @param {number} at milliseconds since the epoch
- * @param {number} [step] milliseconds between what is told apart
+ * @param {number} [step] milliseconds between two times that must differ
  * @returns {string}
  */
 export function clockText(at, step = 1) {
   const text = new Date(at).toISOString();
   const end = step >= 60_000 ? 16 : step >= 1000 ? 19 : step >= 100 ? 21 : step >= 10 ? 22 : 23;
   return text.slice(step >= 86_400_000 ? 5 : 11, end).replace("T", " ");
+}
+
+/**
+ * Cuts the middle of a text that is too long: the ends of a path distinguish it best.
+ * @param {string} text
+ * @param {number} maxLetters
+ * @returns {string}
+ */
+export function cut(text, maxLetters) {
+  const letters = [...text];
+  if (letters.length <= maxLetters) return text;
+  const half = (maxLetters - 1) / 2;
+  return `${letters.slice(0, Math.ceil(half)).join("")}…${
+    letters.slice(-Math.floor(half)).join("")
+  }`;
 }

@@ -1,19 +1,19 @@
-/** Zoom and pan: by wheel, drag, keys and buttons, into a stretch of time. */
+/** Zoom and pan by wheel, drag and keys. */
 
-/** @typedef {{ from: number, to: number }} View */
+/** @typedef {import("./content.js").View} View */
 
-/** Milliseconds: closer than that nothing is recorded. */
-const CLOSEST = 1;
+/** Recordings have no finer times. */
+const MIN_VIEW_MS = 1;
 
 /**
- * The same stretch, within the whole, and not too close.
+ * Limits a view to the whole run and the finest zoom.
  * @param {View} view
  * @param {View} whole
  * @returns {View}
  */
 export function within({ from, to }, whole) {
-  const most = whole.to - whole.from;
-  const span = Math.min(most, Math.max(Math.min(CLOSEST, most), to - from));
+  const max = whole.to - whole.from;
+  const span = Math.min(max, Math.max(Math.min(MIN_VIEW_MS, max), to - from));
   const middle = (from + to) / 2;
   const begin = Math.min(Math.max(whole.from, middle - span / 2), whole.to - span);
   return { from: begin, to: begin + span };
@@ -21,8 +21,8 @@ export function within({ from, to }, whole) {
 
 /**
  * @param {View} view
- * @param {number} factor below 1 to come closer
- * @param {number} [at] what stays where it is
+ * @param {number} factor below 1 zooms in
+ * @param {number} [at] the time that keeps its place
  * @returns {View}
  */
 export function zoomed({ from, to }, factor, at = (from + to) / 2) {
@@ -31,7 +31,7 @@ export function zoomed({ from, to }, factor, at = (from + to) / 2) {
 
 /**
  * @param {View} view
- * @param {number} share of what is seen
+ * @param {number} share of the view
  * @returns {View}
  */
 export function panned({ from, to }, share) {
@@ -40,7 +40,7 @@ export function panned({ from, to }, share) {
 }
 
 /**
- * @param {HTMLElement} over what lies over the plot
+ * @param {HTMLElement} over uPlot's overlay
  * @param {() => View} now
  * @param {(view: View) => void} go
  */
@@ -80,7 +80,7 @@ export function followGestures(over, now, go) {
  * @param {string} key
  * @param {View} view
  * @param {View} whole
- * @returns {View | undefined} where that key leads
+ * @returns {View | undefined} the view after the key
  */
 export function byKey(key, view, whole) {
   if (key === "+" || key === "=") return zoomed(view, 0.5);

@@ -1,8 +1,8 @@
 // @ts-check
-/** The shapes that events are marked by: told apart without colour as well. */
+/** The marks of events: shapes, so that they differ without colour too. */
 
 /**
- * An SVG path around 0,0, some 9 wide: a cross for a kill, a square for what oomkit did, a disc for the limit hit, a
+ * SVG paths around 0,0, about 9 wide: a cross for a kernel kill, a square for an action of oomkit, a disc for a limit hit, a
  * triangle for a level or threshold, a small ring for anything else.
  * @type {Readonly<Record<string, string>>}
  */
@@ -14,9 +14,7 @@ export const GLYPHS = {
   note: "M-2.5 0A2.5 2.5 0 1 0 2.5 0A2.5 2.5 0 1 0 -2.5 0Z",
 };
 
-/**
- * @type {Readonly<Record<string, string>>}
- */
+/** @type {Readonly<Record<string, string>>} */
 export const KIND_NAMES = {
   kill: "killed by the kernel",
   act: "oomkit acted",
@@ -25,28 +23,34 @@ export const KIND_NAMES = {
   note: "other",
 };
 
-/** From the least to the gravest: of those that fall on one spot, the gravest is seen. */
-export const GRAVITY = ["note", "level", "oom", "act", "kill"];
+/**
+ * Names of palette.css, where the still picture has the same colours.
+ * @type {Readonly<Record<string, string>>}
+ */
+export const KIND_COLOURS = { kill: "bad", act: "g3", oom: "bad", level: "warn", note: "note" };
 
-/** So near to each other one would lie on the other (pixels). */
-const NEXT = 9;
+/** Ascending: where marks overlap, the most severe is drawn. */
+export const SEVERITY = ["note", "level", "oom", "act", "kill"];
+
+/** Nearer marks would overlap. */
+const MIN_PX_BETWEEN_MARKS = 9;
 
 /**
- * Those that find room, the gravest first: of equals the first.
+ * The events that have room, the most severe first; of equal severity the earlier in the list.
  * @template {{ kind: string }} T
  * @param {readonly T[]} events
- * @param {(event: T) => number} placeOf pixels
+ * @param {(event: T) => number} xOf pixels
  * @returns {T[]}
  */
-export function withRoom(events, placeOf) {
+export function withRoom(events, xOf) {
   /** @type {Map<number, number[]>} */
   const taken = new Map();
-  return events.toSorted((a, b) => GRAVITY.indexOf(b.kind) - GRAVITY.indexOf(a.kind))
+  return events.toSorted((a, b) => SEVERITY.indexOf(b.kind) - SEVERITY.indexOf(a.kind))
     .filter((event) => {
-      const x = placeOf(event);
-      const spot = Math.floor(x / NEXT);
+      const x = xOf(event);
+      const spot = Math.floor(x / MIN_PX_BETWEEN_MARKS);
       const near = [spot - 1, spot, spot + 1].flatMap((each) => taken.get(each) ?? []);
-      if (near.some((other) => Math.abs(other - x) < NEXT)) return false;
+      if (near.some((other) => Math.abs(other - x) < MIN_PX_BETWEEN_MARKS)) return false;
       taken.set(spot, [...taken.get(spot) ?? [], x]);
       return true;
     });

@@ -1,30 +1,38 @@
-/** What stands beside the pointer: the figures of that moment, and what happened there. */
+/** The tooltip at the pointer: the values at that time, and the events near it. */
 
 import { bytesText, clockText, spanText } from "./figures.js";
 import { GLYPHS, KIND_NAMES } from "./glyphs.js";
-import { placeOf } from "./thin.js";
-/** @typedef {import("./unpack.js").Group} Group */
-/** @typedef {import("./unpack.js").Line} Line */
-/** @typedef {import("./unpack.js").Happening} Happening */
+import { indexAt } from "./thin.js";
+/** @typedef {import("./content.js").Group} Group */
+/** @typedef {import("./content.js").Line} Line */
+/** @typedef {import("./unpack.js").RunEvent} RunEvent */
 
-const MOST_GROUPS = 8;
-const MOST_EVENTS = 4;
+const MAX_TIP_GROUPS = 8;
+const MAX_TIP_EVENTS = 4;
 
 /**
- * The figure that was seen last at that moment.
+ * The latest value at that time.
  * @param {Line} line
  * @param {number} at
  * @returns {number | undefined}
  */
-export function figureAt({ t, v }, at) {
-  const place = placeOf(t, at);
-  return t[place] === at ? v[place] : v[place - 1];
+export function valueAt({ t, v }, at) {
+  const index = indexAt(t, at);
+  return t[index] === at ? v[index] : v[index - 1];
 }
+
+/** @param {string} id */
+export const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+/** @param {string} selector */
+export const elementsOf = (
+  selector,
+) => /** @type {HTMLElement[]} */ ([...document.querySelectorAll(selector)]);
 
 /**
  * @template {keyof HTMLElementTagNameMap} T
  * @param {T} tag
- * @param {string} [text] put there as text, whatever it is
+ * @param {string} [text] set as text, never as HTML
  * @param {string} [className]
  */
 export function element(tag, text, className) {
@@ -52,14 +60,14 @@ export function glyph(kind) {
  * @param {number} at
  */
 function row(group, at) {
-  const usage = figureAt(group.usage, at);
-  const working = figureAt(group.working, at);
-  const limit = figureAt(group.limits, at) ?? -1;
-  const some = figureAt(group.some, at);
-  const full = figureAt(group.full, at);
+  const usage = valueAt(group.usage, at);
+  const working = valueAt(group.working, at);
+  const limit = valueAt(group.limits, at) ?? -1;
+  const some = valueAt(group.some, at);
+  const full = valueAt(group.full, at);
   const line = element("div", undefined, "row");
-  line.append(element("span", undefined, `swatch b${group.hue}`));
-  line.append(element("span", group.name, "who"));
+  line.append(element("span", undefined, `swatch ${group.colour}`));
+  line.append(element("span", group.name));
   const share = usage !== undefined && limit > 0
     ? `, ${(100 * usage / limit).toFixed(1)} % of ${bytesText(limit)}`
     : "";
@@ -75,30 +83,30 @@ function row(group, at) {
 
 /**
  * @param {HTMLElement} tip
- * @param {number} from when the run began
- * @param {number} at the moment pointed at
+ * @param {number} from the start of the run
+ * @param {number} at the time at the pointer
  * @param {readonly Group[]} groups
- * @param {readonly Happening[]} events those near the pointer
+ * @param {readonly RunEvent[]} events near the pointer
  */
 export function fillTip(tip, from, at, groups, events) {
   const parts = [element("div", `${clockText(at)}  +${spanText(at - from)}`, "when")];
-  for (const group of groups.slice(0, MOST_GROUPS)) parts.push(row(group, at));
-  if (groups.length > MOST_GROUPS) {
-    parts.push(element("div", `and ${groups.length - MOST_GROUPS} more`, "more"));
+  for (const group of groups.slice(0, MAX_TIP_GROUPS)) parts.push(row(group, at));
+  if (groups.length > MAX_TIP_GROUPS) {
+    parts.push(element("div", `and ${groups.length - MAX_TIP_GROUPS} more`, "more"));
   }
-  for (const event of events.slice(0, MOST_EVENTS)) {
-    const line = element("div", undefined, "told");
+  for (const event of events.slice(0, MAX_TIP_EVENTS)) {
+    const line = element("div", undefined, "event");
     line.append(glyph(event.kind), element("span", event.text));
     parts.push(line);
   }
-  if (events.length > MOST_EVENTS) {
-    parts.push(element("div", `and ${events.length - MOST_EVENTS} more events here`, "more"));
+  if (events.length > MAX_TIP_EVENTS) {
+    parts.push(element("div", `and ${events.length - MAX_TIP_EVENTS} more events here`, "more"));
   }
   tip.replaceChildren(...parts);
 }
 
 /**
- * Beside the pointer, and within the window.
+ * Places the tooltip beside the pointer, within the window.
  * @param {HTMLElement} tip
  * @param {number} x
  * @param {number} y

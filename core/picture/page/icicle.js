@@ -1,58 +1,58 @@
 // @ts-check
 /**
- * Where a tree's memory is: a column to each level, a cell to each cgroup, as high as it is large, and beside the parent
- * whose part it is. Names stand upright, however deep the tree.
+ * An icicle chart of a cgroup tree: a column for each level, and a cell for each cgroup beside its parent, as high as its usage.
+ * Names stay horizontal at any depth.
  */
 
-import { bytesText } from "./figures.js";
+import { bytesText, cut } from "./figures.js";
 
 /**
  * @typedef {object} Node
- * @property {string} name its last part
+ * @property {string} name the last part of the path
  * @property {string} path
- * @property {number} depth 0 for the first of all; those beneath one follow it
+ * @property {number} depth 0 for the root; descendants follow their ancestor in the list
  * @property {number | null} usage bytes
  * @property {number | null} working bytes
  * @property {number | null} limit bytes, its own; `null` for none
- * @property {number | null} kills by the kernel, since it was made
- * @property {number} leftOut children that were not looked at
+ * @property {number | null} kills by the kernel, since the cgroup was created
+ * @property {number} leftOut children that were not read
  */
 
 /**
  * @typedef {object} Cell
- * @property {number} node its place; that of the parent for `own` and `rest`
- * @property {"cgroup" | "own" | "rest"} kind itself; what the parent holds besides; children too small to be drawn
+ * @property {number} node index of the cgroup; of the parent for `own` and `rest`
+ * @property {"cgroup" | "own" | "rest"} kind a cgroup; memory of the parent outside its children; children too small to draw
  * @property {number} x
  * @property {number} y
  * @property {number} width
  * @property {number} height
  * @property {number} bytes
- * @property {number} count of cgroups in it
+ * @property {number} count of cgroups
  */
 
 /** @typedef {{ tag: string, attributes: Record<string, string>, text?: string, cell?: Cell }} Mark */
 
-export const LEVELS = 5;
-/** Less high a cell is not drawn, but told of. */
-const LOWEST = 3;
-/** Less wide a name says nothing. */
-const NARROWEST = 130;
+export const MAX_LEVELS = 5;
+/** Smaller cells are joined into one. */
+const MIN_CELL_PX = 3;
+/** Names need this width. */
+const MIN_COLUMN_PX = 130;
 const LINE = 16;
-const LETTER = 6.9;
+const LETTER_PX = 6.9;
 const GAP = 1;
 
 /**
  * @param {readonly Node[]} nodes
  * @param {number} at
- * @returns {number[]} the places of those right beneath it
+ * @returns {number[]} the indices of the children
  */
 export function childrenOf(nodes, at) {
   const depth = nodes[at]?.depth ?? 0;
   const children = [];
-  for (let place = at + 1; place < nodes.length; place++) {
-    const node = nodes[place];
+  for (let index = at + 1; index < nodes.length; index++) {
+    const node = nodes[index];
     if (node === undefined || node.depth <= depth) break;
-    if (node.depth === depth + 1) children.push(place);
+    if (node.depth === depth + 1) children.push(index);
   }
   return children;
 }
@@ -60,45 +60,45 @@ export function childrenOf(nodes, at) {
 /**
  * @param {readonly Node[]} nodes
  * @param {number} at
- * @returns {number[]} from the first of all down to it
+ * @returns {number[]} the indices from the root to the cgroup
  */
 export function ancestryOf(nodes, at) {
   const line = [at];
   let depth = nodes[at]?.depth ?? 0;
-  for (let place = at - 1; place >= 0 && depth > 0; place--) {
-    const node = nodes[place];
+  for (let index = at - 1; index >= 0 && depth > 0; index--) {
+    const node = nodes[index];
     if (node === undefined || node.depth >= depth) continue;
-    line.unshift(place);
+    line.unshift(index);
     depth = node.depth;
   }
   return line;
 }
 
 /**
- * What a cgroup holds besides its children; none where its usage is not known.
+ * Usage of a cgroup without its children; 0 if its usage is unknown.
  * @param {readonly Node[]} nodes
  * @param {number} at
  */
 export function ownOf(nodes, at) {
-  const beneath = childrenOf(nodes, at)
+  const inChildren = childrenOf(nodes, at)
     .reduce((sum, child) => sum + (nodes[child]?.usage ?? 0), 0);
-  return Math.max(0, (nodes[at]?.usage ?? 0) - beneath);
+  return Math.max(0, (nodes[at]?.usage ?? 0) - inChildren);
 }
 
 /**
  * @param {readonly Node[]} nodes
- * @param {number} root its place
+ * @param {number} root its index
  * @param {number} width
  * @param {number} height
  * @returns {Cell[]}
  */
 export function layout(nodes, root, width, height) {
-  const fit = Math.max(2, Math.min(LEVELS, Math.floor(width / NARROWEST)));
+  const fit = Math.max(2, Math.min(MAX_LEVELS, Math.floor(width / MIN_COLUMN_PX)));
   const levels = Math.min(fit, levelsOf(nodes, root));
   const column = width / levels;
   /** @type {Cell[]} */
   const cells = [];
-  const place = (
+  const addCells = (
     /** @type {number} */ at,
     /** @type {number} */ level,
     /** @type {number} */ top,
@@ -109,20 +109,20 @@ export function layout(nodes, root, width, height) {
     cells.push({ node: at, kind: "cgroup", ...box, height: tall, bytes, count: 1 });
     if (level + 1 >= levels) return;
     const children = childrenOf(nodes, at);
-    const beneath = children.reduce((sum, child) => sum + (nodes[child]?.usage ?? 0), 0);
-    // Read one after the other, they may come to more than their parent.
-    const scale = tall / Math.max(1, bytes, beneath);
+    const inChildren = children.reduce((sum, child) => sum + (nodes[child]?.usage ?? 0), 0);
+    // The values are read one after another, so children may add up to more than their parent.
+    const scale = tall / Math.max(1, bytes, inChildren);
     let y = top;
     let small = 0;
     let count = 0;
     for (const child of children) {
       const size = nodes[child]?.usage ?? 0;
-      if (size * scale < LOWEST) {
+      if (size * scale < MIN_CELL_PX) {
         small += size;
         count++;
         continue;
       }
-      place(child, level + 1, y, size * scale);
+      addCells(child, level + 1, y, size * scale);
       y += size * scale;
     }
     const rest = { node: at, x: box.x + column, width: column };
@@ -130,12 +130,12 @@ export function layout(nodes, root, width, height) {
       cells.push({ ...rest, kind: "rest", y, height: small * scale, bytes: small, count });
       y += small * scale;
     }
-    const own = Math.max(0, bytes - beneath);
+    const own = Math.max(0, bytes - inChildren);
     if (children.length > 0 && own * scale >= 1) {
       cells.push({ ...rest, kind: "own", y, height: own * scale, bytes: own, count: 0 });
     }
   };
-  place(root, 0, 0, height);
+  addCells(root, 0, 0, height);
   return cells;
 }
 
@@ -146,8 +146,8 @@ export function layout(nodes, root, width, height) {
 function levelsOf(nodes, at) {
   const depth = nodes[at]?.depth ?? 0;
   let deepest = depth;
-  for (let place = at + 1; place < nodes.length; place++) {
-    const node = nodes[place];
+  for (let index = at + 1; index < nodes.length; index++) {
+    const node = nodes[index];
     if (node === undefined || node.depth <= depth) break;
     deepest = Math.max(deepest, node.depth);
   }
@@ -159,18 +159,12 @@ function levelsOf(nodes, at) {
  * @param {number} width
  */
 function fitted(text, width) {
-  const most = Math.floor(width / LETTER);
-  const letters = [...text];
-  if (letters.length <= most) return text;
-  if (most < 4) return "";
-  const half = (most - 1) / 2;
-  return `${letters.slice(0, Math.ceil(half)).join("")}…${
-    letters.slice(-Math.floor(half)).join("")
-  }`;
+  const maxLetters = Math.floor(width / LETTER_PX);
+  return maxLetters < 4 && text.length > maxLetters ? "" : cut(text, maxLetters);
 }
 
 /**
- * How near to its own limit: what the shade of a cell says.
+ * The class of a cell: usage in percent of its own limit.
  * @param {Node} node
  */
 export function fillClass({ usage, limit }) {
@@ -189,15 +183,15 @@ export function nodeText({ usage, limit }) {
 }
 
 /**
- * What to draw of these cells; by whom, in a browser or as text, is another's business.
+ * The SVG elements of the cells, for the browser and for text alike.
  * @param {readonly Node[]} nodes
  * @param {readonly Cell[]} cells
  * @returns {Mark[]}
  */
 export function marksOf(nodes, cells) {
   return cells.flatMap((cell) => {
-    const { node: place, kind, x, y, width, height, bytes, count } = cell;
-    const node = nodes[place];
+    const { node: index, kind, x, y, width, height, bytes, count } = cell;
+    const node = nodes[index];
     if (node === undefined) return [];
     const style = kind === "cgroup" ? fillClass(node) : kind;
     const box = {
@@ -210,16 +204,20 @@ export function marksOf(nodes, cells) {
     const marks = [{ tag: "rect", attributes: { ...box, rx: "2", class: `cell ${style}` }, cell }];
     if (height < LINE) return marks;
     const killed = kind === "cgroup" && node.kills ? ` ✕${node.kills}` : "";
-    const name = kind === "cgroup" ? node.name : kind === "own" ? "its own" : `${count} smaller`;
+    const name = kind === "cgroup" ? node.name : kind === "own" ? "own memory" : `${count} smaller`;
     const figures = kind === "cgroup" ? nodeText(node) : bytesText(bytes);
     const room = width - 18;
     const text = (
       /** @type {string} */ words,
       /** @type {number} */ line,
-      /** @type {string} */ look,
+      /** @type {string} */ className,
     ) => ({
       tag: "text",
-      attributes: { x: String(x + 8), y: String(Math.round(y + 13 + line * LINE)), class: look },
+      attributes: {
+        x: String(x + 8),
+        y: String(Math.round(y + 13 + line * LINE)),
+        class: className,
+      },
       text: words,
     });
     const isTall = height >= 2 * LINE + 2;
@@ -227,9 +225,9 @@ export function marksOf(nodes, cells) {
     if (isTall) {
       marks.push(text(fitted(name, room), 0, "strong"));
       const long = `${figures}${killed}`;
-      marks.push(text(fitted(long.length * LETTER <= room ? long : short, room), 1, "figures"));
+      marks.push(text(fitted(long.length * LETTER_PX <= room ? long : short, room), 1, "figures"));
     } else {
-      const left = room - (short.length + 2) * LETTER;
+      const left = room - (short.length + 2) * LETTER_PX;
       const cutName = fitted(name, left);
       if (cutName !== "") marks.push(text(`${cutName}  ${short}`, 0, "strong"));
       else marks.push(text(fitted(name, room), 0, "strong"));

@@ -1,30 +1,26 @@
-/** The page comes to life: charts in the place of the still picture, and the tables follow what is switched on. */
+/** The script of the page: charts replace the still picture, and the tables follow the selected cgroups. */
 
 import { makeChart } from "./charts.js";
 import { byKey, followGestures, within, zoomed } from "./gestures.js";
-import { fillTip, placeTip } from "./hover.js";
-import { placeOf } from "./thin.js";
+import { byId, elementsOf, fillTip, placeTip } from "./hover.js";
+import { indexAt } from "./thin.js";
 import { unpack } from "./unpack.js";
-/** @typedef {import("./gestures.js").View} View */
+/** @typedef {import("./content.js").View} View */
 
-/** How near an event must be to be told of (CSS pixels). */
-const NEAR = 6;
+/** The tooltip shows events within this distance (CSS pixels). */
+const MAX_PX_TO_EVENT = 6;
 
-/** @param {string} id */
-const find = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
-
-const run = unpack(find("run").textContent ?? "");
+const run = unpack(byId("run").textContent ?? "");
 /** @type {View} */
 const whole = { from: run.from, to: run.to };
 /** @type {View} */
 let view = whole;
-const switches =
-  /** @type {HTMLInputElement[]} */ ([...document.querySelectorAll("input[data-group]")]);
-const on = new Set(run.groups.flatMap((group, place) => group.shown ? [place] : []));
-const tip = find("tip");
+const checkboxes = /** @type {HTMLInputElement[]} */ (elementsOf("input[data-group]"));
+const selected = new Set(run.groups.flatMap((group, index) => group.shown ? [index] : []));
+const tip = byId("tip");
 
-const memory = find("memory");
-const pressure = find("pressure");
+const memory = byId("memory");
+const pressure = byId("pressure");
 const hasPressure = run.groups.some(({ some, full }) => some.t.length + full.t.length > 0);
 /** @type {ReturnType<typeof makeChart>[]} */
 let charts = [];
@@ -33,33 +29,33 @@ let events = run.events;
 /** @type {Float64Array} */
 let times = new Float64Array();
 
-function shownGroups() {
-  return run.groups.filter((_, place) => on.has(place));
+function selectedGroups() {
+  return run.groups.filter((_, index) => selected.has(index));
 }
 
-let waiting = false;
+let isFrameRequested = false;
 /** @param {View} next */
 function go(next) {
   view = within(next, whole);
-  if (waiting) return;
-  waiting = true;
+  if (isFrameRequested) return;
+  isFrameRequested = true;
   requestAnimationFrame(() => {
-    waiting = false;
-    for (const chart of charts) chart.look(view);
+    isFrameRequested = false;
+    for (const chart of charts) chart.show(view);
     document.body.dataset.view = `${view.from} ${view.to}`;
   });
 }
 
 /** @param {any} plot */
-function point(plot) {
+function showTip(plot) {
   const { left, top } = plot.cursor;
-  // The other chart's pointer is this one's by uPlot's own doing.
+  // uPlot moves the cursors of both charts together.
   if (!plot.over.matches(":hover")) return;
   if (left === undefined || left < 0) return void (tip.hidden = true);
   const at = Math.min(whole.to, Math.max(whole.from, plot.posToVal(left, "x")));
-  const reach = (view.to - view.from) * NEAR / Math.max(1, plot.over.clientWidth);
-  const near = events.slice(placeOf(times, at - reach), placeOf(times, at + reach));
-  fillTip(tip, run.from, at, shownGroups(), near);
+  const reach = (view.to - view.from) * MAX_PX_TO_EVENT / Math.max(1, plot.over.clientWidth);
+  const near = events.slice(indexAt(times, at - reach), indexAt(times, at + reach));
+  fillTip(tip, run.from, at, selectedGroups(), near);
   const { left: x, top: y } = plot.over.getBoundingClientRect();
   placeTip(tip, x + left, y + top);
 }
@@ -78,7 +74,7 @@ const behaviour = {
     },
   },
   hooks: {
-    setCursor: [point],
+    setCursor: [showTip],
     setSelect: [(/** @type {any} */ plot) => {
       const { left, width } = plot.select;
       if (width > 3) {
@@ -91,8 +87,8 @@ const behaviour = {
 
 function build() {
   for (const chart of charts) chart.destroy();
-  const groups = shownGroups();
-  events = run.events.filter(({ group }) => group === null || on.has(group));
+  const groups = selectedGroups();
+  events = run.events.filter(({ group }) => group === null || selected.has(group));
   times = Float64Array.from(events, ({ at }) => at);
   charts = [makeChart(memory, isByShare ? "share" : "bytes", groups, events, whole, behaviour)];
   if (hasPressure) charts.push(makeChart(pressure, "pressure", groups, events, whole, behaviour));
@@ -103,27 +99,25 @@ function build() {
   go(view);
 }
 
-/** Rows of cgroups that are switched off say nothing about what is seen. */
-function followSwitches() {
-  for (const each of switches) each.checked = on.has(Number(each.dataset.group));
-  for (const row of /** @type {HTMLElement[]} */ ([...document.querySelectorAll("tr[data-of]")])) {
-    row.hidden = row.dataset.of !== "" && !on.has(Number(row.dataset.of));
+/** Hides the table rows of cgroups that are not selected. */
+function applySelection() {
+  for (const each of checkboxes) each.checked = selected.has(Number(each.dataset.group));
+  for (const row of elementsOf("tr[data-of]")) {
+    row.hidden = row.dataset.of !== "" && !selected.has(Number(row.dataset.of));
   }
   build();
 }
 
-for (const each of switches) {
+for (const each of checkboxes) {
   each.addEventListener("change", () => {
-    const place = Number(each.dataset.group);
-    if (each.checked) on.add(place);
-    else on.delete(place);
-    followSwitches();
+    const index = Number(each.dataset.group);
+    if (each.checked) selected.add(index);
+    else selected.delete(index);
+    applySelection();
   });
 }
 
-for (
-  const button of /** @type {HTMLElement[]} */ ([...document.querySelectorAll("button[data-do]")])
-) {
+for (const button of elementsOf("button[data-do]")) {
   button.addEventListener("click", () => {
     const what = button.dataset.do;
     if (what === "in") go(zoomed(view, 0.5));
@@ -131,16 +125,16 @@ for (
     else if (what === "whole") go(whole);
     else if (what === "share") {
       isByShare = !isByShare;
-      tellShare();
+      showShareState();
       build();
     } else {
-      for (const each of switches) {
+      for (const each of checkboxes) {
         if (each.closest("tr")?.hidden) continue;
-        const place = Number(each.dataset.group);
-        if (what === "all") on.add(place);
-        else on.delete(place);
+        const index = Number(each.dataset.group);
+        if (what === "all") selected.add(index);
+        else selected.delete(index);
       }
-      followSwitches();
+      applySelection();
     }
   });
 }
@@ -148,24 +142,24 @@ for (
 const filter = /** @type {HTMLInputElement | null} */ (document.getElementById("filter"));
 filter?.addEventListener("input", () => {
   const wanted = filter.value.trim().toLowerCase();
-  for (const each of switches) {
+  for (const each of checkboxes) {
     const row = each.closest("tr");
     const path = each.closest("label")?.title.toLowerCase() ?? "";
     if (row) row.hidden = !path.includes(wanted);
   }
 });
 
-// A moment of the table, with a little of what was before and after.
-for (const row of /** @type {HTMLElement[]} */ ([...document.querySelectorAll("tr[data-at]")])) {
+// Shows the time of an event with some context.
+for (const row of elementsOf("tr[data-at]")) {
   row.querySelector("button")?.addEventListener("click", () => {
     const at = Number(row.dataset.at);
     const span = Math.min(view.to - view.from, (whole.to - whole.from) / 10);
     go({ from: at - span / 2, to: at + span / 2 });
-    find("charts").scrollIntoView({ block: "nearest" });
+    byId("charts").scrollIntoView({ block: "nearest" });
   });
 }
 
-find("charts").addEventListener("keydown", (event) => {
+byId("charts").addEventListener("keydown", (event) => {
   const next = event.ctrlKey || event.metaKey || event.altKey
     ? undefined
     : byKey(event.key, view, whole);
@@ -174,13 +168,13 @@ find("charts").addEventListener("keydown", (event) => {
   go(next);
 });
 
-function tellShare() {
+function showShareState() {
   const button = document.querySelector("button[data-do=share]");
   button?.setAttribute("aria-pressed", String(isByShare));
 }
 
 document.body.classList.add("live");
-tellShare();
+showShareState();
 build();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", build);
 let width = memory.clientWidth;

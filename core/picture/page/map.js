@@ -1,13 +1,10 @@
-/** The page of a tree comes to life: a click goes into a cgroup, the line above leads out again. */
+/** The script of the tree page: a click enters a cgroup, the path above leads back. */
 
 import { bytesText } from "./figures.js";
-import { element, placeTip } from "./hover.js";
+import { byId, element, placeTip } from "./hover.js";
 import { ancestryOf, layout, marksOf, nodeText, ownOf } from "./icicle.js";
 /** @typedef {import("./icicle.js").Node} Node */
 /** @typedef {import("./icicle.js").Cell} Cell */
-
-/** @param {string} id */
-const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
 /** @type {Node[]} */
 const nodes = JSON.parse(byId("run").textContent ?? "").nodes;
@@ -18,18 +15,18 @@ const HEIGHT = 620;
 let root = 0;
 
 /** @param {Cell} cell */
-function tell(cell) {
+function fillTreeTip(cell) {
   const node = nodes[cell.node];
   if (node === undefined) return;
   const rows = cell.kind === "own"
-    ? [`${node.path}: its own`, bytesText(cell.bytes), "not in any cgroup beneath it"]
+    ? [`${node.path}: own memory`, bytesText(cell.bytes), "not in any child cgroup"]
     : cell.kind === "rest"
-    ? [`${cell.count} cgroups in ${node.path}`, bytesText(cell.bytes), "each too small to be drawn"]
+    ? [`${cell.count} cgroups in ${node.path}`, bytesText(cell.bytes), "each too small to draw"]
     : [
       node.path,
       nodeText(node),
       ...(node.working === null ? [] : [`working set ${bytesText(node.working)}`]),
-      `its own, in no cgroup beneath: ${bytesText(ownOf(nodes, cell.node))}`,
+      `own memory, in no child cgroup: ${bytesText(ownOf(nodes, cell.node))}`,
       ...(node.kills ? [`killed by the kernel: ${node.kills}`] : []),
     ];
   tooltip.replaceChildren(
@@ -63,7 +60,7 @@ function draw() {
     }
     if (cell) {
       made.addEventListener("mousemove", (event) => {
-        tell(cell);
+        fillTreeTip(cell);
         placeTip(tooltip, event.clientX, event.clientY);
       });
     }
@@ -72,12 +69,12 @@ function draw() {
   svg.addEventListener("mouseleave", () => tooltip.hidden = true);
   holder.replaceChildren(svg);
   line.replaceChildren(
-    ...ancestryOf(nodes, root).flatMap((at, place) => {
+    ...ancestryOf(nodes, root).flatMap((at, index) => {
       const node = nodes[at];
-      const button = element("button", place === 0 ? node?.path : node?.name);
+      const button = element("button", index === 0 ? node?.path : node?.name);
       button.type = "button";
       button.addEventListener("click", () => enter(at));
-      return place === 0 ? [button] : [element("span", "›"), button];
+      return index === 0 ? [button] : [element("span", "›"), button];
     }),
   );
   document.body.dataset.root = nodes[root]?.path ?? "";
@@ -85,9 +82,9 @@ function draw() {
 
 /** @param {number} at */
 function enter(at) {
-  // What is entered already is left.
-  const above = ancestryOf(nodes, at).at(-2);
-  root = at === root && above !== undefined ? above : at;
+  // A click on the current root goes up.
+  const parent = ancestryOf(nodes, at).at(-2);
+  root = at === root && parent !== undefined ? parent : at;
   tooltip.hidden = true;
   draw();
 }

@@ -1,37 +1,34 @@
-/** What is drawn over a chart: the marks of events, and the labels beside it. */
+/** Drawn over a chart: event marks, limit lines, and the labels beside it. */
 
-import { GLYPHS, withRoom } from "./glyphs.js";
-import { spread } from "./labels.js";
-/** @typedef {import("./unpack.js").Happening} Happening */
+import { spread } from "./axis.js";
+import { GLYPHS, KIND_COLOURS, withRoom } from "./glyphs.js";
+/** @typedef {import("./unpack.js").RunEvent} RunEvent */
 
 /**
- * The colour of that name in the sheet's style, as it is now.
+ * The current value of a colour of palette.css.
  * @param {string} name
  */
-export function colour(name) {
+export function colourOf(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
-/** @type {Readonly<Record<string, string>>} */
-const KIND_COLOURS = { kill: "bad", act: "g3", oom: "bad", level: "warn", note: "note" };
-
 /**
- * Of those that lie on each other the gravest; what is grave falls through the chart.
+ * Marks of the events, the most severe where they overlap. Kills and actions get a vertical line through the chart.
  * @param {any} plot uPlot
- * @param {readonly Happening[]} events
+ * @param {readonly RunEvent[]} events
  * @param {boolean} withGlyphs
  */
 export function drawEvents(plot, events, withGlyphs) {
   const { ctx, bbox } = plot;
   const ratio = devicePixelRatio;
-  const inSight = events.filter(({ at }) => {
+  const visible = events.filter(({ at }) => {
     const x = plot.valToPos(at, "x", true);
     return x >= bbox.left - 1 && x <= bbox.left + bbox.width + 1;
   });
   ctx.save();
-  for (const { at, kind } of withRoom(inSight, (each) => plot.valToPos(each.at, "x"))) {
+  for (const { at, kind } of withRoom(visible, (each) => plot.valToPos(each.at, "x"))) {
     const x = plot.valToPos(at, "x", true);
-    const paint = colour(KIND_COLOURS[kind] ?? "note");
+    const paint = colourOf(KIND_COLOURS[kind] ?? "note");
     ctx.strokeStyle = paint;
     ctx.fillStyle = paint;
     if (kind === "kill" || kind === "act") {
@@ -58,7 +55,7 @@ export function drawEvents(plot, events, withGlyphs) {
 
 /**
  * @param {any} plot uPlot
- * @param {readonly { value: number, text: string, paint: string, bold?: boolean }[]} labels
+ * @param {readonly import("./content.js").Label[]} labels
  */
 export function drawLabels(plot, labels) {
   const { ctx, bbox } = plot;
@@ -73,9 +70,9 @@ export function drawLabels(plot, labels) {
   ctx.save();
   ctx.textBaseline = "middle";
   ctx.textAlign = "left";
-  for (const { y, at, text, paint, bold } of placed) {
+  for (const { y, at, text, colour, bold } of placed) {
     if (Math.abs(y - at) > ratio) {
-      ctx.strokeStyle = colour("line");
+      ctx.strokeStyle = colourOf("line");
       ctx.lineWidth = ratio;
       ctx.beginPath();
       ctx.moveTo(right + 2 * ratio, y);
@@ -83,23 +80,24 @@ export function drawLabels(plot, labels) {
       ctx.stroke();
     }
     ctx.font = `${bold ? "600 " : ""}${12 * ratio}px system-ui, sans-serif`;
-    ctx.fillStyle = paint;
+    ctx.fillStyle = colourOf(colour);
     ctx.fillText(text, right + 11 * ratio, at);
   }
   ctx.restore();
 }
 
 /**
+ * A horizontal line.
  * @param {any} plot uPlot
  * @param {number} value
- * @param {string} paint
+ * @param {string} colour
  * @param {readonly number[]} dash CSS pixels
  */
-function drawLevel(plot, value, paint, dash) {
+export function drawLevel(plot, value, colour, dash) {
   const { ctx, bbox } = plot;
   const y = plot.valToPos(value, "y", true);
   ctx.save();
-  ctx.strokeStyle = paint;
+  ctx.strokeStyle = colourOf(colour);
   ctx.lineWidth = devicePixelRatio;
   ctx.setLineDash(dash.map((length) => length * devicePixelRatio));
   ctx.beginPath();
@@ -107,22 +105,4 @@ function drawLevel(plot, value, paint, dash) {
   ctx.lineTo(bbox.left + bbox.width, y);
   ctx.stroke();
   ctx.restore();
-}
-
-/**
- * A dotted line at each of these heights.
- * @param {any} plot uPlot
- * @param {readonly number[]} values
- */
-export function drawAcross(plot, values) {
-  for (const value of values) drawLevel(plot, value, colour("soft"), [1.5, 3]);
-}
-
-/**
- * What all must stay below.
- * @param {any} plot uPlot
- * @param {number} value
- */
-export function drawEdge(plot, value) {
-  drawLevel(plot, value, colour("bad"), [7, 4]);
 }

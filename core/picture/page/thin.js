@@ -1,14 +1,14 @@
 // @ts-check
-/** Fewer points of the same shape: of each stretch the first, the last, the least and the most stay. */
+/** Fewer points of the same shape: each interval keeps its first, last, lowest and highest point. */
 
 /**
- * The first place in `times`, which rise, that is not before `at`.
+ * The first index of the rising `times` that is not before `at`.
  * @param {ArrayLike<number>} times
  * @param {number} at
  * @param {number} [length]
  * @returns {number}
  */
-export function placeOf(times, at, length = times.length) {
+export function indexAt(times, at, length = times.length) {
   let low = 0;
   let high = length;
   while (low < high) {
@@ -20,18 +20,18 @@ export function placeOf(times, at, length = times.length) {
 }
 
 /**
- * What a picture of `stretches` columns needs of a series, with a point beyond either edge, where there is one.
+ * The points that a picture of `columns` columns needs, and one beyond each edge.
  *
- * @param {ArrayLike<number>} times rise
+ * @param {ArrayLike<number>} times rising
  * @param {ArrayLike<number>} values
  * @param {number} from the left edge
  * @param {number} to the right edge
- * @param {number} stretches
- * @returns {{ t: number[], v: number[] }} at most 4 × stretches + 2 points
+ * @param {number} columns
+ * @returns {{ t: number[], v: number[] }} at most 4 × columns + 2 points
  */
-export function thin(times, values, from, to, stretches) {
-  const begin = Math.max(0, placeOf(times, from) - 1);
-  const end = Math.min(times.length, placeOf(times, to) + 1);
+export function thin(times, values, from, to, columns) {
+  const begin = Math.max(0, indexAt(times, from) - 1);
+  const end = Math.min(times.length, indexAt(times, to) + 1);
   /** @type {number[]} */
   const t = [];
   /** @type {number[]} */
@@ -40,33 +40,35 @@ export function thin(times, values, from, to, stretches) {
     t.push(/** @type {number} */ (times[at]));
     v.push(/** @type {number} */ (values[at]));
   };
-  if (end - begin <= 4 * stretches) {
+  if (end - begin <= 4 * columns) {
     for (let at = begin; at < end; at++) keep(at);
     return { t, v };
   }
-  const width = (to - from) / stretches;
+  const width = (to - from) / columns;
   for (let at = begin; at < end;) {
     const edge = from +
       (Math.floor((/** @type {number} */ (times[at]) - from) / width) + 1) * width;
-    let least = at;
-    let most = at;
+    let lowest = at;
+    let highest = at;
     let last = at;
     for (let next = at + 1; next < end; next++) {
       if (/** @type {number} */ (times[next]) >= edge) break;
       const value = /** @type {number} */ (values[next]);
-      if (value < /** @type {number} */ (values[least])) least = next;
-      if (value > /** @type {number} */ (values[most])) most = next;
+      if (value < /** @type {number} */ (values[lowest])) lowest = next;
+      if (value > /** @type {number} */ (values[highest])) highest = next;
       last = next;
     }
-    for (const place of [...new Set([at, least, most, last])].sort((a, b) => a - b)) keep(place);
+    for (const index of [...new Set([at, lowest, highest, last])].sort((a, b) => a - b)) {
+      keep(index);
+    }
     at = last + 1;
   }
   return { t, v };
 }
 
 /**
- * The same on a grid that all lines share, with the most of each column: where there are many lines, each moment of one of
- * them would have to be looked at in all the others.
+ * The highest value of each column on a grid that all curves share. Without it, joining many curves takes every time of one curve
+ * into all others.
  *
  * @param {{ t: readonly number[], v: readonly (number | null)[] }} line
  * @param {number} from
@@ -75,15 +77,15 @@ export function thin(times, values, from, to, stretches) {
  */
 export function snapped({ t, v }, from, width) {
   /** @type {Map<number, number | null>} */
-  const columns = new Map();
-  t.forEach((at, place) => {
+  const highest = new Map();
+  t.forEach((at, index) => {
     const column = Math.round((at - from) / width);
-    const value = v[place] ?? null;
-    const before = columns.get(column) ?? null;
-    columns.set(column, before === null || (value !== null && value > before) ? value : before);
+    const value = v[index] ?? null;
+    const before = highest.get(column) ?? null;
+    highest.set(column, before === null || (value !== null && value > before) ? value : before);
   });
   return {
-    t: [...columns.keys()].map((column) => from + column * width),
-    v: [...columns.values()],
+    t: [...highest.keys()].map((column) => from + column * width),
+    v: [...highest.values()],
   };
 }

@@ -1,31 +1,18 @@
 // @ts-check
-/** The page's figures out of what page_data.ts has made of them. */
+/** Decodes the data that page_data.ts has encoded. */
 
-/** @typedef {{ t: Float64Array, v: Float64Array }} Line milliseconds since the epoch, and figures */
+/** @typedef {import("./content.js").Line} Line */
+/** @typedef {import("./content.js").Group & { shown: boolean }} Group `shown`: selected at first */
 
-/**
- * @typedef {object} Group
- * @property {string} name
- * @property {boolean} shown
- * @property {Line} usage
- * @property {Line} working
- * @property {Line} some
- * @property {Line} full
- * @property {Line} limits steps; -1 for none
- * @property {{ name: string, bytes: number }[]} marks
- * @property {number | null} gone
- * @property {number} hue
- */
-
-/** @typedef {{ at: number, group: number | null, kind: string, text: string }} Happening */
+/** @typedef {{ at: number, group: number | null, kind: string, text: string }} RunEvent */
 
 /**
  * @typedef {object} Run
  * @property {number} from
  * @property {number} to
- * @property {boolean} share whether memory is shown as a share of each limit at first
+ * @property {boolean} share memory is first shown as a share of each limit
  * @property {Group[]} groups
- * @property {Happening[]} events
+ * @property {RunEvent[]} events
  */
 
 /**
@@ -38,26 +25,26 @@ export function unpack(text) {
     from,
     to,
     share,
-    groups: groups.map((/** @type {any} */ group, /** @type {number} */ place) => ({
+    groups: groups.map((/** @type {any} */ group, /** @type {number} */ index) => ({
       ...group,
       usage: lineOf(group.usage, from, 1),
       working: lineOf(group.working, from, 1),
       some: lineOf(group.some, from, 100),
       full: lineOf(group.full, from, 100),
       limits: lineOf(group.limits, from, 1),
-      hue: place % 8,
+      colour: `g${index % 8}`,
     })),
-    events: events.map((/** @type {any} */ [at, group, kind, said]) => ({
+    events: events.map((/** @type {any} */ [at, group, kind, text]) => ({
       at: from + at,
       group,
       kind,
-      text: said,
+      text,
     })),
   };
 }
 
 /**
- * @param {{ t: number[], v: number[] }} packed differences
+ * @param {{ t: number[], v: number[] }} packed differences between neighbours
  * @param {number} from
  * @param {number} scale
  * @returns {Line}

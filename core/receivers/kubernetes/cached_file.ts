@@ -1,82 +1,82 @@
-/** A small file that others replace while the program runs: a token, a certificate. */
+/** A small file that is replaced while oomkit runs, such as a token or a certificate. */
 
-import { OomkitError } from "../../errors.ts";
+import { errorText, OomkitError } from "../../errors.ts";
 
 export interface CachedFile<T> {
-  /** As the file is now; where it cannot be used any more, as it was last, and `trouble` says why. */
+  /** The file's current content. When it has become unusable, the last usable content, and `trouble` says why. */
   current(): T;
-  /** Reads it even if it does not look changed. */
-  again(): T;
+  /** Reads the file even when it does not look changed. */
+  reread(): T;
   readonly trouble: string | undefined;
 }
 
-/** Far more than any bundle of certificates has; a device or a fifo in the place of a file must not be read at all. */
-const MAX_BYTES = 1024 * 1024;
+/** Far more than a bundle of certificates has. */
+const MAX_FILE_BYTES = 1024 * 1024;
 
 /**
+ * Throws {@link OomkitError} when the file cannot be read or used now.
+ *
  * @param what for messages: `the token`.
- * @param use makes of the text what is wanted; throws an Error that says what is wrong with it.
- * @param right what would be right when it cannot be read at the beginning.
- * @throws {OomkitError} when it cannot be read or used now.
+ * @param parse throws an Error that says what is wrong with the text.
+ * @param hint what to do when the file cannot be used now.
  */
 export function openCachedFile<T>(
   path: string,
   what: string,
-  use: (text: string) => T,
-  right: string,
+  parse: (text: string) => T,
+  hint: string,
 ): CachedFile<T> {
-  let seen = "";
+  let fingerprint = "";
   let trouble: string | undefined;
 
   const read = (): T => {
     const info = Deno.statSync(path);
-    seen = signature(info);
-    if (!info.isFile) throw new Error("it is no file");
-    if (info.size > MAX_BYTES) throw new Error(`it has more than ${MAX_BYTES} bytes`);
-    return use(Deno.readTextFileSync(path));
+    fingerprint = fingerprintOf(info);
+    // Reading a device or a FIFO might never end.
+    if (!info.isFile) throw new Error("it is not a file");
+    if (info.size > MAX_FILE_BYTES) throw new Error(`it has more than ${MAX_FILE_BYTES} bytes`);
+    return parse(Deno.readTextFileSync(path));
   };
 
   let value: T;
   try {
     value = read();
   } catch (error) {
-    throw new OomkitError(`cannot use ${what} in ${path}: ${reason(error)}`, right);
+    throw new OomkitError(`cannot use ${what} in ${path}: ${reasonOf(error)}`, hint);
   }
-  const again = () => {
+  const reread = () => {
     try {
       value = read();
       trouble = undefined;
     } catch (error) {
-      trouble = `${what} in ${path} cannot be used: ${reason(error)}`;
+      trouble = `${what} in ${path} cannot be used: ${reasonOf(error)}`;
     }
     return value;
   };
   return {
-    current: () => hasChanged(path, seen) ? again() : value,
-    again,
+    current: () => tryFingerprint(path) === fingerprint ? value : reread(),
+    reread,
     get trouble() {
       return trouble;
     },
   };
 }
 
-function hasChanged(path: string, seen: string): boolean {
+function tryFingerprint(path: string): string | undefined {
   try {
-    return signature(Deno.statSync(path)) !== seen;
+    return fingerprintOf(Deno.statSync(path));
   } catch {
-    // Gone for now: reading it says why.
-    return true;
+    return undefined;
   }
 }
 
-/** The kubelet replaces the link that leads to it, so that it is another file; the time alone may be the same. */
-function signature({ mtime, ino, dev, size }: Deno.FileInfo): string {
+/** The kubelet swaps a symbolic link, which changes the inode; the time alone may be the same. */
+function fingerprintOf({ mtime, ino, dev, size }: Deno.FileInfo): string {
   return [mtime?.getTime(), ino, dev, size].join(" ");
 }
 
-function reason(error: unknown): string {
-  if (error instanceof Deno.errors.NotFound) return "it is not there";
-  if (error instanceof Deno.errors.PermissionDenied) return "it must not be read";
-  const text = error instanceof Error ? error.message : String(error);
-  return text.split(" (os error")[0]!;
+function reasonOf(error: unknown): string {
+  if (error instanceof Deno.errors.NotFound) return "it does not exist";
+  if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
+  return errorText(error);
 }

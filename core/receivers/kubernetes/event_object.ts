@@ -1,25 +1,26 @@
 /**
- * Which events become Events of Kubernetes, and under which reason; the reasons are oom-guard's, but for the last.
+ * Kubernetes Events (core/v1): which of oomkit's events become one, under which reason, and the object as the kubelet writes
+ * its own, with the fields that `kubectl describe` selects by. The reasons are oom-guard's, except SystemOOM.
  *
  * | reason | for |
  * | --- | --- |
- * | CgroupOOM | `oom`; `oom_kill`, unless the machine ran out |
- * | SystemOOM | `oom_kill` because the machine ran out |
- * | OomGuardKillProcess, OomGuardKillContainer | `action` of that name, if it died of it |
- * | OomGuardWarning | `level`; a `threshold` that was passed upwards; an `action` of any kind that failed or that was survived; `restored` that failed |
+ * | CgroupOOM | `oom`; `oom_kill`, unless the machine ran out of memory |
+ * | SystemOOM | `oom_kill` because the machine ran out of memory |
+ * | OomGuardKillProcess, OomGuardKillContainer | `action` of that name with the outcome `killed` |
+ * | OomGuardWarning | `level_reached`; a `threshold` crossed upwards; an `action` with the outcome `failed` or `survived`; `restored` that failed |
  *
- * Nothing else: what a dry run would do has not happened, a group kill's victims are told one by one, and how the guard gets
- * its notifications is no matter of the pod's.
+ * Nothing else becomes an Event: a dry run changes nothing, the victims of a group kill have one event each, and the guard's
+ * own mechanisms do not concern the pod.
  */
 
 import type { OomkitEvent } from "../../events/event.ts";
-import { ACTIONS, isKillAction } from "../../policy/actions.ts";
-import type { JsonObject } from "./api.ts";
+import { ACTIONS } from "../../policy/actions.ts";
+import type { JsonObject } from "./json.ts";
 import type { Pod } from "./pods.ts";
 
 export interface EventKind {
   readonly reason: string;
-  /** Within one reason on one object, what repeats each other. */
+  /** Events of one reason and pattern on one object repeat each other. */
   readonly pattern: string;
 }
 
@@ -28,10 +29,7 @@ export function kindOf(event: OomkitEvent): EventKind | undefined {
     case "oom":
       return { reason: "CgroupOOM", pattern: "oom" };
     case "oom_kill":
-      return {
-        reason: event.scope === "system" ? "SystemOOM" : "CgroupOOM",
-        pattern: "oom_kill",
-      };
+      return { reason: event.scope === "system" ? "SystemOOM" : "CgroupOOM", pattern: "oom_kill" };
     case "level_reached":
       return { reason: "OomGuardWarning", pattern: `level ${event.level}` };
     case "threshold":
@@ -47,19 +45,17 @@ export function kindOf(event: OomkitEvent): EventKind | undefined {
       if (outcome === "failed" || outcome === "survived") {
         return { reason: "OomGuardWarning", pattern: `${action} ${outcome}` };
       }
-      if (outcome !== "killed" || !isKillAction(action)) return undefined;
-      return { reason: `OomGuardKill${ACTIONS[action].oomGuardName}`, pattern: "killed" };
+      if (event.outcome !== "killed") return undefined;
+      return { reason: `OomGuardKill${ACTIONS[event.action].oomGuardName}`, pattern: "killed" };
     }
     default:
       return undefined;
   }
 }
 
-/* An Event of Kubernetes (core/v1) as the kubelet writes its own: with the fields that `kubectl describe` goes by. */
-
 /** What an Event is about. */
 export interface Involved {
-  /** Where the Event itself belongs. */
+  /** Of the Event itself. */
   readonly namespace: string;
   readonly object: JsonObject & { readonly name: string };
 }
@@ -73,14 +69,14 @@ export function podObject(pod: Pod, fieldPath?: string): Involved {
       apiVersion: "v1",
       namespace: pod.namespace,
       name: pod.name,
-      // For a mirror pod kubectl looks for the uid that the kubelet uses (kubectl/pkg/describe).
+      // For a mirror pod kubectl selects by the uid that the kubelet uses (kubectl/pkg/describe).
       uid: pod.cgroupUid,
       ...(fieldPath !== undefined && { fieldPath }),
     },
   };
 }
 
-/** As the kubelet refers to its node: what has no namespace is told of in `default`, and the uid is the name. */
+/** As the kubelet refers to its node: Events of cluster-wide objects are in `default`, and the uid is the name. */
 export function nodeObject(node: string): Involved {
   return {
     namespace: "default",
@@ -88,23 +84,23 @@ export function nodeObject(node: string): Involved {
   };
 }
 
-export interface Happening {
+export interface EventContent {
   readonly reason: string;
   readonly message: string;
   readonly count: number;
-  /** RFC 3339 with seconds. */
+  /** RFC 3339 with whole seconds. */
   readonly first: string;
   readonly last: string;
 }
 
 /**
- * Without `eventTime`, as the kubelet's: with it a server also wants an `action`, and takes no message of more than 1024 bytes
+ * Without `eventTime`, like the kubelet's: with it the server also requires an `action`, and limits the message to 1024 bytes
  * (pkg/apis/core/validation/events.go).
  */
 export function eventObject(
   name: string,
   { namespace, object }: Involved,
-  { reason, message, count, first, last }: Happening,
+  { reason, message, count, first, last }: EventContent,
   component: string,
   host: string,
 ): JsonObject {
@@ -125,32 +121,33 @@ export function eventObject(
   };
 }
 
-/** Longest of a DNS-1123 subdomain. */
-const MAX_NAME = 253;
+/** Of a DNS-1123 subdomain. */
+const MAX_NAME_CHARACTERS = 253;
 
 /**
- * Makes names as client-go does, `OBJECT.HEX`, the number being nanoseconds since the epoch; no two are the same.
+ * Returns a generator of unique names like client-go's: `OBJECT.HEX`, where HEX is nanoseconds since the epoch.
+ *
  * @param now nanoseconds.
  */
-export function makeNaming(now: () => bigint): (object: string) => string {
+export function eventNames(now: () => bigint): (object: string) => string {
   let before = 0n;
   return (object) => {
     const at = now();
     before = at > before ? at : before + 1n;
     const suffix = `.${before.toString(16)}`;
     const stem = object.toLowerCase().replace(/[^a-z0-9.-]/g, "-")
-      .slice(0, MAX_NAME - suffix.length)
+      .slice(0, MAX_NAME_CHARACTERS - suffix.length)
       .split(".").map((label) => label.replace(/^-+|-+$/g, "")).filter((label) => label !== "");
     return (stem.join(".") || "oomkit") + suffix;
   };
 }
 
-/** One line of at most so many bytes of UTF-8. */
-export function fitMessage(text: string, most: number): string {
+/** One line of at most `maxBytes` bytes of UTF-8. */
+export function fitMessage(text: string, maxBytes: number): string {
   const line = text.toWellFormed().replace(/[\p{Cc}\u2028\u2029]+/gu, " ").trim();
   const encoder = new TextEncoder();
-  if (encoder.encode(line).length <= most) return line;
-  const room = most - encoder.encode("…").length;
+  if (encoder.encode(line).length <= maxBytes) return line;
+  const room = maxBytes - encoder.encode("…").length;
   let used = 0;
   let kept = "";
   for (const character of line) {
@@ -161,7 +158,7 @@ export function fitMessage(text: string, most: number): string {
   return `${kept}…`;
 }
 
-/** Timestamps of Events are whole seconds. @param ts RFC 3339 in UTC. */
+/** Timestamps of Events have whole seconds. @param ts RFC 3339 in UTC. */
 export function wholeSeconds(ts: string): string {
   return ts.replace(/\.\d+Z$/, "Z");
 }

@@ -1,52 +1,49 @@
-/** What is kept of a pod: how to find it by its cgroup, whom an event about it is addressed to, and what rules choose by. */
+/**
+ * The pods of one node, kept up to date by a list and a watch of the API server: how to find a pod by its cgroup, what an Event about
+ * it refers to, and the labels that rules select by.
+ */
 
-import { OomkitError } from "../../errors.ts";
+import { errorText, OomkitError } from "../../errors.ts";
 import { delay } from "../../timing.ts";
 import { backoff } from "../delivery.ts";
-import {
-  asObject,
-  type Failure,
-  failureOfStatus,
-  type JsonObject,
-  type KubernetesApi,
-  openItemSplitter,
-  parseObject,
-} from "./api.ts";
+import type { KubernetesApi } from "./api.ts";
+import { type Failure, failureOfStatus, type RequestTarget } from "./failure.ts";
+import { asObject, ItemSplitter, type JsonObject, parseObject } from "./json.ts";
 
 export interface Pod {
-  /** As the API server has it. A static pod's cgroup has another one: `cgroupUid`. */
+  /** In the API server. The cgroup of a static pod has another one: `cgroupUid`. */
   readonly uid: string;
-  /** In the names of its cgroups. */
+  /** In the names of the pod's cgroups. */
   readonly cgroupUid: string;
   readonly name: string;
   readonly namespace: string;
   readonly labels: ReadonlyMap<string, string>;
-  /** By container id, those of the last run included. */
+  /** By container id, including those of the previous run. */
   readonly containers: ReadonlyMap<string, PodContainer>;
 }
 
 export interface PodContainer {
   readonly name: string;
-  /** As the events of the kubelet name it: `spec.containers{NAME}`. */
+  /** As in the kubelet's Events: `spec.containers{NAME}`. */
   readonly fieldPath: string;
 }
 
-const CONTAINERS = [
+const CONTAINER_LISTS = [
   ["containerStatuses", "containers"],
   ["initContainerStatuses", "initContainers"],
   ["ephemeralContainerStatuses", "ephemeralContainers"],
 ] as const;
 
 /**
- * The kubelet makes a static pod's uid out of its manifest, and shows the pod to the API server as a mirror with a uid of
- * its own; both annotations hold the first (kubelet/types, kubelet/pod/mirror_client.go).
+ * The kubelet derives a static pod's uid from its manifest, and registers the pod as a mirror that gets another uid from the API server.
+ * Both annotations hold the first (kubelet/types, kubelet/pod/mirror_client.go).
  */
 const CONFIG_HASH = "kubernetes.io/config.hash";
 const CONFIG_MIRROR = "kubernetes.io/config.mirror";
 const UID = /^(?:[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
 
-/** `undefined` for what is no pod. */
-export function readPod(object: unknown): Pod | undefined {
+/** `undefined` for an object that is not a pod. */
+function readPod(object: unknown): Pod | undefined {
   const pod = asObject(object);
   const { uid, name, namespace, labels, annotations } = asObject(pod?.metadata) ?? {};
   if (typeof uid !== "string" || typeof name !== "string" || typeof namespace !== "string") {
@@ -69,283 +66,285 @@ export function readPod(object: unknown): Pod | undefined {
 function mirroredUid(annotations: JsonObject | undefined): string | undefined {
   const hash = annotations?.[CONFIG_HASH];
   if (typeof hash !== "string" || !UID.test(hash)) return undefined;
-  // The hash alone anybody may write on a pod; a mirror the kubelet takes for its own, and removes when it is not.
+  // Any user may set the hash on a pod. The kubelet removes a mirror annotation that it did not set.
   return annotations?.[CONFIG_MIRROR] === hash ? hash : undefined;
 }
 
 function containersOf(status: JsonObject | undefined): Map<string, PodContainer> {
-  const found = new Map<string, PodContainer>();
-  for (const [list, field] of CONTAINERS) {
+  const containers = new Map<string, PodContainer>();
+  for (const [list, field] of CONTAINER_LISTS) {
     const statuses = status?.[list];
     for (const each of Array.isArray(statuses) ? statuses : []) {
       const { name, containerID, lastState } = asObject(each) ?? {};
       if (typeof name !== "string") continue;
       const container = { name, fieldPath: `spec.${field}{${name}}` };
-      // What was killed is soon the last run.
+      // A killed container is restarted, and its id moves to the last state.
       const last = asObject(asObject(lastState)?.terminated)?.containerID;
       for (const id of [last, containerID]) {
         const bare = typeof id === "string" ? /:\/\/(.+)$/.exec(id)?.[1] : undefined;
-        if (bare !== undefined) found.set(bare, container);
+        if (bare !== undefined) containers.set(bare, container);
       }
     }
   }
-  return found;
+  return containers;
 }
 
-/** On which node it runs. */
-export function nodeOf(object: unknown): unknown {
+function nodeOf(object: unknown): unknown {
   return asObject(asObject(object)?.spec)?.nodeName;
 }
 
-export function sameLabels({ labels: one }: Pod, { labels: other }: Pod): boolean {
+function sameLabels({ labels: one }: Pod, { labels: other }: Pod): boolean {
   return one.size === other.size && [...one].every(([key, value]) => other.get(key) === value);
 }
 
-/* The pods of a node by uid. */
+/** Pods by uid. Methods that change it return whether pods came or went, or labels changed. */
+class PodTable {
+  readonly #pods = new Map<string, Pod>();
+  /** API server's uid by kubelet's uid, for static pods. The first pod that claims a kubelet's uid has it. */
+  readonly #mirrors = new Map<string, string>();
 
-export interface PodTable {
-  /** By the uid in the names of its cgroups, or by the API server's. */
-  get(uid: string): Pod | undefined;
-  /** True when that is a change for those who choose by labels. */
-  put(pod: Pod): boolean;
-  remove(uid: string): boolean;
-  replace(pods: readonly Pod[]): boolean;
-  all(): Iterable<Pod>;
-  readonly size: number;
-}
+  get size(): number {
+    return this.#pods.size;
+  }
 
-export function createPodTable(): PodTable {
-  const pods = new Map<string, Pod>();
-  /** Static pods by the uid that the kubelet gave them; the first one that says so. */
-  const mirrors = new Map<string, string>();
+  get(uid: string): Pod | undefined {
+    // The own uid first, so that another pod's annotations cannot claim it.
+    return this.#pods.get(uid) ?? this.#pods.get(this.#mirrors.get(uid) ?? "");
+  }
 
-  const put = (pod: Pod) => {
-    const before = pods.get(pod.uid);
-    pods.set(pod.uid, pod);
-    if (pod.cgroupUid !== pod.uid && !mirrors.has(pod.cgroupUid)) {
-      mirrors.set(pod.cgroupUid, pod.uid);
+  all(): Iterable<Pod> {
+    return this.#pods.values();
+  }
+
+  put(pod: Pod): boolean {
+    const before = this.#pods.get(pod.uid);
+    this.#pods.set(pod.uid, pod);
+    if (pod.cgroupUid !== pod.uid && !this.#mirrors.has(pod.cgroupUid)) {
+      this.#mirrors.set(pod.cgroupUid, pod.uid);
     }
     return before === undefined || !sameLabels(before, pod);
-  };
-  const remove = (uid: string) => {
-    const pod = pods.get(uid);
+  }
+
+  remove(uid: string): boolean {
+    const pod = this.#pods.get(uid);
     if (pod === undefined) return false;
-    pods.delete(uid);
-    if (mirrors.get(pod.cgroupUid) === uid) mirrors.delete(pod.cgroupUid);
+    this.#pods.delete(uid);
+    if (this.#mirrors.get(pod.cgroupUid) === uid) this.#mirrors.delete(pod.cgroupUid);
     return true;
-  };
-  return {
-    // Its own uid first: what others say about theirs must not take it over.
-    get: (uid) => pods.get(uid) ?? pods.get(mirrors.get(uid) ?? ""),
-    put,
-    remove,
-    replace(now) {
-      const uids = new Set(now.map(({ uid }) => uid));
-      const gone = [...pods.keys()].filter((uid) => !uids.has(uid));
-      const removed = gone.map(remove).length > 0;
-      return now.map(put).some((changed) => changed) || removed;
-    },
-    all: () => pods.values(),
-    get size() {
-      return pods.size;
-    },
-  };
-}
+  }
 
-/* The pods of one node, kept up to date by the API server: a list, and a watch from there on. */
-
-export interface Pods {
-  /** By the uid in the names of its cgroups (a static pod's is not the API server's), or by the API server's. */
-  get(uid: string): Pod | undefined;
-  all(): Iterable<Pod>;
-  /** Resolves once they are known for the first time, or will not be any more. */
-  readonly ready: Promise<void>;
-  close(): Promise<void>;
+  replaceAll(pods: readonly Pod[]): boolean {
+    const uids = new Set(pods.map(({ uid }) => uid));
+    const gone = [...this.#pods.keys()].filter((uid) => !uids.has(uid));
+    for (const uid of gone) this.remove(uid);
+    const changes = pods.map((pod) => this.put(pod));
+    return gone.length > 0 || changes.includes(true);
+  }
 }
 
 export interface PodsOptions {
-  /** Told of the first failure of each kind in a row, and when they are known again. */
+  /** Called for the first failure of each kind in an outage, and when the pods are known again. */
   warn(line: string): void;
-  /** Called after pods have come or gone, or their labels have changed. */
+  /** Called after pods came or went, or their labels changed. */
   changed(): void;
-  /** Milliseconds without a word on the watch; a bookmark comes about every minute. */
+  /** Milliseconds without data after which the watch is renewed; a bookmark arrives about every minute. */
   readonly idle?: number;
-  /** For tests: at least 0, less than 1. */
+  /** For tests: from 0 to below 1. */
   readonly random?: () => number;
-  /** For tests: resolves after so many milliseconds, or once `ending` is aborted. */
+  /** For tests: resolves after this many milliseconds, or once `ending` is aborted. */
   readonly sleep?: (ms: number, ending: AbortSignal) => Promise<void>;
 }
 
-const IDLE_MS = 150_000;
-/** Seconds after which the server ends a watch, up to twice that, as for client-go's reflector. */
-const WATCH_S = 300;
-/** One that has said nothing and ends this soon is no watch. */
-const SHORT_WATCH_MS = 5000;
-/** Characters of one pod. etcd takes 1.5 MiB in a terser encoding. */
-const MAX_POD = 4 * 1024 * 1024;
-/** A kubelet's limit is 110 unless it is raised; those that have ended stay listed. */
+const MAX_IDLE_MS = 150_000;
+/** The server ends a watch after this time or up to twice as much, as for client-go's reflector. */
+const MIN_WATCH_S = 300;
+/** A watch that ends sooner without data counts as failed. */
+const MIN_WATCH_MS = 5000;
+/** etcd's limit is 1.5 MiB in a more compact encoding. */
+const MAX_POD_CHARACTERS = 4 * 1024 * 1024;
+/** A kubelet's default limit is 110; ended pods stay listed. */
 const MAX_PODS = 5000;
-/** Reasons that were told in an outage; a hostile server can make up as many as it likes. */
-const MAX_REASONS = 5;
+/** Reasons reported during one outage; a hostile server can invent any number of them. */
+const MAX_REPORTED_REASONS = 5;
 
-/** A round that did not end as it should. */
+/** Why a list or a watch ended early. */
 type Trouble = Pick<Failure, "is" | "why" | "after">;
 
-/**
- * @param node its name as the API server has it (`spec.nodeName`), not a host name or an address.
- * @throws {OomkitError} for a name that no node can have.
- */
-export function openPods(api: KubernetesApi, node: string, options: PodsOptions): Pods {
-  checkNode(node);
-  const { warn, changed, idle = IDLE_MS, random = Math.random, sleep = delay } = options;
-  const table = createPodTable();
-  const ending = new AbortController();
-  const ready = Promise.withResolvers<void>();
-  const selector = { fieldSelector: `spec.nodeName=${node}` };
-  /** Where the next watch begins; `undefined`: list first. */
-  let version: string | undefined;
-  const told = new Set<string>();
-  let failures = 0;
-  /** A list that works proves nothing then. */
-  let failedWatch = false;
+/** Follows the pods of a node until it is closed. */
+export class PodWatcher {
+  /** Resolves once the pods are known for the first time, or the watch was closed. */
+  readonly ready: Promise<void>;
+  readonly #table = new PodTable();
+  readonly #ending = new AbortController();
+  readonly #known = Promise.withResolvers<void>();
+  readonly #selector: { readonly fieldSelector: string };
+  readonly #reportedReasons = new Set<string>();
+  readonly #following: Promise<void>;
+  /** Resource version at which the next watch starts; `undefined`: list first. */
+  #version: string | undefined;
+  #failures = 0;
+  /** Since the last data of a watch. A list that works does not end such an outage. */
+  #watchFailed = false;
 
-  const list = async (): Promise<Trouble | undefined> => {
-    // 0: out of the server's memory. Without it each of a thousand nodes would have etcd read all pods there are.
-    const query = { ...selector, resourceVersion: "0" };
-    const stream = await api.open({ verb: "list", resource: "pods", query }, ending.signal, idle);
+  /**
+   * Throws {@link OomkitError} for a name that no node can have.
+   *
+   * @param node `spec.nodeName` in the API server, not a host name or an address.
+   */
+  constructor(
+    private readonly api: KubernetesApi,
+    private readonly node: string,
+    private readonly options: PodsOptions,
+  ) {
+    checkNode(node);
+    this.ready = this.#known.promise;
+    this.#selector = { fieldSelector: `spec.nodeName=${node}` };
+    this.#following = this.#follow();
+  }
+
+  /** @param uid in the names of the pod's cgroups, or in the API server; they differ for a static pod. */
+  get(uid: string): Pod | undefined {
+    return this.#table.get(uid);
+  }
+
+  all(): Iterable<Pod> {
+    return this.#table.all();
+  }
+
+  async close(): Promise<void> {
+    this.#ending.abort(new Error("oomkit is stopping"));
+    await this.#following;
+  }
+
+  async #follow(): Promise<void> {
+    const { random = Math.random, sleep = delay } = this.options;
+    const { signal } = this.#ending;
+    while (!signal.aborted) {
+      const isList = this.#version === undefined;
+      const trouble = await this.#listOrWatch();
+      if (signal.aborted) break;
+      if (trouble === undefined) {
+        // A server ends a watch every few minutes; if it ends immediately, starting the next one must not busy-loop.
+        if (!isList) await sleep(backoff(0, random()), signal);
+        continue;
+      }
+      if (!isList) this.#watchFailed = true;
+      // A server that was away for a moment still knows the version. After any other failure only a list shows what was missed.
+      if (trouble.is !== "unreachable" && trouble.is !== "busy") this.#version = undefined;
+      // "gone" is an ordinary end of a watch.
+      if (trouble.is !== "gone") this.#warnOnce(trouble.why);
+      await sleep(backoff(this.#failures, random(), trouble.after), signal);
+      this.#failures += 1;
+    }
+    this.#known.resolve();
+  }
+
+  async #listOrWatch(): Promise<Trouble | undefined> {
+    try {
+      return this.#version === undefined ? await this.#list() : await this.#watch(this.#version);
+    } catch (error) {
+      return { is: "unreachable", why: errorText(error) };
+    }
+  }
+
+  async #list(): Promise<Trouble | undefined> {
+    // Version 0 is answered from the server's cache. Otherwise each of a thousand nodes would make etcd read all pods.
+    const stream = await this.#open({ verb: "list", resource: "pods" }, { resourceVersion: "0" });
     if (stream.is !== "ok") return stream;
     const pods: Pod[] = [];
-    const splitter = openItemSplitter(MAX_POD, (item) => {
-      const pod = ownPod(parseObject(item));
+    const splitter = new ItemSplitter(MAX_POD_CHARACTERS, (item) => {
+      const pod = this.#ownPod(parseObject(item));
       if (pod !== undefined) pods.push(pod);
       if (pods.length > MAX_PODS) throw new Error(`it lists more than ${MAX_PODS} pods`);
     });
     for await (const text of stream.text) splitter.push(text);
-    const around = parseObject(splitter.end());
-    const from = asObject(around?.metadata)?.resourceVersion;
-    if (around?.kind !== "PodList" || typeof from !== "string") {
-      return { is: "garbage", why: "its answer is no list of pods" };
+    const list = parseObject(splitter.end());
+    const version = asObject(list?.metadata)?.resourceVersion;
+    if (list?.kind !== "PodList" || typeof version !== "string") {
+      return { is: "garbage", why: "its answer is not a list of pods" };
     }
-    version = from;
-    if (table.replace(pods)) changed();
-    if (!failedWatch) recovered();
+    this.#version = version;
+    if (this.#table.replaceAll(pods)) this.options.changed();
+    if (!this.#watchFailed) this.#reportRecovery();
     if (pods.length === 0) {
-      warnOnce(`there are none; is that the node's name (spec.nodeName)?`);
+      this.#warnOnce("the node has no pods; is this the node's name (spec.nodeName)?");
     }
-    ready.resolve();
+    this.#known.resolve();
     return undefined;
-  };
+  }
 
-  const watch = async (from: string): Promise<Trouble | undefined> => {
-    const stream = await api.open(
-      {
-        verb: "watch",
-        resource: "pods",
-        query: {
-          ...selector,
-          watch: "1",
-          allowWatchBookmarks: "true",
-          resourceVersion: from,
-          timeoutSeconds: String(Math.floor(WATCH_S * (1 + random()))),
-        },
-      },
-      ending.signal,
-      idle,
-    );
+  async #watch(from: string): Promise<Trouble | undefined> {
+    const { random = Math.random } = this.options;
+    const stream = await this.#open({ verb: "watch", resource: "pods" }, {
+      watch: "1",
+      allowWatchBookmarks: "true",
+      resourceVersion: from,
+      timeoutSeconds: String(Math.floor(MIN_WATCH_S * (1 + random()))),
+    });
     if (stream.is !== "ok") return stream;
-    const begun = performance.now();
+    const started = performance.now();
     let isEmpty = true;
     for await (const line of lines(stream.text)) {
-      const failure = take(line);
-      if (failure !== undefined) return failure;
+      const trouble = this.#applyWatchEvent(line);
+      if (trouble !== undefined) return trouble;
       isEmpty = false;
-      recovered();
+      this.#reportRecovery();
     }
-    return isEmpty && performance.now() - begun < SHORT_WATCH_MS
-      ? { is: "unreachable", why: "its watch ends as soon as it has begun" }
+    return isEmpty && performance.now() - started < MIN_WATCH_MS
+      ? { is: "unreachable", why: "its watch ends as soon as it has started" }
       : undefined;
-  };
+  }
 
-  /** One event of the watch. */
-  const take = (line: string): Trouble | undefined => {
+  #open(target: RequestTarget, query: Readonly<Record<string, string>>) {
+    return this.api.open(
+      { ...target, query: { ...this.#selector, ...query } },
+      this.#ending.signal,
+      this.options.idle ?? MAX_IDLE_MS,
+    );
+  }
+
+  #applyWatchEvent(line: string): Trouble | undefined {
     const { type, object } = parseObject(line) ?? {};
     if (type === "ERROR") {
-      return failureOfStatus({ verb: "watch", resource: "pods" }, object, api.url);
+      return failureOfStatus({ verb: "watch", resource: "pods" }, object, this.api.url);
     }
-    const now = asObject(asObject(object)?.metadata)?.resourceVersion;
-    if (typeof type !== "string" || typeof now !== "string") {
-      return { is: "garbage", why: "its watch sent what is no event" };
+    const { resourceVersion, uid } = asObject(asObject(object)?.metadata) ?? {};
+    if (typeof type !== "string" || typeof resourceVersion !== "string") {
+      return { is: "garbage", why: "its watch sent something that is not an event" };
     }
-    version = now;
+    this.#version = resourceVersion;
     if (type === "BOOKMARK") return undefined;
-    const pod = type === "DELETED" ? undefined : ownPod(object);
-    const uid = asObject(asObject(object)?.metadata)?.uid;
-    const isNews = pod !== undefined && (table.size < MAX_PODS || table.get(pod.uid))
-      ? table.put(pod)
-      : type === "DELETED" && typeof uid === "string" && table.remove(uid);
-    if (isNews) changed();
+    const pod = type === "DELETED" ? undefined : this.#ownPod(object);
+    const isChange = pod !== undefined && (this.#table.size < MAX_PODS || this.#table.get(pod.uid))
+      ? this.#table.put(pod)
+      : type === "DELETED" && typeof uid === "string" && this.#table.remove(uid);
+    if (isChange) this.options.changed();
     return undefined;
-  };
+  }
 
-  const ownPod = (object: unknown) => nodeOf(object) === node ? readPod(object) : undefined;
+  #ownPod(object: unknown): Pod | undefined {
+    return nodeOf(object) === this.node ? readPod(object) : undefined;
+  }
 
-  const warnOnce = (why: string) => {
-    if (told.has(why) || told.size >= MAX_REASONS) return;
-    told.add(why);
-    warn(`cannot follow the pods of node ${node} at ${api.url}: ${why}`);
-  };
+  #warnOnce(why: string): void {
+    const reported = this.#reportedReasons;
+    if (reported.has(why) || reported.size >= MAX_REPORTED_REASONS) return;
+    reported.add(why);
+    this.options.warn(`cannot follow the pods of node ${this.node} at ${this.api.url}: ${why}`);
+  }
 
-  const recovered = () => {
-    if (failures > 0 && told.size > 0) {
-      warn(`can follow the pods of node ${node} again, after ${failures} failed tries`);
-      told.clear();
+  #reportRecovery(): void {
+    if (this.#failures > 0 && this.#reportedReasons.size > 0) {
+      const attempts = `${this.#failures} failed attempts`;
+      this.options.warn(`can follow the pods of node ${this.node} again, after ${attempts}`);
+      this.#reportedReasons.clear();
     }
-    failures = 0;
-    failedWatch = false;
-  };
-
-  const round = async (): Promise<Trouble | undefined> => {
-    try {
-      return version === undefined ? await list() : await watch(version);
-    } catch (error) {
-      return { is: "unreachable", why: error instanceof Error ? error.message : String(error) };
-    }
-  };
-
-  const follow = async () => {
-    while (!ending.signal.aborted) {
-      const isList = version === undefined;
-      const trouble = await round();
-      if (ending.signal.aborted) break;
-      if (trouble !== undefined && !isList) failedWatch = true;
-      if (trouble === undefined) {
-        // A watch ends by itself every few minutes; one that ends at once must not be begun again at once.
-        if (!isList) await sleep(backoff(0, random()), ending.signal);
-        continue;
-      }
-      // What was missed in between is in a list; a server that is away for a moment still knows where the watch was.
-      if (trouble.is !== "unreachable" && trouble.is !== "busy") version = undefined;
-      // That is how a watch may end, too.
-      if (trouble.is !== "gone") warnOnce(trouble.why);
-      await sleep(backoff(failures, random(), trouble.after), ending.signal);
-      failures += 1;
-    }
-    ready.resolve();
-  };
-  const following = follow();
-
-  return {
-    get: table.get,
-    all: table.all,
-    ready: ready.promise,
-    async close() {
-      ending.abort(new Error("the end has come"));
-      await following;
-    },
-  };
+    this.#failures = 0;
+    this.#watchFailed = false;
+  }
 }
 
-/** Line by line; what follows the last newline is no line yet. */
+/** Complete lines; text after the last newline is dropped. */
 async function* lines(pieces: AsyncIterable<string>): AsyncIterableIterator<string> {
   let rest = "";
   for await (const piece of pieces) {
@@ -356,8 +355,8 @@ async function* lines(pieces: AsyncIterable<string>): AsyncIterableIterator<stri
       if (line.trim() !== "") yield line;
     }
     rest += parts.at(-1);
-    if (rest.length > MAX_POD) {
-      throw new Error(`one event of its watch is longer than ${MAX_POD} characters`);
+    if (rest.length > MAX_POD_CHARACTERS) {
+      throw new Error(`one event of its watch is longer than ${MAX_POD_CHARACTERS} characters`);
     }
   }
 }
@@ -366,7 +365,7 @@ async function* lines(pieces: AsyncIterable<string>): AsyncIterableIterator<stri
 function checkNode(node: string): void {
   if (node.length <= 253 && /^[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?$/.test(node)) return;
   throw new OomkitError(
-    `cannot use "${node}" as the name of a node: it is no DNS name in lower case`,
+    `cannot use "${node}" as the name of a node: it is not a lower-case DNS name`,
     "give the name that kubectl get nodes shows",
   );
 }

@@ -1,173 +1,172 @@
 /**
- * Events of oomkit as Events of Kubernetes: on the pod when it is known, else on the Node. The first of its kind on an object
- * is posted at once; those that repeat it raise its count, every few seconds at most.
+ * Reports oomkit's events as Kubernetes Events: on the pod when it is known, else on the Node. The first of its kind on an object
+ * is posted immediately; repetitions raise its count, every few seconds at most.
  */
 
-import { type Attempt, type DeliveryOptions, openDelivery } from "../delivery.ts";
 import type { OomkitEvent } from "../../events/event.ts";
-import type { Receiver } from "../receiver.ts";
+import { delay } from "../../timing.ts";
+import { type Attempt, Delivery, type DeliveryOptions } from "../delivery.ts";
+import type { Receiver, ReceiverCounts } from "../receiver.ts";
 import type { Answer, KubernetesApi } from "./api.ts";
-import { kindOf } from "./event_object.ts";
-import { podObject, wholeSeconds } from "./event_object.ts";
-import { openEventPoster, type PostedEvent } from "./event_post.ts";
-import { openRateLimit } from "./event_post.ts";
-import type { Pods } from "./pods.ts";
-import { createTallies } from "./event_post.ts";
+import { type EventKind, kindOf, podObject, wholeSeconds } from "./event_object.ts";
+import { EventPoster, type PostedEvent } from "./event_poster.ts";
+import type { PodWatcher } from "./pods.ts";
 
 export interface KubernetesReceiverOptions {
   readonly api: KubernetesApi;
-  /** Absent: everything is told of on the Node. */
-  readonly pods?: Pods;
-  /** The Node's name. */
+  /** Absent: all Events are on the Node. */
+  readonly pods?: PodWatcher;
+  /** Name of the Node. */
   readonly node: string;
-  /** What happened, in one line for people, without when and where. */
+  /** What happened, in one line of text without time and place. */
   describe(event: OomkitEvent): string;
   /**
-   * Makes the Events oom-guard's: its JSON for what it has one for (see `oomGuardEvent`), all of them on the Node, and it as
-   * their source.
+   * Makes the Events like oom-guard's: its JSON as the message where it has an event (see `oomGuardEvent`), all of them on the
+   * Node, with oom-guard as their source.
    */
   readonly oomGuard?: (event: OomkitEvent, stat: string) => string | undefined;
   warn(line: string): void;
-  /** Milliseconds between two counts told of one object. */
-  readonly patchEvery?: number;
-  /** Milliseconds of quiet after which a repetition is news again. */
-  readonly window?: number;
-  /** Objects, reasons and kinds that are counted at once. */
-  readonly most?: number;
-  /** Requests that may go at once, and per second from then on. */
-  readonly burst?: number;
-  readonly perSecond?: number;
-  /** Milliseconds for what is left in the end. */
-  readonly closeWithin?: number;
-  /** For tests. */
-  readonly queue?: Pick<DeliveryOptions<unknown>, "sleep">;
+  /** For tests, as is the next. */
+  readonly limits?: Partial<typeof LIMITS>;
+  readonly queue?: Pick<DeliveryOptions<unknown>, "sleep" | "closeWithin">;
 }
 
-const PATCH_EVERY_MS = 10_000;
-/** As client-go's correlator (tools/record/events_cache.go). */
-const WINDOW_MS = 600_000;
-/** A node has some hundred pods. */
-const MAX_TALLIES = 500;
-/** client-go's events of one object that may go at once, and its requests per second: one of a thousand nodes. */
-const BURST = 25;
-const PER_SECOND = 5;
-/** It may be that the rule is being written; but what is forbidden for good must not hold up the rest for long. */
-const FORBIDDEN_TRIES = 3;
-/** An Event for a namespace that is not there any more, or one that the server will never take. */
-const FINAL: readonly Answer["is"][] = ["missing", "terminating", "refused"];
-const FULL_TOLD_EVERY_MS = 60_000;
+const LIMITS = {
+  msBetweenPatches: 10_000,
+  /** After this quiet time a repetition is a new Event, as in client-go's correlator (tools/record/events_cache.go). */
+  repetitionWindowMs: 600_000,
+  /** A node has some hundred pods. */
+  maxSeries: 500,
+  /** client-go's defaults: 25 events of one object in a row, 5 requests per second. A cluster may have a thousand nodes. */
+  requestBurst: 25,
+  requestsPerSecond: 5,
+};
+/** The missing RBAC rule may be about to be created, but a lasting refusal must not block the rest for long. */
+const MAX_FORBIDDEN_ATTEMPTS = 3;
+/** The namespace no longer exists, or the server will never accept this Event. */
+const PERMANENT_FAILURES: readonly Answer["is"][] = ["missing", "terminating", "refused"];
+const MIN_MS_BETWEEN_FULL_WARNINGS = 60_000;
 
-interface Tally extends PostedEvent {
+/** Events that repeat each other: one Event with a count. */
+interface EventSeries extends PostedEvent {
   readonly key: string;
-  /** Of `count`, what the server knows. */
+  message: string;
+  isJson: boolean;
+  cgroup: string;
+  count: number;
+  last: string;
+  /** The part of `count` that the server knows. */
   sent: number;
-  /** Of performance.now(). */
+  /** performance.now() of the latest occurrence, and of the latest request. */
   countedAt: number;
   sentAt: number;
   isQueued: boolean;
   timer: ReturnType<typeof setTimeout> | undefined;
-  forbidden: number;
+  forbiddenAttempts: number;
 }
 
-/** Its counts are of events; one request may tell of many. */
-export function openKubernetesReceiver(options: KubernetesReceiverOptions): Receiver {
-  const { api, node, describe, oomGuard, warn, closeWithin } = options;
-  const { patchEvery = PATCH_EVERY_MS, window = WINDOW_MS, most = MAX_TALLIES } = options;
-  const { burst = BURST, perSecond = PER_SECOND } = options;
-  const poster = oomGuard === undefined
-    ? openEventPoster(api, options.pods, node, "oomkit")
-    : openEventPoster(api, undefined, node, "oom-guard");
-  const tallies = createTallies<Tally>(most);
-  const pace = openRateLimit(burst, perSecond);
-  const count = { sent: 0, dropped: 0, pending: 0 };
-  let isClosing = false;
-  let fullToldAt = -Infinity;
+/**
+ * Its counts are of events, of which one request may report many. Its bound is on series, not on events: a repetition needs no
+ * room, and a series is only dropped once the server knows its count.
+ */
+export class KubernetesReceiver implements Receiver {
+  readonly name = "kubernetes";
+  readonly #options: KubernetesReceiverOptions;
+  readonly #poster: EventPoster;
+  readonly #delivery: Delivery<EventSeries>;
+  readonly #waitForRequest: (ending: AbortSignal) => Promise<void>;
+  /** By key, in the order of their latest occurrence. */
+  readonly #series = new Map<string, EventSeries>();
+  readonly #limits: typeof LIMITS;
+  #sent = 0;
+  #dropped = 0;
+  #pending = 0;
+  #isClosing = false;
+  #warnedFullAt = -Infinity;
 
-  const deliver = async (tally: Tally, ending: AbortSignal): Promise<Attempt> => {
-    await pace.wait(ending);
-    const { answer, told } = await poster.send(tally, ending);
-    if (answer.is === "ok") {
-      settled(tally, told);
-      return { is: "done" };
+  constructor(options: KubernetesReceiverOptions) {
+    const { api, node, pods, oomGuard, warn } = options;
+    this.#options = options;
+    this.#limits = { ...LIMITS, ...options.limits };
+    this.#poster = oomGuard === undefined
+      ? new EventPoster(api, pods, node, "oomkit")
+      : new EventPoster(api, undefined, node, "oom-guard");
+    this.#waitForRequest = rateLimit(this.#limits.requestBurst, this.#limits.requestsPerSecond);
+    this.#delivery = new Delivery({
+      what: `report events to ${api.url}`,
+      deliver: (series, ending) => this.#deliver(series, ending),
+      onRejected: (series) => this.#giveUp(series),
+      warn,
+      // A series is in the queue once at most, so the queue never drops one.
+      maxQueued: this.#limits.maxSeries,
+      ...options.queue,
+    });
+  }
+
+  report(event: OomkitEvent, stat: string): void {
+    const kind = kindOf(event);
+    if (kind === undefined) return;
+    if (this.#isClosing) return void (this.#dropped += 1);
+    const series = this.#seriesOf(event, kind);
+    if (series === undefined) return this.#dropForFullTable();
+    const json = this.#options.oomGuard?.(event, stat);
+    const last = wholeSeconds(event.ts);
+    series.message = json ?? this.#options.describe(event);
+    series.isJson = json !== undefined;
+    series.cgroup = event.cgroup;
+    series.count += 1;
+    series.countedAt = performance.now();
+    if (last > series.last) series.last = last;
+    this.#pending += 1;
+    this.#series.delete(series.key);
+    this.#series.set(series.key, series);
+    this.#schedule(series);
+  }
+
+  counts(): ReceiverCounts {
+    return {
+      pending: this.#pending,
+      sent: this.#sent,
+      dropped: this.#dropped,
+      failed: this.#delivery.counts().failed,
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    for (const series of this.#series.values()) {
+      if (series.timer !== undefined) this.#enqueue(series);
     }
-    if (answer.is === "forbidden") tally.forbidden += 1;
-    if (tally.forbidden >= FORBIDDEN_TRIES || FINAL.includes(answer.is)) {
-      abandon(tally);
-      return { is: "never", why: answer.why };
+    await this.#delivery.close();
+    this.#poster.stopWaiting();
+    for (const series of this.#series.values()) this.#dropUnsent(series);
+  }
+
+  /** The series that the event belongs to, or a new one; `undefined` when there is no room. */
+  #seriesOf(event: OomkitEvent, { reason, pattern }: EventKind): EventSeries | undefined {
+    const pod = this.#poster.podOf(event);
+    const fieldPath = pod?.containers.get(event.container_id ?? "")?.fieldPath;
+    const object = pod?.uid ?? event.pod_uid ?? event.cgroup;
+    // By the container's name: a restarted container continues its series.
+    const key = [object, fieldPath ?? "", reason, pattern].join("\n");
+    const known = this.#series.get(key);
+    if (known !== undefined) {
+      if (
+        known.isQueued || performance.now() - known.countedAt <= this.#limits.repetitionWindowMs
+      ) {
+        return known;
+      }
+      this.#dropUnsent(known);
+      this.#series.delete(key);
     }
-    const { why, after } = answer;
-    return { is: "later", why, ...(after !== undefined && { after }) };
-  };
-
-  const delivery = openDelivery<Tally>({
-    what: `report events to ${api.url}`,
-    deliver,
-    givenUp: (tally) => abandon(tally),
-    warn,
-    // Each tally is in the queue once at most, so that it never has to drop one.
-    most,
-    ...options.queue,
-    ...(closeWithin !== undefined && { closeWithin }),
-  });
-
-  const schedule = (tally: Tally) => {
-    if (tally.isQueued || tally.timer !== undefined) return;
-    const due = tally.sentAt + patchEvery - performance.now();
-    if (due <= 0 || isClosing) return enqueue(tally);
-    tally.timer = setTimeout(enqueue, due, tally);
-  };
-
-  const enqueue = (tally: Tally) => {
-    clearTimeout(tally.timer);
-    tally.timer = undefined;
-    tally.isQueued = true;
-    delivery.send(tally);
-  };
-
-  const settled = (tally: Tally, told: number) => {
-    count.sent += told - tally.sent;
-    count.pending -= told - tally.sent;
-    tally.sent = told;
-    tally.sentAt = performance.now();
-    tally.isQueued = false;
-    tally.forbidden = 0;
-    if (tally.count > told) schedule(tally);
-  };
-
-  /** What it has not told is lost. */
-  const forget = (tally: Tally) => {
-    clearTimeout(tally.timer);
-    tally.timer = undefined;
-    const lost = tally.count - tally.sent;
-    count.dropped += lost;
-    count.pending -= lost;
-    tally.sent = tally.count;
-  };
-
-  const abandon = (tally: Tally) => {
-    tally.isQueued = false;
-    if (tallies.get(tally.key) === tally) tallies.remove(tally.key);
-    forget(tally);
-  };
-
-  const refuse = () => {
-    count.dropped += 1;
-    const now = performance.now();
-    if (now - fullToldAt < FULL_TOLD_EVERY_MS) return;
-    fullToldAt = now;
-    warn(`events of ${most} kinds and objects wait for ${api.url}, and more are dropped`);
-  };
-
-  const begin = (key: string, reason: string, event: OomkitEvent): Tally => {
-    const pod = poster.podOf(event);
-    const container = pod?.containers.get(event.container_id ?? "");
+    if (!this.#makeRoom()) return undefined;
     const at = wholeSeconds(event.ts);
     return {
       key,
       reason,
       podUid: event.pod_uid,
       containerId: event.container_id,
-      involved: pod && podObject(pod, container?.fieldPath),
+      involved: pod && podObject(pod, fieldPath),
       name: undefined,
       isPosted: false,
       cgroup: event.cgroup,
@@ -177,59 +176,104 @@ export function openKubernetesReceiver(options: KubernetesReceiverOptions): Rece
       sent: 0,
       first: at,
       last: at,
-      countedAt: performance.now(),
+      countedAt: 0,
       sentAt: -Infinity,
       isQueued: false,
       timer: undefined,
-      forbidden: 0,
+      forbiddenAttempts: 0,
     };
-  };
+  }
 
-  /** One for each object, container and kind; a container that was started again is the same. */
-  const keyOf = (event: OomkitEvent, reason: string, pattern: string) => {
-    const pod = poster.podOf(event);
-    const container = pod?.containers.get(event.container_id ?? "")?.fieldPath;
-    const where = pod?.uid ?? event.pod_uid ?? event.cgroup;
-    return [where, container ?? "", reason, pattern].join("\n");
-  };
+  /** Removes the series that was quiet for longest and is fully sent; false when none is. */
+  #makeRoom(): boolean {
+    if (this.#series.size < this.#limits.maxSeries) return true;
+    for (const [key, { count, sent }] of this.#series) {
+      if (count === sent) return this.#series.delete(key);
+    }
+    return false;
+  }
 
-  return {
-    name: "kubernetes",
-    report(event, stat) {
-      const kind = kindOf(event);
-      if (kind === undefined) return;
-      if (isClosing) return void (count.dropped += 1);
-      const key = keyOf(event, kind.reason, kind.pattern);
-      const now = performance.now();
-      let tally = tallies.get(key);
-      if (tally !== undefined && !tally.isQueued && now - tally.countedAt > window) {
-        forget(tally);
-        tallies.remove(key);
-        tally = undefined;
-      }
-      if (tally === undefined) {
-        tally = begin(key, kind.reason, event);
-        if (!tallies.add(key, tally)) return refuse();
-      }
-      const json = oomGuard?.(event, stat);
-      const last = wholeSeconds(event.ts);
-      tally.message = json ?? describe(event);
-      tally.isJson = json !== undefined;
-      tally.cgroup = event.cgroup;
-      tally.count += 1;
-      tally.countedAt = now;
-      if (last > tally.last) tally.last = last;
-      count.pending += 1;
-      tallies.touch(key, tally);
-      schedule(tally);
-    },
-    counts: () => ({ ...count, failed: delivery.counts().failed }),
-    async close() {
-      isClosing = true;
-      for (const tally of tallies.all()) if (tally.timer !== undefined) enqueue(tally);
-      await delivery.close();
-      poster.end();
-      for (const tally of tallies.all()) forget(tally);
-    },
+  #schedule(series: EventSeries): void {
+    if (series.isQueued || series.timer !== undefined) return;
+    const due = series.sentAt + this.#limits.msBetweenPatches - performance.now();
+    if (due <= 0 || this.#isClosing) return this.#enqueue(series);
+    series.timer = setTimeout(() => this.#enqueue(series), due);
+  }
+
+  #enqueue(series: EventSeries): void {
+    clearTimeout(series.timer);
+    series.timer = undefined;
+    series.isQueued = true;
+    this.#delivery.send(series);
+  }
+
+  async #deliver(series: EventSeries, ending: AbortSignal): Promise<Attempt> {
+    await this.#waitForRequest(ending);
+    const { answer, sentCount } = await this.#poster.send(series, ending);
+    if (answer.is === "ok") {
+      this.#markSent(series, sentCount);
+      return { is: "done" };
+    }
+    if (answer.is === "forbidden") series.forbiddenAttempts += 1;
+    const isPermanent = series.forbiddenAttempts >= MAX_FORBIDDEN_ATTEMPTS ||
+      PERMANENT_FAILURES.includes(answer.is);
+    if (isPermanent) {
+      this.#giveUp(series);
+      return { is: "never", why: answer.why };
+    }
+    const { why, after } = answer;
+    return { is: "later", why, ...(after !== undefined && { after }) };
+  }
+
+  #markSent(series: EventSeries, sentCount: number): void {
+    this.#sent += sentCount - series.sent;
+    this.#pending -= sentCount - series.sent;
+    series.sent = sentCount;
+    series.sentAt = performance.now();
+    series.isQueued = false;
+    series.forbiddenAttempts = 0;
+    if (series.count > sentCount) this.#schedule(series);
+  }
+
+  #giveUp(series: EventSeries): void {
+    series.isQueued = false;
+    if (this.#series.get(series.key) === series) this.#series.delete(series.key);
+    this.#dropUnsent(series);
+  }
+
+  #dropUnsent(series: EventSeries): void {
+    clearTimeout(series.timer);
+    series.timer = undefined;
+    const unsent = series.count - series.sent;
+    this.#dropped += unsent;
+    this.#pending -= unsent;
+    series.sent = series.count;
+  }
+
+  #dropForFullTable(): void {
+    this.#dropped += 1;
+    const now = performance.now();
+    if (now - this.#warnedFullAt < MIN_MS_BETWEEN_FULL_WARNINGS) return;
+    this.#warnedFullAt = now;
+    const { api, warn } = this.#options;
+    warn(
+      `events of ${this.#limits.maxSeries} kinds and objects wait for ${api.url}, and more are dropped`,
+    );
+  }
+}
+
+/**
+ * A token bucket. The returned function resolves when the next request may be sent, or once `ending` is aborted.
+ *
+ * @param burst requests in a row after a quiet time.
+ */
+function rateLimit(burst: number, perSecond: number): (ending: AbortSignal) => Promise<void> {
+  let tokens = burst;
+  let at = performance.now();
+  return async (ending) => {
+    const now = performance.now();
+    tokens = Math.min(burst, tokens + (now - at) / 1000 * perSecond) - 1;
+    at = now;
+    if (tokens < 0) await delay(-tokens / perSecond * 1000, ending);
   };
 }

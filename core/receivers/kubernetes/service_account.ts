@@ -1,57 +1,49 @@
-/** Where the API server is, and which files open it: those of a pod's service account unless others are named. */
+/** Address of the API server and the files that authenticate against it: by default those of the pod's service account. */
 
 import { OomkitError } from "../../errors.ts";
+import { omitUndefined } from "../../omit_undefined.ts";
 
 export interface ServiceAccountOptions {
   /** `https://HOST:PORT[/PREFIX]`; `http:` only for a proxy on this machine, such as `kubectl proxy`. */
   readonly url?: string;
+  /** Not needed behind `kubectl proxy`, which authenticates itself. */
   readonly tokenFile?: string;
+  /** Default: the service account's, else the authorities that this machine trusts. */
   readonly caFile?: string;
 }
 
-export interface ServiceAccount {
-  /** Without a slash at its end. */
-  readonly url: string;
-  /** Absent: nothing is asked for, as behind `kubectl proxy`. */
-  readonly tokenFile?: string;
-  /** Absent: the authorities that this machine trusts. */
-  readonly caFile?: string;
-}
-
-/** https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/ */
-const MOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
-
-export interface Surroundings {
+export interface ServiceAccountEnvironment {
   env(name: string): string | undefined;
+  /** Directory of the service account's files. */
   readonly mount: string;
 }
 
-const here: Surroundings = { env: (name) => Deno.env.get(name), mount: MOUNT };
+/** https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/ */
+const processEnvironment: ServiceAccountEnvironment = {
+  env: (name) => Deno.env.get(name),
+  mount: "/var/run/secrets/kubernetes.io/serviceaccount",
+};
 
-/** @throws {OomkitError} when there is no telling where it is, or when a token would go out unencrypted. */
+/** `url` has no slash at its end. Throws {@link OomkitError} when the address is not known or invalid, or when the token would be sent unencrypted. */
 export function serviceAccountOf(
   options: ServiceAccountOptions,
-  around: Surroundings = here,
-): ServiceAccount {
-  const { url, isLocal } = checkedUrl(options.url ?? urlInCluster(around));
+  environment = processEnvironment,
+): ServiceAccountOptions & { readonly url: string } {
+  const { url, isLocal } = checkedUrl(options.url ?? urlInCluster(environment));
   const isPlain = url.startsWith("http:");
   if (isPlain && !isLocal) {
     throw new OomkitError(
-      `cannot use the API server at ${url}: what is sent there is not encrypted`,
+      `cannot use the API server at ${url}: the connection would not be encrypted`,
       "use https, or http to this machine as for kubectl proxy",
     );
   }
-  const mounted = (name: string) => `${around.mount}/${name}`;
-  const tokenFile = options.tokenFile ?? (isPlain ? undefined : mounted("token"));
-  const caFile = options.caFile ?? (isPlain ? undefined : ifThere(mounted("ca.crt")));
-  return {
-    url,
-    ...(tokenFile !== undefined && { tokenFile }),
-    ...(caFile !== undefined && { caFile }),
-  };
+  const mounted = (name: string) => isPlain ? undefined : `${environment.mount}/${name}`;
+  const tokenFile = options.tokenFile ?? mounted("token");
+  const caFile = options.caFile ?? ifExists(mounted("ca.crt"));
+  return { url, ...omitUndefined({ tokenFile, caFile }) };
 }
 
-function urlInCluster({ env }: Surroundings): string {
+function urlInCluster({ env }: ServiceAccountEnvironment): string {
   const host = env("KUBERNETES_SERVICE_HOST");
   const port = env("KUBERNETES_SERVICE_PORT_HTTPS") ?? env("KUBERNETES_SERVICE_PORT") ?? "443";
   if (!host) {
@@ -69,22 +61,21 @@ function checkedUrl(text: string): { readonly url: string; readonly isLocal: boo
       `cannot use "${text}" as the API server: ${why}`,
       "write https://HOST:PORT",
     );
-  if (!URL.canParse(text)) throw wrong("it is no URL");
+  if (!URL.canParse(text)) throw wrong("it is not a URL");
   const { protocol, username, password, search, hash, hostname, origin, pathname } = new URL(text);
   if (protocol !== "https:" && protocol !== "http:") throw wrong(`${protocol} is not http(s)`);
-  if (username !== "" || password !== "") throw wrong("it has a password in it");
-  if (search !== "" || hash !== "") throw wrong("it goes on after the path");
+  if (username !== "" || password !== "") throw wrong("it contains a password");
+  if (search !== "" || hash !== "") throw wrong("it has a query or a fragment");
   const isLocal = hostname === "localhost" || hostname === "[::1]" || /^127\./.test(hostname);
   return { url: origin + pathname.replace(/\/+$/, ""), isLocal };
 }
 
-function ifThere(path: string): string | undefined {
+function ifExists(path: string | undefined): string | undefined {
   try {
-    Deno.statSync(path);
-    return path;
+    if (path !== undefined) Deno.statSync(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
-    // It is there, and reading it says what is wrong.
-    return path;
+    // Reading the file reports the error.
   }
+  return path;
 }

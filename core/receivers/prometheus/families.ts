@@ -1,4 +1,4 @@
-/** Everything that is measured, by name; units are seconds and bytes. Pure. */
+/** Names, types and help texts of all metrics. Units are seconds and bytes. Pure. */
 
 import type { Definition } from "./text.ts";
 
@@ -46,15 +46,15 @@ export const FAMILIES = {
   ),
   limit: gauge(
     "oomkit_cgroup_memory_limit_bytes",
-    "The tightest limit in the cgroup's ancestry; no series where there is none.",
+    "The tightest limit in the cgroup's ancestry; no series without a limit.",
   ),
   headroom: gauge(
     "oomkit_cgroup_memory_headroom_bytes",
-    "What is left until a limit in the cgroup's ancestry is hit; no series where there is none.",
+    "Memory left until a limit in the cgroup's ancestry is hit; no series without a limit.",
   ),
   threshold: gauge(
     "oomkit_guard_imminent_bytes",
-    "Usage at which the imminent level begins, of the limit that is guarded.",
+    "Usage at which the imminent level begins.",
   ),
   pressureSome: counter(
     "oomkit_cgroup_memory_pressure_some_seconds_total",
@@ -62,7 +62,7 @@ export const FAMILIES = {
   ),
   pressureFull: counter(
     "oomkit_cgroup_memory_pressure_full_seconds_total",
-    "Time in which all tasks of the cgroup waited for memory at once (PSI).",
+    "Time in which all tasks of the cgroup waited for memory at the same time (PSI).",
   ),
   cgroupKills: counter(
     "oomkit_cgroup_oom_kills_total",

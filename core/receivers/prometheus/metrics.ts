@@ -1,107 +1,169 @@
-/** Everything that a scrape tells: cgroups as they are now, what was told since the start, and how the program itself fares. */
+/** The text of a scrape: the cgroups as they are now, counts since the start, and the state of oomkit itself. */
 
 import process from "node:process";
 import { identify } from "../../cgroup/identity.ts";
-import type { Receiver } from "../receiver.ts";
-import { OTHER } from "./event_counts.ts";
-import { createEventCounts } from "./event_counts.ts";
+import {
+  type Collection,
+  createCollectorLoop,
+  type Followed,
+  type Reading,
+} from "../../collect/collect.ts";
+import type { OomkitEvent } from "../../events/event.ts";
+import type { Receiver, ReceiverCounts } from "../receiver.ts";
+import { OTHER } from "./counters.ts";
+import { EventCounts } from "./event_counts.ts";
 import { FAMILIES } from "./families.ts";
 import type { Health } from "./server.ts";
-import { type Counted, createReceiverFamilies } from "./receiver_counts.ts";
-import type { Collection, Followed, Reading } from "../../collect/collect.ts";
-import { createCollectorLoop } from "../../collect/collect.ts";
 import { type Definition, type Family, labels, renderText, type Sample } from "./text.ts";
+
+type CountedReceiver = Pick<Receiver, "name" | "counts">;
 
 export interface MetricsOptions {
   readonly command: "watch" | "guard";
   readonly version: string;
-  /** Of the build, where it is known. */
+  /** Of the build. */
   readonly commit?: string;
-  /** Who is followed now; asked for at most once a second. */
+  /** The cgroups that are followed now; called at most once a second. */
   cgroups(): Iterable<Followed>;
-  /** Those that are told of events. */
-  receivers(): Iterable<Counted>;
+  receivers(): Iterable<CountedReceiver>;
   alive(): Health;
   ready(): Health;
-  /** Of a guard: milliseconds since its sentry was last seen to turn. */
+  /** Of a guard: milliseconds since the last heartbeat of its monitor thread. */
   heartbeatAge?(): number;
-  /** Cgroups that have series of their own: those with least headroom first. */
-  readonly most?: number;
-  /** For tests: milliseconds of a clock that only goes forward. */
+  /** Bounds the cgroups that have series of their own; those with the least headroom come first. */
+  readonly maxCgroups?: number;
+  /** For tests: milliseconds of a monotonic clock. */
   readonly now?: () => number;
 }
 
-export interface Metrics extends Receiver {
-  /** What a scrape gets. Rejects with what `cgroups` throws. */
-  text(): Promise<string>;
+const MAX_LISTED_CGROUPS = 2000;
+/** Removed cgroups that still have a series for their kills. */
+const MAX_REMOVED_CGROUPS = 500;
+
+export class Metrics implements Receiver {
+  readonly name = "metrics";
+  readonly #options: MetricsOptions;
+  readonly #events: EventCounts;
+  readonly #collect: () => Promise<Collection>;
+  readonly #buildLabels: string;
+  readonly #receiverTotals = new ReceiverTotals();
+  /** Labels by path of the cgroups that have series. */
+  #listed: ReadonlyMap<string, string> = new Map();
+  #rendered: { readonly collection: Collection; readonly text: string } | undefined;
+  #scrapedKills: ReadonlyMap<string, bigint> = new Map();
+  #reported = 0;
+
+  constructor(options: MetricsOptions) {
+    const { command, version, commit, cgroups } = options;
+    const maxReadings = options.maxCgroups ?? MAX_LISTED_CGROUPS;
+    const now = options.now ?? performance.now.bind(performance);
+    this.#options = options;
+    this.#events = new EventCounts(
+      command,
+      maxReadings + MAX_REMOVED_CGROUPS,
+      (path) => this.#listed.has(path),
+    );
+    this.#collect = createCollectorLoop({ cgroups, maxReadings, now });
+    this.#buildLabels = labels({ version, commit, command });
+  }
+
+  report(event: OomkitEvent): void {
+    this.#events.add(event);
+    this.#reported += 1;
+  }
+
+  counts(): ReceiverCounts {
+    return { pending: 0, sent: this.#reported, dropped: 0, failed: 0 };
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** The body of a scrape. Rejects when `cgroups` throws. */
+  async text(): Promise<string> {
+    const { alive, ready, heartbeatAge, receivers } = this.#options;
+    const cgroups = this.#cgroupText(await this.#collect());
+    const ageMs = heartbeatAge?.();
+    return renderText([
+      single(FAMILIES.buildInfo, 1, this.#buildLabels),
+      single(FAMILIES.healthy, alive().ok ? 1 : 0),
+      single(FAMILIES.ready, ready().ok ? 1 : 0),
+      single(FAMILIES.heartbeatAge, ageMs === undefined ? undefined : ageMs / 1000),
+      ...processFamilies(),
+      ...this.#receiverTotals.families(new Set(receivers())),
+      ...this.#events.families(),
+      this.#killFamily(),
+    ]) + cgroups;
+  }
+
+  /** Rendered once per collection. */
+  #cgroupText(collection: Collection): string {
+    if (this.#rendered?.collection === collection) return this.#rendered.text;
+    const { command } = this.#options;
+    const { readings } = collection;
+    const before = this.#listed;
+    this.#listed = new Map(readings.map(({ path }) => [path, before.get(path) ?? labelsOf(path)]));
+    const text = renderText([
+      ...collectionFamilies(collection, command),
+      ...cgroupFamilies(readings, this.#listed, command),
+    ]);
+    this.#rendered = { collection, text };
+    return text;
+  }
+
+  /** Listed cgroups without kills have 0, so that the first kill is an increase. */
+  #killFamily(): Family {
+    const kills = new Map<string, bigint>(this.#listed.keys().map((path) => [path, 0n]));
+    for (const [path, count] of this.#events.killsByCgroup()) kills.set(path, count);
+    const samples: Sample[] = [];
+    for (const [path, value] of kills) {
+      // The count was dropped and restarted. Leaving out one scrape ends the series, so that the counter does not fall.
+      if (value < (this.#scrapedKills.get(path) ?? 0n)) continue;
+      const cgroup = path === OTHER
+        ? labels({ cgroup: path })
+        : this.#listed.get(path) ?? labelsOf(path);
+      samples.push({ labels: cgroup, value });
+    }
+    this.#scrapedKills = kills;
+    return { ...FAMILIES.cgroupKills, samples };
+  }
 }
 
-const MAX_CGROUPS = 2000;
-/** Cgroups that are gone and whose kills are still told apart. */
-const MAX_GONE = 500;
+/**
+ * Sums the receivers' counts by name: two webhooks are one series. The counts of receivers that a reload removed stay in the
+ * sums.
+ */
+class ReceiverTotals {
+  readonly #removed = new Map<string, ReceiverCounts>();
+  #last: ReadonlySet<CountedReceiver> = new Set();
 
-export function openMetrics(options: MetricsOptions): Metrics {
-  const { command, most = MAX_CGROUPS, now = performance.now.bind(performance) } = options;
-  let listed: ReadonlyMap<string, string> = new Map();
-  let shown: { readonly sweep: Collection; readonly text: string } | undefined;
-  let toldKills: ReadonlyMap<string, bigint> = new Map();
-  let delivered = 0;
-  const events = createEventCounts(command, most + MAX_GONE, (path) => listed.has(path));
-  const sweep = createCollectorLoop({ cgroups: options.cgroups, maxReadings: most, now });
-  const receiverFamilies = createReceiverFamilies(options.receivers);
-  const build = labels({ version: options.version, commit: options.commit, command });
-
-  /** The same for everybody who asks within the second. */
-  const show = (taken: Collection): string => {
-    if (shown?.sweep === taken) return shown.text;
-    const { readings } = taken;
-    listed = new Map(readings.map(({ path }) => [path, listed.get(path) ?? labelsOf(path)]));
-    const text = renderText([
-      ...sweepFamilies(taken, command),
-      ...cgroupFamilies(readings, listed, command),
-    ]);
-    shown = { sweep: taken, text };
-    return text;
-  };
-
-  /** Of those that are listed also that there was none, so that the first is an increase. */
-  const killFamily = (): Family => {
-    const killed = new Map<string, bigint>(listed.keys().map((path) => [path, 0n]));
-    for (const [path, count] of events.killsByCgroup()) killed.set(path, count);
-    const samples: Sample[] = [];
-    for (const [path, value] of killed) {
-      // It was forgotten in between, and begins anew: as a series that was gone, and not as one that fell.
-      if (value < (toldKills.get(path) ?? 0n)) continue;
-      const own = path === OTHER ? labels({ cgroup: path }) : listed.get(path) ?? labelsOf(path);
-      samples.push({ labels: own, value });
+  families(now: ReadonlySet<CountedReceiver>): Family[] {
+    for (const gone of this.#last.difference(now)) {
+      addCounts(this.#removed, gone.name, { ...gone.counts(), pending: 0 });
     }
-    toldKills = killed;
-    return { ...FAMILIES.cgroupKills, samples };
-  };
+    this.#last = now;
+    const totals = new Map(this.#removed);
+    for (const each of now) addCounts(totals, each.name, each.counts());
+    return (["pending", "sent", "dropped", "failed"] as const).map((kind) => ({
+      ...FAMILIES[kind],
+      samples: [...totals].map(([receiver, counts]) => ({
+        labels: labels({ receiver }),
+        value: counts[kind],
+      })),
+    }));
+  }
+}
 
-  return {
-    name: "metrics",
-    report(event) {
-      events.take(event);
-      delivered += 1;
-    },
-    counts: () => ({ pending: 0, sent: delivered, dropped: 0, failed: 0 }),
-    close: () => Promise.resolve(),
-    async text() {
-      const cgroups = show(await sweep());
-      const heartbeatAge = options.heartbeatAge?.();
-      return renderText([
-        single(FAMILIES.buildInfo, 1, build),
-        single(FAMILIES.healthy, options.alive().ok ? 1 : 0),
-        single(FAMILIES.ready, options.ready().ok ? 1 : 0),
-        single(FAMILIES.heartbeatAge, heartbeatAge === undefined ? undefined : heartbeatAge / 1000),
-        ...processFamilies(),
-        ...receiverFamilies(),
-        ...events.families(),
-        killFamily(),
-      ]) + cgroups;
-    },
-  };
+function addCounts(totals: Map<string, ReceiverCounts>, name: string, more: ReceiverCounts): void {
+  const { pending, sent, dropped, failed } = totals.get(name) ??
+    { pending: 0, sent: 0, dropped: 0, failed: 0 };
+  totals.set(name, {
+    pending: pending + more.pending,
+    sent: sent + more.sent,
+    dropped: dropped + more.dropped,
+    failed: failed + more.failed,
+  });
 }
 
 const single = (definition: Definition, value: Sample["value"], labels = ""): Family => ({
@@ -114,7 +176,7 @@ function labelsOf(path: string): string {
   return labels({ cgroup: path, container_id: containerId, pod_uid: podUid });
 }
 
-/** Under the names that every exporter gives them. */
+/** With the names that every exporter uses. */
 function processFamilies(): Family[] {
   const { user, system } = process.cpuUsage();
   return [
@@ -124,16 +186,19 @@ function processFamilies(): Family[] {
   ];
 }
 
-function sweepFamilies(taken: Collection, command: MetricsOptions["command"]): Family[] {
-  const modes = new Map([["notify", 0], ["throttle", 0], ["hold", 0], ...taken.byMode]);
+function collectionFamilies(
+  { byMode, followed, omitted, took, at }: Collection,
+  command: MetricsOptions["command"],
+): Family[] {
+  const modes = new Map([["notify", 0], ["throttle", 0], ["hold", 0], ...byMode]);
   const guarded = [...modes].map(([mode, value]) => ({ labels: labels({ mode }), value }));
   return [
     command === "guard"
       ? { ...FAMILIES.guarded, samples: guarded }
-      : single(FAMILIES.watched, taken.followed),
-    single(FAMILIES.omitted, taken.omitted),
-    single(FAMILIES.collectDuration, taken.took / 1000),
-    single(FAMILIES.collectTime, taken.at / 1000),
+      : single(FAMILIES.watched, followed),
+    single(FAMILIES.omitted, omitted),
+    single(FAMILIES.collectDuration, took / 1000),
+    single(FAMILIES.collectTime, at / 1000),
   ];
 }
 

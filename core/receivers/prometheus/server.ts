@@ -1,34 +1,173 @@
-/** Whether it works, and why not: what /healthz and /readyz answer. Pure. */
+/**
+ * The HTTP server of /metrics, /healthz and /readyz: as much of HTTP/1.1 as a scraper and a kubelet's probe need, with one GET or
+ * HEAD per connection.
+ *
+ * `Deno.serve` (2.7.11) bounds neither the connections nor the time in which a request must arrive: 400 hanging clients hold 400
+ * descriptors for ever, and the guard needs the descriptors.
+ */
 
-import { OomkitError } from "../../errors.ts";
+import { errorText, OomkitError } from "../../errors.ts";
+import { delay, withDeadline } from "../../timing.ts";
 import { formatListen, type ListenAddress } from "./listen.ts";
 import { CONTENT_TYPE } from "./text.ts";
 
 export type Health = { readonly ok: true } | { readonly ok: false; readonly why: string };
 
-/** The sentry turns once a second at least; a machine that swaps may let it stand for a few (milliseconds). */
-const LONGEST_SILENCE_MS = 10_000;
+/** The monitor thread beats at least once a second, but a machine that swaps may delay it for seconds. */
+const MAX_HEARTBEAT_AGE_MS = 10_000;
 
-/** @param silence milliseconds since the sentry was last seen to turn. */
-export function heartbeatHealth(heartbeatAge: number): Health {
-  if (heartbeatAge <= LONGEST_SILENCE_MS) return { ok: true };
-  return { ok: false, why: `the sentry has not turned for ${Math.round(heartbeatAge / 1000)} s` };
+/** @param ageMs milliseconds since the last heartbeat of the monitor thread. */
+export function heartbeatHealth(ageMs: number): Health {
+  if (ageMs <= MAX_HEARTBEAT_AGE_MS) return { ok: true };
+  const why = `the monitor thread has not responded for ${Math.round(ageMs / 1000)} s`;
+  return { ok: false, why };
 }
 
-/*
- * As much of HTTP/1.1 as a scraper and a kubelet's probe need: one GET or HEAD a connection, which is closed then.
- *
- * `Deno.serve` (2.7.11) bounds neither connections nor the time in which a request must be there: 400 clients that hang hold
- * 400 descriptors for ever, and the descriptors are the guard's own.
- */
+export interface ServedValues {
+  metrics(): Promise<string>;
+  alive(): Health;
+  ready(): Health;
+}
 
-export interface Answer {
-  readonly status: 200 | 404 | 500 | 503;
+const LIMITS = {
+  /** Each connection costs a descriptor. A node has a few scrapers and probes. */
+  maxConnections: 32,
+  /**
+   * Connections that wait for /metrics or receive it. An answer that does not fit into the socket's buffer waits for its reader, and
+   * Deno (2.7.11) cannot abort a write: closing the connection does not end it. So each client that does not read costs a
+   * descriptor for as long as it lives.
+   */
+  maxScrapes: 8,
+  /** For a connection as a whole: Prometheus' default scrape_timeout. */
+  connectionMs: 10_000,
+  /** For answers in progress on `close`. */
+  closeMs: 500,
+};
+/** accept(2) fails immediately while descriptors are short; the pause avoids a busy loop. */
+const MS_AFTER_FAILED_ACCEPT = 200;
+
+interface Connection {
+  /** The request is complete. */
+  hasRequest: boolean;
+  done: Promise<void>;
+}
+
+export class MetricsServer {
+  /** With the actual port. */
+  readonly address: ListenAddress;
+  readonly #values: ServedValues;
+  readonly #limits: typeof LIMITS;
+  readonly #listener: Deno.TcpListener;
+  readonly #accepting: Promise<void>;
+  /** In the order of their arrival. */
+  readonly #connections = new Map<Deno.Conn, Connection>();
+  #scrapes = 0;
+  #isClosing = false;
+
+  /** Listens from now on. Throws {@link OomkitError} when that fails. */
+  constructor(where: ListenAddress, values: ServedValues, limits: Partial<typeof LIMITS> = {}) {
+    this.#values = values;
+    this.#limits = { ...LIMITS, ...limits };
+    this.#listener = listen(where);
+    this.address = { host: where.host, port: this.#listener.addr.port };
+    this.#accepting = this.#accept();
+  }
+
+  /** Closes every connection; answers in progress have a moment to finish. */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    this.#listener.close();
+    for (const [conn, { hasRequest }] of this.#connections) if (!hasRequest) this.#hangUp(conn);
+    const answers = Promise.all([...this.#connections.values()].map(({ done }) => done));
+    await withDeadline(this.#limits.closeMs, answers, () => {});
+    for (const conn of [...this.#connections.keys()]) this.#hangUp(conn);
+    await this.#accepting;
+  }
+
+  async #accept(): Promise<void> {
+    while (!this.#isClosing) {
+      try {
+        this.#open(await this.#listener.accept());
+      } catch {
+        if (!this.#isClosing) await delay(MS_AFTER_FAILED_ACCEPT);
+      }
+    }
+  }
+
+  #open(conn: Deno.Conn): void {
+    if (this.#connections.size >= this.#limits.maxConnections) {
+      // Hanging clients must not keep a probe out: closes the oldest connection without a request, else the oldest of all.
+      const all = [...this.#connections];
+      const [oldest] = all.find(([, { hasRequest }]) => !hasRequest) ?? all[0]!;
+      this.#hangUp(oldest);
+    }
+    const connection = { hasRequest: false, done: Promise.resolve() };
+    this.#connections.set(conn, connection);
+    connection.done = this.#serve(conn, connection);
+  }
+
+  async #serve(conn: Deno.Conn, connection: Connection): Promise<void> {
+    const timer = setTimeout(() => this.#hangUp(conn), this.#limits.connectionMs);
+    let isScrape = false;
+    try {
+      await serveRequest(conn, (path) => {
+        connection.hasRequest = true;
+        if (path === "/metrics" && this.#scrapes >= this.#limits.maxScrapes) {
+          return Promise.resolve(plain(503, "too many scrapes at the same time; try again later"));
+        }
+        isScrape = path === "/metrics";
+        if (isScrape) this.#scrapes += 1;
+        return answerFor(path, this.#values);
+      });
+    } catch {
+      // The client went away, or the connection was closed here.
+    }
+    if (isScrape) this.#scrapes -= 1;
+    clearTimeout(timer);
+    this.#hangUp(conn);
+  }
+
+  #hangUp(conn: Deno.Conn): void {
+    this.#connections.delete(conn);
+    try {
+      conn.close();
+    } catch {
+      // Closed before.
+    }
+  }
+}
+
+interface Answer {
+  readonly status: keyof typeof REASON_PHRASES;
   readonly type: string;
   readonly body: string;
 }
 
-const REASONS = {
+const plain = (status: Answer["status"], text: string): Answer => ({
+  status,
+  type: "text/plain; charset=utf-8",
+  body: `${text}\n`,
+});
+
+async function answerFor(path: string, values: ServedValues): Promise<Answer> {
+  const health = (state: Health) => state.ok ? plain(200, "ok") : plain(503, state.why);
+  try {
+    switch (path) {
+      case "/metrics":
+        return { status: 200, type: CONTENT_TYPE, body: await values.metrics() };
+      case "/healthz":
+        return health(values.alive());
+      case "/readyz":
+        return health(values.ready());
+      default:
+        return plain(404, "not found; there are /metrics, /healthz and /readyz");
+    }
+  } catch (error) {
+    return plain(500, error instanceof Error ? error.message : String(error));
+  }
+}
+
+const REASON_PHRASES = {
   200: "OK",
   400: "Bad Request",
   404: "Not Found",
@@ -38,42 +177,35 @@ const REASONS = {
   503: "Service Unavailable",
 } as const;
 
-type Status = keyof typeof REASONS;
-
-/** A scraper's has some 300 bytes. */
-const LONGEST_HEAD = 8192;
-/** What a client may go on sending after its answer; to close while something is unread would take the answer back. */
-const MAX_DRAINED = 65536;
-
-export const PLAIN = "text/plain; charset=utf-8";
+/** A scraper's request head has some 300 bytes. */
+const MAX_HEAD_BYTES = 8192;
+/** Read after the answer: closing a socket with unread data resets the connection, and the client may lose the answer. */
+const MAX_DRAINED_BYTES = 65536;
 
 /**
- * Reads one request, answers it and ends the connection. It is the caller who bounds the time: by closing the connection.
+ * Reads one request, answers it and shuts the connection down for writing. Closing the connection ends it early.
  *
  * @param answer called when the request is complete.
  */
-export async function converse(
+async function serveRequest(
   conn: Deno.Conn,
   answer: (path: string) => Promise<Answer>,
 ): Promise<void> {
   const head = await readHead(conn);
   if (head === undefined) return;
   const [method, path] = head === "too long" ? [] : parseRequest(head);
-  if (head === "too long") await write(conn, 431, PLAIN, "the request is too long\n");
-  else if (path === undefined) await write(conn, 400, PLAIN, "this is no HTTP/1 request\n");
+  if (head === "too long") await write(conn, plain(431, "the request is too long"));
+  else if (path === undefined) await write(conn, plain(400, "this is not an HTTP/1 request"));
   else if (method !== "GET" && method !== "HEAD") {
-    await write(conn, 405, PLAIN, "only GET and HEAD\n", { extra: "Allow: GET, HEAD\r\n" });
-  } else {
-    const { status, type, body } = await answer(path);
-    await write(conn, status, type, body, { bare: method === "HEAD" });
-  }
+    await write(conn, plain(405, "only GET and HEAD"), { extra: "Allow: GET, HEAD\r\n" });
+  } else await write(conn, await answer(path), { withBody: method !== "HEAD" });
   await conn.closeWrite();
   await drain(conn);
 }
 
-/** Up to the empty line; `undefined` when the client ends before. */
+/** Up to the empty line; `undefined` when the client closes before. */
 async function readHead(conn: Deno.Conn): Promise<string | "too long" | undefined> {
-  const buffer = new Uint8Array(LONGEST_HEAD);
+  const buffer = new Uint8Array(MAX_HEAD_BYTES);
   const decoder = new TextDecoder();
   for (let length = 0; length < buffer.length;) {
     const count = await conn.read(buffer.subarray(length));
@@ -85,7 +217,7 @@ async function readHead(conn: Deno.Conn): Promise<string | "too long" | undefine
   return "too long";
 }
 
-/** Method and path without the query; empty for what is no request. */
+/** Method, and path without the query; empty when it is not a request. */
 function parseRequest(head: string): string[] {
   const [, method, target] = /^([A-Z]+) (\S+) HTTP\/1\.[01]\r?\n/.exec(head) ?? [];
   if (method === undefined || target === undefined) return [];
@@ -95,210 +227,49 @@ function parseRequest(head: string): string[] {
 
 async function write(
   conn: Deno.Conn,
-  status: Status,
-  type: string,
-  body: string,
-  { extra = "", bare = false } = {},
+  { status, type, body }: Answer,
+  { extra = "", withBody = true } = {},
 ): Promise<void> {
   const encoder = new TextEncoder();
   const content = encoder.encode(body);
-  const head = `HTTP/1.1 ${status} ${REASONS[status]}\r\nContent-Type: ${type}\r\n` +
+  const head = `HTTP/1.1 ${status} ${REASON_PHRASES[status]}\r\nContent-Type: ${type}\r\n` +
     `Content-Length: ${content.length}\r\nCache-Control: no-store\r\n` +
     `X-Content-Type-Options: nosniff\r\n${extra}Connection: close\r\n\r\n`;
-  await writeAll(conn, encoder.encode(head));
-  if (!bare) await writeAll(conn, content);
-}
-
-async function writeAll(conn: Deno.Conn, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length;) at += await conn.write(bytes.subarray(at));
+  for (const bytes of [encoder.encode(head), ...(withBody ? [content] : [])]) {
+    for (let at = 0; at < bytes.length;) at += await conn.write(bytes.subarray(at));
+  }
 }
 
 async function drain(conn: Deno.Conn): Promise<void> {
   const buffer = new Uint8Array(8192);
-  for (let taken = 0; taken < MAX_DRAINED;) {
+  for (let drained = 0; drained < MAX_DRAINED_BYTES;) {
     const count = await conn.read(buffer);
     if (count === null) return;
-    taken += count;
+    drained += count;
   }
-}
-
-/* /metrics, /healthz and /readyz. */
-
-export interface Answers {
-  metrics(): Promise<string>;
-  alive(): Health;
-  ready(): Health;
-}
-
-export interface MetricsServer {
-  /** With the port that it really is. */
-  readonly address: ListenAddress;
-  /** Ends everything, also those who hang; what is being answered has a moment left. */
-  close(): Promise<void>;
-}
-
-export interface ServeOptions {
-  /** Connections at once. */
-  readonly most?: number;
-  /** Of these, such as are to get all metrics. */
-  readonly mostScrapes?: number;
-  /** Milliseconds for a connection as a whole. */
-  readonly patience?: number;
-  /** Milliseconds for answers that are under way in the end. */
-  readonly closeWithin?: number;
-}
-
-/** Some scrapers and probes; each costs a descriptor. */
-const MAX_CONNECTIONS = 32;
-/**
- * An answer that does not fit into the socket's buffer waits for its reader, and Deno (2.7.11) cannot break a write off: to
- * close the connection does not end it. So who does not read costs a descriptor for as long as he lives.
- */
-const MAX_SCRAPES = 8;
-/** Prometheus' own default: scrape_timeout. */
-const PATIENCE_MS = 10_000;
-const CLOSE_WITHIN_MS = 500;
-/** Where descriptors run short, accept(2) fails at once and again. */
-const ACCEPT_PAUSE_MS = 200;
-
-/** Listens from now on. Throws {@link OomkitError} when that cannot be had. */
-export function serveMetrics(
-  where: ListenAddress,
-  answers: Answers,
-  options: ServeOptions = {},
-): MetricsServer {
-  const { most = MAX_CONNECTIONS, mostScrapes = MAX_SCRAPES } = options;
-  const { patience = PATIENCE_MS, closeWithin = CLOSE_WITHIN_MS } = options;
-  const listener = listen(where);
-  const address = { host: where.host, port: listener.addr.port };
-  /** In the order in which they came; `asked` once the request is complete. */
-  const open = new Map<Deno.Conn, { asked: boolean; done: Promise<void> }>();
-  let scrapes = 0;
-  let closing = false;
-
-  const hangUp = (conn: Deno.Conn) => {
-    open.delete(conn);
-    try {
-      conn.close();
-    } catch {
-      // It was closed before.
-    }
-  };
-
-  const serve = async (conn: Deno.Conn) => {
-    const late = setTimeout(() => hangUp(conn), patience);
-    let scraping = 0;
-    try {
-      await converse(conn, (path) => {
-        const state = open.get(conn);
-        if (state) state.asked = true;
-        if (path === "/metrics" && scrapes >= mostScrapes) return Promise.resolve(TOO_MANY);
-        scraping = path === "/metrics" ? 1 : 0;
-        scrapes += scraping;
-        return answerFor(path, answers);
-      });
-    } catch {
-      // The client has gone, or was hung up on.
-    }
-    scrapes -= scraping;
-    clearTimeout(late);
-    hangUp(conn);
-  };
-
-  const takeIn = (conn: Deno.Conn) => {
-    if (open.size >= most) {
-      // Who hangs must not keep a probe away: who has asked for nothing for longest makes room, else the oldest.
-      const [oldest] = [...open].find(([, { asked }]) => !asked) ?? [...open][0]!;
-      hangUp(oldest);
-    }
-    const state = { asked: false, done: Promise.resolve() };
-    open.set(conn, state);
-    state.done = serve(conn);
-  };
-
-  const accept = async () => {
-    while (!closing) {
-      try {
-        takeIn(await listener.accept());
-      } catch {
-        if (!closing) await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE_MS));
-      }
-    }
-  };
-  const accepting = accept();
-
-  return {
-    address,
-    async close() {
-      closing = true;
-      listener.close();
-      for (const [conn, { asked }] of open) if (!asked) hangUp(conn);
-      const { promise: late, resolve } = Promise.withResolvers<void>();
-      const timer = setTimeout(resolve, closeWithin);
-      await Promise.race([Promise.all([...open.values()].map(({ done }) => done)), late]);
-      clearTimeout(timer);
-      for (const conn of [...open.keys()]) hangUp(conn);
-      await accepting;
-    },
-  };
-}
-
-const TOO_MANY: Answer = {
-  status: 503,
-  type: PLAIN,
-  body: "too many scrapes at once; try again later\n",
-};
-
-async function answerFor(path: string, { metrics, alive, ready }: Answers): Promise<Answer> {
-  try {
-    switch (path) {
-      case "/metrics":
-        return { status: 200, type: CONTENT_TYPE, body: await metrics() };
-      case "/healthz":
-        return healthAnswer(alive());
-      case "/readyz":
-        return healthAnswer(ready());
-      default:
-        return { status: 404, type: PLAIN, body: "there are /metrics, /healthz and /readyz\n" };
-    }
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    return { status: 500, type: PLAIN, body: `${why}\n` };
-  }
-}
-
-function healthAnswer(health: Health): Answer {
-  return health.ok
-    ? { status: 200, type: PLAIN, body: "ok\n" }
-    : { status: 503, type: PLAIN, body: `${health.why}\n` };
 }
 
 function listen(where: ListenAddress): Deno.TcpListener {
   try {
     return Deno.listen({ hostname: where.host, port: where.port });
   } catch (error) {
-    throw new OomkitError(
-      `cannot listen on ${formatListen(where)}: ${reasonOf(error)}`,
-      right(error),
-    );
+    const [why, hint] = listenFailure(error);
+    throw new OomkitError(`cannot listen on ${formatListen(where)}: ${why}`, hint);
   }
 }
 
-function reasonOf(error: unknown): string {
-  if (error instanceof Deno.errors.AddrInUse) return "the port is in use";
-  if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
-  if (error instanceof Deno.errors.AddrNotAvailable) return "this machine has no such address";
-  const message = error instanceof Error ? error.message : String(error);
-  if (isUnknownHost(message)) return "the host is not known";
-  return message.split(" (os error")[0]!;
-}
-
-function right(error: unknown): string {
-  if (error instanceof Deno.errors.AddrInUse) return "name another port, or end who listens there";
+function listenFailure(error: unknown): [why: string, hint: string] {
+  if (error instanceof Deno.errors.AddrInUse) {
+    return ["the port is in use", "name another port, or stop the program that listens there"];
+  }
   if (error instanceof Deno.errors.PermissionDenied) {
-    return "name a port from 1024 up, or run with CAP_NET_BIND_SERVICE";
+    const hint = "name a port from 1024 up, or run with CAP_NET_BIND_SERVICE";
+    return ["permission denied", hint];
   }
-  return "name an address of this machine, or none for 127.0.0.1";
+  const hint = "name an address of this machine, or none for 127.0.0.1";
+  if (error instanceof Deno.errors.AddrNotAvailable) {
+    return ["this machine does not have that address", hint];
+  }
+  const text = errorText(error);
+  return [/lookup address|invalid host/.test(text) ? "the host is not known" : text, hint];
 }
-
-const isUnknownHost = (message: string) => /lookup address|invalid host/.test(message);

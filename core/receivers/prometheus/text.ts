@@ -1,7 +1,7 @@
 /**
  * Prometheus' text exposition format 0.0.4 (prometheus.io/docs/instrumenting/exposition_formats). Pure.
  *
- * What is not known has no series: neither zero nor NaN.
+ * An unknown value has no series: neither zero nor NaN.
  */
 
 export interface Definition {
@@ -11,7 +11,7 @@ export interface Definition {
 }
 
 export interface Sample {
-  /** As {@link labels} writes them. */
+  /** As {@link labels} returns them. */
   readonly labels: string;
   readonly value: number | bigint | undefined;
 }
@@ -20,7 +20,7 @@ export interface HistogramSample {
   readonly labels: string;
   /** Upper bounds, ascending, without the infinite one. */
   readonly bounds: readonly number[];
-  /** Observations in each bucket alone; the last is that beyond all bounds. */
+  /** Observations per bucket, not cumulative; the last one is beyond all bounds. */
   readonly counts: readonly number[];
   readonly sum: number;
 }
@@ -31,14 +31,14 @@ export interface Family extends Definition {
 
 export const CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
-/** `a="1",b="2"`, in the order given; a label whose value is not known is left out. */
+/** `a="1",b="2"` in the order given, without labels of unknown value. */
 export function labels(pairs: Readonly<Record<string, string | null | undefined>>): string {
   return Object.entries(pairs).flatMap(([name, value]) =>
     value === undefined || value === null ? [] : [`${name}="${escapeValue(value)}"`]
   ).join();
 }
 
-/** A family of which nothing is known is left out as a whole. */
+/** Leaves out a family without any known value. */
 export function renderText(families: Iterable<Family>): string {
   let text = "";
   for (const family of families) text += renderFamily(family);
@@ -49,7 +49,7 @@ function renderFamily({ name, type, help, samples }: Family): string {
   let body = "";
   const seen = new Set<string>();
   for (const sample of samples) {
-    // Two series of the same labels would make Prometheus refuse the whole scrape.
+    // Prometheus rejects a whole scrape with two series of the same labels.
     if (seen.has(sample.labels)) continue;
     const lines = "counts" in sample ? renderHistogram(name, sample) : renderSample(name, sample);
     if (lines !== "") seen.add(sample.labels);
@@ -65,12 +65,12 @@ function renderSample(name: string, { labels, value }: Sample): string {
 
 function renderHistogram(name: string, sample: HistogramSample): string {
   const { labels, bounds, counts, sum } = sample;
-  const ahead = labels === "" ? "" : `${labels},`;
+  const prefix = labels === "" ? "" : `${labels},`;
   let below = 0;
   let text = "";
   for (const [at, count] of counts.entries()) {
     below += count;
-    text += line(`${name}_bucket`, `${ahead}le="${number(bounds[at] ?? Infinity)}"`, below);
+    text += line(`${name}_bucket`, `${prefix}le="${number(bounds[at] ?? Infinity)}"`, below);
   }
   return text + line(`${name}_sum`, labels, sum) + line(`${name}_count`, labels, below);
 }
@@ -85,7 +85,7 @@ function number(value: number | bigint): string {
 }
 
 const SPECIAL = /["\\\n\0]/g;
-/** Prometheus' own lexer takes NUL for the end of the text. */
+/** Prometheus' lexer takes NUL for the end of the text. */
 const ESCAPES: Readonly<Record<string, string>> = {
   '"': '\\"',
   "\\": "\\\\",
@@ -93,7 +93,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
   "\0": "\ufffd",
 };
 
-/** Half a surrogate pair has no UTF-8; two of them must not be told apart here and be the same over there. */
+/** A lone surrogate has no UTF-8 form. Without this, two names that differ here could become the same series there. */
 const escapeValue = (value: string) =>
   value.toWellFormed().replace(SPECIAL, (character) => ESCAPES[character]!);
 

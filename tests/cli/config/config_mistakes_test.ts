@@ -94,8 +94,8 @@ Deno.test("a file that is not regular or too large is refused without reading it
   const fifo = large.path.replace("config.toml", "fifo");
   await new Deno.Command("mkfifo", { args: [fifo] }).output();
   const refused: [string, RegExp][] = [
-    [fifo, /fifo: it is a FIFO; name a regular file that can be read/],
-    ["/dev/zero", /\/dev\/zero: it is no regular file/],
+    [fifo, /fifo: it is a FIFO; name a readable regular file/],
+    ["/dev/zero", /\/dev\/zero: it is not a regular file/],
     ["/", /\/: it is a directory/],
     [large.path, /it has 1048577 bytes; .*at most 1 MiB/],
   ];

@@ -103,7 +103,7 @@ Deno.test("invalid expressions, durations and addresses exit with 2 and one line
     [["/a", "--listen", "nowhere:x"], /nowhere:x/],
     [
       ["/a", "--webhook-url", "localhost"],
-      /cannot report to "localhost": it is no URL; use one such as/,
+      /cannot report to "localhost": it is not a URL; use one such as/,
     ],
     [["/a", "--webhook-url", "file:///x"], /cannot report to "file:\/\/\/x"/],
     [["/a", "--event-format", "xml"], /oomkit, oom-guard/],

@@ -1,11 +1,10 @@
-/** What goes to the terminal, and how often. */
+/** What is written to the terminal, and how often. */
 
 import assert from "node:assert/strict";
-import { widthOf } from "../../../cli/terminal/width.ts";
-import { difference } from "../../../cli/terminal/screen_diff.ts";
+import { screenDiff } from "../../../cli/terminal/terminal.ts";
 import { createFrameLimiter } from "../../../cli/terminal/frame_limiter.ts";
 
-/** As a terminal without autowrap shows what is written to it. */
+/** The screen of a terminal without line wrap after a write. */
 function shown(before: readonly string[], written: string, columns: number): string[] {
   const screen = before.map((line) => line.padEnd(columns));
   // deno-lint-ignore no-control-regex
@@ -19,36 +18,36 @@ function shown(before: readonly string[], written: string, columns: number): str
   return screen.map((line) => line.trimEnd());
 }
 
-Deno.test("only the lines that differ are written, and the screen is then the one that was wanted", () => {
+Deno.test("only changed lines are written, and the screen is then the requested one", () => {
   const before = ["head", "a long line", "same", "x".repeat(20)];
   const after = ["head", "short", "same", "y".repeat(20)];
-  const written = difference(before, after, 20, widthOf);
+  const written = screenDiff(before, after, 20);
   assert.deepEqual(shown(before, written, 20), after);
   assert.ok(!written.includes("same") && !written.includes("head"), JSON.stringify(written));
-  assert.equal(difference(after, after, 20, widthOf), "");
-  assert.deepEqual(shown(["", "", "", ""], difference([], after, 20, widthOf), 20), after);
+  assert.equal(screenDiff(after, after, 20), "");
+  assert.deepEqual(shown(["", "", "", ""], screenDiff([], after, 20), 20), after);
 });
 
-Deno.test("a line that reaches the edge is not erased behind itself, which would take its last character", () => {
-  assert.ok(!difference([], ["x".repeat(20)], 20, widthOf).includes("\x1b[K"));
-  assert.ok(!difference([], ["日".repeat(10)], 20, widthOf).includes("\x1b[K"));
+Deno.test("a full line is not followed by an erase, which would remove its last character", () => {
+  assert.ok(!screenDiff([], ["x".repeat(20)], 20).includes("\x1b[K"));
+  assert.ok(!screenDiff([], ["日".repeat(10)], 20).includes("\x1b[K"));
 });
 
-Deno.test("ten frames a second are drawn at most, the last of what came is, and none when nothing does", () => {
+Deno.test("at most ten frames a second are drawn, the last change always, and none without a change", () => {
   let now = 0;
   let due: { at: number; act: () => void } | undefined;
   const drawn: number[] = [];
-  const pacer = createFrameLimiter({
+  const frames = createFrameLimiter({
     draw: () => drawn.push(now),
     now: () => now,
-    later(act, ms) {
+    schedule(act, ms) {
       due = { at: now + ms, act };
       return () => due = undefined;
     },
   });
   const runUntil = (end: number, everyMs: number) => {
     for (; now < end; now += everyMs) {
-      pacer.request();
+      frames.request();
       while (due && due.at <= now) {
         const { act } = due;
         due = undefined;
@@ -59,8 +58,8 @@ Deno.test("ten frames a second are drawn at most, the last of what came is, and 
   runUntil(2000, 1);
   assert.ok(drawn.length >= 19 && drawn.length <= 20, String(drawn));
   for (let at = 1; at < drawn.length; at++) assert.ok(drawn[at]! - drawn[at - 1]! >= 100);
-  assert.ok(due !== undefined, "what came last is still to be drawn");
-  pacer.stop();
-  pacer.request();
+  assert.ok(due !== undefined, "the last change is still to be drawn");
+  frames.stop();
+  frames.request();
   assert.equal(due, undefined);
 });

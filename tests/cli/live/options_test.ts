@@ -3,7 +3,7 @@ import type { DrawFlags } from "../../../cli/options/live.ts";
 import { watchBase } from "../../../cli/watch/options.ts";
 import { write } from "../../helpers/configured.ts";
 
-/** As `watch` is handed them. */
+/** The flags that `watch` gets. */
 async function flagsOf(
   args: readonly string[],
   env: Record<string, string> = {},
@@ -23,7 +23,7 @@ async function flagsOf(
   }
 }
 
-Deno.test("a live view is asked for, refused, or left to the terminal", async () => {
+Deno.test("a live view is requested, refused, or left to the terminal", async () => {
   const cases: [string[], Record<string, string>, boolean | undefined][] = [
     [[], {}, undefined],
     [["--live"], {}, true],
@@ -41,7 +41,7 @@ Deno.test("a live view is asked for, refused, or left to the terminal", async ()
   }
 });
 
-Deno.test("the configuration says whether there is a live view, unless the command line or a variable does", async () => {
+Deno.test("the configuration decides on a live view, unless the command line or a variable does", async () => {
   const cases: [string, string[], Record<string, string>, boolean | undefined][] = [
     ["live = true", [], {}, true],
     ["live = false", [], {}, false],

@@ -6,20 +6,20 @@ import { kill, MIB, row } from "./rows.ts";
 const names = (sort: Sort, rows: Parameters<typeof ordered>[0]) =>
   ordered(rows, sort).map(({ path }) => path).join("");
 
-Deno.test("least time to the limit comes first, then the fuller; who is gone comes last", () => {
+Deno.test("the least time to the limit comes first, then the highest share; removed cgroups come last", () => {
   const rows = [
     row("a", { timeLeft: undefined, usage: 10 }),
     row("b", { timeLeft: Infinity, usage: 60 * MIB }),
     row("c", { timeLeft: 5 }),
     row("d", { timeLeft: 0.5 }),
-    row("e", { timeLeft: 0, isGone: true }),
+    row("e", { timeLeft: 0, isRemoved: true }),
     row("f", { timeLeft: Infinity, usage: 50 * MIB }),
   ];
   assert.equal(names("time", rows), "dcbfae");
   assert.equal(names("name", rows), "abcdef");
 });
 
-Deno.test("each other order has the most pressing first, and what is not known last", () => {
+Deno.test("each other order has the most critical first and unknown values last", () => {
   const none = { usage: undefined, headroom: undefined, rate: undefined, limit: Infinity };
   const rows = [
     row("a", none),
@@ -32,14 +32,14 @@ Deno.test("each other order has the most pressing first, and what is not known l
   assert.equal(names("counts", rows), "dcba");
 });
 
-Deno.test("a filter wants all of its words, whatever their case", () => {
+Deno.test("a filter requires all of its words, ignoring case", () => {
   const rows = [row("/Kube/pod1"), row("/kube/pod2"), row("/system")];
   assert.equal(matching(rows, "KUBE 2").length, 1);
   assert.equal(matching(rows, " ").length, 3);
   assert.equal(matching(rows, "x").length, 0);
 });
 
-Deno.test("events are counted by what they are", () => {
+Deno.test("events are counted by type", () => {
   const after = counted(counted(NO_COUNTS, kill("/a", 1)), {
     ...kill("/a", 2),
     type: "cgroup_created",
@@ -47,7 +47,7 @@ Deno.test("events are counted by what they are", () => {
   assert.deepEqual(after, { ...NO_COUNTS, kills: 1 });
 });
 
-Deno.test("the state is a word of nine letters at most", () => {
+Deno.test("the state has at most nine letters", () => {
   const marks = [{ name: "critical", bytes: 20 * MIB }];
   const cases: [Parameters<typeof row>[1], string][] = [
     [{}, "ok"],
@@ -59,7 +59,7 @@ Deno.test("the state is a word of nine letters at most", () => {
     [{ underOom: true }, "under OOM"],
     [{ usage: undefined }, "unknown"],
     [{ limit: Infinity, headroom: undefined }, "no limit"],
-    [{ isGone: true, underOom: true }, "gone"],
+    [{ isRemoved: true, underOom: true }, "removed"],
   ];
   for (const [rest, word] of cases) assert.equal(stateOf(row("/a", rest)).word, word);
 });

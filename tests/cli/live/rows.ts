@@ -1,4 +1,4 @@
-/** Rows as a live view has them. */
+/** Rows and views for the tests of the live view. */
 
 import { NO_COUNTS, type Row } from "../../../cli/live/rows.ts";
 import { firstView, type View, withRows } from "../../../cli/live/view.ts";
@@ -15,10 +15,10 @@ export function row(path: string, rest: Partial<Row> = {}): Row {
     headroom: 32 * MIB,
     rate: 0,
     timeLeft: Infinity,
-    course: [],
+    history: [],
     marks: [],
     counts: NO_COUNTS,
-    isGone: false,
+    isRemoved: false,
     ...rest,
   };
 }
@@ -31,7 +31,7 @@ export function view(rows: readonly Row[], rest: Partial<View> = {}): View {
 export function kill(cgroup: string, pid: number): OomkitEvent {
   return {
     v: 2,
-    // A local time without a zone, so that it reads alike everywhere.
+    // Local time without a zone, so that the test does not depend on the time zone.
     ts: "2026-01-02T10:02:19.005",
     cgroup,
     container_id: null,

@@ -1,4 +1,4 @@
-/** What the screens in screens/ show. */
+/** The view of the screens in screens/. */
 
 import { kill, MIB, row } from "./rows.ts";
 
@@ -18,14 +18,14 @@ export const rows = [
     timeLeft: 2,
     marks,
     mode: "notify",
-    course: [10, 20, 40, 50, 60].map((mib) => mib * MIB),
-    counts: { hits: 3, ooms: 1, kills: 1, deeds: 0 },
+    history: [10, 20, 40, 50, 60].map((mib) => mib * MIB),
+    counts: { hits: 3, ooms: 1, kills: 1, actions: 0 },
     pressure: { some: stalled(12.3), full: stalled(4) },
   }),
   row("/system.slice/日本語データベース.service", {
     rate: 1024 * 100,
     timeLeft: 328,
-    course: [30 * MIB, 31 * MIB, undefined, 32 * MIB],
+    history: [30 * MIB, 31 * MIB, undefined, 32 * MIB],
   }),
   row("/evil/\x1b[2J\x1b]0;title\x07\u202e\u200d🚀", {
     usage: 64 * MIB,
@@ -39,15 +39,15 @@ export const rows = [
     headroom: undefined,
     timeLeft: undefined,
   }),
-  row("/system.slice/gone.service", { isGone: true }),
+  row("/system.slice/old.service", { isRemoved: true }),
 ];
 
-export const told = [
-  { talk: "watching / and all beneath" },
+export const log = [
+  { message: "watching / and all descendants" },
   { event: kill("/evil/\x1b[2J", 4242) },
 ];
 
-/** Columns, rows, and whether more than ASCII is shown. */
+/** Columns, rows, Unicode. */
 export const sizes: readonly (readonly [number, number, boolean])[] = [
   [40, 10, true],
   [80, 24, true],

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type Key, keysOf } from "../../../cli/live/keys.ts";
+import { type Key, keysOf } from "../../../cli/terminal/keys.ts";
 import { updateView } from "../../../cli/live/update.ts";
 import { indexOfSelected, listed, type View } from "../../../cli/live/view.ts";
 import { row, view } from "./rows.ts";
@@ -28,25 +28,29 @@ Deno.test("arrows, j and k, pages and ends move the selection, and stop at the e
   for (const [keys, index] of cases) assert.equal(at(typing(first, keys)), index, keys);
 });
 
-Deno.test("at the top it stays with whoever is first, elsewhere with the cgroup that was chosen", () => {
+Deno.test("the first row selects whichever cgroup comes first, any other row its cgroup", () => {
   assert.equal(typing(first, "jk").selected, undefined);
   assert.equal(typing(first, "jj").selected, "/c/02");
   const fewer = { ...typing(first, "jj"), rows: many.slice(2) };
   assert.equal(at(fewer), 0);
 });
 
-Deno.test("a filter is applied as it is typed; enter keeps it, escape takes the one before back", () => {
+Deno.test("a filter is applied as it is typed; enter keeps it, escape restores the previous one", () => {
   assert.deepEqual(listed(typing(first, "/c/1")).length, 10);
-  assert.equal(typing(first, "/c/1\r").before, undefined);
+  assert.equal(typing(first, "/c/1\r").previousFilter, undefined);
   const kept = typing(first, "/c/1\r");
   assert.equal(typing(kept, "/2\x1b").filter, "c/1");
   assert.equal(typing(kept, "/\x15" + "07\r").filter, "07");
-  assert.equal(typing(first, "/ab\x7f\x7f\x7f").before, undefined);
-  assert.equal(typing(first, "/q? s\r").filter, "q? s", "no key has another meaning there");
-  assert.equal(typing(kept, "\x1b").filter, "", "escape drops a filter before it ends the view");
+  assert.equal(typing(first, "/ab\x7f\x7f\x7f").previousFilter, undefined);
+  assert.equal(
+    typing(first, "/q? s\r").filter,
+    "q? s",
+    "keys have no other meaning while a filter is typed",
+  );
+  assert.equal(typing(kept, "\x1b").filter, "", "escape clears a filter before it quits");
 });
 
-Deno.test("s goes through the orders, and back to the first", () => {
+Deno.test("s cycles through the sort orders", () => {
   let shown = first;
   const seen = new Set<string>();
   for (let presses = 0; presses < 7; presses++) seen.add((shown = typing(shown, "s")).sort);
@@ -54,7 +58,7 @@ Deno.test("s goes through the orders, and back to the first", () => {
   assert.equal(shown.sort, first.sort);
 });
 
-Deno.test("enter opens the details of the selected one, escape leaves them, and they scroll", () => {
+Deno.test("enter opens the details of the selected row, escape closes them, and they scroll", () => {
   const open = typing(first, "jj\r");
   assert.equal(open.details?.path, "/c/02");
   assert.equal(typing(open, "jjk").scroll, 1);
@@ -66,17 +70,17 @@ Deno.test("enter opens the details of the selected one, escape leaves them, and 
   assert.equal(typing(view([]), "\r").details, undefined);
 });
 
-Deno.test("space pauses and goes on, wherever one is; help opens over everything", () => {
+Deno.test("space pauses and continues on every screen; help opens over every screen", () => {
   assert.equal(typing(first, " ").isPaused, true);
   assert.equal(typing(first, "  ").isPaused, false);
   assert.equal(typing(first, "\r ").isPaused, true);
   const help = typing(first, "j\r?");
   assert.ok(help.isHelp && help.details);
-  assert.ok(!typing(help, "q").isHelp, "q leaves the help first");
+  assert.ok(!typing(help, "q").isHelp, "q closes the help first");
   assert.ok(typing(help, "\x1b").details);
 });
 
-Deno.test("q, escape and Ctrl-C end, Ctrl-Z stops, Ctrl-L draws anew", () => {
+Deno.test("q, escape and Ctrl-C quit, Ctrl-Z suspends, Ctrl-L redraws", () => {
   assert.equal(command(first, "q"), "quit");
   assert.equal(command(first, "\x1b"), "quit");
   assert.equal(command(first, "\x03"), "quit");

@@ -17,7 +17,7 @@ const of = (level: Annotation["level"], title: string, message: string) => ({
   message,
 });
 
-/** What GitHub's runner makes of a line: the rules of its parser, with its order of putting characters back. */
+/** How GitHub's runner parses a line, with its order of unescaping. */
 function readByGithub(line: string) {
   const [, command, properties, data] = /^\s*::(\w+) ([^:]*(?::(?!:)[^:]*)*)::(.*)$/s.exec(line) ??
     [];
@@ -31,7 +31,7 @@ function readByGithub(line: string) {
   return { command, properties: Object.fromEntries(pairs ?? []), data: back(data ?? "") };
 }
 
-Deno.test("what GitHub reads out of a command is what was meant, also after hostile text", () => {
+Deno.test("GitHub parses the intended title and message, also of hostile text", () => {
   for (
     const text of ["100% of a,b: c", "%0A", "%250A", "::error::x", "a::b", "##[add-mask]x", "=,="]
   ) {
@@ -43,7 +43,7 @@ Deno.test("what GitHub reads out of a command is what was meant, also after host
   }
 });
 
-Deno.test("a new line never ends a command; terminals and runners see it as an escape", () => {
+Deno.test("a line break is escaped, and never ends a command", () => {
   const text = "a\n::stop-commands::x\r\x1b[31mred";
   const lines = annotationLines("github", [of("error", text, text)], 0);
   assert.equal(lines.length, 1);
@@ -52,7 +52,7 @@ Deno.test("a new line never ends a command; terminals and runners see it as an e
   assert.equal(escapedProperty("a:b,c\n"), "a%3Ab%2Cc%0A");
 });
 
-Deno.test("GitHub shows ten of a level: with more, the tenth says how many there are", () => {
+Deno.test("GitHub shows ten per level: with more, the tenth states the number of the rest", () => {
   const errors = Array.from({ length: 13 }, (_, at) => of("error", `e${at}`, "m"));
   const lines = annotationLines("github", [...errors, of("notice", "n", "m")], 0);
   assert.equal(lines.length, 11);
@@ -61,7 +61,7 @@ Deno.test("GitHub shows ten of a level: with more, the tenth says how many there
   assert.equal(annotationLines("github", errors.slice(0, 10), 0).length, 10);
 });
 
-Deno.test("for GitLab the findings stand in a section of the log, which is closed again", () => {
+Deno.test("for GitLab the findings are a section of the log, which is closed", () => {
   const [start, line, end, ...rest] = annotationLines(
     "gitlab",
     [of("error", "oomkit: psi", "a\x1b[0Ksection_end:1:x\r")],
@@ -76,12 +76,12 @@ Deno.test("for GitLab the findings stand in a section of the log, which is close
   assert.deepEqual(rest, []);
 });
 
-Deno.test("nothing to tell is no line, for either", () => {
+Deno.test("without findings there is no line", () => {
   assert.deepEqual(annotationLines("github", [], 0), []);
   assert.deepEqual(annotationLines("gitlab", [], 0), []);
 });
 
-Deno.test("the older commands, which GitHub finds anywhere in a line, are broken for it alone", () => {
+Deno.test("older commands, which GitHub finds anywhere in a line, are broken for GitHub only", () => {
   assert.equal(withoutCommands("github", "/a ##[add-mask]b"), "/a #\\u0023[add-mask]b");
   assert.equal(withoutCommands("gitlab", "##[a]"), "##[a]");
   assert.equal(withoutCommands(undefined, "##[a]"), "##[a]");
@@ -109,19 +109,19 @@ const run: RunReport = {
   verdict_text: "no OOM kill",
 };
 
-Deno.test("a run's annotation is as loud as what happened in it", () => {
+Deno.test("the level of a run's annotation depends on its verdict", () => {
   const cases: [Partial<RunReport>, string, string][] = [
     [{}, "notice", "oomkit: memory"],
     [{ headroom: 99 }, "warning", "oomkit: close to the memory limit"],
     [{ headroom: 100 }, "notice", "oomkit: memory"],
     [{ limit: null, headroom: null }, "notice", "oomkit: memory"],
     [{ verdict: "limit_hit", headroom: 0 }, "warning", "oomkit: the memory limit was hit"],
-    [{ verdict: "unknown" }, "warning", "oomkit: memory could not be followed"],
-    [{ verdict: "oom_killed" }, "error", "oomkit: killed for want of memory"],
+    [{ verdict: "unknown" }, "warning", "oomkit: memory use is unknown"],
+    [{ verdict: "oom_killed" }, "error", "oomkit: out of memory"],
   ];
   for (const [facts, level, title] of cases) {
-    const told = runAnnotation({ ...run, ...facts }, "the line", []);
-    assert.deepEqual(told, { level, title, message: "the line" });
+    const annotation = runAnnotation({ ...run, ...facts }, "the line", []);
+    assert.deepEqual(annotation, { level, title, message: "the line" });
   }
   const failed = runAnnotation({ ...run, verdict: "limit_hit" }, "the line", ["max", "high"]);
   assert.equal(failed.level, "error");
@@ -140,7 +140,7 @@ async function check(tree: Tree, ...args: string[]) {
   return await runOomkit(["inspect", "--root", tree.dir, ...flags, ...args]);
 }
 
-Deno.test("inspect --check --annotate github tells on stderr what is not fit, and nothing of the rest", async () => {
+Deno.test("inspect --check --annotate github writes only failed checks, to stderr", async () => {
   using tree = smallTree();
   const { code, stdout, stderr } = await check(tree, "--annotate", "github", "/fine", HOSTILE);
   assert.equal(code, 1);
@@ -153,7 +153,7 @@ Deno.test("inspect --check --annotate github tells on stderr what is not fit, an
   assert.ok(data.startsWith(`${HOSTILE}: 47.4 KiB`), data);
 });
 
-Deno.test("what cannot be told is annotated too, one place at a time or all of it", async () => {
+Deno.test("unknown results are annotated too, for one target or for all", async () => {
   using tree = smallTree();
   const one = await check(tree, "--annotate", "github", "/nosuch");
   assert.equal(one.code, 2);
@@ -167,16 +167,16 @@ Deno.test("what cannot be told is annotated too, one place at a time or all of i
   assert.match(all.stderr, /^oomkit: /m);
 });
 
-Deno.test("JSON stays JSON and the same, with annotations as without", async () => {
+Deno.test("JSON on stdout is the same with and without annotations", async () => {
   using tree = smallTree();
   const plain = await check(tree, "--json", HOSTILE);
-  const told = await check(tree, "--json", "--annotate", "github", HOSTILE);
-  assert.deepEqual(JSON.parse(told.stdout).check, JSON.parse(plain.stdout).check);
-  assert.equal(JSON.parse(told.stdout).targets[0].cgroup.path ?? HOSTILE, HOSTILE);
-  assert.doesNotMatch(told.stdout, /##\[/);
+  const annotation = await check(tree, "--json", "--annotate", "github", HOSTILE);
+  assert.deepEqual(JSON.parse(annotation.stdout).check, JSON.parse(plain.stdout).check);
+  assert.equal(JSON.parse(annotation.stdout).targets[0].cgroup.path ?? HOSTILE, HOSTILE);
+  assert.doesNotMatch(annotation.stdout, /##\[/);
 });
 
-Deno.test("a check that is passed is annotated by nothing, and one for GitLab by a section", async () => {
+Deno.test("a passed check has no annotation, and a failed one has a section for GitLab", async () => {
   using tree = smallTree();
   const fine = await check(tree, "--annotate", "github", "/fine");
   assert.equal(fine.code, 0);
@@ -186,7 +186,7 @@ Deno.test("a check that is passed is annotated by nothing, and one for GitLab by
   assert.ok(gitlab.stderr.startsWith("\x1b[0Ksection_start:"), gitlab.stderr);
 });
 
-Deno.test("--annotate belongs to a check, and in watch to a command", async () => {
+Deno.test("--annotate requires --check, and in watch a command", async () => {
   using tree = smallTree();
   const root = ["--root", tree.dir];
   const inspect = await runOomkit(["inspect", ...root, "--annotate", "github", "/fine"]);
@@ -203,7 +203,7 @@ Deno.test("--annotate belongs to a check, and in watch to a command", async () =
   assert.match(neither.stderr, /'jenkins' is invalid.*github, gitlab/);
 });
 
-Deno.test("watch --annotate keeps stdout and the exit code the command's own", async () => {
+Deno.test("watch --annotate does not change stdout and the exit code of the command", async () => {
   for (const service of ["github", "gitlab"]) {
     const args = ["watch", "--annotate", service, "--", "sh", "-c", "echo out; exit 3"];
     const { code, stdout, stderr } = await runOomkit(args);

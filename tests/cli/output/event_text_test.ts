@@ -34,7 +34,7 @@ Deno.test("an event is one line with local time, type, cgroup, facts and source"
   );
 });
 
-Deno.test("a threshold says which share of which limit it is", () => {
+Deno.test("a threshold states its share of the limit", () => {
   const body: Body = {
     type: "threshold",
     threshold: 13 * 1024 ** 2,
@@ -45,11 +45,11 @@ Deno.test("a threshold says which share of which limit it is", () => {
   assert.match(line(body), /usage 13\.5 MiB rose above 13\.0 MiB \(65\.0% of 20\.0 MiB\)/);
 });
 
-Deno.test("a kill that only the counter told names no victim", () => {
+Deno.test("a kill that is only known from a counter names no victim", () => {
   const body: Body = { ...kill, victim: null, limit_owner: null, limit: null, scope: null };
   assert.equal(
     eventFacts(makeEvent(at, "/a", "poll", body)),
-    "a process (which one is not known) killed",
+    "unknown process killed",
   );
 });
 
@@ -58,7 +58,7 @@ Deno.test("unknown sizes are a dash and never a zero", () => {
   assert.match(line(body), /limit hit 3 times, the kernel reclaims, usage –/);
 });
 
-Deno.test("a container is shown by the twelve digits that its runtime shows", () => {
+Deno.test("a container id is shortened to twelve digits as in its runtime", () => {
   const id = "0123456789ab".padEnd(64, "c");
   assert.equal(
     cgroupName(`/system.slice/docker-${id}.scope`),
@@ -66,7 +66,7 @@ Deno.test("a container is shown by the twelve digits that its runtime shows", ()
   );
 });
 
-Deno.test("any cgroup name becomes at most a column, without control characters", () => {
+Deno.test("any cgroup name fits into the column and has no control characters", () => {
   fc.assert(fc.property(fc.string({ unit: "binary", maxLength: 200 }), (name) => {
     const shown = cgroupName(`/${name}`);
     assert.ok(shown.length <= 28, shown);

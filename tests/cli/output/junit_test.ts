@@ -16,7 +16,7 @@ interface Element {
   text: string;
 }
 
-/** Throws at what an XML 1.0 parser would refuse, as far as a document without DTD, comments and CDATA can go wrong. */
+/** Throws for what an XML 1.0 parser refuses in a document without DTD, comments and CDATA. */
 function parseXml(xml: string): Element {
   const isChar = /^[\t\n\r\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]*$/u;
   assert.match(xml, isChar);
@@ -52,7 +52,7 @@ function parseXml(xml: string): Element {
   return root.children[0]!;
 }
 
-Deno.test("a finding is a test case: what is fit passes, what is not fails, what cannot be told is an error", () => {
+Deno.test("a finding is a test case: ok passes, not ok fails, unknown is an error", () => {
   const suites = parseXml(document([
     { cgroup: "/a", check: "psi", verdict: "not_ok", message: "no PSI here" },
     { check: "target", verdict: "unknown", message: "cannot find /b" },
@@ -79,7 +79,7 @@ Deno.test("a finding is a test case: what is fit passes, what is not fails, what
   ]);
 });
 
-Deno.test("no two cases have the same class and name: GitLab would leave the second out", () => {
+Deno.test("no two cases have the same class and name: GitLab would drop the second", () => {
   const target: Finding = { check: "target", verdict: "unknown", message: "gone" };
   const [suite] = parseXml(document([target, target, target])).children;
   assert.deepEqual(suite!.children.map(({ attributes }) => attributes["name"]), [
@@ -89,7 +89,7 @@ Deno.test("no two cases have the same class and name: GitLab would leave the sec
   ]);
 });
 
-Deno.test("no name makes it anything but XML, and what can be kept of it is kept", () => {
+Deno.test("any name results in valid XML, and its allowed characters are kept", () => {
   const hostile = [
     `"><failure message='&amp;'>]]></testcase><!-- <![CDATA[`,
     "\x00\x08\x0b\x1b[31m\x7f\x85\n\t",
@@ -122,7 +122,7 @@ async function check(...args: string[]) {
   return { ...ran, suite: parseXml(xml).children[0]! };
 }
 
-Deno.test("inspect --check --junit writes a case for each check, beside what it prints", async () => {
+Deno.test("inspect --check --junit writes a case for each check, besides its output", async () => {
   const { code, stdout, suite } = await check("/a*");
   assert.equal(code, 0);
   assert.match(stdout, /^OK: 2 checks passed/);
@@ -133,21 +133,21 @@ Deno.test("inspect --check --junit writes a case for each check, beside what it 
   assert.equal(suite.attributes["failures"], "0");
 });
 
-Deno.test("what could not be found is an error in the file, and the exit code stays 2", async () => {
+Deno.test("a missing target is an error in the file, and the exit code is 2", async () => {
   const { code, suite } = await check("/nosuch");
   assert.equal(code, 2);
   assert.equal(suite.attributes["errors"], "1");
   assert.match(suite.children[0]!.children[0]!.text, /^cannot resolve/);
 });
 
-Deno.test("a check that could not begin leaves an error in the file, not an empty one", async () => {
+Deno.test("a check that cannot start leaves an error in the file, not an empty file", async () => {
   const { code, stderr, suite } = await check("--root", "/nosuch");
   assert.equal(code, 2);
   assert.match(stderr, /^oomkit: [^\n]+\n$/);
   assert.equal(suite.attributes["errors"], "1");
 });
 
-Deno.test("a file that cannot be written is told in one line before anything is checked", async () => {
+Deno.test("an unwritable file is reported in one line before any check", async () => {
   using tree = makeTree(2, { "/a": {} });
   const common = ["inspect", "--root", tree.dir, "--check", "--require", "limit"];
   for (
@@ -165,7 +165,7 @@ Deno.test("a file that cannot be written is told in one line before anything is 
   }
 });
 
-Deno.test("a disk without room is told in one line, behind the results", async () => {
+Deno.test("a full disk is reported in one line after the results", async () => {
   using tree = makeTree(2, { "/a": {} });
   const args = [
     "inspect",
@@ -183,7 +183,7 @@ Deno.test("a disk without room is told in one line, behind the results", async (
   assert.match(stderr, /^oomkit: cannot write JUnit XML to \/dev\/full: No space left[^\n]*\n$/);
 });
 
-Deno.test("--junit without --check is a mistake", async () => {
+Deno.test("--junit requires --check", async () => {
   const { code, stderr } = await runOomkit(["inspect", "--junit", "/nosuch/a.xml"]);
   assert.equal(code, 2);
   assert.equal(stderr, "oomkit: cannot use --junit alone: it is a check; add --check\n");

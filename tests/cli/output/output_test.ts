@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { writeAll } from "../../../cli/output/output.ts";
 
-Deno.test("what a stream that does not block has no room for is written once it has some", () => {
+Deno.test("a write to a full non-blocking stream waits for room", () => {
   const written: number[] = [];
   let asked = 0;
   const writeSync = (bytes: Uint8Array) => {

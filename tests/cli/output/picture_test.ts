@@ -33,7 +33,7 @@ Deno.test("a recording becomes a page and a still picture", async () => {
   assert.match(Deno.readTextFileSync(`${path}/run.svg`), /^<\?xml[^]*killed java[^]*<\/svg>\n$/);
 });
 
-Deno.test("a recording that was broken off is drawn as far as it goes, and the picture says so", async () => {
+Deno.test("an incomplete recording is drawn with a remark", async () => {
   using folder = makeFolder();
   const whole = jsonl(crowdedRun(2, 40));
   Deno.writeTextFileSync(`${folder.path}/torn.jsonl`, whole.slice(0, whole.length * 0.7));
@@ -45,15 +45,15 @@ Deno.test("a recording that was broken off is drawn as far as it goes, and the p
     page,
   ]);
   assert.equal(code, 0, stderr);
-  assert.match(Deno.readTextFileSync(page), /The recording was broken off: its end is missing/);
+  assert.match(Deno.readTextFileSync(page), /The recording is incomplete: its end is missing/);
 });
 
-Deno.test("what is no recording gets one line and exit 2, and leaves no picture", async () => {
+Deno.test("a file that is not a recording gets one line and exit 2, and leaves no picture", async () => {
   using folder = makeFolder();
   const { path } = folder;
   const cases: [string, string | undefined, RegExp][] = [
     ["empty", "", /empty: it is empty/],
-    ["foreign", '{"a":1}\n', /line 1: it is not a line of a recording/],
+    ["other_json", '{"a":1}\n', /line 1: it is not a line of a recording/],
     ["text", "hello\n", /line 1: it is not JSON/],
     ["newer", jsonl([{ ...head, v: 99 }]), /it has version 99, and this oomkit reads version 2/],
     ["broken", `${jsonl([head])}nonsense\n${jsonl([head])}`, /line 2: it is not JSON/],
@@ -61,8 +61,8 @@ Deno.test("what is no recording gets one line and exit 2, and leaves no picture"
   ];
   for (const [name, text, message] of cases) {
     if (text !== undefined) Deno.writeTextFileSync(`${path}/${name}`, text);
-    const said = await refused(["inspect", `${path}/${name}`, "--html", `${path}/${name}.html`]);
-    assert.match(said, message, name);
+    const stderr = await refused(["inspect", `${path}/${name}`, "--html", `${path}/${name}.html`]);
+    assert.match(stderr, message, name);
   }
   assert.match(await refused(["inspect", path, "--html", `${path}/d.html`]), /it is a directory/);
   assert.match(
@@ -71,8 +71,8 @@ Deno.test("what is no recording gets one line and exit 2, and leaves no picture"
   );
   assert.match(await refused(["inspect", "--svg", `${path}/n.svg`]), /no recording is named/);
   const two = ["inspect", `${path}/empty`, `${path}/text`, "--html", `${path}/2.html`];
-  assert.match(await refused(two), /cannot draw 2 recordings at once/);
-  assert.deepEqual(namesIn(path), ["broken", "empty", "foreign", "newer", "text"]);
+  assert.match(await refused(two), /cannot draw 2 recordings in one picture/);
+  assert.deepEqual(namesIn(path), ["broken", "empty", "newer", "other_json", "text"]);
 });
 
 Deno.test("a picture is never written over a file without --force", async () => {
@@ -92,10 +92,10 @@ Deno.test("a picture is never written over a file without --force", async () => 
   assert.match(Deno.readTextFileSync(`${path}/run.html`), /^<!DOCTYPE html>/);
 });
 
-Deno.test("a large compressed recording is drawn without a word", async () => {
+Deno.test("a large compressed recording is drawn without a message", async () => {
   using folder = makeFolder();
   const path = `${folder.path}/run.jsonl.gz`;
-  // What does not compress: every 64 KiB of it are waited for.
+  // Incompressible data, so that reading awaits every 64 KiB.
   const noise = Array.from({ length: 30 }, () => crypto.getRandomValues(new Uint8Array(65_536)));
   const lines = noise.map((bytes) => ({ type: "later", at: START, noise: bytes.toBase64() }));
   Deno.writeFileSync(path, gzipSync(jsonl([head, ...lines, ...[...killedRun(20)].slice(1)])));
@@ -104,7 +104,7 @@ Deno.test("a large compressed recording is drawn without a word", async () => {
   assert.deepEqual([code, stdout, stderr], [0, "", ""]);
 });
 
-Deno.test("with --force no file of a call makes room for another of it", async () => {
+Deno.test("--force never lets one file of a call overwrite another", async () => {
   using folder = makeFolder();
   using tree = makeTree(2, { "/a": { "memory.max": 4096 } });
   const { path } = folder;
@@ -127,7 +127,7 @@ Deno.test("with --force no file of a call makes room for another of it", async (
   }
 });
 
-Deno.test("what cannot be drawn replaces nothing, and is never passed over in silence", async () => {
+Deno.test("a failed picture replaces no file and is always reported", async () => {
   using folder = makeFolder();
   const { path } = folder;
   Deno.writeTextFileSync(`${path}/page.html`, "mine");
@@ -135,13 +135,13 @@ Deno.test("what cannot be drawn replaces nothing, and is never passed over in si
   const page = ["--html", `${path}/page.html`, "--force"];
   await refused(["inspect", `${path}/missing.jsonl`, ...page]);
   await refused(["inspect", "/no/such/cgroup", "--tree", ...page]);
-  assert.match(await refused(["inspect", empty, ...page]), /nothing was seen in it/);
+  assert.match(await refused(["inspect", empty, ...page]), /it has no samples and no events/);
   assert.equal(Deno.readTextFileSync(`${path}/page.html`), "mine");
   await refused(["inspect", empty, "--svg", `${path}/new.svg`]);
   assert.deepEqual(namesIn(path), ["empty.jsonl", "page.html"]);
 });
 
-Deno.test("a file that cannot be made is told of before the run, whoever it is of", async () => {
+Deno.test("a file that cannot be created is reported before the run, by each command", async () => {
   using folder = makeFolder();
   using tree = makeTree(2, { "/a": { "memory.max": 4096 } });
   const nowhere = `${folder.path}/no/such/run.html`;
@@ -165,7 +165,7 @@ Deno.test("a file that cannot be made is told of before the run, whoever it is o
   assert.deepEqual(namesIn(folder.path), []);
 });
 
-Deno.test("a watch that could not begin leaves no picture", async () => {
+Deno.test("a watch that could not start leaves no picture", async () => {
   using folder = makeFolder();
   using tree = makeTree(2, { "/a": { "memory.max": 4096 } });
   const page = ["--html", `${folder.path}/x.html`];
@@ -174,7 +174,7 @@ Deno.test("a watch that could not begin leaves no picture", async () => {
   assert.deepEqual(namesIn(folder.path), []);
 });
 
-Deno.test("a tree of cgroups is drawn beside what is printed", async () => {
+Deno.test("a tree of cgroups is drawn in addition to the printed report", async () => {
   using folder = makeFolder();
   using tree = makeTree(2, {
     "/a": { "memory.current": 600, "memory.max": 640 },

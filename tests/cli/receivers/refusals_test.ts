@@ -1,4 +1,4 @@
-/** Receivers that cannot be opened: one line, exit 2, and nothing is begun. */
+/** Receivers that cannot be opened: one line and exit 2. */
 
 import assert from "node:assert/strict";
 import { makeFolder } from "../../helpers/folder.ts";
@@ -8,7 +8,7 @@ import { makeTree } from "../../helpers/trees.ts";
 const BAD_PEM = "-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n";
 
 for (const command of ["watch", "guard"]) {
-  Deno.test(`${command} says in one line which receiver it cannot open, and why`, async () => {
+  Deno.test(`${command} reports a receiver that it cannot open in one line`, async () => {
     using tree = makeTree(2, { "/a": { "memory.max": 209715200 } });
     using folder = makeFolder();
     const empty = folder.write("empty", "\n");
@@ -22,7 +22,7 @@ for (const command of ["watch", "guard"]) {
       [["--log-file", `${folder.path}/none/x`], /cannot open the log file .*none\/x: No such file/],
       [["--log-file", `${folder.path}/fifo`], /cannot open the log file .*fifo: it is a FIFO/],
       [["--log-file", folder.path], /cannot open the log file .*: Is a directory/],
-      [["--webhook-url", "localhost"], /cannot report to "localhost": it is no URL; use one/],
+      [["--webhook-url", "localhost"], /cannot report to "localhost": it is not a URL; use one/],
       [["--webhook-url", "unix:x"], /cannot report to "unix:x"/],
       [
         [...hook, "--webhook-secret-file", `${folder.path}/no`],
@@ -36,11 +36,11 @@ for (const command of ["watch", "guard"]) {
       [[...hook, "--webhook-format", "xml"], /cloudevents, oom-guard/],
       [
         [...hook, "--webhook-secret-file", `${folder.path}/fifo`],
-        /cannot read the secret in .*fifo: it is a FIFO; name a regular file/,
+        /cannot read the secret in .*fifo: it is a FIFO; name a readable regular file/,
       ],
       [
         [...hook, "--webhook-ca", "/dev/zero"],
-        /cannot read the certificates in \/dev\/zero: it is no regular file/,
+        /cannot read the certificates in \/dev\/zero: it is not a regular file/,
       ],
       [
         ["--webhook-secret-file", empty],
@@ -69,7 +69,7 @@ for (const command of ["watch", "guard"]) {
       [["--kubernetes", "--node-name", "n"], /this is no pod|KUBERNETES_SERVICE_HOST/],
       [
         [...cluster, "--node-name", "n"],
-        /cannot use the token in .*: it is not there; give a file/,
+        /cannot use the token in .*: it does not exist; give a file/,
       ],
       [[...cluster, "--kubernetes-token-file", token, "--node-name", "a b"], /"a b"/],
       [
@@ -91,7 +91,7 @@ for (const command of ["watch", "guard"]) {
   });
 }
 
-Deno.test("a variable that means nothing here may be meant for another call", async () => {
+Deno.test("an environment variable without its required option is ignored", async () => {
   using tree = makeTree(2, { "/a": { "memory.max": 209715200 } });
   const { code, stderr } = await runOomkit(["watch", "--root", tree.dir, "--for", "1ms", "/a"], {
     env: { OOMKIT_WEBHOOK_TIMEOUT: "1s", OOMKIT_KUBERNETES_CA: "/nonexistent" },
@@ -99,7 +99,7 @@ Deno.test("a variable that means nothing here may be meant for another call", as
   assert.equal(code, 0, stderr);
 });
 
-Deno.test("a log on a full disk is told once, and the command goes on", async () => {
+Deno.test("a full disk under the log is reported once, and the command continues", async () => {
   using tree = makeTree(2, { "/a": { "memory.max": 209715200 } });
   const words = ["watch", "--root", tree.dir, "--for", "1ms", "--log-file", "/dev/full", "/a"];
   const { code, stdout, stderr } = await runOomkit([...words, "--json"]);

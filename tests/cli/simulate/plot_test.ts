@@ -43,7 +43,7 @@ Deno.test("with --ascii, or in a locale without UTF-8, the plot is plain ASCII",
 Deno.test("a live view or plot that is not possible is reported in one line, and the output is as without it", async () => {
   const live = await simulate("--live");
   assert.equal(live.code, 0);
-  assert.match(live.stderr, /^oomkit: no live view: stdout is no terminal[^\n]*\n$/);
+  assert.match(live.stderr, /^oomkit: no live view: stdout is not a terminal[^\n]*\n$/);
   assert.match(live.stdout, /^verdict /m);
   const json = await simulate("--plot --json");
   assert.equal(json.code, 0);

@@ -14,32 +14,34 @@ const marks = [
 const draw = (usage: Partial<Usage>, width = 20, unicode = true) =>
   usageBar({ usage: 50, limit: 100, marks: [], ...usage }, width, { unicode }, plain);
 
-Deno.test("the bar tells working set, the rest that is in use, and what is free apart", () => {
+Deno.test("the bar distinguishes working set, the rest of usage, and free memory", () => {
   assert.equal(draw({ workingSet: 30 }), "██████▒▒▒▒░░░░░░░░░░");
   assert.equal(draw({ workingSet: 30 }, 20, false), "######====..........");
   assert.equal(draw({}), "██████████░░░░░░░░░░");
 });
 
-Deno.test("marks stand where their bytes are, the last of those that share a column", () => {
+Deno.test("marks stand at their bytes, and the highest level wins a shared column", () => {
   assert.equal(draw({ workingSet: 30, marks }), "██████▒▒▒▒░░░┆░░░░┇┃");
   assert.equal(draw({ workingSet: 30, marks }, 20, false), "######====...:....!|");
   assert.equal(draw({ marks }, 5), "███┆┃");
 });
 
-Deno.test("what is there gets a column, what is not full does not look full", () => {
+Deno.test("any usage gets a column, and only a full limit looks full", () => {
   assert.equal(draw({ usage: 1 }, 4), "█░░░");
   assert.equal(draw({ usage: 99 }, 4), "███░");
   assert.equal(draw({ usage: 100 }, 4), "████");
   assert.equal(draw({ usage: 300 }, 4), "████");
   assert.equal(draw({ usage: 0 }, 4), "░░░░");
+  assert.equal(draw({ usage: 99.9, workingSet: 0.1 }, 10), "█▒▒▒▒▒▒▒▒░");
+  assert.equal(draw({ usage: 50, workingSet: 25 }, 8), "██▒▒░░░░");
 });
 
-Deno.test("without a limit, or without a figure, there is no bar", () => {
+Deno.test("without a limit or a usage the bar is a line of dashes", () => {
   assert.equal(draw({ limit: Infinity }, 4), "────");
   assert.equal(draw({ usage: undefined }, 4, false), "----");
 });
 
-Deno.test("a bar is as wide as it is to be, whatever the figures are", () => {
+Deno.test("a bar has the requested width for any values", () => {
   for (const usage of [undefined, 0, 1, 50, 99.9, 1e18]) {
     for (const limit of [0, 1, 100, Infinity]) {
       for (let width = 0; width < 30; width++) {
@@ -49,7 +51,7 @@ Deno.test("a bar is as wide as it is to be, whatever the figures are", () => {
   }
 });
 
-Deno.test("the highest mark that is reached gives the colour", () => {
+Deno.test("the highest level reached gives the colour", () => {
   assert.equal(fullnessOf(10, 100, marks), "good");
   assert.equal(fullnessOf(91, 100, marks), "critical");
   assert.equal(fullnessOf(99, 100, marks), "imminent");
@@ -57,19 +59,19 @@ Deno.test("the highest mark that is reached gives the colour", () => {
   assert.equal(fullnessOf(70, Infinity), "plain");
 });
 
-Deno.test("a sparkline keeps peaks, shows gaps, and has the newest at the right", () => {
-  const drawn = (values: (number | undefined)[], width: number, most?: number) =>
-    sparkline(values, width, { unicode: true, ...(most === undefined ? {} : { most }) });
+Deno.test("a sparkline keeps peaks, shows gaps, and has the newest value at the right", () => {
+  const drawn = (values: (number | undefined)[], width: number, max?: number) =>
+    sparkline(values, width, { unicode: true, ...(max === undefined ? {} : { max }) });
   assert.equal(drawn([0, 25, 50, 100], 6, 100), "  ▁▃▅█");
   assert.equal(drawn([0, undefined, 100], 3, 100), "▁ █");
   assert.equal(drawn([100, 0, 0, 0], 2, 100), "█▁");
   assert.equal(drawn([1, 2, 4], 3), "▃▅█");
   assert.equal(drawn([0, 0], 2), "▁▁");
   assert.equal(drawn([], 3), "   ");
-  assert.equal(sparkline([0, 50, 100], 3, { most: 100, unicode: false }), "_=#");
+  assert.equal(sparkline([0, 50, 100], 3, { max: 100, unicode: false }), "_=#");
 });
 
-Deno.test("figures are short", () => {
+Deno.test("sizes, rates and times are short", () => {
   const of = (values: number[], format: (value: number) => string) => values.map(format).join(" ");
   assert.equal(
     of([0, 999, 1000, 20 * 1024 ** 2, 999.6 * 1024 ** 2, 1.5 * 1024 ** 3], shortBytes),

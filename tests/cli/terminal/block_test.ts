@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { createBlock } from "../../../cli/terminal/block.ts";
-import { folded, wrapBehind, wrapTo } from "../../../cli/terminal/wrap.ts";
+import { foldLine, wrapBehind, wrapTo } from "../../../cli/terminal/wrap.ts";
 import { widthOf } from "../../../cli/terminal/width.ts";
 import { printable } from "../../../cli/output/output.ts";
 
-/** What a terminal that wraps nothing shows after what was written to it. */
+/** The screen of a terminal without line wrap after a write. */
 function screenOf(written: string): string[] {
   const rows = [""];
   let row = 0;
@@ -30,7 +30,7 @@ function drawn(columns = 20) {
   };
 }
 
-Deno.test("what is printed passes above the block, which stays the last", () => {
+Deno.test("printed lines appear above the block", () => {
   const { print, draw, screen } = drawn();
   draw(["bar", "facts"]);
   print("one");
@@ -39,7 +39,7 @@ Deno.test("what is printed passes above the block, which stays the last", () => 
   assert.deepEqual(screen(), ["one", "two", "bar 2", "facts 2"]);
 });
 
-Deno.test("nothing of it is left when it is cleared, and what follows begins where it began", () => {
+Deno.test("clear erases the block, and the next output starts in its place", () => {
   const { print, draw, clear, screen } = drawn();
   print("one");
   draw(["bar", "facts"]);
@@ -49,7 +49,7 @@ Deno.test("nothing of it is left when it is cleared, and what follows begins whe
   assert.deepEqual(screen(), ["one", "two", ""]);
 });
 
-Deno.test("what has not changed is not written again, and no mode of the terminal is touched", () => {
+Deno.test("an unchanged block is not written again, and no terminal mode is changed", () => {
   const { draw, written } = drawn();
   draw(["bar"]);
   const before = written();
@@ -59,7 +59,7 @@ Deno.test("what has not changed is not written again, and no mode of the termina
   assert.doesNotMatch(written(), /\[\?/);
 });
 
-Deno.test("a line is cut before the last column, and one broken by a narrower terminal is taken back whole", () => {
+Deno.test("a line is cut before the last column, and one wrapped by a narrower terminal is erased whole", () => {
   const { draw, written, resize } = drawn(20);
   draw(["x".repeat(30), "y"]);
   assert.equal(written(), `${"x".repeat(19)}\\x0ay`);
@@ -69,7 +69,7 @@ Deno.test("a line is cut before the last column, and one broken by a narrower te
   assert.ok(written().endsWith("\\x0d\\x1b[2A\\x1b[Jz"), written());
 });
 
-Deno.test("after a stop it begins anew beneath what a shell has said, not above it", () => {
+Deno.test("after a stop the block starts again below the shell's output", () => {
   const { draw, restart, written } = drawn();
   draw(["bar", "facts"]);
   restart();
@@ -77,24 +77,24 @@ Deno.test("after a stop it begins anew beneath what a shell has said, not above 
   assert.equal(written(), "bar\\x0afactsbar\\x0afacts");
 });
 
-Deno.test("text breaks between words, and within one that no line can hold", () => {
+Deno.test("text breaks between words, and within a word wider than a line", () => {
   assert.deepEqual(wrapTo("one two three", 7), ["one two", "three"]);
   assert.deepEqual(wrapTo("/a/very/long/path it", 8), ["/a/very/", "long/pat", "h it"]);
-  assert.deepEqual(wrapBehind("who ", "one two three", 11), ["who one two", "    three"]);
+  assert.deepEqual(wrapBehind("key ", "one two three", 11), ["key one two", "    three"]);
   assert.deepEqual(wrapTo("", 8), [""]);
   for (const line of wrapTo("漢字".repeat(9), 5)) assert.ok(widthOf(line) <= 5, line);
 });
 
-Deno.test("a line that is too wide is folded further in, nothing of it is lost, and its styles stay", () => {
-  assert.deepEqual(folded("one two", 7), ["one two"]);
-  assert.deepEqual(folded("  one two three", 11), ["  one two", "  three"]);
+Deno.test("a line that is too wide is folded with an indent, nothing is lost, and its styles stay", () => {
+  assert.deepEqual(foldLine("one two", 7), ["one two"]);
+  assert.deepEqual(foldLine("  one two three", 11), ["  one two", "  three"]);
   const red = (text: string) => `\x1b[31m${text}\x1b[0m`;
-  assert.deepEqual(folded(`who ${red("one two")} ${red("/a/long/path")}`, 8), [
-    "who",
+  assert.deepEqual(foldLine(`key ${red("one two")} ${red("/a/long/path")}`, 8), [
+    "key",
     `  ${red("one")}`,
     `  ${red("two")}`,
     `  ${red("/a/lon")}`,
     `  ${red("g/path")}`,
   ]);
-  for (const part of folded("漢字".repeat(9), 5)) assert.ok(widthOf(part) <= 5, part);
+  for (const part of foldLine("漢字".repeat(9), 5)) assert.ok(widthOf(part) <= 5, part);
 });

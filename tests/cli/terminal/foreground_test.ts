@@ -13,12 +13,12 @@ const has = (processes: Record<number, readonly [number, number, number]>) =>
 
 const shell = [2, 5, 5] as const;
 
-Deno.test("a job of a shell can be let go on, also where a script started it", () => {
+Deno.test("a job of a shell can be resumed, also if a script started it", () => {
   assert.ok(has({ 5: shell, 9: [5, 9, 5] }));
   assert.ok(has({ 5: shell, 8: [5, 8, 5], 9: [8, 8, 5] }));
 });
 
-Deno.test("who leads a session, or has nobody above in it, would be stopped for good", () => {
+Deno.test("a session leader or an orphaned group could not be resumed", () => {
   assert.ok(!has({ 2: [1, 2, 2], 9: [2, 9, 9] }), "ssh -t host oomkit guard");
   assert.ok(!has({ 2: [1, 2, 2], 8: [2, 8, 8], 9: [8, 8, 8] }), "and in a script");
   assert.ok(!has({ 9: [0, 9, 9] }), "in a container");

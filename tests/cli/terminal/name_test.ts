@@ -5,7 +5,7 @@ import { widthOf } from "../../../cli/terminal/width.ts";
 const id = "0123456789ab".padEnd(64, "cdef");
 const path = `/kubepods/burstable/pod0a1b2c3d/${id}`;
 
-Deno.test("a name gives way in the middle, and its ends stay longest", () => {
+Deno.test("a name is cut in the middle first, and its ends last", () => {
   assert.equal(shortName(path, 80), "/kubepods/burstable/pod0a1b2c3d/0123456789ab");
   assert.equal(shortName(path, 40), "/kubepods/…/pod0a1b2c3d/0123456789ab");
   assert.equal(shortName(path, 30), "…/pod0a1b2c3d/0123456789ab");
@@ -15,7 +15,7 @@ Deno.test("a name gives way in the middle, and its ends stay longest", () => {
   assert.equal(shortName(path, 9, false), "0123~89ab");
 });
 
-Deno.test("whatever the name and the width are, it fits", () => {
+Deno.test("any name fits any width", () => {
   const names = [
     path,
     "/",

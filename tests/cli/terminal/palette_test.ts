@@ -4,7 +4,7 @@ import { capabilitiesOf, paletteOf } from "../../../cli/terminal/palette.ts";
 const of = (variables: Record<string, string>, color: "auto" | "always" | "never" = "auto") =>
   capabilitiesOf({ color }, (name) => variables[name]);
 
-Deno.test("colours are those that the option and the variables allow", () => {
+Deno.test("the option and the variables decide on the colours", () => {
   const cases: [Record<string, string>, "auto" | "always" | "never", number][] = [
     [{ TERM: "xterm" }, "auto", 16],
     [{ TERM: "xterm-256color" }, "auto", 256],
@@ -24,7 +24,7 @@ Deno.test("colours are those that the option and the variables allow", () => {
   }
 });
 
-Deno.test("the locale says whether more than ASCII is shown, as locale(7) finds it", () => {
+Deno.test("the locale decides on Unicode, in the order of locale(7)", () => {
   const cases: [Record<string, string>, boolean][] = [
     [{}, false],
     [{ LANG: "C" }, false],
@@ -41,7 +41,7 @@ Deno.test("the locale says whether more than ASCII is shown, as locale(7) finds 
   assert.equal(isAscii.unicode, false);
 });
 
-Deno.test("without colours nothing is added to the text; with them each part ends its own", () => {
+Deno.test("without colours nothing is added to the text; with them each part resets its own", () => {
   const palette = (colours: 0 | 16 | 256 | 16777216) =>
     paletteOf({ colours, unicode: true })("warn", "x");
   assert.equal(palette(0), "x");

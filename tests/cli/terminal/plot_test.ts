@@ -23,7 +23,7 @@ const plot = (parts: Partial<Plot>): string[] =>
     ...parts,
   });
 
-Deno.test("the area rises to the limit, thresholds lie behind it, and times stand beneath", () => {
+Deno.test("the area rises to the limit in front of the thresholds, above a time axis", () => {
   const marks = [
     { at: 20, label: "told", role: "warn" },
     { at: 22, label: "hit", role: "warn" },
@@ -43,7 +43,7 @@ Deno.test("the area rises to the limit, thresholds lie behind it, and times stan
   ]);
 });
 
-Deno.test("who was killed is told also where all is told at once, right before it", () => {
+Deno.test("a kill is named even if many marks fall on one moment", () => {
   const labels = ["65% told", "90% told", "limit hit", "out of memory"];
   const marks = [
     ...labels.map((label, at) => ({ at: 30 + at, label, role: "warn" }) as const),
@@ -53,7 +53,7 @@ Deno.test("who was killed is told also where all is told at once, right before i
   assert.deepEqual(lines, ["▲ killed", "▲ 65% told", "▲ 90% told"]);
 });
 
-Deno.test("where there is only ASCII the same is drawn with it", () => {
+Deno.test("ASCII draws the same plot", () => {
   assert.deepEqual(
     plot({ unicode: false, marks: [{ at: 40, label: "x", role: "bad", isEnd: true }] }),
     [
@@ -69,7 +69,7 @@ Deno.test("where there is only ASCII the same is drawn with it", () => {
   );
 });
 
-Deno.test("what was never measured is not drawn, a moment's peak is", () => {
+Deno.test("nothing is drawn without measurements, and a short peak is drawn", () => {
   const points = [{ at: 10, value: 1 }, { at: 11, value: 9 }, { at: 12, value: 2 }];
   assert.deepEqual(columnHeights(points, 100, 11), [
     undefined,
@@ -78,7 +78,7 @@ Deno.test("what was never measured is not drawn, a moment's peak is", () => {
   ]);
 });
 
-Deno.test("usage is taken to rise evenly, and to fall at once", () => {
+Deno.test("usage rises evenly and drops vertically", () => {
   const rise = [{ at: 0, value: 0 }, { at: 4, value: 8 }];
   assert.deepEqual(columnHeights(rise, 4, 5), [0, 2, 4, 6, 8]);
   assert.deepEqual(columnHeights([{ at: 0, value: 8 }, { at: 4, value: 0 }], 4, 5), [
@@ -90,14 +90,14 @@ Deno.test("usage is taken to rise evenly, and to fall at once", () => {
   ]);
 });
 
-Deno.test("without points, without room, and of nothing at all there is no plot", () => {
+Deno.test("without points, room or a size there is no plot", () => {
   assert.deepEqual(plot({ points: [] }), []);
   assert.deepEqual(plot({ width: 12 }), []);
   assert.deepEqual(plot({ points: [{ at: 0, value: 0 }], levels: [] }), []);
   assert.equal(plot({ points: [{ at: 0, value: 5 }], span: 0 }).length > 4, true);
 });
 
-Deno.test("no line is wider than it may be, whatever is drawn", () => {
+Deno.test("no line is wider than the plot, for any content", () => {
   const point = fc.record({ at: fc.nat(1000), value: fc.nat(1000) });
   const mark = fc.record({
     at: fc.nat(1000),
@@ -121,7 +121,7 @@ Deno.test("no line is wider than it may be, whatever is drawn", () => {
   ));
 });
 
-Deno.test("times are as round, and as exact, as their distance allows", () => {
+Deno.test("times are as round and as precise as their distance requires", () => {
   const labels = (span: number, columns: number) => {
     const gap = gapOf(span, columns);
     return ticksOf(span, gap).map((at) => timeLabel(at, gap));

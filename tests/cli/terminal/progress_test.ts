@@ -33,7 +33,7 @@ function fake(columns = 60) {
 
 const ERASE = "\r\x1b[K";
 
-Deno.test("what is over within two seconds is not told", () => {
+Deno.test("an operation shorter than two seconds shows nothing", () => {
   const { progress, wait, taken, timers } = fake();
   progress.show("compile: bundling", 2, 4);
   wait(1999);
@@ -42,7 +42,7 @@ Deno.test("what is over within two seconds is not told", () => {
   assert.equal(timers.size, 0);
 });
 
-Deno.test("what takes longer is told with how far it is and since when, and is gone when it is over", () => {
+Deno.test("a longer one shows progress and elapsed time, and is erased at the end", () => {
   const { progress, wait, taken } = fake();
   progress.show("bundling", 2, 4);
   wait(2000);
@@ -55,7 +55,7 @@ Deno.test("what takes longer is told with how far it is and since when, and is g
   assert.equal(taken(), ERASE);
 });
 
-Deno.test("a loop that never waits tells by itself", () => {
+Deno.test("a loop without await shows progress too", () => {
   const { progress, wait, taken, timers } = fake();
   progress.show("arming", 0, 9);
   timers.clear();
@@ -64,7 +64,7 @@ Deno.test("a loop that never waits tells by itself", () => {
   assert.equal(taken(), `${ERASE}arming, 5 of 9, 2 s`);
 });
 
-Deno.test("it makes room for a line of somebody else's, and for one that has not ended yet", () => {
+Deno.test("it makes room for other output, also for an unfinished line", () => {
   const { progress, wait, taken } = fake();
   progress.show("running");
   wait(2000);
@@ -78,7 +78,7 @@ Deno.test("it makes room for a line of somebody else's, and for one that has not
   assert.equal(taken(), `${ERASE}running, 7 s`);
 });
 
-Deno.test("what comes after the end is counted anew", () => {
+Deno.test("the next operation starts its own time", () => {
   const { progress, wait, taken } = fake();
   progress.show("one");
   wait(3000);
@@ -91,14 +91,14 @@ Deno.test("what comes after the end is counted anew", () => {
   assert.equal(taken(), `${ERASE}two, 2 s`);
 });
 
-Deno.test("it never breaks into a second line, and names nothing that a terminal would obey", () => {
+Deno.test("it never takes a second line, and contains no control characters", () => {
   const { progress, wait, taken } = fake(12);
   progress.show("one \x1b[2J two three");
   wait(2000);
   assert.equal(taken(), `${ERASE}one \\x1b[2J`);
 });
 
-Deno.test("without a terminal nothing is ever written, and there is nothing to end", () => {
+Deno.test("without a terminal nothing is written", () => {
   const progress = createProgress(undefined);
   progress.show("one", 1, 2);
   progress.hide();

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { bar, cut, cutMiddle, flow, tabulate, wrap } from "../../../cli/terminal/table.ts";
+import { cut, cutMiddle, tabulate } from "../../../cli/terminal/table.ts";
+import { flow, wrap } from "../../../cli/terminal/wrap.ts";
 
-Deno.test("columns are aligned and the last one gives way", () => {
+Deno.test("columns are aligned and the last one is cut", () => {
   const columns = [{ title: "SIZE", align: "right" }, { title: "NAME", align: "left" }] as const;
   assert.deepEqual(tabulate(columns, [["1 B", "short"], ["100 B", "a very long name"]], 16), [
     " SIZE  NAME",
@@ -11,7 +12,7 @@ Deno.test("columns are aligned and the last one gives way", () => {
   ]);
 });
 
-Deno.test("cut text keeps its width, and a cut path keeps both ends", () => {
+Deno.test("a cut text fits its width, and a cut path keeps both ends", () => {
   assert.equal(cut("abcdef", 4), "abc…");
   assert.equal(cutMiddle("/kubepods/burstable/pod1/abcdef", 16), "/kube…od1/abcdef");
   fc.assert(fc.property(fc.string(), fc.integer({ min: 1, max: 50 }), (text, width) => {
@@ -28,19 +29,5 @@ Deno.test("wrapping loses no word and breaks none", () => {
     for (const line of lines) assert.ok(line.length <= width || !line.includes(" "));
     const flowed = flow(list, width);
     assert.equal(flowed.join(" · "), list.join(" · "));
-  }));
-});
-
-Deno.test("a bar is as wide as asked, shows what little there is, and is full only when it is", () => {
-  assert.equal(bar([[0.5, "█"]], 10), "█████░░░░░");
-  assert.equal(bar([[0.25, "█"], [0.25, "▒"]], 8), "██▒▒░░░░");
-  assert.equal(bar([[0.001, "█"]], 10), "█░░░░░░░░░");
-  assert.equal(bar([[0.999, "█"]], 10), "█████████░");
-  assert.equal(bar([[1, "█"]], 10), "██████████");
-  assert.equal(bar([[1.5, "█"], [0.2, "▒"]], 10), "██████████");
-  assert.equal(bar([[0, "█"]], 4), "░░░░");
-  const share = fc.double({ min: 0, max: 2, noNaN: true });
-  fc.assert(fc.property(share, share, fc.integer({ min: 1, max: 100 }), (a, b, width) => {
-    assert.equal(bar([[a, "█"], [b, "▒"]], width).length, width);
   }));
 });

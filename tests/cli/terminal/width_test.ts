@@ -9,7 +9,7 @@ import {
   widthOf,
 } from "../../../cli/terminal/width.ts";
 
-Deno.test("wide characters take two columns, marks none, styles none", () => {
+Deno.test("wide characters take two columns, combining marks and styles none", () => {
   const cases: [string, number][] = [
     ["", 0],
     ["abc", 3],
@@ -25,7 +25,7 @@ Deno.test("wide characters take two columns, marks none, styles none", () => {
   for (const [text, width] of cases) assert.equal(widthOf(text), width, JSON.stringify(text));
 });
 
-Deno.test("what a terminal obeys, and what terminals disagree about, is shown as an escape", () => {
+Deno.test("control characters and characters of unreliable width are shown as escapes", () => {
   assert.equal(visible("a\x1b[2Jb\n"), "a\\x1b[2Jb\\x0a");
   assert.equal(visible("a\u202eb"), "a\\u202eb");
   assert.equal(visible("\u{1f469}\u200d\u{1f680}"), "\u{1f469}\\u200d\u{1f680}");
@@ -35,7 +35,7 @@ Deno.test("what a terminal obeys, and what terminals disagree about, is shown as
   assert.equal(visible("a" + "\u0301".repeat(5)), "a\u0301\u0301\u0301\\u0301\\u0301");
 });
 
-Deno.test("where only ASCII can be shown, nothing else is, and a style stays a style", () => {
+Deno.test("ASCII output contains only ASCII, and styles stay", () => {
   assert.equal(visible("日…", false), "\\u65e5~");
   assert.equal(ascii("\x1b[1m█▒░ – a → b\x1b[0m"), "\x1b[1m#=. - a > b\x1b[0m");
 });
@@ -51,7 +51,7 @@ Deno.test("a cut never halves a wide character, and keeps styles", () => {
   assert.equal(cutTo("abc", 0), "");
 });
 
-Deno.test("a filled text has exactly so many columns, whatever is in it", () => {
+Deno.test("a filled text has exactly the requested columns for any content", () => {
   for (const text of ["", "abc", "日本語", "a日b本c語", "e\u0301\u0301x", "🚀🚀🚀"]) {
     for (let width = 0; width < 10; width++) {
       assert.equal(widthOf(filled(text, width)), width, `${text} in ${width}`);

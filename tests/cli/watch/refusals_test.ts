@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { runOomkit } from "../../helpers/run_oomkit.ts";
 
-Deno.test("a command that cannot be run is one line, with the status of a shell and no verdict", async () => {
+Deno.test("a command that cannot be run prints one line and exits as a shell does, without a verdict", async () => {
   const dir = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   try {
     Deno.writeTextFileSync(`${dir}/plain`, "echo never\n", { mode: 0o644 });

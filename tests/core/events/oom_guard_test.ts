@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { type ActionBody, type CandidateJson, makeEvent } from "../../../core/events/event.ts";
+import { type Body, type KillBody, makeEvent } from "../../../core/events/event.ts";
 import { oomGuardEvent } from "../../../core/events/oom_guard.ts";
+import { actionFields, candidate, killBody } from "../../helpers/guard_events.ts";
 
 const PATH = "/kubepods/burstable/pod3d6329e5-455f-11e9-a7e5-06925242d7ea/" +
   "223d4795cc3b33e28e702f72e0497e1153c4a809de6b4363f27acc12a6781cdb";
@@ -56,90 +57,71 @@ const VECTOR = '{"hostname":"172.21.16.23","timestamp":"2019-03-13T07:12:14.5616
   "total_inactive_anon 8192|total_active_anon 203816960|total_inactive_file 0|" +
   'total_active_file 0|total_unevictable 0|","policy":"Container"}';
 
-const around = {
+const context = {
   hostname: "172.21.16.23",
   directoryOf: (path: string) => `/sys/fs/cgroup/memory${path}`,
   stat: STAT,
 };
 
-const victim: CandidateJson = {
-  pid: 16481,
-  comm: "fakeOOM",
-  cmdline: ["/fakeOOM"],
-  cgroup: PATH,
-  rss: 205938688,
-  oom_score_adj: 0,
-  badness: 205938688,
-  preference: "none",
-  preference_reason: null,
+const victim = { ...candidate, pid: 16481, comm: "fakeOOM", cgroup: PATH };
+
+const json = (body: Body, ts?: string) => {
+  const event = makeEvent(0, PATH, "eventfd", body);
+  assert.equal(event.type, "action");
+  return event.type === "action"
+    ? oomGuardEvent({ ...event, ...ts && { ts } }, context)
+    : undefined;
 };
 
-const body: ActionBody = {
-  type: "action",
-  action: "container",
-  level: "imminent",
-  mode: "notify",
-  dry_run: false,
-  signal: "SIGKILL",
-  victim,
-  killed_cgroup: PATH,
-  candidates: [victim],
-  usage_before: 206483456,
-  usage_after: 0,
-  limit: 209715200,
-  level_bytes: 205520896,
-  outcome: "killed",
-  reason: null,
-  count: null,
-  freed: 206483456,
-  signal_ms: 0.1,
-  exit_ms: 1,
-  freed_ms: 2,
-};
+const kill = (changes: Partial<KillBody> = {}) =>
+  killBody({
+    action: "container",
+    victim,
+    killed_cgroup: PATH,
+    usage_before: 206483456,
+    limit: 209715200,
+    level_bytes: 205520896,
+    ...changes,
+  });
 
-const told = (more: Partial<ActionBody> = {}, at = 0) => {
-  const event = { ...makeEvent(at, PATH, "eventfd", body), ...body, ...more };
-  return oomGuardEvent(event, around);
-};
-
-Deno.test("a container that was ended is told byte for byte as oom-guard's document shows it", () => {
-  const head = { ...makeEvent(0, PATH, "eventfd", body), ts: "2019-03-13T07:12:14.561650646Z" };
-  assert.equal(oomGuardEvent({ ...head, ...body }, around), VECTOR);
+Deno.test("a killed container is reported byte for byte as in oom-guard's document", () => {
+  assert.equal(json(kill(), "2019-03-13T07:12:14.561650646Z"), VECTOR);
 });
 
 Deno.test("the time has nine digits", () => {
-  const at = Date.parse("2019-03-13T07:12:14.561Z") + 0.625;
-  assert.equal(JSON.parse(told({}, at)!).timestamp, "2019-03-13T07:12:14.561625000Z");
+  const { timestamp } = JSON.parse(json(kill(), "2019-03-13T07:12:14.561625Z")!);
+  assert.equal(timestamp, "2019-03-13T07:12:14.561625000Z");
 });
 
-Deno.test("a process is told with the cgroup that it was in, and the other policy", () => {
+Deno.test("a killed process is reported with its cgroup and the policy Process", () => {
   const inner = { ...victim, cgroup: `${PATH}/inner` };
-  const event = JSON.parse(told({ action: "process", killed_cgroup: null, victim: inner })!);
+  const event = JSON.parse(json(kill({ action: "process", killed_cgroup: null, victim: inner }))!);
   assert.equal(event.oomcgroup, `/sys/fs/cgroup/memory${PATH}`);
   assert.equal(event.proccgroup, `/sys/fs/cgroup/memory${PATH}/inner`);
   assert.equal(event.policy, "Process");
 });
 
-Deno.test("the container that was ended may lie beneath the cgroup whose limit was near", () => {
-  const event = JSON.parse(told({ killed_cgroup: `${PATH}/inner`, victim: null })!);
+Deno.test("the killed container may be a descendant of the guarded cgroup", () => {
+  const event = JSON.parse(json(kill({ killed_cgroup: `${PATH}/inner`, victim: null }))!);
   assert.equal(event.oomcgroup, `/sys/fs/cgroup/memory${PATH}`);
   assert.equal(event.proccgroup, `/sys/fs/cgroup/memory${PATH}/inner`);
   assert.equal(event.killed, "");
 });
 
-Deno.test("only what was ended is told", () => {
-  for (
-    const outcome of ["survived", "dry_run", "failed", "reclaimed", "signalled", "ok"] as const
-  ) {
-    assert.equal(told({ outcome }), undefined, outcome);
+Deno.test("only kills are reported", () => {
+  for (const outcome of ["survived", "dry_run", "failed"] as const) {
+    assert.equal(json(kill({ outcome })), undefined, outcome);
   }
-  for (const action of ["signal", "reclaim", "exec"] as const) {
-    assert.equal(told({ action }), undefined, action);
-  }
+  const others: Body[] = [
+    { ...actionFields, action: "signal", outcome: "signalled", signal: "SIGUSR1", count: 1 },
+    { ...actionFields, action: "reclaim", outcome: "reclaimed" },
+    { ...actionFields, action: "exec", outcome: "ok" },
+  ];
+  for (const body of others) assert.equal(json(body), undefined);
 });
 
 Deno.test("a process name cannot break the line", () => {
-  const line = told({ victim: { ...victim, comm: 'a"\n|\\' } })!;
+  const line = json(kill({ victim: { ...victim, comm: 'a"\n|\\' } }))!;
   assert.ok(!line.includes("\n"));
   assert.equal(JSON.parse(line).killed, '16481(a"\n|\\) ');
 });

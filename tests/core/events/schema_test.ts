@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { type Body, EVENT_TYPES, makeEvent } from "../../../core/events/event.ts";
 import { toJson } from "../../../core/events/json.ts";
-import { judge, type RunFacts } from "../../../core/events/run.ts";
+import { type RunFacts, runReport } from "../../../core/events/run.ts";
 import eventSchema from "../../../docs/schema/event.schema.json" with { type: "json" };
 import runSchema from "../../../docs/schema/run.schema.json" with { type: "json" };
 
@@ -34,7 +34,7 @@ const victim = {
   shmem_rss: 0,
   oom_score_adj: -1000,
 };
-const weighed = {
+const candidate = {
   pid: 7,
   comm: "x",
   cmdline: ["x", ""],
@@ -52,10 +52,10 @@ const action = {
   mode: "throttle",
   dry_run: false,
   signal: "SIGKILL",
-  victim: weighed,
+  victim: candidate,
   killed_cgroup: null,
-  candidates: [weighed, {
-    ...weighed,
+  candidates: [candidate, {
+    ...candidate,
     rss: 1,
     preference: "excluded",
     preference_reason: "--ignore x",
@@ -72,7 +72,7 @@ const action = {
   exit_ms: 1.5,
   freed_ms: 2,
 } as const;
-const let_go = { type: "action_skipped", level: "imminent", limit: 3, level_bytes: 1 } as const;
+const skipped = { type: "action_skipped", level: "imminent", limit: 3, level_bytes: 1 } as const;
 const restored = { type: "restored", file: "memory.high", set: "4096", before: "max" } as const;
 const summary = { type: "summary", seconds: 0.5, cgroups: [deltas] } as const;
 
@@ -122,11 +122,11 @@ const bodies: readonly Body[] = [
     victim: null,
     candidates: [],
     outcome: "failed",
-    reason: "nobody",
+    reason: "no candidate",
     mode: "notify",
   },
-  { ...let_go, reason: "recovered", usage: 0, reclaimable: null },
-  { ...let_go, reason: "reclaimable_cache", usage: 2, reclaimable: 2 },
+  { ...skipped, reason: "recovered", usage: 0, reclaimable: null },
+  { ...skipped, reason: "reclaimable_cache", usage: 2, reclaimable: 2 },
   { ...restored, outcome: "restored", reason: null },
   { ...restored, file: "memory.oom_control", outcome: "failed", reason: "busy" },
   { type: "limit_changed", from: null, to: 1 },
@@ -136,7 +136,7 @@ const bodies: readonly Body[] = [
   summary,
 ];
 
-Deno.test("events of every type fit the published schema, and no other type does", () => {
+Deno.test("events of every type fit the published schema, and an unknown type does not", () => {
   for (const body of bodies) {
     const event: Record<string, unknown> = JSON.parse(toJson(makeEvent(1, "/a", "poll", body)));
     assert.ok(!isEvent({ ...event, type: "other" }));
@@ -145,7 +145,7 @@ Deno.test("events of every type fit the published schema, and no other type does
   assert.deepEqual(new Set(bodies.map(({ type }) => type)), new Set(EVENT_TYPES));
 });
 
-Deno.test("an event that lacks a field, or has one that is not described, does not fit", () => {
+Deno.test("an event with a missing or an unknown field does not fit the schema", () => {
   for (const body of bodies) {
     const event: Record<string, unknown> = JSON.parse(toJson(makeEvent(1, "/a", "pollpri", body)));
     assert.ok(!isEvent({ ...event, other: null }), `${body.type} with another field`);
@@ -168,7 +168,7 @@ Deno.test("the report of a command fits the published schema", () => {
       ancestry: { limit: { bytes: Infinity } } as RunFacts["ancestry"],
       own: false,
     };
-    const report = JSON.parse(toJson(judge(facts)));
+    const report = JSON.parse(toJson(runReport(facts)));
     assert.ok(isRun(report), JSON.stringify(isRun.errors));
   }
 });

@@ -1,4 +1,4 @@
-/** Names from outside, in a browser. */
+/** External names in a browser. */
 
 import assert from "node:assert/strict";
 import { runPage } from "../../../core/picture/page.ts";
@@ -20,7 +20,7 @@ import {
 const EVIL =
   `</script><img src=x onerror="document.title='owned'">'"<!--\n\x1b[31m\x00\u202e\u2028&amp;`;
 
-browserTest("a hostile name executes nothing, and is seen as it is spelt", async (page, folder) => {
+browserTest("a hostile name executes nothing and is shown as text", async (page, folder) => {
   const path = `/${EVIL}`;
   const lines = [
     { ...head, host: EVIL, kernel: EVIL, oomkit: EVIL },
@@ -68,7 +68,7 @@ browserTest("a hostile name executes nothing, and is seen as it is spelt", async
 });
 
 browserTest(
-  "even a script that got in would not run, and nothing could be fetched",
+  "an injected script would not run, and nothing can be fetched",
   async (page, folder) => {
     const html = await runPage(pictureOf(killedRun(20)));
     const smuggled = html.replace("</main>", `<script>document.title = "owned"</script></main>`);
@@ -80,7 +80,7 @@ browserTest(
       "fetch('http://127.0.0.1:9/').then(() => 'sent', (error) => String(error))",
     );
     assert.match(fetched, /TypeError/);
-    const blocked = page.said.splice(0);
+    const blocked = page.console.splice(0);
     assert.ok(blocked.length >= 2, String(blocked));
     for (const line of blocked) assert.match(line, /Content Security Policy|Failed to fetch/i);
     page.requests.length = 0;

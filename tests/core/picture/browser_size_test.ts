@@ -1,11 +1,11 @@
-/** A tree, and much of everything, in a browser. */
+/** A tree, and large pages, in a browser. */
 
 import assert from "node:assert/strict";
 import { treePage } from "../../../core/picture/tree.ts";
 import { browserTest, open } from "../../helpers/page_cases.ts";
 import { climb, crowdedRun, endLine, head, START } from "../../helpers/recorded_run.ts";
 
-browserTest("one goes into a cgroup of a tree by a click, and out again", async (page, folder) => {
+browserTest("a click enters a cgroup of a tree, and Escape leaves it", async (page, folder) => {
   const base = { working: null, limit: null, kills: null, leftOut: 0 };
   const nodes = [
     { name: "/", path: "/", depth: 0, usage: 1000, ...base },
@@ -26,7 +26,7 @@ browserTest("one goes into a cgroup of a tree by a click, and out again", async 
   assert.equal(await page.evaluate(root), "/");
 });
 
-/** Frames while one pans, by the browser's own count: so many pans, each waited for until it is drawn. */
+/** Pans `count` times in the browser, and waits each time until it is drawn. */
 const pans = (count: number) =>
   `(async () => {
     const charts = document.getElementById("charts");
@@ -45,7 +45,7 @@ const pans = (count: number) =>
   })()`;
 
 browserTest(
-  "100,000 points pan no slower than a few times what a thousand take",
+  "100,000 points pan at most four times slower than a thousand",
   async (page, folder) => {
     const run = (points: number) => [
       head,
@@ -70,7 +70,7 @@ browserTest(
   },
 );
 
-browserTest("a thousand cgroups can be switched on at once", async (page, folder) => {
+browserTest("a thousand cgroups can be selected together", async (page, folder) => {
   await open(page, folder, crowdedRun(1000, 60));
   await page.evaluate("document.querySelector('button[data-do=all]').click()");
   const { frames } = await page.evaluate(pans(3));

@@ -1,4 +1,4 @@
-/** The page in a browser, as a person meets it. */
+/** The page in a browser. */
 
 import assert from "node:assert/strict";
 import { runPage } from "../../../core/picture/page.ts";
@@ -15,7 +15,7 @@ import {
 } from "../../helpers/page_cases.ts";
 import { crowdedRun, killedRun, START } from "../../helpers/recorded_run.ts";
 
-browserTest("the charts are drawn, and the verdict stands on top", async (page, folder) => {
+browserTest("the charts are drawn below the verdict", async (page, folder) => {
   await open(page, folder, killedRun(600));
   assert.match(await page.evaluate("document.querySelector('h1').textContent"), /killed java/);
   assert.ok(await page.evaluate(inkIn("#memory")) > 50);
@@ -28,7 +28,7 @@ browserTest("the charts are drawn, and the verdict stands on top", async (page, 
 });
 
 browserTest(
-  "the pointer tells the figures of its moment, and what happened there",
+  "the tooltip has the values and events at the pointer",
   async (page, folder) => {
     await open(page, folder, killedRun(600));
     const { left, top, width } = await page.evaluate(plot);
@@ -47,7 +47,7 @@ browserTest(
 );
 
 browserTest(
-  "one can zoom and pan by mouse, wheel, keys and buttons, and come back",
+  "mouse, wheel, keys and buttons zoom, pan and reset",
   async (page, folder) => {
     await open(page, folder, killedRun(600));
     const whole = await viewOf(page);
@@ -67,7 +67,7 @@ browserTest(
     await mouse(page, "mouseWheel", left + 10, top + 80, { deltaX: 0, deltaY: -100, modifiers: 2 });
     await settled(page);
     const [a, b] = await viewOf(page) as [number, number];
-    assert.ok(b - a < to - from, "a wheel with Ctrl comes closer");
+    assert.ok(b - a < to - from, "the wheel with Ctrl zooms in");
 
     await page.evaluate("document.querySelector('#charts').focus()");
     await page.send("Input.dispatchKeyEvent", {
@@ -96,35 +96,38 @@ browserTest(
   },
 );
 
-browserTest("cgroups are switched on and off, and their events with them", async (page, folder) => {
-  await open(page, folder, crowdedRun(9, 100));
-  const checked = "document.querySelectorAll('input[data-group]:checked').length";
-  const rows =
-    "[...document.querySelectorAll('#events tbody tr')].filter((row) => !row.hidden).length";
-  assert.equal(await page.evaluate(checked), 6);
-  assert.equal(await page.evaluate(rows), 2);
-  const before = await page.evaluate(inkIn("#memory"));
-  await page.evaluate("document.querySelector('button[data-do=none]').click()");
-  await settled(page);
-  assert.deepEqual([await page.evaluate(checked), await page.evaluate(rows)], [0, 0]);
-  assert.ok(await page.evaluate(inkIn("#memory")) < before / 2, "nothing is drawn");
-  await page.evaluate("document.querySelector('input[data-group=\"0\"]').click()");
-  await settled(page);
-  assert.deepEqual([await page.evaluate(checked), await page.evaluate(rows)], [1, 1]);
-  await page.evaluate("document.querySelector('button[data-do=all]').click()");
-  assert.equal(await page.evaluate(checked), 9);
-  await page.evaluate("document.querySelector('input[data-group=\"0\"]').click()");
-  assert.deepEqual([await page.evaluate(checked), await page.evaluate(rows)], [8, 1]);
-  await page.evaluate(
-    "filter.value = 'WORKER'; filter.dispatchEvent(new Event('input')); document.querySelector('button[data-do=none]').click()",
-  );
-  assert.equal(await page.evaluate(checked), 6, "of nine cgroups two workers are left out");
-  await page.evaluate("document.querySelector('button[data-do=share]').click()");
-  await settled(page);
-  assert.ok(await page.evaluate(inkIn("#memory")) > before / 2);
-});
+browserTest(
+  "cgroups are selected and deselected together with their events",
+  async (page, folder) => {
+    await open(page, folder, crowdedRun(9, 100));
+    const checked = "document.querySelectorAll('input[data-group]:checked').length";
+    const rows =
+      "[...document.querySelectorAll('#events tbody tr')].filter((row) => !row.hidden).length";
+    assert.equal(await page.evaluate(checked), 6);
+    assert.equal(await page.evaluate(rows), 2);
+    const before = await page.evaluate(inkIn("#memory"));
+    await page.evaluate("document.querySelector('button[data-do=none]').click()");
+    await settled(page);
+    assert.deepEqual([await page.evaluate(checked), await page.evaluate(rows)], [0, 0]);
+    assert.ok(await page.evaluate(inkIn("#memory")) < before / 2, "nothing is drawn");
+    await page.evaluate("document.querySelector('input[data-group=\"0\"]').click()");
+    await settled(page);
+    assert.deepEqual([await page.evaluate(checked), await page.evaluate(rows)], [1, 1]);
+    await page.evaluate("document.querySelector('button[data-do=all]').click()");
+    assert.equal(await page.evaluate(checked), 9);
+    await page.evaluate("document.querySelector('input[data-group=\"0\"]').click()");
+    assert.deepEqual([await page.evaluate(checked), await page.evaluate(rows)], [8, 1]);
+    await page.evaluate(
+      "filter.value = 'WORKER'; filter.dispatchEvent(new Event('input')); document.querySelector('button[data-do=none]').click()",
+    );
+    assert.equal(await page.evaluate(checked), 6, "of nine cgroups two workers are left out");
+    await page.evaluate("document.querySelector('button[data-do=share]').click()");
+    await settled(page);
+    assert.ok(await page.evaluate(inkIn("#memory")) > before / 2);
+  },
+);
 
-browserTest("it is dark where the reader's screen is, and white on paper", async (page, folder) => {
+browserTest("the page is dark on a dark screen, and white on paper", async (page, folder) => {
   const background = "getComputedStyle(document.documentElement).backgroundColor";
   const media = (scheme: string, type = "screen") =>
     page.send("Emulation.setEmulatedMedia", {
@@ -146,18 +149,23 @@ browserTest("it is dark where the reader's screen is, and white on paper", async
   assert.ok(atob(data).startsWith("%PDF"));
 });
 
-browserTest("without a script the still picture and the tables are there", async (page, folder) => {
-  await page.send("Emulation.setScriptExecutionDisabled", { value: true });
-  const path = `${folder}/run.html`;
-  Deno.writeTextFileSync(path, await runPage(pictureOf(killedRun(200))));
-  await page.open(path);
-  await page.send("Emulation.setScriptExecutionDisabled", { value: false });
-  assert.equal(
-    await page.evaluate("getComputedStyle(document.querySelector('figure')).display"),
-    "block",
-  );
-  assert.ok(await page.evaluate("document.querySelector('figure .usage').getTotalLength()") > 500);
-});
+browserTest(
+  "without a script the page has the still picture and the tables",
+  async (page, folder) => {
+    await page.send("Emulation.setScriptExecutionDisabled", { value: true });
+    const path = `${folder}/run.html`;
+    Deno.writeTextFileSync(path, await runPage(pictureOf(killedRun(200))));
+    await page.open(path);
+    await page.send("Emulation.setScriptExecutionDisabled", { value: false });
+    assert.equal(
+      await page.evaluate("getComputedStyle(document.querySelector('figure')).display"),
+      "block",
+    );
+    assert.ok(
+      await page.evaluate("document.querySelector('figure .usage').getTotalLength()") > 500,
+    );
+  },
+);
 
 browserTest("on a narrow screen nothing is wider than the screen", async (page, folder) => {
   const metrics = { width: 400, height: 800, deviceScaleFactor: 2, mobile: true };

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { pictureWords } from "../../../cli/output/picture.ts";
-import { buildChart, MAX_GROUPS } from "../../../core/picture/chart_builder.ts";
+import { ChartBuilder, MAX_GROUPS } from "../../../core/picture/chart_builder.ts";
 import type { Picture } from "../../../core/picture/picture.ts";
 import type { RecordingLine } from "../../../core/record/format.ts";
 import {
@@ -18,14 +18,14 @@ import {
 } from "../../helpers/recorded_run.ts";
 
 function pictureOf(...lines: RecordingLine[]): Picture {
-  const chartBuilder = buildChart(pictureWords);
-  lines.forEach(chartBuilder.add);
-  return chartBuilder.picture()!;
+  const builder = new ChartBuilder(pictureWords);
+  for (const line of lines) builder.add(line);
+  return builder.picture()!;
 }
 
 const a = cgroupLine(1, { path: "/a", limit: 100 * MIB });
 
-Deno.test("a run in which the kernel killed says who, where and at what, on top", () => {
+Deno.test("the verdict of a run with a kernel kill names process, cgroup and limit", () => {
   const picture = pictureOf(...killedRun(50));
   assert.equal(picture.verdict, "The kernel killed java (pid 4242) in payments-api at its limit.");
   assert.equal(picture.tone, "bad");
@@ -43,7 +43,7 @@ Deno.test("a run in which the kernel killed says who, where and at what, on top"
   assert.deepEqual(picture.remarks, []);
 });
 
-Deno.test("a run in which nothing died says how near it came", () => {
+Deno.test("the verdict of a run without kills has the highest share of a limit", () => {
   const near = (usage: number) =>
     pictureOf(head, a, snapshot(START + 1, 1, usage), endLine(START + 9));
   assert.equal(
@@ -53,16 +53,16 @@ Deno.test("a run in which nothing died says how near it came", () => {
   assert.deepEqual([near(91 * MIB).tone, near(40 * MIB).tone], ["warn", "fine"]);
 });
 
-Deno.test("without a limit the verdict says so, and without a look too", () => {
+Deno.test("the verdict says if there is no limit or no sample", () => {
   const unlimited = cgroupLine(1, { path: "/a", limit: null });
   assert.match(
     pictureOf(head, unlimited, snapshot(START, 1, 5 * MIB), endLine(START)).verdict,
-    /nothing here has a limit: \/a used at most 5\.0 MiB/,
+    /no cgroup has a limit: \/a used at most 5\.0 MiB/,
   );
-  assert.match(pictureOf(head, endLine(START)).verdict, /no cgroup was looked at/);
+  assert.match(pictureOf(head, endLine(START)).verdict, /no cgroup was sampled/);
 });
 
-Deno.test("what a guard ended is told apart from what the kernel killed", () => {
+Deno.test("kills of a guard and of the kernel are distinguished", () => {
   const action = eventLine(START + 5, "/a", {
     type: "action",
     action: "process",
@@ -89,7 +89,6 @@ Deno.test("what a guard ended is told apart from what the kernel killed", () => 
     level_bytes: 95 * MIB,
     outcome: "killed",
     reason: null,
-    count: 1,
     freed: 92 * MIB,
     signal_ms: 1,
     exit_ms: 3,
@@ -98,16 +97,16 @@ Deno.test("what a guard ended is told apart from what the kernel killed", () => 
   const ended = pictureOf(head, a, action, endLine(START + 9));
   assert.equal(
     ended.verdict,
-    "oomkit ended leaky (pid 7) in /a, and the kernel had to kill nothing.",
+    "oomkit killed leaky (pid 7) in /a; the kernel killed nothing.",
   );
   assert.deepEqual(ended.killedProcesses.map(({ by, how }) => [by, how]), [
-    ["oomkit", "at imminent, by SIGKILL"],
+    ["oomkit", "at level imminent, with SIGKILL"],
   ]);
   const both = pictureOf(head, a, action, eventLine(START + 6, "/a", killBody("java")));
-  assert.match(both.verdict, /^The kernel killed java .*; oomkit ended leaky \(pid 7\) before/);
+  assert.match(both.verdict, /^The kernel killed java .*; oomkit killed leaky \(pid 7\)\.$/);
 });
 
-Deno.test("cgroups come in the order of what matters: kills, nearness to the limit, size", () => {
+Deno.test("cgroups are sorted by kills, share of the limit, and peak", () => {
   const paths = pictureOf(...crowdedRun(4, 20)).groups.map(({ path }) => path.split("/").at(-1));
   assert.deepEqual(paths, [
     "payments-api.service",
@@ -117,7 +116,7 @@ Deno.test("cgroups come in the order of what matters: kills, nearness to the lim
   ]);
 });
 
-Deno.test("a limit that changes is drawn as steps, and nearness is to the one that held", () => {
+Deno.test("a changed limit is drawn as steps, and shares are of the limit at that time", () => {
   const picture = pictureOf(
     head,
     a,
@@ -129,11 +128,11 @@ Deno.test("a limit that changes is drawn as steps, and nearness is to the one th
   );
   const [group] = picture.groups;
   assert.deepEqual(group!.limits.map(({ limit }) => limit), [100 * MIB, 200 * MIB]);
-  assert.equal(group!.closest, 0.6);
-  assert.equal(group!.gone, START + 4);
+  assert.equal(group!.peakShare, 0.6);
+  assert.equal(group!.removedAt, START + 4);
 });
 
-Deno.test("the verdict names the limit that was near, not the one that came after it", () => {
+Deno.test("the verdict names the limit of the highest share, not a later one", () => {
   const picture = pictureOf(
     head,
     a,
@@ -143,10 +142,10 @@ Deno.test("the verdict names the limit that was near, not the one that came afte
     endLine(START + 5),
   );
   assert.match(picture.verdict, /used at most 98\.0 % of its limit, 100\.0 MiB\.$/);
-  assert.equal(picture.groups[0]!.closestLeft, 2 * MIB);
+  assert.equal(picture.groups[0]!.peakShareHeadroom, 2 * MIB);
 });
 
-Deno.test("of cgroups without end those stay that are there, or were near their limit", () => {
+Deno.test("of too many cgroups the existing ones and those near their limit stay", () => {
   const lines: RecordingLine[] = [head];
   for (let id = 1; id <= MAX_GROUPS + 500; id++) {
     lines.push(
@@ -158,12 +157,12 @@ Deno.test("of cgroups without end those stay that are there, or were near their 
   const picture = pictureOf(...lines, endLine(START + 1e6));
   assert.equal(picture.groups.length, MAX_GROUPS);
   assert.equal(picture.groups[0]!.path, "/7");
-  assert.deepEqual(picture.remarks, ["500 more cgroups are left out here."]);
+  assert.deepEqual(picture.remarks, ["500 more cgroups are not shown."]);
 });
 
-Deno.test("what the reader has to know of the recording is said", () => {
+Deno.test("the limits of the recording are remarks", () => {
   assert.deepEqual(pictureOf(head, a).remarks, [
-    "The recording was broken off: its end is missing.",
+    "The recording is incomplete: its end is missing.",
   ]);
   assert.deepEqual(
     pictureOf(head, a, { type: "lost", at: START, snapshots: 9 }, {
@@ -172,27 +171,27 @@ Deno.test("what the reader has to know of the recording is said", () => {
       reason: "full",
     }).remarks,
     [
-      "The recording was full before the run had ended.",
-      "9 looks came faster than they could be written down.",
+      "The recording reached its maximum size before the end of the run.",
+      "9 samples were lost: they came faster than they could be written.",
     ],
   );
 });
 
-Deno.test("of too many events the grave ones stay, and how many are left out is said", () => {
-  const chartBuilder = buildChart(pictureWords);
-  [head, a].forEach(chartBuilder.add);
+Deno.test("of too many events the kills stay, and the number of the others is a remark", () => {
+  const builder = new ChartBuilder(pictureWords);
+  for (const line of [head, a]) builder.add(line);
   for (let n = 0; n < 6000; n++) {
-    chartBuilder.add(eventLine(START + n, "/a", levelReachedEvent("warn", 65 * MIB)));
+    builder.add(eventLine(START + n, "/a", levelReachedEvent("warn", 65 * MIB)));
   }
-  chartBuilder.add(eventLine(START + 6000, "/a", killBody("java")));
-  chartBuilder.add(endLine(START + 6001));
-  const { events, remarks } = chartBuilder.picture()!;
+  builder.add(eventLine(START + 6000, "/a", killBody("java")));
+  builder.add(endLine(START + 6001));
+  const { events, remarks } = builder.picture()!;
   assert.equal(events.length, 5000);
   assert.equal(events.at(-1)!.kind, "kill");
-  assert.match(remarks.join(), /1001 more events are left out/);
+  assert.match(remarks.join(), /1001 more events are not shown/);
 });
 
-Deno.test("an event out of a file may be anything, and harms nothing", () => {
+Deno.test("an event from a file may have any fields", () => {
   const odd = [
     { victim: 7, limit_owner: {}, scope: [] },
     { victim: { comm: {}, pid: "x" }, limit: "much" },
@@ -207,7 +206,7 @@ Deno.test("an event out of a file may be anything, and harms nothing", () => {
   }
 });
 
-Deno.test("names from outside are shown with what no eye sees spelt out", () => {
+Deno.test("external names are shown with invisible characters as escapes", () => {
   const { groups, killedProcesses } = pictureOf(
     head,
     cgroupLine(1, { path: "/a\n\x1b[31m\u202egnp" }),

@@ -4,15 +4,20 @@ import { formatBytes } from "../../../cli/options/units.ts";
 import { bytesText, bytesTick, clockText, spanText } from "../../../core/picture/page/figures.js";
 import { byKey, panned, within, zoomed } from "../../../core/picture/page/gestures.js";
 import { withRoom } from "../../../core/picture/page/glyphs.js";
-import { heightFor } from "../../../core/picture/page/height.js";
-import { spread } from "../../../core/picture/page/labels.js";
-import { shareOf } from "../../../core/picture/page/share.js";
-import { byteStep, percentStep, ticksBetween, timeStep } from "../../../core/picture/page/ticks.js";
+import {
+  byteStep,
+  heightFor,
+  percentStep,
+  spread,
+  ticksBetween,
+  timeStep,
+} from "../../../core/picture/page/axis.js";
+import { shareOf } from "../../../core/picture/page/content.js";
 import { START } from "../../helpers/recorded_run.ts";
 
 const MIB = 1024 ** 2;
 
-Deno.test("a picture says sizes as the command line does", () => {
+Deno.test("sizes are formatted as on the command line", () => {
   fc.assert(fc.property(fc.integer({ min: -(2 ** 50), max: 2 ** 53 - 1 }), (bytes) => {
     if (Math.abs(bytes) < 2 ** 60) assert.equal(bytesText(bytes), formatBytes(bytes));
   }));
@@ -21,7 +26,7 @@ Deno.test("a picture says sizes as the command line does", () => {
   assert.equal(bytesTick(0), "0");
 });
 
-Deno.test("times are UTC, and have no more digits than they need", () => {
+Deno.test("times are UTC, and as precise as required", () => {
   assert.equal(clockText(START), "04:56:02.350");
   assert.equal(clockText(START, 1000), "04:56:02");
   assert.equal(clockText(START, 60_000), "04:56");
@@ -31,7 +36,7 @@ Deno.test("times are UTC, and have no more digits than they need", () => {
   assert.equal(spanText(7_500_000), "2h 5m");
 });
 
-Deno.test("an axis has round ticks, and never more than fit", () => {
+Deno.test("an axis has round ticks, and no more than fit", () => {
   fc.assert(fc.property(fc.double({ min: 1, max: 1e13, noNaN: true }), (span) => {
     const step = timeStep(START, START + span, 8);
     assert.ok(ticksBetween(START, START + span, step).length <= 10);
@@ -46,13 +51,13 @@ Deno.test("an axis has round ticks, and never more than fit", () => {
   assert.equal(percentStep(106), 25);
 });
 
-Deno.test("a limit far above all usage does not press the lines flat", () => {
+Deno.test("a limit far above all usage does not flatten the curves", () => {
   assert.ok(heightFor([100 * MIB], [128 * MIB]) > 128 * MIB);
   assert.ok(heightFor([5 * MIB], [1024 * MIB]) < 6 * MIB);
   assert.ok(heightFor([], []) > 0);
 });
 
-Deno.test("labels keep their order and their distance, and stay within the chart", () => {
+Deno.test("labels keep order and distance, and stay within the chart", () => {
   fc.assert(
     fc.property(
       fc.array(fc.double({ min: -50, max: 400, noNaN: true }), { maxLength: 12 }),
@@ -68,14 +73,14 @@ Deno.test("labels keep their order and their distance, and stay within the chart
   );
 });
 
-Deno.test("a share is of the limit that held at that moment, and there is none without a limit", () => {
+Deno.test("a share is of the limit at that time, and absent without a limit", () => {
   const limits = { t: [0, 10, 20], v: [200, 400, -1] };
   const { t, v } = shareOf([0, 5, 10, 15, 25], [100, 150, 100, 300, 100], limits);
   assert.deepEqual([...t], [0, 5, 10, 15]);
   assert.deepEqual([...v], [50, 75, 25, 75]);
 });
 
-Deno.test("however one zooms and pans, one stays within the run", () => {
+Deno.test("zoom and pan stay within the run", () => {
   const whole = { from: 1000, to: 2000 };
   const keys = fc.constantFrom("+", "-", "ArrowLeft", "ArrowRight", "0");
   fc.assert(fc.property(fc.array(keys), (pressed) => {
@@ -88,7 +93,7 @@ Deno.test("however one zooms and pans, one stays within the run", () => {
   assert.equal(byKey("x", whole, whole), undefined);
 });
 
-Deno.test("of marks that would lie on each other the gravest is seen, and none lies on another", () => {
+Deno.test("of overlapping marks the most severe is drawn, and no two overlap", () => {
   const at = (x: number, kind: string) => ({ x, kind });
   const seen = withRoom(
     [at(1, "note"), at(5, "level"), at(8, "kill"), at(30, "note"), at(36, "note")],

@@ -33,7 +33,7 @@ const nodes = [
   node("/b", 1, 300, { kills: 2 }),
 ];
 
-Deno.test("a cell is as high as its cgroup is large, and the rest of the parent is shown as its own", () => {
+Deno.test("the height of a cell is its usage, and the rest of the parent is its own memory", () => {
   const cells = layout(nodes, 0, 900, 1000).map((
     { node, kind, x, y, height, bytes },
   ) => [nodes[node]!.path, kind, x, y, height, bytes]);
@@ -48,34 +48,34 @@ Deno.test("a cell is as high as its cgroup is large, and the rest of the parent 
   ]);
 });
 
-Deno.test("children that come to more than their parent still fit beside it", () => {
+Deno.test("children that add up to more than their parent still fit beside it", () => {
   const racy = [node("/", 0, 100), node("/a", 1, 90), node("/b", 1, 60)];
   const beside = layout(racy, 0, 500, 300).filter(({ x }) => x > 0);
   assert.equal(Math.round(beside.reduce((sum, { height }) => sum + height, 0)), 300);
 });
 
-Deno.test("one can enter a cgroup, and knows the way back", () => {
+Deno.test("a cgroup can be the root, and has a path back", () => {
   const [first] = layout(nodes, 1, 900, 1000);
   assert.deepEqual([first!.node, first!.height], [1, 1000]);
   assert.deepEqual(ancestryOf(nodes, 2).map((at) => nodes[at]!.path), ["/", "/a", "/a/x"]);
   assert.equal(ownOf(nodes, 1), 99);
 });
 
-Deno.test("a cell names its cgroup, its figures and its kills where there is room", () => {
+Deno.test("a cell has name, usage and kills if there is room", () => {
   const words = marksOf(nodes, layout(nodes, 0, 900, 1000)).map(({ text }) => text);
   assert.ok(words.includes("600 B, 93.8 % of 640 B"), String(words));
   assert.ok(words.includes("300 B ✕2"), String(words));
 });
 
-Deno.test("the sentence on top says what is in use and where the largest part is", () => {
+Deno.test("the verdict has total usage and the largest part", () => {
   assert.equal(treeVerdict(nodes), "1000 B in use in /; the largest part, 50 %, is in /a/x.");
-  assert.equal(treeVerdict([node("/", 0, null)]), "What is in use here cannot be told.");
+  assert.equal(treeVerdict([node("/", 0, null)]), "Memory usage is unknown.");
 });
 
 Deno.test("hostile names in a tree stay text, in the page and in the still picture", async () => {
   const evil = `</script><img src=x onerror=alert(1)>"'&`;
   const hostile = { about: evil, nodes: [node(`/${evil}`, 0, 10 ** 9, { name: evil })] };
   for (const text of [await treePage(hostile), treeStill(hostile)]) {
-    assert.ok(!text.includes("<img"), "an element came out of a name");
+    assert.ok(!text.includes("<img"), "a name has become an element");
   }
 });

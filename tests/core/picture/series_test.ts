@@ -5,29 +5,29 @@ import { snapped, thin } from "../../../core/picture/page/thin.js";
 
 const figures = fc.array(fc.integer({ min: 0, max: 1e9 }), { minLength: 1, maxLength: 400 });
 
-function seriesOf(values: readonly number[], most?: number): Series {
+function seriesOf(values: readonly number[], maxPoints?: number): Series {
   const series = emptySeries();
-  values.forEach((value, at) => append(series, at, value, most));
+  values.forEach((value, at) => append(series, at, value, maxPoints));
   return series;
 }
 
 const shown = ({ t, v, length }: Series) =>
   Array.from({ length }, (_, at) => [t[at]!, v[at]!] as const);
 
-Deno.test("a series that has room keeps every figure", () => {
+Deno.test("a series with room keeps every value", () => {
   fc.assert(fc.property(figures, (values) => {
     assert.deepEqual(shown(seriesOf(values)), values.map((value, at) => [at, value]));
   }));
 });
 
-Deno.test("halving keeps the least, the most, the first and the last, in their order", () => {
+Deno.test("halving keeps minimum, maximum, first and last point in order", () => {
   fc.assert(fc.property(figures, (values) => {
     const series = seriesOf(values);
     halve(series);
     const kept = shown(series);
-    const most = kept.map(([, value]) => value);
-    assert.equal(Math.max(...most), Math.max(...values));
-    assert.equal(Math.min(...most), Math.min(...values));
+    const valuesKept = kept.map(([, value]) => value);
+    assert.equal(Math.max(...valuesKept), Math.max(...values));
+    assert.equal(Math.min(...valuesKept), Math.min(...values));
     assert.deepEqual(kept[0], [0, values[0]]);
     assert.deepEqual(kept.at(-1), [values.length - 1, values.at(-1)]);
     assert.deepEqual(kept.map(([at]) => at), kept.map(([at]) => at).toSorted((a, b) => a - b));
@@ -39,7 +39,7 @@ Deno.test("halving keeps the least, the most, the first and the last, in their o
   }));
 });
 
-Deno.test("a series never holds more than it may, however much is put into it, and no peak is lost", () => {
+Deno.test("a series never exceeds its maximum, and no peak is lost", () => {
   const series = emptySeries();
   for (let at = 0; at < 250_000; at++) append(series, at, at === 123_457 ? 9e9 : at % 977, 1000);
   assert.ok(series.length <= 1000 && series.length >= 400, String(series.length));
@@ -48,13 +48,13 @@ Deno.test("a series never holds more than it may, however much is put into it, a
   assert.equal(series.t[series.length - 1], 249_999);
 });
 
-Deno.test("a clock that is set back does not turn a line back", () => {
+Deno.test("a clock that is set back does not reverse a curve", () => {
   const series = emptySeries();
   for (const at of [5, 9, 3, 10]) append(series, at, at);
   assert.deepEqual([...series.t.subarray(0, 4)], [5, 9, 9, 10]);
 });
 
-Deno.test("what is drawn of a stretch has its least and its most, and a point beyond either edge", () => {
+Deno.test("the points of an interval include its minimum and maximum, and one beyond each edge", () => {
   const values = Array.from({ length: 10_000 }, (_, at) => at === 4321 ? 5000 : (at * 7919) % 1000);
   const times = values.map((_, at) => at);
   const { t, v } = thin(times, values, 1000, 9000, 100);
@@ -65,13 +65,13 @@ Deno.test("what is drawn of a stretch has its least and its most, and a point be
   assert.deepEqual(t, t.toSorted((a, b) => a - b));
 });
 
-Deno.test("a stretch with few points, or none, is drawn as it is", () => {
+Deno.test("an interval with few points or none is unchanged", () => {
   assert.deepEqual(thin([1, 2, 3], [7, 8, 9], 0, 10, 100), { t: [1, 2, 3], v: [7, 8, 9] });
   assert.deepEqual(thin([], [], 0, 10, 100), { t: [], v: [] });
   assert.deepEqual(thin([1, 50], [7, 8], 10, 20, 100), { t: [1, 50], v: [7, 8] });
 });
 
-Deno.test("lines that share a grid have the most of each column at the same moments", () => {
+Deno.test("curves on a grid have the maximum of each column at the same times", () => {
   const a = snapped({ t: [0, 3, 9, 12, 31], v: [5, 9, 4, null, 1] }, 0, 10);
   assert.deepEqual(a, { t: [0, 10, 30], v: [9, 4, 1] });
 });

@@ -1,23 +1,23 @@
 import assert from "node:assert/strict";
 import { runHook } from "../../../core/control/hook.ts";
 import { makeEvent } from "../../../core/events/event.ts";
-import { openExec, type Run } from "../../../core/receivers/exec.ts";
+import { ExecReceiver, type Run } from "../../../core/receivers/exec.ts";
 
 const eventOf = (cgroup: string) => makeEvent(0, cgroup, "none", { type: "cgroup_created" });
 
 function exec(run: Run) {
   const lines: string[] = [];
   const warn = (line: string) => void lines.push(line);
-  const opened = openExec({ command: "x", timeout: 1000, run, warn });
-  return { opened, lines, report: (cgroup: string) => opened.report(eventOf(cgroup), "") };
+  const opened = new ExecReceiver({ command: "x", timeout: 1000, run, warn });
+  return { opened, lines, report: (cgroup: string) => opened.report(eventOf(cgroup)) };
 }
 
 Deno.test("a command gets the event on stdin and its fields in the environment", async () => {
   const file = Deno.makeTempFileSync();
   try {
     const command = `cat > ${file}; echo "$OOMKIT_EVENT_TYPE $OOMKIT_EVENT_CGROUP" >> ${file}`;
-    const opened = openExec({ command, timeout: 10_000, run: runHook, warn: assert.fail });
-    opened.report(eventOf("/a b"), "");
+    const opened = new ExecReceiver({ command, timeout: 10_000, run: runHook, warn: assert.fail });
+    opened.report(eventOf("/a b"));
     await opened.close();
     const [event, fields] = Deno.readTextFileSync(file).trim().split("\n");
     assert.deepEqual(JSON.parse(event!), eventOf("/a b"));
@@ -28,11 +28,11 @@ Deno.test("a command gets the event on stdin and its fields in the environment",
   }
 });
 
-Deno.test("no more than four run at once, and beyond a hundred the oldest that wait are dropped", async () => {
+Deno.test("at most four commands run in parallel, and beyond a hundred queued events the oldest are dropped", async () => {
   const gates: PromiseWithResolvers<void>[] = [];
-  const told: string[] = [];
+  const cgroups: string[] = [];
   const { opened, lines, report } = exec(async (_, text) => {
-    told.push(JSON.parse(text).cgroup);
+    cgroups.push(JSON.parse(text).cgroup);
     const gate = Promise.withResolvers<void>();
     gates.push(gate);
     await gate.promise;
@@ -47,12 +47,12 @@ Deno.test("no more than four run at once, and beyond a hundred the oldest that w
     while (gates.length < Math.min(104, n + 5)) await Promise.resolve();
   }
   await closed;
-  assert.deepEqual(told.slice(0, 5), ["/0", "/1", "/2", "/3", "/50"]);
+  assert.deepEqual(cgroups.slice(0, 5), ["/0", "/1", "/2", "/3", "/50"]);
   assert.equal(opened.counts().sent, 104);
   assert.deepEqual(lines, ["--exec: 100 events are waiting, and the oldest are dropped"]);
 });
 
-Deno.test("what goes wrong is told once for each kind, and is not run again", async () => {
+Deno.test("each kind of failure is reported once, and a failed command is not repeated", async () => {
   let count = 0;
   const { opened, lines, report } = exec(() => {
     count += 1;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { makeEvent } from "../../../core/events/event.ts";
-import { openLogFile } from "../../../core/receivers/log_file.ts";
+import { LogFile } from "../../../core/receivers/log_file.ts";
 import { runOomkit } from "../../helpers/run_oomkit.ts";
 import { makeTree } from "../../helpers/trees.ts";
 
@@ -21,39 +21,39 @@ function makeFolder(): Folder {
 const cgroupsIn = (path: string) =>
   Deno.readTextFileSync(path).trim().split("\n").map((line) => JSON.parse(line).cgroup);
 
-Deno.test("events are added to the log, a line each, behind what is there", async () => {
+Deno.test("events are appended to the log, one line each", async () => {
   using folder = makeFolder();
   for (const names of [["/a", "/b"], ["/c"]]) {
-    const log = openLogFile(folder.log, assert.fail);
-    for (const name of names) log.report(eventOf(name), "");
+    const log = new LogFile(folder.log, assert.fail);
+    for (const name of names) log.report(eventOf(name));
     await log.close();
   }
   assert.deepEqual(cgroupsIn(folder.log), ["/a", "/b", "/c"]);
 });
 
-Deno.test("what nobody else is to read is for its owner and its group", async () => {
+Deno.test("only the owner and the group may read the log", async () => {
   using folder = makeFolder();
-  await openLogFile(folder.log, assert.fail).close();
+  await new LogFile(folder.log, assert.fail).close();
   assert.equal(Deno.statSync(folder.log).mode! & 0o007, 0);
 });
 
-Deno.test("after it was moved away, what comes goes to a new one, and nothing is lost", async () => {
+Deno.test("after the log was moved away and reopened, events go to a new file, and none is lost", async () => {
   using folder = makeFolder();
-  const log = openLogFile(folder.log, assert.fail);
-  log.report(eventOf("/a"), "");
+  const log = new LogFile(folder.log, assert.fail);
+  log.report(eventOf("/a"));
   while (log.counts().sent < 1) await new Promise((resolve) => setTimeout(resolve));
   Deno.renameSync(folder.log, `${folder.log}.1`);
   log.reopen();
-  log.report(eventOf("/b"), "");
+  log.report(eventOf("/b"));
   await log.close();
   assert.deepEqual(cgroupsIn(`${folder.log}.1`), ["/a"]);
   assert.deepEqual(cgroupsIn(folder.log), ["/b"]);
 });
 
-Deno.test("of a line that did not fit nothing is left, so that every line is a whole one", async () => {
+Deno.test("a line that does not fit is removed again, so that every line is complete", async () => {
   using tree = makeTree(2, { "/a": { "memory.max": 209715200 } });
   using folder = makeFolder();
-  // What a file may have stands in for a full disk: of the first line a part fits. It is larger than any other that is written.
+  // The limit on the file size simulates a full disk: only a part of the first line fits. No other file that is written is as large.
   const most = 1024 ** 3;
   const before = most - 100;
   Deno.writeTextFileSync(folder.log, "");

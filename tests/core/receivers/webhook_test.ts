@@ -1,10 +1,6 @@
 import assert from "node:assert/strict";
 import { makeEvent } from "../../../core/events/event.ts";
-import {
-  openWebhook,
-  SIGNATURE_HEADER,
-  type WebhookOptions,
-} from "../../../core/receivers/webhook.ts";
+import { SIGNATURE_HEADER, Webhook, type WebhookOptions } from "../../../core/receivers/webhook.ts";
 
 type Answer = (request: Request, count: number) => Response | Promise<Response>;
 
@@ -18,7 +14,7 @@ function listen(answer: Answer, where: Partial<Deno.ServeUnixOptions> = {}): Lis
   const bodies: string[] = [];
   const requests: Pick<Request, "method" | "url" | "headers">[] = [];
   const handle = async (request: Request) => {
-    // Afterwards it cannot be asked any more.
+    // The headers cannot be read after the request has ended.
     const { method, url, headers } = request;
     requests.push({ method, url, headers: new Headers([...headers]) });
     bodies.push(await request.text());
@@ -40,11 +36,11 @@ function listen(answer: Answer, where: Partial<Deno.ServeUnixOptions> = {}): Lis
 const fine = () => new Response("thanks");
 const eventOf = (cgroup: string) => makeEvent(0, cgroup, "none", { type: "cgroup_created" });
 
-/** One that writes the cgroup of an event, and never pauses. */
+/** A webhook that sends the cgroup of the event, without pauses between attempts. */
 function webhookTo(url: string, options: Partial<WebhookOptions> = {}) {
   const lines: string[] = [];
   const pauses: number[] = [];
-  const webhook = openWebhook({
+  const webhook = new Webhook({
     url,
     write: ({ cgroup }) => ({ body: cgroup, type: "text/plain" }),
     warn: (line) => void lines.push(line),
@@ -66,7 +62,7 @@ function webhookTo(url: string, options: Partial<WebhookOptions> = {}) {
   };
 }
 
-Deno.test("each event is POSTed, in the order in which they came", async () => {
+Deno.test("each event is POSTed, in order", async () => {
   await using server = listen(fine);
   const { webhook, lines, report } = webhookTo(server.url);
   const bodies = ["/a", "/ä\n", "/c"];
@@ -81,7 +77,7 @@ Deno.test("each event is POSTed, in the order in which they came", async () => {
   assert.deepEqual(webhook.counts(), { pending: 0, sent: 3, dropped: 0, failed: 0 });
 });
 
-Deno.test("a unix socket is spoken to as well, at the resource behind the second colon", async () => {
+Deno.test("a Unix socket is supported, with the HTTP path after the second colon", async () => {
   const folder = Deno.makeTempDirSync({ prefix: "oomkit-webhook-" });
   try {
     await using server = listen(fine, { path: `${folder}/s` });
@@ -95,7 +91,7 @@ Deno.test("a unix socket is spoken to as well, at the resource behind the second
   }
 });
 
-Deno.test("an event is not written where the receiver is not told of it", async () => {
+Deno.test("an event for which write returns undefined is not sent", async () => {
   await using server = listen(fine);
   const { webhook, report } = webhookTo(server.url, { write: () => undefined });
   report("/a");
@@ -104,7 +100,7 @@ Deno.test("an event is not written where the receiver is not told of it", async 
   assert.equal(webhook.counts().sent, 0);
 });
 
-Deno.test("headers are sent along, and the signature is that of the body", async () => {
+Deno.test("headers are sent, and the signature is that of the body", async () => {
   await using server = listen(fine);
   const secret = new TextEncoder().encode("a secret");
   const { webhook, report } = webhookTo(server.url, {
@@ -122,7 +118,7 @@ Deno.test("headers are sent along, and the signature is that of the body", async
   assert.equal(headers.get(SIGNATURE_HEADER), `sha256=${expected}`);
 });
 
-Deno.test("what a receiver in trouble did not take comes again, and that it was is told once", async () => {
+Deno.test("an event is retried during an outage, and the outage is reported once", async () => {
   await using server = listen((_, count) => count < 4 ? new Response("", { status: 503 }) : fine());
   const { webhook, lines, report, pauses } = webhookTo(server.url);
   ["/a", "/b"].forEach(report);
@@ -131,14 +127,14 @@ Deno.test("what a receiver in trouble did not take comes again, and that it was 
   const where = new URL(server.url).origin;
   assert.deepEqual(lines, [
     `cannot report to ${where}: it answered 503`,
-    `can report to ${where} again, after 3 failed tries`,
+    `can report to ${where} again, after 3 failed attempts`,
   ]);
   assert.equal(webhook.counts().dropped, 0);
-  // Each twice the one before, less a quarter: half of the jitter.
+  // Doubled each time, less a quarter: half of the jitter.
   assert.deepEqual(pauses, [750, 1500, 3000]);
 });
 
-Deno.test("a receiver that says when to come again is heard", async () => {
+Deno.test("Retry-After in seconds is respected", async () => {
   const busy = () => new Response("", { status: 429, headers: { "retry-after": "7" } });
   await using server = listen((_, count) => count === 1 ? busy() : fine());
   const { webhook, report, pauses } = webhookTo(server.url);
@@ -147,7 +143,7 @@ Deno.test("a receiver that says when to come again is heard", async () => {
   assert.deepEqual(pauses, [7000]);
 });
 
-Deno.test("a receiver that says it with a date is heard, too; one of the past means nothing", async () => {
+Deno.test("Retry-After as a date is respected, unless it has passed", async () => {
   const dates = [Date.now() + 20_000, Date.now() - 20_000];
   const busy = (count: number) =>
     new Response("", {
@@ -163,7 +159,7 @@ Deno.test("a receiver that says it with a date is heard, too; one of the past me
   assert.equal(pauses[1], 1500);
 });
 
-Deno.test("what can never be taken is dropped, and the next is sent all the same", async () => {
+Deno.test("an event that the receiver will never accept is dropped, and the next one is sent", async () => {
   await using server = listen((_, count) =>
     count === 1 ? new Response("", { status: 422 }) : fine()
   );
@@ -175,7 +171,7 @@ Deno.test("what can never be taken is dropped, and the next is sent all the same
   assert.deepEqual(webhook.counts(), { pending: 0, sent: 1, dropped: 1, failed: 1 });
 });
 
-/** Gives up after a few tries, as the end of the program makes it. */
+/** After a few attempts it waits until the end of the program. */
 const fewTries = (most: number) => {
   let tries = 0;
   return (_: number, ending: AbortSignal) =>
@@ -184,7 +180,7 @@ const fewTries = (most: number) => {
     });
 };
 
-Deno.test("where nobody listens that is told once, with what was lost in the end", async () => {
+Deno.test("a refused connection is reported once, and so are the events dropped at the end", async () => {
   const url = "http://127.0.0.1:1/";
   const { webhook, lines, report } = webhookTo(url, {
     closeWithin: 50,
@@ -198,7 +194,7 @@ Deno.test("where nobody listens that is told once, with what was lost in the end
   assert.equal(webhook.counts().dropped, 2);
 });
 
-Deno.test("events do not go where the URL redirects to", async () => {
+Deno.test("a redirect is not followed", async () => {
   await using elsewhere = listen(fine);
   await using server = listen((_, count) =>
     count === 1 ? Response.redirect(elsewhere.url, 307) : fine()
@@ -210,13 +206,13 @@ Deno.test("events do not go where the URL redirects to", async () => {
   assert.match(lines[0]!, /it answered 307$/);
 });
 
-Deno.test("of a flood the newest are kept, and how many were dropped is told", async () => {
+Deno.test("a full queue keeps the newest events and reports the number of dropped ones", async () => {
   const gate = Promise.withResolvers<void>();
   await using server = listen(async (_, count) => {
     if (count === 1) await gate.promise;
     return fine();
   });
-  const { webhook, lines, report } = webhookTo(server.url, { queue: { most: 10 } });
+  const { webhook, lines, report } = webhookTo(server.url, { queue: { maxQueued: 10 } });
   for (let n = 0; n < 100; n++) report(`/${n}`);
   assert.deepEqual(webhook.counts(), { pending: 11, sent: 0, dropped: 89, failed: 0 });
   gate.resolve();
@@ -230,7 +226,7 @@ Deno.test("of a flood the newest are kept, and how many were dropped is told", a
   ]);
 });
 
-Deno.test("an answer without an end is not read", async () => {
+Deno.test("an endless answer is not read", async () => {
   const sent = { bytes: 0 };
   const endless = () =>
     new Response(
@@ -250,7 +246,7 @@ Deno.test("an answer without an end is not read", async () => {
   assert.ok(sent.bytes < 64 * 1024 ** 2, `${sent.bytes} bytes`);
 });
 
-Deno.test("a connection that is closed in the middle is tried again", async () => {
+Deno.test("an event is retried after a connection that breaks off", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   let connections = 0;
   const serve = async () => {
@@ -272,7 +268,7 @@ Deno.test("a connection that is closed in the middle is tried again", async () =
   assert.equal(webhook.counts().sent, 1);
 });
 
-Deno.test("one who never answers keeps the end waiting once, not for each that is left", async () => {
+Deno.test("a receiver that never answers delays the end once, not once per queued event", async () => {
   const never = Promise.withResolvers<Response>();
   const server = listen(() => never.promise);
   const { webhook, lines, report } = webhookTo(server.url, { closeWithin: 50 });

@@ -1,11 +1,11 @@
-/** A webhook over TLS, with an authority of one's own. */
+/** A webhook over TLS with a private authority. */
 
 import assert from "node:assert/strict";
 import { makeEvent } from "../../../core/events/event.ts";
-import { openWebhook } from "../../../core/receivers/webhook.ts";
+import { Webhook } from "../../../core/receivers/webhook.ts";
 import { certificates } from "../../helpers/certificates.ts";
 
-/** What it was told, and what became of one event. */
+/** Reports one event; returns what the receiver got and what was warned about. */
 async function reportTo(authority: string, trusted: readonly string[] | undefined) {
   const { cert, key } = await certificates(authority);
   const bodies: string[] = [];
@@ -17,7 +17,7 @@ async function reportTo(authority: string, trusted: readonly string[] | undefine
     },
   );
   const lines: string[] = [];
-  const webhook = openWebhook({
+  const webhook = new Webhook({
     url: `https://127.0.0.1:${server.addr.port}/`,
     write: ({ cgroup }) => ({ body: cgroup, type: "text/plain" }),
     warn: (line) => void lines.push(line),
@@ -30,12 +30,12 @@ async function reportTo(authority: string, trusted: readonly string[] | undefine
   return { bodies, lines };
 }
 
-Deno.test("a receiver with a certificate of one's own authority is reported to", async () => {
+Deno.test("a certificate of a configured authority is trusted", async () => {
   const { ca } = await certificates("webhook CA");
   assert.deepEqual(await reportTo("webhook CA", [ca]), { bodies: ["/a"], lines: [] });
 });
 
-Deno.test("one whose certificate nobody vouches for gets nothing, and that is told", async () => {
+Deno.test("a receiver with an untrusted certificate gets nothing, and that is reported", async () => {
   const { ca } = await certificates("another CA");
   for (const trusted of [undefined, [ca]]) {
     const { bodies, lines } = await reportTo("webhook CA", trusted);

@@ -1,11 +1,11 @@
-/** What a webhook is opened with, and what of it is told. */
+/** Which URLs and certificates a webhook accepts, and what messages show of the URL. */
 
 import assert from "node:assert/strict";
 import { makeEvent } from "../../../core/events/event.ts";
-import { openWebhook, type WebhookOptions } from "../../../core/receivers/webhook.ts";
+import { Webhook, type WebhookOptions } from "../../../core/receivers/webhook.ts";
 
 const webhookTo = (url: string, options: Partial<WebhookOptions> = {}) =>
-  openWebhook({
+  new Webhook({
     url,
     write: ({ cgroup }) => ({ body: cgroup, type: "text/plain" }),
     warn: assert.fail,
@@ -13,7 +13,7 @@ const webhookTo = (url: string, options: Partial<WebhookOptions> = {}) =>
     ...options,
   });
 
-Deno.test("of a URL that may have a secret in it no more is told than whose it is", async () => {
+Deno.test("messages show only the origin of a URL, which may contain a secret", async () => {
   const shown = {
     "http://me:secret@127.0.0.1:1/a(secret)/b?token=secret#secret": "http://127.0.0.1:1",
     "https://127.0.0.1:1/services/secret": "https://127.0.0.1:1",
@@ -29,17 +29,17 @@ Deno.test("of a URL that may have a secret in it no more is told than whose it i
   }
 });
 
-Deno.test("what is no URL is refused with what would be one", () => {
+Deno.test("an invalid URL is refused with an example of a valid one", () => {
   for (const url of ["localhost", "file:///x", "unix:x", "unix:", ""]) {
     assert.throws(
       () => webhookTo(url),
-      /cannot report to ".*": it is no URL; use one such as/,
+      /cannot report to ".*": it is not a URL; use one such as/,
       url,
     );
   }
 });
 
-Deno.test("certificates that are none are refused", () => {
+Deno.test("invalid certificates are refused", () => {
   const caCerts = ["-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n"];
   assert.throws(() => webhookTo("https://localhost/", { caCerts }), /cannot use the certificates/);
 });

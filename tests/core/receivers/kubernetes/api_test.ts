@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { OomkitError } from "../../../../core/errors.ts";
-import { openKubernetesApi } from "../../../../core/receivers/kubernetes/api.ts";
+import { KubernetesApi } from "../../../../core/receivers/kubernetes/api.ts";
 import { certificates } from "../../../helpers/certificates.ts";
 import { type KubernetesServer, startKubernetes } from "../../../helpers/kubernetes_api.ts";
 import type { Misbehaviour } from "../../../helpers/kubernetes_misbehaviour.ts";
 
 function openTo(server: KubernetesServer, options: { timeout?: number; caFile?: string } = {}) {
   const lines: string[] = [];
-  const api = openKubernetesApi({
+  const api = new KubernetesApi({
     url: server.url,
     tokenFile: server.tokenFile,
     caFile: server.caFile,
@@ -23,7 +23,7 @@ const list = {
   query: { fieldSelector: "spec.nodeName=n" },
 } as const;
 
-/** As the kubelet replaces a token: another file in the place of the one before. */
+/** As the kubelet replaces a token: renames a new file over the old one. */
 async function replace(path: string, text: string) {
   await Deno.writeTextFile(`${path}.new`, text);
   await Deno.rename(`${path}.new`, path);
@@ -35,23 +35,23 @@ async function why(opened: ReturnType<typeof openTo>): Promise<string> {
   return `${answer.is}: ${"why" in answer ? answer.why : ""}`;
 }
 
-Deno.test("in a pod everything is found by itself, and the token is shown", async () => {
+Deno.test("in a pod the address and files are found, and the token is sent", async () => {
   await using server = await startKubernetes();
   const { hostname, port } = new URL(server.url);
   const env: Record<string, string> = {
     KUBERNETES_SERVICE_HOST: hostname,
     KUBERNETES_SERVICE_PORT: port,
   };
-  const api = openKubernetesApi({
+  const api = new KubernetesApi({
     warn: assert.fail,
-    around: { env: (name) => env[name], mount: server.mount },
+    environment: { env: (name) => env[name], mount: server.mount },
   });
   assert.equal((await api.send(list)).is, "ok");
   assert.equal(server.seen[0]!.authorization, "Bearer first-token");
   api.close();
 });
 
-Deno.test("a token that was replaced is used from the next question on", async () => {
+Deno.test("a replaced token is used from the next request on", async () => {
   await using server = await startKubernetes();
   using opened = openTo(server);
   assert.equal((await opened.api.send(list)).is, "ok");
@@ -61,7 +61,7 @@ Deno.test("a token that was replaced is used from the next question on", async (
   assert.deepEqual(server.seen.map(({ status }) => status), [200, 200]);
 });
 
-Deno.test("a token that was replaced unseen is read again when the old one is not accepted", async () => {
+Deno.test("a rejected token is read again, even when its file looks unchanged", async () => {
   await using server = await startKubernetes();
   const fixed = new Date(1_700_000_000_000);
   await Deno.writeTextFile(server.tokenFile, "token-1");
@@ -77,7 +77,7 @@ Deno.test("a token that was replaced unseen is read again when the old one is no
   assert.deepEqual(server.seen.map(({ status }) => status), [200, 401, 200]);
 });
 
-Deno.test("an expired token is said to be one, and is not asked with again and again", async () => {
+Deno.test("an expired token is reported as such, and is not sent again", async () => {
   await using server = await startKubernetes();
   server.token = "another";
   using opened = openTo(server);
@@ -85,26 +85,26 @@ Deno.test("an expired token is said to be one, and is not asked with again and a
   assert.equal(server.seen.length, 1);
 });
 
-Deno.test("a token that can no longer be read is told once; the last one serves on", async () => {
+Deno.test("an unreadable token file is reported once, and the last token stays in use", async () => {
   await using server = await startKubernetes();
   using opened = openTo(server);
   await Deno.remove(server.tokenFile);
   assert.equal((await opened.api.send(list)).is, "ok");
   assert.equal((await opened.api.send(list)).is, "ok");
   assert.deepEqual(opened.lines, [
-    `the token in ${server.tokenFile} cannot be used: it is not there`,
+    `the token in ${server.tokenFile} cannot be used: it does not exist`,
   ]);
   server.token = "second-token";
   assert.match(
     await why(opened),
-    /^unauthorized: .*the token in .* cannot be used: it is not there/,
+    /^unauthorized: .*the token in .* cannot be used: it does not exist/,
   );
   await replace(server.tokenFile, "second-token");
   assert.equal((await opened.api.send(list)).is, "ok");
 });
 
-Deno.test("another authority's server is not talked to", async () => {
-  await using server = await startKubernetes({ tls: await certificates("somebody else's CA") });
+Deno.test("a server of another authority gets no request", async () => {
+  await using server = await startKubernetes({ tls: await certificates("another CA") });
   const { ca } = await certificates();
   await Deno.writeTextFile(server.caFile, ca);
   using opened = openTo(server);
@@ -115,7 +115,7 @@ Deno.test("another authority's server is not talked to", async () => {
   assert.deepEqual(server.seen, []);
 });
 
-Deno.test("an authority that was replaced is trusted from the next question on", async () => {
+Deno.test("a replaced CA is trusted from the next request on", async () => {
   const tls = await certificates("the next CA");
   await using server = await startKubernetes({ tls });
   await Deno.writeTextFile(server.caFile, (await certificates()).ca);
@@ -125,7 +125,7 @@ Deno.test("an authority that was replaced is trusted from the next question on",
   assert.equal((await opened.api.send(list)).is, "ok");
 });
 
-Deno.test("an authority that was replaced by garbage is told, and the last one is trusted on", async () => {
+Deno.test("a CA file that was replaced by garbage is reported, and the last CA stays trusted", async () => {
   await using server = await startKubernetes();
   using opened = openTo(server);
   await replace(server.caFile, "garbage");
@@ -147,7 +147,7 @@ Deno.test("a server is reached over IPv6", async () => {
   assert.equal((await opened.api.send(list)).is, "ok");
 });
 
-Deno.test("what RBAC does not allow is named by verb, resource and rule", async () => {
+Deno.test("a missing RBAC rule is named by verb and resource", async () => {
   await using server = await startKubernetes();
   server.forbidden.add("list pods").add("create events");
   using opened = openTo(server);
@@ -167,12 +167,12 @@ Deno.test("what RBAC does not allow is named by verb, resource and rule", async 
   );
 });
 
-Deno.test("whatever stands in the API server's place is told in one line, in time", async () => {
+Deno.test("an answer that is not from an API server is reported in one line, in time", async () => {
   const cases: [Misbehaviour, RegExp][] = [
-    ["429", /^busy: 429, it is asked too often/],
+    ["429", /^busy: 429, too many requests/],
     ["500", /^busy: it answered 500: etcdserver: request timed out/],
-    ["hang", /^unreachable: nothing came within 0.3 s/],
-    ["garbage", /^garbage: its answer is no object of Kubernetes: <html> \[31mWelcome/],
+    ["hang", /^unreachable: nothing arrived within 0.3 s/],
+    ["garbage", /^garbage: its answer is not a Kubernetes object: <html> \[31mWelcome/],
     ["endless", /^garbage: its answer has more than 262144 bytes/],
     ["redirect", /^garbage: it redirects to https:\/\/elsewhere.test\/, which is not followed/],
     ["half", /^unreachable: ./],
@@ -188,7 +188,7 @@ Deno.test("whatever stands in the API server's place is told in one line, in tim
   }
 });
 
-Deno.test("a server that asks for patience is heard", async () => {
+Deno.test("Retry-After is respected", async () => {
   await using server = await startKubernetes();
   server.misbehave = () => "429";
   using opened = openTo(server);
@@ -196,14 +196,14 @@ Deno.test("a server that asks for patience is heard", async () => {
   assert.equal("after" in answer && answer.after, 1000);
 });
 
-Deno.test("where nobody listens that is said", async () => {
+Deno.test("a refused connection is reported", async () => {
   const server = await startKubernetes();
   const kept = await Deno.makeTempDir({ prefix: "oomkit-kubernetes-" });
   await Deno.copyFile(server.tokenFile, `${kept}/token`);
   await Deno.copyFile(server.caFile, `${kept}/ca.crt`);
   const { url } = server;
   await server[Symbol.asyncDispose]();
-  const api = openKubernetesApi({
+  const api = new KubernetesApi({
     url,
     tokenFile: `${kept}/token`,
     caFile: `${kept}/ca.crt`,
@@ -215,18 +215,18 @@ Deno.test("where nobody listens that is said", async () => {
   await Deno.remove(kept, { recursive: true });
 });
 
-Deno.test("the end is not waited for", async () => {
+Deno.test("a request ends with the program", async () => {
   await using server = await startKubernetes();
   server.misbehave = () => "hang";
   using opened = openTo(server);
   const ending = new AbortController();
   const answer = opened.api.send(list, ending.signal);
   await server.next(() => true);
-  ending.abort(new Error("the end has come"));
-  assert.deepEqual(await answer, { is: "unreachable", why: "the end has come" });
+  ending.abort(new Error("oomkit is stopping"));
+  assert.deepEqual(await answer, { is: "unreachable", why: "oomkit is stopping" });
 });
 
-Deno.test("files that cannot be used are refused at once, with what would be right", async () => {
+Deno.test("unusable files are refused at start, with a hint", async () => {
   await using server = await startKubernetes();
   const { url, mount, tokenFile, caFile } = server;
   await Deno.writeTextFile(`${mount}/empty`, "\n");
@@ -238,19 +238,19 @@ Deno.test("files that cannot be used are refused at once, with what would be rig
   const refused: [object, RegExp][] = [
     [
       { tokenFile: `${mount}/none` },
-      /^cannot use the token in .*none: it is not there; give a file/,
+      /^cannot use the token in .*none: it does not exist; give a file/,
     ],
-    [{ tokenFile: mount }, /it is no file/],
-    [{ tokenFile: "/dev/zero" }, /it is no file/],
+    [{ tokenFile: mount }, /it is not a file/],
+    [{ tokenFile: "/dev/zero" }, /it is not a file/],
     [{ tokenFile: `${mount}/empty` }, /it is empty/],
-    [{ tokenFile: `${mount}/words` }, /it is no token, but several words/],
-    [{ caFile: `${mount}/none` }, /^cannot use the CA in .*none: it is not there; give the cert/],
+    [{ tokenFile: `${mount}/words` }, /it is not a token, but several words/],
+    [{ caFile: `${mount}/none` }, /^cannot use the CA in .*none: it does not exist; give the cert/],
     [{ caFile: tokenFile }, /it has no certificate/],
     [{ caFile: `${mount}/bad.crt` }, /BadEncoding/],
   ];
   for (const [options, message] of refused) {
     assert.throws(
-      () => openKubernetesApi({ url, tokenFile, caFile, warn: assert.fail, ...options }),
+      () => new KubernetesApi({ url, tokenFile, caFile, warn: assert.fail, ...options }),
       (error) => {
         assert.ok(error instanceof OomkitError);
         assert.match(error.message, message);
@@ -260,7 +260,7 @@ Deno.test("files that cannot be used are refused at once, with what would be rig
   }
 });
 
-Deno.test("the end ends a watch on which all is quiet, however much garbage was collected meanwhile", async () => {
+Deno.test("an idle watch ends with the program, also after garbage collections", async () => {
   await using server = await startKubernetes();
   using opened = openTo(server);
   const ending = new AbortController();
@@ -274,7 +274,7 @@ Deno.test("the end ends a watch on which all is quiet, however much garbage was 
     new Array(500_000).fill(at);
     await new Promise((resolve) => setTimeout(resolve, 0));
   }
-  const next = assert.rejects(stream.text.next(), /the end has come/);
-  ending.abort(new Error("the end has come"));
+  const next = assert.rejects(stream.text.next(), /oomkit is stopping/);
+  ending.abort(new Error("oomkit is stopping"));
   await next;
 });

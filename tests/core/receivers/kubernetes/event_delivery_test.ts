@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { openKubernetesApi } from "../../../../core/receivers/kubernetes/api.ts";
-import { openKubernetesReceiver } from "../../../../core/receivers/kubernetes/receiver.ts";
-import { openPods } from "../../../../core/receivers/kubernetes/pods.ts";
+import { KubernetesApi } from "../../../../core/receivers/kubernetes/api.ts";
+import { KubernetesReceiver } from "../../../../core/receivers/kubernetes/receiver.ts";
+import { PodWatcher } from "../../../../core/receivers/kubernetes/pods.ts";
 import { startKubernetes } from "../../../helpers/kubernetes_api.ts";
 import { podShape } from "../../../helpers/kubernetes_pod.ts";
 import {
@@ -10,14 +10,14 @@ import {
   isPost,
   node,
   oomKill,
-  reporting,
+  openReceiver,
+  reportAll,
   stored,
-  told,
 } from "../../../helpers/kubernetes_reporting.ts";
 
-Deno.test("an Event that was deleted meanwhile is made anew, with its count", async () => {
+Deno.test("a deleted Event is created again, with its count", async () => {
   await using server = await startKubernetes();
-  await using reported = await reporting(server, node);
+  await using reported = await openReceiver(server, node);
   reported.receiver.report(oomKill("/a"), "");
   await server.next(isPost);
   const [before] = server.events.keys();
@@ -32,20 +32,20 @@ Deno.test("an Event that was deleted meanwhile is made anew, with its count", as
   assert.deepEqual(reported.lines, []);
 });
 
-Deno.test("an answer that was lost leads to no second Event, and the count is right", async () => {
+Deno.test("a lost answer does not lead to a second Event, and the count is right", async () => {
   await using server = await startKubernetes();
   let left = 1;
   server.misbehave = (seen) => isPost(seen) && left-- > 0 ? "lost" : undefined;
-  const { events, counts } = await told(server, [oomKill("/a"), oomKill("/a")], node);
+  const { events, counts } = await reportAll(server, [oomKill("/a"), oomKill("/a")], node);
   assert.deepEqual(events.map(({ count }) => count), [2]);
   assert.equal(counts.sent, 2);
 });
 
-Deno.test("an outage loses nothing, and is told once", async () => {
+Deno.test("an outage loses nothing, and is reported once", async () => {
   for (const wrong of ["500", "garbage", "redirect", "half", "401", "hang", "endless"] as const) {
     await using server = await startKubernetes();
     server.misbehave = () => wrong;
-    await using reported = await reporting(server, { ...node, timeout: 200 });
+    await using reported = await openReceiver(server, { ...node, timeout: 200 });
     const { receiver, lines } = reported;
     receiver.report(oomKill("/a"), "");
     receiver.report(oomKill("/a"), "");
@@ -63,21 +63,25 @@ Deno.test("an outage loses nothing, and is told once", async () => {
   }
 });
 
-Deno.test("what is left at the end is counted as dropped, and nobody waits long for it", async () => {
+Deno.test("events left at the end are counted as dropped after a bounded wait", async () => {
   await using server = await startKubernetes();
   server.misbehave = () => "hang";
-  const { counts, lines } = await told(server, [oomKill("/a"), oomKill("/a"), oomKill("/b")], {
+  const { counts, lines } = await reportAll(server, [oomKill("/a"), oomKill("/a"), oomKill("/b")], {
     ...node,
-    closeWithin: 100,
+    queue: { closeWithin: 100 },
   });
   assert.deepEqual([counts.pending, counts.sent, counts.dropped], [0, 0, 3]);
   assert.match(lines.at(-1)!, /^could not report events to .*dropped$/);
 });
 
-Deno.test("in an outage no more than a bounded number of objects is kept; what is beyond is counted", async () => {
+Deno.test("an outage keeps a bounded number of series and counts the rest as dropped", async () => {
   await using server = await startKubernetes();
   server.misbehave = () => "hang";
-  await using reported = await reporting(server, { ...node, most: 10, closeWithin: 100 });
+  await using reported = await openReceiver(server, {
+    ...node,
+    limits: { maxSeries: 10 },
+    queue: { closeWithin: 100 },
+  });
   const { receiver, lines } = reported;
   for (let at = 0; at < 100; at++) receiver.report(oomKill(`/${at}`), "");
   receiver.report(oomKill("/3"), "");
@@ -86,70 +90,84 @@ Deno.test("in an outage no more than a bounded number of objects is kept; what i
   assert.deepEqual(lines.filter((line) => /more are dropped$/.test(line)).length, 1);
 });
 
-Deno.test("under churn those that were quiet for longest are forgotten, and nothing is lost", async () => {
+Deno.test("under churn the series that were quiet longest are dropped, and no event is lost", async () => {
   await using server = await startKubernetes();
-  await using reported = await reporting(server, { ...node, most: 3, burst: 1000 });
+  await using reported = await openReceiver(server, {
+    ...node,
+    limits: { maxSeries: 3, requestBurst: 1000 },
+  });
   const { receiver } = reported;
-  const tell = async (cgroup: string) => {
+  const report = async (cgroup: string) => {
     receiver.report(oomKill(cgroup), "");
     while (receiver.counts().pending > 0) await new Promise((resolve) => setTimeout(resolve, 1));
   };
-  for (const name of ["a", "b", "a", "c", "d", "a", "b"]) await tell(`/${name}`);
-  // `b` was forgotten for `d`; `a` was not.
+  for (const name of ["a", "b", "a", "c", "d", "a", "b"]) await report(`/${name}`);
+  // `b` was dropped for `d`; `a` was not.
   const found = stored(server).map(({ message, count }) => [message.at(-2), count]);
   assert.deepEqual(found, [["a", 3], ["b", 1], ["c", 1], ["d", 1], ["b", 1]]);
   assert.equal(receiver.counts().dropped, 0);
 });
 
-Deno.test("a burst goes out at once, and the rest at a pace", async () => {
+Deno.test("a burst is sent immediately, and the rest at the rate limit", async () => {
   await using server = await startKubernetes();
   const started = performance.now();
   const events = Array.from({ length: 8 }, (_, at) => oomKill(`/${at}`));
-  const { counts } = await told(server, events, { ...node, burst: 3, perSecond: 20 });
+  const { counts } = await reportAll(server, events, {
+    ...node,
+    limits: { requestBurst: 3, requestsPerSecond: 20 },
+  });
   assert.equal(counts.sent, 8);
   assert.ok(performance.now() - started >= 240);
 });
 
-Deno.test("a namespace that goes, or a pod that is refused, holds nobody up", async () => {
+Deno.test("an Event in a terminating namespace does not block the others", async () => {
   await using server = await startKubernetes();
   server.misbehave = (seen) =>
     isPost(seen) && seen.body.message.includes("/going") ? "terminating" : undefined;
-  const { events, counts, lines } = await told(server, [oomKill("/going"), oomKill("/b")], node);
+  const { events, counts, lines } = await reportAll(
+    server,
+    [oomKill("/going"), oomKill("/b")],
+    node,
+  );
   assert.equal(events.length, 1);
   assert.deepEqual([counts.sent, counts.dropped], [1, 1]);
   assert.match(lines[0]!, /: 403: namespace is being terminated$/);
 });
 
-Deno.test("an Event that the server alone stumbles over is given up, and the next of its kind is tried again", async () => {
+Deno.test("an Event that alone fails is dropped, and the next one of its kind is tried again", async () => {
   await using server = await startKubernetes();
   server.misbehave = (seen) =>
     isPost(seen) && seen.body.message.includes("/bad") ? "500" : undefined;
   const queue = { sleep: () => Promise.resolve() };
-  await using reported = await reporting(server, { ...node, burst: 1000, queue });
+  await using reported = await openReceiver(server, {
+    ...node,
+    limits: { requestBurst: 1000 },
+    queue,
+  });
   const { receiver } = reported;
-  const tell = async (...cgroups: string[]) => {
+  const report = async (...cgroups: string[]) => {
     for (const cgroup of cgroups) receiver.report(oomKill(cgroup), "");
     while (receiver.counts().pending > 0) await new Promise((resolve) => setTimeout(resolve, 1));
   };
-  await tell("/bad", "/b");
+  await report("/bad", "/b");
   assert.deepEqual([stored(server).length, receiver.counts().dropped], [1, 1]);
   server.misbehave = undefined;
-  await tell("/bad");
+  await report("/bad");
   assert.deepEqual([stored(server).length, receiver.counts().dropped], [2, 1]);
 });
 
-Deno.test("a rule that is missing is named; what is forbidden for good is dropped and counted", async () => {
+Deno.test("a missing RBAC rule is named, and Events that stay forbidden are dropped and counted", async () => {
   await using server = await startKubernetes();
   server.forbidden.add("create events");
-  const { counts, lines } = await told(server, [oomKill("/a")], node);
+  const { counts, lines } = await reportAll(server, [oomKill("/a")], node);
   assert.equal(counts.dropped, 1);
   assert.equal(counts.failed, 3);
   assert.match(lines[0]!, /may not create events in namespace default; an RBAC rule is missing/);
 });
 
-Deno.test("a rotated token is taken up without a word", async () => {
+Deno.test("a rotated token is used without a message", async () => {
   await using server = await startKubernetes();
-  await using reported = await reporting(server, node);
+  await using reported = await openReceiver(server, node);
   reported.receiver.report(oomKill("/a"), "");
   await server.next(isPost);
   server.token = "second-token";
@@ -161,21 +179,21 @@ Deno.test("a rotated token is taken up without a word", async () => {
   assert.deepEqual(reported.lines, []);
 });
 
-Deno.test("pods that become known late are waited for, so that the Event is not on the Node", async () => {
+Deno.test("events wait for the pods at the start, so that the Event is not on the Node", async () => {
   await using server = await startKubernetes();
   server.putPod(podShape());
   let isDown = true;
   server.misbehave = ({ path }) => path.endsWith("/pods") && isDown ? "500" : undefined;
   const { url, tokenFile, caFile } = server;
-  const api = openKubernetesApi({ url, tokenFile, caFile, warn: assert.fail });
-  const pods = openPods(api, "node-1", {
+  const api = new KubernetesApi({ url, tokenFile, caFile, warn: assert.fail });
+  const pods = new PodWatcher(api, "node-1", {
     warn: () => {},
     changed: () => {},
     sleep: () => new Promise((resolve) => setTimeout(resolve, 1)),
   });
-  const receiver = openKubernetesReceiver({
+  const receiver = new KubernetesReceiver({
     ...{ api, pods, node: "node-1", warn: assert.fail },
-    describe: () => "told",
+    describe: () => "text",
   });
   await server.next(({ status }) => status === 500);
   receiver.report(oomKill(cgroupOf(1, 7)), "");

@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { openItemSplitter } from "../../../../core/receivers/kubernetes/api.ts";
+import { ItemSplitter } from "../../../../core/receivers/kubernetes/json.ts";
 
 function split(pieces: readonly string[], most = 1_000_000) {
   const items: unknown[] = [];
-  const splitter = openItemSplitter(most, (item) => void items.push(JSON.parse(item)));
+  const splitter = new ItemSplitter(most, (item) => void items.push(JSON.parse(item)));
   for (const piece of pieces) splitter.push(piece);
   return { items, around: JSON.parse(splitter.end()) };
 }
 
-Deno.test("any list comes out item by item, however it is cut and written", () => {
+Deno.test("any list is split into its items, however it is cut and formatted", () => {
   fc.assert(fc.property(
     fc.array(fc.dictionary(fc.string(), fc.jsonValue())),
     fc.dictionary(fc.string().filter((key) => key !== "items"), fc.jsonValue()),
@@ -32,16 +32,16 @@ Deno.test("any list comes out item by item, however it is cut and written", () =
   ));
 });
 
-Deno.test("one item that is too long is not read to its end", () => {
+Deno.test("an item that is too long is an error", () => {
   assert.throws(() => split(['{"items":[{"a":"', "x".repeat(100), "x".repeat(100)], 150), /longer/);
 });
 
-Deno.test("many items are no matter of length", () => {
+Deno.test("the number of items is not limited", () => {
   const items = Array.from({ length: 1000 }, (_, at) => ({ at }));
   assert.equal(split([JSON.stringify({ items })], 100).items.length, 1000);
 });
 
-Deno.test("a list of nothing, as Go writes it", () => {
+Deno.test("an empty list may be null or empty", () => {
   assert.deepEqual(split(['{"kind":"PodList","items":null}']).items, []);
   assert.deepEqual(split(['{"kind":"PodList","items":[]}']).items, []);
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { OomkitError } from "../../../../core/errors.ts";
-import { openKubernetesApi } from "../../../../core/receivers/kubernetes/api.ts";
-import { openPods } from "../../../../core/receivers/kubernetes/pods.ts";
+import { KubernetesApi } from "../../../../core/receivers/kubernetes/api.ts";
+import { PodWatcher } from "../../../../core/receivers/kubernetes/pods.ts";
 import {
   type KubernetesServer,
   type Seen,
@@ -9,7 +9,7 @@ import {
 } from "../../../helpers/kubernetes_api.ts";
 import { idOf, podShape, uidOf } from "../../../helpers/kubernetes_pod.ts";
 
-/** Pauses of the client end at once, but not before everything else had its turn. */
+/** The client's pauses are short, but let everything else run first. */
 const brief = () => new Promise<void>((resolve) => setTimeout(resolve, 1));
 
 function follow(server: KubernetesServer, options: { idle?: number } = {}) {
@@ -17,20 +17,20 @@ function follow(server: KubernetesServer, options: { idle?: number } = {}) {
   const pauses: number[] = [];
   let changes = 0;
   let waiting: (() => void)[] = [];
-  const news = () => {
+  const wake = () => {
     for (const resolve of waiting) resolve();
     waiting = [];
   };
   const { tokenFile, caFile, url } = server;
-  const api = openKubernetesApi({ url, tokenFile, caFile, warn: assert.fail });
-  const pods = openPods(api, "node-1", {
+  const api = new KubernetesApi({ url, tokenFile, caFile, warn: assert.fail });
+  const pods = new PodWatcher(api, "node-1", {
     warn(line) {
       lines.push(line);
-      news();
+      wake();
     },
     changed() {
       changes += 1;
-      news();
+      wake();
     },
     random: () => 0.5,
     sleep(ms) {
@@ -46,7 +46,7 @@ function follow(server: KubernetesServer, options: { idle?: number } = {}) {
     get changes() {
       return changes;
     },
-    /** Waits until it holds, looking again at every change and complaint. */
+    /** Waits until it holds, checking again after every change and warning. */
     async until(holds: () => boolean) {
       while (!holds()) await new Promise<void>((resolve) => waiting.push(resolve));
     },
@@ -60,7 +60,7 @@ function follow(server: KubernetesServer, options: { idle?: number } = {}) {
 const isList = ({ query }: Seen) => query.get("watch") === null;
 const isWatch = (seen: Seen) => !isList(seen);
 
-Deno.test("the pods of this node are known, and no others", async () => {
+Deno.test("only the pods of this node are known", async () => {
   await using server = await startKubernetes();
   server.putPod(podShape({ labels: { app: "web" }, containers: { [idOf(7)]: "nginx" } }));
   server.putPod(podShape({ uid: uidOf(2), node: "node-2" }));
@@ -82,7 +82,7 @@ Deno.test("the pods of this node are known, and no others", async () => {
   assert.equal(asked.query.get("resourceVersion"), "1002");
 });
 
-Deno.test("pods that come, go and change their labels are news; other changes are not", async () => {
+Deno.test("changed() is called for pods that come, go or change labels, not for other changes", async () => {
   await using server = await startKubernetes();
   server.putPod(podShape());
   await using followed = follow(server);
@@ -93,7 +93,7 @@ Deno.test("pods that come, go and change their labels are news; other changes ar
   server.putPod(podShape({ labels: { tier: "front" } }));
   await followed.until(() => pods.get(uidOf(1))?.labels.get("tier") === "front");
   assert.equal(followed.changes, 3);
-  // No news by itself: the next one shows that it was seen.
+  // This change alone does not call changed(); the next one shows that it was applied.
   server.putPod(podShape({ labels: { tier: "front" }, containers: { [idOf(9)]: "nginx" } }));
   server.removePod(uidOf(2));
   await followed.until(() => pods.get(uidOf(2)) === undefined);
@@ -101,7 +101,7 @@ Deno.test("pods that come, go and change their labels are news; other changes ar
   assert.equal(pods.get(uidOf(1))!.containers.get(idOf(9))!.name, "nginx");
 });
 
-Deno.test("a container is known by its last run, too, and an init container for what it is", async () => {
+Deno.test("a container is found by the id of its last run too, and an init container has its own field", async () => {
   await using server = await startKubernetes();
   server.putPod(podShape({
     containers: { [idOf(2)]: "nginx" },
@@ -118,7 +118,7 @@ Deno.test("a container is known by its last run, too, and an init container for 
   ]);
 });
 
-Deno.test("a static pod is found by the uid in its cgroup's name and by the API server's", async () => {
+Deno.test("a static pod is found by the uid in its cgroup's name and by that of the API server", async () => {
   await using server = await startKubernetes();
   const hash = "0123456789abcdef0123456789abcdef";
   server.putPod(podShape({
@@ -136,7 +136,7 @@ Deno.test("a static pod is found by the uid in its cgroup's name and by the API 
   assert.equal(followed.pods.get(hash)?.cgroupUid, hash);
 });
 
-Deno.test("nobody takes over another pod by an annotation", async () => {
+Deno.test("an annotation cannot claim the uid of another pod", async () => {
   await using server = await startKubernetes();
   const claim = (uid: string) => ({
     "kubernetes.io/config.hash": uid,
@@ -157,7 +157,7 @@ Deno.test("nobody takes over another pod by an annotation", async () => {
   assert.equal(followed.pods.get(hash), undefined);
 });
 
-Deno.test("a watch that ends goes on where it was, by bookmarks as well", async () => {
+Deno.test("a watch that ends is resumed at the last version, including bookmarks", async () => {
   await using server = await startKubernetes();
   server.putPod(podShape());
   await using followed = follow(server);
@@ -174,7 +174,7 @@ Deno.test("a watch that ends goes on where it was, by bookmarks as well", async 
   assert.deepEqual(followed.lines, []);
 });
 
-Deno.test("what was missed is listed anew, and what has gone meanwhile is gone", async () => {
+Deno.test("after a gap the pods are listed again, and removed ones are gone", async () => {
   await using server = await startKubernetes();
   server.putPod(podShape());
   server.putPod(podShape({ uid: uidOf(2) }));
@@ -193,16 +193,16 @@ Deno.test("what was missed is listed anew, and what has gone meanwhile is gone",
   assert.deepEqual(followed.lines, []);
 });
 
-Deno.test("a watch on which nothing comes for long is given up and begun anew", async () => {
+Deno.test("an idle watch is started again", async () => {
   await using server = await startKubernetes();
   server.putPod(podShape());
   await using followed = follow(server, { idle: 100 });
   await server.next((seen) => isWatch(seen) && server.seen.filter(isWatch).length === 3);
-  assert.match(followed.lines[0]!, /: nothing came within 0.1 s$/);
+  assert.match(followed.lines[0]!, /: nothing arrived within 0.1 s$/);
   assert.ok(followed.pods.get(uidOf(1)));
 });
 
-Deno.test("an outage is told once, with longer and longer pauses, and so is its end", async () => {
+Deno.test("an outage and its end are reported once each, and the pauses grow", async () => {
   await using server = await startKubernetes();
   server.putPod(podShape());
   let left = 6;
@@ -212,13 +212,13 @@ Deno.test("an outage is told once, with longer and longer pauses, and so is its 
   const where = `the pods of node node-1 at ${server.url}`;
   assert.deepEqual(followed.lines, [
     `cannot follow ${where}: it answered 500: etcdserver: request timed out`,
-    "can follow the pods of node node-1 again, after 6 failed tries",
+    "can follow the pods of node node-1 again, after 6 failed attempts",
   ]);
   assert.deepEqual(followed.pauses.slice(0, 6), [750, 1500, 3000, 6000, 12_000, 22_500]);
   assert.ok(followed.pods.get(uidOf(1)));
 });
 
-Deno.test("a server that asks for patience gets it", async () => {
+Deno.test("Retry-After is respected", async () => {
   await using server = await startKubernetes();
   let left = 1;
   server.misbehave = () => left-- > 0 ? "429" : undefined;
@@ -227,21 +227,21 @@ Deno.test("a server that asks for patience gets it", async () => {
   assert.equal(followed.pauses[0], 1000);
 });
 
-Deno.test("garbage on a watch, or a lot of it, leads to a new list; what was known stays known", async () => {
+Deno.test("garbage on a watch leads to a new list, and the known pods stay known", async () => {
   for (const garbage of ["<html>", '{"type":"ADDED","object":{}}', "x".repeat(5_000_000)]) {
     await using server = await startKubernetes();
     server.putPod(podShape());
     await using followed = follow(server);
     await server.next(isWatch);
-    server.say(garbage);
+    server.sendLine(garbage);
     await followed.until(() => followed.lines.length > 0);
     await server.next((seen) => isWatch(seen) && server.seen.filter(isWatch).length >= 2);
     assert.ok(followed.pods.get(uidOf(1)));
-    assert.match(followed.lines[0]!, /is no event$|longer than 4194304 characters$/);
+    assert.match(followed.lines[0]!, /is not an event$|longer than 4194304 characters$/);
   }
 });
 
-Deno.test("whatever stands in the API server's place is told, and left alone for a while", async () => {
+Deno.test("an answer that is not from an API server is reported, and the pauses grow", async () => {
   for (const wrong of ["garbage", "redirect", "half", "401", "endless"] as const) {
     await using server = await startKubernetes();
     server.misbehave = () => wrong;
@@ -253,7 +253,7 @@ Deno.test("whatever stands in the API server's place is told, and left alone for
   }
 });
 
-Deno.test("a rule that is missing is named", async () => {
+Deno.test("a missing RBAC rule is named", async () => {
   await using server = await startKubernetes();
   server.putPod(podShape());
   server.forbidden.add("watch pods");
@@ -262,28 +262,28 @@ Deno.test("a rule that is missing is named", async () => {
   assert.match(followed.lines[0]!, /may not watch pods in all namespaces; .*verbs \["watch"\]/);
 });
 
-Deno.test("a node without a pod is probably none", async () => {
+Deno.test("a node without pods is reported as a probably wrong name", async () => {
   await using server = await startKubernetes();
   server.putPod(podShape({ node: "10.0.0.1" }));
   await using followed = follow(server);
   await followed.pods.ready;
-  assert.match(followed.lines[0]!, /there are none; is that the node's name/);
+  assert.match(followed.lines[0]!, /the node has no pods; is this the node's name/);
 });
 
-Deno.test("a name that no node can have is refused at once", async () => {
+Deno.test("an invalid node name is refused at start", async () => {
   await using server = await startKubernetes();
   const { url, tokenFile, caFile } = server;
-  const api = openKubernetesApi({ url, tokenFile, caFile, warn: assert.fail });
+  const api = new KubernetesApi({ url, tokenFile, caFile, warn: assert.fail });
   for (const node of ["", "Node-1", "a,spec.x=b", "n".repeat(254)]) {
     assert.throws(
-      () => openPods(api, node, { warn: assert.fail, changed: assert.fail }),
+      () => new PodWatcher(api, node, { warn: assert.fail, changed: assert.fail }),
       OomkitError,
     );
   }
   api.close();
 });
 
-Deno.test("the end waits neither for a server that hangs nor for a pause", async () => {
+Deno.test("close waits neither for a hanging server nor for a pause", async () => {
   await using server = await startKubernetes();
   server.misbehave = () => "hang";
   const followed = follow(server);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type Body, makeEvent, type OomkitEvent } from "../../../../core/events/event.ts";
 import { oomGuardEvent } from "../../../../core/events/oom_guard.ts";
+import { actionFields } from "../../../helpers/guard_events.ts";
 import { startKubernetes } from "../../../helpers/kubernetes_api.ts";
 import { idOf, podShape, uidOf } from "../../../helpers/kubernetes_pod.ts";
 import {
@@ -11,15 +12,15 @@ import {
   level,
   node,
   oomKill,
-  reporting,
+  openReceiver,
+  reportAll,
   stored,
-  told,
 } from "../../../helpers/kubernetes_reporting.ts";
 
-Deno.test("an Event on a pod is as the kubelet writes them, and names the container", async () => {
+Deno.test("an Event on a pod is like the kubelet's, and names the container", async () => {
   await using server = await startKubernetes();
   server.putPod(podShape({ containers: { [idOf(7)]: "nginx" } }));
-  const { events: [event], lines } = await told(server, [oomKill(cgroupOf(1, 7))]);
+  const { events: [event], lines } = await reportAll(server, [oomKill(cgroupOf(1, 7))]);
   const { metadata, ...rest } = event;
   assert.match(metadata.name, /^web-0\.[0-9a-f]{16}$/);
   assert.equal(metadata.namespace, "shop");
@@ -35,7 +36,7 @@ Deno.test("an Event on a pod is as the kubelet writes them, and names the contai
       fieldPath: "spec.containers{nginx}",
     },
     reason: "CgroupOOM",
-    message: "told of oom_kill",
+    message: "event oom_kill",
     type: "Warning",
     count: 1,
     firstTimestamp: "2026-01-02T03:04:05Z",
@@ -47,11 +48,14 @@ Deno.test("an Event on a pod is as the kubelet writes them, and names the contai
   assert.deepEqual(lines, []);
 });
 
-Deno.test("what no pod is known for is told on the Node, with its cgroup, as the kubelet does", async () => {
+Deno.test("an event without a known pod is on the Node, with its cgroup in the message", async () => {
   await using server = await startKubernetes();
   server.putPod(podShape());
-  const stranger = cgroupOf(2, 7);
-  const { events } = await told(server, [oomKill("/system.slice/a.service"), oomKill(stranger)]);
+  const otherPod = cgroupOf(2, 7);
+  const { events } = await reportAll(server, [
+    oomKill("/system.slice/a.service"),
+    oomKill(otherPod),
+  ]);
   for (const { involvedObject, metadata } of events) {
     assert.deepEqual(involvedObject, {
       kind: "Node",
@@ -62,8 +66,8 @@ Deno.test("what no pod is known for is told on the Node, with its cgroup, as the
     assert.equal(metadata.namespace, "default");
   }
   assert.deepEqual(events.map(({ message }) => message), [
-    "told of oom_kill (/system.slice/a.service)",
-    `told of oom_kill (${stranger})`,
+    "event oom_kill (/system.slice/a.service)",
+    `event oom_kill (${otherPod})`,
   ]);
 });
 
@@ -76,7 +80,7 @@ Deno.test("a static pod's Event has the uid that kubectl describe looks for", as
     annotations: { "kubernetes.io/config.hash": hash, "kubernetes.io/config.mirror": hash },
     containers: { [idOf(7)]: "etcd" },
   }));
-  const { events: [event] } = await told(server, [
+  const { events: [event] } = await reportAll(server, [
     oomKill(`/kubepods.slice/kubepods-pod${hash}.slice/cri-containerd-${idOf(7)}.scope`),
   ]);
   assert.equal(event.involvedObject.uid, hash);
@@ -84,7 +88,7 @@ Deno.test("a static pod's Event has the uid that kubectl describe looks for", as
   assert.equal(event.involvedObject.fieldPath, "spec.containers{etcd}");
 });
 
-Deno.test("each event has its reason, and what is no news for people has none", async () => {
+Deno.test("each event type has its reason, and the other types have no Event", async () => {
   const cgroup = "/a";
   const bare = (body: Body) => makeEvent(0, cgroup, "poll", body);
   const cases: [OomkitEvent, string | undefined][] = [
@@ -98,9 +102,9 @@ Deno.test("each event has its reason, and what is no news for people has none", 
     [action(cgroup), "OomGuardKillContainer"],
     [action(cgroup, { action: "process" }), "OomGuardKillProcess"],
     [action(cgroup, { action: "process", outcome: "survived" }), "OomGuardWarning"],
-    [action(cgroup, { action: "exec", outcome: "failed" }), "OomGuardWarning"],
+    [bare({ ...actionFields, action: "exec", outcome: "failed" }), "OomGuardWarning"],
     [action(cgroup, { outcome: "dry_run", dry_run: true }), undefined],
-    [action(cgroup, { action: "reclaim", outcome: "reclaimed" }), undefined],
+    [bare({ ...actionFields, action: "reclaim", outcome: "reclaimed" }), undefined],
     [level(cgroup), "OomGuardWarning"],
     [
       bare({ type: "threshold", threshold: 1, direction: "above", usage: 2, limit: null }),
@@ -115,7 +119,7 @@ Deno.test("each event has its reason, and what is no news for people has none", 
   ];
   for (const [event, reason] of cases) {
     await using server = await startKubernetes();
-    const { events, counts } = await told(server, [event], node);
+    const { events, counts } = await reportAll(server, [event], node);
     assert.deepEqual(events.map(({ reason }) => reason), reason === undefined ? [] : [reason]);
     assert.deepEqual(counts, {
       pending: 0,
@@ -130,7 +134,7 @@ Deno.test("repetitions raise the count of one Event, with the latest time and me
   await using server = await startKubernetes();
   server.putPod(podShape({ containers: { [idOf(7)]: "nginx" } }));
   let nth = 0;
-  await using reported = await reporting(server, { describe: () => `number ${++nth}` });
+  await using reported = await openReceiver(server, { describe: () => `number ${++nth}` });
   const { receiver } = reported;
   const again = (at: number) => receiver.report(oomKill(cgroupOf(1, 7), "cgroup", at * 1000), "");
   again(0);
@@ -148,12 +152,12 @@ Deno.test("repetitions raise the count of one Event, with the latest time and me
   assert.equal(server.seen.filter((seen) => isPost(seen) || isPatch(seen)).length, 2);
 });
 
-Deno.test("a container that is started again and again is one Event, another one is another", async () => {
+Deno.test("a restarted container continues its Event, another container has its own", async () => {
   await using server = await startKubernetes();
   const pod = (id: number, last: number) =>
     podShape({ containers: { [idOf(id)]: "nginx", [idOf(99)]: "sidecar" }, lastId: idOf(last) });
   server.putPod(pod(1, 50));
-  await using reported = await reporting(server);
+  await using reported = await openReceiver(server);
   const { receiver, pods } = reported;
   for (let id = 1; id <= 5; id++) {
     server.putPod(pod(id, id + 50));
@@ -170,9 +174,9 @@ Deno.test("a container that is started again and again is one Event, another one
   assert.deepEqual(counts, [[5, "spec.containers{nginx}"], [1, "spec.containers{sidecar}"]]);
 });
 
-Deno.test("levels, reasons and cgroups are counted apart", async () => {
+Deno.test("levels, reasons and cgroups have separate Events", async () => {
   await using server = await startKubernetes();
-  const { events } = await told(server, [
+  const { events } = await reportAll(server, [
     level("/a"),
     level("/a", "critical"),
     oomKill("/a"),
@@ -187,9 +191,12 @@ Deno.test("levels, reasons and cgroups are counted apart", async () => {
   ]);
 });
 
-Deno.test("after a long quiet the same is news again", async () => {
+Deno.test("a repetition after a long quiet time is a new Event", async () => {
   await using server = await startKubernetes();
-  await using reported = await reporting(server, { ...node, window: 0 });
+  await using reported = await openReceiver(server, {
+    ...node,
+    limits: { repetitionWindowMs: 0 },
+  });
   reported.receiver.report(oomKill("/a"), "");
   await server.next(isPost);
   while (reported.receiver.counts().pending > 0) await new Promise((go) => setTimeout(go, 1));
@@ -198,9 +205,9 @@ Deno.test("after a long quiet the same is news again", async () => {
   assert.deepEqual(stored(server).map(({ count }) => count), [1, 1]);
 });
 
-Deno.test("a message is one line below 1024 bytes, whatever a process calls itself", async () => {
+Deno.test("a message is one line below 1024 bytes, whatever the name of a process", async () => {
   await using server = await startKubernetes();
-  const { events: [event] } = await told(server, [oomKill("/a")], {
+  const { events: [event] } = await reportAll(server, [oomKill("/a")], {
     ...node,
     describe: () => `ä\n\u001b[31m${"€".repeat(2000)}\ud800`,
   });
@@ -210,17 +217,17 @@ Deno.test("a message is one line below 1024 bytes, whatever a process calls itse
   assert.match(event.message, /^ä \[31m€[^\x00-\x1f]*…$/);
 });
 
-Deno.test("in oom-guard's format the Event is the one of its document", async () => {
+Deno.test("in oom-guard's format the Event is as in its document", async () => {
   await using server = await startKubernetes();
   server.putPod(podShape({ containers: { [idOf(7)]: "nginx" } }));
   const cgroup = cgroupOf(1, 7);
-  const around = {
+  const context = {
     hostname: "node-1",
     directoryOf: (path: string) => `/sys/fs/cgroup/memory${path}`,
   };
-  await using reported = await reporting(server, {
+  await using reported = await openReceiver(server, {
     oomGuard: (event, stat) =>
-      event.type === "action" ? oomGuardEvent(event, { ...around, stat }) : undefined,
+      event.type === "action" ? oomGuardEvent(event, { ...context, stat }) : undefined,
   });
   const stat = "cache 20480\n".repeat(100);
   reported.receiver.report(action(cgroup), stat);
@@ -234,5 +241,5 @@ Deno.test("in oom-guard's format the Event is the one of its document", async ()
   const json = JSON.parse(killed.message);
   assert.equal(json.stats, stat.replaceAll("\n", "|"));
   assert.equal(json.policy, "Container");
-  assert.deepEqual([oom.reason, oom.message], ["CgroupOOM", `told of oom_kill (${cgroup})`]);
+  assert.deepEqual([oom.reason, oom.message], ["CgroupOOM", `event oom_kill (${cgroup})`]);
 });

@@ -3,11 +3,14 @@ import { OomkitError } from "../../../../core/errors.ts";
 import { serviceAccountOf } from "../../../../core/receivers/kubernetes/service_account.ts";
 
 const mount = "/nowhere/serviceaccount";
-const around = (env: Record<string, string> = {}) => ({ env: (name: string) => env[name], mount });
+const environment = (env: Record<string, string> = {}) => ({
+  env: (name: string) => env[name],
+  mount,
+});
 
-Deno.test("in a pod the address is the environment's, and the token the mount's", () => {
+Deno.test("in a pod the address comes from the environment and the token from the mount", () => {
   const env = { KUBERNETES_SERVICE_HOST: "10.96.0.1", KUBERNETES_SERVICE_PORT: "443" };
-  assert.deepEqual(serviceAccountOf({}, around(env)), {
+  assert.deepEqual(serviceAccountOf({}, environment(env)), {
     url: "https://10.96.0.1",
     tokenFile: `${mount}/token`,
   });
@@ -15,13 +18,13 @@ Deno.test("in a pod the address is the environment's, and the token the mount's"
 
 Deno.test("an IPv6 address gets its brackets", () => {
   const env = { KUBERNETES_SERVICE_HOST: "fd00:10:96::1", KUBERNETES_SERVICE_PORT: "6443" };
-  assert.equal(serviceAccountOf({}, around(env)).url, "https://[fd00:10:96::1]:6443");
+  assert.equal(serviceAccountOf({}, environment(env)).url, "https://[fd00:10:96::1]:6443");
 });
 
-Deno.test("what is named goes before what is found", () => {
+Deno.test("given values take precedence", () => {
   const env = { KUBERNETES_SERVICE_HOST: "10.96.0.1" };
   const named = { url: "https://api.test:6443/prefix/", tokenFile: "/t", caFile: "/c" };
-  assert.deepEqual(serviceAccountOf(named, around(env)), {
+  assert.deepEqual(serviceAccountOf(named, environment(env)), {
     ...named,
     url: "https://api.test:6443/prefix",
   });
@@ -29,21 +32,21 @@ Deno.test("what is named goes before what is found", () => {
 
 Deno.test("kubectl proxy on this machine needs neither a token nor a certificate", () => {
   for (const url of ["http://127.0.0.1:8001", "http://localhost:8001", "http://[::1]:8001"]) {
-    assert.deepEqual(serviceAccountOf({ url }, around()), { url });
+    assert.deepEqual(serviceAccountOf({ url }, environment()), { url });
   }
 });
 
-Deno.test("an address that is none, or would leak the token, is refused with what would be right", () => {
+Deno.test("an invalid address, or one that would leak the token, is refused with a hint", () => {
   const refused: [Record<string, string>, RegExp][] = [
     [{}, /KUBERNETES_SERVICE_HOST is not set; run in a pod, or give its URL/],
-    [{ url: "10.0.0.1:6443" }, /it is no URL|is not http/],
+    [{ url: "10.0.0.1:6443" }, /it is not a URL|is not http/],
     [{ url: "ftp://10.0.0.1" }, /ftp: is not http/],
-    [{ url: "http://10.0.0.1:8080" }, /is not encrypted; use https/],
-    [{ url: "https://me:secret@10.0.0.1" }, /it has a password in it/],
-    [{ url: "https://10.0.0.1/?a=b" }, /it goes on after the path/],
+    [{ url: "http://10.0.0.1:8080" }, /would not be encrypted; use https/],
+    [{ url: "https://me:secret@10.0.0.1" }, /it contains a password/],
+    [{ url: "https://10.0.0.1/?a=b" }, /it has a query or a fragment/],
   ];
   for (const [options, message] of refused) {
-    assert.throws(() => serviceAccountOf(options, around()), (error) => {
+    assert.throws(() => serviceAccountOf(options, environment()), (error) => {
       assert.ok(error instanceof OomkitError);
       assert.match(error.message, message);
       return true;

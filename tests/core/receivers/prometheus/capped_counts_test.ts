@@ -1,25 +1,25 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { createCappedCounts } from "../../../../core/receivers/prometheus/event_counts.ts";
+import { CappedCounts } from "../../../../core/receivers/prometheus/counters.ts";
 
-const all = (counts: ReturnType<typeof createCappedCounts>) => Object.fromEntries(counts.entries());
+const all = (counts: CappedCounts) => Object.fromEntries(counts.entries());
 
-Deno.test("beyond the bound who was counted longest ago is summed up with others", () => {
-  const counts = createCappedCounts(2);
+Deno.test("beyond the bound the name that was counted longest ago is added to other", () => {
+  const counts = new CappedCounts(2);
   for (const name of ["a", "b", "a", "c"]) counts.add(name);
   assert.deepEqual(all(counts), { a: 2n, c: 1n, other: 1n });
 });
 
-Deno.test("a name that is kept is not forgotten, however long ago it was counted", () => {
-  const counts = createCappedCounts(2, (name) => name === "a");
+Deno.test("a protected name is not dropped, however long ago it was counted", () => {
+  const counts = new CappedCounts(2, (name) => name === "a");
   for (const name of ["a", "b", "c", "d"]) counts.add(name);
   assert.deepEqual(all(counts), { a: 1n, d: 1n, other: 2n });
 });
 
-Deno.test("whatever is counted, the names are bounded, the sum is exact, and no count falls while its name stays", () => {
+Deno.test("for any input the names are bounded, the sum is exact, and no count falls while its name stays", () => {
   const names = fc.array(fc.integer({ min: 0, max: 20 }).map((n) => n === 0 ? "other" : `/${n}`));
   fc.assert(fc.property(names, fc.integer({ min: 1, max: 5 }), (added, most) => {
-    const counts = createCappedCounts(most);
+    const counts = new CappedCounts(most);
     let before = all(counts);
     for (const [at, name] of added.entries()) {
       counts.add(name);

@@ -3,12 +3,13 @@ import { openCgroup } from "../../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../../core/cgroup/hierarchy.ts";
 import { FAMILIES } from "../../../../core/receivers/prometheus/families.ts";
 import { heartbeatHealth } from "../../../../core/receivers/prometheus/server.ts";
-import { type MetricsOptions, openMetrics } from "../../../../core/receivers/prometheus/metrics.ts";
+import { Metrics, type MetricsOptions } from "../../../../core/receivers/prometheus/metrics.ts";
 import { type Body, makeEvent } from "../../../../core/events/event.ts";
+import { actionFields, killBody } from "../../../helpers/guard_events.ts";
 import { makeTree, type Tree } from "../../../helpers/trees.ts";
 
 function open(options: Partial<MetricsOptions> = {}) {
-  const metrics = openMetrics({
+  const metrics = new Metrics({
     command: "guard",
     version: "1.2.3",
     cgroups: () => [],
@@ -17,19 +18,18 @@ function open(options: Partial<MetricsOptions> = {}) {
     ready: () => ({ ok: true }),
     ...options,
   });
-  const tell = (cgroup: string, body: Body) =>
-    metrics.report(makeEvent(0, cgroup, "none", body), "");
-  return { ...metrics, tell };
+  const emit = (cgroup: string, body: Body) => metrics.report(makeEvent(0, cgroup, "none", body));
+  return Object.assign(metrics, { emit });
 }
 
-/** By everything ahead of the value. */
+/** Values by series. */
 function seriesOf(text: string): Map<string, number> {
   const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
   const series = lines.map((line): [string, number] => {
     const at = line.lastIndexOf(" ");
     return [line.slice(0, at), Number(line.slice(at + 1))];
   });
-  assert.equal(new Map(series).size, series.length, "a series is told twice");
+  assert.equal(new Map(series).size, series.length, "a series occurs twice");
   for (const [name, value] of series) assert.ok(!Number.isNaN(value), name);
   return new Map(series);
 }
@@ -47,33 +47,12 @@ const KILL: Body = {
   inferred: false,
 };
 
-const ACTION = {
-  type: "action",
-  action: "process",
-  level: "imminent",
-  mode: "notify",
-  dry_run: false,
-  signal: "SIGKILL",
-  victim: null,
-  killed_cgroup: null,
-  candidates: [],
-  usage_before: 100,
-  usage_after: 40,
-  limit: 110,
-  level_bytes: 100,
-  outcome: "killed",
-  reason: null,
-  count: null,
-  freed: 60,
-  signal_ms: 0.2,
-  exit_ms: 3,
-  freed_ms: 4,
-} as const satisfies Body;
+const ACTION = killBody({ freed: 60, signal_ms: 0.2, exit_ms: 3, freed_ms: 4 });
 
 const POD = "/kubepods/pod0f2f8c2e-1111-2222-3333-444455556666";
 const CONTAINER = `${POD}/${"ab".repeat(32)}`;
 
-Deno.test("a cgroup is told with its container and pod, and what it has no limit of is left out", async () => {
+Deno.test("a cgroup has labels of its container and pod, and no series for unknown values", async () => {
   using tree = makeTree(2, {
     "/kubepods": {},
     [POD]: {},
@@ -95,18 +74,18 @@ Deno.test("a cgroup is told with its container and pod, and what it has no limit
   assert.equal(series.get('oomkit_guarded_cgroups{mode="hold"}'), 0);
 });
 
-Deno.test("a cgroup that is removed has no series any more, but its kills are told for a while", async () => {
+Deno.test("a removed cgroup has no series except its kills", async () => {
   using tree = makeTree(2, { "/a": {}, "/b": {} });
   let now = 0;
   const metrics = open({ cgroups: () => followed(tree, ["/a", "/b"]), now: () => now += 60_000 });
   assert.ok((await metrics.text()).includes('oomkit_cgroup_oom_kills_total{cgroup="/a"} 0\n'));
-  metrics.tell("/a", KILL);
+  metrics.emit("/a", KILL);
   tree.remove("/a");
   const lines = (await metrics.text()).split("\n").filter((line) => line.includes('"/a"'));
   assert.deepEqual(lines, ['oomkit_cgroup_oom_kills_total{cgroup="/a"} 1']);
 });
 
-Deno.test("names that are hostile come out as one line each", async () => {
+Deno.test("a hostile name is one line", async () => {
   const names = ['/a"} 1\nevil{x="', "/back\\slash", "/new\nline", "/ünï 🧨"];
   using tree = makeTree(
     2,
@@ -119,20 +98,20 @@ Deno.test("names that are hostile come out as one line each", async () => {
   assert.equal(text.match(/^oomkit_cgroup_memory_usage_bytes\{.*\} 3$/gm)?.length, 4);
 });
 
-Deno.test("events and kills are counted, from zero, so that the first is an increase", async () => {
+Deno.test("events and kills are counted from zero, so that the first is an increase", async () => {
   const metrics = open();
   const before = seriesOf(await metrics.text());
   assert.equal(before.get('oomkit_events_total{type="oom_kill"}'), 0);
   assert.equal(before.get('oomkit_oom_kills_total{scope="cgroup"}'), 0);
-  metrics.tell("/a", KILL);
-  metrics.tell("/a", { ...KILL, scope: null });
-  metrics.tell("/a", {
+  metrics.emit("/a", KILL);
+  metrics.emit("/a", { ...KILL, scope: null });
+  metrics.emit("/a", {
     type: "degraded",
     requested: "hold",
     fallback: "notify",
     reason: "read-only",
   });
-  metrics.tell("/a", { type: "cgroup_created" });
+  metrics.emit("/a", { type: "cgroup_created" });
   const after = seriesOf(await metrics.text());
   assert.equal(after.get('oomkit_events_total{type="oom_kill"}'), 2);
   assert.equal(after.get('oomkit_events_total{type="cgroup_created"}'), 1);
@@ -142,22 +121,22 @@ Deno.test("events and kills are counted, from zero, so that the first is an incr
   assert.deepEqual(metrics.counts(), { pending: 0, sent: 4, dropped: 0, failed: 0 });
 });
 
-Deno.test("actions are counted by outcome and level, with what they freed and how long they took", async () => {
+Deno.test("actions are counted by outcome and level, with freed bytes and latencies", async () => {
   const metrics = open();
-  metrics.tell("/a", ACTION);
-  metrics.tell("/a", {
+  metrics.emit("/a", ACTION);
+  metrics.emit("/a", {
     ...ACTION,
     signal_ms: 750,
     outcome: "survived",
     freed: null,
     exit_ms: null,
   });
-  metrics.tell("/a", {
-    ...ACTION,
+  metrics.emit("/a", {
+    ...actionFields,
     action: "reclaim",
     outcome: "reclaimed",
-    signal_ms: null,
     freed: 5,
+    freed_ms: 4,
   });
   const series = seriesOf(await metrics.text());
   const of = (name: string) => series.get(`oomkit_guard_${name}`);
@@ -174,9 +153,9 @@ Deno.test("actions are counted by outcome and level, with what they freed and ho
   assert.equal(of('kill_latency_seconds_count{action="reclaim",stage="freed"}'), 1);
 });
 
-Deno.test("what would have been done is counted as that, and has no latency and freed nothing", async () => {
+Deno.test("a dry run is counted, without latency and freed bytes", async () => {
   const metrics = open();
-  metrics.tell("/a", { ...ACTION, dry_run: true, outcome: "dry_run" });
+  metrics.emit("/a", { ...ACTION, dry_run: true, outcome: "dry_run" });
   const series = seriesOf(await metrics.text());
   assert.equal(
     series.get('oomkit_guard_actions_total{action="process",outcome="dry_run",level="imminent"}'),
@@ -189,7 +168,7 @@ Deno.test("what would have been done is counted as that, and has no latency and 
   );
 });
 
-Deno.test("reporters of the same name are one series, which does not fall when one of them goes", async () => {
+Deno.test("receivers of the same name are one series, which does not fall when one is removed", async () => {
   const counts = (sent: number) => ({ pending: 1, sent, dropped: 2, failed: 3 });
   const one = { name: "webhook", counts: () => counts(100) };
   let final = 40;
@@ -207,7 +186,7 @@ Deno.test("reporters of the same name are one series, which does not fall when o
   assert.equal(await webhook("dropped_total"), 6);
 });
 
-Deno.test("own health is told, and the sentry's silence where there is one", async () => {
+Deno.test("health and the age of the heartbeat have series", async () => {
   let heartbeatAge = 500;
   const metrics = open({
     heartbeatAge: () => heartbeatAge,
@@ -224,25 +203,25 @@ Deno.test("own health is told, and the sentry's silence where there is one", asy
   assert.equal(seriesOf(await metrics.text()).get("oomkit_healthy"), 0);
   assert.deepEqual(heartbeatHealth(12_300), {
     ok: false,
-    why: "the sentry has not turned for 12 s",
+    why: "the monitor thread has not responded for 12 s",
   });
 });
 
-Deno.test("a watch tells nothing of a guard", async () => {
+Deno.test("a watch has no series of a guard", async () => {
   const text = await open({ command: "watch" }).text();
   assert.ok(!text.includes("oomkit_guard"), text);
   assert.ok(text.includes("oomkit_watched_cgroups 0\n"), text);
 });
 
-Deno.test("100,000 cgroups that come, are killed in and go leave a bounded scrape and exact sums", async () => {
-  const metrics = open({ most: 50 });
+Deno.test("100,000 short-lived cgroups with kills leave a bounded scrape and exact sums", async () => {
+  const metrics = open({ maxCgroups: 50 });
   let size = 0;
   for (let at = 0; at < 100_000; at++) {
     const path = `/churn/${at}`;
-    metrics.tell(path, { type: "cgroup_created" });
-    metrics.tell(path, KILL);
-    metrics.tell(path, { type: "degraded", requested: `w${at}`, fallback: "poll", reason: "r" });
-    metrics.tell(path, { type: "cgroup_removed" });
+    metrics.emit(path, { type: "cgroup_created" });
+    metrics.emit(path, KILL);
+    metrics.emit(path, { type: "degraded", requested: `w${at}`, fallback: "poll", reason: "r" });
+    metrics.emit(path, { type: "cgroup_removed" });
     if (at === 2000) size = (await metrics.text()).length;
   }
   const text = await metrics.text();
@@ -255,31 +234,31 @@ Deno.test("100,000 cgroups that come, are killed in and go leave a bounded scrap
   assert.equal(series.get('oomkit_cgroup_oom_kills_total{cgroup="other"}'), 100_000 - 550);
 });
 
-Deno.test("counters never fall between two scrapes, whatever comes and goes", async () => {
+Deno.test("counters never fall between two scrapes, whatever cgroups come and go", async () => {
   using tree = makeTree(2, { "/0": {}, "/1": {}, "/2": {} });
   let now = 0;
   let listed = ["/0", "/1", "/2"];
   const metrics = open({
-    most: 3,
+    maxCgroups: 3,
     cgroups: () => followed(tree, listed),
     now: () => now += 60_000,
   });
   let before = new Map<string, number>();
   for (let round = 0; round < 30; round++) {
-    for (let at = 0; at < 100; at++) metrics.tell(`/${(round * 37 + at * 7) % 900}`, KILL);
-    metrics.tell("/0", { ...ACTION, exit_ms: round });
+    for (let at = 0; at < 100; at++) metrics.emit(`/${(round * 37 + at * 7) % 900}`, KILL);
+    metrics.emit("/0", { ...ACTION, exit_ms: round });
     listed = round % 3 === 0 ? ["/0"] : ["/0", "/1", "/2"];
     const series = seriesOf(await metrics.text());
     for (const [name, value] of before) {
       if (!/_(?:total|bucket|sum|count)(?:\{|$)/.test(name)) continue;
-      const isStill = series.get(name);
-      assert.ok(isStill === undefined || isStill >= value, `${name}: ${value}, ${isStill}`);
+      const after = series.get(name);
+      assert.ok(after === undefined || after >= value, `${name}: ${value}, ${after}`);
     }
     before = series;
   }
 });
 
-Deno.test("every metric has its own name, and all that a guard and a watch tell is among them", async () => {
+Deno.test("every metric has a unique name, and a guard and a watch together have all of them", async () => {
   using tree = makeTree(2, { "/a": { "memory.max": 1000 } });
   const names = Object.values(FAMILIES).map(({ name }) => name);
   assert.equal(new Set(names).size, names.length);
@@ -287,13 +266,13 @@ Deno.test("every metric has its own name, and all that a guard and a watch tell 
     name: "log",
     counts: () => ({ pending: 0, sent: 0, dropped: 0, failed: 0 }),
   }];
-  const told = new Set<string>();
+  const seen = new Set<string>();
   for (const command of ["guard", "watch"] as const) {
     const cgroups = () => followed(tree, ["/a"]);
     const metrics = open({ command, cgroups, receivers, heartbeatAge: () => 0 });
-    metrics.tell("/", { type: "degraded", requested: "w", fallback: "u", reason: "r" });
+    metrics.emit("/", { type: "degraded", requested: "w", fallback: "u", reason: "r" });
     const types = (await metrics.text()).matchAll(/^# TYPE (\S+) /gm);
-    for (const [, name] of types) told.add(name!);
+    for (const [, name] of types) seen.add(name!);
   }
-  assert.deepEqual([...told].sort(), names.sort());
+  assert.deepEqual([...seen].sort(), names.sort());
 });

@@ -1,28 +1,30 @@
 import assert from "node:assert/strict";
 import { OomkitError } from "../../../../core/errors.ts";
-import type { Health } from "../../../../core/receivers/prometheus/server.ts";
 import {
-  type Answers,
-  serveMetrics,
-  type ServeOptions,
+  type Health,
+  MetricsServer,
+  type ServedValues,
 } from "../../../../core/receivers/prometheus/server.ts";
 import { CONTENT_TYPE } from "../../../../core/receivers/prometheus/text.ts";
 
 const HERE = { host: "127.0.0.1", port: 0 };
-const FINE: Answers = {
+const FINE: ServedValues = {
   metrics: () => Promise.resolve("oomkit_build_info 1\n"),
   alive: () => ({ ok: true }),
   ready: () => ({ ok: true }),
 };
 
-function serve(answers: Partial<Answers> = {}, options: ServeOptions = {}) {
-  const server = serveMetrics(HERE, { ...FINE, ...answers }, options);
+function serve(
+  answers: Partial<ServedValues> = {},
+  limits: ConstructorParameters<typeof MetricsServer>[2] = {},
+) {
+  const server = new MetricsServer(HERE, { ...FINE, ...answers }, limits);
   const { port } = server.address;
   return {
     port,
     url: `http://127.0.0.1:${port}`,
-    close: server.close,
-    [Symbol.asyncDispose]: server.close,
+    close: () => server.close(),
+    [Symbol.asyncDispose]: () => server.close(),
   };
 }
 
@@ -34,7 +36,7 @@ async function get(url: string, init?: RequestInit): Promise<[number, string]> {
 const connect = (port: number) => Deno.connect({ hostname: "127.0.0.1", port });
 const send = (conn: Deno.Conn, text: string) => conn.write(new TextEncoder().encode(text));
 
-/** All that comes until the other side ends, in whichever way. */
+/** Everything until the other side closes or resets. */
 async function rest(conn: Deno.Conn): Promise<string> {
   let text = "";
   const buffer = new Uint8Array(65536);
@@ -48,7 +50,7 @@ async function rest(conn: Deno.Conn): Promise<string> {
   return text;
 }
 
-Deno.test("metrics are answered in Prometheus' own type, and anything else but health is not there", async () => {
+Deno.test("/metrics has Prometheus' content type, and unknown paths are 404", async () => {
   await using server = serve();
   const response = await fetch(`${server.url}/metrics?x=1`);
   assert.equal(response.headers.get("content-type"), CONTENT_TYPE);
@@ -57,17 +59,17 @@ Deno.test("metrics are answered in Prometheus' own type, and anything else but h
   assert.equal((await get(`${server.url}/metrics/x`))[0], 404);
 });
 
-Deno.test("health is asked for each time, and answered with the reason where it is not well", async () => {
+Deno.test("health is evaluated for each request, and a failure states the reason", async () => {
   let alive: Health = { ok: true };
   let ready: Health = { ok: false, why: "nothing is armed yet" };
   await using server = serve({ alive: () => alive, ready: () => ready });
   assert.deepEqual(await get(`${server.url}/healthz`), [200, "ok\n"]);
   assert.deepEqual(await get(`${server.url}/readyz`), [503, "nothing is armed yet\n"]);
-  alive = { ok: false, why: "the sentry has not turned for 12 s" };
+  alive = { ok: false, why: "the monitor thread has not responded for 12 s" };
   ready = { ok: true };
   assert.deepEqual(await get(`${server.url}/healthz`), [
     503,
-    "the sentry has not turned for 12 s\n",
+    "the monitor thread has not responded for 12 s\n",
   ]);
   assert.deepEqual(await get(`${server.url}/readyz`), [200, "ok\n"]);
 });
@@ -85,7 +87,7 @@ Deno.test("HEAD is answered without a body, and other methods are refused", asyn
   }
 });
 
-Deno.test("what goes wrong in an answer is told in it, and the next is none the worse", async () => {
+Deno.test("an exception is answered as 500, and the next request works", async () => {
   let works = false;
   const metrics = () => works ? FINE.metrics() : Promise.reject(new Error("the tree is gone"));
   await using server = serve({ metrics });
@@ -94,7 +96,7 @@ Deno.test("what goes wrong in an answer is told in it, and the next is none the 
   assert.equal((await get(`${server.url}/metrics`))[0], 200);
 });
 
-Deno.test("what is no HTTP is refused, and what never ends is cut off", async () => {
+Deno.test("invalid HTTP is refused, and an endless request is cut off", async () => {
   await using server = serve();
   const cases: [string, RegExp][] = [
     ["hello\r\n\r\n", /^HTTP\/1\.1 400 /],
@@ -111,15 +113,15 @@ Deno.test("what is no HTTP is refused, and what never ends is cut off", async ()
   }
 });
 
-Deno.test("a request that comes byte by byte is answered as any other", async () => {
+Deno.test("a request that arrives byte by byte is answered", async () => {
   await using server = serve();
   using conn = await connect(server.port);
   for (const character of "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n") await send(conn, character);
   assert.match(await rest(conn), /\r\n\r\nok\n$/);
 });
 
-Deno.test("clients that hang give way to one who asks, and hold no more descriptors than the bound", async () => {
-  await using server = serve({}, { most: 4 });
+Deno.test("hanging clients are closed for a new one, and descriptors are bounded", async () => {
+  await using server = serve({}, { maxConnections: 4 });
   const hanging: Deno.Conn[] = [];
   for (let at = 0; at < 20; at++) {
     const conn = await connect(server.port);
@@ -127,25 +129,25 @@ Deno.test("clients that hang give way to one who asks, and hold no more descript
     await send(conn, "GET /metr");
   }
   assert.deepEqual(await get(`${server.url}/healthz`), [200, "ok\n"]);
-  // Hung up on, in the order in which they came.
+  // Closed in the order of their arrival.
   for (const conn of hanging.slice(0, 16)) assert.equal(await rest(conn), "");
   for (const conn of hanging) conn.close();
 });
 
-Deno.test("a client that takes too long is hung up on", async () => {
-  await using server = serve({}, { patience: 50 });
+Deno.test("a client that takes too long is closed", async () => {
+  await using server = serve({}, { connectionMs: 50 });
   using conn = await connect(server.port);
   await send(conn, "GET /healthz HTTP/1.1\r\n");
   assert.equal(await rest(conn), "");
 });
 
-Deno.test("the end does not wait for those who hang, nor for those who do not read their answer", async () => {
+Deno.test("close waits neither for hanging clients nor for clients that do not read", async () => {
   const asked = Promise.withResolvers<void>();
   const metrics = () => {
     asked.resolve();
     return Promise.resolve("x".repeat(64 * 1024 ** 2));
   };
-  const server = serve({ metrics }, { closeWithin: 50 });
+  const server = serve({ metrics }, { closeMs: 50 });
   using silent = await connect(server.port);
   using slow = await connect(server.port);
   using deaf = await connect(server.port);
@@ -158,20 +160,20 @@ Deno.test("the end does not wait for those who hang, nor for those who do not re
   assert.deepEqual([await rest(silent), await rest(slow)], ["", ""]);
 });
 
-Deno.test("those who do not read their answer are few, and keep nobody from asking for health", async () => {
+Deno.test("clients that do not read their answer are bounded, and do not block health checks", async () => {
   let asked = 0;
   const metrics = () => {
     asked += 1;
     return Promise.resolve("x".repeat(64 * 1024 ** 2));
   };
-  await using server = serve({ metrics }, { mostScrapes: 2 });
+  await using server = serve({ metrics }, { maxScrapes: 2 });
   const deaf = [await connect(server.port), await connect(server.port)];
   for (const conn of deaf) {
     await send(conn, "GET /metrics HTTP/1.1\r\n\r\n");
     // The answer has begun.
     await conn.read(new Uint8Array(1));
   }
-  const refused = "too many scrapes at once; try again later\n";
+  const refused = "too many scrapes at the same time; try again later\n";
   assert.deepEqual(await get(`${server.url}/metrics`), [503, refused]);
   assert.deepEqual(await get(`${server.url}/healthz`), [200, "ok\n"]);
   assert.equal(asked, 2);
@@ -185,7 +187,7 @@ Deno.test("those who do not read their answer are few, and keep nobody from aski
   assert.deepEqual([status, asked], [200, 3]);
 });
 
-Deno.test("an answer that is under way in the end is still given", async () => {
+Deno.test("an answer in progress is finished on close", async () => {
   const asked = Promise.withResolvers<void>();
   const answer = Promise.withResolvers<string>();
   const metrics = () => {
@@ -201,18 +203,18 @@ Deno.test("an answer that is under way in the end is still given", async () => {
   await closed;
 });
 
-Deno.test("where it cannot listen that is one line with what would be right", async () => {
+Deno.test("a failed listen is one line with a hint", async () => {
   await using server = serve();
   const cases: [string, number, string][] = [
     [
       "127.0.0.1",
       server.port,
-      `cannot listen on 127.0.0.1:${server.port}: the port is in use; name another port, or end who listens there`,
+      `cannot listen on 127.0.0.1:${server.port}: the port is in use; name another port, or stop the program that listens there`,
     ],
     [
       "203.0.113.7",
       9101,
-      "cannot listen on 203.0.113.7:9101: this machine has no such address; name an address of this machine, or none for 127.0.0.1",
+      "cannot listen on 203.0.113.7:9101: this machine does not have that address; name an address of this machine, or none for 127.0.0.1",
     ],
     [
       "nowhere.invalid",
@@ -227,17 +229,17 @@ Deno.test("where it cannot listen that is one line with what would be right", as
   ];
   for (const [host, port, message] of cases) {
     assert.throws(
-      () => serveMetrics({ host, port }, FINE),
+      () => new MetricsServer({ host, port }, FINE),
       (error: unknown) => error instanceof OomkitError && error.message === message,
       message,
     );
   }
 });
 
-Deno.test("once it is closed its port is free again", async () => {
+Deno.test("the port is free after close", async () => {
   const server = serve();
   await server.close();
-  const again = serveMetrics({ host: "127.0.0.1", port: server.port }, FINE);
+  const again = new MetricsServer({ host: "127.0.0.1", port: server.port }, FINE);
   assert.equal(again.address.port, server.port);
   await again.close();
 });

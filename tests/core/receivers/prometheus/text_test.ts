@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { createHistogram } from "../../../../core/receivers/prometheus/event_counts.ts";
+import { Histogram } from "../../../../core/receivers/prometheus/counters.ts";
 import { type Family, labels, renderText } from "../../../../core/receivers/prometheus/text.ts";
 
 const gauge = (samples: Family["samples"]): Family => ({
@@ -62,7 +62,7 @@ Deno.test("of two samples with the same labels one is told, since a scrape with 
 });
 
 Deno.test("a histogram's buckets add up, and each bound counts among those below it", () => {
-  const histogram = createHistogram([0.001, 0.1]);
+  const histogram = new Histogram([0.001, 0.1]);
   for (const value of [0.0005, 0.001, 0.05, 7, NaN]) histogram.observe(value);
   const text = renderText([{
     name: "oomkit_a_seconds",

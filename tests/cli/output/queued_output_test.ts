@@ -1,21 +1,21 @@
 import assert from "node:assert/strict";
-import { openEventWriter } from "../../../cli/output/event_writer.ts";
+import { QueuedWriter } from "../../../cli/output/queued_output.ts";
 import { OutputClosed } from "../../../cli/output/output.ts";
 import { OomkitError } from "../../../core/errors.ts";
 
-/** A reader that takes up to `bytes` at a time, once it is let. */
+/** A reader that takes up to `bytes` at a time, once `goOn` was called. */
 function makeReader(bytes = Infinity) {
   const gate = Promise.withResolvers<void>();
   let text = "";
-  const complaints: string[] = [];
+  const warnings: string[] = [];
   return {
-    complaints,
+    warnings,
     get text() {
       return text;
     },
     goOn: () => gate.resolve(),
     goAway: (error: Error) => gate.reject(error),
-    warn: (line: string) => void complaints.push(line),
+    warn: (line: string) => void warnings.push(line),
     stream: {
       async write(chunk: Uint8Array) {
         await gate.promise;
@@ -29,50 +29,50 @@ function makeReader(bytes = Infinity) {
 
 const SOON = 20;
 
-Deno.test("lines come whole and in order, however little is taken at a time", async () => {
+Deno.test("lines are written whole and in order, even a few bytes at a time", async () => {
   const reader = makeReader(3);
-  const writer = openEventWriter(reader);
+  const writer = new QueuedWriter(reader);
   for (const line of ["first", "the second", "3"]) writer.write(line);
   reader.goOn();
   await writer.close();
-  assert.deepEqual([reader.text, reader.complaints], ["first\nthe second\n3\n", []]);
+  assert.deepEqual([reader.text, reader.warnings], ["first\nthe second\n3\n", []]);
 });
 
-Deno.test("what does not fit is dropped, and told once when the reader goes on", async () => {
+Deno.test("lines that do not fit are dropped, and reported once when the reader continues", async () => {
   const reader = makeReader();
-  const writer = openEventWriter({ ...reader, most: 4 });
+  const writer = new QueuedWriter({ ...reader, maxLines: 4 });
   for (let n = 0; n < 10; n++) writer.write(String(n));
-  assert.deepEqual(reader.complaints, []);
+  assert.deepEqual(reader.warnings, []);
   reader.goOn();
   await writer.close();
   assert.equal(reader.text, "0\n1\n2\n3\n");
-  assert.deepEqual(reader.complaints, ["6 lines were dropped: nobody read stdout in time"]);
+  assert.deepEqual(reader.warnings, ["6 lines were dropped: the reader of stdout was too slow"]);
 });
 
-Deno.test("a reader that does not read keeps nobody waiting, and what it missed is told", async () => {
+Deno.test("a reader that does not read does not delay the end, and the dropped lines are reported", async () => {
   const reader = makeReader();
-  const writer = openEventWriter({ ...reader, most: 4, timeout: SOON });
+  const writer = new QueuedWriter({ ...reader, maxLines: 4, closeWithin: SOON });
   for (let n = 0; n < 5; n++) writer.write(String(n));
   await writer.close();
-  assert.deepEqual(reader.complaints, ["5 lines were dropped: nobody read stdout in time"]);
+  assert.deepEqual(reader.warnings, ["5 lines were dropped: the reader of stdout was too slow"]);
   writer.write("too late");
   reader.goOn();
   await new Promise((resolve) => setTimeout(resolve));
   assert.equal(reader.text, "0\n");
 });
 
-Deno.test("a reader that goes away is an ordinary end, anything else is told", async () => {
+Deno.test("a reader that goes away is OutputClosed, any other failure an error for the user", async () => {
   const gone = makeReader();
-  const first = openEventWriter(gone);
+  const first = new QueuedWriter(gone);
   first.write("x");
   gone.goAway(new Deno.errors.BrokenPipe("Broken pipe (os error 32)"));
   await assert.rejects(first.broken, OutputClosed);
   first.write("y");
   await first.close();
-  assert.deepEqual(gone.complaints, []);
+  assert.deepEqual(gone.warnings, []);
 
   const full = makeReader();
-  const second = openEventWriter(full);
+  const second = new QueuedWriter(full);
   second.write("x");
   full.goAway(new Error("No space left on device (os error 28)"));
   await assert.rejects(second.broken, (error) =>
@@ -81,14 +81,14 @@ Deno.test("a reader that goes away is an ordinary end, anything else is told", a
   await second.close();
 });
 
-Deno.test("a stream that was made one that does not block is tried again", async () => {
+Deno.test("a write to a non-blocking stream is repeated", async () => {
   const reader = makeReader();
   let tries = 0;
   const write = (bytes: Uint8Array) =>
     ++tries < 3
       ? Promise.reject(new Deno.errors.WouldBlock("Resource temporarily unavailable"))
       : reader.stream.write(bytes);
-  const writer = openEventWriter({ stream: { write }, warn: reader.warn });
+  const writer = new QueuedWriter({ stream: { write }, warn: reader.warn });
   reader.goOn();
   writer.write("x");
   await writer.close();

@@ -1,6 +1,6 @@
-/** What was typed, out of the bytes that a terminal sends. Pure. */
+/** Parses the keys in the text that a terminal sends. Pure. */
 
-/** A character as it is, or one of the keys that have a name. */
+/** A character or a named key. */
 export type Key =
   | { readonly name: "text"; readonly text: string }
   | { readonly name: NamedKey };
@@ -22,7 +22,7 @@ export type NamedKey =
   | "suspend"
   | "redraw";
 
-/** ECMA-48 and xterm's "PC-Style Function Keys", which all terminals of today follow; those of rxvt and the Linux console too. */
+/** ECMA-48 and xterm's "PC-Style Function Keys", which current terminals use; also those of rxvt and the Linux console. */
 const SEQUENCES: Readonly<Record<string, NamedKey>> = {
   "[A": "up",
   "[B": "down",
@@ -66,25 +66,27 @@ const SEQUENCE = /^\x1b(\[[0-9;:<=>?]*[ -\/]*[@-~]|O[@-~])/;
 const UNFINISHED = /^\x1b(\[[0-9;:<=>?]*[ -\/]*|O)?$/;
 
 /**
- * The keys of `text`, and the beginning of a sequence whose end is still to come. An escape alone may be either: it is a key once
- * nothing has followed for a moment, which `isAll` says. Sequences that nobody knows are no key; a prefix of Alt is passed over.
+ * The keys of `text`, and an unfinished sequence at its end. A lone escape may be the key or the start of a sequence. Unknown
+ * sequences and the prefix of Alt are skipped.
+ *
+ * @param isComplete nothing followed for a while: an unfinished sequence is the escape key
  */
 export function keysOf(
   text: string,
-  isAll = false,
+  isComplete = false,
 ): { readonly keys: Key[]; readonly rest: string } {
   const keys: Key[] = [];
   let rest = text;
   while (rest !== "") {
     const sequence = SEQUENCE.exec(rest);
     if (sequence) {
-      // Modifiers make no difference here: `[1;5A` is Control and the arrow.
+      // Modifiers are ignored: `[1;5A` is Control and the arrow.
       const plain = sequence[1]!.replace(/^\[1;\d+(?=[A-H]$)/, "[").replace(/;\d+~$/, "~");
       const name = SEQUENCES[plain];
       if (name) keys.push({ name });
       rest = rest.slice(sequence[0].length);
     } else if (UNFINISHED.test(rest)) {
-      if (!isAll) return { keys, rest };
+      if (!isComplete) return { keys, rest };
       keys.push({ name: "escape" });
       rest = rest.length > 1 ? rest.slice(2) : "";
     } else if (rest.startsWith("\x1b")) {

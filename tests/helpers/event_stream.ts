@@ -1,7 +1,8 @@
-/** Runs a command of `oomkit` that tells of events, a JSON line each, beside a test, and hands them out. */
+/** Runs an oomkit command that emits events as JSON lines, parallel to a test, and hands the events out. */
 
 import assert from "node:assert/strict";
 import { Ajv2020 } from "ajv/dist/2020.js";
+import { withDeadline } from "../../core/timing.ts";
 import schema from "../../docs/schema/event.schema.json" with { type: "json" };
 import { oomkit } from "./run_oomkit.ts";
 
@@ -10,37 +11,38 @@ const isEvent = new Ajv2020({ allErrors: true, allowUnionTypes: true }).compile(
 // deno-lint-ignore no-explicit-any
 export type Json = any;
 
-export interface Telling extends AsyncDisposable {
+export interface EventStream extends AsyncDisposable {
   readonly pid: number;
-  /** Every event so far. */
+  /** All events so far. */
   readonly events: readonly Json[];
-  /** What stderr has said so far; one line once everything is armed. */
+  /** All of stderr so far; one line once everything is armed. */
   readonly stderr: string;
-  /** The first event, past or to come, for which `wanted` holds. Rejects when the program ends, or is silent, without one. */
-  next(requested: (event: Json) => boolean): Promise<Json>;
-  /** Ends the program as Ctrl-C does, and returns all its events, the summary last. Throws when one does not fit the schema. */
+  /** The first event, past or future, that `matches`. Rejects when the program exits or the time is over without one. */
+  next(matches: (event: Json) => boolean): Promise<Json>;
+  /** Ends the program like Ctrl-C, and returns all events, the summary last. Rejects for an event that violates the schema. */
   stop(): Promise<readonly Json[]>;
-  /** Waits for it to end by itself. Throws as `stop` does. */
+  /** Waits until the program exits by itself. Rejects like `stop`. */
   ended(): Promise<{ readonly code: number; readonly events: readonly Json[] }>;
 }
 
-export interface TellingOptions {
-  /** Stands on stderr once everything is armed. */
+export interface EventStreamOptions {
+  /** Matches stderr once everything is armed. */
   readonly armed: RegExp;
   readonly env?: Readonly<Record<string, string>>;
   readonly program?: readonly string[];
-  /** How long an event may be waited for (milliseconds). */
-  readonly heartbeatAge?: number;
+  /** Milliseconds to wait for an event. */
+  readonly timeout?: number;
 }
 
-/** A test that waits for what never comes shall say so, and clean up. Nothing takes as long, in an emulated machine neither. */
-const SILENCE_MS = 30_000;
+/** Longer than any event takes, also in an emulated machine. */
+const MAX_MS_FOR_EVENT = 30_000;
 
-/** Returns once everything is armed. */
-export async function startTelling(
+/** Resolves once everything is armed. */
+export async function startEventStream(
   args: readonly string[],
-  { armed: line, env = {}, program = oomkit(), heartbeatAge = SILENCE_MS }: TellingOptions,
-): Promise<Telling> {
+  { armed: armedLine, env = {}, program = oomkit(), timeout = MAX_MS_FOR_EVENT }:
+    EventStreamOptions,
+): Promise<EventStream> {
   const [command, ...rest] = [...program, ...args];
   const child = new Deno.Command(command!, {
     args: rest,
@@ -50,14 +52,14 @@ export async function startTelling(
     env: { NO_COLOR: "1", ...env },
   }).spawn();
   const events: Json[] = [];
-  let waiting: { requested: (event: Json) => boolean; resolve: (event: Json) => void }[] = [];
+  let waiting: { matches: (event: Json) => boolean; resolve: (event: Json) => void }[] = [];
   let stderr = "";
   const armed = Promise.withResolvers<void>();
 
   const readErrors = async () => {
     for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
       stderr += text;
-      if (line.test(stderr)) armed.resolve();
+      if (armedLine.test(stderr)) armed.resolve();
     }
     armed.resolve();
   };
@@ -69,7 +71,7 @@ export async function startTelling(
       for (const line of lines) {
         const event = JSON.parse(line);
         events.push(event);
-        waiting = waiting.filter(({ requested, resolve }) => !requested(event) || resolve(event));
+        waiting = waiting.filter(({ matches, resolve }) => !matches(event) || resolve(event));
       }
     }
   };
@@ -82,14 +84,14 @@ export async function startTelling(
   await armed.promise;
   const { code } = await Promise.race([finished.then((code) => ({ code })), { code: undefined }]);
   if (code !== undefined && events.length === 0) {
-    throw new Error(`${args[0]} ended with ${code}: ${stderr}`);
+    throw new Error(`${args[0]} exited with ${code}: ${stderr}`);
   }
 
   const end = (signal: Deno.Signal) => {
     try {
       child.kill(signal);
     } catch {
-      // It has ended by itself.
+      // It has exited by itself.
     }
   };
   return {
@@ -98,18 +100,16 @@ export async function startTelling(
     get stderr() {
       return stderr;
     },
-    async next(requested) {
-      const found = events.find(requested);
+    async next(matches) {
+      const found = events.find(matches);
       if (found) return found;
       const { promise, resolve } = Promise.withResolvers<Json>();
-      waiting.push({ requested, resolve });
-      const late = Promise.withResolvers<undefined>();
-      const timer = setTimeout(late.resolve, heartbeatAge);
-      const event = await Promise.race([promise, late.promise, finished.then(() => undefined)]);
-      clearTimeout(timer);
+      waiting.push({ matches, resolve });
+      const next = Promise.race([promise, finished.then(() => undefined)]);
+      const event = await withDeadline(timeout, next, () => undefined);
       if (event !== undefined) return event;
-      const types = events.map(({ type }) => type).join(" ") || "nothing";
-      throw new Error(`the event did not come, only ${types}: ${stderr}`);
+      const types = events.map(({ type }) => type).join(" ") || "no events";
+      throw new Error(`the event did not arrive, only ${types}: ${stderr}`);
     },
     async stop() {
       end("SIGINT");

@@ -1,0 +1,102 @@
+/** Shared by both ways to watch: what `watch` and `watch -- command` derive from the options, and where events go. */
+
+import type { Cgroup } from "../../core/cgroup/cgroup.ts";
+import { OomkitError } from "../../core/errors.ts";
+import type { OomkitEvent } from "../../core/events/event.ts";
+import type { WatchOptions } from "../../core/watch/options.ts";
+import { startWatch, type Watching } from "../../core/watch/watch.ts";
+import { isRecorded } from "../options/record.ts";
+import { printable } from "../output/output.ts";
+import type { RunRecording } from "../output/recording.ts";
+import { openReceivers, type Receivers } from "../receivers/receivers.ts";
+import type { WatchFlags } from "./options.ts";
+
+export function watchOptions(flags: WatchFlags, targets: readonly Cgroup[]): WatchOptions {
+  return {
+    targets,
+    recursive: flags.recursive === true,
+    thresholds: flags.threshold ?? [],
+    pressure: flags.pressure ?? [],
+    psi: flags.psi ?? [],
+    ...(flags.poll === undefined ? {} : { poll: flags.poll }),
+  };
+}
+
+/**
+ * Throws `OomkitError` if a threshold is a percentage and a target has no limit: the threshold would never be reached.
+ *
+ * @param limits effective limits by path, bytes; `Infinity` without a limit
+ */
+export function checkPercentages(options: WatchOptions, limits: ReadonlyMap<string, number>) {
+  if (!options.thresholds.some((threshold) => "percent" in threshold)) return;
+  for (const [path, limit] of limits) {
+    if (Number.isFinite(limit)) continue;
+    throw new OomkitError(
+      `cannot watch a percentage of ${printable(path)}: no limit on this cgroup or any parent`,
+      "use a size, for example: --threshold 480M",
+    );
+  }
+}
+
+/** A watch with its receivers and its recording. */
+export class WatchSession {
+  readonly receivers: Receivers;
+  readonly #recording: RunRecording | undefined;
+  #watching: Watching | undefined;
+  /** Set when the watch has failed: the health endpoint reports it. */
+  failure: unknown;
+
+  /** Throws `OomkitError` if a receiver or the recording cannot be opened. */
+  static async open(flags: WatchFlags, hierarchy: 1 | 2): Promise<WatchSession> {
+    let session: WatchSession | undefined;
+    const receivers = await openReceivers(flags, {
+      command: "watch",
+      cgroups: () => session?.watching?.cgroups().map((cgroup) => ({ cgroup })) ?? [],
+      alive: () =>
+        session?.failure === undefined ? { ok: true } : { ok: false, why: String(session.failure) },
+      ready: () => session?.watching ? { ok: true } : { ok: false, why: "it is still starting" },
+    });
+    try {
+      return session = new WatchSession(receivers, await openRecording(flags, hierarchy));
+    } catch (error) {
+      await receivers.close();
+      throw error;
+    }
+  }
+
+  private constructor(receivers: Receivers, recording: RunRecording | undefined) {
+    this.receivers = receivers;
+    this.#recording = recording;
+  }
+
+  /** `undefined` until the watch has started. */
+  get watching(): Watching | undefined {
+    return this.#watching;
+  }
+
+  /** Starts the watch. Events go to the recording, the receivers and `emit`, in this order. */
+  start(options: WatchOptions, emit: (event: OomkitEvent) => void): Watching {
+    const recording = this.#recording;
+    const recorded = { ...options, ...(recording && { recordSink: recording }) };
+    return this.#watching = startWatch(recorded, (event) => {
+      recording?.event(event);
+      this.receivers.report(event, "");
+      emit(event);
+    });
+  }
+
+  async close(): Promise<void> {
+    try {
+      await this.#recording?.close();
+    } finally {
+      await this.receivers.close();
+    }
+  }
+}
+
+/** Loads the recording's modules only if a recording was requested. */
+async function openRecording(flags: WatchFlags, hierarchy: 1 | 2) {
+  if (!isRecorded(flags)) return undefined;
+  const { openRecording } = await import("../output/recording.ts");
+  return await openRecording(flags, { command: "watch", hierarchy });
+}

@@ -1,0 +1,122 @@
+// @ts-check
+/** Axes of a chart: round ticks, the value of the upper edge, and where the labels beside it stand. */
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+const TIME_STEPS = [
+  ...[1, 2, 5, 10, 20, 50, 100, 200, 500],
+  ...[1, 2, 5, 10, 15, 30].map((n) => n * SECOND),
+  ...[1, 2, 5, 10, 15, 30].map((n) => n * MINUTE),
+  ...[1, 2, 3, 6, 12].map((n) => n * HOUR),
+  ...[1, 2, 7, 14, 28, 91, 364].map((n) => n * DAY),
+];
+
+/**
+ * @param {number} from milliseconds since the epoch
+ * @param {number} to
+ * @param {number} maxTicks
+ * @returns {number} milliseconds between two ticks
+ */
+export function timeStep(from, to, maxTicks) {
+  const min = (to - from) / Math.max(1, maxTicks);
+  return TIME_STEPS.find((step) => step >= min) ?? Math.ceil(min / DAY) * DAY;
+}
+
+/**
+ * A power of two.
+ * @param {number} from bytes
+ * @param {number} to
+ * @param {number} maxTicks
+ * @returns {number} bytes between two ticks
+ */
+export function byteStep(from, to, maxTicks) {
+  const min = Math.max(1, (to - from) / Math.max(1, maxTicks));
+  const unit = 1024 ** Math.floor(Math.log2(min) / 10);
+  return [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
+    .map((factor) => factor * unit).find((step) => step >= min) ?? unit * 1024;
+}
+
+/**
+ * @param {number} max percent at the upper edge
+ * @returns {number} percent between two ticks
+ */
+export function percentStep(max) {
+  return [1, 2, 5, 10, 25, 50, 100].find((step) => max / step <= 5) ?? max / 4;
+}
+
+/**
+ * @param {number} from
+ * @param {number} to
+ * @param {number} step
+ * @returns {number[]} every multiple of `step` between them
+ */
+export function ticksBetween(from, to, step) {
+  const ticks = [];
+  const first = Math.ceil(from / step);
+  for (let at = first; at * step <= to && ticks.length < 200; at++) ticks.push(at * step);
+  return ticks;
+}
+
+/** A limit further above the peak is not drawn: it would press the curves flat. */
+const MAX_LIMIT_TO_PEAK = 4;
+/** Space above the highest value. */
+const HEIGHT_FACTOR = 1.06;
+
+/**
+ * @param {ArrayLike<number>} values
+ * @returns {number} 0 without values
+ */
+export function maxOf(values) {
+  let max = 0;
+  for (let at = 0; at < values.length; at++) max = Math.max(max, values[at] ?? 0);
+  return max;
+}
+
+/**
+ * @param {readonly number[]} peaks of usage, bytes
+ * @param {readonly number[]} limits bytes
+ * @returns {number} bytes at the upper edge, above all usage and the limits that are near it
+ */
+export function heightFor(peaks, limits) {
+  const peak = Math.max(1, ...peaks);
+  const near = limits.filter((limit) => limit > 0 && limit <= MAX_LIMIT_TO_PEAK * peak);
+  return Math.max(peak, ...near) * HEIGHT_FACTOR;
+}
+
+/**
+ * @param {readonly number[]} peaks percent
+ * @param {number} min percent that is always visible
+ * @returns {number} percent at the upper edge
+ */
+export function shareHeight(peaks, min) {
+  return Math.max(min, ...peaks) * HEIGHT_FACTOR;
+}
+
+/**
+ * Moves labels apart, each as little as possible.
+ * @template {{ y: number }} T
+ * @param {readonly T[]} labels at the height of their values
+ * @param {number} gap minimum between two labels
+ * @param {number} top
+ * @param {number} bottom
+ * @returns {(T & { at: number })[]} from top to bottom; `at` is the height of the label. Labels without room are left out.
+ */
+export function spread(labels, gap, top, bottom) {
+  const count = Math.max(0, Math.floor((bottom - top) / gap) + 1);
+  const placed = labels.slice(0, count).map((label) => ({ ...label, at: label.y }))
+    .sort((a, b) => a.y - b.y);
+  let lowest = top;
+  for (const label of placed) {
+    label.at = Math.max(label.at, lowest);
+    lowest = label.at + gap;
+  }
+  let highest = bottom;
+  for (const label of placed.toReversed()) {
+    label.at = Math.min(label.at, highest);
+    highest = label.at - gap;
+  }
+  return placed;
+}
