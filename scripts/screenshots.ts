@@ -182,12 +182,12 @@ function write(name: string, screen: string, columns: number, title: string): vo
 
 async function simulate(): Promise<void> {
   const columns = 96;
-  await using window = new TmuxWindow(
+  await using terminal = new TmuxWindow(
     ...[columns, 60, `'${oomkit}' simulate --mb 20; printf 'END'; exec sleep 60`] as const,
   );
-  await window.until(/^END/m);
-  // Where this machine keeps its cgroups is of no interest.
-  const screen = window.screen().replaceAll(ownParent().path, "/…")
+  await terminal.until(/^END/m);
+  // Hides the location of the cgroups on this machine.
+  const screen = terminal.screen().replaceAll(ownParent().path, "/…")
     .split("\n").filter((line) => !line.startsWith("END")).join("\n");
   write("simulate.svg", screen, columns, "oomkit simulate --mb 20");
 }
@@ -215,20 +215,20 @@ async function live(): Promise<void> {
       );
       processes.push(hold(cgroup, used * MIB));
     }
-    await using window = new TmuxWindow(
+    await using terminal = new TmuxWindow(
       ...[columns, 22, `'${oomkit}' guard -r '${top.path}' --policy process --warn 60%`] as const,
     );
-    await window.until(/mailer/);
+    await terminal.until(/mailer/);
     await delay(4000);
     const filling = openCgroup(top.hierarchy, `${top.path}/image-resizer`)!;
     for (let used = 12; used < 60; used += 4) {
       processes.push(hold(filling, 4 * MIB));
       await delay(400);
     }
-    await window.until(/ action /);
+    await terminal.until(/ action /);
     await delay(1500);
-    write("live.svg", window.screen(), columns, "oomkit guard, live view");
-    window.press("q");
+    write("live.svg", terminal.screen(), columns, "oomkit guard, live view");
+    terminal.press("q");
   } finally {
     for (const process of processes) kill(process);
     await Promise.all(processes.map(({ status }) => status));
