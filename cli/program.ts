@@ -6,15 +6,16 @@ import type { Finish } from "./exit.ts";
 import { withHelp } from "./options/help.ts";
 import { print, printable, printStderr } from "./output/output.ts";
 
-/** @param behind the words after `--` on the command line. */
-type Load = (finish: Finish, behind?: readonly string[]) => Promise<CommandUnknownOpts>;
+/** @param afterDashes the words after `--` on the command line. */
+type Load = (finish: Finish, afterDashes?: readonly string[]) => Promise<CommandUnknownOpts>;
 
 /** In the order of the help. */
 const loaders: ReadonlyMap<string, Load> = new Map<string, Load>([
   ["inspect", async (finish) => (await import("./inspect/command.ts")).inspectCommand(finish)],
   [
     "watch",
-    async (finish, behind) => (await import("./watch/command.ts")).watchCommand(finish, behind),
+    async (finish, afterDashes) =>
+      (await import("./watch/command.ts")).watchCommand(finish, afterDashes),
   ],
   ["guard", async (finish) => (await import("./guard/command.ts")).guardCommand(finish)],
   ["simulate", async (finish) => (await import("./simulate/command.ts")).simulateCommand(finish)],
@@ -40,10 +41,10 @@ export async function runProgram(
   version: string,
   finish: Finish,
 ): Promise<void> {
-  const { own, behind } = splitCommand(args);
+  const { own, afterDashes } = splitCommand(args);
   const mistake = await misplaced(own);
   if (mistake !== undefined) throw mistake;
-  const program = await programOf(version, finish, behind, own[0]);
+  const program = await programOf(version, finish, afterDashes, own[0]);
   const help = own.length === 0 ? "-h" : own.find((arg) => HELP.includes(arg));
   if (help !== undefined) (await import("./help.ts")).configureHelp(program, help === "-h");
   for (const command of program.commands) command.copyInheritedSettings(program);
@@ -62,7 +63,7 @@ export const wholeProgram = (): Promise<Command> => programOf("", () => {});
 async function programOf(
   version: string,
   finish: Finish,
-  behind?: readonly string[],
+  afterDashes?: readonly string[],
   called?: string,
 ): Promise<Command> {
   const program = withHelp(new Command("oomkit"), HELP_TEXT)
@@ -81,7 +82,7 @@ async function programOf(
     });
   for (const [name, load] of loaders) {
     if (called !== undefined && loaders.has(called) && called !== name) continue;
-    const command = (await load(finish, behind)).copyInheritedSettings(program);
+    const command = (await load(finish, afterDashes)).copyInheritedSettings(program);
     program.addCommand(command, { hidden: name.startsWith("__") });
   }
   return program;
@@ -103,10 +104,10 @@ const HELP_TEXT = {
 };
 
 /** The words after `--` following `watch` are another program's command line; commander would mix the two. */
-export function splitCommand(args: readonly string[]): { own: string[]; behind?: string[] } {
+export function splitCommand(args: readonly string[]): { own: string[]; afterDashes?: string[] } {
   const at = args.indexOf("--");
   if (at < 0 || !args.slice(0, at).includes("watch")) return { own: [...args] };
-  return { own: args.slice(0, at), behind: args.slice(at + 1) };
+  return { own: args.slice(0, at), afterDashes: args.slice(at + 1) };
 }
 
 const HELP = ["-h", "--help", "help"];

@@ -186,7 +186,7 @@ async function simulate(): Promise<void> {
     ...[columns, 60, `'${oomkit}' simulate --mb 20; printf 'END'; exec sleep 60`] as const,
   );
   await terminal.until(/^END/m);
-  // Hides the location of the cgroups on this machine.
+  // Where this machine keeps its cgroups is of no interest.
   const screen = terminal.screen().replaceAll(ownParent().path, "/…")
     .split("\n").filter((line) => !line.startsWith("END")).join("\n");
   write("simulate.svg", screen, columns, "oomkit simulate --mb 20");

@@ -1,7 +1,7 @@
 /**
  * Runs every test that can run on this machine, and names the others with the reason.
  *
- *     scripts/test [--only fmt,lint,check,layers,compile,unit,v1,v2,soak]
+ *     scripts/test [--only fmt,lint,check,layers,words,compile,unit,v1,v2,soak]
  *     scripts/test --help
  *
  * With CI=true a stage that could not run counts as failed. Stages on this machine's own kernel measure time and run
@@ -108,6 +108,7 @@ function stagesUnder(signal: AbortSignal): Record<string, Part[]> {
     layers: once(() =>
       check("layers", ["run", "--allow-read", "--no-check", "scripts/layers.ts"], signal)
     ),
+    words: once(() => check("words", ["run", "-A", "--no-check", "scripts/words.ts"], signal)),
     compile: [
       { run: () => compile(executable, signal) },
       { run: () => executableTests(signal) },

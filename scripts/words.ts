@@ -51,6 +51,8 @@ const EXEMPT: readonly RegExp[] = [
   // Maps the names of schema version 1 to those of version 2.
   /^CHANGELOG\.md$/,
   /^deno\.lock$/,
+  // Quotes the old names, so that their users find the new ones.
+  /^CHANGELOG\.md$/,
   /^LICENSE$/,
 ];
 

@@ -54,7 +54,6 @@ const GUARD_OPTIONS = {
     "guard soft limits too (v1 memory.soft_limit_in_bytes, v2 memory.high)",
     { group: "targets", inRules: true },
   ),
-  ...POLICY_OPTIONS,
   prefer: list("--prefer <regex>", "kill matching command lines or cgroups first", {
     ...VICTIMS,
     isBasic: true,
@@ -69,6 +68,7 @@ const GUARD_OPTIONS = {
     ...VICTIMS,
     parse: single(parseExpression),
   }),
+  ...POLICY_OPTIONS,
   explain: flag("--explain", "print the candidates and the values that rank them", {
     group: "victims",
     isBasic: true,

@@ -21,7 +21,7 @@ function cannot(what: string, text: string, why: string, hint: string): OomkitEr
 
 /**
  * Bytes of `20M`, `20MiB`, `1.5G`, `123`; K is always 1024. A fraction of a byte is dropped.
- * @param options.allowMax take `max` for "no limit", `Infinity`
+ * @param options.allowMax accept `max` for "no limit", `Infinity`
  * @throws {OomkitError} for anything else, and for 2^53 and more, which a number cannot hold exactly
  */
 export function parseSize(text: string, { allowMax = false } = {}): number {

@@ -48,20 +48,20 @@ export const v1: CgroupVersion = {
   pressure: () => undefined,
 
   triggers: ({ thresholds, pressure }) => [
-    { kind: "eventfd", file: "memory.oom_control", argument: "", tells: "oom" },
+    { kind: "eventfd", file: "memory.oom_control", argument: "", event: "oom" },
     // inotify reports a process that writes the limit, on v1 too, but no change that the kernel makes.
     { kind: "inotify", file: LIMITS.max.v1 },
     ...thresholds.map((bytes) => ({
       kind: "eventfd" as const,
       file: SIZES.usage.v1,
       argument: String(bytes),
-      tells: "threshold" as const,
+      event: "threshold" as const,
     })),
     ...pressure.map(({ level, mode }) => ({
       kind: "eventfd" as const,
       file: "memory.pressure_level",
       argument: mode === "default" ? level : `${level},${mode}`,
-      tells: "pressure" as const,
+      event: "pressure" as const,
       level,
     })),
   ],

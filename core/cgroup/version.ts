@@ -31,7 +31,7 @@ export type Trigger =
     /** The control file that goes into cgroup.event_control, as a descriptor. */
     readonly file: string;
     readonly argument: string;
-    readonly tells: "oom" | "threshold" | "pressure";
+    readonly event: "oom" | "threshold" | "pressure";
     readonly level?: PressureLevel;
   }
   | { readonly kind: "inotify"; readonly file: string }

@@ -1,6 +1,7 @@
 /** Writes to control files. */
 
 import { reach } from "../cgroup/files.ts";
+import { errorText } from "../errors.ts";
 import { errnoOf } from "../kernel/libc.ts";
 
 const REASONS: Readonly<Record<string, string>> = {
@@ -16,7 +17,7 @@ const REASONS: Readonly<Record<string, string>> = {
 export function reasonOf(error: unknown): string {
   const errno = errnoOf(error);
   if (errno !== undefined && REASONS[errno] !== undefined) return REASONS[errno];
-  return error instanceof Error ? error.message.split(" (os error")[0]! : String(error);
+  return errorText(error);
 }
 
 /** Writes `value` in one write(2), as control files need it. Returns why it failed, or `undefined` when it did not. */

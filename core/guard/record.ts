@@ -159,7 +159,7 @@ class SinkRecording implements GuardRecording {
         return this.#sink.line({ type: "policies", at, policies: all.map(recordedPolicy) });
       }
       case "add":
-        return this.#recordCgroup(command.state.id, command.state, command.state);
+        return this.#recordCgroup(command.spec.id, command.spec, command.spec);
       case "update_settings": {
         const known = this.#states.get(command.id);
         return known && this.#recordCgroup(command.id, known.spec, command.settings);
@@ -179,7 +179,7 @@ class SinkRecording implements GuardRecording {
 
   #drain(): void {
     const { lost } = drainSamples(this.samples, (sample) => {
-      const state = this.#states.get(sample.state);
+      const state = this.#states.get(sample.id);
       // The warm-up's, or of a cgroup that is no longer guarded.
       if (state === undefined) return;
       const { policy, reference_lines: [warn] } = state.line;
@@ -227,7 +227,7 @@ function snapshotOf(
   return {
     type: "snapshot",
     at: sample.at,
-    id: sample.state,
+    id: sample.id,
     usage,
     ...(metric === "working-set" && usage >= warn && { inactive_file: usage - metricValue }),
     ...(reclaimable !== undefined && { reclaimable }),

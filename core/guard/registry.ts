@@ -102,8 +102,8 @@ export class GuardRegistry {
     const id = known?.id ?? this.#nextId++;
     if (isSameOwner) this.#options.send({ type: "update_settings", id, settings });
     else {
-      const state = { id, limitOwner: flatten(limitOwner), scope: flatten(cgroup), ...settings };
-      this.#options.send({ type: "add", state });
+      const spec = { id, limitOwner: flatten(limitOwner), scope: flatten(cgroup), ...settings };
+      this.#options.send({ type: "add", spec });
     }
     const guarded: GuardedCgroup = {
       id,
@@ -281,9 +281,9 @@ class ThresholdArming {
       const pressure = kills ? [{ level: "low", mode: "local" } as const] : [];
       const armed: ArmedEventfd[] = [];
       for (const trigger of version.triggers({ thresholds, pressure, psi: [] })) {
-        if (trigger.kind !== "eventfd" || trigger.tells === "oom") continue;
+        if (trigger.kind !== "eventfd" || trigger.event === "oom") continue;
         // One after the other: of several registered at the same time for one cgroup some never fire (measured on 6.18).
-        armed.push(...await this.#armOne(cgroup, trigger, trigger.tells === "pressure"));
+        armed.push(...await this.#armOne(cgroup, trigger, trigger.event === "pressure"));
       }
       return armed;
     } finally {

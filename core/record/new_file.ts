@@ -1,6 +1,6 @@
 /** A file that must not exist yet. */
 
-import { OomkitError, shortened } from "../errors.ts";
+import { errorText, OomkitError, shortened } from "../errors.ts";
 
 /**
  * Creates `path` for its owner alone, and follows no link, neither to write through it nor to replace its target.
@@ -24,7 +24,7 @@ export function createNewFile(path: string, force: boolean, what: string): Deno.
     if (error instanceof Deno.errors.AlreadyExists) {
       throw failed("the file exists already", "name another file, or replace it with --force");
     }
-    throw failed(fileErrorReason(error), "name a file in a writable directory");
+    throw failed(errorText(error), "name a file in a writable directory");
   }
 }
 
@@ -46,9 +46,4 @@ function tryLstat(path: string): Deno.FileInfo | undefined {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
   }
-}
-
-/** The message of an error of the file system, without Deno's error number. */
-export function fileErrorReason(error: unknown): string {
-  return error instanceof Error ? error.message.split(" (os error")[0]! : String(error);
 }

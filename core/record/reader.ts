@@ -1,6 +1,6 @@
 /** Reads recordings. Every line is checked, because a file may hold anything. */
 
-import { OomkitError, shortened } from "../errors.ts";
+import { errorText, OomkitError, shortened } from "../errors.ts";
 import {
   DECISIONS,
   MAX_LINE_LENGTH,
@@ -8,7 +8,6 @@ import {
   type RecordingHead,
   type RecordingLine,
 } from "./format.ts";
-import { fileErrorReason } from "./new_file.ts";
 
 const HINT = "use a file written by --record";
 
@@ -115,7 +114,7 @@ async function* chunksOf(path: string, name: string): AsyncGenerator<Uint8Array>
       yield chunk.subarray(0, length);
     }
   } catch (error) {
-    throw error instanceof OomkitError ? error : failed(name, fileErrorReason(error));
+    throw error instanceof OomkitError ? error : failed(name, errorText(error));
   }
 }
 
@@ -160,7 +159,7 @@ async function* decompress(
     if (error instanceof OomkitError) throw error;
     // zlib's Z_BUF_ERROR: the input ends too early.
     if ((error as { code?: unknown }).code === "Z_BUF_ERROR") return;
-    throw failed(name, `its compressed content is damaged (${fileErrorReason(error)})`);
+    throw failed(name, `its compressed content is damaged (${errorText(error)})`);
   } finally {
     gunzip.destroy();
     await feeding.catch(() => {});

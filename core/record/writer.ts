@@ -4,12 +4,12 @@
  * second, can be read.
  */
 
-import { shortened } from "../errors.ts";
+import { errorText, shortened } from "../errors.ts";
 import { toJson } from "../events/json.ts";
 import { withDeadline } from "../timing.ts";
 import { recordingClock } from "./clock.ts";
 import { MAX_LINE_LENGTH, type RecordingLine, type RecordSink } from "./format.ts";
-import { createNewFile, fileErrorReason } from "./new_file.ts";
+import { createNewFile } from "./new_file.ts";
 
 export interface RecordFileOptions {
   /** Bytes on disk. */
@@ -97,7 +97,7 @@ export class RecordFile implements RecordSink {
       if (!this.#isOver && !this.#writing) await this.#writeEnd("ended");
     } catch (error) {
       if (!(error instanceof Error)) throw error;
-      const reason = fileErrorReason(error);
+      const reason = errorText(error);
       this.#warn(`oomkit: cannot write the end of the recording ${this.#name}: ${reason}`);
     } finally {
       this.#isOver = true;
@@ -143,7 +143,7 @@ export class RecordFile implements RecordSink {
     this.#timer = undefined;
     this.#writing ??= this.#writeWaiting().catch((error) => {
       this.#isOver = true;
-      const why = `${fileErrorReason(error)}; the run continues without it`;
+      const why = `${errorText(error)}; the run continues without it`;
       this.#warn(`oomkit: cannot write the recording ${this.#name}: ${why}`);
     }).finally(() => {
       this.#writing = undefined;

@@ -76,10 +76,8 @@ export function roomFor(hierarchy: Hierarchy): Room | undefined {
   return available === undefined ? undefined : { bytes: available };
 }
 
-/** Bytes of a page, which the size of a step is a multiple of. Where it cannot be asked for, nothing can be allocated either. */
-export function pageBytes(): number {
-  return hasLibc() ? pageSize() : 4096;
-}
+/** Bytes of a page, which the size of a step is a multiple of. */
+export const pageBytes = pageSize;
 
 const NO_LIBC = "libc.so.6 cannot be loaded";
 

@@ -287,8 +287,8 @@ function readSlot(
   const count = takeEventfd(armed.fd!);
   const wake = wakeOf(watched, "eventfd", wakes);
   if (trigger.kind !== "eventfd") return;
-  if (trigger.tells === "oom") watched.notifications.ooms += Number(count);
-  if (trigger.tells === "pressure") wake.levels.push({ level: trigger.level!, count });
+  if (trigger.event === "oom") watched.notifications.ooms += Number(count);
+  if (trigger.event === "pressure") wake.levels.push({ level: trigger.level!, count });
 }
 
 function stallOf({ cgroup }: WatchedCgroup, trigger: Trigger): Stall | undefined {

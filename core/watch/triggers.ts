@@ -139,17 +139,17 @@ function disarmOnce(fd: Fd, epoll: EpollSet): () => void {
 
 /** Whether OOMs go unnoticed without it. */
 export function isOomTrigger(trigger: Trigger): boolean {
-  return trigger.kind === "eventfd" ? trigger.tells === "oom" : trigger.file === "memory.events";
+  return trigger.kind === "eventfd" ? trigger.event === "oom" : trigger.file === "memory.events";
 }
 
 export function isThresholdTrigger(trigger: Trigger): boolean {
-  return trigger.kind === "eventfd" && trigger.tells === "threshold";
+  return trigger.kind === "eventfd" && trigger.event === "threshold";
 }
 
 export function describeTrigger(trigger: Trigger): string {
   switch (trigger.kind) {
     case "eventfd":
-      return `${trigger.tells}: eventfd on ${trigger.file}`;
+      return `${trigger.event}: eventfd on ${trigger.file}`;
     case "inotify":
       return `events: inotify on ${trigger.file}`;
     case "psi":

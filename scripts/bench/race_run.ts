@@ -173,7 +173,7 @@ async function timeFree(
   const { usageFile, notifiesThresholds } = cgroup.hierarchy.version;
   using usage = openControlFile(`${cgroup.dir}/${usageFile}`);
   const argument = String(mark);
-  const trigger = { kind: "eventfd", file: usageFile, argument, tells: "threshold" } as const;
+  const trigger = { kind: "eventfd", file: usageFile, argument, event: "threshold" } as const;
   const armed = notifiesThresholds
     ? arm(cgroup, trigger, 1, { epoll, inotify: undefined })
     : undefined;

@@ -12,7 +12,13 @@ export function startWaitingProcesses<Pids extends readonly number[] = readonly 
   return {
     pids: children.map(({ pid }) => pid) as readonly number[] as Pids,
     async [Symbol.asyncDispose]() {
-      for (const child of children) child.kill("SIGKILL");
+      for (const child of children) {
+        try {
+          child.kill("SIGKILL");
+        } catch {
+          // It was killed before.
+        }
+      }
       await Promise.all(children.map(({ status, stdin }) => status.then(() => stdin.close())));
     },
   };

@@ -71,7 +71,7 @@ export type Command =
   }
   /** Later settings refer to these; cgroups keep their policy until their settings are updated. */
   | { readonly type: "policies"; readonly policies: PolicySet }
-  | { readonly type: "add"; readonly state: CgroupSpec }
+  | { readonly type: "add"; readonly spec: CgroupSpec }
   /** The limit has changed, and with it the notifications. */
   | { readonly type: "update_settings"; readonly id: number; readonly settings: GuardSettings }
   | { readonly type: "remove"; readonly id: number }

@@ -18,8 +18,8 @@ export interface SampleRing {
 export interface UsageSample {
   /** Milliseconds since the epoch. */
   readonly at: number;
-  /** The id of the cgroup. */
-  readonly state: number;
+  /** Of the cgroup. */
+  readonly id: number;
   readonly usage: number;
   readonly metricValue: number;
   readonly reclaimable: number | undefined;
@@ -152,7 +152,7 @@ export function drainSamples(
     const field = (n: number) => numbers[at + n]!;
     take({
       at: field(0),
-      state: field(1),
+      id: field(1),
       usage: field(2),
       metricValue: field(3),
       reclaimable: optional(field(4)),

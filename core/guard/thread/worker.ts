@@ -56,7 +56,7 @@ async function serve(): Promise<void> {
           loop.reload(command.policies);
           break;
         case "add":
-          loop.add(command.state);
+          loop.add(command.spec);
           break;
         case "update_settings":
           loop.updateSettings(command.id, command.settings);

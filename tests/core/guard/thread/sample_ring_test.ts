@@ -43,7 +43,7 @@ Deno.test("samples are drained as they were written, and in their order", () => 
     samples: [
       {
         at: 1002,
-        state: 7,
+        id: 7,
         usage: 40,
         metricValue: 39,
         reclaimable: undefined,
@@ -55,7 +55,7 @@ Deno.test("samples are drained as they were written, and in their order", () => 
       },
       {
         at: 1003,
-        state: 7,
+        id: 7,
         usage: 41,
         metricValue: 41,
         reclaimable: 5,
@@ -67,7 +67,7 @@ Deno.test("samples are drained as they were written, and in their order", () => 
       },
       {
         at: 1004,
-        state: 7,
+        id: 7,
         usage: 61,
         metricValue: 60,
         reclaimable: 2,
