@@ -281,11 +281,12 @@ function parseJson(text: string, where: string): unknown {
 function checkVersion(head: object, where: string): void {
   const version = fieldOf(head, "v");
   if (version === RECORDING_VERSION) return;
-  if (!isCount(version) || version as number < RECORDING_VERSION) {
+  if (!isCount(version) || version === 0) {
     throw failed(where, 'its "v" is not valid for recording');
   }
   const why = `it has version ${version}, and this oomkit reads version ${RECORDING_VERSION}`;
-  throw failed(where, why, "use the oomkit that wrote it, or a later one");
+  const isOlder = version as number < RECORDING_VERSION;
+  throw failed(where, why, `use the oomkit that wrote it${isOlder ? "" : ", or a later one"}`);
 }
 
 const isObject = (value: unknown): value is object =>

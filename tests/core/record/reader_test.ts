@@ -75,6 +75,11 @@ const broken: readonly (readonly [string, readonly unknown[] | string, RegExp])[
   ["begins with something else", [cgroup], /line 1: it is not the head of a recording/],
   ["begins twice", [head, head], /line 2: it is a second head/],
   ["is of a later version", [{ ...head, v: 3 }], /line 1: it has version 3.*reads version 2/],
+  [
+    "is of an earlier version",
+    [{ ...head, v: 1 }],
+    /line 1: it has version 1.*reads version 2; use the oomkit that wrote it$/,
+  ],
   ["has no version", [{ ...head, v: "1" }], /line 1: its "v" is not valid for recording/],
   ["describes no cgroup", [head, ...snapshots(1)], /line 2: cgroup 1 is not described before it/],
   ["continues after its end", [...whole, cgroup], /line 54: it follows the line end/],
