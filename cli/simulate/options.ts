@@ -21,7 +21,7 @@ import { parseDuration, parseRate, parseSize, parseSizeOrPercent } from "../opti
 import { checkReplay, REPLAY_OPTIONS } from "./replay_flags.ts";
 
 const MIB = 1024 ** 2;
-/** More processes than any lesson needs, and few enough that starting them harms nobody. */
+/** Enough for any scenario, and cheap enough to start. */
 const MAX_PROCESSES = 64;
 
 /** A number of MiB; people also write the unit. */

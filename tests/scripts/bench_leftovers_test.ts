@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 
 const root = new URL("../..", import.meta.url).pathname;
 
-/** A pid that is nobody's: of one that has ended and was waited for. */
+/** A pid in use by no process: its process has ended and was waited for. */
 async function endedPid(): Promise<number> {
   const child = new Deno.Command("true").spawn();
   await child.status;
