@@ -2,7 +2,8 @@
 
 import { OomkitError } from "../../core/errors.ts";
 import type { Checked } from "../../core/events/inspect.ts";
-import { type Annotation, annotationLines, type CiService } from "../output/annotate.ts";
+import type { CiService } from "../options/subcommand.ts";
+import { type Annotation, annotationLines } from "../output/annotate.ts";
 import { junitXml } from "../output/junit.ts";
 import { printStderrRaw } from "../output/output.ts";
 import { openResultFile } from "../output/result_file.ts";

@@ -4,15 +4,13 @@ import { type Cgroup, openCgroup } from "../../core/cgroup/cgroup.ts";
 import { discover, type Hierarchy, onHost } from "../../core/cgroup/hierarchy.ts";
 import { inspect, type Inspection } from "../../core/cgroup/inspection.ts";
 import { type Machine, readMachine } from "../../core/cgroup/machine.ts";
-import { type Requirement, REQUIREMENTS } from "../../core/cgroup/requirements.ts";
+import type { Requirement } from "../../core/cgroup/requirements.ts";
 import { ownCgroup, resolveTarget } from "../../core/cgroup/resolve.ts";
 import { type CgroupTree, readSubtree } from "../../core/cgroup/subtree.ts";
 import { OomkitError, shortened } from "../../core/errors.ts";
-import { type Checked, inspectDocument } from "../../core/events/inspect.ts";
+import type { Checked } from "../../core/events/inspect.ts";
 import { toJson } from "../../core/events/json.ts";
-import { CI_SERVICES, type CiService, withoutCommands } from "../output/annotate.ts";
-import { check, checkLines } from "./check.ts";
-import { type CheckOutput, openCheckOutput } from "./ci.ts";
+import type { CheckOutput } from "./ci.ts";
 import type { AlsoShow } from "./picture.ts";
 import { inspectionLines, nodeLines } from "./text.ts";
 import { treeLines } from "./tree.ts";
@@ -29,12 +27,31 @@ import {
   separated,
   value,
 } from "../options/option.ts";
-import { type Common, subcommand, wantsJson } from "../options/subcommand.ts";
+import {
+  CI_SERVICES,
+  type CiService,
+  type Common,
+  subcommand,
+  wantsJson,
+} from "../options/subcommand.ts";
 import { createProgress, type Progress, terminalOutput } from "../terminal/progress.ts";
 import { print, printable, printStderr } from "../output/output.ts";
 import { FORCE_OPTION } from "../options/record.ts";
 import { chooseStyle, terminalWidth } from "../terminal/style.ts";
 import { parseSizeOrPercent } from "../options/units.ts";
+
+const REQUIREMENTS: Readonly<Record<Requirement, string>> = {
+  limit: "the cgroup or an ancestor has a memory limit",
+  psi: "pressure stall information is available",
+  v1: "the memory controller is in cgroup v1",
+  v2: "the memory controller is in cgroup v2",
+  notify: "the kernel can notify about an OOM here",
+  kmsg: "the kernel log is readable, so that victims are named",
+  write: "the limit may be changed",
+  "swap-off": "no swap that delays an OOM",
+  killer: "the OOM killer is enabled: allocators do not wait at the limit",
+  "no-kills": "no OOM kill in the cgroup or below it so far",
+};
 
 const requirements = Object.keys(REQUIREMENTS) as Requirement[];
 
@@ -87,6 +104,21 @@ const INSPECT_OPTIONS = {
 };
 
 type Options = Common & FlagsOf<typeof INSPECT_OPTIONS>;
+
+/** Loaded for `--check` or JSON only: an inspect without them starts without this code. */
+const loadChecks = async () => ({
+  ...await import("./check.ts"),
+  ...await import("./ci.ts"),
+  ...await import("../output/annotate.ts"),
+});
+const loadDocument = () => import("../../core/events/inspect.ts");
+
+interface LoadedParts {
+  /** Undefined without `--check`. */
+  readonly checks: Awaited<ReturnType<typeof loadChecks>> | undefined;
+  /** Undefined for text. */
+  readonly document: Awaited<ReturnType<typeof loadDocument>> | undefined;
+}
 
 export function inspectBase() {
   const command = subcommand(
@@ -147,7 +179,11 @@ export function inspectCommand(finish: Finish) {
       }
       const drawing = options.tree && pictures?.openTreePicture(options);
       try {
-        const code = new InspectRun(targets, wholeMachine, options).run(drawing?.show);
+        const parts = {
+          checks: options.check ? await loadChecks() : undefined,
+          document: wantsJson(options) ? await loadDocument() : undefined,
+        };
+        const code = new InspectRun(targets, wholeMachine, options, parts).run(drawing?.show);
         await drawing?.write();
         finish(code);
       } finally {
@@ -188,6 +224,7 @@ class InspectRun {
   /** No target, on the host: the machine is shown. */
   readonly #wholeMachine: boolean;
   readonly #options: Options;
+  readonly #parts: LoadedParts;
   /** The CI service that would take commands from stdout and stderr. */
   readonly #service: CiService | undefined;
   readonly #progress: Progress = createProgress(terminalOutput());
@@ -195,22 +232,28 @@ class InspectRun {
   readonly #warnings: string[] = [];
   #cgroupsRead = 0;
 
-  constructor(names: readonly string[], wholeMachine: boolean, options: Options) {
+  constructor(
+    names: readonly string[],
+    wholeMachine: boolean,
+    options: Options,
+    parts: LoadedParts,
+  ) {
     this.#names = names;
     this.#wholeMachine = wholeMachine;
     this.#options = options;
+    this.#parts = parts;
     this.#service = options.check && options.annotate;
   }
 
   run(alsoShow?: AlsoShow): ExitCode {
-    const { check, minHeadroom, maxUsage, require } = this.#options;
-    if (check && !minHeadroom && !maxUsage && !require) {
+    const { minHeadroom, maxUsage, require } = this.#options;
+    if (this.#parts.checks && !minHeadroom && !maxUsage && !require) {
       throw new OomkitError(
         "cannot check: no check is given",
         "add --min-headroom, --max-usage or --require",
       );
     }
-    using checkOutput = check ? openCheckOutput(this.#options) : undefined;
+    using checkOutput = this.#parts.checks?.openCheckOutput(this.#options);
     try {
       return this.#show(checkOutput, alsoShow);
     } catch (error) {
@@ -226,7 +269,7 @@ class InspectRun {
     const machine = readMachine();
     const inspections = this.#shown.map(({ inspection }) => inspection);
     alsoShow?.(inspections.map(({ cgroup }) => cgroup), machine);
-    const checked = checkOutput && check(
+    const checked = this.#parts.checks?.check(
       { ...this.#options, require: this.#options.require ?? [] },
       inspections,
       machine,
@@ -244,12 +287,13 @@ class InspectRun {
 
   #print(hierarchy: Hierarchy, machine: Machine, checked: Checked | undefined): void {
     const layout: TextLayout = { style: chooseStyle(this.#options.color), width: terminalWidth() };
-    if (wantsJson(this.#options)) {
+    const { checks, document } = this.#parts;
+    if (document) {
       const found = { at: Date.now(), hierarchy, machine, targets: this.#shown };
-      const document = toJson(inspectDocument(checked ? { ...found, checked } : found), 2);
-      print(withoutCommands(this.#service, document));
-    } else if (checked) {
-      print(withoutCommands(this.#service, checkLines(checked, layout.style).join("\n")));
+      const json = document.inspectDocument(checked ? { ...found, checked } : found);
+      print(this.#withoutCommands(toJson(json, 2)));
+    } else if (checked && checks) {
+      print(this.#withoutCommands(checks.checkLines(checked, layout.style).join("\n")));
     } else if (this.#shown.length > 0) {
       const blocks = this.#shown.map(({ inspection, tree }) =>
         this.#wholeMachine && tree
@@ -327,6 +371,11 @@ class InspectRun {
   #warn(line: string): void {
     this.#warnings.push(line);
     this.#progress.hide();
-    printStderr(withoutCommands(this.#service, `oomkit: ${printable(line)}`));
+    printStderr(this.#withoutCommands(`oomkit: ${printable(line)}`));
+  }
+
+  /** The text, with nothing that the CI service would take for a command. */
+  #withoutCommands(text: string): string {
+    return this.#parts.checks?.withoutCommands(this.#service, text) ?? text;
   }
 }

@@ -17,6 +17,10 @@ import {
 
 export const DEFAULT_CONFIG_PATH = "/etc/oomkit/config.toml";
 
+/** The choices of `--annotate`. */
+export const CI_SERVICES = ["github", "gitlab"] as const;
+export type CiService = typeof CI_SERVICES[number];
+
 const COMMON_OPTIONS = {
   json: flag("--json", "short for --output json", { group: "output", isBasic: true }),
   output: choice("--output <format>", "format of the output", {

@@ -4,10 +4,8 @@
  * of the job's log; JUnit XML brings them to the pipeline's page and the merge request.
  */
 
+import type { CiService } from "../options/subcommand.ts";
 import { printable } from "./output.ts";
-
-export const CI_SERVICES = ["github", "gitlab"] as const;
-export type CiService = typeof CI_SERVICES[number];
 
 export interface Annotation {
   readonly level: "error" | "warning" | "notice";

@@ -8,6 +8,7 @@ import type {
   LevelReachedBody,
   RestoredBody,
 } from "../../core/events/event.ts";
+import { isKillAction } from "../../core/policy/actions.ts";
 import { formatBytes, formatDuration, formatPercent } from "../options/units.ts";
 import { printable } from "./output.ts";
 
@@ -65,6 +66,7 @@ function restoredFacts({ file, before, outcome, reason }: RestoredBody): string 
 }
 
 function actionFacts(event: ActionBody): string {
+  if (isKill(event)) return killFacts(event);
   const { level, outcome } = event;
   switch (event.action) {
     case "signal": {
@@ -79,15 +81,14 @@ function actionFacts(event: ActionBody): string {
           optionalMs(event.freed_ms)
         }`
         : `reclaim at ${level} ${outcome === "dry_run" ? "would run" : "failed"}`;
-    case "exec": {
-      const result = { ok: "ran", dry_run: "would run", failed: "failed" };
-      return `hook at ${level} ${result[event.outcome]}`;
+    default: {
+      const result = outcome === "dry_run" ? "would run" : outcome === "failed" ? "failed" : "ran";
+      return `${event.action} at ${level} ${result}`;
     }
-    case "process":
-    case "container":
-      return killFacts(event);
   }
 }
+
+const isKill = (event: ActionBody): event is KillBody => isKillAction(event.action);
 
 function killFacts(event: KillBody): string {
   const { victim, killed_cgroup: killedCgroup, action, signal } = event;

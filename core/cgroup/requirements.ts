@@ -25,21 +25,7 @@ const ok = (message: string): RequirementCheck => ({ verdict: "ok", message });
 const notOk = (message: string): RequirementCheck => ({ verdict: "not_ok", message });
 const unknown = (message: string): RequirementCheck => ({ verdict: "unknown", message });
 
-/** In the order of the help text. */
-export const REQUIREMENTS = {
-  limit: "the cgroup or an ancestor has a memory limit",
-  psi: "pressure stall information is available",
-  v1: "the memory controller is in cgroup v1",
-  v2: "the memory controller is in cgroup v2",
-  notify: "the kernel can notify about an OOM here",
-  kmsg: "the kernel log is readable, so that victims are named",
-  write: "the limit may be changed",
-  "swap-off": "no swap that delays an OOM",
-  killer: "the OOM killer is enabled: allocators do not wait at the limit",
-  "no-kills": "no OOM kill in the cgroup or below it so far",
-} as const;
-
-export type Requirement = keyof typeof REQUIREMENTS;
+export type Requirement = keyof typeof CHECKS;
 
 export function checkRequirements(requirement: Requirement, cgroup: Cgroup): RequirementCheck {
   return CHECKS[requirement](cgroup);
@@ -50,7 +36,7 @@ const isVersion = (requested: 1 | 2) => ({ hierarchy: { version, mount } }: Cgro
   return version.number === requested ? ok(found) : notOk(found);
 };
 
-const CHECKS: Readonly<Record<Requirement, (cgroup: Cgroup) => RequirementCheck>> = {
+const CHECKS = {
   limit(cgroup) {
     const { limit, certain, unreadable } = readAncestry(cgroup);
     if (limit.bytes !== Infinity) {
@@ -132,7 +118,7 @@ const CHECKS: Readonly<Record<Requirement, (cgroup: Cgroup) => RequirementCheck>
     if (kills === undefined) return unknown("the kernel does not count kills here");
     return kills === 0n ? ok("no OOM kill so far") : notOk(`${kills} OOM kills so far`);
   },
-};
+} as const satisfies Readonly<Record<string, (cgroup: Cgroup) => RequirementCheck>>;
 
 function* killsBelow(cgroup: Cgroup): Generator<bigint | undefined> {
   for (const child of childrenOf(cgroup)) {

@@ -4,7 +4,7 @@
  */
 
 import { identify } from "../cgroup/identity.ts";
-import type { ACTIONS, ReportedAction } from "../policy/actions.ts";
+import type { ACTIONS, KillAction, ReportedAction } from "../policy/actions.ts";
 import type { Level } from "../policy/levels.ts";
 
 /** What triggered the event. Its payload is not trusted: it leads to a read, and the event reports what was read. */
@@ -95,7 +95,7 @@ interface ActionCommon<Action extends ReportedAction> {
 }
 
 /** Times are milliseconds since the read that showed the level as reached. */
-export interface KillBody extends ActionCommon<"process" | "container"> {
+export interface KillBody extends ActionCommon<KillAction> {
   readonly signal: string | null;
   readonly victim: CandidateJson | null;
   /** The cgroup of which every process was killed. */
@@ -122,9 +122,12 @@ export interface ReclaimBody extends ActionCommon<"reclaim"> {
   readonly freed_ms?: number | null;
 }
 
-export type HookBody = ActionCommon<"exec">;
+/** An action without fields of its own. */
+export type PlainActionBody = ActionCommon<
+  Exclude<ReportedAction, (KillBody | SignalBody | ReclaimBody)["action"]>
+>;
 
-export type ActionBody = KillBody | SignalBody | ReclaimBody | HookBody;
+export type ActionBody = KillBody | SignalBody | ReclaimBody | PlainActionBody;
 
 /** An event of one action has the fields of all; {@link makeEvent} adds those that its action does not have. */
 const UNUSED_ACTION_FIELDS = {

@@ -318,8 +318,7 @@ function killedProcessOf(body: RecordedBody): Omit<KilledProcess, "at" | "group"
       how: event.inferred === true ? `${where}; not confirmed by a counter` : where,
     };
   }
-  const isKill = event.type === "action" && event.dry_run !== true && event.outcome === "killed" &&
-    (event.action === "process" || event.action === "container");
+  const isKill = event.type === "action" && event.dry_run !== true && event.outcome === "killed";
   if (!isKill) return undefined;
   const signal = textOf(event.signal);
   return {

@@ -1,5 +1,6 @@
 /** Which process was killed by what, and whether that was right: compares the facts of a soak. Pure. */
 
+import { KILL_ACTIONS } from "../../core/policy/actions.ts";
 import { type AllocatorProgram, lives, placeOf } from "./allocators.ts";
 import type { KernelKill } from "./kernel_kills.ts";
 import { type Program, type ReportedEvent, wasAtWork } from "./program.ts";
@@ -35,7 +36,7 @@ const PAGE = 4096;
 const KILLING: readonly (string | null)[] = ["SIGKILL", "SIGTERM"];
 
 export const isKill = (event: ReportedEvent): boolean =>
-  event.type === "action" && (event.action === "process" || event.action === "container") &&
+  event.type === "action" && KILL_ACTIONS.some((action) => action === event.action) &&
   !event.dry_run && ["killed", "survived", "signalled"].includes(event.outcome);
 
 const within = (path: string, above: string) => path === above || path.startsWith(`${above}/`);

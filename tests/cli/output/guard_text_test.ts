@@ -104,12 +104,12 @@ Deno.test("signals, reclaim and hooks state their outcome", () => {
     ],
     [{ ...reclaim, outcome: "dry_run" }, "reclaim at warn would run"],
     [{ ...reclaim, outcome: "failed", reason: "x" }, "reclaim at warn failed: x"],
-    [{ ...hook, outcome: "ok" }, "hook at warn ran"],
+    [{ ...hook, outcome: "ok" }, "exec at warn ran"],
     [
       { ...hook, outcome: "failed", reason: "it exited with 3" },
-      "hook at warn failed: it exited with 3",
+      "exec at warn failed: it exited with 3",
     ],
-    [{ ...hook, outcome: "dry_run", reason: "notify-me" }, "hook at warn would run: notify-me"],
+    [{ ...hook, outcome: "dry_run", reason: "notify-me" }, "exec at warn would run: notify-me"],
   ];
   for (const [body, line] of cases) assert.equal(facts(body), line);
 });
