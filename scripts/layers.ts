@@ -139,7 +139,7 @@ export function offences(files: Readonly<Record<string, string>>): string[] {
 
 /** Only core/cgroup knows two versions; everything else asks for a capability. */
 const versionTest =
-  /\bversion(\.number)?\s*[!=]==?\s*[12]\b|\b[12]\s*[!=]==?\s*version\b|\bisV[12]\b/;
+  /\b(version|hierarchy)(\.number)?\s*[!=]==?\s*[12]\b|\b[12]\s*[!=]==?\s*version\b|\bisV[12]\b/;
 
 function versionOffences(path: string, where: string, code: string): string[] {
   const isProgram = path.startsWith("core/") || path.startsWith("cli/");

@@ -181,7 +181,9 @@ async function reclaim({ guarded, level, usage }: Run): Promise<ActionResult> {
   let after = usage;
   while (performance.now() - started < MAX_MS_TO_RECLAIM) {
     await delay(RECLAIM_POLL_MS);
-    after = readUsage(guarded.limitOwner) ?? 0;
+    const read = readUsage(guarded.limitOwner);
+    if (read === undefined) return { outcome: "failed", reason: "the cgroup was removed" };
+    after = read;
     if (after < levelBytes) break;
   }
   return {

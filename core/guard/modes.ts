@@ -4,7 +4,7 @@ import { type Cgroup, readControl, readSummary } from "../cgroup/cgroup.ts";
 import { isInSubtree } from "../cgroup_path.ts";
 import type { Journal } from "../control/journal.ts";
 import { OomkitError } from "../errors.ts";
-import { type GuardPolicy, killLevel, type Mode } from "./policy.ts";
+import type { Mode } from "./policy.ts";
 
 /** What was asked for, what stands in for it, and why. */
 export interface Fallback {
@@ -17,15 +17,6 @@ export interface Fallback {
 const MAX_PAGE_BYTES = 65536;
 
 const fileOf = (mode: Mode) => mode === "throttle" ? "memory.high" : "memory.oom_control";
-
-export function requestedMode(limitOwner: Cgroup, policy: GuardPolicy): Mode {
-  if (policy.dryRun) return "notify";
-  if (policy.mode !== "auto") return policy.mode;
-  const { canThrottle } = limitOwner.hierarchy.version;
-  // A guard that only reports changes nothing; and the soft limit of v2 is memory.high itself.
-  const isThrottled = canThrottle && killLevel(policy.actions) && !policy.softLimit;
-  return isThrottled ? "throttle" : "notify";
-}
 
 /** Makes the change that `mode` needs. Returns why it cannot be made. */
 export function applyMode(

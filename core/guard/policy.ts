@@ -45,6 +45,19 @@ export function killLevel(actions: GuardPolicy["actions"]): Level | undefined {
   return LEVELS.find((level) => killActionOf(actions[level]) !== undefined);
 }
 
+/**
+ * The mode that a policy asks for; another one can stand in for it.
+ *
+ * @param canThrottle whether the cgroup's version has memory.high
+ */
+export function requestedMode(policy: GuardPolicy, canThrottle: boolean): Mode {
+  if (policy.dryRun) return "notify";
+  if (policy.mode !== "auto") return policy.mode;
+  // A guard that only reports changes nothing; and the soft limit of v2 is memory.high itself.
+  const isThrottled = canThrottle && killLevel(policy.actions) !== undefined && !policy.softLimit;
+  return isThrottled ? "throttle" : "notify";
+}
+
 /** The levels with actions. `noop` is one: it keeps the actions of lower levels from running at this level. */
 export function actingLevels(actions: GuardPolicy["actions"]): ReadonlySet<Level> {
   return new Set(LEVELS.filter((level) => actions[level].length > 0));

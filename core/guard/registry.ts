@@ -8,7 +8,7 @@ import { SystemCallError } from "../kernel/libc.ts";
 import { pageSize } from "../kernel/page_size.ts";
 import { type LevelBytes, levelBytesIn, notificationThreshold } from "../policy/levels.ts";
 import { armAsync, reasonOf, shortageOf } from "../watch/triggers.ts";
-import { applyMode, type Fallback, isModeApplied, requestedMode } from "./modes.ts";
+import { applyMode, type Fallback, isModeApplied } from "./modes.ts";
 import {
   type GuardPolicy,
   keyOf,
@@ -16,6 +16,7 @@ import {
   type Mode,
   policyFor,
   type PolicySet,
+  requestedMode,
 } from "./policy.ts";
 import { type GuardedLimit, limitOf } from "./targets.ts";
 import { type Command, flatten, type GuardSettings } from "./thread/protocol.ts";
@@ -83,7 +84,7 @@ export class GuardRegistry {
     if (isUnchanged && !isForced) return;
 
     const { limitOwner, limit, oomTotalBytes } = found;
-    const requested = requestedMode(limitOwner, policy);
+    const requested = requestedMode(policy, limitOwner.hierarchy.version.canThrottle);
     const levelBytes = levelBytesIn(policy, limit, requested);
     if (levelBytes === undefined) {
       const reason = "the margin is not smaller than the limit";

@@ -1,5 +1,6 @@
 /** A recording through the decisions of a guard, in virtual time: the same lines and policies give the same result. Pure. */
 
+import { versionOf } from "../cgroup/versions.ts";
 import { type LevelBytes, levelBytesIn, LEVELS } from "../policy/levels.ts";
 import type {
   RecordedCgroup,
@@ -8,7 +9,7 @@ import type {
   RecordingHead,
   RecordingLine,
 } from "../record/format.ts";
-import { type GuardPolicy, killLevel, type Mode, policyFor, type PolicySet } from "./policy.ts";
+import { type GuardPolicy, type Mode, policyFor, type PolicySet, requestedMode } from "./policy.ts";
 import { policyOfRecord } from "./record.ts";
 import {
   type Act,
@@ -283,13 +284,8 @@ function modeUnder(
   return before === after && mode !== null ? mode : after;
 }
 
-/** As in `core/guard/modes.ts`. */
-function modeOf(policy: GuardPolicy, { hierarchy }: RecordingHead): Mode {
-  if (policy.dryRun) return "notify";
-  if (policy.mode !== "auto") return policy.mode;
-  const kills = killLevel(policy.actions) !== undefined;
-  return hierarchy === 2 && kills && !policy.softLimit ? "throttle" : "notify";
-}
+const modeOf = (policy: GuardPolicy, { hierarchy }: RecordingHead): Mode =>
+  requestedMode(policy, versionOf(hierarchy).canThrottle);
 
 function recordedLevelBytes({ reference_lines: lines }: RecordedCgroup): LevelBytes | undefined {
   const [warn, critical, imminent] = LEVELS.map((level) =>

@@ -59,6 +59,25 @@ export function parseKeyed(text: string): ReadonlyMap<string, string> {
   return entries;
 }
 
+/** Bytes, from memory.stat; of the whole subtree. */
+export interface PageCache {
+  readonly inactiveFile?: number;
+  /** Inactive and active. */
+  readonly reclaimable?: number;
+}
+
+/** @param text of memory.stat. On v1 the rows that count the subtree, with the prefix `total_`, take precedence. */
+export function parsePageCache(text: string): PageCache {
+  const rows = parseKeyed(text);
+  const bytes = (key: string) => parseBytes(rows.get(`total_${key}`) ?? rows.get(key));
+  const inactiveFile = bytes("inactive_file");
+  const activeFile = bytes("active_file");
+  if (inactiveFile === undefined) return {};
+  return activeFile === undefined
+    ? { inactiveFile }
+    : { inactiveFile, reclaimable: inactiveFile + activeFile };
+}
+
 const PRESSURE_LINE =
   /^(some|full) avg10=(\d+\.\d+) avg60=(\d+\.\d+) avg300=(\d+\.\d+) total=(\d{1,20})$/;
 

@@ -5,7 +5,7 @@
 
 import { type Cgroup, tryReader } from "../cgroup/cgroup.ts";
 import { omitUndefined } from "../omit_undefined.ts";
-import { parseBytes, parseKeyed } from "../parse/cgroupfs.ts";
+import { parseBytes, parsePageCache } from "../parse/cgroupfs.ts";
 import { recordingClock } from "./clock.ts";
 import type { RecordedSnapshot, RecordSink } from "./format.ts";
 
@@ -61,18 +61,14 @@ function read({ id, cgroup }: Sampled): Omit<RecordedSnapshot, "at"> | undefined
   const readFile = tryReader(cgroup);
   const usage = parseBytes(readFile(version.usageFile));
   if (usage === undefined) return undefined;
-  const rows = parseKeyed(readFile("memory.stat") ?? "");
-  // v1 has rows with this prefix for the whole subtree.
-  const bytes = (key: string) => parseBytes(rows.get(`total_${key}`) ?? rows.get(key));
-  const inactive = bytes("inactive_file");
-  const active = bytes("active_file");
+  const { inactiveFile, reclaimable } = parsePageCache(readFile("memory.stat") ?? "");
   const pressure = version.pressure(readFile);
   return omitUndefined({
     type: "snapshot" as const,
     id,
     usage,
-    inactive_file: inactive,
-    reclaimable: inactive === undefined || active === undefined ? undefined : inactive + active,
+    inactive_file: inactiveFile,
+    reclaimable,
     some: pressure?.some?.avg10,
     full: pressure?.full?.avg10,
     sampled: true as const,

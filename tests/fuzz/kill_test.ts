@@ -12,12 +12,12 @@ import {
   type CgroupState,
   closeCgroupState,
   openCgroupState,
-  pageCacheOf,
 } from "../../core/guard/thread/cgroup_state.ts";
 import { KillExecutor } from "../../core/guard/thread/kill.ts";
 import { type CgroupSpec, flatten, type Report } from "../../core/guard/thread/protocol.ts";
 import { WARM_UP_POLICY } from "../../core/guard/thread/warmup.ts";
 import { libc } from "../../core/kernel/libc.ts";
+import { parsePageCache } from "../../core/parse/cgroupfs.ts";
 import { startKillCycle } from "../../core/policy/kill_cycle.ts";
 import { levelBytesOf, levelOf, NOTIFY_MARGIN } from "../../core/policy/levels.ts";
 import { updateTrend } from "../../core/policy/usage_trend.ts";
@@ -119,7 +119,7 @@ Deno.test("for any readings, only allowed processes are killed, only above the l
           const { outcome, victim, before, stat } = report.kill;
           assert.ok(before >= levelBytes.imminent && before === bytes, `at ${before} of ${bytes}`);
           // A reading of memory.stat within the last millisecond counts.
-          const { inactiveFile = 0 } = pageCacheOf(stat);
+          const { inactiveFile = 0 } = parsePageCache(stat);
           const value = metric === "usage" ? bytes : bytes - inactiveFile;
           assert.ok(value >= levelBytes.imminent, `the ${metric} is ${value}`);
           if (outcome === "dry_run") assert.equal(victim?.pid, isThere ? fair : undefined);

@@ -17,7 +17,7 @@ import {
 import { type Fd, inodeOfFd, openDirectory } from "../../kernel/fd.ts";
 import { withinFdBudget } from "../../kernel/fd_budget.ts";
 import { SystemCallError } from "../../kernel/libc.ts";
-import { parseBytes, parseKeyed } from "../../parse/cgroupfs.ts";
+import { type PageCache, parsePageCache } from "../../parse/cgroupfs.ts";
 import { type DecisionState, initialDecision, type Observation } from "../../policy/kill_cycle.ts";
 import {
   MIN_MS_FOR_RATE,
@@ -77,12 +77,6 @@ export interface MemoryReading extends UsageTrend, UnreclaimableTrend {
   metricValue: number;
   metricAt: number;
   metricRate: number | undefined;
-}
-
-/** Bytes, from memory.stat. */
-export interface PageCache {
-  readonly inactiveFile?: number;
-  readonly reclaimable?: number;
 }
 
 export interface Schedule {
@@ -221,18 +215,6 @@ export function reportHead({ id, schedule: { wakeSource } }: CgroupState) {
   return { id, wakeSource, at: wallClock() };
 }
 
-/** The v1 rows that count the subtree take precedence. */
-export function pageCacheOf(text: string): PageCache {
-  const rows = parseKeyed(text);
-  const bytes = (key: string) => parseBytes(rows.get(`total_${key}`) ?? rows.get(key));
-  const inactiveFile = bytes("inactive_file");
-  const activeFile = bytes("active_file");
-  if (inactiveFile === undefined) return {};
-  return activeFile === undefined
-    ? { inactiveFile }
-    : { inactiveFile, reclaimable: inactiveFile + activeFile };
-}
-
 /** If the limit is reached sooner than this, the last reading of memory.stat is used (milliseconds). */
 const MAX_MS_TO_SKIP_STAT = 2;
 /** Unless it is older than this: near the level it is read at each poll, unless the thread lost the CPU (milliseconds). */
@@ -277,7 +259,7 @@ export function readStat({ memory, files }: CgroupState, now: number): void {
   const text = files.statFile.text();
   if (text === undefined) return;
   memory.stat = text;
-  memory.pageCache = pageCacheOf(text);
+  memory.pageCache = parsePageCache(text);
   updateUnreclaimable(memory, memory.usage - (memory.pageCache.reclaimable ?? 0), now);
 }
 
@@ -286,7 +268,9 @@ export function readMetric(state: CgroupState, now: number): number {
   const { memory, policy, settings: { levelBytes }, files } = state;
   if (policy.metric === "usage" || memory.usage < levelBytes.warn) return memory.usage;
   const text = files.statFile.text();
-  const { inactiveFile = memory.usage } = text === undefined ? memory.pageCache : pageCacheOf(text);
+  const { inactiveFile = memory.usage } = text === undefined
+    ? memory.pageCache
+    : parsePageCache(text);
   const metricValue = Math.max(0, memory.usage - inactiveFile);
   const over = now - memory.metricAt;
   if (over < MIN_MS_FOR_RATE) return metricValue;

@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
+import { openCgroup } from "../../../core/cgroup/cgroup.ts";
+import { discover } from "../../../core/cgroup/hierarchy.ts";
 import { BackgroundActions } from "../../../core/guard/background_actions.ts";
 import type { GuardPolicy } from "../../../core/guard/policy.ts";
 import type { GuardedCgroup } from "../../../core/guard/registry.ts";
 import { libc } from "../../../core/kernel/libc.ts";
 import type { Body } from "../../../core/events/event.ts";
+import { makeTree } from "../../helpers/trees.ts";
 
 // Loaded before the tests: within one, a library that stays loaded counts as a leak.
 libc();
@@ -41,4 +44,24 @@ Deno.test("a hook that would outlive the guard is killed, and an event says so",
   const reason = "it still ran when the guard ended and was killed";
   assert.deepEqual(results(events), [["exec", "failed", reason]]);
   assert.ok(ms < LONG_MS / 2, `it took ${ms} ms`);
+});
+
+Deno.test("a reclaim in a cgroup that is removed meanwhile has failed, and has freed nothing", async () => {
+  using tree = makeTree(2, { "/a": { "memory.current": 70, "memory.reclaim": "" } });
+  const limitOwner = openCgroup(discover(tree.dir), "/a");
+  const actions = { warn: [{ kind: "reclaim" }], critical: [], imminent: [] };
+  const policy = { actions, metric: "usage", dryRun: false } as unknown as GuardPolicy;
+  const reported = Promise.withResolvers<Body>();
+  const backgroundActions = new BackgroundActions(LONG_MS, (_, body) => reported.resolve(body));
+  backgroundActions.runLevelActions(
+    { ...guardedWith(policy), limitOwner: limitOwner! },
+    "warn",
+    70,
+  );
+  Deno.removeSync(`${tree.dir}/a`, { recursive: true });
+  const body = await reported.promise;
+  assert.ok(body.type === "action" && body.action === "reclaim");
+  assert.deepEqual([body.outcome, body.reason], ["failed", "the cgroup was removed"]);
+  assert.equal(body.usage_after, undefined);
+  await backgroundActions.finish();
 });
