@@ -119,6 +119,7 @@ Deno.test("only core/cgroup asks for the cgroup version", () => {
   const text = "if (hierarchy.version.number === 1) a();\n";
   gives({ "core/cgroup/a.ts": text, "tests/a.ts": text });
   gives({ "core/guard/a.ts": text }, "core/guard/a.ts:1: asks for the cgroup version");
+  gives({ "core/guard/a.ts": "return hierarchy === 2 && a;\n" }, "core/guard/a.ts:1: asks for");
   gives({ "cli/a.ts": "const isV2 = version !== 1;\n" }, "cli/a.ts:1: asks for the cgroup version");
 });
 
