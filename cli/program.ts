@@ -151,10 +151,38 @@ async function unknownCommand(word: string): Promise<OomkitError> {
   );
 }
 
-/** commander prints its suggestion on a second line; every error here is one line. */
+/** commander prints its suggestion on a second line; every error here is one line: what failed, why, and what to use. */
 function oneLine(text: string): string {
-  const [first = "", ...rest] = text.trim().split("\n");
-  return first.startsWith("error: ")
-    ? printable([first.replace("error: ", "oomkit: "), ...rest].join(" "))
-    : text.trimEnd();
+  const lines = text.trim().split("\n");
+  if (!lines[0]!.startsWith("error: ")) return text.trimEnd();
+  return printable(`oomkit: ${usageError(lines.join(" ").slice("error: ".length))}`);
+}
+
+/** commander's messages about a value, in the form of oomkit's own errors. */
+function usageError(message: string): string {
+  const missing = /^option '(?:-\S, )?(\S+) (.+)' argument missing$/.exec(message);
+  if (missing) return `cannot use ${missing[1]}: ${missing[2]} is missing`;
+  const ofOption = /^option '(?:-\S, )?(\S+)[^']*' argument '(.*?)' is invalid\. (.*)$/s.exec(
+    message,
+  );
+  if (ofOption) return refused(`${ofOption[1]} ${ofOption[2] || '""'}`, ofOption[2]!, ofOption[3]!);
+  const ofVariable = /^option '.*?' value '(.*?)' from env '(.*?)' is invalid\. (.*)$/s.exec(
+    message,
+  );
+  if (ofVariable) {
+    return refused(`${ofVariable[2]}=${ofVariable[1]}`, ofVariable[1]!, ofVariable[3]!);
+  }
+  const ofArgument = /^command-argument value '(.*?)' is invalid for argument '.*?'\. (.*)$/s
+    .exec(message);
+  if (ofArgument) return refused(ofArgument[1]!, ofArgument[1]!, ofArgument[2]!);
+  return message;
+}
+
+/** @param reason may name the value again, which `what` has named already. */
+function refused(what: string, value: string, reason: string): string {
+  const why = reason
+    .replace(/^Allowed choices are (.*)\.$/, "use one of $1")
+    .replace(`"${value}" is `, "it is ")
+    .replace(new RegExp(`^cannot [^"]*${RegExp.escape(`"${value}"`)}: `, "s"), "");
+  return `cannot use ${what}: ${why}`;
 }

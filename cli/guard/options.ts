@@ -24,7 +24,10 @@ function parseExpression(text: string): RegExp {
     return new RegExp(text, "u");
   } catch (error) {
     const why = (error as Error).message.replace(/^Invalid regular expression: /, "");
-    throw new OomkitError(`cannot read the expression: ${why}`, "write a regular expression");
+    throw new OomkitError(
+      `cannot read the expression: ${why}`,
+      "escape special characters, such as \\(",
+    );
   }
 }
 

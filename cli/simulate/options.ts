@@ -32,7 +32,7 @@ export function parseMebibytes(text: string): number {
 
 function positive(what: string, text: string, value: number): number {
   if (value > 0) return value;
-  throw new OomkitError(`cannot use ${what} "${text}": it is zero`, "use something above it");
+  throw new OomkitError(`cannot use ${what} "${text}": it is zero`, "use a value above 0");
 }
 
 export function parseProcesses(text: string): number {

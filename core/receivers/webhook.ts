@@ -130,8 +130,13 @@ function addressOf(text: string): Address {
   if (socket !== undefined) return { url: `http://localhost${resource}`, socket };
   const scheme = URL.canParse(text) ? new URL(text).protocol : undefined;
   if (scheme === "http:" || scheme === "https:") return { url: text };
+  const why = scheme === undefined
+    ? "it is not a URL"
+    : scheme === "unix:"
+    ? "the path of the socket is not absolute"
+    : "its scheme is not http, https or unix";
   throw new OomkitError(
-    `cannot report to "${shortened(text)}": it is not a URL`,
+    `cannot report to "${shortened(text)}": ${why}`,
     "use one such as http://localhost/message, or unix:/run/events.sock",
   );
 }

@@ -39,7 +39,7 @@ Deno.test("levels out of range or out of order exit with 2 and one line", async 
   await refused(tree, [
     [["/a", "--warn", "95%"], /--warn 95% and --critical 90%: warn is above critical; set/],
     [["/a", "--critical", "60%"], /--warn 65% and --critical 60%: warn is above critical/],
-    [["/a", "--warn", "0"], /"0" is out of range; use 1% to 100%/],
+    [["/a", "--warn", "0"], /^oomkit: cannot use --warn 0: it is out of range; use 1% to 100%/],
     [["/a", "--critical", "101%"], /out of range/],
     [["/a", "--warn", "much"], /has no % sign/],
     [["/a", "--hysteresis", "0%"], /out of range/],
@@ -50,9 +50,15 @@ Deno.test("levels out of range or out of order exit with 2 and one line", async 
 Deno.test("margins that are too large or out of order exit with 2 and one line", async () => {
   using tree = makeV2();
   await refused(tree, [
-    [["/a", "--margin-ratio", "1"], /"1" is not a ratio; use a share/],
-    [["/a", "--margin-ratio", "0"], /"0" is not a ratio/],
-    [["/a", "--margin-ratio", "-2%"], /is not a ratio|cannot read percentage/],
+    [
+      ["/a", "--margin-ratio", "1"],
+      /^oomkit: cannot use --margin-ratio 1: it is not a ratio; use a share/,
+    ],
+    [["/a", "--margin-ratio", "0"], /cannot use --margin-ratio 0: it is not a ratio/],
+    [
+      ["/a", "--margin-ratio", "-2%"],
+      /cannot use --margin-ratio -2%: out of range; use 0% to 100%/,
+    ],
     [
       ["/a", "--min-margin", "64"],
       /cannot guard \/a: .* limit above the margin; set/,
@@ -71,11 +77,14 @@ Deno.test("unknown or conflicting actions exit with 2 and one line", async () =>
   using tree = makeV2();
   await refused(tree, [
     [["/a", "--policy", "kill"], /noop, process, container/],
-    [["/a", "--on-warn", "shout"], /"shout" is not an action; use noop, signal\[:SIG\], reclaim/],
-    [["/a", "--on-warn", ""], /"" is not an action/],
-    [["/a", "--on-warn", "noop,"], /"" is not an action/],
+    [
+      ["/a", "--on-warn", "shout"],
+      /cannot use --on-warn shout: it is not an action; use noop, signal\[:SIG\], reclaim/,
+    ],
+    [["/a", "--on-warn", ""], /cannot use --on-warn "": it is not an action/],
+    [["/a", "--on-warn", "noop,"], /cannot use --on-warn noop,: "" is not an action/],
     [["/a", "--on-warn", "exec:"], /exec: needs a command; write exec:COMMAND/],
-    [["/a", "--on-warn", "process:7"], /"process:7" is not an action/],
+    [["/a", "--on-warn", "process:7"], /cannot use --on-warn process:7: it is not an action/],
     [["/a", "--on-warn", "signal:SIGKILL"], /cannot send "SIGKILL"; use one of SIGHUP/],
     [["/a", "--on-warn", "signal:"], /cannot send ""/],
     [["/a", "--on-critical", "process,container"], /both process and container at critical/],
@@ -92,24 +101,30 @@ Deno.test("unknown or conflicting actions exit with 2 and one line", async () =>
 Deno.test("invalid expressions, durations and addresses exit with 2 and one line", async () => {
   using tree = makeV2();
   await refused(tree, [
-    [["/a", "--avoid", "("], /cannot read the expression: .*Unterminated group; write/],
+    [["/a", "--avoid", "("], /cannot read the expression: .*Unterminated group; escape/],
     [["/a", "--prefer", "*"], /cannot read the expression: /],
     [["/a", "--ignore", "\\"], /cannot read the expression: /],
     [["/a", "--grace-period", "5"], /it has no unit/],
     [["/a", "--cooldown=-1s"], /negative/],
     [["/a", "--poll", "0"], /too short/],
     [["/a", "--kill-timeout", "0"], /too short/],
-    [["/a", "--port", "70000"], /"70000" is not a port; use 1 to 65535, or 0 for none/],
+    [
+      ["/a", "--port", "70000"],
+      /cannot use --port 70000: it is not a port; use 1 to 65535, or 0 for none/,
+    ],
     [["/a", "--listen", "nowhere:x"], /nowhere:x/],
     [
       ["/a", "--webhook-url", "localhost"],
-      /cannot report to "localhost": it is not a URL; use one such as/,
+      /cannot use --webhook-url localhost: it is not a URL; use one such as/,
     ],
-    [["/a", "--webhook-url", "file:///x"], /cannot report to "file:\/\/\/x"/],
+    [
+      ["/a", "--webhook-url", "file:///x"],
+      /cannot use --webhook-url file:\/\/\/x: its scheme is not http, https or unix; use/,
+    ],
     [["/a", "--event-format", "xml"], /oomkit, oom-guard/],
     [["/a", "--metric", "rss"], /usage, working-set/],
     [["/a", "--walkIntervalSeconds", "0"], /of at least 1/],
-    [["/a", "--guard-ms", "-1"], /of at least 1|argument missing/],
+    [["/a", "--guard-ms", "-1"], /of at least 1|<\S+> is missing/],
     [["/a", "--openSoftLimit=maybe"], /not one of true, false/],
   ]);
 });

@@ -22,8 +22,14 @@ for (const command of ["watch", "guard"]) {
       [["--log-file", `${folder.path}/none/x`], /cannot open the log file .*none\/x: No such file/],
       [["--log-file", `${folder.path}/fifo`], /cannot open the log file .*fifo: it is a FIFO/],
       [["--log-file", folder.path], /cannot open the log file .*: Is a directory/],
-      [["--webhook-url", "localhost"], /cannot report to "localhost": it is not a URL; use one/],
-      [["--webhook-url", "unix:x"], /cannot report to "unix:x"/],
+      [
+        ["--webhook-url", "localhost"],
+        /cannot use --webhook-url localhost: it is not a URL; use one/,
+      ],
+      [
+        ["--webhook-url", "unix:x"],
+        /cannot use --webhook-url unix:x: the path of the socket is not absolute; use/,
+      ],
       [
         [...hook, "--webhook-secret-file", `${folder.path}/no`],
         /cannot read the secret in .*No such/,
@@ -31,8 +37,11 @@ for (const command of ["watch", "guard"]) {
       [[...hook, "--webhook-secret-file", empty], /cannot sign with the secret in .*: it is empty/],
       [[...hook, "--webhook-ca", `${folder.path}/no`], /cannot read the certificates in .*No such/],
       [[...hook, "--webhook-ca", pem], /cannot use the certificates for the webhook/],
-      [[...hook, "--webhook-header", "nothing"], /"nothing" is not a header; write 'Name: value'/],
-      [[...hook, "--webhook-timeout", "0s"], /"0s" is too short/],
+      [
+        [...hook, "--webhook-header", "nothing"],
+        /cannot use --webhook-header nothing: it is not a header; write 'Name: value'/,
+      ],
+      [[...hook, "--webhook-timeout", "0s"], /cannot use --webhook-timeout 0s: it is too short/],
       [[...hook, "--webhook-format", "xml"], /cloudevents, oom-guard/],
       [
         [...hook, "--webhook-secret-file", `${folder.path}/fifo`],
@@ -61,7 +70,7 @@ for (const command of ["watch", "guard"]) {
       [["--kubernetes-token-file", token], /cannot use --kubernetes-token-file without/],
       [["--kubernetes-ca", pem], /cannot use --kubernetes-ca without/],
       [["--event-types", "oom,kills"], /"kills" is not one of /],
-      [["--exec", "true", "--exec-timeout", "0ms"], /"0ms" is too short/],
+      [["--exec", "true", "--exec-timeout", "0ms"], /cannot use --exec-timeout 0ms: it is too short/],
       [["--listen", "here:there"], /here:there/],
       [["--listen", `:${taken.addr.port}`], /cannot listen on 127\.0\.0\.1:\d+: .*in use/],
       [["--listen", "192.0.2.1:9101"], /cannot listen on 192\.0\.2\.1:9101/],
