@@ -2,17 +2,29 @@
 
 import { printable } from "../output/output.ts";
 
+/** Created by the first text that needs it: V8 takes 1.7 ms to read these as literals, at every start (deno task bench:start-up). */
+function expression(source: string, flags: string): () => RegExp {
+  let created: RegExp | undefined;
+  return () => created ??= new RegExp(source, flags);
+}
+
 /** Unicode's East_Asian_Width W and F (EastAsianWidth.txt), and characters with emoji presentation by default. */
-const WIDE =
-  /[\p{Emoji_Presentation}\u1100-\u115f\u2329\u232a\u2e80-\u303e\u3041-\u4dbf\u4e00-\ua4cf\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe10-\ufe19\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{16fe0}-\u{18cff}\u{1aff0}-\u{1b2ff}\u{1f200}-\u{1f265}\u{20000}-\u{3fffd}]/u;
-const COMBINING = /[\p{Mn}\p{Me}]/u;
+const wide = expression(
+  String
+    .raw`[\p{Emoji_Presentation}\u1100-\u115f\u2329\u232a\u2e80-\u303e\u3041-\u4dbf\u4e00-\ua4cf\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe10-\ufe19\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{16fe0}-\u{18cff}\u{1aff0}-\u{1b2ff}\u{1f200}-\u{1f265}\u{20000}-\u{3fffd}]`,
+  "u",
+);
+const combining = expression(String.raw`[\p{Mn}\p{Me}]`, "u");
 
 /**
  * Characters with a width that differs between terminals: joiners, variation selectors, regional indicators, skin tones, spacing vowel
  * signs, Hangul jamo, private use and unassigned characters; and a combining mark at the start or after three other marks.
  */
-const UNRELIABLE =
-  /[\p{Cf}\p{Co}\p{Cs}\p{Cn}\p{Mc}\u1160-\u11ff\ud7b0-\ud7ff\ufe00-\ufe0f\u{1f1e6}-\u{1f1ff}\u{1f3fb}-\u{1f3ff}\u{e0100}-\u{e01ef}]|(?<=^|[\p{Mn}\p{Me}]{3})[\p{Mn}\p{Me}]/gu;
+const unreliable = expression(
+  String
+    .raw`[\p{Cf}\p{Co}\p{Cs}\p{Cn}\p{Mc}\u1160-\u11ff\ud7b0-\ud7ff\ufe00-\ufe0f\u{1f1e6}-\u{1f1ff}\u{1f3fb}-\u{1f3ff}\u{e0100}-\u{e01ef}]|(?<=^|[\p{Mn}\p{Me}]{3})[\p{Mn}\p{Me}]`,
+  "gu",
+);
 const PLAIN = /^[\x20-\x7e]*$/;
 // deno-lint-ignore no-control-regex
 export const STYLES = /(\x1b\[[0-9;]*m)/g;
@@ -53,7 +65,7 @@ export function visible(text: string, unicode = true): string {
 
 /** Printable text, with or without styles, in which characters of unreliable width become escapes. */
 export function steady(text: string): string {
-  return PLAIN.test(text) ? text : text.replace(UNRELIABLE, escaped);
+  return PLAIN.test(text) ? text : text.replace(unreliable(), escaped);
 }
 
 /** Replaces all characters that are not ASCII by a symbol or an escape; styles stay. */
@@ -70,8 +82,8 @@ export function widthOf(text: string): number {
 }
 
 function columnsOf(character: string): 0 | 1 | 2 {
-  if (character < "\u0300") return 1;
-  return COMBINING.test(character) ? 0 : WIDE.test(character) ? 2 : 1;
+  if (character < "\u0300" || Object.hasOwn(ASCII_SYMBOLS, character)) return 1;
+  return combining().test(character) ? 0 : wide().test(character) ? 2 : 1;
 }
 
 /** The longest beginning that fits; all styles are kept. @param width columns */

@@ -20,7 +20,7 @@ export interface Field {
   readonly label?: string;
 }
 
-type Fields = Readonly<Record<string, Field>>;
+export type Fields = Readonly<Record<string, Field>>;
 
 /** The values of a table's fields, as far as they are known. */
 export type Values<Table, Value> = { readonly [name in keyof Table]?: Value };

@@ -1,18 +1,16 @@
 /** cgroup v1 memory controller: kernel, Documentation/admin-guide/cgroup-v1/memory.rst. Pure. */
 
 import { parseBytes, parseCount } from "../parse/cgroupfs.ts";
-import { FieldReader, fieldsOf } from "./field_reader.ts";
-import { LIMITS, SIZES } from "./fields.ts";
+import { FieldReader } from "./field_reader.ts";
+import { COUNTERS, FLAGS, LIMITS, SIZES, STATS } from "./fields.ts";
 import type { CgroupVersion, ReadFile } from "./version.ts";
 
-const fields = fieldsOf("v1");
-
 /** Usage includes the subtree's. So do the `total_` rows of memory.stat, which are missing without a hierarchy. */
-const createReader = (read: ReadFile) => new FieldReader(read, "total_");
+const createReader = (read: ReadFile) => new FieldReader("v1", read, "total_");
 
 /** v1 counts for the cgroup itself only, and does not count OOMs: it only notifies about them. */
 function countersOf(reader: FieldReader, read: ReadFile) {
-  const local = reader.counts(fields.counters);
+  const local = reader.counts(COUNTERS);
   // If memory and swap together have the same limit, that limit is hit first and has its own count; v2 has one for both.
   const withSwap = parseCount(read("memory.memsw.failcnt"));
   const max = local.max === undefined ? {} : { max: local.max + (withSwap ?? 0n) };
@@ -34,11 +32,11 @@ export const v1: CgroupVersion = {
   snapshot(read) {
     const reader = createReader(read);
     return {
-      ...reader.bytes(fields.sizes),
-      limits: reader.bytes(fields.limits),
-      stats: reader.bytes(fields.stats),
+      ...reader.bytes(SIZES),
+      limits: reader.bytes(LIMITS),
+      stats: reader.bytes(STATS),
       ...countersOf(reader, read),
-      ...reader.flags(fields.flags),
+      ...reader.flags(FLAGS),
     };
   },
 

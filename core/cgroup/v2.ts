@@ -2,17 +2,15 @@
 
 import { omitUndefined } from "../omit_undefined.ts";
 import { parseBytes, parsePressure } from "../parse/cgroupfs.ts";
-import { FieldReader, fieldsOf } from "./field_reader.ts";
-import { LIMITS, SIZES } from "./fields.ts";
+import { FieldReader } from "./field_reader.ts";
+import { COUNTERS, FLAGS, LIMITS, SIZES, STATS } from "./fields.ts";
 import type { CgroupVersion, ReadFile } from "./version.ts";
-
-const fields = fieldsOf("v2");
 
 function readCounters(read: ReadFile) {
   const readLocal = (file: string) => read(file === "memory.events" ? "memory.events.local" : file);
   return {
-    local: new FieldReader(readLocal).counts(fields.counters),
-    subtree: new FieldReader(read).counts(fields.counters),
+    local: new FieldReader("v2", readLocal).counts(COUNTERS),
+    subtree: new FieldReader("v2", read).counts(COUNTERS),
   };
 }
 
@@ -33,14 +31,14 @@ export const v2: CgroupVersion = {
   delegatesControllers: true,
 
   snapshot(read) {
-    const reader = new FieldReader(read);
+    const reader = new FieldReader("v2", read);
     return omitUndefined({
-      ...reader.bytes(fields.sizes),
-      limits: reader.bytes(fields.limits),
-      stats: reader.bytes(fields.stats),
+      ...reader.bytes(SIZES),
+      limits: reader.bytes(LIMITS),
+      stats: reader.bytes(STATS),
       ...readCounters(read),
       pressure: readPressure(read),
-      ...reader.flags(fields.flags),
+      ...reader.flags(FLAGS),
     });
   },
 

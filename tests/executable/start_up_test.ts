@@ -5,7 +5,7 @@ import { makeEmptyProgram, measureInTurn, versionOf } from "../../scripts/bench/
 import { makeTree } from "../helpers/trees.ts";
 
 /** Noise only ever adds to the fastest of so many runs. */
-const RUNS = 20;
+const RUNS = 60;
 
 const program = Deno.env.get("OOMKIT_BIN");
 

@@ -70,7 +70,10 @@ for (const command of ["watch", "guard"]) {
       [["--kubernetes-token-file", token], /cannot use --kubernetes-token-file without/],
       [["--kubernetes-ca", pem], /cannot use --kubernetes-ca without/],
       [["--event-types", "oom,kills"], /"kills" is not one of /],
-      [["--exec", "true", "--exec-timeout", "0ms"], /cannot use --exec-timeout 0ms: it is too short/],
+      [
+        ["--exec", "true", "--exec-timeout", "0ms"],
+        /cannot use --exec-timeout 0ms: it is too short/,
+      ],
       [["--listen", "here:there"], /here:there/],
       [["--listen", `:${taken.addr.port}`], /cannot listen on 127\.0\.0\.1:\d+: .*in use/],
       [["--listen", "192.0.2.1:9101"], /cannot listen on 192\.0\.2\.1:9101/],
