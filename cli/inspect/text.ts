@@ -358,7 +358,7 @@ function occasion({ scope, owner }: OomForecast, path: string, certain: boolean)
       return owner === path ? "If its limit is hit" : `If the limit of ${printable(owner!)} is hit`;
     case "hidden_ancestor":
       return "If the limit of a hidden ancestor is hit";
-    case "machine":
+    case "system":
       return certain
         ? "No limit applies: if the machine runs out of memory"
         : "If a hidden ancestor's limit is hit or the machine runs out of memory";
@@ -369,7 +369,7 @@ function noVictim({ scope, processList }: OomForecast): string {
   if (processList && processList.hiddenProcesses > 0) {
     return "the victim is unknown: no process there is visible from here";
   }
-  if (scope === "machine") {
+  if (scope === "system") {
     return "the victim is unknown: the machine's processes are not visible from here";
   }
   return processList?.processes.length === 0

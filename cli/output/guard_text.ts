@@ -58,7 +58,7 @@ function restoredFacts({ file, before, outcome, reason }: RestoredBody): string 
       return `${file} restored to ${before}`;
     case "gone":
       return `${file} not restored: the cgroup was removed`;
-    case "left":
+    case "changed":
       return `${file} not restored: another process has changed it since`;
     case "failed":
       return `${file} could not be restored to ${before}: ${reason ?? "unknown"}`;

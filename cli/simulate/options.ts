@@ -131,7 +131,7 @@ const SIMULATE_OPTIONS = {
   expect: choice("--expect <outcome>", "exit 1 unless this is the outcome", {
     ...EXPECTATION,
     isBasic: true,
-    choices: ["oom_kill", "user_kill", "survive"],
+    choices: ["oom_kill", "user_kill", "survived"],
   }),
   fake: value("--fake <dir>", "maintain a fake cgroup tree in this directory, for --root", {
     group: "fake",

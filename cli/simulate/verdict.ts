@@ -138,9 +138,9 @@ function sourceText(verdict: Verdict): string {
 const plural = (count: bigint | number, one: string, many: string) =>
   `${count} ${BigInt(count) === 1n ? one : many}`;
 
-function timeText({ duration_ms: duration, alerts, limit }: Verdict): string {
+function timeText({ duration_ms: duration, thresholds, limit }: Verdict): string {
   if (duration === null) return "";
-  const texts = alerts.map(({ threshold, before_peak_ms: before }) => {
+  const texts = thresholds.map(({ threshold, before_peak_ms: before }) => {
     const share = limit === null
       ? formatBytes(threshold)
       : `${Math.round(1000 * threshold / limit) / 10}%`;

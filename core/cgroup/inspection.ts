@@ -69,7 +69,7 @@ function membersOf(cgroup: Cgroup, forecast: OomForecast, maxShown: number): Mem
   const { path } = cgroup;
   // Reading every process of a machine takes long, and the likeliest victims are known already.
   if (
-    path === "/" && forecast.scope === "machine" && forecast.candidates.length > 0 &&
+    path === "/" && forecast.scope === "system" && forecast.candidates.length > 0 &&
     maxShown !== Infinity
   ) {
     const likeliest = forecast.candidates.map(({ process, badness }) => ({ ...process, badness }));
@@ -115,7 +115,7 @@ function limitations(found: Found): string[] {
         `${members.hiddenProcesses} of its processes: they are outside this pid namespace, or /proc hides them`,
       ]
       : []),
-    ...(forecast?.scope === "machine" && forecast.candidates.length === 0 && hierarchy.kernel
+    ...(forecast?.scope === "system" && forecast.candidates.length === 0 && hierarchy.kernel
       ? ["the victim if the machine runs out: its processes are outside this container"]
       : []),
   ];

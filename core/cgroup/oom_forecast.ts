@@ -17,7 +17,7 @@ import { listProcesses, type ProcessList } from "./processes.ts";
 
 export interface OomForecast {
   /** Which limit is hit: a visible cgroup's, that of an ancestor that is not visible, or without a limit the machine's memory. */
-  readonly scope: "cgroup" | "hidden_ancestor" | "machine";
+  readonly scope: "cgroup" | "hidden_ancestor" | "system";
   /** Path of the cgroup with that limit, for the scope `cgroup`. */
   readonly owner?: string;
   /** v1 `oom_kill_disable` at the owner: allocators wait there, and nothing is killed. */
@@ -83,7 +83,7 @@ function forecastOfMachine(hierarchy: Hierarchy, atLeast: number): OomForecast {
   const isVisible = oomTotalBytes !== undefined && hierarchy.kernel && onHost();
   const candidates = isVisible ? machineCandidates(hierarchy, oomTotalBytes, atLeast) : [];
   return omitUndefined({
-    scope: "machine" as const,
+    scope: "system" as const,
     oomKillerDisabled: false,
     ...victimOf(hierarchy, candidates, "/"),
     candidates,

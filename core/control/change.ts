@@ -28,6 +28,6 @@ export type Suspension = SuspendedProcess | FrozenCgroup;
 
 /** The result of restoring one change. `left`: the value was changed by another program since, and stays. */
 export interface Restored extends Pick<Change, "dir" | "inode" | "file" | "before" | "set"> {
-  readonly outcome: "restored" | "gone" | "left" | "failed";
+  readonly outcome: "restored" | "gone" | "changed" | "failed";
   readonly reason?: string;
 }

@@ -169,7 +169,7 @@ function restoreChange(change: Change): Restored {
   if (text === undefined) return { ...change, outcome: "gone" };
   const now = writablePart(file, text);
   if (now === before) return { ...change, outcome: "restored" };
-  if (now !== set && now !== earlier) return { ...change, outcome: "left" };
+  if (now !== set && now !== earlier) return { ...change, outcome: "changed" };
   const reason = writeControl(path, before);
   return reason === undefined
     ? { ...change, outcome: "restored" }

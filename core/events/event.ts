@@ -190,7 +190,7 @@ export interface RestoredBody {
   readonly file: string;
   readonly set: string;
   readonly before: string;
-  readonly outcome: "restored" | "gone" | "left" | "failed";
+  readonly outcome: "restored" | "gone" | "changed" | "failed";
   readonly reason: string | null;
 }
 

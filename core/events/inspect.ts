@@ -115,7 +115,7 @@ function targetOf(found: Inspection, tree: CgroupTree | undefined) {
     ...fieldsOf(FLAGS, snapshot),
     processes: members?.processes.map(processOf) ?? null,
     processes_total: members?.total ?? null,
-    processes_hidden: members?.hiddenProcesses ?? null,
+    hidden_processes: members?.hiddenProcesses ?? null,
     oom_forecast: forecast ? forecastOf(forecast) : null,
     tree: tree ? [...flatten(tree)].map(rowOf) : null,
     invalid_files: found.invalidFiles,
@@ -183,8 +183,8 @@ const processOf = (process: Members["processes"][number]) => ({
 
 const forecastOf = ({ victim, group, ...forecast }: OomForecast) => ({
   scope: forecast.scope,
-  owner: forecast.owner ?? null,
-  oom_killer_disabled: forecast.oomKillerDisabled,
+  limit_owner: forecast.owner ?? null,
+  oom_kill_disabled: forecast.oomKillerDisabled,
   oom_total_bytes: forecast.oomTotalBytes ?? null,
   victim: victim ? processOf({ ...victim.process, badness: victim.badness }) : null,
   group: group ? { cgroup: group.path, processes: group.processes } : null,

@@ -2,7 +2,7 @@
 
 import type { CounterDeltas, OomkitEvent } from "../events/event.ts";
 import type { AllocatorExit } from "./allocator_process.ts";
-import type { Alert, Expectation, Outcome, ProcessExit, Verdict } from "./event.ts";
+import type { Expectation, Outcome, ProcessExit, ThresholdReached, Verdict } from "./event.ts";
 
 export interface Evidence {
   readonly expected: Expectation | null;
@@ -50,7 +50,7 @@ export function evaluate(evidence: Evidence): Verdict {
     duration_ms: firstPageAt === undefined || lastPageAt === undefined
       ? null
       : toMicroseconds(lastPageAt - firstPageAt),
-    alerts: firstPageAt === undefined ? [] : alertsOf(events, firstPageAt, lastPageAt),
+    thresholds: firstPageAt === undefined ? [] : thresholdsReached(events, firstPageAt, lastPageAt),
   };
 }
 
@@ -74,7 +74,7 @@ function outcomeOf(
 /** Without an expectation every outcome but a failure is fine. */
 function isExpected(outcome: Outcome, expected: Expectation | null): boolean {
   if (expected === null) return outcome !== "failed";
-  return outcome === (expected === "survive" ? "survived" : expected);
+  return outcome === expected;
 }
 
 function processExit(
@@ -94,18 +94,18 @@ function processExit(
   };
 }
 
-/** The first alert of each threshold. */
-function alertsOf(
+/** When usage first reached each threshold. */
+function thresholdsReached(
   events: readonly OomkitEvent[],
   firstPageAt: number,
   lastPageAt: number | undefined,
-): Alert[] {
-  const alerts = new Map<number, number>();
+): ThresholdReached[] {
+  const reached = new Map<number, number>();
   for (const event of events) {
     if (event.type !== "threshold" || event.direction !== "above") continue;
-    if (!alerts.has(event.threshold)) alerts.set(event.threshold, epochMs(event.ts));
+    if (!reached.has(event.threshold)) reached.set(event.threshold, epochMs(event.ts));
   }
-  return [...alerts].sort(([a], [b]) => a - b).map(([threshold, at]) => ({
+  return [...reached].sort(([a], [b]) => a - b).map(([threshold, at]) => ({
     threshold,
     after_start_ms: toMicroseconds(at - firstPageAt),
     before_peak_ms: lastPageAt === undefined ? null : toMicroseconds(lastPageAt - at),

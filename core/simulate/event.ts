@@ -37,7 +37,7 @@ export interface Start {
   readonly sources: readonly string[];
 }
 
-export interface Alert {
+export interface ThresholdReached {
   /** Bytes. */
   readonly threshold: number;
   /** From the first page until the watch reported that usage crossed the threshold. */
@@ -57,7 +57,7 @@ export interface ProcessExit {
 
 /** `user_kill`: a signal from user space ended the process before an OOM kill. */
 export type Outcome = "oom_kill" | "user_kill" | "survived" | "interrupted" | "failed";
-export type Expectation = "oom_kill" | "user_kill" | "survive";
+export type Expectation = "oom_kill" | "user_kill" | "survived";
 
 export interface Verdict {
   readonly type: "verdict";
@@ -83,7 +83,7 @@ export interface Verdict {
   readonly limit_hits: bigint | null;
   /** From the first page to the last. */
   readonly duration_ms: number | null;
-  readonly alerts: readonly Alert[];
+  readonly thresholds: readonly ThresholdReached[];
 }
 
 /** The cgroup of an earlier run that was killed. */

@@ -72,7 +72,7 @@ kernelTest(
     // What is fed until its death is noticed must not kill the other process.
     await marked.feed(24 * MIB);
     const found = await inspectOne(a.path);
-    assert.equal(found.oom_forecast.owner, parent.path);
+    assert.equal(found.oom_forecast.limit_owner, parent.path);
     assert.equal(found.oom_forecast.victim.pid, marked.pid);
     assert.equal(found.oom_forecast.victim.cgroup, b.path);
     const { stdout } = await runOomkit(["inspect", a.path]);
@@ -122,12 +122,12 @@ kernelTest(
       parent.write("memory.oom.group", 1);
       const { oom_forecast } = await inspectOne(a.path);
       assert.deepEqual(oom_forecast.group, { cgroup: parent.path, processes: 2 });
-      assert.equal(oom_forecast.oom_killer_disabled, false);
+      assert.equal(oom_forecast.oom_kill_disabled, false);
     } else {
       parent.write("memory.oom_control", 1);
       const { oom_forecast, oom_kill_disabled } = await inspectOne(parent.path);
       assert.equal(oom_kill_disabled, true);
-      assert.equal(oom_forecast.oom_killer_disabled, true);
+      assert.equal(oom_forecast.oom_kill_disabled, true);
     }
     assert.notEqual(one.pid, two.pid);
   },

@@ -9,7 +9,7 @@ import { type Family, labels } from "./text.ts";
 
 const SCOPES = ["cgroup", "system", "unknown"];
 const SKIP_REASONS = ["recovered", "reclaimable_cache"];
-const RESTORE_OUTCOMES = ["restored", "gone", "left", "failed"];
+const RESTORE_OUTCOMES = ["restored", "gone", "changed", "failed"];
 /** Mechanisms in `degraded` events; some contain what the user asked for. */
 const MAX_DEGRADED_NAMES = 20;
 /** Bounds the memory for the names of removed cgroups. */

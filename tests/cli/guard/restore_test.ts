@@ -61,7 +61,7 @@ Deno.test("--json prints one object per line", async () => {
   assert.deepEqual({ dir, file, outcome }, {
     dir: state.dir,
     file: "memory.high",
-    outcome: "left",
+    outcome: "changed",
   });
 });
 

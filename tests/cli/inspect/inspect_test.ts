@@ -80,7 +80,7 @@ Deno.test("the victim is searched in the whole subtree of the limit's owner", as
   using tree = pod();
   const { document } = await inspectJson(["--root", tree.dir, "/pod/other"]);
   const [other] = document.targets;
-  assert.equal(other.oom_forecast.owner, "/pod");
+  assert.equal(other.oom_forecast.limit_owner, "/pod");
   assert.equal(other.oom_forecast.victim.pid, Deno.pid);
   assert.equal(other.oom_forecast.victim.cgroup, `/pod/${ID}`);
   assert.deepEqual(other.processes, []);
@@ -118,7 +118,7 @@ Deno.test("the limit of a parent that siblings fill is hit first, even if it is 
   assert.match(stdout, /hit first +the 100\.0 MiB of \/p/);
   const { document } = await inspectJson(["--root", tree.dir, "/p/c"]);
   assert.equal(document.targets[0].effective_limit.owner, "/p/c");
-  assert.equal(document.targets[0].oom_forecast.owner, "/p");
+  assert.equal(document.targets[0].oom_forecast.limit_owner, "/p");
 });
 
 Deno.test("an ancestor's memory.high is shown if it throttles before the limit is hit", async () => {

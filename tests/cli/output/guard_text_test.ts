@@ -134,7 +134,7 @@ Deno.test("restored states the value, or why the file was not restored", () => {
   const cases = [
     ["restored", null, "memory.high restored to max"],
     ["gone", null, "memory.high not restored: the cgroup was removed"],
-    ["left", null, "memory.high not restored: another process has changed it since"],
+    ["changed", null, "memory.high not restored: another process has changed it since"],
     ["failed", "busy", "memory.high could not be restored to max: busy"],
   ] as const;
   for (const [outcome, reason, line] of cases) {

@@ -44,7 +44,7 @@ Deno.test("the default limit is 20 MiB, and --here sets none", () => {
 Deno.test("the expected outcome follows from the options, and --expect overrides it", () => {
   const expected = (...args: string[]) => planOf(flags(...args), 20 * MIB, 4096).expected;
   assert.equal(expected(), "oom_kill");
-  assert.equal(expected("--stop-at", "90%"), "survive");
+  assert.equal(expected("--stop-at", "90%"), "survived");
   assert.equal(expected("--stop-at", "90%", "--expect", "oom_kill"), "oom_kill");
   assert.equal(expected("--on-signal", "free"), null);
   assert.equal(expected("--on-signal", "ignore"), "oom_kill");

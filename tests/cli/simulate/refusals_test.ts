@@ -27,7 +27,7 @@ const MISTAKES: readonly (readonly [string, RegExp])[] = [
   ["--on-signal die", /^oomkit: cannot use --on-signal die: use one of /],
   ["--http 80801", /names no port/],
   ["--http nowhere", /names no port/],
-  ["--expect boom", /cannot use --expect boom: use one of oom_kill, user_kill, survive/],
+  ["--expect boom", /cannot use --expect boom: use one of oom_kill, user_kill, survived/],
   ["--threshold 120%", /out of range/],
   ["--here --mb 20", /cannot set a limit on oomkit's own cgroup/],
   ["--fake /dev/null", /it is a file/],

@@ -21,7 +21,7 @@ const verdict: Verdict = {
   peak: null,
   limit_hits: null,
   duration_ms: null,
-  alerts: [],
+  thresholds: [],
 };
 
 function sources(facts: Partial<Verdict>): string {

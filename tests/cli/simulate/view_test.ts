@@ -59,7 +59,7 @@ const verdict: Verdict = {
   peak: 20 * MIB,
   limit_hits: 36n,
   duration_ms: 1000,
-  alerts: [],
+  thresholds: [],
 };
 
 /** From nothing to 20 MiB in a second, then 2 s at the limit. */

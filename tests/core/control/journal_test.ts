@@ -65,7 +65,7 @@ Deno.test("a value that another program has set stays", () => {
   journal.change(place.dir, place.inode, "memory.high", "2000");
   place.set("7000");
   assert.ok(!journal.isOurs(place.dir, "memory.high"));
-  assert.deepEqual(outcomesOf(journal.restore()), ["left"]);
+  assert.deepEqual(outcomesOf(journal.restore()), ["changed"]);
   assert.equal(place.get(), "7000");
 });
 

@@ -110,7 +110,7 @@ Deno.test("victims that a group kill counts more than once are no disagreement",
 });
 
 Deno.test("a process that exits by itself, or is alive when the time is over, has survived", () => {
-  const quiet = { events: [], deltas: { ...deltas, oom_kill: 0n }, expected: "survive" as const };
+  const quiet = { events: [], deltas: { ...deltas, oom_kill: 0n }, expected: "survived" as const };
   assert.equal(evaluate(evidence({ ...quiet, exits: [exited] })).as_expected, true);
   assert.equal(evaluate(evidence({ ...quiet, endedEarly: "timeout" })).as_expected, true);
   assert.equal(evaluate(evidence({ ...quiet, endedEarly: "interrupt" })).as_expected, false);
@@ -126,7 +126,7 @@ Deno.test("the time left to user space is counted from the alert to the last pag
       limit: 1000,
     });
   const events = [threshold(150, 650), threshold(201.5, 900), threshold(300, 650), kill(7)];
-  assert.deepEqual(evaluate(evidence({ events })).alerts, [
+  assert.deepEqual(evaluate(evidence({ events })).thresholds, [
     { threshold: 650, after_start_ms: 50, before_peak_ms: 50 },
     { threshold: 900, after_start_ms: 101.5, before_peak_ms: -1.5 },
   ]);
@@ -134,7 +134,7 @@ Deno.test("the time left to user space is counted from the alert to the last pag
 
 Deno.test("an expectation is met exactly when the outcome matches it", () => {
   const outcomes = fc.record({
-    expected: fc.constantFrom("oom_kill" as const, "survive" as const, null),
+    expected: fc.constantFrom("oom_kill" as const, "survived" as const, null),
     endedEarly: fc.constantFrom("interrupt" as const, "timeout" as const, undefined),
     exits: fc.array(fc.constantFrom(killed, exited), { maxLength: 3 }),
     events: fc.constantFrom([], [kill(7)]),
@@ -142,7 +142,7 @@ Deno.test("an expectation is met exactly when the outcome matches it", () => {
   fc.assert(fc.property(outcomes, (changes) => {
     const counted = { ...deltas, oom_kill: BigInt(changes.events.length) };
     const { outcome, as_expected: met } = evaluate(evidence({ ...changes, deltas: counted }));
-    const matching = { oom_kill: ["oom_kill"], survive: ["survived"] };
+    const matching = { oom_kill: ["oom_kill"], survived: ["survived"] };
     const expected = changes.expected === null
       ? outcome !== "failed"
       : matching[changes.expected].includes(outcome);
