@@ -74,7 +74,9 @@ kernelTest("the page of a simulation has the printed verdict and the rise of usa
   );
   const usage = run.groups[0].usage.v as number[];
   const max = Math.max(...usage.map((_, at) => usage.slice(0, at + 1).reduce((a, b) => a + b)));
-  assert.ok(max > 16 * MIB && max <= 24 * MIB, String(max));
+  // A dying process may be charged beyond the limit: mm/memcontrol.c, try_charge_memcg, "force".
+  const limit = 24 * MIB;
+  assert.ok(max > 16 * MIB && max < limit + MIB, String(max));
 });
 
 kernelTest(
