@@ -135,7 +135,9 @@ function expectation(flags: SimulateFlags): Expectation | null {
   const { onSignal } = flags;
   if (flags.for !== undefined || onSignal === "free" || onSignal === "exit") return null;
   const isSawTooth = flags.fake !== undefined && flags.growth === "saw-tooth";
-  return flags.stopAt !== undefined || flags.kind === "file" || isSawTooth ? "survived" : "oom_kill";
+  return flags.stopAt !== undefined || flags.kind === "file" || isSawTooth
+    ? "survived"
+    : "oom_kill";
 }
 
 function diskFolder(): string {

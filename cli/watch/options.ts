@@ -2,7 +2,7 @@
 
 import type { PressureLevel, PressureMode, PsiTrigger } from "../../core/cgroup/version.ts";
 import { OomkitError } from "../../core/errors.ts";
-import { EVENT_TYPES, type EventType } from "../../core/events/event.ts";
+import { type EventType, WATCH_EVENT_TYPES } from "../../core/events/event.ts";
 import { withHelp } from "../options/help.ts";
 import { LIVE_OPTIONS } from "../options/live.ts";
 import { choice, flag, type FlagsOf, list, oneOf, separated, value } from "../options/option.ts";
@@ -59,7 +59,7 @@ function parseLimit(text: string): number {
   throw new OomkitError(`cannot limit a command to "${text}"`, "it must be at least 1M");
 }
 
-const parseTypes = separated<EventType>(oneOf(EVENT_TYPES));
+const parseTypes = separated<EventType>(oneOf(WATCH_EVENT_TYPES));
 
 const EVENTS = { group: "events", isBasic: true } as const;
 const EXPECTATION = { group: "expectation", isBasic: true } as const;
@@ -93,11 +93,11 @@ const WATCH_OPTIONS = {
   until: list(
     "--until <types>",
     "stop at the first event of these types (with --for: exit 1 without one)",
-    { ...EXPECTATION, words: EVENT_TYPES, parse: parseTypes },
+    { ...EXPECTATION, words: WATCH_EVENT_TYPES, parse: parseTypes },
   ),
   failOn: list("--fail-on <types>", "exit 1 if an event of these types occurred", {
     ...EXPECTATION,
-    words: EVENT_TYPES,
+    words: WATCH_EVENT_TYPES,
     parse: parseTypes,
   }),
   limit: value("--limit <size>", "memory limit of the command's cgroup", {

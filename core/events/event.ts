@@ -265,27 +265,28 @@ export type OomkitEvent = Head & Body;
 export type EventType = Body["type"];
 export type EventOf<Type extends EventType> = OomkitEvent & { readonly type: Type };
 
-/** A record, so that the compiler reports a missing type. */
-const ALL_EVENT_TYPES: Readonly<Record<EventType, true>> = {
-  threshold: true,
-  pressure: true,
-  high: true,
-  max: true,
-  oom: true,
-  oom_kill: true,
-  oom_group_kill: true,
-  guard_armed: true,
-  level_reached: true,
-  action: true,
-  action_skipped: true,
-  restored: true,
-  limit_changed: true,
-  cgroup_created: true,
-  cgroup_removed: true,
-  degraded: true,
-  summary: true,
+/** Which command emits it. A record, so that the compiler reports a missing type. */
+const EMITTERS: Readonly<Record<EventType, "watch" | "guard" | "both">> = {
+  threshold: "watch",
+  pressure: "watch",
+  high: "watch",
+  max: "watch",
+  oom: "watch",
+  oom_kill: "watch",
+  oom_group_kill: "watch",
+  guard_armed: "guard",
+  level_reached: "guard",
+  action: "guard",
+  action_skipped: "guard",
+  restored: "guard",
+  limit_changed: "watch",
+  cgroup_created: "watch",
+  cgroup_removed: "watch",
+  degraded: "both",
+  summary: "watch",
 };
-export const EVENT_TYPES = Object.keys(ALL_EVENT_TYPES) as readonly EventType[];
+export const EVENT_TYPES = Object.keys(EMITTERS) as readonly EventType[];
+export const WATCH_EVENT_TYPES = EVENT_TYPES.filter((type) => EMITTERS[type] !== "guard");
 
 /** @param at milliseconds since the epoch; the fraction is kept to microseconds. */
 export function makeEvent(at: number, cgroup: string, source: Source, body: Body): OomkitEvent {

@@ -30,3 +30,14 @@ Deno.test("a command that cannot be run prints one line and exits as a shell doe
     Deno.removeSync(dir, { recursive: true });
   }
 });
+
+Deno.test("an event type that only guard emits cannot end a watch", async () => {
+  for (const option of ["--until", "--fail-on"]) {
+    const { code, stderr } = await runOomkit(["watch", option, "oom_kill,level_reached"]);
+    assert.equal(code, 2);
+    assert.match(
+      stderr,
+      new RegExp(`^oomkit: cannot use ${option} [^\\n]+"level_reached" is not one of threshold, `),
+    );
+  }
+});
