@@ -48,6 +48,9 @@ export async function runProgram(
   const help = own.length === 0 ? "-h" : own.find((arg) => HELP.includes(arg));
   if (help !== undefined) (await import("./help.ts")).configureHelp(program, help === "-h");
   for (const command of program.commands) command.copyInheritedSettings(program);
+  const command = program.commands.find((each) => each.name() === own[0]);
+  const swallowed = command && optionAsValue(command, own.slice(1));
+  if (swallowed !== undefined) throw swallowed;
   try {
     await program.parseAsync(own, { from: "user" });
   } catch (error) {
@@ -129,6 +132,30 @@ async function misplaced(args: readonly string[]): Promise<OomkitError | undefin
     : await unknownCommand(word);
 }
 
+/** commander takes the next word for a value, also when it is an option, as in `--fake --mb 20`. */
+function optionAsValue(
+  { options }: CommandUnknownOpts,
+  args: readonly string[],
+): OomkitError | undefined {
+  const named = (word: string) =>
+    options.find(({ long, short }) => word === long || word === short);
+  const end = args.includes("--") ? args.indexOf("--") : args.length;
+  for (let at = 0; at + 1 < end; at++) {
+    const option = named(args[at]!);
+    if (option === undefined || (!option.required && !option.optional)) continue;
+    const next = args[at + 1]!;
+    if (option.required && named(next)) {
+      const value = option.flags.replace(/^.* /, "");
+      return new OomkitError(
+        `cannot use ${args[at]}: ${value} is missing before ${next}`,
+        `if ${next} is meant, write: ${args[at]}=${next}`,
+      );
+    }
+    if (!next.startsWith("-")) at++;
+  }
+  return undefined;
+}
+
 const COMMANDS = `the commands are ${visible.join(", ")}`;
 
 function optionBeforeCommand(args: readonly string[]): OomkitError {
@@ -175,6 +202,14 @@ function usageError(message: string): string {
   const ofArgument = /^command-argument value '(.*?)' is invalid for argument '.*?'\. (.*)$/s
     .exec(message);
   if (ofArgument) return refused(ofArgument[1]!, ofArgument[1]!, ofArgument[2]!);
+  const excess = /^too many arguments for '(\S+)'\. Expected (\d+) .*? but got \d+: (.*)\.$/s.exec(
+    message,
+  );
+  if (excess) {
+    const word = excess[3]!.split(", ")[Number(excess[2])];
+    const takes = excess[2] === "0" ? "no arguments" : `at most ${excess[2]}`;
+    return `cannot use "${word}": ${excess[1]} takes ${takes}`;
+  }
   return message;
 }
 

@@ -58,6 +58,29 @@ Deno.test("an option without a command is refused with the list of commands", as
   );
 });
 
+Deno.test("an option in the place of another option's value is refused", async () => {
+  assert.equal(
+    await refused("simulate", "--fake", "--mb", "20"),
+    "oomkit: cannot use --fake: <dir> is missing before --mb; if --mb is meant, write: --fake=--mb\n",
+  );
+  assert.match(await refused("guard", "-r", "--policy", "-r"), /--policy: <action> is missing/);
+  assert.match(await refused("watch", "--threshold"), /--threshold: <list> is missing$/m);
+  // A value may begin with a dash, and a command's words are its own.
+  assert.match(await refused("inspect", "--max-usage", "-5M", "--check"), /--max-usage -5M: /);
+  assert.match(
+    await refused("watch", "--limit", "--", "--for", "--mb"),
+    /--limit: <size> is missing$/m,
+  );
+});
+
+Deno.test("an argument too many is named", async () => {
+  assert.equal(
+    await refused("simulate", "surplus", "more"),
+    'oomkit: cannot use "surplus": simulate takes no arguments\n',
+  );
+  assert.match(await refused("completions", "bash", "zsh"), /"zsh": completions takes at most 1$/m);
+});
+
 Deno.test("help of the program and of a command is printed", async () => {
   for (const args of [["help"], ["--help"], ["-h"]]) {
     const { code, stdout } = await runOomkit(args);

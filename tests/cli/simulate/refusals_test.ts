@@ -37,7 +37,7 @@ const MISTAKES: readonly (readonly [string, RegExp])[] = [
   ["--fake-version 2", /without --fake/],
   ["--growth leak", /--growth without --fake/],
   ["--root /no/such/tree", /no such directory/],
-  ["surplus", /too many arguments/],
+  ["surplus", /cannot use "surplus": simulate takes no arguments/],
 ];
 
 for (const [args, reason] of MISTAKES) {
