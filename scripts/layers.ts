@@ -16,47 +16,34 @@ interface Room {
   readonly pure?: true;
 }
 
-const nouns = [
-  "core/snapshot.ts",
+const aloneNouns = [
   "core/errors.ts",
   "core/names.ts",
   "core/omit_undefined.ts",
   "core/cgroup_path.ts",
 ];
-const pureRooms = [
-  "core/parse",
-  "core/policy",
-  "core/suggest.ts",
-  "core/timing.ts",
-  "core/bounded_queue.ts",
-  ...nouns,
-];
-const sharedRooms = [
-  "core/cgroup",
-  "core/kernel",
-  "core/watch",
-  "core/control",
-  "core/events",
-  "core/record",
-];
+const nouns = ["core/snapshot.ts", ...aloneNouns];
+const tools = ["core/suggest.ts", "core/timing.ts", "core/bounded_queue.ts"];
+const pureRooms = ["core/parse", "core/policy", ...tools, ...nouns];
+const sharedRooms = ["cgroup", "kernel", "watch", "control", "events", "record"]
+  .map((room) => `core/${room}`);
 
 export const rooms: readonly Room[] = [
   { at: "core/snapshot.ts", imports: ["core/cgroup/fields.ts"], pure: true },
-  { at: "core/cgroup/fields.ts", imports: [], pure: true },
-  { at: "core/errors.ts", imports: [], pure: true },
-  { at: "core/names.ts", imports: [], pure: true },
-  { at: "core/omit_undefined.ts", imports: [], pure: true },
-  { at: "core/cgroup_path.ts", imports: [], pure: true },
-  { at: "core/suggest.ts", imports: [], pure: true },
-  { at: "core/timing.ts", imports: [], pure: true },
-  { at: "core/bounded_queue.ts", imports: [], pure: true },
+  ...["core/cgroup/fields.ts", ...aloneNouns, ...tools].map((at): Room => ({
+    at,
+    imports: [],
+    pure: true,
+  })),
   { at: "core/parse", imports: nouns, pure: true },
   { at: "core/policy", imports: nouns, pure: true },
   { at: "core/kernel/clock.ts", imports: ["core/kernel"] },
   { at: "core/kernel", imports: ["core/errors.ts", "core/names.ts"] },
-  { at: "core/cgroup/v1.ts", imports: ["core/cgroup", ...pureRooms], pure: true },
-  { at: "core/cgroup/v2.ts", imports: ["core/cgroup", ...pureRooms], pure: true },
-  { at: "core/cgroup/identity.ts", imports: ["core/cgroup", ...pureRooms], pure: true },
+  ...["v1.ts", "v2.ts", "identity.ts"].map((file): Room => ({
+    at: `core/cgroup/${file}`,
+    imports: ["core/cgroup", ...pureRooms],
+    pure: true,
+  })),
   { at: "core/cgroup", imports: [...pureRooms, "core/kernel"] },
   { at: "core/events", imports: [...pureRooms, "core/cgroup"] },
   {
@@ -89,11 +76,7 @@ export const rooms: readonly Room[] = [
     imports: [
       ...pureRooms,
       ...sharedRooms.filter((at) => at !== "core/kernel"),
-      "core/guard",
-      "core/simulate",
-      "core/receivers",
-      "core/collect",
-      "core/picture",
+      ...["guard", "simulate", "receivers", "collect", "picture"].map((room) => `core/${room}`),
     ],
   },
 ];

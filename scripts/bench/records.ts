@@ -3,10 +3,13 @@
  * (`--record`). Earlier ones are in the history of the repository.
  */
 
+import { tryReadText } from "../../core/cgroup/files.ts";
+import { executable, git } from "../command.ts";
+import { versionOf } from "./start_up.ts";
 import type { Row, Summary, Table } from "./statistics.ts";
 
 /** The machine and the build of a run. */
-export interface Conditions {
+interface Conditions {
   /** The commit, with a `+` when the sources differ from it. */
   readonly commit: string;
   /** The output of `oomkit --version`. */
@@ -17,7 +20,24 @@ export interface Conditions {
   readonly deno: string;
 }
 
-export interface RecordedRow extends Summary {
+export async function conditions(): Promise<Conditions> {
+  const commit = await git("rev-parse", "--short", "HEAD") ?? "unknown";
+  const changes = await git("status", "--porcelain", "core", "cli", "scripts");
+  const cpu = /^model name\s*:\s*(.*)$/m.exec(tryReadText("/proc/cpuinfo") ?? "")?.[1];
+  return {
+    commit: changes ? `${commit}+` : commit,
+    program: versionOf(executable),
+    kernel: Deno.osRelease(),
+    cpu: cpu ?? Deno.build.arch,
+    cores: navigator.hardwareConcurrency,
+    deno: Deno.version.deno,
+  };
+}
+
+/** Load average of the last minute. */
+export const load = (): number => Deno.loadavg()[0]!;
+
+interface RecordedRow extends Summary {
   readonly what: string;
   readonly unit: string;
 }

@@ -1,9 +1,12 @@
 /** What a run in the guest takes from this machine: kernel, emulator, the executable and, for tests, Deno. */
 
 import { basename, join } from "node:path";
-import { bundle, root } from "../build/bundle.ts";
+import { omitUndefined } from "../../core/omit_undefined.ts";
+import { bundle } from "../build/bundle.ts";
+import { compiled, root } from "../command.ts";
+import { isThere } from "../files.ts";
 import { Mistake } from "../terminal.ts";
-import { exists, findKernel, findProgram, type Hierarchy, kernelAt } from "./image.ts";
+import { findKernel, findProgram, type Hierarchy, kernelAt } from "./image.ts";
 import { type Outcome, runMachine } from "./machine.ts";
 
 export interface Run {
@@ -27,13 +30,11 @@ export interface Run {
   readonly signal?: AbortSignal;
   readonly onOutput: (channel: "stdout" | "stderr", bytes: Uint8Array) => void;
   /** Is told what goes on, and how far it has come. */
-  readonly onStage?: SimulationTarget;
+  readonly onStage?: (what: string, done?: number, total?: number) => void;
 }
 
-export type SimulationTarget = (what: string, done?: number, total?: number) => void;
-
 /** Where the guest keeps what it was given. */
-export const executableInGuest = "/oomkit";
+const executableInGuest = "/oomkit";
 const testsInGuest = "/tests";
 const programInGuest = "/program";
 
@@ -72,14 +73,12 @@ export async function runInGuest(run: Run): Promise<Outcome> {
     disk: (run.disk ?? 0) * 2 ** 20,
     workFolder: join(root, "dist/guest"),
     onOutput: run.onOutput,
-    ...(run.onStage === undefined ? {} : { onStage: run.onStage }),
-    ...(run.out === undefined ? {} : { out: run.out }),
-    ...(run.signal === undefined ? {} : { signal: run.signal }),
+    ...omitUndefined({ onStage: run.onStage, out: run.out, signal: run.signal }),
   }, {
     cgroup: run.cgroup,
     command: run.command,
     environment: { OOMKIT_BIN: executableInGuest, ...run.environment },
-    files: { ...exists(locale) ? { [locale]: locale } : {}, ...run.files },
+    files: { ...isThere(locale) ? { [locale]: locale } : {}, ...run.files },
     programs: programs(run),
     disk: (run.disk ?? 0) > 0,
     limit: run.limit ?? 600,
@@ -94,8 +93,8 @@ function programs({ deno, executable }: Run): Record<string, string> {
     if (path !== undefined) found[`/bin/${name}`] = path;
   }
   if (deno) found["/bin/deno"] = Deno.execPath();
-  const path = executable ?? join(root, "dist/oomkit");
-  if (exists(path)) found[executableInGuest] = path;
+  const path = executable ?? compiled;
+  if (isThere(path)) found[executableInGuest] = path;
   else if (executable !== undefined) throw new Mistake(`cannot start the guest: no ${executable}`);
   return found;
 }
@@ -150,4 +149,18 @@ async function programForSteps(folder: string): Promise<Record<string, string>> 
     [programInGuest]: join(folder, "main"),
     ...Object.fromEntries(await Promise.all(files)),
   };
+}
+
+/** @returns the paths of all test files of a folder and of those below it, sorted; none where it does not exist. */
+export function testFiles(folder: string): string[] {
+  try {
+    return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
+      const path = join(folder, name);
+      if (isDirectory) return testFiles(path);
+      return name.endsWith("_test.ts") ? [path] : [];
+    }).sort();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
 }

@@ -1,10 +1,13 @@
 /** Starts an emulated machine, carries its three channels, and makes sure that it ends. */
 
 import { join } from "node:path";
+import { tryReadText } from "../../core/cgroup/files.ts";
+import { succeed } from "../command.ts";
+import { isThere } from "../files.ts";
 import { writeArchive } from "./cpio.ts";
-import { type Contents, exists, findProgram, imageEntries } from "./image.ts";
+import { type Contents, findProgram, imageEntries } from "./image.ts";
 
-export interface Machine {
+interface Machine {
   readonly kernel: { readonly path: string; readonly version: string };
   /** MiB. The programs in the first root take 230 of them. */
   readonly memory: number;
@@ -47,7 +50,7 @@ export async function runMachine(machine: Machine, contents: Contents): Promise<
 function removeStale(folder: string): void {
   for (const { name } of Deno.readDirSync(folder)) {
     const pid = name.split("-")[0];
-    if (!exists(`/proc/${pid}`)) Deno.removeSync(join(folder, name), { recursive: true });
+    if (!isThere(`/proc/${pid}`)) Deno.removeSync(join(folder, name), { recursive: true });
   }
 }
 
@@ -80,14 +83,14 @@ async function runIn(folder: string, machine: Machine, contents: Contents): Prom
     // A machine that never came up does not connect: closing ends the wait.
     for (const listener of [stdout, stderr, result]) listener.close();
     await carried;
-    const kernel = readText(join(folder, "console"));
+    const kernel = tryReadText(join(folder, "console")) ?? "";
     const answer = new Uint8Array(await new Blob(pieces as BlobPart[]).arrayBuffer());
     if (machine.signal?.aborted) return { failure: "it was interrupted", console: kernel };
-    if (deadline.aborted || startsWith(answer, "late")) {
+    if (deadline.aborted || new TextDecoder().decode(answer.subarray(0, 4)) === "late") {
       return { failure: `it was not done after ${contents.limit} s`, console: kernel };
     }
     if (!status.success) {
-      return { failure: `qemu: ${lastLine(await said)}`, console: kernel };
+      return { failure: `qemu: ${(await said).trimEnd().split("\n").at(-1)}`, console: kernel };
     }
     return { ...await resultOf(answer, machine.out), console: kernel };
   } finally {
@@ -145,16 +148,11 @@ async function carry(listener: Deno.UnixListener, onBytes: (bytes: Uint8Array) =
 
 /** The guest sends `exit N`, a newline, and a tar archive of its /out. */
 async function resultOf(bytes: Uint8Array, out: string | undefined) {
-  const lineEnd = bytes.indexOf(10);
-  const line = new TextDecoder().decode(bytes.subarray(0, Math.max(lineEnd, 0)));
-  const code = line.match(/^exit (\d+)$/)?.[1];
+  const lineEnd = Math.max(bytes.indexOf(10), 0);
+  const code = /^exit (\d+)$/.exec(new TextDecoder().decode(bytes.subarray(0, lineEnd)))?.[1];
   if (code === undefined) return { failure: "it ended by itself" };
   if (out !== undefined) await unpack(bytes.subarray(lineEnd + 1), out);
   return { code: Number(code) };
-}
-
-function startsWith(bytes: Uint8Array, word: string): boolean {
-  return new TextDecoder().decode(bytes.subarray(0, word.length)) === word;
 }
 
 async function unpack(archive: Uint8Array, folder: string): Promise<void> {
@@ -177,20 +175,5 @@ async function makeDisk(path: string, size: number): Promise<void> {
       "cannot make the guest's disk: mke2fs is not installed; apt-get install e2fsprogs",
     );
   }
-  const { success } = await new Deno.Command(mkfs, { args: ["-q", "-t", "ext4", "-F", path] })
-    .output();
-  if (!success) throw new Error(`cannot make the guest's disk: mke2fs failed on ${path}`);
-}
-
-function readText(path: string): string {
-  try {
-    return new TextDecoder().decode(Deno.readFileSync(path));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "";
-    throw error;
-  }
-}
-
-function lastLine(text: string): string {
-  return text.trimEnd().split("\n").at(-1) ?? "";
+  await succeed(mkfs, ["-q", "-t", "ext4", "-F", path]);
 }

@@ -4,7 +4,7 @@ import { guardBase } from "../../cli/guard/options.ts";
 import { inspectCommand } from "../../cli/inspect/command.ts";
 import { simulateBase } from "../../cli/simulate/options.ts";
 import { watchBase } from "../../cli/watch/options.ts";
-import type { Json } from "./yaml.ts";
+import type { Json } from "./kustomize.ts";
 
 const commands = {
   guard: guardBase(),

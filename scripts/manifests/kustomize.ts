@@ -5,8 +5,20 @@
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { applyPatch } from "./json_patch.ts";
-import { type Json, parseYaml } from "./yaml.ts";
+import { parseAllDocuments } from "yaml";
+
+// deno-lint-ignore no-explicit-any
+export type Json = any;
+
+/** @returns the documents of a file, without the empty ones. @throws with the file's name when it is no YAML. */
+export function parseYaml(text: string, file: string): Json[] {
+  return parseAllDocuments(text, { strict: true, uniqueKeys: true }).flatMap((document) => {
+    const [error] = document.errors;
+    if (error !== undefined) throw new Error(`cannot read ${file}: ${error.message}`);
+    const value = document.toJS();
+    return value === null ? [] : [value];
+  });
+}
 
 const KNOWN = [
   "apiVersion",
@@ -106,6 +118,28 @@ function patch({ target, patch }: Json, objects: readonly Json[], file: string):
     throw new Error(`cannot patch in ${file}: there is no ${target.kind} ${target.name}`);
   }
   for (const each of meant) applyPatch(each, parseYaml(patch, file)[0]);
+}
+
+/** JSON Patch (RFC 6902), the three operations that the overlays use; changes `object`. @throws when an operation does not fit it, as kustomize does. */
+export function applyPatch(object: Json, operations: readonly Json[]): void {
+  for (const { op, path, value } of operations) {
+    const keys = String(path).split("/").slice(1)
+      .map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~"));
+    const last = keys.pop();
+    const parent = keys.reduce((at, key) => at?.[key], object);
+    if (last === undefined || typeof parent !== "object" || parent === null) {
+      throw new Error(`cannot ${op} ${path}: there is no such place`);
+    }
+    const isThere = last in parent;
+    if (op === "add" && Array.isArray(parent)) {
+      parent.splice(last === "-" ? parent.length : Number(last), 0, structuredClone(value));
+    } else if (op === "add" || (op === "replace" && isThere)) {
+      parent[last] = structuredClone(value);
+    } else if (op === "remove" && isThere) {
+      if (Array.isArray(parent)) parent.splice(Number(last), 1);
+      else delete parent[last];
+    } else throw new Error(`cannot ${op} ${path}: there is nothing, or the operation is unknown`);
+  }
 }
 
 function setImage(object: Json, { name, newName = name, newTag }: Json): void {

@@ -2,8 +2,7 @@
 
 import { parse } from "smol-toml";
 import { flagOffences, keyOffences, targetsAmong } from "./flags.ts";
-import { containersOf, podOf } from "./kustomize.ts";
-import type { Json } from "./yaml.ts";
+import { containersOf, type Json, podOf } from "./kustomize.ts";
 
 /** @param objects of one kustomization. @returns one line for each offence. */
 export function policyOffences(objects: readonly Json[]): string[] {

@@ -1,7 +1,7 @@
 /** The man page, in the `man` macros that groff and mandoc both know (groff_man(7)). */
 
 import type { CommandDefinition, OptionDefinition } from "../../cli/options/definitions.ts";
-import type { DescribedProgram } from "./shared_options.ts";
+import type { DescribedProgram } from "./options_page.ts";
 
 export function manPage(
   { alone, commands, shared }: DescribedProgram,

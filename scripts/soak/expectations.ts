@@ -1,7 +1,8 @@
 /** Which process was killed by what, and whether that was right: compares the facts of a soak. Pure. */
 
+import { isInSubtree, overlap } from "../../core/cgroup_path.ts";
 import { KILL_ACTIONS } from "../../core/policy/actions.ts";
-import { type AllocatorProgram, lives, placeOf } from "./allocators.ts";
+import { type AllocatorProgram, placeOf } from "./allocators.ts";
 import type { KernelKill } from "./kernel_kills.ts";
 import { type Program, type ReportedEvent, wasAtWork } from "./program.ts";
 
@@ -35,11 +36,9 @@ const PAGE = 4096;
 /** Not SIGSEGV: execve(2) without memory ends in it, without a kill. */
 const KILLING: readonly (string | null)[] = ["SIGKILL", "SIGTERM"];
 
-export const isKill = (event: ReportedEvent): boolean =>
+const isKill = (event: ReportedEvent): boolean =>
   event.type === "action" && KILL_ACTIONS.some((action) => action === event.action) &&
   !event.dry_run && ["killed", "survived", "signalled"].includes(event.outcome);
-
-const within = (path: string, above: string) => path === above || path.startsWith(`${above}/`);
 
 /** A pid can have been reused. */
 function allocatorOf(facts: Facts, pid: number, at: number): AllocatorProgram | undefined {
@@ -60,7 +59,7 @@ function wrongsOf(facts: Facts, event: ReportedEvent): string[] {
   const what = `guard: ${event.action} in ${event.cgroup} at ${event.ts}`;
   const at = Date.parse(event.ts);
   const wrongs: string[] = [];
-  if (!within(event.cgroup, facts.guarded)) wrongs.push(`${what}: it is not guarded`);
+  if (!isInSubtree(event.cgroup, facts.guarded)) wrongs.push(`${what}: it is not guarded`);
   if (!(event.usage_before >= event.level_bytes)) {
     wrongs.push(`${what}: usage ${event.usage_before} is below ${event.level_bytes}`);
   }
@@ -72,9 +71,9 @@ function wrongsOf(facts: Facts, event: ReportedEvent): string[] {
   const allocator = allocatorOf(facts, event.victim.pid, at);
   if (allocator === undefined) {
     const mayBeForked = facts.allocators.some((each) =>
-      each.kind === "forks" && within(placeOf(each), event.cgroup)
+      each.kind === "forks" && isInSubtree(placeOf(each), event.cgroup)
     );
-    if (!(mayBeForked && within(event.victim.cgroup, facts.guarded))) {
+    if (!(mayBeForked && isInSubtree(event.victim.cgroup, facts.guarded))) {
       wrongs.push(
         `${what}: pid ${event.victim.pid} (${event.victim.comm}) is not a process of this soak`,
       );
@@ -85,7 +84,7 @@ function wrongsOf(facts: Facts, event: ReportedEvent): string[] {
     wrongs.push(`${what}: pid ${allocator.pid} is protected`);
   }
   const since = allocator.places.at(-1)!.since;
-  if (!within(placeOf(allocator), event.cgroup) && at - since > MOVED_MS) {
+  if (!isInSubtree(placeOf(allocator), event.cgroup) && at - since > MOVED_MS) {
     wrongs.push(`${what}: pid ${allocator.pid} was in ${placeOf(allocator)}`);
   }
   return wrongs;
@@ -112,7 +111,7 @@ export function deaths(facts: Facts): { readonly tally: Tally; readonly wrongs: 
     const byKernel = facts.kernelKills.some((kill) =>
       kill.pid === pid && kill.at >= allocator.started && Math.abs(kill.at - ended.at) < LATE_MS
     );
-    const isGuarded = within(placeOf(allocator), facts.guarded);
+    const isGuarded = isInSubtree(placeOf(allocator), facts.guarded);
     if (byKernel) {
       if (!isGuarded) tally.outside++;
       else if (guards.some((guard) => wasAtWork(guard, ended.at - 1000, ended.at))) tally.lost++;
@@ -147,7 +146,7 @@ function mayHaveKilled({ armed, ending, events }: Program, at: number): boolean 
 /** To find the cause. */
 function eventsNear(programs: readonly Program[], path: string, at: number): string {
   const near = programs.flatMap(({ events }) => events).filter(({ cgroup, ts }) =>
-    (within(path, cgroup) || within(cgroup, path)) && Math.abs(Date.parse(ts) - at) < LATE_MS
+    overlap(path, cgroup) && Math.abs(Date.parse(ts) - at) < LATE_MS
   );
   const distance = ({ ts }: ReportedEvent) => Math.abs(Date.parse(ts) - at);
   const events = near.sort((one, other) => distance(one) - distance(other)).slice(0, 12).map((
@@ -170,7 +169,7 @@ function isOf(event: ReportedEvent, { pid, places, started, ended }: AllocatorPr
   if (at < started - 50 || at > ended!.at + LATE_MS) return false;
   if (event.victim?.pid === pid) return true;
   const { killed_cgroup: container } = event;
-  return container !== null && places.some(({ path }) => within(path, container)) &&
+  return container !== null && places.some(({ path }) => isInSubtree(path, container)) &&
     Math.abs(at - ended!.at) < LATE_MS;
 }
 
@@ -195,9 +194,4 @@ export function unreportedKills(facts: Facts): string[] {
         : [];
     });
   });
-}
-
-/** Allocators that still run. */
-export function remainingAllocators(facts: Facts): readonly AllocatorProgram[] {
-  return facts.allocators.filter(lives);
 }

@@ -3,15 +3,14 @@
  * of it, and checks what must hold.
  */
 
-import { type Costs, costsOf } from "../bench/process_costs.ts";
-import { checkBystanders, checkStopped } from "./checks.ts";
+import { delay } from "../../core/timing.ts";
+import { type Costs, costsOf } from "../bench/costs.ts";
+import { MIB } from "../cgroups.ts";
 import { endAllocator, lives } from "./allocators.ts";
-import { growth, minimum } from "./growth.ts";
+import { checkBystanders, checkStopped } from "./checks.ts";
 import { deaths, type Facts, type Tally, unreportedKills, wrongKills } from "./expectations.ts";
-import { added, MAX_ORDERS, openFiles, openOrders } from "./open_files.ts";
-import type { Program } from "./program.ts";
-import { continueProgram } from "./programs.ts";
-import { limitPath, MIB, pause, removeGroup, type World } from "./world.ts";
+import { continueProgram, type Program } from "./program.ts";
+import { limitPath, removeGroup, type World } from "./world.ts";
 
 /** Longer than any report takes, also in an emulated machine (milliseconds). */
 const MAX_REPORT_MS = 120_000;
@@ -22,7 +21,7 @@ const MAX_POLLS = 1500;
 const SAMPLES = 8;
 const MS_BETWEEN_SAMPLES = 400;
 
-export interface Rest {
+interface Rest {
   readonly tally: Tally;
   readonly costs: ReadonlyMap<Program, Costs>;
   readonly stopped: number;
@@ -77,7 +76,7 @@ function grownSince({ first, open }: Bases, program: Program, now: Costs): strin
 async function settled(world: World, since: number): Promise<number> {
   for (let look = 0; look < 10; look++) {
     if (world.allocators.filter(lives).length === 0) break;
-    await pause(POLL_MS);
+    await delay(POLL_MS);
   }
   return checkStopped(world, since);
 }
@@ -107,7 +106,7 @@ async function events(world: World, program: Program, type: string, path: string
       world.findings.push(`${program.name} does not report ${type} of ${path}`);
       return;
     }
-    await pause(POLL_MS);
+    await delay(POLL_MS);
   }
 }
 
@@ -116,23 +115,23 @@ async function inTime(wrongs: () => string[]): Promise<string[]> {
   for (let look = 0;; look++) {
     const now = wrongs();
     if (now.length === 0 || look === MAX_POLLS) return now;
-    await pause(POLL_MS);
+    await delay(POLL_MS);
   }
 }
 
 async function restingCosts(program: Program): Promise<Costs> {
-  const looks: Costs[] = [];
-  for (let look = 0; look < SAMPLES; look++) {
-    if (look > 0) await pause(MS_BETWEEN_SAMPLES);
+  const samples: Costs[] = [];
+  for (let sample = 0; sample < SAMPLES; sample++) {
+    if (sample > 0) await delay(MS_BETWEEN_SAMPLES);
     const costs = costsOf(program.pid);
     const orders = openOrders(openFiles(program.pid));
     // Only the known maximum is subtracted.
-    looks.push({ ...costs, descriptors: costs.descriptors - Math.min(orders, MAX_ORDERS) });
+    samples.push({ ...costs, descriptors: costs.descriptors - Math.min(orders, MAX_ORDERS) });
   }
-  return minimum(looks);
+  return minimum(samples);
 }
 
-export function factsOf(world: World): Facts {
+function factsOf(world: World): Facts {
   const { allocators, bystanders, kernelKills, programs, guarded, limits } = world;
   return { allocators: [...bystanders, ...allocators], kernelKills, programs, guarded, limits };
 }
@@ -150,4 +149,77 @@ function forget(world: World): void {
   }
   const kept = new Set(tree.all(tree.path));
   for (const path of limits.keys()) if (!kept.has(path)) limits.delete(path);
+}
+
+/** Descriptors in use for a moment: a read, a pinned process. */
+const SPARE_DESCRIPTORS = 6;
+/** Epoll entries and inotify watches are rarely short-lived. */
+const SPARE_WAITS = 4;
+/** Garbage that V8 has not collected: within 20 MiB between two idle checks (docs/performance.md, footprint). */
+const SPARE_ANONYMOUS = 32 * MIB;
+
+/** @param base the sample after the warm-up. @returns a line for each cost that has grown. */
+export function growth(base: Costs, now: Costs): string[] {
+  const grown = (name: keyof Costs, spare: number, unit = 1) => {
+    const more = now[name] - base[name];
+    return more > spare
+      ? [`${name}: ${Math.round(base[name] / unit)} at first, ${Math.round(now[name] / unit)} now`]
+      : [];
+  };
+  return [
+    ...grown("descriptors", SPARE_DESCRIPTORS),
+    ...grown("epollEntries", SPARE_WAITS),
+    ...grown("inotifyWatches", SPARE_WAITS),
+    ...grown("anonymous", SPARE_ANONYMOUS, MIB),
+  ];
+}
+
+/** The minimum of several samples, each figure by itself, since garbage comes and goes. */
+function minimum(samples: readonly Costs[]): Costs {
+  const min = (name: keyof Costs) => Math.min(...samples.map((sample) => sample[name]));
+  return {
+    anonymous: min("anonymous"),
+    resident: min("resident"),
+    descriptors: min("descriptors"),
+    epollEntries: min("epollEntries"),
+    inotifyWatches: min("inotifyWatches"),
+  };
+}
+
+/** How many descriptors lead to each, as proc_pid_fd(5) names it; numbers of pipes and sockets are left out. */
+function openFiles(pid: number): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { name } of Deno.readDirSync(`/proc/${pid}/fd`)) {
+    const target = targetOf(`/proc/${pid}/fd/${name}`);
+    if (target !== undefined) counts.set(target, (counts.get(target) ?? 0) + 1);
+  }
+  return counts;
+}
+
+/** @returns the files that are open more often now, with the difference. */
+function added(
+  before: ReadonlyMap<string, number>,
+  now: ReadonlyMap<string, number>,
+): string {
+  return [...now].filter(([target, count]) => count > (before.get(target) ?? 0))
+    .map(([target, count]) => `${count - (before.get(target) ?? 0)} × ${target}`).join(", ");
+}
+
+/** Each of the two threads of a guard keeps the files of its last 16 reclaim requests open (core/control/reclaim.ts). */
+const MAX_ORDERS = 32;
+
+/** How many of these are open. */
+function openOrders(files: ReadonlyMap<string, number>): number {
+  return [...files].filter(([target]) =>
+    /\/memory\.(?:reclaim|force_empty)(?: \(deleted\))?$/.test(target)
+  ).reduce((sum, [, count]) => sum + count, 0);
+}
+
+function targetOf(path: string): string | undefined {
+  try {
+    return Deno.readLinkSync(path).replace(/\[\d+\]$/, "");
+  } catch {
+    // Closed since it was listed.
+    return undefined;
+  }
 }

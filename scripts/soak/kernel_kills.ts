@@ -9,7 +9,7 @@ export interface KernelKill {
   readonly at: number;
 }
 
-export interface KernelKills extends Disposable {
+interface KernelKills extends Disposable {
   /** Kills since the last call. */
   take(): KernelKill[];
   /** Records that were overwritten before they could be read. */

@@ -1,21 +1,27 @@
 /** A soak from its first operation to its last check. */
 
-import type { Costs } from "../bench/process_costs.ts";
-import { checkRestored } from "./checks.ts";
-import { operationsOf } from "./operations.ts";
+import { delay } from "../../core/timing.ts";
+import type { Costs } from "../bench/costs.ts";
+import { MIB } from "../cgroups.ts";
 import { endAllocator, startAllocator } from "./allocators.ts";
-import { openKernelKills } from "./kernel_kills.ts";
-import { unexpectedReason } from "./stderr_lines.ts";
+import { checkRestored, eventFault, unexpectedReason } from "./checks.ts";
 import type { Tally } from "./expectations.ts";
-import type { Hearing, Program } from "./program.ts";
-import { drawSettings, endProgram, startGuard, startWatch } from "./programs.ts";
-import { makeRandom } from "./random.ts";
 import { type Bases, rest } from "./idle.ts";
-import { eventFault } from "./schema.ts";
+import { openKernelKills } from "./kernel_kills.ts";
+import { operationsOf } from "./operations.ts";
+import { endProgram, type Hearing, type Program } from "./program.ts";
 import { makeTree, ROOT_LIMIT } from "./tree.ts";
-import { createGroup, limitPath, MIB, pause, type World } from "./world.ts";
+import {
+  createGroup,
+  drawSettings,
+  limitPath,
+  makeRandom,
+  startGuard,
+  startWatch,
+  type World,
+} from "./world.ts";
 
-export interface SoakOptions {
+interface SoakOptions {
   readonly seed: number;
   /** How long operations are started; the last checks come after it. */
   readonly minutes: number;
@@ -93,7 +99,7 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
         if (what !== "") lastOperations[lastOperations.length - 1] += `: ${what}`;
         checkAlive(world);
         const ms = random.below(MAX_PAUSE_MS);
-        if (random.chance(60)) await pause(ms);
+        if (random.chance(60)) await delay(ms);
         options.progress(
           `operation ${operations}, ${rounds} idle checks, ${tally.won} won, ${tally.lost} lost`,
         );
@@ -150,9 +156,9 @@ async function makeWorld({ seed, executable }: SoakOptions): Promise<World> {
       const why = unexpectedReason(line);
       if (why) findings.push(`${name} prints ${why}: ${JSON.stringify(line)}`);
     },
-    broken(program, line, why) {
-      if (program.ending?.signal === "SIGKILL") return;
-      findings.push(`${program.name}: ${why}: ${JSON.stringify(line)}`);
+    broken({ name, ending }, line) {
+      if (ending?.signal === "SIGKILL") return;
+      findings.push(`${name}: it is no JSON: ${JSON.stringify(line)}`);
     },
   };
   Deno.mkdirSync(`${folder}/state`, { mode: 0o700 });

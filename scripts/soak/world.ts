@@ -1,17 +1,54 @@
-/** The state of a soak, and random draws on it. Only operations change what later draws depend on. */
+/** The state of a soak, random draws on it, and its programs. Only operations change what later draws depend on. */
 
+import { delay } from "../../core/timing.ts";
+import { MIB } from "../cgroups.ts";
 import {
   type AllocatorProgram,
   type AllocatorSpec,
   endAllocator,
   lives,
   placeOf,
+  PROTECTED,
+  signalTo,
   startAllocator,
 } from "./allocators.ts";
 import type { KernelKill } from "./kernel_kills.ts";
-import type { Hearing, Program } from "./program.ts";
-import type { Random } from "./random.ts";
+import { type Hearing, type Program, startProgram } from "./program.ts";
 import type { Tree } from "./tree.ts";
+
+/** Numbers that a seed reproduces: everything that a soak draws comes from here, and nothing of it from the clock. */
+export interface Random {
+  /** A whole number of [0, n). */
+  below(n: number): number;
+  /** True so many times in a hundred. */
+  chance(percent: number): boolean;
+  pick<Thing>(things: readonly Thing[]): Thing;
+  /** One of these, each as often as its weight says. */
+  weighed<Thing extends { readonly weight: number }>(things: readonly Thing[]): Thing;
+}
+
+/** Marsaglia's xorshift with 32 bits; the state must not be 0. @param seed a whole number. */
+export function makeRandom(seed: number): Random {
+  let state = Math.imul(seed ^ 0x9e3779b9, 0x85ebca6b) >>> 0 || 1;
+  const next = () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return state >>>= 0;
+  };
+  // Seeds that lie side by side begin alike.
+  for (let round = 0; round < 16; round++) next();
+  const below = (n: number) => Math.floor(next() / 2 ** 32 * n);
+  return {
+    below,
+    chance: (percent) => below(100) < percent,
+    pick: (things) => things[below(things.length)]!,
+    weighed(things) {
+      let left = below(things.reduce((sum, { weight }) => sum + weight, 0));
+      return things.find(({ weight }) => (left -= weight) < 0)!;
+    },
+  };
+}
 
 export interface Group {
   readonly path: string;
@@ -52,7 +89,6 @@ export interface World {
   readonly findings: string[];
 }
 
-export const MIB = 1024 ** 2;
 export const MAX_GROUPS = 10;
 /** The shell that execs an allocator needs some memory first (MiB). */
 const MIN_LIMIT_MIB = 16;
@@ -91,7 +127,7 @@ export function drawName(world: World): string {
   return `${isHostile ? hostile : "g"}-${++world.made}`;
 }
 
-export interface Shape {
+interface Shape {
   readonly limit: number | undefined;
   readonly isNested: boolean;
   /** Limit of the cgroup below, in bytes. */
@@ -155,7 +191,7 @@ export function feedGroup(
   return allocator;
 }
 
-export const allocatorsIn = ({ allocators }: World, group: Group): AllocatorProgram[] =>
+const allocatorsIn = ({ allocators }: World, group: Group): AllocatorProgram[] =>
   allocators.filter((allocator) => lives(allocator) && placeOf(allocator) === group.leaf);
 
 /** Kills everything in it, forked processes included, and waits until the kernel removes it. */
@@ -172,7 +208,7 @@ export async function removeGroup(world: World, group: Group): Promise<void> {
         world.findings.push(`${path} cannot be removed: ${pidsIn(world, path).join(" ")}`);
         return;
       }
-      await pause(5);
+      await delay(5);
     }
   }
 }
@@ -187,21 +223,65 @@ export function pidsIn({ tree }: World, path: string): number[] {
 
 function killForked({ allocators }: World, pid: number): void {
   const known = allocators.findLast((allocator) => allocator.pid === pid && lives(allocator));
-  if (known) return endAllocator(known);
-  try {
-    Deno.kill(pid, "SIGKILL");
-  } catch {
-    // Gone.
-  }
+  if (known) endAllocator(known);
+  else signalTo(pid, "SIGKILL");
 }
 
-export const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+export interface Settings {
+  readonly words: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
 
-export interface Operation {
-  readonly name: string;
-  readonly weight: number;
-  /** It replaces the guard or the watch, so that costs cannot be compared across it. */
-  readonly isDisruptive?: true;
-  /** Draws the same random numbers whatever happened before. @returns what it did, for the list of the last operations. */
-  readonly run: (world: World) => string | Promise<string>;
+/** Should the soak be killed, they must not go on for ever. */
+const LONGEST = "12h";
+
+/** The same number of draws each time. */
+export function drawSettings({ random, tree, folder }: World): Settings {
+  const modes = tree.version === 1 ? ["notify", "hold"] : ["throttle", "throttle", "notify"];
+  const words = [
+    ...["--mode", random.pick(modes)],
+    ...["--policy", random.pick(["process", "process", "process", "container"])],
+  ];
+  const perhaps = (percent: number, ...more: string[]) => {
+    if (random.chance(percent)) words.push(...more);
+  };
+  perhaps(20, "--grace-period", "300ms");
+  perhaps(20, "--metric", "working-set");
+  perhaps(25, "--margin-ratio", "0.1");
+  perhaps(20, "--on-warn", "signal");
+  perhaps(20, "--on-critical", "reclaim,exec:true");
+  const log = random.pick(["", `${folder}/log`, "/dev/full"]);
+  return { words, env: log === "" ? {} : { OOMKIT_LOG_FILE: log } };
+}
+
+/** Returns when it guards. */
+export async function startGuard(world: World, { words, env }: Settings): Promise<void> {
+  const all = [
+    ...["--json", "-r", world.guarded, ...words],
+    ...["--ignore", PROTECTED, "--for", LONGEST],
+  ];
+  world.guard = start(world, "guard", all, { OOMKIT_STATE_DIR: world.stateFolder, ...env });
+  await beReady(world, world.guard);
+}
+
+/** Watches the whole soak, unguarded cgroups included. */
+export async function startWatch(world: World): Promise<void> {
+  world.watch = start(world, "watch", ["--json", "-r", world.tree.path], {});
+  await beReady(world, world.watch);
+}
+
+function start(
+  world: World,
+  name: Program["name"],
+  words: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Program {
+  const program = startProgram(name, world.executable, words, env, world.hearing);
+  world.programs.push(program);
+  return program;
+}
+
+async function beReady(world: World, program: Program): Promise<void> {
+  if (await program.ready || world.wantsToEnd) return;
+  world.findings.push(`${program.name} did not begin: ${program.stderrLines.join(" | ")}`);
 }

@@ -1,7 +1,8 @@
-/** The stages that either pass or fail as a whole. */
+/** The stages that either pass or fail as a whole: checks, the compilation, and the soak. */
 
-import { root, withoutBacktrace } from "../build/bundle.ts";
-import { missing, type Outcome } from "./outcome.ts";
+import { compiled, outputOf } from "../command.ts";
+import { limited, missing, type Outcome } from "./deno_tests.ts";
+import { hostObstacle, noExecutable } from "./kernels.ts";
 
 interface Finished {
   readonly code: number;
@@ -15,14 +16,14 @@ export async function check(what: string, args: string[], signal: AbortSignal): 
 }
 
 /** On the official runtime base, or DENORT_BIN; else on the one from npm. */
-export async function compile(executable: string, signal: AbortSignal): Promise<Outcome> {
+export async function compile(signal: AbortSignal): Promise<Outcome> {
   const what = "compile";
   const args = ["run", "-A", "--quiet", "--no-check", "scripts/build/compile.ts"];
   const first = await run(args, signal);
   const finished = noBase(first) ? await run([...args, "--denort=npm"], signal) : first;
   if (noBase(finished)) return missing(what, lastLine(finished.said));
   if (finished.code !== 0) return failed(what, finished.said);
-  const version = await output(executable, ["--version"]);
+  const version = await output(compiled, ["--version"]);
   return version.code === 0 ? passed(what, version.said) : failed(what, version.said);
 }
 
@@ -39,22 +40,36 @@ function failed(what: string, failures: string): Outcome {
   return { what, passed: 0, failed: 1, skipped: [], failures };
 }
 
-function run(args: string[], signal: AbortSignal): Promise<Finished> {
-  return output(Deno.execPath(), args, signal);
-}
+const run = (args: string[], signal: AbortSignal) => output(Deno.execPath(), args, signal);
 
 async function output(program: string, args: string[], signal?: AbortSignal): Promise<Finished> {
-  const { code, stdout, stderr } = await new Deno.Command(program, {
-    args,
-    cwd: root,
-    env: { NO_COLOR: "1", ...withoutBacktrace },
-    stdin: "null",
-    ...(signal === undefined ? {} : { signal }),
-  }).output();
-  const text = new TextDecoder();
-  return { code, said: (text.decode(stdout) + text.decode(stderr)).trim() };
+  const { code, stdout, stderr } = await outputOf(program, args, {
+    env: { NO_COLOR: "1" },
+    ...signal === undefined ? {} : { signal },
+  });
+  return { code, said: (stdout + stderr).trim() };
 }
 
-function lastLine(text: string): string {
-  return text.split("\n").at(-1) ?? "";
+const lastLine = (text: string): string => text.split("\n").at(-1) ?? "";
+
+const MINUTES = 3;
+/** A fixed seed, so that only a change turns it red; `deno task soak` draws others. */
+const SEED = Deno.env.get("OOMKIT_SOAK_SEED") ?? "1";
+/** Seconds for the whole stage: an idle check takes some ten. */
+const LIMIT = 60 * MINUTES + 240;
+
+/** Random operations for some minutes, on this machine's own kernel: one test. The last line of a failure says how to repeat it. */
+export async function soakStage(signal: AbortSignal): Promise<Outcome> {
+  const what = "soak";
+  const none = [hostObstacle("v1"), hostObstacle("v2")];
+  const reason = none.includes(undefined) ? noExecutable() : none.join(", and ");
+  if (reason !== undefined) return missing(what, reason);
+  const words = ["scripts/soak.ts", `--minutes=${MINUTES}`, `--seed=${SEED}`];
+  const { code, said, stdout } = await limited(
+    ["run", "-A", "--quiet", "--frozen", "--no-check", ...words],
+    { limit: LIMIT, signal, environment: { OOMKIT_BIN: compiled } },
+  );
+  return code === 0
+    ? passed(what, stdout.trim().split("\n").slice(0, 2).join("; "))
+    : failed(what, said.trim());
 }

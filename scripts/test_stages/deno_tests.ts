@@ -1,11 +1,50 @@
-/** Runs `deno test` and returns the outcome. */
+/** Runs `deno test`, counts what its report says, and sums up the outcomes of several stages. */
 
 import { join } from "node:path";
-import { root, withoutBacktrace } from "../build/bundle.ts";
-import { countTests } from "./junit.ts";
-import type { Outcome } from "./outcome.ts";
+import { tryReadText } from "../../core/cgroup/files.ts";
+import { outputOf } from "../command.ts";
 
-export interface DenoTests {
+/** The outcome of a stage. */
+export interface Outcome {
+  readonly what: string;
+  readonly passed: number;
+  readonly failed: number;
+  /** Tests that did not run, each with the reason. */
+  readonly skipped: readonly string[];
+  /** A remark beside the counts. */
+  readonly remark?: string;
+  /** Output about the failures. */
+  readonly failures?: string;
+}
+
+interface Totals {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+}
+
+/** @param strict as in CI: a stage that did not run has failed. */
+export function total(outcomes: readonly Outcome[], strict: boolean): Totals {
+  const sum = (count: (outcome: Outcome) => number) =>
+    outcomes.reduce((so_far, outcome) => so_far + count(outcome), 0);
+  const skipped = sum((outcome) => outcome.skipped.length);
+  return {
+    passed: sum((outcome) => outcome.passed),
+    failed: sum((outcome) => outcome.failed) + (strict ? skipped : 0),
+    skipped: strict ? 0 : skipped,
+  };
+}
+
+export function lastLine({ passed, failed, skipped }: Totals): string {
+  return `${passed} passed, ${failed} failed, ${skipped} skipped`;
+}
+
+/** A stage that could not run at all. */
+export function missing(what: string, reason: string): Outcome {
+  return { what, passed: 0, failed: 0, skipped: [reason] };
+}
+
+interface DenoTests {
   readonly what: string;
   /** Folders or files, relative to the project. */
   readonly paths: readonly string[];
@@ -19,28 +58,26 @@ export async function denoTests(tests: DenoTests): Promise<Outcome> {
   const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   try {
     const report = join(folder, "junit.xml");
-    const late = AbortSignal.timeout(tests.limit * 1000);
-    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: [
-        "test",
-        "-A",
-        "--quiet",
-        "--frozen",
-        "--no-check",
-        `--junit-path=${report}`,
-        ...tests.paths,
-      ],
-      cwd: root,
-      env: { NO_COLOR: "1", ...withoutBacktrace, ...tests.environment },
-      stdin: "null",
-      signal: AbortSignal.any([late, tests.signal]),
-    }).output();
-    const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
-    const end = late.aborted ? `${said}\nended after ${tests.limit} s` : said;
-    return outcomeOf(tests.what, code, readIfThere(report), end);
+    const flags = ["-A", "--quiet", "--frozen", "--no-check", `--junit-path=${report}`];
+    const { code, said } = await limited(["test", ...flags, ...tests.paths], tests);
+    return outcomeOf(tests.what, code, tryReadText(report) ?? "", said);
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }
+}
+
+/** Runs this very Deno, and ends it at the limit. @returns all that it has printed, and that it was ended. */
+export async function limited(
+  args: readonly string[],
+  { limit, signal, environment }: Pick<DenoTests, "environment" | "limit" | "signal">,
+) {
+  const late = AbortSignal.timeout(limit * 1000);
+  const { code, stdout, stderr } = await outputOf(Deno.execPath(), args, {
+    env: { NO_COLOR: "1", ...environment },
+    signal: AbortSignal.any([late, signal]),
+  });
+  const end = late.aborted ? `\nended after ${limit} s` : "";
+  return { code, said: stdout + stderr + end, stdout };
 }
 
 /**
@@ -77,11 +114,44 @@ function brief(text: string): string {
   }).join("\n\n");
 }
 
-function readIfThere(path: string): string {
-  try {
-    return Deno.readTextFileSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "";
-    throw error;
-  }
+interface Case {
+  readonly name: string;
+  readonly state: "passed" | "failed" | "ignored";
+}
+
+/**
+ * Counts the tests of a `deno test --junit-path` report; the terminal's own form is mixed with what the tests print. Steps are part of their test, so that a failing one counts once; an ignored one counts, as it would go unseen.
+ * @param xml as Deno 2 writes it: steps are cases of their own after their test, named `test > step`.
+ */
+export function countTests(xml: string) {
+  const suites = [...xml.matchAll(/<testsuite .*?<\/testsuite>/gs)].map(([suite]) => cases(suite));
+  const tests = suites.flatMap((suite) => suite.filter((one) => !isStep(one, suite)));
+  const ignored = suites.flat().filter((one) => one.state === "ignored");
+  return {
+    passed: tests.filter((test) => test.state === "passed").length,
+    failed: tests.filter((test) => test.state === "failed").length,
+    ignored: ignored.map((one) => one.name),
+  };
+}
+
+function cases(suite: string): Case[] {
+  return [...suite.matchAll(/<testcase name="([^"]*)"[^>]*>(.*?)<\/testcase>/gs)].map(
+    ([, name = "", body = ""]) => ({ name: unescape(name), state: stateOf(body) }),
+  );
+}
+
+/** Within a case text is escaped: what looks like an element is one. */
+function stateOf(body: string): Case["state"] {
+  if (/<(failure|error)\b/.test(body)) return "failed";
+  return /<skipped\b/.test(body) ? "ignored" : "passed";
+}
+
+function isStep({ name }: Case, suite: readonly Case[]): boolean {
+  return suite.some((other) => name.startsWith(`${other.name} > `));
+}
+
+function unescape(text: string): string {
+  const characters: Record<string, string> = { lt: "<", gt: ">", quot: '"', apos: "'", amp: "&" };
+  return text.replaceAll(/&(\w+);/g, (whole, name) => characters[name] ?? whole)
+    .replaceAll(/&#(\d+);/g, (_, code) => String.fromCodePoint(Number(code)));
 }

@@ -1,21 +1,19 @@
-/** The tests on real kernels: this machine's where it has the memory controller, and an emulated one. */
+/** The tests of the executable, and those on real kernels: this machine's where it has the memory controller, and an emulated one. */
 
 import { join } from "node:path";
 import { parseMountinfo } from "../../core/parse/mountinfo.ts";
-import { root } from "../build/bundle.ts";
-import { obstacle, runTestsInGuest } from "../guest_kernel/guest.ts";
-import { testFiles } from "../guest_kernel/test_files.ts";
-import { denoTests, outcomeOf } from "./deno_tests.ts";
-import { shards } from "./lanes.ts";
-import { missing, type Outcome } from "./outcome.ts";
+import { compiled, root } from "../command.ts";
+import { isThere } from "../files.ts";
+import { obstacle, runTestsInGuest, testFiles } from "../guest_kernel/guest.ts";
+import { denoTests, missing, type Outcome, outcomeOf } from "./deno_tests.ts";
 
 export type Version = "v1" | "v2";
 
 const folder = "tests/kernel";
 const launcher = join(root, "scripts/oomkit");
-export const executable = join(root, "dist/oomkit");
 
 /** Seconds, with room for a busy machine. The emulated one is some ten times slower. */
+const executableLimit = 60;
 const hostLimit = 600;
 const guestLimit = 1300;
 
@@ -40,6 +38,18 @@ function memoryController(): Version | undefined {
   return controllers.split(/\s/).includes("memory") ? "v2" : undefined;
 }
 
+/** The tests of the executable that need no kernel of their own. */
+export function executableTests(signal: AbortSignal): Promise<Outcome> {
+  return onHost(
+    "executable",
+    compiled,
+    ["tests/executable"],
+    noExecutable(),
+    signal,
+    executableLimit,
+  );
+}
+
 export function throughLauncher(version: Version, signal: AbortSignal): Promise<Outcome> {
   const files = kernelFiles().filter((file) => launcherTests.test(file));
   return onHost(`real ${version}, launcher`, launcher, files, noTests(), signal);
@@ -48,7 +58,7 @@ export function throughLauncher(version: Version, signal: AbortSignal): Promise<
 export function throughExecutable(version: Version, signal: AbortSignal): Promise<Outcome> {
   const what = `real ${version}, executable`;
   const files = kernelFiles().filter((file) => !guestOnly.test(file));
-  return onHost(what, executable, files, noTests() ?? noExecutable(), signal);
+  return onHost(what, compiled, files, noTests() ?? noExecutable(), signal);
 }
 
 async function onHost(
@@ -57,10 +67,11 @@ async function onHost(
   paths: readonly string[],
   reason: string | undefined,
   signal: AbortSignal,
+  limit = hostLimit,
 ): Promise<Outcome> {
   if (reason !== undefined) return missing(what, reason);
   const environment = { OOMKIT_BIN: program };
-  return await denoTests({ what, paths, environment, limit: hostLimit, signal });
+  return await denoTests({ what, paths, environment, limit, signal });
 }
 
 export function guestObstacle(): string | undefined {
@@ -74,6 +85,25 @@ export function guestObstacle(): string | undefined {
 export function guestParts(version: Version): string[][] {
   const files = guestFiles(version).map((path) => ({ path, weight: Deno.statSync(path).size }));
   return shards(files, Math.ceil(files.length / FILES_IN_GUEST));
+}
+
+interface Weighed {
+  readonly path: string;
+  readonly weight: number;
+}
+
+/**
+ * Parts of about the same weight: the heaviest first, each into what is lightest so far.
+ * @returns no empty ones; paths sorted within each.
+ */
+export function shards(files: readonly Weighed[], count: number): string[][] {
+  const parts = Array.from({ length: count }, () => ({ weight: 0, paths: [] as string[] }));
+  for (const { path, weight } of files.toSorted((one, other) => other.weight - one.weight)) {
+    const lightest = parts.reduce((one, other) => other.weight < one.weight ? other : one);
+    lightest.weight += weight;
+    lightest.paths.push(path);
+  }
+  return parts.filter(({ paths }) => paths.length > 0).map(({ paths }) => paths.sort());
 }
 
 /** Through the executable, as there are no sources in the guest. @param part which one of how many, for the reader. */
@@ -90,7 +120,7 @@ export async function inGuest(
   try {
     const outcome = await runTestsInGuest(files, {
       cgroup: version,
-      executable,
+      executable: compiled,
       limit: guestLimit,
       disk: 256,
       out,
@@ -139,10 +169,5 @@ function noTests(): string | undefined {
 }
 
 export function noExecutable(): string | undefined {
-  try {
-    Deno.statSync(executable);
-    return undefined;
-  } catch {
-    return "there is no executable; deno task compile";
-  }
+  return isThere(compiled) ? undefined : "there is no executable; deno task compile";
 }

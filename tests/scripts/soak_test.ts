@@ -1,18 +1,18 @@
 import assert from "node:assert/strict";
-import type { Costs } from "../../scripts/bench/process_costs.ts";
+import type { Costs } from "../../scripts/bench/costs.ts";
 import type { AllocatorProgram } from "../../scripts/soak/allocators.ts";
-import { growth } from "../../scripts/soak/growth.ts";
-import { killedPid } from "../../scripts/soak/kernel_kills.ts";
-import { unexpectedReason } from "../../scripts/soak/stderr_lines.ts";
+import { unexpectedReason } from "../../scripts/soak/checks.ts";
 import {
   deaths,
   type Facts,
   unreportedKills,
   wrongKills,
 } from "../../scripts/soak/expectations.ts";
+import { growth } from "../../scripts/soak/idle.ts";
+import { killedPid } from "../../scripts/soak/kernel_kills.ts";
 import type { Program, ReportedEvent } from "../../scripts/soak/program.ts";
-import { makeRandom } from "../../scripts/soak/random.ts";
 import { isDisruptive } from "../../scripts/soak/soak.ts";
+import { makeRandom } from "../../scripts/soak/world.ts";
 
 const NOW = Date.parse("2026-01-01T00:00:00Z");
 const GUARDED = "/soak/guarded";
