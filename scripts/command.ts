@@ -32,7 +32,7 @@ export async function outputOf(
     cwd,
     env: { RUST_BACKTRACE: "0", ...env },
     stdin: "null",
-    ...signal === undefined ? {} : { signal },
+    ...signal && { signal },
   });
   try {
     const { code, stdout, stderr } = await command.output();

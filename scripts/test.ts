@@ -11,10 +11,9 @@
 import { parseArgs } from "node:util";
 import { interruption, Mistake, parsed, printLine, progress, run } from "./terminal.ts";
 import { check, compile, soakStage } from "./test_stages/checks.ts";
-import { denoTests, lastLine, missing, type Outcome, total } from "./test_stages/deno_tests.ts";
+import { denoTests, lastLine, type Outcome, total } from "./test_stages/deno_tests.ts";
 import {
   executableTests,
-  guestObstacle,
   guestParts,
   hostObstacle,
   inGuest,
@@ -32,17 +31,17 @@ interface Part {
 /** At most this many: an emulated machine has two CPUs, and its tests have deadlines. */
 const MAX_LANES = 2;
 
-const sources = ["cli", "core", "tests", "scripts"];
+/** The arguments of Deno, by stage. */
+const CHECKS = {
+  fmt: ["fmt", "--check"],
+  lint: ["lint", "--quiet"],
+  check: ["check", "--quiet", "--frozen", "cli", "core", "tests", "scripts"],
+  layers: ["run", "--allow-read", "--no-check", "scripts/layers.ts"],
+  words: ["run", "-A", "--no-check", "scripts/words.ts"],
+};
 
-const unitFolders = [
-  "tests/cli",
-  "tests/core",
-  "tests/deploy",
-  "tests/faults",
-  "tests/fuzz",
-  "tests/scripts",
-  "tests/security",
-];
+const unitFolders = ["cli", "core", "deploy", "faults", "fuzz", "scripts", "security"]
+  .map((folder) => `tests/${folder}`);
 
 /** Seconds. */
 const unitLimit = 600;
@@ -92,24 +91,17 @@ async function main(): Promise<number> {
 
 /** In the order in which they run, except those that can run beside others. */
 function stagesUnder(signal: AbortSignal): Record<string, Part[]> {
-  const once = (run: () => Promise<Outcome>): Part[] => [{ run }];
+  const checks = Object.entries(CHECKS).map(([name, args]) =>
+    [name, [{ run: () => check(name, args, signal) }]] as const
+  );
   const unit = () => denoTests({ what: "unit", paths: unitFolders, limit: unitLimit, signal });
   return {
-    fmt: once(() => check("fmt", ["fmt", "--check"], signal)),
-    lint: once(() => check("lint", ["lint", "--quiet"], signal)),
-    check: once(() => check("check", ["check", "--quiet", "--frozen", ...sources], signal)),
-    layers: once(() =>
-      check("layers", ["run", "--allow-read", "--no-check", "scripts/layers.ts"], signal)
-    ),
-    words: once(() => check("words", ["run", "-A", "--no-check", "scripts/words.ts"], signal)),
-    compile: [
-      { run: () => compile(signal) },
-      { run: () => executableTests(signal) },
-    ],
+    ...Object.fromEntries(checks),
+    compile: [{ run: () => compile(signal) }, { run: () => executableTests(signal) }],
     unit: [{ run: unit, isPatient: true }],
     v1: kernelParts("v1", signal),
     v2: kernelParts("v2", signal),
-    soak: once(() => soakStage(signal)),
+    soak: [{ run: () => soakStage(signal) }],
   };
 }
 
@@ -125,24 +117,9 @@ function kernelParts(version: Version, signal: AbortSignal): Part[] {
   const guests = guestParts(version);
   guests.forEach((files, at) => {
     const part = guests.length > 1 ? ` ${at + 1} of ${guests.length}` : "";
-    parts.push({ run: () => guestPart(version, noHost, files, part, signal), isPatient: true });
+    parts.push({ run: () => inGuest(version, files, part, noHost, signal), isPatient: true });
   });
   return parts;
-}
-
-async function guestPart(
-  version: Version,
-  noHost: string | undefined,
-  files: readonly string[],
-  part: string,
-  signal: AbortSignal,
-): Promise<Outcome> {
-  const noGuest = guestObstacle();
-  if (noGuest === undefined) return await inGuest(version, files, part, signal);
-  return missing(
-    `real ${version}${part}`,
-    noHost === undefined ? noGuest : `${noHost}, and ${noGuest}`,
-  );
 }
 
 function show(outcome: Outcome, seconds: number, strict: boolean): void {
@@ -190,7 +167,10 @@ function options() {
   return parsed(parse, "known are --only STAGE,… and --help");
 }
 
-/** At most as many jobs at once as there are lanes. Begins them in their order; the results are in the same order. Rejects with the first that rejects. */
+/**
+ * At most as many jobs at once as there are lanes. Begins them in their order; the results are in the same order. Rejects with
+ * the first that rejects.
+ */
 export async function inLanes<Result>(
   jobs: readonly (() => Promise<Result>)[],
   lanes: number,

@@ -4,11 +4,6 @@ import { compiled, outputOf } from "../command.ts";
 import { limited, missing, type Outcome } from "./deno_tests.ts";
 import { hostObstacle, noExecutable } from "./kernels.ts";
 
-interface Finished {
-  readonly code: number;
-  readonly said: string;
-}
-
 /** Runs this very Deno; passed if it ends with 0. */
 export async function check(what: string, args: string[], signal: AbortSignal): Promise<Outcome> {
   const { code, said } = await run(args, signal);
@@ -28,7 +23,7 @@ export async function compile(signal: AbortSignal): Promise<Outcome> {
 }
 
 /** Something that the machine lacks, unlike a program that cannot be compiled. */
-function noBase({ code, said }: Finished): boolean {
+function noBase({ code, said }: { code: number; said: string }): boolean {
   return code === 2 && /^compile: cannot (get|take|fetch) /.test(lastLine(said));
 }
 
@@ -42,10 +37,10 @@ function failed(what: string, failures: string): Outcome {
 
 const run = (args: string[], signal: AbortSignal) => output(Deno.execPath(), args, signal);
 
-async function output(program: string, args: string[], signal?: AbortSignal): Promise<Finished> {
+async function output(program: string, args: string[], signal?: AbortSignal) {
   const { code, stdout, stderr } = await outputOf(program, args, {
     env: { NO_COLOR: "1" },
-    ...signal === undefined ? {} : { signal },
+    ...signal && { signal },
   });
   return { code, said: (stdout + stderr).trim() };
 }
@@ -65,11 +60,10 @@ export async function soakStage(signal: AbortSignal): Promise<Outcome> {
   const reason = none.includes(undefined) ? noExecutable() : none.join(", and ");
   if (reason !== undefined) return missing(what, reason);
   const words = ["scripts/soak.ts", `--minutes=${MINUTES}`, `--seed=${SEED}`];
-  const { code, said, stdout } = await limited(
+  const { code, stdout, stderr } = await limited(
     ["run", "-A", "--quiet", "--frozen", "--no-check", ...words],
     { limit: LIMIT, signal, environment: { OOMKIT_BIN: compiled } },
   );
-  return code === 0
-    ? passed(what, stdout.trim().split("\n").slice(0, 2).join("; "))
-    : failed(what, said.trim());
+  const said = (stderr + stdout).trim();
+  return code === 0 ? passed(what, said.split("\n").slice(0, 2).join("; ")) : failed(what, said);
 }

@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { tryReadText } from "../../core/cgroup/files.ts";
-import { outputOf } from "../command.ts";
+import { outputOf, type Ran } from "../command.ts";
 
 /** The outcome of a stage. */
 export interface Outcome {
@@ -17,25 +17,18 @@ export interface Outcome {
   readonly failures?: string;
 }
 
-interface Totals {
-  readonly passed: number;
-  readonly failed: number;
-  readonly skipped: number;
-}
-
 /** @param strict as in CI: a stage that did not run has failed. */
-export function total(outcomes: readonly Outcome[], strict: boolean): Totals {
-  const sum = (count: (outcome: Outcome) => number) =>
-    outcomes.reduce((so_far, outcome) => so_far + count(outcome), 0);
-  const skipped = sum((outcome) => outcome.skipped.length);
-  return {
-    passed: sum((outcome) => outcome.passed),
-    failed: sum((outcome) => outcome.failed) + (strict ? skipped : 0),
-    skipped: strict ? 0 : skipped,
-  };
+export function total(outcomes: readonly Outcome[], strict: boolean) {
+  const sum = { passed: 0, failed: 0, skipped: 0 };
+  for (const { passed, failed, skipped } of outcomes) {
+    sum.passed += passed;
+    sum.failed += failed;
+    sum[strict ? "failed" : "skipped"] += skipped.length;
+  }
+  return sum;
 }
 
-export function lastLine({ passed, failed, skipped }: Totals): string {
+export function lastLine({ passed, failed, skipped }: ReturnType<typeof total>): string {
   return `${passed} passed, ${failed} failed, ${skipped} skipped`;
 }
 
@@ -44,7 +37,7 @@ export function missing(what: string, reason: string): Outcome {
   return { what, passed: 0, failed: 0, skipped: [reason] };
 }
 
-interface DenoTests {
+export interface DenoTests {
   readonly what: string;
   /** Folders or files, relative to the project. */
   readonly paths: readonly string[];
@@ -59,25 +52,26 @@ export async function denoTests(tests: DenoTests): Promise<Outcome> {
   try {
     const report = join(folder, "junit.xml");
     const flags = ["-A", "--quiet", "--frozen", "--no-check", `--junit-path=${report}`];
-    const { code, said } = await limited(["test", ...flags, ...tests.paths], tests);
-    return outcomeOf(tests.what, code, tryReadText(report) ?? "", said);
+    const { code, stdout, stderr } = await limited(["test", ...flags, ...tests.paths], tests);
+    return outcomeOf(tests.what, code, tryReadText(report) ?? "", stdout + stderr);
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }
 }
 
-/** Runs this very Deno, and ends it at the limit. @returns all that it has printed, and that it was ended. */
+/** Runs this very Deno, and ends it at the limit, which the last line of both outputs then says. */
 export async function limited(
   args: readonly string[],
   { limit, signal, environment }: Pick<DenoTests, "environment" | "limit" | "signal">,
-) {
+): Promise<Ran> {
   const late = AbortSignal.timeout(limit * 1000);
-  const { code, stdout, stderr } = await outputOf(Deno.execPath(), args, {
+  const ran = await outputOf(Deno.execPath(), args, {
     env: { NO_COLOR: "1", ...environment },
     signal: AbortSignal.any([late, signal]),
   });
-  const end = late.aborted ? `\nended after ${limit} s` : "";
-  return { code, said: stdout + stderr + end, stdout };
+  if (!late.aborted) return ran;
+  const end = `\nended after ${limit} s`;
+  return { ...ran, stdout: ran.stdout + end, stderr: ran.stderr + end };
 }
 
 /**
@@ -114,40 +108,37 @@ function brief(text: string): string {
   }).join("\n\n");
 }
 
-interface Case {
-  readonly name: string;
-  readonly state: "passed" | "failed" | "ignored";
-}
-
 /**
- * Counts the tests of a `deno test --junit-path` report; the terminal's own form is mixed with what the tests print. Steps are part of their test, so that a failing one counts once; an ignored one counts, as it would go unseen.
+ * Counts the tests of a `deno test --junit-path` report; the terminal's own form is mixed with what the tests print. Steps are
+ * part of their test, so that a failing one counts once; an ignored one counts, as it would go unseen.
  * @param xml as Deno 2 writes it: steps are cases of their own after their test, named `test > step`.
  */
 export function countTests(xml: string) {
-  const suites = [...xml.matchAll(/<testsuite .*?<\/testsuite>/gs)].map(([suite]) => cases(suite));
-  const tests = suites.flatMap((suite) => suite.filter((one) => !isStep(one, suite)));
-  const ignored = suites.flat().filter((one) => one.state === "ignored");
+  const suites = [...xml.matchAll(/<testsuite .*?<\/testsuite>/gs)].map(([suite]) =>
+    casesIn(suite)
+  );
+  const tests = suites.flatMap((suite) =>
+    suite.filter(({ name }) => !suite.some((other) => name.startsWith(`${other.name} > `)))
+  );
   return {
-    passed: tests.filter((test) => test.state === "passed").length,
-    failed: tests.filter((test) => test.state === "failed").length,
-    ignored: ignored.map((one) => one.name),
+    passed: tests.filter(({ state }) => state === "passed").length,
+    failed: tests.filter(({ state }) => state === "failed").length,
+    ignored: suites.flat().filter(({ state }) => state === "ignored").map(({ name }) => name),
   };
 }
 
-function cases(suite: string): Case[] {
-  return [...suite.matchAll(/<testcase name="([^"]*)"[^>]*>(.*?)<\/testcase>/gs)].map(
-    ([, name = "", body = ""]) => ({ name: unescape(name), state: stateOf(body) }),
-  );
-}
-
 /** Within a case text is escaped: what looks like an element is one. */
-function stateOf(body: string): Case["state"] {
-  if (/<(failure|error)\b/.test(body)) return "failed";
-  return /<skipped\b/.test(body) ? "ignored" : "passed";
-}
-
-function isStep({ name }: Case, suite: readonly Case[]): boolean {
-  return suite.some((other) => name.startsWith(`${other.name} > `));
+function casesIn(suite: string) {
+  return [...suite.matchAll(/<testcase name="([^"]*)"[^>]*>(.*?)<\/testcase>/gs)].map(
+    ([, name = "", body = ""]) => ({
+      name: unescape(name),
+      state: /<(failure|error)\b/.test(body)
+        ? "failed"
+        : /<skipped\b/.test(body)
+        ? "ignored"
+        : "passed",
+    }),
+  );
 }
 
 function unescape(text: string): string {

@@ -5,7 +5,7 @@ import { parseMountinfo } from "../../core/parse/mountinfo.ts";
 import { compiled, root } from "../command.ts";
 import { isThere } from "../files.ts";
 import { obstacle, runTestsInGuest, testFiles } from "../guest_kernel/guest.ts";
-import { denoTests, missing, type Outcome, outcomeOf } from "./deno_tests.ts";
+import { type DenoTests, denoTests, missing, type Outcome, outcomeOf } from "./deno_tests.ts";
 
 export type Version = "v1" | "v2";
 
@@ -13,7 +13,6 @@ const folder = "tests/kernel";
 const launcher = join(root, "scripts/oomkit");
 
 /** Seconds, with room for a busy machine. The emulated one is some ten times slower. */
-const executableLimit = 60;
 const hostLimit = 600;
 const guestLimit = 1300;
 
@@ -40,42 +39,33 @@ function memoryController(): Version | undefined {
 
 /** The tests of the executable that need no kernel of their own. */
 export function executableTests(signal: AbortSignal): Promise<Outcome> {
+  const paths = ["tests/executable"];
   return onHost(
-    "executable",
-    compiled,
-    ["tests/executable"],
+    { what: "executable", program: compiled, paths, limit: 60, signal },
     noExecutable(),
-    signal,
-    executableLimit,
   );
 }
 
 export function throughLauncher(version: Version, signal: AbortSignal): Promise<Outcome> {
-  const files = kernelFiles().filter((file) => launcherTests.test(file));
-  return onHost(`real ${version}, launcher`, launcher, files, noTests(), signal);
+  const what = `real ${version}, launcher`;
+  const paths = kernelFiles().filter((file) => launcherTests.test(file));
+  return onHost({ what, program: launcher, paths, limit: hostLimit, signal }, noTests());
 }
 
 export function throughExecutable(version: Version, signal: AbortSignal): Promise<Outcome> {
   const what = `real ${version}, executable`;
-  const files = kernelFiles().filter((file) => !guestOnly.test(file));
-  return onHost(what, compiled, files, noTests() ?? noExecutable(), signal);
+  const paths = kernelFiles().filter((file) => !guestOnly.test(file));
+  const reason = noTests() ?? noExecutable();
+  return onHost({ what, program: compiled, paths, limit: hostLimit, signal }, reason);
 }
 
+/** @param reason why they cannot run, if they cannot. */
 async function onHost(
-  what: string,
-  program: string,
-  paths: readonly string[],
+  { program, ...tests }: DenoTests & { readonly program: string },
   reason: string | undefined,
-  signal: AbortSignal,
-  limit = hostLimit,
 ): Promise<Outcome> {
-  if (reason !== undefined) return missing(what, reason);
-  const environment = { OOMKIT_BIN: program };
-  return await denoTests({ what, paths, environment, limit, signal });
-}
-
-export function guestObstacle(): string | undefined {
-  return noTests() ?? obstacle() ?? noExecutable();
+  if (reason !== undefined) return missing(tests.what, reason);
+  return await denoTests({ ...tests, environment: { OOMKIT_BIN: program } });
 }
 
 /**
@@ -87,16 +77,14 @@ export function guestParts(version: Version): string[][] {
   return shards(files, Math.ceil(files.length / FILES_IN_GUEST));
 }
 
-interface Weighed {
-  readonly path: string;
-  readonly weight: number;
-}
-
 /**
  * Parts of about the same weight: the heaviest first, each into what is lightest so far.
  * @returns no empty ones; paths sorted within each.
  */
-export function shards(files: readonly Weighed[], count: number): string[][] {
+export function shards(
+  files: readonly { readonly path: string; readonly weight: number }[],
+  count: number,
+): string[][] {
   const parts = Array.from({ length: count }, () => ({ weight: 0, paths: [] as string[] }));
   for (const { path, weight } of files.toSorted((one, other) => other.weight - one.weight)) {
     const lightest = parts.reduce((one, other) => other.weight < one.weight ? other : one);
@@ -106,13 +94,21 @@ export function shards(files: readonly Weighed[], count: number): string[][] {
   return parts.filter(({ paths }) => paths.length > 0).map(({ paths }) => paths.sort());
 }
 
-/** Through the executable, as there are no sources in the guest. @param part which one of how many, for the reader. */
+/**
+ * Through the executable, as there are no sources in the guest.
+ * @param part which one of how many, for the reader. @param noHost why the host's own kernel is not used.
+ */
 export async function inGuest(
   version: Version,
   files: readonly string[],
   part: string,
+  noHost: string | undefined,
   signal: AbortSignal,
 ): Promise<Outcome> {
+  const noGuest = noTests() ?? obstacle() ?? noExecutable();
+  if (noGuest !== undefined) {
+    return missing(`real ${version}${part}`, noHost ? `${noHost}, and ${noGuest}` : noGuest);
+  }
   const what = `real ${version}, executable, guest${part}`;
   const out = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   const report = join(out, "junit.xml");
