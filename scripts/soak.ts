@@ -16,7 +16,8 @@ import { bundle } from "./build/bundle.ts";
 import { executable } from "./command.ts";
 import { isThere } from "./files.ts";
 import { runInGuest } from "./guest_kernel/guest.ts";
-import { type Life, soak, type SoakResult } from "./soak/soak.ts";
+import type { Life } from "./soak/idle.ts";
+import { soak, type SoakResult } from "./soak/soak.ts";
 import { interruption, Mistake, note, parsed, pass, printLine, progress, run } from "./terminal.ts";
 
 const options = {

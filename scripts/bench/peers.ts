@@ -38,7 +38,7 @@ export async function peers(): Promise<Measured> {
     await add(
       "runc events --stats, one container",
       [executable, "inspect", "--json", container.path],
-      ["runc", "--root", container.root, "events", "--stats", container.name],
+      ["runc", ...container.rootFlags, "events", "--stats", container.name],
     );
   }
   return { tables: [{ title: "from start to end", unit: "ms", rows }], lines };

@@ -3,11 +3,11 @@
  * of it, and checks what must hold.
  */
 
+import { readLink, tryReadText } from "../../core/cgroup/files.ts";
 import { delay } from "../../core/timing.ts";
 import { type Costs, costsOf } from "../bench/costs.ts";
 import { MIB } from "../cgroups.ts";
-import { endAllocator, lives } from "./allocators.ts";
-import { checkBystanders, checkStopped } from "./checks.ts";
+import { endAllocator, lives, placeOf, signalTo } from "./allocators.ts";
 import { deaths, type Facts, type Tally, unreportedKills, wrongKills } from "./expectations.ts";
 import { continueProgram, type Program } from "./program.ts";
 import { limitPath, removeGroup, type World } from "./world.ts";
@@ -21,55 +21,51 @@ const MAX_POLLS = 1500;
 const SAMPLES = 8;
 const MS_BETWEEN_SAMPLES = 400;
 
-interface Rest {
-  readonly tally: Tally;
-  readonly costs: ReadonlyMap<Program, Costs>;
-  readonly stopped: number;
+/** A program at its idle checks. */
+export interface Life {
+  readonly name: string;
+  rests: number;
+  readonly first: Costs;
+  last: Costs;
+  /** Files that were open at the first one. */
+  readonly open: ReadonlyMap<string, number>;
 }
 
-export interface Bases {
-  /** Costs and open files of each program at its first idle check. */
-  readonly first: Map<Program, Costs>;
-  readonly open: Map<Program, ReadonlyMap<string, number>>;
-  /** When the round began. */
-  readonly since: number;
-}
-
-export async function rest(world: World, bases: Bases): Promise<Rest> {
+/**
+ * @param lives gets the costs of each program. @param since when the round began.
+ * @returns also the number of processes that a killed guard left stopped.
+ */
+export async function rest(
+  world: World,
+  lives: Map<Program, Life>,
+  since: number,
+): Promise<{ readonly tally: Tally; readonly stopped: number }> {
   const { guard, watch, findings } = world;
   for (const program of [guard, watch]) continueProgram(program);
-  const stopped = await settled(world, bases.since);
+  const stopped = await settled(world, since);
   while (world.groups.length > 0) await removeGroup(world, world.groups[0]!);
   world.allocators.forEach(endAllocator);
   await Promise.all(world.allocators.map(({ gone }) => gone));
   await marked(world);
-  const facts = factsOf(world);
+  const { allocators, bystanders } = world;
+  const facts: Facts = { ...world, allocators: [...bystanders, ...allocators] };
   findings.push(...await inTime(() => unreportedKills(facts)));
   findings.push(...await inTime(() => deaths(facts).wrongs), ...wrongKills(facts));
   const { tally } = deaths(facts);
   checkBystanders(world);
-  const costs = new Map<Program, Costs>();
   for (const program of [guard, watch]) {
     if (program.ended) continue;
-    costs.set(program, await restingCosts(program));
-    const grown = grownSince(bases, program, costs.get(program)!);
-    findings.push(...grown.map((line) => `${program.name} has grown: ${line}`));
+    const { name, pid } = program;
+    const now = await restingCosts(program);
+    const life = lives.get(program) ??
+      { name, rests: 0, first: now, last: now, open: openFiles(pid) };
+    lives.set(program, Object.assign(life, { rests: life.rests + 1, last: now }));
+    const lines = growth(life.first, now);
+    if (lines.length > 0) lines.push(`now also open: ${added(life.open, openFiles(pid))}`);
+    findings.push(...lines.map((line) => `${name} has grown: ${line}`));
   }
   forget(world);
-  return { tally, costs, stopped };
-}
-
-function grownSince({ first, open }: Bases, program: Program, now: Costs): string[] {
-  const base = first.get(program);
-  if (base === undefined) {
-    first.set(program, now);
-    open.set(program, openFiles(program.pid));
-    return [];
-  }
-  const lines = growth(base, now);
-  return lines.length === 0
-    ? []
-    : [...lines, `now also open: ${added(open.get(program)!, openFiles(program.pid))}`];
+  return { tally, stopped };
 }
 
 /** Processes that the guard suspends during a kill continue within milliseconds. */
@@ -87,20 +83,15 @@ async function marked(world: World): Promise<void> {
   const path = `${world.guarded}/mark-${++world.made}`;
   tree.make(path);
   limitPath(world, path, 32 * MIB);
-  const both = async (types: readonly [string, string]) => {
-    await events(world, guard, types[0], path);
-    await events(world, watch, types[1], path);
-  };
-  await both(["guard_armed", "cgroup_created"]);
+  await reported(world, guard, "guard_armed", path);
+  await reported(world, watch, "cgroup_created", path);
   tree.removeEmpty(path);
-  await both(["cgroup_removed", "cgroup_removed"]);
+  for (const program of [guard, watch]) await reported(world, program, "cgroup_removed", path);
 }
 
-async function events(world: World, program: Program, type: string, path: string): Promise<void> {
+async function reported(world: World, program: Program, type: string, path: string) {
   const deadline = performance.now() + MAX_REPORT_MS;
-  const isThere = () =>
-    program.events.some((event) => event.type === type && event.cgroup === path);
-  while (!isThere()) {
+  while (!program.events.some((event) => event.type === type && event.cgroup === path)) {
     if (program.ended || world.wantsToEnd) return;
     if (performance.now() > deadline) {
       world.findings.push(`${program.name} does not report ${type} of ${path}`);
@@ -129,11 +120,6 @@ async function restingCosts(program: Program): Promise<Costs> {
     samples.push({ ...costs, descriptors: costs.descriptors - Math.min(orders, MAX_ORDERS) });
   }
   return minimum(samples);
-}
-
-function factsOf(world: World): Facts {
-  const { allocators, bystanders, kernelKills, programs, guarded, limits } = world;
-  return { allocators: [...bystanders, ...allocators], kernelKills, programs, guarded, limits };
 }
 
 /** Drops the checked facts, so that a long soak does not grow. */
@@ -190,7 +176,8 @@ function minimum(samples: readonly Costs[]): Costs {
 function openFiles(pid: number): Map<string, number> {
   const counts = new Map<string, number>();
   for (const { name } of Deno.readDirSync(`/proc/${pid}/fd`)) {
-    const target = targetOf(`/proc/${pid}/fd/${name}`);
+    // A file may be closed since it was listed.
+    const target = readLink(`/proc/${pid}/fd/${name}`)?.replace(/\[\d+\]$/, "");
     if (target !== undefined) counts.set(target, (counts.get(target) ?? 0) + 1);
   }
   return counts;
@@ -215,11 +202,40 @@ function openOrders(files: ReadonlyMap<string, number>): number {
   ).reduce((sum, [, count]) => sum + count, 0);
 }
 
-function targetOf(path: string): string | undefined {
-  try {
-    return Deno.readLinkSync(path).replace(/\[\d+\]$/, "");
-  } catch {
-    // Closed since it was listed.
-    return undefined;
+/** After a guard that was asked to end: no control file is changed and no journal is left. */
+export function checkRestored(world: World): void {
+  const { tree, guarded, findings } = world;
+  for (const path of tree.all(guarded)) {
+    if (tree.isChanged(path)) findings.push(`${path} is changed, and no guard runs`);
+  }
+  for (const { name } of Deno.readDirSync(world.stateFolder)) {
+    const text = Deno.readTextFileSync(`${world.stateFolder}/${name}`);
+    if (name.endsWith(".json")) findings.push(`${name} is left in the state folder: ${text}`);
+  }
+}
+
+/** Only a guard that was killed may have left stopped processes (docs/guarding.md, "Modes"). */
+function checkStopped(world: World, since: number): number {
+  const wasKilled = world.programs.some(({ ending }) =>
+    ending?.signal === "SIGKILL" && ending.at >= since
+  );
+  const stopped = world.allocators.filter((allocator) =>
+    lives(allocator) &&
+    /^State:\s+T/m.test(tryReadText(`/proc/${allocator.pid}/status`) ?? "")
+  );
+  for (const allocator of stopped) {
+    if (!wasKilled) {
+      world.findings.push(`pid ${allocator.pid} in ${placeOf(allocator)} is left stopped`);
+    }
+    signalTo(allocator.pid, "SIGCONT");
+  }
+  return stopped.length;
+}
+
+/** Processes outside the guarded subtree must be alive. */
+function checkBystanders(world: World): void {
+  for (const { pid, ended, kind } of world.bystanders) {
+    if (ended === undefined) continue;
+    world.findings.push(`bystander ${pid} (${kind}), outside the guarded subtree, has been killed`);
   }
 }

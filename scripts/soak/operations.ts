@@ -5,7 +5,8 @@ import { MIB } from "../cgroups.ts";
 import { outputOf } from "../command.ts";
 import { removeIfThere } from "../files.ts";
 import { endAllocator, lives, placeOf, signalTo } from "./allocators.ts";
-import { checkRestored, inspectionFault } from "./checks.ts";
+import { checkRestored } from "./idle.ts";
+import { inspectionFault } from "./output.ts";
 import { continueProgram, endProgram, restoreWatchdogOf } from "./program.ts";
 import {
   createGroup,

@@ -28,10 +28,10 @@ export type ReportedEvent = any;
 
 export interface Hearing {
   /** Called with each line; throws nothing. */
-  readonly line: (program: Program, event: ReportedEvent) => void;
-  readonly stderrLines: (program: Program, line: string) => void;
+  line(program: Program, event: ReportedEvent): void;
+  stderrLine(program: Program, line: string): void;
   /** It is no JSON. */
-  readonly broken: (program: Program, line: string) => void;
+  broken(program: Program, line: string): void;
 }
 
 const ARMED = { guard: /^guarding /, watch: /^watching / };
@@ -66,7 +66,7 @@ export function startProgram(
     await Promise.all([
       eachLine(child.stderr, (line) => {
         program.stderrLines.push(line);
-        hearing.stderrLines(program, line);
+        hearing.stderrLine(program, line);
         if (!ARMED[name].test(line)) return;
         program.armed ??= Date.now();
         ready.resolve(true);

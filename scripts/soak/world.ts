@@ -13,41 +13,44 @@ import {
   startAllocator,
 } from "./allocators.ts";
 import type { KernelKill } from "./kernel_kills.ts";
-import { type Hearing, type Program, startProgram } from "./program.ts";
-import type { Tree } from "./tree.ts";
+import { eventFault, unexpectedReason } from "./output.ts";
+import { type Hearing, type Program, type ReportedEvent, startProgram } from "./program.ts";
+import { ROOT_LIMIT, type Tree } from "./tree.ts";
 
 /** Numbers that a seed reproduces: everything that a soak draws comes from here, and nothing of it from the clock. */
-export interface Random {
-  /** A whole number of [0, n). */
-  below(n: number): number;
-  /** True so many times in a hundred. */
-  chance(percent: number): boolean;
-  pick<Thing>(things: readonly Thing[]): Thing;
-  /** One of these, each as often as its weight says. */
-  weighed<Thing extends { readonly weight: number }>(things: readonly Thing[]): Thing;
-}
+export class Random {
+  #state: number;
 
-/** Marsaglia's xorshift with 32 bits; the state must not be 0. @param seed a whole number. */
-export function makeRandom(seed: number): Random {
-  let state = Math.imul(seed ^ 0x9e3779b9, 0x85ebca6b) >>> 0 || 1;
-  const next = () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return state >>>= 0;
-  };
-  // Seeds that lie side by side begin alike.
-  for (let round = 0; round < 16; round++) next();
-  const below = (n: number) => Math.floor(next() / 2 ** 32 * n);
-  return {
-    below,
-    chance: (percent) => below(100) < percent,
-    pick: (things) => things[below(things.length)]!,
-    weighed(things) {
-      let left = below(things.reduce((sum, { weight }) => sum + weight, 0));
-      return things.find(({ weight }) => (left -= weight) < 0)!;
-    },
-  };
+  /** Marsaglia's xorshift with 32 bits; the state must not be 0. @param seed a whole number. */
+  constructor(seed: number) {
+    this.#state = Math.imul(seed ^ 0x9e3779b9, 0x85ebca6b) >>> 0 || 1;
+    // Seeds that lie side by side begin alike.
+    for (let round = 0; round < 16; round++) this.below(1);
+  }
+
+  /** A whole number of [0, n). */
+  below(n: number): number {
+    this.#state ^= this.#state << 13;
+    this.#state ^= this.#state >>> 17;
+    this.#state ^= this.#state << 5;
+    this.#state >>>= 0;
+    return Math.floor(this.#state / 2 ** 32 * n);
+  }
+
+  /** True so many times in a hundred. */
+  chance(percent: number): boolean {
+    return this.below(100) < percent;
+  }
+
+  pick<Thing>(things: readonly Thing[]): Thing {
+    return things[this.below(things.length)]!;
+  }
+
+  /** One of these, each as often as its weight says. */
+  weighed<Thing extends { readonly weight: number }>(things: readonly Thing[]): Thing {
+    let left = this.below(things.reduce((sum, { weight }) => sum + weight, 0));
+    return things.find(({ weight }) => (left -= weight) < 0)!;
+  }
 }
 
 export interface Group {
@@ -59,34 +62,57 @@ export interface Group {
   limit: number | undefined;
 }
 
-export interface World {
-  readonly random: Random;
-  readonly tree: Tree;
-  readonly executable: string;
-  readonly hearing: Hearing;
+export class World implements Hearing {
   /** Holds the state of the guards, their logs and the files that fill page cache. */
-  readonly folder: string;
-  readonly stateFolder: string;
+  readonly folder = Deno.makeTempDirSync({ prefix: "oomkit-soak-" });
+  readonly stateFolder = `${this.folder}/state`;
   readonly guarded: string;
   readonly outside: string;
-  readonly groups: Group[];
-  readonly allocators: AllocatorProgram[];
+  readonly groups: Group[] = [];
+  readonly allocators: AllocatorProgram[] = [];
   /** Must not be killed, whatever happens to the others. */
-  readonly bystanders: AllocatorProgram[];
-  readonly kernelKills: KernelKill[];
-  readonly programs: Program[];
+  readonly bystanders: AllocatorProgram[] = [];
+  readonly kernelKills: KernelKill[] = [];
+  readonly programs: Program[] = [];
   readonly limits: Map<string, number[]>;
-  guard: Program;
-  watch: Program;
+  /** Both are started before the first operation. */
+  guard!: Program;
+  watch!: Program;
   /** Numbers cgroups and files, so that no name is reused by accident. */
-  made: number;
-  wantsToEnd: boolean;
-  /** Maximum milliseconds between an event and its line. */
-  readonly late: { guard: number; watch: number };
+  made = 0;
+  wantsToEnd = false;
+  /** Maximum milliseconds between an event and its line, of programs that were never stopped. */
+  readonly late = { guard: 0, watch: 0 };
   /** Events, by program and type. */
-  readonly events: Map<string, number>;
+  readonly events = new Map<string, number>();
   /** Violations. */
-  readonly findings: string[];
+  readonly findings: string[] = [];
+
+  constructor(readonly tree: Tree, readonly random: Random, readonly executable: string) {
+    Deno.mkdirSync(this.stateFolder, { mode: 0o700 });
+    this.guarded = `${tree.path}/guarded`;
+    this.outside = `${tree.path}/outside`;
+    this.limits = new Map([[tree.path, [ROOT_LIMIT]]]);
+  }
+
+  line({ name, stops }: Program, event: ReportedEvent): void {
+    const { late, events, findings } = this;
+    if (stops.length === 0) late[name] = Math.max(late[name], Date.now() - Date.parse(event.ts));
+    const what = `${name} ${event.type}`;
+    events.set(what, (events.get(what) ?? 0) + 1);
+    const fault = eventFault(event);
+    if (fault) findings.push(`${name}: ${fault} in ${JSON.stringify(event)}`);
+  }
+
+  stderrLine({ name }: Program, line: string): void {
+    const why = unexpectedReason(line);
+    if (why) this.findings.push(`${name} prints ${why}: ${JSON.stringify(line)}`);
+  }
+
+  broken({ name, ending }: Program, line: string): void {
+    if (ending?.signal === "SIGKILL") return;
+    this.findings.push(`${name}: it is no JSON: ${JSON.stringify(line)}`);
+  }
 }
 
 export const MAX_GROUPS = 10;
@@ -191,19 +217,21 @@ export function feedGroup(
   return allocator;
 }
 
-const allocatorsIn = ({ allocators }: World, group: Group): AllocatorProgram[] =>
-  allocators.filter((allocator) => lives(allocator) && placeOf(allocator) === group.leaf);
-
 /** Kills everything in it, forked processes included, and waits until the kernel removes it. */
 export async function removeGroup(world: World, group: Group): Promise<void> {
-  const { tree, groups } = world;
+  const { tree, groups, allocators } = world;
   const at = groups.indexOf(group);
   if (at >= 0) groups.splice(at, 1);
-  for (const allocator of allocatorsIn(world, group)) endAllocator(allocator);
+  const living = allocators.filter(lives);
+  for (const each of living) if (placeOf(each) === group.leaf) endAllocator(each);
   const deadline = performance.now() + 30_000;
   for (const path of tree.all(group.path)) {
     while (!tree.removeEmpty(path)) {
-      for (const pid of pidsIn(world, path)) killForked(world, pid);
+      for (const pid of pidsIn(world, path)) {
+        const known = allocators.findLast((each) => each.pid === pid && lives(each));
+        if (known) endAllocator(known);
+        else signalTo(pid, "SIGKILL");
+      }
       if (performance.now() > deadline) {
         world.findings.push(`${path} cannot be removed: ${pidsIn(world, path).join(" ")}`);
         return;
@@ -221,13 +249,7 @@ export function pidsIn({ tree }: World, path: string): number[] {
   }
 }
 
-function killForked({ allocators }: World, pid: number): void {
-  const known = allocators.findLast((allocator) => allocator.pid === pid && lives(allocator));
-  if (known) endAllocator(known);
-  else signalTo(pid, "SIGKILL");
-}
-
-export interface Settings {
+interface Settings {
   readonly words: readonly string[];
   readonly env: Readonly<Record<string, string>>;
 }
@@ -256,32 +278,24 @@ export function drawSettings({ random, tree, folder }: World): Settings {
 
 /** Returns when it guards. */
 export async function startGuard(world: World, { words, env }: Settings): Promise<void> {
-  const all = [
-    ...["--json", "-r", world.guarded, ...words],
-    ...["--ignore", PROTECTED, "--for", LONGEST],
-  ];
-  world.guard = start(world, "guard", all, { OOMKIT_STATE_DIR: world.stateFolder, ...env });
-  await beReady(world, world.guard);
+  const options = ["-r", world.guarded, ...words, "--ignore", PROTECTED, "--for", LONGEST];
+  await start(world, "guard", options, { OOMKIT_STATE_DIR: world.stateFolder, ...env });
 }
 
 /** Watches the whole soak, unguarded cgroups included. */
 export async function startWatch(world: World): Promise<void> {
-  world.watch = start(world, "watch", ["--json", "-r", world.tree.path], {});
-  await beReady(world, world.watch);
+  await start(world, "watch", ["-r", world.tree.path], {});
 }
 
-function start(
+async function start(
   world: World,
   name: Program["name"],
   words: readonly string[],
   env: Readonly<Record<string, string>>,
-): Program {
-  const program = startProgram(name, world.executable, words, env, world.hearing);
+): Promise<void> {
+  const program = startProgram(name, world.executable, ["--json", ...words], env, world);
+  world[name] = program;
   world.programs.push(program);
-  return program;
-}
-
-async function beReady(world: World, program: Program): Promise<void> {
   if (await program.ready || world.wantsToEnd) return;
-  world.findings.push(`${program.name} did not begin: ${program.stderrLines.join(" | ")}`);
+  world.findings.push(`${name} did not begin: ${program.stderrLines.join(" | ")}`);
 }

@@ -22,15 +22,15 @@ export interface ContainerOptions {
   readonly cgroupNamespace: boolean;
   /** Its name and the last part of its cgroup's path, such as Docker's 64 hex digits; by default a generated one. */
   readonly id?: string;
-  /** Of the folder of its files and its state. */
+  /** Prefix of a folder for its files and its state; by default runc keeps the state where oomkit finds it. */
   readonly folderPrefix?: string;
 }
 
 /** Disposing of it twice is harmless. */
 export interface Container extends AsyncDisposable {
   readonly name: string;
-  /** What runc(8) takes as `--root`. */
-  readonly root: string;
+  /** What runc(8) takes before the name of a command to find it. */
+  readonly rootFlags: readonly string[];
   /** The path of the cgroup on the machine. */
   readonly path: string;
   /** Runs oomkit in the container. */
@@ -48,8 +48,8 @@ export async function startContainer(options: ContainerOptions): Promise<Contain
   const name = options.id ?? `oomkit-test-${Deno.pid}-${++made}`;
   const shared = await oomkitForAllUsers();
   const bundle = Deno.makeTempDirSync({ prefix: options.folderPrefix ?? "oomkit-test-bundle-" });
-  const root = `${bundle}/state`;
-  const runc = (...args: string[]) => runcOutput(["--root", root, ...args]);
+  const rootFlags = options.folderPrefix === undefined ? [] : ["--root", `${bundle}/state`];
+  const runc = (...args: string[]) => runcOutput([...rootFlags, ...args]);
   const [program, ...flags] = shared.program as [string, ...string[]];
   const script = flags.at(-1) ?? program;
   for (const dir of ["proc", "sys", "dev", "tmp", "program"]) {
@@ -64,7 +64,7 @@ export async function startContainer(options: ContainerOptions): Promise<Contain
   ] as [string, string][];
   Deno.writeTextFileSync(`${bundle}/config.json`, JSON.stringify(configOf(name, binds, options)));
   const child = new Deno.Command("runc", {
-    args: ["--root", root, "run", "--no-pivot", "--bundle", bundle, name],
+    args: [...rootFlags, "run", "--no-pivot", "--bundle", bundle, name],
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
@@ -81,7 +81,7 @@ export async function startContainer(options: ContainerOptions): Promise<Contain
   let ended = false;
   return {
     name,
-    root,
+    rootFlags,
     path: `${options.parent.path}/${name}`,
     oomkit: (args) =>
       runc("exec", "--env", "NO_COLOR=1", "--env", "DENO_DIR=/tmp", name, ...inside, ...args),
