@@ -3,7 +3,7 @@
 import type { Cgroup } from "../../core/cgroup/cgroup.ts";
 import { microseconds } from "../../core/kernel/clock.ts";
 import { EPOLLIN, openEpoll } from "../../core/kernel/epoll.ts";
-import { type Fd, openEventfd, signalEventfd, takeEventfd } from "../../core/kernel/fd.ts";
+import { openEventfd, signalEventfd, takeEventfd } from "../../core/kernel/fd.ts";
 import { delay } from "../../core/timing.ts";
 import { MIB, setLimit } from "../cgroups.ts";
 import { createBenchCgroup, makeChildren } from "./cleanup.ts";
@@ -35,7 +35,8 @@ export async function latency(): Promise<Measured> {
 
 /** Half of a round trip in microseconds: the other thread only waits and answers. */
 async function echoed(roundTrip: (echo: Echo) => number | Promise<number>): Promise<number[]> {
-  await using echo = await startEcho();
+  await using echo = new Echo();
+  await echo.start();
   const times: number[] = [];
   for (let n = -20; n < SIGNALS; n++) {
     await delay(2);
@@ -88,14 +89,6 @@ function microsecondsOf(timestamp: string): number {
   return Date.parse(`${seconds}Z`) * 1000 + Number(fraction.padEnd(6, "0"));
 }
 
-/** The floor for waking another thread, through the same FFI: an eventfd there and another one back. */
-interface Echo extends AsyncDisposable {
-  /** Microseconds until an eventfd is answered; both threads block in poll(2). */
-  roundTrip(): number;
-  /** The same by `postMessage`. */
-  postedRoundTrip(): Promise<number>;
-}
-
 const symbols = {
   write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
@@ -120,56 +113,61 @@ self.onmessage = ({ data }) => {
 
 /** A count above 1 asks the thread to stop blocking. */
 const END = new BigUint64Array([2n]);
+const ONE = new BigUint64Array([1n]);
 
-async function startEcho(): Promise<Echo> {
-  const library = Deno.dlopen("libc.so.6", symbols);
-  const libc = library.symbols;
-  const [there, back] = [openEventfd(), openEventfd()] as [Fd, Fd];
-  const worker = new Worker(`data:text/javascript,${encodeURIComponent(SCRIPT)}`, {
+/** The floor for waking another thread, through the same FFI: an eventfd there and another one back. */
+class Echo implements AsyncDisposable {
+  readonly #library = Deno.dlopen("libc.so.6", symbols);
+  readonly #there = openEventfd();
+  readonly #back = openEventfd();
+  readonly #waiting = new Int32Array([this.#back.number, 1]);
+  readonly #worker = new Worker(`data:text/javascript,${encodeURIComponent(SCRIPT)}`, {
     type: "module",
   });
-  const answer = () => new Promise<void>((resolve) => worker.onmessage = () => resolve());
-  const one = new BigUint64Array([1n]);
-  const taken = new BigUint64Array(1);
-  const waiting = new Int32Array([back.number, 1]);
-  let isBlocking = false;
-  const block = async () => {
-    const ready = answer();
-    worker.postMessage({ there: there.number, back: back.number });
-    await ready;
-    isBlocking = true;
-  };
-  const unblock = () => {
-    if (isBlocking) libc.write(there.number, END, 8n);
-    isBlocking = false;
-  };
-  await block();
-  return {
-    roundTrip() {
-      const start = performance.now();
-      libc.write(there.number, one, 8n);
-      libc.poll(waiting, 1n, -1);
-      const time = 1000 * (performance.now() - start);
-      libc.read(back.number, taken, 8n);
-      return time;
-    },
-    async postedRoundTrip() {
-      unblock();
-      const answered = answer();
-      const start = performance.now();
-      worker.postMessage("echo");
-      await answered;
-      return 1000 * (performance.now() - start);
-    },
-    async [Symbol.asyncDispose]() {
-      unblock();
-      const heard = answer();
-      worker.postMessage("echo");
-      await heard;
-      worker.terminate();
-      library.close();
-      there.close();
-      back.close();
-    },
-  };
+  #isBlocking = false;
+
+  /** The thread blocks from now on. */
+  async start(): Promise<void> {
+    await this.#answerTo({ there: this.#there.number, back: this.#back.number });
+    this.#isBlocking = true;
+  }
+
+  /** Microseconds until an eventfd is answered; both threads block in poll(2). */
+  roundTrip(): number {
+    const { write, poll, read } = this.#library.symbols;
+    const start = performance.now();
+    write(this.#there.number, ONE, 8n);
+    poll(this.#waiting, 1n, -1);
+    const time = 1000 * (performance.now() - start);
+    read(this.#back.number, new BigUint64Array(1), 8n);
+    return time;
+  }
+
+  /** The same by `postMessage`. */
+  async postedRoundTrip(): Promise<number> {
+    this.#unblock();
+    const start = performance.now();
+    await this.#answerTo("echo");
+    return 1000 * (performance.now() - start);
+  }
+
+  #answerTo(message: unknown): Promise<void> {
+    const answered = new Promise<void>((resolve) => this.#worker.onmessage = () => resolve());
+    this.#worker.postMessage(message);
+    return answered;
+  }
+
+  #unblock(): void {
+    if (this.#isBlocking) this.#library.symbols.write(this.#there.number, END, 8n);
+    this.#isBlocking = false;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#unblock();
+    await this.#answerTo("echo");
+    this.#worker.terminate();
+    this.#library.close();
+    this.#there.close();
+    this.#back.close();
+  }
 }

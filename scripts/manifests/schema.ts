@@ -20,24 +20,23 @@ function strict(keys: Readonly<Record<string, Schema>>): Schema {
   };
 }
 
-const list = (items: Schema, least = 0): Schema => ({
-  type: "array",
-  items,
-  minItems: least,
-});
+const list = (items: Schema, least = 0): Schema => ({ type: "array", items, minItems: least });
 
-const choice = (...values: readonly string[]): Schema => ({ enum: values });
+/** @param values separated by spaces; one at the beginning adds the empty value. */
+const choice = (values: string): Schema => ({ enum: values.split(" ") });
 
 const matching = (pattern: string, maxLength = 253): Schema => ({
-  type: "string",
+  ...text,
   pattern,
   maxLength,
 });
 
-/** RFC 1123, as names of most objects are. */
+/** RFC 1123, as names of most objects are; a label has no dots. */
+const label = matching("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", 63);
 const name = matching("^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$");
 const portName = matching("^(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*$", 15);
 const port: Schema = { type: "integer", minimum: 1, maximum: 65535 };
+const protocol = choice("TCP UDP SCTP");
 const portOrName: Schema = { anyOf: [port, portName] };
 
 /** apimachinery, resource.Quantity: a sign, a number, and a suffix. */
@@ -57,28 +56,16 @@ const keyed = (value: Schema): Schema => ({
 const labels = keyed(matching("^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$", 63));
 const annotations = keyed(text);
 
-const metadata = strict({
-  name: name,
-  namespace: matching("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", 63),
-  labels,
-  annotations,
-});
+const metadata = strict({ name, namespace: label, labels, annotations });
 
-const CAPABILITIES = [
-  "ALL",
-  "DAC_OVERRIDE",
-  "DAC_READ_SEARCH",
-  "KILL",
-  "NET_ADMIN",
-  "SYS_ADMIN",
-  "SYS_NICE",
-  "SYS_PTRACE",
-  "SYS_RESOURCE",
-  "SYSLOG",
-];
+const capabilities = list(
+  choice(
+    "ALL DAC_OVERRIDE DAC_READ_SEARCH KILL NET_ADMIN SYS_ADMIN SYS_NICE SYS_PTRACE SYS_RESOURCE SYSLOG",
+  ),
+);
 
 const profile = strict({
-  "type!": choice("RuntimeDefault", "Unconfined", "Localhost"),
+  "type!": choice("RuntimeDefault Unconfined Localhost"),
   localhostProfile: text,
 });
 
@@ -97,10 +84,7 @@ const security = strict({
   privileged: yes,
   allowPrivilegeEscalation: yes,
   readOnlyRootFilesystem: yes,
-  capabilities: strict({
-    add: list(choice(...CAPABILITIES)),
-    drop: list(choice(...CAPABILITIES)),
-  }),
+  capabilities: strict({ add: capabilities, drop: capabilities }),
   seccompProfile: profile,
   appArmorProfile: profile,
 });
@@ -115,7 +99,7 @@ const httpGet = strict({
   "port!": portOrName,
   path: matching("^/"),
   host: text,
-  scheme: choice("HTTP", "HTTPS"),
+  scheme: choice("HTTP HTTPS"),
 });
 
 const least = (minimum: number): Schema => ({ type: "integer", minimum });
@@ -143,18 +127,12 @@ const variable: Schema = {
       ...strict({
         fieldRef: strict({
           "fieldPath!": choice(
-            "metadata.name",
-            "metadata.namespace",
-            "metadata.uid",
-            "spec.nodeName",
-            "spec.serviceAccountName",
-            "status.hostIP",
-            "status.podIP",
+            "metadata.name metadata.namespace metadata.uid spec.nodeName spec.serviceAccountName status.hostIP status.podIP",
           ),
           apiVersion: text,
         }),
-        configMapKeyRef: strict({ name: name, "key!": text, optional: yes }),
-        secretKeyRef: strict({ name: name, "key!": text, optional: yes }),
+        configMapKeyRef: strict({ name, "key!": text, optional: yes }),
+        secretKeyRef: strict({ name, "key!": text, optional: yes }),
       }),
       maxProperties: 1,
       minProperties: 1,
@@ -164,54 +142,40 @@ const variable: Schema = {
 };
 
 const container = strict({
-  "name!": matching("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", 63),
+  "name!": label,
   image: matching("^[a-z0-9][a-z0-9._/-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?(@sha256:[0-9a-f]{64})?$"),
-  imagePullPolicy: choice("Always", "Never", "IfNotPresent"),
+  imagePullPolicy: choice("Always Never IfNotPresent"),
   command: list(text),
   args: list(text),
   workingDir: text,
   env: list(variable),
-  ports: list(strict({
-    "containerPort!": port,
-    name: portName,
-    protocol: choice("TCP", "UDP", "SCTP"),
-    hostPort: port,
-  })),
+  ports: list(strict({ "containerPort!": port, name: portName, protocol, hostPort: port })),
   resources: strict({ limits: amounts, requests: amounts }),
   volumeMounts: list(strict({
     "name!": name,
     "mountPath!": matching("^[^:]+$"),
     readOnly: yes,
     subPath: text,
-    mountPropagation: choice("None", "HostToContainer", "Bidirectional"),
+    mountPropagation: choice("None HostToContainer Bidirectional"),
   })),
   securityContext: security,
   livenessProbe: probe,
   readinessProbe: probe,
   startupProbe: probe,
   terminationMessagePath: text,
-  terminationMessagePolicy: choice("File", "FallbackToLogsOnError"),
+  terminationMessagePolicy: choice("File FallbackToLogsOnError"),
 });
 
 const volume: Schema = {
   ...strict({
-    "name!": matching("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", 63),
+    "name!": label,
     hostPath: strict({
       "path!": matching("^/"),
-      type: choice(
-        "",
-        "DirectoryOrCreate",
-        "Directory",
-        "FileOrCreate",
-        "File",
-        "Socket",
-        "CharDevice",
-        "BlockDevice",
-      ),
+      type: choice(" DirectoryOrCreate Directory FileOrCreate File Socket CharDevice BlockDevice"),
     }),
-    configMap: strict({ name: name, optional: yes, defaultMode: whole }),
+    configMap: strict({ name, optional: yes, defaultMode: whole }),
     secret: strict({ secretName: name, optional: yes, defaultMode: whole }),
-    emptyDir: strict({ medium: choice("", "Memory"), sizeLimit: quantity }),
+    emptyDir: strict({ medium: choice(" Memory"), sizeLimit: quantity }),
   }),
   // Its name and one source.
   minProperties: 2,
@@ -228,19 +192,19 @@ const podSpec = strict({
   hostNetwork: yes,
   hostIPC: yes,
   shareProcessNamespace: yes,
-  dnsPolicy: choice("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"),
+  dnsPolicy: choice("ClusterFirst ClusterFirstWithHostNet Default None"),
   nodeName: text,
   nodeSelector: labels,
   priorityClassName: name,
-  restartPolicy: choice("Always", "OnFailure", "Never"),
+  restartPolicy: choice("Always OnFailure Never"),
   terminationGracePeriodSeconds: least(0),
   activeDeadlineSeconds: least(1),
   securityContext: podSecurity,
   tolerations: list(strict({
     key: text,
-    operator: choice("Exists", "Equal"),
+    operator: choice("Exists Equal"),
     value: text,
-    effect: choice("NoSchedule", "PreferNoSchedule", "NoExecute"),
+    effect: choice("NoSchedule PreferNoSchedule NoExecute"),
     tolerationSeconds: whole,
   })),
 });
@@ -268,7 +232,7 @@ const rules = list(strict({
   "apiGroups!": list(text, 1),
   "resources!": list(text, 1),
   "verbs!": list(
-    choice("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "*"),
+    choice("get list watch create update patch delete deletecollection *"),
     1,
   ),
   resourceNames: list(text),
@@ -289,16 +253,8 @@ export const schemas: Readonly<Record<string, Schema>> = {
     "spec!": strict({
       selector: labels,
       clusterIP: text,
-      type: choice("ClusterIP", "NodePort", "LoadBalancer", "ExternalName"),
-      ports: list(
-        strict({
-          name: portName,
-          protocol: choice("TCP", "UDP", "SCTP"),
-          "port!": port,
-          targetPort: portOrName,
-        }),
-        1,
-      ),
+      type: choice("ClusterIP NodePort LoadBalancer ExternalName"),
+      ports: list(strict({ name: portName, protocol, "port!": port, targetPort: portOrName }), 1),
     }),
   }),
   ClusterRole: object("rbac.authorization.k8s.io/v1", "ClusterRole", { "rules!": rules }),
@@ -309,7 +265,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
       "name!": text,
     }),
     subjects: list(strict({
-      "kind!": choice("ServiceAccount", "User", "Group"),
+      "kind!": choice("ServiceAccount User Group"),
       "name!": text,
       namespace: name,
       apiGroup: text,
@@ -323,7 +279,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
       minReadySeconds: whole,
       revisionHistoryLimit: whole,
       updateStrategy: strict({
-        type: choice("RollingUpdate", "OnDelete"),
+        type: choice("RollingUpdate OnDelete"),
         rollingUpdate: strict({ maxUnavailable: amountOrShare, maxSurge: amountOrShare }),
       }),
     }),

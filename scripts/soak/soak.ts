@@ -5,7 +5,7 @@ import { MIB } from "../cgroups.ts";
 import { endAllocator, startAllocator } from "./allocators.ts";
 import type { Tally } from "./expectations.ts";
 import { checkRestored, type Life, rest } from "./idle.ts";
-import { openKernelKills } from "./kernel_kills.ts";
+import { KernelKills } from "./kernel_kills.ts";
 import { operationsOf } from "./operations.ts";
 import { endProgram, type Program } from "./program.ts";
 import { makeTree } from "./tree.ts";
@@ -50,7 +50,7 @@ export async function soak({ seed, minutes, executable, signal, progress }: Soak
   const lives = new Map<Program, Life>();
   const lastOperations: string[] = [];
   let [operations, rounds, allocators, stopped] = [0, 0, 0, 0];
-  using kills = openKernelKills();
+  using kills = new KernelKills();
   const reading = setInterval(() => world.kernelKills.push(...kills.take()), KMSG_MS);
   signal.addEventListener("abort", () => world.wantsToEnd = true);
   const isOver = () =>
