@@ -38,9 +38,7 @@ async function formatted(text: string, extension: string): Promise<string> {
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(text));
-  await writer.close();
+  await new Blob([text]).stream().pipeTo(child.stdin);
   const { success, stdout, stderr } = await child.output();
   if (!success) throw new Mistake(`deno fmt failed:\n${new TextDecoder().decode(stderr)}`);
   return new TextDecoder().decode(stdout);

@@ -4,7 +4,7 @@
  */
 
 import { git } from "./command.ts";
-import { printLine, run } from "./terminal.ts";
+import { Mistake, printLine, run } from "./terminal.ts";
 
 /** What is searched for, as whole words in any case, and what to write instead. Inflections are listed. */
 const WORDS: Readonly<Record<string, string>> = {
@@ -100,9 +100,11 @@ function read(path: string): string {
 if (import.meta.main) {
   await run("words", async () => {
     Deno.chdir(new URL("..", import.meta.url));
-    const listed = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
-    const paths = (await git(...listed) ?? "").split("\0").filter((path) => path !== "");
-    const found = paths.flatMap((path) => offences(path, read(path)));
+    const listed = await git("ls-files", "-z", "--cached", "--others", "--exclude-standard");
+    if (listed === undefined) throw new Mistake("cannot list the files: git failed");
+    const found = listed.split("\0").filter((path) => path !== "").flatMap((path) =>
+      offences(path, read(path))
+    );
     found.forEach(printLine);
     return found.length === 0 ? 0 : 1;
   });

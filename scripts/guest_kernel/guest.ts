@@ -217,9 +217,7 @@ async function unpack(archive: Uint8Array, folder: string): Promise<void> {
   Deno.mkdirSync(folder, { recursive: true });
   const args = ["-x", "-f", "-", "-C", folder, "--no-same-owner"];
   const tar = new Deno.Command("tar", { args, stdin: "piped" }).spawn();
-  const writer = tar.stdin.getWriter();
-  await writer.write(archive);
-  await writer.close();
+  await new Blob([archive as BlobPart]).stream().pipeTo(tar.stdin);
   const { success } = await tar.status;
   if (!success) throw new Error(`cannot unpack what the guest left in /out into ${folder}`);
 }

@@ -3,7 +3,7 @@
  * nothing is silently left out. `scripts/manifests.ts --kubectl PROGRAM` compares with the real one.
  */
 
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
 
@@ -20,16 +20,7 @@ export function parseYaml(text: string, file: string): Json[] {
   });
 }
 
-const KNOWN = [
-  "apiVersion",
-  "kind",
-  "namespace",
-  "resources",
-  "components",
-  "configMapGenerator",
-  "patches",
-  "images",
-];
+const KNOWN = "apiVersion kind namespace resources components configMapGenerator patches images";
 const CLUSTER_WIDE = ["ClusterRole", "ClusterRoleBinding"];
 
 /** @returns the objects as they would be applied. @throws what is wrong, with the folder. */
@@ -61,12 +52,12 @@ function accumulate(folder: string, below: readonly Json[], generated: Set<Json>
     objects.splice(0, objects.length, ...accumulate(join(folder, each), objects, generated));
   }
   for (const each of content.configMapGenerator ?? []) {
-    onlyKnown(each, ["name", "namespace", "behavior", "files"], file);
+    onlyKnown(each, "name namespace behavior files", file);
     generate(each, folder, objects, generated);
   }
   for (const each of content.patches ?? []) {
-    onlyKnown(each, ["target", "patch"], file);
-    onlyKnown(each.target, ["kind", "name"], file);
+    onlyKnown(each, "target patch", file);
+    onlyKnown(each.target, "kind name", file);
     patch(each, objects, file);
   }
   for (const object of objects) {
@@ -74,19 +65,18 @@ function accumulate(folder: string, below: readonly Json[], generated: Set<Json>
       object.metadata.namespace = content.namespace;
     }
     for (const image of content.images ?? []) {
-      onlyKnown(image, ["name", "newName", "newTag"], file);
+      onlyKnown(image, "name newName newTag", file);
       setImage(object, image);
     }
   }
   return objects;
 }
 
-function onlyKnown(content: Json, known: readonly string[], file: string): void {
-  const unknown = Object.keys(content).find((key) => !known.includes(key));
+/** @param known keys, separated by spaces. */
+function onlyKnown(content: Json, known: string, file: string): void {
+  const unknown = Object.keys(content).find((key) => !known.split(" ").includes(key));
   if (unknown === undefined) return;
-  throw new Error(
-    `cannot build ${file}: "${unknown}" is not built here; known: ${known.join(" ")}`,
-  );
+  throw new Error(`cannot build ${file}: "${unknown}" is not built here; known: ${known}`);
 }
 
 function generate(
@@ -120,7 +110,10 @@ function patch({ target, patch }: Json, objects: readonly Json[], file: string):
   for (const each of meant) applyPatch(each, parseYaml(patch, file)[0]);
 }
 
-/** JSON Patch (RFC 6902), the three operations that the overlays use; changes `object`. @throws when an operation does not fit it, as kustomize does. */
+/**
+ * JSON Patch (RFC 6902), the three operations that the overlays use; changes `object`.
+ * @throws when an operation does not fit it, as kustomize does.
+ */
 export function applyPatch(object: Json, operations: readonly Json[]): void {
   for (const { op, path, value } of operations) {
     const keys = String(path).split("/").slice(1)
@@ -169,6 +162,5 @@ function hashOf({ kind, data }: Json): string {
   const text = JSON.stringify({ data: sorted, kind, name: "" })
     .replace(/[<>&]/g, (sign) => `\\u00${sign.charCodeAt(0).toString(16)}`);
   const letters: Record<string, string> = { 0: "g", 1: "h", 3: "k", a: "m", e: "t" };
-  return createHash("sha256").update(text).digest("hex").slice(0, 10)
-    .replace(/[013ae]/g, (digit) => letters[digit]!);
+  return hash("sha256", text).slice(0, 10).replace(/[013ae]/g, (digit) => letters[digit]!);
 }
