@@ -8,7 +8,7 @@ import { type Cgroup, readCounters, readPeak } from "../../core/cgroup/cgroup.ts
 import { delay } from "../../core/timing.ts";
 import { forbidSwap, makeChild, MIB, setLimit } from "../cgroups.ts";
 import { executable } from "../command.ts";
-import { Mistake, note, progress } from "../terminal.ts";
+import { Mistake, note, parsed, progress } from "../terminal.ts";
 import {
   createBenchCgroup,
   endChild,
@@ -111,24 +111,22 @@ async function floorOf(folder: string, name: string, text: string): Promise<stri
 }
 
 function parse(args: readonly string[]) {
-  const string = (value: string) => ({ type: "string", default: value }) as const;
-  const options = {
-    cgroups: string("1000"),
-    limit: string("60"),
-    seconds: string("60"),
-    rate: string("1000"),
-  };
-  const { values } = parseArgs({ args: [...args], options, strict: true });
-  const number = (name: keyof typeof options): number => {
-    const value = Number(values[name]);
+  const string = { type: "string" } as const;
+  const options = { cgroups: string, limit: string, seconds: string, rate: string };
+  const { values } = parsed(
+    () => parseArgs({ args: [...args], options }),
+    "footprint takes --cgroups, --limit, --seconds and --rate",
+  );
+  const number = (name: keyof typeof options, byDefault: number): number => {
+    const value = Number(values[name] ?? byDefault);
     if (value > 0) return value;
     throw new Mistake(`cannot use --${name} ${values[name]}: it must be a number above 0`);
   };
   return {
-    cgroups: number("cgroups"),
-    limit: number("limit"),
-    seconds: number("seconds"),
-    rate: number("rate"),
+    cgroups: number("cgroups", 1000),
+    limit: number("limit", 60),
+    seconds: number("seconds", 60),
+    rate: number("rate", 1000),
   };
 }
 

@@ -34,8 +34,6 @@ import {
   cellName,
   cellsOf,
   type Condition,
-  fillersOf,
-  hasKernelRuns,
   hasWon,
   parseRaceOptions,
   type Raced,
@@ -82,7 +80,8 @@ export async function race(args: readonly string[]): Promise<Measured> {
         progress.show(`bench: race, ${name}`, done, cells.length * options.runs);
         // In turn, so that other load affects both alike.
         guarded.push(await raceOnce({ parent: guardedParent, epoll, logs }, cell, guard));
-        if (hasKernelRuns(cell)) {
+        // The kernel frees memory at the same pace, however slowly it was filled.
+        if (cell.rate === undefined) {
           alone.push(await raceOnce({ parent: aloneParent, epoll, logs }, cell, undefined));
         }
         if (guarded.filter(({ isStuck }) => isStuck).length >= MAX_STUCK) break;
@@ -168,7 +167,7 @@ async function raceOnce(
     throw new Mistake(`cannot race: ${cgroup.path} is not guarded by ${cell.mode}`);
   }
   const threshold = guarding?.imminent ?? limit;
-  const mine = logs.slice(0, fillersOf(cell));
+  const mine = logs.slice(0, cell.condition === "four" ? MAX_FILLERS : 1);
   const fillers = mine.map(({ path }) => startFiller(fillingOf(cgroup, cell, threshold, path)));
   try {
     const isReady = Promise.all(fillers.map(({ ready }) => ready));

@@ -91,15 +91,6 @@ export function cellName({ limit, rate, condition }: Cell, cores: number): strin
   return `${limit} MiB, ${rate === undefined ? "unthrottled" : `${rate} MiB/s`}${under}`;
 }
 
-export function fillersOf({ condition }: Cell): number {
-  return condition === "four" ? 4 : 1;
-}
-
-/** The kernel frees memory at the same pace, however slowly it was filled. */
-export function hasKernelRuns({ rate }: Cell): boolean {
-  return rate === undefined;
-}
-
 /** Sizes are bytes, times milliseconds. */
 export interface Run {
   readonly limit: number;
@@ -222,12 +213,11 @@ export function targetLines(
   const undone = stuck === 0 ? "" : `; in ${stuck} no process was killed in time`;
   return [
     `the kernel's kills in ${runs.length} runs: ${count(kills)}${undone}`,
-    ...counted.filter(({ cell }) => isJudged(cell)).flatMap((each) => judge(each, isTimed)),
+    ...counted.filter(({ cell: { limit, rate, condition } }) =>
+      limit === 64 && rate === undefined && condition === "idle"
+    ).flatMap((each) => judge(each, isTimed)),
   ];
 }
-
-const isJudged = ({ limit, rate, condition }: Cell) =>
-  limit === 64 && rate === undefined && condition === "idle";
 
 function judge({ cell: { mode }, guarded, alone }: Raced, isTimed: boolean): string[] {
   const head = `${mode}, 64 MiB, unthrottled`;

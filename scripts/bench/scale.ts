@@ -8,7 +8,7 @@ import type { Cgroup } from "../../core/cgroup/cgroup.ts";
 import { microseconds } from "../../core/kernel/clock.ts";
 import { delay } from "../../core/timing.ts";
 import { MIB, setLimit } from "../cgroups.ts";
-import { Mistake, note, progress } from "../terminal.ts";
+import { Mistake, note, parsed, progress } from "../terminal.ts";
 import { createBenchCgroup, makeChildren } from "./cleanup.ts";
 import { costsOf, cpuShare } from "./costs.ts";
 import { startDryGuard, startWatch, type Watch } from "./programs.ts";
@@ -158,7 +158,10 @@ function growth(name: string, all: readonly Figures[]): string[] {
 
 function parse(args: readonly string[]): number[] {
   const options = { cgroups: { type: "string", default: "100,1000,10000" } } as const;
-  const { cgroups } = parseArgs({ args: [...args], options, strict: true }).values;
+  const { cgroups } = parsed(
+    () => parseArgs({ args: [...args], options }),
+    "scale takes --cgroups",
+  ).values;
   const sizes = cgroups.split(",").map(Number);
   if (sizes.every((size, n) => Number.isInteger(size) && size > (sizes[n - 1] ?? 0))) return sizes;
   throw new Mistake(`cannot use --cgroups ${cgroups}: it must be whole numbers that rise`);

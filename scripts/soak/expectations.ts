@@ -56,38 +56,31 @@ export function wrongKills(facts: Facts): string[] {
 }
 
 function wrongsOf(facts: Facts, event: ReportedEvent): string[] {
-  const what = `guard: ${event.action} in ${event.cgroup} at ${event.ts}`;
-  const at = Date.parse(event.ts);
-  const wrongs: string[] = [];
-  if (!isInSubtree(event.cgroup, facts.guarded)) wrongs.push(`${what}: it is not guarded`);
-  if (!(event.usage_before >= event.level_bytes)) {
-    wrongs.push(`${what}: usage ${event.usage_before} is below ${event.level_bytes}`);
-  }
-  if (!(event.level_bytes < event.limit)) wrongs.push(`${what}: the level is at the limit`);
-  if (!isLimit(facts, event.cgroup, event.limit)) {
-    wrongs.push(`${what}: ${event.limit} was never a limit there`);
-  }
-  if (event.victim === null) return wrongs;
-  const allocator = allocatorOf(facts, event.victim.pid, at);
-  if (allocator === undefined) {
-    const mayBeForked = facts.allocators.some((each) =>
-      each.kind === "forks" && isInSubtree(placeOf(each), event.cgroup)
+  const { action, cgroup, ts, victim, usage_before, level_bytes, limit } = event;
+  const wrongs: [boolean, string][] = [
+    [!isInSubtree(cgroup, facts.guarded), "it is not guarded"],
+    [!(usage_before >= level_bytes), `usage ${usage_before} is below ${level_bytes}`],
+    [!(level_bytes < limit), "the level is at the limit"],
+    [!isLimit(facts, cgroup, limit), `${limit} was never a limit there`],
+  ];
+  const at = Date.parse(ts);
+  const allocator = victim === null ? undefined : allocatorOf(facts, victim.pid, at);
+  if (allocator !== undefined) {
+    const { pid, isProtected, places } = allocator;
+    const place = placeOf(allocator);
+    const isElsewhere = !isInSubtree(place, cgroup) && at - places.at(-1)!.since > MOVED_MS;
+    wrongs.push(
+      [isProtected && action === "process", `pid ${pid} is protected`],
+      [isElsewhere, `pid ${pid} was in ${place}`],
     );
-    if (!(mayBeForked && isInSubtree(event.victim.cgroup, facts.guarded))) {
-      wrongs.push(
-        `${what}: pid ${event.victim.pid} (${event.victim.comm}) is not a process of this soak`,
-      );
-    }
-    return wrongs;
+  } else if (victim !== null) {
+    const mayBeForked = isInSubtree(victim.cgroup, facts.guarded) &&
+      facts.allocators.some((each) => each.kind === "forks" && isInSubtree(placeOf(each), cgroup));
+    const { pid, comm } = victim;
+    wrongs.push([!mayBeForked, `pid ${pid} (${comm}) is not a process of this soak`]);
   }
-  if (allocator.isProtected && event.action === "process") {
-    wrongs.push(`${what}: pid ${allocator.pid} is protected`);
-  }
-  const since = allocator.places.at(-1)!.since;
-  if (!isInSubtree(placeOf(allocator), event.cgroup) && at - since > MOVED_MS) {
-    wrongs.push(`${what}: pid ${allocator.pid} was in ${placeOf(allocator)}`);
-  }
-  return wrongs;
+  return wrongs.filter(([isWrong]) => isWrong)
+    .map(([, why]) => `guard: ${action} in ${cgroup} at ${ts}: ${why}`);
 }
 
 /** The kernel rounds limits to whole pages. */
