@@ -8,27 +8,20 @@ import { executable, git } from "../command.ts";
 import { versionOf } from "./start_up.ts";
 import type { Row, Summary, Table } from "./statistics.ts";
 
-/** The machine and the build of a run. */
-interface Conditions {
-  /** The commit, with a `+` when the sources differ from it. */
-  readonly commit: string;
-  /** The output of `oomkit --version`. */
-  readonly program: string;
-  readonly kernel: string;
-  readonly cpu: string;
-  readonly cores: number;
-  readonly deno: string;
-}
+type Conditions = Awaited<ReturnType<typeof conditions>>;
 
-export async function conditions(): Promise<Conditions> {
+/** The machine and the build of a run. */
+export async function conditions() {
   const commit = await git("rev-parse", "--short", "HEAD") ?? "unknown";
   const changes = await git("status", "--porcelain", "core", "cli", "scripts");
-  const cpu = /^model name\s*:\s*(.*)$/m.exec(tryReadText("/proc/cpuinfo") ?? "")?.[1];
+  const cpu: string = /^model name\s*:\s*(.*)$/m.exec(tryReadText("/proc/cpuinfo") ?? "")?.[1] ??
+    Deno.build.arch;
   return {
+    /** With a `+` when the sources differ from it. */
     commit: changes ? `${commit}+` : commit,
     program: versionOf(executable),
     kernel: Deno.osRelease(),
-    cpu: cpu ?? Deno.build.arch,
+    cpu,
     cores: navigator.hardwareConcurrency,
     deno: Deno.version.deno,
   };
@@ -42,7 +35,7 @@ interface RecordedRow extends Summary {
   readonly unit: string;
 }
 
-export interface BenchRecord extends Conditions {
+export interface BenchRecord extends Readonly<Conditions> {
   readonly bench: string;
   /** RFC 3339. */
   readonly at: string;
