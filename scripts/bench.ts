@@ -1,28 +1,28 @@
 /**
  * Measures the figures of docs/performance.md on this machine: `deno task bench [start-up] [sweep] [latency] [idle] [scale] [peers]
  * [footprint] [live] [race]`; without a name all. `--record` adds the results to docs/benchmarks.jsonl, which later runs are
- * compared with. Other options are for `scale`, `footprint` and `race`: scripts/bench/scale.ts, footprint.ts, race_cells.ts.
+ * compared with. Other options are for `scale`, `footprint` and `race`: scripts/bench/scale.ts, footprint.ts, race_results.ts.
  *
  * Measures the executable: run `deno task compile` first. Needs the right to make cgroups. They are called oomkit-bench-… and
  * are removed on every way out; those of a killed run by the next one.
  */
 
 import { join } from "node:path";
-import { removeBenchCgroups } from "./bench/cgroups.ts";
-import { conditions, describeConditions, load } from "./bench/conditions.ts";
-import { removeBenchFolders } from "./bench/folders.ts";
+import { tryReadText } from "../core/cgroup/files.ts";
+import { cleanUp, cleanUpOnSignal, unlessInterrupted } from "./bench/cleanup.ts";
 import { footprint } from "./bench/footprint.ts";
 import { idle } from "./bench/idle.ts";
 import { latency } from "./bench/latency.ts";
 import { live } from "./bench/live.ts";
 import { peers } from "./bench/peers.ts";
 import { race } from "./bench/race.ts";
-import { endChildren } from "./bench/race_children.ts";
 import {
   type BenchRecord,
   comparedWith,
+  conditions,
   describeLast,
   lastOf,
+  load,
   parseRecords,
   rowsOf,
   withRecord,
@@ -31,9 +31,8 @@ import { scale } from "./bench/scale.ts";
 import { startUp } from "./bench/start_up.ts";
 import { type Measured, tableLines } from "./bench/statistics.ts";
 import { sweep } from "./bench/sweep.ts";
-import { root } from "./build/bundle.ts";
-import { progress } from "./progress.ts";
-import { Mistake, note, printLine, run } from "./terminal.ts";
+import { root } from "./command.ts";
+import { Mistake, note, printLine, progress, run } from "./terminal.ts";
 
 const RECORDS = join(root, "docs/benchmarks.jsonl");
 
@@ -62,19 +61,21 @@ await run("bench", async () => {
     const known = Object.keys(benches).join(", ");
     throw new Mistake(`cannot measure "${unknown}": it must be one of ${known}`);
   }
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    Deno.addSignalListener(signal, () => {
-      progress.end();
-      void cleanUp().finally(() => Deno.exit(130));
-    });
-  }
-  printLine(describeConditions());
+  cleanUpOnSignal();
+  const { commit, program, kernel, cpu, cores, deno } = await conditions();
+  printLine(
+    `${program}\nLinux ${kernel}, ${cpu}, ${cores} cores, load ${load().toFixed(2)}; ` +
+      `measured by Deno ${deno}, sources at ${commit}`,
+  );
   for (const [at, name] of names.entries()) {
     progress.show(`bench: ${name}`, at, names.length);
     await cleanUp();
     try {
       const before = load();
-      tell(name, await benches[name]!(), before);
+      await tell(name, await benches[name]!(), before);
+    } catch (error) {
+      await unlessInterrupted();
+      throw error;
     } finally {
       await cleanUp();
     }
@@ -82,9 +83,9 @@ await run("bench", async () => {
   return 0;
 });
 
-function tell(bench: string, { tables, lines, isPart }: Measured, before: number): void {
-  const records = parseRecords(peek(RECORDS));
-  const here = conditions();
+async function tell(bench: string, { tables, lines, isPart }: Measured, before: number) {
+  const records = parseRecords(tryReadText(RECORDS) ?? "");
+  const here = await conditions();
   const last = lastOf(records, bench, here);
   for (const { title, unit, rows } of tables) {
     printLine(`\n${tableLines(title, unit, rows, comparedWith(last, unit)).join("\n")}`);
@@ -99,20 +100,4 @@ function tell(bench: string, { tables, lines, isPart }: Measured, before: number
   const text = withRecord(records, record).map((each) => `${JSON.stringify(each)}\n`);
   Deno.writeTextFileSync(RECORDS, text.join(""));
   note(`bench: ${bench} is recorded in ${RECORDS}`);
-}
-
-/** All child processes must exit, or the cgroups could not be removed. */
-async function cleanUp(): Promise<void> {
-  endChildren();
-  await removeBenchCgroups();
-  removeBenchFolders();
-}
-
-function peek(path: string): string {
-  try {
-    return Deno.readTextFileSync(path);
-  } catch {
-    // Nothing was recorded yet.
-    return "";
-  }
 }

@@ -7,12 +7,11 @@
 
 import { parseArgs } from "node:util";
 import { resolve } from "node:path";
-import { root } from "./build/bundle.ts";
-import { type Run, runInGuest, runTestsInGuest } from "./guest_kernel/guest.ts";
+import { omitUndefined } from "../core/omit_undefined.ts";
+import { root } from "./command.ts";
+import { type Run, runInGuest, runTestsInGuest, testFiles } from "./guest_kernel/guest.ts";
 import type { Hierarchy } from "./guest_kernel/image.ts";
-import { testFiles } from "./guest_kernel/test_files.ts";
-import { progress } from "./progress.ts";
-import { Mistake, note, pass, run } from "./terminal.ts";
+import { interruption, Mistake, note, parsed, pass, progress, run } from "./terminal.ts";
 
 const usage = `usage: scripts/guest [option…] -- command [argument…]
        scripts/guest [option…] [test file…]        without a file: all of tests/kernel
@@ -46,12 +45,14 @@ const options = {
   help: { type: "boolean", default: false },
 } as const;
 
-if (import.meta.main) await run("guest", main);
-
 async function main(): Promise<number> {
   const dashes = Deno.args.indexOf("--");
   const command = dashes < 0 ? [] : Deno.args.slice(dashes + 1);
-  const { values, positionals } = parse(dashes < 0 ? Deno.args : Deno.args.slice(0, dashes));
+  const args = dashes < 0 ? Deno.args : Deno.args.slice(0, dashes);
+  const { values, positionals } = parsed(
+    () => parseArgs({ args, options, allowPositionals: true }),
+    "see scripts/guest --help",
+  );
   if (values.help) {
     note(usage);
     return 0;
@@ -59,16 +60,20 @@ async function main(): Promise<number> {
   const machine: Omit<Run, "command" | "deno"> = {
     cgroup: hierarchy(values.cgroup),
     environment: pairs("--env", values.env ?? []),
-    files: swapped(pairs("--add", values.add ?? [])),
+    files: Object.fromEntries(
+      Object.entries(pairs("--add", values.add ?? [])).map(([from, to]) => [to, resolve(from)]),
+    ),
     signal: interruption(),
     onOutput: pass,
     onStage: (what, ...far) => progress.show(`guest: ${what}`, ...far),
-    ...number("disk", values.disk),
-    ...number("memory", values.memory),
-    ...number("limit", values.timeout),
-    ...(values.out === undefined ? {} : { out: resolve(values.out) }),
-    ...(values.bin === undefined ? {} : { executable: resolve(values.bin) }),
-    ...(values.kernel === undefined ? {} : { kernel: resolve(values.kernel) }),
+    ...omitUndefined({
+      disk: number(values.disk),
+      memory: number(values.memory),
+      limit: number(values.timeout),
+      out: path(values.out),
+      executable: path(values.bin),
+      kernel: path(values.kernel),
+    }),
   };
   const filter = values.filter === undefined ? [] : [`--filter=${values.filter}`];
   const outcome = command.length > 0
@@ -83,23 +88,17 @@ async function main(): Promise<number> {
   return outcome.code;
 }
 
-function parse(args: string[]) {
-  try {
-    return parseArgs({ args, options, allowPositionals: true });
-  } catch (error) {
-    throw new Mistake(`${(error as Error).message}; see scripts/guest --help`);
-  }
-}
-
 function hierarchy(word: string): Hierarchy {
   if (word === "v2" || word === "v1" || word === "hybrid") return word;
   throw new Mistake(`cannot boot the hierarchy "${word}": it must be v2, v1 or hybrid`);
 }
 
-function number<Name extends string>(name: Name, text: string | undefined) {
-  if (text === undefined) return {};
+const path = (text: string | undefined) => text === undefined ? undefined : resolve(text);
+
+function number(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
   if (!/^\d+$/.test(text)) throw new Mistake(`cannot use "${text}": it must be a whole number`);
-  return { [name]: Number(text) };
+  return Number(text);
 }
 
 function pairs(option: string, texts: readonly string[]): Record<string, string> {
@@ -110,15 +109,4 @@ function pairs(option: string, texts: readonly string[]): Record<string, string>
   }));
 }
 
-function swapped(record: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(Object.entries(record).map(([from, to]) => [to, resolve(from)]));
-}
-
-/** Ends the machine when this script is interrupted. */
-function interruption(): AbortSignal {
-  const controller = new AbortController();
-  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    Deno.addSignalListener(name, () => controller.abort());
-  }
-  return controller.signal;
-}
+if (import.meta.main) await run("guest", main);

@@ -16,47 +16,34 @@ interface Room {
   readonly pure?: true;
 }
 
-const nouns = [
-  "core/snapshot.ts",
+const aloneNouns = [
   "core/errors.ts",
   "core/names.ts",
   "core/omit_undefined.ts",
   "core/cgroup_path.ts",
 ];
-const pureRooms = [
-  "core/parse",
-  "core/policy",
-  "core/suggest.ts",
-  "core/timing.ts",
-  "core/bounded_queue.ts",
-  ...nouns,
-];
-const sharedRooms = [
-  "core/cgroup",
-  "core/kernel",
-  "core/watch",
-  "core/control",
-  "core/events",
-  "core/record",
-];
+const nouns = ["core/snapshot.ts", ...aloneNouns];
+const tools = ["core/suggest.ts", "core/timing.ts", "core/bounded_queue.ts"];
+const pureRooms = ["core/parse", "core/policy", ...tools, ...nouns];
+const sharedRooms = ["cgroup", "kernel", "watch", "control", "events", "record"]
+  .map((room) => `core/${room}`);
 
 export const rooms: readonly Room[] = [
   { at: "core/snapshot.ts", imports: ["core/cgroup/fields.ts"], pure: true },
-  { at: "core/cgroup/fields.ts", imports: [], pure: true },
-  { at: "core/errors.ts", imports: [], pure: true },
-  { at: "core/names.ts", imports: [], pure: true },
-  { at: "core/omit_undefined.ts", imports: [], pure: true },
-  { at: "core/cgroup_path.ts", imports: [], pure: true },
-  { at: "core/suggest.ts", imports: [], pure: true },
-  { at: "core/timing.ts", imports: [], pure: true },
-  { at: "core/bounded_queue.ts", imports: [], pure: true },
+  ...["core/cgroup/fields.ts", ...aloneNouns, ...tools].map((at): Room => ({
+    at,
+    imports: [],
+    pure: true,
+  })),
   { at: "core/parse", imports: nouns, pure: true },
   { at: "core/policy", imports: nouns, pure: true },
   { at: "core/kernel/clock.ts", imports: ["core/kernel"] },
   { at: "core/kernel", imports: ["core/errors.ts", "core/names.ts"] },
-  { at: "core/cgroup/v1.ts", imports: ["core/cgroup", ...pureRooms], pure: true },
-  { at: "core/cgroup/v2.ts", imports: ["core/cgroup", ...pureRooms], pure: true },
-  { at: "core/cgroup/identity.ts", imports: ["core/cgroup", ...pureRooms], pure: true },
+  ...["v1.ts", "v2.ts", "identity.ts"].map((file): Room => ({
+    at: `core/cgroup/${file}`,
+    imports: ["core/cgroup", ...pureRooms],
+    pure: true,
+  })),
   { at: "core/cgroup", imports: [...pureRooms, "core/kernel"] },
   { at: "core/events", imports: [...pureRooms, "core/cgroup"] },
   {
@@ -89,11 +76,7 @@ export const rooms: readonly Room[] = [
     imports: [
       ...pureRooms,
       ...sharedRooms.filter((at) => at !== "core/kernel"),
-      "core/guard",
-      "core/simulate",
-      "core/receivers",
-      "core/collect",
-      "core/picture",
+      ...["guard", "simulate", "receivers", "collect", "picture"].map((room) => `core/${room}`),
     ],
   },
 ];
@@ -149,38 +132,27 @@ function versionOffences(path: string, where: string, code: string): string[] {
 
 /** Groups of files that import each other, directly or not; imports of types and dynamic imports count. */
 function circleOffences(files: Readonly<Record<string, string>>): string[] {
-  const importsOf = (path: string) =>
-    lines(path, files[path] ?? "").flatMap(({ imported }) => imported)
-      .filter((specifier) => specifier.startsWith("."))
-      .map((specifier) => normalize(join(dirname(path), specifier)))
-      .filter((target) => target in files);
-  return stronglyConnected(Object.keys(files), importsOf)
-    .filter((group) => group.length > 1)
-    .map((group) => `${group.sort()[0]}:1: imports form a circle: ${group.join(", ")}`);
-}
-
-/** Tarjan, "Depth-first search and linear graph algorithms", 1972. */
-function stronglyConnected(
-  nodes: readonly string[],
-  next: (node: string) => readonly string[],
-): string[][] {
-  const index = new Map<string, number>();
-  const low = new Map<string, number>();
-  const stack: string[] = [];
-  const groups: string[][] = [];
-  const visit = (node: string) => {
-    index.set(node, index.size);
-    low.set(node, index.get(node)!);
-    stack.push(node);
-    for (const target of next(node)) {
-      if (!index.has(target)) visit(target);
-      if (stack.includes(target)) low.set(node, Math.min(low.get(node)!, low.get(target)!));
-    }
-    if (low.get(node) !== index.get(node)) return;
-    groups.push(stack.splice(stack.indexOf(node)));
-  };
-  for (const node of nodes) if (!index.has(node)) visit(node);
-  return groups;
+  const imports = new Map(
+    Object.entries(files).map(([path, text]) => [
+      path,
+      lines(path, text).flatMap(({ imported }) => imported)
+        .filter((specifier) => specifier.startsWith("."))
+        .map((specifier) => normalize(join(dirname(path), specifier)))
+        .filter((target) => target in files),
+    ]),
+  );
+  const reached = new Map([...imports.keys()].map((path) => {
+    const found = new Set(imports.get(path)!);
+    for (const each of found) for (const target of imports.get(each)!) found.add(target);
+    return [path, found];
+  }));
+  const circles = Map.groupBy(
+    [...reached.keys()].filter((path) => reached.get(path)!.has(path)),
+    (path) =>
+      [...reached.get(path)!].filter((each) => reached.get(each)!.has(path)).sort().join(", "),
+  );
+  return [...circles].filter(([, paths]) => paths.length > 1)
+    .map(([names, paths]) => `${paths.sort()[0]}:1: imports form a circle: ${names}`);
 }
 
 function nameOffences(path: string): string[] {

@@ -10,10 +10,11 @@ import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { Ajv } from "ajv";
-import { buildKustomization } from "./manifests/kustomize.ts";
+import { outputOf } from "./command.ts";
+import { isThere } from "./files.ts";
+import { buildKustomization, type Json, parseYaml } from "./manifests/kustomize.ts";
 import { policyOffences } from "./manifests/policy.ts";
 import { schemas } from "./manifests/schema.ts";
-import { type Json, parseYaml } from "./manifests/yaml.ts";
 import { printLine, run } from "./terminal.ts";
 
 export const manifests = fileURLToPath(new URL("../deploy/kubernetes", import.meta.url));
@@ -29,7 +30,7 @@ export function kustomizations(folder = manifests): string[] {
     ({ name }) => {
       const path = join(folder, name);
       const file = join(path, "kustomization.yaml");
-      if (!has(file)) return kustomizations(path);
+      if (!isThere(file)) return kustomizations(path);
       return /^kind: Component$/m.test(Deno.readTextFileSync(file)) ? [] : [path];
     },
   ).sort();
@@ -52,27 +53,16 @@ function schemaOffences(object: Json): string[] {
 }
 
 /** @throws where the real kustomize builds something else. */
-export async function compareWith(kubectl: string, folder: string): Promise<void> {
-  const { success, stdout, stderr } = await new Deno.Command(kubectl, {
-    args: ["kustomize", folder],
-  }).output();
-  const decoder = new TextDecoder();
-  if (!success) throw new Error(decoder.decode(stderr).trim());
-  const theirs = parseYaml(decoder.decode(stdout), `kubectl kustomize ${folder}`);
+async function compareWith(kubectl: string, folder: string): Promise<void> {
+  const { code, stdout, stderr } = await outputOf(kubectl, ["kustomize", folder]);
+  if (code !== 0) throw new Error(stderr.trim());
+  const theirs = parseYaml(stdout, `kubectl kustomize ${folder}`);
   deepStrictEqual(sorted(buildKustomization(folder)), sorted(theirs));
 }
 
 function sorted(objects: readonly Json[]): Json[] {
   const key = ({ kind, metadata }: Json) => `${kind} ${metadata.name}`;
   return objects.toSorted((a, b) => key(a) < key(b) ? -1 : 1);
-}
-
-function has(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
 }
 
 async function main(): Promise<number> {

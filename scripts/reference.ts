@@ -7,11 +7,11 @@ import { join } from "node:path";
 import { definitionsOf } from "../cli/options/definitions.ts";
 import { wholeProgram } from "../cli/program.ts";
 import { VERSION } from "../cli/version.ts";
-import { root, withoutBacktrace } from "./build/bundle.ts";
+import { tryReadText } from "../core/cgroup/files.ts";
+import { root } from "./command.ts";
 import { configSchema } from "./reference/config_schema.ts";
 import { manPage } from "./reference/man_page.ts";
-import { optionsPage } from "./reference/options_page.ts";
-import { described } from "./reference/shared_options.ts";
+import { described, optionsPage } from "./reference/options_page.ts";
 import { Mistake, note, printLine, run } from "./terminal.ts";
 
 /** @returns the text of each file, by its path in the project. */
@@ -33,26 +33,15 @@ async function formatted(text: string, extension: string): Promise<string> {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["fmt", "--quiet", `--ext=${extension}`, "-"],
     cwd: root,
-    env: withoutBacktrace,
+    env: { RUST_BACKTRACE: "0" },
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(text));
-  await writer.close();
+  await new Blob([text]).stream().pipeTo(child.stdin);
   const { success, stdout, stderr } = await child.output();
   if (!success) throw new Mistake(`deno fmt failed:\n${new TextDecoder().decode(stderr)}`);
   return new TextDecoder().decode(stdout);
-}
-
-function textOf(path: string): string | undefined {
-  try {
-    return Deno.readTextFileSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
 }
 
 if (import.meta.main) {
@@ -64,7 +53,7 @@ if (import.meta.main) {
     let stale = 0;
     for (const [path, text] of Object.entries(await reference())) {
       const file = join(root, path);
-      if (textOf(file) === text) continue;
+      if (tryReadText(file) === text) continue;
       stale++;
       if (mode === "--check") {
         printLine(`${path} is not up to date: deno run -A scripts/reference.ts`);

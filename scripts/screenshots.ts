@@ -8,16 +8,14 @@
  */
 
 import { join } from "node:path";
-import { discover } from "../core/cgroup/hierarchy.ts";
-import { type Cgroup, openCgroup } from "../core/cgroup/cgroup.ts";
-import { findParent, removeCgroup } from "../core/simulate/sandbox.ts";
+import { type Cgroup } from "../core/cgroup/cgroup.ts";
+import { removeCgroup } from "../core/simulate/sandbox.ts";
 import { delay } from "../core/timing.ts";
-import { root } from "./build/bundle.ts";
+import { openTmux } from "../tests/helpers/tmux.ts";
+import { delegateMemory, makeChild, MIB, scriptParent } from "./cgroups.ts";
+import { compiled, root } from "./command.ts";
 import { note, run } from "./terminal.ts";
-import { Mistake } from "./terminal.ts";
 
-const MIB = 1024 ** 2;
-const oomkit = join(root, "dist/oomkit");
 const images = join(root, "docs/images");
 
 /** Pixels of one character in a 14 px monospace font. */
@@ -79,7 +77,7 @@ function styled(style: Style, codes: readonly number[]): Style {
 }
 
 /** A screen as `tmux capture-pane -e` prints it, as SVG. */
-export function svgOf(screen: string, columns: number, title: string): string {
+function svgOf(screen: string, columns: number, title: string): string {
   const lines = screen.replace(/\n+$/, "").split("\n");
   const width = Math.ceil(columns * CELL.width + 2 * PADDING);
   const height = lines.length * CELL.height + 2 * PADDING;
@@ -131,48 +129,7 @@ const escaped = (text: string) =>
     "\u00a0",
   );
 
-/** A command in a terminal of its own. */
-class TmuxWindow implements AsyncDisposable {
-  readonly #folder = Deno.makeTempDirSync({ prefix: "oomkit-screenshot-" });
-
-  constructor(readonly columns: number, rows: number, command: string) {
-    this.#tmux(
-      ...["new-session", "-d", "-x", String(columns), "-y", String(rows)],
-      ...["env", "LC_ALL=C.UTF-8", "COLORTERM=truecolor", "sh", "-c", command],
-    );
-  }
-
-  #tmux(...args: string[]): string {
-    const { success, stdout, stderr } = new Deno.Command("tmux", {
-      args: ["-u", "-S", `${this.#folder}/socket`, "-f", "/dev/null", ...args],
-    }).outputSync();
-    const decoder = new TextDecoder();
-    if (!success) throw new Mistake(`tmux ${args[0]}: ${decoder.decode(stderr)}`);
-    return decoder.decode(stdout);
-  }
-
-  press(...keys: string[]): void {
-    this.#tmux("send-keys", ...keys);
-  }
-
-  screen(): string {
-    return this.#tmux("capture-pane", "-e", "-p");
-  }
-
-  /** Waits until the screen shows `text`. Throws {@link Mistake} with the screen after a minute. */
-  async until(text: RegExp): Promise<void> {
-    for (let tries = 0; tries < 600; tries++) {
-      if (text.test(this.#tmux("capture-pane", "-p"))) return;
-      await delay(100);
-    }
-    throw new Mistake(`the screen never showed ${text}:\n${this.screen()}`);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#tmux("kill-server");
-    await Deno.remove(this.#folder, { recursive: true });
-  }
-}
+const env = { COLORTERM: "truecolor" };
 
 function write(name: string, screen: string, columns: number, title: string): void {
   Deno.mkdirSync(images, { recursive: true });
@@ -182,12 +139,11 @@ function write(name: string, screen: string, columns: number, title: string): vo
 
 async function simulate(): Promise<void> {
   const columns = 96;
-  await using terminal = new TmuxWindow(
-    ...[columns, 60, `'${oomkit}' simulate --mb 20; printf 'END'; exec sleep 60`] as const,
-  );
+  const command = `'${compiled}' simulate --mb 20; printf 'END'; exec sleep 60`;
+  using terminal = openTmux(command, { columns, rows: 60, env });
   await terminal.until(/^END/m);
   // Where this machine keeps its cgroups is of no interest.
-  const screen = terminal.screen().replaceAll(ownParent().path, "/…")
+  const screen = terminal.styled().replaceAll(scriptParent().path, "/…")
     .split("\n").filter((line) => !line.startsWith("END")).join("\n");
   write("simulate.svg", screen, columns, "oomkit simulate --mb 20");
 }
@@ -202,56 +158,34 @@ const CGROUPS = [
 ] as const;
 
 async function live(): Promise<void> {
-  const parent = ownParent();
   const columns = 110;
   const processes: Deno.ChildProcess[] = [];
-  const top = make(parent, `oomkit-screenshot-${Deno.pid}`);
+  const top = makeChild(scriptParent(), `oomkit-screenshot-${Deno.pid}`);
   try {
-    for (const [name, limit, used] of CGROUPS) {
-      const cgroup = make(top, name);
-      Deno.writeTextFileSync(
-        `${cgroup.dir}/${cgroup.hierarchy.version.limitFile}`,
-        String(limit * MIB),
-      );
+    delegateMemory(top);
+    const cgroups = CGROUPS.map(([name, limit, used]) => {
+      const cgroup = makeChild(top, name, limit * MIB);
       processes.push(hold(cgroup, used * MIB));
-    }
-    await using terminal = new TmuxWindow(
-      ...[columns, 22, `'${oomkit}' guard -r '${top.path}' --policy process --warn 60%`] as const,
-    );
+      return cgroup;
+    });
+    const command = `'${compiled}' guard -r '${top.path}' --policy process --warn 60%`;
+    using terminal = openTmux(command, { columns, rows: 22, env });
     await terminal.until(/mailer/);
     await delay(4000);
-    const filling = openCgroup(top.hierarchy, `${top.path}/image-resizer`)!;
+    const filling = cgroups.find(({ path }) => path.endsWith("/image-resizer"))!;
     for (let used = 12; used < 60; used += 4) {
       processes.push(hold(filling, 4 * MIB));
       await delay(400);
     }
     await terminal.until(/ action /);
     await delay(1500);
-    write("live.svg", terminal.screen(), columns, "oomkit guard, live view");
+    write("live.svg", terminal.styled(), columns, "oomkit guard, live view");
     terminal.press("q");
   } finally {
-    for (const process of processes) kill(process);
-    await Promise.all(processes.map(({ status }) => status));
+    // This kills the processes.
     await removeCgroup(top);
+    await Promise.all(processes.map(({ status }) => status));
   }
-}
-
-function ownParent(): Cgroup {
-  const parent = findParent(discover(undefined));
-  if (!("refused" in parent)) return parent;
-  throw new Mistake(`cannot make cgroups: ${parent.refused}`);
-}
-
-function make(parent: Cgroup, name: string): Cgroup {
-  Deno.mkdirSync(`${parent.dir}/${name}`);
-  const path = `${parent.path === "/" ? "" : parent.path}/${name}`;
-  const made = openCgroup(parent.hierarchy, path);
-  if (made === undefined) throw new Mistake(`cannot open ${path}`);
-  if (made.hierarchy.version.delegatesControllers && !name.includes("screenshot")) return made;
-  if (made.hierarchy.version.delegatesControllers) {
-    Deno.writeTextFileSync(`${made.dir}/cgroup.subtree_control`, "+memory");
-  }
-  return made;
 }
 
 /** A process in `cgroup` that keeps `bytes` in memory: tail holds what it may have to print. */
@@ -264,14 +198,6 @@ function hold({ dir }: Cgroup, bytes: number): Deno.ChildProcess {
     stdout: "null",
     stderr: "null",
   }).spawn();
-}
-
-function kill(process: Deno.ChildProcess): void {
-  try {
-    process.kill("SIGKILL");
-  } catch {
-    // It has exited.
-  }
 }
 
 if (import.meta.main) {

@@ -10,13 +10,15 @@
 
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { join } from "node:path";
-import { root } from "./build/bundle.ts";
+import { omitUndefined } from "../core/omit_undefined.ts";
 import { mebibytes } from "./bench/statistics.ts";
-import { soakInGuest } from "./soak/in_guest.ts";
-import { type Life, soak, type SoakResult } from "./soak/soak.ts";
-import { progress } from "./progress.ts";
-import { Mistake, note, printLine, run } from "./terminal.ts";
+import { bundle } from "./build/bundle.ts";
+import { executable } from "./command.ts";
+import { isThere } from "./files.ts";
+import { runInGuest } from "./guest_kernel/guest.ts";
+import type { Life } from "./soak/idle.ts";
+import { soak, type SoakResult } from "./soak/soak.ts";
+import { interruption, Mistake, note, parsed, pass, printLine, progress, run } from "./terminal.ts";
 
 const options = {
   minutes: { type: "string", default: "3" },
@@ -26,21 +28,11 @@ const options = {
 
 const MAX_SEED = 2 ** 32;
 
-if (import.meta.main) await run("soak", main);
-
 async function main(): Promise<number> {
-  const { minutes, seed, guest } = parsed();
+  const { minutes, seed, guest } = settings();
   const signal = interruption();
-  if (guest !== undefined) {
-    return await soakInGuest(guest, {
-      entry: fileURLToPath(import.meta.url),
-      minutes,
-      seed,
-      signal,
-    });
-  }
-  const executable = Deno.env.get("OOMKIT_BIN") ?? join(root, "dist/oomkit");
-  if (!isFile(executable)) throw new Mistake(`there is no ${executable}; deno task compile`);
+  if (guest !== undefined) return await soakInGuest(guest, minutes, seed, signal);
+  if (!isThere(executable)) throw new Mistake(`there is no ${executable}; deno task compile`);
   note(`soak: ${minutes} minutes with seed ${seed}`);
   const result = await soak({
     seed,
@@ -63,7 +55,7 @@ async function main(): Promise<number> {
   return 1;
 }
 
-export function summary({ tally, ...result }: SoakResult): string[] {
+function summary({ tally, ...result }: SoakResult): string[] {
   const { operations, rounds, minutes, allocators, cgroups, longest, stopped, late } = result;
   const seconds = (ms: number) => (ms / 1000).toFixed(1);
   return [
@@ -88,8 +80,11 @@ function lifeLine({ name, rests, first, last }: Life): string {
   }, inotify watches ${change(first.inotifyWatches, last.inotifyWatches)}`;
 }
 
-function parsed(): { minutes: number; seed: number; guest: string | undefined } {
-  const { values } = parse();
+function settings(): { minutes: number; seed: number; guest: string | undefined } {
+  const { values } = parsed(
+    () => parseArgs({ args: Deno.args, options }),
+    "known are --minutes, --seed and --guest",
+  );
   const minutes = Number(values.minutes);
   if (!(minutes > 0)) {
     throw new Mistake(`cannot soak for --minutes ${values.minutes}: it must be above 0`);
@@ -103,27 +98,48 @@ function parsed(): { minutes: number; seed: number; guest: string | undefined } 
   );
 }
 
-function parse() {
+/** Seconds for start-up and the last checks. */
+const BEFORE_AND_AFTER = 400;
+const MACHINE_MEMORY = 3072;
+const DISK = 1024;
+
+/**
+ * The same soak in an emulated machine, which has neither the sources nor the packages.
+ * @param version of the cgroups: `v1` or `v2`. @returns its exit code.
+ */
+async function soakInGuest(
+  version: string,
+  minutes: number,
+  seed: number,
+  signal: AbortSignal,
+): Promise<number> {
+  if (version !== "v1" && version !== "v2") {
+    throw new Mistake(`cannot soak in a guest of "${version}": it must be v1 or v2`);
+  }
+  const folder = Deno.makeTempDirSync({ prefix: "oomkit-soak-" });
   try {
-    return parseArgs({ args: Deno.args, options });
-  } catch (error) {
-    throw new Mistake(`${(error as Error).message}; known are --minutes, --seed and --guest`);
+    await bundle(fileURLToPath(import.meta.url), folder);
+    const words = ["--minutes", String(minutes), "--seed", String(seed)];
+    const { code, failure, console } = await runInGuest({
+      cgroup: version,
+      deno: true,
+      command: ["deno", "run", "-A", "--no-check", "--no-config", "/soak/soak.js", ...words],
+      environment: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1", TMPDIR: "/disk", TERM: "dumb" },
+      files: { "/soak": folder },
+      memory: MACHINE_MEMORY,
+      disk: DISK,
+      limit: Math.round(60 * minutes) + BEFORE_AND_AFTER,
+      signal,
+      onOutput: pass,
+      onStage: (what) => progress.show(`soak: ${what} in the guest`),
+      ...omitUndefined({ executable: Deno.env.get("OOMKIT_BIN") }),
+    });
+    if (code !== undefined) return code;
+    note(console.trimEnd());
+    throw new Mistake(`no result from the guest: ${failure}`);
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
   }
 }
 
-/** The first signal asks the soak to end; a running operation is waited for. */
-function interruption(): AbortSignal {
-  const controller = new AbortController();
-  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    Deno.addSignalListener(name, () => controller.abort());
-  }
-  return controller.signal;
-}
-
-function isFile(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
-}
+if (import.meta.main) await run("soak", main);

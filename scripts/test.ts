@@ -9,13 +9,11 @@
  */
 
 import { parseArgs } from "node:util";
-import { root } from "./build/bundle.ts";
-import { check, compile } from "./test_stages/checks.ts";
-import { denoTests } from "./test_stages/deno_tests.ts";
-import { executableTests } from "./test_stages/executable_tests.ts";
+import { interruption, Mistake, parsed, printLine, progress, run } from "./terminal.ts";
+import { check, compile, soakStage } from "./test_stages/checks.ts";
+import { denoTests, lastLine, type Outcome, total } from "./test_stages/deno_tests.ts";
 import {
-  executable,
-  guestObstacle,
+  executableTests,
   guestParts,
   hostObstacle,
   inGuest,
@@ -23,11 +21,6 @@ import {
   throughLauncher,
   type Version,
 } from "./test_stages/kernels.ts";
-import { inLanes } from "./test_stages/lanes.ts";
-import { lastLine, missing, type Outcome, total } from "./test_stages/outcome.ts";
-import { soakStage } from "./test_stages/soak.ts";
-import { progress } from "./progress.ts";
-import { Mistake, printLine, run } from "./terminal.ts";
 
 interface Part {
   readonly run: () => Promise<Outcome>;
@@ -38,23 +31,23 @@ interface Part {
 /** At most this many: an emulated machine has two CPUs, and its tests have deadlines. */
 const MAX_LANES = 2;
 
-const unitFolders = [
-  "tests/cli",
-  "tests/core",
-  "tests/deploy",
-  "tests/faults",
-  "tests/fuzz",
-  "tests/scripts",
-  "tests/security",
-];
+/** The arguments of Deno, by stage. */
+const CHECKS = {
+  fmt: ["fmt", "--check"],
+  lint: ["lint", "--quiet"],
+  check: ["check", "--quiet", "--frozen", "cli", "core", "tests", "scripts"],
+  layers: ["run", "--allow-read", "--no-check", "scripts/layers.ts"],
+  words: ["run", "-A", "--no-check", "scripts/words.ts"],
+};
+
+const unitFolders = ["cli", "core", "deploy", "faults", "fuzz", "scripts", "security"]
+  .map((folder) => `tests/${folder}`);
 
 /** Seconds. */
 const unitLimit = 600;
 
-if (import.meta.main) await run("test", main);
-
 async function main(): Promise<number> {
-  const { only, help } = parsed();
+  const { only, help } = options();
   const signal = interruption();
   const stages = stagesUnder(signal);
   if (help) {
@@ -98,25 +91,17 @@ async function main(): Promise<number> {
 
 /** In the order in which they run, except those that can run beside others. */
 function stagesUnder(signal: AbortSignal): Record<string, Part[]> {
-  const folders = unitFolders.filter(isFolder);
-  const once = (run: () => Promise<Outcome>): Part[] => [{ run }];
-  const unit = () => denoTests({ what: "unit", paths: folders, limit: unitLimit, signal });
+  const checks = Object.entries(CHECKS).map(([name, args]) =>
+    [name, [{ run: () => check(name, args, signal) }]] as const
+  );
+  const unit = () => denoTests({ what: "unit", paths: unitFolders, limit: unitLimit, signal });
   return {
-    fmt: once(() => check("fmt", ["fmt", "--check"], signal)),
-    lint: once(() => check("lint", ["lint", "--quiet"], signal)),
-    check: once(() => check("check", ["check", "--quiet", "--frozen", ...sources()], signal)),
-    layers: once(() =>
-      check("layers", ["run", "--allow-read", "--no-check", "scripts/layers.ts"], signal)
-    ),
-    words: once(() => check("words", ["run", "-A", "--no-check", "scripts/words.ts"], signal)),
-    compile: [
-      { run: () => compile(executable, signal) },
-      { run: () => executableTests(signal) },
-    ],
+    ...Object.fromEntries(checks),
+    compile: [{ run: () => compile(signal) }, { run: () => executableTests(signal) }],
     unit: [{ run: unit, isPatient: true }],
     v1: kernelParts("v1", signal),
     v2: kernelParts("v2", signal),
-    soak: once(() => soakStage(signal)),
+    soak: [{ run: () => soakStage(signal) }],
   };
 }
 
@@ -132,24 +117,9 @@ function kernelParts(version: Version, signal: AbortSignal): Part[] {
   const guests = guestParts(version);
   guests.forEach((files, at) => {
     const part = guests.length > 1 ? ` ${at + 1} of ${guests.length}` : "";
-    parts.push({ run: () => guestPart(version, noHost, files, part, signal), isPatient: true });
+    parts.push({ run: () => inGuest(version, files, part, noHost, signal), isPatient: true });
   });
   return parts;
-}
-
-async function guestPart(
-  version: Version,
-  noHost: string | undefined,
-  files: readonly string[],
-  part: string,
-  signal: AbortSignal,
-): Promise<Outcome> {
-  const noGuest = guestObstacle();
-  if (noGuest === undefined) return await inGuest(version, files, part, signal);
-  return missing(
-    `real ${version}${part}`,
-    noHost === undefined ? noGuest : `${noHost}, and ${noGuest}`,
-  );
 }
 
 function show(outcome: Outcome, seconds: number, strict: boolean): void {
@@ -184,35 +154,37 @@ function choice(only: string | undefined, known: string[]): string[] {
   throw new Mistake(`cannot run the stage "${unknown}": it must be one of ${known.join(", ")}`);
 }
 
-function parsed(): { readonly only?: string; readonly help?: boolean } {
+function options() {
   const options = { only: { type: "string" }, help: { type: "boolean", short: "h" } } as const;
-  try {
-    return parseArgs({ args: Deno.args, options }).values;
-  } catch (error) {
-    // After its first sentence node:util advises on positional arguments, which do not exist here.
-    const [what] = (error as Error).message.split(/\.(?: |$)|\n/);
-    throw new Mistake(`${what}; known are --only STAGE,… and --help`);
-  }
+  const parse = () => {
+    try {
+      return parseArgs({ args: Deno.args, options }).values;
+    } catch (error) {
+      // After its first sentence node:util advises on positional arguments, which do not exist here.
+      throw new Error((error as Error).message.split(/\.(?: |$)|\n/)[0]);
+    }
+  };
+  return parsed(parse, "known are --only STAGE,… and --help");
 }
 
-function sources(): string[] {
-  return ["cli", "core", "tests", "scripts"].filter(isFolder);
+/**
+ * At most as many jobs at once as there are lanes. Begins them in their order; the results are in the same order. Rejects with
+ * the first that rejects.
+ */
+export async function inLanes<Result>(
+  jobs: readonly (() => Promise<Result>)[],
+  lanes: number,
+): Promise<Result[]> {
+  const results: Result[] = [];
+  const waiting = [...jobs.entries()];
+  const lane = async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const [at, job] = next;
+      results[at] = await job();
+    }
+  };
+  await Promise.all(Array.from({ length: lanes }, lane));
+  return results;
 }
 
-function isFolder(path: string): boolean {
-  try {
-    return Deno.statSync(`${root}${path}`).isDirectory;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
-
-/** Passes the signal on to the running stage, so that it ends. */
-function interruption(): AbortSignal {
-  const controller = new AbortController();
-  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    Deno.addSignalListener(name, () => controller.abort());
-  }
-  return controller.signal;
-}
+if (import.meta.main) await run("test", main);

@@ -3,7 +3,8 @@
  * earlyoom and Kubernetes do not use, with the term that they use. Part of `deno task ok`.
  */
 
-import { printLine, run } from "./terminal.ts";
+import { git } from "./command.ts";
+import { Mistake, printLine, run } from "./terminal.ts";
 
 /** What is searched for, as whole words in any case, and what to write instead. Inflections are listed. */
 const WORDS: Readonly<Record<string, string>> = {
@@ -48,10 +49,8 @@ const EXEMPT: readonly RegExp[] = [
   // Recorded data, and texts captured from kernels.
   /^tests\/fixtures\//,
   /^docs\/benchmarks\.jsonl$/,
-  // Maps the names of schema version 1 to those of version 2.
-  /^CHANGELOG\.md$/,
   /^deno\.lock$/,
-  // Quotes the old names, so that their users find the new ones.
+  // Maps the names of schema version 1 to those of version 2, so that their users find the new ones.
   /^CHANGELOG\.md$/,
   /^LICENSE$/,
 ];
@@ -89,13 +88,6 @@ function instead(word: string): string {
   return found?.[1] ?? "the field's term";
 }
 
-async function trackedFiles(): Promise<string[]> {
-  const { stdout } = await new Deno.Command("git", {
-    args: ["ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-  }).output();
-  return new TextDecoder().decode(stdout).split("\0").filter((path) => path !== "");
-}
-
 function read(path: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(Deno.readFileSync(path));
@@ -108,7 +100,11 @@ function read(path: string): string {
 if (import.meta.main) {
   await run("words", async () => {
     Deno.chdir(new URL("..", import.meta.url));
-    const found = (await trackedFiles()).flatMap((path) => offences(path, read(path)));
+    const listed = await git("ls-files", "-z", "--cached", "--others", "--exclude-standard");
+    if (listed === undefined) throw new Mistake("cannot list the files: git failed");
+    const found = listed.split("\0").filter((path) => path !== "").flatMap((path) =>
+      offences(path, read(path))
+    );
     found.forEach(printLine);
     return found.length === 0 ? 0 : 1;
   });

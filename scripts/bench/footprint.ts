@@ -4,18 +4,23 @@
  */
 
 import { parseArgs } from "node:util";
-import { type Cgroup, openCgroup, readCounters, readPeak } from "../../core/cgroup/cgroup.ts";
-import { join } from "../../core/cgroup/hierarchy.ts";
-import { progress } from "../progress.ts";
-import { Mistake, note } from "../terminal.ts";
-import { createBenchCgroup, makeChildren } from "./cgroups.ts";
-import { makeBenchFolder } from "./folders.ts";
-import { type Costs, costsOf, cpuSeconds } from "./process_costs.ts";
-import { MIB } from "./race_cells.ts";
-import { pause, within } from "./race_children.ts";
-import { type RaceGuard, startRaceGuard } from "./race_guard.ts";
-import { executable, makeEmptyProgram, versionOf } from "./start_up.ts";
-import { against, figure, type Measured, mebibytes, once } from "./statistics.ts";
+import { type Cgroup, readCounters, readPeak } from "../../core/cgroup/cgroup.ts";
+import { delay } from "../../core/timing.ts";
+import { forbidSwap, makeChild, MIB, setLimit } from "../cgroups.ts";
+import { executable } from "../command.ts";
+import { Mistake, note, parsed, progress } from "../terminal.ts";
+import {
+  createBenchCgroup,
+  endChild,
+  makeBenchFolder,
+  makeChildren,
+  startChild,
+  within,
+} from "./cleanup.ts";
+import { type Costs, costsOf, cpuShare } from "./costs.ts";
+import { type RaceGuard, startRaceGuard } from "./programs.ts";
+import { makeEmptyProgram, versionOf } from "./start_up.ts";
+import { against, figure, type Measured, mebibytes, row } from "./statistics.ts";
 
 const ANONYMOUS_TARGET = 30;
 const IDLE_TARGET = 0.5;
@@ -35,131 +40,94 @@ const EATEN_WITHIN_MS = 20_000;
 
 export async function footprint(args: readonly string[]): Promise<Measured> {
   const { cgroups, limit, seconds, rate } = parse(args);
-  const bench = createBenchCgroup();
-  const { version } = bench.hierarchy;
-  Deno.writeTextFileSync(`${bench.dir}/${version.limitFile}`, version.number === 1 ? "-1" : "max");
+  const bench = createBenchCgroup(Infinity);
   const [node, home] = makeChildren(bench, 2) as [Cgroup, Cgroup];
   setLimit(home, limit * MIB);
-  const children = makeChildren(node, cgroups);
-  for (const child of children) setLimit(child, GUARDED_LIMIT);
+  const children = makeChildren(node, cgroups, GUARDED_LIMIT);
+  for (const cgroup of [home, ...children]) forbidSwap(cgroup);
   const folder = makeBenchFolder();
-  try {
-    const start = performance.now();
-    const mode = version.number === 1 ? "notify" : "throttle";
-    await using guard = await startRaceGuard(mode, node, folder, { home });
-    const armedAfter = (performance.now() - start) / 1000;
-    note(`footprint: ${guard.said}`);
-    await pause(SETTLE_MS);
-    const idle = await idleShare(guard.pid);
-    const rest = costsOf(guard.pid);
-    const stages: Costs[] = [];
-    let next = cgroups;
-    let lives = true;
-    for (let stage = 0; stage < STAGES && lives; stage++) {
-      progress.show("bench: footprint", stage, STAGES);
-      next = await churn(children, node, next, rate, seconds / STAGES);
-      await pause(SETTLE_MS);
-      lives = readCounters(home)?.local.oomKill === 0n;
-      if (lives) stages.push(costsOf(guard.pid));
-      note(`footprint: ${lives ? costsLine(stages.at(-1)!) : "killed in its own cgroup"}`);
-    }
-    const floors: string[] = [];
-    for (const [name, text] of FLOORS) floors.push(await floorOf(folder, name, text));
-    const isAhead = lives && await guardsStill(guard, children.at(-1)!);
-    const [first = rest, last = rest] = [stages[0], stages.at(-1)];
-    const peak = readPeak(home) ?? NaN;
-    const lines = [
-      "",
-      `guard of ${cgroups} cgroups in a cgroup of ${limit} MiB; armed after ${
-        figure(armedAfter)
-      } s`,
-      `at rest: ${costsLine(rest)}`,
-      `anonymous: ${against(ANONYMOUS_TARGET, rest.anonymous / MIB, "MiB")}`,
-      ...floors,
-      `CPU at rest, ${IDLE_SECONDS} s: ${against(IDLE_TARGET, idle, "% of a core")}`,
-      `after ${next - cgroups} were removed and others made, ${rate} a minute: ${costsLine(last)}`,
-      `grown between the first and the last sixth of that: ${
-        mebibytes(last.anonymous - first.anonymous)
-      }, ` +
-      `${last.descriptors - first.descriptors} open files, ${
-        last.epollEntries - first.epollEntries
-      } epoll ` +
-      `entries, ${last.inotifyWatches - first.inotifyWatches} inotify watches`,
-      `then a cgroup was filled: ${isAhead ? "the guard was first" : "THE GUARD WAS NOT FIRST"}`,
-      `the highest usage of the guard's own cgroup: ${mebibytes(peak)}${
-        lives ? "" : "; THE KERNEL KILLED THE GUARD THERE"
-      }`,
-    ];
-    const row = (what: string, value: number) => ({ what, summary: once(value) });
-    const tables = [
-      {
-        title: "memory",
-        unit: "MiB",
-        rows: [
-          row("anonymous, at rest", rest.anonymous / MIB),
-          row("anonymous, at the end", last.anonymous / MIB),
-          row("highest usage of its own cgroup", peak / MIB),
-        ],
-      },
-      { title: "CPU", unit: "% of a core", rows: [row("at rest", idle)] },
-    ];
-    return { tables, lines, isPart: args.length > 0 };
-  } finally {
-    Deno.removeSync(folder, { recursive: true });
+  const start = performance.now();
+  const mode = bench.hierarchy.version.canThrottle ? "throttle" : "notify";
+  await using guard = await startRaceGuard(mode, node, folder, { home });
+  const armedAfter = (performance.now() - start) / 1000;
+  note(`footprint: ${guard.said}`);
+  await delay(SETTLE_MS);
+  const idle = await cpuShare(guard.pid, 1000 * IDLE_SECONDS);
+  const rest = costsOf(guard.pid);
+  const stages: Costs[] = [];
+  let next = cgroups;
+  let lives = true;
+  for (let stage = 0; stage < STAGES && lives; stage++) {
+    progress.show("bench: footprint", stage, STAGES);
+    next = await churn(children, node, next, rate, seconds / STAGES);
+    await delay(SETTLE_MS);
+    lives = readCounters(home)?.local.oomKill === 0n;
+    if (lives) stages.push(costsOf(guard.pid));
+    note(`footprint: ${lives ? costsLine(stages.at(-1)!) : "killed in its own cgroup"}`);
   }
+  const floors: string[] = [];
+  for (const [name, text] of FLOORS) floors.push(await floorOf(folder, name, text));
+  const isAhead = lives && await guardsStill(guard, children.at(-1)!);
+  const [first = rest, last = rest] = [stages[0], stages.at(-1)];
+  const peak = readPeak(home) ?? NaN;
+  const grown = (name: keyof Costs) => last[name] - first[name];
+  const lines = [
+    "",
+    `guard of ${cgroups} cgroups in a cgroup of ${limit} MiB; armed after ${figure(armedAfter)} s`,
+    `at rest: ${costsLine(rest)}`,
+    `anonymous: ${against(ANONYMOUS_TARGET, rest.anonymous / MIB, "MiB")}`,
+    ...floors,
+    `CPU at rest, ${IDLE_SECONDS} s: ${against(IDLE_TARGET, idle, "% of a core")}`,
+    `after ${next - cgroups} were removed and others made, ${rate} a minute: ${costsLine(last)}`,
+    `grown between the first and the last sixth of that: ${mebibytes(grown("anonymous"))}, ` +
+    `${grown("descriptors")} open files, ${grown("epollEntries")} epoll entries, ` +
+    `${grown("inotifyWatches")} inotify watches`,
+    `then a cgroup was filled: ${isAhead ? "the guard was first" : "THE GUARD WAS NOT FIRST"}`,
+    `the highest usage of the guard's own cgroup: ${mebibytes(peak)}${
+      lives ? "" : "; THE KERNEL KILLED THE GUARD THERE"
+    }`,
+  ];
+  const memory = [
+    row("anonymous, at rest", [rest.anonymous / MIB]),
+    row("anonymous, at the end", [last.anonymous / MIB]),
+    row("highest usage of its own cgroup", [peak / MIB]),
+  ];
+  const tables = [
+    { title: "memory", unit: "MiB", rows: memory },
+    { title: "CPU", unit: "% of a core", rows: [row("at rest", [idle])] },
+  ];
+  return { tables, lines, isPart: args.length > 0 };
 }
 
 /** The cost of the runtime alone, without this project's code. */
 async function floorOf(folder: string, name: string, text: string): Promise<string> {
   const program = await makeEmptyProgram(`${folder}/empty`, versionOf(executable), text);
-  const child = new Deno.Command(program, { stdin: "null" }).spawn();
-  try {
-    await pause(SETTLE_MS);
-    return `${name}: ${mebibytes(costsOf(child.pid).anonymous)} anonymous`;
-  } finally {
-    child.kill("SIGKILL");
-    await child.status;
-  }
+  const child = startChild([program], { stdin: "null" });
+  await delay(SETTLE_MS);
+  const anonymous = mebibytes(costsOf(child.pid).anonymous);
+  endChild(child);
+  await child.status;
+  return `${name}: ${anonymous} anonymous`;
 }
 
 function parse(args: readonly string[]) {
-  const string = (value: string) => ({ type: "string", default: value }) as const;
-  const options = {
-    cgroups: string("1000"),
-    limit: string("60"),
-    seconds: string("60"),
-    rate: string("1000"),
-  };
-  const { values } = parseArgs({ args: [...args], options, strict: true });
-  const number = (name: keyof typeof options): number => {
-    const value = Number(values[name]);
+  const string = { type: "string" } as const;
+  const options = { cgroups: string, limit: string, seconds: string, rate: string };
+  const { values } = parsed(
+    () => parseArgs({ args: [...args], options }),
+    "footprint takes --cgroups, --limit, --seconds and --rate",
+  );
+  const number = (name: keyof typeof options, byDefault: number): number => {
+    const value = Number(values[name] ?? byDefault);
     if (value > 0) return value;
     throw new Mistake(`cannot use --${name} ${values[name]}: it must be a number above 0`);
   };
   return {
-    cgroups: number("cgroups"),
-    limit: number("limit"),
-    seconds: number("seconds"),
-    rate: number("rate"),
+    cgroups: number("cgroups", 1000),
+    limit: number("limit", 60),
+    seconds: number("seconds", 60),
+    rate: number("rate", 1000),
   };
-}
-
-function setLimit(cgroup: Cgroup, bytes: number): void {
-  const { limitFile, number: version } = cgroup.hierarchy.version;
-  Deno.writeTextFileSync(`${cgroup.dir}/${limitFile}`, String(bytes));
-  const swap = version === 1 ? ["memory.swappiness", "0"] : ["memory.swap.max", "0"];
-  try {
-    Deno.writeTextFileSync(`${cgroup.dir}/${swap[0]}`, swap[1]!);
-  } catch {
-    // The kernel has no swap accounting.
-  }
-}
-
-async function idleShare(pid: number): Promise<number> {
-  const before = cpuSeconds(pid);
-  const began = performance.now();
-  await pause(1000 * IDLE_SECONDS);
-  return 100 * (cpuSeconds(pid) - before) / ((performance.now() - began) / 1000);
 }
 
 /** Removes the oldest and creates another, at an even pace. @returns the number of the next one. */
@@ -174,12 +142,11 @@ async function churn(
   let next = from;
   for (; performance.now() - began < 1000 * seconds; next++) {
     Deno.removeSync(children.shift()!.dir);
-    Deno.mkdirSync(`${node.dir}/n${next}`);
-    const made = openCgroup(node.hierarchy, join(node.path, `n${next}`))!;
-    setLimit(made, GUARDED_LIMIT);
+    const made = makeChild(node, `n${next}`, GUARDED_LIMIT);
+    forbidSwap(made);
     children.push(made);
     const due = began + 60_000 * (next + 1 - from) / rate;
-    await pause(Math.max(0, due - performance.now()));
+    await delay(Math.max(0, due - performance.now()));
   }
   return next;
 }
@@ -187,9 +154,8 @@ async function churn(
 async function guardsStill(guard: RaceGuard, cgroup: Cgroup): Promise<boolean> {
   if (await guard.find("guard_armed", cgroup.path, EATEN_WITHIN_MS) === undefined) return false;
   const script = 'echo 0 >"$0/cgroup.procs" && exec tail /dev/zero';
-  const allocator = new Deno.Command("sh", { args: ["-c", script, cgroup.dir], stdout: "null" })
-    .spawn();
-  if (!await within(EATEN_WITHIN_MS, allocator.status)) allocator.kill("SIGKILL");
+  const allocator = startChild(["sh", "-c", script, cgroup.dir], { stdout: "null" });
+  if (!await within(EATEN_WITHIN_MS, allocator.status)) endChild(allocator);
   await allocator.status;
   const fault = await guard.find("action", cgroup.path, EATEN_WITHIN_MS);
   return fault !== undefined && "victim" in fault && fault.victim?.pid === allocator.pid &&

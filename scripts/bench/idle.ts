@@ -1,11 +1,12 @@
 /** Costs of watching many idle cgroups. */
 
 import type { Cgroup } from "../../core/cgroup/cgroup.ts";
-import { createBenchCgroup, makeChildren } from "./cgroups.ts";
-import { costsOf, cpuSeconds } from "./process_costs.ts";
-import { against, type Measured, mebibytes, type Row, summarize } from "./statistics.ts";
-import { startWatch } from "./watching.ts";
-import { progress } from "../progress.ts";
+import { MIB } from "../cgroups.ts";
+import { progress } from "../terminal.ts";
+import { createBenchCgroup, makeChildren } from "./cleanup.ts";
+import { costsOf, cpuShare } from "./costs.ts";
+import { startWatch } from "./programs.ts";
+import { against, type Measured, mebibytes, row, summarize } from "./statistics.ts";
 
 const CGROUPS = 1000;
 const RUNS = 3;
@@ -15,46 +16,32 @@ const TARGET = 0.5;
 
 export async function idle(): Promise<Measured> {
   const parent = createBenchCgroup();
-  for (const { dir, hierarchy } of makeChildren(parent, CGROUPS)) {
-    Deno.writeTextFileSync(`${dir}/${hierarchy.version.limitFile}`, String(64 * 1024 ** 2));
-  }
-  const plain = await watched(parent, "oomkit watch -r", []);
-  const thresholds = await watched(parent, "oomkit watch -r --threshold 90%", [
-    "--threshold",
-    "90%",
-  ]);
+  makeChildren(parent, CGROUPS, 64 * MIB);
+  const measured = [await watched(parent), await watched(parent, "--threshold", "90%")];
   const title = `idle watch of ${CGROUPS} cgroups, ${SECONDS} s each`;
   return {
     tables: [
-      { title, unit: "% of a core", rows: [plain.row, thresholds.row] },
-      { title: "until it is armed", unit: "ms", rows: [plain.armed, thresholds.armed] },
+      { title, unit: "% of a core", rows: measured.map(({ share }) => share) },
+      { title: "until it is armed", unit: "ms", rows: measured.map(({ armed }) => armed) },
     ],
-    lines: [plain, thresholds].map(({ row, costs }) => `${row.what}: ${costs}`),
+    lines: measured.map(({ costs }) => costs),
   };
 }
 
-async function watched(parent: Cgroup, what: string, args: readonly string[]) {
+async function watched(parent: Cgroup, ...options: readonly string[]) {
+  const what = ["oomkit watch -r", ...options].join(" ");
   const start = performance.now();
-  await using watch = await startWatch(["-r", parent.path, ...args]);
-  const armedAfter = performance.now() - start;
+  await using watch = await startWatch(["-r", parent.path, ...options]);
+  const armed = row(what, [performance.now() - start]);
   const shares: number[] = [];
   for (let run = 0; run < RUNS; run++) {
     progress.show(`bench: idle, ${what}`, run, RUNS);
-    const before = cpuSeconds(watch.pid);
-    const began = performance.now();
-    await new Promise((resolve) => setTimeout(resolve, SECONDS * 1000));
-    const passed = (performance.now() - began) / 1000;
-    shares.push(100 * (cpuSeconds(watch.pid) - before) / passed);
+    shares.push(await cpuShare(watch.pid, SECONDS * 1000));
   }
-  const summary = summarize(shares);
-  const row: Row = { what, summary, remark: against(TARGET, summary.median, "%") };
-  const armed: Row = { what, summary: summarize([armedAfter]) };
-  return { row, armed, costs: costsLine(watch.pid) };
-}
-
-function costsLine(pid: number): string {
-  const { resident, anonymous, descriptors } = costsOf(pid);
-  return `${mebibytes(resident)} resident, ${
+  const share = row(what, shares, against(TARGET, summarize(shares).median, "%"));
+  const { resident, anonymous, descriptors } = costsOf(watch.pid);
+  const costs = `${what}: ${mebibytes(resident)} resident, ${
     mebibytes(anonymous)
   } of it anonymous, ${descriptors} open files`;
+  return { share, armed, costs };
 }

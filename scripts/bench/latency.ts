@@ -4,10 +4,11 @@ import type { Cgroup } from "../../core/cgroup/cgroup.ts";
 import { microseconds } from "../../core/kernel/clock.ts";
 import { EPOLLIN, openEpoll } from "../../core/kernel/epoll.ts";
 import { openEventfd, signalEventfd, takeEventfd } from "../../core/kernel/fd.ts";
-import { startEcho } from "./echo.ts";
-import { createBenchCgroup, makeChildren } from "./cgroups.ts";
-import { type Measured, type Row, summarize } from "./statistics.ts";
-import { startWatch } from "./watching.ts";
+import { delay } from "../../core/timing.ts";
+import { MIB, setLimit } from "../cgroups.ts";
+import { createBenchCgroup, makeChildren } from "./cleanup.ts";
+import { startWatch } from "./programs.ts";
+import { type Measured, row, summarize } from "./statistics.ts";
 
 const SIGNALS = 1000;
 const WRITES = 200;
@@ -16,15 +17,11 @@ const PAUSE = 30;
 
 export async function latency(): Promise<Measured> {
   const [cgroup] = makeChildren(createBenchCgroup(), 1);
-  const floor = await echoed();
-  const posted = await postEchoed();
+  const floor = await echoed((echo) => echo.roundTrip());
+  const posted = await echoed((echo) => echo.postedRoundTrip());
   const woken = await signalled();
   const { told, read } = await limitChanged(cgroup!);
-  const row = (what: string, times: number[], remark: string): Row => ({
-    what,
-    summary: summarize(times),
-    remark,
-  });
+  const medianOf = (times: number[]) => summarize(times).median;
   const times = (own: number[]) => `${(medianOf(own) / medianOf(floor)).toFixed(2)} × the floor`;
   const rows = [
     row("eventfd → a thread that blocks, half an echo", floor, "the floor: FFI without oomkit"),
@@ -36,27 +33,14 @@ export async function latency(): Promise<Measured> {
   return { tables: [{ title: "notification to event", unit: "µs", rows }], lines: [] };
 }
 
-const medianOf = (times: number[]) => summarize(times).median;
-
 /** Half of a round trip in microseconds: the other thread only waits and answers. */
-async function echoed(): Promise<number[]> {
-  await using echo = await startEcho();
+async function echoed(roundTrip: (echo: Echo) => number | Promise<number>): Promise<number[]> {
+  await using echo = new Echo();
+  await echo.start();
   const times: number[] = [];
   for (let n = -20; n < SIGNALS; n++) {
-    await pause(2);
-    const time = echo.roundTrip() / 2;
-    if (n >= 0) times.push(time);
-  }
-  return times;
-}
-
-/** The same by Deno's messages between threads. */
-async function postEchoed(): Promise<number[]> {
-  await using echo = await startEcho();
-  const times: number[] = [];
-  for (let n = -20; n < SIGNALS; n++) {
-    await pause(2);
-    const time = await echo.postedRoundTrip() / 2;
+    await delay(2);
+    const time = await roundTrip(echo) / 2;
     if (n >= 0) times.push(time);
   }
   return times;
@@ -70,7 +54,7 @@ async function signalled(): Promise<number[]> {
   const times: number[] = [];
   for (let n = -20; n < SIGNALS; n++) {
     const waiting = epoll.wait();
-    await pause(2);
+    await delay(2);
     const start = performance.now();
     signalEventfd(eventfd);
     await waiting;
@@ -82,15 +66,13 @@ async function signalled(): Promise<number[]> {
 
 /** Microseconds from just before the write, by the wall clock, since two processes take part. */
 async function limitChanged(cgroup: Cgroup): Promise<{ told: number[]; read: number[] }> {
-  const file = `${cgroup.dir}/${cgroup.hierarchy.version.limitFile}`;
-  const limits = [64, 65].map((mebibytes) => mebibytes * 1024 ** 2);
   const told: number[] = [];
   const read: number[] = [];
   await using watch = await startWatch([cgroup.path]);
   for (let n = -5; n < WRITES; n++) {
-    await pause(PAUSE);
+    await delay(PAUSE);
     const start = microseconds();
-    Deno.writeTextFileSync(file, String(limits[Math.abs(n) % 2]));
+    setLimit(cgroup, (64 + Math.abs(n) % 2) * MIB);
     const { line, at } = await watch.nextLine();
     const event = JSON.parse(line);
     if (event.type !== "limit_changed") throw new Error(`expected limit_changed, got ${line}`);
@@ -107,6 +89,85 @@ function microsecondsOf(timestamp: string): number {
   return Date.parse(`${seconds}Z`) * 1000 + Number(fraction.padEnd(6, "0"));
 }
 
-function pause(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+const symbols = {
+  write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  poll: { parameters: ["buffer", "u64", "i32"], result: "i32" },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+/** The thread blocks only on request, since a blocked thread receives no messages. */
+const SCRIPT = `
+const { write, read, poll } = Deno.dlopen("libc.so.6", ${JSON.stringify(symbols)}).symbols;
+const one = new BigUint64Array([1n]);
+const taken = new BigUint64Array(1);
+self.onmessage = ({ data }) => {
+  if (data === "echo") return self.postMessage(data);
+  const waiting = new Int32Array([data.there, 1]);
+  for (self.postMessage("ready");;) {
+    poll(waiting, 1n, -1);
+    read(data.there, taken, 8n);
+    if (taken[0] > 1n) break;
+    write(data.back, one, 8n);
+  }
+};`;
+
+/** A count above 1 asks the thread to stop blocking. */
+const END = new BigUint64Array([2n]);
+const ONE = new BigUint64Array([1n]);
+
+/** The floor for waking another thread, through the same FFI: an eventfd there and another one back. */
+class Echo implements AsyncDisposable {
+  readonly #library = Deno.dlopen("libc.so.6", symbols);
+  readonly #there = openEventfd();
+  readonly #back = openEventfd();
+  readonly #waiting = new Int32Array([this.#back.number, 1]);
+  readonly #worker = new Worker(`data:text/javascript,${encodeURIComponent(SCRIPT)}`, {
+    type: "module",
+  });
+  #isBlocking = false;
+
+  /** The thread blocks from now on. */
+  async start(): Promise<void> {
+    await this.#answerTo({ there: this.#there.number, back: this.#back.number });
+    this.#isBlocking = true;
+  }
+
+  /** Microseconds until an eventfd is answered; both threads block in poll(2). */
+  roundTrip(): number {
+    const { write, poll, read } = this.#library.symbols;
+    const start = performance.now();
+    write(this.#there.number, ONE, 8n);
+    poll(this.#waiting, 1n, -1);
+    const time = 1000 * (performance.now() - start);
+    read(this.#back.number, new BigUint64Array(1), 8n);
+    return time;
+  }
+
+  /** The same by `postMessage`. */
+  async postedRoundTrip(): Promise<number> {
+    this.#unblock();
+    const start = performance.now();
+    await this.#answerTo("echo");
+    return 1000 * (performance.now() - start);
+  }
+
+  #answerTo(message: unknown): Promise<void> {
+    const answered = new Promise<void>((resolve) => this.#worker.onmessage = () => resolve());
+    this.#worker.postMessage(message);
+    return answered;
+  }
+
+  #unblock(): void {
+    if (this.#isBlocking) this.#library.symbols.write(this.#there.number, END, 8n);
+    this.#isBlocking = false;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#unblock();
+    await this.#answerTo("echo");
+    this.#worker.terminate();
+    this.#library.close();
+    this.#there.close();
+    this.#back.close();
+  }
 }

@@ -6,11 +6,12 @@ import { createPoller } from "../../cli/live/poll.ts";
 import { screenLines } from "../../cli/live/screen.ts";
 import { firstView, shownRows, type View, withRows } from "../../cli/live/view.ts";
 import type { Cgroup } from "../../core/cgroup/cgroup.ts";
-import { createBenchCgroup, makeChildren } from "./cgroups.ts";
-import { cpuSeconds } from "./process_costs.ts";
-import { endChild, pause, startChild } from "./race_children.ts";
-import { executable } from "./start_up.ts";
-import { type Measured, type Row, summarize } from "./statistics.ts";
+import { delay } from "../../core/timing.ts";
+import { MIB } from "../cgroups.ts";
+import { executable } from "../command.ts";
+import { createBenchCgroup, endChild, makeChildren, startChild } from "./cleanup.ts";
+import { cpuShare } from "./costs.ts";
+import { type Measured, row, summarize } from "./statistics.ts";
 
 const CGROUPS = 1000;
 const FRAMES = 200;
@@ -24,10 +25,7 @@ const can: Capabilities = { colours: 256, unicode: true };
 
 export async function live(): Promise<Measured> {
   const parent = createBenchCgroup();
-  const cgroups = makeChildren(parent, CGROUPS);
-  for (const { dir, hierarchy } of cgroups) {
-    Deno.writeTextFileSync(`${dir}/${hierarchy.version.limitFile}`, String(64 * 1024 ** 2));
-  }
+  const cgroups = makeChildren(parent, CGROUPS, 64 * MIB);
   const subjects = cgroups.map((cgroup) => ({ cgroup, limitOwner: cgroup, marks: () => [] }));
   const poller = createPoller(() => subjects, () => performance.now());
   const rounds: number[] = [];
@@ -61,11 +59,6 @@ export async function live(): Promise<Measured> {
     // Values younger than a second are not read again.
     if (frame % 20 === 0) reading.push(performance.now() - begun);
   }
-  const row = (what: string, values: readonly number[], remark = ""): Row => ({
-    what,
-    summary: summarize(values),
-    remark,
-  });
   const shares = [
     row("oomkit watch -r, lines", await shareOf(parent, "--no-live")),
     row("oomkit watch -r, live view", await shareOf(parent, "--live")),
@@ -101,14 +94,9 @@ async function shareOf(parent: Cgroup, flag: string): Promise<number[]> {
   try {
     const pid = await onlyChildOf(child.pid);
     // Until everything is armed and the first screens are drawn.
-    await pause(4000);
+    await delay(4000);
     const shares: number[] = [];
-    for (let run = 0; run < RUNS; run++) {
-      const before = cpuSeconds(pid);
-      const began = performance.now();
-      await pause(SECONDS * 1000);
-      shares.push(100_000 * (cpuSeconds(pid) - before) / (performance.now() - began));
-    }
+    for (let run = 0; run < RUNS; run++) shares.push(await cpuShare(pid, SECONDS * 1000));
     return shares;
   } finally {
     endChild(child, "SIGTERM");
@@ -120,6 +108,6 @@ async function onlyChildOf(pid: number): Promise<number> {
   for (;;) {
     const [child] = Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).split(" ");
     if (Number(child) > 0) return Number(child);
-    await pause(20);
+    await delay(20);
   }
 }

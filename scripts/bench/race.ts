@@ -6,30 +6,42 @@
  * time to the last page is an upper bound. Memory is free when usage is below half of the limit, with a guard and without.
  */
 
-import { type Cgroup, openCgroup } from "../../core/cgroup/cgroup.ts";
+import { fileURLToPath } from "node:url";
+import { type Cgroup, readCounters, readPeak } from "../../core/cgroup/cgroup.ts";
 import { tryReadText } from "../../core/cgroup/files.ts";
-import { join } from "../../core/cgroup/hierarchy.ts";
-import { openEpoll } from "../../core/kernel/epoll.ts";
+import { microseconds } from "../../core/kernel/clock.ts";
+import { openControlFile } from "../../core/kernel/control_file.ts";
+import { type EpollSet, joinEpoll, openEpoll } from "../../core/kernel/epoll.ts";
+import { takeEventfd } from "../../core/kernel/fd.ts";
 import { setSchedFifo } from "../../core/kernel/scheduling.ts";
-import { progress } from "../progress.ts";
-import { Mistake, note } from "../terminal.ts";
-import { createBenchCgroup } from "./cgroups.ts";
-import { folderPrefix } from "./folders.ts";
+import { removeCgroup } from "../../core/simulate/sandbox.ts";
+import { delay } from "../../core/timing.ts";
+import { arm } from "../../core/watch/triggers.ts";
+import { delegateMemory, forbidSwap, makeChild, MIB, setLimit } from "../cgroups.ts";
+import { Mistake, note, progress } from "../terminal.ts";
+import {
+  createBenchCgroup,
+  endChild,
+  makeBenchFolder,
+  startChild,
+  unlessInterrupted,
+  within,
+} from "./cleanup.ts";
+import { type RaceGuard, startRaceGuard } from "./programs.ts";
+import { type Filling, mapLog, STEP } from "./race_filler.ts";
 import {
   type Cell,
   cellName,
   cellsOf,
-  hasKernelRuns,
-  MIB,
+  type Condition,
+  hasWon,
   parseRaceOptions,
-} from "./race_cells.ts";
-import { endChildren } from "./race_children.ts";
-import { STEP } from "./race_filler.ts";
-import { type RaceGuard, startRaceGuard } from "./race_guard.ts";
-import { mapLog } from "./race_memory.ts";
-import { race as raceOnce, type Run, type SimulationTarget } from "./race_run.ts";
-import { isEmulated, stress } from "./race_stress.ts";
-import { hasWon, type Raced, raceLines, raceTables, targetLines } from "./race_table.ts";
+  type Raced,
+  raceLines,
+  raceTables,
+  type Run,
+  targetLines,
+} from "./race_results.ts";
 import type { Measured } from "./statistics.ts";
 
 const MAX_FILLERS = 4;
@@ -39,130 +51,70 @@ const MAX_STUCK = 3;
 
 export async function race(args: readonly string[]): Promise<Measured> {
   const options = parseRaceOptions(args);
-  const bench = createBenchCgroup();
-  const { number: version, limitFile } = bench.hierarchy.version;
+  const bench = createBenchCgroup(Infinity);
+  const version = bench.hierarchy.version.number;
   const cells = cellsOf(version, options).filter(isPossible);
   if (cells.length === 0) throw new Mistake("cannot race: nothing has all of these words");
-  Deno.writeTextFileSync(`${bench.dir}/${limitFile}`, version === 1 ? "-1" : "max");
   const guardedParent = makeParent(bench, "guarded");
   const aloneParent = makeParent(bench, "alone");
-  // In memory: writeback to a disk would disturb the race.
-  const folder = Deno.makeTempDirSync({
-    prefix: folderPrefix,
-    ...(isFolder("/dev/shm") && { dir: "/dev/shm" }),
-  });
-  const leave = () => {
-    endChildren();
-    Deno.removeSync(folder, { recursive: true });
-  };
-  const onSignal = () => {
-    isInterrupted = true;
-    leave();
-  };
-  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-  for (const signal of signals) Deno.addSignalListener(signal, onSignal);
+  const folder = makeBenchFolder(true);
   using epoll = openEpoll();
   const cores = navigator.hardwareConcurrency;
   const isTimed = !isEmulated();
   const started = performance.now();
-  try {
-    const refused = setSchedFifo();
-    if (refused) note(`race: memory may be seen to be free late (SCHED_FIFO: ${refused})`);
-    const logs = makeLogs(folder);
-    const raced: Raced[] = [];
-    for (const mode of new Set(cells.map((cell) => cell.mode))) {
-      await using guard = await startRaceGuard(mode, guardedParent, folder, options);
-      note(`race: ${guard.said}`);
-      for (const cell of cells.filter((each) => each.mode === mode)) {
-        const arena: Arena = {
-          guarded: { parent: guardedParent, epoll, logs },
-          alone: hasKernelRuns(cell) ? { parent: aloneParent, epoll, logs } : undefined,
-          guard,
-          cores,
-        };
-        const told = `bench: race, ${mode}, ${cellName(cell, cores)}`;
-        const all = cells.length * options.runs;
-        const { guarded, alone } = await raceCell(
-          cell,
-          options.runs,
-          arena,
-          (run) => progress.show(told, raced.length * options.runs + run, all),
-        );
-        raced.push({ cell, guarded, alone });
-        const wins = guarded.filter(hasWon).length;
-        note(`race: ${mode}, ${cellName(cell, cores)}: ${wins} of ${guarded.length}`);
+  const refused = setSchedFifo();
+  if (refused) note(`race: memory may be seen to be free late (SCHED_FIFO: ${refused})`);
+  const logs = makeLogs(folder);
+  const raced: Raced[] = [];
+  for (const mode of new Set(cells.map((cell) => cell.mode))) {
+    await using guard = await startRaceGuard(mode, guardedParent, folder, options);
+    note(`race: ${guard.said}`);
+    for (const cell of cells.filter((each) => each.mode === mode)) {
+      const name = `${mode}, ${cellName(cell, cores)}`;
+      await using _stress = await stress(cell.condition, cores, guardedParent, guard);
+      const guarded: Run[] = [];
+      const alone: Run[] = [];
+      for (let run = 0; run < options.runs; run++) {
+        await unlessInterrupted();
+        const done = raced.length * options.runs + run;
+        progress.show(`bench: race, ${name}`, done, cells.length * options.runs);
+        // In turn, so that other load affects both alike.
+        guarded.push(await raceOnce({ parent: guardedParent, epoll, logs }, cell, guard));
+        // The kernel frees memory at the same pace, however slowly it was filled.
+        if (cell.rate === undefined) {
+          alone.push(await raceOnce({ parent: aloneParent, epoll, logs }, cell, undefined));
+        }
+        if (guarded.filter(({ isStuck }) => isStuck).length >= MAX_STUCK) break;
       }
+      raced.push({ cell, guarded, alone });
+      note(`race: ${name}: ${guarded.filter(hasWon).length} of ${guarded.length}`);
     }
-    const minutes = (performance.now() - started) / 60_000;
-    const lines = [
-      `guard against the kernel's killer, ${options.runs} runs each, ${minutes.toFixed(1)} minutes${
-        options.isLive ? ", with the live view" : ""
-      }`,
-      ...isTimed ? [] : ["this machine is emulated: wins count here, times do not"],
-      ...raceLines(raced, version, cores),
-      "",
-      ...targetLines(raced, version === 1 ? ["notify", "hold"] : ["throttle"], isTimed),
-    ];
-    return {
-      tables: isTimed ? raceTables(raced, cores) : [],
-      lines: ["", ...lines],
-      isPart: options.only.length > 0 || options.isLive,
-    };
-  } catch (error) {
-    await unlessInterrupted();
-    throw error;
-  } finally {
-    for (const signal of signals) Deno.removeSignalListener(signal, onSignal);
-    leave();
   }
-}
-
-let isInterrupted = false;
-
-/** Work under way then fails; scripts/bench.ts ends it once the cgroups are removed. */
-async function unlessInterrupted(): Promise<void> {
-  if (isInterrupted) await new Promise(() => {});
-}
-
-interface Arena {
-  readonly guarded: SimulationTarget;
-  readonly alone: SimulationTarget | undefined;
-  readonly guard: RaceGuard;
-  readonly cores: number;
-}
-
-/** In turn, so that other load affects both alike. */
-async function raceCell(
-  cell: Cell,
-  runs: number,
-  { guarded, alone, guard, cores }: Arena,
-  tell: (run: number) => void,
-): Promise<Omit<Raced, "cell">> {
-  await using _stress = await stress(cell.condition, cores, guarded.parent, guard);
-  const results: { guarded: Run[]; alone: Run[] } = { guarded: [], alone: [] };
-  for (let run = 0; run < runs; run++) {
-    await unlessInterrupted();
-    tell(run);
-    results.guarded.push(await raceOnce(guarded, cell, guard));
-    if (alone) results.alone.push(await raceOnce(alone, cell, undefined));
-    if (results.guarded.filter(({ isStuck }) => isStuck).length >= MAX_STUCK) break;
-  }
-  return results;
+  const minutes = (performance.now() - started) / 60_000;
+  const lines = [
+    `guard against the kernel's killer, ${options.runs} runs each, ${minutes.toFixed(1)} minutes${
+      options.isLive ? ", with the live view" : ""
+    }`,
+    ...isTimed ? [] : ["this machine is emulated: wins count here, times do not"],
+    ...raceLines(raced, version, cores),
+    "",
+    ...targetLines(raced, version === 1 ? ["notify", "hold"] : ["throttle"], isTimed),
+  ];
+  return {
+    tables: isTimed ? raceTables(raced, cores) : [],
+    lines: ["", ...lines],
+    isPart: options.only.length > 0 || options.isLive,
+  };
 }
 
 function makeParent(bench: Cgroup, name: string): Cgroup {
-  const handOn = (dir: string) => {
-    if (bench.hierarchy.version.number === 2) {
-      Deno.writeTextFileSync(`${dir}/cgroup.subtree_control`, "+memory");
-    }
-  };
-  handOn(bench.dir);
-  Deno.mkdirSync(`${bench.dir}/${name}`);
-  handOn(`${bench.dir}/${name}`);
-  return openCgroup(bench.hierarchy, join(bench.path, name))!;
+  delegateMemory(bench);
+  const made = makeChild(bench, name);
+  delegateMemory(made);
+  return made;
 }
 
-function makeLogs(folder: string): SimulationTarget["logs"] {
+function makeLogs(folder: string): Arena["logs"] {
   return Array.from({ length: MAX_FILLERS }, (_, n) => {
     const path = `${folder}/log${n}`;
     // Written here, so that it is not charged to the cgroup that is filled.
@@ -179,10 +131,244 @@ function isPossible({ condition, mode }: Cell): boolean {
   return false;
 }
 
-function isFolder(path: string): boolean {
-  try {
-    return Deno.statSync(path).isDirectory;
-  } catch {
-    return false;
+interface Arena {
+  readonly parent: Cgroup;
+  readonly epoll: EpollSet;
+  /** One for each filler, shared by both processes. */
+  readonly logs: readonly { readonly path: string; readonly entries: Float64Array }[];
+}
+
+/** Also enough for an emulated machine. */
+const LONGEST_MS = 20_000;
+/** From the exits to the last event about them. */
+const TOLD_WITHIN_MS = 2000;
+/** Between two kills that are reported together, once memory is free. */
+const TOGETHER_MS = 2;
+/** The slow part of a slow filler: this many seconds, but at most this share of the limit. */
+const SLOW_SECONDS = 0.5;
+const SLOW_SHARE = 0.15;
+const SWEEP_MS = 100;
+
+let count = 0;
+
+/** One run: a new cgroup, filled until a process is killed, and the figures read afterwards. */
+async function raceOnce(
+  { parent, epoll, logs }: Arena,
+  cell: Cell,
+  guard: RaceGuard | undefined,
+): Promise<Run> {
+  const limit = cell.limit * MIB;
+  const cgroup = makeChild(parent, `run${count++}`);
+  forbidSwap(cgroup);
+  setLimit(cgroup, limit);
+  const guarding = guard && await guard.find("guard_armed", cgroup.path, LONGEST_MS);
+  if (guard && guarding?.mode !== cell.mode) {
+    await removeCgroup(cgroup);
+    throw new Mistake(`cannot race: ${cgroup.path} is not guarded by ${cell.mode}`);
   }
+  const threshold = guarding?.imminent ?? limit;
+  const mine = logs.slice(0, cell.condition === "four" ? MAX_FILLERS : 1);
+  const fillers = mine.map(({ path }) => startFiller(fillingOf(cgroup, cell, threshold, path)));
+  try {
+    const isReady = Promise.all(fillers.map(({ ready }) => ready));
+    if (!await within(LONGEST_MS, isReady)) throw new Mistake("cannot race: a filler is not ready");
+    const begin = () => Promise.all(fillers.map((filler) => filler.begin()));
+    // With several fillers usage does not show what one of them has freed.
+    const freedAt = fillers.length > 1
+      ? void await begin()
+      : await timeFree(cgroup, limit / 2, mine[0]!.entries, epoll, begin);
+    const isOver = await within(LONGEST_MS, Promise.all(fillers.map(({ ended }) => ended)));
+    const kernelKills = Number(readCounters(cgroup)?.local.oomKill ?? NaN);
+    const pendingKills = await killsOf(guard, cgroup.path, fillers.length - kernelKills);
+    const first = pendingKills[0];
+    const victim = fillers.findIndex(({ pid }) => pid === first?.victim?.pid);
+    const crossedAt = Math.min(...mine.map(({ entries }) => crossing(entries, threshold)));
+    const lastAt = lastOf(mine[Math.max(0, victim)]!.entries);
+    const since = guard ? crossedAt : lastAt;
+    return {
+      limit,
+      threshold,
+      kernelKills,
+      killed: pendingKills.filter(({ ts }) =>
+        Date.parse(ts) - Date.parse(first!.ts) <= TOGETHER_MS
+      ).length,
+      isStuck: !isOver,
+      peak: readPeak(cgroup),
+      signalMs: first?.signal_ms ?? undefined,
+      lastPage: victim < 0 ? undefined : duration(crossedAt, lastAt),
+      free: freedAt === undefined || (guard && victim < 0) ? undefined : duration(since, freedAt),
+    };
+  } finally {
+    for (const { child } of fillers) endChild(child);
+    await Promise.all(fillers.map(({ ended }) => ended));
+    await removeCgroup(cgroup);
+  }
+}
+
+function fillingOf(cgroup: Cgroup, cell: Cell, threshold: number, log: string): Filling {
+  const limit = cell.limit * MIB;
+  const rate = cell.rate === undefined ? undefined : cell.rate * MIB;
+  return {
+    parent: Deno.pid,
+    procsFile: `${cgroup.dir}/cgroup.procs`,
+    usageFile: `${cgroup.dir}/${cgroup.hierarchy.version.usageFile}`,
+    log,
+    most: 1.5 * limit,
+    isHuge: cell.condition === "huge",
+    ...(rate !== undefined &&
+      { slow: { rate, from: threshold - Math.min(SLOW_SECONDS * rate, SLOW_SHARE * limit) } }),
+  };
+}
+
+function startFiller(filling: Filling) {
+  const script = fileURLToPath(new URL("./race_filler.ts", import.meta.url));
+  const flags = ["run", "-A", "--quiet", "--no-check", "--no-config", "--no-lock"];
+  const child = startChild([Deno.execPath(), ...flags, script, JSON.stringify(filling)], {
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "inherit",
+  });
+  const reader = child.stdout.getReader();
+  const writer = child.stdin.getWriter();
+  return {
+    child,
+    pid: child.pid,
+    ready: reader.read(),
+    begin: () => writer.write(new TextEncoder().encode("go\n")),
+    ended: child.status.finally(async () => {
+      await reader.cancel().catch(() => {});
+      await writer.abort().catch(() => {});
+    }),
+  };
+}
+
+/**
+ * When usage fell below `mark` after it had been above. This thread sleeps meanwhile: on v1 until the kernel notifies that `mark`
+ * was crossed; on v2, which has no such notification, for a millisecond at a time.
+ *
+ * @returns microseconds since the epoch; `undefined` when it never did.
+ */
+async function timeFree(
+  cgroup: Cgroup,
+  mark: number,
+  log: Float64Array,
+  epoll: EpollSet,
+  begin: () => Promise<unknown>,
+): Promise<number | undefined> {
+  const { usageFile, notifiesThresholds } = cgroup.hierarchy.version;
+  using usage = openControlFile(`${cgroup.dir}/${usageFile}`);
+  const argument = String(mark);
+  const trigger = { kind: "eventfd", file: usageFile, argument, event: "threshold" } as const;
+  const armed = notifiesThresholds
+    ? arm(cgroup, trigger, 1, { epoll, inotify: undefined })
+    : undefined;
+  try {
+    const set = joinEpoll(epoll.shared);
+    await begin();
+    for (const deadline = performance.now() + LONGEST_MS; performance.now() < deadline;) {
+      set.block(armed ? SWEEP_MS : 1);
+      // In this order: rising usage may cross the mark between the two.
+      const wasAbove = usageAt(log, log[0]!) >= mark;
+      if (wasAbove && (usage.number() ?? 0) < mark) return microseconds();
+      if (armed && "fd" in armed) takeEventfd(armed.fd);
+    }
+    return undefined;
+  } finally {
+    armed?.disarm();
+  }
+}
+
+const timeAt = (log: Float64Array, entry: number) => log[2 * entry]!;
+const usageAt = (log: Float64Array, entry: number) => entry === 0 ? 0 : log[2 * entry + 1]!;
+
+/** When the filler first saw usage at `threshold`, or began the step that reached it when it was killed. */
+function crossing(log: Float64Array, threshold: number): number {
+  for (let entry = 1; entry <= log[0]!; entry++) {
+    if (usageAt(log, entry) >= threshold) return timeAt(log, entry);
+  }
+  return lastOf(log);
+}
+
+/** The end of the last step, or the beginning of the step in which the filler was killed. */
+function lastOf(log: Float64Array): number {
+  const done = log[0]!;
+  const last = Math.max(done === 0 ? 0 : timeAt(log, done), timeAt(log, done + 1));
+  return last === 0 ? NaN : last;
+}
+
+/** Milliseconds. The step that crossed the level may be the last one. */
+function duration(from: number, to: number): number | undefined {
+  return Number.isFinite(from) && Number.isFinite(to) ? Math.max(0, to - from) / 1000 : undefined;
+}
+
+/** Waits for a bounded time until `expected` are reported. */
+async function killsOf(guard: RaceGuard | undefined, cgroup: string, expected: number) {
+  if (guard === undefined) return [];
+  const pendingKills = () =>
+    guard.events(cgroup).filter((event) => event.type === "action" && "victim" in event)
+      .filter(({ victim, signal }) => victim !== null && signal === "SIGKILL");
+  const deadline = performance.now() + TOLD_WITHIN_MS;
+  while (pendingKills().length < expected && performance.now() < deadline) await delay(4);
+  return pendingKills();
+}
+
+const OTHERS = 50;
+const OTHER_LIMIT = 16 * MIB;
+/** Above the first level, so that they occupy the guard, and below the others in every mode. */
+const OTHER_MIB = 11;
+const GUARDED_WITHIN_MS = 60_000;
+/** Until the load runs (milliseconds). */
+const SETTLE_MS = 500;
+
+const SPIN = "while kill -0 $0; do i=0; while [ $i -lt 10000 ]; do i=$((i+1)); done; done";
+/** dd fills a buffer of its block size. The pause leaves the machine half idle: a busy machine is another condition. */
+const CYCLE = `echo 0 >"$DIR/cgroup.procs" && while kill -0 $0; do
+  dd if=/dev/zero of=/dev/null bs=${OTHER_MIB}M count=1; sleep $PAUSE; done`;
+
+function isEmulated(): boolean {
+  return /^model name\s*:.*QEMU/m.test(tryReadText("/proc/cpuinfo") ?? "");
+}
+
+/** Load during a race, made by shells that exit by themselves when this program is gone. */
+async function stress(
+  condition: Condition,
+  cores: number,
+  parent: Cgroup,
+  guard: RaceGuard,
+): Promise<AsyncDisposable> {
+  const cgroups = condition === "fifty" ? await makeOthers(parent, guard) : [];
+  const children = [
+    ...Array.from({ length: condition === "busy" ? 2 * cores : 0 }, () => shell(SPIN, {})),
+    ...cgroups.map(({ dir }) => shell(CYCLE, { DIR: dir, PAUSE: isEmulated() ? "20" : "1" })),
+  ];
+  if (children.length > 0) await delay(SETTLE_MS);
+  return {
+    async [Symbol.asyncDispose]() {
+      for (const child of children) endChild(child);
+      // The shell's children are killed with their cgroup.
+      for (const cgroup of cgroups) await removeCgroup(cgroup);
+      await Promise.all(children.map(({ status }) => status));
+    },
+  };
+}
+
+async function makeOthers(parent: Cgroup, guard: RaceGuard): Promise<Cgroup[]> {
+  const cgroups = Array.from(
+    { length: OTHERS },
+    (_, n) => makeChild(parent, `other${n}`, OTHER_LIMIT),
+  );
+  for (const { path } of cgroups) {
+    if (await guard.find("guard_armed", path, GUARDED_WITHIN_MS)) continue;
+    throw new Mistake(`cannot race: ${path} is not guarded`);
+  }
+  return cgroups;
+}
+
+function shell(script: string, env: Record<string, string>): Deno.ChildProcess {
+  return startChild(["sh", "-c", script, String(Deno.pid)], {
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+    env,
+  });
 }

@@ -3,26 +3,39 @@
  * (`--record`). Earlier ones are in the history of the repository.
  */
 
+import { tryReadText } from "../../core/cgroup/files.ts";
+import { executable, git } from "../command.ts";
+import { versionOf } from "./start_up.ts";
 import type { Row, Summary, Table } from "./statistics.ts";
 
+type Conditions = Awaited<ReturnType<typeof conditions>>;
+
 /** The machine and the build of a run. */
-export interface Conditions {
-  /** The commit, with a `+` when the sources differ from it. */
-  readonly commit: string;
-  /** The output of `oomkit --version`. */
-  readonly program: string;
-  readonly kernel: string;
-  readonly cpu: string;
-  readonly cores: number;
-  readonly deno: string;
+export async function conditions() {
+  const commit = await git("rev-parse", "--short", "HEAD") ?? "unknown";
+  const changes = await git("status", "--porcelain", "core", "cli", "scripts");
+  const cpu: string = /^model name\s*:\s*(.*)$/m.exec(tryReadText("/proc/cpuinfo") ?? "")?.[1] ??
+    Deno.build.arch;
+  return {
+    /** With a `+` when the sources differ from it. */
+    commit: changes ? `${commit}+` : commit,
+    program: versionOf(executable),
+    kernel: Deno.osRelease(),
+    cpu,
+    cores: navigator.hardwareConcurrency,
+    deno: Deno.version.deno,
+  };
 }
 
-export interface RecordedRow extends Summary {
+/** Load average of the last minute. */
+export const load = (): number => Deno.loadavg()[0]!;
+
+interface RecordedRow extends Summary {
   readonly what: string;
   readonly unit: string;
 }
 
-export interface BenchRecord extends Conditions {
+export interface BenchRecord extends Readonly<Conditions> {
   readonly bench: string;
   /** RFC 3339. */
   readonly at: string;

@@ -6,16 +6,15 @@
 import { parseArgs } from "node:util";
 import type { Cgroup } from "../../core/cgroup/cgroup.ts";
 import { microseconds } from "../../core/kernel/clock.ts";
-import { openControlFile } from "../../core/kernel/control_file.ts";
-import { progress } from "../progress.ts";
-import { Mistake, note } from "../terminal.ts";
-import { createBenchCgroup, makeChildren } from "./cgroups.ts";
-import { costsOf, cpuSeconds } from "./process_costs.ts";
-import { pause } from "./race_children.ts";
-import { figure, type Measured, mebibytes, type Row, summarize } from "./statistics.ts";
-import { startDryGuard, startWatch, type Watch } from "./watching.ts";
+import { delay } from "../../core/timing.ts";
+import { MIB, setLimit } from "../cgroups.ts";
+import { Mistake, note, parsed, progress } from "../terminal.ts";
+import { createBenchCgroup, makeChildren } from "./cleanup.ts";
+import { costsOf, cpuShare } from "./costs.ts";
+import { startDryGuard, startWatch, type Watch } from "./programs.ts";
+import { figure, type Measured, mebibytes, type Row, row, summarize } from "./statistics.ts";
+import { keptOpen } from "./sweep.ts";
 
-const MIB = 1024 ** 2;
 /** Until one-time work is done and garbage is collected (milliseconds). */
 const SETTLE_MS = 3000;
 const IDLE_MS = 10_000;
@@ -47,38 +46,26 @@ const PROGRAMS: readonly (readonly [string, Start])[] = [
 
 export async function scale(args: readonly string[]): Promise<Measured> {
   const sizes = parse(args);
-  const parent = createBenchCgroup();
-  const { version } = parent.hierarchy;
-  Deno.writeTextFileSync(
-    `${parent.dir}/${version.limitFile}`,
-    version.number === 1 ? "-1" : "max",
-  );
+  const parent = createBenchCgroup(Infinity);
   const sweeps: Row[] = [];
   const found: Record<string, Figures[]> = {};
-  let children: Cgroup[] = [];
+  const children: Cgroup[] = [];
   for (const size of sizes) {
-    const made = makeChildren(parent, size - children.length, children.length);
-    for (const { dir } of made) {
-      Deno.writeTextFileSync(`${dir}/${version.limitFile}`, String(64 * MIB));
-    }
-    children = [...children, ...made];
-    sweeps.push({ what: `usage of ${size}, kept open`, summary: summarize(sweep(children)) });
+    children.push(...makeChildren(parent, size - children.length, 64 * MIB, children.length));
+    sweeps.push(row(`usage of ${size}, kept open`, await sweep(children)));
     for (const [name, start] of PROGRAMS) {
       progress.show(`bench: scale, ${name} of ${size}`);
       const figures = await measure(name, start, parent, children);
       (found[name] ??= []).push(figures);
     }
   }
-  const row = (name: string, what: string, of: (figures: Figures) => readonly number[]) =>
-    found[name]!.map((figures) => ({
-      what: `${name}, ${figures.cgroups}: ${what}`,
-      summary: summarize(of(figures)),
-    }));
   const names = PROGRAMS.map(([name]) => name);
   const table = (title: string, unit: string, of: (figures: Figures) => readonly number[]) => ({
     title,
     unit,
-    rows: names.flatMap((name) => row(name, title, of)),
+    rows: names.flatMap((name) =>
+      found[name]!.map((figures) => row(`${name}, ${figures.cgroups}: ${title}`, of(figures)))
+    ),
   });
   return {
     tables: [
@@ -105,10 +92,8 @@ async function measure(
   await using beside = await start(["-r", parent.path]);
   clearTimeout(late);
   const armed = performance.now() - began;
-  await pause(SETTLE_MS);
-  const before = cpuSeconds(beside.pid);
-  await pause(IDLE_MS);
-  const idle = 100_000 * (cpuSeconds(beside.pid) - before) / IDLE_MS;
+  await delay(SETTLE_MS);
+  const idle = await cpuShare(beside.pid, IDLE_MS);
   const wakes = await wakesOf(beside, children);
   const { anonymous, descriptors } = costsOf(beside.pid);
   const wake = `a wake ${figure(summarize(wakes).median / 1000)} ms`;
@@ -124,38 +109,31 @@ async function measure(
 async function wakesOf(beside: Watch, children: readonly Cgroup[]): Promise<number[]> {
   const times: number[] = [];
   for (let n = -5; n < WAKES; n++) {
-    const { dir, path, hierarchy } = children[Math.floor(children.length * (n + 5) / (WAKES + 5))]!;
-    await pause(PAUSE_MS);
+    const cgroup = children[Math.floor(children.length * (n + 5) / (WAKES + 5))]!;
+    await delay(PAUSE_MS);
     const start = microseconds();
-    Deno.writeTextFileSync(`${dir}/${hierarchy.version.limitFile}`, String((96 + n) * MIB));
+    setLimit(cgroup, (96 + n) * MIB);
     for (;;) {
       const { line, at } = await beside.nextLine();
       const event = JSON.parse(line);
-      if (event.type !== "limit_changed" || event.cgroup !== path) continue;
+      if (event.type !== "limit_changed" || event.cgroup !== cgroup.path) continue;
       if (n >= 0) times.push(at - start);
       break;
     }
   }
-  for (const { dir, hierarchy } of children) {
-    Deno.writeTextFileSync(`${dir}/${hierarchy.version.limitFile}`, String(64 * MIB));
-  }
+  for (const cgroup of children) setLimit(cgroup, 64 * MIB);
   return times;
 }
 
 /** Microseconds of each run. */
-function sweep(cgroups: readonly Cgroup[]): number[] {
-  const files = cgroups.map(({ dir, hierarchy }) =>
-    openControlFile(`${dir}/${hierarchy.version.usageFile}`)
-  );
-  try {
-    return Array.from({ length: SWEEPS }, () => {
+function sweep(cgroups: readonly Cgroup[]): Promise<number[]> {
+  const paths = cgroups.map(({ dir, hierarchy }) => `${dir}/${hierarchy.version.usageFile}`);
+  return keptOpen(paths, (files) =>
+    Array.from({ length: SWEEPS }, () => {
       const start = performance.now();
       for (const file of files) file.number();
       return 1000 * (performance.now() - start);
-    });
-  } finally {
-    for (const file of files) file.close();
-  }
+    }));
 }
 
 /** Marginal cost of a cgroup among many against among few, and wake-up times among most against among fewest. */
@@ -180,7 +158,10 @@ function growth(name: string, all: readonly Figures[]): string[] {
 
 function parse(args: readonly string[]): number[] {
   const options = { cgroups: { type: "string", default: "100,1000,10000" } } as const;
-  const { cgroups } = parseArgs({ args: [...args], options, strict: true }).values;
+  const { cgroups } = parsed(
+    () => parseArgs({ args: [...args], options }),
+    "scale takes --cgroups",
+  ).values;
   const sizes = cgroups.split(",").map(Number);
   if (sizes.every((size, n) => Number.isInteger(size) && size > (sizes[n - 1] ?? 0))) return sizes;
   throw new Mistake(`cannot use --cgroups ${cgroups}: it must be whole numbers that rise`);

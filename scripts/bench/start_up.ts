@@ -1,54 +1,40 @@
 /** Time from start to exit: the executable against an empty program on the same runtime base. */
 
 import { join } from "node:path";
-import { root } from "../build/bundle.ts";
-import { makeExecutable } from "../build/executable.ts";
-import { chooseBase, hostTarget } from "../build/runtime_base.ts";
-import { progress } from "../progress.ts";
-import { Mistake } from "../terminal.ts";
-import { createBenchCgroup, makeChildren } from "./cgroups.ts";
-import { makeBenchFolder } from "./folders.ts";
-import { against, type Measured, type Row, summarize } from "./statistics.ts";
+import { delay } from "../../core/timing.ts";
+import { chooseBase, hostTarget, makeExecutable } from "../build/executable.ts";
+import { executable, root } from "../command.ts";
+import { Mistake, progress } from "../terminal.ts";
+import { createBenchCgroup, makeBenchFolder, makeChildren } from "./cleanup.ts";
+import { against, type Measured, type Row, row, summarize } from "./statistics.ts";
 
 const RUNS = 40;
 const VERSION_TARGET = 1.5;
 const INSPECT_TARGET = 2;
 
-/** `OOMKIT_BIN`, or the result of `deno task compile`. */
-export const executable = Deno.env.get("OOMKIT_BIN") ?? join(root, "dist/oomkit");
-
 export async function startUp(): Promise<Measured> {
-  const folder = makeBenchFolder();
-  try {
-    const empty = await makeEmptyProgram(join(folder, "empty"), versionOf(executable));
-    const [cgroup] = makeChildren(createBenchCgroup(), 1);
-    const times = await measureInTurn({
-      empty: [empty],
-      version: [executable, "--version"],
-      inspect: [executable, "inspect", cgroup!.path],
-      help: [executable, "--help"],
-      node: [executable, "inspect"],
-    }, RUNS);
-    return { tables: [{ title: "start-up", unit: "ms", rows: rows(times) }], lines: [] };
-  } finally {
-    Deno.removeSync(folder, { recursive: true });
-  }
-}
-
-function rows(times: Readonly<Record<string, readonly number[]>>): Row[] {
-  const row = (name: string, what: string, target?: number): Row => {
-    const summary = summarize(times[name]!);
-    const ratio = summary.median / summarize(times["empty"]!).median;
+  const empty = await makeEmptyProgram(join(makeBenchFolder(), "empty"), versionOf(executable));
+  const [cgroup] = makeChildren(createBenchCgroup(), 1);
+  const times = await measureInTurn({
+    empty: [empty],
+    version: [executable, "--version"],
+    inspect: [executable, "inspect", cgroup!.path],
+    help: [executable, "--help"],
+    node: [executable, "inspect"],
+  }, RUNS);
+  const compared = (name: keyof typeof times, what: string, target?: number): Row => {
+    const ratio = summarize(times[name]).median / summarize(times.empty).median;
     const remark = target === undefined ? `${ratio.toFixed(2)} ×` : against(target, ratio, "×");
-    return { what, summary, remark };
+    return row(what, times[name], remark);
   };
-  return [
-    row("empty", "an empty compiled program"),
-    row("version", "oomkit --version", VERSION_TARGET),
-    row("inspect", "oomkit inspect <one cgroup>", INSPECT_TARGET),
-    row("help", "oomkit --help"),
-    row("node", "oomkit inspect, without a target"),
+  const rows = [
+    compared("empty", "an empty compiled program"),
+    compared("version", "oomkit --version", VERSION_TARGET),
+    compared("inspect", "oomkit inspect <one cgroup>", INSPECT_TARGET),
+    compared("help", "oomkit --help"),
+    compared("node", "oomkit inspect, without a target"),
   ];
+  return { tables: [{ title: "start-up", unit: "ms", rows }], lines: [] };
 }
 
 /** Milliseconds of each run. In turn, so that other load affects all alike. */
@@ -65,7 +51,7 @@ export async function measureInTurn<Name extends string>(
     progress.show("bench: start-up", run, runs);
     for (const name of names) times[name].push(millisecondsOf(commands[name]));
     // Signals are handled only here.
-    await new Promise((resolve) => setTimeout(resolve, 0));
+    await delay(0);
   }
   return times;
 }

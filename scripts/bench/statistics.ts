@@ -21,6 +21,12 @@ export interface Row {
   readonly remark?: string;
 }
 
+export const row = (what: string, values: readonly number[], remark?: string): Row => ({
+  what,
+  summary: summarize(values),
+  ...remark === undefined ? {} : { remark },
+});
+
 /** Rows of one unit. */
 export interface Table {
   readonly title: string;
@@ -35,9 +41,6 @@ export interface Measured {
   /** True for a partial run, which must not replace a complete record. */
   readonly isPart?: boolean;
 }
-
-/** A figure that is measured once. */
-export const once = (value: number): Summary => summarize([value]);
 
 /** `1.02 × (target 1.5 ×: met)`, for a ratio that must not exceed its target. */
 export function against(target: number, value: number, unit: string): string {

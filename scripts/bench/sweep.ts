@@ -1,10 +1,10 @@
 /** Reading the usage of many cgroups in turn: files kept open against files opened at each read. */
 
-import { openControlFile } from "../../core/kernel/control_file.ts";
+import { type OpenControlFile, openControlFile } from "../../core/kernel/control_file.ts";
 import { libc } from "../../core/kernel/libc.ts";
-import { createBenchCgroup, makeChildren } from "./cgroups.ts";
-import { allocatedBy } from "./heap.ts";
-import { against, figure, type Measured, type Row, summarize } from "./statistics.ts";
+import { createBenchCgroup, makeChildren } from "./cleanup.ts";
+import { allocatedBy } from "./costs.ts";
+import { against, figure, type Measured, row, summarize } from "./statistics.ts";
 
 const CGROUPS = 1000;
 const RUNS = 100;
@@ -19,26 +19,25 @@ export async function sweep(): Promise<Measured> {
   const usage = cgroups.map(({ dir, hierarchy }) => `${dir}/${hierarchy.version.usageFile}`);
   const stat = cgroups.map(({ dir }) => `${dir}/memory.stat`);
 
-  const naive = await measure(RUNS, () => {
+  const readNaively = () => {
     for (const path of usage) Number(Deno.readTextFileSync(path));
-  });
+  };
+  const naive = await measure(RUNS, readNaively);
   const later = await measure(ASYNC_RUNS, async () => {
     for (const path of usage) Number(await Deno.readTextFile(path));
   });
   const naiveStat = await measure(RUNS, () => {
     for (const path of stat) Deno.readTextFileSync(path);
   });
-  const { floor, kept, garbage } = await keptUsage(usage);
-  const keptStat = await keptStatOf(stat);
+  const { floor, kept, garbage } = await keptOpen(usage, keptUsage);
+  const keptStat = await keptOpen(stat, (files) =>
+    measure(RUNS, () => {
+      for (const file of files) file.text();
+    }));
 
   const times = (own: number[], other: number[]) => summarize(own).median / summarize(other).median;
   const ratio = (own: number[], other: number[], what: string) =>
     `${times(own, other).toFixed(2)} × ${what}`;
-  const row = (what: string, own: number[], remark: string): Row => ({
-    what,
-    summary: summarize(own),
-    remark,
-  });
   const target = `${against(KEPT_TARGET, times(kept, floor), "× the floor")}; ${
     ratio(kept, naive, "the naive way")
   }`;
@@ -55,18 +54,13 @@ export async function sweep(): Promise<Measured> {
     lines: [
       `left on V8's heap by a sweep of usage, kept open, for each file: ${
         against(HEAP_TARGET, garbage, "bytes")
-      } (${figure(allocatedBy(() => readNaively(usage), 20) / CGROUPS)} by the naive way)`,
+      } (${figure(allocatedBy(readNaively, 20) / CGROUPS)} by the naive way)`,
     ],
   };
 }
 
-function readNaively(paths: readonly string[]): void {
-  for (const path of paths) Number(Deno.readTextFileSync(path));
-}
-
 /** Both in turn, so that other load affects both alike. */
-async function keptUsage(paths: readonly string[]) {
-  const files = paths.map(openControlFile);
+async function keptUsage(files: readonly OpenControlFile[]) {
   const { pread } = libc();
   const buffer = new Uint8Array(4096);
   const size = BigInt(buffer.length);
@@ -78,23 +72,21 @@ async function keptUsage(paths: readonly string[]) {
   };
   const floor: number[] = [];
   const kept: number[] = [];
-  try {
-    for (let run = 0; run < RUNS / 10; run++) {
-      floor.push(...await measure(10, readAlone));
-      kept.push(...await measure(10, read));
-    }
-    return { floor, kept, garbage: allocatedBy(read, 2 * RUNS) / CGROUPS };
-  } finally {
-    for (const file of files) file.close();
+  for (let run = 0; run < RUNS / 10; run++) {
+    floor.push(...await measure(10, readAlone));
+    kept.push(...await measure(10, read));
   }
+  return { floor, kept, garbage: allocatedBy(read, 2 * RUNS) / CGROUPS };
 }
 
-async function keptStatOf(paths: readonly string[]): Promise<number[]> {
+/** Opens the files for the time of `use`. */
+export async function keptOpen<Result>(
+  paths: readonly string[],
+  use: (files: readonly OpenControlFile[]) => Result | Promise<Result>,
+): Promise<Result> {
   const files = paths.map(openControlFile);
   try {
-    return await measure(RUNS, () => {
-      for (const file of files) file.text();
-    });
+    return await use(files);
   } finally {
     for (const file of files) file.close();
   }

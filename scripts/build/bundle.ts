@@ -1,11 +1,7 @@
 /** JavaScript files out of a TypeScript module and all that it imports. */
 
 import { join, parse } from "node:path";
-import { fileURLToPath } from "node:url";
-import { neutralBundle } from "./neutral_bundle.ts";
-import { Mistake } from "../terminal.ts";
-
-export const root = fileURLToPath(new URL("../..", import.meta.url));
+import { deno } from "../command.ts";
 
 /**
  * One file for each entry, and one for each part that is imported later or that parts share: no command parses the code
@@ -42,36 +38,54 @@ function takeAll(folder: string): Record<string, string> {
   return files;
 }
 
-/** The stack of Deno itself says nothing about our sources; some environments ask for it everywhere. */
-export const withoutBacktrace = { RUST_BACKTRACE: "0" };
+/** Text by file name. */
+type Files = Readonly<Record<string, string>>;
 
-/** Runs this very Deno; see {@link succeed}. */
-export function deno(args: string[]): Promise<void> {
-  return succeed(Deno.execPath(), args);
-}
+/** Up to the package's name: a cache's folder for one registry. */
+const cachePath = /^(?:.*\/)?npm\/[^/]+\//;
+/** Where the entry is put for one run. */
+const buildPath = /^dist\/build-[^/]+\//;
+
+const imported = /"\.\/([^"\n]+\.js)"/g;
+const mapComment = /^\/\/# sourceMappingURL=(.+)\.map$/gm;
 
 /**
- * Runs a program in the project's folder, its talk kept back for a failure.
- * @throws Mistake with the program's last words when it fails, or is not there.
+ * Every file that `entry` leads to, with its source map. A bundle names the packages' files where this machine caches them: in
+ * a comment above each, in the source maps, and in the hashes that its files are called after. Without all that the same commit
+ * gives the same bytes on every machine.
  */
-export async function succeed(
-  program: string,
-  args: string[],
-  options: Pick<Deno.CommandOptions, "cwd" | "env" | "signal"> = {},
-): Promise<void> {
-  const env = { ...withoutBacktrace, ...options.env };
-  const command = new Deno.Command(program, { cwd: root, ...options, env, args, stdin: "null" });
-  const { success, stderr } = await outputOf(command, program);
-  if (success) return;
-  const said = new TextDecoder().decode(stderr).trimEnd();
-  throw new Mistake(`${program.split("/").at(-1)} ${args[0]} failed:\n${said}`);
+export function neutralBundle(files: Files, entry: string): Files {
+  const names = neutralNames(files, entry);
+  const neutral: Record<string, string> = {};
+  for (const [name, newName] of names) {
+    neutral[newName] = files[name]!
+      .replaceAll(/^\/\/ (\S+)$/gm, (_, path) => `// ${neutralPath(path)}`)
+      .replaceAll(imported, (text, found) => names.has(found) ? `"./${names.get(found)}"` : text)
+      .replaceAll(mapComment, (_, found) => `//# sourceMappingURL=${names.get(found)}.map`);
+    const map = files[`${name}.map`];
+    if (map !== undefined) neutral[`${newName}.map`] = neutralMap(map);
+  }
+  return neutral;
 }
 
-async function outputOf(command: Deno.Command, program: string): Promise<Deno.CommandOutput> {
-  try {
-    return await command.output();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new Mistake(`cannot run ${program}: it is not in PATH`);
+/** Numbered as they are met, where the bundler has put a hash. */
+function neutralNames(files: Files, entry: string): ReadonlyMap<string, string> {
+  const names = new Map([[entry, entry]]);
+  for (const name of names.keys()) {
+    for (const [, found] of files[name]!.matchAll(imported)) {
+      if (names.has(found!) || files[found!] === undefined) continue;
+      names.set(found!, found!.replace(/(-[A-Z0-9]{8})?\.js$/, `-${names.size}.js`));
+    }
   }
+  return names;
+}
+
+/** The sources themselves are left out: a stack trace names their lines and does not quote them. */
+function neutralMap(text: string): string {
+  const { sourcesContent: _, ...map } = JSON.parse(text);
+  return JSON.stringify({ ...map, sources: map.sources.map(neutralPath) });
+}
+
+function neutralPath(path: string): string {
+  return path.replace(cachePath, "npm/").replace(buildPath, "");
 }

@@ -6,11 +6,20 @@
 
 import { parseArgs } from "node:util";
 import { join, relative, resolve } from "node:path";
-import { bundle, deno, root } from "./bundle.ts";
-import { compilerVersion, makeExecutable } from "./executable.ts";
-import { type Base, chooseBase, hostTarget, type Target, targets, wishes } from "./runtime_base.ts";
-import { endWithProgress, progress } from "../progress.ts";
-import { Mistake, note, run } from "../terminal.ts";
+import { deno, git, root } from "../command.ts";
+import { removeIfThere } from "../files.ts";
+import { endWithProgress, Mistake, note, parsed, progress, run } from "../terminal.ts";
+import { bundle } from "./bundle.ts";
+import {
+  type Base,
+  chooseBase,
+  compilerVersion,
+  hostTarget,
+  makeExecutable,
+  type Target,
+  targets,
+  wishes,
+} from "./executable.ts";
 
 const dist = join(root, "dist");
 
@@ -20,11 +29,10 @@ const workerModules = { "worker.ts": "core/guard/thread/worker.ts" };
 /** Steps of the progress line. */
 const STEPS = 4;
 
-if (import.meta.main) await run("compile", main);
-
 async function main(): Promise<number> {
   const { target, denort, output } = parse(Deno.args);
   let made: string | undefined;
+  // A program that still writes into it may keep it; the next compilation uses another folder.
   endWithProgress(() => void (made !== undefined && removeIfThere(made)));
   progress.show("compile: choosing the runtime base", 0, STEPS);
   const base = await chooseBase({
@@ -42,7 +50,7 @@ async function main(): Promise<number> {
   try {
     note("compile: bundling");
     progress.show("compile: bundling", 2, STEPS);
-    Deno.writeTextFileSync(join(work, "oomkit.ts"), entryText(base, target));
+    Deno.writeTextFileSync(join(work, "oomkit.ts"), await entryText(base, target));
     const folder = join(work, "bundle");
     const workers = Object.entries(workerModules).map(([name, module]) => {
       Deno.writeTextFileSync(join(work, name), `import "../../${module}";\n`);
@@ -59,16 +67,12 @@ async function main(): Promise<number> {
   return 0;
 }
 
-function removeIfThere(folder: string): void {
-  try {
-    Deno.removeSync(folder, { recursive: true });
-  } catch {
-    // A program still writes into it; the next compilation uses another folder.
-  }
-}
-
 function parse(args: string[]) {
-  const { values } = parsed(args);
+  const option = { type: "string" } as const;
+  const { values } = parsed(
+    () => parseArgs({ args, options: { target: option, denort: option, output: option } }),
+    "known are --target, --denort and --output",
+  );
   const target = targets.find((known) => known === (values.target ?? hostTarget()));
   if (target === undefined) {
     throw new Mistake(`cannot compile for "${values.target}": it must be ${targets.join(" or ")}`);
@@ -81,34 +85,16 @@ function parse(args: string[]) {
   return { target, denort, output: resolve(values.output ?? join(dist, name)) };
 }
 
-function parsed(args: string[]) {
-  const option = { type: "string" } as const;
-  try {
-    return parseArgs({ args, options: { target: option, denort: option, output: option } });
-  } catch (error) {
-    throw new Mistake(`${(error as Error).message}; known are --target, --denort and --output`);
-  }
-}
-
 /** No time of day, no path of this machine: the same commit gives the same bytes. */
-function entryText(base: Base, target: Target): string {
-  const build = { commit: commit(), denort: base.kind, target, deno: compilerVersion(base) };
+async function entryText(base: Base, target: Target): Promise<string> {
+  const build = { commit: await commit(), denort: base.kind, target, deno: compilerVersion(base) };
   return `import { main } from "../../cli/main.ts";\nawait main(${JSON.stringify(build)});\n`;
 }
 
-function commit(): string {
-  const head = git("rev-parse", "--short=12", "HEAD");
+async function commit(): Promise<string> {
+  const head = await git("rev-parse", "--short=12", "HEAD");
   if (head === undefined) return "unknown";
-  return git("status", "--porcelain") === "" ? head : `${head}-dirty`;
+  return await git("status", "--porcelain") === "" ? head : `${head}-dirty`;
 }
 
-function git(...args: string[]): string | undefined {
-  try {
-    const { success, stdout } = new Deno.Command("git", { args, cwd: root, stderr: "null" })
-      .outputSync();
-    return success ? new TextDecoder().decode(stdout).trim() : undefined;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-}
+if (import.meta.main) await run("compile", main);

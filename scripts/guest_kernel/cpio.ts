@@ -4,6 +4,8 @@
  * the guest's programs are 230 MB.
  */
 
+import { writeAll } from "../terminal.ts";
+
 export type Entry =
   | { readonly kind: "folder"; readonly path: string; readonly mode?: number }
   | { readonly kind: "link"; readonly path: string; readonly to: string }
@@ -11,9 +13,6 @@ export type Entry =
   | { readonly kind: "copy"; readonly path: string; readonly from: string; readonly mode?: number };
 
 const typeBits = { folder: 0o040000, link: 0o120000, text: 0o100000, copy: 0o100000 };
-
-/** Size of the pieces in which a file is copied, in bytes. */
-const pieceSize = 1 << 20;
 
 /**
  * @param path of the archive on the host; overwritten.
@@ -45,22 +44,17 @@ export function withFolders(entries: readonly Entry[]): Entry[] {
 }
 
 function writeEntry(file: Deno.FsFile, entry: Entry, inode: number): void {
+  const content = contentOf(entry);
   const mode = typeBits[entry.kind] | permissions(entry);
-  const name = entry.path.slice(1);
-  if (entry.kind === "copy") {
-    using source = Deno.openSync(entry.from);
-    const size = source.statSync().size;
-    writeAll(file, header(name, mode, size, inode));
-    copy(source, file, size);
-    writeAll(file, padding(size));
-    return;
-  }
-  const content = new TextEncoder().encode(
-    entry.kind === "link" ? entry.to : entry.kind === "text" ? entry.text : "",
-  );
-  writeAll(file, header(name, mode, content.length, inode));
+  writeAll(file, header(entry.path.slice(1), mode, content.length, inode));
   writeAll(file, content);
-  writeAll(file, padding(content.length));
+  writeAll(file, new Uint8Array(padding(content.length)));
+}
+
+function contentOf(entry: Entry): Uint8Array {
+  if (entry.kind === "copy") return Deno.readFileSync(entry.from);
+  const text = entry.kind === "link" ? entry.to : entry.kind === "text" ? entry.text : "";
+  return new TextEncoder().encode(text);
 }
 
 function permissions(entry: Entry): number {
@@ -69,34 +63,13 @@ function permissions(entry: Entry): number {
 }
 
 function header(name: string, mode: number, size: number, inode: number): Uint8Array {
-  const bytes = new TextEncoder().encode(name + "\0");
+  const encoder = new TextEncoder();
+  const nameSize = encoder.encode(name).length + 1;
   const links = (mode & 0o170000) === typeBits.folder ? 2 : 1;
-  const fields = [inode, mode, 0, 0, links, 0, size, 0, 0, 0, 0, bytes.length, 0];
+  const fields = [inode, mode, 0, 0, links, 0, size, 0, 0, 0, 0, nameSize, 0];
   const text = "070701" + fields.map((field) => field.toString(16).padStart(8, "0")).join("");
-  const pad = padding(text.length + bytes.length);
-  const whole = new Uint8Array(text.length + bytes.length + pad.length);
-  whole.set(new TextEncoder().encode(text));
-  whole.set(bytes, text.length);
-  return whole;
+  return encoder.encode(text + name + "\0".repeat(1 + padding(text.length + nameSize)));
 }
 
 /** Everything in the archive begins at a multiple of four. */
-function padding(length: number): Uint8Array {
-  return new Uint8Array((4 - (length % 4)) % 4);
-}
-
-function copy(source: Deno.FsFile, target: Deno.FsFile, size: number): void {
-  const piece = new Uint8Array(pieceSize);
-  for (let left = size; left > 0;) {
-    const count = source.readSync(piece.subarray(0, Math.min(left, pieceSize)));
-    if (count === null) {
-      throw new Error(`cannot copy a file into the archive: it shrank by ${left}`);
-    }
-    writeAll(target, piece.subarray(0, count));
-    left -= count;
-  }
-}
-
-function writeAll(file: Deno.FsFile, bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
-}
+const padding = (length: number): number => (4 - (length % 4)) % 4;

@@ -1,10 +1,16 @@
-/** What a run in the guest takes from this machine: kernel, emulator, the executable and, for tests, Deno. */
+/**
+ * Runs commands and tests in the guest, an emulated machine, with what they take from this machine: kernel, the executable and,
+ * for tests, Deno. Carries its three channels, and makes sure that it ends.
+ */
 
 import { basename, join } from "node:path";
-import { bundle, root } from "../build/bundle.ts";
+import { tryReadText } from "../../core/cgroup/files.ts";
+import { bundle } from "../build/bundle.ts";
+import { compiled, root, succeed } from "../command.ts";
+import { isThere } from "../files.ts";
 import { Mistake } from "../terminal.ts";
-import { exists, findKernel, findProgram, type Hierarchy, kernelAt } from "./image.ts";
-import { type Outcome, runMachine } from "./machine.ts";
+import { writeArchive } from "./cpio.ts";
+import { findKernel, findProgram, type Hierarchy, imageEntries, kernelAt } from "./image.ts";
 
 export interface Run {
   readonly cgroup: Hierarchy;
@@ -17,23 +23,38 @@ export interface Run {
   /** The executable that becomes /oomkit; dist/oomkit, where it exists, unless told otherwise. */
   readonly executable?: string;
   readonly kernel?: string;
-  /** MiB. */
+  /** MiB; the programs in the first root take 230 of them. */
   readonly memory?: number;
-  /** MiB. */
+  /** MiB of a disk at /disk; none by default. */
   readonly disk?: number;
   /** Seconds. */
   readonly limit?: number;
+  /** A folder for what the guest leaves in its /out. */
   readonly out?: string;
+  /** Ends the machine at once. */
   readonly signal?: AbortSignal;
   readonly onOutput: (channel: "stdout" | "stderr", bytes: Uint8Array) => void;
   /** Is told what goes on, and how far it has come. */
-  readonly onStage?: SimulationTarget;
+  readonly onStage?: (what: string, done?: number, total?: number) => void;
 }
 
-export type SimulationTarget = (what: string, done?: number, total?: number) => void;
+export interface Outcome {
+  /** Of the command; undefined when the machine ended without telling. */
+  readonly code?: number;
+  /** Why there is no code, in one line. */
+  readonly failure?: string;
+  /** What the kernel printed. */
+  readonly console: string;
+}
+
+/** The host's deadline comes after the guest's own, which can still say what happened. */
+const deadlineSlack = 10;
+
+/** The archive and the sockets of running machines. */
+const workFolder = join(root, "dist/guest");
 
 /** Where the guest keeps what it was given. */
-export const executableInGuest = "/oomkit";
+const executableInGuest = "/oomkit";
 const testsInGuest = "/tests";
 const programInGuest = "/program";
 
@@ -66,24 +87,151 @@ export async function runInGuest(run: Run): Promise<Outcome> {
   if (missing !== undefined || kernel === undefined) {
     throw new Mistake(`cannot start the guest: ${missing}`);
   }
-  return await runMachine({
-    kernel,
-    memory: run.memory ?? 3072,
-    disk: (run.disk ?? 0) * 2 ** 20,
-    workFolder: join(root, "dist/guest"),
-    onOutput: run.onOutput,
-    ...(run.onStage === undefined ? {} : { onStage: run.onStage }),
-    ...(run.out === undefined ? {} : { out: run.out }),
-    ...(run.signal === undefined ? {} : { signal: run.signal }),
-  }, {
-    cgroup: run.cgroup,
-    command: run.command,
-    environment: { OOMKIT_BIN: executableInGuest, ...run.environment },
-    files: { ...exists(locale) ? { [locale]: locale } : {}, ...run.files },
-    programs: programs(run),
-    disk: (run.disk ?? 0) > 0,
-    limit: run.limit ?? 600,
-  });
+  const { memory = 3072, disk = 0, limit = 600 } = run;
+  Deno.mkdirSync(workFolder, { recursive: true });
+  removeStale();
+  const folder = Deno.makeTempDirSync({ dir: workFolder, prefix: `${Deno.pid}-` });
+  try {
+    run.onStage?.("packing what it begins with");
+    const contents = {
+      cgroup: run.cgroup,
+      command: run.command,
+      environment: { OOMKIT_BIN: executableInGuest, ...run.environment },
+      files: { ...isThere(locale) ? { [locale]: locale } : {}, ...run.files },
+      programs: programs(run),
+      disk: disk > 0,
+      limit,
+    };
+    writeArchive(join(folder, "initramfs"), imageEntries(contents, kernel.version));
+    if (disk > 0) await makeDisk(join(folder, "disk"), disk * 2 ** 20);
+    return await runMachine(
+      folder,
+      { ...run, limit },
+      qemuArguments(folder, kernel.path, memory, disk),
+    );
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+}
+
+/** What a run that was killed could not remove: 100 MB and more. */
+function removeStale(): void {
+  for (const { name } of Deno.readDirSync(workFolder)) {
+    const pid = name.split("-")[0];
+    if (!isThere(`/proc/${pid}`)) Deno.removeSync(join(workFolder, name), { recursive: true });
+  }
+}
+
+async function runMachine(
+  folder: string,
+  run: Run & { readonly limit: number },
+  args: readonly string[],
+): Promise<Outcome> {
+  const channel = (name: string) => Deno.listen({ transport: "unix", path: join(folder, name) });
+  const [stdout, stderr, result] = [channel("stdout"), channel("stderr"), channel("result")];
+  const deadline = AbortSignal.timeout((run.limit + deadlineSlack) * 1000);
+  const signal = AbortSignal.any([deadline, ...run.signal ? [run.signal] : []]);
+  run.onStage?.(`running, for at most ${run.limit} s`);
+  const qemu = tied("qemu-system-x86_64", args).spawn();
+  const end = () => qemu.kill("SIGKILL");
+  signal.addEventListener("abort", end, { once: true });
+  if (signal.aborted) end();
+
+  try {
+    const pieces: Uint8Array[] = [];
+    const carried = Promise.all([
+      carry(stdout, (bytes) => run.onOutput("stdout", bytes)),
+      carry(stderr, (bytes) => run.onOutput("stderr", bytes)),
+      carry(result, (bytes) => pieces.push(bytes)),
+    ]);
+    const said = new Response(qemu.stderr).text();
+    const status = await qemu.status;
+    // A machine that never came up does not connect: closing ends the wait.
+    for (const listener of [stdout, stderr, result]) listener.close();
+    await carried;
+    const console = tryReadText(join(folder, "console")) ?? "";
+    const answer = new Uint8Array(await new Blob(pieces as BlobPart[]).arrayBuffer());
+    if (run.signal?.aborted) return { failure: "it was interrupted", console };
+    if (deadline.aborted || new TextDecoder().decode(answer.subarray(0, 4)) === "late") {
+      return { failure: `it was not done after ${run.limit} s`, console };
+    }
+    if (!status.success) {
+      return { failure: `qemu: ${(await said).trimEnd().split("\n").at(-1)}`, console };
+    }
+    return { ...await resultOf(answer, run.out), console };
+  } finally {
+    signal.removeEventListener("abort", end);
+  }
+}
+
+function qemuArguments(folder: string, kernel: string, memory: number, disk: number): string[] {
+  const port = (name: string) => ["-serial", `unix:${escaped(join(folder, name))}`];
+  return [
+    // KVM is left out on purpose: nested, it hangs; and the figures are meant to be the same everywhere.
+    // Five-level page tables would be walked in software here, for addresses that do not exist.
+    ...["-accel", "tcg,thread=multi", "-cpu", "max,la57=off"],
+    ...["-smp", "2", "-m", String(memory)],
+    ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
+    ...["-kernel", kernel, "-initrd", join(folder, "initramfs")],
+    ...["-append", "console=ttyS0 loglevel=1 psi=1 panic=-1 oops=panic"],
+    ...["-serial", `file:${escaped(join(folder, "console"))}`],
+    ...["stdout", "stderr", "result"].flatMap(port),
+    ...(disk > 0
+      ? ["-drive", `file=${escaped(join(folder, "disk"))},format=raw,if=virtio,cache=unsafe`]
+      : []),
+  ];
+}
+
+/** A comma ends a value for qemu, two stand for one. */
+const escaped = (path: string): string => path.replaceAll(",", ",,");
+
+/** The kernel ends the program with this process, however this process ends. */
+function tied(program: string, args: readonly string[]): Deno.Command {
+  const io = { stdin: "null", stdout: "null", stderr: "piped" } as const;
+  const setpriv = findProgram("setpriv");
+  if (setpriv === undefined) return new Deno.Command(program, { args: [...args], ...io });
+  return new Deno.Command(setpriv, { args: ["--pdeathsig", "KILL", program, ...args], ...io });
+}
+
+async function carry(listener: Deno.UnixListener, onBytes: (bytes: Uint8Array) => void) {
+  try {
+    using connection = await listener.accept();
+    for await (const bytes of connection.readable.values({ preventCancel: true })) onBytes(bytes);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted)) {
+      throw error;
+    }
+  }
+}
+
+/** The guest sends `exit N`, a newline, and a tar archive of its /out. */
+async function resultOf(bytes: Uint8Array, out: string | undefined) {
+  const lineEnd = Math.max(bytes.indexOf(10), 0);
+  const code = /^exit (\d+)$/.exec(new TextDecoder().decode(bytes.subarray(0, lineEnd)))?.[1];
+  if (code === undefined) return { failure: "it ended by itself" };
+  if (out !== undefined) await unpack(bytes.subarray(lineEnd + 1), out);
+  return { code: Number(code) };
+}
+
+async function unpack(archive: Uint8Array, folder: string): Promise<void> {
+  Deno.mkdirSync(folder, { recursive: true });
+  const args = ["-x", "-f", "-", "-C", folder, "--no-same-owner"];
+  const tar = new Deno.Command("tar", { args, stdin: "piped" }).spawn();
+  await new Blob([archive as BlobPart]).stream().pipeTo(tar.stdin);
+  const { success } = await tar.status;
+  if (!success) throw new Error(`cannot unpack what the guest left in /out into ${folder}`);
+}
+
+async function makeDisk(path: string, size: number): Promise<void> {
+  Deno.writeFileSync(path, new Uint8Array());
+  Deno.truncateSync(path, size);
+  const mkfs = findProgram("mke2fs");
+  if (mkfs === undefined) {
+    throw new Error(
+      "cannot make the guest's disk: mke2fs is not installed; apt-get install e2fsprogs",
+    );
+  }
+  await succeed(mkfs, ["-q", "-t", "ext4", "-F", path]);
 }
 
 function programs({ deno, executable }: Run): Record<string, string> {
@@ -94,8 +242,8 @@ function programs({ deno, executable }: Run): Record<string, string> {
     if (path !== undefined) found[`/bin/${name}`] = path;
   }
   if (deno) found["/bin/deno"] = Deno.execPath();
-  const path = executable ?? join(root, "dist/oomkit");
-  if (exists(path)) found[executableInGuest] = path;
+  const path = executable ?? compiled;
+  if (isThere(path)) found[executableInGuest] = path;
   else if (executable !== undefined) throw new Mistake(`cannot start the guest: no ${executable}`);
   return found;
 }
@@ -150,4 +298,14 @@ async function programForSteps(folder: string): Promise<Record<string, string>> 
     [programInGuest]: join(folder, "main"),
     ...Object.fromEntries(await Promise.all(files)),
   };
+}
+
+/** @returns the paths of all test files of a folder and of those below it, sorted; none where it does not exist. */
+export function testFiles(folder: string): string[] {
+  if (!isThere(folder)) return [];
+  return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
+    const path = join(folder, name);
+    if (isDirectory) return testFiles(path);
+    return name.endsWith("_test.ts") ? [path] : [];
+  }).sort();
 }

@@ -2,12 +2,12 @@
 
 import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { librariesOf } from "../build/shared_libraries.ts";
+import { isThere } from "../files.ts";
 import type { Entry } from "./cpio.ts";
 
 export type Hierarchy = "v2" | "v1" | "hybrid";
 
-export interface Contents {
+interface Contents {
   readonly cgroup: Hierarchy;
   /** Program and arguments, run by the guest's shell with PATH as on a Debian machine. */
   readonly command: readonly string[];
@@ -41,6 +41,8 @@ tester:x:1000:1000:tester:/home/tester:/bin/sh
 
 const group = "root:x:0:\nnogroup:x:65534:\ntester:x:1000:\n";
 
+const copy = (path: string, from: string): Entry => ({ kind: "copy", path, from, mode: 0o755 });
+
 export function imageEntries(contents: Contents, kernelVersion: string): Entry[] {
   return [
     ...folders.map((path): Entry => ({ kind: "folder", path })),
@@ -53,12 +55,7 @@ export function imageEntries(contents: Contents, kernelVersion: string): Entry[]
     { kind: "text", path: "/etc/group", text: group },
     { kind: "text", path: "/etc/hosts", text: "127.0.0.1 localhost guest\n" },
     { kind: "link", path: "/init", to: "guest/init" },
-    {
-      kind: "copy",
-      path: "/guest/init",
-      from: fileURLToPath(new URL("./init.sh", import.meta.url)),
-      mode: 0o755,
-    },
+    copy("/guest/init", fileURLToPath(new URL("./init.sh", import.meta.url))),
     { kind: "text", path: "/guest/settings", text: settingsText(contents) },
     { kind: "text", path: "/guest/command", text: commandText(contents) },
     ...busybox(),
@@ -86,9 +83,9 @@ export function quoted(word: string): string {
 function busybox(): Entry[] {
   const from = findProgram("busybox");
   if (from === undefined) throw new Error("cannot build the guest: busybox is not installed");
-  const applets = output(from, ["--list"]).split("\n").filter((name) => name !== "");
+  const applets = ran(from, "--list").stdout.split("\n").filter((name) => name !== "");
   return [
-    { kind: "copy", path: "/bin/busybox", from, mode: 0o755 },
+    copy("/bin/busybox", from),
     ...applets.filter((name) => name !== "busybox").map((name): Entry => ({
       kind: "link",
       path: `/bin/${name}`,
@@ -100,14 +97,9 @@ function busybox(): Entry[] {
 function programs(byPath: Contents["programs"]): Entry[] {
   const libraries = new Set(Object.values(byPath).flatMap(librariesOf));
   return [
-    ...Object.entries(byPath).map(([path, from]): Entry => ({
-      kind: "copy",
-      path,
-      from,
-      mode: 0o755,
-    })),
+    ...Object.entries(byPath).map(([path, from]) => copy(path, from)),
     // A library goes where the loader of the host found it, whatever links lead there.
-    ...[...libraries].map((path): Entry => ({ kind: "copy", path, from: path, mode: 0o755 })),
+    ...[...libraries].map((path) => copy(path, path)),
   ];
 }
 
@@ -115,7 +107,7 @@ function modules(kernelVersion: string): Entry[] {
   const folder = `/lib/modules/${kernelVersion}/kernel`;
   return diskModules.flatMap((module, index): Entry[] => {
     // Newer Debian compresses them; a kernel that has the driver built in has no file.
-    const from = [`${folder}/${module}`, `${folder}/${module}.xz`].find(exists);
+    const from = [`${folder}/${module}`, `${folder}/${module}.xz`].find(isThere);
     if (from === undefined) return [];
     return [{ kind: "copy", path: `/guest/modules/${index}_${basename(from)}`, from }];
   });
@@ -134,40 +126,40 @@ function copies(path: string, from: string): Entry[] {
 /** Looks in PATH and in the folders of the administrator, which PATH may lack. */
 export function findProgram(name: string): string | undefined {
   const path = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin", "/sbin"];
-  return path.filter((folder) => folder !== "").map((folder) => join(folder, name)).find(exists);
+  return path.filter((folder) => folder !== "").map((folder) => join(folder, name)).find(isThere);
 }
 
-export function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
-  }
+/** What ldd(1) asks as well; a small system has no ldd, which is a script for bash. */
+const LOADERS = ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"];
+
+/**
+ * The shared libraries that a program needs, as the loader of this machine finds them.
+ * @returns absolute paths, the loader included; none for a static program.
+ */
+export function librariesOf(program: string): string[] {
+  const loader = LOADERS.find(isThere);
+  if (loader === undefined) throw new Error(`cannot ask what ${program} needs: there is no loader`);
+  // It would crash of a static program if it were not asked this first.
+  if (ran(loader, "--verify", program).code === 1) return [];
+  const lines = ran(loader, "--list", program).stdout.split("\n");
+  return lines.flatMap((line) => line.match(/(?:=> )?(\/\S+) \(0x/)?.[1] ?? []);
 }
 
-function output(program: string, args: string[]): string {
-  const { stdout } = new Deno.Command(program, { args, stderr: "null", env: { LC_ALL: "C" } })
+function ran(program: string, ...args: string[]): { code: number; stdout: string } {
+  const { code, stdout } = new Deno.Command(program, { args, stderr: "null", env: { LC_ALL: "C" } })
     .outputSync();
-  return new TextDecoder().decode(stdout);
+  return { code, stdout: new TextDecoder().decode(stdout) };
 }
 
 /** @returns the newest cloud kernel of Debian with its version, if one is installed. */
 export function findKernel(folder = "/boot"): { path: string; version: string } | undefined {
   const order = new Intl.Collator("en", { numeric: true });
-  const names = listed(folder).filter((name) => /^vmlinuz-.*-cloud-amd64$/.test(name));
-  const newest = names.sort(order.compare).at(-1);
+  const entries = isThere(folder) ? [...Deno.readDirSync(folder)] : [];
+  const newest = entries.map(({ name }) => name)
+    .filter((name) => /^vmlinuz-.*-cloud-amd64$/.test(name)).sort(order.compare).at(-1);
   return newest === undefined ? undefined : kernelAt(join(folder, newest));
 }
 
 export function kernelAt(path: string): { path: string; version: string } {
   return { path, version: basename(path).replace(/^vmlinuz-/, "") };
-}
-
-function listed(folder: string): string[] {
-  try {
-    return [...Deno.readDirSync(folder)].map((entry) => entry.name);
-  } catch {
-    return [];
-  }
 }

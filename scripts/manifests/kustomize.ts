@@ -3,21 +3,24 @@
  * nothing is silently left out. `scripts/manifests.ts --kubectl PROGRAM` compares with the real one.
  */
 
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { join } from "node:path";
-import { applyPatch } from "./json_patch.ts";
-import { type Json, parseYaml } from "./yaml.ts";
+import { parseAllDocuments } from "yaml";
 
-const KNOWN = [
-  "apiVersion",
-  "kind",
-  "namespace",
-  "resources",
-  "components",
-  "configMapGenerator",
-  "patches",
-  "images",
-];
+// deno-lint-ignore no-explicit-any
+export type Json = any;
+
+/** @returns the documents of a file, without the empty ones. @throws with the file's name when it is no YAML. */
+export function parseYaml(text: string, file: string): Json[] {
+  return parseAllDocuments(text, { strict: true, uniqueKeys: true }).flatMap((document) => {
+    const [error] = document.errors;
+    if (error !== undefined) throw new Error(`cannot read ${file}: ${error.message}`);
+    const value = document.toJS();
+    return value === null ? [] : [value];
+  });
+}
+
+const KNOWN = "apiVersion kind namespace resources components configMapGenerator patches images";
 const CLUSTER_WIDE = ["ClusterRole", "ClusterRoleBinding"];
 
 /** @returns the objects as they would be applied. @throws what is wrong, with the folder. */
@@ -49,12 +52,12 @@ function accumulate(folder: string, below: readonly Json[], generated: Set<Json>
     objects.splice(0, objects.length, ...accumulate(join(folder, each), objects, generated));
   }
   for (const each of content.configMapGenerator ?? []) {
-    onlyKnown(each, ["name", "namespace", "behavior", "files"], file);
+    onlyKnown(each, "name namespace behavior files", file);
     generate(each, folder, objects, generated);
   }
   for (const each of content.patches ?? []) {
-    onlyKnown(each, ["target", "patch"], file);
-    onlyKnown(each.target, ["kind", "name"], file);
+    onlyKnown(each, "target patch", file);
+    onlyKnown(each.target, "kind name", file);
     patch(each, objects, file);
   }
   for (const object of objects) {
@@ -62,19 +65,18 @@ function accumulate(folder: string, below: readonly Json[], generated: Set<Json>
       object.metadata.namespace = content.namespace;
     }
     for (const image of content.images ?? []) {
-      onlyKnown(image, ["name", "newName", "newTag"], file);
+      onlyKnown(image, "name newName newTag", file);
       setImage(object, image);
     }
   }
   return objects;
 }
 
-function onlyKnown(content: Json, known: readonly string[], file: string): void {
-  const unknown = Object.keys(content).find((key) => !known.includes(key));
+/** @param known keys, separated by spaces. */
+function onlyKnown(content: Json, known: string, file: string): void {
+  const unknown = Object.keys(content).find((key) => !known.split(" ").includes(key));
   if (unknown === undefined) return;
-  throw new Error(
-    `cannot build ${file}: "${unknown}" is not built here; known: ${known.join(" ")}`,
-  );
+  throw new Error(`cannot build ${file}: "${unknown}" is not built here; known: ${known}`);
 }
 
 function generate(
@@ -108,6 +110,31 @@ function patch({ target, patch }: Json, objects: readonly Json[], file: string):
   for (const each of meant) applyPatch(each, parseYaml(patch, file)[0]);
 }
 
+/**
+ * JSON Patch (RFC 6902), the three operations that the overlays use; changes `object`.
+ * @throws when an operation does not fit it, as kustomize does.
+ */
+export function applyPatch(object: Json, operations: readonly Json[]): void {
+  for (const { op, path, value } of operations) {
+    const keys = String(path).split("/").slice(1)
+      .map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~"));
+    const last = keys.pop();
+    const parent = keys.reduce((at, key) => at?.[key], object);
+    if (last === undefined || typeof parent !== "object" || parent === null) {
+      throw new Error(`cannot ${op} ${path}: there is no such place`);
+    }
+    const isThere = last in parent;
+    if (op === "add" && Array.isArray(parent)) {
+      parent.splice(last === "-" ? parent.length : Number(last), 0, structuredClone(value));
+    } else if (op === "add" || (op === "replace" && isThere)) {
+      parent[last] = structuredClone(value);
+    } else if (op === "remove" && isThere) {
+      if (Array.isArray(parent)) parent.splice(Number(last), 1);
+      else delete parent[last];
+    } else throw new Error(`cannot ${op} ${path}: there is nothing, or the operation is unknown`);
+  }
+}
+
 function setImage(object: Json, { name, newName = name, newTag }: Json): void {
   for (const container of containersOf(object)) {
     if (container.image.split(":")[0] !== name) continue;
@@ -135,6 +162,5 @@ function hashOf({ kind, data }: Json): string {
   const text = JSON.stringify({ data: sorted, kind, name: "" })
     .replace(/[<>&]/g, (sign) => `\\u00${sign.charCodeAt(0).toString(16)}`);
   const letters: Record<string, string> = { 0: "g", 1: "h", 3: "k", a: "m", e: "t" };
-  return createHash("sha256").update(text).digest("hex").slice(0, 10)
-    .replace(/[013ae]/g, (digit) => letters[digit]!);
+  return hash("sha256", text).slice(0, 10).replace(/[013ae]/g, (digit) => letters[digit]!);
 }

@@ -2,8 +2,7 @@
 
 import { parse } from "smol-toml";
 import { flagOffences, keyOffences, targetsAmong } from "./flags.ts";
-import { containersOf, podOf } from "./kustomize.ts";
-import type { Json } from "./yaml.ts";
+import { containersOf, type Json, podOf } from "./kustomize.ts";
 
 /** @param objects of one kustomization. @returns one line for each offence. */
 export function policyOffences(objects: readonly Json[]): string[] {
@@ -30,33 +29,39 @@ function rightsOffences({ kind, rules = [], roleRef }: Json): string[] {
 
 function containerOffences(container: Json, pod: Json): string[] {
   const { name, image, resources, securityContext: own = {}, volumeMounts = [] } = container;
-  const offences: string[] = [];
-  for (const what of ["cpu", "memory"]) {
-    if (resources?.limits?.[what] === undefined) offences.push(`${name} has no limit of ${what}`);
-    if (resources?.requests?.[what] === undefined) offences.push(`${name} requests no ${what}`);
-  }
-  if (!own.readOnlyRootFilesystem) offences.push(`${name} can write to its image`);
-  if (!own.privileged && !own.capabilities?.drop?.includes("ALL")) {
-    offences.push(`${name} keeps capabilities that it was not given`);
-  }
-  if (!own.privileged && own.allowPrivilegeEscalation !== false) {
-    offences.push(`${name} may gain privileges`);
-  }
+  const { nodeSelector = {} } = pod;
   const seccomp = own.seccompProfile ?? pod.securityContext?.seccompProfile;
-  if (!own.privileged && seccomp?.type !== "RuntimeDefault") {
-    offences.push(`${name} has no seccomp`);
-  }
-  if (!/:[^/]+$/.test(image)) offences.push(`${name} runs whatever version there is`);
   const declared = (pod.volumes ?? []).map((each: Json) => each.name);
-  for (const mount of volumeMounts) {
-    if (!declared.includes(mount.name)) offences.push(`${name} mounts ${mount.name}, which is not`);
-  }
+  const wrongs: readonly (readonly [boolean, string])[] = [
+    ...["cpu", "memory"].flatMap((what) =>
+      [
+        [resources?.limits?.[what] === undefined, `has no limit of ${what}`],
+        [resources?.requests?.[what] === undefined, `requests no ${what}`],
+      ] as const
+    ),
+    [!own.readOnlyRootFilesystem, "can write to its image"],
+    [
+      !own.privileged && !own.capabilities?.drop?.includes("ALL"),
+      "keeps capabilities that it was not given",
+    ],
+    [!own.privileged && own.allowPrivilegeEscalation !== false, "may gain privileges"],
+    [!own.privileged && seccomp?.type !== "RuntimeDefault", "has no seccomp"],
+    [!/:[^/]+$/.test(image), "runs whatever version there is"],
+    ...volumeMounts.map((mount: Json) =>
+      [!declared.includes(mount.name), `mounts ${mount.name}, which is not`] as const
+    ),
+    // There is one build of the program.
+    [
+      nodeSelector["kubernetes.io/os"] !== "linux" ||
+      nodeSelector["kubernetes.io/arch"] !== "amd64",
+      "may come to a node that it does not run on",
+    ],
+  ];
   return [
-    ...offences,
+    ...wrongs.flatMap(([isWrong, what]) => isWrong ? [`${name} ${what}`] : []),
     ...probeOffences(container),
     ...flagOffences(container),
     ...targetOffences(container),
-    ...placeOffences(container, pod),
   ];
 }
 
@@ -66,13 +71,6 @@ function targetOffences({ name, args: [command, ...words] = [] }: Json): string[
   return targetsAmong(command, words).map((target) =>
     `${name} is given ${target} beside a configuration that has targets`
   );
-}
-
-/** There is one build of the program. */
-function placeOffences({ name }: Json, { nodeSelector = {} }: Json): string[] {
-  const fits = nodeSelector["kubernetes.io/os"] === "linux" &&
-    nodeSelector["kubernetes.io/arch"] === "amd64";
-  return fits ? [] : [`${name} may come to a node that it does not run on`];
 }
 
 /** A kubelet that cannot reach it would start it again and again. */

@@ -1,7 +1,7 @@
 /** The man page, in the `man` macros that groff and mandoc both know (groff_man(7)). */
 
-import type { CommandDefinition, OptionDefinition } from "../../cli/options/definitions.ts";
-import type { DescribedProgram } from "./shared_options.ts";
+import type { OptionDefinition } from "../../cli/options/definitions.ts";
+import { type DescribedProgram, groupsOf } from "./options_page.ts";
 
 export function manPage(
   { alone, commands, shared }: DescribedProgram,
@@ -26,7 +26,10 @@ export function manPage(
     ...commands.flatMap((command) => [
       `.SH OOMKIT ${command.name.toUpperCase()}`,
       roff(sentence(command.summary)),
-      ...groupLines(command),
+      ...groupsOf(command).flatMap(([group, options]) => [
+        `.SS ${roff(group)}`,
+        ...options.flatMap(optionLines),
+      ]),
       ...textLines(command.help?.notes ?? ""),
     ]),
     ".SH OPTIONS OF SEVERAL COMMANDS",
@@ -46,11 +49,15 @@ export function manPage(
     ]),
     ".SH ENVIRONMENT",
     ...ENVIRONMENT_TEXT.map(roff),
-    ...ENVIRONMENT.flatMap(([name, text]) => [".TP", `.B ${roff(name)}`, roff(text)]),
+    ...Object.entries(ENVIRONMENT).flatMap((
+      [name, text],
+    ) => [".TP", `.B ${roff(name)}`, roff(text)]),
     ".SH FILES",
-    ...FILES.flatMap(([name, text]) => [".TP", `.I ${roff(name)}`, roff(text)]),
+    ...Object.entries(FILES).flatMap(([name, text]) => [".TP", `.I ${roff(name)}`, roff(text)]),
     ".SH SEE ALSO",
-    SEE_ALSO.map(([name, section]) => `.BR ${roff(name)} (${section})`).join(" ,\n"),
+    Object.entries(SEE_ALSO).map(([name, section]) => `.BR ${roff(name)} (${section})`).join(
+      " ,\n",
+    ),
     "",
   ].join("\n");
 }
@@ -67,45 +74,31 @@ const ENVIRONMENT_TEXT = [
   "A flag takes precedence over a variable, a variable over the configuration file.",
 ];
 
-const ENVIRONMENT: readonly (readonly [string, string])[] = [
-  [
-    "WARNING, CRITICAL, WARNING_SIGNAL, CRITICAL_SIGNAL, COOLDOWN",
+const ENVIRONMENT = {
+  "WARNING, CRITICAL, WARNING_SIGNAL, CRITICAL_SIGNAL, COOLDOWN":
     "Settings of OOMHero, which guard accepts.",
-  ],
-  ["NODE_NAME", "Name of this node in Kubernetes, unless --node-name is given."],
-  ["OOMKIT_STATE_DIR", "Folder of the records of changed settings; see FILES."],
-  ["NO_COLOR", "Disables color if not empty."],
-  ["OOMKIT_DEBUG", "Adds a stack trace to the report of a bug in oomkit."],
-];
+  "NODE_NAME": "Name of this node in Kubernetes, unless --node-name is given.",
+  "OOMKIT_STATE_DIR": "Folder of the records of changed settings; see FILES.",
+  "NO_COLOR": "Disables color if not empty.",
+  "OOMKIT_DEBUG": "Adds a stack trace to the report of a bug in oomkit.",
+};
 
-const FILES: readonly (readonly [string, string])[] = [
-  [
-    "/etc/oomkit/config.toml",
+const FILES = {
+  "/etc/oomkit/config.toml":
     "The configuration, unless --config names another file: TOML, with a table for each command and the long names of the options as keys.",
-  ],
-  [
-    "/run/oomkit, $XDG_RUNTIME_DIR/oomkit",
+  "/run/oomkit, $XDG_RUNTIME_DIR/oomkit":
     "The settings that running guards have changed, with their previous values; guard --restore reads them. The second folder is for users other than root.",
-  ],
-];
+};
 
-const SEE_ALSO: readonly (readonly [string, string])[] = [
-  ["cgroups", "7"],
-  ["oomd.conf", "5"],
-  ["systemd-oomd.service", "8"],
-  ["systemd.resource-control", "5"],
-  ["proc_pid_oom_score_adj", "5"],
-];
+const SEE_ALSO = {
+  "cgroups": 7,
+  "oomd.conf": 5,
+  "systemd-oomd.service": 8,
+  "systemd.resource-control": 5,
+  "proc_pid_oom_score_adj": 5,
+};
 
 const indented = (lines: readonly string[]) => lines.map((line) => `  ${line}`).join("\n");
-
-function groupLines({ options }: CommandDefinition): string[] {
-  const groups = Map.groupBy(options.filter(({ hidden }) => !hidden), ({ group }) => group);
-  return [...groups].flatMap(([group, members]) => [
-    `.SS ${roff(group)}`,
-    ...members.flatMap(optionLines),
-  ]);
-}
 
 function optionLines(option: OptionDefinition): string[] {
   const { short, long, value, description, choices, repeatable } = option;

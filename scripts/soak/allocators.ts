@@ -3,9 +3,10 @@
  * emulated machine, and its pid is known beforehand.
  */
 
+import { delay } from "../../core/timing.ts";
 import type { Tree } from "./tree.ts";
 
-export type AllocatorKind = "fed" | "burst" | "cache" | "shmem" | "forks" | "idle";
+type AllocatorKind = "fed" | "burst" | "cache" | "shmem" | "forks" | "idle";
 
 export interface AllocatorProgram {
   readonly pid: number;
@@ -29,11 +30,12 @@ const BURST_KIB = 256 * 1024;
 const FEED_MS = 10;
 
 const ENTER = 'for each in "$1" $2; do echo 0 >"$each" || exit 99; done;';
+const FILL_FILE = `${ENTER} exec dd if=/dev/zero of="$3" bs=64k count="$4" 2>/dev/null`;
 const SCRIPTS: Readonly<Record<AllocatorKind, string>> = {
   fed: `${ENTER} exec tail -c "$3" >/dev/null`,
   burst: `${ENTER} ulimit -v "$3"; exec tail /dev/zero >/dev/null`,
-  cache: `${ENTER} exec dd if=/dev/zero of="$3" bs=64k count="$4" 2>/dev/null`,
-  shmem: `${ENTER} exec dd if=/dev/zero of="$3" bs=64k count="$4" 2>/dev/null`,
+  cache: FILL_FILE,
+  shmem: FILL_FILE,
   forks:
     `${ENTER} n=0; while [ $n -lt "$4" ]; do /bin/sleep 0.01 & n=$((n+1)); [ $((n % 8)) -gt 0 ] || wait; done; wait`,
   idle: `${ENTER} exec sleep 100000`,
@@ -52,26 +54,12 @@ export interface AllocatorSpec {
 }
 
 export function startAllocator(tree: Tree, spec: AllocatorSpec): AllocatorProgram {
-  const { kind, path, isProtected = false, file, count = 0 } = spec;
-  const words = {
-    fed: isProtected ? PROTECTED : "1000000000",
-    burst: String(BURST_KIB),
-    idle: "",
-    forks: "",
-    cache: file ?? "",
-    shmem: file ?? "",
-  };
+  const { kind, path, isProtected = false, file = "", count = 0 } = spec;
+  const feedWord = isProtected ? PROTECTED : "1000000000";
+  const word = kind === "fed" ? feedWord : kind === "burst" ? String(BURST_KIB) : file;
   const procs = `${tree.dirOf(path)}/cgroup.procs`;
   const child = new Deno.Command("sh", {
-    args: [
-      "-c",
-      SCRIPTS[kind],
-      "allocator",
-      procs,
-      tree.alsoEnter ?? "",
-      words[kind],
-      String(count),
-    ],
+    args: ["-c", SCRIPTS[kind], "allocator", procs, tree.alsoEnter ?? "", word, String(count)],
     stdin: "piped",
     stdout: "null",
     stderr: "null",
@@ -102,7 +90,7 @@ async function feed(
   try {
     const each = Math.max(4096, Math.round(rate * FEED_MS / 1000));
     for (let left = most; left > 0 && !hasEnded(); left -= each) {
-      const due = new Promise((resolve) => setTimeout(resolve, FEED_MS));
+      const due = delay(FEED_MS);
       // A process that waits at its limit under hold, or has exited, reads nothing.
       const written = writer.write(new Uint8Array(Math.min(each, left))).catch(() => left = 0);
       await Promise.race([written, child.status]);

@@ -1,7 +1,8 @@
 /** Which process was killed by what, and whether that was right: compares the facts of a soak. Pure. */
 
+import { isInSubtree, overlap } from "../../core/cgroup_path.ts";
 import { KILL_ACTIONS } from "../../core/policy/actions.ts";
-import { type AllocatorProgram, lives, placeOf } from "./allocators.ts";
+import { type AllocatorProgram, placeOf } from "./allocators.ts";
 import type { KernelKill } from "./kernel_kills.ts";
 import { type Program, type ReportedEvent, wasAtWork } from "./program.ts";
 
@@ -35,11 +36,9 @@ const PAGE = 4096;
 /** Not SIGSEGV: execve(2) without memory ends in it, without a kill. */
 const KILLING: readonly (string | null)[] = ["SIGKILL", "SIGTERM"];
 
-export const isKill = (event: ReportedEvent): boolean =>
+const isKill = (event: ReportedEvent): boolean =>
   event.type === "action" && KILL_ACTIONS.some((action) => action === event.action) &&
   !event.dry_run && ["killed", "survived", "signalled"].includes(event.outcome);
-
-const within = (path: string, above: string) => path === above || path.startsWith(`${above}/`);
 
 /** A pid can have been reused. */
 function allocatorOf(facts: Facts, pid: number, at: number): AllocatorProgram | undefined {
@@ -57,38 +56,31 @@ export function wrongKills(facts: Facts): string[] {
 }
 
 function wrongsOf(facts: Facts, event: ReportedEvent): string[] {
-  const what = `guard: ${event.action} in ${event.cgroup} at ${event.ts}`;
-  const at = Date.parse(event.ts);
-  const wrongs: string[] = [];
-  if (!within(event.cgroup, facts.guarded)) wrongs.push(`${what}: it is not guarded`);
-  if (!(event.usage_before >= event.level_bytes)) {
-    wrongs.push(`${what}: usage ${event.usage_before} is below ${event.level_bytes}`);
-  }
-  if (!(event.level_bytes < event.limit)) wrongs.push(`${what}: the level is at the limit`);
-  if (!isLimit(facts, event.cgroup, event.limit)) {
-    wrongs.push(`${what}: ${event.limit} was never a limit there`);
-  }
-  if (event.victim === null) return wrongs;
-  const allocator = allocatorOf(facts, event.victim.pid, at);
-  if (allocator === undefined) {
-    const mayBeForked = facts.allocators.some((each) =>
-      each.kind === "forks" && within(placeOf(each), event.cgroup)
+  const { action, cgroup, ts, victim, usage_before, level_bytes, limit } = event;
+  const wrongs: [boolean, string][] = [
+    [!isInSubtree(cgroup, facts.guarded), "it is not guarded"],
+    [!(usage_before >= level_bytes), `usage ${usage_before} is below ${level_bytes}`],
+    [!(level_bytes < limit), "the level is at the limit"],
+    [!isLimit(facts, cgroup, limit), `${limit} was never a limit there`],
+  ];
+  const at = Date.parse(ts);
+  const allocator = victim === null ? undefined : allocatorOf(facts, victim.pid, at);
+  if (allocator !== undefined) {
+    const { pid, isProtected, places } = allocator;
+    const place = placeOf(allocator);
+    const isElsewhere = !isInSubtree(place, cgroup) && at - places.at(-1)!.since > MOVED_MS;
+    wrongs.push(
+      [isProtected && action === "process", `pid ${pid} is protected`],
+      [isElsewhere, `pid ${pid} was in ${place}`],
     );
-    if (!(mayBeForked && within(event.victim.cgroup, facts.guarded))) {
-      wrongs.push(
-        `${what}: pid ${event.victim.pid} (${event.victim.comm}) is not a process of this soak`,
-      );
-    }
-    return wrongs;
+  } else if (victim !== null) {
+    const mayBeForked = isInSubtree(victim.cgroup, facts.guarded) &&
+      facts.allocators.some((each) => each.kind === "forks" && isInSubtree(placeOf(each), cgroup));
+    const { pid, comm } = victim;
+    wrongs.push([!mayBeForked, `pid ${pid} (${comm}) is not a process of this soak`]);
   }
-  if (allocator.isProtected && event.action === "process") {
-    wrongs.push(`${what}: pid ${allocator.pid} is protected`);
-  }
-  const since = allocator.places.at(-1)!.since;
-  if (!within(placeOf(allocator), event.cgroup) && at - since > MOVED_MS) {
-    wrongs.push(`${what}: pid ${allocator.pid} was in ${placeOf(allocator)}`);
-  }
-  return wrongs;
+  return wrongs.filter(([isWrong]) => isWrong)
+    .map(([, why]) => `guard: ${action} in ${cgroup} at ${ts}: ${why}`);
 }
 
 /** The kernel rounds limits to whole pages. */
@@ -112,7 +104,7 @@ export function deaths(facts: Facts): { readonly tally: Tally; readonly wrongs: 
     const byKernel = facts.kernelKills.some((kill) =>
       kill.pid === pid && kill.at >= allocator.started && Math.abs(kill.at - ended.at) < LATE_MS
     );
-    const isGuarded = within(placeOf(allocator), facts.guarded);
+    const isGuarded = isInSubtree(placeOf(allocator), facts.guarded);
     if (byKernel) {
       if (!isGuarded) tally.outside++;
       else if (guards.some((guard) => wasAtWork(guard, ended.at - 1000, ended.at))) tally.lost++;
@@ -147,7 +139,7 @@ function mayHaveKilled({ armed, ending, events }: Program, at: number): boolean 
 /** To find the cause. */
 function eventsNear(programs: readonly Program[], path: string, at: number): string {
   const near = programs.flatMap(({ events }) => events).filter(({ cgroup, ts }) =>
-    (within(path, cgroup) || within(cgroup, path)) && Math.abs(Date.parse(ts) - at) < LATE_MS
+    overlap(path, cgroup) && Math.abs(Date.parse(ts) - at) < LATE_MS
   );
   const distance = ({ ts }: ReportedEvent) => Math.abs(Date.parse(ts) - at);
   const events = near.sort((one, other) => distance(one) - distance(other)).slice(0, 12).map((
@@ -170,7 +162,7 @@ function isOf(event: ReportedEvent, { pid, places, started, ended }: AllocatorPr
   if (at < started - 50 || at > ended!.at + LATE_MS) return false;
   if (event.victim?.pid === pid) return true;
   const { killed_cgroup: container } = event;
-  return container !== null && places.some(({ path }) => within(path, container)) &&
+  return container !== null && places.some(({ path }) => isInSubtree(path, container)) &&
     Math.abs(at - ended!.at) < LATE_MS;
 }
 
@@ -195,9 +187,4 @@ export function unreportedKills(facts: Facts): string[] {
         : [];
     });
   });
-}
-
-/** Allocators that still run. */
-export function remainingAllocators(facts: Facts): readonly AllocatorProgram[] {
-  return facts.allocators.filter(lives);
 }

@@ -9,48 +9,45 @@ export interface KernelKill {
   readonly at: number;
 }
 
-export interface KernelKills extends Disposable {
-  /** Kills since the last call. */
-  take(): KernelKill[];
-  /** Records that were overwritten before they could be read. */
-  readonly missed: number;
-}
-
 /** Maximum size of a record; a shorter buffer gets EINVAL (kernel, Documentation/ABI/testing/dev-kmsg). */
 const RECORD_MAX = 8192;
 
-/** Throws `SystemCallError` where it may not be read. */
-export function openKernelKills(): KernelKills {
-  const fd = openFd("/dev/kmsg", O_RDONLY | O_NONBLOCK);
-  seekToEnd(fd);
-  const buffer = new Uint8Array(RECORD_MAX);
-  const decoder = new TextDecoder();
-  let missed = 0;
-  const next = (): string | undefined => {
+/** Throws `SystemCallError` where the log may not be read. */
+export class KernelKills implements Disposable {
+  /** Records that were overwritten before they could be read. */
+  missed = 0;
+  readonly #fd = openFd("/dev/kmsg", O_RDONLY | O_NONBLOCK);
+  readonly #buffer = new Uint8Array(RECORD_MAX);
+
+  constructor() {
+    seekToEnd(this.#fd);
+  }
+
+  /** Kills since the last call. */
+  take(): KernelKill[] {
+    const kills: KernelKill[] = [];
+    for (let text = this.#next(); text !== undefined; text = this.#next()) {
+      const pid = killedPid(text);
+      if (pid !== undefined) kills.push({ pid, at: Date.now() });
+    }
+    return kills;
+  }
+
+  #next(): string | undefined {
     for (;;) {
       try {
-        const n = readInto(fd, buffer);
-        return n === undefined ? undefined : decoder.decode(buffer.subarray(0, n));
+        const n = readInto(this.#fd, this.#buffer);
+        return n === undefined ? undefined : new TextDecoder().decode(this.#buffer.subarray(0, n));
       } catch (error) {
         if (!(error instanceof SystemCallError && error.code === "EPIPE")) throw error;
-        missed++;
+        this.missed++;
       }
     }
-  };
-  return {
-    get missed() {
-      return missed;
-    },
-    take() {
-      const kills: KernelKill[] = [];
-      for (let text = next(); text !== undefined; text = next()) {
-        const pid = killedPid(text);
-        if (pid !== undefined) kills.push({ pid, at: Date.now() });
-      }
-      return kills;
-    },
-    [Symbol.dispose]: fd.close,
-  };
+  }
+
+  [Symbol.dispose](): void {
+    this.#fd.close();
+  }
 }
 
 /** @param record as /dev/kmsg gives it: `level,number,…;text`. */

@@ -1,5 +1,8 @@
 /** A program under test that runs for a long time: its lines are checked as they come. */
 
+import { tryReadText } from "../../core/cgroup/files.ts";
+import { signalTo } from "./allocators.ts";
+
 export interface Program {
   readonly name: "guard" | "watch";
   readonly pid: number;
@@ -25,9 +28,10 @@ export type ReportedEvent = any;
 
 export interface Hearing {
   /** Called with each line; throws nothing. */
-  readonly line: (program: Program, event: ReportedEvent) => void;
-  readonly stderrLines: (program: Program, line: string) => void;
-  readonly broken: (program: Program, line: string, why: string) => void;
+  line(program: Program, event: ReportedEvent): void;
+  stderrLine(program: Program, line: string): void;
+  /** It is no JSON. */
+  broken(program: Program, line: string): void;
 }
 
 const ARMED = { guard: /^guarding /, watch: /^watching / };
@@ -62,14 +66,14 @@ export function startProgram(
     await Promise.all([
       eachLine(child.stderr, (line) => {
         program.stderrLines.push(line);
-        hearing.stderrLines(program, line);
+        hearing.stderrLine(program, line);
         if (!ARMED[name].test(line)) return;
         program.armed ??= Date.now();
         ready.resolve(true);
       }),
       eachLine(child.stdout, (line) => {
         const event = parsed(line);
-        if (event === undefined) return hearing.broken(program, line, "it is no JSON");
+        if (event === undefined) return hearing.broken(program, line);
         program.events.push(event);
         hearing.line(program, event);
       }),
@@ -110,4 +114,35 @@ export function wasAtWork(program: Program, from: number, to: number): boolean {
   if (armed === undefined || armed > from) return false;
   if ((ending?.at ?? ended?.at ?? Infinity) < to) return false;
   return stops.every((stop) => (stop.to ?? Infinity) < from || stop.from > to);
+}
+
+/** An emulated machine takes its time. */
+const END_MS = 60_000;
+
+/** Returns when it is gone and all that it has told is read. */
+export async function endProgram(program: Program, signal: Deno.Signal): Promise<void> {
+  program.ending = { at: Date.now(), signal };
+  continueProgram(program);
+  signalTo(program.pid, signal);
+  const late = setTimeout(() => signalTo(program.pid, "SIGABRT"), END_MS);
+  await program.gone;
+  clearTimeout(late);
+}
+
+export function continueProgram(program: Program): void {
+  signalTo(program.pid, "SIGCONT");
+  for (const stop of program.stops) stop.to ??= Date.now();
+}
+
+/** The shell that puts things back when a guard is killed. */
+export function restoreWatchdogOf(guard: number): number | undefined {
+  for (const { name } of Deno.readDirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const stat = tryReadText(`/proc/${name}/stat`) ?? "";
+    const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+    if (parent === guard && tryReadText(`/proc/${name}/cmdline`)?.includes("oomkit-restore")) {
+      return Number(name);
+    }
+  }
+  return undefined;
 }

@@ -1,9 +1,41 @@
-/** Runs `deno test` and returns the outcome. */
+/** Runs `deno test`, counts what its report says, and sums up the outcomes of several stages. */
 
 import { join } from "node:path";
-import { root, withoutBacktrace } from "../build/bundle.ts";
-import { countTests } from "./junit.ts";
-import type { Outcome } from "./outcome.ts";
+import { tryReadText } from "../../core/cgroup/files.ts";
+import { outputOf, type Ran } from "../command.ts";
+
+/** The outcome of a stage. */
+export interface Outcome {
+  readonly what: string;
+  readonly passed: number;
+  readonly failed: number;
+  /** Tests that did not run, each with the reason. */
+  readonly skipped: readonly string[];
+  /** A remark beside the counts. */
+  readonly remark?: string;
+  /** Output about the failures. */
+  readonly failures?: string;
+}
+
+/** @param strict as in CI: a stage that did not run has failed. */
+export function total(outcomes: readonly Outcome[], strict: boolean) {
+  const sum = { passed: 0, failed: 0, skipped: 0 };
+  for (const { passed, failed, skipped } of outcomes) {
+    sum.passed += passed;
+    sum.failed += failed;
+    sum[strict ? "failed" : "skipped"] += skipped.length;
+  }
+  return sum;
+}
+
+export function lastLine({ passed, failed, skipped }: ReturnType<typeof total>): string {
+  return `${passed} passed, ${failed} failed, ${skipped} skipped`;
+}
+
+/** A stage that could not run at all. */
+export function missing(what: string, reason: string): Outcome {
+  return { what, passed: 0, failed: 0, skipped: [reason] };
+}
 
 export interface DenoTests {
   readonly what: string;
@@ -19,28 +51,27 @@ export async function denoTests(tests: DenoTests): Promise<Outcome> {
   const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   try {
     const report = join(folder, "junit.xml");
-    const late = AbortSignal.timeout(tests.limit * 1000);
-    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: [
-        "test",
-        "-A",
-        "--quiet",
-        "--frozen",
-        "--no-check",
-        `--junit-path=${report}`,
-        ...tests.paths,
-      ],
-      cwd: root,
-      env: { NO_COLOR: "1", ...withoutBacktrace, ...tests.environment },
-      stdin: "null",
-      signal: AbortSignal.any([late, tests.signal]),
-    }).output();
-    const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
-    const end = late.aborted ? `${said}\nended after ${tests.limit} s` : said;
-    return outcomeOf(tests.what, code, readIfThere(report), end);
+    const flags = ["-A", "--quiet", "--frozen", "--no-check", `--junit-path=${report}`];
+    const { code, stdout, stderr } = await limited(["test", ...flags, ...tests.paths], tests);
+    return outcomeOf(tests.what, code, tryReadText(report) ?? "", stdout + stderr);
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }
+}
+
+/** Runs this very Deno, and ends it at the limit, which the last line of both outputs then says. */
+export async function limited(
+  args: readonly string[],
+  { limit, signal, environment }: Pick<DenoTests, "environment" | "limit" | "signal">,
+): Promise<Ran> {
+  const late = AbortSignal.timeout(limit * 1000);
+  const ran = await outputOf(Deno.execPath(), args, {
+    env: { NO_COLOR: "1", ...environment },
+    signal: AbortSignal.any([late, signal]),
+  });
+  if (!late.aborted) return ran;
+  const end = `\nended after ${limit} s`;
+  return { ...ran, stdout: ran.stdout + end, stderr: ran.stderr + end };
 }
 
 /**
@@ -77,11 +108,41 @@ function brief(text: string): string {
   }).join("\n\n");
 }
 
-function readIfThere(path: string): string {
-  try {
-    return Deno.readTextFileSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "";
-    throw error;
-  }
+/**
+ * Counts the tests of a `deno test --junit-path` report; the terminal's own form is mixed with what the tests print. Steps are
+ * part of their test, so that a failing one counts once; an ignored one counts, as it would go unseen.
+ * @param xml as Deno 2 writes it: steps are cases of their own after their test, named `test > step`.
+ */
+export function countTests(xml: string) {
+  const suites = [...xml.matchAll(/<testsuite .*?<\/testsuite>/gs)].map(([suite]) =>
+    casesIn(suite)
+  );
+  const tests = suites.flatMap((suite) =>
+    suite.filter(({ name }) => !suite.some((other) => name.startsWith(`${other.name} > `)))
+  );
+  return {
+    passed: tests.filter(({ state }) => state === "passed").length,
+    failed: tests.filter(({ state }) => state === "failed").length,
+    ignored: suites.flat().filter(({ state }) => state === "ignored").map(({ name }) => name),
+  };
+}
+
+/** Within a case text is escaped: what looks like an element is one. */
+function casesIn(suite: string) {
+  return [...suite.matchAll(/<testcase name="([^"]*)"[^>]*>(.*?)<\/testcase>/gs)].map(
+    ([, name = "", body = ""]) => ({
+      name: unescape(name),
+      state: /<(failure|error)\b/.test(body)
+        ? "failed"
+        : /<skipped\b/.test(body)
+        ? "ignored"
+        : "passed",
+    }),
+  );
+}
+
+function unescape(text: string): string {
+  const characters: Record<string, string> = { lt: "<", gt: ">", quot: '"', apos: "'", amp: "&" };
+  return text.replaceAll(/&(\w+);/g, (whole, name) => characters[name] ?? whole)
+    .replaceAll(/&#(\d+);/g, (_, code) => String.fromCodePoint(Number(code)));
 }

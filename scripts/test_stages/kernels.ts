@@ -1,19 +1,16 @@
-/** The tests on real kernels: this machine's where it has the memory controller, and an emulated one. */
+/** The tests of the executable, and those on real kernels: this machine's where it has the memory controller, and an emulated one. */
 
 import { join } from "node:path";
 import { parseMountinfo } from "../../core/parse/mountinfo.ts";
-import { root } from "../build/bundle.ts";
-import { obstacle, runTestsInGuest } from "../guest_kernel/guest.ts";
-import { testFiles } from "../guest_kernel/test_files.ts";
-import { denoTests, outcomeOf } from "./deno_tests.ts";
-import { shards } from "./lanes.ts";
-import { missing, type Outcome } from "./outcome.ts";
+import { compiled, root } from "../command.ts";
+import { isThere } from "../files.ts";
+import { obstacle, runTestsInGuest, testFiles } from "../guest_kernel/guest.ts";
+import { type DenoTests, denoTests, missing, type Outcome, outcomeOf } from "./deno_tests.ts";
 
 export type Version = "v1" | "v2";
 
 const folder = "tests/kernel";
 const launcher = join(root, "scripts/oomkit");
-export const executable = join(root, "dist/oomkit");
 
 /** Seconds, with room for a busy machine. The emulated one is some ten times slower. */
 const hostLimit = 600;
@@ -40,31 +37,35 @@ function memoryController(): Version | undefined {
   return controllers.split(/\s/).includes("memory") ? "v2" : undefined;
 }
 
+/** The tests of the executable that need no kernel of their own. */
+export function executableTests(signal: AbortSignal): Promise<Outcome> {
+  const paths = ["tests/executable"];
+  return onHost(
+    { what: "executable", program: compiled, paths, limit: 60, signal },
+    noExecutable(),
+  );
+}
+
 export function throughLauncher(version: Version, signal: AbortSignal): Promise<Outcome> {
-  const files = kernelFiles().filter((file) => launcherTests.test(file));
-  return onHost(`real ${version}, launcher`, launcher, files, noTests(), signal);
+  const what = `real ${version}, launcher`;
+  const paths = kernelFiles().filter((file) => launcherTests.test(file));
+  return onHost({ what, program: launcher, paths, limit: hostLimit, signal }, noTests());
 }
 
 export function throughExecutable(version: Version, signal: AbortSignal): Promise<Outcome> {
   const what = `real ${version}, executable`;
-  const files = kernelFiles().filter((file) => !guestOnly.test(file));
-  return onHost(what, executable, files, noTests() ?? noExecutable(), signal);
+  const paths = kernelFiles().filter((file) => !guestOnly.test(file));
+  const reason = noTests() ?? noExecutable();
+  return onHost({ what, program: compiled, paths, limit: hostLimit, signal }, reason);
 }
 
+/** @param reason why they cannot run, if they cannot. */
 async function onHost(
-  what: string,
-  program: string,
-  paths: readonly string[],
+  { program, ...tests }: DenoTests & { readonly program: string },
   reason: string | undefined,
-  signal: AbortSignal,
 ): Promise<Outcome> {
-  if (reason !== undefined) return missing(what, reason);
-  const environment = { OOMKIT_BIN: program };
-  return await denoTests({ what, paths, environment, limit: hostLimit, signal });
-}
-
-export function guestObstacle(): string | undefined {
-  return noTests() ?? obstacle() ?? noExecutable();
+  if (reason !== undefined) return missing(tests.what, reason);
+  return await denoTests({ ...tests, environment: { OOMKIT_BIN: program } });
 }
 
 /**
@@ -76,13 +77,38 @@ export function guestParts(version: Version): string[][] {
   return shards(files, Math.ceil(files.length / FILES_IN_GUEST));
 }
 
-/** Through the executable, as there are no sources in the guest. @param part which one of how many, for the reader. */
+/**
+ * Parts of about the same weight: the heaviest first, each into what is lightest so far.
+ * @returns no empty ones; paths sorted within each.
+ */
+export function shards(
+  files: readonly { readonly path: string; readonly weight: number }[],
+  count: number,
+): string[][] {
+  const parts = Array.from({ length: count }, () => ({ weight: 0, paths: [] as string[] }));
+  for (const { path, weight } of files.toSorted((one, other) => other.weight - one.weight)) {
+    const lightest = parts.reduce((one, other) => other.weight < one.weight ? other : one);
+    lightest.weight += weight;
+    lightest.paths.push(path);
+  }
+  return parts.filter(({ paths }) => paths.length > 0).map(({ paths }) => paths.sort());
+}
+
+/**
+ * Through the executable, as there are no sources in the guest.
+ * @param part which one of how many, for the reader. @param noHost why the host's own kernel is not used.
+ */
 export async function inGuest(
   version: Version,
   files: readonly string[],
   part: string,
+  noHost: string | undefined,
   signal: AbortSignal,
 ): Promise<Outcome> {
+  const noGuest = noTests() ?? obstacle() ?? noExecutable();
+  if (noGuest !== undefined) {
+    return missing(`real ${version}${part}`, noHost ? `${noHost}, and ${noGuest}` : noGuest);
+  }
   const what = `real ${version}, executable, guest${part}`;
   const out = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   const report = join(out, "junit.xml");
@@ -90,7 +116,7 @@ export async function inGuest(
   try {
     const outcome = await runTestsInGuest(files, {
       cgroup: version,
-      executable,
+      executable: compiled,
       limit: guestLimit,
       disk: 256,
       out,
@@ -139,10 +165,5 @@ function noTests(): string | undefined {
 }
 
 export function noExecutable(): string | undefined {
-  try {
-    Deno.statSync(executable);
-    return undefined;
-  } catch {
-    return "there is no executable; deno task compile";
-  }
+  return isThere(compiled) ? undefined : "there is no executable; deno task compile";
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { wordOffences } from "../../scripts/manifests/flags.ts";
-import { type Json, parseYaml } from "../../scripts/manifests/yaml.ts";
+import { type Json, parseYaml } from "../../scripts/manifests/kustomize.ts";
 
 const folder = fileURLToPath(new URL("../../deploy/ci", import.meta.url));
 

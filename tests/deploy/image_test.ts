@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { findShell, makeRootFileSystem } from "../../scripts/build/root_file_system.ts";
+import { findShell, makeRootFileSystem } from "../../scripts/build/rootfs.ts";
 
 const deploy = fileURLToPath(new URL("../../deploy", import.meta.url));
 

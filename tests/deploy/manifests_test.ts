@@ -3,9 +3,13 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse } from "smol-toml";
 import { globBase, globToRegExp } from "../../core/cgroup/glob.ts";
-import { buildKustomization, containersOf, podOf } from "../../scripts/manifests/kustomize.ts";
-import { applyPatch } from "../../scripts/manifests/json_patch.ts";
-import { type Json } from "../../scripts/manifests/yaml.ts";
+import {
+  applyPatch,
+  buildKustomization,
+  containersOf,
+  type Json,
+  podOf,
+} from "../../scripts/manifests/kustomize.ts";
 import { kustomizations, manifests, offencesOf } from "../../scripts/manifests.ts";
 
 const built = (folder: string): Json[] => buildKustomization(join(manifests, folder));

@@ -2,8 +2,12 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse } from "smol-toml";
-import { buildKustomization, containersOf } from "../../scripts/manifests/kustomize.ts";
-import { type Json, parseYaml } from "../../scripts/manifests/yaml.ts";
+import {
+  buildKustomization,
+  containersOf,
+  type Json,
+  parseYaml,
+} from "../../scripts/manifests/kustomize.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const read = (path: string) => Deno.readTextFileSync(join(root, path));

@@ -1,7 +1,7 @@
 /** The container image, run by runc like in the DaemonSet: with its limits, and the machine's pids and cgroups. */
 
 import { dirname } from "node:path";
-import { findShell, makeRootFileSystem } from "../../scripts/build/root_file_system.ts";
+import { findShell, makeRootFileSystem } from "../../scripts/build/rootfs.ts";
 import { makeStateFolder, type StateFolder } from "./guarded.ts";
 import { type RealCgroup, removeCgroup } from "./real_cgroup.ts";
 import { oomkit } from "./run_oomkit.ts";

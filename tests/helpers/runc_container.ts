@@ -15,18 +15,22 @@ export function whyNoRunc(): string | undefined {
 }
 
 export interface ContainerOptions {
-  readonly parent: RealCgroup;
+  readonly parent: Pick<RealCgroup, "version" | "path" | "dir">;
   /** Bytes. */
   readonly limit: number;
   /** False keeps the machine's cgroup namespace, as older runtimes do. */
   readonly cgroupNamespace: boolean;
   /** Its name and the last part of its cgroup's path, such as Docker's 64 hex digits; by default a generated one. */
   readonly id?: string;
+  /** Prefix of a folder for its files and its state; by default runc keeps the state where oomkit finds it. */
+  readonly folderPrefix?: string;
 }
 
 /** Disposing of it twice is harmless. */
 export interface Container extends AsyncDisposable {
   readonly name: string;
+  /** What runc(8) takes before the name of a command to find it. */
+  readonly rootFlags: readonly string[];
   /** The path of the cgroup on the machine. */
   readonly path: string;
   /** Runs oomkit in the container. */
@@ -43,7 +47,9 @@ let made = 0;
 export async function startContainer(options: ContainerOptions): Promise<Container> {
   const name = options.id ?? `oomkit-test-${Deno.pid}-${++made}`;
   const shared = await oomkitForAllUsers();
-  const bundle = Deno.makeTempDirSync({ prefix: "oomkit-test-bundle-" });
+  const bundle = Deno.makeTempDirSync({ prefix: options.folderPrefix ?? "oomkit-test-bundle-" });
+  const rootFlags = options.folderPrefix === undefined ? [] : ["--root", `${bundle}/state`];
+  const runc = (...args: string[]) => runcOutput([...rootFlags, ...args]);
   const [program, ...flags] = shared.program as [string, ...string[]];
   const script = flags.at(-1) ?? program;
   for (const dir of ["proc", "sys", "dev", "tmp", "program"]) {
@@ -58,7 +64,7 @@ export async function startContainer(options: ContainerOptions): Promise<Contain
   ] as [string, string][];
   Deno.writeTextFileSync(`${bundle}/config.json`, JSON.stringify(configOf(name, binds, options)));
   const child = new Deno.Command("runc", {
-    args: ["run", "--no-pivot", "--bundle", bundle, name],
+    args: [...rootFlags, "run", "--no-pivot", "--bundle", bundle, name],
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
@@ -75,18 +81,19 @@ export async function startContainer(options: ContainerOptions): Promise<Contain
   let ended = false;
   return {
     name,
+    rootFlags,
     path: `${options.parent.path}/${name}`,
     oomkit: (args) =>
-      runc(["exec", "--env", "NO_COLOR=1", "--env", "DENO_DIR=/tmp", name, ...inside, ...args]),
+      runc("exec", "--env", "NO_COLOR=1", "--env", "DENO_DIR=/tmp", name, ...inside, ...args),
     async exec(args) {
       const pidFile = `${bundle}/pid`;
-      const ran = await runc(["exec", "--pid-file", pidFile, name, ...args]);
+      const ran = await runc("exec", "--pid-file", pidFile, name, ...args);
       return { ...ran, pid: Number(Deno.readTextFileSync(pidFile)) };
     },
     async [Symbol.asyncDispose]() {
       if (ended) return;
       ended = true;
-      await runc(["delete", "--force", name]);
+      await runc("delete", "--force", name);
       await child.status;
       await child.stderr.cancel();
       shared[Symbol.dispose]();
@@ -96,7 +103,7 @@ export async function startContainer(options: ContainerOptions): Promise<Contain
   };
 }
 
-async function runc(args: string[]): Promise<Ran> {
+async function runcOutput(args: string[]): Promise<Ran> {
   const { code, stdout, stderr } = await new Deno.Command("runc", { args, stdin: "null" }).output();
   const decoder = new TextDecoder();
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
@@ -144,7 +151,7 @@ function configOf(
 }
 
 /** runc creates the parent in every v1 hierarchy and leaves it there; only that of the memory hierarchy is the test's own. */
-function removeElsewhere(parent: RealCgroup): void {
+function removeElsewhere(parent: ContainerOptions["parent"]): void {
   if (parent.version === 2) return;
   const name = parent.dir.slice(parent.dir.lastIndexOf("/") + 1);
   const base = dirname(parent.dir.slice(0, parent.dir.length - parent.path.length));

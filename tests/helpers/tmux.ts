@@ -8,6 +8,8 @@ export interface TerminalScreen extends Disposable {
   resize(columns: number, rows: number): void;
   /** The current screen. */
   lines(): string[];
+  /** The same as text with escape sequences for colours and styles. */
+  styled(): string;
   /** Resolves with the screen once it fits; throws with the last screen after a deadline. */
   until(fits: RegExp | ((text: string) => boolean), what?: string): Promise<string>;
   /** The state of alternate screen, cursor and line wrap. */
@@ -68,6 +70,7 @@ export function openTmux(
     resize: (columns, rows) =>
       void tmux("resize-window", "-t", "test", "-x", String(columns), "-y", String(rows)),
     lines,
+    styled: () => tmux("capture-pane", "-e", "-p", "-t", "test"),
     async until(fits, what = `fitted ${fits}`) {
       const deadline = performance.now() + MAX_MS_TO_FIT;
       for (let text = "";; await new Promise((resolve) => setTimeout(resolve, POLL_MS))) {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type OpenControlFile, openControlFile } from "../../core/kernel/control_file.ts";
 import { libc } from "../../core/kernel/libc.ts";
-import { allocatedBy } from "../../scripts/bench/heap.ts";
+import { allocatedBy } from "../../scripts/bench/costs.ts";
 
 // It stays loaded for good, which within a test would be a leak.
 libc();

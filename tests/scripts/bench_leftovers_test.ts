@@ -21,7 +21,7 @@ Deno.test("what a killed benchmark left is removed by the next one, and nothing 
       Deno.mkdirSync(`${folder}/${name}/deep`, { recursive: true });
     }
     const script =
-      `import { makeBenchFolder, removeBenchFolders } from "${root}scripts/bench/folders.ts";
+      `import { makeBenchFolder, removeBenchFolders } from "${root}scripts/bench/cleanup.ts";
       makeBenchFolder();
       removeBenchFolders();`;
     const { success } = await new Deno.Command(Deno.execPath(), {

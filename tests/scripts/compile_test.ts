@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
-import { baseFailure } from "../../scripts/build/executable.ts";
-import { chooseBase, type Target } from "../../scripts/build/runtime_base.ts";
+import { baseFailure, chooseBase, type Target } from "../../scripts/build/executable.ts";
 import { Mistake } from "../../scripts/terminal.ts";
 
 const x86: Target = "x86_64-unknown-linux-gnu";

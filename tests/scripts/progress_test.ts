@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
-import { root } from "../../scripts/build/bundle.ts";
+import { root } from "../../scripts/command.ts";
 import { DEFAULT_MODES, openShell, whyNoTmux } from "../helpers/tmux.ts";
 
 /** As slow as the test needs it, and otherwise as scripts are. */
 const SCRIPT = `
-  import { endWithProgress, progress } from "${root}scripts/progress.ts";
-  import { note, run } from "${root}scripts/terminal.ts";
+  import { endWithProgress, note, progress, run } from "${root}scripts/terminal.ts";
   await run("slow", async () => {
     endWithProgress(() => Deno.removeSync(import.meta.dirname + "/made"));
     Deno.writeTextFileSync(import.meta.dirname + "/made", "");
@@ -49,8 +48,7 @@ Deno.test("in a pipe a script prints only its remarks", async () => {
     args: [
       "eval",
       `
-      import { progress } from "${root}scripts/progress.ts";
-      import { note } from "${root}scripts/terminal.ts";
+      import { note, progress } from "${root}scripts/terminal.ts";
       progress.show("one", 1, 2);
       note("remark");
       progress.end();

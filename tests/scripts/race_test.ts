@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
-import { cellName, cellsOf, parseRaceOptions } from "../../scripts/bench/race_cells.ts";
-import type { Run } from "../../scripts/bench/race_run.ts";
-import { raceLines, raceTables, targetLines } from "../../scripts/bench/race_table.ts";
+import {
+  cellName,
+  cellsOf,
+  parseRaceOptions,
+  raceLines,
+  raceTables,
+  type Run,
+  targetLines,
+} from "../../scripts/bench/race_results.ts";
 
 const MIB = 1024 ** 2;
 

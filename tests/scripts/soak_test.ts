@@ -1,18 +1,18 @@
 import assert from "node:assert/strict";
-import type { Costs } from "../../scripts/bench/process_costs.ts";
+import type { Costs } from "../../scripts/bench/costs.ts";
 import type { AllocatorProgram } from "../../scripts/soak/allocators.ts";
-import { growth } from "../../scripts/soak/growth.ts";
-import { killedPid } from "../../scripts/soak/kernel_kills.ts";
-import { unexpectedReason } from "../../scripts/soak/stderr_lines.ts";
 import {
   deaths,
   type Facts,
   unreportedKills,
   wrongKills,
 } from "../../scripts/soak/expectations.ts";
+import { growth } from "../../scripts/soak/idle.ts";
+import { killedPid } from "../../scripts/soak/kernel_kills.ts";
+import { unexpectedReason } from "../../scripts/soak/output.ts";
 import type { Program, ReportedEvent } from "../../scripts/soak/program.ts";
-import { makeRandom } from "../../scripts/soak/random.ts";
 import { isDisruptive } from "../../scripts/soak/soak.ts";
+import { Random } from "../../scripts/soak/world.ts";
 
 const NOW = Date.parse("2026-01-01T00:00:00Z");
 const GUARDED = "/soak/guarded";
@@ -83,12 +83,12 @@ const withKill = (change: Record<string, unknown>) =>
 
 Deno.test("a seed repeats its draws, and another seed gives others", () => {
   const draw = (seed: number) => {
-    const random = makeRandom(seed);
+    const random = new Random(seed);
     return Array.from({ length: 50 }, () => random.below(1000));
   };
   assert.deepEqual(draw(7), draw(7));
   assert.notDeepEqual(draw(7), draw(8));
-  const random = makeRandom(0);
+  const random = new Random(0);
   const heads = Array.from({ length: 10_000 }, () => random.chance(25)).filter(Boolean).length;
   assert.ok(heads > 2200 && heads < 2800, String(heads));
   assert.ok(

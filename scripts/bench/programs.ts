@@ -1,12 +1,73 @@
-/** `oomkit guard --json` during a race. Its output goes to a file, so that no reader of a pipe takes CPU time meanwhile. */
+/** `oomkit watch` and `oomkit guard` during a measurement. */
 
 import type { Cgroup } from "../../core/cgroup/cgroup.ts";
+import { tryReadText } from "../../core/cgroup/files.ts";
 import type { OomkitEvent } from "../../core/events/event.ts";
+import { microseconds } from "../../core/kernel/clock.ts";
+import { delay } from "../../core/timing.ts";
+import { executable } from "../command.ts";
 import { Mistake } from "../terminal.ts";
-import type { RaceMode } from "./race_cells.ts";
-import { endChild, pause, startChild, within } from "./race_children.ts";
-import { executable } from "./start_up.ts";
+import { endChild, startChild, within } from "./cleanup.ts";
+import type { RaceMode } from "./race_results.ts";
 
+/** The lines of such a program are read as they come. */
+export interface Watch extends AsyncDisposable {
+  readonly pid: number;
+  /** The next event, with the microseconds since the epoch at which it was read. */
+  nextLine(): Promise<{ readonly line: string; readonly at: number }>;
+}
+
+/** Returns when it is armed. */
+export function startWatch(args: readonly string[]): Promise<Watch> {
+  return startBeside(["watch", "--json", ...args], "watching ");
+}
+
+/** Returns when it guards. It ends by itself when this program is killed. */
+export function startDryGuard(args: readonly string[]): Promise<Watch> {
+  const dry = ["guard", "--json", "--dry-run", "--policy", "process", "--for", "30m", ...args];
+  return startBeside(dry, "guarding ");
+}
+
+/** @param word the first word of its start line. */
+async function startBeside(args: readonly string[], word: string): Promise<Watch> {
+  const options = { stdin: "null", stdout: "piped", stderr: "piped" } as const;
+  const child = startChild([executable, ...args], options, "SIGTERM");
+  const said = child.stderr.pipeThrough(new TextDecoderStream()).getReader();
+  const events = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  const armed = (await said.read()).value ?? "";
+  const end = async () => {
+    endChild(child, "SIGTERM");
+    await Promise.all([drain(said), drain(events), child.status]);
+  };
+  if (!armed.startsWith(word)) {
+    await end();
+    throw new Mistake(`cannot ${args[0]}: ${armed.trim()}`);
+  }
+  let rest = "";
+  return {
+    pid: child.pid,
+    async nextLine() {
+      for (let ended = false; !ended;) {
+        const [line, ...later] = rest.split("\n");
+        if (later.length > 0) {
+          rest = later.join("\n");
+          return { line: line!, at: microseconds() };
+        }
+        const { done, value } = await events.read();
+        ended = done;
+        rest += value ?? "";
+      }
+      throw new Mistake("cannot measure: the watch has ended");
+    },
+    [Symbol.asyncDispose]: end,
+  };
+}
+
+async function drain(reader: ReadableStreamDefaultReader<string>): Promise<void> {
+  while (!(await reader.read()).done);
+}
+
+/** A guard with its output in a file, so that no reader of a pipe takes CPU time meanwhile. */
 export interface RaceGuard extends AsyncDisposable {
   readonly pid: number;
   /** Its start line. */
@@ -88,7 +149,7 @@ export async function startRaceGuard(
     said,
     events,
     async find(type, cgroup, ms) {
-      for (const deadline = performance.now() + ms;; await pause(LOOK_MS)) {
+      for (const deadline = performance.now() + ms;; await delay(LOOK_MS)) {
         const found = events(cgroup).find((event) => event.type === type);
         if (found) return found as Extract<OomkitEvent, { type: typeof type }>;
         if (performance.now() > deadline) return undefined;
@@ -101,19 +162,11 @@ export async function startRaceGuard(
 async function firstLine(path: string, child: Deno.ChildProcess): Promise<string> {
   let hasEnded = false;
   void child.status.then(() => hasEnded = true);
-  for (const deadline = performance.now() + START_MS;; await pause(LOOK_MS)) {
-    const text = peek(path);
+  for (const deadline = performance.now() + START_MS;; await delay(LOOK_MS)) {
+    // The shell creates the file.
+    const text = tryReadText(path) ?? "";
     if (text.includes("\n")) return text.slice(0, text.indexOf("\n"));
     if (hasEnded || performance.now() > deadline) return text;
-  }
-}
-
-function peek(path: string): string {
-  try {
-    return Deno.readTextFileSync(path);
-  } catch {
-    // The shell has not created it yet.
-    return "";
   }
 }
 

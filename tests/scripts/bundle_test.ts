@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { neutralBundle } from "../../scripts/build/neutral_bundle.ts";
+import { neutralBundle } from "../../scripts/build/bundle.ts";
 
 /** As the bundler makes it where packages are cached in `cache`. */
 function bundleFrom(cache: string, hash: string) {
