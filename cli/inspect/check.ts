@@ -10,13 +10,18 @@ import {
   checkUsage,
   overall,
 } from "../../core/policy/check.ts";
+import { OomkitError } from "../../core/errors.ts";
 import type { Checked, Finding } from "../../core/events/inspect.ts";
-import { printable } from "../output/output.ts";
+import type { CiService } from "../options/subcommand.ts";
+import { type Annotation, annotationLines } from "../output/annotate.ts";
+import { junitXml } from "../output/junit.ts";
+import { printable, printStderrRaw } from "../output/output.ts";
+import { openResultFile } from "../output/result_file.ts";
 import type { Style } from "../terminal/style.ts";
 import { cut } from "../terminal/table.ts";
 import { formatBytes, formatPercent } from "../options/units.ts";
 
-export interface Requested {
+interface Requested {
   readonly minHeadroom?: Amount | undefined;
   readonly maxUsage?: Amount | undefined;
   readonly require: readonly Requirement[];
@@ -152,4 +157,55 @@ export function checkLines({ verdict, summary, findings }: Checked, style: Style
       return `${word}  ${finding.check.padEnd(width)}  ${where}${printable(finding.message)}`;
     }),
   ];
+}
+
+/** For CI: `--annotate` and `--junit`. */
+export interface CheckOutput extends Disposable {
+  write(checked: Checked): void;
+  /** Writes an `OomkitError` that prevented the check as its only finding; ignores other errors. */
+  fail(error: unknown): void;
+}
+
+/** Throws `OomkitError` if the JUnit file cannot be created. */
+export function openCheckOutput(
+  { annotate, junit }: {
+    readonly annotate?: CiService | undefined;
+    readonly junit?: string | undefined;
+  },
+): CheckOutput {
+  const startedAt = Date.now();
+  const start = performance.now();
+  const file = junit === undefined ? undefined : openResultFile(junit, "JUnit XML");
+  let isWritten = false;
+  const write = (checked: Checked) => {
+    isWritten = true;
+    if (annotate !== undefined) {
+      annotationLines(annotate, annotationsOf(checked), Date.now()).forEach(printStderrRaw);
+    }
+    const seconds = (performance.now() - start) / 1000;
+    file?.write(junitXml(checked, { startedAt, seconds, hostname: Deno.hostname() }));
+  };
+  return {
+    write,
+    fail(error) {
+      if (isWritten || !(error instanceof OomkitError)) return;
+      const { message } = error;
+      const findings = [{ check: "target", verdict: "unknown", message }] as const;
+      write({ verdict: "unknown", summary: message, findings });
+    },
+    [Symbol.dispose]: () => file?.[Symbol.dispose](),
+  };
+}
+
+/** A finding that is not ok or unknown makes the step fail, so both are errors. */
+function annotationsOf({ findings }: Checked): Annotation[] {
+  return findings.filter(({ verdict }) => verdict !== "ok").map((finding) => ({
+    level: "error",
+    title: finding.verdict === "not_ok"
+      ? `oomkit: ${finding.check}`
+      : `oomkit: ${finding.check} is unknown`,
+    message: finding.cgroup === undefined
+      ? finding.message
+      : `${finding.cgroup}: ${finding.message}`,
+  }));
 }

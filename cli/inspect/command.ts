@@ -10,10 +10,9 @@ import { type CgroupTree, readSubtree } from "../../core/cgroup/subtree.ts";
 import { OomkitError, shortened } from "../../core/errors.ts";
 import type { Checked } from "../../core/events/inspect.ts";
 import { toJson } from "../../core/events/json.ts";
-import type { CheckOutput } from "./ci.ts";
+import type { CheckOutput } from "./check.ts";
 import type { AlsoShow } from "./picture.ts";
-import { inspectionLines, nodeLines } from "./text.ts";
-import { treeLines } from "./tree.ts";
+import { inspectionLines, nodeLines, treeLines } from "./text.ts";
 import type { TextLayout } from "../terminal/wrap.ts";
 import type { ExitCode, Finish } from "../exit.ts";
 import { withHelp } from "../options/help.ts";
@@ -108,7 +107,6 @@ type Options = Common & FlagsOf<typeof INSPECT_OPTIONS>;
 /** Loaded for `--check` or JSON only: an inspect without them starts without this code. */
 const loadChecks = async () => ({
   ...await import("./check.ts"),
-  ...await import("./ci.ts"),
   ...await import("../output/annotate.ts"),
 });
 const loadDocument = () => import("../../core/events/inspect.ts");
@@ -220,11 +218,6 @@ const DEFAULT_CHILDREN = 10;
 const DEFAULT_MACHINE_DEPTH = 2;
 
 class InspectRun {
-  readonly #names: readonly string[];
-  /** No target, on the host: the machine is shown. */
-  readonly #wholeMachine: boolean;
-  readonly #options: Options;
-  readonly #parts: LoadedParts;
   /** The CI service that would take commands from stdout and stderr. */
   readonly #service: CiService | undefined;
   readonly #progress: Progress = createProgress(terminalOutput());
@@ -232,28 +225,25 @@ class InspectRun {
   readonly #warnings: string[] = [];
   #cgroupsRead = 0;
 
+  /** @param wholeMachine no target, on the host: the machine is shown. */
   constructor(
-    names: readonly string[],
-    wholeMachine: boolean,
-    options: Options,
-    parts: LoadedParts,
+    private readonly names: readonly string[],
+    private readonly wholeMachine: boolean,
+    private readonly options: Options,
+    private readonly parts: LoadedParts,
   ) {
-    this.#names = names;
-    this.#wholeMachine = wholeMachine;
-    this.#options = options;
-    this.#parts = parts;
     this.#service = options.check && options.annotate;
   }
 
   run(alsoShow?: AlsoShow): ExitCode {
-    const { minHeadroom, maxUsage, require } = this.#options;
-    if (this.#parts.checks && !minHeadroom && !maxUsage && !require) {
+    const { minHeadroom, maxUsage, require } = this.options;
+    if (this.parts.checks && !minHeadroom && !maxUsage && !require) {
       throw new OomkitError(
         "cannot check: no check is given",
         "add --min-headroom, --max-usage or --require",
       );
     }
-    using checkOutput = this.#parts.checks?.openCheckOutput(this.#options);
+    using checkOutput = this.parts.checks?.openCheckOutput(this.options);
     try {
       return this.#show(checkOutput, alsoShow);
     } catch (error) {
@@ -263,17 +253,17 @@ class InspectRun {
   }
 
   #show(checkOutput: CheckOutput | undefined, alsoShow: AlsoShow | undefined): ExitCode {
-    const hierarchy = discover(this.#options.root);
+    const hierarchy = discover(this.options.root);
     this.#readAll(hierarchy);
     this.#progress.end();
     const machine = readMachine();
     const inspections = this.#shown.map(({ inspection }) => inspection);
     alsoShow?.(inspections.map(({ cgroup }) => cgroup), machine);
-    const checked = this.#parts.checks?.check(
-      { ...this.#options, require: this.#options.require ?? [] },
+    const checked = this.parts.checks?.check(
+      { ...this.options, require: this.options.require ?? [] },
       inspections,
       machine,
-      { wholeMachine: this.#wholeMachine, missing: this.#warnings },
+      { wholeMachine: this.wholeMachine, missing: this.#warnings },
     );
     try {
       this.#print(hierarchy, machine, checked);
@@ -286,8 +276,8 @@ class InspectRun {
   }
 
   #print(hierarchy: Hierarchy, machine: Machine, checked: Checked | undefined): void {
-    const layout: TextLayout = { style: chooseStyle(this.#options.color), width: terminalWidth() };
-    const { checks, document } = this.#parts;
+    const layout: TextLayout = { style: chooseStyle(this.options.color), width: terminalWidth() };
+    const { checks, document } = this.parts;
     if (document) {
       const found = { at: Date.now(), hierarchy, machine, targets: this.#shown };
       const json = document.inspectDocument(checked ? { ...found, checked } : found);
@@ -296,7 +286,7 @@ class InspectRun {
       print(this.#withoutCommands(checks.checkLines(checked, layout.style).join("\n")));
     } else if (this.#shown.length > 0) {
       const blocks = this.#shown.map(({ inspection, tree }) =>
-        this.#wholeMachine && tree
+        this.wholeMachine && tree
           ? nodeLines(inspection, tree, machine, layout)
           : tree
           ? treeLines(tree, layout)
@@ -308,11 +298,11 @@ class InspectRun {
 
   /** Each target that cannot be read gets a warning; the others are shown. */
   #readAll(hierarchy: Hierarchy): void {
-    if (this.#names.length === 0) {
+    if (this.names.length === 0) {
       this.#orWarn(() => this.#add(this.#defaultTarget(hierarchy), true));
     }
     const seen = new Set<string>();
-    for (const name of this.#names) {
+    for (const name of this.names) {
       this.#orWarn(() => {
         const cgroups = resolveTarget(hierarchy, name);
         for (const cgroup of cgroups) {
@@ -326,7 +316,7 @@ class InspectRun {
   }
 
   #defaultTarget(hierarchy: Hierarchy): Cgroup {
-    const showsRoot = this.#wholeMachine || this.#options.root !== undefined;
+    const showsRoot = this.wholeMachine || this.options.root !== undefined;
     const root = showsRoot ? openCgroup(hierarchy, hierarchy.root) : undefined;
     return root ?? ownCgroup(hierarchy);
   }
@@ -339,14 +329,14 @@ class InspectRun {
   }
 
   #read(cgroup: Cgroup): Shown | undefined {
-    const { check, tree, processes, depth, top } = this.#options;
+    const { check, tree, processes, depth, top } = this.options;
     this.#countRead();
-    const json = wantsJson(this.#options);
-    const showsProcesses = json || !check && (!tree || this.#wholeMachine);
+    const json = wantsJson(this.options);
+    const showsProcesses = json || !check && (!tree || this.wholeMachine);
     const maxProcesses = processes ?? (json ? Infinity : DEFAULT_PROCESSES);
     const inspection = inspect(cgroup, showsProcesses ? maxProcesses : 0);
     if (inspection === undefined) return undefined;
-    if (!tree && !this.#wholeMachine) return { inspection };
+    if (!tree && !this.wholeMachine) return { inspection };
     const subtree = readSubtree(cgroup, {
       depth: depth ?? (tree ? Infinity : DEFAULT_MACHINE_DEPTH),
       top: top ?? (json ? Infinity : DEFAULT_CHILDREN),
@@ -376,6 +366,6 @@ class InspectRun {
 
   /** The text, with nothing that the CI service would take for a command. */
   #withoutCommands(text: string): string {
-    return this.#parts.checks?.withoutCommands(this.#service, text) ?? text;
+    return this.parts.checks?.withoutCommands(this.#service, text) ?? text;
   }
 }
