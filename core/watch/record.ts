@@ -5,7 +5,7 @@ import { identify } from "../cgroup/identity.ts";
 import { recordingClock } from "../record/clock.ts";
 import type { RecordedCgroup, RecordSink } from "../record/format.ts";
 import { type Sampler, startSampler } from "../record/sampler.ts";
-import { finite } from "./diff.ts";
+import { finite } from "./change_detector.ts";
 import type { WatchedCgroup } from "./watched_cgroup.ts";
 
 interface Recorded {

@@ -33,7 +33,7 @@ export interface BothCounters {
   readonly subtree: Counters;
 }
 
-/** Written by `CgroupDiffer`. */
+/** Written by `ChangeDetector`. */
 export interface CounterState {
   /** When the watch began; all zero for a cgroup that was created later. */
   readonly first: BothCounters;
@@ -53,7 +53,7 @@ export interface Threshold {
   isAbove: boolean;
 }
 
-/** Bytes. Written by `CgroupDiffer`. */
+/** Bytes. Written by `ChangeDetector`. */
 export interface MemoryState {
   /** The cgroup's own. */
   limit: number | undefined;
@@ -63,7 +63,7 @@ export interface MemoryState {
   thresholds: Threshold[];
 }
 
-/** When to read without a notification. Written by `Watch` and `CgroupDiffer`. */
+/** When to read without a notification. Written by `Watch` and `ChangeDetector`. */
 export interface PollState {
   /** `Infinity` when a notification is all that is waited for. */
   nextAt: number;
@@ -74,7 +74,7 @@ export interface PollState {
   usageFile?: ControlFile;
 }
 
-/** Written by `Sources`, `reportedOoms` by `CgroupDiffer`. */
+/** Written by `Sources`, `reportedOoms` by `ChangeDetector`. */
 export interface NotificationState {
   armed: Armed[];
   /** Which source notifies of OOMs; `poll` where none does. */
@@ -85,7 +85,7 @@ export interface NotificationState {
   reportedOoms: number;
 }
 
-/** Written by `KillMatcher`; the suspicion also by `CgroupDiffer` (raised by an OOM) and `RemovalTracker`. */
+/** Written by `KillMatcher`; the suspicion also by `ChangeDetector` (raised by an OOM) and `Watch`. */
 export interface KillState {
   /**
    * Kills logged before this are in the counters that the watch began with; `-Infinity` for a cgroup that was created

@@ -36,7 +36,7 @@ const MS_FROM_OOM_TO_READ = 25;
 /** An OOM without a kill by then was resolved otherwise: memory was freed in time. */
 const MAX_MS_FROM_OOM_TO_KILL = 1000;
 
-export interface DifferContext {
+interface ChangeDetectorContext {
   readonly options: WatchOptions;
   readonly kills: Pick<KillMatcher, "counted">;
   readonly emit: EmitBody;
@@ -44,11 +44,11 @@ export interface DifferContext {
   watchedCount(): number;
 }
 
-export class CgroupDiffer {
+export class ChangeDetector {
   /** v2 counts an OOM where the limit is, possibly in an ancestor that is not watched: its `oom` when the watch began. */
   readonly #ancestorOoms = new Map<string, bigint>();
 
-  constructor(private readonly context: DifferContext) {}
+  constructor(private readonly context: ChangeDetectorContext) {}
 
   /** Reads everything. False when the cgroup is gone. Throws `OomkitError` when a file may not be read. */
   refresh(watched: WatchedCgroup, source: Source, now: number): boolean {
