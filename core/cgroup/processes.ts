@@ -57,7 +57,6 @@ export function readProcess(pid: number, cgroup: string): Process | undefined {
   const stat = parseProcStat(tryReadText(`/proc/${pid}/stat`) ?? "");
   if (stat === undefined) return undefined;
   const status = parseProcStatus(tryReadText(`/proc/${pid}/status`) ?? "");
-  const memory = memoryOf(pid, stat.state, status);
   return omitUndefined({
     pid,
     startTime: stat.startTime,
@@ -65,9 +64,7 @@ export function readProcess(pid: number, cgroup: string): Process | undefined {
     state: stat.state,
     cmdline: commandLineOf(pid),
     nsPids: status.nsPids,
-    rss: memory.rss,
-    swap: memory.swap,
-    pageTables: memory.pageTables,
+    ...sizesOf(pid, stat.state, status),
     oomScore: readNumber(pid, "oom_score"),
     oomScoreAdj: oomScoreAdjOf(pid),
     cgroup,
@@ -91,7 +88,6 @@ export function readCandidate(
   const oomScoreAdj = oomScoreAdjOf(pid);
   const cmdline = withCmdline ? tryReadText(`/proc/${pid}/cmdline`) : "";
   if (oomScoreAdj === undefined || cmdline === undefined) return undefined;
-  const memory = memoryOf(pid, status.state, status);
   return omitUndefined({
     pid,
     startTime: 0n,
@@ -99,22 +95,20 @@ export function readCandidate(
     state: status.state ?? "",
     cmdline: parseCmdline(cmdline),
     nsPids: status.nsPids,
-    rss: memory.rss,
-    swap: memory.swap,
-    pageTables: memory.pageTables,
+    ...sizesOf(pid, status.state, status),
     oomScoreAdj,
     cgroup,
   });
 }
 
 /** If the main thread has ended before the others, it is a zombie without an address space: another thread has the sizes. */
-function memoryOf(pid: number, state: string | undefined, status: ProcStatus): Partial<ProcStatus> {
-  if (state !== "Z" || status.rss !== undefined) return status;
-  for (const tid of listDirectories(`/proc/${pid}/task`) ?? []) {
-    const thread = parseProcStatus(tryReadText(`/proc/${pid}/task/${tid}/status`) ?? "");
-    if (thread.rss !== undefined) return thread;
-  }
-  return {};
+function sizesOf(pid: number, state: string | undefined, status: ProcStatus) {
+  const { rss, swap, pageTables } = state !== "Z" || status.rss !== undefined
+    ? status
+    : (listDirectories(`/proc/${pid}/task`) ?? []).values()
+      .map((tid) => parseProcStatus(tryReadText(`/proc/${pid}/task/${tid}/status`) ?? ""))
+      .find((thread) => thread.rss !== undefined) ?? {};
+  return { rss, swap, pageTables };
 }
 
 /** `undefined` if the process is gone. */
@@ -140,8 +134,10 @@ function readNumber(pid: number, file: string): number | undefined {
 export function oomScores(): { readonly pid: number; readonly score: number }[] {
   return (listDirectories("/proc") ?? [])
     .filter((name) => /^\d+$/.test(name) && Number(name) !== Deno.pid)
-    .map((name) => ({ pid: Number(name), score: readNumber(Number(name), "oom_score") }))
-    .filter((each): each is { pid: number; score: number } => each.score !== undefined);
+    .flatMap((name) => {
+      const score = readNumber(Number(name), "oom_score");
+      return score === undefined ? [] : [{ pid: Number(name), score }];
+    });
 }
 
 /** The pids of this program and of all its ancestors in this pid namespace. */

@@ -1,5 +1,6 @@
 /** Checks what a cgroup and this machine allow, without changing anything: `inspect --check --require`. */
 
+import { errorText } from "../errors.ts";
 import { parsePressure } from "../parse/cgroupfs.ts";
 import type { Verdict } from "../policy/check.ts";
 import { readAncestry } from "./ancestry.ts";
@@ -12,10 +13,10 @@ import {
   tryReader,
   walk,
 } from "./cgroup.ts";
-import { canOpen, canWatch, tryReadText } from "./files.ts";
+import { tryReadText } from "./files.ts";
 import { readMeminfo } from "./machine.ts";
 
-export interface RequirementCheck {
+interface RequirementCheck {
   readonly verdict: Verdict;
   /** One line. */
   readonly message: string;
@@ -113,23 +114,41 @@ const CHECKS = {
 
   "no-kills"(cgroup) {
     const { local, subtree } = readCounters(cgroup) ?? {};
-    // v1 counts each kill in the victim's own cgroup only.
-    const kills = subtree?.oomKill ?? sum(local?.oomKill, killsBelow(cgroup));
+    const own = local?.oomKill;
+    const kills = subtree?.oomKill ?? (own === undefined ? own : own + killsBelow(cgroup));
     if (kills === undefined) return unknown("the kernel does not count kills here");
     return kills === 0n ? ok("no OOM kill so far") : notOk(`${kills} OOM kills so far`);
   },
 } as const satisfies Readonly<Record<string, (cgroup: Cgroup) => RequirementCheck>>;
 
-function* killsBelow(cgroup: Cgroup): Generator<bigint | undefined> {
-  for (const child of childrenOf(cgroup)) {
-    for (const each of walk(child)) yield readCounters(each)?.local.oomKill;
+/** Of v1, which counts each kill in the victim's own cgroup only. A cgroup that was removed meanwhile adds nothing. */
+function killsBelow(cgroup: Cgroup): bigint {
+  return childrenOf(cgroup).flatMap((child) => [...walk(child)])
+    .reduce((sum, each) => sum + (readCounters(each)?.local.oomKill ?? 0n), 0n);
+}
+
+/** Opens and closes `path`. Returns why that failed, in one line; `undefined` if it succeeded. */
+function canOpen(path: string, { write = false }): string | undefined {
+  const verb = write ? "write" : "read";
+  try {
+    // Opening a FIFO would block until another process opens its other end.
+    if (Deno.statSync(path).isFifo) return `cannot ${verb} ${path}: it is a FIFO`;
+    Deno.openSync(path, { read: !write, write }).close();
+    return undefined;
+  } catch (error) {
+    return `cannot ${verb} ${path}: ${reasonOf(error)}`;
   }
 }
 
-/** A cgroup that was removed meanwhile adds nothing; `undefined` if the first is unknown. */
-function sum(first: bigint | undefined, rest: Iterable<bigint | undefined>): bigint | undefined {
-  if (first === undefined) return undefined;
-  let total = first;
-  for (const each of rest) if (each !== undefined) total += each;
-  return total;
+/** Adds and removes an inotify watch on `path`. Returns why that failed; `undefined` if it succeeded. */
+function canWatch(path: string): string | undefined {
+  try {
+    Deno.watchFs(path).close();
+    return undefined;
+  } catch (error) {
+    return `cannot watch it: ${reasonOf(error)}`;
+  }
 }
+
+/** Without the call and path, which Deno may append too. */
+const reasonOf = (error: unknown) => errorText(error).split(/: (?:open|stat) '/)[0]!;

@@ -4,7 +4,7 @@
  */
 
 import { withinFdBudget } from "./fd_budget.ts";
-import { libc, SystemCallError } from "./libc.ts";
+import { libc, unlessFailed } from "./libc.ts";
 import { type Fd, O_NONBLOCK, O_RDONLY, openFd, openIn } from "./fd.ts";
 
 export interface OpenControlFile extends ControlFile, Disposable {
@@ -50,16 +50,7 @@ export function openControlFile(path: string): OpenControlFile {
 
 /** `undefined` if the file does not exist or may not be opened. */
 export function tryOpenControlFile(path: string): OpenControlFile | undefined {
-  return orUndefined(() => openControlFile(path));
-}
-
-function orUndefined(open: () => OpenControlFile): OpenControlFile | undefined {
-  try {
-    return open();
-  } catch (error) {
-    if (error instanceof SystemCallError) return undefined;
-    throw error;
-  }
+  return unlessFailed(() => openControlFile(path));
 }
 
 /** Stays open if there are enough descriptors; reads of a file that cannot be opened return `undefined`. */
@@ -95,7 +86,7 @@ export function openControlFileIn(directory: Fd, name: string): OpenControlFile 
 /** Opened by the first read, and open until `rest`: an open file takes 5 KiB of the kernel's memory (6.18). */
 export function openLazily(directory: Fd, name: string): LazyControlFile {
   let file: OpenControlFile | undefined;
-  const opened = () => file ??= orUndefined(() => openControlFileIn(directory, name));
+  const opened = () => file ??= unlessFailed(() => openControlFileIn(directory, name));
   const rest = () => {
     file?.close();
     file = undefined;

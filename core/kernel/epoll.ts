@@ -7,7 +7,6 @@ import { borrowFd, type Fd, openEventfd, own, signalEventfd, takeEventfd } from 
 export const EPOLLIN = 0x001;
 export const EPOLLPRI = 0x002;
 export const EPOLLERR = 0x008;
-export const EPOLLHUP = 0x010;
 /** Edge-triggered: one event for each change, instead of events for as long as the file is ready. */
 export const EPOLLET = 0x80000000;
 const EPOLL_CTL_ADD = 1;
@@ -19,13 +18,13 @@ const DATA_OFFSET = EVENT_SIZE - 8;
 /** Further events are returned by the next call. */
 const MAX_EVENTS_PER_CALL = 256;
 
-export interface Ready {
+interface Ready {
   /** From `add`. */
   readonly token: number;
   readonly events: number;
 }
 
-export interface Wakes {
+interface Wakes {
   readonly events: readonly Ready[];
   /** Number of `wake` calls since the last wait. */
   readonly woken: number;

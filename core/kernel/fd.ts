@@ -1,6 +1,15 @@
 /** File descriptors with an owner. `Deno.FsFile` hides its number, which system calls need. */
 
-import { asSystemCallError, check, cString, errno, libc, SystemCallError } from "./libc.ts";
+import { decodeName } from "../names.ts";
+import {
+  asSystemCallError,
+  check,
+  cString,
+  errno,
+  libc,
+  SystemCallError,
+  unlessFailed,
+} from "./libc.ts";
 
 // fcntl(2), generic ABI: the same on x86-64 and arm64.
 export const O_RDONLY = 0;
@@ -47,12 +56,7 @@ export function openDirectory(path: string): Fd {
 
 /** Like {@link openDirectory}; `undefined` if it does not exist or may not be opened. */
 export function tryOpenDirectory(path: string): Fd | undefined {
-  try {
-    return openDirectory(path);
-  } catch (error) {
-    if (error instanceof SystemCallError) return undefined;
-    throw error;
-  }
+  return unlessFailed(() => openDirectory(path));
 }
 
 /** Throws {@link SystemCallError}; ENOENT or ENODEV if the directory was removed. */
@@ -125,4 +129,50 @@ export function inodeOfFd(fd: Fd): number {
 export function seekToEnd(fd: Fd): void {
   const SEEK_END = 2;
   check(Number(libc().lseek(fd.number, 0n, SEEK_END)), "lseek", fd.path);
+}
+
+const attribute = new Uint8Array(256);
+const decoder = new TextDecoder();
+
+/** An extended attribute: xattr(7). `undefined` if there is no such attribute or the file system does not support any. */
+export function readAttribute(file: Fd, name: string): string | undefined {
+  const n = Number(
+    libc().fgetxattr(file.number, cString(name), attribute, BigInt(attribute.length)),
+  );
+  return n < 0 ? undefined : decoder.decode(attribute.subarray(0, n));
+}
+
+// asm/unistd_64.h and asm-generic/unistd.h; glibc has the function only since 2.30.
+const SYS_GETDENTS64 = Deno.build.arch === "aarch64" ? 61n : 217n;
+/** dirent.h, DT_DIR. */
+const DIRECTORY = 4;
+/** struct linux_dirent64: u64 d_ino, d_off; u16 d_reclen; u8 d_type; char d_name[] */
+const LENGTH_OFFSET = 16;
+const TYPE_OFFSET = 18;
+const NAME_OFFSET = 19;
+
+const entries = new Uint8Array(32 * 1024);
+const entriesView = new DataView(entries.buffer);
+
+/**
+ * The names of the directories in `path`, unsorted, without `.` and `..`. Deno leaves out names that are not UTF-8. Throws
+ * {@link SystemCallError}.
+ */
+export function namesOfDirectories(path: string): string[] {
+  using directory = openDirectory(path);
+  const names: string[] = [];
+  const to = Deno.UnsafePointer.value(Deno.UnsafePointer.of(entries));
+  for (;;) {
+    const size = BigInt(entries.length);
+    const n = Number(
+      libc().syscall(SYS_GETDENTS64, BigInt(directory.number), BigInt(to), size, 0n),
+    );
+    if (n < 0) throw new SystemCallError("getdents64", errno(), path);
+    if (n === 0) return names.filter((name) => name !== "." && name !== "..");
+    for (let at = 0; at < n; at += entriesView.getUint16(at + LENGTH_OFFSET, true)) {
+      if (entries[at + TYPE_OFFSET] !== DIRECTORY) continue;
+      const begin = at + NAME_OFFSET;
+      names.push(decodeName(entries.subarray(begin, entries.indexOf(0, begin))));
+    }
+  }
 }

@@ -14,7 +14,7 @@ const MIN_RESERVED = 128;
 const RESERVED_SHARE = 1 / 16;
 
 /** What a descriptor is for: one that only saves time is given up first. */
-export type Purpose = "notification" | "speed";
+type Purpose = "notification" | "speed";
 
 /** struct rlimit: u64 soft, hard. */
 const limits = new BigUint64Array(2);

@@ -4,7 +4,6 @@
  */
 
 import { encodeName } from "../names.ts";
-import { errnoName } from "./errno.ts";
 
 const symbols = {
   open: { parameters: ["buffer", "i32", "u32"], result: "i32" },
@@ -77,6 +76,38 @@ export function libc(): Libc {
   return loaded;
 }
 
+/** errno(3) of the generic Linux ABI; the same on x86-64 and arm64. */
+const ERRNO_NAMES: Readonly<Record<number, string>> = {
+  1: "EPERM",
+  2: "ENOENT",
+  3: "ESRCH",
+  4: "EINTR",
+  5: "EIO",
+  9: "EBADF",
+  11: "EAGAIN",
+  12: "ENOMEM",
+  13: "EACCES",
+  16: "EBUSY",
+  17: "EEXIST",
+  19: "ENODEV",
+  20: "ENOTDIR",
+  21: "EISDIR",
+  22: "EINVAL",
+  23: "ENFILE",
+  24: "EMFILE",
+  28: "ENOSPC",
+  30: "EROFS",
+  32: "EPIPE",
+  36: "ENAMETOOLONG",
+  38: "ENOSYS",
+  39: "ENOTEMPTY",
+  61: "ENODATA",
+  95: "EOPNOTSUPP",
+};
+
+/** `errno N` for a number that is not in the table. */
+const errnoName = (errno: number): string => ERRNO_NAMES[errno] ?? `errno ${errno}`;
+
 /** A failed system call. */
 export class SystemCallError extends Error {
   override readonly name = "SystemCallError";
@@ -115,6 +146,16 @@ export function asSystemCallError(error: unknown, call: string, object: string):
 export function check(result: number, call: string, object: string): number {
   if (result === -1) throw new SystemCallError(call, errno(), object);
   return result;
+}
+
+/** `undefined` if a system call of `action` failed. */
+export function unlessFailed<T>(action: () => T): T | undefined {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof SystemCallError) return undefined;
+    throw error;
+  }
 }
 
 /** NUL-terminated. */
