@@ -188,9 +188,8 @@ function limitLines(found: Inspection, machine: Machine, layout: TextLayout): st
   ];
 }
 
-function machineBar({ memory: { total, available } }: Machine, layout: TextLayout): string[] {
-  return total && available !== undefined ? barLine(total - available, 0, total, layout) : [];
-}
+const machineBar = ({ memory: { total, available } }: Machine, layout: TextLayout): string[] =>
+  total && available !== undefined ? barLine(total - available, 0, total, layout) : [];
 
 /** The limit that is hit next: the cgroup's own part, then that of other cgroups. */
 function limitBar(
@@ -382,9 +381,8 @@ const TREE_COLUMNS = [
 ];
 
 /** A subtree as a table: the memory of each cgroup. */
-export function treeLines(tree: CgroupTree, layout: TextLayout): string[] {
-  return tableLines(TREE_COLUMNS, [...treeRows(tree)], layout, shortenName);
-}
+export const treeLines = (tree: CgroupTree, layout: TextLayout): string[] =>
+  tableLines(TREE_COLUMNS, [...treeRows(tree)], layout, shortenName);
 
 /** Keeps the indentation, which shows the level. */
 function shortenName(cell: string, width: number): string {

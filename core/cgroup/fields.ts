@@ -142,6 +142,8 @@ export const FLAGS = {
   underOom: { v1: ["memory.oom_control", "under_oom"], json: "under_oom", label: "under OOM now" },
 } as const satisfies Fields;
 
+const fileOf = (source: Source): string => typeof source === "string" ? source : source[0];
+
 /** Files with one `key value` a line: the tables', and those that no row names. */
 export const KEYED_FILES: ReadonlySet<string> = new Set([
   "memory.events.local",
@@ -156,8 +158,4 @@ export const filesOf = (table: Fields): string[] => sourcesOf(table).map(fileOf)
 function sourcesOf(table: Fields): Source[] {
   return Object.values(table).flatMap(({ v1, v2 }) => [v1, v2])
     .filter((source) => source !== undefined);
-}
-
-function fileOf(source: Source): string {
-  return typeof source === "string" ? source : source[0];
 }

@@ -60,9 +60,8 @@ const lenient = <T>(read: (path: string) => T | undefined) => (path: string): T 
   }
 };
 
-export function readText(path: string): string | undefined {
-  return ifPresent("read", path, Deno.readTextFileSync);
-}
+export const readText = (path: string): string | undefined =>
+  ifPresent("read", path, Deno.readTextFileSync);
 
 /**
  * Like {@link readText}, for a tree that is not the kernel's: opening a FIFO in place of a control file would block, and
@@ -79,9 +78,7 @@ export function readRegularText(path: string): string | undefined {
 }
 
 /** The names of the directories in `dir`, unsorted; `undefined` if `dir` does not exist. */
-export function listDirectories(dir: string): string[] | undefined {
-  return list(dir, "isDirectory");
-}
+export const listDirectories = (dir: string): string[] | undefined => list(dir, "isDirectory");
 
 function list(dir: string, kind: "isDirectory" | "isFile"): string[] | undefined {
   return ifPresent("list", dir, (dir) => {
@@ -114,16 +111,13 @@ export function inodeOf(dir: string): number | undefined {
   return info?.isDirectory ? info.ino ?? undefined : undefined;
 }
 
-export function exists(path: string): boolean {
-  return ifPresent("access", path, Deno.lstatSync) !== undefined;
-}
+export const exists = (path: string): boolean =>
+  ifPresent("access", path, Deno.lstatSync) !== undefined;
 
 /** `path` with all symbolic links resolved; `undefined` if it does not exist. */
-export function realPath(path: string): string | undefined {
-  return ifPresent("resolve", path, Deno.realPathSync);
-}
+export const realPath = (path: string): string | undefined =>
+  ifPresent("resolve", path, Deno.realPathSync);
 
 /** The target of a symbolic link such as /proc/self/ns/cgroup. */
-export function readLink(path: string): string | undefined {
-  return ifPresent("read", path, Deno.readLinkSync);
-}
+export const readLink = (path: string): string | undefined =>
+  ifPresent("read", path, Deno.readLinkSync);

@@ -52,14 +52,11 @@ function inInitialCgroupNamespace(): boolean {
 }
 
 /** True if pid 1 is the machine's init, which the kernel never kills. */
-export function inInitialPidNamespace(): boolean {
-  return (readLink("/proc/self/ns/pid") ?? INITIAL_PID_NAMESPACE) === INITIAL_PID_NAMESPACE;
-}
+export const inInitialPidNamespace = (): boolean =>
+  (readLink("/proc/self/ns/pid") ?? INITIAL_PID_NAMESPACE) === INITIAL_PID_NAMESPACE;
 
 /** True outside containers: this program's cgroup and pid namespaces are the machine's. */
-export function onHost(): boolean {
-  return inInitialCgroupNamespace() && inInitialPidNamespace();
-}
+export const onHost = (): boolean => inInitialCgroupNamespace() && inInitialPidNamespace();
 
 /**
  * Finds the memory hierarchy: the machine's own, or the one laid out at `root`.
@@ -98,9 +95,8 @@ export function memoryLine(
 }
 
 /** {@link memoryLine} of a process; `undefined` if it is gone. */
-export function readMemoryLine(pid: number, version: CgroupVersion): CgroupLine | undefined {
-  return memoryLine(parseProcCgroup(tryReadText(`/proc/${pid}/cgroup`) ?? ""), version);
-}
+export const readMemoryLine = (pid: number, version: CgroupVersion): CgroupLine | undefined =>
+  memoryLine(parseProcCgroup(tryReadText(`/proc/${pid}/cgroup`) ?? ""), version);
 
 function fromMount(
   mount: Mount,
@@ -203,9 +199,8 @@ function layoutOf(dir: string): CgroupVersion | undefined {
 }
 
 /** v2: true if the memory controller belongs to this hierarchy and not to a v1 hierarchy. */
-function hasMemory(dir: string): boolean {
-  return tryReadRegularText(`${dir}/cgroup.controllers`)?.split(/\s+/).includes("memory") ?? false;
-}
+const hasMemory = (dir: string): boolean =>
+  tryReadRegularText(`${dir}/cgroup.controllers`)?.split(/\s+/).includes("memory") ?? false;
 
 export function join(parent: string, child: string): string {
   const relative = child.replace(/^\/+|\/+$/g, "");

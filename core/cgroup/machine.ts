@@ -33,9 +33,7 @@ export function readMachine(): Machine {
 }
 
 /** All fields are absent without /proc. */
-export function readMeminfo(): Meminfo {
-  return parseMeminfo(tryReadText("/proc/meminfo") ?? "");
-}
+export const readMeminfo = (): Meminfo => parseMeminfo(tryReadText("/proc/meminfo") ?? "");
 
 /** Bytes. Read for each new cgroup, so it does not parse the other lines. */
 export function readSwapTotal(): number | undefined {
@@ -44,9 +42,8 @@ export function readSwapTotal(): number | undefined {
 }
 
 /** Bytes of memory and swap: the kernel's totalpages when the machine runs out. */
-export function machineOomTotalBytes({ total, swapTotal }: Meminfo): number | undefined {
-  return total === undefined || swapTotal === undefined ? undefined : total + swapTotal;
-}
+export const machineOomTotalBytes = ({ total, swapTotal }: Meminfo): number | undefined =>
+  total === undefined || swapTotal === undefined ? undefined : total + swapTotal;
 
 /**
  * The likeliest victims if the machine runs out of memory, the likeliest first. Reads only the processes with the highest

@@ -112,14 +112,11 @@ function sizesOf(pid: number, state: string | undefined, status: ProcStatus) {
 }
 
 /** `undefined` if the process is gone. */
-export function oomScoreAdjOf(pid: number): number | undefined {
-  return readNumber(pid, "oom_score_adj");
-}
+export const oomScoreAdjOf = (pid: number): number | undefined => readNumber(pid, "oom_score_adj");
 
 /** Empty for a kernel thread and for a process that is gone. */
-export function commandLineOf(pid: number): string[] {
-  return parseCmdline(tryReadText(`/proc/${pid}/cmdline`) ?? "");
-}
+export const commandLineOf = (pid: number): string[] =>
+  parseCmdline(tryReadText(`/proc/${pid}/cmdline`) ?? "");
 
 /** `undefined` without a newline: a torn -1000, which protects a process, could read as -100, which does not. */
 function readNumber(pid: number, file: string): number | undefined {

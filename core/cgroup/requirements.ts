@@ -28,9 +28,8 @@ const unknown = (message: string): RequirementCheck => ({ verdict: "unknown", me
 
 export type Requirement = keyof typeof CHECKS;
 
-export function checkRequirements(requirement: Requirement, cgroup: Cgroup): RequirementCheck {
-  return CHECKS[requirement](cgroup);
-}
+export const checkRequirements = (requirement: Requirement, cgroup: Cgroup): RequirementCheck =>
+  CHECKS[requirement](cgroup);
 
 const isVersion = (requested: 1 | 2) => ({ hierarchy: { version, mount } }: Cgroup) => {
   const found = `the memory controller is in cgroup v${version.number}, at ${mount}`;

@@ -70,9 +70,8 @@ function cgroupThrough(pid: number): Cgroup | undefined {
 }
 
 /** cgroup.procs has pids of the reader's namespace, in every mount. */
-function holds(dir: string, pid: number): boolean {
-  return pidsIn(tryReadText(`${dir}/cgroup.procs`) ?? "").has(pid);
-}
+const holds = (dir: string, pid: number): boolean =>
+  pidsIn(tryReadText(`${dir}/cgroup.procs`) ?? "").has(pid);
 
 function tryExists(path: string): boolean {
   try {

@@ -45,9 +45,8 @@ function bySize(cgroups: readonly Cgroup[]): Cgroup[] {
     .map(({ cgroup }) => cgroup);
 }
 
-function usageOf(cgroup: Cgroup): number | undefined {
-  return parseBytes(tryReader(cgroup)(cgroup.hierarchy.version.usageFile));
-}
+const usageOf = (cgroup: Cgroup): number | undefined =>
+  parseBytes(tryReader(cgroup)(cgroup.hierarchy.version.usageFile));
 
 /** In display order: each cgroup before its children. */
 export function* flatten(subtree: CgroupTree): Generator<CgroupTree> {

@@ -38,26 +38,25 @@ export function own(number: number, path: string): Fd {
 }
 
 /** A descriptor that another thread of this process owns; closing it here does nothing. */
-export function borrowFd(number: number, path: string): Fd {
-  return { number, path, close() {}, [Symbol.dispose]() {} };
-}
+export const borrowFd = (number: number, path: string): Fd => ({
+  number,
+  path,
+  close() {},
+  [Symbol.dispose]() {},
+});
 
 /** Throws {@link SystemCallError}. */
-export function openFd(path: string, flags = O_RDONLY): Fd {
-  return own(check(libc().open(cString(path), flags | O_CLOEXEC, 0), "open", path), path);
-}
+export const openFd = (path: string, flags = O_RDONLY): Fd =>
+  own(check(libc().open(cString(path), flags | O_CLOEXEC, 0), "open", path), path);
 
 /**
  * {@link openIn} opens files in this very directory, even if another one gets its name. Throws {@link SystemCallError}.
  */
-export function openDirectory(path: string): Fd {
-  return openFd(path, O_RDONLY | O_DIRECTORY);
-}
+export const openDirectory = (path: string): Fd => openFd(path, O_RDONLY | O_DIRECTORY);
 
 /** Like {@link openDirectory}; `undefined` if it does not exist or may not be opened. */
-export function tryOpenDirectory(path: string): Fd | undefined {
-  return unlessFailed(() => openDirectory(path));
-}
+export const tryOpenDirectory = (path: string): Fd | undefined =>
+  unlessFailed(() => openDirectory(path));
 
 /** Throws {@link SystemCallError}; ENOENT or ENODEV if the directory was removed. */
 export function openIn(directory: Fd, name: string, flags = O_RDONLY): Fd {
@@ -75,9 +74,7 @@ export function openEventfd(): Fd {
 const counter = new BigUint64Array(1);
 
 /** Returns the counter of an eventfd and resets it to 0; 0n if it was not signalled. */
-export function takeEventfd(fd: Fd): bigint {
-  return readInto(fd, counter) === 8 ? counter[0]! : 0n;
-}
+export const takeEventfd = (fd: Fd): bigint => readInto(fd, counter) === 8 ? counter[0]! : 0n;
 
 /** Adds 1 to the counter of an eventfd, which wakes its waiters. */
 export function signalEventfd(fd: Fd): void {

@@ -54,6 +54,5 @@ export function withinFdBudget(fd: Fd, purpose: Purpose): boolean {
 }
 
 /** RLIM_INFINITY is the highest u64. */
-function toNumber(limit: bigint): number {
-  return limit > BigInt(Number.MAX_SAFE_INTEGER) ? Infinity : Number(limit);
-}
+const toNumber = (limit: bigint): number =>
+  limit > BigInt(Number.MAX_SAFE_INTEGER) ? Infinity : Number(limit);

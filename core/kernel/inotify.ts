@@ -22,9 +22,8 @@ export interface InotifyEvent {
 }
 
 /** A non-blocking inotify instance. Throws `SystemCallError`; EMFILE beyond fs.inotify.max_user_instances. */
-export function openInotify(): Fd {
-  return own(check(libc().inotify_init1(0o2004000), "inotify_init1", "instance"), "inotify");
-}
+export const openInotify = (): Fd =>
+  own(check(libc().inotify_init1(0o2004000), "inotify_init1", "instance"), "inotify");
 
 /** Throws `SystemCallError`; ENOSPC beyond fs.inotify.max_user_watches. */
 export function addWatch(inotify: Fd, path: string, mask: number): number {

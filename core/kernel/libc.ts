@@ -121,9 +121,7 @@ export class SystemCallError extends Error {
  * The errno's name of the call just made. Only right after a *synchronous* call on this thread: after a `nonblocking` one it
  * is another thread's.
  */
-export function errno(): string {
-  return errnoName(errnoView!.getInt32());
-}
+export const errno = (): string => errnoName(errnoView!.getInt32());
 
 /**
  * The errno's name behind a {@link SystemCallError} or an error that Deno threw. Deno leaves out `code` for some numbers but
@@ -159,6 +157,4 @@ export function unlessFailed<T>(action: () => T): T | undefined {
 }
 
 /** NUL-terminated. */
-export function cString(text: string): Uint8Array<ArrayBuffer> {
-  return encodeName(text + "\0");
-}
+export const cString = (text: string): Uint8Array<ArrayBuffer> => encodeName(text + "\0");

@@ -167,9 +167,8 @@ export interface ProcStatus {
   readonly caughtSignals?: bigint;
 }
 
-function parseNumber(text: string | undefined): number | undefined {
-  return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined;
-}
+const parseNumber = (text: string | undefined): number | undefined =>
+  text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined;
 
 const unescapeName = (text: string) =>
   text.replace(/\\([n\\])/g, (_, letter) => letter === "n" ? "\n" : "\\");

@@ -303,9 +303,8 @@ const completed = ({ local, subtree }: BothCounters, earlier: BothCounters): Bot
 });
 
 /** JSON has no infinity: no limit is `null`. */
-export function finite(bytes: number | undefined): number | null {
-  return bytes === undefined || bytes === Infinity ? null : bytes;
-}
+export const finite = (bytes: number | undefined): number | null =>
+  bytes === undefined || bytes === Infinity ? null : bytes;
 
 /** What the kernel counted while the cgroup was watched; `undefined` when it is no target and nothing happened in it. */
 export function counterDeltas(watched: WatchedCgroup): CounterDeltas | undefined {

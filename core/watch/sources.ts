@@ -25,7 +25,7 @@ import {
   removeWatch,
 } from "../kernel/inotify.ts";
 import { SystemCallError } from "../kernel/libc.ts";
-import { type KernelLog, openKernelLog } from "./kernel_log.ts";
+import { KernelLog } from "./kernel_log.ts";
 import type { EmitBody, WatchOptions } from "./options.ts";
 import {
   arm,
@@ -120,7 +120,7 @@ export class Sources {
       this.#report.reportFallback(root, requested, fallback, reason);
       return undefined;
     }
-    const log = this.#tryOpen(requested, fallback, () => openKernelLog(this.hierarchy));
+    const log = this.#tryOpen(requested, fallback, () => new KernelLog(this.hierarchy));
     if (log) this.#epoll?.add(log.fd, EPOLLIN, LOG_TOKEN);
     if (log) this.#report.add("kernel log: /dev/kmsg");
     return log;

@@ -123,13 +123,11 @@ function keepArmed(opened: DisposableStack, trigger: Trigger, fd: Fd, epoll: Epo
 }
 
 /** Whether OOMs go unnoticed without it. */
-export function isOomTrigger(trigger: Trigger): boolean {
-  return trigger.kind === "eventfd" ? trigger.event === "oom" : trigger.file === "memory.events";
-}
+export const isOomTrigger = (trigger: Trigger): boolean =>
+  trigger.kind === "eventfd" ? trigger.event === "oom" : trigger.file === "memory.events";
 
-export function isThresholdTrigger(trigger: Trigger): boolean {
-  return trigger.kind === "eventfd" && trigger.event === "threshold";
-}
+export const isThresholdTrigger = (trigger: Trigger): boolean =>
+  trigger.kind === "eventfd" && trigger.event === "threshold";
 
 export function describeTrigger(trigger: Trigger): string {
   const source = trigger.kind === "eventfd"
