@@ -100,7 +100,15 @@ export const tryReadControl = ({ dir, hierarchy }: Cgroup, name: string): string
 export const isThreaded = (cgroup: Cgroup): boolean =>
   tryReadControl(cgroup, "cgroup.type")?.trim() === "threaded";
 
-/** For optional data: a file that may not be read, or that no kernel wrote, counts as absent. */
+/** For optional data, of all files or of some: a file that may not be read, or that no kernel wrote, counts as absent. */
+export function tryReadSnapshot(cgroup: Cgroup, files?: readonly string[]): Snapshot {
+  const read = tryReader(cgroup);
+  return cgroup.hierarchy.version.snapshot((name) =>
+    files?.includes(name) === false ? undefined : read(name)
+  );
+}
+
+/** Reads one file like {@link tryReadSnapshot}. */
 export const tryReader = (cgroup: Cgroup): ReadFile => (name) =>
   validOnly(name, tryReadControl(cgroup, name));
 

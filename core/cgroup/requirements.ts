@@ -10,7 +10,7 @@ import {
   childrenOf,
   readCounters,
   tryReadControl,
-  tryReader,
+  tryReadSnapshot,
   walk,
 } from "./cgroup.ts";
 import { tryReadText } from "./files.ts";
@@ -94,7 +94,7 @@ const CHECKS = {
     if (swapTotal === undefined) return unknown("/proc/meminfo does not show swap");
     if (swapTotal === 0) return ok("the machine has no swap");
     const swapless = [cgroup, ...ancestorsOf(cgroup)].find((each) => {
-      const { limits } = each.hierarchy.version.snapshot(tryReader(each));
+      const { limits } = tryReadSnapshot(each);
       return limits.swap === 0 || (limits.memsw !== undefined && limits.memsw === limits.max);
     });
     return swapless
@@ -103,7 +103,7 @@ const CHECKS = {
   },
 
   killer(cgroup) {
-    const snapshot = cgroup.hierarchy.version.snapshot(tryReader(cgroup));
+    const snapshot = tryReadSnapshot(cgroup);
     return snapshot.oomKillDisabled
       ? notOk(
         `oom_kill_disable is set${snapshot.underOom ? ", and allocators are waiting now" : ""}`,

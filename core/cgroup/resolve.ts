@@ -7,11 +7,10 @@ import { type Cgroup, openCgroup, walk } from "./cgroup.ts";
 import { exists, listDirectories, readText, realPath, tryReadText } from "./files.ts";
 import { globBase, globDepth, globToRegExp, isGlob } from "./glob.ts";
 import { directoryOf, type Hierarchy, join, memoryLine, pathOf, relativeTo } from "./hierarchy.ts";
-import { identify, unitPath } from "./identity.ts";
+import { identify, unitName, unitPath } from "./identity.ts";
 import { suggest } from "../suggest.ts";
 import { pidsOf } from "./processes.ts";
 
-const UNIT = /\.(service|slice|scope|socket|mount|swap)$/;
 /** A shorter prefix is more likely a word than a container id; docker shows 12 digits. */
 const CONTAINER_PREFIX = /^[0-9a-f]{4,64}$/;
 /** Relative to the working directory, as in a shell. */
@@ -27,22 +26,16 @@ export function resolveTarget(hierarchy: Hierarchy, target: string): Cgroup[] {
   if (target === "" || (scheme && rest === "")) {
     throw new OomkitError(`cannot resolve target "${target}": it is empty`, "give a cgroup");
   }
-  switch (scheme) {
-    case "pid":
-      return [byPid(hierarchy, rest)];
-    case "unit":
-      return [byUnit(hierarchy, rest)];
-    case "pod":
-      return [byIdentity(hierarchy, "podUid", rest.replaceAll("_", "-").toLowerCase(), target)];
-    case "id":
-      return [byIdentity(hierarchy, "containerId", rest, target)];
-    case "runc":
-      return [byRuncName(hierarchy, rest) ?? unknown(hierarchy, target)];
-  }
+  const podUid = () => rest.replaceAll("_", "-").toLowerCase();
+  if (scheme === "pid") return [byPid(hierarchy, rest)];
+  if (scheme === "unit") return [byUnit(hierarchy, rest)];
+  if (scheme === "pod") return [byIdentity(hierarchy, "podUid", podUid(), target)];
+  if (scheme === "id") return [byIdentity(hierarchy, "containerId", rest, target)];
+  if (scheme === "runc") return [byRuncName(hierarchy, rest) ?? unknown(hierarchy, target)];
   if (isGlob(target)) return byGlob(hierarchy, target);
   if (target.startsWith("/")) return [byPath(hierarchy, target)];
   if (RELATIVE.test(target)) return [byDirectory(hierarchy, resolvePath(target), target)];
-  if (UNIT.test(target) && !target.includes("/")) return [byUnit(hierarchy, target)];
+  if (unitName(target) === target && !target.includes("/")) return [byUnit(hierarchy, target)];
 
   const found = open(hierarchy, join(hierarchy.root, plain(target)), target) ??
     byRuncName(hierarchy, target);
@@ -117,7 +110,7 @@ function byDirectory(hierarchy: Hierarchy, dir: string, target: string): Cgroup 
   );
 }
 
-export interface Glob {
+interface Glob {
   readonly glob: string;
   /** Matches whole paths. */
   readonly pattern: RegExp;
@@ -189,7 +182,7 @@ function holderOf(hierarchy: Hierarchy, pid: number): Cgroup | undefined {
 }
 
 function byUnit(hierarchy: Hierarchy, unit: string): Cgroup {
-  const name = UNIT.test(unit) ? unit : `${unit}.service`;
+  const name = unitName(unit);
   if (name.includes("/")) return unknown(hierarchy, unit);
   const path = hierarchy.kernel ? controlGroup(name) ?? unitPath(name) : unitPath(name);
   const cgroup = openCgroup(hierarchy, join(hierarchy.root, safe(path)));
