@@ -62,7 +62,8 @@ export function readEffectiveLimit(
   cgroup: Cgroup,
   known: AncestorLimits = new Map(),
 ): EffectiveLimit {
-  const parent = parentPath(cgroup.path);
+  // The topmost visible cgroup has no parent, and "/" must not share the key of the cgroups right below it.
+  const parent = cgroup.path === cgroup.hierarchy.root ? "" : parentPath(cgroup.path);
   const above = known.get(parent) ?? ancestorsOf(cgroup).map(readLimitAndUsage);
   known.set(parent, above);
   return effectiveLimit([readLimitAndUsage(cgroup), ...above], readHierarchicalLimit(cgroup));
