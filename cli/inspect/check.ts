@@ -64,23 +64,17 @@ function findingsOf(
   const findings: Finding[] = [];
   if (minHeadroom) {
     const has = `${formatBytes(capacity.left)}${share(capacity.left, capacity)} left`;
-    findings.push({
-      cgroup,
-      check: "min-headroom",
-      verdict: checkHeadroom(capacity, minHeadroom),
-      message: comparison(has, "at least", minHeadroom, capacity),
-    });
+    const verdict = checkHeadroom(capacity, minHeadroom);
+    const message = comparison(has, "at least", minHeadroom, capacity);
+    findings.push({ cgroup, check: "min-headroom", verdict, message });
   }
   if (maxUsage) {
     // An amount in bytes is compared with the cgroup's own usage, a percentage with that of the owner of the limit.
     const used = "bytes" in maxUsage ? capacity.own : capacity.used;
     const has = `${formatBytes(used)}${share(used, capacity)} in use`;
-    findings.push({
-      cgroup,
-      check: "max-usage",
-      verdict: checkUsage({ ...capacity, used }, maxUsage),
-      message: comparison(has, "at most", maxUsage, capacity),
-    });
+    const verdict = checkUsage({ ...capacity, used }, maxUsage);
+    const message = comparison(has, "at most", maxUsage, capacity);
+    findings.push({ cgroup, check: "max-usage", verdict, message });
   }
   for (const requirement of require) {
     findings.push({ cgroup, check: requirement, ...checkRequirements(requirement, found.cgroup) });
@@ -201,11 +195,7 @@ export function openCheckOutput(
 function annotationsOf({ findings }: Checked): Annotation[] {
   return findings.filter(({ verdict }) => verdict !== "ok").map((finding) => ({
     level: "error",
-    title: finding.verdict === "not_ok"
-      ? `oomkit: ${finding.check}`
-      : `oomkit: ${finding.check} is unknown`,
-    message: finding.cgroup === undefined
-      ? finding.message
-      : `${finding.cgroup}: ${finding.message}`,
+    title: `oomkit: ${finding.check}${finding.verdict === "not_ok" ? "" : " is unknown"}`,
+    message: `${finding.cgroup === undefined ? "" : `${finding.cgroup}: `}${finding.message}`,
   }));
 }

@@ -283,26 +283,25 @@ function processLines({ members, forecast }: Inspection, layout: TextLayout): st
   if (members === undefined || members.processes.length === 0) return [];
   const { processes, total } = members;
   const isNested = processes.some(({ nsPids }) => nsPids.length > 1);
-  const columns = [
-    left(""),
-    right("PID"),
-    ...(isNested ? [right("NSPID")] : []),
-    ...["RSS", "SCORE", "ADJ", "BADNESS"].map(right),
-    left("COMMAND"),
-  ];
   const victim = forecast?.victim?.process.pid;
-  const rows = processes.map((process) => [
-    process.pid === victim ? "▸" : "",
-    String(process.pid),
-    ...(isNested ? [process.nsPids.slice(1).join("/") || "–"] : []),
-    formatBytes(process.rss),
-    process.oomScore?.toString() ?? "–",
-    process.oomScoreAdj?.toString() ?? "–",
-    process.badness === undefined ? "unkillable" : formatBytes(process.badness),
-    printable(process.cmdline.join(" ") || `[${process.comm}]`),
-  ]);
+  type Cell = (each: typeof processes[number]) => string;
+  const table: [Column, Cell][] = [
+    [left(""), ({ pid }) => pid === victim ? "▸" : ""],
+    [right("PID"), ({ pid }) => String(pid)],
+    [right("NSPID"), ({ nsPids }) => nsPids.slice(1).join("/") || "–"],
+    [right("RSS"), ({ rss }) => formatBytes(rss)],
+    [right("SCORE"), ({ oomScore }) => oomScore?.toString() ?? "–"],
+    [right("ADJ"), ({ oomScoreAdj }) => oomScoreAdj?.toString() ?? "–"],
+    [
+      right("BADNESS"),
+      ({ badness }) => badness === undefined ? "unkillable" : formatBytes(badness),
+    ],
+    [left("COMMAND"), ({ cmdline, comm }) => printable(cmdline.join(" ") || `[${comm}]`)],
+  ];
+  const shown = table.filter(([{ title }]) => isNested || title !== "NSPID");
+  const rows = processes.map((process) => shown.map(([, cell]) => cell(process)));
   const { style } = layout;
-  const [titles, ...lines] = tableLines(columns, rows, layout);
+  const [titles, ...lines] = tableLines(shown.map(([column]) => column), rows, layout);
   const more = total === undefined
     ? ["only the machine's likeliest victims; --processes all shows every process"]
     : total > processes.length
@@ -333,11 +332,8 @@ function forecastSentence(
   }
   if (forecast.victim === undefined) return `${when}, ${noVictim(forecast)}.`;
   const { pid, comm, cgroup } = forecast.victim.process;
-  const where = cgroup === path
-    ? ""
-    : cgroup === "/"
-    ? ", in the root cgroup"
-    : `, in ${printable(cgroup)}`;
+  const place = cgroup === "/" ? "the root cgroup" : printable(cgroup);
+  const where = cgroup === path ? "" : `, in ${place}`;
   const { group, processList, scope } = forecast;
   const alongWith = group && group.processes > 1
     ? `, and with it all ${group.processes} processes of ${printable(group.path)} ` +
@@ -351,16 +347,13 @@ function forecastSentence(
 }
 
 function occasion({ scope, owner }: OomForecast, path: string, certain: boolean): string {
-  switch (scope) {
-    case "cgroup":
-      return owner === path ? "If its limit is hit" : `If the limit of ${printable(owner!)} is hit`;
-    case "hidden_ancestor":
-      return "If the limit of a hidden ancestor is hit";
-    case "machine":
-      return certain
-        ? "No limit applies: if the machine runs out of memory"
-        : "If a hidden ancestor's limit is hit or the machine runs out of memory";
+  if (scope === "cgroup") {
+    return owner === path ? "If its limit is hit" : `If the limit of ${printable(owner!)} is hit`;
   }
+  if (scope === "hidden_ancestor") return "If the limit of a hidden ancestor is hit";
+  return certain
+    ? "No limit applies: if the machine runs out of memory"
+    : "If a hidden ancestor's limit is hit or the machine runs out of memory";
 }
 
 function noVictim({ scope, processList }: OomForecast): string {

@@ -18,7 +18,7 @@ import { printable, printStderr, printStderrRaw } from "../output/output.ts";
 import { openResultFile } from "../output/result_file.ts";
 import { onSignals } from "../signals.ts";
 import { chooseStyle } from "../terminal/style.ts";
-import { checkPercentages, watchOptions, WatchSession } from "./follow.ts";
+import { checkPercentages, watchOptions, WatchSession } from "./session.ts";
 import type { WatchFlags } from "./options.ts";
 
 /** Without SIGINT: on a terminal the kernel sends it to the whole foreground group. */

@@ -111,9 +111,7 @@ function slicePath(slice: string): string {
 /** A name without a suffix is a service, as for systemctl. */
 export const unitName = (unit: string): string => UNIT.test(unit) ? unit : `${unit}.service`;
 
-/**
- * The default cgroup of a systemd unit (systemd.slice(5), systemd.special(7)); used if systemd cannot be queried.
- */
+/** The default cgroup of a systemd unit (systemd.slice(5), systemd.special(7)); used if systemd cannot be queried. */
 export function unitPath(unit: string): string {
   const name = unitName(unit);
   if (name.endsWith(".slice")) return slicePath(name) || "/";

@@ -49,9 +49,7 @@ export const borrowFd = (number: number, path: string): Fd => ({
 export const openFd = (path: string, flags = O_RDONLY): Fd =>
   own(check(libc().open(cString(path), flags | O_CLOEXEC, 0), "open", path), path);
 
-/**
- * {@link openIn} opens files in this very directory, even if another one gets its name. Throws {@link SystemCallError}.
- */
+/** {@link openIn} opens files in this very directory, even if another one gets its name. Throws {@link SystemCallError}. */
 export const openDirectory = (path: string): Fd => openFd(path, O_RDONLY | O_DIRECTORY);
 
 /** Like {@link openDirectory}; `undefined` if it does not exist or may not be opened. */
@@ -100,9 +98,7 @@ export function writeText(fd: Fd, text: string | Uint8Array<ArrayBuffer>): void 
   if (n === -1) throw new SystemCallError("write", errno(), fd.path);
 }
 
-/**
- * write(2) on another thread, for writes that take the kernel long; ignores the result. `text` must not change meanwhile.
- */
+/** write(2) on another thread, for writes that take the kernel long; ignores the result. `text` must not change meanwhile. */
 export function writeOnThread(fd: Fd, text: Uint8Array<ArrayBuffer>): void {
   void libc().write_elsewhere(fd.number, text, BigInt(text.length));
 }

@@ -5,13 +5,15 @@ import { type Fd, own, readInto } from "./fd.ts";
 import { decodeName } from "../names.ts";
 
 export const IN_MODIFY = 0x2;
-export const IN_MOVED_FROM = 0x40;
-export const IN_MOVED_TO = 0x80;
-export const IN_CREATE = 0x100;
-export const IN_DELETE = 0x200;
+const IN_MOVED_FROM = 0x40;
+const IN_MOVED_TO = 0x80;
+const IN_CREATE = 0x100;
+const IN_DELETE = 0x200;
 export const IN_Q_OVERFLOW = 0x4000;
-export const IN_ONLYDIR = 0x1000000;
+const IN_ONLYDIR = 0x1000000;
 export const IN_ISDIR = 0x40000000;
+/** An entry of a directory was created or removed. */
+export const CREATED_OR_REMOVED = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR;
 
 export interface InotifyEvent {
   /** The watch that `addWatch` returned; -1 on overflow. */

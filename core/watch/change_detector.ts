@@ -164,17 +164,17 @@ export class ChangeDetector {
     const { emit } = this.context;
     const usage = memory.usage ?? null;
     for (const { level, count } of levels) {
-      const what = { level, kind: null, stalled_us: null, count };
-      emit(cgroup.path, "eventfd", { type: "pressure", ...what, usage });
+      const body = { level, kind: null, stalled_us: null, count, usage };
+      emit(cgroup.path, "eventfd", { type: "pressure", ...body });
     }
     const pressure = stalls.length > 0 ? readPressure(cgroup) : undefined;
     for (const stall of stalls) {
       const total = pressure?.[stall.kind]?.total;
       // The first event after arming is spurious: only a total that has grown is a stall.
       if (total === undefined || total <= stall.total) continue;
-      const what = { level: null, kind: stall.kind, stalled_us: total - stall.total, count: 1n };
+      const stalled = { kind: stall.kind, stalled_us: total - stall.total };
       stall.total = total;
-      emit(cgroup.path, "psi", { type: "pressure", ...what, usage });
+      emit(cgroup.path, "psi", { type: "pressure", level: null, ...stalled, count: 1n, usage });
     }
   }
 
@@ -203,10 +203,7 @@ export class ChangeDetector {
     const { max, high } = relevantCounters(watched, counters.last);
     counters.reportedMax ??= max;
     counters.reportedHigh ??= high;
-    const rises = {
-      high: rise(high, counters.reportedHigh),
-      max: rise(max, counters.reportedMax),
-    };
+    const rises = { high: rise(high, counters.reportedHigh), max: rise(max, counters.reportedMax) };
     if (rises.high + rises.max === 0n) return;
     const dueAt = counters.reportedAt + MIN_MS_BETWEEN_REPORTS;
     if (!isUrgent && now < dueAt) {
@@ -237,14 +234,10 @@ export class ChangeDetector {
     if (usage === undefined) return;
     const before = memory.peak;
     const limit = finite(memory.effective.bytes);
-    const emit = (threshold: number, direction: "above" | "below", usage: number) =>
-      this.context.emit(cgroup.path, source, {
-        type: "threshold",
-        threshold,
-        direction,
-        usage,
-        limit,
-      });
+    const emit = (threshold: number, direction: "above" | "below", usage: number) => {
+      const body = { threshold, direction, usage, limit };
+      this.context.emit(cgroup.path, source, { type: "threshold", ...body });
+    };
     // Every crossing on the way up is emitted before those on the way down.
     for (const threshold of memory.thresholds) {
       const { bytes, isAbove } = threshold;

@@ -109,28 +109,23 @@ export class KillLogParser {
   add(message: string, timestamp: bigint): LoggedKill | undefined {
     if (this.#group && timestamp - this.#group.lastAt > MAX_GROUP_GAP_US) this.#group = undefined;
     const line = parseOomMessage(message);
-    switch (line?.kind) {
-      case "invoked":
-      case "oom-kill":
-        this.#summary = line.kind === "oom-kill" ? line : undefined;
-        this.#group = undefined;
-        return undefined;
-      case "task-in":
-        this.#taskLine = line;
-        this.#group = undefined;
-        return undefined;
-      case "group":
-        // Written after the first victim, which is killed and logged again as one of the group.
-        this.#group = { path: line.memcg, lastAt: timestamp, pids: new Set(), comms: new Map() };
-        if (this.#last) addToGroup(this.#last.line, this.#group);
-        return undefined;
-      case "killed":
-        // A slow console makes each line wait for the ones before it.
-        if (this.#group) this.#group.lastAt = timestamp;
-        return this.#completeKill(line);
-      default:
-        return undefined;
+    if (line?.kind === "killed") {
+      // A slow console makes each line wait for the ones before it.
+      if (this.#group) this.#group.lastAt = timestamp;
+      return this.#completeKill(line);
     }
+    if (line?.kind === "group") {
+      // Written after the first victim, which is killed and logged again as one of the group.
+      this.#group = { path: line.memcg, lastAt: timestamp, pids: new Set(), comms: new Map() };
+      if (this.#last) addToGroup(this.#last.line, this.#group);
+    } else if (line?.kind === "task-in") {
+      this.#taskLine = line;
+      this.#group = undefined;
+    } else if (line?.kind === "invoked" || line?.kind === "oom-kill") {
+      this.#summary = line.kind === "oom-kill" ? line : undefined;
+      this.#group = undefined;
+    }
+    return undefined;
   }
 
   #completeKill(line: KilledLine): LoggedKill {

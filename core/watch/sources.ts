@@ -12,12 +12,8 @@ import { EPOLLERR, EPOLLIN, type EpollSet, openEpoll } from "../kernel/epoll.ts"
 import { type Fd, takeEventfd } from "../kernel/fd.ts";
 import {
   addWatch,
-  IN_CREATE,
-  IN_DELETE,
+  CREATED_OR_REMOVED,
   IN_ISDIR,
-  IN_MOVED_FROM,
-  IN_MOVED_TO,
-  IN_ONLYDIR,
   IN_Q_OVERFLOW,
   type InotifyEvent,
   openInotify,
@@ -315,7 +311,6 @@ function stallOf({ cgroup }: WatchedCgroup, trigger: Trigger): Stall | undefined
 /** Called with the directory of a cgroup that was created or removed; `undefined` means that any may have been. */
 type OnChange = (dir: string | undefined) => void;
 
-const CREATED_OR_REMOVED = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR;
 const NAME = "cgroup creation/removal";
 
 /** Creation and removal of cgroups. */
