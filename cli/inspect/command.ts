@@ -104,21 +104,15 @@ const INSPECT_OPTIONS = {
 
 type Options = Common & FlagsOf<typeof INSPECT_OPTIONS>;
 
-/** Loaded for `--check` or JSON only: an inspect without them starts without this code. */
-const loadChecks = async () => ({
-  ...await import("./check.ts"),
-  ...await import("../output/annotate.ts"),
+/** Checks without `--check`, and the document for text, stay unloaded: an inspect without them starts without this code. */
+const loadParts = async (options: Options) => ({
+  checks: options.check
+    ? { ...await import("./check.ts"), ...await import("../output/annotate.ts") }
+    : undefined,
+  document: wantsJson(options) ? await import("../../core/events/inspect.ts") : undefined,
 });
-const loadDocument = () => import("../../core/events/inspect.ts");
 
-interface LoadedParts {
-  /** Undefined without `--check`. */
-  readonly checks: Awaited<ReturnType<typeof loadChecks>> | undefined;
-  /** Undefined for text. */
-  readonly document: Awaited<ReturnType<typeof loadDocument>> | undefined;
-}
-
-export function inspectBase() {
+export function inspectCommand(finish: Finish) {
   const command = subcommand(
     "inspect",
     "show limits, the cgroups that set them, headroom, and the likeliest victim",
@@ -136,58 +130,50 @@ export function inspectBase() {
       "1": "with --check: a requirement is not met",
       "2": "a target cannot be inspected, or a requirement cannot be checked",
     },
+  }).action(async (targets, options, command) => {
+    const isGiven = (name: string) => command.getOptionValueSource(name) === "cli";
+    const checkOnly = ["minHeadroom", "maxUsage", "require", "annotate", "junit"].find(isGiven);
+    if (checkOnly !== undefined && !options.check) {
+      throw new OomkitError(
+        `cannot use --${kebab(checkOnly)} alone: it is a check`,
+        "add --check",
+      );
+    }
+    const pictures = options.html === undefined && options.svg === undefined
+      ? undefined
+      : await import("./picture.ts");
+    // A file from an environment variable may be meant for another call.
+    const isMeant = isGiven("html") || isGiven("svg") || pictures?.isRecordingAt(targets);
+    if (pictures && isMeant && !options.tree) {
+      return finish(await pictures.drawRecording(targets, options));
+    }
+    // No cgroup is likely to have such a name.
+    if (targets.length === 1 && /\.jsonl(\.gz)?$/.test(targets[0]!)) {
+      const name = printable(shortened(targets[0]!));
+      throw new OomkitError(
+        `cannot inspect ${name} as a cgroup: it has the name of a recording`,
+        "draw it with --html FILE or --svg FILE, or replay it: oomkit simulate --replay FILE",
+      );
+    }
+    const wholeMachine = targets.length === 0 && options.root === undefined && onHost();
+    const treeOnly = ["depth", "top"].find(isGiven);
+    // The machine is shown as a tree without --tree.
+    if (treeOnly !== undefined && !options.tree && !wholeMachine) {
+      throw new OomkitError(
+        `cannot use --${treeOnly} alone: it applies to a tree`,
+        "add --tree",
+      );
+    }
+    const drawing = options.tree && pictures?.openTreePicture(options);
+    try {
+      const parts = await loadParts(options);
+      const code = new InspectRun(targets, wholeMachine, options, parts).run(drawing?.show);
+      await drawing?.write();
+      finish(code);
+    } finally {
+      drawing?.drop();
+    }
   });
-}
-
-export function inspectCommand(finish: Finish) {
-  return inspectBase()
-    .action(async (targets, options, command) => {
-      const isGiven = (name: string) => command.getOptionValueSource(name) === "cli";
-      const checkOnly = ["minHeadroom", "maxUsage", "require", "annotate", "junit"].find(isGiven);
-      if (checkOnly !== undefined && !options.check) {
-        throw new OomkitError(
-          `cannot use --${kebab(checkOnly)} alone: it is a check`,
-          "add --check",
-        );
-      }
-      const pictures = options.html === undefined && options.svg === undefined
-        ? undefined
-        : await import("./picture.ts");
-      // A file from an environment variable may be meant for another call.
-      const isMeant = isGiven("html") || isGiven("svg") || pictures?.isRecordingAt(targets);
-      if (pictures && isMeant && !options.tree) {
-        return finish(await pictures.drawRecording(targets, options));
-      }
-      if (isRecordingName(targets)) {
-        throw new OomkitError(
-          `cannot inspect ${
-            printable(shortened(targets[0]!))
-          } as a cgroup: it has the name of a recording`,
-          "draw it with --html FILE or --svg FILE, or replay it: oomkit simulate --replay FILE",
-        );
-      }
-      const wholeMachine = targets.length === 0 && options.root === undefined && onHost();
-      const treeOnly = ["depth", "top"].find(isGiven);
-      // The machine is shown as a tree without --tree.
-      if (treeOnly !== undefined && !options.tree && !wholeMachine) {
-        throw new OomkitError(
-          `cannot use --${treeOnly} alone: it applies to a tree`,
-          "add --tree",
-        );
-      }
-      const drawing = options.tree && pictures?.openTreePicture(options);
-      try {
-        const parts = {
-          checks: options.check ? await loadChecks() : undefined,
-          document: wantsJson(options) ? await loadDocument() : undefined,
-        };
-        const code = new InspectRun(targets, wholeMachine, options, parts).run(drawing?.show);
-        await drawing?.write();
-        finish(code);
-      } finally {
-        drawing?.drop();
-      }
-    });
 }
 
 function requirementHelp(): string {
@@ -201,10 +187,6 @@ const CI_HELP = `
 In CI: --annotate github shows findings on the page of the run, gitlab as a
 section of the job's log. GitLab's pages show the file of --junit when it is
 named under artifacts:reports:junit.`;
-
-/** No cgroup is likely to have such a name. */
-const isRecordingName = (names: readonly string[]) =>
-  names.length === 1 && /\.jsonl(\.gz)?$/.test(names[0]!);
 
 const kebab = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
@@ -230,7 +212,7 @@ class InspectRun {
     private readonly names: readonly string[],
     private readonly wholeMachine: boolean,
     private readonly options: Options,
-    private readonly parts: LoadedParts,
+    private readonly parts: Awaited<ReturnType<typeof loadParts>>,
   ) {
     this.#service = options.check && options.annotate;
   }
@@ -303,15 +285,13 @@ class InspectRun {
     }
     const seen = new Set<string>();
     for (const name of this.names) {
-      this.#orWarn(() => {
-        const cgroups = resolveTarget(hierarchy, name);
-        for (const cgroup of cgroups) {
-          if (seen.has(cgroup.path)) continue;
-          seen.add(cgroup.path);
-          // Cgroups that a glob matched may be gone by now.
-          this.#orWarn(() => this.#add(cgroup, cgroups.length === 1));
-        }
-      });
+      let found: Cgroup[] = [];
+      this.#orWarn(() => found = resolveTarget(hierarchy, name));
+      for (const cgroup of found) {
+        // Cgroups that a glob matched may be gone by now.
+        if (!seen.has(cgroup.path)) this.#orWarn(() => this.#add(cgroup, found.length === 1));
+        seen.add(cgroup.path);
+      }
     }
   }
 

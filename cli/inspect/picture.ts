@@ -81,27 +81,18 @@ function statOf(path: string): Deno.FileInfo | undefined {
 /** Takes the cgroups and the machine that `inspect` shows. */
 export type AlsoShow = (cgroups: readonly Cgroup[], machine: Machine) => void;
 
-interface TreePictureRun {
-  readonly show: AlsoShow;
-  /** Throws `OomkitError` on failure. */
-  write(): Promise<void>;
-  /** Removes the files that are not written yet. */
-  drop(): void;
-}
-
-interface TreeFlags extends PictureFlags {
-  readonly depth?: number | undefined;
-  readonly top?: number | undefined;
-}
-
 /** Throws `OomkitError` if a file cannot be created. */
-export function openTreePicture(flags: TreeFlags): TreePictureRun {
+export function openTreePicture(
+  flags: PictureFlags & { readonly depth?: number | undefined; readonly top?: number | undefined },
+) {
   checkOutputConflicts(flags);
   let files = flags.force ? undefined : openPictureFiles(flags);
   let seen: Parameters<AlsoShow> | undefined;
   return {
-    show: (...those) => void (seen = those),
+    show: (...those: Parameters<AlsoShow>) => void (seen = those),
+    /** Removes the files that are not written yet. */
     drop: () => files?.drop(),
+    /** Throws `OomkitError` on failure. */
     async write() {
       const [cgroups, machine] = seen ?? [];
       const bounds = { depth: flags.depth ?? Infinity, top: flags.top ?? Infinity };

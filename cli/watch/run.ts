@@ -22,13 +22,7 @@ import { checkPercentages, watchOptions, WatchSession } from "./session.ts";
 import type { WatchFlags } from "./options.ts";
 
 /** Without SIGINT: on a terminal the kernel sends it to the whole foreground group. */
-const FORWARDED: readonly Deno.Signal[] = [
-  "SIGTERM",
-  "SIGHUP",
-  "SIGQUIT",
-  "SIGUSR1",
-  "SIGUSR2",
-];
+const FORWARDED = ["SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
 
 /**
  * Resolves to the command's exit code as a shell reports it: 128 + N for signal N; 127 or 126 if it cannot be run, in which case only

@@ -64,15 +64,15 @@ export const onHost = (): boolean => inInitialCgroupNamespace() && inInitialPidN
  */
 export function discover(root?: string): Hierarchy {
   if (Deno.build.os !== "linux" && root === undefined) {
-    throw new OomkitError(
-      `cannot find memory cgroups: this is ${Deno.build.os}`,
+    throw notFound(
+      `this is ${Deno.build.os}`,
       "oomkit needs Linux; --root DIR reads a copied or fake tree",
     );
   }
   const mountinfo = readText("/proc/self/mountinfo");
   if (mountinfo === undefined && root === undefined) {
-    throw new OomkitError(
-      "cannot find memory cgroups: /proc/self/mountinfo does not exist",
+    throw notFound(
+      "/proc/self/mountinfo does not exist",
       "mount /proc, or give a tree with --root DIR",
     );
   }
@@ -80,6 +80,9 @@ export function discover(root?: string): Hierarchy {
   const lines = parseProcCgroup(tryReadText("/proc/self/cgroup") ?? "");
   return root === undefined ? fromMounts(mounts, lines) : fromRoot(root, mounts, lines);
 }
+
+const notFound = (why: string, hint: string) =>
+  new OomkitError(`cannot find memory cgroups: ${why}`, hint);
 
 const isV1 = (m: Mount) => m.fsType === "cgroup" && m.superOptions.includes("memory");
 const isV2 = (m: Mount) => m.fsType === "cgroup2";
@@ -133,10 +136,8 @@ function fromMounts(mounts: readonly Mount[], lines: readonly CgroupLine[]): Hie
     )[0];
   if (found) return found;
   const v2Mount = mounts.find(isV2);
-  throw new OomkitError(
-    v2Mount
-      ? `cannot find memory cgroups: ${v2Mount.mountPoint} has no memory controller`
-      : "cannot find memory cgroups: no cgroup file system is mounted",
+  throw notFound(
+    v2Mount ? `${v2Mount.mountPoint} has no memory controller` : "no cgroup file system is mounted",
     "enable the memory controller (cgroup_enable=memory), or give a tree with --root DIR",
   );
 }
@@ -146,17 +147,16 @@ function fromRoot(
   mounts: readonly Mount[],
   lines: readonly CgroupLine[],
 ): Hierarchy {
-  const hint = "give a directory laid out like /sys/fs/cgroup";
+  const unusable = (name: string, why: string) =>
+    new OomkitError(
+      `cannot use --root ${name}: ${why}`,
+      "give a directory laid out like /sys/fs/cgroup",
+    );
   const dir = realPath(isAbsolute(root) ? root : resolve(root));
   if (root === "" || dir === undefined) {
-    throw new OomkitError(
-      `cannot use --root ${root === "" ? '""' : root}: no such directory`,
-      hint,
-    );
+    throw unusable(root === "" ? '""' : root, "no such directory");
   }
-  if (inodeOf(dir) === undefined) {
-    throw new OomkitError(`cannot use --root ${root}: it is not a directory`, hint);
-  }
+  if (inodeOf(dir) === undefined) throw unusable(root, "it is not a directory");
   const mount = mounts.findLast((m) => m.mountPoint === dir && (isV1(m) || isV2(m)));
   if (mount) return fromMount(mount, mounts, lines);
 
@@ -183,9 +183,9 @@ function fromRoot(
       hidden: kernel && candidate !== within.mountPoint,
     };
   }
-  throw new OomkitError(
-    `cannot use --root ${root}: neither it nor its subdirectories have memory.current or memory.usage_in_bytes`,
-    hint,
+  throw unusable(
+    root,
+    "neither it nor its subdirectories have memory.current or memory.usage_in_bytes",
   );
 }
 

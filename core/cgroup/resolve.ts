@@ -24,7 +24,7 @@ const RUNC_STATE = "/run/runc";
 export function resolveTarget(hierarchy: Hierarchy, target: string): Cgroup[] {
   const [, scheme, rest = ""] = /^(pid|unit|pod|id|runc):(.*)$/s.exec(target) ?? [];
   if (target === "" || (scheme && rest === "")) {
-    throw new OomkitError(`cannot resolve target "${target}": it is empty`, "give a cgroup");
+    throw unresolved(target, "it is empty", "give a cgroup");
   }
   const podUid = () => rest.replaceAll("_", "-").toLowerCase();
   if (scheme === "pid") return [byPid(hierarchy, rest)];
@@ -59,8 +59,9 @@ export function ownCgroup(hierarchy: Hierarchy): Cgroup {
 /** `..` would lead out of the hierarchy; the kernel allows no cgroup of that name. */
 function safe(path: string): string {
   if (path.split("/").includes("..") || path.includes("\0")) {
-    throw new OomkitError(
-      `cannot resolve target "${shortened(path)}": a cgroup path has no ".."`,
+    throw unresolved(
+      path,
+      'a cgroup path has no ".."',
       "write the path from the root of the hierarchy",
     );
   }
@@ -143,12 +144,10 @@ function byGlob(hierarchy: Hierarchy, target: string): Cgroup[] {
   const depth = globDepth(glob) - globDepth(globBase(glob));
   const found = base ? [...walk(base, depth)].filter(({ path }) => pattern.test(path)) : [];
   if (found.length > 0) return found;
-  throw new OomkitError(
-    `cannot resolve target "${shortened(target)}": no cgroup matches`,
-    base
-      ? `look at: oomkit inspect --tree ${base.path}`
-      : `there is no ${shortened(globBase(glob))}`,
-  );
+  const hint = base
+    ? `look at: oomkit inspect --tree ${base.path}`
+    : `there is no ${shortened(globBase(glob))}`;
+  throw unresolved(target, "no cgroup matches", hint);
 }
 
 function byPid(hierarchy: Hierarchy, text: string): Cgroup {
@@ -157,9 +156,7 @@ function byPid(hierarchy: Hierarchy, text: string): Cgroup {
     throw new OomkitError(`cannot resolve target "pid:${shortened(text)}": that is not a pid`);
   }
   const lines = readText(`/proc/${text}/cgroup`);
-  if (lines === undefined) {
-    throw new OomkitError(`cannot resolve target "${target}": there is no such process`);
-  }
+  if (lines === undefined) throw unresolved(target, "there is no such process");
   const line = memoryLine(parseProcCgroup(lines), hierarchy.version);
   const cgroup = hierarchy.shifted || !hierarchy.kernel
     ? holderOf(hierarchy, Number(text))
@@ -167,10 +164,9 @@ function byPid(hierarchy: Hierarchy, text: string): Cgroup {
     ? openCgroup(hierarchy, line.path)
     : undefined;
   if (cgroup) return cgroup;
-  throw new OomkitError(
-    `cannot resolve target "${target}": its cgroup ${
-      line?.path ?? "(none)"
-    } is not visible below ${hierarchy.mount}`,
+  throw unresolved(
+    target,
+    `its cgroup ${line?.path ?? "(none)"} is not visible below ${hierarchy.mount}`,
     "run oomkit where the whole hierarchy is mounted",
   );
 }
@@ -252,10 +248,7 @@ function* allCgroups(hierarchy: Hierarchy): Generator<Cgroup> {
 function ambiguous(target: string, candidates: readonly string[]): never {
   const shown = candidates.slice(0, 5).join(", ");
   const rest = candidates.length > 5 ? ` and ${candidates.length - 5} more` : "";
-  throw new OomkitError(
-    `cannot resolve target "${target}": it is ambiguous between ${shown}${rest}`,
-    "give more of the name",
-  );
+  throw unresolved(target, `it is ambiguous between ${shown}${rest}`, "give more of the name");
 }
 
 function unknown(hierarchy: Hierarchy, target: string): never {
@@ -268,12 +261,11 @@ function unknown(hierarchy: Hierarchy, target: string): never {
   const near = /^\d{1,10}$/.test(target) && exists(`/proc/${target}`)
     ? [`pid:${target}`]
     : suggest(word, names.keys()).map((name) => names.get(name)!);
-  throw new OomkitError(
-    `cannot resolve target "${
-      shortened(target)
-    }": there is no such cgroup below ${hierarchy.mount}`,
-    near.length > 0
-      ? `did you mean ${near.join(" or ")}?`
-      : "give a cgroup path, a glob, pid:N, unit:NAME, pod:UID or a container id",
-  );
+  const hint = near.length > 0
+    ? `did you mean ${near.join(" or ")}?`
+    : "give a cgroup path, a glob, pid:N, unit:NAME, pod:UID or a container id";
+  throw unresolved(target, `there is no such cgroup below ${hierarchy.mount}`, hint);
 }
+
+const unresolved = (target: string, why: string, hint?: string) =>
+  new OomkitError(`cannot resolve target "${shortened(target)}": ${why}`, hint);
