@@ -3,7 +3,7 @@
 import { parentPath } from "../cgroup_path.ts";
 import { parseBytes } from "../parse/cgroupfs.ts";
 import type { Counters, Pressure, Snapshot } from "../snapshot.ts";
-import { filesOf, STATS } from "./fields.ts";
+import { filesOf, KEYED_FILES, STATS } from "./fields.ts";
 import {
   inodeOf,
   linksOf,
@@ -15,7 +15,6 @@ import {
   tryReadText,
 } from "./files.ts";
 import { directoryOf, type Hierarchy, join } from "./hierarchy.ts";
-import { invalidReason } from "./validate.ts";
 import type { ReadFile } from "./version.ts";
 
 export interface Cgroup {
@@ -117,6 +116,29 @@ const reader = (cgroup: Cgroup): ReadFile => (name) => validOnly(name, readContr
 /** The first digits of a limit are a limit that is already exceeded, so an invalid text counts as unknown. */
 const validOnly = (name: string, text: string | undefined): string | undefined =>
   text === undefined || invalidReason(name, text) !== undefined ? undefined : text;
+
+/** Empty without processes, with PSI disabled, or with no controller enabled. */
+const MAY_BE_EMPTY = /^(cgroup\.procs|memory\.pressure|cgroup\.(controllers|subtree_control))$/;
+const KEYED_ROW = /^\S+ (\d+$|avg10=\d)/m;
+/** Searched for, because a match of the whole text would remember each of 100,000 lines. */
+const NOT_PIDS = /[^\d\n]|\d{11}|\n\n|^\n/;
+
+/**
+ * Why the text of a control file cannot be trusted; `undefined` if it can. An empty, torn or invalid text that no kernel wrote
+ * must not pass for a number.
+ */
+export function invalidReason(name: string, text: string): string | undefined {
+  if (text === "") return MAY_BE_EMPTY.test(name) ? undefined : "it is empty";
+  if (!text.endsWith("\n")) return "it is cut off: its last line has no newline";
+  if (name === "cgroup.procs") return NOT_PIDS.test(text) ? "it lists more than pids" : undefined;
+  // One valid row is enough: a future kernel may add rows of another form.
+  if (name === "memory.pressure" || KEYED_FILES.has(name)) {
+    return KEYED_ROW.test(text) ? undefined : "no line of it is a key and a number";
+  }
+  const value = text.trim();
+  if (/^(\d{1,20}|max)$/.test(value)) return undefined;
+  return `"${value.slice(0, 20)}" is not a size`;
+}
 
 export function parentOf(cgroup: Cgroup): Cgroup | undefined {
   if (cgroup.path === cgroup.hierarchy.root) return undefined;

@@ -114,6 +114,8 @@ export function inodeOf(dir: string): number | undefined {
 export const exists = (path: string): boolean =>
   ifPresent("access", path, Deno.lstatSync) !== undefined;
 
+export const tryExists = lenient(exists);
+
 /** `path` with all symbolic links resolved; `undefined` if it does not exist. */
 export const realPath = (path: string): string | undefined =>
   ifPresent("resolve", path, Deno.realPathSync);

@@ -4,11 +4,10 @@ import { isInSubtree } from "../cgroup_path.ts";
 import { omitUndefined } from "../omit_undefined.ts";
 import type { Process, Snapshot } from "../snapshot.ts";
 import { type Ancestry, readAncestry } from "./ancestry.ts";
-import { type Cgroup, isThere, readControl } from "./cgroup.ts";
+import { type Cgroup, invalidReason, isThere, readControl } from "./cgroup.ts";
 import type { Hierarchy } from "./hierarchy.ts";
 import { forecastOom, type OomForecast, rank } from "./oom_forecast.ts";
 import { listProcesses, type ProcessList } from "./processes.ts";
-import { invalidReason } from "./validate.ts";
 
 export interface Inspection {
   readonly cgroup: Cgroup;

@@ -3,11 +3,18 @@
 import { omitUndefined } from "../omit_undefined.ts";
 import { parseCmdline, parseProcStat, parseProcStatus, type ProcStatus } from "../parse/procfs.ts";
 import type { Process } from "../snapshot.ts";
-import { type Cgroup, isThere, isThreaded, readControl, tryReadControl, walk } from "./cgroup.ts";
+import {
+  type Cgroup,
+  invalidReason,
+  isThere,
+  isThreaded,
+  readControl,
+  tryReadControl,
+  walk,
+} from "./cgroup.ts";
 import { listDirectories, tryReadText } from "./files.ts";
 import { type Hierarchy, inInitialPidNamespace, readMemoryLine } from "./hierarchy.ts";
 import { parsePids, pidsIn } from "./pids.ts";
-import { invalidReason } from "./validate.ts";
 
 /**
  * The pids in cgroup.procs, in this program's pid namespace; pids outside of it read as 0 and are left out. `undefined` if

@@ -318,8 +318,9 @@ class HierarchyWatcher {
   readonly source: "inotify" | "watchfs";
   /** By watch, so that a directory created later with the same name has its own. */
   readonly #directories = new Map<number, string>();
-  readonly #fsWatchers: { readonly done: Promise<void>; close(): void }[] = [];
-  #reportsAllChanges: boolean;
+  readonly #fsWatchers: { readonly watcher: Deno.FsWatcher; readonly done: Promise<void> }[] = [];
+  /** Whether every creation and removal is reported, as far as the kernel tells. */
+  reportsAllChanges: boolean;
 
   constructor(
     private readonly options: WatchOptions,
@@ -327,12 +328,7 @@ class HierarchyWatcher {
     private readonly report: SourceReport,
   ) {
     this.source = inotify ? "inotify" : "watchfs";
-    this.#reportsAllChanges = inotify !== undefined;
-  }
-
-  /** Whether every creation and removal is reported, as far as the kernel tells. */
-  get reportsAllChanges(): boolean {
-    return this.#reportsAllChanges;
+    this.reportsAllChanges = inotify !== undefined;
   }
 
   /** Follows the siblings of the targets and, with watchFs, what is below the targets; only watchFs calls `onChange`. */
@@ -369,14 +365,14 @@ class HierarchyWatcher {
   }
 
   async close(): Promise<void> {
-    for (const watcher of this.#fsWatchers) watcher.close();
+    for (const { watcher } of this.#fsWatchers) watcher.close();
     await Promise.all(this.#fsWatchers.map(({ done }) => done));
   }
 
   #watchFs(cgroups: readonly Cgroup[], recursive: boolean, onChange: OnChange): void {
     try {
       const watcher = Deno.watchFs(cgroups.map(({ dir }) => dir), { recursive });
-      this.#fsWatchers.push({ done: forward(watcher, onChange), close: () => watcher.close() });
+      this.#fsWatchers.push({ watcher, done: forward(watcher, onChange) });
       this.report.add(`${NAME}: watchFs`);
     } catch (error) {
       // NotFound, or an Error when a limit of inotify is reached.
@@ -385,7 +381,7 @@ class HierarchyWatcher {
   }
 
   #reportFallback({ path }: Cgroup, error: unknown): void {
-    this.#reportsAllChanges = false;
+    this.reportsAllChanges = false;
     this.report.reportFallback(path, NAME, "read all cgroups every 30 s", reasonOf(error));
   }
 }
@@ -422,14 +418,11 @@ class SourceReport {
 
   /** One line for each source, with all its files: `events: inotify on memory.events, memory.max`; then the fallbacks. */
   lines(): string[] {
-    const files = new Map<string, string[]>();
-    for (const line of this.#sources) {
-      const [source, file] = line.split(" on ", 2);
-      files.set(source!, [...files.get(source!) ?? [], ...file === undefined ? [] : [file]]);
-    }
-    const sources = [...files].map(([source, names]) =>
-      names.length === 0 ? source : `${source} on ${names.join(", ")}`
-    );
+    const bySource = Map.groupBy(this.#sources, (line) => line.split(" on ", 1)[0]!);
+    const sources = [...bySource].map(([source, lines]) => {
+      const files = lines.flatMap((line) => line.split(" on ", 2)[1] ?? []);
+      return files.length === 0 ? source : `${source} on ${files.join(", ")}`;
+    });
     return [...sources, ...this.#fallbacks.values()];
   }
 }
