@@ -134,10 +134,7 @@ export function inspectCommand(finish: Finish) {
     const isGiven = (name: string) => command.getOptionValueSource(name) === "cli";
     const checkOnly = ["minHeadroom", "maxUsage", "require", "annotate", "junit"].find(isGiven);
     if (checkOnly !== undefined && !options.check) {
-      throw new OomkitError(
-        `cannot use --${kebab(checkOnly)} alone: it is a check`,
-        "add --check",
-      );
+      throw new OomkitError(`cannot use --${kebab(checkOnly)} alone: it is a check`, "add --check");
     }
     const pictures = options.html === undefined && options.svg === undefined
       ? undefined
@@ -159,10 +156,7 @@ export function inspectCommand(finish: Finish) {
     const treeOnly = ["depth", "top"].find(isGiven);
     // The machine is shown as a tree without --tree.
     if (treeOnly !== undefined && !options.tree && !wholeMachine) {
-      throw new OomkitError(
-        `cannot use --${treeOnly} alone: it applies to a tree`,
-        "add --tree",
-      );
+      throw new OomkitError(`cannot use --${treeOnly} alone: it applies to a tree`, "add --tree");
     }
     const drawing = options.tree && pictures?.openTreePicture(options);
     try {

@@ -74,11 +74,7 @@ export function nodeLines(
 }
 
 /** One cgroup: its limit, what is left, its memory, and the likeliest victim. */
-export function inspectionLines(
-  found: Inspection,
-  machine: Machine,
-  layout: TextLayout,
-): string[] {
+export function inspectionLines(found: Inspection, machine: Machine, layout: TextLayout): string[] {
   const { cgroup, snapshot } = found;
   const { style, width } = layout;
   const rows = (name: string, items: readonly string[]) => itemLines(name, items, layout);
@@ -95,10 +91,7 @@ export function inspectionLines(
       ...itemsOf(SIZES, snapshot, formatBytes, { unknown: "–" }),
     ]),
     ...rows("memory", itemsOf(STATS, snapshot.stats, formatBytes)),
-    ...rows("limits", [
-      ...itemsOf(LIMITS, snapshot.limits, formatBytes),
-      ...flagItems(snapshot),
-    ]),
+    ...rows("limits", [...itemsOf(LIMITS, snapshot.limits, formatBytes), ...flagItems(snapshot)]),
     ...rows("events", counterItems(snapshot.local)),
     ...rows("in subtree", subtreeItems(snapshot)),
     ...rows("pressure", pressureOrMachines(found, machine)),
@@ -260,11 +253,7 @@ function nextLimitText({ headroom, limit }: Ancestry): string | undefined {
 }
 
 /** All limits in the ancestry and how full each is; nothing if only the cgroup itself has one. */
-function ancestryLines(
-  path: string,
-  { chain, headroom }: Ancestry,
-  layout: TextLayout,
-): string[] {
+function ancestryLines(path: string, { chain, headroom }: Ancestry, layout: TextLayout): string[] {
   const limited = chain.filter(({ limit }) => limit !== undefined && limit !== Infinity);
   if (limited.every((each) => each.path === path)) return [];
   const columns = [left(""), right("LIMIT"), right("USAGE"), right("LEFT"), left("CGROUP")];

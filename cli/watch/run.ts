@@ -115,7 +115,7 @@ function cgroupFor(
 ): { readonly sandbox?: Sandbox; readonly cgroup: Cgroup } {
   const made = createSandbox(hierarchy, {
     prefix: "oomkit-run",
-    ...(limit === undefined ? {} : { limit }),
+    ...(limit !== undefined && { limit }),
   });
   if (!("refused" in made)) return { sandbox: made, cgroup: made.cgroup };
   const withoutLimit = limit === undefined ? "" : `, without the limit of ${formatBytes(limit)}`;
@@ -148,12 +148,8 @@ async function run(
     : [program!, args];
   let child: Deno.ChildProcess;
   try {
-    child = new Deno.Command(exec, {
-      args: execArgs,
-      stdin: "inherit",
-      stdout: "inherit",
-      stderr: "inherit",
-    }).spawn();
+    // It inherits stdin, stdout and stderr.
+    child = new Deno.Command(exec, { args: execArgs }).spawn();
   } catch (error) {
     await watching.stop();
     const reason = error instanceof Deno.errors.NotFound ? "there is no such program" : error;

@@ -142,11 +142,7 @@ function fromMounts(mounts: readonly Mount[], lines: readonly CgroupLine[]): Hie
   );
 }
 
-function fromRoot(
-  root: string,
-  mounts: readonly Mount[],
-  lines: readonly CgroupLine[],
-): Hierarchy {
+function fromRoot(root: string, mounts: readonly Mount[], lines: readonly CgroupLine[]): Hierarchy {
   const unusable = (name: string, why: string) =>
     new OomkitError(
       `cannot use --root ${name}: ${why}`,

@@ -25,6 +25,8 @@ interface RequirementCheck {
 const ok = (message: string): RequirementCheck => ({ verdict: "ok", message });
 const notOk = (message: string): RequirementCheck => ({ verdict: "not_ok", message });
 const unknown = (message: string): RequirementCheck => ({ verdict: "unknown", message });
+const okUnless = (refused: string | undefined, message: string) =>
+  refused === undefined ? ok(message) : notOk(refused);
 
 export type Requirement = keyof typeof CHECKS;
 
@@ -64,10 +66,7 @@ const CHECKS = {
   notify({ dir, hierarchy: { version } }) {
     if (version.number === 2) {
       const path = `${dir}/memory.events`;
-      const refused = canWatch(path);
-      return refused === undefined
-        ? ok(`${path} accepts an inotify watch`)
-        : notOk(`${path}: ${refused}`);
+      return okUnless(canWatch(path), `${path} accepts an inotify watch`);
     }
     // Real-time kernels have no v1 notifications: kernel, mm/memcontrol-v1.c, memcg_write_event_control.
     if (tryReadText("/sys/kernel/realtime")?.trim() === "1") {
@@ -75,18 +74,14 @@ const CHECKS = {
     }
     const path = `${dir}/cgroup.event_control`;
     const refused = canOpen(path, { write: true }) ?? canOpen(`${dir}/memory.oom_control`, {});
-    return refused === undefined ? ok(`${path} is writable`) : notOk(refused);
+    return okUnless(refused, `${path} is writable`);
   },
 
-  kmsg() {
-    const refused = canOpen("/dev/kmsg", {});
-    return refused === undefined ? ok("/dev/kmsg is readable") : notOk(refused);
-  },
+  kmsg: () => okUnless(canOpen("/dev/kmsg", {}), "/dev/kmsg is readable"),
 
   write({ dir, hierarchy: { version } }) {
     const path = `${dir}/${version.limitFile}`;
-    const refused = canOpen(path, { write: true });
-    return refused === undefined ? ok(`${path} is writable`) : notOk(refused);
+    return okUnless(canOpen(path, { write: true }), `${path} is writable`);
   },
 
   "swap-off"(cgroup) {
@@ -145,7 +140,7 @@ function canWatch(path: string): string | undefined {
     Deno.watchFs(path).close();
     return undefined;
   } catch (error) {
-    return `cannot watch it: ${reasonOf(error)}`;
+    return `${path}: cannot watch it: ${reasonOf(error)}`;
   }
 }
 

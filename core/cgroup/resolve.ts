@@ -172,10 +172,8 @@ function byPid(hierarchy: Hierarchy, text: string): Cgroup {
 }
 
 /** Searches all cgroups, for a hierarchy with other paths than those in /proc/PID/cgroup. */
-function holderOf(hierarchy: Hierarchy, pid: number): Cgroup | undefined {
-  for (const cgroup of allCgroups(hierarchy)) if (pidsOf(cgroup)?.includes(pid)) return cgroup;
-  return undefined;
-}
+const holderOf = (hierarchy: Hierarchy, pid: number): Cgroup | undefined =>
+  allCgroups(hierarchy).find((cgroup) => pidsOf(cgroup)?.includes(pid));
 
 function byUnit(hierarchy: Hierarchy, unit: string): Cgroup {
   const name = unitName(unit);
