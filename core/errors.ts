@@ -24,6 +24,5 @@ export function shortened(name: string): string {
 }
 
 /** The message of whatever was thrown. Deno appends ` (os error N)`, which repeats the text. */
-export function errorText(error: unknown): string {
-  return error instanceof Error ? error.message.split(" (os error")[0]! : String(error);
-}
+export const errorText = (error: unknown): string =>
+  error instanceof Error ? error.message.split(" (os error")[0]! : String(error);

@@ -8,9 +8,8 @@ const lossy = new TextDecoder("utf-8", { ignoreBOM: true });
 const encoder = new TextEncoder();
 
 /** Takes any bytes; different names are different texts. */
-export function decodeName(bytes: Uint8Array<ArrayBuffer>): string {
-  return tryDecode(bytes) ?? decodeInPieces(bytes);
-}
+export const decodeName = (bytes: Uint8Array<ArrayBuffer>): string =>
+  tryDecode(bytes) ?? decodeInPieces(bytes);
 
 /** The bytes of a name from {@link decodeName}, and UTF-8 of any other text. */
 export function encodeName(name: string): Uint8Array<ArrayBuffer> {
@@ -21,9 +20,8 @@ export function encodeName(name: string): Uint8Array<ArrayBuffer> {
 }
 
 /** As other programs decode it: U+FFFD for what is not UTF-8. */
-export function lossyName(name: string): string {
-  return name.isWellFormed() ? name : lossy.decode(encodeName(name));
-}
+export const lossyName = (name: string): string =>
+  name.isWellFormed() ? name : lossy.decode(encodeName(name));
 
 /** For output that must be UTF-8: `\xff` for a byte that is not. */
 export function visibleBytes(text: string): string {

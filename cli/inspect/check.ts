@@ -10,13 +10,18 @@ import {
   checkUsage,
   overall,
 } from "../../core/policy/check.ts";
+import { OomkitError } from "../../core/errors.ts";
 import type { Checked, Finding } from "../../core/events/inspect.ts";
-import { printable } from "../output/output.ts";
+import type { CiService } from "../options/subcommand.ts";
+import { type Annotation, annotationLines } from "../output/annotate.ts";
+import { junitXml } from "../output/junit.ts";
+import { printable, printStderrRaw } from "../output/output.ts";
+import { openResultFile } from "../output/result_file.ts";
 import type { Style } from "../terminal/style.ts";
 import { cut } from "../terminal/table.ts";
 import { formatBytes, formatPercent } from "../options/units.ts";
 
-export interface Requested {
+interface Requested {
   readonly minHeadroom?: Amount | undefined;
   readonly maxUsage?: Amount | undefined;
   readonly require: readonly Requirement[];
@@ -59,23 +64,17 @@ function findingsOf(
   const findings: Finding[] = [];
   if (minHeadroom) {
     const has = `${formatBytes(capacity.left)}${share(capacity.left, capacity)} left`;
-    findings.push({
-      cgroup,
-      check: "min-headroom",
-      verdict: checkHeadroom(capacity, minHeadroom),
-      message: comparison(has, "at least", minHeadroom, capacity),
-    });
+    const verdict = checkHeadroom(capacity, minHeadroom);
+    const message = comparison(has, "at least", minHeadroom, capacity);
+    findings.push({ cgroup, check: "min-headroom", verdict, message });
   }
   if (maxUsage) {
     // An amount in bytes is compared with the cgroup's own usage, a percentage with that of the owner of the limit.
     const used = "bytes" in maxUsage ? capacity.own : capacity.used;
     const has = `${formatBytes(used)}${share(used, capacity)} in use`;
-    findings.push({
-      cgroup,
-      check: "max-usage",
-      verdict: checkUsage({ ...capacity, used }, maxUsage),
-      message: comparison(has, "at most", maxUsage, capacity),
-    });
+    const verdict = checkUsage({ ...capacity, used }, maxUsage);
+    const message = comparison(has, "at most", maxUsage, capacity);
+    findings.push({ cgroup, check: "max-usage", verdict, message });
   }
   for (const requirement of require) {
     findings.push({ cgroup, check: requirement, ...checkRequirements(requirement, found.cgroup) });
@@ -152,4 +151,51 @@ export function checkLines({ verdict, summary, findings }: Checked, style: Style
       return `${word}  ${finding.check.padEnd(width)}  ${where}${printable(finding.message)}`;
     }),
   ];
+}
+
+/** For CI: `--annotate` and `--junit`. */
+export interface CheckOutput extends Disposable {
+  write(checked: Checked): void;
+  /** Writes an `OomkitError` that prevented the check as its only finding; ignores other errors. */
+  fail(error: unknown): void;
+}
+
+/** Throws `OomkitError` if the JUnit file cannot be created. */
+export function openCheckOutput(
+  { annotate, junit }: {
+    readonly annotate?: CiService | undefined;
+    readonly junit?: string | undefined;
+  },
+): CheckOutput {
+  const startedAt = Date.now();
+  const start = performance.now();
+  const file = junit === undefined ? undefined : openResultFile(junit, "JUnit XML");
+  let isWritten = false;
+  const write = (checked: Checked) => {
+    isWritten = true;
+    if (annotate !== undefined) {
+      annotationLines(annotate, annotationsOf(checked), Date.now()).forEach(printStderrRaw);
+    }
+    const seconds = (performance.now() - start) / 1000;
+    file?.write(junitXml(checked, { startedAt, seconds, hostname: Deno.hostname() }));
+  };
+  return {
+    write,
+    fail(error) {
+      if (isWritten || !(error instanceof OomkitError)) return;
+      const { message } = error;
+      const findings = [{ check: "target", verdict: "unknown", message }] as const;
+      write({ verdict: "unknown", summary: message, findings });
+    },
+    [Symbol.dispose]: () => file?.[Symbol.dispose](),
+  };
+}
+
+/** A finding that is not ok or unknown makes the step fail, so both are errors. */
+function annotationsOf({ findings }: Checked): Annotation[] {
+  return findings.filter(({ verdict }) => verdict !== "ok").map((finding) => ({
+    level: "error",
+    title: `oomkit: ${finding.check}${finding.verdict === "not_ok" ? "" : " is unknown"}`,
+    message: `${finding.cgroup === undefined ? "" : `${finding.cgroup}: `}${finding.message}`,
+  }));
 }

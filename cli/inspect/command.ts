@@ -10,10 +10,9 @@ import { type CgroupTree, readSubtree } from "../../core/cgroup/subtree.ts";
 import { OomkitError, shortened } from "../../core/errors.ts";
 import type { Checked } from "../../core/events/inspect.ts";
 import { toJson } from "../../core/events/json.ts";
-import type { CheckOutput } from "./ci.ts";
+import type { CheckOutput } from "./check.ts";
 import type { AlsoShow } from "./picture.ts";
-import { inspectionLines, nodeLines } from "./text.ts";
-import { treeLines } from "./tree.ts";
+import { inspectionLines, nodeLines, treeLines } from "./text.ts";
 import type { TextLayout } from "../terminal/wrap.ts";
 import type { ExitCode, Finish } from "../exit.ts";
 import { withHelp } from "../options/help.ts";
@@ -105,22 +104,15 @@ const INSPECT_OPTIONS = {
 
 type Options = Common & FlagsOf<typeof INSPECT_OPTIONS>;
 
-/** Loaded for `--check` or JSON only: an inspect without them starts without this code. */
-const loadChecks = async () => ({
-  ...await import("./check.ts"),
-  ...await import("./ci.ts"),
-  ...await import("../output/annotate.ts"),
+/** Checks without `--check`, and the document for text, stay unloaded: an inspect without them starts without this code. */
+const loadParts = async (options: Options) => ({
+  checks: options.check
+    ? { ...await import("./check.ts"), ...await import("../output/annotate.ts") }
+    : undefined,
+  document: wantsJson(options) ? await import("../../core/events/inspect.ts") : undefined,
 });
-const loadDocument = () => import("../../core/events/inspect.ts");
 
-interface LoadedParts {
-  /** Undefined without `--check`. */
-  readonly checks: Awaited<ReturnType<typeof loadChecks>> | undefined;
-  /** Undefined for text. */
-  readonly document: Awaited<ReturnType<typeof loadDocument>> | undefined;
-}
-
-export function inspectBase() {
+export function inspectCommand(finish: Finish) {
   const command = subcommand(
     "inspect",
     "show limits, the cgroups that set them, headroom, and the likeliest victim",
@@ -138,58 +130,44 @@ export function inspectBase() {
       "1": "with --check: a requirement is not met",
       "2": "a target cannot be inspected, or a requirement cannot be checked",
     },
+  }).action(async (targets, options, command) => {
+    const isGiven = (name: string) => command.getOptionValueSource(name) === "cli";
+    const checkOnly = ["minHeadroom", "maxUsage", "require", "annotate", "junit"].find(isGiven);
+    if (checkOnly !== undefined && !options.check) {
+      throw new OomkitError(`cannot use --${kebab(checkOnly)} alone: it is a check`, "add --check");
+    }
+    const pictures = options.html === undefined && options.svg === undefined
+      ? undefined
+      : await import("./picture.ts");
+    // A file from an environment variable may be meant for another call.
+    const isMeant = isGiven("html") || isGiven("svg") || pictures?.isRecordingAt(targets);
+    if (pictures && isMeant && !options.tree) {
+      return finish(await pictures.drawRecording(targets, options));
+    }
+    // No cgroup is likely to have such a name.
+    if (targets.length === 1 && /\.jsonl(\.gz)?$/.test(targets[0]!)) {
+      const name = printable(shortened(targets[0]!));
+      throw new OomkitError(
+        `cannot inspect ${name} as a cgroup: it has the name of a recording`,
+        "draw it with --html FILE or --svg FILE, or replay it: oomkit simulate --replay FILE",
+      );
+    }
+    const wholeMachine = targets.length === 0 && options.root === undefined && onHost();
+    const treeOnly = ["depth", "top"].find(isGiven);
+    // The machine is shown as a tree without --tree.
+    if (treeOnly !== undefined && !options.tree && !wholeMachine) {
+      throw new OomkitError(`cannot use --${treeOnly} alone: it applies to a tree`, "add --tree");
+    }
+    const drawing = options.tree && pictures?.openTreePicture(options);
+    try {
+      const parts = await loadParts(options);
+      const code = new InspectRun(targets, wholeMachine, options, parts).run(drawing?.show);
+      await drawing?.write();
+      finish(code);
+    } finally {
+      drawing?.drop();
+    }
   });
-}
-
-export function inspectCommand(finish: Finish) {
-  return inspectBase()
-    .action(async (targets, options, command) => {
-      const isGiven = (name: string) => command.getOptionValueSource(name) === "cli";
-      const checkOnly = ["minHeadroom", "maxUsage", "require", "annotate", "junit"].find(isGiven);
-      if (checkOnly !== undefined && !options.check) {
-        throw new OomkitError(
-          `cannot use --${kebab(checkOnly)} alone: it is a check`,
-          "add --check",
-        );
-      }
-      const pictures = options.html === undefined && options.svg === undefined
-        ? undefined
-        : await import("./picture.ts");
-      // A file from an environment variable may be meant for another call.
-      const isMeant = isGiven("html") || isGiven("svg") || pictures?.isRecordingAt(targets);
-      if (pictures && isMeant && !options.tree) {
-        return finish(await pictures.drawRecording(targets, options));
-      }
-      if (isRecordingName(targets)) {
-        throw new OomkitError(
-          `cannot inspect ${
-            printable(shortened(targets[0]!))
-          } as a cgroup: it has the name of a recording`,
-          "draw it with --html FILE or --svg FILE, or replay it: oomkit simulate --replay FILE",
-        );
-      }
-      const wholeMachine = targets.length === 0 && options.root === undefined && onHost();
-      const treeOnly = ["depth", "top"].find(isGiven);
-      // The machine is shown as a tree without --tree.
-      if (treeOnly !== undefined && !options.tree && !wholeMachine) {
-        throw new OomkitError(
-          `cannot use --${treeOnly} alone: it applies to a tree`,
-          "add --tree",
-        );
-      }
-      const drawing = options.tree && pictures?.openTreePicture(options);
-      try {
-        const parts = {
-          checks: options.check ? await loadChecks() : undefined,
-          document: wantsJson(options) ? await loadDocument() : undefined,
-        };
-        const code = new InspectRun(targets, wholeMachine, options, parts).run(drawing?.show);
-        await drawing?.write();
-        finish(code);
-      } finally {
-        drawing?.drop();
-      }
-    });
 }
 
 function requirementHelp(): string {
@@ -204,10 +182,6 @@ In CI: --annotate github shows findings on the page of the run, gitlab as a
 section of the job's log. GitLab's pages show the file of --junit when it is
 named under artifacts:reports:junit.`;
 
-/** No cgroup is likely to have such a name. */
-const isRecordingName = (names: readonly string[]) =>
-  names.length === 1 && /\.jsonl(\.gz)?$/.test(names[0]!);
-
 const kebab = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
 interface Shown {
@@ -220,11 +194,6 @@ const DEFAULT_CHILDREN = 10;
 const DEFAULT_MACHINE_DEPTH = 2;
 
 class InspectRun {
-  readonly #names: readonly string[];
-  /** No target, on the host: the machine is shown. */
-  readonly #wholeMachine: boolean;
-  readonly #options: Options;
-  readonly #parts: LoadedParts;
   /** The CI service that would take commands from stdout and stderr. */
   readonly #service: CiService | undefined;
   readonly #progress: Progress = createProgress(terminalOutput());
@@ -232,28 +201,25 @@ class InspectRun {
   readonly #warnings: string[] = [];
   #cgroupsRead = 0;
 
+  /** @param wholeMachine no target, on the host: the machine is shown. */
   constructor(
-    names: readonly string[],
-    wholeMachine: boolean,
-    options: Options,
-    parts: LoadedParts,
+    private readonly names: readonly string[],
+    private readonly wholeMachine: boolean,
+    private readonly options: Options,
+    private readonly parts: Awaited<ReturnType<typeof loadParts>>,
   ) {
-    this.#names = names;
-    this.#wholeMachine = wholeMachine;
-    this.#options = options;
-    this.#parts = parts;
     this.#service = options.check && options.annotate;
   }
 
   run(alsoShow?: AlsoShow): ExitCode {
-    const { minHeadroom, maxUsage, require } = this.#options;
-    if (this.#parts.checks && !minHeadroom && !maxUsage && !require) {
+    const { minHeadroom, maxUsage, require } = this.options;
+    if (this.parts.checks && !minHeadroom && !maxUsage && !require) {
       throw new OomkitError(
         "cannot check: no check is given",
         "add --min-headroom, --max-usage or --require",
       );
     }
-    using checkOutput = this.#parts.checks?.openCheckOutput(this.#options);
+    using checkOutput = this.parts.checks?.openCheckOutput(this.options);
     try {
       return this.#show(checkOutput, alsoShow);
     } catch (error) {
@@ -263,17 +229,17 @@ class InspectRun {
   }
 
   #show(checkOutput: CheckOutput | undefined, alsoShow: AlsoShow | undefined): ExitCode {
-    const hierarchy = discover(this.#options.root);
+    const hierarchy = discover(this.options.root);
     this.#readAll(hierarchy);
     this.#progress.end();
     const machine = readMachine();
     const inspections = this.#shown.map(({ inspection }) => inspection);
     alsoShow?.(inspections.map(({ cgroup }) => cgroup), machine);
-    const checked = this.#parts.checks?.check(
-      { ...this.#options, require: this.#options.require ?? [] },
+    const checked = this.parts.checks?.check(
+      { ...this.options, require: this.options.require ?? [] },
       inspections,
       machine,
-      { wholeMachine: this.#wholeMachine, missing: this.#warnings },
+      { wholeMachine: this.wholeMachine, missing: this.#warnings },
     );
     try {
       this.#print(hierarchy, machine, checked);
@@ -286,8 +252,8 @@ class InspectRun {
   }
 
   #print(hierarchy: Hierarchy, machine: Machine, checked: Checked | undefined): void {
-    const layout: TextLayout = { style: chooseStyle(this.#options.color), width: terminalWidth() };
-    const { checks, document } = this.#parts;
+    const layout: TextLayout = { style: chooseStyle(this.options.color), width: terminalWidth() };
+    const { checks, document } = this.parts;
     if (document) {
       const found = { at: Date.now(), hierarchy, machine, targets: this.#shown };
       const json = document.inspectDocument(checked ? { ...found, checked } : found);
@@ -296,7 +262,7 @@ class InspectRun {
       print(this.#withoutCommands(checks.checkLines(checked, layout.style).join("\n")));
     } else if (this.#shown.length > 0) {
       const blocks = this.#shown.map(({ inspection, tree }) =>
-        this.#wholeMachine && tree
+        this.wholeMachine && tree
           ? nodeLines(inspection, tree, machine, layout)
           : tree
           ? treeLines(tree, layout)
@@ -308,25 +274,23 @@ class InspectRun {
 
   /** Each target that cannot be read gets a warning; the others are shown. */
   #readAll(hierarchy: Hierarchy): void {
-    if (this.#names.length === 0) {
+    if (this.names.length === 0) {
       this.#orWarn(() => this.#add(this.#defaultTarget(hierarchy), true));
     }
     const seen = new Set<string>();
-    for (const name of this.#names) {
-      this.#orWarn(() => {
-        const cgroups = resolveTarget(hierarchy, name);
-        for (const cgroup of cgroups) {
-          if (seen.has(cgroup.path)) continue;
-          seen.add(cgroup.path);
-          // Cgroups that a glob matched may be gone by now.
-          this.#orWarn(() => this.#add(cgroup, cgroups.length === 1));
-        }
-      });
+    for (const name of this.names) {
+      let found: Cgroup[] = [];
+      this.#orWarn(() => found = resolveTarget(hierarchy, name));
+      for (const cgroup of found) {
+        // Cgroups that a glob matched may be gone by now.
+        if (!seen.has(cgroup.path)) this.#orWarn(() => this.#add(cgroup, found.length === 1));
+        seen.add(cgroup.path);
+      }
     }
   }
 
   #defaultTarget(hierarchy: Hierarchy): Cgroup {
-    const showsRoot = this.#wholeMachine || this.#options.root !== undefined;
+    const showsRoot = this.wholeMachine || this.options.root !== undefined;
     const root = showsRoot ? openCgroup(hierarchy, hierarchy.root) : undefined;
     return root ?? ownCgroup(hierarchy);
   }
@@ -339,14 +303,14 @@ class InspectRun {
   }
 
   #read(cgroup: Cgroup): Shown | undefined {
-    const { check, tree, processes, depth, top } = this.#options;
+    const { check, tree, processes, depth, top } = this.options;
     this.#countRead();
-    const json = wantsJson(this.#options);
-    const showsProcesses = json || !check && (!tree || this.#wholeMachine);
+    const json = wantsJson(this.options);
+    const showsProcesses = json || !check && (!tree || this.wholeMachine);
     const maxProcesses = processes ?? (json ? Infinity : DEFAULT_PROCESSES);
     const inspection = inspect(cgroup, showsProcesses ? maxProcesses : 0);
     if (inspection === undefined) return undefined;
-    if (!tree && !this.#wholeMachine) return { inspection };
+    if (!tree && !this.wholeMachine) return { inspection };
     const subtree = readSubtree(cgroup, {
       depth: depth ?? (tree ? Infinity : DEFAULT_MACHINE_DEPTH),
       top: top ?? (json ? Infinity : DEFAULT_CHILDREN),
@@ -376,6 +340,6 @@ class InspectRun {
 
   /** The text, with nothing that the CI service would take for a command. */
   #withoutCommands(text: string): string {
-    return this.#parts.checks?.withoutCommands(this.#service, text) ?? text;
+    return this.parts.checks?.withoutCommands(this.#service, text) ?? text;
   }
 }

@@ -36,7 +36,7 @@ export async function drawRecording(
       "write: oomkit inspect run.jsonl --html run.html, or add --tree for a picture of current memory",
     );
   }
-  if (isFolder(name)) {
+  if (statOf(name)?.isDirectory) {
     throw new OomkitError(
       `cannot draw ${printable(shortened(name))}: it is a directory, not a recording`,
       "name a file of --record, or add --tree for a picture of current memory",
@@ -66,38 +66,33 @@ export async function drawRecording(
 }
 
 /** Whether `names` is one file, not a cgroup. */
-export function isRecordingAt(names: readonly string[]): boolean {
+export const isRecordingAt = (names: readonly string[]): boolean =>
+  names.length === 1 && statOf(names[0]!)?.isFile === true;
+
+function statOf(path: string): Deno.FileInfo | undefined {
   try {
-    return names.length === 1 && Deno.statSync(names[0]!).isFile;
+    return Deno.statSync(path);
   } catch {
-    return false;
+    // The reader reports the error.
+    return undefined;
   }
 }
 
 /** Takes the cgroups and the machine that `inspect` shows. */
 export type AlsoShow = (cgroups: readonly Cgroup[], machine: Machine) => void;
 
-export interface TreePictureRun {
-  readonly show: AlsoShow;
-  /** Throws `OomkitError` on failure. */
-  write(): Promise<void>;
-  /** Removes the files that are not written yet. */
-  drop(): void;
-}
-
-interface TreeFlags extends PictureFlags {
-  readonly depth?: number | undefined;
-  readonly top?: number | undefined;
-}
-
 /** Throws `OomkitError` if a file cannot be created. */
-export function openTreePicture(flags: TreeFlags): TreePictureRun {
+export function openTreePicture(
+  flags: PictureFlags & { readonly depth?: number | undefined; readonly top?: number | undefined },
+) {
   checkOutputConflicts(flags);
   let files = flags.force ? undefined : openPictureFiles(flags);
   let seen: Parameters<AlsoShow> | undefined;
   return {
-    show: (...those) => void (seen = those),
+    show: (...those: Parameters<AlsoShow>) => void (seen = those),
+    /** Removes the files that are not written yet. */
     drop: () => files?.drop(),
+    /** Throws `OomkitError` on failure. */
     async write() {
       const [cgroups, machine] = seen ?? [];
       const bounds = { depth: flags.depth ?? Infinity, top: flags.top ?? Infinity };
@@ -105,35 +100,16 @@ export function openTreePicture(flags: TreeFlags): TreePictureRun {
         .filter((tree) => tree !== undefined);
       if (machine === undefined || !trees?.length) return;
       files ??= openPictureFiles(flags);
-      await drawTrees(files, trees, machine, Date.now());
+      const time = new Date().toISOString().slice(0, 19).replace("T", " ");
+      const host = printable(machine.hostname ?? "this machine");
+      const picture = {
+        about: `oomkit inspect · ${host} · Linux ${printable(machine.kernel)} · ${time} UTC`,
+        nodes: nodesOf(trees),
+      };
+      files.html?.write(await treePage(picture));
+      files.svg?.write(treeStill(picture));
     },
   };
-}
-
-function isFolder(path: string): boolean {
-  try {
-    return Deno.statSync(path).isDirectory;
-  } catch {
-    // The reader reports the error.
-    return false;
-  }
-}
-
-/** Throws `OomkitError` if a file cannot be written. @param at milliseconds since the epoch */
-async function drawTrees(
-  files: PictureFiles,
-  trees: readonly CgroupTree[],
-  machine: Machine,
-  at: number,
-): Promise<void> {
-  const time = new Date(at).toISOString().slice(0, 19).replace("T", " ");
-  const host = printable(machine.hostname ?? "this machine");
-  const picture = {
-    about: `oomkit inspect · ${host} · Linux ${printable(machine.kernel)} · ${time} UTC`,
-    nodes: nodesOf(trees),
-  };
-  files.html?.write(await treePage(picture));
-  files.svg?.write(treeStill(picture));
 }
 
 /** Several trees get a common root with the sum of their usage. */

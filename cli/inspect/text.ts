@@ -1,4 +1,4 @@
-/** The text of `inspect`: one cgroup, or the whole machine, on one screen. */
+/** The text of `inspect`: one cgroup, a tree of cgroups, or the whole machine. */
 
 import type { Ancestry } from "../../core/cgroup/ancestry.ts";
 import {
@@ -19,10 +19,23 @@ import { type Headroom, reclaimable, workingSet } from "../../core/policy/limits
 import type { Counters, Pressure, PressureLine, Snapshot } from "../../core/snapshot.ts";
 import { formatBytes, formatDuration, formatPercent } from "../options/units.ts";
 import { printable } from "../output/output.ts";
-import { type Column, tabulate } from "../terminal/table.ts";
+import { type Column, cutMiddle, tabulate } from "../terminal/table.ts";
 import { fullness, usageBar } from "../terminal/usage_bar.ts";
 import { flow, itemLines, type TextLayout, textLines, wrap } from "../terminal/wrap.ts";
-import { treeLines } from "./tree.ts";
+
+const left = (title: string): Column => ({ title, align: "left" });
+const right = (title: string): Column => ({ title, align: "right" });
+
+/** A table with dim titles. */
+function tableLines(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+  { style, width }: TextLayout,
+  shorten?: (text: string, width: number) => string,
+): string[] {
+  const [titles, ...lines] = tabulate(columns, rows, width, shorten);
+  return [style("dim", titles!), ...lines];
+}
 
 /** The whole machine: its memory, the likeliest victim, and the cgroups by usage. */
 export function nodeLines(
@@ -61,11 +74,7 @@ export function nodeLines(
 }
 
 /** One cgroup: its limit, what is left, its memory, and the likeliest victim. */
-export function inspectionLines(
-  found: Inspection,
-  machine: Machine,
-  layout: TextLayout,
-): string[] {
+export function inspectionLines(found: Inspection, machine: Machine, layout: TextLayout): string[] {
   const { cgroup, snapshot } = found;
   const { style, width } = layout;
   const rows = (name: string, items: readonly string[]) => itemLines(name, items, layout);
@@ -82,10 +91,7 @@ export function inspectionLines(
       ...itemsOf(SIZES, snapshot, formatBytes, { unknown: "–" }),
     ]),
     ...rows("memory", itemsOf(STATS, snapshot.stats, formatBytes)),
-    ...rows("limits", [
-      ...itemsOf(LIMITS, snapshot.limits, formatBytes),
-      ...flagItems(snapshot),
-    ]),
+    ...rows("limits", [...itemsOf(LIMITS, snapshot.limits, formatBytes), ...flagItems(snapshot)]),
     ...rows("events", counterItems(snapshot.local)),
     ...rows("in subtree", subtreeItems(snapshot)),
     ...rows("pressure", pressureOrMachines(found, machine)),
@@ -175,29 +181,23 @@ function limitLines(found: Inspection, machine: Machine, layout: TextLayout): st
   ];
 }
 
-function machineBar({ memory: { total, available } }: Machine, layout: TextLayout): string[] {
-  if (!total || available === undefined) return [];
-  return barLine(total - available, 0, total, layout);
-}
+const machineBar = ({ memory: { total, available } }: Machine, layout: TextLayout): string[] =>
+  total && available !== undefined ? barLine(total - available, 0, total, layout) : [];
 
 /** The limit that is hit next: the cgroup's own part, then that of other cgroups. */
 function limitBar(
   { cgroup, snapshot, ancestry: { headroom, chain } }: Inspection,
-  machine: Machine,
+  { memory: { total, available } }: Machine,
   layout: TextLayout,
 ): string[] {
-  if (!headroom) {
-    const { total, available } = machine.memory;
-    if (!cgroup.hierarchy.kernel || !total || available === undefined) return [];
-    return ownBar(total - available, snapshot, total, layout);
-  }
-  const used = chain.find(({ path }) => path === headroom.owner)?.usage ?? snapshot.usage;
-  if (headroom.limit === 0 || used === undefined) return [];
-  return ownBar(used, snapshot, headroom.limit, layout);
-}
-
-function ownBar(used: number, { usage = 0 }: Snapshot, limit: number, layout: TextLayout) {
-  const own = Math.min(used, usage);
+  const used = headroom
+    ? chain.find(({ path }) => path === headroom.owner)?.usage ?? snapshot.usage
+    : total && available !== undefined && cgroup.hierarchy.kernel
+    ? total - available
+    : undefined;
+  const limit = headroom ? headroom.limit : total;
+  if (!limit || used === undefined) return [];
+  const own = Math.min(used, snapshot.usage ?? 0);
   return barLine(own, used - own, limit, layout);
 }
 
@@ -253,20 +253,10 @@ function nextLimitText({ headroom, limit }: Ancestry): string | undefined {
 }
 
 /** All limits in the ancestry and how full each is; nothing if only the cgroup itself has one. */
-function ancestryLines(
-  path: string,
-  { chain, headroom }: Ancestry,
-  { style, width }: TextLayout,
-): string[] {
+function ancestryLines(path: string, { chain, headroom }: Ancestry, layout: TextLayout): string[] {
   const limited = chain.filter(({ limit }) => limit !== undefined && limit !== Infinity);
   if (limited.every((each) => each.path === path)) return [];
-  const columns: Column[] = [
-    { title: "", align: "left" },
-    { title: "LIMIT", align: "right" },
-    { title: "USAGE", align: "right" },
-    { title: "LEFT", align: "right" },
-    { title: "CGROUP", align: "left" },
-  ];
+  const columns = [left(""), right("LIMIT"), right("USAGE"), right("LEFT"), left("CGROUP")];
   const rows = limited.map(({ path, limit, usage }) => [
     path === headroom?.owner ? "▸" : "",
     formatBytes(limit),
@@ -274,37 +264,33 @@ function ancestryLines(
     usage === undefined ? "–" : formatBytes(Math.max(0, limit! - usage)),
     printable(path),
   ]);
-  const [titles, ...lines] = tabulate(columns, rows, width);
-  return ["", style("dim", titles!), ...lines];
+  return ["", ...tableLines(columns, rows, layout)];
 }
 
 /** After an empty line; nothing if there are no processes. */
-function processLines({ members, forecast }: Inspection, { style, width }: TextLayout): string[] {
+function processLines({ members, forecast }: Inspection, layout: TextLayout): string[] {
   if (members === undefined || members.processes.length === 0) return [];
   const { processes, total } = members;
   const isNested = processes.some(({ nsPids }) => nsPids.length > 1);
-  const columns: Column[] = [
-    { title: "", align: "left" },
-    { title: "PID", align: "right" },
-    ...(isNested ? [{ title: "NSPID", align: "right" } as const] : []),
-    { title: "RSS", align: "right" },
-    { title: "SCORE", align: "right" },
-    { title: "ADJ", align: "right" },
-    { title: "BADNESS", align: "right" },
-    { title: "COMMAND", align: "left" },
-  ];
   const victim = forecast?.victim?.process.pid;
-  const rows = processes.map((process) => [
-    process.pid === victim ? "▸" : "",
-    String(process.pid),
-    ...(isNested ? [process.nsPids.slice(1).join("/") || "–"] : []),
-    formatBytes(process.rss),
-    process.oomScore?.toString() ?? "–",
-    process.oomScoreAdj?.toString() ?? "–",
-    process.badness === undefined ? "unkillable" : formatBytes(process.badness),
-    printable(process.cmdline.join(" ") || `[${process.comm}]`),
-  ]);
-  const [titles, ...lines] = tabulate(columns, rows, width);
+  type Cell = (each: typeof processes[number]) => string;
+  const table: [Column, Cell][] = [
+    [left(""), ({ pid }) => pid === victim ? "▸" : ""],
+    [right("PID"), ({ pid }) => String(pid)],
+    [right("NSPID"), ({ nsPids }) => nsPids.slice(1).join("/") || "–"],
+    [right("RSS"), ({ rss }) => formatBytes(rss)],
+    [right("SCORE"), ({ oomScore }) => oomScore?.toString() ?? "–"],
+    [right("ADJ"), ({ oomScoreAdj }) => oomScoreAdj?.toString() ?? "–"],
+    [
+      right("BADNESS"),
+      ({ badness }) => badness === undefined ? "unkillable" : formatBytes(badness),
+    ],
+    [left("COMMAND"), ({ cmdline, comm }) => printable(cmdline.join(" ") || `[${comm}]`)],
+  ];
+  const shown = table.filter(([{ title }]) => isNested || title !== "NSPID");
+  const rows = processes.map((process) => shown.map(([, cell]) => cell(process)));
+  const { style } = layout;
+  const [titles, ...lines] = tableLines(shown.map(([column]) => column), rows, layout);
   const more = total === undefined
     ? ["only the machine's likeliest victims; --processes all shows every process"]
     : total > processes.length
@@ -312,7 +298,7 @@ function processLines({ members, forecast }: Inspection, { style, width }: TextL
     : [];
   return [
     "",
-    style("dim", titles!),
+    titles!,
     ...lines.map((line, at) => processes[at]!.pid === victim ? style("red", line) : line),
     ...more.map((line) => style("dim", `  ${line}`)),
   ];
@@ -335,11 +321,8 @@ function forecastSentence(
   }
   if (forecast.victim === undefined) return `${when}, ${noVictim(forecast)}.`;
   const { pid, comm, cgroup } = forecast.victim.process;
-  const where = cgroup === path
-    ? ""
-    : cgroup === "/"
-    ? ", in the root cgroup"
-    : `, in ${printable(cgroup)}`;
+  const place = cgroup === "/" ? "the root cgroup" : printable(cgroup);
+  const where = cgroup === path ? "" : `, in ${place}`;
   const { group, processList, scope } = forecast;
   const alongWith = group && group.processes > 1
     ? `, and with it all ${group.processes} processes of ${printable(group.path)} ` +
@@ -353,16 +336,13 @@ function forecastSentence(
 }
 
 function occasion({ scope, owner }: OomForecast, path: string, certain: boolean): string {
-  switch (scope) {
-    case "cgroup":
-      return owner === path ? "If its limit is hit" : `If the limit of ${printable(owner!)} is hit`;
-    case "hidden_ancestor":
-      return "If the limit of a hidden ancestor is hit";
-    case "system":
-      return certain
-        ? "No limit applies: if the machine runs out of memory"
-        : "If a hidden ancestor's limit is hit or the machine runs out of memory";
+  if (scope === "cgroup") {
+    return owner === path ? "If its limit is hit" : `If the limit of ${printable(owner!)} is hit`;
   }
+  if (scope === "hidden_ancestor") return "If the limit of a hidden ancestor is hit";
+  return certain
+    ? "No limit applies: if the machine runs out of memory"
+    : "If a hidden ancestor's limit is hit or the machine runs out of memory";
 }
 
 function noVictim({ scope, processList }: OomForecast): string {
@@ -375,4 +355,48 @@ function noVictim({ scope, processList }: OomForecast): string {
   return processList?.processes.length === 0
     ? "nothing is killed: there is no process"
     : "nothing is killed: every process there is unkillable";
+}
+
+const TREE_COLUMNS = [
+  ...["USAGE", "WORKING SET", "LIMIT", "USED", "KILLS"].map(right),
+  left("CGROUP"),
+];
+
+/** A subtree as a table: the memory of each cgroup. */
+export const treeLines = (tree: CgroupTree, layout: TextLayout): string[] =>
+  tableLines(TREE_COLUMNS, [...treeRows(tree)], layout, shortenName);
+
+/** Keeps the indentation, which shows the level. */
+function shortenName(cell: string, width: number): string {
+  const name = cell.trimStart();
+  const indent = cell.length - name.length;
+  return " ".repeat(indent) + cutMiddle(name, Math.max(12, width - indent));
+}
+
+function* treeRows(tree: CgroupTree): Generator<string[]> {
+  const { cgroup, depth, snapshot, children, leftOut } = tree;
+  const { usage, limits: { max } } = snapshot;
+  const kills = snapshot.subtree.oomKill ?? snapshot.local.oomKill;
+  const percent = usage === undefined || !max || max === Infinity ? undefined : 100 * usage / max;
+  const indent = "  ".repeat(depth);
+  yield [
+    formatBytes(usage),
+    formatBytes(workingSet(snapshot)),
+    max === Infinity ? "–" : formatBytes(max),
+    formatPercent(percent),
+    kills?.toString() ?? "–",
+    indent + printable(nameOf(cgroup.path, depth)),
+  ];
+  for (const child of children) yield* treeRows(child);
+  if (leftOut > 0) yield ["", "", "", "", "", `${indent}  … and ${leftOut} smaller`];
+}
+
+/** A container id is shortened to its first twelve digits. */
+function nameOf(path: string, depth: number): string {
+  if (depth === 0) return path;
+  const name = path.slice(path.lastIndexOf("/") + 1);
+  const { containerId } = identify(path);
+  return containerId && /^[0-9a-f]{64}$/.test(containerId)
+    ? name.replace(containerId, containerId.slice(0, 12))
+    : name;
 }

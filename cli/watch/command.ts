@@ -16,7 +16,7 @@ import { ENDING, onSignals } from "../signals.ts";
 import { shouldDrawLive } from "../terminal/live_choice.ts";
 import { createProgress, terminalOutput } from "../terminal/progress.ts";
 import { chooseStyle } from "../terminal/style.ts";
-import { checkPercentages, watchOptions, WatchSession } from "./follow.ts";
+import { checkPercentages, watchOptions, WatchSession } from "./session.ts";
 import { watchBase, type WatchFlags } from "./options.ts";
 import { runWatched } from "./run.ts";
 

@@ -18,17 +18,11 @@ import { printable, printStderr, printStderrRaw } from "../output/output.ts";
 import { openResultFile } from "../output/result_file.ts";
 import { onSignals } from "../signals.ts";
 import { chooseStyle } from "../terminal/style.ts";
-import { checkPercentages, watchOptions, WatchSession } from "./follow.ts";
+import { checkPercentages, watchOptions, WatchSession } from "./session.ts";
 import type { WatchFlags } from "./options.ts";
 
 /** Without SIGINT: on a terminal the kernel sends it to the whole foreground group. */
-const FORWARDED: readonly Deno.Signal[] = [
-  "SIGTERM",
-  "SIGHUP",
-  "SIGQUIT",
-  "SIGUSR1",
-  "SIGUSR2",
-];
+const FORWARDED = ["SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
 
 /**
  * Resolves to the command's exit code as a shell reports it: 128 + N for signal N; 127 or 126 if it cannot be run, in which case only
@@ -121,7 +115,7 @@ function cgroupFor(
 ): { readonly sandbox?: Sandbox; readonly cgroup: Cgroup } {
   const made = createSandbox(hierarchy, {
     prefix: "oomkit-run",
-    ...(limit === undefined ? {} : { limit }),
+    ...(limit !== undefined && { limit }),
   });
   if (!("refused" in made)) return { sandbox: made, cgroup: made.cgroup };
   const withoutLimit = limit === undefined ? "" : `, without the limit of ${formatBytes(limit)}`;
@@ -154,12 +148,8 @@ async function run(
     : [program!, args];
   let child: Deno.ChildProcess;
   try {
-    child = new Deno.Command(exec, {
-      args: execArgs,
-      stdin: "inherit",
-      stdout: "inherit",
-      stderr: "inherit",
-    }).spawn();
+    // It inherits stdin, stdout and stderr.
+    child = new Deno.Command(exec, { args: execArgs }).spawn();
   } catch (error) {
     await watching.stop();
     const reason = error instanceof Deno.errors.NotFound ? "there is no such program" : error;

@@ -1,5 +1,6 @@
 /** The limit that counts for a cgroup: its own or an ancestor's. */
 
+import { parentPath } from "../cgroup_path.ts";
 import { omitUndefined } from "../omit_undefined.ts";
 import { parseBytes } from "../parse/cgroupfs.ts";
 import {
@@ -12,7 +13,7 @@ import {
   type HighLimit,
   workingSet,
 } from "../policy/limits.ts";
-import { ancestorsOf, type Cgroup, tryReader } from "./cgroup.ts";
+import { ancestorsOf, type Cgroup, tryReader, tryReadSnapshot } from "./cgroup.ts";
 import { exists } from "./files.ts";
 
 export interface Ancestry {
@@ -61,7 +62,8 @@ export function readEffectiveLimit(
   cgroup: Cgroup,
   known: AncestorLimits = new Map(),
 ): EffectiveLimit {
-  const parent = cgroup.path.slice(0, cgroup.path.lastIndexOf("/"));
+  // The topmost visible cgroup has no parent, and "/" must not share the key of the cgroups right below it.
+  const parent = cgroup.path === cgroup.hierarchy.root ? "" : parentPath(cgroup.path);
   const above = known.get(parent) ?? ancestorsOf(cgroup).map(readLimitAndUsage);
   known.set(parent, above);
   return effectiveLimit([readLimitAndUsage(cgroup), ...above], readHierarchicalLimit(cgroup));
@@ -70,13 +72,7 @@ export function readEffectiveLimit(
 /** v1 only: includes the ancestors that a container's mount does not show. Read only if there are any. */
 function readHierarchicalLimit(cgroup: Cgroup): number | undefined {
   if (!cgroup.hierarchy.hidden) return undefined;
-  return readOnly(cgroup, ["memory.stat"]).hierarchicalLimit;
-}
-
-/** A snapshot of which only some files are read. */
-function readOnly(cgroup: Cgroup, files: readonly string[]) {
-  const read = tryReader(cgroup);
-  return cgroup.hierarchy.version.snapshot((name) => files.includes(name) ? read(name) : undefined);
+  return tryReadSnapshot(cgroup, ["memory.stat"]).hierarchicalLimit;
 }
 
 export function readLimitAndUsage(cgroup: Cgroup): AncestorLimit {
@@ -94,6 +90,6 @@ function readAncestor(cgroup: Cgroup): AncestorLimit {
   // The working set costs a read of memory.stat and is needed only if there is a limit.
   const isLimited = own.limit !== undefined && own.limit !== Infinity;
   const forWorkingSet = isLimited ? ["memory.stat", cgroup.hierarchy.version.usageFile] : [];
-  const part = readOnly(cgroup, ["memory.high", ...forWorkingSet]);
+  const part = tryReadSnapshot(cgroup, ["memory.high", ...forWorkingSet]);
   return { ...own, ...omitUndefined({ high: part.limits.high, workingSet: workingSet(part) }) };
 }

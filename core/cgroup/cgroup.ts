@@ -3,7 +3,7 @@
 import { parentPath } from "../cgroup_path.ts";
 import { parseBytes } from "../parse/cgroupfs.ts";
 import type { Counters, Pressure, Snapshot } from "../snapshot.ts";
-import { filesOf, STATS } from "./fields.ts";
+import { filesOf, KEYED_FILES, STATS } from "./fields.ts";
 import {
   inodeOf,
   linksOf,
@@ -15,7 +15,6 @@ import {
   tryReadText,
 } from "./files.ts";
 import { directoryOf, type Hierarchy, join } from "./hierarchy.ts";
-import { invalidReason } from "./validate.ts";
 import type { ReadFile } from "./version.ts";
 
 export interface Cgroup {
@@ -40,14 +39,11 @@ export function openCgroup(hierarchy: Hierarchy, path: string): Cgroup | undefin
 }
 
 /** In UTF-8 a UTF-16 code unit takes at most three bytes. */
-function isTooLong(dir: string): boolean {
-  return 3 * dir.length > MAX_DIR_BYTES && new TextEncoder().encode(dir).length > MAX_DIR_BYTES;
-}
+const isTooLong = (dir: string): boolean =>
+  3 * dir.length > MAX_DIR_BYTES && new TextEncoder().encode(dir).length > MAX_DIR_BYTES;
 
 /** False if the cgroup was removed, even if there is a new one with the same path. */
-export function isThere(cgroup: Cgroup): boolean {
-  return inodeOf(cgroup.dir) === cgroup.inode;
-}
+export const isThere = (cgroup: Cgroup): boolean => inodeOf(cgroup.dir) === cgroup.inode;
 
 /** memory.stat alone takes as long to read as all that a summary needs. */
 const DETAIL_FILES: ReadonlySet<string> = new Set([...filesOf(STATS), "memory.pressure"]);
@@ -73,55 +69,75 @@ export function readCounters(
 }
 
 /** The cgroup's own limit in bytes; `undefined` if it is gone or has no such file, like a v2 root. */
-export function readLimit(cgroup: Cgroup): number | undefined {
-  return cgroup.hierarchy.version.limit(reader(cgroup));
-}
+export const readLimit = (cgroup: Cgroup): number | undefined =>
+  cgroup.hierarchy.version.limit(reader(cgroup));
 
 /** `undefined` if the cgroup is gone or there is no PSI. */
-export function readPressure(cgroup: Cgroup): Pressure | undefined {
-  return cgroup.hierarchy.version.pressure(reader(cgroup));
-}
+export const readPressure = (cgroup: Cgroup): Pressure | undefined =>
+  cgroup.hierarchy.version.pressure(reader(cgroup));
 
 /** Bytes, of the cgroup and everything below it; `undefined` if it is gone. */
-export function readUsage(cgroup: Cgroup): number | undefined {
-  return parseBytes(reader(cgroup)(cgroup.hierarchy.version.usageFile));
-}
+export const readUsage = (cgroup: Cgroup): number | undefined =>
+  parseBytes(reader(cgroup)(cgroup.hierarchy.version.usageFile));
 
 /** The highest usage so far, in bytes; `undefined` if the kernel does not record it (v2 before 5.19). */
-export function readPeak(cgroup: Cgroup): number | undefined {
-  return parseBytes(reader(cgroup)(cgroup.hierarchy.version.peakFile));
-}
+export const readPeak = (cgroup: Cgroup): number | undefined =>
+  parseBytes(reader(cgroup)(cgroup.hierarchy.version.peakFile));
 
 /** The text of a control file; `undefined` if there is none. Throws `OomkitError` if it may not be read. */
-export function readControl({ dir, hierarchy }: Cgroup, name: string): string | undefined {
-  return (hierarchy.kernel ? readText : readRegularText)(`${dir}/${name}`);
-}
+export const readControl = ({ dir, hierarchy }: Cgroup, name: string): string | undefined =>
+  (hierarchy.kernel ? readText : readRegularText)(`${dir}/${name}`);
 
 /** Like {@link readControl}, but a file that may not be read counts as absent. */
-export function tryReadControl({ dir, hierarchy }: Cgroup, name: string): string | undefined {
-  return (hierarchy.kernel ? tryReadText : tryReadRegularText)(`${dir}/${name}`);
-}
+export const tryReadControl = ({ dir, hierarchy }: Cgroup, name: string): string | undefined =>
+  (hierarchy.kernel ? tryReadText : tryReadRegularText)(`${dir}/${name}`);
 
 /**
  * v2: reading cgroup.procs of a threaded cgroup fails (EOPNOTSUPP); its processes are listed in the domain above it
  * (cgroup-v2.rst, Threads).
  */
-export function isThreaded(cgroup: Cgroup): boolean {
-  return tryReadControl(cgroup, "cgroup.type")?.trim() === "threaded";
+export const isThreaded = (cgroup: Cgroup): boolean =>
+  tryReadControl(cgroup, "cgroup.type")?.trim() === "threaded";
+
+/** For optional data, of all files or of some: a file that may not be read, or that no kernel wrote, counts as absent. */
+export function tryReadSnapshot(cgroup: Cgroup, files?: readonly string[]): Snapshot {
+  const read = tryReader(cgroup);
+  return cgroup.hierarchy.version.snapshot((name) =>
+    files?.includes(name) === false ? undefined : read(name)
+  );
 }
 
-/** For optional data: a file that may not be read, or that no kernel wrote, counts as absent. */
-export function tryReader(cgroup: Cgroup): ReadFile {
-  return (name) => validOnly(name, tryReadControl(cgroup, name));
-}
+/** Reads one file like {@link tryReadSnapshot}. */
+export const tryReader = (cgroup: Cgroup): ReadFile => (name) =>
+  validOnly(name, tryReadControl(cgroup, name));
 
-function reader(cgroup: Cgroup): ReadFile {
-  return (name) => validOnly(name, readControl(cgroup, name));
-}
+const reader = (cgroup: Cgroup): ReadFile => (name) => validOnly(name, readControl(cgroup, name));
 
 /** The first digits of a limit are a limit that is already exceeded, so an invalid text counts as unknown. */
-function validOnly(name: string, text: string | undefined): string | undefined {
-  return text === undefined || invalidReason(name, text) !== undefined ? undefined : text;
+const validOnly = (name: string, text: string | undefined): string | undefined =>
+  text === undefined || invalidReason(name, text) !== undefined ? undefined : text;
+
+/** Empty without processes, with PSI disabled, or with no controller enabled. */
+const MAY_BE_EMPTY = /^(cgroup\.procs|memory\.pressure|cgroup\.(controllers|subtree_control))$/;
+const KEYED_ROW = /^\S+ (\d+$|avg10=\d)/m;
+/** Searched for, because a match of the whole text would remember each of 100,000 lines. */
+const NOT_PIDS = /[^\d\n]|\d{11}|\n\n|^\n/;
+
+/**
+ * Why the text of a control file cannot be trusted; `undefined` if it can. An empty, torn or invalid text that no kernel wrote
+ * must not pass for a number.
+ */
+export function invalidReason(name: string, text: string): string | undefined {
+  if (text === "") return MAY_BE_EMPTY.test(name) ? undefined : "it is empty";
+  if (!text.endsWith("\n")) return "it is cut off: its last line has no newline";
+  if (name === "cgroup.procs") return NOT_PIDS.test(text) ? "it lists more than pids" : undefined;
+  // One valid row is enough: a future kernel may add rows of another form.
+  if (name === "memory.pressure" || KEYED_FILES.has(name)) {
+    return KEYED_ROW.test(text) ? undefined : "no line of it is a key and a number";
+  }
+  const value = text.trim();
+  if (/^(\d{1,20}|max)$/.test(value)) return undefined;
+  return `"${value.slice(0, 20)}" is not a size`;
 }
 
 export function parentOf(cgroup: Cgroup): Cgroup | undefined {

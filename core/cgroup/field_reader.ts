@@ -6,48 +6,36 @@ import type { ReadFile } from "./version.ts";
 
 /** Reads and parses each keyed file once. Fields that are missing or are no number are absent. */
 export class FieldReader {
-  readonly #version: "v1" | "v2";
-  readonly #read: ReadFile;
-  readonly #preferredPrefix: string;
   readonly #keyed = new Map<string, ReadonlyMap<string, string>>();
 
   /** @param preferredPrefix of a key: the row with it counts rather than the row without. */
-  constructor(version: "v1" | "v2", read: ReadFile, preferredPrefix = "") {
-    this.#version = version;
-    this.#read = read;
-    this.#preferredPrefix = preferredPrefix;
-  }
+  constructor(
+    private readonly version: "v1" | "v2",
+    private readonly read: ReadFile,
+    private readonly preferredPrefix = "",
+  ) {}
 
-  bytes<Table extends Fields>(table: Table): Values<Table, number> {
-    return this.#values(table, parseBytes);
-  }
+  readonly bytes = this.#valuesAs(parseBytes);
+  readonly counts = this.#valuesAs(parseCount);
+  readonly flags = this.#valuesAs(parseFlag);
 
-  counts<Table extends Fields>(table: Table): Values<Table, bigint> {
-    return this.#values(table, parseCount);
-  }
-
-  flags<Table extends Fields>(table: Table): Values<Table, boolean> {
-    return this.#values(table, parseFlag);
-  }
-
-  #values<Table extends Fields, Value>(
-    table: Table,
-    parse: (text: string | undefined) => Value | undefined,
-  ): Values<Table, Value> {
-    const values: { [name in keyof Table]?: Value } = {};
-    for (const name in table) {
-      const source = table[name]![this.#version];
-      const value = source === undefined ? undefined : parse(this.#text(source));
-      if (value !== undefined) values[name] = value;
-    }
-    return values;
+  #valuesAs<Value>(parse: (text: string | undefined) => Value | undefined) {
+    return <Table extends Fields>(table: Table): Values<Table, Value> => {
+      const values: { [name in keyof Table]?: Value } = {};
+      for (const name in table) {
+        const source = table[name]![this.version];
+        const value = source === undefined ? undefined : parse(this.#text(source));
+        if (value !== undefined) values[name] = value;
+      }
+      return values;
+    };
   }
 
   #text(source: Source): string | undefined {
-    if (typeof source === "string") return this.#read(source);
+    if (typeof source === "string") return this.read(source);
     const [file, key] = source;
     let rows = this.#keyed.get(file);
-    if (rows === undefined) this.#keyed.set(file, rows = parseKeyed(this.#read(file) ?? ""));
-    return rows.get(this.#preferredPrefix + key) ?? rows.get(key);
+    if (rows === undefined) this.#keyed.set(file, rows = parseKeyed(this.read(file) ?? ""));
+    return rows.get(this.preferredPrefix + key) ?? rows.get(key);
   }
 }

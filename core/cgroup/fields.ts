@@ -48,6 +48,11 @@ export const LIMITS = {
   memsw: { v1: "memory.memsw.limit_in_bytes", json: "memsw", label: "memory+swap" },
 } as const satisfies Fields;
 
+/** A row of memory.stat with the same key in both versions. */
+function inBothStats(key: string): Required<Pick<Field, "v1" | "v2">> {
+  return { v1: ["memory.stat", key], v2: ["memory.stat", key] };
+}
+
 /** Bytes by kind of memory, of the cgroup and everything below it. */
 export const STATS = {
   /** v1's `rss` is v2's `anon`: anonymous memory and swap cache, not the sum of resident sets. */
@@ -55,12 +60,7 @@ export const STATS = {
   /** Page cache, tmpfs and shared memory included. */
   file: { v1: ["memory.stat", "cache"], v2: ["memory.stat", "file"], json: "file", label: "file" },
   /** tmpfs and shared memory: part of `file`, but not reclaimable without swap. */
-  shmem: {
-    v1: ["memory.stat", "shmem"],
-    v2: ["memory.stat", "shmem"],
-    json: "shmem",
-    label: "shmem",
-  },
+  shmem: { ...inBothStats("shmem"), json: "shmem", label: "shmem" },
   /** All kernel memory. v2 has the key since 5.18; the sum of its parts is not the whole, so before that it is unknown. */
   kernel: {
     v1: "memory.kmem.usage_in_bytes",
@@ -81,21 +81,9 @@ export const STATS = {
     label: "sock",
   },
   swap: { v1: ["memory.stat", "swap"], v2: "memory.swap.current", json: "swap", label: "swap" },
-  inactiveFile: {
-    v1: ["memory.stat", "inactive_file"],
-    v2: ["memory.stat", "inactive_file"],
-    json: "inactive_file",
-  },
-  activeFile: {
-    v1: ["memory.stat", "active_file"],
-    v2: ["memory.stat", "active_file"],
-    json: "active_file",
-  },
-  unevictable: {
-    v1: ["memory.stat", "unevictable"],
-    v2: ["memory.stat", "unevictable"],
-    json: "unevictable",
-  },
+  inactiveFile: { ...inBothStats("inactive_file"), json: "inactive_file" },
+  activeFile: { ...inBothStats("active_file"), json: "active_file" },
+  unevictable: { ...inBothStats("unevictable"), json: "unevictable" },
 } as const satisfies Fields;
 
 /**
@@ -142,6 +130,8 @@ export const FLAGS = {
   underOom: { v1: ["memory.oom_control", "under_oom"], json: "under_oom", label: "under OOM now" },
 } as const satisfies Fields;
 
+const fileOf = (source: Source): string => typeof source === "string" ? source : source[0];
+
 /** Files with one `key value` a line: the tables', and those that no row names. */
 export const KEYED_FILES: ReadonlySet<string> = new Set([
   "memory.events.local",
@@ -156,8 +146,4 @@ export const filesOf = (table: Fields): string[] => sourcesOf(table).map(fileOf)
 function sourcesOf(table: Fields): Source[] {
   return Object.values(table).flatMap(({ v1, v2 }) => [v1, v2])
     .filter((source) => source !== undefined);
-}
-
-function fileOf(source: Source): string {
-  return typeof source === "string" ? source : source[0];
 }

@@ -1,8 +1,7 @@
 /** Text I/O on cgroupfs and /proc: a missing file is `undefined`, a refused access throws {@link OomkitError}. */
 
 import { errorText, OomkitError, shortened } from "../errors.ts";
-import { namesOfDirectories } from "../kernel/directory.ts";
-import { openFd } from "../kernel/fd.ts";
+import { namesOfDirectories, openFd } from "../kernel/fd.ts";
 import { errnoOf } from "../kernel/libc.ts";
 
 /**
@@ -51,18 +50,18 @@ function ifPresent<T>(verb: string, path: string, action: (path: string) => T): 
   }
 }
 
-function orUndefined<T>(read: () => T): T | undefined {
+/** For optional data: what may not be read counts as absent. */
+const lenient = <T>(read: (path: string) => T | undefined) => (path: string): T | undefined => {
   try {
-    return read();
+    return read(path);
   } catch (error) {
     if (error instanceof OomkitError) return undefined;
     throw error;
   }
-}
+};
 
-export function readText(path: string): string | undefined {
-  return ifPresent("read", path, Deno.readTextFileSync);
-}
+export const readText = (path: string): string | undefined =>
+  ifPresent("read", path, Deno.readTextFileSync);
 
 /**
  * Like {@link readText}, for a tree that is not the kernel's: opening a FIFO in place of a control file would block, and
@@ -78,48 +77,33 @@ export function readRegularText(path: string): string | undefined {
   );
 }
 
-/** {@link readText} for optional data: a file that may not be read counts as absent. */
-export function tryReadText(path: string): string | undefined {
-  return orUndefined(() => readText(path));
-}
-
-/** {@link readRegularText}, likewise. */
-export function tryReadRegularText(path: string): string | undefined {
-  return orUndefined(() => readRegularText(path));
-}
-
-/** {@link listDirectories}, likewise. */
-export function tryListDirectories(dir: string): string[] | undefined {
-  return orUndefined(() => listDirectories(dir));
-}
-
-/** The link count of a directory: on kernfs 2, and 1 more for each subdirectory. */
-export function linksOf(dir: string): number | undefined {
-  return orUndefined(() => ifPresent("access", dir, Deno.statSync))?.nlink ?? undefined;
-}
-
 /** The names of the directories in `dir`, unsorted; `undefined` if `dir` does not exist. */
-export function listDirectories(dir: string): string[] | undefined {
+export const listDirectories = (dir: string): string[] | undefined => list(dir, "isDirectory");
+
+function list(dir: string, kind: "isDirectory" | "isFile"): string[] | undefined {
   return ifPresent("list", dir, (dir) => {
     const names: string[] = [];
-    for (const entry of Deno.readDirSync(dir)) if (entry.isDirectory) names.push(entry.name);
+    for (const entry of Deno.readDirSync(dir)) if (entry[kind]) names.push(entry.name);
     return names;
   });
 }
 
+export const tryReadText = lenient(readText);
+export const tryReadRegularText = lenient(readRegularText);
+export const tryListDirectories = lenient(listDirectories);
+
 /** Like {@link tryListDirectories}, names that are not UTF-8 included; only for the kernel's own trees. */
-export function tryListAllDirectories(dir: string): string[] | undefined {
-  return orUndefined(() => ifPresent("list", dir, () => namesOfDirectories(dir)));
-}
+export const tryListAllDirectories = lenient((dir) =>
+  ifPresent("list", dir, () => namesOfDirectories(dir))
+);
 
 /** The names of the regular files in `dir`, unsorted; `undefined` if `dir` does not exist or may not be read. */
-export function tryListFiles(dir: string): string[] | undefined {
-  const list = (dir: string) => {
-    const entries = [...Deno.readDirSync(dir)];
-    return entries.filter(({ isFile }) => isFile).map(({ name }) => name);
-  };
-  return orUndefined(() => ifPresent("list", dir, list));
-}
+export const tryListFiles = lenient((dir) => list(dir, "isFile"));
+
+/** The link count of a directory: on kernfs 2, and 1 more for each subdirectory. */
+export const linksOf = lenient((dir) =>
+  ifPresent("access", dir, Deno.statSync)?.nlink ?? undefined
+);
 
 /** The inode of a directory: with its path, the identity of a cgroup. `undefined` if there is no such directory. */
 export function inodeOf(dir: string): number | undefined {
@@ -127,42 +111,15 @@ export function inodeOf(dir: string): number | undefined {
   return info?.isDirectory ? info.ino ?? undefined : undefined;
 }
 
-export function exists(path: string): boolean {
-  return ifPresent("access", path, Deno.lstatSync) !== undefined;
-}
+export const exists = (path: string): boolean =>
+  ifPresent("access", path, Deno.lstatSync) !== undefined;
+
+export const tryExists = lenient(exists);
 
 /** `path` with all symbolic links resolved; `undefined` if it does not exist. */
-export function realPath(path: string): string | undefined {
-  return ifPresent("resolve", path, Deno.realPathSync);
-}
+export const realPath = (path: string): string | undefined =>
+  ifPresent("resolve", path, Deno.realPathSync);
 
 /** The target of a symbolic link such as /proc/self/ns/cgroup. */
-export function readLink(path: string): string | undefined {
-  return ifPresent("read", path, Deno.readLinkSync);
-}
-
-/** Opens and closes `path`. Returns why that failed, in one line; `undefined` if it succeeded. */
-export function canOpen(path: string, { write = false }): string | undefined {
-  const verb = write ? "write" : "read";
-  try {
-    // Opening a FIFO would block until another process opens its other end.
-    if (Deno.statSync(path).isFifo) return `cannot ${verb} ${path}: it is a FIFO`;
-    Deno.openSync(path, { read: !write, write }).close();
-    return undefined;
-  } catch (error) {
-    return `cannot ${verb} ${path}: ${reasonOf(error)}`;
-  }
-}
-
-/** Adds and removes an inotify watch on `path`. Returns why that failed; `undefined` if it succeeded. */
-export function canWatch(path: string): string | undefined {
-  try {
-    Deno.watchFs(path).close();
-    return undefined;
-  } catch (error) {
-    return `cannot watch it: ${reasonOf(error)}`;
-  }
-}
-
-/** Without the call and path, which Deno may append too. */
-const reasonOf = (error: unknown) => errorText(error).split(/: (?:open|stat) '/)[0]!;
+export const readLink = (path: string): string | undefined =>
+  ifPresent("read", path, Deno.readLinkSync);

@@ -1,8 +1,6 @@
 /** Globs over cgroup paths: `*` and `?` stay within one name, `**` goes to any depth, `[abc]` is a set. Pure. */
 
-export function isGlob(text: string): boolean {
-  return /[*?[]/.test(text);
-}
+export const isGlob = (text: string): boolean => /[*?[]/.test(text);
 
 /** `star` matches within a name; `names` matches whole names, `any` at least one character across names. */
 type Gap = "star" | "names" | "any";
@@ -85,9 +83,8 @@ function membersOf(set: string): string {
 }
 
 /** The greatest depth below the root at which a match can be. */
-export function globDepth(glob: string): number {
-  return glob.includes("**") ? Infinity : glob.split("/").filter((name) => name !== "").length;
-}
+export const globDepth = (glob: string): number =>
+  glob.includes("**") ? Infinity : glob.split("/").filter((name) => name !== "").length;
 
 /** The path before the first wildcard, at which a search begins. */
 export function globBase(glob: string): string {

@@ -52,14 +52,11 @@ function inInitialCgroupNamespace(): boolean {
 }
 
 /** True if pid 1 is the machine's init, which the kernel never kills. */
-export function inInitialPidNamespace(): boolean {
-  return (readLink("/proc/self/ns/pid") ?? INITIAL_PID_NAMESPACE) === INITIAL_PID_NAMESPACE;
-}
+export const inInitialPidNamespace = (): boolean =>
+  (readLink("/proc/self/ns/pid") ?? INITIAL_PID_NAMESPACE) === INITIAL_PID_NAMESPACE;
 
 /** True outside containers: this program's cgroup and pid namespaces are the machine's. */
-export function onHost(): boolean {
-  return inInitialCgroupNamespace() && inInitialPidNamespace();
-}
+export const onHost = (): boolean => inInitialCgroupNamespace() && inInitialPidNamespace();
 
 /**
  * Finds the memory hierarchy: the machine's own, or the one laid out at `root`.
@@ -67,15 +64,15 @@ export function onHost(): boolean {
  */
 export function discover(root?: string): Hierarchy {
   if (Deno.build.os !== "linux" && root === undefined) {
-    throw new OomkitError(
-      `cannot find memory cgroups: this is ${Deno.build.os}`,
+    throw notFound(
+      `this is ${Deno.build.os}`,
       "oomkit needs Linux; --root DIR reads a copied or fake tree",
     );
   }
   const mountinfo = readText("/proc/self/mountinfo");
   if (mountinfo === undefined && root === undefined) {
-    throw new OomkitError(
-      "cannot find memory cgroups: /proc/self/mountinfo does not exist",
+    throw notFound(
+      "/proc/self/mountinfo does not exist",
       "mount /proc, or give a tree with --root DIR",
     );
   }
@@ -83,6 +80,9 @@ export function discover(root?: string): Hierarchy {
   const lines = parseProcCgroup(tryReadText("/proc/self/cgroup") ?? "");
   return root === undefined ? fromMounts(mounts, lines) : fromRoot(root, mounts, lines);
 }
+
+const notFound = (why: string, hint: string) =>
+  new OomkitError(`cannot find memory cgroups: ${why}`, hint);
 
 const isV1 = (m: Mount) => m.fsType === "cgroup" && m.superOptions.includes("memory");
 const isV2 = (m: Mount) => m.fsType === "cgroup2";
@@ -98,9 +98,8 @@ export function memoryLine(
 }
 
 /** {@link memoryLine} of a process; `undefined` if it is gone. */
-export function readMemoryLine(pid: number, version: CgroupVersion): CgroupLine | undefined {
-  return memoryLine(parseProcCgroup(tryReadText(`/proc/${pid}/cgroup`) ?? ""), version);
-}
+export const readMemoryLine = (pid: number, version: CgroupVersion): CgroupLine | undefined =>
+  memoryLine(parseProcCgroup(tryReadText(`/proc/${pid}/cgroup`) ?? ""), version);
 
 function fromMount(
   mount: Mount,
@@ -137,30 +136,23 @@ function fromMounts(mounts: readonly Mount[], lines: readonly CgroupLine[]): Hie
     )[0];
   if (found) return found;
   const v2Mount = mounts.find(isV2);
-  throw new OomkitError(
-    v2Mount
-      ? `cannot find memory cgroups: ${v2Mount.mountPoint} has no memory controller`
-      : "cannot find memory cgroups: no cgroup file system is mounted",
+  throw notFound(
+    v2Mount ? `${v2Mount.mountPoint} has no memory controller` : "no cgroup file system is mounted",
     "enable the memory controller (cgroup_enable=memory), or give a tree with --root DIR",
   );
 }
 
-function fromRoot(
-  root: string,
-  mounts: readonly Mount[],
-  lines: readonly CgroupLine[],
-): Hierarchy {
-  const hint = "give a directory laid out like /sys/fs/cgroup";
+function fromRoot(root: string, mounts: readonly Mount[], lines: readonly CgroupLine[]): Hierarchy {
+  const unusable = (name: string, why: string) =>
+    new OomkitError(
+      `cannot use --root ${name}: ${why}`,
+      "give a directory laid out like /sys/fs/cgroup",
+    );
   const dir = realPath(isAbsolute(root) ? root : resolve(root));
   if (root === "" || dir === undefined) {
-    throw new OomkitError(
-      `cannot use --root ${root === "" ? '""' : root}: no such directory`,
-      hint,
-    );
+    throw unusable(root === "" ? '""' : root, "no such directory");
   }
-  if (inodeOf(dir) === undefined) {
-    throw new OomkitError(`cannot use --root ${root}: it is not a directory`, hint);
-  }
+  if (inodeOf(dir) === undefined) throw unusable(root, "it is not a directory");
   const mount = mounts.findLast((m) => m.mountPoint === dir && (isV1(m) || isV2(m)));
   if (mount) return fromMount(mount, mounts, lines);
 
@@ -187,9 +179,9 @@ function fromRoot(
       hidden: kernel && candidate !== within.mountPoint,
     };
   }
-  throw new OomkitError(
-    `cannot use --root ${root}: neither it nor its subdirectories have memory.current or memory.usage_in_bytes`,
-    hint,
+  throw unusable(
+    root,
+    "neither it nor its subdirectories have memory.current or memory.usage_in_bytes",
   );
 }
 
@@ -203,9 +195,8 @@ function layoutOf(dir: string): CgroupVersion | undefined {
 }
 
 /** v2: true if the memory controller belongs to this hierarchy and not to a v1 hierarchy. */
-function hasMemory(dir: string): boolean {
-  return tryReadRegularText(`${dir}/cgroup.controllers`)?.split(/\s+/).includes("memory") ?? false;
-}
+const hasMemory = (dir: string): boolean =>
+  tryReadRegularText(`${dir}/cgroup.controllers`)?.split(/\s+/).includes("memory") ?? false;
 
 export function join(parent: string, child: string): string {
   const relative = child.replace(/^\/+|\/+$/g, "");

@@ -33,12 +33,10 @@ const CONTAINER = /^(?:(?:[^:]+:)?([a-z][a-z0-9_-]*?)[-:])?([0-9a-f]{64})(?:\.sc
 
 const UNIT = /\.(?:service|scope|slice|socket|mount|swap)$/;
 
-interface Container {
-  readonly id: string;
-  readonly runtime?: string;
-}
-
-function containerOf(elements: readonly string[], at: number): Container | undefined {
+function containerOf(
+  elements: readonly string[],
+  at: number,
+): { id: string; runtime?: string } | undefined {
   const [, prefix, id] = CONTAINER.exec(elements[at]!) ?? [];
   const parent = elements[at - 1];
   if (id === undefined) {
@@ -56,22 +54,19 @@ function containerOf(elements: readonly string[], at: number): Container | undef
   return { id, runtime: prefix === "libpod-payload" ? "libpod" : prefix };
 }
 
-interface Pod {
-  readonly uid: string;
-  readonly qos?: NonNullable<Identity["qos"]>;
-}
-
-function podOf(elements: readonly string[], at: number): Pod | undefined {
-  const slice = POD_SLICE.exec(elements[at]!);
-  if (slice !== null) {
-    const qos = slice[1] as "burstable" | "besteffort" | undefined;
-    return { uid: slice[2]!.replaceAll("_", "-"), qos: qos ?? "guaranteed" };
+function podOf(
+  elements: readonly string[],
+  at: number,
+): Pick<Identity, "podUid" | "qos"> | undefined {
+  const [, sliceQos = "guaranteed", sliceUid] = POD_SLICE.exec(elements[at]!) ?? [];
+  if (sliceUid !== undefined) {
+    return { podUid: sliceUid.replaceAll("_", "-"), qos: sliceQos as NonNullable<Identity["qos"]> };
   }
-  const uid = POD_FOLDER.exec(elements[at]!)?.[1];
-  if (uid === undefined) return undefined;
+  const podUid = POD_FOLDER.exec(elements[at]!)?.[1];
+  if (podUid === undefined) return undefined;
   const parent = elements[at - 1];
-  if (parent === "burstable" || parent === "besteffort") return { uid, qos: parent };
-  return parent === "kubepods" ? { uid, qos: "guaranteed" } : { uid };
+  if (parent === "burstable" || parent === "besteffort") return { podUid, qos: parent };
+  return parent === "kubepods" ? { podUid, qos: "guaranteed" } : { podUid };
 }
 
 /** The last element for which `find` returns a value, and its index. */
@@ -102,8 +97,7 @@ export function identify(cgroupPath: string): Identity {
   return omitUndefined({
     containerId: container?.value.id,
     runtime: container?.value.runtime,
-    podUid: pod?.value.uid,
-    qos: pod?.value.qos,
+    ...pod?.value,
     unit: unit?.value,
   });
 }
@@ -114,12 +108,12 @@ function slicePath(slice: string): string {
   return parts.map((_, index) => `/${parts.slice(0, index + 1).join("-")}.slice`).join("");
 }
 
-/**
- * The default cgroup of a systemd unit (systemd.slice(5), systemd.special(7)); used if systemd cannot be queried. A name without a
- * suffix is a service, as for systemctl.
- */
+/** A name without a suffix is a service, as for systemctl. */
+export const unitName = (unit: string): string => UNIT.test(unit) ? unit : `${unit}.service`;
+
+/** The default cgroup of a systemd unit (systemd.slice(5), systemd.special(7)); used if systemd cannot be queried. */
 export function unitPath(unit: string): string {
-  const name = UNIT.test(unit) ? unit : `${unit}.service`;
+  const name = unitName(unit);
   if (name.endsWith(".slice")) return slicePath(name) || "/";
   if (name === "init.scope") return "/init.scope";
   const [, template, instance] = /^([^@]+)@(.+)\.service$/.exec(name) ?? [];

@@ -2,15 +2,12 @@
 
 import { isInSubtree } from "../cgroup_path.ts";
 import { omitUndefined } from "../omit_undefined.ts";
-import { rankVictims } from "../policy/victims.ts";
 import type { Process, Snapshot } from "../snapshot.ts";
 import { type Ancestry, readAncestry } from "./ancestry.ts";
-import { type Cgroup, isThere, readControl } from "./cgroup.ts";
+import { type Cgroup, invalidReason, isThere, readControl } from "./cgroup.ts";
 import type { Hierarchy } from "./hierarchy.ts";
-import { rankingContext } from "./machine.ts";
-import { forecastOom, type OomForecast } from "./oom_forecast.ts";
+import { forecastOom, type OomForecast, rank } from "./oom_forecast.ts";
 import { listProcesses, type ProcessList } from "./processes.ts";
-import { invalidReason } from "./validate.ts";
 
 export interface Inspection {
   readonly cgroup: Cgroup;
@@ -77,18 +74,13 @@ function membersOf(cgroup: Cgroup, forecast: OomForecast, maxShown: number): Mem
   }
   const { processes, hiddenProcesses, unread } = partOf(forecast.processList, path) ??
     listProcesses(cgroup);
-  const candidates = forecast.oomTotalBytes === undefined
-    ? []
-    : rankVictims(processes, forecast.oomTotalBytes, rankingContext());
+  const candidates = rank(processes, forecast.oomTotalBytes);
   const ranked = candidates.map(({ process, badness }) => ({ ...process, badness }));
   const eligible = new Set(candidates.map(({ process }) => process));
   const excluded = processes.filter((process) => !eligible.has(process))
     .sort((a, b) => (b.rss ?? -1) - (a.rss ?? -1));
-  const members = {
-    processes: [...ranked, ...excluded].slice(0, maxShown),
-    hiddenProcesses,
-    unread,
-  };
+  const shown = [...ranked, ...excluded].slice(0, maxShown);
+  const members = { processes: shown, hiddenProcesses, unread };
   return unread.length > 0 ? members : { ...members, total: processes.length };
 }
 
@@ -98,9 +90,7 @@ function partOf(list: ProcessList | undefined, path: string): ProcessList | unde
   return { ...list, processes: list.processes.filter(({ cgroup }) => isInSubtree(cgroup, path)) };
 }
 
-type Found = Omit<Inspection, "limitations">;
-
-function limitations(found: Found): string[] {
+function limitations(found: Omit<Inspection, "limitations">): string[] {
   const { cgroup: { hierarchy }, ancestry, members, forecast } = found;
   return [
     ...ancestorLimitations(hierarchy, ancestry),
@@ -136,7 +126,9 @@ function ancestorLimitations(hierarchy: Hierarchy, { certain, unreadable }: Ance
 }
 
 /** v1 has usage and peak on every kernel, and never pressure. */
-function missingFiles({ cgroup, snapshot, invalidFiles }: Found): string[] {
+function missingFiles(
+  { cgroup, snapshot, invalidFiles }: Omit<Inspection, "limitations">,
+): string[] {
   if (cgroup.hierarchy.version.number === 1 || invalidFiles.length > 0) return [];
   if (snapshot.usage === undefined) return [noUsageReason(cgroup)];
   return [

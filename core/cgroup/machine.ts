@@ -1,14 +1,10 @@
 /** The machine: its memory is the limit where no cgroup has one. */
 
-import { pageSize } from "../kernel/page_size.ts";
 import { omitUndefined } from "../omit_undefined.ts";
 import { parseCount, parsePressure } from "../parse/cgroupfs.ts";
 import { type Meminfo, parseKilobytes, parseMeminfo } from "../parse/procfs.ts";
-import { type Candidate, rankVictims } from "../policy/victims.ts";
-import type { Pressure, Process } from "../snapshot.ts";
+import type { Pressure } from "../snapshot.ts";
 import { tryReadText } from "./files.ts";
-import { type Hierarchy, inInitialPidNamespace, readMemoryLine } from "./hierarchy.ts";
-import { oomScores, readProcess } from "./processes.ts";
 
 export interface Machine {
   /** The kernel's release, such as 6.1.0-18-amd64. */
@@ -33,42 +29,10 @@ export function readMachine(): Machine {
 }
 
 /** All fields are absent without /proc. */
-export function readMeminfo(): Meminfo {
-  return parseMeminfo(tryReadText("/proc/meminfo") ?? "");
-}
+export const readMeminfo = (): Meminfo => parseMeminfo(tryReadText("/proc/meminfo") ?? "");
 
 /** Bytes. Read for each new cgroup, so it does not parse the other lines. */
 export function readSwapTotal(): number | undefined {
   const text = tryReadText("/proc/meminfo") ?? "";
   return parseKilobytes(/^SwapTotal:(.*)\n/m.exec(text)?.[1]);
 }
-
-/** Bytes of memory and swap: the kernel's totalpages when the machine runs out. */
-export function machineOomTotalBytes({ total, swapTotal }: Meminfo): number | undefined {
-  return total === undefined || swapTotal === undefined ? undefined : total + swapTotal;
-}
-
-/**
- * The likeliest victims if the machine runs out of memory, the likeliest first. Reads only the processes with the highest
- * oom_score, which is the same badness in thousandths.
- *
- * @param atLeast the number of candidates wanted.
- */
-export function machineCandidates(
-  { version }: Hierarchy,
-  oomTotalBytes: number,
-  atLeast: number,
-): Candidate[] {
-  const scores = oomScores().filter(({ score }) => score > 0).sort((a, b) => b.score - a.score);
-  const lowest = scores[atLeast - 1]?.score ?? 0;
-  const processes = scores.filter(({ score }) => score >= lowest)
-    .map(({ pid }) => readProcess(pid, readMemoryLine(pid, version)?.path ?? "/"))
-    .filter((process): process is Process => process !== undefined);
-  return rankVictims(processes, oomTotalBytes, rankingContext());
-}
-
-/** What the kernel's ranking of victims depends on besides the processes. */
-export const rankingContext = () => ({
-  pageSize: pageSize(),
-  pidOneIsInit: inInitialPidNamespace(),
-});

@@ -1,5 +1,6 @@
 /** What the kernel would do if the limit above a cgroup were hit: which process it kills, with which group, or that allocators wait. */
 
+import { pageSize } from "../kernel/page_size.ts";
 import { omitUndefined } from "../omit_undefined.ts";
 import {
   type Candidate,
@@ -8,12 +9,13 @@ import {
   oomTotalBytesOf,
   rankVictims,
 } from "../policy/victims.ts";
+import type { Process } from "../snapshot.ts";
 import type { Ancestry } from "./ancestry.ts";
-import { type Cgroup, openCgroup, tryReader } from "./cgroup.ts";
+import { type Cgroup, openCgroup, tryReadSnapshot } from "./cgroup.ts";
 import { FLAGS } from "./fields.ts";
-import { type Hierarchy, onHost } from "./hierarchy.ts";
-import { machineCandidates, machineOomTotalBytes, rankingContext, readMeminfo } from "./machine.ts";
-import { listProcesses, type ProcessList } from "./processes.ts";
+import { type Hierarchy, inInitialPidNamespace, onHost, readMemoryLine } from "./hierarchy.ts";
+import { readMeminfo } from "./machine.ts";
+import { listProcesses, oomScores, type ProcessList, readProcess } from "./processes.ts";
 
 export interface OomForecast {
   /** Which limit is hit: a visible cgroup's, that of an ancestor that is not visible, or without a limit the machine's memory. */
@@ -45,43 +47,39 @@ export function forecastOom(
   machineWide: number,
 ): OomForecast | undefined {
   const { hierarchy } = cgroup;
-  const owner = headroom ? headroom.owner : limit.owner;
-  if (owner !== undefined) return forecastOfCgroup(hierarchy, owner);
-  if (limit.bytes !== Infinity) return forecastOfHidden(cgroup, limit.bytes);
-  return forecastOfMachine(hierarchy, machineWide);
-}
-
-function forecastOfCgroup(hierarchy: Hierarchy, path: string): OomForecast | undefined {
-  const owner = openCgroup(hierarchy, path);
+  const path = headroom ? headroom.owner : limit.owner;
+  if (path === undefined && limit.bytes === Infinity) {
+    return forecastOfMachine(hierarchy, machineWide);
+  }
+  // Of an ancestor that is not visible, the visible part is ranked.
+  const visible = path ?? hierarchy.root;
+  const owner = openCgroup(hierarchy, visible) ?? (path === undefined ? cgroup : undefined);
   if (owner === undefined) return undefined;
   const processList = listProcesses(owner);
-  const snapshot = hierarchy.version.snapshot(tryReader(owner));
-  const oomTotalBytes = oomTotalBytesOf(snapshot.limits, readMeminfo().swapTotal);
+  const snapshot = path === undefined ? undefined : tryReadSnapshot(owner);
+  const limits = snapshot?.limits ?? { max: limit.bytes };
+  const oomTotalBytes = oomTotalBytesOf(limits, readMeminfo().swapTotal);
+  const candidates = rank(processList.processes, oomTotalBytes);
   return omitUndefined({
-    scope: "cgroup" as const,
+    scope: path === undefined ? "hidden_ancestor" as const : "cgroup" as const,
     owner: path,
-    oomKillerDisabled: snapshot.oomKillDisabled === true,
-    ...ranking(hierarchy, processList, oomTotalBytes, path),
-  });
-}
-
-/** Ranks the visible part of the owner. */
-function forecastOfHidden(cgroup: Cgroup, limit: number): OomForecast {
-  const { hierarchy } = cgroup;
-  const processList = listProcesses(openCgroup(hierarchy, hierarchy.root) ?? cgroup);
-  const oomTotalBytes = oomTotalBytesOf({ max: limit }, readMeminfo().swapTotal);
-  return omitUndefined({
-    scope: "hidden_ancestor" as const,
-    oomKillerDisabled: false,
-    ...ranking(hierarchy, processList, oomTotalBytes, hierarchy.root),
+    oomKillerDisabled: snapshot?.oomKillDisabled === true,
+    ...victimOf(hierarchy, candidates, visible),
+    candidates,
+    oomTotalBytes,
+    processList,
   });
 }
 
 function forecastOfMachine(hierarchy: Hierarchy, atLeast: number): OomForecast {
-  const oomTotalBytes = machineOomTotalBytes(readMeminfo());
+  const { total, swapTotal } = readMeminfo();
+  // The kernel's totalpages when the machine runs out.
+  const oomTotalBytes = total === undefined || swapTotal === undefined
+    ? undefined
+    : total + swapTotal;
   // In a container neither the machine's processes nor its other cgroups are visible.
   const isVisible = oomTotalBytes !== undefined && hierarchy.kernel && onHost();
-  const candidates = isVisible ? machineCandidates(hierarchy, oomTotalBytes, atLeast) : [];
+  const candidates = isVisible ? rank(likeliestOfMachine(hierarchy, atLeast), oomTotalBytes) : [];
   return omitUndefined({
     scope: "system" as const,
     oomKillerDisabled: false,
@@ -91,17 +89,20 @@ function forecastOfMachine(hierarchy: Hierarchy, atLeast: number): OomForecast {
   });
 }
 
-function ranking(
-  hierarchy: Hierarchy,
-  processList: ProcessList,
-  oomTotalBytes: number | undefined,
-  owner: string,
-) {
-  const candidates = oomTotalBytes === undefined
-    ? []
-    : rankVictims(processList.processes, oomTotalBytes, rankingContext());
-  return { ...victimOf(hierarchy, candidates, owner), candidates, oomTotalBytes, processList };
+/** Only the processes with the highest oom_score, which is the same badness in thousandths. */
+function likeliestOfMachine({ version }: Hierarchy, atLeast: number): Process[] {
+  const scores = oomScores().filter(({ score }) => score > 0).sort((a, b) => b.score - a.score);
+  const lowest = scores[atLeast - 1]?.score ?? 0;
+  return scores.filter(({ score }) => score >= lowest)
+    .flatMap(({ pid }) => readProcess(pid, readMemoryLine(pid, version)?.path ?? "/") ?? []);
 }
+
+/** What the kernel's ranking of victims depends on besides the processes. */
+const rankingContext = () => ({ pageSize: pageSize(), pidOneIsInit: inInitialPidNamespace() });
+
+/** The likeliest victim first; empty if the total is unknown. */
+export const rank = (processes: readonly Process[], oomTotalBytes: number | undefined) =>
+  oomTotalBytes === undefined ? [] : rankVictims(processes, oomTotalBytes, rankingContext());
 
 function victimOf(hierarchy: Hierarchy, candidates: readonly Candidate[], owner: string) {
   const victim = candidates[0];
@@ -116,10 +117,5 @@ function victimOf(hierarchy: Hierarchy, candidates: readonly Candidate[], owner:
 
 function hasOomGroup(hierarchy: Hierarchy, path: string): boolean {
   const cgroup = openCgroup(hierarchy, path);
-  if (cgroup === undefined) return false;
-  const read = tryReader(cgroup);
-  const { oomGroup } = hierarchy.version.snapshot((name) =>
-    name === FLAGS.oomGroup.v2 ? read(name) : undefined
-  );
-  return oomGroup === true;
+  return cgroup !== undefined && tryReadSnapshot(cgroup, [FLAGS.oomGroup.v2]).oomGroup === true;
 }

@@ -9,14 +9,12 @@ import { type Cgroup, tryReadControl } from "./cgroup.ts";
  * The pids as listed, in no promised order and possibly repeated; 0 stands for a process outside this pid namespace. A last line
  * without its newline is skipped: it may be the beginning of a longer pid.
  */
-export function parsePids(text: string): number[] {
-  return wholeLines(text).filter((line) => /^\d+$/.test(line)).map(Number);
-}
+export const parsePids = (text: string): number[] =>
+  wholeLines(text).filter((line) => /^\d+$/.test(line)).map(Number);
 
 /** The pids that this pid namespace knows. */
-export function pidsIn(text: string): Set<number> {
-  return new Set(parsePids(text).filter((pid) => pid > 0));
-}
+export const pidsIn = (text: string): Set<number> =>
+  new Set(parsePids(text).filter((pid) => pid > 0));
 
 /** The pids in `cgroup` itself; none when it cannot be read. */
 export const tryListPids = (cgroup: Cgroup): Set<number> =>

@@ -1,7 +1,6 @@
 /** The preference that a cgroup has set on itself as a victim: the extended attributes of systemd and oomd. */
 
-import type { Fd } from "../kernel/fd.ts";
-import { readAttribute } from "../kernel/xattr.ts";
+import { type Fd, readAttribute } from "../kernel/fd.ts";
 import type { Attribute } from "../policy/victims.ts";
 
 /** systemd.resource-control(5), ManagedOOMPreference=; oomd, docs/core_plugins.md. The strongest first. */

@@ -3,11 +3,18 @@
 import { omitUndefined } from "../omit_undefined.ts";
 import { parseCmdline, parseProcStat, parseProcStatus, type ProcStatus } from "../parse/procfs.ts";
 import type { Process } from "../snapshot.ts";
-import { type Cgroup, isThere, isThreaded, readControl, tryReadControl, walk } from "./cgroup.ts";
+import {
+  type Cgroup,
+  invalidReason,
+  isThere,
+  isThreaded,
+  readControl,
+  tryReadControl,
+  walk,
+} from "./cgroup.ts";
 import { listDirectories, tryReadText } from "./files.ts";
 import { type Hierarchy, inInitialPidNamespace, readMemoryLine } from "./hierarchy.ts";
 import { parsePids, pidsIn } from "./pids.ts";
-import { invalidReason } from "./validate.ts";
 
 /**
  * The pids in cgroup.procs, in this program's pid namespace; pids outside of it read as 0 and are left out. `undefined` if
@@ -57,7 +64,6 @@ export function readProcess(pid: number, cgroup: string): Process | undefined {
   const stat = parseProcStat(tryReadText(`/proc/${pid}/stat`) ?? "");
   if (stat === undefined) return undefined;
   const status = parseProcStatus(tryReadText(`/proc/${pid}/status`) ?? "");
-  const memory = memoryOf(pid, stat.state, status);
   return omitUndefined({
     pid,
     startTime: stat.startTime,
@@ -65,9 +71,7 @@ export function readProcess(pid: number, cgroup: string): Process | undefined {
     state: stat.state,
     cmdline: commandLineOf(pid),
     nsPids: status.nsPids,
-    rss: memory.rss,
-    swap: memory.swap,
-    pageTables: memory.pageTables,
+    ...sizesOf(pid, stat.state, status),
     oomScore: readNumber(pid, "oom_score"),
     oomScoreAdj: oomScoreAdjOf(pid),
     cgroup,
@@ -91,7 +95,6 @@ export function readCandidate(
   const oomScoreAdj = oomScoreAdjOf(pid);
   const cmdline = withCmdline ? tryReadText(`/proc/${pid}/cmdline`) : "";
   if (oomScoreAdj === undefined || cmdline === undefined) return undefined;
-  const memory = memoryOf(pid, status.state, status);
   return omitUndefined({
     pid,
     startTime: 0n,
@@ -99,33 +102,28 @@ export function readCandidate(
     state: status.state ?? "",
     cmdline: parseCmdline(cmdline),
     nsPids: status.nsPids,
-    rss: memory.rss,
-    swap: memory.swap,
-    pageTables: memory.pageTables,
+    ...sizesOf(pid, status.state, status),
     oomScoreAdj,
     cgroup,
   });
 }
 
 /** If the main thread has ended before the others, it is a zombie without an address space: another thread has the sizes. */
-function memoryOf(pid: number, state: string | undefined, status: ProcStatus): Partial<ProcStatus> {
-  if (state !== "Z" || status.rss !== undefined) return status;
-  for (const tid of listDirectories(`/proc/${pid}/task`) ?? []) {
-    const thread = parseProcStatus(tryReadText(`/proc/${pid}/task/${tid}/status`) ?? "");
-    if (thread.rss !== undefined) return thread;
-  }
-  return {};
+function sizesOf(pid: number, state: string | undefined, status: ProcStatus) {
+  const { rss, swap, pageTables } = state !== "Z" || status.rss !== undefined
+    ? status
+    : (listDirectories(`/proc/${pid}/task`) ?? []).values()
+      .map((tid) => parseProcStatus(tryReadText(`/proc/${pid}/task/${tid}/status`) ?? ""))
+      .find((thread) => thread.rss !== undefined) ?? {};
+  return { rss, swap, pageTables };
 }
 
 /** `undefined` if the process is gone. */
-export function oomScoreAdjOf(pid: number): number | undefined {
-  return readNumber(pid, "oom_score_adj");
-}
+export const oomScoreAdjOf = (pid: number): number | undefined => readNumber(pid, "oom_score_adj");
 
 /** Empty for a kernel thread and for a process that is gone. */
-export function commandLineOf(pid: number): string[] {
-  return parseCmdline(tryReadText(`/proc/${pid}/cmdline`) ?? "");
-}
+export const commandLineOf = (pid: number): string[] =>
+  parseCmdline(tryReadText(`/proc/${pid}/cmdline`) ?? "");
 
 /** `undefined` without a newline: a torn -1000, which protects a process, could read as -100, which does not. */
 function readNumber(pid: number, file: string): number | undefined {
@@ -140,8 +138,10 @@ function readNumber(pid: number, file: string): number | undefined {
 export function oomScores(): { readonly pid: number; readonly score: number }[] {
   return (listDirectories("/proc") ?? [])
     .filter((name) => /^\d+$/.test(name) && Number(name) !== Deno.pid)
-    .map((name) => ({ pid: Number(name), score: readNumber(Number(name), "oom_score") }))
-    .filter((each): each is { pid: number; score: number } => each.score !== undefined);
+    .flatMap((name) => {
+      const score = readNumber(Number(name), "oom_score");
+      return score === undefined ? [] : [{ pid: Number(name), score }];
+    });
 }
 
 /** The pids of this program and of all its ancestors in this pid namespace. */

@@ -1,5 +1,6 @@
 /** Checks what a cgroup and this machine allow, without changing anything: `inspect --check --require`. */
 
+import { errorText } from "../errors.ts";
 import { parsePressure } from "../parse/cgroupfs.ts";
 import type { Verdict } from "../policy/check.ts";
 import { readAncestry } from "./ancestry.ts";
@@ -9,13 +10,13 @@ import {
   childrenOf,
   readCounters,
   tryReadControl,
-  tryReader,
+  tryReadSnapshot,
   walk,
 } from "./cgroup.ts";
-import { canOpen, canWatch, tryReadText } from "./files.ts";
+import { tryReadText } from "./files.ts";
 import { readMeminfo } from "./machine.ts";
 
-export interface RequirementCheck {
+interface RequirementCheck {
   readonly verdict: Verdict;
   /** One line. */
   readonly message: string;
@@ -24,12 +25,13 @@ export interface RequirementCheck {
 const ok = (message: string): RequirementCheck => ({ verdict: "ok", message });
 const notOk = (message: string): RequirementCheck => ({ verdict: "not_ok", message });
 const unknown = (message: string): RequirementCheck => ({ verdict: "unknown", message });
+const okUnless = (refused: string | undefined, message: string) =>
+  refused === undefined ? ok(message) : notOk(refused);
 
 export type Requirement = keyof typeof CHECKS;
 
-export function checkRequirements(requirement: Requirement, cgroup: Cgroup): RequirementCheck {
-  return CHECKS[requirement](cgroup);
-}
+export const checkRequirements = (requirement: Requirement, cgroup: Cgroup): RequirementCheck =>
+  CHECKS[requirement](cgroup);
 
 const isVersion = (requested: 1 | 2) => ({ hierarchy: { version, mount } }: Cgroup) => {
   const found = `the memory controller is in cgroup v${version.number}, at ${mount}`;
@@ -64,10 +66,7 @@ const CHECKS = {
   notify({ dir, hierarchy: { version } }) {
     if (version.number === 2) {
       const path = `${dir}/memory.events`;
-      const refused = canWatch(path);
-      return refused === undefined
-        ? ok(`${path} accepts an inotify watch`)
-        : notOk(`${path}: ${refused}`);
+      return okUnless(canWatch(path), `${path} accepts an inotify watch`);
     }
     // Real-time kernels have no v1 notifications: kernel, mm/memcontrol-v1.c, memcg_write_event_control.
     if (tryReadText("/sys/kernel/realtime")?.trim() === "1") {
@@ -75,18 +74,14 @@ const CHECKS = {
     }
     const path = `${dir}/cgroup.event_control`;
     const refused = canOpen(path, { write: true }) ?? canOpen(`${dir}/memory.oom_control`, {});
-    return refused === undefined ? ok(`${path} is writable`) : notOk(refused);
+    return okUnless(refused, `${path} is writable`);
   },
 
-  kmsg() {
-    const refused = canOpen("/dev/kmsg", {});
-    return refused === undefined ? ok("/dev/kmsg is readable") : notOk(refused);
-  },
+  kmsg: () => okUnless(canOpen("/dev/kmsg", {}), "/dev/kmsg is readable"),
 
   write({ dir, hierarchy: { version } }) {
     const path = `${dir}/${version.limitFile}`;
-    const refused = canOpen(path, { write: true });
-    return refused === undefined ? ok(`${path} is writable`) : notOk(refused);
+    return okUnless(canOpen(path, { write: true }), `${path} is writable`);
   },
 
   "swap-off"(cgroup) {
@@ -94,7 +89,7 @@ const CHECKS = {
     if (swapTotal === undefined) return unknown("/proc/meminfo does not show swap");
     if (swapTotal === 0) return ok("the machine has no swap");
     const swapless = [cgroup, ...ancestorsOf(cgroup)].find((each) => {
-      const { limits } = each.hierarchy.version.snapshot(tryReader(each));
+      const { limits } = tryReadSnapshot(each);
       return limits.swap === 0 || (limits.memsw !== undefined && limits.memsw === limits.max);
     });
     return swapless
@@ -103,7 +98,7 @@ const CHECKS = {
   },
 
   killer(cgroup) {
-    const snapshot = cgroup.hierarchy.version.snapshot(tryReader(cgroup));
+    const snapshot = tryReadSnapshot(cgroup);
     return snapshot.oomKillDisabled
       ? notOk(
         `oom_kill_disable is set${snapshot.underOom ? ", and allocators are waiting now" : ""}`,
@@ -113,23 +108,41 @@ const CHECKS = {
 
   "no-kills"(cgroup) {
     const { local, subtree } = readCounters(cgroup) ?? {};
-    // v1 counts each kill in the victim's own cgroup only.
-    const kills = subtree?.oomKill ?? sum(local?.oomKill, killsBelow(cgroup));
+    const own = local?.oomKill;
+    const kills = subtree?.oomKill ?? (own === undefined ? own : own + killsBelow(cgroup));
     if (kills === undefined) return unknown("the kernel does not count kills here");
     return kills === 0n ? ok("no OOM kill so far") : notOk(`${kills} OOM kills so far`);
   },
 } as const satisfies Readonly<Record<string, (cgroup: Cgroup) => RequirementCheck>>;
 
-function* killsBelow(cgroup: Cgroup): Generator<bigint | undefined> {
-  for (const child of childrenOf(cgroup)) {
-    for (const each of walk(child)) yield readCounters(each)?.local.oomKill;
+/** Of v1, which counts each kill in the victim's own cgroup only. A cgroup that was removed meanwhile adds nothing. */
+function killsBelow(cgroup: Cgroup): bigint {
+  return childrenOf(cgroup).flatMap((child) => [...walk(child)])
+    .reduce((sum, each) => sum + (readCounters(each)?.local.oomKill ?? 0n), 0n);
+}
+
+/** Opens and closes `path`. Returns why that failed, in one line; `undefined` if it succeeded. */
+function canOpen(path: string, { write = false }): string | undefined {
+  const verb = write ? "write" : "read";
+  try {
+    // Opening a FIFO would block until another process opens its other end.
+    if (Deno.statSync(path).isFifo) return `cannot ${verb} ${path}: it is a FIFO`;
+    Deno.openSync(path, { read: !write, write }).close();
+    return undefined;
+  } catch (error) {
+    return `cannot ${verb} ${path}: ${reasonOf(error)}`;
   }
 }
 
-/** A cgroup that was removed meanwhile adds nothing; `undefined` if the first is unknown. */
-function sum(first: bigint | undefined, rest: Iterable<bigint | undefined>): bigint | undefined {
-  if (first === undefined) return undefined;
-  let total = first;
-  for (const each of rest) if (each !== undefined) total += each;
-  return total;
+/** Adds and removes an inotify watch on `path`. Returns why that failed; `undefined` if it succeeded. */
+function canWatch(path: string): string | undefined {
+  try {
+    Deno.watchFs(path).close();
+    return undefined;
+  } catch (error) {
+    return `${path}: cannot watch it: ${reasonOf(error)}`;
+  }
 }
+
+/** Without the call and path, which Deno may append too. */
+const reasonOf = (error: unknown) => errorText(error).split(/: (?:open|stat) '/)[0]!;

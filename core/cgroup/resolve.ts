@@ -7,11 +7,10 @@ import { type Cgroup, openCgroup, walk } from "./cgroup.ts";
 import { exists, listDirectories, readText, realPath, tryReadText } from "./files.ts";
 import { globBase, globDepth, globToRegExp, isGlob } from "./glob.ts";
 import { directoryOf, type Hierarchy, join, memoryLine, pathOf, relativeTo } from "./hierarchy.ts";
-import { identify, unitPath } from "./identity.ts";
+import { identify, unitName, unitPath } from "./identity.ts";
 import { suggest } from "../suggest.ts";
 import { pidsOf } from "./processes.ts";
 
-const UNIT = /\.(service|slice|scope|socket|mount|swap)$/;
 /** A shorter prefix is more likely a word than a container id; docker shows 12 digits. */
 const CONTAINER_PREFIX = /^[0-9a-f]{4,64}$/;
 /** Relative to the working directory, as in a shell. */
@@ -25,24 +24,18 @@ const RUNC_STATE = "/run/runc";
 export function resolveTarget(hierarchy: Hierarchy, target: string): Cgroup[] {
   const [, scheme, rest = ""] = /^(pid|unit|pod|id|runc):(.*)$/s.exec(target) ?? [];
   if (target === "" || (scheme && rest === "")) {
-    throw new OomkitError(`cannot resolve target "${target}": it is empty`, "give a cgroup");
+    throw unresolved(target, "it is empty", "give a cgroup");
   }
-  switch (scheme) {
-    case "pid":
-      return [byPid(hierarchy, rest)];
-    case "unit":
-      return [byUnit(hierarchy, rest)];
-    case "pod":
-      return [byIdentity(hierarchy, "podUid", rest.replaceAll("_", "-").toLowerCase(), target)];
-    case "id":
-      return [byIdentity(hierarchy, "containerId", rest, target)];
-    case "runc":
-      return [byRuncName(hierarchy, rest) ?? unknown(hierarchy, target)];
-  }
+  const podUid = () => rest.replaceAll("_", "-").toLowerCase();
+  if (scheme === "pid") return [byPid(hierarchy, rest)];
+  if (scheme === "unit") return [byUnit(hierarchy, rest)];
+  if (scheme === "pod") return [byIdentity(hierarchy, "podUid", podUid(), target)];
+  if (scheme === "id") return [byIdentity(hierarchy, "containerId", rest, target)];
+  if (scheme === "runc") return [byRuncName(hierarchy, rest) ?? unknown(hierarchy, target)];
   if (isGlob(target)) return byGlob(hierarchy, target);
   if (target.startsWith("/")) return [byPath(hierarchy, target)];
   if (RELATIVE.test(target)) return [byDirectory(hierarchy, resolvePath(target), target)];
-  if (UNIT.test(target) && !target.includes("/")) return [byUnit(hierarchy, target)];
+  if (unitName(target) === target && !target.includes("/")) return [byUnit(hierarchy, target)];
 
   const found = open(hierarchy, join(hierarchy.root, plain(target)), target) ??
     byRuncName(hierarchy, target);
@@ -66,8 +59,9 @@ export function ownCgroup(hierarchy: Hierarchy): Cgroup {
 /** `..` would lead out of the hierarchy; the kernel allows no cgroup of that name. */
 function safe(path: string): string {
   if (path.split("/").includes("..") || path.includes("\0")) {
-    throw new OomkitError(
-      `cannot resolve target "${shortened(path)}": a cgroup path has no ".."`,
+    throw unresolved(
+      path,
+      'a cgroup path has no ".."',
       "write the path from the root of the hierarchy",
     );
   }
@@ -117,7 +111,7 @@ function byDirectory(hierarchy: Hierarchy, dir: string, target: string): Cgroup 
   );
 }
 
-export interface Glob {
+interface Glob {
   readonly glob: string;
   /** Matches whole paths. */
   readonly pattern: RegExp;
@@ -150,12 +144,10 @@ function byGlob(hierarchy: Hierarchy, target: string): Cgroup[] {
   const depth = globDepth(glob) - globDepth(globBase(glob));
   const found = base ? [...walk(base, depth)].filter(({ path }) => pattern.test(path)) : [];
   if (found.length > 0) return found;
-  throw new OomkitError(
-    `cannot resolve target "${shortened(target)}": no cgroup matches`,
-    base
-      ? `look at: oomkit inspect --tree ${base.path}`
-      : `there is no ${shortened(globBase(glob))}`,
-  );
+  const hint = base
+    ? `look at: oomkit inspect --tree ${base.path}`
+    : `there is no ${shortened(globBase(glob))}`;
+  throw unresolved(target, "no cgroup matches", hint);
 }
 
 function byPid(hierarchy: Hierarchy, text: string): Cgroup {
@@ -164,9 +156,7 @@ function byPid(hierarchy: Hierarchy, text: string): Cgroup {
     throw new OomkitError(`cannot resolve target "pid:${shortened(text)}": that is not a pid`);
   }
   const lines = readText(`/proc/${text}/cgroup`);
-  if (lines === undefined) {
-    throw new OomkitError(`cannot resolve target "${target}": there is no such process`);
-  }
+  if (lines === undefined) throw unresolved(target, "there is no such process");
   const line = memoryLine(parseProcCgroup(lines), hierarchy.version);
   const cgroup = hierarchy.shifted || !hierarchy.kernel
     ? holderOf(hierarchy, Number(text))
@@ -174,22 +164,19 @@ function byPid(hierarchy: Hierarchy, text: string): Cgroup {
     ? openCgroup(hierarchy, line.path)
     : undefined;
   if (cgroup) return cgroup;
-  throw new OomkitError(
-    `cannot resolve target "${target}": its cgroup ${
-      line?.path ?? "(none)"
-    } is not visible below ${hierarchy.mount}`,
+  throw unresolved(
+    target,
+    `its cgroup ${line?.path ?? "(none)"} is not visible below ${hierarchy.mount}`,
     "run oomkit where the whole hierarchy is mounted",
   );
 }
 
 /** Searches all cgroups, for a hierarchy with other paths than those in /proc/PID/cgroup. */
-function holderOf(hierarchy: Hierarchy, pid: number): Cgroup | undefined {
-  for (const cgroup of allCgroups(hierarchy)) if (pidsOf(cgroup)?.includes(pid)) return cgroup;
-  return undefined;
-}
+const holderOf = (hierarchy: Hierarchy, pid: number): Cgroup | undefined =>
+  allCgroups(hierarchy).find((cgroup) => pidsOf(cgroup)?.includes(pid));
 
 function byUnit(hierarchy: Hierarchy, unit: string): Cgroup {
-  const name = UNIT.test(unit) ? unit : `${unit}.service`;
+  const name = unitName(unit);
   if (name.includes("/")) return unknown(hierarchy, unit);
   const path = hierarchy.kernel ? controlGroup(name) ?? unitPath(name) : unitPath(name);
   const cgroup = openCgroup(hierarchy, join(hierarchy.root, safe(path)));
@@ -259,10 +246,7 @@ function* allCgroups(hierarchy: Hierarchy): Generator<Cgroup> {
 function ambiguous(target: string, candidates: readonly string[]): never {
   const shown = candidates.slice(0, 5).join(", ");
   const rest = candidates.length > 5 ? ` and ${candidates.length - 5} more` : "";
-  throw new OomkitError(
-    `cannot resolve target "${target}": it is ambiguous between ${shown}${rest}`,
-    "give more of the name",
-  );
+  throw unresolved(target, `it is ambiguous between ${shown}${rest}`, "give more of the name");
 }
 
 function unknown(hierarchy: Hierarchy, target: string): never {
@@ -275,12 +259,11 @@ function unknown(hierarchy: Hierarchy, target: string): never {
   const near = /^\d{1,10}$/.test(target) && exists(`/proc/${target}`)
     ? [`pid:${target}`]
     : suggest(word, names.keys()).map((name) => names.get(name)!);
-  throw new OomkitError(
-    `cannot resolve target "${
-      shortened(target)
-    }": there is no such cgroup below ${hierarchy.mount}`,
-    near.length > 0
-      ? `did you mean ${near.join(" or ")}?`
-      : "give a cgroup path, a glob, pid:N, unit:NAME, pod:UID or a container id",
-  );
+  const hint = near.length > 0
+    ? `did you mean ${near.join(" or ")}?`
+    : "give a cgroup path, a glob, pid:N, unit:NAME, pod:UID or a container id";
+  throw unresolved(target, `there is no such cgroup below ${hierarchy.mount}`, hint);
 }
+
+const unresolved = (target: string, why: string, hint?: string) =>
+  new OomkitError(`cannot resolve target "${shortened(target)}": ${why}`, hint);

@@ -5,7 +5,7 @@
 
 import { statfsSync } from "node:fs";
 import { type Cgroup, openCgroup } from "./cgroup.ts";
-import { exists, listDirectories, tryReadText } from "./files.ts";
+import { listDirectories, tryExists, tryReadText } from "./files.ts";
 import { type Hierarchy, readMemoryLine } from "./hierarchy.ts";
 import { pidsIn } from "./pids.ts";
 import { v1 } from "./v1.ts";
@@ -70,15 +70,5 @@ function cgroupThrough(pid: number): Cgroup | undefined {
 }
 
 /** cgroup.procs has pids of the reader's namespace, in every mount. */
-function holds(dir: string, pid: number): boolean {
-  return pidsIn(tryReadText(`${dir}/cgroup.procs`) ?? "").has(pid);
-}
-
-function tryExists(path: string): boolean {
-  try {
-    return exists(path);
-  } catch {
-    // A process of another user.
-    return false;
-  }
-}
+const holds = (dir: string, pid: number): boolean =>
+  pidsIn(tryReadText(`${dir}/cgroup.procs`) ?? "").has(pid);

@@ -2,7 +2,7 @@
 
 import type { Snapshot } from "../snapshot.ts";
 import { parseBytes } from "../parse/cgroupfs.ts";
-import { type Cgroup, childrenOf, isThere, tryReader } from "./cgroup.ts";
+import { type Cgroup, childrenOf, isThere, tryReader, tryReadSnapshot } from "./cgroup.ts";
 
 export interface CgroupTree {
   readonly cgroup: Cgroup;
@@ -27,7 +27,7 @@ export function readSubtree(
   depth = 0,
 ): CgroupTree | undefined {
   options.onRead?.();
-  const snapshot = cgroup.hierarchy.version.snapshot(tryReader(cgroup));
+  const snapshot = tryReadSnapshot(cgroup);
   const children = depth < options.depth ? bySize(childrenOf(cgroup)) : [];
   const shown = children.slice(0, options.top)
     .map((child) => readSubtree(child, options, depth + 1))
@@ -39,14 +39,11 @@ export function readSubtree(
 
 /** Cgroups without a usage, where the controller is not enabled, come last. */
 function bySize(cgroups: readonly Cgroup[]): Cgroup[] {
-  return cgroups
-    .map((cgroup) => ({ cgroup, usage: usageOf(cgroup) ?? -1 }))
+  const usageOf = (cgroup: Cgroup) =>
+    parseBytes(tryReader(cgroup)(cgroup.hierarchy.version.usageFile)) ?? -1;
+  return cgroups.map((cgroup) => ({ cgroup, usage: usageOf(cgroup) }))
     .sort((a, b) => b.usage - a.usage || (a.cgroup.path < b.cgroup.path ? -1 : 1))
     .map(({ cgroup }) => cgroup);
-}
-
-function usageOf(cgroup: Cgroup): number | undefined {
-  return parseBytes(tryReader(cgroup)(cgroup.hierarchy.version.usageFile));
 }
 
 /** In display order: each cgroup before its children. */

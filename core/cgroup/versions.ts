@@ -6,6 +6,4 @@ import type { CgroupVersion } from "./version.ts";
 
 const VERSIONS: Readonly<Record<CgroupVersion["number"], CgroupVersion>> = { 1: v1, 2: v2 };
 
-export function versionOf(number: CgroupVersion["number"]): CgroupVersion {
-  return VERSIONS[number];
-}
+export const versionOf = (number: CgroupVersion["number"]): CgroupVersion => VERSIONS[number];

@@ -18,6 +18,4 @@ export function microseconds(): number {
  * Milliseconds since the epoch, with a fraction. Follows changes of the clock, as on a node that gets the time only with its
  * network; `performance.timeOrigin` is the clock at the start of the program.
  */
-export function wallClock(): number {
-  return microseconds() / 1000;
-}
+export const wallClock = (): number => microseconds() / 1000;

@@ -4,7 +4,7 @@
  */
 
 import { withinFdBudget } from "./fd_budget.ts";
-import { libc, SystemCallError } from "./libc.ts";
+import { libc, unlessFailed } from "./libc.ts";
 import { type Fd, O_NONBLOCK, O_RDONLY, openFd, openIn } from "./fd.ts";
 
 export interface OpenControlFile extends ControlFile, Disposable {
@@ -38,9 +38,8 @@ const LINE_FEED = 0x0a;
 const MAX_DIGITS = 20;
 
 /** True if the buffer starts with `max` and nothing else. */
-function isMax(length: number): boolean {
-  return length === 3 && buffer[0] === 0x6d && buffer[1] === 0x61 && buffer[2] === 0x78;
-}
+const isMax = (length: number): boolean =>
+  length === 3 && buffer[0] === 0x6d && buffer[1] === 0x61 && buffer[2] === 0x78;
 
 /** Throws `SystemCallError` if the file cannot be opened. */
 export function openControlFile(path: string): OpenControlFile {
@@ -49,18 +48,8 @@ export function openControlFile(path: string): OpenControlFile {
 }
 
 /** `undefined` if the file does not exist or may not be opened. */
-export function tryOpenControlFile(path: string): OpenControlFile | undefined {
-  return orUndefined(() => openControlFile(path));
-}
-
-function orUndefined(open: () => OpenControlFile): OpenControlFile | undefined {
-  try {
-    return open();
-  } catch (error) {
-    if (error instanceof SystemCallError) return undefined;
-    throw error;
-  }
-}
+export const tryOpenControlFile = (path: string): OpenControlFile | undefined =>
+  unlessFailed(() => openControlFile(path));
 
 /** Stays open if there are enough descriptors; reads of a file that cannot be opened return `undefined`. */
 export function openWithinBudget(path: string): ControlFile {
@@ -88,14 +77,13 @@ export function reopenOnRead(path: string): LazyControlFile {
 }
 
 /** Like {@link openControlFile}, in an open directory. */
-export function openControlFileIn(directory: Fd, name: string): OpenControlFile {
-  return keep(openIn(directory, name, O_RDONLY | O_NONBLOCK));
-}
+export const openControlFileIn = (directory: Fd, name: string): OpenControlFile =>
+  keep(openIn(directory, name, O_RDONLY | O_NONBLOCK));
 
 /** Opened by the first read, and open until `rest`: an open file takes 5 KiB of the kernel's memory (6.18). */
 export function openLazily(directory: Fd, name: string): LazyControlFile {
   let file: OpenControlFile | undefined;
-  const opened = () => file ??= orUndefined(() => openControlFileIn(directory, name));
+  const opened = () => file ??= unlessFailed(() => openControlFileIn(directory, name));
   const rest = () => {
     file?.close();
     file = undefined;

@@ -1,6 +1,15 @@
 /** File descriptors with an owner. `Deno.FsFile` hides its number, which system calls need. */
 
-import { asSystemCallError, check, cString, errno, libc, SystemCallError } from "./libc.ts";
+import { decodeName } from "../names.ts";
+import {
+  asSystemCallError,
+  check,
+  cString,
+  errno,
+  libc,
+  SystemCallError,
+  unlessFailed,
+} from "./libc.ts";
 
 // fcntl(2), generic ABI: the same on x86-64 and arm64.
 export const O_RDONLY = 0;
@@ -29,31 +38,23 @@ export function own(number: number, path: string): Fd {
 }
 
 /** A descriptor that another thread of this process owns; closing it here does nothing. */
-export function borrowFd(number: number, path: string): Fd {
-  return { number, path, close() {}, [Symbol.dispose]() {} };
-}
+export const borrowFd = (number: number, path: string): Fd => ({
+  number,
+  path,
+  close() {},
+  [Symbol.dispose]() {},
+});
 
 /** Throws {@link SystemCallError}. */
-export function openFd(path: string, flags = O_RDONLY): Fd {
-  return own(check(libc().open(cString(path), flags | O_CLOEXEC, 0), "open", path), path);
-}
+export const openFd = (path: string, flags = O_RDONLY): Fd =>
+  own(check(libc().open(cString(path), flags | O_CLOEXEC, 0), "open", path), path);
 
-/**
- * {@link openIn} opens files in this very directory, even if another one gets its name. Throws {@link SystemCallError}.
- */
-export function openDirectory(path: string): Fd {
-  return openFd(path, O_RDONLY | O_DIRECTORY);
-}
+/** {@link openIn} opens files in this very directory, even if another one gets its name. Throws {@link SystemCallError}. */
+export const openDirectory = (path: string): Fd => openFd(path, O_RDONLY | O_DIRECTORY);
 
 /** Like {@link openDirectory}; `undefined` if it does not exist or may not be opened. */
-export function tryOpenDirectory(path: string): Fd | undefined {
-  try {
-    return openDirectory(path);
-  } catch (error) {
-    if (error instanceof SystemCallError) return undefined;
-    throw error;
-  }
-}
+export const tryOpenDirectory = (path: string): Fd | undefined =>
+  unlessFailed(() => openDirectory(path));
 
 /** Throws {@link SystemCallError}; ENOENT or ENODEV if the directory was removed. */
 export function openIn(directory: Fd, name: string, flags = O_RDONLY): Fd {
@@ -71,9 +72,7 @@ export function openEventfd(): Fd {
 const counter = new BigUint64Array(1);
 
 /** Returns the counter of an eventfd and resets it to 0; 0n if it was not signalled. */
-export function takeEventfd(fd: Fd): bigint {
-  return readInto(fd, counter) === 8 ? counter[0]! : 0n;
-}
+export const takeEventfd = (fd: Fd): bigint => readInto(fd, counter) === 8 ? counter[0]! : 0n;
 
 /** Adds 1 to the counter of an eventfd, which wakes its waiters. */
 export function signalEventfd(fd: Fd): void {
@@ -99,9 +98,7 @@ export function writeText(fd: Fd, text: string | Uint8Array<ArrayBuffer>): void 
   if (n === -1) throw new SystemCallError("write", errno(), fd.path);
 }
 
-/**
- * write(2) on another thread, for writes that take the kernel long; ignores the result. `text` must not change meanwhile.
- */
+/** write(2) on another thread, for writes that take the kernel long; ignores the result. `text` must not change meanwhile. */
 export function writeOnThread(fd: Fd, text: Uint8Array<ArrayBuffer>): void {
   void libc().write_elsewhere(fd.number, text, BigInt(text.length));
 }
@@ -125,4 +122,50 @@ export function inodeOfFd(fd: Fd): number {
 export function seekToEnd(fd: Fd): void {
   const SEEK_END = 2;
   check(Number(libc().lseek(fd.number, 0n, SEEK_END)), "lseek", fd.path);
+}
+
+const attribute = new Uint8Array(256);
+const decoder = new TextDecoder();
+
+/** An extended attribute: xattr(7). `undefined` if there is no such attribute or the file system does not support any. */
+export function readAttribute(file: Fd, name: string): string | undefined {
+  const n = Number(
+    libc().fgetxattr(file.number, cString(name), attribute, BigInt(attribute.length)),
+  );
+  return n < 0 ? undefined : decoder.decode(attribute.subarray(0, n));
+}
+
+// asm/unistd_64.h and asm-generic/unistd.h; glibc has the function only since 2.30.
+const SYS_GETDENTS64 = Deno.build.arch === "aarch64" ? 61n : 217n;
+/** dirent.h, DT_DIR. */
+const DIRECTORY = 4;
+/** struct linux_dirent64: u64 d_ino, d_off; u16 d_reclen; u8 d_type; char d_name[] */
+const LENGTH_OFFSET = 16;
+const TYPE_OFFSET = 18;
+const NAME_OFFSET = 19;
+
+const entries = new Uint8Array(32 * 1024);
+const entriesView = new DataView(entries.buffer);
+
+/**
+ * The names of the directories in `path`, unsorted, without `.` and `..`. Deno leaves out names that are not UTF-8. Throws
+ * {@link SystemCallError}.
+ */
+export function namesOfDirectories(path: string): string[] {
+  using directory = openDirectory(path);
+  const names: string[] = [];
+  const to = Deno.UnsafePointer.value(Deno.UnsafePointer.of(entries));
+  for (;;) {
+    const size = BigInt(entries.length);
+    const n = Number(
+      libc().syscall(SYS_GETDENTS64, BigInt(directory.number), BigInt(to), size, 0n),
+    );
+    if (n < 0) throw new SystemCallError("getdents64", errno(), path);
+    if (n === 0) return names.filter((name) => name !== "." && name !== "..");
+    for (let at = 0; at < n; at += entriesView.getUint16(at + LENGTH_OFFSET, true)) {
+      if (entries[at + TYPE_OFFSET] !== DIRECTORY) continue;
+      const begin = at + NAME_OFFSET;
+      names.push(decodeName(entries.subarray(begin, entries.indexOf(0, begin))));
+    }
+  }
 }

@@ -14,7 +14,7 @@ const MIN_RESERVED = 128;
 const RESERVED_SHARE = 1 / 16;
 
 /** What a descriptor is for: one that only saves time is given up first. */
-export type Purpose = "notification" | "speed";
+type Purpose = "notification" | "speed";
 
 /** struct rlimit: u64 soft, hard. */
 const limits = new BigUint64Array(2);
@@ -54,6 +54,5 @@ export function withinFdBudget(fd: Fd, purpose: Purpose): boolean {
 }
 
 /** RLIM_INFINITY is the highest u64. */
-function toNumber(limit: bigint): number {
-  return limit > BigInt(Number.MAX_SAFE_INTEGER) ? Infinity : Number(limit);
-}
+const toNumber = (limit: bigint): number =>
+  limit > BigInt(Number.MAX_SAFE_INTEGER) ? Infinity : Number(limit);

@@ -5,13 +5,15 @@ import { type Fd, own, readInto } from "./fd.ts";
 import { decodeName } from "../names.ts";
 
 export const IN_MODIFY = 0x2;
-export const IN_MOVED_FROM = 0x40;
-export const IN_MOVED_TO = 0x80;
-export const IN_CREATE = 0x100;
-export const IN_DELETE = 0x200;
+const IN_MOVED_FROM = 0x40;
+const IN_MOVED_TO = 0x80;
+const IN_CREATE = 0x100;
+const IN_DELETE = 0x200;
 export const IN_Q_OVERFLOW = 0x4000;
-export const IN_ONLYDIR = 0x1000000;
+const IN_ONLYDIR = 0x1000000;
 export const IN_ISDIR = 0x40000000;
+/** An entry of a directory was created or removed. */
+export const CREATED_OR_REMOVED = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR;
 
 export interface InotifyEvent {
   /** The watch that `addWatch` returned; -1 on overflow. */
@@ -22,9 +24,8 @@ export interface InotifyEvent {
 }
 
 /** A non-blocking inotify instance. Throws `SystemCallError`; EMFILE beyond fs.inotify.max_user_instances. */
-export function openInotify(): Fd {
-  return own(check(libc().inotify_init1(0o2004000), "inotify_init1", "instance"), "inotify");
-}
+export const openInotify = (): Fd =>
+  own(check(libc().inotify_init1(0o2004000), "inotify_init1", "instance"), "inotify");
 
 /** Throws `SystemCallError`; ENOSPC beyond fs.inotify.max_user_watches. */
 export function addWatch(inotify: Fd, path: string, mask: number): number {

@@ -4,7 +4,6 @@
  */
 
 import { encodeName } from "../names.ts";
-import { errnoName } from "./errno.ts";
 
 const symbols = {
   open: { parameters: ["buffer", "i32", "u32"], result: "i32" },
@@ -47,7 +46,6 @@ const symbols = {
   getrlimit: { parameters: ["i32", "buffer"], result: "i32" },
   setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
   getppid: { parameters: [], result: "i32" },
-  kill: { parameters: ["i32", "i32"], result: "i32" },
   syscall: { parameters: ["i64", "i64", "i64", "i64", "i64"], result: "i64" },
   syscall_elsewhere: {
     name: "syscall",
@@ -56,10 +54,7 @@ const symbols = {
     nonblocking: true,
   },
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
-  sendto: {
-    parameters: ["i32", "buffer", "usize", "i32", "buffer", "u32"],
-    result: "isize",
-  },
+  sendto: { parameters: ["i32", "buffer", "usize", "i32", "buffer", "u32"], result: "isize" },
   __errno_location: { parameters: [], result: "pointer" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
@@ -77,6 +72,38 @@ export function libc(): Libc {
   return loaded;
 }
 
+/** errno(3) of the generic Linux ABI; the same on x86-64 and arm64. */
+const ERRNO_NAMES: Readonly<Record<number, string>> = {
+  1: "EPERM",
+  2: "ENOENT",
+  3: "ESRCH",
+  4: "EINTR",
+  5: "EIO",
+  9: "EBADF",
+  11: "EAGAIN",
+  12: "ENOMEM",
+  13: "EACCES",
+  16: "EBUSY",
+  17: "EEXIST",
+  19: "ENODEV",
+  20: "ENOTDIR",
+  21: "EISDIR",
+  22: "EINVAL",
+  23: "ENFILE",
+  24: "EMFILE",
+  28: "ENOSPC",
+  30: "EROFS",
+  32: "EPIPE",
+  36: "ENAMETOOLONG",
+  38: "ENOSYS",
+  39: "ENOTEMPTY",
+  61: "ENODATA",
+  95: "EOPNOTSUPP",
+};
+
+/** `errno N` for a number that is not in the table. */
+const errnoName = (errno: number): string => ERRNO_NAMES[errno] ?? `errno ${errno}`;
+
 /** A failed system call. */
 export class SystemCallError extends Error {
   override readonly name = "SystemCallError";
@@ -90,9 +117,7 @@ export class SystemCallError extends Error {
  * The errno's name of the call just made. Only right after a *synchronous* call on this thread: after a `nonblocking` one it
  * is another thread's.
  */
-export function errno(): string {
-  return errnoName(errnoView!.getInt32());
-}
+export const errno = (): string => errnoName(errnoView!.getInt32());
 
 /**
  * The errno's name behind a {@link SystemCallError} or an error that Deno threw. Deno leaves out `code` for some numbers but
@@ -117,7 +142,15 @@ export function check(result: number, call: string, object: string): number {
   return result;
 }
 
-/** NUL-terminated. */
-export function cString(text: string): Uint8Array<ArrayBuffer> {
-  return encodeName(text + "\0");
+/** `undefined` if a system call of `action` failed. */
+export function unlessFailed<T>(action: () => T): T | undefined {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof SystemCallError) return undefined;
+    throw error;
+  }
 }
+
+/** NUL-terminated. */
+export const cString = (text: string): Uint8Array<ArrayBuffer> => encodeName(text + "\0");

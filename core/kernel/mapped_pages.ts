@@ -38,19 +38,15 @@ function map(size: number, flags: number, fd: number): Pages {
 }
 
 /** Anonymous pages: `anon`. Throws `SystemCallError` (ENOMEM beyond the overcommit limit). */
-export function mapAnonymous(size: number): Pages {
-  return map(size, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
-}
+export const mapAnonymous = (size: number): Pages =>
+  map(size, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
 
 /** Shared anonymous pages: `shmem`. */
-export function mapShared(size: number): Pages {
-  return map(size, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1);
-}
+export const mapShared = (size: number): Pages =>
+  map(size, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1);
 
 /** The pages of a file, which must be at least `size` bytes long: `file`. */
-export function mapFile(file: Fd, size: number): Pages {
-  return map(size, MAP_SHARED, file.number);
-}
+export const mapFile = (file: Fd, size: number): Pages => map(size, MAP_SHARED, file.number);
 
 /** Returns freed memory of all threads to the kernel: malloc_trim(3). Blocks allocations of other threads, and waits for theirs. */
 export function trimHeap(): void {

@@ -8,9 +8,7 @@ const FALLBACK = 4096;
 let known: number | undefined;
 
 /** Bytes. */
-export function pageSize(): number {
-  return known ??= readPageSize() ?? FALLBACK;
-}
+export const pageSize = (): number => known ??= readPageSize() ?? FALLBACK;
 
 /** From the auxiliary vector, as sysconf(3) does: loading the C library for it would take 5 ms and more. */
 function readPageSize(): number | undefined {

@@ -22,9 +22,8 @@ export function setSchedFifo(): string | undefined {
 }
 
 /** `undefined` on success, else the errno's name. On Linux each thread has its own nice value: setpriority(2). */
-export function setNice(): string | undefined {
-  return libc().setpriority(PRIO_PROCESS, 0, MIN_NICE) === 0 ? undefined : errno();
-}
+export const setNice = (): string | undefined =>
+  libc().setpriority(PRIO_PROCESS, 0, MIN_NICE) === 0 ? undefined : errno();
 
 /** The CPUs that this thread may run on; `undefined` if unknown. */
 export const ownCpus = () => cpusOf(0);
@@ -45,14 +44,12 @@ export function oneCpu(cpu: number): CpuSet {
   return cpus;
 }
 
-export function hasCpu(cpus: CpuSet, cpu: number): boolean {
-  return (cpus[cpu >> 3]! >> (cpu & 7) & 1) === 1;
-}
+export const hasCpu = (cpus: CpuSet, cpu: number): boolean =>
+  (cpus[cpu >> 3]! >> (cpu & 7) & 1) === 1;
 
 /** Moves this thread before it returns. False if its cpuset has none of the CPUs (cpuset(7)). */
-export function setAffinity(cpus: CpuSet): boolean {
-  return libc().sched_setaffinity(0, BigInt(CPU_SET_BYTES), cpus) === 0;
-}
+export const setAffinity = (cpus: CpuSet): boolean =>
+  libc().sched_setaffinity(0, BigInt(CPU_SET_BYTES), cpus) === 0;
 
 /** Without timer slack in a thread with SCHED_FIFO: prctl(2), PR_SET_TIMERSLACK. */
 export function sleepMicroseconds(us: number): void {

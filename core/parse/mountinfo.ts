@@ -46,6 +46,5 @@ function parseLine(line: string): Mount | undefined {
 }
 
 /** In file order: a later mount covers an earlier one on the same mount point. */
-export function parseMountinfo(text: string): Mount[] {
-  return wholeLines(text).map(parseLine).filter((mount) => mount !== undefined);
-}
+export const parseMountinfo = (text: string): Mount[] =>
+  wholeLines(text).map(parseLine).filter((mount) => mount !== undefined);

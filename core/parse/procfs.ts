@@ -9,6 +9,15 @@ export function parseKilobytes(text: string | undefined): number | undefined {
   return match === null ? undefined : Number(match[1]) * 1024;
 }
 
+function fieldsIn(lines: readonly string[], separator: string): ReadonlyMap<string, string> {
+  const fields = new Map<string, string>();
+  for (const line of lines) {
+    const at = line.indexOf(separator);
+    if (at > 0) fields.set(line.slice(0, at), line.slice(at + separator.length));
+  }
+  return fields;
+}
+
 const MEMINFO_KEYS = {
   total: "MemTotal",
   free: "MemFree",
@@ -27,11 +36,7 @@ const MEMINFO_KEYS = {
 export type Meminfo = { readonly [key in keyof typeof MEMINFO_KEYS]?: number };
 
 export function parseMeminfo(text: string): Meminfo {
-  const values = new Map<string, string>();
-  for (const line of text.split("\n")) {
-    const colon = line.indexOf(":");
-    if (colon > 0) values.set(line.slice(0, colon), line.slice(colon + 1));
-  }
+  const values = fieldsIn(text.split("\n"), ":");
   const meminfo: { -readonly [key in keyof Meminfo]: number } = {};
   for (const [field, key] of Object.entries(MEMINFO_KEYS)) {
     const bytes = parseKilobytes(values.get(key));
@@ -167,20 +172,15 @@ export interface ProcStatus {
   readonly caughtSignals?: bigint;
 }
 
-function parseNumber(text: string | undefined): number | undefined {
-  return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined;
-}
+const parseNumber = (text: string | undefined): number | undefined =>
+  text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined;
 
 const unescapeName = (text: string) =>
   text.replace(/\\([n\\])/g, (_, letter) => letter === "n" ? "\n" : "\\");
 
 /** Skips a last line without its newline: half of a SigCgt would name the wrong signals. */
 export function parseProcStatus(text: string): ProcStatus {
-  const fields = new Map<string, string>();
-  for (const line of wholeLines(text)) {
-    const separator = line.indexOf(":\t");
-    if (separator > 0) fields.set(line.slice(0, separator), line.slice(separator + 2));
-  }
+  const fields = fieldsIn(wholeLines(text), ":\t");
   const name = fields.get("Name");
   const nsPids = fields.get("NSpid")?.split("\t").map(parseNumber) ?? [];
   const caught = fields.get("SigCgt");

@@ -23,60 +23,58 @@ export interface LoggedKill {
   readonly isRepeated: boolean;
 }
 
-export interface KernelLog extends Disposable {
-  /** Readable when there are new lines. */
-  readonly fd: Fd;
-  /** The kills logged since the last call. */
-  read(): LoggedKill[];
-}
-
 /** A record has at most 8 KiB (CONSOLE_EXT_LOG_MAX); read(2) into a shorter buffer fails with EINVAL. */
 const MAX_RECORD_BYTES = 8192;
 
-/**
- * Opens the log at its end. Throws `SystemCallError` where it may not be read, or does not exist.
- *
- * @param hierarchy where a victim is looked up right away when the kernel left out its cgroup.
- */
-export function openKernelLog(hierarchy: Hierarchy): KernelLog {
-  const fd = openFd("/dev/kmsg", O_RDONLY | O_NONBLOCK);
-  seekToEnd(fd);
-  const buffer = new Uint8Array(MAX_RECORD_BYTES);
-  const decoder = new TextDecoder();
-  const kills = new KillLogParser();
-  let last: KmsgRecord | undefined;
+export class KernelLog implements Disposable {
+  /** Readable when there are new lines. */
+  readonly fd: Fd = openFd("/dev/kmsg", O_RDONLY | O_NONBLOCK);
+  readonly #buffer = new Uint8Array(MAX_RECORD_BYTES);
+  readonly #decoder = new TextDecoder();
+  readonly #kills = new KillLogParser();
+  #last: KmsgRecord | undefined;
+
+  /**
+   * Opens the log at its end. Throws `SystemCallError` where it may not be read, or does not exist.
+   *
+   * @param hierarchy where a victim is looked up right away when the kernel left out its cgroup.
+   */
+  constructor(private readonly hierarchy: Hierarchy) {
+    seekToEnd(this.fd);
+  }
+
+  /** The kills logged since the last call. */
+  read(): LoggedKill[] {
+    const found: LoggedKill[] = [];
+    for (let text = this.#readRecord(); text !== ""; text = this.#readRecord()) {
+      const record = text === undefined ? undefined : parseKmsgRecord(text);
+      // A process that may write to /dev/kmsg could forge a kill; only the kernel's own facility is 0.
+      if (record?.facility !== 0) continue;
+      // A long summary is written in pieces; each longer one replaces the one before.
+      this.#last = joinContinuation(this.#last, record);
+      const kill = this.#kills.add(this.#last.message, this.#last.timestamp);
+      if (kill === undefined) continue;
+      const { pid, comm } = kill.victim;
+      const cgroup = kill.cgroup ?? cgroupOfKilled(pid, comm, this.hierarchy);
+      found.push(omitUndefined({ ...kill, cgroup }));
+    }
+    return found;
+  }
 
   /** One record; "" at the end of the log, `undefined` when records were overwritten before they could be read. */
-  const readRecord = (): string | undefined => {
+  #readRecord(): string | undefined {
     try {
-      const length = readInto(fd, buffer);
-      return length === undefined ? "" : decoder.decode(buffer.subarray(0, length));
+      const length = readInto(this.fd, this.#buffer);
+      return length === undefined ? "" : this.#decoder.decode(this.#buffer.subarray(0, length));
     } catch (error) {
       if (error instanceof SystemCallError && error.code === "EPIPE") return undefined;
       throw error;
     }
-  };
+  }
 
-  return {
-    fd,
-    read() {
-      const found: LoggedKill[] = [];
-      for (let text = readRecord(); text !== ""; text = readRecord()) {
-        const record = text === undefined ? undefined : parseKmsgRecord(text);
-        // A process that may write to /dev/kmsg could forge a kill; only the kernel's own facility is 0.
-        if (record?.facility !== 0) continue;
-        // A long summary is written in pieces; each longer one replaces the one before.
-        last = joinContinuation(last, record);
-        const kill = kills.add(last.message, last.timestamp);
-        if (kill === undefined) continue;
-        const { pid, comm } = kill.victim;
-        const cgroup = kill.cgroup ?? cgroupOfKilled(pid, comm, hierarchy);
-        found.push(omitUndefined({ ...kill, cgroup }));
-      }
-      return found;
-    },
-    [Symbol.dispose]: fd.close,
-  };
+  [Symbol.dispose](): void {
+    this.fd.close();
+  }
 }
 
 type KilledLine = Extract<OomMessage, { kind: "killed" }>;
@@ -111,28 +109,23 @@ export class KillLogParser {
   add(message: string, timestamp: bigint): LoggedKill | undefined {
     if (this.#group && timestamp - this.#group.lastAt > MAX_GROUP_GAP_US) this.#group = undefined;
     const line = parseOomMessage(message);
-    switch (line?.kind) {
-      case "invoked":
-      case "oom-kill":
-        this.#summary = line.kind === "oom-kill" ? line : undefined;
-        this.#group = undefined;
-        return undefined;
-      case "task-in":
-        this.#taskLine = line;
-        this.#group = undefined;
-        return undefined;
-      case "group":
-        // Written after the first victim, which is killed and logged again as one of the group.
-        this.#group = { path: line.memcg, lastAt: timestamp, pids: new Set(), comms: new Map() };
-        if (this.#last) addToGroup(this.#last.line, this.#group);
-        return undefined;
-      case "killed":
-        // A slow console makes each line wait for the ones before it.
-        if (this.#group) this.#group.lastAt = timestamp;
-        return this.#completeKill(line);
-      default:
-        return undefined;
+    if (line?.kind === "killed") {
+      // A slow console makes each line wait for the ones before it.
+      if (this.#group) this.#group.lastAt = timestamp;
+      return this.#completeKill(line);
     }
+    if (line?.kind === "group") {
+      // Written after the first victim, which is killed and logged again as one of the group.
+      this.#group = { path: line.memcg, lastAt: timestamp, pids: new Set(), comms: new Map() };
+      if (this.#last) addToGroup(this.#last.line, this.#group);
+    } else if (line?.kind === "task-in") {
+      this.#taskLine = line;
+      this.#group = undefined;
+    } else if (line?.kind === "invoked" || line?.kind === "oom-kill") {
+      this.#summary = line.kind === "oom-kill" ? line : undefined;
+      this.#group = undefined;
+    }
+    return undefined;
   }
 
   #completeKill(line: KilledLine): LoggedKill {

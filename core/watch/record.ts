@@ -5,18 +5,13 @@ import { identify } from "../cgroup/identity.ts";
 import { recordingClock } from "../record/clock.ts";
 import type { RecordedCgroup, RecordSink } from "../record/format.ts";
 import { type Sampler, startSampler } from "../record/sampler.ts";
-import { finite } from "./diff.ts";
+import { finite } from "./change_detector.ts";
 import type { WatchedCgroup } from "./watched_cgroup.ts";
-
-interface Recorded {
-  readonly id: number;
-  /** The last line that described it. */
-  description: string;
-}
 
 export class WatchRecorder {
   readonly #sampler: Sampler;
-  readonly #recorded = new Map<WatchedCgroup, Recorded>();
+  /** With the last line that described each. */
+  readonly #recorded = new Map<WatchedCgroup, { readonly id: number; description: string }>();
   #nextId = 1;
 
   constructor(
@@ -33,15 +28,12 @@ export class WatchRecorder {
     });
   }
 
-  /** @param at `recordingClock()` before it was read: to emit the events takes longer than that. */
+  /**
+   * Writes its description when that has changed, and its usage.
+   *
+   * @param at `recordingClock()` before it was read: to emit the events takes longer than that.
+   */
   snapshot(watched: WatchedCgroup, at: number): void {
-    const id = this.#describe(watched);
-    const { usage } = watched.memory;
-    if (usage !== undefined) this.sink.line({ type: "snapshot", at, id, usage });
-  }
-
-  /** Writes its description when that has changed; returns its id. */
-  #describe(watched: WatchedCgroup): number {
     const found = this.#recorded.get(watched) ?? { id: this.#nextId++, description: "" };
     this.#recorded.set(watched, found);
     const line = lineOf(found.id, watched);
@@ -50,7 +42,8 @@ export class WatchRecorder {
       found.description = description;
       this.sink.line({ ...line, at: recordingClock() });
     }
-    return found.id;
+    const { usage } = watched.memory;
+    if (usage !== undefined) this.sink.line({ type: "snapshot", at, id: found.id, usage });
   }
 
   removed(watched: WatchedCgroup): void {

@@ -1,4 +1,8 @@
-/** The notifications that wake a watch: opens and arms them, reads them, and reports what stands in where one is refused. */
+/**
+ * The notifications that wake a watch: opens and arms them, reads them, and reports what stands in where one is refused.
+ * Creation and removal of cgroups come through inotify; `Deno.watchFs` stands in where there is no inotify instance: it drops
+ * events while 16 wait to be read (denoland/deno issue 11373), and wakes up for every control file that changes.
+ */
 
 import { type Cgroup, isThere, parentOf, readPressure } from "../cgroup/cgroup.ts";
 import type { Hierarchy } from "../cgroup/hierarchy.ts";
@@ -6,12 +10,19 @@ import type { Interests, PressureLevel, Trigger } from "../cgroup/version.ts";
 import type { Source } from "../events/event.ts";
 import { EPOLLERR, EPOLLIN, type EpollSet, openEpoll } from "../kernel/epoll.ts";
 import { type Fd, takeEventfd } from "../kernel/fd.ts";
-import { IN_Q_OVERFLOW, openInotify, readInotify } from "../kernel/inotify.ts";
+import {
+  addWatch,
+  CREATED_OR_REMOVED,
+  IN_ISDIR,
+  IN_Q_OVERFLOW,
+  type InotifyEvent,
+  openInotify,
+  readInotify,
+  removeWatch,
+} from "../kernel/inotify.ts";
 import { SystemCallError } from "../kernel/libc.ts";
-import { HierarchyWatcher } from "./hierarchy_watcher.ts";
-import { type KernelLog, openKernelLog } from "./kernel_log.ts";
+import { KernelLog } from "./kernel_log.ts";
 import type { EmitBody, WatchOptions } from "./options.ts";
-import { SourceReport } from "./source_report.ts";
 import {
   arm,
   type Armed,
@@ -105,7 +116,7 @@ export class Sources {
       this.#report.reportFallback(root, requested, fallback, reason);
       return undefined;
     }
-    const log = this.#tryOpen(requested, fallback, () => openKernelLog(this.hierarchy));
+    const log = this.#tryOpen(requested, fallback, () => new KernelLog(this.hierarchy));
     if (log) this.#epoll?.add(log.fd, EPOLLIN, LOG_TOKEN);
     if (log) this.#report.add("kernel log: /dev/kmsg");
     return log;
@@ -295,4 +306,123 @@ function stallOf({ cgroup }: WatchedCgroup, trigger: Trigger): Stall | undefined
   if (trigger.kind !== "psi") return undefined;
   const { kind } = trigger.psi;
   return { kind, total: readPressure(cgroup)?.[kind]?.total ?? 0n };
+}
+
+/** Called with the directory of a cgroup that was created or removed; `undefined` means that any may have been. */
+type OnChange = (dir: string | undefined) => void;
+
+const NAME = "cgroup creation/removal";
+
+/** Creation and removal of cgroups. */
+class HierarchyWatcher {
+  readonly source: "inotify" | "watchfs";
+  /** By watch, so that a directory created later with the same name has its own. */
+  readonly #directories = new Map<number, string>();
+  readonly #fsWatchers: { readonly watcher: Deno.FsWatcher; readonly done: Promise<void> }[] = [];
+  /** Whether every creation and removal is reported, as far as the kernel tells. */
+  reportsAllChanges: boolean;
+
+  constructor(
+    private readonly options: WatchOptions,
+    private readonly inotify: Fd | undefined,
+    private readonly report: SourceReport,
+  ) {
+    this.source = inotify ? "inotify" : "watchfs";
+    this.reportsAllChanges = inotify !== undefined;
+  }
+
+  /** Follows the siblings of the targets and, with watchFs, what is below the targets; only watchFs calls `onChange`. */
+  start(onChange: OnChange): void {
+    const { targets, recursive } = this.options;
+    const parents = targets.flatMap((target) => parentOf(target) ?? []);
+    if (this.inotify) return parents.forEach((parent) => this.watchChildren(parent));
+    if (recursive) this.#watchFs(targets, true, onChange);
+    if (parents.length > 0) this.#watchFs(parents, false, onChange);
+  }
+
+  /** Follows the children of `cgroup` until the returned function is called; `undefined` without inotify. */
+  watchChildren(cgroup: Cgroup): (() => void) | undefined {
+    const inotify = this.inotify;
+    if (inotify === undefined) return undefined;
+    try {
+      const watch = addWatch(inotify, cgroup.dir, CREATED_OR_REMOVED);
+      this.#directories.set(watch, cgroup.dir);
+      this.report.add(`${NAME}: inotify`);
+      return () => {
+        if (this.#directories.delete(watch)) removeWatch(inotify, watch);
+      };
+    } catch (error) {
+      if (!(error instanceof SystemCallError)) throw error;
+      if (isThere(cgroup)) this.#reportFallback(cgroup, error);
+      return undefined;
+    }
+  }
+
+  /** The directory of a cgroup that was created or removed; `undefined` when the event is about something else. */
+  changedDirectory({ watch, mask, name }: InotifyEvent): string | undefined {
+    const dir = this.#directories.get(watch);
+    return dir !== undefined && mask & IN_ISDIR && name !== "" ? `${dir}/${name}` : undefined;
+  }
+
+  async close(): Promise<void> {
+    for (const { watcher } of this.#fsWatchers) watcher.close();
+    await Promise.all(this.#fsWatchers.map(({ done }) => done));
+  }
+
+  #watchFs(cgroups: readonly Cgroup[], recursive: boolean, onChange: OnChange): void {
+    try {
+      const watcher = Deno.watchFs(cgroups.map(({ dir }) => dir), { recursive });
+      this.#fsWatchers.push({ watcher, done: forward(watcher, onChange) });
+      this.report.add(`${NAME}: watchFs`);
+    } catch (error) {
+      // NotFound, or an Error when a limit of inotify is reached.
+      this.#reportFallback(cgroups[0]!, error);
+    }
+  }
+
+  #reportFallback({ path }: Cgroup, error: unknown): void {
+    this.reportsAllChanges = false;
+    this.report.reportFallback(path, NAME, "read all cgroups every 30 s", reasonOf(error));
+  }
+}
+
+async function forward(watcher: Deno.FsWatcher, onChange: OnChange): Promise<void> {
+  for await (const { flag, kind, paths } of watcher) {
+    // The kernel dropped events.
+    if (flag === "rescan") onChange(undefined);
+    else if (kind === "create" || kind === "remove" || kind === "rename") {
+      for (const path of paths) onChange(path);
+    }
+  }
+}
+
+/** Which sources are in use, and what stands in for those that are not available: for the start-up line and as events. */
+class SourceReport {
+  readonly #sources = new Set<string>();
+  readonly #fallbacks = new Map<string, string>();
+
+  constructor(private readonly emit: EmitBody) {}
+
+  /** @param source such as `events: inotify on memory.events`. */
+  add(source: string): void {
+    this.#sources.add(source);
+  }
+
+  /** Reports the same lack for the same reason only once, whatever the number of cgroups. */
+  reportFallback(cgroup: string, requested: string, fallback: string, reason: string): void {
+    const key = `${requested} ${reason}`;
+    if (this.#fallbacks.has(key)) return;
+    this.#fallbacks.set(key, `${requested} unavailable: ${fallback} (${reason})`);
+    this.emit(cgroup, "none", { type: "degraded", requested, fallback, reason });
+  }
+
+  /** One line for each source, with all its files: `events: inotify on memory.events, memory.max`; then the fallbacks. */
+  lines(): string[] {
+    const bySource = Map.groupBy(this.#sources, (line) => line.split(" on ", 1)[0]!);
+    const sources = [...bySource].map(([source, lines]) => {
+      const files = lines.flatMap((line) => line.split(" on ", 2)[1] ?? []);
+      return files.length === 0 ? source : `${source} on ${files.join(", ")}`;
+    });
+    return [...sources, ...this.#fallbacks.values()];
+  }
 }

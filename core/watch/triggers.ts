@@ -31,7 +31,7 @@ export interface Armed {
 }
 
 /** Where notifications arrive. Each eventfd and each pressure file has a token of its own in the epoll set. */
-export interface ArmTargets {
+interface ArmTargets {
   readonly epoll: EpollSet;
   readonly inotify: Fd | undefined;
 }
@@ -66,18 +66,14 @@ function armEventfd(
   token: number,
   epoll: EpollSet,
 ): Armed {
-  const fd = withinBudget(openEventfd(), "eventfd");
-  try {
-    // The kernel needs the control file only while it registers the eventfd.
-    using file = openFd(`${cgroup.dir}/${trigger.file}`, O_RDONLY);
-    using control = openFd(`${cgroup.dir}/cgroup.event_control`, O_WRONLY);
-    writeText(control, `${fd.number} ${file.number} ${trigger.argument}`);
-    epoll.add(fd, EPOLLIN, token);
-  } catch (error) {
-    fd.close();
-    throw error;
-  }
-  return { trigger, fd, disarm: disarmOnce(fd, epoll) };
+  using opened = new DisposableStack();
+  const fd = opened.use(withinBudget(openEventfd(), "eventfd"));
+  // The kernel needs the control file only while it registers the eventfd.
+  using file = openFd(`${cgroup.dir}/${trigger.file}`, O_RDONLY);
+  using control = openFd(`${cgroup.dir}/cgroup.event_control`, O_WRONLY);
+  writeText(control, `${fd.number} ${file.number} ${trigger.argument}`);
+  epoll.add(fd, EPOLLIN, token);
+  return keepArmed(opened, trigger, fd, epoll);
 }
 
 /**
@@ -90,34 +86,26 @@ export async function armAsync(
   token: number,
   { epoll }: Pick<ArmTargets, "epoll">,
 ): Promise<Armed> {
-  const fd = withinBudget(openEventfd(), "eventfd");
-  try {
-    using file = openFd(`${cgroup.dir}/${trigger.file}`, O_RDONLY);
-    using control = openFd(`${cgroup.dir}/cgroup.event_control`, O_WRONLY);
-    const text = new TextEncoder().encode(`${fd.number} ${file.number} ${trigger.argument}`);
-    // Only the thread that made the call has its errno: write again here for the reason.
-    if (await writeAsync(control, text) < 0) writeText(control, text);
-    // Level-triggered it would wake the thread without end if it is signalled before or after its token is known.
-    epoll.add(fd, EPOLLIN | EPOLLET, token);
-  } catch (error) {
-    fd.close();
-    throw error;
-  }
-  return { trigger, fd, disarm: disarmOnce(fd, epoll) };
+  using opened = new DisposableStack();
+  const fd = opened.use(withinBudget(openEventfd(), "eventfd"));
+  using file = openFd(`${cgroup.dir}/${trigger.file}`, O_RDONLY);
+  using control = openFd(`${cgroup.dir}/cgroup.event_control`, O_WRONLY);
+  const text = new TextEncoder().encode(`${fd.number} ${file.number} ${trigger.argument}`);
+  // Only the thread that made the call has its errno: write again here for the reason.
+  if (await writeAsync(control, text) < 0) writeText(control, text);
+  // Level-triggered it would wake the thread without end if it is signalled before or after its token is known.
+  epoll.add(fd, EPOLLIN | EPOLLET, token);
+  return keepArmed(opened, trigger, fd, epoll);
 }
 
 function armPsi(path: string, trigger: PsiFileTrigger, token: number, epoll: EpollSet): Armed {
   const { kind, stall, window } = trigger.psi;
-  const fd = withinBudget(openFd(path, O_RDWR | O_NONBLOCK), "open");
-  try {
-    // The kernel wants the NUL too: Documentation/accounting/psi.rst.
-    writeText(fd, `${kind} ${stall} ${window}\0`);
-    epoll.add(fd, EPOLLPRI, token);
-  } catch (error) {
-    fd.close();
-    throw error;
-  }
-  return { trigger, fd, disarm: disarmOnce(fd, epoll) };
+  using opened = new DisposableStack();
+  const fd = opened.use(withinBudget(openFd(path, O_RDWR | O_NONBLOCK), "open"));
+  // The kernel wants the NUL too: Documentation/accounting/psi.rst.
+  writeText(fd, `${kind} ${stall} ${window}\0`);
+  epoll.add(fd, EPOLLPRI, token);
+  return keepArmed(opened, trigger, fd, epoll);
 }
 
 /** Throws `SystemCallError` (EMFILE) while some descriptors are left for files that are opened for a moment. */
@@ -127,34 +115,25 @@ function withinBudget(fd: Fd, call: string): Fd {
   throw new SystemCallError(call, "EMFILE", fd.path);
 }
 
-/** Only once: later the number of the descriptor may belong to another file. */
-function disarmOnce(fd: Fd, epoll: EpollSet): () => void {
-  let isArmed = true;
-  return () => {
-    if (isArmed) epoll.remove(fd);
-    isArmed = false;
-    fd.close();
-  };
+/** Keeps `fd` open until `disarm`, which acts once: later the number of the descriptor may belong to another file. */
+function keepArmed(opened: DisposableStack, trigger: Trigger, fd: Fd, epoll: EpollSet): Armed {
+  const kept = opened.move();
+  kept.defer(() => epoll.remove(fd));
+  return { trigger, fd, disarm: () => kept.dispose() };
 }
 
 /** Whether OOMs go unnoticed without it. */
-export function isOomTrigger(trigger: Trigger): boolean {
-  return trigger.kind === "eventfd" ? trigger.event === "oom" : trigger.file === "memory.events";
-}
+export const isOomTrigger = (trigger: Trigger): boolean =>
+  trigger.kind === "eventfd" ? trigger.event === "oom" : trigger.file === "memory.events";
 
-export function isThresholdTrigger(trigger: Trigger): boolean {
-  return trigger.kind === "eventfd" && trigger.event === "threshold";
-}
+export const isThresholdTrigger = (trigger: Trigger): boolean =>
+  trigger.kind === "eventfd" && trigger.event === "threshold";
 
 export function describeTrigger(trigger: Trigger): string {
-  switch (trigger.kind) {
-    case "eventfd":
-      return `${trigger.event}: eventfd on ${trigger.file}`;
-    case "inotify":
-      return `events: inotify on ${trigger.file}`;
-    case "psi":
-      return `pressure: PSI trigger on ${trigger.file}`;
-  }
+  const source = trigger.kind === "eventfd"
+    ? `${trigger.event}: eventfd`
+    : { inotify: "events: inotify", psi: "pressure: PSI trigger" }[trigger.kind];
+  return `${source} on ${trigger.file}`;
 }
 
 /** @param interval milliseconds; `undefined` for the default, which grows with the number of cgroups. */

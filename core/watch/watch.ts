@@ -4,28 +4,27 @@
  */
 
 import type { AncestorLimits } from "../cgroup/ancestry.ts";
-import { type Cgroup, parentOf } from "../cgroup/cgroup.ts";
-import type { Hierarchy } from "../cgroup/hierarchy.ts";
-import {
-  type Body,
-  type CounterDeltas,
-  makeEvent,
-  type OomkitEvent,
-  type Source,
-} from "../events/event.ts";
+import { type Cgroup, isThere, openCgroup, parentOf, walk } from "../cgroup/cgroup.ts";
+import { directoryOf, type Hierarchy, pathOf } from "../cgroup/hierarchy.ts";
+import { isInSubtree, parentPath } from "../cgroup_path.ts";
+import { type CounterDeltas, makeEvent, type OomkitEvent, type Source } from "../events/event.ts";
 import { wallClock } from "../kernel/clock.ts";
 import { sweepEvery } from "../policy/poll_interval.ts";
 import { recordingClock } from "../record/clock.ts";
 import { delay } from "../timing.ts";
-import { CgroupDiffer, counterDeltas } from "./diff.ts";
+import { ChangeDetector, counterDeltas } from "./change_detector.ts";
 import { KillMatcher, LOG_GRACE_MS, type MatchedKill } from "./kill_matcher.ts";
-import type { WatchOptions } from "./options.ts";
-import { everyTarget, isCovered, Reconciler, Sweep } from "./reconcile.ts";
+import type { EmitBody, WatchOptions } from "./options.ts";
 import { WatchRecorder } from "./record.ts";
-import { RemovalTracker } from "./removals.ts";
-import { RemovedKillCounts } from "./removed_kills.ts";
+import { type RemovedChildrenKills, RemovedKillCounts } from "./removed_kills.ts";
 import { type Batch, Sources } from "./sources.ts";
-import { createWatchedCgroup, disarm, rememberPids, type WatchedCgroup } from "./watched_cgroup.ts";
+import {
+  createMissedCgroup,
+  createWatchedCgroup,
+  disarm,
+  rememberPids,
+  type WatchedCgroup,
+} from "./watched_cgroup.ts";
 
 export type Summary = OomkitEvent & { readonly type: "summary" };
 
@@ -43,6 +42,14 @@ export interface Watching {
 /** A queued notification arrives sooner than this. */
 const MS_WITHOUT_WAKE = 20;
 const MAX_MS_TO_STOP = 2000;
+
+/** A sweep reads so many cgroups at once, which takes some 10 ms, so that notifications are not delayed. */
+const MAX_READS_PER_TURN = 50;
+/** As long again for everything else. */
+const MS_BETWEEN_TURNS = 10;
+
+/** One removal arrives as several notifications; so many paths are remembered as may be removed meanwhile. */
+const MAX_REMEMBERED_PATHS = 50;
 
 /**
  * Arms everything before it returns: whatever happens after that is reported, in order.
@@ -62,24 +69,30 @@ class Watch implements Watching {
   readonly #done = Promise.withResolvers<void>();
   /** By path. */
   readonly #watched = new Map<string, WatchedCgroup>();
-  /** Removed, but their removal is not reported yet. */
+  /**
+   * Removed, but their removal is not reported yet: the last kills of one may still be in the kernel log, or be known to its
+   * parent alone.
+   */
   readonly #removed = new Set<WatchedCgroup>();
+  readonly #recentlyRemovedPaths: string[] = [];
   /** Of cgroups after their removal is reported. */
   readonly #removedDeltas: CounterDeltas[] = [];
   readonly #removedKills = new RemovedKillCounts();
   readonly #sources: Sources;
   readonly #kills: KillMatcher;
-  readonly #differ: CgroupDiffer;
+  readonly #changes: ChangeDetector;
   readonly #recorder: WatchRecorder | undefined;
-  readonly #removals: RemovalTracker;
-  readonly #reconciler: Reconciler;
-  readonly #sweep = new Sweep();
+  /** Still to be read by the current sweep, the next one last, and the limits of their ancestors. */
+  #unswept: WatchedCgroup[] = [];
+  #sweptAncestors: AncestorLimits = new Map();
   /** Notifications are not known to be lost, but a watch that relied on them alone would never notice. */
   #nextSweepAt = this.#startedAt + sweepEvery(0, false);
   #timer: { readonly id: ReturnType<typeof setTimeout>; readonly at: number } | undefined;
   #lastWakeAt = this.#startedAt;
   #following = Promise.resolve();
   #isClosed = false;
+  readonly #emit: EmitBody = (cgroup, source, body) =>
+    this.emitEvent(makeEvent(wallClock(), cgroup, source, body));
 
   constructor(
     private readonly options: WatchOptions,
@@ -87,62 +100,39 @@ class Watch implements Watching {
   ) {
     this.done = this.#done.promise;
     this.#hierarchy = options.targets[0]!.hierarchy;
-    const watchedCgroups = this.#watched;
-    const removed = this.#removed;
-    const context = {
-      options,
-      hierarchy: this.#hierarchy,
-      watchedCgroups,
-      removedKills: this.#removedKills,
-      emit: this.#emit.bind(this),
-      readLog: this.#readLog.bind(this),
-    };
-    this.#sources = new Sources(options, this.#hierarchy, context.emit);
+    this.#sources = new Sources(options, this.#hierarchy, this.#emit);
     this.#kills = new KillMatcher({
-      watchedCgroups: function* () {
-        yield* removed;
-        yield* watchedCgroups.values();
-      },
-      covers: (path) => isCovered(options, path),
+      watchedCgroups: () => [...this.#removed, ...this.#watched.values()],
+      covers: (path) => this.#covers(path),
       reportedAhead: (path, kills) => this.#removedKills.reportedAhead(path, kills),
       hasLog: this.#sources.log !== undefined,
       emit: (kill) => this.#emitKill(kill),
     });
-    this.#differ = new CgroupDiffer({
-      ...context,
+    this.#changes = new ChangeDetector({
+      options,
       kills: this.#kills,
-      watchedCount: () => watchedCgroups.size,
+      emit: this.#emit,
+      watchedCount: () => this.#watched.size,
     });
     const { recordSink } = options;
-    this.#recorder = recordSink && new WatchRecorder(recordSink, watchedCgroups);
-    this.#removals = new RemovalTracker({
-      ...context,
-      pending: removed,
-      sources: this.#sources,
-      kills: this.#kills,
-      emitOom: (watched, count) => this.#differ.emitOom(watched, count, "eventfd"),
-    });
-    this.#reconciler = new Reconciler({
-      ...context,
-      add: (cgroup) => this.#add(cgroup, true),
-      markRemoved: (watched) => this.#markRemoved(watched),
-      addMissed: (path) => {
-        // watchFs reports files too, and what is gone cannot be told apart.
-        if (this.#sources.hierarchyWatcher.source === "inotify") this.#removals.addMissed(path);
-      },
-    });
+    this.#recorder = recordSink && new WatchRecorder(recordSink, this.#watched);
   }
 
   start(): void {
     this.#sources.hierarchyWatcher.start(this.#guarded((dir: string | undefined) => {
       if (this.#isClosed) return;
       this.#lastWakeAt = performance.now();
-      if (dir === undefined) this.#reconciler.updateAll();
-      else this.#reconciler.update(dir);
+      if (dir === undefined) this.#updateAll();
+      else this.#update(dir);
       this.#settle();
     }));
-    for (const cgroup of everyTarget(this.options)) {
-      if (!this.#watched.has(cgroup.path)) this.#add(cgroup, false);
+    const { targets, recursive, onTarget } = this.options;
+    let count = 0;
+    for (const target of targets) {
+      for (const cgroup of recursive ? walk(target) : [target]) {
+        onTarget?.(++count);
+        if (!this.#watched.has(cgroup.path)) this.#add(cgroup, false);
+      }
     }
     if (this.#watched.size === 0) this.#done.resolve();
     this.#following = this.#sources.follow(this.#guarded((batch: Batch) => {
@@ -170,7 +160,7 @@ class Watch implements Watching {
     this.#recorder?.stop();
     for (const watched of [...this.#removed]) this.#finishRemoval(watched);
     const watched = [...this.#watched.values()];
-    this.#differ.flush(watched);
+    this.#changes.flush(watched);
     const cgroups = watched.flatMap((each) => counterDeltas(each) ?? []);
     watched.forEach(disarm);
     await this.#sources.close();
@@ -214,10 +204,6 @@ class Watch implements Watching {
     };
   }
 
-  #emit(cgroup: string, source: Source, body: Body): void {
-    this.emitEvent(makeEvent(wallClock(), cgroup, source, body));
-  }
-
   #emitKill(matched: MatchedKill): void {
     const { watched, kill, inferred } = matched;
     if (watched) watched.kills.victims += 1;
@@ -227,7 +213,7 @@ class Watch implements Watching {
       this.#read(watched, watched.notifications.source);
     }
     const source = kill ? "kmsg" : inferred ? "parent" : watched?.notifications.source ?? "poll";
-    this.#differ.emitKill(matched, source);
+    this.#changes.emitKill(matched, source);
   }
 
   #add(cgroup: Cgroup, isNew: boolean): void {
@@ -247,7 +233,7 @@ class Watch implements Watching {
     if (isNew) {
       this.#emit(cgroup.path, this.#sources.hierarchyWatcher.source, { type: "cgroup_created" });
     }
-    this.#differ.setThresholds(watched);
+    this.#changes.setThresholds(watched);
     this.#sources.arm(watched);
     if (isNew) rememberPids(watched, performance.now());
     // What happened while it was being armed was not notified.
@@ -258,11 +244,11 @@ class Watch implements Watching {
     if (watched.removedAt !== undefined) return;
     watched.polls.nextAt = Infinity;
     const at = recordingClock();
-    if (!this.#differ.refresh(watched, source, performance.now())) {
+    if (!this.#changes.refresh(watched, source, performance.now())) {
       return this.#markRemoved(watched);
     }
     this.#recorder?.snapshot(watched, at);
-    if (this.#differ.updateEffectiveLimit(watched, ancestors)) {
+    if (this.#changes.updateEffectiveLimit(watched, ancestors)) {
       this.#sources.rearmThresholds(watched);
     }
   }
@@ -270,7 +256,7 @@ class Watch implements Watching {
   #pollUsage(watched: WatchedCgroup, now: number): void {
     const before = watched.memory.usage;
     const at = recordingClock();
-    this.#differ.pollUsage(watched, now);
+    this.#changes.pollUsage(watched, now);
     if (watched.memory.usage !== before) this.#recorder?.snapshot(watched, at);
   }
 
@@ -280,14 +266,131 @@ class Watch implements Watching {
     }
   }
 
+  /** Whether `path` is in the subtree of a target that is watched recursively. */
+  #covers(path: string): boolean {
+    const { recursive, targets } = this.options;
+    return recursive && targets.some((target) => isInSubtree(path, target.path));
+  }
+
+  /** @param dir of a cgroup that was created or removed. */
+  #update(dir: string): void {
+    const path = pathOf(this.#hierarchy, dir);
+    if (path === undefined) return this.#updateAll();
+    const watched = this.#watched.get(path);
+    if (watched && !isThere(watched.cgroup)) this.#markRemoved(watched);
+    const cgroup = openCgroup(this.#hierarchy, path);
+    const covered = this.#covers(path);
+    if (cgroup && covered) this.#addAll(cgroup);
+    if (cgroup || watched) return;
+    if (covered) {
+      // watchFs reports files too, and what is gone cannot be told apart.
+      if (this.#sources.hierarchyWatcher.source === "inotify") this.#addMissed(path);
+      return;
+    }
+    const parent = openCgroup(this.#hierarchy, parentPath(path));
+    if (parent) this.#ignoreSiblings(parent);
+  }
+
+  /** Any cgroup may have been created or removed. */
+  #updateAll(): void {
+    const { targets, recursive } = this.options;
+    for (const watched of [...this.#watched.values()]) {
+      if (!isThere(watched.cgroup)) this.#markRemoved(watched);
+    }
+    const parents = targets.flatMap((target) => parentOf(target) ?? []);
+    for (const parent of new Map(parents.map((each) => [each.path, each])).values()) {
+      this.#ignoreSiblings(parent);
+    }
+    if (!recursive) return;
+    for (const { path } of targets) {
+      const target = openCgroup(this.#hierarchy, path);
+      if (target) this.#addAll(target);
+    }
+  }
+
+  #addAll(top: Cgroup): void {
+    for (const cgroup of walk(top)) if (!this.#watched.has(cgroup.path)) this.#add(cgroup, true);
+  }
+
+  /** Marks every watched cgroup below `parent` that is gone. */
+  #findRemoved(parent: Cgroup): void {
+    for (const watched of [...this.#watched.values()]) {
+      const { cgroup } = watched;
+      const isBelow = cgroup.path !== parent.path && isInSubtree(cgroup.path, parent.path);
+      if ((isBelow || parent.path === "/") && !isThere(cgroup)) this.#markRemoved(watched);
+    }
+  }
+
+  /** Kills in siblings of the targets must not be taken for kills in a target. */
+  #ignoreSiblings(parent: Cgroup): void {
+    if (this.#covers(parent.path)) return;
+    this.#findRemoved(parent);
+    this.#removedKills.ignoreRemoval(parent);
+  }
+
+  /** Its directory is gone. */
   #markRemoved(watched: WatchedCgroup): void {
     this.#watched.delete(watched.cgroup.path);
     this.#recorder?.removed(watched);
-    this.#removals.markRemoved(watched);
+    if (watched.removedAt !== undefined) return;
+    const { cgroup, removedKills, countsSubtree, counters, kills, notifications } = watched;
+    // Its kills were logged before it could be removed: those read until now may be its own, later ones are not.
+    this.#readLog();
+    watched.removedAt = performance.now();
+    this.#removed.add(watched);
+    if (kills.pending < 0n) kills.beforeRemoval -= kills.pending;
+    if (removedKills) {
+      const { last } = counters;
+      const ahead = kills.beforeRemoval;
+      this.#removedKills.childRemoved({ cgroup, removedKills, countsSubtree, last, ahead });
+      if (kills.pending < 0n) kills.pending = 0n;
+      return;
+    }
+    // v1 signals the removal itself once, at some time; every other signal was an OOM, too late for the counters to be read.
+    this.#sources.takeOomNotifications(watched);
+    const signals = notifications.ooms - notifications.reportedOoms;
+    if (signals > 1) this.#emitLateOoms(watched, signals - 1);
+    const wasNeverRead = counters.readAt === -Infinity || notifications.source === "poll";
+    kills.maybeKilled = kills.suspected >= 0 && (signals > 0 || wasNeverRead);
   }
 
+  /** A covered cgroup was created at `path` and removed before it could be read. */
+  #addMissed(path: string): void {
+    if (this.#recentlyRemovedPaths.includes(path)) return;
+    if (this.#removed.values().some(({ cgroup }) => cgroup.path === path)) return;
+    const dir = directoryOf(this.#hierarchy, path)!;
+    const cgroup: Cgroup = { hierarchy: this.#hierarchy, path, dir, inode: 0 };
+    const missed = createMissedCgroup(cgroup, this.#removedKills.accountOf(parentOf(cgroup)));
+    this.#emit(path, this.#sources.hierarchyWatcher.source, { type: "cgroup_created" });
+    this.#kills.startWatching(missed);
+    this.#markRemoved(missed);
+  }
+
+  /** When the removal is reported: once the kernel log has had its time. */
+  #removalDueAt({ removedAt, removedKills }: WatchedCgroup): number {
+    // A logged kill that waits for its cgroup may turn out to be the one that is missing here.
+    const isOpen = this.#kills.isWaiting && removedKills !== undefined &&
+      removedKills.unreported() > 0n;
+    return removedAt! + LOG_GRACE_MS * (isOpen ? 2 : 1);
+  }
+
+  /** Reports the kills that are still suspected, then the removal. */
   #finishRemoval(watched: WatchedCgroup): void {
-    this.#removals.finish(watched);
+    const { cgroup: { path }, removedKills, notifications } = watched;
+    this.#sources.takeOomNotifications(watched);
+    const ooms = notifications.ooms - notifications.reportedOoms - 1;
+    if (ooms > 0) this.#emitLateOoms(watched, ooms);
+    // Without the log a suspicion is all there is; with it, a kill would have had a line.
+    const suspected = this.#sources.log === undefined && watched.kills.suspected > 0 ? 1n : 0n;
+    const unseen = removedKills ? this.#shareOf(watched, removedKills) : suspected;
+    for (let n = 0n; n < unseen; n++) this.#kills.reportInferred(watched, performance.now());
+    this.#removed.delete(watched);
+    this.#emit(path, this.#sources.hierarchyWatcher.source, { type: "cgroup_removed" });
+    this.#sources.forget(watched);
+    disarm(watched);
+    if (this.#recentlyRemovedPaths.push(path) > MAX_REMEMBERED_PATHS) {
+      this.#recentlyRemovedPaths.shift();
+    }
     const deltas = counterDeltas(watched);
     if (deltas) this.#removedDeltas.push(deltas);
     // Targets come first: this does not go through thousands of cgroups.
@@ -297,24 +400,45 @@ class Watch implements Watching {
     }
   }
 
+  #emitLateOoms(watched: WatchedCgroup, count: number): void {
+    watched.kills.suspected += count;
+    this.#changes.emitOom(watched, BigInt(count), "eventfd");
+  }
+
+  /** How many of the unreported kills of removed siblings are most likely its own. */
+  #shareOf(watched: WatchedCgroup, removedKills: RemovedChildrenKills): bigint {
+    const isCandidate = ({ kills, counters }: WatchedCgroup) =>
+      kills.victims === 0 && (kills.suspected > 0 || counters.readAt === -Infinity);
+    const others = [...this.#removed].filter((each) =>
+      each !== watched && each.removedKills === removedKills && isCandidate(each)
+    );
+    const unreported = removedKills.unreported();
+    const left = unreported - BigInt(others.length);
+    return left <= 0n && unreported > 0n && isCandidate(watched) ? 1n : left;
+  }
+
   #beginSweep(): void {
     const { reportsAllChanges } = this.#sources.hierarchyWatcher;
     this.#nextSweepAt = performance.now() + sweepEvery(this.#watched.size, reportsAllChanges);
-    this.#reconciler.updateAll();
-    this.#sweep.begin(this.#watched.values());
+    this.#updateAll();
+    this.#unswept = [...this.#watched.values()].reverse();
+    this.#sweptAncestors = new Map();
     this.#continueSweep();
   }
 
+  /** Reads the next few again, in case that a notification was lost, even when they have been removed since. */
   #continueSweep(): void {
-    this.#sweep.readNext((watched, ancestors) => this.#read(watched, "poll", ancestors));
+    for (const watched of this.#unswept.splice(-MAX_READS_PER_TURN).reverse()) {
+      this.#read(watched, "poll", this.#sweptAncestors);
+    }
   }
 
   #handle({ wakes, changed, hasOverflowed }: Batch): void {
-    for (const dir of changed) this.#reconciler.update(dir);
+    for (const dir of changed) this.#update(dir);
     for (const [watched, wake] of wakes) {
       this.#read(watched, wake.source);
       // A removal signals every eventfd, but a removed cgroup has no pressure.
-      if (watched.removedAt === undefined) this.#differ.emitPressure(watched, wake);
+      if (watched.removedAt === undefined) this.#changes.emitPressure(watched, wake);
     }
     if (hasOverflowed) this.#beginSweep();
   }
@@ -326,12 +450,13 @@ class Watch implements Watching {
     this.#readLog();
     this.#removedKills.update((parent) => {
       this.#handle(this.#sources.drain());
-      this.#reconciler.findRemoved(parent);
+      this.#findRemoved(parent);
       this.#readLog();
     });
-    let next = Math.min(this.#nextSweepAt, now + this.#sweep.pause, this.#kills.settle(now));
+    let next = Math.min(this.#nextSweepAt, this.#kills.settle(now));
+    if (this.#unswept.length > 0) next = Math.min(next, now + MS_BETWEEN_TURNS);
     for (const watched of [...this.#removed]) {
-      const dueAt = this.#removals.dueAt(watched);
+      const dueAt = this.#removalDueAt(watched);
       if (dueAt <= now) this.#finishRemoval(watched);
       else next = Math.min(next, dueAt);
     }

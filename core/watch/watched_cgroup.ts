@@ -33,90 +33,92 @@ export interface BothCounters {
   readonly subtree: Counters;
 }
 
-/** Written by `CgroupDiffer`. */
-export interface CounterState {
-  /** When the watch began; all zero for a cgroup that was created later. */
-  readonly first: BothCounters;
+/** Written by `ChangeDetector`. */
+class CounterState {
   last: BothCounters;
   /** `last`, with the earlier value of each counter that could not be read. */
   known: BothCounters;
   /** When they were last read: every kill before that is counted. */
-  readAt: number;
+  readAt = -Infinity;
   /** When `max` and `high` were last reported: a thrashing cgroup raises them hundreds of times a second. */
-  reportedAt: number;
+  reportedAt = -Infinity;
   reportedMax: bigint | undefined;
   reportedHigh: bigint | undefined;
+
+  /** @param first when the watch began; all zero for a cgroup that was created later. */
+  constructor(readonly first: BothCounters, countsSubtree: boolean) {
+    this.last = this.known = first;
+    const { max, high } = relevantCounters({ countsSubtree }, first);
+    this.reportedMax = max;
+    this.reportedHigh = high;
+  }
 }
 
-export interface Threshold {
-  readonly bytes: number;
-  isAbove: boolean;
-}
-
-/** Bytes. Written by `CgroupDiffer`. */
-export interface MemoryState {
+/** Bytes. Written by `ChangeDetector`. */
+class MemoryState {
   /** The cgroup's own. */
   limit: number | undefined;
-  effective: EffectiveLimit;
+  effective: EffectiveLimit = { bytes: Infinity };
   usage: number | undefined;
   peak: number | undefined;
-  thresholds: Threshold[];
+  thresholds: { readonly bytes: number; isAbove: boolean }[] = [];
 }
 
-/** When to read without a notification. Written by `Watch` and `CgroupDiffer`. */
-export interface PollState {
+/** When to read without a notification. Written by `Watch` and `ChangeDetector`. */
+class PollState {
   /** `Infinity` when a notification is all that is waited for. */
-  nextAt: number;
+  nextAt = Infinity;
   /** The same for usage alone, where thresholds are polled. */
-  nextUsageAt: number;
-  usageReadAt: number;
+  nextUsageAt = Infinity;
+  usageReadAt = -Infinity;
   /** Only where thresholds are polled. */
   usageFile?: ControlFile;
 }
 
-/** Written by `Sources`, `reportedOoms` by `CgroupDiffer`. */
-export interface NotificationState {
-  armed: Armed[];
+/** Written by `Sources`, `reportedOoms` by `ChangeDetector`. */
+class NotificationState {
+  armed: Armed[] = [];
   /** Which source notifies of OOMs; `poll` where none does. */
-  source: Source;
+  source: Source = "poll";
   /** v1: signals of the OOM eventfd; the removal of the cgroup is one of them. */
-  ooms: number;
+  ooms = 0;
   /** v1: how many of those were reported as `oom`. */
-  reportedOoms: number;
+  reportedOoms = 0;
 }
 
-/** Written by `KillMatcher`; the suspicion also by `CgroupDiffer` (raised by an OOM) and `RemovalTracker`. */
-export interface KillState {
-  /**
-   * Kills logged before this are in the counters that the watch began with; `-Infinity` for a cgroup that was created
-   * later.
-   */
-  readonly since: number;
+/** Written by `KillMatcher`; the suspicion also by `ChangeDetector` (raised by an OOM) and `Watch`. */
+class KillState {
   /** Kills counted but not reported; negative when the kernel log was ahead of the counter. */
-  pending: bigint;
-  pendingSince: number;
+  pending = 0n;
+  pendingSince = Infinity;
   /** The earliest time at which those kills can have been logged. */
-  pendingFrom: number;
+  pendingFrom = -Infinity;
   /** `oom_kill` events reported. */
-  victims: number;
+  victims = 0;
   /** How often the kernel log named one of those again. */
-  repeated: number;
+  repeated = 0;
   /**
    * Signs of kills that no counter has shown yet, and that a removal would make uncountable; negative when kills were
    * reported before the OOM behind them was notified.
    */
-  suspected: number;
+  suspected = 0;
   /** It was removed, and its last notification was either the removal or one more OOM. */
-  maybeKilled: boolean;
+  maybeKilled = false;
   /**
    * Its processes at the last OOM, with the time at which each was seen: they stay listed until they have freed their
    * memory.
    */
-  readonly pids: Map<number, number>;
+  readonly pids = new Map<number, number>();
   /** The last sign of an OOM or a kill. */
-  lastOomAt: number;
+  lastOomAt = -Infinity;
   /** Kills reported that its counter did not show before its removal. */
-  beforeRemoval: bigint;
+  beforeRemoval = 0n;
+
+  /**
+   * @param since kills logged before this are in the counters that the watch began with; `-Infinity` for a cgroup that was
+   * created later.
+   */
+  constructor(readonly since: number) {}
 }
 
 /** The counters that its events are about. */
@@ -145,11 +147,10 @@ export function createWatchedCgroup(cgroup: Cgroup, origin: Origin): WatchedCgro
   const first = origin.isNew
     ? { local: zeroed(local), subtree: zeroed(subtree) }
     : { local, subtree };
+  const watched = createState(cgroup, origin, first, since);
   const effective = readEffectiveLimit(cgroup);
-  return {
-    ...initialState(cgroup, origin, first, since),
-    memory: { limit: limits.max, effective, usage, peak, thresholds: [] },
-  };
+  Object.assign(watched.memory, { limit: limits.max, effective, usage, peak });
+  return watched;
 }
 
 /** A cgroup that was created and removed before it could be read. */
@@ -158,56 +159,28 @@ export function createMissedCgroup(
   removedKills: RemovedChildrenKills | undefined,
 ): WatchedCgroup {
   const origin = { isTarget: false, countsSubtree: false, isNew: true, removedKills };
-  return initialState(cgroup, origin, { local: {}, subtree: {} }, -Infinity);
+  return createState(cgroup, origin, { local: {}, subtree: {} }, -Infinity);
 }
 
-function zeroed(counters: Counters): Counters {
-  return Object.fromEntries(Object.keys(counters).map((key) => [key, 0n]));
-}
+const zeroed = (counters: Counters): Counters =>
+  Object.fromEntries(Object.keys(counters).map((key) => [key, 0n]));
 
-function initialState(
+function createState(
   cgroup: Cgroup,
   { isTarget, countsSubtree, removedKills }: Origin,
   first: BothCounters,
   since: number,
 ): WatchedCgroup {
-  const { max, high } = relevantCounters({ countsSubtree }, first);
   return {
     cgroup,
     isTarget,
     countsSubtree,
     ...(removedKills && { removedKills }),
-    counters: {
-      first,
-      last: first,
-      known: first,
-      readAt: -Infinity,
-      reportedAt: -Infinity,
-      reportedMax: max,
-      reportedHigh: high,
-    },
-    memory: {
-      limit: undefined,
-      effective: { bytes: Infinity },
-      usage: undefined,
-      peak: undefined,
-      thresholds: [],
-    },
-    polls: { nextAt: Infinity, nextUsageAt: Infinity, usageReadAt: -Infinity },
-    notifications: { armed: [], source: "poll", ooms: 0, reportedOoms: 0 },
-    kills: {
-      since,
-      pending: 0n,
-      pendingSince: Infinity,
-      pendingFrom: -Infinity,
-      victims: 0,
-      repeated: 0,
-      suspected: 0,
-      maybeKilled: false,
-      pids: new Map(),
-      lastOomAt: -Infinity,
-      beforeRemoval: 0n,
-    },
+    counters: new CounterState(first, countsSubtree),
+    memory: new MemoryState(),
+    polls: new PollState(),
+    notifications: new NotificationState(),
+    kills: new KillState(since),
     removedAt: undefined,
   };
 }
@@ -230,8 +203,7 @@ const PID_MEMORY_MS = 10_000;
 
 /** Remembers its processes. Older pids are dropped, because the kernel reuses pids. */
 export function rememberPids(
-  { cgroup, kills: { pids } }: {
-    readonly cgroup: Cgroup;
+  { cgroup, kills: { pids } }: Pick<WatchedCgroup, "cgroup"> & {
     readonly kills: Pick<KillState, "pids">;
   },
   now: number,

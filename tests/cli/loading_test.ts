@@ -53,7 +53,7 @@ Deno.test("no command loads the modules of another one", () => {
     "cli/program.ts": /^core\/(?!errors|names)|^cli\/help/,
     // inspect lists directories with names of arbitrary bytes and reads the page size, which are calls of libc.
     "cli/inspect/command.ts":
-      /^core\/(watch|simulate|control|guard|kernel\/(?!directory|errno|fd|libc|page_size))|valibot|^cli\/(watch|simulate|guard|output\/(event|guard))/,
+      /^core\/(watch|simulate|control|guard|kernel\/(?!fd|libc|page_size))|valibot|^cli\/(watch|simulate|guard|output\/(event|guard))/,
     "cli/watch/command.ts": /valibot|^cli\/(inspect|simulate|guard)|^core\/guard\//,
     "cli/simulate/command.ts":
       /valibot|^cli\/(inspect|watch|guard\/(?!policy_options))|^core\/guard\//,

@@ -4,7 +4,7 @@ import { discover } from "../../core/cgroup/hierarchy.ts";
 import { OomkitError } from "../../core/errors.ts";
 import { SystemCallError } from "../../core/kernel/libc.ts";
 import type { Body } from "../../core/events/event.ts";
-import { CgroupDiffer, counterDeltas } from "../../core/watch/diff.ts";
+import { ChangeDetector, counterDeltas } from "../../core/watch/change_detector.ts";
 import { createWatchedCgroup, disarm, openUsageFile } from "../../core/watch/watched_cgroup.ts";
 import { type Files, makeTree } from "../helpers/trees.ts";
 import { isAbsence } from "./kinds.ts";
@@ -66,7 +66,7 @@ function watchOnce(version: 1 | 2) {
     const events: Body[] = [];
     let counted = 0n;
     const thresholds = [{ bytes: 48 * MIB }];
-    const differ = new CgroupDiffer({
+    const detector = new ChangeDetector({
       options: { targets: [], recursive: false, thresholds, pressure: [], psi: [] },
       kills: { counted: (_, count) => void (counted += count) },
       emit: (_cgroup, _source, body) => void events.push(body),
@@ -75,16 +75,16 @@ function watchOnce(version: 1 | 2) {
     const origin = { isTarget: true, countsSubtree: true, isNew: false, removedKills: undefined };
     const watched = createWatchedCgroup(cgroup, origin);
     if (!watched) return { events, counted, deltas: undefined };
-    differ.setThresholds(watched);
+    detector.setThresholds(watched);
     openUsageFile(watched);
     rewrite(AFTER[version]);
     try {
       for (let reads = 0; reads < 3; reads++) {
-        if (differ.refresh(watched, "poll", performance.now())) {
-          differ.pollUsage(watched, performance.now());
+        if (detector.refresh(watched, "poll", performance.now())) {
+          detector.pollUsage(watched, performance.now());
         }
       }
-      differ.flush([watched]);
+      detector.flush([watched]);
       return { events, counted, deltas: counterDeltas(watched) };
     } finally {
       disarm(watched);

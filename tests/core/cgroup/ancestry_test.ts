@@ -77,3 +77,11 @@ Deno.test("readEffectiveLimit agrees with readAncestry, and reads common ancesto
   assert.equal(readEffectiveLimit(open(tree, "/pod/b"), known).bytes, 1000);
   assert.equal(readEffectiveLimit(open(tree, "/pod/b")).bytes, 700);
 });
+
+Deno.test("in one pass over many cgroups the limit of / counts for those below it", () => {
+  using tree = makeTree(2, { "/": { "memory.max": 500 }, "/a": { "memory.max": 1000 } });
+  const known: AncestorLimits = new Map();
+  for (const path of ["/", "/a"]) {
+    assert.deepEqual(readEffectiveLimit(open(tree, path), known), { bytes: 500, owner: "/" });
+  }
+});

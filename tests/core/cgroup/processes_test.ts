@@ -1,9 +1,15 @@
 import assert from "node:assert/strict";
 import { isEmpty } from "../../../core/control/kill.ts";
 import { openCgroup } from "../../../core/cgroup/cgroup.ts";
-import { discover } from "../../../core/cgroup/hierarchy.ts";
+import { discover, inInitialPidNamespace } from "../../../core/cgroup/hierarchy.ts";
 import { inspect } from "../../../core/cgroup/inspection.ts";
-import { listProcesses, pidsOf, readProcess } from "../../../core/cgroup/processes.ts";
+import {
+  cgroupOfKilled,
+  listProcesses,
+  pidsOf,
+  readProcess,
+} from "../../../core/cgroup/processes.ts";
+import { whyNoRealCgroup } from "../../helpers/real_cgroup.ts";
 import { makeTree } from "../../helpers/trees.ts";
 import { libc } from "../../../core/kernel/libc.ts";
 
@@ -64,4 +70,21 @@ Deno.test("a subtree's processes have their own cgroup; this program is left out
   const { processes, hiddenProcesses } = listProcesses(openCgroup(discover(tree.dir), "/a")!);
   assert.deepEqual(processes.map(({ pid, cgroup }) => [pid, cgroup]), [[Deno.ppid, "/a/b"]]);
   assert.equal(hiddenProcesses, 3);
+});
+
+const why = whyNoRealCgroup() ??
+  (inInitialPidNamespace() ? undefined : "pids of the kernel log are unknown here");
+
+Deno.test({
+  name: `a live process is found by pid and comm, and not by a pid of another process${
+    why ? ` (not run: ${why})` : ""
+  }`,
+  ignore: why !== undefined,
+  fn() {
+    const hierarchy = discover();
+    const comm = Deno.readTextFileSync("/proc/self/comm").trimEnd();
+    assert.equal(cgroupOfKilled(Deno.pid, comm, hierarchy), hierarchy.own);
+    assert.equal(cgroupOfKilled(Deno.pid, "another", hierarchy), undefined);
+    assert.equal(cgroupOfKilled(2 ** 22 + 1, comm, hierarchy), undefined);
+  },
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { openCgroup } from "../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
-import { counterDeltas, finite } from "../../../core/watch/diff.ts";
+import { counterDeltas, finite } from "../../../core/watch/change_detector.ts";
 import type { BothCounters } from "../../../core/watch/watched_cgroup.ts";
 import { makeTree } from "../../helpers/trees.ts";
 import { type Facts, makeWatched } from "./watched_cgroups.ts";

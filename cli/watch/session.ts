@@ -40,9 +40,8 @@ export function checkPercentages(options: WatchOptions, limits: ReadonlyMap<stri
 
 /** A watch with its receivers and its recording. */
 export class WatchSession {
-  readonly receivers: Receivers;
-  readonly #recording: RunRecording | undefined;
-  #watching: Watching | undefined;
+  /** `undefined` until the watch has started. */
+  watching: Watching | undefined;
   /** Set when the watch has failed: the health endpoint reports it. */
   failure: unknown;
 
@@ -64,21 +63,16 @@ export class WatchSession {
     }
   }
 
-  private constructor(receivers: Receivers, recording: RunRecording | undefined) {
-    this.receivers = receivers;
-    this.#recording = recording;
-  }
-
-  /** `undefined` until the watch has started. */
-  get watching(): Watching | undefined {
-    return this.#watching;
-  }
+  private constructor(
+    readonly receivers: Receivers,
+    private readonly recording: RunRecording | undefined,
+  ) {}
 
   /** Starts the watch. Events go to the recording, the receivers and `emit`, in this order. */
   start(options: WatchOptions, emit: (event: OomkitEvent) => void): Watching {
-    const recording = this.#recording;
+    const { recording } = this;
     const recorded = { ...options, ...(recording && { recordSink: recording }) };
-    return this.#watching = startWatch(recorded, (event) => {
+    return this.watching = startWatch(recorded, (event) => {
       recording?.event(event);
       this.receivers.report(event, "");
       emit(event);
@@ -87,7 +81,7 @@ export class WatchSession {
 
   async close(): Promise<void> {
     try {
-      await this.#recording?.close();
+      await this.recording?.close();
     } finally {
       await this.receivers.close();
     }

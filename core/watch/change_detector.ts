@@ -36,7 +36,7 @@ const MS_FROM_OOM_TO_READ = 25;
 /** An OOM without a kill by then was resolved otherwise: memory was freed in time. */
 const MAX_MS_FROM_OOM_TO_KILL = 1000;
 
-export interface DifferContext {
+interface ChangeDetectorContext {
   readonly options: WatchOptions;
   readonly kills: Pick<KillMatcher, "counted">;
   readonly emit: EmitBody;
@@ -44,11 +44,11 @@ export interface DifferContext {
   watchedCount(): number;
 }
 
-export class CgroupDiffer {
+export class ChangeDetector {
   /** v2 counts an OOM where the limit is, possibly in an ancestor that is not watched: its `oom` when the watch began. */
   readonly #ancestorOoms = new Map<string, bigint>();
 
-  constructor(private readonly context: DifferContext) {}
+  constructor(private readonly context: ChangeDetectorContext) {}
 
   /** Reads everything. False when the cgroup is gone. Throws `OomkitError` when a file may not be read. */
   refresh(watched: WatchedCgroup, source: Source, now: number): boolean {
@@ -164,17 +164,17 @@ export class CgroupDiffer {
     const { emit } = this.context;
     const usage = memory.usage ?? null;
     for (const { level, count } of levels) {
-      const what = { level, kind: null, stalled_us: null, count };
-      emit(cgroup.path, "eventfd", { type: "pressure", ...what, usage });
+      const body = { level, kind: null, stalled_us: null, count, usage };
+      emit(cgroup.path, "eventfd", { type: "pressure", ...body });
     }
     const pressure = stalls.length > 0 ? readPressure(cgroup) : undefined;
     for (const stall of stalls) {
       const total = pressure?.[stall.kind]?.total;
       // The first event after arming is spurious: only a total that has grown is a stall.
       if (total === undefined || total <= stall.total) continue;
-      const what = { level: null, kind: stall.kind, stalled_us: total - stall.total, count: 1n };
+      const stalled = { kind: stall.kind, stalled_us: total - stall.total };
       stall.total = total;
-      emit(cgroup.path, "psi", { type: "pressure", ...what, usage });
+      emit(cgroup.path, "psi", { type: "pressure", level: null, ...stalled, count: 1n, usage });
     }
   }
 
@@ -203,10 +203,7 @@ export class CgroupDiffer {
     const { max, high } = relevantCounters(watched, counters.last);
     counters.reportedMax ??= max;
     counters.reportedHigh ??= high;
-    const rises = {
-      high: rise(high, counters.reportedHigh),
-      max: rise(max, counters.reportedMax),
-    };
+    const rises = { high: rise(high, counters.reportedHigh), max: rise(max, counters.reportedMax) };
     if (rises.high + rises.max === 0n) return;
     const dueAt = counters.reportedAt + MIN_MS_BETWEEN_REPORTS;
     if (!isUrgent && now < dueAt) {
@@ -237,14 +234,10 @@ export class CgroupDiffer {
     if (usage === undefined) return;
     const before = memory.peak;
     const limit = finite(memory.effective.bytes);
-    const emit = (threshold: number, direction: "above" | "below", usage: number) =>
-      this.context.emit(cgroup.path, source, {
-        type: "threshold",
-        threshold,
-        direction,
-        usage,
-        limit,
-      });
+    const emit = (threshold: number, direction: "above" | "below", usage: number) => {
+      const body = { threshold, direction, usage, limit };
+      this.context.emit(cgroup.path, source, { type: "threshold", ...body });
+    };
     // Every crossing on the way up is emitted before those on the way down.
     for (const threshold of memory.thresholds) {
       const { bytes, isAbove } = threshold;
@@ -303,9 +296,8 @@ const completed = ({ local, subtree }: BothCounters, earlier: BothCounters): Bot
 });
 
 /** JSON has no infinity: no limit is `null`. */
-export function finite(bytes: number | undefined): number | null {
-  return bytes === undefined || bytes === Infinity ? null : bytes;
-}
+export const finite = (bytes: number | undefined): number | null =>
+  bytes === undefined || bytes === Infinity ? null : bytes;
 
 /** What the kernel counted while the cgroup was watched; `undefined` when it is no target and nothing happened in it. */
 export function counterDeltas(watched: WatchedCgroup): CounterDeltas | undefined {
