@@ -12,8 +12,8 @@ import {
 } from "../../core/policy/check.ts";
 import type { Checked, Finding } from "../../core/events/inspect.ts";
 import { printable } from "../output/output.ts";
-import type { Style } from "../terminal/style.ts";
-import { cut } from "../terminal/table.ts";
+import type { Style } from "../terminal/palette.ts";
+import { cut } from "../terminal/layout.ts";
 import { formatBytes, formatPercent } from "../options/units.ts";
 
 export interface Requested {

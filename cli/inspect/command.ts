@@ -14,7 +14,7 @@ import type { CheckOutput } from "./ci.ts";
 import type { AlsoShow } from "./picture.ts";
 import { inspectionLines, nodeLines } from "./text.ts";
 import { treeLines } from "./tree.ts";
-import type { TextLayout } from "../terminal/wrap.ts";
+import type { TextLayout } from "../terminal/layout.ts";
 import type { ExitCode, Finish } from "../exit.ts";
 import { withHelp } from "../options/help.ts";
 import {
@@ -37,7 +37,8 @@ import {
 import { createProgress, type Progress, terminalOutput } from "../terminal/progress.ts";
 import { print, printable, printStderr } from "../output/output.ts";
 import { FORCE_OPTION } from "../options/record.ts";
-import { chooseStyle, terminalWidth } from "../terminal/style.ts";
+import { chooseStyle } from "../terminal/palette.ts";
+import { terminalWidth } from "../terminal/capabilities.ts";
 import { parseSizeOrPercent } from "../options/units.ts";
 
 const REQUIREMENTS: Readonly<Record<Requirement, string>> = {

@@ -19,9 +19,16 @@ import { type Headroom, reclaimable, workingSet } from "../../core/policy/limits
 import type { Counters, Pressure, PressureLine, Snapshot } from "../../core/snapshot.ts";
 import { formatBytes, formatDuration, formatPercent } from "../options/units.ts";
 import { printable } from "../output/output.ts";
-import { type Column, tabulate } from "../terminal/table.ts";
-import { fullness, usageBar } from "../terminal/usage_bar.ts";
-import { flow, itemLines, type TextLayout, textLines, wrap } from "../terminal/wrap.ts";
+import { fullness, usageBar } from "../terminal/bars.ts";
+import {
+  type Column,
+  flow,
+  itemLines,
+  tabulate,
+  type TextLayout,
+  textLines,
+  wrap,
+} from "../terminal/layout.ts";
 import { treeLines } from "./tree.ts";
 
 /** The whole machine: its memory, the likeliest victim, and the cgroups by usage. */

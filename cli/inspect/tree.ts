@@ -3,9 +3,8 @@
 import { identify } from "../../core/cgroup/identity.ts";
 import type { CgroupTree } from "../../core/cgroup/subtree.ts";
 import { workingSet } from "../../core/policy/limits.ts";
-import type { TextLayout } from "../terminal/wrap.ts";
+import { cutMiddle, tabulate, type TextLayout } from "../terminal/layout.ts";
 import { printable } from "../output/output.ts";
-import { cutMiddle, tabulate } from "../terminal/table.ts";
 import { formatBytes, formatPercent } from "../options/units.ts";
 
 const COLUMNS = [

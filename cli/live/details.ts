@@ -1,11 +1,11 @@
 /** The details of one cgroup: the report of `inspect`, with history, counts and events. Pure. */
 
-import type { Capabilities } from "../terminal/palette.ts";
+import type { Capabilities } from "../terminal/capabilities.ts";
 import { visible } from "../terminal/width.ts";
 import { inspectionLines } from "../inspect/text.ts";
-import type { TextLayout } from "../terminal/wrap.ts";
-import { shortRate, shortTime } from "../terminal/amounts.ts";
-import { sparkline } from "../terminal/sparkline.ts";
+import type { TextLayout } from "../terminal/layout.ts";
+import { shortRate, shortTime } from "../options/units.ts";
+import { sparkline } from "../terminal/bars.ts";
 import type { Row } from "./rows.ts";
 import type { Details, View } from "./view.ts";
 import { eventText } from "../output/event_text.ts";

@@ -6,12 +6,10 @@ import { LEVELS } from "../../core/policy/levels.ts";
 import type { WatchOptions } from "../../core/watch/options.ts";
 import type { Watching } from "../../core/watch/watch.ts";
 import { divertOutput, print, printStderr, printStderrRaw } from "../output/output.ts";
-import { createFrameLimiter } from "../terminal/frame_limiter.ts";
 import type { Key } from "../terminal/keys.ts";
-import { capabilitiesOf, type TerminalFlags } from "../terminal/palette.ts";
-import type { Size } from "../terminal/style.ts";
-import { openTerminal } from "../terminal/terminal.ts";
-import type { UsageMark } from "../terminal/usage_bar.ts";
+import { capabilitiesOf, type Size, type TerminalFlags } from "../terminal/capabilities.ts";
+import { createFrameLimiter, Terminal } from "../terminal/terminal.ts";
+import type { UsageMark } from "../terminal/bars.ts";
 import { createPoller, type Poller, type Subject } from "./poll.ts";
 import type { Row } from "./rows.ts";
 import { clockTime, screenLines, scrollOf } from "./screen.ts";
@@ -100,7 +98,7 @@ export class Live {
         return () => clearTimeout(timer);
       },
     });
-    this.#terminal = openTerminal({
+    this.#terminal = new Terminal({
       onKey: (key) => this.#attempt(() => this.#pressKey(key)),
       onRedraw: this.#frames.request,
       onLost: () => {

@@ -8,7 +8,7 @@ import { OomkitError } from "../../core/errors.ts";
 import type { OomkitEvent } from "../../core/events/event.ts";
 import { workingSet } from "../../core/policy/limits.ts";
 import { printable } from "../output/output.ts";
-import type { UsageMark } from "../terminal/usage_bar.ts";
+import type { UsageMark } from "../terminal/bars.ts";
 import { counted, type Counts, NO_COUNTS, type Row, type RowDetails } from "./rows.ts";
 import type { Details } from "./view.ts";
 

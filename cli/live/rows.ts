@@ -4,7 +4,7 @@ import type { Gauge } from "../../core/collect/gauges.ts";
 import type { OomkitEvent } from "../../core/events/event.ts";
 import type { Pressure } from "../../core/snapshot.ts";
 import type { Role } from "../terminal/palette.ts";
-import { fullnessOf, type UsageMark } from "../terminal/usage_bar.ts";
+import { fullnessOf, type UsageMark } from "../terminal/bars.ts";
 
 /** Events since the view was opened. */
 export interface Counts {

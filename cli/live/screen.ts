@@ -3,11 +3,19 @@
 import type { OomkitEvent } from "../../core/events/event.ts";
 import { eventFacts, eventText, eventType } from "../output/event_text.ts";
 import { printable } from "../output/output.ts";
-import { shortName } from "../terminal/name.ts";
-import { type Capabilities, type Palette, paletteOf, type Role } from "../terminal/palette.ts";
-import type { Size, Style } from "../terminal/style.ts";
-import { ascii, cutTo, ending, filled, steady, visible, widthOf } from "../terminal/width.ts";
-import { foldLine } from "../terminal/wrap.ts";
+import { type Palette, paletteOf, type Role, type Style } from "../terminal/palette.ts";
+import type { Capabilities, Size } from "../terminal/capabilities.ts";
+import {
+  ascii,
+  cutTo,
+  ending,
+  filled,
+  shortName,
+  steady,
+  visible,
+  widthOf,
+} from "../terminal/width.ts";
+import { foldLine } from "../terminal/layout.ts";
 import { cellsOf, columnsFor, titlesOf } from "./columns.ts";
 import { detailsLines } from "./details.ts";
 import { SORT_LABELS } from "./order.ts";

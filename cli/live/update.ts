@@ -1,6 +1,6 @@
 /** The effect of a key on the view. Pure. */
 
-import type { Size } from "../terminal/style.ts";
+import type { Size } from "../terminal/capabilities.ts";
 import type { Key, NamedKey } from "../terminal/keys.ts";
 import { nextSort, ordered } from "./order.ts";
 import { indexOfSelected, listed, partsOf, topOf, type View } from "./view.ts";

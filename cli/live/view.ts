@@ -3,7 +3,7 @@
 import type { Inspection } from "../../core/cgroup/inspection.ts";
 import type { Machine } from "../../core/cgroup/machine.ts";
 import type { OomkitEvent } from "../../core/events/event.ts";
-import type { Size } from "../terminal/style.ts";
+import type { Size } from "../terminal/capabilities.ts";
 import { matching, ordered, type Sort } from "./order.ts";
 import type { Row } from "./rows.ts";
 

@@ -3,7 +3,7 @@
 import type { CounterDeltas, EventOf, EventType, OomkitEvent } from "../../core/events/event.ts";
 import { guardFacts } from "./guard_text.ts";
 import { printable } from "./output.ts";
-import type { Style } from "../terminal/style.ts";
+import type { Style } from "../terminal/palette.ts";
 import { formatBytes, formatDuration, formatPercent } from "../options/units.ts";
 
 type Format = Parameters<Style>[0];

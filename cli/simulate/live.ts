@@ -4,8 +4,9 @@ import { clock, type SimulationEvent, type Verdict } from "../../core/simulate/e
 import { delay } from "../../core/timing.ts";
 import { divertOutput, outputError, writeAll } from "../output/output.ts";
 import { onSignals } from "../signals.ts";
-import { createBlock } from "../terminal/block.ts";
-import { type Style, terminalSize } from "../terminal/style.ts";
+import { Block } from "../terminal/block.ts";
+import type { Style } from "../terminal/palette.ts";
+import { terminalSize } from "../terminal/capabilities.ts";
 import { endingLines, eventLines, headingLines } from "./live_text.ts";
 import { RunLog, type StartEvent } from "./run_log.ts";
 import { EventQueue, SORTING_DELAY_MS } from "./timeline.ts";
@@ -37,7 +38,7 @@ const MIN_MS_STOPPED = 5 * FRAME_MS;
 const DEFAULT_COLUMNS = 80;
 
 export class LiveView {
-  readonly #block = createBlock(writeOut, columns);
+  readonly #block = new Block(writeOut, columns);
   readonly #log = new RunLog();
   readonly #queue = new EventQueue();
   readonly #openedAt = clock();

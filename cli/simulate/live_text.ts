@@ -2,9 +2,9 @@
 
 import type { SimulationEvent, Verdict } from "../../core/simulate/event.ts";
 import { formatBytes } from "../options/units.ts";
-import type { Style } from "../terminal/style.ts";
+import type { Style } from "../terminal/palette.ts";
 import { ascii, visible, widthOf } from "../terminal/width.ts";
-import { wrapBehind, wrapTo } from "../terminal/wrap.ts";
+import { wrapBehind, wrapTo } from "../terminal/layout.ts";
 import { runPlot } from "./plot.ts";
 import type { RunLog, StartEvent } from "./run_log.ts";
 import { explanation, suggestionsFor } from "./suggestions.ts";

@@ -4,7 +4,7 @@ import { epochMs } from "../../core/simulate/evaluate.ts";
 import type { SimulationEvent } from "../../core/simulate/event.ts";
 import { formatBytes } from "../options/units.ts";
 import { type Level, type Mark, plotLines } from "../terminal/plot.ts";
-import { fullnessOf } from "../terminal/usage_bar.ts";
+import { fullnessOf } from "../terminal/bars.ts";
 import { type RunLog, scaleOf } from "./run_log.ts";
 import type { Canvas } from "./view.ts";
 

@@ -10,7 +10,7 @@ import { checkMode } from "../guard/checks.ts";
 import { type Common, wantsJson } from "../options/subcommand.ts";
 import { print } from "../output/output.ts";
 import { recordingLines } from "../output/recording_lines.ts";
-import { chooseStyle } from "../terminal/style.ts";
+import { chooseStyle } from "../terminal/palette.ts";
 import { replayPolicy } from "./replay_options.ts";
 import { replayReport } from "./replay_report.ts";
 import { replayText } from "./replay_text.ts";

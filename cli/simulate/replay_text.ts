@@ -2,7 +2,7 @@
 
 import { formatBytes, formatDuration } from "../options/units.ts";
 import { printable } from "../output/output.ts";
-import type { Style } from "../terminal/style.ts";
+import type { Style } from "../terminal/palette.ts";
 import type { ReplayReport } from "./replay_report.ts";
 
 type Decision = ReplayReport["decisions"][number];

@@ -7,10 +7,9 @@ import type { OwnEvent, SimulationEvent, StaleCgroup, Start } from "../../core/s
 import { formatBytes, formatDuration } from "../options/units.ts";
 import { eventFacts, eventType } from "../output/event_text.ts";
 import { printable } from "../output/output.ts";
-import type { Role } from "../terminal/palette.ts";
-import type { Style } from "../terminal/style.ts";
-import { usageBar } from "../terminal/usage_bar.ts";
-import { wrapBehind } from "../terminal/wrap.ts";
+import type { Role, Style } from "../terminal/palette.ts";
+import { usageBar } from "../terminal/bars.ts";
+import { wrapBehind } from "../terminal/layout.ts";
 
 const TIME_WIDTH = 10;
 const LABEL_WIDTH = 10;

@@ -2,7 +2,7 @@
 
 import { epochMs } from "../../core/simulate/evaluate.ts";
 import type { SimulationEvent } from "../../core/simulate/event.ts";
-import type { Style } from "../terminal/style.ts";
+import type { Style } from "../terminal/palette.ts";
 import { scaleOf, startsGrowth } from "./run_log.ts";
 import { eventRows } from "./text.ts";
 

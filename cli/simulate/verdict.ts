@@ -3,7 +3,7 @@
 import type { ProcessExit, Verdict } from "../../core/simulate/event.ts";
 import { formatBytes, formatDuration } from "../options/units.ts";
 import { printable } from "../output/output.ts";
-import type { Style } from "../terminal/style.ts";
+import type { Style } from "../terminal/palette.ts";
 
 const LABEL_WIDTH = 10;
 

@@ -4,7 +4,7 @@ import { epochMs } from "../../core/simulate/evaluate.ts";
 import type { SimulationEvent } from "../../core/simulate/event.ts";
 import { formatBytes, formatDuration } from "../options/units.ts";
 import type { Palette, Role } from "../terminal/palette.ts";
-import { fullnessOf, usageBar, type UsageMark } from "../terminal/usage_bar.ts";
+import { fullnessOf, usageBar, type UsageMark } from "../terminal/bars.ts";
 import { widthOf } from "../terminal/width.ts";
 import { type RunLog, scaleOf } from "./run_log.ts";
 

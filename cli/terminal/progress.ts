@@ -5,7 +5,7 @@
 
 import { printable } from "../output/output.ts";
 import { formatDuration } from "../options/units.ts";
-import { DEFAULT_COLUMNS, terminalSize } from "./style.ts";
+import { DEFAULT_COLUMNS, terminalSize } from "./capabilities.ts";
 
 export interface Progress {
   /** Reports progress, as often as the caller likes. @param what ASCII text of oomkit's own */

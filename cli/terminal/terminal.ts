@@ -3,14 +3,13 @@
  * way out except SIGKILL.
  */
 
-import { hasJobControl, isInForeground } from "./foreground.ts";
-import { type Size, terminalSize } from "./style.ts";
-import { widthOf } from "./width.ts";
 import { onSignals } from "../signals.ts";
+import { hasJobControl, isInForeground, type Size, terminalSize } from "./capabilities.ts";
 import { type Key, keysOf } from "./keys.ts";
+import { widthOf } from "./width.ts";
 import { withDeadline } from "../../core/timing.ts";
 
-export interface TerminalOptions {
+interface TerminalOptions {
   onKey(key: Key): void;
   /** A new screen is needed: the size changed, or another program has drawn on the terminal. */
   onRedraw(): void;
@@ -30,8 +29,6 @@ const FOREGROUND_POLL_MS = 500;
 
 const ENDINGS = ["error", "unhandledrejection", "unload"];
 const encoder = new TextEncoder();
-
-export const openTerminal = (options: TerminalOptions): Terminal => new Terminal(options);
 
 export class Terminal {
   readonly #options: TerminalOptions;
@@ -201,4 +198,39 @@ export function screenDiff(
     text += `\x1b[${row + 1};1H${line}\x1b[0m${widthOf(line) < columns ? "\x1b[K" : ""}`;
   }
   return text;
+}
+
+interface FrameLimiterOptions {
+  readonly draw: () => void;
+  /** Milliseconds of a monotonic clock. */
+  readonly now: () => number;
+  /** Calls `act` after `ms` milliseconds. Returns a function that cancels the call. */
+  readonly schedule: (act: () => void, ms: number) => () => void;
+}
+
+/** Ten frames a second: faster changes cannot be read. */
+const MIN_MS_BETWEEN_FRAMES = 100;
+
+/** Limits how often a changing screen is drawn. */
+export function createFrameLimiter({ draw, now, schedule }: FrameLimiterOptions) {
+  let last = -Infinity;
+  let cancel: (() => void) | undefined;
+  let isStopped = false;
+  return {
+    /** Asks for a frame: something has changed. */
+    request(): void {
+      if (cancel || isStopped) return;
+      // Always scheduled, so that changes that arrive together are drawn in one frame.
+      cancel = schedule(() => {
+        cancel = undefined;
+        last = now();
+        draw();
+      }, Math.max(0, last + MIN_MS_BETWEEN_FRAMES - now()));
+    },
+    stop(): void {
+      isStopped = true;
+      cancel?.();
+      cancel = undefined;
+    },
+  };
 }

@@ -17,7 +17,7 @@ import { eventText } from "../output/event_text.ts";
 import { printable, printStderr, printStderrRaw } from "../output/output.ts";
 import { openResultFile } from "../output/result_file.ts";
 import { onSignals } from "../signals.ts";
-import { chooseStyle } from "../terminal/style.ts";
+import { chooseStyle } from "../terminal/palette.ts";
 import { checkPercentages, watchOptions, WatchSession } from "./follow.ts";
 import type { WatchFlags } from "./options.ts";
 

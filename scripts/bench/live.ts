@@ -1,6 +1,6 @@
 /** Costs of the live view of 1,000 cgroups: a frame, a round of reads, and both together on top of the watch. */
 
-import type { Capabilities } from "../../cli/terminal/palette.ts";
+import type { Capabilities } from "../../cli/terminal/capabilities.ts";
 import { screenDiff } from "../../cli/terminal/terminal.ts";
 import { createPoller } from "../../cli/live/poll.ts";
 import { screenLines } from "../../cli/live/screen.ts";

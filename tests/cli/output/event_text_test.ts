@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { cgroupName, eventFacts, eventText } from "../../../cli/output/event_text.ts";
-import type { Style } from "../../../cli/terminal/style.ts";
+import type { Style } from "../../../cli/terminal/palette.ts";
 import { type Body, makeEvent } from "../../../core/events/event.ts";
 
 const plain: Style = (_, text) => text;
