@@ -47,11 +47,20 @@ export interface OptionDefinition {
   readonly hidden: boolean;
 }
 
-export type Completion =
-  | { readonly kind: "file" | "folder" | "free" }
-  | { readonly kind: "word"; readonly words: readonly string[] }
-  /** A comma-separated list of them; of others too, unless it is closed. */
-  | { readonly kind: "list"; readonly words: readonly string[]; readonly isClosed?: true };
+export interface Completion {
+  /** `word`: one of the words. `list`: a comma-separated list of them; of others too, unless it is closed. */
+  readonly kind: "file" | "folder" | "free" | "word" | "list";
+  readonly words: readonly string[];
+  readonly isClosed?: true;
+}
+
+/** By kind: the completion in the syntax of a shell. */
+export type Completers = Readonly<Record<Completion["kind"], (words: readonly string[]) => string>>;
+
+export const flagsOf = ({ short, long }: OptionDefinition) => short ? [short, long] : [long];
+
+/** Whether the command runs another program, named after `--`. */
+export const takesProgram = ({ usage }: CommandDefinition) => usage.includes("-- ");
 
 /** What a completion script is made from. */
 export interface ProgramDefinition {
@@ -124,7 +133,8 @@ function completionOf(option: Option, placeholder: string): Completion {
   if (option.argChoices) return { kind: "word", words: option.argChoices };
   const { words, isClosed } = detailsOf(option) ?? {};
   if (words) return { kind: "list", words, ...isClosed && { isClosed } };
-  return { kind: placeholder === "file" ? "file" : placeholder === "dir" ? "folder" : "free" };
+  const kind = placeholder === "file" ? "file" : placeholder === "dir" ? "folder" : "free";
+  return { kind, words: [] };
 }
 
 /** Only the parser of a repeatable option reads the earlier values, and it does so for any new value. */
