@@ -2,18 +2,18 @@ import { discover, type Hierarchy } from "../../core/cgroup/hierarchy.ts";
 import { OomkitError } from "../../core/errors.ts";
 import type { RecordSink } from "../../core/record/format.ts";
 import { clock, type EmitEvent, type OnUsage, simulationEvent } from "../../core/simulate/event.ts";
-import { simulateFake } from "../../core/simulate/fake_simulation.ts";
 import type { Curve } from "../../core/simulate/growth.ts";
-import type { Plan } from "../../core/simulate/plan.ts";
-import { simulate } from "../../core/simulate/simulation.ts";
-import { removeStale } from "../../core/simulate/stale.ts";
 import {
   ownCgroupTarget,
   pageBytes,
+  type Plan,
   roomFor,
   sandboxTarget,
   type SimulationTarget,
-} from "../../core/simulate/target.ts";
+} from "../../core/simulate/plan.ts";
+import { simulate, simulateFake } from "../../core/simulate/simulation.ts";
+import { FAKE_CGROUP } from "../../core/simulate/fake_tree.ts";
+import { removeStale } from "../../core/simulate/sandbox.ts";
 import type { Finish } from "../exit.ts";
 import { isRecorded } from "../options/record.ts";
 import { OutputClosed } from "../output/output.ts";
@@ -180,7 +180,7 @@ async function simulateOnFakeTree(
     ...(plan.stopAt !== undefined && { stopAt: plan.stopAt }),
     ...(restarts && { restart: FAKE_RESTART_MS }),
   };
-  const { verdict, cgroup } = await simulateFake({
+  const verdict = await simulateFake({
     plan: {
       ...plan,
       expected: restarts ? null : plan.expected,
@@ -194,5 +194,5 @@ async function simulateOnFakeTree(
     interrupted,
     ...(dir !== undefined && { dir }),
   });
-  return simulationEvent(clock(), cgroup, verdict);
+  return simulationEvent(clock(), FAKE_CGROUP, verdict);
 }

@@ -3,8 +3,7 @@
 import { OomkitError } from "../../core/errors.ts";
 import { omitUndefined } from "../../core/omit_undefined.ts";
 import type { Expectation } from "../../core/simulate/event.ts";
-import { findDiskFolder, type Plan } from "../../core/simulate/plan.ts";
-import type { Room } from "../../core/simulate/target.ts";
+import { findDiskFolder, type Plan, type Room } from "../../core/simulate/plan.ts";
 import { formatBytes, type SizeOrPercent } from "../options/units.ts";
 import { printable } from "../output/output.ts";
 import { DEFAULT_LIMIT, type SimulateFlags } from "./options.ts";

@@ -9,6 +9,7 @@
  * runtime, most of it the kernel's own per-CPU batch of 64 pages.
  */
 
+import * as v from "valibot";
 import { reasonOf, writeControl } from "../control/write.ts";
 import { OomkitError } from "../errors.ts";
 import { microseconds } from "../kernel/clock.ts";
@@ -20,10 +21,11 @@ import { pageSize } from "../kernel/page_size.ts";
 import { dieWithParent } from "../kernel/process.ts";
 import { delay } from "../timing.ts";
 import {
-  type Allocation,
   ANSWERED_SIGNALS,
+  KINDS,
   memoryLine,
   progressLine,
+  SIGNAL_REPLIES,
   type StopReason,
 } from "./allocator_protocol.ts";
 
@@ -35,6 +37,50 @@ const WARM_UP_BYTES = 1024 ** 2;
 const CHARGE_BATCH_PAGES = 64;
 /** How long it allocates at full speed before it handles signals and HTTP requests again. */
 const MAX_BURST_MS = 2;
+
+const bytes = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+
+/** The one argument of an allocator process, as JSON. It is checked here, so that only the allocators load the checker. */
+const allocationSchema = v.strictObject({
+  kind: v.picklist(KINDS),
+  /** `cgroup.procs` of the cgroup to move into; absent: the allocator stays in its cgroup. */
+  procsFile: v.exactOptional(v.string()),
+  /** The control file with the usage of that cgroup. */
+  usageFile: v.string(),
+  /** Upper bound of what the allocator touches. */
+  maxBytes: bytes,
+  /** The allocator stops before usage exceeds this. */
+  stopAt: v.exactOptional(bytes),
+  /** What is touched at a time. */
+  step: v.pipe(bytes, v.minValue(1)),
+  /** Progress is reported each time that this much more was touched. */
+  reportStep: bytes,
+  /** Bytes per second; absent: as fast as possible. */
+  rate: v.exactOptional(v.number()),
+  /** How long the allocator keeps its memory after it has stopped. */
+  holdMs: v.number(),
+  onSignal: v.exactOptional(v.picklist(SIGNAL_REPLIES)),
+  http: v.exactOptional(v.strictObject({ hostname: v.string(), port: v.number() })),
+  /** A folder on a disk, for `file`. */
+  folder: v.exactOptional(v.string()),
+  /** The allocator is killed when this process ends. */
+  parentPid: v.number(),
+});
+
+/** Sizes are bytes. */
+export type Allocation = Readonly<v.InferOutput<typeof allocationSchema>>;
+
+/** Throws {@link OomkitError} for text that does not come from `simulate`. */
+export function parseAllocation(text: string): Allocation {
+  try {
+    return v.parse(allocationSchema, JSON.parse(text));
+  } catch {
+    throw new OomkitError(
+      "cannot allocate: the argument does not come from simulate",
+      "use oomkit simulate",
+    );
+  }
+}
 
 /** What a signal asked for; `wake` ends the wait that is under way. */
 interface SignalState {

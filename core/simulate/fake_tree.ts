@@ -3,7 +3,7 @@
 import { reasonOf } from "../control/write.ts";
 import { OomkitError } from "../errors.ts";
 import { errnoOf } from "../kernel/libc.ts";
-import { hasEnded, type Owner, ownIdentity, parseSandboxName, sandboxName } from "./sandbox.ts";
+import { isLeftBehind, ownIdentity, parseSandboxName, sandboxName } from "./sandbox.ts";
 
 /** Sizes are bytes. */
 export interface FakeState {
@@ -157,14 +157,12 @@ function claim(dir: string): boolean {
   if (!Deno.statSync(dir).isDirectory) return fail("it is a file");
   const names = [...Deno.readDirSync(dir)].map(({ name }) => name);
   if (names.length === 0) return false;
-  const owner = names.includes(OWNER_FILE)
-    ? parseSandboxName(Deno.readTextFileSync(`${dir}/${OWNER_FILE}`).trim())?.owner
-    : undefined;
-  const observer = ownIdentity();
+  const sandbox = names.includes(OWNER_FILE)
+    ? Deno.readTextFileSync(`${dir}/${OWNER_FILE}`).trim()
+    : "";
+  const owner = parseSandboxName(sandbox)?.owner;
   if (owner === undefined) return fail("it is not empty");
-  if (observer === undefined || !hasEnded(owner, observer)) {
-    return fail(`pid ${owner.pid} is using it for its fake tree`);
-  }
+  if (!isLeftBehind(sandbox)) return fail(`pid ${owner.pid} is using it for its fake tree`);
   // Left by a run that was killed: every file is overwritten.
   return false;
 }
@@ -185,7 +183,7 @@ export function createTemporaryFolder(): string {
   const unique = Deno.makeTempDirSync({ prefix: "oomkit-" });
   if (owner === undefined) return unique;
   const parent = unique.slice(0, unique.lastIndexOf("/"));
-  removeStaleFolders(parent, owner);
+  removeStaleFolders(parent);
   const named = `${parent}/${sandboxName("oomkit-sim", owner)}`;
   try {
     Deno.mkdirSync(named, { mode: 0o700 });
@@ -198,10 +196,9 @@ export function createTemporaryFolder(): string {
   return named;
 }
 
-function removeStaleFolders(parent: string, observer: Owner): void {
+function removeStaleFolders(parent: string): void {
   for (const { name, isDirectory } of Deno.readDirSync(parent)) {
-    const owner = isDirectory ? parseSandboxName(name)?.owner : undefined;
-    if (owner === undefined || !hasEnded(owner, observer)) continue;
+    if (!isDirectory || !isLeftBehind(name)) continue;
     try {
       const path = `${parent}/${name}`;
       if (Deno.lstatSync(path).uid === Deno.uid()) Deno.removeSync(path, { recursive: true });
