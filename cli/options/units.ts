@@ -187,3 +187,7 @@ export function formatDuration(milliseconds: number | undefined): string {
 export function formatPercent(percent: number | undefined): string {
   return percent === undefined || !Number.isFinite(percent) ? UNKNOWN : `${percent.toFixed(1)}%`;
 }
+
+/** `1 process`, `3 processes`. */
+export const formatCount = (count: bigint | number, one: string, many = `${one}s`) =>
+  `${count} ${BigInt(count) === 1n ? one : many}`;

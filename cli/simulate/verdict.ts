@@ -1,9 +1,9 @@
-/** The verdict of a simulation in words, for readers that have never seen an OOM. Pure. */
+/** The verdict of a simulation in words, why, and what to try next, for readers that have never seen an OOM. Pure. */
 
-import type { ProcessExit, Verdict } from "../../core/simulate/event.ts";
-import { formatBytes, formatDuration } from "../options/units.ts";
+import { formatBytes, formatCount, formatDuration } from "../options/units.ts";
 import { printable } from "../output/output.ts";
 import type { Style } from "../terminal/palette.ts";
+import type { ProcessExit, StartEvent, Verdict } from "../../core/simulate/event.ts";
 
 const LABEL_WIDTH = 10;
 
@@ -67,8 +67,7 @@ const SURVIVED = {
 } as const;
 
 function pidText(processes: readonly ProcessExit[]): string {
-  const pids = processes.map(({ pid }) => pid).join(", ");
-  return processes.length === 1 ? `pid ${pids}` : `pids ${pids}`;
+  return `${processes.length === 1 ? "pid" : "pids"} ${processes.map(({ pid }) => pid).join(", ")}`;
 }
 
 function limitText(verdict: Verdict, cgroup: string): string {
@@ -82,7 +81,7 @@ function limitText(verdict: Verdict, cgroup: string): string {
   const highest = peak === null ? "" : `; usage peaked at ${formatBytes(peak)}`;
   const hitCount = hits === null || hits === 0n
     ? ""
-    : `; the limit was hit ${plural(hits, "time", "times")}`;
+    : `; the limit was hit ${formatCount(hits, "time")}`;
   return `${size}${highest}${hitCount}`;
 }
 
@@ -110,10 +109,10 @@ function exitText(
 
 function sourceText(verdict: Verdict): string {
   const { oom_kill_count: counted, oom_kill_log_lines: logged, group_kills: groups } = verdict;
-  const kills = (count: bigint | number) => plural(count, "kill", "kills");
+  const kills = (count: bigint | number) => formatCount(count, "kill");
   const groupKills = groups === null || groups === 0n
     ? undefined
-    : `${plural(groups, "group kill", "group kills")} (memory.oom.group)`;
+    : `${formatCount(groups, "group kill")} (memory.oom.group)`;
   if (counted === null) {
     return logged === null
       ? "neither the oom_kill counter nor the kernel log can be read"
@@ -131,12 +130,9 @@ function sourceText(verdict: Verdict): string {
   }
   const agreed = groupKills === undefined
     ? kills(logged)
-    : `${groupKills}, ${plural(logged, "process", "processes")}`;
+    : `${groupKills}, ${formatCount(logged, "process", "processes")}`;
   return `the cgroup's oom_kill counter and the kernel log agree: ${agreed}`;
 }
-
-const plural = (count: bigint | number, one: string, many: string) =>
-  `${count} ${BigInt(count) === 1n ? one : many}`;
 
 function timeText({ duration_ms: duration, alerts, limit }: Verdict): string {
   if (duration === null) return "";
@@ -150,4 +146,98 @@ function timeText({ duration_ms: duration, alerts, limit }: Verdict): string {
     } the peak`;
   });
   return [`${formatDuration(duration)} from the first page to the last`, ...texts].join("; ");
+}
+
+interface Suggestion {
+  readonly command: string;
+  /** What the command shows. */
+  readonly shows: string;
+}
+
+const MIB = 1024 ** 2;
+/** From nothing to the limit, slow enough for a person to follow. */
+const SLOW_SECONDS = 5;
+
+/** At most three, the closest first. */
+export function suggestionsFor(start: StartEvent, verdict: Verdict): Suggestion[] {
+  const { limit, rate, kind, swap_off, fake_reason } = start;
+  const again = `oomkit simulate${limit === null ? "" : ` ${limitOption(limit)}`}`;
+  const inspect: Suggestion = {
+    command: "oomkit inspect",
+    shows: "which limit applies to your shell, what set it, and how much memory is left",
+  };
+  if (fake_reason !== null) {
+    return [
+      { command: `sudo ${again}`, shows: "a real OOM, with the permission to create cgroups" },
+      inspect,
+    ];
+  }
+  switch (verdict.outcome) {
+    case "oom_kill": {
+      const slowly: Suggestion[] = rate === null && limit !== null
+        ? [{
+          command: `${again} --rate ${slowRate(limit)}/s`,
+          shows: "slow enough to follow: both alerts fire seconds before the OOM kill",
+        }]
+        : [];
+      const file: Suggestion[] = kind === "file" ? [] : [{
+        command: `${again} --kind file`,
+        shows: "page cache instead: the kernel reclaims it in time, and nothing is killed",
+      }];
+      return [...slowly, ...file, swap_off === null ? inspect : guardSuggestion(start, again)];
+    }
+    case "user_kill":
+      return [
+        { command: again, shows: "the same without a guard: the kernel has to kill" },
+        inspect,
+      ];
+    case "survived":
+    case "interrupted":
+    case "failed": {
+      const shows = kind === "file"
+        ? "memory that cannot be reclaimed: the kernel has to kill"
+        : "growth up to the limit: the kernel has to kill";
+      return limit === null ? [inspect] : [{ command: again, shows }, inspect];
+    }
+  }
+}
+
+/** A pattern, because the next run has another cgroup, and so that nothing else is guarded. */
+function guardSuggestion({ cgroup }: StartEvent, again: string): Suggestion {
+  const pattern = `${cgroup.slice(0, cgroup.lastIndexOf("/"))}/oomkit-sim-*`;
+  return {
+    command: `oomkit guard '${pattern.replaceAll("'", `'\\''`)}' --policy process`,
+    shows: `in a second terminal, then \`${again} --expect user_kill\` in this one: ` +
+      "the guard kills before the kernel does",
+  };
+}
+
+function limitOption(limit: number): string {
+  return limit % MIB === 0 ? `--mb ${limit / MIB}` : `--limit ${limit}`;
+}
+
+/** Such as `4M`: a size as the options take it. */
+function slowRate(limit: number): string {
+  const rate = limit / SLOW_SECONDS;
+  if (rate < MIB) return `${Math.max(1, Math.round(rate / 1024))}K`;
+  return `${Math.round(rate / MIB)}M`;
+}
+
+/** Why the simulation ended as it did; `undefined` where the verdict says it all. */
+export function explanation({ limit, kind }: StartEvent, verdict: Verdict): string | undefined {
+  if (verdict.fake) return undefined;
+  switch (verdict.outcome) {
+    case "oom_kill":
+      return `usage reached ${limit === null ? "its limit" : formatBytes(limit)}, the kernel ` +
+        "found nothing left to reclaim, and killed the process that frees the most memory: " +
+        "no warning, no chance to clean up";
+    case "survived":
+      return kind === "file"
+        ? "page cache can be dropped: at the limit the kernel reclaimed the oldest pages again and again"
+        : undefined;
+    case "user_kill":
+      return "a signal from user space came first, while there was still memory left";
+    default:
+      return undefined;
+  }
 }

@@ -6,7 +6,7 @@ import { type GuardPolicy, type PolicySet, singlePolicy } from "../../core/guard
 import { rulesOf } from "../config/rules.ts";
 import { guardBase, type GuardFlags } from "../guard/options.ts";
 import { policySetOf, resolvePolicy, underRule, withRuleName } from "../guard/policy.ts";
-import { isPolicy } from "./replay_flags.ts";
+import { isPolicy } from "./options.ts";
 
 /** From the recorded policies to those of the replay. */
 export interface ReplayPolicy {
