@@ -10,11 +10,10 @@ import type { Key } from "../terminal/keys.ts";
 import { capabilitiesOf, type Size, type TerminalFlags } from "../terminal/capabilities.ts";
 import { createFrameLimiter, Terminal } from "../terminal/terminal.ts";
 import type { UsageMark } from "../terminal/bars.ts";
-import { createPoller, type Poller, type Subject } from "./poll.ts";
+import { Poller, type Subject } from "./poll.ts";
 import type { Row } from "./rows.ts";
 import { clockTime, screenLines, scrollOf } from "./screen.ts";
-import { updateView } from "./update.ts";
-import { firstView, type LogEntry, shownRows, type View, withRows } from "./view.ts";
+import { firstView, type LogEntry, shownRows, updateView, type View, withRows } from "./view.ts";
 
 interface LiveOptions {
   readonly flags: TerminalFlags;
@@ -88,7 +87,7 @@ export class Live {
     const now = () => performance.now();
     this.#options = options;
     this.#can = capabilitiesOf(options.flags);
-    this.#poller = createPoller(subjects, now);
+    this.#poller = new Poller(subjects, now);
     this.#view = firstView(command);
     this.#frames = createFrameLimiter({
       draw: () => this.#attempt(() => this.#draw()),

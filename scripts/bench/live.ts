@@ -2,7 +2,7 @@
 
 import type { Capabilities } from "../../cli/terminal/capabilities.ts";
 import { screenDiff } from "../../cli/terminal/terminal.ts";
-import { createPoller } from "../../cli/live/poll.ts";
+import { Poller } from "../../cli/live/poll.ts";
 import { screenLines } from "../../cli/live/screen.ts";
 import { firstView, shownRows, type View, withRows } from "../../cli/live/view.ts";
 import type { Cgroup } from "../../core/cgroup/cgroup.ts";
@@ -29,7 +29,7 @@ export async function live(): Promise<Measured> {
     Deno.writeTextFileSync(`${dir}/${hierarchy.version.limitFile}`, String(64 * 1024 ** 2));
   }
   const subjects = cgroups.map((cgroup) => ({ cgroup, limitOwner: cgroup, marks: () => [] }));
-  const poller = createPoller(() => subjects, () => performance.now());
+  const poller = new Poller(() => subjects, () => performance.now());
   const rounds: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     const begun = performance.now();
