@@ -8,7 +8,7 @@ import { bashCompletions } from "./bash.ts";
 import { fishCompletions } from "./fish.ts";
 import { zshCompletions } from "./zsh.ts";
 import { type CommandDefinition, definitionsOf } from "../options/definitions.ts";
-import { withHelp } from "../options/help.ts";
+import { withHelp } from "../options/option.ts";
 import type { Finish } from "../exit.ts";
 import { print } from "../output/output.ts";
 

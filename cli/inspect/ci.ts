@@ -6,7 +6,7 @@ import type { CiService } from "../options/subcommand.ts";
 import { type Annotation, annotationLines } from "../output/annotate.ts";
 import { junitXml } from "../output/junit.ts";
 import { printStderrRaw } from "../output/output.ts";
-import { openResultFile } from "../output/result_file.ts";
+import { openResultFile } from "../output/files.ts";
 
 export interface CiFlags {
   readonly annotate?: CiService | undefined;

@@ -16,7 +16,6 @@ import { inspectionLines, nodeLines } from "./text.ts";
 import { treeLines } from "./tree.ts";
 import type { TextLayout } from "../terminal/layout.ts";
 import type { ExitCode, Finish } from "../exit.ts";
-import { withHelp } from "../options/help.ts";
 import {
   choice,
   flag,
@@ -26,17 +25,18 @@ import {
   parseWhole,
   separated,
   value,
+  withHelp,
 } from "../options/option.ts";
 import {
   CI_SERVICES,
   type CiService,
   type Common,
+  FORCE_OPTION,
   subcommand,
   wantsJson,
 } from "../options/subcommand.ts";
 import { createProgress, type Progress, terminalOutput } from "../terminal/progress.ts";
 import { print, printable, printStderr } from "../output/output.ts";
-import { FORCE_OPTION } from "../options/record.ts";
 import { chooseStyle } from "../terminal/palette.ts";
 import { terminalWidth } from "../terminal/capabilities.ts";
 import { parseSizeOrPercent } from "../options/units.ts";

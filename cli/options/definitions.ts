@@ -1,8 +1,14 @@
 /** The commands and options as data, read from commander's definitions: for completions, the man page, tables. */
 
 import type { Argument, CommandUnknownOpts, Option } from "@commander-js/extra-typings";
-import { type CommandHelp, compareOptions, helpTextOf } from "./help.ts";
-import { detailsOf, GROUPS, keyOf } from "./option.ts";
+import {
+  type CommandHelp,
+  compareOptions,
+  detailsOf,
+  GROUPS,
+  helpTextOf,
+  keyOf,
+} from "./option.ts";
 
 export interface CommandDefinition {
   readonly name: string;

@@ -6,7 +6,7 @@ import { parseListen } from "../../core/receivers/prometheus/listen.ts";
 import { EVENT_TYPES, type EventType } from "../../core/events/event.ts";
 import { checkWebhookUrl } from "../../core/receivers/webhook.ts";
 import { choice, flag, type FlagsOf, list, oneOf, separated, single, value } from "./option.ts";
-import { RECORD_OPTIONS } from "./record.ts";
+import { RECORD_OPTIONS } from "./subcommand.ts";
 import { parsePositiveDuration } from "./units.ts";
 
 /** Default of `--event-types`: what a person wants to be notified of. */

@@ -1,6 +1,10 @@
-/** The recording of a run. Loaded only if a recording or a picture was requested. */
+/** Recordings of runs, written and read. Loaded only if a recording or a picture was requested, or a recording is read. */
 
-import { hostname } from "node:os";
+import { isRecorded, type RecordFlags } from "../options/subcommand.ts";
+import { checkOutputConflicts } from "./files.ts";
+import { printable, printStderr } from "./output.ts";
+import { createProgress, terminalOutput } from "../terminal/progress.ts";
+import { VERSION } from "../version.ts";
 import { recordingClock } from "../../core/record/clock.ts";
 import {
   both,
@@ -8,13 +12,12 @@ import {
   type RecordedPolicy,
   RECORDING_VERSION,
   type RecordingHead,
+  type RecordingLine,
   type RecordSink,
 } from "../../core/record/format.ts";
+import { readRecording } from "../../core/record/reader.ts";
 import { openRecordFile, type RecordFile } from "../../core/record/writer.ts";
-import { checkOutputConflicts } from "./output_conflicts.ts";
-import { isRecorded, type RecordFlags } from "../options/record.ts";
-import { printable, printStderr } from "./output.ts";
-import { VERSION } from "../version.ts";
+import { hostname } from "node:os";
 
 export interface RunRecording extends RecordSink {
   /** Records an event. */
@@ -23,7 +26,7 @@ export interface RunRecording extends RecordSink {
   close(): Promise<void>;
 }
 
-export interface RecordedRun {
+interface RecordedRun {
   readonly command: RecordingHead["command"];
   readonly hierarchy: 1 | 2;
   readonly policies?: readonly RecordedPolicy[];
@@ -82,4 +85,22 @@ function headOf({ command, hierarchy, policies }: RecordedRun): RecordingHead {
     hierarchy,
     policies: policies ?? null,
   };
+}
+
+const LINES_BETWEEN_REPORTS = 4096;
+
+/** As `readRecording`; on a terminal it shows its progress. */
+export async function* recordingLines(path: string): AsyncGenerator<RecordingLine> {
+  const progress = createProgress(terminalOutput());
+  let count = 0;
+  try {
+    for await (const line of readRecording(path)) {
+      if (count++ % LINES_BETWEEN_REPORTS === 0) {
+        progress.show(`reading the recording, ${count} lines so far`);
+      }
+      yield line;
+    }
+  } finally {
+    progress.end();
+  }
 }

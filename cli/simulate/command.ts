@@ -22,7 +22,7 @@ import {
 import { removeStale } from "../../core/simulate/sandbox.ts";
 import { simulate, simulateFake, type SimulationOptions } from "../../core/simulate/simulation.ts";
 import type { Finish } from "../exit.ts";
-import { isRecorded } from "../options/record.ts";
+import { isRecorded } from "../options/subcommand.ts";
 import { OutputClosed } from "../output/output.ts";
 import { selfCommand } from "../self_command.ts";
 import { ENDING, onSignals } from "../signals.ts";

@@ -2,8 +2,6 @@
 
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { POLICY_OPTIONS } from "../guard/policy_options.ts";
-import { withHelp } from "../options/help.ts";
-import { LIVE_OPTIONS } from "../options/live.ts";
 import {
   choice,
   flag,
@@ -14,9 +12,9 @@ import {
   preferFlag,
   separated,
   value,
+  withHelp,
 } from "../options/option.ts";
-import { RECORD_OPTIONS } from "../options/record.ts";
-import { type Common, subcommand } from "../options/subcommand.ts";
+import { type Common, LIVE_OPTIONS, RECORD_OPTIONS, subcommand } from "../options/subcommand.ts";
 import { parseDuration, parseRate, parseSize, parseSizeOrPercent } from "../options/units.ts";
 import { OomkitError } from "../../core/errors.ts";
 import { KINDS, SIGNAL_REPLIES } from "../../core/simulate/allocator_protocol.ts";

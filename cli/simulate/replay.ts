@@ -8,7 +8,7 @@ import { checkMode } from "../guard/checks.ts";
 import { type Common, wantsJson } from "../options/subcommand.ts";
 import { formatBytes, formatCount, formatDuration } from "../options/units.ts";
 import { print, printable } from "../output/output.ts";
-import { recordingLines } from "../output/recording_lines.ts";
+import { recordingLines } from "../output/recording.ts";
 import { type ReplayPolicy, replayPolicy } from "./replay_policy.ts";
 import { chooseStyle, type Style } from "../terminal/palette.ts";
 import { versionOf } from "../../core/cgroup/versions.ts";

@@ -2,7 +2,7 @@
 
 import { tryReadText } from "../../core/cgroup/files.ts";
 import { parseTerminalGroups, type TerminalGroups } from "../../core/parse/procfs.ts";
-import type { DrawFlags } from "../options/live.ts";
+import type { DrawFlags } from "../options/subcommand.ts";
 import { printStderr } from "../output/output.ts";
 
 /** A new pseudo-terminal without a size reports 0 × 0. */

@@ -251,14 +251,8 @@ function serveHealth({ http }: Allocation): AsyncDisposable {
 /** Throws {@link OomkitError} where there is no room for the pages, or no folder or space for their file. */
 function mapPages({ kind, folder }: Allocation, size: number): Pages {
   try {
-    switch (kind) {
-      case "anon":
-        return mapAnonymous(size);
-      case "shmem":
-        return mapShared(size);
-      case "file":
-        return mapTemporaryFile(folder, size);
-    }
+    if (kind === "file") return mapTemporaryFile(folder, size);
+    return kind === "anon" ? mapAnonymous(size) : mapShared(size);
   } catch (error) {
     if (!(error instanceof SystemCallError)) throw error;
     throw new OomkitError(`cannot reserve ${size} bytes: ${error.message}`, "allocate less");
@@ -270,7 +264,15 @@ function mapPages({ kind, folder }: Allocation, size: number): Pages {
  * The file is unlinked once it is mapped, so nothing stays on the disk even when the allocator is killed.
  */
 function mapTemporaryFile(folder: string | undefined, size: number): Pages {
-  const path = makeTemporaryFile(folder, size);
+  let path: string | undefined;
+  try {
+    path = Deno.makeTempFileSync({ prefix: "oomkit-sim-", ...folder && { dir: folder } });
+    Deno.truncateSync(path, size);
+  } catch (error) {
+    if (path !== undefined) Deno.removeSync(path);
+    const reason = errnoOf(error) === "ENOSPC" ? "no space left" : reasonOf(error);
+    throw new OomkitError(`cannot make a file in ${folder ?? "the temporary folder"}: ${reason}`);
+  }
   try {
     const fd = openFd(path, O_RDWR);
     const pages = mapFile(fd, size);
@@ -279,16 +281,5 @@ function mapTemporaryFile(folder: string | undefined, size: number): Pages {
     return pages;
   } finally {
     Deno.removeSync(path);
-  }
-}
-
-function makeTemporaryFile(folder: string | undefined, size: number): string {
-  try {
-    const path = Deno.makeTempFileSync({ prefix: "oomkit-sim-", ...(folder && { dir: folder }) });
-    Deno.truncateSync(path, size);
-    return path;
-  } catch (error) {
-    const reason = errnoOf(error) === "ENOSPC" ? "no space left" : reasonOf(error);
-    throw new OomkitError(`cannot make a file in ${folder ?? "the temporary folder"}: ${reason}`);
   }
 }
