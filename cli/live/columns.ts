@@ -21,7 +21,7 @@ const COLUMNS = {
   state: { title: "STATE", align: "left" },
 } as const;
 
-export type ColumnName = keyof typeof COLUMNS;
+type ColumnName = keyof typeof COLUMNS;
 
 export interface Column {
   readonly name: ColumnName;

@@ -9,6 +9,7 @@ import { divertOutput, print, printStderr, printStderrRaw } from "../output/outp
 import type { Key } from "../terminal/keys.ts";
 import { capabilitiesOf, type Size, type TerminalFlags } from "../terminal/capabilities.ts";
 import { createFrameLimiter, Terminal } from "../terminal/terminal.ts";
+import { STYLES } from "../terminal/width.ts";
 import type { UsageMark } from "../terminal/bars.ts";
 import { Poller, type Subject } from "./poll.ts";
 import type { Row } from "./rows.ts";
@@ -61,7 +62,6 @@ const MAX_LOG_ENTRIES = 500;
 const MAX_REPRINTED_MESSAGES = 100;
 
 export class Live {
-  readonly #options: LiveOptions;
   readonly #can;
   readonly #poller: Poller;
   readonly #terminal;
@@ -83,9 +83,12 @@ export class Live {
   #isTerminalLost = false;
   #closing: Promise<void> | undefined;
 
-  constructor(command: string, options: LiveOptions, subjects: () => Iterable<Subject>) {
+  constructor(
+    command: string,
+    private readonly options: LiveOptions,
+    subjects: () => Iterable<Subject>,
+  ) {
     const now = () => performance.now();
-    this.#options = options;
     this.#can = capabilitiesOf(options.flags);
     this.#poller = new Poller(subjects, now);
     this.#view = firstView(command);
@@ -200,24 +203,22 @@ export class Live {
     if (read.some(({ pressure }) => pressure)) view = { ...view, hasPressure: true };
     const shown = { ...view, rows: view.rows.map((row) => this.#drawn.get(row.path) ?? row) };
     this.#view = { ...view, scroll: scrollOf(shown, size, this.#can) };
-    this.#terminal.show(
-      screenLines({ ...shown, scroll: this.#view.scroll }, size, this.#can),
-      size,
-    );
+    const { scroll } = this.#view;
+    this.#terminal.show(screenLines({ ...shown, scroll }, size, this.#can), size);
   }
 
   #pressKey(key: Key): void {
     if (this.#closing) return;
     const { view, command } = updateView(this.#view, key, this.#terminal.size());
     this.#view = view;
-    if (command === "quit") return this.#options.end();
+    if (command === "quit") return this.options.end();
     if (command === "suspend") return this.#terminal.suspend();
     if (command === "redraw") this.#terminal.forget();
     this.#frames.request();
   }
 
   #addMessage(text: string): void {
-    for (const message of withoutStyles(text).split("\n")) this.#addEntry({ message });
+    for (const message of text.replace(STYLES, "").split("\n")) this.#addEntry({ message });
   }
 
   #addEntry(entry: LogEntry): void {
@@ -245,10 +246,5 @@ function trim(entries: unknown[], max: number): void {
 
 function rowsToRead(view: View, size: Size): readonly Row[] {
   const { details, rows } = view;
-  return details === undefined
-    ? shownRows(view, size)
-    : rows.filter(({ path }) => path === details.path);
+  return details ? rows.filter(({ path }) => path === details.path) : shownRows(view, size);
 }
-
-// deno-lint-ignore no-control-regex
-const withoutStyles = (text: string) => text.replace(/\x1b\[[0-9;]*m/g, "");

@@ -9,10 +9,13 @@ import type { SimulationEvent, StartEvent } from "../../core/simulate/event.ts";
  */
 export const SORTING_DELAY_MS = 100;
 
+const PRESSURE_LEVELS = [null, "low", "medium", "critical"];
+
 /** Events that wait until earlier ones have arrived. */
 export class EventQueue {
   #waiting: SimulationEvent[] = [];
-  readonly #isNews = createNewsFilter();
+  #highestPressure = 0;
+  #hasKilled = false;
 
   get isEmpty(): boolean {
     return this.#waiting.length === 0;
@@ -30,7 +33,22 @@ export class EventQueue {
     const later = sorted.findIndex(({ ts }) => epochMs(ts) > until);
     const taken = later < 0 ? sorted : sorted.slice(0, later);
     this.#waiting = sorted.slice(taken.length);
-    return taken.filter(this.#isNews);
+    return taken.filter((event) => this.#isNews(event));
+  }
+
+  /**
+   * Keeps the output to one screen. Pressure is shown when it rises, because a level is notified again and again, and with every
+   * higher one. After a kill, falling usage (its purpose) and limit hits counted before it are not shown.
+   */
+  #isNews(event: SimulationEvent): boolean {
+    if (event.type === "oom_kill") this.#hasKilled = true;
+    if (event.type === "max") return !this.#hasKilled;
+    if (event.type === "threshold") return !(this.#hasKilled && event.direction === "below");
+    if (event.type !== "pressure" || event.level === null) return true;
+    const level = PRESSURE_LEVELS.indexOf(event.level);
+    const rises = level > this.#highestPressure;
+    if (rises) this.#highestPressure = level;
+    return rises;
   }
 }
 
@@ -42,27 +60,6 @@ function causesFirst(events: readonly SimulationEvent[]): SimulationEvent[] {
   const cause = { ...events[oom]!, ts: events[kill]!.ts };
   const others = events.filter((_, index) => index !== oom);
   return [...others.slice(0, kill), cause, ...others.slice(kill)];
-}
-
-const PRESSURE_LEVELS = [null, "low", "medium", "critical"];
-
-/**
- * Keeps the output to one screen. Pressure is shown when it rises, because a level is notified again and again, and with every
- * higher one. After a kill, falling usage (its purpose) and limit hits counted before it are not shown.
- */
-function createNewsFilter(): (event: SimulationEvent) => boolean {
-  let highest = 0;
-  let killed = false;
-  return (event) => {
-    if (event.type === "oom_kill") killed = true;
-    if (event.type === "max") return !killed;
-    if (event.type === "threshold") return !(killed && event.direction === "below");
-    if (event.type !== "pressure" || event.level === null) return true;
-    const level = PRESSURE_LEVELS.indexOf(event.level);
-    const rises = level > highest;
-    if (rises) highest = level;
-    return rises;
-  };
 }
 
 interface UsageSample {

@@ -31,7 +31,6 @@ const ENDINGS = ["error", "unhandledrejection", "unload"];
 const encoder = new TextEncoder();
 
 export class Terminal {
-  readonly #options: TerminalOptions;
   /** The lines on the screen; empty if unknown. */
   #shown: readonly string[] = [];
   #writing: Promise<void> | undefined;
@@ -43,8 +42,7 @@ export class Terminal {
   #resumeTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #offSignals: () => void;
 
-  constructor(options: TerminalOptions) {
-    this.#options = options;
+  constructor(private readonly options: TerminalOptions) {
     this.#enter();
     this.#offSignals = onSignals(["SIGWINCH", "SIGTSTP", "SIGCONT"], (signal) => {
       if (signal === "SIGTSTP") this.suspend();
@@ -129,12 +127,12 @@ export class Terminal {
     if (this.#isClosed || this.#isEntered) return;
     if (isInForeground()) {
       this.#enter();
-      this.#options.onRedraw();
+      this.options.onRedraw();
     } else this.#resumeTimer = setTimeout(this.#resume, FOREGROUND_POLL_MS);
   };
 
   readonly #lost = (): void => {
-    if (!this.#isClosed) this.#options.onLost();
+    if (!this.#isClosed) this.options.onLost();
   };
 
   async #write(text: string): Promise<void> {
@@ -145,7 +143,7 @@ export class Terminal {
       this.#lost();
     }
     this.#writing = undefined;
-    if (this.#isBehind) this.#options.onRedraw();
+    if (this.#isBehind) this.options.onRedraw();
   }
 }
 
