@@ -107,6 +107,10 @@ export function endingLines(
   const reason = log.start && explanation(log.start, verdict);
   const facts = verdictFacts(verdict, cgroup);
   if (reason !== undefined) facts.unshift(["why", reason]);
+  const suggestions = (log.start ? suggestionsFor(log.start, verdict) : []).flatMap((each) => [
+    ...wrapBehind("  ", visible(each.command, unicode), width).map((line) => palette("bold", line)),
+    ...wrapBehind("    ", each.shows, width),
+  ]);
   return inCharset(unicode, [
     ...(plot.length === 0 ? [] : ["", ...plot]),
     "",
@@ -114,7 +118,7 @@ export function endingLines(
     ...more.map((line) => `  ${palette("bold", line)}`),
     "",
     ...facts.flatMap(([name, text]) => labelled(name, visible(text, unicode), width, canvas)),
-    ...suggestionLines(log, verdict, width, canvas),
+    ...suggestions.length === 0 ? [] : ["", palette("dim", "  try next"), ...suggestions, ""],
   ]);
 }
 
@@ -123,24 +127,6 @@ function labelled(name: string, text: string, width: number, { palette }: Canvas
   return wrapBehind(label, text, width).map((line, at) =>
     at === 0 ? palette("dim", label) + line.slice(label.length) : line
   );
-}
-
-function suggestionLines(
-  { start }: RunLog,
-  verdict: Verdict,
-  width: number,
-  { palette, unicode }: Canvas,
-): string[] {
-  if (start === undefined) return [];
-  return [
-    "",
-    palette("dim", "  try next"),
-    ...suggestionsFor(start, verdict).flatMap(({ command, shows }) => [
-      ...wrapBehind("  ", visible(command, unicode), width).map((line) => palette("bold", line)),
-      ...wrapBehind("    ", shows, width),
-    ]),
-    "",
-  ];
 }
 
 const inCharset = (unicode: boolean, lines: readonly string[]): string[] =>

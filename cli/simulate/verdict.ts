@@ -50,9 +50,8 @@ function outcomeText({ outcome, processes, fake, ended_by: endedBy }: Verdict): 
         ? "nothing would have been killed"
         : `the kernel killed nothing: ${pidText(processes)} ${SURVIVED[endedBy]}`;
     case "user_kill":
-      return `user space was faster: ${pidText(processes)} ${
-        processes.length === 1 ? "was" : "were"
-      } killed before an OOM kill`;
+      return `user space was faster: ${pidText(processes)} ` +
+        `${processes.length === 1 ? "was" : "were"} killed before an OOM kill`;
     case "interrupted":
       return "interrupted before an OOM kill";
     case "failed":
@@ -72,16 +71,11 @@ function pidText(processes: readonly ProcessExit[]): string {
 
 function limitText(verdict: Verdict, cgroup: string): string {
   const { limit, limit_owner: owner, peak, limit_hits: hits } = verdict;
-  const source = owner === null
-    ? ""
-    : owner === cgroup
-    ? ", set on this cgroup"
-    : `, set on ${printable(owner)}`;
+  const place = owner === cgroup ? "this cgroup" : printable(owner ?? "");
+  const source = owner === null ? "" : `, set on ${place}`;
   const size = limit === null ? "none" : `${formatBytes(limit)}${source}`;
   const highest = peak === null ? "" : `; usage peaked at ${formatBytes(peak)}`;
-  const hitCount = hits === null || hits === 0n
-    ? ""
-    : `; the limit was hit ${formatCount(hits, "time")}`;
+  const hitCount = hits ? `; the limit was hit ${formatCount(hits, "time")}` : "";
   return `${size}${highest}${hitCount}`;
 }
 
@@ -110,9 +104,7 @@ function exitText(
 function sourceText(verdict: Verdict): string {
   const { oom_kill_count: counted, oom_kill_log_lines: logged, group_kills: groups } = verdict;
   const kills = (count: bigint | number) => formatCount(count, "kill");
-  const groupKills = groups === null || groups === 0n
-    ? undefined
-    : `${formatCount(groups, "group kill")} (memory.oom.group)`;
+  const groupKills = groups ? `${formatCount(groups, "group kill")} (memory.oom.group)` : undefined;
   if (counted === null) {
     return logged === null
       ? "neither the oom_kill counter nor the kernel log can be read"
@@ -120,9 +112,8 @@ function sourceText(verdict: Verdict): string {
   }
   if (logged === null) {
     // With group kills the counter may contain victims twice: it cannot tell the number of processes.
-    return `the cgroup's oom_kill counter: ${groupKills ?? kills(counted)}${
-      verdict.fake ? "" : "; the kernel log cannot be read"
-    }`;
+    const doubt = verdict.fake ? "" : "; the kernel log cannot be read";
+    return `the cgroup's oom_kill counter: ${groupKills ?? kills(counted)}${doubt}`;
   }
   if (verdict.sources_agree !== true) {
     return `the sources disagree: ${kills(counted)} by the cgroup's oom_kill counter, ` +
@@ -141,9 +132,8 @@ function timeText({ duration_ms: duration, alerts, limit }: Verdict): string {
       ? formatBytes(threshold)
       : `${Math.round(1000 * threshold / limit) / 10}%`;
     if (before === null) return `${share} alert fired`;
-    return `${share} alert fired ${formatDuration(Math.abs(before))} ${
-      before < 0 ? "after" : "before"
-    } the peak`;
+    const side = before < 0 ? "after" : "before";
+    return `${share} alert fired ${formatDuration(Math.abs(before))} ${side} the peak`;
   });
   return [`${formatDuration(duration)} from the first page to the last`, ...texts].join("; ");
 }
@@ -158,58 +148,51 @@ const MIB = 1024 ** 2;
 /** From nothing to the limit, slow enough for a person to follow. */
 const SLOW_SECONDS = 5;
 
+const suggest = (command: string, shows: string): Suggestion => ({ command, shows });
+
 /** At most three, the closest first. */
-export function suggestionsFor(start: StartEvent, verdict: Verdict): Suggestion[] {
+export function suggestionsFor(start: StartEvent, { outcome }: Verdict): Suggestion[] {
   const { limit, rate, kind, swap_off, fake_reason } = start;
   const again = `oomkit simulate${limit === null ? "" : ` ${limitOption(limit)}`}`;
-  const inspect: Suggestion = {
-    command: "oomkit inspect",
-    shows: "which limit applies to your shell, what set it, and how much memory is left",
-  };
+  const inspect = suggest(
+    "oomkit inspect",
+    "which limit applies to your shell, what set it, and how much memory is left",
+  );
   if (fake_reason !== null) {
+    return [suggest(`sudo ${again}`, "a real OOM, with the permission to create cgroups"), inspect];
+  }
+  if (outcome === "oom_kill") {
+    const slowly = limit !== null && suggest(
+      `${again} --rate ${slowRate(limit)}/s`,
+      "slow enough to follow: both alerts fire seconds before the OOM kill",
+    );
+    const file = suggest(
+      `${again} --kind file`,
+      "page cache instead: the kernel reclaims it in time, and nothing is killed",
+    );
     return [
-      { command: `sudo ${again}`, shows: "a real OOM, with the permission to create cgroups" },
-      inspect,
+      ...slowly && rate === null ? [slowly] : [],
+      ...kind === "file" ? [] : [file],
+      swap_off === null ? inspect : guardSuggestion(start, again),
     ];
   }
-  switch (verdict.outcome) {
-    case "oom_kill": {
-      const slowly: Suggestion[] = rate === null && limit !== null
-        ? [{
-          command: `${again} --rate ${slowRate(limit)}/s`,
-          shows: "slow enough to follow: both alerts fire seconds before the OOM kill",
-        }]
-        : [];
-      const file: Suggestion[] = kind === "file" ? [] : [{
-        command: `${again} --kind file`,
-        shows: "page cache instead: the kernel reclaims it in time, and nothing is killed",
-      }];
-      return [...slowly, ...file, swap_off === null ? inspect : guardSuggestion(start, again)];
-    }
-    case "user_kill":
-      return [
-        { command: again, shows: "the same without a guard: the kernel has to kill" },
-        inspect,
-      ];
-    case "survived":
-    case "interrupted":
-    case "failed": {
-      const shows = kind === "file"
-        ? "memory that cannot be reclaimed: the kernel has to kill"
-        : "growth up to the limit: the kernel has to kill";
-      return limit === null ? [inspect] : [{ command: again, shows }, inspect];
-    }
+  if (outcome === "user_kill") {
+    return [suggest(again, "the same without a guard: the kernel has to kill"), inspect];
   }
+  const shows = kind === "file"
+    ? "memory that cannot be reclaimed: the kernel has to kill"
+    : "growth up to the limit: the kernel has to kill";
+  return limit === null ? [inspect] : [suggest(again, shows), inspect];
 }
 
 /** A pattern, because the next run has another cgroup, and so that nothing else is guarded. */
 function guardSuggestion({ cgroup }: StartEvent, again: string): Suggestion {
   const pattern = `${cgroup.slice(0, cgroup.lastIndexOf("/"))}/oomkit-sim-*`;
-  return {
-    command: `oomkit guard '${pattern.replaceAll("'", `'\\''`)}' --policy process`,
-    shows: `in a second terminal, then \`${again} --expect user_kill\` in this one: ` +
+  return suggest(
+    `oomkit guard '${pattern.replaceAll("'", `'\\''`)}' --policy process`,
+    `in a second terminal, then \`${again} --expect user_kill\` in this one: ` +
       "the guard kills before the kernel does",
-  };
+  );
 }
 
 function limitOption(limit: number): string {
