@@ -12,11 +12,7 @@ import { withHelp } from "../options/option.ts";
 import type { Finish } from "../exit.ts";
 import { print } from "../output/output.ts";
 
-const SHELLS = {
-  bash: bashCompletions,
-  zsh: zshCompletions,
-  fish: fishCompletions,
-} as const;
+const SHELLS = { bash: bashCompletions, zsh: zshCompletions, fish: fishCompletions } as const;
 
 type Shell = keyof typeof SHELLS;
 

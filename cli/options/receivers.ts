@@ -64,21 +64,14 @@ export const RECEIVER_OPTIONS = {
   webhookHeader: list(
     "--webhook-header <header>",
     "add the HTTP header 'Name: value'; repeatable",
-    {
-      ...RECEIVERS,
-      parse: single(parseHeader),
-    },
+    { ...RECEIVERS, parse: single(parseHeader) },
   ),
   webhookSecretFile: value(
     "--webhook-secret-file <file>",
     "sign bodies with the secret in this file (HMAC-SHA256)",
     RECEIVERS,
   ),
-  webhookCa: value(
-    "--webhook-ca <file>",
-    "trust the certificates in this PEM file too",
-    RECEIVERS,
-  ),
+  webhookCa: value("--webhook-ca <file>", "trust the certificates in this PEM file too", RECEIVERS),
   webhookTimeout: value("--webhook-timeout <duration>", "maximum time of one attempt", {
     ...RECEIVERS,
     parse: parsePositiveDuration,

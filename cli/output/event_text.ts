@@ -106,11 +106,15 @@ export function eventFacts(event: OomkitEvent): string {
     case "oom_group_kill":
       return `all processes of the cgroup killed${times(event.count)} (memory.oom.group)`;
     case "guard_armed":
+      return guardArmedFacts(event);
     case "level_reached":
+      return levelFacts(event);
     case "action":
+      return actionFacts(event) + (event.reason === null ? "" : printable(`: ${event.reason}`));
     case "action_skipped":
+      return skippedFacts(event);
     case "restored":
-      return guardFacts(event);
+      return printable(restoredFacts(event));
     case "limit_changed":
       return `limit ${limitText(event.from)} → ${limitText(event.to)}`;
     case "cgroup_created":
@@ -127,9 +131,7 @@ export function eventFacts(event: OomkitEvent): string {
 const usageNow = ({ usage }: { readonly usage: number | null }) => `usage ${bytes(usage)}`;
 const limitText = (limit: number | null) => limit === null ? "none" : bytes(limit);
 
-function atLimit(
-  { cgroup, limit, limit_owner: owner }: EventOf<"oom" | "oom_kill">,
-): string {
+function atLimit({ cgroup, limit, limit_owner: owner }: EventOf<"oom" | "oom_kill">): string {
   if (owner === null && limit === null) return "";
   const size = limit === null ? "" : ` (${bytes(limit)})`;
   if (owner === null) return ` at the limit${size}`;
@@ -190,30 +192,17 @@ function summaryFacts(seconds: number, cgroups: readonly CounterDeltas[]): strin
   ].join(", ");
 }
 
-export function guardFacts(
-  event: GuardArmedBody | LevelReachedBody | ActionSkippedBody | RestoredBody | ActionBody,
-): string {
-  switch (event.type) {
-    case "guard_armed":
-      return guardArmedFacts(event);
-    case "level_reached": {
-      const { level, metric_value, metric, limit, rate } = event;
-      const what = metric === "usage" ? "usage" : "working set";
-      const pace = rate !== null && rate > 0 ? `, rising by ${formatBytes(rate)}/s` : "";
-      const share = `${formatPercent(100 * metric_value / limit)} of ${formatBytes(limit)}`;
-      return `${level}: ${what} ${formatBytes(metric_value)} (${share})${pace}`;
-    }
-    case "action_skipped": {
-      const usage = formatBytes(event.usage);
-      return event.reason === "recovered"
-        ? `no action: usage ${usage} is below ${formatBytes(event.level_bytes)} again`
-        : `no action: the kernel can reclaim ${bytes(event.reclaimable)} of ${usage}`;
-    }
-    case "restored":
-      return printable(restoredFacts(event));
-    case "action":
-      return actionFacts(event) + (event.reason === null ? "" : printable(`: ${event.reason}`));
-  }
+function levelFacts({ level, metric_value, metric, limit, rate }: LevelReachedBody): string {
+  const what = metric === "usage" ? "usage" : "working set";
+  const pace = rate !== null && rate > 0 ? `, rising by ${formatBytes(rate)}/s` : "";
+  const share = `${formatPercent(100 * metric_value / limit)} of ${formatBytes(limit)}`;
+  return `${level}: ${what} ${formatBytes(metric_value)} (${share})${pace}`;
+}
+
+function skippedFacts({ reason, usage, level_bytes, reclaimable }: ActionSkippedBody): string {
+  return reason === "recovered"
+    ? `no action: usage ${formatBytes(usage)} is below ${formatBytes(level_bytes)} again`
+    : `no action: the kernel can reclaim ${bytes(reclaimable)} of ${formatBytes(usage)}`;
 }
 
 function guardArmedFacts(event: GuardArmedBody): string {

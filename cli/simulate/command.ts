@@ -207,11 +207,7 @@ async function simulateOnFakeTree(
   const restarts = dir !== undefined && flags.expect === undefined;
   const verdict = await simulateFake({
     ...outputs,
-    plan: {
-      ...plan,
-      expected: restarts ? null : plan.expected,
-      ...recordSink && { recordSink },
-    },
+    plan: { ...plan, expected: restarts ? null : plan.expected, ...recordSink && { recordSink } },
     version,
     curve: {
       shape: flags.growth ?? "linear",

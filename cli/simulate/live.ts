@@ -7,11 +7,11 @@ import {
   type VerdictEvent,
 } from "../../core/simulate/event.ts";
 import { delay } from "../../core/timing.ts";
-import { divertOutput, outputError, writeAll } from "../output/output.ts";
+import { divertOutput, writeStdout } from "../output/output.ts";
 import { onSignals } from "../signals.ts";
 import { Block } from "../terminal/block.ts";
 import type { Style } from "../terminal/palette.ts";
-import { terminalSize } from "../terminal/capabilities.ts";
+import { terminalColumns } from "../terminal/capabilities.ts";
 import {
   barLines,
   type Canvas,
@@ -43,10 +43,9 @@ const RATE_FRACTION = 8;
 const MAX_SILENT_START_MS = 500;
 /** A frame is this late only when the process was stopped (SIGTSTP). */
 const MIN_MS_STOPPED = 5 * FRAME_MS;
-const DEFAULT_COLUMNS = 80;
 
 export class LiveView {
-  readonly #block = new Block(writeOut, columns);
+  readonly #block = new Block(writeStdout, terminalColumns);
   readonly #log = new RunLog();
   readonly #queue = new EventQueue();
   readonly #openedAt = clock();
@@ -95,7 +94,7 @@ export class LiveView {
 
   #canvas(): Canvas {
     const { canvas, marksOf } = this.options;
-    return { ...canvas, width: columns(), marks: marksOf(this.#log.start) };
+    return { ...canvas, width: terminalColumns(), marks: marksOf(this.#log.start) };
   }
 
   #print(lines: readonly string[]): void {
@@ -154,16 +153,6 @@ export class LiveView {
       this.#draw({ at, window: duration / RATE_FRACTION, slowness });
       await delay(FRAME_MS, interrupted);
     }
-  }
-}
-
-const columns = () => terminalSize()?.columns || DEFAULT_COLUMNS;
-
-function writeOut(text: string): void {
-  try {
-    writeAll(Deno.stdout, text);
-  } catch (error) {
-    throw outputError(error);
   }
 }
 

@@ -308,10 +308,7 @@ function plotMarks(
   return [...marks.values()];
 }
 
-function markOf(
-  event: SimulationEvent,
-  scale: number | undefined,
-): Omit<Mark, "at"> | undefined {
+function markOf(event: SimulationEvent, scale: number | undefined): Omit<Mark, "at"> | undefined {
   switch (event.type) {
     case "threshold":
       return event.direction === "above"

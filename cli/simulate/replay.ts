@@ -22,6 +22,7 @@ import {
   type Row,
   rowsOf,
 } from "../../core/guard/replay.ts";
+import { toMicroseconds } from "../../core/simulate/evaluate.ts";
 import { LEVELS } from "../../core/policy/levels.ts";
 import type { RecordingHead, RecordingLine } from "../../core/record/format.ts";
 
@@ -117,9 +118,6 @@ function replayReport(replayed: Replayed, rows: readonly Row[], policy: ReplayPo
     notes: [...differences, ...limitsOfReplay(replayed, rows, isGuard)],
   };
 }
-
-/** Milliseconds, rounded to whole microseconds. */
-const toMicroseconds = (ms: number) => Math.round(1000 * ms) / 1000;
 
 function msAfterKill(rows: readonly Row[], cgroup: string, at: number): number | null {
   const kill = rows.findLast((row) =>

@@ -87,11 +87,7 @@ async function guardFlags(path: string | undefined, values: Values) {
 }
 
 /** The recorded policy with the given options. Throws {@link OomkitError} when its levels are out of order then. */
-function overridden(
-  recorded: GuardPolicy,
-  requested: GuardPolicy,
-  values: Values,
-): GuardPolicy {
+function overridden(recorded: GuardPolicy, requested: GuardPolicy, values: Values): GuardPolicy {
   /** The requested policy if one of the options was given, else the recorded one. */
   const from = (...names: readonly string[]) =>
     names.some((name) => name in values) ? requested : recorded;

@@ -27,9 +27,7 @@ export class EventQueue {
 
   /** Removes the events up to `until` (milliseconds since the epoch), and returns those that are news, sorted. */
   take(until = Infinity): SimulationEvent[] {
-    const sorted = causesFirst(
-      this.#waiting.toSorted((a, b) => epochMs(a.ts) - epochMs(b.ts)),
-    );
+    const sorted = causesFirst(this.#waiting.toSorted((a, b) => epochMs(a.ts) - epochMs(b.ts)));
     const later = sorted.findIndex(({ ts }) => epochMs(ts) > until);
     const taken = later < 0 ? sorted : sorted.slice(0, later);
     this.#waiting = sorted.slice(taken.length);

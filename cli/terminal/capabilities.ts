@@ -20,13 +20,11 @@ export function terminalSize(): Size | undefined {
   }
 }
 
-export const DEFAULT_COLUMNS = 80;
+/** 80 without a terminal or without a size (a new pty reports 0). */
+export const terminalColumns = () => terminalSize()?.columns || 80;
 
-/** Columns of the terminal: 80 without one or without a size (a new pty reports 0), and at least 40. */
-export function terminalWidth(): number {
-  const columns = Deno.stdout.isTerminal() && terminalSize()?.columns || DEFAULT_COLUMNS;
-  return Math.max(40, columns);
-}
+/** Columns for output to stdout: 80 where it is no terminal, and at least 40. */
+export const terminalWidth = () => Math.max(40, Deno.stdout.isTerminal() ? terminalColumns() : 80);
 
 /** Number of colours: none, eight and their bright variants, the 256-colour palette, or 24-bit. */
 export type Colours = 0 | 16 | 256 | 16777216;

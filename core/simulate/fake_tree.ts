@@ -37,14 +37,15 @@ const IDLE: FakeState = {
 };
 
 export class FakeTree {
-  readonly #version: 1 | 2;
   /** What was created, in order. */
   readonly #paths: string[] = [];
   readonly #files = new Map<string, FakeFile>();
 
-  private constructor(version: 1 | 2, /** For `--root`. */ readonly dir: string) {
-    this.#version = version;
-  }
+  private constructor(
+    private readonly version: 1 | 2,
+    /** For `--root`. */
+    readonly dir: string,
+  ) {}
 
   /**
    * @param dir is created if it does not exist; absent: a temporary folder.
@@ -64,7 +65,7 @@ export class FakeTree {
 
   /** Writes what has changed. */
   update(state: FakeState): void {
-    const { root, child } = FILES[this.#version];
+    const { root, child } = FILES[this.version];
     const usage = state.usage + IDLE.usage;
     this.#write("", root({ ...state, usage, limit: Infinity, pids: [] }));
     this.#write(FAKE_CGROUP, child(state));
@@ -89,11 +90,11 @@ export class FakeTree {
       Deno.mkdirSync(`${this.dir}${path}`, { recursive: true });
       this.#paths.push(`${this.dir}${path}`);
     }
-    this.#write(IDLE_CGROUP, FILES[this.#version].child(IDLE));
+    this.#write(IDLE_CGROUP, FILES[this.version].child(IDLE));
     this.update(state);
   }
 
-  #write(cgroup: string, contents: Readonly<Record<string, string>>): void {
+  #write(cgroup: string, contents: FakeFiles): void {
     for (const [name, text] of Object.entries(contents)) {
       const path = `${this.dir}${cgroup}/${name}`;
       const file = this.#files.get(path);
@@ -226,6 +227,8 @@ const keyed = (rows: Readonly<Record<string, number | bigint | string>>) =>
   Object.entries(rows).map(([key, value]) => `${key} ${value}\n`).join("");
 
 const zeros = (keys: string) => Object.fromEntries(keys.split(" ").map((key) => [key, 0]));
+const zeroFiles = (names: string) =>
+  Object.fromEntries(names.split(" ").map((name) => [name, "0\n"]));
 
 const procs = (pids: readonly number[]) => pids.map((pid) => `${pid}\n`).join("");
 
@@ -289,11 +292,7 @@ function v2Files(state: FakeState): FakeFiles {
     "memory.peak": `${peak}\n`,
     "memory.max": limit === Infinity ? "max\n" : `${limit}\n`,
     "memory.high": "max\n",
-    "memory.low": "0\n",
-    "memory.min": "0\n",
-    "memory.swap.current": "0\n",
-    "memory.swap.max": "0\n",
-    "memory.oom.group": "0\n",
+    ...zeroFiles("memory.low memory.min memory.swap.current memory.swap.max memory.oom.group"),
     "memory.stat": v2Stat(usage),
     "memory.events": events,
     "memory.events.local": events,
