@@ -12,14 +12,12 @@ import type { UsageMark } from "../terminal/bars.ts";
 import { counted, type Counts, NO_COUNTS, type Row, type RowDetails } from "./rows.ts";
 import type { Details } from "./view.ts";
 
-/** A cgroup with a row. */
 export interface Subject {
   readonly cgroup: Cgroup;
   /** The cgroup that owns the limit that counts; for a guard it may be an ancestor. */
   readonly limitOwner: Cgroup;
   /** The limit that a guard enforces, bytes. */
   readonly limit?: number;
-  /** The mode of a guard. */
   readonly mode?: string;
   /** Levels and thresholds across the bar. @param limit bytes, `Infinity` without a limit */
   marks(limit: number): readonly UsageMark[];
@@ -28,7 +26,6 @@ export interface Subject {
 const MIN_MS_BETWEEN_READS = 1000;
 /** Reads take at most this share of the time. */
 const MAX_TIME_SHARE = 1 / 20;
-/** How long the row of a removed cgroup stays. */
 const REMOVED_ROW_MS = 10_000;
 const MAX_PROCESSES = 12;
 
@@ -110,7 +107,6 @@ export class Poller {
     };
   }
 
-  /** The rows as of the last round. */
   rows(): readonly Row[] {
     return [...this.#rows.values()];
   }

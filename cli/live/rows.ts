@@ -8,7 +8,6 @@ import type { Pressure } from "../../core/snapshot.ts";
 
 /** Events since the view was opened. */
 export interface Counts {
-  /** Limit hits. */
   readonly hits: number;
   readonly ooms: number;
   /** Processes killed by the kernel. */
@@ -32,7 +31,6 @@ export interface Row extends Omit<Gauge, "limit">, RowDetails {
   readonly path: string;
   /** Levels and thresholds across the usage bar. */
   readonly marks: readonly UsageMark[];
-  /** The mode of a guard. */
   readonly mode?: string;
   /** Bytes; `Infinity` without a limit. */
   readonly limit: number;

@@ -79,7 +79,6 @@ function styleOf(palette: Palette): Style {
   };
 }
 
-/** What a view is drawn on. */
 interface Canvas extends Size {
   readonly can: Capabilities;
   readonly palette: Palette;
@@ -106,7 +105,6 @@ export function screenLines(view: View, size: Size, can: Capabilities): string[]
   });
 }
 
-/** Ends a text that was cut. */
 const markOf = ({ unicode }: Capabilities) => unicode ? "…" : "~";
 
 function whole(view: View, canvas: Canvas): string[] {
@@ -125,7 +123,6 @@ function whole(view: View, canvas: Canvas): string[] {
 /** Title line and key line. */
 const FIXED_LINES = 2;
 
-/** The lines of the help or the details, if one is open. */
 function textOf(view: View, canvas: Canvas): string[] | undefined {
   const lines = view.isHelp ? HELP : view.details && detailsLines(view.details, view, canvas);
   return lines?.flatMap((line) => foldLine(line, canvas.columns));
@@ -216,7 +213,6 @@ function listLines(view: View, canvas: Canvas): string[] {
 const emptyText = ({ rows, filter }: View) =>
   rows.length === 0 ? "no cgroup yet" : `no cgroup matches "${visible(filter)}"`;
 
-/** A heading and the newest entries, the newest last. */
 function logLines(log: readonly LogEntry[], room: number, canvas: Canvas): string[] {
   const { columns, can, palette, style } = canvas;
   const line = can.unicode ? "─" : "-";

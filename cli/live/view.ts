@@ -63,7 +63,6 @@ export function withRows(view: View, rows: readonly Row[]): View {
   return { ...view, rows: ordered(rows, view.sort) };
 }
 
-/** The rows that match the filter. */
 export const listed = (view: View): readonly Row[] => matching(view.rows, view.filter);
 
 /** The index of the selected row in `rows`; 0 if it is not among them. */
@@ -95,7 +94,6 @@ export function topOf(view: View, rows: readonly Row[], size: Size): number {
   return Math.max(0, Math.min(top, rows.length - room));
 }
 
-/** The rows on the screen. */
 export function shownRows(view: View, size: Size): readonly Row[] {
   const rows = listed(view);
   const top = topOf(view, rows, size);
@@ -148,7 +146,6 @@ function editFilter(view: View, key: Key): View {
   }
 }
 
-/** In the help or the details. */
 function inText(view: View, key: Key, size: Size): Update {
   const page = Math.max(1, size.rows - 3);
   const by = movesBy(page)[nameOf(key)];

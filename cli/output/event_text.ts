@@ -53,7 +53,6 @@ export function eventText(event: OomkitEvent, style: Style): string {
   ].join("  ");
 }
 
-/** The type, coloured and padded. */
 export function eventType({ type }: OomkitEvent, style: Style): string {
   return style(FORMATS[type], type) + " ".repeat(TYPE_WIDTH - type.length);
 }
@@ -132,12 +131,9 @@ const usageNow = ({ usage }: { readonly usage: number | null }) => `usage ${byte
 const limitText = (limit: number | null) => limit === null ? "none" : bytes(limit);
 
 function atLimit({ cgroup, limit, limit_owner: owner }: EventOf<"oom" | "oom_kill">): string {
-  if (owner === null && limit === null) return "";
   const size = limit === null ? "" : ` (${bytes(limit)})`;
-  if (owner === null) return ` at the limit${size}`;
-  return owner === cgroup
-    ? ` at its own limit${size}`
-    : ` at the limit of ${printable(owner)}${size}`;
+  if (owner === null) return limit === null ? "" : ` at the limit${size}`;
+  return ` at ${owner === cgroup ? "its own limit" : `the limit of ${printable(owner)}`}${size}`;
 }
 
 /** Kernel, Documentation/admin-guide/cgroup-v1/memory.rst, section 11. */
@@ -182,11 +178,7 @@ function summaryFacts(seconds: number, cgroups: readonly CounterDeltas[]): strin
   return [
     cgroups.length === 1 ? cgroupName(only!.cgroup) : `${cgroups.length} cgroups`,
     `watched for ${formatDuration(seconds * 1000)}`,
-    ...total("oom_kill"),
-    ...total("oom_group_kill"),
-    ...total("oom"),
-    ...total("max"),
-    ...total("high"),
+    ...(["oom_kill", "oom_group_kill", "oom", "max", "high"] as const).flatMap(total),
     formatCount(victims, "victim"),
     ...(cgroups.length === 1 && only!.peak !== null ? [`peak ${bytes(only!.peak)}`] : []),
   ].join(", ");

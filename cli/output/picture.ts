@@ -15,7 +15,6 @@ import { eventFacts } from "./event_text.ts";
 import { printable, writeAll } from "./output.ts";
 import { checkOutputConflicts } from "./files.ts";
 
-/** The texts of the command line. */
 export const pictureWords: Words = {
   printable,
   facts(event) {

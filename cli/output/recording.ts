@@ -20,7 +20,6 @@ import { openRecordFile, type RecordFile } from "../../core/record/writer.ts";
 import { hostname } from "node:os";
 
 export interface RunRecording extends RecordSink {
-  /** Records an event. */
   event(event: Parameters<typeof eventLine>[0]): void;
   /** Writes the rest. Throws `OomkitError` on failure. */
   close(): Promise<void>;

@@ -308,27 +308,18 @@ function plotMarks(
   return [...marks.values()];
 }
 
+const MARKS: Partial<Record<SimulationEvent["type"], Omit<Mark, "at">>> = {
+  high: { label: "throttled", role: "warn" },
+  max: { label: "limit hit", role: "critical" },
+  oom: { label: "out of memory", role: "bad" },
+  oom_kill: { label: "OOM kill", role: "bad", isEnd: true },
+  finished: { label: "stopped growing", role: "good" },
+  exit: { label: "exited", role: "dim" },
+};
+
 function markOf(event: SimulationEvent, scale: number | undefined): Omit<Mark, "at"> | undefined {
-  switch (event.type) {
-    case "threshold":
-      return event.direction === "above"
-        ? { label: `${shareOf(event.threshold, scale)} alert`, role: "warn" }
-        : undefined;
-    case "high":
-      return { label: "throttled", role: "warn" };
-    case "max":
-      return { label: "limit hit", role: "critical" };
-    case "oom":
-      return { label: "out of memory", role: "bad" };
-    case "oom_kill":
-      return { label: "OOM kill", role: "bad", isEnd: true };
-    case "signal":
-      return { label: event.signal, role: "cold" };
-    case "finished":
-      return { label: "stopped growing", role: "good" };
-    case "exit":
-      return { label: "exited", role: "dim" };
-    default:
-      return undefined;
-  }
+  if (event.type === "signal") return { label: event.signal, role: "cold" };
+  if (event.type !== "threshold") return MARKS[event.type];
+  if (event.direction === "below") return undefined;
+  return { label: `${shareOf(event.threshold, scale)} alert`, role: "warn" };
 }

@@ -20,6 +20,9 @@ export interface AllocatorExit {
 export class AllocatorProcess {
   readonly #child: Deno.ChildProcess;
   readonly #ready = Promise.withResolvers<boolean>();
+  readonly pid: number;
+  /** Resolves to true when the process is warmed up and waits; to false when it exited instead. */
+  readonly ready = this.#ready.promise;
   /** Resolves after all progress has been passed on. Rejects with what `onProgress` throws. */
   readonly exit: Promise<AllocatorExit>;
 
@@ -39,16 +42,8 @@ export class AllocatorProcess {
       stdout: "piped",
       stderr: "piped",
     }).spawn();
+    this.pid = this.#child.pid;
     this.exit = this.#run(onProgress);
-  }
-
-  get pid(): number {
-    return this.#child.pid;
-  }
-
-  /** Resolves to true when the process is warmed up and waits; to false when it exited instead. */
-  get ready(): Promise<boolean> {
-    return this.#ready.promise;
   }
 
   /** Lets the process move into its cgroup and allocate. */
