@@ -13,7 +13,8 @@ import { STYLES } from "../terminal/width.ts";
 import type { UsageMark } from "../terminal/bars.ts";
 import { Poller, type Subject } from "./poll.ts";
 import type { Row } from "./rows.ts";
-import { clockTime, screenLines, scrollOf } from "./screen.ts";
+import { clockTime } from "../output/event_text.ts";
+import { screenLines, scrollOf } from "./screen.ts";
 import { firstView, type LogEntry, shownRows, updateView, type View, withRows } from "./view.ts";
 
 interface LiveOptions {

@@ -13,7 +13,7 @@ import {
   type View,
 } from "./view.ts";
 import { formatCount, shortRate, shortTime } from "../options/units.ts";
-import { eventFacts, eventText, eventType } from "../output/event_text.ts";
+import { clockTime, eventFacts, eventText, eventType } from "../output/event_text.ts";
 import { printable } from "../output/output.ts";
 import { sparkline } from "../terminal/bars.ts";
 import type { Capabilities, Size } from "../terminal/capabilities.ts";
@@ -52,12 +52,6 @@ const HELP: readonly string[] = [
   "PSI       percent of the last 10 s in which some or all tasks were stalled on memory (v2)",
   "HIT/OOM/KILL/ACT  limit hits, OOMs, kernel kills, guard kills since the view was opened",
 ];
-
-/** `10:02:19`, local time. */
-export function clockTime(at: Date): string {
-  return [at.getHours(), at.getMinutes(), at.getSeconds()]
-    .map((part) => String(part).padStart(2, "0")).join(":");
-}
 
 const ROLES: Readonly<Record<string, Role>> = {
   bold: "bold",

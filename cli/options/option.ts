@@ -269,14 +269,11 @@ export function withHelp<C extends object>(command: C, text: CommandHelp): C {
 const GROUP_NAMES = Object.keys(GROUPS);
 
 /** For `toSorted`: by group, the basic options of each group first, otherwise unchanged. */
-export function compareOptions(one: object, other: object): number {
-  return groupRank(one) - groupRank(other) || basicRank(one) - basicRank(other);
-}
+export const compareOptions = (one: object, other: object) => helpRank(one) - helpRank(other);
 
 /** commander's own options, such as `--help`, come last. */
-function groupRank(option: object): number {
-  const details = detailsOf(option);
-  return details === undefined ? GROUP_NAMES.length : GROUP_NAMES.indexOf(details.group);
+function helpRank(option: object): number {
+  const its = details.get(option);
+  const group = its === undefined ? GROUP_NAMES.length : GROUP_NAMES.indexOf(its.group);
+  return 2 * group + (its?.isBasic ? 0 : 1);
 }
-
-const basicRank = (option: object) => detailsOf(option)?.isBasic ? 0 : 1;

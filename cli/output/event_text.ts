@@ -44,8 +44,9 @@ const CGROUP_WIDTH = 28;
 /** `10:02:19.005  oom_kill  …/oomkit-sim-4242-77  pid 4242 (oomkit) killed …  [kmsg]`, padded to columns. The time is local. */
 export function eventText(event: OomkitEvent, style: Style): string {
   const { type, source } = event;
+  const at = new Date(event.ts);
   return [
-    style("dim", localTime(event.ts)),
+    style("dim", `${clockTime(at)}.${String(at.getMilliseconds()).padStart(3, "0")}`),
     eventType(event, style),
     ...type === "summary" ? [] : [cgroupName(event.cgroup).padEnd(CGROUP_WIDTH)],
     eventFacts(event),
@@ -57,13 +58,10 @@ export function eventType({ type }: OomkitEvent, style: Style): string {
   return style(FORMATS[type], type) + " ".repeat(TYPE_WIDTH - type.length);
 }
 
-function localTime(ts: string): string {
-  const at = new Date(ts);
-  const two = (n: number) => String(n).padStart(2, "0");
-  return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}.${
-    String(at.getMilliseconds()).padStart(3, "0")
-  }`;
-}
+/** `10:02:19`, local time. */
+export const clockTime = (at: Date): string =>
+  [at.getHours(), at.getMinutes(), at.getSeconds()]
+    .map((part) => String(part).padStart(2, "0")).join(":");
 
 /**
  * A path short enough for a column: container ids have twelve digits as in container runtimes, then only the last name is kept, then
@@ -144,11 +142,11 @@ const PRESSURE_LEVELS = {
 } as const;
 
 function pressureFacts(event: EventOf<"pressure">): string {
-  const what = event.level !== null
-    ? `${event.level}: ${PRESSURE_LEVELS[event.level]}`
-    : `${event.kind ?? "tasks"} stalled ${
-      formatDuration(event.stalled_us === null ? undefined : Number(event.stalled_us) / 1000)
-    } for memory`;
+  const { level, kind, stalled_us: stalled } = event;
+  const time = formatDuration(stalled === null ? undefined : Number(stalled) / 1000);
+  const what = level === null
+    ? `${kind ?? "tasks"} stalled ${time} for memory`
+    : `${level}: ${PRESSURE_LEVELS[level]}`;
   return `${what}, ${usageNow(event)}`;
 }
 

@@ -19,13 +19,13 @@ export function junitXml({ findings }: Checked, facts: JunitFacts): string {
   const [failures, errors] = [count("not_ok"), count("unknown")];
   const totals = `tests="${findings.length}" failures="${failures}" errors="${errors}"`;
   const time = `time="${facts.seconds.toFixed(3)}"`;
+  const host = xmlText(facts.hostname);
   const timestamp = new Date(facts.startedAt).toISOString().slice(0, 19);
   return [
     '<?xml version="1.0" encoding="UTF-8"?>',
     `<testsuites name="oomkit inspect --check" ${totals} ${time}>`,
-    `  <testsuite name="oomkit inspect --check" ${totals} skipped="0" ${time} timestamp="${timestamp}" hostname="${
-      xmlText(facts.hostname)
-    }">`,
+    `  <testsuite name="oomkit inspect --check" ${totals} skipped="0" ${time} ` +
+    `timestamp="${timestamp}" hostname="${host}">`,
     ...casesOf(findings),
     "  </testsuite>",
     "</testsuites>",

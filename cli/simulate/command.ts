@@ -111,13 +111,9 @@ async function recordSimulation(flags: SimulateFlags) {
 
 function recordedVersion(flags: SimulateFlags): 1 | 2 {
   if (flags.fakeVersion !== undefined || flags.fake !== undefined) return fakeVersionOf(flags, 2);
-  try {
-    return discover(flags.root).version.number;
-  } catch (error) {
-    // Without cgroups the simulation uses a fake v2 tree; a wrong --root is reported later.
-    if (error instanceof OomkitError) return 2;
-    throw error;
-  }
+  // Without cgroups the simulation uses a fake v2 tree; a wrong --root is reported later.
+  const hierarchy = findHierarchy(flags.root);
+  return typeof hierarchy === "string" ? 2 : hierarchy.version.number;
 }
 
 const fakeVersionOf = ({ fakeVersion }: SimulateFlags, likely: 1 | 2): 1 | 2 =>
@@ -135,7 +131,8 @@ async function simulateAs(flags: SimulateFlags, outputs: Outputs): Promise<Verdi
     return await simulateIn(target, planOf(flags, target.limit, pageBytes()), outputs);
   }
   const plan = planOf(flags, limit, pageBytes());
-  const hierarchy = findHierarchy(flags);
+  // A wrong --root is an error.
+  const hierarchy = root === undefined ? findHierarchy(root) : discover(root);
   if (typeof hierarchy === "string") return await inFakeTree(2, hierarchy);
   await reportStale(hierarchy, outputs.emit);
   checkRoom(limit, roomFor(hierarchy));
@@ -168,13 +165,13 @@ async function simulateIn(
   return simulationEvent(clock(), target.cgroup.path, verdict);
 }
 
-/** The hierarchy, or why there is none; a wrong --root is an error. */
-function findHierarchy({ root }: SimulateFlags): Hierarchy | string {
+/** The hierarchy, or why there is none. */
+function findHierarchy(root: string | undefined): Hierarchy | string {
   try {
     return discover(root);
   } catch (error) {
-    if (root !== undefined || !(error instanceof OomkitError)) throw error;
-    return error.message;
+    if (error instanceof OomkitError) return error.message;
+    throw error;
   }
 }
 

@@ -53,9 +53,8 @@ function describe(start: StartEvent): string {
   const memory = { anon: "memory", file: "page cache of a file", shmem: "shared memory" }[kind];
   const place = swapOff === null
     ? `in oomkit's own cgroup (v${hierarchy}, ${size})`
-    : `in a cgroup of ${isOne ? "its" : "their"} own (v${hierarchy}) with ${size} and ${
-      swapOff ? "no swap" : "swap, which could not be disabled"
-    }`;
+    : `in a cgroup of ${isOne ? "its" : "their"} own (v${hierarchy}) with ${size} and ` +
+      (swapOff ? "no swap" : "swap, which could not be disabled");
   const pace = rate === null ? "as fast as possible" : `${formatBytes(rate)} per second`;
   const end = stop === null ? "until the kernel stops it" : `until usage is ${formatBytes(stop)}`;
   const until = isOne || stop !== null ? end : "until the kernel stops them";
@@ -164,9 +163,8 @@ export function barLines(log: RunLog, moment: Moment, canvas: Canvas): string[] 
   const percent = usage === undefined || scale === undefined
     ? ""
     : ` ${String(Math.floor(100 * Math.min(1, usage / scale))).padStart(3)}%`;
-  const size = `${formatBytes(usage ?? 0)}${
-    scale === undefined ? "" : ` of ${formatBytes(scale)}`
-  }`;
+  const total = scale === undefined ? "" : ` of ${formatBytes(scale)}`;
+  const size = formatBytes(usage ?? 0) + total;
   const suffix = isWide ? `${percent}  ${size}` : percent;
   const bar = usageBar(
     { usage: usage ?? 0, limit: scale ?? Infinity, marks: canvas.marks },

@@ -49,12 +49,9 @@ export function limitOf({ mb, limit, here }: SimulateFlags): number | undefined 
 export function checkRoom(limit: number, room: Room | undefined): void {
   if (room === undefined || limit <= room.bytes) return;
   const owner = room.owner === undefined ? "the machine" : printable(room.owner);
-  throw new OomkitError(
-    `cannot simulate a limit of ${formatBytes(limit)}: ${owner} has only ${
-      formatBytes(room.bytes)
-    } left`,
-    "choose a smaller limit",
-  );
+  const left = `${owner} has only ${formatBytes(room.bytes)} left`;
+  const message = `cannot simulate a limit of ${formatBytes(limit)}: ${left}`;
+  throw new OomkitError(message, "choose a smaller limit");
 }
 
 /**

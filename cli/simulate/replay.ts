@@ -222,9 +222,8 @@ function replayText(report: ReplayReport, style: Style): string[] {
     headingOf(report),
     ...(isOneCgroup ? [`  ${printable(rows[0]!.cgroup)}`] : []),
     ...rows.map(({ ts, cgroup, name, text }) =>
-      `  ${ts.slice(timeStart, -1).replace("T", " ")}  ${name.padEnd(NAME_WIDTH)} ${text}${
-        isOneCgroup ? "" : `  ${printable(cgroup)}`
-      }`
+      `  ${ts.slice(timeStart, -1).replace("T", " ")}  ${name.padEnd(NAME_WIDTH)} ${text}` +
+      (isOneCgroup ? "" : `  ${printable(cgroup)}`)
     ),
     ...cgroups.flatMap(({ cgroup, not_guarded_reason: reason }) =>
       reason === null ? [] : [`  ${printable(cgroup)} is not guarded: ${reason}`]
