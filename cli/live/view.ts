@@ -112,8 +112,7 @@ const MAX_FILTER_LENGTH = 200;
 
 export function updateView(view: View, key: Key, size: Size): Update {
   if (key.name === "interrupt") return { view, command: "quit" };
-  if (key.name === "suspend") return { view, command: "suspend" };
-  if (key.name === "redraw") return { view, command: "redraw" };
+  if (key.name === "suspend" || key.name === "redraw") return { view, command: key.name };
   if (view.previousFilter !== undefined) return { view: editFilter(view, key) };
   if (key.name === "text" && key.text === " ") {
     return { view: { ...view, isPaused: !view.isPaused } };

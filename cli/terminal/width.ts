@@ -32,24 +32,9 @@ export const STYLES = /(\x1b\[[0-9;]*m)/g;
 // deno-lint-ignore no-control-regex
 const NOT_ASCII = /[^\x00-\x7f]/gu;
 
-/** ASCII replacements of oomkit's own symbols; each is one column wide, as the symbol. */
-const ASCII_SYMBOLS: Readonly<Record<string, string>> = {
-  "…": "~",
-  "→": ">",
-  "▸": ">",
-  "–": "-",
-  "─": "-",
-  "·": "|",
-  "×": "x",
-  "█": "#",
-  "▒": "=",
-  "░": ".",
-  "┆": ":",
-  "┇": "!",
-  "┃": "|",
-  "↑": "^",
-  "↓": "v",
-};
+/** oomkit's own symbols, and below each its ASCII replacement; all are one column wide. */
+const SYMBOLS = "…→▸–─·×█▒░┆┇┃↑↓";
+const IN_ASCII = "~>>--|x#=.:!|^v";
 
 const escaped = (character: string) => {
   const code = character.codePointAt(0)!.toString(16);
@@ -70,7 +55,10 @@ export function steady(text: string): string {
 
 /** Replaces all characters that are not ASCII by a symbol or an escape; styles stay. */
 export function ascii(text: string): string {
-  return text.replace(NOT_ASCII, (character) => ASCII_SYMBOLS[character] ?? escaped(character));
+  return text.replace(
+    NOT_ASCII,
+    (character) => IN_ASCII[SYMBOLS.indexOf(character)] ?? escaped(character),
+  );
 }
 
 /** Columns of a text that {@link visible} has returned, with or without styles. */
@@ -82,7 +70,7 @@ export function widthOf(text: string): number {
 }
 
 function columnsOf(character: string): 0 | 1 | 2 {
-  if (character < "\u0300" || Object.hasOwn(ASCII_SYMBOLS, character)) return 1;
+  if (character < "\u0300" || SYMBOLS.includes(character)) return 1;
   return combining().test(character) ? 0 : wide().test(character) ? 2 : 1;
 }
 

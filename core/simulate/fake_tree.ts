@@ -176,15 +176,15 @@ function removeIfPossible(path: string): void {
   }
 }
 
-/**
- * Creates a folder that only its owner can enter, named as a sandbox is, and removes stale ones of the same user.
- */
+/** Creates a folder that only its owner can enter, named as a sandbox is, and removes stale ones of the same user. */
 export function createTemporaryFolder(): string {
   const owner = ownIdentity();
   const unique = Deno.makeTempDirSync({ prefix: "oomkit-" });
   if (owner === undefined) return unique;
   const parent = unique.slice(0, unique.lastIndexOf("/"));
-  removeStaleFolders(parent);
+  for (const { name, isDirectory } of Deno.readDirSync(parent)) {
+    if (isDirectory && isLeftBehind(name)) removeIfOwn(`${parent}/${name}`);
+  }
   const named = `${parent}/${sandboxName("oomkit-sim", owner)}`;
   try {
     Deno.mkdirSync(named, { mode: 0o700 });
@@ -197,15 +197,11 @@ export function createTemporaryFolder(): string {
   return named;
 }
 
-function removeStaleFolders(parent: string): void {
-  for (const { name, isDirectory } of Deno.readDirSync(parent)) {
-    if (!isDirectory || !isLeftBehind(name)) continue;
-    try {
-      const path = `${parent}/${name}`;
-      if (Deno.lstatSync(path).uid === Deno.uid()) Deno.removeSync(path, { recursive: true });
-    } catch {
-      // Another run has removed it meanwhile.
-    }
+function removeIfOwn(path: string): void {
+  try {
+    if (Deno.lstatSync(path).uid === Deno.uid()) Deno.removeSync(path, { recursive: true });
+  } catch {
+    // Another run has removed it meanwhile.
   }
 }
 
