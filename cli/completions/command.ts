@@ -4,13 +4,13 @@
  */
 
 import { Argument, Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
+import type { Finish } from "../exit.ts";
+import { type CommandDefinition, definitionsOf } from "../options/definitions.ts";
+import { withHelp } from "../options/option.ts";
+import { print } from "../output/output.ts";
 import { bashCompletions } from "./bash.ts";
 import { fishCompletions } from "./fish.ts";
 import { zshCompletions } from "./zsh.ts";
-import { type CommandDefinition, definitionsOf } from "../options/definitions.ts";
-import { withHelp } from "../options/option.ts";
-import type { Finish } from "../exit.ts";
-import { print } from "../output/output.ts";
 
 const SHELLS = { bash: bashCompletions, zsh: zshCompletions, fish: fishCompletions } as const;
 

@@ -1,9 +1,9 @@
 /** The columns of the list: which ones fit, and how wide they are. Pure. */
 
 import { shortBytes, shortRate, shortTime } from "../options/units.ts";
-import type { Palette } from "../terminal/palette.ts";
-import type { Capabilities } from "../terminal/capabilities.ts";
 import { fullnessOf, sparkline, usageBar } from "../terminal/bars.ts";
+import type { Capabilities } from "../terminal/capabilities.ts";
+import type { Palette } from "../terminal/palette.ts";
 import { ascii, filled, shortName } from "../terminal/width.ts";
 import { type Row, stateOf } from "./rows.ts";
 

@@ -5,15 +5,15 @@ import type { Guard } from "../../core/guard/guard.ts";
 import { LEVELS } from "../../core/policy/levels.ts";
 import type { WatchOptions } from "../../core/watch/options.ts";
 import type { Watching } from "../../core/watch/watch.ts";
+import { clockTime } from "../output/event_text.ts";
 import { divertOutput, print, printStderr, printStderrRaw } from "../output/output.ts";
-import type { Key } from "../terminal/keys.ts";
+import type { UsageMark } from "../terminal/bars.ts";
 import { capabilitiesOf, type Size, type TerminalFlags } from "../terminal/capabilities.ts";
+import type { Key } from "../terminal/keys.ts";
 import { createFrameLimiter, Terminal } from "../terminal/terminal.ts";
 import { STYLES } from "../terminal/width.ts";
-import type { UsageMark } from "../terminal/bars.ts";
 import { Poller, type Subject } from "./poll.ts";
 import type { Row } from "./rows.ts";
-import { clockTime } from "../output/event_text.ts";
 import { screenLines, scrollOf } from "./screen.ts";
 import { firstView, type LogEntry, shownRows, updateView, type View, withRows } from "./view.ts";
 

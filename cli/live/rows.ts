@@ -1,10 +1,10 @@
 /** A row of the live view: the state of one cgroup; the order and the filter of the rows. Pure. */
 
-import { fullnessOf, type UsageMark } from "../terminal/bars.ts";
-import type { Role } from "../terminal/palette.ts";
 import type { Gauge } from "../../core/collect/gauges.ts";
 import type { OomkitEvent } from "../../core/events/event.ts";
 import type { Pressure } from "../../core/snapshot.ts";
+import { fullnessOf, type UsageMark } from "../terminal/bars.ts";
+import type { Role } from "../terminal/palette.ts";
 
 /** Events since the view was opened. */
 export interface Counts {

@@ -1,17 +1,7 @@
 /** Draws the screen: from the view, the terminal's size and its capabilities to lines of text. Pure. */
 
+import type { OomkitEvent } from "../../core/events/event.ts";
 import { inspectionLines } from "../inspect/text.ts";
-import { cellsOf, columnsFor, titlesOf } from "./columns.ts";
-import { type Row, SORT_LABELS } from "./rows.ts";
-import {
-  type Details,
-  indexOfSelected,
-  listed,
-  type LogEntry,
-  partsOf,
-  topOf,
-  type View,
-} from "./view.ts";
 import { formatCount, shortRate, shortTime } from "../options/units.ts";
 import { clockTime, eventFacts, eventText, eventType } from "../output/event_text.ts";
 import { printable } from "../output/output.ts";
@@ -29,7 +19,17 @@ import {
   visible,
   widthOf,
 } from "../terminal/width.ts";
-import type { OomkitEvent } from "../../core/events/event.ts";
+import { cellsOf, columnsFor, titlesOf } from "./columns.ts";
+import { type Row, SORT_LABELS } from "./rows.ts";
+import {
+  type Details,
+  indexOfSelected,
+  listed,
+  type LogEntry,
+  partsOf,
+  topOf,
+  type View,
+} from "./view.ts";
 
 const HELP: readonly string[] = [
   "↑ ↓  j k        select the previous or next row",

@@ -1,11 +1,11 @@
 /** The state of the live view: plain data, from which a screen is drawn, and the effect of a key on it. Pure. */
 
-import { matching, nextSort, ordered, type Row, type Sort } from "./rows.ts";
-import type { Size } from "../terminal/capabilities.ts";
-import type { Key, NamedKey } from "../terminal/keys.ts";
 import type { Inspection } from "../../core/cgroup/inspection.ts";
 import type { Machine } from "../../core/cgroup/machine.ts";
 import type { OomkitEvent } from "../../core/events/event.ts";
+import type { Size } from "../terminal/capabilities.ts";
+import type { Key, NamedKey } from "../terminal/keys.ts";
+import { matching, nextSort, ordered, type Row, type Sort } from "./rows.ts";
 
 /** An event, or a message for stdout or stderr. */
 export type LogEntry = { readonly event: OomkitEvent } | { readonly message: string };

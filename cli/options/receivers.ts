@@ -2,8 +2,8 @@
 
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { OomkitError } from "../../core/errors.ts";
-import { parseListen } from "../../core/receivers/prometheus/listen.ts";
 import { EVENT_TYPES, type EventType } from "../../core/events/event.ts";
+import { parseListen } from "../../core/receivers/prometheus/listen.ts";
 import { checkWebhookUrl } from "../../core/receivers/webhook.ts";
 import { choice, flag, type FlagsOf, list, oneOf, separated, single, value } from "./option.ts";
 import { RECORD_OPTIONS } from "./subcommand.ts";

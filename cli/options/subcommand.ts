@@ -4,6 +4,7 @@
  */
 
 import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
+import { OomkitError } from "../../core/errors.ts";
 import type { ConfigFile } from "../config/config.ts";
 import {
   choice,
@@ -18,7 +19,6 @@ import {
   value,
 } from "./option.ts";
 import { parseSize } from "./units.ts";
-import { OomkitError } from "../../core/errors.ts";
 
 export const DEFAULT_CONFIG_PATH = "/etc/oomkit/config.toml";
 

@@ -1,8 +1,5 @@
 /** An event as one line of text: time, type, cgroup, and the facts in words and figures. */
 
-import { formatBytes, formatCount, formatDuration, formatPercent } from "../options/units.ts";
-import { printable } from "./output.ts";
-import type { Style } from "../terminal/palette.ts";
 import type {
   ActionBody,
   ActionSkippedBody,
@@ -16,6 +13,9 @@ import type {
   RestoredBody,
 } from "../../core/events/event.ts";
 import { isKillAction } from "../../core/policy/actions.ts";
+import { formatBytes, formatCount, formatDuration, formatPercent } from "../options/units.ts";
+import type { Style } from "../terminal/palette.ts";
+import { printable } from "./output.ts";
 
 type Format = Parameters<Style>[0];
 

@@ -1,9 +1,9 @@
 /** Files that the user names: small ones that are read as a whole, results, and whether two outputs are one file. */
 
-import { writeAll } from "./output.ts";
+import { basename, dirname, join } from "node:path";
 import { errorText, OomkitError, shortened } from "../../core/errors.ts";
 import { refuseUntrustedSymlink } from "../../core/receivers/symlink_check.ts";
-import { basename, dirname, join } from "node:path";
+import { writeAll } from "./output.ts";
 
 /** Configurations, secrets and certificates have some KiB. */
 const MAX_FILE_BYTES = 1024 ** 2;

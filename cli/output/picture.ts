@@ -9,11 +9,11 @@ import type { RecordSink } from "../../core/record/format.ts";
 import { createNewFile } from "../../core/record/new_file.ts";
 import type { OwnEvent } from "../../core/simulate/event.ts";
 import type { PictureFlags } from "../options/subcommand.ts";
-import { headline } from "../simulate/verdict.ts";
 import { formatCount } from "../options/units.ts";
+import { headline } from "../simulate/verdict.ts";
 import { eventFacts } from "./event_text.ts";
-import { printable, writeAll } from "./output.ts";
 import { checkOutputConflicts } from "./files.ts";
+import { printable, writeAll } from "./output.ts";
 
 export const pictureWords: Words = {
   printable,

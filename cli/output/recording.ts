@@ -1,10 +1,6 @@
 /** Recordings of runs, written and read. Loaded only if a recording or a picture was requested, or a recording is read. */
 
-import { isRecorded, type RecordFlags } from "../options/subcommand.ts";
-import { checkOutputConflicts } from "./files.ts";
-import { printable, printStderr } from "./output.ts";
-import { createProgress, terminalOutput } from "../terminal/progress.ts";
-import { VERSION } from "../version.ts";
+import { hostname } from "node:os";
 import { recordingClock } from "../../core/record/clock.ts";
 import {
   both,
@@ -17,7 +13,11 @@ import {
 } from "../../core/record/format.ts";
 import { readRecording } from "../../core/record/reader.ts";
 import { openRecordFile, type RecordFile } from "../../core/record/writer.ts";
-import { hostname } from "node:os";
+import { isRecorded, type RecordFlags } from "../options/subcommand.ts";
+import { createProgress, terminalOutput } from "../terminal/progress.ts";
+import { VERSION } from "../version.ts";
+import { checkOutputConflicts } from "./files.ts";
+import { printable, printStderr } from "./output.ts";
 
 export interface RunRecording extends RecordSink {
   event(event: Parameters<typeof eventLine>[0]): void;

@@ -10,8 +10,8 @@ import { delay } from "../../core/timing.ts";
 import { divertOutput, writeStdout } from "../output/output.ts";
 import { onSignals } from "../signals.ts";
 import { Block } from "../terminal/block.ts";
-import type { Style } from "../terminal/palette.ts";
 import { terminalColumns } from "../terminal/capabilities.ts";
+import type { Style } from "../terminal/palette.ts";
 import {
   barLines,
   type Canvas,

@@ -1,16 +1,16 @@
 /** What the live view draws: its bar, and around it the heading, a row for each event, and the ending with its plot. Pure. */
 
+import { epochMs } from "../../core/simulate/evaluate.ts";
+import type { SimulationEvent, StartEvent, Verdict } from "../../core/simulate/event.ts";
 import { formatBytes, formatDuration } from "../options/units.ts";
-import { describeEvent, staleText, timeOf } from "./text.ts";
-import { type RunLog, scaleOf } from "./timeline.ts";
-import { explanation, headline, suggestionsFor, verdictFacts } from "./verdict.ts";
 import { fullnessOf, usageBar, type UsageMark } from "../terminal/bars.ts";
 import { wrapBehind, wrapTo } from "../terminal/layout.ts";
 import type { Palette, Role, Style } from "../terminal/palette.ts";
 import { type Level, type Mark, plotLines } from "../terminal/plot.ts";
 import { ascii, visible, widthOf } from "../terminal/width.ts";
-import { epochMs } from "../../core/simulate/evaluate.ts";
-import type { SimulationEvent, StartEvent, Verdict } from "../../core/simulate/event.ts";
+import { describeEvent, staleText, timeOf } from "./text.ts";
+import { type RunLog, scaleOf } from "./timeline.ts";
+import { explanation, headline, suggestionsFor, verdictFacts } from "./verdict.ts";
 
 const MAX_TEXT_WIDTH = 100;
 const TIME_WIDTH = 10;

@@ -1,6 +1,9 @@
 /** What `simulate` takes, and what its words mean. */
 
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
+import { OomkitError } from "../../core/errors.ts";
+import { KINDS, SIGNAL_REPLIES } from "../../core/simulate/allocator_protocol.ts";
+import { SHAPES } from "../../core/simulate/growth.ts";
 import { POLICY_OPTIONS } from "../guard/policy_options.ts";
 import {
   choice,
@@ -16,9 +19,6 @@ import {
 } from "../options/option.ts";
 import { type Common, LIVE_OPTIONS, RECORD_OPTIONS, subcommand } from "../options/subcommand.ts";
 import { parseDuration, parseRate, parseSize, parseSizeOrPercent } from "../options/units.ts";
-import { OomkitError } from "../../core/errors.ts";
-import { KINDS, SIGNAL_REPLIES } from "../../core/simulate/allocator_protocol.ts";
-import { SHAPES } from "../../core/simulate/growth.ts";
 
 export const DEFAULT_LIMIT = 20 * 1024 ** 2;
 /** Enough for any scenario, and cheap enough to start. */

@@ -4,13 +4,6 @@
  */
 
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
-import { checkMode } from "../guard/checks.ts";
-import { type Common, wantsJson } from "../options/subcommand.ts";
-import { formatBytes, formatCount, formatDuration } from "../options/units.ts";
-import { print, printable } from "../output/output.ts";
-import { recordingLines } from "../output/recording.ts";
-import { type ReplayPolicy, replayPolicy } from "./replay_policy.ts";
-import { chooseStyle, type Style } from "../terminal/palette.ts";
 import { versionOf } from "../../core/cgroup/versions.ts";
 import { timestamp } from "../../core/events/event.ts";
 import { toJson } from "../../core/events/json.ts";
@@ -22,9 +15,16 @@ import {
   type Row,
   rowsOf,
 } from "../../core/guard/replay.ts";
-import { toMicroseconds } from "../../core/simulate/evaluate.ts";
 import { LEVELS } from "../../core/policy/levels.ts";
 import type { RecordingHead, RecordingLine } from "../../core/record/format.ts";
+import { toMicroseconds } from "../../core/simulate/evaluate.ts";
+import { checkMode } from "../guard/checks.ts";
+import { type Common, wantsJson } from "../options/subcommand.ts";
+import { formatBytes, formatCount, formatDuration } from "../options/units.ts";
+import { print, printable } from "../output/output.ts";
+import { recordingLines } from "../output/recording.ts";
+import { chooseStyle, type Style } from "../terminal/palette.ts";
+import { type ReplayPolicy, replayPolicy } from "./replay_policy.ts";
 
 /**
  * Prints what a guard would have done. The same recording and options print the same, byte for byte.

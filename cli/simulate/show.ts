@@ -11,9 +11,9 @@ import type {
 } from "../../core/simulate/event.ts";
 import { wantsJson } from "../options/subcommand.ts";
 import { print, printStderr } from "../output/output.ts";
-import { chooseStyle, paletteOf, type Style } from "../terminal/palette.ts";
-import { capabilitiesOf, shouldDrawLive, terminalWidth } from "../terminal/capabilities.ts";
 import type { UsageMark } from "../terminal/bars.ts";
+import { capabilitiesOf, shouldDrawLive, terminalWidth } from "../terminal/capabilities.ts";
+import { chooseStyle, paletteOf, type Style } from "../terminal/palette.ts";
 import type { SimulateFlags } from "./options.ts";
 import { thresholdsOf } from "./plan.ts";
 import { eventRows } from "./text.ts";

@@ -12,9 +12,9 @@ import type {
 import { formatBytes, formatDuration } from "../options/units.ts";
 import { eventFacts, eventType } from "../output/event_text.ts";
 import { printable } from "../output/output.ts";
-import type { Palette, Role, Style } from "../terminal/palette.ts";
 import { usageBar } from "../terminal/bars.ts";
 import { wrapBehind } from "../terminal/layout.ts";
+import type { Palette, Role, Style } from "../terminal/palette.ts";
 
 const TIME_WIDTH = 10;
 const LABEL_WIDTH = 10;

@@ -1,9 +1,9 @@
 /** The verdict of a simulation in words, why, and what to try next, for readers that have never seen an OOM. Pure. */
 
+import type { ProcessExit, StartEvent, Verdict } from "../../core/simulate/event.ts";
 import { formatBytes, formatCount, formatDuration } from "../options/units.ts";
 import { printable } from "../output/output.ts";
 import type { Style } from "../terminal/palette.ts";
-import type { ProcessExit, StartEvent, Verdict } from "../../core/simulate/event.ts";
 
 const LABEL_WIDTH = 10;
 

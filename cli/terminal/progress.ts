@@ -3,8 +3,8 @@
  * end. It changes no mode of the terminal and leaves the cursor visible, so nothing has to be restored.
  */
 
-import { printable } from "../output/output.ts";
 import { formatDuration } from "../options/units.ts";
+import { printable } from "../output/output.ts";
 import { terminalColumns } from "./capabilities.ts";
 
 /** A terminal and a clock, or their test doubles. */

@@ -3,11 +3,11 @@
  * way out except SIGKILL.
  */
 
+import { withDeadline } from "../../core/timing.ts";
 import { onSignals } from "../signals.ts";
 import { hasJobControl, isInForeground, type Size, terminalSize } from "./capabilities.ts";
 import { type Key, keysOf } from "./keys.ts";
 import { widthOf } from "./width.ts";
-import { withDeadline } from "../../core/timing.ts";
 
 interface TerminalOptions {
   onKey(key: Key): void;

@@ -13,10 +13,10 @@ import { omitUndefined } from "../omit_undefined.ts";
 import { parseMountinfo } from "../parse/mountinfo.ts";
 import { parseMeminfo } from "../parse/procfs.ts";
 import type { RecordSink } from "../record/format.ts";
+import type { WatchOptions } from "../watch/options.ts";
 import type { Allocation } from "./allocator.ts";
 import type { Degradation, Expectation, Start } from "./event.ts";
 import { createSandbox, findParent, type Refusal, type Sandbox } from "./sandbox.ts";
-import type { WatchOptions } from "../watch/options.ts";
 
 /** Sizes are bytes; the rate is of all processes together. */
 export interface Plan

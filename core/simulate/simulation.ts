@@ -4,6 +4,8 @@ import { openCgroup } from "../cgroup/cgroup.ts";
 import { discover } from "../cgroup/hierarchy.ts";
 import { setOwnOomScoreAdj } from "../control/oom_score_adj.ts";
 import { OomkitError } from "../errors.ts";
+import { delay } from "../timing.ts";
+import { startWatch, type Watching } from "../watch/watch.ts";
 import {
   type AllocatorExit,
   AllocatorProcess,
@@ -15,8 +17,6 @@ import { clock, type EmitEvent, EventStream, type OnUsage, type Verdict } from "
 import { FAKE_CGROUP, type FakeState, FakeTree } from "./fake_tree.ts";
 import { type Curve, growthAt, lifetime, type Moment } from "./growth.ts";
 import { allocationsOf, type Plan, type SimulationTarget, startOf, watchOptions } from "./plan.ts";
-import { delay } from "../timing.ts";
-import { startWatch, type Watching } from "../watch/watch.ts";
 
 export interface SimulationOptions {
   readonly plan: Plan;
