@@ -5,8 +5,7 @@
 
 import { type CommandUnknownOpts, Help, type Option } from "@commander-js/extra-typings";
 
-import { compareOptions, helpTextOf } from "./options/help.ts";
-import { detailsOf, GROUPS } from "./options/option.ts";
+import { compareOptions, detailsOf, GROUPS, helpTextOf } from "./options/option.ts";
 import { DEFAULT_CONFIG_PATH } from "./options/subcommand.ts";
 
 /** @param isShort for `-h` */

@@ -3,7 +3,7 @@
 import { Command, CommanderError, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { OomkitError, shortened } from "../core/errors.ts";
 import type { Finish } from "./exit.ts";
-import { withHelp } from "./options/help.ts";
+import { withHelp } from "./options/option.ts";
 import { print, printable, printStderr } from "./output/output.ts";
 
 /** @param afterDashes the words after `--` on the command line. */

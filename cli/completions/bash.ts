@@ -1,10 +1,11 @@
 /** Completions for bash 4.3 and newer. The package bash-completion is only needed for the command after `--`. */
 
-import type {
-  CommandDefinition,
-  Completion,
-  OptionDefinition,
-  ProgramDefinition,
+import {
+  type CommandDefinition,
+  type Completers,
+  flagsOf,
+  type ProgramDefinition,
+  takesProgram,
 } from "../options/definitions.ts";
 
 export function bashCompletions({ commands, alone }: ProgramDefinition): string {
@@ -25,7 +26,7 @@ _oomkit() {
     esac
   done
   if ((\${#words[@]} == 2)); then
-    _oomkit_word ${names} ${visibleFlags(alone)}
+    _oomkit_word ${names} ${alone.options.flatMap(flagsOf).join(" ")}
   else
     case \${words[1]} in
 ${commands.map(({ name }) => `      ${name}) _oomkit_${name} ;;`).join("\n")}
@@ -124,60 +125,37 @@ _oomkit_program() {
 }
 `;
 
+const COMPLETERS: Completers = {
+  file: () => "compopt -o default 2>/dev/null",
+  folder: () => "compopt -o dirnames 2>/dev/null",
+  free: () => ":",
+  word: (words) => `_oomkit_word ${words.join(" ")}`,
+  list: (words) => `_oomkit_list ${words.join(" ")}`,
+};
+
 function commandFunction(command: CommandDefinition): string {
-  const visible = command.options.filter(({ hidden }) => !hidden);
-  const patterns = new Map<string, string[]>();
-  for (const option of visible) {
-    if (option.completion === undefined) continue;
-    const action = offer(option.completion);
-    patterns.set(action, [...patterns.get(action) ?? [], ...flagsOf(option)]);
-  }
-  const cases = [...patterns].map(([action, flags]) => `    ${flags.join("|")}) ${action} ;;`);
-  const operand = offerOperand(command);
-  const program = takesProgram(command)
-    ? ["  if [[ $behind ]]; then _oomkit_program; return; fi"]
-    : [];
+  const { name, options, operands: [operand] } = command;
+  const cases = Map.groupBy(
+    options,
+    ({ completion }) => completion && COMPLETERS[completion.kind](completion.words),
+  );
+  const operands = operand?.name.startsWith("target")
+    ? "_oomkit_target"
+    : operand && COMPLETERS.word(operand.choices);
   return [
-    `_oomkit_${command.name}() {`,
-    ...program,
+    `_oomkit_${name}() {`,
+    ...takesProgram(command) ? ["  if [[ $behind ]]; then _oomkit_program; return; fi"] : [],
     "  case $prev in",
-    ...cases,
+    ...[...cases].flatMap(([action, those]) =>
+      action === undefined ? [] : [`    ${those.flatMap(flagsOf).join("|")}) ${action} ;;`]
+    ),
     "    *)",
     "      if [[ $head ]]; then return; fi",
-    `      if [[ $cur == -* ]]; then _oomkit_word ${visibleFlags(command)}`,
-    ...(operand === undefined ? [] : [`      else ${operand}`]),
+    `      if [[ $cur == -* ]]; then ${COMPLETERS.word(options.flatMap(flagsOf))}`,
+    ...operands === undefined ? [] : [`      else ${operands}`],
     "      fi ;;",
     "  esac",
     "}",
     "",
   ].join("\n");
 }
-
-const flagsOf = ({ short, long }: OptionDefinition) => short ? [short, long] : [long];
-
-function offer(values: Completion): string {
-  switch (values.kind) {
-    case "file":
-      return "compopt -o default 2>/dev/null";
-    case "folder":
-      return "compopt -o dirnames 2>/dev/null";
-    case "free":
-      return ":";
-    case "word":
-      return `_oomkit_word ${values.words.join(" ")}`;
-    case "list":
-      return `_oomkit_list ${values.words.join(" ")}`;
-  }
-}
-
-function offerOperand({ operands: [operand] }: CommandDefinition): string | undefined {
-  if (operand === undefined) return undefined;
-  return operand.name.startsWith("target")
-    ? "_oomkit_target"
-    : `_oomkit_word ${operand.choices.join(" ")}`;
-}
-
-const takesProgram = ({ usage }: CommandDefinition) => usage.includes("-- ");
-
-const visibleFlags = ({ options }: CommandDefinition) =>
-  options.filter(({ hidden }) => !hidden).flatMap(flagsOf).join(" ");

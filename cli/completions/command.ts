@@ -4,19 +4,15 @@
  */
 
 import { Argument, Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
+import type { Finish } from "../exit.ts";
+import { type CommandDefinition, definitionsOf } from "../options/definitions.ts";
+import { withHelp } from "../options/option.ts";
+import { print } from "../output/output.ts";
 import { bashCompletions } from "./bash.ts";
 import { fishCompletions } from "./fish.ts";
 import { zshCompletions } from "./zsh.ts";
-import { definitionsOf } from "../options/definitions.ts";
-import { withHelp } from "../options/help.ts";
-import type { Finish } from "../exit.ts";
-import { print } from "../output/output.ts";
 
-const SHELLS = {
-  bash: bashCompletions,
-  zsh: zshCompletions,
-  fish: fishCompletions,
-} as const;
+const SHELLS = { bash: bashCompletions, zsh: zshCompletions, fish: fishCompletions } as const;
 
 type Shell = keyof typeof SHELLS;
 
@@ -27,7 +23,12 @@ export function completionsCommand(finish: Finish, program: () => Promise<Comman
     .description("print a completion script for bash, zsh or fish")
     .addArgument(new Argument("<shell>", shells.join(", ")).choices(shells))
     .action(async (shell) => {
-      print(SHELLS[shell as Shell](definitionsOf(await program())).trimEnd());
+      const { alone, commands } = definitionsOf(await program());
+      const script = SHELLS[shell as Shell]({
+        alone: withoutHidden(alone),
+        commands: commands.map(withoutHidden),
+      });
+      print(script.trimEnd());
       finish(0);
     });
   return withHelp(command, {
@@ -40,6 +41,11 @@ export function completionsCommand(finish: Finish, program: () => Promise<Comman
     exitStatus: { "0": "the script is printed", "2": "the shell is not supported" },
   });
 }
+
+const withoutHidden = (command: CommandDefinition): CommandDefinition => ({
+  ...command,
+  options: command.options.filter(({ hidden }) => !hidden),
+});
 
 const NOTES = `The examples load completions into the running shell; put the line into the
 start-up file of the shell to load them always. For every user:

@@ -2,7 +2,7 @@
 
 import type {
   CommandDefinition,
-  OperandDefinition,
+  Completers,
   OptionDefinition,
   ProgramDefinition,
 } from "../options/definitions.ts";
@@ -72,42 +72,31 @@ function __oomkit_cgroups
 end
 `;
 
-function linesOf(command: CommandDefinition): string[] {
-  const head = `complete -c oomkit -n '__oomkit_in ${command.name}'`;
-  const options = command.options.filter(({ hidden }) => !hidden);
+const COMPLETERS: Completers = {
+  file: () => " -r -F",
+  folder: () => " -x -a '(__fish_complete_directories)'",
+  free: () => " -x",
+  word: (words) => ` -x -a ${quoted(words.join(" "))}`,
+  list: (words) => ` -x -a '(__oomkit_list ${words.join(" ")})'`,
+};
+
+function linesOf({ name, options, operands }: CommandDefinition): string[] {
+  const head = `complete -c oomkit -n '__oomkit_in ${name}'`;
   return [
-    ...options.map((option) =>
-      `${head}${flags(option)}${valueOf(option)} -d ${quoted(option.description)}`
+    ...options.map((option) => {
+      const { completion, description } = option;
+      const values = completion ? COMPLETERS[completion.kind](completion.words) : "";
+      return `${head}${flags(option)}${values} -d ${quoted(description)}`;
+    }),
+    ...operands.flatMap(({ choices }) =>
+      choices.length > 0
+        ? [`${head} -a ${quoted(choices.join(" "))}`]
+        : [`${head} -a 'pid: unit: pod:'`, `${head} -a '(__oomkit_cgroups)' -d cgroup`]
     ),
-    ...command.operands.flatMap((operand) => operandLines(head, operand)),
   ];
 }
 
 const flags = ({ short, long }: OptionDefinition) =>
   `${short ? ` -s ${short.slice(1)}` : ""} -l ${long.slice(2)}`;
-
-function valueOf(option: OptionDefinition): string {
-  const values = option.completion;
-  switch (values?.kind) {
-    case undefined:
-      return "";
-    case "file":
-      return " -r -F";
-    case "folder":
-      return " -x -a '(__fish_complete_directories)'";
-    case "free":
-      return " -x";
-    case "word":
-      return ` -x -a ${quoted(values.words.join(" "))}`;
-    case "list":
-      return ` -x -a '(__oomkit_list ${values.words.join(" ")})'`;
-  }
-}
-
-function operandLines(head: string, { choices }: OperandDefinition): string[] {
-  return choices.length > 0
-    ? [`${head} -a ${quoted(choices.join(" "))}`]
-    : [`${head} -a 'pid: unit: pod:'`, `${head} -a '(__oomkit_cgroups)' -d cgroup`];
-}
 
 const quoted = (text: string) => `'${text.replace(/['\\]/g, "\\$&")}'`;

@@ -1,10 +1,13 @@
 /** Completions for zsh with its completion system (`compinit`). */
 
-import type {
-  CommandDefinition,
-  OperandDefinition,
-  OptionDefinition,
-  ProgramDefinition,
+import {
+  type CommandDefinition,
+  type Completers,
+  flagsOf,
+  type OperandDefinition,
+  type OptionDefinition,
+  type ProgramDefinition,
+  takesProgram,
 } from "../options/definitions.ts";
 
 export function zshCompletions({ commands, alone }: ProgramDefinition): string {
@@ -53,64 +56,42 @@ if [[ $funcstack[1] == _oomkit ]]; then _oomkit "$@"; else compdef _oomkit oomki
 }
 
 function caseOf(command: CommandDefinition): string {
-  const { name, options, operands, usage } = command;
-  const specs = [
-    ...options.filter(({ hidden }) => !hidden).map(optionSpec),
-    ...operands.map(operandSpec),
-  ];
-  const behind = usage.includes("-- ")
-    ? [
-      "      local -i behind=${words[(i)--]}",
-      "      if (( behind < CURRENT )); then",
-      "        shift behind words",
-      "        (( CURRENT -= behind ))",
-      "        _normal",
-      "        return",
-      "      fi",
-    ]
-    : [];
+  const specs = [...command.options.map(optionSpec), ...command.operands.map(operandSpec)];
   return [
-    `    ${name})`,
-    ...behind,
+    `    ${command.name})`,
+    ...takesProgram(command) ? [BEHIND_DASHES] : [],
     "      _arguments -s -S \\",
     `        ${specs.join(" \\\n        ")}`,
     "      ;;",
   ].join("\n");
 }
 
-const flagsOf = ({ short, long }: OptionDefinition) => short ? [short, long] : [long];
+const BEHIND_DASHES = `      local -i behind=\${words[(i)--]}
+      if (( behind < CURRENT )); then
+        shift behind words
+        (( CURRENT -= behind ))
+        _normal
+        return
+      fi`;
+
+const COMPLETERS: Completers = {
+  file: () => "_files",
+  folder: () => "_files -/",
+  free: () => " ",
+  word: (words) => `(${words.map(escaped).join(" ")})`,
+  list: (words) => `_sequence compadd - ${words.map(escaped).join(" ")}`,
+};
 
 function optionSpec(option: OptionDefinition): string {
-  const { short, long, repeatable, description, value } = option;
-  const text = `[${escaped(description)}]${value ? valueSpec(option, value) : ""}`;
-  const assigned = (flag: string) => value && !value.optional && flag.startsWith("--") ? "=" : "";
-  const [one, two] = flagsOf(option);
-  if (repeatable) return flagsOf(option).map((f) => quoted(`*${f}${assigned(f)}${text}`)).join(" ");
-  if (two === undefined) return quoted(`${long}${assigned(long)}${text}`);
-  return [one!, two].map((f) => quoted(`(${short} ${long})${f}${assigned(f)}${text}`)).join(" ");
-}
-
-function valueSpec(
-  option: OptionDefinition,
-  { name, optional }: NonNullable<OptionDefinition["value"]>,
-): string {
-  return `${optional ? "::" : ":"}${escaped(name)}:${actionOf(option)}`;
-}
-
-function actionOf(option: OptionDefinition): string {
-  const values = option.completion;
-  switch (values?.kind) {
-    case "file":
-      return "_files";
-    case "folder":
-      return "_files -/";
-    case "word":
-      return `(${values.words.map(escaped).join(" ")})`;
-    case "list":
-      return `_sequence compadd - ${values.words.map(escaped).join(" ")}`;
-    default:
-      return " ";
-  }
+  const { repeatable, description, value, completion } = option;
+  const action = completion ? COMPLETERS[completion.kind](completion.words) : " ";
+  const argument = value ? `${value.optional ? "::" : ":"}${escaped(value.name)}:${action}` : "";
+  const flags = flagsOf(option);
+  const others = repeatable ? "*" : flags.length > 1 ? `(${flags.join(" ")})` : "";
+  return flags.map((each) => {
+    const sign = value && !value.optional && each.startsWith("--") ? "=" : "";
+    return quoted(`${others}${each}${sign}[${escaped(description)}]${argument}`);
+  }).join(" ");
 }
 
 function operandSpec({ name, choices, variadic }: OperandDefinition): string {
@@ -119,6 +100,8 @@ function operandSpec({ name, choices, variadic }: OperandDefinition): string {
 }
 
 /** Brackets and colons mean something to `_arguments`. */
-const escaped = (text: string) => text.replace(/[[\]:\\]/g, "\\$&");
+function escaped(text: string): string {
+  return text.replace(/[[\]:\\]/g, "\\$&");
+}
 
 const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;

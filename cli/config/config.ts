@@ -8,7 +8,7 @@ import { OomkitError, shortened } from "../../core/errors.ts";
 import { suggest } from "../../core/suggest.ts";
 import { isPaired, isSwitch, keyOf } from "../options/option.ts";
 import { printable } from "../output/output.ts";
-import { readTextFile } from "../output/text_file.ts";
+import { readTextFile } from "../output/files.ts";
 import { lineOf, type Place } from "./line.ts";
 
 export type Table = Readonly<Record<string, unknown>>;

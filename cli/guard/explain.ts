@@ -3,7 +3,7 @@
 import type { CandidateJson } from "../../core/events/event.ts";
 import { formatBytes } from "../options/units.ts";
 import { print, printable } from "../output/output.ts";
-import type { Style } from "../terminal/style.ts";
+import type { Style } from "../terminal/palette.ts";
 
 /** One line for each candidate, in the order in which they would be killed. */
 export function explain(candidates: readonly CandidateJson[], style: Style): void {

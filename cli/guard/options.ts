@@ -1,8 +1,6 @@
 /** The options of `guard`, one row each. */
 
 import { OomkitError } from "../../core/errors.ts";
-import { withHelp } from "../options/help.ts";
-import { LIVE_OPTIONS } from "../options/live.ts";
 import {
   choice,
   flag,
@@ -13,9 +11,10 @@ import {
   parseWhole,
   single,
   value,
+  withHelp,
 } from "../options/option.ts";
 import { checkRequiredOptions, RECEIVER_OPTIONS } from "../options/receivers.ts";
-import { type Common, subcommand } from "../options/subcommand.ts";
+import { type Common, LIVE_OPTIONS, subcommand } from "../options/subcommand.ts";
 import { parseDuration, parsePositiveDuration } from "../options/units.ts";
 import { POLICY_OPTIONS } from "./policy_options.ts";
 

@@ -16,9 +16,9 @@ import type { CiService } from "../options/subcommand.ts";
 import { type Annotation, annotationLines } from "../output/annotate.ts";
 import { junitXml } from "../output/junit.ts";
 import { printable, printStderrRaw } from "../output/output.ts";
-import { openResultFile } from "../output/result_file.ts";
-import type { Style } from "../terminal/style.ts";
-import { cut } from "../terminal/table.ts";
+import { openResultFile } from "../output/files.ts";
+import type { Style } from "../terminal/palette.ts";
+import { cut } from "../terminal/layout.ts";
 import { formatBytes, formatPercent } from "../options/units.ts";
 
 interface Requested {

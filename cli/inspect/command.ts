@@ -13,9 +13,8 @@ import { toJson } from "../../core/events/json.ts";
 import type { CheckOutput } from "./check.ts";
 import type { AlsoShow } from "./picture.ts";
 import { inspectionLines, nodeLines, treeLines } from "./text.ts";
-import type { TextLayout } from "../terminal/wrap.ts";
+import type { TextLayout } from "../terminal/layout.ts";
 import type { ExitCode, Finish } from "../exit.ts";
-import { withHelp } from "../options/help.ts";
 import {
   choice,
   flag,
@@ -25,18 +24,20 @@ import {
   parseWhole,
   separated,
   value,
+  withHelp,
 } from "../options/option.ts";
 import {
   CI_SERVICES,
   type CiService,
   type Common,
+  FORCE_OPTION,
   subcommand,
   wantsJson,
 } from "../options/subcommand.ts";
 import { createProgress, type Progress, terminalOutput } from "../terminal/progress.ts";
 import { print, printable, printStderr } from "../output/output.ts";
-import { FORCE_OPTION } from "../options/record.ts";
-import { chooseStyle, terminalWidth } from "../terminal/style.ts";
+import { chooseStyle } from "../terminal/palette.ts";
+import { terminalWidth } from "../terminal/capabilities.ts";
 import { parseSizeOrPercent } from "../options/units.ts";
 
 const REQUIREMENTS: Readonly<Record<Requirement, string>> = {

@@ -10,9 +10,9 @@ import { withShortIds } from "../../core/picture/text.ts";
 import { treePage, treeStill } from "../../core/picture/tree.ts";
 import { workingSet } from "../../core/policy/limits.ts";
 import type { ExitCode } from "../exit.ts";
-import type { PictureFlags } from "../options/record.ts";
+import type { PictureFlags } from "../options/subcommand.ts";
 import { printable } from "../output/output.ts";
-import { checkOutputConflicts } from "../output/output_conflicts.ts";
+import { checkOutputConflicts } from "../output/files.ts";
 import {
   nonEmptyPicture,
   openPictureFiles,
@@ -20,7 +20,7 @@ import {
   pictureWords,
   writePictures,
 } from "../output/picture.ts";
-import { recordingLines } from "../output/recording_lines.ts";
+import { recordingLines } from "../output/recording.ts";
 
 /** Draws the one recording in `names`. Throws `OomkitError`, and then leaves no picture. */
 export async function drawRecording(

@@ -19,9 +19,9 @@ import { type Headroom, reclaimable, workingSet } from "../../core/policy/limits
 import type { Counters, Pressure, PressureLine, Snapshot } from "../../core/snapshot.ts";
 import { formatBytes, formatDuration, formatPercent } from "../options/units.ts";
 import { printable } from "../output/output.ts";
-import { type Column, cutMiddle, tabulate } from "../terminal/table.ts";
-import { fullness, usageBar } from "../terminal/usage_bar.ts";
-import { flow, itemLines, type TextLayout, textLines, wrap } from "../terminal/wrap.ts";
+import { type Column, cutMiddle, tabulate } from "../terminal/layout.ts";
+import { fullness, usageBar } from "../terminal/bars.ts";
+import { flow, itemLines, type TextLayout, textLines, wrap } from "../terminal/layout.ts";
 
 const left = (title: string): Column => ({ title, align: "left" });
 const right = (title: string): Column => ({ title, align: "right" });

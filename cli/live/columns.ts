@@ -1,11 +1,10 @@
 /** The columns of the list: which ones fit, and how wide they are. Pure. */
 
-import { shortBytes, shortRate, shortTime } from "../terminal/amounts.ts";
-import { shortName } from "../terminal/name.ts";
-import type { Capabilities, Palette } from "../terminal/palette.ts";
-import { sparkline } from "../terminal/sparkline.ts";
-import { fullnessOf, usageBar } from "../terminal/usage_bar.ts";
-import { ascii, filled } from "../terminal/width.ts";
+import { shortBytes, shortRate, shortTime } from "../options/units.ts";
+import { fullnessOf, sparkline, usageBar } from "../terminal/bars.ts";
+import type { Capabilities } from "../terminal/capabilities.ts";
+import type { Palette } from "../terminal/palette.ts";
+import { ascii, filled, shortName } from "../terminal/width.ts";
 import { type Row, stateOf } from "./rows.ts";
 
 /** From left to right. */
@@ -22,7 +21,7 @@ const COLUMNS = {
   state: { title: "STATE", align: "left" },
 } as const;
 
-export type ColumnName = keyof typeof COLUMNS;
+type ColumnName = keyof typeof COLUMNS;
 
 export interface Column {
   readonly name: ColumnName;

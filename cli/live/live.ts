@@ -5,18 +5,17 @@ import type { Guard } from "../../core/guard/guard.ts";
 import { LEVELS } from "../../core/policy/levels.ts";
 import type { WatchOptions } from "../../core/watch/options.ts";
 import type { Watching } from "../../core/watch/watch.ts";
+import { clockTime } from "../output/event_text.ts";
 import { divertOutput, print, printStderr, printStderrRaw } from "../output/output.ts";
-import { createFrameLimiter } from "../terminal/frame_limiter.ts";
+import type { UsageMark } from "../terminal/bars.ts";
+import { capabilitiesOf, type Size, type TerminalFlags } from "../terminal/capabilities.ts";
 import type { Key } from "../terminal/keys.ts";
-import { capabilitiesOf, type TerminalFlags } from "../terminal/palette.ts";
-import type { Size } from "../terminal/style.ts";
-import { openTerminal } from "../terminal/terminal.ts";
-import type { UsageMark } from "../terminal/usage_bar.ts";
-import { createPoller, type Poller, type Subject } from "./poll.ts";
+import { createFrameLimiter, Terminal } from "../terminal/terminal.ts";
+import { STYLES } from "../terminal/width.ts";
+import { Poller, type Subject } from "./poll.ts";
 import type { Row } from "./rows.ts";
-import { clockTime, screenLines, scrollOf } from "./screen.ts";
-import { updateView } from "./update.ts";
-import { firstView, type LogEntry, shownRows, type View, withRows } from "./view.ts";
+import { screenLines, scrollOf } from "./screen.ts";
+import { firstView, type LogEntry, shownRows, updateView, type View, withRows } from "./view.ts";
 
 interface LiveOptions {
   readonly flags: TerminalFlags;
@@ -64,7 +63,6 @@ const MAX_LOG_ENTRIES = 500;
 const MAX_REPRINTED_MESSAGES = 100;
 
 export class Live {
-  readonly #options: LiveOptions;
   readonly #can;
   readonly #poller: Poller;
   readonly #terminal;
@@ -86,11 +84,14 @@ export class Live {
   #isTerminalLost = false;
   #closing: Promise<void> | undefined;
 
-  constructor(command: string, options: LiveOptions, subjects: () => Iterable<Subject>) {
+  constructor(
+    command: string,
+    private readonly options: LiveOptions,
+    subjects: () => Iterable<Subject>,
+  ) {
     const now = () => performance.now();
-    this.#options = options;
     this.#can = capabilitiesOf(options.flags);
-    this.#poller = createPoller(subjects, now);
+    this.#poller = new Poller(subjects, now);
     this.#view = firstView(command);
     this.#frames = createFrameLimiter({
       draw: () => this.#attempt(() => this.#draw()),
@@ -100,7 +101,7 @@ export class Live {
         return () => clearTimeout(timer);
       },
     });
-    this.#terminal = openTerminal({
+    this.#terminal = new Terminal({
       onKey: (key) => this.#attempt(() => this.#pressKey(key)),
       onRedraw: this.#frames.request,
       onLost: () => {
@@ -203,24 +204,22 @@ export class Live {
     if (read.some(({ pressure }) => pressure)) view = { ...view, hasPressure: true };
     const shown = { ...view, rows: view.rows.map((row) => this.#drawn.get(row.path) ?? row) };
     this.#view = { ...view, scroll: scrollOf(shown, size, this.#can) };
-    this.#terminal.show(
-      screenLines({ ...shown, scroll: this.#view.scroll }, size, this.#can),
-      size,
-    );
+    const { scroll } = this.#view;
+    this.#terminal.show(screenLines({ ...shown, scroll }, size, this.#can), size);
   }
 
   #pressKey(key: Key): void {
     if (this.#closing) return;
     const { view, command } = updateView(this.#view, key, this.#terminal.size());
     this.#view = view;
-    if (command === "quit") return this.#options.end();
+    if (command === "quit") return this.options.end();
     if (command === "suspend") return this.#terminal.suspend();
     if (command === "redraw") this.#terminal.forget();
     this.#frames.request();
   }
 
   #addMessage(text: string): void {
-    for (const message of withoutStyles(text).split("\n")) this.#addEntry({ message });
+    for (const message of text.replace(STYLES, "").split("\n")) this.#addEntry({ message });
   }
 
   #addEntry(entry: LogEntry): void {
@@ -248,10 +247,5 @@ function trim(entries: unknown[], max: number): void {
 
 function rowsToRead(view: View, size: Size): readonly Row[] {
   const { details, rows } = view;
-  return details === undefined
-    ? shownRows(view, size)
-    : rows.filter(({ path }) => path === details.path);
+  return details ? rows.filter(({ path }) => path === details.path) : shownRows(view, size);
 }
-
-// deno-lint-ignore no-control-regex
-const withoutStyles = (text: string) => text.replace(/\x1b\[[0-9;]*m/g, "");

@@ -1,17 +1,35 @@
 /** Draws the screen: from the view, the terminal's size and its capabilities to lines of text. Pure. */
 
 import type { OomkitEvent } from "../../core/events/event.ts";
-import { eventFacts, eventText, eventType } from "../output/event_text.ts";
+import { inspectionLines } from "../inspect/text.ts";
+import { formatCount, shortRate, shortTime } from "../options/units.ts";
+import { clockTime, eventFacts, eventText, eventType } from "../output/event_text.ts";
 import { printable } from "../output/output.ts";
-import { shortName } from "../terminal/name.ts";
-import { type Capabilities, type Palette, paletteOf, type Role } from "../terminal/palette.ts";
-import type { Size, Style } from "../terminal/style.ts";
-import { ascii, cutTo, ending, filled, steady, visible, widthOf } from "../terminal/width.ts";
-import { foldLine } from "../terminal/wrap.ts";
+import { sparkline } from "../terminal/bars.ts";
+import type { Capabilities, Size } from "../terminal/capabilities.ts";
+import { foldLine } from "../terminal/layout.ts";
+import { type Palette, paletteOf, type Role, type Style } from "../terminal/palette.ts";
+import {
+  ascii,
+  cutTo,
+  ending,
+  filled,
+  shortName,
+  steady,
+  visible,
+  widthOf,
+} from "../terminal/width.ts";
 import { cellsOf, columnsFor, titlesOf } from "./columns.ts";
-import { detailsLines } from "./details.ts";
-import { SORT_LABELS } from "./order.ts";
-import { indexOfSelected, listed, type LogEntry, partsOf, topOf, type View } from "./view.ts";
+import { type Row, SORT_LABELS } from "./rows.ts";
+import {
+  type Details,
+  indexOfSelected,
+  listed,
+  type LogEntry,
+  partsOf,
+  topOf,
+  type View,
+} from "./view.ts";
 
 const HELP: readonly string[] = [
   "↑ ↓  j k        select the previous or next row",
@@ -35,12 +53,6 @@ const HELP: readonly string[] = [
   "HIT/OOM/KILL/ACT  limit hits, OOMs, kernel kills, guard kills since the view was opened",
 ];
 
-/** `10:02:19`, local time. */
-export function clockTime(at: Date): string {
-  return [at.getHours(), at.getMinutes(), at.getSeconds()]
-    .map((part) => String(part).padStart(2, "0")).join(":");
-}
-
 const ROLES: Readonly<Record<string, Role>> = {
   bold: "bold",
   dim: "dim",
@@ -61,6 +73,17 @@ function styleOf(palette: Palette): Style {
   };
 }
 
+interface Canvas extends Size {
+  readonly can: Capabilities;
+  readonly palette: Palette;
+  readonly style: Style;
+}
+
+function canvasOf(size: Size, can: Capabilities): Canvas {
+  const palette = paletteOf(can);
+  return { ...size, can, palette, style: styleOf(palette) };
+}
+
 /** On a smaller screen only a count is shown. */
 const MIN_SIZE = { columns: 20, rows: 4 };
 
@@ -69,42 +92,34 @@ export function screenLines(view: View, size: Size, can: Capabilities): string[]
   const { columns, rows } = size;
   if (!(columns >= 1 && rows >= 1)) return [];
   const isTiny = columns < MIN_SIZE.columns || rows < MIN_SIZE.rows;
-  const lines = isTiny ? [`oomkit: ${view.rows.length} cgroups`] : whole(view, size, can);
-  return Array.from({ length: rows }, (_, at) => fitted(lines[at] ?? "", columns, can));
+  const lines = isTiny ? [`oomkit: ${view.rows.length} cgroups`] : whole(view, canvasOf(size, can));
+  return Array.from({ length: rows }, (_, at) => {
+    const line = lines[at] ?? "";
+    return cutTo((can.unicode ? steady(line) : ascii(line)).trimEnd(), columns, markOf(can));
+  });
 }
 
-function fitted(line: string, columns: number, { unicode }: Capabilities): string {
-  const shown = unicode ? steady(line) : ascii(line);
-  return cutTo(shown.trimEnd(), columns, unicode ? "…" : "~");
-}
+const markOf = ({ unicode }: Capabilities) => unicode ? "…" : "~";
 
-function whole(view: View, size: Size, can: Capabilities): string[] {
-  const palette = paletteOf(can);
-  const body = size.rows - FIXED_LINES;
-  const text = textOf(view, size, can, palette);
-  const from = scrollIn(text, view, size);
-  const middle = text?.slice(from, from + body) ?? listLines(view, size, can, palette);
+function whole(view: View, canvas: Canvas): string[] {
+  const body = canvas.rows - FIXED_LINES;
+  const text = textOf(view, canvas);
+  const from = scrollIn(text, view, canvas);
+  const middle = text?.slice(from, from + body) ?? listLines(view, canvas);
   return [
-    headLine(view, size.columns, can, palette),
+    headLine(view, canvas),
     ...middle,
     ...Array<string>(Math.max(0, body - middle.length)).fill(""),
-    footLine(view, size.columns, can, palette),
-  ].slice(0, size.rows);
+    footLine(view, canvas),
+  ].slice(0, canvas.rows);
 }
 
 /** Title line and key line. */
 const FIXED_LINES = 2;
 
-/** The lines of the help or the details, if one is open. */
-function textOf(
-  view: View,
-  { columns }: Size,
-  can: Capabilities,
-  palette: Palette,
-): string[] | undefined {
-  const lines = view.isHelp ? HELP : view.details &&
-    detailsLines(view.details, view, { style: styleOf(palette), width: columns }, can);
-  return lines?.flatMap((line) => foldLine(line, columns));
+function textOf(view: View, canvas: Canvas): string[] | undefined {
+  const lines = view.isHelp ? HELP : view.details && detailsLines(view.details, view, canvas);
+  return lines?.flatMap((line) => foldLine(line, canvas.columns));
 }
 
 /** The scroll position within the bounds of the text. */
@@ -116,26 +131,23 @@ function scrollIn(text: readonly string[] | undefined, { scroll }: View, { rows 
 
 /** The scroll position of the help or the details, limited to their end. */
 export function scrollOf(view: View, size: Size, can: Capabilities): number {
-  return scrollIn(textOf(view, size, can, paletteOf(can)), view, size);
+  return scrollIn(textOf(view, canvasOf(size, can)), view, size);
 }
 
-function headLine(view: View, columns: number, can: Capabilities, palette: Palette): string {
+function headLine(view: View, { columns, can, palette }: Canvas): string {
   const rows = listed(view);
-  const count = rows.length === view.rows.length
-    ? `${rows.length}`
-    : `${rows.length} of ${view.rows.length}`;
-  const dot = can.unicode ? " · " : " | ";
+  const total = view.rows.length;
   const parts = [
     `oomkit ${view.command}`,
-    `${count} ${view.rows.length === 1 ? "cgroup" : "cgroups"}`,
+    `${rows.length === total ? "" : `${rows.length} of `}${formatCount(total, "cgroup")}`,
     ...view.isPaused ? ["PAUSED"] : [],
     ...view.filter === "" || view.previousFilter !== undefined
       ? []
       : [`filter "${visible(view.filter, can.unicode)}"`],
     ...view.details || view.isHelp ? [] : [`by ${SORT_LABELS[view.sort]}`],
   ];
-  const room = columns - widthOf(view.clock) - 1;
-  const left = filled(parts.join(dot), Math.max(0, room), "left", can.unicode ? "…" : "~");
+  const room = Math.max(0, columns - widthOf(view.clock) - 1);
+  const left = filled(parts.join(can.unicode ? " · " : " | "), room, "left", markOf(can));
   return palette("bold", `${left} ${view.clock}`);
 }
 
@@ -153,7 +165,7 @@ const KEYS = {
   help: [["esc", "back"], ["↑↓", "scroll"]],
 } as const;
 
-function footLine(view: View, columns: number, can: Capabilities, palette: Palette): string {
+function footLine(view: View, { columns, can, palette }: Canvas): string {
   if (view.previousFilter !== undefined) {
     const typed = visible(view.filter, can.unicode);
     return `/${ending(typed, columns - 3)}${palette("selected", can.colours === 0 ? "_" : " ")}`;
@@ -170,67 +182,87 @@ function footLine(view: View, columns: number, can: Capabilities, palette: Palet
   return line;
 }
 
-function listLines(view: View, size: Size, can: Capabilities, palette: Palette): string[] {
+function listLines(view: View, canvas: Canvas): string[] {
+  const { can, palette } = canvas;
   const rows = listed(view);
-  const parts = partsOf(size);
-  const top = topOf(view, rows, size);
+  const parts = partsOf(canvas);
+  const top = topOf(view, rows, canvas);
   const shown = rows.slice(top, top + parts.rows);
   const longest = shown.reduce((most, { path }) => Math.max(most, widthOf(printable(path))), 0);
-  const columns = columnsFor(size.columns - 2, { hasPressure: view.hasPressure, longest });
+  const columns = columnsFor(canvas.columns - 2, { hasPressure: view.hasPressure, longest });
   const selected = indexOfSelected(view, rows) - top;
   const sign = can.unicode ? "▸" : ">";
   const list = shown.map((row, at) =>
     `${at === selected ? palette("bold", sign) : " "} ${cellsOf(row, columns, can, palette)}`
   );
   if (rows.length === 0) list.push(`  ${emptyText(view)}`);
-  const titles = `  ${titlesOf(columns)}`;
   return [
-    palette("title", filled(titles, size.columns)),
+    palette("title", filled(`  ${titlesOf(columns)}`, canvas.columns)),
     ...list,
     ...Array<string>(Math.max(0, parts.rows - list.length)).fill(""),
-    ...parts.log === 0 ? [] : logLines(view.log, parts.log, size.columns, can, palette),
+    ...parts.log === 0 ? [] : logLines(view.log, parts.log, canvas),
   ];
 }
 
 const emptyText = ({ rows, filter }: View) =>
   rows.length === 0 ? "no cgroup yet" : `no cgroup matches "${visible(filter)}"`;
 
-/** A heading and the newest entries, the newest last. */
-function logLines(
-  log: readonly LogEntry[],
-  room: number,
-  columns: number,
-  can: Capabilities,
-  palette: Palette,
-): string[] {
+function logLines(log: readonly LogEntry[], room: number, canvas: Canvas): string[] {
+  const { columns, can, palette, style } = canvas;
   const line = can.unicode ? "─" : "-";
   const title = `${line}${line} events `;
-  const rule = title + line.repeat(Math.max(0, columns - widthOf(title)));
-  const style = styleOf(palette);
-  const lines = log.slice(-room).map((one) =>
-    "event" in one
-      ? columns < MIN_COLUMNS_FOR_EVENT_TEXT
-        ? briefEventText(one.event, columns, can, palette)
-        : eventText(one.event, style)
-      : palette("dim", one.message)
-  );
-  return [palette("dim", rule), ...lines];
+  const lines = log.slice(-room).map((one) => {
+    if (!("event" in one)) return palette("dim", one.message);
+    return columns < MIN_COLUMNS_FOR_EVENT_TEXT
+      ? briefEventText(one.event, canvas)
+      : eventText(one.event, style);
+  });
+  return [palette("dim", title + line.repeat(Math.max(0, columns - widthOf(title)))), ...lines];
 }
 
 /** From this width on, events are drawn as line output prints them. */
 const MIN_COLUMNS_FOR_EVENT_TEXT = 110;
 
 /** `10:02:19 oom_kill …/a: pid 4242 …` */
-function briefEventText(
-  event: OomkitEvent,
-  columns: number,
-  can: Capabilities,
-  palette: Palette,
-): string {
+function briefEventText(event: OomkitEvent, { columns, can, palette, style }: Canvas): string {
   const where = event.type === "summary"
     ? ""
     : ` ${shortName(event.cgroup, Math.max(6, Math.floor(columns / 4)), can.unicode)}:`;
-  return `${palette("dim", clockTime(new Date(event.ts)))} ${
-    eventType(event, styleOf(palette)).trimEnd()
-  }${where} ${eventFacts(event)}`;
+  const at = palette("dim", clockTime(new Date(event.ts)));
+  return `${at} ${eventType(event, style).trimEnd()}${where} ${eventFacts(event)}`;
+}
+
+const MAX_EVENTS = 10;
+
+/** The details of one cgroup: the report of `inspect`, with history, counts and events. */
+function detailsLines(
+  { path, found, error }: Details,
+  { rows, log }: View,
+  canvas: Canvas,
+): string[] {
+  const { style } = canvas;
+  const events = log.flatMap((entry) =>
+    "event" in entry && entry.event.cgroup === path ? [entry.event] : []
+  );
+  const row = rows.find((each) => each.path === path);
+  return [
+    ...error === undefined ? [] : [style("yellow", error)],
+    ...row === undefined ? [] : historyLines(row, canvas),
+    ...found === undefined
+      ? [visible(path, canvas.can.unicode), ...error === undefined ? ["reading …"] : []]
+      : inspectionLines(found.inspection, found.machine, { style, width: canvas.columns }),
+    ...events.length === 0 ? [] : [""],
+    ...events.slice(-MAX_EVENTS).map((event) => eventText(event, style)),
+  ];
+}
+
+function historyLines(row: Row, { columns, can: { unicode }, style }: Canvas): string[] {
+  const { hits, ooms, kills, actions } = row.counts;
+  return [
+    style("cyan", sparkline(row.history, Math.max(1, columns), { max: row.limit, unicode })),
+    `${shortRate(row.rate)}, limit in ${shortTime(row.timeLeft)}; since the view was opened: ` +
+    `limit hits ${hits}, OOMs ${ooms}, kernel kills ${kills}, guard kills ${actions}` +
+    (row.mode === undefined ? "" : `; guard mode ${row.mode}`),
+    "",
+  ];
 }

@@ -1,8 +1,14 @@
 /** The commands and options as data, read from commander's definitions: for completions, the man page, tables. */
 
 import type { Argument, CommandUnknownOpts, Option } from "@commander-js/extra-typings";
-import { type CommandHelp, compareOptions, helpTextOf } from "./help.ts";
-import { detailsOf, GROUPS, keyOf } from "./option.ts";
+import {
+  type CommandHelp,
+  compareOptions,
+  detailsOf,
+  GROUPS,
+  helpTextOf,
+  keyOf,
+} from "./option.ts";
 
 export interface CommandDefinition {
   readonly name: string;
@@ -47,11 +53,20 @@ export interface OptionDefinition {
   readonly hidden: boolean;
 }
 
-export type Completion =
-  | { readonly kind: "file" | "folder" | "free" }
-  | { readonly kind: "word"; readonly words: readonly string[] }
-  /** A comma-separated list of them; of others too, unless it is closed. */
-  | { readonly kind: "list"; readonly words: readonly string[]; readonly isClosed?: true };
+export interface Completion {
+  /** `word`: one of the words. `list`: a comma-separated list of them; of others too, unless it is closed. */
+  readonly kind: "file" | "folder" | "free" | "word" | "list";
+  readonly words: readonly string[];
+  readonly isClosed?: true;
+}
+
+/** By kind: the completion in the syntax of a shell. */
+export type Completers = Readonly<Record<Completion["kind"], (words: readonly string[]) => string>>;
+
+export const flagsOf = ({ short, long }: OptionDefinition) => short ? [short, long] : [long];
+
+/** Whether the command runs another program, named after `--`. */
+export const takesProgram = ({ usage }: CommandDefinition) => usage.includes("-- ");
 
 /** What a completion script is made from. */
 export interface ProgramDefinition {
@@ -124,7 +139,8 @@ function completionOf(option: Option, placeholder: string): Completion {
   if (option.argChoices) return { kind: "word", words: option.argChoices };
   const { words, isClosed } = detailsOf(option) ?? {};
   if (words) return { kind: "list", words, ...isClosed && { isClosed } };
-  return { kind: placeholder === "file" ? "file" : placeholder === "dir" ? "folder" : "free" };
+  const kind = placeholder === "file" ? "file" : placeholder === "dir" ? "folder" : "free";
+  return { kind, words: [] };
 }
 
 /** Only the parser of a repeatable option reads the earlier values, and it does so for any new value. */

@@ -71,23 +71,15 @@ export type FlagsOf<Table extends OptionTable> =
   & { readonly [Key in OptionalKeys<Table>]?: ValueOf<Table[Key]> };
 
 type Parse<T> = (text: string) => T;
+type Define<T> = (flags: string, help: string, its: OptionDetails) => OptionRow<T>;
+type Parsed<T> = OptionDetails & { parse: Parse<T> };
+type Chosen<T> = OptionDetails & { choices: readonly T[] };
+type Default<T> = { default: readonly [T, string] };
 
-export const flag = (
-  flags: string,
-  help: string,
-  its: OptionDetails,
-): OptionRow<true | undefined> => ({
-  ...its,
-  flags,
-  help,
-});
+export const flag: Define<true | undefined> = (flags, help, its) => ({ ...its, flags, help });
 
 /** A switch that is on by default: `--no-…`. */
-export const negated = (flags: string, help: string, its: OptionDetails): OptionRow<boolean> => ({
-  ...its,
-  flags,
-  help,
-});
+export const negated: Define<boolean> = (flags, help, its) => ({ ...its, flags, help });
 
 /** A switch with an opposite, `--no-…`. */
 export const pair = (
@@ -98,21 +90,9 @@ export const pair = (
 ): OptionRow<boolean | undefined> => ({ ...its, flags, help, oppositeHelp });
 
 /** An option with one value; without `parse` it is a string. */
-export function value<T>(
-  flags: string,
-  help: string,
-  its: OptionDetails & { parse: Parse<T>; default: readonly [T, string] },
-): OptionRow<T>;
-export function value<T>(
-  flags: string,
-  help: string,
-  its: OptionDetails & { parse: Parse<T> },
-): OptionRow<T | undefined>;
-export function value(
-  flags: string,
-  help: string,
-  its: OptionDetails,
-): OptionRow<string | undefined>;
+export function value<T>(f: string, help: string, its: Parsed<T> & Default<T>): OptionRow<T>;
+export function value<T>(f: string, help: string, its: Parsed<T>): OptionRow<T | undefined>;
+export function value(f: string, help: string, its: OptionDetails): OptionRow<string | undefined>;
 export function value(
   flags: string,
   help: string,
@@ -124,18 +104,14 @@ export function value(
 export function choice<const T extends string>(
   flags: string,
   help: string,
-  its: OptionDetails & { choices: readonly T[]; default: readonly [T, string] },
+  its: Chosen<T> & Default<T>,
 ): OptionRow<T>;
 export function choice<const T extends string>(
   flags: string,
   help: string,
-  its: OptionDetails & { choices: readonly T[] },
+  its: Chosen<T>,
 ): OptionRow<T | undefined>;
-export function choice(
-  flags: string,
-  help: string,
-  its: OptionDetails & { choices: readonly string[] },
-): OptionRow<unknown> {
+export function choice(flags: string, help: string, its: Chosen<string>): OptionRow<unknown> {
   return { ...its, flags, help };
 }
 
@@ -143,7 +119,7 @@ export function choice(
 export function list<T>(
   flags: string,
   help: string,
-  { parse, ...its }: OptionDetails & { parse: Parse<readonly T[]> },
+  { parse, ...its }: Parsed<readonly T[]>,
 ): OptionRow<readonly T[] | undefined> {
   const parseUse = parsed(parse);
   return {
@@ -196,9 +172,8 @@ export function commanderOptions(table: OptionTable): Option[] {
 }
 
 function commanderOption(row: OptionRow<unknown>, flags: string, help: string): Option {
-  const option = new Option(flags, help).helpGroup(GROUPS[row.group]).hideHelp(
-    row.isHidden === true,
-  );
+  const option = new Option(flags, help).helpGroup(GROUPS[row.group]);
+  option.hideHelp(row.isHidden === true);
   option.env(`OOMKIT_${option.name().replaceAll("-", "_").toUpperCase()}`);
   if (row.choices) option.choices(row.choices);
   if (row.reduce) option.argParser(row.reduce as (text: string) => unknown);
@@ -271,4 +246,34 @@ export function preferFlag(command: CommandUnknownOpts, one: string, other: stri
     command.setOptionValueWithSource(lead > 0 ? other : one, undefined, "default");
   }
   return lead !== 0;
+}
+
+export interface CommandHelp {
+  /** Shown by `-h` as well, so a few lines of at most 80 columns. */
+  readonly examples: readonly string[];
+  /** Paragraphs of at most 80 columns, separated by empty lines; an indented one is shown as it is. */
+  readonly notes?: string;
+  /** By status. */
+  readonly exitStatus: Readonly<Record<string, string>>;
+}
+
+const helpTexts = new WeakMap<object, CommandHelp>();
+
+export const helpTextOf = (command: object): CommandHelp | undefined => helpTexts.get(command);
+
+export function withHelp<C extends object>(command: C, text: CommandHelp): C {
+  helpTexts.set(command, text);
+  return command;
+}
+
+const GROUP_NAMES = Object.keys(GROUPS);
+
+/** For `toSorted`: by group, the basic options of each group first, otherwise unchanged. */
+export const compareOptions = (one: object, other: object) => helpRank(one) - helpRank(other);
+
+/** commander's own options, such as `--help`, come last. */
+function helpRank(option: object): number {
+  const its = details.get(option);
+  const group = its === undefined ? GROUP_NAMES.length : GROUP_NAMES.indexOf(its.group);
+  return 2 * group + (its?.isBasic ? 0 : 1);
 }

@@ -2,11 +2,11 @@
 
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { OomkitError } from "../../core/errors.ts";
-import { parseListen } from "../../core/receivers/prometheus/listen.ts";
 import { EVENT_TYPES, type EventType } from "../../core/events/event.ts";
+import { parseListen } from "../../core/receivers/prometheus/listen.ts";
 import { checkWebhookUrl } from "../../core/receivers/webhook.ts";
 import { choice, flag, type FlagsOf, list, oneOf, separated, single, value } from "./option.ts";
-import { RECORD_OPTIONS } from "./record.ts";
+import { RECORD_OPTIONS } from "./subcommand.ts";
 import { parsePositiveDuration } from "./units.ts";
 
 /** Default of `--event-types`: what a person wants to be notified of. */
@@ -64,21 +64,14 @@ export const RECEIVER_OPTIONS = {
   webhookHeader: list(
     "--webhook-header <header>",
     "add the HTTP header 'Name: value'; repeatable",
-    {
-      ...RECEIVERS,
-      parse: single(parseHeader),
-    },
+    { ...RECEIVERS, parse: single(parseHeader) },
   ),
   webhookSecretFile: value(
     "--webhook-secret-file <file>",
     "sign bodies with the secret in this file (HMAC-SHA256)",
     RECEIVERS,
   ),
-  webhookCa: value(
-    "--webhook-ca <file>",
-    "trust the certificates in this PEM file too",
-    RECEIVERS,
-  ),
+  webhookCa: value("--webhook-ca <file>", "trust the certificates in this PEM file too", RECEIVERS),
   webhookTimeout: value("--webhook-timeout <duration>", "maximum time of one attempt", {
     ...RECEIVERS,
     parse: parsePositiveDuration,

@@ -1,4 +1,7 @@
-/** The options that every subcommand has, and where their values come from: command line, environment, configuration file. */
+/**
+ * The options that all subcommands or several of them have, and where their values come from: command line, environment,
+ * configuration file.
+ */
 
 import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { OomkitError } from "../../core/errors.ts";
@@ -11,9 +14,11 @@ import {
   isPaired,
   isSwitch,
   type OptionTable,
+  pair,
   preferFlag,
   value,
 } from "./option.ts";
+import { parseSize } from "./units.ts";
 
 export const DEFAULT_CONFIG_PATH = "/etc/oomkit/config.toml";
 
@@ -124,3 +129,62 @@ export function targetsOf(
   if (named.length > 0 || file === undefined) return named;
   return (file.content[command.name()] as { targets?: string[] } | undefined)?.targets ?? named;
 }
+
+export const LIVE_OPTIONS = {
+  live: pair(
+    "--live",
+    "show a live view (default when stdin and stdout are a terminal)",
+    "print one line for each event instead of a live view",
+    { group: "output" },
+  ),
+  ascii: flag("--ascii", "draw with ASCII characters only (default without a UTF-8 locale)", {
+    group: "output",
+  }),
+};
+
+/** `live` is undefined when neither --live nor --no-live is given. */
+export type DrawFlags = FlagsOf<typeof LIVE_OPTIONS>;
+
+/** About half a million samples, which a reader parses in a few seconds. */
+const DEFAULT_MAX_RECORDING_BYTES = 64 * 1024 ** 2;
+/** Room for the header with a policy, some cgroups, and some samples. */
+const MIN_MAX_RECORDING_BYTES = 64 * 1024;
+
+function parseMax(text: string): number {
+  const bytes = parseSize(text);
+  if (bytes >= MIN_MAX_RECORDING_BYTES) return bytes;
+  throw new OomkitError(`"${text}" is too small for a recording`, "use at least 64K");
+}
+
+const GROUP = { group: "recording" } as const;
+
+export const FORCE_OPTION = { force: flag("--force", "overwrite existing files", GROUP) };
+
+const PICTURE_OPTIONS = {
+  html: value("--html <file>", "draw the run as an HTML page", GROUP),
+  svg: value("--svg <file>", "draw the run as an SVG image", GROUP),
+  ...FORCE_OPTION,
+};
+
+export const RECORD_OPTIONS = {
+  record: value(
+    "--record <file>",
+    "record samples and events, to draw or replay them later (compressed if named .gz)",
+    GROUP,
+  ),
+  recordMax: value("--record-max <size>", "maximum size of the recording", {
+    ...GROUP,
+    parse: parseMax,
+    default: [DEFAULT_MAX_RECORDING_BYTES, "64M"],
+  }),
+  ...PICTURE_OPTIONS,
+};
+
+/** A picture of a run or of a recording. */
+export type PictureFlags = FlagsOf<typeof PICTURE_OPTIONS>;
+
+export type RecordFlags = FlagsOf<typeof RECORD_OPTIONS>;
+
+/** Whether anything needs the samples of the run. */
+export const isRecorded = ({ record, html, svg }: RecordFlags) =>
+  [record, html, svg].some((path) => path !== undefined);

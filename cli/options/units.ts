@@ -1,4 +1,4 @@
-/** Sizes, durations, percentages and rates: parsing and formatting. */
+/** Sizes, durations, percentages and rates: parsing and formatting, also in few columns. */
 
 import { OomkitError } from "../../core/errors.ts";
 
@@ -123,22 +123,51 @@ export function parseRate(text: string): number {
 }
 
 const UNKNOWN = "–";
-const PREFIXES = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+const PREFIXES = ["", "K", "M", "G", "T", "P", "E"];
+
+/** A size in the smallest unit in which it is below `least`, and the prefix of the unit. */
+function scaled(bytes: number, least: number): readonly [value: number, prefix: string] {
+  let value = Math.abs(bytes);
+  let at = 0;
+  for (; value >= least && at < PREFIXES.length - 1; at++) value /= 1024;
+  return [value, PREFIXES[at]!];
+}
 
 /** `19.9 MiB`; `no limit` for `Infinity`, a dash for an unknown value. */
 export function formatBytes(bytes: number | undefined): string {
   if (bytes === undefined || Number.isNaN(bytes)) return UNKNOWN;
   if (bytes === Infinity) return "no limit";
-  const sign = bytes < 0 ? "-" : "";
-  let value = Math.abs(bytes);
-  if (value < 1024) return `${sign}${Math.round(value)} B`;
-  let prefix = -1;
   // 1023.95 would be written as 1024.0.
-  while (value >= 1023.95 && prefix < PREFIXES.length - 1) {
-    value /= 1024;
-    prefix++;
-  }
-  return `${sign}${value.toFixed(1)} ${PREFIXES[prefix]}`;
+  const [value, prefix] = scaled(bytes, Math.abs(bytes) < 1024 ? 1024 : 1023.95);
+  const sign = bytes < 0 ? "-" : "";
+  return prefix === "" ? `${sign}${Math.round(value)} B` : `${sign}${value.toFixed(1)} ${prefix}iB`;
+}
+
+/** For tables that are scanned: `19.9M`, `512K`: at most five columns and a sign; `–` for an unknown size. */
+export function shortBytes(bytes: number | undefined): string {
+  if (bytes === undefined || Number.isNaN(bytes)) return UNKNOWN;
+  if (!Number.isFinite(bytes)) return "no lim";
+  const [value, prefix] = scaled(bytes, 999.5);
+  const digits = prefix === "" || value >= 99.95 ? 0 : 1;
+  return `${bytes < 0 ? "-" : ""}${value.toFixed(digits)}${prefix || "B"}`;
+}
+
+/** `+1.5M/s`; `–` for an unknown rate. @param rate bytes per second */
+export function shortRate(rate: number | undefined): string {
+  if (rate === undefined) return UNKNOWN;
+  return Math.abs(rate) < 1 ? "0/s" : `${rate > 0 ? "+" : ""}${shortBytes(rate)}/s`;
+}
+
+/** Seconds per unit, the largest first. */
+const SHORT_UNITS = [[86_400, "d"], [3600, "h"], [60, "m"], [1, "s"]] as const;
+
+/** `0.4s`, `12s`, `3m`, `2h`, `9d`; `–` for never and for an unknown time. */
+export function shortTime(seconds: number | undefined): string {
+  if (seconds === undefined || !Number.isFinite(seconds)) return UNKNOWN;
+  if (seconds < 9.95) return `${seconds.toFixed(1)}s`;
+  const [length, unit] = SHORT_UNITS.find(([length]) => seconds >= 1.5 * length) ?? [1, "s"];
+  const count = Math.round(seconds / length);
+  return count > 999 ? ">999d" : `${count}${unit}`;
 }
 
 /** `0.7 ms`, `1.2 s`, `2m 5s`, `1h 30m`, of milliseconds. */
@@ -158,3 +187,7 @@ export function formatDuration(milliseconds: number | undefined): string {
 export function formatPercent(percent: number | undefined): string {
   return percent === undefined || !Number.isFinite(percent) ? UNKNOWN : `${percent.toFixed(1)}%`;
 }
+
+/** `1 process`, `3 processes`. */
+export const formatCount = (count: bigint | number, one: string, many = `${one}s`) =>
+  `${count} ${BigInt(count) === 1n ? one : many}`;

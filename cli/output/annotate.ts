@@ -41,9 +41,8 @@ function githubLines(annotations: readonly Annotation[]): string[] {
 }
 
 function githubCommand({ level, title, message }: Annotation): string {
-  return `::${level} title=${escapedProperty(printable(title))}::${
-    escapedData(printable(message))
-  }`;
+  const properties = `title=${escapedProperty(printable(title))}`;
+  return `::${level} ${properties}::${escapedData(printable(message))}`;
 }
 
 /** In the order in which the runner decodes: the percent sign last. */
@@ -73,10 +72,9 @@ function gitlabLines(annotations: readonly Annotation[], at: number): string[] {
   const section = `oomkit_${Math.floor(at)}`;
   const worst = annotations.find(({ level }) => level === "error") ?? annotations[0]!;
   const count = annotations.length === 1 ? "" : ` (+${annotations.length - 1})`;
+  const title = `${COLORS[worst.level]}${printable(worst.title)}${count}\x1b[0m`;
   return [
-    `${CLEAR}section_start:${seconds}:${section}\r${CLEAR}${COLORS[worst.level]}${
-      printable(worst.title)
-    }${count}\x1b[0m`,
+    `${CLEAR}section_start:${seconds}:${section}\r${CLEAR}${title}`,
     ...annotations.map(({ level, title, message }) =>
       `${COLORS[level]}${level.toUpperCase()}\x1b[0m ${printable(title)}: ${printable(message)}`
     ),

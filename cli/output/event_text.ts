@@ -1,10 +1,21 @@
-/** An event as one line of text: time, type, cgroup, and the facts. */
+/** An event as one line of text: time, type, cgroup, and the facts in words and figures. */
 
-import type { CounterDeltas, EventOf, EventType, OomkitEvent } from "../../core/events/event.ts";
-import { guardFacts } from "./guard_text.ts";
+import type {
+  ActionBody,
+  ActionSkippedBody,
+  CounterDeltas,
+  EventOf,
+  EventType,
+  GuardArmedBody,
+  KillBody,
+  LevelReachedBody,
+  OomkitEvent,
+  RestoredBody,
+} from "../../core/events/event.ts";
+import { isKillAction } from "../../core/policy/actions.ts";
+import { formatBytes, formatCount, formatDuration, formatPercent } from "../options/units.ts";
+import type { Style } from "../terminal/palette.ts";
 import { printable } from "./output.ts";
-import type { Style } from "../terminal/style.ts";
-import { formatBytes, formatDuration, formatPercent } from "../options/units.ts";
 
 type Format = Parameters<Style>[0];
 
@@ -33,8 +44,9 @@ const CGROUP_WIDTH = 28;
 /** `10:02:19.005  oom_kill  …/oomkit-sim-4242-77  pid 4242 (oomkit) killed …  [kmsg]`, padded to columns. The time is local. */
 export function eventText(event: OomkitEvent, style: Style): string {
   const { type, source } = event;
+  const at = new Date(event.ts);
   return [
-    style("dim", localTime(event.ts)),
+    style("dim", `${clockTime(at)}.${String(at.getMilliseconds()).padStart(3, "0")}`),
     eventType(event, style),
     ...type === "summary" ? [] : [cgroupName(event.cgroup).padEnd(CGROUP_WIDTH)],
     eventFacts(event),
@@ -42,18 +54,14 @@ export function eventText(event: OomkitEvent, style: Style): string {
   ].join("  ");
 }
 
-/** The type, coloured and padded. */
 export function eventType({ type }: OomkitEvent, style: Style): string {
   return style(FORMATS[type], type) + " ".repeat(TYPE_WIDTH - type.length);
 }
 
-function localTime(ts: string): string {
-  const at = new Date(ts);
-  const two = (n: number) => String(n).padStart(2, "0");
-  return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}.${
-    String(at.getMilliseconds()).padStart(3, "0")
-  }`;
-}
+/** `10:02:19`, local time. */
+export const clockTime = (at: Date): string =>
+  [at.getHours(), at.getMinutes(), at.getSeconds()]
+    .map((part) => String(part).padStart(2, "0")).join(":");
 
 /**
  * A path short enough for a column: container ids have twelve digits as in container runtimes, then only the last name is kept, then
@@ -68,7 +76,7 @@ export function cgroupName(path: string): string {
   return `${name.slice(0, Math.ceil(half))}…${name.slice(-Math.floor(half))}`;
 }
 
-const bytes = (value: number | null) => formatBytes(value ?? undefined);
+const bytes = (value: number | null | undefined) => formatBytes(value ?? undefined);
 const times = (count: bigint) => count === 1n ? "" : ` ${count} times`;
 
 /** What happened, in words and figures, without time and cgroup. */
@@ -95,11 +103,15 @@ export function eventFacts(event: OomkitEvent): string {
     case "oom_group_kill":
       return `all processes of the cgroup killed${times(event.count)} (memory.oom.group)`;
     case "guard_armed":
+      return guardArmedFacts(event);
     case "level_reached":
+      return levelFacts(event);
     case "action":
+      return actionFacts(event) + (event.reason === null ? "" : printable(`: ${event.reason}`));
     case "action_skipped":
+      return skippedFacts(event);
     case "restored":
-      return guardFacts(event);
+      return printable(restoredFacts(event));
     case "limit_changed":
       return `limit ${limitText(event.from)} → ${limitText(event.to)}`;
     case "cgroup_created":
@@ -116,15 +128,10 @@ export function eventFacts(event: OomkitEvent): string {
 const usageNow = ({ usage }: { readonly usage: number | null }) => `usage ${bytes(usage)}`;
 const limitText = (limit: number | null) => limit === null ? "none" : bytes(limit);
 
-function atLimit(
-  { cgroup, limit, limit_owner: owner }: EventOf<"oom" | "oom_kill">,
-): string {
-  if (owner === null && limit === null) return "";
+function atLimit({ cgroup, limit, limit_owner: owner }: EventOf<"oom" | "oom_kill">): string {
   const size = limit === null ? "" : ` (${bytes(limit)})`;
-  if (owner === null) return ` at the limit${size}`;
-  return owner === cgroup
-    ? ` at its own limit${size}`
-    : ` at the limit of ${printable(owner)}${size}`;
+  if (owner === null) return limit === null ? "" : ` at the limit${size}`;
+  return ` at ${owner === cgroup ? "its own limit" : `the limit of ${printable(owner)}`}${size}`;
 }
 
 /** Kernel, Documentation/admin-guide/cgroup-v1/memory.rst, section 11. */
@@ -135,11 +142,11 @@ const PRESSURE_LEVELS = {
 } as const;
 
 function pressureFacts(event: EventOf<"pressure">): string {
-  const what = event.level !== null
-    ? `${event.level}: ${PRESSURE_LEVELS[event.level]}`
-    : `${event.kind ?? "tasks"} stalled ${
-      formatDuration(event.stalled_us === null ? undefined : Number(event.stalled_us) / 1000)
-    } for memory`;
+  const { level, kind, stalled_us: stalled } = event;
+  const time = formatDuration(stalled === null ? undefined : Number(stalled) / 1000);
+  const what = level === null
+    ? `${kind ?? "tasks"} stalled ${time} for memory`
+    : `${level}: ${PRESSURE_LEVELS[level]}`;
   return `${what}, ${usageNow(event)}`;
 }
 
@@ -169,12 +176,92 @@ function summaryFacts(seconds: number, cgroups: readonly CounterDeltas[]): strin
   return [
     cgroups.length === 1 ? cgroupName(only!.cgroup) : `${cgroups.length} cgroups`,
     `watched for ${formatDuration(seconds * 1000)}`,
-    ...total("oom_kill"),
-    ...total("oom_group_kill"),
-    ...total("oom"),
-    ...total("max"),
-    ...total("high"),
-    `${victims} ${victims === 1 ? "victim" : "victims"}`,
+    ...(["oom_kill", "oom_group_kill", "oom", "max", "high"] as const).flatMap(total),
+    formatCount(victims, "victim"),
     ...(cgroups.length === 1 && only!.peak !== null ? [`peak ${bytes(only!.peak)}`] : []),
   ].join(", ");
 }
+
+function levelFacts({ level, metric_value, metric, limit, rate }: LevelReachedBody): string {
+  const what = metric === "usage" ? "usage" : "working set";
+  const pace = rate !== null && rate > 0 ? `, rising by ${formatBytes(rate)}/s` : "";
+  const share = `${formatPercent(100 * metric_value / limit)} of ${formatBytes(limit)}`;
+  return `${level}: ${what} ${formatBytes(metric_value)} (${share})${pace}`;
+}
+
+function skippedFacts({ reason, usage, level_bytes, reclaimable }: ActionSkippedBody): string {
+  return reason === "recovered"
+    ? `no action: usage ${formatBytes(usage)} is below ${formatBytes(level_bytes)} again`
+    : `no action: the kernel can reclaim ${bytes(reclaimable)} of ${formatBytes(usage)}`;
+}
+
+function guardArmedFacts(event: GuardArmedBody): string {
+  const { limit, limit_owner: owner, mode, actions, rule } = event;
+  const levels = (["warn", "critical", "imminent"] as const).map((level) => {
+    const list = actions[level].length === 0 ? "noop" : printable(actions[level].join(" "));
+    return `${level} ${formatBytes(event[level])} ${list}`;
+  });
+  const ancestor = owner === null || ("cgroup" in event && owner === event.cgroup)
+    ? ""
+    : ` of ${printable(owner)}`;
+  const dryRun = event.dry_run ? ", dry run" : "";
+  const byRule = rule === null ? "" : `, rule "${printable(rule)}"`;
+  return `limit ${formatBytes(limit)}${ancestor}, ${mode}${dryRun}: ${levels.join(", ")}${byRule}`;
+}
+
+function restoredFacts({ file, before, outcome, reason }: RestoredBody): string {
+  switch (outcome) {
+    case "restored":
+      return `${file} restored to ${before}`;
+    case "gone":
+      return `${file} not restored: the cgroup was removed`;
+    case "changed":
+      return `${file} not restored: another process has changed it since`;
+    case "failed":
+      return `${file} could not be restored to ${before}: ${reason ?? "unknown"}`;
+  }
+}
+
+function actionFacts(event: ActionBody): string {
+  if (isKill(event)) return guardKillFacts(event);
+  const { level, outcome } = event;
+  switch (event.action) {
+    case "signal": {
+      const { signal, count } = event;
+      if (outcome === "failed") return `${signal} at ${level} was not sent`;
+      const verb = outcome === "dry_run" ? "would be sent" : "sent";
+      return `${signal} at ${level} ${verb} to ${formatCount(count, "process", "processes")}`;
+    }
+    case "reclaim":
+      return outcome === "reclaimed"
+        ? `reclaim at ${level}: freed ${bytes(event.freed)} in ${duration(event.freed_ms)}`
+        : `reclaim at ${level} ${outcome === "dry_run" ? "would run" : "failed"}`;
+    default: {
+      const result = outcome === "dry_run" ? "would run" : outcome === "failed" ? "failed" : "ran";
+      return `${event.action} at ${level} ${result}`;
+    }
+  }
+}
+
+const isKill = (event: ActionBody): event is KillBody => isKillAction(event.action);
+
+function guardKillFacts(event: KillBody): string {
+  const { victim, killed_cgroup: killedCgroup, action, signal } = event;
+  const first = victim === null ? action : `pid ${victim.pid} (${printable(victim.comm)})`;
+  const what = killedCgroup === null ? first : `${first} and all of ${printable(killedCgroup)}`;
+  const at = `at ${formatBytes(event.usage_before)} of ${formatBytes(event.limit)}`;
+  switch (event.outcome) {
+    case "killed":
+      return `${what} killed by ${signal} ${at}: signalled in ${duration(event.signal_ms)}, ` +
+        `exited in ${duration(event.exit_ms)}, ` +
+        `freed ${formatBytes(event.freed ?? 0)} in ${duration(event.freed_ms)}`;
+    case "dry_run":
+      return `${what} would be killed by ${signal} ${at}`;
+    case "survived":
+      return `${what} survived ${signal} ${at}`;
+    case "failed":
+      return `no ${action} could be killed ${at}`;
+  }
+}
+
+const duration = (ms: number | null | undefined) => formatDuration(ms ?? undefined);

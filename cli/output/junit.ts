@@ -6,7 +6,7 @@
 import type { Checked, Finding } from "../../core/events/inspect.ts";
 import { printable } from "./output.ts";
 
-export interface JunitFacts {
+interface JunitFacts {
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
   readonly seconds: number;
@@ -16,17 +16,16 @@ export interface JunitFacts {
 export function junitXml({ findings }: Checked, facts: JunitFacts): string {
   const count = (verdict: Finding["verdict"]) =>
     findings.filter((finding) => finding.verdict === verdict).length;
-  const totals = `tests="${findings.length}" failures="${count("not_ok")}" errors="${
-    count("unknown")
-  }"`;
+  const [failures, errors] = [count("not_ok"), count("unknown")];
+  const totals = `tests="${findings.length}" failures="${failures}" errors="${errors}"`;
   const time = `time="${facts.seconds.toFixed(3)}"`;
+  const host = xmlText(facts.hostname);
   const timestamp = new Date(facts.startedAt).toISOString().slice(0, 19);
   return [
     '<?xml version="1.0" encoding="UTF-8"?>',
     `<testsuites name="oomkit inspect --check" ${totals} ${time}>`,
-    `  <testsuite name="oomkit inspect --check" ${totals} skipped="0" ${time} timestamp="${timestamp}" hostname="${
-      xmlText(facts.hostname)
-    }">`,
+    `  <testsuite name="oomkit inspect --check" ${totals} skipped="0" ${time} ` +
+    `timestamp="${timestamp}" hostname="${host}">`,
     ...casesOf(findings),
     "  </testsuite>",
     "</testsuites>",
@@ -36,27 +35,23 @@ export function junitXml({ findings }: Checked, facts: JunitFacts): string {
 
 function casesOf(findings: readonly Finding[]): string[] {
   const seen = new Map<string, number>();
-  return findings.flatMap((finding) => {
-    const place = finding.cgroup ?? "oomkit";
-    const key = `${place}\0${finding.check}`;
+  return findings.flatMap(({ cgroup, check, verdict, message }) => {
+    const place = cgroup ?? "oomkit";
+    const key = `${place}\0${check}`;
     const times = (seen.get(key) ?? 0) + 1;
     seen.set(key, times);
-    const name = times === 1 ? finding.check : `${finding.check} (${times})`;
-    return caseOf(finding, place, name);
+    const name = xmlText(times === 1 ? check : `${check} (${times})`);
+    const head = `    <testcase classname="${xmlText(place)}" name="${name}" time="0"`;
+    if (verdict === "ok") return [`${head}/>`];
+    const element = verdict === "not_ok" ? "failure" : "error";
+    const text = xmlText(message);
+    return [
+      `${head}>`,
+      // GitLab shows the content, Jenkins the attribute.
+      `      <${element} message="${text}" type="${xmlText(check)}">${text}</${element}>`,
+      "    </testcase>",
+    ];
   });
-}
-
-function caseOf({ verdict, check, message }: Finding, place: string, name: string): string[] {
-  const head = `    <testcase classname="${xmlText(place)}" name="${xmlText(name)}" time="0"`;
-  if (verdict === "ok") return [`${head}/>`];
-  const element = verdict === "not_ok" ? "failure" : "error";
-  const text = xmlText(message);
-  return [
-    `${head}>`,
-    // GitLab shows the content, Jenkins the attribute.
-    `      <${element} message="${text}" type="${xmlText(check)}">${text}</${element}>`,
-    "    </testcase>",
-  ];
 }
 
 const ENTITIES: Readonly<Record<string, string>> = {

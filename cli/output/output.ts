@@ -51,9 +51,14 @@ export function divertOutput(to: Diversion | undefined): Diversion | undefined {
 }
 
 export function print(line: string): void {
-  if (diverted) return diverted.print(line);
+  if (diverted) diverted.print(line);
+  else writeStdout(`${line}\n`);
+}
+
+/** Writes past a diversion. Throws {@link OutputClosed} or {@link OomkitError}. */
+export function writeStdout(text: string): void {
   try {
-    writeAll(Deno.stdout, `${line}\n`);
+    writeAll(Deno.stdout, text);
   } catch (error) {
     throw outputError(error);
   }

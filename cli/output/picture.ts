@@ -1,6 +1,6 @@
 /** Pictures of runs: files for `--html` and `--svg`, and the texts in them. Loaded only if a picture was requested. */
 
-import { OomkitError, shortened } from "../../core/errors.ts";
+import { errorText, OomkitError, shortened } from "../../core/errors.ts";
 import { EVENT_TYPES, type OomkitEvent } from "../../core/events/event.ts";
 import { ChartBuilder, type Words } from "../../core/picture/chart_builder.ts";
 import type { Picture } from "../../core/picture/picture.ts";
@@ -8,13 +8,13 @@ import { recordingClock } from "../../core/record/clock.ts";
 import type { RecordSink } from "../../core/record/format.ts";
 import { createNewFile } from "../../core/record/new_file.ts";
 import type { OwnEvent } from "../../core/simulate/event.ts";
-import type { PictureFlags } from "../options/record.ts";
+import type { PictureFlags } from "../options/subcommand.ts";
+import { formatCount } from "../options/units.ts";
 import { headline } from "../simulate/verdict.ts";
 import { eventFacts } from "./event_text.ts";
-import { printable } from "./output.ts";
-import { checkOutputConflicts } from "./output_conflicts.ts";
+import { checkOutputConflicts } from "./files.ts";
+import { printable, writeAll } from "./output.ts";
 
-/** The texts of the command line. */
 export const pictureWords: Words = {
   printable,
   facts(event) {
@@ -56,8 +56,7 @@ function simulationFacts(event: OwnEvent): string | undefined {
       if (event.fake_reason !== null) {
         return `simulated on a fake cgroup tree: ${event.fake_reason}`;
       }
-      const count = event.pids.length;
-      return `${count} ${count === 1 ? "allocator" : "allocators"} of ${event.kind} memory started`;
+      return `${formatCount(event.pids.length, "allocator")} of ${event.kind} memory started`;
     }
     case "signal":
       return `pid ${event.pid} received ${event.signal}`;
@@ -68,18 +67,13 @@ function simulationFacts(event: OwnEvent): string | undefined {
   }
 }
 
-export interface RunPicture extends RecordSink {
-  /** Writes the pictures. Throws `OomkitError` on failure. */
-  close(): Promise<void>;
-}
-
-/** Called before the run. Throws `OomkitError` if a file cannot be created. */
-export function openPicture(flags: PictureFlags): RunPicture {
+/** Called before the run. Throws `OomkitError` if a file cannot be created, and `close` if one cannot be written. */
+export function openPicture(flags: PictureFlags) {
   const files = openPictureFiles(flags);
   const builder = new ChartBuilder(pictureWords);
   return {
-    line: (line) => builder.add(line),
-    async close() {
+    line: (line: Parameters<RecordSink["line"]>[0]) => builder.add(line),
+    async close(): Promise<void> {
       builder.add({ type: "end", at: recordingClock(), reason: "ended" });
       const picture = nonEmptyPicture(builder);
       if (picture === undefined) files.drop();
@@ -106,11 +100,9 @@ export interface PictureFiles {
 /** Throws `OomkitError` if a file cannot be created; then none is left. */
 export function openPictureFiles({ html, svg, force }: PictureFlags): PictureFiles {
   checkOutputConflicts({ html, svg });
-  const page = html === undefined ? undefined : new PictureFile(html, "the page", force === true);
+  const page = html === undefined ? undefined : new PictureFile(html, "the page", force);
   try {
-    const still = svg === undefined
-      ? undefined
-      : new PictureFile(svg, "the picture", force === true);
+    const still = svg === undefined ? undefined : new PictureFile(svg, "the picture", force);
     return { html: page, svg: still, drop: () => [page, still].forEach((file) => file?.drop()) };
   } catch (error) {
     page?.drop();
@@ -133,28 +125,22 @@ export async function writePictures(files: PictureFiles, picture: Picture): Prom
 
 /** A file that is created before the run, and removed again if it is not written. */
 class PictureFile {
-  readonly #path: string;
-  readonly #what: string;
   readonly #file: Deno.FsFile;
   #isClosed = false;
 
   /** Throws `OomkitError`. @param what for messages, such as `the page` */
-  constructor(path: string, what: string, force: boolean) {
-    this.#path = path;
-    this.#what = what;
+  constructor(private readonly path: string, private readonly what: string, force = false) {
     this.#file = createNewFile(path, force, what);
   }
 
   /** Writes and closes. Throws `OomkitError` on a full disk, and removes the incomplete file. */
   write(text: string): void {
     try {
-      const bytes = new TextEncoder().encode(text);
-      for (let at = 0; at < bytes.length;) at += this.#file.writeSync(bytes.subarray(at));
+      writeAll(this.#file, text);
     } catch (error) {
       this.drop();
-      const reason = error instanceof Error ? error.message.split(" (os error")[0] : error;
       throw new OomkitError(
-        `cannot write ${this.#what} to ${shortened(this.#path)}: ${reason}`,
+        `cannot write ${this.what} to ${shortened(this.path)}: ${errorText(error)}`,
         "name a file on a disk with free space",
       );
     }
@@ -169,9 +155,9 @@ class PictureFile {
     const { dev, ino } = this.#file.statSync();
     this.#file.close();
     try {
-      const current = Deno.lstatSync(this.#path);
+      const current = Deno.lstatSync(this.path);
       // Not a file that another program has put in its place.
-      if (current.dev === dev && current.ino === ino) Deno.removeSync(this.#path);
+      if (current.dev === dev && current.ino === ino) Deno.removeSync(this.path);
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }

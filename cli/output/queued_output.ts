@@ -35,7 +35,7 @@ export function openQueuedOutput(): { close(): Promise<void> } {
   };
 }
 
-export interface QueuedWriterOptions {
+interface QueuedWriterOptions {
   readonly stream: { write(bytes: Uint8Array): Promise<number> };
   /** Called with the number of dropped lines, once the reader continues and on close. */
   warn(line: string): void;
@@ -55,7 +55,6 @@ const encoder = new TextEncoder();
 export class QueuedWriter {
   /** Rejects when nothing more can be written: with `OutputClosed` when the reader went away. */
   readonly broken: Promise<never>;
-  readonly #options: QueuedWriterOptions;
   readonly #maxLines: number;
   readonly #queue: BoundedQueue<string>;
   readonly #broken = Promise.withResolvers<never>();
@@ -63,8 +62,7 @@ export class QueuedWriter {
   #writing: Promise<void> | undefined;
   #reportedDrops = 0;
 
-  constructor(options: QueuedWriterOptions) {
-    this.#options = options;
+  constructor(private readonly options: QueuedWriterOptions) {
     this.#maxLines = options.maxLines ?? MAX_QUEUED_LINES;
     this.#queue = new BoundedQueue({ capacity: this.#maxLines, drop: "newest" });
     this.broken = this.#broken.promise;
@@ -82,7 +80,7 @@ export class QueuedWriter {
   /** Waits a bounded time for queued lines. */
   async close(): Promise<void> {
     if (this.#writing) {
-      await withDeadline(this.#options.closeWithin ?? MAX_CLOSE_MS, this.#writing, () => {});
+      await withDeadline(this.options.closeWithin ?? MAX_CLOSE_MS, this.#writing, () => {});
     }
     this.#isOpen = false;
     this.#queue.dropAll();
@@ -93,7 +91,7 @@ export class QueuedWriter {
     try {
       // One write per line: a short line stays whole when other processes write to the same pipe.
       for (let line; this.#isOpen && (line = this.#queue.head) !== undefined;) {
-        await writeAll(this.#options.stream, `${line}\n`);
+        await writeAll(this.options.stream, `${line}\n`);
         this.#queue.shift();
         // Not at each line, for a reader that is always a little too slow.
         if (this.#isOpen && this.#queue.size <= this.#maxLines / 2) this.#reportDrops();
@@ -113,7 +111,7 @@ export class QueuedWriter {
     this.#reportedDrops = this.#queue.dropped;
     if (count === 0) return;
     const lines = count === 1 ? "1 line was" : `${count} lines were`;
-    this.#options.warn(`${lines} dropped: the reader of stdout was too slow`);
+    this.options.warn(`${lines} dropped: the reader of stdout was too slow`);
   }
 }
 

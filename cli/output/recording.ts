@@ -1,4 +1,4 @@
-/** The recording of a run. Loaded only if a recording or a picture was requested. */
+/** Recordings of runs, written and read. Loaded only if a recording or a picture was requested, or a recording is read. */
 
 import { hostname } from "node:os";
 import { recordingClock } from "../../core/record/clock.ts";
@@ -8,22 +8,24 @@ import {
   type RecordedPolicy,
   RECORDING_VERSION,
   type RecordingHead,
+  type RecordingLine,
   type RecordSink,
 } from "../../core/record/format.ts";
+import { readRecording } from "../../core/record/reader.ts";
 import { openRecordFile, type RecordFile } from "../../core/record/writer.ts";
-import { checkOutputConflicts } from "./output_conflicts.ts";
-import { isRecorded, type RecordFlags } from "../options/record.ts";
-import { printable, printStderr } from "./output.ts";
+import { isRecorded, type RecordFlags } from "../options/subcommand.ts";
+import { createProgress, terminalOutput } from "../terminal/progress.ts";
 import { VERSION } from "../version.ts";
+import { checkOutputConflicts } from "./files.ts";
+import { printable, printStderr } from "./output.ts";
 
 export interface RunRecording extends RecordSink {
-  /** Records an event. */
   event(event: Parameters<typeof eventLine>[0]): void;
   /** Writes the rest. Throws `OomkitError` on failure. */
   close(): Promise<void>;
 }
 
-export interface RecordedRun {
+interface RecordedRun {
   readonly command: RecordingHead["command"];
   readonly hierarchy: 1 | 2;
   readonly policies?: readonly RecordedPolicy[];
@@ -82,4 +84,22 @@ function headOf({ command, hierarchy, policies }: RecordedRun): RecordingHead {
     hierarchy,
     policies: policies ?? null,
   };
+}
+
+const LINES_BETWEEN_REPORTS = 4096;
+
+/** As `readRecording`; on a terminal it shows its progress. */
+export async function* recordingLines(path: string): AsyncGenerator<RecordingLine> {
+  const progress = createProgress(terminalOutput());
+  let count = 0;
+  try {
+    for await (const line of readRecording(path)) {
+      if (count++ % LINES_BETWEEN_REPORTS === 0) {
+        progress.show(`reading the recording, ${count} lines so far`);
+      }
+      yield line;
+    }
+  } finally {
+    progress.end();
+  }
 }

@@ -18,7 +18,7 @@ import type { Receiver } from "../../core/receivers/receiver.ts";
 import { shownUrl, Webhook } from "../../core/receivers/webhook.ts";
 import { DEFAULT_EVENT_TYPES, type ReceiverFlags } from "../options/receivers.ts";
 import { printStderr } from "../output/output.ts";
-import { readTextFile } from "../output/text_file.ts";
+import { readTextFile } from "../output/files.ts";
 import { VERSION } from "../version.ts";
 import type { Cluster } from "./cluster.ts";
 

@@ -1,28 +1,34 @@
+/** `oomkit simulate`. */
+
 import { discover, type Hierarchy } from "../../core/cgroup/hierarchy.ts";
 import { OomkitError } from "../../core/errors.ts";
+import { recordingOrigin } from "../../core/record/clock.ts";
 import type { RecordSink } from "../../core/record/format.ts";
-import { clock, type EmitEvent, type OnUsage, simulationEvent } from "../../core/simulate/event.ts";
-import { simulateFake } from "../../core/simulate/fake_simulation.ts";
-import type { Curve } from "../../core/simulate/growth.ts";
-import type { Plan } from "../../core/simulate/plan.ts";
-import { simulate } from "../../core/simulate/simulation.ts";
-import { removeStale } from "../../core/simulate/stale.ts";
+import {
+  clock,
+  type EmitEvent,
+  simulationEvent,
+  type VerdictEvent,
+} from "../../core/simulate/event.ts";
+import { FAKE_CGROUP } from "../../core/simulate/fake_tree.ts";
 import {
   ownCgroupTarget,
   pageBytes,
+  type Plan,
   roomFor,
   sandboxTarget,
   type SimulationTarget,
-} from "../../core/simulate/target.ts";
+} from "../../core/simulate/plan.ts";
+import { removeStale } from "../../core/simulate/sandbox.ts";
+import { simulate, simulateFake, type SimulationOptions } from "../../core/simulate/simulation.ts";
 import type { Finish } from "../exit.ts";
-import { isRecorded } from "../options/record.ts";
+import { isRecorded } from "../options/subcommand.ts";
 import { OutputClosed } from "../output/output.ts";
 import { selfCommand } from "../self_command.ts";
 import { ENDING, onSignals } from "../signals.ts";
 import { simulateBase, type SimulateFlags } from "./options.ts";
 import { checkRoom, limitOf, planOf } from "./plan.ts";
-import type { SimulationRecording } from "./recording.ts";
-import { openShow, type Show, type VerdictEvent } from "./show.ts";
+import { openShow } from "./show.ts";
 
 export function simulateCommand(finish: Finish) {
   return simulateBase()
@@ -33,18 +39,35 @@ export function simulateCommand(finish: Finish) {
     });
 }
 
+/** Where events and usage samples go, and what ends the simulation early. */
+interface Outputs extends Pick<SimulationOptions, "emit" | "onUsage" | "interrupted"> {
+  /** Gets what the watch reads. */
+  readonly recordSink?: RecordSink;
+}
+
 async function run(flags: SimulateFlags): Promise<number> {
   const interrupt = new AbortController();
-  const recording = isRecorded(flags)
-    ? await (await import("./recording.ts")).recordSimulation(flags)
-    : undefined;
+  const interrupted = interrupt.signal;
+  const recording = isRecorded(flags) ? await recordSimulation(flags) : undefined;
   const show = await openShow(flags, interrupt);
   const offSignals = onSignals(ENDING, () => interrupt.abort());
+  const outputs: Outputs = {
+    emit(event) {
+      recording?.emit(event);
+      show.emit(event);
+    },
+    onUsage(at, usage) {
+      recording?.onUsage(at, usage);
+      show.onUsage(at, usage);
+    },
+    interrupted,
+    ...recording && { recordSink: recording.recordSink },
+  };
   try {
-    const verdict = await simulateAs(flags, outputsTo(show, recording), interrupt.signal);
+    const verdict = await simulateAs(flags, outputs);
     recording?.emit(verdict);
     // What could not be shown in a timer is thrown here, once everything is cleaned up.
-    const { reason } = interrupt.signal;
+    const { reason } = interrupted;
     if (reason instanceof OutputClosed || reason instanceof OomkitError) throw reason;
     await show.finish(verdict);
     return verdict.as_expected ? 0 : 1;
@@ -58,51 +81,64 @@ async function run(flags: SimulateFlags): Promise<number> {
   }
 }
 
-/** Where events and usage samples go. */
-interface Outputs {
-  readonly emit: EmitEvent;
-  readonly onUsage: OnUsage;
-  readonly recordSink?: RecordSink;
-}
-
-function outputsTo(show: Show, recording: SimulationRecording | undefined): Outputs {
-  if (recording === undefined) return show;
+/** Records what the watch of a simulation reads and emits, and the usage that its allocators read. */
+async function recordSimulation(flags: SimulateFlags) {
+  const { openRecording } = await import("../output/recording.ts");
+  const recording = (await openRecording(flags, {
+    command: "simulate",
+    hierarchy: recordedVersion(flags),
+  }))!;
+  // The recording's clock starts at a whole millisecond.
+  const skew = recordingOrigin() - performance.timeOrigin;
+  let id: number | undefined;
+  const recordSink: RecordSink = {
+    line(line) {
+      // There is one cgroup, and the watch describes it before anything grows in it.
+      if (line.type === "cgroup") id = line.id;
+      recording.line(line);
+    },
+  };
   return {
-    emit(event) {
-      recording.emit(event);
-      show.emit(event);
+    recordSink,
+    onUsage(at: number, usage: number) {
+      if (id === undefined) return;
+      recording.line({ type: "snapshot", at: at + skew, id, usage, sampled: true });
     },
-    onUsage(at, usage) {
-      recording.onUsage(at, usage);
-      show.onUsage(at, usage);
-    },
-    recordSink: recording.recordSink,
+    emit: recording.event,
+    close: recording.close,
   };
 }
 
-async function simulateAs(
-  flags: SimulateFlags,
-  outputs: Outputs,
-  interrupted: AbortSignal,
-): Promise<VerdictEvent> {
+function recordedVersion(flags: SimulateFlags): 1 | 2 {
+  if (flags.fakeVersion !== undefined || flags.fake !== undefined) return fakeVersionOf(flags, 2);
+  // Without cgroups the simulation uses a fake v2 tree; a wrong --root is reported later.
+  const hierarchy = findHierarchy(flags.root);
+  return typeof hierarchy === "string" ? 2 : hierarchy.version.number;
+}
+
+const fakeVersionOf = ({ fakeVersion }: SimulateFlags, likely: 1 | 2): 1 | 2 =>
+  fakeVersion === undefined ? likely : fakeVersion === "1" ? 1 : 2;
+
+async function simulateAs(flags: SimulateFlags, outputs: Outputs): Promise<VerdictEvent> {
   const limit = limitOf(flags);
   checkFakeOptions(flags);
   const { fake, root } = flags;
   const inFakeTree = (version: 1 | 2, reason: string) =>
-    simulateOnFakeTree(flags, limit!, version, reason, outputs, interrupted);
+    simulateOnFakeTree(flags, limit!, fakeVersionOf(flags, version), reason, outputs);
   if (fake !== undefined) return await inFakeTree(2, "--fake was given");
   if (limit === undefined) {
     const target = ownCgroupTarget(discover(root));
-    return await simulateIn(target, planOf(flags, target.limit, pageBytes()), outputs, interrupted);
+    return await simulateIn(target, planOf(flags, target.limit, pageBytes()), outputs);
   }
   const plan = planOf(flags, limit, pageBytes());
-  const hierarchy = findHierarchy(flags);
+  // A wrong --root is an error.
+  const hierarchy = root === undefined ? findHierarchy(root) : discover(root);
   if (typeof hierarchy === "string") return await inFakeTree(2, hierarchy);
   await reportStale(hierarchy, outputs.emit);
   checkRoom(limit, roomFor(hierarchy));
   const target = sandboxTarget(hierarchy, limit, flags.group === true);
   if ("refused" in target) return await inFakeTree(hierarchy.version.number, target.refused);
-  return await simulateIn(target, plan, outputs, interrupted);
+  return await simulateIn(target, plan, outputs);
 }
 
 function checkFakeOptions({ fake, here, growth, fakeVersion }: SimulateFlags): void {
@@ -110,51 +146,45 @@ function checkFakeOptions({ fake, here, growth, fakeVersion }: SimulateFlags): v
     if (here !== true) return;
     throw new OomkitError("cannot use --here and --fake together", "give one of them");
   }
-  const unused = growth !== undefined
-    ? "--growth"
-    : fakeVersion !== undefined
-    ? "--fake-version"
-    : undefined;
-  if (unused === undefined) return;
+  if (growth === undefined && fakeVersion === undefined) return;
+  const unused = growth !== undefined ? "--growth" : "--fake-version";
   throw new OomkitError(`cannot use ${unused} without --fake`, "name a folder: --fake DIR");
 }
 
 async function simulateIn(
   target: SimulationTarget,
   plan: Plan,
-  { emit, onUsage, recordSink }: Outputs,
-  interrupted: AbortSignal,
+  { recordSink, ...outputs }: Outputs,
 ): Promise<VerdictEvent> {
   const verdict = await simulate({
-    plan: { ...plan, ...(recordSink && { recordSink }) },
+    ...outputs,
+    plan: { ...plan, ...recordSink && { recordSink } },
     target,
     program: selfCommand(),
-    emit,
-    onUsage,
-    interrupted,
   });
   return simulationEvent(clock(), target.cgroup.path, verdict);
 }
 
-/** The hierarchy, or why there is none; a wrong --root is an error. */
-function findHierarchy({ root }: SimulateFlags): Hierarchy | string {
+/** The hierarchy, or why there is none. */
+function findHierarchy(root: string | undefined): Hierarchy | string {
   try {
     return discover(root);
   } catch (error) {
-    if (root !== undefined || !(error instanceof OomkitError)) throw error;
-    return error.message;
+    if (error instanceof OomkitError) return error.message;
+    throw error;
   }
 }
 
 async function reportStale(hierarchy: Hierarchy, emit: EmitEvent): Promise<void> {
   const { removed, failed } = await removeStale(hierarchy);
-  for (const path of removed) {
-    emit(simulationEvent(clock(), path, { type: "stale_cgroup", removed: true, reason: null }));
-  }
-  for (const reason of failed) {
-    const body = { type: "stale_cgroup", removed: false, reason } as const;
-    emit(simulationEvent(clock(), hierarchy.root, body));
-  }
+  const report = (path: string, reason: string | null) =>
+    emit(simulationEvent(clock(), path, {
+      type: "stale_cgroup",
+      removed: reason === null,
+      reason,
+    }));
+  for (const path of removed) report(path, null);
+  for (const reason of failed) report(hierarchy.root, reason);
 }
 
 /** From nothing to the limit, slow enough for a person to follow. */
@@ -165,34 +195,26 @@ const FAKE_RESTART_MS = 2000;
 async function simulateOnFakeTree(
   flags: SimulateFlags,
   limit: number,
-  likelyVersion: 1 | 2,
+  version: 1 | 2,
   reason: string,
-  { emit, onUsage, recordSink }: Outputs,
-  interrupted: AbortSignal,
+  { recordSink, ...outputs }: Outputs,
 ): Promise<VerdictEvent> {
   const plan = planOf({ ...flags, kind: "anon" }, limit, pageBytes());
-  const { fake: dir, fakeVersion } = flags;
+  const { fake: dir } = flags;
   const restarts = dir !== undefined && flags.expect === undefined;
-  const curve: Curve = {
-    shape: flags.growth ?? "linear",
-    limit,
-    rate: flags.rate ?? limit / FAKE_SECONDS,
-    ...(plan.stopAt !== undefined && { stopAt: plan.stopAt }),
-    ...(restarts && { restart: FAKE_RESTART_MS }),
-  };
-  const { verdict, cgroup } = await simulateFake({
-    plan: {
-      ...plan,
-      expected: restarts ? null : plan.expected,
-      ...(recordSink && { recordSink }),
+  const verdict = await simulateFake({
+    ...outputs,
+    plan: { ...plan, expected: restarts ? null : plan.expected, ...recordSink && { recordSink } },
+    version,
+    curve: {
+      shape: flags.growth ?? "linear",
+      limit,
+      rate: flags.rate ?? limit / FAKE_SECONDS,
+      ...plan.stopAt !== undefined && { stopAt: plan.stopAt },
+      ...restarts && { restart: FAKE_RESTART_MS },
     },
-    version: fakeVersion === undefined ? likelyVersion : fakeVersion === "1" ? 1 : 2,
-    curve,
     reason,
-    emit,
-    onUsage,
-    interrupted,
-    ...(dir !== undefined && { dir }),
+    ...dir !== undefined && { dir },
   });
-  return simulationEvent(clock(), cgroup, verdict);
+  return simulationEvent(clock(), FAKE_CGROUP, verdict);
 }

@@ -1,26 +1,35 @@
 /** A simulation on a terminal: a bar while it runs, events above it, and the plot and verdict at its end. */
 
-import { clock, type SimulationEvent, type Verdict } from "../../core/simulate/event.ts";
+import {
+  clock,
+  type SimulationEvent,
+  type StartEvent,
+  type VerdictEvent,
+} from "../../core/simulate/event.ts";
 import { delay } from "../../core/timing.ts";
-import { divertOutput, outputError, writeAll } from "../output/output.ts";
+import { divertOutput, writeStdout } from "../output/output.ts";
 import { onSignals } from "../signals.ts";
-import { createBlock } from "../terminal/block.ts";
-import { type Style, terminalSize } from "../terminal/style.ts";
-import { endingLines, eventLines, headingLines } from "./live_text.ts";
-import { RunLog, type StartEvent } from "./run_log.ts";
-import { EventQueue, SORTING_DELAY_MS } from "./timeline.ts";
-import { barLines, type Canvas, type Moment } from "./view.ts";
+import { Block } from "../terminal/block.ts";
+import { terminalColumns } from "../terminal/capabilities.ts";
+import type { Style } from "../terminal/palette.ts";
+import {
+  barLines,
+  type Canvas,
+  endingLines,
+  eventLines,
+  headingLines,
+  type Moment,
+} from "./live_text.ts";
+import { EventQueue, RunLog, SORTING_DELAY_MS } from "./timeline.ts";
 
-export interface LiveViewOptions {
+interface LiveViewOptions {
   readonly canvas: Pick<Canvas, "unicode" | "palette">;
   /** The thresholds, as far as they are known before the start. */
   readonly marksOf: (start: StartEvent | undefined) => Canvas["marks"];
   readonly style: Style;
   readonly hasPlot: boolean;
-  /** Cuts the slow replay short. */
-  readonly interrupted: AbortSignal;
-  /** Gets what a write in a timer throws. */
-  readonly fail: (error: unknown) => void;
+  /** Cuts the slow replay short. It is aborted with what a write in a timer throws. */
+  readonly interrupt: AbortController;
 }
 
 const FRAME_MS = 100;
@@ -34,10 +43,9 @@ const RATE_FRACTION = 8;
 const MAX_SILENT_START_MS = 500;
 /** A frame is this late only when the process was stopped (SIGTSTP). */
 const MIN_MS_STOPPED = 5 * FRAME_MS;
-const DEFAULT_COLUMNS = 80;
 
 export class LiveView {
-  readonly #block = createBlock(writeOut, columns);
+  readonly #block = new Block(writeStdout, terminalColumns);
   readonly #log = new RunLog();
   readonly #queue = new EventQueue();
   readonly #openedAt = clock();
@@ -53,25 +61,24 @@ export class LiveView {
     divertOutput({ print: this.#block.print, printStderr: this.#block.print });
   }
 
-  emit(event: SimulationEvent): void {
+  readonly emit = (event: SimulationEvent): void => {
     this.#log.add(event);
     if (event.type === "start") {
       this.#print(headingLines(event, this.#canvas()));
       this.#frame();
     } else this.#queue.add(event);
-  }
+  };
 
-  onUsage(at: number, usage: number): void {
-    this.#log.addUsage(at, usage);
-  }
+  readonly onUsage = (at: number, usage: number): void => this.#log.addUsage(at, usage);
 
   /** Replays a run that was too fast to follow, and shows the ending. */
-  async finish(verdict: Verdict, cgroup: string): Promise<void> {
+  async finish(verdict: VerdictEvent): Promise<void> {
     clearInterval(this.#timer);
     if (!this.#isShown) await this.#replay();
     this.#printEvents();
     this.#block.clear();
-    this.#print(endingLines(this.#log, verdict, cgroup, this.#canvas(), this.options.hasPlot));
+    const { hasPlot } = this.options;
+    this.#print(endingLines(this.#log, verdict, verdict.cgroup, this.#canvas(), hasPlot));
   }
 
   close(): void {
@@ -87,7 +94,7 @@ export class LiveView {
 
   #canvas(): Canvas {
     const { canvas, marksOf } = this.options;
-    return { ...canvas, width: columns(), marks: marksOf(this.#log.start) };
+    return { ...canvas, width: terminalColumns(), marks: marksOf(this.#log.start) };
   }
 
   #print(lines: readonly string[]): void {
@@ -113,7 +120,7 @@ export class LiveView {
       if (!wasStopped) this.#frame();
     } catch (error) {
       clearInterval(this.#timer);
-      this.options.fail(error);
+      this.options.interrupt.abort(error);
     }
   }
 
@@ -138,7 +145,7 @@ export class LiveView {
     const duration = endAt - firstPageAt;
     const slowness = roundDown(REPLAY_MS / Math.max(duration, 0.1));
     const startedAt = performance.now();
-    const { interrupted } = this.options;
+    const interrupted = this.options.interrupt.signal;
     for (;;) {
       const at = firstPageAt + (performance.now() - startedAt) / slowness;
       if (interrupted.aborted || at > endAt) return;
@@ -146,16 +153,6 @@ export class LiveView {
       this.#draw({ at, window: duration / RATE_FRACTION, slowness });
       await delay(FRAME_MS, interrupted);
     }
-  }
-}
-
-const columns = () => terminalSize()?.columns || DEFAULT_COLUMNS;
-
-function writeOut(text: string): void {
-  try {
-    writeAll(Deno.stdout, text);
-  } catch (error) {
-    throw outputError(error);
   }
 }
 

@@ -1,26 +1,26 @@
 /** What `simulate` takes, and what its words mean. */
 
+import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { OomkitError } from "../../core/errors.ts";
 import { KINDS, SIGNAL_REPLIES } from "../../core/simulate/allocator_protocol.ts";
 import { SHAPES } from "../../core/simulate/growth.ts";
-import { withHelp } from "../options/help.ts";
-import { LIVE_OPTIONS } from "../options/live.ts";
+import { POLICY_OPTIONS } from "../guard/policy_options.ts";
 import {
   choice,
   flag,
   type FlagsOf,
+  inGroup,
   list,
   pair,
   preferFlag,
   separated,
   value,
+  withHelp,
 } from "../options/option.ts";
-import { RECORD_OPTIONS } from "../options/record.ts";
-import { type Common, subcommand } from "../options/subcommand.ts";
+import { type Common, LIVE_OPTIONS, RECORD_OPTIONS, subcommand } from "../options/subcommand.ts";
 import { parseDuration, parseRate, parseSize, parseSizeOrPercent } from "../options/units.ts";
-import { checkReplay, REPLAY_OPTIONS } from "./replay_flags.ts";
 
-const MIB = 1024 ** 2;
+export const DEFAULT_LIMIT = 20 * 1024 ** 2;
 /** Enough for any scenario, and cheap enough to start. */
 const MAX_PROCESSES = 64;
 
@@ -41,68 +41,69 @@ export function parseProcesses(text: string): number {
   throw new OomkitError(`cannot start "${text}" processes`, `use 1 to ${MAX_PROCESSES}`);
 }
 
-export interface Listen {
-  readonly hostname: string;
-  readonly port: number;
-}
-
 /** `:8080`, `8080`, `0.0.0.0:8080`, `[::1]:8080`; only this machine may ask unless a host is named. */
-export function parseListen(text: string): Listen {
+export function parseListen(text: string) {
   const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]:|([^:[\]]*):)?(\d{1,5})$/.exec(text) ?? [];
   const port = Number(digits);
   if (digits === undefined || port === 0 || port > 65535) {
-    throw new OomkitError(
-      `cannot listen on "${text}": it names no port`,
-      "use :8080 or 0.0.0.0:8080",
-    );
+    const hint = "use :8080 or 0.0.0.0:8080";
+    throw new OomkitError(`cannot listen on "${text}": it names no port`, hint);
   }
   return { hostname: bracketed ?? (plain || "127.0.0.1"), port };
 }
 
+/** Parses a size that cannot be zero. */
+const positiveSize = (what: string) => (text: string) => positive(what, text, parseSize(text));
+
 const ALLOCATION = { group: "allocation" } as const;
+const BASIC_ALLOCATION = { ...ALLOCATION, isBasic: true } as const;
 const EXPECTATION = { group: "expectation" } as const;
+
+const REPLAY_OPTIONS = {
+  replay: value(
+    "--replay <file>",
+    "replay a recording through the guard's decisions, in virtual time",
+    { group: "replay", isBasic: true },
+  ),
+  ...inGroup(POLICY_OPTIONS, "replay"),
+};
 
 const SIMULATE_OPTIONS = {
   ...RECORD_OPTIONS,
   ...REPLAY_OPTIONS,
   mb: value("--mb <n>", "memory limit of the new cgroup in MiB (default: 20)", {
-    ...ALLOCATION,
-    isBasic: true,
+    ...BASIC_ALLOCATION,
     parse: parseMebibytes,
   }),
   limit: value("--limit <size>", "memory limit of the new cgroup with a unit: 20M, 1.5G", {
-    ...ALLOCATION,
-    isBasic: true,
-    parse: (text) => positive("size", text, parseSize(text)),
+    ...BASIC_ALLOCATION,
+    parse: positiveSize("size"),
   }),
   kind: choice("--kind <kind>", "kind of memory: anon, file (page cache, reclaimable) or shmem", {
-    ...ALLOCATION,
-    isBasic: true,
+    ...BASIC_ALLOCATION,
     choices: KINDS,
     default: ["anon", "anon"],
   }),
   rate: value("--rate <size/s>", "growth per second, such as 10M/s (default: unlimited)", {
-    ...ALLOCATION,
-    isBasic: true,
+    ...BASIC_ALLOCATION,
     parse: parseRate,
   }),
   stopAt: value("--stop-at <size|%>", "stop when usage reaches this size: 18M, 90%", {
-    ...ALLOCATION,
-    isBasic: true,
+    ...BASIC_ALLOCATION,
     parse: parseSizeOrPercent,
   }),
   procs: value("--procs <n>", "number of processes that share the cgroup", {
-    ...ALLOCATION,
-    isBasic: true,
+    ...BASIC_ALLOCATION,
     parse: parseProcesses,
   }),
-  group: flag("--group", "let the kernel kill all processes as a group (memory.oom.group)", {
-    ...ALLOCATION,
-    isBasic: true,
-  }),
+  group: flag(
+    "--group",
+    "let the kernel kill all processes as a group (memory.oom.group)",
+    BASIC_ALLOCATION,
+  ),
   step: value("--step <size>", "size of each allocation", {
     ...ALLOCATION,
-    parse: (text) => positive("step", text, parseSize(text)),
+    parse: positiveSize("step"),
   }),
   hold: value("--hold <time>", "keep the memory for this time after stopping: 5s", {
     ...ALLOCATION,
@@ -156,6 +157,27 @@ const SIMULATE_OPTIONS = {
   ),
 };
 
+/** Whether an option belongs to the policy of a guard. */
+export const isPolicy = (option: { attributeName(): string }) =>
+  option.attributeName() in POLICY_OPTIONS;
+
+/** The other options that a replay accepts. */
+const OTHER_OPTIONS = ["replay", "output", "json", "color", "config"];
+
+/** Rejects unsuitable options of the command line; variables and files may be meant for other runs. */
+export function checkReplay(command: CommandUnknownOpts): void {
+  const isReplay = command.getOptionValue("replay") !== undefined;
+  const unsuitable = command.options.find((each) =>
+    command.getOptionValueSource(each.attributeName()) === "cli" &&
+    (isReplay ? !isPolicy(each) && !OTHER_OPTIONS.includes(each.attributeName()) : isPolicy(each))
+  );
+  if (unsuitable === undefined) return;
+  throw new OomkitError(
+    `cannot use ${unsuitable.long} ${isReplay ? "with" : "without"} --replay`,
+    isReplay ? "a replay allocates nothing" : "add a recording: --replay run.jsonl",
+  );
+}
+
 export type SimulateFlags = Common & FlagsOf<typeof SIMULATE_OPTIONS>;
 
 export function simulateBase() {
@@ -190,5 +212,3 @@ Without the permission to create cgroups it runs on a fake tree.
 decisions, with the recorded policy or with another one:
 
   oomkit simulate --replay run.jsonl.gz --config /etc/oomkit/config.toml`;
-
-export const DEFAULT_LIMIT = 20 * MIB;

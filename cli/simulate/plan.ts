@@ -3,8 +3,7 @@
 import { OomkitError } from "../../core/errors.ts";
 import { omitUndefined } from "../../core/omit_undefined.ts";
 import type { Expectation } from "../../core/simulate/event.ts";
-import { findDiskFolder, type Plan } from "../../core/simulate/plan.ts";
-import type { Room } from "../../core/simulate/target.ts";
+import { findDiskFolder, type Plan, type Room } from "../../core/simulate/plan.ts";
 import { formatBytes, type SizeOrPercent } from "../options/units.ts";
 import { printable } from "../output/output.ts";
 import { DEFAULT_LIMIT, type SimulateFlags } from "./options.ts";
@@ -50,12 +49,9 @@ export function limitOf({ mb, limit, here }: SimulateFlags): number | undefined 
 export function checkRoom(limit: number, room: Room | undefined): void {
   if (room === undefined || limit <= room.bytes) return;
   const owner = room.owner === undefined ? "the machine" : printable(room.owner);
-  throw new OomkitError(
-    `cannot simulate a limit of ${formatBytes(limit)}: ${owner} has only ${
-      formatBytes(room.bytes)
-    } left`,
-    "choose a smaller limit",
-  );
+  const left = `${owner} has only ${formatBytes(room.bytes)} left`;
+  const message = `cannot simulate a limit of ${formatBytes(limit)}: ${left}`;
+  throw new OomkitError(message, "choose a smaller limit");
 }
 
 /**

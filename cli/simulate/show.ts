@@ -1,20 +1,24 @@
 /** How a simulation is shown: as JSON, as lines, or live on a terminal. */
 
 import { toJson } from "../../core/events/json.ts";
-import type { EmitEvent, OnUsage, simulationEvent, Verdict } from "../../core/simulate/event.ts";
+import { epochMs } from "../../core/simulate/evaluate.ts";
+import type {
+  EmitEvent,
+  OnUsage,
+  SimulationEvent,
+  StartEvent,
+  VerdictEvent,
+} from "../../core/simulate/event.ts";
 import { wantsJson } from "../options/subcommand.ts";
 import { print, printStderr } from "../output/output.ts";
-import { shouldDrawLive } from "../terminal/live_choice.ts";
-import { capabilitiesOf, paletteOf } from "../terminal/palette.ts";
-import { chooseStyle, terminalWidth } from "../terminal/style.ts";
-import type { UsageMark } from "../terminal/usage_bar.ts";
+import type { UsageMark } from "../terminal/bars.ts";
+import { capabilitiesOf, shouldDrawLive, terminalWidth } from "../terminal/capabilities.ts";
+import { chooseStyle, paletteOf, type Style } from "../terminal/palette.ts";
 import type { SimulateFlags } from "./options.ts";
 import { thresholdsOf } from "./plan.ts";
-import type { StartEvent } from "./run_log.ts";
-import { Timeline } from "./timeline.ts";
+import { eventRows } from "./text.ts";
+import { EventQueue, scaleOf, SORTING_DELAY_MS, startsGrowth } from "./timeline.ts";
 import { verdictText } from "./verdict.ts";
-
-export type VerdictEvent = ReturnType<typeof simulationEvent<Verdict>>;
 
 export interface Show {
   readonly emit: EmitEvent;
@@ -33,7 +37,7 @@ export async function openShow(flags: SimulateFlags, interrupt: AbortController)
   const isLive = shouldDrawLive(flags, json ? "the output is JSON" : undefined);
   if (json) return jsonShow();
   if (isLive) return await liveShow(flags, interrupt);
-  return plot === true ? await plotShow(flags, interrupt) : linesShow(flags, interrupt);
+  return plot === true ? await plotShow(flags, interrupt) : new LinesShow(flags, interrupt);
 }
 
 function jsonShow(): Show {
@@ -45,26 +49,66 @@ function jsonShow(): Show {
   };
 }
 
-function linesShow({ color }: SimulateFlags, interrupt: AbortController): Show {
-  const style = chooseStyle(color);
-  const timeline = new Timeline(print, style, (error) => interrupt.abort(error));
-  return {
-    emit: (event) => timeline.add(event),
-    onUsage() {},
-    finish(verdict) {
-      timeline.flush();
-      for (const line of verdictText(verdict, verdict.cgroup, style)) print(line);
-      return Promise.resolve();
-    },
-    close: () => timeline.close(),
+/** Prints events as lines, sorted. */
+class LinesShow implements Show {
+  readonly #queue = new EventQueue();
+  readonly #style: Style;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #scale: number | undefined;
+  #firstPageAt: number | undefined;
+
+  constructor({ color }: SimulateFlags, private readonly interrupt: AbortController) {
+    this.#style = chooseStyle(color);
+  }
+
+  readonly emit = (event: SimulationEvent): void => {
+    this.#queue.add(event);
+    if (event.type === "start") this.#flush();
+    else this.#schedule();
   };
+
+  onUsage() {}
+
+  finish(verdict: VerdictEvent): Promise<void> {
+    this.#flush();
+    for (const line of verdictText(verdict, verdict.cgroup, this.#style)) print(line);
+    return Promise.resolve();
+  }
+
+  /** Drops waiting events. */
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** Prints waiting events up to `until`, milliseconds since the epoch. */
+  #flush(until?: number): void {
+    this.close();
+    const events = this.#queue.take(until);
+    if (!this.#queue.isEmpty) this.#schedule();
+    for (const event of events) {
+      if (startsGrowth(event)) this.#firstPageAt ??= epochMs(event.ts);
+      if (event.type === "start") this.#scale = scaleOf(event);
+      eventRows(event, this.#scale, this.#firstPageAt, this.#style).forEach(print);
+    }
+  }
+
+  #schedule(): void {
+    this.#timer ??= setTimeout(() => {
+      try {
+        this.#flush(Date.now() - SORTING_DELAY_MS);
+      } catch (error) {
+        this.interrupt.abort(error);
+      }
+    }, SORTING_DELAY_MS);
+  }
 }
 
 async function plotShow(flags: SimulateFlags, interrupt: AbortController): Promise<Show> {
-  const { RunLog } = await import("./run_log.ts");
-  const { runPlot } = await import("./plot.ts");
+  const { RunLog } = await import("./timeline.ts");
+  const { runPlot } = await import("./live_text.ts");
   const log = new RunLog();
-  const lines = linesShow(flags, interrupt);
+  const lines = new LinesShow(flags, interrupt);
   const color = flags.color === "auto" && !Deno.stdout.isTerminal() ? "never" : flags.color;
   const capabilities = capabilitiesOf({ ...flags, color });
   return {
@@ -83,27 +127,20 @@ async function plotShow(flags: SimulateFlags, interrupt: AbortController): Promi
       });
       for (const line of plot.length === 0 ? [] : ["", ...plot]) print(line);
     },
-    close: lines.close,
+    close: () => lines.close(),
   };
 }
 
 async function liveShow(flags: SimulateFlags, interrupt: AbortController): Promise<Show> {
   const { LiveView } = await import("./live.ts");
   const capabilities = capabilitiesOf(flags);
-  const view = new LiveView({
+  return new LiveView({
     canvas: { unicode: capabilities.unicode, palette: paletteOf(capabilities) },
     marksOf: (start) => marksOf(flags, start),
     style: capabilities.colours === 0 ? (_, text) => text : chooseStyle("always"),
     hasPlot: flags.plot !== false,
-    interrupted: interrupt.signal,
-    fail: (error) => interrupt.abort(error),
+    interrupt,
   });
-  return {
-    emit: (event) => view.emit(event),
-    onUsage: (at, usage) => view.onUsage(at, usage),
-    finish: (verdict) => view.finish(verdict, verdict.cgroup),
-    close: () => view.close(),
-  };
 }
 
 /** The highest of several thresholds is drawn as the critical one. */

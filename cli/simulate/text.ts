@@ -3,14 +3,18 @@
 import { stripVTControlCharacters } from "node:util";
 import { type OomkitEvent } from "../../core/events/event.ts";
 import { epochMs } from "../../core/simulate/evaluate.ts";
-import type { OwnEvent, SimulationEvent, StaleCgroup, Start } from "../../core/simulate/event.ts";
+import type {
+  OwnEvent,
+  SimulationEvent,
+  StaleCgroup,
+  StartEvent,
+} from "../../core/simulate/event.ts";
 import { formatBytes, formatDuration } from "../options/units.ts";
 import { eventFacts, eventType } from "../output/event_text.ts";
 import { printable } from "../output/output.ts";
-import type { Role } from "../terminal/palette.ts";
-import type { Style } from "../terminal/style.ts";
-import { usageBar } from "../terminal/usage_bar.ts";
-import { wrapBehind } from "../terminal/wrap.ts";
+import { usageBar } from "../terminal/bars.ts";
+import { wrapBehind } from "../terminal/layout.ts";
+import type { Palette, Role, Style } from "../terminal/palette.ts";
 
 const TIME_WIDTH = 10;
 const LABEL_WIDTH = 10;
@@ -29,7 +33,7 @@ export function eventRows(
   firstPageAt: number | undefined,
   style: Style,
 ): string[] {
-  if (event.type === "start") return heading(event, event.cgroup, style);
+  if (event.type === "start") return heading(event, style);
   if (event.type === "stale_cgroup") return [staleText(event)];
   const time = style("dim", timeOf(event, firstPageAt).padStart(TIME_WIDTH));
   return [`${time}  ${row(event, scale, style)}`];
@@ -56,9 +60,8 @@ function row(
     const own = allocated === null
       ? ""
       : style("dim", `, ${formatBytes(allocated)} allocated by pid ${pid}`);
-    return `${bar(usage ?? allocated, scale, style)}  ${
-      formatBytes(usage ?? undefined)
-    } in use${own}`;
+    const total = formatBytes(usage ?? undefined);
+    return `${bar(usage ?? allocated, scale, style)}  ${total} in use${own}`;
   }
   const { name, facts, source } = describeEvent(event, style);
   const space = " ".repeat(Math.max(1, MIDDLE_WIDTH - stripVTControlCharacters(name).length));
@@ -66,16 +69,10 @@ function row(
 }
 
 /** The coloured name of an event, what happened, and what reported it (may be empty). */
-export interface EventDescription {
-  readonly name: string;
-  readonly facts: string;
-  readonly source: string;
-}
-
 export function describeEvent(
   event: Exclude<OwnEvent | OomkitEvent, { type: "start" | "stale_cgroup" | "step" }>,
   style: Style,
-): EventDescription {
+): Readonly<Record<"name" | "facts" | "source", string>> {
   const own = (name: string, facts: string) => ({ name: style("cyan", name), facts, source: "" });
   switch (event.type) {
     case "allocator_started":
@@ -84,13 +81,10 @@ export function describeEvent(
       return own("signal", `pid ${event.pid} received ${event.signal}`);
     case "finished":
       return own("stop", `pid ${event.pid} ${STOPPED[event.reason]}`);
-    case "exit":
-      return own(
-        "exit",
-        `pid ${event.pid} exited with status ${event.exit_code}${
-          event.signal === null ? "" : ` (${event.signal})`
-        }`,
-      );
+    case "exit": {
+      const signal = event.signal === null ? "" : ` (${event.signal})`;
+      return own("exit", `pid ${event.pid} exited with status ${event.exit_code}${signal}`);
+    }
     case "verdict":
       return own("", "");
     default:
@@ -116,58 +110,54 @@ function withoutVictimSizes(event: OomkitEvent): OomkitEvent {
   return { ...event, victim: { pid, comm, uid, ...sizes } };
 }
 
+const COLOURS: Partial<Record<Role, Parameters<Style>[0]>> = {
+  good: "green",
+  warn: "yellow",
+  critical: "red",
+};
+
 function bar(usage: number | null, scale: number | undefined, style: Style): string {
   if (usage === null || scale === undefined) return " ".repeat(MIDDLE_WIDTH);
-  const colours: Partial<Record<Role, Parameters<Style>[0]>> = {
-    good: "green",
-    warn: "yellow",
-    critical: "red",
-  };
-  const cells = usageBar(
-    { usage, limit: scale, marks: [] },
-    BAR_WIDTH,
-    { unicode: true },
-    (role, text) => style(colours[role] ?? "dim", text),
-  );
+  const palette: Palette = (role, text) => style(COLOURS[role] ?? "dim", text);
+  const cells = usageBar({ usage, limit: scale, marks: [] }, BAR_WIDTH, { unicode: true }, palette);
   const percent = Math.floor(100 * Math.min(1, usage / scale));
   return `${cells} ${`${percent}%`.padStart(4)}`;
 }
 
-function heading(start: Start, cgroup: string, style: Style): string[] {
+function heading(start: StartEvent, style: Style): string[] {
+  const { cgroup, pids } = start;
   const version = `cgroup v${start.hierarchy}`;
   const limit = start.limit === null ? "no limit" : `limit ${formatBytes(start.limit)}`;
-  const labelled = (name: string, text: string) => {
+  const whole = (name: string, text: string) => style("bold", name.padEnd(LABEL_WIDTH)) + text;
+  const wrapped = (name: string, text: string) => {
     const [first = "", ...more] = wrapBehind(" ".repeat(LABEL_WIDTH), text, TEXT_WIDTH);
-    return [style("bold", name.padEnd(LABEL_WIDTH)) + first.slice(LABEL_WIDTH), ...more];
+    return [whole(name, first.slice(LABEL_WIDTH)), ...more];
   };
   if (start.fake_reason !== null) {
-    const root = printable(start.fake_root ?? "");
     return [
-      `${style("bold", "fake".padEnd(LABEL_WIDTH))}nothing is allocated or killed, ` +
-      `oomkit only updates the files of a fake cgroup tree: ${printable(start.fake_reason)}`,
-      ...labelled("cgroup", `${cgroup}, ${limit}, files as on ${version}`),
-      `${style("bold", "read it".padEnd(LABEL_WIDTH))}oomkit inspect --root ${root} ${cgroup}`,
+      whole(
+        "fake",
+        "nothing is allocated or killed, " +
+          `oomkit only updates the files of a fake cgroup tree: ${printable(start.fake_reason)}`,
+      ),
+      ...wrapped("cgroup", `${cgroup}, ${limit}, files as on ${version}`),
+      whole("read it", `oomkit inspect --root ${printable(start.fake_root ?? "")} ${cgroup}`),
       "",
     ];
   }
   const place = start.swap_off === null
     ? "oomkit's own cgroup"
     : `a cgroup of its own, swap ${start.swap_off ? "off" : "could not be disabled"}`;
-  const pids = `${start.pids.length === 1 ? "pid" : "pids"} ${start.pids.join(", ")}`;
   const pace = start.rate === null ? "as fast as possible" : `${formatBytes(start.rate)}/s`;
   const stop = start.stop_at === null ? "" : `, up to ${formatBytes(start.stop_at)}`;
+  const group = start.group_kill ? ", group kill" : "";
+  const growth = `${start.kind}, ${formatBytes(start.step)} at a time, ${pace}${stop}`;
   return [
-    ...labelled(
-      "simulate",
-      `a real OOM in ${place}: ${limit}, ${version}${start.group_kill ? ", group kill" : ""}`,
-    ),
-    `${style("bold", "cgroup".padEnd(LABEL_WIDTH))}${printable(cgroup)}`,
-    ...labelled(
-      "allocator",
-      `${pids}: ${start.kind}, ${formatBytes(start.step)} at a time, ${pace}${stop}`,
-    ),
-    ...(start.kind === "file" ? [`${" ".repeat(LABEL_WIDTH)}${PAGE_CACHE}`] : []),
-    ...labelled("watching", start.sources.join("; ")),
+    ...wrapped("simulate", `a real OOM in ${place}: ${limit}, ${version}${group}`),
+    whole("cgroup", printable(cgroup)),
+    ...wrapped("allocator", `${pids.length === 1 ? "pid" : "pids"} ${pids.join(", ")}: ${growth}`),
+    ...start.kind === "file" ? [" ".repeat(LABEL_WIDTH) + PAGE_CACHE] : [],
+    ...wrapped("watching", start.sources.join("; ")),
     "",
   ];
 }

@@ -1,9 +1,9 @@
-/** The verdict of a simulation in words, for readers that have never seen an OOM. Pure. */
+/** The verdict of a simulation in words, why, and what to try next, for readers that have never seen an OOM. Pure. */
 
-import type { ProcessExit, Verdict } from "../../core/simulate/event.ts";
-import { formatBytes, formatDuration } from "../options/units.ts";
+import type { ProcessExit, StartEvent, Verdict } from "../../core/simulate/event.ts";
+import { formatBytes, formatCount, formatDuration } from "../options/units.ts";
 import { printable } from "../output/output.ts";
-import type { Style } from "../terminal/style.ts";
+import type { Style } from "../terminal/palette.ts";
 
 const LABEL_WIDTH = 10;
 
@@ -50,9 +50,8 @@ function outcomeText({ outcome, processes, fake, ended_by: endedBy }: Verdict): 
         ? "nothing would have been killed"
         : `the kernel killed nothing: ${pidText(processes)} ${SURVIVED[endedBy]}`;
     case "user_kill":
-      return `user space was faster: ${pidText(processes)} ${
-        processes.length === 1 ? "was" : "were"
-      } killed before an OOM kill`;
+      return `user space was faster: ${pidText(processes)} ` +
+        `${processes.length === 1 ? "was" : "were"} killed before an OOM kill`;
     case "interrupted":
       return "interrupted before an OOM kill";
     case "failed":
@@ -67,22 +66,16 @@ const SURVIVED = {
 } as const;
 
 function pidText(processes: readonly ProcessExit[]): string {
-  const pids = processes.map(({ pid }) => pid).join(", ");
-  return processes.length === 1 ? `pid ${pids}` : `pids ${pids}`;
+  return `${processes.length === 1 ? "pid" : "pids"} ${processes.map(({ pid }) => pid).join(", ")}`;
 }
 
 function limitText(verdict: Verdict, cgroup: string): string {
   const { limit, limit_owner: owner, peak, limit_hits: hits } = verdict;
-  const source = owner === null
-    ? ""
-    : owner === cgroup
-    ? ", set on this cgroup"
-    : `, set on ${printable(owner)}`;
+  const place = owner === cgroup ? "this cgroup" : printable(owner ?? "");
+  const source = owner === null ? "" : `, set on ${place}`;
   const size = limit === null ? "none" : `${formatBytes(limit)}${source}`;
   const highest = peak === null ? "" : `; usage peaked at ${formatBytes(peak)}`;
-  const hitCount = hits === null || hits === 0n
-    ? ""
-    : `; the limit was hit ${plural(hits, "time", "times")}`;
+  const hitCount = hits ? `; the limit was hit ${formatCount(hits, "time")}` : "";
   return `${size}${highest}${hitCount}`;
 }
 
@@ -110,10 +103,8 @@ function exitText(
 
 function sourceText(verdict: Verdict): string {
   const { oom_kill_count: counted, oom_kill_log_lines: logged, group_kills: groups } = verdict;
-  const kills = (count: bigint | number) => plural(count, "kill", "kills");
-  const groupKills = groups === null || groups === 0n
-    ? undefined
-    : `${plural(groups, "group kill", "group kills")} (memory.oom.group)`;
+  const kills = (count: bigint | number) => formatCount(count, "kill");
+  const groupKills = groups ? `${formatCount(groups, "group kill")} (memory.oom.group)` : undefined;
   if (counted === null) {
     return logged === null
       ? "neither the oom_kill counter nor the kernel log can be read"
@@ -121,9 +112,8 @@ function sourceText(verdict: Verdict): string {
   }
   if (logged === null) {
     // With group kills the counter may contain victims twice: it cannot tell the number of processes.
-    return `the cgroup's oom_kill counter: ${groupKills ?? kills(counted)}${
-      verdict.fake ? "" : "; the kernel log cannot be read"
-    }`;
+    const doubt = verdict.fake ? "" : "; the kernel log cannot be read";
+    return `the cgroup's oom_kill counter: ${groupKills ?? kills(counted)}${doubt}`;
   }
   if (verdict.sources_agree !== true) {
     return `the sources disagree: ${kills(counted)} by the cgroup's oom_kill counter, ` +
@@ -131,12 +121,9 @@ function sourceText(verdict: Verdict): string {
   }
   const agreed = groupKills === undefined
     ? kills(logged)
-    : `${groupKills}, ${plural(logged, "process", "processes")}`;
+    : `${groupKills}, ${formatCount(logged, "process", "processes")}`;
   return `the cgroup's oom_kill counter and the kernel log agree: ${agreed}`;
 }
-
-const plural = (count: bigint | number, one: string, many: string) =>
-  `${count} ${BigInt(count) === 1n ? one : many}`;
 
 function timeText({ duration_ms: duration, thresholds, limit }: Verdict): string {
   if (duration === null) return "";
@@ -145,9 +132,95 @@ function timeText({ duration_ms: duration, thresholds, limit }: Verdict): string
       ? formatBytes(threshold)
       : `${Math.round(1000 * threshold / limit) / 10}%`;
     if (before === null) return `${share} alert fired`;
-    return `${share} alert fired ${formatDuration(Math.abs(before))} ${
-      before < 0 ? "after" : "before"
-    } the peak`;
+    const side = before < 0 ? "after" : "before";
+    return `${share} alert fired ${formatDuration(Math.abs(before))} ${side} the peak`;
   });
   return [`${formatDuration(duration)} from the first page to the last`, ...texts].join("; ");
+}
+
+interface Suggestion {
+  readonly command: string;
+  /** What the command shows. */
+  readonly shows: string;
+}
+
+const MIB = 1024 ** 2;
+/** From nothing to the limit, slow enough for a person to follow. */
+const SLOW_SECONDS = 5;
+
+const suggest = (command: string, shows: string): Suggestion => ({ command, shows });
+
+/** At most three, the closest first. */
+export function suggestionsFor(start: StartEvent, { outcome }: Verdict): Suggestion[] {
+  const { limit, rate, kind, swap_off, fake_reason } = start;
+  const again = `oomkit simulate${limit === null ? "" : ` ${limitOption(limit)}`}`;
+  const inspect = suggest(
+    "oomkit inspect",
+    "which limit applies to your shell, what set it, and how much memory is left",
+  );
+  if (fake_reason !== null) {
+    return [suggest(`sudo ${again}`, "a real OOM, with the permission to create cgroups"), inspect];
+  }
+  if (outcome === "oom_kill") {
+    const slowly = limit !== null && suggest(
+      `${again} --rate ${slowRate(limit)}/s`,
+      "slow enough to follow: both alerts fire seconds before the OOM kill",
+    );
+    const file = suggest(
+      `${again} --kind file`,
+      "page cache instead: the kernel reclaims it in time, and nothing is killed",
+    );
+    return [
+      ...slowly && rate === null ? [slowly] : [],
+      ...kind === "file" ? [] : [file],
+      swap_off === null ? inspect : guardSuggestion(start, again),
+    ];
+  }
+  if (outcome === "user_kill") {
+    return [suggest(again, "the same without a guard: the kernel has to kill"), inspect];
+  }
+  const shows = kind === "file"
+    ? "memory that cannot be reclaimed: the kernel has to kill"
+    : "growth up to the limit: the kernel has to kill";
+  return limit === null ? [inspect] : [suggest(again, shows), inspect];
+}
+
+/** A pattern, because the next run has another cgroup, and so that nothing else is guarded. */
+function guardSuggestion({ cgroup }: StartEvent, again: string): Suggestion {
+  const pattern = `${cgroup.slice(0, cgroup.lastIndexOf("/"))}/oomkit-sim-*`;
+  return suggest(
+    `oomkit guard '${pattern.replaceAll("'", `'\\''`)}' --policy process`,
+    `in a second terminal, then \`${again} --expect user_kill\` in this one: ` +
+      "the guard kills before the kernel does",
+  );
+}
+
+function limitOption(limit: number): string {
+  return limit % MIB === 0 ? `--mb ${limit / MIB}` : `--limit ${limit}`;
+}
+
+/** Such as `4M`: a size as the options take it. */
+function slowRate(limit: number): string {
+  const rate = limit / SLOW_SECONDS;
+  if (rate < MIB) return `${Math.max(1, Math.round(rate / 1024))}K`;
+  return `${Math.round(rate / MIB)}M`;
+}
+
+/** Why the simulation ended as it did; `undefined` where the verdict says it all. */
+export function explanation({ limit, kind }: StartEvent, verdict: Verdict): string | undefined {
+  if (verdict.fake) return undefined;
+  switch (verdict.outcome) {
+    case "oom_kill":
+      return `usage reached ${limit === null ? "its limit" : formatBytes(limit)}, the kernel ` +
+        "found nothing left to reclaim, and killed the process that frees the most memory: " +
+        "no warning, no chance to clean up";
+    case "survived":
+      return kind === "file"
+        ? "page cache can be dropped: at the limit the kernel reclaimed the oldest pages again and again"
+        : undefined;
+    case "user_kill":
+      return "a signal from user space came first, while there was still memory left";
+    default:
+      return undefined;
+  }
 }

@@ -1,64 +1,37 @@
 /** Parses the keys in the text that a terminal sends. Pure. */
 
+/**
+ * Control characters, and what follows an escape: ECMA-48 and xterm's "PC-Style Function Keys", which current terminals use; also
+ * those of rxvt and the Linux console.
+ */
+const CODES = {
+  up: ["[A", "OA", "\x10"],
+  down: ["[B", "OB", "\x0e"],
+  right: ["[C", "OC"],
+  left: ["[D", "OD"],
+  "page-up": ["[5~", "\x02"],
+  "page-down": ["[6~", "\x06"],
+  home: ["[H", "OH", "[1~", "[7~"],
+  end: ["[F", "OF", "[4~", "[8~"],
+  enter: ["OM", "\r", "\n"],
+  escape: [],
+  backspace: ["\x7f", "\x08"],
+  clear: ["\x15"],
+  interrupt: ["\x03"],
+  suspend: ["\x1a"],
+  redraw: ["\x0c"],
+} as const;
+
+export type NamedKey = keyof typeof CODES;
+
 /** A character or a named key. */
 export type Key =
   | { readonly name: "text"; readonly text: string }
   | { readonly name: NamedKey };
 
-export type NamedKey =
-  | "up"
-  | "down"
-  | "left"
-  | "right"
-  | "page-up"
-  | "page-down"
-  | "home"
-  | "end"
-  | "enter"
-  | "escape"
-  | "backspace"
-  | "clear"
-  | "interrupt"
-  | "suspend"
-  | "redraw";
-
-/** ECMA-48 and xterm's "PC-Style Function Keys", which current terminals use; also those of rxvt and the Linux console. */
-const SEQUENCES: Readonly<Record<string, NamedKey>> = {
-  "[A": "up",
-  "[B": "down",
-  "[C": "right",
-  "[D": "left",
-  "OA": "up",
-  "OB": "down",
-  "OC": "right",
-  "OD": "left",
-  "[5~": "page-up",
-  "[6~": "page-down",
-  "[H": "home",
-  "[F": "end",
-  "OH": "home",
-  "OF": "end",
-  "[1~": "home",
-  "[4~": "end",
-  "[7~": "home",
-  "[8~": "end",
-  "OM": "enter",
-};
-
-const CONTROLS: Readonly<Record<string, NamedKey>> = {
-  "\x03": "interrupt",
-  "\x1a": "suspend",
-  "\x0c": "redraw",
-  "\r": "enter",
-  "\n": "enter",
-  "\x7f": "backspace",
-  "\x08": "backspace",
-  "\x15": "clear",
-  "\x06": "page-down",
-  "\x02": "page-up",
-  "\x0e": "down",
-  "\x10": "up",
-};
+const NAMES: ReadonlyMap<string, NamedKey> = new Map(
+  Object.entries(CODES).flatMap(([name, codes]) => codes.map((code) => [code, name as NamedKey])),
+);
 
 // deno-lint-ignore no-control-regex
 const SEQUENCE = /^\x1b(\[[0-9;:<=>?]*[ -\/]*[@-~]|O[@-~])/;
@@ -82,7 +55,7 @@ export function keysOf(
     if (sequence) {
       // Modifiers are ignored: `[1;5A` is Control and the arrow.
       const plain = sequence[1]!.replace(/^\[1;\d+(?=[A-H]$)/, "[").replace(/;\d+~$/, "~");
-      const name = SEQUENCES[plain];
+      const name = NAMES.get(plain);
       if (name) keys.push({ name });
       rest = rest.slice(sequence[0].length);
     } else if (UNFINISHED.test(rest)) {
@@ -94,7 +67,7 @@ export function keysOf(
       if (rest.startsWith("\x1b")) keys.push({ name: "escape" });
     } else {
       const character = String.fromCodePoint(rest.codePointAt(0)!);
-      const name = CONTROLS[character];
+      const name = NAMES.get(character);
       if (name) keys.push({ name });
       else if (character >= " ") keys.push({ name: "text", text: character });
       rest = rest.slice(character.length);

@@ -1,46 +1,16 @@
-/** What a terminal can show, and the colours for the parts of a screen. */
+/** Colours: of words in line output, and of the parts of a screen. */
 
-import { OomkitError } from "../../core/errors.ts";
-import { terminalSize } from "./style.ts";
+import { styleText } from "node:util";
+import type { Capabilities } from "./capabilities.ts";
 
-/** Number of colours: none, eight and their bright variants, the 256-colour palette, or 24-bit. */
-export type Colours = 0 | 16 | 256 | 16777216;
+type Format = Parameters<typeof styleText>[0];
+export type Style = (format: Format, text: string) => string;
 
-export interface Capabilities {
-  readonly colours: Colours;
-  /** False: only ASCII is shown. */
-  readonly unicode: boolean;
-}
-
-export interface TerminalFlags {
-  readonly color: "auto" | "always" | "never";
-  readonly ascii?: boolean | undefined;
-}
-
-type Variables = (name: string) => string | undefined;
-
-/**
- * Colours by `--color`, then NO_COLOR (no-color.org: set and not empty), then COLORTERM and TERM. Unicode where the locale is UTF-8,
- * unless `--ascii` was given; locale(7): the first of LC_ALL, LC_CTYPE and LANG that is set and not empty.
- */
-export function capabilitiesOf(
-  { color, ascii = false }: TerminalFlags,
-  variable: Variables = (name) => Deno.env.get(name),
-): Capabilities {
-  const locale = variable("LC_ALL") || variable("LC_CTYPE") || variable("LANG") || "C";
-  const unicode = !ascii && /utf-?8/i.test(locale);
-  if (color === "never" || (color === "auto" && variable("NO_COLOR"))) {
-    return { colours: 0, unicode };
-  }
-  const found = coloursOf(variable("TERM") ?? "", variable("COLORTERM") ?? "");
-  return { colours: found === 0 && color === "always" ? 16 : found, unicode };
-}
-
-function coloursOf(term: string, colorterm: string): Colours {
-  if (term === "" || term === "dumb") return 0;
-  if (/^(truecolor|24bit)$/.test(colorterm) || /-direct$/.test(term)) return 16777216;
-  if (/256col/.test(term)) return 256;
-  return /^vt[0-9]|-m$|-mono$/.test(term) ? 0 : 16;
+/** Colour for stdout: `--color`, then NO_COLOR (no-color.org: set and not empty), then whether it is a terminal. */
+export function chooseStyle(when: "auto" | "always" | "never"): Style {
+  const requested = when === "always" ||
+    (when === "auto" && !Deno.env.get("NO_COLOR") && Deno.stdout.isTerminal());
+  return (format, text) => requested ? styleText(format, text, { validateStream: false }) : text;
 }
 
 /** The meaning of a part of the screen, which decides its colour. */
@@ -88,23 +58,16 @@ export function paletteOf({ colours }: Capabilities): Palette {
   };
 }
 
-/** Why nothing can be drawn on stdout; `undefined` if drawing is possible. */
-export function plainOutputReasonFor(): OomkitError | undefined {
-  const no = (reason: string, hint: string) => new OomkitError(`cannot draw: ${reason}`, hint);
-  if (!Deno.stdout.isTerminal()) return no("stdout is not a terminal", "use lines instead");
-  const term = Deno.env.get("TERM") ?? "";
-  if (term === "" || term === "dumb") {
-    return no(
-      `TERM is "${term}", a terminal without cursor movement`,
-      "set TERM to the terminal's type",
-    );
+/** A character and its colour. */
+export type Cell = readonly [Role, string];
+
+/** Neighbours of one colour share one escape sequence. */
+export function paint(cells: readonly Cell[], palette: Palette): string {
+  let text = "";
+  for (let from = 0, to = 0; from < cells.length; from = to) {
+    const [role] = cells[from]!;
+    while (to < cells.length && cells[to]![0] === role) to++;
+    text += palette(role, cells.slice(from, to).map(([, character]) => character).join(""));
   }
-  const size = terminalSize();
-  if (size === undefined || size.columns < 1 || size.rows < 1) {
-    return no(
-      `the terminal reports a size of ${size?.columns ?? 0} × ${size?.rows ?? 0}`,
-      "set its size, for example: stty cols 80 rows 24",
-    );
-  }
-  return undefined;
+  return text;
 }

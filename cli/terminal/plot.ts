@@ -3,10 +3,10 @@
  * labelled marks below it. Pure.
  */
 
-import type { Palette, Role } from "./palette.ts";
+import { type Cell, paint, type Palette, type Role } from "./palette.ts";
 
 /** One measurement. */
-export interface Point {
+interface Point {
   /** Milliseconds after the left edge. */
   readonly at: number;
   /** Bytes. */
@@ -62,8 +62,6 @@ const UNICODE = { area: " ▁▂▃▄▅▆▇█", limit: "━", level: "╌",
 /** The area is lighter below its upper edge, so that the edge stands out. */
 const ASCII = { area: " ......##", limit: "=", level: "-", end: "X", edge: "|", mark: "^" };
 
-type Cell = readonly [Role, string];
-
 /** @returns no lines if there is nothing to draw, or no room */
 export function plotLines(plot: Plot): string[] {
   const { points, levels, height, unicode, palette } = plot;
@@ -91,7 +89,9 @@ export function plotLines(plot: Plot): string[] {
       return [level.role, level.isLimit ? set.limit : set.level];
     });
     const label = (level?.label ?? "").padStart(gutter);
-    lines.push(`${level ? palette(level.role, label) : label} ${set.edge}${paint(cells, palette)}`);
+    const end = cells.findLastIndex(([, character]) => character !== " ") + 1;
+    const area = paint(cells.slice(0, end), palette);
+    lines.push(`${level ? palette(level.role, label) : label} ${set.edge}${area}`);
   }
   const gap = gapOf(plot.span, columns);
   const ticks = ticksOf(plot.span, gap).map((at) => ({
@@ -143,18 +143,6 @@ export function columnHeights(
   return heights;
 }
 
-/** Neighbours of one colour share one escape sequence. */
-function paint(cells: readonly Cell[], palette: Palette): string {
-  const end = cells.findLastIndex(([, character]) => character !== " ") + 1;
-  let text = "";
-  for (let from = 0, to = 0; from < end; from = to) {
-    const [role] = cells[from]!;
-    while (to < end && cells[to]![0] === role) to++;
-    text += palette(role, cells.slice(from, to).map(([, character]) => character).join(""));
-  }
-  return text;
-}
-
 /** A mark, and its columns from `from` up to but not including `to`. */
 interface Placed {
   readonly mark: Mark;
@@ -202,7 +190,7 @@ function inRows(marks: readonly Placed[]): Placed[][] {
   return rows;
 }
 
-export interface Tick {
+interface Tick {
   /** Milliseconds after the left edge. */
   readonly at: number;
   readonly column: number;
@@ -240,7 +228,7 @@ export function ticksOf(span: number, gap: number): number[] {
   return Array.from({ length: Math.floor(span / gap * (1 + 1e-9)) + 1 }, (_, n) => n * gap);
 }
 
-export function axisRow(ticks: readonly Tick[], columns: number, unicode: boolean): string {
+function axisRow(ticks: readonly Tick[], columns: number, unicode: boolean): string {
   const [corner, dash, tick] = unicode ? "┼─┬" : "+-+";
   const row = Array.from({ length: columns }, () => dash!);
   for (const { at, column } of ticks) if (at > 0) row[column] = tick!;
@@ -248,7 +236,7 @@ export function axisRow(ticks: readonly Tick[], columns: number, unicode: boolea
 }
 
 /** Labels centred below their ticks, within the edges; a label without room is left out. */
-export function tickRow(ticks: readonly Tick[], gap: number, columns: number): string {
+function tickRow(ticks: readonly Tick[], gap: number, columns: number): string {
   let row = "";
   for (const { at, column } of ticks) {
     const label = timeLabel(at, gap);

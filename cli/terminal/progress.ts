@@ -3,21 +3,9 @@
  * end. It changes no mode of the terminal and leaves the cursor visible, so nothing has to be restored.
  */
 
-import { printable } from "../output/output.ts";
 import { formatDuration } from "../options/units.ts";
-import { DEFAULT_COLUMNS, terminalSize } from "./style.ts";
-
-export interface Progress {
-  /** Reports progress, as often as the caller likes. @param what ASCII text of oomkit's own */
-  show(what: string, done?: number, total?: number): void;
-  /**
-   * Erases the line before other output to the same terminal; it is drawn again later.
-   * @param isInLine the other output has not ended its line yet
-   */
-  hide(isInLine?: boolean): void;
-  /** The operation has ended; the next `show` starts another one. */
-  end(): void;
-}
+import { printable } from "../output/output.ts";
+import { terminalColumns } from "./capabilities.ts";
 
 /** A terminal and a clock, or their test doubles. */
 export interface ProgressOutput {
@@ -40,54 +28,64 @@ interface Operation {
   readonly total?: number | undefined;
 }
 
-/** @param output absent without a terminal: nothing is written then */
-export function createProgress(output?: ProgressOutput): Progress {
-  if (output === undefined) return { show() {}, hide() {}, end() {} };
-  let operation: Operation | undefined;
-  let began = 0;
-  let drawnAt = -Infinity;
-  let isDrawn = false;
+export class Progress {
+  #operation: Operation | undefined;
+  #began = 0;
+  #drawnAt = -Infinity;
+  #isDrawn = false;
   /** Other output has not ended its line yet. */
-  let isBlocked = false;
-  let stop: (() => void) | undefined;
+  #isBlocked = false;
+  #stop: (() => void) | undefined;
 
-  const draw = () => {
-    if (operation === undefined || isBlocked) return;
-    const now = output.now();
-    if (now - began < MIN_MS_BEFORE_FIRST_DRAW || now - drawnAt < MIN_MS_BETWEEN_DRAWS) return;
-    drawnAt = now;
-    const line = printable(textOf(operation, now - began)).slice(
-      0,
-      Math.max(1, output.columns() - 1),
-    );
-    output.write(`\r\x1b[K${line}`);
-    isDrawn = true;
-  };
-  const erase = () => {
-    if (isDrawn) output.write("\r\x1b[K");
-    isDrawn = false;
-    drawnAt = -Infinity;
-  };
-  return {
-    show(what, done, total) {
-      if (operation === undefined) began = output.now();
-      operation = { what, done, total };
-      stop ??= output.every(MIN_MS_BETWEEN_DRAWS, draw);
-      // A caller that never awaits gets no timers.
-      draw();
-    },
-    hide(isInLine = false) {
-      erase();
-      isBlocked = isInLine;
-    },
-    end() {
-      stop?.();
-      stop = undefined;
-      operation = undefined;
-      erase();
-    },
-  };
+  /** @param output absent without a terminal: nothing is written then */
+  constructor(private readonly output: ProgressOutput | undefined) {}
+
+  /** Reports progress, as often as the caller likes. @param what ASCII text of oomkit's own */
+  show(what: string, done?: number, total?: number): void {
+    if (this.output === undefined) return;
+    if (this.#operation === undefined) this.#began = this.output.now();
+    this.#operation = { what, done, total };
+    this.#stop ??= this.output.every(MIN_MS_BETWEEN_DRAWS, () => this.#draw());
+    // A caller that never awaits gets no timers.
+    this.#draw();
+  }
+
+  /**
+   * Erases the line before other output to the same terminal; it is drawn again later.
+   * @param isInLine the other output has not ended its line yet
+   */
+  hide(isInLine = false): void {
+    this.#erase();
+    this.#isBlocked = isInLine;
+  }
+
+  /** The operation has ended; the next `show` starts another one. */
+  end(): void {
+    this.#stop?.();
+    this.#stop = undefined;
+    this.#operation = undefined;
+    this.#erase();
+  }
+
+  #draw(): void {
+    if (this.output === undefined || this.#operation === undefined || this.#isBlocked) return;
+    const now = this.output.now();
+    const elapsed = now - this.#began;
+    if (elapsed < MIN_MS_BEFORE_FIRST_DRAW || now - this.#drawnAt < MIN_MS_BETWEEN_DRAWS) return;
+    this.#drawnAt = now;
+    const width = Math.max(1, this.output.columns() - 1);
+    this.output.write(`\r\x1b[K${printable(textOf(this.#operation, elapsed)).slice(0, width)}`);
+    this.#isDrawn = true;
+  }
+
+  #erase(): void {
+    if (this.#isDrawn) this.output?.write("\r\x1b[K");
+    this.#isDrawn = false;
+    this.#drawnAt = -Infinity;
+  }
 }
+
+export const createProgress = (output?: ProgressOutput): Progress => new Progress(output);
 
 function textOf({ what, done, total }: Operation, elapsed: number): string {
   const progress = total === undefined ? "" : `, ${done ?? 0} of ${total}`;
@@ -110,7 +108,7 @@ export function terminalOutput(): ProgressOutput | undefined {
         // The terminal was closed.
       }
     },
-    columns: () => terminalSize()?.columns || DEFAULT_COLUMNS,
+    columns: terminalColumns,
     now: () => performance.now(),
     every(milliseconds, act) {
       const timer = setInterval(act, milliseconds);

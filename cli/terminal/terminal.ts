@@ -3,14 +3,13 @@
  * way out except SIGKILL.
  */
 
-import { hasJobControl, isInForeground } from "./foreground.ts";
-import { type Size, terminalSize } from "./style.ts";
-import { widthOf } from "./width.ts";
-import { onSignals } from "../signals.ts";
-import { type Key, keysOf } from "./keys.ts";
 import { withDeadline } from "../../core/timing.ts";
+import { onSignals } from "../signals.ts";
+import { hasJobControl, isInForeground, type Size, terminalSize } from "./capabilities.ts";
+import { type Key, keysOf } from "./keys.ts";
+import { widthOf } from "./width.ts";
 
-export interface TerminalOptions {
+interface TerminalOptions {
   onKey(key: Key): void;
   /** A new screen is needed: the size changed, or another program has drawn on the terminal. */
   onRedraw(): void;
@@ -31,10 +30,7 @@ const FOREGROUND_POLL_MS = 500;
 const ENDINGS = ["error", "unhandledrejection", "unload"];
 const encoder = new TextEncoder();
 
-export const openTerminal = (options: TerminalOptions): Terminal => new Terminal(options);
-
 export class Terminal {
-  readonly #options: TerminalOptions;
   /** The lines on the screen; empty if unknown. */
   #shown: readonly string[] = [];
   #writing: Promise<void> | undefined;
@@ -46,8 +42,7 @@ export class Terminal {
   #resumeTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #offSignals: () => void;
 
-  constructor(options: TerminalOptions) {
-    this.#options = options;
+  constructor(private readonly options: TerminalOptions) {
     this.#enter();
     this.#offSignals = onSignals(["SIGWINCH", "SIGTSTP", "SIGCONT"], (signal) => {
       if (signal === "SIGTSTP") this.suspend();
@@ -132,12 +127,12 @@ export class Terminal {
     if (this.#isClosed || this.#isEntered) return;
     if (isInForeground()) {
       this.#enter();
-      this.#options.onRedraw();
+      this.options.onRedraw();
     } else this.#resumeTimer = setTimeout(this.#resume, FOREGROUND_POLL_MS);
   };
 
   readonly #lost = (): void => {
-    if (!this.#isClosed) this.#options.onLost();
+    if (!this.#isClosed) this.options.onLost();
   };
 
   async #write(text: string): Promise<void> {
@@ -148,7 +143,7 @@ export class Terminal {
       this.#lost();
     }
     this.#writing = undefined;
-    if (this.#isBehind) this.#options.onRedraw();
+    if (this.#isBehind) this.options.onRedraw();
   }
 }
 
@@ -201,4 +196,39 @@ export function screenDiff(
     text += `\x1b[${row + 1};1H${line}\x1b[0m${widthOf(line) < columns ? "\x1b[K" : ""}`;
   }
   return text;
+}
+
+interface FrameLimiterOptions {
+  readonly draw: () => void;
+  /** Milliseconds of a monotonic clock. */
+  readonly now: () => number;
+  /** Calls `act` after `ms` milliseconds. Returns a function that cancels the call. */
+  readonly schedule: (act: () => void, ms: number) => () => void;
+}
+
+/** Ten frames a second: faster changes cannot be read. */
+const MIN_MS_BETWEEN_FRAMES = 100;
+
+/** Limits how often a changing screen is drawn. */
+export function createFrameLimiter({ draw, now, schedule }: FrameLimiterOptions) {
+  let last = -Infinity;
+  let cancel: (() => void) | undefined;
+  let isStopped = false;
+  return {
+    /** Asks for a frame: something has changed. */
+    request(): void {
+      if (cancel || isStopped) return;
+      // Always scheduled, so that changes that arrive together are drawn in one frame.
+      cancel = schedule(() => {
+        cancel = undefined;
+        last = now();
+        draw();
+      }, Math.max(0, last + MIN_MS_BETWEEN_FRAMES - now()));
+    },
+    stop(): void {
+      isStopped = true;
+      cancel?.();
+      cancel = undefined;
+    },
+  };
 }

@@ -1,4 +1,4 @@
-/** The width of a text in a terminal, and texts cut or padded to a width. Pure. */
+/** The width of a text in a terminal, and texts and cgroup paths cut or padded to a width. Pure. */
 
 import { printable } from "../output/output.ts";
 
@@ -32,24 +32,9 @@ export const STYLES = /(\x1b\[[0-9;]*m)/g;
 // deno-lint-ignore no-control-regex
 const NOT_ASCII = /[^\x00-\x7f]/gu;
 
-/** ASCII replacements of oomkit's own symbols; each is one column wide, as the symbol. */
-const ASCII_SYMBOLS: Readonly<Record<string, string>> = {
-  "…": "~",
-  "→": ">",
-  "▸": ">",
-  "–": "-",
-  "─": "-",
-  "·": "|",
-  "×": "x",
-  "█": "#",
-  "▒": "=",
-  "░": ".",
-  "┆": ":",
-  "┇": "!",
-  "┃": "|",
-  "↑": "^",
-  "↓": "v",
-};
+/** oomkit's own symbols, and below each its ASCII replacement; all are one column wide. */
+const SYMBOLS = "…→▸–─·×█▒░┆┇┃↑↓";
+const IN_ASCII = "~>>--|x#=.:!|^v";
 
 const escaped = (character: string) => {
   const code = character.codePointAt(0)!.toString(16);
@@ -70,7 +55,10 @@ export function steady(text: string): string {
 
 /** Replaces all characters that are not ASCII by a symbol or an escape; styles stay. */
 export function ascii(text: string): string {
-  return text.replace(NOT_ASCII, (character) => ASCII_SYMBOLS[character] ?? escaped(character));
+  return text.replace(
+    NOT_ASCII,
+    (character) => IN_ASCII[SYMBOLS.indexOf(character)] ?? escaped(character),
+  );
 }
 
 /** Columns of a text that {@link visible} has returned, with or without styles. */
@@ -82,7 +70,7 @@ export function widthOf(text: string): number {
 }
 
 function columnsOf(character: string): 0 | 1 | 2 {
-  if (character < "\u0300" || Object.hasOwn(ASCII_SYMBOLS, character)) return 1;
+  if (character < "\u0300" || SYMBOLS.includes(character)) return 1;
   return combining().test(character) ? 0 : wide().test(character) ? 2 : 1;
 }
 
@@ -140,4 +128,33 @@ export function filled(
   const cut = cutTo(text, width, mark);
   const rest = " ".repeat(Math.max(0, width - widthOf(cut)));
   return align === "left" ? cut + rest : rest + cut;
+}
+
+/** A container id: 64 hexadecimal digits. */
+const ID = /[0-9a-f]{64}/g;
+
+/**
+ * `/kubepods/burstable/pod…/0123456789ab` in at most `width` columns. Container ids keep 12 digits, as container runtimes show
+ * them. Then names in the middle are left out, then the first ones, because the parents next to the last name identify
+ * it best; then the middle of the last name.
+ */
+export function shortName(path: string, width: number, unicode = true): string {
+  const mark = unicode ? "…" : ascii("…");
+  const full = visible(path, unicode).replace(ID, (id) => id.slice(0, 12));
+  if (widthOf(full) <= width) return full;
+  if (width <= 1) return width < 1 ? "" : mark;
+  const names = full.split("/").filter((name) => name !== "");
+  const [first = ""] = names;
+  for (let from = 2; from < names.length; from++) {
+    const tail = names.slice(from).join("/");
+    const whole = `/${first}/${mark}/${tail}`;
+    if (widthOf(whole) <= width) return whole;
+    const withoutFirst = `${mark}/${tail}`;
+    if (widthOf(withoutFirst) <= width) return withoutFirst;
+  }
+  const last = names.at(-1) ?? full;
+  const only = names.length > 1 && widthOf(last) + 2 <= width ? `${mark}/${last}` : last;
+  if (widthOf(only) <= width) return only;
+  const head = Math.floor((width - 1) / 2);
+  return `${beginning(only, head)}${mark}${ending(only, width - 1 - head)}`;
 }

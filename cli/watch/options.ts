@@ -3,11 +3,18 @@
 import type { PressureLevel, PressureMode, PsiTrigger } from "../../core/cgroup/version.ts";
 import { OomkitError } from "../../core/errors.ts";
 import { type EventType, WATCH_EVENT_TYPES } from "../../core/events/event.ts";
-import { withHelp } from "../options/help.ts";
-import { LIVE_OPTIONS } from "../options/live.ts";
-import { choice, flag, type FlagsOf, list, oneOf, separated, value } from "../options/option.ts";
+import {
+  choice,
+  flag,
+  type FlagsOf,
+  list,
+  oneOf,
+  separated,
+  value,
+  withHelp,
+} from "../options/option.ts";
 import { checkRequiredOptions, RECEIVER_OPTIONS } from "../options/receivers.ts";
-import { CI_SERVICES, type Common, subcommand } from "../options/subcommand.ts";
+import { CI_SERVICES, type Common, LIVE_OPTIONS, subcommand } from "../options/subcommand.ts";
 import { parseDuration, parseSize, parseSizeOrPercent } from "../options/units.ts";
 
 const PRESSURE_LEVELS: readonly PressureLevel[] = ["low", "medium", "critical"];

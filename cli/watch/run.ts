@@ -15,9 +15,9 @@ import { formatBytes, formatPercent } from "../options/units.ts";
 import { type Annotation, annotationLines } from "../output/annotate.ts";
 import { eventText } from "../output/event_text.ts";
 import { printable, printStderr, printStderrRaw } from "../output/output.ts";
-import { openResultFile } from "../output/result_file.ts";
+import { openResultFile } from "../output/files.ts";
 import { onSignals } from "../signals.ts";
-import { chooseStyle } from "../terminal/style.ts";
+import { chooseStyle } from "../terminal/palette.ts";
 import { checkPercentages, watchOptions, WatchSession } from "./session.ts";
 import type { WatchFlags } from "./options.ts";
 

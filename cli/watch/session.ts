@@ -5,7 +5,7 @@ import { OomkitError } from "../../core/errors.ts";
 import type { OomkitEvent } from "../../core/events/event.ts";
 import type { WatchOptions } from "../../core/watch/options.ts";
 import { startWatch, type Watching } from "../../core/watch/watch.ts";
-import { isRecorded } from "../options/record.ts";
+import { isRecorded } from "../options/subcommand.ts";
 import { printable } from "../output/output.ts";
 import type { RunRecording } from "../output/recording.ts";
 import { openReceivers, type Receivers } from "../receivers/receivers.ts";

@@ -9,6 +9,7 @@
  * runtime, most of it the kernel's own per-CPU batch of 64 pages.
  */
 
+import * as v from "valibot";
 import { reasonOf, writeControl } from "../control/write.ts";
 import { OomkitError } from "../errors.ts";
 import { microseconds } from "../kernel/clock.ts";
@@ -20,10 +21,11 @@ import { pageSize } from "../kernel/page_size.ts";
 import { dieWithParent } from "../kernel/process.ts";
 import { delay } from "../timing.ts";
 import {
-  type Allocation,
   ANSWERED_SIGNALS,
+  KINDS,
   memoryLine,
   progressLine,
+  SIGNAL_REPLIES,
   type StopReason,
 } from "./allocator_protocol.ts";
 
@@ -35,6 +37,50 @@ const WARM_UP_BYTES = 1024 ** 2;
 const CHARGE_BATCH_PAGES = 64;
 /** How long it allocates at full speed before it handles signals and HTTP requests again. */
 const MAX_BURST_MS = 2;
+
+const bytes = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+
+/** The one argument of an allocator process, as JSON. It is checked here, so that only the allocators load the checker. */
+const allocationSchema = v.strictObject({
+  kind: v.picklist(KINDS),
+  /** `cgroup.procs` of the cgroup to move into; absent: the allocator stays in its cgroup. */
+  procsFile: v.exactOptional(v.string()),
+  /** The control file with the usage of that cgroup. */
+  usageFile: v.string(),
+  /** Upper bound of what the allocator touches. */
+  maxBytes: bytes,
+  /** The allocator stops before usage exceeds this. */
+  stopAt: v.exactOptional(bytes),
+  /** What is touched at a time. */
+  step: v.pipe(bytes, v.minValue(1)),
+  /** Progress is reported each time that this much more was touched. */
+  reportStep: bytes,
+  /** Bytes per second; absent: as fast as possible. */
+  rate: v.exactOptional(v.number()),
+  /** How long the allocator keeps its memory after it has stopped. */
+  holdMs: v.number(),
+  onSignal: v.exactOptional(v.picklist(SIGNAL_REPLIES)),
+  http: v.exactOptional(v.strictObject({ hostname: v.string(), port: v.number() })),
+  /** A folder on a disk, for `file`. */
+  folder: v.exactOptional(v.string()),
+  /** The allocator is killed when this process ends. */
+  parentPid: v.number(),
+});
+
+/** Sizes are bytes. */
+export type Allocation = Readonly<v.InferOutput<typeof allocationSchema>>;
+
+/** Throws {@link OomkitError} for text that does not come from `simulate`. */
+export function parseAllocation(text: string): Allocation {
+  try {
+    return v.parse(allocationSchema, JSON.parse(text));
+  } catch {
+    throw new OomkitError(
+      "cannot allocate: the argument does not come from simulate",
+      "use oomkit simulate",
+    );
+  }
+}
 
 /** What a signal asked for; `wake` ends the wait that is under way. */
 interface SignalState {
@@ -205,14 +251,8 @@ function serveHealth({ http }: Allocation): AsyncDisposable {
 /** Throws {@link OomkitError} where there is no room for the pages, or no folder or space for their file. */
 function mapPages({ kind, folder }: Allocation, size: number): Pages {
   try {
-    switch (kind) {
-      case "anon":
-        return mapAnonymous(size);
-      case "shmem":
-        return mapShared(size);
-      case "file":
-        return mapTemporaryFile(folder, size);
-    }
+    if (kind === "file") return mapTemporaryFile(folder, size);
+    return kind === "anon" ? mapAnonymous(size) : mapShared(size);
   } catch (error) {
     if (!(error instanceof SystemCallError)) throw error;
     throw new OomkitError(`cannot reserve ${size} bytes: ${error.message}`, "allocate less");
@@ -224,7 +264,15 @@ function mapPages({ kind, folder }: Allocation, size: number): Pages {
  * The file is unlinked once it is mapped, so nothing stays on the disk even when the allocator is killed.
  */
 function mapTemporaryFile(folder: string | undefined, size: number): Pages {
-  const path = makeTemporaryFile(folder, size);
+  let path: string | undefined;
+  try {
+    path = Deno.makeTempFileSync({ prefix: "oomkit-sim-", ...folder && { dir: folder } });
+    Deno.truncateSync(path, size);
+  } catch (error) {
+    if (path !== undefined) Deno.removeSync(path);
+    const reason = errnoOf(error) === "ENOSPC" ? "no space left" : reasonOf(error);
+    throw new OomkitError(`cannot make a file in ${folder ?? "the temporary folder"}: ${reason}`);
+  }
   try {
     const fd = openFd(path, O_RDWR);
     const pages = mapFile(fd, size);
@@ -233,16 +281,5 @@ function mapTemporaryFile(folder: string | undefined, size: number): Pages {
     return pages;
   } finally {
     Deno.removeSync(path);
-  }
-}
-
-function makeTemporaryFile(folder: string | undefined, size: number): string {
-  try {
-    const path = Deno.makeTempFileSync({ prefix: "oomkit-sim-", ...(folder && { dir: folder }) });
-    Deno.truncateSync(path, size);
-    return path;
-  } catch (error) {
-    const reason = errnoOf(error) === "ENOSPC" ? "no space left" : reasonOf(error);
-    throw new OomkitError(`cannot make a file in ${folder ?? "the temporary folder"}: ${reason}`);
   }
 }

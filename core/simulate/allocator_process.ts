@@ -1,6 +1,12 @@
-/** The parent's side of an allocator: starts the process, reads its progress, waits for its exit. */
+/**
+ * The parent's side of an allocator: starts the process, reads its progress, waits for its exit; and the few steps of that progress
+ * that are worth an event.
+ */
 
-import { type Allocation, parseProgress, type Progress } from "./allocator_protocol.ts";
+import { microseconds } from "../kernel/clock.ts";
+import type { Allocation } from "./allocator.ts";
+import { parseProgress, type Progress } from "./allocator_protocol.ts";
+import { clock, type OnUsage, type SimulationBody } from "./event.ts";
 
 export interface AllocatorExit {
   readonly pid: number;
@@ -14,6 +20,9 @@ export interface AllocatorExit {
 export class AllocatorProcess {
   readonly #child: Deno.ChildProcess;
   readonly #ready = Promise.withResolvers<boolean>();
+  readonly pid: number;
+  /** Resolves to true when the process is warmed up and waits; to false when it exited instead. */
+  readonly ready = this.#ready.promise;
   /** Resolves after all progress has been passed on. Rejects with what `onProgress` throws. */
   readonly exit: Promise<AllocatorExit>;
 
@@ -33,16 +42,8 @@ export class AllocatorProcess {
       stdout: "piped",
       stderr: "piped",
     }).spawn();
+    this.pid = this.#child.pid;
     this.exit = this.#run(onProgress);
-  }
-
-  get pid(): number {
-    return this.#child.pid;
-  }
-
-  /** Resolves to true when the process is warmed up and waits; to false when it exited instead. */
-  get ready(): Promise<boolean> {
-    return this.#ready.promise;
   }
 
   /** Lets the process move into its cgroup and allocate. */
@@ -102,4 +103,86 @@ async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<stri
     yield* lines;
   }
   if (rest !== "") yield rest;
+}
+
+/** On one screen; a 20 MiB run takes some 320 steps. */
+const ROWS = 16;
+
+/**
+ * Returns whether usage has entered another sixteenth of `scale` (bytes), up or down, since this was last true. Pure but for
+ * what it remembers.
+ */
+export function createStepFilter(scale: number): (usage: number) => boolean {
+  let row = 0;
+  return (usage) => {
+    // Usage that wavers around a boundary is no news: it must fall halfway into the row below.
+    const exact = usage / scale * ROWS;
+    const moved = exact >= row + 1 || exact < row - 0.5;
+    if (moved) row = Math.floor(exact);
+    return moved;
+  };
+}
+
+export class StepReporter {
+  /** The runtime's clock starts at a whole millisecond of the wall clock and is not adjusted with it. */
+  readonly #skew = microseconds() / 1000 - clock();
+  readonly #isNews: (usage: number) => boolean;
+  /** The last step of each process, until it is emitted. */
+  readonly #pending = new Map<number, () => void>();
+  #emittedUsage = 0;
+  /** Milliseconds since the epoch, by the clock of the watch: when the first allocator moved in. */
+  firstPageAt: number | undefined;
+  /** Milliseconds since the epoch: when the last page was touched, as far as it was reported. */
+  lastPageAt: number | undefined;
+
+  /** @param scale the bytes that count as full. */
+  constructor(
+    private readonly scale: number,
+    private readonly emit: (at: number, body: SimulationBody) => void,
+    private readonly onUsage: OnUsage,
+  ) {
+    this.#isNews = createStepFilter(scale);
+  }
+
+  add(pid: number, progress: Progress): void {
+    const at = progress.at / 1000 - this.#skew;
+    if ("usage" in progress && progress.usage !== undefined) this.onUsage(at, progress.usage);
+    switch (progress.type) {
+      case "ready":
+        return;
+      case "allocator_started":
+        this.firstPageAt = Math.min(this.firstPageAt ?? at, at);
+        return this.emit(at, { type: "allocator_started", pid, usage: progress.usage ?? null });
+      case "used":
+        return this.#addStep(at, pid, progress.allocated, progress.usage ?? null);
+      case "signal":
+        return this.emit(at, { type: "signal", pid, signal: progress.signal });
+      case "done":
+        this.flush(pid);
+        return this.emit(at, { type: "finished", pid, reason: progress.reason });
+    }
+  }
+
+  #addStep(at: number, pid: number, allocated: number, usage: number | null): void {
+    // Each process has its own pipe: its line may be older than one that another process has sent already.
+    const isStale = this.lastPageAt !== undefined && at < this.lastPageAt;
+    this.lastPageAt = Math.max(this.lastPageAt ?? at, at);
+    const size = usage ?? allocated;
+    const isRow = !isStale && this.#isNews(size);
+    // The last step shows how far the process came, unless an emitted step shows nearly the same.
+    if (!isRow && Math.abs(size - this.#emittedUsage) < this.scale / 64) {
+      return void this.#pending.delete(pid);
+    }
+    this.#pending.set(pid, () => {
+      this.#emittedUsage = size;
+      this.emit(at, { type: "step", pid, allocated, usage });
+    });
+    if (isRow) this.flush(pid);
+  }
+
+  /** Emits the last step of a process unless it was emitted already. */
+  flush(pid: number): void {
+    this.#pending.get(pid)?.();
+    this.#pending.delete(pid);
+  }
 }

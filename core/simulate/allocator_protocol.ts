@@ -1,42 +1,15 @@
-/** What `simulate` and its allocator processes exchange: the allocation as one JSON argument, the progress as lines of text. */
+/** The progress of an allocator process as lines of text, and the words of its allocation. */
 
 export const KINDS = ["anon", "file", "shmem"] as const;
 export type Kind = typeof KINDS[number];
 
 export const SIGNAL_REPLIES = ["free", "ignore", "exit"] as const;
-export type SignalReply = typeof SIGNAL_REPLIES[number];
 
 /** The signals of OOMHero (warning, critical), and the one that asks any process to terminate. */
 export const ANSWERED_SIGNALS = ["SIGUSR1", "SIGUSR2", "SIGTERM"] as const;
 export type AnsweredSignal = typeof ANSWERED_SIGNALS[number];
 
-/** Sizes are bytes. */
-export interface Allocation {
-  readonly kind: Kind;
-  /** `cgroup.procs` of the cgroup to move into; absent: the allocator stays in its cgroup. */
-  readonly procsFile?: string;
-  /** The control file with the usage of that cgroup. */
-  readonly usageFile: string;
-  /** Upper bound of what the allocator touches. */
-  readonly maxBytes: number;
-  /** The allocator stops before usage exceeds this. */
-  readonly stopAt?: number;
-  readonly step: number;
-  /** Progress is reported each time that this much more was touched. */
-  readonly reportStep: number;
-  /** Bytes per second; absent: as fast as possible. */
-  readonly rate?: number;
-  /** How long the allocator keeps its memory after it has stopped. */
-  readonly holdMs: number;
-  readonly onSignal?: SignalReply;
-  readonly http?: { readonly hostname: string; readonly port: number };
-  /** A folder on a disk, for `file`. */
-  readonly folder?: string;
-  /** The allocator is killed when this process ends. */
-  readonly parentPid: number;
-}
-
-export const STOP_REASONS = ["stop_at", "max_bytes", "signal"] as const;
+const STOP_REASONS = ["stop_at", "max_bytes", "signal"] as const;
 /** Why an allocator stopped by itself. */
 export type StopReason = typeof STOP_REASONS[number];
 

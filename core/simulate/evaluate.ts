@@ -55,7 +55,7 @@ export function evaluate(evidence: Evidence): Verdict {
 }
 
 /** Milliseconds, rounded to whole microseconds. */
-const toMicroseconds = (ms: number) => Math.round(ms * 1000) / 1000;
+export const toMicroseconds = (ms: number) => Math.round(ms * 1000) / 1000;
 
 function outcomeOf(
   { exits, endedEarly, fake }: Evidence,

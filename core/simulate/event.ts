@@ -117,6 +117,8 @@ export type SimulationBody =
   };
 
 export type OwnEvent = Head & SimulationBody;
+export type StartEvent = Head & Start;
+export type VerdictEvent = Head & Verdict;
 export type SimulationEvent = OwnEvent | OomkitEvent;
 export type EmitEvent = (event: SimulationEvent) => void;
 /**

@@ -3,7 +3,7 @@
 import { reasonOf } from "../control/write.ts";
 import { OomkitError } from "../errors.ts";
 import { errnoOf } from "../kernel/libc.ts";
-import { hasEnded, type Owner, ownIdentity, parseSandboxName, sandboxName } from "./sandbox.ts";
+import { isLeftBehind, ownIdentity, parseSandboxName, sandboxName } from "./sandbox.ts";
 
 /** Sizes are bytes. */
 export interface FakeState {
@@ -37,14 +37,15 @@ const IDLE: FakeState = {
 };
 
 export class FakeTree {
-  readonly #version: 1 | 2;
   /** What was created, in order. */
   readonly #paths: string[] = [];
   readonly #files = new Map<string, FakeFile>();
 
-  private constructor(version: 1 | 2, /** For `--root`. */ readonly dir: string) {
-    this.#version = version;
-  }
+  private constructor(
+    private readonly version: 1 | 2,
+    /** For `--root`. */
+    readonly dir: string,
+  ) {}
 
   /**
    * @param dir is created if it does not exist; absent: a temporary folder.
@@ -64,7 +65,7 @@ export class FakeTree {
 
   /** Writes what has changed. */
   update(state: FakeState): void {
-    const { root, child } = FILES[this.#version];
+    const { root, child } = FILES[this.version];
     const usage = state.usage + IDLE.usage;
     this.#write("", root({ ...state, usage, limit: Infinity, pids: [] }));
     this.#write(FAKE_CGROUP, child(state));
@@ -89,11 +90,11 @@ export class FakeTree {
       Deno.mkdirSync(`${this.dir}${path}`, { recursive: true });
       this.#paths.push(`${this.dir}${path}`);
     }
-    this.#write(IDLE_CGROUP, FILES[this.#version].child(IDLE));
+    this.#write(IDLE_CGROUP, FILES[this.version].child(IDLE));
     this.update(state);
   }
 
-  #write(cgroup: string, contents: Readonly<Record<string, string>>): void {
+  #write(cgroup: string, contents: FakeFiles): void {
     for (const [name, text] of Object.entries(contents)) {
       const path = `${this.dir}${cgroup}/${name}`;
       const file = this.#files.get(path);
@@ -157,14 +158,12 @@ function claim(dir: string): boolean {
   if (!Deno.statSync(dir).isDirectory) return fail("it is a file");
   const names = [...Deno.readDirSync(dir)].map(({ name }) => name);
   if (names.length === 0) return false;
-  const owner = names.includes(OWNER_FILE)
-    ? parseSandboxName(Deno.readTextFileSync(`${dir}/${OWNER_FILE}`).trim())?.owner
-    : undefined;
-  const observer = ownIdentity();
+  const sandbox = names.includes(OWNER_FILE)
+    ? Deno.readTextFileSync(`${dir}/${OWNER_FILE}`).trim()
+    : "";
+  const owner = parseSandboxName(sandbox)?.owner;
   if (owner === undefined) return fail("it is not empty");
-  if (observer === undefined || !hasEnded(owner, observer)) {
-    return fail(`pid ${owner.pid} is using it for its fake tree`);
-  }
+  if (!isLeftBehind(sandbox)) return fail(`pid ${owner.pid} is using it for its fake tree`);
   // Left by a run that was killed: every file is overwritten.
   return false;
 }
@@ -177,15 +176,15 @@ function removeIfPossible(path: string): void {
   }
 }
 
-/**
- * Creates a folder that only its owner can enter, named as a sandbox is, and removes stale ones of the same user.
- */
+/** Creates a folder that only its owner can enter, named as a sandbox is, and removes stale ones of the same user. */
 export function createTemporaryFolder(): string {
   const owner = ownIdentity();
   const unique = Deno.makeTempDirSync({ prefix: "oomkit-" });
   if (owner === undefined) return unique;
   const parent = unique.slice(0, unique.lastIndexOf("/"));
-  removeStaleFolders(parent, owner);
+  for (const { name, isDirectory } of Deno.readDirSync(parent)) {
+    if (isDirectory && isLeftBehind(name)) removeIfOwn(`${parent}/${name}`);
+  }
   const named = `${parent}/${sandboxName("oomkit-sim", owner)}`;
   try {
     Deno.mkdirSync(named, { mode: 0o700 });
@@ -198,16 +197,11 @@ export function createTemporaryFolder(): string {
   return named;
 }
 
-function removeStaleFolders(parent: string, observer: Owner): void {
-  for (const { name, isDirectory } of Deno.readDirSync(parent)) {
-    const owner = isDirectory ? parseSandboxName(name)?.owner : undefined;
-    if (owner === undefined || !hasEnded(owner, observer)) continue;
-    try {
-      const path = `${parent}/${name}`;
-      if (Deno.lstatSync(path).uid === Deno.uid()) Deno.removeSync(path, { recursive: true });
-    } catch {
-      // Another run has removed it meanwhile.
-    }
+function removeIfOwn(path: string): void {
+  try {
+    if (Deno.lstatSync(path).uid === Deno.uid()) Deno.removeSync(path, { recursive: true });
+  } catch {
+    // Another run has removed it meanwhile.
   }
 }
 
@@ -229,6 +223,8 @@ const keyed = (rows: Readonly<Record<string, number | bigint | string>>) =>
   Object.entries(rows).map(([key, value]) => `${key} ${value}\n`).join("");
 
 const zeros = (keys: string) => Object.fromEntries(keys.split(" ").map((key) => [key, 0]));
+const zeroFiles = (names: string) =>
+  Object.fromEntries(names.split(" ").map((name) => [name, "0\n"]));
 
 const procs = (pids: readonly number[]) => pids.map((pid) => `${pid}\n`).join("");
 
@@ -292,11 +288,7 @@ function v2Files(state: FakeState): FakeFiles {
     "memory.peak": `${peak}\n`,
     "memory.max": limit === Infinity ? "max\n" : `${limit}\n`,
     "memory.high": "max\n",
-    "memory.low": "0\n",
-    "memory.min": "0\n",
-    "memory.swap.current": "0\n",
-    "memory.swap.max": "0\n",
-    "memory.oom.group": "0\n",
+    ...zeroFiles("memory.low memory.min memory.swap.current memory.swap.max memory.oom.group"),
     "memory.stat": v2Stat(usage),
     "memory.events": events,
     "memory.events.local": events,

@@ -63,37 +63,29 @@ export function growthAt(curve: Curve, elapsed: number): Moment {
 export function lifetime(curve: Curve): number {
   const { shape, limit, rate, stopAt = Infinity } = curve;
   if (stopAt < limit) return Infinity;
-  switch (shape) {
-    case "linear":
-    case "steps":
-      return limit / rate * 1000;
-    case "saw-tooth":
-      return Infinity;
-    case "leak": {
-      let life = 0;
-      for (let tooth = 0;; tooth++) {
-        const { from, to } = toothOf(curve, tooth);
-        if (from >= to) return life + (limit - from) / rate * 1000;
-        life += (to - from) / rate * 1000;
-      }
-    }
+  if (shape === "saw-tooth") return Infinity;
+  if (shape !== "leak") return limit / rate * 1000;
+  let life = 0;
+  for (let tooth = 0;; tooth++) {
+    const { from, to } = toothOf(curve, tooth);
+    if (from >= to) return life + (limit - from) / rate * 1000;
+    life += (to - from) / rate * 1000;
   }
 }
 
-function usageAt({ shape, limit, rate, stopAt = Infinity }: Curve, elapsed: number): number {
+function usageAt(curve: Curve, elapsed: number): number {
+  const { shape, limit, rate } = curve;
   const grown = rate * elapsed / 1000;
-  switch (shape) {
-    case "linear":
-      return Math.floor(Math.min(grown, stopAt, limit));
-    case "steps": {
-      const step = limit / STEPS;
-      return Math.floor(Math.min(Math.floor(grown / step) * step, stopAt, limit));
-    }
-    case "saw-tooth":
-    case "leak":
-      return Math.floor(Math.min(teethAt({ shape, limit, rate }, grown), stopAt, limit));
-  }
+  const step = limit / STEPS;
+  if (shape === "linear") return bounded(curve, grown);
+  return bounded(
+    curve,
+    shape === "steps" ? Math.floor(grown / step) * step : teethAt(curve, grown),
+  );
 }
+
+const bounded = ({ limit, stopAt = Infinity }: Curve, usage: number) =>
+  Math.floor(Math.min(usage, stopAt, limit));
 
 /** Where usage starts and ends to grow between two collections. A leak ends at the limit once nothing can be collected. */
 function toothOf({ shape, limit }: Curve, tooth: number): { from: number; to: number } {
@@ -116,9 +108,9 @@ function teethAt(curve: Curve, grown: number): number {
 }
 
 function peakAt(curve: Curve, elapsed: number): number {
-  const { shape, limit, rate, stopAt = Infinity } = curve;
+  const { shape, limit, rate } = curve;
   if (shape === "linear" || shape === "steps") return usageAt(curve, elapsed);
   const grown = rate * elapsed / 1000;
   const collected = grown >= COLLECT_AT * limit ? COLLECT_AT * limit : 0;
-  return Math.floor(Math.min(Math.max(collected, teethAt(curve, grown)), stopAt, limit));
+  return bounded(curve, Math.max(collected, teethAt(curve, grown)));
 }

@@ -1,32 +1,27 @@
-/** What is to be simulated, and what that means for the allocators and for the watch. */
+/** What is to be simulated, where (in a sandbox or in oomkit's own cgroup), and what that means for the allocators and the watch. */
 
+import { readAncestry } from "../cgroup/ancestry.ts";
+import type { Cgroup } from "../cgroup/cgroup.ts";
 import { realPath, tryReadText } from "../cgroup/files.ts";
+import type { Hierarchy } from "../cgroup/hierarchy.ts";
+import { ownCgroup } from "../cgroup/resolve.ts";
 import { isInSubtree } from "../cgroup_path.ts";
+import { OomkitError } from "../errors.ts";
+import { microseconds } from "../kernel/clock.ts";
+import { pageSize } from "../kernel/page_size.ts";
 import { omitUndefined } from "../omit_undefined.ts";
 import { parseMountinfo } from "../parse/mountinfo.ts";
+import { parseMeminfo } from "../parse/procfs.ts";
 import type { RecordSink } from "../record/format.ts";
 import type { WatchOptions } from "../watch/options.ts";
-import type { Allocation, Kind, SignalReply } from "./allocator_protocol.ts";
-import type { Expectation, Start } from "./event.ts";
-import type { SimulationTarget } from "./target.ts";
+import type { Allocation } from "./allocator.ts";
+import type { Degradation, Expectation, Start } from "./event.ts";
+import { createSandbox, findParent, type Refusal, type Sandbox } from "./sandbox.ts";
 
-/** Sizes are bytes. */
-export interface Plan {
-  readonly kind: Kind;
-  /** Per second, of all processes together; absent: as fast as possible. */
-  readonly rate?: number;
-  /** What is touched at a time. */
-  readonly step: number;
-  /** Usage at which the allocators stop. */
-  readonly stopAt?: number;
-  /** Upper bound of what each process touches. */
-  readonly maxBytes: number;
-  readonly holdMs: number;
+/** Sizes are bytes; the rate is of all processes together. */
+export interface Plan
+  extends Omit<Allocation, "procsFile" | "usageFile" | "reportStep" | "parentPid"> {
   readonly processes: number;
-  readonly onSignal?: SignalReply;
-  readonly http?: { readonly hostname: string; readonly port: number };
-  /** A folder on a disk, for `file`. */
-  readonly folder?: string;
   /** The simulation ends after this time, whatever its state. */
   readonly timeoutMs?: number;
   readonly thresholds: WatchOptions["thresholds"];
@@ -122,6 +117,85 @@ export function findDiskFolder(candidates: readonly string[]): string | undefine
 function canMakeFile(folder: string): boolean {
   try {
     Deno.removeSync(Deno.makeTempFileSync({ dir: folder, prefix: "oomkit-sim-" }));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export interface SimulationTarget {
+  readonly cgroup: Cgroup;
+  /** Absent for oomkit's own cgroup. */
+  readonly sandbox?: Sandbox;
+  /** The effective limit in bytes; absent: none. */
+  readonly limit?: number;
+  readonly limitOwner?: string;
+  readonly degraded?: Degradation;
+}
+
+/** A sandbox with a limit (bytes), or why there can be none. */
+export function sandboxTarget(
+  hierarchy: Hierarchy,
+  limit: number,
+  group: boolean,
+): SimulationTarget | Refusal {
+  if (!hasLibc()) return { refused: NO_LIBC };
+  const sandbox = createSandbox(hierarchy, { prefix: "oomkit-sim", limit, group });
+  if ("refused" in sandbox) return sandbox;
+  const target = { cgroup: sandbox.cgroup, sandbox, limit, limitOwner: sandbox.cgroup.path };
+  if (!group || sandbox.groupKill) return target;
+  return {
+    ...target,
+    degraded: {
+      requested: "memory.oom.group",
+      fallback: "one kill at a time",
+      reason: `cgroup v${hierarchy.version.number} does not have this file here`,
+    },
+  };
+}
+
+/** Oomkit's own cgroup as it is. Throws {@link OomkitError} where it cannot be found. */
+export function ownCgroupTarget(hierarchy: Hierarchy): SimulationTarget {
+  if (!hasLibc()) throw new OomkitError(`cannot allocate: ${NO_LIBC}`);
+  const cgroup = ownCgroup(hierarchy);
+  const { limit } = readAncestry(cgroup);
+  return {
+    cgroup,
+    ...(limit.bytes !== Infinity && { limit: limit.bytes }),
+    ...(limit.owner !== undefined && { limitOwner: limit.owner }),
+  };
+}
+
+/** Free memory for a sandbox, in bytes, and what bounds it. */
+export interface Room {
+  readonly bytes: number;
+  /** A cgroup path; absent when the machine's memory is the bound. */
+  readonly owner?: string;
+}
+
+/**
+ * A limit above this would be hit by an ancestor or the machine first, and other processes would be killed. `undefined` when
+ * neither is known.
+ */
+export function roomFor(hierarchy: Hierarchy): Room | undefined {
+  const available = parseMeminfo(tryReadText("/proc/meminfo") ?? "").available;
+  const parent = findParent(hierarchy);
+  const left = "refused" in parent ? undefined : readAncestry(parent).headroom;
+  if (left !== undefined && (available === undefined || left.bytes < available)) {
+    return { bytes: left.bytes, ...(left.owner !== undefined && { owner: left.owner }) };
+  }
+  return available === undefined ? undefined : { bytes: available };
+}
+
+/** Bytes of a page, which the size of a step is a multiple of. */
+export const pageBytes = pageSize;
+
+const NO_LIBC = "libc.so.6 cannot be loaded";
+
+/** It needs glibc, and a runtime that is allowed to load it. */
+function hasLibc(): boolean {
+  try {
+    microseconds();
     return true;
   } catch {
     return false;

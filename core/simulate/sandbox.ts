@@ -3,7 +3,14 @@
  * the process that created it, so a later run recognizes a stale one.
  */
 
-import { ancestorsOf, type Cgroup, isThere, openCgroup, walk } from "../cgroup/cgroup.ts";
+import {
+  ancestorsOf,
+  type Cgroup,
+  childrenOf,
+  isThere,
+  openCgroup,
+  walk,
+} from "../cgroup/cgroup.ts";
 import { exists, readLink, tryReadText } from "../cgroup/files.ts";
 import { type Hierarchy, join } from "../cgroup/hierarchy.ts";
 import { killCgroup, SIGKILL } from "../control/kill.ts";
@@ -243,4 +250,43 @@ function tryToRemove(cgroup: Cgroup): string | undefined {
     }
   }
   return undefined;
+}
+
+/**
+ * Removes stale sandboxes, and kills what runs in them, where this run would create its own. Takes only cgroups that have a
+ * sandbox name, belong to the calling user, and have an owner that has ended.
+ */
+export async function removeStale(hierarchy: Hierarchy) {
+  const parent = findParent(hierarchy);
+  /** Cgroup paths. */
+  const removed: string[] = [];
+  /** One line, with the reason, for each that could not be removed. */
+  const failed: string[] = [];
+  for (const cgroup of "refused" in parent ? [] : childrenOf(parent).filter(isStale)) {
+    try {
+      await removeCgroup(cgroup);
+      removed.push(cgroup.path);
+    } catch (error) {
+      if (!(error instanceof OomkitError)) throw error;
+      failed.push(error.message);
+    }
+  }
+  return { removed, failed };
+}
+
+function isStale({ path, dir }: Cgroup): boolean {
+  if (!isLeftBehind(path.slice(path.lastIndexOf("/") + 1))) return false;
+  // Where /proc hides the processes of other users (hidepid), theirs only seem to have ended.
+  try {
+    return Deno.statSync(dir).uid === Deno.uid();
+  } catch {
+    return false;
+  }
+}
+
+/** Whether a sandbox's name is that of a process that has ended. */
+export function isLeftBehind(name: string): boolean {
+  const owner = parseSandboxName(name)?.owner;
+  const observer = owner && ownIdentity();
+  return observer !== undefined && hasEnded(owner!, observer);
 }

@@ -1,8 +1,8 @@
 /** Costs of the live view of 1,000 cgroups: a frame, a round of reads, and both together on top of the watch. */
 
-import type { Capabilities } from "../../cli/terminal/palette.ts";
+import type { Capabilities } from "../../cli/terminal/capabilities.ts";
 import { screenDiff } from "../../cli/terminal/terminal.ts";
-import { createPoller } from "../../cli/live/poll.ts";
+import { Poller } from "../../cli/live/poll.ts";
 import { screenLines } from "../../cli/live/screen.ts";
 import { firstView, shownRows, type View, withRows } from "../../cli/live/view.ts";
 import type { Cgroup } from "../../core/cgroup/cgroup.ts";
@@ -27,7 +27,7 @@ export async function live(): Promise<Measured> {
   const parent = createBenchCgroup();
   const cgroups = makeChildren(parent, CGROUPS, 64 * MIB);
   const subjects = cgroups.map((cgroup) => ({ cgroup, limitOwner: cgroup, marks: () => [] }));
-  const poller = createPoller(() => subjects, () => performance.now());
+  const poller = new Poller(() => subjects, () => performance.now());
   const rounds: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     const begun = performance.now();

@@ -1,8 +1,8 @@
 /** Run by a test in its own terminal: opens the terminal as the live view does, and ends as its argument says. */
 
-import { openTerminal } from "../../cli/terminal/terminal.ts";
+import { Terminal } from "../../cli/terminal/terminal.ts";
 
-const terminal = openTerminal({ onKey() {}, onRedraw() {}, onLost() {} });
+const terminal = new Terminal({ onKey() {}, onRedraw() {}, onLost() {} });
 terminal.show(["IN THE VIEW", ...Array<string>(23).fill("")], { columns: 100, rows: 24 });
 const fail = () => {
   throw new Error("uncaught");

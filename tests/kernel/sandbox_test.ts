@@ -4,11 +4,11 @@ import { libc } from "../../core/kernel/libc.ts";
 import {
   createSandbox,
   ownIdentity,
+  removeStale,
   type Sandbox,
   sandboxName,
   type SandboxOptions,
 } from "../../core/simulate/sandbox.ts";
-import { removeStale } from "../../core/simulate/stale.ts";
 import { makeFolder } from "../helpers/folder.ts";
 import { kernelTest, MIB } from "../helpers/kernel_cases.ts";
 

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { openJournal, restoreStale } from "../../core/control/journal.ts";
-import { openResultFile } from "../../cli/output/result_file.ts";
+import { openResultFile } from "../../cli/output/files.ts";
 import { LogFile } from "../../core/receivers/log_file.ts";
 import { check, makeNode, write } from "../helpers/configured.ts";
 

@@ -1,8 +1,7 @@
 /** What is written to the terminal, and how often. */
 
 import assert from "node:assert/strict";
-import { screenDiff } from "../../../cli/terminal/terminal.ts";
-import { createFrameLimiter } from "../../../cli/terminal/frame_limiter.ts";
+import { createFrameLimiter, screenDiff } from "../../../cli/terminal/terminal.ts";
 
 /** The screen of a terminal without line wrap after a write. */
 function shown(before: readonly string[], written: string, columns: number): string[] {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { DrawFlags } from "../../../cli/options/live.ts";
+import type { DrawFlags } from "../../../cli/options/subcommand.ts";
 import { watchBase } from "../../../cli/watch/options.ts";
 import { write } from "../../helpers/configured.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createPoller, type Subject } from "../../../cli/live/poll.ts";
+import { Poller, type Subject } from "../../../cli/live/poll.ts";
 import { openCgroup } from "../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
 import { pageSize } from "../../../core/kernel/page_size.ts";
@@ -23,7 +23,7 @@ const FILES = {
 Deno.test("a few values are read of every cgroup, and the rest of those on the screen", async () => {
   using tree = makeTree(2, { "/a": FILES, "/b": FILES });
   const subjects = ["/a", "/b"].map((path) => subjectOf(tree, path));
-  const poller = createPoller(() => subjects, () => 0);
+  const poller = new Poller(() => subjects, () => 0);
   assert.ok(await poller.round() >= 1000);
   const [a, b] = poller.rows();
   assert.equal(a?.usage, 40 * MIB);
@@ -44,7 +44,7 @@ Deno.test("a guard's row has its limit and levels, and the usage of the limit's 
     mode: "notify",
     marks,
   });
-  const poller = createPoller(() => [subject], () => 0);
+  const poller = new Poller(() => [subject], () => 0);
   await poller.round();
   const [row] = poller.rows();
   assert.deepEqual([row?.path, row?.usage, row?.limit, row?.headroom], [
@@ -60,7 +60,7 @@ Deno.test("a removed cgroup keeps its last row for a while, and then row and cou
   using tree = makeTree(2, { "/a": FILES });
   let subjects = [subjectOf(tree, "/a")];
   let now = 0;
-  const poller = createPoller(() => subjects, () => now);
+  const poller = new Poller(() => subjects, () => now);
   poller.count(kill("/a", 7));
   await poller.round();
   assert.equal(poller.rows()[0]?.counts.kills, 1);
@@ -86,7 +86,7 @@ Deno.test("details are those of inspect, read at most once a second, and kept af
   using tree = makeTree(2, { "/a": FILES });
   let subjects = [subjectOf(tree, "/a")];
   let now = 0;
-  const poller = createPoller(() => subjects, () => now);
+  const poller = new Poller(() => subjects, () => now);
   await poller.round();
   const first = poller.details({ path: "/a" });
   assert.equal(first.found?.inspection.snapshot.usage, 40 * MIB);

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
-import type { Colours } from "../../../cli/terminal/palette.ts";
-import type { Size } from "../../../cli/terminal/style.ts";
+import type { Colours, Size } from "../../../cli/terminal/capabilities.ts";
 import { screenLines, scrollOf } from "../../../cli/live/screen.ts";
 import type { View } from "../../../cli/live/view.ts";
 import { widthOf } from "../../../cli/terminal/width.ts";

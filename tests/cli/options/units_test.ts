@@ -9,6 +9,9 @@ import {
   parseRate,
   parseSize,
   parseSizeOrPercent,
+  shortBytes,
+  shortRate,
+  shortTime,
 } from "../../../cli/options/units.ts";
 import { OomkitError } from "../../../core/errors.ts";
 
@@ -208,4 +211,15 @@ Deno.test("formatted durations parse back to their precision", () => {
     const again = parseDuration(formatDuration(milliseconds));
     assert.ok(Math.abs(again - milliseconds) <= Math.max(milliseconds * 0.05, 0.05 + 1e-9));
   }));
+});
+
+Deno.test("sizes, rates and times are short", () => {
+  const of = (values: number[], format: (value: number) => string) => values.map(format).join(" ");
+  assert.equal(
+    of([0, 999, 1000, 20 * 1024 ** 2, 999.6 * 1024 ** 2, 1.5 * 1024 ** 3], shortBytes),
+    "0B 999B 1.0K 20.0M 1.0G 1.5G",
+  );
+  assert.equal(of([0.2, 12 * 1024, -12 * 1024], shortRate), "0/s +12.0K/s -12.0K/s");
+  assert.equal(of([0.42, 12, 80, 200, 7300, 1e6, Infinity], shortTime), "0.4s 12s 80s 3m 2h 12d –");
+  assert.equal(shortBytes(undefined) + shortRate(undefined) + shortTime(undefined), "–––");
 });

@@ -1,8 +1,10 @@
+import { candidateText } from "../../../cli/guard/explain.ts";
+import { cgroupName, eventFacts, eventText } from "../../../cli/output/event_text.ts";
+import type { Style } from "../../../cli/terminal/palette.ts";
+import { type Body, type KillBody, makeEvent } from "../../../core/events/event.ts";
+import { actionFields, candidate, killBody } from "../../helpers/guard_events.ts";
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { cgroupName, eventFacts, eventText } from "../../../cli/output/event_text.ts";
-import type { Style } from "../../../cli/terminal/style.ts";
-import { type Body, makeEvent } from "../../../core/events/event.ts";
 
 const plain: Style = (_, text) => text;
 const at = new Date(2026, 10, 21, 9, 5, 7, 42).getTime();
@@ -78,4 +80,177 @@ Deno.test("any cgroup name fits into the column and has no control characters", 
 Deno.test("a process name cannot break the line or colour the terminal", () => {
   const body: Body = { ...kill, victim: { ...kill.victim!, comm: "x\n\x1b[31m" } };
   assert.ok(line(body).includes("(x\\x0a\\x1b[31m)"));
+});
+
+const MIB = 1024 ** 2;
+const facts = (body: Body) => eventFacts(makeEvent(at, "/a", "none", body));
+
+const armed: Body = {
+  type: "guard_armed",
+  rule: null,
+  limit: 64 * MIB,
+  limit_owner: "/a",
+  warn: 41.6 * MIB,
+  critical: 57.6 * MIB,
+  imminent: 62.7 * MIB,
+  metric: "usage",
+  mode: "notify",
+  actions: { warn: ["signal:SIGUSR1", "reclaim"], critical: [], imminent: ["exec:echo\n\x1b[2J"] },
+  dry_run: false,
+};
+
+Deno.test("guard_armed is one line with limit, mode, and each level with its actions", () => {
+  assert.equal(
+    facts(armed),
+    "limit 64.0 MiB, notify: warn 41.6 MiB signal:SIGUSR1 reclaim, critical 57.6 MiB noop, " +
+      "imminent 62.7 MiB exec:echo\\x0a\\x1b[2J",
+  );
+});
+
+Deno.test("guard_armed names the ancestor that sets the limit, and a dry run", () => {
+  const line = facts({ ...armed, limit_owner: "/", dry_run: true });
+  assert.match(line, /^limit 64\.0 MiB of \/, notify, dry run: warn/);
+  assert.doesNotMatch(facts({ ...armed, limit_owner: null }), / of /);
+});
+
+const level: Body = {
+  type: "level_reached",
+  level: "warn",
+  usage: 50 * MIB,
+  metric_value: 42 * MIB,
+  metric: "usage",
+  level_bytes: 41.6 * MIB,
+  limit: 64 * MIB,
+  rate: 3 * MIB,
+};
+
+Deno.test("level_reached states usage, limit and growth", () => {
+  const line = "warn: usage 42.0 MiB (65.6% of 64.0 MiB), rising by 3.0 MiB/s";
+  assert.equal(facts(level), line);
+  const withoutGrowth = "critical: working set 42.0 MiB (65.6% of 64.0 MiB)";
+  for (const rate of [null, 0, -3 * MIB]) {
+    assert.equal(
+      facts({ ...level, level: "critical", metric: "working-set", rate }),
+      withoutGrowth,
+    );
+  }
+});
+
+Deno.test("a kill names its victim, the freed memory, and the latency of each stage", () => {
+  assert.equal(
+    facts(killBody()),
+    "pid 4242 (java) killed by SIGKILL at 62.7 MiB of 64.0 MiB: signalled in 0.1 ms, " +
+      "exited in 3.4 ms, freed 60.0 MiB in 3.5 ms",
+  );
+  assert.match(
+    facts(killBody({ action: "container", killed_cgroup: "/a/b" })),
+    /^pid 4242 \(java\) and all of \/a\/b killed by SIGKILL/,
+  );
+});
+
+Deno.test("a dry run, a survivor and a failed kill do not read like a kill", () => {
+  const cases: [Partial<KillBody>, string][] = [
+    [{ outcome: "dry_run" }, "pid 4242 (java) would be killed by SIGKILL at 62.7 MiB of 64.0 MiB"],
+    [
+      { outcome: "survived", signal: "SIGTERM", reason: "did not exit within the grace period" },
+      "pid 4242 (java) survived SIGTERM at 62.7 MiB of 64.0 MiB: " +
+      "did not exit within the grace period",
+    ],
+    [
+      { victim: null, outcome: "failed", reason: "no process in the cgroup may be killed" },
+      "no process could be killed at 62.7 MiB of 64.0 MiB: no process in the cgroup may be killed",
+    ],
+  ];
+  for (const [more, line] of cases) assert.equal(facts(killBody(more)), line);
+});
+
+Deno.test("signals, reclaim and hooks state their outcome", () => {
+  const fields = { ...actionFields, level: "warn" } as const;
+  const signal = { ...fields, action: "signal", signal: "SIGUSR1" } as const;
+  const reclaim = { ...fields, action: "reclaim" } as const;
+  const hook = { ...fields, action: "exec" } as const;
+  const cases: [Body, string][] = [
+    [{ ...signal, outcome: "signalled", count: 1 }, "SIGUSR1 at warn sent to 1 process"],
+    [{ ...signal, outcome: "dry_run", count: 2 }, "SIGUSR1 at warn would be sent to 2 processes"],
+    [{ ...signal, outcome: "failed", count: 0, reason: "x" }, "SIGUSR1 at warn was not sent: x"],
+    [
+      { ...reclaim, outcome: "reclaimed", freed: 3 * MIB, freed_ms: 20 },
+      "reclaim at warn: freed 3.0 MiB in 20.0 ms",
+    ],
+    [{ ...reclaim, outcome: "dry_run" }, "reclaim at warn would run"],
+    [{ ...reclaim, outcome: "failed", reason: "x" }, "reclaim at warn failed: x"],
+    [{ ...hook, outcome: "ok" }, "exec at warn ran"],
+    [
+      { ...hook, outcome: "failed", reason: "it exited with 3" },
+      "exec at warn failed: it exited with 3",
+    ],
+    [{ ...hook, outcome: "dry_run", reason: "notify-me" }, "exec at warn would run: notify-me"],
+  ];
+  for (const [body, line] of cases) assert.equal(facts(body), line);
+});
+
+Deno.test("action_skipped states the reason", () => {
+  const skip = {
+    type: "action_skipped",
+    level: "imminent",
+    usage: 63 * MIB,
+    reclaimable: 40 * MIB,
+    limit: 64 * MIB,
+    level_bytes: 62.7 * MIB,
+  } as const;
+  const recovered = facts({ ...skip, reason: "recovered", usage: 20 * MIB });
+  assert.equal(recovered, "no action: usage 20.0 MiB is below 62.7 MiB again");
+  const cache = "no action: the kernel can reclaim 40.0 MiB of 63.0 MiB";
+  assert.equal(facts({ ...skip, reason: "reclaimable_cache" }), cache);
+});
+
+Deno.test("restored states the value, or why the file was not restored", () => {
+  const high = { type: "restored", file: "memory.high", set: "4096", before: "max" } as const;
+  const cases = [
+    ["restored", null, "memory.high restored to max"],
+    ["gone", null, "memory.high not restored: the cgroup was removed"],
+    ["changed", null, "memory.high not restored: another process has changed it since"],
+    ["failed", "busy", "memory.high could not be restored to max: busy"],
+  ] as const;
+  for (const [outcome, reason, line] of cases) {
+    assert.equal(facts({ ...high, outcome, reason }), line);
+  }
+});
+
+Deno.test("no name of a process, a cgroup or a command can break a line", () => {
+  const bad = "x\n\x1b[31m";
+  const process = { ...candidate, comm: bad, cmdline: [bad], preference_reason: bad };
+  const bodies: Body[] = [
+    killBody({ victim: process, killed_cgroup: `/${bad}`, reason: bad }),
+    { ...actionFields, action: "exec", outcome: "failed", reason: bad },
+    { ...armed, limit_owner: `/${bad}` },
+    { type: "restored", file: bad, set: bad, before: bad, outcome: "failed", reason: bad },
+  ];
+  const lines = bodies.map((body) => eventText(makeEvent(at, `/${bad}`, "none", body), plain));
+  lines.push(candidateText(process, 0));
+  // deno-lint-ignore no-control-regex
+  for (const line of lines) assert.doesNotMatch(line, /[\x00-\x1f\x7f]/);
+});
+
+Deno.test("a candidate is a line with its rank and the values that rank it", () => {
+  const line = " 1  pid 4242 (java)  badness 61.0 MiB, rss 60.0 MiB  java -jar x.jar";
+  assert.equal(candidateText(candidate, 0), line);
+  const preferred = {
+    preference: "prefer",
+    preference_reason: "--prefer java",
+    oom_score_adj: -500,
+  } as const;
+  assert.equal(
+    candidateText({ ...candidate, ...preferred, cmdline: [], rss: null }, 11),
+    "12  pid 4242 (java)  badness 61.0 MiB, rss –, oom_score_adj -500, prefer, " +
+      "--prefer java  java",
+  );
+  const excluded = { preference: "excluded", preference_reason: "oom_score_adj is -1000" } as const;
+  const left = candidateText({ ...candidate, ...excluded }, 2);
+  assert.ok(left.startsWith(" –  pid 4242 (java)  excluded, rss 60.0 MiB, oom_score_adj is"), left);
+});
+
+Deno.test("a long command line is cut", () => {
+  const line = candidateText({ ...candidate, cmdline: ["x".repeat(5000)] }, 0);
+  assert.ok(line.endsWith(`${"x".repeat(59)}…`) && line.length < 150, line);
 });

@@ -3,7 +3,7 @@ import { gzipSync } from "node:zlib";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import schema from "../../../docs/schema/replay.schema.json" with { type: "json" };
 import { makeFolder } from "../../helpers/folder.ts";
-import type { ReplayReport } from "../../../cli/simulate/replay_report.ts";
+import type { ReplayReport } from "../../../cli/simulate/replay.ts";
 import { cgroup, head, snapshots, textOf } from "../../core/record/recording.ts";
 import { isRecordingLine } from "../../helpers/recording_schema.ts";
 import { runOomkit } from "../../helpers/run_oomkit.ts";

@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
-import { shortBytes, shortRate, shortTime } from "../../../cli/terminal/amounts.ts";
 import { paletteOf } from "../../../cli/terminal/palette.ts";
-import { sparkline } from "../../../cli/terminal/sparkline.ts";
-import { fullnessOf, type Usage, usageBar } from "../../../cli/terminal/usage_bar.ts";
+import { fullnessOf, sparkline, type Usage, usageBar } from "../../../cli/terminal/bars.ts";
 import { widthOf } from "../../../cli/terminal/width.ts";
 
 const plain = paletteOf({ colours: 0, unicode: true });
@@ -69,15 +67,4 @@ Deno.test("a sparkline keeps peaks, shows gaps, and has the newest value at the 
   assert.equal(drawn([0, 0], 2), "▁▁");
   assert.equal(drawn([], 3), "   ");
   assert.equal(sparkline([0, 50, 100], 3, { max: 100, unicode: false }), "_=#");
-});
-
-Deno.test("sizes, rates and times are short", () => {
-  const of = (values: number[], format: (value: number) => string) => values.map(format).join(" ");
-  assert.equal(
-    of([0, 999, 1000, 20 * 1024 ** 2, 999.6 * 1024 ** 2, 1.5 * 1024 ** 3], shortBytes),
-    "0B 999B 1.0K 20.0M 1.0G 1.5G",
-  );
-  assert.equal(of([0.2, 12 * 1024, -12 * 1024], shortRate), "0/s +12.0K/s -12.0K/s");
-  assert.equal(of([0.42, 12, 80, 200, 7300, 1e6, Infinity], shortTime), "0.4s 12s 80s 3m 2h 12d –");
-  assert.equal(shortBytes(undefined) + shortRate(undefined) + shortTime(undefined), "–––");
 });

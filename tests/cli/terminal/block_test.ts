@@ -1,7 +1,5 @@
 import assert from "node:assert/strict";
-import { createBlock } from "../../../cli/terminal/block.ts";
-import { foldLine, wrapBehind, wrapTo } from "../../../cli/terminal/wrap.ts";
-import { widthOf } from "../../../cli/terminal/width.ts";
+import { Block } from "../../../cli/terminal/block.ts";
 import { printable } from "../../../cli/output/output.ts";
 
 /** The screen of a terminal without line wrap after a write. */
@@ -21,9 +19,12 @@ function screenOf(written: string): string[] {
 function drawn(columns = 20) {
   let written = "";
   let width = columns;
-  const block = createBlock((text) => void (written += text), () => width);
+  const block = new Block((text) => void (written += text), () => width);
   return {
-    ...block,
+    print: block.print,
+    draw: (lines: readonly string[]) => block.draw(lines),
+    clear: () => block.clear(),
+    restart: () => block.restart(),
     screen: () => screenOf(written),
     written: () => printable(written),
     resize: (to: number) => void (width = to),
@@ -75,26 +76,4 @@ Deno.test("after a stop the block starts again below the shell's output", () => 
   restart();
   draw(["bar", "facts"]);
   assert.equal(written(), "bar\\x0afactsbar\\x0afacts");
-});
-
-Deno.test("text breaks between words, and within a word wider than a line", () => {
-  assert.deepEqual(wrapTo("one two three", 7), ["one two", "three"]);
-  assert.deepEqual(wrapTo("/a/very/long/path it", 8), ["/a/very/", "long/pat", "h it"]);
-  assert.deepEqual(wrapBehind("key ", "one two three", 11), ["key one two", "    three"]);
-  assert.deepEqual(wrapTo("", 8), [""]);
-  for (const line of wrapTo("漢字".repeat(9), 5)) assert.ok(widthOf(line) <= 5, line);
-});
-
-Deno.test("a line that is too wide is folded with an indent, nothing is lost, and its styles stay", () => {
-  assert.deepEqual(foldLine("one two", 7), ["one two"]);
-  assert.deepEqual(foldLine("  one two three", 11), ["  one two", "  three"]);
-  const red = (text: string) => `\x1b[31m${text}\x1b[0m`;
-  assert.deepEqual(foldLine(`key ${red("one two")} ${red("/a/long/path")}`, 8), [
-    "key",
-    `  ${red("one")}`,
-    `  ${red("two")}`,
-    `  ${red("/a/lon")}`,
-    `  ${red("g/path")}`,
-  ]);
-  for (const part of foldLine("漢字".repeat(9), 5)) assert.ok(widthOf(part) <= 5, part);
 });

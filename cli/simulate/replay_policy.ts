@@ -3,10 +3,11 @@
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { OomkitError } from "../../core/errors.ts";
 import { type GuardPolicy, type PolicySet, singlePolicy } from "../../core/guard/policy.ts";
+import type { ConfigFile } from "../config/config.ts";
 import { rulesOf } from "../config/rules.ts";
 import { guardBase, type GuardFlags } from "../guard/options.ts";
 import { policySetOf, resolvePolicy, underRule, withRuleName } from "../guard/policy.ts";
-import { isPolicy } from "./replay_flags.ts";
+import { isPolicy } from "./options.ts";
 
 /** From the recorded policies to those of the replay. */
 export interface ReplayPolicy {
@@ -25,10 +26,10 @@ export async function replayPolicy(
   command: CommandUnknownOpts,
   hasPolicies: boolean,
 ): Promise<ReplayPolicy> {
-  const options = command.options.filter(isPolicy);
-  const isGiven = (name: string) => (command.getOptionValueSource(name) ?? "default") !== "default";
-  const named = options.filter((each) => isGiven(each.attributeName()));
-  const given = named.map(({ long }) => long!);
+  const named = command.options.filter((each) =>
+    isPolicy(each) &&
+    (command.getOptionValueSource(each.attributeName()) ?? "default") !== "default"
+  );
   const values = Object.fromEntries(
     named.map((each) => [each.attributeName(), command.getOptionValue(each.attributeName())]),
   );
@@ -39,43 +40,42 @@ export async function replayPolicy(
     overridesRecorded ? withBothLevels(values) : values,
   );
   const requested = resolvePolicy(flags, sourceOf, [], new Set()).policy;
-  const override = (recorded: GuardPolicy) => overridden(recorded, requested, values);
+  const result = {
+    override: (recorded: GuardPolicy) => overridden(recorded, requested, values),
+    given: named.map(({ long }) => long!),
+    config: path,
+  };
   if (path === undefined) {
-    return {
-      other: hasPolicies ? undefined : singlePolicy(requested),
-      override,
-      given,
-      config: path,
-    };
+    return { ...result, other: hasPolicies ? undefined : singlePolicy(requested) };
   }
   const rules = file === undefined ? [] : rulesOf(file);
   const underOf = (rule: Parameters<typeof withRuleName>[0]) => {
     const under = underRule(flags, sourceOf, rule);
     return withRuleName(rule, resolvePolicy(under.flags, under.sourceOf, [], new Set()).policy);
   };
-  return {
-    other: policySetOf(requested, rules, underOf, new Map()),
-    override,
-    given,
-    config: path,
-  };
+  return { ...result, other: policySetOf(requested, rules, underOf, new Map()) };
 }
 
+type Values = Readonly<Record<string, unknown>>;
+
 /** With one level given, the other one is that of the recording: the default must not fail the order check. */
-function withBothLevels(
-  values: Readonly<Record<string, unknown>>,
-): Readonly<Record<string, unknown>> {
+function withBothLevels(values: Values): Values {
   const { warn, critical } = values as { warn?: number; critical?: number };
   if (warn !== undefined && critical === undefined) return { ...values, critical: 100 };
   return critical !== undefined && warn === undefined ? { ...values, warn: critical } : values;
 }
 
 /** The flags as `guard` would read them; options of the command line override those of the file. */
-async function guardFlags(path: string | undefined, values: Readonly<Record<string, unknown>>) {
+async function guardFlags(path: string | undefined, values: Values) {
   const command = guardBase();
   // The default of a --no-… option is set only when a command line is parsed.
   command.setOptionValueWithSource("reclaim", true, "default");
-  const file = path === undefined ? undefined : await configured(command, path);
+  let file: ConfigFile | undefined;
+  if (path !== undefined) {
+    const { applyConfig, readConfig } = await import("../config/config.ts");
+    file = await readConfig(path);
+    applyConfig(command as unknown as CommandUnknownOpts, file);
+  }
   for (const [name, value] of Object.entries(values)) {
     command.setOptionValueWithSource(name as Name, value as never, "cli");
   }
@@ -86,24 +86,13 @@ async function guardFlags(path: string | undefined, values: Readonly<Record<stri
   };
 }
 
-async function configured(command: ReturnType<typeof guardBase>, path: string) {
-  const { applyConfig, readConfig } = await import("../config/config.ts");
-  const file = await readConfig(path);
-  applyConfig(command as unknown as CommandUnknownOpts, file);
-  return file;
-}
-
 /** The recorded policy with the given options. Throws {@link OomkitError} when its levels are out of order then. */
-function overridden(
-  recorded: GuardPolicy,
-  requested: GuardPolicy,
-  values: Readonly<Record<string, unknown>>,
-): GuardPolicy {
-  /** From the requested policy if one of the options was given, else from the recorded one. */
-  const pick = <T>(get: (policy: GuardPolicy) => T, ...names: readonly string[]) =>
-    get(names.some((name) => name in values) ? requested : recorded);
-  const warn = pick(({ levels }) => levels.warn, "warn");
-  const critical = pick(({ levels }) => levels.critical, "critical");
+function overridden(recorded: GuardPolicy, requested: GuardPolicy, values: Values): GuardPolicy {
+  /** The requested policy if one of the options was given, else the recorded one. */
+  const from = (...names: readonly string[]) =>
+    names.some((name) => name in values) ? requested : recorded;
+  const { warn } = from("warn").levels;
+  const { critical } = from("critical").levels;
   if (warn > critical) {
     throw new OomkitError(
       `cannot replay with --warn ${warn}% and --critical ${critical}%: they are out of order`,
@@ -112,23 +101,23 @@ function overridden(
   }
   return {
     ...recorded,
-    mode: pick(({ mode }) => mode, "mode"),
+    mode: from("mode").mode,
     levels: { warn, critical, margin: { ...recorded.levels.margin, ...requested.levels.margin } },
-    metric: pick(({ metric }) => metric, "metric"),
+    metric: from("metric").metric,
     triggerPolicy: {
-      hysteresis: pick(({ triggerPolicy }) => triggerPolicy.hysteresis, "hysteresis"),
-      cooldown: pick(({ triggerPolicy }) => triggerPolicy.cooldown, "cooldown"),
-      repeat: pick(({ triggerPolicy }) => triggerPolicy.repeat, "repeat"),
+      hysteresis: from("hysteresis").triggerPolicy.hysteresis,
+      cooldown: from("cooldown").triggerPolicy.cooldown,
+      repeat: from("repeat").triggerPolicy.repeat,
     },
     timeouts: {
-      reclaim: pick(({ timeouts }) => timeouts.reclaim, "reclaim"),
-      graceMs: pick(({ timeouts }) => timeouts.graceMs, "gracePeriod"),
-      killMs: pick(({ timeouts }) => timeouts.killMs, "killTimeout"),
+      reclaim: from("reclaim").timeouts.reclaim,
+      graceMs: from("gracePeriod").timeouts.graceMs,
+      killMs: from("killTimeout").timeouts.killMs,
     },
     actions: {
-      warn: pick(({ actions }) => actions.warn, "onWarn"),
-      critical: pick(({ actions }) => actions.critical, "onCritical"),
-      imminent: pick(({ actions }) => actions.imminent, "onImminent", "policy"),
+      warn: from("onWarn").actions.warn,
+      critical: from("onCritical").actions.critical,
+      imminent: from("onImminent", "policy").actions.imminent,
     },
   };
 }

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { type Key, keysOf } from "../../../cli/terminal/keys.ts";
-import { updateView } from "../../../cli/live/update.ts";
-import { indexOfSelected, listed, type View } from "../../../cli/live/view.ts";
+import { indexOfSelected, listed, updateView, type View } from "../../../cli/live/view.ts";
 import { row, view } from "./rows.ts";
 
 const size = { columns: 80, rows: 13 };

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
-import { matching, ordered, type Sort } from "../../../cli/live/order.ts";
-import { counted, NO_COUNTS, stateOf } from "../../../cli/live/rows.ts";
+import {
+  counted,
+  matching,
+  NO_COUNTS,
+  ordered,
+  type Sort,
+  stateOf,
+} from "../../../cli/live/rows.ts";
 import { kill, MIB, row } from "./rows.ts";
 
 const names = (sort: Sort, rows: Parameters<typeof ordered>[0]) =>

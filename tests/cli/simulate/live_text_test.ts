@@ -1,13 +1,19 @@
 import assert from "node:assert/strict";
 import { paletteOf } from "../../../cli/terminal/palette.ts";
 import { widthOf } from "../../../cli/terminal/width.ts";
-import { endingLines, eventLines, headingLines } from "../../../cli/simulate/live_text.ts";
-import { RunLog, type StartEvent } from "../../../cli/simulate/run_log.ts";
-import { suggestionsFor } from "../../../cli/simulate/suggestions.ts";
-import { barLines, type Canvas } from "../../../cli/simulate/view.ts";
+import {
+  barLines,
+  type Canvas,
+  endingLines,
+  eventLines,
+  headingLines,
+} from "../../../cli/simulate/live_text.ts";
+import { RunLog } from "../../../cli/simulate/timeline.ts";
+import { suggestionsFor } from "../../../cli/simulate/verdict.ts";
 import {
   type SimulationBody,
   simulationEvent,
+  type StartEvent,
   type Verdict,
 } from "../../../core/simulate/event.ts";
 import { makeEvent } from "../../../core/events/event.ts";

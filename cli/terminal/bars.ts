@@ -1,6 +1,7 @@
-/** The usage of a limit as a bar, with marks at levels and thresholds. Pure. */
+/** The usage of a limit as a bar, and the history of a value as a line of blocks. Pure. */
 
-import type { Capabilities, Palette, Role } from "./palette.ts";
+import type { Capabilities } from "./capabilities.ts";
+import { type Cell, paint, type Palette, type Role } from "./palette.ts";
 
 export interface Usage {
   /** Bytes; `undefined` if unknown. */
@@ -50,7 +51,7 @@ export function usageBar(
       : Math.min(width - 1, Math.max(bytes > 0 ? 1 : 0, Math.round(width * bytes / limit)));
   const inUse = columns(usage);
   const set = Math.min(inUse, columns(workingSet ?? usage));
-  const cells: [Role, string][] = Array.from(
+  const cells: Cell[] = Array.from(
     { length: width },
     (_, at) =>
       at < set ? [fullness, signs.set] : at < inUse ? ["cold", signs.idle] : ["free", signs.free],
@@ -61,18 +62,7 @@ export function usageBar(
       if (bytes > 0 && bytes <= limit) cells[at] = [name, signs[name]];
     }
   }
-  return runs(cells).map(([role, text]) => palette(role, text)).join("");
-}
-
-/** Joins neighbours of one colour. */
-function runs(cells: readonly (readonly [Role, string])[]): [Role, string][] {
-  const joined: [Role, string][] = [];
-  for (const [role, text] of cells) {
-    const last = joined.at(-1);
-    if (last?.[0] === role) last[1] += text;
-    else joined.push([role, text]);
-  }
-  return joined;
+  return paint(cells, palette);
 }
 
 /** The levels at which OOMHero warns: shares of the limit. */
@@ -100,4 +90,35 @@ export function fullnessOf(
   }
   const reached = levels.filter(({ bytes }) => usage >= bytes).map(({ name }) => markOf(name));
   return MARKS.findLast((mark) => reached.includes(mark)) ?? "good";
+}
+
+const STEPS = { unicode: "▁▂▃▄▅▆▇█", ascii: "_.-:=+*#" };
+
+/**
+ * The last values in `width` columns, the newest at the right. With more values than columns each column shows the highest of its
+ * values, so that no peak is lost. An unknown value is a gap.
+ *
+ * @param max the value of a full column; absent or `Infinity`: the highest of the values
+ */
+export function sparkline(
+  values: readonly (number | undefined)[],
+  width: number,
+  { max, unicode }: { readonly max?: number; readonly unicode: boolean },
+): string {
+  const steps = unicode ? STEPS.unicode : STEPS.ascii;
+  const each = Math.max(1, Math.ceil(values.length / Math.max(1, width)));
+  const shown: (number | undefined)[] = [];
+  // Grouped from the newest backwards.
+  for (let end = values.length; end > 0 && shown.length < width; end -= each) {
+    const part = values.slice(Math.max(0, end - each), end).filter((value) => value !== undefined);
+    shown.unshift(part.length === 0 ? undefined : Math.max(...part));
+  }
+  const known = shown.filter((value) => value !== undefined);
+  const top = max !== undefined && Number.isFinite(max) && max > 0 ? max : Math.max(...known);
+  const drawn = shown.map((value) => {
+    if (value === undefined) return " ";
+    const share = top > 0 ? value / top : 0;
+    return steps[Math.max(0, Math.min(steps.length - 1, Math.floor(share * steps.length)))]!;
+  });
+  return drawn.join("").padStart(width);
 }

@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { cut, cutMiddle, tabulate } from "../../../cli/terminal/table.ts";
-import { flow, wrap } from "../../../cli/terminal/wrap.ts";
+import {
+  cut,
+  cutMiddle,
+  flow,
+  foldLine,
+  tabulate,
+  wrap,
+  wrapBehind,
+  wrapTo,
+} from "../../../cli/terminal/layout.ts";
+import { widthOf } from "../../../cli/terminal/width.ts";
 
 Deno.test("columns are aligned and the last one is cut", () => {
   const columns = [{ title: "SIZE", align: "right" }, { title: "NAME", align: "left" }] as const;
@@ -30,4 +39,26 @@ Deno.test("wrapping loses no word and breaks none", () => {
     const flowed = flow(list, width);
     assert.equal(flowed.join(" · "), list.join(" · "));
   }));
+});
+
+Deno.test("text breaks between words, and within a word wider than a line", () => {
+  assert.deepEqual(wrapTo("one two three", 7), ["one two", "three"]);
+  assert.deepEqual(wrapTo("/a/very/long/path it", 8), ["/a/very/", "long/pat", "h it"]);
+  assert.deepEqual(wrapBehind("key ", "one two three", 11), ["key one two", "    three"]);
+  assert.deepEqual(wrapTo("", 8), [""]);
+  for (const line of wrapTo("漢字".repeat(9), 5)) assert.ok(widthOf(line) <= 5, line);
+});
+
+Deno.test("a line that is too wide is folded with an indent, nothing is lost, and its styles stay", () => {
+  assert.deepEqual(foldLine("one two", 7), ["one two"]);
+  assert.deepEqual(foldLine("  one two three", 11), ["  one two", "  three"]);
+  const red = (text: string) => `\x1b[31m${text}\x1b[0m`;
+  assert.deepEqual(foldLine(`key ${red("one two")} ${red("/a/long/path")}`, 8), [
+    "key",
+    `  ${red("one")}`,
+    `  ${red("two")}`,
+    `  ${red("/a/lon")}`,
+    `  ${red("g/path")}`,
+  ]);
+  for (const part of foldLine("漢字".repeat(9), 5)) assert.ok(widthOf(part) <= 5, part);
 });
