@@ -1,6 +1,7 @@
 /** Sizes, durations, percentages and rates: parsing and formatting. */
 
 import { OomkitError } from "../../core/errors.ts";
+import { bytesText } from "../../core/picture/page/figures.js";
 
 const SIZE_HINT = "use bytes or K, M, G, T such as 512M";
 const EXPONENT: Record<string, number> = { "": 0, k: 1, m: 2, g: 3, t: 4, p: 5 };
@@ -123,22 +124,10 @@ export function parseRate(text: string): number {
 }
 
 const UNKNOWN = "–";
-const PREFIXES = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
 /** `19.9 MiB`; `no limit` for `Infinity`, a dash for an unknown value. */
 export function formatBytes(bytes: number | undefined): string {
-  if (bytes === undefined || Number.isNaN(bytes)) return UNKNOWN;
-  if (bytes === Infinity) return "no limit";
-  const sign = bytes < 0 ? "-" : "";
-  let value = Math.abs(bytes);
-  if (value < 1024) return `${sign}${Math.round(value)} B`;
-  let prefix = -1;
-  // 1023.95 would be written as 1024.0.
-  while (value >= 1023.95 && prefix < PREFIXES.length - 1) {
-    value /= 1024;
-    prefix++;
-  }
-  return `${sign}${value.toFixed(1)} ${PREFIXES[prefix]}`;
+  return bytes === Infinity ? "no limit" : bytesText(bytes);
 }
 
 /** `0.7 ms`, `1.2 s`, `2m 5s`, `1h 30m`, of milliseconds. */

@@ -2,7 +2,7 @@
 
 import { OomkitError, shortened } from "../../core/errors.ts";
 import { EVENT_TYPES, type OomkitEvent } from "../../core/events/event.ts";
-import { ChartBuilder, type Words } from "../../core/picture/chart_builder.ts";
+import { PictureBuilder, type Words } from "../../core/picture/picture_builder.ts";
 import type { Picture } from "../../core/picture/picture.ts";
 import { recordingClock } from "../../core/record/clock.ts";
 import type { RecordSink } from "../../core/record/format.ts";
@@ -76,7 +76,7 @@ export interface RunPicture extends RecordSink {
 /** Called before the run. Throws `OomkitError` if a file cannot be created. */
 export function openPicture(flags: PictureFlags): RunPicture {
   const files = openPictureFiles(flags);
-  const builder = new ChartBuilder(pictureWords);
+  const builder = new PictureBuilder(pictureWords);
   return {
     line: (line) => builder.add(line),
     async close() {
@@ -89,7 +89,7 @@ export function openPicture(flags: PictureFlags): RunPicture {
 }
 
 /** `undefined` if there is nothing to draw. */
-export function nonEmptyPicture(builder: ChartBuilder): Picture | undefined {
+export function nonEmptyPicture(builder: PictureBuilder): Picture | undefined {
   const picture = builder.picture();
   const isEmpty = picture === undefined ||
     picture.groups.length + picture.events.length === 0 && picture.tone === "fine";

@@ -1,7 +1,13 @@
 /** A still picture of a run, as SVG: the verdict, memory and pressure over time, the most severe events. Pure. */
 
-import type { ChartEvent, Group, Picture } from "./picture.ts";
-import { isByShare, SHOWN_AT_FIRST } from "./picture.ts";
+import {
+  type ChartEvent,
+  type Group,
+  isByShare,
+  limitSeries,
+  type Picture,
+  SHOWN_AT_FIRST,
+} from "./picture.ts";
 import { spread, ticksBetween, timeStep } from "./page/axis.js";
 import {
   type ChartKind,
@@ -14,7 +20,6 @@ import { clockText, cut, spanText } from "./page/figures.js";
 import { GLYPHS, SEVERITY, withRoom } from "./page/glyphs.js";
 import palette from "./page/palette.css" with { type: "text" };
 import style from "./page/still.css" with { type: "text" };
-import { stepsOf } from "./page_data.ts";
 import type { Series } from "./series.ts";
 import { escaped, shortName, wrapped } from "./text.ts";
 
@@ -141,7 +146,7 @@ function drawnGroup(group: Group, index: number): DrawnGroup {
     working: line(group.working),
     some: line(group.some),
     full: line(group.full),
-    limits: line(stepsOf(group.limits)),
+    limits: line(limitSeries(group)),
     marks: group.marks,
     removedAt: group.removedAt,
     colour: `g${index % 8}`,

@@ -1,6 +1,6 @@
 /** The result of a run in one sentence. Pure. */
 
-import { bytesText, cut } from "./page/figures.js";
+import { bytesText, cut, percentText } from "./page/figures.js";
 import {
   CLOSE_SHARE,
   type Group,
@@ -48,7 +48,7 @@ export function verdictOf(
   if (nearest === undefined) {
     return { verdict: sentence(unlimitedText(groups) + dryRun), tone: "fine" };
   }
-  const share = `${(100 * nearest.peakShare!).toFixed(1)} %`;
+  const share = percentText(100 * nearest.peakShare!);
   const name = placeText(nearest.path);
   const subject = groups.length === 1 ? name : `closest was ${name}, which`;
   return {

@@ -15,10 +15,8 @@ const TIME_STEPS = [
 ];
 
 /**
- * @param {number} from milliseconds since the epoch
- * @param {number} to
- * @param {number} maxTicks
- * @returns {number} milliseconds between two ticks
+ * Milliseconds between two ticks; `from` and `to` are milliseconds since the epoch.
+ * @type {(from: number, to: number, maxTicks: number) => number}
  */
 export function timeStep(from, to, maxTicks) {
   const min = (to - from) / Math.max(1, maxTicks);
@@ -26,11 +24,8 @@ export function timeStep(from, to, maxTicks) {
 }
 
 /**
- * A power of two.
- * @param {number} from bytes
- * @param {number} to
- * @param {number} maxTicks
- * @returns {number} bytes between two ticks
+ * Bytes between two ticks, a power of two.
+ * @type {(from: number, to: number, maxTicks: number) => number}
  */
 export function byteStep(from, to, maxTicks) {
   const min = Math.max(1, (to - from) / Math.max(1, maxTicks));
@@ -39,20 +34,12 @@ export function byteStep(from, to, maxTicks) {
     .map((factor) => factor * unit).find((step) => step >= min) ?? unit * 1024;
 }
 
-/**
- * @param {number} max percent at the upper edge
- * @returns {number} percent between two ticks
- */
+/** Percent between two ticks; `max` is at the upper edge. @type {(max: number) => number} */
 export function percentStep(max) {
   return [1, 2, 5, 10, 25, 50, 100].find((step) => max / step <= 5) ?? max / 4;
 }
 
-/**
- * @param {number} from
- * @param {number} to
- * @param {number} step
- * @returns {number[]} every multiple of `step` between them
- */
+/** Every multiple of `step` between them. @type {(from: number, to: number, step: number) => number[]} */
 export function ticksBetween(from, to, step) {
   const ticks = [];
   const first = Math.ceil(from / step);
@@ -65,10 +52,7 @@ const MAX_LIMIT_TO_PEAK = 4;
 /** Space above the highest value. */
 const HEIGHT_FACTOR = 1.06;
 
-/**
- * @param {ArrayLike<number>} values
- * @returns {number} 0 without values
- */
+/** 0 without values. @type {(values: ArrayLike<number>) => number} */
 export function maxOf(values) {
   let max = 0;
   for (let at = 0; at < values.length; at++) max = Math.max(max, values[at] ?? 0);
@@ -76,9 +60,8 @@ export function maxOf(values) {
 }
 
 /**
- * @param {readonly number[]} peaks of usage, bytes
- * @param {readonly number[]} limits bytes
- * @returns {number} bytes at the upper edge, above all usage and the limits that are near it
+ * Bytes at the upper edge: above all usage, and above the limits that are near it.
+ * @type {(peaks: readonly number[], limits: readonly number[]) => number}
  */
 export function heightFor(peaks, limits) {
   const peak = Math.max(1, ...peaks);
@@ -87,9 +70,8 @@ export function heightFor(peaks, limits) {
 }
 
 /**
- * @param {readonly number[]} peaks percent
- * @param {number} min percent that is always visible
- * @returns {number} percent at the upper edge
+ * Percent at the upper edge; `min` is always visible.
+ * @type {(peaks: readonly number[], min: number) => number}
  */
 export function shareHeight(peaks, min) {
   return Math.max(min, ...peaks) * HEIGHT_FACTOR;

@@ -5,9 +5,8 @@ import { contentOf } from "./content.js";
 import { clockText } from "./figures.js";
 import { colourOf, drawEvents, drawLabels, drawLevel } from "./over.js";
 import { snapped } from "./thin.js";
-/** @typedef {import("./content.js").Group} Group */
-/** @typedef {import("./content.js").View} View */
-/** @typedef {import("./unpack.js").RunEvent} RunEvent */
+/** @import { ChartKind, Curve, Group, View } from "./content.js" */
+/** @import { RunEvent } from "./unpack.js" */
 
 /** CSS pixels: a narrower chart has no labels beside it, which would take half of its width. */
 const MIN_WIDTH_FOR_LABELS = 720;
@@ -25,7 +24,7 @@ const CURVE_STYLES = {
   limit: { width: 1.25, dash: [7, 4] },
 };
 
-/** @param {import("./content.js").Curve} curve */
+/** @param {Curve} curve */
 function seriesOf({ kind, colour, isFilled }) {
   const paint = colourOf(colour);
   return {
@@ -42,7 +41,7 @@ const uPlot = /** @type {any} */ (globalThis).uPlot;
 
 /**
  * @param {HTMLElement} holder
- * @param {import("./content.js").ChartKind} kind
+ * @param {ChartKind} kind
  * @param {readonly Group[]} groups the selected cgroups
  * @param {readonly RunEvent[]} events their events
  * @param {View} whole
@@ -80,13 +79,10 @@ export function makeChart(holder, kind, groups, events, whole, behaviour) {
         ...axis,
         grid: { show: false },
         ticks: { ...line, size: 5 },
-        splits: (
-          /** @type {any} */ _,
-          /** @type {number} */ __,
-          /** @type {number} */ from,
-          /** @type {number} */ to,
-        ) => ticksBetween(from, to, stepOf(from, to)),
-        values: (/** @type {any} */ plot, /** @type {number[]} */ times) => {
+        /** @type {(plot: any, axis: number, from: number, to: number) => number[]} */
+        splits: (_plot, _axis, from, to) => ticksBetween(from, to, stepOf(from, to)),
+        /** @type {(plot: any, times: number[]) => string[]} */
+        values: (plot, times) => {
           const { min, max } = plot.scales.x;
           return times.map((time) => clockText(time, stepOf(min, max)));
         },
@@ -97,7 +93,8 @@ export function makeChart(holder, kind, groups, events, whole, behaviour) {
         ticks: { show: false },
         size: TICKS_WIDTH,
         splits: () => ticks,
-        values: (/** @type {any} */ _, /** @type {number[]} */ values) => values.map(tickText),
+        /** @type {(plot: any, values: number[]) => string[]} */
+        values: (_plot, values) => values.map(tickText),
       },
     ],
     series: [{}, ...curves.map(seriesOf)],

@@ -1,12 +1,11 @@
 // @ts-check
 /** Sizes, durations and times as text, in the browser and in the program. Times are UTC, as in events. */
 
-const PREFIXES = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+const PREFIXES = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
 /**
- * `19.9 MiB`, as on the command line (a test compares them); `–` if unknown.
- * @param {number | null | undefined} bytes
- * @returns {string}
+ * `19.9 MiB`, as on the command line; `–` if unknown.
+ * @type {(bytes: number | null | undefined) => string}
  */
 export function bytesText(bytes) {
   if (bytes === null || bytes === undefined || !Number.isFinite(bytes)) return "–";
@@ -14,6 +13,7 @@ export function bytesText(bytes) {
   let value = Math.abs(bytes);
   if (value < 1024) return `${sign}${Math.round(value)} B`;
   let prefix = -1;
+  // 1023.95 would be written as 1024.0.
   while (value >= 1023.95 && prefix < PREFIXES.length - 1) {
     value /= 1024;
     prefix++;
@@ -21,20 +21,26 @@ export function bytesText(bytes) {
   return `${sign}${value.toFixed(1)} ${PREFIXES[prefix]}`;
 }
 
-/**
- * The label of a tick, without the fraction of a round value.
- * @param {number} bytes
- * @returns {string}
- */
+/** The label of a tick, without the fraction of a round value. @type {(bytes: number) => string} */
 export function bytesTick(bytes) {
   return bytes === 0 ? "0" : bytesText(bytes).replace(/\.0 /, " ");
 }
 
+/** `85.1 %`. @param {number} percent */
+export const percentText = (percent) => `${percent.toFixed(1)} %`;
+
 /**
- * `2.35 s`, `1m 5s`, `2h 5m`.
- * @param {number} ms
- * @returns {string}
+ * `512.0 MiB, 85.1 % of 600.0 MiB`; without a limit, `512.0 MiB`.
+ * @type {(usage: number | null | undefined, limit: number | null) => string}
  */
+export function usageText(usage, limit) {
+  if (usage === null || usage === undefined || limit === null || limit <= 0) {
+    return bytesText(usage);
+  }
+  return `${bytesText(usage)}, ${percentText(100 * usage / limit)} of ${bytesText(limit)}`;
+}
+
+/** `2.35 s`, `1m 5s`, `2h 5m`. @type {(ms: number) => string} */
 export function spanText(ms) {
   const sign = ms < 0 ? "-" : "";
   const span = Math.abs(ms);
@@ -47,10 +53,8 @@ export function spanText(ms) {
 }
 
 /**
- * `04:56:02.350`, as precise as `step` requires.
- * @param {number} at milliseconds since the epoch
- * @param {number} [step] milliseconds between two times that must differ
- * @returns {string}
+ * `04:56:02.350`, as precise as `step` requires. Two times `step` milliseconds apart differ.
+ * @type {(at: number, step?: number) => string}
  */
 export function clockText(at, step = 1) {
   const text = new Date(at).toISOString();
@@ -60,9 +64,7 @@ export function clockText(at, step = 1) {
 
 /**
  * Cuts the middle of a text that is too long: the ends of a path distinguish it best.
- * @param {string} text
- * @param {number} maxLetters
- * @returns {string}
+ * @type {(text: string, maxLetters: number) => string}
  */
 export function cut(text, maxLetters) {
   const letters = [...text];

@@ -5,7 +5,7 @@ import { byKey, followGestures, within, zoomed } from "./gestures.js";
 import { byId, elementsOf, fillTip, placeTip } from "./hover.js";
 import { indexAt } from "./thin.js";
 import { unpack } from "./unpack.js";
-/** @typedef {import("./content.js").View} View */
+/** @import { View } from "./content.js" */
 
 /** The tooltip shows events within this distance (CSS pixels). */
 const MAX_PX_TO_EVENT = 6;

@@ -2,21 +2,17 @@
 
 import { spread } from "./axis.js";
 import { GLYPHS, KIND_COLOURS, withRoom } from "./glyphs.js";
-/** @typedef {import("./unpack.js").RunEvent} RunEvent */
+/** @import { Label } from "./content.js" */
+/** @import { RunEvent } from "./unpack.js" */
 
-/**
- * The current value of a colour of palette.css.
- * @param {string} name
- */
+/** The current value of a colour of palette.css. @param {string} name */
 export function colourOf(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
 /**
  * Marks of the events, the most severe where they overlap. Kills and actions get a vertical line through the chart.
- * @param {any} plot uPlot
- * @param {readonly RunEvent[]} events
- * @param {boolean} withGlyphs
+ * @type {(plot: any, events: readonly RunEvent[], withGlyphs: boolean) => void}
  */
 export function drawEvents(plot, events, withGlyphs) {
   const { ctx, bbox } = plot;
@@ -53,10 +49,7 @@ export function drawEvents(plot, events, withGlyphs) {
   ctx.restore();
 }
 
-/**
- * @param {any} plot uPlot
- * @param {readonly import("./content.js").Label[]} labels
- */
+/** @type {(plot: any, labels: readonly Label[]) => void} */
 export function drawLabels(plot, labels) {
   const { ctx, bbox } = plot;
   const ratio = devicePixelRatio;
@@ -87,11 +80,8 @@ export function drawLabels(plot, labels) {
 }
 
 /**
- * A horizontal line.
- * @param {any} plot uPlot
- * @param {number} value
- * @param {string} colour
- * @param {readonly number[]} dash CSS pixels
+ * A horizontal line. The dashes are in CSS pixels.
+ * @type {(plot: any, value: number, colour: string, dash: readonly number[]) => void}
  */
 export function drawLevel(plot, value, colour, dash) {
   const { ctx, bbox } = plot;

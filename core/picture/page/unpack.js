@@ -1,8 +1,8 @@
 // @ts-check
-/** Decodes the data that page_data.ts has encoded. */
+/** Decodes the data that page.ts has encoded. */
 
-/** @typedef {import("./content.js").Line} Line */
-/** @typedef {import("./content.js").Group & { shown: boolean }} Group `shown`: selected at first */
+/** @import { Group as DrawnGroup, Line } from "./content.js" */
+/** @typedef {DrawnGroup & { shown: boolean }} Group `shown`: selected at first */
 
 /** @typedef {{ at: number, group: number | null, kind: string, text: string }} RunEvent */
 
@@ -15,10 +15,7 @@
  * @property {RunEvent[]} events
  */
 
-/**
- * @param {string} text
- * @returns {Run}
- */
+/** @type {(text: string) => Run} */
 export function unpack(text) {
   const { from, to, share, groups, events } = JSON.parse(text);
   return {
@@ -44,10 +41,8 @@ export function unpack(text) {
 }
 
 /**
- * @param {{ t: number[], v: number[] }} packed differences between neighbours
- * @param {number} from
- * @param {number} scale
- * @returns {Line}
+ * Sums the differences between neighbours.
+ * @type {(packed: { t: number[], v: number[] }, from: number, scale: number) => Line}
  */
 function lineOf(packed, from, scale) {
   const summed = (/** @type {number[]} */ differences) => {

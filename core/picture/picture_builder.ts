@@ -60,7 +60,7 @@ interface GroupData {
 /** Before the index of the cgroup is known. */
 type Unplaced<T> = Omit<T, "group"> & { readonly of: string };
 
-export class ChartBuilder {
+export class PictureBuilder {
   readonly #words: Words;
   #head: Extract<RecordingLine, { type: "recording" }> | undefined;
   #endReason: string | undefined;
