@@ -3,7 +3,7 @@
 import { type Cgroup, tryReader } from "../../core/cgroup/cgroup.ts";
 import { inspect } from "../../core/cgroup/inspection.ts";
 import { readMachine } from "../../core/cgroup/machine.ts";
-import { createGauges, timeLeft } from "../../core/collect/gauges.ts";
+import { LiveUsage, timeLeft } from "../../core/collect/live_usage.ts";
 import { OomkitError } from "../../core/errors.ts";
 import type { OomkitEvent } from "../../core/events/event.ts";
 import { workingSet } from "../../core/policy/limits.ts";
@@ -56,7 +56,7 @@ function readDetails(cgroup: Cgroup): RowDetails {
 
 /** @param now milliseconds of a monotonic clock */
 export function createPoller(subjects: () => Iterable<Subject>, now: () => number): Poller {
-  const gauges = createGauges({ now });
+  const gauges = new LiveUsage(now);
   const counts = new Map<string, Counts>();
   const details = new Map<string, RowDetails & { readonly readAt: number }>();
   const removedAt = new Map<string, number>();
@@ -114,7 +114,7 @@ export function createPoller(subjects: () => Iterable<Subject>, now: () => numbe
       }
       rows = fresh;
       known = next;
-      return Math.max(MIN_MS_BETWEEN_READS, (gauges.took() + now() - begun) / MAX_TIME_SHARE);
+      return Math.max(MIN_MS_BETWEEN_READS, (gauges.tookMs + now() - begun) / MAX_TIME_SHARE);
     },
     rows: () => [...rows.values()],
     readShown(shown) {

@@ -1,6 +1,6 @@
 /** A row of the live view: the state of one cgroup. Pure. */
 
-import type { Gauge } from "../../core/collect/gauges.ts";
+import type { CgroupUsage } from "../../core/collect/live_usage.ts";
 import type { OomkitEvent } from "../../core/events/event.ts";
 import type { Pressure } from "../../core/snapshot.ts";
 import type { Role } from "../terminal/palette.ts";
@@ -28,7 +28,7 @@ export interface RowDetails {
   readonly underOom?: boolean | undefined;
 }
 
-export interface Row extends Omit<Gauge, "limit">, RowDetails {
+export interface Row extends Omit<CgroupUsage, "limit">, RowDetails {
   readonly path: string;
   /** Levels and thresholds across the usage bar. */
   readonly marks: readonly UsageMark[];

@@ -4,10 +4,10 @@ import process from "node:process";
 import { identify } from "../../cgroup/identity.ts";
 import {
   type Collection,
-  createCollectorLoop,
   type Followed,
   type Reading,
-} from "../../collect/collect.ts";
+  recentCollections,
+} from "../../collect/metric_readings.ts";
 import type { OomkitEvent } from "../../events/event.ts";
 import type { Receiver, ReceiverCounts } from "../receiver.ts";
 import { OTHER } from "./counters.ts";
@@ -63,7 +63,7 @@ export class Metrics implements Receiver {
       maxReadings + MAX_REMOVED_CGROUPS,
       (path) => this.#listed.has(path),
     );
-    this.#collect = createCollectorLoop({ cgroups, maxReadings, now });
+    this.#collect = recentCollections(cgroups, maxReadings, now);
     this.#buildLabels = labels({ version, commit, command });
   }
 
