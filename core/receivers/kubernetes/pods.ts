@@ -6,8 +6,7 @@
 import { errorText, OomkitError } from "../../errors.ts";
 import { delay } from "../../timing.ts";
 import { backoff } from "../delivery.ts";
-import type { KubernetesApi } from "./api.ts";
-import { type Failure, failureOfStatus, type RequestTarget } from "./failure.ts";
+import type { Failure, KubernetesApi, RequestTarget } from "./api.ts";
 import { asObject, ItemSplitter, type JsonObject, parseObject } from "./json.ts";
 
 export interface Pod {
@@ -306,7 +305,7 @@ export class PodWatcher {
   #applyWatchEvent(line: string): Trouble | undefined {
     const { type, object } = parseObject(line) ?? {};
     if (type === "ERROR") {
-      return failureOfStatus({ verb: "watch", resource: "pods" }, object, this.api.url);
+      return this.api.failureOfStatus({ verb: "watch", resource: "pods" }, object);
     }
     const { resourceVersion, uid } = asObject(asObject(object)?.metadata) ?? {};
     if (typeof type !== "string" || typeof resourceVersion !== "string") {
