@@ -1,7 +1,6 @@
 /** A client of the Kubernetes API server that authenticates with the pod's service account: requests, answers and failures. */
 
 import { errorText } from "../../errors.ts";
-import { omitUndefined } from "../../omit_undefined.ts";
 import { retryAfterMs } from "../delivery.ts";
 import {
   openToken,
@@ -57,7 +56,7 @@ export interface Failure {
     | "garbage";
   readonly why: string;
   /** Milliseconds that the server asked for. */
-  readonly after?: number;
+  readonly after?: number | undefined;
 }
 
 export interface ApiOptions extends ServiceAccountOptions {
@@ -277,11 +276,7 @@ function failureOf(
   if (answer === undefined && status < 500 && status !== 429) {
     return { is: "garbage", why: `${status} from a server that is not an API server at ${url}` };
   }
-  const busy = (why: string): Failure => ({
-    is: "busy",
-    why,
-    ...omitUndefined({ after: retryAfterMs(headers) }),
-  });
+  const busy = (why: string): Failure => ({ is: "busy", why, after: retryAfterMs(headers) });
   switch (status) {
     case 403:
       return isTerminating(answer)

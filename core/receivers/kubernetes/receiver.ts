@@ -301,9 +301,7 @@ function rateLimit(burst: number, perSecond: number): (ending: AbortSignal) => P
 
 /** Creates a Kubernetes Event for the first occurrence, and patches its count for repetitions. */
 class EventPoster {
-  readonly #newName = eventNames(() =>
-    BigInt(Date.now()) * 1_000_000n + BigInt(Math.floor(Math.random() * 1e6))
-  );
+  readonly #newName = eventNames();
   readonly #podsKnown = Promise.withResolvers<void>();
   readonly #podsTimer = setTimeout(this.#podsKnown.resolve, MAX_MS_WAITING_FOR_PODS);
 

@@ -10,7 +10,7 @@ import {
 } from "../../collect/metric_readings.ts";
 import type { OomkitEvent } from "../../events/event.ts";
 import type { Receiver, ReceiverCounts } from "../receiver.ts";
-import { OTHER } from "./counters.ts";
+
 import { EventCounts } from "./event_counts.ts";
 import { FAMILIES } from "./families.ts";
 import type { Health } from "./server.ts";
@@ -21,8 +21,6 @@ type CountedReceiver = Pick<Receiver, "name" | "counts">;
 export interface MetricsOptions {
   readonly command: "watch" | "guard";
   readonly version: string;
-  /** Of the build. */
-  readonly commit?: string;
   /** The cgroups that are followed now; called at most once a second. */
   cgroups(): Iterable<Followed>;
   receivers(): Iterable<CountedReceiver>;
@@ -45,7 +43,6 @@ export class Metrics implements Receiver {
   readonly #options: MetricsOptions;
   readonly #events: EventCounts;
   readonly #collect: () => Promise<Collection>;
-  readonly #buildLabels: string;
   readonly #receiverTotals = new ReceiverTotals();
   /** Labels by path of the cgroups that have series. */
   #listed: ReadonlyMap<string, string> = new Map();
@@ -54,17 +51,15 @@ export class Metrics implements Receiver {
   #reported = 0;
 
   constructor(options: MetricsOptions) {
-    const { command, version, commit, cgroups } = options;
-    const maxReadings = options.maxCgroups ?? MAX_LISTED_CGROUPS;
-    const now = options.now ?? performance.now.bind(performance);
+    const { command, cgroups, maxCgroups = MAX_LISTED_CGROUPS } = options;
+    const now = options.now ?? (() => performance.now());
     this.#options = options;
     this.#events = new EventCounts(
       command,
-      maxReadings + MAX_REMOVED_CGROUPS,
+      maxCgroups + MAX_REMOVED_CGROUPS,
       (path) => this.#listed.has(path),
     );
-    this.#collect = recentCollections(cgroups, maxReadings, now);
-    this.#buildLabels = labels({ version, commit, command });
+    this.#collect = recentCollections(cgroups, maxCgroups, now);
   }
 
   report(event: OomkitEvent): void {
@@ -82,15 +77,18 @@ export class Metrics implements Receiver {
 
   /** The body of a scrape. Rejects when `cgroups` throws. */
   async text(): Promise<string> {
-    const { alive, ready, heartbeatAge, receivers } = this.#options;
+    const { command, version, alive, ready, heartbeatAge, receivers } = this.#options;
     const cgroups = this.#cgroupText(await this.#collect());
     const ageMs = heartbeatAge?.();
+    const { user, system } = process.cpuUsage();
     return renderText([
-      single(FAMILIES.buildInfo, 1, this.#buildLabels),
+      single(FAMILIES.buildInfo, 1, labels({ version, command })),
       single(FAMILIES.healthy, alive().ok ? 1 : 0),
       single(FAMILIES.ready, ready().ok ? 1 : 0),
       single(FAMILIES.heartbeatAge, ageMs === undefined ? undefined : ageMs / 1000),
-      ...processFamilies(),
+      single(FAMILIES.startTime, performance.timeOrigin / 1000),
+      single(FAMILIES.resident, Deno.memoryUsage().rss),
+      single(FAMILIES.cpu, (user + system) / 1e6),
       ...this.#receiverTotals.families(new Set(receivers())),
       ...this.#events.families(),
       this.#killFamily(),
@@ -116,16 +114,11 @@ export class Metrics implements Receiver {
   #killFamily(): Family {
     const kills = new Map<string, bigint>(this.#listed.keys().map((path) => [path, 0n]));
     for (const [path, count] of this.#events.killsByCgroup()) kills.set(path, count);
-    const samples: Sample[] = [];
-    for (const [path, value] of kills) {
-      // The count was dropped and restarted. Leaving out one scrape ends the series, so that the counter does not fall.
-      if (value < (this.#scrapedKills.get(path) ?? 0n)) continue;
-      const cgroup = path === OTHER
-        ? labels({ cgroup: path })
-        : this.#listed.get(path) ?? labelsOf(path);
-      samples.push({ labels: cgroup, value });
-    }
+    const before = this.#scrapedKills;
     this.#scrapedKills = kills;
+    // A count that was dropped restarts. Leaving out one scrape ends the series, so that the counter does not fall.
+    const samples = [...kills].filter(([path, count]) => count >= (before.get(path) ?? 0n))
+      .map(([path, value]) => ({ labels: this.#listed.get(path) ?? labelsOf(path), value }));
     return { ...FAMILIES.cgroupKills, samples };
   }
 }
@@ -156,13 +149,12 @@ class ReceiverTotals {
 }
 
 function addCounts(totals: Map<string, ReceiverCounts>, name: string, more: ReceiverCounts): void {
-  const { pending, sent, dropped, failed } = totals.get(name) ??
-    { pending: 0, sent: 0, dropped: 0, failed: 0 };
+  const before = totals.get(name);
   totals.set(name, {
-    pending: pending + more.pending,
-    sent: sent + more.sent,
-    dropped: dropped + more.dropped,
-    failed: failed + more.failed,
+    pending: (before?.pending ?? 0) + more.pending,
+    sent: (before?.sent ?? 0) + more.sent,
+    dropped: (before?.dropped ?? 0) + more.dropped,
+    failed: (before?.failed ?? 0) + more.failed,
   });
 }
 
@@ -174,16 +166,6 @@ const single = (definition: Definition, value: Sample["value"], labels = ""): Fa
 function labelsOf(path: string): string {
   const { containerId, podUid } = identify(path);
   return labels({ cgroup: path, container_id: containerId, pod_uid: podUid });
-}
-
-/** With the names that every exporter uses. */
-function processFamilies(): Family[] {
-  const { user, system } = process.cpuUsage();
-  return [
-    single(FAMILIES.startTime, performance.timeOrigin / 1000),
-    single(FAMILIES.resident, Deno.memoryUsage().rss),
-    single(FAMILIES.cpu, (user + system) / 1e6),
-  ];
 }
 
 function collectionFamilies(
