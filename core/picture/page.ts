@@ -231,7 +231,7 @@ ${events.length === 0 ? "<p>No events.</p>" : eventTable(picture)}</section>
 <div id="tip" hidden></div>`;
 }
 
-/** The data of the page's script, decoded by page/unpack.js. */
+/** The data of the page's script, decoded by page/main.js. */
 function pageData(picture: Picture) {
   const { from, to } = picture;
   return {

@@ -8,7 +8,7 @@ import {
   type Picture,
   SHOWN_AT_FIRST,
 } from "./picture.ts";
-import { spread, ticksBetween, timeStep } from "./page/axis.js";
+import { MIN_PX_PER_TIME_TICK, spread, ticksBetween, timeStep } from "./page/axis.js";
 import {
   type ChartKind,
   type Content,
@@ -17,7 +17,7 @@ import {
   type Group as DrawnGroup,
 } from "./page/content.js";
 import { clockText, cut, spanText } from "./page/figures.js";
-import { GLYPHS, SEVERITY, withRoom } from "./page/glyphs.js";
+import { GLYPHS, isKill, SEVERITY, withRoom } from "./page/glyphs.js";
 import palette from "./page/palette.css" with { type: "text" };
 import style from "./page/still.css" with { type: "text" };
 import type { Series } from "./series.ts";
@@ -30,7 +30,6 @@ const PLOT_WIDTH = WIDTH - LEFT - LABELS_WIDTH;
 const MEMORY_HEIGHT = 300;
 const PRESSURE_HEIGHT = 90;
 const MIN_PX_BETWEEN_LABELS = 15;
-const MIN_PX_PER_TIME_TICK = 110;
 const MAX_LISTED_EVENTS = 14;
 
 export const TONE_MARKS = { bad: "✕", warn: "▲", fine: "✓" } as const;
@@ -232,7 +231,7 @@ function labels(frame: Frame, omitted: number): string {
 function eventMarks(frame: Frame, events: readonly ChartEvent[], bottom: number): string {
   return withRoom(events, ({ at }) => xOf(frame, at)).map(({ at, kind, text }) => {
     const x = round(xOf(frame, at));
-    const line = kind === "kill" || kind === "act"
+    const line = isKill(kind)
       ? `<path class="fall ${kind}" d="M${x} ${frame.top - 4}V${bottom}"/>`
       : "";
     return line + glyph(kind, x, frame.top - 11, `<title>${escaped(text)}</title>`);

@@ -14,15 +14,15 @@ import { shortName } from "./text.ts";
 
 export interface Outcome {
   /** The verdict of a simulation replaces the one of the recording. */
-  readonly verdict?: string | undefined;
-  readonly isAsExpected?: boolean;
+  verdict?: string | undefined;
+  isAsExpected?: boolean;
   /** Actions that a guard did not take because of a dry run. */
-  readonly dryRunActions: number;
+  dryRunActions: number;
 }
 
 export function verdictOf(
   { killedProcesses, groups }: Pick<Picture, "killedProcesses" | "groups">,
-  { verdict, isAsExpected, dryRunActions }: Outcome,
+  { verdict, isAsExpected, dryRunActions }: Readonly<Outcome>,
 ): { verdict: string; tone: Tone } {
   if (verdict !== undefined) {
     const text = `${verdict[0]!.toUpperCase()}${verdict.slice(1)}`;

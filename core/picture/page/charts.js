@@ -1,18 +1,16 @@
 /** A chart of the selected cgroups, drawn by uPlot. */
 
-import { ticksBetween, timeStep } from "./axis.js";
+import { MIN_PX_PER_TIME_TICK, spread, ticksBetween, timeStep } from "./axis.js";
 import { contentOf } from "./content.js";
 import { clockText } from "./figures.js";
-import { colourOf, drawEvents, drawLabels, drawLevel } from "./over.js";
+import { GLYPHS, isKill, KIND_COLOURS, withRoom } from "./glyphs.js";
 import { snapped } from "./thin.js";
-/** @import { ChartKind, Curve, Group, View } from "./content.js" */
-/** @import { RunEvent } from "./unpack.js" */
+/** @import { ChartKind, Curve, Group, Label, RunEvent, View } from "./content.js" */
 
 /** CSS pixels: a narrower chart has no labels beside it, which would take half of its width. */
 const MIN_WIDTH_FOR_LABELS = 720;
 const LABELS_WIDTH = 170;
 const TICKS_WIDTH = 78;
-const MIN_PX_PER_TIME_TICK = 110;
 /** More curves share one time grid, which makes joining them fast. */
 const MAX_CURVES_WITHOUT_GRID = 24;
 
@@ -121,4 +119,96 @@ export function makeChart(holder, kind, groups, events, whole, behaviour) {
     },
     destroy: () => plot.destroy(),
   };
+}
+
+/** The current value of a colour of palette.css. @param {string} name */
+function colourOf(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+}
+
+/**
+ * Marks of the events, the most severe where they overlap. Kills and actions get a vertical line through the chart.
+ * @type {(plot: any, events: readonly RunEvent[], withGlyphs: boolean) => void}
+ */
+function drawEvents(plot, events, withGlyphs) {
+  const { ctx, bbox } = plot;
+  const ratio = devicePixelRatio;
+  const visible = events.filter(({ at }) => {
+    const x = plot.valToPos(at, "x", true);
+    return x >= bbox.left - 1 && x <= bbox.left + bbox.width + 1;
+  });
+  ctx.save();
+  for (const { at, kind } of withRoom(visible, (each) => plot.valToPos(each.at, "x"))) {
+    const x = plot.valToPos(at, "x", true);
+    const paint = colourOf(KIND_COLOURS[kind] ?? "note");
+    ctx.strokeStyle = paint;
+    ctx.fillStyle = paint;
+    if (isKill(kind)) {
+      ctx.globalAlpha = 0.55;
+      ctx.lineWidth = ratio;
+      ctx.beginPath();
+      ctx.moveTo(x, bbox.top - (withGlyphs ? 5 * ratio : 0));
+      ctx.lineTo(x, bbox.top + bbox.height);
+      ctx.stroke();
+      ctx.globalAlpha = 1;
+    }
+    if (!withGlyphs) continue;
+    ctx.save();
+    ctx.translate(x, bbox.top - 12 * ratio);
+    ctx.scale(ratio, ratio);
+    ctx.lineWidth = 1.5;
+    const glyph = new Path2D(GLYPHS[kind] ?? GLYPHS.note);
+    if (kind !== "note" && kind !== "kill") ctx.fill(glyph);
+    ctx.stroke(glyph);
+    ctx.restore();
+  }
+  ctx.restore();
+}
+
+/** @type {(plot: any, labels: readonly Label[]) => void} */
+function drawLabels(plot, labels) {
+  const { ctx, bbox } = plot;
+  const ratio = devicePixelRatio;
+  const right = bbox.left + bbox.width;
+  const placed = spread(
+    labels.map((label) => ({ ...label, y: plot.valToPos(label.value, "y", true) })),
+    15 * ratio,
+    bbox.top,
+    bbox.top + bbox.height,
+  );
+  ctx.save();
+  ctx.textBaseline = "middle";
+  ctx.textAlign = "left";
+  for (const { y, at, text, colour, bold } of placed) {
+    if (Math.abs(y - at) > ratio) {
+      ctx.strokeStyle = colourOf("line");
+      ctx.lineWidth = ratio;
+      ctx.beginPath();
+      ctx.moveTo(right + 2 * ratio, y);
+      ctx.lineTo(right + 9 * ratio, at);
+      ctx.stroke();
+    }
+    ctx.font = `${bold ? "600 " : ""}${12 * ratio}px system-ui, sans-serif`;
+    ctx.fillStyle = colourOf(colour);
+    ctx.fillText(text, right + 11 * ratio, at);
+  }
+  ctx.restore();
+}
+
+/**
+ * A horizontal line. The dashes are in CSS pixels.
+ * @type {(plot: any, value: number, colour: string, dash: readonly number[]) => void}
+ */
+function drawLevel(plot, value, colour, dash) {
+  const { ctx, bbox } = plot;
+  const y = plot.valToPos(value, "y", true);
+  ctx.save();
+  ctx.strokeStyle = colourOf(colour);
+  ctx.lineWidth = devicePixelRatio;
+  ctx.setLineDash(dash.map((length) => length * devicePixelRatio));
+  ctx.beginPath();
+  ctx.moveTo(bbox.left, y);
+  ctx.lineTo(bbox.left + bbox.width, y);
+  ctx.stroke();
+  ctx.restore();
 }

@@ -20,6 +20,7 @@ import { indexAt, thin } from "./thin.js";
  * @property {string} colour a name of palette.css, such as `g0`
  */
 
+/** @typedef {{ at: number, group: number | null, kind: string, text: string }} RunEvent */
 /** @typedef {{ from: number, to: number }} View milliseconds since the epoch */
 /** @typedef {"bytes" | "share" | "pressure"} ChartKind */
 /** @typedef {{ t: number[], v: (number | null)[] }} Points `null` interrupts the curve */

@@ -3,8 +3,7 @@
 import { bytesText, clockText, percentText, spanText, usageText } from "./figures.js";
 import { GLYPHS, KIND_NAMES } from "./glyphs.js";
 import { indexAt } from "./thin.js";
-/** @import { Group, Line } from "./content.js" */
-/** @import { RunEvent } from "./unpack.js" */
+/** @import { Group, Line, RunEvent } from "./content.js" */
 
 const MAX_TIP_GROUPS = 8;
 const MAX_TIP_EVENTS = 4;
