@@ -62,29 +62,39 @@ const MAX_MESSAGE_BYTES = 1023;
 const MAX_MS_WAITING_FOR_PODS = 10_000;
 
 /** Events that repeat each other: one Event with a count. */
-interface EventSeries extends EventContent {
-  readonly key: string;
+class EventSeries implements EventContent {
   readonly podUid: string | null;
   readonly containerId: string | null;
-  involved: Involved | undefined;
+  readonly first: string;
+  last: string;
+  message = "";
+  /** The message is JSON, which must not be shortened. */
+  isJson = false;
+  /** Of the latest occurrence. */
+  cgroup = "";
+  count = 0;
+  /** The part of `count` that the server knows. */
+  sent = 0;
   /** Of the Event; set by the first attempt. */
   name: string | undefined;
-  isPosted: boolean;
-  message: string;
-  /** The message is JSON, which must not be shortened. */
-  isJson: boolean;
-  /** Of the latest occurrence. */
-  cgroup: string;
-  count: number;
-  last: string;
-  /** The part of `count` that the server knows. */
-  sent: number;
+  isPosted = false;
   /** performance.now() of the latest occurrence, and of the latest request. */
-  countedAt: number;
-  sentAt: number;
-  isQueued: boolean;
+  countedAt = 0;
+  sentAt = -Infinity;
+  isQueued = false;
   timer: ReturnType<typeof setTimeout> | undefined;
-  forbiddenAttempts: number;
+  forbiddenAttempts = 0;
+
+  constructor(
+    readonly key: string,
+    readonly reason: string,
+    { ts, pod_uid, container_id }: OomkitEvent,
+    public involved: Involved | undefined,
+  ) {
+    this.podUid = pod_uid;
+    this.containerId = container_id;
+    this.first = this.last = wholeSeconds(ts);
+  }
 }
 
 /**
@@ -173,37 +183,13 @@ export class KubernetesReceiver implements Receiver {
     const key = [object, fieldPath ?? "", reason, pattern].join("\n");
     const known = this.#series.get(key);
     if (known !== undefined) {
-      if (
-        known.isQueued || performance.now() - known.countedAt <= this.#limits.repetitionWindowMs
-      ) {
-        return known;
-      }
+      const quietMs = performance.now() - known.countedAt;
+      if (known.isQueued || quietMs <= this.#limits.repetitionWindowMs) return known;
       this.#dropUnsent(known);
       this.#series.delete(key);
     }
     if (!this.#makeRoom()) return undefined;
-    const at = wholeSeconds(event.ts);
-    return {
-      key,
-      reason,
-      podUid: event.pod_uid,
-      containerId: event.container_id,
-      involved: pod && podObject(pod, fieldPath),
-      name: undefined,
-      isPosted: false,
-      cgroup: event.cgroup,
-      message: "",
-      isJson: false,
-      count: 0,
-      sent: 0,
-      first: at,
-      last: at,
-      countedAt: 0,
-      sentAt: -Infinity,
-      isQueued: false,
-      timer: undefined,
-      forbiddenAttempts: 0,
-    };
+    return new EventSeries(key, reason, event, pod && podObject(pod, fieldPath));
   }
 
   /** Removes the series that was quiet for longest and is fully sent; false when none is. */
@@ -321,8 +307,8 @@ class EventPoster {
     series: EventSeries,
     ending: AbortSignal,
   ): Promise<{ answer: Answer; sentCount: number }> {
-    const { involved, name } = series;
-    if (series.isPosted && involved !== undefined && name !== undefined) {
+    const { involved, name, isPosted } = series;
+    if (isPosted && involved !== undefined && name !== undefined) {
       const result = await this.#patch(series, involved, name, ending);
       if (result.answer.is !== "missing") return result;
       // It was deleted, or its time to live has passed.
@@ -351,10 +337,8 @@ class EventPoster {
     const sentCount = series.count;
     const content = { ...series, message: messageOf(series, involved) };
     const body = eventObject(name, involved, content, this.component, this.node);
-    const answer = await this.api.send(
-      { verb: "create", resource: "events", namespace, body },
-      ending,
-    );
+    const request = { verb: "create", resource: "events", namespace, body } as const;
+    const answer = await this.api.send(request, ending);
     // The answer to an earlier attempt was lost (fetch itself repeats a request once), so the server may not know the latest count.
     if (answer.is === "exists") return await this.#patch(series, involved, name, ending);
     return { answer, sentCount };
@@ -364,11 +348,8 @@ class EventPoster {
     const { count, last: lastTimestamp } = series;
     const { namespace } = involved;
     const body = { count, lastTimestamp, message: messageOf(series, involved) };
-    const answer = await this.api.send(
-      { verb: "patch", resource: "events", namespace, name, body },
-      ending,
-    );
-    return { answer, sentCount: count };
+    const request = { verb: "patch", resource: "events", namespace, name, body } as const;
+    return { answer: await this.api.send(request, ending), sentCount: count };
   }
 
   async #involvedIn(series: EventSeries, ending: AbortSignal): Promise<Involved> {
