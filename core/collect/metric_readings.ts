@@ -2,7 +2,6 @@
 
 import { readLimitAndUsage } from "../cgroup/ancestry.ts";
 import { type Cgroup, isThere, parentOf, tryReader } from "../cgroup/cgroup.ts";
-import type { Hierarchy } from "../cgroup/hierarchy.ts";
 import { parentPath } from "../cgroup_path.ts";
 import { type AncestorLimit, effectiveLimit, headroom, workingSet } from "../policy/limits.ts";
 import type { Pressure } from "../snapshot.ts";
@@ -109,13 +108,11 @@ export async function collectAll(
   };
 }
 
-/** As OOMHero sees cgroups, each is the root of a mount of its own. */
-const keyOf = ({ mount }: Hierarchy, path: string) => `${mount} ${path}`;
-
 function readAncestors(cgroup: Cgroup, known: AncestorsByPath): readonly AncestorLimit[] {
   const { path, hierarchy } = cgroup;
   if (path === hierarchy.root) return [];
-  const key = keyOf(hierarchy, parentPath(path));
+  // As OOMHero sees cgroups, each is the root of a mount of its own.
+  const key = `${hierarchy.mount} ${parentPath(path)}`;
   const found = known.get(key);
   if (found !== undefined) return found;
   const parent = parentOf(cgroup);
