@@ -3,7 +3,7 @@
 import { EVENT_TYPES, type EventOf, type OomkitEvent } from "../../events/event.ts";
 import { ACTION_KINDS, actionSpec } from "../../policy/actions.ts";
 import { LEVELS } from "../../policy/levels.ts";
-import { FAMILIES } from "./families.ts";
+import { family } from "./families.ts";
 import { type Family, type HistogramSample, labels, type Sample } from "./text.ts";
 
 const SCOPES = ["cgroup", "system", "unknown"];
@@ -75,20 +75,20 @@ export class EventCounts {
     const degraded = [...this.#degraded.entries()]
       .map(([name, value]) => ({ labels: labels({ requested: name }), value }));
     const general: Family[] = [
-      { ...FAMILIES.events, samples: this.#events.samples() },
-      { ...FAMILIES.kills, samples: this.#kills.samples() },
-      { ...FAMILIES.degraded, samples: degraded },
+      family("oomkit_events_total", this.#events.samples()),
+      family("oomkit_oom_kills_total", this.#kills.samples()),
+      family("oomkit_degraded_total", degraded),
     ];
     if (this.#command === "watch") return general;
     const latencies = [...this.#latencies].map(([labels, each]) => each.sample(labels));
     return [
       ...general,
-      { ...FAMILIES.levels, samples: this.#levels.samples() },
-      { ...FAMILIES.actions, samples: this.#actions.samples() },
-      { ...FAMILIES.actionsSkipped, samples: this.#skipped.samples() },
-      { ...FAMILIES.restores, samples: this.#restores.samples() },
-      { ...FAMILIES.freed, samples: [{ labels: "", value: this.#freedBytes }] },
-      { ...FAMILIES.killLatency, samples: latencies },
+      family("oomkit_guard_levels_total", this.#levels.samples()),
+      family("oomkit_guard_actions_total", this.#actions.samples()),
+      family("oomkit_guard_actions_skipped_total", this.#skipped.samples()),
+      family("oomkit_guard_restores_total", this.#restores.samples()),
+      family("oomkit_guard_freed_bytes_total", [{ labels: "", value: this.#freedBytes }]),
+      family("oomkit_guard_kill_latency_seconds", latencies),
     ];
   }
 

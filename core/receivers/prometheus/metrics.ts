@@ -12,9 +12,9 @@ import type { OomkitEvent } from "../../events/event.ts";
 import type { Receiver, ReceiverCounts } from "../receiver.ts";
 
 import { EventCounts } from "./event_counts.ts";
-import { FAMILIES } from "./families.ts";
+import { family, type FamilyName } from "./families.ts";
 import type { Health } from "./server.ts";
-import { type Definition, type Family, labels, renderText, type Sample } from "./text.ts";
+import { type Family, labels, renderText, type Sample } from "./text.ts";
 
 type CountedReceiver = Pick<Receiver, "name" | "counts">;
 
@@ -82,13 +82,13 @@ export class Metrics implements Receiver {
     const ageMs = heartbeatAge?.();
     const { user, system } = process.cpuUsage();
     return renderText([
-      single(FAMILIES.buildInfo, 1, labels({ version, command })),
-      single(FAMILIES.healthy, alive().ok ? 1 : 0),
-      single(FAMILIES.ready, ready().ok ? 1 : 0),
-      single(FAMILIES.heartbeatAge, ageMs === undefined ? undefined : ageMs / 1000),
-      single(FAMILIES.startTime, performance.timeOrigin / 1000),
-      single(FAMILIES.resident, Deno.memoryUsage().rss),
-      single(FAMILIES.cpu, (user + system) / 1e6),
+      single("oomkit_build_info", 1, labels({ version, command })),
+      single("oomkit_healthy", alive().ok ? 1 : 0),
+      single("oomkit_ready", ready().ok ? 1 : 0),
+      single("oomkit_guard_heartbeat_age_seconds", ageMs === undefined ? undefined : ageMs / 1000),
+      single("process_start_time_seconds", performance.timeOrigin / 1000),
+      single("process_resident_memory_bytes", Deno.memoryUsage().rss),
+      single("process_cpu_seconds_total", (user + system) / 1e6),
       ...this.#receiverTotals.families(new Set(receivers())),
       ...this.#events.families(),
       this.#killFamily(),
@@ -119,7 +119,7 @@ export class Metrics implements Receiver {
     // A count that was dropped restarts. Leaving out one scrape ends the series, so that the counter does not fall.
     const samples = [...kills].filter(([path, count]) => count >= (before.get(path) ?? 0n))
       .map(([path, value]) => ({ labels: this.#listed.get(path) ?? labelsOf(path), value }));
-    return { ...FAMILIES.cgroupKills, samples };
+    return family("oomkit_cgroup_oom_kills_total", samples);
   }
 }
 
@@ -138,13 +138,17 @@ class ReceiverTotals {
     this.#last = now;
     const totals = new Map(this.#removed);
     for (const each of now) addCounts(totals, each.name, each.counts());
-    return (["pending", "sent", "dropped", "failed"] as const).map((kind) => ({
-      ...FAMILIES[kind],
-      samples: [...totals].map(([receiver, counts]) => ({
-        labels: labels({ receiver }),
+    const samplesOf = (kind: keyof ReceiverCounts) =>
+      [...totals].map(([name, counts]) => ({
+        labels: labels({ receiver: name }),
         value: counts[kind],
-      })),
-    }));
+      }));
+    return [
+      family("oomkit_notifications_pending", samplesOf("pending")),
+      family("oomkit_notifications_sent_total", samplesOf("sent")),
+      family("oomkit_notifications_dropped_total", samplesOf("dropped")),
+      family("oomkit_notifications_failed_total", samplesOf("failed")),
+    ];
   }
 }
 
@@ -158,10 +162,8 @@ function addCounts(totals: Map<string, ReceiverCounts>, name: string, more: Rece
   });
 }
 
-const single = (definition: Definition, value: Sample["value"], labels = ""): Family => ({
-  ...definition,
-  samples: [{ labels, value }],
-});
+const single = (name: FamilyName, value: Sample["value"], labels = "") =>
+  family(name, [{ labels, value }]);
 
 function labelsOf(path: string): string {
   const { containerId, podUid } = identify(path);
@@ -176,11 +178,11 @@ function collectionFamilies(
   const guarded = [...modes].map(([mode, value]) => ({ labels: labels({ mode }), value }));
   return [
     command === "guard"
-      ? { ...FAMILIES.guarded, samples: guarded }
-      : single(FAMILIES.watched, followed),
-    single(FAMILIES.omitted, omitted),
-    single(FAMILIES.collectDuration, took / 1000),
-    single(FAMILIES.collectTime, at / 1000),
+      ? family("oomkit_guarded_cgroups", guarded)
+      : single("oomkit_watched_cgroups", followed),
+    single("oomkit_cgroups_omitted", omitted),
+    single("oomkit_collect_duration_seconds", took / 1000),
+    single("oomkit_collect_timestamp_seconds", at / 1000),
   ];
 }
 
@@ -189,23 +191,29 @@ function cgroupFamilies(
   listed: ReadonlyMap<string, string>,
   command: MetricsOptions["command"],
 ): Family[] {
-  const family = (definition: Definition, value: (reading: Reading) => Sample["value"]) => ({
-    ...definition,
-    samples: readings.map((each) => ({ labels: listed.get(each.path)!, value: value(each) })),
-  });
+  const ofEach = (name: FamilyName, value: (reading: Reading) => Sample["value"]) =>
+    family(name, readings.map((each) => ({ labels: listed.get(each.path)!, value: value(each) })));
   return [
-    family(FAMILIES.usage, ({ usage }) => usage),
-    family(FAMILIES.workingSet, ({ workingSet }) => workingSet),
-    family(FAMILIES.limit, ({ limit }) => finite(limit)),
-    family(FAMILIES.headroom, ({ headroom }) => headroom),
-    ...(command === "guard" ? [family(FAMILIES.threshold, ({ threshold }) => threshold)] : []),
-    family(FAMILIES.pressureSome, ({ pressure }) => seconds(pressure?.some?.total)),
-    family(FAMILIES.pressureFull, ({ pressure }) => seconds(pressure?.full?.total)),
+    ofEach("oomkit_cgroup_memory_usage_bytes", ({ usage }) => usage),
+    ofEach("oomkit_cgroup_memory_working_set_bytes", ({ workingSet }) => workingSet),
+    ofEach("oomkit_cgroup_memory_limit_bytes", ({ limit }) => finite(limit)),
+    ofEach("oomkit_cgroup_memory_headroom_bytes", ({ headroom }) => headroom),
+    ...(command === "guard"
+      ? [ofEach("oomkit_guard_imminent_bytes", ({ threshold }) => threshold)]
+      : []),
+    ofEach(
+      "oomkit_cgroup_memory_pressure_some_seconds_total",
+      ({ pressure }) => seconds(pressure?.some),
+    ),
+    ofEach(
+      "oomkit_cgroup_memory_pressure_full_seconds_total",
+      ({ pressure }) => seconds(pressure?.full),
+    ),
   ];
 }
 
 const finite = (bytes: number) => bytes === Infinity ? undefined : bytes;
 
-/** Of microseconds, which a double holds exactly for 285 years. */
-const seconds = (micros: bigint | undefined) =>
-  micros === undefined ? undefined : Number(micros) / 1e6;
+/** The total in seconds. A double holds microseconds exactly for 285 years. */
+const seconds = (stalled: { readonly total: bigint } | undefined) =>
+  stalled && Number(stalled.total) / 1e6;
