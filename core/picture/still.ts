@@ -177,7 +177,7 @@ function timeAxis(frame: Frame): string {
 function levelLines(frame: Frame): string {
   const level = (value: number, classes: string) =>
     `<path class="${classes}" d="M${LEFT} ${round(yOf(frame, value))}h${PLOT_WIDTH}"/>`;
-  return frame.dotted.map((value) => level(value, "mark")).join("") +
+  return (frame.dotted ?? []).map((value) => level(value, "mark")).join("") +
     (frame.edge === undefined ? "" : level(frame.edge, "limit bad"));
 }
 
@@ -210,7 +210,10 @@ function pathsOf(frame: Frame, { points }: Curve): { path: string; area: string 
 /** Beside the right edge, each with a thin line to its value; then how many cgroups are not drawn. */
 function labels(frame: Frame, omitted: number): string {
   const right = LEFT + PLOT_WIDTH;
-  const placed = frame.labels.map(({ value, ...label }) => ({ ...label, y: yOf(frame, value) }));
+  const placed = (frame.labels ?? []).map(({ value, ...label }) => ({
+    ...label,
+    y: yOf(frame, value),
+  }));
   const rest = { y: bottomOf(frame), text: `and ${omitted} more`, colour: "soft", bold: false };
   return spread(
     omitted > 0 ? [...placed, rest] : placed,

@@ -55,12 +55,8 @@ const MAX_LIMIT_TO_PEAK = 4;
 /** Space above the highest value. */
 const HEIGHT_FACTOR = 1.06;
 
-/** 0 without values. @type {(values: ArrayLike<number>) => number} */
-export function maxOf(values) {
-  let max = 0;
-  for (let at = 0; at < values.length; at++) max = Math.max(max, values[at] ?? 0);
-  return max;
-}
+/** 0 without values. @type {(values: Float64Array) => number} */
+export const maxOf = (values) => values.reduce((max, value) => Math.max(max, value), 0);
 
 /**
  * Bytes at the upper edge: above all usage, and above the limits that are near it.

@@ -46,7 +46,8 @@ const uPlot = /** @type {any} */ (globalThis).uPlot;
  * @param {any} behaviour uPlot's cursor and hooks
  */
 export function makeChart(holder, kind, groups, events, whole, behaviour) {
-  const { max, ticks, tickText, curves, dotted, edge, labels } = contentOf(kind, groups, whole);
+  const content = contentOf(kind, groups, whole);
+  const { max, ticks, tickText, curves, dotted = [], edge, labels = [] } = content;
   const isMemory = kind !== "pressure";
   const width = Math.max(280, holder.clientWidth);
   const isNarrow = width < MIN_WIDTH_FOR_LABELS;

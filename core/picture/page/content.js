@@ -41,9 +41,9 @@ import { indexAt, thin } from "./thin.js";
  * @property {number[]} ticks
  * @property {(value: number) => string} tickText
  * @property {Curve[]} curves
- * @property {number[]} dotted heights of dotted lines
- * @property {number | undefined} edge the height of the limit, where it is the same for all
- * @property {Label[]} labels
+ * @property {number[]} [dotted] heights of dotted lines
+ * @property {number} [edge] the height of the limit, where it is the same for all
+ * @property {Label[]} [labels]
  */
 
 /** With more cgroups, working sets would overlap too much to be read. */
@@ -109,9 +109,6 @@ function pressureContent(groups) {
       curveOf("some", colour, some),
       curveOf("full", colour, full),
     ]),
-    dotted: [],
-    edge: undefined,
-    labels: [],
   };
 }
 
@@ -131,7 +128,6 @@ function shareContent(groups) {
     ticks: ticksBetween(0, max, percentStep(max)),
     tickText: percentTick,
     curves: shares.map(({ line, colour }) => curveOf("usage", colour, line)),
-    dotted: [],
     edge: 100,
     labels: [
       { value: 100, text: "limit", colour: "bad" },
@@ -179,7 +175,6 @@ function bytesContent(groups, whole) {
       curveOf("usage", group.colour, group.usage),
     ]),
     dotted: marks.map(({ bytes }) => bytes),
-    edge: undefined,
     labels: only
       ? labelsOf(only, max, marks)
       : groups.map((group) => nameLabel(group, group.usage)),
