@@ -22,6 +22,7 @@ const nouns = [
   "core/names.ts",
   "core/omit_undefined.ts",
   "core/cgroup_path.ts",
+  "core/figures.js",
 ];
 const pureRooms = [
   "core/parse",
@@ -47,6 +48,7 @@ export const rooms: readonly Room[] = [
   { at: "core/names.ts", imports: [], pure: true },
   { at: "core/omit_undefined.ts", imports: [], pure: true },
   { at: "core/cgroup_path.ts", imports: [], pure: true },
+  { at: "core/figures.js", imports: [], pure: true },
   { at: "core/suggest.ts", imports: [], pure: true },
   { at: "core/timing.ts", imports: [], pure: true },
   { at: "core/bounded_queue.ts", imports: [], pure: true },
@@ -68,8 +70,8 @@ export const rooms: readonly Room[] = [
     at: "core/record",
     imports: [...pureRooms, "core/cgroup", "core/kernel/clock.ts", "core/events"],
   },
-  { at: "core/picture/page_script.ts", imports: ["core/picture"] },
-  { at: "core/picture", imports: ["core/record/format.ts"], pure: true },
+  { at: "core/picture/page_script.ts", imports: ["core/picture", "core/figures.js"] },
+  { at: "core/picture", imports: ["core/record/format.ts", "core/figures.js"], pure: true },
   { at: "core/collect", imports: [...pureRooms, "core/cgroup"] },
   { at: "core/receivers/prometheus/text.ts", imports: [], pure: true },
   { at: "core/receivers/prometheus/listen.ts", imports: nouns, pure: true },

@@ -1,7 +1,7 @@
 /** Sizes, durations, percentages and rates: parsing and formatting. */
 
 import { OomkitError } from "../../core/errors.ts";
-import { bytesText } from "../../core/picture/page/figures.js";
+import { bytesText } from "../../core/figures.js";
 
 const SIZE_HINT = "use bytes or K, M, G, T such as 512M";
 const EXPONENT: Record<string, number> = { "": 0, k: 1, m: 2, g: 3, t: 4, p: 5 };

@@ -3,7 +3,7 @@
  * it shows the still picture and the tables. Pure.
  */
 
-import { bytesText, clockText, cut, percentText, spanText } from "./page/figures.js";
+import { bytesText, clockText, cut, percentText, spanText } from "../figures.js";
 import { GLYPHS, KIND_NAMES, SEVERITY } from "./page/glyphs.js";
 import pageStyle from "./page/page.css" with { type: "text" };
 import palette from "./page/palette.css" with { type: "text" };

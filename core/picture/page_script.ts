@@ -9,7 +9,7 @@ import uplot from "uplot/dist/uPlot.iife.min.js" with { type: "text" };
 import charts from "./page/charts.js" with { type: "text" };
 import axis from "./page/axis.js" with { type: "text" };
 import content from "./page/content.js" with { type: "text" };
-import figures from "./page/figures.js" with { type: "text" };
+import figures from "../figures.js" with { type: "text" };
 import glyphs from "./page/glyphs.js" with { type: "text" };
 import gestures from "./page/gestures.js" with { type: "text" };
 import hover from "./page/hover.js" with { type: "text" };

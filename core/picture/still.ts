@@ -16,7 +16,7 @@ import {
   type Curve,
   type Group as DrawnGroup,
 } from "./page/content.js";
-import { clockText, cut, spanText } from "./page/figures.js";
+import { clockText, cut, spanText } from "../figures.js";
 import { GLYPHS, isKill, SEVERITY, withRoom } from "./page/glyphs.js";
 import palette from "./page/palette.css" with { type: "text" };
 import style from "./page/still.css" with { type: "text" };

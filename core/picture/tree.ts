@@ -1,6 +1,6 @@
 /** The memory of a cgroup tree, as a page and as a still picture. */
 
-import { bytesText, cut, percentText, usageText } from "./page/figures.js";
+import { bytesText, cut, percentText, usageText } from "../figures.js";
 import { layout, marksOf, type Node, ownOf } from "./page/icicle.js";
 import treeStyle from "./page/map.css" with { type: "text" };
 import pageStyle from "./page/page.css" with { type: "text" };

@@ -1,6 +1,6 @@
 /** The result of a run in one sentence. Pure. */
 
-import { bytesText, cut, percentText } from "./page/figures.js";
+import { bytesText, cut, percentText } from "../figures.js";
 import {
   CLOSE_SHARE,
   type Group,

@@ -2,7 +2,7 @@
 
 import { MIN_PX_PER_TIME_TICK, spread, ticksBetween, timeStep } from "./axis.js";
 import { contentOf } from "./content.js";
-import { clockText } from "./figures.js";
+import { clockText } from "../../figures.js";
 import { GLYPHS, isKill, KIND_COLOURS, withRoom } from "./glyphs.js";
 import { snapped } from "./thin.js";
 /** @import { ChartKind, Curve, Group, Label, RunEvent, View } from "./content.js" */

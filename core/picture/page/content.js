@@ -2,7 +2,7 @@
 /** The content of each chart: curves, ticks and labels. Drawn by charts.js in the page and by still.ts in the still picture. */
 
 import { byteStep, heightFor, maxOf, percentStep, shareHeight, ticksBetween } from "./axis.js";
-import { bytesText, bytesTick } from "./figures.js";
+import { bytesText, bytesTick } from "../../figures.js";
 import { indexAt, thin } from "./thin.js";
 
 /** @typedef {{ t: Float64Array, v: Float64Array }} Line milliseconds since the epoch, and values */

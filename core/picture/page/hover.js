@@ -1,6 +1,6 @@
 /** The tooltip at the pointer: the values at that time, and the events near it. */
 
-import { bytesText, clockText, percentText, spanText, usageText } from "./figures.js";
+import { bytesText, clockText, percentText, spanText, usageText } from "../../figures.js";
 import { GLYPHS, KIND_NAMES } from "./glyphs.js";
 import { indexAt } from "./thin.js";
 /** @import { Group, Line, RunEvent } from "./content.js" */

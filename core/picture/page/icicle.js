@@ -4,7 +4,7 @@
  * Names stay horizontal at any depth.
  */
 
-import { bytesText, cut, usageText } from "./figures.js";
+import { bytesText, cut, usageText } from "../../figures.js";
 
 /**
  * @typedef {object} Node

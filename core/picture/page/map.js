@@ -1,6 +1,6 @@
 /** The script of the tree page: a click enters a cgroup, the path above leads back. */
 
-import { bytesText, usageText } from "./figures.js";
+import { bytesText, usageText } from "../../figures.js";
 import { byId, element, placeTip, svgElement } from "./hover.js";
 import { ancestryOf, layout, marksOf, ownOf } from "./icicle.js";
 /** @import { Cell, Node } from "./icicle.js" */

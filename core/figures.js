@@ -1,5 +1,5 @@
 // @ts-check
-/** Sizes, durations and times as text, in the browser and in the program. Times are UTC, as in events. */
+/** Sizes, durations and times as text, in the program and in the pages that it makes, which contain this file. Times are UTC. */
 
 const PREFIXES = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
