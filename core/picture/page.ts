@@ -47,6 +47,10 @@ export function table(titles: readonly string[], rows: readonly string[], id?: s
 export const figure = (text: string | number, classes = "") =>
   `<td class="figure${classes}">${text}</td>`;
 
+/** A name that is shown shorter, and in full on hovering. */
+export const titled = (name: string, shown: string) =>
+  `<bdi title="${escaped(name)}">${escaped(shown)}</bdi>`;
+
 function groupTable({ groups }: Picture): string {
   const titles = ["Cgroup", "#Peak", "#Limit", "#Peak %", "#Kills", "Limit owner"];
   return table(titles, groups.map(groupRow), "groups");
@@ -88,7 +92,7 @@ function killedProcessTable({ killedProcesses, from }: Picture): string {
       `<td>${glyphOf(each.by === "kernel" ? "kill" : "act")} ${
         each.by === "kernel" ? "the kernel" : "oomkit"
       } <span class="more">${escaped(each.how)}</span></td>` +
-      `<td><bdi title="${escaped(each.cgroup)}">${escaped(cut(each.cgroup, 60))}</bdi></td></tr>`
+      `<td>${titled(each.cgroup, cut(each.cgroup, 60))}</td></tr>`
     ),
     "victims",
   );
@@ -106,11 +110,8 @@ function eventTable({ events, groups, from }: Picture): string {
     titles,
     events.map(({ at, group, type, kind, text }) => {
       const path = group === null ? undefined : groups[group]!.path;
-      const where = !several
-        ? ""
-        : path === undefined
-        ? "<td>–</td>"
-        : `<td><bdi title="${escaped(path)}">${escaped(shortName(path))}</bdi></td>`;
+      const name = path === undefined ? "–" : titled(path, shortName(path));
+      const where = several ? `<td>${name}</td>` : "";
       return `<tr data-at="${at}"${
         ofGroup(group)
       }><td class="when"><button type="button" title="show this time in the chart">${

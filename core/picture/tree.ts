@@ -6,7 +6,7 @@ import treeStyle from "./page/map.css" with { type: "text" };
 import pageStyle from "./page/page.css" with { type: "text" };
 import palette from "./page/palette.css" with { type: "text" };
 import stillStyle from "./page/still.css" with { type: "text" };
-import { figure, sheet, table } from "./page.ts";
+import { figure, sheet, table, titled } from "./page.ts";
 import { treeScript } from "./page_script.ts";
 import { escaped, withShortIds, wrapped } from "./text.ts";
 
@@ -118,9 +118,8 @@ function largestTable(nodes: readonly Node[]): string {
   const rows = byOwnMemory(nodes).filter(({ own }) => own > 0).slice(0, MAX_ROWS)
     .map(({ node: { path, usage, working, limit, kills }, own }) => {
       const share = usage === null || !limit ? "–" : percentText(100 * usage / limit);
-      return `<tr><td class="wide"><bdi title="${escaped(path)}">${
-        escaped(cut(withShortIds(path), 96))
-      }</bdi></td>` + figure(bytesText(own)) +
+      return `<tr><td class="wide">${titled(path, cut(withShortIds(path), 96))}</td>` +
+        figure(bytesText(own)) +
         figure(total === 0 ? "–" : percentText(100 * own / total)) + figure(bytesText(working)) +
         figure(limit === null ? "none" : bytesText(limit)) + figure(share) +
         figure(kills || "–") + "</tr>";
