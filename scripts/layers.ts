@@ -21,6 +21,7 @@ const aloneNouns = [
   "core/names.ts",
   "core/omit_undefined.ts",
   "core/cgroup_path.ts",
+  "core/figures.js",
 ];
 const nouns = ["core/snapshot.ts", ...aloneNouns];
 const tools = ["core/suggest.ts", "core/timing.ts", "core/bounded_queue.ts"];
@@ -55,8 +56,8 @@ export const rooms: readonly Room[] = [
     at: "core/record",
     imports: [...pureRooms, "core/cgroup", "core/kernel/clock.ts", "core/events"],
   },
-  { at: "core/picture/page_script.ts", imports: ["core/picture"] },
-  { at: "core/picture", imports: ["core/record/format.ts"], pure: true },
+  { at: "core/picture/page_script.ts", imports: ["core/picture", "core/figures.js"] },
+  { at: "core/picture", imports: ["core/record/format.ts", "core/figures.js"], pure: true },
   { at: "core/collect", imports: [...pureRooms, "core/cgroup"] },
   { at: "core/receivers/prometheus/text.ts", imports: [], pure: true },
   { at: "core/receivers/prometheus/listen.ts", imports: nouns, pure: true },

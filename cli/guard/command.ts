@@ -1,7 +1,7 @@
 /** `oomkit guard`. */
 
 import { cgroupsOfProcesses } from "../../core/cgroup/shared_pid_namespace.ts";
-import type { Followed } from "../../core/collect/collect.ts";
+import type { Followed } from "../../core/collect/metric_readings.ts";
 import { journalFolder } from "../../core/control/journal.ts";
 import { openSdNotify } from "../../core/control/sd_notify.ts";
 import { BrokenOff, OomkitError } from "../../core/errors.ts";

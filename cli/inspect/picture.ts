@@ -4,7 +4,7 @@ import type { Cgroup } from "../../core/cgroup/cgroup.ts";
 import type { Machine } from "../../core/cgroup/machine.ts";
 import { type CgroupTree, flatten, readSubtree } from "../../core/cgroup/subtree.ts";
 import { OomkitError, shortened } from "../../core/errors.ts";
-import { ChartBuilder } from "../../core/picture/chart_builder.ts";
+import { PictureBuilder } from "../../core/picture/picture_builder.ts";
 import type { Node } from "../../core/picture/page/icicle.js";
 import { withShortIds } from "../../core/picture/text.ts";
 import { treePage, treeStill } from "../../core/picture/tree.ts";
@@ -47,7 +47,7 @@ export async function drawRecording(
   if (!flags.force) openPictureFiles(flags).drop();
   let files: PictureFiles | undefined;
   try {
-    const builder = new ChartBuilder(pictureWords);
+    const builder = new PictureBuilder(pictureWords);
     for await (const line of recordingLines(name)) builder.add(line);
     const picture = nonEmptyPicture(builder);
     if (picture === undefined) {

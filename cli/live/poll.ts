@@ -3,7 +3,7 @@
 import { type Cgroup, tryReader } from "../../core/cgroup/cgroup.ts";
 import { inspect } from "../../core/cgroup/inspection.ts";
 import { readMachine } from "../../core/cgroup/machine.ts";
-import { createGauges, timeLeft } from "../../core/collect/gauges.ts";
+import { LiveUsage, timeLeft } from "../../core/collect/live_usage.ts";
 import { OomkitError } from "../../core/errors.ts";
 import type { OomkitEvent } from "../../core/events/event.ts";
 import { workingSet } from "../../core/policy/limits.ts";
@@ -37,7 +37,7 @@ function readDetails(cgroup: Cgroup): RowDetails {
 }
 
 export class Poller {
-  readonly #gauges;
+  readonly #usage;
   readonly #counts = new Map<string, Counts>();
   readonly #details = new Map<string, RowDetails & { readonly readAt: number }>();
   readonly #removedAt = new Map<string, number>();
@@ -50,7 +50,7 @@ export class Poller {
     private readonly subjects: () => Iterable<Subject>,
     private readonly now: () => number,
   ) {
-    this.#gauges = createGauges({ now });
+    this.#usage = new LiveUsage(now);
   }
 
   count(event: OomkitEvent): void {
@@ -63,7 +63,7 @@ export class Poller {
   async round(): Promise<number> {
     const next = new Map<string, Subject>();
     for (const subject of this.subjects()) next.set(subject.cgroup.path, subject);
-    await this.#gauges.round([...next.values()].map(({ limitOwner }) => limitOwner));
+    await this.#usage.round([...next.values()].map(({ limitOwner }) => limitOwner));
     const begun = this.now();
     const fresh = new Map<string, Row>();
     for (const [path, subject] of next) fresh.set(path, this.#rowOf(path, subject));
@@ -80,12 +80,12 @@ export class Poller {
     }
     this.#rows = fresh;
     this.#known = next;
-    const took = this.#gauges.took() + this.now() - begun;
+    const took = this.#usage.tookMs + this.now() - begun;
     return Math.max(MIN_MS_BETWEEN_READS, took / MAX_TIME_SHARE);
   }
 
   #rowOf(path: string, { limitOwner, marks, limit, mode }: Subject): Row {
-    const gauge = this.#gauges.of(limitOwner.path);
+    const gauge = this.#usage.of(limitOwner.path);
     const bytes = limit ?? gauge?.limit ?? Infinity;
     const usage = gauge?.usage;
     // The limit of a guard may be lower than the cgroup's.
@@ -123,7 +123,7 @@ export class Poller {
         this.#details.set(row.path, kept);
       }
       const { readAt: _, ...values } = kept;
-      return { ...row, ...values, history: this.#gauges.history(subject.limitOwner.path) };
+      return { ...row, ...values, history: this.#usage.history(subject.limitOwner.path) };
     });
   }
 

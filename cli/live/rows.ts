@@ -1,6 +1,6 @@
 /** A row of the live view: the state of one cgroup; the order and the filter of the rows. Pure. */
 
-import type { Gauge } from "../../core/collect/gauges.ts";
+import type { CgroupUsage } from "../../core/collect/live_usage.ts";
 import type { OomkitEvent } from "../../core/events/event.ts";
 import type { Pressure } from "../../core/snapshot.ts";
 import { fullnessOf, type UsageMark } from "../terminal/bars.ts";
@@ -27,7 +27,7 @@ export interface RowDetails {
   readonly underOom?: boolean | undefined;
 }
 
-export interface Row extends Omit<Gauge, "limit">, RowDetails {
+export interface Row extends Omit<CgroupUsage, "limit">, RowDetails {
   readonly path: string;
   /** Levels and thresholds across the usage bar. */
   readonly marks: readonly UsageMark[];

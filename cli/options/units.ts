@@ -1,6 +1,7 @@
 /** Sizes, durations, percentages and rates: parsing and formatting, also in few columns. */
 
 import { OomkitError } from "../../core/errors.ts";
+import { bytesText, scaledBytes } from "../../core/figures.js";
 
 const SIZE_HINT = "use bytes or K, M, G, T such as 512M";
 const EXPONENT: Record<string, number> = { "": 0, k: 1, m: 2, g: 3, t: 4, p: 5 };
@@ -123,31 +124,17 @@ export function parseRate(text: string): number {
 }
 
 const UNKNOWN = "–";
-const PREFIXES = ["", "K", "M", "G", "T", "P", "E"];
-
-/** A size in the smallest unit in which it is below `least`, and the prefix of the unit. */
-function scaled(bytes: number, least: number): readonly [value: number, prefix: string] {
-  let value = Math.abs(bytes);
-  let at = 0;
-  for (; value >= least && at < PREFIXES.length - 1; at++) value /= 1024;
-  return [value, PREFIXES[at]!];
-}
 
 /** `19.9 MiB`; `no limit` for `Infinity`, a dash for an unknown value. */
 export function formatBytes(bytes: number | undefined): string {
-  if (bytes === undefined || Number.isNaN(bytes)) return UNKNOWN;
-  if (bytes === Infinity) return "no limit";
-  // 1023.95 would be written as 1024.0.
-  const [value, prefix] = scaled(bytes, Math.abs(bytes) < 1024 ? 1024 : 1023.95);
-  const sign = bytes < 0 ? "-" : "";
-  return prefix === "" ? `${sign}${Math.round(value)} B` : `${sign}${value.toFixed(1)} ${prefix}iB`;
+  return bytes === Infinity ? "no limit" : bytesText(bytes);
 }
 
 /** For tables that are scanned: `19.9M`, `512K`: at most five columns and a sign; `–` for an unknown size. */
 export function shortBytes(bytes: number | undefined): string {
   if (bytes === undefined || Number.isNaN(bytes)) return UNKNOWN;
   if (!Number.isFinite(bytes)) return "no lim";
-  const [value, prefix] = scaled(bytes, 999.5);
+  const [value, prefix] = scaledBytes(bytes, 999.5);
   const digits = prefix === "" || value >= 99.95 ? 0 : 1;
   return `${bytes < 0 ? "-" : ""}${value.toFixed(digits)}${prefix || "B"}`;
 }

@@ -2,7 +2,7 @@
 
 import { errorText, OomkitError, shortened } from "../../core/errors.ts";
 import { EVENT_TYPES, type OomkitEvent } from "../../core/events/event.ts";
-import { ChartBuilder, type Words } from "../../core/picture/chart_builder.ts";
+import { PictureBuilder, type Words } from "../../core/picture/picture_builder.ts";
 import type { Picture } from "../../core/picture/picture.ts";
 import { recordingClock } from "../../core/record/clock.ts";
 import type { RecordSink } from "../../core/record/format.ts";
@@ -70,7 +70,7 @@ function simulationFacts(event: OwnEvent): string | undefined {
 /** Called before the run. Throws `OomkitError` if a file cannot be created, and `close` if one cannot be written. */
 export function openPicture(flags: PictureFlags) {
   const files = openPictureFiles(flags);
-  const builder = new ChartBuilder(pictureWords);
+  const builder = new PictureBuilder(pictureWords);
   return {
     line: (line: Parameters<RecordSink["line"]>[0]) => builder.add(line),
     async close(): Promise<void> {
@@ -83,7 +83,7 @@ export function openPicture(flags: PictureFlags) {
 }
 
 /** `undefined` if there is nothing to draw. */
-export function nonEmptyPicture(builder: ChartBuilder): Picture | undefined {
+export function nonEmptyPicture(builder: PictureBuilder): Picture | undefined {
   const picture = builder.picture();
   const isEmpty = picture === undefined ||
     picture.groups.length + picture.events.length === 0 && picture.tone === "fine";

@@ -13,16 +13,10 @@ import type { ReceiverFlags } from "../options/receivers.ts";
 import { eventFacts } from "../output/event_text.ts";
 import { printStderr } from "../output/output.ts";
 
-export interface Cluster {
-  /** By pod uid. */
-  labels(): Labels;
-  /** @param oomGuard writes events in oom-guard's format; absent for oomkit's own format. */
-  openReceiver(oomGuard: KubernetesReceiverOptions["oomGuard"]): KubernetesReceiver;
-  close(): Promise<void>;
-}
+export type Cluster = ReturnType<typeof openCluster>;
 
 /** Throws {@link OomkitError} when the node's name is not known, or the API server's address or files cannot be used. */
-export function openCluster(flags: ReceiverFlags, podsChanged: () => void): Cluster {
+export function openCluster(flags: ReceiverFlags, podsChanged: () => void) {
   const node = flags.nodeName ?? Deno.env.get("NODE_NAME");
   if (node === undefined || node === "") {
     throw new OomkitError(
@@ -37,13 +31,15 @@ export function openCluster(flags: ReceiverFlags, podsChanged: () => void): Clus
   });
   const pods = new PodWatcher(api, node, { warn: printStderr, changed: podsChanged });
   return {
-    labels: () =>
+    /** By pod uid. */
+    labels: (): Labels =>
       new Map(
         [...pods.all()].flatMap(({ uid, cgroupUid, labels }) =>
           [uid, cgroupUid].map((each) => [each, labels] as const)
         ),
       ),
-    openReceiver: (oomGuard) =>
+    /** @param oomGuard writes events in oom-guard's format; absent for oomkit's own format. */
+    openReceiver: (oomGuard: KubernetesReceiverOptions["oomGuard"]) =>
       new KubernetesReceiver({
         api,
         pods,

@@ -3,7 +3,6 @@
  * in ../options/receivers.ts, and a row in {@link RECEIVERS}.
  */
 
-import { runHook } from "../../core/control/hook.ts";
 import { OomkitError, shortened } from "../../core/errors.ts";
 import { cloudEvents, type HttpMessage } from "../../core/events/cloud_event.ts";
 import type { OomkitEvent } from "../../core/events/event.ts";
@@ -69,7 +68,7 @@ const RECEIVERS: readonly ReceiverRow[] = [
   {
     describe: ({ exec }) => exec === undefined ? [] : [`exec ${exec}`],
     open: ({ flags: { exec, execTimeout: timeout } }) => [
-      new ExecReceiver({ command: exec!, timeout, run: runHook, warn: printStderr }),
+      new ExecReceiver({ command: exec!, timeout, warn: printStderr }),
     ],
     isCheckable: true,
   },

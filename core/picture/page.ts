@@ -3,23 +3,25 @@
  * it shows the still picture and the tables. Pure.
  */
 
-import { bytesText, clockText, cut, spanText } from "./page/figures.js";
+import { bytesText, clockText, cut, percentText, spanText } from "../figures.js";
 import { GLYPHS, KIND_NAMES, SEVERITY } from "./page/glyphs.js";
 import pageStyle from "./page/page.css" with { type: "text" };
 import palette from "./page/palette.css" with { type: "text" };
 import stillStyle from "./page/still.css" with { type: "text" };
-import { pageData } from "./page_data.ts";
 import { chartStyle, pageScript } from "./page_script.ts";
 import {
   CLOSE_SHARE,
   type Group,
+  isByShare,
   type KilledProcess,
   type Kind,
   largestPeak,
+  limitSeries,
   nearestToLimit,
   type Picture,
   SHOWN_AT_FIRST,
 } from "./picture.ts";
+import type { Series } from "./series.ts";
 import { aboutLine, stillCharts, TONE_MARKS } from "./still.ts";
 import { escaped, scriptJson, shortName, withShortIds } from "./text.ts";
 
@@ -32,18 +34,26 @@ function glyphOf(kind: Kind): string {
   }"><path d="${GLYPHS[kind]}"/></svg>`;
 }
 
-function table(id: string, titles: readonly string[], rows: readonly string[]): string {
+/** @param titles of columns; `#` begins that of a column of figures. */
+export function table(titles: readonly string[], rows: readonly string[], id?: string): string {
   const head = titles.map((title) =>
     title.startsWith("#") ? `<th class="figure">${title.slice(1)}</th>` : `<th>${title}</th>`
   );
-  return `<div class="scroll"><table id="${id}"><thead><tr>${head.join("")}</tr></thead><tbody>\n${
-    rows.join("\n")
-  }\n</tbody></table></div>`;
+  return `<div class="scroll"><table${id === undefined ? "" : ` id="${id}"`}><thead><tr>${
+    head.join("")
+  }</tr></thead><tbody>\n${rows.join("\n")}\n</tbody></table></div>`;
 }
+
+export const figure = (text: string | number, classes = "") =>
+  `<td class="figure${classes}">${text}</td>`;
+
+/** A name that is shown shorter, and in full on hovering. */
+export const titled = (name: string, shown: string) =>
+  `<bdi title="${escaped(name)}">${escaped(shown)}</bdi>`;
 
 function groupTable({ groups }: Picture): string {
   const titles = ["Cgroup", "#Peak", "#Limit", "#Peak %", "#Kills", "Limit owner"];
-  return table("groups", titles, groups.map(groupRow));
+  return table(titles, groups.map(groupRow), "groups");
 }
 
 function groupRow(group: Group, index: number): string {
@@ -54,7 +64,7 @@ function groupRow(group: Group, index: number): string {
     ...(removedAt === null ? [] : [`removed ${clockText(removedAt, 1000)}`]),
   ];
   const checked = index < SHOWN_AT_FIRST ? " checked" : "";
-  const share = peakShare === null ? "–" : `${(100 * peakShare).toFixed(1)} %`;
+  const share = peakShare === null ? "–" : percentText(100 * peakShare);
   const tight = peakShare !== null && peakShare >= CLOSE_SHARE ? " tight" : "";
   const more = ids.length === 0 ? "" : `<span class="more">${escaped(ids.join(" · "))}</span>`;
   return `<tr><td class="wide"><label title="${escaped(path)}">` +
@@ -62,32 +72,29 @@ function groupRow(group: Group, index: number): string {
     `<span class="swatch g${index % 8}"></span><bdi>${
       escaped(cut(withShortIds(path), MAX_PATH_LETTERS))
     }</bdi></label>${more}</td>` +
-    `<td class="figure">${bytesText(peak)}</td><td class="figure">${
-      limit === null ? "none" : bytesText(limit)
-    }</td><td class="figure${tight}">${share}</td><td class="figure">${kills || "–"}</td>` +
-    `<td>${
-      owner === null
-        ? "–"
-        : owner === path
-        ? "this cgroup"
-        : `<bdi>${escaped(cut(owner, 48))}</bdi>`
-    }</td></tr>`;
+    figure(bytesText(peak)) + figure(limit === null ? "none" : bytesText(limit)) +
+    figure(share, tight) + figure(kills || "–") + `<td>${ownerText(owner, path)}</td></tr>`;
+}
+
+function ownerText(owner: string | null, path: string): string {
+  if (owner === null) return "–";
+  return owner === path ? "this cgroup" : `<bdi>${escaped(cut(owner, 48))}</bdi>`;
 }
 
 function killedProcessTable({ killedProcesses, from }: Picture): string {
   const titles = ["Time", "Process", "#Memory", "Killed by", "Cgroup"];
   return table(
-    "victims",
     titles,
     killedProcesses.map((each) =>
       `<tr${ofGroup(each.group)}><td class="when">${momentText(each.at, from)}</td>` +
       `<td><bdi>${escaped(processText(each))}</bdi></td>` +
-      `<td class="figure">${bytesText(each.bytes)}</td>` +
+      figure(bytesText(each.bytes)) +
       `<td>${glyphOf(each.by === "kernel" ? "kill" : "act")} ${
         each.by === "kernel" ? "the kernel" : "oomkit"
       } <span class="more">${escaped(each.how)}</span></td>` +
-      `<td><bdi title="${escaped(each.cgroup)}">${escaped(cut(each.cgroup, 60))}</bdi></td></tr>`
+      `<td>${titled(each.cgroup, cut(each.cgroup, 60))}</td></tr>`
     ),
+    "victims",
   );
 }
 
@@ -100,15 +107,11 @@ function eventTable({ events, groups, from }: Picture): string {
   const several = groups.length > 1;
   const titles = ["Time", "Event", ...(several ? ["Cgroup"] : []), "Details"];
   return table(
-    "events",
     titles,
     events.map(({ at, group, type, kind, text }) => {
       const path = group === null ? undefined : groups[group]!.path;
-      const where = !several
-        ? ""
-        : path === undefined
-        ? "<td>–</td>"
-        : `<td><bdi title="${escaped(path)}">${escaped(shortName(path))}</bdi></td>`;
+      const name = path === undefined ? "–" : titled(path, shortName(path));
+      const where = several ? `<td>${name}</td>` : "";
       return `<tr data-at="${at}"${
         ofGroup(group)
       }><td class="when"><button type="button" title="show this time in the chart">${
@@ -117,6 +120,7 @@ function eventTable({ events, groups, from }: Picture): string {
         escaped(text)
       }</bdi></td></tr>`;
     }),
+    "events",
   );
 }
 
@@ -140,7 +144,7 @@ export async function runPage(picture: Picture): Promise<string> {
   });
 }
 
-export interface Sheet {
+interface Sheet {
   readonly title: string;
   readonly style: string;
   /** HTML. */
@@ -228,6 +232,50 @@ ${events.length === 0 ? "<p>No events.</p>" : eventTable(picture)}</section>
 <div id="tip" hidden></div>`;
 }
 
+/** The data of the page's script, decoded by page/main.js. */
+function pageData(picture: Picture) {
+  const { from, to } = picture;
+  return {
+    from,
+    to,
+    /** Memory is first shown as a share of each limit. */
+    share: isByShare(picture),
+    groups: picture.groups.map((group, index) => ({
+      name: shortName(group.path),
+      shown: index < SHOWN_AT_FIRST,
+      usage: packed(group.usage, from),
+      working: packed(group.working, from),
+      some: packed(group.some, from, 100),
+      full: packed(group.full, from, 100),
+      limits: packed(limitSeries(group), from),
+      marks: group.marks,
+      removedAt: group.removedAt,
+    })),
+    /** In the order of the table. */
+    events: picture.events.map(({ at, group, kind, text }) => [at - from, group, kind, text]),
+  };
+}
+
+/**
+ * Small enough for a browser to parse without delay: differences between neighbours; times in microseconds after the start, values
+ * in units of 1 / `scale`.
+ */
+function packed({ t, v, length }: Series, from: number, scale = 1) {
+  const differences = (value: (at: number) => number) => {
+    let before = 0;
+    return Array.from({ length }, (_, at) => {
+      const now = Math.round(value(at));
+      const difference = now - before;
+      before = now;
+      return difference;
+    });
+  };
+  return {
+    t: differences((at) => (t[at]! - from) * 1000),
+    v: differences((at) => v[at]! * scale),
+  };
+}
+
 /** The most important values of the run. */
 function tiles({ groups, killedProcesses }: Picture): string {
   const byKernel = killedProcesses.filter(({ by }) => by === "kernel").length;
@@ -235,7 +283,7 @@ function tiles({ groups, killedProcesses }: Picture): string {
   const near = nearestToLimit(groups);
   const facts: [string, string, string][] = [];
   if (near !== undefined) {
-    facts.push(["highest share of a limit", `${(100 * near.peakShare!).toFixed(1)} %`, near.path]);
+    facts.push(["highest share of a limit", percentText(100 * near.peakShare!), near.path]);
     facts.push(["lowest headroom there", bytesText(near.peakShareHeadroom), near.path]);
   } else {
     const largest = largestPeak(groups);

@@ -9,34 +9,20 @@ import uplot from "uplot/dist/uPlot.iife.min.js" with { type: "text" };
 import charts from "./page/charts.js" with { type: "text" };
 import axis from "./page/axis.js" with { type: "text" };
 import content from "./page/content.js" with { type: "text" };
-import figures from "./page/figures.js" with { type: "text" };
+import figures from "../figures.js" with { type: "text" };
 import glyphs from "./page/glyphs.js" with { type: "text" };
 import gestures from "./page/gestures.js" with { type: "text" };
 import hover from "./page/hover.js" with { type: "text" };
 import icicle from "./page/icicle.js" with { type: "text" };
 import map from "./page/map.js" with { type: "text" };
 import main from "./page/main.js" with { type: "text" };
-import over from "./page/over.js" with { type: "text" };
 import thin from "./page/thin.js" with { type: "text" };
-import unpack from "./page/unpack.js" with { type: "text" };
 
 /** Each after the modules that it imports. */
-const parts = [
-  figures,
-  axis,
-  thin,
-  content,
-  glyphs,
-  unpack,
-  over,
-  charts,
-  hover,
-  gestures,
-  main,
-];
+const parts = [figures, axis, thin, content, glyphs, charts, hover, gestures, main];
 
 /** The MIT licence requires it in every copy. */
-export const uplotNotice = `uPlot 1.6.32 draws the charts.\n\n${licence.trim()}\n`;
+const uplotNotice = `uPlot 1.6.32 draws the charts.\n\n${licence.trim()}\n`;
 
 export const chartStyle = uplotStyle;
 
@@ -51,7 +37,7 @@ export function treeScript(): string {
 }
 
 /** Joins modules into one script. They import only each other, and no two of them declare the same name. */
-export function joined(modules: readonly string[]): string {
+function joined(modules: readonly string[]): string {
   const bodies = modules.map((text) =>
     text
       .replaceAll(/^import\s[^;]*;\n/gm, "")

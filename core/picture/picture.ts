@@ -1,5 +1,5 @@
 /**
- * The content of a picture of one run: built from a recording by chart_builder.ts, drawn by page.ts and still.ts. Times are
+ * The content of a picture of one run: built from a recording by picture_builder.ts, drawn by page.ts and still.ts. Times are
  * milliseconds since the epoch, sizes bytes; an unknown value is `null`. Names and texts are printable. Pure.
  */
 
@@ -83,6 +83,15 @@ export interface Picture {
   readonly groups: readonly Group[];
   readonly events: readonly ChartEvent[];
   readonly killedProcesses: readonly KilledProcess[];
+}
+
+/** The limits over time; -1 for none. */
+export function limitSeries({ limits }: Group): Series {
+  return {
+    t: Float64Array.from(limits, ({ at }) => at),
+    v: Float64Array.from(limits, ({ limit }) => limit ?? -1),
+    length: limits.length,
+  };
 }
 
 /** The cgroups that are drawn at first; the page can select others. */

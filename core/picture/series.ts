@@ -5,8 +5,8 @@
 
 export interface Series {
   /** Milliseconds since the epoch, rising; only the first `length` are valid. */
-  t: Float64Array;
-  v: Float64Array;
+  t: Float64Array<ArrayBuffer>;
+  v: Float64Array<ArrayBuffer>;
   length: number;
 }
 
@@ -37,9 +37,9 @@ export function append(series: Series, at: number, value: number, maxPoints = MA
 function grow(series: Series, maxPoints: number): void {
   const size = Math.max(series.length + 1, Math.min(maxPoints, 2 * series.length));
   for (const key of ["t", "v"] as const) {
-    const larger = new Float64Array(size);
-    larger.set(series[key]);
-    series[key] = larger;
+    series[key] = new Float64Array(
+      series[key].buffer.transfer(size * Float64Array.BYTES_PER_ELEMENT),
+    );
   }
 }
 

@@ -1,8 +1,14 @@
 /** A still picture of a run, as SVG: the verdict, memory and pressure over time, the most severe events. Pure. */
 
-import type { ChartEvent, Group, Picture } from "./picture.ts";
-import { isByShare, SHOWN_AT_FIRST } from "./picture.ts";
-import { spread, ticksBetween, timeStep } from "./page/axis.js";
+import {
+  type ChartEvent,
+  type Group,
+  isByShare,
+  limitSeries,
+  type Picture,
+  SHOWN_AT_FIRST,
+} from "./picture.ts";
+import { MIN_PX_PER_TIME_TICK, spread, ticksBetween, timeStep } from "./page/axis.js";
 import {
   type ChartKind,
   type Content,
@@ -10,11 +16,10 @@ import {
   type Curve,
   type Group as DrawnGroup,
 } from "./page/content.js";
-import { clockText, cut, spanText } from "./page/figures.js";
-import { GLYPHS, SEVERITY, withRoom } from "./page/glyphs.js";
+import { clockText, cut, spanText } from "../figures.js";
+import { GLYPHS, isKill, SEVERITY, withRoom } from "./page/glyphs.js";
 import palette from "./page/palette.css" with { type: "text" };
 import style from "./page/still.css" with { type: "text" };
-import { stepsOf } from "./page_data.ts";
 import type { Series } from "./series.ts";
 import { escaped, shortName, wrapped } from "./text.ts";
 
@@ -25,7 +30,6 @@ const PLOT_WIDTH = WIDTH - LEFT - LABELS_WIDTH;
 const MEMORY_HEIGHT = 300;
 const PRESSURE_HEIGHT = 90;
 const MIN_PX_BETWEEN_LABELS = 15;
-const MIN_PX_PER_TIME_TICK = 110;
 const MAX_LISTED_EVENTS = 14;
 
 export const TONE_MARKS = { bad: "✕", warn: "▲", fine: "✓" } as const;
@@ -141,7 +145,7 @@ function drawnGroup(group: Group, index: number): DrawnGroup {
     working: line(group.working),
     some: line(group.some),
     full: line(group.full),
-    limits: line(stepsOf(group.limits)),
+    limits: line(limitSeries(group)),
     marks: group.marks,
     removedAt: group.removedAt,
     colour: `g${index % 8}`,
@@ -173,7 +177,7 @@ function timeAxis(frame: Frame): string {
 function levelLines(frame: Frame): string {
   const level = (value: number, classes: string) =>
     `<path class="${classes}" d="M${LEFT} ${round(yOf(frame, value))}h${PLOT_WIDTH}"/>`;
-  return frame.dotted.map((value) => level(value, "mark")).join("") +
+  return (frame.dotted ?? []).map((value) => level(value, "mark")).join("") +
     (frame.edge === undefined ? "" : level(frame.edge, "limit bad"));
 }
 
@@ -206,7 +210,10 @@ function pathsOf(frame: Frame, { points }: Curve): { path: string; area: string 
 /** Beside the right edge, each with a thin line to its value; then how many cgroups are not drawn. */
 function labels(frame: Frame, omitted: number): string {
   const right = LEFT + PLOT_WIDTH;
-  const placed = frame.labels.map(({ value, ...label }) => ({ ...label, y: yOf(frame, value) }));
+  const placed = (frame.labels ?? []).map(({ value, ...label }) => ({
+    ...label,
+    y: yOf(frame, value),
+  }));
   const rest = { y: bottomOf(frame), text: `and ${omitted} more`, colour: "soft", bold: false };
   return spread(
     omitted > 0 ? [...placed, rest] : placed,
@@ -227,7 +234,7 @@ function labels(frame: Frame, omitted: number): string {
 function eventMarks(frame: Frame, events: readonly ChartEvent[], bottom: number): string {
   return withRoom(events, ({ at }) => xOf(frame, at)).map(({ at, kind, text }) => {
     const x = round(xOf(frame, at));
-    const line = kind === "kill" || kind === "act"
+    const line = isKill(kind)
       ? `<path class="fall ${kind}" d="M${x} ${frame.top - 4}V${bottom}"/>`
       : "";
     return line + glyph(kind, x, frame.top - 11, `<title>${escaped(text)}</title>`);

@@ -1,6 +1,6 @@
 /** Text in HTML and SVG: escaping, shortening, wrapping. Pure. */
 
-import { cut } from "./page/figures.js";
+import { cut } from "../figures.js";
 
 const ENTITIES: Readonly<Record<string, string>> = {
   "&": "&amp;",

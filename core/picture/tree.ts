@@ -1,12 +1,12 @@
 /** The memory of a cgroup tree, as a page and as a still picture. */
 
-import { bytesText, cut } from "./page/figures.js";
-import { layout, marksOf, type Node, nodeText, ownOf } from "./page/icicle.js";
+import { bytesText, cut, percentText, usageText } from "../figures.js";
+import { layout, marksOf, type Node, ownOf } from "./page/icicle.js";
 import treeStyle from "./page/map.css" with { type: "text" };
 import pageStyle from "./page/page.css" with { type: "text" };
 import palette from "./page/palette.css" with { type: "text" };
 import stillStyle from "./page/still.css" with { type: "text" };
-import { sheet } from "./page.ts";
+import { figure, sheet, table, titled } from "./page.ts";
 import { treeScript } from "./page_script.ts";
 import { escaped, withShortIds, wrapped } from "./text.ts";
 
@@ -34,7 +34,9 @@ export async function treePage(picture: TreePicture): Promise<string> {
 <header><p class="about">${escaped(about)}</p><h1 class="plain"><bdi>${
       escaped(verdict)
     }</bdi></h1></header>
-<section><p id="line"></p><div id="map"></div><figure>${icicle(nodes, "still icicle", 0)}</figure>
+<section><p id="line"></p><div id="map"></div><figure><svg class="still icicle" role="img" viewBox="0 0 ${WIDTH} ${HEIGHT}">${
+      marks(nodes)
+    }</svg></figure>
 ${shades()}
 <p class="hint">Each column is a level of the tree; the height of a cell is its usage. Click a cgroup to enter it; the path above or Esc leads back.</p></section>
 <section><h2>Largest cgroups</h2>
@@ -74,14 +76,11 @@ function marks(nodes: readonly Node[]): string {
     const list = Object.entries(attributes).map(([name, value]) => `${name}="${escaped(value)}"`);
     const node = cell && nodes[cell.node];
     const title = cell?.kind === "cgroup" && node
-      ? `<title>${escaped(`${node.path}: ${nodeText(node)}`)}</title>`
+      ? `<title>${escaped(`${node.path}: ${usageText(node.usage, node.limit)}`)}</title>`
       : "";
     return `<${tag} ${list.join(" ")}>${title}${escaped(text ?? "")}</${tag}>`;
   }).join("");
 }
-
-const icicle = (nodes: readonly Node[], style: string, top: number) =>
-  `<svg class="${style}" role="img" viewBox="0 ${top} ${WIDTH} ${HEIGHT}">${marks(nodes)}</svg>`;
 
 /** Total usage, and the cgroup with the largest part. */
 export function treeVerdict(nodes: readonly Node[]): string {
@@ -117,19 +116,22 @@ function shades(): string {
 function largestTable(nodes: readonly Node[]): string {
   const total = nodes[0]?.usage ?? 0;
   const rows = byOwnMemory(nodes).filter(({ own }) => own > 0).slice(0, MAX_ROWS)
-    .map(({ node, own }) => {
-      const share = node.usage === null || !node.limit
-        ? "–"
-        : `${(100 * node.usage / node.limit).toFixed(1)} %`;
-      return `<tr><td class="wide"><bdi title="${escaped(node.path)}">${
-        escaped(cut(withShortIds(node.path), 96))
-      }</bdi></td><td class="figure">${bytesText(own)}</td><td class="figure">${
-        total === 0 ? "–" : `${(100 * own / total).toFixed(1)} %`
-      }</td><td class="figure">${bytesText(node.working)}</td><td class="figure">${
-        node.limit === null ? "none" : bytesText(node.limit)
-      }</td><td class="figure">${share}</td><td class="figure">${node.kills || "–"}</td></tr>`;
+    .map(({ node: { path, usage, working, limit, kills }, own }) => {
+      const share = usage === null || !limit ? "–" : percentText(100 * usage / limit);
+      return `<tr><td class="wide">${titled(path, cut(withShortIds(path), 96))}</td>` +
+        figure(bytesText(own)) +
+        figure(total === 0 ? "–" : percentText(100 * own / total)) + figure(bytesText(working)) +
+        figure(limit === null ? "none" : bytesText(limit)) + figure(share) +
+        figure(kills || "–") + "</tr>";
     });
-  return `<div class="scroll"><table><thead><tr><th>Cgroup</th><th class="figure">Own memory</th><th class="figure">Of total</th><th class="figure">Working set</th><th class="figure">Limit</th><th class="figure">Used</th><th class="figure">Kills</th></tr></thead><tbody>\n${
-    rows.join("\n")
-  }\n</tbody></table></div>`;
+  const titles = [
+    "Cgroup",
+    "#Own memory",
+    "#Of total",
+    "#Working set",
+    "#Limit",
+    "#Used",
+    "#Kills",
+  ];
+  return table(titles, rows);
 }

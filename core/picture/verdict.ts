@@ -1,6 +1,6 @@
 /** The result of a run in one sentence. Pure. */
 
-import { bytesText, cut } from "./page/figures.js";
+import { bytesText, cut, percentText } from "../figures.js";
 import {
   CLOSE_SHARE,
   type Group,
@@ -14,15 +14,15 @@ import { shortName } from "./text.ts";
 
 export interface Outcome {
   /** The verdict of a simulation replaces the one of the recording. */
-  readonly verdict?: string | undefined;
-  readonly isAsExpected?: boolean;
+  verdict?: string | undefined;
+  isAsExpected?: boolean;
   /** Actions that a guard did not take because of a dry run. */
-  readonly dryRunActions: number;
+  dryRunActions: number;
 }
 
 export function verdictOf(
   { killedProcesses, groups }: Pick<Picture, "killedProcesses" | "groups">,
-  { verdict, isAsExpected, dryRunActions }: Outcome,
+  { verdict, isAsExpected, dryRunActions }: Readonly<Outcome>,
 ): { verdict: string; tone: Tone } {
   if (verdict !== undefined) {
     const text = `${verdict[0]!.toUpperCase()}${verdict.slice(1)}`;
@@ -48,7 +48,7 @@ export function verdictOf(
   if (nearest === undefined) {
     return { verdict: sentence(unlimitedText(groups) + dryRun), tone: "fine" };
   }
-  const share = `${(100 * nearest.peakShare!).toFixed(1)} %`;
+  const share = percentText(100 * nearest.peakShare!);
   const name = placeText(nearest.path);
   const subject = groups.length === 1 ? name : `closest was ${name}, which`;
   return {

@@ -42,7 +42,7 @@ export function retryAfterMs(headers: Headers): number | undefined {
 export type Attempt =
   | { readonly is: "done" }
   /** @property after milliseconds that the receiver asked for. */
-  | { readonly is: "later"; readonly why: string; readonly after?: number }
+  | { readonly is: "later"; readonly why: string; readonly after?: number | undefined }
   | { readonly is: "never"; readonly why: string };
 
 export interface DeliveryOptions<T> {

@@ -1,25 +1,18 @@
 /** Runs the user's command once per event. A command that fails is not run again for that event. */
 
 import { BoundedQueue } from "../bounded_queue.ts";
+import { runHook } from "../control/hook.ts";
 import { environmentOf } from "../events/environment.ts";
 import type { OomkitEvent } from "../events/event.ts";
 import { toJson } from "../events/json.ts";
 import type { Receiver, ReceiverCounts } from "./receiver.ts";
 
-/** Runs a command with `text` on stdin. Resolves with its exit code, or the reason why it has none. */
-export type Run = (
-  command: string,
-  text: string,
-  timeout: number,
-  ending: AbortSignal,
-  env: Readonly<Record<string, string>>,
-) => Promise<{ readonly code: number } | { readonly failed: string }>;
-
 export interface ExecOptions {
   readonly command: string;
   /** Milliseconds. */
   readonly timeout: number;
-  readonly run: Run;
+  /** For tests. */
+  readonly run?: typeof runHook;
   warn(line: string): void;
 }
 
@@ -84,7 +77,7 @@ export class ExecReceiver implements Receiver {
   }
 
   async #run(event: OomkitEvent): Promise<void> {
-    const { command, timeout, run } = this.#options;
+    const { command, timeout, run = runHook } = this.#options;
     const env = environmentOf(event);
     const result = await run(command, toJson(event), timeout, this.#ending.signal, env);
     if ("code" in result && result.code === 0) {

@@ -5,7 +5,7 @@ import type { OomkitEvent } from "../events/event.ts";
 import { toJson } from "../events/json.ts";
 import { Delivery } from "./delivery.ts";
 import type { Receiver, ReceiverCounts } from "./receiver.ts";
-import { refuseUntrustedSymlink } from "./symlink_check.ts";
+import { ifFound, refuseUntrustedSymlink } from "./symlink_check.ts";
 
 /** Bounds the memory used while the disk is full. */
 const MAX_QUEUED_LINES = 10_000;
@@ -77,7 +77,7 @@ export class LogFile implements Receiver {
 function open(path: string): Deno.FsFile {
   try {
     // Opening a FIFO blocks until a reader opens it.
-    if (isFifo(path)) throw new Error("it is a FIFO");
+    if (ifFound(() => Deno.statSync(path))?.isFifo) throw new Error("it is a FIFO");
     refuseUntrustedSymlink(path);
     const file = Deno.openSync(path, { append: true, create: true, mode: 0o640 });
     try {
@@ -105,14 +105,5 @@ function truncateLast(file: Deno.FsFile, bytes: number): boolean {
     return true;
   } catch {
     return false;
-  }
-}
-
-function isFifo(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFifo === true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
   }
 }

@@ -6,7 +6,7 @@
  * @param opened the file that was opened at `path`; throws when another file is there by now.
  */
 export function refuseUntrustedSymlink(path: string, opened?: Deno.FsFile): void {
-  const found = tryLstat(path);
+  const found = ifFound(() => Deno.lstatSync(path));
   if (found?.isSymlink) {
     if (found.uid === 0 || found.uid === Deno.uid()) return;
     throw new Error(`it is a symbolic link of the user ${found.uid}`);
@@ -17,9 +17,10 @@ export function refuseUntrustedSymlink(path: string, opened?: Deno.FsFile): void
   }
 }
 
-function tryLstat(path: string): Deno.FileInfo | undefined {
+/** The result of `read`; `undefined` when there is no such file. */
+export function ifFound<T>(read: () => T): T | undefined {
   try {
-    return Deno.lstatSync(path);
+    return read();
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;

@@ -115,17 +115,11 @@ function attemptOf(answer: Response): Attempt {
   if (answer.ok) return { is: "done" };
   const why = `it answered ${answer.status}`;
   if (PERMANENT_STATUSES.includes(answer.status)) return { is: "never", why };
-  const after = retryAfterMs(answer.headers);
-  return { is: "later", why, ...(after !== undefined && { after }) };
+  return { is: "later", why, after: retryAfterMs(answer.headers) };
 }
 
-interface Address {
-  readonly url: string;
-  /** The path of a Unix socket. */
-  readonly socket?: string;
-}
-
-function addressOf(text: string): Address {
+/** `socket`: the path of a Unix socket. */
+function addressOf(text: string): { readonly url: string; readonly socket?: string } {
   const [, socket, resource = "/"] = /^unix:(\/[^:]+)(?::(\/.*))?$/.exec(text) ?? [];
   if (socket !== undefined) return { url: `http://localhost${resource}`, socket };
   const scheme = URL.canParse(text) ? new URL(text).protocol : undefined;

@@ -3,7 +3,7 @@
  */
 
 import { pictureWords } from "../../cli/output/picture.ts";
-import { ChartBuilder } from "../../core/picture/chart_builder.ts";
+import { PictureBuilder } from "../../core/picture/picture_builder.ts";
 import { runPage } from "../../core/picture/page.ts";
 import { stillPicture } from "../../core/picture/still.ts";
 import { openPage, whyNoBrowser } from "../../tests/helpers/browser.ts";
@@ -30,7 +30,7 @@ const panning = `(async () => {
 })()`;
 
 async function measure(points: number, folder: string): Promise<string> {
-  const chartBuilder = new ChartBuilder(pictureWords);
+  const chartBuilder = new PictureBuilder(pictureWords);
   chartBuilder.add(head);
   for (const line of climb(1, { path: "/big", reference_lines: true }, points, SECONDS)) {
     chartBuilder.add(line);

@@ -74,7 +74,7 @@ Deno.test("no command loads the modules of another one", () => {
 Deno.test("the modules of the live view are loaded only for a live view", () => {
   for (const path of ["cli/watch/command.ts", "cli/guard/command.ts"]) {
     const ofView =
-      /^(cli\/live\/|cli\/terminal\/(?!palette|capabilities|progress)|core\/collect\/(gauges|usage_history))/;
+      /^(cli\/live\/|cli\/terminal\/(?!palette|capabilities|progress)|core\/collect\/live_usage)/;
     assert.deepEqual(loadedBy(path).filter((each) => ofView.test(each)), [], path);
   }
   assert.ok(loadedBy("cli/live/live.ts").includes("cli/terminal/terminal.ts"));

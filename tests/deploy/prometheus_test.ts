@@ -23,7 +23,6 @@ async function scrape(command: "guard" | "watch"): Promise<string> {
   const metrics = new Metrics({
     command,
     version: "1.2.3",
-    commit: "abc",
     cgroups: () =>
       names.map((name) => ({
         cgroup: openCgroup(discover(tree.dir), name)!,

@@ -21,36 +21,6 @@ export interface Seen {
   status: number;
 }
 
-export interface KubernetesServer extends AsyncDisposable {
-  readonly url: string;
-  /** Like the mount of a service account, with `token`, `ca.crt` and `namespace`. */
-  readonly mount: string;
-  readonly tokenFile: string;
-  readonly caFile: string;
-  /** The only token that it accepts. */
-  token: string;
-  /** `verb resource` that RBAC does not allow. */
-  readonly forbidden: Set<string>;
-  /** How it answers a request; `undefined`: correctly. */
-  misbehave: ((seen: Seen) => Misbehaviour | undefined) | undefined;
-  readonly seen: readonly Seen[];
-  /** By `namespace/name`. */
-  readonly events: Map<string, Json>;
-  /** The first request, past or future, that `matches`. */
-  next(matches: (seen: Seen) => boolean): Promise<Seen>;
-  /** Adds or changes a pod. */
-  putPod(pod: Json): void;
-  removePod(uid: string): void;
-  bookmark(): void;
-  /** Drops the history: watches of earlier versions get 410. */
-  compact(): void;
-  endWatches(): void;
-  /** Sends a line on every open watch. */
-  sendLine(line: string): void;
-  /** Open watches. */
-  readonly watches: number;
-}
-
 const encoder = new TextEncoder();
 const line = (value: unknown) => encoder.encode(`${JSON.stringify(value)}\n`);
 type Watcher = ReadableStreamDefaultController<Uint8Array>;
@@ -58,34 +28,125 @@ type Watcher = ReadableStreamDefaultController<Uint8Array>;
 export async function startKubernetes(
   { tls, hostname = "127.0.0.1" }: { tls?: Certificates; hostname?: string } = {},
 ): Promise<KubernetesServer> {
-  const { ca, cert, key } = tls ?? await certificates();
+  const trusted = tls ?? await certificates();
   const mount = await Deno.makeTempDir({ prefix: "oomkit-kubernetes-" });
-  await Deno.writeTextFile(`${mount}/ca.crt`, ca);
+  await Deno.writeTextFile(`${mount}/ca.crt`, trusted.ca);
   await Deno.writeTextFile(`${mount}/token`, "first-token\n");
   await Deno.writeTextFile(`${mount}/namespace`, "kube-system");
+  return new KubernetesServer(mount, hostname, trusted);
+}
 
-  const pods = new Map<string, Json>();
-  const namespaces = new Set(["default", "kube-system"]);
-  const history: { version: number; type: string; object: Json }[] = [];
-  const watchers = new Set<Watcher>();
-  const seen: Seen[] = [];
-  let waiting: { matches: (seen: Seen) => boolean; resolve: (seen: Seen) => void }[] = [];
-  const over = Promise.withResolvers<void>();
-  let isOver = false;
-  let version = 1000;
-  let oldest = 1000;
+/** Started by {@link startKubernetes}. */
+export class KubernetesServer implements AsyncDisposable {
+  readonly url: string;
+  readonly tokenFile: string;
+  readonly caFile: string;
+  /** The only token that it accepts. */
+  token = "first-token";
+  /** `verb resource` that RBAC does not allow. */
+  readonly forbidden = new Set<string>();
+  /** How it answers a request; `undefined`: correctly. */
+  misbehave: ((seen: Seen) => Misbehaviour | undefined) | undefined;
+  readonly seen: Seen[] = [];
+  /** By `namespace/name`. */
+  readonly events = new Map<string, Json>();
+  readonly #listener: Deno.HttpServer<Deno.NetAddr>;
+  readonly #pods = new Map<string, Json>();
+  readonly #namespaces = new Set(["default", "kube-system"]);
+  readonly #history: { version: number; type: string; object: Json }[] = [];
+  readonly #watchers = new Set<Watcher>();
+  #waiting: { matches: (seen: Seen) => boolean; resolve: (seen: Seen) => void }[] = [];
+  readonly #over = Promise.withResolvers<void>();
+  #isOver = false;
+  #version = 1000;
+  #oldest = 1000;
 
-  const notify = (type: string, object: Json) => {
-    history.push({ version, type, object });
-    for (const watcher of watchers) watcher.enqueue(line({ type, object }));
-  };
+  /** @param mount like that of a service account, with `token`, `ca.crt` and `namespace`. */
+  constructor(readonly mount: string, hostname: string, { cert, key }: Certificates) {
+    this.#listener = Deno.serve({
+      hostname,
+      port: 0,
+      cert,
+      key,
+      onListen: () => {},
+      // Broken streams are intended.
+      onError: () => new Response("broken", { status: 500 }),
+    }, (request) => this.#serve(request));
+    const host = hostname.includes(":") ? `[${hostname}]` : hostname;
+    this.url = `https://${host}:${this.#listener.addr.port}`;
+    this.tokenFile = `${mount}/token`;
+    this.caFile = `${mount}/ca.crt`;
+  }
 
-  const stamped = (object: Json) => ({
-    ...object,
-    metadata: { ...object.metadata, resourceVersion: String(++version) },
-  });
+  /** Open watches. */
+  get watches(): number {
+    return this.#watchers.size;
+  }
 
-  const listPods = (query: URLSearchParams): Response => {
+  /** The first request, past or future, that `matches`. */
+  next(matches: (seen: Seen) => boolean): Promise<Seen> {
+    const before = this.seen.find(matches);
+    if (before !== undefined) return Promise.resolve(before);
+    return new Promise((resolve) => this.#waiting.push({ matches, resolve }));
+  }
+
+  /** Adds or changes a pod. */
+  putPod(pod: Json): void {
+    const { uid, namespace } = pod.metadata;
+    this.#namespaces.add(namespace);
+    const type = this.#pods.has(uid) ? "MODIFIED" : "ADDED";
+    const object = this.#stamped(pod);
+    this.#pods.set(uid, object);
+    this.#notify(type, object);
+  }
+
+  removePod(uid: string): void {
+    const object = this.#stamped(this.#pods.get(uid));
+    this.#pods.delete(uid);
+    this.#notify("DELETED", object);
+  }
+
+  bookmark(): void {
+    this.#notify("BOOKMARK", this.#stamped({ kind: "Pod", apiVersion: "v1", metadata: {} }));
+  }
+
+  /** Drops the history: watches of earlier versions get 410. */
+  compact(): void {
+    this.#oldest = ++this.#version;
+    this.#history.length = 0;
+  }
+
+  endWatches(): void {
+    for (const watcher of this.#watchers) watcher.close();
+    this.#watchers.clear();
+  }
+
+  /** Sends a line on every open watch. */
+  sendLine(text: string): void {
+    for (const watcher of this.#watchers) watcher.enqueue(encoder.encode(`${text}\n`));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isOver = true;
+    this.#over.resolve();
+    this.endWatches();
+    await this.#listener.shutdown();
+    await Deno.remove(this.mount, { recursive: true });
+  }
+
+  #notify(type: string, object: Json): void {
+    this.#history.push({ version: this.#version, type, object });
+    for (const watcher of this.#watchers) watcher.enqueue(line({ type, object }));
+  }
+
+  #stamped(object: Json): Json {
+    return {
+      ...object,
+      metadata: { ...object.metadata, resourceVersion: String(++this.#version) },
+    };
+  }
+
+  #listPods(query: URLSearchParams): Response {
     const node = /^spec\.nodeName=(.+)$/.exec(query.get("fieldSelector") ?? "")?.[1];
     if (node === undefined) return status(400, "BadRequest", "field selector of the tests");
     const fits = (pod: Json) => pod.spec.nodeName === node;
@@ -93,71 +154,71 @@ export async function startKubernetes(
       return Response.json({
         kind: "PodList",
         apiVersion: "v1",
-        metadata: { resourceVersion: String(version) },
-        items: [...pods.values()].filter(fits),
+        metadata: { resourceVersion: String(this.#version) },
+        items: [...this.#pods.values()].filter(fits),
       });
     }
     const from = Number(query.get("resourceVersion"));
-    if (from < oldest) {
-      const why = `too old resource version: ${from} (${oldest})`;
+    if (from < this.#oldest) {
+      const why = `too old resource version: ${from} (${this.#oldest})`;
       return new Response(line({ type: "ERROR", object: statusObject(410, "Expired", why) }));
     }
     let watcher: Watcher;
     const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
-      start(controller) {
+      start: (controller) => {
         watcher = controller;
         // A watch that starts during the shutdown ends immediately.
-        if (isOver) return watcher.close();
-        watchers.add(watcher);
-        for (const { version, type, object } of history) {
+        if (this.#isOver) return watcher.close();
+        this.#watchers.add(watcher);
+        for (const { version, type, object } of this.#history) {
           const isFit = object.spec === undefined || fits(object);
           if (version > from && isFit) controller.enqueue(line({ type, object }));
         }
       },
-      cancel: () => void watchers.delete(watcher),
+      cancel: () => void this.#watchers.delete(watcher),
     });
     return new Response(body, { headers: { "content-type": "application/json" } });
-  };
+  }
 
-  const createEvent = (namespace: string, event: Json): Response => {
+  #createEvent(namespace: string, event: Json): Response {
     const fault = decodingFault(event, namespace);
     if (fault !== undefined) return status(400, "BadRequest", fault);
-    if (!namespaces.has(namespace)) {
+    if (!this.#namespaces.has(namespace)) {
       return status(404, "NotFound", `namespaces "${namespace}" not found`);
     }
     const invalid = validationFault(event, namespace);
     if (invalid !== undefined) return status(422, "Invalid", invalid);
     const { name } = event.metadata;
-    if (server.events.has(`${namespace}/${name}`)) {
+    if (this.events.has(`${namespace}/${name}`)) {
       return status(409, "AlreadyExists", `events "${name}" already exists`);
     }
-    const stored = stamped({ ...event, metadata: { ...event.metadata, namespace } });
-    server.events.set(`${namespace}/${name}`, stored);
+    const stored = this.#stamped({ ...event, metadata: { ...event.metadata, namespace } });
+    this.events.set(`${namespace}/${name}`, stored);
     return Response.json(stored, { status: 201 });
-  };
+  }
 
-  const patchEvent = (namespace: string, name: string, patch: Json, type: string | null) => {
+  #patchEvent(namespace: string, name: string, patch: Json, type: string | null): Response {
     const known = ["application/merge-patch+json", "application/strategic-merge-patch+json"];
     if (!known.includes(type ?? "")) return status(415, "UnsupportedMediaType", `no ${type}`);
-    const before = server.events.get(`${namespace}/${name}`);
+    const before = this.events.get(`${namespace}/${name}`);
     if (before === undefined) return status(404, "NotFound", `events "${name}" not found`);
-    const after = stamped({ ...before, ...patch });
+    const after = this.#stamped({ ...before, ...patch });
     const fault = decodingFault(after, namespace) ?? validationFault(after, namespace);
     if (fault !== undefined) return status(422, "Invalid", fault);
-    server.events.set(`${namespace}/${name}`, after);
+    this.events.set(`${namespace}/${name}`, after);
     return Response.json(after);
-  };
+  }
 
-  const answer = (one: Seen, type: string | null): Response => {
+  #answer(one: Seen, type: string | null): Response {
     const { method, path, query, authorization, body } = one;
-    if (authorization !== `Bearer ${server.token}`) {
+    if (authorization !== `Bearer ${this.token}`) {
       return status(401, "Unauthorized", "Unauthorized");
     }
     const [, namespace, resource, name] =
       /^\/api\/v1(?:\/namespaces\/([^/]+))?\/(pods|events)(?:\/([^/]+))?$/.exec(path) ?? [];
     const verb = { POST: "create", PATCH: "patch" }[method] ??
       (name !== undefined ? "get" : query.get("watch") === null ? "list" : "watch");
-    if (server.forbidden.has(`${verb} ${resource}`)) {
+    if (this.forbidden.has(`${verb} ${resource}`)) {
       const where = namespace === undefined
         ? "at the cluster scope"
         : `in the namespace "${namespace}"`;
@@ -166,20 +227,22 @@ export async function startKubernetes(
         `${verb} resource "${resource}" in API group "" ${where}`;
       return status(403, "Forbidden", why);
     }
-    if (resource === "pods" && method === "GET") return listPods(query);
+    if (resource === "pods" && method === "GET") return this.#listPods(query);
     if (resource === "events" && namespace !== undefined) {
       if (method === "POST") {
         if (type !== "application/json") return status(415, "UnsupportedMediaType", `no ${type}`);
-        return createEvent(namespace, body);
+        return this.#createEvent(namespace, body);
       }
-      if (method === "PATCH" && name !== undefined) return patchEvent(namespace, name, body, type);
-      const event = server.events.get(`${namespace}/${name}`);
+      if (method === "PATCH" && name !== undefined) {
+        return this.#patchEvent(namespace, name, body, type);
+      }
+      const event = this.events.get(`${namespace}/${name}`);
       if (event !== undefined) return Response.json(event);
     }
     return status(404, "NotFound", "the server could not find the requested resource");
-  };
+  }
 
-  const serve = async (request: Request): Promise<Response> => {
+  async #serve(request: Request): Promise<Response> {
     const { pathname: path, searchParams: query } = new URL(request.url);
     const text = await request.text();
     const one: Seen = {
@@ -190,83 +253,16 @@ export async function startKubernetes(
       body: text === "" ? undefined : JSON.parse(text),
       status: 0,
     };
-    const wrong = server.misbehave?.(one);
-    const right = () => answer(one, request.headers.get("content-type"));
-    const response = wrong === undefined ? right() : misbehaviour(wrong, right, over.promise);
+    const wrong = this.misbehave?.(one);
+    const right = () => this.#answer(one, request.headers.get("content-type"));
+    const response = wrong === undefined ? right() : misbehaviour(wrong, right, this.#over.promise);
     const answered = await response;
     one.status = answered.status;
-    seen.push(one);
-    const served = waiting.filter(({ matches }) => matches(one));
-    waiting = waiting.filter((each) => !served.includes(each));
+    this.seen.push(one);
+    const served = this.#waiting.filter(({ matches }) => matches(one));
+    this.#waiting = this.#waiting.filter((each) => !served.includes(each));
     for (const { resolve } of served) resolve(one);
-    if (wrong === "hang") await over.promise;
+    if (wrong === "hang") await this.#over.promise;
     return answered;
-  };
-
-  const listener = Deno.serve({
-    hostname,
-    port: 0,
-    cert,
-    key,
-    onListen: () => {},
-    // Broken streams are intended.
-    onError: () => new Response("broken", { status: 500 }),
-  }, serve);
-
-  const endWatches = () => {
-    for (const watcher of watchers) watcher.close();
-    watchers.clear();
-  };
-
-  const server: KubernetesServer = {
-    url: `https://${hostname.includes(":") ? `[${hostname}]` : hostname}:${listener.addr.port}`,
-    mount,
-    tokenFile: `${mount}/token`,
-    caFile: `${mount}/ca.crt`,
-    token: "first-token",
-    forbidden: new Set(),
-    misbehave: undefined,
-    seen,
-    events: new Map(),
-    next(matches) {
-      const before = seen.find(matches);
-      if (before !== undefined) return Promise.resolve(before);
-      return new Promise((resolve) => waiting.push({ matches, resolve }));
-    },
-    putPod(pod) {
-      const { uid, namespace } = pod.metadata;
-      namespaces.add(namespace);
-      const type = pods.has(uid) ? "MODIFIED" : "ADDED";
-      const object = stamped(pod);
-      pods.set(uid, object);
-      notify(type, object);
-    },
-    removePod(uid) {
-      const object = stamped(pods.get(uid));
-      pods.delete(uid);
-      notify("DELETED", object);
-    },
-    bookmark() {
-      notify("BOOKMARK", stamped({ kind: "Pod", apiVersion: "v1", metadata: {} }));
-    },
-    compact() {
-      oldest = ++version;
-      history.length = 0;
-    },
-    endWatches,
-    sendLine(text) {
-      for (const watcher of watchers) watcher.enqueue(encoder.encode(`${text}\n`));
-    },
-    get watches() {
-      return watchers.size;
-    },
-    async [Symbol.asyncDispose]() {
-      isOver = true;
-      over.resolve();
-      endWatches();
-      await listener.shutdown();
-      await Deno.remove(mount, { recursive: true });
-    },
-  };
-  return server;
+  }
 }

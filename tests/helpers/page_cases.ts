@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { pictureWords } from "../../cli/output/picture.ts";
-import { ChartBuilder } from "../../core/picture/chart_builder.ts";
+import { PictureBuilder } from "../../core/picture/picture_builder.ts";
 import { runPage } from "../../core/picture/page.ts";
 import type { RecordingLine } from "../../core/record/format.ts";
 import { openPage, type Page, whyNoBrowser } from "./browser.ts";
@@ -30,7 +30,7 @@ export function browserTest(
 }
 
 export function pictureOf(lines: Iterable<RecordingLine>) {
-  const builder = new ChartBuilder(pictureWords);
+  const builder = new PictureBuilder(pictureWords);
   for (const line of lines) builder.add(line);
   return builder.picture()!;
 }

@@ -6,6 +6,9 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
+/** Clock times need this width. */
+export const MIN_PX_PER_TIME_TICK = 110;
+
 const TIME_STEPS = [
   ...[1, 2, 5, 10, 20, 50, 100, 200, 500],
   ...[1, 2, 5, 10, 15, 30].map((n) => n * SECOND),
@@ -15,10 +18,8 @@ const TIME_STEPS = [
 ];
 
 /**
- * @param {number} from milliseconds since the epoch
- * @param {number} to
- * @param {number} maxTicks
- * @returns {number} milliseconds between two ticks
+ * Milliseconds between two ticks; `from` and `to` are milliseconds since the epoch.
+ * @type {(from: number, to: number, maxTicks: number) => number}
  */
 export function timeStep(from, to, maxTicks) {
   const min = (to - from) / Math.max(1, maxTicks);
@@ -26,11 +27,8 @@ export function timeStep(from, to, maxTicks) {
 }
 
 /**
- * A power of two.
- * @param {number} from bytes
- * @param {number} to
- * @param {number} maxTicks
- * @returns {number} bytes between two ticks
+ * Bytes between two ticks, a power of two.
+ * @type {(from: number, to: number, maxTicks: number) => number}
  */
 export function byteStep(from, to, maxTicks) {
   const min = Math.max(1, (to - from) / Math.max(1, maxTicks));
@@ -39,20 +37,12 @@ export function byteStep(from, to, maxTicks) {
     .map((factor) => factor * unit).find((step) => step >= min) ?? unit * 1024;
 }
 
-/**
- * @param {number} max percent at the upper edge
- * @returns {number} percent between two ticks
- */
+/** Percent between two ticks; `max` is at the upper edge. @type {(max: number) => number} */
 export function percentStep(max) {
   return [1, 2, 5, 10, 25, 50, 100].find((step) => max / step <= 5) ?? max / 4;
 }
 
-/**
- * @param {number} from
- * @param {number} to
- * @param {number} step
- * @returns {number[]} every multiple of `step` between them
- */
+/** Every multiple of `step` between them. @type {(from: number, to: number, step: number) => number[]} */
 export function ticksBetween(from, to, step) {
   const ticks = [];
   const first = Math.ceil(from / step);
@@ -65,20 +55,12 @@ const MAX_LIMIT_TO_PEAK = 4;
 /** Space above the highest value. */
 const HEIGHT_FACTOR = 1.06;
 
-/**
- * @param {ArrayLike<number>} values
- * @returns {number} 0 without values
- */
-export function maxOf(values) {
-  let max = 0;
-  for (let at = 0; at < values.length; at++) max = Math.max(max, values[at] ?? 0);
-  return max;
-}
+/** 0 without values. @type {(values: Float64Array) => number} */
+export const maxOf = (values) => values.reduce((max, value) => Math.max(max, value), 0);
 
 /**
- * @param {readonly number[]} peaks of usage, bytes
- * @param {readonly number[]} limits bytes
- * @returns {number} bytes at the upper edge, above all usage and the limits that are near it
+ * Bytes at the upper edge: above all usage, and above the limits that are near it.
+ * @type {(peaks: readonly number[], limits: readonly number[]) => number}
  */
 export function heightFor(peaks, limits) {
   const peak = Math.max(1, ...peaks);
@@ -87,9 +69,8 @@ export function heightFor(peaks, limits) {
 }
 
 /**
- * @param {readonly number[]} peaks percent
- * @param {number} min percent that is always visible
- * @returns {number} percent at the upper edge
+ * Percent at the upper edge; `min` is always visible.
+ * @type {(peaks: readonly number[], min: number) => number}
  */
 export function shareHeight(peaks, min) {
   return Math.max(min, ...peaks) * HEIGHT_FACTOR;

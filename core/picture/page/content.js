@@ -2,7 +2,7 @@
 /** The content of each chart: curves, ticks and labels. Drawn by charts.js in the page and by still.ts in the still picture. */
 
 import { byteStep, heightFor, maxOf, percentStep, shareHeight, ticksBetween } from "./axis.js";
-import { bytesText, bytesTick } from "./figures.js";
+import { bytesText, bytesTick } from "../../figures.js";
 import { indexAt, thin } from "./thin.js";
 
 /** @typedef {{ t: Float64Array, v: Float64Array }} Line milliseconds since the epoch, and values */
@@ -20,6 +20,7 @@ import { indexAt, thin } from "./thin.js";
  * @property {string} colour a name of palette.css, such as `g0`
  */
 
+/** @typedef {{ at: number, group: number | null, kind: string, text: string }} RunEvent */
 /** @typedef {{ from: number, to: number }} View milliseconds since the epoch */
 /** @typedef {"bytes" | "share" | "pressure"} ChartKind */
 /** @typedef {{ t: number[], v: (number | null)[] }} Points `null` interrupts the curve */
@@ -40,9 +41,9 @@ import { indexAt, thin } from "./thin.js";
  * @property {number[]} ticks
  * @property {(value: number) => string} tickText
  * @property {Curve[]} curves
- * @property {number[]} dotted heights of dotted lines
- * @property {number | undefined} edge the height of the limit, where it is the same for all
- * @property {Label[]} labels
+ * @property {number[]} [dotted] heights of dotted lines
+ * @property {number} [edge] the height of the limit, where it is the same for all
+ * @property {Label[]} [labels]
  */
 
 /** With more cgroups, working sets would overlap too much to be read. */
@@ -52,14 +53,17 @@ const MAX_WORKING_SETS = 3;
 const lastOf = ({ v }) => v[v.length - 1] ?? 0;
 
 /** @param {number} value */
-const percentText = (value) => `${Math.round(value)} %`;
+const percentTick = (value) => `${Math.round(value)} %`;
 
-/**
- * @param {Curve["kind"]} kind
- * @param {string} colour
- * @param {Line} line
- * @returns {Curve}
- */
+/** The name of a cgroup beside its last value. @type {(group: { name: string, colour: string }, line: Line) => Label} */
+const nameLabel = ({ name, colour }, line) => ({
+  value: lastOf(line),
+  text: name,
+  colour,
+  bold: true,
+});
+
+/** @type {(kind: Curve["kind"], colour: string, line: Line, isFilled?: boolean) => Curve} */
 const curveOf = (kind, colour, { t, v }, isFilled = false) => ({
   kind,
   colour,
@@ -68,12 +72,8 @@ const curveOf = (kind, colour, { t, v }, isFilled = false) => ({
 });
 
 /**
- * The limit as steps, up to the end of the cgroup.
- * @param {Group} group
- * @param {string} colour
- * @param {View} whole
- * @param {number} max limits above are not drawn
- * @returns {Curve}
+ * The limit as steps, up to the end of the cgroup. Limits above `max` are not drawn.
+ * @type {(group: Group, colour: string, whole: View, max: number) => Curve}
  */
 function limitCurve({ limits, removedAt }, colour, whole, max) {
   /** @type {Points} */
@@ -90,40 +90,31 @@ function limitCurve({ limits, removedAt }, colour, whole, max) {
 }
 
 /**
- * @param {ChartKind} kind
- * @param {readonly Group[]} groups the cgroups to draw
- * @param {View} whole the time of the run
- * @returns {Content}
+ * Draws these cgroups; `whole` is the time of the run.
+ * @type {(kind: ChartKind, groups: readonly Group[], whole: View) => Content}
  */
 export function contentOf(kind, groups, whole) {
   if (kind === "pressure") return pressureContent(groups);
   return kind === "share" ? shareContent(groups) : bytesContent(groups, whole);
 }
 
-/**
- * @param {readonly Group[]} groups
- * @returns {Content}
- */
+/** @type {(groups: readonly Group[]) => Content} */
 function pressureContent(groups) {
   const max = shareHeight(groups.flatMap(({ some, full }) => [maxOf(some.v), maxOf(full.v)]), 10);
   return {
     max,
     ticks: ticksBetween(0, max, max > 50 ? 50 : percentStep(max) * 2),
-    tickText: percentText,
+    tickText: percentTick,
     curves: groups.flatMap(({ some, full, colour }) => [
       curveOf("some", colour, some),
       curveOf("full", colour, full),
     ]),
-    dotted: [],
-    edge: undefined,
-    labels: [],
   };
 }
 
 /**
  * Usage as a share of the limit at each time, which compares cgroups of different sizes.
- * @param {readonly Group[]} groups
- * @returns {Content}
+ * @type {(groups: readonly Group[]) => Content}
  */
 function shareContent(groups) {
   const shares = groups.map(({ name, colour, usage, limits }) => ({
@@ -135,27 +126,19 @@ function shareContent(groups) {
   return {
     max,
     ticks: ticksBetween(0, max, percentStep(max)),
-    tickText: percentText,
+    tickText: percentTick,
     curves: shares.map(({ line, colour }) => curveOf("usage", colour, line)),
-    dotted: [],
     edge: 100,
     labels: [
       { value: 100, text: "limit", colour: "bad" },
-      ...shares.map(({ name, colour, line }) => ({
-        value: lastOf(line),
-        text: name,
-        colour,
-        bold: true,
-      })),
+      ...shares.map((share) => nameLabel(share, share.line)),
     ],
   };
 }
 
 /**
- * @param {ArrayLike<number>} times of the values, rising
- * @param {ArrayLike<number>} values bytes
- * @param {{ readonly t: ArrayLike<number>, readonly v: ArrayLike<number> }} limits each from its time on; below 1 for none
- * @returns {Line} percent; without the times at which there was no limit
+ * Percent of the limit, without the times at which there was no limit. Times rise; limits hold from their time on, below 1 is none.
+ * @type {(times: ArrayLike<number>, values: ArrayLike<number>, limits: { t: ArrayLike<number>, v: ArrayLike<number> }) => Line}
  */
 export function shareOf(times, values, limits) {
   const t = new Float64Array(times.length);
@@ -172,11 +155,7 @@ export function shareOf(times, values, limits) {
   return { t: t.subarray(0, length), v: v.subarray(0, length) };
 }
 
-/**
- * @param {readonly Group[]} groups
- * @param {View} whole
- * @returns {Content}
- */
+/** @type {(groups: readonly Group[], whole: View) => Content} */
 function bytesContent(groups, whole) {
   const only = groups.length === 1 ? groups[0] : undefined;
   const max = heightFor(
@@ -196,23 +175,13 @@ function bytesContent(groups, whole) {
       curveOf("usage", group.colour, group.usage),
     ]),
     dotted: marks.map(({ bytes }) => bytes),
-    edge: undefined,
-    labels: only ? labelsOf(only, max, marks) : groups.map(({ usage, name, colour }) => ({
-      value: lastOf(usage),
-      text: name,
-      colour,
-      bold: true,
-    })),
+    labels: only
+      ? labelsOf(only, max, marks)
+      : groups.map((group) => nameLabel(group, group.usage)),
   };
 }
 
-/**
- * A single cgroup has a label for each curve.
- * @param {Group} group
- * @param {number} max
- * @param {Group["marks"]} marks
- * @returns {Label[]}
- */
+/** A single cgroup has a label for each curve. @type {(group: Group, max: number, marks: Group["marks"]) => Label[]} */
 function labelsOf({ colour, limits, usage, working }, max, marks) {
   /** @type {(value: number, name: string, colour: string, bold?: boolean) => Label} */
   const label = (value, name, colour, bold = false) => ({

@@ -1,16 +1,11 @@
 /** Zoom and pan by wheel, drag and keys. */
 
-/** @typedef {import("./content.js").View} View */
+/** @import { View } from "./content.js" */
 
 /** Recordings have no finer times. */
 const MIN_VIEW_MS = 1;
 
-/**
- * Limits a view to the whole run and the finest zoom.
- * @param {View} view
- * @param {View} whole
- * @returns {View}
- */
+/** Limits a view to the whole run and the finest zoom. @type {(view: View, whole: View) => View} */
 export function within({ from, to }, whole) {
   const max = whole.to - whole.from;
   const span = Math.min(max, Math.max(Math.min(MIN_VIEW_MS, max), to - from));
@@ -19,31 +14,18 @@ export function within({ from, to }, whole) {
   return { from: begin, to: begin + span };
 }
 
-/**
- * @param {View} view
- * @param {number} factor below 1 zooms in
- * @param {number} [at] the time that keeps its place
- * @returns {View}
- */
+/** A factor below 1 zooms in; the time `at` keeps its place. @type {(view: View, factor: number, at?: number) => View} */
 export function zoomed({ from, to }, factor, at = (from + to) / 2) {
   return { from: at - (at - from) * factor, to: at + (to - at) * factor };
 }
 
-/**
- * @param {View} view
- * @param {number} share of the view
- * @returns {View}
- */
+/** Moves it by this share of its width. @type {(view: View, share: number) => View} */
 export function panned({ from, to }, share) {
   const by = (to - from) * share;
   return { from: from + by, to: to + by };
 }
 
-/**
- * @param {HTMLElement} over uPlot's overlay
- * @param {() => View} now
- * @param {(view: View) => void} go
- */
+/** `over` is uPlot's overlay. @type {(over: HTMLElement, now: () => View, go: (view: View) => void) => void} */
 export function followGestures(over, now, go) {
   over.addEventListener("wheel", (event) => {
     const sideways = event.shiftKey ? event.deltaY || event.deltaX : event.deltaX;
@@ -76,12 +58,7 @@ export function followGestures(over, now, go) {
   }, { capture: true });
 }
 
-/**
- * @param {string} key
- * @param {View} view
- * @param {View} whole
- * @returns {View | undefined} the view after the key
- */
+/** The view after the key. @type {(key: string, view: View, whole: View) => View | undefined} */
 export function byKey(key, view, whole) {
   if (key === "+" || key === "=") return zoomed(view, 0.5);
   if (key === "-") return zoomed(view, 2);

@@ -29,6 +29,9 @@ export const KIND_NAMES = {
  */
 export const KIND_COLOURS = { kill: "bad", act: "g3", oom: "bad", level: "warn", note: "note" };
 
+/** @param {string} kind */
+export const isKill = (kind) => kind === "kill" || kind === "act";
+
 /** Ascending: where marks overlap, the most severe is drawn. */
 export const SEVERITY = ["note", "level", "oom", "act", "kill"];
 

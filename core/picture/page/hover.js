@@ -1,21 +1,14 @@
 /** The tooltip at the pointer: the values at that time, and the events near it. */
 
-import { bytesText, clockText, spanText } from "./figures.js";
+import { bytesText, clockText, percentText, spanText, usageText } from "../../figures.js";
 import { GLYPHS, KIND_NAMES } from "./glyphs.js";
 import { indexAt } from "./thin.js";
-/** @typedef {import("./content.js").Group} Group */
-/** @typedef {import("./content.js").Line} Line */
-/** @typedef {import("./unpack.js").RunEvent} RunEvent */
+/** @import { Group, Line, RunEvent } from "./content.js" */
 
 const MAX_TIP_GROUPS = 8;
 const MAX_TIP_EVENTS = 4;
 
-/**
- * The latest value at that time.
- * @param {Line} line
- * @param {number} at
- * @returns {number | undefined}
- */
+/** The latest value at that time. @type {(line: Line, at: number) => number | undefined} */
 export function valueAt({ t, v }, at) {
   const index = indexAt(t, at);
   return t[index] === at ? v[index] : v[index - 1];
@@ -42,23 +35,23 @@ export function element(tag, text, className) {
   return made;
 }
 
+/** @type {(tag: string, attributes: Readonly<Record<string, string>>) => SVGElement} */
+export function svgElement(tag, attributes) {
+  const made =
+    /** @type {SVGElement} */ (document.createElementNS("http://www.w3.org/2000/svg", tag));
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  return made;
+}
+
 /** @param {string} kind */
 export function glyph(kind) {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  svg.setAttribute("viewBox", "-6 -6 12 12");
-  svg.setAttribute("class", `glyph ${kind}`);
-  svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", KIND_NAMES[kind] ?? kind);
-  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  path.setAttribute("d", GLYPHS[kind] ?? GLYPHS.note ?? "");
-  svg.append(path);
+  const label = { role: "img", "aria-label": KIND_NAMES[kind] ?? kind };
+  const svg = svgElement("svg", { viewBox: "-6 -6 12 12", class: `glyph ${kind}`, ...label });
+  svg.append(svgElement("path", { d: GLYPHS[kind] ?? GLYPHS.note ?? "" }));
   return svg;
 }
 
-/**
- * @param {Group} group
- * @param {number} at
- */
+/** @type {(group: Group, at: number) => HTMLDivElement} */
 function row(group, at) {
   const usage = valueAt(group.usage, at);
   const working = valueAt(group.working, at);
@@ -66,27 +59,23 @@ function row(group, at) {
   const some = valueAt(group.some, at);
   const full = valueAt(group.full, at);
   const line = element("div", undefined, "row");
-  line.append(element("span", undefined, `swatch ${group.colour}`));
-  line.append(element("span", group.name));
-  const share = usage !== undefined && limit > 0
-    ? `, ${(100 * usage / limit).toFixed(1)} % of ${bytesText(limit)}`
-    : "";
-  line.append(element("span", `${bytesText(usage)}${share}`, "what"));
+  line.append(
+    element("span", undefined, `swatch ${group.colour}`),
+    element("span", group.name),
+    element("span", usageText(usage, limit), "what"),
+  );
   const more = [
     ...(working === undefined ? [] : [`working set ${bytesText(working)}`]),
-    ...(!some ? [] : [`some ${some.toFixed(1)} %`]),
-    ...(!full ? [] : [`full ${full.toFixed(1)} %`]),
+    ...(!some ? [] : [`some ${percentText(some)}`]),
+    ...(!full ? [] : [`full ${percentText(full)}`]),
   ];
   if (more.length > 0) line.append(element("span", more.join(", "), "more"));
   return line;
 }
 
 /**
- * @param {HTMLElement} tip
- * @param {number} from the start of the run
- * @param {number} at the time at the pointer
- * @param {readonly Group[]} groups
- * @param {readonly RunEvent[]} events near the pointer
+ * `from` is the start of the run, `at` the time at the pointer; the events are near it.
+ * @type {(tip: HTMLElement, from: number, at: number, groups: readonly Group[], events: readonly RunEvent[]) => void}
  */
 export function fillTip(tip, from, at, groups, events) {
   const parts = [element("div", `${clockText(at)}  +${spanText(at - from)}`, "when")];
@@ -107,9 +96,7 @@ export function fillTip(tip, from, at, groups, events) {
 
 /**
  * Places the tooltip beside the pointer, within the window.
- * @param {HTMLElement} tip
- * @param {number} x
- * @param {number} y
+ * @type {(tip: HTMLElement, x: number, y: number) => void}
  */
 export function placeTip(tip, x, y) {
   tip.hidden = false;

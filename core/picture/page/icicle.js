@@ -4,7 +4,7 @@
  * Names stay horizontal at any depth.
  */
 
-import { bytesText, cut } from "./figures.js";
+import { bytesText, cut, usageText } from "../../figures.js";
 
 /**
  * @typedef {object} Node
@@ -41,27 +41,25 @@ const LINE = 16;
 const LETTER_PX = 6.9;
 const GAP = 1;
 
-/**
- * @param {readonly Node[]} nodes
- * @param {number} at
- * @returns {number[]} the indices of the children
- */
-export function childrenOf(nodes, at) {
-  const depth = nodes[at]?.depth ?? 0;
-  const children = [];
-  for (let index = at + 1; index < nodes.length; index++) {
-    const node = nodes[index];
-    if (node === undefined || node.depth <= depth) break;
-    if (node.depth === depth + 1) children.push(index);
-  }
-  return children;
+/** @type {(nodes: readonly Node[], at: number) => number} */
+const depthOf = (nodes, at) => nodes[at]?.depth ?? -1;
+
+/** The indices of all descendants. @type {(nodes: readonly Node[], at: number) => number[]} */
+function descendantsOf(nodes, at) {
+  const found = [];
+  for (let index = at + 1; depthOf(nodes, index) > depthOf(nodes, at); index++) found.push(index);
+  return found;
 }
 
-/**
- * @param {readonly Node[]} nodes
- * @param {number} at
- * @returns {number[]} the indices from the root to the cgroup
- */
+/** The indices of the children. @type {(nodes: readonly Node[], at: number) => number[]} */
+export const childrenOf = (nodes, at) =>
+  descendantsOf(nodes, at).filter((index) => depthOf(nodes, index) === depthOf(nodes, at) + 1);
+
+/** The sum of their usage. @type {(nodes: readonly Node[], indices: readonly number[]) => number} */
+const usageOf = (nodes, indices) =>
+  indices.reduce((sum, index) => sum + (nodes[index]?.usage ?? 0), 0);
+
+/** The indices from the root to the cgroup. @type {(nodes: readonly Node[], at: number) => number[]} */
 export function ancestryOf(nodes, at) {
   const line = [at];
   let depth = nodes[at]?.depth ?? 0;
@@ -76,25 +74,18 @@ export function ancestryOf(nodes, at) {
 
 /**
  * Usage of a cgroup without its children; 0 if its usage is unknown.
- * @param {readonly Node[]} nodes
- * @param {number} at
+ * @type {(nodes: readonly Node[], at: number) => number}
  */
 export function ownOf(nodes, at) {
-  const inChildren = childrenOf(nodes, at)
-    .reduce((sum, child) => sum + (nodes[child]?.usage ?? 0), 0);
-  return Math.max(0, (nodes[at]?.usage ?? 0) - inChildren);
+  return Math.max(0, usageOf(nodes, [at]) - usageOf(nodes, childrenOf(nodes, at)));
 }
 
-/**
- * @param {readonly Node[]} nodes
- * @param {number} root its index
- * @param {number} width
- * @param {number} height
- * @returns {Cell[]}
- */
+/** `root` is an index. @type {(nodes: readonly Node[], root: number, width: number, height: number) => Cell[]} */
 export function layout(nodes, root, width, height) {
   const fit = Math.max(2, Math.min(MAX_LEVELS, Math.floor(width / MIN_COLUMN_PX)));
-  const levels = Math.min(fit, levelsOf(nodes, root));
+  const depths = [root, ...descendantsOf(nodes, root)].map((at) => depthOf(nodes, at));
+  const deepest = depths.reduce((deepest, depth) => Math.max(deepest, depth));
+  const levels = Math.min(fit, deepest - depthOf(nodes, root) + 1);
   const column = width / levels;
   /** @type {Cell[]} */
   const cells = [];
@@ -109,7 +100,7 @@ export function layout(nodes, root, width, height) {
     cells.push({ node: at, kind: "cgroup", ...box, height: tall, bytes, count: 1 });
     if (level + 1 >= levels) return;
     const children = childrenOf(nodes, at);
-    const inChildren = children.reduce((sum, child) => sum + (nodes[child]?.usage ?? 0), 0);
+    const inChildren = usageOf(nodes, children);
     // The values are read one after another, so children may add up to more than their parent.
     const scale = tall / Math.max(1, bytes, inChildren);
     let y = top;
@@ -139,34 +130,13 @@ export function layout(nodes, root, width, height) {
   return cells;
 }
 
-/**
- * @param {readonly Node[]} nodes
- * @param {number} at
- */
-function levelsOf(nodes, at) {
-  const depth = nodes[at]?.depth ?? 0;
-  let deepest = depth;
-  for (let index = at + 1; index < nodes.length; index++) {
-    const node = nodes[index];
-    if (node === undefined || node.depth <= depth) break;
-    deepest = Math.max(deepest, node.depth);
-  }
-  return deepest - depth + 1;
-}
-
-/**
- * @param {string} text
- * @param {number} width
- */
+/** @type {(text: string, width: number) => string} */
 function fitted(text, width) {
   const maxLetters = Math.floor(width / LETTER_PX);
   return maxLetters < 4 && text.length > maxLetters ? "" : cut(text, maxLetters);
 }
 
-/**
- * The class of a cell: usage in percent of its own limit.
- * @param {Node} node
- */
+/** The class of a cell: usage in percent of its own limit. @param {Node} node */
 export function fillClass({ usage, limit }) {
   if (usage === null || limit === null || limit <= 0) return "unlimited";
   const share = usage / limit;
@@ -174,19 +144,8 @@ export function fillClass({ usage, limit }) {
 }
 
 /**
- * @param {Node} node
- * @returns {string} `512.0 MiB, 85.1 % of 600.0 MiB`
- */
-export function nodeText({ usage, limit }) {
-  if (usage === null || limit === null || limit <= 0) return bytesText(usage);
-  return `${bytesText(usage)}, ${(100 * usage / limit).toFixed(1)} % of ${bytesText(limit)}`;
-}
-
-/**
  * The SVG elements of the cells, for the browser and for text alike.
- * @param {readonly Node[]} nodes
- * @param {readonly Cell[]} cells
- * @returns {Mark[]}
+ * @type {(nodes: readonly Node[], cells: readonly Cell[]) => Mark[]}
  */
 export function marksOf(nodes, cells) {
   return cells.flatMap((cell) => {
@@ -205,7 +164,7 @@ export function marksOf(nodes, cells) {
     if (height < LINE) return marks;
     const killed = kind === "cgroup" && node.kills ? ` ✕${node.kills}` : "";
     const name = kind === "cgroup" ? node.name : kind === "own" ? "own memory" : `${count} smaller`;
-    const figures = kind === "cgroup" ? nodeText(node) : bytesText(bytes);
+    const figures = kind === "cgroup" ? usageText(node.usage, node.limit) : bytesText(bytes);
     const room = width - 18;
     const text = (
       /** @type {string} */ words,

@@ -4,8 +4,12 @@ import { makeChart } from "./charts.js";
 import { byKey, followGestures, within, zoomed } from "./gestures.js";
 import { byId, elementsOf, fillTip, placeTip } from "./hover.js";
 import { indexAt } from "./thin.js";
-import { unpack } from "./unpack.js";
-/** @typedef {import("./content.js").View} View */
+/** @import { Group, Line, RunEvent, View } from "./content.js" */
+
+/**
+ * Its memory is first shown as a `share` of each limit or not, and the `shown` groups are selected at first.
+ * @typedef {View & { share: boolean, groups: (Group & { shown: boolean })[], events: RunEvent[] }} Run
+ */
 
 /** The tooltip shows events within this distance (CSS pixels). */
 const MAX_PX_TO_EVENT = 6;
@@ -183,3 +187,42 @@ new ResizeObserver(() => {
   width = memory.clientWidth;
   build();
 }).observe(memory);
+
+/** Decodes the data that page.ts has encoded. @type {(text: string) => Run} */
+function unpack(text) {
+  const { from, groups, events, ...rest } = JSON.parse(text);
+  return {
+    ...rest,
+    from,
+    groups: groups.map((/** @type {any} */ group, /** @type {number} */ index) => ({
+      ...group,
+      usage: lineOf(group.usage, from, 1),
+      working: lineOf(group.working, from, 1),
+      some: lineOf(group.some, from, 100),
+      full: lineOf(group.full, from, 100),
+      limits: lineOf(group.limits, from, 1),
+      colour: `g${index % 8}`,
+    })),
+    events: events.map((/** @type {any} */ [at, group, kind, text]) => ({
+      at: from + at,
+      group,
+      kind,
+      text,
+    })),
+  };
+}
+
+/**
+ * Sums the differences between neighbours.
+ * @type {(packed: { t: number[], v: number[] }, from: number, scale: number) => Line}
+ */
+function lineOf(packed, from, scale) {
+  const summed = (/** @type {number[]} */ differences) => {
+    let sum = 0;
+    return Float64Array.from(differences, (difference) => sum += difference);
+  };
+  return {
+    t: summed(packed.t).map((at) => from + at / 1000),
+    v: summed(packed.v).map((value) => value / scale),
+  };
+}

@@ -1,10 +1,9 @@
 /** The script of the tree page: a click enters a cgroup, the path above leads back. */
 
-import { bytesText } from "./figures.js";
-import { byId, element, placeTip } from "./hover.js";
-import { ancestryOf, layout, marksOf, nodeText, ownOf } from "./icicle.js";
-/** @typedef {import("./icicle.js").Node} Node */
-/** @typedef {import("./icicle.js").Cell} Cell */
+import { bytesText, usageText } from "../../figures.js";
+import { byId, element, placeTip, svgElement } from "./hover.js";
+import { ancestryOf, layout, marksOf, ownOf } from "./icicle.js";
+/** @import { Cell, Node } from "./icicle.js" */
 
 /** @type {Node[]} */
 const nodes = JSON.parse(byId("run").textContent ?? "").nodes;
@@ -24,7 +23,7 @@ function fillTreeTip(cell) {
     ? [`${cell.count} cgroups in ${node.path}`, bytesText(cell.bytes), "each too small to draw"]
     : [
       node.path,
-      nodeText(node),
+      usageText(node.usage, node.limit),
       ...(node.working === null ? [] : [`working set ${bytesText(node.working)}`]),
       `own memory, in no child cgroup: ${bytesText(ownOf(nodes, cell.node))}`,
       ...(node.kills ? [`killed by the kernel: ${node.kills}`] : []),
@@ -36,21 +35,19 @@ function fillTreeTip(cell) {
 
 function draw() {
   const width = Math.max(280, holder.clientWidth);
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
-  svg.setAttribute("class", "still icicle");
+  const svg = svgElement("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, class: "still icicle" });
   for (
     const { tag, attributes, text, cell } of marksOf(nodes, layout(nodes, root, width, HEIGHT))
   ) {
-    const made =
-      /** @type {SVGElement} */ (document.createElementNS("http://www.w3.org/2000/svg", tag));
-    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    const button = cell?.kind === "cgroup" && {
+      tabindex: "0",
+      role: "button",
+      "aria-label": `${nodes[cell.node]?.path}, ${bytesText(cell.bytes)}`,
+      "data-node": String(cell.node),
+    };
+    const made = svgElement(tag, { ...attributes, ...button });
     if (text !== undefined) made.textContent = text;
-    if (cell?.kind === "cgroup") {
-      made.setAttribute("tabindex", "0");
-      made.setAttribute("role", "button");
-      made.setAttribute("aria-label", `${nodes[cell.node]?.path}, ${bytesText(cell.bytes)}`);
-      made.dataset.node = String(cell.node);
+    if (cell && button) {
       made.addEventListener("click", () => enter(cell.node));
       made.addEventListener("keydown", (event) => {
         if (event.key === "Enter" || event.key === " ") enter(cell.node);

@@ -3,14 +3,11 @@
 
 /**
  * The first index of the rising `times` that is not before `at`.
- * @param {ArrayLike<number>} times
- * @param {number} at
- * @param {number} [length]
- * @returns {number}
+ * @type {(times: ArrayLike<number>, at: number) => number}
  */
-export function indexAt(times, at, length = times.length) {
+export function indexAt(times, at) {
   let low = 0;
-  let high = length;
+  let high = times.length;
   while (low < high) {
     const middle = (low + high) >> 1;
     if (/** @type {number} */ (times[middle]) < at) low = middle + 1;
@@ -20,14 +17,9 @@ export function indexAt(times, at, length = times.length) {
 }
 
 /**
- * The points that a picture of `columns` columns needs, and one beyond each edge.
- *
- * @param {ArrayLike<number>} times rising
- * @param {ArrayLike<number>} values
- * @param {number} from the left edge
- * @param {number} to the right edge
- * @param {number} columns
- * @returns {{ t: number[], v: number[] }} at most 4 × columns + 2 points
+ * The points that a picture of `columns` columns needs, and one beyond each edge. At most 4 × columns + 2
+ * points; the times rise.
+ * @type {(times: ArrayLike<number>, values: ArrayLike<number>, from: number, to: number, columns: number) => { t: number[], v: number[] }}
  */
 export function thin(times, values, from, to, columns) {
   const begin = Math.max(0, indexAt(times, from) - 1);
@@ -68,12 +60,8 @@ export function thin(times, values, from, to, columns) {
 
 /**
  * The highest value of each column on a grid that all curves share. Without it, joining many curves takes every time of one curve
- * into all others.
- *
- * @param {{ t: readonly number[], v: readonly (number | null)[] }} line
- * @param {number} from
- * @param {number} width of a column
- * @returns {{ t: number[], v: (number | null)[] }}
+ * into all others. `width` is that of a column.
+ * @type {(line: { t: readonly number[], v: readonly (number | null)[] }, from: number, width: number) => { t: number[], v: (number | null)[] }}
  */
 export function snapped({ t, v }, from, width) {
   /** @type {Map<number, number | null>} */

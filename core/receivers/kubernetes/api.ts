@@ -1,13 +1,23 @@
-/** A client of the Kubernetes API server that authenticates with the pod's service account. */
+/** A client of the Kubernetes API server that authenticates with the pod's service account: requests, answers and failures. */
 
-import { openCachedFile } from "./cached_file.ts";
-import { type Failure, failureOf, failureOfFetch, oneLine, type RequestTarget } from "./failure.ts";
-import { type JsonObject, parseObject } from "./json.ts";
+import { errorText } from "../../errors.ts";
+import { retryAfterMs } from "../delivery.ts";
 import {
+  openToken,
   type ServiceAccountEnvironment,
   serviceAccountOf,
   type ServiceAccountOptions,
-} from "./service_account.ts";
+  TrustingClient,
+} from "./credentials.ts";
+import { asObject, type JsonObject, parseObject } from "./json.ts";
+
+export interface RequestTarget {
+  /** As RBAC names it. */
+  readonly verb: "create" | "patch" | "list" | "watch";
+  readonly resource: "events" | "pods";
+  /** Absent: all namespaces. */
+  readonly namespace?: string;
+}
 
 export interface ApiRequest extends RequestTarget {
   /** Of the object, for `patch`. */
@@ -24,6 +34,31 @@ export type Stream =
   | { readonly is: "ok"; readonly text: AsyncIterableIterator<string> }
   | Failure;
 
+/** Why the API server did not do what was requested: a kind that decides about another attempt, and one line for the user. */
+export interface Failure {
+  readonly is:
+    /** No connection, a timeout, or a certificate that is not trusted. */
+    | "unreachable"
+    | "unauthorized"
+    | "forbidden"
+    /** The namespace is being deleted and accepts no new objects. */
+    | "terminating"
+    /** 404 from an API server. */
+    | "missing"
+    | "exists"
+    /** 410: the resource version is too old. */
+    | "gone"
+    /** Overloaded or out of order. */
+    | "busy"
+    /** The server will never accept this request. */
+    | "refused"
+    /** The answer is not from an API server. */
+    | "garbage";
+  readonly why: string;
+  /** Milliseconds that the server asked for. */
+  readonly after?: number | undefined;
+}
+
 export interface ApiOptions extends ServiceAccountOptions {
   /** Called when the token or CA file becomes unreadable; the last content stays in use. */
   warn(line: string): void;
@@ -34,37 +69,36 @@ export interface ApiOptions extends ServiceAccountOptions {
 }
 
 const REQUEST_TIMEOUT_MS = 10_000;
-/** An Event has a few KiB. */
+/** An Event has a few KiB. A character has at least one byte. */
 const MAX_ANSWER_BYTES = 256 * 1024;
+/** Of text from the server, which may be of any length. */
+const MAX_SHOWN_CHARACTERS = 300;
 
 const METHODS = { create: "POST", patch: "PATCH", list: "GET", watch: "GET" } as const;
 
 export class KubernetesApi {
   readonly url: string;
   readonly #token: ReturnType<typeof openToken> | undefined;
-  readonly #trust: Trust;
+  readonly #client: TrustingClient;
   /** Expected signer of the server's certificate, for messages. */
   readonly #authority: string;
   readonly #timeoutMs: number;
-  readonly #warn: (line: string) => void;
-  #reportedTroubles: readonly string[] = [];
 
   /** Sends nothing. Throws {@link OomkitError} for a URL, token or CA that cannot be used. */
-  constructor(options: ApiOptions) {
-    const { url, tokenFile, caFile } = serviceAccountOf(options, options.environment);
+  constructor({ warn, timeout, environment, ...options }: ApiOptions) {
+    const { url, tokenFile, caFile } = serviceAccountOf(options, environment);
     this.url = url;
-    this.#token = tokenFile === undefined ? undefined : openToken(tokenFile);
-    this.#trust = openTrust(caFile);
+    this.#token = tokenFile === undefined ? undefined : openToken(tokenFile, warn);
+    this.#client = new TrustingClient(caFile, warn);
     this.#authority = caFile === undefined
       ? "an authority that this machine trusts"
       : `the CA in ${caFile}`;
-    this.#timeoutMs = options.timeout ?? REQUEST_TIMEOUT_MS;
-    this.#warn = options.warn;
+    this.#timeoutMs = timeout ?? REQUEST_TIMEOUT_MS;
   }
 
   /** One request with its whole answer. Never throws. */
   async send(request: ApiRequest, ending?: AbortSignal): Promise<Answer> {
-    const deadline = openDeadline(this.#timeoutMs, ending);
+    using deadline = new Deadline(this.#timeoutMs, ending);
     try {
       const response = await this.#request(request, deadline.signal);
       if (!response.ok) return await this.#failure(request, response, deadline.signal);
@@ -78,8 +112,6 @@ export class KubernetesApi {
       return { is: "garbage", why: `its answer is not a Kubernetes object: ${what}` };
     } catch (error) {
       return failureOfFetch(error, this.#authority);
-    } finally {
-      deadline.stop();
     }
   }
 
@@ -89,34 +121,38 @@ export class KubernetesApi {
    * @param idleMs milliseconds without a piece after which it fails.
    */
   async open(request: ApiRequest, ending: AbortSignal, idleMs: number): Promise<Stream> {
-    const deadline = openDeadline(Math.min(idleMs, this.#timeoutMs), ending);
+    using opening = new DisposableStack();
+    const deadline = opening.use(new Deadline(Math.min(idleMs, this.#timeoutMs), ending));
     try {
       const response = await this.#request(request, deadline.signal);
-      if (response.ok && response.body !== null) {
-        return { is: "ok", text: pieces(response.body, deadline, idleMs) };
+      if (!response.ok || response.body === null) {
+        return await this.#failure(request, response, deadline.signal);
       }
-      const failure = await this.#failure(request, response, deadline.signal);
-      deadline.stop();
-      return failure;
+      opening.move();
+      return { is: "ok", text: pieces(response, deadline, idleMs) };
     } catch (error) {
-      deadline.stop();
       return failureOfFetch(error, this.#authority);
     }
   }
 
   close(): void {
-    this.#trust.close();
+    this.#client.close();
+  }
+
+  /** Of an ERROR event within a watch. */
+  failureOfStatus(target: RequestTarget, object: unknown): Failure {
+    const code = asObject(object)?.code;
+    const status = typeof code === "number" ? code : 500;
+    return failureOf(target, status, new Headers(), asObject(object), this.url);
   }
 
   /** A rejected token may just have been replaced: reads it again and repeats the request once if it changed. */
   async #request(request: ApiRequest, signal: AbortSignal): Promise<Response> {
     const bearer = this.#token?.current();
-    const client = this.#trust.client();
-    this.#warnAboutFiles();
+    const client = this.#client.current();
     const response = await this.#fetch(request, client, bearer, signal);
-    if (response.status !== 401 || this.#token === undefined) return response;
-    const fresh = this.#token.reread();
-    this.#warnAboutFiles();
+    if (response.status !== 401) return response;
+    const fresh = this.#token?.reread();
     if (fresh === bearer) return response;
     await response.body?.cancel();
     return await this.#fetch(request, client, fresh, signal);
@@ -128,8 +164,10 @@ export class KubernetesApi {
     bearer: string | undefined,
     signal: AbortSignal,
   ): Promise<Response> {
+    const { verb, body } = request;
+    const type = verb === "patch" ? "application/merge-patch+json" : "application/json";
     return fetch(this.url + pathOf(request), {
-      method: METHODS[request.verb],
+      method: METHODS[verb],
       client,
       redirect: "manual",
       signal,
@@ -137,73 +175,18 @@ export class KubernetesApi {
         accept: "application/json",
         "user-agent": "oomkit",
         ...(bearer !== undefined && { authorization: `Bearer ${bearer}` }),
-        ...(request.body !== undefined && { "content-type": contentType(request) }),
+        ...(body !== undefined && { "content-type": type }),
       },
-      ...(request.body !== undefined && { body: JSON.stringify(request.body) }),
+      ...(body !== undefined && { body: JSON.stringify(body) }),
     });
   }
 
-  async #failure(
-    request: ApiRequest,
-    response: Response,
-    signal: AbortSignal,
-  ): Promise<Failure> {
-    const text = await readBounded(response, signal) ?? "";
-    const failure = failureOf(request, response.status, response.headers, text, this.url);
+  async #failure(request: ApiRequest, response: Response, signal: AbortSignal): Promise<Failure> {
+    const body = parseObject(await readBounded(response, signal) ?? "");
+    const failure = failureOf(request, response.status, response.headers, body, this.url);
     const trouble = failure.is === "unauthorized" ? this.#token?.trouble : undefined;
     return trouble === undefined ? failure : { ...failure, why: `${failure.why}; ${trouble}` };
   }
-
-  #warnAboutFiles(): void {
-    const troubles = [this.#token?.trouble, this.#trust.trouble].filter((each) =>
-      each !== undefined
-    );
-    for (const each of troubles) if (!this.#reportedTroubles.includes(each)) this.#warn(each);
-    this.#reportedTroubles = troubles;
-  }
-}
-
-const openToken = (file: string) =>
-  openCachedFile(file, "the token", checkedToken, "give a file with a token of the cluster");
-
-function checkedToken(text: string): string {
-  const token = text.trim();
-  if (token === "") throw new Error("it is empty");
-  if (!/^[\x21-\x7e]+$/.test(token)) throw new Error("it is not a token, but several words");
-  return token;
-}
-
-interface Trust {
-  client(): Deno.HttpClient;
-  readonly trouble: string | undefined;
-  close(): void;
-}
-
-/** A client that trusts the CA in the file; a new client when the file changes. */
-function openTrust(caFile: string | undefined): Trust {
-  // HTTP/1.1: when a middlebox drops a connection silently, all HTTP/2 requests wait on that one connection.
-  if (caFile === undefined) {
-    const client = Deno.createHttpClient({ http2: false });
-    return { client: () => client, trouble: undefined, close: () => client.close() };
-  }
-  let before: Deno.HttpClient | undefined;
-  const use = (pem: string) => {
-    if (!pem.includes("-----BEGIN CERTIFICATE-----")) throw new Error("it has no certificate");
-    const client = Deno.createHttpClient({ caCerts: [pem], http2: false });
-    // Requests in flight continue.
-    before?.close();
-    before = client;
-    return client;
-  };
-  const hint = "give the certificate of the cluster's authority, in PEM";
-  const file = openCachedFile(caFile, "the CA", use, hint);
-  return {
-    client: file.current,
-    get trouble() {
-      return file.trouble;
-    },
-    close: () => before?.close(),
-  };
 }
 
 function pathOf({ resource, namespace, name, query = {} }: ApiRequest): string {
@@ -213,93 +196,142 @@ function pathOf({ resource, namespace, name, query = {} }: ApiRequest): string {
   return `/${path.map(encodeURIComponent).join("/")}${search === "" ? "" : `?${search}`}`;
 }
 
-function contentType({ verb }: ApiRequest): string {
-  return verb === "patch" ? "application/merge-patch+json" : "application/json";
-}
-
-interface Deadline {
+/** Its signal is aborted with `ending`, or some time after the last start. */
+class Deadline implements Disposable {
   readonly signal: AbortSignal;
+  readonly #late = new AbortController();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(ms: number, ending?: AbortSignal) {
+    this.signal = AbortSignal.any([this.#late.signal, ...(ending ? [ending] : [])]);
+    this.restart(ms);
+  }
+
   /** Milliseconds from now. */
-  restart(ms: number): void;
-  stop(): void;
-}
+  restart(ms: number): void {
+    clearTimeout(this.#timer);
+    const late = new Error(`nothing arrived within ${ms / 1000} s`);
+    this.#timer = setTimeout(() => this.#late.abort(late), ms);
+  }
 
-function openDeadline(ms: number, ending?: AbortSignal): Deadline {
-  const controller = new AbortController();
-  const start = (ms: number) =>
-    setTimeout(() => controller.abort(new Error(`nothing arrived within ${ms / 1000} s`)), ms);
-  let timer = start(ms);
-  const end = () => controller.abort(ending?.reason);
-  ending?.addEventListener("abort", end);
-  if (ending?.aborted) end();
-  return {
-    signal: controller.signal,
-    restart(ms) {
-      clearTimeout(timer);
-      timer = start(ms);
-    },
-    stop() {
-      clearTimeout(timer);
-      ending?.removeEventListener("abort", end);
-    },
-  };
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+  }
 }
-
-type Body = ReadableStream<Uint8Array<ArrayBuffer>>;
 
 /** `undefined` when the body is longer than {@link MAX_ANSWER_BYTES}; the rest is not read. */
-async function readBounded(
-  { body }: Response,
-  signal: AbortSignal,
-): Promise<string | undefined> {
-  if (body === null) return "";
-  const decoder = new TextDecoder();
+async function readBounded(response: Response, signal: AbortSignal): Promise<string | undefined> {
   let text = "";
-  let bytes = 0;
-  for await (const chunk of chunks(body, signal)) {
-    bytes += chunk.length;
-    if (bytes > MAX_ANSWER_BYTES) return undefined;
-    text += decoder.decode(chunk, { stream: true });
+  for await (const piece of textOf(response, signal)) {
+    text += piece;
+    if (text.length > MAX_ANSWER_BYTES) return undefined;
   }
-  return text + decoder.decode();
+  return text;
 }
 
 async function* pieces(
-  body: Body,
+  response: Response,
   deadline: Deadline,
   idleMs: number,
 ): AsyncIterableIterator<string> {
-  const decoder = new TextDecoder();
+  using _ = deadline;
   deadline.restart(idleMs);
-  try {
-    for await (const chunk of chunks(body, deadline.signal)) {
-      deadline.restart(idleMs);
-      yield decoder.decode(chunk, { stream: true });
-    }
-  } finally {
-    deadline.stop();
+  for await (const piece of textOf(response, deadline.signal)) {
+    deadline.restart(idleMs);
+    yield piece;
   }
 }
 
 /**
- * Leaving the loop over it cancels the rest. It listens to the signal itself because the signal given to `fetch` does not always
- * reach the body (Deno 2.7.11: not once the Request that links them was garbage-collected).
+ * Leaving the loop over it cancels the rest. The signal is given here too because the one given to `fetch` does not always reach
+ * the body (Deno 2.7.11: not once the Request that links them was garbage-collected).
  */
-async function* chunks(body: Body, signal: AbortSignal) {
-  const reader = body.getReader();
-  // A rejection of cancel is also a rejection of the read below.
-  const stop = () => void reader.cancel(signal.reason).catch(() => {});
-  signal.addEventListener("abort", stop);
-  try {
-    for (;;) {
-      signal.throwIfAborted();
-      const { done, value } = await reader.read();
-      signal.throwIfAborted();
-      if (done) return;
-      yield value;
-    }
-  } finally {
-    signal.removeEventListener("abort", stop);
-    stop();
+function textOf({ body }: Response, signal: AbortSignal): AsyncIterable<string> {
+  return (body ?? new Blob().stream()).pipeThrough(new TextDecoderStream(), { signal });
+}
+
+/** @param body as far as it was read. */
+function failureOf(
+  target: RequestTarget,
+  status: number,
+  headers: Headers,
+  body: JsonObject | undefined,
+  url: string,
+): Failure {
+  if (status >= 300 && status < 400) {
+    const to = headers.get("location");
+    const where = to ? ` to ${oneLine(to)}` : "";
+    return { is: "garbage", why: `it redirects${where}, which is not followed` };
   }
+  // meta/v1 Status, the body of an API server's refusal.
+  const answer = body?.kind === "Status" ? body : undefined;
+  const message = typeof answer?.message === "string" ? answer.message : "";
+  const detail = message === "" ? "" : `: ${oneLine(message)}`;
+  if (status === 401) {
+    return {
+      is: "unauthorized",
+      why: `401, the token is not accepted (expired, or of another cluster)${detail}`,
+    };
+  }
+  if (answer === undefined && status < 500 && status !== 429) {
+    return { is: "garbage", why: `${status} from a server that is not an API server at ${url}` };
+  }
+  const busy = (why: string): Failure => ({ is: "busy", why, after: retryAfterMs(headers) });
+  switch (status) {
+    case 403:
+      return isTerminating(answer)
+        ? { is: "terminating", why: `403${detail}` }
+        : { is: "forbidden", why: forbiddenText(target) + detail };
+    case 404:
+      return { is: "missing", why: `404${detail}` };
+    case 409:
+      return answer?.reason === "AlreadyExists"
+        ? { is: "exists", why: `409${detail}` }
+        : busy(`409${detail}`);
+    case 410:
+      return { is: "gone", why: `410${detail}` };
+    case 429:
+      return busy(`429, too many requests${detail}`);
+  }
+  const why = `it answered ${status}${detail}`;
+  return status >= 500 ? busy(why) : { is: "refused", why };
+}
+
+function isTerminating(answer: JsonObject | undefined): boolean {
+  const causes = asObject(answer?.details)?.causes;
+  return Array.isArray(causes) &&
+    causes.some((cause) => asObject(cause)?.reason === "NamespaceTerminating");
+}
+
+function forbiddenText({ verb, resource, namespace }: RequestTarget): string {
+  const where = namespace === undefined ? "in all namespaces" : `in namespace ${namespace}`;
+  return `403, the service account may not ${verb} ${resource} ${where}; ` +
+    `an RBAC rule is missing: apiGroups [""], resources ["${resource}"], verbs ["${verb}"]`;
+}
+
+/**
+ * Of an exception of `fetch`, without the URL, which the caller's message has.
+ *
+ * @param authority expected signer of the certificate: "the CA in FILE".
+ */
+function failureOfFetch(error: unknown, authority: string): Failure {
+  const text = errorText(error);
+  const certificate = /invalid peer certificate: (.*)$/.exec(text)?.[1];
+  const why = certificate === "UnknownIssuer"
+    ? `its certificate is not signed by ${authority}`
+    : certificate !== undefined
+    ? `its certificate is not valid: ${oneLine(certificate)}`
+    : oneLine(
+      text.replace(/^error sending request(?: for url \([^)]*\))?: /, "")
+        .replace(/^client error \(\w+\): /, ""),
+    );
+  return { is: "unreachable", why };
+}
+
+/** Text from the server as one bounded line without control characters. */
+function oneLine(text: string): string {
+  const plain = text.toWellFormed().replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, " ").trim();
+  return plain.length <= MAX_SHOWN_CHARACTERS
+    ? plain
+    : `${plain.slice(0, MAX_SHOWN_CHARACTERS - 1)}…`;
 }

@@ -24,6 +24,8 @@ export interface EventKind {
   readonly pattern: string;
 }
 
+const warning = (pattern: string): EventKind => ({ reason: "OomGuardWarning", pattern });
+
 export function kindOf(event: OomkitEvent): EventKind | undefined {
   switch (event.type) {
     case "oom":
@@ -31,26 +33,19 @@ export function kindOf(event: OomkitEvent): EventKind | undefined {
     case "oom_kill":
       return { reason: event.scope === "system" ? "SystemOOM" : "CgroupOOM", pattern: "oom_kill" };
     case "level_reached":
-      return { reason: "OomGuardWarning", pattern: `level ${event.level}` };
+      return warning(`level ${event.level}`);
     case "threshold":
-      return event.direction === "above"
-        ? { reason: "OomGuardWarning", pattern: `threshold ${event.threshold}` }
-        : undefined;
+      return event.direction === "above" ? warning(`threshold ${event.threshold}`) : undefined;
     case "restored":
-      return event.outcome === "failed"
-        ? { reason: "OomGuardWarning", pattern: `restored ${event.file}` }
-        : undefined;
+      return event.outcome === "failed" ? warning(`restored ${event.file}`) : undefined;
     case "action": {
       const { action, outcome } = event;
-      if (outcome === "failed" || outcome === "survived") {
-        return { reason: "OomGuardWarning", pattern: `${action} ${outcome}` };
-      }
+      if (outcome === "failed" || outcome === "survived") return warning(`${action} ${outcome}`);
       if (event.outcome !== "killed") return undefined;
       return { reason: `OomGuardKill${ACTIONS[event.action].oomGuardName}`, pattern: "killed" };
     }
-    default:
-      return undefined;
   }
+  return undefined;
 }
 
 /** What an Event is about. */
@@ -124,16 +119,12 @@ export function eventObject(
 /** Of a DNS-1123 subdomain. */
 const MAX_NAME_CHARACTERS = 253;
 
-/**
- * Returns a generator of unique names like client-go's: `OBJECT.HEX`, where HEX is nanoseconds since the epoch.
- *
- * @param now nanoseconds.
- */
-export function eventNames(now: () => bigint): (object: string) => string {
+/** Returns a generator of unique names like client-go's: `OBJECT.HEX`, where HEX is nanoseconds since the epoch. */
+export function eventNames(): (object: string) => string {
   let before = 0n;
   return (object) => {
-    const at = now();
-    before = at > before ? at : before + 1n;
+    const now = BigInt(Date.now()) * 1_000_000n + BigInt(Math.floor(Math.random() * 1e6));
+    before = now > before ? now : before + 1n;
     const suffix = `.${before.toString(16)}`;
     const stem = object.toLowerCase().replace(/[^a-z0-9.-]/g, "-")
       .slice(0, MAX_NAME_CHARACTERS - suffix.length)
@@ -147,15 +138,8 @@ export function fitMessage(text: string, maxBytes: number): string {
   const line = text.toWellFormed().replace(/[\p{Cc}\u2028\u2029]+/gu, " ").trim();
   const encoder = new TextEncoder();
   if (encoder.encode(line).length <= maxBytes) return line;
-  const room = maxBytes - encoder.encode("…").length;
-  let used = 0;
-  let kept = "";
-  for (const character of line) {
-    used += encoder.encode(character).length;
-    if (used > room) break;
-    kept += character;
-  }
-  return `${kept}…`;
+  const room = new Uint8Array(maxBytes - encoder.encode("…").length);
+  return `${line.slice(0, encoder.encodeInto(line, room).read)}…`;
 }
 
 /** Timestamps of Events have whole seconds. @param ts RFC 3339 in UTC. */

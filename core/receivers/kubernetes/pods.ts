@@ -6,8 +6,7 @@
 import { errorText, OomkitError } from "../../errors.ts";
 import { delay } from "../../timing.ts";
 import { backoff } from "../delivery.ts";
-import type { KubernetesApi } from "./api.ts";
-import { type Failure, failureOfStatus, type RequestTarget } from "./failure.ts";
+import type { Failure, KubernetesApi, RequestTarget } from "./api.ts";
 import { asObject, ItemSplitter, type JsonObject, parseObject } from "./json.ts";
 
 export interface Pod {
@@ -89,10 +88,6 @@ function containersOf(status: JsonObject | undefined): Map<string, PodContainer>
   return containers;
 }
 
-function nodeOf(object: unknown): unknown {
-  return asObject(asObject(object)?.spec)?.nodeName;
-}
-
 function sameLabels({ labels: one }: Pod, { labels: other }: Pod): boolean {
   return one.size === other.size && [...one].every(([key, value]) => other.get(key) === value);
 }
@@ -167,9 +162,6 @@ const MAX_PODS = 5000;
 /** Reasons reported during one outage; a hostile server can invent any number of them. */
 const MAX_REPORTED_REASONS = 5;
 
-/** Why a list or a watch ended early. */
-type Trouble = Pick<Failure, "is" | "why" | "after">;
-
 /** Follows the pods of a node until it is closed. */
 export class PodWatcher {
   /** Resolves once the pods are known for the first time, or the watch was closed. */
@@ -221,25 +213,25 @@ export class PodWatcher {
     const { signal } = this.#ending;
     while (!signal.aborted) {
       const isList = this.#version === undefined;
-      const trouble = await this.#listOrWatch();
+      const failure = await this.#listOrWatch();
       if (signal.aborted) break;
-      if (trouble === undefined) {
+      if (failure === undefined) {
         // A server ends a watch every few minutes; if it ends immediately, starting the next one must not busy-loop.
         if (!isList) await sleep(backoff(0, random()), signal);
         continue;
       }
       if (!isList) this.#watchFailed = true;
       // A server that was away for a moment still knows the version. After any other failure only a list shows what was missed.
-      if (trouble.is !== "unreachable" && trouble.is !== "busy") this.#version = undefined;
+      if (failure.is !== "unreachable" && failure.is !== "busy") this.#version = undefined;
       // "gone" is an ordinary end of a watch.
-      if (trouble.is !== "gone") this.#warnOnce(trouble.why);
-      await sleep(backoff(this.#failures, random(), trouble.after), signal);
+      if (failure.is !== "gone") this.#warnOnce(failure.why);
+      await sleep(backoff(this.#failures, random(), failure.after), signal);
       this.#failures += 1;
     }
     this.#known.resolve();
   }
 
-  async #listOrWatch(): Promise<Trouble | undefined> {
+  async #listOrWatch(): Promise<Failure | undefined> {
     try {
       return this.#version === undefined ? await this.#list() : await this.#watch(this.#version);
     } catch (error) {
@@ -247,7 +239,7 @@ export class PodWatcher {
     }
   }
 
-  async #list(): Promise<Trouble | undefined> {
+  async #list(): Promise<Failure | undefined> {
     // Version 0 is answered from the server's cache. Otherwise each of a thousand nodes would make etcd read all pods.
     const stream = await this.#open({ verb: "list", resource: "pods" }, { resourceVersion: "0" });
     if (stream.is !== "ok") return stream;
@@ -273,7 +265,7 @@ export class PodWatcher {
     return undefined;
   }
 
-  async #watch(from: string): Promise<Trouble | undefined> {
+  async #watch(from: string): Promise<Failure | undefined> {
     const { random = Math.random } = this.options;
     const stream = await this.#open({ verb: "watch", resource: "pods" }, {
       watch: "1",
@@ -285,8 +277,8 @@ export class PodWatcher {
     const started = performance.now();
     let isEmpty = true;
     for await (const line of lines(stream.text)) {
-      const trouble = this.#applyWatchEvent(line);
-      if (trouble !== undefined) return trouble;
+      const failure = this.#applyWatchEvent(line);
+      if (failure !== undefined) return failure;
       isEmpty = false;
       this.#reportRecovery();
     }
@@ -303,10 +295,10 @@ export class PodWatcher {
     );
   }
 
-  #applyWatchEvent(line: string): Trouble | undefined {
+  #applyWatchEvent(line: string): Failure | undefined {
     const { type, object } = parseObject(line) ?? {};
     if (type === "ERROR") {
-      return failureOfStatus({ verb: "watch", resource: "pods" }, object, this.api.url);
+      return this.api.failureOfStatus({ verb: "watch", resource: "pods" }, object);
     }
     const { resourceVersion, uid } = asObject(asObject(object)?.metadata) ?? {};
     if (typeof type !== "string" || typeof resourceVersion !== "string") {
@@ -323,7 +315,8 @@ export class PodWatcher {
   }
 
   #ownPod(object: unknown): Pod | undefined {
-    return nodeOf(object) === this.node ? readPod(object) : undefined;
+    const { nodeName } = asObject(asObject(object)?.spec) ?? {};
+    return nodeName === this.node ? readPod(object) : undefined;
   }
 
   #warnOnce(why: string): void {

@@ -8,9 +8,19 @@ import { delay } from "../../timing.ts";
 import { type Attempt, Delivery, type DeliveryOptions } from "../delivery.ts";
 import type { Receiver, ReceiverCounts } from "../receiver.ts";
 import type { Answer, KubernetesApi } from "./api.ts";
-import { type EventKind, kindOf, podObject, wholeSeconds } from "./event_object.ts";
-import { EventPoster, type PostedEvent } from "./event_poster.ts";
-import type { PodWatcher } from "./pods.ts";
+import {
+  type EventContent,
+  type EventKind,
+  eventNames,
+  eventObject,
+  fitMessage,
+  type Involved,
+  kindOf,
+  nodeObject,
+  podObject,
+  wholeSeconds,
+} from "./event_object.ts";
+import type { Pod, PodWatcher } from "./pods.ts";
 
 export interface KubernetesReceiverOptions {
   readonly api: KubernetesApi;
@@ -46,23 +56,45 @@ const MAX_FORBIDDEN_ATTEMPTS = 3;
 /** The namespace no longer exists, or the server will never accept this Event. */
 const PERMANENT_FAILURES: readonly Answer["is"][] = ["missing", "terminating", "refused"];
 const MIN_MS_BETWEEN_FULL_WARNINGS = 60_000;
+/** What a server accepts from newer clients. */
+const MAX_MESSAGE_BYTES = 1023;
+/** Events about pods wait once, at the start, until the pods are known. */
+const MAX_MS_WAITING_FOR_PODS = 10_000;
 
 /** Events that repeat each other: one Event with a count. */
-interface EventSeries extends PostedEvent {
-  readonly key: string;
-  message: string;
-  isJson: boolean;
-  cgroup: string;
-  count: number;
+class EventSeries implements EventContent {
+  readonly podUid: string | null;
+  readonly containerId: string | null;
+  readonly first: string;
   last: string;
+  message = "";
+  /** The message is JSON, which must not be shortened. */
+  isJson = false;
+  /** Of the latest occurrence. */
+  cgroup = "";
+  count = 0;
   /** The part of `count` that the server knows. */
-  sent: number;
+  sent = 0;
+  /** Of the Event; set by the first attempt. */
+  name: string | undefined;
+  isPosted = false;
   /** performance.now() of the latest occurrence, and of the latest request. */
-  countedAt: number;
-  sentAt: number;
-  isQueued: boolean;
+  countedAt = 0;
+  sentAt = -Infinity;
+  isQueued = false;
   timer: ReturnType<typeof setTimeout> | undefined;
-  forbiddenAttempts: number;
+  forbiddenAttempts = 0;
+
+  constructor(
+    readonly key: string,
+    readonly reason: string,
+    { ts, pod_uid, container_id }: OomkitEvent,
+    public involved: Involved | undefined,
+  ) {
+    this.podUid = pod_uid;
+    this.containerId = container_id;
+    this.first = this.last = wholeSeconds(ts);
+  }
 }
 
 /**
@@ -144,44 +176,20 @@ export class KubernetesReceiver implements Receiver {
 
   /** The series that the event belongs to, or a new one; `undefined` when there is no room. */
   #seriesOf(event: OomkitEvent, { reason, pattern }: EventKind): EventSeries | undefined {
-    const pod = this.#poster.podOf(event);
+    const pod = this.#poster.podOf(event.pod_uid);
     const fieldPath = pod?.containers.get(event.container_id ?? "")?.fieldPath;
     const object = pod?.uid ?? event.pod_uid ?? event.cgroup;
     // By the container's name: a restarted container continues its series.
     const key = [object, fieldPath ?? "", reason, pattern].join("\n");
     const known = this.#series.get(key);
     if (known !== undefined) {
-      if (
-        known.isQueued || performance.now() - known.countedAt <= this.#limits.repetitionWindowMs
-      ) {
-        return known;
-      }
+      const quietMs = performance.now() - known.countedAt;
+      if (known.isQueued || quietMs <= this.#limits.repetitionWindowMs) return known;
       this.#dropUnsent(known);
       this.#series.delete(key);
     }
     if (!this.#makeRoom()) return undefined;
-    const at = wholeSeconds(event.ts);
-    return {
-      key,
-      reason,
-      podUid: event.pod_uid,
-      containerId: event.container_id,
-      involved: pod && podObject(pod, fieldPath),
-      name: undefined,
-      isPosted: false,
-      cgroup: event.cgroup,
-      message: "",
-      isJson: false,
-      count: 0,
-      sent: 0,
-      first: at,
-      last: at,
-      countedAt: 0,
-      sentAt: -Infinity,
-      isQueued: false,
-      timer: undefined,
-      forbiddenAttempts: 0,
-    };
+    return new EventSeries(key, reason, event, pod && podObject(pod, fieldPath));
   }
 
   /** Removes the series that was quiet for longest and is fully sent; false when none is. */
@@ -221,8 +229,7 @@ export class KubernetesReceiver implements Receiver {
       this.#giveUp(series);
       return { is: "never", why: answer.why };
     }
-    const { why, after } = answer;
-    return { is: "later", why, ...(after !== undefined && { after }) };
+    return { ...answer, is: "later" };
   }
 
   #markSent(series: EventSeries, sentCount: number): void {
@@ -276,4 +283,95 @@ function rateLimit(burst: number, perSecond: number): (ending: AbortSignal) => P
     at = now;
     if (tokens < 0) await delay(-tokens / perSecond * 1000, ending);
   };
+}
+
+/** Creates a Kubernetes Event for the first occurrence, and patches its count for repetitions. */
+class EventPoster {
+  readonly #newName = eventNames();
+  readonly #podsKnown = Promise.withResolvers<void>();
+  readonly #podsTimer = setTimeout(this.#podsKnown.resolve, MAX_MS_WAITING_FOR_PODS);
+
+  /** @param pods absent: all Events are on the Node. */
+  constructor(
+    private readonly api: KubernetesApi,
+    private readonly pods: PodWatcher | undefined,
+    private readonly node: string,
+    private readonly component: string,
+  ) {
+    if (pods === undefined) this.stopWaiting();
+    else pods.ready.then(() => this.stopWaiting());
+  }
+
+  /** `sentCount`: the event's count that was sent. */
+  async send(
+    series: EventSeries,
+    ending: AbortSignal,
+  ): Promise<{ answer: Answer; sentCount: number }> {
+    const { involved, name, isPosted } = series;
+    if (isPosted && involved !== undefined && name !== undefined) {
+      const result = await this.#patch(series, involved, name, ending);
+      if (result.answer.is !== "missing") return result;
+      // It was deleted, or its time to live has passed.
+      series.isPosted = false;
+      series.name = undefined;
+    }
+    const result = await this.#post(series, ending);
+    series.isPosted = result.answer.is === "ok";
+    return result;
+  }
+
+  podOf(uid: string | null): Pod | undefined {
+    return uid === null ? undefined : this.pods?.get(uid);
+  }
+
+  /** From now on, events do not wait for the pods. */
+  stopWaiting(): void {
+    clearTimeout(this.#podsTimer);
+    this.#podsKnown.resolve();
+  }
+
+  async #post(series: EventSeries, ending: AbortSignal) {
+    const involved = await this.#involvedIn(series, ending);
+    const { namespace } = involved;
+    const name = series.name ??= this.#newName(involved.object.name);
+    const sentCount = series.count;
+    const content = { ...series, message: messageOf(series, involved) };
+    const body = eventObject(name, involved, content, this.component, this.node);
+    const request = { verb: "create", resource: "events", namespace, body } as const;
+    const answer = await this.api.send(request, ending);
+    // The answer to an earlier attempt was lost (fetch itself repeats a request once), so the server may not know the latest count.
+    if (answer.is === "exists") return await this.#patch(series, involved, name, ending);
+    return { answer, sentCount };
+  }
+
+  async #patch(series: EventSeries, involved: Involved, name: string, ending: AbortSignal) {
+    const { count, last: lastTimestamp } = series;
+    const { namespace } = involved;
+    const body = { count, lastTimestamp, message: messageOf(series, involved) };
+    const request = { verb: "patch", resource: "events", namespace, name, body } as const;
+    return { answer: await this.api.send(request, ending), sentCount: count };
+  }
+
+  async #involvedIn(series: EventSeries, ending: AbortSignal): Promise<Involved> {
+    if (series.involved?.object.fieldPath !== undefined) return series.involved;
+    if (series.podUid !== null) await this.#waitForPods(ending);
+    const pod = this.podOf(series.podUid);
+    if (pod === undefined) return series.involved ??= nodeObject(this.node);
+    // The container may have become known since the last attempt.
+    const fieldPath = pod.containers.get(series.containerId ?? "")?.fieldPath;
+    return series.involved = podObject(pod, fieldPath);
+  }
+
+  async #waitForPods(ending: AbortSignal): Promise<void> {
+    const stop = () => this.stopWaiting();
+    ending.addEventListener("abort", stop);
+    if (!ending.aborted) await this.#podsKnown.promise;
+    ending.removeEventListener("abort", stop);
+  }
+}
+
+function messageOf({ message, isJson, cgroup }: EventSeries, { object }: Involved): string {
+  if (isJson) return message;
+  const text = object.kind === "Node" ? `${message} (${cgroup})` : message;
+  return fitMessage(text, MAX_MESSAGE_BYTES);
 }

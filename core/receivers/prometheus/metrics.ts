@@ -4,25 +4,23 @@ import process from "node:process";
 import { identify } from "../../cgroup/identity.ts";
 import {
   type Collection,
-  createCollectorLoop,
   type Followed,
   type Reading,
-} from "../../collect/collect.ts";
+  recentCollections,
+} from "../../collect/metric_readings.ts";
 import type { OomkitEvent } from "../../events/event.ts";
 import type { Receiver, ReceiverCounts } from "../receiver.ts";
-import { OTHER } from "./counters.ts";
+
 import { EventCounts } from "./event_counts.ts";
-import { FAMILIES } from "./families.ts";
+import { family, type FamilyName } from "./families.ts";
 import type { Health } from "./server.ts";
-import { type Definition, type Family, labels, renderText, type Sample } from "./text.ts";
+import { type Family, labels, renderText, type Sample } from "./text.ts";
 
 type CountedReceiver = Pick<Receiver, "name" | "counts">;
 
 export interface MetricsOptions {
   readonly command: "watch" | "guard";
   readonly version: string;
-  /** Of the build. */
-  readonly commit?: string;
   /** The cgroups that are followed now; called at most once a second. */
   cgroups(): Iterable<Followed>;
   receivers(): Iterable<CountedReceiver>;
@@ -45,7 +43,6 @@ export class Metrics implements Receiver {
   readonly #options: MetricsOptions;
   readonly #events: EventCounts;
   readonly #collect: () => Promise<Collection>;
-  readonly #buildLabels: string;
   readonly #receiverTotals = new ReceiverTotals();
   /** Labels by path of the cgroups that have series. */
   #listed: ReadonlyMap<string, string> = new Map();
@@ -54,17 +51,15 @@ export class Metrics implements Receiver {
   #reported = 0;
 
   constructor(options: MetricsOptions) {
-    const { command, version, commit, cgroups } = options;
-    const maxReadings = options.maxCgroups ?? MAX_LISTED_CGROUPS;
-    const now = options.now ?? performance.now.bind(performance);
+    const { command, cgroups, maxCgroups = MAX_LISTED_CGROUPS } = options;
+    const now = options.now ?? (() => performance.now());
     this.#options = options;
     this.#events = new EventCounts(
       command,
-      maxReadings + MAX_REMOVED_CGROUPS,
+      maxCgroups + MAX_REMOVED_CGROUPS,
       (path) => this.#listed.has(path),
     );
-    this.#collect = createCollectorLoop({ cgroups, maxReadings, now });
-    this.#buildLabels = labels({ version, commit, command });
+    this.#collect = recentCollections(cgroups, maxCgroups, now);
   }
 
   report(event: OomkitEvent): void {
@@ -82,15 +77,18 @@ export class Metrics implements Receiver {
 
   /** The body of a scrape. Rejects when `cgroups` throws. */
   async text(): Promise<string> {
-    const { alive, ready, heartbeatAge, receivers } = this.#options;
+    const { command, version, alive, ready, heartbeatAge, receivers } = this.#options;
     const cgroups = this.#cgroupText(await this.#collect());
     const ageMs = heartbeatAge?.();
+    const { user, system } = process.cpuUsage();
     return renderText([
-      single(FAMILIES.buildInfo, 1, this.#buildLabels),
-      single(FAMILIES.healthy, alive().ok ? 1 : 0),
-      single(FAMILIES.ready, ready().ok ? 1 : 0),
-      single(FAMILIES.heartbeatAge, ageMs === undefined ? undefined : ageMs / 1000),
-      ...processFamilies(),
+      single("oomkit_build_info", 1, labels({ version, command })),
+      single("oomkit_healthy", alive().ok ? 1 : 0),
+      single("oomkit_ready", ready().ok ? 1 : 0),
+      single("oomkit_guard_heartbeat_age_seconds", ageMs === undefined ? undefined : ageMs / 1000),
+      single("process_start_time_seconds", performance.timeOrigin / 1000),
+      single("process_resident_memory_bytes", Deno.memoryUsage().rss),
+      single("process_cpu_seconds_total", (user + system) / 1e6),
       ...this.#receiverTotals.families(new Set(receivers())),
       ...this.#events.families(),
       this.#killFamily(),
@@ -116,17 +114,12 @@ export class Metrics implements Receiver {
   #killFamily(): Family {
     const kills = new Map<string, bigint>(this.#listed.keys().map((path) => [path, 0n]));
     for (const [path, count] of this.#events.killsByCgroup()) kills.set(path, count);
-    const samples: Sample[] = [];
-    for (const [path, value] of kills) {
-      // The count was dropped and restarted. Leaving out one scrape ends the series, so that the counter does not fall.
-      if (value < (this.#scrapedKills.get(path) ?? 0n)) continue;
-      const cgroup = path === OTHER
-        ? labels({ cgroup: path })
-        : this.#listed.get(path) ?? labelsOf(path);
-      samples.push({ labels: cgroup, value });
-    }
+    const before = this.#scrapedKills;
     this.#scrapedKills = kills;
-    return { ...FAMILIES.cgroupKills, samples };
+    // A count that was dropped restarts. Leaving out one scrape ends the series, so that the counter does not fall.
+    const samples = [...kills].filter(([path, count]) => count >= (before.get(path) ?? 0n))
+      .map(([path, value]) => ({ labels: this.#listed.get(path) ?? labelsOf(path), value }));
+    return family("oomkit_cgroup_oom_kills_total", samples);
   }
 }
 
@@ -145,45 +138,36 @@ class ReceiverTotals {
     this.#last = now;
     const totals = new Map(this.#removed);
     for (const each of now) addCounts(totals, each.name, each.counts());
-    return (["pending", "sent", "dropped", "failed"] as const).map((kind) => ({
-      ...FAMILIES[kind],
-      samples: [...totals].map(([receiver, counts]) => ({
-        labels: labels({ receiver }),
+    const samplesOf = (kind: keyof ReceiverCounts) =>
+      [...totals].map(([name, counts]) => ({
+        labels: labels({ receiver: name }),
         value: counts[kind],
-      })),
-    }));
+      }));
+    return [
+      family("oomkit_notifications_pending", samplesOf("pending")),
+      family("oomkit_notifications_sent_total", samplesOf("sent")),
+      family("oomkit_notifications_dropped_total", samplesOf("dropped")),
+      family("oomkit_notifications_failed_total", samplesOf("failed")),
+    ];
   }
 }
 
 function addCounts(totals: Map<string, ReceiverCounts>, name: string, more: ReceiverCounts): void {
-  const { pending, sent, dropped, failed } = totals.get(name) ??
-    { pending: 0, sent: 0, dropped: 0, failed: 0 };
+  const before = totals.get(name);
   totals.set(name, {
-    pending: pending + more.pending,
-    sent: sent + more.sent,
-    dropped: dropped + more.dropped,
-    failed: failed + more.failed,
+    pending: (before?.pending ?? 0) + more.pending,
+    sent: (before?.sent ?? 0) + more.sent,
+    dropped: (before?.dropped ?? 0) + more.dropped,
+    failed: (before?.failed ?? 0) + more.failed,
   });
 }
 
-const single = (definition: Definition, value: Sample["value"], labels = ""): Family => ({
-  ...definition,
-  samples: [{ labels, value }],
-});
+const single = (name: FamilyName, value: Sample["value"], labels = "") =>
+  family(name, [{ labels, value }]);
 
 function labelsOf(path: string): string {
   const { containerId, podUid } = identify(path);
   return labels({ cgroup: path, container_id: containerId, pod_uid: podUid });
-}
-
-/** With the names that every exporter uses. */
-function processFamilies(): Family[] {
-  const { user, system } = process.cpuUsage();
-  return [
-    single(FAMILIES.startTime, performance.timeOrigin / 1000),
-    single(FAMILIES.resident, Deno.memoryUsage().rss),
-    single(FAMILIES.cpu, (user + system) / 1e6),
-  ];
 }
 
 function collectionFamilies(
@@ -194,11 +178,11 @@ function collectionFamilies(
   const guarded = [...modes].map(([mode, value]) => ({ labels: labels({ mode }), value }));
   return [
     command === "guard"
-      ? { ...FAMILIES.guarded, samples: guarded }
-      : single(FAMILIES.watched, followed),
-    single(FAMILIES.omitted, omitted),
-    single(FAMILIES.collectDuration, took / 1000),
-    single(FAMILIES.collectTime, at / 1000),
+      ? family("oomkit_guarded_cgroups", guarded)
+      : single("oomkit_watched_cgroups", followed),
+    single("oomkit_cgroups_omitted", omitted),
+    single("oomkit_collect_duration_seconds", took / 1000),
+    single("oomkit_collect_timestamp_seconds", at / 1000),
   ];
 }
 
@@ -207,23 +191,29 @@ function cgroupFamilies(
   listed: ReadonlyMap<string, string>,
   command: MetricsOptions["command"],
 ): Family[] {
-  const family = (definition: Definition, value: (reading: Reading) => Sample["value"]) => ({
-    ...definition,
-    samples: readings.map((each) => ({ labels: listed.get(each.path)!, value: value(each) })),
-  });
+  const ofEach = (name: FamilyName, value: (reading: Reading) => Sample["value"]) =>
+    family(name, readings.map((each) => ({ labels: listed.get(each.path)!, value: value(each) })));
   return [
-    family(FAMILIES.usage, ({ usage }) => usage),
-    family(FAMILIES.workingSet, ({ workingSet }) => workingSet),
-    family(FAMILIES.limit, ({ limit }) => finite(limit)),
-    family(FAMILIES.headroom, ({ headroom }) => headroom),
-    ...(command === "guard" ? [family(FAMILIES.threshold, ({ threshold }) => threshold)] : []),
-    family(FAMILIES.pressureSome, ({ pressure }) => seconds(pressure?.some?.total)),
-    family(FAMILIES.pressureFull, ({ pressure }) => seconds(pressure?.full?.total)),
+    ofEach("oomkit_cgroup_memory_usage_bytes", ({ usage }) => usage),
+    ofEach("oomkit_cgroup_memory_working_set_bytes", ({ workingSet }) => workingSet),
+    ofEach("oomkit_cgroup_memory_limit_bytes", ({ limit }) => finite(limit)),
+    ofEach("oomkit_cgroup_memory_headroom_bytes", ({ headroom }) => headroom),
+    ...(command === "guard"
+      ? [ofEach("oomkit_guard_imminent_bytes", ({ threshold }) => threshold)]
+      : []),
+    ofEach(
+      "oomkit_cgroup_memory_pressure_some_seconds_total",
+      ({ pressure }) => seconds(pressure?.some),
+    ),
+    ofEach(
+      "oomkit_cgroup_memory_pressure_full_seconds_total",
+      ({ pressure }) => seconds(pressure?.full),
+    ),
   ];
 }
 
 const finite = (bytes: number) => bytes === Infinity ? undefined : bytes;
 
-/** Of microseconds, which a double holds exactly for 285 years. */
-const seconds = (micros: bigint | undefined) =>
-  micros === undefined ? undefined : Number(micros) / 1e6;
+/** The total in seconds. A double holds microseconds exactly for 285 years. */
+const seconds = (stalled: { readonly total: bigint } | undefined) =>
+  stalled && Number(stalled.total) / 1e6;

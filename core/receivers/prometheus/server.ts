@@ -110,14 +110,14 @@ export class MetricsServer {
     const timer = setTimeout(() => this.#hangUp(conn), this.#limits.connectionMs);
     let isScrape = false;
     try {
-      await serveRequest(conn, (path) => {
+      await serveRequest(conn, async (path) => {
         connection.hasRequest = true;
         if (path === "/metrics" && this.#scrapes >= this.#limits.maxScrapes) {
-          return Promise.resolve(plain(503, "too many scrapes at the same time; try again later"));
+          return plain(503, "too many scrapes at the same time; try again later");
         }
         isScrape = path === "/metrics";
         if (isScrape) this.#scrapes += 1;
-        return answerFor(path, this.#values);
+        return await answerFor(path, this.#values);
       });
     } catch {
       // The client went away, or the connection was closed here.
@@ -141,12 +141,15 @@ interface Answer {
   readonly status: keyof typeof REASON_PHRASES;
   readonly type: string;
   readonly body: string;
+  /** A header line of its own. */
+  readonly header?: string;
 }
 
-const plain = (status: Answer["status"], text: string): Answer => ({
+const plain = (status: Answer["status"], text: string, header = ""): Answer => ({
   status,
   type: "text/plain; charset=utf-8",
   body: `${text}\n`,
+  header,
 });
 
 async function answerFor(path: string, values: ServedValues): Promise<Answer> {
@@ -179,6 +182,7 @@ const REASON_PHRASES = {
 
 /** A scraper's request head has some 300 bytes. */
 const MAX_HEAD_BYTES = 8192;
+const TOO_LONG = "too long";
 /** Read after the answer: closing a socket with unread data resets the connection, and the client may lose the answer. */
 const MAX_DRAINED_BYTES = 65536;
 
@@ -193,18 +197,21 @@ async function serveRequest(
 ): Promise<void> {
   const head = await readHead(conn);
   if (head === undefined) return;
-  const [method, path] = head === "too long" ? [] : parseRequest(head);
-  if (head === "too long") await write(conn, plain(431, "the request is too long"));
-  else if (path === undefined) await write(conn, plain(400, "this is not an HTTP/1 request"));
+  const [, method, target] = /^([A-Z]+) (\S+) HTTP\/1\.[01]\r?\n/.exec(head) ?? [];
+  if (head === TOO_LONG) await write(conn, plain(431, "the request is too long"));
+  else if (target === undefined) await write(conn, plain(400, "this is not an HTTP/1 request"));
   else if (method !== "GET" && method !== "HEAD") {
-    await write(conn, plain(405, "only GET and HEAD"), { extra: "Allow: GET, HEAD\r\n" });
-  } else await write(conn, await answer(path), { withBody: method !== "HEAD" });
+    await write(conn, plain(405, "only GET and HEAD", "Allow: GET, HEAD\r\n"));
+  } else {
+    const path = target.replace(/^https?:\/\/[^/]*/i, "").split("?")[0]!;
+    await write(conn, await answer(path), method === "GET");
+  }
   await conn.closeWrite();
   await drain(conn);
 }
 
-/** Up to the empty line; `undefined` when the client closes before. */
-async function readHead(conn: Deno.Conn): Promise<string | "too long" | undefined> {
+/** Up to the empty line, or {@link TOO_LONG}; `undefined` when the client closes before. */
+async function readHead(conn: Deno.Conn): Promise<string | undefined> {
   const buffer = new Uint8Array(MAX_HEAD_BYTES);
   const decoder = new TextDecoder();
   for (let length = 0; length < buffer.length;) {
@@ -214,27 +221,19 @@ async function readHead(conn: Deno.Conn): Promise<string | "too long" | undefine
     const text = decoder.decode(buffer.subarray(0, length));
     if (/\r?\n\r?\n/.test(text)) return text;
   }
-  return "too long";
-}
-
-/** Method, and path without the query; empty when it is not a request. */
-function parseRequest(head: string): string[] {
-  const [, method, target] = /^([A-Z]+) (\S+) HTTP\/1\.[01]\r?\n/.exec(head) ?? [];
-  if (method === undefined || target === undefined) return [];
-  const path = target.replace(/^https?:\/\/[^/]*/i, "").split("?")[0]!;
-  return [method, path];
+  return TOO_LONG;
 }
 
 async function write(
   conn: Deno.Conn,
-  { status, type, body }: Answer,
-  { extra = "", withBody = true } = {},
+  { status, type, body, header = "" }: Answer,
+  withBody = true,
 ): Promise<void> {
   const encoder = new TextEncoder();
   const content = encoder.encode(body);
   const head = `HTTP/1.1 ${status} ${REASON_PHRASES[status]}\r\nContent-Type: ${type}\r\n` +
     `Content-Length: ${content.length}\r\nCache-Control: no-store\r\n` +
-    `X-Content-Type-Options: nosniff\r\n${extra}Connection: close\r\n\r\n`;
+    `X-Content-Type-Options: nosniff\r\n${header}Connection: close\r\n\r\n`;
   for (const bytes of [encoder.encode(head), ...(withBody ? [content] : [])]) {
     for (let at = 0; at < bytes.length;) at += await conn.write(bytes.subarray(at));
   }
@@ -253,23 +252,19 @@ function listen(where: ListenAddress): Deno.TcpListener {
   try {
     return Deno.listen({ hostname: where.host, port: where.port });
   } catch (error) {
-    const [why, hint] = listenFailure(error);
-    throw new OomkitError(`cannot listen on ${formatListen(where)}: ${why}`, hint);
+    const fail = (why: string, hint = "name an address of this machine, or none for 127.0.0.1") =>
+      new OomkitError(`cannot listen on ${formatListen(where)}: ${why}`, hint);
+    if (error instanceof Deno.errors.AddrInUse) {
+      throw fail("the port is in use", "name another port, or stop the program that listens there");
+    }
+    if (error instanceof Deno.errors.PermissionDenied) {
+      const hint = "name a port from 1024 up, or run with CAP_NET_BIND_SERVICE";
+      throw fail("permission denied", hint);
+    }
+    if (error instanceof Deno.errors.AddrNotAvailable) {
+      throw fail("this machine does not have that address");
+    }
+    const text = errorText(error);
+    throw fail(/lookup address|invalid host/.test(text) ? "the host is not known" : text);
   }
-}
-
-function listenFailure(error: unknown): [why: string, hint: string] {
-  if (error instanceof Deno.errors.AddrInUse) {
-    return ["the port is in use", "name another port, or stop the program that listens there"];
-  }
-  if (error instanceof Deno.errors.PermissionDenied) {
-    const hint = "name a port from 1024 up, or run with CAP_NET_BIND_SERVICE";
-    return ["permission denied", hint];
-  }
-  const hint = "name an address of this machine, or none for 127.0.0.1";
-  if (error instanceof Deno.errors.AddrNotAvailable) {
-    return ["this machine does not have that address", hint];
-  }
-  const text = errorText(error);
-  return [/lookup address|invalid host/.test(text) ? "the host is not known" : text, hint];
 }

@@ -51,16 +51,13 @@ function renderFamily({ name, type, help, samples }: Family): string {
   for (const sample of samples) {
     // Prometheus rejects a whole scrape with two series of the same labels.
     if (seen.has(sample.labels)) continue;
-    const lines = "counts" in sample ? renderHistogram(name, sample) : renderSample(name, sample);
+    const lines = "counts" in sample
+      ? renderHistogram(name, sample)
+      : line(name, sample.labels, sample.value);
     if (lines !== "") seen.add(sample.labels);
     body += lines;
   }
   return body && `# HELP ${name} ${escapeHelp(help)}\n# TYPE ${name} ${type}\n${body}`;
-}
-
-function renderSample(name: string, { labels, value }: Sample): string {
-  if (value === undefined || Number.isNaN(value)) return "";
-  return line(name, labels, value);
 }
 
 function renderHistogram(name: string, sample: HistogramSample): string {
@@ -75,7 +72,8 @@ function renderHistogram(name: string, sample: HistogramSample): string {
   return text + line(`${name}_sum`, labels, sum) + line(`${name}_count`, labels, below);
 }
 
-function line(name: string, labels: string, value: number | bigint): string {
+function line(name: string, labels: string, value: Sample["value"]): string {
+  if (value === undefined || Number.isNaN(value)) return "";
   return `${name}${labels && `{${labels}}`} ${number(value)}\n`;
 }
 

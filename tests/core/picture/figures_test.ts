@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { formatBytes } from "../../../cli/options/units.ts";
-import { bytesText, bytesTick, clockText, spanText } from "../../../core/picture/page/figures.js";
+import { bytesText, bytesTick, clockText, spanText } from "../../../core/figures.js";
 import { byKey, panned, within, zoomed } from "../../../core/picture/page/gestures.js";
 import { withRoom } from "../../../core/picture/page/glyphs.js";
 import {

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { runHook } from "../../../core/control/hook.ts";
 import { makeEvent } from "../../../core/events/event.ts";
-import { ExecReceiver, type Run } from "../../../core/receivers/exec.ts";
+import { ExecReceiver } from "../../../core/receivers/exec.ts";
 
 const eventOf = (cgroup: string) => makeEvent(0, cgroup, "none", { type: "cgroup_created" });
 
-function exec(run: Run) {
+function exec(run: typeof runHook) {
   const lines: string[] = [];
   const warn = (line: string) => void lines.push(line);
   const opened = new ExecReceiver({ command: "x", timeout: 1000, run, warn });

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { makeEvent } from "../../../core/events/event.ts";
 import { SIGNATURE_HEADER, Webhook, type WebhookOptions } from "../../../core/receivers/webhook.ts";
+import { delay } from "../../../core/timing.ts";
+import { certificates } from "../../helpers/certificates.ts";
 
 type Answer = (request: Request, count: number) => Response | Promise<Response>;
 
@@ -278,4 +280,81 @@ Deno.test("a receiver that never answers delays the end once, not once per queue
   assert.deepEqual(lines, [`could not report to ${where}: 3 reports were dropped`]);
   never.resolve(fine());
   await server[Symbol.asyncDispose]();
+});
+
+Deno.test("messages show only the origin of a URL, which may contain a secret", async () => {
+  const shown = {
+    "http://me:secret@127.0.0.1:1/a(secret)/b?token=secret#secret": "http://127.0.0.1:1",
+    "https://127.0.0.1:1/services/secret": "https://127.0.0.1:1",
+    "unix:/nonexistent/s:/secret": "unix:/nonexistent/s",
+  };
+  for (const [url, origin] of Object.entries(shown)) {
+    const { webhook, lines, report } = webhookTo(url, {
+      closeWithin: 50,
+      queue: { sleep: delay },
+    });
+    report("/a");
+    await webhook.close();
+    assert.ok(lines[0]!.startsWith(`cannot report to ${origin}: `), lines[0]);
+    assert.doesNotMatch(lines.join("\n"), /secret|\bme\b/);
+  }
+});
+
+Deno.test("an invalid URL is refused with an example of a valid one", () => {
+  const reasons = {
+    "localhost": "it is not a URL",
+    "": "it is not a URL",
+    "file:///x": "its scheme is not http, https or unix",
+    "unix:x": "the path of the socket is not absolute",
+    "unix:": "the path of the socket is not absolute",
+  };
+  for (const [url, why] of Object.entries(reasons)) {
+    const message = `cannot report to "${url}": ${why}; use one such as`;
+    assert.throws(() => webhookTo(url), (error: Error) => error.message.startsWith(message), url);
+  }
+});
+
+Deno.test("invalid certificates are refused", () => {
+  const caCerts = ["-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n"];
+  assert.throws(() => webhookTo("https://localhost/", { caCerts }), /cannot use the certificates/);
+});
+
+/** Reports one event over TLS; returns what the receiver got and what was warned about. */
+async function reportOverTls(authority: string, trusted: readonly string[] | undefined) {
+  const { cert, key } = await certificates(authority);
+  const bodies: string[] = [];
+  const server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, cert, key, onListen: () => {} },
+    async (request) => {
+      bodies.push(await request.text());
+      return new Response();
+    },
+  );
+  const { webhook, lines, report } = webhookTo(`https://127.0.0.1:${server.addr.port}/`, {
+    closeWithin: 500,
+    queue: { sleep: delay },
+    ...(trusted ? { caCerts: trusted } : {}),
+  });
+  report("/a");
+  await webhook.close();
+  await server.shutdown();
+  return { bodies, lines };
+}
+
+Deno.test("a certificate of a configured authority is trusted", async () => {
+  const { ca } = await certificates("webhook CA");
+  assert.deepEqual(await reportOverTls("webhook CA", [ca]), { bodies: ["/a"], lines: [] });
+});
+
+Deno.test("a receiver with an untrusted certificate gets nothing, and that is reported", async () => {
+  const { ca } = await certificates("another CA");
+  for (const trusted of [undefined, [ca]]) {
+    const { bodies, lines } = await reportOverTls("webhook CA", trusted);
+    assert.deepEqual(bodies, []);
+    assert.match(
+      lines[0]!,
+      /^cannot report to https:\S+: .*(invalid peer certificate|UnknownIssuer)/,
+    );
+    assert.match(lines.at(-1)!, /1 report was dropped$/);
+  }
 });

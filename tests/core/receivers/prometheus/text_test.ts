@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { Histogram } from "../../../../core/receivers/prometheus/counters.ts";
+import { Histogram } from "../../../../core/receivers/prometheus/event_counts.ts";
 import { type Family, labels, renderText } from "../../../../core/receivers/prometheus/text.ts";
 
 const gauge = (samples: Family["samples"]): Family => ({

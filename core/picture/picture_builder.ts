@@ -6,6 +6,7 @@ import type {
   RecordedSnapshot,
   RecordingLine,
 } from "../record/format.ts";
+import { isKill } from "./page/glyphs.js";
 import type { ChartEvent, Group, KilledProcess, Kind, Picture, Step } from "./picture.ts";
 import { append, emptySeries, halve, MAX_POINTS, type Series } from "./series.ts";
 import { type Outcome, verdictOf } from "./verdict.ts";
@@ -33,8 +34,6 @@ const KINDS: Readonly<Record<string, Kind>> = {
   pressure: "level",
 };
 
-export const isKill = (kind: Kind): boolean => kind === "kill" || kind === "act";
-
 /** Points of all series together, 16 bytes each: about 10 MB, also in a guard. */
 const MAX_TOTAL_POINTS = 600_000;
 /** Builds and jobs can create any number of cgroups: the removed ones furthest from their limits are dropped first. */
@@ -42,25 +41,12 @@ export const MAX_GROUPS = 10_000;
 const MAX_EVENTS = 5000;
 const MAX_KILLED_PROCESSES = 1000;
 
-interface GroupData {
-  id: number;
-  cgroup: RecordedCgroup;
-  limits: Step[];
-  usage: Series;
-  working: Series;
-  some: Series;
-  full: Series;
-  peak: number | null;
-  peakShare: number | null;
-  peakShareLimit: number | null;
-  peakShareHeadroom: number | null;
-  removedAt: number | null;
-}
+type GroupData = ReturnType<typeof newGroup>;
 
 /** Before the index of the cgroup is known. */
 type Unplaced<T> = Omit<T, "group"> & { readonly of: string };
 
-export class ChartBuilder {
+export class PictureBuilder {
   readonly #words: Words;
   #head: Extract<RecordingLine, { type: "recording" }> | undefined;
   #endReason: string | undefined;
@@ -70,7 +56,7 @@ export class ChartBuilder {
   readonly #events: Unplaced<ChartEvent>[] = [];
   readonly #killedProcesses: Unplaced<KilledProcess>[] = [];
   readonly #killsByPath = new Map<string, number>();
-  #outcome: Outcome = { dryRunActions: 0 };
+  readonly #outcome: Outcome = { dryRunActions: 0 };
   readonly #omitted = { groups: 0, events: 0, killedProcesses: 0, samples: 0, points: false };
 
   constructor(words: Words) {
@@ -176,10 +162,8 @@ export class ChartBuilder {
   }
 
   #halveLongest(): void {
-    let longest = emptySeries();
-    for (const group of this.#groups.values()) {
-      for (const series of seriesOf(group)) if (series.length > longest.length) longest = series;
-    }
+    const longest = this.#groups.values().flatMap(seriesOf)
+      .reduce((longest, series) => series.length > longest.length ? series : longest);
     this.#totalPoints -= longest.length;
     halve(longest);
     this.#totalPoints += longest.length;
@@ -191,16 +175,16 @@ export class ChartBuilder {
     const of = typeof event.cgroup === "string" ? event.cgroup : "";
     const text = this.#words.facts(body);
     if (type === "verdict" && this.#head?.command === "simulate") {
-      const isAsExpected = event.as_expected === true;
-      this.#outcome = { ...this.#outcome, verdict: text, isAsExpected };
+      this.#outcome.verdict = text;
+      this.#outcome.isAsExpected = event.as_expected === true;
       return;
     }
-    if (type === "action" && event.outcome === "dry_run") {
-      const { dryRunActions } = this.#outcome;
-      this.#outcome = { ...this.#outcome, dryRunActions: dryRunActions + 1 };
-    }
+    if (type === "action" && event.outcome === "dry_run") this.#outcome.dryRunActions += 1;
     if (type === "oom_kill") this.#killsByPath.set(of, (this.#killsByPath.get(of) ?? 0) + 1);
-    this.#addKilledProcess(at, of, body);
+    const killed = killedProcessOf(body, this.#words.printable);
+    if (killed !== undefined && this.#killedProcesses.length >= MAX_KILLED_PROCESSES) {
+      this.#omitted.killedProcesses++;
+    } else if (killed !== undefined) this.#killedProcesses.push({ ...killed, of, at });
     if (text === undefined) return;
     const kind = KINDS[type] ?? "note";
     if (this.#events.length >= MAX_EVENTS) {
@@ -211,24 +195,6 @@ export class ChartBuilder {
       this.#events.splice(lesser, 1);
     }
     this.#events.push({ of, at, type, kind, text });
-  }
-
-  #addKilledProcess(at: number, of: string, body: RecordedBody): void {
-    const killed = killedProcessOf(body);
-    if (killed === undefined) return;
-    if (this.#killedProcesses.length >= MAX_KILLED_PROCESSES) {
-      this.#omitted.killedProcesses++;
-      return;
-    }
-    const { printable } = this.#words;
-    this.#killedProcesses.push({
-      ...killed,
-      of,
-      at,
-      cgroup: printable(killed.cgroup),
-      comm: killed.comm === null ? null : printable(killed.comm),
-      how: printable(killed.how),
-    });
   }
 
   #groupOf({ cgroup, ...data }: GroupData): Group {
@@ -248,23 +214,21 @@ export class ChartBuilder {
 
   #remarks(): string[] {
     const { points, samples, groups, events, killedProcesses } = this.#omitted;
-    const remarks: [boolean, string][] = [
-      [
-        this.#endReason === "full",
-        "The recording reached its maximum size before the end of the run.",
-      ],
-      [this.#endReason === undefined, "The recording is incomplete: its end is missing."],
-      [points, "The longest curves keep only the minimum and maximum of each interval."],
-      [samples > 0, `${samples} samples were lost: they came faster than they could be written.`],
-      [groups > 0, `${groups} more cgroups are not shown.`],
-      [events > 0, `${events} more events are not shown.`],
-      [killedProcesses > 0, `${killedProcesses} more victims are not shown.`],
-    ];
-    return remarks.flatMap(([applies, text]) => applies ? [text] : []);
+    const end = this.#endReason;
+    return [
+      end === "full" && "The recording reached its maximum size before the end of the run.",
+      end === undefined && "The recording is incomplete: its end is missing.",
+      points && "The longest curves keep only the minimum and maximum of each interval.",
+      samples > 0 && `${samples} samples were lost: they came faster than they could be written.`,
+      groups > 0 && `${groups} more cgroups are not shown.`,
+      events > 0 && `${events} more events are not shown.`,
+      killedProcesses > 0 && `${killedProcesses} more victims are not shown.`,
+    ].filter((remark) => remark !== false);
   }
 }
 
-function newGroup(cgroup: RecordedCgroup, step: Step): GroupData {
+function newGroup(cgroup: RecordedCgroup, step: Step) {
+  const unknown = null as number | null;
   return {
     id: cgroup.id,
     cgroup,
@@ -273,11 +237,11 @@ function newGroup(cgroup: RecordedCgroup, step: Step): GroupData {
     working: emptySeries(),
     some: emptySeries(),
     full: emptySeries(),
-    peak: null,
-    peakShare: null,
-    peakShareLimit: null,
-    peakShareHeadroom: null,
-    removedAt: null,
+    peak: unknown,
+    peakShare: unknown,
+    peakShareLimit: unknown,
+    peakShareHeadroom: unknown,
+    removedAt: unknown,
   };
 }
 
@@ -299,9 +263,14 @@ const textOf = (value: unknown): string | null => typeof value === "string" ? va
 const numberOf = (value: unknown): number | null => typeof value === "number" ? value : null;
 
 /** The victim of an event. `oom_group_kill` has none: each victim has an `oom_kill` event too. */
-function killedProcessOf(body: RecordedBody): Omit<KilledProcess, "at" | "group"> | undefined {
+function killedProcessOf(
+  body: RecordedBody,
+  printable: Words["printable"],
+): Omit<KilledProcess, "at" | "group"> | undefined {
   const event = fieldsOf(body);
   const victim = fieldsOf(event.victim);
+  const pid = numberOf(victim.pid);
+  const comm = textOf(victim.comm);
   if (event.type === "oom_kill") {
     const owner = textOf(event.limit_owner);
     const where = event.scope === "system"
@@ -310,25 +279,24 @@ function killedProcessOf(body: RecordedBody): Omit<KilledProcess, "at" | "group"
       ? "at its limit"
       : `at the limit of ${owner}`;
     return {
-      cgroup: body.cgroup,
-      pid: numberOf(victim.pid),
-      comm: textOf(victim.comm),
+      cgroup: printable(body.cgroup),
+      pid,
+      comm: comm === null ? null : printable(comm),
       bytes: sum(victim.anon_rss, victim.file_rss, victim.shmem_rss),
       by: "kernel",
-      how: event.inferred === true ? `${where}; not confirmed by a counter` : where,
+      how: printable(event.inferred === true ? `${where}; not confirmed by a counter` : where),
     };
   }
-  const isKill = event.type === "action" && event.dry_run !== true && event.outcome === "killed";
-  if (!isKill) return undefined;
+  if (event.type !== "action" || event.dry_run === true || event.outcome !== "killed") return;
   const signal = textOf(event.signal);
+  const all = event.action === "container" ? "all processes of the cgroup" : null;
   return {
-    cgroup: textOf(victim.cgroup) ?? textOf(event.killed_cgroup) ?? body.cgroup,
-    pid: numberOf(victim.pid),
-    comm: textOf(victim.comm) ??
-      (event.action === "container" ? "all processes of the cgroup" : null),
+    cgroup: printable(textOf(victim.cgroup) ?? textOf(event.killed_cgroup) ?? body.cgroup),
+    pid,
+    comm: comm === null ? all : printable(comm),
     bytes: numberOf(victim.rss),
     by: "oomkit",
-    how: `at level ${textOf(event.level)}${signal === null ? "" : `, with ${signal}`}`,
+    how: printable(`at level ${textOf(event.level)}${signal === null ? "" : `, with ${signal}`}`),
   };
 }
 

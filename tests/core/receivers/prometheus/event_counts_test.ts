@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { CappedCounts } from "../../../../core/receivers/prometheus/counters.ts";
+import { CappedCounts } from "../../../../core/receivers/prometheus/event_counts.ts";
 
 const all = (counts: CappedCounts) => Object.fromEntries(counts.entries());
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type Cgroup, openCgroup } from "../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
-import { collectAll, createCollectorLoop } from "../../../core/collect/collect.ts";
+import { collectAll, recentCollections } from "../../../core/collect/metric_readings.ts";
 import { makeTree, type Tree } from "../../helpers/trees.ts";
 
 const open = (tree: Tree, path: string) => openCgroup(discover(tree.dir), path)!;
@@ -112,7 +112,7 @@ Deno.test("requests within a second, or during a collection, get the same collec
     collections += 1;
     return followed([open(tree, "/a")]);
   };
-  const collect = createCollectorLoop({ cgroups, maxReadings: 10, now: () => now });
+  const collect = recentCollections(cgroups, 10, () => now);
   const [first, second] = await Promise.all([collect(), collect()]);
   assert.equal(first, second);
   now = 999;
@@ -129,7 +129,7 @@ Deno.test("a failed collection rejects, and the next request tries again", async
     if (!works) throw new Error("no tree");
     return [];
   };
-  const collect = createCollectorLoop({ cgroups, maxReadings: 10, now: () => 0 });
+  const collect = recentCollections(cgroups, 10, () => 0);
   await assert.rejects(collect(), /no tree/);
   works = true;
   assert.deepEqual((await collect()).readings, []);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { OomkitError } from "../../../../core/errors.ts";
-import { serviceAccountOf } from "../../../../core/receivers/kubernetes/service_account.ts";
+import { serviceAccountOf } from "../../../../core/receivers/kubernetes/credentials.ts";
 
 const mount = "/nowhere/serviceaccount";
 const environment = (env: Record<string, string> = {}) => ({

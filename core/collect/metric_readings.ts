@@ -1,8 +1,7 @@
-/** Reads usage, limits and pressure of all watched or guarded cgroups, for metrics. */
+/** Usage, limits and pressure of all watched or guarded cgroups, for metrics. */
 
 import { readLimitAndUsage } from "../cgroup/ancestry.ts";
 import { type Cgroup, isThere, parentOf, tryReader } from "../cgroup/cgroup.ts";
-import type { Hierarchy } from "../cgroup/hierarchy.ts";
 import { parentPath } from "../cgroup_path.ts";
 import { type AncestorLimit, effectiveLimit, headroom, workingSet } from "../policy/limits.ts";
 import type { Pressure } from "../snapshot.ts";
@@ -67,7 +66,7 @@ export async function collectAll(
   yieldTurn: () => Promise<void> = () => delay(0),
 ): Promise<Collection> {
   const startedAt = performance.now();
-  const all = new Map([...followed].map((each) => [each.cgroup.path, each]));
+  const all = new Map(Iterator.from(followed).map((each) => [each.cgroup.path, each]));
   let turnEndsAt = startedAt + MAX_MS_PER_TURN;
   const yieldIfDue = async () => {
     if (performance.now() < turnEndsAt) return;
@@ -109,13 +108,11 @@ export async function collectAll(
   };
 }
 
-/** As OOMHero sees cgroups, each is the root of a mount of its own. */
-const keyOf = ({ mount }: Hierarchy, path: string) => `${mount} ${path}`;
-
 function readAncestors(cgroup: Cgroup, known: AncestorsByPath): readonly AncestorLimit[] {
   const { path, hierarchy } = cgroup;
   if (path === hierarchy.root) return [];
-  const key = keyOf(hierarchy, parentPath(path));
+  // As OOMHero sees cgroups, each is the root of a mount of its own.
+  const key = `${hierarchy.mount} ${parentPath(path)}`;
   const found = known.get(key);
   if (found !== undefined) return found;
   const parent = parentOf(cgroup);
@@ -160,22 +157,21 @@ function relevantRows(stat: string | undefined): string | undefined {
   return stat?.match(/^(?:(?:total_)?inactive_file|hierarchical_memory_limit) .*\n/gm)?.join("");
 }
 
-export interface CollectOptions {
-  /** The cgroups that are followed now. */
-  cgroups(): Iterable<Followed>;
-  readonly maxReadings: number;
-  /** A monotonic clock in milliseconds. */
-  readonly now: () => number;
-}
-
 /** However often it is asked for, a collection is reused for so long. */
 const MIN_MS_BETWEEN_COLLECTIONS = 1000;
 /** Collections take at most this part of the time, from some thousand cgroups on. */
 const MAX_SHARE_OF_TIME = 1 / 20;
 
-/** Resolves to a recent collection; requests during a collection share its result. */
-export function createCollectorLoop(
-  { cgroups, maxReadings, now }: CollectOptions,
+/**
+ * Resolves to a recent collection; requests during a collection share its result.
+ *
+ * @param cgroups the ones that are followed now.
+ * @param now milliseconds of a monotonic clock.
+ */
+export function recentCollections(
+  cgroups: () => Iterable<Followed>,
+  maxReadings: number,
+  now: () => number,
 ): () => Promise<Collection> {
   let last: Collection | undefined;
   let nextAt = -Infinity;

@@ -1,17 +1,16 @@
 import assert from "node:assert/strict";
 import { openCgroup } from "../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
-import { createUsageHistory, MAX_INTERVALS } from "../../../core/collect/usage_history.ts";
-import { createGauges } from "../../../core/collect/gauges.ts";
+import { LiveUsage, MAX_INTERVALS, UsageHistory } from "../../../core/collect/live_usage.ts";
 import { makeTree, type Tree } from "../../helpers/trees.ts";
 
 const open = (tree: Tree, ...paths: string[]) =>
   paths.map((path) => openCgroup(discover(tree.dir), path)!);
 
-function gauged() {
+function liveUsage() {
   const clock = { now: 0 };
-  const gauges = createGauges({ now: () => clock.now, yieldTurn: () => Promise.resolve() });
-  return { clock, gauges };
+  const live = new LiveUsage(() => clock.now, () => Promise.resolve());
+  return { clock, live };
 }
 
 for (const version of [1, 2] as const) {
@@ -24,10 +23,10 @@ for (const version of [1, 2] as const) {
       "/pod": { [limit]: 100_000, [usage]: 50_000 },
       "/pod/c": { [limit]: 90_000, [usage]: 10_000 },
     });
-    const { clock, gauges } = gauged();
+    const { clock, live } = liveUsage();
     const cgroups = open(tree, "/pod/c");
-    await gauges.round(cgroups);
-    assert.deepEqual(gauges.of("/pod/c"), {
+    await live.round(cgroups);
+    assert.deepEqual(live.of("/pod/c"), {
       usage: 10_000,
       limit: 90_000,
       headroom: 50_000,
@@ -37,10 +36,10 @@ for (const version of [1, 2] as const) {
     clock.now = 1000;
     tree.write("/pod", usage, "60000\n");
     tree.write("/pod/c", usage, "12000\n");
-    await gauges.round(cgroups);
-    const { headroom, rate, timeLeft } = gauges.of("/pod/c")!;
+    await live.round(cgroups);
+    const { headroom, rate, timeLeft } = live.of("/pod/c")!;
     assert.deepEqual([headroom, rate, timeLeft], [40_000, 2000, 4]);
-    assert.equal(gauges.of("/pod"), undefined, "it is only an ancestor");
+    assert.equal(live.of("/pod"), undefined, "it is only an ancestor");
   });
 }
 
@@ -50,25 +49,25 @@ Deno.test("time left is infinite without growth, 0 at the limit, and unknown wit
     "/b": { "memory.max": 1000, "memory.current": 1000 },
     "/c": { "memory.current": 5 },
   });
-  const { clock, gauges } = gauged();
-  for (clock.now of [0, 1000]) await gauges.round(open(tree, "/a", "/b", "/c"));
-  assert.deepEqual(["/a", "/b", "/c"].map((path) => gauges.of(path)?.timeLeft), [
+  const { clock, live } = liveUsage();
+  for (clock.now of [0, 1000]) await live.round(open(tree, "/a", "/b", "/c"));
+  assert.deepEqual(["/a", "/b", "/c"].map((path) => live.of(path)?.timeLeft), [
     Infinity,
     0,
     undefined,
   ]);
-  assert.equal(gauges.of("/c")?.limit, Infinity);
+  assert.equal(live.of("/c")?.limit, Infinity);
 });
 
 Deno.test("a changed limit is shown within five seconds, though it is not read in each round", async () => {
   using tree = makeTree(2, { "/a": { "memory.max": 1000, "memory.current": 500 } });
-  const { clock, gauges } = gauged();
-  await gauges.round(open(tree, "/a"));
+  const { clock, live } = liveUsage();
+  await live.round(open(tree, "/a"));
   tree.write("/a", "memory.max", "2000\n");
   const seen: (number | undefined)[] = [];
   for (clock.now = 1; clock.now <= 5001; clock.now += 1000) {
-    await gauges.round(open(tree, "/a"));
-    seen.push(gauges.of("/a")?.limit);
+    await live.round(open(tree, "/a"));
+    seen.push(live.of("/a")?.limit);
   }
   assert.equal(seen[0], 1000);
   assert.equal(seen.at(-1), 2000);
@@ -82,21 +81,21 @@ Deno.test("a cgroup that is gone, truncated or no longer requested is unknown, a
     turns += 1;
     return Promise.resolve();
   };
-  const gauges = createGauges({ now: () => now += 3, yieldTurn });
+  const live = new LiveUsage(() => now += 3, yieldTurn);
   const [a, b] = open(tree, "/a", "/b") as [never, never];
-  await gauges.round([a, b]);
-  assert.equal(gauges.of("/a")?.usage, 1);
-  assert.equal(gauges.of("/b"), undefined);
+  await live.round([a, b]);
+  assert.equal(live.of("/a")?.usage, 1);
+  assert.equal(live.of("/b"), undefined);
   assert.ok(turns > 0);
   tree.remove("/a");
-  await gauges.round([a, b]);
-  assert.equal(gauges.of("/a"), undefined);
-  await gauges.round([]);
-  assert.deepEqual(gauges.history("/a"), []);
+  await live.round([a, b]);
+  assert.equal(live.of("/a"), undefined);
+  await live.round([]);
+  assert.deepEqual(live.history("/a"), []);
 });
 
 Deno.test("a history keeps the peak of each three seconds for three minutes, with gaps where nothing was added", () => {
-  const history = createUsageHistory();
+  const history = new UsageHistory();
   assert.deepEqual([history.peaks(), history.rate()], [[], undefined]);
   for (const [at, value] of [[0, 1], [1000, 5], [2000, 2], [3000, 3], [9500, 4]] as const) {
     history.add(at, value);
@@ -111,7 +110,7 @@ Deno.test("a history keeps the peak of each three seconds for three minutes, wit
 });
 
 Deno.test("a rate is that of the last few values, and unknown after a long gap", () => {
-  const history = createUsageHistory();
+  const history = new UsageHistory();
   for (let second = 0; second < 10; second++) {
     history.add(second * 1000, second < 5 ? 0 : 100 * second);
   }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { pictureWords } from "../../../cli/output/picture.ts";
-import { ChartBuilder, MAX_GROUPS } from "../../../core/picture/chart_builder.ts";
+import { MAX_GROUPS, PictureBuilder } from "../../../core/picture/picture_builder.ts";
 import type { Picture } from "../../../core/picture/picture.ts";
 import type { RecordingLine } from "../../../core/record/format.ts";
 import {
@@ -18,7 +18,7 @@ import {
 } from "../../helpers/recorded_run.ts";
 
 function pictureOf(...lines: RecordingLine[]): Picture {
-  const builder = new ChartBuilder(pictureWords);
+  const builder = new PictureBuilder(pictureWords);
   for (const line of lines) builder.add(line);
   return builder.picture()!;
 }
@@ -178,7 +178,7 @@ Deno.test("the limits of the recording are remarks", () => {
 });
 
 Deno.test("of too many events the kills stay, and the number of the others is a remark", () => {
-  const builder = new ChartBuilder(pictureWords);
+  const builder = new PictureBuilder(pictureWords);
   for (const line of [head, a]) builder.add(line);
   for (let n = 0; n < 6000; n++) {
     builder.add(eventLine(START + n, "/a", levelReachedEvent("warn", 65 * MIB)));
