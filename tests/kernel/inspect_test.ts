@@ -1,11 +1,11 @@
 /** `oomkit inspect` against real kernels: its output is what the kernel does. */
 
 import assert from "node:assert/strict";
-import { isAlive, usageOf } from "../helpers/guarded.ts";
+import { kernelKills, usageOf } from "../helpers/guarded.ts";
 import { type HungryProcess, startHungryProcess } from "../helpers/hungry_process.ts";
 import { inspectJson } from "../helpers/inspect_json.ts";
 import { kernelTest, MIB } from "../helpers/kernel_cases.ts";
-import { makeRealCgroup } from "../helpers/real_cgroup.ts";
+import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
 import { asUnprivilegedUser, oomkitForAllUsers, runOomkit } from "../helpers/run_oomkit.ts";
 import { startContainer, whyNoRunc } from "../helpers/runc_container.ts";
 
@@ -69,7 +69,7 @@ kernelTest(
     await using large = await startHungryProcess(a);
     await using marked = await startHungryProcess(b, { oomScoreAdj: 1000 });
     await large.feed(20 * MIB);
-    // What is fed until its death is noticed must not kill the other process.
+    // What is fed until the kill is counted must not kill the other process.
     await marked.feed(24 * MIB);
     const found = await inspectOne(a.path);
     assert.equal(found.oom_forecast.limit_owner, parent.path);
@@ -82,14 +82,14 @@ kernelTest(
     );
 
     const dead = marked.status.then(({ code }) => code);
-    await feedWhile(large, marked.pid);
+    await feedUntilKill(large, b);
     assert.equal(await dead, 137);
 
     // Without the marked process it is the largest.
     const next = await inspectOne(b.path);
     assert.equal(next.oom_forecast.victim.pid, large.pid);
     const gone = large.status.then(({ code }) => code);
-    await feedWhile(large, large.pid);
+    await feedUntilKill(large, a);
     assert.equal(await gone, 137);
     const after = await inspectOne(parent.path);
     assert.equal(after.oom_forecast.victim, null);
@@ -100,10 +100,10 @@ kernelTest(
   },
 );
 
-/** Polls the kernel for the end of `pid`: another notification is late, and what is fed meanwhile may kill another process. */
-async function feedWhile(hungry: HungryProcess, pid: number): Promise<void> {
+/** Polls the kernel's count, which rises before the signal: what is fed until a process has exited may kill another one. */
+async function feedUntilKill(hungry: HungryProcess, victimsCgroup: RealCgroup): Promise<void> {
   const ended = hungry.status.then(() => {});
-  while (isAlive(pid)) {
+  while (kernelKills(victimsCgroup) === 0) {
     const fed = hungry.feed(MIB / 4).catch(() => ended);
     await Promise.race([fed, ended]);
   }
