@@ -2,10 +2,15 @@
 
 import { cgroupsOfProcesses } from "../../core/cgroup/shared_pid_namespace.ts";
 import type { Followed } from "../../core/collect/collect.ts";
-import { journalFolder } from "../../core/control/journal.ts";
+import {
+  journalFolder,
+  restoreStale,
+  runningGuards,
+  untrustedReason,
+} from "../../core/control/journal.ts";
 import { openSdNotify } from "../../core/control/sd_notify.ts";
-import { BrokenOff, OomkitError } from "../../core/errors.ts";
-import type { OomkitEvent } from "../../core/events/event.ts";
+import { BrokenOff, OomkitError, shortened } from "../../core/errors.ts";
+import type { CandidateJson, OomkitEvent } from "../../core/events/event.ts";
 import { toJson } from "../../core/events/json.ts";
 import { type Guard, startGuard } from "../../core/guard/guard.ts";
 import { kills } from "../../core/guard/policy.ts";
@@ -14,6 +19,7 @@ import type { Finish } from "../exit.ts";
 import type { Live } from "../live/live.ts";
 import { isRecorded } from "../options/record.ts";
 import { wantsJson } from "../options/subcommand.ts";
+import { formatBytes } from "../options/units.ts";
 import { eventText } from "../output/event_text.ts";
 import { print, printable, printStderr } from "../output/output.ts";
 import { openQueuedOutput } from "../output/queued_output.ts";
@@ -24,17 +30,15 @@ import { ENDING, onSignals } from "../signals.ts";
 import { shouldDrawLive } from "../terminal/live_choice.ts";
 import { createProgress, terminalOutput } from "../terminal/progress.ts";
 import { chooseStyle, type Style } from "../terminal/style.ts";
-import { checkReach } from "./checks.ts";
-import { explain } from "./explain.ts";
-import { guardBase } from "./options.ts";
+import { guardBase, type GuardFlags } from "./options.ts";
 import {
+  buildGuardSetup,
+  checkReach,
   type GuardRequest,
   guardRequestOf,
   type GuardSetup,
   reparseGuardRequest,
-} from "./request.ts";
-import { restoreSettings } from "./restore.ts";
-import { buildGuardSetup } from "./setup.ts";
+} from "./setup.ts";
 
 export function guardCommand(finish: Finish) {
   return guardBase()
@@ -267,7 +271,7 @@ function breakOff(error: unknown): never {
 
 function* followed(guard: Guard | undefined): Generator<Followed> {
   for (const { cgroup, settings } of guard?.guardedCgroups() ?? []) {
-    yield { cgroup, mode: settings.mode, threshold: settings.levelBytes.imminent };
+    yield { cgroup, mode: settings.mode, imminent: settings.levelBytes.imminent };
   }
 }
 
@@ -291,6 +295,57 @@ function startLine(guard: Guard, { policies }: GuardSetup): string {
   return `${head}; monitor thread: ${guard.scheduling}; ${guard.sources().join("; ")}`;
 }
 
+/** One line for each candidate, in the order in which they would be killed. */
+function explain(candidates: readonly CandidateJson[], style: Style): void {
+  candidates.forEach((each, at) => print(`    ${style("dim", candidateText(each, at))}`));
+}
+
+export function candidateText(candidate: CandidateJson, at: number): string {
+  const { preference, pid, comm, cmdline, rss, oom_score_adj, badness } = candidate;
+  const isExcluded = preference === "excluded";
+  const rank = isExcluded ? "–" : String(at + 1);
+  const line = cmdline.length > 0 ? cmdline.join(" ") : comm;
+  const parts = [
+    isExcluded ? "excluded" : `badness ${formatBytes(badness)}`,
+    `rss ${formatBytes(rss ?? undefined)}`,
+    oom_score_adj ? `oom_score_adj ${oom_score_adj}` : "",
+    preference === "none" || isExcluded ? "" : preference,
+    printable(candidate.preference_reason ?? ""),
+  ].filter((part) => part !== "");
+  const shown = printable(line.length > 60 ? `${line.slice(0, 59)}…` : line);
+  return `${rank.padStart(2)}  pid ${pid} (${printable(comm)})  ${parts.join(", ")}  ${shown}`;
+}
+
+/** `oomkit guard --restore`: restores settings left by guards that were killed. @returns the exit status */
+function restoreSettings(targets: readonly string[], flags: GuardFlags): number {
+  if (targets.length > 0) {
+    throw new OomkitError(
+      `cannot restore ${targets[0]} alone: --restore takes no targets`,
+      "write: oomkit guard --restore",
+    );
+  }
+  const folder = journalFolder();
+  const untrusted = untrustedReason(folder);
+  if (untrusted !== undefined) {
+    throw new OomkitError(
+      `cannot restore the settings recorded in ${shortened(folder)}: ${untrusted}`,
+      "restore them by hand and remove the folder, or name another folder with OOMKIT_STATE_DIR",
+    );
+  }
+  const restored = restoreStale(folder);
+  for (const each of restored) {
+    const { dir, file, before, outcome, reason } = each;
+    const why = reason ? ` (${reason})` : "";
+    if (wantsJson(flags)) print(toJson(each));
+    else print(`${outcome.padEnd(8)}  ${printable(dir)}/${file}: ${before}${why}`);
+  }
+  for (const pid of runningGuards(folder)) {
+    printStderr(`a guard runs with pid ${pid}; it restores its own changes when it ends`);
+  }
+  if (restored.length === 0) printStderr("nothing to restore");
+  return restored.some(({ outcome }) => outcome === "failed") ? 2 : 0;
+}
+
 interface Faults {
   /** Rejects with the first one. */
   readonly thrown: Promise<never>;
@@ -301,24 +356,17 @@ interface Faults {
 
 /** Uncaught errors would end the process without undoing its changes. */
 function catchFaults(): Faults {
-  const thrown = Promise.withResolvers<never>();
-  thrown.promise.catch(() => {});
-  const onError = (event: ErrorEvent) => {
+  const { promise: thrown, reject: fail } = Promise.withResolvers<never>();
+  thrown.catch(() => {});
+  const listening = new AbortController();
+  const { signal } = listening;
+  globalThis.addEventListener("error", (event) => {
     event.preventDefault();
-    thrown.reject(event.error ?? event.message);
-  };
-  const onRejection = (event: PromiseRejectionEvent) => {
+    fail(event.error ?? event.message);
+  }, { signal });
+  globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
-    thrown.reject(event.reason);
-  };
-  globalThis.addEventListener("error", onError);
-  globalThis.addEventListener("unhandledrejection", onRejection);
-  return {
-    thrown: thrown.promise,
-    fail: thrown.reject,
-    off() {
-      globalThis.removeEventListener("error", onError);
-      globalThis.removeEventListener("unhandledrejection", onRejection);
-    },
-  };
+    fail(event.reason);
+  }, { signal });
+  return { thrown, fail, off: () => listening.abort() };
 }

@@ -3,19 +3,21 @@
 import { OomkitError, shortened } from "../../core/errors.ts";
 import { type GuardPolicy, killLevel, type PolicySet } from "../../core/guard/policy.ts";
 import { omitUndefined } from "../../core/omit_undefined.ts";
-import { type Action, isKillAction } from "../../core/policy/actions.ts";
+import { type Action, isKillAction, parseSignal } from "../../core/policy/actions.ts";
 import type { Margin } from "../../core/policy/levels.ts";
 import type { Labels } from "../../core/policy/rules.ts";
 import type { Rule } from "../config/rules.ts";
 import { rankOf } from "../options/option.ts";
 import { DEFAULT_CONFIG_PATH } from "../options/subcommand.ts";
-import { formatBytes } from "../options/units.ts";
+import { formatBytes, parseDuration } from "../options/units.ts";
 import { printStderr } from "../output/output.ts";
-import { oomHeroEnv } from "./oomhero_env.ts";
 import type { GuardFlags } from "./options.ts";
-import type { SourceOf } from "./request.ts";
 
-export interface ResolvedPolicy {
+/** Where the value of an option comes from, by its attribute name. */
+export type SourceOf = (name: string) => string | undefined;
+
+/** What the flags say besides the targets. */
+export interface FlagsPolicy {
   readonly policy: GuardPolicy;
   readonly rescanMs: number;
   readonly rearmMs: number;
@@ -26,15 +28,15 @@ export interface ResolvedPolicy {
 const POD_RESCAN_MS = 1000;
 
 /** @param protectedPids are never killed. Throws {@link OomkitError} for options that contradict each other. */
-export function resolvePolicy(
+export function policyOfFlags(
   flags: GuardFlags,
   sourceOf: SourceOf,
   targets: readonly string[],
   protectedPids: ReadonlySet<number>,
-): ResolvedPolicy {
+): FlagsPolicy {
   const isGiven = (name: string) => (sourceOf(name) ?? "default") !== "default";
   const overridesOomHero = (name: string) => isGiven(name) && sourceOf(name) !== "config";
-  const hero = oomHeroEnv((name) => Deno.env.get(name), overridesOomHero);
+  const hero = oomHeroEnv(overridesOomHero);
   const warn = hero.warn ?? flags.warn;
   const critical = hero.critical ?? flags.critical;
   if (warn > critical) {
@@ -108,14 +110,28 @@ export function resolvePolicy(
   };
 }
 
-/** The policy of each rule, in their order, and the default policy last. */
+/**
+ * The policy of each rule, in their order, and the default policy last.
+ *
+ * @param policyOf the policy of the flags with those of a rule in their place.
+ */
 export function policySetOf(
   defaultPolicy: GuardPolicy,
   rules: readonly Rule[],
-  policyUnder: (rule: Rule) => GuardPolicy,
+  { flags, sourceOf }: { readonly flags: GuardFlags; readonly sourceOf: SourceOf },
+  policyOf: (flags: GuardFlags, sourceOf: SourceOf, rule: Rule) => GuardPolicy,
   labels: Labels,
 ): PolicySet {
-  const policies = rules.map(policyUnder);
+  const policies = rules.map((rule): GuardPolicy => {
+    const policy = policyOf(
+      { ...flags, ...rule.flags } as GuardFlags,
+      (name) => name in rule.flags ? "rule" : sourceOf(name),
+      rule,
+    );
+    // A rule that kills nothing uses mode auto unless it sets a mode: in hold mode allocators would wait forever.
+    const keepsMode = rule.flags.mode !== undefined || killLevel(policy.actions) !== undefined;
+    return { ...policy, rule: rule.name, mode: keepsMode ? policy.mode : "auto" };
+  });
   return {
     all: [...policies, defaultPolicy],
     // Only the fields that the monitor thread needs, because they are sent to it.
@@ -126,24 +142,6 @@ export function policySetOf(
     })),
     labels,
   };
-}
-
-/** The flags with those of a rule in their place. */
-export function underRule(
-  flags: GuardFlags,
-  sourceOf: SourceOf,
-  rule: Rule,
-): { readonly flags: GuardFlags; readonly sourceOf: SourceOf } {
-  return {
-    flags: { ...flags, ...rule.flags } as GuardFlags,
-    sourceOf: (name) => name in rule.flags ? "rule" : sourceOf(name),
-  };
-}
-
-/** A rule that kills nothing uses mode auto unless it sets a mode: in hold mode allocators would wait forever. */
-export function withRuleName(rule: Rule, policy: GuardPolicy): GuardPolicy {
-  const keepsMode = rule.flags.mode !== undefined || killLevel(policy.actions) !== undefined;
-  return { ...policy, rule: rule.name, mode: keepsMode ? policy.mode : "auto" };
 }
 
 /** `--policy` is short for `--on-imminent`; of the two, the one with the higher precedence counts. */
@@ -190,4 +188,67 @@ function marginOf(
     );
   }
   return omitUndefined({ ratio, min, max });
+}
+
+/** OOMHero's environment variables. They take precedence over the configuration file, not over rules, flags and OOMKIT_… */
+interface OomHeroEnv {
+  /** Whether any variable that selects OOMHero's behaviour is set; COOLDOWN alone is not one. */
+  readonly isUsed: boolean;
+  readonly warn?: number;
+  readonly critical?: number;
+  readonly onWarn?: readonly Action[];
+  readonly onCritical?: readonly Action[];
+  /** OOMHero's actions when nothing sets them. */
+  readonly defaultOnWarn?: readonly Action[];
+  readonly defaultOnCritical?: readonly Action[];
+  /** Milliseconds. */
+  readonly cooldown?: number;
+}
+
+/** @param isOverridden whether something of higher precedence sets the option of this name */
+function oomHeroEnv(isOverridden: (option: string) => boolean): OomHeroEnv {
+  const env = (name: string) => Deno.env.get(name);
+  const names = ["WARNING", "CRITICAL", "WARNING_SIGNAL", "CRITICAL_SIGNAL"];
+  if (names.every((name) => env(name) === undefined)) return { isUsed: false };
+  const read = <T>(name: string, option: string, parse: (text: string) => T | undefined) => {
+    const text = env(name);
+    if (text === undefined || isOverridden(option)) return {};
+    const value = parse(text);
+    return value === undefined ? {} : { [option]: value };
+  };
+  return {
+    isUsed: true,
+    ...read("WARNING", "warn", (text) => percentOf("WARNING", text)),
+    ...read("CRITICAL", "critical", (text) => percentOf("CRITICAL", text)),
+    defaultOnWarn: [{ kind: "signal", argument: "SIGUSR1" }],
+    defaultOnCritical: [{ kind: "signal", argument: "SIGUSR2" }],
+    ...read("WARNING_SIGNAL", "onWarn", (text) => signalOf("WARNING_SIGNAL", text)),
+    ...read("CRITICAL_SIGNAL", "onCritical", (text) => signalOf("CRITICAL_SIGNAL", text)),
+    ...read("COOLDOWN", "cooldown", (text) => naming("COOLDOWN", () => secondsOf(text))),
+  };
+}
+
+function percentOf(name: string, text: string): number | undefined {
+  const percent = /^\d+$/.test(text.trim()) ? Number(text) : NaN;
+  if (percent >= 1 && percent <= 100) return percent;
+  printStderr(`${name}="${text}" is not a percentage from 1 to 100; ignored, as by OOMHero`);
+  return undefined;
+}
+
+const signalOf = (name: string, text: string): readonly Action[] => [
+  { kind: "signal", argument: naming(name, () => parseSignal(text)) },
+];
+
+const secondsOf = (text: string) =>
+  parseDuration(/^\d+$/.test(text.trim()) ? `${text.trim()}s` : text);
+
+/** Adds the name of the variable to the error. */
+function naming<T>(name: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw error instanceof OomkitError
+      ? new OomkitError(`cannot use ${name}: ${error.message}`)
+      : error;
+  }
 }

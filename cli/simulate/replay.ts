@@ -6,7 +6,7 @@ import { toJson } from "../../core/events/json.ts";
 import { policyOfRecord } from "../../core/guard/record.ts";
 import { replay, rowsOf } from "../../core/guard/replay.ts";
 import type { RecordingHead, RecordingLine } from "../../core/record/format.ts";
-import { checkMode } from "../guard/checks.ts";
+import { checkMode } from "../guard/setup.ts";
 import { type Common, wantsJson } from "../options/subcommand.ts";
 import { print } from "../output/output.ts";
 import { recordingLines } from "../output/recording_lines.ts";

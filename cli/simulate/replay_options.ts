@@ -5,7 +5,7 @@ import { OomkitError } from "../../core/errors.ts";
 import { type GuardPolicy, type PolicySet, singlePolicy } from "../../core/guard/policy.ts";
 import { rulesOf } from "../config/rules.ts";
 import { guardBase, type GuardFlags } from "../guard/options.ts";
-import { policySetOf, resolvePolicy, underRule, withRuleName } from "../guard/policy.ts";
+import { policyOfFlags, policySetOf, type SourceOf } from "../guard/policy.ts";
 import { isPolicy } from "./replay_flags.ts";
 
 /** From the recorded policies to those of the replay. */
@@ -38,7 +38,9 @@ export async function replayPolicy(
     path,
     overridesRecorded ? withBothLevels(values) : values,
   );
-  const requested = resolvePolicy(flags, sourceOf, [], new Set()).policy;
+  const policyOf = (flags: GuardFlags, sourceOf: SourceOf) =>
+    policyOfFlags(flags, sourceOf, [], new Set()).policy;
+  const requested = policyOf(flags, sourceOf);
   const override = (recorded: GuardPolicy) => overridden(recorded, requested, values);
   if (path === undefined) {
     return {
@@ -49,12 +51,8 @@ export async function replayPolicy(
     };
   }
   const rules = file === undefined ? [] : rulesOf(file);
-  const underOf = (rule: Parameters<typeof withRuleName>[0]) => {
-    const under = underRule(flags, sourceOf, rule);
-    return withRuleName(rule, resolvePolicy(under.flags, under.sourceOf, [], new Set()).policy);
-  };
   return {
-    other: policySetOf(requested, rules, underOf, new Map()),
+    other: policySetOf(requested, rules, { flags, sourceOf }, policyOf, new Map()),
     override,
     given,
     config: path,

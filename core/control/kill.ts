@@ -8,8 +8,7 @@ import { SystemCallError } from "../kernel/libc.ts";
 import { openPidfd, signalPidfd } from "../kernel/process.ts";
 import { parseMountinfo } from "../parse/mountinfo.ts";
 import { parseProcCgroup } from "../parse/procfs.ts";
-import type { FrozenCgroup } from "./change.ts";
-import type { SuspensionLog } from "./suspension_log.ts";
+import type { FrozenCgroup, SuspensionLog } from "./journal.ts";
 import { writeControl } from "./write.ts";
 
 export const SIGKILL = 9;

@@ -4,8 +4,7 @@
  */
 
 import { type Cgroup, isThere, openCgroup } from "../cgroup/cgroup.ts";
-import type { Restored } from "../control/change.ts";
-import { type Journal, openJournal, restoreStale } from "../control/journal.ts";
+import { Journal, type Restored, restoreStale } from "../control/journal.ts";
 import { lowerOwnOomScoreAdj, type OwnOomScoreAdj } from "../control/oom_score_adj.ts";
 import { type RestoreWatchdog, startRestoreWatchdog } from "../control/restore_watchdog.ts";
 import { OomkitError } from "../errors.ts";
@@ -107,7 +106,8 @@ export class Guard {
     this.#failed.promise.catch(() => {});
     const fail = this.#failed.reject;
     this.#recording = recordGuard(options.recordSink, options.policies, emit);
-    this.#journal = this.#openJournal();
+    // Before the first change.
+    this.#journal = new Journal(options.stateFolder, () => this.#startRestoreWatchdog());
     this.#thread = startMonitorThread(
       options.policies,
       options.stateFolder,
@@ -246,18 +246,6 @@ export class Guard {
       }
     }
     if (errors.length > 0) throw errors[0];
-  }
-
-  /** A journal that starts the restore watchdog before the first change. */
-  #openJournal(): Journal {
-    const journal = openJournal(this.#options.stateFolder);
-    return {
-      ...journal,
-      change: (...change) => {
-        this.#startRestoreWatchdog();
-        return journal.change(...change);
-      },
-    };
   }
 
   #startRestoreWatchdog(): void {

@@ -2,7 +2,7 @@
 
 import { identify } from "../cgroup/identity.ts";
 import { type Action, killActionOf } from "../policy/actions.ts";
-import type { KillTimeouts } from "../policy/kill_cycle.ts";
+import type { DecisionPolicy, KillTimeouts } from "../policy/kill_cycle.ts";
 import { type Level, LEVELS, type Margin, type TriggerPolicy } from "../policy/levels.ts";
 import { type Labels, type Rule, ruleFor } from "../policy/rules.ts";
 import type { VictimPreferences } from "../policy/victims.ts";
@@ -106,4 +106,18 @@ export function keyOf(policy: GuardPolicy): string {
     if (value instanceof RegExp) return String(value);
     return value instanceof Set ? [...value] : value;
   });
+}
+
+/** A policy with what follows from it, computed once: for the monitor thread and for a replay. */
+export interface ResolvedPolicy extends GuardPolicy, DecisionPolicy {
+  readonly kills: boolean;
+  /** See {@link keyOf}. */
+  readonly key: string;
+}
+
+export function resolvePolicy(policy: GuardPolicy): ResolvedPolicy {
+  const { actions } = policy;
+  const killing = new Set(LEVELS.filter((level) => killActionOf(actions[level]) !== undefined));
+  const kills = killing.size > 0;
+  return { ...policy, acting: actingLevels(actions), killing, kills, key: keyOf(policy) };
 }

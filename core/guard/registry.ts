@@ -1,8 +1,7 @@
 /** The guarded cgroups: follows their limits, arms their notifications, and hands them to the monitor thread. */
 
 import { type Cgroup, isThere, openCgroup } from "../cgroup/cgroup.ts";
-import type { Restored } from "../control/change.ts";
-import type { Journal } from "../control/journal.ts";
+import type { Journal, Restored } from "../control/journal.ts";
 import type { EpollSet } from "../kernel/epoll.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { pageSize } from "../kernel/page_size.ts";

@@ -20,8 +20,7 @@ import {
   updateUnreclaimable,
 } from "../policy/usage_trend.ts";
 import type { RecordedSnapshot } from "../record/format.ts";
-import type { GuardPolicy, Mode } from "./policy.ts";
-import { type ResolvedPolicy, resolvePolicy } from "./resolved_policy.ts";
+import { type GuardPolicy, type Mode, type ResolvedPolicy, resolvePolicy } from "./policy.ts";
 
 /** What a guard does that is visible outside of it. */
 export type Act = Level | "reclaim" | "skip" | "kill" | "escalate" | "no_victim";

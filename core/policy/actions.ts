@@ -37,17 +37,8 @@ interface ArgumentSpec {
   parse(text: string | undefined, defaultSignal: SignalName): string;
 }
 
-interface ActionSpec {
+interface CommonSpec {
   readonly argument?: ArgumentSpec;
-  /**
-   * `background`: by the main thread, as soon as the level is reached; `after_kill`: the same, but after the kill at a level that
-   * kills; `kill`: by the monitor thread.
-   */
-  readonly runs: "never" | "background" | "after_kill" | "kill";
-  /** What a killing action kills: the victim, with the rest of its memory.oom.group; or everything in the victim's container. */
-  readonly killScope?: "victim" | "container";
-  /** The name of a killing action in oom-guard's events. */
-  readonly oomGuardName?: string;
   /** It affects the processes or the memory of the cgroup; refused in a tree that is not the kernel's. */
   readonly affectsCgroup: boolean;
   /** All outcomes of its `action` events. */
@@ -55,6 +46,22 @@ interface ActionSpec {
   /** The latencies that its events carry: `signal_ms`, `exit_ms`, `freed_ms`. */
   readonly latencies: readonly ("signal" | "exit" | "freed")[];
 }
+
+interface OtherSpec extends CommonSpec {
+  /** `background`: by the main thread, as soon as the level is reached; `after_kill`: the same, but after the kill at a level that kills. */
+  readonly runs: "never" | "background" | "after_kill";
+}
+
+interface KillSpec extends CommonSpec {
+  /** By the monitor thread. */
+  readonly runs: "kill";
+  /** What it kills: the victim, with the rest of its memory.oom.group; or everything in the victim's container. */
+  readonly killScope: "victim" | "container";
+  /** Its name in oom-guard's events. */
+  readonly oomGuardName: string;
+}
+
+type ActionSpec = OtherSpec | KillSpec;
 
 const KILL = {
   runs: "kill",

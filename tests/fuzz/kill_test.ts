@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { openCgroup } from "../../core/cgroup/cgroup.ts";
 import { discover } from "../../core/cgroup/hierarchy.ts";
 import type { GuardPolicy } from "../../core/guard/policy.ts";
-import { resolvePolicy } from "../../core/guard/resolved_policy.ts";
+import { resolvePolicy } from "../../core/guard/policy.ts";
 import {
   type CgroupState,
   closeCgroupState,

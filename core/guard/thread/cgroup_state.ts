@@ -4,7 +4,7 @@
  */
 
 import type { Cgroup } from "../../cgroup/cgroup.ts";
-import type { SuspendedProcess } from "../../control/change.ts";
+import type { SuspendedProcess } from "../../control/journal.ts";
 import { wallClock } from "../../kernel/clock.ts";
 import {
   type ControlFile,
@@ -29,7 +29,7 @@ import {
   updateUnreclaimable,
   type UsageTrend,
 } from "../../policy/usage_trend.ts";
-import type { ResolvedPolicy } from "../resolved_policy.ts";
+import type { ResolvedPolicy } from "../policy.ts";
 import {
   type CgroupSpec,
   type GuardSettings,

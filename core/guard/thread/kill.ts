@@ -10,8 +10,8 @@ import {
   signalProcess,
   SIGTERM,
 } from "../../control/kill.ts";
+import { SuspensionLog } from "../../control/journal.ts";
 import { startReclaim } from "../../control/reclaim.ts";
-import { noSuspensionLog, type SuspensionLog } from "../../control/suspension_log.ts";
 import { tryOpenDirectory } from "../../kernel/fd.ts";
 import { type KillAction, killActionOf } from "../../policy/actions.ts";
 import {
@@ -75,7 +75,7 @@ export class KillExecutor {
 
   constructor(options: KillExecutorOptions) {
     this.#options = options;
-    this.#pending = new PendingKills(options.report, options.suspensions ?? noSuspensionLog);
+    this.#pending = new PendingKills(options.report, options.suspensions ?? new SuspensionLog());
   }
 
   /** Selects victims ahead of time, unless there is a selection that is young enough. */

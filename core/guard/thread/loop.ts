@@ -5,7 +5,7 @@
  */
 
 import { isThere } from "../../cgroup/cgroup.ts";
-import { noSuspensionLog, type SuspensionLog } from "../../control/suspension_log.ts";
+import { SuspensionLog } from "../../control/journal.ts";
 import { wallClock } from "../../kernel/clock.ts";
 import { EPOLLPRI, type JoinedEpoll } from "../../kernel/epoll.ts";
 import { SystemCallError } from "../../kernel/libc.ts";
@@ -16,8 +16,13 @@ import { allArmed, nextTriggerAt } from "../../policy/levels.ts";
 import { maxPollInterval, nextPollIn } from "../../policy/poll_interval.ts";
 import { msUntilLimitAtPeakRate, updateTrend } from "../../policy/usage_trend.ts";
 import { tooFewDescriptors } from "../../watch/triggers.ts";
-import { isExcluded, keyOf, type PolicySet } from "../policy.ts";
-import { type ResolvedPolicy, resolvePolicy } from "../resolved_policy.ts";
+import {
+  isExcluded,
+  keyOf,
+  type PolicySet,
+  type ResolvedPolicy,
+  resolvePolicy,
+} from "../policy.ts";
 import {
   byHeadroom,
   type CgroupState,
@@ -93,7 +98,7 @@ export class MonitorLoop {
     policies: PolicySet,
     epoll: JoinedEpoll,
     post: (report: Report) => void,
-    suspensions: SuspensionLog = noSuspensionLog,
+    suspensions: SuspensionLog = new SuspensionLog(),
     samples?: SampleWriter,
   ) {
     this.#epoll = epoll;

@@ -2,7 +2,7 @@
 
 import { pidsInCgroup } from "../../cgroup/pids.ts";
 import { isEmpty, killCgroup, SIGCONT, SIGKILL, SIGSTOP, SIGTERM } from "../../control/kill.ts";
-import { suspendedProcess, type SuspensionLog } from "../../control/suspension_log.ts";
+import { suspendedProcess, type SuspensionLog } from "../../control/journal.ts";
 import { SystemCallError } from "../../kernel/libc.ts";
 import { hasEnded, releaseMemory, signalPidfd } from "../../kernel/process.ts";
 import type { KillAction } from "../../policy/actions.ts";

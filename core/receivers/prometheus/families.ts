@@ -52,7 +52,7 @@ export const FAMILIES = {
     "oomkit_cgroup_memory_headroom_bytes",
     "Memory left until a limit in the cgroup's ancestry is hit; no series without a limit.",
   ),
-  threshold: gauge(
+  imminent: gauge(
     "oomkit_guard_imminent_bytes",
     "Usage at which the imminent level begins.",
   ),

@@ -216,7 +216,7 @@ function cgroupFamilies(
     family(FAMILIES.workingSet, ({ workingSet }) => workingSet),
     family(FAMILIES.limit, ({ limit }) => finite(limit)),
     family(FAMILIES.headroom, ({ headroom }) => headroom),
-    ...(command === "guard" ? [family(FAMILIES.threshold, ({ threshold }) => threshold)] : []),
+    ...(command === "guard" ? [family(FAMILIES.imminent, ({ imminent }) => imminent)] : []),
     family(FAMILIES.pressureSome, ({ pressure }) => seconds(pressure?.some?.total)),
     family(FAMILIES.pressureFull, ({ pressure }) => seconds(pressure?.full?.total)),
   ];

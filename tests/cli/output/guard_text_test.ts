@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { eventFacts, eventText } from "../../../cli/output/event_text.ts";
-import { candidateText } from "../../../cli/guard/explain.ts";
+import { candidateText } from "../../../cli/guard/command.ts";
 import type { Style } from "../../../cli/terminal/style.ts";
 import { type Body, type KillBody, makeEvent } from "../../../core/events/event.ts";
 import { actionFields, candidate, killBody } from "../../helpers/guard_events.ts";
