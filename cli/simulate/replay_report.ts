@@ -4,6 +4,7 @@ import { timestamp } from "../../core/events/event.ts";
 import { recordedPolicy } from "../../core/guard/record.ts";
 import type { Replayed, ReplayedCgroup, Row } from "../../core/guard/replay.ts";
 import { LEVELS } from "../../core/policy/levels.ts";
+import type { RecordedPolicy } from "../../core/record/format.ts";
 import { formatDuration } from "../options/units.ts";
 import type { ReplayPolicy } from "./replay_options.ts";
 
@@ -84,8 +85,8 @@ function msAfterKill(rows: readonly Row[], cgroup: string, at: number): number |
 function actionDifferences(cgroups: readonly ReplayedCgroup[]): string[] {
   const lines = cgroups.flatMap(({ replayed, policies }) => {
     const decisions = new Set(replayed.map(({ act }) => act));
-    return policies.flatMap((policy) => {
-      const [now, then] = [recordedPolicy(policy.replayed), recordedPolicy(policy.recorded)];
+    return [...policies].flatMap((policies) => {
+      const [now, then] = policies.map(recordedPolicy) as [RecordedPolicy, RecordedPolicy];
       const pairs = [
         ...LEVELS.map((level) => [
           decisions.has(level),

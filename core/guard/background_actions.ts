@@ -5,7 +5,7 @@ import { runHook } from "../control/hook.ts";
 import { startReclaim } from "../control/reclaim.ts";
 import { signalHandlingProcesses } from "../control/signal.ts";
 import { environmentOf } from "../events/environment.ts";
-import { type Body, makeEvent } from "../events/event.ts";
+import { type Body, type LevelReachedBody, makeEvent } from "../events/event.ts";
 import { toJson } from "../events/json.ts";
 import { wallClock } from "../kernel/clock.ts";
 import { openDirectory } from "../kernel/fd.ts";
@@ -66,26 +66,16 @@ export class BackgroundActions {
   ) {}
 
   /** Runs the actions of a level. Those that run after a kill wait for {@link runKillHooks} if the level kills. */
-  runLevelActions(guarded: GuardedCgroup, level: Level, usage: number): void {
-    const { policy, settings } = guarded;
-    const cause: Body = {
-      type: "level_reached",
-      level,
-      usage,
-      metric_value: usage,
-      metric: policy.metric,
-      level_bytes: settings.levelBytes[level],
-      limit: settings.limit,
-      rate: null,
-    };
-    this.#runAll("background", guarded, level, usage, cause);
-    if (killActionOf(policy.actions[level]) === undefined) {
-      this.#runAll("after_kill", guarded, level, usage, cause);
+  runLevelActions(guarded: GuardedCgroup, reached: LevelReachedBody): void {
+    const { level, usage } = reached;
+    this.#runAll("background", guarded, level, usage, reached);
+    if (killActionOf(guarded.policy.actions[level]) === undefined) {
+      this.#runAll("after_kill", guarded, level, usage, reached);
     }
   }
 
   runKillHooks(guarded: GuardedCgroup, kill: KillReport): void {
-    this.#runAll("after_kill", guarded, kill.level, kill.before, killEvent(guarded, kill));
+    this.#runAll("after_kill", guarded, kill.level, kill.usage_before, killEvent(guarded, kill));
   }
 
   /** Waits for running actions for a short time, then kills the hooks among them. */

@@ -1,10 +1,10 @@
 /** The events of a guard, from the reports of the monitor thread. */
 
-import type { ActionBody, Body, CandidateJson } from "../events/event.ts";
+import type { ActionBody, Body, LevelReachedBody } from "../events/event.ts";
 import { actionText, mapActions, type ReportedAction } from "../policy/actions.ts";
 import type { Level } from "../policy/levels.ts";
 import type { GuardedCgroup } from "./registry.ts";
-import type { KillReport, Report, ScoredProcess } from "./thread/protocol.ts";
+import type { KillReport, Report } from "./thread/protocol.ts";
 
 type ReportOf<Type extends Report["type"]> = Extract<Report, { type: Type }>;
 
@@ -25,7 +25,7 @@ export function guardArmedEvent({ limitOwner, settings, policy }: GuardedCgroup)
 export function levelReachedEvent(
   { settings, policy: { metric } }: GuardedCgroup,
   { level, usage, metricValue, rate }: ReportOf<"level_reached">,
-): Body {
+): LevelReachedBody {
   return {
     type: "level_reached",
     level,
@@ -53,24 +53,8 @@ export function actionSkippedEvent(
   };
 }
 
-export function killEvent(guarded: GuardedCgroup, kill: KillReport): ActionBody {
-  const { before, after, outcome } = kill;
-  return actionEvent(guarded, kill.killAction, kill.level, before, {
-    signal: kill.signal,
-    victim: kill.victim ? toJsonCandidate(kill.victim) : null,
-    killed_cgroup: kill.killedCgroup ?? null,
-    candidates: kill.candidates.map(toJsonCandidate),
-    usage_after: after ?? null,
-    // As they were at the kill; the settings may have changed since.
-    limit: kill.limit,
-    level_bytes: kill.levelBytes,
-    outcome,
-    reason: kill.reason ?? null,
-    freed: outcome === "killed" && after !== undefined ? Math.max(0, before - after) : null,
-    signal_ms: rounded(kill.signalLatencyMs),
-    exit_ms: rounded(kill.exitLatencyMs),
-    freed_ms: rounded(kill.freeLatencyMs),
-  });
+export function killEvent(guarded: GuardedCgroup, { stat: _, ...kill }: KillReport): ActionBody {
+  return actionEvent(guarded, kill.action, kill.level, kill.usage_before, kill);
 }
 
 export function reclaimedEvent(
@@ -113,22 +97,5 @@ export function actionEvent(
   } as ActionBody;
 }
 
-export function toJsonCandidate(
-  { rss, oomScoreAdj, preferenceReason, ...rest }: ScoredProcess,
-): CandidateJson {
-  const { pid, comm, cmdline, cgroup, badness, preference } = rest;
-  return {
-    pid,
-    comm,
-    cmdline,
-    cgroup,
-    rss: rss ?? null,
-    oom_score_adj: oomScoreAdj ?? null,
-    badness,
-    preference,
-    preference_reason: preferenceReason ?? null,
-  };
-}
-
 /** Milliseconds to microseconds. */
-const rounded = (ms: number | undefined) => ms === undefined ? null : Math.round(ms * 1000) / 1000;
+export const rounded = (ms: number): number => Math.round(ms * 1000) / 1000;

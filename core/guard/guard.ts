@@ -3,7 +3,7 @@
  * urgent happens in the monitor thread (core/guard/thread).
  */
 
-import { type Cgroup, isThere, openCgroup } from "../cgroup/cgroup.ts";
+import { type Cgroup, isThere, openCgroup, readControl } from "../cgroup/cgroup.ts";
 import { Journal, type Restored, restoreStale } from "../control/journal.ts";
 import { lowerOwnOomScoreAdj, type OwnOomScoreAdj } from "../control/oom_score_adj.ts";
 import { type RestoreWatchdog, startRestoreWatchdog } from "../control/restore_watchdog.ts";
@@ -27,11 +27,11 @@ import {
   levelReachedEvent,
   reclaimedEvent,
 } from "./events.ts";
-import { type Collector, createCollector } from "./heap.ts";
-import { type Fallback, HoldWatchdog } from "./modes.ts";
+import { Collector } from "./heap.ts";
+import type { Fallback } from "./modes.ts";
 import { permissionWarnings } from "./permissions.ts";
 import { kills, maySuspend, type PolicySet } from "./policy.ts";
-import { type GuardRecording, recordGuard } from "./record.ts";
+import { GuardRecording } from "./record.ts";
 import { type GuardedCgroup, GuardRegistry } from "./registry.ts";
 import { candidatesIn, pathIn, sameScopes, type Scope, scopeOf } from "./targets.ts";
 import { type CgroupReport, type MonitorThread, startMonitorThread } from "./thread/handle.ts";
@@ -105,7 +105,7 @@ export class Guard {
     // Awaited by the caller only once the guard has started.
     this.#failed.promise.catch(() => {});
     const fail = this.#failed.reject;
-    this.#recording = recordGuard(options.recordSink, options.policies, emit);
+    this.#recording = new GuardRecording(options.recordSink, options.policies, emit);
     // Before the first change.
     this.#journal = new Journal(options.stateFolder, () => this.#startRestoreWatchdog());
     this.#thread = startMonitorThread(
@@ -120,7 +120,10 @@ export class Guard {
       policies: options.policies,
       epoll: this.#thread.epoll,
       journal: this.#journal,
-      send: this.#recording.ordering(this.#thread.send),
+      send: (command) => {
+        this.#recording.command(command);
+        this.#thread.send(command);
+      },
       onArmed: (guarded) => this.#emitEvent(guarded.cgroup.path, "none", guardArmedEvent(guarded)),
       onRestored: (restored) => this.#reportRestored(restored),
       onFallback: (cgroup, fallback) => this.#reportFallback(cgroup.path, fallback),
@@ -155,7 +158,7 @@ export class Guard {
         reason: `${refused}; lowering it needs CAP_SYS_RESOURCE`,
       });
     }
-    this.#heap = createCollector();
+    this.#heap = new Collector();
     this.#kernelEvents.renew();
     this.#prepareSuspensionLog();
     this.#updateAll();
@@ -339,9 +342,11 @@ export class Guard {
     const emit = (body: Body, stat?: string) =>
       this.#emitEvent(path, report.wakeSource, body, report.at, stat);
     switch (report.type) {
-      case "level_reached":
-        emit(levelReachedEvent(guarded, report));
-        return this.#backgroundActions.runLevelActions(guarded, report.level, report.usage);
+      case "level_reached": {
+        const reached = levelReachedEvent(guarded, report);
+        emit(reached);
+        return this.#backgroundActions.runLevelActions(guarded, reached);
+      }
       case "kill": {
         const { kill } = report;
         emit(killEvent(guarded, kill), kill.stat);
@@ -435,6 +440,29 @@ class Heartbeat {
     const before = this.#countWhenAsked;
     this.#countWhenAsked = this.beats();
     return this.#countWhenAsked !== before;
+  }
+}
+
+/** Finds cgroups in which allocators have waited too long: under `hold` none continues unless the guard acts. */
+class HoldWatchdog {
+  /** By id. */
+  readonly #waitingSince = new Map<number, number>();
+
+  /** @param timeout milliseconds that allocators may wait. */
+  constructor(readonly timeout: number) {}
+
+  /** To be called regularly. */
+  check(guarded: readonly GuardedCgroup[]): GuardedCgroup[] {
+    const now = performance.now();
+    return guarded.filter(({ id, limitOwner, settings }) => {
+      if (settings.mode !== "hold") return false;
+      const since = this.#waitingSince.get(id);
+      const isWaiting = /^under_oom 1$/m.test(readControl(limitOwner, "memory.oom_control") ?? "");
+      const isExpired = isWaiting && since !== undefined && now - since > this.timeout;
+      if (!isWaiting || isExpired) this.#waitingSince.delete(id);
+      else if (since === undefined) this.#waitingSince.set(id, now);
+      return isExpired;
+    });
   }
 }
 

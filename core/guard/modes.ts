@@ -1,6 +1,6 @@
 /** The mode of each guarded cgroup, and the change of a control file that it needs. */
 
-import { type Cgroup, readControl, readSummary } from "../cgroup/cgroup.ts";
+import { type Cgroup, readSummary } from "../cgroup/cgroup.ts";
 import { isInSubtree } from "../cgroup_path.ts";
 import type { Journal } from "../control/journal.ts";
 import { OomkitError } from "../errors.ts";
@@ -53,32 +53,3 @@ export function applyMode(
 /** False when another program has undone the change, as systemd does on daemon-reload. */
 export const isModeApplied = (journal: Journal, { dir }: Cgroup, mode: Mode): boolean =>
   mode === "notify" || journal.isOurs(dir, fileOf(mode));
-
-/** Finds cgroups in which allocators have waited too long: under `hold` none continues unless the guard acts. */
-export class HoldWatchdog {
-  /** By id. */
-  readonly #waitingSince = new Map<number, number>();
-
-  /** @param timeout milliseconds that allocators may wait. */
-  constructor(readonly timeout: number) {}
-
-  /** To be called regularly. */
-  check<Guarded extends HeldCgroup>(guarded: readonly Guarded[]): Guarded[] {
-    const now = performance.now();
-    return guarded.filter(({ id, limitOwner, settings }) => {
-      if (settings.mode !== "hold") return false;
-      const since = this.#waitingSince.get(id);
-      const isWaiting = /^under_oom 1$/m.test(readControl(limitOwner, "memory.oom_control") ?? "");
-      const isExpired = isWaiting && since !== undefined && now - since > this.timeout;
-      if (!isWaiting || isExpired) this.#waitingSince.delete(id);
-      else if (since === undefined) this.#waitingSince.set(id, now);
-      return isExpired;
-    });
-  }
-}
-
-interface HeldCgroup {
-  readonly id: number;
-  readonly limitOwner: Cgroup;
-  readonly settings: { readonly mode: Mode };
-}

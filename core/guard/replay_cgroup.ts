@@ -25,14 +25,6 @@ import { type GuardPolicy, type Mode, type ResolvedPolicy, resolvePolicy } from 
 /** What a guard does that is visible outside of it. */
 export type Act = Level | "reclaim" | "skip" | "kill" | "escalate" | "no_victim";
 
-export interface ReplayedDecision {
-  /** Milliseconds since the epoch. */
-  readonly at: number;
-  readonly act: Act;
-  /** Bytes. */
-  readonly usage: number;
-}
-
 export interface ReplaySettings {
   readonly policy: GuardPolicy;
   readonly levelBytes: LevelBytes;
@@ -74,7 +66,7 @@ export class ReplayedState {
   }
 
   /** Takes the next snapshot. @returns what a guard does at it. */
-  step(seen: RecordedSnapshot): readonly ReplayedDecision[] {
+  step(seen: RecordedSnapshot): readonly Act[] {
     if (this.#ofGuard && seen.sampled) {
       this.#readStat(seen);
       return [];
@@ -92,7 +84,7 @@ export class ReplayedState {
     const { killCycle } = this.#decision;
     const act = killCycle && this.#stepKillCycle(seen, killCycle);
     if (act) acts.push(act);
-    return acts.map((act) => ({ at: seen.at, act, usage: seen.usage }));
+    return acts;
   }
 
   #evaluate(seen: RecordedSnapshot): readonly Level[] {
@@ -185,15 +177,19 @@ export class ReplayedState {
 }
 
 /** What the recording says was done at a snapshot. @param before the decision at the previous one. */
-export function recordedDecisions(
-  { at, usage, levels = [], decision }: RecordedSnapshot,
+export function recordedActs(
+  { levels = [], decision }: RecordedSnapshot,
   before: string | undefined,
-): readonly ReplayedDecision[] {
-  const acts: Act[] = [...levels];
-  if (decision === "skip" ? before !== "skip" : isAct(decision)) acts.push(decision as Act);
-  return acts.map((act) => ({ at, act, usage }));
+): readonly Act[] {
+  switch (decision) {
+    case "skip":
+      return before === "skip" ? levels : [...levels, decision];
+    case "reclaim":
+    case "kill":
+    case "escalate":
+    case "no_victim":
+      return [...levels, decision];
+    default:
+      return levels;
+  }
 }
-
-const isAct = (decision: string | undefined) =>
-  decision === "reclaim" || decision === "kill" || decision === "escalate" ||
-  decision === "no_victim";

@@ -132,41 +132,17 @@ async function* decompress(
 ): AsyncGenerator<Uint8Array> {
   // Loaded only when needed. The flush mode makes it return what precedes the cut.
   const { constants, createGunzip } = await import("node:zlib");
+  const { pipeline, Readable } = await import("node:stream");
   const gunzip = createGunzip({ finishFlush: constants.Z_SYNC_FLUSH });
-  const feed = async () => {
-    try {
-      for await (const chunk of chunks) {
-        if (gunzip.destroyed) return;
-        if (gunzip.write(chunk)) continue;
-        await new Promise<void>((resolve) => {
-          // Both are removed, because a large file waits many times.
-          const resume = () => {
-            gunzip.off("drain", resume).off("close", resume);
-            resolve();
-          };
-          gunzip.on("drain", resume).on("close", resume);
-        });
-      }
-      gunzip.end();
-    } catch (error) {
-      gunzip.destroy(error as Error);
-      throw error;
-    }
-  };
-  const feeding = feed();
-  // It is awaited below, unless the stream fails first.
-  feeding.catch(() => {});
+  // The iteration below throws its errors.
+  pipeline(Readable.from(chunks), gunzip, () => {});
   try {
     for await (const bytes of gunzip) yield bytes as Uint8Array;
-    await feeding;
   } catch (error) {
     if (error instanceof OomkitError) throw error;
     // zlib's Z_BUF_ERROR: the input ends too early.
     if ((error as { code?: unknown }).code === "Z_BUF_ERROR") return;
     throw failed(name, `its compressed content is damaged (${errorText(error)})`);
-  } finally {
-    gunzip.destroy();
-    await feeding.catch(() => {});
   }
 }
 

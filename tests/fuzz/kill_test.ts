@@ -116,7 +116,7 @@ Deno.test("for any readings, only allowed processes are killed, only above the l
         poll(state, killExecutor);
         for (const report of reports.slice(first)) {
           if (report.type !== "kill") continue;
-          const { outcome, victim, before, stat } = report.kill;
+          const { outcome, victim, usage_before: before, stat } = report.kill;
           assert.ok(before >= levelBytes.imminent && before === bytes, `at ${before} of ${bytes}`);
           // A reading of memory.stat within the last millisecond counts.
           const { inactiveFile = 0 } = parsePageCache(stat);

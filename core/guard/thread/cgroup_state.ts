@@ -112,7 +112,7 @@ export interface PendingKill {
   readonly victim: Victim;
   readonly kill: Omit<
     KillReport,
-    "after" | "outcome" | "reason" | "exitLatencyMs" | "freeLatencyMs"
+    "usage_after" | "freed" | "outcome" | "reason" | "exit_ms" | "freed_ms"
   >;
   /** Milliseconds of this thread's clock. */
   readonly since: number;

@@ -35,7 +35,6 @@ import type { Report } from "./protocol.ts";
 import type { SampleWriter } from "./sample_ring.ts";
 import {
   byBadnessNow,
-  excludedPids,
   killScopeOf,
   noVictimReason,
   selectVictims,
@@ -123,7 +122,7 @@ export class KillExecutor {
     );
     if (step.do === "kill") return this.#tryKill(state, now, observation, killCycle, seenAt);
     const pollAt = this.#doStep(state, now, killCycle, step);
-    this.#options.samples?.observation(state, now, observation, step.do);
+    this.#options.samples?.observation(state.id, now, observation, step.do);
     return pollAt;
   }
 
@@ -160,7 +159,7 @@ export class KillExecutor {
         if (!isStarted) pollAt = state.decision.retryAt;
       }
     }
-    this.#options.samples?.observation(state, now, observation, decision);
+    this.#options.samples?.observation(state.id, now, observation, decision);
     return pollAt;
   }
 
@@ -272,7 +271,7 @@ export class KillExecutor {
     // Report earlier kills first.
     this.#pending.cancel(state, now);
     if (actions.failure !== reason) {
-      this.#pending.fail(state, now, killAction, { reason, candidates });
+      this.#pending.fail(state, now, killAction, reason, candidates);
     }
     actions.failure = reason;
     retryLater(decision, now);
@@ -307,12 +306,12 @@ export class KillExecutor {
   #escalate(state: CgroupState, now: number): void {
     const open = state.pinned.kills.at(-1);
     if (open === undefined) return;
-    const { victim, kill: { killAction } } = open;
+    const { victim, kill: { action } } = open;
     const reason = "did not exit within the grace period, or before the limit came near";
     this.#pending.markSurvived(state, open, reason);
     const present = pidsInCgroup(victim.cgroupFd);
-    if (executeKill(state, victim, present, killAction, SIGKILL) !== undefined) return;
-    this.#pending.open(state, now, victim, killAction, SIGKILL, performance.now() - now);
+    if (executeKill(state, victim, present, action, SIGKILL) !== undefined) return;
+    this.#pending.open(state, now, victim, action, SIGKILL, performance.now() - now);
   }
 
   #reclaim(state: CgroupState, now: number): void {
@@ -361,13 +360,12 @@ export class KillExecutor {
 
 /** @param present the pids in the victim's cgroup. @returns why it failed; `undefined` when it did not. */
 function executeKill(
-  { policy }: CgroupState,
+  { policy: { dryRun } }: CgroupState,
   victim: Victim,
   present: ReadonlySet<number>,
   killAction: KillAction,
   signal: number,
 ): Failure {
-  const { dryRun } = policy;
   const killScope = killScopeOf(victim, killAction);
   // Kill the allocator first: a walk through the cgroup takes a millisecond, in which it would reach the limit. SIGTERM is sent
   // only once: for many programs a second one means to exit without cleaning up.
@@ -375,6 +373,5 @@ function executeKill(
     ? signalProcess(victim, present, signal, dryRun)
     : undefined;
   if (!killScope || (first !== undefined && first !== "gone")) return first;
-  const excluded = excludedPids(victim, killAction, policy);
-  return killCgroup(killScope, signal, dryRun, excluded, false);
+  return killCgroup(killScope.cgroup, signal, dryRun, killScope.excluded, false);
 }

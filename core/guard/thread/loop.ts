@@ -31,7 +31,7 @@ import {
   readMetric,
   reportHead,
 } from "./cgroup_state.ts";
-import { createCpuFollower, MAX_MS_TO_LIMIT_TO_FOLLOW, noCpuFollower } from "./cpu_follower.ts";
+import { CpuFollower, MAX_MS_TO_LIMIT_TO_FOLLOW } from "./cpu_follower.ts";
 import { KillExecutor } from "./kill.ts";
 import type { CgroupSpec, GuardSettings, Report, WakeSource } from "./protocol.ts";
 import type { SampleWriter } from "./sample_ring.ts";
@@ -65,13 +65,6 @@ interface TokenSource {
   readonly isHint: boolean;
 }
 
-interface PollContext {
-  /** How many cgroups are guarded. */
-  readonly count: number;
-  /** See `cpu_follower.ts`. */
-  readonly sharesCpu: boolean;
-}
-
 export class MonitorLoop {
   readonly #epoll: JoinedEpoll;
   readonly #post: (report: Report) => void;
@@ -88,7 +81,8 @@ export class MonitorLoop {
   #roundAt = -Infinity;
   /** The rest of the present round. */
   #round: CgroupState[] = [];
-  #cpuFollower = noCpuFollower;
+  /** Absent without SCHED_FIFO: the thread would share the allocator's CPU instead of preempting it. */
+  #cpuFollower: CpuFollower | undefined;
   /** The fallback is reported for the first cgroup only; thousands may follow. */
   #reportedFdShortage = false;
   /** Posted at the end of each turn. */
@@ -118,7 +112,7 @@ export class MonitorLoop {
 
   /** Requires SCHED_FIFO. */
   enableCpuFollowing(): void {
-    this.#cpuFollower = createCpuFollower();
+    this.#cpuFollower = new CpuFollower();
   }
 
   /** Replaces the policies that the settings of cgroups refer to. */
@@ -253,10 +247,11 @@ export class MonitorLoop {
   #timeoutUntil(next: number): number {
     const now = performance.now();
     const left = next - now;
-    const cpuFollower = this.#cpuFollower;
-    if (left >= MAX_MS_TO_LIMIT_TO_FOLLOW) cpuFollower.leave();
-    else cpuFollower.releaseIfIdle(now);
-    if (!cpuFollower.sharesCpu || left > CPU_SHARING_STEP_MS) return Math.max(0, Math.ceil(left));
+    if (left >= MAX_MS_TO_LIMIT_TO_FOLLOW) this.#cpuFollower?.leave();
+    else this.#cpuFollower?.releaseIfIdle(now);
+    if (!this.#cpuFollower?.sharesCpu || left > CPU_SHARING_STEP_MS) {
+      return Math.max(0, Math.ceil(left));
+    }
     if (left > 0) sleepMicroseconds(1000 * CPU_SHARING_STEP_MS);
     return 0;
   }
@@ -304,16 +299,13 @@ export class MonitorLoop {
       const head = reportHead(state);
       this.#outbox.push({ type: "level_reached", ...head, level, usage, metricValue, rate });
     }
-    if (decision.killCycle) return this.#cpuFollower.leave();
+    if (decision.killCycle) return this.#cpuFollower?.leave();
     const [first] = pinned.selection?.victims ?? [];
     const isFollowed = policy.kills && reached !== undefined &&
       msUntilLimitAtPeakRate(memory, limit) < MAX_MS_TO_LIMIT_TO_FOLLOW;
-    if (first && isFollowed) this.#cpuFollower.follow(first.pid, now);
-    const { sharesCpu } = this.#cpuFollower;
-    schedule.nextPollAt = nextPollAt(state, metricValue, now, {
-      count: this.#states.size,
-      sharesCpu,
-    });
+    if (first && isFollowed) this.#cpuFollower?.follow(first.pid, now);
+    const sharesCpu = this.#cpuFollower?.sharesCpu ?? false;
+    schedule.nextPollAt = nextPollAt(state, metricValue, now, this.#states.size, sharesCpu);
   }
 
   /** One read may fail, for example for want of memory, while the cgroup is still there. */
@@ -383,12 +375,13 @@ export class MonitorLoop {
   }
 }
 
-/** Milliseconds of the clock that `now` is of. */
+/** Milliseconds of the clock that `now` is of. @param count of guarded cgroups. @param sharesCpu see `cpu_follower.ts`. */
 function nextPollAt(
   state: CgroupState,
   metricValue: number,
   now: number,
-  { count, sharesCpu }: PollContext,
+  count: number,
+  sharesCpu: boolean,
 ): number {
   const { memory, settings: { levelBytes, limit }, policy, decision, schedule } = state;
   const { metric, triggerPolicy, acting, kills } = policy;

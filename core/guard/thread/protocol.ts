@@ -3,11 +3,10 @@
 import type { Cgroup } from "../../cgroup/cgroup.ts";
 import type { Hierarchy } from "../../cgroup/hierarchy.ts";
 import { versionOf } from "../../cgroup/versions.ts";
+import type { KillBody } from "../../events/event.ts";
 import type { SharedEpoll } from "../../kernel/epoll.ts";
-import type { KillAction } from "../../policy/actions.ts";
 import type { SkipReason } from "../../policy/kill_cycle.ts";
 import type { Level, LevelBytes } from "../../policy/levels.ts";
-import type { Process } from "../../snapshot.ts";
 import type { Mode, PolicySet } from "../policy.ts";
 import type { SampleRing } from "./sample_ring.ts";
 
@@ -77,43 +76,8 @@ export type Command =
   | { readonly type: "remove"; readonly id: number }
   | { readonly type: "stop" };
 
-/** A process as the selection read it. */
-export interface ScoredProcess {
-  readonly pid: number;
-  readonly comm: string;
-  readonly cmdline: readonly string[];
-  readonly cgroup: string;
-  readonly rss: number | undefined;
-  readonly oomScoreAdj: number | undefined;
-  /** Bytes, see `rankVictims`. */
-  readonly badness: number;
-  readonly preference: "prefer" | "none" | "avoid" | "excluded";
-  readonly preferenceReason: string | undefined;
-}
-
-/** The outcome of one signal. Latencies are milliseconds since the crossing was seen. */
-export interface KillReport {
-  readonly killAction: KillAction;
-  readonly level: Level;
-  readonly signal: "SIGTERM" | "SIGKILL";
-  readonly victim: ScoredProcess | undefined;
-  /** The cgroup that was killed as a whole. */
-  readonly killedCgroup: string | undefined;
-  readonly candidates: readonly ScoredProcess[];
-  /** Usage in bytes at the decision, and when the kill was over. */
-  readonly before: number;
-  readonly after: number | undefined;
-  readonly limit: number;
-  readonly levelBytes: number;
-  /** memory.stat at the decision. */
-  readonly stat: string;
-  readonly outcome: "killed" | "survived" | "dry_run" | "failed";
-  /** Why it failed. */
-  readonly reason: string | undefined;
-  readonly signalLatencyMs: number;
-  readonly exitLatencyMs: number | undefined;
-  readonly freeLatencyMs: number | undefined;
-}
+/** What the monitor thread knows of a kill's event, and memory.stat at the decision. */
+export type KillReport = Omit<KillBody, "type" | "mode" | "dry_run"> & { readonly stat: string };
 
 /** What caused a poll: a threshold's eventfd, POLLPRI on memory.events, or the time. */
 export type WakeSource = "eventfd" | "pollpri" | "poll";
@@ -168,11 +132,3 @@ export type Report =
   | ReportHead & { readonly type: "gone" }
   | { readonly type: "stopped" }
   | { readonly type: "failed"; readonly why: string };
-
-export function scored(
-  process: Process,
-  rest: Pick<ScoredProcess, "badness" | "preference" | "preferenceReason">,
-): ScoredProcess {
-  const { pid, comm, cmdline, cgroup, rss, oomScoreAdj } = process;
-  return { pid, comm, cmdline, cgroup, rss, oomScoreAdj, ...rest };
-}
