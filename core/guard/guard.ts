@@ -28,11 +28,10 @@ import {
   reclaimedEvent,
 } from "./events.ts";
 import { Collector } from "./heap.ts";
-import type { Fallback } from "./modes.ts";
 import { permissionWarnings } from "./permissions.ts";
 import { kills, maySuspend, type PolicySet } from "./policy.ts";
 import { GuardRecording } from "./record.ts";
-import { type GuardedCgroup, GuardRegistry } from "./registry.ts";
+import { type Fallback, type GuardedCgroup, GuardRegistry } from "./registry.ts";
 import { candidatesIn, pathIn, sameScopes, type Scope, scopeOf } from "./targets.ts";
 import { type CgroupReport, type MonitorThread, startMonitorThread } from "./thread/handle.ts";
 import { predictVictims } from "./thread/victims.ts";

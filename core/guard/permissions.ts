@@ -5,8 +5,7 @@ import { tryListPids } from "../cgroup/pids.ts";
 import { isInSubtree } from "../cgroup_path.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { openPidfd, signalPidfd } from "../kernel/process.ts";
-import type { Fallback } from "./modes.ts";
-import type { GuardedCgroup } from "./registry.ts";
+import type { Fallback, GuardedCgroup } from "./registry.ts";
 
 /** The processes of a cgroup mostly belong to one user; a few are enough to know. */
 const MAX_PROCESSES_CHECKED = 20;

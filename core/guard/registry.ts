@@ -1,13 +1,14 @@
 /** The guarded cgroups: follows their limits, arms their notifications, and hands them to the monitor thread. */
 
-import { type Cgroup, isThere, openCgroup } from "../cgroup/cgroup.ts";
+import { type Cgroup, isThere, openCgroup, readSummary } from "../cgroup/cgroup.ts";
+import { isInSubtree } from "../cgroup_path.ts";
 import type { Journal, Restored } from "../control/journal.ts";
+import { OomkitError } from "../errors.ts";
 import type { EpollSet } from "../kernel/epoll.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { pageSize } from "../kernel/page_size.ts";
 import { type LevelBytes, levelBytesIn, notificationThreshold } from "../policy/levels.ts";
 import { armAsync, reasonOf, shortageOf } from "../watch/triggers.ts";
-import { applyMode, type Fallback, isModeApplied } from "./modes.ts";
 import {
   type GuardPolicy,
   keyOf,
@@ -31,6 +32,13 @@ export interface GuardedCgroup {
   readonly requested: Mode;
   readonly settings: GuardSettings;
   armed: readonly ArmedEventfd[];
+}
+
+/** What was asked for, what stands in for it, and why. */
+export interface Fallback {
+  readonly requested: string;
+  readonly fallback: string;
+  readonly reason: string;
 }
 
 export interface GuardRegistryOptions {
@@ -185,9 +193,11 @@ export class GuardRegistry {
 
   #isUnchanged(known: GuardedCgroup, policy: GuardPolicy, found: GuardedLimit): boolean {
     const { limitOwner, limit, oomTotalBytes } = found;
+    const { mode } = known.settings;
     return known.limitOwner.inode === limitOwner.inode && known.policy === policy &&
       known.settings.limit === limit && known.settings.oomTotalBytes === oomTotalBytes &&
-      isModeApplied(this.#options.journal, limitOwner, known.settings.mode);
+      // Another program may have undone the change, as systemd does on daemon-reload.
+      (mode === "notify" || this.#options.journal.isOurs(limitOwner.dir, fileOf(mode)));
   }
 
   #applyMode(limitOwner: Cgroup, requested: Mode, imminent: number): Mode {
@@ -234,7 +244,44 @@ export class GuardRegistry {
   }
 }
 
-export interface ArmedEventfd {
+/** The largest page size (arm64): the kernel rounds memory.high down to pages, so a multiple of this is read back unchanged. */
+const MAX_PAGE_BYTES = 65536;
+
+const fileOf = (mode: Mode) => mode === "throttle" ? "memory.high" : "memory.oom_control";
+
+/** Makes the change that `mode` needs. Returns why it cannot be made. */
+function applyMode(
+  journal: Journal,
+  limitOwner: Cgroup,
+  mode: Mode,
+  imminent: number,
+): string | undefined {
+  if (mode === "notify") return undefined;
+  const { dir, inode, hierarchy: { own } } = limitOwner;
+  if (mode === "hold" && own !== undefined && isInSubtree(own, limitOwner.path)) {
+    return "oomkit runs in the cgroup and would be held too";
+  }
+  const file = fileOf(mode);
+  const other = journal.holder(dir, file);
+  if (other !== undefined) return `the guard with pid ${other} has changed ${file}`;
+  if (mode === "throttle" && !journal.isOurs(dir, file)) {
+    const high = readSummary(limitOwner)?.limits.high ?? Infinity;
+    if (high <= imminent) return `its memory.high of ${high} throttles it earlier`;
+  }
+  try {
+    const value = mode === "hold"
+      ? "1"
+      : String(Math.floor(imminent / MAX_PAGE_BYTES) * MAX_PAGE_BYTES);
+    const refused = journal.change(dir, inode, file, value);
+    return refused === undefined ? undefined : `${dir}/${file}: ${refused}`;
+  } catch (error) {
+    // A change that cannot be recorded was not made.
+    if (error instanceof OomkitError) return error.message;
+    throw error;
+  }
+}
+
+interface ArmedEventfd {
   readonly token: number;
   disarm(): void;
   /** It reports that the kernel reclaims, which matters only for a cgroup that is full of page cache. */

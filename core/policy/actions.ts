@@ -118,7 +118,6 @@ export const ACTIONS = {
 export type ActionKind = keyof typeof ACTIONS;
 /** The kinds that `action` events report. */
 export type ReportedAction = Exclude<ActionKind, "noop">;
-export type ActionOutcome = (typeof ACTIONS)[ActionKind]["outcomes"][number];
 
 type KindThatRuns<How> = {
   [Kind in ActionKind]: (typeof ACTIONS)[Kind]["runs"] extends How ? Kind : never;

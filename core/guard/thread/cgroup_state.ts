@@ -162,34 +162,26 @@ export function closeCgroupState({ pinned, files }: CgroupState): void {
 
 function openControlFiles(limitOwner: Cgroup): ControlFiles | undefined {
   const { dir, hierarchy: { version, kernel } } = limitOwner;
-  const opened: { close(): void }[] = [];
-  const keep = <T extends { close(): void }>(file: T): T => {
-    opened.push(file);
-    return file;
-  };
-  const closeAll = () => opened.forEach((file) => file.close());
+  using opened = new DisposableStack();
   try {
-    const directory = keep(openDirectory(dir));
-    if (inodeOfFd(directory) !== limitOwner.inode) return void closeAll();
+    const directory = opened.use(openDirectory(dir));
+    if (inodeOfFd(directory) !== limitOwner.inode) return undefined;
     // epoll_ctl(2) refuses a plain file, which a fake hierarchy has.
-    const events = version.eventsFile && kernel
-      ? openEvents(directory, version.eventsFile)
-      : undefined;
-    if (events) keep(events);
+    const events = opened.use(
+      version.eventsFile && kernel ? openEvents(directory, version.eventsFile) : undefined,
+    );
     if (withinFdBudget(directory, "speed")) {
-      const usageFile = keep(openControlFileIn(directory, version.usageFile));
-      return { directory, usageFile, statFile: openLazily(directory, "memory.stat"), events };
+      const usageFile = opened.use(openControlFileIn(directory, version.usageFile));
+      const statFile = openLazily(directory, "memory.stat");
+      opened.move();
+      return { directory, usageFile, statFile, events };
     }
+    opened.move();
     directory.close();
     const usageFile = reopenOnRead(`${dir}/${version.usageFile}`);
-    return {
-      directory: undefined,
-      usageFile,
-      statFile: reopenOnRead(`${dir}/memory.stat`),
-      events,
-    };
+    const statFile = reopenOnRead(`${dir}/memory.stat`);
+    return { directory: undefined, usageFile, statFile, events };
   } catch (error) {
-    closeAll();
     if (error instanceof SystemCallError && !isShortage(error)) return undefined;
     throw error;
   }
