@@ -5,7 +5,7 @@ import { runHook } from "../control/hook.ts";
 import { startReclaim } from "../control/reclaim.ts";
 import { signalHandlingProcesses } from "../control/signal.ts";
 import { environmentOf } from "../events/environment.ts";
-import { type Body, type LevelReachedBody, makeEvent } from "../events/event.ts";
+import { type Body, type KillBody, type LevelReachedBody, makeEvent } from "../events/event.ts";
 import { toJson } from "../events/json.ts";
 import { wallClock } from "../kernel/clock.ts";
 import { openDirectory } from "../kernel/fd.ts";
@@ -18,9 +18,8 @@ import {
 } from "../policy/actions.ts";
 import type { Level } from "../policy/levels.ts";
 import { delay, withDeadline } from "../timing.ts";
-import { actionEvent, type ActionResult, killEvent } from "./events.ts";
+import { actionEvent, type ActionResult } from "./events.ts";
 import type { GuardedCgroup } from "./registry.ts";
-import type { KillReport } from "./thread/protocol.ts";
 
 /** Reclaims and hooks at the same time; more are not started and reported as failed. */
 const MAX_RUNNING = 16;
@@ -74,8 +73,8 @@ export class BackgroundActions {
     }
   }
 
-  runKillHooks(guarded: GuardedCgroup, kill: KillReport): void {
-    this.#runAll("after_kill", guarded, kill.level, kill.usage_before, killEvent(guarded, kill));
+  runKillHooks(guarded: GuardedCgroup, kill: KillBody): void {
+    this.#runAll("after_kill", guarded, kill.level, kill.usage_before, kill);
   }
 
   /** Waits for running actions for a short time, then kills the hooks among them. */

@@ -16,17 +16,11 @@ import {
   type Source,
 } from "../events/event.ts";
 import { wallClock } from "../kernel/clock.ts";
+import { actionText, mapActions } from "../policy/actions.ts";
 import type { Labels } from "../policy/rules.ts";
 import type { RecordSink } from "../record/format.ts";
 import { startWatch, type Watching } from "../watch/watch.ts";
 import { BackgroundActions } from "./background_actions.ts";
-import {
-  actionSkippedEvent,
-  guardArmedEvent,
-  killEvent,
-  levelReachedEvent,
-  reclaimedEvent,
-} from "./events.ts";
 import { Collector } from "./heap.ts";
 import { permissionWarnings } from "./permissions.ts";
 import { kills, maySuspend, type PolicySet } from "./policy.ts";
@@ -341,24 +335,20 @@ export class Guard {
     const emit = (body: Body, stat?: string) =>
       this.#emitEvent(path, report.wakeSource, body, report.at, stat);
     switch (report.type) {
-      case "level_reached": {
-        const reached = levelReachedEvent(guarded, report);
-        emit(reached);
-        return this.#backgroundActions.runLevelActions(guarded, reached);
-      }
+      case "level_reached":
+        emit(report.body);
+        return this.#backgroundActions.runLevelActions(guarded, report.body);
       case "kill": {
         const { kill } = report;
-        emit(killEvent(guarded, kill), kill.stat);
+        emit(kill, report.stat);
         const isHeld = kill.outcome === "failed" && guarded.settings.mode === "hold";
         if (isHeld && this.#registry.get(guarded.id)) {
           this.#reenableOomKiller(guarded, kill.reason ?? "no process could be killed");
         }
         return this.#backgroundActions.runKillHooks(guarded, kill);
       }
-      case "reclaimed":
-        return emit(reclaimedEvent(guarded, report));
-      case "action_skipped":
-        return emit(actionSkippedEvent(guarded, report));
+      case "event":
+        return emit(report.body);
       case "fallback": {
         const { requested, fallback, why: reason, isGuarded } = report;
         this.#reportFallback(isGuarded ? "/" : path, { requested, fallback, reason });
@@ -406,6 +396,20 @@ export class Guard {
       this.#emitEvent(pathIn(this.#scopes, dir), "none", body);
     }
   }
+}
+
+function guardArmedEvent({ limitOwner, settings, policy }: GuardedCgroup): Body {
+  return {
+    type: "guard_armed",
+    rule: policy.rule ?? null,
+    limit: settings.limit,
+    limit_owner: limitOwner.path,
+    ...settings.levelBytes,
+    metric: policy.metric,
+    mode: settings.mode,
+    actions: mapActions(policy.actions, actionText),
+    dry_run: policy.dryRun,
+  };
 }
 
 /** The monitor thread beats once a second at least; on a machine that swaps it may pause for longer. */

@@ -5,6 +5,7 @@
 
 import type { Cgroup } from "../../cgroup/cgroup.ts";
 import type { SuspendedProcess } from "../../control/journal.ts";
+import type { KillBody } from "../../events/event.ts";
 import { wallClock } from "../../kernel/clock.ts";
 import {
   type ControlFile,
@@ -30,13 +31,7 @@ import {
   type UsageTrend,
 } from "../../policy/usage_trend.ts";
 import type { ResolvedPolicy } from "../policy.ts";
-import {
-  type CgroupSpec,
-  type GuardSettings,
-  type KillReport,
-  unflatten,
-  type WakeSource,
-} from "./protocol.ts";
+import { type CgroupSpec, type GuardSettings, unflatten, type WakeSource } from "./protocol.ts";
 import type { Victim, VictimSelection } from "./victims.ts";
 
 export interface CgroupState {
@@ -111,9 +106,11 @@ export interface PinnedVictims {
 export interface PendingKill {
   readonly victim: Victim;
   readonly kill: Omit<
-    KillReport,
-    "usage_after" | "freed" | "outcome" | "reason" | "exit_ms" | "freed_ms"
+    KillBody,
+    "usage_after" | "freed" | "outcome" | "exit_ms" | "freed_ms"
   >;
+  /** memory.stat at the decision. */
+  readonly stat: string;
   /** Milliseconds of this thread's clock. */
   readonly since: number;
   rounds: number;

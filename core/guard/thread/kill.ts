@@ -29,6 +29,7 @@ import {
   msUntilLimitAtPeakRate,
 } from "../../policy/usage_trend.ts";
 import type { RecordedDecision } from "../../record/format.ts";
+import { actionEvent, rounded } from "../events.ts";
 import { type CgroupState, observe, readStat, reportHead } from "./cgroup_state.ts";
 import { PendingKills } from "./pending_kills.ts";
 import type { Report } from "./protocol.ts";
@@ -325,36 +326,38 @@ export class KillExecutor {
   }
 
   #endReclaim(state: CgroupState, now: number): void {
-    const { actions, memory, decision } = state;
+    const { actions, memory, decision, policy } = state;
     if (actions.reclaim === undefined) return;
     const { before, since } = actions.reclaim;
     actions.reclaim = undefined;
-    const lasted = now - since;
     // In mode throttle a stream of page cache is reclaimed dozens of times a second.
     if (now - actions.reclaimReportedAt < MIN_MS_BETWEEN_REPORTS) return;
     actions.reclaimReportedAt = now;
-    this.#options.report({
-      type: "reclaimed",
-      ...reportHead(state),
-      level: decision.killLevel,
-      before,
-      after: memory.usage,
-      lasted,
+    const { dryRun } = policy;
+    const body = actionEvent(state, "reclaim", decision.killLevel, before, {
+      usage_after: memory.usage,
+      outcome: dryRun ? "dry_run" : "reclaimed",
+      freed: dryRun ? null : Math.max(0, before - memory.usage),
+      freed_ms: rounded(now - since),
     });
+    this.#options.report({ type: "event", ...reportHead(state), body });
   }
 
-  #reportSkip(state: CgroupState, why: SkipReason): void {
-    const { actions, memory, decision } = state;
+  #reportSkip(state: CgroupState, reason: SkipReason): void {
+    const { actions, memory: { usage, pageCache }, decision: { killLevel: level }, settings } =
+      state;
     if (performance.now() - actions.skipReportedAt < MIN_MS_BETWEEN_REPORTS) return;
     actions.skipReportedAt = performance.now();
-    this.#options.report({
+    const body = {
       type: "action_skipped",
-      ...reportHead(state),
-      level: decision.killLevel,
-      why,
-      usage: memory.usage,
-      reclaimable: memory.pageCache.reclaimable,
-    });
+      level,
+      reason,
+      usage,
+      reclaimable: pageCache.reclaimable ?? null,
+      limit: settings.limit,
+      level_bytes: settings.levelBytes[level],
+    } as const;
+    this.#options.report({ type: "event", ...reportHead(state), body });
   }
 }
 

@@ -296,8 +296,17 @@ export class MonitorLoop {
     if (!reached) this.#killExecutor.rest(state, now);
     for (const level of levels) {
       const { usage, rate } = memory;
-      const head = reportHead(state);
-      this.#outbox.push({ type: "level_reached", ...head, level, usage, metricValue, rate });
+      const body = {
+        type: "level_reached",
+        level,
+        usage,
+        metric_value: metricValue,
+        metric: policy.metric,
+        level_bytes: levelBytes[level],
+        limit,
+        rate: rate === undefined ? null : Math.round(rate),
+      } as const;
+      this.#outbox.push({ type: "level_reached", ...reportHead(state), body });
     }
     if (decision.killCycle) return this.#cpuFollower?.leave();
     const [first] = pinned.selection?.victims ?? [];

@@ -3,14 +3,14 @@
 import { pidsInCgroup } from "../../cgroup/pids.ts";
 import { isEmpty, killCgroup, SIGCONT, SIGKILL, SIGSTOP, SIGTERM } from "../../control/kill.ts";
 import { suspendedProcess, type SuspensionLog } from "../../control/journal.ts";
-import type { CandidateJson } from "../../events/event.ts";
+import type { CandidateJson, KillBody } from "../../events/event.ts";
 import { SystemCallError } from "../../kernel/libc.ts";
 import { hasEnded, releaseMemory, signalPidfd } from "../../kernel/process.ts";
 import type { KillAction } from "../../policy/actions.ts";
 import type { Observation } from "../../policy/kill_cycle.ts";
 import { type CgroupState, type PendingKill, reportHead } from "./cgroup_state.ts";
 import { rounded } from "../events.ts";
-import type { KillReport, Report } from "./protocol.ts";
+import type { Report } from "./protocol.ts";
 import { killScopeOf, releaseVictim, type Victim, type VictimSelection } from "./victims.ts";
 
 /** After so many rounds of SIGKILL over a cgroup that does not get empty, its processes are frozen first. */
@@ -45,6 +45,7 @@ export class PendingKills {
       victim,
       since: now,
       kill: describeKill(state, killAction, signal, signalLatencyMs, victim),
+      stat: state.memory.stat,
       rounds: 1,
       exitLatencyMs: undefined,
     };
@@ -134,7 +135,8 @@ export class PendingKills {
       ...describeKill(state, killAction, signal, performance.now() - now),
       candidates,
     };
-    this.#reportKill(state, { kill, since: now, exitLatencyMs: undefined }, "failed", reason);
+    const open = { kill, stat: state.memory.stat, since: now, exitLatencyMs: undefined };
+    this.#reportKill(state, open, "failed", reason);
   }
 
   /** Releases the selected victims, except those that are signalled or suspended. */
@@ -179,14 +181,15 @@ export class PendingKills {
 
   #reportKill(
     state: CgroupState,
-    { kill, exitLatencyMs, since }: Pick<PendingKill, "kill" | "exitLatencyMs" | "since">,
-    outcome: KillReport["outcome"],
+    { kill, stat, exitLatencyMs, since }: Omit<PendingKill, "victim" | "rounds">,
+    outcome: KillBody["outcome"],
     reason: string | null = null,
   ): void {
     const { usage } = state.memory;
     this.#report({
       type: "kill",
       ...reportHead(state),
+      stat,
       kill: {
         ...kill,
         usage_after: usage,
@@ -213,23 +216,26 @@ function isAlive(open: PendingKill, now: number): boolean {
 }
 
 function describeKill(
-  { memory, settings, decision: { killLevel }, pinned }: CgroupState,
+  { memory, settings, policy, decision: { killLevel }, pinned }: CgroupState,
   action: KillAction,
   signal: number,
   signalLatencyMs: number,
   victim?: Victim,
 ): PendingKill["kill"] {
   return {
+    type: "action",
     action,
     level: killLevel,
+    mode: settings.mode,
+    dry_run: policy.dryRun,
+    usage_before: memory.usage,
+    limit: settings.limit,
+    level_bytes: settings.levelBytes[killLevel],
+    reason: null,
     signal: signal === SIGTERM ? "SIGTERM" : "SIGKILL",
     victim: victim?.scored ?? null,
     killed_cgroup: (victim && killScopeOf(victim, action)?.cgroup.path) ?? null,
     candidates: pinned.selection?.candidates ?? [],
-    usage_before: memory.usage,
-    limit: settings.limit,
-    level_bytes: settings.levelBytes[killLevel],
-    stat: memory.stat,
     signal_ms: rounded(signalLatencyMs),
   };
 }

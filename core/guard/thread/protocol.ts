@@ -3,10 +3,14 @@
 import type { Cgroup } from "../../cgroup/cgroup.ts";
 import type { Hierarchy } from "../../cgroup/hierarchy.ts";
 import { versionOf } from "../../cgroup/versions.ts";
-import type { KillBody } from "../../events/event.ts";
+import type {
+  ActionBody,
+  ActionSkippedBody,
+  KillBody,
+  LevelReachedBody,
+} from "../../events/event.ts";
 import type { SharedEpoll } from "../../kernel/epoll.ts";
-import type { SkipReason } from "../../policy/kill_cycle.ts";
-import type { Level, LevelBytes } from "../../policy/levels.ts";
+import type { LevelBytes } from "../../policy/levels.ts";
 import type { Mode, PolicySet } from "../policy.ts";
 import type { SampleRing } from "./sample_ring.ts";
 
@@ -76,9 +80,6 @@ export type Command =
   | { readonly type: "remove"; readonly id: number }
   | { readonly type: "stop" };
 
-/** What the monitor thread knows of a kill's event, and memory.stat at the decision. */
-export type KillReport = Omit<KillBody, "type" | "mode" | "dry_run"> & { readonly stat: string };
-
 /** What caused a poll: a threshold's eventfd, POLLPRI on memory.events, or the time. */
 export type WakeSource = "eventfd" | "pollpri" | "poll";
 
@@ -97,29 +98,11 @@ export type Report =
     /** If false, the first kill is the slowest. */
     readonly warmedUp: boolean;
   }
-  | ReportHead & {
-    readonly type: "level_reached";
-    readonly level: Level;
-    readonly usage: number;
-    readonly metricValue: number;
-    /** Bytes per second; `undefined` after a single sample. */
-    readonly rate: number | undefined;
-  }
-  | ReportHead & { readonly type: "kill"; readonly kill: KillReport }
-  | ReportHead & {
-    readonly type: "reclaimed";
-    readonly level: Level;
-    readonly before: number;
-    readonly after: number;
-    readonly lasted: number;
-  }
-  | ReportHead & {
-    readonly type: "action_skipped";
-    readonly level: Level;
-    readonly why: SkipReason;
-    readonly usage: number;
-    readonly reclaimable: number | undefined;
-  }
+  | ReportHead & { readonly type: "level_reached"; readonly body: LevelReachedBody }
+  /** `stat` is memory.stat at the decision. */
+  | ReportHead & { readonly type: "kill"; readonly kill: KillBody; readonly stat: string }
+  /** To be emitted, and nothing else. */
+  | ReportHead & { readonly type: "event"; readonly body: ActionBody | ActionSkippedBody }
   | ReportHead & {
     readonly type: "fallback";
     /** Whether the cgroup is guarded by the fallback, or not at all. */
