@@ -12,7 +12,7 @@ import { openSdNotify } from "../../core/control/sd_notify.ts";
 import { BrokenOff, OomkitError, shortened } from "../../core/errors.ts";
 import type { CandidateJson, OomkitEvent } from "../../core/events/event.ts";
 import { toJson } from "../../core/events/json.ts";
-import { type Guard, startGuard } from "../../core/guard/guard.ts";
+import { type Guard, runAll, startGuard } from "../../core/guard/guard.ts";
 import { kills } from "../../core/guard/policy.ts";
 import { type Health, heartbeatHealth } from "../../core/receivers/prometheus/server.ts";
 import type { Finish } from "../exit.ts";
@@ -166,20 +166,16 @@ class GuardRun {
     this.#isStopping = true;
     this.#started.resolve();
     this.#serviceManager?.stopping();
-    try {
+    await runAll([
       // The live view closes first, so that the events from here on stay on the terminal.
-      await this.#live?.close().finally(() => this.#guard?.stop());
-      await this.#guard?.stop();
-    } finally {
-      try {
-        await this.#recording?.close();
-      } finally {
-        await this.#receivers?.close();
-        await this.#output.close();
-        this.#faults.off();
-        this.#offSignals();
-      }
-    }
+      () => this.#live?.close(),
+      () => this.#guard?.stop(),
+      () => this.#recording?.close(),
+      () => this.#receivers?.close(),
+      () => this.#output.close(),
+      () => this.#faults.off(),
+      () => this.#offSignals(),
+    ]);
   }
 
   #emit(event: OomkitEvent, stat = ""): void {

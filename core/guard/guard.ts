@@ -212,12 +212,12 @@ export class Guard {
   /** Whether the monitor thread has run since the last call. */
   readonly isAlive = (): boolean => this.#heartbeat.isAlive();
 
-  /** Restores everything, and ends with the summary. Throws the first error, after all steps have run. */
+  /** Restores everything, and ends with the summary. To be called once. */
   async stop(): Promise<void> {
     this.#isStopping = true;
     this.#timers.forEach(clearInterval);
     let isAllRestored = true;
-    const steps: (() => unknown)[] = [
+    await runAll([
       () => this.#thread.stop(),
       () => this.#recording.stop(),
       () => {
@@ -232,16 +232,7 @@ export class Guard {
       () => this.#ownOomScoreAdj?.restore(),
       () => this.#kernelEvents.stop(),
       () => this.#thread.close(),
-    ];
-    const errors: unknown[] = [];
-    for (const step of steps) {
-      try {
-        await step();
-      } catch (error) {
-        errors.push(error);
-      }
-    }
-    if (errors.length > 0) throw errors[0];
+    ]);
   }
 
   #startRestoreWatchdog(): void {
@@ -396,6 +387,19 @@ export class Guard {
       this.#emitEvent(pathIn(this.#scopes, dir), "none", body);
     }
   }
+}
+
+/** Runs the steps one after the other, whichever of them fails, and then throws the first error. */
+export async function runAll(steps: readonly (() => unknown)[]): Promise<void> {
+  const errors: unknown[] = [];
+  for (const step of steps) {
+    try {
+      await step();
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (errors.length > 0) throw errors[0];
 }
 
 function guardArmedEvent({ limitOwner, settings, policy }: GuardedCgroup): Body {
