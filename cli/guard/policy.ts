@@ -3,7 +3,12 @@
 import { OomkitError, shortened } from "../../core/errors.ts";
 import { type GuardPolicy, killLevel, type PolicySet } from "../../core/guard/policy.ts";
 import { omitUndefined } from "../../core/omit_undefined.ts";
-import { type Action, isKillAction, parseSignal } from "../../core/policy/actions.ts";
+import {
+  type Action,
+  isKillAction,
+  parseSignal,
+  type SignalName,
+} from "../../core/policy/actions.ts";
 import type { Margin } from "../../core/policy/levels.ts";
 import type { Labels } from "../../core/policy/rules.ts";
 import type { Rule } from "../config/rules.ts";
@@ -37,8 +42,8 @@ export function policyOfFlags(
   const isGiven = (name: string) => (sourceOf(name) ?? "default") !== "default";
   const overridesOomHero = (name: string) => isGiven(name) && sourceOf(name) !== "config";
   const hero = oomHeroEnv(overridesOomHero);
-  const warn = hero.warn ?? flags.warn;
-  const critical = hero.critical ?? flags.critical;
+  const warn = hero?.warn ?? flags.warn;
+  const critical = hero?.critical ?? flags.critical;
   if (warn > critical) {
     throw new OomkitError(
       `cannot use --warn ${warn}% and --critical ${critical}%${
@@ -48,13 +53,13 @@ export function policyOfFlags(
     );
   }
   const actions = {
-    warn: hero.onWarn ?? flags.onWarn ?? hero.defaultOnWarn ?? [],
-    critical: hero.onCritical ?? flags.onCritical ?? hero.defaultOnCritical ?? [],
+    warn: hero?.onWarn ?? flags.onWarn ?? (hero ? [signalAction("SIGUSR1")] : []),
+    critical: hero?.onCritical ?? flags.onCritical ?? (hero ? [signalAction("SIGUSR2")] : []),
     imminent: imminentActions(flags, sourceOf),
   };
   for (const [level, list] of Object.entries(actions)) checkActions(level, list);
   const { mode } = flags;
-  const isPod = flags.pod === true || (hero.isUsed && targets.length === 0);
+  const isPod = flags.pod === true || (hero !== undefined && targets.length === 0);
   if (isPod && targets.length > 0) {
     throw new OomkitError(`cannot guard ${targets[0]} and a pod together`, "give one of them");
   }
@@ -74,8 +79,8 @@ export function policyOfFlags(
     },
     triggerPolicy: {
       hysteresis: flags.hysteresis / 100,
-      cooldown: hero.cooldown ?? flags.cooldown,
-      repeat: flags.repeat === true || (hero.isUsed && !overridesOomHero("repeat")),
+      cooldown: hero?.cooldown ?? flags.cooldown,
+      repeat: flags.repeat === true || (hero !== undefined && !overridesOomHero("repeat")),
     },
     timeouts: {
       reclaim: flags.reclaim,
@@ -190,65 +195,44 @@ function marginOf(
   return omitUndefined({ ratio, min, max });
 }
 
-/** OOMHero's environment variables. They take precedence over the configuration file, not over rules, flags and OOMKIT_… */
-interface OomHeroEnv {
-  /** Whether any variable that selects OOMHero's behaviour is set; COOLDOWN alone is not one. */
-  readonly isUsed: boolean;
-  readonly warn?: number;
-  readonly critical?: number;
-  readonly onWarn?: readonly Action[];
-  readonly onCritical?: readonly Action[];
-  /** OOMHero's actions when nothing sets them. */
-  readonly defaultOnWarn?: readonly Action[];
-  readonly defaultOnCritical?: readonly Action[];
-  /** Milliseconds. */
-  readonly cooldown?: number;
-}
-
-/** @param isOverridden whether something of higher precedence sets the option of this name */
-function oomHeroEnv(isOverridden: (option: string) => boolean): OomHeroEnv {
-  const env = (name: string) => Deno.env.get(name);
+/**
+ * OOMHero's environment variables, which take precedence over the configuration file, not over rules, flags and OOMKIT_…;
+ * `undefined` unless one is set that selects OOMHero's behaviour. COOLDOWN alone is not one.
+ *
+ * @param isOverridden whether something of higher precedence sets the option of this name
+ */
+function oomHeroEnv(isOverridden: (option: string) => boolean) {
   const names = ["WARNING", "CRITICAL", "WARNING_SIGNAL", "CRITICAL_SIGNAL"];
-  if (names.every((name) => env(name) === undefined)) return { isUsed: false };
-  const read = <T>(name: string, option: string, parse: (text: string) => T | undefined) => {
-    const text = env(name);
-    if (text === undefined || isOverridden(option)) return {};
-    const value = parse(text);
-    return value === undefined ? {} : { [option]: value };
+  if (names.every((name) => Deno.env.get(name) === undefined)) return undefined;
+  const read = <T>(name: string, option: string, parse: (text: string, name: string) => T) => {
+    const text = Deno.env.get(name);
+    if (text === undefined || isOverridden(option)) return undefined;
+    try {
+      return parse(text, name);
+    } catch (error) {
+      if (!(error instanceof OomkitError)) throw error;
+      throw new OomkitError(`cannot use ${name}: ${error.message}`);
+    }
   };
   return {
-    isUsed: true,
-    ...read("WARNING", "warn", (text) => percentOf("WARNING", text)),
-    ...read("CRITICAL", "critical", (text) => percentOf("CRITICAL", text)),
-    defaultOnWarn: [{ kind: "signal", argument: "SIGUSR1" }],
-    defaultOnCritical: [{ kind: "signal", argument: "SIGUSR2" }],
-    ...read("WARNING_SIGNAL", "onWarn", (text) => signalOf("WARNING_SIGNAL", text)),
-    ...read("CRITICAL_SIGNAL", "onCritical", (text) => signalOf("CRITICAL_SIGNAL", text)),
-    ...read("COOLDOWN", "cooldown", (text) => naming("COOLDOWN", () => secondsOf(text))),
+    warn: read("WARNING", "warn", percentOf),
+    critical: read("CRITICAL", "critical", percentOf),
+    onWarn: read("WARNING_SIGNAL", "onWarn", signalOf),
+    onCritical: read("CRITICAL_SIGNAL", "onCritical", signalOf),
+    cooldown: read("COOLDOWN", "cooldown", secondsOf),
   };
 }
 
-function percentOf(name: string, text: string): number | undefined {
+function percentOf(text: string, name: string): number | undefined {
   const percent = /^\d+$/.test(text.trim()) ? Number(text) : NaN;
   if (percent >= 1 && percent <= 100) return percent;
   printStderr(`${name}="${text}" is not a percentage from 1 to 100; ignored, as by OOMHero`);
   return undefined;
 }
 
-const signalOf = (name: string, text: string): readonly Action[] => [
-  { kind: "signal", argument: naming(name, () => parseSignal(text)) },
-];
+const signalOf = (text: string): readonly Action[] => [signalAction(parseSignal(text))];
+
+const signalAction = (argument: SignalName): Action => ({ kind: "signal", argument });
 
 const secondsOf = (text: string) =>
   parseDuration(/^\d+$/.test(text.trim()) ? `${text.trim()}s` : text);
-
-/** Adds the name of the variable to the error. */
-function naming<T>(name: string, parse: () => T): T {
-  try {
-    return parse();
-  } catch (error) {
-    throw error instanceof OomkitError
-      ? new OomkitError(`cannot use ${name}: ${error.message}`)
-      : error;
-  }
-}

@@ -12,7 +12,6 @@ import { openPidfd, signalPidfd } from "../kernel/process.ts";
 import { parseProcStat } from "../parse/procfs.ts";
 import { mayWrite, reasonOf, writeControl } from "./write.ts";
 
-/** A changed control file. */
 export interface Change {
   /** The cgroup's directory and its inode; a new cgroup of that name is not touched. */
   readonly dir: string;
@@ -314,7 +313,6 @@ function writablePart(file: string, text: string): string {
   return /^oom_kill_disable (\d)/m.exec(text)?.[1] ?? text;
 }
 
-/** The valid entries of a record. */
 function readEntries<Entry>(path: string, isEntry: (each: unknown) => each is Entry): Entry[] {
   try {
     const [line] = (tryReadText(path) ?? "[]").split("\n");

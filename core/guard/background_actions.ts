@@ -31,7 +31,6 @@ const MAX_MS_AFTER_KILL = 1500;
 const MAX_MS_TO_RECLAIM = 1000;
 const RECLAIM_POLL_MS = 50;
 
-/** One run of an action. */
 interface Run {
   readonly kind: BackgroundAction;
   readonly argument: string | undefined;

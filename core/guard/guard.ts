@@ -188,7 +188,6 @@ export class Guard {
     return predictVictims(guarded, this.#policies);
   }
 
-  /** Changes policies and targets. */
   async reload({ policies, scopes }: Pick<GuardOptions, "policies" | "scopes">): Promise<void> {
     const isElsewhere = !sameScopes(this.#scopes, scopes);
     this.#policies = policies;
@@ -419,7 +418,6 @@ function guardArmedEvent({ limitOwner, settings, policy }: GuardedCgroup): Body 
 /** The monitor thread beats once a second at least; on a machine that swaps it may pause for longer. */
 const MAX_MS_WITHOUT_HEARTBEAT = 30_000;
 
-/** Whether the monitor thread runs. */
 class Heartbeat {
   #last = { at: performance.now(), count: 0 };
   #countWhenAsked = 0;
@@ -452,7 +450,6 @@ class Heartbeat {
 
 /** Finds cgroups in which allocators have waited too long: under `hold` none continues unless the guard acts. */
 class HoldWatchdog {
-  /** By id. */
   readonly #waitingSince = new Map<number, number>();
 
   /** @param timeout milliseconds that allocators may wait. */
@@ -495,7 +492,6 @@ class KernelEvents {
       !this.#targets.every(isThere);
   }
 
-  /** Watches the targets that exist now. */
   renew(): void {
     this.#end();
     this.#targets = existingTargets(this.scopes());

@@ -111,7 +111,6 @@ export function keyOf(policy: GuardPolicy): string {
 /** A policy with what follows from it, computed once: for the monitor thread and for a replay. */
 export interface ResolvedPolicy extends GuardPolicy, DecisionPolicy {
   readonly kills: boolean;
-  /** See {@link keyOf}. */
   readonly key: string;
 }
 

@@ -82,7 +82,6 @@ export class GuardRecording {
   readonly #sink: RecordSink | undefined;
   readonly #emit: Emit;
   readonly #states = new Map<number, RecordedState>();
-  /** Of each policy. */
   #metrics: readonly GuardPolicy["metric"][];
   #timer: ReturnType<typeof setInterval> | undefined;
   #sampler: Sampler | undefined;

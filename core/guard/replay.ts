@@ -33,9 +33,7 @@ export interface RecordedKill {
 }
 
 export interface ReplayOptions {
-  /** Replaces the recorded policies. */
   readonly other: PolicySet | undefined;
-  /** Changes a recorded policy. */
   override(policy: GuardPolicy): GuardPolicy;
 }
 
@@ -60,7 +58,6 @@ export class Replayed {
   from = Infinity;
   to = -Infinity;
   ending: "ended" | "full" | "cut_off" = "cut_off";
-  /** Snapshots that the recording lost. */
   lost = 0;
   readonly cgroups: ReplayedCgroup[] = [];
   readonly kills: RecordedKill[] = [];

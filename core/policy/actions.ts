@@ -26,7 +26,6 @@ export const SIGNAL_NUMBERS = {
 export type SignalName = keyof typeof SIGNAL_NUMBERS;
 
 interface ArgumentSpec {
-  /** For help texts. */
   readonly name: string;
   readonly isOptional: boolean;
   /** It may contain commas: in a list of actions it takes the rest of the text. */
@@ -92,9 +91,7 @@ export const ACTIONS = {
     outcomes: ["reclaimed", "dry_run", "failed"],
     latencies: ["freed"],
   },
-  /** Kills the process that the kernel would choose. */
   process: { ...KILL, killScope: "victim", oomGuardName: "Process" },
-  /** Kills everything in the victim's container. */
   container: { ...KILL, killScope: "container", oomGuardName: "Container" },
   /** Runs `sh -c COMMAND` with the event on stdin. */
   exec: {
@@ -116,7 +113,6 @@ export const ACTIONS = {
 } as const satisfies Readonly<Record<string, ActionSpec>>;
 
 export type ActionKind = keyof typeof ACTIONS;
-/** The kinds that `action` events report. */
 export type ReportedAction = Exclude<ActionKind, "noop">;
 
 type KindThatRuns<How> = {

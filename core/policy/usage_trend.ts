@@ -28,7 +28,6 @@ export interface UsageTrend {
   peakRateAt: number;
 }
 
-/** Before the first sample. */
 export const noTrend: Readonly<UsageTrend> = {
   usage: NaN,
   usageAt: -Infinity,

@@ -61,11 +61,9 @@ const SUSPEND_WITHIN_MS = 5;
 
 export interface KillExecutorOptions {
   readonly states: () => Iterable<CgroupState>;
-  /** Whether a rule excludes this path. */
   readonly isExcluded: (path: string) => boolean;
   readonly report: (report: Report) => void;
   readonly suspensions?: SuspensionLog;
-  /** For a recording. */
   readonly samples?: SampleWriter | undefined;
 }
 
