@@ -3,15 +3,15 @@
 import { identify } from "../cgroup/identity.ts";
 import { type Action, killActionOf } from "../policy/actions.ts";
 import type { DecisionPolicy, KillTimeouts } from "../policy/kill_cycle.ts";
-import { type Level, LEVELS, type Margin, type TriggerPolicy } from "../policy/levels.ts";
+import {
+  type Level,
+  LEVELS,
+  type Margin,
+  type Mode,
+  type TriggerPolicy,
+} from "../policy/levels.ts";
 import { type Labels, type Rule, ruleFor } from "../policy/rules.ts";
 import type { VictimPreferences } from "../policy/victims.ts";
-
-/**
- * How a guard gains time at the limit. `notify` changes nothing; `throttle` sets memory.high (v2), `hold` disables the kernel's
- * OOM killer (v1). Both changes are restored.
- */
-export type Mode = "notify" | "throttle" | "hold";
 
 /** For one cgroup; cgroups under different rules have different policies. */
 export interface GuardPolicy {

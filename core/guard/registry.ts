@@ -7,13 +7,17 @@ import { OomkitError } from "../errors.ts";
 import type { EpollSet } from "../kernel/epoll.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { pageSize } from "../kernel/page_size.ts";
-import { type LevelBytes, levelBytesIn, notificationThreshold } from "../policy/levels.ts";
+import {
+  type LevelBytes,
+  levelBytesIn,
+  type Mode,
+  notificationThreshold,
+} from "../policy/levels.ts";
 import { armAsync, reasonOf, shortageOf } from "../watch/triggers.ts";
 import {
   type GuardPolicy,
   keyOf,
   killLevel,
-  type Mode,
   policyFor,
   type PolicySet,
   requestedMode,

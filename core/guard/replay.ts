@@ -1,7 +1,7 @@
 /** A recording through the decisions of a guard, in virtual time: the same lines and policies give the same result. Pure. */
 
 import { versionOf } from "../cgroup/versions.ts";
-import { type LevelBytes, levelBytesIn, LEVELS } from "../policy/levels.ts";
+import { type LevelBytes, levelBytesIn, LEVELS, type Mode } from "../policy/levels.ts";
 import type {
   RecordedCgroup,
   RecordedPolicy,
@@ -9,7 +9,7 @@ import type {
   RecordingHead,
   RecordingLine,
 } from "../record/format.ts";
-import { type GuardPolicy, type Mode, policyFor, type PolicySet, requestedMode } from "./policy.ts";
+import { type GuardPolicy, policyFor, type PolicySet, requestedMode } from "./policy.ts";
 import { policyOfRecord } from "./record.ts";
 import { type Act, recordedActs, ReplayedState, type ReplaySettings } from "./replay_cgroup.ts";
 

@@ -12,7 +12,7 @@ import {
   resetDecision,
   retryLater,
 } from "../policy/kill_cycle.ts";
-import type { Level, LevelBytes } from "../policy/levels.ts";
+import type { Level, LevelBytes, Mode } from "../policy/levels.ts";
 import {
   noTrend,
   noUnreclaimableTrend,
@@ -20,7 +20,7 @@ import {
   updateUnreclaimable,
 } from "../policy/usage_trend.ts";
 import type { RecordedSnapshot } from "../record/format.ts";
-import { type GuardPolicy, type Mode, type ResolvedPolicy, resolvePolicy } from "./policy.ts";
+import { type GuardPolicy, type ResolvedPolicy, resolvePolicy } from "./policy.ts";
 
 /** What a guard does that is visible outside of it. */
 export type Act = Level | "reclaim" | "skip" | "kill" | "escalate" | "no_victim";

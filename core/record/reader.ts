@@ -82,41 +82,16 @@ async function* linesOf(path: string, name: string): AsyncGenerator<string> {
 
 /** Decompressed when the content is gzip, whatever the name. */
 async function* bytesOf(path: string, name: string): AsyncGenerator<Uint8Array> {
-  const chunks = chunksOf(path, name);
-  try {
-    const { value: first, done } = await chunks.next();
-    if (done) return;
-    const all = prepend(first, chunks);
-    // RFC 1952: the first bytes of every gzip file.
-    const isCompressed = first[0] === 0x1f && first[1] === 0x8b;
-    yield* isCompressed ? decompress(all, name) : all;
-  } finally {
-    // Closes the file when the caller stops reading.
-    await chunks.return(undefined);
-  }
-}
-
-async function* prepend(
-  first: Uint8Array,
-  rest: AsyncIterable<Uint8Array>,
-): AsyncGenerator<Uint8Array> {
-  yield first;
-  yield* rest;
-}
-
-const CHUNK_BYTES = 64 * 1024;
-
-async function* chunksOf(path: string, name: string): AsyncGenerator<Uint8Array> {
   try {
     // Opening a FIFO would block, and a device has no end.
     if (!(await Deno.stat(path)).isFile) throw failed(name, "it is not a regular file");
     using file = await Deno.open(path);
-    for (;;) {
-      const chunk = new Uint8Array(CHUNK_BYTES);
-      const length = await file.read(chunk);
-      if (length === null) return;
-      yield chunk.subarray(0, length);
-    }
+    const magic = new Uint8Array(2);
+    await file.read(magic);
+    await file.seek(0, Deno.SeekMode.Start);
+    // RFC 1952: the first bytes of every gzip file.
+    const isCompressed = magic[0] === 0x1f && magic[1] === 0x8b;
+    yield* isCompressed ? decompress(file.readable, name) : file.readable;
   } catch (error) {
     throw error instanceof OomkitError ? error : failed(name, errorText(error));
   }

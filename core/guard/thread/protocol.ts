@@ -10,8 +10,8 @@ import type {
   LevelReachedBody,
 } from "../../events/event.ts";
 import type { SharedEpoll } from "../../kernel/epoll.ts";
-import type { LevelBytes } from "../../policy/levels.ts";
-import type { Mode, PolicySet } from "../policy.ts";
+import type { LevelBytes, Mode } from "../../policy/levels.ts";
+import type { PolicySet } from "../policy.ts";
 import type { SampleRing } from "./sample_ring.ts";
 
 /** A cgroup without what cannot be cloned. */
