@@ -6,9 +6,9 @@ import { directoryOf, discover, type Hierarchy } from "../../core/cgroup/hierarc
 import { identify } from "../../core/cgroup/identity.ts";
 import { listProcesses, selfAndAncestors } from "../../core/cgroup/processes.ts";
 import { ownCgroup, parseGlob, resolveTarget } from "../../core/cgroup/resolve.ts";
+import { signalDenied } from "../../core/control/signal.ts";
 import { OomkitError } from "../../core/errors.ts";
 import type { Guard } from "../../core/guard/guard.ts";
-import { signalDenied } from "../../core/guard/permissions.ts";
 import { type GuardPolicy, killLevel, policyFor, type PolicySet } from "../../core/guard/policy.ts";
 import { candidatesIn, type Scope } from "../../core/guard/targets.ts";
 import { ACTIONS } from "../../core/policy/actions.ts";

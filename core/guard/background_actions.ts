@@ -39,7 +39,7 @@ interface Run {
   /** Bytes, when the level was reached. */
   readonly usage: number;
   /** The event that led to it, for hooks. */
-  readonly cause: Body;
+  readonly cause: LevelReachedBody | KillBody;
 }
 
 export class BackgroundActions {
@@ -65,15 +65,13 @@ export class BackgroundActions {
 
   /** Runs the actions of a level. Those that run after a kill wait for {@link runKillHooks} if the level kills. */
   runLevelActions(guarded: GuardedCgroup, reached: LevelReachedBody): void {
-    const { level, usage } = reached;
-    this.#runAll("background", guarded, level, usage, reached);
-    if (killActionOf(guarded.policy.actions[level]) === undefined) {
-      this.#runAll("after_kill", guarded, level, usage, reached);
-    }
+    this.#runAll("background", guarded, reached);
+    const isKilling = killActionOf(guarded.policy.actions[reached.level]) !== undefined;
+    if (!isKilling) this.#runAll("after_kill", guarded, reached);
   }
 
   runKillHooks(guarded: GuardedCgroup, kill: KillBody): void {
-    this.#runAll("after_kill", guarded, kill.level, kill.usage_before, kill);
+    this.#runAll("after_kill", guarded, kill);
   }
 
   /** Waits for running actions for a short time, then kills the hooks among them. */
@@ -90,10 +88,10 @@ export class BackgroundActions {
   #runAll(
     when: "background" | "after_kill",
     guarded: GuardedCgroup,
-    level: Level,
-    usage: number,
-    cause: Body,
+    cause: Run["cause"],
   ): void {
+    const { level } = cause;
+    const usage = cause.type === "action" ? cause.usage_before : cause.usage;
     for (const { kind, argument } of guarded.policy.actions[level]) {
       if (!isBackgroundAction(kind) || ACTIONS[kind].runs !== when) continue;
       this.#runners[kind]({ kind, argument, guarded, level, usage, cause });

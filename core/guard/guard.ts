@@ -4,9 +4,11 @@
  */
 
 import { type Cgroup, isThere, openCgroup, readControl } from "../cgroup/cgroup.ts";
+import { isInSubtree } from "../cgroup_path.ts";
 import { Journal, type Restored, restoreStale } from "../control/journal.ts";
 import { lowerOwnOomScoreAdj, type OwnOomScoreAdj } from "../control/oom_score_adj.ts";
 import { type RestoreWatchdog, startRestoreWatchdog } from "../control/restore_watchdog.ts";
+import { signalDenied } from "../control/signal.ts";
 import { OomkitError } from "../errors.ts";
 import {
   type Body,
@@ -22,7 +24,6 @@ import type { RecordSink } from "../record/format.ts";
 import { startWatch, type Watching } from "../watch/watch.ts";
 import { BackgroundActions } from "./background_actions.ts";
 import { Collector } from "./heap.ts";
-import { permissionWarnings } from "./permissions.ts";
 import { kills, maySuspend, type PolicySet } from "./policy.ts";
 import { GuardRecording } from "./record.ts";
 import { type Fallback, type GuardedCgroup, GuardRegistry } from "./registry.ts";
@@ -399,6 +400,24 @@ export async function runAll(steps: readonly (() => unknown)[]): Promise<void> {
     }
   }
   if (errors.length > 0) throw errors[0];
+}
+
+/** What limits a guard that kills there. */
+function permissionWarnings(
+  { cgroup, limitOwner, settings: { mode }, policy: { protectedPids } }: GuardedCgroup,
+): Fallback[] {
+  const { own } = cgroup.hierarchy;
+  const warnings: Fallback[] = [];
+  if (mode === "throttle" && own !== undefined && isInSubtree(own, limitOwner.path)) {
+    warnings.push({
+      requested: "guard outside the throttled cgroup",
+      fallback: "guard inside it",
+      reason: "oomkit runs in the cgroup and is throttled too when it needs memory",
+    });
+  }
+  const reason = signalDenied(cgroup, protectedPids);
+  if (reason) warnings.push({ requested: "kill processes", fallback: "none", reason });
+  return warnings;
 }
 
 function guardArmedEvent({ limitOwner, settings, policy }: GuardedCgroup): Body {

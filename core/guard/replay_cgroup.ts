@@ -14,6 +14,7 @@ import {
 } from "../policy/kill_cycle.ts";
 import type { Level, LevelBytes, Mode } from "../policy/levels.ts";
 import {
+  metricOf,
   noTrend,
   noUnreclaimableTrend,
   updateTrend,
@@ -155,7 +156,7 @@ export class ReplayedState {
     const { policy, levelBytes } = this.#settings;
     if (policy.metric === "usage" || usage < levelBytes.warn) return usage;
     if (this.#inactiveFile === undefined) this.assumedReads++;
-    return Math.max(0, usage - (this.#inactiveFile ?? 0));
+    return metricOf(policy.metric, usage, this.#inactiveFile ?? 0);
   }
 
   #observe(seen: RecordedSnapshot): Observation {

@@ -21,6 +21,7 @@ import { SystemCallError } from "../../kernel/libc.ts";
 import { type PageCache, parsePageCache } from "../../parse/cgroupfs.ts";
 import { type DecisionState, initialDecision, type Observation } from "../../policy/kill_cycle.ts";
 import {
+  metricOf,
   MIN_MS_FOR_RATE,
   msUntilLimit,
   noTrend,
@@ -227,11 +228,8 @@ export function observe(
   }
   // Unknown memory may be page cache, for which no process is killed.
   const { inactiveFile = memory.usage, reclaimable = memory.usage } = memory.pageCache;
-  const metricValue = policy.metric === "usage"
-    ? memory.usage
-    : Math.max(0, memory.usage - inactiveFile);
   return {
-    metricValue,
+    metricValue: metricOf(policy.metric, memory.usage, inactiveFile),
     levelBytes: levelBytes[decision.killLevel],
     usage: memory.usage,
     limit,
@@ -260,7 +258,7 @@ export function readMetric(state: CgroupState, now: number): number {
   const { inactiveFile = memory.usage } = text === undefined
     ? memory.pageCache
     : parsePageCache(text);
-  const metricValue = Math.max(0, memory.usage - inactiveFile);
+  const metricValue = metricOf(policy.metric, memory.usage, inactiveFile);
   const over = now - memory.metricAt;
   if (over < MIN_MS_FOR_RATE) return metricValue;
   memory.metricRate = Number.isFinite(over)
