@@ -94,11 +94,7 @@ export function buildGuardSetup(
       checkMode(hierarchy, policy);
       checkTree(hierarchy, policy);
     }
-    // Policies with the same preferences are checked once.
-    const byPreferences = new Map(
-      policies.all.map(({ preferences }) => [preferencesText(preferences), preferences]),
-    );
-    for (const preferences of byPreferences.values()) checkPreferences(preferences, scopes);
+    checkPreferences(policies.all, scopes);
     checkRules(rules, scopes, policies, labels !== undefined);
   }
   return {
@@ -137,9 +133,6 @@ function scopesOf(
     return resolveTarget(hierarchy, target).map((cgroup) => ({ cgroup, recursive }));
   });
 }
-
-const preferencesText = (preferences: GuardPolicy["preferences"]) =>
-  Object.values(preferences).map((list) => list.map(String).join(" ")).join("\n");
 
 /** The parts of a hierarchy that a mode depends on. */
 type ModeSupport = Pick<Hierarchy, "writable" | "kernel"> & {
@@ -217,22 +210,24 @@ function checkRules(
 }
 
 /** Warns about an expression that matches nothing, because it may be misspelt. */
-function checkPreferences(
-  preferences: GuardPolicy["preferences"],
-  scopes: readonly Scope[],
-): void {
-  const all = Object.entries(preferences);
-  if (all.every(([, list]) => list.length === 0)) return;
+function checkPreferences(policies: readonly GuardPolicy[], scopes: readonly Scope[]): void {
+  // Policies share most expressions.
+  const expressions = new Map(
+    policies.flatMap(({ preferences }) =>
+      (["prefer", "avoid", "ignore"] as const).flatMap((name) =>
+        preferences[name].map((each) => [`--${name} ${each.source}`, each] as const)
+      )
+    ),
+  );
+  if (expressions.size === 0) return;
   const processes = scopes.flatMap(({ cgroup }) => listProcesses(cgroup).processes);
   const texts = [
     ...processes.map(matchedLine),
     ...scopes.flatMap(({ cgroup }) => [...walk(cgroup)].map(({ path }) => path)),
   ];
-  for (const [name, list] of all) {
-    for (const expression of list) {
-      if (texts.some((text) => expression.test(text))) continue;
-      printStderr(`--${name} ${expression.source} matches no running process and no cgroup`);
-    }
+  for (const [option, expression] of expressions) {
+    if (texts.some((text) => expression.test(text))) continue;
+    printStderr(`${option} matches no running process and no cgroup`);
   }
 }
 

@@ -154,10 +154,8 @@ export const actionText = ({ kind, argument }: Action): string =>
   argument === undefined ? kind : `${kind}:${argument}`;
 
 /** The text for a recording, without an argument that may hold secrets. */
-export const recordedActionText = ({ kind, argument }: Action): string =>
-  actionSpec(kind).argument?.isSecret
-    ? kind
-    : actionText(argument === undefined ? { kind } : { kind, argument });
+export const recordedActionText = (action: Action): string =>
+  actionSpec(action.kind).argument?.isSecret ? action.kind : actionText(action);
 
 /** An action of a recording; `noop` for one that this version does not know. */
 export function recordedAction(text: string): Action {
