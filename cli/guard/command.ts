@@ -61,8 +61,6 @@ const LABEL_BATCH_MS = 200;
 
 /** One run of a guard, from before the first change of a cgroup until all changes are undone. */
 class GuardRun {
-  readonly #request: GuardRequest;
-  readonly #reparse: () => Promise<GuardRequest>;
   readonly #isJson: boolean;
   readonly #style: Style;
   readonly #ended = Promise.withResolvers<void>();
@@ -85,9 +83,10 @@ class GuardRun {
   #stopTimer: ReturnType<typeof setTimeout> | undefined;
   #labelTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(request: GuardRequest, reparse: () => Promise<GuardRequest>) {
-    this.#request = request;
-    this.#reparse = reparse;
+  constructor(
+    private readonly request: GuardRequest,
+    private readonly reparse: () => Promise<GuardRequest>,
+  ) {
     this.#isJson = wantsJson(request.flags);
     this.#style = chooseStyle(request.flags.color);
     // Installed before anything is changed: from now on a signal must undo the changes before it ends the process.
@@ -114,7 +113,7 @@ class GuardRun {
   }
 
   async #start(): Promise<void> {
-    const { flags } = this.#request;
+    const { flags } = this.request;
     const receivers = this.#receivers = await openReceivers(flags, {
       command: "guard",
       cgroups: () => followed(this.#guard),
@@ -126,7 +125,7 @@ class GuardRun {
       },
       directoryOf: (path) => this.#setup?.directoryOf(path) ?? path,
     });
-    const setup = this.#setup = buildGuardSetup(this.#request, receivers.labels());
+    const setup = this.#setup = buildGuardSetup(this.request, receivers.labels());
     this.#recording = await this.#openRecording(setup);
     if (shouldDrawLive(flags, this.#plainOutputReason())) {
       const { openGuardLive } = await import("../live/live.ts");
@@ -179,7 +178,7 @@ class GuardRun {
   }
 
   #emit(event: OomkitEvent, stat = ""): void {
-    const { flags } = this.#request;
+    const { flags } = this.request;
     this.#recording?.event(event);
     const oomGuardJson = this.#receivers?.report(event, stat);
     if (flags.eventFormat === "oom-guard") {
@@ -201,8 +200,8 @@ class GuardRun {
     if (this.#isStopping || this.#guard === undefined || this.#setup === undefined) return;
     this.#receivers?.reopen();
     try {
-      const request = await this.#reparse();
-      const { file } = this.#request;
+      const request = await this.reparse();
+      const { file } = this.request;
       if (file && !request.file) throw new OomkitError(`${file.path} no longer exists`);
       const setup = buildGuardSetup(request, this.#receivers?.labels(), this.#setup);
       if (setup.isPod !== this.#setup.isPod) {
@@ -239,13 +238,13 @@ class GuardRun {
   /** Why lines are printed instead of a live view; `undefined` if no option asks for lines. */
   #plainOutputReason(): string | undefined {
     if (this.#isJson) return "the output is JSON";
-    return this.#request.flags.eventFormat === "oom-guard"
+    return this.request.flags.eventFormat === "oom-guard"
       ? "oom-guard's lines are printed"
       : undefined;
   }
 
   async #openRecording({ policies, version }: GuardSetup): Promise<RunRecording | undefined> {
-    const { flags } = this.#request;
+    const { flags } = this.request;
     if (!isRecorded(flags)) return undefined;
     // Loaded only for a run that is recorded.
     const { openRecording } = await import("../output/recording.ts");

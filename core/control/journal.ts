@@ -52,14 +52,15 @@ export function journalFolder(): string {
 }
 
 export class Journal {
-  readonly #folder: string;
   readonly #path: string;
   #changes: Change[] = [];
   #isSaved = false;
   #hasSuspensionLog = false;
 
-  constructor(folder: string, readonly beforeChange: () => void = () => {}) {
-    this.#folder = folder;
+  constructor(
+    private readonly folder: string,
+    private readonly beforeChange: () => void = () => {},
+  ) {
     this.#path = `${ownPath(folder)}.json`;
   }
 
@@ -97,7 +98,7 @@ export class Journal {
 
   /** The pid of another running guard that has changed the file. */
   holder(dir: string, file: string): number | undefined {
-    return listJournals(this.#folder).find(({ path, owner }) =>
+    return listJournals(this.folder).find(({ path, owner }) =>
       owner !== undefined && path !== this.#path &&
       readEntries(path, isChange).some((change) => change.dir === dir && change.file === file)
     )?.owner;
@@ -113,8 +114,8 @@ export class Journal {
   prepareSuspensionLog(): string | undefined {
     if (this.#hasSuspensionLog) return undefined;
     try {
-      prepareFolder(this.#folder);
-      createOwn(`${ownPath(this.#folder)}.pauses`).close();
+      prepareFolder(this.folder);
+      createOwn(`${ownPath(this.folder)}.pauses`).close();
       this.#hasSuspensionLog = true;
       return undefined;
     } catch (error) {
@@ -134,7 +135,7 @@ export class Journal {
       this.#changes.filter((change) => !chosen.includes(change) || failed.includes(change)),
     );
     if (dir !== undefined) return restored;
-    return [...restored, ...endSuspensions(`${ownPath(this.#folder)}.pauses`)];
+    return [...restored, ...endSuspensions(`${ownPath(this.folder)}.pauses`)];
   }
 
   #save(changes: Change[]): void {
@@ -142,7 +143,7 @@ export class Journal {
     if (changes.length === 0 && !this.#isSaved) return;
     this.#isSaved = changes.length > 0;
     if (!this.#isSaved) return removeFile(this.#path);
-    replaceFile(this.#folder, this.#path, JSON.stringify(changes));
+    replaceFile(this.folder, this.#path, JSON.stringify(changes));
   }
 }
 

@@ -73,7 +73,6 @@ export async function startGuard(options: GuardOptions, emit: Emit): Promise<Gua
 }
 
 export class Guard {
-  readonly #options: GuardOptions;
   #policies: PolicySet;
   #scopes: readonly Scope[];
   readonly #failed = Promise.withResolvers<never>();
@@ -92,8 +91,7 @@ export class Guard {
   #timers: ReturnType<typeof setInterval>[] = [];
   #isStopping = false;
 
-  constructor(options: GuardOptions, emit: Emit) {
-    this.#options = options;
+  constructor(private readonly options: GuardOptions, emit: Emit) {
     this.#policies = options.policies;
     this.#scopes = options.scopes;
     // Awaited by the caller only once the guard has started.
@@ -236,7 +234,7 @@ export class Guard {
   }
 
   #startRestoreWatchdog(): void {
-    this.#restoreWatchdog ??= startRestoreWatchdog(this.#options.restoreCommand);
+    this.#restoreWatchdog ??= startRestoreWatchdog(this.options.restoreCommand);
   }
 
   /** To be called before the monitor thread may suspend processes under these policies. */
@@ -253,7 +251,7 @@ export class Guard {
   }
 
   #updateAll(): void {
-    const found = (this.#options.findCgroups?.() ?? []).map((cgroup) => ({
+    const found = (this.options.findCgroups?.() ?? []).map((cgroup) => ({
       cgroup,
       isTarget: true,
     }));
@@ -269,7 +267,7 @@ export class Guard {
   }
 
   #startTimers(): void {
-    const holdWatchdog = new HoldWatchdog(this.#options.holdTimeout);
+    const holdWatchdog = new HoldWatchdog(this.options.holdTimeout);
     const every = (ms: number, action: () => void) => {
       // An exception in a timer would end the process with everything still changed.
       const run = () => {
@@ -284,7 +282,7 @@ export class Guard {
     every(CHECK_EVERY_MS, () => this.#heartbeat.check());
     every(CHECK_EVERY_MS, () => {
       const reason =
-        `its allocators have been waiting for more than ${this.#options.holdTimeout} ms`;
+        `its allocators have been waiting for more than ${this.options.holdTimeout} ms`;
       for (const guarded of holdWatchdog.check(this.#registry.all())) {
         this.#reenableOomKiller(guarded, reason);
       }
@@ -297,8 +295,8 @@ export class Guard {
         this.#registry.update(cgroup, isTarget, settings.mode !== requested);
       }
     });
-    every(this.#options.rescanMs, () => this.#updateAll());
-    every(this.#options.rearmMs, () => {
+    every(this.options.rescanMs, () => this.#updateAll());
+    every(this.options.rearmMs, () => {
       for (const { cgroup, isTarget } of this.#registry.all()) {
         this.#registry.update(cgroup, isTarget, true);
       }

@@ -62,7 +62,6 @@ export interface GuardRegistryOptions {
 const MAX_REMOVED_KEPT = 2048;
 
 export class GuardRegistry {
-  readonly #options: GuardRegistryOptions;
   readonly #arming: ThresholdArming;
   #policies: PolicySet;
   readonly #byPath = new Map<string, GuardedCgroup>();
@@ -72,8 +71,7 @@ export class GuardRegistry {
   readonly #underway = new Set<Promise<void>>();
   #nextId = 1;
 
-  constructor(options: GuardRegistryOptions) {
-    this.#options = options;
+  constructor(private readonly options: GuardRegistryOptions) {
     this.#arming = new ThresholdArming(options.epoll, options.onFallback);
     this.#policies = options.policies;
   }
@@ -99,7 +97,7 @@ export class GuardRegistry {
     const levelBytes = levelBytesIn(policy, limit, requested);
     if (levelBytes === undefined) {
       const reason = "the margin is not smaller than the limit";
-      this.#options.onFallback(cgroup, { requested: "guard", fallback: "none", reason });
+      this.options.onFallback(cgroup, { requested: "guard", fallback: "none", reason });
       return this.remove(cgroup.path);
     }
     const isSameOwner = known?.limitOwner.inode === limitOwner.inode;
@@ -112,10 +110,10 @@ export class GuardRegistry {
     const eventfds = armed.map(tokenOf);
     const settings = { policy: number, limit, oomTotalBytes, levelBytes, mode, eventfds };
     const id = known?.id ?? this.#nextId++;
-    if (isSameOwner) this.#options.send({ type: "update_settings", id, settings });
+    if (isSameOwner) this.options.send({ type: "update_settings", id, settings });
     else {
       const spec = { id, limitOwner: flatten(limitOwner), scope: flatten(cgroup), ...settings };
-      this.#options.send({ type: "add", spec });
+      this.options.send({ type: "add", spec });
     }
     const guarded: GuardedCgroup = {
       id,
@@ -133,7 +131,7 @@ export class GuardRegistry {
     const isNews = !isUnchanged || known?.settings.mode !== mode;
     if (policy.poll === undefined && limitOwner.hierarchy.version.notifiesThresholds) {
       this.#track(this.#arm(guarded, isNews));
-    } else if (isNews) this.#options.onArmed(guarded);
+    } else if (isNews) this.options.onArmed(guarded);
   }
 
   remove(path: string): void {
@@ -145,7 +143,7 @@ export class GuardRegistry {
     if (this.#removed.size > MAX_REMOVED_KEPT) {
       this.#removed.delete(this.#removed.keys().next().value!);
     }
-    this.#options.send({ type: "remove", id: guarded.id });
+    this.options.send({ type: "remove", id: guarded.id });
     this.#release(guarded);
   }
 
@@ -168,7 +166,7 @@ export class GuardRegistry {
     // Equal policies stay the same object, so that their cgroups are not armed again.
     const all = next.all.map((policy) => known.get(keyOf(policy)) ?? policy);
     this.#policies = { ...next, all };
-    this.#options.send({ type: "policies", policies: this.#policies });
+    this.options.send({ type: "policies", policies: this.#policies });
   }
 
   get(id: number): GuardedCgroup | undefined {
@@ -201,14 +199,14 @@ export class GuardRegistry {
     return known.limitOwner.inode === limitOwner.inode && known.policy === policy &&
       known.settings.limit === limit && known.settings.oomTotalBytes === oomTotalBytes &&
       // Another program may have undone the change, as systemd does on daemon-reload.
-      (mode === "notify" || this.#options.journal.isOurs(limitOwner.dir, fileOf(mode)));
+      (mode === "notify" || this.options.journal.isOurs(limitOwner.dir, fileOf(mode)));
   }
 
   #applyMode(limitOwner: Cgroup, requested: Mode, imminent: number): Mode {
-    const reason = applyMode(this.#options.journal, limitOwner, requested, imminent);
+    const reason = applyMode(this.options.journal, limitOwner, requested, imminent);
     if (reason === undefined) return requested;
     if (isThere(limitOwner)) {
-      this.#options.onFallback(limitOwner, { requested, fallback: "notify", reason });
+      this.options.onFallback(limitOwner, { requested, fallback: "notify", reason });
     }
     return "notify";
   }
@@ -220,14 +218,14 @@ export class GuardRegistry {
     const fresh = await this.#arming.arm(limitOwner, settings.levelBytes, kills);
     if (this.#byPath.get(cgroup.path) !== guarded) return disarm(fresh);
     const eventfds = fresh.map(tokenOf);
-    this.#options.send({ type: "update_settings", id, settings: { ...settings, eventfds } });
+    this.options.send({ type: "update_settings", id, settings: { ...settings, eventfds } });
     disarm(guarded.armed);
     guarded.armed = fresh;
-    if (isNews) this.#options.onArmed(guarded);
+    if (isNews) this.options.onArmed(guarded);
   }
 
   #track(work: Promise<void>): void {
-    const tracked = work.catch(this.#options.onError).finally(() => this.#underway.delete(tracked));
+    const tracked = work.catch(this.options.onError).finally(() => this.#underway.delete(tracked));
     this.#underway.add(tracked);
   }
 
@@ -244,7 +242,7 @@ export class GuardRegistry {
     for (const other of this.#byPath.values()) {
       if (other !== guarded && other.limitOwner.dir === dir) return;
     }
-    this.#options.onRestored(this.#options.journal.restore(dir));
+    this.options.onRestored(this.options.journal.restore(dir));
   }
 }
 

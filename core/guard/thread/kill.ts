@@ -68,11 +68,9 @@ export interface KillExecutorOptions {
 }
 
 export class KillExecutor {
-  readonly #options: KillExecutorOptions;
   readonly #pending: PendingKills;
 
-  constructor(options: KillExecutorOptions) {
-    this.#options = options;
+  constructor(private readonly options: KillExecutorOptions) {
     this.#pending = new PendingKills(options.report, options.suspensions ?? new SuspensionLog());
   }
 
@@ -121,7 +119,7 @@ export class KillExecutor {
     );
     if (step.do === "kill") return this.#tryKill(state, now, observation, killCycle, seenAt);
     const pollAt = this.#doStep(state, now, killCycle, step);
-    this.#options.samples?.observation(state.id, now, observation, step.do);
+    this.options.samples?.observation(state.id, now, observation, step.do);
     return pollAt;
   }
 
@@ -158,7 +156,7 @@ export class KillExecutor {
         if (!isStarted) pollAt = state.decision.retryAt;
       }
     }
-    this.#options.samples?.observation(state.id, now, observation, decision);
+    this.options.samples?.observation(state.id, now, observation, decision);
     return pollAt;
   }
 
@@ -210,7 +208,7 @@ export class KillExecutor {
     };
     const selection = selectVictims(scope, {
       policy: state.policy,
-      isExcluded: this.#options.isExcluded,
+      isExcluded: this.options.isExcluded,
       limitOwner: scope.path === limitOwner.path ? scope : limitOwner,
       oomTotalBytes: settings.oomTotalBytes,
       outOfTime,
@@ -243,7 +241,7 @@ export class KillExecutor {
 
   /** Overlapping cgroups contain the same processes: a kill in one counts for the other. */
   #overlapsPendingKill(state: CgroupState): boolean {
-    for (const other of this.#options.states()) {
+    for (const other of this.options.states()) {
       // A victim of SIGTERM may take its time, which another cgroup may not have.
       const isKilling = other.pinned.kills.some(({ kill }) => kill.signal === "SIGKILL");
       if (other === state || !isKilling) continue;
@@ -338,7 +336,7 @@ export class KillExecutor {
       freed: dryRun ? null : Math.max(0, before - memory.usage),
       freed_ms: rounded(now - since),
     });
-    this.#options.report({ type: "event", ...reportHead(state), body });
+    this.options.report({ type: "event", ...reportHead(state), body });
   }
 
   #reportSkip(state: CgroupState, reason: SkipReason): void {
@@ -355,7 +353,7 @@ export class KillExecutor {
       limit: settings.limit,
       level_bytes: settings.levelBytes[level],
     } as const;
-    this.#options.report({ type: "event", ...reportHead(state), body });
+    this.options.report({ type: "event", ...reportHead(state), body });
   }
 }
 

@@ -66,10 +66,6 @@ interface TokenSource {
 }
 
 export class MonitorLoop {
-  readonly #epoll: JoinedEpoll;
-  readonly #post: (report: Report) => void;
-  readonly #suspensions: SuspensionLog;
-  readonly #samples: SampleWriter | undefined;
   readonly #killExecutor: KillExecutor;
   #policies: PolicySet;
   #resolved: readonly ResolvedPolicy[];
@@ -90,15 +86,11 @@ export class MonitorLoop {
 
   constructor(
     policies: PolicySet,
-    epoll: JoinedEpoll,
-    post: (report: Report) => void,
-    suspensions: SuspensionLog = new SuspensionLog(),
-    samples?: SampleWriter,
+    private readonly epoll: JoinedEpoll,
+    private readonly post: (report: Report) => void,
+    private readonly suspensions = new SuspensionLog(),
+    private readonly samples?: SampleWriter,
   ) {
-    this.#epoll = epoll;
-    this.#post = post;
-    this.#suspensions = suspensions;
-    this.#samples = samples;
     this.#policies = policies;
     this.#resolved = policies.all.map(resolvePolicy);
     this.#killExecutor = new KillExecutor({
@@ -135,7 +127,7 @@ export class MonitorLoop {
     this.remove(id);
     const state = this.#open(spec);
     if (state === undefined) {
-      return this.#post({ type: "gone", id, wakeSource: "poll", at: wallClock() });
+      return this.post({ type: "gone", id, wakeSource: "poll", at: wallClock() });
     }
     this.#states.set(id, state);
     this.#prepareSuspensions(state);
@@ -175,7 +167,7 @@ export class MonitorLoop {
     this.#unbindEventfds(state);
     if (state.files.events) {
       this.#sources.delete(FIRST_MONITOR_TOKEN + id);
-      this.#epoll.remove(state.files.events.fd);
+      this.epoll.remove(state.files.events.fd);
     }
     closeCgroupState(state);
   }
@@ -186,7 +178,7 @@ export class MonitorLoop {
     for (const { schedule } of this.#soon) {
       if (schedule.nextPollAt < next) next = schedule.nextPollAt;
     }
-    const { events, woken } = this.#epoll.block(this.#timeoutUntil(next));
+    const { events, woken } = this.epoll.block(this.#timeoutUntil(next));
     const now = performance.now();
     for (const { token } of events) this.#onEvent(token, now);
     const isDue = ({ schedule }: CgroupState) => schedule.nextPollAt <= now;
@@ -221,11 +213,11 @@ export class MonitorLoop {
     }
     for (const id of [...this.#states.keys()]) this.remove(id);
     this.#postReports();
-    this.#suspensions.close();
+    this.suspensions.close();
   }
 
   #postReports(): void {
-    for (const report of this.#outbox.splice(0)) this.#post(report);
+    for (const report of this.#outbox.splice(0)) this.post(report);
   }
 
   #onEvent(token: number, now: number): void {
@@ -275,7 +267,7 @@ export class MonitorLoop {
     else if (isGrowing || !isIdle(state)) this.#evaluate(state, now, isNews);
     else {
       schedule.nextPollAt = nextIdlePollAt(state, now, this.#states.size);
-      if (isNews) this.#samples?.level(state, now, usage, []);
+      if (isNews) this.samples?.level(state, now, usage, []);
     }
   }
 
@@ -285,13 +277,13 @@ export class MonitorLoop {
     const metricValue = readMetric(state, now);
     const { reached, levels } = evaluateLevels(decision, policy, levelBytes, metricValue, now);
     if (decision.killCycle) {
-      this.#samples?.triggered(levels);
+      this.samples?.triggered(levels);
       schedule.nextPollAt = this.#killExecutor.runStep(state, now);
     } else {
       if (policy.kills && reached) {
         this.#killExecutor.prepareSelection(state, now, reached, levels.includes("critical"));
       }
-      if (isNews || levels.length > 0) this.#samples?.level(state, now, metricValue, levels);
+      if (isNews || levels.length > 0) this.samples?.level(state, now, metricValue, levels);
     }
     if (!reached) this.#killExecutor.rest(state, now);
     for (const level of levels) {
@@ -349,11 +341,11 @@ export class MonitorLoop {
     why: string,
   ): void {
     const head = { id, wakeSource: "poll", at: wallClock() } as const;
-    this.#post({ type: "fallback", ...head, isGuarded, requested, fallback, why });
+    this.post({ type: "fallback", ...head, isGuarded, requested, fallback, why });
   }
 
   #prepareSuspensions({ policy }: CgroupState): void {
-    if (policy.kills && !policy.dryRun) this.#suspensions.prepare();
+    if (policy.kills && !policy.dryRun) this.suspensions.prepare();
   }
 
   /** The main thread has added them to the epoll set. */
@@ -374,7 +366,7 @@ export class MonitorLoop {
     this.#sources.set(token, { state, wakeSource: "pollpri", isHint: false });
     // The first read arms it: kernel, fs/kernfs/file.c, kernfs_generic_poll.
     events.text();
-    this.#epoll.add(events.fd, EPOLLPRI, token);
+    this.epoll.add(events.fd, EPOLLPRI, token);
   }
 
   /** memory.events wakes again until it is read; an eventfd is edge-triggered. */

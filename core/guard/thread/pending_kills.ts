@@ -19,13 +19,10 @@ const ROUNDS_BEFORE_FREEZE = 2;
 const MAX_SUSPENSION_MS = 200;
 
 export class PendingKills {
-  readonly #report: (report: Report) => void;
-  readonly #suspensions: SuspensionLog;
-
-  constructor(report: (report: Report) => void, suspensions: SuspensionLog) {
-    this.#report = report;
-    this.#suspensions = suspensions;
-  }
+  constructor(
+    private readonly report: (report: Report) => void,
+    private readonly suspensions: SuspensionLog,
+  ) {}
 
   /**
    * Notes a signal that was sent. In a dry run this ends the kill cycle.
@@ -77,7 +74,7 @@ export class PendingKills {
     const killScope = last && killScopeOf(last.victim, last.kill.action);
     if (!last || !killScope || last.kill.signal === "SIGTERM" || !isAlive(last, now)) return;
     last.rounds += 1;
-    const freeze = last.rounds > ROUNDS_BEFORE_FREEZE && this.#suspensions;
+    const freeze = last.rounds > ROUNDS_BEFORE_FREEZE && this.suspensions;
     killCgroup(killScope.cgroup, SIGKILL, false, killScope.excluded, freeze);
   }
 
@@ -110,7 +107,7 @@ export class PendingKills {
       record: suspendedProcess(other.cgroupFd.path, other.pid),
     }));
     if (suspended.length === 0) return;
-    this.#suspensions.begin(suspended.map(({ record }) => record));
+    this.suspensions.begin(suspended.map(({ record }) => record));
     for (const each of suspended) send(each.victim.pidfd, SIGSTOP);
     pinned.suspended.push(...suspended);
     pinned.suspendedAt = now;
@@ -176,7 +173,7 @@ export class PendingKills {
         pinned.kills.some((open) => open.victim === victim);
       if (!isPinned) releaseVictim(victim);
     }
-    if (suspended.length > 0) this.#suspensions.end(suspended.map(({ record }) => record));
+    if (suspended.length > 0) this.suspensions.end(suspended.map(({ record }) => record));
   }
 
   #reportKill(
@@ -186,7 +183,7 @@ export class PendingKills {
     reason: string | null = null,
   ): void {
     const { usage } = state.memory;
-    this.#report({
+    this.report({
       type: "kill",
       ...reportHead(state),
       stat,
