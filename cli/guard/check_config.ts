@@ -11,8 +11,7 @@ import { wantsJson } from "../options/subcommand.ts";
 import { formatBytes } from "../options/units.ts";
 import { print, printable } from "../output/output.ts";
 import { checkReceivers, describeReceivers } from "../receivers/receivers.ts";
-import type { GuardRequest, GuardSetup } from "./request.ts";
-import { buildGuardSetup } from "./setup.ts";
+import { buildGuardSetup, type GuardRequest, type GuardSetup } from "./setup.ts";
 
 /** @returns the exit status. Throws {@link OomkitError} for the first mistake in the configuration. */
 export async function checkConfig(request: GuardRequest): Promise<number> {

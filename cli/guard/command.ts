@@ -2,17 +2,23 @@
 
 import { cgroupsOfProcesses } from "../../core/cgroup/shared_pid_namespace.ts";
 import type { Followed } from "../../core/collect/metric_readings.ts";
-import { journalFolder } from "../../core/control/journal.ts";
+import {
+  journalFolder,
+  restoreStale,
+  runningGuards,
+  untrustedReason,
+} from "../../core/control/journal.ts";
 import { openSdNotify } from "../../core/control/sd_notify.ts";
-import { BrokenOff, OomkitError } from "../../core/errors.ts";
-import type { OomkitEvent } from "../../core/events/event.ts";
+import { BrokenOff, OomkitError, shortened } from "../../core/errors.ts";
+import type { CandidateJson, OomkitEvent } from "../../core/events/event.ts";
 import { toJson } from "../../core/events/json.ts";
-import { type Guard, startGuard } from "../../core/guard/guard.ts";
+import { type Guard, runAll, startGuard } from "../../core/guard/guard.ts";
 import { kills } from "../../core/guard/policy.ts";
 import { type Health, heartbeatHealth } from "../../core/receivers/prometheus/server.ts";
 import type { Finish } from "../exit.ts";
 import type { Live } from "../live/live.ts";
 import { isRecorded, wantsJson } from "../options/subcommand.ts";
+import { formatBytes } from "../options/units.ts";
 import { eventText } from "../output/event_text.ts";
 import { print, printable, printStderr } from "../output/output.ts";
 import { openQueuedOutput } from "../output/queued_output.ts";
@@ -23,17 +29,15 @@ import { ENDING, onSignals } from "../signals.ts";
 import { shouldDrawLive } from "../terminal/capabilities.ts";
 import { createProgress, terminalOutput } from "../terminal/progress.ts";
 import { chooseStyle, type Style } from "../terminal/palette.ts";
-import { checkReach } from "./checks.ts";
-import { explain } from "./explain.ts";
-import { guardBase } from "./options.ts";
+import { guardBase, type GuardFlags } from "./options.ts";
 import {
+  buildGuardSetup,
+  checkReach,
   type GuardRequest,
   guardRequestOf,
   type GuardSetup,
   reparseGuardRequest,
-} from "./request.ts";
-import { restoreSettings } from "./restore.ts";
-import { buildGuardSetup } from "./setup.ts";
+} from "./setup.ts";
 
 export function guardCommand(finish: Finish) {
   return guardBase()
@@ -56,8 +60,6 @@ const LABEL_BATCH_MS = 200;
 
 /** One run of a guard, from before the first change of a cgroup until all changes are undone. */
 class GuardRun {
-  readonly #request: GuardRequest;
-  readonly #reparse: () => Promise<GuardRequest>;
   readonly #isJson: boolean;
   readonly #style: Style;
   readonly #ended = Promise.withResolvers<void>();
@@ -80,9 +82,10 @@ class GuardRun {
   #stopTimer: ReturnType<typeof setTimeout> | undefined;
   #labelTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(request: GuardRequest, reparse: () => Promise<GuardRequest>) {
-    this.#request = request;
-    this.#reparse = reparse;
+  constructor(
+    private readonly request: GuardRequest,
+    private readonly reparse: () => Promise<GuardRequest>,
+  ) {
     this.#isJson = wantsJson(request.flags);
     this.#style = chooseStyle(request.flags.color);
     // Installed before anything is changed: from now on a signal must undo the changes before it ends the process.
@@ -109,7 +112,7 @@ class GuardRun {
   }
 
   async #start(): Promise<void> {
-    const { flags } = this.#request;
+    const { flags } = this.request;
     const receivers = this.#receivers = await openReceivers(flags, {
       command: "guard",
       cgroups: () => followed(this.#guard),
@@ -121,7 +124,7 @@ class GuardRun {
       },
       directoryOf: (path) => this.#setup?.directoryOf(path) ?? path,
     });
-    const setup = this.#setup = buildGuardSetup(this.#request, receivers.labels());
+    const setup = this.#setup = buildGuardSetup(this.request, receivers.labels());
     this.#recording = await this.#openRecording(setup);
     if (shouldDrawLive(flags, this.#plainOutputReason())) {
       const { openGuardLive } = await import("../live/live.ts");
@@ -161,24 +164,20 @@ class GuardRun {
     this.#isStopping = true;
     this.#started.resolve();
     this.#serviceManager?.stopping();
-    try {
+    await runAll([
       // The live view closes first, so that the events from here on stay on the terminal.
-      await this.#live?.close().finally(() => this.#guard?.stop());
-      await this.#guard?.stop();
-    } finally {
-      try {
-        await this.#recording?.close();
-      } finally {
-        await this.#receivers?.close();
-        await this.#output.close();
-        this.#faults.off();
-        this.#offSignals();
-      }
-    }
+      () => this.#live?.close(),
+      () => this.#guard?.stop(),
+      () => this.#recording?.close(),
+      () => this.#receivers?.close(),
+      () => this.#output.close(),
+      () => this.#faults.off(),
+      () => this.#offSignals(),
+    ]);
   }
 
   #emit(event: OomkitEvent, stat = ""): void {
-    const { flags } = this.#request;
+    const { flags } = this.request;
     this.#recording?.event(event);
     const oomGuardJson = this.#receivers?.report(event, stat);
     if (flags.eventFormat === "oom-guard") {
@@ -200,8 +199,8 @@ class GuardRun {
     if (this.#isStopping || this.#guard === undefined || this.#setup === undefined) return;
     this.#receivers?.reopen();
     try {
-      const request = await this.#reparse();
-      const { file } = this.#request;
+      const request = await this.reparse();
+      const { file } = this.request;
       if (file && !request.file) throw new OomkitError(`${file.path} no longer exists`);
       const setup = buildGuardSetup(request, this.#receivers?.labels(), this.#setup);
       if (setup.isPod !== this.#setup.isPod) {
@@ -238,13 +237,13 @@ class GuardRun {
   /** Why lines are printed instead of a live view; `undefined` if no option asks for lines. */
   #plainOutputReason(): string | undefined {
     if (this.#isJson) return "the output is JSON";
-    return this.#request.flags.eventFormat === "oom-guard"
+    return this.request.flags.eventFormat === "oom-guard"
       ? "oom-guard's lines are printed"
       : undefined;
   }
 
   async #openRecording({ policies, version }: GuardSetup): Promise<RunRecording | undefined> {
-    const { flags } = this.#request;
+    const { flags } = this.request;
     if (!isRecorded(flags)) return undefined;
     // Loaded only for a run that is recorded.
     const { openRecording } = await import("../output/recording.ts");
@@ -266,7 +265,7 @@ function breakOff(error: unknown): never {
 
 function* followed(guard: Guard | undefined): Generator<Followed> {
   for (const { cgroup, settings } of guard?.guardedCgroups() ?? []) {
-    yield { cgroup, mode: settings.mode, threshold: settings.levelBytes.imminent };
+    yield { cgroup, mode: settings.mode, imminent: settings.levelBytes.imminent };
   }
 }
 
@@ -290,6 +289,57 @@ function startLine(guard: Guard, { policies }: GuardSetup): string {
   return `${head}; monitor thread: ${guard.scheduling}; ${guard.sources().join("; ")}`;
 }
 
+/** One line for each candidate, in the order in which they would be killed. */
+function explain(candidates: readonly CandidateJson[], style: Style): void {
+  candidates.forEach((each, at) => print(`    ${style("dim", candidateText(each, at))}`));
+}
+
+export function candidateText(candidate: CandidateJson, at: number): string {
+  const { preference, pid, comm, cmdline, rss, oom_score_adj, badness } = candidate;
+  const isExcluded = preference === "excluded";
+  const rank = isExcluded ? "–" : String(at + 1);
+  const line = cmdline.length > 0 ? cmdline.join(" ") : comm;
+  const parts = [
+    isExcluded ? "excluded" : `badness ${formatBytes(badness)}`,
+    `rss ${formatBytes(rss ?? undefined)}`,
+    oom_score_adj ? `oom_score_adj ${oom_score_adj}` : "",
+    preference === "none" || isExcluded ? "" : preference,
+    printable(candidate.preference_reason ?? ""),
+  ].filter((part) => part !== "");
+  const shown = printable(line.length > 60 ? `${line.slice(0, 59)}…` : line);
+  return `${rank.padStart(2)}  pid ${pid} (${printable(comm)})  ${parts.join(", ")}  ${shown}`;
+}
+
+/** `oomkit guard --restore`: restores settings left by guards that were killed. @returns the exit status */
+function restoreSettings(targets: readonly string[], flags: GuardFlags): number {
+  if (targets.length > 0) {
+    throw new OomkitError(
+      `cannot restore ${targets[0]} alone: --restore takes no targets`,
+      "write: oomkit guard --restore",
+    );
+  }
+  const folder = journalFolder();
+  const untrusted = untrustedReason(folder);
+  if (untrusted !== undefined) {
+    throw new OomkitError(
+      `cannot restore the settings recorded in ${shortened(folder)}: ${untrusted}`,
+      "restore them by hand and remove the folder, or name another folder with OOMKIT_STATE_DIR",
+    );
+  }
+  const restored = restoreStale(folder);
+  for (const each of restored) {
+    const { dir, file, before, outcome, reason } = each;
+    const why = reason ? ` (${reason})` : "";
+    if (wantsJson(flags)) print(toJson(each));
+    else print(`${outcome.padEnd(8)}  ${printable(dir)}/${file}: ${before}${why}`);
+  }
+  for (const pid of runningGuards(folder)) {
+    printStderr(`a guard runs with pid ${pid}; it restores its own changes when it ends`);
+  }
+  if (restored.length === 0) printStderr("nothing to restore");
+  return restored.some(({ outcome }) => outcome === "failed") ? 2 : 0;
+}
+
 interface Faults {
   /** Rejects with the first one. */
   readonly thrown: Promise<never>;
@@ -300,24 +350,17 @@ interface Faults {
 
 /** Uncaught errors would end the process without undoing its changes. */
 function catchFaults(): Faults {
-  const thrown = Promise.withResolvers<never>();
-  thrown.promise.catch(() => {});
-  const onError = (event: ErrorEvent) => {
+  const { promise: thrown, reject: fail } = Promise.withResolvers<never>();
+  thrown.catch(() => {});
+  const listening = new AbortController();
+  const { signal } = listening;
+  globalThis.addEventListener("error", (event) => {
     event.preventDefault();
-    thrown.reject(event.error ?? event.message);
-  };
-  const onRejection = (event: PromiseRejectionEvent) => {
+    fail(event.error ?? event.message);
+  }, { signal });
+  globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
-    thrown.reject(event.reason);
-  };
-  globalThis.addEventListener("error", onError);
-  globalThis.addEventListener("unhandledrejection", onRejection);
-  return {
-    thrown: thrown.promise,
-    fail: thrown.reject,
-    off() {
-      globalThis.removeEventListener("error", onError);
-      globalThis.removeEventListener("unhandledrejection", onRejection);
-    },
-  };
+    fail(event.reason);
+  }, { signal });
+  return { thrown, fail, off: () => listening.abort() };
 }

@@ -3,19 +3,26 @@
 import { OomkitError, shortened } from "../../core/errors.ts";
 import { type GuardPolicy, killLevel, type PolicySet } from "../../core/guard/policy.ts";
 import { omitUndefined } from "../../core/omit_undefined.ts";
-import { type Action, isKillAction } from "../../core/policy/actions.ts";
+import {
+  type Action,
+  isKillAction,
+  parseSignal,
+  type SignalName,
+} from "../../core/policy/actions.ts";
 import type { Margin } from "../../core/policy/levels.ts";
 import type { Labels } from "../../core/policy/rules.ts";
 import type { Rule } from "../config/rules.ts";
 import { rankOf } from "../options/option.ts";
 import { DEFAULT_CONFIG_PATH } from "../options/subcommand.ts";
-import { formatBytes } from "../options/units.ts";
+import { formatBytes, parseDuration } from "../options/units.ts";
 import { printStderr } from "../output/output.ts";
-import { oomHeroEnv } from "./oomhero_env.ts";
 import type { GuardFlags } from "./options.ts";
-import type { SourceOf } from "./request.ts";
 
-export interface ResolvedPolicy {
+/** Where the value of an option comes from, by its attribute name. */
+export type SourceOf = (name: string) => string | undefined;
+
+/** What the flags say besides the targets. */
+export interface FlagsPolicy {
   readonly policy: GuardPolicy;
   readonly rescanMs: number;
   readonly rearmMs: number;
@@ -26,17 +33,17 @@ export interface ResolvedPolicy {
 const POD_RESCAN_MS = 1000;
 
 /** @param protectedPids are never killed. Throws {@link OomkitError} for options that contradict each other. */
-export function resolvePolicy(
+export function policyOfFlags(
   flags: GuardFlags,
   sourceOf: SourceOf,
   targets: readonly string[],
   protectedPids: ReadonlySet<number>,
-): ResolvedPolicy {
+): FlagsPolicy {
   const isGiven = (name: string) => (sourceOf(name) ?? "default") !== "default";
   const overridesOomHero = (name: string) => isGiven(name) && sourceOf(name) !== "config";
-  const hero = oomHeroEnv((name) => Deno.env.get(name), overridesOomHero);
-  const warn = hero.warn ?? flags.warn;
-  const critical = hero.critical ?? flags.critical;
+  const hero = oomHeroEnv(overridesOomHero);
+  const warn = hero?.warn ?? flags.warn;
+  const critical = hero?.critical ?? flags.critical;
   if (warn > critical) {
     throw new OomkitError(
       `cannot use --warn ${warn}% and --critical ${critical}%${
@@ -46,13 +53,13 @@ export function resolvePolicy(
     );
   }
   const actions = {
-    warn: hero.onWarn ?? flags.onWarn ?? hero.defaultOnWarn ?? [],
-    critical: hero.onCritical ?? flags.onCritical ?? hero.defaultOnCritical ?? [],
+    warn: hero?.onWarn ?? flags.onWarn ?? (hero ? [signalAction("SIGUSR1")] : []),
+    critical: hero?.onCritical ?? flags.onCritical ?? (hero ? [signalAction("SIGUSR2")] : []),
     imminent: imminentActions(flags, sourceOf),
   };
   for (const [level, list] of Object.entries(actions)) checkActions(level, list);
   const { mode } = flags;
-  const isPod = flags.pod === true || (hero.isUsed && targets.length === 0);
+  const isPod = flags.pod === true || (hero !== undefined && targets.length === 0);
   if (isPod && targets.length > 0) {
     throw new OomkitError(`cannot guard ${targets[0]} and a pod together`, "give one of them");
   }
@@ -72,8 +79,8 @@ export function resolvePolicy(
     },
     triggerPolicy: {
       hysteresis: flags.hysteresis / 100,
-      cooldown: hero.cooldown ?? flags.cooldown,
-      repeat: flags.repeat === true || (hero.isUsed && !overridesOomHero("repeat")),
+      cooldown: hero?.cooldown ?? flags.cooldown,
+      repeat: flags.repeat === true || (hero !== undefined && !overridesOomHero("repeat")),
     },
     timeouts: {
       reclaim: flags.reclaim,
@@ -108,14 +115,28 @@ export function resolvePolicy(
   };
 }
 
-/** The policy of each rule, in their order, and the default policy last. */
+/**
+ * The policy of each rule, in their order, and the default policy last.
+ *
+ * @param policyOf the policy of the flags with those of a rule in their place.
+ */
 export function policySetOf(
   defaultPolicy: GuardPolicy,
   rules: readonly Rule[],
-  policyUnder: (rule: Rule) => GuardPolicy,
+  { flags, sourceOf }: { readonly flags: GuardFlags; readonly sourceOf: SourceOf },
+  policyOf: (flags: GuardFlags, sourceOf: SourceOf, rule: Rule) => GuardPolicy,
   labels: Labels,
 ): PolicySet {
-  const policies = rules.map(policyUnder);
+  const policies = rules.map((rule): GuardPolicy => {
+    const policy = policyOf(
+      { ...flags, ...rule.flags } as GuardFlags,
+      (name) => name in rule.flags ? "rule" : sourceOf(name),
+      rule,
+    );
+    // A rule that kills nothing uses mode auto unless it sets a mode: in hold mode allocators would wait forever.
+    const keepsMode = rule.flags.mode !== undefined || killLevel(policy.actions) !== undefined;
+    return { ...policy, rule: rule.name, mode: keepsMode ? policy.mode : "auto" };
+  });
   return {
     all: [...policies, defaultPolicy],
     // Only the fields that the monitor thread needs, because they are sent to it.
@@ -126,24 +147,6 @@ export function policySetOf(
     })),
     labels,
   };
-}
-
-/** The flags with those of a rule in their place. */
-export function underRule(
-  flags: GuardFlags,
-  sourceOf: SourceOf,
-  rule: Rule,
-): { readonly flags: GuardFlags; readonly sourceOf: SourceOf } {
-  return {
-    flags: { ...flags, ...rule.flags } as GuardFlags,
-    sourceOf: (name) => name in rule.flags ? "rule" : sourceOf(name),
-  };
-}
-
-/** A rule that kills nothing uses mode auto unless it sets a mode: in hold mode allocators would wait forever. */
-export function withRuleName(rule: Rule, policy: GuardPolicy): GuardPolicy {
-  const keepsMode = rule.flags.mode !== undefined || killLevel(policy.actions) !== undefined;
-  return { ...policy, rule: rule.name, mode: keepsMode ? policy.mode : "auto" };
 }
 
 /** `--policy` is short for `--on-imminent`; of the two, the one with the higher precedence counts. */
@@ -191,3 +194,45 @@ function marginOf(
   }
   return omitUndefined({ ratio, min, max });
 }
+
+/**
+ * OOMHero's environment variables, which take precedence over the configuration file, not over rules, flags and OOMKIT_…;
+ * `undefined` unless one is set that selects OOMHero's behaviour. COOLDOWN alone is not one.
+ *
+ * @param isOverridden whether something of higher precedence sets the option of this name
+ */
+function oomHeroEnv(isOverridden: (option: string) => boolean) {
+  const names = ["WARNING", "CRITICAL", "WARNING_SIGNAL", "CRITICAL_SIGNAL"];
+  if (names.every((name) => Deno.env.get(name) === undefined)) return undefined;
+  const read = <T>(name: string, option: string, parse: (text: string, name: string) => T) => {
+    const text = Deno.env.get(name);
+    if (text === undefined || isOverridden(option)) return undefined;
+    try {
+      return parse(text, name);
+    } catch (error) {
+      if (!(error instanceof OomkitError)) throw error;
+      throw new OomkitError(`cannot use ${name}: ${error.message}`);
+    }
+  };
+  return {
+    warn: read("WARNING", "warn", percentOf),
+    critical: read("CRITICAL", "critical", percentOf),
+    onWarn: read("WARNING_SIGNAL", "onWarn", signalOf),
+    onCritical: read("CRITICAL_SIGNAL", "onCritical", signalOf),
+    cooldown: read("COOLDOWN", "cooldown", secondsOf),
+  };
+}
+
+function percentOf(text: string, name: string): number | undefined {
+  const percent = /^\d+$/.test(text.trim()) ? Number(text) : NaN;
+  if (percent >= 1 && percent <= 100) return percent;
+  printStderr(`${name}="${text}" is not a percentage from 1 to 100; ignored, as by OOMHero`);
+  return undefined;
+}
+
+const signalOf = (text: string): readonly Action[] => [signalAction(parseSignal(text))];
+
+const signalAction = (argument: SignalName): Action => ({ kind: "signal", argument });
+
+const secondsOf = (text: string) =>
+  parseDuration(/^\d+$/.test(text.trim()) ? `${text.trim()}s` : text);

@@ -1,19 +1,67 @@
-/** From a request to the setup that a guard starts with. */
+/** A guard as requested by the command line, the variables and the configuration, and as set up and checked from it. */
 
-import { openCgroup } from "../../core/cgroup/cgroup.ts";
+import type { CommandUnknownOpts } from "@commander-js/extra-typings";
+import { openCgroup, walk } from "../../core/cgroup/cgroup.ts";
 import { directoryOf, discover, type Hierarchy } from "../../core/cgroup/hierarchy.ts";
-import { selfAndAncestors } from "../../core/cgroup/processes.ts";
+import { identify } from "../../core/cgroup/identity.ts";
+import { listProcesses, selfAndAncestors } from "../../core/cgroup/processes.ts";
 import { ownCgroup, parseGlob, resolveTarget } from "../../core/cgroup/resolve.ts";
+import { signalDenied } from "../../core/control/signal.ts";
 import { OomkitError } from "../../core/errors.ts";
-import type { GuardPolicy } from "../../core/guard/policy.ts";
-import type { Scope } from "../../core/guard/targets.ts";
-import type { Labels } from "../../core/policy/rules.ts";
-import { mistakeAt } from "../config/config.ts";
+import type { Guard } from "../../core/guard/guard.ts";
+import { type GuardPolicy, killLevel, policyFor, type PolicySet } from "../../core/guard/policy.ts";
+import { candidatesIn, type Scope } from "../../core/guard/targets.ts";
+import { ACTIONS } from "../../core/policy/actions.ts";
+import { fits, type Labels, ruleFor } from "../../core/policy/rules.ts";
+import { matchedLine } from "../../core/policy/victims.ts";
+import { type ConfigFile, mistakeAt } from "../config/config.ts";
 import { type Rule, rulesOf } from "../config/rules.ts";
-import { checkMode, checkPreferences, checkRules, checkTree } from "./checks.ts";
-import type { GuardFlags } from "./options.ts";
-import { policySetOf, resolvePolicy, underRule, withRuleName } from "./policy.ts";
-import type { GuardRequest, GuardSetup } from "./request.ts";
+import { configFileOf, targetsOf } from "../options/subcommand.ts";
+import { printable, printStderr } from "../output/output.ts";
+import { guardBase, type GuardFlags } from "./options.ts";
+import { type FlagsPolicy, policyOfFlags, policySetOf, type SourceOf } from "./policy.ts";
+
+export interface GuardRequest {
+  readonly targets: readonly string[];
+  readonly flags: GuardFlags;
+  readonly file: ConfigFile | undefined;
+  readonly sourceOf: SourceOf;
+}
+
+export interface GuardSetup extends Omit<FlagsPolicy, "policy"> {
+  readonly policies: PolicySet;
+  /** The policy of the cgroups that no rule matches. */
+  readonly defaultPolicy: GuardPolicy;
+  readonly rules: readonly Rule[];
+  readonly scopes: readonly Scope[];
+  readonly protectedPids: ReadonlySet<number>;
+  /** Of the hierarchy. */
+  readonly version: 1 | 2;
+  /** The directory of a cgroup; the cgroup path if the directory is unknown. */
+  directoryOf(path: string): string;
+}
+
+export function guardRequestOf(
+  command: CommandUnknownOpts,
+  named: readonly string[],
+  flags: GuardFlags,
+): GuardRequest {
+  return {
+    targets: flags.pod ? named : targetsOf(command, named),
+    flags,
+    file: configFileOf(command),
+    sourceOf: (name) => command.getOptionValueSource(name),
+  };
+}
+
+/** Parses the same command line again, with the configuration file as it is now. */
+export async function reparseGuardRequest(args: readonly string[]): Promise<GuardRequest> {
+  const { promise, resolve } = Promise.withResolvers<GuardRequest>();
+  const command = guardBase().argument("[targets...]").exitOverride()
+    .action((named, flags, self) => resolve(guardRequestOf(self, named, flags)));
+  await command.parseAsync([...args], { from: "user" });
+  return await promise;
+}
 
 /**
  * Throws {@link OomkitError} for a request that is contradictory or impossible on this machine.
@@ -22,41 +70,31 @@ import type { GuardRequest, GuardSetup } from "./request.ts";
  * @param before the setup to replace: one of its targets may be absent for a while
  */
 export function buildGuardSetup(
-  { flags, targets, file, sourceOf }: GuardRequest,
+  request: GuardRequest,
   labels: Labels | undefined,
   before?: GuardSetup,
 ): GuardSetup {
+  const { flags, targets, file, sourceOf } = request;
   const protectedPids = selfAndAncestors();
-  const { policy: defaultPolicy, rescanMs, rearmMs, isPod } = resolvePolicy(
-    flags,
-    sourceOf,
-    targets,
-    protectedPids,
-  );
+  const { policy: defaultPolicy, ...rest } = policyOfFlags(flags, sourceOf, targets, protectedPids);
   const rules = file === undefined ? [] : rulesOf(file);
-  const policyUnder = (rule: Rule) => {
-    const under = underRule(flags, sourceOf, rule);
+  const policyUnder = (flags: GuardFlags, sourceOf: SourceOf, { number }: Rule) => {
     try {
-      const { policy } = resolvePolicy(under.flags, under.sourceOf, targets, protectedPids);
-      return withRuleName(rule, policy);
+      return policyOfFlags(flags, sourceOf, targets, protectedPids).policy;
     } catch (error) {
       if (!(error instanceof OomkitError) || file === undefined) throw error;
-      throw mistakeAt(file, ["guard", "rule", rule.number - 1], error.message);
+      throw mistakeAt(file, ["guard", "rule", number - 1], error.message);
     }
   };
-  const policies = policySetOf(defaultPolicy, rules, policyUnder, labels ?? new Map());
-  const hierarchy = isPod ? undefined : discover(flags.root);
+  const policies = policySetOf(defaultPolicy, rules, request, policyUnder, labels ?? new Map());
+  const hierarchy = rest.isPod ? undefined : discover(flags.root);
   const scopes = hierarchy ? scopesOf(hierarchy, targets, flags, before?.scopes ?? []) : [];
   if (hierarchy) {
     for (const policy of policies.all) {
       checkMode(hierarchy, policy);
       checkTree(hierarchy, policy);
     }
-    // Policies with the same preferences are checked once.
-    const byPreferences = new Map(
-      policies.all.map(({ preferences }) => [preferencesText(preferences), preferences]),
-    );
-    for (const preferences of byPreferences.values()) checkPreferences(preferences, scopes);
+    checkPreferences(policies.all, scopes);
     checkRules(rules, scopes, policies, labels !== undefined);
   }
   return {
@@ -64,9 +102,7 @@ export function buildGuardSetup(
     defaultPolicy,
     rules,
     scopes,
-    rescanMs,
-    rearmMs,
-    isPod,
+    ...rest,
     protectedPids,
     version: (hierarchy ?? discover(flags.root)).version.number,
     directoryOf: (path) => (hierarchy && directoryOf(hierarchy, path)) ?? path,
@@ -98,5 +134,139 @@ function scopesOf(
   });
 }
 
-const preferencesText = (preferences: GuardPolicy["preferences"]) =>
-  Object.values(preferences).map((list) => list.map(String).join(" ")).join("\n");
+/** The parts of a hierarchy that a mode depends on. */
+type ModeSupport = Pick<Hierarchy, "writable" | "kernel"> & {
+  readonly version: Pick<Hierarchy["version"], "number" | "canThrottle" | "canDisableOomKiller">;
+};
+
+/** Only `auto` may fall back to another mode. */
+export function checkMode(
+  { version, writable, kernel }: ModeSupport,
+  { mode, actions, rule }: GuardPolicy,
+): void {
+  const refuse = (why: string, right: string) => {
+    throw new OomkitError(`cannot use --mode ${mode}${inRule(rule)}: ${why}`, right);
+  };
+  if (mode === "auto" || mode === "notify") return;
+  if (mode === "throttle" && !version.canThrottle) {
+    refuse(`cgroup v${version.number} has no memory.high`, "use hold or notify");
+  }
+  if (mode === "hold" && !version.canDisableOomKiller) {
+    refuse(`cgroup v${version.number} cannot disable the OOM killer`, "use throttle or notify");
+  }
+  if (mode === "hold" && killLevel(actions) === undefined) {
+    refuse("no level kills, so allocators would wait forever", "add --policy process");
+  }
+  if (!kernel) refuse("this tree is not a kernel's", "use notify");
+  if (!writable) refuse("the cgroup file system is read-only", "use notify");
+}
+
+/** The pids in a copied or fake tree may belong to unrelated processes of this machine. */
+function checkTree({ kernel }: Hierarchy, { actions, dryRun, rule }: GuardPolicy): void {
+  if (kernel || dryRun) return;
+  const harmful = Object.values(actions).flat().find(({ kind }) => ACTIONS[kind].affectsCgroup);
+  if (harmful === undefined) return;
+  throw new OomkitError(
+    `cannot use ${harmful.kind}${
+      inRule(rule)
+    }: this tree is not a kernel's, and its pids may belong to unrelated processes`,
+    "add --dry-run",
+  );
+}
+
+const inRule = (rule: string | undefined) =>
+  rule === undefined ? "" : ` in the rule "${printable(rule)}"`;
+
+/** Warns about a rule that matches nothing, because it may be misspelt. */
+function checkRules(
+  rules: readonly Rule[],
+  scopes: readonly Scope[],
+  policies: PolicySet,
+  hasLabels: boolean,
+): void {
+  const nameOf = ({ name }: Rule) => `the rule "${printable(name)}"`;
+  const blind = rules.find(({ selector }) => selector.labels);
+  if (blind && !hasLabels) {
+    printStderr(`${nameOf(blind)} selects pods by labels, which requires --kubernetes`);
+  }
+  const locations = [...candidatesIn(scopes)].map(({ cgroup: { path } }) => ({
+    path,
+    podUid: identify(path).podUid,
+  }));
+  const none: Labels = new Map();
+  const applied = new Set(locations.map((at) => ruleFor(policies.rules, at, policies.labels)));
+  for (const rule of rules) {
+    // The labels of the pods are not known yet.
+    if (rule.selector.labels || applied.has(rule.number - 1)) continue;
+    const isShadowed = locations.some((at) => fits(rule.selector, at, none));
+    printStderr(
+      `${nameOf(rule)} (${printable(rule.where)}) ${
+        isShadowed
+          ? "never applies: earlier rules match all of its cgroups"
+          : "matches no existing cgroup"
+      }`,
+    );
+  }
+}
+
+/** Warns about an expression that matches nothing, because it may be misspelt. */
+function checkPreferences(policies: readonly GuardPolicy[], scopes: readonly Scope[]): void {
+  // Policies share most expressions.
+  const expressions = new Map(
+    policies.flatMap(({ preferences }) =>
+      (["prefer", "avoid", "ignore"] as const).flatMap((name) =>
+        preferences[name].map((each) => [`--${name} ${each.source}`, each] as const)
+      )
+    ),
+  );
+  if (expressions.size === 0) return;
+  const processes = scopes.flatMap(({ cgroup }) => listProcesses(cgroup).processes);
+  const texts = [
+    ...processes.map(matchedLine),
+    ...scopes.flatMap(({ cgroup }) => [...walk(cgroup)].map(({ path }) => path)),
+  ];
+  for (const [option, expression] of expressions) {
+    if (texts.some((text) => expression.test(text))) continue;
+    printStderr(`${option} matches no running process and no cgroup`);
+  }
+}
+
+/**
+ * Throws {@link OomkitError} for a target that cannot be guarded as requested, and for a mode that works in none of the cgroups.
+ * One cgroup of a recursive target may fail.
+ */
+export function checkReach(
+  guarding: Guard,
+  { scopes, policies, defaultPolicy }: GuardSetup,
+): void {
+  const entries = guarding.guardedCgroups();
+  for (const { cgroup, recursive } of scopes) {
+    const isExempt = policyFor(policies, cgroup.path) === undefined;
+    if (recursive || isExempt) continue;
+    const guarded = entries.find((each) => each.cgroup.path === cgroup.path);
+    if (guarded === undefined) {
+      throw new OomkitError(
+        `cannot guard ${
+          printable(cgroup.path)
+        }: neither it nor an ancestor has a limit above the margin`,
+        "set a limit, or see: oomkit inspect",
+      );
+    }
+    const { actions, protectedPids } = guarded.policy;
+    const refused = killLevel(actions) && signalDenied(guarded.cgroup, protectedPids);
+    if (refused) {
+      throw new OomkitError(
+        `cannot kill the processes of ${printable(cgroup.path)}: ${refused}`,
+        "run as root or as their owner",
+      );
+    }
+  }
+  const { mode, dryRun } = defaultPolicy;
+  const affected = entries.filter(({ policy }) => policy === defaultPolicy);
+  if (mode === "auto" || dryRun || affected.length === 0) return;
+  if (affected.some(({ settings }) => settings.mode === mode)) return;
+  throw new OomkitError(
+    `cannot use --mode ${mode}: setting it up failed in all ${affected.length} cgroups, for the reasons above`,
+    "use --mode auto, which falls back to notify",
+  );
+}

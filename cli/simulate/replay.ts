@@ -16,9 +16,9 @@ import {
   rowsOf,
 } from "../../core/guard/replay.ts";
 import { LEVELS } from "../../core/policy/levels.ts";
-import type { RecordingHead, RecordingLine } from "../../core/record/format.ts";
+import type { RecordedPolicy, RecordingHead, RecordingLine } from "../../core/record/format.ts";
 import { toMicroseconds } from "../../core/simulate/evaluate.ts";
-import { checkMode } from "../guard/checks.ts";
+import { checkMode } from "../guard/setup.ts";
 import { type Common, wantsJson } from "../options/subcommand.ts";
 import { formatBytes, formatCount, formatDuration } from "../options/units.ts";
 import { print, printable } from "../output/output.ts";
@@ -130,8 +130,8 @@ function msAfterKill(rows: readonly Row[], cgroup: string, at: number): number |
 function actionDifferences(cgroups: readonly ReplayedCgroup[]): string[] {
   const lines = cgroups.flatMap(({ replayed, policies }) => {
     const decisions = new Set(replayed.map(({ act }) => act));
-    return policies.flatMap((policy) => {
-      const [now, then] = [recordedPolicy(policy.replayed), recordedPolicy(policy.recorded)];
+    return [...policies].flatMap((policies) => {
+      const [now, then] = policies.map(recordedPolicy) as [RecordedPolicy, RecordedPolicy];
       const pairs = [
         ...LEVELS.map((level) => [
           decisions.has(level),

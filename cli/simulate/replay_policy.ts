@@ -6,7 +6,7 @@ import { type GuardPolicy, type PolicySet, singlePolicy } from "../../core/guard
 import type { ConfigFile } from "../config/config.ts";
 import { rulesOf } from "../config/rules.ts";
 import { guardBase, type GuardFlags } from "../guard/options.ts";
-import { policySetOf, resolvePolicy, underRule, withRuleName } from "../guard/policy.ts";
+import { policyOfFlags, policySetOf, type SourceOf } from "../guard/policy.ts";
 import { isPolicy } from "./options.ts";
 
 /** From the recorded policies to those of the replay. */
@@ -39,7 +39,9 @@ export async function replayPolicy(
     path,
     overridesRecorded ? withBothLevels(values) : values,
   );
-  const requested = resolvePolicy(flags, sourceOf, [], new Set()).policy;
+  const policyOf = (flags: GuardFlags, sourceOf: SourceOf) =>
+    policyOfFlags(flags, sourceOf, [], new Set()).policy;
+  const requested = policyOf(flags, sourceOf);
   const result = {
     override: (recorded: GuardPolicy) => overridden(recorded, requested, values),
     given: named.map(({ long }) => long!),
@@ -49,11 +51,8 @@ export async function replayPolicy(
     return { ...result, other: hasPolicies ? undefined : singlePolicy(requested) };
   }
   const rules = file === undefined ? [] : rulesOf(file);
-  const underOf = (rule: Parameters<typeof withRuleName>[0]) => {
-    const under = underRule(flags, sourceOf, rule);
-    return withRuleName(rule, resolvePolicy(under.flags, under.sourceOf, [], new Set()).policy);
-  };
-  return { ...result, other: policySetOf(requested, rules, underOf, new Map()) };
+  const other = policySetOf(requested, rules, { flags, sourceOf }, policyOf, new Map());
+  return { ...result, other };
 }
 
 type Values = Readonly<Record<string, unknown>>;

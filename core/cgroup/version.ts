@@ -67,7 +67,7 @@ export interface CgroupVersion {
   /** The file that reports POLLPRI when a counter rises. */
   readonly eventsFile?: string;
   /** The file that freezes the cgroup; absent if the freezer is a hierarchy of its own. */
-  readonly freezeFile?: string;
+  readonly freezeFile?: "cgroup.freeze";
   /** True if a parent must enable controllers for its children in cgroup.subtree_control. */
   readonly delegatesControllers: boolean;
 }

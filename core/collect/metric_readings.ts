@@ -13,7 +13,7 @@ export interface Followed {
   /** Guard only. */
   readonly mode?: string;
   /** Guard only; bytes of the cgroup that owns the guarded limit. */
-  readonly threshold?: number;
+  readonly imminent?: number;
 }
 
 /** Bytes; absent is unknown, `Infinity` no limit. */
@@ -24,7 +24,7 @@ export interface Reading {
   readonly limit: number;
   readonly headroom: number | undefined;
   readonly pressure: Pressure | undefined;
-  readonly threshold: number | undefined;
+  readonly imminent: number | undefined;
 }
 
 export interface Collection {
@@ -122,7 +122,7 @@ function readAncestors(cgroup: Cgroup, known: AncestorsByPath): readonly Ancesto
 }
 
 /** `undefined` when the cgroup is gone, or another one has its path. */
-function read({ followed: { cgroup, threshold }, chain }: Candidate): Reading | undefined {
+function read({ followed: { cgroup, imminent }, chain }: Candidate): Reading | undefined {
   const { version, hidden } = cgroup.hierarchy;
   const readFile = tryReader(cgroup);
   const snapshot = version.snapshot((name) => {
@@ -139,7 +139,7 @@ function read({ followed: { cgroup, threshold }, chain }: Candidate): Reading | 
     limit: effectiveLimit(chain, hierarchical).bytes,
     headroom: headroom(chain, "usage", hierarchical)?.bytes,
     pressure: snapshot.pressure,
-    threshold,
+    imminent,
   };
 }
 

@@ -1,30 +1,48 @@
 /**
- * The changes of each guard, on disk before they are made, so that they can be undone by the guard as it ends, by the next guard, or
- * by `oomkit guard --restore`. One file for each guard, named after its pid and start time.
+ * What each guard has changed, on disk before it is changed, so that it can be undone by the guard as it ends, by the next guard, or
+ * by `oomkit guard --restore`. Two files for each guard, named after its pid and start time: `.json` has its changes of control
+ * files, `.pauses` what it has stopped for some milliseconds.
  */
 
 import { OomkitError } from "../errors.ts";
 import { exists, inodeOf, tryListFiles, tryReadText } from "../cgroup/files.ts";
+import { pidsIn } from "../cgroup/pids.ts";
+import { SystemCallError } from "../kernel/libc.ts";
+import { openPidfd, signalPidfd } from "../kernel/process.ts";
 import { parseProcStat } from "../parse/procfs.ts";
-import type { Change, Restored } from "./change.ts";
-import { endSuspensions, openSuspensionLog, type SuspensionLog } from "./suspension_log.ts";
 import { mayWrite, reasonOf, writeControl } from "./write.ts";
 
-export interface Journal {
-  /**
-   * Records a change of a control file, then makes it. Returns why it could not, or `undefined` when it did. `restore` returns the
-   * file to its value before the first change. Throws {@link OomkitError} when it cannot be recorded; then nothing is changed.
-   */
-  change(dir: string, inode: number, file: string, value: string): string | undefined;
-  /** The pid of another running guard that has changed the file. */
-  holder(dir: string, file: string): number | undefined;
-  /** Whether the file still holds what this journal has set. */
-  isOurs(dir: string, file: string): boolean;
-  /** Creates the file that {@link ownSuspensionLog} writes. Returns why it cannot be created. */
-  prepareSuspensionLog(): string | undefined;
-  /** Restores one file, one cgroup, or everything, the last change first; everything includes suspended processes. */
-  restore(dir?: string, file?: string): Restored[];
+export interface Change {
+  /** The cgroup's directory and its inode; a new cgroup of that name is not touched. */
+  readonly dir: string;
+  readonly inode: number;
+  readonly file: string;
+  readonly before: string;
+  /** As the kernel shows it after the write. */
+  readonly set: string;
+  /** What this guard had set before, and what the file still holds if the guard ended between record and write. */
+  readonly earlier?: string;
 }
+
+/** A process stopped by SIGSTOP. */
+export interface SuspendedProcess extends Pick<Change, "dir" | "inode" | "before" | "set"> {
+  readonly file: "state";
+  readonly pid: number;
+}
+
+/** A control file that stops everything in its cgroup. */
+export interface FrozenCgroup extends Change {
+  readonly file: "freezer.state" | "cgroup.freeze";
+}
+
+export type Suspension = SuspendedProcess | FrozenCgroup;
+
+/** The result of restoring one change. `changed`: the value was changed by another program since, and stays. */
+export interface Restored extends Pick<Change, "dir" | "inode" | "file" | "before" | "set"> {
+  readonly outcome: "restored" | "gone" | "changed" | "failed";
+  readonly reason?: string;
+}
+type Ended = Pick<Restored, "outcome" | "reason">;
 
 /** The folder of the journals. Nothing clears root's before a reboot, which removes all cgroups too. */
 export function journalFolder(): string {
@@ -33,84 +51,158 @@ export function journalFolder(): string {
     (Deno.uid() === 0 || own === undefined ? "/run/oomkit" : `${own}/oomkit`);
 }
 
-export function openJournal(folder: string): Journal {
-  const path = `${ownPath(folder)}.json`;
-  let changes: Change[] = [];
-  let isSaved = false;
-  let hasSuspensionLog = false;
-  const save = () => {
-    if (changes.length === 0 && !isSaved) return;
-    isSaved = changes.length > 0;
-    if (!isSaved) return removeFile(path);
-    replaceFile(folder, path, JSON.stringify(changes));
-  };
-  return {
-    change(dir, inode, file, value) {
-      const known = changes.find((change) => change.dir === dir && change.file === file);
-      const text = tryReadText(`${dir}/${file}`)?.trim();
-      if (text === undefined) return "no such file";
-      const now = writablePart(file, text);
-      const denied = mayWrite(`${dir}/${file}`);
-      if (denied !== undefined) return denied;
-      const other = holderOf(folder, path, dir, file);
-      if (other !== undefined) return `the guard with pid ${other} has changed it`;
-      const rest = changes.filter((change) => change !== known);
-      // A value that another program has set since is what is restored.
-      const before = known && now === known.set ? known.before : now;
-      const earlier = known && { earlier: known.set };
-      changes = [...rest, { dir, inode, file, before, set: value, ...earlier }];
-      save();
-      const refused = inodeOf(dir) === inode
-        ? writeControl(`${dir}/${file}`, value)
-        : "the cgroup is gone";
-      if (refused !== undefined) {
-        changes = known ? [...rest, known] : rest;
-        save();
-        return refused;
-      }
-      const set = writablePart(file, tryReadText(`${dir}/${file}`)?.trim() ?? value);
-      if (set !== value) {
-        // The kernel rounds to whole pages.
-        changes = changes.map((change) =>
-          change.dir === dir && change.file === file ? { ...change, set } : change
-        );
-        save();
-      }
+export class Journal {
+  readonly #path: string;
+  #changes: Change[] = [];
+  #isSaved = false;
+  #hasSuspensionLog = false;
+
+  constructor(
+    private readonly folder: string,
+    private readonly beforeChange: () => void = () => {},
+  ) {
+    this.#path = `${ownPath(folder)}.json`;
+  }
+
+  /**
+   * Records a change of a control file, then makes it. Returns why it could not, or `undefined` when it did. {@link restore} returns
+   * the file to its value before the first change. Throws {@link OomkitError} when it cannot be recorded; then nothing is changed.
+   */
+  change(dir: string, inode: number, file: string, value: string): string | undefined {
+    this.beforeChange();
+    const known = this.#changes.find((change) => change.dir === dir && change.file === file);
+    const text = tryReadText(`${dir}/${file}`)?.trim();
+    if (text === undefined) return "no such file";
+    const now = writablePart(file, text);
+    const denied = mayWrite(`${dir}/${file}`);
+    if (denied !== undefined) return denied;
+    const other = this.holder(dir, file);
+    if (other !== undefined) return `the guard with pid ${other} has changed it`;
+    const rest = this.#changes.filter((change) => change !== known);
+    // A value that another program has set since is what is restored.
+    const before = known && now === known.set ? known.before : now;
+    const change = { dir, inode, file, before, set: value, ...known && { earlier: known.set } };
+    this.#save([...rest, change]);
+    const refused = inodeOf(dir) === inode
+      ? writeControl(`${dir}/${file}`, value)
+      : "the cgroup is gone";
+    if (refused !== undefined) {
+      this.#save(known ? [...rest, known] : rest);
+      return refused;
+    }
+    const set = writablePart(file, tryReadText(`${dir}/${file}`)?.trim() ?? value);
+    // The kernel rounds to whole pages.
+    if (set !== value) this.#save([...rest, { ...change, set }]);
+    return undefined;
+  }
+
+  /** The pid of another running guard that has changed the file. */
+  holder(dir: string, file: string): number | undefined {
+    return listJournals(this.folder).find(({ path, owner }) =>
+      owner !== undefined && path !== this.#path &&
+      readEntries(path, isChange).some((change) => change.dir === dir && change.file === file)
+    )?.owner;
+  }
+
+  /** Whether the file still holds what this journal has set. */
+  isOurs(dir: string, file: string): boolean {
+    const now = writablePart(file, tryReadText(`${dir}/${file}`)?.trim() ?? "");
+    return this.#changes.some((each) => each.dir === dir && each.file === file && each.set === now);
+  }
+
+  /** Creates the file of {@link ownSuspensionLog}. Returns why it cannot be created. */
+  prepareSuspensionLog(): string | undefined {
+    if (this.#hasSuspensionLog) return undefined;
+    try {
+      prepareFolder(this.folder);
+      createOwn(`${ownPath(this.folder)}.pauses`).close();
+      this.#hasSuspensionLog = true;
       return undefined;
-    },
-    holder: (dir, file) => holderOf(folder, path, dir, file),
-    isOurs(dir, file) {
-      const now = writablePart(file, tryReadText(`${dir}/${file}`)?.trim() ?? "");
-      return changes.some((each) => each.dir === dir && each.file === file && each.set === now);
-    },
-    prepareSuspensionLog() {
-      try {
-        if (!hasSuspensionLog) prepareFolder(folder);
-        if (!hasSuspensionLog) createOwn(`${ownPath(folder)}.pauses`).close();
-        hasSuspensionLog = true;
-        return undefined;
-      } catch (error) {
-        return reasonOf(error);
-      }
-    },
-    restore(dir, file) {
-      const chosen = changes.filter((change) =>
-        (dir === undefined || change.dir === dir) && (file === undefined || change.file === file)
-      );
-      const restored = chosen.toReversed().map(restoreChange);
-      // What could not be restored stays on record for the next attempt.
-      const failed = chosen.filter((_, at) => restored.at(-1 - at)?.outcome === "failed");
-      changes = changes.filter((change) => !chosen.includes(change) || failed.includes(change));
-      save();
-      if (dir !== undefined) return restored;
-      return [...restored, ...endSuspensionsAndRemove(`${ownPath(folder)}.pauses`)];
-    },
-  };
+    } catch (error) {
+      return reasonOf(error);
+    }
+  }
+
+  /** Restores one file, one cgroup, or everything, the last change first; everything includes suspended processes. */
+  restore(dir?: string, file?: string): Restored[] {
+    const chosen = this.#changes.filter((change) =>
+      (dir === undefined || change.dir === dir) && (file === undefined || change.file === file)
+    );
+    const restored = chosen.toReversed().map(restoreChange);
+    // What could not be restored stays on record for the next attempt.
+    const failed = chosen.filter((_, at) => restored.at(-1 - at)?.outcome === "failed");
+    this.#save(
+      this.#changes.filter((change) => !chosen.includes(change) || failed.includes(change)),
+    );
+    if (dir !== undefined) return restored;
+    return [...restored, ...endSuspensions(`${ownPath(this.folder)}.pauses`)];
+  }
+
+  #save(changes: Change[]): void {
+    this.#changes = changes;
+    if (changes.length === 0 && !this.#isSaved) return;
+    this.#isSaved = changes.length > 0;
+    if (!this.#isSaved) return removeFile(this.#path);
+    replaceFile(this.folder, this.#path, JSON.stringify(changes));
+  }
 }
 
-/** The file that {@link Journal.prepareSuspensionLog} of this process has created, for any of its threads. */
-export function ownSuspensionLog(folder: string): SuspensionLog {
-  return openSuspensionLog(() => Deno.openSync(`${ownPath(folder)}.pauses`, { write: true }));
+/**
+ * Processes and cgroups that a guard stops for some milliseconds, on record while they are stopped: if the guard is killed then, they
+ * are resumed. The file exists beforehand, since between two kills there is time for one write(2) (5 µs) and nothing else. It is
+ * not flushed: a machine that goes down takes the stopped processes along.
+ */
+export class SuspensionLog {
+  #file: Deno.FsFile | undefined;
+  #isTried = false;
+  readonly #current = new Set<Suspension>();
+
+  /** @param path without it nothing is recorded. */
+  constructor(readonly path?: string) {}
+
+  /** Opens the file. Without a file nothing is recorded. */
+  prepare(): void {
+    if (this.#isTried || this.path === undefined) return;
+    this.#isTried = true;
+    try {
+      this.#file = Deno.openSync(this.path, { write: true });
+    } catch {
+      // The main thread has reported it.
+    }
+  }
+
+  /** To be called before they are stopped. */
+  begin(suspensions: readonly Suspension[]): void {
+    suspensions.forEach((suspension) => this.#current.add(suspension));
+    this.#save();
+  }
+
+  /** To be called once they run again. */
+  end(suspensions: readonly Suspension[]): void {
+    suspensions.forEach((suspension) => this.#current.delete(suspension));
+    this.#save();
+  }
+
+  close(): void {
+    this.#file?.close();
+    this.#file = undefined;
+  }
+
+  #save(): void {
+    if (this.#file === undefined) return;
+    this.#file.seekSync(0, Deno.SeekMode.Start);
+    // The rest of a longer record stays after the newline; only the first line is read.
+    this.#file.writeSync(new TextEncoder().encode(`${JSON.stringify([...this.#current])}\n`));
+  }
+}
+
+/** On the file that {@link Journal.prepareSuspensionLog} of this process has created, for any of its threads. */
+export const ownSuspensionLog = (folder: string): SuspensionLog =>
+  new SuspensionLog(`${ownPath(folder)}.pauses`);
+
+/** @param dir the directory of its cgroup, which identifies the process: there is no time to read its start time. */
+export function suspendedProcess(dir: string, pid: number): SuspendedProcess {
+  return { dir, inode: 0, file: "state", pid, before: "running", set: `stopped (pid ${pid})` };
 }
 
 /**
@@ -130,11 +222,11 @@ export function untrustedReason(folder: string): string | undefined {
 export function restoreStale(folder: string): Restored[] {
   return listRecords(folder).filter(({ owner }) => owner === undefined).flatMap(
     ({ path, kind }) => {
-      if (kind === "pauses") return endSuspensionsAndRemove(path);
+      if (kind === "pauses") return endSuspensions(path);
       // A journal that was not complete yet: none of its new changes was made.
       if (kind === "json.new") removeFile(path);
       if (kind !== "json") return [];
-      return removeUnlessFailed(path, readJournal(path).toReversed().map(restoreChange));
+      return removeUnlessFailed(path, readEntries(path, isChange).toReversed().map(restoreChange));
     },
   );
 }
@@ -144,7 +236,14 @@ export function runningGuards(folder: string): number[] {
   return listJournals(folder).flatMap(({ owner }) => owner ?? []);
 }
 
-const endSuspensionsAndRemove = (path: string) => removeUnlessFailed(path, endSuspensions(path));
+/** Resumes everything that is on record in the file at `path`. */
+function endSuspensions(path: string): Restored[] {
+  const restored = readEntries(path, isSuspension).map((suspension) => ({
+    ...suspension,
+    ...suspension.file === "state" ? resume(suspension) : thaw(suspension),
+  }));
+  return removeUnlessFailed(path, restored);
+}
 
 function removeUnlessFailed(path: string, restored: Restored[]): Restored[] {
   if (restored.every(({ outcome }) => outcome !== "failed")) removeFile(path);
@@ -153,33 +252,76 @@ function removeUnlessFailed(path: string, restored: Restored[]): Restored[] {
 
 /** No other file is ever written, whatever a record says. */
 const CHANGEABLE_FILES = ["memory.high", "memory.oom_control"];
+const FREEZER_FILES = ["freezer.state", "cgroup.freeze"];
 
-function isChange(each: unknown): each is Change {
+const isChange = (each: unknown): each is Change => isChangeOf(each, CHANGEABLE_FILES);
+
+function isChangeOf(each: unknown, files: readonly string[]): boolean {
   const { dir, inode, file, before, set } = (each ?? {}) as Partial<Change>;
-  return typeof dir === "string" && typeof inode === "number" && typeof before === "string" &&
-    typeof set === "string" && CHANGEABLE_FILES.includes(file ?? "") &&
-    exists(`${dir}/cgroup.procs`);
+  return [dir, before, set].every((text) => typeof text === "string") &&
+    typeof inode === "number" && files.includes(file ?? "") && exists(`${dir}/cgroup.procs`);
+}
+
+function isSuspension(each: unknown): each is Suspension {
+  const { dir, before, set, file, pid } = (each ?? {}) as Partial<SuspendedProcess>;
+  if (String(file) !== "state") return isChangeOf(each, FREEZER_FILES);
+  return [dir, before, set].every((text) => typeof text === "string") && Number(pid) > 1;
 }
 
 function restoreChange(change: Change): Restored {
-  const { dir, inode, file, before, set, earlier } = change;
-  if (inodeOf(dir) !== inode) return { ...change, outcome: "gone" };
-  const path = `${dir}/${file}`;
-  const text = tryReadText(path)?.trim();
-  if (text === undefined) return { ...change, outcome: "gone" };
+  return { ...change, ...undo(change) };
+}
+
+function undo({ dir, inode, file, before, set, earlier }: Change): Ended {
+  if (inodeOf(dir) !== inode) return { outcome: "gone" };
+  const text = tryReadText(`${dir}/${file}`)?.trim();
+  if (text === undefined) return { outcome: "gone" };
   const now = writablePart(file, text);
-  if (now === before) return { ...change, outcome: "restored" };
-  if (now !== set && now !== earlier) return { ...change, outcome: "changed" };
+  if (now === before) return { outcome: "restored" };
+  if (now !== set && now !== earlier) return { outcome: "changed" };
+  return writeBack(`${dir}/${file}`, before);
+}
+
+/** Whatever it holds now, which is `FREEZING` for a while. */
+function thaw({ dir, inode, file, before }: FrozenCgroup): Ended {
+  return inodeOf(dir) === inode ? writeBack(`${dir}/${file}`, before) : { outcome: "gone" };
+}
+
+function writeBack(path: string, before: string): Ended {
   const reason = writeControl(path, before);
-  return reason === undefined
-    ? { ...change, outcome: "restored" }
-    : { ...change, outcome: "failed", reason };
+  return reason === undefined ? { outcome: "restored" } : { outcome: "failed", reason };
+}
+
+/** Also when the process is not stopped yet: a pending SIGSTOP would stop it later. */
+function resume({ dir, pid }: SuspendedProcess): Ended {
+  const SIGCONT = 18;
+  try {
+    using pidfd = openPidfd(pid);
+    // Check membership after opening the pidfd: from then on the pid cannot be reused. A process that reused it earlier is hardly
+    // ever in the same cgroup.
+    const present = pidsIn(tryReadText(`${dir}/cgroup.procs`) ?? "");
+    if (pidfd === undefined || !present.has(pid)) return { outcome: "gone" };
+    return { outcome: signalPidfd(pidfd, SIGCONT) ? "restored" : "gone" };
+  } catch (error) {
+    if (error instanceof SystemCallError) return { outcome: "failed", reason: error.message };
+    throw error;
+  }
 }
 
 /** v1's memory.oom_control shows more than what can be written to it. */
 function writablePart(file: string, text: string): string {
   if (file !== "memory.oom_control") return text;
   return /^oom_kill_disable (\d)/m.exec(text)?.[1] ?? text;
+}
+
+function readEntries<Entry>(path: string, isEntry: (each: unknown) => each is Entry): Entry[] {
+  try {
+    const [line] = (tryReadText(path) ?? "[]").split("\n");
+    return JSON.parse(line!).filter(isEntry);
+  } catch {
+    // Empty, or not written by a guard, which replaces its journal as a whole.
+    return [];
+  }
 }
 
 /**
@@ -220,22 +362,6 @@ function isOwn(path: string): boolean {
   } catch {
     // Its guard has just ended and removed it.
     return false;
-  }
-}
-
-function holderOf(folder: string, own: string, dir: string, file: string): number | undefined {
-  return listJournals(folder).find(({ path, owner }) =>
-    owner !== undefined && path !== own &&
-    readJournal(path).some((change) => change.dir === dir && change.file === file)
-  )?.owner;
-}
-
-function readJournal(path: string): Change[] {
-  try {
-    return JSON.parse(tryReadText(path) ?? "[]").filter(isChange);
-  } catch {
-    // A guard replaces its journal as a whole, so this was not written by one.
-    return [];
   }
 }
 

@@ -8,8 +8,7 @@ import { SystemCallError } from "../kernel/libc.ts";
 import { openPidfd, signalPidfd } from "../kernel/process.ts";
 import { parseMountinfo } from "../parse/mountinfo.ts";
 import { parseProcCgroup } from "../parse/procfs.ts";
-import type { FrozenCgroup } from "./change.ts";
-import type { SuspensionLog } from "./suspension_log.ts";
+import type { FrozenCgroup, SuspensionLog } from "./journal.ts";
 import { writeControl } from "./write.ts";
 
 export const SIGKILL = 9;
@@ -84,15 +83,15 @@ export function killCgroup(
   }
   const freezer = freeze && !dryRun ? freezerOf(cgroup) : undefined;
   if (!freeze || !freezer) return signalEach(cgroup, dryRun ? 0 : signal, protectedPids);
-  const frozen = frozenBy(freezer);
-  freeze.begin(frozen);
-  writeControl(freezer.file, freezer.frozen);
+  const file = `${freezer.dir}/${freezer.file}`;
+  freeze.begin([freezer]);
+  writeControl(file, freezer.set);
   try {
     return signalEach(cgroup, signal, protectedPids);
   } finally {
     // A frozen process dies when it thaws.
-    writeControl(freezer.file, freezer.thawed);
-    freeze.end(frozen);
+    writeControl(file, freezer.before);
+    freeze.end([freezer]);
   }
 }
 
@@ -144,31 +143,27 @@ function readWholePids(cgroup: Cgroup): number[] | undefined {
   return text === "" || text.endsWith("\n") ? [...pidsIn(text)] : undefined;
 }
 
-/** A control file that stops everything in a cgroup: kernel, cgroup-v1/freezer-subsystem.rst; cgroup-v2.rst, cgroup.freeze. */
-interface Freezer {
-  readonly file: string;
-  readonly frozen: string;
-  readonly thawed: string;
-}
-
 /**
- * The freezer of exactly this subtree; `undefined` when there is none. On v1 it is a cgroup of another hierarchy, and is used
- * only when all of its processes are in `cgroup`.
+ * The freezer of exactly this subtree (kernel, cgroup-v1/freezer-subsystem.rst; cgroup-v2.rst, cgroup.freeze); `undefined` when there
+ * is none. On v1 it is a cgroup of another hierarchy, and is used only when all of its processes are in `cgroup`.
  */
-function freezerOf(cgroup: Cgroup): Freezer | undefined {
-  const { freezeFile } = cgroup.hierarchy.version;
+function freezerOf(cgroup: Cgroup): FrozenCgroup | undefined {
+  const { dir: own, inode: ownInode, hierarchy: { version: { freezeFile } } } = cgroup;
   if (freezeFile !== undefined) {
-    const file = `${cgroup.dir}/${freezeFile}`;
-    return exists(file) ? { file, frozen: "1", thawed: "0" } : undefined;
+    return exists(`${own}/${freezeFile}`)
+      ? { dir: own, inode: ownInode, file: freezeFile, before: "0", set: "1" }
+      : undefined;
   }
   const inside = new Set(
     [...walk(cgroup)].flatMap((each) => parsePids(tryReadControl(each, "cgroup.procs") ?? "")),
   );
   const [first] = inside;
   const dir = first === undefined ? undefined : freezerDirectory(first);
-  const stopped = dir === undefined ? [] : parsePids(tryReadText(`${dir}/cgroup.procs`) ?? "");
+  const inode = dir === undefined ? undefined : inodeOf(dir);
+  if (dir === undefined || inode === undefined) return undefined;
+  const stopped = parsePids(tryReadText(`${dir}/cgroup.procs`) ?? "");
   if (stopped.length === 0 || stopped.some((pid) => !inside.has(pid))) return undefined;
-  return { file: `${dir}/freezer.state`, frozen: "FROZEN", thawed: "THAWED" };
+  return { dir, inode, file: "freezer.state", before: "THAWED", set: "FROZEN" };
 }
 
 function freezerDirectory(pid: number): string | undefined {
@@ -179,11 +174,4 @@ function freezerDirectory(pid: number): string | undefined {
   // The root has no freezer.state.
   if (mount?.root !== "/" || line === undefined || line.path === "/") return undefined;
   return `${mount.mountPoint}${line.path}`;
-}
-
-function frozenBy({ file: path, frozen: set, thawed: before }: Freezer): FrozenCgroup[] {
-  const [, dir, name] = /^(.*)\/([^/]+)$/s.exec(path)!;
-  const inode = inodeOf(dir!);
-  const file = name === "cgroup.freeze" ? name : "freezer.state";
-  return inode === undefined ? [] : [{ dir: dir!, inode, file, before, set }];
 }

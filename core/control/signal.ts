@@ -1,4 +1,4 @@
-/** Signals to the processes of a cgroup that handle them. */
+/** Signals to the processes of a cgroup that handle them, and whether its processes may be signalled. */
 
 import { type Cgroup, walk } from "../cgroup/cgroup.ts";
 import { tryReadText } from "../cgroup/files.ts";
@@ -64,4 +64,30 @@ function signalIfHandled(
   // What was read by pid belongs to the pinned process only while that still exists.
   if (!isStillMember({ pid, pidfd, cgroupFd })) return "gone";
   return signalPidfd(pidfd, dryRun ? 0 : number) ? "sent" : "gone";
+}
+
+/** The processes of a cgroup mostly belong to one user; a few are enough to know. */
+const MAX_PROCESSES_CHECKED = 20;
+
+/** Why no process of the cgroup may be signalled; `undefined` when one may, or when there is none to check. */
+export function signalDenied(
+  cgroup: Cgroup,
+  protectedPids: ReadonlySet<number>,
+): string | undefined {
+  let refused: string | undefined;
+  let checked = 0;
+  for (const each of walk(cgroup)) {
+    for (const pid of tryListPids(each)) {
+      if (protectedPids.has(pid)) continue;
+      if (++checked > MAX_PROCESSES_CHECKED) return refused;
+      try {
+        using pidfd = openPidfd(pid);
+        if (pidfd && signalPidfd(pidfd, 0)) return undefined;
+      } catch (error) {
+        if (!(error instanceof SystemCallError)) throw error;
+        refused = `${error.call} ${pid}: ${error.code}`;
+      }
+    }
+  }
+  return refused;
 }

@@ -5,7 +5,7 @@
 
 import { identify } from "../cgroup/identity.ts";
 import type { ACTIONS, KillAction, ReportedAction } from "../policy/actions.ts";
-import type { Level } from "../policy/levels.ts";
+import type { Level, Mode } from "../policy/levels.ts";
 
 /** What triggered the event. Its payload is not trusted: it leads to a read, and the event reports what was read. */
 export type Source =
@@ -77,7 +77,6 @@ export interface CandidateJson {
   readonly preference_reason: string | null;
 }
 
-type Mode = "notify" | "throttle" | "hold";
 type Metric = "usage" | "working-set";
 
 interface ActionCommon<Action extends ReportedAction> {

@@ -9,33 +9,9 @@ import {
   timestamp,
 } from "./event.ts";
 
-export interface RunReport {
-  readonly v: 2;
-  readonly ts: string;
-  readonly command: readonly string[];
-  /** As in a shell: 128 + N for signal N. */
-  readonly exit_code: number;
-  readonly signal: string | null;
-  readonly seconds: number;
-  readonly cgroup: string;
-  /** True when no cgroup could be created for the command: the figures include everything in oomkit's own cgroup. */
-  readonly own_cgroup: boolean;
-  /** Effective limit in bytes, and the cgroup that sets it. */
-  readonly limit: number | null;
-  readonly limit_owner: string | null;
-  readonly peak: number | null;
-  /** Of the limit, at the peak. */
-  readonly headroom: number | null;
-  readonly max: bigint | null;
-  readonly oom: bigint | null;
-  readonly oom_kill: bigint | null;
-  readonly kills: readonly { readonly cgroup: string; readonly victim: KernelVictim | null }[];
-  /** `unknown` when the counters could not be read. */
-  readonly verdict: "fine" | "limit_hit" | "oom_killed" | "unknown";
-  /** How the command ended, and the verdict, in words. */
-  readonly ending: string;
-  readonly verdict_text: string;
-}
+export type RunReport = ReturnType<typeof runReport>;
+type Verdict = "fine" | "limit_hit" | "oom_killed" | "unknown";
+type Kill = { readonly cgroup: string; readonly victim: KernelVictim | null };
 
 export interface RunFacts {
   readonly command: readonly string[];
@@ -46,10 +22,9 @@ export interface RunFacts {
   readonly own: boolean;
 }
 
-export function runReport(facts: RunFacts): RunReport {
-  const { command, status, events, summary, ancestry, own } = facts;
+export function runReport({ command, status, events, summary, ancestry, own }: RunFacts) {
   const deltas = summary.cgroups[0];
-  const kills = events.flatMap((event) =>
+  const kills = events.flatMap((event): Kill[] =>
     event.type === "oom_kill" ? [{ cgroup: event.cgroup, victim: event.victim }] : []
   );
   const { bytes, owner } = ancestry.limit;
@@ -57,35 +32,41 @@ export function runReport(facts: RunFacts): RunReport {
   const peak = deltas?.peak ?? null;
   const verdict = verdictOf(kills.length, deltas);
   return {
-    v: 2,
+    v: 2 as const,
     ts: timestamp(Date.now()),
     command,
+    /** As in a shell: 128 + N for signal N. */
     exit_code: status.code,
     signal: status.signal,
     seconds: summary.seconds,
     cgroup: summary.cgroup,
+    /** True when no cgroup could be created for the command: the figures include everything in oomkit's own cgroup. */
     own_cgroup: own,
+    /** Effective limit in bytes, and the cgroup that sets it. */
     limit,
     limit_owner: owner ?? null,
     peak,
+    /** Of the limit, at the peak. */
     headroom: limit === null || peak === null ? null : Math.max(0, limit - peak),
     max: deltas?.max ?? null,
     oom: deltas?.oom ?? null,
     oom_kill: deltas?.oom_kill ?? null,
     kills,
     verdict,
+    /** How the command ended, and the verdict, in words. */
     ending: status.signal ? `was killed by ${status.signal}` : `exited with ${status.code}`,
     verdict_text: verdictText(verdict, kills),
   };
 }
 
-function verdictOf(kills: number, deltas: CounterDeltas | undefined): RunReport["verdict"] {
+/** `unknown` when the counters could not be read. */
+function verdictOf(kills: number, deltas: CounterDeltas | undefined): Verdict {
   if (kills > 0) return "oom_killed";
   if (deltas === undefined || deltas.oom_kill === null || deltas.max === null) return "unknown";
   return deltas.max > 0n ? "limit_hit" : "fine";
 }
 
-function verdictText(verdict: RunReport["verdict"], kills: RunReport["kills"]): string {
+function verdictText(verdict: Verdict, kills: readonly Kill[]): string {
   switch (verdict) {
     case "unknown":
       return "the counters could not be read, so OOM kills are unknown";

@@ -5,7 +5,7 @@ import { runHook } from "../control/hook.ts";
 import { startReclaim } from "../control/reclaim.ts";
 import { signalHandlingProcesses } from "../control/signal.ts";
 import { environmentOf } from "../events/environment.ts";
-import { type Body, makeEvent } from "../events/event.ts";
+import { type Body, type KillBody, type LevelReachedBody, makeEvent } from "../events/event.ts";
 import { toJson } from "../events/json.ts";
 import { wallClock } from "../kernel/clock.ts";
 import { openDirectory } from "../kernel/fd.ts";
@@ -18,9 +18,8 @@ import {
 } from "../policy/actions.ts";
 import type { Level } from "../policy/levels.ts";
 import { delay, withDeadline } from "../timing.ts";
-import { actionEvent, type ActionResult, killEvent } from "./events.ts";
+import { actionEvent, type ActionResult } from "./events.ts";
 import type { GuardedCgroup } from "./registry.ts";
-import type { KillReport } from "./thread/protocol.ts";
 
 /** Reclaims and hooks at the same time; more are not started and reported as failed. */
 const MAX_RUNNING = 16;
@@ -32,7 +31,6 @@ const MAX_MS_AFTER_KILL = 1500;
 const MAX_MS_TO_RECLAIM = 1000;
 const RECLAIM_POLL_MS = 50;
 
-/** One run of an action. */
 interface Run {
   readonly kind: BackgroundAction;
   readonly argument: string | undefined;
@@ -41,7 +39,7 @@ interface Run {
   /** Bytes, when the level was reached. */
   readonly usage: number;
   /** The event that led to it, for hooks. */
-  readonly cause: Body;
+  readonly cause: LevelReachedBody | KillBody;
 }
 
 export class BackgroundActions {
@@ -66,26 +64,14 @@ export class BackgroundActions {
   ) {}
 
   /** Runs the actions of a level. Those that run after a kill wait for {@link runKillHooks} if the level kills. */
-  runLevelActions(guarded: GuardedCgroup, level: Level, usage: number): void {
-    const { policy, settings } = guarded;
-    const cause: Body = {
-      type: "level_reached",
-      level,
-      usage,
-      metric_value: usage,
-      metric: policy.metric,
-      level_bytes: settings.levelBytes[level],
-      limit: settings.limit,
-      rate: null,
-    };
-    this.#runAll("background", guarded, level, usage, cause);
-    if (killActionOf(policy.actions[level]) === undefined) {
-      this.#runAll("after_kill", guarded, level, usage, cause);
-    }
+  runLevelActions(guarded: GuardedCgroup, reached: LevelReachedBody): void {
+    this.#runAll("background", guarded, reached);
+    const isKilling = killActionOf(guarded.policy.actions[reached.level]) !== undefined;
+    if (!isKilling) this.#runAll("after_kill", guarded, reached);
   }
 
-  runKillHooks(guarded: GuardedCgroup, kill: KillReport): void {
-    this.#runAll("after_kill", guarded, kill.level, kill.before, killEvent(guarded, kill));
+  runKillHooks(guarded: GuardedCgroup, kill: KillBody): void {
+    this.#runAll("after_kill", guarded, kill);
   }
 
   /** Waits for running actions for a short time, then kills the hooks among them. */
@@ -102,10 +88,10 @@ export class BackgroundActions {
   #runAll(
     when: "background" | "after_kill",
     guarded: GuardedCgroup,
-    level: Level,
-    usage: number,
-    cause: Body,
+    cause: Run["cause"],
   ): void {
+    const { level } = cause;
+    const usage = cause.type === "action" ? cause.usage_before : cause.usage;
     for (const { kind, argument } of guarded.policy.actions[level]) {
       if (!isBackgroundAction(kind) || ACTIONS[kind].runs !== when) continue;
       this.#runners[kind]({ kind, argument, guarded, level, usage, cause });

@@ -1,99 +1,17 @@
-/** The events of a guard, from the reports of the monitor thread. */
+/** Events of a guard that both of its threads make. */
 
-import type { ActionBody, Body, CandidateJson } from "../events/event.ts";
-import { actionText, mapActions, type ReportedAction } from "../policy/actions.ts";
+import type { ActionBody } from "../events/event.ts";
+import type { ReportedAction } from "../policy/actions.ts";
 import type { Level } from "../policy/levels.ts";
 import type { GuardedCgroup } from "./registry.ts";
-import type { KillReport, Report, ScoredProcess } from "./thread/protocol.ts";
 
-type ReportOf<Type extends Report["type"]> = Extract<Report, { type: Type }>;
-
-export function guardArmedEvent({ limitOwner, settings, policy }: GuardedCgroup): Body {
-  return {
-    type: "guard_armed",
-    rule: policy.rule ?? null,
-    limit: settings.limit,
-    limit_owner: limitOwner.path,
-    ...settings.levelBytes,
-    metric: policy.metric,
-    mode: settings.mode,
-    actions: mapActions(policy.actions, actionText),
-    dry_run: policy.dryRun,
-  };
-}
-
-export function levelReachedEvent(
-  { settings, policy: { metric } }: GuardedCgroup,
-  { level, usage, metricValue, rate }: ReportOf<"level_reached">,
-): Body {
-  return {
-    type: "level_reached",
-    level,
-    usage,
-    metric_value: metricValue,
-    metric,
-    level_bytes: settings.levelBytes[level],
-    limit: settings.limit,
-    rate: rate === undefined ? null : Math.round(rate),
-  };
-}
-
-export function actionSkippedEvent(
-  { settings }: GuardedCgroup,
-  { level, why, usage, reclaimable }: ReportOf<"action_skipped">,
-): Body {
-  return {
-    type: "action_skipped",
-    level,
-    reason: why,
-    usage,
-    reclaimable: reclaimable ?? null,
-    limit: settings.limit,
-    level_bytes: settings.levelBytes[level],
-  };
-}
-
-export function killEvent(guarded: GuardedCgroup, kill: KillReport): ActionBody {
-  const { before, after, outcome } = kill;
-  return actionEvent(guarded, kill.killAction, kill.level, before, {
-    signal: kill.signal,
-    victim: kill.victim ? toJsonCandidate(kill.victim) : null,
-    killed_cgroup: kill.killedCgroup ?? null,
-    candidates: kill.candidates.map(toJsonCandidate),
-    usage_after: after ?? null,
-    // As they were at the kill; the settings may have changed since.
-    limit: kill.limit,
-    level_bytes: kill.levelBytes,
-    outcome,
-    reason: kill.reason ?? null,
-    freed: outcome === "killed" && after !== undefined ? Math.max(0, before - after) : null,
-    signal_ms: rounded(kill.signalLatencyMs),
-    exit_ms: rounded(kill.exitLatencyMs),
-    freed_ms: rounded(kill.freeLatencyMs),
-  });
-}
-
-export function reclaimedEvent(
-  guarded: GuardedCgroup,
-  { level, before, after, lasted }: ReportOf<"reclaimed">,
-): ActionBody {
-  const { dryRun } = guarded.policy;
-  return actionEvent(guarded, "reclaim", level, before, {
-    usage_after: after,
-    outcome: dryRun ? "dry_run" : "reclaimed",
-    freed: dryRun ? null : Math.max(0, before - after),
-    freed_ms: rounded(lasted),
-  });
-}
-
-/** The outcome of an action, and whatever else is known of it. */
 export type ActionResult = ResultOf<ActionBody>;
 type ResultOf<OneBody> = OneBody extends ActionBody ? Pick<OneBody, "outcome"> & Partial<OneBody>
   : never;
 
 /** @param usage bytes, when the level was reached. */
 export function actionEvent(
-  { settings, policy }: GuardedCgroup,
+  { settings, policy }: Pick<GuardedCgroup, "settings" | "policy">,
   action: ReportedAction,
   level: Level,
   usage: number,
@@ -113,22 +31,5 @@ export function actionEvent(
   } as ActionBody;
 }
 
-export function toJsonCandidate(
-  { rss, oomScoreAdj, preferenceReason, ...rest }: ScoredProcess,
-): CandidateJson {
-  const { pid, comm, cmdline, cgroup, badness, preference } = rest;
-  return {
-    pid,
-    comm,
-    cmdline,
-    cgroup,
-    rss: rss ?? null,
-    oom_score_adj: oomScoreAdj ?? null,
-    badness,
-    preference,
-    preference_reason: preferenceReason ?? null,
-  };
-}
-
 /** Milliseconds to microseconds. */
-const rounded = (ms: number | undefined) => ms === undefined ? null : Math.round(ms * 1000) / 1000;
+export const rounded = (ms: number): number => Math.round(ms * 1000) / 1000;

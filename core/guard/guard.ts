@@ -3,11 +3,12 @@
  * urgent happens in the monitor thread (core/guard/thread).
  */
 
-import { type Cgroup, isThere, openCgroup } from "../cgroup/cgroup.ts";
-import type { Restored } from "../control/change.ts";
-import { type Journal, openJournal, restoreStale } from "../control/journal.ts";
+import { type Cgroup, isThere, openCgroup, readControl } from "../cgroup/cgroup.ts";
+import { isInSubtree } from "../cgroup_path.ts";
+import { Journal, type Restored, restoreStale } from "../control/journal.ts";
 import { lowerOwnOomScoreAdj, type OwnOomScoreAdj } from "../control/oom_score_adj.ts";
 import { type RestoreWatchdog, startRestoreWatchdog } from "../control/restore_watchdog.ts";
+import { signalDenied } from "../control/signal.ts";
 import { OomkitError } from "../errors.ts";
 import {
   type Body,
@@ -17,23 +18,15 @@ import {
   type Source,
 } from "../events/event.ts";
 import { wallClock } from "../kernel/clock.ts";
+import { actionText, mapActions } from "../policy/actions.ts";
 import type { Labels } from "../policy/rules.ts";
 import type { RecordSink } from "../record/format.ts";
 import { startWatch, type Watching } from "../watch/watch.ts";
 import { BackgroundActions } from "./background_actions.ts";
-import {
-  actionSkippedEvent,
-  guardArmedEvent,
-  killEvent,
-  levelReachedEvent,
-  reclaimedEvent,
-} from "./events.ts";
-import { type Collector, createCollector } from "./heap.ts";
-import { type Fallback, HoldWatchdog } from "./modes.ts";
-import { permissionWarnings } from "./permissions.ts";
+import { Collector } from "./heap.ts";
 import { kills, maySuspend, type PolicySet } from "./policy.ts";
-import { type GuardRecording, recordGuard } from "./record.ts";
-import { type GuardedCgroup, GuardRegistry } from "./registry.ts";
+import { GuardRecording } from "./record.ts";
+import { type Fallback, type GuardedCgroup, GuardRegistry } from "./registry.ts";
 import { candidatesIn, pathIn, sameScopes, type Scope, scopeOf } from "./targets.ts";
 import { type CgroupReport, type MonitorThread, startMonitorThread } from "./thread/handle.ts";
 import { predictVictims } from "./thread/victims.ts";
@@ -80,7 +73,6 @@ export async function startGuard(options: GuardOptions, emit: Emit): Promise<Gua
 }
 
 export class Guard {
-  readonly #options: GuardOptions;
   #policies: PolicySet;
   #scopes: readonly Scope[];
   readonly #failed = Promise.withResolvers<never>();
@@ -99,15 +91,15 @@ export class Guard {
   #timers: ReturnType<typeof setInterval>[] = [];
   #isStopping = false;
 
-  constructor(options: GuardOptions, emit: Emit) {
-    this.#options = options;
+  constructor(private readonly options: GuardOptions, emit: Emit) {
     this.#policies = options.policies;
     this.#scopes = options.scopes;
     // Awaited by the caller only once the guard has started.
     this.#failed.promise.catch(() => {});
     const fail = this.#failed.reject;
-    this.#recording = recordGuard(options.recordSink, options.policies, emit);
-    this.#journal = this.#openJournal();
+    this.#recording = new GuardRecording(options.recordSink, options.policies, emit);
+    // Before the first change.
+    this.#journal = new Journal(options.stateFolder, () => this.#startRestoreWatchdog());
     this.#thread = startMonitorThread(
       options.policies,
       options.stateFolder,
@@ -120,7 +112,10 @@ export class Guard {
       policies: options.policies,
       epoll: this.#thread.epoll,
       journal: this.#journal,
-      send: this.#recording.ordering(this.#thread.send),
+      send: (command) => {
+        this.#recording.command(command);
+        this.#thread.send(command);
+      },
       onArmed: (guarded) => this.#emitEvent(guarded.cgroup.path, "none", guardArmedEvent(guarded)),
       onRestored: (restored) => this.#reportRestored(restored),
       onFallback: (cgroup, fallback) => this.#reportFallback(cgroup.path, fallback),
@@ -155,7 +150,7 @@ export class Guard {
         reason: `${refused}; lowering it needs CAP_SYS_RESOURCE`,
       });
     }
-    this.#heap = createCollector();
+    this.#heap = new Collector();
     this.#kernelEvents.renew();
     this.#prepareSuspensionLog();
     this.#updateAll();
@@ -192,7 +187,6 @@ export class Guard {
     return predictVictims(guarded, this.#policies);
   }
 
-  /** Changes policies and targets. */
   async reload({ policies, scopes }: Pick<GuardOptions, "policies" | "scopes">): Promise<void> {
     const isElsewhere = !sameScopes(this.#scopes, scopes);
     this.#policies = policies;
@@ -216,12 +210,12 @@ export class Guard {
   /** Whether the monitor thread has run since the last call. */
   readonly isAlive = (): boolean => this.#heartbeat.isAlive();
 
-  /** Restores everything, and ends with the summary. Throws the first error, after all steps have run. */
+  /** Restores everything, and ends with the summary. To be called once. */
   async stop(): Promise<void> {
     this.#isStopping = true;
     this.#timers.forEach(clearInterval);
     let isAllRestored = true;
-    const steps: (() => unknown)[] = [
+    await runAll([
       () => this.#thread.stop(),
       () => this.#recording.stop(),
       () => {
@@ -236,32 +230,11 @@ export class Guard {
       () => this.#ownOomScoreAdj?.restore(),
       () => this.#kernelEvents.stop(),
       () => this.#thread.close(),
-    ];
-    const errors: unknown[] = [];
-    for (const step of steps) {
-      try {
-        await step();
-      } catch (error) {
-        errors.push(error);
-      }
-    }
-    if (errors.length > 0) throw errors[0];
-  }
-
-  /** A journal that starts the restore watchdog before the first change. */
-  #openJournal(): Journal {
-    const journal = openJournal(this.#options.stateFolder);
-    return {
-      ...journal,
-      change: (...change) => {
-        this.#startRestoreWatchdog();
-        return journal.change(...change);
-      },
-    };
+    ]);
   }
 
   #startRestoreWatchdog(): void {
-    this.#restoreWatchdog ??= startRestoreWatchdog(this.#options.restoreCommand);
+    this.#restoreWatchdog ??= startRestoreWatchdog(this.options.restoreCommand);
   }
 
   /** To be called before the monitor thread may suspend processes under these policies. */
@@ -278,7 +251,7 @@ export class Guard {
   }
 
   #updateAll(): void {
-    const found = (this.#options.findCgroups?.() ?? []).map((cgroup) => ({
+    const found = (this.options.findCgroups?.() ?? []).map((cgroup) => ({
       cgroup,
       isTarget: true,
     }));
@@ -294,7 +267,7 @@ export class Guard {
   }
 
   #startTimers(): void {
-    const holdWatchdog = new HoldWatchdog(this.#options.holdTimeout);
+    const holdWatchdog = new HoldWatchdog(this.options.holdTimeout);
     const every = (ms: number, action: () => void) => {
       // An exception in a timer would end the process with everything still changed.
       const run = () => {
@@ -309,7 +282,7 @@ export class Guard {
     every(CHECK_EVERY_MS, () => this.#heartbeat.check());
     every(CHECK_EVERY_MS, () => {
       const reason =
-        `its allocators have been waiting for more than ${this.#options.holdTimeout} ms`;
+        `its allocators have been waiting for more than ${this.options.holdTimeout} ms`;
       for (const guarded of holdWatchdog.check(this.#registry.all())) {
         this.#reenableOomKiller(guarded, reason);
       }
@@ -322,8 +295,8 @@ export class Guard {
         this.#registry.update(cgroup, isTarget, settings.mode !== requested);
       }
     });
-    every(this.#options.rescanMs, () => this.#updateAll());
-    every(this.#options.rearmMs, () => {
+    every(this.options.rescanMs, () => this.#updateAll());
+    every(this.options.rearmMs, () => {
       for (const { cgroup, isTarget } of this.#registry.all()) {
         this.#registry.update(cgroup, isTarget, true);
       }
@@ -352,21 +325,19 @@ export class Guard {
       this.#emitEvent(path, report.wakeSource, body, report.at, stat);
     switch (report.type) {
       case "level_reached":
-        emit(levelReachedEvent(guarded, report));
-        return this.#backgroundActions.runLevelActions(guarded, report.level, report.usage);
+        emit(report.body);
+        return this.#backgroundActions.runLevelActions(guarded, report.body);
       case "kill": {
         const { kill } = report;
-        emit(killEvent(guarded, kill), kill.stat);
+        emit(kill, report.stat);
         const isHeld = kill.outcome === "failed" && guarded.settings.mode === "hold";
         if (isHeld && this.#registry.get(guarded.id)) {
           this.#reenableOomKiller(guarded, kill.reason ?? "no process could be killed");
         }
         return this.#backgroundActions.runKillHooks(guarded, kill);
       }
-      case "reclaimed":
-        return emit(reclaimedEvent(guarded, report));
-      case "action_skipped":
-        return emit(actionSkippedEvent(guarded, report));
+      case "event":
+        return emit(report.body);
       case "fallback": {
         const { requested, fallback, why: reason, isGuarded } = report;
         this.#reportFallback(isGuarded ? "/" : path, { requested, fallback, reason });
@@ -416,10 +387,54 @@ export class Guard {
   }
 }
 
+/** Runs the steps one after the other, whichever of them fails, and then throws the first error. */
+export async function runAll(steps: readonly (() => unknown)[]): Promise<void> {
+  const errors: unknown[] = [];
+  for (const step of steps) {
+    try {
+      await step();
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (errors.length > 0) throw errors[0];
+}
+
+/** What limits a guard that kills there. */
+function permissionWarnings(
+  { cgroup, limitOwner, settings: { mode }, policy: { protectedPids } }: GuardedCgroup,
+): Fallback[] {
+  const { own } = cgroup.hierarchy;
+  const warnings: Fallback[] = [];
+  if (mode === "throttle" && own !== undefined && isInSubtree(own, limitOwner.path)) {
+    warnings.push({
+      requested: "guard outside the throttled cgroup",
+      fallback: "guard inside it",
+      reason: "oomkit runs in the cgroup and is throttled too when it needs memory",
+    });
+  }
+  const reason = signalDenied(cgroup, protectedPids);
+  if (reason) warnings.push({ requested: "kill processes", fallback: "none", reason });
+  return warnings;
+}
+
+function guardArmedEvent({ limitOwner, settings, policy }: GuardedCgroup): Body {
+  return {
+    type: "guard_armed",
+    rule: policy.rule ?? null,
+    limit: settings.limit,
+    limit_owner: limitOwner.path,
+    ...settings.levelBytes,
+    metric: policy.metric,
+    mode: settings.mode,
+    actions: mapActions(policy.actions, actionText),
+    dry_run: policy.dryRun,
+  };
+}
+
 /** The monitor thread beats once a second at least; on a machine that swaps it may pause for longer. */
 const MAX_MS_WITHOUT_HEARTBEAT = 30_000;
 
-/** Whether the monitor thread runs. */
 class Heartbeat {
   #last = { at: performance.now(), count: 0 };
   #countWhenAsked = 0;
@@ -450,6 +465,28 @@ class Heartbeat {
   }
 }
 
+/** Finds cgroups in which allocators have waited too long: under `hold` none continues unless the guard acts. */
+class HoldWatchdog {
+  readonly #waitingSince = new Map<number, number>();
+
+  /** @param timeout milliseconds that allocators may wait. */
+  constructor(readonly timeout: number) {}
+
+  /** To be called regularly. */
+  check(guarded: readonly GuardedCgroup[]): GuardedCgroup[] {
+    const now = performance.now();
+    return guarded.filter(({ id, limitOwner, settings }) => {
+      if (settings.mode !== "hold") return false;
+      const since = this.#waitingSince.get(id);
+      const isWaiting = /^under_oom 1$/m.test(readControl(limitOwner, "memory.oom_control") ?? "");
+      const isExpired = isWaiting && since !== undefined && now - since > this.timeout;
+      if (!isWaiting || isExpired) this.#waitingSince.delete(id);
+      else if (since === undefined) this.#waitingSince.set(id, now);
+      return isExpired;
+    });
+  }
+}
+
 /**
  * The kernel's own events in the scopes, from which the guard also learns of created and removed cgroups and of limits. A watch ends
  * with its targets; a guard waits until they are created again, as the cgroup of a service is.
@@ -472,7 +509,6 @@ class KernelEvents {
       !this.#targets.every(isThere);
   }
 
-  /** Watches the targets that exist now. */
   renew(): void {
     this.#end();
     this.#targets = existingTargets(this.scopes());

@@ -9,42 +9,37 @@ import { trimHeap } from "../kernel/mapped_pages.ts";
 /** There when V8 runs with `--expose-gc`, as in the executable. */
 const { gc } = globalThis as { gc?: () => void };
 
-export interface Collector {
+/** A collection takes some 10 ms. */
+const MIN_BYTES_TO_COLLECT = 2 * 1024 ** 2;
+/** Reading the heap size takes some 50 µs. */
+const MIN_MS_BETWEEN_CHECKS = 100;
+
+export class Collector {
+  #checkedAt = performance.now();
+  #bytesAfterCollection = Deno.memoryUsage().heapTotal;
+
   /** Collects this thread's garbage when the heap has grown. To be called regularly, also within long loops. */
-  collect(): void;
+  collect(): void {
+    const now = performance.now();
+    if (gc === undefined || now - this.#checkedAt < MIN_MS_BETWEEN_CHECKS) return;
+    this.#checkedAt = now;
+    const growth = Deno.memoryUsage().heapTotal - this.#bytesAfterCollection;
+    if (growth >= MIN_BYTES_TO_COLLECT) this.#collectNow();
+  }
+
   /**
    * Frees this thread's garbage and the C library's free memory of all threads. To be called once everything is set up: the set-up
    * takes a fifth of a guard's memory, and neither V8 nor the library returns it (docs/performance.md). Garbage of the monitor
    * thread is not collected, since that discards the code compiled by its warm-up: 3 of 40 races were lost after a collection,
    * none without.
    */
-  tidyUp(): void;
-}
+  tidyUp(): void {
+    this.#collectNow();
+    trimHeap();
+  }
 
-/** A collection takes some 10 ms. */
-const MIN_BYTES_TO_COLLECT = 2 * 1024 ** 2;
-/** Reading the heap size takes some 50 µs. */
-const MIN_MS_BETWEEN_CHECKS = 100;
-
-export function createCollector(): Collector {
-  let checkedAt = performance.now();
-  let bytesAfterCollection = Deno.memoryUsage().heapTotal;
-  const collectNow = () => {
+  #collectNow(): void {
     gc?.();
-    bytesAfterCollection = Deno.memoryUsage().heapTotal;
-  };
-  return {
-    collect() {
-      const now = performance.now();
-      if (gc === undefined || now - checkedAt < MIN_MS_BETWEEN_CHECKS) return;
-      checkedAt = now;
-      if (Deno.memoryUsage().heapTotal - bytesAfterCollection >= MIN_BYTES_TO_COLLECT) {
-        collectNow();
-      }
-    },
-    tidyUp() {
-      collectNow();
-      trimHeap();
-    },
-  };
+    this.#bytesAfterCollection = Deno.memoryUsage().heapTotal;
+  }
 }

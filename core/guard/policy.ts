@@ -2,16 +2,16 @@
 
 import { identify } from "../cgroup/identity.ts";
 import { type Action, killActionOf } from "../policy/actions.ts";
-import type { KillTimeouts } from "../policy/kill_cycle.ts";
-import { type Level, LEVELS, type Margin, type TriggerPolicy } from "../policy/levels.ts";
+import type { DecisionPolicy, KillTimeouts } from "../policy/kill_cycle.ts";
+import {
+  type Level,
+  LEVELS,
+  type Margin,
+  type Mode,
+  type TriggerPolicy,
+} from "../policy/levels.ts";
 import { type Labels, type Rule, ruleFor } from "../policy/rules.ts";
 import type { VictimPreferences } from "../policy/victims.ts";
-
-/**
- * How a guard gains time at the limit. `notify` changes nothing; `throttle` sets memory.high (v2), `hold` disables the kernel's
- * OOM killer (v1). Both changes are restored.
- */
-export type Mode = "notify" | "throttle" | "hold";
 
 /** For one cgroup; cgroups under different rules have different policies. */
 export interface GuardPolicy {
@@ -106,4 +106,17 @@ export function keyOf(policy: GuardPolicy): string {
     if (value instanceof RegExp) return String(value);
     return value instanceof Set ? [...value] : value;
   });
+}
+
+/** A policy with what follows from it, computed once: for the monitor thread and for a replay. */
+export interface ResolvedPolicy extends GuardPolicy, DecisionPolicy {
+  readonly kills: boolean;
+  readonly key: string;
+}
+
+export function resolvePolicy(policy: GuardPolicy): ResolvedPolicy {
+  const { actions } = policy;
+  const killing = new Set(LEVELS.filter((level) => killActionOf(actions[level]) !== undefined));
+  const kills = killing.size > 0;
+  return { ...policy, acting: actingLevels(actions), killing, kills, key: keyOf(policy) };
 }

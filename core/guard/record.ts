@@ -63,28 +63,6 @@ export function policyOfRecord(policy: RecordedPolicy): GuardPolicy {
 }
 
 type Emit = (event: OomkitEvent, stat?: string) => void;
-type Send = (command: Command) => void;
-
-export interface GuardRecording {
-  /** To be filled by the monitor thread. */
-  readonly samples: SampleRing | undefined;
-  /** Emits an event after the samples that were taken before it. */
-  emit(event: OomkitEvent, stat?: string): void;
-  /** Records each command before it is sent. */
-  ordering(send: Send): Send;
-  begin(): void;
-  stop(): void;
-}
-
-/** @param recordSink without one nothing is recorded. */
-export function recordGuard(
-  recordSink: RecordSink | undefined,
-  policies: PolicySet,
-  emit: Emit,
-): GuardRecording {
-  if (recordSink) return new SinkRecording(recordSink, policies, emit);
-  return { samples: undefined, emit, ordering: (send) => send, begin() {}, stop() {} };
-}
 
 /** Often enough that the ring does not overflow, see core/guard/thread/sample_ring.ts. */
 const DRAIN_EVERY_MS = 100;
@@ -98,38 +76,60 @@ interface RecordedState {
   lastKey: string;
 }
 
-class SinkRecording implements GuardRecording {
-  readonly samples = createSampleRing();
-  readonly emit: Emit;
-  readonly #sink: RecordSink;
+export class GuardRecording {
+  /** To be filled by the monitor thread. */
+  readonly samples: SampleRing | undefined;
+  readonly #sink: RecordSink | undefined;
+  readonly #emit: Emit;
   readonly #states = new Map<number, RecordedState>();
-  /** Of each policy. */
   #metrics: readonly GuardPolicy["metric"][];
   #timer: ReturnType<typeof setInterval> | undefined;
   #sampler: Sampler | undefined;
 
-  constructor(sink: RecordSink, policies: PolicySet, emit: Emit) {
+  /** @param sink without one nothing is recorded. */
+  constructor(sink: RecordSink | undefined, policies: PolicySet, emit: Emit) {
+    this.samples = sink && createSampleRing();
     this.#sink = sink;
+    this.#emit = emit;
     this.#metrics = policies.all.map(({ metric }) => metric);
-    this.emit = (event, stat) => {
-      this.#drain();
-      emit(event, stat);
-    };
   }
 
-  ordering(send: Send): Send {
-    return (command) => {
-      this.#record(command);
-      send(command);
-    };
+  /** Emits an event after the samples that were taken before it. */
+  emit(event: OomkitEvent, stat?: string): void {
+    this.#drain();
+    this.#emit(event, stat);
+  }
+
+  /** Records a command, to be called before it is sent. */
+  command(command: Command): void {
+    // Samples that were taken before it belong to the settings before it.
+    this.#drain();
+    const at = recordingClock();
+    switch (command.type) {
+      case "policies": {
+        const { all } = command.policies;
+        this.#metrics = all.map(({ metric }) => metric);
+        return this.#sink?.line({ type: "policies", at, policies: all.map(recordedPolicy) });
+      }
+      case "add":
+        return this.#recordCgroup(command.spec.id, command.spec, command.spec);
+      case "update_settings": {
+        const known = this.#states.get(command.id);
+        return known && this.#recordCgroup(command.id, known.spec, command.settings);
+      }
+      case "remove":
+        if (this.#states.delete(command.id)) this.#sink?.line({ type: "gone", at, id: command.id });
+    }
   }
 
   begin(): void {
+    const sink = this.#sink;
+    if (sink === undefined) return;
     this.#timer = setInterval(() => this.#drain(), DRAIN_EVERY_MS);
     const afterSamples: RecordSink = {
       line: (line) => {
         this.#drain();
-        this.#sink.line(line);
+        sink.line(line);
       },
     };
     this.#sampler = startSampler(afterSamples, () => this.#limitOwners());
@@ -148,28 +148,8 @@ class SinkRecording implements GuardRecording {
     }
   }
 
-  #record(command: Command): void {
-    // Samples that were taken before it belong to the settings before it.
-    this.#drain();
-    const at = recordingClock();
-    switch (command.type) {
-      case "policies": {
-        const { all } = command.policies;
-        this.#metrics = all.map(({ metric }) => metric);
-        return this.#sink.line({ type: "policies", at, policies: all.map(recordedPolicy) });
-      }
-      case "add":
-        return this.#recordCgroup(command.spec.id, command.spec, command.spec);
-      case "update_settings": {
-        const known = this.#states.get(command.id);
-        return known && this.#recordCgroup(command.id, known.spec, command.settings);
-      }
-      case "remove":
-        if (this.#states.delete(command.id)) this.#sink.line({ type: "gone", at, id: command.id });
-    }
-  }
-
   #recordCgroup(id: number, spec: RecordedState["spec"], settings: GuardSettings): void {
+    if (this.#sink === undefined) return;
     const line = cgroupLine(id, spec, settings);
     const before = this.#states.get(id);
     if (before && JSON.stringify(before.line) === JSON.stringify(line)) return;
@@ -178,6 +158,8 @@ class SinkRecording implements GuardRecording {
   }
 
   #drain(): void {
+    const sink = this.#sink;
+    if (sink === undefined || this.samples === undefined) return;
     const { lost } = drainSamples(this.samples, (sample) => {
       const state = this.#states.get(sample.id);
       // The warm-up's, or of a cgroup that is no longer guarded.
@@ -188,9 +170,9 @@ class SinkRecording implements GuardRecording {
       const key = JSON.stringify(rest);
       if (key === state.lastKey && sample.triggered.length === 0) return;
       state.lastKey = key;
-      this.#sink.line({ ...line, at });
+      sink.line({ ...line, at });
     });
-    if (lost > 0) this.#sink.line({ type: "lost", at: recordingClock(), snapshots: lost });
+    if (lost > 0) sink.line({ type: "lost", at: recordingClock(), snapshots: lost });
   }
 }
 

@@ -1,19 +1,23 @@
 /** The guarded cgroups: follows their limits, arms their notifications, and hands them to the monitor thread. */
 
-import { type Cgroup, isThere, openCgroup } from "../cgroup/cgroup.ts";
-import type { Restored } from "../control/change.ts";
-import type { Journal } from "../control/journal.ts";
+import { type Cgroup, isThere, openCgroup, readSummary } from "../cgroup/cgroup.ts";
+import { isInSubtree } from "../cgroup_path.ts";
+import type { Journal, Restored } from "../control/journal.ts";
+import { OomkitError } from "../errors.ts";
 import type { EpollSet } from "../kernel/epoll.ts";
 import { SystemCallError } from "../kernel/libc.ts";
 import { pageSize } from "../kernel/page_size.ts";
-import { type LevelBytes, levelBytesIn, notificationThreshold } from "../policy/levels.ts";
+import {
+  type LevelBytes,
+  levelBytesIn,
+  type Mode,
+  notificationThreshold,
+} from "../policy/levels.ts";
 import { armAsync, reasonOf, shortageOf } from "../watch/triggers.ts";
-import { applyMode, type Fallback, isModeApplied } from "./modes.ts";
 import {
   type GuardPolicy,
   keyOf,
   killLevel,
-  type Mode,
   policyFor,
   type PolicySet,
   requestedMode,
@@ -34,6 +38,13 @@ export interface GuardedCgroup {
   armed: readonly ArmedEventfd[];
 }
 
+/** What was asked for, what stands in for it, and why. */
+export interface Fallback {
+  readonly requested: string;
+  readonly fallback: string;
+  readonly reason: string;
+}
+
 export interface GuardRegistryOptions {
   readonly policies: PolicySet;
   readonly epoll: EpollSet;
@@ -51,7 +62,6 @@ export interface GuardRegistryOptions {
 const MAX_REMOVED_KEPT = 2048;
 
 export class GuardRegistry {
-  readonly #options: GuardRegistryOptions;
   readonly #arming: ThresholdArming;
   #policies: PolicySet;
   readonly #byPath = new Map<string, GuardedCgroup>();
@@ -61,8 +71,7 @@ export class GuardRegistry {
   readonly #underway = new Set<Promise<void>>();
   #nextId = 1;
 
-  constructor(options: GuardRegistryOptions) {
-    this.#options = options;
+  constructor(private readonly options: GuardRegistryOptions) {
     this.#arming = new ThresholdArming(options.epoll, options.onFallback);
     this.#policies = options.policies;
   }
@@ -88,7 +97,7 @@ export class GuardRegistry {
     const levelBytes = levelBytesIn(policy, limit, requested);
     if (levelBytes === undefined) {
       const reason = "the margin is not smaller than the limit";
-      this.#options.onFallback(cgroup, { requested: "guard", fallback: "none", reason });
+      this.options.onFallback(cgroup, { requested: "guard", fallback: "none", reason });
       return this.remove(cgroup.path);
     }
     const isSameOwner = known?.limitOwner.inode === limitOwner.inode;
@@ -101,10 +110,10 @@ export class GuardRegistry {
     const eventfds = armed.map(tokenOf);
     const settings = { policy: number, limit, oomTotalBytes, levelBytes, mode, eventfds };
     const id = known?.id ?? this.#nextId++;
-    if (isSameOwner) this.#options.send({ type: "update_settings", id, settings });
+    if (isSameOwner) this.options.send({ type: "update_settings", id, settings });
     else {
       const spec = { id, limitOwner: flatten(limitOwner), scope: flatten(cgroup), ...settings };
-      this.#options.send({ type: "add", spec });
+      this.options.send({ type: "add", spec });
     }
     const guarded: GuardedCgroup = {
       id,
@@ -122,7 +131,7 @@ export class GuardRegistry {
     const isNews = !isUnchanged || known?.settings.mode !== mode;
     if (policy.poll === undefined && limitOwner.hierarchy.version.notifiesThresholds) {
       this.#track(this.#arm(guarded, isNews));
-    } else if (isNews) this.#options.onArmed(guarded);
+    } else if (isNews) this.options.onArmed(guarded);
   }
 
   remove(path: string): void {
@@ -134,7 +143,7 @@ export class GuardRegistry {
     if (this.#removed.size > MAX_REMOVED_KEPT) {
       this.#removed.delete(this.#removed.keys().next().value!);
     }
-    this.#options.send({ type: "remove", id: guarded.id });
+    this.options.send({ type: "remove", id: guarded.id });
     this.#release(guarded);
   }
 
@@ -157,7 +166,7 @@ export class GuardRegistry {
     // Equal policies stay the same object, so that their cgroups are not armed again.
     const all = next.all.map((policy) => known.get(keyOf(policy)) ?? policy);
     this.#policies = { ...next, all };
-    this.#options.send({ type: "policies", policies: this.#policies });
+    this.options.send({ type: "policies", policies: this.#policies });
   }
 
   get(id: number): GuardedCgroup | undefined {
@@ -186,16 +195,18 @@ export class GuardRegistry {
 
   #isUnchanged(known: GuardedCgroup, policy: GuardPolicy, found: GuardedLimit): boolean {
     const { limitOwner, limit, oomTotalBytes } = found;
+    const { mode } = known.settings;
     return known.limitOwner.inode === limitOwner.inode && known.policy === policy &&
       known.settings.limit === limit && known.settings.oomTotalBytes === oomTotalBytes &&
-      isModeApplied(this.#options.journal, limitOwner, known.settings.mode);
+      // Another program may have undone the change, as systemd does on daemon-reload.
+      (mode === "notify" || this.options.journal.isOurs(limitOwner.dir, fileOf(mode)));
   }
 
   #applyMode(limitOwner: Cgroup, requested: Mode, imminent: number): Mode {
-    const reason = applyMode(this.#options.journal, limitOwner, requested, imminent);
+    const reason = applyMode(this.options.journal, limitOwner, requested, imminent);
     if (reason === undefined) return requested;
     if (isThere(limitOwner)) {
-      this.#options.onFallback(limitOwner, { requested, fallback: "notify", reason });
+      this.options.onFallback(limitOwner, { requested, fallback: "notify", reason });
     }
     return "notify";
   }
@@ -207,14 +218,14 @@ export class GuardRegistry {
     const fresh = await this.#arming.arm(limitOwner, settings.levelBytes, kills);
     if (this.#byPath.get(cgroup.path) !== guarded) return disarm(fresh);
     const eventfds = fresh.map(tokenOf);
-    this.#options.send({ type: "update_settings", id, settings: { ...settings, eventfds } });
+    this.options.send({ type: "update_settings", id, settings: { ...settings, eventfds } });
     disarm(guarded.armed);
     guarded.armed = fresh;
-    if (isNews) this.#options.onArmed(guarded);
+    if (isNews) this.options.onArmed(guarded);
   }
 
   #track(work: Promise<void>): void {
-    const tracked = work.catch(this.#options.onError).finally(() => this.#underway.delete(tracked));
+    const tracked = work.catch(this.options.onError).finally(() => this.#underway.delete(tracked));
     this.#underway.add(tracked);
   }
 
@@ -231,11 +242,48 @@ export class GuardRegistry {
     for (const other of this.#byPath.values()) {
       if (other !== guarded && other.limitOwner.dir === dir) return;
     }
-    this.#options.onRestored(this.#options.journal.restore(dir));
+    this.options.onRestored(this.options.journal.restore(dir));
   }
 }
 
-export interface ArmedEventfd {
+/** The largest page size (arm64): the kernel rounds memory.high down to pages, so a multiple of this is read back unchanged. */
+const MAX_PAGE_BYTES = 65536;
+
+const fileOf = (mode: Mode) => mode === "throttle" ? "memory.high" : "memory.oom_control";
+
+/** Makes the change that `mode` needs. Returns why it cannot be made. */
+function applyMode(
+  journal: Journal,
+  limitOwner: Cgroup,
+  mode: Mode,
+  imminent: number,
+): string | undefined {
+  if (mode === "notify") return undefined;
+  const { dir, inode, hierarchy: { own } } = limitOwner;
+  if (mode === "hold" && own !== undefined && isInSubtree(own, limitOwner.path)) {
+    return "oomkit runs in the cgroup and would be held too";
+  }
+  const file = fileOf(mode);
+  const other = journal.holder(dir, file);
+  if (other !== undefined) return `the guard with pid ${other} has changed ${file}`;
+  if (mode === "throttle" && !journal.isOurs(dir, file)) {
+    const high = readSummary(limitOwner)?.limits.high ?? Infinity;
+    if (high <= imminent) return `its memory.high of ${high} throttles it earlier`;
+  }
+  try {
+    const value = mode === "hold"
+      ? "1"
+      : String(Math.floor(imminent / MAX_PAGE_BYTES) * MAX_PAGE_BYTES);
+    const refused = journal.change(dir, inode, file, value);
+    return refused === undefined ? undefined : `${dir}/${file}: ${refused}`;
+  } catch (error) {
+    // A change that cannot be recorded was not made.
+    if (error instanceof OomkitError) return error.message;
+    throw error;
+  }
+}
+
+interface ArmedEventfd {
   readonly token: number;
   disarm(): void;
   /** It reports that the kernel reclaims, which matters only for a cgroup that is full of page cache. */

@@ -1,7 +1,7 @@
 /** A recording through the decisions of a guard, in virtual time: the same lines and policies give the same result. Pure. */
 
 import { versionOf } from "../cgroup/versions.ts";
-import { type LevelBytes, levelBytesIn, LEVELS } from "../policy/levels.ts";
+import { type LevelBytes, levelBytesIn, LEVELS, type Mode } from "../policy/levels.ts";
 import type {
   RecordedCgroup,
   RecordedPolicy,
@@ -9,36 +9,18 @@ import type {
   RecordingHead,
   RecordingLine,
 } from "../record/format.ts";
-import { type GuardPolicy, type Mode, policyFor, type PolicySet, requestedMode } from "./policy.ts";
+import { type GuardPolicy, policyFor, type PolicySet, requestedMode } from "./policy.ts";
 import { policyOfRecord } from "./record.ts";
-import {
-  type Act,
-  recordedDecisions,
-  type ReplayedDecision,
-  ReplayedState,
-  type ReplaySettings,
-} from "./replay_cgroup.ts";
+import { type Act, recordedActs, ReplayedState, type ReplaySettings } from "./replay_cgroup.ts";
 
-export interface TimedDecision extends ReplayedDecision {
+export interface ReplayedDecision {
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+  readonly act: Act;
+  /** Bytes. */
+  readonly usage: number;
   /** The limit at that time in bytes; `null` for none. */
   readonly limit: number | null;
-}
-
-export interface ReplayedCgroup {
-  readonly path: string;
-  /** The last limit in bytes; `null` for none. */
-  readonly limit: number | null;
-  readonly samples: number;
-  readonly replayed: readonly TimedDecision[];
-  /** What the recording says was done; `undefined` if it is not of a guard. */
-  readonly recorded: readonly TimedDecision[] | undefined;
-  /** Why it is not guarded under these policies. */
-  readonly notGuarded: string | undefined;
-  readonly assumedReads: number;
-  /** If the recording was made under another mode, which affects usage. */
-  readonly mode: { readonly recorded: Mode; readonly replayed: Mode } | undefined;
-  /** The policies that it is replayed under, where the recording has the one that it was guarded by. */
-  readonly policies: readonly { readonly recorded: GuardPolicy; readonly replayed: GuardPolicy }[];
 }
 
 /** A kill or an OOM, as an event of the recording has it. */
@@ -50,21 +32,8 @@ export interface RecordedKill {
   readonly victim: string | undefined;
 }
 
-export interface Replayed {
-  readonly head: RecordingHead;
-  readonly from: number;
-  readonly to: number;
-  readonly ending: "ended" | "full" | "cut_off";
-  /** Snapshots that the recording lost. */
-  readonly lost: number;
-  readonly cgroups: readonly ReplayedCgroup[];
-  readonly kills: readonly RecordedKill[];
-}
-
 export interface ReplayOptions {
-  /** Replaces the recorded policies. */
   readonly other: PolicySet | undefined;
-  /** Changes a recorded policy. */
   override(policy: GuardPolicy): GuardPolicy;
 }
 
@@ -73,24 +42,9 @@ export async function replay(
   lines: AsyncIterable<RecordingLine>,
   options: ReplayOptions,
 ): Promise<Replayed> {
-  const replay = new Replay(options);
-  for await (const line of inTimeOrder(lines)) replay.take(line);
-  return replay.result();
-}
-
-interface CgroupReplay {
-  readonly path: string;
-  limit: number | null;
-  samples: number;
-  /** The decision at the previous snapshot. */
-  before: string | undefined;
-  state: ReplayedState | undefined;
-  notGuarded: string | undefined;
-  mode: ReplayedCgroup["mode"];
-  readonly replayed: TimedDecision[];
-  readonly recorded: TimedDecision[];
-  /** From the replayed to the recorded one. */
-  readonly policies: Map<GuardPolicy, GuardPolicy>;
+  const replayed = new Replayed(options);
+  for await (const line of inTimeOrder(lines)) replayed.take(line);
+  return replayed;
 }
 
 interface PolicyPair {
@@ -99,69 +53,43 @@ interface PolicyPair {
   readonly policy: GuardPolicy;
 }
 
-class Replay {
+export class Replayed {
+  head!: RecordingHead;
+  from = Infinity;
+  to = -Infinity;
+  ending: "ended" | "full" | "cut_off" = "cut_off";
+  lost = 0;
+  readonly cgroups: ReplayedCgroup[] = [];
+  readonly kills: RecordedKill[] = [];
   readonly #options: ReplayOptions;
-  readonly #cgroups = new Map<number, CgroupReplay>();
-  readonly #kills: RecordedKill[] = [];
+  readonly #byId = new Map<number, ReplayedCgroup>();
   #policies: readonly PolicyPair[] = [];
-  #head!: RecordingHead;
-  #from = Infinity;
-  #to = -Infinity;
-  #ending: Replayed["ending"] = "cut_off";
-  #lost = 0;
 
   constructor(options: ReplayOptions) {
     this.#options = options;
   }
 
   take(line: RecordingLine): void {
-    this.#from = Math.min(this.#from, line.at);
-    this.#to = Math.max(this.#to, line.at);
+    this.from = Math.min(this.from, line.at);
+    this.to = Math.max(this.to, line.at);
     switch (line.type) {
       case "recording":
-        this.#head = line;
+        this.head = line;
         return this.#reload(line.policies);
       case "policies":
         return this.#reload(line.policies);
       case "cgroup":
         return this.#describe(line);
       case "snapshot":
-        return this.#step(line);
+        return this.#byId.get(line.id)!.step(line);
       case "event":
-        return void this.#kills.push(...killsIn(line.at, line.event));
+        return void this.kills.push(...killsIn(line.at, line.event));
       case "lost":
-        this.#lost += line.snapshots;
+        this.lost += line.snapshots;
         return;
       case "end":
-        this.#ending = line.reason;
+        this.ending = line.reason;
     }
-  }
-
-  result(): Replayed {
-    const cgroups = [...this.#cgroups.values()].map((each): ReplayedCgroup => ({
-      path: each.path,
-      limit: each.limit,
-      samples: each.samples,
-      replayed: each.replayed,
-      recorded: this.#ofGuard ? each.recorded : undefined,
-      notGuarded: each.notGuarded,
-      assumedReads: each.state?.assumedReads ?? 0,
-      mode: each.mode,
-      policies: [...each.policies].map(([replayed, recorded]) => ({ recorded, replayed })),
-    }));
-    return {
-      head: this.#head,
-      from: this.#from,
-      to: this.#to,
-      ending: this.#ending,
-      lost: this.#lost,
-      cgroups,
-      kills: this.#kills,
-    };
-  }
-
-  get #ofGuard(): boolean {
-    return this.#head.command === "guard";
   }
 
   #reload(recorded: readonly RecordedPolicy[] | null): void {
@@ -178,44 +106,100 @@ class Replay {
   }
 
   #describe(line: RecordedCgroup): void {
-    const each: CgroupReplay = this.#cgroups.get(line.id) ?? {
-      path: line.path,
-      limit: line.limit,
-      samples: 0,
-      before: undefined,
-      state: undefined,
-      notGuarded: undefined,
-      mode: undefined,
-      replayed: [],
-      recorded: [],
-      policies: new Map(),
-    };
-    this.#cgroups.set(line.id, each);
-    each.limit = line.limit;
-    const settings = settingsOf(line, this.#head, this.#policies, this.#options.other);
-    each.notGuarded = typeof settings === "string" ? settings : undefined;
-    if (typeof settings === "string") return void (each.state = undefined);
+    let cgroup = this.#byId.get(line.id);
+    if (cgroup === undefined) {
+      cgroup = new ReplayedCgroup(line.path, this.head.command === "guard");
+      this.#byId.set(line.id, cgroup);
+      this.cgroups.push(cgroup);
+    }
     const recorded = this.#policies[line.policy ?? -1]?.recorded;
-    if (recorded) each.policies.set(settings.policy, recorded);
-    if (each.state) each.state.updateSettings(settings);
-    else each.state = new ReplayedState(settings, this.#ofGuard);
-    each.mode = line.mode !== null && line.mode !== settings.mode
-      ? { recorded: line.mode, replayed: settings.mode }
+    cgroup.update(line, this.#settingsOf(line), recorded);
+  }
+
+  /** How a cgroup is guarded in the replay, or why it is not. */
+  #settingsOf(line: RecordedCgroup): ReplaySettings | string {
+    const { limit, path } = line;
+    const isOfGuard = this.head.command === "guard";
+    if (limit === null) return "no limit";
+    if (line.usage_cgroup !== path && !isOfGuard) {
+      return "the recorded usage is that of another cgroup";
+    }
+    if (line.limit_owner !== path && !isOfGuard) {
+      return "the limit is that of a parent, and the recording does not have its usage";
+    }
+    const { other } = this.#options;
+    const own = other ? undefined : this.#policies[line.policy ?? -1];
+    const number = other && policyFor(other, path);
+    const policy = own?.policy ?? other?.all[number ?? -1];
+    if (policy === undefined) return "exempted by a rule";
+    const { canThrottle } = versionOf(this.head.hierarchy);
+    const requested = requestedMode(policy, canThrottle);
+    // The recorded mode, which may be a fallback, unless another one is requested now.
+    const isModeKept = own && requested === requestedMode(own.recorded, canThrottle);
+    const mode = isModeKept ? line.mode ?? requested : requested;
+    const isSame = own && JSON.stringify([policy.levels, mode]) ===
+        JSON.stringify([own.recorded.levels, line.mode]);
+    const levelBytes = isSame ? recordedLevelBytes(line) : levelBytesIn(policy, limit, mode);
+    if (levelBytes === undefined) return "the margin leaves nothing of the limit";
+    return { policy, levelBytes, limit, mode };
+  }
+}
+
+export class ReplayedCgroup {
+  /** The last limit in bytes; `null` for none. */
+  limit: number | null = null;
+  samples = 0;
+  readonly replayed: ReplayedDecision[] = [];
+  /** What the recording says was done; `undefined` if it is not of a guard. */
+  readonly recorded: ReplayedDecision[] | undefined;
+  /** Why it is not guarded under these policies. */
+  notGuarded: string | undefined;
+  /** If the recording was made under another mode, which affects usage. */
+  mode: { readonly recorded: Mode; readonly replayed: Mode } | undefined;
+  /** The policies that it is replayed under, each with the one that it was guarded by, where the recording has that. */
+  readonly policies = new Map<GuardPolicy, GuardPolicy>();
+  state: ReplayedState | undefined;
+  /** The decision at the previous snapshot. */
+  #before: string | undefined;
+
+  constructor(readonly path: string, isOfGuard: boolean) {
+    this.recorded = isOfGuard ? [] : undefined;
+  }
+
+  get assumedReads(): number {
+    return this.state?.assumedReads ?? 0;
+  }
+
+  /** @param settings or why it is not guarded. */
+  update(
+    { limit, mode }: RecordedCgroup,
+    settings: ReplaySettings | string,
+    recorded: GuardPolicy | undefined,
+  ): void {
+    this.limit = limit;
+    this.notGuarded = undefined;
+    if (typeof settings === "string") {
+      this.notGuarded = settings;
+      this.state = undefined;
+      return;
+    }
+    if (recorded) this.policies.set(settings.policy, recorded);
+    if (this.state) this.state.updateSettings(settings);
+    else this.state = new ReplayedState(settings, this.recorded !== undefined);
+    this.mode = mode !== null && mode !== settings.mode
+      ? { recorded: mode, replayed: settings.mode }
       : undefined;
   }
 
-  #step(line: RecordedSnapshot): void {
-    const each = this.#cgroups.get(line.id)!;
-    const timed = (decision: ReplayedDecision): TimedDecision => ({
-      ...decision,
-      limit: each.limit,
-    });
-    if (!line.sampled || !this.#ofGuard) each.samples++;
-    if (this.#ofGuard && !line.sampled) {
-      each.recorded.push(...recordedDecisions(line, each.before).map(timed));
-      each.before = line.decision;
+  step(line: RecordedSnapshot): void {
+    const { at, usage } = line;
+    const decided = (act: Act): ReplayedDecision => ({ at, act, usage, limit: this.limit });
+    if (!line.sampled || !this.recorded) this.samples++;
+    if (this.recorded && !line.sampled) {
+      this.recorded.push(...recordedActs(line, this.#before).map(decided));
+      this.#before = line.decision;
     }
-    each.replayed.push(...(each.state?.step(line) ?? []).map(timed));
+    this.replayed.push(...(this.state?.step(line) ?? []).map(decided));
   }
 }
 
@@ -238,54 +222,6 @@ async function* inTimeOrder(lines: AsyncIterable<RecordingLine>): AsyncGenerator
   waiting.sort((a, b) => a.at === b.at ? 0 : a.at - b.at);
   for (const { line } of waiting) yield line;
 }
-
-/** How a cgroup is guarded in the replay, or why it is not. */
-function settingsOf(
-  line: RecordedCgroup,
-  head: RecordingHead,
-  recorded: readonly PolicyPair[],
-  other: PolicySet | undefined,
-): ReplaySettings | string {
-  const { limit, path } = line;
-  if (limit === null) return "no limit";
-  if (line.usage_cgroup !== path && head.command !== "guard") {
-    return "the recorded usage is that of another cgroup";
-  }
-  if (head.command !== "guard" && line.limit_owner !== path) {
-    return "the limit is that of a parent, and the recording does not have its usage";
-  }
-  const own = recorded[line.policy ?? -1];
-  if (own && !other) {
-    const { policy } = own;
-    const mode = modeUnder(own, line, head);
-    const isSame = JSON.stringify([policy.levels, mode]) ===
-      JSON.stringify([own.recorded.levels, line.mode]);
-    const levelBytes = isSame ? recordedLevelBytes(line) : levelBytesIn(policy, limit, mode);
-    return levelBytes ? { policy, levelBytes, limit, mode } : NOTHING_LEFT;
-  }
-  const number = other && policyFor(other, path);
-  const policy = number === undefined ? undefined : other?.all[number];
-  if (policy === undefined) return "exempted by a rule";
-  const mode = modeOf(policy, head);
-  const levelBytes = levelBytesIn(policy, limit, mode);
-  return levelBytes ? { policy, levelBytes, limit, mode } : NOTHING_LEFT;
-}
-
-const NOTHING_LEFT = "the margin leaves nothing of the limit";
-
-/** The recorded mode, which may be a fallback, unless another one is requested now. */
-function modeUnder(
-  { recorded, policy }: PolicyPair,
-  { mode }: RecordedCgroup,
-  head: RecordingHead,
-): Mode {
-  const before = modeOf(recorded, head);
-  const after = modeOf(policy, head);
-  return before === after && mode !== null ? mode : after;
-}
-
-const modeOf = (policy: GuardPolicy, { hierarchy }: RecordingHead): Mode =>
-  requestedMode(policy, versionOf(hierarchy).canThrottle);
 
 function recordedLevelBytes({ reference_lines: lines }: RecordedCgroup): LevelBytes | undefined {
   const [warn, critical, imminent] = LEVELS.map((level) =>
@@ -313,14 +249,10 @@ function nameOf(victim: unknown): string | undefined {
   return typeof comm === "string" && typeof pid === "number" ? `${comm} (${pid})` : undefined;
 }
 
-/** A decision in the replay, in the recording, or in both. Times are milliseconds since the epoch. */
-export interface Row {
+/** A decision in the replay, in the recording, or in both: as replayed, or as recorded if it is not replayed. */
+export interface Row extends Omit<ReplayedDecision, "at"> {
   readonly cgroup: string;
-  readonly act: Act;
-  /** Bytes, as replayed; as recorded if it is not replayed. */
-  readonly usage: number;
-  /** At that time. */
-  readonly limit: number | null;
+  /** Milliseconds since the epoch. */
   readonly replayed: number | undefined;
   readonly recorded: number | undefined;
 }
@@ -330,28 +262,26 @@ const MAX_MS_APART = 60_000;
 
 /** Sorted by time, and by cgroup within the same moment. */
 export function rowsOf({ cgroups }: Pick<Replayed, "cgroups">): Row[] {
-  const rows = cgroups.flatMap(({ path, replayed, recorded = [] }) =>
-    pairs(replayed, recorded).map(([now, then]): Row => ({
-      cgroup: path,
-      act: (now ?? then)!.act,
-      usage: (now ?? then)!.usage,
-      limit: (now ?? then)!.limit,
-      replayed: now?.at,
-      recorded: then?.at,
-    }))
+  const rows = cgroups.flatMap(({ path: cgroup, replayed, recorded = [] }) =>
+    pairs(replayed, recorded).map(([now, then]): Row => {
+      const { at: _, ...decision } = (now ?? then)!;
+      return { cgroup, ...decision, replayed: now?.at, recorded: then?.at };
+    })
   );
+  const timeOf = ({ replayed = Infinity, recorded = Infinity }: Row) =>
+    Math.min(replayed, recorded);
   return rows.sort((a, b) => timeOf(a) - timeOf(b));
 }
 
-export const timeOf = ({ replayed, recorded }: Pick<Row, "replayed" | "recorded">): number =>
-  Math.min(replayed ?? Infinity, recorded ?? Infinity);
+type Pair = readonly [ReplayedDecision | undefined, ReplayedDecision | undefined];
 
-type Pair = readonly [TimedDecision | undefined, TimedDecision | undefined];
-
-function pairs(replayed: readonly TimedDecision[], recorded: readonly TimedDecision[]): Pair[] {
+function pairs(
+  replayed: readonly ReplayedDecision[],
+  recorded: readonly ReplayedDecision[],
+): Pair[] {
   const acts = new Set([...replayed, ...recorded].map(({ act }) => act));
   return [...acts].flatMap((act) => {
-    const of = (decisions: readonly TimedDecision[]) =>
+    const of = (decisions: readonly ReplayedDecision[]) =>
       decisions.filter((decision) => decision.act === act);
     return pairsOfOne(of(replayed), of(recorded));
   });
@@ -359,8 +289,8 @@ function pairs(replayed: readonly TimedDecision[], recorded: readonly TimedDecis
 
 /** First those at the same sample; the rest with the nearest, unless another pair lies between. */
 function pairsOfOne(
-  replayed: readonly TimedDecision[],
-  recorded: readonly TimedDecision[],
+  replayed: readonly ReplayedDecision[],
+  recorded: readonly ReplayedDecision[],
 ): Pair[] {
   const then = new Map(recorded.map((decision) => [decision.at, decision]));
   const same = replayed.filter(({ at }) => then.has(at));

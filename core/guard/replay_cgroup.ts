@@ -12,27 +12,19 @@ import {
   resetDecision,
   retryLater,
 } from "../policy/kill_cycle.ts";
-import type { Level, LevelBytes } from "../policy/levels.ts";
+import type { Level, LevelBytes, Mode } from "../policy/levels.ts";
 import {
+  metricOf,
   noTrend,
   noUnreclaimableTrend,
   updateTrend,
   updateUnreclaimable,
 } from "../policy/usage_trend.ts";
 import type { RecordedSnapshot } from "../record/format.ts";
-import type { GuardPolicy, Mode } from "./policy.ts";
-import { type ResolvedPolicy, resolvePolicy } from "./resolved_policy.ts";
+import { type GuardPolicy, type ResolvedPolicy, resolvePolicy } from "./policy.ts";
 
 /** What a guard does that is visible outside of it. */
 export type Act = Level | "reclaim" | "skip" | "kill" | "escalate" | "no_victim";
-
-export interface ReplayedDecision {
-  /** Milliseconds since the epoch. */
-  readonly at: number;
-  readonly act: Act;
-  /** Bytes. */
-  readonly usage: number;
-}
 
 export interface ReplaySettings {
   readonly policy: GuardPolicy;
@@ -75,7 +67,7 @@ export class ReplayedState {
   }
 
   /** Takes the next snapshot. @returns what a guard does at it. */
-  step(seen: RecordedSnapshot): readonly ReplayedDecision[] {
+  step(seen: RecordedSnapshot): readonly Act[] {
     if (this.#ofGuard && seen.sampled) {
       this.#readStat(seen);
       return [];
@@ -93,7 +85,7 @@ export class ReplayedState {
     const { killCycle } = this.#decision;
     const act = killCycle && this.#stepKillCycle(seen, killCycle);
     if (act) acts.push(act);
-    return acts.map((act) => ({ at: seen.at, act, usage: seen.usage }));
+    return acts;
   }
 
   #evaluate(seen: RecordedSnapshot): readonly Level[] {
@@ -164,7 +156,7 @@ export class ReplayedState {
     const { policy, levelBytes } = this.#settings;
     if (policy.metric === "usage" || usage < levelBytes.warn) return usage;
     if (this.#inactiveFile === undefined) this.assumedReads++;
-    return Math.max(0, usage - (this.#inactiveFile ?? 0));
+    return metricOf(policy.metric, usage, this.#inactiveFile ?? 0);
   }
 
   #observe(seen: RecordedSnapshot): Observation {
@@ -186,15 +178,19 @@ export class ReplayedState {
 }
 
 /** What the recording says was done at a snapshot. @param before the decision at the previous one. */
-export function recordedDecisions(
-  { at, usage, levels = [], decision }: RecordedSnapshot,
+export function recordedActs(
+  { levels = [], decision }: RecordedSnapshot,
   before: string | undefined,
-): readonly ReplayedDecision[] {
-  const acts: Act[] = [...levels];
-  if (decision === "skip" ? before !== "skip" : isAct(decision)) acts.push(decision as Act);
-  return acts.map((act) => ({ at, act, usage }));
+): readonly Act[] {
+  switch (decision) {
+    case "skip":
+      return before === "skip" ? levels : [...levels, decision];
+    case "reclaim":
+    case "kill":
+    case "escalate":
+    case "no_victim":
+      return [...levels, decision];
+    default:
+      return levels;
+  }
 }
-
-const isAct = (decision: string | undefined) =>
-  decision === "reclaim" || decision === "kill" || decision === "escalate" ||
-  decision === "no_victim";

@@ -6,7 +6,6 @@ import { readSwapTotal } from "../cgroup/machine.ts";
 import { isInSubtree } from "../cgroup_path.ts";
 import { oomTotalBytesOf } from "../policy/victims.ts";
 
-/** A part of the hierarchy. */
 export interface Scope {
   readonly cgroup: Cgroup;
   /** Includes everything below, also what is created there later. */
@@ -21,7 +20,6 @@ export interface Candidate {
   readonly isTarget: boolean;
 }
 
-/** The cgroups that exist now. */
 export function* candidatesIn(scopes: readonly Scope[]): Generator<Candidate> {
   for (const { cgroup: { hierarchy, path }, recursive, pattern } of scopes) {
     const top = openCgroup(hierarchy, path);
@@ -53,7 +51,6 @@ export function pathIn(scopes: readonly Scope[], dir: string): string {
 }
 
 export interface GuardedLimit {
-  /** The cgroup that sets the limit. */
   readonly limitOwner: Cgroup;
   /** Bytes. */
   readonly limit: number;

@@ -26,7 +26,6 @@ export const SIGNAL_NUMBERS = {
 export type SignalName = keyof typeof SIGNAL_NUMBERS;
 
 interface ArgumentSpec {
-  /** For help texts. */
   readonly name: string;
   readonly isOptional: boolean;
   /** It may contain commas: in a list of actions it takes the rest of the text. */
@@ -37,17 +36,8 @@ interface ArgumentSpec {
   parse(text: string | undefined, defaultSignal: SignalName): string;
 }
 
-interface ActionSpec {
+interface CommonSpec {
   readonly argument?: ArgumentSpec;
-  /**
-   * `background`: by the main thread, as soon as the level is reached; `after_kill`: the same, but after the kill at a level that
-   * kills; `kill`: by the monitor thread.
-   */
-  readonly runs: "never" | "background" | "after_kill" | "kill";
-  /** What a killing action kills: the victim, with the rest of its memory.oom.group; or everything in the victim's container. */
-  readonly killScope?: "victim" | "container";
-  /** The name of a killing action in oom-guard's events. */
-  readonly oomGuardName?: string;
   /** It affects the processes or the memory of the cgroup; refused in a tree that is not the kernel's. */
   readonly affectsCgroup: boolean;
   /** All outcomes of its `action` events. */
@@ -55,6 +45,22 @@ interface ActionSpec {
   /** The latencies that its events carry: `signal_ms`, `exit_ms`, `freed_ms`. */
   readonly latencies: readonly ("signal" | "exit" | "freed")[];
 }
+
+interface OtherSpec extends CommonSpec {
+  /** `background`: by the main thread, as soon as the level is reached; `after_kill`: the same, but after the kill at a level that kills. */
+  readonly runs: "never" | "background" | "after_kill";
+}
+
+interface KillSpec extends CommonSpec {
+  /** By the monitor thread. */
+  readonly runs: "kill";
+  /** What it kills: the victim, with the rest of its memory.oom.group; or everything in the victim's container. */
+  readonly killScope: "victim" | "container";
+  /** Its name in oom-guard's events. */
+  readonly oomGuardName: string;
+}
+
+type ActionSpec = OtherSpec | KillSpec;
 
 const KILL = {
   runs: "kill",
@@ -85,9 +91,7 @@ export const ACTIONS = {
     outcomes: ["reclaimed", "dry_run", "failed"],
     latencies: ["freed"],
   },
-  /** Kills the process that the kernel would choose. */
   process: { ...KILL, killScope: "victim", oomGuardName: "Process" },
-  /** Kills everything in the victim's container. */
   container: { ...KILL, killScope: "container", oomGuardName: "Container" },
   /** Runs `sh -c COMMAND` with the event on stdin. */
   exec: {
@@ -109,9 +113,7 @@ export const ACTIONS = {
 } as const satisfies Readonly<Record<string, ActionSpec>>;
 
 export type ActionKind = keyof typeof ACTIONS;
-/** The kinds that `action` events report. */
 export type ReportedAction = Exclude<ActionKind, "noop">;
-export type ActionOutcome = (typeof ACTIONS)[ActionKind]["outcomes"][number];
 
 type KindThatRuns<How> = {
   [Kind in ActionKind]: (typeof ACTIONS)[Kind]["runs"] extends How ? Kind : never;
@@ -152,10 +154,8 @@ export const actionText = ({ kind, argument }: Action): string =>
   argument === undefined ? kind : `${kind}:${argument}`;
 
 /** The text for a recording, without an argument that may hold secrets. */
-export const recordedActionText = ({ kind, argument }: Action): string =>
-  actionSpec(kind).argument?.isSecret
-    ? kind
-    : actionText(argument === undefined ? { kind } : { kind, argument });
+export const recordedActionText = (action: Action): string =>
+  actionSpec(action.kind).argument?.isSecret ? action.kind : actionText(action);
 
 /** An action of a recording; `noop` for one that this version does not know. */
 export function recordedAction(text: string): Action {

@@ -13,38 +13,22 @@ export interface Capacity {
   readonly limit?: number | undefined;
 }
 
-export function checkHeadroom(capacity: Capacity, atLeast: Amount): Verdict {
-  return compare(
-    measure(capacity.left, capacity.limit, atLeast),
-    (left, requested) => left >= requested,
-  );
-}
+export const checkHeadroom = ({ left, limit }: Capacity, atLeast: Amount): Verdict =>
+  verdictOf(left, limit, atLeast, (measured, requested) => measured >= requested);
 
-export function checkUsage(capacity: Capacity, atMost: Amount): Verdict {
-  return compare(
-    measure(capacity.used, capacity.limit, atMost),
-    (used, requested) => used <= requested,
-  );
-}
+export const checkUsage = ({ used, limit }: Capacity, atMost: Amount): Verdict =>
+  verdictOf(used, limit, atMost, (measured, requested) => measured <= requested);
 
-/** The measured and the requested amount in the same unit; `undefined` when the limit for a percentage is missing. */
-function measure(
+function verdictOf(
   bytes: number | undefined,
   limit: number | undefined,
   requested: Amount,
-): readonly [number, number] | undefined {
-  if (bytes === undefined) return undefined;
-  if ("bytes" in requested) return [bytes, requested.bytes];
-  if (limit === undefined || limit === Infinity || limit === 0) return undefined;
-  return [100 * bytes / limit, requested.percent];
-}
-
-function compare(
-  pair: readonly [number, number] | undefined,
   holds: (measured: number, requested: number) => boolean,
 ): Verdict {
-  if (pair === undefined) return "unknown";
-  return holds(...pair) ? "ok" : "not_ok";
+  if (bytes === undefined) return "unknown";
+  if ("bytes" in requested) return holds(bytes, requested.bytes) ? "ok" : "not_ok";
+  if (limit === undefined || limit === Infinity || limit === 0) return "unknown";
+  return holds(100 * bytes / limit, requested.percent) ? "ok" : "not_ok";
 }
 
 /** The verdict of several checks: `not_ok` counts more than `unknown`. */

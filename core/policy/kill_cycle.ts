@@ -40,12 +40,10 @@ export interface KillTimeouts {
   readonly reclaim: boolean;
   /** Milliseconds between SIGTERM and SIGKILL; 0 sends SIGKILL immediately. */
   readonly graceMs: number;
-  /** Milliseconds for a killed process to exit and free its memory before the next one is killed. */
+  /** Milliseconds for a killed process to exit before the next one is killed: 1 GiB is freed in some 50 ms. */
   readonly killMs: number;
 }
 
-/** A killed process frees 1 GiB in some 50 ms; one that takes longer than this hangs in the kernel. */
-export const KILL_TIMEOUT_MS = 500;
 /** If the limit is reached sooner than this, only a kill is in time (milliseconds). */
 const MIN_MS_FOR_RECLAIM = 20;
 /** Poll interval during a kill cycle (milliseconds). */

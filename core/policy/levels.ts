@@ -35,6 +35,12 @@ export const LEVELS: readonly Level[] = ["warn", "critical", "imminent"];
 /** Bytes at which each level begins. */
 export type LevelBytes = Readonly<Record<Level, number>>;
 
+/**
+ * How a guard gains time at the limit. `notify` changes nothing; `throttle` sets memory.high (v2), `hold` disables the kernel's
+ * OOM killer (v1). Both changes are restored.
+ */
+export type Mode = "notify" | "throttle" | "hold";
+
 /** `warn` and `critical` are percent of the limit. */
 export interface LevelPolicy {
   readonly warn: number;
@@ -67,7 +73,7 @@ export function levelBytesOf(
 export function levelBytesIn(
   { levels }: { readonly levels: Omit<LevelPolicy, "margin"> & { margin: Partial<Margin> } },
   limit: number,
-  mode: "notify" | "throttle" | "hold",
+  mode: Mode,
 ): LevelBytes | undefined {
   const defaults = mode === "throttle" ? THROTTLE_MARGIN : NOTIFY_MARGIN;
   return levelBytesOf(limit, { ...levels, margin: marginOf(defaults, levels.margin) });

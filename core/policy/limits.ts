@@ -49,12 +49,7 @@ const isMore = (a: number | undefined, b: number | undefined) =>
   a !== undefined && b !== undefined && a > b;
 
 /** Where the kernel begins to throttle allocators: v2 memory.high. */
-export interface HighLimit {
-  /** Bytes. */
-  readonly bytes: number;
-  /** The cgroup that sets it. */
-  readonly owner: string;
-}
+export type HighLimit = Required<EffectiveLimit>;
 
 /**
  * The tightest memory.high of a cgroup and its ancestors; of equals the nearest. `undefined` when none lies below `limit`: the

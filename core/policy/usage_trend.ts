@@ -13,6 +13,13 @@ const PEAK_RATE_MS = 250;
 /** A limit that is further away than this does not matter yet, and an older reading gives no rate (milliseconds). */
 export const FAR_FROM_LIMIT_MS = 5000;
 
+/** What the levels are compared with: usage, or the working set. */
+export const metricOf = (
+  metric: "usage" | "working-set",
+  usage: number,
+  inactiveFile: number,
+): number => metric === "usage" ? usage : Math.max(0, usage - inactiveFile);
+
 /** Sizes are bytes, rates bytes per second, times milliseconds of a monotonic clock. */
 export interface UsageTrend {
   /** `NaN` before the first sample. */
@@ -28,7 +35,6 @@ export interface UsageTrend {
   peakRateAt: number;
 }
 
-/** Before the first sample. */
 export const noTrend: Readonly<UsageTrend> = {
   usage: NaN,
   usageAt: -Infinity,

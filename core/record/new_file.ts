@@ -1,5 +1,6 @@
 /** A file that must not exist yet. */
 
+import { lstatSync, type Stats, statSync } from "node:fs";
 import { errorText, OomkitError, shortened } from "../errors.ts";
 
 /**
@@ -13,8 +14,8 @@ export function createNewFile(path: string, force: boolean, what: string): Deno.
   const failed = (reason: unknown, hint: string) =>
     new OomkitError(`cannot write ${what} to ${shortened(path)}: ${reason}`, hint);
   try {
-    const existing = force ? tryLstat(path) : undefined;
-    if (existing && !existing.isFile && !isLinkToFile(path, existing)) {
+    const existing = force ? lstatSync(path, { throwIfNoEntry: false }) : undefined;
+    if (existing && !existing.isFile() && !isLinkToFile(path, existing)) {
       throw failed("it is not a regular file", "name another file");
     }
     if (existing) Deno.removeSync(path);
@@ -29,21 +30,6 @@ export function createNewFile(path: string, force: boolean, what: string): Deno.
 }
 
 /** Or to nothing. A link into /proc, such as /dev/stdout, is not to be replaced. */
-function isLinkToFile(path: string, { isSymlink }: Deno.FileInfo): boolean {
-  if (!isSymlink || Deno.readLinkSync(path).startsWith("/proc/")) return false;
-  try {
-    return Deno.statSync(path).isFile;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return true;
-    throw error;
-  }
-}
-
-function tryLstat(path: string): Deno.FileInfo | undefined {
-  try {
-    return Deno.lstatSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-}
+const isLinkToFile = (path: string, existing: Stats) =>
+  existing.isSymbolicLink() && !Deno.readLinkSync(path).startsWith("/proc/") &&
+  statSync(path, { throwIfNoEntry: false })?.isFile() !== false;

@@ -2,7 +2,11 @@
 
 import { errorText, OomkitError, shortened } from "../errors.ts";
 import {
-  DECISIONS,
+  fieldOf,
+  invalidField,
+  isCount,
+  isObject,
+  LINES,
   MAX_LINE_LENGTH,
   RECORDING_VERSION,
   type RecordingHead,
@@ -78,41 +82,16 @@ async function* linesOf(path: string, name: string): AsyncGenerator<string> {
 
 /** Decompressed when the content is gzip, whatever the name. */
 async function* bytesOf(path: string, name: string): AsyncGenerator<Uint8Array> {
-  const chunks = chunksOf(path, name);
-  try {
-    const { value: first, done } = await chunks.next();
-    if (done) return;
-    const all = prepend(first, chunks);
-    // RFC 1952: the first bytes of every gzip file.
-    const isCompressed = first[0] === 0x1f && first[1] === 0x8b;
-    yield* isCompressed ? decompress(all, name) : all;
-  } finally {
-    // Closes the file when the caller stops reading.
-    await chunks.return(undefined);
-  }
-}
-
-async function* prepend(
-  first: Uint8Array,
-  rest: AsyncIterable<Uint8Array>,
-): AsyncGenerator<Uint8Array> {
-  yield first;
-  yield* rest;
-}
-
-const CHUNK_BYTES = 64 * 1024;
-
-async function* chunksOf(path: string, name: string): AsyncGenerator<Uint8Array> {
   try {
     // Opening a FIFO would block, and a device has no end.
     if (!(await Deno.stat(path)).isFile) throw failed(name, "it is not a regular file");
     using file = await Deno.open(path);
-    for (;;) {
-      const chunk = new Uint8Array(CHUNK_BYTES);
-      const length = await file.read(chunk);
-      if (length === null) return;
-      yield chunk.subarray(0, length);
-    }
+    const magic = new Uint8Array(2);
+    await file.read(magic);
+    await file.seek(0, Deno.SeekMode.Start);
+    // RFC 1952: the first bytes of every gzip file.
+    const isCompressed = magic[0] === 0x1f && magic[1] === 0x8b;
+    yield* isCompressed ? decompress(file.readable, name) : file.readable;
   } catch (error) {
     throw error instanceof OomkitError ? error : failed(name, errorText(error));
   }
@@ -128,128 +107,19 @@ async function* decompress(
 ): AsyncGenerator<Uint8Array> {
   // Loaded only when needed. The flush mode makes it return what precedes the cut.
   const { constants, createGunzip } = await import("node:zlib");
+  const { pipeline, Readable } = await import("node:stream");
   const gunzip = createGunzip({ finishFlush: constants.Z_SYNC_FLUSH });
-  const feed = async () => {
-    try {
-      for await (const chunk of chunks) {
-        if (gunzip.destroyed) return;
-        if (gunzip.write(chunk)) continue;
-        await new Promise<void>((resolve) => {
-          // Both are removed, because a large file waits many times.
-          const resume = () => {
-            gunzip.off("drain", resume).off("close", resume);
-            resolve();
-          };
-          gunzip.on("drain", resume).on("close", resume);
-        });
-      }
-      gunzip.end();
-    } catch (error) {
-      gunzip.destroy(error as Error);
-      throw error;
-    }
-  };
-  const feeding = feed();
-  // It is awaited below, unless the stream fails first.
-  feeding.catch(() => {});
+  // The iteration below throws its errors.
+  pipeline(Readable.from(chunks), gunzip, () => {});
   try {
     for await (const bytes of gunzip) yield bytes as Uint8Array;
-    await feeding;
   } catch (error) {
     if (error instanceof OomkitError) throw error;
     // zlib's Z_BUF_ERROR: the input ends too early.
     if ((error as { code?: unknown }).code === "Z_BUF_ERROR") return;
     throw failed(name, `its compressed content is damaged (${errorText(error)})`);
-  } finally {
-    gunzip.destroy();
-    await feeding.catch(() => {});
   }
 }
-
-type Check = (value: unknown) => boolean;
-
-const isText: Check = (value) => typeof value === "string";
-const isBoolean: Check = (value) => typeof value === "boolean";
-const isFinite: Check = (value) => Number.isFinite(value);
-const isPositive: Check = (value) => isFinite(value) && value as number >= 0;
-/** Milliseconds since the epoch that a `Date` can hold. */
-const isTime: Check = (value) => isPositive(value) && value as number < 8e15;
-const isCount: Check = (value) => Number.isSafeInteger(value) && value as number >= 0;
-const oneOf = (...choices: readonly unknown[]): Check => (value) => choices.includes(value);
-const orNull = (check: Check): Check => (value) => value === null || check(value);
-const orAbsent = (check: Check): Check => (value) => value === undefined || check(value);
-const listOf = (check: Check, maxLength = Infinity): Check => (value) =>
-  Array.isArray(value) && value.length <= maxLength && value.every(check);
-const shaped = (fields: Readonly<Record<string, Check>>): Check => (value) =>
-  isObject(value) && Object.entries(fields).every(([name, check]) => check(fieldOf(value, name)));
-
-const isPolicy = shaped({
-  rule: orNull(isText),
-  mode: oneOf("auto", "notify", "throttle", "hold"),
-  warn: isPositive,
-  critical: isPositive,
-  margin: shaped({
-    ratio: orAbsent(isPositive),
-    min: orAbsent(isCount),
-    max: orAbsent(isCount),
-  }),
-  metric: oneOf("usage", "working-set"),
-  actions: shaped({ warn: listOf(isText), critical: listOf(isText), imminent: listOf(isText) }),
-  hysteresis: isPositive,
-  cooldown: isPositive,
-  repeat: isBoolean,
-  reclaim: isBoolean,
-  grace_period: isPositive,
-  kill_timeout: isPositive,
-  dry_run: isBoolean,
-});
-
-/** The fields that each type must have. */
-const FIELDS: Readonly<Record<RecordingLine["type"], Readonly<Record<string, Check>>>> = {
-  recording: {
-    at: isTime,
-    command: oneOf("watch", "guard", "simulate"),
-    oomkit: isText,
-    host: isText,
-    kernel: isText,
-    hierarchy: oneOf(1, 2),
-    policies: orNull(listOf(isPolicy)),
-  },
-  cgroup: {
-    at: isTime,
-    id: isCount,
-    path: isText,
-    usage_cgroup: isText,
-    container_id: orNull(isText),
-    pod_uid: orNull(isText),
-    limit: orNull(isCount),
-    limit_owner: orNull(isText),
-    reference_lines: listOf(shaped({ name: isText, bytes: isCount })),
-    policy: orNull(isCount),
-    mode: orNull(oneOf("notify", "throttle", "hold")),
-    oom_total_bytes: orNull(isCount),
-  },
-  snapshot: {
-    at: isTime,
-    id: isCount,
-    usage: isCount,
-    inactive_file: orAbsent(isCount),
-    reclaimable: orAbsent(isCount),
-    some: orAbsent(isPositive),
-    full: orAbsent(isPositive),
-    sampled: orAbsent(oneOf(true)),
-    rate: orAbsent(isFinite),
-    unreclaimable_rate: orAbsent(isFinite),
-    victim: orAbsent(oneOf("none", "alive", "dead")),
-    decision: orAbsent(oneOf(...DECISIONS)),
-    levels: orAbsent(listOf(oneOf("warn", "critical", "imminent"), 3)),
-  },
-  event: { at: isTime, event: shaped({ type: isText, ts: isText, cgroup: isText }) },
-  gone: { at: isTime, id: isCount },
-  policies: { at: isTime, policies: listOf(isPolicy) },
-  lost: { at: isTime, snapshots: isCount },
-  end: { at: isTime, reason: oneOf("ended", "full") },
-};
 
 /** Such as the last line of a run that was killed while it wrote. */
 class NotJson extends OomkitError {}
@@ -261,11 +131,10 @@ function parseLine(text: string, where: string): RecordingLine | undefined {
   if (!isObject(value) || typeof type !== "string") {
     throw failed(where, "it is not a line of a recording");
   }
-  if (!Object.hasOwn(FIELDS, type)) return undefined;
+  if (!Object.hasOwn(LINES, type)) return undefined;
   if (type === "recording") checkVersion(value, where);
-  for (const [name, check] of Object.entries(FIELDS[type as RecordingLine["type"]])) {
-    if (!check(fieldOf(value, name))) throw failed(where, `its "${name}" is not valid for ${type}`);
-  }
+  const invalid = invalidField(value, LINES[type as RecordingLine["type"]]);
+  if (invalid !== undefined) throw failed(where, `its "${invalid}" is not valid for ${type}`);
   return value as unknown as RecordingLine;
 }
 
@@ -288,10 +157,3 @@ function checkVersion(head: object, where: string): void {
   const isOlder = version as number < RECORDING_VERSION;
   throw failed(where, why, `use the oomkit that wrote it${isOlder ? "" : ", or a later one"}`);
 }
-
-const isObject = (value: unknown): value is object =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
-/** Own fields only, not those of `Object.prototype`. */
-const fieldOf = (value: object, name: string): unknown =>
-  Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined;

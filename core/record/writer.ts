@@ -107,9 +107,7 @@ export class RecordFile implements RecordSink {
   }
 
   #addLost(at: number): void {
-    const text = textOf({ type: "lost", at, snapshots: this.#lost });
-    this.#waiting.push(text);
-    this.#waitingLength += text.length;
+    this.#push(textOf({ type: "lost", at, snapshots: this.#lost }));
     this.#lost = 0;
   }
 
@@ -125,10 +123,11 @@ export class RecordFile implements RecordSink {
       if (isLost) this.#undescribed.add(line.id);
       else this.#undescribed.delete(line.id);
     }
-    if (isLost) {
-      this.#lost++;
-      return;
-    }
+    if (isLost) this.#lost++;
+    else this.#push(text);
+  }
+
+  #push(text: string): void {
     this.#waiting.push(text);
     this.#waitingLength += text.length;
   }

@@ -60,7 +60,11 @@ for (const version of versions) {
       () => guarded.run(),
       (wound, outcome) => {
         if ("thrown" in outcome) return assertDeclared(outcome.thrown, wound.path);
-        for (const { victim, before, limit, candidates } of killsOf(outcome.result.reports)) {
+        for (
+          const { victim, usage_before: before, limit, candidates } of killsOf(
+            outcome.result.reports,
+          )
+        ) {
           if (isUndetectable(wound.fault, wound.path)) continue;
           assert.ok(allowed.has(victim?.pid), `${victim?.pid} for ${one}, excluded: ${excluded}`);
           assert.equal(before, 63.875 * 1024 ** 2);

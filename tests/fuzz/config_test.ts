@@ -2,8 +2,7 @@
 
 import assert from "node:assert/strict";
 import { stringify } from "smol-toml";
-import { applyConfig, readConfig } from "../../cli/config/config.ts";
-import { lineOf, type Place } from "../../cli/config/line.ts";
+import { applyConfig, lineOf, type Place, readConfig } from "../../cli/config/config.ts";
 import { RULE_WORDS, ruleKeys, rulesOf, SELECTORS } from "../../cli/config/rules.ts";
 import { guardBase } from "../../cli/guard/options.ts";
 import { printable } from "../../cli/output/output.ts";

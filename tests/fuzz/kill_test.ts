@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { openCgroup } from "../../core/cgroup/cgroup.ts";
 import { discover } from "../../core/cgroup/hierarchy.ts";
 import type { GuardPolicy } from "../../core/guard/policy.ts";
-import { resolvePolicy } from "../../core/guard/resolved_policy.ts";
+import { resolvePolicy } from "../../core/guard/policy.ts";
 import {
   type CgroupState,
   closeCgroupState,
@@ -116,10 +116,10 @@ Deno.test("for any readings, only allowed processes are killed, only above the l
         poll(state, killExecutor);
         for (const report of reports.slice(first)) {
           if (report.type !== "kill") continue;
-          const { outcome, victim, before, stat } = report.kill;
+          const { outcome, victim, usage_before: before } = report.kill;
           assert.ok(before >= levelBytes.imminent && before === bytes, `at ${before} of ${bytes}`);
           // A reading of memory.stat within the last millisecond counts.
-          const { inactiveFile = 0 } = parsePageCache(stat);
+          const { inactiveFile = 0 } = parsePageCache(report.stat);
           const value = metric === "usage" ? bytes : bytes - inactiveFile;
           assert.ok(value >= levelBytes.imminent, `the ${metric} is ${value}`);
           if (outcome === "dry_run") assert.equal(victim?.pid, isThere ? fair : undefined);

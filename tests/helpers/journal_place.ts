@@ -1,6 +1,6 @@
 /** A state folder for journals, and a directory that looks like a cgroup. */
 
-import type { Change } from "../../core/control/change.ts";
+import type { Change } from "../../core/control/journal.ts";
 
 export interface JournalPlace extends Disposable {
   /** Not created before {@link leave} or a journal needs it. */

@@ -1,7 +1,7 @@
 /** Files that oomkit trusts or writes, created by another user. */
 
 import assert from "node:assert/strict";
-import { openJournal, restoreStale } from "../../core/control/journal.ts";
+import { Journal, restoreStale } from "../../core/control/journal.ts";
 import { openResultFile } from "../../cli/output/files.ts";
 import { LogFile } from "../../core/receivers/log_file.ts";
 import { check, makeNode, write } from "../helpers/configured.ts";
@@ -43,7 +43,7 @@ function temporaryIn(state: string): string {
 Deno.test("the journal is never written through a link in the state folder", () => {
   using place = makePlace();
   Deno.symlinkSync(place.precious, temporaryIn(place.state));
-  const journal = openJournal(place.state);
+  const journal = new Journal(place.state);
   assert.equal(journal.change(place.dir, place.inode, "memory.high", "3000"), undefined);
   assert.equal(Deno.readTextFileSync(place.precious), "precious");
   const [{ name } = { name: "" }] = [...Deno.readDirSync(place.state)];
@@ -60,7 +60,7 @@ for (const mode of [0o777, 0o775]) {
     Deno.writeTextFileSync(`${place.state}/guard-1-1.json`, JSON.stringify([change]));
     assert.deepEqual(restoreStale(place.state), []);
     assert.throws(
-      () => openJournal(place.state).change(dir, inode, "memory.high", "3000"),
+      () => new Journal(place.state).change(dir, inode, "memory.high", "3000"),
       /other users may write there; set OOMKIT_STATE_DIR to a folder that no other user/,
     );
     assert.equal(Deno.readTextFileSync(`${dir}/memory.high`), "2000");
@@ -71,7 +71,7 @@ Deno.test("no journal is written into a folder of another user", asRoot, () => {
   using place = makePlace();
   Deno.chownSync(place.state, OTHER_UID, OTHER_UID);
   assert.throws(
-    () => openJournal(place.state).change(place.dir, place.inode, "memory.high", "3000"),
+    () => new Journal(place.state).change(place.dir, place.inode, "memory.high", "3000"),
     /it belongs to the user 65534/,
   );
   assert.equal(Deno.readTextFileSync(`${place.dir}/memory.high`), "2000");

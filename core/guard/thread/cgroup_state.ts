@@ -4,7 +4,8 @@
  */
 
 import type { Cgroup } from "../../cgroup/cgroup.ts";
-import type { SuspendedProcess } from "../../control/change.ts";
+import type { SuspendedProcess } from "../../control/journal.ts";
+import type { KillBody } from "../../events/event.ts";
 import { wallClock } from "../../kernel/clock.ts";
 import {
   type ControlFile,
@@ -20,6 +21,7 @@ import { SystemCallError } from "../../kernel/libc.ts";
 import { type PageCache, parsePageCache } from "../../parse/cgroupfs.ts";
 import { type DecisionState, initialDecision, type Observation } from "../../policy/kill_cycle.ts";
 import {
+  metricOf,
   MIN_MS_FOR_RATE,
   msUntilLimit,
   noTrend,
@@ -29,14 +31,8 @@ import {
   updateUnreclaimable,
   type UsageTrend,
 } from "../../policy/usage_trend.ts";
-import type { ResolvedPolicy } from "../resolved_policy.ts";
-import {
-  type CgroupSpec,
-  type GuardSettings,
-  type KillReport,
-  unflatten,
-  type WakeSource,
-} from "./protocol.ts";
+import type { ResolvedPolicy } from "../policy.ts";
+import { type CgroupSpec, type GuardSettings, unflatten, type WakeSource } from "./protocol.ts";
 import type { Victim, VictimSelection } from "./victims.ts";
 
 export interface CgroupState {
@@ -111,9 +107,11 @@ export interface PinnedVictims {
 export interface PendingKill {
   readonly victim: Victim;
   readonly kill: Omit<
-    KillReport,
-    "after" | "outcome" | "reason" | "exitLatencyMs" | "freeLatencyMs"
+    KillBody,
+    "usage_after" | "freed" | "outcome" | "exit_ms" | "freed_ms"
   >;
+  /** memory.stat at the decision. */
+  readonly stat: string;
   /** Milliseconds of this thread's clock. */
   readonly since: number;
   rounds: number;
@@ -162,34 +160,26 @@ export function closeCgroupState({ pinned, files }: CgroupState): void {
 
 function openControlFiles(limitOwner: Cgroup): ControlFiles | undefined {
   const { dir, hierarchy: { version, kernel } } = limitOwner;
-  const opened: { close(): void }[] = [];
-  const keep = <T extends { close(): void }>(file: T): T => {
-    opened.push(file);
-    return file;
-  };
-  const closeAll = () => opened.forEach((file) => file.close());
+  using opened = new DisposableStack();
   try {
-    const directory = keep(openDirectory(dir));
-    if (inodeOfFd(directory) !== limitOwner.inode) return void closeAll();
+    const directory = opened.use(openDirectory(dir));
+    if (inodeOfFd(directory) !== limitOwner.inode) return undefined;
     // epoll_ctl(2) refuses a plain file, which a fake hierarchy has.
-    const events = version.eventsFile && kernel
-      ? openEvents(directory, version.eventsFile)
-      : undefined;
-    if (events) keep(events);
+    const events = opened.use(
+      version.eventsFile && kernel ? openEvents(directory, version.eventsFile) : undefined,
+    );
     if (withinFdBudget(directory, "speed")) {
-      const usageFile = keep(openControlFileIn(directory, version.usageFile));
-      return { directory, usageFile, statFile: openLazily(directory, "memory.stat"), events };
+      const usageFile = opened.use(openControlFileIn(directory, version.usageFile));
+      const statFile = openLazily(directory, "memory.stat");
+      opened.move();
+      return { directory, usageFile, statFile, events };
     }
+    opened.move();
     directory.close();
     const usageFile = reopenOnRead(`${dir}/${version.usageFile}`);
-    return {
-      directory: undefined,
-      usageFile,
-      statFile: reopenOnRead(`${dir}/memory.stat`),
-      events,
-    };
+    const statFile = reopenOnRead(`${dir}/memory.stat`);
+    return { directory: undefined, usageFile, statFile, events };
   } catch (error) {
-    closeAll();
     if (error instanceof SystemCallError && !isShortage(error)) return undefined;
     throw error;
   }
@@ -238,11 +228,8 @@ export function observe(
   }
   // Unknown memory may be page cache, for which no process is killed.
   const { inactiveFile = memory.usage, reclaimable = memory.usage } = memory.pageCache;
-  const metricValue = policy.metric === "usage"
-    ? memory.usage
-    : Math.max(0, memory.usage - inactiveFile);
   return {
-    metricValue,
+    metricValue: metricOf(policy.metric, memory.usage, inactiveFile),
     levelBytes: levelBytes[decision.killLevel],
     usage: memory.usage,
     limit,
@@ -271,7 +258,7 @@ export function readMetric(state: CgroupState, now: number): number {
   const { inactiveFile = memory.usage } = text === undefined
     ? memory.pageCache
     : parsePageCache(text);
-  const metricValue = Math.max(0, memory.usage - inactiveFile);
+  const metricValue = metricOf(policy.metric, memory.usage, inactiveFile);
   const over = now - memory.metricAt;
   if (over < MIN_MS_FOR_RATE) return metricValue;
   memory.metricRate = Number.isFinite(over)

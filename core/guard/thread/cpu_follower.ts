@@ -8,56 +8,44 @@ import { tryOpenControlFile } from "../../kernel/control_file.ts";
 import { hasCpu, mainCpus, oneCpu, setAffinity } from "../../kernel/scheduling.ts";
 import { parsePlacing } from "../../parse/procfs.ts";
 
-export interface CpuFollower {
-  /** Whether this thread is pinned to the CPU of a process that it followed. */
-  readonly sharesCpu: boolean;
-  /** Moves to the CPU on which the main thread of `pid` ran last; at most once a millisecond. */
-  follow(pid: number, now: number): void;
-  /** Returns to all CPUs on which the main thread may run. */
-  leave(): void;
-  /** Leaves when no process was followed for a while, whatever else is polled. */
-  releaseIfIdle(now: number): void;
-}
-
 const MIN_MS_BETWEEN_MOVES = 1;
 /** A process that reaches the limit sooner than this at its peak rate is followed (milliseconds). */
 export const MAX_MS_TO_LIMIT_TO_FOLLOW = 100;
 
-export function createCpuFollower(): CpuFollower {
-  let pinnedTo: number | undefined;
-  let followedAt = -Infinity;
-  const leave = () => {
-    if (pinnedTo === undefined) return;
-    pinnedTo = undefined;
+export class CpuFollower {
+  #pinnedTo: number | undefined;
+  #followedAt = -Infinity;
+
+  /** Whether this thread is pinned to the CPU of a process that it followed. */
+  get sharesCpu(): boolean {
+    return this.#pinnedTo !== undefined;
+  }
+
+  /** Moves to the CPU on which the main thread of `pid` ran last; at most once a millisecond. */
+  follow(pid: number, now: number): void {
+    if (now - this.#followedAt < MIN_MS_BETWEEN_MOVES) return;
+    this.#followedAt = now;
+    using stat = tryOpenControlFile(`/proc/${pid}/stat`);
+    const placing = parsePlacing(stat?.text() ?? "");
+    // A process with real-time priority would not be preempted.
+    if (placing === undefined || placing.isRealtime) return;
+    const { cpu } = placing;
+    if (cpu === this.#pinnedTo) return;
+    const cpus = mainCpus();
+    if (cpus !== undefined && hasCpu(cpus, cpu) && setAffinity(oneCpu(cpu))) this.#pinnedTo = cpu;
+  }
+
+  /** Returns to all CPUs on which the main thread may run. */
+  leave(): void {
+    if (this.#pinnedTo === undefined) return;
+    this.#pinnedTo = undefined;
     // Read it now: a change of the cpuset does not reach a thread that is pinned.
     const cpus = mainCpus();
     if (cpus !== undefined) setAffinity(cpus);
-  };
-  return {
-    get sharesCpu() {
-      return pinnedTo !== undefined;
-    },
-    follow(pid, now) {
-      if (now - followedAt < MIN_MS_BETWEEN_MOVES) return;
-      followedAt = now;
-      using stat = tryOpenControlFile(`/proc/${pid}/stat`);
-      const placing = parsePlacing(stat?.text() ?? "");
-      // A process with real-time priority would not be preempted.
-      if (placing === undefined || placing.isRealtime) return;
-      const { cpu } = placing;
-      if (cpu === pinnedTo) return;
-      const cpus = mainCpus();
-      if (cpus !== undefined && hasCpu(cpus, cpu) && setAffinity(oneCpu(cpu))) pinnedTo = cpu;
-    },
-    leave,
-    releaseIfIdle: (now) => now - followedAt > MAX_MS_TO_LIMIT_TO_FOLLOW && leave(),
-  };
-}
+  }
 
-/** For a thread without SCHED_FIFO, which would share the allocator's CPU instead of preempting it. */
-export const noCpuFollower: CpuFollower = {
-  sharesCpu: false,
-  follow() {},
-  leave() {},
-  releaseIfIdle() {},
-};
+  /** Leaves when no process was followed for a while, whatever else is polled. */
+  releaseIfIdle(now: number): void {
+    if (now - this.#followedAt > MAX_MS_TO_LIMIT_TO_FOLLOW) this.leave();
+  }
+}

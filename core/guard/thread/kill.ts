@@ -10,8 +10,8 @@ import {
   signalProcess,
   SIGTERM,
 } from "../../control/kill.ts";
+import { SuspensionLog } from "../../control/journal.ts";
 import { startReclaim } from "../../control/reclaim.ts";
-import { noSuspensionLog, type SuspensionLog } from "../../control/suspension_log.ts";
 import { tryOpenDirectory } from "../../kernel/fd.ts";
 import { type KillAction, killActionOf } from "../../policy/actions.ts";
 import {
@@ -29,13 +29,13 @@ import {
   msUntilLimitAtPeakRate,
 } from "../../policy/usage_trend.ts";
 import type { RecordedDecision } from "../../record/format.ts";
+import { actionEvent, rounded } from "../events.ts";
 import { type CgroupState, observe, readStat, reportHead } from "./cgroup_state.ts";
 import { PendingKills } from "./pending_kills.ts";
 import type { Report } from "./protocol.ts";
 import type { SampleWriter } from "./sample_ring.ts";
 import {
   byBadnessNow,
-  excludedPids,
   killScopeOf,
   noVictimReason,
   selectVictims,
@@ -61,21 +61,17 @@ const SUSPEND_WITHIN_MS = 5;
 
 export interface KillExecutorOptions {
   readonly states: () => Iterable<CgroupState>;
-  /** Whether a rule excludes this path. */
   readonly isExcluded: (path: string) => boolean;
   readonly report: (report: Report) => void;
   readonly suspensions?: SuspensionLog;
-  /** For a recording. */
   readonly samples?: SampleWriter | undefined;
 }
 
 export class KillExecutor {
-  readonly #options: KillExecutorOptions;
   readonly #pending: PendingKills;
 
-  constructor(options: KillExecutorOptions) {
-    this.#options = options;
-    this.#pending = new PendingKills(options.report, options.suspensions ?? noSuspensionLog);
+  constructor(private readonly options: KillExecutorOptions) {
+    this.#pending = new PendingKills(options.report, options.suspensions ?? new SuspensionLog());
   }
 
   /** Selects victims ahead of time, unless there is a selection that is young enough. */
@@ -123,7 +119,7 @@ export class KillExecutor {
     );
     if (step.do === "kill") return this.#tryKill(state, now, observation, killCycle, seenAt);
     const pollAt = this.#doStep(state, now, killCycle, step);
-    this.#options.samples?.observation(state, now, observation, step.do);
+    this.options.samples?.observation(state.id, now, observation, step.do);
     return pollAt;
   }
 
@@ -160,7 +156,7 @@ export class KillExecutor {
         if (!isStarted) pollAt = state.decision.retryAt;
       }
     }
-    this.#options.samples?.observation(state, now, observation, decision);
+    this.options.samples?.observation(state.id, now, observation, decision);
     return pollAt;
   }
 
@@ -212,7 +208,7 @@ export class KillExecutor {
     };
     const selection = selectVictims(scope, {
       policy: state.policy,
-      isExcluded: this.#options.isExcluded,
+      isExcluded: this.options.isExcluded,
       limitOwner: scope.path === limitOwner.path ? scope : limitOwner,
       oomTotalBytes: settings.oomTotalBytes,
       outOfTime,
@@ -245,7 +241,7 @@ export class KillExecutor {
 
   /** Overlapping cgroups contain the same processes: a kill in one counts for the other. */
   #overlapsPendingKill(state: CgroupState): boolean {
-    for (const other of this.#options.states()) {
+    for (const other of this.options.states()) {
       // A victim of SIGTERM may take its time, which another cgroup may not have.
       const isKilling = other.pinned.kills.some(({ kill }) => kill.signal === "SIGKILL");
       if (other === state || !isKilling) continue;
@@ -272,7 +268,7 @@ export class KillExecutor {
     // Report earlier kills first.
     this.#pending.cancel(state, now);
     if (actions.failure !== reason) {
-      this.#pending.fail(state, now, killAction, { reason, candidates });
+      this.#pending.fail(state, now, killAction, reason, candidates);
     }
     actions.failure = reason;
     retryLater(decision, now);
@@ -307,12 +303,12 @@ export class KillExecutor {
   #escalate(state: CgroupState, now: number): void {
     const open = state.pinned.kills.at(-1);
     if (open === undefined) return;
-    const { victim, kill: { killAction } } = open;
+    const { victim, kill: { action } } = open;
     const reason = "did not exit within the grace period, or before the limit came near";
     this.#pending.markSurvived(state, open, reason);
     const present = pidsInCgroup(victim.cgroupFd);
-    if (executeKill(state, victim, present, killAction, SIGKILL) !== undefined) return;
-    this.#pending.open(state, now, victim, killAction, SIGKILL, performance.now() - now);
+    if (executeKill(state, victim, present, action, SIGKILL) !== undefined) return;
+    this.#pending.open(state, now, victim, action, SIGKILL, performance.now() - now);
   }
 
   #reclaim(state: CgroupState, now: number): void {
@@ -326,48 +322,49 @@ export class KillExecutor {
   }
 
   #endReclaim(state: CgroupState, now: number): void {
-    const { actions, memory, decision } = state;
+    const { actions, memory, decision, policy } = state;
     if (actions.reclaim === undefined) return;
     const { before, since } = actions.reclaim;
     actions.reclaim = undefined;
-    const lasted = now - since;
     // In mode throttle a stream of page cache is reclaimed dozens of times a second.
     if (now - actions.reclaimReportedAt < MIN_MS_BETWEEN_REPORTS) return;
     actions.reclaimReportedAt = now;
-    this.#options.report({
-      type: "reclaimed",
-      ...reportHead(state),
-      level: decision.killLevel,
-      before,
-      after: memory.usage,
-      lasted,
+    const { dryRun } = policy;
+    const body = actionEvent(state, "reclaim", decision.killLevel, before, {
+      usage_after: memory.usage,
+      outcome: dryRun ? "dry_run" : "reclaimed",
+      freed: dryRun ? null : Math.max(0, before - memory.usage),
+      freed_ms: rounded(now - since),
     });
+    this.options.report({ type: "event", ...reportHead(state), body });
   }
 
-  #reportSkip(state: CgroupState, why: SkipReason): void {
-    const { actions, memory, decision } = state;
+  #reportSkip(state: CgroupState, reason: SkipReason): void {
+    const { actions, memory: { usage, pageCache }, decision: { killLevel: level }, settings } =
+      state;
     if (performance.now() - actions.skipReportedAt < MIN_MS_BETWEEN_REPORTS) return;
     actions.skipReportedAt = performance.now();
-    this.#options.report({
+    const body = {
       type: "action_skipped",
-      ...reportHead(state),
-      level: decision.killLevel,
-      why,
-      usage: memory.usage,
-      reclaimable: memory.pageCache.reclaimable,
-    });
+      level,
+      reason,
+      usage,
+      reclaimable: pageCache.reclaimable ?? null,
+      limit: settings.limit,
+      level_bytes: settings.levelBytes[level],
+    } as const;
+    this.options.report({ type: "event", ...reportHead(state), body });
   }
 }
 
 /** @param present the pids in the victim's cgroup. @returns why it failed; `undefined` when it did not. */
 function executeKill(
-  { policy }: CgroupState,
+  { policy: { dryRun } }: CgroupState,
   victim: Victim,
   present: ReadonlySet<number>,
   killAction: KillAction,
   signal: number,
 ): Failure {
-  const { dryRun } = policy;
   const killScope = killScopeOf(victim, killAction);
   // Kill the allocator first: a walk through the cgroup takes a millisecond, in which it would reach the limit. SIGTERM is sent
   // only once: for many programs a second one means to exit without cleaning up.
@@ -375,6 +372,5 @@ function executeKill(
     ? signalProcess(victim, present, signal, dryRun)
     : undefined;
   if (!killScope || (first !== undefined && first !== "gone")) return first;
-  const excluded = excludedPids(victim, killAction, policy);
-  return killCgroup(killScope, signal, dryRun, excluded, false);
+  return killCgroup(killScope.cgroup, signal, dryRun, killScope.excluded, false);
 }

@@ -5,7 +5,7 @@
  */
 
 import { isThere } from "../../cgroup/cgroup.ts";
-import { noSuspensionLog, type SuspensionLog } from "../../control/suspension_log.ts";
+import { SuspensionLog } from "../../control/journal.ts";
 import { wallClock } from "../../kernel/clock.ts";
 import { EPOLLPRI, type JoinedEpoll } from "../../kernel/epoll.ts";
 import { SystemCallError } from "../../kernel/libc.ts";
@@ -16,8 +16,13 @@ import { allArmed, nextTriggerAt } from "../../policy/levels.ts";
 import { maxPollInterval, nextPollIn } from "../../policy/poll_interval.ts";
 import { msUntilLimitAtPeakRate, updateTrend } from "../../policy/usage_trend.ts";
 import { tooFewDescriptors } from "../../watch/triggers.ts";
-import { isExcluded, keyOf, type PolicySet } from "../policy.ts";
-import { type ResolvedPolicy, resolvePolicy } from "../resolved_policy.ts";
+import {
+  isExcluded,
+  keyOf,
+  type PolicySet,
+  type ResolvedPolicy,
+  resolvePolicy,
+} from "../policy.ts";
 import {
   byHeadroom,
   type CgroupState,
@@ -26,7 +31,7 @@ import {
   readMetric,
   reportHead,
 } from "./cgroup_state.ts";
-import { createCpuFollower, MAX_MS_TO_LIMIT_TO_FOLLOW, noCpuFollower } from "./cpu_follower.ts";
+import { CpuFollower, MAX_MS_TO_LIMIT_TO_FOLLOW } from "./cpu_follower.ts";
 import { KillExecutor } from "./kill.ts";
 import type { CgroupSpec, GuardSettings, Report, WakeSource } from "./protocol.ts";
 import type { SampleWriter } from "./sample_ring.ts";
@@ -60,18 +65,7 @@ interface TokenSource {
   readonly isHint: boolean;
 }
 
-interface PollContext {
-  /** How many cgroups are guarded. */
-  readonly count: number;
-  /** See `cpu_follower.ts`. */
-  readonly sharesCpu: boolean;
-}
-
 export class MonitorLoop {
-  readonly #epoll: JoinedEpoll;
-  readonly #post: (report: Report) => void;
-  readonly #suspensions: SuspensionLog;
-  readonly #samples: SampleWriter | undefined;
   readonly #killExecutor: KillExecutor;
   #policies: PolicySet;
   #resolved: readonly ResolvedPolicy[];
@@ -83,7 +77,8 @@ export class MonitorLoop {
   #roundAt = -Infinity;
   /** The rest of the present round. */
   #round: CgroupState[] = [];
-  #cpuFollower = noCpuFollower;
+  /** Absent without SCHED_FIFO: the thread would share the allocator's CPU instead of preempting it. */
+  #cpuFollower: CpuFollower | undefined;
   /** The fallback is reported for the first cgroup only; thousands may follow. */
   #reportedFdShortage = false;
   /** Posted at the end of each turn. */
@@ -91,15 +86,11 @@ export class MonitorLoop {
 
   constructor(
     policies: PolicySet,
-    epoll: JoinedEpoll,
-    post: (report: Report) => void,
-    suspensions: SuspensionLog = noSuspensionLog,
-    samples?: SampleWriter,
+    private readonly epoll: JoinedEpoll,
+    private readonly post: (report: Report) => void,
+    private readonly suspensions = new SuspensionLog(),
+    private readonly samples?: SampleWriter,
   ) {
-    this.#epoll = epoll;
-    this.#post = post;
-    this.#suspensions = suspensions;
-    this.#samples = samples;
     this.#policies = policies;
     this.#resolved = policies.all.map(resolvePolicy);
     this.#killExecutor = new KillExecutor({
@@ -113,7 +104,7 @@ export class MonitorLoop {
 
   /** Requires SCHED_FIFO. */
   enableCpuFollowing(): void {
-    this.#cpuFollower = createCpuFollower();
+    this.#cpuFollower = new CpuFollower();
   }
 
   /** Replaces the policies that the settings of cgroups refer to. */
@@ -136,7 +127,7 @@ export class MonitorLoop {
     this.remove(id);
     const state = this.#open(spec);
     if (state === undefined) {
-      return this.#post({ type: "gone", id, wakeSource: "poll", at: wallClock() });
+      return this.post({ type: "gone", id, wakeSource: "poll", at: wallClock() });
     }
     this.#states.set(id, state);
     this.#prepareSuspensions(state);
@@ -176,7 +167,7 @@ export class MonitorLoop {
     this.#unbindEventfds(state);
     if (state.files.events) {
       this.#sources.delete(FIRST_MONITOR_TOKEN + id);
-      this.#epoll.remove(state.files.events.fd);
+      this.epoll.remove(state.files.events.fd);
     }
     closeCgroupState(state);
   }
@@ -187,7 +178,7 @@ export class MonitorLoop {
     for (const { schedule } of this.#soon) {
       if (schedule.nextPollAt < next) next = schedule.nextPollAt;
     }
-    const { events, woken } = this.#epoll.block(this.#timeoutUntil(next));
+    const { events, woken } = this.epoll.block(this.#timeoutUntil(next));
     const now = performance.now();
     for (const { token } of events) this.#onEvent(token, now);
     const isDue = ({ schedule }: CgroupState) => schedule.nextPollAt <= now;
@@ -222,11 +213,11 @@ export class MonitorLoop {
     }
     for (const id of [...this.#states.keys()]) this.remove(id);
     this.#postReports();
-    this.#suspensions.close();
+    this.suspensions.close();
   }
 
   #postReports(): void {
-    for (const report of this.#outbox.splice(0)) this.#post(report);
+    for (const report of this.#outbox.splice(0)) this.post(report);
   }
 
   #onEvent(token: number, now: number): void {
@@ -248,10 +239,11 @@ export class MonitorLoop {
   #timeoutUntil(next: number): number {
     const now = performance.now();
     const left = next - now;
-    const cpuFollower = this.#cpuFollower;
-    if (left >= MAX_MS_TO_LIMIT_TO_FOLLOW) cpuFollower.leave();
-    else cpuFollower.releaseIfIdle(now);
-    if (!cpuFollower.sharesCpu || left > CPU_SHARING_STEP_MS) return Math.max(0, Math.ceil(left));
+    if (left >= MAX_MS_TO_LIMIT_TO_FOLLOW) this.#cpuFollower?.leave();
+    else this.#cpuFollower?.releaseIfIdle(now);
+    if (!this.#cpuFollower?.sharesCpu || left > CPU_SHARING_STEP_MS) {
+      return Math.max(0, Math.ceil(left));
+    }
     if (left > 0) sleepMicroseconds(1000 * CPU_SHARING_STEP_MS);
     return 0;
   }
@@ -275,7 +267,7 @@ export class MonitorLoop {
     else if (isGrowing || !isIdle(state)) this.#evaluate(state, now, isNews);
     else {
       schedule.nextPollAt = nextIdlePollAt(state, now, this.#states.size);
-      if (isNews) this.#samples?.level(state, now, usage, []);
+      if (isNews) this.samples?.level(state, now, usage, []);
     }
   }
 
@@ -285,30 +277,36 @@ export class MonitorLoop {
     const metricValue = readMetric(state, now);
     const { reached, levels } = evaluateLevels(decision, policy, levelBytes, metricValue, now);
     if (decision.killCycle) {
-      this.#samples?.triggered(levels);
+      this.samples?.triggered(levels);
       schedule.nextPollAt = this.#killExecutor.runStep(state, now);
     } else {
       if (policy.kills && reached) {
         this.#killExecutor.prepareSelection(state, now, reached, levels.includes("critical"));
       }
-      if (isNews || levels.length > 0) this.#samples?.level(state, now, metricValue, levels);
+      if (isNews || levels.length > 0) this.samples?.level(state, now, metricValue, levels);
     }
     if (!reached) this.#killExecutor.rest(state, now);
     for (const level of levels) {
       const { usage, rate } = memory;
-      const head = reportHead(state);
-      this.#outbox.push({ type: "level_reached", ...head, level, usage, metricValue, rate });
+      const body = {
+        type: "level_reached",
+        level,
+        usage,
+        metric_value: metricValue,
+        metric: policy.metric,
+        level_bytes: levelBytes[level],
+        limit,
+        rate: rate === undefined ? null : Math.round(rate),
+      } as const;
+      this.#outbox.push({ type: "level_reached", ...reportHead(state), body });
     }
-    if (decision.killCycle) return this.#cpuFollower.leave();
+    if (decision.killCycle) return this.#cpuFollower?.leave();
     const [first] = pinned.selection?.victims ?? [];
     const isFollowed = policy.kills && reached !== undefined &&
       msUntilLimitAtPeakRate(memory, limit) < MAX_MS_TO_LIMIT_TO_FOLLOW;
-    if (first && isFollowed) this.#cpuFollower.follow(first.pid, now);
-    const { sharesCpu } = this.#cpuFollower;
-    schedule.nextPollAt = nextPollAt(state, metricValue, now, {
-      count: this.#states.size,
-      sharesCpu,
-    });
+    if (first && isFollowed) this.#cpuFollower?.follow(first.pid, now);
+    const sharesCpu = this.#cpuFollower?.sharesCpu ?? false;
+    schedule.nextPollAt = nextPollAt(state, metricValue, now, this.#states.size, sharesCpu);
   }
 
   /** One read may fail, for example for want of memory, while the cgroup is still there. */
@@ -343,11 +341,11 @@ export class MonitorLoop {
     why: string,
   ): void {
     const head = { id, wakeSource: "poll", at: wallClock() } as const;
-    this.#post({ type: "fallback", ...head, isGuarded, requested, fallback, why });
+    this.post({ type: "fallback", ...head, isGuarded, requested, fallback, why });
   }
 
   #prepareSuspensions({ policy }: CgroupState): void {
-    if (policy.kills && !policy.dryRun) this.#suspensions.prepare();
+    if (policy.kills && !policy.dryRun) this.suspensions.prepare();
   }
 
   /** The main thread has added them to the epoll set. */
@@ -368,7 +366,7 @@ export class MonitorLoop {
     this.#sources.set(token, { state, wakeSource: "pollpri", isHint: false });
     // The first read arms it: kernel, fs/kernfs/file.c, kernfs_generic_poll.
     events.text();
-    this.#epoll.add(events.fd, EPOLLPRI, token);
+    this.epoll.add(events.fd, EPOLLPRI, token);
   }
 
   /** memory.events wakes again until it is read; an eventfd is edge-triggered. */
@@ -378,12 +376,13 @@ export class MonitorLoop {
   }
 }
 
-/** Milliseconds of the clock that `now` is of. */
+/** Milliseconds of the clock that `now` is of. @param count of guarded cgroups. @param sharesCpu see `cpu_follower.ts`. */
 function nextPollAt(
   state: CgroupState,
   metricValue: number,
   now: number,
-  { count, sharesCpu }: PollContext,
+  count: number,
+  sharesCpu: boolean,
 ): number {
   const { memory, settings: { levelBytes, limit }, policy, decision, schedule } = state;
   const { metric, triggerPolicy, acting, kills } = policy;

@@ -2,20 +2,16 @@
 
 import { pidsInCgroup } from "../../cgroup/pids.ts";
 import { isEmpty, killCgroup, SIGCONT, SIGKILL, SIGSTOP, SIGTERM } from "../../control/kill.ts";
-import { suspendedProcess, type SuspensionLog } from "../../control/suspension_log.ts";
+import { suspendedProcess, type SuspensionLog } from "../../control/journal.ts";
+import type { CandidateJson, KillBody } from "../../events/event.ts";
 import { SystemCallError } from "../../kernel/libc.ts";
 import { hasEnded, releaseMemory, signalPidfd } from "../../kernel/process.ts";
 import type { KillAction } from "../../policy/actions.ts";
 import type { Observation } from "../../policy/kill_cycle.ts";
 import { type CgroupState, type PendingKill, reportHead } from "./cgroup_state.ts";
-import type { KillReport, Report, ScoredProcess } from "./protocol.ts";
-import {
-  excludedPids,
-  killScopeOf,
-  releaseVictim,
-  type Victim,
-  type VictimSelection,
-} from "./victims.ts";
+import { rounded } from "../events.ts";
+import type { Report } from "./protocol.ts";
+import { killScopeOf, releaseVictim, type Victim, type VictimSelection } from "./victims.ts";
 
 /** After so many rounds of SIGKILL over a cgroup that does not get empty, its processes are frozen first. */
 const ROUNDS_BEFORE_FREEZE = 2;
@@ -23,13 +19,10 @@ const ROUNDS_BEFORE_FREEZE = 2;
 const MAX_SUSPENSION_MS = 200;
 
 export class PendingKills {
-  readonly #report: (report: Report) => void;
-  readonly #suspensions: SuspensionLog;
-
-  constructor(report: (report: Report) => void, suspensions: SuspensionLog) {
-    this.#report = report;
-    this.#suspensions = suspensions;
-  }
+  constructor(
+    private readonly report: (report: Report) => void,
+    private readonly suspensions: SuspensionLog,
+  ) {}
 
   /**
    * Notes a signal that was sent. In a dry run this ends the kill cycle.
@@ -48,12 +41,8 @@ export class PendingKills {
     const open: PendingKill = {
       victim,
       since: now,
-      kill: describeKill(state, killAction, {
-        signal: nameOf(signal),
-        victim: victim.scored,
-        killedCgroup: killScopeOf(victim, killAction)?.path,
-        signalLatencyMs,
-      }),
+      kill: describeKill(state, killAction, signal, signalLatencyMs, victim),
+      stat: state.memory.stat,
       rounds: 1,
       exitLatencyMs: undefined,
     };
@@ -74,7 +63,7 @@ export class PendingKills {
   victimStatus(state: CgroupState, now: number): Observation["victim"] {
     const { kills } = state.pinned;
     if (kills.length === 0) return "none";
-    return kills.some((open) => isAlive(state, open, now)) ? "alive" : "dead";
+    return kills.some((open) => isAlive(open, now)) ? "alive" : "dead";
   }
 
   /** Repeats the last SIGKILL over a cgroup that is not empty yet, and resumes processes that were suspended long enough. */
@@ -82,12 +71,11 @@ export class PendingKills {
     const { kills, suspended, suspendedAt } = state.pinned;
     if (suspended.length > 0 && now - suspendedAt > MAX_SUSPENSION_MS) this.#resume(state);
     const last = kills.at(-1);
-    const killScope = last && killScopeOf(last.victim, last.kill.killAction);
-    if (!last || !killScope || last.kill.signal === "SIGTERM" || !isAlive(state, last, now)) return;
+    const killScope = last && killScopeOf(last.victim, last.kill.action);
+    if (!last || !killScope || last.kill.signal === "SIGTERM" || !isAlive(last, now)) return;
     last.rounds += 1;
-    const excluded = excludedPids(last.victim, last.kill.killAction, state.policy);
-    const freeze = last.rounds > ROUNDS_BEFORE_FREEZE && this.#suspensions;
-    killCgroup(killScope, SIGKILL, false, excluded, freeze);
+    const freeze = last.rounds > ROUNDS_BEFORE_FREEZE && this.suspensions;
+    killCgroup(killScope.cgroup, SIGKILL, false, killScope.excluded, freeze);
   }
 
   /**
@@ -119,7 +107,7 @@ export class PendingKills {
       record: suspendedProcess(other.cgroupFd.path, other.pid),
     }));
     if (suspended.length === 0) return;
-    this.#suspensions.begin(suspended.map(({ record }) => record));
+    this.suspensions.begin(suspended.map(({ record }) => record));
     for (const each of suspended) send(each.victim.pidfd, SIGSTOP);
     pinned.suspended.push(...suspended);
     pinned.suspendedAt = now;
@@ -136,21 +124,16 @@ export class PendingKills {
     state: CgroupState,
     now: number,
     killAction: KillAction,
-    why: { readonly reason: string; readonly candidates: readonly ScoredProcess[] },
+    reason: string,
+    candidates: readonly CandidateJson[],
   ): void {
-    const kill = describeKill(state, killAction, {
-      signal: nameOf(state.policy.timeouts.graceMs > 0 ? SIGTERM : SIGKILL),
-      victim: undefined,
-      killedCgroup: undefined,
-      signalLatencyMs: performance.now() - now,
-    });
-    const after = state.memory.usage;
-    const latencies = { exitLatencyMs: undefined, freeLatencyMs: undefined };
-    this.#report({
-      type: "kill",
-      ...reportHead(state),
-      kill: { ...kill, after, ...latencies, outcome: "failed", ...why },
-    });
+    const signal = state.policy.timeouts.graceMs > 0 ? SIGTERM : SIGKILL;
+    const kill = {
+      ...describeKill(state, killAction, signal, performance.now() - now),
+      candidates,
+    };
+    const open = { kill, stat: state.memory.stat, since: now, exitLatencyMs: undefined };
+    this.#reportKill(state, open, "failed", reason);
   }
 
   /** Releases the selected victims, except those that are signalled or suspended. */
@@ -167,7 +150,7 @@ export class PendingKills {
     const signalled = new Set(pinned.kills.map(({ victim }) => victim));
     this.#resume(state);
     for (const open of pinned.kills) {
-      this.#reportKill(state, open, isAlive(state, open, now) ? "survived" : "killed");
+      this.#reportKill(state, open, isAlive(open, now) ? "survived" : "killed");
     }
     pinned.kills = [];
     const { selection } = pinned;
@@ -190,27 +173,39 @@ export class PendingKills {
         pinned.kills.some((open) => open.victim === victim);
       if (!isPinned) releaseVictim(victim);
     }
-    if (suspended.length > 0) this.#suspensions.end(suspended.map(({ record }) => record));
+    if (suspended.length > 0) this.suspensions.end(suspended.map(({ record }) => record));
   }
 
   #reportKill(
     state: CgroupState,
-    { kill, exitLatencyMs, since }: PendingKill,
-    outcome: KillReport["outcome"],
-    reason?: string,
+    { kill, stat, exitLatencyMs, since }: Omit<PendingKill, "victim" | "rounds">,
+    outcome: KillBody["outcome"],
+    reason: string | null = null,
   ): void {
-    const freeLatencyMs = exitLatencyMs === undefined ? undefined : performance.now() - since;
-    const result = { after: state.memory.usage, exitLatencyMs, freeLatencyMs, outcome, reason };
-    this.#report({ type: "kill", ...reportHead(state), kill: { ...kill, ...result } });
+    const { usage } = state.memory;
+    this.report({
+      type: "kill",
+      ...reportHead(state),
+      stat,
+      kill: {
+        ...kill,
+        usage_after: usage,
+        outcome,
+        reason,
+        freed: outcome === "killed" ? Math.max(0, kill.usage_before - usage) : null,
+        exit_ms: exitLatencyMs === undefined ? null : rounded(exitLatencyMs),
+        freed_ms: exitLatencyMs === undefined ? null : rounded(performance.now() - since),
+      },
+    });
   }
 }
 
 /** Notes the exit when it is first seen. */
-function isAlive({ policy }: CgroupState, open: PendingKill, now: number): boolean {
+function isAlive(open: PendingKill, now: number): boolean {
   if (open.exitLatencyMs !== undefined) return false;
-  const killScope = killScopeOf(open.victim, open.kill.killAction);
+  const killScope = killScopeOf(open.victim, open.kill.action);
   const isOver = killScope
-    ? isEmpty(killScope, excludedPids(open.victim, open.kill.killAction, policy))
+    ? isEmpty(killScope.cgroup, killScope.excluded)
     : hasEnded(open.victim.pidfd);
   if (!isOver) return true;
   open.exitLatencyMs = now - open.since;
@@ -218,23 +213,29 @@ function isAlive({ policy }: CgroupState, open: PendingKill, now: number): boole
 }
 
 function describeKill(
-  { memory, settings, decision: { killLevel }, pinned }: CgroupState,
-  killAction: KillAction,
-  rest: Pick<KillReport, "signal" | "victim" | "killedCgroup" | "signalLatencyMs">,
+  { memory, settings, policy, decision: { killLevel }, pinned }: CgroupState,
+  action: KillAction,
+  signal: number,
+  signalLatencyMs: number,
+  victim?: Victim,
 ): PendingKill["kill"] {
   return {
-    killAction,
+    type: "action",
+    action,
     level: killLevel,
-    candidates: pinned.selection?.candidates ?? [],
-    before: memory.usage,
+    mode: settings.mode,
+    dry_run: policy.dryRun,
+    usage_before: memory.usage,
     limit: settings.limit,
-    levelBytes: settings.levelBytes[killLevel],
-    stat: memory.stat,
-    ...rest,
+    level_bytes: settings.levelBytes[killLevel],
+    reason: null,
+    signal: signal === SIGTERM ? "SIGTERM" : "SIGKILL",
+    victim: victim?.scored ?? null,
+    killed_cgroup: (victim && killScopeOf(victim, action)?.cgroup.path) ?? null,
+    candidates: pinned.selection?.candidates ?? [],
+    signal_ms: rounded(signalLatencyMs),
   };
 }
-
-const nameOf = (signal: number) => signal === SIGTERM ? "SIGTERM" : "SIGKILL";
 
 /** Does not fail when the process is gone, or may not be signalled. */
 function send(pidfd: Victim["pidfd"], signal: number): void {

@@ -3,12 +3,15 @@
 import type { Cgroup } from "../../cgroup/cgroup.ts";
 import type { Hierarchy } from "../../cgroup/hierarchy.ts";
 import { versionOf } from "../../cgroup/versions.ts";
+import type {
+  ActionBody,
+  ActionSkippedBody,
+  KillBody,
+  LevelReachedBody,
+} from "../../events/event.ts";
 import type { SharedEpoll } from "../../kernel/epoll.ts";
-import type { KillAction } from "../../policy/actions.ts";
-import type { SkipReason } from "../../policy/kill_cycle.ts";
-import type { Level, LevelBytes } from "../../policy/levels.ts";
-import type { Process } from "../../snapshot.ts";
-import type { Mode, PolicySet } from "../policy.ts";
+import type { LevelBytes, Mode } from "../../policy/levels.ts";
+import type { PolicySet } from "../policy.ts";
 import type { SampleRing } from "./sample_ring.ts";
 
 /** A cgroup without what cannot be cloned. */
@@ -77,44 +80,6 @@ export type Command =
   | { readonly type: "remove"; readonly id: number }
   | { readonly type: "stop" };
 
-/** A process as the selection read it. */
-export interface ScoredProcess {
-  readonly pid: number;
-  readonly comm: string;
-  readonly cmdline: readonly string[];
-  readonly cgroup: string;
-  readonly rss: number | undefined;
-  readonly oomScoreAdj: number | undefined;
-  /** Bytes, see `rankVictims`. */
-  readonly badness: number;
-  readonly preference: "prefer" | "none" | "avoid" | "excluded";
-  readonly preferenceReason: string | undefined;
-}
-
-/** The outcome of one signal. Latencies are milliseconds since the crossing was seen. */
-export interface KillReport {
-  readonly killAction: KillAction;
-  readonly level: Level;
-  readonly signal: "SIGTERM" | "SIGKILL";
-  readonly victim: ScoredProcess | undefined;
-  /** The cgroup that was killed as a whole. */
-  readonly killedCgroup: string | undefined;
-  readonly candidates: readonly ScoredProcess[];
-  /** Usage in bytes at the decision, and when the kill was over. */
-  readonly before: number;
-  readonly after: number | undefined;
-  readonly limit: number;
-  readonly levelBytes: number;
-  /** memory.stat at the decision. */
-  readonly stat: string;
-  readonly outcome: "killed" | "survived" | "dry_run" | "failed";
-  /** Why it failed. */
-  readonly reason: string | undefined;
-  readonly signalLatencyMs: number;
-  readonly exitLatencyMs: number | undefined;
-  readonly freeLatencyMs: number | undefined;
-}
-
 /** What caused a poll: a threshold's eventfd, POLLPRI on memory.events, or the time. */
 export type WakeSource = "eventfd" | "pollpri" | "poll";
 
@@ -133,29 +98,11 @@ export type Report =
     /** If false, the first kill is the slowest. */
     readonly warmedUp: boolean;
   }
-  | ReportHead & {
-    readonly type: "level_reached";
-    readonly level: Level;
-    readonly usage: number;
-    readonly metricValue: number;
-    /** Bytes per second; `undefined` after a single sample. */
-    readonly rate: number | undefined;
-  }
-  | ReportHead & { readonly type: "kill"; readonly kill: KillReport }
-  | ReportHead & {
-    readonly type: "reclaimed";
-    readonly level: Level;
-    readonly before: number;
-    readonly after: number;
-    readonly lasted: number;
-  }
-  | ReportHead & {
-    readonly type: "action_skipped";
-    readonly level: Level;
-    readonly why: SkipReason;
-    readonly usage: number;
-    readonly reclaimable: number | undefined;
-  }
+  | ReportHead & { readonly type: "level_reached"; readonly body: LevelReachedBody }
+  /** `stat` is memory.stat at the decision. */
+  | ReportHead & { readonly type: "kill"; readonly kill: KillBody; readonly stat: string }
+  /** To be emitted, and nothing else. */
+  | ReportHead & { readonly type: "event"; readonly body: ActionBody | ActionSkippedBody }
   | ReportHead & {
     readonly type: "fallback";
     /** Whether the cgroup is guarded by the fallback, or not at all. */
@@ -168,11 +115,3 @@ export type Report =
   | ReportHead & { readonly type: "gone" }
   | { readonly type: "stopped" }
   | { readonly type: "failed"; readonly why: string };
-
-export function scored(
-  process: Process,
-  rest: Pick<ScoredProcess, "badness" | "preference" | "preferenceReason">,
-): ScoredProcess {
-  const { pid, comm, cmdline, cgroup, rss, oomScoreAdj } = process;
-  return { pid, comm, cmdline, cgroup, rss, oomScoreAdj, ...rest };
-}

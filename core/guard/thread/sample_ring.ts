@@ -4,7 +4,9 @@
  */
 
 import type { Observation } from "../../policy/kill_cycle.ts";
+import type { PageCache } from "../../parse/cgroupfs.ts";
 import { type Level, LEVELS } from "../../policy/levels.ts";
+import type { UnreclaimableTrend, UsageTrend } from "../../policy/usage_trend.ts";
 import { DECISIONS, type RecordedDecision } from "../../record/format.ts";
 
 /** Can be posted to another thread. */
@@ -31,32 +33,6 @@ export interface UsageSample {
   readonly triggered: readonly Level[];
 }
 
-/** For the monitor thread only. */
-export interface SampleWriter {
-  /** A sample outside of a kill cycle. */
-  level(state: SampledState, now: number, metricValue: number, triggered: readonly Level[]): void;
-  /** A sample within a kill cycle, after its step. */
-  observation(
-    state: Pick<SampledState, "id">,
-    now: number,
-    observation: Observation,
-    decision: RecordedDecision,
-  ): void;
-  /** The levels that the next sample has triggered. */
-  triggered(levels: readonly Level[]): void;
-}
-
-/** The part of `CgroupState` that is sampled. */
-interface SampledState {
-  readonly id: number;
-  readonly memory: {
-    readonly usage: number;
-    readonly rate: number | undefined;
-    readonly pageCache: { readonly reclaimable?: number };
-    readonly statAt: number;
-  };
-}
-
 /** A busy poll takes some 20,000 samples a second, and they are drained ten times a second. */
 const SLOTS = 16_384;
 const FIELDS = 10;
@@ -74,69 +50,87 @@ export function createSampleRing(): SampleRing {
   };
 }
 
-/** @param origin what to add to `now` to get milliseconds since the epoch. */
-export function createSampleWriter({ numbers, counts }: SampleRing, origin: number): SampleWriter {
-  let written = 0;
-  let triggeredBits = 0;
-  const bitsOf = (levels: readonly Level[]) => {
-    let bits = 0;
-    for (let n = 0; n < levels.length; n++) bits |= 1 << LEVELS.indexOf(levels[n]!);
-    return bits;
+/** The part of `CgroupState` that is sampled. */
+interface SampledState {
+  readonly id: number;
+  readonly memory: Pick<UsageTrend & UnreclaimableTrend, "usage" | "rate" | "statAt"> & {
+    readonly pageCache: PageCache;
   };
-  const write = (
+}
+
+/** For the monitor thread only. */
+export class SampleWriter {
+  readonly #numbers: SampleRing["numbers"];
+  readonly #counts: SampleRing["counts"];
+  #written = 0;
+  #triggeredBits = 0;
+
+  /** @param origin what to add to `now` to get milliseconds since the epoch. */
+  constructor({ numbers, counts }: SampleRing, readonly origin: number) {
+    this.#numbers = numbers;
+    this.#counts = counts;
+  }
+
+  /** The levels that the next sample has triggered. */
+  triggered(levels: readonly Level[]): void {
+    this.#triggeredBits = 0;
+    for (let n = 0; n < levels.length; n++) this.#triggeredBits |= 1 << LEVELS.indexOf(levels[n]!);
+  }
+
+  /** A sample outside of a kill cycle. */
+  level(
+    { id, memory }: SampledState,
+    now: number,
+    metricValue: number,
+    triggered: readonly Level[],
+  ): void {
+    this.triggered(triggered);
+    // An earlier reading of memory.stat may be out of date.
+    const reclaimable = memory.statAt === now ? memory.pageCache.reclaimable : undefined;
+    this.#write(id, now, memory.usage, metricValue, reclaimable, memory.rate, undefined, -1, -1);
+  }
+
+  /** A sample within a kill cycle, after its step. */
+  observation(id: number, now: number, seen: Observation, decision: RecordedDecision): void {
+    const { usage, metricValue, reclaimable, rate, unreclaimableRate } = seen;
+    const victim = VICTIMS.indexOf(seen.victim);
+    const at = DECISIONS.indexOf(decision);
+    this.#write(id, now, usage, metricValue, reclaimable, rate, unreclaimableRate, victim, at);
+  }
+
+  #write(
     id: number,
     now: number,
     usage: number,
     metricValue: number,
-    reclaimable: number | undefined,
-    rate: number | undefined,
-    unreclaimableRate: number | undefined,
+    reclaimable = NaN,
+    rate = NaN,
+    unreclaimableRate = NaN,
     victim: number,
     decision: number,
-  ) => {
-    const triggered = triggeredBits;
-    triggeredBits = 0;
-    if (((written - Atomics.load(counts, DRAINED)) | 0) >= SLOTS) {
-      Atomics.add(counts, LOST, 1);
+  ): void {
+    const triggered = this.#triggeredBits;
+    this.#triggeredBits = 0;
+    if (((this.#written - Atomics.load(this.#counts, DRAINED)) | 0) >= SLOTS) {
+      Atomics.add(this.#counts, LOST, 1);
       return;
     }
-    const at = (written & (SLOTS - 1)) * FIELDS;
-    numbers[at] = origin + now;
+    const numbers = this.#numbers;
+    const at = (this.#written & (SLOTS - 1)) * FIELDS;
+    numbers[at] = this.origin + now;
     numbers[at + 1] = id;
     numbers[at + 2] = usage;
     numbers[at + 3] = metricValue;
-    numbers[at + 4] = reclaimable ?? NaN;
-    numbers[at + 5] = rate ?? NaN;
-    numbers[at + 6] = unreclaimableRate ?? NaN;
+    numbers[at + 4] = reclaimable;
+    numbers[at + 5] = rate;
+    numbers[at + 6] = unreclaimableRate;
     numbers[at + 7] = victim;
     numbers[at + 8] = decision;
     numbers[at + 9] = triggered;
-    written = (written + 1) | 0;
+    this.#written = (this.#written + 1) | 0;
     // Publishes the fields above to the reader.
-    Atomics.store(counts, WRITTEN, written);
-  };
-  return {
-    triggered: (levels) => void (triggeredBits = bitsOf(levels)),
-    level({ id, memory }, now, metricValue, triggered) {
-      triggeredBits = bitsOf(triggered);
-      // An earlier reading of memory.stat may be out of date.
-      const reclaimable = memory.statAt === now ? memory.pageCache.reclaimable : undefined;
-      write(id, now, memory.usage, metricValue, reclaimable, memory.rate, undefined, -1, -1);
-    },
-    observation({ id }, now, observation, decision) {
-      write(
-        id,
-        now,
-        observation.usage,
-        observation.metricValue,
-        observation.reclaimable,
-        observation.rate,
-        observation.unreclaimableRate,
-        VICTIMS.indexOf(observation.victim),
-        DECISIONS.indexOf(decision),
-      );
-    },
-  };
+    Atomics.store(this.#counts, WRITTEN, this.#written);
+  }
 }
 
 /** Passes all samples to `take`, the oldest first. @returns how many were lost since the last call. */

@@ -28,36 +28,38 @@ import {
   type RankedCandidates,
 } from "../../policy/victims.ts";
 import type { Process } from "../../snapshot.ts";
-import { toJsonCandidate } from "../events.ts";
 import { type GuardPolicy, isExcluded, type PolicySet } from "../policy.ts";
 import type { GuardedCgroup } from "../registry.ts";
-import { scored, type ScoredProcess } from "./protocol.ts";
 
 /** A process pinned by pidfd, and the cgroup that it was in. */
 export interface Victim extends PinnedProcess {
-  readonly scored: ScoredProcess;
+  readonly scored: CandidateJson;
   /** `undefined` when it may not be read, or there is no other candidate to compare with. */
   readonly statm: OpenControlFile | undefined;
   /** Stopped by another program before. */
   readonly isStopped: boolean;
-  /** Killed as a whole with the victim: the cgroup with memory.oom.group, and the container for the action `container`. */
-  readonly group: Cgroup | undefined;
-  readonly container: Cgroup;
-  /** Pids that are not killed with them: the kernel spares oom_score_adj -1000 in a group too. */
-  readonly exclusions: Readonly<Record<"group" | "container", ReadonlySet<number>>>;
+  /** Of the actions: the cgroup with memory.oom.group if there is one, and the container. */
+  readonly killScopes: { readonly victim: KillScope | undefined; readonly container: KillScope };
+}
+
+/** A cgroup that is killed as a whole with a victim. */
+export interface KillScope {
+  readonly cgroup: Cgroup;
+  /** Pids that are not killed with it: the kernel spares oom_score_adj -1000 in a group too. */
+  readonly excluded: ReadonlySet<number>;
 }
 
 export interface VictimSelection {
   /** The first is killed first. */
   victims: readonly Victim[];
   /** The first few of all candidates, excluded processes last. */
-  candidates: readonly ScoredProcess[];
+  candidates: readonly CandidateJson[];
   /** Milliseconds of this thread's clock; `-Infinity` after a kill, since new processes may have taken the victim's place. */
   at: number;
   /** There was no time to read all processes. */
   readonly isPartial: boolean;
   /** The kernel's victim, if it is outside of the guarded cgroup; then there are no victims. */
-  readonly outside: ScoredProcess | undefined;
+  readonly outside: CandidateJson | undefined;
   /** Releases all victims, or those that match. */
   close(which?: (victim: Victim) => boolean): void;
 }
@@ -140,7 +142,7 @@ export function byBadnessNow(victims: readonly Victim[]): readonly Victim[] {
 /** proc(5), /proc/PID/statm: the second number is the resident set in pages. */
 function badnessNow({ statm, scored: { badness, rss } }: Victim): number {
   const pages = Number(statm?.text()?.split(" ")[1]);
-  return Number.isFinite(pages) && rss !== undefined ? badness - rss + pages * pageSize() : badness;
+  return Number.isFinite(pages) && rss !== null ? badness - rss + pages * pageSize() : badness;
 }
 
 /** Why no process was killed. */
@@ -150,35 +152,11 @@ export function noVictimReason(selection: VictimSelection | undefined): string {
   return `the kernel would kill pid ${pid} (${comm}) in ${cgroup}, which is not guarded`;
 }
 
-/** The pids that survive when everything in {@link killScopeOf} is killed. */
-export function excludedPids(
-  { group, exclusions }: Victim,
+/** `undefined` when the victim is killed alone. */
+export const killScopeOf = (
+  { killScopes }: Victim,
   killAction: KillAction,
-  { protectedPids }: GuardPolicy,
-): ReadonlySet<number> {
-  switch (ACTIONS[killAction].killScope) {
-    case "victim":
-      return group ? exclusions.group : protectedPids;
-    case "container":
-      return exclusions.container;
-  }
-}
-
-/** The cgroup that is killed as a whole with a victim; `undefined` when the victim is killed alone. */
-export function killScopeOf(
-  { container, group }: Victim,
-  killAction: KillAction,
-): Cgroup | undefined {
-  const { killScope } = ACTIONS[killAction];
-  switch (killScope) {
-    case "victim":
-      return group;
-    case "container":
-      return container;
-    default:
-      return killScope satisfies never;
-  }
-}
+): KillScope | undefined => killScopes[ACTIONS[killAction].killScope];
 
 interface ReadPool extends CandidatePool {
   readonly cgroups: readonly Cgroup[];
@@ -255,7 +233,10 @@ function pinVictim(
   const groupPath = groupOf(process.cgroup, limitOwner.path, hasGroup);
   const group = groupPath === undefined ? undefined : byPath.get(groupPath);
   const container = containerAround(process.cgroup, byPath, scope);
-  const kept = (root: Cgroup | undefined) => root ? keptIn(root, pool) : [];
+  const scopeOf = (cgroup: Cgroup, immune: readonly number[]): KillScope => ({
+    cgroup,
+    excluded: new Set([...policy.protectedPids, ...immune, ...keptIn(cgroup, pool)]),
+  });
   // This read takes a lock that the process holds while it allocates.
   const isKnown = process.cmdline.length > 0 || pool.isPartial || outOfTime();
   const cmdline = isKnown ? process.cmdline : commandLineOf(pid);
@@ -266,12 +247,10 @@ function pinVictim(
     pidfd,
     cgroupFd,
     statm: hasRivals ? tryOpenControlFile(`/proc/${pid}/statm`) : undefined,
-    group,
-    exclusions: {
-      group: new Set([...policy.protectedPids, ...group ? immuneIn(group) : [], ...kept(group)]),
-      container: new Set([...policy.protectedPids, ...kept(container)]),
+    killScopes: {
+      victim: group && scopeOf(group, immuneIn(group)),
+      container: scopeOf(container, []),
     },
-    container,
   };
 }
 
@@ -323,11 +302,30 @@ function orUndefined<T>(call: () => T): T | undefined {
   }
 }
 
+function scored(
+  { pid, comm, cmdline, cgroup, rss, oomScoreAdj }: Process,
+  { badness, preference, preferenceReason }:
+    & Pick<CandidateJson, "badness" | "preference">
+    & Pick<RankedCandidate, "preferenceReason">,
+): CandidateJson {
+  return {
+    pid,
+    comm,
+    cmdline,
+    cgroup,
+    rss: rss ?? null,
+    oom_score_adj: oomScoreAdj ?? null,
+    badness,
+    preference,
+    preference_reason: preferenceReason ?? null,
+  };
+}
+
 /** Pinned victims come with their command line. */
 function reportedCandidates(
   { candidates, excluded }: RankedCandidates,
   victims: readonly Victim[],
-): ScoredProcess[] {
+): CandidateJson[] {
   const pinned = new Map(victims.map((victim) => [victim.pid, victim.scored]));
   const first = candidates.slice(0, MAX_REPORTED_CANDIDATES).map((candidate) =>
     pinned.get(candidate.process.pid) ?? scored(candidate.process, candidate)
@@ -352,5 +350,5 @@ export function predictVictims(
     signalled: new Set(),
   });
   selection?.close();
-  return (selection?.candidates ?? []).map(toJsonCandidate);
+  return selection?.candidates ?? [];
 }

@@ -10,7 +10,7 @@ import { recordingOrigin } from "../../record/clock.ts";
 import { singlePolicy } from "../policy.ts";
 import { MonitorLoop } from "./loop.ts";
 import type { Command, Report } from "./protocol.ts";
-import { createSampleWriter } from "./sample_ring.ts";
+import { SampleWriter } from "./sample_ring.ts";
 import { WARM_UP_POLICY, warmUp } from "./warmup.ts";
 
 const thread = self as unknown as {
@@ -38,7 +38,7 @@ async function serve(): Promise<void> {
   let post = (_: Report) => {};
   const suspensions = ownSuspensionLog(begin.stateFolder);
   // The reader leaves out the samples of the warm-up, because it knows no cgroup of their id.
-  const samples = begin.samples && createSampleWriter(begin.samples, recordingOrigin());
+  const samples = begin.samples && new SampleWriter(begin.samples, recordingOrigin());
   const report = (message: Report) => post(message);
   const loop = new MonitorLoop(singlePolicy(WARM_UP_POLICY), epoll, report, suspensions, samples);
   const warmedUp = warmUp(loop, epoll);

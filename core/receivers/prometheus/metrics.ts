@@ -199,7 +199,7 @@ function cgroupFamilies(
     ofEach("oomkit_cgroup_memory_limit_bytes", ({ limit }) => finite(limit)),
     ofEach("oomkit_cgroup_memory_headroom_bytes", ({ headroom }) => headroom),
     ...(command === "guard"
-      ? [ofEach("oomkit_guard_imminent_bytes", ({ threshold }) => threshold)]
+      ? [ofEach("oomkit_guard_imminent_bytes", ({ imminent }) => imminent)]
       : []),
     ofEach(
       "oomkit_cgroup_memory_pressure_some_seconds_total",

@@ -1,4 +1,4 @@
-import { candidateText } from "../../../cli/guard/explain.ts";
+import { candidateText } from "../../../cli/guard/command.ts";
 import { cgroupName, eventFacts, eventText } from "../../../cli/output/event_text.ts";
 import type { Style } from "../../../cli/terminal/palette.ts";
 import { type Body, type KillBody, makeEvent } from "../../../core/events/event.ts";

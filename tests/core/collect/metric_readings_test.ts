@@ -21,7 +21,7 @@ Deno.test("usage, working set, effective limit, headroom and pressure are read o
       "memory.pressure": PRESSURE(1500000, 250000),
     },
   });
-  const { readings } = await collectAll([{ cgroup: open(tree, "/pod/c"), threshold: 950 }], 10);
+  const { readings } = await collectAll([{ cgroup: open(tree, "/pod/c"), imminent: 950 }], 10);
   const [{ pressure, ...reading }] = readings as [(typeof readings)[0]];
   assert.deepEqual(reading, {
     path: "/pod/c",
@@ -29,7 +29,7 @@ Deno.test("usage, working set, effective limit, headroom and pressure are read o
     workingSet: 300,
     limit: 1000,
     headroom: 300,
-    threshold: 950,
+    imminent: 950,
   });
   assert.deepEqual([pressure?.some?.total, pressure?.full?.total], [1500000n, 250000n]);
 });
@@ -60,7 +60,7 @@ Deno.test("what cannot be read or is truncated is unknown, never zero", async ()
     limit: Infinity,
     headroom: undefined,
     pressure: undefined,
-    threshold: undefined,
+    imminent: undefined,
   });
 });
 

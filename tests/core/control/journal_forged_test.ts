@@ -1,7 +1,7 @@
 /** Journals that no guard wrote: placing one in the folder must not get a file changed. */
 
 import assert from "node:assert/strict";
-import { openJournal, restoreStale, runningGuards } from "../../../core/control/journal.ts";
+import { Journal, restoreStale, runningGuards } from "../../../core/control/journal.ts";
 import { isThere } from "../../helpers/is_there.ts";
 import { makeJournalPlace } from "../../helpers/journal_place.ts";
 import { startTimeOf } from "../../helpers/process_state.ts";
@@ -62,7 +62,7 @@ Deno.test("another user's journal is neither trusted nor removed", {
   assert.deepEqual(runningGuards(place.folder), []);
   assert.equal(place.get(), "2000");
   assert.ok(paths.every(isThere));
-  const journal = openJournal(place.folder);
+  const journal = new Journal(place.folder);
   assert.equal(journal.change(place.dir, place.inode, "memory.high", "3000"), undefined);
 });
 

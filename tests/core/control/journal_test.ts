@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import {
+  Journal,
   journalFolder,
-  openJournal,
   restoreStale,
   runningGuards,
 } from "../../../core/control/journal.ts";
@@ -16,7 +16,7 @@ const DEAD = `guard-${Deno.pid}-1.json`;
 
 Deno.test("a change is restored, and the journal is removed", () => {
   using place = makePlace();
-  const journal = openJournal(place.folder);
+  const journal = new Journal(place.folder);
   assert.equal(journal.change(place.dir, place.inode, "memory.high", "2000"), undefined);
   assert.equal(place.get(), "2000");
   assert.ok(journal.isOurs(place.dir, "memory.high"));
@@ -28,7 +28,7 @@ Deno.test("a change is restored, and the journal is removed", () => {
 
 Deno.test("the journal records the previous value, readable for its user only", () => {
   using place = makePlace();
-  const journal = openJournal(place.folder);
+  const journal = new Journal(place.folder);
   journal.change(place.dir, place.inode, "memory.high", "2000");
   const name = `guard-${Deno.pid}-${startTimeOf(Deno.pid)}.json`;
   assert.deepEqual(place.names(), [name]);
@@ -41,7 +41,7 @@ Deno.test("the journal records the previous value, readable for its user only", 
 Deno.test("what cannot be recorded is not changed", () => {
   using place = makePlace();
   Deno.writeTextFileSync(place.folder, "a file where the folder would be");
-  const journal = openJournal(place.folder);
+  const journal = new Journal(place.folder);
   assert.throws(
     () => journal.change(place.dir, place.inode, "memory.high", "2000"),
     (error) => error instanceof OomkitError && /^cannot record changes in .*: /.test(error.message),
@@ -51,7 +51,7 @@ Deno.test("what cannot be recorded is not changed", () => {
 
 Deno.test("after several changes the first value is restored", () => {
   using place = makePlace();
-  const journal = openJournal(place.folder);
+  const journal = new Journal(place.folder);
   for (const value of ["2000", "3000", "2000"]) {
     assert.equal(journal.change(place.dir, place.inode, "memory.high", value), undefined);
   }
@@ -61,7 +61,7 @@ Deno.test("after several changes the first value is restored", () => {
 
 Deno.test("a value that another program has set stays", () => {
   using place = makePlace();
-  const journal = openJournal(place.folder);
+  const journal = new Journal(place.folder);
   journal.change(place.dir, place.inode, "memory.high", "2000");
   place.set("7000");
   assert.ok(!journal.isOurs(place.dir, "memory.high"));
@@ -71,7 +71,7 @@ Deno.test("a value that another program has set stays", () => {
 
 Deno.test("a value that another program has set between two changes is the one restored", () => {
   using place = makePlace();
-  const journal = openJournal(place.folder);
+  const journal = new Journal(place.folder);
   journal.change(place.dir, place.inode, "memory.high", "2000");
   place.set("7000");
   journal.change(place.dir, place.inode, "memory.high", "3000");
@@ -81,7 +81,7 @@ Deno.test("a value that another program has set between two changes is the one r
 
 Deno.test("a new cgroup of the same name is neither changed nor restored", () => {
   using place = makePlace();
-  const journal = openJournal(place.folder);
+  const journal = new Journal(place.folder);
   assert.equal(
     journal.change(place.dir, place.inode + 1, "memory.high", "2000"),
     "the cgroup is gone",
@@ -98,7 +98,7 @@ Deno.test("a new cgroup of the same name is neither changed nor restored", () =>
 
 Deno.test("a second change is recorded with the first value set, which the file may still hold", () => {
   using place = makePlace();
-  const journal = openJournal(place.folder);
+  const journal = new Journal(place.folder);
   journal.change(place.dir, place.inode, "memory.high", "2000");
   journal.change(place.dir, place.inode, "memory.high", "3000");
   const [name] = place.names();
@@ -108,7 +108,7 @@ Deno.test("a second change is recorded with the first value set, which the file 
 
 Deno.test("a refused change is reported and leaves no record", () => {
   using place = makePlace();
-  const journal = openJournal(place.folder);
+  const journal = new Journal(place.folder);
   const missing = journal.change(place.dir, place.inode, "memory.oom_control", "1");
   assert.equal(missing, "no such file");
   Deno.removeSync(`${place.dir}/memory.high`);
@@ -123,7 +123,7 @@ Deno.test("one file or one cgroup is restored, and the rest stays on record", ()
   const other = `${place.dir}/child`;
   Deno.mkdirSync(other);
   Deno.writeTextFileSync(`${other}/memory.high`, "1000");
-  const journal = openJournal(place.folder);
+  const journal = new Journal(place.folder);
   journal.change(place.dir, place.inode, "memory.high", "2000");
   journal.change(other, Deno.statSync(other).ino!, "memory.high", "2000");
   assert.deepEqual(journal.restore(other, "memory.oom_control"), []);
@@ -141,7 +141,7 @@ Deno.test("only what could not be restored stays on record, and is tried again",
   Deno.mkdirSync(child);
   Deno.writeTextFileSync(`${child}/memory.high`, "1000");
   place.set("much");
-  const journal = openJournal(place.folder);
+  const journal = new Journal(place.folder);
   journal.change(place.dir, place.inode, "memory.high", now);
   journal.change(child, Deno.statSync(child).ino!, "memory.high", "2000");
   Deno.removeSync(file);
@@ -191,7 +191,7 @@ Deno.test("a running guard keeps its changes, and no other guard changes the fil
   place.leave([place.change], `guard-${Deno.ppid}-${since}.json`);
   assert.deepEqual(restoreStale(place.folder), []);
   assert.deepEqual(runningGuards(place.folder), [Deno.ppid]);
-  const refused = openJournal(place.folder).change(place.dir, place.inode, "memory.high", "3000");
+  const refused = new Journal(place.folder).change(place.dir, place.inode, "memory.high", "3000");
   assert.equal(refused, `the guard with pid ${Deno.ppid} has changed it`);
   assert.equal(place.get(), "2000");
   assert.deepEqual(place.names(), [`guard-${Deno.ppid}-${since}.json`]);

@@ -5,13 +5,14 @@ import { BackgroundActions } from "../../../core/guard/background_actions.ts";
 import type { GuardPolicy } from "../../../core/guard/policy.ts";
 import type { GuardedCgroup } from "../../../core/guard/registry.ts";
 import { libc } from "../../../core/kernel/libc.ts";
-import type { Body } from "../../../core/events/event.ts";
+import type { Body, LevelReachedBody } from "../../../core/events/event.ts";
 import { makeTree } from "../../helpers/trees.ts";
 
 // Loaded before the tests: within one, a library that stays loaded counts as a leak.
 libc();
 
 const LONG_MS = 60_000;
+const reached = { level: "warn", usage: 70 } as LevelReachedBody;
 
 const guardedWith = (policy: Partial<GuardPolicy>) => ({
   id: 1,
@@ -25,7 +26,7 @@ async function finishWith(command: string): Promise<{ events: readonly Body[]; m
   const policy = { actions, metric: "usage", dryRun: false } as unknown as GuardPolicy;
   const events: Body[] = [];
   const backgroundActions = new BackgroundActions(LONG_MS, (_, body) => void events.push(body));
-  backgroundActions.runLevelActions(guardedWith(policy), "warn", 70);
+  backgroundActions.runLevelActions(guardedWith(policy), reached);
   const started = performance.now();
   await backgroundActions.finish();
   return { events, ms: performance.now() - started };
@@ -55,8 +56,7 @@ Deno.test("a reclaim in a cgroup that is removed meanwhile has failed, and has f
   const backgroundActions = new BackgroundActions(LONG_MS, (_, body) => reported.resolve(body));
   backgroundActions.runLevelActions(
     { ...guardedWith(policy), limitOwner: limitOwner! },
-    "warn",
-    70,
+    reached,
   );
   Deno.removeSync(`${tree.dir}/a`, { recursive: true });
   const body = await reported.promise;

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import {
   createSampleRing,
-  createSampleWriter,
   drainSamples,
   type SampleRing,
+  SampleWriter,
   type UsageSample,
 } from "../../../../core/guard/thread/sample_ring.ts";
 import type { Observation } from "../../../../core/policy/kill_cycle.ts";
@@ -33,11 +33,11 @@ function drained(ring: SampleRing) {
 
 Deno.test("samples are drained as they were written, and in their order", () => {
   const ring = createSampleRing();
-  const samples = createSampleWriter(ring, 1000);
+  const samples = new SampleWriter(ring, 1000);
   samples.level(state(40), 2, 39, ["warn", "imminent"]);
   samples.level(state(41), 3, 41, []);
   samples.triggered(["critical"]);
-  samples.observation(state(61), 4, observation, "kill");
+  samples.observation(7, 4, observation, "kill");
   assert.deepEqual(drained(ring), {
     lost: 0,
     samples: [
@@ -84,7 +84,7 @@ Deno.test("samples are drained as they were written, and in their order", () => 
 
 Deno.test("samples that are written faster than they are drained are lost and counted; earlier ones are kept", () => {
   const ring = createSampleRing();
-  const samples = createSampleWriter(ring, 0);
+  const samples = new SampleWriter(ring, 0);
   const count = 20_000;
   for (let round = 0; round < 3; round++) {
     for (let n = 0; n < count; n++) samples.level(state(n), n, n, []);

@@ -36,7 +36,7 @@ function seriesOf(text: string): Map<string, number> {
 
 const followed = (tree: Tree, paths: readonly string[]) =>
   paths.flatMap((path) => openCgroup(discover(tree.dir), path) ?? [])
-    .map((cgroup) => ({ cgroup, mode: "notify", threshold: 90 }));
+    .map((cgroup) => ({ cgroup, mode: "notify", imminent: 90 }));
 
 const KILL: Body = {
   type: "oom_kill",

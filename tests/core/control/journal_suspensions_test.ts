@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
-import { openJournal, ownSuspensionLog, restoreStale } from "../../../core/control/journal.ts";
-import type { Suspension } from "../../../core/control/change.ts";
-import { suspendedProcess } from "../../../core/control/suspension_log.ts";
+import {
+  Journal,
+  ownSuspensionLog,
+  restoreStale,
+  suspendedProcess,
+  type Suspension,
+} from "../../../core/control/journal.ts";
 import { libc } from "../../../core/kernel/libc.ts";
 import { outcomesOf } from "../../helpers/journal_place.ts";
 import { startTimeOf, stateOf } from "../../helpers/process_state.ts";
@@ -90,7 +94,7 @@ Deno.test("a stopped process is on record until it is resumed, and is resumed at
   using folder = makeFolder();
   using cgroup = makeFolder();
   Deno.writeTextFileSync(`${cgroup.path}/cgroup.procs`, `${sleeper.pid}\n`);
-  const journal = openJournal(folder.path);
+  const journal = new Journal(folder.path);
   assert.equal(journal.prepareSuspensionLog(), undefined);
   const suspensions = ownSuspensionLog(folder.path);
   suspensions.prepare();
