@@ -19,7 +19,7 @@ export interface Ran {
 }
 
 /**
- * Runs a program in the project's folder, without input. The stack of Deno itself says nothing about our sources, and some
+ * Runs a program in the project's directory, without input. The stack of Deno itself says nothing about our sources, and some
  * environments ask for it everywhere. @throws Mistake when there is no such program.
  */
 export async function outputOf(

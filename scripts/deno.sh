@@ -54,7 +54,7 @@ deno_from_npx_cache() {
 deno_from_npx() {
   command -v npx >/dev/null || fail "cannot start: neither deno (at least $pinned) nor npx is in PATH; install Deno, or Node.js with npm"
   [ -t 2 ] && printf 'oomkit: fetching Deno %s through npx\n' "$pinned" >&2
-  # In another folder, so that no package.json or .npmrc of the caller has a say. Talk is kept back for the failure.
+  # In another directory, so that no package.json or .npmrc of the caller has a say. Talk is kept back for the failure.
   said=$(cd "$root" && npm_config_loglevel=error npm_config_update_notifier=false \
     npx -y "deno@$pinned" eval "$real_deno" 2>&1) ||
     fail "cannot fetch Deno $pinned through npx: $(printf '%s\n' "$said" | grep . | tail -n 1); check the npm registry, or install Deno"

@@ -8,7 +8,7 @@ import { dirname, join, normalize } from "node:path";
 import { printLine, run } from "./terminal.ts";
 
 interface Room {
-  /** A folder, or one file of it with rules of its own; the first match counts. */
+  /** A directory, or one file of it with rules of its own; the first match counts. */
   readonly at: string;
   /** The rooms that it may import from, besides itself. */
   readonly imports: readonly string[];
@@ -106,9 +106,9 @@ const homes: readonly { readonly name: string; readonly home: string }[] = [
 /** File names that say nothing about their content. */
 const emptyNames = ["mod.ts", "utils.ts", "util.ts", "types.ts", "common.ts", "helpers.ts"];
 
-const checkedFolders = ["cli", "core", "tests", "scripts"];
+const checkedDirectories = ["cli", "core", "tests", "scripts"];
 
-/** @param files text by path; the path is relative to the project's folder. @returns one line per offence. */
+/** @param files text by path; the path is relative to the project's directory. @returns one line per offence. */
 export function offences(files: Readonly<Record<string, string>>): string[] {
   const perFile = Object.entries(files).flatMap(([path, text]) => [
     ...nameOffences(path),
@@ -174,7 +174,7 @@ function importOffences(path: string, where: string, specifier: string): string[
     }
     return [];
   }
-  // A file with rules of its own is still part of the folder around it.
+  // A file with rules of its own is still part of the directory around it.
   const itself = targetRoom === room || targetRoom.at.startsWith(`${room.at}/`);
   if (itself || room.imports.some((at) => targetRoom.at === at || target.startsWith(`${at}/`))) {
     return [];
@@ -189,7 +189,7 @@ function packageOffences(room: Room, where: string, specifier: string): string[]
     return [`${where}: ${room.at} imports ${specifier}; it belongs to ${home}`];
   }
   if (room.pure && !purePackages.includes(specifier)) {
-    const right = `only ${purePackages.join(" and ")}, or a folder that is not pure`;
+    const right = `only ${purePackages.join(" and ")}, or a directory that is not pure`;
     return [`${where}: ${room.at} is pure and imports ${specifier}; ${right}`];
   }
   return [];
@@ -239,10 +239,10 @@ function lines(path: string, text: string) {
   }));
 }
 
-function sources(folder: string): Record<string, string> {
+function sources(directory: string): Record<string, string> {
   const found: Record<string, string> = {};
-  for (const { name, isDirectory } of Deno.readDirSync(folder)) {
-    const path = `${folder}/${name}`;
+  for (const { name, isDirectory } of Deno.readDirSync(directory)) {
+    const path = `${directory}/${name}`;
     if (isDirectory) Object.assign(found, sources(path));
     else if (name.endsWith(".ts")) found[path] = Deno.readTextFileSync(path);
   }
@@ -252,7 +252,7 @@ function sources(folder: string): Record<string, string> {
 if (import.meta.main) {
   await run("layers", () => {
     Deno.chdir(new URL("..", import.meta.url));
-    const files = Object.assign({}, ...checkedFolders.map(sources));
+    const files = Object.assign({}, ...checkedDirectories.map(sources));
     const found = offences(files).sort();
     found.forEach(printLine);
     return found.length === 0 ? 0 : 1;

@@ -1,7 +1,7 @@
 /**
- * `deno run -A scripts/manifests.ts [--kubectl PROGRAM] [FOLDER…]`: builds the kustomizations of `deploy/kubernetes`, holds every
+ * `deno run -A scripts/manifests.ts [--kubectl PROGRAM] [DIRECTORY…]`: builds the kustomizations of `deploy/kubernetes`, holds every
  * object against the schema of its kind and our own rules, and prints one line for each offence. With `--kubectl` it compares
- * what was built with what the real kustomize builds; with `--print` it prints the objects of one folder, which
+ * what was built with what the real kustomize builds; with `--print` it prints the objects of one directory, which
  * `kubectl apply -f -` takes.
  */
 
@@ -24,11 +24,11 @@ const validators = Object.fromEntries(
   Object.entries(schemas).map(([kind, schema]) => [kind, ajv.compile(schema)]),
 );
 
-/** The folders that can be applied as they are: components cannot. */
-export function kustomizations(folder = manifests): string[] {
-  return [...Deno.readDirSync(folder)].filter(({ isDirectory }) => isDirectory).flatMap(
+/** The directories that can be applied as they are: components cannot. */
+export function kustomizations(directory = manifests): string[] {
+  return [...Deno.readDirSync(directory)].filter(({ isDirectory }) => isDirectory).flatMap(
     ({ name }) => {
-      const path = join(folder, name);
+      const path = join(directory, name);
       const file = join(path, "kustomization.yaml");
       if (!isThere(file)) return kustomizations(path);
       return /^kind: Component$/m.test(Deno.readTextFileSync(file)) ? [] : [path];
@@ -53,11 +53,11 @@ function schemaOffences(object: Json): string[] {
 }
 
 /** @throws where the real kustomize builds something else. */
-async function compareWith(kubectl: string, folder: string): Promise<void> {
-  const { code, stdout, stderr } = await outputOf(kubectl, ["kustomize", folder]);
+async function compareWith(kubectl: string, directory: string): Promise<void> {
+  const { code, stdout, stderr } = await outputOf(kubectl, ["kustomize", directory]);
   if (code !== 0) throw new Error(stderr.trim());
-  const theirs = parseYaml(stdout, `kubectl kustomize ${folder}`);
-  deepStrictEqual(sorted(buildKustomization(folder)), sorted(theirs));
+  const theirs = parseYaml(stdout, `kubectl kustomize ${directory}`);
+  deepStrictEqual(sorted(buildKustomization(directory)), sorted(theirs));
 }
 
 function sorted(objects: readonly Json[]): Json[] {
@@ -71,20 +71,20 @@ async function main(): Promise<number> {
     allowPositionals: true,
     options: { kubectl: { type: "string" }, print: { type: "boolean" } },
   });
-  const folders = positionals.length > 0 ? positionals : kustomizations();
+  const directories = positionals.length > 0 ? positionals : kustomizations();
   let bad = 0;
-  for (const folder of folders) {
-    const objects = buildKustomization(folder);
+  for (const directory of directories) {
+    const objects = buildKustomization(directory);
     if (values.print) {
       printLine(JSON.stringify({ apiVersion: "v1", kind: "List", items: objects }, null, 2));
       continue;
     }
     const offences = offencesOf(objects);
     if (values.kubectl !== undefined) {
-      await compareWith(values.kubectl, folder).catch((error) => offences.push(error.message));
+      await compareWith(values.kubectl, directory).catch((error) => offences.push(error.message));
     }
     bad += offences.length;
-    const shown = relative(Deno.cwd(), folder);
+    const shown = relative(Deno.cwd(), directory);
     printLine(
       `${shown}: ${objects.length} objects${offences.length === 0 ? ", as they must be" : ""}`,
     );

@@ -116,16 +116,16 @@ async function soakInGuest(
   if (version !== "v1" && version !== "v2") {
     throw new Mistake(`cannot soak in a guest of "${version}": it must be v1 or v2`);
   }
-  const folder = Deno.makeTempDirSync({ prefix: "oomkit-soak-" });
+  const directory = Deno.makeTempDirSync({ prefix: "oomkit-soak-" });
   try {
-    await bundle(fileURLToPath(import.meta.url), folder);
+    await bundle(fileURLToPath(import.meta.url), directory);
     const words = ["--minutes", String(minutes), "--seed", String(seed)];
     const { code, failure, console } = await runInGuest({
       cgroup: version,
       deno: true,
       command: ["deno", "run", "-A", "--no-check", "--no-config", "/soak/soak.js", ...words],
       environment: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1", TMPDIR: "/disk", TERM: "dumb" },
-      files: { "/soak": folder },
+      files: { "/soak": directory },
       memory: MACHINE_MEMORY,
       disk: DISK,
       limit: Math.round(60 * minutes) + BEFORE_AND_AFTER,
@@ -138,7 +138,7 @@ async function soakInGuest(
     note(console.trimEnd());
     throw new Mistake(`no result from the guest: ${failure}`);
   } finally {
-    Deno.removeSync(folder, { recursive: true });
+    Deno.removeSync(directory, { recursive: true });
   }
 }
 

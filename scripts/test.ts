@@ -40,8 +40,8 @@ const CHECKS = {
   words: ["run", "-A", "--no-check", "scripts/words.ts"],
 };
 
-const unitFolders = ["cli", "core", "deploy", "faults", "fuzz", "scripts", "security"]
-  .map((folder) => `tests/${folder}`);
+const unitDirectories = ["cli", "core", "deploy", "faults", "fuzz", "scripts", "security"]
+  .map((directory) => `tests/${directory}`);
 
 /** Seconds. */
 const unitLimit = 600;
@@ -94,7 +94,7 @@ function stagesUnder(signal: AbortSignal): Record<string, Part[]> {
   const checks = Object.entries(CHECKS).map(([name, args]) =>
     [name, [{ run: () => check(name, args, signal) }]] as const
   );
-  const unit = () => denoTests({ what: "unit", paths: unitFolders, limit: unitLimit, signal });
+  const unit = () => denoTests({ what: "unit", paths: unitDirectories, limit: unitLimit, signal });
   return {
     ...Object.fromEntries(checks),
     compile: [{ run: () => compile(signal) }, { run: () => executableTests(signal) }],

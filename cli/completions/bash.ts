@@ -127,7 +127,7 @@ _oomkit_program() {
 
 const COMPLETERS: Completers = {
   file: () => "compopt -o default 2>/dev/null",
-  folder: () => "compopt -o dirnames 2>/dev/null",
+  directory: () => "compopt -o dirnames 2>/dev/null",
   free: () => ":",
   word: (words) => `_oomkit_word ${words.join(" ")}`,
   list: (words) => `_oomkit_list ${words.join(" ")}`,

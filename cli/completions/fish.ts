@@ -63,8 +63,8 @@ function __oomkit_cgroups
         set mount /sys/fs/cgroup
         test -e $mount/memory/memory.limit_in_bytes; and set mount $mount/memory
     end
-    set -l folder (string replace -r '[^/]*$' '' -- $typed)
-    for each in $mount$folder*/
+    set -l directory (string replace -r '[^/]*$' '' -- $typed)
+    for each in $mount$directory*/
         set -l path (string replace -- $mount '' $each)
         set -l inner $each*/
         test -n "$inner"; and echo $path; or string trim -r -c / -- $path
@@ -74,7 +74,7 @@ end
 
 const COMPLETERS: Completers = {
   file: () => " -r -F",
-  folder: () => " -x -a '(__fish_complete_directories)'",
+  directory: () => " -x -a '(__fish_complete_directories)'",
   free: () => " -x",
   word: (words) => ` -x -a ${quoted(words.join(" "))}`,
   list: (words) => ` -x -a '(__oomkit_list ${words.join(" ")})'`,

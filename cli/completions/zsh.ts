@@ -76,7 +76,7 @@ const BEHIND_DASHES = `      local -i behind=\${words[(i)--]}
 
 const COMPLETERS: Completers = {
   file: () => "_files",
-  folder: () => "_files -/",
+  directory: () => "_files -/",
   free: () => " ",
   word: (words) => `(${words.map(escaped).join(" ")})`,
   list: (words) => `_sequence compadd - ${words.map(escaped).join(" ")}`,

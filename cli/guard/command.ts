@@ -3,7 +3,7 @@
 import { cgroupsOfProcesses } from "../../core/cgroup/shared_pid_namespace.ts";
 import type { Followed } from "../../core/collect/metric_readings.ts";
 import {
-  journalFolder,
+  journalDirectory,
   restoreStale,
   runningGuards,
   untrustedReason,
@@ -138,7 +138,7 @@ class GuardRun {
       ...(setup.isPod ? { findCgroups: () => cgroupsOfProcesses(setup.protectedPids) } : {}),
       hookTimeout: flags.hookTimeout,
       holdTimeout: flags.holdTimeout,
-      stateFolder: journalFolder(),
+      stateDirectory: journalDirectory(),
       restoreCommand: [...selfCommand(), "guard", "--restore"],
     }, (event, stat) => this.#emit(event, stat));
     this.#progress.end();
@@ -318,22 +318,22 @@ function restoreSettings(targets: readonly string[], flags: GuardFlags): number 
       "write: oomkit guard --restore",
     );
   }
-  const folder = journalFolder();
-  const untrusted = untrustedReason(folder);
+  const directory = journalDirectory();
+  const untrusted = untrustedReason(directory);
   if (untrusted !== undefined) {
     throw new OomkitError(
-      `cannot restore the settings recorded in ${shortened(folder)}: ${untrusted}`,
-      "restore them by hand and remove the folder, or name another folder with OOMKIT_STATE_DIR",
+      `cannot restore the settings recorded in ${shortened(directory)}: ${untrusted}`,
+      "restore them by hand and remove the directory, or name another directory with OOMKIT_STATE_DIR",
     );
   }
-  const restored = restoreStale(folder);
+  const restored = restoreStale(directory);
   for (const each of restored) {
     const { dir, file, before, outcome, reason } = each;
     const why = reason ? ` (${reason})` : "";
     if (wantsJson(flags)) print(toJson(each));
     else print(`${outcome.padEnd(8)}  ${printable(dir)}/${file}: ${before}${why}`);
   }
-  for (const pid of runningGuards(folder)) {
+  for (const pid of runningGuards(directory)) {
     printStderr(`a guard runs with pid ${pid}; it restores its own changes when it ends`);
   }
   if (restored.length === 0) printStderr("nothing to restore");

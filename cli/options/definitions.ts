@@ -55,7 +55,7 @@ export interface OptionDefinition {
 
 export interface Completion {
   /** `word`: one of the words. `list`: a comma-separated list of them; of others too, unless it is closed. */
-  readonly kind: "file" | "folder" | "free" | "word" | "list";
+  readonly kind: "file" | "directory" | "free" | "word" | "list";
   readonly words: readonly string[];
   readonly isClosed?: true;
 }
@@ -139,7 +139,7 @@ function completionOf(option: Option, placeholder: string): Completion {
   if (option.argChoices) return { kind: "word", words: option.argChoices };
   const { words, isClosed } = detailsOf(option) ?? {};
   if (words) return { kind: "list", words, ...isClosed && { isClosed } };
-  const kind = placeholder === "file" ? "file" : placeholder === "dir" ? "folder" : "free";
+  const kind = placeholder === "file" ? "file" : placeholder === "dir" ? "directory" : "free";
   return { kind, words: [] };
 }
 

@@ -106,8 +106,8 @@ export function checkOutputConflicts(
 
 /** The real path of the directory with the name in it. A link there is not resolved: `--force` replaces the link itself. */
 function directoryEntry(path: string): string {
-  const [folder = dirname(path)] = realPathOf(dirname(path));
-  return join(folder, basename(path));
+  const [directory = dirname(path)] = realPathOf(dirname(path));
+  return join(directory, basename(path));
 }
 
 /** Empty for a path that does not exist; writing it reports the error. */

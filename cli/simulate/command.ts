@@ -148,7 +148,7 @@ function checkFakeOptions({ fake, here, growth, fakeVersion }: SimulateFlags): v
   }
   if (growth === undefined && fakeVersion === undefined) return;
   const unused = growth !== undefined ? "--growth" : "--fake-version";
-  throw new OomkitError(`cannot use ${unused} without --fake`, "name a folder: --fake DIR");
+  throw new OomkitError(`cannot use ${unused} without --fake`, "name a directory: --fake DIR");
 }
 
 async function simulateIn(

@@ -3,7 +3,7 @@
 import { OomkitError } from "../../core/errors.ts";
 import { omitUndefined } from "../../core/omit_undefined.ts";
 import type { Expectation } from "../../core/simulate/event.ts";
-import { findDiskFolder, type Plan, type Room } from "../../core/simulate/plan.ts";
+import { findDiskDirectory, type Plan, type Room } from "../../core/simulate/plan.ts";
 import { formatBytes, type SizeOrPercent } from "../options/units.ts";
 import { printable } from "../output/output.ts";
 import { DEFAULT_LIMIT, type SimulateFlags } from "./options.ts";
@@ -79,7 +79,7 @@ export function planOf(flags: SimulateFlags, limit: number | undefined, pageByte
     stopAt,
     onSignal: flags.onSignal,
     http: flags.http,
-    folder: flags.kind === "file" ? diskFolder() : undefined,
+    directory: flags.kind === "file" ? diskDirectory() : undefined,
     timeoutMs: flags.for,
   });
 }
@@ -136,12 +136,12 @@ function expectation(flags: SimulateFlags): Expectation | null {
     : "oom_kill";
 }
 
-function diskFolder(): string {
+function diskDirectory(): string {
   const candidates = [Deno.env.get("TMPDIR"), "/var/tmp", "/tmp", Deno.cwd()];
-  const folder = findDiskFolder(candidates.filter((each) => each !== undefined));
-  if (folder !== undefined) return folder;
+  const directory = findDiskDirectory(candidates.filter((each) => each !== undefined));
+  if (directory !== undefined) return directory;
   throw new OomkitError(
-    "cannot fill the page cache: no folder on a disk is writable",
+    "cannot fill the page cache: no directory on a disk is writable",
     "name one with TMPDIR=…, or use --kind anon",
   );
 }

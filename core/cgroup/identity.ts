@@ -23,7 +23,7 @@ const POD_SLICE = new RegExp(
   `(?:^|-)kubepods(?:-(burstable|besteffort))?-pod(${UID})\\.slice(?:$|:)`,
 );
 /** kubelet with the cgroupfs driver. */
-const POD_FOLDER = new RegExp(`^pod(${UID})$`);
+const POD_DIRECTORY = new RegExp(`^pod(${UID})$`);
 
 /**
  * `docker-ID.scope`, `libpod-ID`, `ID`. The colon form is containerd's when the kubelet uses the systemd driver and containerd the
@@ -40,7 +40,7 @@ function containerOf(
   const [, prefix, id] = CONTAINER.exec(elements[at]!) ?? [];
   const parent = elements[at - 1];
   if (id === undefined) {
-    // `ctr run` takes any names: /<namespace>/<id>. Only the default namespace can be distinguished from any other folder.
+    // `ctr run` takes any names: /<namespace>/<id>. Only the default namespace can be distinguished from any other directory.
     return at === 1 && parent === "default"
       ? { id: elements[at]!, runtime: "containerd" }
       : undefined;
@@ -62,7 +62,7 @@ function podOf(
   if (sliceUid !== undefined) {
     return { podUid: sliceUid.replaceAll("_", "-"), qos: sliceQos as NonNullable<Identity["qos"]> };
   }
-  const podUid = POD_FOLDER.exec(elements[at]!)?.[1];
+  const podUid = POD_DIRECTORY.exec(elements[at]!)?.[1];
   if (podUid === undefined) return undefined;
   const parent = elements[at - 1];
   if (parent === "burstable" || parent === "besteffort") return { podUid, qos: parent };

@@ -44,8 +44,8 @@ export interface Restored extends Pick<Change, "dir" | "inode" | "file" | "befor
 }
 type Ended = Pick<Restored, "outcome" | "reason">;
 
-/** The folder of the journals. Nothing clears root's before a reboot, which removes all cgroups too. */
-export function journalFolder(): string {
+/** The directory of the journals. Nothing clears root's before a reboot, which removes all cgroups too. */
+export function journalDirectory(): string {
   const own = Deno.env.get("XDG_RUNTIME_DIR");
   return Deno.env.get("OOMKIT_STATE_DIR") ??
     (Deno.uid() === 0 || own === undefined ? "/run/oomkit" : `${own}/oomkit`);
@@ -58,10 +58,10 @@ export class Journal {
   #hasSuspensionLog = false;
 
   constructor(
-    private readonly folder: string,
+    private readonly directory: string,
     private readonly beforeChange: () => void = () => {},
   ) {
-    this.#path = `${ownPath(folder)}.json`;
+    this.#path = `${ownPath(directory)}.json`;
   }
 
   /**
@@ -98,7 +98,7 @@ export class Journal {
 
   /** The pid of another running guard that has changed the file. */
   holder(dir: string, file: string): number | undefined {
-    return listJournals(this.folder).find(({ path, owner }) =>
+    return listJournals(this.directory).find(({ path, owner }) =>
       owner !== undefined && path !== this.#path &&
       readEntries(path, isChange).some((change) => change.dir === dir && change.file === file)
     )?.owner;
@@ -114,8 +114,8 @@ export class Journal {
   prepareSuspensionLog(): string | undefined {
     if (this.#hasSuspensionLog) return undefined;
     try {
-      prepareFolder(this.folder);
-      createOwn(`${ownPath(this.folder)}.pauses`).close();
+      prepareDirectory(this.directory);
+      createOwn(`${ownPath(this.directory)}.pauses`).close();
       this.#hasSuspensionLog = true;
       return undefined;
     } catch (error) {
@@ -135,7 +135,7 @@ export class Journal {
       this.#changes.filter((change) => !chosen.includes(change) || failed.includes(change)),
     );
     if (dir !== undefined) return restored;
-    return [...restored, ...endSuspensions(`${ownPath(this.folder)}.pauses`)];
+    return [...restored, ...endSuspensions(`${ownPath(this.directory)}.pauses`)];
   }
 
   #save(changes: Change[]): void {
@@ -143,7 +143,7 @@ export class Journal {
     if (changes.length === 0 && !this.#isSaved) return;
     this.#isSaved = changes.length > 0;
     if (!this.#isSaved) return removeFile(this.#path);
-    replaceFile(this.folder, this.#path, JSON.stringify(changes));
+    replaceFile(this.directory, this.#path, JSON.stringify(changes));
   }
 }
 
@@ -197,8 +197,8 @@ export class SuspensionLog {
 }
 
 /** On the file that {@link Journal.prepareSuspensionLog} of this process has created, for any of its threads. */
-export const ownSuspensionLog = (folder: string): SuspensionLog =>
-  new SuspensionLog(`${ownPath(folder)}.pauses`);
+export const ownSuspensionLog = (directory: string): SuspensionLog =>
+  new SuspensionLog(`${ownPath(directory)}.pauses`);
 
 /** @param dir the directory of its cgroup, which identifies the process: there is no time to read its start time. */
 export function suspendedProcess(dir: string, pid: number): SuspendedProcess {
@@ -206,21 +206,21 @@ export function suspendedProcess(dir: string, pid: number): SuspendedProcess {
 }
 
 /**
- * Why the records in the folder cannot be read or are not trusted; `undefined` when they are, and when there is no such folder.
+ * Why the records in the directory cannot be read or are not trusted; `undefined` when they are, and when there is no such directory.
  */
-export function untrustedReason(folder: string): string | undefined {
+export function untrustedReason(directory: string): string | undefined {
   try {
-    if (!exists(folder)) return undefined;
-    return writableByOthersReason(folder) ??
-      (tryListFiles(folder) === undefined ? "it cannot be read" : undefined);
+    if (!exists(directory)) return undefined;
+    return writableByOthersReason(directory) ??
+      (tryListFiles(directory) === undefined ? "it cannot be read" : undefined);
   } catch (error) {
     return reasonOf(error);
   }
 }
 
-/** Restores the changes of guards that have ended; nothing when the folder is not trusted. */
-export function restoreStale(folder: string): Restored[] {
-  return listRecords(folder).filter(({ owner }) => owner === undefined).flatMap(
+/** Restores the changes of guards that have ended; nothing when the directory is not trusted. */
+export function restoreStale(directory: string): Restored[] {
+  return listRecords(directory).filter(({ owner }) => owner === undefined).flatMap(
     ({ path, kind }) => {
       if (kind === "pauses") return endSuspensions(path);
       // A journal that was not complete yet: none of its new changes was made.
@@ -232,8 +232,8 @@ export function restoreStale(folder: string): Restored[] {
 }
 
 /** The pids of running guards that have changed something. */
-export function runningGuards(folder: string): number[] {
-  return listJournals(folder).flatMap(({ owner }) => owner ?? []);
+export function runningGuards(directory: string): number[] {
+  return listJournals(directory).flatMap(({ owner }) => owner ?? []);
 }
 
 /** Resumes everything that is on record in the file at `path`. */
@@ -326,10 +326,10 @@ function readEntries<Entry>(path: string, isEntry: (each: unknown) => each is En
 
 /**
  * Why other users could have put a file or a link in the place of any record; `undefined` when only this user and root may write in
- * the folder, or when each user may replace only its own files, as in /tmp.
+ * the directory, or when each user may replace only its own files, as in /tmp.
  */
-function writableByOthersReason(folder: string): string | undefined {
-  const { uid, mode } = Deno.statSync(folder);
+function writableByOthersReason(directory: string): string | undefined {
+  const { uid, mode } = Deno.statSync(directory);
   if (uid !== null && uid !== 0 && uid !== Deno.uid()) return `it belongs to the user ${uid}`;
   const isSticky = (mode! & 0o1000) !== 0;
   return (mode! & 0o022) === 0 || isSticky ? undefined : "other users may write there";
@@ -342,13 +342,14 @@ interface RecordFile {
   readonly owner: number | undefined;
 }
 
-const listJournals = (folder: string) => listRecords(folder).filter(({ kind }) => kind === "json");
+const listJournals = (directory: string) =>
+  listRecords(directory).filter(({ kind }) => kind === "json");
 
-function listRecords(folder: string): RecordFile[] {
-  if (untrustedReason(folder) !== undefined) return [];
-  return (tryListFiles(folder) ?? []).flatMap((name) => {
+function listRecords(directory: string): RecordFile[] {
+  if (untrustedReason(directory) !== undefined) return [];
+  return (tryListFiles(directory) ?? []).flatMap((name) => {
     const [, pid, since, kind] = /^guard-(\d+)-(\d+)\.(json|json\.new|pauses)$/.exec(name) ?? [];
-    const path = `${folder}/${name}`;
+    const path = `${directory}/${name}`;
     if (kind === undefined || !isOwn(path)) return [];
     const isRunning = startTime(Number(pid)) === since;
     return { path, kind, owner: isRunning ? Number(pid) : undefined };
@@ -365,7 +366,7 @@ function isOwn(path: string): boolean {
   }
 }
 
-const ownPath = (folder: string) => `${folder}/guard-${Deno.pid}-${startTime(Deno.pid)}`;
+const ownPath = (directory: string) => `${directory}/guard-${Deno.pid}-${startTime(Deno.pid)}`;
 
 /** Empty when the process has ended; it may remain a zombie, as in a container with a first process that does not wait for it. */
 function startTime(pid: number): string {
@@ -374,9 +375,9 @@ function startTime(pid: number): string {
 }
 
 /** Replaces the file in one step: a crash leaves the old or the new content. Throws {@link OomkitError}. */
-function replaceFile(folder: string, path: string, text: string): void {
+function replaceFile(directory: string, path: string, text: string): void {
   try {
-    prepareFolder(folder);
+    prepareDirectory(directory);
     const temporary = `${path}.new`;
     using file = createOwn(temporary);
     file.writeSync(new TextEncoder().encode(text));
@@ -384,16 +385,16 @@ function replaceFile(folder: string, path: string, text: string): void {
     Deno.renameSync(temporary, path);
   } catch (error) {
     throw new OomkitError(
-      `cannot record changes in ${folder}: ${reasonOf(error)}`,
-      "set OOMKIT_STATE_DIR to a folder that no other user can write, or use --mode notify",
+      `cannot record changes in ${directory}: ${reasonOf(error)}`,
+      "set OOMKIT_STATE_DIR to a directory that no other user can write, or use --mode notify",
     );
   }
 }
 
 /** Throws where other users may write in it. */
-function prepareFolder(folder: string): void {
-  Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const reason = writableByOthersReason(folder);
+function prepareDirectory(directory: string): void {
+  Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const reason = writableByOthersReason(directory);
   if (reason !== undefined) throw new Error(reason);
 }
 

@@ -44,7 +44,7 @@ export interface GuardOptions {
   readonly hookTimeout: number;
   /** Milliseconds that allocators may wait under `hold` before the kernel's OOM killer is enabled again. */
   readonly holdTimeout: number;
-  readonly stateFolder: string;
+  readonly stateDirectory: string;
   /** The command that restores this guard's changes when it is killed. */
   readonly restoreCommand: readonly string[];
   /** Gets the samples and decisions of the monitor thread; the events are recorded by the caller. */
@@ -66,7 +66,7 @@ const OWN_OOM_SCORE_ADJ = -900;
  * Throws {@link OomkitError} when the monitor thread cannot run, or changes cannot be recorded where a mode needs it.
  */
 export async function startGuard(options: GuardOptions, emit: Emit): Promise<Guard> {
-  const restored = restoreStale(options.stateFolder);
+  const restored = restoreStale(options.stateDirectory);
   const guard = new Guard(options, emit);
   await guard.start(restored);
   return guard;
@@ -99,10 +99,10 @@ export class Guard {
     const fail = this.#failed.reject;
     this.#recording = new GuardRecording(options.recordSink, options.policies, emit);
     // Before the first change.
-    this.#journal = new Journal(options.stateFolder, () => this.#startRestoreWatchdog());
+    this.#journal = new Journal(options.stateDirectory, () => this.#startRestoreWatchdog());
     this.#thread = startMonitorThread(
       options.policies,
-      options.stateFolder,
+      options.stateDirectory,
       (report) => this.#onReport(report),
       this.#recording.samples,
     );

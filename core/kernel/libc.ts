@@ -1,5 +1,5 @@
 /**
- * The C library: the only dlopen. Unsafe code stays in this folder. The library is loaded by the first call, so that a
+ * The C library: the only dlopen. Unsafe code stays in this directory. The library is loaded by the first call, so that a
  * command without system calls of its own does not pay for it.
  */
 

@@ -61,8 +61,8 @@ const allocationSchema = v.strictObject({
   holdMs: v.number(),
   onSignal: v.exactOptional(v.picklist(SIGNAL_REPLIES)),
   http: v.exactOptional(v.strictObject({ hostname: v.string(), port: v.number() })),
-  /** A folder on a disk, for `file`. */
-  folder: v.exactOptional(v.string()),
+  /** A directory on a disk, for `file`. */
+  directory: v.exactOptional(v.string()),
   /** The allocator is killed when this process ends. */
   parentPid: v.number(),
 });
@@ -248,10 +248,10 @@ function serveHealth({ http }: Allocation): AsyncDisposable {
   }
 }
 
-/** Throws {@link OomkitError} where there is no room for the pages, or no folder or space for their file. */
-function mapPages({ kind, folder }: Allocation, size: number): Pages {
+/** Throws {@link OomkitError} where there is no room for the pages, or no directory or space for their file. */
+function mapPages({ kind, directory }: Allocation, size: number): Pages {
   try {
-    if (kind === "file") return mapTemporaryFile(folder, size);
+    if (kind === "file") return mapTemporaryFile(directory, size);
     return kind === "anon" ? mapAnonymous(size) : mapShared(size);
   } catch (error) {
     if (!(error instanceof SystemCallError)) throw error;
@@ -263,15 +263,17 @@ function mapPages({ kind, folder }: Allocation, size: number): Pages {
  * A shared mapping of a file on a disk: written pages are page cache, first dirty, then clean, which the kernel can reclaim.
  * The file is unlinked once it is mapped, so nothing stays on the disk even when the allocator is killed.
  */
-function mapTemporaryFile(folder: string | undefined, size: number): Pages {
+function mapTemporaryFile(directory: string | undefined, size: number): Pages {
   let path: string | undefined;
   try {
-    path = Deno.makeTempFileSync({ prefix: "oomkit-sim-", ...folder && { dir: folder } });
+    path = Deno.makeTempFileSync({ prefix: "oomkit-sim-", ...directory && { dir: directory } });
     Deno.truncateSync(path, size);
   } catch (error) {
     if (path !== undefined) Deno.removeSync(path);
     const reason = errnoOf(error) === "ENOSPC" ? "no space left" : reasonOf(error);
-    throw new OomkitError(`cannot make a file in ${folder ?? "the temporary folder"}: ${reason}`);
+    throw new OomkitError(
+      `cannot make a file in ${directory ?? "the temporary directory"}: ${reason}`,
+    );
   }
   try {
     const fd = openFd(path, O_RDWR);

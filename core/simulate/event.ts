@@ -19,7 +19,7 @@ export interface Start {
   readonly hierarchy: 1 | 2;
   /** Why nothing is allocated and the cgroup is fake; `null` for a real one. */
   readonly fake_reason: string | null;
-  /** The folder of the fake tree, for `--root`. */
+  /** The directory of the fake tree, for `--root`. */
   readonly fake_root: string | null;
   readonly limit: number | null;
   readonly limit_owner: string | null;

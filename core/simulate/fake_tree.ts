@@ -1,4 +1,4 @@
-/** A folder laid out like a memory cgroup hierarchy, with one cgroup that changes its numbers. */
+/** A directory laid out like a memory cgroup hierarchy, with one cgroup that changes its numbers. */
 
 import { reasonOf } from "../control/write.ts";
 import { OomkitError } from "../errors.ts";
@@ -48,11 +48,11 @@ export class FakeTree {
   ) {}
 
   /**
-   * @param dir is created if it does not exist; absent: a temporary folder.
-   * Throws {@link OomkitError} when `dir` is not a folder, has other files in it, or is in use by another run.
+   * @param dir is created if it does not exist; absent: a temporary directory.
+   * Throws {@link OomkitError} when `dir` is not a directory, has other files in it, or is in use by another run.
    */
   static create(version: 1 | 2, state: FakeState, dir?: string): FakeTree {
-    const tree = new FakeTree(version, dir ?? createTemporaryFolder());
+    const tree = new FakeTree(version, dir ?? createTemporaryDirectory());
     if (dir === undefined || claim(dir)) tree.#paths.push(tree.dir);
     try {
       tree.#build(state);
@@ -144,7 +144,7 @@ function claim(dir: string): boolean {
   const fail = (reason: string): never => {
     throw new OomkitError(
       `cannot create a fake tree in ${dir}: ${reason}`,
-      "choose a folder that is empty or does not exist",
+      "choose a directory that is empty or does not exist",
     );
   };
   try {
@@ -152,7 +152,7 @@ function claim(dir: string): boolean {
     return true;
   } catch (error) {
     const errno = errnoOf(error);
-    if (errno === "ENOENT") return fail("its parent folder does not exist");
+    if (errno === "ENOENT") return fail("its parent directory does not exist");
     if (errno !== "EEXIST") return fail(reasonOf(error));
   }
   if (!Deno.statSync(dir).isDirectory) return fail("it is a file");
@@ -172,12 +172,12 @@ function removeIfPossible(path: string): void {
   try {
     Deno.removeSync(path);
   } catch {
-    // It is gone, or a folder that contains a file that is not ours.
+    // It is gone, or a directory that contains a file that is not ours.
   }
 }
 
-/** Creates a folder that only its owner can enter, named as a sandbox is, and removes stale ones of the same user. */
-export function createTemporaryFolder(): string {
+/** Creates a directory that only its owner can enter, named as a sandbox is, and removes stale ones of the same user. */
+export function createTemporaryDirectory(): string {
   const owner = ownIdentity();
   const unique = Deno.makeTempDirSync({ prefix: "oomkit-" });
   if (owner === undefined) return unique;

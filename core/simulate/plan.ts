@@ -38,7 +38,7 @@ const MAX_REPORTS = 128;
 
 /** One for each process; only the first can have the port. */
 export function allocationsOf(plan: Plan, target: SimulationTarget): Allocation[] {
-  const { kind, rate, step, stopAt, maxBytes, holdMs, processes, onSignal, http, folder } = plan;
+  const { kind, rate, step, stopAt, maxBytes, holdMs, processes, onSignal, http, directory } = plan;
   const { dir, hierarchy } = target.cgroup;
   const allocation: Allocation = omitUndefined({
     kind,
@@ -52,7 +52,7 @@ export function allocationsOf(plan: Plan, target: SimulationTarget): Allocation[
     stopAt,
     rate: rate && rate / processes,
     onSignal,
-    folder,
+    directory,
   });
   const first = http ? { ...allocation, http } : allocation;
   return Array.from({ length: processes }, (_, index) => index === 0 ? first : allocation);
@@ -102,21 +102,21 @@ export function startOf(
 const IN_MEMORY = new Set(["tmpfs", "ramfs", "rootfs", "devtmpfs", "hugetlbfs"]);
 
 /** The first of `candidates` that lies on a disk and can be written; `undefined` when none does. */
-export function findDiskFolder(candidates: readonly string[]): string | undefined {
+export function findDiskDirectory(candidates: readonly string[]): string | undefined {
   const mounts = parseMountinfo(tryReadText("/proc/self/mountinfo") ?? "");
   return candidates.find((candidate) => {
-    const folder = realPath(candidate);
-    if (folder === undefined) return false;
+    const directory = realPath(candidate);
+    if (directory === undefined) return false;
     // Of several mounts on the same point the last one is visible.
-    const mount = mounts.filter(({ mountPoint }) => isInSubtree(folder, mountPoint))
+    const mount = mounts.filter(({ mountPoint }) => isInSubtree(directory, mountPoint))
       .toSorted((a, b) => a.mountPoint.length - b.mountPoint.length).at(-1);
-    return mount !== undefined && !IN_MEMORY.has(mount.fsType) && canMakeFile(folder);
+    return mount !== undefined && !IN_MEMORY.has(mount.fsType) && canMakeFile(directory);
   });
 }
 
-function canMakeFile(folder: string): boolean {
+function canMakeFile(directory: string): boolean {
   try {
-    Deno.removeSync(Deno.makeTempFileSync({ dir: folder, prefix: "oomkit-sim-" }));
+    Deno.removeSync(Deno.makeTempFileSync({ dir: directory, prefix: "oomkit-sim-" }));
     return true;
   } catch {
     return false;

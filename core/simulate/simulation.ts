@@ -175,7 +175,7 @@ interface FakeSimulationOptions
   extends Pick<SimulationOptions, "plan" | "emit" | "onUsage" | "interrupted"> {
   readonly version: 1 | 2;
   readonly curve: Curve;
-  /** Where to build the tree; absent: in a temporary folder. */
+  /** Where to build the tree; absent: in a temporary directory. */
   readonly dir?: string;
   /** Why there is no real cgroup. */
   readonly reason: string;

@@ -1,4 +1,4 @@
-/** What a benchmark makes: cgroups, folders and child processes. All go on every way out; those of a killed run with the next one. */
+/** What a benchmark makes: cgroups, directories and child processes. All go on every way out; those of a killed run with the next one. */
 
 import type { Cgroup } from "../../core/cgroup/cgroup.ts";
 import { withDeadline } from "../../core/timing.ts";
@@ -15,8 +15,8 @@ import { endingSignals, progress } from "../terminal.ts";
 
 const PREFIX = "oomkit-bench-";
 
-/** Prefix of the names of folders. */
-export const folderPrefix = `${PREFIX}${Deno.pid}-`;
+/** Prefix of the names of directories. */
+export const directoryPrefix = `${PREFIX}${Deno.pid}-`;
 
 /** @param limit bytes; `Infinity`: none. */
 export function createBenchCgroup(limit = 256 * MIB): Cgroup {
@@ -32,13 +32,13 @@ export function makeChildren(parent: Cgroup, count: number, limit?: number, from
 /** In memory: writeback to a disk would disturb the measurement. */
 const SHARED_MEMORY = "/dev/shm";
 
-export function makeBenchFolder(inMemory = false): string {
+export function makeBenchDirectory(inMemory = false): string {
   const dir = inMemory && isThere(SHARED_MEMORY) ? { dir: SHARED_MEMORY } : {};
-  return Deno.makeTempDirSync({ prefix: folderPrefix, ...dir });
+  return Deno.makeTempDirSync({ prefix: directoryPrefix, ...dir });
 }
 
-/** This run's folders, and those of earlier runs that were killed. */
-export function removeBenchFolders(): void {
+/** This run's directories, and those of earlier runs that were killed. */
+export function removeBenchDirectories(): void {
   const temporary = Deno.env.get("TMPDIR") ?? "/tmp";
   for (const parent of new Set([SHARED_MEMORY, temporary]).values().filter(isThere)) {
     for (const { name } of [...Deno.readDirSync(parent)]) {
@@ -78,7 +78,7 @@ export const within = (ms: number, done: Promise<unknown>): Promise<boolean> =>
 export async function cleanUp(): Promise<void> {
   for (const [child, signal] of running) endChild(child, signal);
   await removeAbandoned(scriptParent(), PREFIX);
-  removeBenchFolders();
+  removeBenchDirectories();
 }
 
 let isInterrupted = false;

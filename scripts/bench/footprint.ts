@@ -12,7 +12,7 @@ import { Mistake, note, parsed, progress } from "../terminal.ts";
 import {
   createBenchCgroup,
   endChild,
-  makeBenchFolder,
+  makeBenchDirectory,
   makeChildren,
   startChild,
   within,
@@ -45,10 +45,10 @@ export async function footprint(args: readonly string[]): Promise<Measured> {
   setLimit(home, limit * MIB);
   const children = makeChildren(node, cgroups, GUARDED_LIMIT);
   for (const cgroup of [home, ...children]) forbidSwap(cgroup);
-  const folder = makeBenchFolder();
+  const directory = makeBenchDirectory();
   const start = performance.now();
   const mode = bench.hierarchy.version.canThrottle ? "throttle" : "notify";
-  await using guard = await startRaceGuard(mode, node, folder, { home });
+  await using guard = await startRaceGuard(mode, node, directory, { home });
   const armedAfter = (performance.now() - start) / 1000;
   note(`footprint: ${guard.said}`);
   await delay(SETTLE_MS);
@@ -66,7 +66,7 @@ export async function footprint(args: readonly string[]): Promise<Measured> {
     note(`footprint: ${lives ? costsLine(stages.at(-1)!) : "killed in its own cgroup"}`);
   }
   const floors: string[] = [];
-  for (const [name, text] of FLOORS) floors.push(await floorOf(folder, name, text));
+  for (const [name, text] of FLOORS) floors.push(await floorOf(directory, name, text));
   const isAhead = lives && await guardsStill(guard, children.at(-1)!);
   const [first = rest, last = rest] = [stages[0], stages.at(-1)];
   const peak = readPeak(home) ?? NaN;
@@ -100,8 +100,8 @@ export async function footprint(args: readonly string[]): Promise<Measured> {
 }
 
 /** The cost of the runtime alone, without this project's code. */
-async function floorOf(folder: string, name: string, text: string): Promise<string> {
-  const program = await makeEmptyProgram(`${folder}/empty`, versionOf(executable), text);
+async function floorOf(directory: string, name: string, text: string): Promise<string> {
+  const program = await makeEmptyProgram(`${directory}/empty`, versionOf(executable), text);
   const child = startChild([program], { stdin: "null" });
   await delay(SETTLE_MS);
   const anonymous = mebibytes(costsOf(child.pid).anonymous);

@@ -4,7 +4,7 @@ import type { Cgroup } from "../../core/cgroup/cgroup.ts";
 import { startContainer } from "../../tests/helpers/runc_container.ts";
 import { MIB } from "../cgroups.ts";
 import { executable } from "../command.ts";
-import { createBenchCgroup, folderPrefix, makeChildren } from "./cleanup.ts";
+import { createBenchCgroup, directoryPrefix, makeChildren } from "./cleanup.ts";
 import { measureInTurn } from "./start_up.ts";
 import { type Measured, type Row, row, summarize } from "./statistics.ts";
 
@@ -33,7 +33,7 @@ export async function peers(): Promise<Measured> {
       parent: parentOf(bench),
       limit: 64 * MIB,
       cgroupNamespace: false,
-      folderPrefix,
+      directoryPrefix,
     });
     await add(
       "runc events --stats, one container",

@@ -29,7 +29,7 @@ const panning = `(async () => {
   return [took[${PANS / 2}], took[${PANS - 3}]];
 })()`;
 
-async function measure(points: number, folder: string): Promise<string> {
+async function measure(points: number, directory: string): Promise<string> {
   const chartBuilder = new PictureBuilder(pictureWords);
   chartBuilder.add(head);
   for (const line of climb(1, { path: "/big", reference_lines: true }, points, SECONDS)) {
@@ -41,9 +41,9 @@ async function measure(points: number, folder: string): Promise<string> {
   const html = await runPage(picture);
   const made = performance.now() - begun;
   const svg = stillPicture(picture);
-  Deno.writeTextFileSync(`${folder}/run.html`, html);
+  Deno.writeTextFileSync(`${directory}/run.html`, html);
   await using page = await openPage();
-  await page.open(`${folder}/run.html`);
+  await page.open(`${directory}/run.html`);
   const [median, most] = await page.evaluate(panning);
   const kib = (text: string) => `${Math.round(text.length / 1024)} KiB`;
   return `| ${points} | ${made.toFixed(0)} ms | ${kib(html)} | ${kib(svg)} | ` +
@@ -53,13 +53,13 @@ async function measure(points: number, folder: string): Promise<string> {
 if (import.meta.main) {
   await run("pictures", async () => {
     if (whyNoBrowser) throw new Mistake(whyNoBrowser);
-    const folder = Deno.makeTempDirSync({ prefix: "oomkit-bench-" });
+    const directory = Deno.makeTempDirSync({ prefix: "oomkit-bench-" });
     try {
       printLine("| points a line | made in | page | still | pan, median / p95 |");
-      for (const points of [1000, 10_000, 100_000]) printLine(await measure(points, folder));
+      for (const points of [1000, 10_000, 100_000]) printLine(await measure(points, directory));
       return 0;
     } finally {
-      Deno.removeSync(folder, { recursive: true });
+      Deno.removeSync(directory, { recursive: true });
     }
   });
 }

@@ -99,10 +99,10 @@ const LIVE_SCRIPT =
 export async function startRaceGuard(
   mode: RaceMode,
   parent: Cgroup,
-  folder: string,
+  directory: string,
   { home, isLive = false }: { readonly home?: Cgroup; readonly isLive?: boolean } = {},
 ): Promise<RaceGuard> {
-  const [out, err] = ["out", "err"].map((name) => `${folder}/guard-${mode}.${name}`);
+  const [out, err] = ["out", "err"].map((name) => `${directory}/guard-${mode}.${name}`);
   const options = ["-r", parent.path, "--policy", "process", "--mode", mode, "--for", LONGEST];
   const child = startChild(
     isLive

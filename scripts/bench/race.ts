@@ -22,7 +22,7 @@ import { Mistake, note, progress } from "../terminal.ts";
 import {
   createBenchCgroup,
   endChild,
-  makeBenchFolder,
+  makeBenchDirectory,
   startChild,
   unlessInterrupted,
   within,
@@ -57,17 +57,17 @@ export async function race(args: readonly string[]): Promise<Measured> {
   if (cells.length === 0) throw new Mistake("cannot race: nothing has all of these words");
   const guardedParent = makeParent(bench, "guarded");
   const aloneParent = makeParent(bench, "alone");
-  const folder = makeBenchFolder(true);
+  const directory = makeBenchDirectory(true);
   using epoll = openEpoll();
   const cores = navigator.hardwareConcurrency;
   const isTimed = !isEmulated();
   const started = performance.now();
   const refused = setSchedFifo();
   if (refused) note(`race: memory may be seen to be free late (SCHED_FIFO: ${refused})`);
-  const logs = makeLogs(folder);
+  const logs = makeLogs(directory);
   const raced: Raced[] = [];
   for (const mode of new Set(cells.map((cell) => cell.mode))) {
-    await using guard = await startRaceGuard(mode, guardedParent, folder, options);
+    await using guard = await startRaceGuard(mode, guardedParent, directory, options);
     note(`race: ${guard.said}`);
     for (const cell of cells.filter((each) => each.mode === mode)) {
       const name = `${mode}, ${cellName(cell, cores)}`;
@@ -114,9 +114,9 @@ function makeParent(bench: Cgroup, name: string): Cgroup {
   return made;
 }
 
-function makeLogs(folder: string): Arena["logs"] {
+function makeLogs(directory: string): Arena["logs"] {
   return Array.from({ length: MAX_FILLERS }, (_, n) => {
-    const path = `${folder}/log${n}`;
+    const path = `${directory}/log${n}`;
     // Written here, so that it is not charged to the cgroup that is filled.
     Deno.writeFileSync(path, new Uint8Array(16 * (LARGEST / STEP + 2)));
     return { path, entries: mapLog(path) };

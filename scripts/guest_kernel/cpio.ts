@@ -7,35 +7,37 @@
 import { writeAll } from "../terminal.ts";
 
 export type Entry =
-  | { readonly kind: "folder"; readonly path: string; readonly mode?: number }
+  | { readonly kind: "directory"; readonly path: string; readonly mode?: number }
   | { readonly kind: "link"; readonly path: string; readonly to: string }
   | { readonly kind: "text"; readonly path: string; readonly text: string; readonly mode?: number }
   | { readonly kind: "copy"; readonly path: string; readonly from: string; readonly mode?: number };
 
-const typeBits = { folder: 0o040000, link: 0o120000, text: 0o100000, copy: 0o100000 };
+const typeBits = { directory: 0o040000, link: 0o120000, text: 0o100000, copy: 0o100000 };
 
 /**
  * @param path of the archive on the host; overwritten.
- * @param entries in any order; the folders above each are added.
+ * @param entries in any order; the directories above each are added.
  * @throws Deno.errors.NotFound where a file to be copied does not exist.
  */
 export function writeArchive(path: string, entries: readonly Entry[]): void {
   using file = Deno.openSync(path, { write: true, create: true, truncate: true });
   let inode = 0;
-  for (const entry of withFolders(entries)) writeEntry(file, entry, ++inode);
+  for (const entry of withDirectories(entries)) writeEntry(file, entry, ++inode);
   writeAll(file, header("TRAILER!!!", 0, 0, 0));
 }
 
-/** The kernel does not make the folders that lead to a file: each must come before what it holds. */
-export function withFolders(entries: readonly Entry[]): Entry[] {
+/** The kernel does not make the directories that lead to a file: each must come before what it holds. */
+export function withDirectories(entries: readonly Entry[]): Entry[] {
   const whole = new Map<string, Entry>();
-  const folders = new Map(entries.filter((e) => e.kind === "folder").map((e) => [e.path, e]));
+  const directories = new Map(
+    entries.filter((e) => e.kind === "directory").map((e) => [e.path, e]),
+  );
   for (const entry of entries) {
     const parts = entry.path.split("/").slice(1);
     for (let depth = 1; depth < parts.length; depth++) {
       const above = "/" + parts.slice(0, depth).join("/");
       if (!whole.has(above)) {
-        whole.set(above, folders.get(above) ?? { kind: "folder", path: above });
+        whole.set(above, directories.get(above) ?? { kind: "directory", path: above });
       }
     }
     whole.set(entry.path, entry);
@@ -59,13 +61,13 @@ function contentOf(entry: Entry): Uint8Array {
 
 function permissions(entry: Entry): number {
   if (entry.kind === "link") return 0o777;
-  return entry.mode ?? (entry.kind === "folder" ? 0o755 : 0o644);
+  return entry.mode ?? (entry.kind === "directory" ? 0o755 : 0o644);
 }
 
 function header(name: string, mode: number, size: number, inode: number): Uint8Array {
   const encoder = new TextEncoder();
   const nameSize = encoder.encode(name).length + 1;
-  const links = (mode & 0o170000) === typeBits.folder ? 2 : 1;
+  const links = (mode & 0o170000) === typeBits.directory ? 2 : 1;
   const fields = [inode, mode, 0, 0, links, 0, size, 0, 0, 0, 0, nameSize, 0];
   const text = "070701" + fields.map((field) => field.toString(16).padStart(8, "0")).join("");
   return encoder.encode(text + name + "\0".repeat(1 + padding(text.length + nameSize)));

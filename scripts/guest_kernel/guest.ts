@@ -29,7 +29,7 @@ export interface Run {
   readonly disk?: number;
   /** Seconds. */
   readonly limit?: number;
-  /** A folder for what the guest leaves in its /out. */
+  /** A directory for what the guest leaves in its /out. */
   readonly out?: string;
   /** Ends the machine at once. */
   readonly signal?: AbortSignal;
@@ -51,7 +51,7 @@ export interface Outcome {
 const deadlineSlack = 10;
 
 /** The archive and the sockets of running machines. */
-const workFolder = join(root, "dist/guest");
+const workDirectory = join(root, "dist/guest");
 
 /** Where the guest keeps what it was given. */
 const executableInGuest = "/oomkit";
@@ -88,9 +88,9 @@ export async function runInGuest(run: Run): Promise<Outcome> {
     throw new Mistake(`cannot start the guest: ${missing}`);
   }
   const { memory = 3072, disk = 0, limit = 600 } = run;
-  Deno.mkdirSync(workFolder, { recursive: true });
+  Deno.mkdirSync(workDirectory, { recursive: true });
   removeStale();
-  const folder = Deno.makeTempDirSync({ dir: workFolder, prefix: `${Deno.pid}-` });
+  const directory = Deno.makeTempDirSync({ dir: workDirectory, prefix: `${Deno.pid}-` });
   try {
     run.onStage?.("packing what it begins with");
     const contents = {
@@ -102,32 +102,32 @@ export async function runInGuest(run: Run): Promise<Outcome> {
       disk: disk > 0,
       limit,
     };
-    writeArchive(join(folder, "initramfs"), imageEntries(contents, kernel.version));
-    if (disk > 0) await makeDisk(join(folder, "disk"), disk * 2 ** 20);
+    writeArchive(join(directory, "initramfs"), imageEntries(contents, kernel.version));
+    if (disk > 0) await makeDisk(join(directory, "disk"), disk * 2 ** 20);
     return await runMachine(
-      folder,
+      directory,
       { ...run, limit },
-      qemuArguments(folder, kernel.path, memory, disk),
+      qemuArguments(directory, kernel.path, memory, disk),
     );
   } finally {
-    Deno.removeSync(folder, { recursive: true });
+    Deno.removeSync(directory, { recursive: true });
   }
 }
 
 /** What a run that was killed could not remove: 100 MB and more. */
 function removeStale(): void {
-  for (const { name } of Deno.readDirSync(workFolder)) {
+  for (const { name } of Deno.readDirSync(workDirectory)) {
     const pid = name.split("-")[0];
-    if (!isThere(`/proc/${pid}`)) Deno.removeSync(join(workFolder, name), { recursive: true });
+    if (!isThere(`/proc/${pid}`)) Deno.removeSync(join(workDirectory, name), { recursive: true });
   }
 }
 
 async function runMachine(
-  folder: string,
+  directory: string,
   run: Run & { readonly limit: number },
   args: readonly string[],
 ): Promise<Outcome> {
-  const channel = (name: string) => Deno.listen({ transport: "unix", path: join(folder, name) });
+  const channel = (name: string) => Deno.listen({ transport: "unix", path: join(directory, name) });
   const [stdout, stderr, result] = [channel("stdout"), channel("stderr"), channel("result")];
   const deadline = AbortSignal.timeout((run.limit + deadlineSlack) * 1000);
   const signal = AbortSignal.any([deadline, ...run.signal ? [run.signal] : []]);
@@ -149,7 +149,7 @@ async function runMachine(
     // A machine that never came up does not connect: closing ends the wait.
     for (const listener of [stdout, stderr, result]) listener.close();
     await carried;
-    const console = tryReadText(join(folder, "console")) ?? "";
+    const console = tryReadText(join(directory, "console")) ?? "";
     const answer = new Uint8Array(await new Blob(pieces as BlobPart[]).arrayBuffer());
     if (run.signal?.aborted) return { failure: "it was interrupted", console };
     if (deadline.aborted || new TextDecoder().decode(answer.subarray(0, 4)) === "late") {
@@ -164,20 +164,20 @@ async function runMachine(
   }
 }
 
-function qemuArguments(folder: string, kernel: string, memory: number, disk: number): string[] {
-  const port = (name: string) => ["-serial", `unix:${escaped(join(folder, name))}`];
+function qemuArguments(directory: string, kernel: string, memory: number, disk: number): string[] {
+  const port = (name: string) => ["-serial", `unix:${escaped(join(directory, name))}`];
   return [
     // KVM is left out on purpose: nested, it hangs; and the figures are meant to be the same everywhere.
     // Five-level page tables would be walked in software here, for addresses that do not exist.
     ...["-accel", "tcg,thread=multi", "-cpu", "max,la57=off"],
     ...["-smp", "2", "-m", String(memory)],
     ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
-    ...["-kernel", kernel, "-initrd", join(folder, "initramfs")],
+    ...["-kernel", kernel, "-initrd", join(directory, "initramfs")],
     ...["-append", "console=ttyS0 loglevel=1 psi=1 panic=-1 oops=panic"],
-    ...["-serial", `file:${escaped(join(folder, "console"))}`],
+    ...["-serial", `file:${escaped(join(directory, "console"))}`],
     ...["stdout", "stderr", "result"].flatMap(port),
     ...(disk > 0
-      ? ["-drive", `file=${escaped(join(folder, "disk"))},format=raw,if=virtio,cache=unsafe`]
+      ? ["-drive", `file=${escaped(join(directory, "disk"))},format=raw,if=virtio,cache=unsafe`]
       : []),
   ];
 }
@@ -213,13 +213,13 @@ async function resultOf(bytes: Uint8Array, out: string | undefined) {
   return { code: Number(code) };
 }
 
-async function unpack(archive: Uint8Array, folder: string): Promise<void> {
-  Deno.mkdirSync(folder, { recursive: true });
-  const args = ["-x", "-f", "-", "-C", folder, "--no-same-owner"];
+async function unpack(archive: Uint8Array, directory: string): Promise<void> {
+  Deno.mkdirSync(directory, { recursive: true });
+  const args = ["-x", "-f", "-", "-C", directory, "--no-same-owner"];
   const tar = new Deno.Command("tar", { args, stdin: "piped" }).spawn();
   await new Blob([archive as BlobPart]).stream().pipeTo(tar.stdin);
   const { success } = await tar.status;
-  if (!success) throw new Error(`cannot unpack what the guest left in /out into ${folder}`);
+  if (!success) throw new Error(`cannot unpack what the guest left in /out into ${directory}`);
 }
 
 async function makeDisk(path: string, size: number): Promise<void> {
@@ -258,17 +258,17 @@ export async function runTestsInGuest(
   options: readonly string[] = [],
 ): Promise<Outcome> {
   if (files.length === 0) throw new Mistake("cannot test in the guest: no test files");
-  const folder = Deno.makeTempDirSync();
+  const directory = Deno.makeTempDirSync();
   try {
     const bundled: Record<string, string> = {};
     for (const [at, file] of files.entries()) {
       run.onStage?.("bundling the tests", at, files.length);
       const name = basename(file).replace(/\.ts$/, ".js");
-      await bundle(file, join(folder, name));
-      bundled[join(testsInGuest, name)] = join(folder, name);
+      await bundle(file, join(directory, name));
+      bundled[join(testsInGuest, name)] = join(directory, name);
     }
     run.onStage?.("bundling the program");
-    Object.assign(bundled, await programForSteps(join(folder, "program")));
+    Object.assign(bundled, await programForSteps(join(directory, "program")));
     return await runInGuest({
       ...run,
       deno: true,
@@ -282,29 +282,29 @@ export async function runTestsInGuest(
       command: ["deno", "test", "-A", "--no-check", "--no-config", ...options, testsInGuest],
     });
   } finally {
-    Deno.removeSync(folder, { recursive: true });
+    Deno.removeSync(directory, { recursive: true });
   }
 }
 
 /** The program as Deno can run it, and what counts its steps: tests/steps/count.ts. */
-async function programForSteps(folder: string): Promise<Record<string, string>> {
+async function programForSteps(directory: string): Promise<Record<string, string>> {
   const beside = ["core/guard/thread/worker.ts", "tests/steps/count.ts"];
   const files = beside.map(async (path) => {
-    const file = await bundle(join(root, path), join(folder, basename(path)));
+    const file = await bundle(join(root, path), join(directory, basename(path)));
     return [join(programInGuest, basename(file)), file];
   });
-  await bundle(join(root, "cli/main.ts"), join(folder, "main"));
+  await bundle(join(root, "cli/main.ts"), join(directory, "main"));
   return {
-    [programInGuest]: join(folder, "main"),
+    [programInGuest]: join(directory, "main"),
     ...Object.fromEntries(await Promise.all(files)),
   };
 }
 
-/** @returns the paths of all test files of a folder and of those below it, sorted; none where it does not exist. */
-export function testFiles(folder: string): string[] {
-  if (!isThere(folder)) return [];
-  return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
-    const path = join(folder, name);
+/** @returns the paths of all test files of a directory and of those below it, sorted; none where it does not exist. */
+export function testFiles(directory: string): string[] {
+  if (!isThere(directory)) return [];
+  return [...Deno.readDirSync(directory)].flatMap(({ name, isDirectory }) => {
+    const path = join(directory, name);
     if (isDirectory) return testFiles(path);
     return name.endsWith("_test.ts") ? [path] : [];
   }).sort();

@@ -12,7 +12,7 @@ interface Contents {
   /** Program and arguments, run by the guest's shell with PATH as on a Debian machine. */
   readonly command: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
-  /** Host paths by guest path; a folder comes with all that it holds. */
+  /** Host paths by guest path; a directory comes with all that it holds. */
   readonly files: Readonly<Record<string, string>>;
   /** Programs by guest path, which need their shared libraries. */
   readonly programs: Readonly<Record<string, string>>;
@@ -32,7 +32,7 @@ const diskModules = [
 ];
 
 /** Mount points, and what tests expect to find. */
-const folders = ["/proc", "/sys", "/dev", "/run", "/mnt", "/disk", "/root", "/out", "/var/tmp"];
+const directories = ["/proc", "/sys", "/dev", "/run", "/mnt", "/disk", "/root", "/out", "/var/tmp"];
 
 const passwd = `root:x:0:0:root:/root:/bin/sh
 nobody:x:65534:65534:nobody:/nonexistent:/bin/false
@@ -45,9 +45,9 @@ const copy = (path: string, from: string): Entry => ({ kind: "copy", path, from,
 
 export function imageEntries(contents: Contents, kernelVersion: string): Entry[] {
   return [
-    ...folders.map((path): Entry => ({ kind: "folder", path })),
-    { kind: "folder", path: "/tmp", mode: 0o1777 },
-    { kind: "folder", path: "/home/tester" },
+    ...directories.map((path): Entry => ({ kind: "directory", path })),
+    { kind: "directory", path: "/tmp", mode: 0o1777 },
+    { kind: "directory", path: "/home/tester" },
     { kind: "link", path: "/sbin", to: "bin" },
     { kind: "link", path: "/usr/bin", to: "../bin" },
     { kind: "link", path: "/usr/sbin", to: "../bin" },
@@ -104,10 +104,10 @@ function programs(byPath: Contents["programs"]): Entry[] {
 }
 
 function modules(kernelVersion: string): Entry[] {
-  const folder = `/lib/modules/${kernelVersion}/kernel`;
+  const directory = `/lib/modules/${kernelVersion}/kernel`;
   return diskModules.flatMap((module, index): Entry[] => {
     // Newer Debian compresses them; a kernel that has the driver built in has no file.
-    const from = [`${folder}/${module}`, `${folder}/${module}.xz`].find(isThere);
+    const from = [`${directory}/${module}`, `${directory}/${module}.xz`].find(isThere);
     if (from === undefined) return [];
     return [{ kind: "copy", path: `/guest/modules/${index}_${basename(from)}`, from }];
   });
@@ -123,10 +123,11 @@ function copies(path: string, from: string): Entry[] {
   );
 }
 
-/** Looks in PATH and in the folders of the administrator, which PATH may lack. */
+/** Looks in PATH and in the directories of the administrator, which PATH may lack. */
 export function findProgram(name: string): string | undefined {
   const path = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin", "/sbin"];
-  return path.filter((folder) => folder !== "").map((folder) => join(folder, name)).find(isThere);
+  return path.filter((directory) => directory !== "").map((directory) => join(directory, name))
+    .find(isThere);
 }
 
 /** What ldd(1) asks as well; a small system has no ldd, which is a script for bash. */
@@ -152,12 +153,12 @@ function ran(program: string, ...args: string[]): { code: number; stdout: string
 }
 
 /** @returns the newest cloud kernel of Debian with its version, if one is installed. */
-export function findKernel(folder = "/boot"): { path: string; version: string } | undefined {
+export function findKernel(directory = "/boot"): { path: string; version: string } | undefined {
   const order = new Intl.Collator("en", { numeric: true });
-  const entries = isThere(folder) ? [...Deno.readDirSync(folder)] : [];
+  const entries = isThere(directory) ? [...Deno.readDirSync(directory)] : [];
   const newest = entries.map(({ name }) => name)
     .filter((name) => /^vmlinuz-.*-cloud-amd64$/.test(name)).sort(order.compare).at(-1);
-  return newest === undefined ? undefined : kernelAt(join(folder, newest));
+  return newest === undefined ? undefined : kernelAt(join(directory, newest));
 }
 
 export function kernelAt(path: string): { path: string; version: string } {

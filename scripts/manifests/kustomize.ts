@@ -23,10 +23,10 @@ export function parseYaml(text: string, file: string): Json[] {
 const KNOWN = "apiVersion kind namespace resources components configMapGenerator patches images";
 const CLUSTER_WIDE = ["ClusterRole", "ClusterRoleBinding"];
 
-/** @returns the objects as they would be applied. @throws what is wrong, with the folder. */
-export function buildKustomization(folder: string): Json[] {
+/** @returns the objects as they would be applied. @throws what is wrong, with the directory. */
+export function buildKustomization(directory: string): Json[] {
   const generated = new Set<Json>();
-  const objects = accumulate(folder, [], generated);
+  const objects = accumulate(directory, [], generated);
   for (const map of generated) {
     const name = map.metadata.name;
     map.metadata.name = `${name}-${hashOf(map)}`;
@@ -35,13 +35,13 @@ export function buildKustomization(folder: string): Json[] {
   return objects;
 }
 
-function accumulate(folder: string, below: readonly Json[], generated: Set<Json>): Json[] {
-  const file = join(folder, "kustomization.yaml");
+function accumulate(directory: string, below: readonly Json[], generated: Set<Json>): Json[] {
+  const file = join(directory, "kustomization.yaml");
   const [content = {}] = parseYaml(Deno.readTextFileSync(file), file);
   onlyKnown(content, KNOWN, file);
   const objects = [...below];
   for (const each of content.resources ?? []) {
-    const path = join(folder, each);
+    const path = join(directory, each);
     objects.push(
       ...Deno.statSync(path).isDirectory
         ? accumulate(path, [], generated)
@@ -49,11 +49,11 @@ function accumulate(folder: string, below: readonly Json[], generated: Set<Json>
     );
   }
   for (const each of content.components ?? []) {
-    objects.splice(0, objects.length, ...accumulate(join(folder, each), objects, generated));
+    objects.splice(0, objects.length, ...accumulate(join(directory, each), objects, generated));
   }
   for (const each of content.configMapGenerator ?? []) {
     onlyKnown(each, "name namespace behavior files", file);
-    generate(each, folder, objects, generated);
+    generate(each, directory, objects, generated);
   }
   for (const each of content.patches ?? []) {
     onlyKnown(each, "target patch", file);
@@ -81,18 +81,18 @@ function onlyKnown(content: Json, known: string, file: string): void {
 
 function generate(
   { name, namespace, behavior = "create", files = [] }: Json,
-  folder: string,
+  directory: string,
   objects: Json[],
   generated: Set<Json>,
 ): void {
   const data = Object.fromEntries(files.map((file: string) => [
     file,
-    Deno.readTextFileSync(join(folder, file)),
+    Deno.readTextFileSync(join(directory, file)),
   ]));
   const there = [...generated].find((each) => each.metadata.name === name);
   if (behavior === "merge" && there !== undefined) return void Object.assign(there.data, data);
   if (behavior !== "create" || there !== undefined) {
-    throw new Error(`cannot ${behavior} the ConfigMap ${name} of ${folder}`);
+    throw new Error(`cannot ${behavior} the ConfigMap ${name} of ${directory}`);
   }
   const metadata = { name, ...(namespace === undefined ? {} : { namespace }) };
   const map = { apiVersion: "v1", kind: "ConfigMap", metadata, data };

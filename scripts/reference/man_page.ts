@@ -78,7 +78,7 @@ const ENVIRONMENT = {
   "WARNING, CRITICAL, WARNING_SIGNAL, CRITICAL_SIGNAL, COOLDOWN":
     "Settings of OOMHero, which guard accepts.",
   "NODE_NAME": "Name of this node in Kubernetes, unless --node-name is given.",
-  "OOMKIT_STATE_DIR": "Folder of the records of changed settings; see FILES.",
+  "OOMKIT_STATE_DIR": "Directory of the records of changed settings; see FILES.",
   "NO_COLOR": "Disables color if not empty.",
   "OOMKIT_DEBUG": "Adds a stack trace to the report of a bug in oomkit.",
 };
@@ -87,7 +87,7 @@ const FILES = {
   "/etc/oomkit/config.toml":
     "The configuration, unless --config names another file: TOML, with a table for each command and the long names of the options as keys.",
   "/run/oomkit, $XDG_RUNTIME_DIR/oomkit":
-    "The settings that running guards have changed, with their previous values; guard --restore reads them. The second folder is for users other than root.",
+    "The settings that running guards have changed, with their previous values; guard --restore reads them. The second directory is for users other than root.",
 };
 
 const SEE_ALSO = {

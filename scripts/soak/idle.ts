@@ -208,9 +208,9 @@ export function checkRestored(world: World): void {
   for (const path of tree.all(guarded)) {
     if (tree.isChanged(path)) findings.push(`${path} is changed, and no guard runs`);
   }
-  for (const { name } of Deno.readDirSync(world.stateFolder)) {
-    const text = Deno.readTextFileSync(`${world.stateFolder}/${name}`);
-    if (name.endsWith(".json")) findings.push(`${name} is left in the state folder: ${text}`);
+  for (const { name } of Deno.readDirSync(world.stateDirectory)) {
+    const text = Deno.readTextFileSync(`${world.stateDirectory}/${name}`);
+    if (name.endsWith(".json")) findings.push(`${name} is left in the state directory: ${text}`);
   }
 }
 

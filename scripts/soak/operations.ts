@@ -173,8 +173,8 @@ function fillFile(kind: "cache" | "shmem", spread: number) {
     const group = drawGroup(world);
     const percent = 50 + world.random.below(spread);
     if (group?.limit === undefined || isCrowded(world)) return "none";
-    const folder = kind === "cache" ? world.folder : "/dev/shm";
-    const file = `${folder}/oomkit-soak-${Deno.pid}-${++world.made}`;
+    const directory = kind === "cache" ? world.directory : "/dev/shm";
+    const file = `${directory}/oomkit-soak-${Deno.pid}-${++world.made}`;
     const count = Math.round(group.limit * percent / 100 / PIECE);
     const allocator = feedGroup(world, group, { kind, file, count });
     void allocator.gone.then(() => removeIfThere(file));
@@ -309,7 +309,7 @@ async function endWatch(world: World): Promise<string> {
 async function spoil(world: World): Promise<string> {
   const settings = drawSettings(world);
   const text = world.random.pick(["", "{", "[1,null]", '[{"dir":"/"}]', "\0\0"]);
-  const path = `${world.stateFolder}/guard-1-${++world.made}.json`;
+  const path = `${world.stateDirectory}/guard-1-${++world.made}.json`;
   Deno.writeTextFileSync(path, text);
   await endProgram(world.guard, "SIGTERM");
   await startGuard(world, settings);

@@ -152,5 +152,5 @@ async function clearAway(world: World): Promise<void> {
   allocators.forEach(endAllocator);
   await world.tree.removeAll();
   await Promise.all(allocators.map(({ gone }) => gone));
-  Deno.removeSync(world.folder, { recursive: true });
+  Deno.removeSync(world.directory, { recursive: true });
 }

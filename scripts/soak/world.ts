@@ -64,8 +64,8 @@ export interface Group {
 
 export class World implements Hearing {
   /** Holds the state of the guards, their logs and the files that fill page cache. */
-  readonly folder = Deno.makeTempDirSync({ prefix: "oomkit-soak-" });
-  readonly stateFolder = `${this.folder}/state`;
+  readonly directory = Deno.makeTempDirSync({ prefix: "oomkit-soak-" });
+  readonly stateDirectory = `${this.directory}/state`;
   readonly guarded: string;
   readonly outside: string;
   readonly groups: Group[] = [];
@@ -89,7 +89,7 @@ export class World implements Hearing {
   readonly findings: string[] = [];
 
   constructor(readonly tree: Tree, readonly random: Random, readonly executable: string) {
-    Deno.mkdirSync(this.stateFolder, { mode: 0o700 });
+    Deno.mkdirSync(this.stateDirectory, { mode: 0o700 });
     this.guarded = `${tree.path}/guarded`;
     this.outside = `${tree.path}/outside`;
     this.limits = new Map([[tree.path, [ROOT_LIMIT]]]);
@@ -258,7 +258,7 @@ interface Settings {
 const LONGEST = "12h";
 
 /** The same number of draws each time. */
-export function drawSettings({ random, tree, folder }: World): Settings {
+export function drawSettings({ random, tree, directory }: World): Settings {
   const modes = tree.version === 1 ? ["notify", "hold"] : ["throttle", "throttle", "notify"];
   const words = [
     ...["--mode", random.pick(modes)],
@@ -272,14 +272,14 @@ export function drawSettings({ random, tree, folder }: World): Settings {
   perhaps(25, "--margin-ratio", "0.1");
   perhaps(20, "--on-warn", "signal");
   perhaps(20, "--on-critical", "reclaim,exec:true");
-  const log = random.pick(["", `${folder}/log`, "/dev/full"]);
+  const log = random.pick(["", `${directory}/log`, "/dev/full"]);
   return { words, env: log === "" ? {} : { OOMKIT_LOG_FILE: log } };
 }
 
 /** Returns when it guards. */
 export async function startGuard(world: World, { words, env }: Settings): Promise<void> {
   const options = ["-r", world.guarded, ...words, "--ignore", PROTECTED, "--for", LONGEST];
-  await start(world, "guard", options, { OOMKIT_STATE_DIR: world.stateFolder, ...env });
+  await start(world, "guard", options, { OOMKIT_STATE_DIR: world.stateDirectory, ...env });
 }
 
 /** Watches the whole soak, unguarded cgroups included. */

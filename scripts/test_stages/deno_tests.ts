@@ -39,7 +39,7 @@ export function missing(what: string, reason: string): Outcome {
 
 export interface DenoTests {
   readonly what: string;
-  /** Folders or files, relative to the project. */
+  /** Directories or files, relative to the project. */
   readonly paths: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
   /** Seconds after which the tests are ended, and have failed. */
@@ -48,14 +48,14 @@ export interface DenoTests {
 }
 
 export async function denoTests(tests: DenoTests): Promise<Outcome> {
-  const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  const directory = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   try {
-    const report = join(folder, "junit.xml");
+    const report = join(directory, "junit.xml");
     const flags = ["-A", "--quiet", "--frozen", "--no-check", `--junit-path=${report}`];
     const { code, stdout, stderr } = await limited(["test", ...flags, ...tests.paths], tests);
     return outcomeOf(tests.what, code, tryReadText(report) ?? "", stdout + stderr);
   } finally {
-    Deno.removeSync(folder, { recursive: true });
+    Deno.removeSync(directory, { recursive: true });
   }
 }
 

@@ -9,7 +9,7 @@ import { type DenoTests, denoTests, missing, type Outcome, outcomeOf } from "./d
 
 export type Version = "v1" | "v2";
 
-const folder = "tests/kernel";
+const directory = "tests/kernel";
 const launcher = join(root, "scripts/oomkit");
 
 /** Seconds, with room for a busy machine. The emulated one is some ten times slower. */
@@ -152,7 +152,7 @@ const hostOnly = /\/(scale|simulate_live|live_terminal)_test\.ts$/;
 const repeated =
   /\/(guard\w*|hostile|image|inspect|live|picture|record|simulate|watch_(?!test)\w*)_test\.ts$/;
 
-const kernelFiles = () => testFiles(join(root, folder)).filter((file) => !onDemand.test(file));
+const kernelFiles = () => testFiles(join(root, directory)).filter((file) => !onDemand.test(file));
 
 /** All of them; without those where this machine has that version itself. */
 function guestFiles(version: Version): string[] {
@@ -161,7 +161,7 @@ function guestFiles(version: Version): string[] {
 }
 
 function noTests(): string | undefined {
-  return testFiles(join(root, folder)).length > 0 ? undefined : `${folder} holds no tests`;
+  return testFiles(join(root, directory)).length > 0 ? undefined : `${directory} holds no tests`;
 }
 
 export function noExecutable(): string | undefined {

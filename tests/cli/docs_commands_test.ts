@@ -17,9 +17,13 @@ import { isThere } from "../helpers/is_there.ts";
 
 const root = new URL("../..", import.meta.url).pathname;
 
-function documents(folder: string): string[] {
-  return [...Deno.readDirSync(`${root}${folder}`)].flatMap(({ name, isDirectory }) =>
-    isDirectory ? documents(`${folder}/${name}`) : name.endsWith(".md") ? [`${folder}/${name}`] : []
+function documents(directory: string): string[] {
+  return [...Deno.readDirSync(`${root}${directory}`)].flatMap(({ name, isDirectory }) =>
+    isDirectory
+      ? documents(`${directory}/${name}`)
+      : name.endsWith(".md")
+      ? [`${directory}/${name}`]
+      : []
   );
 }
 
@@ -29,15 +33,15 @@ interface Block {
   readonly text: string;
 }
 
-const folders = ["docs", "deploy"].filter((folder) => {
+const directories = ["docs", "deploy"].filter((directory) => {
   try {
-    return Deno.statSync(`${root}${folder}`).isDirectory;
+    return Deno.statSync(`${root}${directory}`).isDirectory;
   } catch {
     return false;
   }
 });
 
-const blocks: Block[] = ["README.md", ...folders.flatMap(documents)].flatMap((path) => {
+const blocks: Block[] = ["README.md", ...directories.flatMap(documents)].flatMap((path) => {
   const text = Deno.readTextFileSync(`${root}${path}`);
   const whereAt = (index: number) => `${path}:${text.slice(0, index).split("\n").length}`;
   const fence = /^( *)```(\w*)\n([\s\S]*?)^ *```$/gm;
@@ -239,7 +243,7 @@ const WRITTEN = ["--junit", "--log-file", "--html", "--svg"];
 /** The same command on a fake tree, harmless and short; `undefined` if it does not work there. */
 function harmless(args: readonly string[], { dir }: Tree): string[] | undefined {
   const [command] = args;
-  // It runs in the folder of the tree, which is removed afterwards.
+  // It runs in the directory of the tree, which is removed afterwards.
   args = args.map((arg, at) => WRITTEN.includes(args[at - 1]!) ? arg.split("/").at(-1)! : arg);
   const root = args.includes("--root") ? [] : ["--root", dir];
   const isCompletions = command === "completions";

@@ -3,10 +3,10 @@ import { fileURLToPath } from "node:url";
 import { wordOffences } from "../../scripts/manifests/flags.ts";
 import { type Json, parseYaml } from "../../scripts/manifests/kustomize.ts";
 
-const folder = fileURLToPath(new URL("../../deploy/ci", import.meta.url));
+const directory = fileURLToPath(new URL("../../deploy/ci", import.meta.url));
 
 function read(name: string): Json {
-  const documents = parseYaml(Deno.readTextFileSync(`${folder}/${name}`), name);
+  const documents = parseYaml(Deno.readTextFileSync(`${directory}/${name}`), name);
   assert.equal(documents.length, 1);
   return documents[0];
 }
@@ -29,7 +29,7 @@ for (const [service, commands] of Object.entries(lines)) {
       assert.equal(words[words.indexOf("--annotate") + 1], service);
     }
     const report = /--junit (\S+)/.exec(commands[0]!)![1]!;
-    const text = Deno.readTextFileSync(`${folder}/${service}.yml`);
+    const text = Deno.readTextFileSync(`${directory}/${service}.yml`);
     assert.ok(text.split(report).length === 3, "the report is also uploaded");
   });
 }

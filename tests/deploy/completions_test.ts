@@ -6,10 +6,10 @@ import { makeTree } from "../helpers/trees.ts";
 import { openShell } from "./typed.ts";
 
 function isInstalled(program: string): boolean {
-  const folders = Deno.env.get("PATH")?.split(":") ?? [];
-  return folders.some((folder) => {
+  const directories = Deno.env.get("PATH")?.split(":") ?? [];
+  return directories.some((directory) => {
     try {
-      return Deno.statSync(`${folder}/${program}`).isFile;
+      return Deno.statSync(`${directory}/${program}`).isFile;
     } catch {
       return false;
     }
@@ -46,7 +46,7 @@ const CASES = (dir: string): Record<string, [typed: string, completed: string][]
     ["oomkit watch --until=oom,lim", "oomkit watch --until=oom,limit_changed"],
     ["oomkit inspect --require psi,swap", "oomkit inspect --require psi,swap-off"],
   ],
-  "a file, and a folder": [
+  "a file, and a directory": [
     [`oomkit watch --report ${dir}/memory.st`, `oomkit watch --report ${dir}/memory.stat`],
     [`oomkit inspect --root ${dir}/kub`, `oomkit inspect --root ${dir}/kubepods/`],
   ],

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { FAMILIES } from "../../core/receivers/prometheus/families.ts";
-import { checkLabels, FOLDER, promtool, promtoolTest } from "./promtool.ts";
+import { checkLabels, DIRECTORY, promtool, promtoolTest } from "./promtool.ts";
 
 interface Panel {
   readonly id: number;
@@ -34,7 +34,7 @@ interface Dashboard {
   };
 }
 
-const dashboard: Dashboard = JSON.parse(Deno.readTextFileSync(`${FOLDER}grafana/oomkit.json`));
+const dashboard: Dashboard = JSON.parse(Deno.readTextFileSync(`${DIRECTORY}grafana/oomkit.json`));
 const panels = dashboard.panels.filter(({ type }) => type !== "row");
 const exprs = panels.flatMap(({ targets }) => targets!.map(({ expr }) => expr));
 const variables = dashboard.templating.list;

@@ -12,7 +12,7 @@ import {
 } from "../../scripts/manifests/kustomize.ts";
 import { kustomizations, manifests, offencesOf } from "../../scripts/manifests.ts";
 
-const built = (folder: string): Json[] => buildKustomization(join(manifests, folder));
+const built = (directory: string): Json[] => buildKustomization(join(manifests, directory));
 const daemonSetOf = (objects: Json[]): Json => objects.find(({ kind }) => kind === "DaemonSet");
 const containerOf = (objects: Json[]): Json => containersOf(daemonSetOf(objects))[0];
 const configOf = (objects: Json[]): string =>
@@ -26,9 +26,9 @@ function offencesAfter(change: (daemonSet: Json, objects: Json[]) => void): stri
 }
 
 Deno.test("every kustomization builds, fits the schemas of its kinds and keeps to our rules", () => {
-  const folders = kustomizations();
+  const directories = kustomizations();
   assert.deepEqual(
-    folders.map((folder) => folder.slice(manifests.length + 1)),
+    directories.map((directory) => directory.slice(manifests.length + 1)),
     [
       "base",
       "node-check",
@@ -40,8 +40,8 @@ Deno.test("every kustomization builds, fits the schemas of its kinds and keeps t
       "sidecar",
     ],
   );
-  for (const folder of folders) {
-    assert.deepEqual(offencesOf(buildKustomization(folder)), [], folder);
+  for (const directory of directories) {
+    assert.deepEqual(offencesOf(buildKustomization(directory)), [], directory);
   }
 });
 
@@ -79,9 +79,9 @@ Deno.test("the killing overlays see the node's pids, and have two capabilities a
 
 Deno.test("RBAC allows exactly the requests that the code makes", () => {
   const requests: Record<string, Set<string>> = {};
-  const folder = fileURLToPath(new URL("../../core/receivers/kubernetes", import.meta.url));
-  for (const { name } of Deno.readDirSync(folder)) {
-    const source = Deno.readTextFileSync(join(folder, name));
+  const directory = fileURLToPath(new URL("../../core/receivers/kubernetes", import.meta.url));
+  for (const { name } of Deno.readDirSync(directory)) {
+    const source = Deno.readTextFileSync(join(directory, name));
     for (const [, verb, of] of source.matchAll(/verb: "(\w+)",\s+resource: "(\w+)"/g)) {
       (requests[of!] ??= new Set()).add(verb!);
     }
@@ -123,15 +123,15 @@ Deno.test("pods are replaced when their configuration changes", () => {
     return name;
   });
   assert.equal(new Set(names).size, 3);
-  const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  const directory = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   try {
-    Deno.writeTextFileSync(join(folder, "one"), "");
+    Deno.writeTextFileSync(join(directory, "one"), "");
     const generator = "configMapGenerator: [{name: a, files: [one]}]\n";
-    Deno.writeTextFileSync(join(folder, "kustomization.yaml"), generator);
+    Deno.writeTextFileSync(join(directory, "kustomization.yaml"), generator);
     // As kustomize v5.0.4 named it.
-    assert.equal(buildKustomization(folder)[0].metadata.name, "a-9g67k2htb6");
+    assert.equal(buildKustomization(directory)[0].metadata.name, "a-9g67k2htb6");
   } finally {
-    Deno.removeSync(folder, { recursive: true });
+    Deno.removeSync(directory, { recursive: true });
   }
 });
 
@@ -220,11 +220,11 @@ Deno.test("a patch that changes nothing is an error, as in kustomize", () => {
 });
 
 Deno.test("an unsupported field of a kustomization is refused instead of ignored", () => {
-  const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  const directory = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   try {
-    Deno.writeTextFileSync(join(folder, "kustomization.yaml"), "commonLabels: {a: b}\n");
-    assert.throws(() => buildKustomization(folder), /"commonLabels" is not built here/);
+    Deno.writeTextFileSync(join(directory, "kustomization.yaml"), "commonLabels: {a: b}\n");
+    assert.throws(() => buildKustomization(directory), /"commonLabels" is not built here/);
   } finally {
-    Deno.removeSync(folder, { recursive: true });
+    Deno.removeSync(directory, { recursive: true });
   }
 });

@@ -16,19 +16,19 @@ const tree = (): Tree =>
 
 /** Runs the check as the detector does, with the program under its installed name. */
 function check(args: readonly string[]): { code: number; lines: string[] } {
-  const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  const directory = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   try {
     const script = `#!/bin/sh\nexec ${oomkit().map(quoted).join(" ")} "$@"\n`;
-    Deno.writeTextFileSync(`${folder}/oomkit`, script, { mode: 0o755 });
+    Deno.writeTextFileSync(`${directory}/oomkit`, script, { mode: 0o755 });
     const { code, stdout } = new Deno.Command(command, {
       args: [...args],
-      env: { PATH: `${folder}:${Deno.env.get("PATH")}`, NO_COLOR: "1" },
+      env: { PATH: `${directory}:${Deno.env.get("PATH")}`, NO_COLOR: "1" },
       stderr: "null",
     }).outputSync();
     const text = new TextDecoder().decode(stdout);
     return { code, lines: text.trimEnd().split("\n") };
   } finally {
-    Deno.removeSync(folder, { recursive: true });
+    Deno.removeSync(directory, { recursive: true });
   }
 }
 

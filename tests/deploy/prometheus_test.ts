@@ -5,10 +5,10 @@ import { FAMILIES } from "../../core/receivers/prometheus/families.ts";
 import { Metrics } from "../../core/receivers/prometheus/metrics.ts";
 import { type Body, makeEvent } from "../../core/events/event.ts";
 import { makeTree } from "../helpers/trees.ts";
-import { checkLabels, FOLDER, promtool, promtoolTest } from "./promtool.ts";
+import { checkLabels, DIRECTORY, promtool, promtoolTest } from "./promtool.ts";
 
-const RULES = `${FOLDER}prometheus/oomkit.rules.yml`;
-const RULE_TESTS = `${FOLDER}prometheus/oomkit.rules.test.yml`;
+const RULES = `${DIRECTORY}prometheus/oomkit.rules.yml`;
+const RULE_TESTS = `${DIRECTORY}prometheus/oomkit.rules.test.yml`;
 
 /** A scrape with all kinds of series, of cgroups with hostile names. */
 async function scrape(command: "guard" | "watch"): Promise<string> {
@@ -68,7 +68,7 @@ promtoolTest("each alert fires when it should, and not before", async () => {
 });
 
 promtoolTest("the example configuration is valid, and so are the rules that it names", async () => {
-  await promtool(["check", "config", `${FOLDER}prometheus/prometheus.yml`]);
+  await promtool(["check", "config", `${DIRECTORY}prometheus/prometheus.yml`]);
 });
 
 Deno.test("each alert has a test in which it fires, a severity, a summary and a description", () => {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { Metrics } from "../../core/receivers/prometheus/metrics.ts";
 
-export const FOLDER = new URL("../../deploy/", import.meta.url).pathname;
+export const DIRECTORY = new URL("../../deploy/", import.meta.url).pathname;
 
 const isInstalled = (Deno.env.get("PATH") ?? "").split(":").some((dir) => {
   try {

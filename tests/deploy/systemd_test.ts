@@ -25,16 +25,16 @@ function analyze(args: readonly string[], env = {}): { code: number; output: str
 
 /** Copies of the units, with /bin/true in place of oomkit. */
 function withUnits<T>(use: (paths: string[]) => T, change = (text: string) => text): T {
-  const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  const directory = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   try {
     return use(UNITS.map((name) => {
       const text = Deno.readTextFileSync(`${deploy}/systemd/${name}`);
-      const path = `${folder}/${name}`;
+      const path = `${directory}/${name}`;
       Deno.writeTextFileSync(path, change(text.replaceAll("/usr/bin/oomkit", "/bin/true")));
       return path;
     }));
   } finally {
-    Deno.removeSync(folder, { recursive: true });
+    Deno.removeSync(directory, { recursive: true });
   }
 }
 

@@ -30,12 +30,12 @@ export const whyNoBrowser = program === undefined
   : undefined;
 
 function find(): string | undefined {
-  for (const folder of (Deno.env.get("PATH") ?? "").split(":")) {
+  for (const directory of (Deno.env.get("PATH") ?? "").split(":")) {
     for (const name of NAMES) {
       try {
-        if (Deno.statSync(`${folder}/${name}`).isFile) return `${folder}/${name}`;
+        if (Deno.statSync(`${directory}/${name}`).isFile) return `${directory}/${name}`;
       } catch {
-        // Not in this folder.
+        // Not in this directory.
       }
     }
   }
@@ -46,7 +46,7 @@ function find(): string | undefined {
 const MAX_MS_TO_ANSWER = 60_000;
 
 export async function openPage(width = 1280, height = 900): Promise<Page> {
-  const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-browser-" });
+  const directory = Deno.makeTempDirSync({ prefix: "oomkit-test-browser-" });
   const child = new Deno.Command(program!, {
     args: [
       "--headless",
@@ -56,7 +56,7 @@ export async function openPage(width = 1280, height = 900): Promise<Page> {
       "--no-first-run",
       "--disable-background-networking",
       "--remote-debugging-port=0",
-      `--user-data-dir=${folder}`,
+      `--user-data-dir=${directory}`,
       `--window-size=${width},${height}`,
       "about:blank",
     ],
@@ -75,7 +75,7 @@ export async function openPage(width = 1280, height = 900): Promise<Page> {
       }
     }
     await child.status;
-    Deno.removeSync(folder, { recursive: true });
+    Deno.removeSync(directory, { recursive: true });
   };
   try {
     const { endpoint, rest } = await endpointIn(stderr);

@@ -18,9 +18,10 @@ export function certificates(name = "oomkit test CA"): Promise<Certificates> {
 }
 
 async function make(name: string): Promise<Certificates> {
-  const folder = await Deno.makeTempDir({ prefix: "oomkit-certificates-" });
+  const directory = await Deno.makeTempDir({ prefix: "oomkit-certificates-" });
   const openssl = async (...args: string[]) => {
-    const { success, stderr } = await new Deno.Command("openssl", { args, cwd: folder }).output();
+    const { success, stderr } = await new Deno.Command("openssl", { args, cwd: directory })
+      .output();
     if (!success) throw new Error(`openssl ${args[0]}: ${new TextDecoder().decode(stderr)}`);
   };
   const newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
@@ -34,7 +35,7 @@ async function make(name: string): Promise<Certificates> {
       ...["req", ...newKey, "-subj", "/CN=kube-apiserver", "-keyout", "key", "-out", "csr"],
     );
     await Deno.writeTextFile(
-      `${folder}/extensions`,
+      `${directory}/extensions`,
       "subjectAltName=IP:127.0.0.1,IP:::1,DNS:localhost\n" +
         "extendedKeyUsage=serverAuth\nbasicConstraints=CA:FALSE\n",
     );
@@ -42,9 +43,9 @@ async function make(name: string): Promise<Certificates> {
       ...["x509", "-req", "-in", "csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial"],
       ...["-days", "2", "-extfile", "extensions", "-out", "cert"],
     );
-    const read = (file: string) => Deno.readTextFile(`${folder}/${file}`);
+    const read = (file: string) => Deno.readTextFile(`${directory}/${file}`);
     return { ca: await read("ca.crt"), cert: await read("cert"), key: await read("key") };
   } finally {
-    await Deno.remove(folder, { recursive: true });
+    await Deno.remove(directory, { recursive: true });
   }
 }

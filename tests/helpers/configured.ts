@@ -21,10 +21,10 @@ export interface Written extends Disposable {
 }
 
 export function write(text: string): Written {
-  const folder = Deno.makeTempDirSync({ prefix: "oomkit-config-" });
-  const path = `${folder}/config.toml`;
+  const directory = Deno.makeTempDirSync({ prefix: "oomkit-config-" });
+  const path = `${directory}/config.toml`;
   Deno.writeTextFileSync(path, text);
-  return { path, [Symbol.dispose]: () => Deno.removeSync(folder, { recursive: true }) };
+  return { path, [Symbol.dispose]: () => Deno.removeSync(directory, { recursive: true }) };
 }
 
 export const stateless = { OOMKIT_STATE_DIR: "/dev/null/nowhere" };

@@ -6,8 +6,8 @@ import { type EventStream, type Json, startEventStream } from "./event_stream.ts
 
 export interface GuardedOptions {
   readonly env?: Readonly<Record<string, string>>;
-  /** The folder of its journal; by default a temporary one. */
-  readonly stateFolder?: string;
+  /** The directory of its journal; by default a temporary one. */
+  readonly stateDirectory?: string;
   readonly json?: boolean;
   readonly program?: readonly string[];
   /** Milliseconds to wait for an event. */
@@ -17,14 +17,14 @@ export interface GuardedOptions {
 /** Resolves when everything is guarded. */
 export async function startGuarded(
   args: readonly string[],
-  { env = {}, stateFolder, json = true, ...rest }: GuardedOptions = {},
+  { env = {}, stateDirectory, json = true, ...rest }: GuardedOptions = {},
 ): Promise<EventStream> {
-  const own = stateFolder === undefined ? makeStateFolder() : undefined;
+  const own = stateDirectory === undefined ? makeStateDirectory() : undefined;
   const words = ["guard", ...(json ? ["--json"] : []), ...args];
   const guarded = await startEventStream(words, {
     // Warnings about the arguments come before.
     armed: /guarding .*\n/,
-    env: { OOMKIT_STATE_DIR: stateFolder ?? own!.path, ...env },
+    env: { OOMKIT_STATE_DIR: stateDirectory ?? own!.path, ...env },
     ...rest,
   }).catch((error) => {
     own?.[Symbol.dispose]();
@@ -42,14 +42,14 @@ export async function startGuarded(
   };
 }
 
-export interface StateFolder extends Disposable {
+export interface StateDirectory extends Disposable {
   readonly path: string;
   readonly env: { readonly OOMKIT_STATE_DIR: string };
   /** All recorded changes. */
   changes(): Json[];
 }
 
-export function makeStateFolder(): StateFolder {
+export function makeStateDirectory(): StateDirectory {
   const path = Deno.makeTempDirSync({ prefix: "oomkit-test-state-" });
   return {
     path,

@@ -2,7 +2,7 @@
 
 import { dirname } from "node:path";
 import { findShell, makeRootFileSystem } from "../../scripts/build/rootfs.ts";
-import { makeStateFolder, type StateFolder } from "./guarded.ts";
+import { makeStateDirectory, type StateDirectory } from "./guarded.ts";
 import { type RealCgroup, removeCgroup } from "./real_cgroup.ts";
 import { oomkit } from "./run_oomkit.ts";
 import { type EventStream, startEventStream } from "./event_stream.ts";
@@ -38,7 +38,7 @@ export interface ImageOptions {
 
 export interface ImageContainer extends AsyncDisposable {
   readonly guard: EventStream;
-  readonly state: StateFolder;
+  readonly state: StateDirectory;
   /** Ends it like a kubelet, without the CPU limit. */
   stop(): ReturnType<EventStream["stop"]>;
 }
@@ -50,7 +50,7 @@ export async function startImage(options: ImageOptions): Promise<ImageContainer>
   const { parent, limitsCpuAtStart = false } = options;
   const name = `oomkit-test-image-${Deno.pid}-${++started}`;
   const bundle = Deno.makeTempDirSync({ prefix: "oomkit-test-bundle-" });
-  const state = makeStateFolder();
+  const state = makeStateDirectory();
   await using made = new AsyncDisposableStack();
   // Cleans up also when a later step fails, and continues when one of the removals fails.
   for (const dir of inOtherHierarchies(parent)) made.defer(() => removeCgroup(dir));

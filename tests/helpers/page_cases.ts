@@ -10,20 +10,20 @@ import { openPage, type Page, whyNoBrowser } from "./browser.ts";
 /** Runs only with a browser. Afterwards the console must be empty, and no request may have been sent. */
 export function browserTest(
   name: string,
-  run: (page: Page, folder: string) => Promise<void>,
+  run: (page: Page, directory: string) => Promise<void>,
 ): void {
   Deno.test({
     name: whyNoBrowser ? `${name} (not run: ${whyNoBrowser})` : name,
     ignore: whyNoBrowser !== undefined,
     async fn() {
-      const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+      const directory = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
       try {
         await using page = await openPage();
-        await run(page, folder);
+        await run(page, directory);
         assert.deepEqual(page.console, [], "the console is quiet");
         assert.deepEqual(page.requests, [], "no request leaves");
       } finally {
-        Deno.removeSync(folder, { recursive: true });
+        Deno.removeSync(directory, { recursive: true });
       }
     },
   });
@@ -37,10 +37,10 @@ export function pictureOf(lines: Iterable<RecordingLine>) {
 
 export async function open(
   page: Page,
-  folder: string,
+  directory: string,
   lines: Iterable<RecordingLine>,
 ): Promise<void> {
-  const path = `${folder}/run.html`;
+  const path = `${directory}/run.html`;
   Deno.writeTextFileSync(path, await runPage(pictureOf(lines)));
   await page.open(path);
   await settled(page);

@@ -76,7 +76,7 @@ export async function oomkitForAllUsers(): Promise<SharedProgram> {
   return { ...shared, program };
 }
 
-/** False for a launcher script, which works only in its folder. */
+/** False for a launcher script, which works only in its directory. */
 function isElf(path: string): boolean {
   using file = Deno.openSync(path);
   const magic = new Uint8Array(4);

@@ -22,8 +22,8 @@ export interface ContainerOptions {
   readonly cgroupNamespace: boolean;
   /** Its name and the last part of its cgroup's path, such as Docker's 64 hex digits; by default a generated one. */
   readonly id?: string;
-  /** Prefix of a folder for its files and its state; by default runc keeps the state where oomkit finds it. */
-  readonly folderPrefix?: string;
+  /** Prefix of a directory for its files and its state; by default runc keeps the state where oomkit finds it. */
+  readonly directoryPrefix?: string;
 }
 
 /** Disposing of it twice is harmless. */
@@ -47,8 +47,8 @@ let made = 0;
 export async function startContainer(options: ContainerOptions): Promise<Container> {
   const name = options.id ?? `oomkit-test-${Deno.pid}-${++made}`;
   const shared = await oomkitForAllUsers();
-  const bundle = Deno.makeTempDirSync({ prefix: options.folderPrefix ?? "oomkit-test-bundle-" });
-  const rootFlags = options.folderPrefix === undefined ? [] : ["--root", `${bundle}/state`];
+  const bundle = Deno.makeTempDirSync({ prefix: options.directoryPrefix ?? "oomkit-test-bundle-" });
+  const rootFlags = options.directoryPrefix === undefined ? [] : ["--root", `${bundle}/state`];
   const runc = (...args: string[]) => runcOutput([...rootFlags, ...args]);
   const [program, ...flags] = shared.program as [string, ...string[]];
   const script = flags.at(-1) ?? program;

@@ -38,7 +38,7 @@ export const DEFAULT_MODES = "alternate=0 cursor=1 wrap=1";
 
 let opened = 0;
 
-/** @param command for sh; $DIR is a folder that is removed with the terminal */
+/** @param command for sh; $DIR is a directory that is removed with the terminal */
 export function openTmux(
   command: string,
   { columns = 100, rows = 24, env = {} }: {

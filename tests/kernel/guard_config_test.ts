@@ -1,7 +1,7 @@
 /** `oomkit guard` with a configuration file: rules, and reloading. */
 
 import assert from "node:assert/strict";
-import { makeFolder } from "../helpers/folder.ts";
+import { makeDirectory } from "../helpers/directory.ts";
 import {
   changingModeOf,
   feedSlowly,
@@ -29,8 +29,8 @@ kernelTest("the first rule that matches a cgroup applies to it", async () => {
   const kept = parent.child("kept");
   const target = parent.child("target");
   for (const cgroup of [kept, target]) cgroup.limit(LIMIT);
-  using folder = makeFolder();
-  const config = folder.write(
+  using directory = makeDirectory();
+  const config = directory.write(
     "c.toml",
     `[guard]
 recursive = true
@@ -75,8 +75,8 @@ for (const setting of ["exempt = true", 'policy = "noop"']) {
       await using parent = makeRealCgroup("kept");
       parent.limit(LIMIT);
       const [kept, other] = [parent.child("db"), parent.child("web")];
-      using folder = makeFolder();
-      const config = folder.write(
+      using directory = makeDirectory();
+      const config = directory.write(
         "c.toml",
         `[guard]\nrecursive = true\npolicy = "process"\n\n` +
           `[[guard.rule]]\ncgroup = "${kept.path}"\n${setting}\n`,
@@ -102,8 +102,8 @@ for (const setting of ["exempt = true", 'policy = "noop"']) {
 kernelTest("reloading an unchanged file does not restart a kill cycle", async () => {
   await using cgroup = makeRealCgroup("same");
   cgroup.limit(LIMIT);
-  using folder = makeFolder();
-  const config = folder.write(
+  using directory = makeDirectory();
+  const config = directory.write(
     "c.toml",
     '[guard]\npolicy = "process"\ngrace-period = "3s"\nmargin-ratio = 0.3\nmode = "notify"\n',
   );
@@ -131,9 +131,9 @@ kernelTest(
   async () => {
     await using cgroup = makeRealCgroup("reload");
     cgroup.limit(LIMIT);
-    using folder = makeFolder();
+    using directory = makeDirectory();
     const rule = (name: string, policy: string) =>
-      folder.write(
+      directory.write(
         "c.toml",
         `[[guard.rule]]\nname = "${name}"\ncgroup = "${cgroup.path}"\npolicy = "${policy}"\n`,
       );
@@ -158,12 +158,12 @@ kernelTest(
 kernelTest("a reload that changes the mode restores what the previous mode changed", async () => {
   await using cgroup = makeRealCgroup("restored");
   cgroup.limit(LIMIT);
-  using folder = makeFolder();
+  using directory = makeDirectory();
   const mode = changingModeOf(cgroup);
-  const config = folder.write("c.toml", `[guard]\nmode = "${mode}"\npolicy = "process"\n`);
+  const config = directory.write("c.toml", `[guard]\nmode = "${mode}"\npolicy = "process"\n`);
   await using guarded = await startGuarded(["--config", config, cgroup.path]);
   assert.ok(isChanged(cgroup));
-  folder.write("c.toml", '[guard]\nmode = "notify"\npolicy = "process"\n');
+  directory.write("c.toml", '[guard]\nmode = "notify"\npolicy = "process"\n');
   Deno.kill(guarded.pid, "SIGHUP");
   await guarded.next(({ type }) => type === "restored");
   await until("it is restored", () => !isChanged(cgroup));
@@ -173,8 +173,8 @@ kernelTest("a reload that changes the mode restores what the previous mode chang
 kernelTest("SIGHUP reopens the log file, and no event is lost", async () => {
   await using cgroup = makeRealCgroup("log");
   cgroup.limit(LIMIT);
-  using folder = makeFolder();
-  const log = `${folder.path}/events.log`;
+  using directory = makeDirectory();
+  const log = `${directory.path}/events.log`;
   await using guarded = await startGuarded(["--log-file", log, cgroup.path]);
   await until("the first line is written", () => Deno.statSync(log).size > 0);
   Deno.renameSync(log, `${log}.1`);
@@ -254,8 +254,8 @@ kernelTest(
   async () => {
     await using cgroup = makeRealCgroup("exec");
     cgroup.limit(LIMIT);
-    using folder = makeFolder();
-    const output = `${folder.path}/output`;
+    using directory = makeDirectory();
+    const output = `${directory.path}/output`;
     const command = `cat > ${output}.part; echo "$OOMKIT_EVENT_TYPE $OOMKIT_EVENT_VICTIM_PID" >> ` +
       `${output}.part; mv ${output}.part ${output}`;
     const words = ["--policy", "process", "--exec", command, "--event-types", "action"];

@@ -20,21 +20,21 @@ import { startSimulation } from "../helpers/simulation.ts";
 
 const LIMIT = 48 * MIB;
 
-/** A folder on a disk, where the page cache of files can be reclaimed; `undefined` where there is none. */
-function diskFolder(): string | undefined {
+/** A directory on a disk, where the page cache of files can be reclaimed; `undefined` where there is none. */
+function diskDirectory(): string | undefined {
   const mounts = Deno.readTextFileSync("/proc/self/mountinfo").split("\n").map((line) => {
     const [left = "", right = ""] = line.split(" - ");
     return { point: left.split(" ")[4], type: right.split(" ")[0] };
   });
   const inMemory = ["tmpfs", "ramfs", "rootfs"];
-  const typeOf = (folder: string) => mounts.findLast(({ point }) => point === folder)?.type;
-  return [["/disk", "/disk"], ["/tmp", "/tmp"], ["/var/tmp", "/"]].find(([folder, point]) => {
-    const type = typeOf(folder!) ?? typeOf(point!);
+  const typeOf = (directory: string) => mounts.findLast(({ point }) => point === directory)?.type;
+  return [["/disk", "/disk"], ["/tmp", "/tmp"], ["/var/tmp", "/"]].find(([directory, point]) => {
+    const type = typeOf(directory!) ?? typeOf(point!);
     return type !== undefined && !inMemory.includes(type);
   })?.[0];
 }
 
-const disk = diskFolder();
+const disk = diskDirectory();
 
 kernelTest(
   "a cgroup full of page cache is skipped or reclaimed, and nothing is killed",
@@ -44,9 +44,9 @@ kernelTest(
     await using process = await startHungryProcess(cgroup);
     await process.feed(12 * MIB);
     await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
-    const folder = Deno.makeTempDirSync({ dir: disk!, prefix: "oomkit-test-" });
+    const directory = Deno.makeTempDirSync({ dir: disk!, prefix: "oomkit-test-" });
     try {
-      await using writer = startWriter(cgroup, `${folder}/file`);
+      await using writer = startWriter(cgroup, `${directory}/file`);
       let written = 0;
       await feedSlowly(writer, () => (written += 65536) > 2 * LIMIT);
       if (cgroup.version === 1) {
@@ -57,7 +57,7 @@ kernelTest(
       assert.ok(isAlive(process.pid) && isAlive(writer.pid));
       assert.equal(kernelKills(cgroup), 0);
     } finally {
-      Deno.removeSync(folder, { recursive: true });
+      Deno.removeSync(directory, { recursive: true });
     }
   },
   { why: disk === undefined ? "there is no disk" : undefined },
@@ -67,15 +67,15 @@ kernelTest("a process that writes a file at full speed is not killed", async () 
   await using cgroup = makeRealCgroup("writer");
   cgroup.limit(LIMIT);
   await using guarded = await startGuarded(["--policy", "process", cgroup.path]);
-  const folder = Deno.makeTempDirSync({ dir: disk!, prefix: "oomkit-test-" });
+  const directory = Deno.makeTempDirSync({ dir: disk!, prefix: "oomkit-test-" });
   try {
     const write = `echo 0 > "$0/cgroup.procs" && exec dd if=/dev/zero of="$1" bs=65536 count=1600`;
-    const args = ["-c", write, cgroup.dir, `${folder}/file`];
+    const args = ["-c", write, cgroup.dir, `${directory}/file`];
     const { code } = await new Deno.Command("sh", { args, stderr: "null" }).output();
     assert.equal(code, 0);
     assert.deepEqual(killActionsOf(await guarded.stop()), []);
   } finally {
-    Deno.removeSync(folder, { recursive: true });
+    Deno.removeSync(directory, { recursive: true });
   }
 }, { why: disk === undefined ? "there is no disk" : undefined });
 
@@ -168,12 +168,12 @@ kernelTest(
 kernelTest("a hook gets the event on stdin, for a level and for a kill", async () => {
   await using cgroup = makeRealCgroup("hook");
   cgroup.limit(LIMIT);
-  const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  const directory = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   try {
     await using process = await startHungryProcess(cgroup);
     await process.feed(LIMIT / 2);
-    const flags = ["--on-warn", `exec:cat > ${folder}/warn`];
-    flags.push("--on-imminent", `process,exec:cat > ${folder}/kill`);
+    const flags = ["--on-warn", `exec:cat > ${directory}/warn`];
+    flags.push("--on-imminent", `process,exec:cat > ${directory}/kill`);
     await using guarded = await startGuarded([...flags, cgroup.path]);
     await feedSlowly(process, () => guarded.events.some(isKillAction));
     for (const level of ["warn", "imminent"]) {
@@ -181,13 +181,13 @@ kernelTest("a hook gets the event on stdin, for a level and for a kill", async (
       assert.equal(action.outcome, "ok");
     }
     const [warn, kill] = ["warn", "kill"].map((name) =>
-      JSON.parse(Deno.readTextFileSync(`${folder}/${name}`))
+      JSON.parse(Deno.readTextFileSync(`${directory}/${name}`))
     );
     assert.deepEqual([warn.type, warn.level, warn.cgroup], ["level_reached", "warn", cgroup.path]);
     assert.deepEqual([kill.type, kill.outcome, kill.victim.pid], ["action", "killed", process.pid]);
     await guarded.stop();
   } finally {
-    Deno.removeSync(folder, { recursive: true });
+    Deno.removeSync(directory, { recursive: true });
   }
 });
 

@@ -6,8 +6,8 @@ import {
   feedWhileItLives,
   isChanged,
   kernelKills,
-  makeStateFolder,
-  type StateFolder,
+  makeStateDirectory,
+  type StateDirectory,
   until,
 } from "../helpers/guarded.ts";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
@@ -32,7 +32,7 @@ interface Unread extends AsyncDisposable {
 
 async function startUnread(
   cgroup: RealCgroup,
-  state: StateFolder,
+  state: StateDirectory,
   { flags = [], program = oomkit(), ignore = "." }: {
     flags?: string[];
     program?: readonly string[];
@@ -95,7 +95,7 @@ kernelTest(
   "a guard with unread output still enables the OOM killer again under hold, and exits on SIGTERM",
   async () => {
     await using cgroup = makeRealCgroup("unread");
-    using state = makeStateFolder();
+    using state = makeStateDirectory();
     await using guard = await startUnread(cgroup, state, { flags: MANY_EVENTS });
     await using process = await startHungryProcess(cgroup);
     await process.feed(8 * MIB);
@@ -115,7 +115,7 @@ kernelTest(
 
 kernelTest("a guard with unread output restores its changes", async () => {
   await using cgroup = makeRealCgroup("unread");
-  using state = makeStateFolder();
+  using state = makeStateDirectory();
   await using guard = await startUnread(cgroup, state, { flags: MANY_EVENTS });
   await using process = await startHungryProcess(cgroup);
   await process.feed(8 * MIB);
@@ -128,7 +128,7 @@ kernelTest("a guard with unread output restores its changes", async () => {
 
 kernelTest("a guard reports once that the reader of stdout went away, and continues", async () => {
   await using cgroup = makeRealCgroup("hung-up");
-  using state = makeStateFolder();
+  using state = makeStateDirectory();
   await using guard = await startUnread(cgroup, state, { flags: MANY_EVENTS, ignore: "^none$" });
   await guard.hangUp();
   await using process = await startHungryProcess(cgroup);
@@ -159,7 +159,7 @@ for (const [what, fault] of import.meta.url.endsWith(".ts") ? faults : []) {
     `after an uncaught ${what} the guard restores its changes and exits with 70`,
     async () => {
       await using cgroup = makeRealCgroup("fault");
-      using state = makeStateFolder();
+      using state = makeStateDirectory();
       const dir = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
       try {
         const script = `${dir}/faulty.ts`;

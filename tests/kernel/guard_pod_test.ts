@@ -39,7 +39,7 @@ async function startPod(
   withoutHandler: RealCgroup,
   variables: Readonly<Record<string, string>>,
 ): Promise<Pod> {
-  const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  const directory = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   const simulate = ["simulate", "--json", "--mb", "32", "--rate", "4M/s", "--on-signal", "free"];
   const namespace = [
     "unshare",
@@ -49,7 +49,7 @@ async function startPod(
     "sh",
     "-c",
     POD,
-    folder,
+    directory,
     withoutHandler.dir,
   ];
   const guarded = await startGuarded(["--pod"], {
@@ -57,11 +57,11 @@ async function startPod(
     env: { ...variables, SIMULATE: [...oomkit(), ...simulate].join(" ") },
   });
   const [init] = childrenOf(guarded.pid) as [number];
-  const input = await Deno.open(`${folder}/input`, { write: true });
+  const input = await Deno.open(`${directory}/input`, { write: true });
   return {
     guarded,
     lines: () =>
-      Deno.readTextFileSync(`${folder}/lines`).split("\n").slice(0, -1).map((line) =>
+      Deno.readTextFileSync(`${directory}/lines`).split("\n").slice(0, -1).map((line) =>
         parseLine(line)
       ),
     async feed(bytes) {
@@ -80,7 +80,7 @@ async function startPod(
       if (isAlive(init)) Deno.kill(init, "SIGKILL");
       await guarded[Symbol.asyncDispose]();
       input.close();
-      Deno.removeSync(folder, { recursive: true });
+      Deno.removeSync(directory, { recursive: true });
     },
   };
 }

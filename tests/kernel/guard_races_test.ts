@@ -10,7 +10,7 @@ import {
   isLevel,
   kernelKills,
   killActionsOf,
-  makeStateFolder,
+  makeStateDirectory,
   startGuarded,
   until,
   usageOf,
@@ -73,11 +73,11 @@ kernelTest(
   "after many cgroups of the same name the last one is guarded, and no other stays changed",
   async () => {
     await using parent = makeRealCgroup("replaced");
-    using state = makeStateFolder();
+    using state = makeStateDirectory();
     let cgroup = parent.child("same");
     cgroup.limit(LIMIT);
     const args = ["--mode", changingModeOf(parent), "--policy", "process", cgroup.path];
-    await using guarded = await startGuarded(args, { stateFolder: state.path });
+    await using guarded = await startGuarded(args, { stateDirectory: state.path });
     for (let limit = LIMIT - 20 * MIB; limit < LIMIT; limit += MIB) {
       Deno.removeSync(cgroup.dir);
       cgroup = parent.child("same");
@@ -99,9 +99,9 @@ kernelTest(
   "cgroups created and removed between any two system calls do not disturb a guard",
   async () => {
     await using parent = makeRealCgroup("churn");
-    using state = makeStateFolder();
+    using state = makeStateDirectory();
     const args = ["-r", "--mode", changingModeOf(parent), "--policy", "process", parent.path];
-    await using guarded = await startGuarded(args, { stateFolder: state.path });
+    await using guarded = await startGuarded(args, { stateDirectory: state.path });
     const churn = async () => {
       for (let n = 0; n < 200; n++) {
         const child = parent.child(`c${n % 5}`);
@@ -174,14 +174,14 @@ kernelTest(
   "nothing is killed while the limit is removed, and the guard kills again at a new limit",
   async () => {
     await using cgroup = makeRealCgroup("unlimited");
-    using state = makeStateFolder();
+    using state = makeStateDirectory();
     cgroup.limit(LIMIT);
     const files = ["memory.oom_control", "memory.high"].filter((file) => {
       return file.startsWith("memory.oom") === (cgroup.version === 1);
     });
     const before = cgroup.read(files[0]!);
     const args = ["--mode", changingModeOf(cgroup), "--policy", "process", cgroup.path];
-    await using guarded = await startGuarded(args, { stateFolder: state.path });
+    await using guarded = await startGuarded(args, { stateDirectory: state.path });
     await using process = await startHungryProcess(cgroup);
     await process.feed(LIMIT / 2);
     assert.notEqual(cgroup.read(files[0]!), before);

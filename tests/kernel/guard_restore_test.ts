@@ -11,9 +11,9 @@ import {
   isKillAction,
   isLevel,
   kernelKills,
-  makeStateFolder,
+  makeStateDirectory,
   startGuarded,
-  type StateFolder,
+  type StateDirectory,
   until,
 } from "../helpers/guarded.ts";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
@@ -24,10 +24,10 @@ import type { EventStream } from "../helpers/event_stream.ts";
 
 const LIMIT = 48 * MIB;
 
-function startChanging(cgroup: RealCgroup, state: StateFolder, flags: readonly string[] = []) {
+function startChanging(cgroup: RealCgroup, state: StateDirectory, flags: readonly string[] = []) {
   cgroup.limit(LIMIT);
   const words = ["--mode", changingModeOf(cgroup), "--policy", "process", ...flags, cgroup.path];
-  return startGuarded(words, { stateFolder: state.path });
+  return startGuarded(words, { stateDirectory: state.path });
 }
 
 function restoreWatchdogOf(guard: number): number {
@@ -49,7 +49,7 @@ async function killWithWatchdog(guarded: EventStream): Promise<void> {
 for (const signal of ["SIGINT", "SIGTERM", "SIGQUIT"] as const) {
   kernelTest(`a guard restores its changes on ${signal}`, async () => {
     await using cgroup = makeRealCgroup("ended");
-    using state = makeStateFolder();
+    using state = makeStateDirectory();
     await using guarded = await startChanging(cgroup, state);
     assert.equal(isChanged(cgroup), true);
     Deno.kill(guarded.pid, signal);
@@ -64,7 +64,7 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGQUIT"] as const) {
 
 kernelTest("the watchdog restores the changes of a killed guard", async () => {
   await using cgroup = makeRealCgroup("watchdog");
-  using state = makeStateFolder();
+  using state = makeStateDirectory();
   await using guarded = await startChanging(cgroup, state);
   assert.equal(isChanged(cgroup), true);
   Deno.kill(guarded.pid, "SIGKILL");
@@ -83,7 +83,7 @@ for (const [step, reach] of STEPS) {
     `when guard and watchdog are killed ${step}, the next guard restores the changes from the journal`,
     async () => {
       await using cgroup = makeRealCgroup("killed");
-      using state = makeStateFolder();
+      using state = makeStateDirectory();
       await using guarded = await startChanging(cgroup, state);
       await using process = await startHungryProcess(cgroup);
       const fed = feedWhileItLives(process, LIMIT);
@@ -99,7 +99,7 @@ for (const [step, reach] of STEPS) {
       await using elsewhere = makeRealCgroup("next");
       elsewhere.limit(LIMIT);
       const words = ["--mode", "notify", elsewhere.path];
-      await using next = await startGuarded(words, { stateFolder: state.path });
+      await using next = await startGuarded(words, { stateDirectory: state.path });
       const restored = await next.next(({ type }) => type === "restored");
       assert.deepEqual([restored.outcome, restored.cgroup], ["restored", cgroup.path]);
       assert.equal(isChanged(cgroup), false);
@@ -110,7 +110,7 @@ for (const [step, reach] of STEPS) {
 
 kernelTest("guard --restore restores the changes of a killed guard, once", async () => {
   await using cgroup = makeRealCgroup("restored");
-  using state = makeStateFolder();
+  using state = makeStateDirectory();
   await using guarded = await startChanging(cgroup, state);
   await killWithWatchdog(guarded);
   const first = await runOomkit(["guard", "--restore"], { env: state.env });
@@ -124,7 +124,7 @@ kernelTest("guard --restore restores the changes of a killed guard, once", async
 
 kernelTest("a value that was changed since is not restored", async () => {
   await using cgroup = makeRealCgroup("since");
-  using state = makeStateFolder();
+  using state = makeStateDirectory();
   await using guarded = await startChanging(cgroup, state);
   await killWithWatchdog(guarded);
   cgroup.write("memory.high", 40 * MIB);
@@ -137,7 +137,7 @@ kernelTest("a value that was changed since is not restored", async () => {
 
 kernelTest("the value from before the guard started is restored", async () => {
   await using cgroup = makeRealCgroup("before");
-  using state = makeStateFolder();
+  using state = makeStateDirectory();
   if (cgroup.version === 1) cgroup.write("memory.oom_control", 1);
   else cgroup.write("memory.high", LIMIT - MIB);
   const before = cgroup.read(changedFileOf(cgroup));
@@ -149,7 +149,7 @@ kernelTest("the value from before the guard started is restored", async () => {
 
 kernelTest("a cgroup recreated with the same name is not changed", async () => {
   await using parent = makeRealCgroup("renewed");
-  using state = makeStateFolder();
+  using state = makeStateDirectory();
   const cgroup = parent.child("same");
   await using guarded = await startChanging(cgroup, state);
   await killWithWatchdog(guarded);
@@ -168,14 +168,14 @@ kernelTest(
   async () => {
     await using cgroup = makeRealCgroup("working");
     await using elsewhere = makeRealCgroup("other");
-    using state = makeStateFolder();
+    using state = makeStateDirectory();
     await using guarded = await startChanging(cgroup, state);
     const { code, stderr } = await runOomkit(["guard", "--restore"], { env: state.env });
     assert.equal(code, 0);
     assert.match(stderr, new RegExp(`a guard runs with pid ${guarded.pid}`));
     assert.equal(isChanged(cgroup), true);
     elsewhere.limit(LIMIT);
-    await using other = await startGuarded([elsewhere.path], { stateFolder: state.path });
+    await using other = await startGuarded([elsewhere.path], { stateDirectory: state.path });
     assert.deepEqual(ofType(other.events, "restored"), []);
     assert.equal(isChanged(cgroup), true);
     await guarded.stop();
@@ -187,7 +187,7 @@ kernelTest(
   "a process that waits since its guard was killed under hold continues after --restore",
   async () => {
     await using cgroup = makeRealCgroup("held");
-    using state = makeStateFolder();
+    using state = makeStateDirectory();
     await using guarded = await startChanging(cgroup, state);
     await killWithWatchdog(guarded);
     await using process = await startHungryProcess(cgroup);
@@ -207,7 +207,7 @@ kernelTest(
   "under hold, when no process may be killed, the kernel's OOM killer is enabled again",
   async () => {
     await using cgroup = makeRealCgroup("no-victim");
-    using state = makeStateFolder();
+    using state = makeStateDirectory();
     await using guarded = await startChanging(cgroup, state, ["--ignore", "."]);
     await using process = await startHungryProcess(cgroup);
     const fed = feedWhileItLives(process, 2 * LIMIT);

@@ -7,7 +7,7 @@
 
 import assert from "node:assert/strict";
 import { kernelTest } from "../helpers/kernel_cases.ts";
-import { makeStateFolder } from "../helpers/guarded.ts";
+import { makeStateDirectory } from "../helpers/guarded.ts";
 import { filesIn, type KillPoint, restoreBy, untilAllHaveExited } from "../steps/guard_run.ts";
 import { changing, freezing, type Scenario, suspending } from "../steps/scenarios.ts";
 
@@ -49,7 +49,7 @@ async function killAt(
   by: "guard" | "--restore",
 ): Promise<boolean> {
   await using prepared = await scenario();
-  using state = makeStateFolder();
+  using state = makeStateDirectory();
   const before = prepared.changeableState();
   const { isKilled, watchdog } = await prepared.run(state, killPoint);
   await untilAllHaveExited(state, watchdog);
@@ -82,7 +82,7 @@ for (const { what, scenario, sample: [size, sizeIfSlow], from, only } of CASES) 
   kernelTest(
     `a guard that ${what} can be killed at any step, and nothing stays changed`,
     async () => {
-      using state = makeStateFolder();
+      using state = makeStateDirectory();
       const first = await (async () => {
         await using prepared = await scenario();
         return await prepared.run(state);

@@ -9,7 +9,7 @@ import {
   isLevel,
   kernelKills,
   killActionsOf,
-  makeStateFolder,
+  makeStateDirectory,
   startGuarded,
   usageOf,
   WIDE,
@@ -149,13 +149,15 @@ kernelTest(
   async () => {
     await using cgroup = makeRealCgroup("dry-run");
     cgroup.limit(LIMIT);
-    using state = makeStateFolder();
+    using state = makeStateDirectory();
     const controls = () =>
       cgroup.version === 1 ? cgroup.read("memory.oom_control") : cgroup.read("memory.high");
     const before = controls();
     await using process = await startHungryProcess(cgroup);
     const flags = ["--dry-run", "--policy", "process", ...WIDE];
-    await using guarded = await startGuarded([...flags, cgroup.path], { stateFolder: state.path });
+    await using guarded = await startGuarded([...flags, cgroup.path], {
+      stateDirectory: state.path,
+    });
     await process.feed(LIMIT * 3 / 4);
     const action = await guarded.next(isKillAction);
     assert.deepEqual([action.outcome, action.dry_run], ["dry_run", true]);

@@ -225,7 +225,7 @@ kernelTest(
   async () => {
     await using cgroup = makeRealCgroup("unprivileged");
     cgroup.limit(32 * MIB);
-    const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-state-" });
+    const directory = Deno.makeTempDirSync({ prefix: "oomkit-test-state-" });
     try {
       const mode = changingModeOf(cgroup);
       await using _guarded = await startGuarded([
@@ -235,18 +235,18 @@ kernelTest(
         mode,
         cgroup.path,
       ], {
-        stateFolder: `${folder}/state`,
+        stateDirectory: `${directory}/state`,
       });
-      const modes = [...Deno.readDirSync(`${folder}/state`)].map(({ name }) =>
-        Deno.lstatSync(`${folder}/state/${name}`).mode! & 0o777
+      const modes = [...Deno.readDirSync(`${directory}/state`)].map(({ name }) =>
+        Deno.lstatSync(`${directory}/state/${name}`).mode! & 0o777
       );
       assert.deepEqual([...new Set(modes)], [0o600]);
-      assert.equal(Deno.lstatSync(`${folder}/state`).mode! & 0o777, 0o700);
-      Deno.chmodSync(folder, 0o755);
-      const [command, ...args] = [...asUnprivilegedUser, "ls", `${folder}/state`];
+      assert.equal(Deno.lstatSync(`${directory}/state`).mode! & 0o777, 0o700);
+      Deno.chmodSync(directory, 0o755);
+      const [command, ...args] = [...asUnprivilegedUser, "ls", `${directory}/state`];
       assert.notEqual(new Deno.Command(command, { args, stderr: "null" }).outputSync().code, 0);
     } finally {
-      Deno.removeSync(folder, { recursive: true });
+      Deno.removeSync(directory, { recursive: true });
     }
   },
 );

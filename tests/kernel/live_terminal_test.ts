@@ -1,7 +1,7 @@
 /** The live view and its terminal: sizes, job control, restored settings. */
 
 import assert from "node:assert/strict";
-import { makeStateFolder } from "../helpers/guarded.ts";
+import { makeStateDirectory } from "../helpers/guarded.ts";
 import { allocateUntilKilled, kernelTest, MIB } from "../helpers/kernel_cases.ts";
 import { ended, has, isView, lastLine, program, withStatus } from "../helpers/live_screen.ts";
 import { makeRealCgroup } from "../helpers/real_cgroup.ts";
@@ -86,7 +86,7 @@ for (const signal of ["SIGTERM", "SIGHUP", "SIGQUIT"] as const) {
 for (const command of ["watch", "guard"]) {
   kernelTest(`a closed terminal ends ${command} without an error`, async () => {
     await using cgroup = makeRealCgroup("live");
-    using state = makeStateFolder();
+    using state = makeStateDirectory();
     cgroup.limit(16 * MIB);
     const dir = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
     try {

@@ -1,7 +1,7 @@
 /** The live view of the real program in a real terminal, on each kernel. */
 
 import assert from "node:assert/strict";
-import { makeStateFolder } from "../helpers/guarded.ts";
+import { makeStateDirectory } from "../helpers/guarded.ts";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
 import { allocateUntilKilled, kernelTest, MIB } from "../helpers/kernel_cases.ts";
 import { ended, has, isView, percentOf, withStatus } from "../helpers/live_screen.ts";
@@ -85,7 +85,7 @@ kernelTest(
   "guard draws its levels, logs its actions, and restores the terminal at the end",
   async () => {
     await using cgroup = makeRealCgroup("live");
-    using state = makeStateFolder();
+    using state = makeStateDirectory();
     cgroup.limit(64 * MIB);
     await using hungry = await startHungryProcess(cgroup);
     using screen = openTmux(withStatus(`guard --policy process ${cgroup.path}`), {

@@ -1,7 +1,7 @@
 /** Pictures of real runs: `--html` and `--svg` on watch, guard and simulate. */
 
 import assert from "node:assert/strict";
-import { makeFolder } from "../helpers/folder.ts";
+import { makeDirectory } from "../helpers/directory.ts";
 import { isKillAction, startGuarded } from "../helpers/guarded.ts";
 import { allocateUntilKilled, kernelTest, MIB } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup } from "../helpers/real_cgroup.ts";
@@ -20,10 +20,10 @@ function dataOf(path: string) {
 kernelTest(
   "the page of a guard has its samples, its levels, and its victim in the verdict",
   async () => {
-    using folder = makeFolder();
+    using directory = makeDirectory();
     await using cgroup = makeRealCgroup("drawn");
     cgroup.limit(LIMIT);
-    const page = `${folder.path}/run.html`;
+    const page = `${directory.path}/run.html`;
     const mode = cgroup.version === 1 ? "hold" : "throttle";
     const words = ["--html", page, "--mode", mode, "--policy", "process", cgroup.path];
     await using guarded = await startGuarded(words);
@@ -49,9 +49,9 @@ kernelTest(
 kernelTest(
   "the page of a killed command says so, and the exit code is the command's",
   async () => {
-    using folder = makeFolder();
-    const page = `${folder.path}/run.html`;
-    const still = `${folder.path}/run.svg`;
+    using directory = makeDirectory();
+    const page = `${directory.path}/run.html`;
+    const still = `${directory.path}/run.svg`;
     const options = ["--limit", "32M", "--html", page, "--svg", still];
     const { code } = await runOomkit(["watch", ...options, "--", "tail", "/dev/zero"]);
     assert.equal(code, 137);
@@ -61,8 +61,8 @@ kernelTest(
 );
 
 kernelTest("the page of a simulation has the printed verdict and the rise of usage", async () => {
-  using folder = makeFolder();
-  const page = `${folder.path}/run.html`;
+  using directory = makeDirectory();
+  const page = `${directory.path}/run.html`;
   const words = ["simulate", "--mb", "24", "--rate", "48M/s", "--html", page];
   const { code, stdout } = await runOomkit(words);
   assert.equal(code, 0, stdout);
@@ -82,9 +82,9 @@ kernelTest("the page of a simulation has the printed verdict and the rise of usa
 kernelTest(
   "on a full disk a run continues to its end and leaves no incomplete picture",
   async () => {
-    using folder = makeFolder();
-    const report = `${folder.path}/report.json`;
-    const full = `${folder.path}/full`;
+    using directory = makeDirectory();
+    const report = `${directory.path}/report.json`;
+    const full = `${directory.path}/full`;
     Deno.mkdirSync(full);
     const words = ["watch", "--limit", "32M", "--report", report, "--html", `${full}/run.html`];
     // A private mount, which ends with the shell.

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import type { RecordedSnapshot, RecordingLine } from "../../core/record/format.ts";
 import { readRecording } from "../../core/record/reader.ts";
 import { isRecordingLine } from "../helpers/recording_schema.ts";
-import { makeFolder } from "../helpers/folder.ts";
+import { makeDirectory } from "../helpers/directory.ts";
 import {
   changingModeOf,
   isKillAction,
@@ -37,10 +37,10 @@ const isKill = ({ decision }: RecordedSnapshot) => decision === "kill";
 kernelTest(
   "the recording of a guard has the sample of each kill, and all its events",
   async () => {
-    using folder = makeFolder();
+    using directory = makeDirectory();
     await using cgroup = makeRealCgroup("recorded");
     cgroup.limit(LIMIT);
-    const path = `${folder.path}/run.jsonl.gz`;
+    const path = `${directory.path}/run.jsonl.gz`;
     const mode = changingModeOf(cgroup);
     const words = ["--record", path, "--mode", mode, "--policy", "process", cgroup.path];
     await using guarded = await startGuarded(words);
@@ -70,10 +70,10 @@ kernelTest(
 );
 
 kernelTest("a killed guard leaves a recording of all but its last moments", async () => {
-  using folder = makeFolder();
+  using directory = makeDirectory();
   await using cgroup = makeRealCgroup("recorded");
   cgroup.limit(LIMIT);
-  const path = `${folder.path}/run.jsonl`;
+  const path = `${directory.path}/run.jsonl`;
   const words = ["--record", path, "--mode", "notify", "--warn", "10%", cgroup.path];
   await using guarded = await startGuarded(words);
   await using process = await startHungryProcess(cgroup);
@@ -90,10 +90,10 @@ kernelTest("a killed guard leaves a recording of all but its last moments", asyn
 });
 
 kernelTest("the recording of a watch has its samples and its events", async () => {
-  using folder = makeFolder();
+  using directory = makeDirectory();
   await using cgroup = makeRealCgroup("recorded");
   cgroup.limit(LIMIT);
-  const path = `${folder.path}/run.jsonl`;
+  const path = `${directory.path}/run.jsonl`;
   await using watched = await startWatched(["--record", path, "--threshold", "50%", cgroup.path]);
   const { pid } = await allocateUntilKilled(cgroup);
   await watched.next(killOf(pid));
@@ -112,8 +112,8 @@ kernelTest("the recording of a watch has its samples and its events", async () =
 kernelTest(
   "the recording of a simulation has the samples of its allocator, and the verdict",
   async () => {
-    using folder = makeFolder();
-    const path = `${folder.path}/run.jsonl`;
+    using directory = makeDirectory();
+    const path = `${directory.path}/run.jsonl`;
     const run = await simulateJson(["--mb", "20", "--record", path]);
     assert.equal(run.code, 0, run.stderr);
     const lines = await readBack(path);
@@ -127,8 +127,8 @@ kernelTest(
 kernelTest(
   "a full recording does not affect the run, and an existing file is refused without --force",
   async () => {
-    using folder = makeFolder();
-    const path = `${folder.path}/run.jsonl`;
+    using directory = makeDirectory();
+    const path = `${directory.path}/run.jsonl`;
     const words = ["--mb", "20", "--rate", "60M/s", "--record-max", "64K", "--record", path];
     const run = await simulateJson(words);
     assert.equal(run.code, 0, run.stderr);

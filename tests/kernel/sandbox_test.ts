@@ -9,7 +9,7 @@ import {
   sandboxName,
   type SandboxOptions,
 } from "../../core/simulate/sandbox.ts";
-import { makeFolder } from "../helpers/folder.ts";
+import { makeDirectory } from "../helpers/directory.ts";
 import { kernelTest, MIB } from "../helpers/kernel_cases.ts";
 
 // Loaded outside of the tests: it is never unloaded, which a test would report as a leak.
@@ -96,10 +96,10 @@ kernelTest("a stale sandbox is removed with its processes, one in use is not tou
 });
 
 Deno.test("no sandbox can be created in a fake cgroup tree", () => {
-  using folder = makeFolder();
-  Deno.mkdirSync(`${folder.path}/a`);
-  Deno.writeTextFileSync(`${folder.path}/a/memory.current`, "0\n");
-  const made = createSandbox(discover(folder.path), { prefix: "oomkit-sim" });
+  using directory = makeDirectory();
+  Deno.mkdirSync(`${directory.path}/a`);
+  Deno.writeTextFileSync(`${directory.path}/a/memory.current`, "0\n");
+  const made = createSandbox(discover(directory.path), { prefix: "oomkit-sim" });
   assert.ok("refused" in made);
   assert.match(made.refused, /is not a kernel's cgroup tree/);
 });

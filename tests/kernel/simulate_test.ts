@@ -141,7 +141,7 @@ kernelTest(
 kernelTest("page cache alone is reclaimed, and nothing is killed", async () => {
   const run = await runOomkit(["simulate", "--mb", "16", "--kind", "file", "--json"]);
   if (run.code === 2) {
-    assert.match(run.stderr, /no folder on a disk is writable/);
+    assert.match(run.stderr, /no directory on a disk is writable/);
     return;
   }
   const verdict = JSON.parse(run.stdout.trimEnd().split("\n").at(-1)!);

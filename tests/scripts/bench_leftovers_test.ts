@@ -10,7 +10,7 @@ async function endedPid(): Promise<number> {
 }
 
 Deno.test("what a killed benchmark left is removed by the next one, and nothing else", async () => {
-  const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  const directory = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   try {
     const names = {
       left: `oomkit-bench-${await endedPid()}-x`,
@@ -18,22 +18,22 @@ Deno.test("what a killed benchmark left is removed by the next one, and nothing 
       foreign: "oomkit-bench-mine",
     };
     for (const name of Object.values(names)) {
-      Deno.mkdirSync(`${folder}/${name}/deep`, { recursive: true });
+      Deno.mkdirSync(`${directory}/${name}/deep`, { recursive: true });
     }
     const script =
-      `import { makeBenchFolder, removeBenchFolders } from "${root}scripts/bench/cleanup.ts";
-      makeBenchFolder();
-      removeBenchFolders();`;
+      `import { makeBenchDirectory, removeBenchDirectories } from "${root}scripts/bench/cleanup.ts";
+      makeBenchDirectory();
+      removeBenchDirectories();`;
     const { success } = await new Deno.Command(Deno.execPath(), {
       args: ["eval", "--no-check", "--quiet", script],
-      env: { TMPDIR: folder },
+      env: { TMPDIR: directory },
     }).output();
     assert.ok(success);
-    const there = [...Deno.readDirSync(folder)].map(({ name }) => name).filter((name) =>
+    const there = [...Deno.readDirSync(directory)].map(({ name }) => name).filter((name) =>
       name.startsWith("oomkit-")
     );
     assert.deepEqual(there.sort(), [names.foreign, names.running].sort());
   } finally {
-    Deno.removeSync(folder, { recursive: true });
+    Deno.removeSync(directory, { recursive: true });
   }
 });

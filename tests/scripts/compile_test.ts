@@ -6,12 +6,12 @@ const x86: Target = "x86_64-unknown-linux-gnu";
 const arm: Target = "aarch64-unknown-linux-gnu";
 
 function choose(choice: Partial<Parameters<typeof chooseBase>[0]>) {
-  const cacheFolder = "/nonexistent";
+  const cacheDirectory = "/nonexistent";
   return chooseBase({
     wish: undefined,
     target: x86,
     environment: undefined,
-    cacheFolder,
+    cacheDirectory,
     ...choice,
   });
 }

@@ -18,28 +18,28 @@ if (want?.startsWith("exit")) Deno.exit(Number(want.slice(4)));
 `;
 
 interface Tree extends Disposable {
-  readonly folder: string;
+  readonly directory: string;
   readonly launcher: string;
 }
 
 function tree(): Tree {
-  const folder = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "oomkit launcher " }));
-  Deno.mkdirSync(join(folder, "scripts"));
-  Deno.mkdirSync(join(folder, "cli"));
-  Deno.mkdirSync(join(folder, "bin"));
+  const directory = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "oomkit launcher " }));
+  Deno.mkdirSync(join(directory, "scripts"));
+  Deno.mkdirSync(join(directory, "cli"));
+  Deno.mkdirSync(join(directory, "bin"));
   for (const name of ["oomkit", "deno.sh"]) {
-    Deno.copyFileSync(`scripts/${name}`, join(folder, "scripts", name));
+    Deno.copyFileSync(`scripts/${name}`, join(directory, "scripts", name));
   }
-  Deno.writeTextFileSync(join(folder, "deno.json"), "{}");
-  Deno.writeTextFileSync(join(folder, "cli/main.ts"), program);
+  Deno.writeTextFileSync(join(directory, "deno.json"), "{}");
+  Deno.writeTextFileSync(join(directory, "cli/main.ts"), program);
   for (const name of basics) {
     const found = ["/usr/bin", "/bin"].map((bin) => join(bin, name)).find(isFile);
-    if (found !== undefined) Deno.symlinkSync(found, join(folder, "bin", name));
+    if (found !== undefined) Deno.symlinkSync(found, join(directory, "bin", name));
   }
   return {
-    folder,
-    launcher: join(folder, "scripts/oomkit"),
-    [Symbol.dispose]: () => Deno.removeSync(folder, { recursive: true }),
+    directory,
+    launcher: join(directory, "scripts/oomkit"),
+    [Symbol.dispose]: () => Deno.removeSync(directory, { recursive: true }),
   };
 }
 
@@ -51,13 +51,13 @@ function isFile(path: string): boolean {
   }
 }
 
-function addProgram(folder: string, name: string, text: string): void {
-  Deno.writeTextFileSync(join(folder, "bin", name), text, { mode: 0o755 });
+function addProgram(directory: string, name: string, text: string): void {
+  Deno.writeTextFileSync(join(directory, "bin", name), text, { mode: 0o755 });
 }
 
 /** With nothing in PATH but the basics, and whatever the test puts there. */
-function start({ folder, launcher }: Tree, args: string[], options: Deno.CommandOptions = {}) {
-  const env = { PATH: join(folder, "bin"), HOME: folder, DENO_DIR: join(folder, "cache") };
+function start({ directory, launcher }: Tree, args: string[], options: Deno.CommandOptions = {}) {
+  const env = { PATH: join(directory, "bin"), HOME: directory, DENO_DIR: join(directory, "cache") };
   return new Deno.Command(options.cwd === undefined ? launcher : resolve(launcher), {
     args,
     clearEnv: true,
@@ -84,9 +84,9 @@ Deno.test("without Deno and npx a launcher prints one line and exits with 2", ()
 
 Deno.test("arguments, exit status and working directory pass through, from anywhere and through a symlink", () => {
   using here = tree();
-  Deno.symlinkSync(Deno.execPath(), join(here.folder, "bin/deno"));
-  Deno.symlinkSync(here.launcher, join(here.folder, "link"));
-  for (const launcher of [here.launcher, join(here.folder, "link")]) {
+  Deno.symlinkSync(Deno.execPath(), join(here.directory, "bin/deno"));
+  Deno.symlinkSync(here.launcher, join(here.directory, "link"));
+  for (const launcher of [here.launcher, join(here.directory, "link")]) {
     const { code, out, err } = outcome(
       start({ ...here, launcher }, ["exit9", "a b", "--x", "", "*"], { cwd: "/" }),
     );
@@ -100,7 +100,7 @@ Deno.test("arguments, exit status and working directory pass through, from anywh
 
 Deno.test("the program replaces the launcher, and so receives its signals", async () => {
   using here = tree();
-  Deno.symlinkSync(Deno.execPath(), join(here.folder, "bin/deno"));
+  Deno.symlinkSync(Deno.execPath(), join(here.directory, "bin/deno"));
   await using child = start(here, ["wait"]).spawn();
   const reader = child.stdout.getReader();
   const { value } = await reader.read();
@@ -113,7 +113,7 @@ Deno.test("the program replaces the launcher, and so receives its signals", asyn
 
 Deno.test("when deno in PATH is a script, the real executable is started", () => {
   using here = tree();
-  addProgram(here.folder, "deno", `#!/bin/sh\n"${Deno.execPath()}" "$@"\n`);
+  addProgram(here.directory, "deno", `#!/bin/sh\n"${Deno.execPath()}" "$@"\n`);
   const { code, out, err } = outcome(start(here, []));
   assert.equal(code, 0, err);
   assert.equal(JSON.parse(out).exe, Deno.execPath());
@@ -122,13 +122,13 @@ Deno.test("when deno in PATH is a script, the real executable is started", () =>
 Deno.test("a deno that is too old is skipped, versions compared as numbers", () => {
   using here = tree();
   for (const version of ["1.99.99", "2.6.99", "2.7.2", "2.7", "nonsense"]) {
-    addProgram(here.folder, "deno", `#!/bin/sh\necho "deno ${version}"\n`);
+    addProgram(here.directory, "deno", `#!/bin/sh\necho "deno ${version}"\n`);
     assert.equal(outcome(start(here, [])).code, 2, version);
   }
   for (const version of [pinned, "2.7.12", "2.10.0", "3.0.0", "2.8.0-rc.1"]) {
     const body =
       `[ "$1" = -V ] && { echo "deno ${version}"; exit; }\nexec "${Deno.execPath()}" "$@"`;
-    addProgram(here.folder, "deno", `#!/bin/sh\n${body}\n`);
+    addProgram(here.directory, "deno", `#!/bin/sh\n${body}\n`);
     assert.equal(outcome(start(here, ["exit4"])).code, 4, version);
   }
 });
@@ -136,7 +136,7 @@ Deno.test("a deno that is too old is skipped, versions compared as numbers", () 
 Deno.test("npx is asked once for the path, and its failure is one line", () => {
   using here = tree();
   addProgram(
-    here.folder,
+    here.directory,
     "npx",
     `#!/bin/sh\necho "npm warn noise" >&2\necho "deno=${Deno.execPath()}"\n`,
   );
@@ -144,7 +144,7 @@ Deno.test("npx is asked once for the path, and its failure is one line", () => {
   assert.equal(err, "");
   assert.equal(code, 3);
   addProgram(
-    here.folder,
+    here.directory,
     "npx",
     "#!/bin/sh\necho noise\necho 'npm error 404 not found' >&2\nexit 1\n",
   );
@@ -158,7 +158,7 @@ Deno.test("npx is asked once for the path, and its failure is one line", () => {
 
 Deno.test("the program starts without a home directory", () => {
   using here = tree();
-  Deno.symlinkSync(Deno.execPath(), join(here.folder, "bin/deno"));
+  Deno.symlinkSync(Deno.execPath(), join(here.directory, "bin/deno"));
   for (const HOME of ["", "/nonexistent", "/proc"]) {
     const { code, err } = outcome(start(here, ["exit5"], { env: { HOME } }));
     assert.equal(code, 5, err);

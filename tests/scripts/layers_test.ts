@@ -44,7 +44,7 @@ Deno.test("a type import counts, over several lines, and as a call", () => {
   );
 });
 
-Deno.test("a file with rules of its own is still part of its folder", () => {
+Deno.test("a file with rules of its own is still part of its directory", () => {
   gives({ "core/cgroup/version.ts": 'import { v1 } from "./v1.ts";\n' });
   gives({ "core/cgroup/v1.ts": 'import { a } from "./version.ts";\n' });
   gives({ "core/cgroup/v1.ts": "Deno.cwd();\n" }, "core/cgroup/v1.ts:1: core/cgroup/v1.ts is pure");

@@ -22,23 +22,23 @@ Deno.test({
   name: `a script shows its progress on a terminal, and removes it when interrupted${why}`,
   ignore: missing !== undefined,
   async fn() {
-    const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+    const directory = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
     try {
-      Deno.writeTextFileSync(`${folder}/slow.ts`, SCRIPT);
+      Deno.writeTextFileSync(`${directory}/slow.ts`, SCRIPT);
       using screen = await openShell({ columns: 60, rows: 20, env: { CI: "" } });
       const config = `-c ${root}deno.json`;
       screen.press(
-        `${Deno.execPath()} run -A --no-check ${config} ${folder}/slow.ts`,
+        `${Deno.execPath()} run -A --no-check ${config} ${directory}/slow.ts`,
         "Enter",
       );
       await screen.until(/^slow: begins\nslow: at work, 1 of 4, \d s$/m);
       screen.press("C-c");
       const text = await screen.until(/\n\$ *\n*$/);
-      assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["slow.ts"]);
+      assert.deepEqual([...Deno.readDirSync(directory)].map(({ name }) => name), ["slow.ts"]);
       assert.doesNotMatch(text, /at work/);
       assert.equal(screen.modes(), DEFAULT_MODES);
     } finally {
-      Deno.removeSync(folder, { recursive: true });
+      Deno.removeSync(directory, { recursive: true });
     }
   },
 });

@@ -40,7 +40,7 @@ function temporaryIn(state: string): string {
   return `${state}/guard-${Deno.pid}-${since}.json.new`;
 }
 
-Deno.test("the journal is never written through a link in the state folder", () => {
+Deno.test("the journal is never written through a link in the state directory", () => {
   using place = makePlace();
   Deno.symlinkSync(place.precious, temporaryIn(place.state));
   const journal = new Journal(place.state);
@@ -52,7 +52,7 @@ Deno.test("the journal is never written through a link in the state folder", () 
 });
 
 for (const mode of [0o777, 0o775]) {
-  Deno.test(`the journal of a folder that other users can write is not trusted (${mode.toString(8)})`, () => {
+  Deno.test(`the journal of a directory that other users can write is not trusted (${mode.toString(8)})`, () => {
     using place = makePlace();
     Deno.chmodSync(place.state, mode);
     const { dir, inode } = place;
@@ -61,13 +61,13 @@ for (const mode of [0o777, 0o775]) {
     assert.deepEqual(restoreStale(place.state), []);
     assert.throws(
       () => new Journal(place.state).change(dir, inode, "memory.high", "3000"),
-      /other users may write there; set OOMKIT_STATE_DIR to a folder that no other user/,
+      /other users may write there; set OOMKIT_STATE_DIR to a directory that no other user/,
     );
     assert.equal(Deno.readTextFileSync(`${dir}/memory.high`), "2000");
   });
 }
 
-Deno.test("no journal is written into a folder of another user", asRoot, () => {
+Deno.test("no journal is written into a directory of another user", asRoot, () => {
   using place = makePlace();
   Deno.chownSync(place.state, OTHER_UID, OTHER_UID);
   assert.throws(

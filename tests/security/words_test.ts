@@ -35,19 +35,19 @@ const hostileEvent = () =>
   } as unknown as Body);
 
 Deno.test("a process name in an event is data to the shell of a hook", async () => {
-  const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
+  const directory = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   try {
     const event = hostileEvent();
-    const env = { ...environmentOf(event), MARK: `${folder}/mark`, OUT: `${folder}/out` };
+    const env = { ...environmentOf(event), MARK: `${directory}/mark`, OUT: `${directory}/out` };
     const command = 'cat > "$OUT.json"; printf "%s" "$OOMKIT_EVENT_VICTIM_COMM" > "$OUT"';
     assert.deepEqual(await runHook(command, toJson(event), 10_000, undefined, env), { code: 0 });
-    assert.equal(Deno.readTextFileSync(`${folder}/out`), HOSTILE.replace("\0", ""));
-    const { victim } = JSON.parse(Deno.readTextFileSync(`${folder}/out.json`));
+    assert.equal(Deno.readTextFileSync(`${directory}/out`), HOSTILE.replace("\0", ""));
+    const { victim } = JSON.parse(Deno.readTextFileSync(`${directory}/out.json`));
     assert.equal(victim.comm, HOSTILE);
-    const names = [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+    const names = [...Deno.readDirSync(directory)].map(({ name }) => name).sort();
     assert.deepEqual(names, ["out", "out.json"]);
   } finally {
-    Deno.removeSync(folder, { recursive: true });
+    Deno.removeSync(directory, { recursive: true });
   }
 });
 

@@ -1,7 +1,7 @@
 /** Runs a guard that may be killed at any of its steps, and checks what it leaves. */
 
 import assert from "node:assert/strict";
-import { isAlive, startGuarded, type StateFolder, until } from "../helpers/guarded.ts";
+import { isAlive, startGuarded, type StateDirectory, until } from "../helpers/guarded.ts";
 import type { RealCgroup } from "../helpers/real_cgroup.ts";
 import { oomkit, type Ran, runOomkit } from "../helpers/run_oomkit.ts";
 import type { EventStream } from "../helpers/event_stream.ts";
@@ -24,7 +24,7 @@ export interface GuardRun {
 }
 
 /**
- * The sources, run by this Deno; in the guest, where there are none, the bundles in the folder of OOMKIT_PROGRAM.
+ * The sources, run by this Deno; in the guest, where there are none, the bundles in the directory of OOMKIT_PROGRAM.
  */
 function countedProgram(): string[] {
   const bundled = Deno.env.get("OOMKIT_PROGRAM");
@@ -41,7 +41,7 @@ function countedProgram(): string[] {
 /** @param play what happens until the guard exits by itself; fails when the guard is killed before. */
 export async function runGuard(
   args: readonly string[],
-  state: StateFolder,
+  state: StateDirectory,
   play: (guarded: EventStream) => Promise<void>,
   killPoint?: KillPoint,
 ): Promise<GuardRun> {
@@ -55,7 +55,7 @@ export async function runGuard(
   const isReached = () => killPoint !== undefined && log.lines().includes(killPoint.step);
   try {
     const program = countedProgram();
-    await using guarded = await startGuarded(args, { env, program, stateFolder: state.path });
+    await using guarded = await startGuarded(args, { env, program, stateDirectory: state.path });
     await play(guarded);
     const { code } = await guarded.ended();
     // The last step may be reached while its exit is awaited.
@@ -76,18 +76,18 @@ interface Log extends Disposable {
 }
 
 function makeLog(): Log {
-  const folder = Deno.makeTempDirSync({ prefix: "oomkit-test-steps-" });
-  const path = `${folder}/steps`;
+  const directory = Deno.makeTempDirSync({ prefix: "oomkit-test-steps-" });
+  const path = `${directory}/steps`;
   Deno.writeTextFileSync(path, "");
   return {
     path,
     lines: () => Deno.readTextFileSync(path).split("\n").filter((line) => line !== ""),
-    [Symbol.dispose]: () => Deno.removeSync(folder, { recursive: true }),
+    [Symbol.dispose]: () => Deno.removeSync(directory, { recursive: true }),
   };
 }
 
-/** Waits until every process that works on this folder has exited; a watchdog keeps its pid when it executes another program. */
-export async function untilAllHaveExited(state: StateFolder, watchdog?: number): Promise<void> {
+/** Waits until every process that works on this directory has exited; a watchdog keeps its pid when it executes another program. */
+export async function untilAllHaveExited(state: StateDirectory, watchdog?: number): Promise<void> {
   const known = new Set(watchdog === undefined ? [] : [watchdog]);
   await until(`no process works on ${state.path}`, () => {
     for (const pid of processesFor(state)) known.add(pid);
@@ -95,7 +95,7 @@ export async function untilAllHaveExited(state: StateFolder, watchdog?: number):
   });
 }
 
-function processesFor({ path }: StateFolder): number[] {
+function processesFor({ path }: StateDirectory): number[] {
   const requested = `OOMKIT_STATE_DIR=${path}\0`;
   return [...Deno.readDirSync("/proc")].map(({ name }) => Number(name)).filter((pid) => {
     try {
@@ -109,7 +109,7 @@ function processesFor({ path }: StateFolder): number[] {
 
 /** Restores by the next guard, or by `guard --restore`. */
 export async function restoreBy(
-  state: StateFolder,
+  state: StateDirectory,
   by: "guard" | "--restore",
   cgroup: RealCgroup,
 ): Promise<Ran> {
@@ -145,6 +145,6 @@ function stoppedIn({ dir }: RealCgroup): number[] {
     .filter((pid) => /^State:\s+[Tt]/m.test(readIfThere(`/proc/${pid}/status`) ?? ""));
 }
 
-/** The names of the files in the folder of the journals. */
-export const filesIn = ({ path }: StateFolder): string[] =>
+/** The names of the files in the directory of the journals. */
+export const filesIn = ({ path }: StateDirectory): string[] =>
   [...Deno.readDirSync(path)].map(({ name }) => name);

@@ -1,6 +1,6 @@
 /** Guards that change something, one for each kind of change. */
 
-import { changingModeOf, isKillAction, type StateFolder } from "../helpers/guarded.ts";
+import { changingModeOf, isKillAction, type StateDirectory } from "../helpers/guarded.ts";
 import { type HungryProcess, startHungryProcess } from "../helpers/hungry_process.ts";
 import { MIB } from "../helpers/kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
@@ -13,7 +13,7 @@ export interface PreparedScenario extends AsyncDisposable {
   /** What must be the same before and after. */
   changeableState(): unknown;
   /** Runs a guard, and kills it at `killPoint`; afterwards no process allocates any more. */
-  run(state: StateFolder, killPoint?: KillPoint): Promise<GuardRun>;
+  run(state: StateDirectory, killPoint?: KillPoint): Promise<GuardRun>;
 }
 
 export type Scenario = () => Promise<PreparedScenario>;
@@ -95,7 +95,7 @@ export const freezing: Scenario = async () => {
   return {
     cgroup,
     changeableState: () => ({ ...changeableStateOf(cgroup), freezer: state() }),
-    run: (folder, killPoint) => runGuard(args, folder, play, killPoint),
+    run: (directory, killPoint) => runGuard(args, directory, play, killPoint),
     async [Symbol.asyncDispose]() {
       Deno.writeTextFileSync(`${dir}/freezer.state`, "THAWED");
       for (const each of hungry) await each[Symbol.asyncDispose]();

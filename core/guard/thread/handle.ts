@@ -28,7 +28,7 @@ const MAX_MS_TO_STOP = 2000;
 
 export function startMonitorThread(
   policies: PolicySet,
-  stateFolder: string,
+  stateDirectory: string,
   onReport: (report: CgroupReport) => void,
   samples?: SampleRing,
 ): MonitorThread {
@@ -71,7 +71,7 @@ export function startMonitorThread(
   };
   // Without a wake-up: the thread does not wait in epoll_wait(2) yet, where each wake-up stands for one command.
   const shared = { epoll: epoll.shared, heartbeat, samples };
-  const begin: Command = { type: "begin", policies, stateFolder, ...shared };
+  const begin: Command = { type: "begin", policies, stateDirectory, ...shared };
   worker.postMessage(begin);
   return {
     epoll,

@@ -66,7 +66,7 @@ export type Command =
     readonly type: "begin";
     readonly policies: PolicySet;
     readonly epoll: SharedEpoll;
-    readonly stateFolder: string;
+    readonly stateDirectory: string;
     /** Incremented at each turn of the loop, also an idle one, so that a thread that hangs is recognized. */
     readonly heartbeat: Int32Array;
     /** For a recording. */

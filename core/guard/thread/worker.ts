@@ -36,7 +36,7 @@ async function serve(): Promise<void> {
   if (begin.type !== "begin") throw new Error(`expected the command begin, got ${begin.type}`);
   const epoll = joinEpoll(begin.epoll);
   let post = (_: Report) => {};
-  const suspensions = ownSuspensionLog(begin.stateFolder);
+  const suspensions = ownSuspensionLog(begin.stateDirectory);
   // The reader leaves out the samples of the warm-up, because it knows no cgroup of their id.
   const samples = begin.samples && new SampleWriter(begin.samples, recordingOrigin());
   const report = (message: Report) => post(message);

@@ -1,7 +1,7 @@
 /** The flags of oom-guard and the variables of OOMHero, as their documentation describes them. */
 
 import assert from "node:assert/strict";
-import { makeFolder } from "../../helpers/folder.ts";
+import { makeDirectory } from "../../helpers/directory.ts";
 import { type Ran, runOomkit } from "../../helpers/run_oomkit.ts";
 import { makeTree, type Tree } from "../../helpers/trees.ts";
 import type { Json } from "../../helpers/watched.ts";
@@ -124,10 +124,10 @@ Deno.test("a flag takes precedence over OOMHero's variables", async () => {
 
 Deno.test("OOMHero's variables take precedence over the file but not over its rules", async () => {
   using tree = makeV1();
-  using folder = makeFolder();
+  using directory = makeDirectory();
   const table = "[guard]\nwarn = 40\ncritical = 60\non-warn = 'reclaim'\non-critical = 'reclaim'\n";
   const armed = async (text: string, env: Record<string, string>) => {
-    const config = folder.write("config.toml", text);
+    const config = directory.write("config.toml", text);
     const args = ["--root", tree.dir, "--config", config, pod];
     return guarded(await guard(args, { WARNING: "50", WARNING_SIGNAL: "SIGHUP", ...env }));
   };

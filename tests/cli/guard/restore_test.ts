@@ -10,7 +10,7 @@ import {
 } from "../../helpers/run_oomkit.ts";
 
 interface State extends Disposable {
-  readonly folder: string;
+  readonly directory: string;
   readonly dir: string;
   /** Leaves a change of memory.high, as a killed guard does. */
   leave(more?: Record<string, unknown>): void;
@@ -19,21 +19,21 @@ interface State extends Disposable {
 
 function makeState(): State {
   const root = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
-  const [folder, dir] = [`${root}/state`, `${root}/cgroup`];
-  for (const path of [folder, dir]) Deno.mkdirSync(path);
+  const [directory, dir] = [`${root}/state`, `${root}/cgroup`];
+  for (const path of [directory, dir]) Deno.mkdirSync(path);
   for (const file of ["cgroup.procs", "memory.high"]) {
     Deno.writeTextFileSync(`${dir}/${file}`, "2000");
   }
   return {
-    folder,
+    directory,
     dir,
     leave(more = {}) {
       const inode = Deno.statSync(dir).ino;
       const change = { dir, inode, file: "memory.high", before: "1000", set: "2000", ...more };
-      Deno.writeTextFileSync(`${folder}/guard-${Deno.pid}-1.json`, JSON.stringify([change]));
+      Deno.writeTextFileSync(`${directory}/guard-${Deno.pid}-1.json`, JSON.stringify([change]));
     },
     restore: (...args) =>
-      runOomkit(["guard", "--restore", ...args], { env: { OOMKIT_STATE_DIR: folder } }),
+      runOomkit(["guard", "--restore", ...args], { env: { OOMKIT_STATE_DIR: directory } }),
     [Symbol.dispose]: () => Deno.removeSync(root, { recursive: true }),
   };
 }
@@ -81,7 +81,7 @@ Deno.test("changes of a running guard are left alone, with a note", async () => 
   state.leave();
   const stat = Deno.readTextFileSync(`/proc/${Deno.pid}/stat`);
   const since = stat.slice(stat.lastIndexOf(")")).split(" ")[20];
-  const name = (start: string) => `${state.folder}/guard-${Deno.pid}-${start}.json`;
+  const name = (start: string) => `${state.directory}/guard-${Deno.pid}-${start}.json`;
   Deno.renameSync(name("1"), name(since!));
   const { code, stderr } = await state.restore();
   assert.equal(code, 0);
@@ -89,32 +89,32 @@ Deno.test("changes of a running guard are left alone, with a note", async () => 
   assert.equal(Deno.readTextFileSync(`${state.dir}/memory.high`), "2000");
 });
 
-Deno.test("an untrusted folder is refused with exit 2, and nothing is restored", async () => {
+Deno.test("an untrusted directory is refused with exit 2, and nothing is restored", async () => {
   using state = makeState();
   state.leave();
-  Deno.chmodSync(state.folder, 0o777);
+  Deno.chmodSync(state.directory, 0o777);
   const { code, stdout, stderr } = await state.restore();
   assert.deepEqual([code, stdout], [2, ""]);
   assert.match(
     stderr,
     new RegExp(
-      `^oomkit: cannot restore the settings recorded in ${state.folder}: other users may write `,
+      `^oomkit: cannot restore the settings recorded in ${state.directory}: other users may write `,
     ),
   );
   assert.equal(Deno.readTextFileSync(`${state.dir}/memory.high`), "2000");
 });
 
 Deno.test(
-  "an unreadable folder is refused with exit 2",
+  "an unreadable directory is refused with exit 2",
   { ignore: Deno.uid() !== 0 },
   async () => {
     using shared = await oomkitForAllUsers();
     using state = makeState();
-    Deno.chmodSync(state.folder, 0o700);
-    Deno.chmodSync(dirname(state.folder), 0o755);
+    Deno.chmodSync(state.directory, 0o700);
+    Deno.chmodSync(dirname(state.directory), 0o755);
     const { code, stderr } = await runOomkit(["guard", "--restore"], {
       program: shared.program,
-      env: { ...shared.env, OOMKIT_STATE_DIR: state.folder },
+      env: { ...shared.env, OOMKIT_STATE_DIR: state.directory },
       wrap: asUnprivilegedUser,
     });
     assert.equal(code, 2);
@@ -122,9 +122,9 @@ Deno.test(
   },
 );
 
-Deno.test("without a folder there is nothing to restore", async () => {
+Deno.test("without a directory there is nothing to restore", async () => {
   using state = makeState();
-  Deno.removeSync(state.folder);
+  Deno.removeSync(state.directory);
   const { code, stderr } = await state.restore();
   assert.deepEqual([code, stderr], [0, "nothing to restore\n"]);
 });

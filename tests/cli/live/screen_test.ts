@@ -6,7 +6,7 @@ import { widthOf } from "../../../cli/terminal/width.ts";
 import { row, view } from "./rows.ts";
 import { log, rows, sizes } from "./scene.ts";
 
-const folder = new URL("screens/", import.meta.url);
+const directory = new URL("screens/", import.meta.url);
 const plain = { colours: 0, unicode: true } as const;
 const draw = (
   shown: View,
@@ -21,7 +21,7 @@ for (const [columns, lines, unicode] of sizes) {
   const name = `${columns}x${lines}${unicode ? "" : "-ascii"}`;
   Deno.test(`the screen of ${name} matches screens/`, () => {
     const shown = draw(view(rows, { log }), columns, lines, { colours: 0, unicode });
-    const expected = Deno.readTextFileSync(new URL(`${name}.txt`, folder));
+    const expected = Deno.readTextFileSync(new URL(`${name}.txt`, directory));
     assert.equal(shown.join("\n") + "\n", expected);
   });
 }

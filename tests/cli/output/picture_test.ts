@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
-import { makeFolder } from "../../helpers/folder.ts";
+import { makeDirectory } from "../../helpers/directory.ts";
 import { crowdedRun, head, killedRun, START } from "../../helpers/recorded_run.ts";
 import { runOomkit } from "../../helpers/run_oomkit.ts";
 import { makeTree } from "../../helpers/trees.ts";
@@ -20,11 +20,12 @@ const jsonl = (lines: Iterable<unknown>) =>
     `${JSON.stringify(line, (_, value) => typeof value === "bigint" ? Number(value) : value)}\n`
   ).join("");
 
-const namesIn = (folder: string) => [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+const namesIn = (directory: string) =>
+  [...Deno.readDirSync(directory)].map(({ name }) => name).sort();
 
 Deno.test("a recording becomes a page and a still picture", async () => {
-  using folder = makeFolder();
-  const { path } = folder;
+  using directory = makeDirectory();
+  const { path } = directory;
   Deno.writeTextFileSync(`${path}/run.jsonl`, jsonl(killedRun(100)));
   const files = ["--html", `${path}/run.html`, "--svg", `${path}/run.svg`];
   const { code, stdout, stderr } = await runOomkit(["inspect", `${path}/run.jsonl`, ...files]);
@@ -34,13 +35,13 @@ Deno.test("a recording becomes a page and a still picture", async () => {
 });
 
 Deno.test("an incomplete recording is drawn with a remark", async () => {
-  using folder = makeFolder();
+  using directory = makeDirectory();
   const whole = jsonl(crowdedRun(2, 40));
-  Deno.writeTextFileSync(`${folder.path}/torn.jsonl`, whole.slice(0, whole.length * 0.7));
-  const page = `${folder.path}/torn.html`;
+  Deno.writeTextFileSync(`${directory.path}/torn.jsonl`, whole.slice(0, whole.length * 0.7));
+  const page = `${directory.path}/torn.html`;
   const { code, stderr } = await runOomkit([
     "inspect",
-    `${folder.path}/torn.jsonl`,
+    `${directory.path}/torn.jsonl`,
     "--html",
     page,
   ]);
@@ -49,8 +50,8 @@ Deno.test("an incomplete recording is drawn with a remark", async () => {
 });
 
 Deno.test("a file that is not a recording gets one line and exit 2, and leaves no picture", async () => {
-  using folder = makeFolder();
-  const { path } = folder;
+  using directory = makeDirectory();
+  const { path } = directory;
   const cases: [string, string | undefined, RegExp][] = [
     ["empty", "", /empty: it is empty/],
     ["other_json", '{"a":1}\n', /line 1: it is not a line of a recording/],
@@ -76,8 +77,8 @@ Deno.test("a file that is not a recording gets one line and exit 2, and leaves n
 });
 
 Deno.test("a picture is never written over a file without --force", async () => {
-  using folder = makeFolder();
-  const { path } = folder;
+  using directory = makeDirectory();
+  const { path } = directory;
   Deno.writeTextFileSync(`${path}/run.jsonl`, jsonl(killedRun(20)));
   Deno.writeTextFileSync(`${path}/run.html`, "mine");
   const args = ["inspect", `${path}/run.jsonl`, "--html", `${path}/run.html`];
@@ -93,21 +94,21 @@ Deno.test("a picture is never written over a file without --force", async () => 
 });
 
 Deno.test("a large compressed recording is drawn without a message", async () => {
-  using folder = makeFolder();
-  const path = `${folder.path}/run.jsonl.gz`;
+  using directory = makeDirectory();
+  const path = `${directory.path}/run.jsonl.gz`;
   // Incompressible data, so that reading awaits every 64 KiB.
   const noise = Array.from({ length: 30 }, () => crypto.getRandomValues(new Uint8Array(65_536)));
   const lines = noise.map((bytes) => ({ type: "later", at: START, noise: bytes.toBase64() }));
   Deno.writeFileSync(path, gzipSync(jsonl([head, ...lines, ...[...killedRun(20)].slice(1)])));
-  const page = `${folder.path}/run.html`;
+  const page = `${directory.path}/run.html`;
   const { code, stdout, stderr } = await runOomkit(["inspect", path, "--html", page]);
   assert.deepEqual([code, stdout, stderr], [0, "", ""]);
 });
 
 Deno.test("--force never lets one file of a call overwrite another", async () => {
-  using folder = makeFolder();
+  using directory = makeDirectory();
   using tree = makeTree(2, { "/a": { "memory.max": 4096 } });
-  const { path } = folder;
+  const { path } = directory;
   const recording = jsonl(killedRun(20));
   Deno.writeTextFileSync(`${path}/run.jsonl`, recording);
   Deno.symlinkSync("run.jsonl", `${path}/link`);
@@ -128,10 +129,10 @@ Deno.test("--force never lets one file of a call overwrite another", async () =>
 });
 
 Deno.test("a failed picture replaces no file and is always reported", async () => {
-  using folder = makeFolder();
-  const { path } = folder;
+  using directory = makeDirectory();
+  const { path } = directory;
   Deno.writeTextFileSync(`${path}/page.html`, "mine");
-  const empty = folder.write("empty.jsonl", jsonl([head]));
+  const empty = directory.write("empty.jsonl", jsonl([head]));
   const page = ["--html", `${path}/page.html`, "--force"];
   await refused(["inspect", `${path}/missing.jsonl`, ...page]);
   await refused(["inspect", "/no/such/cgroup", "--tree", ...page]);
@@ -142,13 +143,13 @@ Deno.test("a failed picture replaces no file and is always reported", async () =
 });
 
 Deno.test("a file that cannot be created is reported before the run, by each command", async () => {
-  using folder = makeFolder();
+  using directory = makeDirectory();
   using tree = makeTree(2, { "/a": { "memory.max": 4096 } });
-  const nowhere = `${folder.path}/no/such/run.html`;
+  const nowhere = `${directory.path}/no/such/run.html`;
   const commands = [
     ["watch", "--root", tree.dir, "/a"],
     ["guard", "--root", tree.dir, "/a"],
-    ["simulate", "--fake", `${folder.path}/tree`],
+    ["simulate", "--fake", `${directory.path}/tree`],
     ["inspect", "--root", tree.dir, "/a", "--tree"],
   ];
   for (const command of commands) {
@@ -162,25 +163,25 @@ Deno.test("a file that cannot be created is reported before the run, by each com
     await refused(both),
     /cannot write --svg to x: it is the file of --html; name two files/,
   );
-  assert.deepEqual(namesIn(folder.path), []);
+  assert.deepEqual(namesIn(directory.path), []);
 });
 
 Deno.test("a watch that could not start leaves no picture", async () => {
-  using folder = makeFolder();
+  using directory = makeDirectory();
   using tree = makeTree(2, { "/a": { "memory.max": 4096 } });
-  const page = ["--html", `${folder.path}/x.html`];
+  const page = ["--html", `${directory.path}/x.html`];
   await refused(["watch", "--root", tree.dir, "/nothing", ...page]);
   await refused(["watch", "--root", tree.dir, "/a", "--listen", "127.0.0.1:99999", ...page]);
-  assert.deepEqual(namesIn(folder.path), []);
+  assert.deepEqual(namesIn(directory.path), []);
 });
 
 Deno.test("a tree of cgroups is drawn in addition to the printed report", async () => {
-  using folder = makeFolder();
+  using directory = makeDirectory();
   using tree = makeTree(2, {
     "/a": { "memory.current": 600, "memory.max": 640 },
     "/a/<b>": { "memory.current": 500 },
   });
-  const page = `${folder.path}/tree.html`;
+  const page = `${directory.path}/tree.html`;
   const { code, stdout } = await runOomkit([
     "inspect",
     "--root",

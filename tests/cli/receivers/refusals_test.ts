@@ -1,7 +1,7 @@
 /** Receivers that cannot be opened: one line and exit 2. */
 
 import assert from "node:assert/strict";
-import { makeFolder } from "../../helpers/folder.ts";
+import { makeDirectory } from "../../helpers/directory.ts";
 import { runOomkit } from "../../helpers/run_oomkit.ts";
 import { makeTree } from "../../helpers/trees.ts";
 
@@ -10,18 +10,21 @@ const BAD_PEM = "-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n";
 for (const command of ["watch", "guard"]) {
   Deno.test(`${command} reports a receiver that it cannot open in one line`, async () => {
     using tree = makeTree(2, { "/a": { "memory.max": 209715200 } });
-    using folder = makeFolder();
-    const empty = folder.write("empty", "\n");
-    const pem = folder.write("ca.pem", BAD_PEM);
-    const token = folder.write("token", "t");
+    using directory = makeDirectory();
+    const empty = directory.write("empty", "\n");
+    const pem = directory.write("ca.pem", BAD_PEM);
+    const token = directory.write("token", "t");
     using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    await new Deno.Command("mkfifo", { args: [`${folder.path}/fifo`] }).output();
+    await new Deno.Command("mkfifo", { args: [`${directory.path}/fifo`] }).output();
     const hook = ["--webhook-url", "https://localhost/"];
     const cluster = ["--kubernetes", "--kubernetes-api", "https://localhost:1"];
     const refused: [string[], RegExp][] = [
-      [["--log-file", `${folder.path}/none/x`], /cannot open the log file .*none\/x: No such file/],
-      [["--log-file", `${folder.path}/fifo`], /cannot open the log file .*fifo: it is a FIFO/],
-      [["--log-file", folder.path], /cannot open the log file .*: Is a directory/],
+      [
+        ["--log-file", `${directory.path}/none/x`],
+        /cannot open the log file .*none\/x: No such file/,
+      ],
+      [["--log-file", `${directory.path}/fifo`], /cannot open the log file .*fifo: it is a FIFO/],
+      [["--log-file", directory.path], /cannot open the log file .*: Is a directory/],
       [
         ["--webhook-url", "localhost"],
         /cannot use --webhook-url localhost: it is not a URL; use one/,
@@ -31,11 +34,14 @@ for (const command of ["watch", "guard"]) {
         /cannot use --webhook-url unix:x: the path of the socket is not absolute; use/,
       ],
       [
-        [...hook, "--webhook-secret-file", `${folder.path}/no`],
+        [...hook, "--webhook-secret-file", `${directory.path}/no`],
         /cannot read the secret in .*No such/,
       ],
       [[...hook, "--webhook-secret-file", empty], /cannot sign with the secret in .*: it is empty/],
-      [[...hook, "--webhook-ca", `${folder.path}/no`], /cannot read the certificates in .*No such/],
+      [
+        [...hook, "--webhook-ca", `${directory.path}/no`],
+        /cannot read the certificates in .*No such/,
+      ],
       [[...hook, "--webhook-ca", pem], /cannot use the certificates for the webhook/],
       [
         [...hook, "--webhook-header", "nothing"],
@@ -44,7 +50,7 @@ for (const command of ["watch", "guard"]) {
       [[...hook, "--webhook-timeout", "0s"], /cannot use --webhook-timeout 0s: it is too short/],
       [[...hook, "--webhook-format", "xml"], /cloudevents, oom-guard/],
       [
-        [...hook, "--webhook-secret-file", `${folder.path}/fifo`],
+        [...hook, "--webhook-secret-file", `${directory.path}/fifo`],
         /cannot read the secret in .*fifo: it is a FIFO; name a readable regular file/,
       ],
       [

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { makeFolder } from "../../helpers/folder.ts";
+import { makeDirectory } from "../../helpers/directory.ts";
 import { inspectJson } from "../../helpers/inspect_json.ts";
 import { asUnprivilegedUser, oomkitForAllUsers, runOomkit } from "../../helpers/run_oomkit.ts";
 import { simulateJson, startSimulation } from "../../helpers/simulation.ts";
@@ -8,9 +8,9 @@ const MIB = 1024 ** 2;
 
 for (const version of ["1", "2"]) {
   Deno.test(`a fake v${version} tree runs out of memory like a real one, and no process is killed`, async () => {
-    using folder = makeFolder();
+    using directory = makeDirectory();
     const { code, start, verdict, ofType } = await simulateJson([
-      ...["--fake", folder.path, "--fake-version", version, "--rate", "100M/s"],
+      ...["--fake", directory.path, "--fake-version", version, "--rate", "100M/s"],
       ...["--expect", "oom_kill"],
     ]);
     assert.equal(code, 0);
@@ -22,16 +22,25 @@ for (const version of ["1", "2"]) {
       [verdict.outcome, verdict.oom_kill_count, verdict.peak, verdict.processes],
       ["oom_kill", 1, 20 * MIB, []],
     );
-    assert.deepEqual([...Deno.readDirSync(folder.path)], []);
+    assert.deepEqual([...Deno.readDirSync(directory.path)], []);
   });
 
   Deno.test(`inspect reads a fake v${version} tree while it is updated`, async () => {
-    using folder = makeFolder();
+    using directory = makeDirectory();
     await using running = startSimulation([
-      ...["--fake", folder.path, "--fake-version", version, "--stop-at", "50%", "--rate", "1G/s"],
+      ...[
+        "--fake",
+        directory.path,
+        "--fake-version",
+        version,
+        "--stop-at",
+        "50%",
+        "--rate",
+        "1G/s",
+      ],
     ]);
     await running.next("step");
-    const { document } = await inspectJson(["--root", folder.path, "/app"]);
+    const { document } = await inspectJson(["--root", directory.path, "/app"]);
     assert.equal(document.hierarchy.version, Number(version));
     assert.equal(document.targets[0].usage, 10 * MIB);
     assert.equal(document.targets[0].effective_limit.bytes, 20 * MIB);
@@ -39,35 +48,35 @@ for (const version of ["1", "2"]) {
     const { code, verdict } = await running.end();
     assert.equal(code, 0);
     assert.equal(verdict.ended_by, "interrupt");
-    assert.deepEqual([...Deno.readDirSync(folder.path)], []);
+    assert.deepEqual([...Deno.readDirSync(directory.path)], []);
   });
 }
 
-Deno.test("a folder that was created for a fake tree is removed with it", async () => {
-  using folder = makeFolder();
-  const dir = `${folder.path}/tree`;
+Deno.test("a directory that was created for a fake tree is removed with it", async () => {
+  using directory = makeDirectory();
+  const dir = `${directory.path}/tree`;
   const { code, start } = await simulateJson(["--fake", dir, "--for", "50ms"]);
   assert.equal(code, 0);
   assert.equal(start.fake_root, dir);
-  assert.deepEqual([...Deno.readDirSync(folder.path)], []);
+  assert.deepEqual([...Deno.readDirSync(directory.path)], []);
 });
 
 Deno.test("a file that another program put into a fake tree stays", async () => {
-  using folder = makeFolder();
-  await using running = startSimulation(["--fake", folder.path]);
+  using directory = makeDirectory();
+  await using running = startSimulation(["--fake", directory.path]);
   await running.next("step");
-  Deno.writeTextFileSync(`${folder.path}/app/note`, "mine");
+  Deno.writeTextFileSync(`${directory.path}/app/note`, "mine");
   running.kill("SIGTERM");
   await running.end();
-  assert.equal(Deno.readTextFileSync(`${folder.path}/app/note`), "mine");
-  assert.deepEqual([...Deno.readDirSync(folder.path)].map(({ name }) => name), ["app"]);
+  assert.equal(Deno.readTextFileSync(`${directory.path}/app/note`), "mine");
+  assert.deepEqual([...Deno.readDirSync(directory.path)].map(({ name }) => name), ["app"]);
 });
 
 Deno.test("the fake tree of a killed run is reused, one in use is refused", async () => {
-  using folder = makeFolder();
-  await using running = startSimulation(["--fake", folder.path]);
+  using directory = makeDirectory();
+  await using running = startSimulation(["--fake", directory.path]);
   await running.next("step");
-  const other = await runOomkit(["simulate", "--fake", folder.path]);
+  const other = await runOomkit(["simulate", "--fake", directory.path]);
   assert.equal(other.code, 2);
   assert.match(
     other.stderr,
@@ -75,14 +84,14 @@ Deno.test("the fake tree of a killed run is reused, one in use is refused", asyn
   );
   running.kill("SIGKILL");
   await running.status;
-  const { code } = await simulateJson(["--fake", folder.path, "--for", "50ms"]);
+  const { code } = await simulateJson(["--fake", directory.path, "--for", "50ms"]);
   assert.equal(code, 0);
-  assert.deepEqual([...Deno.readDirSync(folder.path)], []);
+  assert.deepEqual([...Deno.readDirSync(directory.path)], []);
 });
 
 Deno.test("a saw-tooth is never killed, a leak is in the end", async () => {
-  using folder = makeFolder();
-  const fake = ["--fake", folder.path, "--rate", "400M/s"];
+  using directory = makeDirectory();
+  const fake = ["--fake", directory.path, "--rate", "400M/s"];
   const tooth = await simulateJson([...fake, "--growth", "saw-tooth", "--for", "300ms"]);
   assert.equal(tooth.verdict.outcome, "survived");
   assert.ok(tooth.verdict.peak >= 17 * MIB);

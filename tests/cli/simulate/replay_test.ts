@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import schema from "../../../docs/schema/replay.schema.json" with { type: "json" };
-import { makeFolder } from "../../helpers/folder.ts";
+import { makeDirectory } from "../../helpers/directory.ts";
 import type { ReplayReport } from "../../../cli/simulate/replay.ts";
 import { cgroup, head, snapshots, textOf } from "../../core/record/recording.ts";
 import { isRecordingLine } from "../../helpers/recording_schema.ts";
@@ -40,9 +40,9 @@ Deno.test("a recorded race is replayed with the same decisions at the same sampl
 });
 
 Deno.test("options of the command line, of variables and of a file override the recorded policy", async () => {
-  using folder = makeFolder();
-  const config = folder.write("c.toml", '[guard]\nwarn = "30%"\npolicy = "process"\n');
-  const packed = `${folder.path}/race.jsonl.gz`;
+  using directory = makeDirectory();
+  const config = directory.write("c.toml", '[guard]\nwarn = "30%"\npolicy = "process"\n');
+  const packed = `${directory.path}/race.jsonl.gz`;
   Deno.writeFileSync(packed, gzipSync(Deno.readFileSync(RACE)));
   const wide = await report(packed, "--margin-ratio", "0.1", "--max-margin", "100M");
   assert.deepEqual(wide.policy.overrides, ["--margin-ratio", "--max-margin"]);
@@ -64,8 +64,8 @@ Deno.test("options of the command line, of variables and of a file override the 
 });
 
 Deno.test("under a configuration the replay reclaims page cache first, as a guard does", async () => {
-  using folder = makeFolder();
-  const write = (text: string) => folder.write("c.toml", `[guard]\npolicy = "process"\n${text}`);
+  using directory = makeDirectory();
+  const write = (text: string) => directory.write("c.toml", `[guard]\npolicy = "process"\n${text}`);
   const recording = `${FIXTURES}reclaim.jsonl`;
   const byDefault = await report(recording, "--config", write(""));
   assert.equal(byDefault.policy.policies?.[0]?.reclaim, true);
@@ -93,19 +93,19 @@ Deno.test("another action at the same sample does not match the recording", asyn
 });
 
 Deno.test("a guard without cgroups is distinguished from a recording without a guard", async () => {
-  using folder = makeFolder();
+  using directory = makeDirectory();
   const [first] = Deno.readTextFileSync(RACE).split("\n");
-  const { matches_recording, notes } = await report(folder.write("r.jsonl", `${first}\n`));
+  const { matches_recording, notes } = await report(directory.write("r.jsonl", `${first}\n`));
   assert.deepEqual([matches_recording, notes], [true, ["the recording is truncated"]]);
 });
 
 Deno.test("the rows of a recording over several days show the date", async () => {
-  using folder = makeFolder();
+  using directory = makeDirectory();
   const lines = [0, 1, 2].flatMap((day) => [
     { ...snapshots(1)[0]!, at: day * 86_400_000 + 1_000_000, usage: 10 * MIB },
     { ...snapshots(1)[0]!, at: day * 86_400_000 + 1_001_000, usage: 70 * MIB },
   ]);
-  const path = folder.write("r.jsonl", textOf([head, { ...cgroup, limit: 64 * MIB }, ...lines]));
+  const path = directory.write("r.jsonl", textOf([head, { ...cgroup, limit: 64 * MIB }, ...lines]));
   const { stdout } = await replay(path);
   assert.match(
     stdout,
@@ -114,9 +114,9 @@ Deno.test("the rows of a recording over several days show the date", async () =>
 });
 
 Deno.test("a simulation on a fake tree can be recorded and replayed", async () => {
-  using folder = makeFolder();
-  const path = `${folder.path}/run.jsonl`;
-  const words = ["simulate", "--fake", `${folder.path}/tree`, "--mb", "20", "--rate", "20M/s"];
+  using directory = makeDirectory();
+  const path = `${directory.path}/run.jsonl`;
+  const words = ["simulate", "--fake", `${directory.path}/tree`, "--mb", "20", "--rate", "20M/s"];
   const { code, stderr } = await runOomkit([...words, "--expect", "oom_kill", "--record", path]);
   assert.equal(code, 0, stderr);
   const result = await report(path, "--policy", "process");
@@ -128,7 +128,7 @@ const newer = '{"type":"recording","v":3}\n';
 const MISTAKES: readonly (readonly [string, readonly string[], RegExp])[] = [
   ["a recording that is not there", ["/no/such/run.jsonl"], /cannot read \/no\/such.*No such file/],
   ["a file of something else", ["/etc/passwd"], /\/etc\/passwd, line 1: it is not JSON/],
-  ["a folder", ["/"], /it is not a regular file/],
+  ["a directory", ["/"], /it is not a regular file/],
   [
     "a recording of a later version",
     ["NEWER"],
@@ -148,8 +148,8 @@ const MISTAKES: readonly (readonly [string, readonly string[], RegExp])[] = [
 
 for (const [what, args, expected] of MISTAKES) {
   Deno.test(`replaying ${what} ends with one line and exit 2`, async () => {
-    using folder = makeFolder();
-    const path = folder.write("newer", newer);
+    using directory = makeDirectory();
+    const path = directory.write("newer", newer);
     const { code, stdout, stderr } = await replay(
       ...args.map((each) => each === "NEWER" ? path : each),
     );
@@ -168,16 +168,16 @@ Deno.test("a guard option without --replay ends with one line and exit 2", async
 
 for (const command of [["watch", "/"], ["guard", "/"], ["simulate"]]) {
   Deno.test(`${command[0]} does not start when its recording cannot be written`, async () => {
-    using folder = makeFolder();
-    const there = folder.write("there", "mine");
+    using directory = makeDirectory();
+    const there = directory.write("there", "mine");
     const cases: readonly (readonly [readonly string[], RegExp])[] = [
       [
         ["--record", there],
         /the file exists already; name another file, or replace it with --force/,
       ],
-      [["--record", `${folder.path}/no/r`], /cannot write the recording to .*No such file/],
-      [["--record", folder.path, "--force"], /it is not a regular file/],
-      [["--record", `${folder.path}/r`, "--record-max", "1K"], /too small for a recording/],
+      [["--record", `${directory.path}/no/r`], /cannot write the recording to .*No such file/],
+      [["--record", directory.path, "--force"], /it is not a regular file/],
+      [["--record", `${directory.path}/r`, "--record-max", "1K"], /too small for a recording/],
     ];
     for (const [args, expected] of cases) {
       const { code, stderr } = await runOomkit([...command, ...args]);

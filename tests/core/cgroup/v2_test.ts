@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { v2 } from "../../../core/cgroup/v2.ts";
 import { cgroupFixture } from "../parse/fixture.ts";
 
-const folder = (name: string) => cgroupFixture("6.1-v2", name);
+const directory = (name: string) => cgroupFixture("6.1-v2", name);
 
 Deno.test("v2 reads everything that a kernel writes", () => {
-  assert.deepEqual(v2.snapshot(folder("limited")), {
+  assert.deepEqual(v2.snapshot(directory("limited")), {
     usage: 4562944,
     peak: 20971520,
     limits: { max: 20971520, high: Infinity, low: 0, min: 0, swap: 0 },
@@ -35,7 +35,7 @@ Deno.test("v2 reads everything that a kernel writes", () => {
 });
 
 Deno.test("v2 reads memory.oom.group, and keeps local and subtree counters apart", () => {
-  const { oomGroup, local } = v2.snapshot(folder("group"));
+  const { oomGroup, local } = v2.snapshot(directory("group"));
   assert.equal(oomGroup, true);
   assert.deepEqual(local, { max: 27n, high: 0n, oom: 1n, oomKill: 4n, oomGroupKill: 1n });
 });
@@ -52,7 +52,7 @@ Deno.test("missing v2 files, as at the root, leave their fields absent", () => {
 });
 
 Deno.test("disabled PSI is absent, not zero pressure", () => {
-  const read = (file: string) => file === "memory.pressure" ? "" : folder("limited")(file);
+  const read = (file: string) => file === "memory.pressure" ? "" : directory("limited")(file);
   assert.equal(v2.snapshot(read).pressure, undefined);
 });
 

@@ -1,23 +1,23 @@
 import assert from "node:assert/strict";
 import { cannotRunReason } from "../../../core/control/executable.ts";
 import { libc } from "../../../core/kernel/libc.ts";
-import { makeFolder } from "../../helpers/folder.ts";
+import { makeDirectory } from "../../helpers/directory.ts";
 
 // Loaded before the tests: within one, a library that stays loaded counts as a leak.
 libc();
 
 Deno.test("a program is found by its path, and by its name in PATH", () => {
   assert.equal(cannotRunReason("/bin/sh"), undefined);
-  assert.equal(cannotRunReason("sh", "/no/such/folder:/bin"), undefined);
-  assert.equal(cannotRunReason("sh", "/no/such/folder")?.status, 127);
-  // An empty part of PATH is the current folder, where this project has no such file.
+  assert.equal(cannotRunReason("sh", "/no/such/directory:/bin"), undefined);
+  assert.equal(cannotRunReason("sh", "/no/such/directory")?.status, 127);
+  // An empty part of PATH is the current directory, where this project has no such file.
   assert.equal(cannotRunReason("nosuch", "")?.status, 127);
   assert.equal(cannotRunReason("oomkit", "scripts"), undefined);
 });
 
 Deno.test("a file that may not be run does not hide one later in PATH that may", () => {
-  using a = makeFolder();
-  using b = makeFolder();
+  using a = makeDirectory();
+  using b = makeDirectory();
   a.write("tool", "", 0o644);
   assert.equal(cannotRunReason("tool", `${a.path}:${b.path}`)?.status, 126);
   b.write("tool", "", 0o755);
@@ -25,12 +25,12 @@ Deno.test("a file that may not be run does not hide one later in PATH that may",
 });
 
 Deno.test("a directory is not a program, although its mode is executable", () => {
-  using a = makeFolder();
+  using a = makeDirectory();
   assert.equal(cannotRunReason(a.path)?.status, 126);
 });
 
 Deno.test("a script can be run if its interpreter can", () => {
-  using a = makeFolder();
+  using a = makeDirectory();
   const plain = a.write("plain", "", 0o644);
   const status = (line: string) => cannotRunReason(a.write("script", line, 0o755))?.status;
   assert.equal(status("#! /bin/sh -e\n"), undefined);

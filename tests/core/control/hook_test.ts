@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { runHook } from "../../../core/control/hook.ts";
 import { setOwnOomScoreAdj } from "../../../core/control/oom_score_adj.ts";
-import { makeFolder } from "../../helpers/folder.ts";
+import { makeDirectory } from "../../helpers/directory.ts";
 
 const LONG_MS = 60_000;
 const EVENT = '{"type":"level","cgroup":"/a $(touch x) \'\\"`"}';
@@ -9,11 +9,11 @@ const EVENT = '{"type":"level","cgroup":"/a $(touch x) \'\\"`"}';
 const read = (path: string) => Deno.readTextFileSync(path);
 
 Deno.test("a hook gets the event as one line on its stdin, as it is", async () => {
-  using folder = makeFolder();
-  const command = `cd '${folder.path}' && cat > event`;
+  using directory = makeDirectory();
+  const command = `cd '${directory.path}' && cat > event`;
   assert.deepEqual(await runHook(command, EVENT, LONG_MS), { code: 0 });
-  assert.equal(read(`${folder.path}/event`), `${EVENT}\n`);
-  assert.deepEqual([...Deno.readDirSync(folder.path)].map(({ name }) => name), ["event"]);
+  assert.equal(read(`${directory.path}/event`), `${EVENT}\n`);
+  assert.deepEqual([...Deno.readDirSync(directory.path)].map(({ name }) => name), ["event"]);
 });
 
 Deno.test("a hook is a line of shell, with its pipes, quotes and status", async () => {
@@ -39,21 +39,21 @@ Deno.test("what a hook prints does not mix with the events", async () => {
 Deno.test("a hook does not inherit the lowered oom_score_adj of the guard", {
   ignore: Deno.build.os !== "linux" || Deno.uid() !== 0,
 }, async () => {
-  using folder = makeFolder();
+  using directory = makeDirectory();
   const before = Number(read("/proc/self/oom_score_adj"));
   // Only raised, which needs no capability.
   const score = setOwnOomScoreAdj(Math.min(1000, before + 5));
   try {
-    await runHook(`cat /proc/self/oom_score_adj > '${folder.path}/score'`, EVENT, LONG_MS);
+    await runHook(`cat /proc/self/oom_score_adj > '${directory.path}/score'`, EVENT, LONG_MS);
   } finally {
     score.restore();
   }
-  assert.equal(read(`${folder.path}/score`), "0\n");
+  assert.equal(read(`${directory.path}/score`), "0\n");
 });
 
 Deno.test("a hook that takes too long is killed with everything it has started, even when its stdin is unread", async () => {
-  using folder = makeFolder();
-  const fifo = `${folder.path}/alive`;
+  using directory = makeDirectory();
+  const fifo = `${directory.path}/alive`;
   new Deno.Command("mkfifo", { args: [fifo] }).outputSync();
   const end = runHook(`exec 3> '${fifo}'; sleep 1000 & wait`, "x".repeat(1024 ** 2), 100);
   const pinned = await Deno.open(fifo);
@@ -64,12 +64,12 @@ Deno.test("a hook that takes too long is killed with everything it has started, 
 });
 
 Deno.test("a process that left the group and keeps the pipe open is not waited for", async () => {
-  using folder = makeFolder();
-  const command = `exec 3<&0; setsid sleep 1000 <&3 & echo $! > '${folder.path}/pid'; wait`;
+  using directory = makeDirectory();
+  const command = `exec 3<&0; setsid sleep 1000 <&3 & echo $! > '${directory.path}/pid'; wait`;
   const long = "x".repeat(1024 ** 2);
   const end = await runHook(command, long, 300);
   // It was not killed with the group; the pipe is closed when it exits.
-  Deno.kill(Number(read(`${folder.path}/pid`)), "SIGKILL");
+  Deno.kill(Number(read(`${directory.path}/pid`)), "SIGKILL");
   assert.deepEqual(end, { failed: "it took longer than 300 ms and was killed" });
   await new Promise((resolve) => setTimeout(resolve, 50));
 });
@@ -85,8 +85,8 @@ Deno.test("a hook is killed early on request, with the given reason", async () =
 });
 
 Deno.test("a background process of a hook that has exited keeps running", async () => {
-  using folder = makeFolder();
-  const [go, done] = [`${folder.path}/go`, `${folder.path}/done`];
+  using directory = makeDirectory();
+  const [go, done] = [`${directory.path}/go`, `${directory.path}/done`];
   new Deno.Command("mkfifo", { args: [go, done] }).outputSync();
   const command = `(read line < '${go}'; echo "$line" > '${done}') & exit 0`;
   assert.deepEqual(await runHook(command, EVENT, LONG_MS), { code: 0 });

@@ -1,4 +1,4 @@
-/** Journals that no guard wrote: placing one in the folder must not get a file changed. */
+/** Journals that no guard wrote: placing one in the directory must not get a file changed. */
 
 import assert from "node:assert/strict";
 import { Journal, restoreStale, runningGuards } from "../../../core/control/journal.ts";
@@ -19,7 +19,7 @@ Deno.test("a file with another name is not a journal and stays", () => {
     "1.json",
   ];
   const paths = names.map((name) => place.leave([place.change], name));
-  assert.deepEqual(restoreStale(place.folder), []);
+  assert.deepEqual(restoreStale(place.directory), []);
   assert.equal(place.get(), "2000");
   assert.ok(paths.every(isThere));
 });
@@ -27,25 +27,25 @@ Deno.test("a file with another name is not a journal and stays", () => {
 Deno.test("the incomplete journal of a killed guard is ignored and removed", () => {
   using place = makePlace();
   const path = place.leave([place.change], "guard-1-1.json.new");
-  assert.deepEqual(restoreStale(place.folder), []);
+  assert.deepEqual(restoreStale(place.directory), []);
   assert.equal(place.get(), "2000");
   assert.equal(isThere(path), false);
 });
 
-Deno.test("a link, a folder and a FIFO with the name of a journal are skipped", () => {
+Deno.test("a link, a directory and a FIFO with the name of a journal are skipped", () => {
   using place = makePlace();
   const elsewhere = place.leave([place.change], "elsewhere");
-  Deno.symlinkSync(elsewhere, `${place.folder}/guard-1-1.json`);
-  Deno.mkdirSync(`${place.folder}/guard-1-2.json`);
-  new Deno.Command("mkfifo", { args: [`${place.folder}/guard-1-3.json`] }).outputSync();
-  assert.deepEqual(restoreStale(place.folder), []);
+  Deno.symlinkSync(elsewhere, `${place.directory}/guard-1-1.json`);
+  Deno.mkdirSync(`${place.directory}/guard-1-2.json`);
+  new Deno.Command("mkfifo", { args: [`${place.directory}/guard-1-3.json`] }).outputSync();
+  assert.deepEqual(restoreStale(place.directory), []);
   assert.equal(place.get(), "2000");
 });
 
-Deno.test("without a folder there is nothing to restore", () => {
+Deno.test("without a directory there is nothing to restore", () => {
   using place = makePlace();
-  assert.deepEqual(restoreStale(`${place.folder}/none`), []);
-  assert.deepEqual(runningGuards(`${place.folder}/none`), []);
+  assert.deepEqual(restoreStale(`${place.directory}/none`), []);
+  assert.deepEqual(runningGuards(`${place.directory}/none`), []);
 });
 
 Deno.test("another user's journal is neither trusted nor removed", {
@@ -58,11 +58,11 @@ Deno.test("another user's journal is neither trusted nor removed", {
     place.leave([place.change], `guard-${Deno.ppid}-${since}.json`),
   ];
   for (const path of paths) Deno.chownSync(path, 65534, 65534);
-  assert.deepEqual(restoreStale(place.folder), []);
-  assert.deepEqual(runningGuards(place.folder), []);
+  assert.deepEqual(restoreStale(place.directory), []);
+  assert.deepEqual(runningGuards(place.directory), []);
   assert.equal(place.get(), "2000");
   assert.ok(paths.every(isThere));
-  const journal = new Journal(place.folder);
+  const journal = new Journal(place.directory);
   assert.equal(journal.change(place.dir, place.inode, "memory.high", "3000"), undefined);
 });
 
@@ -70,7 +70,7 @@ Deno.test("a journal that is not a list of changes is ignored and removed", () =
   for (const content of ["", "{", "null", "7", '"x"', "{}", "[", "[null", '{"0":{}}', "\0"]) {
     using place = makePlace();
     const path = place.leave(content);
-    assert.deepEqual(restoreStale(place.folder), [], content);
+    assert.deepEqual(restoreStale(place.directory), [], content);
     assert.ok(!isThere(path), content);
   }
 });
@@ -78,7 +78,7 @@ Deno.test("a journal that is not a list of changes is ignored and removed", () =
 Deno.test("an entry that is not a change is skipped, and the others are restored", () => {
   using place = makePlace();
   place.leave([null, 7, "x", [], {}, place.change]);
-  assert.deepEqual(restoreStale(place.folder).map(({ outcome }) => outcome), ["restored"]);
+  assert.deepEqual(restoreStale(place.directory).map(({ outcome }) => outcome), ["restored"]);
   assert.equal(place.get(), "1000");
 });
 
@@ -101,7 +101,7 @@ Deno.test("no entry changes another file, another cgroup, or a value that differ
   for (const [lie, what] of lies) {
     using place = makePlace();
     place.leave([{ ...place.change, ...lie }]);
-    const restored = restoreStale(place.folder);
+    const restored = restoreStale(place.directory);
     assert.ok(restored.every(({ outcome }) => outcome === "gone" || outcome === "changed"), what);
     for (const file of ["memory.high", "memory.max", "cgroup.procs"]) {
       assert.equal(place.get(file), "2000", what);
@@ -113,6 +113,6 @@ Deno.test("a directory that is not a cgroup is not touched", () => {
   using place = makePlace();
   Deno.removeSync(`${place.dir}/cgroup.procs`);
   place.leave([place.change]);
-  assert.deepEqual(restoreStale(place.folder), []);
+  assert.deepEqual(restoreStale(place.directory), []);
   assert.equal(place.get(), "2000");
 });

@@ -38,7 +38,7 @@ function startSleeper(): Sleeper {
   };
 }
 
-function makeFolder() {
+function makeDirectory() {
   const path = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   return {
     path,
@@ -52,75 +52,78 @@ function makeFolder() {
 
 Deno.test("a process that was stopped by a dead guard is resumed, and the record is removed", async () => {
   await using sleeper = startSleeper();
-  using folder = makeFolder();
-  using cgroup = makeFolder();
+  using directory = makeDirectory();
+  using cgroup = makeDirectory();
   Deno.writeTextFileSync(`${cgroup.path}/cgroup.procs`, `${sleeper.pid}\n`);
   await sleeper.stop();
-  folder.leave([suspendedProcess(cgroup.path, sleeper.pid)]);
-  assert.deepEqual(outcomesOf(restoreStale(folder.path)), ["restored"]);
+  directory.leave([suspendedProcess(cgroup.path, sleeper.pid)]);
+  assert.deepEqual(outcomesOf(restoreStale(directory.path)), ["restored"]);
   assert.notEqual(sleeper.state(), "T");
-  assert.deepEqual(folder.names(), []);
+  assert.deepEqual(directory.names(), []);
 });
 
 Deno.test("a process elsewhere with the pid of a stopped one is left alone", async () => {
   await using sleeper = startSleeper();
-  using folder = makeFolder();
-  using cgroup = makeFolder();
+  using directory = makeDirectory();
+  using cgroup = makeDirectory();
   Deno.writeTextFileSync(`${cgroup.path}/cgroup.procs`, "1\n");
   await sleeper.stop();
-  folder.leave([suspendedProcess(cgroup.path, sleeper.pid)]);
-  assert.deepEqual(outcomesOf(restoreStale(folder.path)), ["gone"]);
+  directory.leave([suspendedProcess(cgroup.path, sleeper.pid)]);
+  assert.deepEqual(outcomesOf(restoreStale(directory.path)), ["gone"]);
   assert.equal(sleeper.state(), "T");
 });
 
 Deno.test("a frozen cgroup is thawed, unless a new one has its name", () => {
-  using folder = makeFolder();
-  using cgroup = makeFolder();
+  using directory = makeDirectory();
+  using cgroup = makeDirectory();
   const file = `${cgroup.path}/freezer.state`;
   Deno.writeTextFileSync(`${cgroup.path}/cgroup.procs`, "");
   Deno.writeTextFileSync(file, "FROZEN");
   const inode = Deno.statSync(cgroup.path).ino!;
   const texts = { file: "freezer.state", set: "FROZEN", before: "THAWED" } as const;
-  folder.leave([{ dir: cgroup.path, inode: inode + 1, ...texts }]);
-  assert.deepEqual(outcomesOf(restoreStale(folder.path)), ["gone"]);
+  directory.leave([{ dir: cgroup.path, inode: inode + 1, ...texts }]);
+  assert.deepEqual(outcomesOf(restoreStale(directory.path)), ["gone"]);
   assert.equal(Deno.readTextFileSync(file), "FROZEN");
-  folder.leave([{ dir: cgroup.path, inode, ...texts }]);
-  assert.deepEqual(outcomesOf(restoreStale(folder.path)), ["restored"]);
+  directory.leave([{ dir: cgroup.path, inode, ...texts }]);
+  assert.deepEqual(outcomesOf(restoreStale(directory.path)), ["restored"]);
   assert.equal(Deno.readTextFileSync(file), "THAWED");
 });
 
 Deno.test("a stopped process is on record until it is resumed, and is resumed at the end in any case", async () => {
   await using sleeper = startSleeper();
-  using folder = makeFolder();
-  using cgroup = makeFolder();
+  using directory = makeDirectory();
+  using cgroup = makeDirectory();
   Deno.writeTextFileSync(`${cgroup.path}/cgroup.procs`, `${sleeper.pid}\n`);
-  const journal = new Journal(folder.path);
+  const journal = new Journal(directory.path);
   assert.equal(journal.prepareSuspensionLog(), undefined);
-  const suspensions = ownSuspensionLog(folder.path);
+  const suspensions = ownSuspensionLog(directory.path);
   suspensions.prepare();
   const suspension = suspendedProcess(cgroup.path, sleeper.pid);
   suspensions.begin([suspension]);
   suspensions.end([suspension]);
-  assert.equal(Deno.readTextFileSync(`${folder.path}/${folder.names()[0]}`).split("\n")[0], "[]");
+  assert.equal(
+    Deno.readTextFileSync(`${directory.path}/${directory.names()[0]}`).split("\n")[0],
+    "[]",
+  );
   suspensions.begin([suspension]);
   await sleeper.stop();
   assert.deepEqual(outcomesOf(journal.restore()), ["restored"]);
   assert.notEqual(sleeper.state(), "T");
-  assert.deepEqual(folder.names(), []);
+  assert.deepEqual(directory.names(), []);
   suspensions.close();
 });
 
 Deno.test("a file that is not a record of suspensions does nothing and is removed", () => {
-  using folder = makeFolder();
+  using directory = makeDirectory();
   for (const text of ["", "nothing", "{}", "[1]", '[{"dir":"/a","file":"state","pid":1}]']) {
-    Deno.writeTextFileSync(`${folder.path}/guard-1-1.pauses`, text);
-    assert.deepEqual(restoreStale(folder.path), [], text);
-    assert.deepEqual(folder.names(), [], text);
+    Deno.writeTextFileSync(`${directory.path}/guard-1-1.pauses`, text);
+    assert.deepEqual(restoreStale(directory.path), [], text);
+    assert.deepEqual(directory.names(), [], text);
   }
 });
 
 Deno.test("a guard that has exited counts as ended even while it is a zombie", async () => {
-  using folder = makeFolder();
+  using directory = makeDirectory();
   // A shell waits for its children, cat does not: the child must not exit before the shell has become cat.
   const child = 'until read -r comm < /proc/$PPID/comm && [ "$comm" = cat ]; do :; done';
   const script = `sh -c '${child}' & echo $!; exec cat`;
@@ -129,9 +132,9 @@ Deno.test("a guard that has exited counts as ended even while it is a zombie", a
   const reader = parent.stdout.getReader();
   const pid = Number(new TextDecoder().decode((await reader.read()).value));
   while (stateOf(pid) !== "Z") await new Promise((resolve) => setTimeout(resolve, 1));
-  Deno.writeTextFileSync(`${folder.path}/guard-${pid}-${startTimeOf(pid)}.pauses`, "[]\n");
-  restoreStale(folder.path);
-  assert.deepEqual(folder.names(), []);
+  Deno.writeTextFileSync(`${directory.path}/guard-${pid}-${startTimeOf(pid)}.pauses`, "[]\n");
+  restoreStale(directory.path);
+  assert.deepEqual(directory.names(), []);
   await parent.stdin.close();
   await reader.cancel();
   await parent.status;

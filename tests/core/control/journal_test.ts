@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import {
   Journal,
-  journalFolder,
+  journalDirectory,
   restoreStale,
   runningGuards,
 } from "../../../core/control/journal.ts";
@@ -16,7 +16,7 @@ const DEAD = `guard-${Deno.pid}-1.json`;
 
 Deno.test("a change is restored, and the journal is removed", () => {
   using place = makePlace();
-  const journal = new Journal(place.folder);
+  const journal = new Journal(place.directory);
   assert.equal(journal.change(place.dir, place.inode, "memory.high", "2000"), undefined);
   assert.equal(place.get(), "2000");
   assert.ok(journal.isOurs(place.dir, "memory.high"));
@@ -28,20 +28,20 @@ Deno.test("a change is restored, and the journal is removed", () => {
 
 Deno.test("the journal records the previous value, readable for its user only", () => {
   using place = makePlace();
-  const journal = new Journal(place.folder);
+  const journal = new Journal(place.directory);
   journal.change(place.dir, place.inode, "memory.high", "2000");
   const name = `guard-${Deno.pid}-${startTimeOf(Deno.pid)}.json`;
   assert.deepEqual(place.names(), [name]);
-  const text = Deno.readTextFileSync(`${place.folder}/${name}`);
+  const text = Deno.readTextFileSync(`${place.directory}/${name}`);
   assert.deepEqual(JSON.parse(text), [place.change]);
-  assert.equal(Deno.statSync(`${place.folder}/${name}`).mode! & 0o777, 0o600);
-  assert.equal(Deno.statSync(place.folder).mode! & 0o777, 0o700);
+  assert.equal(Deno.statSync(`${place.directory}/${name}`).mode! & 0o777, 0o600);
+  assert.equal(Deno.statSync(place.directory).mode! & 0o777, 0o700);
 });
 
 Deno.test("what cannot be recorded is not changed", () => {
   using place = makePlace();
-  Deno.writeTextFileSync(place.folder, "a file where the folder would be");
-  const journal = new Journal(place.folder);
+  Deno.writeTextFileSync(place.directory, "a file where the directory would be");
+  const journal = new Journal(place.directory);
   assert.throws(
     () => journal.change(place.dir, place.inode, "memory.high", "2000"),
     (error) => error instanceof OomkitError && /^cannot record changes in .*: /.test(error.message),
@@ -51,7 +51,7 @@ Deno.test("what cannot be recorded is not changed", () => {
 
 Deno.test("after several changes the first value is restored", () => {
   using place = makePlace();
-  const journal = new Journal(place.folder);
+  const journal = new Journal(place.directory);
   for (const value of ["2000", "3000", "2000"]) {
     assert.equal(journal.change(place.dir, place.inode, "memory.high", value), undefined);
   }
@@ -61,7 +61,7 @@ Deno.test("after several changes the first value is restored", () => {
 
 Deno.test("a value that another program has set stays", () => {
   using place = makePlace();
-  const journal = new Journal(place.folder);
+  const journal = new Journal(place.directory);
   journal.change(place.dir, place.inode, "memory.high", "2000");
   place.set("7000");
   assert.ok(!journal.isOurs(place.dir, "memory.high"));
@@ -71,7 +71,7 @@ Deno.test("a value that another program has set stays", () => {
 
 Deno.test("a value that another program has set between two changes is the one restored", () => {
   using place = makePlace();
-  const journal = new Journal(place.folder);
+  const journal = new Journal(place.directory);
   journal.change(place.dir, place.inode, "memory.high", "2000");
   place.set("7000");
   journal.change(place.dir, place.inode, "memory.high", "3000");
@@ -81,7 +81,7 @@ Deno.test("a value that another program has set between two changes is the one r
 
 Deno.test("a new cgroup of the same name is neither changed nor restored", () => {
   using place = makePlace();
-  const journal = new Journal(place.folder);
+  const journal = new Journal(place.directory);
   assert.equal(
     journal.change(place.dir, place.inode + 1, "memory.high", "2000"),
     "the cgroup is gone",
@@ -98,17 +98,17 @@ Deno.test("a new cgroup of the same name is neither changed nor restored", () =>
 
 Deno.test("a second change is recorded with the first value set, which the file may still hold", () => {
   using place = makePlace();
-  const journal = new Journal(place.folder);
+  const journal = new Journal(place.directory);
   journal.change(place.dir, place.inode, "memory.high", "2000");
   journal.change(place.dir, place.inode, "memory.high", "3000");
   const [name] = place.names();
-  const [change] = JSON.parse(Deno.readTextFileSync(`${place.folder}/${name}`));
+  const [change] = JSON.parse(Deno.readTextFileSync(`${place.directory}/${name}`));
   assert.deepEqual([change.before, change.set, change.earlier], ["1000", "3000", "2000"]);
 });
 
 Deno.test("a refused change is reported and leaves no record", () => {
   using place = makePlace();
-  const journal = new Journal(place.folder);
+  const journal = new Journal(place.directory);
   const missing = journal.change(place.dir, place.inode, "memory.oom_control", "1");
   assert.equal(missing, "no such file");
   Deno.removeSync(`${place.dir}/memory.high`);
@@ -123,7 +123,7 @@ Deno.test("one file or one cgroup is restored, and the rest stays on record", ()
   const other = `${place.dir}/child`;
   Deno.mkdirSync(other);
   Deno.writeTextFileSync(`${other}/memory.high`, "1000");
-  const journal = new Journal(place.folder);
+  const journal = new Journal(place.directory);
   journal.change(place.dir, place.inode, "memory.high", "2000");
   journal.change(other, Deno.statSync(other).ino!, "memory.high", "2000");
   assert.deepEqual(journal.restore(other, "memory.oom_control"), []);
@@ -141,7 +141,7 @@ Deno.test("only what could not be restored stays on record, and is tried again",
   Deno.mkdirSync(child);
   Deno.writeTextFileSync(`${child}/memory.high`, "1000");
   place.set("much");
-  const journal = new Journal(place.folder);
+  const journal = new Journal(place.directory);
   journal.change(place.dir, place.inode, "memory.high", now);
   journal.change(child, Deno.statSync(child).ino!, "memory.high", "2000");
   Deno.removeSync(file);
@@ -161,7 +161,7 @@ Deno.test("the changes of a dead guard are restored, the last one first, and its
   place.set("3000");
   const changes = [place.change, { ...place.change, before: "2000", set: "3000" }];
   place.leave(changes, DEAD);
-  assert.deepEqual(outcomesOf(restoreStale(place.folder)), ["restored", "restored"]);
+  assert.deepEqual(outcomesOf(restoreStale(place.directory)), ["restored", "restored"]);
   assert.equal(place.get(), "1000");
   assert.deepEqual(place.names(), []);
 });
@@ -170,7 +170,7 @@ Deno.test("a guard that ended between record and write has left the value that i
   using place = makePlace();
   place.set("3000");
   place.leave([{ ...place.change, earlier: "3000" }], DEAD);
-  assert.deepEqual(outcomesOf(restoreStale(place.folder)), ["restored"]);
+  assert.deepEqual(outcomesOf(restoreStale(place.directory)), ["restored"]);
   assert.equal(place.get(), "1000");
 });
 
@@ -180,7 +180,7 @@ Deno.test("a stale change that cannot be restored is kept for the next time", ()
   Deno.symlinkSync("/proc/self/oom_score_adj", `${place.dir}/memory.high`);
   const set = place.get().trim();
   place.leave([{ ...place.change, before: "much", set }], DEAD);
-  assert.deepEqual(outcomesOf(restoreStale(place.folder)), ["failed"]);
+  assert.deepEqual(outcomesOf(restoreStale(place.directory)), ["failed"]);
   assert.equal(place.names().length, 1);
 });
 
@@ -189,9 +189,14 @@ Deno.test("a running guard keeps its changes, and no other guard changes the fil
   place.set("2000");
   const since = startTimeOf(Deno.ppid);
   place.leave([place.change], `guard-${Deno.ppid}-${since}.json`);
-  assert.deepEqual(restoreStale(place.folder), []);
-  assert.deepEqual(runningGuards(place.folder), [Deno.ppid]);
-  const refused = new Journal(place.folder).change(place.dir, place.inode, "memory.high", "3000");
+  assert.deepEqual(restoreStale(place.directory), []);
+  assert.deepEqual(runningGuards(place.directory), [Deno.ppid]);
+  const refused = new Journal(place.directory).change(
+    place.dir,
+    place.inode,
+    "memory.high",
+    "3000",
+  );
   assert.equal(refused, `the guard with pid ${Deno.ppid} has changed it`);
   assert.equal(place.get(), "2000");
   assert.deepEqual(place.names(), [`guard-${Deno.ppid}-${since}.json`]);
@@ -203,24 +208,24 @@ Deno.test("of v1's memory.oom_control only the switch is compared and restored",
   const change = { ...place.change, file: "memory.oom_control", before: "0", set: "1" };
   Deno.writeTextFileSync(file, "oom_kill_disable 1\nunder_oom 1\noom_kill 0\n");
   place.leave([change], DEAD);
-  assert.deepEqual(outcomesOf(restoreStale(place.folder)), ["restored"]);
+  assert.deepEqual(outcomesOf(restoreStale(place.directory)), ["restored"]);
   assert.equal(Deno.readTextFileSync(file)[0], "0");
   const off = "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n";
   Deno.writeTextFileSync(file, off);
   place.leave([change], DEAD);
-  assert.deepEqual(outcomesOf(restoreStale(place.folder)), ["restored"]);
+  assert.deepEqual(outcomesOf(restoreStale(place.directory)), ["restored"]);
   assert.equal(Deno.readTextFileSync(file), off);
 });
 
-Deno.test("the folder is that of OOMKIT_STATE_DIR, else root's, else the user's own", () => {
+Deno.test("the directory is that of OOMKIT_STATE_DIR, else root's, else the user's own", () => {
   const names = ["OOMKIT_STATE_DIR", "XDG_RUNTIME_DIR"];
   const before = names.map((name) => [name, Deno.env.get(name)] as const);
   try {
     Deno.env.set("XDG_RUNTIME_DIR", "/run/user/7");
     Deno.env.delete("OOMKIT_STATE_DIR");
-    assert.equal(journalFolder(), Deno.uid() === 0 ? "/run/oomkit" : "/run/user/7/oomkit");
+    assert.equal(journalDirectory(), Deno.uid() === 0 ? "/run/oomkit" : "/run/user/7/oomkit");
     Deno.env.set("OOMKIT_STATE_DIR", "/elsewhere");
-    assert.equal(journalFolder(), "/elsewhere");
+    assert.equal(journalDirectory(), "/elsewhere");
   } finally {
     for (const [name, value] of before) {
       if (value === undefined) Deno.env.delete(name);

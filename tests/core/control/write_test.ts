@@ -1,27 +1,27 @@
 import assert from "node:assert/strict";
 import { mayWrite, reasonOf, writeControl } from "../../../core/control/write.ts";
-import { makeFolder } from "../../helpers/folder.ts";
+import { makeDirectory } from "../../helpers/directory.ts";
 
 Deno.test("a value is written to the file that is there", () => {
-  using folder = makeFolder();
-  Deno.writeTextFileSync(`${folder.path}/memory.max`, "");
-  assert.equal(mayWrite(`${folder.path}/memory.max`), undefined);
-  assert.equal(writeControl(`${folder.path}/memory.max`, "4096"), undefined);
-  assert.equal(Deno.readTextFileSync(`${folder.path}/memory.max`), "4096");
+  using directory = makeDirectory();
+  Deno.writeTextFileSync(`${directory.path}/memory.max`, "");
+  assert.equal(mayWrite(`${directory.path}/memory.max`), undefined);
+  assert.equal(writeControl(`${directory.path}/memory.max`, "4096"), undefined);
+  assert.equal(Deno.readTextFileSync(`${directory.path}/memory.max`), "4096");
 });
 
 Deno.test("a missing control file is not created", () => {
-  using folder = makeFolder();
-  assert.equal(writeControl(`${folder.path}/memory.max`, "4096"), "no such file");
-  assert.equal(mayWrite(`${folder.path}/memory.max`), "no such file");
-  assert.deepEqual([...Deno.readDirSync(folder.path)], []);
+  using directory = makeDirectory();
+  assert.equal(writeControl(`${directory.path}/memory.max`, "4096"), "no such file");
+  assert.equal(mayWrite(`${directory.path}/memory.max`), "no such file");
+  assert.deepEqual([...Deno.readDirSync(directory.path)], []);
 });
 
 Deno.test("checking whether a file may be written does not change it", () => {
-  using folder = makeFolder();
-  Deno.writeTextFileSync(`${folder.path}/memory.max`, "max\n");
-  mayWrite(`${folder.path}/memory.max`);
-  assert.equal(Deno.readTextFileSync(`${folder.path}/memory.max`), "max\n");
+  using directory = makeDirectory();
+  Deno.writeTextFileSync(`${directory.path}/memory.max`, "max\n");
+  mayWrite(`${directory.path}/memory.max`);
+  assert.equal(Deno.readTextFileSync(`${directory.path}/memory.max`), "max\n");
 });
 
 Deno.test("a value that the kernel refuses is a reason, not an exception", {

@@ -1,4 +1,4 @@
-const FOLDER = new URL("../../fixtures/", import.meta.url);
+const DIRECTORY = new URL("../../fixtures/", import.meta.url);
 
 export const KERNELS = ["6.1-v1", "6.1-v2", "6.18-v1"] as const;
 
@@ -6,7 +6,7 @@ export type Kernel = (typeof KERNELS)[number];
 
 /** The text that a kernel wrote. Throws if it was not captured. */
 export function fixture(kernel: Kernel, path: string): string {
-  return Deno.readTextFileSync(new URL(`${kernel}/${path}`, FOLDER));
+  return Deno.readTextFileSync(new URL(`${kernel}/${path}`, DIRECTORY));
 }
 
 /** The control files of a captured cgroup; `undefined` for files that the kernel did not have. */

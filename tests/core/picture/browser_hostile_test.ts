@@ -20,7 +20,7 @@ import {
 const EVIL =
   `</script><img src=x onerror="document.title='owned'">'"<!--\n\x1b[31m\x00\u202e\u2028&amp;`;
 
-browserTest("a hostile name executes nothing and is shown as text", async (page, folder) => {
+browserTest("a hostile name executes nothing and is shown as text", async (page, directory) => {
   const path = `/${EVIL}`;
   const lines = [
     { ...head, host: EVIL, kernel: EVIL, oomkit: EVIL },
@@ -41,7 +41,7 @@ browserTest("a hostile name executes nothing and is shown as text", async (page,
     }),
     endLine(START + 1000),
   ];
-  await open(page, folder, lines);
+  await open(page, directory, lines);
   const { left, top, width } = await page.evaluate(plot);
   await mouse(page, "mouseMoved", left + width * 0.4, top + 50);
   await settled(page);
@@ -56,25 +56,25 @@ browserTest("a hostile name executes nothing and is shown as text", async (page,
   );
   for (const unseen of ["\u202e", "\u2028", "\x1b"]) assert.ok(!text.includes(unseen));
 
-  Deno.writeTextFileSync(`${folder}/run.svg`, stillPicture(pictureOf(lines)));
-  await page.open(`${folder}/run.svg`);
+  Deno.writeTextFileSync(`${directory}/run.svg`, stillPicture(pictureOf(lines)));
+  await page.open(`${directory}/run.svg`);
   assert.equal(await page.evaluate("document.documentElement.nodeName"), "svg");
   assert.equal(await page.evaluate("document.querySelectorAll('img, parsererror').length"), 0);
 
   const node = { name: EVIL, path, depth: 0, usage: 5, working: 1, limit: 9, kills: 1, leftOut: 0 };
-  Deno.writeTextFileSync(`${folder}/tree.html`, await treePage({ about: EVIL, nodes: [node] }));
-  await page.open(`${folder}/tree.html`);
+  Deno.writeTextFileSync(`${directory}/tree.html`, await treePage({ about: EVIL, nodes: [node] }));
+  await page.open(`${directory}/tree.html`);
   assert.equal(await page.evaluate("document.querySelectorAll('img').length"), 0);
 });
 
 browserTest(
   "an injected script would not run, and nothing can be fetched",
-  async (page, folder) => {
+  async (page, directory) => {
     const html = await runPage(pictureOf(killedRun(20)));
     const smuggled = html.replace("</main>", `<script>document.title = "owned"</script></main>`);
     assert.notEqual(smuggled, html);
-    Deno.writeTextFileSync(`${folder}/run.html`, smuggled);
-    await page.open(`${folder}/run.html`);
+    Deno.writeTextFileSync(`${directory}/run.html`, smuggled);
+    await page.open(`${directory}/run.html`);
     assert.notEqual(await page.evaluate("document.title"), "owned");
     const fetched = await page.evaluate(
       "fetch('http://127.0.0.1:9/').then(() => 'sent', (error) => String(error))",

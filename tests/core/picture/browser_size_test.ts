@@ -5,7 +5,7 @@ import { treePage } from "../../../core/picture/tree.ts";
 import { browserTest, open } from "../../helpers/page_cases.ts";
 import { climb, crowdedRun, endLine, head, START } from "../../helpers/recorded_run.ts";
 
-browserTest("a click enters a cgroup of a tree, and Escape leaves it", async (page, folder) => {
+browserTest("a click enters a cgroup of a tree, and Escape leaves it", async (page, directory) => {
   const base = { working: null, limit: null, kills: null, leftOut: 0 };
   const nodes = [
     { name: "/", path: "/", depth: 0, usage: 1000, ...base },
@@ -13,8 +13,8 @@ browserTest("a click enters a cgroup of a tree, and Escape leaves it", async (pa
     { name: "x", path: "/a/x", depth: 2, usage: 500, ...base },
     { name: "b", path: "/b", depth: 1, usage: 300, ...base },
   ];
-  Deno.writeTextFileSync(`${folder}/tree.html`, await treePage({ about: "here", nodes }));
-  await page.open(`${folder}/tree.html`);
+  Deno.writeTextFileSync(`${directory}/tree.html`, await treePage({ about: "here", nodes }));
+  await page.open(`${directory}/tree.html`);
   const root = "document.body.dataset.root";
   const cells = "document.querySelectorAll('#map rect[role=button]').length";
   assert.deepEqual([await page.evaluate(root), await page.evaluate(cells)], ["/", 4]);
@@ -46,18 +46,18 @@ const pans = (count: number) =>
 
 browserTest(
   "100,000 points pan at most four times slower than a thousand",
-  async (page, folder) => {
+  async (page, directory) => {
     const run = (points: number) => [
       head,
       ...climb(1, { path: "/big", reference_lines: true }, points, 3600),
       endLine(START + 3_600_000),
     ];
-    await open(page, folder, run(1000));
+    await open(page, directory, run(1000));
     await page.evaluate(pans(10));
     const begun = performance.now();
     await page.evaluate(pans(40));
     const few = performance.now() - begun;
-    await open(page, folder, run(100_000));
+    await open(page, directory, run(100_000));
     await page.evaluate(pans(10));
     const begunMany = performance.now();
     const { frames } = await page.evaluate(pans(40));
@@ -70,8 +70,8 @@ browserTest(
   },
 );
 
-browserTest("a thousand cgroups can be selected together", async (page, folder) => {
-  await open(page, folder, crowdedRun(1000, 60));
+browserTest("a thousand cgroups can be selected together", async (page, directory) => {
+  await open(page, directory, crowdedRun(1000, 60));
   await page.evaluate("document.querySelector('button[data-do=all]').click()");
   const { frames } = await page.evaluate(pans(3));
   assert.equal(frames, 3);

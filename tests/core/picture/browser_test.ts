@@ -15,8 +15,8 @@ import {
 } from "../../helpers/page_cases.ts";
 import { crowdedRun, killedRun, START } from "../../helpers/recorded_run.ts";
 
-browserTest("the charts are drawn below the verdict", async (page, folder) => {
-  await open(page, folder, killedRun(600));
+browserTest("the charts are drawn below the verdict", async (page, directory) => {
+  await open(page, directory, killedRun(600));
   assert.match(await page.evaluate("document.querySelector('h1').textContent"), /killed java/);
   assert.ok(await page.evaluate(inkIn("#memory")) > 50);
   assert.ok(await page.evaluate(inkIn("#pressure")) > 5);
@@ -29,8 +29,8 @@ browserTest("the charts are drawn below the verdict", async (page, folder) => {
 
 browserTest(
   "the tooltip has the values and events at the pointer",
-  async (page, folder) => {
-    await open(page, folder, killedRun(600));
+  async (page, directory) => {
+    await open(page, directory, killedRun(600));
     const { left, top, width } = await page.evaluate(plot);
     await mouse(page, "mouseMoved", left + width / 2, top + 100);
     await settled(page);
@@ -48,8 +48,8 @@ browserTest(
 
 browserTest(
   "mouse, wheel, keys and buttons zoom, pan and reset",
-  async (page, folder) => {
-    await open(page, folder, killedRun(600));
+  async (page, directory) => {
+    await open(page, directory, killedRun(600));
     const whole = await viewOf(page);
     assert.deepEqual(whole, [START, START + 180_000]);
     const { left, top, width } = await page.evaluate(plot);
@@ -98,8 +98,8 @@ browserTest(
 
 browserTest(
   "cgroups are selected and deselected together with their events",
-  async (page, folder) => {
-    await open(page, folder, crowdedRun(9, 100));
+  async (page, directory) => {
+    await open(page, directory, crowdedRun(9, 100));
     const checked = "document.querySelectorAll('input[data-group]:checked').length";
     const rows =
       "[...document.querySelectorAll('#events tbody tr')].filter((row) => !row.hidden).length";
@@ -127,7 +127,7 @@ browserTest(
   },
 );
 
-browserTest("the page is dark on a dark screen, and white on paper", async (page, folder) => {
+browserTest("the page is dark on a dark screen, and white on paper", async (page, directory) => {
   const background = "getComputedStyle(document.documentElement).backgroundColor";
   const media = (scheme: string, type = "screen") =>
     page.send("Emulation.setEmulatedMedia", {
@@ -135,7 +135,7 @@ browserTest("the page is dark on a dark screen, and white on paper", async (page
       features: [{ name: "prefers-color-scheme", value: scheme }],
     });
   await media("dark");
-  await open(page, folder, killedRun(200));
+  await open(page, directory, killedRun(200));
   assert.equal(await page.evaluate(background), "rgb(16, 20, 24)");
   assert.ok(await page.evaluate(inkIn("#memory")) > 50);
   await media("light");
@@ -151,9 +151,9 @@ browserTest("the page is dark on a dark screen, and white on paper", async (page
 
 browserTest(
   "without a script the page has the still picture and the tables",
-  async (page, folder) => {
+  async (page, directory) => {
     await page.send("Emulation.setScriptExecutionDisabled", { value: true });
-    const path = `${folder}/run.html`;
+    const path = `${directory}/run.html`;
     Deno.writeTextFileSync(path, await runPage(pictureOf(killedRun(200))));
     await page.open(path);
     await page.send("Emulation.setScriptExecutionDisabled", { value: false });
@@ -167,10 +167,10 @@ browserTest(
   },
 );
 
-browserTest("on a narrow screen nothing is wider than the screen", async (page, folder) => {
+browserTest("on a narrow screen nothing is wider than the screen", async (page, directory) => {
   const metrics = { width: 400, height: 800, deviceScaleFactor: 2, mobile: true };
   await page.send("Emulation.setDeviceMetricsOverride", metrics);
-  await open(page, folder, crowdedRun(9, 100));
+  await open(page, directory, crowdedRun(9, 100));
   assert.equal(await page.evaluate("document.documentElement.scrollWidth"), 400);
   assert.ok(await page.evaluate(inkIn("#memory")) > 50);
 });

@@ -80,16 +80,16 @@ Deno.test("each event is POSTed, in order", async () => {
 });
 
 Deno.test("a Unix socket is supported, with the HTTP path after the second colon", async () => {
-  const folder = Deno.makeTempDirSync({ prefix: "oomkit-webhook-" });
+  const directory = Deno.makeTempDirSync({ prefix: "oomkit-webhook-" });
   try {
-    await using server = listen(fine, { path: `${folder}/s` });
+    await using server = listen(fine, { path: `${directory}/s` });
     const { webhook, report, lines } = webhookTo(server.url);
     report("/a");
     await webhook.close();
     assert.deepEqual([server.bodies, lines], [["/a"], []]);
     assert.match(server.requests[0]!.url, /\/message$/);
   } finally {
-    Deno.removeSync(folder, { recursive: true });
+    Deno.removeSync(directory, { recursive: true });
   }
 });
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { OomkitError } from "../../../core/errors.ts";
-import { makeFolder } from "../../helpers/folder.ts";
+import { makeDirectory } from "../../helpers/directory.ts";
 import { cgroup, head, readAll, snapshots, textOf } from "./recording.ts";
 
 const whole = [head, cgroup, ...snapshots(50), { type: "end", at: 2_000_000, reason: "ended" }];
@@ -13,8 +13,8 @@ const packed = new Uint8Array([...firstMember, ...gzipSync(textOf(whole.slice(20
 
 for (const [name, content] of [["plain", bytes], ["compressed", packed]] as const) {
   Deno.test(`a recording that is ${name} is read as it was written, and up to the cut when it is truncated`, async () => {
-    using folder = makeFolder();
-    const path = `${folder.path}/r`;
+    using directory = makeDirectory();
+    const path = `${directory.path}/r`;
     Deno.writeFileSync(path, content);
     assert.deepEqual(await readAll(path), whole);
     await fc.assert(
@@ -43,8 +43,8 @@ for (const [name, content] of [["plain", bytes], ["compressed", packed]] as cons
 }
 
 Deno.test("reading any file ends in lines or in one line that says why not", async () => {
-  using folder = makeFolder();
-  const path = `${folder.path}/r`;
+  using directory = makeDirectory();
+  const path = `${directory.path}/r`;
   const garbage = fc.oneof(
     fc.uint8Array({ maxLength: 300 }),
     fc.array(fc.json(), { maxLength: 5 }).map((lines) =>
@@ -117,8 +117,11 @@ const broken: readonly (readonly [string, readonly unknown[] | string, RegExp])[
 
 for (const [what, content, expected] of broken) {
   Deno.test(`a recording that ${what} is refused with the line`, async () => {
-    using folder = makeFolder();
-    const path = folder.write("r.jsonl", typeof content === "string" ? content : textOf(content));
+    using directory = makeDirectory();
+    const path = directory.write(
+      "r.jsonl",
+      typeof content === "string" ? content : textOf(content),
+    );
     await assert.rejects(readAll(path), (error) => {
       assert.ok(error instanceof OomkitError);
       assert.match(error.message, expected);
@@ -128,14 +131,17 @@ for (const [what, content, expected] of broken) {
 }
 
 Deno.test("lines and fields of types that only later versions know are ignored", async () => {
-  using folder = makeFolder();
-  const path = folder.write("r", textOf([{ ...head, more: 1 }, { type: "later", at: 1 }, cgroup]));
+  using directory = makeDirectory();
+  const path = directory.write(
+    "r",
+    textOf([{ ...head, more: 1 }, { type: "later", at: 1 }, cgroup]),
+  );
   assert.deepEqual(await readAll(path), [{ ...head, more: 1 }, cgroup]);
 });
 
 Deno.test("what is not a regular file is refused without waiting", async () => {
-  using folder = makeFolder();
-  await assert.rejects(readAll(folder.path), /cannot read .*: it is not a regular file/);
-  await assert.rejects(readAll(`${folder.path}/none`), /cannot read .*: No such file/);
+  using directory = makeDirectory();
+  await assert.rejects(readAll(directory.path), /cannot read .*: it is not a regular file/);
+  await assert.rejects(readAll(`${directory.path}/none`), /cannot read .*: No such file/);
   await assert.rejects(readAll("/dev/zero"), /it is not a regular file/);
 });

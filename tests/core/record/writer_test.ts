@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { recordingClock } from "../../../core/record/clock.ts";
 import type { RecordingLine } from "../../../core/record/format.ts";
 import { openRecordFile, type RecordFile } from "../../../core/record/writer.ts";
-import { makeFolder } from "../../helpers/folder.ts";
+import { makeDirectory } from "../../helpers/directory.ts";
 import { cgroup, head, readAll, snapshots } from "./recording.ts";
 
 // Loads the C library, which stays loaded.
@@ -16,8 +16,8 @@ const record = (file: RecordFile, lines: readonly RecordingLine[]) =>
 
 for (const name of ["r.jsonl", "r.jsonl.gz"]) {
   Deno.test(`${name} holds the recorded lines, and then the end`, async () => {
-    using folder = makeFolder();
-    const path = `${folder.path}/${name}`;
+    using directory = makeDirectory();
+    const path = `${directory.path}/${name}`;
     const file = await openRecordFile(path, options);
     record(file, lines);
     await file.close();
@@ -29,8 +29,8 @@ for (const name of ["r.jsonl", "r.jsonl.gz"]) {
   });
 
   Deno.test(`${name} stays below the maximum size, warns once, and can be read`, async () => {
-    using folder = makeFolder();
-    const path = `${folder.path}/${name}`;
+    using directory = makeDirectory();
+    const path = `${directory.path}/${name}`;
     const warnings: string[] = [];
     const max = 4096;
     const file = await openRecordFile(path, {
@@ -58,8 +58,8 @@ for (const name of ["r.jsonl", "r.jsonl.gz"]) {
 }
 
 Deno.test("however many cgroups are described in a row, what was recorded can be read", async () => {
-  using folder = makeFolder();
-  const path = `${folder.path}/r`;
+  using directory = makeDirectory();
+  const path = `${directory.path}/r`;
   const file = await openRecordFile(path, { ...options, max: 1024 ** 3 });
   const long = `/${"x".repeat(1000)}`;
   const described = (id: number) => ({ ...cgroup, id, path: `${long}${id}`, usage_cgroup: long });
@@ -76,10 +76,10 @@ Deno.test("however many cgroups are described in a row, what was recorded can be
 });
 
 Deno.test("when nothing more can be written, it warns once and does not throw", async () => {
-  using folder = makeFolder();
+  using directory = makeDirectory();
   const warnings: string[] = [];
   const warn = (line: string) => void warnings.push(line);
-  const file = await openRecordFile(`${folder.path}/r`, { ...options, warn });
+  const file = await openRecordFile(`${directory.path}/r`, { ...options, warn });
   // From now on the disk refuses every write.
   using broken = breakWrites("No space left on device (os error 28)");
   record(file, lines);
@@ -104,8 +104,8 @@ function breakWrites(why: string): Disposable & { readonly tried: Promise<void> 
 }
 
 Deno.test("an existing file is kept, and with force replaced", async () => {
-  using folder = makeFolder();
-  const path = folder.write("r", "mine");
+  using directory = makeDirectory();
+  const path = directory.write("r", "mine");
   await assert.rejects(
     openRecordFile(path, options),
     /cannot write the recording to .*: the file exists already; name another file, or replace it with --force/,
@@ -118,9 +118,9 @@ Deno.test("an existing file is kept, and with force replaced", async () => {
 });
 
 Deno.test("a link is not followed: its target is kept", async () => {
-  using folder = makeFolder();
-  const other = folder.write("other", "mine");
-  const path = `${folder.path}/r`;
+  using directory = makeDirectory();
+  const other = directory.write("other", "mine");
+  const path = `${directory.path}/r`;
   Deno.symlinkSync(other, path);
   await assert.rejects(openRecordFile(path, options), /the file exists already/);
   const file = await openRecordFile(path, { ...options, force: true });
@@ -131,9 +131,9 @@ Deno.test("a link is not followed: its target is kept", async () => {
 });
 
 Deno.test("a link to what is not a regular file is not replaced, and neither is one such as /dev/stdout", async () => {
-  using folder = makeFolder();
-  const path = `${folder.path}/r`;
-  for (const target of [folder.path, "/dev/null", "/proc/self/fd/0"]) {
+  using directory = makeDirectory();
+  const path = `${directory.path}/r`;
+  for (const target of [directory.path, "/dev/null", "/proc/self/fd/0"]) {
     Deno.symlinkSync(target, path);
     await assert.rejects(
       openRecordFile(path, { ...options, force: true }),
@@ -145,19 +145,19 @@ Deno.test("a link to what is not a regular file is not replaced, and neither is 
 });
 
 Deno.test("a run that ends before it has read anything leaves no file", async () => {
-  using folder = makeFolder();
-  const path = `${folder.path}/r`;
+  using directory = makeDirectory();
+  const path = `${directory.path}/r`;
   const file = await openRecordFile(path, options);
   file.line(head);
   await file.close();
-  assert.deepEqual([...Deno.readDirSync(folder.path)], []);
+  assert.deepEqual([...Deno.readDirSync(directory.path)], []);
 });
 
 Deno.test("a directory is not replaced, and a missing directory is not created", async () => {
-  using folder = makeFolder();
+  using directory = makeDirectory();
   await assert.rejects(
-    openRecordFile(folder.path, { ...options, force: true }),
+    openRecordFile(directory.path, { ...options, force: true }),
     /it is not a regular file/,
   );
-  await assert.rejects(openRecordFile(`${folder.path}/no/r`, options), /No such file/);
+  await assert.rejects(openRecordFile(`${directory.path}/no/r`, options), /No such file/);
 });

@@ -4,7 +4,7 @@ import { openCgroup, readSummary } from "../../../core/cgroup/cgroup.ts";
 import { discover } from "../../../core/cgroup/hierarchy.ts";
 import { pidsOf } from "../../../core/cgroup/processes.ts";
 import {
-  createTemporaryFolder,
+  createTemporaryDirectory,
   FAKE_CGROUP,
   type FakeState,
   FakeTree,
@@ -89,15 +89,15 @@ Deno.test("a temporary tree is gone when it is removed, and removing it twice is
   tree.remove();
 });
 
-Deno.test("a temporary folder is private, and stale ones are removed but not those of running processes", () => {
+Deno.test("a temporary directory is private, and stale ones are removed but not those of running processes", () => {
   const names = (dir: string) => [...Deno.readDirSync(dir)].map(({ name }) => name);
   const owner = ownIdentity()!;
-  const first = createTemporaryFolder();
+  const first = createTemporaryDirectory();
   const parent = first.slice(0, first.lastIndexOf("/"));
   const stale = sandboxName("oomkit-sim", { ...owner, startTime: owner.startTime - 1n });
   Deno.mkdirSync(`${parent}/${stale}/app`, { recursive: true });
   Deno.writeTextFileSync(`${parent}/${stale}/app/memory.current`, "0\n");
-  const second = createTemporaryFolder();
+  const second = createTemporaryDirectory();
   try {
     assert.equal(Deno.statSync(first).mode! & 0o777, 0o700);
     assert.equal(Deno.statSync(second).mode! & 0o777, 0o700);

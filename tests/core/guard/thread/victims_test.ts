@@ -11,7 +11,7 @@ import { startWaitingProcesses } from "../../../helpers/waiting_processes.ts";
 // Loaded once for all tests.
 libc();
 
-/** Two processes, and a folder laid out like a cgroup that contains them. */
+/** Two processes, and a directory laid out like a cgroup that contains them. */
 function makeCgroup() {
   const processes = startWaitingProcesses();
   const { pids } = processes;

@@ -1,12 +1,12 @@
-/** A temporary folder, removed at the end of the test. */
+/** A temporary directory, removed at the end of the test. */
 
-export interface Folder extends Disposable {
+export interface Directory extends Disposable {
   readonly path: string;
   /** @returns the path. */
   write(name: string, text: string, mode?: number): string;
 }
 
-export function makeFolder(): Folder {
+export function makeDirectory(): Directory {
   const path = Deno.makeTempDirSync({ prefix: "oomkit-test-" });
   return {
     path,
