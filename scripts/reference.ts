@@ -1,6 +1,6 @@
 /**
  * Generates the man page, the table of all options, and the JSON Schema of the configuration file from the definitions of the
- * commands. `deno run -A scripts/reference.ts` writes them; with `--check` it names those that are not up to date.
+ * commands, and the actions in the JSON Schema of events from their table. `deno run -A scripts/reference.ts` writes them; with `--check` it names those that are not up to date.
  */
 
 import { join } from "node:path";
@@ -8,11 +8,15 @@ import { definitionsOf } from "../cli/options/definitions.ts";
 import { wholeProgram } from "../cli/program.ts";
 import { VERSION } from "../cli/version.ts";
 import { tryReadText } from "../core/cgroup/files.ts";
+import { ACTIONS } from "../core/policy/actions.ts";
 import { root } from "./command.ts";
 import { configSchema } from "./reference/config_schema.ts";
 import { manPage } from "./reference/man_page.ts";
 import { described, optionsPage } from "./reference/options_page.ts";
 import { Mistake, note, printLine, run } from "./terminal.ts";
+
+// deno-lint-ignore no-explicit-any -- a JSON Schema
+type Json = any;
 
 /** @returns the text of each file, by its path in the project. */
 export async function reference(): Promise<Record<string, string>> {
@@ -25,7 +29,43 @@ export async function reference(): Promise<Record<string, string>> {
       JSON.stringify(configSchema(program)),
       "json",
     ),
+    [EVENT_SCHEMA]: await formatted(
+      JSON.stringify(
+        withActions(JSON.parse(Deno.readTextFileSync(join(root, EVENT_SCHEMA)))),
+        null,
+        2,
+      ),
+      "json",
+    ),
   };
+}
+
+const EVENT_SCHEMA = "docs/schema/event.schema.json";
+const UNIVERSAL_OUTCOMES = ["dry_run", "failed"];
+
+/** The schema of events, with all actions of the guard and their outcomes. */
+function withActions(schema: Json): Json {
+  const { action, outcome } = schema.$defs.action.properties;
+  const reported = Object.entries(ACTIONS).filter(([, { runs }]) => runs !== "never")
+    .map(([kind, { outcomes }]) => ({ kind, outcomes: outcomes as readonly string[] }));
+  const own = Map.groupBy(
+    reported,
+    ({ outcomes }) => outcomes.filter((each) => !UNIVERSAL_OUTCOMES.includes(each)).join(" or "),
+  );
+  const described = [...own].map(([outcomes, actions]) =>
+    `${actions.map(({ kind }) => kind).join(", ")}: ${outcomes}.`
+  );
+  action.enum = reported.map(({ kind }) => kind);
+  outcome.enum = [
+    ...new Set(reported.flatMap(({ outcomes }) => outcomes)).difference(
+      new Set(UNIVERSAL_OUTCOMES),
+    ),
+    ...UNIVERSAL_OUTCOMES,
+  ];
+  outcome.description = `${described.join(" ")} All: ${
+    UNIVERSAL_OUTCOMES.join(" or ")
+  }, see reason.`;
+  return schema;
 }
 
 /** Formatted, so that `deno fmt --check` accepts the generated files. */

@@ -1,5 +1,6 @@
 /** `oomkit guard`. */
 
+import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { cgroupsOfProcesses } from "../../core/cgroup/shared_pid_namespace.ts";
 import type { Followed } from "../../core/collect/metric_readings.ts";
 import {
@@ -43,7 +44,7 @@ export function guardCommand(finish: Finish) {
   return guardBase()
     .argument("[targets...]", "cgroups (default: own cgroup; all with --root)")
     .action(async (named, flags, self) => {
-      if (flags.restore) return finish(restoreSettings(named, flags));
+      if (flags.restore) return finish(restoreSettings(self, named, flags));
       const request = guardRequestOf(self, named, flags);
       if (flags.checkConfig) {
         const { checkConfig } = await import("./check_config.ts");
@@ -310,11 +311,21 @@ export function candidateText(candidate: CandidateJson, at: number): string {
   return `${rank.padStart(2)}  pid ${pid} (${printable(comm)})  ${parts.join(", ")}  ${shown}`;
 }
 
+const USED_BY_RESTORE = ["restore", "json", "output", "color", "config"];
+
 /** `oomkit guard --restore`: restores settings left by guards that were killed. @returns the exit status */
-function restoreSettings(targets: readonly string[], flags: GuardFlags): number {
-  if (targets.length > 0) {
+function restoreSettings(
+  command: CommandUnknownOpts,
+  targets: readonly string[],
+  flags: GuardFlags,
+): number {
+  const other = command.options.find((option) =>
+    !USED_BY_RESTORE.includes(option.attributeName()) &&
+    command.getOptionValueSource(option.attributeName()) === "cli"
+  );
+  if (targets.length > 0 || other) {
     throw new OomkitError(
-      `cannot restore ${targets[0]} alone: --restore takes no targets`,
+      `cannot use ${targets[0] ?? other!.long} with --restore: it restores all settings`,
       "write: oomkit guard --restore",
     );
   }

@@ -39,7 +39,7 @@ const ACTIONS = (defaultSignal: SignalName) => ({
 const VICTIMS = { group: "victims", inRules: true } as const;
 
 export const POLICY_OPTIONS = {
-  policy: choice("--policy <action>", "imminent-level action: process, container or noop", {
+  policy: choice("--policy <action>", `imminent-level action: ${KILL_ACTIONS.join(", ")} or noop`, {
     ...BASIC_LEVELS,
     choices: ["noop", ...KILL_ACTIONS],
   }),

@@ -1,4 +1,4 @@
-/** `oomkit inspect`: the limit of a cgroup, the cgroup that sets it, what is left, and the likeliest victim. */
+/** `oomkit inspect`: the limit of a cgroup, the cgroup that sets it, what is left, and the most likely victim. */
 
 import { type Cgroup, openCgroup } from "../../core/cgroup/cgroup.ts";
 import { discover, type Hierarchy, onHost } from "../../core/cgroup/hierarchy.ts";
@@ -116,7 +116,7 @@ const loadParts = async (options: Options) => ({
 export function inspectCommand(finish: Finish) {
   const command = subcommand(
     "inspect",
-    "show limits, the cgroups that set them, headroom, and the likeliest victim",
+    "show limits, the cgroups that set them, headroom, and the most likely victim",
     INSPECT_OPTIONS,
   ).argument("[target...]", "cgroup path, glob, pid:N, unit:NAME, pod:UID or container id");
   return withHelp(command, {

@@ -37,7 +37,7 @@ function tableLines(
   return [style("dim", titles!), ...lines];
 }
 
-/** The whole machine: its memory, the likeliest victim, and the cgroups by usage. */
+/** The whole machine: its memory, the most likely victim, and the cgroups by usage. */
 export function nodeLines(
   found: Inspection,
   tree: CgroupTree,
@@ -73,7 +73,7 @@ export function nodeLines(
   ];
 }
 
-/** One cgroup: its limit, what is left, its memory, and the likeliest victim. */
+/** One cgroup: its limit, what is left, its memory, and the most likely victim. */
 export function inspectionLines(found: Inspection, machine: Machine, layout: TextLayout): string[] {
   const { cgroup, snapshot } = found;
   const { style, width } = layout;
@@ -292,7 +292,7 @@ function processLines({ members, forecast }: Inspection, layout: TextLayout): st
   const { style } = layout;
   const [titles, ...lines] = tableLines(shown.map(([column]) => column), rows, layout);
   const more = total === undefined
-    ? ["only the machine's likeliest victims; --processes all shows every process"]
+    ? ["only the machine's most likely victims; --processes all shows every process"]
     : total > processes.length
     ? [`and ${total - processes.length} more; --processes all shows them`]
     : [];

@@ -103,11 +103,15 @@ export function parsePercent(text: string): number {
 
 export type SizeOrPercent = { readonly bytes: number } | { readonly percent: number };
 
-/** @throws {OomkitError} as `parseSize` and `parsePercent` do */
+/** @throws {OomkitError} as `parseSize` and `parsePercent` do, and for a bare number that is more likely a percentage than bytes */
 export function parseSizeOrPercent(text: string): SizeOrPercent {
-  return text.trimEnd().endsWith("%")
-    ? { percent: parsePercent(text) }
-    : { bytes: parseSize(text) };
+  const trimmed = text.trim();
+  if (trimmed.endsWith("%")) return { percent: parsePercent(text) };
+  const bytes = parseSize(text);
+  if (/^\d+$/.test(trimmed) && bytes > 0 && bytes <= 100) {
+    throw cannot("size", text, "it has no unit", `use ${bytes}% or a size such as ${bytes}M`);
+  }
+  return { bytes };
 }
 
 /**

@@ -79,28 +79,39 @@ function open(path: string): Deno.FsFile {
   }
 }
 
+/** The options of files that a command writes; those that replace a file come last. */
+const OUTPUT_OPTIONS = {
+  logFile: "--log-file",
+  report: "--report",
+  junit: "--junit",
+  record: "--record",
+  html: "--html",
+  svg: "--svg",
+} as const;
+
 /**
  * Throws {@link OomkitError} when two paths lead to the same file: `--force` would replace the first by the second.
  *
  * @param input the recording that the command reads.
  */
 export function checkOutputConflicts(
-  { record, html, svg }: Partial<Record<"record" | "html" | "svg", string | undefined>>,
+  flags: { readonly [Name in keyof typeof OUTPUT_OPTIONS]?: unknown },
   input?: string,
 ): void {
   const taken = new Map<string, string>();
   for (const path of input === undefined ? [] : [directoryEntry(input), ...realPathOf(input)]) {
     taken.set(path, "the recording itself");
   }
-  for (const [flag, path] of [["--record", record], ["--html", html], ["--svg", svg]] as const) {
-    if (path === undefined) continue;
+  for (const [name, option] of Object.entries(OUTPUT_OPTIONS)) {
+    const path = flags[name as keyof typeof OUTPUT_OPTIONS];
+    if (typeof path !== "string") continue;
     const entry = directoryEntry(path);
     const other = taken.get(entry);
     if (other !== undefined) {
-      const message = `cannot write ${flag} to ${shortened(path)}: it is ${other}`;
+      const message = `cannot write ${option} to ${shortened(path)}: it is ${other}`;
       throw new OomkitError(message, "name two files");
     }
-    taken.set(entry, `the file of ${flag}`);
+    taken.set(entry, `the file of ${option}`);
   }
 }
 

@@ -158,8 +158,8 @@ targets are removed, on Ctrl-C, or by --for and --until.
 
 In the live view, ? lists the keys.
 
-Event types: threshold pressure high max oom oom_kill oom_group_kill
-limit_changed cgroup_created cgroup_removed degraded summary
+Event types: ${WATCH_EVENT_TYPES.slice(0, 7).join(" ")}
+${WATCH_EVENT_TYPES.slice(7).join(" ")}
 
 In CI: --annotate github shows the verdict on the page of the run, gitlab as a
 section of the job's log; on stderr, because stdout belongs to the command.`;

@@ -23,9 +23,9 @@ export interface Inspection {
 }
 
 export interface Members {
-  /** The likeliest victims first, then the processes that the kernel does not kill. */
+  /** The most likely victims first, then the processes that the kernel does not kill. */
   readonly processes: readonly (Process & { readonly badness?: number })[];
-  /** Absent for the machine, of which only the likeliest victims are read, and if a cgroup.procs is not readable. */
+  /** Absent for the machine, of which only the most likely victims are read, and if a cgroup.procs is not readable. */
   readonly total?: number;
   /** The number of processes that are not visible. */
   readonly hiddenProcesses: number;
@@ -64,13 +64,13 @@ export function inspect(cgroup: Cgroup, processes: number): Inspection | undefin
 
 function membersOf(cgroup: Cgroup, forecast: OomForecast, maxShown: number): Members {
   const { path } = cgroup;
-  // Reading every process of a machine takes long, and the likeliest victims are known already.
+  // Reading every process of a machine takes long, and the most likely victims are known already.
   if (
     path === "/" && forecast.scope === "system" && forecast.candidates.length > 0 &&
     maxShown !== Infinity
   ) {
-    const likeliest = forecast.candidates.map(({ process, badness }) => ({ ...process, badness }));
-    return { processes: likeliest.slice(0, maxShown), hiddenProcesses: 0, unread: [] };
+    const mostLikely = forecast.candidates.map(({ process, badness }) => ({ ...process, badness }));
+    return { processes: mostLikely.slice(0, maxShown), hiddenProcesses: 0, unread: [] };
   }
   const { processes, hiddenProcesses, unread } = partOf(forecast.processList, path) ??
     listProcesses(cgroup);

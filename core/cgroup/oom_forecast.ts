@@ -79,7 +79,7 @@ function forecastOfMachine(hierarchy: Hierarchy, atLeast: number): OomForecast {
     : total + swapTotal;
   // In a container neither the machine's processes nor its other cgroups are visible.
   const isVisible = oomTotalBytes !== undefined && hierarchy.kernel && onHost();
-  const candidates = isVisible ? rank(likeliestOfMachine(hierarchy, atLeast), oomTotalBytes) : [];
+  const candidates = isVisible ? rank(mostLikelyOfMachine(hierarchy, atLeast), oomTotalBytes) : [];
   return omitUndefined({
     scope: "system" as const,
     oomKillerDisabled: false,
@@ -90,7 +90,7 @@ function forecastOfMachine(hierarchy: Hierarchy, atLeast: number): OomForecast {
 }
 
 /** Only the processes with the highest oom_score, which is the same badness in thousandths. */
-function likeliestOfMachine({ version }: Hierarchy, atLeast: number): Process[] {
+function mostLikelyOfMachine({ version }: Hierarchy, atLeast: number): Process[] {
   const scores = oomScores().filter(({ score }) => score > 0).sort((a, b) => b.score - a.score);
   const lowest = scores[atLeast - 1]?.score ?? 0;
   return scores.filter(({ score }) => score >= lowest)
@@ -100,7 +100,7 @@ function likeliestOfMachine({ version }: Hierarchy, atLeast: number): Process[] 
 /** What the kernel's ranking of victims depends on besides the processes. */
 const rankingContext = () => ({ pageSize: pageSize(), pidOneIsInit: inInitialPidNamespace() });
 
-/** The likeliest victim first; empty if the total is unknown. */
+/** The most likely victim first; empty if the total is unknown. */
 export const rank = (processes: readonly Process[], oomTotalBytes: number | undefined) =>
   oomTotalBytes === undefined ? [] : rankVictims(processes, oomTotalBytes, rankingContext());
 

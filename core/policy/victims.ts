@@ -21,7 +21,7 @@ export interface Machine {
 }
 
 /**
- * The candidates of an OOM, the likeliest victim first. In a memory cgroup the kernel scales oom_score_adj by the limit of the
+ * The candidates of an OOM, the most likely victim first. In a memory cgroup the kernel scales oom_score_adj by the limit of the
  * cgroup, not by the memory of the machine, so /proc/PID/oom_score alone can name the wrong process.
  *
  * Left out, as by the kernel: pid 1 of the machine, oom_score_adj -1000, and processes without memory of their own (zombies,

@@ -128,3 +128,11 @@ Deno.test("without a directory there is nothing to restore", async () => {
   const { code, stderr } = await state.restore();
   assert.deepEqual([code, stderr], [0, "nothing to restore\n"]);
 });
+
+Deno.test("--restore refuses targets and options that it does not use", async () => {
+  for (const [word, ...more] of [["/a"], ["--check-config"], ["--policy", "process"], ["-r"]]) {
+    const { code, stdout, stderr } = await runOomkit(["guard", "--restore", word!, ...more]);
+    assert.deepEqual([code, stdout], [2, ""]);
+    assert.match(stderr, /^oomkit: cannot use \S+ with --restore: it restores all settings; write/);
+  }
+});

@@ -130,6 +130,11 @@ Deno.test("a threshold is a size or a percentage", () => {
   assert.deepEqual(parseSizeOrPercent("20%"), { percent: 20 });
   refuses(parseSizeOrPercent, "max");
   refuses(parseSizeOrPercent, "101%");
+  refuses(parseSizeOrPercent, "90", "no unit");
+  assert.deepEqual(
+    ["0", "101", "90B"].map(parseSizeOrPercent),
+    [0, 101, 90].map((bytes) => ({ bytes })),
+  );
 });
 
 Deno.test("a rate is bytes per second, with or without /s", () => {

@@ -164,6 +164,12 @@ Deno.test("a file that cannot be created is reported before the run, by each com
     /cannot write --svg to x: it is the file of --html; name two files/,
   );
   assert.deepEqual(namesIn(directory.path), []);
+  const file = `${directory.path}/both`;
+  const log = ["watch", "--root", tree.dir, "/a", "--log-file", file, "--record", file, "--force"];
+  assert.match(
+    await refused(log),
+    /cannot write --record to .*: it is the file of --log-file; name two files/,
+  );
 });
 
 Deno.test("a watch that could not start leaves no picture", async () => {
