@@ -46,6 +46,39 @@ export async function allocateUntilKilled(
   return { pid: child.pid, code };
 }
 
+export interface FaultingProcess extends AsyncDisposable {
+  readonly pid: number;
+  readonly status: Promise<Deno.CommandStatus>;
+}
+
+/**
+ * A process that fills the cgroup by page faults alone. With the OOM killer disabled (v1) it waits at the limit, where a system call
+ * that needs memory, as of tail(1), fails with EFAULT or ENOMEM.
+ *
+ * @param enter shell code that moves the shell to the cgroup.
+ */
+export function startFaultingProcess(enter: string): FaultingProcess {
+  const script = `${enter} && x=x && while x=$x$x; do :; done`;
+  const { pid, status } = new Deno.Command("sh", {
+    args: ["-c", script],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  return {
+    pid,
+    status,
+    async [Symbol.asyncDispose]() {
+      try {
+        Deno.kill(pid, "SIGKILL");
+      } catch { /* it has exited */ }
+      await status;
+    },
+  };
+}
+
+export const entering = ({ dir }: Pick<RealCgroup, "dir">) => `echo 0 > "${dir}/cgroup.procs"`;
+
 export const ofType = (events: readonly Json[], type: string): Json[] =>
   events.filter((event) => event.type === type);
 

@@ -17,7 +17,14 @@ import {
   WIDE,
 } from "../helpers/guarded.ts";
 import { type HungryProcess, startHungryProcess } from "../helpers/hungry_process.ts";
-import { allocateUntilKilled, kernelTest, MIB, ofType } from "../helpers/kernel_cases.ts";
+import {
+  allocateUntilKilled,
+  entering,
+  kernelTest,
+  MIB,
+  ofType,
+  startFaultingProcess,
+} from "../helpers/kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
 import { runOomkit } from "../helpers/run_oomkit.ts";
 import { suspend } from "../helpers/suspended.ts";
@@ -241,15 +248,15 @@ kernelTest(
     const args = ["--mode", "hold", "--hold-timeout", "2s", "--policy", "process", cgroup.path];
     await using guarded = await startGuarded(args);
     await suspend(guarded.pid);
-    const dead = allocateUntilKilled(cgroup);
+    await using allocator = startFaultingProcess(entering(cgroup));
     const isWaiting = () => /^under_oom 1$/m.test(cgroup.read("memory.oom_control"));
     await until("the allocator waits", isWaiting);
     // Longer than --hold-timeout, after which a running guard would enable the OOM killer.
     await new Deno.Command("sleep", { args: ["2.5"] }).output();
     assert.ok(isWaiting());
     Deno.kill(guarded.pid, "SIGCONT");
-    const { pid } = await dead;
-    assert.equal((await guarded.next(isKillAction)).victim.pid, pid);
+    assert.equal((await guarded.next(isKillAction)).victim.pid, allocator.pid);
+    assert.equal((await allocator.status).signal, "SIGKILL");
     assert.equal(kernelKills(cgroup), 0);
     const events = await guarded.stop();
     assert.deepEqual(

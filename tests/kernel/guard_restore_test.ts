@@ -17,7 +17,13 @@ import {
   until,
 } from "../helpers/guarded.ts";
 import { startHungryProcess } from "../helpers/hungry_process.ts";
-import { kernelTest, MIB, ofType } from "../helpers/kernel_cases.ts";
+import {
+  entering,
+  kernelTest,
+  MIB,
+  ofType,
+  startFaultingProcess,
+} from "../helpers/kernel_cases.ts";
 import { makeRealCgroup, type RealCgroup } from "../helpers/real_cgroup.ts";
 import { runOomkit } from "../helpers/run_oomkit.ts";
 import type { EventStream } from "../helpers/event_stream.ts";
@@ -190,14 +196,12 @@ kernelTest(
     using state = makeStateDirectory();
     await using guarded = await startChanging(cgroup, state);
     await killWithWatchdog(guarded);
-    await using process = await startHungryProcess(cgroup);
-    const fed = feedWhileItLives(process, 2 * LIMIT);
+    await using process = startFaultingProcess(entering(cgroup));
     const isWaiting = () => /^under_oom 1$/m.test(cgroup.read("memory.oom_control"));
     await until("the allocator waits", isWaiting);
     assert.ok(isAlive(process.pid));
     await runOomkit(["guard", "--restore"], { env: state.env });
     assert.equal((await process.status).signal, "SIGKILL");
-    await fed;
     assert.deepEqual([isWaiting(), kernelKills(cgroup)], [false, 1]);
   },
   { only: 1 },
@@ -209,15 +213,13 @@ kernelTest(
     await using cgroup = makeRealCgroup("no-victim");
     using state = makeStateDirectory();
     await using guarded = await startChanging(cgroup, state, ["--ignore", "."]);
-    await using process = await startHungryProcess(cgroup);
-    const fed = feedWhileItLives(process, 2 * LIMIT);
+    await using process = startFaultingProcess(entering(cgroup));
     const failed = await guarded.next(isKillAction);
     assert.deepEqual([failed.outcome, failed.victim], ["failed", null]);
     await guarded.next(({ type, outcome }) => type === "restored" && outcome === "restored");
     await guarded.next(({ type, requested }) => type === "degraded" && requested === "hold");
     assert.equal(isChanged(cgroup), false);
     assert.equal((await process.status).signal, "SIGKILL");
-    await fed;
     assert.equal(kernelKills(cgroup), 1);
   },
   { only: 1 },
