@@ -129,7 +129,7 @@ export class KillMatcher {
       if (watched) this.#report(watched, read, now);
       return watched !== undefined;
     }
-    const watched = innermost([...this.context.watchedCgroups()], kill.cgroup);
+    const watched = ownerOf(kill.cgroup, at, [...this.context.watchedCgroups()]);
     if (watched) this.#report(watched, read, now);
     else if (this.context.covers(kill.cgroup)) {
       if (this.#early.size > MAX_EARLY_CGROUPS) this.#early.clear();
@@ -272,14 +272,24 @@ const hasSubtreeCounter = ({ counters }: WatchedCgroup) =>
   counters.last.subtree.oomKill !== undefined;
 
 /**
- * The watched cgroup that a victim's cgroup belongs to. A removed one with an open kill precedes a living one of the same
- * path; of several that contain the victim the innermost counts.
+ * The watched cgroup that a victim's cgroup belongs to. Of several at the same path, a living one with a counted kill precedes a
+ * removed one in which the kill may have happened; of several that contain the victim the innermost counts.
+ *
+ * @param at when the line was read: what is read after a removal was noticed was logged after it, unless v2's parent counts more.
  */
-function innermost(all: readonly WatchedCgroup[], path: string): WatchedCgroup | undefined {
+function ownerOf(
+  path: string,
+  at: number,
+  all: readonly WatchedCgroup[],
+): WatchedCgroup | undefined {
   const exact = all.filter(({ cgroup }) => cgroup.path === path);
   if (exact.length > 0) {
-    return exact.find((each) => each.removedAt !== undefined && isSuspicious(each)) ??
-      exact.find(({ removedAt }) => removedAt === undefined) ?? exact[0];
+    const living = exact.filter(({ removedAt }) => removedAt === undefined);
+    const mayHaveBeenKilled = (each: WatchedCgroup) =>
+      each.removedAt !== undefined && isSuspicious(each) &&
+      (at <= each.removedAt || (each.removedKills?.unreported() ?? 0n) > 0n);
+    return living.find(({ kills }) => kills.pending > 0n) ?? exact.find(mayHaveBeenKilled) ??
+      living[0] ?? exact[0];
   }
   return all
     .filter(({ cgroup, countsSubtree }) => countsSubtree && isInSubtree(path, cgroup.path))

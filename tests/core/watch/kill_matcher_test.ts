@@ -132,7 +132,10 @@ Deno.test("v1 counts in the victim's own cgroup alone, so a parent's count is ab
 });
 
 Deno.test("a kill outside the watched cgroups is not reported", () => {
-  const { kills, lines } = start([makeWatched("/a"), makeWatched("/ab", { countsSubtree: true })]);
+  const { kills, lines } = start([
+    makeWatched("/a"),
+    makeWatched("/ab", { countsSubtree: true }),
+  ]);
   for (const cgroup of ["/a/b", "/abc", "/"]) kills.logged(makeKill(7, { cgroup }), 10);
   kills.settle(END);
   assert.deepEqual(lines(), []);
@@ -217,6 +220,35 @@ Deno.test("the last kill in a removed cgroup is not matched to the next cgroup o
   ]);
   assert.equal(removedKills.unreported(), 0n);
   assert.equal(gone.kills.beforeRemoval, 1n);
+});
+
+Deno.test("on v1 a kill in a cgroup that was created again is not taken for one in its predecessor", () => {
+  // The kernel suppressed the cgroup of victim 7; the removal may have been one more OOM.
+  const gone = makeWatched("/a", {
+    counters: { readAt: 10 },
+    kills: { suspected: 1, maybeKilled: true },
+    removedAt: 15,
+  }, 1);
+  const next = makeWatched("/a", {}, 1);
+  const { kills, lines, reported } = start([gone, next]);
+  kills.counted(gone, 1n, 10, 5);
+  kills.logged(makeKill(7), 11);
+  kills.logged(makeKill(8, { cgroup: "/a" }), 20);
+  kills.counted(next, 1n, 21, 16);
+  for (let at = 21; at < END;) at = Math.max(at + 1, kills.settle(at));
+  assert.deepEqual(lines(), ["/a 8", "/a 7"]);
+  assert.deepEqual(reported.map(({ watched }) => watched === next), [true, false]);
+});
+
+Deno.test("on v1 a counted kill precedes a removal that may have been an OOM", () => {
+  const gone = makeWatched("/a", { kills: { maybeKilled: true }, removedAt: 21 }, 1);
+  const next = makeWatched("/a", {}, 1);
+  const { kills, lines } = start([gone, next]);
+  // Logged after the new cgroup was created, but before the removal of the old one was noticed.
+  kills.logged(makeKill(8, { cgroup: "/a" }), 20);
+  kills.counted(next, 1n, 22, 2);
+  for (const at of [22, END]) kills.settle(at);
+  assert.deepEqual(lines(), ["/a 8"]);
 });
 
 Deno.test("a kill that only the parent has counted is inferred once, and taken from the parent's account", () => {
