@@ -205,15 +205,14 @@ class Watch implements Watching {
   }
 
   #emitKill(matched: MatchedKill): void {
-    const { watched, kill, inferred } = matched;
+    const { watched, kill } = matched;
     if (watched) watched.kills.victims += 1;
     if (kill && watched && watched.removedAt === undefined) {
       // The OOM was notified before its kill was logged, but the log may have been read first.
       this.#sources.takeOomNotifications(watched);
       this.#read(watched, watched.notifications.source);
     }
-    const source = kill ? "kmsg" : inferred ? "parent" : watched?.notifications.source ?? "poll";
-    this.#changes.emitKill(matched, source);
+    this.#changes.emitKill(matched);
   }
 
   #add(cgroup: Cgroup, isNew: boolean): void {
