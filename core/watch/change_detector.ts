@@ -21,7 +21,7 @@ import { fallbackPoll, maxPollInterval, nextPollIn } from "../policy/poll_interv
 import type { Counters } from "../snapshot.ts";
 import { type KillMatcher, type MatchedKill, MAX_NOTIFICATION_DELAY_MS } from "./kill_matcher.ts";
 import type { EmitBody, WatchOptions } from "./options.ts";
-import type { Wake } from "./sources.ts";
+import type { Wake } from "./notifications.ts";
 import {
   type BothCounters,
   relevantCounters,

@@ -196,7 +196,7 @@ export class KillMatcher {
   }
 
   #report(watched: WatchedCgroup, { kill, at }: ReadKill, now: number): void {
-    if (at < watched.kills.since) return;
+    if (at < watched.kills.reportFrom) return;
     const cgroup = kill.cgroup ?? watched.cgroup.path;
     this.#account(cgroup, watched, now);
     if (kill.isRepeated) watched.kills.repeated += 1;
@@ -213,7 +213,7 @@ export class KillMatcher {
     const innermostFirst = pending.toSorted((a, b) => b.cgroup.path.length - a.cgroup.path.length);
     for (const watched of innermostFirst) {
       const { cgroup: { path }, kills, removedKills } = watched;
-      const below = watched.countsSubtree
+      const below = watched.representsSubtree
         ? all.filter((other) => other !== watched && isInSubtree(other.cgroup.path, path))
         : [];
       // Its counter includes what is still pending below it, which is reported there.
@@ -244,7 +244,7 @@ export class KillMatcher {
       // An OOM is notified at the victim's cgroup and at its ancestors.
       if (isAround && watched !== own && watched.kills.suspected > 0) watched.kills.suspected -= 1;
       // v1 counts a kill in the victim's own cgroup only, v2 in all around it.
-      const counts = isAround && watched.countsSubtree && hasSubtreeCounter(watched);
+      const counts = isAround && watched.representsSubtree && hasSubtreeCounter(watched);
       if (counts || (watched === own && cgroup === own.cgroup.path)) takeCounted(watched);
     }
   }
@@ -292,6 +292,6 @@ function ownerOf(
       living[0] ?? exact[0];
   }
   return all
-    .filter(({ cgroup, countsSubtree }) => countsSubtree && isInSubtree(path, cgroup.path))
+    .filter(({ cgroup, representsSubtree }) => representsSubtree && isInSubtree(path, cgroup.path))
     .toSorted((a, b) => b.cgroup.path.length - a.cgroup.path.length)[0];
 }

@@ -25,8 +25,8 @@ Deno.test("counter deltas are the rise since the watch began, exact beyond 2^53"
 
 Deno.test("a cgroup counts for itself, and for its subtree where that is not watched", () => {
   const counters = { first: counted(1n), last: counted(2n) };
-  assert.equal(deltas({ counters, countsSubtree: false })!.oom_kill, 1n);
-  assert.equal(deltas({ counters, countsSubtree: true })!.oom_kill, 10n);
+  assert.equal(deltas({ counters, representsSubtree: false })!.oom_kill, 1n);
+  assert.equal(deltas({ counters, representsSubtree: true })!.oom_kill, 10n);
 });
 
 Deno.test("what the kernel does not count is null, not 0", () => {
@@ -66,7 +66,7 @@ Deno.test("a cgroup that is no target is in the summary only when something happ
 Deno.test("the source of an inferred kill is the parent's counter on v2, and the OOM's notification on v1", () => {
   const sources: string[] = [];
   const changes = new ChangeDetector({
-    options: { targets: [], recursive: true, thresholds: [], pressure: [], psi: [] },
+    options: { targets: [], recursive: true, thresholds: [], pressureLevels: [], psi: [] },
     kills: { counted() {} },
     emit: (_cgroup, source) => sources.push(source),
     watchedCount: () => 0,

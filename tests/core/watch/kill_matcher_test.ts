@@ -98,8 +98,8 @@ Deno.test("each process of a group kill is reported once, though the first is co
 
 Deno.test("a kill below two watched cgroups is reported once, by the innermost, with the log or without", () => {
   for (const isLogged of [true, false]) {
-    const outer = makeWatched("/a", { countsSubtree: true });
-    const inner = makeWatched("/a/b", { countsSubtree: true });
+    const outer = makeWatched("/a", { representsSubtree: true });
+    const inner = makeWatched("/a/b", { representsSubtree: true });
     const { kills, reported } = start([outer, inner], { hasLog: isLogged });
     kills.counted(outer, 1n, 10, 0);
     kills.settle(10);
@@ -111,8 +111,8 @@ Deno.test("a kill below two watched cgroups is reported once, by the innermost, 
 });
 
 Deno.test("a lost line does not make one kill two, though the outer and the inner counter are read at different times", () => {
-  const outer = makeWatched("/a", { countsSubtree: true });
-  const inner = makeWatched("/a/b", { countsSubtree: true });
+  const outer = makeWatched("/a", { representsSubtree: true });
+  const inner = makeWatched("/a/b", { representsSubtree: true });
   const { kills, lines } = start([outer, inner]);
   kills.counted(outer, 2n, 10, 0);
   kills.counted(inner, 1n, 30, 0);
@@ -121,8 +121,8 @@ Deno.test("a lost line does not make one kill two, though the outer and the inne
 });
 
 Deno.test("v1 counts in the victim's own cgroup alone, so a parent's count is about its own processes", () => {
-  const outer = makeWatched("/a", { countsSubtree: true }, 1);
-  const inner = makeWatched("/a/b", { countsSubtree: true }, 1);
+  const outer = makeWatched("/a", { representsSubtree: true }, 1);
+  const inner = makeWatched("/a/b", { representsSubtree: true }, 1);
   const { kills, lines } = start([outer, inner]);
   kills.counted(inner, 1n, 10, 0);
   kills.counted(outer, 1n, 10, 0);
@@ -134,7 +134,7 @@ Deno.test("v1 counts in the victim's own cgroup alone, so a parent's count is ab
 Deno.test("a kill outside the watched cgroups is not reported", () => {
   const { kills, lines } = start([
     makeWatched("/a"),
-    makeWatched("/ab", { countsSubtree: true }),
+    makeWatched("/ab", { representsSubtree: true }),
   ]);
   for (const cgroup of ["/a/b", "/abc", "/"]) kills.logged(makeKill(7, { cgroup }), 10);
   kills.settle(END);
@@ -142,7 +142,7 @@ Deno.test("a kill outside the watched cgroups is not reported", () => {
 });
 
 Deno.test("a kill from before the watch that is read late is not reported", () => {
-  const a = makeWatched("/a", { kills: { since: 100 } });
+  const a = makeWatched("/a", { kills: { reportFrom: 100 } });
   const { kills, lines } = start([a]);
   kills.logged(makeKill(7, { cgroup: "/a" }), 99);
   kills.logged(makeKill(8, { cgroup: "/a" }), 100);
@@ -209,7 +209,7 @@ Deno.test("a line without a cgroup that fits no cgroup is dropped, not matched t
 Deno.test("the last kill in a removed cgroup is not matched to the next cgroup of the same name", () => {
   const removedKills = makeRemovedKills(1n);
   const gone = makeWatched("/a", { removedAt: 20, removedKills });
-  const next = makeWatched("/a", { kills: { since: -Infinity } });
+  const next = makeWatched("/a", { kills: { reportFrom: -Infinity } });
   const { kills, reported } = start([gone, next]);
   kills.logged(makeKill(7, { cgroup: "/a" }), 25);
   kills.logged(makeKill(8, { cgroup: "/a" }), 26);
